@@ -1,0 +1,315 @@
+/* mini-cllm: run LLaMA models from GGUF files.
+ *
+ * The one public header. The road of the data, and so the order of this file:
+ *
+ *   GGUF file -> model -> tokenizer: text to ids -> session: ids to logits -> sampler: logits to an id -> text
+ *
+ * Rules that hold for every function:
+ *   - It returns CLLM_OK or a status; the detail goes into `*err`, which may be NULL.
+ *   - It never prints, exits, installs a signal handler, or keeps global state.
+ *   - Pointers are borrowed unless the comment says "owned"; NULL is allowed only where the comment says so.
+ *   - A destroy or close function accepts NULL.
+ *   - A zero-initialised options struct asks for the defaults; a NULL options pointer too.
+ *   - Files, models and tokenizers are immutable once made and may be shared by threads. A session or sampler
+ *     belongs to one thread at a time.
+ */
+#ifndef CLLM_H
+#define CLLM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CLLM_API __attribute__((visibility("default")))
+
+#define CLLM_VERSION "0.1.0"
+
+/* The version of the library that is linked, which may differ from the header's CLLM_VERSION. */
+CLLM_API const char *cllm_version(void);
+
+/* ---------------------------------------------------------------------------------------------- errors */
+
+typedef enum cllm_status {
+    CLLM_OK = 0,
+    CLLM_ERR_ARGUMENT,     /* the caller's value is out of range */
+    CLLM_ERR_IO,           /* the system refused to open, map or read a file */
+    CLLM_ERR_FORMAT,       /* the file's bytes contradict themselves or the format */
+    CLLM_ERR_UNSUPPORTED,  /* the file is sound, but asks for what this library does not do */
+    CLLM_ERR_MEMORY,       /* it does not fit in memory */
+    CLLM_ERR_CONTEXT_FULL, /* more tokens than the session's context holds */
+    CLLM_ERR_CANCELLED,    /* a callback asked to stop */
+} cllm_status;
+
+#define CLLM_NO_OFFSET UINT64_MAX
+
+typedef struct cllm_error {
+    cllm_status status;
+    uint64_t offset;   /* byte offset in the file, or CLLM_NO_OFFSET */
+    char name[128];    /* the metadata key or tensor concerned, or "" */
+    char message[512]; /* one line without a newline: what is wrong, where, and what to do */
+} cllm_error;
+
+/* ------------------------------------------------------------------------------------------- GGUF files */
+
+typedef struct cllm_gguf cllm_gguf;
+
+/* Called while a file is read, with the bytes done so far of `total`. Return false to cancel. */
+typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
+
+typedef struct cllm_load_options {
+    bool no_mmap;           /* read the file into memory instead of mapping it */
+    cllm_progress progress; /* or NULL */
+    void *user;             /* handed to `progress` */
+} cllm_load_options;
+
+/* Open a GGUF file (version 2 or 3, little-endian) and validate its metadata and every tensor's extent.
+ * A file named ...-00001-of-0000N.gguf brings its other N - 1 parts along.
+ * out: owned; release with cllm_gguf_close. Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED.
+ * A mapped file must not shrink while it is open: reading past its new end raises SIGBUS. */
+CLLM_API cllm_status cllm_gguf_open(const char *path, const cllm_load_options *options, cllm_gguf **out,
+                                    cllm_error *err);
+CLLM_API void cllm_gguf_close(cllm_gguf *gguf);
+
+CLLM_API uint32_t cllm_gguf_version(const cllm_gguf *gguf);
+CLLM_API uint32_t cllm_gguf_alignment(const cllm_gguf *gguf); /* bytes, of tensor data */
+CLLM_API uint32_t cllm_gguf_n_files(const cllm_gguf *gguf);   /* 1, or the parts of a split model */
+CLLM_API uint64_t cllm_gguf_n_bytes(const cllm_gguf *gguf);   /* the size of all files together */
+
+/* The path of the mapped file that holds `address`, or NULL. Async-signal-safe: for a SIGBUS handler. */
+CLLM_API const char *cllm_gguf_path_of(const cllm_gguf *gguf, const void *address);
+
+/* Metadata values, with the type numbers of the GGUF specification. */
+typedef enum cllm_value_type {
+    CLLM_UINT8 = 0,
+    CLLM_INT8 = 1,
+    CLLM_UINT16 = 2,
+    CLLM_INT16 = 3,
+    CLLM_UINT32 = 4,
+    CLLM_INT32 = 5,
+    CLLM_FLOAT32 = 6,
+    CLLM_BOOL = 7,
+    CLLM_STRING = 8,
+    CLLM_ARRAY = 9,
+    CLLM_UINT64 = 10,
+    CLLM_INT64 = 11,
+    CLLM_FLOAT64 = 12,
+} cllm_value_type;
+
+typedef struct cllm_string {
+    const char *data; /* any bytes, not terminated */
+    size_t length;
+} cllm_string;
+
+/* A view of an array that is still in the file; walk it with cllm_array_next. */
+typedef struct cllm_array {
+    cllm_value_type element_type;
+    uint64_t count;
+    const unsigned char *bytes;
+} cllm_array;
+
+typedef struct cllm_value {
+    cllm_value_type type;
+    union {
+        uint64_t u; /* UINT8..UINT64 */
+        int64_t i;  /* INT8..INT64 */
+        double f;   /* FLOAT32, FLOAT64 */
+        bool b;
+        cllm_string string;
+        cllm_array array;
+    };
+} cllm_value;
+
+typedef struct cllm_metadata {
+    const char *key;
+    cllm_value value;
+} cllm_metadata;
+
+CLLM_API size_t cllm_gguf_n_metadata(const cllm_gguf *gguf);
+CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t index); /* index < n_metadata */
+CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
+
+/* Take the first element off the view `rest`. Returns false, and leaves *element, when none is left. */
+CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);
+
+CLLM_API const char *cllm_value_type_name(cllm_value_type type); /* "uint32", "array", ... */
+
+typedef struct cllm_tensor {
+    const char *name;
+    int32_t type;      /* ggml's number of the tensor type; see cllm_tensor_type_name */
+    uint32_t n_dims;   /* 1..4 */
+    uint64_t shape[4]; /* elements, innermost (row length) first; 1 beyond n_dims */
+    uint32_t file;     /* which part of a split model holds it, from 0 */
+    uint64_t offset;   /* bytes from the start of that file */
+    uint64_t n_bytes;
+    const void *data; /* [shape[3]][shape[2]][shape[1]] rows of shape[0] elements, in blocks of the type */
+} cllm_tensor;
+
+CLLM_API size_t cllm_gguf_n_tensors(const cllm_gguf *gguf);
+CLLM_API const cllm_tensor *cllm_gguf_tensor(const cllm_gguf *gguf, size_t index);          /* index < n_tensors */
+CLLM_API const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name); /* NULL if absent */
+CLLM_API const char *cllm_tensor_type_name(int32_t type);                                   /* "Q4_0", ...; "unknown" */
+
+/* -------------------------------------------------------------------------------------------- tokenizer */
+
+typedef struct cllm_tokenizer cllm_tokenizer;
+
+/* Make the tokenizer that a file's tokenizer.ggml.* keys describe; the file needs no tensors. The tokenizer keeps
+ * pointers into `gguf`, which must outlive it. out: owned. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+CLLM_API cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, cllm_tokenizer **out, cllm_error *err);
+CLLM_API void cllm_tokenizer_destroy(cllm_tokenizer *tokenizer);
+
+CLLM_API uint32_t cllm_tokenizer_n_vocab(const cllm_tokenizer *tokenizer);
+CLLM_API int32_t cllm_tokenizer_bos(const cllm_tokenizer *tokenizer);   /* -1 if the vocabulary has none */
+CLLM_API int32_t cllm_tokenizer_eos(const cllm_tokenizer *tokenizer);   /* -1 if the vocabulary has none */
+CLLM_API bool cllm_tokenizer_adds_bos(const cllm_tokenizer *tokenizer); /* does the model want BOS first? */
+CLLM_API bool cllm_tokenizer_adds_eos(const cllm_tokenizer *tokenizer); /* does the model want EOS last? */
+
+enum {
+    CLLM_ENCODE_ADD_SPECIAL = 1,   /* put BOS and EOS where the model wants them */
+    CLLM_ENCODE_PARSE_SPECIAL = 2, /* find control and user-defined tokens in the text */
+};
+
+/* Text to ids. text: `length` bytes of any value; what is not valid UTF-8 is encoded byte by byte.
+ * flags: of the enum above. tokens: owned, [*count], release with cllm_free; never NULL on success.
+ * Time is O(length log length). Errors: ARGUMENT (text over 1 GiB), MEMORY, UNSUPPORTED (a character that
+ * the vocabulary cannot express). */
+CLLM_API cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, int flags,
+                                           int32_t **tokens, size_t *count, cllm_error *err);
+CLLM_API void cllm_free(void *memory);
+
+/* The vocabulary's own spelling of a token, as it stands in the file. id: 0..n_vocab-1, else an empty string. */
+CLLM_API cllm_string cllm_tokenizer_piece(const cllm_tokenizer *tokenizer, int32_t id);
+
+/* True for control and unknown tokens: they steer the model and are no part of the text. */
+CLLM_API bool cllm_tokenizer_is_control(const cllm_tokenizer *tokenizer, int32_t id);
+
+/* The bytes that token `id` adds to the text when it follows `previous` (-1: nothing). The space that encoding puts
+ * in front of a text is taken off again. Control tokens give their spelling: the caller decides whether to show them.
+ * One token may be part of a UTF-8 character. id: 0..n_vocab-1, else an empty string. */
+CLLM_API cllm_string cllm_tokenizer_decode(const cllm_tokenizer *tokenizer, int32_t previous, int32_t id);
+
+/* ------------------------------------------------------------------------------------------------ model */
+
+typedef struct cllm_model cllm_model;
+
+typedef struct cllm_model_info {
+    const char *architecture;
+    const char *name;      /* general.name, or "" */
+    uint32_t n_layers;     /* transformer blocks */
+    uint32_t n_embd;       /* embedding length */
+    uint32_t n_heads;      /* query heads */
+    uint32_t n_kv_heads;   /* key and value heads; divides n_heads */
+    uint32_t key_length;   /* per head */
+    uint32_t value_length; /* per head */
+    uint32_t n_ff;         /* feed-forward length */
+    uint32_t n_vocab;
+    uint32_t n_ctx_train;     /* the context the model was trained for */
+    uint64_t n_parameters;    /* elements of all tensors */
+    uint64_t bytes_per_token; /* weight bytes that generating one token reads */
+} cllm_model_info;
+
+/* Open a GGUF file and bind its weights, which stay in the mapped file.
+ * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create. */
+CLLM_API cllm_status cllm_model_load(const char *path, const cllm_load_options *options, cllm_model **out,
+                                     cllm_error *err);
+CLLM_API void cllm_model_destroy(cllm_model *model);
+
+CLLM_API const cllm_model_info *cllm_model_get_info(const cllm_model *model);
+CLLM_API const cllm_gguf *cllm_model_gguf(const cllm_model *model);
+CLLM_API const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model); /* NULL: the file has none */
+
+/* ---------------------------------------------------------------------------------------------- session */
+
+typedef struct cllm_session cllm_session;
+
+typedef enum cllm_kv_type {
+    CLLM_KV_F16 = 0,
+    CLLM_KV_F32 = 1,
+} cllm_kv_type;
+
+/* Asked between layers; returning true ends an eval with CLLM_ERR_CANCELLED. */
+typedef bool (*cllm_cancelled)(void *user);
+
+typedef struct cllm_session_options {
+    uint32_t n_ctx;           /* positions; 0: the model's own, or as many as fit in memory if fewer */
+    uint32_t n_batch;         /* most tokens in one forward pass; 0: 512 */
+    uint32_t n_threads;       /* 0: the cores this process may use */
+    cllm_kv_type kv_type;     /* how keys and values are stored */
+    const char *cpu_isa;      /* "scalar", or NULL: the best that this CPU has */
+    cllm_cancelled cancelled; /* or NULL */
+    void *user;               /* handed to `cancelled` */
+} cllm_session_options;
+
+/* All in bytes but n_ctx. The weights are the mapped file's own pages, which the system may drop and read again. */
+typedef struct cllm_memory_plan {
+    uint64_t weights;
+    uint64_t kv_cache;
+    uint64_t scratch;   /* everything else that a session allocates */
+    uint64_t available; /* what this process may still take, or 0 if unknown */
+    uint32_t n_ctx;     /* the context planned for */
+    bool n_ctx_capped;  /* true: n_ctx was 0 and the model's own context would not fit */
+} cllm_memory_plan;
+
+/* What a session of these options would need. Works for every architecture whose file has the usual keys
+ * (<architecture>.block_count, .embedding_length, .attention.head_count ...). options: may be NULL.
+ * Errors: FORMAT or UNSUPPORTED (the keys are missing), MEMORY (a given n_ctx does not fit; *plan is filled). */
+CLLM_API cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *options,
+                                      cllm_memory_plan *plan, cllm_error *err);
+
+/* A session is one sequence of tokens with its keys and values. The model must outlive it.
+ * After it is created, evaluating allocates nothing. out: owned. Errors: ARGUMENT, MEMORY. */
+CLLM_API cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options,
+                                         cllm_session **out, cllm_error *err);
+CLLM_API void cllm_session_destroy(cllm_session *session);
+
+CLLM_API const cllm_memory_plan *cllm_session_plan(const cllm_session *session);
+CLLM_API uint32_t cllm_session_n_threads(const cllm_session *session);
+CLLM_API const char *cllm_session_cpu_isa(const cllm_session *session); /* the kernel path in use */
+CLLM_API uint32_t cllm_session_position(const cllm_session *session);   /* tokens evaluated so far */
+
+/* Forget all tokens from `position` on. Errors: ARGUMENT if position is beyond the session's. */
+CLLM_API cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err);
+
+/* Evaluate `count` tokens (1 or more) after the session's current position.
+ * logits: out, [n_vocab] float, of the last token, borrowed until the next call. The same bits for any n_batch and
+ * n_threads. Errors: ARGUMENT (an id outside the vocabulary), CONTEXT_FULL, CANCELLED; the position is then
+ * unchanged. */
+CLLM_API cllm_status cllm_session_eval(cllm_session *session, const int32_t *tokens, size_t count, const float **logits,
+                                       cllm_error *err);
+
+/* The same, with the logits of every token: `on_logits` is called once for each, in order, with its index and
+ * [n_vocab] floats that are valid during the call. It returns false to cancel. */
+typedef bool (*cllm_on_logits)(void *user, size_t index, const float *logits);
+CLLM_API cllm_status cllm_session_eval_each(cllm_session *session, const int32_t *tokens, size_t count,
+                                            cllm_on_logits on_logits, void *user, cllm_error *err);
+
+/* ---------------------------------------------------------------------------------------------- sampler */
+
+typedef struct cllm_sampler cllm_sampler;
+
+typedef struct cllm_sampler_options {
+    float temperature; /* >= 0; 0: always the most likely token (the lowest id of equals) */
+    float top_p;       /* (0, 1]: keep the shortest prefix by probability that sums to this; 1: off */
+    uint32_t top_k;    /* keep the k most likely and their equals; 0: off */
+    uint64_t seed;     /* of the xorshift64 generator; 0 stands for 42 */
+} cllm_sampler_options;
+
+#define CLLM_SAMPLER_DEFAULTS \
+    { .temperature = 0.8f, .top_p = 0.9f, .top_k = 40, .seed = 42 }
+
+/* options: NULL means CLLM_SAMPLER_DEFAULTS. out: owned. Errors: ARGUMENT, MEMORY. */
+CLLM_API cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *options, cllm_sampler **out,
+                                         cllm_error *err);
+CLLM_API void cllm_sampler_destroy(cllm_sampler *sampler);
+
+/* Draw the next token. logits: [n_vocab], unchanged. Errors: FORMAT if a logit is not a number (damaged weights). */
+CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, int32_t *token, cllm_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

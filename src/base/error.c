@@ -1,0 +1,44 @@
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A message is one line: bytes from a file that would break it (control characters) become '?'. */
+static void fill(cllm_error *err, cllm_status status, const char *name, uint64_t offset, const char *format,
+                 va_list arguments) {
+    if (!err) return;
+    err->status = status;
+    err->offset = offset;
+    snprintf(err->name, sizeof err->name, "%s", name);
+    vsnprintf(err->message, sizeof err->message, format, arguments);
+    for (char *c = err->message; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+}
+
+cllm_status error_set(cllm_error *err, cllm_status status, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fill(err, status, "", CLLM_NO_OFFSET, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+cllm_status error_set_at(cllm_error *err, cllm_status status, const char *name, uint64_t offset, const char *format,
+                         ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fill(err, status, name, offset, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+void error_prefix(cllm_error *err, const char *prefix) {
+    if (!err) return;
+    char message[sizeof err->message];
+    memcpy(message, err->message, sizeof message);
+    int written = snprintf(err->message, sizeof err->message, "%s: ", prefix);
+    size_t used = written < 0 ? 0 : (size_t)written;
+    if (used >= sizeof err->message) used = sizeof err->message - 1;
+    snprintf(err->message + used, sizeof err->message - used, "%s", message);
+}

@@ -1,0 +1,19 @@
+/* Filling the caller's cllm_error. Every failing function ends in `return error_set(...)`. */
+#ifndef BASE_ERROR_H
+#define BASE_ERROR_H
+
+#include "cllm.h"
+
+/* Fill *err (which may be NULL) with a formatted one-line message, and return `status`. */
+cllm_status error_set(cllm_error *err, cllm_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* The same for a fault in a file: `name` is the key or tensor ("" if none), `offset` a byte offset or CLLM_NO_OFFSET.
+ * Neither is put into the message; the format says what a reader should see. */
+cllm_status error_set_at(cllm_error *err, cllm_status status, const char *name, uint64_t offset, const char *format,
+                         ...) __attribute__((format(printf, 5, 6)));
+
+/* Put "prefix: " in front of the message, such as the path of the file at fault. */
+void error_prefix(cllm_error *err, const char *prefix);
+
+#endif

@@ -1,0 +1,25 @@
+/* A whole file as one range of read-only bytes: mapped, or read into memory. */
+#ifndef BASE_FILE_MAP_H
+#define BASE_FILE_MAP_H
+
+#include "cllm.h"
+
+typedef struct file_map {
+    const unsigned char *bytes;
+    uint64_t size;
+    bool mapped;
+} file_map;
+
+/* Map or read the file, as options say (NULL: map). Progress is reported only while reading; `done_before` and `total`
+ * count the bytes of a model in several files (total 0: this file's own size).
+ * Errors: IO, MEMORY, CANCELLED; the message names the path. */
+cllm_status file_map_open(const char *path, const cllm_load_options *options, uint64_t done_before, uint64_t total,
+                          file_map *out, cllm_error *err);
+void file_map_close(file_map *map); /* leaves it empty; an empty one is allowed */
+
+/* Bring a mapped file's pages in, in order, with progress as above. A mapped page comes in on first use all the same:
+ * this makes a cold start one sequential read that can be shown. Errors: CANCELLED. */
+cllm_status file_map_prefetch(const file_map *map, const cllm_load_options *options, uint64_t done_before,
+                              uint64_t total, cllm_error *err);
+
+#endif

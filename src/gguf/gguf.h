@@ -1,0 +1,28 @@
+/* The GGUF file, as the rest of the library reads it. Opening, walking and finding are public: see cllm.h. These are the
+ * typed look-ups that model and tokenizer use.
+ *
+ * Each fills *out and returns CLLM_OK if the key is there with a fitting type and value. If the key is absent it returns
+ * CLLM_OK and leaves *out (so that the caller sets the default before), unless `required`: then FORMAT. A wrong type or
+ * a value out of range is FORMAT. Messages name the key.
+ */
+#ifndef GGUF_GGUF_H
+#define GGUF_GGUF_H
+
+#include "cllm.h"
+
+typedef enum gguf_need { GGUF_OPTIONAL, GGUF_REQUIRED } gguf_need;
+
+/* Any integer type, >= 0 and at most UINT32_MAX. */
+cllm_status gguf_get_u32(const cllm_gguf *gguf, const char *key, gguf_need need, uint32_t *out, cllm_error *err);
+/* FLOAT32 or FLOAT64; must be finite. */
+cllm_status gguf_get_f32(const cllm_gguf *gguf, const char *key, gguf_need need, float *out, cllm_error *err);
+cllm_status gguf_get_bool(const cllm_gguf *gguf, const char *key, gguf_need need, bool *out, cllm_error *err);
+cllm_status gguf_get_string(const cllm_gguf *gguf, const char *key, gguf_need need, cllm_string *out, cllm_error *err);
+/* An array whose elements have this type. */
+cllm_status gguf_get_array(const cllm_gguf *gguf, const char *key, gguf_need need, cllm_value_type element_type,
+                           cllm_array *out, cllm_error *err);
+
+/* Bring the pages of all mapped files in, with the progress of the options given to cllm_gguf_open. */
+cllm_status gguf_prefetch(const cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err);
+
+#endif

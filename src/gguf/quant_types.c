@@ -1,0 +1,23 @@
+#include "gguf/quant_types.h"
+
+#include "cllm.h"
+
+#include <stddef.h>
+
+static const quant_layout layouts[QUANT_TYPE_LIMIT] = {
+#define X(name, number, elements, bytes) [number] = {#name, elements, bytes, true},
+    COMPUTE_TYPES(X)
+#undef X
+#define X(name, number, elements, bytes) [number] = {#name, elements, bytes, false},
+        STORAGE_TYPES(X)
+#undef X
+};
+
+const quant_layout *quant_type_layout(uint32_t number) {
+    return number < QUANT_TYPE_LIMIT && layouts[number].name ? &layouts[number] : NULL;
+}
+
+const char *cllm_tensor_type_name(int32_t type) {
+    const quant_layout *layout = type < 0 ? NULL : quant_type_layout((uint32_t)type);
+    return layout ? layout->name : "unknown";
+}

@@ -1,0 +1,78 @@
+/* Every tensor type of GGUF, once. The enum, names, block sizes, kernel tables and tests come from this list.
+ *
+ * X(name, number in the file, elements per block, bytes per block)
+ *
+ * The numbers and layouts are ggml's, as the GGUF specification (ggml/docs/gguf.md) refers to them; docs/ draws the
+ * layouts. Rows of a tensor are whole blocks.
+ */
+#ifndef GGUF_QUANT_TYPES_H
+#define GGUF_QUANT_TYPES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Types that matrices can be computed with: each has a dequantizer in src/cpu. */
+#define COMPUTE_TYPES(X)  \
+    X(F32, 0, 1, 4)       \
+    X(F16, 1, 1, 2)       \
+    X(BF16, 30, 1, 2)     \
+    X(Q4_0, 2, 32, 18)    \
+    X(Q4_1, 3, 32, 20)    \
+    X(Q5_0, 6, 32, 22)    \
+    X(Q5_1, 7, 32, 24)    \
+    X(Q8_0, 8, 32, 34)    \
+    X(Q2_K, 10, 256, 84)  \
+    X(Q3_K, 11, 256, 110) \
+    X(Q4_K, 12, 256, 144) \
+    X(Q5_K, 13, 256, 176) \
+    X(Q6_K, 14, 256, 210) \
+    X(IQ4_NL, 20, 32, 18) \
+    X(IQ4_XS, 23, 256, 136)
+
+/* Types that a file may hold, and `inspect` shows, but that no kernel reads yet. */
+#define STORAGE_TYPES(X)    \
+    X(Q8_1, 9, 32, 36)      \
+    X(Q8_K, 15, 256, 292)   \
+    X(IQ2_XXS, 16, 256, 66) \
+    X(IQ2_XS, 17, 256, 74)  \
+    X(IQ3_XXS, 18, 256, 98) \
+    X(IQ1_S, 19, 256, 50)   \
+    X(IQ3_S, 21, 256, 110)  \
+    X(IQ2_S, 22, 256, 82)   \
+    X(I8, 24, 1, 1)         \
+    X(I16, 25, 1, 2)        \
+    X(I32, 26, 1, 4)        \
+    X(I64, 27, 1, 8)        \
+    X(F64, 28, 1, 8)        \
+    X(IQ1_M, 29, 256, 56)   \
+    X(TQ1_0, 34, 256, 54)   \
+    X(TQ2_0, 35, 256, 66)   \
+    X(MXFP4, 39, 32, 17)    \
+    X(NVFP4, 40, 64, 36)
+
+#define QUANT_TYPES(X) COMPUTE_TYPES(X) STORAGE_TYPES(X)
+
+typedef enum quant_type {
+#define X(name, number, elements, bytes) QUANT_##name = number,
+    QUANT_TYPES(X)
+#undef X
+        QUANT_TYPE_LIMIT = 41 /* above every number */
+} quant_type;
+
+typedef struct quant_layout {
+    const char *name;
+    uint32_t block_elements;
+    uint32_t block_bytes;
+    bool computable;
+} quant_layout;
+
+/* NULL if no type has this number. */
+const quant_layout *quant_type_layout(uint32_t number);
+
+/* The bytes of n elements (a multiple of the type's block; the type is known). n is a count that fits in memory. */
+static inline uint64_t quant_bytes(quant_type type, uint64_t n) {
+    const quant_layout *layout = quant_type_layout(type);
+    return n / layout->block_elements * layout->block_bytes;
+}
+
+#endif

@@ -1,0 +1,34 @@
+/* What every test program shares: cmocka with what it needs before it, and the folder of reference data. */
+#ifndef SUPPORT_CHECK_H
+#define SUPPORT_CHECK_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cllm.h"
+
+/* The path of a file of the shared folder ($MINICLLM_SHARED, else ../shared), or NULL where there is none: skip() then.
+ * Valid until the eighth call after. */
+const char *shared_file(const char *name);
+
+/* The whole file, with a zero byte after it; the test fails if it cannot be read. Release with free(). */
+unsigned char *read_file(const char *path, size_t *n_bytes);
+
+/* sum((got - want)^2) / sum(want^2) */
+double nmse(const float *got, const float *want, size_t n);
+
+/* Fails the test, with the message, unless `status` is CLLM_OK. */
+void assert_ok(cllm_status status, const cllm_error *err);
+
+/* Fails unless `status` is `expected` and the message holds `part`. */
+void assert_error(cllm_status status, const cllm_error *err, cllm_status expected, const char *part);
+
+/* A repeatable stream of random numbers for test inputs (splitmix64: Steele, Lea and Flood 2014). */
+uint64_t random_u64(uint64_t *state);
+float random_float(uint64_t *state); /* uniform in [-1, 1) */
+
+#endif
