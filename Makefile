@@ -1,76 +1,188 @@
-# mini-cllm: `make` builds build/mini-cllm and the libraries; `make help` lists the targets.
+# mini-cllm: plain make, GNU make 3.81 or newer.
 #
-# BUILD=dir      where the products go (default build)
-# SANITIZE=list  such as address,undefined
-# CC, CFLAGS, LDFLAGS, PREFIX, DESTDIR as usual
+#   make                 the program and both libraries, in build/
+#   make test            build and run every test
+#   make check-format    is every source as clang-format 14 would write it? (make format writes it)
+#   make fuzz            FUZZ_SECONDS=60 of libFuzzer on every target of tests/fuzz (needs clang)
+#   make install         PREFIX=/usr/local, DESTDIR= for packagers; make uninstall takes it away again
+#   make clean           remove what was built
+#   make help            this text
+#
+#   BUILD=folder         where the products go; settings that differ are best kept in folders that differ
+#   SANITIZE=list        such as SANITIZE=address,undefined
+#   WERROR=1             warnings are errors
+#   CC, CFLAGS, LDFLAGS  as usual
 
 VERSION   := $(shell sed -n 's/^.define CLLM_VERSION "\(.*\)"/\1/p' include/cllm.h)
 SOVERSION := $(firstword $(subst ., ,$(VERSION)))
-BUILD     ?= build
-PREFIX    ?= /usr/local
-CFLAGS    ?= -O3 -g
 UNAME     := $(shell uname -s)
+
+BUILD        ?= build
+PREFIX       ?= /usr/local
+CFLAGS       ?= -O3 -g
+OBJCOPY      ?= objcopy
+CLANG_FORMAT ?= $(firstword $(shell command -v clang-format-14 clang-format))
+FUZZ_CC      ?= clang
+FUZZ_SECONDS ?= 60
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 # No fused multiply-add where the source has none: the same bits from every compiler.
 FLAGS    := -std=c17 -D_POSIX_C_SOURCE=200809L -D_DARWIN_C_SOURCE -Iinclude -Isrc -ffp-contract=off -fPIC \
             -fvisibility=hidden -pthread -MMD -MP $(WARNINGS)
+LINK      = $(CC) $(CFLAGS) $(LDFLAGS) -pthread
 ifdef SANITIZE
 FLAGS    += -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
-LDFLAGS  += -fsanitize=$(SANITIZE)
+LINK     += -fsanitize=$(SANITIZE)
 endif
 
-# pkg-config, with a clear message where a library is missing: $(call library,NAME,PACKAGE,what for)
-library = $(shell pkg-config --exists $(1) 2>/dev/null && echo yes)
-need    = $(if $(call library,$(1)),,$(error $(3) needs the library $(1), found with pkg-config: run scripts/setup, or install $(2)))
+# pkg-config, with a clear message where a library is missing: $(call need,NAME,PACKAGE,what needs it)
+need = $(if $(shell pkg-config --exists $(1) 2>/dev/null && echo yes),,$(error $(3) needs the library $(1), found \
+       with pkg-config: run scripts/setup $(4), or install $(2)))
 
 LIB_SOURCES     := $(wildcard src/*/*.c)
 PROGRAM_SOURCES := $(wildcard programs/*.c)
-TEST_SOURCES    := $(wildcard tests/test_*.c)
+TEST_SOURCES    := $(wildcard tests/test_*.c) tests/check_kernels.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
+FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS     := $(call object,$(LIB_SOURCES))
-TESTS           := $(patsubst tests/%.c,$(BUILD)/tests/%,$(TEST_SOURCES))
+PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
+SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
+TESTS           := $(patsubst tests/test_%.c,$(BUILD)/tests/test_%,$(wildcard tests/test_*.c)) $(BUILD)/check_kernels
+FUZZERS         := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SOURCES))
 
 ifeq ($(UNAME),Darwin)
 SHARED      := libcllm.$(VERSION).dylib
 SHARED_LINK := -dynamiclib -install_name $(PREFIX)/lib/libcllm.$(SOVERSION).dylib
+SONAMES     := libcllm.$(SOVERSION).dylib libcllm.dylib
 else
 SHARED      := libcllm.so.$(VERSION)
-SHARED_LINK := -shared -Wl,-soname,libcllm.so.$(SOVERSION) -Wl,--no-undefined
+SHARED_LINK := -shared -Wl,-soname,libcllm.so.$(SOVERSION)
+SONAMES     := libcllm.so.$(SOVERSION) libcllm.so
 endif
 
 all: $(BUILD)/mini-cllm $(BUILD)/libcllm.a $(BUILD)/$(SHARED)
 
-$(BUILD)/obj/%.o: %.c
-	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(CFLAGS) $(OBJECT_FLAGS) -c $< -o $@
+# ------------------------------------------------------------------------------------------------ compiling
 
+# Changes when the compiler or its flags do, so that nothing stale is kept.
+SETTINGS := $(CC) $(FLAGS) $(CFLAGS)
+$(BUILD)/settings: FORCE
+	@mkdir -p $(@D)
+	@echo '$(SETTINGS)' | cmp -s - $@ || echo '$(SETTINGS)' > $@
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/settings
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) $(OBJECT_FLAGS) -c $< -o $@
+
+# The program links jansson (its --json output); the library does not.
+$(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)
+$(call object,$(TEST_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
+    $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
+$(call object,$(FUZZ_SOURCES)): OBJECT_FLAGS = -Itests -Wno-missing-prototypes
+
+# ------------------------------------------------------------------------------------------------ linking
+
+# One object in which only cllm_* is global, so that no name inside can clash with an embedder's. (Apple's linker
+# makes hidden symbols local by itself here.)
 $(BUILD)/libcllm.a: $(LIB_OBJECTS)
+	$(CC) -r -nostdlib $^ -o $(BUILD)/cllm.o
+ifneq ($(UNAME),Darwin)
+	$(OBJCOPY) --localize-hidden $(BUILD)/cllm.o
+endif
+	rm -f $@ && $(AR) rcs $@ $(BUILD)/cllm.o
+
+# The same with every name visible, for the tests.
+$(BUILD)/internal.a: $(LIB_OBJECTS)
 	rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/$(SHARED): $(LIB_OBJECTS)
-	$(CC) $(SHARED_LINK) $(CFLAGS) $(LDFLAGS) -pthread $^ -lm -o $@
+	$(LINK) $(SHARED_LINK) $^ -lm -o $@
 
-# The program links jansson (its --json output); the library does not.
-$(call object,$(PROGRAM_SOURCES)): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)
-$(BUILD)/mini-cllm: $(call object,$(PROGRAM_SOURCES)) $(BUILD)/libcllm.a
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ $(shell pkg-config --libs jansson) -lm -o $@
+$(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(BUILD)/libcllm.a
+	$(LINK) $^ $(shell pkg-config --libs jansson) -lm -o $@
 
-$(call object,$(TEST_SOURCES) $(SUPPORT_SOURCES)): OBJECT_FLAGS = -Itests $(call need,cmocka,libcmocka-dev,make test)$(shell pkg-config --cflags cmocka)
-$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(call object,$(SUPPORT_SOURCES)) $(BUILD)/libcllm.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -pthread $^ $(shell pkg-config --libs cmocka) -lm -o $@
+	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
 
+$(BUILD)/check_kernels: $(BUILD)/obj/tests/check_kernels.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
+	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
+
+# ------------------------------------------------------------------------------------------------ checking
+
+tests: $(TESTS)
+
+# What packagers would get, and what is left of it after uninstall, for tests/check_install.sh to look at.
+stage: all
+	@rm -rf $(BUILD)/staged $(BUILD)/unstaged
+	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(abspath $(BUILD))/staged
+	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(abspath $(BUILD))/unstaged
+	@$(MAKE) -s uninstall PREFIX=/opt/cllm DESTDIR=$(abspath $(BUILD))/unstaged
+
+test: all tests stage
+	@CC='$(CC)' SANITIZE='$(SANITIZE)' tests/run.sh $(BUILD)
+
+FORMATTED := $(wildcard include/*.h src/*/*.[ch] programs/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.c)
 check-format:
-	clang-format --dry-run -Werror $(shell git ls-files '*.c' '*.h')
+	@$(CLANG_FORMAT) --version | grep -q 'version 14' || { echo 'check-format needs clang-format 14' >&2; exit 1; }
+	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)
 
 format:
-	clang-format -i $(shell git ls-files '*.c' '*.h')
+	$(CLANG_FORMAT) -i $(FORMATTED)
+
+# The library once more under $(BUILD)/fuzz, instrumented; then one libFuzzer run a target. Inputs that it finds worth
+# keeping go to $(BUILD)/fuzz/corpus, one that crashes stays in $(BUILD)/fuzz.
+FUZZ_CHECKS := address,undefined
+fuzz:
+	$(MAKE) BUILD=$(BUILD)/fuzz CC=$(FUZZ_CC) SANITIZE=fuzzer-no-link,$(FUZZ_CHECKS) CFLAGS='-O1 -g' \
+	    $(FUZZERS:%=fuzz-run-%)
+
+$(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
+	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ -lm -o $@
+
+fuzz-run-%: $(BUILD)/fuzz_%
+	@mkdir -p $(BUILD)/corpus/$*
+	@echo "fuzzing $* for $(FUZZ_SECONDS) s"
+	@$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/$*- \
+	    $(BUILD)/corpus/$* tests/fuzz/corpus/$* > $(BUILD)/$*.log 2>&1 || { cat $(BUILD)/$*.log; exit 1; }
+	@tail -n 1 $(BUILD)/$*.log
+
+# ------------------------------------------------------------------------------------------------ installing
+
+BINDIR    = $(DESTDIR)$(PREFIX)/bin
+LIBDIR    = $(DESTDIR)$(PREFIX)/lib
+HEADERDIR = $(DESTDIR)$(PREFIX)/include
+MANDIR    = $(DESTDIR)$(PREFIX)/share/man/man1
+DOCDIR    = $(DESTDIR)$(PREFIX)/share/doc/mini-cllm
+
+install: all
+	mkdir -p $(BINDIR) $(LIBDIR)/pkgconfig $(HEADERDIR) $(MANDIR) $(DOCDIR)
+	install -m 755 $(BUILD)/mini-cllm $(BINDIR)
+	install -m 644 include/cllm.h $(HEADERDIR)
+	install -m 644 $(BUILD)/libcllm.a $(LIBDIR)
+	install -m 755 $(BUILD)/$(SHARED) $(LIBDIR)
+ifeq ($(UNAME),Darwin)
+	install_name_tool -id $(PREFIX)/lib/libcllm.$(SOVERSION).dylib $(LIBDIR)/$(SHARED)
+endif
+	$(foreach name,$(SONAMES),ln -sf $(SHARED) $(LIBDIR)/$(name) &&) true
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' cllm.pc.in > $(LIBDIR)/pkgconfig/cllm.pc
+	install -m 644 man/mini-cllm.1 $(MANDIR)
+	install -m 644 LICENSE $(DOCDIR)
+
+uninstall:
+	rm -f $(BINDIR)/mini-cllm $(HEADERDIR)/cllm.h $(LIBDIR)/libcllm.a $(LIBDIR)/$(SHARED) $(SONAMES:%=$(LIBDIR)/%)
+	rm -f $(LIBDIR)/pkgconfig/cllm.pc $(MANDIR)/mini-cllm.1
+	rm -rf $(DOCDIR)
 
 clean:
 	rm -rf $(BUILD)
 
-.PHONY: all check-format format clean
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+FORCE:
+.PHONY: all tests test stage check-format format fuzz install uninstall clean help FORCE
 .SECONDARY:
--include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(call object,$(PROGRAM_SOURCES) $(TEST_SOURCES) $(SUPPORT_SOURCES)))
+-include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(PROGRAM_OBJECTS) $(SUPPORT_OBJECTS) \
+    $(call object,$(TEST_SOURCES) $(FUZZ_SOURCES)))

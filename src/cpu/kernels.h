@@ -7,22 +7,13 @@
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
-#include "gguf/quant_types.h"
+#include "model/weights.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 /* Bytes of blocks -> n float values; n is a multiple of the type's block. Exact for the format's formula in float32. */
 typedef void (*dequantize_kernel)(const void *blocks, float *out, size_t n);
-
-/* A weight matrix in the mapped file: n_rows rows of n_columns elements, in blocks of its type. */
-typedef struct matrix {
-    const void *data;
-    quant_type type;
-    uint32_t n_rows;
-    uint32_t n_columns;
-    size_t row_bytes;
-} matrix;
 
 typedef struct cpu_kernels {
     const char *name; /* "scalar", as --cpu-isa takes it */
@@ -56,6 +47,9 @@ typedef struct cpu_kernels {
 } cpu_kernels;
 
 void kernels_scalar_fill(cpu_kernels *table);
+
+/* By quant_type; NULL for types that are not computable. */
+extern const dequantize_kernel dequantize_scalar[QUANT_TYPE_LIMIT];
 
 /* isa: "scalar", or NULL for the best that this CPU has. NULL is returned for a name that is not known. */
 const cpu_kernels *kernels_select(const char *isa);

@@ -22,6 +22,9 @@ cllm_status gguf_get_string(const cllm_gguf *gguf, const char *key, gguf_need ne
 cllm_status gguf_get_array(const cllm_gguf *gguf, const char *key, gguf_need need, cllm_value_type element_type,
                            cllm_array *out, cllm_error *err);
 
+/* The same as cllm_gguf_open for one file whose `n_bytes` are in memory, borrowed until the close. Its path is "memory". */
+cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out, cllm_error *err);
+
 /* Bring the pages of all mapped files in, with the progress of the options given to cllm_gguf_open. */
 cllm_status gguf_prefetch(const cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err);
 

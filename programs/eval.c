@@ -1,0 +1,184 @@
+/* Measuring a model: its logits on given tokens, or its perplexity on a text.
+ *
+ * Perplexity, as llama.cpp's perplexity tool defines it, so that published figures compare: the text's tokens are cut
+ * into chunks of --ctx, each of which starts from an empty context with its first token replaced by BOS (where the
+ * model adds one). Only predictions that have at least half a chunk before them are scored:
+ *
+ *   perplexity = exp(mean of -log softmax(logits[i])[token[i + 1]]),  i = ctx/2 .. ctx-2 of every chunk
+ *
+ * and its uncertainty is the standard error of that mean, times the perplexity. */
+#include "commands.h"
+#include "program.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ----------------------------------------------------------------------------------------------- logits */
+
+typedef struct logits_sink {
+    FILE *file; /* or NULL */
+    uint32_t n_vocab;
+    int32_t *likeliest; /* [n_tokens], owned */
+    bool write_failed;
+} logits_sink;
+
+static bool take_logits(void *user, size_t index, const float *logits) {
+    logits_sink *sink = user;
+    int32_t best = 0;
+    for (uint32_t i = 1; i < sink->n_vocab; i++)
+        if (logits[i] > logits[best]) best = (int32_t)i;
+    sink->likeliest[index] = best;
+    /* the machine is little-endian, as the model file is */
+    if (sink->file && fwrite(logits, sizeof *logits, sink->n_vocab, sink->file) != sink->n_vocab)
+        sink->write_failed = true;
+    return !sink->write_failed;
+}
+
+static int run_tokens(const run *r, const id_list *list, logits_sink *sink) {
+    cllm_error err;
+    double start = now();
+    cllm_status status = cllm_session_eval_each(r->session, list->ids, list->count, take_logits, sink, &err);
+    if (sink->write_failed) return fail("%s: %s", r->o->logits, strerror(errno));
+    if (status != CLLM_OK) return fail_with(&err);
+    double seconds = now() - start;
+    for (size_t i = 0; i < list->count; i++) printf("%s%" PRId32, i ? " " : "", sink->likeliest[i]);
+    putchar('\n');
+    if (!flush_output()) return EXIT_FAILURE;
+    run_summary(r, (pace){list->count, list->count, seconds}, (pace){0});
+    return EXIT_SUCCESS;
+}
+
+/* Half a file of logits is worth nothing: it is removed, unless it is a pipe or a device. */
+static int close_logits(FILE *file, const char *path, int status) {
+    struct stat info;
+    bool regular = fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode);
+    if (fclose(file) != 0 && status == EXIT_SUCCESS) status = fail("%s: %s", path, strerror(errno));
+    if (status != EXIT_SUCCESS && regular) unlink(path);
+    return status;
+}
+
+static int eval_tokens(run *r) {
+    const options *o = r->o;
+    id_list list = {0};
+    logits_sink sink = {.n_vocab = cllm_model_get_info(r->model)->n_vocab};
+    input in = {0};
+    int status = EXIT_SUCCESS;
+    if (strcmp(o->tokens, "-") == 0) status = read_input("-", &in);
+    if (status == EXIT_SUCCESS)
+        status =
+            id_list_parse(&list, "--tokens", in.data ? in.data : o->tokens, in.data ? in.length : strlen(o->tokens));
+    if (status == EXIT_SUCCESS && list.count == 0) status = usage_error("--tokens: there are none");
+    if (status == EXIT_SUCCESS) status = run_start(r, o->ctx);
+    if (status == EXIT_SUCCESS) status = run_check_fits(r, "--tokens", list.count);
+    if (status == EXIT_SUCCESS) {
+        sink.likeliest = calloc(list.count, sizeof *sink.likeliest);
+        if (!sink.likeliest) status = fail("out of memory");
+    }
+    if (status == EXIT_SUCCESS && o->logits) {
+        sink.file = fopen(o->logits, "wb");
+        if (!sink.file) status = fail("%s: %s", o->logits, strerror(errno));
+    }
+    if (status == EXIT_SUCCESS) status = run_tokens(r, &list, &sink);
+    if (sink.file) status = close_logits(sink.file, o->logits, status);
+    free(sink.likeliest);
+    free(list.ids);
+    free(in.data);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------- perplexity */
+
+typedef struct scores {
+    const int32_t *chunk; /* [n_ctx], the text's own tokens */
+    uint32_t n_ctx, n_vocab;
+    size_t count;
+    double sum, sum_of_squares; /* of -log p */
+} scores;
+
+static bool score(void *user, size_t index, const float *logits) {
+    scores *s = user;
+    if (index < s->n_ctx / 2 || index + 1 >= s->n_ctx) return true;
+    double largest = logits[0], sum = 0;
+    for (uint32_t i = 1; i < s->n_vocab; i++) largest = fmax(largest, (double)logits[i]);
+    for (uint32_t i = 0; i < s->n_vocab; i++) sum += exp((double)logits[i] - largest);
+    double surprise = log(sum) + largest - (double)logits[s->chunk[index + 1]];
+    s->sum += surprise;
+    s->sum_of_squares += surprise * surprise;
+    s->count++;
+    return true;
+}
+
+static double perplexity_of(const scores *s) { return exp(s->sum / (double)s->count); }
+
+static int run_chunks(const run *r, int32_t *tokens, size_t n_chunks, scores *s) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    const bool watched = stderr_is_terminal() && !r->o->quiet;
+    cllm_error err;
+    double start = now();
+    for (size_t i = 0; i < n_chunks; i++) {
+        int32_t *chunk = tokens + i * s->n_ctx;
+        s->chunk = chunk;
+        if (cllm_tokenizer_adds_bos(tokenizer))
+            chunk[0] = cllm_tokenizer_bos(tokenizer); /* no prediction of it is scored */
+        cllm_status status = cllm_session_rewind(r->session, 0, &err);
+        if (status == CLLM_OK) status = cllm_session_eval_each(r->session, chunk, s->n_ctx, score, s, &err);
+        if (watched) fputs(ERASE_LINE, stderr);
+        if (status != CLLM_OK) return fail_with(&err);
+        if (watched) fprintf(stderr, "chunk %zu of %zu: perplexity %.4f", i + 1, n_chunks, perplexity_of(s));
+    }
+    if (watched) fputs(ERASE_LINE, stderr);
+    double mean = s->sum / (double)s->count;
+    double variance = fmax(0, s->sum_of_squares / (double)s->count - mean * mean);
+    printf("perplexity: %.4f +/- %.5f (%zu chunks of %" PRIu32 " tokens)\n", exp(mean),
+           exp(mean) * sqrt(variance / (double)(s->count - 1)), n_chunks, s->n_ctx);
+    if (!flush_output()) return EXIT_FAILURE;
+    run_summary(r, (pace){n_chunks * s->n_ctx, n_chunks * s->n_ctx, now() - start}, (pace){0});
+    return EXIT_SUCCESS;
+}
+
+static int eval_text(run *r) {
+    enum { DEFAULT_CTX = 512 };
+    const options *o = r->o;
+    const cllm_model_info *info = cllm_model_get_info(r->model);
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    if (!tokenizer) return fail("%s: the file has no tokenizer to read a text with; --tokens runs token ids", o->model);
+    uint64_t n_ctx = o->ctx ? o->ctx : info->n_ctx_train < DEFAULT_CTX ? info->n_ctx_train : DEFAULT_CTX;
+
+    input text;
+    int32_t *tokens = NULL;
+    size_t count = 0;
+    cllm_error err;
+    int status = read_input(o->text, &text);
+    if (status == EXIT_SUCCESS && cllm_tokenizer_encode(tokenizer, text.data, text.length, CLLM_ENCODE_ADD_SPECIAL,
+                                                        &tokens, &count, &err) != CLLM_OK)
+        status = fail_with(&err);
+    if (status == EXIT_SUCCESS && cllm_tokenizer_adds_eos(tokenizer) && count > 0) count--;
+    if (status == EXIT_SUCCESS && count < 2 * n_ctx)
+        status = fail("%s: %zu tokens are too few, two chunks of %" PRIu64 " take %" PRIu64 "; --ctx sets the chunk",
+                      o->text, count, n_ctx, 2 * n_ctx);
+    if (status == EXIT_SUCCESS) status = run_start(r, n_ctx);
+    if (status == EXIT_SUCCESS) {
+        scores s = {.n_ctx = (uint32_t)n_ctx, .n_vocab = info->n_vocab};
+        status = run_chunks(r, tokens, count / n_ctx, &s);
+    }
+    cllm_free(tokens);
+    free(text.data);
+    return status;
+}
+
+int eval(const options *o) {
+    if (!o->tokens == !o->text) return usage_error("eval needs either --tokens or --text");
+    if (o->logits && !o->tokens) return usage_error("--logits needs --tokens");
+    if (o->text && o->ctx > 0 && o->ctx < 3)
+        return usage_error("--ctx: chunks of %" PRIu64 " tokens leave nothing to score; 3 do", o->ctx);
+    run r;
+    int status = run_load(&r, o);
+    if (status == EXIT_SUCCESS) status = o->tokens ? eval_tokens(&r) : eval_text(&r);
+    run_close(&r);
+    return status;
+}

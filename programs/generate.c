@@ -1,0 +1,141 @@
+/* Generating text, the main job. The road: prompt bytes -> tokens -> one batch through the model -> then again and again
+ * logits -> a token -> its bytes on stdout, and the token back into the model. */
+#include "commands.h"
+#include "interrupt.h"
+#include "program.h"
+#include "text_stream.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A flag that this build cannot honour, or that contradicts another? */
+static int check_options(const options *o) {
+    if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
+    if (strcmp(o->device, "cpu") != 0)
+        return fail("--device: %s is not in this build; so far it has only cpu", o->device);
+    if (o->gpu_layers > 0)
+        return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU --device, not cpu", o->gpu_layers);
+    return EXIT_SUCCESS;
+}
+
+typedef struct prompt {
+    input text;
+    int32_t *encoded;      /* owned by the library */
+    int32_t bos;           /* what stands for an empty prompt */
+    const int32_t *tokens; /* [count]: `encoded`, or `bos` */
+    size_t count;
+} prompt;
+
+static int read_prompt(const options *o, prompt *p) {
+    if (o->file || (o->prompt && strcmp(o->prompt, "-") == 0)) return read_input(o->file ? o->file : "-", &p->text);
+    p->text.data = strdup(o->prompt ? o->prompt : "");
+    if (!p->text.data) return fail("out of memory");
+    p->text.length = strlen(p->text.data);
+    return EXIT_SUCCESS;
+}
+
+static int encode_prompt(const run *r, prompt *p) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    if (!tokenizer)
+        return fail("%s: the file has no tokenizer to read a prompt with; 'mini-cllm eval --tokens' runs token ids",
+                    r->o->model);
+    cllm_error err;
+    if (cllm_tokenizer_encode(tokenizer, p->text.data, p->text.length,
+                              CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL, &p->encoded, &p->count,
+                              &err) != CLLM_OK)
+        return fail_with(&err);
+    p->tokens = p->encoded;
+    /* a text that is to go on has not ended */
+    if (cllm_tokenizer_adds_eos(tokenizer) && p->count > 0) p->count--;
+    if (p->count > 0) return EXIT_SUCCESS;
+
+    p->bos = cllm_tokenizer_bos(tokenizer);
+    if (p->bos < 0) return fail("the prompt is empty and the model has no token to begin a text with: give a --prompt");
+    p->tokens = &p->bos;
+    p->count = 1;
+    return EXIT_SUCCESS;
+}
+
+/* The loop. previous: the last token of the prompt, whose next token `logits` predict. */
+static int write_text(const run *r, cllm_sampler *sampler, const float *logits, int32_t previous, text_stream *text,
+                      pace *generated) {
+    const options *o = r->o;
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    const uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
+    const uint32_t n_prompt = cllm_session_position(r->session);
+    cllm_error err;
+    while (generated->n_tokens < o->n_tokens) {
+        if (n_prompt + generated->n_tokens >= n_ctx) {
+            note(o, "\nmini-cllm: the context of %" PRIu32 " tokens is full, the text stops here; --ctx sets it",
+                 n_ctx);
+            break;
+        }
+        double start = now();
+        if (generated->n_tokens > 0) {
+            if (cllm_session_eval(r->session, &previous, 1, &logits, &err) != CLLM_OK) return fail_with(&err);
+            generated->n_timed++;
+        }
+        int32_t token;
+        if (cllm_sampler_sample(sampler, logits, &token, &err) != CLLM_OK) return fail_with(&err);
+        generated->seconds += now() - start;
+        if (interrupted(NULL)) return EXIT_INTERRUPTED;
+        if (token == cllm_tokenizer_eos(tokenizer) && !o->ignore_eos) break;
+
+        if (!cllm_tokenizer_is_control(tokenizer, token)) {
+            cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);
+            text_stream_write(text, bytes.data, bytes.length);
+            if (!flush_output()) return EXIT_FAILURE;
+        }
+        generated->n_tokens++;
+        previous = token;
+    }
+    return EXIT_SUCCESS;
+}
+
+/* From the prompt's tokens to the newline at the end. */
+static int write_answer(const run *r, cllm_sampler *sampler, const prompt *p) {
+    text_stream text = {.out = stdout};
+    if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
+    if (!flush_output()) return EXIT_FAILURE;
+
+    const float *logits = NULL;
+    cllm_error err;
+    double start = now();
+    int status = EXIT_SUCCESS;
+    if (cllm_session_eval(r->session, p->tokens, p->count, &logits, &err) != CLLM_OK) status = fail_with(&err);
+    pace evaluated = {p->count, p->count, now() - start}, generated = {0};
+    if (r->o->verbose) fprintf(stderr, "prompt: %zu tokens in %.3f s\n", p->count, evaluated.seconds);
+    if (status == EXIT_SUCCESS) status = write_text(r, sampler, logits, p->tokens[p->count - 1], &text, &generated);
+
+    if (ferror(stdout)) return status;
+    text_stream_end(&text);
+    fputc('\n', stdout);
+    if (!flush_output()) return EXIT_FAILURE;
+    if (status != EXIT_FAILURE) run_summary(r, evaluated, generated);
+    return status;
+}
+
+int generate(const options *o) {
+    prompt p = {0};
+    run r = {0};
+    cllm_sampler *sampler = NULL;
+    int status = check_options(o);
+    if (status == EXIT_SUCCESS) status = read_prompt(o, &p);
+    if (status == EXIT_SUCCESS) status = run_load(&r, o);
+    if (status == EXIT_SUCCESS) status = encode_prompt(&r, &p);
+    if (status == EXIT_SUCCESS) status = run_start(&r, o->ctx);
+    if (status == EXIT_SUCCESS) status = run_check_fits(&r, "the prompt", p.count);
+    if (status == EXIT_SUCCESS) {
+        cllm_sampler_options sampling = {o->temperature, o->top_p, (uint32_t)o->top_k, o->seed};
+        cllm_error err;
+        if (cllm_sampler_create(cllm_model_get_info(r.model)->n_vocab, &sampling, &sampler, &err) != CLLM_OK)
+            status = fail_with(&err);
+    }
+    if (status == EXIT_SUCCESS) status = write_answer(&r, sampler, &p);
+    cllm_sampler_destroy(sampler);
+    cllm_free(p.encoded);
+    free(p.text.data);
+    run_close(&r);
+    return status;
+}

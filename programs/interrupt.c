@@ -1,0 +1,55 @@
+/* The program's signal handlers. The library installs none, so what a signal means is decided here alone. */
+#include "interrupt.h"
+
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t stop_requested;
+static const char *volatile watched_path;
+static const cllm_gguf *volatile watched_gguf;
+
+static void on_interrupt(int signal_number) {
+    stop_requested = 1;
+    signal(signal_number, SIG_DFL); /* the second one kills */
+}
+
+static void write_error(const char *text) {
+    ssize_t written = write(STDERR_FILENO, text, strlen(text));
+    (void)written; /* there is nowhere left to complain */
+}
+
+/* A page of a mapped file that lies past the file's end. Only async-signal-safe calls from here. */
+static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
+    (void)context;
+    const char *path = watched_gguf ? cllm_gguf_path_of(watched_gguf, info->si_addr) : watched_path;
+    if (!path) { /* not a model's page: let the fault happen again, and kill */
+        signal(signal_number, SIG_DFL);
+        return;
+    }
+    write_error("mini-cllm: ");
+    write_error(path);
+    write_error(": the file shrank or could not be read while it was in use\n");
+    _exit(1);
+}
+
+void interrupt_install(void) {
+    /* without SA_RESTART a read that waits for input ends too */
+    struct sigaction on_int = {.sa_handler = on_interrupt};
+    struct sigaction on_bus = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
+    sigemptyset(&on_int.sa_mask);
+    sigemptyset(&on_bus.sa_mask);
+    sigaction(SIGINT, &on_int, NULL);
+    sigaction(SIGBUS, &on_bus, NULL);
+    signal(SIGPIPE, SIG_DFL); /* a parent may have left it ignored */
+}
+
+bool interrupted(void *user) {
+    (void)user;
+    return stop_requested;
+}
+
+void interrupt_watch_file(const char *path, const cllm_gguf *gguf) {
+    watched_path = path;
+    watched_gguf = gguf;
+}

@@ -1,0 +1,62 @@
+/* mini-cllm, the program: finds the command that the first argument names and runs it.
+ *
+ * Everything it does goes through the library's public header; a command has a file of its own. */
+#include "commands.h"
+#include "interrupt.h"
+#include "program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const command commands[] = {
+    {GENERATE, "", "MODEL.gguf [options]", "Generate text that goes on from a prompt.", generate},
+    {INSPECT, "inspect", "MODEL.gguf [--json] [--tensors] [--ctx N]",
+     "Tell what a GGUF file holds and the memory it needs; any architecture.", inspect},
+    {TOKENIZE, "tokenize", "MODEL.gguf [-p TEXT] [--no-bos] [--no-special] [--text | --json]",
+     "Turn a text, or all of standard input, into token ids; a file without tensors will do.", tokenize},
+    {DETOKENIZE, "detokenize", "MODEL.gguf [IDS]",
+     "Turn token ids, from the arguments or standard input, back into the text.", detokenize},
+    {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
+     "Run tokens and print the likeliest next token after each, or measure perplexity on a text.", eval},
+    {0},
+};
+
+static const command *find_command(const char *name) {
+    for (const command *c = commands; c->bit; c++)
+        if (*c->name && strcmp(c->name, name) == 0) return c;
+    return NULL;
+}
+
+static int run_command(int argc, char **argv) {
+    const command *c = find_command(argv[1]);
+    if (strcmp(argv[1], "help") == 0) {
+        c = argc > 2 ? find_command(argv[2]) : commands;
+        if (!c) return usage_error("help: '%s' is no command", argv[2]);
+        print_help(c);
+        return EXIT_SUCCESS;
+    }
+    options o;
+    bool named = c != NULL;
+    if (!named) c = commands;
+    int status = parse_options(c, argc - named, argv + named, &o);
+    if (status == EXIT_SUCCESS) {
+        if (o.help)
+            print_help(c);
+        else if (o.version)
+            printf("mini-cllm %s\n", cllm_version());
+        else
+            status = c->run(&o);
+    }
+    free(o.arguments);
+    return status;
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) return usage_error("usage: mini-cllm %s; see 'mini-cllm --help'", commands[0].synopsis);
+    interrupt_install();
+    int status = run_command(argc, argv);
+    /* what is still buffered may meet a full disk only now */
+    if (!flush_output() && status == EXIT_SUCCESS) status = EXIT_FAILURE;
+    return status;
+}

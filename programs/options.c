@@ -1,0 +1,250 @@
+/* The table of options and what is driven by it: parsing with getopt_long, range checks, defaults, --help. */
+#include "options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef enum option_kind {
+    FLAG,   /* bool */
+    TEXT,   /* const char *, any */
+    CHOICE, /* const char *, one of `value` */
+    WHOLE,  /* uint64_t from `least` to `most` */
+    NUMBER, /* float in [lower, upper], or above `lower` where lower_is_out */
+} option_kind;
+
+typedef struct option_row {
+    unsigned commands; /* bits of those that take it */
+    char letter;       /* or 0 */
+    const char *name;
+    option_kind kind;
+    size_t field;      /* its place in struct options */
+    const char *value; /* the value's name in --help; for a CHOICE its values, between bars */
+    uint64_t least, most;
+    float lower, upper;
+    bool lower_is_out;
+    const char *initial;  /* the default as a user would write it, or NULL: the field is 0 */
+    const char *computed; /* what 0 then stands for, in words, or NULL */
+    const char *help;
+} option_row;
+
+#define FIELD(name) offsetof(options, name)
+#define RUNS        (GENERATE | EVAL)
+
+static const option_row rows[] = {
+    {GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT", .help = "the text; - reads standard input"},
+    {GENERATE, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the prompt from a file of any bytes"},
+    {GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .initial = "256",
+     .help = "most tokens to generate"},
+    {GENERATE, 't', "temperature", NUMBER, FIELD(temperature), "F", .lower = 0, .upper = INFINITY, .initial = "0.8",
+     .help = "0 is greedy, more is more varied"},
+    {GENERATE, 0, "top-p", NUMBER, FIELD(top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1, .initial = "0.9",
+     .help = "keep the likeliest tokens that sum to this probability"},
+    {GENERATE, 0, "top-k", WHOLE, FIELD(top_k), "N", 0, INT32_MAX, .initial = "40",
+     .help = "keep the N likeliest tokens; 0 is off"},
+    {GENERATE, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .initial = "42",
+     .help = "a seed gives the same text every time; 0 stands for 42"},
+    {GENERATE, 0, "echo", FLAG, FIELD(echo), .help = "print the prompt too"},
+    {GENERATE, 0, "ignore-eos", FLAG, FIELD(ignore_eos), .help = "do not stop where the model ends its text"},
+    {GENERATE, 0, "device", CHOICE, FIELD(device), "cpu|metal|cuda|opencl", .initial = "cpu",
+     .help = "where to compute; so far only on the cpu"},
+    {GENERATE, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .initial = "0",
+     .help = "layers to compute on a GPU --device"},
+    {EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS", .help = "the ids to run, such as 1,2,3; - reads standard input"},
+    {EVAL, 0, "logits", TEXT, FIELD(logits), "FILE", .help = "with --tokens: write all logits, float32 rows, to FILE"},
+    {EVAL, 0, "text", TEXT, FIELD(text), "FILE", .help = "measure perplexity on a text, - reads standard input"},
+    {INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
+    {TOKENIZE, 0, "no-bos", FLAG, FIELD(no_bos), .help = "put no BOS and EOS tokens around the text"},
+    {TOKENIZE, 0, "no-special", FLAG, FIELD(no_special), .help = "read the spelling of control tokens as plain text"},
+    {TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
+    {INSPECT | TOKENIZE, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
+    {RUNS, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024, .computed = "the cores this process may use",
+     .help = "threads to compute with"},
+    {GENERATE | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, 1 << 24,
+     .computed = "the model's, or what fits in memory", .help = "context in tokens"},
+    {EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, 1 << 24,
+     .computed = "as much of the model's as fits in memory; with --text 512",
+     .help = "context in tokens; with --text the length of a chunk"},
+    {RUNS, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
+     .help = "most tokens in one forward pass"},
+    {RUNS, 0, "kv-type", CHOICE, FIELD(kv_type), "f16|f32", .initial = "f16", .help = "how keys and values are stored"},
+    {RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar", .computed = "this CPU's best", .help = "pin a kernel path"},
+    {RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
+    {RUNS, 'q', "quiet", FLAG, FIELD(quiet), .help = "nothing on standard error but errors"},
+    {RUNS, 'v', "verbose", FLAG, FIELD(verbose), .help = "tell the model's shape, the memory plan and each stage"},
+    {GENERATE, 0, "version", FLAG, FIELD(version), .help = "print the version"},
+    {~0u, 'h', "help", FLAG, FIELD(help), .help = "print this"},
+};
+
+enum { N_ROWS = sizeof rows / sizeof rows[0], LONG_OPTION = 256 }; /* getopt's values above all letters */
+
+int usage_error(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("mini-cllm: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    return EXIT_USAGE;
+}
+
+/* ------------------------------------------------------------------------------------------------ values */
+
+typedef struct range_text {
+    char text[64];
+} range_text;
+
+/* The values a row allows, as help and errors say it; "" if all. */
+static range_text range_of(const option_row *row) {
+    range_text range = {""};
+    if (row->kind == WHOLE)
+        snprintf(range.text, sizeof range.text, "from %" PRIu64 " to %" PRIu64, row->least, row->most);
+    if (row->kind == NUMBER)
+        snprintf(range.text, sizeof range.text, "in %c%g, %g%c", row->lower_is_out ? '(' : '[', (double)row->lower,
+                 (double)row->upper, isinf(row->upper) ? ')' : ']');
+    return range;
+}
+
+static bool is_one_of(const char *text, const char *choices) {
+    size_t length = strlen(text);
+    for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
+        if (strcspn(at, "|") == length && strncmp(at, text, length) == 0) return true;
+    return false;
+}
+
+static int set_whole(const option_row *row, const char *text, uint64_t *value) {
+    char *end = NULL;
+    errno = 0;
+    *value = strtoull(text, &end, 10);
+    /* strtoull alone would take a sign and spaces */
+    bool digits = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
+    if (digits && *value >= row->least && *value <= row->most) return 0;
+    return usage_error("--%s: '%s' is not a whole number %s", row->name, text, range_of(row).text);
+}
+
+static int set_number(const option_row *row, const char *text, float *value) {
+    char *end = NULL;
+    *value = strtof(text, &end);
+    /* no spaces or words in front; too large a number reads as infinite */
+    bool number = text[0] && strchr("+-.0123456789", text[0]) && *end == '\0' && isfinite(*value);
+    bool inside = row->lower_is_out ? *value > row->lower : *value >= row->lower;
+    if (number && inside && *value <= row->upper) return 0;
+    return usage_error("--%s: '%s' is not a number %s", row->name, text, range_of(row).text);
+}
+
+static int set_value(const option_row *row, const char *text, options *o) {
+    void *field = (char *)o + row->field;
+    switch (row->kind) {
+    case FLAG: *(bool *)field = true; return 0;
+    case WHOLE: return set_whole(row, text, field);
+    case NUMBER: return set_number(row, text, field);
+    case CHOICE:
+        if (!is_one_of(text, row->value)) return usage_error("--%s: '%s' is not %s", row->name, text, row->value);
+        break;
+    case TEXT: break;
+    }
+    *(const char **)field = text;
+    return 0;
+}
+
+/* ----------------------------------------------------------------------------------------------- parsing */
+
+static const option_row *row_of(const command *c, int code) {
+    for (int i = 0; i < N_ROWS; i++)
+        if ((rows[i].commands & c->bit) && (code == LONG_OPTION + i || (code != 0 && code == rows[i].letter)))
+            return &rows[i];
+    return NULL;
+}
+
+/* The command's rows in getopt_long's form. letters: 2 + 2 * N_ROWS + 1 bytes at most. */
+static void make_getopt_tables(const command *c, struct option *longs, char *letters) {
+    *letters++ = '-'; /* arguments between the options come out in order */
+    *letters++ = ':'; /* a missing value is told from an unknown option */
+    for (int i = 0; i < N_ROWS; i++) {
+        if (!(rows[i].commands & c->bit)) continue;
+        *longs++ = (struct option){rows[i].name, rows[i].kind == FLAG ? no_argument : required_argument, NULL,
+                                   LONG_OPTION + i};
+        if (!rows[i].letter) continue;
+        *letters++ = rows[i].letter;
+        if (rows[i].kind != FLAG) *letters++ = ':';
+    }
+    *longs = (struct option){0};
+    *letters = '\0';
+}
+
+static int refuse_option(const command *c, int code, const char *word) {
+    const option_row *row = row_of(c, optopt);
+    if (code == ':' && row) return usage_error("--%s needs a value: %s", row->name, row->value);
+    if (row) return usage_error("--%s takes no value", row->name);
+    char letter[] = {'-', (char)optopt, '\0'};
+    const char *space = *c->name ? " " : "";
+    return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
+}
+
+static int add_argument(const command *c, char *argument, options *o) {
+    if (!o->model)
+        o->model = argument;
+    else if (c->bit == DETOKENIZE)
+        o->arguments[o->n_arguments++] = argument;
+    else
+        return usage_error("unexpected argument '%s'", argument);
+    return 0;
+}
+
+int parse_options(const command *c, int argc, char **argv, options *o) {
+    *o = (options){.arguments = calloc((size_t)argc, sizeof(char *))};
+    if (!o->arguments) return usage_error("out of memory");
+    for (int i = 0; i < N_ROWS; i++)
+        if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
+
+    struct option longs[N_ROWS + 1];
+    char letters[2 * N_ROWS + 3];
+    make_getopt_tables(c, longs, letters);
+    opterr = 0;
+    int failed = 0, code;
+    while (!failed && (code = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+        const option_row *row = row_of(c, code);
+        if (code == 1)
+            failed = add_argument(c, optarg, o);
+        else if (row)
+            failed = set_value(row, optarg, o);
+        else
+            failed = refuse_option(c, code, argv[optind - 1]);
+        if (o->help || o->version) return 0;
+    }
+    for (; !failed && optind < argc; optind++) failed = add_argument(c, argv[optind], o); /* those after "--" */
+    if (failed) return failed;
+    if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", *c->name ? " " : "", c->name);
+    return 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- help */
+
+static void print_row(const option_row *row) {
+    char flags[64], letter[] = {'-', row->letter, ',', '\0'};
+    snprintf(flags, sizeof flags, "%3s --%s %s", row->letter ? letter : "", row->name, row->value ? row->value : "");
+    printf("  %-36s %s", flags, row->help);
+    range_text range = range_of(row);
+    const char *initial = row->initial ? row->initial : row->computed;
+    if (range.text[0] && initial)
+        printf(" (%s; default %s)", range.text, initial);
+    else if (range.text[0] || initial)
+        printf(" (%s%s)", initial ? "default " : "", initial ? initial : range.text);
+    putchar('\n');
+}
+
+void print_help(const command *c) {
+    printf("usage: mini-cllm %s%s%s\n\n%s\n\n", c->name, *c->name ? " " : "", c->synopsis, c->about);
+    for (int i = 0; i < N_ROWS; i++)
+        if (rows[i].commands & c->bit) print_row(&rows[i]);
+    if (c->bit != GENERATE) return;
+    puts("\nFurther commands, each with a --help of its own:");
+    for (c++; c->bit; c++) printf("  mini-cllm %s %s\n", c->name, c->synopsis);
+    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.");
+}

@@ -1,0 +1,65 @@
+/* The command line: the commands, their options, and what the user asked for.
+ *
+ * One table of options (options.c) drives parsing, range checks, defaults, error messages and --help. */
+#ifndef OPTIONS_H
+#define OPTIONS_H
+
+#include "cllm.h"
+
+/* What the user asked for; which fields mean something depends on the command. */
+typedef struct options {
+    const char *model;      /* the first argument that is no option */
+    char **arguments;       /* the others: owned */
+    size_t n_arguments;     /* more than 0 only for detokenize */
+    const char *prompt;     /* NULL: not given; "-": standard input */
+    const char *file;       /* the prompt's file, or NULL */
+    const char *tokens;     /* a list of ids, or NULL */
+    const char *text;       /* the file to measure perplexity on, or NULL */
+    const char *logits;     /* the file to write logits to, or NULL */
+    uint64_t n_tokens;      /* most tokens to generate */
+    float temperature;      /* 0: greedy */
+    float top_p;            /* (0, 1] */
+    uint64_t top_k;         /* 0: off */
+    uint64_t seed;          /* of the sampler */
+    const char *device;     /* where to compute */
+    uint64_t gpu_layers;    /* layers to put on a GPU */
+    uint64_t threads;       /* 0: the cores this process may use */
+    uint64_t ctx;           /* 0: not given */
+    uint64_t batch;         /* most tokens in one forward pass */
+    const char *kv_type;    /* "f16" or "f32" */
+    const char *cpu_isa;    /* NULL: the best that this CPU has */
+    bool echo;              /* print the prompt too */
+    bool ignore_eos;        /* generate past the end token */
+    bool no_mmap;           /* read the file instead of mapping it */
+    bool json, show_pieces; /* forms of output */
+    bool show_tensors;
+    bool no_bos, no_special;
+    bool quiet, verbose;
+    bool help, version;
+} options;
+
+/* Bits, so that an option's row can name all commands that take it. */
+enum { GENERATE = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, EVAL = 16 };
+
+typedef struct command {
+    unsigned bit;
+    const char *name;     /* "" for generate, which needs no name */
+    const char *synopsis; /* the arguments, as --help shows them */
+    const char *about;    /* what it does: whole lines */
+    int (*run)(const options *o);
+} command;
+
+extern const command commands[]; /* main.c; ends with a bit of 0 */
+
+#define EXIT_USAGE 2
+
+/* Print "mini-cllm: ..." on stderr and return EXIT_USAGE. */
+int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Parse argv[1..argc-1], argv[0] being the program or command name. Returns 0, or EXIT_USAGE after saying why.
+ * The caller frees o->arguments, whatever is returned. */
+int parse_options(const command *c, int argc, char **argv, options *o);
+
+void print_help(const command *c); /* on stdout */
+
+#endif

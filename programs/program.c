@@ -1,0 +1,258 @@
+/* What the commands share. Results go to stdout; everything told on the way goes to stderr, from here. */
+#include "program.h"
+
+#include "interrupt.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+/* --------------------------------------------------------------------------------------------- messages */
+
+int fail(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("mini-cllm: ", stderr);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+    return EXIT_FAILURE;
+}
+
+int fail_with(const cllm_error *err) {
+    if (err->status == CLLM_ERR_CANCELLED) return EXIT_INTERRUPTED;
+    return fail("%s", err->message);
+}
+
+void note(const options *o, const char *format, ...) {
+    if (o->quiet) return;
+    va_list arguments;
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
+}
+
+bool flush_output(void) {
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout)) return true;
+    fail("standard output: %s", errno ? strerror(errno) : "write error");
+    return false;
+}
+
+bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
+
+size_text format_bytes(uint64_t n_bytes) {
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    size_t unit = 0;
+    double n = (double)n_bytes;
+    for (; n >= 1024; n /= 1024) unit++;
+    size_text size;
+    snprintf(size.text, sizeof size.text, unit ? "%.1f %s" : "%.0f %s", n, units[unit]);
+    return size;
+}
+
+void print_plan(FILE *out, const cllm_memory_plan *plan) {
+    fprintf(out, "context of %" PRIu32 " tokens: weights %s + KV cache %s + scratch %s = %s", plan->n_ctx,
+            format_bytes(plan->weights).text, format_bytes(plan->kv_cache).text, format_bytes(plan->scratch).text,
+            format_bytes(plan->weights + plan->kv_cache + plan->scratch).text);
+    if (plan->available) fprintf(out, ", %s available", format_bytes(plan->available).text);
+}
+
+/* ------------------------------------------------------------------------------------------------ input */
+
+static int read_all(FILE *file, const char *name, input *in) {
+    size_t capacity = 0;
+    while (!feof(file)) {
+        if (in->length == capacity) {
+            capacity = capacity ? 2 * capacity : 1 << 16;
+            char *larger = realloc(in->data, capacity);
+            if (!larger) return fail("%s: out of memory after %zu bytes", name, in->length);
+            in->data = larger;
+        }
+        in->length += fread(in->data + in->length, 1, capacity - in->length, file);
+        if (interrupted(NULL)) return EXIT_INTERRUPTED;
+        if (ferror(file)) return fail("%s: %s", name, strerror(errno));
+    }
+    return EXIT_SUCCESS;
+}
+
+int read_input(const char *path, input *in) {
+    *in = (input){0};
+    bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
+    if (!file) return fail("%s: %s", path, strerror(errno));
+    int status = read_all(file, standard ? "standard input" : path, in);
+    if (!standard) fclose(file);
+    return status;
+}
+
+static bool id_list_add(id_list *list, int32_t id) {
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 256;
+        int32_t *larger = realloc(list->ids, capacity * sizeof *larger);
+        if (!larger) return false;
+        list->ids = larger;
+        list->capacity = capacity;
+    }
+    list->ids[list->count++] = id;
+    return true;
+}
+
+int id_list_parse(id_list *list, const char *what, const char *text, size_t length) {
+    static const char separators[] = " ,\t\r\n";
+    for (size_t i = 0; i < length;) {
+        if (text[i] && strchr(separators, text[i])) {
+            i++;
+            continue;
+        }
+        size_t start = i;
+        int64_t id = 0;
+        for (; i < length && text[i] >= '0' && text[i] <= '9' && id <= INT32_MAX; i++) id = 10 * id + (text[i] - '0');
+        bool ended = i == length || (text[i] && strchr(separators, text[i]));
+        if (i == start || !ended || id > INT32_MAX) {
+            size_t word = 0; /* what stands there, but not all of a whole book */
+            while (start + word < length && word < 40 && !strchr(separators, text[start + word])) word++;
+            return usage_error("%s: '%.*s' is not a token id", what, (int)word, text + start);
+        }
+        if (!id_list_add(list, (int32_t)id)) return fail("%s: out of memory", what);
+    }
+    return EXIT_SUCCESS;
+}
+
+/* ----------------------------------------------------------------------------------------------- models */
+
+int open_gguf(const char *path, cllm_gguf **gguf) {
+    cllm_error err;
+    interrupt_watch_file(path, NULL);
+    if (cllm_gguf_open(path, NULL, gguf, &err) != CLLM_OK) return fail_with(&err);
+    interrupt_watch_file(path, *gguf);
+    return EXIT_SUCCESS;
+}
+
+void close_gguf(cllm_gguf *gguf) {
+    interrupt_watch_file(NULL, NULL);
+    cllm_gguf_close(gguf);
+}
+
+/* Draws a bar where someone watches and the file is big; asks for Ctrl-C in any case. */
+static bool on_load(void *user, uint64_t done, uint64_t total) {
+    static const char full[] = "########################################";
+    const uint64_t big = 256u << 20;
+    const run *r = user;
+    if (total > big && !r->o->quiet && stderr_is_terminal()) {
+        int percent = (int)(done / (total / 100 + 1));
+        fprintf(stderr, "\rloading [%-40.*s] %2d%%%s", percent * 40 / 100, full, percent,
+                done == total ? ERASE_LINE : "");
+    }
+    return !interrupted(NULL);
+}
+
+static void describe_model(const run *r) {
+    const cllm_model_info *info = cllm_model_get_info(r->model);
+    fprintf(stderr,
+            "model: %s, %s%s%" PRIu32 " layers, width %" PRIu32 ", %" PRIu32 " heads of %" PRIu32 ", %" PRIu32
+            " key-value heads, feed-forward %" PRIu32 ", vocabulary %" PRIu32 ", context %" PRIu32
+            ", %.1f M parameters\n",
+            info->architecture, info->name, *info->name ? ", " : "", info->n_layers, info->n_embd, info->n_heads,
+            info->key_length, info->n_kv_heads, info->n_ff, info->n_vocab, info->n_ctx_train,
+            (double)info->n_parameters / 1e6);
+    fprintf(stderr, "file: %s, %s %s in %.3f s\n", r->o->model,
+            format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text, r->o->no_mmap ? "read" : "mapped",
+            r->load_seconds);
+}
+
+int run_load(run *r, const options *o) {
+    *r = (run){.o = o};
+    cllm_load_options load = {.no_mmap = o->no_mmap, .progress = on_load, .user = r};
+    double start = now();
+    cllm_error err;
+    interrupt_watch_file(o->model, NULL);
+    if (cllm_model_load(o->model, &load, &r->model, &err) != CLLM_OK) return fail_with(&err);
+    interrupt_watch_file(o->model, cllm_model_gguf(r->model));
+    r->load_seconds = now() - start;
+    if (o->verbose) describe_model(r);
+    return EXIT_SUCCESS;
+}
+
+int run_start(run *r, uint64_t n_ctx) {
+    const options *o = r->o;
+    cllm_session_options session = {
+        .n_ctx = (uint32_t)n_ctx,
+        .n_batch = (uint32_t)o->batch,
+        .n_threads = (uint32_t)o->threads,
+        .kv_type = strcmp(o->kv_type, "f32") == 0 ? CLLM_KV_F32 : CLLM_KV_F16,
+        .cpu_isa = o->cpu_isa,
+        .cancelled = interrupted,
+    };
+    double start = now();
+    cllm_error err;
+    if (cllm_session_create(r->model, &session, &r->session, &err) != CLLM_OK) return fail_with(&err);
+    r->load_seconds += now() - start;
+    const cllm_memory_plan *plan = cllm_session_plan(r->session);
+    uint32_t trained = cllm_model_get_info(r->model)->n_ctx_train;
+    if (o->verbose) {
+        print_plan(stderr, plan);
+        fprintf(stderr, "\ncompute: %" PRIu32 " threads, %s kernels, batches of %" PRIu64 ", %s keys and values\n",
+                cllm_session_n_threads(r->session), cllm_session_cpu_isa(r->session), o->batch, o->kv_type);
+        fprintf(stderr, "ready after %.3f s\n", r->load_seconds);
+    }
+    if (plan->n_ctx_capped)
+        note(o, "context: %" PRIu32 " tokens, as many as fit in memory (the model's own is %" PRIu32 "); --ctx sets it",
+             plan->n_ctx, trained);
+    if (trained && plan->n_ctx > trained)
+        note(o, "context: %" PRIu32 " tokens are more than the %" PRIu32 " that the model was trained for", plan->n_ctx,
+             trained);
+    return EXIT_SUCCESS;
+}
+
+void run_close(run *r) {
+    interrupt_watch_file(NULL, NULL);
+    cllm_session_destroy(r->session);
+    cllm_model_destroy(r->model);
+}
+
+int run_check_fits(const run *r, const char *what, size_t n_tokens) {
+    uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
+    if (n_tokens <= n_ctx) return EXIT_SUCCESS;
+    return fail("%s has %zu tokens, the context holds %" PRIu32 "; --ctx sets it", what, n_tokens, n_ctx);
+}
+
+double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static uint64_t peak_memory(void) {
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+#ifdef __APPLE__
+    return (uint64_t)usage.ru_maxrss;
+#else
+    return (uint64_t)usage.ru_maxrss * 1024;
+#endif
+}
+
+static void print_pace(const char *what, pace p, uint64_t bytes_per_token) {
+    fprintf(stderr, " | %s %zu token%s", what, p.n_tokens, p.n_tokens == 1 ? "" : "s");
+    if (p.n_timed == 0 || p.seconds <= 0) return;
+    double speed = (double)p.n_timed / p.seconds;
+    fprintf(stderr, ", %.1f tok/s", speed);
+    if (bytes_per_token) fprintf(stderr, ", %.2f GB/s of weights", speed * (double)bytes_per_token / 1e9);
+}
+
+void run_summary(const run *r, pace evaluated, pace generated) {
+    if (r->o->quiet) return;
+    const char *no_color = getenv("NO_COLOR");
+    bool dim = stderr_is_terminal() && !(no_color && *no_color);
+    fprintf(stderr, "%sload %.2f s", dim ? "\033[2m" : "", r->load_seconds);
+    print_pace("prompt", evaluated, 0);
+    if (generated.n_tokens > 0) print_pace("generated", generated, cllm_model_get_info(r->model)->bytes_per_token);
+    fprintf(stderr, " | peak memory %s%s\n", format_bytes(peak_memory()).text, dim ? "\033[0m" : "");
+}

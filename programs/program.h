@@ -1,0 +1,83 @@
+/* What the commands share: messages, input, a model that is loaded and ready to run, and what is told about it. */
+#ifndef PROGRAM_H
+#define PROGRAM_H
+
+#include "options.h"
+
+#include <stdio.h>
+
+/* --------------------------------------------------------------------------------------------- messages */
+
+/* Print "mini-cllm: ..." on stderr and return EXIT_FAILURE. */
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* The same for an error of the library; one that Ctrl-C brought about is silent and gives EXIT_INTERRUPTED. */
+int fail_with(const cllm_error *err);
+
+/* A remark on stderr, unless the user wants quiet. */
+void note(const options *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Hand on what stdout has buffered. False, after saying why, if it can't be written. */
+bool flush_output(void);
+
+/* A line on stderr that is drawn over and over, such as a progress; only where stderr is a terminal. */
+bool stderr_is_terminal(void);
+#define ERASE_LINE "\r\033[K"
+
+typedef struct size_text {
+    char text[24];
+} size_text;
+size_text format_bytes(uint64_t n_bytes); /* "1.5 MiB" */
+
+void print_plan(FILE *out, const cllm_memory_plan *plan); /* one line of a memory plan, without its newline */
+
+/* ------------------------------------------------------------------------------------------------ input */
+
+typedef struct input {
+    char *data; /* owned: release with free */
+    size_t length;
+} input;
+
+/* The whole file, or all of standard input if path is "-". Returns an exit status, after saying why. */
+int read_input(const char *path, input *in);
+
+typedef struct id_list {
+    int32_t *ids; /* owned: release with free */
+    size_t count, capacity;
+} id_list;
+
+/* Append the ids in a text, separated by spaces, newlines or commas. what: names the text in the message.
+ * Returns an exit status, after saying why. */
+int id_list_parse(id_list *list, const char *what, const char *text, size_t length);
+
+/* ----------------------------------------------------------------------------------------------- models */
+
+/* Open a file for its metadata and tokenizer alone. Both return an exit status, after saying why. */
+int open_gguf(const char *path, cllm_gguf **gguf);
+void close_gguf(cllm_gguf *gguf);
+
+/* A model at work, as the options want it. */
+typedef struct run {
+    const options *o;
+    cllm_model *model;
+    cllm_session *session;
+    double load_seconds;
+} run;
+
+int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */
+int run_start(run *r, uint64_t n_ctx);  /* its session; n_ctx 0: the model's own */
+void run_close(run *r);                 /* one that was never loaded, or not started, is allowed */
+int run_check_fits(const run *r, const char *what, size_t n_tokens); /* in the context? else an exit status */
+
+double now(void); /* seconds of a clock that only goes forward */
+
+/* A number of tokens, and the time that the forward passes of `n_timed` of them took. */
+typedef struct pace {
+    size_t n_tokens, n_timed;
+    double seconds;
+} pace;
+
+/* The line at the end: what was evaluated at once, then what was generated token by token (n_tokens 0: nothing). */
+void run_summary(const run *r, pace evaluated, pace generated);
+
+#endif

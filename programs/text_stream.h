@@ -1,0 +1,30 @@
+/* Text on its way out: bytes of any value in, whole UTF-8 characters out. */
+#ifndef TEXT_STREAM_H
+#define TEXT_STREAM_H
+
+#include <stddef.h>
+#include <stdio.h>
+
+/* How long the UTF-8 character is that `bytes` begin: 1..4, or 0 if no character begins so. `length` (1 or more) may be
+ * less than the answer: the rest is still to come. */
+size_t utf8_begins(const char *bytes, size_t length);
+
+/* A character that is not complete is held back. Bytes that can no longer become one come out as U+FFFD, one for each
+ * longest beginning of a character, as the Unicode standard recommends. */
+typedef struct text_stream {
+    FILE *out;
+    char held[4]; /* the beginning of a character */
+    size_t n_held;
+} text_stream;
+
+void text_stream_write(text_stream *stream, const char *bytes, size_t length);
+void text_stream_end(text_stream *stream); /* nothing more comes */
+
+/* The bytes as valid UTF-8: owned, release with free; NULL if memory is out. */
+char *text_repaired(const char *bytes, size_t length, size_t *repaired_length);
+
+/* Print bytes so that one line shows them all: \n, \t, \\, and \xNN for other controls and what is not UTF-8.
+ * At most about `most` bytes are taken, then "..." follows. */
+void print_escaped(FILE *out, const char *bytes, size_t length, size_t most);
+
+#endif

@@ -1,0 +1,60 @@
+/* The forward pass on the CPU: a batch of (token, position) through the transformer's layers to logits.
+ * Before it on the road: the session, which makes batches. After it: the sampler. The maths, step by step, is in
+ * docs/04-transformer.md. */
+#ifndef CPU_FORWARD_CPU_H
+#define CPU_FORWARD_CPU_H
+
+#include "base/thread_pool.h"
+#include "cpu/kernels.h"
+#include "model/kv_cache.h"
+#include "model/rope.h"
+#include "model/weights.h"
+
+typedef struct forward_cpu {
+    const model_config *config;
+    const model_weights *weights;
+    const cpu_kernels *kernels;
+    thread_pool *pool;
+    kv_cache kv;
+    rope_table rope;
+
+    const uint32_t *positions; /* [count] of the batch at work */
+    uint32_t count;
+
+    float *normed;    /* [n_batch][n_embd] */
+    float *queries;   /* [n_batch][n_heads][key_length] */
+    float *keys;      /* [n_batch][n_kv_heads][key_length] */
+    float *values;    /* [n_batch][n_kv_heads][value_length] */
+    float *attended;  /* [n_batch][n_heads][value_length] */
+    float *projected; /* [n_batch][n_embd] what attention or feed-forward adds to x */
+    float *gate;      /* [n_batch][n_ff] */
+    float *up;        /* [n_batch][n_ff] */
+    float *rope_cos;  /* [n_batch][rope.n_pairs] */
+    float *rope_sin;  /* [n_batch][rope.n_pairs] */
+    float *scratch;   /* [n_threads][scratch_floats] what one thread needs within one kernel */
+    size_t scratch_floats;
+} forward_cpu;
+
+/* Bytes that forward_cpu_create allocates, the KV cache aside; UINT64_MAX if that wraps. */
+uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels *kernels, uint32_t n_ctx,
+                                   uint32_t n_batch, uint32_t n_threads);
+
+/* All pointers stay borrowed. Memory comes from `a`. Errors: MEMORY. */
+cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
+                               thread_pool *pool, const kv_cache *kv, uint32_t n_batch, arena *a, forward_cpu *out,
+                               cllm_error *err);
+
+/* Begin a batch: its tokens stand at `positions`, [count], borrowed until the next batch. 1 <= count <= n_batch. */
+void forward_cpu_begin(forward_cpu *f, const uint32_t *positions, uint32_t count);
+
+/* x: out, [count][n_embd], the rows of the embedding table that belong to tokens: [count]. */
+void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
+
+/* Run x: [count][n_embd], in place, through layers first_layer <= l < end_layer. The batch's keys and values go into the
+ * cache; each token attends to every position up to its own, which must all be in the cache or in this batch. */
+void forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
+
+/* logits: out, [n_rows][n_vocab], of n_rows <= n_batch rows of the last layer's x. */
+void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits);
+
+#endif

@@ -1,0 +1,37 @@
+/* What the public objects hold: the files of this room share it, nobody else sees it. */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/arena.h"
+#include "cpu/kernels.h"
+#include "model/config.h"
+#include "model/weights.h"
+
+struct cllm_model {
+    cllm_gguf *gguf;
+    cllm_tokenizer *tokenizer; /* NULL: the file has none */
+    model_config config;
+    model_weights weights;
+    cllm_model_info info;
+    arena arena;
+};
+
+/* A session's options with the defaults filled in and every value checked. */
+typedef struct session_settings {
+    uint32_t n_batch;
+    uint32_t n_threads;
+    cllm_kv_type kv_type;
+    const cpu_kernels *kernels;
+    uint32_t n_ctx; /* 0: as much of the model's own as fits */
+} session_settings;
+
+#define LOGIT_ROWS 16 /* rows of logits computed at once when those of every token are wanted */
+
+/* options may be NULL. Errors: ARGUMENT. */
+cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err);
+
+/* Sizes of everything, and the context when it was left open. Errors: MEMORY, with *plan filled. */
+cllm_status plan_session(const cllm_gguf *gguf, const model_config *config, const session_settings *settings,
+                         cllm_memory_plan *plan, cllm_error *err);
+
+#endif

@@ -1,0 +1,107 @@
+/* Memory is planned before it is touched: what a session will need, and the context that fits.
+ * The plan and the allocation ask the same functions for their sizes. */
+#include "engine/engine.h"
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/system.h"
+#include "cpu/forward_cpu.h"
+
+#include <inttypes.h>
+
+#define MAX_THREADS   1024u
+#define MAX_BATCH     65536u
+#define DEFAULT_BATCH 512u
+#define CONTEXT_STEP  64u /* a capped context is a multiple of this */
+#define BYTES_PER_MIB (1024.0 * 1024.0)
+
+cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err) {
+    static const cllm_session_options defaults = {0};
+    const cllm_session_options *o = options ? options : &defaults;
+    *settings = (session_settings){
+        .n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH,
+        .n_threads = o->n_threads ? o->n_threads : system_cores(),
+        .kv_type = o->kv_type,
+        .kernels = kernels_select(o->cpu_isa),
+        .n_ctx = o->n_ctx,
+    };
+    if (settings->n_batch > MAX_BATCH)
+        return error_set(err, CLLM_ERR_ARGUMENT, "a batch of %u is not between 1 and %u", o->n_batch, MAX_BATCH);
+    if (settings->n_threads > MAX_THREADS)
+        return error_set(err, CLLM_ERR_ARGUMENT, "%u threads are not between 1 and %u", o->n_threads, MAX_THREADS);
+    if (o->kv_type != CLLM_KV_F16 && o->kv_type != CLLM_KV_F32)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the type %d of keys and values is not known", (int)o->kv_type);
+    if (!settings->kernels)
+        return error_set(err, CLLM_ERR_ARGUMENT, "CPU instruction set '%s' is not one of: %s", o->cpu_isa,
+                         kernels_names());
+    if (o->n_ctx > INT32_MAX)
+        return error_set(err, CLLM_ERR_ARGUMENT, "a context of %u is not between 1 and %d", o->n_ctx, INT32_MAX);
+    return CLLM_OK;
+}
+
+/* Fill kv_cache and scratch for this n_ctx; returns their sum, or UINT64_MAX. */
+static uint64_t plan_context(const model_config *config, const session_settings *s, uint32_t n_ctx,
+                             cllm_memory_plan *plan) {
+    const uint32_t n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx;
+    const uint64_t token_bytes = ((uint64_t)config->n_embd) * sizeof(float) + sizeof(uint32_t); /* x, positions */
+    const uint64_t session_bytes = n_batch * token_bytes + (uint64_t)LOGIT_ROWS * config->n_vocab * sizeof(float);
+    plan->n_ctx = n_ctx;
+    plan->kv_cache = kv_cache_bytes(config, n_ctx, s->kv_type);
+    plan->scratch = forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads);
+    if (!checked_add(plan->scratch, session_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
+    uint64_t sum;
+    return checked_add(plan->kv_cache, plan->scratch, &sum) ? sum : UINT64_MAX;
+}
+
+/* The largest context up to `most` whose memory fits into `budget`, or 0. */
+static uint32_t largest_context(const model_config *config, const session_settings *s, uint32_t most, uint64_t budget,
+                                cllm_memory_plan *plan) {
+    uint32_t low = 0, high = most / CONTEXT_STEP; /* in steps; `low` fits */
+    while (low < high) {
+        uint32_t middle = high - (high - low) / 2;
+        if (plan_context(config, s, middle * CONTEXT_STEP, plan) <= budget)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low * CONTEXT_STEP;
+}
+
+cllm_status plan_session(const cllm_gguf *gguf, const model_config *config, const session_settings *settings,
+                         cllm_memory_plan *plan, cllm_error *err) {
+    *plan = (cllm_memory_plan){.available = system_available_memory()};
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) plan->weights += cllm_gguf_tensor(gguf, i)->n_bytes;
+    const uint64_t available = plan->available ? plan->available : UINT64_MAX;
+
+    uint64_t sum;
+    if (settings->n_ctx) {
+        sum = plan_context(config, settings, settings->n_ctx, plan);
+    } else {
+        /* leave room for the weights' pages; where even they do not fit, the system will swap them in and out anyway */
+        const uint64_t budget = available > plan->weights ? available - plan->weights : available / 4;
+        sum = plan_context(config, settings, config->n_ctx_train, plan);
+        uint32_t fitting = sum <= budget ? 0 : largest_context(config, settings, config->n_ctx_train, budget, plan);
+        if (sum > budget) {
+            plan->n_ctx_capped = fitting > 0;
+            sum = plan_context(config, settings, fitting ? fitting : CONTEXT_STEP, plan);
+        }
+    }
+    if (sum <= available) return CLLM_OK;
+    return error_set(err, CLLM_ERR_MEMORY,
+                     "a context of %" PRIu32
+                     " needs %.0f MiB of keys and values and %.0f MiB of scratch beside %.0f MiB "
+                     "of weights; %.0f MiB are available: use a smaller context or batch",
+                     plan->n_ctx, (double)plan->kv_cache / BYTES_PER_MIB, (double)plan->scratch / BYTES_PER_MIB,
+                     (double)plan->weights / BYTES_PER_MIB, (double)plan->available / BYTES_PER_MIB);
+}
+
+cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *options, cllm_memory_plan *plan,
+                             cllm_error *err) {
+    *plan = (cllm_memory_plan){0};
+    session_settings settings;
+    model_config config;
+    cllm_status status = settings_resolve(options, &settings, err);
+    if (status == CLLM_OK) status = config_read_sizes(gguf, &config, err);
+    if (status != CLLM_OK) return status;
+    return plan_session(gguf, &config, &settings, plan, err);
+}

@@ -1,0 +1,159 @@
+/* cllm_session: one sequence of tokens. It cuts what it is given into batches, runs them through the forward pass, and
+ * knows how far the sequence has come. Before it on the road: the tokenizer. After it: the sampler. */
+#include "engine/engine.h"
+
+#include "base/error.h"
+#include "base/thread_pool.h"
+#include "cpu/forward_cpu.h"
+
+#include <stdlib.h>
+
+struct cllm_session {
+    const cllm_model *model;
+    cllm_memory_plan plan;
+    uint32_t n_batch;
+    uint32_t position; /* tokens whose keys and values are in the cache */
+    cllm_cancelled cancelled;
+    void *user;
+
+    thread_pool *pool;
+    forward_cpu forward;
+    float *x;            /* [n_batch][n_embd] */
+    uint32_t *positions; /* [n_batch] */
+    float *logits;       /* [LOGIT_ROWS][n_vocab] */
+    arena arena;
+};
+
+cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options, cllm_session **out,
+                                cllm_error *err) {
+    *out = NULL;
+    session_settings settings;
+    cllm_memory_plan plan;
+    kv_cache kv;
+    cllm_status status = settings_resolve(options, &settings, err);
+    if (status == CLLM_OK) status = plan_session(model->gguf, &model->config, &settings, &plan, err);
+    if (status != CLLM_OK) return status;
+
+    cllm_session *s = calloc(1, sizeof *s);
+    if (!s) return error_set(err, CLLM_ERR_MEMORY, "no memory for the session");
+    s->model = model;
+    s->plan = plan;
+    s->n_batch = settings.n_batch < plan.n_ctx ? settings.n_batch : plan.n_ctx;
+    if (options) {
+        s->cancelled = options->cancelled;
+        s->user = options->user;
+    }
+    status = thread_pool_create(settings.n_threads, &s->pool, err);
+    if (status == CLLM_OK) status = kv_cache_create(&model->config, plan.n_ctx, settings.kv_type, &s->arena, &kv, err);
+    if (status == CLLM_OK)
+        status = forward_cpu_create(&model->config, &model->weights, settings.kernels, s->pool, &kv, s->n_batch,
+                                    &s->arena, &s->forward, err);
+    if (status != CLLM_OK) goto failed;
+
+    s->x = arena_alloc(&s->arena, s->n_batch, model->config.n_embd * sizeof *s->x);
+    s->positions = arena_alloc(&s->arena, s->n_batch, sizeof *s->positions);
+    s->logits = arena_alloc(&s->arena, LOGIT_ROWS, model->config.n_vocab * sizeof *s->logits);
+    if (!s->x || !s->positions || !s->logits) {
+        status = error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller one", s->n_batch);
+        goto failed;
+    }
+    *out = s;
+    return CLLM_OK;
+
+failed:
+    cllm_session_destroy(s);
+    return status;
+}
+
+void cllm_session_destroy(cllm_session *session) {
+    if (!session) return;
+    thread_pool_destroy(session->pool);
+    arena_free(&session->arena);
+    free(session);
+}
+
+const cllm_memory_plan *cllm_session_plan(const cllm_session *session) { return &session->plan; }
+uint32_t cllm_session_n_threads(const cllm_session *session) { return thread_pool_size(session->pool); }
+const char *cllm_session_cpu_isa(const cllm_session *session) { return session->forward.kernels->name; }
+uint32_t cllm_session_position(const cllm_session *session) { return session->position; }
+
+cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err) {
+    if (position > session->position)
+        return error_set(err, CLLM_ERR_ARGUMENT, "cannot rewind to position %u: only %u tokens were evaluated",
+                         position, session->position);
+    session->position = position;
+    return CLLM_OK;
+}
+
+/* ------------------------------------------------------------------------------------------- evaluating */
+
+static cllm_status check_tokens(const cllm_session *s, const int32_t *tokens, size_t count, cllm_error *err) {
+    const uint32_t n_vocab = s->model->config.n_vocab;
+    if (count == 0) return error_set(err, CLLM_ERR_ARGUMENT, "there are no tokens to evaluate");
+    if (count > s->plan.n_ctx - s->position)
+        return error_set(err, CLLM_ERR_CONTEXT_FULL,
+                         "%zu tokens after the %u already there do not fit into a context of %u", count, s->position,
+                         s->plan.n_ctx);
+    for (size_t i = 0; i < count; i++)
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= n_vocab)
+            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is not in the vocabulary of %u", tokens[i], n_vocab);
+    return CLLM_OK;
+}
+
+static cllm_status cancel(cllm_error *err) {
+    return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
+}
+
+/* Run tokens at positions position.. through all layers; s->x then holds their last rows. */
+static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t position, uint32_t count,
+                             cllm_error *err) {
+    for (uint32_t b = 0; b < count; b++) s->positions[b] = position + b;
+    forward_cpu_begin(&s->forward, s->positions, count);
+    forward_cpu_embed(&s->forward, tokens, s->x);
+    for (uint32_t layer = 0; layer < s->model->config.n_layers; layer++) {
+        if (s->cancelled && s->cancelled(s->user)) return cancel(err);
+        forward_cpu_layers(&s->forward, s->x, layer, layer + 1);
+    }
+    return CLLM_OK;
+}
+
+/* Hand out the logits of a batch's rows, whose first is token `index` of the call. */
+static cllm_status hand_out(cllm_session *s, size_t index, uint32_t count, cllm_on_logits on_logits, void *user,
+                            cllm_error *err) {
+    const model_config *c = &s->model->config;
+    for (uint32_t first = 0; first < count; first += LOGIT_ROWS) {
+        const uint32_t n_rows = count - first < LOGIT_ROWS ? count - first : LOGIT_ROWS;
+        forward_cpu_output(&s->forward, s->x + (size_t)first * c->n_embd, n_rows, s->logits);
+        for (uint32_t row = 0; row < n_rows; row++)
+            if (!on_logits(user, index + first + row, s->logits + (size_t)row * c->n_vocab)) return cancel(err);
+    }
+    return CLLM_OK;
+}
+
+/* on_logits NULL: only the last token's logits are computed, into the first row of s->logits. */
+static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count, cllm_on_logits on_logits, void *user,
+                            cllm_error *err) {
+    cllm_status status = check_tokens(s, tokens, count, err);
+    uint32_t n_run = 0;
+    for (size_t done = 0; status == CLLM_OK && done < count; done += n_run) {
+        n_run = count - done < s->n_batch ? (uint32_t)(count - done) : s->n_batch;
+        status = run_batch(s, tokens + done, s->position + (uint32_t)done, n_run, err);
+        if (status == CLLM_OK && on_logits) status = hand_out(s, done, n_run, on_logits, user, err);
+    }
+    if (status != CLLM_OK) return status;
+    if (!on_logits) forward_cpu_output(&s->forward, s->x + (size_t)(n_run - 1) * s->model->config.n_embd, 1, s->logits);
+    s->position += (uint32_t)count;
+    return CLLM_OK;
+}
+
+cllm_status cllm_session_eval(cllm_session *session, const int32_t *tokens, size_t count, const float **logits,
+                              cllm_error *err) {
+    cllm_status status = evaluate(session, tokens, count, NULL, NULL, err);
+    if (status == CLLM_OK) *logits = session->logits;
+    return status;
+}
+
+cllm_status cllm_session_eval_each(cllm_session *session, const int32_t *tokens, size_t count, cllm_on_logits on_logits,
+                                   void *user, cllm_error *err) {
+    return evaluate(session, tokens, count, on_logits, user, err);
+}

@@ -1,0 +1,532 @@
+/* From the bytes of GGUF files to a checked list of metadata and tensors.
+ *
+ * Before this: base/file_map gives the bytes. After it: text/ makes a tokenizer out of the metadata, model/ binds the
+ * tensors, whose data stay where they are in the file. Nothing after this file needs to check an extent again.
+ *
+ * The format is the GGUF specification's (github.com/ggml-org/ggml, docs/gguf.md); docs/01-gguf.md draws it:
+ *
+ *   header | metadata | tensor table | padding to the alignment | tensor data
+ */
+#include "gguf/gguf.h"
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "base/file_map.h"
+#include "gguf/metadata.h"
+#include "gguf/quant_types.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <float.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#define TENSOR_NAME_LIMIT      1024
+#define TENSOR_ENTRY_MIN_BYTES 33 /* name: length 8, text 1; n_dims 4; a dimension 8; type 4; offset 8 */
+#define DEFAULT_ALIGNMENT      32
+#define LEAST_ALIGNMENT        8 /* by the specification */
+#define LARGEST_ALIGNMENT      (1u << 20)
+
+typedef struct gguf_part {
+    const char *path;
+    file_map map;
+    uint32_t version;
+    uint32_t alignment;
+    metadata metadata;
+    reader in; /* while loading: what is read next */
+    size_t n_tensors;
+    cllm_tensor *tensors; /* [n_tensors], a slice of all tensors */
+} gguf_part;
+
+struct cllm_gguf {
+    arena memory;
+    bool borrowed; /* the bytes of parts[0] are the caller's */
+    uint32_t n_parts;
+    gguf_part *parts; /* [n_parts] */
+    uint64_t n_bytes;
+    size_t n_tensors;
+    cllm_tensor *tensors; /* [n_tensors], of all parts in order */
+    name_index tensor_names;
+};
+
+static cllm_status no_memory(cllm_error *err) {
+    return error_set(err, CLLM_ERR_MEMORY, "no memory for the file's table of contents");
+}
+
+/* ------------------------------------------------------------------------------------- header and metadata */
+
+static cllm_status check_version(uint32_t version, cllm_error *err) {
+    if (version == 2 || version == 3) return CLLM_OK;
+    if (version == 1)
+        return gguf_fault(err, CLLM_ERR_UNSUPPORTED, "", 4,
+                          "GGUF version 1 is not supported, only 2 and 3: convert the original model again");
+    if (version != 0 && (version & 0xffff) == 0)
+        return gguf_fault(err, CLLM_ERR_UNSUPPORTED, "", 4,
+                          "a big-endian GGUF file; only little-endian ones are supported");
+    return gguf_fault(err, CLLM_ERR_UNSUPPORTED, "", 4, "GGUF version %" PRIu32 " is not supported, only 2 and 3",
+                      version);
+}
+
+static cllm_status read_alignment(gguf_part *part, cllm_error *err) {
+    static const char key[] = "general.alignment";
+    part->alignment = DEFAULT_ALIGNMENT;
+    uint64_t offset;
+    const cllm_value *value = metadata_find(&part->metadata, key, &offset);
+    if (!value) return CLLM_OK;
+    if (value->type != CLLM_UINT32)
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, offset, "a value of type %s, must be uint32",
+                          cllm_value_type_name(value->type));
+    uint64_t alignment = value->u;
+    if (alignment < LEAST_ALIGNMENT || alignment > LARGEST_ALIGNMENT || (alignment & (alignment - 1)) != 0)
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, offset,
+                          "value is %" PRIu64 ", must be a power of two from %d to %u", alignment, LEAST_ALIGNMENT,
+                          LARGEST_ALIGNMENT);
+    part->alignment = (uint32_t)alignment;
+    return CLLM_OK;
+}
+
+/* Everything before the tensor table, where part->in is left. */
+static cllm_status read_header(gguf_part *part, arena *memory, cllm_error *err) {
+    reader *in = &part->in;
+    *in = (reader){.bytes = part->map.bytes, .size = part->map.size};
+    const unsigned char *magic = reader_take(in, 4);
+    if (!magic || memcmp(magic, "GGUF", 4) != 0)
+        return gguf_fault(err, CLLM_ERR_FORMAT, "", 0, "not a GGUF file: it does not begin with \"GGUF\"");
+    part->version = reader_u32(in);
+    cllm_status status = in->failed ? CLLM_OK : check_version(part->version, err);
+    if (status != CLLM_OK) return status;
+
+    uint64_t n_tensors = reader_u64(in);
+    uint64_t n_metadata = reader_u64(in);
+    if (in->failed) return gguf_fault(err, CLLM_ERR_FORMAT, "", in->position, "the file ends within its header");
+    if (n_tensors > reader_left(in) / TENSOR_ENTRY_MIN_BYTES)
+        return gguf_fault(err, CLLM_ERR_FORMAT, "", 8,
+                          "%" PRIu64 " tensors cannot fit in the %" PRIu64 " bytes left in the file", n_tensors,
+                          reader_left(in));
+    if (n_metadata > reader_left(in) / METADATA_PAIR_MIN_BYTES)
+        return gguf_fault(err, CLLM_ERR_FORMAT, "", 16,
+                          "%" PRIu64 " metadata keys cannot fit in the %" PRIu64 " bytes left in the file", n_metadata,
+                          reader_left(in));
+    part->n_tensors = (size_t)n_tensors;
+    status = metadata_read(in, n_metadata, memory, &part->metadata, err);
+    return status == CLLM_OK ? read_alignment(part, err) : status;
+}
+
+/* ------------------------------------------------------------------------------------------ tensor table */
+
+static void format_shape(const cllm_tensor *tensor, char *text, size_t n) {
+    size_t used = 0;
+    for (uint32_t i = 0; i < tensor->n_dims && used < n; i++)
+        used += (size_t)snprintf(text + used, n - used, "%s%" PRIu64, i ? ", " : "", tensor->shape[i]);
+}
+
+/* Shape and type to bytes. */
+static cllm_status measure_tensor(cllm_tensor *tensor, uint64_t entry_offset, cllm_error *err) {
+    char shape[96];
+    format_shape(tensor, shape, sizeof shape);
+    const quant_layout *layout = quant_type_layout((uint32_t)tensor->type);
+    if (!layout)
+        return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset, "unknown tensor type %" PRIu32,
+                          (uint32_t)tensor->type);
+    uint64_t n_elements = 1;
+    for (int i = 0; i < 4; i++) {
+        if (tensor->shape[i] == 0)
+            return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] has a zero dimension",
+                              shape);
+        if (!checked_mul(n_elements, tensor->shape[i], &n_elements))
+            return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
+                              "shape [%s] has more than 2^64 elements", shape);
+    }
+    if (tensor->shape[0] % layout->block_elements != 0)
+        return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
+                          "shape [%s] has rows that are not whole blocks of %s, which hold %" PRIu32 " elements", shape,
+                          layout->name, layout->block_elements);
+    if (!checked_mul(n_elements / layout->block_elements, layout->block_bytes, &tensor->n_bytes))
+        return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] of %s has more than 2^64 bytes",
+                          shape, layout->name);
+    return CLLM_OK;
+}
+
+/* One entry. tensor->offset is left as the file has it, relative to the start of the data. */
+static cllm_status read_tensor(reader *in, uint64_t number, arena *memory, cllm_tensor *tensor, cllm_error *err) {
+    uint64_t start = in->position;
+    cllm_status status = gguf_read_name(in, "tensor", number, TENSOR_NAME_LIMIT, memory, &tensor->name, err);
+    if (status != CLLM_OK) return status;
+    tensor->n_dims = reader_u32(in);
+    if (!in->failed && (tensor->n_dims < 1 || tensor->n_dims > 4))
+        return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, start, "%" PRIu32 " dimensions, must be 1 to 4",
+                          tensor->n_dims);
+    for (uint32_t i = 0; i < 4; i++) tensor->shape[i] = i < tensor->n_dims ? reader_u64(in) : 1;
+    tensor->type = (int32_t)reader_u32(in);
+    tensor->offset = reader_u64(in);
+    if (in->failed)
+        return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, in->position,
+                          "the file ends within the tensor's entry in the table");
+    return measure_tensor(tensor, start, err);
+}
+
+/* From an offset in the data to one in the file, and so to memory. */
+static cllm_status place_tensor(const gguf_part *part, uint64_t data_start, uint64_t entry_offset, cllm_tensor *tensor,
+                                cllm_error *err) {
+    uint64_t relative = tensor->offset, end;
+    if (relative % part->alignment != 0)
+        return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
+                          "data offset %" PRIu64 " is not a multiple of the file's alignment, %" PRIu32, relative,
+                          part->alignment);
+    if (!checked_add(data_start, relative, &tensor->offset) || !checked_add(tensor->offset, tensor->n_bytes, &end) ||
+        end > part->map.size)
+        return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
+                          "its %" PRIu64 " bytes at %" PRIu64 " of the tensor data go past the end of the file, which "
+                          "has %" PRIu64 " bytes",
+                          tensor->n_bytes, relative, part->map.size);
+    tensor->data = part->map.bytes + tensor->offset;
+    return CLLM_OK;
+}
+
+static int compare_offsets(const void *a, const void *b) {
+    uint64_t left = (*(const cllm_tensor *const *)a)->offset, right = (*(const cllm_tensor *const *)b)->offset;
+    return (left > right) - (left < right);
+}
+
+static cllm_status refuse_overlaps(const gguf_part *part, cllm_error *err) {
+    if (part->n_tensors < 2) return CLLM_OK;
+    const cllm_tensor **in_file_order = malloc(part->n_tensors * sizeof *in_file_order);
+    if (!in_file_order) return no_memory(err);
+    for (size_t i = 0; i < part->n_tensors; i++) in_file_order[i] = &part->tensors[i];
+    qsort(in_file_order, part->n_tensors, sizeof *in_file_order, compare_offsets);
+    cllm_status status = CLLM_OK;
+    for (size_t i = 1; i < part->n_tensors && status == CLLM_OK; i++) {
+        const cllm_tensor *before = in_file_order[i - 1], *tensor = in_file_order[i];
+        if (tensor->offset - before->offset < before->n_bytes)
+            status = gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
+                                "its data overlap those of %.100s, which end at %" PRIu64, before->name,
+                                before->offset + before->n_bytes);
+    }
+    free(in_file_order);
+    return status;
+}
+
+/* names: the entries of this part in the index of all names, still unsorted. first: the first one's place in it. */
+static cllm_status read_tensors(gguf_part *part, uint32_t file, arena *memory, name_entry *names, size_t first,
+                                cllm_error *err) {
+    for (size_t i = 0; i < part->n_tensors; i++) {
+        uint64_t start = part->in.position;
+        part->tensors[i].file = file;
+        cllm_status status = read_tensor(&part->in, i, memory, &part->tensors[i], err);
+        if (status != CLLM_OK) return status;
+        names[i] = (name_entry){.name = part->tensors[i].name, .index = first + i, .offset = start};
+    }
+    uint64_t unit = part->alignment;
+    uint64_t data_start = (part->in.position + unit - 1) / unit * unit; /* a file's size is far from wrapping */
+    for (size_t i = 0; i < part->n_tensors; i++) {
+        cllm_status status = place_tensor(part, data_start, names[i].offset, &part->tensors[i], err);
+        if (status != CLLM_OK) return status;
+    }
+    return refuse_overlaps(part, err);
+}
+
+/* ------------------------------------------------------------------------------------------- split files */
+
+static const char split_suffix[] = "-00001-of-00001.gguf"; /* digits stand for any digits */
+#define SPLIT_SUFFIX_LENGTH (sizeof split_suffix - 1)
+
+/* Is `path` the name of a part of a split model? Of which one, from 1, and of how many? */
+static bool parse_split_name(const char *path, uint32_t *number, uint32_t *count) {
+    size_t length = strlen(path);
+    if (length < SPLIT_SUFFIX_LENGTH) return false;
+    const char *suffix = path + length - SPLIT_SUFFIX_LENGTH;
+    for (size_t i = 0; i < SPLIT_SUFFIX_LENGTH; i++)
+        if (isdigit((unsigned char)split_suffix[i]) ? !isdigit((unsigned char)suffix[i]) : suffix[i] != split_suffix[i])
+            return false;
+    uint32_t parsed_number = (uint32_t)strtoul(suffix + 1, NULL, 10);
+    uint32_t parsed_count = (uint32_t)strtoul(suffix + 10, NULL, 10);
+    if (parsed_number < 1 || parsed_number > parsed_count) return false;
+    *number = parsed_number;
+    *count = parsed_count;
+    return true;
+}
+
+/* The path of another part. path: one that parse_split_name knows. NULL: no memory. */
+static const char *split_path(arena *memory, const char *path, uint32_t number, uint32_t count) {
+    size_t length = strlen(path), prefix = length - SPLIT_SUFFIX_LENGTH;
+    char *part = arena_string(memory, path, length);
+    if (part) /* the remainders are the numbers: they show the compiler that these have five digits */
+        snprintf(part + prefix, SPLIT_SUFFIX_LENGTH + 1, "-%05" PRIu32 "-of-%05" PRIu32 ".gguf", number % 100000,
+                 count % 100000);
+    return part;
+}
+
+/* The paths of all parts: one, or those that the name of the first one promises. */
+static cllm_status name_parts(cllm_gguf *gguf, const char *path, cllm_error *err) {
+    uint32_t number = 1, count = 1;
+    bool split = parse_split_name(path, &number, &count);
+    if (number != 1) {
+        const char *first = split_path(&gguf->memory, path, 1, count);
+        return error_set(err, CLLM_ERR_UNSUPPORTED, "%s: this is part %" PRIu32 " of a split model; open %s instead",
+                         path, number, first ? first : "the first part");
+    }
+    gguf->parts = arena_alloc(&gguf->memory, count, sizeof *gguf->parts);
+    if (!gguf->parts) return no_memory(err);
+    gguf->n_parts = count;
+    for (uint32_t i = 0; i < count; i++) {
+        gguf->parts[i].path =
+            split ? split_path(&gguf->memory, path, i + 1, count) : arena_string(&gguf->memory, path, strlen(path));
+        if (!gguf->parts[i].path) return no_memory(err);
+    }
+    return CLLM_OK;
+}
+
+static cllm_status map_parts(cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err) {
+    uint64_t total = 0; /* what progress counts to; file_map_open knows the size of one file */
+    for (uint32_t i = 0; gguf->n_parts > 1 && i < gguf->n_parts; i++) {
+        struct stat info;
+        if (stat(gguf->parts[i].path, &info) != 0)
+            return error_set(err, CLLM_ERR_IO, "%s: cannot open part %" PRIu32 " of %" PRIu32 ": %s",
+                             gguf->parts[i].path, i + 1, gguf->n_parts, strerror(errno));
+        total += (uint64_t)info.st_size;
+    }
+    for (uint32_t i = 0; i < gguf->n_parts; i++) {
+        gguf_part *part = &gguf->parts[i];
+        cllm_status status = file_map_open(part->path, options, gguf->n_bytes, total, &part->map, err);
+        if (status != CLLM_OK) return status;
+        gguf->n_bytes += part->map.size;
+    }
+    return CLLM_OK;
+}
+
+static cllm_status check_split_key(const gguf_part *part, const char *key, uint64_t expected, cllm_error *err) {
+    uint64_t offset, number;
+    const cllm_value *value = metadata_find(&part->metadata, key, &offset);
+    if (!value)
+        return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
+                            "%s: key is missing, which every part of a split model needs", key);
+    if (!gguf_value_as_u64(value, &number))
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, offset, "must be an integer that is not negative");
+    if (number != expected)
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, offset,
+                          "value is %" PRIu64 ", must be %" PRIu64 " by the names and contents of the parts", number,
+                          expected);
+    return CLLM_OK;
+}
+
+/* What a part says of the whole has to agree with the files' names and contents. */
+static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_error *err) {
+    const gguf_part *part = &gguf->parts[number];
+    if (gguf->n_parts == 1) {
+        uint64_t offset, count;
+        const cllm_value *value = metadata_find(&part->metadata, "split.count", &offset);
+        if (!value || !gguf_value_as_u64(value, &count) || count <= 1) return CLLM_OK;
+        return gguf_fault(err, CLLM_ERR_FORMAT, "split.count", offset,
+                          "this is one of %" PRIu64 " parts of a split model, so its name has to end in "
+                          "-00001-of-%05" PRIu64 ".gguf",
+                          count, count);
+    }
+    cllm_status status = check_split_key(part, "split.no", number, err);
+    if (status == CLLM_OK) status = check_split_key(part, "split.count", gguf->n_parts, err);
+    if (status == CLLM_OK) status = check_split_key(part, "split.tensors.count", gguf->n_tensors, err);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------ open and close */
+
+/* Read all parts, whose bytes are there. */
+static cllm_status load(cllm_gguf *gguf, cllm_error *err) {
+    const gguf_part *at_fault = NULL; /* the part that an error is about */
+    cllm_status status = CLLM_OK;
+    for (uint32_t i = 0; i < gguf->n_parts; i++) {
+        at_fault = &gguf->parts[i];
+        status = read_header(&gguf->parts[i], &gguf->memory, err);
+        if (status != CLLM_OK) goto failed;
+        gguf->n_tensors += gguf->parts[i].n_tensors;
+    }
+    for (uint32_t i = 0; i < gguf->n_parts; i++) {
+        at_fault = &gguf->parts[i];
+        status = check_split(gguf, i, err);
+        if (status != CLLM_OK) goto failed;
+    }
+    gguf->tensors = arena_alloc(&gguf->memory, gguf->n_tensors, sizeof *gguf->tensors);
+    gguf->tensor_names.entries = arena_alloc(&gguf->memory, gguf->n_tensors, sizeof *gguf->tensor_names.entries);
+    if (!gguf->tensors || !gguf->tensor_names.entries) {
+        status = no_memory(err);
+        goto failed;
+    }
+    size_t first = 0;
+    for (uint32_t i = 0; i < gguf->n_parts; i++) {
+        gguf_part *part = &gguf->parts[i];
+        at_fault = part;
+        part->tensors = gguf->tensors + first;
+        status = read_tensors(part, i, &gguf->memory, gguf->tensor_names.entries + first, first, err);
+        if (status != CLLM_OK) goto failed;
+        first += part->n_tensors;
+    }
+    gguf->tensor_names.count = gguf->n_tensors;
+    const name_entry *duplicate = name_index_sort(&gguf->tensor_names);
+    if (duplicate) {
+        at_fault = &gguf->parts[gguf->tensors[duplicate->index].file];
+        status = gguf_fault(err, CLLM_ERR_FORMAT, duplicate->name, duplicate->offset, "the tensor is there twice");
+    }
+
+failed:
+    if (status != CLLM_OK) error_prefix(err, at_fault->path);
+    return status;
+}
+
+/* Give the caller what was opened, or nothing. */
+static cllm_status hand_over(cllm_gguf *gguf, cllm_status status, cllm_gguf **out) {
+    if (status != CLLM_OK) {
+        cllm_gguf_close(gguf);
+        gguf = NULL;
+    }
+    *out = gguf;
+    return status;
+}
+
+cllm_status cllm_gguf_open(const char *path, const cllm_load_options *options, cllm_gguf **out, cllm_error *err) {
+    *out = NULL;
+    cllm_gguf *gguf = calloc(1, sizeof *gguf);
+    if (!gguf) return no_memory(err);
+    cllm_status status = name_parts(gguf, path, err);
+    if (status == CLLM_OK) status = map_parts(gguf, options, err);
+    if (status == CLLM_OK) status = load(gguf, err);
+    return hand_over(gguf, status, out);
+}
+
+cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out, cllm_error *err) {
+    *out = NULL;
+    cllm_gguf *gguf = calloc(1, sizeof *gguf);
+    if (!gguf) return no_memory(err);
+    gguf->borrowed = true;
+    gguf->n_bytes = n_bytes;
+    cllm_status status = name_parts(gguf, "memory", err);
+    if (status == CLLM_OK) gguf->parts[0].map = (file_map){.bytes = bytes, .size = n_bytes};
+    if (status == CLLM_OK) status = load(gguf, err);
+    return hand_over(gguf, status, out);
+}
+
+void cllm_gguf_close(cllm_gguf *gguf) {
+    if (!gguf) return;
+    for (uint32_t i = 0; i < gguf->n_parts && !gguf->borrowed; i++) file_map_close(&gguf->parts[i].map);
+    arena_free(&gguf->memory);
+    free(gguf);
+}
+
+cllm_status gguf_prefetch(const cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err) {
+    cllm_status status = CLLM_OK;
+    uint64_t done = 0;
+    for (uint32_t i = 0; i < gguf->n_parts && status == CLLM_OK; i++) {
+        status = file_map_prefetch(&gguf->parts[i].map, options, done, gguf->n_bytes, err);
+        done += gguf->parts[i].map.size;
+    }
+    return status;
+}
+
+/* ----------------------------------------------------------------------------------------------- look-ups */
+
+uint32_t cllm_gguf_version(const cllm_gguf *gguf) { return gguf->parts[0].version; }
+uint32_t cllm_gguf_alignment(const cllm_gguf *gguf) { return gguf->parts[0].alignment; }
+uint32_t cllm_gguf_n_files(const cllm_gguf *gguf) { return gguf->n_parts; }
+uint64_t cllm_gguf_n_bytes(const cllm_gguf *gguf) { return gguf->n_bytes; }
+size_t cllm_gguf_n_metadata(const cllm_gguf *gguf) { return gguf->parts[0].metadata.keys.count; }
+size_t cllm_gguf_n_tensors(const cllm_gguf *gguf) { return gguf->n_tensors; }
+
+const char *cllm_gguf_path_of(const cllm_gguf *gguf, const void *address) {
+    for (uint32_t i = 0; i < gguf->n_parts; i++) {
+        const file_map *map = &gguf->parts[i].map;
+        if ((uintptr_t)address - (uintptr_t)map->bytes < map->size) return gguf->parts[i].path;
+    }
+    return NULL;
+}
+
+const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t index) {
+    return &gguf->parts[0].metadata.pairs[index];
+}
+
+const cllm_tensor *cllm_gguf_tensor(const cllm_gguf *gguf, size_t index) { return &gguf->tensors[index]; }
+
+const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key) {
+    return metadata_find(&gguf->parts[0].metadata, key, NULL);
+}
+
+const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name) {
+    const name_entry *entry = name_index_find(&gguf->tensor_names, name);
+    return entry ? &gguf->tensors[entry->index] : NULL;
+}
+
+/* ------------------------------------------------------------------------------------------ typed look-ups */
+
+/* A value that was looked for, and where the file has its key. */
+typedef struct found {
+    const cllm_value *value; /* NULL: absent, which is allowed */
+    uint64_t offset;
+} found;
+
+static cllm_status look_up(const cllm_gguf *gguf, const char *key, gguf_need need, found *out, cllm_error *err) {
+    out->value = metadata_find(&gguf->parts[0].metadata, key, &out->offset);
+    if (out->value || need == GGUF_OPTIONAL) return CLLM_OK;
+    return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: key is missing from the file's metadata", key);
+}
+
+static cllm_status wrong_type(const char *key, found at, const char *wanted, cllm_error *err) {
+    return gguf_fault(err, CLLM_ERR_FORMAT, key, at.offset, "a value of type %s, must be %s",
+                      cllm_value_type_name(at.value->type), wanted);
+}
+
+cllm_status gguf_get_u32(const cllm_gguf *gguf, const char *key, gguf_need need, uint32_t *out, cllm_error *err) {
+    found at;
+    cllm_status status = look_up(gguf, key, need, &at, err);
+    if (status != CLLM_OK || !at.value) return status;
+    uint64_t number;
+    if (!gguf_value_as_u64(at.value, &number)) return wrong_type(key, at, "an integer that is not negative", err);
+    if (number > UINT32_MAX)
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.offset, "value is %" PRIu64 ", must be at most %" PRIu32,
+                          number, UINT32_MAX);
+    *out = (uint32_t)number;
+    return CLLM_OK;
+}
+
+cllm_status gguf_get_f32(const cllm_gguf *gguf, const char *key, gguf_need need, float *out, cllm_error *err) {
+    found at;
+    cllm_status status = look_up(gguf, key, need, &at, err);
+    if (status != CLLM_OK || !at.value) return status;
+    if (at.value->type != CLLM_FLOAT32 && at.value->type != CLLM_FLOAT64)
+        return wrong_type(key, at, "float32 or float64", err);
+    if (!(fabs(at.value->f) <= (double)FLT_MAX))
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.offset, "value is %g, must be finite and fit a float32",
+                          at.value->f);
+    *out = (float)at.value->f;
+    return CLLM_OK;
+}
+
+cllm_status gguf_get_bool(const cllm_gguf *gguf, const char *key, gguf_need need, bool *out, cllm_error *err) {
+    found at;
+    cllm_status status = look_up(gguf, key, need, &at, err);
+    if (status != CLLM_OK || !at.value) return status;
+    if (at.value->type != CLLM_BOOL) return wrong_type(key, at, "bool", err);
+    *out = at.value->b;
+    return CLLM_OK;
+}
+
+cllm_status gguf_get_string(const cllm_gguf *gguf, const char *key, gguf_need need, cllm_string *out, cllm_error *err) {
+    found at;
+    cllm_status status = look_up(gguf, key, need, &at, err);
+    if (status != CLLM_OK || !at.value) return status;
+    if (at.value->type != CLLM_STRING) return wrong_type(key, at, "string", err);
+    *out = at.value->string;
+    return CLLM_OK;
+}
+
+cllm_status gguf_get_array(const cllm_gguf *gguf, const char *key, gguf_need need, cllm_value_type element_type,
+                           cllm_array *out, cllm_error *err) {
+    found at;
+    cllm_status status = look_up(gguf, key, need, &at, err);
+    if (status != CLLM_OK || !at.value) return status;
+    if (at.value->type != CLLM_ARRAY) return wrong_type(key, at, "array", err);
+    if (at.value->array.element_type != element_type)
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.offset, "an array of %s, must be one of %s",
+                          cllm_value_type_name(at.value->array.element_type), cllm_value_type_name(element_type));
+    *out = at.value->array;
+    return CLLM_OK;
+}

@@ -1,0 +1,47 @@
+#include "model/rope.h"
+
+#include <math.h>
+
+/* YaRN (Peng et al. 2023): pairs that turn more than BETA_FAST times over the original context keep their frequency,
+ * those that turn less than BETA_SLOW times are stretched like linear scaling does, and between the two it is mixed. */
+#define BETA_FAST 32.0
+#define BETA_SLOW 1.0
+
+/* The (fractional) pair that turns `rotations` times over the original context. */
+static double pair_of_rotations(const model_config *c, double rotations) {
+    const double two_pi = 6.283185307179586476925;
+    return c->rope_dimension_count * log(c->rope_original_context / (rotations * two_pi)) /
+           (2 * log((double)c->rope_freq_base));
+}
+
+/* How much of pair j's own frequency is kept: 1 up to pair `low`, 0 from pair `high`. */
+static double yarn_kept(const model_config *c, uint32_t j) {
+    const double last = c->rope_dimension_count - 1;
+    double low = fmax(0, floor(pair_of_rotations(c, BETA_FAST)));
+    double high = fmin(last, ceil(pair_of_rotations(c, BETA_SLOW)));
+    double along = (j - low) / fmax(0.001, high - low);
+    return 1 - fmin(1, fmax(0, along));
+}
+
+void rope_prepare(const model_config *config, const float *factors, rope_table *table) {
+    const double stretched = 1.0 / (double)config->rope_scaling_factor;
+    table->n_pairs = config->rope_dimension_count / 2;
+    table->magnitude = 1.0f;
+    for (uint32_t j = 0; j < table->n_pairs; j++) {
+        double frequency = pow((double)config->rope_freq_base, -2.0 * j / config->rope_dimension_count);
+        if (factors) frequency /= (double)factors[j];
+        double kept = config->rope_scaling == ROPE_SCALING_YARN ? yarn_kept(config, j) : 0;
+        table->frequencies[j] = frequency * (stretched * (1 - kept) + kept);
+    }
+    if (config->rope_scaling == ROPE_SCALING_YARN)
+        table->magnitude =
+            (float)((double)config->rope_attention_factor * (1 + 0.1 * log((double)config->rope_scaling_factor)));
+}
+
+void rope_angles(const rope_table *table, uint32_t position, float *cos_out, float *sin_out) {
+    for (uint32_t j = 0; j < table->n_pairs; j++) {
+        double angle = position * table->frequencies[j];
+        cos_out[j] = (float)cos(angle) * table->magnitude;
+        sin_out[j] = (float)sin(angle) * table->magnitude;
+    }
+}

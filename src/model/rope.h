@@ -1,0 +1,21 @@
+/* Rotary position embedding: the angle by which a pair of elements turns per position (RoPE, Su et al. 2021), with the
+ * stretchings of it that files ask for. */
+#ifndef MODEL_ROPE_H
+#define MODEL_ROPE_H
+
+#include "model/config.h"
+
+typedef struct rope_table {
+    uint32_t n_pairs;
+    double *frequencies; /* [n_pairs] radians per position */
+    float magnitude;     /* multiplies cos and sin */
+} rope_table;
+
+/* Fills table->frequencies, [rope_dimension_count / 2], which the caller has set to memory of that size.
+ * factors: [n_pairs] or NULL. */
+void rope_prepare(const model_config *config, const float *factors, rope_table *table);
+
+/* cos and sin: out, [n_pairs], of one position. */
+void rope_angles(const rope_table *table, uint32_t position, float *cos, float *sin);
+
+#endif

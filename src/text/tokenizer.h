@@ -1,0 +1,108 @@
+/* The tokenizer from inside: what vocabulary.c reads from a file, and what encoding and decoding look up in it.
+ *
+ *   GGUF metadata -> vocabulary.c -> struct cllm_tokenizer -> tokenizer.c -> ids
+ *                                                             \ tokenizer_spm.c, for the text between special tokens
+ *
+ * SentencePiece spells a space as U+2581 in its files. Here the translation is made once, on the vocabulary, so that
+ * texts are looked up as they are, and the bytes of a decoded token are already there.
+ */
+#ifndef TEXT_TOKENIZER_H
+#define TEXT_TOKENIZER_H
+
+#include "base/arena.h"
+#include "cllm.h"
+
+/* The numbers of tokenizer.ggml.token_type. */
+typedef enum token_type {
+    TOKEN_UNDEFINED = 0, /* the file does not say: guessed from id and spelling, else treated as normal */
+    TOKEN_NORMAL = 1,
+    TOKEN_UNKNOWN = 2, /* stands for what the vocabulary cannot express */
+    TOKEN_CONTROL = 3,
+    TOKEN_USER_DEFINED = 4, /* text that is always one token where it is looked for */
+    TOKEN_UNUSED = 5,
+    TOKEN_BYTE = 6, /* <0x00> .. <0xFF> */
+} token_type;
+
+typedef struct vocabulary_token {
+    cllm_string spelling; /* as it stands in the file */
+    cllm_string text;     /* the bytes it stands for */
+    float score;          /* the higher, the sooner two pieces become this one; never NaN */
+    token_type type;
+} vocabulary_token;
+
+/* A slot of the hash table from texts to ids. */
+typedef struct vocabulary_slot {
+    uint32_t hash;
+    uint32_t id_plus_1; /* 0: empty */
+} vocabulary_slot;
+
+typedef struct special_token {
+    cllm_string spelling;
+    int32_t id;
+} special_token;
+
+/* One way to make a token: its first left_length bytes joined to the rest. */
+typedef struct merge_rule {
+    uint32_t left_length;
+    uint32_t next_plus_1; /* another rule for the same token; 0: none */
+} merge_rule;
+
+struct cllm_tokenizer {
+    arena memory; /* all of the below */
+
+    vocabulary_token *tokens; /* [n_vocab] */
+    uint32_t n_vocab;
+    vocabulary_slot *slots; /* [slot_mask + 1], a power of 2, at most half full; linear probing */
+    uint32_t slot_mask;
+    uint32_t longest_text;    /* bytes, of the tokens in `slots` */
+    int32_t byte_tokens[256]; /* -1: none */
+
+    /* Control, unknown and user-defined tokens, sorted by their bytes, each spelling once; those that begin with byte b
+     * are specials[specials_from[b]] up to specials[specials_from[b + 1]]. */
+    special_token *specials;
+    uint32_t specials_from[257];
+
+    /* Only where the file has merges and no scores: rules in their order of precedence. */
+    merge_rule *merges;           /* [n_merges], or NULL: any two pieces that spell a token, by its score */
+    uint32_t *first_merge_plus_1; /* [n_vocab], the first rule for each token; 0: none */
+
+    int32_t bos, eos, unknown; /* -1: none */
+    bool add_bos, add_eos, add_space_prefix;
+};
+
+/* Fill a zeroed tokenizer (all but the merges) from tokenizer.ggml.* keys. On error the caller destroys it.
+ * Errors: FORMAT, UNSUPPORTED, MEMORY. */
+cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
+
+/* The id of the token of ordinary text (not special, not a byte) that stands for exactly these bytes, or -1. */
+int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length);
+
+/* Special tokens steer the model or are whole by decree: no merging makes them. */
+static inline bool token_is_special(token_type type) {
+    return type == TOKEN_CONTROL || type == TOKEN_UNKNOWN || type == TOKEN_USER_DEFINED;
+}
+
+/* Copy with a space for each U+2581. `to` has room for `length` bytes. Returns the bytes written. */
+size_t unescape_spaces(const char *from, size_t length, char *to);
+
+/* The length to show of a string of the file, for "%.*s" in messages. */
+static inline int shown_length(cllm_string s) { return s.length < 64 ? (int)s.length : 64; }
+
+/* A growing list of ids. Zero-initialised: empty. */
+typedef struct token_list {
+    int32_t *ids; /* [count]; release with free() */
+    size_t count, capacity;
+} token_list;
+
+/* Make room for `more` ids after the last one; then they may be written. False: no memory. */
+bool token_list_reserve(token_list *list, size_t more);
+
+/* Read tokenizer.ggml.merges, which must be there. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+cllm_status spm_load_merges(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
+
+/* Append the ids of a text without special tokens, after a space of our own if `space_prefix`.
+ * length: 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
+cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool space_prefix, token_list *out,
+                       cllm_error *err);
+
+#endif

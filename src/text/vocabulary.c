@@ -1,0 +1,268 @@
+/* Owns the way from a file's tokenizer.ggml.* keys to the tables that encoding and decoding use. Before it: gguf.
+ * After it: tokenizer.c.
+ *
+ * The keys are those of the GGUF specification (docs/gguf.md of ggml), the token types those of SentencePiece's
+ * sentencepiece_model.proto.
+ */
+#include "base/error.h"
+#include "gguf/gguf.h"
+#include "text/tokenizer.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TOKENS_KEY "tokenizer.ggml.tokens"
+#define SCORES_KEY "tokenizer.ggml.scores"
+#define TYPES_KEY  "tokenizer.ggml.token_type"
+
+size_t unescape_spaces(const char *from, size_t length, char *to) {
+    static const char escaped_space[] = "\xE2\x96\x81"; /* U+2581 */
+    size_t written = 0;
+    for (size_t i = 0; i < length;) {
+        bool is_space = length - i >= 3 && memcmp(from + i, escaped_space, 3) == 0;
+        to[written++] = is_space ? ' ' : from[i];
+        i += is_space ? 3 : 1;
+    }
+    return written;
+}
+
+static cllm_status out_of_memory(cllm_error *err) {
+    return error_set(err, CLLM_ERR_MEMORY, "not enough memory for the vocabulary");
+}
+
+static cllm_status load_spellings(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    cllm_array array = {0};
+    cllm_status status = gguf_get_array(gguf, TOKENS_KEY, GGUF_REQUIRED, CLLM_STRING, &array, err);
+    if (status != CLLM_OK) return status;
+    if (array.count == 0 || array.count > INT32_MAX)
+        return error_set_at(err, CLLM_ERR_FORMAT, TOKENS_KEY, CLLM_NO_OFFSET,
+                            TOKENS_KEY ": has %llu tokens, there must be 1 to 2147483647",
+                            (unsigned long long)array.count);
+    t->n_vocab = (uint32_t)array.count;
+    t->tokens = arena_alloc(&t->memory, t->n_vocab, sizeof *t->tokens);
+    if (!t->tokens) return out_of_memory(err);
+    cllm_value value;
+    for (vocabulary_token *token = t->tokens; cllm_array_next(&array, &value); token++) token->spelling = value.string;
+    return CLLM_OK;
+}
+
+/* An optional array with one element a token; *present tells whether it is there. */
+static cllm_status get_parallel_array(const cllm_tokenizer *t, const cllm_gguf *gguf, const char *key,
+                                      cllm_value_type element_type, cllm_array *array, bool *present, cllm_error *err) {
+    *present = cllm_gguf_find(gguf, key) != NULL;
+    if (!*present) return CLLM_OK;
+    cllm_status status = gguf_get_array(gguf, key, GGUF_REQUIRED, element_type, array, err);
+    if (status != CLLM_OK) return status;
+    if (array->count != t->n_vocab)
+        return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
+                            "%s: has %llu entries, but " TOKENS_KEY " has %u: they must be as many", key,
+                            (unsigned long long)array->count, t->n_vocab);
+    return CLLM_OK;
+}
+
+static cllm_status load_types(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    cllm_array array;
+    bool present;
+    cllm_status status = get_parallel_array(t, gguf, TYPES_KEY, CLLM_INT32, &array, &present, err);
+    if (status != CLLM_OK || !present) return status;
+    cllm_value value;
+    for (uint32_t id = 0; cllm_array_next(&array, &value); id++) {
+        if (value.i < TOKEN_UNDEFINED || value.i > TOKEN_BYTE)
+            return error_set_at(err, CLLM_ERR_FORMAT, TYPES_KEY, CLLM_NO_OFFSET,
+                                TYPES_KEY ": token %u has type %lld, known are %d to %d", id, (long long)value.i,
+                                TOKEN_UNDEFINED, TOKEN_BYTE);
+        t->tokens[id].type = (token_type)value.i;
+    }
+    return CLLM_OK;
+}
+
+static cllm_status load_scores(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    cllm_array array;
+    bool present;
+    cllm_status status = get_parallel_array(t, gguf, SCORES_KEY, CLLM_FLOAT32, &array, &present, err);
+    if (status != CLLM_OK || !present) return status;
+    cllm_value value;
+    for (uint32_t id = 0; cllm_array_next(&array, &value); id++) {
+        if (isnan(value.f))
+            return error_set_at(err, CLLM_ERR_FORMAT, SCORES_KEY, CLLM_NO_OFFSET,
+                                SCORES_KEY ": the score of token %u is not a number", id);
+        t->tokens[id].score = (float)value.f;
+    }
+    return CLLM_OK;
+}
+
+/* The id under `key`. Without the key it is the usual one of a SentencePiece vocabulary, if that token is special.
+ * A token whose type the file leaves open gets `type`. */
+static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, uint32_t usual,
+                                   token_type type, int32_t *id, cllm_error *err) {
+    *id = -1;
+    uint32_t value = usual;
+    bool present = cllm_gguf_find(gguf, key) != NULL;
+    cllm_status status = gguf_get_u32(gguf, key, GGUF_OPTIONAL, &value, err);
+    if (status != CLLM_OK) return status;
+    if (value >= t->n_vocab) {
+        if (!present) return CLLM_OK;
+        return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
+                            "%s: token %u is beyond the vocabulary of %u tokens", key, value, t->n_vocab);
+    }
+    vocabulary_token *token = &t->tokens[value];
+    if (token->type == TOKEN_UNDEFINED) token->type = type;
+    if (present || token_is_special(token->type)) *id = (int32_t)value;
+    return CLLM_OK;
+}
+
+static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    cllm_status status =
+        load_special_id(t, gguf, "tokenizer.ggml.unknown_token_id", 0, TOKEN_UNKNOWN, &t->unknown, err);
+    if (status == CLLM_OK)
+        status = load_special_id(t, gguf, "tokenizer.ggml.bos_token_id", 1, TOKEN_CONTROL, &t->bos, err);
+    if (status == CLLM_OK)
+        status = load_special_id(t, gguf, "tokenizer.ggml.eos_token_id", 2, TOKEN_CONTROL, &t->eos, err);
+
+    t->add_bos = true;
+    t->add_space_prefix = true;
+    if (status == CLLM_OK)
+        status = gguf_get_bool(gguf, "tokenizer.ggml.add_bos_token", GGUF_OPTIONAL, &t->add_bos, err);
+    if (status == CLLM_OK)
+        status = gguf_get_bool(gguf, "tokenizer.ggml.add_eos_token", GGUF_OPTIONAL, &t->add_eos, err);
+    if (status == CLLM_OK)
+        status = gguf_get_bool(gguf, "tokenizer.ggml.add_space_prefix", GGUF_OPTIONAL, &t->add_space_prefix, err);
+    t->add_bos = t->add_bos && t->bos >= 0;
+    t->add_eos = t->add_eos && t->eos >= 0;
+    return status;
+}
+
+/* The byte that <0xZZ> names, or -1 if this is no such spelling. */
+static int byte_of_spelling(cllm_string s) {
+    static const char digits[] = "0123456789ABCDEF";
+    if (s.length != 6 || memcmp(s.data, "<0x", 3) != 0 || s.data[5] != '>') return -1;
+    const char *high = memchr(digits, s.data[3], 16), *low = memchr(digits, s.data[4], 16);
+    return high && low ? (int)((high - digits) * 16 + (low - digits)) : -1;
+}
+
+/* What each token stands for. Texts that are not in the file as such go into one block. */
+static cllm_status load_texts(cllm_tokenizer *t, cllm_error *err) {
+    uint64_t n_bytes = 0; /* cannot wrap: the spellings are apart from each other in one file */
+    for (uint32_t id = 0; id < t->n_vocab; id++) n_bytes += t->tokens[id].spelling.length;
+    char *block = arena_alloc(&t->memory, n_bytes, 1);
+    if (!block) return out_of_memory(err);
+
+    for (int byte = 0; byte < 256; byte++) t->byte_tokens[byte] = -1;
+    for (uint32_t id = 0; id < t->n_vocab; id++) {
+        vocabulary_token *token = &t->tokens[id];
+        int byte = byte_of_spelling(token->spelling);
+        if (token->type == TOKEN_UNDEFINED && byte >= 0) token->type = TOKEN_BYTE;
+        if (token_is_special(token->type)) {
+            token->text = token->spelling;
+            continue;
+        }
+        token->text.data = block;
+        if (token->type != TOKEN_BYTE) {
+            token->text.length = unescape_spaces(token->spelling.data, token->spelling.length, block);
+        } else if (byte >= 0) {
+            *block = (char)byte;
+            token->text.length = 1;
+            if (t->byte_tokens[byte] < 0) t->byte_tokens[byte] = (int32_t)id;
+        } else {
+            return error_set_at(err, CLLM_ERR_FORMAT, TOKENS_KEY, CLLM_NO_OFFSET,
+                                TOKENS_KEY ": byte token %u is spelled \"%.*s\", it must be <0x00> to <0xFF>", id,
+                                shown_length(token->spelling), token->spelling.data);
+        }
+        block += token->text.length;
+    }
+    return CLLM_OK;
+}
+
+/* FNV-1a, 64 bits folded to 32. */
+static uint32_t hash_bytes(const char *bytes, size_t length) {
+    uint64_t hash = 0xCBF29CE484222325u;
+    for (size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
+    return (uint32_t)(hash ^ hash >> 32);
+}
+
+/* The slot that holds these bytes, or the empty one where they belong. */
+static vocabulary_slot *find_slot(const cllm_tokenizer *t, const char *text, size_t length, uint32_t hash) {
+    for (uint32_t i = hash & t->slot_mask;; i = (i + 1) & t->slot_mask) {
+        vocabulary_slot *slot = &t->slots[i];
+        if (slot->id_plus_1 == 0) return slot;
+        if (slot->hash != hash) continue;
+        cllm_string held = t->tokens[slot->id_plus_1 - 1].text;
+        if (held.length == length && memcmp(held.data, text, length) == 0) return slot;
+    }
+}
+
+int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length) {
+    if (length > t->longest_text) return -1;
+    return (int32_t)find_slot(t, text, length, hash_bytes(text, length))->id_plus_1 - 1;
+}
+
+/* Of tokens with the same text the first is found. A spelling with a space of its own is out of reach for
+ * SentencePiece, which sees every space as U+2581. */
+static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
+    uint64_t n_slots = 2;
+    while (n_slots < (uint64_t)t->n_vocab * 2) n_slots *= 2;
+    t->slot_mask = (uint32_t)(n_slots - 1);
+    t->slots = arena_alloc(&t->memory, n_slots, sizeof *t->slots);
+    if (!t->slots) return out_of_memory(err);
+
+    for (uint32_t id = 0; id < t->n_vocab; id++) {
+        const vocabulary_token *token = &t->tokens[id];
+        if (token_is_special(token->type) || token->type == TOKEN_BYTE) continue;
+        if (token->text.length == 0 || token->text.length > UINT32_MAX) continue;
+        if (memchr(token->spelling.data, ' ', token->spelling.length)) continue;
+        uint32_t hash = hash_bytes(token->text.data, token->text.length);
+        vocabulary_slot *slot = find_slot(t, token->text.data, token->text.length, hash);
+        if (slot->id_plus_1 == 0) *slot = (vocabulary_slot){hash, id + 1};
+        if (token->text.length > t->longest_text) t->longest_text = (uint32_t)token->text.length;
+    }
+    return CLLM_OK;
+}
+
+static int compare_specials(const void *left, const void *right) {
+    const special_token *a = left, *b = right;
+    size_t common = a->spelling.length < b->spelling.length ? a->spelling.length : b->spelling.length;
+    int order = memcmp(a->spelling.data, b->spelling.data, common);
+    if (order != 0) return order;
+    if (a->spelling.length != b->spelling.length) return a->spelling.length < b->spelling.length ? -1 : 1;
+    return a->id < b->id ? -1 : 1;
+}
+
+static bool same_spelling(const special_token *a, const special_token *b) {
+    return a->spelling.length == b->spelling.length &&
+           memcmp(a->spelling.data, b->spelling.data, a->spelling.length) == 0;
+}
+
+static cllm_status collect_specials(cllm_tokenizer *t, cllm_error *err) {
+    size_t n = 0;
+    for (uint32_t id = 0; id < t->n_vocab; id++) n += token_is_special(t->tokens[id].type);
+    t->specials = arena_alloc(&t->memory, n, sizeof *t->specials);
+    if (!t->specials) return out_of_memory(err);
+
+    n = 0;
+    for (uint32_t id = 0; id < t->n_vocab; id++)
+        if (token_is_special(t->tokens[id].type) && t->tokens[id].spelling.length > 0)
+            t->specials[n++] = (special_token){t->tokens[id].spelling, (int32_t)id};
+    qsort(t->specials, n, sizeof *t->specials, compare_specials);
+
+    size_t n_distinct = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && same_spelling(&t->specials[i], &t->specials[n_distinct - 1])) continue;
+        t->specials[n_distinct++] = t->specials[i];
+        t->specials_from[(unsigned char)t->specials[i].spelling.data[0] + 1] = (uint32_t)n_distinct;
+    }
+    for (int byte = 0; byte < 256; byte++) /* no token begins with `byte`: where the one before ends */
+        if (t->specials_from[byte + 1] == 0) t->specials_from[byte + 1] = t->specials_from[byte];
+    return CLLM_OK;
+}
+
+cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    cllm_status status = load_spellings(t, gguf, err);
+    if (status == CLLM_OK) status = load_types(t, gguf, err);
+    if (status == CLLM_OK) status = load_scores(t, gguf, err);
+    if (status == CLLM_OK) status = load_special_ids(t, gguf, err);
+    if (status == CLLM_OK) status = load_texts(t, err);
+    if (status == CLLM_OK) status = index_texts(t, err);
+    if (status == CLLM_OK) status = collect_specials(t, err);
+    return status;
+}

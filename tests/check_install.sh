@@ -1,0 +1,68 @@
+#!/bin/sh
+# What `make install` offers serves a stranger's program: examples/embed.c builds against it by pkg-config, and writes what
+# mini-cllm writes. `make stage` has installed it into BUILD/staged with PREFIX=/opt/cllm. Prints TAP.
+# Usage: check_install.sh BUILD
+set -u
+build=$(cd "$1" && pwd)
+prefix=$build/staged/opt/cllm
+model=models/demo.gguf prompt='Once upon a time'
+export PKG_CONFIG_LIBDIR="$prefix/lib/pkgconfig" PKG_CONFIG_SYSROOT_DIR="$build/staged"
+export LD_LIBRARY_PATH="$prefix/lib" DYLD_LIBRARY_PATH="$prefix/lib"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+n=0
+check() { # check DESCRIPTION COMMAND...: one line of TAP, and what the command says where it fails
+    n=$((n + 1)) description=$1
+    shift
+    if "$@" >"$work/said" 2>&1; then echo "ok $n - $description"; else
+        echo "not ok $n - $description"
+        sed 's/^/# /' "$work/said"
+    fi
+}
+
+installed() {
+    for file in bin/mini-cllm include/cllm.h lib/libcllm.a lib/pkgconfig/cllm.pc share/man/man1/mini-cllm.1 \
+        share/doc/mini-cllm/LICENSE; do
+        [ -s "$prefix/$file" ] || { echo "missing: $file" && return 1; }
+    done
+    "$prefix/bin/mini-cllm" --version | grep -F "$(pkg-config --modversion cllm)"
+}
+
+nothing_left() { [ -z "$(find "$build/unstaged" -type f -o -type l | tee /dev/stderr)" ]; }
+
+compile() { # compile OUTPUT SOURCES_AND_PKG_CONFIG_OPTIONS...
+    output=$1
+    shift
+    # shellcheck disable=SC2046,SC2086 # lists of words
+    ${CC:-cc} -std=c17 -Wall -Wextra -Wpedantic -Werror ${SANITIZE:+-fsanitize=$SANITIZE} examples/embed.c "$@" \
+        $(pkg-config --cflags --libs $static cllm) -o "$work/$output"
+}
+
+same_text() {
+    "$work/$1" $model "$prompt" >"$work/text" && [ -s "$work/expected" ] && diff "$work/expected" "$work/text"
+}
+
+check_text() { # the text is compared where there is a model
+    if [ -f $model ]; then check "$2" same_text "$1"; else
+        n=$((n + 1))
+        echo "ok $n - $2 # SKIP no $model"
+    fi
+}
+
+echo 1..7
+check 'make install puts everything in its place' installed
+check 'make uninstall leaves nothing behind' nothing_left
+[ ! -f $model ] || "$build/mini-cllm" $model -p "$prompt" -q >"$work/expected"
+
+static=''
+check 'the example builds against the shared library' compile shared
+check_text shared 'and writes what mini-cllm writes'
+
+# An embedder may use the names that the library uses inside.
+printf 'int %s;\n' error_set arena_alloc thread_pool_create reader_take >"$work/clash.c"
+mkdir "$work/lib" && cp "$prefix/lib/libcllm.a" "$work/lib" # a folder without the shared one, which would be preferred
+static=--static
+check 'the example builds against the static library' compile static "-L$work/lib"
+check 'whose names inside clash with none of its own' compile clash "-L$work/lib" "$work/clash.c"
+check_text clash 'and writes what mini-cllm writes'

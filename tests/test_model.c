@@ -1,0 +1,244 @@
+/* Files whose metadata or tensors do not make a LLaMA model: each refused by name. */
+#include "support/check.h"
+#include "support/tiny_model.h"
+
+#include "gguf/gguf.h"
+#include "model/config.h"
+#include "model/rope.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cllm_status load_built(gguf_builder *g, cllm_error *err) {
+    size_t n_bytes;
+    unsigned char *bytes = builder_finish(g, &n_bytes);
+    const char *path = write_temporary("model.gguf", bytes, n_bytes);
+    free(bytes);
+    builder_free(g);
+    cllm_model *model;
+    cllm_status status = cllm_model_load(path, NULL, &model, err);
+    if (status == CLLM_OK)
+        cllm_model_destroy(model);
+    else
+        assert_null(model);
+    return status;
+}
+
+static void a_sound_model_loads(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    m.biases = 1;
+    cllm_error err;
+    cllm_model *model;
+    assert_ok(cllm_model_load(tiny_model_write("sound.gguf", &m), NULL, &model, &err), &err);
+    const cllm_model_info *info = cllm_model_get_info(model);
+    assert_string_equal(info->architecture, "llama");
+    assert_string_equal(info->name, "tiny");
+    assert_int_equal(info->n_layers, 2);
+    assert_int_equal(info->n_vocab, 50);
+    assert_int_equal(info->key_length, 16);
+    assert_null(cllm_model_tokenizer(model));
+    const uint64_t layer = 64 * (64 + 32 + 32 + 64 + 3 * 96), biases = 64 + 32 + 32 + 64, norms = 2 * 64;
+    assert_int_equal(info->n_parameters, 2 * (layer + biases + norms) + 64 + 2 * 50 * 64);
+    assert_int_equal(info->bytes_per_token, 4 * (2 * layer + 50 * 64 + 64));
+    cllm_model_destroy(model);
+}
+
+/* One key added to, or put before, sound metadata: keys are found by name, so a spoiled one replaces the sound one. */
+typedef struct bad_number {
+    const char *field; /* of tiny_model to set, as an offset */
+    size_t offset;
+    uint32_t value;
+    const char *message;
+} bad_number;
+#define FIELD(name) #name, offsetof(tiny_model, name)
+
+static void numbers_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    const bad_number cases[] = {
+        {FIELD(n_layers), 0, "llama.block_count: must be 1 or more"},
+        {FIELD(n_layers), 1000000000, "llama.block_count: 1000000000 layers"},
+        {FIELD(n_layers), 5000, "llama.block_count: 5000 layers, but the file has only"},
+        {FIELD(n_embd), 0, "llama.embedding_length: must be 1 or more"},
+        {FIELD(n_heads), 0, "llama.attention.head_count: must be 1 or more"},
+        {FIELD(n_kv_heads), 0, "llama.attention.head_count_kv: 0 does not divide"},
+        {FIELD(n_kv_heads), 3, "llama.attention.head_count_kv: 3 does not divide the 4 query heads"},
+        {FIELD(n_ff), 0, "llama.feed_forward_length: must be 1 or more"},
+        {FIELD(n_ctx), 0, "llama.context_length: must be 1 or more"},
+        {FIELD(key_length), 15, "llama.rope.dimension_count: 15 is not an even number"},
+        {FIELD(key_length), 1u << 30, "heads of 1073741824 and 16 elements"},
+        {FIELD(value_length), 0, "heads of 16 and 0 elements"},
+        {FIELD(n_layers), 3, "blk.2.attn_norm.weight: the file does not have this tensor"},
+        {FIELD(n_layers), 1, "blk.1.attn_norm.weight: this tensor is no part of a llama model"},
+        {FIELD(n_ff), 128, "blk.0.ffn_gate.weight: its shape is [64, 96], the model needs [64, 128]"},
+        {FIELD(n_embd), 32, "token_embd.weight: its shape is [64, 50], the model needs [32, 50]"},
+        {FIELD(value_length), 8, "blk.0.attn_v.weight: its shape is [64, 32], the model needs [64, 16]"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        tiny_model sound = tiny_model_default(), lying = sound;
+        memcpy((char *)&lying + cases[i].offset, &cases[i].value, sizeof cases[i].value);
+        gguf_builder g;
+        builder_init(&g);
+        tiny_model_metadata(&g, &lying);
+        tiny_model_tensors(&g, &sound);
+        cllm_error err;
+        assert_error(load_built(&g, &err), &err, CLLM_ERR_FORMAT + (strstr(cases[i].message, "no part") != NULL),
+                     cases[i].message);
+    }
+}
+
+static void head_count_must_divide_where_no_length_is_given(void **state) {
+    (void)state;
+    gguf_builder g;
+    builder_init(&g);
+    builder_string(&g, "general.architecture", "llama");
+    builder_u32(&g, "llama.block_count", 1);
+    builder_u32(&g, "llama.context_length", 8);
+    builder_u32(&g, "llama.embedding_length", 64);
+    builder_u32(&g, "llama.feed_forward_length", 8);
+    builder_u32(&g, "llama.attention.head_count", 6);
+    cllm_error err;
+    assert_error(load_built(&g, &err), &err, CLLM_ERR_FORMAT,
+                 "llama.attention.head_count: 6 does not divide the embedding length 64");
+}
+
+static void spoil(gguf_builder *g, void (*more)(gguf_builder *)) {
+    tiny_model m = tiny_model_default();
+    builder_init(g);
+    tiny_model_metadata(g, &m);
+    tiny_model_tensors(g, &m);
+    more(g);
+}
+
+static void add_experts(gguf_builder *g) { builder_u32(g, "llama.expert_count", 8); }
+static void add_longrope(gguf_builder *g) { builder_string(g, "llama.rope.scaling.type", "longrope"); }
+static void add_negative_factor(gguf_builder *g) { builder_f32(g, "llama.rope.scaling.factor", -2); }
+static void add_freq_base(gguf_builder *g) { builder_f32(g, "llama.rope.freq_base", 0); }
+static void add_odd_rope(gguf_builder *g) { builder_u32(g, "llama.rope.dimension_count", 18); }
+static void add_wrong_type(gguf_builder *g) { builder_string(g, "llama.rope.dimension_count", "16"); }
+static void add_gpt2_tokenizer(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "gpt2"); }
+static void add_short_tokenizer(gguf_builder *g) {
+    const char *const tokens[] = {"<unk>", "<s>", "</s>"};
+    const float scores[] = {0, 0, 0};
+    builder_string(g, "tokenizer.ggml.model", "llama");
+    builder_strings(g, "tokenizer.ggml.tokens", tokens, 3);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 3);
+}
+static void add_qk_norm(gguf_builder *g) {
+    const uint64_t n = 16;
+    float ones[16] = {0};
+    builder_tensor(g, "blk.0.attn_q_norm.weight", QUANT_F32, 1, &n, ones, sizeof ones);
+}
+static void add_half_bias(gguf_builder *g) {
+    const uint64_t n = 64;
+    uint16_t zeros[64] = {0};
+    builder_tensor(g, "blk.0.attn_q.bias", QUANT_F16, 1, &n, zeros, sizeof zeros);
+}
+static void add_integer_output(gguf_builder *g) {
+    const uint64_t shape[] = {16 / 2};
+    float factors[8] = {0};
+    builder_tensor(g, "rope_freqs.weight", QUANT_I32, 1, shape, factors, sizeof factors);
+}
+
+static void what_is_not_supported_is_named(void **state) {
+    (void)state;
+    const struct {
+        void (*more)(gguf_builder *);
+        cllm_status status;
+        const char *message;
+    } cases[] = {
+        {add_experts, CLLM_ERR_UNSUPPORTED, "llama.expert_count: mixtures of experts"},
+        {add_longrope, CLLM_ERR_UNSUPPORTED, "'longrope' is not supported; supported: none, linear, yarn"},
+        {add_negative_factor, CLLM_ERR_FORMAT, "llama.rope.scaling.factor: must not be negative"},
+        {add_freq_base, CLLM_ERR_FORMAT, "llama.rope.freq_base: must be greater than 1"},
+        {add_odd_rope, CLLM_ERR_FORMAT, "18 is not an even number up to the head's 16"},
+        {add_wrong_type, CLLM_ERR_FORMAT, "llama.rope.dimension_count"},
+        {add_gpt2_tokenizer, CLLM_ERR_UNSUPPORTED, "gpt2"},
+        {add_short_tokenizer, CLLM_ERR_FORMAT, "3 tokens, but token_embd.weight has 50 rows"},
+        {add_qk_norm, CLLM_ERR_UNSUPPORTED, "blk.0.attn_q_norm.weight: this tensor is no part"},
+        {add_half_bias, CLLM_ERR_UNSUPPORTED, "blk.0.attn_q.bias: norms, biases and factors must be F32"},
+        {add_integer_output, CLLM_ERR_UNSUPPORTED, "rope_freqs.weight: norms, biases and factors must be F32"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gguf_builder g;
+        spoil(&g, cases[i].more);
+        cllm_error err;
+        assert_error(load_built(&g, &err), &err, cases[i].status, cases[i].message);
+    }
+}
+
+static void another_architecture_is_refused_by_name(void **state) {
+    (void)state;
+    gguf_builder g;
+    builder_init(&g);
+    builder_string(&g, "general.architecture", "mamba");
+    cllm_error err;
+    assert_error(load_built(&g, &err), &err, CLLM_ERR_UNSUPPORTED,
+                 "architecture 'mamba' is not supported; supported: llama");
+    builder_init(&g);
+    builder_u32(&g, "general.file_type", 0);
+    assert_error(load_built(&g, &err), &err, CLLM_ERR_FORMAT, "general.architecture");
+}
+
+static void a_type_without_a_kernel_is_refused(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    m.n_embd = 256;
+    gguf_builder g;
+    builder_init(&g);
+    tiny_model_metadata(&g, &m);
+    const uint64_t shape[] = {256, 50};
+    builder_tensor(&g, "token_embd.weight", QUANT_IQ2_XS, 2, shape, NULL, 50 * 74);
+    for (int i = 0; i < 2; i++) builder_tensor(&g, i ? "a" : "b", QUANT_F32, 1, shape, NULL, 1024);
+    cllm_error err;
+    assert_error(load_built(&g, &err), &err, CLLM_ERR_UNSUPPORTED, "token_embd.weight: tensors of type IQ2_XS");
+}
+
+/* Frequencies by the formulas of the papers, for a head of 8 with base 10000. */
+static void rope_frequencies_follow_their_formulas(void **state) {
+    (void)state;
+    double frequencies[4];
+    rope_table table = {.frequencies = frequencies};
+    model_config c = {.rope_dimension_count = 8,
+                      .rope_freq_base = 10000,
+                      .rope_scaling_factor = 1,
+                      .rope_attention_factor = 1,
+                      .rope_original_context = 2048};
+    rope_prepare(&c, NULL, &table);
+    assert_int_equal(table.n_pairs, 4);
+    for (int j = 0; j < 4; j++) assert_true(fabs(frequencies[j] - pow(10, -j)) < 1e-15);
+
+    c.rope_scaling = ROPE_SCALING_LINEAR;
+    c.rope_scaling_factor = 4;
+    const float factors[] = {1, 2, 4, 8};
+    rope_prepare(&c, factors, &table);
+    for (int j = 0; j < 4; j++) assert_true(fabs(frequencies[j] - pow(10, -j) / 4 / (double)factors[j]) < 1e-15);
+    assert_true(table.magnitude == 1);
+
+    /* over 2048 positions the four pairs turn 326, 33, 3.3 and 0.33 times: kept, kept, mixed, stretched */
+    c.rope_scaling = ROPE_SCALING_YARN;
+    rope_prepare(&c, NULL, &table);
+    assert_true(frequencies[0] == 1 && fabs(frequencies[1] - 0.1) < 1e-15);
+    assert_true(frequencies[2] < 0.01 && frequencies[2] > 0.01 / 4);
+    assert_true(fabs(frequencies[3] - 0.001 / 4) < 1e-15);
+    assert_true(fabs((double)table.magnitude - (1 + 0.1 * log(4))) < 1e-6);
+
+    float cos_of[4], sin_of[4];
+    rope_angles(&table, 3, cos_of, sin_of);
+    assert_true(fabs((double)cos_of[0] - cos(3) * (1 + 0.1 * log(4))) < 1e-6);
+    assert_true(fabs((double)sin_of[3] - sin(0.00075) * (1 + 0.1 * log(4))) < 1e-9);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_sound_model_loads),
+        cmocka_unit_test(numbers_that_cannot_be_are_refused),
+        cmocka_unit_test(head_count_must_divide_where_no_length_is_given),
+        cmocka_unit_test(what_is_not_supported_is_named),
+        cmocka_unit_test(another_architecture_is_refused_by_name),
+        cmocka_unit_test(a_type_without_a_kernel_is_refused),
+        cmocka_unit_test(rope_frequencies_follow_their_formulas),
+    };
+    return cmocka_run_group_tests_name("model", tests, NULL, NULL);
+}

@@ -1,0 +1,371 @@
+/* Sessions: the forward pass against exact references, and the rule that no cutting of the work changes a bit. */
+#include "support/check.h"
+#include "support/tiny_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ----------------------------------------------------------------------- running a file's tokens */
+
+typedef struct collected {
+    float *logits; /* [n][n_vocab] */
+    size_t n, n_vocab;
+} collected;
+
+static bool collect(void *user, size_t index, const float *logits) {
+    collected *c = user;
+    assert_int_equal(index, c->n);
+    memcpy(c->logits + c->n++ * c->n_vocab, logits, c->n_vocab * sizeof *logits);
+    return true;
+}
+
+static float *all_logits(const cllm_model *model, const cllm_session_options *options, const int32_t *tokens,
+                         size_t n) {
+    cllm_error err;
+    cllm_session *session;
+    collected c = {.n_vocab = cllm_model_get_info(model)->n_vocab};
+    c.logits = malloc(n * c.n_vocab * sizeof *c.logits);
+    assert_non_null(c.logits);
+    assert_ok(cllm_session_create(model, options, &session, &err), &err);
+    assert_ok(cllm_session_eval_each(session, tokens, n, collect, &c, &err), &err);
+    assert_int_equal(c.n, n);
+    cllm_session_destroy(session);
+    return c.logits;
+}
+
+static cllm_model *load(const char *path) {
+    cllm_error err;
+    cllm_model *model;
+    assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+    return model;
+}
+
+/* ------------------------------------------------------------------- against the shared references */
+
+static size_t read_tokens(const char *path, int32_t *tokens, size_t most) {
+    size_t n_bytes, n = 0;
+    char *text = (char *)read_file(path, &n_bytes), *at = text;
+    while (n < most && *at) {
+        tokens[n++] = (int32_t)strtol(at, &at, 10);
+        if (*at == ',') at++;
+        while (*at == '\n' || *at == ' ') at++;
+    }
+    free(text);
+    return n;
+}
+
+static void check_reference(const char *folder, const char *name, double limit) {
+    char file[128];
+    int32_t tokens[256];
+    snprintf(file, sizeof file, "%s/tokens.txt", folder);
+    const char *tokens_path = shared_file(file);
+    snprintf(file, sizeof file, "%s/%s.gguf", folder, name);
+    const char *model_path = shared_file(file);
+    snprintf(file, sizeof file, "%s/%s.logits.f32", folder, name);
+    const char *logits_path = shared_file(file);
+    if (!tokens_path || !model_path || !logits_path) skip();
+
+    size_t n = read_tokens(tokens_path, tokens, 256), n_bytes;
+    float *expected = (float *)(void *)read_file(logits_path, &n_bytes);
+    cllm_model *model = load(model_path);
+    assert_int_equal(n_bytes, n * cllm_model_get_info(model)->n_vocab * sizeof(float));
+    cllm_session_options options = {.kv_type = CLLM_KV_F32, .cpu_isa = "scalar"};
+    float *got = all_logits(model, &options, tokens, n);
+    double error = nmse(got, expected, n_bytes / sizeof(float));
+    if (!(error < limit)) fail_msg("%s: NMSE %.3g is not below %.3g", name, error, limit);
+    print_message("%s: NMSE %.3g\n", name, error);
+    free(got);
+    free(expected);
+    cllm_model_destroy(model);
+}
+
+/* the exact logits, of float64 arithmetic on the dequantized weights */
+static void matches_exact_logits(void **state) { check_reference("vectors", *state, 1e-6); }
+/* another engine's logits of other forms of the architecture, each within 1.1e-6 of exact */
+static void matches_family_logits(void **state) { check_reference("families", *state, 1e-5); }
+
+/* --------------------------------------------------------------------------- against plain arithmetic */
+
+/* One layer, one head, no position: attention over a single token is its value, so the whole pass fits in one loop. */
+static void a_first_token_follows_the_formulas(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    m.n_layers = 1;
+    m.biases = 1;
+    cllm_error err;
+    cllm_model *model = load(tiny_model_write("formulas.gguf", &m));
+    const cllm_gguf *gguf = cllm_model_gguf(model);
+#define TENSOR(name) ((const float *)cllm_gguf_find_tensor(gguf, name)->data)
+    double x[64], normed[64], value[32], attended[64], gate[96], sum;
+    const int token = 17;
+    for (int i = 0; i < 64; i++) x[i] = (double)TENSOR("token_embd.weight")[token * 64 + i];
+
+#define NORM(weight)                                 \
+    sum = 0;                                         \
+    for (int i = 0; i < 64; i++) sum += x[i] * x[i]; \
+    for (int i = 0; i < 64; i++) normed[i] = x[i] / sqrt(sum / 64 + (double)1e-5f) * (double)TENSOR(weight)[i];
+#define DOT(out, weight, row, in, n) \
+    out = 0;                         \
+    for (int i = 0; i < n; i++) out += (double)TENSOR(weight)[row * n + i] * in[i];
+
+    NORM("blk.0.attn_norm.weight")
+    for (int r = 0; r < 32; r++) {
+        DOT(sum, "blk.0.attn_v.weight", r, normed, 64)
+        value[r] = sum + (double)TENSOR("blk.0.attn_v.bias")[r];
+    }
+    for (int r = 0; r < 64; r++) attended[r] = value[r / 32 * 16 + r % 16]; /* two query heads share a value head */
+    for (int r = 0; r < 64; r++) {
+        DOT(sum, "blk.0.attn_output.weight", r, attended, 64)
+        x[r] += sum + (double)TENSOR("blk.0.attn_output.bias")[r];
+    }
+    NORM("blk.0.ffn_norm.weight")
+    for (int r = 0; r < 96; r++) {
+        double up;
+        DOT(sum, "blk.0.ffn_gate.weight", r, normed, 64)
+        DOT(up, "blk.0.ffn_up.weight", r, normed, 64)
+        gate[r] = sum / (1 + exp(-sum)) * up;
+    }
+    for (int r = 0; r < 64; r++) {
+        DOT(sum, "blk.0.ffn_down.weight", r, gate, 96)
+        x[r] += sum;
+    }
+    NORM("output_norm.weight")
+    float expected[50];
+    for (int r = 0; r < 50; r++) {
+        DOT(sum, "output.weight", r, normed, 64)
+        expected[r] = (float)sum;
+    }
+
+    cllm_session *session;
+    const float *logits;
+    assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
+    const int32_t tokens[] = {token};
+    assert_ok(cllm_session_eval(session, tokens, 1, &logits, &err), &err);
+    assert_true(nmse(logits, expected, 50) < 1e-6); /* keys and values are F16 by default */
+    cllm_session_destroy(session);
+    cllm_session_options exact = {.kv_type = CLLM_KV_F32};
+    float *got = all_logits(model, &exact, tokens, 1);
+    assert_true(nmse(got, expected, 50) < 1e-12);
+    free(got);
+    cllm_model_destroy(model);
+}
+
+/* ------------------------------------------------------------------------------------- bit-identity */
+
+static void same_bits_however_the_work_is_cut(void **state) {
+    (void)state;
+    const quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_Q4_0, QUANT_Q8_0};
+    for (size_t t = 0; t < 4; t++)
+        for (int kv = 0; kv < 2; kv++) {
+            tiny_model m = tiny_model_default();
+            m.type = types[t];
+            m.tied = t % 2;
+            m.biases = kv;
+            cllm_model *model = load(tiny_model_write("cut.gguf", &m));
+            int32_t tokens[60];
+            uint64_t random = 5;
+            for (int i = 0; i < 60; i++) tokens[i] = (int32_t)(random_u64(&random) % 50);
+
+            cllm_session_options options = {.n_threads = 1, .n_batch = 512, .kv_type = (cllm_kv_type)kv};
+            float *expected = all_logits(model, &options, tokens, 60);
+            const uint32_t batches[] = {1, 2, 7, 16, 59, 60};
+            for (size_t b = 0; b < 6; b++)
+                for (uint32_t threads = 1; threads <= 5; threads += 2) {
+                    options.n_batch = batches[b];
+                    options.n_threads = threads;
+                    float *got = all_logits(model, &options, tokens, 60);
+                    assert_memory_equal(got, expected, 60 * 50 * sizeof *got);
+                    free(got);
+                }
+            free(expected);
+            cllm_model_destroy(model);
+        }
+}
+
+static void last_logits_equal_those_of_each(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    cllm_model *model = load(tiny_model_write("last.gguf", &m));
+    const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6};
+    float *expected = all_logits(model, NULL, tokens, 8);
+    cllm_error err;
+    cllm_session *session;
+    const float *logits;
+    assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
+    assert_ok(cllm_session_eval(session, tokens, 3, &logits, &err), &err);
+    assert_memory_equal(logits, expected + 2 * 50, 50 * sizeof *logits);
+    assert_ok(cllm_session_eval(session, tokens + 3, 5, &logits, &err), &err);
+    assert_memory_equal(logits, expected + 7 * 50, 50 * sizeof *logits);
+    assert_int_equal(cllm_session_position(session), 8);
+
+    /* back to position 2, and on along another way and the same way again */
+    const int32_t other[] = {8, 8};
+    assert_ok(cllm_session_rewind(session, 2, &err), &err);
+    assert_ok(cllm_session_eval(session, other, 2, &logits, &err), &err);
+    assert_ok(cllm_session_rewind(session, 2, &err), &err);
+    assert_ok(cllm_session_eval(session, tokens + 2, 6, &logits, &err), &err);
+    assert_memory_equal(logits, expected + 7 * 50, 50 * sizeof *logits);
+    cllm_session_destroy(session);
+    free(expected);
+    cllm_model_destroy(model);
+}
+
+/* ----------------------------------------------------------------------------------------- refusals */
+
+static void wrong_calls_leave_the_position(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    cllm_model *model = load(tiny_model_write("wrong.gguf", &m));
+    cllm_error err;
+    cllm_session *session;
+    const float *logits;
+    cllm_session_options options = {.n_ctx = 8};
+    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+    const int32_t tokens[9] = {1, 2, 3}, beyond[] = {1, 50}, negative[] = {-1};
+    assert_ok(cllm_session_eval(session, tokens, 3, &logits, &err), &err);
+    assert_error(cllm_session_eval(session, tokens, 0, &logits, &err), &err, CLLM_ERR_ARGUMENT, "no tokens");
+    assert_error(cllm_session_eval(session, beyond, 2, &logits, &err), &err, CLLM_ERR_ARGUMENT, "token 50 is not");
+    assert_error(cllm_session_eval(session, negative, 1, &logits, &err), &err, CLLM_ERR_ARGUMENT, "token -1 is not");
+    assert_error(cllm_session_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL,
+                 "6 tokens after the 3 already there do not fit into a context of 8");
+    assert_error(cllm_session_rewind(session, 4, &err), &err, CLLM_ERR_ARGUMENT, "only 3 tokens");
+    assert_int_equal(cllm_session_position(session), 3);
+    assert_ok(cllm_session_eval(session, tokens, 5, &logits, &err), &err);
+    assert_error(cllm_session_eval(session, tokens, 1, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL, "context of 8");
+    cllm_session_destroy(session);
+    cllm_model_destroy(model);
+}
+
+static bool stop_at_third(void *user) { return ++*(int *)user == 3; }
+static bool stop_on_logits(void *user, size_t index, const float *logits) {
+    (void)user, (void)logits;
+    return index < 4;
+}
+
+static void a_callback_can_stop_an_evaluation(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    cllm_model *model = load(tiny_model_write("stop.gguf", &m));
+    cllm_error err;
+    cllm_session *session;
+    const float *logits;
+    int asked = 0;
+    cllm_session_options options = {.n_batch = 1, .cancelled = stop_at_third, .user = &asked};
+    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+    const int32_t tokens[] = {1, 2, 3, 4, 5, 6};
+    assert_error(cllm_session_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
+    assert_int_equal(cllm_session_position(session), 0);
+    assert_error(cllm_session_eval_each(session, tokens, 6, stop_on_logits, NULL, &err), &err, CLLM_ERR_CANCELLED,
+                 "cancelled");
+    assert_int_equal(cllm_session_position(session), 0);
+    assert_ok(cllm_session_eval(session, tokens, 6, &logits, &err), &err); /* and it still works */
+    float *expected = all_logits(model, NULL, tokens, 6);
+    assert_memory_equal(logits, expected + 5 * 50, 50 * sizeof *logits);
+    free(expected);
+    cllm_session_destroy(session);
+    cllm_model_destroy(model);
+}
+
+static void options_out_of_range_are_refused(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    cllm_model *model = load(tiny_model_write("options.gguf", &m));
+    const struct {
+        cllm_session_options options;
+        cllm_status status;
+        const char *message;
+    } cases[] = {
+        {{.n_threads = 1025}, CLLM_ERR_ARGUMENT, "1025 threads"},
+        {{.n_batch = 65537}, CLLM_ERR_ARGUMENT, "a batch of 65537"},
+        {{.n_ctx = UINT32_MAX}, CLLM_ERR_ARGUMENT, "a context of 4294967295"},
+        {{.cpu_isa = "mmx"}, CLLM_ERR_ARGUMENT, "'mmx' is not one of: scalar"},
+        {{.kv_type = (cllm_kv_type)7}, CLLM_ERR_ARGUMENT, "type 7"},
+        {{.n_ctx = INT32_MAX}, CLLM_ERR_MEMORY, "a context of 2147483647 needs"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cllm_error err;
+        cllm_session *session;
+        assert_error(cllm_session_create(model, &cases[i].options, &session, &err), &err, cases[i].status,
+                     cases[i].message);
+        assert_null(session);
+    }
+    cllm_model_destroy(model);
+}
+
+/* -------------------------------------------------------------------------------------------- memory */
+
+static void the_plan_names_what_is_needed(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    cllm_model *model = load(tiny_model_write("plan.gguf", &m));
+    cllm_error err;
+    cllm_memory_plan plan, doubled;
+    cllm_session_options options = {.n_ctx = 32, .kv_type = CLLM_KV_F16};
+    assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
+    assert_int_equal(plan.kv_cache, 2 * 2 * 32 * (16 + 16) * 2); /* layers, heads, positions, elements, bytes */
+    assert_int_equal(plan.n_ctx, 32);
+    assert_false(plan.n_ctx_capped);
+    options.n_ctx = 64;
+    options.kv_type = CLLM_KV_F32;
+    assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &doubled, &err), &err);
+    assert_int_equal(doubled.kv_cache, 4 * plan.kv_cache);
+    assert_true(doubled.scratch > plan.scratch);
+    assert_int_equal(doubled.weights, plan.weights);
+    cllm_model_destroy(model);
+}
+
+static void a_context_left_open_is_capped_to_memory(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    m.n_ctx = INT32_MAX; /* as the file claims: 2^31 positions of 256 bytes */
+    cllm_model *model = load(tiny_model_write("capped.gguf", &m));
+    cllm_error err;
+    cllm_memory_plan plan;
+    assert_ok(cllm_plan_memory(cllm_model_gguf(model), NULL, &plan, &err), &err);
+    assert_true(plan.n_ctx_capped);
+    assert_true(plan.n_ctx >= 64 && plan.n_ctx < INT32_MAX);
+    assert_true(plan.kv_cache + plan.scratch <= plan.available);
+    cllm_model_destroy(model);
+}
+
+int main(void) {
+#define EXACT(name) \
+    { "exact logits " name, matches_exact_logits, NULL, NULL, (void *)(uintptr_t)name }
+#define FAMILY(name) \
+    { "family logits " name, matches_family_logits, NULL, NULL, (void *)(uintptr_t)name }
+    const struct CMUnitTest tests[] = {
+        EXACT("F32"),
+        EXACT("F16"),
+        EXACT("BF16"),
+        EXACT("Q4_0"),
+        EXACT("Q4_1"),
+        EXACT("Q5_0"),
+        EXACT("Q5_1"),
+        EXACT("Q8_0"),
+        EXACT("Q2_K"),
+        EXACT("Q3_K"),
+        EXACT("Q4_K"),
+        EXACT("Q5_K"),
+        EXACT("Q6_K"),
+        EXACT("IQ4_NL"),
+        EXACT("IQ4_XS"),
+        FAMILY("llama"),
+        FAMILY("llama3"),
+        FAMILY("llama-tied"),
+        FAMILY("llama-headdim"),
+        FAMILY("llama-bias"),
+        FAMILY("llama-linear"),
+        FAMILY("llama-yarn"),
+        cmocka_unit_test(a_first_token_follows_the_formulas),
+        cmocka_unit_test(same_bits_however_the_work_is_cut),
+        cmocka_unit_test(last_logits_equal_those_of_each),
+        cmocka_unit_test(wrong_calls_leave_the_position),
+        cmocka_unit_test(a_callback_can_stop_an_evaluation),
+        cmocka_unit_test(options_out_of_range_are_refused),
+        cmocka_unit_test(the_plan_names_what_is_needed),
+        cmocka_unit_test(a_context_left_open_is_capped_to_memory),
+    };
+    return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}
