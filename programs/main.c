@@ -53,7 +53,10 @@ static int run_command(int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
-    if (argc < 2) return usage_error("usage: mini-cllm %s; see 'mini-cllm --help'", commands[0].synopsis);
+    if (argc < 2) {
+        fprintf(stderr, "usage: mini-cllm %s\n       mini-cllm --help\n", commands[0].synopsis);
+        return EXIT_USAGE;
+    }
     interrupt_install();
     int status = run_command(argc, argv);
     /* what is still buffered may meet a full disk only now */

@@ -145,7 +145,7 @@ static int set_value(const option_row *row, const char *text, options *o) {
     case WHOLE: return set_whole(row, text, field);
     case NUMBER: return set_number(row, text, field);
     case CHOICE:
-        if (!is_one_of(text, row->value)) return usage_error("--%s: '%s' is not %s", row->name, text, row->value);
+        if (!is_one_of(text, row->value)) return usage_error("--%s: '%s' is not one of: %s", row->name, text, row->value);
         break;
     case TEXT: break;
     }
@@ -180,7 +180,7 @@ static void make_getopt_tables(const command *c, struct option *longs, char *let
 
 static int refuse_option(const command *c, int code, const char *word) {
     const option_row *row = row_of(c, optopt);
-    if (code == ':' && row) return usage_error("--%s needs a value: %s", row->name, row->value);
+    if (code == ':' && row) return usage_error("--%s needs a value, %s %s", row->name, row->value, range_of(row).text);
     if (row) return usage_error("--%s takes no value", row->name);
     char letter[] = {'-', (char)optopt, '\0'};
     const char *space = *c->name ? " " : "";

@@ -137,15 +137,15 @@ static cllm_status measure_tensor(cllm_tensor *tensor, uint64_t entry_offset, cl
             return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] has a zero dimension",
                               shape);
         if (!checked_mul(n_elements, tensor->shape[i], &n_elements))
-            return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
-                              "shape [%s] has more than 2^64 elements", shape);
+            return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] has 2^64 elements or more",
+                              shape);
     }
     if (tensor->shape[0] % layout->block_elements != 0)
         return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
                           "shape [%s] has rows that are not whole blocks of %s, which hold %" PRIu32 " elements", shape,
                           layout->name, layout->block_elements);
     if (!checked_mul(n_elements / layout->block_elements, layout->block_bytes, &tensor->n_bytes))
-        return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] of %s has more than 2^64 bytes",
+        return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] of %s has 2^64 bytes or more",
                           shape, layout->name);
     return CLLM_OK;
 }
@@ -179,8 +179,8 @@ static cllm_status place_tensor(const gguf_part *part, uint64_t data_start, uint
     if (!checked_add(data_start, relative, &tensor->offset) || !checked_add(tensor->offset, tensor->n_bytes, &end) ||
         end > part->map.size)
         return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
-                          "its %" PRIu64 " bytes at %" PRIu64 " of the tensor data go past the end of the file, which "
-                          "has %" PRIu64 " bytes",
+                          "its data (size %" PRIu64 ", at %" PRIu64 " of the tensor data) go past the end of the file "
+                          "at %" PRIu64 "; is the file complete?",
                           tensor->n_bytes, relative, part->map.size);
     tensor->data = part->map.bytes + tensor->offset;
     return CLLM_OK;

@@ -51,8 +51,8 @@ cllm_status gguf_read_name(reader *in, const char *what, uint64_t number, uint64
     uint64_t length = reader_u64(in);
     if (!in->failed && (length == 0 || length > limit))
         return gguf_fault(err, CLLM_ERR_FORMAT, "", start,
-                          "%s number %" PRIu64 " has a name of %" PRIu64 " bytes, where 1 to %" PRIu64 " are allowed",
-                          what, number, length, limit);
+                          "%s number %" PRIu64 " has a name of length %" PRIu64 ", must be 1 to %" PRIu64, what, number,
+                          length, limit);
     const char *bytes = (const char *)reader_take(in, length);
     if (!bytes)
         return gguf_fault(err, CLLM_ERR_FORMAT, "", in->position, "the file ends within the name of %s number %" PRIu64,
@@ -147,7 +147,7 @@ static cllm_status read_string(reader *in, const char *key, cllm_string *out, cl
     const unsigned char *bytes = reader_take(in, length);
     if (!bytes)
         return gguf_fault(err, CLLM_ERR_FORMAT, key, start,
-                          "a string of %" PRIu64 " bytes cannot fit in the %" PRIu64 " bytes left in the file", length,
+                          "a string of length %" PRIu64 " cannot fit in the %" PRIu64 " bytes left in the file", length,
                           reader_left(in));
     *out = (cllm_string){.data = (const char *)bytes, .length = (size_t)length};
     return CLLM_OK;

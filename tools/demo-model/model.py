@@ -19,7 +19,7 @@ class Config:
     n_layers: int = 4
     n_heads: int = 8
     n_kv_heads: int = 4
-    feed_forward_dim: int = 768
+    feed_forward_dim: int = 512
     norm_eps: float = 1e-5
     rope_freq_base: float = 10000.0
 

@@ -1,0 +1,465 @@
+#!/bin/sh
+# The command line as a user meets it: tests/cli.sh BUILD, from the top of the repository. Prints TAP.
+# Models come from the shared folder and models/demo.gguf; a test whose model is missing counts as skipped.
+set -u
+LC_ALL=C
+export LC_ALL
+
+program=$1/mini-cllm
+shared=${MINICLLM_SHARED:-../shared}
+stories=$shared/models/stories260K.gguf
+demo=models/demo.gguf
+temporary=$(mktemp -d) || exit 1
+trap 'rm -rf "$temporary"' EXIT
+out=$temporary/out err=$temporary/err
+tests=0 failures=0 status=0
+
+# ------------------------------------------------------------------------------------------------ harness
+
+ok() { tests=$((tests + 1)) && echo "ok $tests - $*"; }
+not_ok() {
+    tests=$((tests + 1)) failures=$((failures + 1))
+    echo "not ok $tests - $*"
+    echo "# status $status; stdout, then stderr:"
+    head -c 300 "$out" | sed 's/^/#   /'
+    echo '#'
+    head -c 600 "$err" | sed 's/^/#   /'
+}
+skip() { tests=$((tests + 1)) && echo "ok $tests - $1 # SKIP $2"; }
+
+# run ARGUMENTS: the program, with what it prints in $out and $err, and its exit status in $status
+run() {
+    "$program" "$@" >"$out" 2>"$err"
+    status=$?
+}
+
+# check NAME CONDITION...: is the condition, a command, true?
+check() {
+    name=$1
+    shift
+    if "$@" >>"$temporary/check" 2>&1; then ok "$name"; else not_ok "$name"; fi
+}
+
+says() { grep -qF -- "$1" "$err"; }            # is this on stderr?
+prints() { grep -qF -- "$1" "$out"; }          # is this on stdout?
+exits() { [ "$status" -eq "$1" ]; }            # with this status?
+one_line() { [ "$(wc -l <"$err")" -eq 1 ]; }   # one line on stderr, no more?
+silent() { [ ! -s "$err" ]; }                  # nothing on stderr?
+refused() { exits "$1" && one_line && says "mini-cllm: $2" && [ ! -s "$out" ]; }
+is_text() { printf "$1" | cmp -s - "$out"; }   # exactly this on stdout, with printf's escapes?
+utf8() { iconv -f UTF-8 -t UTF-8 "$out"; }
+
+# Wait, for 20 seconds at most, until a condition is true.
+await() {
+    tries=0
+    until "$@" || [ $tries -ge 200 ]; do
+        sleep 0.1
+        tries=$((tries + 1))
+    done
+}
+
+floats() { od -An -v -tf4 "$1" | tr -s ' ' '\n' | sed '/^$/d'; } # one a line
+
+# ----------------------------------------------------------------------------------------- without a model
+
+run
+check 'no arguments: a short usage on stderr, exit 2' eval 'exits 2 && says "usage: mini-cllm" && [ ! -s "$out" ]'
+run --version
+check '--version' eval 'exits 0 && silent && prints "mini-cllm $(sed -n "s/.*CLLM_VERSION \"\(.*\)\"/\1/p" include/cllm.h)"'
+run -h
+check '-h is --help, on stdout, exit 0' eval 'exits 0 && silent && prints "usage: mini-cllm MODEL.gguf"'
+
+# Every flag is in the help of its command, and in the man page.
+sed 's/\\-/-/g' man/mini-cllm.1 >"$temporary/man"
+while read -r command flags; do
+    case $command in
+    generate) run --help ;;
+    *) run $command --help ;;
+    esac
+    missing=''
+    for flag in $flags --help; do
+        prints " $flag" || missing="$missing $flag"
+        grep -q -e "$flag" "$temporary/man" || missing="$missing $flag(man)"
+    done
+    check "$command --help and the man page name every flag$missing" [ "$status$missing" = 0 ]
+    # and none has been left out of the list here
+    unknown=''
+    for flag in $(grep -o -e '^ *-[a-z, -]*--[a-z-]*' -e '^ *--[a-z-]*' "$out" | grep -o -e '--[a-z-]*'); do
+        case " $flags --help " in *" $flag "*) ;; *) unknown="$unknown $flag" ;; esac
+    done
+    check "$command --help names nothing else$unknown" [ -z "$unknown" ]
+done <<'END'
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --threads --ctx --batch --kv-type --echo --cpu-isa --ignore-eos --no-mmap --quiet --verbose --version
+inspect --json --tensors --ctx
+tokenize --prompt --no-bos --no-special --text --json
+detokenize
+eval --tokens --text --logits --threads --ctx --batch --kv-type --cpu-isa --no-mmap --quiet --verbose
+END
+
+run --help
+check '--help shows the defaults and ranges of sampling' eval 'prints "default 256" && prints "(0, 1]; default 0.9" &&
+    prints "default 40" && prints "default 0.8" && prints "default 42"'
+
+# Bad usage: status, what stderr says after "mini-cllm: ", the arguments. It is found before a model is opened.
+while IFS='|' read -r expected message arguments; do
+    eval "run $arguments" </dev/null
+    check "refused: $arguments" refused "$expected" "$message"
+done <<'END'
+2|unknown option '--bogus'; see 'mini-cllm --help'|m.gguf --bogus
+2|unknown option '-z'|m.gguf -z
+2|unknown option '--tensors'; see 'mini-cllm eval --help'|eval m.gguf --tensors
+2|--quiet takes no value|m.gguf --quiet=1
+2|--n-tokens needs a value|m.gguf -n
+2|no model given|-t 0
+2|no model given|inspect
+2|unexpected argument 'b'|a b
+2|--n-tokens: '-1' is not a whole number from 0|m.gguf -n -1
+2|--n-tokens: '3x' is not|m.gguf -n 3x
+2|--n-tokens: '' is not|m.gguf -n ''
+2|--n-tokens: ' 3' is not|m.gguf -n ' 3'
+2|--n-tokens: '1e3' is not|m.gguf -n 1e3
+2|--n-tokens: '2147483648' is not|m.gguf -n 2147483648
+2|--temperature: '-0.1' is not a number in [0, inf)|m.gguf -t -0.1
+2|--temperature: 'nan' is not|m.gguf -t nan
+2|--temperature: 'inf' is not|m.gguf -t inf
+2|--temperature: '1e99' is not|m.gguf -t 1e99
+2|--top-p: '1.5' is not a number in (0, 1]|m.gguf --top-p 1.5
+2|--top-p: '0' is not|m.gguf --top-p 0
+2|--top-p: '0.5x' is not|m.gguf --top-p 0.5x
+2|--top-k: '-1' is not a whole number|m.gguf --top-k -1
+2|--seed: '18446744073709551616' is not a whole number|m.gguf --seed 18446744073709551616
+2|--seed: '-1' is not|m.gguf --seed=-1
+2|--threads: '0' is not a whole number from 1 to 1024|m.gguf --threads 0
+2|--threads: '1025' is not|m.gguf --threads 1025
+2|--ctx: '0' is not|m.gguf --ctx 0
+2|--batch: '0' is not|m.gguf --batch 0
+2|--kv-type: 'q8' is not one of: f16|m.gguf --kv-type q8
+2|--cpu-isa: 'mmx' is not one of: scalar|m.gguf --cpu-isa mmx
+2|--device: 'tpu' is not one of: cpu|m.gguf --device tpu
+2|--gpu-layers: 4 layers need a GPU|m.gguf --gpu-layers 4
+1|--device: metal is not in this build|m.gguf --device metal
+1|--device: cuda is not in this build|m.gguf --device cuda --gpu-layers 4
+1|--device: opencl is not in this build|m.gguf --device opencl
+2|--prompt and --file exclude each other|m.gguf -p a -f b
+2|--text and --json exclude each other|tokenize m.gguf --text --json
+2|eval needs either --tokens or --text|eval m.gguf
+2|eval needs either --tokens or --text|eval m.gguf --tokens 1 --text f
+2|--logits needs --tokens|eval m.gguf --text f --logits g
+1|/nonexistent.gguf: |/nonexistent.gguf
+1|/nonexistent.gguf: |inspect /nonexistent.gguf
+1|programs: |tokenize programs -p x
+1|programs/main.c: |programs/main.c
+1|/nonexistent: |m.gguf -f /nonexistent
+END
+
+# -------------------------------------------------------------------------------------------- with a model
+
+# Each group of tests is a function, which is skipped as one where its files are missing: group NAME FILE...
+group() {
+    for needed in $2; do
+        if [ ! -e "$needed" ]; then
+            skip "$1" "$needed is missing"
+            return
+        fi
+    done
+    "$1"
+}
+
+stories_text() {
+    for model in stories260K stories260K-wide; do
+        run "$shared/models/$model.gguf" -p '' -t 0 -n 160
+        check "$model: the greedy story" cmp -s "$out" "$shared/models/stories260K.greedy.story.txt"
+    done
+    run "$shared/models/stories260K-wide-Q8_0.gguf" -t 0 -n 30
+    head -c "$(($(wc -c <"$out") - 1))" "$shared/models/stories260K.greedy.story.txt" >"$temporary/start"
+    echo >>"$temporary/start"
+    check 'Q8_0: the first 30 tokens of the greedy story' cmp -s "$out" "$temporary/start"
+
+    while IFS='	' read -r seed text; do
+        run "$stories" -p 'Once upon a time' -n 50 -t 0.8 --top-k 40 --top-p 0.9 --seed "$seed" --kv-type f32 -q
+        check "the sample of seed $seed" [ "$(tr '\n' '~' <"$out")" = "$text" ]
+    done <"$shared/models/mini-rsllm-samples.tsv"
+    run "$stories" --kv-type f32 -q -n 20 && cp "$out" "$temporary/default"
+    run "$stories" --kv-type f32 -q -n 20 -t 0.8 --top-p 0.9 --top-k 40 --seed 0
+    check 'the defaults of sampling; seed 0 is 42' cmp -s "$out" "$temporary/default"
+    run "$stories" --kv-type f32 -q -n 20 --seed 43
+    check 'another seed, another text' eval '! cmp -s "$out" "$temporary/default"'
+}
+
+prompts() {
+    run "$stories" -q -t 0 -n 8 -p 'One day,' && cp "$out" "$temporary/argument"
+    printf 'One day,' >"$temporary/prompt"
+    run "$stories" -q -t 0 -n 8 -p - <"$temporary/prompt"
+    check '-p - reads standard input' cmp -s "$out" "$temporary/argument"
+    run "$stories" -q -t 0 -n 8 -f "$temporary/prompt"
+    check '-f reads a file' cmp -s "$out" "$temporary/argument"
+    run -q -t0 --n-tokens=8 -p 'One day,' -- "$stories"
+    check 'options before the model, values attached, and --' cmp -s "$out" "$temporary/argument"
+    run "$stories" -q -t 0 -n 8 -p 'One day,' --echo
+    check '--echo prints the prompt too' eval 'printf "One day,%s\n" "$(cat "$temporary/argument")" | cmp -s - "$out"'
+    run "$stories" -q -t 0 -n 0 -p 'One day,' --echo
+    check '-n 0 generates nothing' is_text 'One day,\n'
+    printf 'a\377\000\200b' >"$temporary/prompt"
+    run "$stories" -q -t 0 -n 8 -f "$temporary/prompt" --echo
+    check 'a prompt of any bytes; stdout stays UTF-8' eval 'exits 0 && utf8'
+    run "$stories" -q -t 0 -n 8 -p "$(printf 'caf\303')" --echo
+    check 'half a character in a prompt' eval 'exits 0 && utf8'
+    for flag in '--threads 1' '--threads 3' '--batch 1' '--no-mmap' '--cpu-isa scalar' '--gpu-layers 0' '--device cpu'; do
+        # shellcheck disable=SC2086 # words
+        run "$stories" -q -t 0 -n 8 -p 'One day,' $flag
+        check "the same text with $flag" cmp -s "$out" "$temporary/argument"
+    done
+}
+
+messages() {
+    run "$stories" -q -n 5
+    check '-q: nothing on stderr' eval 'exits 0 && silent'
+    run "$stories" -n 5
+    check 'the summary: one line' eval 'one_line && says "load " && says "prompt 1 token," && says "generated 5 tokens, " &&
+        says " tok/s" && says "GB/s of weights" && says "peak memory"'
+    check 'no colour where stderr is no terminal' eval '! grep -q "$(printf "\033")" "$err"'
+    run "$stories" -n 5 -v
+    check '-v: shape, plan, threads and kernels' eval 'says "5 layers" && says "KV cache" && says "threads" && says "scalar kernels"'
+    run "$stories" -q -n 5 -v
+    check '-q wins over -v' silent
+    run "$stories" -t 0 -n 100 --ctx 20
+    check 'the end of the context is said, exit 0' eval 'exits 0 && says "the context of 20 tokens is full" && says "generated 19 tokens"'
+    run "$stories" -p 'Once upon a time' --ctx 4
+    check 'a prompt longer than the context is refused with both counts' refused 1 'the prompt has 5 tokens, the context holds 4'
+    run "$stories" -p 'Once upon a time' --ctx 5 -n 1
+    check 'a prompt as long as the context' eval 'exits 0 && says "is full"'
+    run "$stories" -t 0 -n 3 --ctx 600
+    check 'a context beyond training is remarked' says 'more than the 512'
+    run "$stories" --ctx 16777216 --kv-type f32 --batch 65536
+    check 'a context beyond memory is refused' refused 1 'a context of 16777216 needs'
+}
+
+endings() {
+    "$program" "$stories" -n 20000 --ignore-eos --ctx 30000 >"$out" 2>"$err" &
+    process=$!
+    await [ -s "$out" ]
+    kill -INT $process
+    wait $process
+    status=$?
+    check 'Ctrl-C: exit 130, with what was made, a newline and the summary' eval 'exits 130 &&
+        [ "$(wc -c <"$out")" -gt 1 ] && [ -z "$(tail -c 1 "$out")" ] && one_line && says "generated "'
+
+    mkfifo "$temporary/pipe"
+    "$program" "$stories" -p - <"$temporary/pipe" >"$out" 2>"$err" &
+    process=$!
+    exec 3>"$temporary/pipe"
+    sleep 0.3
+    kill -INT $process
+    wait $process
+    status=$?
+    exec 3>&-
+    check 'Ctrl-C while the prompt is awaited: exit 130' eval 'exits 130 && silent'
+
+    cp "$stories" "$temporary/shrinks.gguf"
+    chmod u+w "$temporary/shrinks.gguf"
+    "$program" "$temporary/shrinks.gguf" -n 20000 --ignore-eos --ctx 30000 >"$out" 2>"$err" &
+    process=$!
+    : >"$out"
+    await [ -s "$out" ]
+    : >"$temporary/shrinks.gguf"
+    wait $process
+    status=$?
+    check 'a model that shrinks in use is named, exit 1' eval 'exits 1 && one_line && says "shrinks.gguf: the file shrank"'
+
+    { "$program" "$stories" -n 20000 --ignore-eos --ctx 30000 2>"$err"; echo $? >"$temporary/status"; } | head -c 5 >"$out"
+    status=$(cat "$temporary/status")
+    check 'a closed pipe ends the program at once, silently' eval 'exits 141 && silent && [ "$(wc -c <"$out")" -eq 5 ]'
+
+    if [ -c /dev/full ]; then
+        for arguments in "$stories -n 5" '--help' "inspect $stories --json" "tokenize $stories -p x" \
+            "detokenize $stories 403" "eval $stories --tokens 1" "eval $stories --tokens 1 --logits /dev/full"; do
+            case $arguments in */dev/full) to=$out ;; *) to=/dev/full ;; esac
+            # shellcheck disable=SC2086 # words
+            "$program" $arguments >"$to" 2>"$err" && status=0 || status=$?
+            check "a full disk: ${arguments%% "$stories"*}" eval 'exits 1 && one_line && says "No space left"'
+        done
+    else
+        skip 'full disks' 'there is no /dev/full'
+    fi
+}
+
+evaluation() {
+    tokens=$(cat "$shared/vectors/tokens.txt")
+    for type in F32 Q4_0 Q6_K; do
+        model=$shared/vectors/$type.gguf
+        run eval "$model" --tokens "$tokens" --logits "$temporary/logits" -q
+        cp "$out" "$temporary/argmax"
+        check "eval $type: an id a token" eval 'exits 0 && silent && [ "$(wc -w <"$out")" -eq 32 ] && [ "$(wc -l <"$out")" -eq 1 ] &&
+            [ "$(wc -c <"$temporary/logits")" -eq 65536 ]'
+        for flag in '--batch 1' '--batch 7' '--batch 512' '--threads 1' '--threads 2' '--no-mmap' '--ctx 32'; do
+            # shellcheck disable=SC2086 # words
+            run eval "$model" --tokens "$tokens" --logits "$temporary/logits2" -q $flag
+            check "eval $type $flag: the same bytes" eval 'cmp "$temporary/logits" "$temporary/logits2" && cmp "$out" "$temporary/argmax"'
+        done
+    done
+    run eval "$model" --tokens - --logits "$temporary/logits2" -q <"$shared/vectors/tokens.txt"
+    check 'eval --tokens - reads standard input' cmp "$temporary/logits" "$temporary/logits2"
+    run eval "$model" --tokens "$tokens" --ctx 31
+    check 'eval of more than the context is refused with both counts' refused 1 '--tokens has 32 tokens, the context holds 31'
+    run eval "$model" --tokens 1,2,512 --logits "$temporary/none"
+    check 'eval of an id outside the vocabulary' eval 'refused 1 "token 512" && [ ! -e "$temporary/none" ]'
+    run eval "$model" --tokens 1,2,x
+    check 'eval of what is no id' refused 2 "--tokens: 'x' is not a token id"
+    run eval "$model" --tokens ' '
+    check 'eval of nothing' refused 2 '--tokens: there are none'
+    run eval "$model" --tokens 1 --logits "$temporary/no/such"
+    check 'logits to nowhere' refused 1 "$temporary/no/such: "
+    run "$model" -n 1
+    check 'a model without a tokenizer' refused 1 "$model: the file has no tokenizer"
+    run eval "$model" --text README.md
+    check 'perplexity without a tokenizer' refused 1 "$model: the file has no tokenizer"
+}
+
+exactness() {
+    for model in "$shared"/vectors/*.gguf; do
+        run eval "$model" --tokens "$(cat "$shared/vectors/tokens.txt")" --logits "$temporary/logits" --cpu-isa scalar --kv-type f32 -q
+        floats "${model%.gguf}.logits.f32" >"$temporary/want"
+        floats "$temporary/logits" >"$temporary/got"
+        nmse=$(paste "$temporary/got" "$temporary/want" | awk '{ e += ($1 - $2) ^ 2; s += $2 ^ 2 }
+            END { printf "%.2e %s", e / s, NR == 16384 && e / s < 1e-6 ? "good" : "bad" }')
+        check "eval $(basename "$model"): NMSE $nmse" [ "${nmse#* }" = good ]
+    done
+}
+
+# llama.cpp's rule, from the logits that eval writes: 3 chunks of 48 tokens, the second half of each scored
+perplexity() {
+    cat "$shared/models/stories260K.greedy.story.txt" >"$temporary/text"
+    run tokenize "$stories" --no-special <"$temporary/text"
+    ids=$(cat "$out")
+    for chunk in 1 2 3; do
+        # shellcheck disable=SC2086 # words
+        set -- $(printf '%s\n' "$ids" | cut -d ' ' -f $((chunk * 48 - 47))-$((chunk * 48)))
+        shift
+        run eval "$stories" --tokens "1 $*" --logits "$temporary/logits" --kv-type f32 -q
+        floats "$temporary/logits" | awk -v ids="1 $*" '
+            BEGIN { split(ids, id, " ") }
+            { logit[NR - 1] = $1 }
+            END {
+                for (i = 24; i <= 46; i++) {
+                    sum = 0
+                    for (v = 0; v < 512; v++) sum += exp(logit[i * 512 + v])
+                    print log(sum) - logit[i * 512 + id[i + 2]]
+                }
+            }'
+    done >"$temporary/surprises"
+    want=$(awk '{ s += $1; q += $1 * $1 } END { m = s / NR; printf "perplexity: %.4f +/- %.5f (3 chunks of 48 tokens)", exp(m),
+        exp(m) * sqrt((q / NR - m * m) / (NR - 1)) }' "$temporary/surprises")
+    run eval "$stories" --text "$temporary/text" --ctx 48 --kv-type f32 -q
+    check "$want" eval 'exits 0 && silent && [ "$(cat "$out")" = "$want" ]'
+    run eval "$stories" --text "$temporary/text" --ctx 48 --kv-type f32 -q --batch 5
+    check 'the same for another batch' [ "$(cat "$out")" = "$want" ]
+    run eval "$stories" --text "$temporary/text"
+    check 'a text of less than two chunks is refused with both counts' refused 1 "$temporary/text: $(echo "$ids" | wc -w | tr -d ' ') tokens are too few, two chunks of 512 take 1024"
+}
+
+inspection() {
+    for model in "$stories" "$shared"/models/*Q4_K_M.gguf "$shared"/vocab/*phi-3.gguf "$shared"/families/gpt2.gguf; do
+        run inspect "$model"
+        check "inspect $(basename "$model")" eval 'exits 0 && silent && prints "GGUF version" && prints general.architecture'
+        run inspect "$model" --json --tensors
+        if command -v python3 >/dev/null; then
+            check "inspect --json $(basename "$model")" python3 -c '
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert d["metadata"]["general.architecture"] and d["version"] == 3 and d["memory"]
+product = lambda t: __import__("math").prod(t["shape"])
+assert sum(map(product, d["tensors"])) == d["parameters"]
+assert sum(t["bytes"] for t in d["tensors"]) == sum(t["bytes"] for t in d["types"]) <= d["bytes"]' "$out"
+        else
+            skip "inspect --json $(basename "$model")" 'python3 is missing'
+        fi
+    done
+    run inspect "$stories" --tensors --ctx 64
+    check 'inspect --tensors: name, type, shape' eval 'grep -q "^F32 .*\[64, 512\].*token_embd.weight" "$out"'
+    check 'inspect --ctx' prints 'context of 64 tokens'
+    run inspect "$stories" --ctx 16777216
+    check 'inspect: a plan that does not fit is printed, with a note' eval 'exits 0 && prints "KV cache" && prints "note: "'
+}
+
+tokens() {
+    run tokenize "$stories" -p 'Once upon a time'
+    check 'tokenize' is_text '1 403 407 261 378\n'
+    run tokenize "$stories" -p 'Once upon a time' --no-bos
+    check 'tokenize --no-bos' is_text '403 407 261 378\n'
+    echo 'Once upon a time' >"$temporary/text"
+    run tokenize "$stories" <"$temporary/text"
+    check 'tokenize takes all of standard input, its last newline too' is_text '1 403 407 261 378 13\n'
+    run tokenize "$stories" -p '</s>' --no-bos
+    check 'control tokens are found in text' is_text '2\n'
+    run tokenize "$stories" -p '</s>' --no-bos --no-special
+    check 'but not with --no-special' eval '[ "$(wc -w <"$out")" -gt 1 ]'
+    run tokenize "$stories" -p "$(printf 'Once\001\377')" --text
+    check 'tokenize --text' is_text '1\t<s>\n403\t\342\226\201Once\n4\t<0x01>\n258\t<0xFF>\n'
+    run tokenize "$stories" -p Once --json
+    check 'tokenize --json' eval '[ "$(tr -d " \n" <"$out")" = "{\"count\":2,\"tokens\":[{\"id\":1,\"piece\":\"<s>\"},{\"id\":403,\"piece\":\"$(printf "\342\226\201")Once\"}]}" ]'
+    run tokenize "$stories" </dev/null
+    check 'tokenize of nothing' is_text '1\n'
+
+    for text in 'Once upon a time' ' two  spaces ' 'line\nline\n' 'caf\303\251 \360\237\230\200' '\377\200\303' '<s> and </s>' '' \
+        '\t<s>' 'a\000b' '\342\226\201'; do
+        printf "$text" >"$temporary/text"
+        run tokenize "$stories" <"$temporary/text"
+        cp "$out" "$temporary/ids"
+        run detokenize "$stories" <"$temporary/ids"
+        check "detokenize restores '$text'" cmp -s "$out" "$temporary/text"
+    done
+    run detokenize "$stories" 1,403 407 '261 378'
+    check 'detokenize takes ids as arguments' is_text 'Once upon a time'
+    run detokenize "$stories" 403 512
+    check 'detokenize: an id outside the vocabulary' refused 1 'token 512 is not in the vocabulary of 512'
+    run detokenize "$stories" 403 -- -5
+    check 'detokenize: what is no id' refused 2 "detokenize: '-5' is not a token id"
+    run detokenize "$stories" 99999999999999999999
+    check 'detokenize: a number too large' refused 2 'detokenize: '
+}
+
+# All cases of llama.cpp's vocabularies, of files without tensors: texts between marks, and a line of ids for each
+vocabularies() {
+    for name in llama-spm phi-3; do
+        vocabulary=$shared/vocab/ggml-vocab-$name.gguf
+        rm -f "$temporary"/case.*
+        awk -v prefix="$temporary/case." '
+            /^__ggml_vocab_test__$/ { file = prefix ++n; printf "%s", text > file; close(file); text = ""; first = 0; next }
+            { text = text (first++ ? "\n" : "") $0 }' "$vocabulary.inp"
+        wrong='' n=0
+        while IFS= read -r want; do
+            n=$((n + 1))
+            run tokenize "$vocabulary" --no-bos --no-special <"$temporary/case.$n"
+            [ "$(cat "$out")" = "${want# }" ] || wrong="$wrong $n"
+        done <"$vocabulary.out"
+        check "$name: the $n cases of llama.cpp$wrong" [ "$n-$wrong" = 46- ]
+    done
+}
+
+demo_model() {
+    run "$demo" -n 100 -t 0
+    check 'the demo model writes' eval 'exits 0 && [ "$(wc -c <"$out")" -gt 50 ] && says "generated "'
+    run "$demo" -q -n 500 --seed 1
+    check 'the demo model comes to an end by itself' eval 'exits 0 && silent && utf8'
+    run "$demo" -n 200 --seed 1 --ignore-eos
+    check '--ignore-eos goes on' eval 'exits 0 && says "generated 200 tokens" && ! prints "</s>"'
+    run eval "$demo" --tokens 1,2,3 --logits "$temporary/logits" --batch 1 -q
+    run eval "$demo" --tokens 1,2,3 --logits "$temporary/logits2" --threads 1 -q
+    check 'the demo model: the same bits' cmp "$temporary/logits" "$temporary/logits2"
+    run inspect "$demo"
+    check 'inspect the demo model' eval 'exits 0 && prints "llama"'
+    printf 'One day' >"$temporary/text"
+    run tokenize "$demo" <"$temporary/text"
+    cp "$out" "$temporary/ids"
+    run detokenize "$demo" <"$temporary/ids"
+    check 'the demo model: there and back' is_text 'One day'
+}
+
+for name in stories_text prompts messages endings perplexity inspection tokens; do group $name "$stories"; done
+group evaluation "$shared/vectors/tokens.txt"
+group exactness "$shared/vectors/tokens.txt"
+group vocabularies "$shared/vocab"
+group demo_model "$demo"
+
+echo "1..$tests"
+[ "$failures" -eq 0 ]

@@ -1,0 +1,71 @@
+/* Any bytes as a GGUF file: what opens is walked to its last byte. Run by `make fuzz`; the seed corpus is written by
+ * `build/tests/test_gguf tests/fuzz/corpus/gguf`. */
+#include "gguf/gguf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
+
+static volatile unsigned char sink;
+
+static void require(bool holds) {
+    if (!holds) abort();
+}
+
+static void read_ends(const void *bytes, size_t n_bytes) {
+    if (n_bytes == 0) return;
+    sink = *(const unsigned char *)bytes;
+    sink = ((const unsigned char *)bytes)[n_bytes - 1];
+}
+
+static void walk_value(const cllm_value *value) {
+    if (value->type == CLLM_STRING) read_ends(value->string.data, value->string.length);
+    if (value->type != CLLM_ARRAY) return;
+    cllm_array rest = value->array;
+    cllm_value element;
+    uint64_t n_elements = 0;
+    for (; cllm_array_next(&rest, &element); n_elements++) {
+        require(element.type == value->array.element_type);
+        walk_value(&element);
+    }
+    require(n_elements == value->array.count);
+}
+
+static void walk_typed(const cllm_gguf *gguf, const char *key) {
+    uint32_t u;
+    float f;
+    bool b;
+    cllm_string string;
+    cllm_array array;
+    cllm_error err;
+    gguf_get_u32(gguf, key, GGUF_REQUIRED, &u, &err);
+    gguf_get_f32(gguf, key, GGUF_REQUIRED, &f, &err);
+    gguf_get_bool(gguf, key, GGUF_REQUIRED, &b, &err);
+    gguf_get_string(gguf, key, GGUF_REQUIRED, &string, &err);
+    gguf_get_array(gguf, key, GGUF_REQUIRED, CLLM_STRING, &array, &err);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
+    cllm_gguf *gguf;
+    cllm_error err;
+    if (gguf_open_memory(bytes, n_bytes, &gguf, &err) != CLLM_OK) {
+        require(gguf == NULL && err.status != CLLM_OK && err.message[0]);
+        require(err.offset == CLLM_NO_OFFSET || err.offset <= n_bytes);
+        return 0;
+    }
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
+        const cllm_metadata *pair = cllm_gguf_metadata(gguf, i);
+        require(cllm_gguf_find(gguf, pair->key) == &pair->value);
+        walk_value(&pair->value);
+        walk_typed(gguf, pair->key);
+    }
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *tensor = cllm_gguf_tensor(gguf, i);
+        require(cllm_gguf_find_tensor(gguf, tensor->name) == tensor);
+        require(tensor->n_bytes > 0 && tensor->offset % cllm_gguf_alignment(gguf) == 0);
+        read_ends(tensor->data, (size_t)tensor->n_bytes);
+    }
+    cllm_gguf_close(gguf);
+    return 0;
+}
