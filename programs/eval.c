@@ -39,20 +39,6 @@ static bool take_logits(void *user, size_t index, const float *logits) {
     return !sink->write_failed;
 }
 
-static int run_tokens(const run *r, const id_list *list, logits_sink *sink) {
-    cllm_error err;
-    double start = now();
-    cllm_status status = cllm_session_eval_each(r->session, list->ids, list->count, take_logits, sink, &err);
-    if (sink->write_failed) return fail("%s: %s", r->o->logits, strerror(errno));
-    if (status != CLLM_OK) return fail_with(&err);
-    double seconds = now() - start;
-    for (size_t i = 0; i < list->count; i++) printf("%s%" PRId32, i ? " " : "", sink->likeliest[i]);
-    putchar('\n');
-    if (!flush_output()) return EXIT_FAILURE;
-    run_summary(r, (pace){list->count, list->count, seconds}, (pace){0});
-    return EXIT_SUCCESS;
-}
-
 /* Half a file of logits is worth nothing: it is removed, unless it is a pipe or a device. */
 static int close_logits(FILE *file, const char *path, int status) {
     struct stat info;
@@ -62,32 +48,56 @@ static int close_logits(FILE *file, const char *path, int status) {
     return status;
 }
 
-static int eval_tokens(run *r) {
-    const options *o = r->o;
-    id_list list = {0};
-    logits_sink sink = {.n_vocab = cllm_model_get_info(r->model)->n_vocab};
+/* The forward passes, with the logits into their file if one is wanted. */
+static int run_tokens(const run *r, const id_list *list, logits_sink *sink) {
+    const char *path = r->o->logits;
+    if (path) {
+        sink->file = fopen(path, "wb");
+        if (!sink->file) return fail("%s: %s", path, strerror(errno));
+    }
+    cllm_error err;
+    int status = EXIT_SUCCESS;
+    if (cllm_session_eval_each(r->session, list->ids, list->count, take_logits, sink, &err) != CLLM_OK)
+        status = sink->write_failed ? fail("%s: %s", path, strerror(errno)) : fail_with(&err);
+    return path ? close_logits(sink->file, path, status) : status;
+}
+
+/* The ids of --tokens. */
+static int read_tokens(const options *o, id_list *list) {
     input in = {0};
     int status = EXIT_SUCCESS;
-    if (strcmp(o->tokens, "-") == 0) status = read_input("-", &in);
-    if (status == EXIT_SUCCESS)
-        status =
-            id_list_parse(&list, "--tokens", in.data ? in.data : o->tokens, in.data ? in.length : strlen(o->tokens));
-    if (status == EXIT_SUCCESS && list.count == 0) status = usage_error("--tokens: there are none");
-    if (status == EXIT_SUCCESS) status = run_start(r, o->ctx);
+    if (strcmp(o->tokens, "-") == 0) {
+        status = read_input("-", &in);
+        if (status == EXIT_SUCCESS) status = id_list_parse(list, "standard input", in.data, in.length);
+    } else {
+        status = id_list_parse(list, "--tokens", o->tokens, strlen(o->tokens));
+    }
+    free(in.data);
+    if (status == EXIT_SUCCESS && list->count == 0) status = usage_error("--tokens: there are none");
+    return status;
+}
+
+static int eval_tokens(run *r) {
+    id_list list = {0};
+    logits_sink sink = {.n_vocab = cllm_model_get_info(r->model)->n_vocab};
+    int status = read_tokens(r->o, &list);
+    if (status == EXIT_SUCCESS) status = run_start(r, r->o->ctx);
     if (status == EXIT_SUCCESS) status = run_check_fits(r, "--tokens", list.count);
     if (status == EXIT_SUCCESS) {
         sink.likeliest = calloc(list.count, sizeof *sink.likeliest);
         if (!sink.likeliest) status = fail("out of memory");
     }
-    if (status == EXIT_SUCCESS && o->logits) {
-        sink.file = fopen(o->logits, "wb");
-        if (!sink.file) status = fail("%s: %s", o->logits, strerror(errno));
-    }
+    double start = now();
     if (status == EXIT_SUCCESS) status = run_tokens(r, &list, &sink);
-    if (sink.file) status = close_logits(sink.file, o->logits, status);
+    double seconds = now() - start;
+    if (status == EXIT_SUCCESS) {
+        for (size_t i = 0; i < list.count; i++) printf("%s%" PRId32, i ? " " : "", sink.likeliest[i]);
+        putchar('\n');
+        if (!flush_output()) status = EXIT_FAILURE;
+    }
+    if (status == EXIT_SUCCESS) run_summary(r, (pace){list.count, list.count, seconds}, (pace){0});
     free(sink.likeliest);
     free(list.ids);
-    free(in.data);
     return status;
 }
 

@@ -57,20 +57,13 @@ static int encode_prompt(const run *r, prompt *p) {
     return EXIT_SUCCESS;
 }
 
-/* The loop. previous: the last token of the prompt, whose next token `logits` predict. */
-static int write_text(const run *r, cllm_sampler *sampler, const float *logits, int32_t previous, text_stream *text,
-                      pace *generated) {
+/* The loop, of `most` tokens at most. previous: the last token of the prompt, whose next token `logits` predict. */
+static int write_text(const run *r, cllm_sampler *sampler, const float *logits, int32_t previous, uint64_t most,
+                      text_stream *text, pace *generated) {
     const options *o = r->o;
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
-    const uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
-    const uint32_t n_prompt = cllm_session_position(r->session);
     cllm_error err;
-    while (generated->n_tokens < o->n_tokens) {
-        if (n_prompt + generated->n_tokens >= n_ctx) {
-            note(o, "\nmini-cllm: the context of %" PRIu32 " tokens is full, the text stops here; --ctx sets it",
-                 n_ctx);
-            break;
-        }
+    while (generated->n_tokens < most) {
         double start = now();
         if (generated->n_tokens > 0) {
             if (cllm_session_eval(r->session, &previous, 1, &logits, &err) != CLLM_OK) return fail_with(&err);
@@ -99,19 +92,25 @@ static int write_answer(const run *r, cllm_sampler *sampler, const prompt *p) {
     if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
     if (!flush_output()) return EXIT_FAILURE;
 
+    const uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
+    const uint64_t room = n_ctx - p->count;
     const float *logits = NULL;
     cllm_error err;
     double start = now();
     int status = EXIT_SUCCESS;
     if (cllm_session_eval(r->session, p->tokens, p->count, &logits, &err) != CLLM_OK) status = fail_with(&err);
     pace evaluated = {p->count, p->count, now() - start}, generated = {0};
-    if (r->o->verbose) fprintf(stderr, "prompt: %zu tokens in %.3f s\n", p->count, evaluated.seconds);
-    if (status == EXIT_SUCCESS) status = write_text(r, sampler, logits, p->tokens[p->count - 1], &text, &generated);
+    if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", evaluated.seconds);
+    if (status == EXIT_SUCCESS)
+        status = write_text(r, sampler, logits, p->tokens[p->count - 1], room < r->o->n_tokens ? room : r->o->n_tokens,
+                            &text, &generated);
 
     if (ferror(stdout)) return status;
     text_stream_end(&text);
     fputc('\n', stdout);
     if (!flush_output()) return EXIT_FAILURE;
+    if (generated.n_tokens == room && room < r->o->n_tokens)
+        note(r->o, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it", n_ctx);
     if (status != EXIT_FAILURE) run_summary(r, evaluated, generated);
     return status;
 }

@@ -60,6 +60,6 @@ int main(int argc, char **argv) {
     interrupt_install();
     int status = run_command(argc, argv);
     /* what is still buffered may meet a full disk only now */
-    if (!flush_output() && status == EXIT_SUCCESS) status = EXIT_FAILURE;
+    if (status == EXIT_SUCCESS && !flush_output()) status = EXIT_FAILURE;
     return status;
 }

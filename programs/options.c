@@ -1,11 +1,12 @@
 /* The table of options and what is driven by it: parsing with getopt_long, range checks, defaults, --help. */
 #include "options.h"
 
+#include "program.h"
+
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <math.h>
-#include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,9 +67,9 @@ static const option_row rows[] = {
     {INSPECT | TOKENIZE, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
     {RUNS, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024, .computed = "the cores this process may use",
      .help = "threads to compute with"},
-    {GENERATE | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, 1 << 24,
+    {GENERATE | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "the model's, or what fits in memory", .help = "context in tokens"},
-    {EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, 1 << 24,
+    {EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "as much of the model's as fits in memory; with --text 512",
      .help = "context in tokens; with --text the length of a chunk"},
     {RUNS, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
@@ -83,16 +84,6 @@ static const option_row rows[] = {
 };
 
 enum { N_ROWS = sizeof rows / sizeof rows[0], LONG_OPTION = 256 }; /* getopt's values above all letters */
-
-int usage_error(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    fputs("mini-cllm: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
-    va_end(arguments);
-    return EXIT_USAGE;
-}
 
 /* ------------------------------------------------------------------------------------------------ values */
 
@@ -145,7 +136,8 @@ static int set_value(const option_row *row, const char *text, options *o) {
     case WHOLE: return set_whole(row, text, field);
     case NUMBER: return set_number(row, text, field);
     case CHOICE:
-        if (!is_one_of(text, row->value)) return usage_error("--%s: '%s' is not one of: %s", row->name, text, row->value);
+        if (!is_one_of(text, row->value))
+            return usage_error("--%s: '%s' is not one of: %s", row->name, text, row->value);
         break;
     case TEXT: break;
     }
@@ -178,10 +170,10 @@ static void make_getopt_tables(const command *c, struct option *longs, char *let
     *letters = '\0';
 }
 
-static int refuse_option(const command *c, int code, const char *word) {
+static int refuse_option(const command *c, const char *word) {
     const option_row *row = row_of(c, optopt);
-    if (code == ':' && row) return usage_error("--%s needs a value, %s %s", row->name, row->value, range_of(row).text);
-    if (row) return usage_error("--%s takes no value", row->name);
+    if (row && row->kind == FLAG) return usage_error("--%s takes no value", row->name);
+    if (row) return usage_error("--%s needs a value, %s %s", row->name, row->value, range_of(row).text);
     char letter[] = {'-', (char)optopt, '\0'};
     const char *space = *c->name ? " " : "";
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
@@ -199,7 +191,7 @@ static int add_argument(const command *c, char *argument, options *o) {
 
 int parse_options(const command *c, int argc, char **argv, options *o) {
     *o = (options){.arguments = calloc((size_t)argc, sizeof(char *))};
-    if (!o->arguments) return usage_error("out of memory");
+    if (!o->arguments) return fail("out of memory");
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
 
@@ -215,11 +207,12 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
         else if (row)
             failed = set_value(row, optarg, o);
         else
-            failed = refuse_option(c, code, argv[optind - 1]);
+            failed = refuse_option(c, argv[optind - 1]);
         if (o->help || o->version) return 0;
     }
     for (; !failed && optind < argc; optind++) failed = add_argument(c, argv[optind], o); /* those after "--" */
     if (failed) return failed;
+    o->verbose = o->verbose && !o->quiet;
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", *c->name ? " " : "", c->name);
     return 0;
 }

@@ -51,12 +51,7 @@ typedef struct command {
 
 extern const command commands[]; /* main.c; ends with a bit of 0 */
 
-#define EXIT_USAGE 2
-
-/* Print "mini-cllm: ..." on stderr and return EXIT_USAGE. */
-int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-
-/* Parse argv[1..argc-1], argv[0] being the program or command name. Returns 0, or EXIT_USAGE after saying why.
+/* Parse argv[1..argc-1], argv[0] being the program or command name. Returns an exit status, after saying why.
  * The caller frees o->arguments, whatever is returned. */
 int parse_options(const command *c, int argc, char **argv, options *o);
 

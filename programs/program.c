@@ -14,14 +14,26 @@
 
 /* --------------------------------------------------------------------------------------------- messages */
 
-int fail(const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
+static void print_message(const char *format, va_list arguments) {
     fputs("mini-cllm: ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
+}
+
+int fail(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    print_message(format, arguments);
     va_end(arguments);
     return EXIT_FAILURE;
+}
+
+int usage_error(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    print_message(format, arguments);
+    va_end(arguments);
+    return EXIT_USAGE;
 }
 
 int fail_with(const cllm_error *err) {

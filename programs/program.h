@@ -8,10 +8,13 @@
 
 /* --------------------------------------------------------------------------------------------- messages */
 
-/* Print "mini-cllm: ..." on stderr and return EXIT_FAILURE. */
-int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define EXIT_USAGE 2
 
-/* The same for an error of the library; one that Ctrl-C brought about is silent and gives EXIT_INTERRUPTED. */
+/* Print "mini-cllm: ..." on stderr and return EXIT_FAILURE or EXIT_USAGE. */
+int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
+int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* fail for an error of the library; one that Ctrl-C brought about is silent and gives EXIT_INTERRUPTED. */
 int fail_with(const cllm_error *err);
 
 /* A remark on stderr, unless the user wants quiet. */
@@ -20,9 +23,8 @@ void note(const options *o, const char *format, ...) __attribute__((format(print
 /* Hand on what stdout has buffered. False, after saying why, if it can't be written. */
 bool flush_output(void);
 
-/* A line on stderr that is drawn over and over, such as a progress; only where stderr is a terminal. */
 bool stderr_is_terminal(void);
-#define ERASE_LINE "\r\033[K"
+#define ERASE_LINE "\r\033[K" /* of a terminal: where progress was shown */
 
 typedef struct size_text {
     char text[24];

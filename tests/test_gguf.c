@@ -713,6 +713,10 @@ static void test_typed_look_ups(void **state) {
     uint32_t u = 1;
     assert_ok(gguf_get_u32(b.gguf, "u8", GGUF_REQUIRED, &u, &err), &err);
     assert_int_equal(u, 200);
+    assert_error(gguf_get_u32(b.gguf, "i8", GGUF_REQUIRED, &u, &err), &err, CLLM_ERR_FORMAT,
+                 "i8: a value of type int8");
+    assert_error(gguf_get_u32(b.gguf, "i16", GGUF_REQUIRED, &u, &err), &err, CLLM_ERR_FORMAT, "must be an integer");
+    assert_int_equal(u, 200);
     assert_ok(gguf_get_u32(b.gguf, "small", GGUF_OPTIONAL, &u, &err), &err);
     assert_int_equal(u, 42);
     assert_ok(gguf_get_u32(b.gguf, "u32", GGUF_OPTIONAL, &u, &err), &err);

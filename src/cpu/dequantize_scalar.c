@@ -287,7 +287,7 @@ static void unpack_Q6_K(const block_Q6_K *block, float *restrict out) {
     for (size_t i = 0; i < 16; i++) scales[i] = scale * (float)block->scales[i];
     for (size_t part = 0; part < 4; part++) {
         const size_t s = first_sub_block(part);
-        const uint8_t *low = block->low_bits + 8 * s;
+        const uint8_t *low = block->low_bits + 64 * (part / 2) + 16 * (part % 2);
         const uint8_t *high = block->high_bits + 16 * part;
         float *w = out + 16 * s;
         for (size_t i = 0; i < 16; i++) {
