@@ -99,7 +99,7 @@ static int write_answer(const run *r, cllm_sampler *sampler, const prompt *p) {
     double start = now();
     int status = EXIT_SUCCESS;
     if (cllm_session_eval(r->session, p->tokens, p->count, &logits, &err) != CLLM_OK) status = fail_with(&err);
-    pace evaluated = {p->count, p->count, now() - start}, generated = {0};
+    pace evaluated = {p->count, status == EXIT_SUCCESS ? p->count : 0, now() - start}, generated = {0};
     if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", evaluated.seconds);
     if (status == EXIT_SUCCESS)
         status = write_text(r, sampler, logits, p->tokens[p->count - 1], room < r->o->n_tokens ? room : r->o->n_tokens,
