@@ -41,14 +41,14 @@ need = $(if $(shell pkg-config --exists $(1) 2>/dev/null && echo yes),,$(error $
 
 LIB_SOURCES     := $(wildcard src/*/*.c)
 PROGRAM_SOURCES := $(wildcard programs/*.c)
-TEST_SOURCES    := $(wildcard tests/test_*.c) tests/check_kernels.c
+TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS     := $(call object,$(LIB_SOURCES))
 PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
 SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
-TESTS           := $(patsubst tests/test_%.c,$(BUILD)/tests/test_%,$(wildcard tests/test_*.c)) $(BUILD)/check_kernels
+TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%))
 FUZZERS         := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SOURCES))
 
 ifeq ($(UNAME),Darwin)

@@ -2,12 +2,14 @@
 #include "interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t stop_requested;
 static const char *volatile watched_path;
 static const cllm_gguf *volatile watched_gguf;
+static atomic_flag reported = ATOMIC_FLAG_INIT;
 
 static void on_interrupt(int signal_number) {
     stop_requested = 1;
@@ -27,6 +29,7 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
         signal(signal_number, SIG_DFL);
         return;
     }
+    while (atomic_flag_test_and_set(&reported)) pause(); /* another thread met it first, and is about to end us */
     write_error("mini-cllm: ");
     write_error(path);
     write_error(": the file shrank or could not be read while it was in use\n");

@@ -9,6 +9,7 @@ program=$1/mini-cllm
 shared=${MINICLLM_SHARED:-../shared}
 stories=$shared/models/stories260K.gguf
 demo=models/demo.gguf
+if [ -e "$demo" ]; then any=$demo; else any=$stories; fi
 temporary=$(mktemp -d) || exit 1
 trap 'rm -rf "$temporary"' EXIT
 out=$temporary/out err=$temporary/err
@@ -188,21 +189,21 @@ stories_text() {
 }
 
 prompts() {
-    run "$stories" -q -t 0 -n 8 -p 'One day,' && cp "$out" "$temporary/argument"
+    run "$any" -q -t 0 -n 8 -p 'One day,' && cp "$out" "$temporary/argument"
     printf 'One day,' >"$temporary/prompt"
-    run "$stories" -q -t 0 -n 8 -p - <"$temporary/prompt"
+    run "$any" -q -t 0 -n 8 -p - <"$temporary/prompt"
     check '-p - reads standard input' cmp -s "$out" "$temporary/argument"
-    run "$stories" -q -t 0 -n 8 -f "$temporary/prompt"
+    run "$any" -q -t 0 -n 8 -f "$temporary/prompt"
     check '-f reads a file' cmp -s "$out" "$temporary/argument"
-    run -q -t0 --n-tokens=8 -p 'One day,' -- "$stories"
+    run -q -t0 --n-tokens=8 -p 'One day,' -- "$any"
     check 'options before the model, values attached, and --' cmp -s "$out" "$temporary/argument"
-    run "$stories" -q -t 0 -n 8 -p 'One day,' --echo
+    run "$any" -q -t 0 -n 8 -p 'One day,' --echo
     check '--echo prints the prompt too' eval 'printf "One day,%s\n" "$(cat "$temporary/argument")" | cmp -s - "$out"'
-    run "$stories" -q -t 0 -n 0 -p 'One day,' --echo
+    run "$any" -q -t 0 -n 0 -p 'One day,' --echo
     check '-n 0 generates nothing' is_text 'One day,\n'
     while read -r prompt text; do
         printf "$prompt" >"$temporary/prompt"
-        run "$stories" -q -n 0 -f "$temporary/prompt" --echo
+        run "$any" -q -n 0 -f "$temporary/prompt" --echo
         check "stdout is whole UTF-8 characters: $prompt" is_text "$text\n"
     done <<'END'
 a\303\251\342\202\254\360\237\230\200\364\217\277\277 a\303\251\342\202\254\360\237\230\200\364\217\277\277
@@ -215,13 +216,13 @@ a\342\202 a\357\277\275
 \364\220 \357\277\275\357\277\275
 END
     printf 'a\377\000\200b' >"$temporary/prompt"
-    run "$stories" -q -t 0 -n 8 -f "$temporary/prompt" --echo
+    run "$any" -q -t 0 -n 8 -f "$temporary/prompt" --echo
     check 'a prompt of any bytes; stdout stays UTF-8' eval 'exits 0 && utf8'
-    run "$stories" -q -t 0 -n 8 -p "$(printf 'caf\303')" --echo
+    run "$any" -q -t 0 -n 8 -p "$(printf 'caf\303')" --echo
     check 'half a character in a prompt' eval 'exits 0 && utf8'
     for flag in '--threads 1' '--threads 3' '--batch 1' '--no-mmap' '--cpu-isa scalar' '--gpu-layers 0' '--device cpu'; do
         # shellcheck disable=SC2086 # words
-        run "$stories" -q -t 0 -n 8 -p 'One day,' $flag
+        run "$any" -q -t 0 -n 8 -p 'One day,' $flag
         check "the same text with $flag" cmp -s "$out" "$temporary/argument"
     done
 }
@@ -250,7 +251,8 @@ messages() {
 }
 
 endings() {
-    "$program" "$stories" -n 20000 --ignore-eos --ctx 30000 >"$out" 2>"$err" &
+    : >"$out" # so that there is something only once the program has written
+    "$program" "$any" -n 20000 --ignore-eos --ctx 30000 >"$out" 2>"$err" &
     process=$!
     await [ -s "$out" ]
     kill -INT $process
@@ -260,7 +262,7 @@ endings() {
         [ "$(wc -c <"$out")" -gt 1 ] && [ -z "$(tail -c 1 "$out")" ] && says " | generated "'
 
     mkfifo "$temporary/pipe"
-    "$program" "$stories" -p - <"$temporary/pipe" >"$out" 2>"$err" &
+    "$program" "$any" -p - <"$temporary/pipe" >"$out" 2>"$err" &
     process=$!
     exec 3>"$temporary/pipe"
     sleep 0.3
@@ -270,11 +272,11 @@ endings() {
     exec 3>&-
     check 'Ctrl-C while the prompt is awaited: exit 130' eval 'exits 130 && silent'
 
-    cp "$stories" "$temporary/shrinks.gguf"
+    cp "$any" "$temporary/shrinks.gguf"
     chmod u+w "$temporary/shrinks.gguf"
+    : >"$out"
     "$program" "$temporary/shrinks.gguf" -q -n 20000 --ignore-eos --ctx 30000 >"$out" 2>"$err" &
     process=$!
-    : >"$out"
     await [ -s "$out" ]
     : >"$temporary/shrinks.gguf"
     wait $process
@@ -284,7 +286,7 @@ endings() {
     for before in ':' "trap '' PIPE"; do # a parent may have left the signal ignored
         (
             eval "$before"
-            "$program" "$stories" -q -n 20000 --ignore-eos --ctx 30000 2>"$err"
+            "$program" "$any" -q -n 20000 --ignore-eos --ctx 30000 2>"$err"
             echo $? >"$temporary/status"
         ) | head -c 5 >"$out"
         status=$(cat "$temporary/status")
@@ -292,12 +294,12 @@ endings() {
     done
 
     if [ -c /dev/full ]; then
-        for arguments in "$stories -n 5" '--help' "inspect $stories --json" "tokenize $stories -p x" \
-            "detokenize $stories 403" "eval $stories --tokens 1" "eval $stories --tokens 1 --logits /dev/full"; do
+        for arguments in "$any -n 5" '--help' "inspect $any --json" "tokenize $any -p x" \
+            "detokenize $any 403" "eval $any --tokens 1" "eval $any --tokens 1 --logits /dev/full"; do
             case $arguments in */dev/full) to=$out ;; *) to=/dev/full ;; esac
             # shellcheck disable=SC2086 # words
             "$program" $arguments >"$to" 2>"$err" && status=0 || status=$?
-            check "a full disk: ${arguments#"$stories"}" eval 'exits 1 && one_line && says "No space left"'
+            check "a full disk: ${arguments#"$any"}" eval 'exits 1 && one_line && says "No space left"'
         done
     else
         skip 'full disks' 'there is no /dev/full'
@@ -357,7 +359,7 @@ perplexity() {
     run tokenize "$stories" --no-special <"$temporary/text"
     ids=$(cat "$out")
     for chunk in 1 2 3; do
-        # shellcheck disable=SC2086 # words
+        # shellcheck disable=SC2046 # words
         set -- $(printf '%s\n' "$ids" | cut -d ' ' -f $((chunk * 48 - 47))-$((chunk * 48)))
         shift
         run eval "$stories" --tokens "1 $*" --logits "$temporary/logits" --kv-type f32 -q
@@ -480,7 +482,8 @@ demo_model() {
     check 'the demo model: there and back' is_text 'One day'
 }
 
-for name in stories_text prompts messages endings perplexity inspection tokens; do group $name "$stories"; done
+for name in prompts endings; do group $name "$any"; done
+for name in stories_text messages perplexity inspection tokens; do group $name "$stories"; done
 group evaluation "$shared/vectors/tokens.txt"
 group exactness "$shared/vectors/tokens.txt"
 group vocabularies "$shared/vocab"

@@ -1,0 +1,910 @@
+/* The tokenizer: reference cases of real vocabularies from the shared folder, and small vocabularies made here, which
+ * show one rule each. */
+#include "support/check.h"
+
+#include "gguf/gguf.h"
+#include "support/gguf_builder.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { NORMAL = 1, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE };
+
+#define SPACE "\xE2\x96\x81" /* U+2581, as SentencePiece spells a space */
+
+/* ------------------------------------------------------------------------------------------- making vocabularies */
+
+enum { MAX_TOKENS = 400 };
+
+/* The metadata of a vocabulary under construction. */
+typedef struct vocabulary {
+    const char *tokens[MAX_TOKENS];
+    float scores[MAX_TOKENS];
+    int32_t types[MAX_TOKENS];
+    size_t n_tokens;
+    const char *const *merges; /* instead of scores, if not NULL */
+    size_t n_merges;
+    int no_types;
+} vocabulary;
+
+static void add(vocabulary *v, const char *token, float score, int32_t type) {
+    assert_true(v->n_tokens < MAX_TOKENS);
+    v->tokens[v->n_tokens] = token;
+    v->scores[v->n_tokens] = score;
+    v->types[v->n_tokens++] = type;
+}
+
+/* <unk>, <s> and </s>, as every SentencePiece vocabulary begins. */
+static vocabulary with_specials(void) {
+    vocabulary v = {0};
+    add(&v, "<unk>", 0, UNKNOWN);
+    add(&v, "<s>", 0, CONTROL);
+    add(&v, "</s>", 0, CONTROL);
+    return v;
+}
+
+static void add_bytes(vocabulary *v) {
+    static char spellings[256][7];
+    for (int byte = 0; byte < 256; byte++) {
+        snprintf(spellings[byte], sizeof spellings[byte], "<0x%02X>", (unsigned)byte);
+        add(v, spellings[byte], 0, BYTE);
+    }
+}
+
+static void put_vocabulary(gguf_builder *g, const vocabulary *v) {
+    builder_string(g, "tokenizer.ggml.model", "llama");
+    builder_strings(g, "tokenizer.ggml.tokens", v->tokens, v->n_tokens);
+    if (v->merges)
+        builder_strings(g, "tokenizer.ggml.merges", v->merges, v->n_merges);
+    else
+        builder_f32s(g, "tokenizer.ggml.scores", v->scores, v->n_tokens);
+    if (!v->no_types) builder_i32s(g, "tokenizer.ggml.token_type", v->types, v->n_tokens);
+}
+
+/* A tokenizer with the file that it points into. */
+typedef struct loaded {
+    unsigned char *bytes; /* NULL: read from a path */
+    cllm_gguf *gguf;
+    cllm_tokenizer *tokenizer;
+} loaded;
+
+static cllm_status load_built(gguf_builder *g, loaded *l, cllm_error *err) {
+    size_t n_bytes;
+    *l = (loaded){0};
+    l->bytes = builder_finish(g, &n_bytes);
+    builder_free(g);
+    assert_ok(gguf_open_memory(l->bytes, n_bytes, &l->gguf, err), err);
+    return cllm_tokenizer_create(l->gguf, &l->tokenizer, err);
+}
+
+static void unload(loaded *l) {
+    cllm_tokenizer_destroy(l->tokenizer);
+    cllm_gguf_close(l->gguf);
+    free(l->bytes);
+}
+
+static loaded load(const vocabulary *v) {
+    cllm_error err;
+    gguf_builder g;
+    loaded l;
+    builder_init(&g);
+    put_vocabulary(&g, v);
+    assert_ok(load_built(&g, &l, &err), &err);
+    return l;
+}
+
+static loaded load_without_prefix(const vocabulary *v) {
+    cllm_error err;
+    gguf_builder g;
+    loaded l;
+    builder_init(&g);
+    put_vocabulary(&g, v);
+    builder_bool(&g, "tokenizer.ggml.add_space_prefix", 0);
+    assert_ok(load_built(&g, &l, &err), &err);
+    return l;
+}
+
+static loaded load_file(const char *path) {
+    cllm_error err;
+    loaded l = {0};
+    assert_ok(cllm_gguf_open(path, NULL, &l.gguf, &err), &err);
+    assert_ok(cllm_tokenizer_create(l.gguf, &l.tokenizer, &err), &err);
+    return l;
+}
+
+/* ------------------------------------------------------------------------------------------- checking */
+
+/* The ids of a text, in decimal with spaces between. Valid until the next call. */
+static const char *encoded(const loaded *l, const char *text, size_t length, int flags) {
+    static char line[1 << 16];
+    cllm_error err;
+    int32_t *ids;
+    size_t count, used = 0;
+    assert_ok(cllm_tokenizer_encode(l->tokenizer, text, length, flags, &ids, &count, &err), &err);
+    assert_non_null(ids);
+    line[0] = 0;
+    for (size_t i = 0; i < count; i++) {
+        used += (size_t)snprintf(line + used, sizeof line - used, i ? " %d" : "%d", (int)ids[i]);
+        assert_true(used < sizeof line);
+    }
+    cllm_free(ids);
+    return line;
+}
+
+/* The spellings of the tokens of a text, each followed by a bar. */
+static const char *pieces(const loaded *l, const char *text, int flags) {
+    static char line[1 << 12];
+    cllm_error err;
+    int32_t *ids;
+    size_t count, used = 0;
+    assert_ok(cllm_tokenizer_encode(l->tokenizer, text, strlen(text), flags, &ids, &count, &err), &err);
+    line[0] = 0;
+    for (size_t i = 0; i < count; i++) {
+        cllm_string piece = cllm_tokenizer_piece(l->tokenizer, ids[i]);
+        used += (size_t)snprintf(line + used, sizeof line - used, "%.*s|", (int)piece.length, piece.data);
+        assert_true(used < sizeof line);
+    }
+    cllm_free(ids);
+    return line;
+}
+
+static const char *decoded(const loaded *l, int32_t previous, int32_t id) {
+    static char text[64];
+    cllm_string bytes = cllm_tokenizer_decode(l->tokenizer, previous, id);
+    assert_true(bytes.length < sizeof text);
+    if (bytes.length) memcpy(text, bytes.data, bytes.length);
+    text[bytes.length] = 0;
+    return text;
+}
+
+/* SentencePiece cannot tell U+2581 from a space, so texts are compared with one in place of the other. */
+static size_t spaces_for_u2581(char *text, size_t length) {
+    size_t kept = 0;
+    for (size_t i = 0; i < length; kept++) {
+        int is_u2581 = length - i >= 3 && memcmp(text + i, SPACE, 3) == 0;
+        text[kept] = is_u2581 ? ' ' : text[i];
+        i += is_u2581 ? 3 : 1;
+    }
+    return kept;
+}
+
+/* Encode, decode token by token, and compare. Changes `text`. */
+static void check_round_trip(const loaded *l, char *text, size_t length, int flags) {
+    cllm_error err;
+    int32_t *ids;
+    size_t count;
+    assert_ok(cllm_tokenizer_encode(l->tokenizer, text, length, flags, &ids, &count, &err), &err);
+    byte_buffer back = {0};
+    buffer_put(&back, "", 0);
+    for (size_t i = 0; i < count; i++) {
+        cllm_string bytes = cllm_tokenizer_decode(l->tokenizer, i ? ids[i - 1] : -1, ids[i]);
+        buffer_put(&back, bytes.data, bytes.length);
+    }
+    length = spaces_for_u2581(text, length);
+    if (back.bytes) back.size = spaces_for_u2581((char *)back.bytes, back.size);
+    assert_int_equal(back.size, length);
+    if (length) assert_memory_equal(back.bytes, text, length);
+    buffer_free(&back);
+    cllm_free(ids);
+}
+
+/* ------------------------------------------------------------------------------------------- reference cases */
+
+/* Texts of `name`.gguf.inp, each ended by a line "__ggml_vocab_test__" whose line feed before is not part of the text;
+ * and a line of ids for each in .out. */
+static void check_reference(const char *name) {
+    static const char separator[] = "\n__ggml_vocab_test__\n";
+    char path[128];
+    snprintf(path, sizeof path, "vocab/%s.gguf", name);
+    const char *model = shared_file(path);
+    snprintf(path, sizeof path, "vocab/%s.gguf.inp", name);
+    const char *texts_path = shared_file(path);
+    snprintf(path, sizeof path, "vocab/%s.gguf.out", name);
+    const char *ids_path = shared_file(path);
+    if (!model || !texts_path || !ids_path) skip();
+
+    loaded l = load_file(model);
+    size_t n_text_bytes, n_id_bytes;
+    char *texts = (char *)read_file(texts_path, &n_text_bytes), *ids = (char *)read_file(ids_path, &n_id_bytes);
+    char *text = texts, *line = ids, *end;
+    int n_cases = 0;
+    for (; (end = strstr(text, separator)); text = end + strlen(separator), n_cases++) {
+        char *line_end = strchr(line, '\n');
+        assert_non_null(line_end);
+        *line_end = 0;
+        line += strspn(line, " ");
+        assert_string_equal(encoded(&l, text, (size_t)(end - text), 0), line);
+        line = line_end + 1;
+    }
+    assert_int_equal(n_cases, 46);
+    assert_int_equal(*text, 0);
+    assert_int_equal(*line, 0);
+    free(texts);
+    free(ids);
+    unload(&l);
+}
+
+static void test_reference_llama(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-llama-spm");
+}
+
+static void test_reference_phi3(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-phi-3");
+}
+
+/* ------------------------------------------------------------------------------------------- merging */
+
+/* The worked example of docs/02-tokenizer.md. */
+static void test_merges_by_score(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    const char *characters[] = {SPACE, "a", "c", "e", "h", "t"};
+    for (int i = 0; i < 6; i++) add(&v, characters[i], -100, NORMAL);
+    add(&v, SPACE "t", -1, NORMAL);
+    add(&v, "he", -2, NORMAL);
+    add(&v, SPACE "the", -3, NORMAL);
+    add(&v, "at", -4, NORMAL);
+    add(&v, SPACE "c", -5, NORMAL);
+    add(&v, "eat", -6, NORMAL);
+    add(&v, SPACE "cat", -7, NORMAL);
+    loaded l = load(&v);
+    assert_string_equal(pieces(&l, "the cat", 0), SPACE "the|" SPACE "cat|");
+    assert_string_equal(pieces(&l, "theat", 0), SPACE "the|at|"); /* "he" comes before "eat" */
+    assert_string_equal(pieces(&l, "eat", 0), SPACE "|eat|");
+    assert_string_equal(pieces(&l, "", 0), "");
+    assert_string_equal(pieces(&l, " ", 0), SPACE "|" SPACE "|");
+    unload(&l);
+}
+
+static void test_leftmost_of_equals_first(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    add(&v, "a", 0, NORMAL);
+    add(&v, "aa", 0, NORMAL);
+    add(&v, "aaa", 0, NORMAL);
+    loaded l = load_without_prefix(&v);
+    assert_string_equal(pieces(&l, "aaaaa", 0), "aaa|aa|");
+    assert_string_equal(pieces(&l, "aaaa", 0), "aaa|a|");
+    unload(&l);
+}
+
+static void test_merges_by_list(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    const char *tokens[] = {SPACE, "a", "b", "c", "ab", "bc", "abc", SPACE "a", SPACE "abc"};
+    for (int i = 0; i < 9; i++) add(&v, tokens[i], 0, NORMAL);
+
+    const char *bc_first[] = {"b c", "a b", "a bc", "b c"};
+    v.merges = bc_first;
+    v.n_merges = 4;
+    loaded l = load(&v);
+    assert_string_equal(pieces(&l, "abc", 0), SPACE "|abc|");
+    assert_string_equal(pieces(&l, "ab", 0), SPACE "|ab|"); /* "▁a" is a token, but no merge makes it */
+    unload(&l);
+
+    const char *ab_first[] = {"a b", "b c", "a bc"};
+    v.merges = ab_first;
+    v.n_merges = 3;
+    l = load(&v);
+    assert_string_equal(pieces(&l, "abc", 0), SPACE "|ab|c|"); /* "ab c" is not listed */
+    unload(&l);
+
+    const char *two_ways[] = {SPACE " a", "b c", SPACE "a bc", "a bc", SPACE " abc"};
+    v.merges = two_ways;
+    v.n_merges = 5;
+    l = load(&v);
+    assert_string_equal(pieces(&l, "abc", 0), SPACE "abc|");
+    assert_string_equal(pieces(&l, "cabc", 0), SPACE "|c|abc|");
+    unload(&l);
+}
+
+/* How early two strings merge (the greater the earlier), by the scores or the list of merges; -INFINITY: never. */
+static float slow_priority(const vocabulary *v, const char *left, size_t left_length, size_t right_length) {
+    char rule[64];
+    if (v->merges) {
+        snprintf(rule, sizeof rule, "%.*s %.*s", (int)left_length, left, (int)right_length, left + left_length);
+        for (size_t i = 0; i < v->n_merges; i++)
+            if (strcmp(v->merges[i], rule) == 0) return -(float)i;
+        return -INFINITY;
+    }
+    size_t length = left_length + right_length;
+    for (size_t i = 0; i < v->n_tokens; i++)
+        if (strlen(v->tokens[i]) == length && memcmp(v->tokens[i], left, length) == 0) return v->scores[i];
+    return -INFINITY;
+}
+
+/* What pieces() gives, found by trying every pair each time. Every character of `text` is a token. */
+static const char *merged_slowly(const vocabulary *v, const char *text) {
+    static char line[256];
+    size_t starts[64], n = strlen(text); /* of the symbols, and of the text's end */
+    for (size_t i = 0; i <= n; i++) starts[i] = i;
+    for (;;) {
+        size_t best = n;
+        float best_priority = -INFINITY;
+        for (size_t i = 0; i + 1 < n; i++) {
+            size_t left_length = starts[i + 1] - starts[i], right_length = starts[i + 2] - starts[i + 1];
+            float priority = slow_priority(v, text + starts[i], left_length, right_length);
+            if (priority > best_priority) {
+                best = i;
+                best_priority = priority;
+            }
+        }
+        if (best == n) break;
+        memmove(starts + best + 1, starts + best + 2, (n - best - 1) * sizeof *starts);
+        n--;
+    }
+    size_t used = 0;
+    for (size_t i = 0; i < n; i++)
+        used += (size_t)snprintf(line + used, sizeof line - used, "%.*s|", (int)(starts[i + 1] - starts[i]),
+                                 text + starts[i]);
+    return line;
+}
+
+static void random_word(uint64_t *random, char *word, size_t length) {
+    for (size_t i = 0; i < length; i++) word[i] = (char)('a' + random_u64(random) % 3);
+    word[length] = 0;
+}
+
+/* Words of 2 to 5 letters out of 3, each once; scores have many ties; a rule for every second word. */
+static void test_heap_finds_what_trying_all_finds(void **state) {
+    (void)state;
+    uint64_t random = 1;
+    for (int round = 0; round < 60; round++) {
+        vocabulary v = with_specials();
+        static char words[60][8], rules[60][8];
+        const char *rule_list[60];
+        add(&v, "a", 0, NORMAL);
+        add(&v, "b", 0, NORMAL);
+        add(&v, "c", 0, NORMAL);
+        for (int i = 0; i < 60; i++) {
+            size_t length = 2 + random_u64(&random) % 4, known = 0;
+            random_word(&random, words[i], length);
+            while (known < v.n_tokens && strcmp(v.tokens[known], words[i]) != 0) known++;
+            if (known == v.n_tokens) add(&v, words[i], -(float)(random_u64(&random) % 12), NORMAL);
+            size_t left = 1 + random_u64(&random) % (length - 1);
+            snprintf(rules[i], sizeof rules[i], "%.*s %s", (int)left, words[i], words[i] + left);
+            rule_list[i] = rules[i];
+        }
+        if (round % 2) {
+            v.merges = rule_list;
+            v.n_merges = 60;
+        }
+        loaded l = load_without_prefix(&v);
+        for (int i = 0; i < 50; i++) {
+            char text[60];
+            random_word(&random, text, 1 + random_u64(&random) % (sizeof text - 1));
+            assert_string_equal(pieces(&l, text, 0), merged_slowly(&v, text));
+        }
+        unload(&l);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- fallbacks */
+
+static void test_byte_fallback(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    add_bytes(&v); /* ids 3.. */
+    add(&v, SPACE, -1, NORMAL);
+    add(&v, "\xC3\xA9", -1, NORMAL); /* é */
+    loaded l = load(&v);
+    assert_string_equal(pieces(&l, "\xC3\xA9z\n", 0), SPACE "|\xC3\xA9|<0x7A>|<0x0A>|");
+    assert_string_equal(pieces(&l, "\xE6\x97\xA5", 0), SPACE "|<0xE6>|<0x97>|<0xA5>|");
+    assert_string_equal(pieces(&l, "\xC3\xC3\xA9\xA9\xFF", 0), SPACE "|<0xC3>|\xC3\xA9|<0xA9>|<0xFF>|");
+    assert_string_equal(encoded(&l, "\0\x01", 2, 0), "259 3 4"); /* a zero byte is a byte like others */
+    assert_string_equal(pieces(&l, "<0x41>", 0), SPACE "|<0x3C>|<0x30>|<0x78>|<0x34>|<0x31>|<0x3E>|");
+    unload(&l);
+}
+
+static void test_unknown_where_bytes_are_missing(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    add(&v, SPACE, -1, NORMAL);
+    add(&v, "a", -1, NORMAL);
+    add(&v, "<0xE6>", 0, BYTE);
+    loaded l = load(&v);
+    assert_string_equal(pieces(&l,
+                               "a\xE6\x97\xA5"
+                               "a\xE6",
+                               0),
+                        SPACE "|a|<unk>|a|<0xE6>|");
+    unload(&l);
+
+    v.types[0] = v.types[1] = v.types[2] = NORMAL; /* so no unknown token either */
+    l = load(&v);
+    cllm_error err;
+    int32_t *ids;
+    size_t count;
+    cllm_status status = cllm_tokenizer_encode(l.tokenizer, "a\xE6\x97\xA5", 4, 0, &ids, &count, &err);
+    assert_error(status, &err, CLLM_ERR_UNSUPPORTED, "(bytes E6 97 A5)");
+    assert_null(ids);
+    assert_int_equal(count, 0);
+    assert_int_equal(cllm_tokenizer_bos(l.tokenizer), -1);
+    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), -1);
+    assert_false(cllm_tokenizer_adds_bos(l.tokenizer));
+    unload(&l);
+}
+
+static void test_text_over_1_gib(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    loaded l = load(&v);
+    cllm_error err;
+    int32_t *ids;
+    size_t count;
+    cllm_status status = cllm_tokenizer_encode(l.tokenizer, "", ((size_t)1 << 30) + 1, 0, &ids, &count, &err);
+    assert_error(status, &err, CLLM_ERR_ARGUMENT, "the text is 1073741825 bytes long, at most 1073741824");
+    unload(&l);
+}
+
+/* ------------------------------------------------------------------------------------------- special tokens */
+
+static vocabulary with_markup(void) {
+    vocabulary v = with_specials();
+    add_bytes(&v);
+    add(&v, SPACE, -1, NORMAL);
+    add(&v, "a", -1, NORMAL);
+    add(&v, "b", -1, NORMAL);
+    add(&v, SPACE "a", -1, NORMAL);
+    add(&v, "<|e", 0, CONTROL);
+    add(&v, "<|end|>", 0, CONTROL);
+    add(&v, "<|en", 0, USER_DEFINED);
+    add(&v, "ab", 9, USER_DEFINED);
+    add(&v, "|>b", 0, CONTROL);
+    add(&v, "", 0, CONTROL);
+    add(&v, "<|end|>", 0, CONTROL);
+    add(&v, "\xFF", 0, CONTROL);
+    return v;
+}
+
+static void test_special_tokens_in_text(void **state) {
+    (void)state;
+    vocabulary v = with_markup();
+    loaded l = load(&v);
+    struct {
+        const char *text, *expected;
+    } cases[] = {
+        {"<s>", "<s>|"},
+        {"<s>a", "<s>|" SPACE "a|"},
+        {"<s> a</s>", "<s>|" SPACE "|" SPACE "a|</s>|"},
+        {"a<s></s>", SPACE "a|<s>|</s>|"},
+        {"a<unk>", SPACE "a|<unk>|"},
+        {"<|end|>", "<|end|>|"},
+        {"<|end|a", "<|en|" SPACE "|<0x64>|<0x7C>|a|"}, /* the longest that is there */
+        {"<|e", "<|e|"},
+        {"<|", SPACE "|<0x3C>|<0x7C>|"},
+        {"<|end|>b", "<|end|>|" SPACE "|b|"}, /* the leftmost of two that overlap */
+        {"|>b", "|>b|"},
+        {"aab", SPACE "a|ab|"}, /* user-defined too, before any merge */
+        {"\xFF", "\xFF|"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(pieces(&l, cases[i].text, CLLM_ENCODE_PARSE_SPECIAL), cases[i].expected);
+
+    /* of two tokens with the same spelling the first is found */
+    assert_string_equal(encoded(&l, "<|end|>", 7, CLLM_ENCODE_PARSE_SPECIAL), "264");
+
+    /* without the flag they are text, and no merge makes them */
+    assert_string_equal(pieces(&l, "<s>", 0), SPACE "|<0x3C>|<0x73>|<0x3E>|");
+    assert_string_equal(pieces(&l, "ab", 0), SPACE "a|b|");
+    unload(&l);
+}
+
+static void test_bos_and_eos(void **state) {
+    (void)state;
+    vocabulary v = with_markup();
+    loaded l = load(&v);
+    assert_true(cllm_tokenizer_adds_bos(l.tokenizer));
+    assert_false(cllm_tokenizer_adds_eos(l.tokenizer));
+    assert_int_equal(cllm_tokenizer_bos(l.tokenizer), 1);
+    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), 2);
+    assert_string_equal(pieces(&l, "a", CLLM_ENCODE_ADD_SPECIAL), "<s>|" SPACE "a|");
+    assert_string_equal(pieces(&l, "", CLLM_ENCODE_ADD_SPECIAL), "<s>|");
+    assert_string_equal(pieces(&l, "<s>", CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL), "<s>|<s>|");
+    unload(&l);
+
+    gguf_builder g;
+    builder_init(&g);
+    put_vocabulary(&g, &v);
+    builder_bool(&g, "tokenizer.ggml.add_bos_token", 0);
+    builder_bool(&g, "tokenizer.ggml.add_eos_token", 1);
+    builder_bool(&g, "tokenizer.ggml.add_space_prefix", 0);
+    builder_u32(&g, "tokenizer.ggml.bos_token_id", 263);
+    builder_u32(&g, "tokenizer.ggml.eos_token_id", 264);
+    cllm_error err;
+    assert_ok(load_built(&g, &l, &err), &err);
+    assert_false(cllm_tokenizer_adds_bos(l.tokenizer));
+    assert_true(cllm_tokenizer_adds_eos(l.tokenizer));
+    assert_int_equal(cllm_tokenizer_bos(l.tokenizer), 263);
+    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), 264);
+    assert_string_equal(pieces(&l, "a", CLLM_ENCODE_ADD_SPECIAL), "a|<|end|>|");
+    assert_string_equal(pieces(&l, "<s>a", CLLM_ENCODE_PARSE_SPECIAL), "<s>|a|");
+    unload(&l);
+}
+
+/* Without token_type the ids and spellings tell what is special and what is a byte. */
+static void test_vocabulary_without_types(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    add_bytes(&v);
+    add(&v, SPACE, -1, NORMAL);
+    v.no_types = 1;
+    loaded l = load(&v);
+    assert_int_equal(cllm_tokenizer_bos(l.tokenizer), 1);
+    assert_true(cllm_tokenizer_is_control(l.tokenizer, 0));
+    assert_true(cllm_tokenizer_is_control(l.tokenizer, 1));
+    assert_true(cllm_tokenizer_is_control(l.tokenizer, 2));
+    assert_false(cllm_tokenizer_is_control(l.tokenizer, 3));
+    assert_string_equal(pieces(&l, "a</s>", CLLM_ENCODE_PARSE_SPECIAL), SPACE "|<0x61>|</s>|");
+    assert_string_equal(decoded(&l, -1, 3 + 'a'), "a");
+    unload(&l);
+}
+
+/* ------------------------------------------------------------------------------------------- decoding */
+
+static void test_decoding(void **state) {
+    (void)state;
+    vocabulary v =
+        with_markup(); /* 0-2 specials, 3-258 bytes, 259 "▁", 260 "a", 261 "b", 262 "▁a", 266 "ab" user-defined */
+    add(&v, "x" SPACE "y", 0, USER_DEFINED);
+    add(&v, SPACE SPACE "z", 0, NORMAL);
+    int32_t user = (int32_t)v.n_tokens - 2, normal = (int32_t)v.n_tokens - 1;
+    loaded l = load(&v);
+    assert_int_equal(cllm_tokenizer_n_vocab(l.tokenizer), v.n_tokens);
+    assert_string_equal(decoded(&l, -1, 262), "a");  /* our own space is taken off: at the start, */
+    assert_string_equal(decoded(&l, 1, 262), "a");   /* after BOS */
+    assert_string_equal(decoded(&l, 266, 262), "a"); /* and after a user-defined token */
+    assert_string_equal(decoded(&l, 260, 262), " a");
+    assert_string_equal(decoded(&l, 3 + 'a', 262), " a");
+    assert_string_equal(decoded(&l, -1, 259), "");
+    assert_string_equal(decoded(&l, -1, 3 + ' '), "");
+    assert_string_equal(decoded(&l, 260, 3 + ' '), " ");
+    assert_string_equal(decoded(&l, -1, normal), " z"); /* but one space only */
+    assert_string_equal(decoded(&l, 260, normal), "  z");
+    assert_string_equal(decoded(&l, 260, 3 + 0xE6), "\xE6"); /* a part of a character */
+    assert_string_equal(decoded(&l, 260, 1), "<s>");
+    assert_string_equal(decoded(&l, 260, 0), "<unk>");
+    assert_string_equal(decoded(&l, 260, user), "x" SPACE "y"); /* as it is found in text */
+    assert_int_equal(cllm_tokenizer_piece(l.tokenizer, 262).length, 4);
+
+    int32_t outside[] = {-1, INT32_MIN, (int32_t)v.n_tokens, INT32_MAX};
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(cllm_tokenizer_decode(l.tokenizer, 260, outside[i]).length, 0);
+        assert_int_equal(cllm_tokenizer_piece(l.tokenizer, outside[i]).length, 0);
+        assert_false(cllm_tokenizer_is_control(l.tokenizer, outside[i]));
+        assert_string_equal(decoded(&l, outside[i], 262), "a");
+    }
+    assert_false(cllm_tokenizer_is_control(l.tokenizer, 266));
+    unload(&l);
+}
+
+/* Texts of all sorts: any bytes, UTF-8, spaces, spellings of special tokens. */
+static size_t random_text(uint64_t *random, char *text, size_t capacity) {
+    static const char *const parts[] = {
+        " ",       "  ",       "a",      "b",     "ab",       "<s>",          "</s>",
+        "<|end|>", "<|en",     "<0x20>", "\n",    "\xC3\xA9", "\xE6\x97\xA5", "\xF0\x9F\x98\x80",
+        SPACE,     "\xE2\x96", "the ",   "<unk>", "<|user|>"};
+    size_t length = 0, n_parts = random_u64(random) % 24;
+    for (size_t i = 0; i < n_parts; i++) {
+        size_t choice = random_u64(random) % (2 * sizeof parts / sizeof *parts);
+        char byte[2] = {(char)random_u64(random), 0};
+        const char *part = choice < sizeof parts / sizeof *parts ? parts[choice] : byte;
+        size_t part_length = part == byte ? 1 : strlen(part);
+        if (length + part_length > capacity) break;
+        memcpy(text + length, part, part_length);
+        length += part_length;
+    }
+    return length;
+}
+
+static void check_round_trips(const loaded *l) {
+    uint64_t random = 7;
+    for (int i = 0; i < 4000; i++) {
+        char text[128];
+        size_t length = random_text(&random, text, sizeof text);
+        check_round_trip(l, text, length, i % 2 ? CLLM_ENCODE_PARSE_SPECIAL : 0);
+    }
+    for (unsigned i = 0; i < 1u << 16; i++) { /* every pair of bytes */
+        char pair[2] = {(char)(i >> 8), (char)i};
+        check_round_trip(l, pair, 2, 0);
+    }
+}
+
+static void test_round_trip(void **state) {
+    (void)state;
+    vocabulary v = with_markup();
+    loaded l = load(&v);
+    check_round_trips(&l);
+    unload(&l);
+}
+
+static void test_round_trip_without_prefix(void **state) {
+    (void)state;
+    vocabulary v = with_markup();
+    loaded l = load_without_prefix(&v);
+    check_round_trips(&l);
+    unload(&l);
+}
+
+static void test_round_trip_of_real_vocabularies(void **state) {
+    (void)state;
+    const char *names[] = {"vocab/ggml-vocab-llama-spm.gguf", "vocab/ggml-vocab-phi-3.gguf", "models/stories260K.gguf"};
+    for (int i = 0; i < 3; i++) {
+        const char *path = shared_file(names[i]);
+        if (!path) skip();
+        loaded l = load_file(path);
+        check_round_trips(&l);
+        unload(&l);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- time */
+
+typedef enum text_kind {
+    LETTERS,
+    SPACES,
+    ONE_LETTER,
+    WORDS,
+    COMBINING_MARKS,
+    SPECIALS,
+    ALMOST_SPECIALS,
+    N_KINDS
+} text_kind;
+
+static void fill_text(char *text, size_t length, text_kind kind) {
+    uint64_t random = 3;
+    size_t word_left = 0;
+    for (size_t i = 0; i < length; i++) {
+        switch (kind) {
+        case LETTERS: text[i] = (char)('a' + random_u64(&random) % 26); break;
+        case SPACES: text[i] = ' '; break;
+        case ONE_LETTER: text[i] = 'a'; break;
+        case WORDS:
+            text[i] = word_left ? (char)('a' + random_u64(&random) % 26) : ' ';
+            word_left = word_left ? word_left - 1 : 1 + random_u64(&random) % 9;
+            break;
+        case COMBINING_MARKS: text[i] = i % 2 ? (char)(0x80 + random_u64(&random) % 48) : '\xCC'; break;
+        case SPECIALS: text[i] = "<s>"[i % 3]; break;
+        case ALMOST_SPECIALS: text[i] = "</s"[i % 3]; break;
+        case N_KINDS: break;
+        }
+    }
+}
+
+/* A megabyte of the worst of each kind takes well under a second; the bound leaves room for sanitizers. */
+static void check_time(const loaded *l) {
+    const size_t length = 1 << 20;
+    char *text = malloc(length);
+    assert_non_null(text);
+    for (text_kind kind = 0; kind < N_KINDS; kind++) {
+        fill_text(text, length, kind);
+        int32_t *ids;
+        size_t count;
+        cllm_error err;
+        clock_t start = clock();
+        assert_ok(cllm_tokenizer_encode(l->tokenizer, text, length, CLLM_ENCODE_PARSE_SPECIAL, &ids, &count, &err),
+                  &err);
+        double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+        cllm_free(ids);
+        if (seconds > 5) fail_msg("a megabyte of kind %d took %.2f s", (int)kind, seconds);
+    }
+    free(text);
+}
+
+static void test_time_is_n_log_n(void **state) {
+    (void)state;
+    vocabulary v = with_markup();
+    static char runs[11][1 << 12];
+    for (int i = 0; i < 11; i++) { /* runs of 2, 4, .. 2048 letters, the shorter the better */
+        memset(runs[i], 'a', (size_t)2 << i);
+        add(&v, runs[i], -(float)i, NORMAL);
+    }
+    static char pairs[100][3];
+    uint64_t random = 5;
+    for (int i = 0; i < 100; i++) {
+        for (int k = 0; k < 2; k++) pairs[i][k] = (char)('a' + random_u64(&random) % 26);
+        add(&v, pairs[i], -(float)i, NORMAL);
+    }
+    loaded l = load(&v);
+    check_time(&l);
+    unload(&l);
+}
+
+static void test_time_with_a_real_vocabulary(void **state) {
+    (void)state;
+    const char *path = shared_file("vocab/ggml-vocab-llama-spm.gguf");
+    if (!path) skip();
+    loaded l = load_file(path);
+    check_time(&l);
+    unload(&l);
+}
+
+/* ------------------------------------------------------------------------------------------- bad files */
+
+static void put_model(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "llama"); }
+
+static void put_tokens(gguf_builder *g, int32_t type_of_last) {
+    const char *tokens[] = {"<unk>", "<s>", "</s>", "a", "<0xG0>"};
+    const int32_t types[] = {UNKNOWN, CONTROL, CONTROL, NORMAL, type_of_last};
+    builder_strings(g, "tokenizer.ggml.tokens", tokens, 5);
+    builder_i32s(g, "tokenizer.ggml.token_type", types, 5);
+}
+
+static void put_sound(gguf_builder *g) {
+    const float scores[] = {0, 0, 0, -1, -2};
+    put_model(g);
+    put_tokens(g, NORMAL);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 5);
+}
+
+static void no_model(gguf_builder *g) { put_tokens(g, NORMAL); }
+static void other_model(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "gpt2"); }
+static void model_not_string(gguf_builder *g) { builder_u32(g, "tokenizer.ggml.model", 1); }
+static void no_tokens(gguf_builder *g) {
+    const float scores[] = {0};
+    put_model(g);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 1);
+}
+static void empty_tokens(gguf_builder *g) {
+    put_model(g);
+    builder_strings(g, "tokenizer.ggml.tokens", NULL, 0);
+    builder_f32s(g, "tokenizer.ggml.scores", NULL, 0);
+}
+static void tokens_not_strings(gguf_builder *g) {
+    const float scores[] = {0};
+    put_model(g);
+    builder_f32s(g, "tokenizer.ggml.tokens", scores, 1);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 1);
+}
+static void no_scores(gguf_builder *g) {
+    put_model(g);
+    put_tokens(g, NORMAL);
+}
+static void few_scores(gguf_builder *g) {
+    const float scores[] = {0, 0, 0, 0};
+    no_scores(g);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 4);
+}
+static void nan_score(gguf_builder *g) {
+    const float scores[] = {0, 0, 0, NAN, 0};
+    no_scores(g);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 5);
+}
+static void integer_scores(gguf_builder *g) {
+    const int32_t scores[] = {0, 0, 0, 0, 0};
+    no_scores(g);
+    builder_i32s(g, "tokenizer.ggml.scores", scores, 5);
+}
+static void many_types(gguf_builder *g) {
+    const char *tokens[] = {"a"};
+    const float scores[] = {0};
+    const int32_t types[] = {1, 1};
+    put_model(g);
+    builder_strings(g, "tokenizer.ggml.tokens", tokens, 1);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 1);
+    builder_i32s(g, "tokenizer.ggml.token_type", types, 2);
+}
+static void unknown_type(gguf_builder *g) {
+    const float scores[] = {0, 0, 0, 0, 0};
+    put_model(g);
+    put_tokens(g, 7);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 5);
+}
+static void bad_byte(gguf_builder *g) {
+    const float scores[] = {0, 0, 0, 0, 0};
+    put_model(g);
+    put_tokens(g, BYTE);
+    builder_f32s(g, "tokenizer.ggml.scores", scores, 5);
+}
+static void bad_bos(gguf_builder *g) {
+    put_sound(g);
+    builder_u32(g, "tokenizer.ggml.bos_token_id", 5);
+}
+static void bad_eos(gguf_builder *g) {
+    put_sound(g);
+    builder_u32(g, "tokenizer.ggml.eos_token_id", UINT32_MAX);
+}
+static void bad_unknown(gguf_builder *g) {
+    put_sound(g);
+    builder_u32(g, "tokenizer.ggml.unknown_token_id", 6);
+}
+static void bos_not_a_number(gguf_builder *g) {
+    put_sound(g);
+    builder_string(g, "tokenizer.ggml.bos_token_id", "1");
+}
+static void add_bos_not_a_bool(gguf_builder *g) {
+    put_sound(g);
+    builder_u32(g, "tokenizer.ggml.add_bos_token", 1);
+}
+static void put_merge(gguf_builder *g, const char *second) {
+    const char *tokens[] = {"<unk>", "<s>", "</s>", "a", "aa"};
+    const char *merges[] = {"a a", second};
+    put_model(g);
+    builder_strings(g, "tokenizer.ggml.tokens", tokens, 5);
+    builder_strings(g, "tokenizer.ggml.merges", merges, 2);
+}
+static void merge_without_space(gguf_builder *g) { put_merge(g, "aaaa"); }
+static void merge_of_one(gguf_builder *g) { put_merge(g, "aaa "); }
+static void empty_merge(gguf_builder *g) { put_merge(g, ""); }
+static void merge_of_no_token(gguf_builder *g) { put_merge(g, "a aa"); }
+
+static void test_bad_files(void **state) {
+    (void)state;
+    struct {
+        void (*build)(gguf_builder *g);
+        cllm_status status;
+        const char *message;
+    } cases[] = {
+        {no_model, CLLM_ERR_FORMAT, "tokenizer.ggml.model"},
+        {other_model, CLLM_ERR_UNSUPPORTED, "tokenizer.ggml.model: \"gpt2\" is not supported; supported is \"llama\""},
+        {model_not_string, CLLM_ERR_FORMAT, "tokenizer.ggml.model"},
+        {no_tokens, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens"},
+        {empty_tokens, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens: has 0 tokens"},
+        {tokens_not_strings, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens"},
+        {no_scores, CLLM_ERR_FORMAT, "tokenizer.ggml.scores: missing, and tokenizer.ggml.merges too"},
+        {few_scores, CLLM_ERR_FORMAT, "tokenizer.ggml.scores: has 4 entries, but tokenizer.ggml.tokens has 5"},
+        {nan_score, CLLM_ERR_FORMAT, "tokenizer.ggml.scores: the score of token 3 is not a number"},
+        {integer_scores, CLLM_ERR_FORMAT, "tokenizer.ggml.scores"},
+        {many_types, CLLM_ERR_FORMAT, "tokenizer.ggml.token_type: has 2 entries, but tokenizer.ggml.tokens has 1"},
+        {unknown_type, CLLM_ERR_FORMAT, "tokenizer.ggml.token_type: token 4 has type 7"},
+        {bad_byte, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens: byte token 4 is spelled \"<0xG0>\""},
+        {bad_bos, CLLM_ERR_FORMAT, "tokenizer.ggml.bos_token_id: token 5 is beyond the vocabulary of 5 tokens"},
+        {bad_eos, CLLM_ERR_FORMAT,
+         "tokenizer.ggml.eos_token_id: token 4294967295 is beyond the vocabulary of 5 tokens"},
+        {bad_unknown, CLLM_ERR_FORMAT, "tokenizer.ggml.unknown_token_id: token 6 is beyond the vocabulary of 5 tokens"},
+        {bos_not_a_number, CLLM_ERR_FORMAT, "tokenizer.ggml.bos_token_id"},
+        {add_bos_not_a_bool, CLLM_ERR_FORMAT, "tokenizer.ggml.add_bos_token"},
+        {merge_without_space, CLLM_ERR_FORMAT, "tokenizer.ggml.merges: entry 1 is \"aaaa\""},
+        {merge_of_one, CLLM_ERR_FORMAT, "tokenizer.ggml.merges: entry 1 is \"aaa \""},
+        {empty_merge, CLLM_ERR_FORMAT, "tokenizer.ggml.merges: entry 1 is \"\""},
+        {merge_of_no_token, CLLM_ERR_FORMAT, "tokenizer.ggml.merges: entry 1, \"a aa\", makes a token"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gguf_builder g;
+        builder_init(&g);
+        cases[i].build(&g);
+        loaded l;
+        cllm_error err = {0};
+        assert_error(load_built(&g, &l, &err), &err, cases[i].status, cases[i].message);
+        assert_null(l.tokenizer);
+        unload(&l);
+    }
+
+    gguf_builder g;
+    builder_init(&g);
+    put_sound(&g); /* what the cases above spoil is right by itself */
+    loaded l;
+    cllm_error err;
+    assert_ok(load_built(&g, &l, &err), &err);
+    unload(&l);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reference_llama),
+        cmocka_unit_test(test_reference_phi3),
+        cmocka_unit_test(test_merges_by_score),
+        cmocka_unit_test(test_leftmost_of_equals_first),
+        cmocka_unit_test(test_merges_by_list),
+        cmocka_unit_test(test_heap_finds_what_trying_all_finds),
+        cmocka_unit_test(test_byte_fallback),
+        cmocka_unit_test(test_unknown_where_bytes_are_missing),
+        cmocka_unit_test(test_text_over_1_gib),
+        cmocka_unit_test(test_special_tokens_in_text),
+        cmocka_unit_test(test_bos_and_eos),
+        cmocka_unit_test(test_vocabulary_without_types),
+        cmocka_unit_test(test_decoding),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_round_trip_without_prefix),
+        cmocka_unit_test(test_round_trip_of_real_vocabularies),
+        cmocka_unit_test(test_time_is_n_log_n),
+        cmocka_unit_test(test_time_with_a_real_vocabulary),
+        cmocka_unit_test(test_bad_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
