@@ -430,6 +430,20 @@ static void test_unknown_where_bytes_are_missing(void **state) {
     unload(&l);
 }
 
+/* The first of several spellings is found; a space is U+2581, so a piece with a plain one is out of reach. */
+static void test_odd_vocabulary(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    const char *tokens[] = {" ", SPACE, "a", "a", "", "a b"}; /* ids 3.. */
+    for (int i = 0; i < 6; i++) add(&v, tokens[i], 0, NORMAL);
+    add(&v, SPACE "b", 0, UNUSED);
+    add(&v, "<0xFF>", 0, BYTE);
+    add(&v, "<0xFF>", 0, BYTE);
+    loaded l = load(&v);
+    assert_string_equal(encoded(&l, "a b\xFF", 4, 0), "4 5 9 10");
+    unload(&l);
+}
+
 static void test_text_over_1_gib(void **state) {
     (void)state;
     vocabulary v = with_specials();
@@ -552,8 +566,9 @@ static void test_decoding(void **state) {
     vocabulary v =
         with_markup(); /* 0-2 specials, 3-258 bytes, 259 "▁", 260 "a", 261 "b", 262 "▁a", 266 "ab" user-defined */
     add(&v, "x" SPACE "y", 0, USER_DEFINED);
+    add(&v, " w", 0, USER_DEFINED);
     add(&v, SPACE SPACE "z", 0, NORMAL);
-    int32_t user = (int32_t)v.n_tokens - 2, normal = (int32_t)v.n_tokens - 1;
+    int32_t user = (int32_t)v.n_tokens - 3, user_space = (int32_t)v.n_tokens - 2, normal = (int32_t)v.n_tokens - 1;
     loaded l = load(&v);
     assert_int_equal(cllm_tokenizer_n_vocab(l.tokenizer), v.n_tokens);
     assert_string_equal(decoded(&l, -1, 262), "a");  /* our own space is taken off: at the start, */
@@ -570,6 +585,7 @@ static void test_decoding(void **state) {
     assert_string_equal(decoded(&l, 260, 1), "<s>");
     assert_string_equal(decoded(&l, 260, 0), "<unk>");
     assert_string_equal(decoded(&l, 260, user), "x" SPACE "y"); /* as it is found in text */
+    assert_string_equal(decoded(&l, -1, user_space), " w");     /* no space of ours goes before it */
     assert_int_equal(cllm_tokenizer_piece(l.tokenizer, 262).length, 4);
 
     int32_t outside[] = {-1, INT32_MIN, (int32_t)v.n_tokens, INT32_MAX};
@@ -894,6 +910,7 @@ int main(void) {
         cmocka_unit_test(test_heap_finds_what_trying_all_finds),
         cmocka_unit_test(test_byte_fallback),
         cmocka_unit_test(test_unknown_where_bytes_are_missing),
+        cmocka_unit_test(test_odd_vocabulary),
         cmocka_unit_test(test_text_over_1_gib),
         cmocka_unit_test(test_special_tokens_in_text),
         cmocka_unit_test(test_bos_and_eos),
