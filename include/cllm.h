@@ -6,7 +6,7 @@
  *
  * Rules that hold for every function:
  *   - It returns CLLM_OK or a status; the detail goes into `*err`, which may be NULL.
- *   - It never prints, exits, installs a signal handler, or keeps global state.
+ *   - It never prints, exits, installs a signal handler, or keeps global state that changes.
  *   - Pointers are borrowed unless the comment says "owned"; NULL is allowed only where the comment says so.
  *   - A destroy or close function accepts NULL.
  *   - A zero-initialised options struct asks for the defaults; a NULL options pointer too.
@@ -248,7 +248,7 @@ typedef struct cllm_session_options {
 typedef struct cllm_memory_plan {
     uint64_t weights;
     uint64_t kv_cache;
-    uint64_t scratch;   /* everything else that a session allocates */
+    uint64_t scratch;   /* the buffers of a forward pass: activations and logits */
     uint64_t available; /* what this process may still take, or 0 if unknown */
     uint32_t n_ctx;     /* the context planned for */
     bool n_ctx_capped;  /* true: n_ctx was 0 and the model's own context would not fit */

@@ -135,7 +135,12 @@ static void add_half_bias(gguf_builder *g) {
     uint16_t zeros[64] = {0};
     builder_tensor(g, "blk.0.attn_q.bias", QUANT_F16, 1, &n, zeros, sizeof zeros);
 }
-static void add_integer_output(gguf_builder *g) {
+static void add_zero_factors(gguf_builder *g) {
+    const uint64_t n = 8;
+    float factors[8] = {1, 2, 0};
+    builder_tensor(g, "rope_freqs.weight", QUANT_F32, 1, &n, factors, sizeof factors);
+}
+static void add_integer_factors(gguf_builder *g) {
     const uint64_t shape[] = {16 / 2};
     float factors[8] = {0};
     builder_tensor(g, "rope_freqs.weight", QUANT_I32, 1, shape, factors, sizeof factors);
@@ -158,7 +163,8 @@ static void what_is_not_supported_is_named(void **state) {
         {add_short_tokenizer, CLLM_ERR_FORMAT, "3 tokens, but token_embd.weight has 50 rows"},
         {add_qk_norm, CLLM_ERR_UNSUPPORTED, "blk.0.attn_q_norm.weight: this tensor is no part"},
         {add_half_bias, CLLM_ERR_UNSUPPORTED, "blk.0.attn_q.bias: norms, biases and factors must be F32"},
-        {add_integer_output, CLLM_ERR_UNSUPPORTED, "rope_freqs.weight: norms, biases and factors must be F32"},
+        {add_zero_factors, CLLM_ERR_FORMAT, "rope_freqs.weight: factor 2 is 0, it must be positive"},
+        {add_integer_factors, CLLM_ERR_UNSUPPORTED, "rope_freqs.weight: norms, biases and factors must be F32"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         gguf_builder g;

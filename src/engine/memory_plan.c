@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/system.h"
 #include "cpu/forward_cpu.h"
+#include "gguf/gguf.h"
 
 #include <inttypes.h>
 
@@ -73,17 +74,17 @@ cllm_status plan_session(const cllm_gguf *gguf, const model_config *config, cons
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) plan->weights += cllm_gguf_tensor(gguf, i)->n_bytes;
     const uint64_t available = plan->available ? plan->available : UINT64_MAX;
 
-    uint64_t sum;
-    if (settings->n_ctx) {
-        sum = plan_context(config, settings, settings->n_ctx, plan);
-    } else {
-        /* leave room for the weights' pages; where even they do not fit, the system will swap them in and out anyway */
-        const uint64_t budget = available > plan->weights ? available - plan->weights : available / 4;
-        sum = plan_context(config, settings, config->n_ctx_train, plan);
-        uint32_t fitting = sum <= budget ? 0 : largest_context(config, settings, config->n_ctx_train, budget, plan);
-        if (sum > budget) {
-            plan->n_ctx_capped = fitting > 0;
+    const uint32_t wanted = settings->n_ctx ? settings->n_ctx : config->n_ctx_train;
+    uint64_t sum = plan_context(config, settings, wanted, plan);
+    if (!settings->n_ctx) {
+        /* Leave room for the pages of a mapped file; where even they do not fit, the system drops and reads them as it
+         * goes. A file that was read into memory is no longer part of what is available. */
+        uint64_t budget = available;
+        if (gguf_is_mapped(gguf)) budget = available > plan->weights ? available - plan->weights : available / 4;
+        if (sum > budget && wanted > CONTEXT_STEP) {
+            uint32_t fitting = largest_context(config, settings, wanted, budget, plan);
             sum = plan_context(config, settings, fitting ? fitting : CONTEXT_STEP, plan);
+            plan->n_ctx_capped = true;
         }
     }
     if (sum <= available) return CLLM_OK;

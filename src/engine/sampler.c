@@ -6,14 +6,16 @@
  * All arithmetic is float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by
  * falling probability), so that a seed gives the same text on every machine with the same expf.
  *
- * Sorting the vocabulary is avoided: a binary heap is built in O(n), and only the tokens that top-k or top-p will keep
- * are taken off it (Floyd 1964; top-p: Holtzman et al. 2019; xorshift64: Marsaglia 2003). */
+ * The vocabulary is never sorted: a binary heap is built in O(n), just as many tokens as top-k or top-p keep are taken
+ * off it, and the last of them is the threshold by which the list, still in the vocabulary's order, is filtered
+ * (Floyd 1964; top-p: Holtzman et al. 2019; xorshift64: Marsaglia 2003). */
 #include "cllm.h"
 
 #include "base/error.h"
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 typedef struct candidate {
     float logit;  /* divided by the temperature */
@@ -25,7 +27,8 @@ struct cllm_sampler {
     cllm_sampler_options options;
     uint64_t random;
     uint32_t n_vocab;
-    candidate candidates[]; /* [n_vocab]: a heap in front, and behind it those taken off, the likeliest last */
+    candidate *heap;  /* [n_vocab], a copy of `kept` in another order */
+    candidate kept[]; /* [n_vocab] and behind it the heap: what may still be drawn, in the order of the vocabulary */
 };
 
 cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *options, cllm_sampler **out,
@@ -39,11 +42,12 @@ cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *op
         return error_set(err, CLLM_ERR_ARGUMENT, "temperature %g is not a number of 0 or more", (double)o->temperature);
     if (!(o->top_p > 0 && o->top_p <= 1))
         return error_set(err, CLLM_ERR_ARGUMENT, "top-p %g is not in (0, 1]", (double)o->top_p);
-    cllm_sampler *sampler = malloc(sizeof *sampler + n_vocab * sizeof(candidate));
+    cllm_sampler *sampler = malloc(sizeof *sampler + 2 * (size_t)n_vocab * sizeof(candidate));
     if (!sampler) return error_set(err, CLLM_ERR_MEMORY, "no memory for a sampler of %u tokens", n_vocab);
     sampler->options = *o;
     sampler->random = o->seed ? o->seed : 42;
     sampler->n_vocab = n_vocab;
+    sampler->heap = sampler->kept + n_vocab;
     *out = sampler;
     return CLLM_OK;
 }
@@ -66,37 +70,33 @@ static void sift_down(candidate *heap, size_t n, size_t at) {
     heap[at] = moving;
 }
 
-static void build_heap(candidate *heap, size_t n) {
+static void build_heap(candidate *heap, const candidate *list, size_t n) {
+    memcpy(heap, list, n * sizeof *heap);
     for (size_t at = n / 2; at-- > 0;) sift_down(heap, n, at);
 }
 
-/* Move the likeliest of heap[0..n-1] to heap[n-1]; the heap is then one shorter. */
-static candidate *take_likeliest(candidate *heap, size_t n) {
+/* Take the likeliest off a heap of n, which is then one shorter. */
+static candidate take_likeliest(candidate *heap, size_t n) {
     const candidate top = heap[0];
     heap[0] = heap[n - 1];
     if (n > 1) sift_down(heap, n - 1, 0);
-    heap[n - 1] = top;
-    return &heap[n - 1];
-}
-
-static int by_token(const void *a, const void *b) {
-    const candidate *first = a, *second = b;
-    return (first->token > second->token) - (first->token < second->token);
+    return top;
 }
 
 /* -------------------------------------------------------------------------------------------------- steps */
 
-/* Keep the k likeliest and all that equal the k-th: they end up behind the heap. Returns the first of them. */
-static candidate *keep_top_k(cllm_sampler *s, size_t k) {
-    size_t left = s->n_vocab;
-    build_heap(s->candidates, left);
-    const candidate *last = NULL;
-    for (size_t kept = 0; left > 0 && (kept < k || s->candidates[0].logit == last->logit); kept++, left--)
-        last = take_likeliest(s->candidates, left);
-    return s->candidates + left;
+/* Keep the k likeliest of n, k < n, and all that equal the k-th. Returns how many. */
+static size_t keep_top_k(cllm_sampler *s, size_t n, size_t k) {
+    build_heap(s->heap, s->kept, n);
+    for (size_t taken = 0; taken + 1 < k; taken++) take_likeliest(s->heap, n - taken);
+    const float threshold = s->heap[0].logit;
+    size_t n_kept = 0;
+    for (size_t i = 0; i < n; i++)
+        if (s->kept[i].logit >= threshold) s->kept[n_kept++] = s->kept[i];
+    return n_kept;
 }
 
-/* Probabilities of kept[0..n-1], in the order of the vocabulary. */
+/* Probabilities of the n that are left. */
 static void softmax(candidate *kept, size_t n) {
     float largest = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; i++) largest = kept[i].logit > largest ? kept[i].logit : largest;
@@ -104,19 +104,24 @@ static void softmax(candidate *kept, size_t n) {
     for (size_t i = 0; i < n; i++) kept[i].weight /= sum;
 }
 
-/* Keep the shortest run of the likeliest whose probabilities reach p, renormalised. Returns the first of them. */
-static candidate *keep_top_p(candidate *kept, size_t n, float p) {
-    size_t left = n;
-    build_heap(kept, left);
-    float reached = 0;
-    while (left > 0 && !(reached >= p)) reached += take_likeliest(kept, left--)->weight;
-    candidate *nucleus = kept + left;
-    size_t n_nucleus = n - left;
-    qsort(nucleus, n_nucleus, sizeof *nucleus, by_token);
+/* Keep the shortest run of the likeliest of n whose probabilities reach p, renormalised. Returns how many. */
+static size_t keep_top_p(cllm_sampler *s, size_t n, float p) {
+    build_heap(s->heap, s->kept, n);
+    candidate last = take_likeliest(s->heap, n);
+    float reached = last.weight;
+    for (size_t left = n - 1; left > 0 && reached < p; left--) {
+        last = take_likeliest(s->heap, left);
+        reached += last.weight;
+    }
+    size_t n_kept = 0;
     float sum = 0;
-    for (size_t i = 0; i < n_nucleus; i++) sum += nucleus[i].weight;
-    for (size_t i = 0; i < n_nucleus; i++) nucleus[i].weight /= sum;
-    return nucleus;
+    for (size_t i = 0; i < n; i++)
+        if (!likelier(&last, &s->kept[i])) {
+            s->kept[n_kept++] = s->kept[i];
+            sum += s->kept[i].weight;
+        }
+    for (size_t i = 0; i < n_kept; i++) s->kept[i].weight /= sum;
+    return n_kept;
 }
 
 static float next_random(uint64_t *state) {
@@ -162,15 +167,12 @@ cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, int3
         *token = best;
         return CLLM_OK;
     }
-    candidate *kept = sampler->candidates, *const end = sampler->candidates + n_vocab;
+    size_t n = n_vocab; /* candidates left */
     for (uint32_t i = 0; i < n_vocab; i++)
-        kept[i] = (candidate){.logit = logits[i] / o->temperature, .token = (int32_t)i};
-    if (o->top_k > 0 && o->top_k < n_vocab) {
-        kept = keep_top_k(sampler, o->top_k);
-        qsort(kept, (size_t)(end - kept), sizeof *kept, by_token);
-    }
-    softmax(kept, (size_t)(end - kept));
-    if (o->top_p < 1) kept = keep_top_p(kept, (size_t)(end - kept), o->top_p);
-    *token = draw(kept, (size_t)(end - kept), next_random(&sampler->random));
+        sampler->kept[i] = (candidate){.logit = logits[i] / o->temperature, .token = (int32_t)i};
+    if (o->top_k > 0 && o->top_k < n) n = keep_top_k(sampler, n, o->top_k);
+    softmax(sampler->kept, n);
+    if (o->top_p < 1) n = keep_top_p(sampler, n, o->top_p);
+    *token = draw(sampler->kept, n, next_random(&sampler->random));
     return CLLM_OK;
 }

@@ -440,6 +440,8 @@ const char *cllm_gguf_path_of(const cllm_gguf *gguf, const void *address) {
     return NULL;
 }
 
+bool gguf_is_mapped(const cllm_gguf *gguf) { return gguf->parts[0].map.mapped; }
+
 const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t index) {
     return &gguf->parts[0].metadata.pairs[index];
 }

@@ -25,6 +25,9 @@ cllm_status gguf_get_array(const cllm_gguf *gguf, const char *key, gguf_need nee
 /* The same as cllm_gguf_open for one file whose `n_bytes` are in memory, borrowed until the close. Its path is "memory". */
 cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out, cllm_error *err);
 
+/* Are the files mapped, or were they read into memory? */
+bool gguf_is_mapped(const cllm_gguf *gguf);
+
 /* Bring the pages of all mapped files in, with the progress of the options given to cllm_gguf_open. */
 cllm_status gguf_prefetch(const cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err);
 

@@ -114,6 +114,15 @@ static void bind_layer(binder *b, const model_config *c, uint32_t layer, layer_w
 #undef NAME
 }
 
+/* A frequency is divided by its factor. */
+static void check_rope_factors(binder *b, const float *factors, uint32_t n) {
+    for (uint32_t i = 0; b->status == CLLM_OK && factors && i < n; i++)
+        if (!(factors[i] > 0))
+            b->status =
+                error_set_at(b->err, CLLM_ERR_FORMAT, "rope_freqs.weight", CLLM_NO_OFFSET,
+                             "rope_freqs.weight: factor %" PRIu32 " is %g, it must be positive", i, (double)factors[i]);
+}
+
 static void refuse_unused(binder *b) {
     for (size_t i = 0; b->status == CLLM_OK && i < cllm_gguf_n_tensors(b->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
@@ -148,6 +157,7 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
         b.matrix_bytes += (uint64_t)weights->output.row_bytes * config->n_vocab;
     }
     weights->rope_factors = bind_vector(&b, "rope_freqs.weight", config->rope_dimension_count / 2, true);
+    check_rope_factors(&b, weights->rope_factors, config->rope_dimension_count / 2);
     weights->bytes_per_token = b.matrix_bytes;
     refuse_unused(&b);
     return b.status;
