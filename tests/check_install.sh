@@ -29,7 +29,9 @@ installed() {
     "$prefix/bin/mini-cllm" --version | grep -F "$(pkg-config --modversion cllm)"
 }
 
-nothing_left() { [ -z "$(find "$build/unstaged" -type f -o -type l | tee /dev/stderr)" ]; }
+nothing_left() {
+    find "$build/unstaged" -type f -o -type l >"$work/left" && cat "$work/left" && [ ! -s "$work/left" ]
+}
 
 compile() { # compile OUTPUT SOURCES_AND_PKG_CONFIG_OPTIONS...
     output=$1

@@ -55,6 +55,7 @@ struct cllm_tokenizer {
     vocabulary_slot *slots; /* [slot_mask + 1], a power of 2, at most half full; linear probing */
     uint32_t slot_mask;
     uint32_t longest_text;    /* bytes, of the tokens in `slots` */
+    bool joins[256][256];     /* are there these two bytes next to each other in any token of `slots`? */
     int32_t byte_tokens[256]; /* -1: none */
 
     /* Control, unknown and user-defined tokens, sorted by their bytes, each spelling once; those that begin with byte b

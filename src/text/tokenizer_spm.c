@@ -3,7 +3,8 @@
  *
  * Sennrich, Haddow and Birch 2016 (byte pair encoding), in SentencePiece's form (Kudo and Richardson 2018): of all
  * adjacent pairs of symbols that together spell a token, the one with the best score becomes that token, until none is
- * left. A heap holds the pairs, a doubly linked list the symbols, so that a text of n bytes takes O(n log n).
+ * left. A heap holds the pairs, a doubly linked list the symbols, so that a text of n bytes takes O(n log n); and
+ * boundaries that no token spans (most spaces) cut the text into stretches that are merged one by one, in the cache.
  *
  * The list lies in an array with one place a byte: a symbol lives at the offset of its first byte, and the next one
  * `length` bytes on.
@@ -149,11 +150,17 @@ static symbol_pair heap_pop(merger *m) {
 
 /* ------------------------------------------------------------------------------------------ merging */
 
+/* May a token span the boundary before offset `at`? */
+static bool may_span(const merger *m, uint32_t at) {
+    const unsigned char *text = (const unsigned char *)m->text;
+    return at < m->length && m->tokenizer->joins[text[at - 1]][text[at]];
+}
+
 /* Put the symbol at `left` and the one after it on the heap, if they may merge. */
 static void consider_pair(merger *m, uint32_t left) {
     uint32_t left_length = m->symbols[left].length;
     uint32_t length = left_length + m->symbols[left + left_length].length;
-    if (length == left_length) return; /* the text ends here */
+    if (!may_span(m, left + left_length)) return;
     symbol_pair pair = {.left = left, .length = length};
     pair.token = vocabulary_find(m->tokenizer, m->text + left, length);
     if (pair.token >= 0 && merge_priority(m->tokenizer, pair.token, left_length, &pair.priority)) heap_push(m, pair);
@@ -181,8 +188,7 @@ static bool is_current(const merger *m, const symbol_pair *pair) {
     return length != 0 && length + m->symbols[pair->left + length].length == pair->length;
 }
 
-static void merge_all(merger *m) {
-    for (uint32_t at = 0; at < m->length; at += m->symbols[at].length) consider_pair(m, at);
+static void merge_pairs(merger *m) {
     while (m->n_pairs > 0) {
         symbol_pair pair = heap_pop(m);
         if (!is_current(m, &pair)) continue;
@@ -193,6 +199,15 @@ static void merge_all(merger *m) {
         left->token = pair.token;
         if (pair.left > 0) consider_pair(m, left->previous);
         consider_pair(m, pair.left);
+    }
+}
+
+/* What lies on two sides of a boundary that no token spans is merged apart: the heap then holds a word, not the text. */
+static void merge_all(merger *m) {
+    for (uint32_t at = 0, next; at < m->length; at = next) {
+        next = at + m->symbols[at].length;
+        consider_pair(m, at);
+        if (!may_span(m, next)) merge_pairs(m);
     }
 }
 

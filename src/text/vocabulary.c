@@ -215,6 +215,8 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
         vocabulary_slot *slot = find_slot(t, token->text.data, token->text.length, hash);
         if (slot->id_plus_1 == 0) *slot = (vocabulary_slot){hash, id + 1};
         if (token->text.length > t->longest_text) t->longest_text = (uint32_t)token->text.length;
+        const unsigned char *bytes = (const unsigned char *)token->text.data;
+        for (size_t i = 1; i < token->text.length; i++) t->joins[bytes[i - 1]][bytes[i]] = true;
     }
     return CLLM_OK;
 }
