@@ -199,17 +199,25 @@ static void dequantize_is_exact(void **state) {
     }
 }
 
-/* The examples that docs/03-tensors-and-quantization.md works out by hand. */
-static void dequantize_matches_the_documented_examples(void **state) {
+/* The example that docs/03-tensors-and-quantization.md works out by hand. */
+static void dequantize_matches_the_documented_example(void **state) {
     (void)state;
-    float out[32];
-    uint8_t q4_0[18] = {0x66, 0x2E}; /* 0.1 as a half: 0x2E66 */
-    memset(q4_0 + 2, 0x88, 16);      /* 8:8 -> 0, 0 */
-    q4_0[2] = 0x0F;                  /* element 0: 15, element 16: 0 */
-    kernels->dequantize[QUANT_Q4_0](q4_0, out, 32);
-    assert_float_equal(out[0], 7 * 0.0999755859375f, 0);
-    assert_float_equal(out[16], -8 * 0.0999755859375f, 0);
-    assert_float_equal(out[1], 0, 0);
+    static const uint8_t q4_0[18] = {0xA7, 0x28, 0xDE, 0x87, 0xB3, 0xAA, 0x4B, 0xB6, 0xA7,
+                                     0x5A, 0x60, 0x2D, 0x4B, 0x89, 0xD6, 0xA8, 0x72, 0x89};
+    static const uint8_t q8_0[34] = {0xB0, 0x18, 0x5D, 0xEC, 0xAA, 0x1C, 0x2C, 0xDB, 0xEE, 0x1A, 0x81, 0x49,
+                                     0x2B, 0x14, 0xE0, 0x00, 0xA0, 0x09, 0x55, 0xFE, 0x2E, 0x19, 0xBA, 0x35,
+                                     0x1B, 0xCB, 0xE5, 0x9F, 0xBC, 0x04, 0x4C, 0x1C, 0xF4, 0x03};
+    static const struct {
+        size_t element;
+        float q4_0, q8_0;
+    } documented[] = {{0, 14 - 8, 93}, {1, 7 - 8, -20}, {8, 0 - 8, -127}, {16, 13 - 8, 85}, {24, 6 - 8, -27}};
+    float from_q4_0[32], from_q8_0[32];
+    kernels->dequantize[QUANT_Q4_0](q4_0, from_q4_0, 32);
+    kernels->dequantize[QUANT_Q8_0](q8_0, from_q8_0, 32);
+    for (size_t i = 0; i < sizeof documented / sizeof *documented; i++) {
+        assert_float_equal(from_q4_0[documented[i].element], documented[i].q4_0 * 0.036346435546875f, 0);
+        assert_float_equal(from_q8_0[documented[i].element], documented[i].q8_0 * 0.002288818359375f, 0);
+    }
 }
 
 static void dequantize_matches_the_shared_data(void **state) {
@@ -544,7 +552,7 @@ int main(void) {
     const struct CMUnitTest dispatch_tests[] = {cmocka_unit_test(every_name_selects_its_kernels)};
     const struct CMUnitTest kernel_tests[] = {
         cmocka_unit_test(dequantize_is_exact),
-        cmocka_unit_test(dequantize_matches_the_documented_examples),
+        cmocka_unit_test(dequantize_matches_the_documented_example),
         cmocka_unit_test(dequantize_matches_the_shared_data),
         cmocka_unit_test(dequantize_has_an_entry_for_each_computable_type_alone),
         cmocka_unit_test(matmul_is_right_for_every_type_and_tail),
