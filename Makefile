@@ -37,7 +37,7 @@ endif
 
 # pkg-config, with a clear message where a library is missing: $(call need,NAME,PACKAGE,what needs it)
 need = $(if $(shell pkg-config --exists $(1) 2>/dev/null && echo yes),,$(error $(3) needs the library $(1), found \
-       with pkg-config: run scripts/setup $(4), or install $(2)))
+       with pkg-config: run scripts/setup$(if $(4), $(4)), or install $(2)))
 
 LIB_SOURCES     := $(wildcard src/*/*.c)
 PROGRAM_SOURCES := $(wildcard programs/*.c)

@@ -9,7 +9,7 @@
  *   - It never prints, exits, installs a signal handler, or keeps global state that changes.
  *   - Pointers are borrowed unless the comment says "owned"; NULL is allowed only where the comment says so.
  *   - A destroy or close function accepts NULL.
- *   - A zero-initialised options struct asks for the defaults; a NULL options pointer too.
+ *   - A NULL options pointer asks for the defaults. So does a zero-initialised options struct (of a sampler: greedy).
  *   - Files, models and tokenizers are immutable once made and may be shared by threads. A session or sampler
  *     belongs to one thread at a time.
  */
@@ -109,6 +109,7 @@ typedef struct cllm_array {
     cllm_value_type element_type;
     uint64_t count;
     const unsigned char *bytes;
+    const unsigned char *end; /* of the file's bytes */
 } cllm_array;
 
 typedef struct cllm_value {
@@ -132,7 +133,7 @@ CLLM_API size_t cllm_gguf_n_metadata(const cllm_gguf *gguf);
 CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t index); /* index < n_metadata */
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
 
-/* Take the first element off the view `rest`. Returns false, and leaves *element, when none is left. */
+/* Take the first element off the view `rest`. Returns false when none is left. */
 CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);
 
 CLLM_API const char *cllm_value_type_name(cllm_value_type type); /* "uint32", "array", ... */
@@ -220,7 +221,9 @@ CLLM_API void cllm_model_destroy(cllm_model *model);
 
 CLLM_API const cllm_model_info *cllm_model_get_info(const cllm_model *model);
 CLLM_API const cllm_gguf *cllm_model_gguf(const cllm_model *model);
-CLLM_API const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model); /* NULL: the file has none */
+/* NULL if the file has none, or one of a kind that is not supported: cllm_tokenizer_create then says which. The model
+ * runs by token ids all the same. */
+CLLM_API const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model);
 
 /* ---------------------------------------------------------------------------------------------- session */
 
@@ -292,8 +295,8 @@ CLLM_API cllm_status cllm_session_eval_each(cllm_session *session, const int32_t
 typedef struct cllm_sampler cllm_sampler;
 
 typedef struct cllm_sampler_options {
-    float temperature; /* >= 0; 0: always the most likely token (the lowest id of equals) */
-    float top_p;       /* (0, 1]: keep the shortest prefix by probability that sums to this; 1: off */
+    float temperature; /* 0 or less: always the most likely token (the lowest id of equals) */
+    float top_p;       /* (0, 1]: keep the shortest prefix by probability that sums to this; 1, or 0: off */
     uint32_t top_k;    /* keep the k most likely and their equals; 0: off */
     uint64_t seed;     /* of the xorshift64 generator; 0 stands for 42 */
 } cllm_sampler_options;

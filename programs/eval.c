@@ -24,19 +24,25 @@ typedef struct logits_sink {
     FILE *file; /* or NULL */
     uint32_t n_vocab;
     int32_t *likeliest; /* [n_tokens], owned */
-    bool write_failed;
+    bool write_failed, not_finite;
 } logits_sink;
 
 static bool take_logits(void *user, size_t index, const float *logits) {
     logits_sink *sink = user;
     int32_t best = 0;
-    for (uint32_t i = 1; i < sink->n_vocab; i++)
+    for (uint32_t i = 0; i < sink->n_vocab; i++) {
         if (logits[i] > logits[best]) best = (int32_t)i;
+        sink->not_finite = sink->not_finite || !isfinite(logits[i]);
+    }
     sink->likeliest[index] = best;
     /* the machine is little-endian, as the model file is */
     if (sink->file && fwrite(logits, sizeof *logits, sink->n_vocab, sink->file) != sink->n_vocab)
         sink->write_failed = true;
-    return !sink->write_failed;
+    return !sink->write_failed && !sink->not_finite;
+}
+
+static int fail_not_finite(const options *o) {
+    return fail("%s: the model's logits are not finite numbers: the file is probably damaged", o->model);
 }
 
 /* Half a file of logits is worth nothing: it is removed, unless it is a pipe or a device. */
@@ -58,7 +64,9 @@ static int run_tokens(const run *r, const id_list *list, logits_sink *sink) {
     cllm_error err;
     int status = EXIT_SUCCESS;
     if (cllm_session_eval_each(r->session, list->ids, list->count, take_logits, sink, &err) != CLLM_OK)
-        status = sink->write_failed ? fail("%s: %s", path, strerror(errno)) : fail_with(&err);
+        status = sink->write_failed ? fail("%s: %s", path, strerror(errno))
+                 : sink->not_finite ? fail_not_finite(r->o)
+                                    : fail_with(&err);
     return path ? close_logits(sink->file, path, status) : status;
 }
 
@@ -83,6 +91,7 @@ static int eval_tokens(run *r) {
     int status = read_tokens(r->o, &list);
     if (status == EXIT_SUCCESS) status = run_start(r, r->o->ctx);
     if (status == EXIT_SUCCESS) status = run_check_fits(r, "--tokens", list.count);
+    if (status == EXIT_SUCCESS) status = id_list_check(&list, sink.n_vocab); /* before a file is written over */
     if (status == EXIT_SUCCESS) {
         sink.likeliest = calloc(list.count, sizeof *sink.likeliest);
         if (!sink.likeliest) status = fail("out of memory");
@@ -93,7 +102,7 @@ static int eval_tokens(run *r) {
     if (status == EXIT_SUCCESS) {
         for (size_t i = 0; i < list.count; i++) printf("%s%" PRId32, i ? " " : "", sink.likeliest[i]);
         putchar('\n');
-        if (!flush_output()) status = EXIT_FAILURE;
+        status = flush_output();
     }
     if (status == EXIT_SUCCESS) run_summary(r, (pace){list.count, list.count, seconds}, (pace){0});
     free(sink.likeliest);
@@ -144,9 +153,11 @@ static int run_chunks(const run *r, int32_t *tokens, size_t n_chunks, scores *s)
     if (watched) fputs(ERASE_LINE, stderr);
     double mean = s->sum / (double)s->count;
     double variance = fmax(0, s->sum_of_squares / (double)s->count - mean * mean);
+    if (!isfinite(mean)) return fail_not_finite(r->o);
     printf("perplexity: %.4f +/- %.5f (%zu chunks of %" PRIu32 " tokens)\n", exp(mean),
            exp(mean) * sqrt(variance / (double)(s->count - 1)), n_chunks, s->n_ctx);
-    if (!flush_output()) return EXIT_FAILURE;
+    int status = flush_output();
+    if (status != EXIT_SUCCESS) return status;
     run_summary(r, (pace){n_chunks * s->n_ctx, n_chunks * s->n_ctx, now() - start}, (pace){0});
     return EXIT_SUCCESS;
 }
@@ -156,8 +167,9 @@ static int eval_text(run *r) {
     const options *o = r->o;
     const cllm_model_info *info = cllm_model_get_info(r->model);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
-    if (!tokenizer) return fail("%s: the file has no tokenizer to read a text with; --tokens runs token ids", o->model);
+    if (!tokenizer) return fail_without_tokenizer(r);
     uint64_t n_ctx = o->ctx ? o->ctx : info->n_ctx_train < DEFAULT_CTX ? info->n_ctx_train : DEFAULT_CTX;
+    if (n_ctx < 3) return fail("--ctx: chunks of %" PRIu64 " tokens leave nothing to score; 3 do", n_ctx);
 
     input text;
     int32_t *tokens = NULL;
@@ -184,8 +196,8 @@ static int eval_text(run *r) {
 int eval(const options *o) {
     if (!o->tokens == !o->text) return usage_error("eval needs either --tokens or --text");
     if (o->logits && !o->tokens) return usage_error("--logits needs --tokens");
-    if (o->text && o->ctx > 0 && o->ctx < 3)
-        return usage_error("--ctx: chunks of %" PRIu64 " tokens leave nothing to score; 3 do", o->ctx);
+    if (o->logits && strcmp(o->logits, "-") == 0)
+        return usage_error("--logits: the ids go to standard output; name a file");
     run r;
     int status = run_load(&r, o);
     if (status == EXIT_SUCCESS) status = o->tokens ? eval_tokens(&r) : eval_text(&r);

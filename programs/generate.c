@@ -37,9 +37,7 @@ static int read_prompt(const options *o, prompt *p) {
 
 static int encode_prompt(const run *r, prompt *p) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
-    if (!tokenizer)
-        return fail("%s: the file has no tokenizer to read a prompt with; 'mini-cllm eval --tokens' runs token ids",
-                    r->o->model);
+    if (!tokenizer) return fail_without_tokenizer(r);
     cllm_error err;
     if (cllm_tokenizer_encode(tokenizer, p->text.data, p->text.length,
                               CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL, &p->encoded, &p->count,
@@ -78,7 +76,8 @@ static int write_text(const run *r, cllm_sampler *sampler, const float *logits, 
         if (!cllm_tokenizer_is_control(tokenizer, token)) {
             cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);
             text_stream_write(text, bytes.data, bytes.length);
-            if (!flush_output()) return EXIT_FAILURE;
+            int status = flush_output();
+            if (status != EXIT_SUCCESS) return status;
         }
         generated->n_tokens++;
         previous = token;
@@ -90,14 +89,14 @@ static int write_text(const run *r, cllm_sampler *sampler, const float *logits, 
 static int write_answer(const run *r, cllm_sampler *sampler, const prompt *p) {
     text_stream text = {.out = stdout};
     if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
-    if (!flush_output()) return EXIT_FAILURE;
+    int status = flush_output();
+    if (status != EXIT_SUCCESS) return status;
 
     const uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
     const uint64_t room = n_ctx - p->count;
     const float *logits = NULL;
     cllm_error err;
     double start = now();
-    int status = EXIT_SUCCESS;
     if (cllm_session_eval(r->session, p->tokens, p->count, &logits, &err) != CLLM_OK) status = fail_with(&err);
     pace evaluated = {p->count, status == EXIT_SUCCESS ? p->count : 0, now() - start}, generated = {0};
     if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", evaluated.seconds);
@@ -108,9 +107,10 @@ static int write_answer(const run *r, cllm_sampler *sampler, const prompt *p) {
     if (ferror(stdout)) return status;
     text_stream_end(&text);
     fputc('\n', stdout);
-    if (!flush_output()) return EXIT_FAILURE;
-    if (generated.n_tokens == room && room < r->o->n_tokens)
-        note(r->o, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it", n_ctx);
+    int flushed = flush_output();
+    if (flushed != EXIT_SUCCESS) return flushed;
+    if (generated.n_tokens == room && room < r->o->n_tokens) /* also with -q: nothing is cut silently */
+        fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it\n", n_ctx);
     if (status != EXIT_FAILURE) run_summary(r, evaluated, generated);
     return status;
 }

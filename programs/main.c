@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 const command commands[] = {
     {GENERATE, "", "MODEL.gguf [options]", "Generate text that goes on from a prompt.", generate},
@@ -60,6 +61,7 @@ int main(int argc, char **argv) {
     interrupt_install();
     int status = run_command(argc, argv);
     /* what is still buffered may meet a full disk only now */
-    if (status == EXIT_SUCCESS && !flush_output()) status = EXIT_FAILURE;
+    if (status == EXIT_SUCCESS) status = flush_output();
+    if (status == EXIT_INTERRUPTED) _exit(status); /* exit would wait for a full pipe to be read */
     return status;
 }

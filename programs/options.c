@@ -179,6 +179,11 @@ static int refuse_option(const command *c, const char *word) {
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
 }
 
+/* getopt_long takes any unique beginning of a name: a habit that the next new option would break. */
+static bool is_shortened(const option_row *row, const char *word) {
+    return strcspn(word + 2, "=") != strlen(row->name);
+}
+
 static int add_argument(const command *c, char *argument, options *o) {
     if (!o->model)
         o->model = argument;
@@ -202,8 +207,11 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     int failed = 0, code;
     while (!failed && (code = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
         const option_row *row = row_of(c, code);
+        const char *word = argv[optind - (optarg == argv[optind - 1] ? 2 : 1)]; /* the option, not its value */
         if (code == 1)
             failed = add_argument(c, optarg, o);
+        else if (row && code >= LONG_OPTION && is_shortened(row, word))
+            failed = usage_error("unknown option '%s'; --%s must be written out", word, row->name);
         else if (row)
             failed = set_value(row, optarg, o);
         else

@@ -2,6 +2,7 @@
 #include "program.h"
 
 #include "interrupt.h"
+#include "text_stream.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -50,11 +51,11 @@ void note(const options *o, const char *format, ...) {
     va_end(arguments);
 }
 
-bool flush_output(void) {
+int flush_output(void) {
     errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout)) return true;
-    fail("standard output: %s", errno ? strerror(errno) : "write error");
-    return false;
+    if (!ferror(stdout) && fflush(stdout) == 0) return EXIT_SUCCESS;
+    if (interrupted(NULL)) return EXIT_INTERRUPTED; /* while a pipe was full */
+    return fail("standard output: %s", errno ? strerror(errno) : "write error");
 }
 
 bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
@@ -74,6 +75,7 @@ void print_plan(FILE *out, const cllm_memory_plan *plan) {
             format_bytes(plan->weights).text, format_bytes(plan->kv_cache).text, format_bytes(plan->scratch).text,
             format_bytes(plan->weights + plan->kv_cache + plan->scratch).text);
     if (plan->available) fprintf(out, ", %s available", format_bytes(plan->available).text);
+    if (plan->n_ctx_capped) fputs(" (the model's own context does not fit)", out);
 }
 
 /* ------------------------------------------------------------------------------------------------ input */
@@ -137,6 +139,13 @@ int id_list_parse(id_list *list, const char *what, const char *text, size_t leng
     return EXIT_SUCCESS;
 }
 
+int id_list_check(const id_list *list, uint32_t n_vocab) {
+    for (size_t i = 0; i < list->count; i++)
+        if ((uint32_t)list->ids[i] >= n_vocab)
+            return fail("token %" PRId32 " is not in the vocabulary of %" PRIu32, list->ids[i], n_vocab);
+    return EXIT_SUCCESS;
+}
+
 /* ----------------------------------------------------------------------------------------------- models */
 
 int open_gguf(const char *path, cllm_gguf **gguf) {
@@ -167,13 +176,16 @@ static bool on_load(void *user, uint64_t done, uint64_t total) {
 
 static void describe_model(const run *r) {
     const cllm_model_info *info = cllm_model_get_info(r->model);
+    fputs("model: ", stderr);
+    print_escaped(stderr, info->architecture, strlen(info->architecture), SIZE_MAX);
+    fputs(", ", stderr);
+    print_escaped(stderr, info->name, strlen(info->name), 80);
     fprintf(stderr,
-            "model: %s, %s%s%" PRIu32 " layers, width %" PRIu32 ", %" PRIu32 " heads of %" PRIu32 ", %" PRIu32
+            ", %" PRIu32 " layers, width %" PRIu32 ", %" PRIu32 " heads of %" PRIu32 ", %" PRIu32
             " key-value heads, feed-forward %" PRIu32 ", vocabulary %" PRIu32 ", context %" PRIu32
             ", %.1f M parameters\n",
-            info->architecture, info->name, *info->name ? ", " : "", info->n_layers, info->n_embd, info->n_heads,
-            info->key_length, info->n_kv_heads, info->n_ff, info->n_vocab, info->n_ctx_train,
-            (double)info->n_parameters / 1e6);
+            info->n_layers, info->n_embd, info->n_heads, info->key_length, info->n_kv_heads, info->n_ff, info->n_vocab,
+            info->n_ctx_train, (double)info->n_parameters / 1e6);
     fprintf(stderr, "file: %s, %s %s in %.3f s\n", r->o->model,
             format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text, r->o->no_mmap ? "read" : "mapped",
             r->load_seconds);
@@ -227,6 +239,14 @@ void run_close(run *r) {
     interrupt_watch_file(NULL, NULL);
     cllm_session_destroy(r->session);
     cllm_model_destroy(r->model);
+}
+
+int fail_without_tokenizer(const run *r) {
+    cllm_tokenizer *tokenizer;
+    cllm_error err;
+    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &tokenizer, &err) == CLLM_OK) /* it could not be before */
+        cllm_tokenizer_destroy(tokenizer);
+    return fail("%s: %s; 'mini-cllm eval --tokens' runs token ids", r->o->model, err.message);
 }
 
 int run_check_fits(const run *r, const char *what, size_t n_tokens) {

@@ -20,8 +20,8 @@ int fail_with(const cllm_error *err);
 /* A remark on stderr, unless the user wants quiet. */
 void note(const options *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Hand on what stdout has buffered. False, after saying why, if it can't be written. */
-bool flush_output(void);
+/* Hand on what stdout has buffered. Returns an exit status, after saying why; Ctrl-C while a pipe is full is silent. */
+int flush_output(void);
 
 bool stderr_is_terminal(void);
 #define ERASE_LINE "\r\033[K" /* of a terminal: where progress was shown */
@@ -52,6 +52,9 @@ typedef struct id_list {
  * Returns an exit status, after saying why. */
 int id_list_parse(id_list *list, const char *what, const char *text, size_t length);
 
+/* Are they all in a vocabulary of n_vocab? Returns an exit status, after saying which is not. */
+int id_list_check(const id_list *list, uint32_t n_vocab);
+
 /* ----------------------------------------------------------------------------------------------- models */
 
 /* Open a file for its metadata and tokenizer alone. Both return an exit status, after saying why. */
@@ -66,9 +69,10 @@ typedef struct run {
     double load_seconds;
 } run;
 
-int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */
-int run_start(run *r, uint64_t n_ctx);  /* its session; n_ctx 0: the model's own */
-void run_close(run *r);                 /* one that was never loaded, or not started, is allowed */
+int run_load(run *r, const options *o);   /* the model; returns an exit status, after saying why */
+int run_start(run *r, uint64_t n_ctx);    /* its session; n_ctx 0: the model's own */
+void run_close(run *r);                   /* one that was never loaded, or not started, is allowed */
+int fail_without_tokenizer(const run *r); /* why a loaded model has none */
 int run_check_fits(const run *r, const char *what, size_t n_tokens); /* in the context? else an exit status */
 
 double now(void); /* seconds of a clock that only goes forward */

@@ -32,7 +32,7 @@ static int print_tokens_json(const cllm_tokenizer *tokenizer, const int32_t *tok
 
 static int print_tokens(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count) {
     if (o->json) return print_tokens_json(tokenizer, tokens, count);
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count && !ferror(stdout); i++) {
         if (!o->show_pieces) {
             printf("%s%" PRId32, i ? " " : "", tokens[i]);
             continue;
@@ -89,14 +89,12 @@ static int read_ids(const options *o, id_list *list) {
 
 /* Write the bytes of the text that was encoded to these ids: without the BOS and EOS that encoding puts around it. */
 static int write_bytes(const cllm_tokenizer *tokenizer, const id_list *list) {
-    const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
-    for (size_t i = 0; i < list->count; i++)
-        if ((uint32_t)list->ids[i] >= n_vocab)
-            return fail("token %" PRId32 " is not in the vocabulary of %" PRIu32, list->ids[i], n_vocab);
+    int status = id_list_check(list, cllm_tokenizer_n_vocab(tokenizer));
+    if (status != EXIT_SUCCESS) return status;
     size_t first = 0, end = list->count;
     if (cllm_tokenizer_adds_bos(tokenizer) && end > 0 && list->ids[0] == cllm_tokenizer_bos(tokenizer)) first++;
     if (cllm_tokenizer_adds_eos(tokenizer) && end > first && list->ids[end - 1] == cllm_tokenizer_eos(tokenizer)) end--;
-    for (size_t i = first; i < end; i++) {
+    for (size_t i = first; i < end && !ferror(stdout); i++) {
         cllm_string bytes = cllm_tokenizer_decode(tokenizer, i > 0 ? list->ids[i - 1] : -1, list->ids[i]);
         fwrite(bytes.data, 1, bytes.length, stdout);
     }

@@ -272,6 +272,18 @@ endings() {
     exec 3>&-
     check 'Ctrl-C while the prompt is awaited: exit 130' eval 'exits 130 && silent'
 
+    seq 40000 >"$temporary/numbers"
+    exec 3<>"$temporary/pipe"
+    "$program" tokenize "$any" <"$temporary/numbers" >"$temporary/pipe" 2>"$err" &
+    process=$!
+    sleep 1
+    kill -INT $process
+    wait $process
+    status=$?
+    exec 3>&-
+    : >"$out"
+    check 'Ctrl-C while a pipe is full: exit 130' eval 'exits 130 && silent'
+
     cp "$any" "$temporary/shrinks.gguf"
     chmod u+w "$temporary/shrinks.gguf"
     : >"$out"
@@ -335,11 +347,30 @@ evaluation() {
     bare=$temporary/bare.gguf
     perl -pe 's/tokenizer\.ggml\.model/tokenizer.ggml.none_/' "$model" >"$bare"
     run "$bare" -n 1
-    check 'a model without a tokenizer cannot generate' refused 1 "$bare: the file has no tokenizer"
+    check 'a model without a tokenizer cannot generate' refused 1 "$bare: tokenizer.ggml.model: key is missing"
     run eval "$bare" --text README.md
-    check 'nor tell a perplexity' refused 1 "$bare: the file has no tokenizer"
+    check 'nor tell a perplexity' refused 1 "$bare: tokenizer.ggml.model: key is missing"
     run eval "$bare" --tokens "$tokens" -q
     check 'but eval runs it' cmp "$out" "$temporary/argmax"
+    perl -0777 -pe 's/(tokenizer\.ggml\.model.{4}\x05.{7})llama/$1other/s' "$model" >"$bare"
+    run "$bare" -n 1
+    check 'a model with a tokenizer of another kind cannot generate' refused 1 "$bare: tokenizer.ggml.model: "
+    run eval "$bare" --tokens "$tokens" -q
+    check 'but eval runs that too' cmp "$out" "$temporary/argmax"
+    echo precious >"$temporary/precious"
+    run eval "$model" --tokens 1,2,512 --logits "$temporary/precious"
+    check 'a file of logits is not written over for ids that cannot run' grep -q precious "$temporary/precious"
+    run eval "$model" --tokens 1 --logits -
+    check 'logits and ids do not share standard output' refused 2 '--logits: '
+
+    damaged=$temporary/damaged.gguf
+    perl -0777 -pe 'substr($_, -4) = "\xff\xff\xff\x7f"' "$shared/vectors/F32.gguf" >"$damaged" # the last weight: NaN
+    run "$damaged" -n 400 -t 0 --ignore-eos --ctx 500 -q
+    check 'generate refuses logits that are no numbers' eval 'exits 1 && says "damaged"'
+    run eval "$damaged" --tokens "$tokens" --logits "$temporary/none"
+    check 'so does eval --tokens' eval 'refused 1 "$damaged: " && says "not finite" && [ ! -e "$temporary/none" ]'
+    run eval "$damaged" --text README.md --ctx 64 -q
+    check 'and eval --text' eval 'refused 1 "$damaged: " && says "not finite"'
 }
 
 exactness() {

@@ -8,7 +8,7 @@
 set -u
 
 # run.sh --one TEST RESULTS BUILD, as called below: run one test, keep its output and its counts in the folder RESULTS.
-if [ "$1" = --one ]; then
+if [ "${1:-}" = --one ]; then
     name=${2##*/} results=$3 log=$3/${2##*/}.log
     case $2 in
     *.sh) set -- sh "$2" "$4" ;;
@@ -42,7 +42,7 @@ if [ "$1" = --one ]; then
     exit 0
 fi
 
-build=$1
+build=${1:?usage: tests/run.sh BUILD}
 export LC_ALL=C TEST_SECONDS="${TEST_SECONDS:-300}"
 # Under AddressSanitizer a crash ends the program with a report, instead of reaching cmocka's handler.
 export ASAN_OPTIONS="handle_segv=2:${ASAN_OPTIONS:-}"
@@ -62,7 +62,8 @@ for source in tests/test_*.c tests/check_kernels.c tests/*.sh; do
     esac
 done
 # shellcheck disable=SC2086 # a list of words; no path here has a space
-printf '%s\n' $tests | xargs -P "$cores" -I TEST sh "$0" --one TEST "$results" "$build"
+set -- $tests
+printf '%s\n' "$@" | xargs -P "$cores" -I TEST sh "$0" --one TEST "$results" "$build"
 
 for counts in "$results"/*.counts; do
     case $(cat "$counts") in
@@ -73,6 +74,7 @@ for counts in "$results"/*.counts; do
     cat "${counts%.counts}.log"
 done
 
-cat "$results"/*.counts | awk '
+cat "$results"/*.counts | awk -v tests=$# '
     { passed += $1; failed += $2; skipped += $3 }
-    END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit failed || !passed }'
+    END { failed += tests - NR # those that left no counts
+          printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit failed || !passed }'

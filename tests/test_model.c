@@ -45,32 +45,31 @@ static void a_sound_model_loads(void **state) {
     cllm_model_destroy(model);
 }
 
-/* One key added to, or put before, sound metadata: keys are found by name, so a spoiled one replaces the sound one. */
+/* A number of the metadata that does not fit the other numbers, or the tensors of the sound model. */
 typedef struct bad_number {
-    const char *field; /* of tiny_model to set, as an offset */
-    size_t offset;
+    size_t offset; /* of the field of tiny_model that is set */
     uint32_t value;
     const char *message;
 } bad_number;
-#define FIELD(name) #name, offsetof(tiny_model, name)
+#define FIELD(name) offsetof(tiny_model, name)
 
 static void numbers_that_cannot_be_are_refused(void **state) {
     (void)state;
     const bad_number cases[] = {
-        {FIELD(n_layers), 0, "llama.block_count: must be 1 or more"},
+        {FIELD(n_layers), 0, "llama.block_count: 0 is not between 1 and"},
         {FIELD(n_layers), 1000000000, "llama.block_count: 1000000000 layers"},
         {FIELD(n_layers), 5000, "llama.block_count: 5000 layers, but the file has only"},
-        {FIELD(n_embd), 0, "llama.embedding_length: must be 1 or more"},
-        {FIELD(n_heads), 0, "llama.attention.head_count: must be 1 or more"},
+        {FIELD(n_embd), 0, "llama.embedding_length: 0 is not between 1 and"},
+        {FIELD(n_heads), 0, "llama.attention.head_count: 0 is not between 1 and"},
         {FIELD(n_kv_heads), 0, "llama.attention.head_count_kv: 0 does not divide"},
         {FIELD(n_kv_heads), 3, "llama.attention.head_count_kv: 3 does not divide the 4 query heads"},
-        {FIELD(n_ff), 0, "llama.feed_forward_length: must be 1 or more"},
-        {FIELD(n_ctx), 0, "llama.context_length: must be 1 or more"},
+        {FIELD(n_ff), 0, "llama.feed_forward_length: 0 is not between 1 and"},
+        {FIELD(n_ctx), 0, "llama.context_length: 0 is not between 1 and"},
         {FIELD(key_length), 15, "llama.rope.dimension_count: 15 is not an even number"},
-        {FIELD(key_length), 1u << 30, "heads of 1073741824 and 16 elements"},
-        {FIELD(value_length), 0, "heads of 16 and 0 elements"},
+        {FIELD(key_length), 1u << 30, "keys of 1073741824 and values of 16 elements"},
+        {FIELD(value_length), 0, "keys of 16 and values of 0 elements"},
         {FIELD(n_layers), 3, "blk.2.attn_norm.weight: the file does not have this tensor"},
-        {FIELD(n_layers), 1, "blk.1.attn_norm.weight: this tensor is no part of a llama model"},
+        {FIELD(n_layers), 1, "blk.1.attn_norm.weight: of a layer that is not there: llama.block_count is 1"},
         {FIELD(n_ff), 128, "blk.0.ffn_gate.weight: its shape is [64, 96], the model needs [64, 128]"},
         {FIELD(n_embd), 32, "token_embd.weight: its shape is [64, 50], the model needs [32, 50]"},
         {FIELD(value_length), 8, "blk.0.attn_v.weight: its shape is [64, 32], the model needs [64, 16]"},
@@ -83,8 +82,7 @@ static void numbers_that_cannot_be_are_refused(void **state) {
         tiny_model_metadata(&g, &lying);
         tiny_model_tensors(&g, &sound);
         cllm_error err;
-        assert_error(load_built(&g, &err), &err, CLLM_ERR_FORMAT + (strstr(cases[i].message, "no part") != NULL),
-                     cases[i].message);
+        assert_error(load_built(&g, &err), &err, CLLM_ERR_FORMAT, cases[i].message);
     }
 }
 
@@ -117,7 +115,6 @@ static void add_negative_factor(gguf_builder *g) { builder_f32(g, "llama.rope.sc
 static void add_freq_base(gguf_builder *g) { builder_f32(g, "llama.rope.freq_base", 0); }
 static void add_odd_rope(gguf_builder *g) { builder_u32(g, "llama.rope.dimension_count", 18); }
 static void add_wrong_type(gguf_builder *g) { builder_string(g, "llama.rope.dimension_count", "16"); }
-static void add_gpt2_tokenizer(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "gpt2"); }
 static void add_short_tokenizer(gguf_builder *g) {
     const char *const tokens[] = {"<unk>", "<s>", "</s>"};
     const float scores[] = {0, 0, 0};
@@ -155,11 +152,10 @@ static void what_is_not_supported_is_named(void **state) {
     } cases[] = {
         {add_experts, CLLM_ERR_UNSUPPORTED, "llama.expert_count: mixtures of experts"},
         {add_longrope, CLLM_ERR_UNSUPPORTED, "'longrope' is not supported; supported: none, linear, yarn"},
-        {add_negative_factor, CLLM_ERR_FORMAT, "llama.rope.scaling.factor: must not be negative"},
-        {add_freq_base, CLLM_ERR_FORMAT, "llama.rope.freq_base: must be greater than 1"},
+        {add_negative_factor, CLLM_ERR_FORMAT, "llama.rope.scaling.factor: -2 is negative"},
+        {add_freq_base, CLLM_ERR_FORMAT, "llama.rope.freq_base: 0 is not greater than 1"},
         {add_odd_rope, CLLM_ERR_FORMAT, "18 is not an even number up to the head's 16"},
         {add_wrong_type, CLLM_ERR_FORMAT, "llama.rope.dimension_count"},
-        {add_gpt2_tokenizer, CLLM_ERR_UNSUPPORTED, "gpt2"},
         {add_short_tokenizer, CLLM_ERR_FORMAT, "3 tokens, but token_embd.weight has 50 rows"},
         {add_qk_norm, CLLM_ERR_UNSUPPORTED, "blk.0.attn_q_norm.weight: this tensor is no part"},
         {add_half_bias, CLLM_ERR_UNSUPPORTED, "blk.0.attn_q.bias: norms, biases and factors must be F32"},
@@ -172,6 +168,27 @@ static void what_is_not_supported_is_named(void **state) {
         cllm_error err;
         assert_error(load_built(&g, &err), &err, cases[i].status, cases[i].message);
     }
+}
+
+static void another_tokenizer_leaves_the_model_without_one(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    gguf_builder g;
+    builder_init(&g);
+    tiny_model_metadata(&g, &m);
+    tiny_model_tensors(&g, &m);
+    builder_string(&g, "tokenizer.ggml.model", "gpt2");
+    size_t n_bytes;
+    unsigned char *bytes = builder_finish(&g, &n_bytes);
+    cllm_error err;
+    cllm_model *model;
+    cllm_tokenizer *tokenizer;
+    assert_ok(cllm_model_load(write_temporary("gpt2.gguf", bytes, n_bytes), NULL, &model, &err), &err);
+    assert_null(cllm_model_tokenizer(model));
+    assert_error(cllm_tokenizer_create(cllm_model_gguf(model), &tokenizer, &err), &err, CLLM_ERR_UNSUPPORTED, "gpt2");
+    cllm_model_destroy(model);
+    free(bytes);
+    builder_free(&g);
 }
 
 static void another_architecture_is_refused_by_name(void **state) {
@@ -242,6 +259,7 @@ int main(void) {
         cmocka_unit_test(numbers_that_cannot_be_are_refused),
         cmocka_unit_test(head_count_must_divide_where_no_length_is_given),
         cmocka_unit_test(what_is_not_supported_is_named),
+        cmocka_unit_test(another_tokenizer_leaves_the_model_without_one),
         cmocka_unit_test(another_architecture_is_refused_by_name),
         cmocka_unit_test(a_type_without_a_kernel_is_refused),
         cmocka_unit_test(rope_frequencies_follow_their_formulas),

@@ -96,6 +96,25 @@ static void draws_what_the_specification_draws(void **state) {
             }
 }
 
+/* Logits that differ by their last bit can have the same probability: top-p then prefers the lower id. */
+static void top_p_orders_by_probability(void **state) {
+    (void)state;
+    const float logits[] = {0.1f, nextafterf(0.1f, 1), 0.9f};
+    assert_true(expf(logits[0] - 0.9f) == expf(logits[1] - 0.9f));
+    const cllm_sampler_options o = {.temperature = 1, .top_p = 0.7f, .seed = 9};
+    cllm_error err;
+    cllm_sampler *sampler;
+    int counts[3] = {0};
+    assert_ok(cllm_sampler_create(3, &o, &sampler, &err), &err);
+    for (int i = 0; i < 1000; i++) {
+        int32_t token;
+        assert_ok(cllm_sampler_sample(sampler, logits, &token, &err), &err);
+        counts[token]++;
+    }
+    cllm_sampler_destroy(sampler);
+    assert_true(counts[0] > 200 && counts[1] == 0 && counts[2] > 500);
+}
+
 static void seed_zero_stands_for_42(void **state) {
     (void)state;
     cllm_sampler_options zero = {.temperature = 1, .top_p = 1, .seed = 0}, answer = zero;
@@ -130,6 +149,9 @@ static void temperature_zero_takes_the_first_maximum(void **state) {
     const cllm_sampler_options greedy = {.temperature = 0, .top_p = 0.9f};
     const float logits[] = {-3, 2, 7, 7, -1, 7};
     assert_int_equal(sample_once(&greedy, logits, 6), 2);
+    const cllm_sampler_options below = {.temperature = -1}, zero = {0};
+    assert_int_equal(sample_once(&below, logits, 6), 2);
+    assert_int_equal(sample_once(&zero, logits, 6), 2);
     const float negative[] = {-9, -INFINITY, -2, -3};
     assert_int_equal(sample_once(&greedy, negative, 4), 2);
 }
@@ -166,10 +188,9 @@ static void bad_options_are_refused(void **state) {
         uint32_t n_vocab;
         const char *message;
     } cases[] = {
-        {{.temperature = -1, .top_p = 1}, 10, "temperature -1"},
         {{.temperature = NAN, .top_p = 1}, 10, "temperature"},
         {{.temperature = INFINITY, .top_p = 1}, 10, "temperature"},
-        {{.temperature = 1, .top_p = 0}, 10, "top-p 0"},
+        {{.temperature = 1, .top_p = -0.5f}, 10, "top-p -0.5"},
         {{.temperature = 1, .top_p = 1.5f}, 10, "top-p 1.5"},
         {{.temperature = 1, .top_p = 1}, 0, "vocabulary of 0"},
     };
@@ -200,6 +221,7 @@ static void logits_that_are_no_numbers_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_what_the_specification_draws),
+        cmocka_unit_test(top_p_orders_by_probability),
         cmocka_unit_test(seed_zero_stands_for_42),
         cmocka_unit_test(temperature_zero_takes_the_first_maximum),
         cmocka_unit_test(a_temperature_too_small_for_float_is_greedy),

@@ -6,6 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 /* ----------------------------------------------------------------------- running a file's tokens */
 
@@ -330,6 +333,60 @@ static void a_context_left_open_is_capped_to_memory(void **state) {
     cllm_model_destroy(model);
 }
 
+/* A session's peak: the file's mapped pages, its keys and values, and at most 64 MiB. A child measures itself. */
+static void peak_memory_has_one_copy_of_the_weights(void **state) {
+    (void)state;
+#if defined(__SANITIZE_ADDRESS__)
+    skip(); /* its shadow memory counts too */
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+    skip();
+#endif
+#endif
+    tiny_model m = tiny_model_default();
+    m.n_layers = 4;
+    m.n_embd = m.n_ff = 2048;
+    m.n_heads = 16;
+    m.n_kv_heads = 4;
+    m.key_length = m.value_length = 128;
+    m.n_ctx = 2048;
+    m.type = QUANT_Q8_0;
+    const char *path = tiny_model_write("large.gguf", &m);
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        cllm_model *model = load(path);
+        cllm_session *session;
+        const float *logits;
+        static int32_t tokens[512];
+        cllm_error err;
+        bool sound = cllm_session_create(model, NULL, &session, &err) == CLLM_OK &&
+                     cllm_session_eval(session, tokens, 512, &logits, &err) == CLLM_OK;
+        struct rusage usage;
+        getrusage(RUSAGE_SELF, &usage);
+#if defined(__APPLE__)
+        const int64_t unit = 1;
+#else
+        const int64_t unit = 1024;
+#endif
+        int64_t spare = (int64_t)(cllm_gguf_n_bytes(cllm_model_gguf(model)) + cllm_session_plan(session)->kv_cache +
+                                  ((uint64_t)64 << 20)) -
+                        (int64_t)usage.ru_maxrss * unit;
+        _exit(sound && write(ends[1], &spare, sizeof spare) == sizeof spare ? 0 : 1);
+    }
+    int status;
+    int64_t spare;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(ends[0], &spare, sizeof spare), sizeof spare);
+    close(ends[0]);
+    close(ends[1]);
+    print_message("%.1f MiB below the limit\n", (double)spare / (1 << 20));
+    assert_true(spare >= 0);
+}
+
 int main(void) {
 #define EXACT(name) \
     { "exact logits " name, matches_exact_logits, NULL, NULL, (void *)(uintptr_t)name }
@@ -366,6 +423,7 @@ int main(void) {
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(the_plan_names_what_is_needed),
         cmocka_unit_test(a_context_left_open_is_capped_to_memory),
+        cmocka_unit_test(peak_memory_has_one_copy_of_the_weights),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }

@@ -4,7 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A message is one line: bytes from a file that would break it (control characters) become '?'. */
+/* Bytes from a file or path that would break the line, or speak to a terminal, become '?'. */
+static void keep_to_one_line(char *message) {
+    for (char *c = message; *c; c++)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+}
+
 static void fill(cllm_error *err, cllm_status status, const char *name, uint64_t offset, const char *format,
                  va_list arguments) {
     if (!err) return;
@@ -12,8 +17,7 @@ static void fill(cllm_error *err, cllm_status status, const char *name, uint64_t
     err->offset = offset;
     snprintf(err->name, sizeof err->name, "%s", name);
     vsnprintf(err->message, sizeof err->message, format, arguments);
-    for (char *c = err->message; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+    keep_to_one_line(err->message);
 }
 
 cllm_status error_set(cllm_error *err, cllm_status status, const char *format, ...) {
@@ -41,4 +45,5 @@ void error_prefix(cllm_error *err, const char *prefix) {
     size_t used = written < 0 ? 0 : (size_t)written;
     if (used >= sizeof err->message) used = sizeof err->message - 1;
     snprintf(err->message + used, sizeof err->message - used, "%s", message);
+    keep_to_one_line(err->message);
 }

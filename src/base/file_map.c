@@ -39,7 +39,8 @@ cllm_status file_map_open(const char *path, const cllm_load_options *options, ui
     *out = (file_map){0};
     cllm_status status = CLLM_OK;
     unsigned char *read_bytes = NULL;
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC);
+    /* a pipe must not hang the program before it is told from a file; files know no O_NONBLOCK */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) return error_set(err, CLLM_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
 
     struct stat info;

@@ -1,9 +1,13 @@
+/* Asks the kernel: Linux through sched_getaffinity(2), proc(5) and cgroups(7), others through sysconf(3). */
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
 #endif
 #include "base/system.h"
 
+#include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,30 +26,38 @@ uint32_t system_cores(void) {
 }
 
 /* The number in a file that holds one number; false for "max" and for a file that is not there. */
-static int read_number(const char *path, unsigned long long *number) {
+static bool read_number(const char *path, uint64_t *number) {
     FILE *file = fopen(path, "re");
-    if (!file) return 0;
-    int read = fscanf(file, "%llu", number);
+    if (!file) return false;
+    bool read = fscanf(file, "%" SCNu64, number) == 1;
     fclose(file);
-    return read == 1;
+    return read;
 }
 
-/* proc(5): MemAvailable is the kernel's estimate of what can be had without swapping. A container's limit
- * (cgroup v2, memory.max and memory.current) may be lower. */
-uint64_t system_available_memory(void) {
-    unsigned long long available = 0;
-    FILE *file = fopen("/proc/meminfo", "re");
+/* The number that follows `name` in a file of lines "name number", or 0. */
+static uint64_t read_field(const char *path, const char *name) {
+    FILE *file = fopen(path, "re");
     if (!file) return 0;
     char line[128];
-    while (fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %llu kB", &available) == 1) break;
+    uint64_t number = 0;
+    const size_t length = strlen(name);
+    while (number == 0 && fgets(line, sizeof line, file))
+        if (strncmp(line, name, length) == 0) number = strtoull(line + length, NULL, 10);
     fclose(file);
-    available *= 1024;
+    return number;
+}
 
-    unsigned long long limit, used;
+/* proc(5): MemAvailable is the kernel's estimate of what can be had without swapping. A container's limit (cgroup v2)
+ * may be lower; what it uses counts cached files too, which the kernel drops when the memory is needed. */
+uint64_t system_available_memory(void) {
+    uint64_t available = read_field("/proc/meminfo", "MemAvailable:") * 1024;
+    uint64_t limit, used;
     if (read_number("/sys/fs/cgroup/memory.max", &limit) && read_number("/sys/fs/cgroup/memory.current", &used)) {
-        unsigned long long left = limit > used ? limit - used : 0;
-        if (left < available) available = left;
+        const char *stat = "/sys/fs/cgroup/memory.stat";
+        uint64_t cached = read_field(stat, "inactive_file ") + read_field(stat, "active_file ");
+        used = used > cached ? used - cached : 0;
+        uint64_t left = limit > used ? limit - used : 1;
+        if (available == 0 || left < available) available = left;
     }
     return available;
 }

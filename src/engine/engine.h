@@ -9,7 +9,7 @@
 
 struct cllm_model {
     cllm_gguf *gguf;
-    cllm_tokenizer *tokenizer; /* NULL: the file has none */
+    cllm_tokenizer *tokenizer; /* NULL: the file has none that is supported */
     model_config config;
     model_weights weights;
     cllm_model_info info;

@@ -16,12 +16,17 @@
 #define CONTEXT_STEP  64u /* a capped context is a multiple of this */
 #define BYTES_PER_MIB (1024.0 * 1024.0)
 
+static uint32_t default_threads(void) {
+    uint32_t cores = system_cores();
+    return cores < MAX_THREADS ? cores : MAX_THREADS;
+}
+
 cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err) {
     static const cllm_session_options defaults = {0};
     const cllm_session_options *o = options ? options : &defaults;
     *settings = (session_settings){
         .n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH,
-        .n_threads = o->n_threads ? o->n_threads : system_cores(),
+        .n_threads = o->n_threads ? o->n_threads : default_threads(),
         .kv_type = o->kv_type,
         .kernels = kernels_select(o->cpu_isa),
         .n_ctx = o->n_ctx,
@@ -81,13 +86,14 @@ cllm_status plan_session(const cllm_gguf *gguf, const model_config *config, cons
          * goes. A file that was read into memory is no longer part of what is available. */
         uint64_t budget = available;
         if (gguf_is_mapped(gguf)) budget = available > plan->weights ? available - plan->weights : available / 4;
+        budget -= budget / 8; /* for what is not planned: the rest of the process, and its neighbours */
         if (sum > budget && wanted > CONTEXT_STEP) {
             uint32_t fitting = largest_context(config, settings, wanted, budget, plan);
             sum = plan_context(config, settings, fitting ? fitting : CONTEXT_STEP, plan);
             plan->n_ctx_capped = true;
         }
     }
-    if (sum <= available) return CLLM_OK;
+    if (sum <= available && sum != UINT64_MAX) return CLLM_OK;
     return error_set(err, CLLM_ERR_MEMORY,
                      "a context of %" PRIu32
                      " needs %.0f MiB of keys and values and %.0f MiB of scratch beside %.0f MiB "

@@ -9,9 +9,11 @@
 
 const char *cllm_version(void) { return CLLM_VERSION; }
 
+/* A file without a tokenizer, or with one of a kind that is not supported, still runs by token ids. */
 static cllm_status load_tokenizer(cllm_model *model, cllm_error *err) {
     if (!cllm_gguf_find(model->gguf, "tokenizer.ggml.model")) return CLLM_OK;
     cllm_status status = cllm_tokenizer_create(model->gguf, &model->tokenizer, err);
+    if (status == CLLM_ERR_UNSUPPORTED) return CLLM_OK;
     if (status != CLLM_OK) return status;
     uint32_t n_tokens = cllm_tokenizer_n_vocab(model->tokenizer);
     if (n_tokens != model->config.n_vocab)

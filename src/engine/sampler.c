@@ -1,6 +1,6 @@
 /* cllm_sampler: logits to the next token. Before it on the road: the session. After it: the tokenizer's decode.
  *
- *   temperature 0: the most likely token. Else, in this order:
+ *   temperature 0 or less: the most likely token. Else, in this order:
  *   logits / temperature -> top-k -> softmax -> top-p -> draw
  *
  * All arithmetic is float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by
@@ -18,8 +18,7 @@
 #include <string.h>
 
 typedef struct candidate {
-    float logit;  /* divided by the temperature */
-    float weight; /* exp(logit - the largest), then the probability */
+    float weight; /* the logit divided by the temperature; from softmax on, the probability */
     int32_t token;
 } candidate;
 
@@ -38,10 +37,10 @@ cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *op
     const cllm_sampler_options *o = options ? options : &defaults;
     if (n_vocab == 0 || n_vocab > INT32_MAX)
         return error_set(err, CLLM_ERR_ARGUMENT, "a vocabulary of %u is not possible", n_vocab);
-    if (!(o->temperature >= 0) || isinf(o->temperature))
-        return error_set(err, CLLM_ERR_ARGUMENT, "temperature %g is not a number of 0 or more", (double)o->temperature);
-    if (!(o->top_p > 0 && o->top_p <= 1))
-        return error_set(err, CLLM_ERR_ARGUMENT, "top-p %g is not in (0, 1]", (double)o->top_p);
+    if (!isfinite(o->temperature))
+        return error_set(err, CLLM_ERR_ARGUMENT, "temperature %g is not a finite number", (double)o->temperature);
+    if (!(o->top_p >= 0 && o->top_p <= 1))
+        return error_set(err, CLLM_ERR_ARGUMENT, "top-p %g is not in (0, 1], nor 0 for off", (double)o->top_p);
     cllm_sampler *sampler = malloc(sizeof *sampler + 2 * (size_t)n_vocab * sizeof(candidate));
     if (!sampler) return error_set(err, CLLM_ERR_MEMORY, "no memory for a sampler of %u tokens", n_vocab);
     sampler->options = *o;
@@ -57,7 +56,7 @@ void cllm_sampler_destroy(cllm_sampler *sampler) { free(sampler); }
 /* ------------------------------------------------------------------------------------ a heap of candidates */
 
 static bool likelier(const candidate *a, const candidate *b) {
-    return a->logit > b->logit || (a->logit == b->logit && a->token < b->token);
+    return a->weight > b->weight || (a->weight == b->weight && a->token < b->token);
 }
 
 static void sift_down(candidate *heap, size_t n, size_t at) {
@@ -89,18 +88,18 @@ static candidate take_likeliest(candidate *heap, size_t n) {
 static size_t keep_top_k(cllm_sampler *s, size_t n, size_t k) {
     build_heap(s->heap, s->kept, n);
     for (size_t taken = 0; taken + 1 < k; taken++) take_likeliest(s->heap, n - taken);
-    const float threshold = s->heap[0].logit;
+    const float threshold = s->heap[0].weight;
     size_t n_kept = 0;
     for (size_t i = 0; i < n; i++)
-        if (s->kept[i].logit >= threshold) s->kept[n_kept++] = s->kept[i];
+        if (s->kept[i].weight >= threshold) s->kept[n_kept++] = s->kept[i];
     return n_kept;
 }
 
 /* Probabilities of the n that are left. */
 static void softmax(candidate *kept, size_t n) {
     float largest = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) largest = kept[i].logit > largest ? kept[i].logit : largest;
-    for (size_t i = 0; i < n; i++) sum += kept[i].weight = expf(kept[i].logit - largest);
+    for (size_t i = 0; i < n; i++) largest = kept[i].weight > largest ? kept[i].weight : largest;
+    for (size_t i = 0; i < n; i++) sum += kept[i].weight = expf(kept[i].weight - largest);
     for (size_t i = 0; i < n; i++) kept[i].weight /= sum;
 }
 
@@ -163,16 +162,16 @@ cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, int3
         if (isnan(logits[i])) return bad_logit(err, i);
     const int32_t best = argmax(logits, n_vocab);
     if (isinf(logits[best])) return bad_logit(err, (uint32_t)best);
-    if (o->temperature == 0 || isinf(logits[best] / o->temperature)) { /* too cold for float: the limit is greedy */
+    if (o->temperature <= 0 || isinf(logits[best] / o->temperature)) { /* too cold for float: the limit is greedy */
         *token = best;
         return CLLM_OK;
     }
     size_t n = n_vocab; /* candidates left */
     for (uint32_t i = 0; i < n_vocab; i++)
-        sampler->kept[i] = (candidate){.logit = logits[i] / o->temperature, .token = (int32_t)i};
+        sampler->kept[i] = (candidate){.weight = logits[i] / o->temperature, .token = (int32_t)i};
     if (o->top_k > 0 && o->top_k < n) n = keep_top_k(sampler, n, o->top_k);
     softmax(sampler->kept, n);
-    if (o->top_p < 1) n = keep_top_p(sampler, n, o->top_p);
+    if (o->top_p > 0 && o->top_p < 1) n = keep_top_p(sampler, n, o->top_p);
     *token = draw(sampler->kept, n, next_random(&sampler->random));
     return CLLM_OK;
 }

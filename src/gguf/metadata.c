@@ -127,7 +127,8 @@ static cllm_status read_array(reader *in, unsigned depth, const char *key, cllm_
         return gguf_fault(err, CLLM_ERR_FORMAT, key, start,
                           "an array of %" PRIu64 " %s values cannot fit in the %" PRIu64 " bytes left in the file",
                           count, value_types[type].name, reader_left(in));
-    *out = (cllm_array){.element_type = type, .count = count, .bytes = in->bytes + in->position};
+    *out = (cllm_array){
+        .element_type = type, .count = count, .bytes = in->bytes + in->position, .end = in->bytes + in->size};
     if (type != CLLM_STRING && type != CLLM_ARRAY && type != CLLM_BOOL) {
         reader_take(in, n_bytes);
         return CLLM_OK;
@@ -186,9 +187,9 @@ static cllm_status read_value(reader *in, cllm_value_type type, unsigned depth, 
 
 bool cllm_array_next(cllm_array *rest, cllm_value *element) {
     if (rest->count == 0) return false;
-    /* The array was read whole when the file was opened, so this reader needs no end and cannot fail. */
-    reader in = {.bytes = rest->bytes, .size = UINT64_MAX};
-    read_value(&in, rest->element_type, 1, "", element, NULL);
+    /* The array was sound when the file was opened; a mapped file can have been rewritten since. */
+    reader in = {.bytes = rest->bytes, .size = (uint64_t)(rest->end - rest->bytes)};
+    if (read_value(&in, rest->element_type, 1, "", element, NULL) != CLLM_OK) return false;
     rest->bytes += in.position;
     rest->count--;
     return true;

@@ -83,7 +83,9 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
         status = get_u32(gguf, config, required[i].suffix, GGUF_REQUIRED, required[i].out, err);
         if (status != CLLM_OK) return status;
-        if (*required[i].out == 0) return bad_value(err, config, required[i].suffix, "must be 1 or more");
+        if (*required[i].out == 0 || *required[i].out > INT32_MAX)
+            return bad_value(err, config, required[i].suffix, "%u is not between 1 and %d", *required[i].out,
+                             INT32_MAX);
     }
     if (config->n_layers > MAX_LAYERS)
         return bad_value(err, config, "block_count", "%u layers are more than the %u that are possible",
@@ -108,7 +110,7 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
     status = get_u32(gguf, config, "attention.value_length", GGUF_OPTIONAL, &config->value_length, err);
     if (status != CLLM_OK) return status;
     if (config->key_length > MAX_HEAD_LENGTH || config->value_length > MAX_HEAD_LENGTH || config->value_length == 0)
-        return bad_value(err, config, "attention.value_length", "heads of %u and %u elements are not possible",
+        return bad_value(err, config, "attention.value_length", "keys of %u and values of %u elements are not possible",
                          config->key_length, config->value_length);
     if ((uint64_t)config->n_heads * config->key_length > INT32_MAX ||
         (uint64_t)config->n_heads * config->value_length > INT32_MAX)
@@ -140,9 +142,10 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
     if (status != CLLM_OK) return status;
 
     if (config->rope_scaling_factor == 0) config->rope_scaling_factor = 1.0f; /* files write 0 for "none" */
-    if (config->rope_scaling_factor < 0) return bad_value(err, config, "rope.scaling.factor", "must not be negative");
+    if (config->rope_scaling_factor < 0)
+        return bad_value(err, config, "rope.scaling.factor", "%g is negative", (double)config->rope_scaling_factor);
     if (config->rope_original_context == 0)
-        return bad_value(err, config, "rope.scaling.original_context_length", "must be 1 or more");
+        return bad_value(err, config, "rope.scaling.original_context_length", "0 is not 1 or more");
 
     static const char *const names[] = {"none", "linear", "yarn"}; /* in the order of enum rope_scaling */
     for (uint32_t i = 0; i < 3; i++)
@@ -177,12 +180,14 @@ cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error 
     status = get_f32(gguf, config, "attention.layer_norm_rms_epsilon", GGUF_REQUIRED, &config->rms_norm_epsilon, err);
     if (status != CLLM_OK) return status;
     if (!(config->rms_norm_epsilon >= 0))
-        return bad_value(err, config, "attention.layer_norm_rms_epsilon", "must not be negative");
+        return bad_value(err, config, "attention.layer_norm_rms_epsilon", "%g is negative",
+                         (double)config->rms_norm_epsilon);
 
     config->rope_freq_base = 10000.0f;
     status = get_f32(gguf, config, "rope.freq_base", GGUF_OPTIONAL, &config->rope_freq_base, err);
     if (status != CLLM_OK) return status;
-    if (!(config->rope_freq_base > 1)) return bad_value(err, config, "rope.freq_base", "must be greater than 1");
+    if (!(config->rope_freq_base > 1))
+        return bad_value(err, config, "rope.freq_base", "%g is not greater than 1", (double)config->rope_freq_base);
 
     status = get_u32(gguf, config, "rope.dimension_count", GGUF_OPTIONAL, &config->rope_dimension_count, err);
     if (status != CLLM_OK) return status;

@@ -123,10 +123,16 @@ static void check_rope_factors(binder *b, const float *factors, uint32_t n) {
                              "rope_freqs.weight: factor %" PRIu32 " is %g, it must be positive", i, (double)factors[i]);
 }
 
-static void refuse_unused(binder *b) {
+static void refuse_unused(binder *b, uint32_t n_layers) {
     for (size_t i = 0; b->status == CLLM_OK && i < cllm_gguf_n_tensors(b->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
-        if (!b->used[i])
+        uint32_t layer;
+        if (b->used[i]) continue;
+        if (sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= n_layers)
+            b->status =
+                error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
+                             "%s: of a layer that is not there: llama.block_count is %" PRIu32, tensor->name, n_layers);
+        else
             b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, tensor->name, tensor->offset,
                                      "%s: this tensor is no part of a llama model as far as this program knows it",
                                      tensor->name);
@@ -159,6 +165,6 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
     weights->rope_factors = bind_vector(&b, "rope_freqs.weight", config->rope_dimension_count / 2, true);
     check_rope_factors(&b, weights->rope_factors, config->rope_dimension_count / 2);
     weights->bytes_per_token = b.matrix_bytes;
-    refuse_unused(&b);
+    refuse_unused(&b, config->n_layers);
     return b.status;
 }

@@ -16,6 +16,8 @@
 #define SCORES_KEY "tokenizer.ggml.scores"
 #define TYPES_KEY  "tokenizer.ggml.token_type"
 
+#define LONGEST_SPECIAL 1024 /* bytes; real ones have a few dozen. It bounds the work at each byte of a text */
+
 size_t unescape_spaces(const char *from, size_t length, char *to) {
     static const char escaped_space[] = "\xE2\x96\x81"; /* U+2581 */
     size_t written = 0;
@@ -154,6 +156,10 @@ static cllm_status load_texts(cllm_tokenizer *t, cllm_error *err) {
         int byte = byte_of_spelling(token->spelling);
         if (token->type == TOKEN_UNDEFINED && byte >= 0) token->type = TOKEN_BYTE;
         if (token_is_special(token->type)) {
+            if (token->spelling.length > LONGEST_SPECIAL)
+                return error_set_at(err, CLLM_ERR_FORMAT, TOKENS_KEY, CLLM_NO_OFFSET,
+                                    TOKENS_KEY ": special token %u has %zu bytes, at most %d are allowed", id,
+                                    token->spelling.length, LONGEST_SPECIAL);
             token->text = token->spelling;
             continue;
         }

@@ -85,7 +85,9 @@ class Block(nn.Module):
         q = q.permute(0, 2, 3, 1, 4).reshape(batch, config.n_kv_heads, group * length, config.head_dim)
         k, v = k.permute(0, 2, 3, 1), v.transpose(1, 2)
         scores = (q * config.head_dim ** -0.5) @ k
-        scores = scores.view(batch, config.n_kv_heads, group, length, -1) + mask.to(scores.dtype)
+        # Softmax in float32 also where the products are bfloat16: its gradient, a small difference of
+        # larger numbers, would be lost, and with it all that the heads could learn about where to look.
+        scores = scores.float().view(batch, config.n_kv_heads, group, length, -1) + mask
         weights = scores.softmax(-1).view(batch, config.n_kv_heads, group * length, -1)
         out = (weights.to(v.dtype) @ v).view(batch, config.n_heads, length, config.head_dim)
         return self.attn_output(out.transpose(1, 2).reshape(batch, length, -1))
