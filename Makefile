@@ -79,7 +79,6 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/settings
 $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)
 $(call object,$(TEST_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
-$(call object,$(FUZZ_SOURCES)): OBJECT_FLAGS = -Wno-missing-prototypes # libFuzzer alone calls them
 
 # ------------------------------------------------------------------------------------------------ linking
 

@@ -1,3 +1,4 @@
+/* Chunks in a list; a block larger than a chunk gets one of its own. */
 #include "base/arena.h"
 
 #include "base/checked.h"

@@ -1,3 +1,4 @@
+/* Messages are cut to what cllm_error holds, and kept to one line that no terminal takes for a command. */
 #include "base/error.h"
 
 #include <stdarg.h>

@@ -1,3 +1,4 @@
+/* POSIX mmap(2), or read(2) into memory. Nothing here looks at what the bytes mean. */
 #include "base/file_map.h"
 
 #include "base/error.h"

@@ -1,3 +1,4 @@
+/* Workers sleep on a condition variable between runs and take items from an atomic counter within one. */
 #include "base/thread_pool.h"
 
 #include "base/error.h"

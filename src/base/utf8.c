@@ -1,6 +1,7 @@
+/* Table 3-7 of the Unicode standard. */
 #include "base/utf8.h"
 
-/* Table 3-7 of the Unicode standard: the second byte's range depends on the first, later ones are 80..BF. */
+/* The second byte's range depends on the first, later ones are 80..BF. */
 size_t utf8_length(const char *bytes, size_t available) {
     const unsigned char *b = (const unsigned char *)bytes;
     if (available == 0) return 0;

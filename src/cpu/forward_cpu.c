@@ -1,3 +1,5 @@
+/* The transformer in the order of its steps: memory, matrix products, steps that treat each token on its own, attention,
+ * and at the end the road through them all. Every loop over threads is a thread_pool_run; every sum is a kernel's. */
 #include "cpu/forward_cpu.h"
 
 #include "base/checked.h"

@@ -117,16 +117,17 @@ static cllm_status read_header(gguf_part *part, arena *memory, cllm_error *err) 
 
 /* ------------------------------------------------------------------------------------------ tensor table */
 
-static void format_shape(const cllm_tensor *tensor, char *text, size_t n) {
+shape_text gguf_shape_text(const uint64_t *shape, uint32_t n_dims) {
+    shape_text shown = {""};
     size_t used = 0;
-    for (uint32_t i = 0; i < tensor->n_dims && used < n; i++)
-        used += (size_t)snprintf(text + used, n - used, "%s%" PRIu64, i ? ", " : "", tensor->shape[i]);
+    for (uint32_t i = 0; i < n_dims && used < sizeof shown.text; i++)
+        used += (size_t)snprintf(shown.text + used, sizeof shown.text - used, "%s%" PRIu64, i ? ", " : "", shape[i]);
+    return shown;
 }
 
 /* Shape and type to bytes. */
 static cllm_status measure_tensor(cllm_tensor *tensor, uint64_t entry_offset, cllm_error *err) {
-    char shape[96];
-    format_shape(tensor, shape, sizeof shape);
+    const shape_text shape = gguf_shape_text(tensor->shape, tensor->n_dims);
     const quant_layout *layout = quant_type_layout((uint32_t)tensor->type);
     if (!layout)
         return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset, "unknown tensor type %" PRIu32,
@@ -135,18 +136,18 @@ static cllm_status measure_tensor(cllm_tensor *tensor, uint64_t entry_offset, cl
     for (int i = 0; i < 4; i++) {
         if (tensor->shape[i] == 0)
             return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] has a zero dimension",
-                              shape);
+                              shape.text);
         if (!checked_mul(n_elements, tensor->shape[i], &n_elements))
             return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] has 2^64 elements or more",
-                              shape);
+                              shape.text);
     }
     if (tensor->shape[0] % layout->block_elements != 0)
         return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset,
-                          "shape [%s] has rows that are not whole blocks of %s, which hold %" PRIu32 " elements", shape,
-                          layout->name, layout->block_elements);
+                          "shape [%s] has rows that are not whole blocks of %s, which hold %" PRIu32 " elements",
+                          shape.text, layout->name, layout->block_elements);
     if (!checked_mul(n_elements / layout->block_elements, layout->block_bytes, &tensor->n_bytes))
         return gguf_fault(err, CLLM_ERR_FORMAT, tensor->name, entry_offset, "shape [%s] of %s has 2^64 bytes or more",
-                          shape, layout->name);
+                          shape.text, layout->name);
     return CLLM_OK;
 }
 

@@ -25,6 +25,12 @@ cllm_status gguf_get_array(const cllm_gguf *gguf, const char *key, gguf_need nee
 /* The same as cllm_gguf_open for one file whose `n_bytes` are in memory, borrowed until the close. Its path is "memory". */
 cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out, cllm_error *err);
 
+/* "4096, 32000": a shape for messages, innermost dimension first. */
+typedef struct shape_text {
+    char text[96];
+} shape_text;
+shape_text gguf_shape_text(const uint64_t *shape, uint32_t n_dims);
+
 /* Are the files mapped, or were they read into memory? */
 bool gguf_is_mapped(const cllm_gguf *gguf);
 

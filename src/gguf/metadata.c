@@ -1,3 +1,4 @@
+/* Values are read twice by the same code: once to check the file when it is opened, and again when an array is walked. */
 #include "gguf/metadata.h"
 
 #include "base/checked.h"

@@ -1,3 +1,4 @@
+/* The list of quant_types.h as a table, found by number. */
 #include "gguf/quant_types.h"
 
 #include "cllm.h"

@@ -1,3 +1,4 @@
+/* Keys are <architecture>.<suffix>; their names and defaults are those of the GGUF specification (docs/gguf.md of ggml). */
 #include "model/config.h"
 
 #include "base/error.h"

@@ -1,3 +1,4 @@
+/* Two tables in an arena. Their sizes are computed in one place, for the plan and for the allocation. */
 #include "model/kv_cache.h"
 
 #include "base/checked.h"

@@ -1,3 +1,4 @@
+/* Frequencies are made once, in double; the cos and sin of a position are rounded to float at the end. */
 #include "model/rope.h"
 
 #include <math.h>

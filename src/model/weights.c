@@ -1,6 +1,8 @@
+/* Tensor names are those of the GGUF specification for the architecture llama. */
 #include "model/weights.h"
 
 #include "base/error.h"
+#include "gguf/gguf.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,15 +18,6 @@ typedef struct binder {
     uint64_t matrix_bytes;
 } binder;
 
-static void shape_text(const uint64_t *shape, uint32_t n_dims, char *text, size_t size) {
-    size_t at = 0;
-    for (uint32_t i = 0; i < n_dims && at < size; i++) {
-        int written = snprintf(text + at, size - at, "%s%" PRIu64, i ? ", " : "[", shape[i]);
-        at += written > 0 ? (size_t)written : 0;
-    }
-    if (at < size) snprintf(text + at, size - at, "]");
-}
-
 /* The tensor of this name and shape (innermost first), or NULL: then `status` says why, unless it is optional. */
 static const cllm_tensor *find(binder *b, const char *name, const uint64_t *shape, uint32_t n_dims, bool optional) {
     if (b->status != CLLM_OK) return NULL;
@@ -38,11 +31,9 @@ static const cllm_tensor *find(binder *b, const char *name, const uint64_t *shap
     bool fits = true;
     for (uint32_t i = 0; i < 4; i++) fits = fits && tensor->shape[i] == (i < n_dims ? shape[i] : 1);
     if (!fits) {
-        char has[128], needs[128];
-        shape_text(tensor->shape, tensor->n_dims, has, sizeof has);
-        shape_text(shape, n_dims, needs, sizeof needs);
-        b->status = error_set_at(b->err, CLLM_ERR_FORMAT, name, tensor->offset,
-                                 "%s: its shape is %s, the model needs %s", name, has, needs);
+        b->status = error_set_at(
+            b->err, CLLM_ERR_FORMAT, name, tensor->offset, "%s: its shape is [%s], the model needs [%s]", name,
+            gguf_shape_text(tensor->shape, tensor->n_dims).text, gguf_shape_text(shape, n_dims).text);
         return NULL;
     }
     b->used[tensor - cllm_gguf_tensor(b->gguf, 0)] = 1;

@@ -190,6 +190,8 @@ static void check_round_trip(const cllm_tokenizer *t, input text, int flags) {
     cllm_free(ids);
 }
 
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* libFuzzer alone calls it */
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     input in = {data, size};
     uint8_t settings = take(&in);
