@@ -115,9 +115,9 @@ tests: $(TESTS)
 # What packagers would get, and what is left of it after uninstall, for tests/check_install.sh to look at.
 stage: all
 	@rm -rf $(BUILD)/staged $(BUILD)/unstaged
-	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(abspath $(BUILD))/staged
-	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(abspath $(BUILD))/unstaged
-	@$(MAKE) -s uninstall PREFIX=/opt/cllm DESTDIR=$(abspath $(BUILD))/unstaged
+	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(BUILD)/staged
+	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(BUILD)/unstaged
+	@$(MAKE) -s uninstall PREFIX=/opt/cllm DESTDIR=$(BUILD)/unstaged
 
 test: all tests stage
 	@CC='$(CC)' SANITIZE='$(SANITIZE)' tests/run.sh $(BUILD)
@@ -156,23 +156,23 @@ MANDIR    = $(DESTDIR)$(PREFIX)/share/man/man1
 DOCDIR    = $(DESTDIR)$(PREFIX)/share/doc/mini-cllm
 
 install: all
-	mkdir -p $(BINDIR) $(LIBDIR)/pkgconfig $(HEADERDIR) $(MANDIR) $(DOCDIR)
-	install -m 755 $(BUILD)/mini-cllm $(BINDIR)
-	install -m 644 include/cllm.h $(HEADERDIR)
-	install -m 644 $(BUILD)/libcllm.a $(LIBDIR)
-	install -m 755 $(BUILD)/$(SHARED) $(LIBDIR)
+	mkdir -p "$(BINDIR)" "$(LIBDIR)/pkgconfig" "$(HEADERDIR)" "$(MANDIR)" "$(DOCDIR)"
+	install -m 755 $(BUILD)/mini-cllm "$(BINDIR)"
+	install -m 644 include/cllm.h "$(HEADERDIR)"
+	install -m 644 $(BUILD)/libcllm.a "$(LIBDIR)"
+	install -m 755 $(BUILD)/$(SHARED) "$(LIBDIR)"
 ifeq ($(UNAME),Darwin)
-	install_name_tool -id $(PREFIX)/lib/libcllm.$(SOVERSION).dylib $(LIBDIR)/$(SHARED)
+	install_name_tool -id "$(PREFIX)/lib/libcllm.$(SOVERSION).dylib" "$(LIBDIR)/$(SHARED)"
 endif
-	$(foreach name,$(SONAMES),ln -sf $(SHARED) $(LIBDIR)/$(name) &&) true
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' cllm.pc.in > $(LIBDIR)/pkgconfig/cllm.pc
-	install -m 644 man/mini-cllm.1 $(MANDIR)
-	install -m 644 LICENSE $(DOCDIR)
+	$(foreach name,$(SONAMES),ln -sf $(SHARED) "$(LIBDIR)/$(name)" &&) true
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' cllm.pc.in > "$(LIBDIR)/pkgconfig/cllm.pc"
+	install -m 644 man/mini-cllm.1 "$(MANDIR)"
+	install -m 644 LICENSE "$(DOCDIR)"
 
 uninstall:
-	rm -f $(BINDIR)/mini-cllm $(HEADERDIR)/cllm.h $(LIBDIR)/libcllm.a $(LIBDIR)/$(SHARED) $(SONAMES:%=$(LIBDIR)/%)
-	rm -f $(LIBDIR)/pkgconfig/cllm.pc $(MANDIR)/mini-cllm.1
-	rm -rf $(DOCDIR)
+	rm -f "$(BINDIR)/mini-cllm" "$(HEADERDIR)/cllm.h" "$(LIBDIR)/libcllm.a" "$(LIBDIR)/$(SHARED)"
+	rm -f $(foreach name,$(SONAMES),"$(LIBDIR)/$(name)") "$(LIBDIR)/pkgconfig/cllm.pc" "$(MANDIR)/mini-cllm.1"
+	rm -rf "$(DOCDIR)"
 
 clean:
 	rm -rf $(BUILD)

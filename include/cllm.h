@@ -57,7 +57,8 @@ typedef struct cllm_error {
 
 typedef struct cllm_gguf cllm_gguf;
 
-/* Called while a file is read, with the bytes done so far of `total`. Return false to cancel. */
+/* Called during long work with what is done so far of `total`: bytes of a file, or tokens times layers of an eval.
+ * Return false to end the work with CLLM_ERR_CANCELLED. */
 typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct cllm_load_options {
@@ -234,17 +235,14 @@ typedef enum cllm_kv_type {
     CLLM_KV_F32 = 1,
 } cllm_kv_type;
 
-/* Asked between layers; returning true ends an eval with CLLM_ERR_CANCELLED. */
-typedef bool (*cllm_cancelled)(void *user);
-
 typedef struct cllm_session_options {
-    uint32_t n_ctx;           /* positions; 0: the model's own, or as many as fit in memory if fewer */
-    uint32_t n_batch;         /* most tokens in one forward pass; 0: 512 */
-    uint32_t n_threads;       /* 0: the cores this process may use */
-    cllm_kv_type kv_type;     /* how keys and values are stored */
-    const char *cpu_isa;      /* "scalar", or NULL: the best that this CPU has */
-    cllm_cancelled cancelled; /* or NULL */
-    void *user;               /* handed to `cancelled` */
+    uint32_t n_ctx;         /* positions; 0: the model's own, or as many as fit in memory if fewer */
+    uint32_t n_batch;       /* most tokens in one forward pass; 0: 512 */
+    uint32_t n_threads;     /* 0: the cores this process may use */
+    cllm_kv_type kv_type;   /* how keys and values are stored */
+    const char *cpu_isa;    /* "scalar", or NULL: the best that this CPU has */
+    cllm_progress progress; /* or NULL; asked several times a layer, by the calling thread */
+    void *user;             /* handed to `progress` */
 } cllm_session_options;
 
 /* All in bytes but n_ctx. The weights are the mapped file's own pages, which the system may drop and read again. */

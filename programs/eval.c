@@ -55,7 +55,7 @@ static int close_logits(FILE *file, const char *path, int status) {
 }
 
 /* The forward passes, with the logits into their file if one is wanted. */
-static int run_tokens(const run *r, const id_list *list, logits_sink *sink) {
+static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     const char *path = r->o->logits;
     if (path) {
         sink->file = fopen(path, "wb");
@@ -63,10 +63,12 @@ static int run_tokens(const run *r, const id_list *list, logits_sink *sink) {
     }
     cllm_error err;
     int status = EXIT_SUCCESS;
+    run_stage(r, "evaluating");
     if (cllm_session_eval_each(r->session, list->ids, list->count, take_logits, sink, &err) != CLLM_OK)
         status = sink->write_failed ? fail("%s: %s", path, strerror(errno))
                  : sink->not_finite ? fail_not_finite(r->o)
                                     : fail_with(&err);
+    run_stage(r, "%s", "");
     return path ? close_logits(sink->file, path, status) : status;
 }
 
@@ -132,32 +134,33 @@ static bool score(void *user, size_t index, const float *logits) {
     return true;
 }
 
-static double perplexity_of(const scores *s) { return exp(s->sum / (double)s->count); }
-
-static int run_chunks(const run *r, int32_t *tokens, size_t n_chunks, scores *s) {
+static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
-    const bool watched = stderr_is_terminal() && !r->o->quiet;
     cllm_error err;
+    cllm_status status = CLLM_OK;
     double start = now();
     for (size_t i = 0; i < n_chunks; i++) {
         int32_t *chunk = tokens + i * s->n_ctx;
         s->chunk = chunk;
+        if (i == 0)
+            run_stage(r, "chunk 1 of %zu", n_chunks);
+        else
+            run_stage(r, "chunk %zu of %zu, perplexity %.4f", i + 1, n_chunks, exp(s->sum / (double)s->count));
         if (cllm_tokenizer_adds_bos(tokenizer))
             chunk[0] = cllm_tokenizer_bos(tokenizer); /* no prediction of it is scored */
-        cllm_status status = cllm_session_rewind(r->session, 0, &err);
+        status = cllm_session_rewind(r->session, 0, &err);
         if (status == CLLM_OK) status = cllm_session_eval_each(r->session, chunk, s->n_ctx, score, s, &err);
-        if (watched) fputs(ERASE_LINE, stderr);
-        if (status != CLLM_OK) return fail_with(&err);
-        if (watched) fprintf(stderr, "chunk %zu of %zu: perplexity %.4f", i + 1, n_chunks, perplexity_of(s));
+        if (status != CLLM_OK) break;
     }
-    if (watched) fputs(ERASE_LINE, stderr);
+    run_stage(r, "%s", "");
+    if (status != CLLM_OK) return fail_with(&err);
     double mean = s->sum / (double)s->count;
     double variance = fmax(0, s->sum_of_squares / (double)s->count - mean * mean);
     if (!isfinite(mean)) return fail_not_finite(r->o);
     printf("perplexity: %.4f +/- %.5f (%zu chunks of %" PRIu32 " tokens)\n", exp(mean),
            exp(mean) * sqrt(variance / (double)(s->count - 1)), n_chunks, s->n_ctx);
-    int status = flush_output();
-    if (status != EXIT_SUCCESS) return status;
+    int flushed = flush_output();
+    if (flushed != EXIT_SUCCESS) return flushed;
     run_summary(r, (pace){n_chunks * s->n_ctx, n_chunks * s->n_ctx, now() - start}, (pace){0});
     return EXIT_SUCCESS;
 }

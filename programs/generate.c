@@ -40,8 +40,8 @@ static int encode_prompt(const run *r, prompt *p) {
     if (!tokenizer) return fail_without_tokenizer(r);
     cllm_error err;
     if (cllm_tokenizer_encode(tokenizer, p->text.data, p->text.length,
-                              CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL, &p->encoded, &p->count,
-                              &err) != CLLM_OK)
+                              CLLM_ENCODE_ADD_SPECIAL | (r->o->no_special ? 0 : CLLM_ENCODE_PARSE_SPECIAL), &p->encoded,
+                              &p->count, &err) != CLLM_OK)
         return fail_with(&err);
     p->tokens = p->encoded;
     /* a text that is to go on has not ended */
@@ -70,7 +70,7 @@ static int write_text(const run *r, cllm_sampler *sampler, const float *logits, 
         int32_t token;
         if (cllm_sampler_sample(sampler, logits, &token, &err) != CLLM_OK) return fail_with(&err);
         generated->seconds += now() - start;
-        if (interrupted(NULL)) return EXIT_INTERRUPTED;
+        if (interrupted()) return EXIT_INTERRUPTED;
         if (token == cllm_tokenizer_eos(tokenizer) && !o->ignore_eos) break;
 
         if (!cllm_tokenizer_is_control(tokenizer, token)) {
@@ -86,20 +86,23 @@ static int write_text(const run *r, cllm_sampler *sampler, const float *logits, 
 }
 
 /* From the prompt's tokens to the newline at the end. */
-static int write_answer(const run *r, cllm_sampler *sampler, const prompt *p) {
-    text_stream text = {.out = stdout};
-    if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
-    int status = flush_output();
-    if (status != EXIT_SUCCESS) return status;
-
+static int write_answer(run *r, cllm_sampler *sampler, const prompt *p) {
     const uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
     const uint64_t room = n_ctx - p->count;
     const float *logits = NULL;
     cllm_error err;
     double start = now();
-    if (cllm_session_eval(r->session, p->tokens, p->count, &logits, &err) != CLLM_OK) status = fail_with(&err);
-    pace evaluated = {p->count, status == EXIT_SUCCESS ? p->count : 0, now() - start}, generated = {0};
+    run_stage(r, "reading the prompt");
+    cllm_status evaluation = cllm_session_eval(r->session, p->tokens, p->count, &logits, &err);
+    run_stage(r, "%s", "");
+    if (evaluation == CLLM_ERR_CANCELLED) note(r->o, "interrupted within the prompt");
+    if (evaluation != CLLM_OK) return fail_with(&err);
+    pace evaluated = {p->count, p->count, now() - start}, generated = {0};
     if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", evaluated.seconds);
+
+    text_stream text = {.out = stdout};
+    if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
+    int status = flush_output();
     if (status == EXIT_SUCCESS)
         status = write_text(r, sampler, logits, p->tokens[p->count - 1], room < r->o->n_tokens ? room : r->o->n_tokens,
                             &text, &generated);

@@ -225,6 +225,7 @@ static json_t *json_description(const options *o, const cllm_gguf *gguf, const t
     json_put(&document, "alignment", json_integer(cllm_gguf_alignment(gguf)));
     json_put(&document, "files", json_integer(cllm_gguf_n_files(gguf)));
     json_put(&document, "bytes", json_whole(cllm_gguf_n_bytes(gguf)));
+    json_put(&document, "n_tensors", json_whole(cllm_gguf_n_tensors(gguf)));
     json_put(&document, "parameters", json_whole(sum->n_parameters));
     json_put(&document, "metadata", json_metadata(gguf));
     for (size_t i = 0; i < sum->n_types; i++) {

@@ -47,10 +47,7 @@ void interrupt_install(void) {
     signal(SIGPIPE, SIG_DFL); /* a parent may have left it ignored */
 }
 
-bool interrupted(void *user) {
-    (void)user;
-    return stop_requested;
-}
+bool interrupted(void) { return stop_requested; }
 
 void interrupt_watch_file(const char *path, const cllm_gguf *gguf) {
     watched_path = path;

@@ -10,7 +10,7 @@
 void interrupt_install(void);
 
 /* Has Ctrl-C been pressed? In the form of a cllm_cancelled callback; user: unused. */
-bool interrupted(void *user);
+bool interrupted(void);
 
 /* The file whose disappearing bytes (SIGBUS) are to be explained: `gguf`'s files, or while it is NULL the file at
  * `path` that is being opened. Both must stay valid; a NULL path ends the watch. */

@@ -39,7 +39,8 @@ typedef struct option_row {
 #define RUNS        (GENERATE | EVAL)
 
 static const option_row rows[] = {
-    {GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT", .help = "the text; - reads standard input"},
+    {GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
+     .help = "the text, every byte of it; - reads standard input, a last newline included"},
     {GENERATE, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the prompt from a file of any bytes"},
     {GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .initial = "256",
      .help = "most tokens to generate"},
@@ -51,6 +52,8 @@ static const option_row rows[] = {
      .help = "keep the N likeliest tokens; 0 is off"},
     {GENERATE, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .initial = "42",
      .help = "a seed gives the same text every time; 0 stands for 42"},
+    {GENERATE | TOKENIZE, 0, "no-special", FLAG, FIELD(no_special),
+     .help = "read the spelling of special tokens, such as </s>, as plain text"},
     {GENERATE, 0, "echo", FLAG, FIELD(echo), .help = "print the prompt too"},
     {GENERATE, 0, "ignore-eos", FLAG, FIELD(ignore_eos), .help = "do not stop where the model ends its text"},
     {GENERATE, 0, "device", CHOICE, FIELD(device), "cpu|metal|cuda|opencl", .initial = "cpu",
@@ -62,7 +65,7 @@ static const option_row rows[] = {
     {EVAL, 0, "text", TEXT, FIELD(text), "FILE", .help = "measure perplexity on a text, - reads standard input"},
     {INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
     {TOKENIZE, 0, "no-bos", FLAG, FIELD(no_bos), .help = "put no BOS and EOS tokens around the text"},
-    {TOKENIZE, 0, "no-special", FLAG, FIELD(no_special), .help = "read the spelling of control tokens as plain text"},
+
     {TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
     {INSPECT | TOKENIZE, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
     {RUNS, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024, .computed = "the cores this process may use",
@@ -77,7 +80,8 @@ static const option_row rows[] = {
     {RUNS, 0, "kv-type", CHOICE, FIELD(kv_type), "f16|f32", .initial = "f16", .help = "how keys and values are stored"},
     {RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar", .computed = "this CPU's best", .help = "pin a kernel path"},
     {RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
-    {RUNS, 'q', "quiet", FLAG, FIELD(quiet), .help = "nothing on standard error but errors"},
+    {RUNS, 'q', "quiet", FLAG, FIELD(quiet),
+     .help = "nothing on standard error but errors, and that the context's end cut a text short"},
     {RUNS, 'v', "verbose", FLAG, FIELD(verbose), .help = "tell the model's shape, the memory plan and each stage"},
     {GENERATE, 0, "version", FLAG, FIELD(version), .help = "print the version"},
     {~0u, 'h', "help", FLAG, FIELD(help), .help = "print this"},
@@ -173,7 +177,9 @@ static void make_getopt_tables(const command *c, struct option *longs, char *let
 static int refuse_option(const command *c, const char *word) {
     const option_row *row = row_of(c, optopt);
     if (row && row->kind == FLAG) return usage_error("--%s takes no value", row->name);
-    if (row) return usage_error("--%s needs a value, %s %s", row->name, row->value, range_of(row).text);
+    if (row)
+        return usage_error("--%s needs a value, %s%s%s", row->name, row->value, *range_of(row).text ? " " : "",
+                           range_of(row).text);
     char letter[] = {'-', (char)optopt, '\0'};
     const char *space = *c->name ? " " : "";
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
@@ -190,7 +196,8 @@ static int add_argument(const command *c, char *argument, options *o) {
     else if (c->bit == DETOKENIZE)
         o->arguments[o->n_arguments++] = argument;
     else
-        return usage_error("unexpected argument '%s'", argument);
+        return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", argument,
+                           o->model, *c->name ? " " : "", c->name);
     return 0;
 }
 

@@ -13,6 +13,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#define ERASE_LINE "\r\033[K" /* of a terminal: where progress was shown */
+
 /* --------------------------------------------------------------------------------------------- messages */
 
 static void print_message(const char *format, va_list arguments) {
@@ -54,11 +56,11 @@ void note(const options *o, const char *format, ...) {
 int flush_output(void) {
     errno = 0;
     if (!ferror(stdout) && fflush(stdout) == 0) return EXIT_SUCCESS;
-    if (interrupted(NULL)) return EXIT_INTERRUPTED; /* while a pipe was full */
+    if (interrupted()) return EXIT_INTERRUPTED; /* while a pipe was full */
     return fail("standard output: %s", errno ? strerror(errno) : "write error");
 }
 
-bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
+static bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
 size_text format_bytes(uint64_t n_bytes) {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -90,7 +92,7 @@ static int read_all(FILE *file, const char *name, input *in) {
             in->data = larger;
         }
         in->length += fread(in->data + in->length, 1, capacity - in->length, file);
-        if (interrupted(NULL)) return EXIT_INTERRUPTED;
+        if (interrupted()) return EXIT_INTERRUPTED;
         if (ferror(file)) return fail("%s: %s", name, strerror(errno));
     }
     return EXIT_SUCCESS;
@@ -161,17 +163,34 @@ void close_gguf(cllm_gguf *gguf) {
     cllm_gguf_close(gguf);
 }
 
-/* Draws a bar where someone watches and the file is big; asks for Ctrl-C in any case. */
-static bool on_load(void *user, uint64_t done, uint64_t total) {
+/* "what [####    ] 37%" on one line, over and over, where someone watches. */
+static void draw_progress(const run *r, const char *what, uint64_t done, uint64_t total) {
     static const char full[] = "########################################";
+    if (r->o->quiet || !stderr_is_terminal()) return;
+    int percent = (int)(done / (total / 100 + 1));
+    fprintf(stderr, "\r%s [%-40.*s] %2d%%%s", what, percent * 40 / 100, full, percent, done == total ? ERASE_LINE : "");
+}
+
+static bool on_load(void *user, uint64_t done, uint64_t total) {
     const uint64_t big = 256u << 20;
+    if (total > big) draw_progress(user, "loading", done, total);
+    return !interrupted();
+}
+
+static bool on_eval(void *user, uint64_t done, uint64_t total) {
+    const double patience = 0.5; /* seconds: nobody wants to see the bar of a short prompt */
     const run *r = user;
-    if (total > big && !r->o->quiet && stderr_is_terminal()) {
-        int percent = (int)(done / (total / 100 + 1));
-        fprintf(stderr, "\rloading [%-40.*s] %2d%%%s", percent * 40 / 100, full, percent,
-                done == total ? ERASE_LINE : "");
-    }
-    return !interrupted(NULL);
+    if (*r->stage && now() - r->stage_start > patience) draw_progress(r, r->stage, done, total);
+    return !interrupted();
+}
+
+void run_stage(run *r, const char *format, ...) {
+    if (!*r->stage) r->stage_start = now();
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(r->stage, sizeof r->stage, format, arguments);
+    va_end(arguments);
+    if (!r->o->quiet && stderr_is_terminal()) fputs(ERASE_LINE, stderr);
 }
 
 static void describe_model(const run *r) {
@@ -212,7 +231,8 @@ int run_start(run *r, uint64_t n_ctx) {
         .n_threads = (uint32_t)o->threads,
         .kv_type = strcmp(o->kv_type, "f32") == 0 ? CLLM_KV_F32 : CLLM_KV_F16,
         .cpu_isa = o->cpu_isa,
-        .cancelled = interrupted,
+        .progress = on_eval,
+        .user = r,
     };
     double start = now();
     cllm_error err;

@@ -23,9 +23,6 @@ void note(const options *o, const char *format, ...) __attribute__((format(print
 /* Hand on what stdout has buffered. Returns an exit status, after saying why; Ctrl-C while a pipe is full is silent. */
 int flush_output(void);
 
-bool stderr_is_terminal(void);
-#define ERASE_LINE "\r\033[K" /* of a terminal: where progress was shown */
-
 typedef struct size_text {
     char text[24];
 } size_text;
@@ -67,12 +64,18 @@ typedef struct run {
     cllm_model *model;
     cllm_session *session;
     double load_seconds;
+    char stage[80];     /* what is evaluated, for the progress bar; "": draw none */
+    double stage_start; /* when it became other than "" */
 } run;
 
-int run_load(run *r, const options *o);   /* the model; returns an exit status, after saying why */
-int run_start(run *r, uint64_t n_ctx);    /* its session; n_ctx 0: the model's own */
-void run_close(run *r);                   /* one that was never loaded, or not started, is allowed */
-int fail_without_tokenizer(const run *r); /* why a loaded model has none */
+int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */
+int run_start(run *r, uint64_t n_ctx);  /* its session; n_ctx 0: the model's own */
+void run_close(run *r);                 /* one that was never loaded, or not started, is allowed */
+
+/* Name what is evaluated next, for a progress bar on a terminal; "" ends it. */
+void run_stage(run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+int fail_without_tokenizer(const run *r);                            /* why a loaded model has none */
 int run_check_fits(const run *r, const char *what, size_t n_tokens); /* in the context? else an exit status */
 
 double now(void); /* seconds of a clock that only goes forward */

@@ -91,7 +91,7 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --threads --ctx --batch --kv-type --echo --cpu-isa --ignore-eos --no-mmap --quiet --verbose --version
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --no-mmap --quiet --verbose --version
 inspect --json --tensors --ctx
 tokenize --prompt --no-bos --no-special --text --json
 detokenize

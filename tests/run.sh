@@ -74,6 +74,10 @@ for counts in "$results"/*.counts; do
     cat "${counts%.counts}.log"
 done
 
+if grep -qv ' 0$' "$results"/*.counts; then
+    echo
+    echo "Skipped tests need what is not here; most want reference data in \$MINICLLM_SHARED or ../shared. Reasons are in $results."
+fi
 cat "$results"/*.counts | awk -v tests=$# '
     { passed += $1; failed += $2; skipped += $3 }
     END { failed += tests - NR # those that left no counts

@@ -241,7 +241,19 @@ static void wrong_calls_leave_the_position(void **state) {
     cllm_model_destroy(model);
 }
 
-static bool stop_at_third(void *user) { return ++*(int *)user == 3; }
+typedef struct asked {
+    int times, stop_at;
+    uint64_t last, total;
+} asked;
+
+static bool stop_when_asked(void *user, uint64_t done, uint64_t total) {
+    asked *a = user;
+    assert_true(done <= total && (a->times == 0 || (done >= a->last && total == a->total)));
+    a->last = done;
+    a->total = total;
+    return ++a->times != a->stop_at;
+}
+
 static bool stop_on_logits(void *user, size_t index, const float *logits) {
     (void)user, (void)logits;
     return index < 4;
@@ -254,15 +266,26 @@ static void a_callback_can_stop_an_evaluation(void **state) {
     cllm_error err;
     cllm_session *session;
     const float *logits;
-    int asked = 0;
-    cllm_session_options options = {.n_batch = 1, .cancelled = stop_at_third, .user = &asked};
-    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
     const int32_t tokens[] = {1, 2, 3, 4, 5, 6};
-    assert_error(cllm_session_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
-    assert_int_equal(cllm_session_position(session), 0);
+    asked counted = {0};
+    cllm_session_options options = {.n_batch = 2, .progress = stop_when_asked, .user = &counted};
+    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+    assert_ok(cllm_session_eval(session, tokens, 6, &logits, &err), &err);
+    assert_int_equal(counted.total, 6 * 2); /* tokens times layers */
+    assert_int_equal(counted.last, counted.total);
+    const int n_times = counted.times;
+    for (int stop_at = 1; stop_at <= n_times; stop_at++) { /* wherever it is stopped */
+        assert_ok(cllm_session_rewind(session, 0, &err), &err);
+        counted = (asked){.stop_at = stop_at};
+        assert_error(cllm_session_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
+        assert_int_equal(counted.times, stop_at);
+        assert_int_equal(cllm_session_position(session), 0);
+    }
+    counted = (asked){0};
     assert_error(cllm_session_eval_each(session, tokens, 6, stop_on_logits, NULL, &err), &err, CLLM_ERR_CANCELLED,
                  "cancelled");
     assert_int_equal(cllm_session_position(session), 0);
+    counted = (asked){0};
     assert_ok(cllm_session_eval(session, tokens, 6, &logits, &err), &err); /* and it still works */
     float *expected = all_logits(model, NULL, tokens, 6);
     assert_memory_equal(logits, expected + 5 * 50, 50 * sizeof *logits);

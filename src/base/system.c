@@ -11,6 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Half of the physical memory: a cautious guess at what is free, where the system does not say. */
+static uint64_t half_of_memory(void) {
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 2 : 0;
+}
+
 #if defined(__linux__)
 #include <sched.h>
 
@@ -51,27 +57,25 @@ static uint64_t read_field(const char *path, const char *name) {
  * may be lower; what it uses counts cached files too, which the kernel drops when the memory is needed. */
 uint64_t system_available_memory(void) {
     uint64_t available = read_field("/proc/meminfo", "MemAvailable:") * 1024;
+    if (available == 0) available = half_of_memory(); /* a chroot may lack /proc */
     uint64_t limit, used;
     if (read_number("/sys/fs/cgroup/memory.max", &limit) && read_number("/sys/fs/cgroup/memory.current", &used)) {
         const char *stat = "/sys/fs/cgroup/memory.stat";
         uint64_t cached = read_field(stat, "inactive_file ") + read_field(stat, "active_file ");
         used = used > cached ? used - cached : 0;
         uint64_t left = limit > used ? limit - used : 1;
-        if (available == 0 || left < available) available = left;
+        if (left < available) available = left;
     }
     return available;
 }
 
-#else /* macOS and other Unix systems: half of the physical memory is a cautious guess at what is free */
+#else /* macOS and other Unix systems */
 
 uint32_t system_cores(void) {
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     return online > 0 ? (uint32_t)online : 1;
 }
 
-uint64_t system_available_memory(void) {
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 2 : 0;
-}
+uint64_t system_available_memory(void) { return half_of_memory(); }
 
 #endif

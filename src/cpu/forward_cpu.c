@@ -93,6 +93,12 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
 
 static float *thread_scratch(const forward_cpu *f, uint32_t thread) { return f->scratch + thread * f->scratch_floats; }
 
+/* One step of the batch over all threads, unless it was stopped. */
+static void run_step(forward_cpu *f, uint32_t layer, size_t n_items, thread_task task, void *work) {
+    f->stopped = f->stopped || (f->keep_going && !f->keep_going(f->user, layer));
+    if (!f->stopped) thread_pool_run(f->pool, n_items, task, work);
+}
+
 /* ------------------------------------------------------------------------------- y = W x + b, over all threads */
 
 #define ROWS_PER_ITEM 32 /* of a matrix: enough to outweigh handing out an item, few enough to share evenly */
@@ -117,10 +123,10 @@ static void matmul_item(void *argument, size_t item, uint32_t thread) {
         for (uint32_t r = first; r < end; r++) work->out[(size_t)b * w->n_rows + r] += work->bias[r];
 }
 
-static void matmul(const forward_cpu *f, const matrix *w, const float *bias, const float *x, uint32_t count,
+static void matmul(forward_cpu *f, uint32_t layer, const matrix *w, const float *bias, const float *x, uint32_t count,
                    float *out) {
     matmul_work work = {.f = f, .w = w, .x = x, .bias = bias, .count = count, .out = out};
-    thread_pool_run(f->pool, (w->n_rows + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM, matmul_item, &work);
+    run_step(f, layer, (w->n_rows + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM, matmul_item, &work);
 }
 
 /* ------------------------------------------------------------------- steps that treat each token on its own */
@@ -235,6 +241,7 @@ static void attention_item(void *argument, size_t item, uint32_t thread) {
 void forward_cpu_begin(forward_cpu *f, const uint32_t *positions, uint32_t count) {
     f->positions = positions;
     f->count = count;
+    f->stopped = false;
     for (uint32_t b = 0; b < count; b++) {
         size_t at = (size_t)b * f->rope.n_pairs;
         rope_angles(&f->rope, positions[b], f->rope_cos + at, f->rope_sin + at);
@@ -252,33 +259,34 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
 static void attention_block(forward_cpu *f, token_work *work) {
     const layer_weights *w = &f->weights->layers[work->layer];
     work->norm = w->attn_norm;
-    thread_pool_run(f->pool, f->count, norm_item, work);
-    matmul(f, &w->attn_q, w->attn_q_bias, f->normed, f->count, f->queries);
-    matmul(f, &w->attn_k, w->attn_k_bias, f->normed, f->count, f->keys);
-    matmul(f, &w->attn_v, w->attn_v_bias, f->normed, f->count, f->values);
-    thread_pool_run(f->pool, f->count, rotate_and_store_item, work);
-    thread_pool_run(f->pool, (size_t)f->count * f->config->n_kv_heads, attention_item, work);
-    matmul(f, &w->attn_output, w->attn_output_bias, f->attended, f->count, f->projected);
-    thread_pool_run(f->pool, f->count, residual_item, work);
+    run_step(f, work->layer, f->count, norm_item, work);
+    matmul(f, work->layer, &w->attn_q, w->attn_q_bias, f->normed, f->count, f->queries);
+    matmul(f, work->layer, &w->attn_k, w->attn_k_bias, f->normed, f->count, f->keys);
+    matmul(f, work->layer, &w->attn_v, w->attn_v_bias, f->normed, f->count, f->values);
+    run_step(f, work->layer, f->count, rotate_and_store_item, work);
+    run_step(f, work->layer, (size_t)f->count * f->config->n_kv_heads, attention_item, work);
+    matmul(f, work->layer, &w->attn_output, w->attn_output_bias, f->attended, f->count, f->projected);
+    run_step(f, work->layer, f->count, residual_item, work);
 }
 
 static void feed_forward_block(forward_cpu *f, token_work *work) {
     const layer_weights *w = &f->weights->layers[work->layer];
     work->norm = w->ffn_norm;
-    thread_pool_run(f->pool, f->count, norm_item, work);
-    matmul(f, &w->ffn_gate, NULL, f->normed, f->count, f->gate);
-    matmul(f, &w->ffn_up, NULL, f->normed, f->count, f->up);
-    thread_pool_run(f->pool, f->count, swiglu_item, work);
-    matmul(f, &w->ffn_down, NULL, f->gate, f->count, f->projected);
-    thread_pool_run(f->pool, f->count, residual_item, work);
+    run_step(f, work->layer, f->count, norm_item, work);
+    matmul(f, work->layer, &w->ffn_gate, NULL, f->normed, f->count, f->gate);
+    matmul(f, work->layer, &w->ffn_up, NULL, f->normed, f->count, f->up);
+    run_step(f, work->layer, f->count, swiglu_item, work);
+    matmul(f, work->layer, &w->ffn_down, NULL, f->gate, f->count, f->projected);
+    run_step(f, work->layer, f->count, residual_item, work);
 }
 
-void forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
+bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
     token_work work = {.f = f, .x = x};
-    for (work.layer = first_layer; work.layer < end_layer; work.layer++) {
+    for (work.layer = first_layer; work.layer < end_layer && !f->stopped; work.layer++) {
         attention_block(f, &work);
         feed_forward_block(f, &work);
     }
+    return !f->stopped;
 }
 
 void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits) {
@@ -286,5 +294,5 @@ void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *
     for (uint32_t b = 0; b < n_rows; b++)
         f->kernels->rms_norm(x + b * n_embd, f->weights->output_norm, f->config->rms_norm_epsilon, n_embd,
                              f->normed + b * n_embd);
-    matmul(f, &f->weights->output, NULL, f->normed, n_rows, logits);
+    matmul(f, f->config->n_layers, &f->weights->output, NULL, f->normed, n_rows, logits);
 }

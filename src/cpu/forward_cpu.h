@@ -20,6 +20,9 @@ typedef struct forward_cpu {
 
     const uint32_t *positions; /* [count] of the batch at work */
     uint32_t count;
+    bool (*keep_going)(void *user, uint32_t layer); /* asked before each step; or NULL */
+    void *user;
+    bool stopped; /* keep_going said no: nothing more is computed in this batch */
 
     float *normed;    /* [n_batch][n_embd] */
     float *queries;   /* [n_batch][n_heads][key_length] */
@@ -51,8 +54,9 @@ void forward_cpu_begin(forward_cpu *f, const uint32_t *positions, uint32_t count
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
 
 /* Run x: [count][n_embd], in place, through layers first_layer <= l < end_layer. The batch's keys and values go into the
- * cache; each token attends to every position up to its own, which must all be in the cache or in this batch. */
-void forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
+ * cache; each token attends to every position up to its own, which must all be in the cache or in this batch.
+ * False: it was stopped, and x is worth nothing. */
+bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
 /* logits: out, [n_rows][n_vocab], of n_rows <= n_batch rows of the last layer's x. */
 void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits);

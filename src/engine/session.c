@@ -13,8 +13,9 @@ struct cllm_session {
     cllm_memory_plan plan;
     uint32_t n_batch;
     uint32_t position; /* tokens whose keys and values are in the cache */
-    cllm_cancelled cancelled;
+    cllm_progress progress;
     void *user;
+    size_t n_done, n_wanted; /* tokens of the eval at work, for progress */
 
     thread_pool *pool;
     forward_cpu forward;
@@ -23,6 +24,14 @@ struct cllm_session {
     float *logits;       /* [LOGIT_ROWS][n_vocab] */
     arena arena;
 };
+
+/* The forward pass asks before each step. */
+static bool keep_going(void *user, uint32_t layer) {
+    const cllm_session *s = user;
+    const uint64_t n_layers = s->model->config.n_layers;
+    return !s->progress ||
+           s->progress(s->user, s->n_done * n_layers + (uint64_t)s->forward.count * layer, s->n_wanted * n_layers);
+}
 
 cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options, cllm_session **out,
                                 cllm_error *err) {
@@ -40,7 +49,7 @@ cllm_status cllm_session_create(const cllm_model *model, const cllm_session_opti
     s->plan = plan;
     s->n_batch = settings.n_batch < plan.n_ctx ? settings.n_batch : plan.n_ctx;
     if (options) {
-        s->cancelled = options->cancelled;
+        s->progress = options->progress;
         s->user = options->user;
     }
     status = thread_pool_create(settings.n_threads, &s->pool, err);
@@ -57,6 +66,8 @@ cllm_status cllm_session_create(const cllm_model *model, const cllm_session_opti
         status = error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller one", s->n_batch);
         goto failed;
     }
+    s->forward.keep_going = keep_going;
+    s->forward.user = s;
     *out = s;
     return CLLM_OK;
 
@@ -110,11 +121,7 @@ static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t po
     for (uint32_t b = 0; b < count; b++) s->positions[b] = position + b;
     forward_cpu_begin(&s->forward, s->positions, count);
     forward_cpu_embed(&s->forward, tokens, s->x);
-    for (uint32_t layer = 0; layer < s->model->config.n_layers; layer++) {
-        if (s->cancelled && s->cancelled(s->user)) return cancel(err);
-        forward_cpu_layers(&s->forward, s->x, layer, layer + 1);
-    }
-    return CLLM_OK;
+    return forward_cpu_layers(&s->forward, s->x, 0, s->model->config.n_layers) ? CLLM_OK : cancel(err);
 }
 
 /* Hand out the logits of a batch's rows, whose first is token `index` of the call. */
@@ -124,6 +131,7 @@ static cllm_status hand_out(cllm_session *s, size_t index, uint32_t count, cllm_
     for (uint32_t first = 0; first < count; first += LOGIT_ROWS) {
         const uint32_t n_rows = count - first < LOGIT_ROWS ? count - first : LOGIT_ROWS;
         forward_cpu_output(&s->forward, s->x + (size_t)first * c->n_embd, n_rows, s->logits);
+        if (s->forward.stopped) return cancel(err);
         for (uint32_t row = 0; row < n_rows; row++)
             if (!on_logits(user, index + first + row, s->logits + (size_t)row * c->n_vocab)) return cancel(err);
     }
@@ -135,15 +143,19 @@ static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count
                             cllm_error *err) {
     cllm_status status = check_tokens(s, tokens, count, err);
     uint32_t n_run = 0;
-    for (size_t done = 0; status == CLLM_OK && done < count; done += n_run) {
-        n_run = count - done < s->n_batch ? (uint32_t)(count - done) : s->n_batch;
-        status = run_batch(s, tokens + done, s->position + (uint32_t)done, n_run, err);
-        if (status == CLLM_OK && on_logits) status = hand_out(s, done, n_run, on_logits, user, err);
+    s->n_wanted = count;
+    for (s->n_done = 0; status == CLLM_OK && s->n_done < count; s->n_done += n_run) {
+        const size_t left = count - s->n_done;
+        n_run = left < s->n_batch ? (uint32_t)left : s->n_batch;
+        status = run_batch(s, tokens + s->n_done, s->position + (uint32_t)s->n_done, n_run, err);
+        if (status == CLLM_OK && on_logits) status = hand_out(s, s->n_done, n_run, on_logits, user, err);
+        if (status == CLLM_OK && !on_logits && left == n_run) {
+            forward_cpu_output(&s->forward, s->x + (size_t)(n_run - 1) * s->model->config.n_embd, 1, s->logits);
+            if (s->forward.stopped) status = cancel(err);
+        }
     }
-    if (status != CLLM_OK) return status;
-    if (!on_logits) forward_cpu_output(&s->forward, s->x + (size_t)(n_run - 1) * s->model->config.n_embd, 1, s->logits);
-    s->position += (uint32_t)count;
-    return CLLM_OK;
+    if (status == CLLM_OK) s->position += (uint32_t)count;
+    return status;
 }
 
 cllm_status cllm_session_eval(cllm_session *session, const int32_t *tokens, size_t count, const float **logits,
