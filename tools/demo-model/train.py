@@ -69,7 +69,7 @@ def learning_rate(step, steps, peak, warmup=200, fall=0.5):
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("build_dir")
-    parser.add_argument("--steps", type=int, default=4500, help="6000 batches of 8 are one pass over the corpus")
+    parser.add_argument("--steps", type=int, default=6200, help="6000 batches of 8 are one pass over the corpus")
     parser.add_argument("--batch", type=int, default=8, help="stories in a batch")
     parser.add_argument("--peak", type=float, default=1.5e-3, help="highest learning rate")
     parser.add_argument("--threads", type=int, default=2)
