@@ -164,10 +164,11 @@ void close_gguf(cllm_gguf *gguf) {
 }
 
 /* "what [####    ] 37%" on one line, over and over, where someone watches. */
-static void draw_progress(const run *r, const char *what, uint64_t done, uint64_t total) {
+static void draw_progress(run *r, const char *what, uint64_t done, uint64_t total) {
     static const char full[] = "########################################";
-    if (r->o->quiet || !stderr_is_terminal()) return;
     int percent = (int)(done / (total / 100 + 1));
+    if (r->o->quiet || (percent == r->drawn_percent && done < total) || !stderr_is_terminal()) return;
+    r->drawn_percent = percent;
     fprintf(stderr, "\r%s [%-40.*s] %2d%%%s", what, percent * 40 / 100, full, percent, done == total ? ERASE_LINE : "");
 }
 
@@ -179,7 +180,7 @@ static bool on_load(void *user, uint64_t done, uint64_t total) {
 
 static bool on_eval(void *user, uint64_t done, uint64_t total) {
     const double patience = 0.5; /* seconds: nobody wants to see the bar of a short prompt */
-    const run *r = user;
+    run *r = user;
     if (*r->stage && now() - r->stage_start > patience) draw_progress(r, r->stage, done, total);
     return !interrupted();
 }
@@ -190,6 +191,7 @@ void run_stage(run *r, const char *format, ...) {
     va_start(arguments, format);
     vsnprintf(r->stage, sizeof r->stage, format, arguments);
     va_end(arguments);
+    r->drawn_percent = -1;
     if (!r->o->quiet && stderr_is_terminal()) fputs(ERASE_LINE, stderr);
 }
 
@@ -211,7 +213,7 @@ static void describe_model(const run *r) {
 }
 
 int run_load(run *r, const options *o) {
-    *r = (run){.o = o};
+    *r = (run){.o = o, .drawn_percent = -1};
     cllm_load_options load = {.no_mmap = o->no_mmap, .progress = on_load, .user = r};
     double start = now();
     cllm_error err;

@@ -66,6 +66,7 @@ typedef struct run {
     double load_seconds;
     char stage[80];     /* what is evaluated, for the progress bar; "": draw none */
     double stage_start; /* when it became other than "" */
+    int drawn_percent;  /* of the bar as it stands there; -1: no bar */
 } run;
 
 int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */

@@ -94,8 +94,8 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
 static float *thread_scratch(const forward_cpu *f, uint32_t thread) { return f->scratch + thread * f->scratch_floats; }
 
 /* One step of the batch over all threads, unless it was stopped. */
-static void run_step(forward_cpu *f, uint32_t layer, size_t n_items, thread_task task, void *work) {
-    f->stopped = f->stopped || (f->keep_going && !f->keep_going(f->user, layer));
+static void run_step(forward_cpu *f, size_t n_items, thread_task task, void *work) {
+    f->stopped = f->stopped || (f->keep_going && !f->keep_going(f->user));
     if (!f->stopped) thread_pool_run(f->pool, n_items, task, work);
 }
 
@@ -123,10 +123,9 @@ static void matmul_item(void *argument, size_t item, uint32_t thread) {
         for (uint32_t r = first; r < end; r++) work->out[(size_t)b * w->n_rows + r] += work->bias[r];
 }
 
-static void matmul(forward_cpu *f, uint32_t layer, const matrix *w, const float *bias, const float *x, uint32_t count,
-                   float *out) {
+static void matmul(forward_cpu *f, const matrix *w, const float *bias, const float *x, uint32_t count, float *out) {
     matmul_work work = {.f = f, .w = w, .x = x, .bias = bias, .count = count, .out = out};
-    run_step(f, layer, (w->n_rows + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM, matmul_item, &work);
+    run_step(f, (w->n_rows + ROWS_PER_ITEM - 1) / ROWS_PER_ITEM, matmul_item, &work);
 }
 
 /* ------------------------------------------------------------------- steps that treat each token on its own */
@@ -135,7 +134,6 @@ typedef struct token_work {
     forward_cpu *f;
     float *x;          /* [count][n_embd] */
     const float *norm; /* [n_embd] */
-    uint32_t layer;
 } token_work;
 
 static void norm_item(void *argument, size_t b, uint32_t thread) {
@@ -178,8 +176,8 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
     for (uint32_t head = 0; head < c->n_kv_heads; head++) {
         float *key = keys + (size_t)head * c->key_length;
         const float *value = values + (size_t)head * c->value_length;
-        void *stored_key = kv_cache_key(&f->kv, work->layer, head, f->positions[b]);
-        void *stored_value = kv_cache_value(&f->kv, work->layer, head, f->positions[b]);
+        void *stored_key = kv_cache_key(&f->kv, f->layer, head, f->positions[b]);
+        void *stored_value = kv_cache_value(&f->kv, f->layer, head, f->positions[b]);
         kernels->rope(key, cos, sin, f->rope.n_pairs);
         if (f->kv.type == CLLM_KV_F16) {
             kernels->f32_to_f16(key, stored_key, c->key_length);
@@ -218,7 +216,7 @@ static void attention_item(void *argument, size_t item, uint32_t thread) {
     float *scores = room + (c->key_length > c->value_length ? c->key_length : c->value_length); /* [group][n_ctx] */
 
     for (uint32_t position = 0; position < n_positions; position++) {
-        const void *stored = kv_cache_key(&f->kv, work->layer, kv_head, position);
+        const void *stored = kv_cache_key(&f->kv, f->layer, kv_head, position);
         const float *key = cached_floats(f, stored, c->key_length, room);
         for (uint32_t q = 0; q < group; q++)
             scores[(size_t)q * f->kv.n_ctx + position] =
@@ -228,7 +226,7 @@ static void attention_item(void *argument, size_t item, uint32_t thread) {
 
     memset(attended, 0, (size_t)group * c->value_length * sizeof *attended);
     for (uint32_t position = 0; position < n_positions; position++) {
-        const void *stored = kv_cache_value(&f->kv, work->layer, kv_head, position);
+        const void *stored = kv_cache_value(&f->kv, f->layer, kv_head, position);
         const float *value = cached_floats(f, stored, c->value_length, room);
         for (uint32_t q = 0; q < group; q++)
             kernels->axpy(scores[(size_t)q * f->kv.n_ctx + position], value, attended + (size_t)q * c->value_length,
@@ -257,32 +255,32 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
 }
 
 static void attention_block(forward_cpu *f, token_work *work) {
-    const layer_weights *w = &f->weights->layers[work->layer];
+    const layer_weights *w = &f->weights->layers[f->layer];
     work->norm = w->attn_norm;
-    run_step(f, work->layer, f->count, norm_item, work);
-    matmul(f, work->layer, &w->attn_q, w->attn_q_bias, f->normed, f->count, f->queries);
-    matmul(f, work->layer, &w->attn_k, w->attn_k_bias, f->normed, f->count, f->keys);
-    matmul(f, work->layer, &w->attn_v, w->attn_v_bias, f->normed, f->count, f->values);
-    run_step(f, work->layer, f->count, rotate_and_store_item, work);
-    run_step(f, work->layer, (size_t)f->count * f->config->n_kv_heads, attention_item, work);
-    matmul(f, work->layer, &w->attn_output, w->attn_output_bias, f->attended, f->count, f->projected);
-    run_step(f, work->layer, f->count, residual_item, work);
+    run_step(f, f->count, norm_item, work);
+    matmul(f, &w->attn_q, w->attn_q_bias, f->normed, f->count, f->queries);
+    matmul(f, &w->attn_k, w->attn_k_bias, f->normed, f->count, f->keys);
+    matmul(f, &w->attn_v, w->attn_v_bias, f->normed, f->count, f->values);
+    run_step(f, f->count, rotate_and_store_item, work);
+    run_step(f, (size_t)f->count * f->config->n_kv_heads, attention_item, work);
+    matmul(f, &w->attn_output, w->attn_output_bias, f->attended, f->count, f->projected);
+    run_step(f, f->count, residual_item, work);
 }
 
 static void feed_forward_block(forward_cpu *f, token_work *work) {
-    const layer_weights *w = &f->weights->layers[work->layer];
+    const layer_weights *w = &f->weights->layers[f->layer];
     work->norm = w->ffn_norm;
-    run_step(f, work->layer, f->count, norm_item, work);
-    matmul(f, work->layer, &w->ffn_gate, NULL, f->normed, f->count, f->gate);
-    matmul(f, work->layer, &w->ffn_up, NULL, f->normed, f->count, f->up);
-    run_step(f, work->layer, f->count, swiglu_item, work);
-    matmul(f, work->layer, &w->ffn_down, NULL, f->gate, f->count, f->projected);
-    run_step(f, work->layer, f->count, residual_item, work);
+    run_step(f, f->count, norm_item, work);
+    matmul(f, &w->ffn_gate, NULL, f->normed, f->count, f->gate);
+    matmul(f, &w->ffn_up, NULL, f->normed, f->count, f->up);
+    run_step(f, f->count, swiglu_item, work);
+    matmul(f, &w->ffn_down, NULL, f->gate, f->count, f->projected);
+    run_step(f, f->count, residual_item, work);
 }
 
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
     token_work work = {.f = f, .x = x};
-    for (work.layer = first_layer; work.layer < end_layer && !f->stopped; work.layer++) {
+    for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         attention_block(f, &work);
         feed_forward_block(f, &work);
     }
@@ -294,5 +292,6 @@ void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *
     for (uint32_t b = 0; b < n_rows; b++)
         f->kernels->rms_norm(x + b * n_embd, f->weights->output_norm, f->config->rms_norm_epsilon, n_embd,
                              f->normed + b * n_embd);
-    matmul(f, f->config->n_layers, &f->weights->output, NULL, f->normed, n_rows, logits);
+    f->layer = f->config->n_layers;
+    matmul(f, &f->weights->output, NULL, f->normed, n_rows, logits);
 }

@@ -20,7 +20,8 @@ typedef struct forward_cpu {
 
     const uint32_t *positions; /* [count] of the batch at work */
     uint32_t count;
-    bool (*keep_going)(void *user, uint32_t layer); /* asked before each step; or NULL */
+    uint32_t layer;                 /* at work; n_layers: the output */
+    bool (*keep_going)(void *user); /* asked before each step; or NULL */
     void *user;
     bool stopped; /* keep_going said no: nothing more is computed in this batch */
 

@@ -26,11 +26,11 @@ struct cllm_session {
 };
 
 /* The forward pass asks before each step. */
-static bool keep_going(void *user, uint32_t layer) {
+static bool keep_going(void *user) {
     const cllm_session *s = user;
     const uint64_t n_layers = s->model->config.n_layers;
-    return !s->progress ||
-           s->progress(s->user, s->n_done * n_layers + (uint64_t)s->forward.count * layer, s->n_wanted * n_layers);
+    return !s->progress || s->progress(s->user, s->n_done * n_layers + (uint64_t)s->forward.count * s->forward.layer,
+                                       s->n_wanted * n_layers);
 }
 
 cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options, cllm_session **out,
