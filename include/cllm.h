@@ -63,6 +63,8 @@ typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct cllm_load_options {
     bool no_mmap;           /* read the file into memory instead of mapping it */
+    bool repack;            /* cllm_model_load: move quantized matrices into memory of their own, in the order that the
+                               CPU's kernels read fastest; what they compute stays the same bits */
     cllm_progress progress; /* or NULL */
     void *user;             /* handed to `progress` */
 } cllm_load_options;
@@ -233,6 +235,7 @@ typedef struct cllm_session cllm_session;
 typedef enum cllm_kv_type {
     CLLM_KV_F16 = 0,
     CLLM_KV_F32 = 1,
+    CLLM_KV_Q8_0 = 2, /* int8, 32 of which share a scale */
 } cllm_kv_type;
 
 typedef struct cllm_session_options {

@@ -9,5 +9,6 @@ int inspect(const options *o);
 int tokenize(const options *o);
 int detokenize(const options *o);
 int eval(const options *o);
+int bench(const options *o);
 
 #endif

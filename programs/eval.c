@@ -124,10 +124,11 @@ typedef struct scores {
 static bool score(void *user, size_t index, const float *logits) {
     scores *s = user;
     if (index < s->n_ctx / 2 || index + 1 >= s->n_ctx) return true;
-    double largest = logits[0], sum = 0;
-    for (uint32_t i = 1; i < s->n_vocab; i++) largest = fmax(largest, (double)logits[i]);
-    for (uint32_t i = 0; i < s->n_vocab; i++) sum += exp((double)logits[i] - largest);
-    double surprise = log(sum) + largest - (double)logits[s->chunk[index + 1]];
+    float largest = logits[0]; /* a double, it is more than GCC 12 for arm64 can compile */
+    for (uint32_t i = 1; i < s->n_vocab; i++) largest = fmaxf(largest, logits[i]);
+    double sum = 0;
+    for (uint32_t i = 0; i < s->n_vocab; i++) sum += exp((double)logits[i] - (double)largest);
+    double surprise = log(sum) + (double)largest - (double)logits[s->chunk[index + 1]];
     s->sum += surprise;
     s->sum_of_squares += surprise * surprise;
     s->count++;

@@ -20,6 +20,11 @@ const command commands[] = {
      "Turn token ids, from the arguments or standard input, back into the text.", detokenize},
     {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
      "Run tokens and print the likeliest next token after each, or measure perplexity on a text.", eval},
+    {BENCH, "bench", "MODEL.gguf... [options]",
+     "Measure the speed of prompts and of decoding, beside what the machine can do at most. Where an option takes "
+     "numbers\n"
+     "separated by commas, all combinations are measured.",
+     bench},
     {0},
 };
 

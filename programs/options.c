@@ -1,6 +1,7 @@
 /* The table of options and what is driven by it: parsing with getopt_long, range checks, defaults, --help. */
 #include "options.h"
 
+#include "bench.h"
 #include "program.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@ typedef enum option_kind {
     TEXT,   /* const char *, any */
     CHOICE, /* const char *, one of `value` */
     WHOLE,  /* uint64_t from `least` to `most` */
+    COUNTS, /* count_list of the same */
     NUMBER, /* float in [lower, upper], or above `lower` where lower_is_out */
 } option_kind;
 
@@ -36,7 +38,8 @@ typedef struct option_row {
 } option_row;
 
 #define FIELD(name) offsetof(options, name)
-#define RUNS        (GENERATE | EVAL)
+#define RUNS        (GENERATE | EVAL | BENCH)
+#define MOST_TOKENS (1 << 24) /* of a measurement */
 
 static const option_row rows[] = {
     {GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
@@ -63,23 +66,44 @@ static const option_row rows[] = {
     {EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS", .help = "the ids to run, such as 1,2,3; - reads standard input"},
     {EVAL, 0, "logits", TEXT, FIELD(logits), "FILE", .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {EVAL, 0, "text", TEXT, FIELD(text), "FILE", .help = "measure perplexity on a text, - reads standard input"},
+    {BENCH, 'p', "prompt", COUNTS, FIELD(prompts), "N,..", 0, MOST_TOKENS, .initial = "512",
+     .help = "evaluate prompts of so many tokens at once; 0 measures none"},
+    {BENCH, 'n', "n-tokens", COUNTS, FIELD(gens), "N,..", 0, MOST_TOKENS, .initial = "128",
+     .help = "decode so many tokens one by one; 0 measures none"},
+    {BENCH, 0, "depth", COUNTS, FIELD(depths), "N,..", 0, MOST_TOKENS, .initial = "0",
+     .help = "tokens that are in the context before, evaluated untimed"},
+    {BENCH, 'r', "repetitions", WHOLE, FIELD(repetitions), "N", 1, BENCH_MOST_RUNS, .initial = "5",
+     .help = "runs of each test, after one to warm up"},
+    {BENCH, 0, "compare", TEXT, FIELD(compare), "COMMAND",
+     .help = "a line for the shell to run in turn with each test; {model} {threads} {prompt} {gen} {depth} are filled "
+             "in, and its last line of output is 'ppN X tgN@D Y'"},
     {INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
     {TOKENIZE, 0, "no-bos", FLAG, FIELD(no_bos), .help = "put no BOS and EOS tokens around the text"},
 
     {TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
-    {INSPECT | TOKENIZE, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
-    {RUNS, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024, .computed = "the cores this process may use",
+    {INSPECT | TOKENIZE | BENCH, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
+    {BENCH, 0, "csv", FLAG, FIELD(csv), .help = "print CSV, a line a combination, under a line of names"},
+    {BENCH, 0, "md", FLAG, FIELD(markdown), .help = "print a Markdown table"},
+    {GENERATE | EVAL, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024, .computed = "the cores this process may use",
+     .help = "threads to compute with"},
+    {BENCH, 0, "threads", COUNTS, FIELD(thread_counts), "N,..", 1, 1024, .computed = "the cores this process may use",
      .help = "threads to compute with"},
     {GENERATE | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "the model's, or what fits in memory", .help = "context in tokens"},
     {EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "as much of the model's as fits in memory; with --text 512",
      .help = "context in tokens; with --text the length of a chunk"},
-    {RUNS, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
+    {GENERATE | EVAL, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
-    {RUNS, 0, "kv-type", CHOICE, FIELD(kv_type), "f16|f32", .initial = "f16", .help = "how keys and values are stored"},
-    {RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar", .computed = "this CPU's best", .help = "pin a kernel path"},
+    {BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",
+     .help = "most tokens in one forward pass"},
+    {RUNS, 0, "kv-type", CHOICE, FIELD(kv_type), "f16|f32|q8_0", .initial = "f16",
+     .help = "how keys and values are stored"},
+    {RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar|avx2|avx512|neon|i8mm", .computed = "this CPU's best",
+     .help = "pin a kernel path"},
     {RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
+    {RUNS, 0, "repack", FLAG, FIELD(repack),
+     .help = "move quantized weights into memory of their own, in the order that kernels read fastest"},
     {RUNS, 'q', "quiet", FLAG, FIELD(quiet),
      .help = "nothing on standard error but errors, and that the context's end cut a text short"},
     {RUNS, 'v', "verbose", FLAG, FIELD(verbose), .help = "tell the model's shape, the memory plan and each stage"},
@@ -98,7 +122,7 @@ typedef struct range_text {
 /* The values a row allows, as help and errors say it; "" if all. */
 static range_text range_of(const option_row *row) {
     range_text range = {""};
-    if (row->kind == WHOLE)
+    if (row->kind == WHOLE || row->kind == COUNTS)
         snprintf(range.text, sizeof range.text, "from %" PRIu64 " to %" PRIu64, row->least, row->most);
     if (row->kind == NUMBER)
         snprintf(range.text, sizeof range.text, "in %c%g, %g%c", row->lower_is_out ? '(' : '[', (double)row->lower,
@@ -123,6 +147,19 @@ static int set_whole(const option_row *row, const char *text, uint64_t *value) {
     return usage_error("--%s: '%s' is not a whole number %s", row->name, text, range_of(row).text);
 }
 
+static int set_counts(const option_row *row, const char *text, count_list *list) {
+    list->count = 0;
+    for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        char word[32];
+        int length = snprintf(word, sizeof word, "%.*s", (int)strcspn(at, ","), at);
+        if (length >= (int)sizeof word) return usage_error("--%s: '%s...' is too long", row->name, word);
+        if (list->count == MOST_COUNTS) return usage_error("--%s: more than %d numbers", row->name, MOST_COUNTS);
+        int failed = set_whole(row, word, &list->values[list->count++]);
+        if (failed) return failed;
+    }
+    return 0;
+}
+
 static int set_number(const option_row *row, const char *text, float *value) {
     char *end = NULL;
     *value = strtof(text, &end);
@@ -138,6 +175,7 @@ static int set_value(const option_row *row, const char *text, options *o) {
     switch (row->kind) {
     case FLAG: *(bool *)field = true; return 0;
     case WHOLE: return set_whole(row, text, field);
+    case COUNTS: return set_counts(row, text, field);
     case NUMBER: return set_number(row, text, field);
     case CHOICE:
         if (!is_one_of(text, row->value))
@@ -193,7 +231,7 @@ static bool is_shortened(const option_row *row, const char *word) {
 static int add_argument(const command *c, char *argument, options *o) {
     if (!o->model)
         o->model = argument;
-    else if (c->bit == DETOKENIZE)
+    else if (c->bit & (DETOKENIZE | BENCH))
         o->arguments[o->n_arguments++] = argument;
     else
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", argument,
@@ -237,7 +275,10 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
 static void print_row(const option_row *row) {
     char flags[64], letter[] = {'-', row->letter, ',', '\0'};
     snprintf(flags, sizeof flags, "%3s --%s %s", row->letter ? letter : "", row->name, row->value ? row->value : "");
-    printf("  %-36s %s", flags, row->help);
+    if (strlen(flags) > 36)
+        printf("  %s\n%*s%s", flags, 39, "", row->help);
+    else
+        printf("  %-36s %s", flags, row->help);
     range_text range = range_of(row);
     const char *initial = row->initial ? row->initial : row->computed;
     if (range.text[0] && initial)

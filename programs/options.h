@@ -6,32 +6,49 @@
 
 #include "cllm.h"
 
+enum { MOST_COUNTS = 16 };
+
+/* Whole numbers, separated by commas. */
+typedef struct count_list {
+    uint64_t values[MOST_COUNTS];
+    size_t count;
+} count_list;
+
 /* What the user asked for; which fields mean something depends on the command. */
 typedef struct options {
-    const char *model;      /* the first argument that is no option */
-    char **arguments;       /* the others: owned */
-    size_t n_arguments;     /* more than 0 only for detokenize */
-    const char *prompt;     /* NULL: not given; "-": standard input */
-    const char *file;       /* the prompt's file, or NULL */
-    const char *tokens;     /* a list of ids, or NULL */
-    const char *text;       /* the file to measure perplexity on, or NULL */
-    const char *logits;     /* the file to write logits to, or NULL */
-    uint64_t n_tokens;      /* most tokens to generate */
-    float temperature;      /* 0: greedy */
-    float top_p;            /* (0, 1] */
-    uint64_t top_k;         /* 0: off */
-    uint64_t seed;          /* of the sampler */
-    const char *device;     /* where to compute */
-    uint64_t gpu_layers;    /* layers to put on a GPU */
-    uint64_t threads;       /* 0: the cores this process may use */
-    uint64_t ctx;           /* 0: not given */
-    uint64_t batch;         /* most tokens in one forward pass */
-    const char *kv_type;    /* "f16" or "f32" */
-    const char *cpu_isa;    /* NULL: the best that this CPU has */
+    const char *model;   /* the first argument that is no option */
+    char **arguments;    /* the others: owned */
+    size_t n_arguments;  /* more than 0 only for detokenize, and bench: further models */
+    const char *prompt;  /* NULL: not given; "-": standard input */
+    const char *file;    /* the prompt's file, or NULL */
+    const char *tokens;  /* a list of ids, or NULL */
+    const char *text;    /* the file to measure perplexity on, or NULL */
+    const char *logits;  /* the file to write logits to, or NULL */
+    uint64_t n_tokens;   /* most tokens to generate */
+    float temperature;   /* 0: greedy */
+    float top_p;         /* (0, 1] */
+    uint64_t top_k;      /* 0: off */
+    uint64_t seed;       /* of the sampler */
+    const char *device;  /* where to compute */
+    uint64_t gpu_layers; /* layers to put on a GPU */
+    uint64_t threads;    /* 0: the cores this process may use */
+    uint64_t ctx;        /* 0: not given */
+    uint64_t batch;      /* most tokens in one forward pass */
+    const char *kv_type; /* "f16", "f32" or "q8_0" */
+    const char *cpu_isa; /* NULL: the best that this CPU has */
+    count_list prompts;  /* of bench: lengths of a prompt, tokens to decode, tokens before them, */
+    count_list gens;     /*   and the batches and threads to measure them with (no thread_counts: */
+    count_list depths;   /*   as many as this process may use) */
+    count_list batches;
+    count_list thread_counts;
+    uint64_t repetitions;   /* runs, or with `compare` pairs of runs, of each */
+    const char *compare;    /* the command to measure beside, or NULL */
     bool echo;              /* print the prompt too */
     bool ignore_eos;        /* generate past the end token */
     bool no_mmap;           /* read the file instead of mapping it */
+    bool repack;            /* move the weights into memory in the kernels' own order */
     bool json, show_pieces; /* forms of output */
+    bool csv, markdown;
     bool show_tensors;
     bool no_bos, no_special;
     bool quiet, verbose;
@@ -39,7 +56,7 @@ typedef struct options {
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */
-enum { GENERATE = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, EVAL = 16 };
+enum { GENERATE = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, EVAL = 16, BENCH = 32 };
 
 typedef struct command {
     unsigned bit;

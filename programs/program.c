@@ -17,7 +17,10 @@
 
 /* --------------------------------------------------------------------------------------------- messages */
 
+static bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
+
 static void print_message(const char *format, va_list arguments) {
+    if (stderr_is_terminal()) fputs(ERASE_LINE, stderr); /* a progress bar, perhaps */
     fputs("mini-cllm: ", stderr);
     vfprintf(stderr, format, arguments);
     fputc('\n', stderr);
@@ -59,8 +62,6 @@ int flush_output(void) {
     if (interrupted()) return EXIT_INTERRUPTED; /* while a pipe was full */
     return fail("standard output: %s", errno ? strerror(errno) : "write error");
 }
-
-static bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
 size_text format_bytes(uint64_t n_bytes) {
     static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -164,9 +165,9 @@ void close_gguf(cllm_gguf *gguf) {
 }
 
 /* "what [####    ] 37%" on one line, over and over, where someone watches. */
-static void draw_progress(run *r, const char *what, uint64_t done, uint64_t total) {
+void run_progress(run *r, const char *what, uint64_t done, uint64_t total) {
     static const char full[] = "########################################";
-    int percent = (int)(done / (total / 100 + 1));
+    int percent = (int)(100 * (double)done / (double)total);
     if (r->o->quiet || (percent == r->drawn_percent && done < total) || !stderr_is_terminal()) return;
     r->drawn_percent = percent;
     fprintf(stderr, "\r%s [%-40.*s] %2d%%%s", what, percent * 40 / 100, full, percent, done == total ? ERASE_LINE : "");
@@ -174,14 +175,15 @@ static void draw_progress(run *r, const char *what, uint64_t done, uint64_t tota
 
 static bool on_load(void *user, uint64_t done, uint64_t total) {
     const uint64_t big = 256u << 20;
-    if (total > big) draw_progress(user, "loading", done, total);
+    run *r = user;
+    if (total > big) run_progress(r, r->o->repack ? "repacking" : "loading", done, total);
     return !interrupted();
 }
 
 static bool on_eval(void *user, uint64_t done, uint64_t total) {
     const double patience = 0.5; /* seconds: nobody wants to see the bar of a short prompt */
     run *r = user;
-    if (*r->stage && now() - r->stage_start > patience) draw_progress(r, r->stage, done, total);
+    if (*r->stage && now() - r->stage_start > patience) run_progress(r, r->stage, done, total);
     return !interrupted();
 }
 
@@ -208,13 +210,16 @@ static void describe_model(const run *r) {
             info->n_layers, info->n_embd, info->n_heads, info->key_length, info->n_kv_heads, info->n_ff, info->n_vocab,
             info->n_ctx_train, (double)info->n_parameters / 1e6);
     fprintf(stderr, "file: %s, %s %s in %.3f s\n", r->o->model,
-            format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text, r->o->no_mmap ? "read" : "mapped",
+            format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text,
+            r->o->repack    ? "repacked"
+            : r->o->no_mmap ? "read"
+                            : "mapped",
             r->load_seconds);
 }
 
 int run_load(run *r, const options *o) {
     *r = (run){.o = o, .drawn_percent = -1};
-    cllm_load_options load = {.no_mmap = o->no_mmap, .progress = on_load, .user = r};
+    cllm_load_options load = {.no_mmap = o->no_mmap, .repack = o->repack, .progress = on_load, .user = r};
     double start = now();
     cllm_error err;
     interrupt_watch_file(o->model, NULL);
@@ -225,13 +230,17 @@ int run_load(run *r, const options *o) {
     return EXIT_SUCCESS;
 }
 
+static cllm_kv_type kv_type_of(const char *name) {
+    return strcmp(name, "f32") == 0 ? CLLM_KV_F32 : strcmp(name, "q8_0") == 0 ? CLLM_KV_Q8_0 : CLLM_KV_F16;
+}
+
 int run_start(run *r, uint64_t n_ctx) {
     const options *o = r->o;
     cllm_session_options session = {
         .n_ctx = (uint32_t)n_ctx,
         .n_batch = (uint32_t)o->batch,
         .n_threads = (uint32_t)o->threads,
-        .kv_type = strcmp(o->kv_type, "f32") == 0 ? CLLM_KV_F32 : CLLM_KV_F16,
+        .kv_type = kv_type_of(o->kv_type),
         .cpu_isa = o->cpu_isa,
         .progress = on_eval,
         .user = r,

@@ -76,6 +76,9 @@ void run_close(run *r);                 /* one that was never loaded, or not sta
 /* Name what is evaluated next, for a progress bar on a terminal; "" ends it. */
 void run_stage(run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The same bar for work that is no evaluation, drawn when this is called. */
+void run_progress(run *r, const char *what, uint64_t done, uint64_t total);
+
 int fail_without_tokenizer(const run *r);                            /* why a loaded model has none */
 int run_check_fits(const run *r, const char *what, size_t n_tokens); /* in the context? else an exit status */
 

@@ -91,11 +91,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --no-mmap --quiet --verbose --version
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --no-mmap --repack --quiet --verbose --version
 inspect --json --tensors --ctx
 tokenize --prompt --no-bos --no-special --text --json
 detokenize
-eval --tokens --text --logits --threads --ctx --batch --kv-type --cpu-isa --no-mmap --quiet --verbose
+eval --tokens --text --logits --threads --ctx --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
+bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --threads --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
 END
 
 run --help
@@ -137,6 +138,7 @@ done <<'END'
 2|--batch: '0' is not|m.gguf --batch 0
 2|--kv-type: 'q8' is not one of: f16|m.gguf --kv-type q8
 2|--cpu-isa: 'mmx' is not one of: scalar|m.gguf --cpu-isa mmx
+2|--cpu-isa: 'avx' is not one of: scalar|eval m.gguf --cpu-isa avx
 2|--device: 'tpu' is not one of: cpu|m.gguf --device tpu
 2|--gpu-layers: 4 layers need a GPU|m.gguf --gpu-layers 4
 1|--device: metal is not in this build|m.gguf --device metal
@@ -144,6 +146,25 @@ done <<'END'
 1|--device: opencl is not in this build|m.gguf --device opencl
 2|--prompt and --file exclude each other|m.gguf -p a -f b
 2|--text and --json exclude each other|tokenize m.gguf --text --json
+2|no model given|bench -p 1
+2|--prompt: '' is not a whole number from 0|bench m.gguf -p 1,,2
+2|--prompt: '' is not|bench m.gguf -p 1,
+2|--prompt: '' is not|bench m.gguf -p ''
+2|--n-tokens: '2x' is not|bench m.gguf -n 1,2x
+2|--depth: '-1' is not|bench m.gguf --depth=-1
+2|--depth: '16777217' is not|bench m.gguf --depth 16777217
+2|--depth: '0000000000000000000000000000000...' is too long|bench m.gguf --depth 00000000000000000000000000000000000000x
+2|--threads: '0' is not a whole number from 1 to 1024|bench m.gguf --threads 2,0
+2|--batch: '65537' is not|bench m.gguf --batch 65537
+2|--batch: more than 16 numbers|bench m.gguf --batch 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17
+2|--repetitions: '0' is not|bench m.gguf -r 0
+2|--repetitions: '101' is not|bench m.gguf -r 101
+2|-p 0 and -n 0 leave nothing to measure|bench m.gguf -p 0 -n 0
+2|--json, --csv and --md exclude each other|bench m.gguf --json --csv
+2|--json, --csv and --md exclude each other|bench m.gguf --md --csv
+2|--compare: {foo} is none of {model}|bench m.gguf --compare 'x {foo}'
+2|--compare: {model_} is none of {model}|bench m.gguf --compare 'x {model} {model_}'
+1|m.gguf: |bench m.gguf
 2|eval needs either --tokens or --text|eval m.gguf
 2|eval needs either --tokens or --text|eval m.gguf --tokens 1 --text f
 2|--logits needs --tokens|eval m.gguf --text f --logits g
@@ -220,11 +241,18 @@ END
     check 'a prompt of any bytes; stdout stays UTF-8' eval 'exits 0 && utf8'
     run "$any" -q -t 0 -n 8 -p "$(printf 'caf\303')" --echo
     check 'half a character in a prompt' eval 'exits 0 && utf8'
-    for flag in '--threads 1' '--threads 3' '--batch 1' '--no-mmap' '--cpu-isa scalar' '--gpu-layers 0' '--device cpu'; do
+    for flag in '--threads 1' '--threads 3' '--batch 1' '--no-mmap' --repack '--gpu-layers 0' '--device cpu'; do
         # shellcheck disable=SC2086 # words
         run "$any" -q -t 0 -n 8 -p 'One day,' $flag
         check "the same text with $flag" cmp -s "$out" "$temporary/argument"
     done
+    run "$any" -q -t 0 -n 8 -p 'One day,' --kv-type q8_0 --cpu-isa scalar
+    check 'a text with --kv-type q8_0 --cpu-isa scalar' eval 'exits 0 && silent && utf8 && [ "$(wc -c <"$out")" -gt 5 ]'
+    for isa in avx2 neon; do # a machine has one of them at most
+        run "$any" -q -n 1 --cpu-isa $isa
+        [ "$status" -eq 0 ] || break
+    done
+    check '--cpu-isa of another machine is refused' refused 1 "CPU instruction set '$isa'"
 }
 
 messages() {
@@ -235,7 +263,7 @@ messages() {
         says " tok/s" && says "GB/s of weights" && says "peak memory"'
     check 'no colour where stderr is no terminal' eval '! grep -q "$(printf "\033")" "$err"'
     run "$stories" -n 5 -v
-    check '-v: shape, plan, threads and kernels' eval 'says "5 layers" && says "KV cache" && says "threads" && says "scalar kernels"'
+    check '-v: shape, plan, threads and kernels' eval 'says "5 layers" && says "KV cache" && says "threads" && says " kernels"'
     run "$stories" -q -n 5 -v
     check '-q wins over -v' silent
     run "$stories" -t 0 -n 100 --ctx 20
@@ -513,8 +541,144 @@ demo_model() {
     check 'the demo model: there and back' is_text 'One day'
 }
 
-for name in prompts endings; do group $name "$any"; done
-for name in stories_text messages perplexity inspection tokens; do group $name "$stories"; done
+# A line of CSV's field: field NAME, of the last line in $out
+field() { awk -F , -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i } END { print $at }' "$out"; }
+
+benchmarks() {
+    run bench "$any" -p 16,8 -n 4 --depth 0,20 --threads 1,2 --batch 8 -r 2 --csv
+    check 'bench --csv: all combinations, under a line of names' eval 'exits 0 && silent && [ "$(wc -l <"$out")" -eq 9 ] &&
+        [ "$(awk -F , "{ print NF }" "$out" | sort -u)" = 23 ] && grep -q "^model,file,.*,prompt_tok_s,.*,decode_tok_s," "$out" &&
+        [ "$(cut -d , -f 6-10 "$out" | tail -n 8 | sort -u | wc -l)" -eq 8 ] && prints ",2,8,16,20,4," && prints ",1,8,8,0,4,"'
+    run bench "$any" -p 8 -n 4 --depth 20 --threads 1 -r 3
+    check 'bench: the machine, and a table of a line a test' eval 'exits 0 && silent && [ "$(wc -l <"$out")" -eq 6 ] &&
+        prints "1 thread: reads " && prints "the median of 3 runs" && grep -q "^model .* test .* tok/s .* GMAC/s .* GB/s" "$out" &&
+        grep -q " 1  *512  pp8@20  *[0-9.]* .*%  *-  *-$" "$out" && grep -q " tg4@20  *[0-9.]*  .*%  .*%$" "$out"'
+    check 'bench: the columns are aligned' [ "$(tail -n 3 "$out" | awk '{ print length }' | sort -u | wc -l)" -eq 1 ]
+    run bench "$any" "$any" -p 8 -n 4 --threads 1 -r 1 --md
+    check 'bench --md: several models in a Markdown table' eval 'exits 0 && [ "$(grep -c "^| .* |$" "$out")" -eq 6 ] &&
+        grep -q "^| -*- | -*: |" "$out" && [ "$(grep "^|" "$out" | tr -cd "|\n" | sort -u)" = "||||||||||||" ]'
+    run bench "$any" -p 0 -n 4 -r 1 --threads 1 --csv
+    check 'bench -p 0 measures no prompt' eval 'exits 0 && [ "$(wc -l <"$out")" -eq 2 ] && [ -z "$(field prompt_tok_s)$(field gmac_s)" ] &&
+        [ -n "$(field decode_tok_s)" ] && [ -n "$(field gb_s)" ]'
+    run bench "$any" -p 4 -n 0 -r 1 --threads 1
+    check 'bench -n 0 decodes nothing' eval 'exits 0 && prints pp4 && ! prints tg'
+    run bench "$any" -p 4 -n 2 -r 1 --threads 1 --csv --kv-type q8_0 --cpu-isa scalar --repack --no-mmap
+    check 'bench: the settings are those asked for' eval 'exits 0 && [ "$(field cpu_isa)$(field kv_type)" = scalarq8_0 ]'
+    run bench "$any" /nonexistent.gguf -p 4 -n 4
+    check 'bench: an unknown model among several is found at the start' refused 1 '/nonexistent.gguf: '
+    mkfifo "$temporary/started"
+    for form in --json --csv; do
+        : >"$out"
+        "$program" bench "$any" -p 1,2 -n 0 -r 1 --threads 1 $form --compare 'case {prompt} in 1) ;; *)
+            echo >'"'$temporary/started'"'; sleep 9 ;; esac; echo "pp1 5"' >"$out" 2>"$err" &
+        process=$!
+        read -r _ <"$temporary/started"
+        kill -INT $process
+        wait $process
+        status=$?
+        check "bench: Ctrl-C ends the other command, and prints whole results ($form)" eval 'exits 130 && silent &&
+            prints prompt_ratio && [ "$(grep -c "/\?$(basename "$any")" "$out")" -gt 0 ]'
+    done
+    "$program" bench "$any" -p 8 -n 20000 -r 100 --threads 1 >"$out" 2>"$err" &
+    process=$!
+    sleep 1
+    kill -INT $process
+    wait $process
+    status=$?
+    check 'bench: Ctrl-C before the first result prints nothing' eval 'exits 130 && [ ! -s "$out" ]'
+
+    if command -v python3 >/dev/null; then
+        run bench "$any" -p 16,8 -n 4,0 --threads 1 -r 4 --json
+        check 'bench --json' python3 -c '
+import json, math, sys
+d = json.load(open(sys.argv[1]))
+assert [(r["prompt"], r["gen"]) for r in d["results"]] == [(16, 4), (16, 0), (8, 4), (8, 0)]
+assert d["machine"]["ceilings"][0]["threads"] == 1 and d["machine"]["ceilings"][0]["read_gb_s"] > 0.01
+assert d["machine"]["ceilings"][0]["float_gmac_s"] > 0.001
+for r in d["results"]:
+    assert r["threads"] == 1 and r["batch"] == 512 and r["depth"] == 0 and r["file"].endswith(r["model"])
+    assert 0 < r["prompt_tok_s_min"] <= r["prompt_tok_s"] <= r["prompt_tok_s_max"]
+    assert 0 <= r["prompt_tok_s_spread"] <= (r["prompt_tok_s_max"] - r["prompt_tok_s_min"]) / 2
+    if r["gen"] == 0: assert r["decode_tok_s"] is None and r["gb_s"] is None
+    else: assert 0 < r["decode_tok_s_min"] <= r["decode_tok_s"] <= r["decode_tok_s_max"]' "$out"
+    else
+        skip 'bench --json' 'python3 is missing'
+    fi
+}
+
+# What a token costs, counted by hand: 5 layers of 64 x (64 + 32 + 32 + 64 + 3 x 172), output 64 x 512 (that of the
+# embedding), all F32; 8 heads of 8, 4 of keys and values
+bench_costs() {
+    run bench "$stories" -p 100 -n 10 --depth 40 -r 1 --threads 1 --csv
+    layers=$((5 * 64 * (64 + 32 + 32 + 64 + 3 * 172))) attention=$((5 * 8 * 16))
+    check 'bench: GMAC/s of a prompt' awk -v got="$(field gmac_s)" -v speed="$(field prompt_tok_s)" -v layers="$layers" \
+        -v attention=$attention 'BEGIN { want = speed * (layers + 64 * 512 / 100 + attention * (40 + 50.5)) / 1e9
+            exit !(got > want * 0.999 && got < want * 1.001) }'
+    check 'bench: GMAC/s of decoding' awk -v got="$(field decode_gmac_s)" -v speed="$(field decode_tok_s)" -v layers="$layers" \
+        -v attention=$attention 'BEGIN { want = speed * (layers + 64 * 512 + attention * (40 + 5.5)) / 1e9
+            exit !(got > want * 0.999 && got < want * 1.001) }'
+    check 'bench: GB/s of decoding' awk -v got="$(field gb_s)" -v speed="$(field decode_tok_s)" -v layers="$layers" \
+        'BEGIN { want = speed * (4 * (layers + 64 * 512 + 64) + 2 * 5 * 4 * 16 * (40 + 5.5)) / 1e9
+            exit !(got > want * 0.999 && got < want * 1.001) }'
+}
+
+comparison() {
+    spaced="$temporary/it's a model.gguf"
+    cp "$any" "$spaced"
+    # what it is asked goes to a file; the last line is the one that counts
+    # shellcheck disable=SC2016 # for the other shell
+    note="printf '%s\n' {model} {threads} {prompt}:{gen}:{depth} >>'$temporary/asked'; p={prompt}"
+    run bench "$spaced" -p 8 -n 4 --depth 3 --threads 1 -r 2 --csv --compare "$note; echo loading; "'
+        echo "pp${p} 20.0 tg4@3 1e1"; echo'
+    check 'bench --compare: both medians and their ratio' eval 'exits 0 && silent && [ "$(field prompt_theirs_tok_s)" = 20 ] &&
+        [ "$(field decode_theirs_tok_s)" = 10 ] && awk -v ours="$(field decode_tok_s)" -v ratio="$(field decode_ratio)" \
+            "BEGIN { exit !(ratio > 0 && ratio < ours / 10 * 1.2 && ratio > ours / 10 / 1.2) }"'
+    check 'bench --compare: quoted values, a run a pair, each kind for itself' [ "$(tr '\n' ' ' <"$temporary/asked")" = \
+        "$spaced 1 8:0:3 $spaced 1 8:0:3 $spaced 1 0:4:3 $spaced 1 0:4:3 " ]
+    for form in '' --md --json; do
+        # shellcheck disable=SC2086 # a word or none
+        run bench "$any" -p 8 -n 0 --threads 1 -r 1 $form --compare 'echo pp8 20'
+        check "bench --compare: the ratio is printed $form" eval 'exits 0 && silent && prints ratio && prints theirs'
+    done
+    # the median of pairs: 1, 100, and a pair that is slow on their side
+    run bench "$any" -p 8 -n 0 --threads 1 -r 3 --csv --compare "echo x >>'$temporary/n'"'; case $(wc -l <'"'$temporary/n'"') in
+        *1) echo pp8 1 ;; *2) echo pp8 1000000000 ;; *) echo pp8 100 ;; esac'
+    check 'bench --compare: the median of theirs' [ "$(field prompt_theirs_tok_s)" = 100 ]
+    while IFS='|' read -r message line; do
+        run bench "$any" -p 8 -n 0 --threads 1 -r 1 --compare "$line"
+        check "bench --compare $line" eval 'refused 1 "--compare: the command ended with status $message"'
+    done <<'END'
+3 and the line 'oops'|echo early; echo oops; exit 3
+1 and the line 'pp8 1'|echo pp8 1; exit 1
+127 and the line ''|exec /nonexistent/command 2>/dev/null
+137 and the line ''|kill -9 $$
+0, but its last line ''|:
+0, but its last line 'pp9 1' does not tell pp8|echo pp9 1
+0, but its last line 'pp8 0'|echo pp8 0
+0, but its last line 'pp8 x'|echo pp8 x
+0, but its last line 'pp8 nan'|echo pp8 nan
+0, but its last line 'pp8 5 words'|echo pp8 5 words
+0, but its last line 'tg8@0 5'|echo tg8@0 5
+0, but its last line 'a\x01b'|printf 'a\001b\n'
+END
+    run bench "$any" -p 0 -n 8 --depth 2 --threads 1 -r 1 --compare 'echo tg8 5'
+    check 'bench --compare: a speed at another depth does not count' refused 1 "--compare: the command ended with status 0, but its last line 'tg8 5' does not tell tg8@2"
+    # shellcheck disable=SC2016
+    run bench "$any" -p 8 -n 0 --threads 1 -r 1 --csv --compare 'x=7; echo pp8 ${x}'
+    check "bench --compare: the shell's own braces are left alone" [ "$(field prompt_theirs_tok_s)" = 7 ]
+    if [ -e /proc/self/stat ]; then
+        # clock ticks that our process and its threads take meanwhile
+        # shellcheck disable=SC2016
+        run bench "$any" -p 8 -n 0 --threads 2 -r 1 --csv --compare 'ticks() { awk "{ print \$14 + \$15 }" /proc/$PPID/stat; }
+            before=$(ticks); sleep 0.3; after=$(ticks); echo pp8 $((after - before + 1))'
+        check 'bench --compare: our threads sleep meanwhile' eval 'exits 0 && [ "$(field prompt_theirs_tok_s)" -le 2 ]'
+    else
+        skip 'bench --compare: our threads sleep meanwhile' 'there is no /proc'
+    fi
+}
+
+for name in prompts endings benchmarks comparison; do group $name "$any"; done
+for name in stories_text messages bench_costs perplexity inspection tokens; do group $name "$stories"; done
 group evaluation "$shared/vectors/tokens.txt"
 group exactness "$shared/vectors/tokens.txt"
 group vocabularies "$shared/vocab"

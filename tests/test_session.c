@@ -157,34 +157,137 @@ static void a_first_token_follows_the_formulas(void **state) {
 
 /* ------------------------------------------------------------------------------------- bit-identity */
 
+static const char *const isas[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};
+enum { N_ISAS = sizeof isas / sizeof *isas };
+
+/* Is this instruction set one of this machine's? */
+static bool has_isa(const cllm_model *model, const char *isa) {
+    cllm_error err;
+    cllm_session *session;
+    cllm_session_options options = {.n_ctx = 1, .cpu_isa = isa};
+    cllm_status status = cllm_session_create(model, &options, &session, &err);
+    if (status != CLLM_OK) return false;
+    assert_string_equal(cllm_session_cpu_isa(session), isa);
+    cllm_session_destroy(session);
+    return true;
+}
+
+static void assert_same_bits(const float *got, const float *want, size_t n, const cllm_session_options *o) {
+    if (memcmp(got, want, n * sizeof *got) != 0)
+        fail_msg("%s, type %d of keys and values: other bits with batches of %u and %u threads",
+                 o->cpu_isa ? o->cpu_isa : "best", (int)o->kv_type, o->n_batch, o->n_threads);
+}
+
+/* Each tensor type, with and without biases and an output matrix. */
 static void same_bits_however_the_work_is_cut(void **state) {
     (void)state;
     const quant_type types[] = {QUANT_F32, QUANT_F16, QUANT_Q4_0, QUANT_Q8_0};
-    for (size_t t = 0; t < 4; t++)
-        for (int kv = 0; kv < 2; kv++) {
-            tiny_model m = tiny_model_default();
-            m.type = types[t];
-            m.tied = t % 2;
-            m.biases = kv;
-            cllm_model *model = load(tiny_model_write("cut.gguf", &m));
-            int32_t tokens[60];
-            uint64_t random = 5;
-            for (int i = 0; i < 60; i++) tokens[i] = (int32_t)(random_u64(&random) % 50);
+    for (size_t t = 0; t < 8; t++) {
+        tiny_model m = tiny_model_default();
+        m.type = types[t / 2];
+        m.tied = t / 2 % 2;
+        m.biases = t % 2;
+        cllm_model *model = load(tiny_model_write("cut.gguf", &m));
+        int32_t tokens[60];
+        uint64_t random = 5;
+        for (int i = 0; i < 60; i++) tokens[i] = (int32_t)(random_u64(&random) % 50);
 
-            cllm_session_options options = {.n_threads = 1, .n_batch = 512, .kv_type = (cllm_kv_type)kv};
-            float *expected = all_logits(model, &options, tokens, 60);
-            const uint32_t batches[] = {1, 2, 7, 16, 59, 60};
-            for (size_t b = 0; b < 6; b++)
-                for (uint32_t threads = 1; threads <= 5; threads += 2) {
-                    options.n_batch = batches[b];
-                    options.n_threads = threads;
-                    float *got = all_logits(model, &options, tokens, 60);
-                    assert_memory_equal(got, expected, 60 * 50 * sizeof *got);
-                    free(got);
-                }
-            free(expected);
-            cllm_model_destroy(model);
+        cllm_session_options options = {.n_threads = 1, .n_batch = 512};
+        float *expected = all_logits(model, &options, tokens, 60);
+        const uint32_t batches[] = {1, 2, 7, 16, 59, 60};
+        for (size_t b = 0; b < 6; b++)
+            for (options.n_threads = 1; options.n_threads <= 5; options.n_threads += 2) {
+                options.n_batch = batches[b];
+                float *got = all_logits(model, &options, tokens, 60);
+                assert_same_bits(got, expected, 60 * 50, &options);
+                free(got);
+            }
+        free(expected);
+        cllm_model_destroy(model);
+    }
+}
+
+enum { LONG = 330 }; /* tokens: more than one chunk of keys and values */
+
+/* A prompt, and then token by token: the last logits, which take a shorter way through the last layer. */
+static void check_decoding(const cllm_model *model, const cllm_session_options *options, const int32_t *tokens,
+                           const float *expected) {
+    cllm_error err;
+    cllm_session *session;
+    const float *logits;
+    assert_ok(cllm_session_create(model, options, &session, &err), &err);
+    for (size_t n = 250; n <= LONG; n++) {
+        const size_t position = cllm_session_position(session);
+        assert_ok(cllm_session_eval(session, tokens + position, n - position, &logits, &err), &err);
+        assert_same_bits(logits, expected + (n - 1) * 50, 50, options);
+    }
+    cllm_session_destroy(session);
+}
+
+/* Large enough that threads are woken for single tokens: 8 query heads, 2 of keys and values, whose lengths fill no
+ * vectors; every instruction set and type of keys and values. */
+static void same_bits_in_a_long_context(void **state) {
+    (void)state;
+    static const uint32_t batches[] = {1, 2, 3, 7, 16, 64, 512}, threads[] = {1, 2, 3, 5};
+    tiny_model m = tiny_model_default();
+    m.n_embd = 256;
+    m.n_heads = 8;
+    m.key_length = 50;
+    m.value_length = 36;
+    m.n_ff = 480;
+    m.n_ctx = 512;
+    m.n_layers = 2;
+    m.type = QUANT_F16;
+    int32_t tokens[LONG];
+    uint64_t random = 6;
+    for (int i = 0; i < LONG; i++) tokens[i] = (int32_t)(random_u64(&random) % 50);
+    for (int quantized = 0; quantized < 2; quantized++) {
+        if (quantized) {
+            m.type = QUANT_Q4_0;
+            m.value_length = 64;
         }
+        cllm_model *model = load(tiny_model_write("long.gguf", &m));
+        for (size_t i = 0; i < N_ISAS * 3; i++) {
+            cllm_session_options options = {.n_threads = 1, .cpu_isa = isas[i / 3], .kv_type = (cllm_kv_type)(i % 3)};
+            if (!has_isa(model, options.cpu_isa)) continue;
+            float *expected = all_logits(model, &options, tokens, LONG);
+            for (size_t k = 0; k < 7 * 4; k++) {
+                options.n_batch = batches[k / 4];
+                options.n_threads = threads[k % 4];
+                float *got = all_logits(model, &options, tokens, LONG);
+                assert_same_bits(got, expected, LONG * 50, &options);
+                free(got);
+                if (k % 5 == 0) check_decoding(model, &options, tokens, expected);
+            }
+            free(expected);
+        }
+        cllm_model_destroy(model);
+    }
+}
+
+/* The types of keys and values, and the instruction sets, differ by their rounding alone. */
+static void faster_ways_stay_close_to_the_exact_one(void **state) {
+    (void)state;
+    static const double limits[] = {[CLLM_KV_F16] = 1e-5, [CLLM_KV_F32] = 1e-9, [CLLM_KV_Q8_0] = 1e-3};
+    tiny_model m = tiny_model_default();
+    m.n_ctx = 512;
+    cllm_model *model = load(tiny_model_write("close.gguf", &m));
+    int32_t tokens[LONG];
+    for (int i = 0; i < LONG; i++) tokens[i] = i * 7 % 50;
+    cllm_session_options options = {.cpu_isa = "scalar", .kv_type = CLLM_KV_F32};
+    float *exact = all_logits(model, &options, tokens, LONG);
+    for (size_t i = 0; i < N_ISAS * 3; i++) {
+        options.cpu_isa = isas[i / 3];
+        options.kv_type = (cllm_kv_type)(i % 3);
+        if (!has_isa(model, options.cpu_isa)) continue;
+        float *got = all_logits(model, &options, tokens, LONG);
+        double error = nmse(got, exact, LONG * 50);
+        print_message("%s, type %d: NMSE %.3g\n", options.cpu_isa, (int)options.kv_type, error);
+        assert_true(error < limits[options.kv_type]);
+        free(got);
+    }
+    free(exact);
+    cllm_model_destroy(model);
 }
 
 static void last_logits_equal_those_of_each(void **state) {
@@ -327,18 +430,22 @@ static void the_plan_names_what_is_needed(void **state) {
     tiny_model m = tiny_model_default();
     cllm_model *model = load(tiny_model_write("plan.gguf", &m));
     cllm_error err;
-    cllm_memory_plan plan, doubled;
+    cllm_memory_plan plan, larger;
     cllm_session_options options = {.n_ctx = 32, .kv_type = CLLM_KV_F16};
     assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
-    assert_int_equal(plan.kv_cache, 2 * 2 * 32 * (16 + 16) * 2); /* layers, heads, positions, elements, bytes */
+    const uint64_t elements = 2 * 2 * 256 * (16 + 16); /* layers, heads, positions (a whole chunk), key and value */
+    assert_int_equal(plan.kv_cache, elements * 2);
     assert_int_equal(plan.n_ctx, 32);
     assert_false(plan.n_ctx_capped);
-    options.n_ctx = 64;
+    options.kv_type = CLLM_KV_Q8_0;
+    assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &larger, &err), &err);
+    assert_int_equal(larger.kv_cache, elements + 2 * 2 * 256 * 2 * sizeof(float)); /* and two scales a position */
+    options.n_ctx = 257;
     options.kv_type = CLLM_KV_F32;
-    assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &doubled, &err), &err);
-    assert_int_equal(doubled.kv_cache, 4 * plan.kv_cache);
-    assert_true(doubled.scratch > plan.scratch);
-    assert_int_equal(doubled.weights, plan.weights);
+    assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &larger, &err), &err);
+    assert_int_equal(larger.kv_cache, 4 * plan.kv_cache);
+    assert_true(larger.scratch > plan.scratch);
+    assert_int_equal(larger.weights, plan.weights);
     cllm_model_destroy(model);
 }
 
@@ -440,6 +547,8 @@ int main(void) {
         FAMILY("llama-yarn"),
         cmocka_unit_test(a_first_token_follows_the_formulas),
         cmocka_unit_test(same_bits_however_the_work_is_cut),
+        cmocka_unit_test(same_bits_in_a_long_context),
+        cmocka_unit_test(faster_ways_stay_close_to_the_exact_one),
         cmocka_unit_test(last_logits_equal_those_of_each),
         cmocka_unit_test(wrong_calls_leave_the_position),
         cmocka_unit_test(a_callback_can_stop_an_evaluation),

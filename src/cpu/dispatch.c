@@ -4,14 +4,82 @@
 #include <pthread.h>
 #include <string.h>
 
-static cpu_kernels scalar;
-static pthread_once_t filled = PTHREAD_ONCE_INIT;
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
 
-static void fill(void) { kernels_scalar_fill(&scalar); }
+static bool always(void) { return true; }
+static bool never(void) { return false; }
+
+#if defined(__x86_64__)
+static bool has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+static bool has_avx512(void) {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vnni");
+}
+#else
+#define has_avx2   never
+#define has_avx512 never
+#endif
+
+#if defined(__aarch64__) && defined(__linux__)
+static bool has_neon(void) { return getauxval(AT_HWCAP) & HWCAP_ASIMDDP; }
+static bool has_i8mm(void) { return has_neon() && getauxval(AT_HWCAP2) & HWCAP2_I8MM; }
+#elif defined(__aarch64__) && defined(__APPLE__)
+static bool has_feature(const char *name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value;
+}
+static bool has_neon(void) { return has_feature("hw.optional.arm.FEAT_DotProd"); }
+static bool has_i8mm(void) { return has_neon() && has_feature("hw.optional.arm.FEAT_I8MM"); }
+#else
+#define has_neon never
+#define has_i8mm never
+#endif
+
+/* From the least to the best. */
+static struct isa {
+    bool (*present)(void);
+    void (*fill)(cpu_kernels *table);
+    cpu_kernels table;
+    bool usable;
+} isas[] = {
+    {.present = always, .fill = kernels_scalar_fill},
+    {.present = has_avx2, .fill = kernels_avx2_fill},
+    {.present = has_avx512, .fill = kernels_avx512_fill},
+    {.present = has_neon, .fill = kernels_neon_fill},
+    {.present = has_i8mm, .fill = kernels_i8mm_fill},
+};
+
+enum { N_ISAS = sizeof isas / sizeof isas[0] };
+
+static pthread_once_t filled = PTHREAD_ONCE_INIT;
+static char names[64]; /* of the usable ones, as kernels_names gives them */
+
+static void fill(void) {
+    for (size_t i = 0; i < N_ISAS; i++) {
+        isas[i].fill(&isas[i].table);
+        isas[i].usable = isas[i].table.name && isas[i].present();
+        if (!isas[i].usable) continue;
+        if (names[0]) strcat(names, ", ");
+        strcat(names, isas[i].table.name);
+    }
+}
 
 const cpu_kernels *kernels_select(const char *isa) {
     pthread_once(&filled, fill);
-    return !isa || strcmp(isa, scalar.name) == 0 ? &scalar : NULL;
+    const cpu_kernels *best = NULL;
+    for (size_t i = 0; i < N_ISAS; i++)
+        if (isas[i].usable && (!isa || strcmp(isa, isas[i].table.name) == 0)) best = &isas[i].table;
+    return best;
 }
 
-const char *kernels_names(void) { return "scalar"; }
+const char *kernels_names(void) {
+    pthread_once(&filled, fill);
+    return names;
+}

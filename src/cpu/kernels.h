@@ -7,6 +7,7 @@
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
+#include "model/kv_cache.h"
 #include "model/weights.h"
 
 #include <stddef.h>
@@ -15,26 +16,56 @@
 /* Bytes of blocks -> n float values; n is a multiple of the type's block. Exact for the format's formula in float32. */
 typedef void (*dequantize_kernel)(const void *blocks, float *out, size_t n);
 
+/* What quantizing 32 activations keeps beside their int8 values. */
+typedef struct activation_block {
+    float scale;          /* an activation is scale * its int8 value */
+    int32_t sum;          /* of the 32 int8 values */
+    int32_t half_sums[2]; /* of the first and the last 16 */
+} activation_block;
+
+enum {
+    ACTIVATION_BLOCK = 32,
+    ROW_GROUP = 16 /* rows that kernels take together; those of an interleaved matrix share their bytes (weights.h) */
+};
+
+/* The right-hand side of a matrix product: a batch of vectors, as floats and, where a kernel reads them so, quantized. */
+typedef struct activations {
+    uint32_t n_columns;
+    const float *floats;            /* [n_batch][n_columns] */
+    const int8_t *quantized;        /* [n_batch][n_columns], or NULL */
+    const activation_block *blocks; /* [n_batch][n_columns / ACTIVATION_BLOCK], or NULL */
+} activations;
+
+/* The softmax of a stretch of positions, before it is divided by the sum. */
+typedef struct attention_part {
+    float max; /* of the scores */
+    float sum; /* of exp(score - max) */
+} attention_part;
+
 typedef struct cpu_kernels {
-    const char *name; /* "scalar", as --cpu-isa takes it */
+    const char *name; /* "scalar", "avx2" ..., as --cpu-isa takes it */
 
     dequantize_kernel dequantize[QUANT_TYPE_LIMIT]; /* NULL for types that cannot be computed with */
 
-    /* out[b][r] = sum over c of w[r][c] * x[b][c], for rows first_row <= r < end_row and columns of x 0 <= b < n_batch.
-     * x: [n_batch][n_columns], rows x_stride floats apart; out: [n_batch][..], rows out_stride floats apart, indexed by
-     * the absolute row r. scratch: [matmul_scratch_floats(n_columns)] of the calling thread. */
-    void (*matmul)(const matrix *w, uint32_t first_row, uint32_t end_row, const float *x, size_t x_stride,
-                   size_t n_batch, float *out, size_t out_stride, float *scratch);
-    size_t (*matmul_scratch_floats)(uint32_t n_columns);
+    /* Does matmul read the quantized form of x for a matrix of this type? (Never in the scalar kernels.) */
+    bool quantizes[QUANT_TYPE_LIMIT];
+
+    /* x: [n], n a multiple of ACTIVATION_BLOCK, to int8 values of absmax / 127 a block, rounded to the nearest.
+     * quantized: out, [n]; blocks: out, [n / ACTIVATION_BLOCK]. A block with an infinity or a NaN gets such a scale. */
+    void (*quantize)(const float *x, size_t n, int8_t *quantized, activation_block *blocks);
+
+    /* out[b][r] = sum over c of w[r][c] * x[b][c], for rows first_row <= r < end_row and 0 <= b < n_batch.
+     * out: [n_batch][..], rows out_stride floats apart, indexed by the absolute row r; nothing else of it is written.
+     * first_row is a multiple of ROW_GROUP. scratch: matmul_scratch_bytes(n_columns), 64-byte aligned, of the calling
+     * thread. */
+    void (*matmul)(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x, size_t n_batch,
+                   float *out, size_t out_stride, void *scratch);
+    size_t (*matmul_scratch_bytes)(uint32_t n_columns);
 
     /* out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i]. out may be x. (Zhang & Sennrich 2019) */
     void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t n, float *out);
 
-    float (*dot)(const float *a, const float *b, size_t n);
-    void (*axpy)(float scale, const float *x, float *y, size_t n); /* y += scale * x */
-
-    /* In place: x[i] = exp(x[i] - max) / sum. n >= 1 */
-    void (*softmax)(float *x, size_t n);
+    void (*add)(float *sum, const float *x, size_t n); /* sum += x */
 
     /* gate[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)). (SwiGLU: Shazeer 2020) */
     void (*swiglu)(float *gate, const float *up, size_t n);
@@ -42,17 +73,34 @@ typedef struct cpu_kernels {
     /* Rotate pairs (x[2j], x[2j+1]) for j < n_pairs by the angles whose cos and sin are given. (RoPE: Su et al. 2021) */
     void (*rope)(float *x, const float *cos, const float *sin, size_t n_pairs);
 
-    void (*f16_to_f32)(const uint16_t *x, float *out, size_t n);
     void (*f32_to_f16)(const float *x, uint16_t *out, size_t n);
+
+    /* What one chunk of keys and values gives to queries, [n_queries][key_length], that are already divided by
+     * sqrt(key_length): with scores s = query . key of the chunk's first n_visible[q] <= KV_CHUNK positions,
+     * parts[q] = {max s, sum of exp(s - max)}, and values[q] = the sum of exp(s - max) * value.
+     * values: out, [n_queries][kv_padded(value_length)]. Nothing of the chunk beyond n_visible[q] has an effect. */
+    void (*attend)(const kv_chunk *chunk, const float *queries, const uint32_t *n_visible, size_t n_queries,
+                   attention_part *parts, float *values);
+
+    /* Join what a query got of two stretches of positions: part and values, [n], are taken into the first.
+     * (Online softmax: Milakov & Gimelshein 2018) */
+    void (*merge)(attention_part *part, float *values, const attention_part *other, const float *other_values,
+                  size_t n);
 } cpu_kernels;
 
 void kernels_scalar_fill(cpu_kernels *table);
 
+/* Leave the table alone where the compiler's target has no such instructions. */
+void kernels_avx2_fill(cpu_kernels *table);
+void kernels_avx512_fill(cpu_kernels *table);
+void kernels_neon_fill(cpu_kernels *table);
+void kernels_i8mm_fill(cpu_kernels *table);
+
 /* By quant_type; NULL for types that are not computable. */
 extern const dequantize_kernel dequantize_scalar[QUANT_TYPE_LIMIT];
 
-/* isa: "scalar", or NULL for the best that this CPU has. NULL is returned for a name that is not known. */
+/* isa: a name, or NULL for the best that this CPU has. NULL is returned for a name that is none, or not this CPU's. */
 const cpu_kernels *kernels_select(const char *isa);
-const char *kernels_names(void); /* "scalar": what kernels_select takes, for messages */
+const char *kernels_names(void); /* "scalar, avx2" or so: what kernels_select takes here, for messages */
 
 #endif

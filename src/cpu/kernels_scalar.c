@@ -13,6 +13,7 @@
  * on the width of the registers. Shorter sums (a norm, a softmax) run in double, one element after the other.
  */
 #include "base/half.h"
+#include "cpu/interleave.h"
 #include "cpu/kernels.h"
 
 #include <math.h>
@@ -55,32 +56,34 @@ static inline __attribute__((always_inline)) void dot_rows(size_t n_rows, const 
     }
 }
 
-static float scalar_dot(const float *a, const float *b, size_t n) {
-    float sum;
-    dot_rows(1, a, 0, b, n, &sum);
-    return sum;
-}
-
-/* scratch: [TILE_ROWS][n_columns], the rows at hand as floats: made once, used by every token of the batch. */
-static void scalar_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const float *x, size_t x_stride,
-                          size_t n_batch, float *out, size_t out_stride, float *scratch) {
+/* scratch: [TILE_ROWS][n_columns], the rows at hand as floats: made once, used by every token of the batch; then one row
+ * taken out of an interleaved matrix. */
+static void scalar_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x, size_t n_batch,
+                          float *out, size_t out_stride, void *scratch) {
     const dequantize_kernel dequantize = dequantize_scalar[w->type];
     const size_t n = w->n_columns;
-    for (size_t row = first_row; row < end_row; row += TILE_ROWS) {
-        const size_t n_rows = end_row - row < TILE_ROWS ? end_row - row : TILE_ROWS;
-        for (size_t r = 0; r < TILE_ROWS; r++) { /* a missing row repeats the last one; its results are dropped */
-            size_t source = row + (r < n_rows ? r : n_rows - 1);
-            dequantize((const uint8_t *)w->data + source * w->row_bytes, scratch + r * n, n);
+    float *rows = scratch;
+    uint8_t *separate = (uint8_t *)(rows + TILE_ROWS * n);
+    for (uint32_t row = first_row; row < end_row; row += TILE_ROWS) {
+        const uint32_t n_rows = end_row - row < TILE_ROWS ? end_row - row : TILE_ROWS;
+        for (uint32_t r = 0; r < TILE_ROWS; r++) { /* a missing row repeats the last one; its results are dropped */
+            const uint32_t source = row + (r < n_rows ? r : n_rows - 1);
+            const uint8_t *blocks = (const uint8_t *)w->data + source * w->row_bytes;
+            if (w->interleaved) interleaved_row(w, source, separate);
+            dequantize(w->interleaved ? separate : blocks, rows + r * n, n);
         }
         for (size_t b = 0; b < n_batch; b++) {
             float sums[TILE_ROWS];
-            dot_rows(TILE_ROWS, scratch, n, x + b * x_stride, n, sums);
+            dot_rows(TILE_ROWS, rows, n, x->floats + b * n, n, sums);
             memcpy(out + b * out_stride + row, sums, n_rows * sizeof *sums);
         }
     }
 }
 
-static size_t scalar_matmul_scratch_floats(uint32_t n_columns) { return (size_t)TILE_ROWS * n_columns; }
+/* No type takes more bytes than floats do. */
+static size_t scalar_matmul_scratch_bytes(uint32_t n_columns) {
+    return (TILE_ROWS + 1) * (size_t)n_columns * sizeof(float);
+}
 
 static void scalar_rms_norm(const float *x, const float *weight, float epsilon, size_t n, float *out) {
     double sum_of_squares = 0;
@@ -89,20 +92,8 @@ static void scalar_rms_norm(const float *x, const float *weight, float epsilon, 
     for (size_t i = 0; i < n; i++) out[i] = x[i] * scale * weight[i];
 }
 
-static void scalar_axpy(float scale, const float *x, float *y, size_t n) {
-    for (size_t i = 0; i < n; i++) y[i] += scale * x[i];
-}
-
-static void scalar_softmax(float *x, size_t n) {
-    float max = x[0];
-    for (size_t i = 1; i < n; i++) max = x[i] > max ? x[i] : max;
-    double sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        x[i] = expf(x[i] - max);
-        sum += (double)x[i];
-    }
-    const float divisor = (float)sum;
-    for (size_t i = 0; i < n; i++) x[i] /= divisor;
+static void scalar_add(float *sum, const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++) sum[i] += x[i];
 }
 
 static void scalar_swiglu(float *gate, const float *up, size_t n) {
@@ -117,27 +108,114 @@ static void scalar_rope(float *x, const float *cos, const float *sin, size_t n_p
     }
 }
 
-static void scalar_f16_to_f32(const uint16_t *x, float *out, size_t n) {
-    for (size_t i = 0; i < n; i++) out[i] = f32_from_f16(x[i]);
-}
-
 static void scalar_f32_to_f16(const float *x, uint16_t *out, size_t n) {
     for (size_t i = 0; i < n; i++) out[i] = f16_from_f32(x[i]);
+}
+
+static void scalar_quantize(const float *x, size_t n, int8_t *quantized, activation_block *blocks) {
+    for (size_t first = 0; first < n; first += ACTIVATION_BLOCK) {
+        activation_block *block = &blocks[first / ACTIVATION_BLOCK];
+        float most = 0;
+        for (size_t i = first; i < first + ACTIVATION_BLOCK; i++)
+            most = isnan(x[i]) || fabsf(x[i]) > most ? fabsf(x[i]) : most;
+        const bool usable = most > 1e-30f && most < INFINITY;
+        *block = (activation_block){.scale = most / 127};
+        for (size_t i = 0; i < ACTIVATION_BLOCK; i++) {
+            const int8_t rounded = usable ? (int8_t)lrintf(x[first + i] * (127 / most)) : 0;
+            quantized[first + i] = rounded;
+            block->sum += rounded;
+            block->half_sums[i / 16] += rounded;
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------ attention */
+
+/* Row `row` of KV_LANES elements of the cache. */
+static void kv_row(cllm_kv_type type, const void *rows, size_t row, float out[KV_LANES]) {
+    const size_t at = row * KV_LANES;
+    for (size_t i = 0; i < KV_LANES; i++)
+        out[i] = type == CLLM_KV_F32   ? ((const float *)rows)[at + i]
+                 : type == CLLM_KV_F16 ? f32_from_f16(((const uint16_t *)rows)[at + i])
+                                       : (float)((const int8_t *)rows)[at + i];
+}
+
+/* scores: out, [n_visible, rounded up to whole rows] */
+static void scalar_scores(const kv_chunk *chunk, const float *query, uint32_t n_visible, float *scores) {
+    const size_t n = chunk->key_length;
+    for (size_t first = 0; first < n_visible; first += KV_LANES) {
+        const char *rows = (const char *)chunk->keys + first * n * kv_element_bytes(chunk->type);
+        float sums[KV_LANES] = {0}, keys[KV_LANES];
+        for (size_t d = 0; d < n; d++) {
+            kv_row(chunk->type, rows, d, keys);
+            if (chunk->type == CLLM_KV_Q8_0) {
+                const float *scales = chunk->key_scales + first * kv_scale_blocks(n) + d / KV_SCALE_BLOCK * KV_LANES;
+                for (size_t i = 0; i < KV_LANES; i++) keys[i] *= scales[i];
+            }
+            for (size_t i = 0; i < KV_LANES; i++) sums[i] += query[d] * keys[i];
+        }
+        memcpy(scores + first, sums, sizeof sums);
+    }
+}
+
+static attention_part scalar_exponentiate(float *scores, uint32_t n) {
+    attention_part part = {.max = -INFINITY};
+    for (size_t i = 0; i < n; i++) part.max = scores[i] > part.max ? scores[i] : part.max;
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        scores[i] = expf(scores[i] - part.max);
+        sum += (double)scores[i];
+    }
+    part.sum = (float)sum;
+    return part;
+}
+
+static void scalar_values(const kv_chunk *chunk, const float *weights, uint32_t n_visible, float *values) {
+    for (size_t first = 0; first < chunk->value_length; first += KV_LANES) {
+        const char *rows = (const char *)chunk->values + first * KV_CHUNK * kv_element_bytes(chunk->type);
+        float sums[KV_LANES] = {0}, elements[KV_LANES];
+        for (size_t position = 0; position < n_visible; position++) {
+            float weight = weights[position];
+            if (chunk->type == CLLM_KV_Q8_0)
+                weight *= chunk->value_scales[first / KV_SCALE_BLOCK * KV_CHUNK + position];
+            kv_row(chunk->type, rows, position, elements);
+            for (size_t i = 0; i < KV_LANES; i++) sums[i] += weight * elements[i];
+        }
+        memcpy(values + first, sums, sizeof sums);
+    }
+}
+
+static void scalar_attend(const kv_chunk *chunk, const float *queries, const uint32_t *n_visible, size_t n_queries,
+                          attention_part *parts, float *values) {
+    for (size_t q = 0; q < n_queries; q++) {
+        float scores[KV_CHUNK];
+        scalar_scores(chunk, queries + q * chunk->key_length, n_visible[q], scores);
+        parts[q] = scalar_exponentiate(scores, n_visible[q]);
+        scalar_values(chunk, scores, n_visible[q], values + q * kv_padded(chunk->value_length));
+    }
+}
+
+static void scalar_merge(attention_part *part, float *values, const attention_part *other, const float *other_values,
+                         size_t n) {
+    const float max = part->max > other->max ? part->max : other->max;
+    const float kept = expf(part->max - max), added = expf(other->max - max);
+    *part = (attention_part){max, part->sum * kept + other->sum * added};
+    for (size_t i = 0; i < n; i++) values[i] = values[i] * kept + other_values[i] * added;
 }
 
 void kernels_scalar_fill(cpu_kernels *table) {
     *table = (cpu_kernels){
         .name = "scalar",
         .matmul = scalar_matmul,
-        .matmul_scratch_floats = scalar_matmul_scratch_floats,
+        .matmul_scratch_bytes = scalar_matmul_scratch_bytes,
         .rms_norm = scalar_rms_norm,
-        .dot = scalar_dot,
-        .axpy = scalar_axpy,
-        .softmax = scalar_softmax,
+        .add = scalar_add,
         .swiglu = scalar_swiglu,
         .rope = scalar_rope,
-        .f16_to_f32 = scalar_f16_to_f32,
         .f32_to_f16 = scalar_f32_to_f16,
+        .quantize = scalar_quantize,
+        .attend = scalar_attend,
+        .merge = scalar_merge,
     };
     memcpy(table->dequantize, dequantize_scalar, sizeof table->dequantize);
 }

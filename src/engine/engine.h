@@ -13,6 +13,8 @@ struct cllm_model {
     model_config config;
     model_weights weights;
     cllm_model_info info;
+    void *repacked; /* the matrices in memory of their own, [repacked_bytes], or NULL: in the file */
+    size_t repacked_bytes;
     arena arena;
 };
 
@@ -27,11 +29,15 @@ typedef struct session_settings {
 
 #define LOGIT_ROWS 16 /* rows of logits computed at once when those of every token are wanted */
 
+/* Move the model's matrices out of the mapped file into interleaved form. Errors: ARGUMENT (the file was not mapped),
+ * MEMORY, CANCELLED; the model can then only be destroyed. */
+cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cllm_error *err);
+
 /* options may be NULL. Errors: ARGUMENT. */
 cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err);
 
 /* Sizes of everything, and the context when it was left open. Errors: MEMORY, with *plan filled. */
-cllm_status plan_session(const cllm_gguf *gguf, const model_config *config, const session_settings *settings,
-                         cllm_memory_plan *plan, cllm_error *err);
+cllm_status plan_session(const cllm_gguf *gguf, bool weights_in_memory, const model_config *config,
+                         const session_settings *settings, cllm_memory_plan *plan, cllm_error *err);
 
 #endif

@@ -35,7 +35,7 @@ cllm_status settings_resolve(const cllm_session_options *options, session_settin
         return error_set(err, CLLM_ERR_ARGUMENT, "a batch of %u is not between 1 and %u", o->n_batch, MAX_BATCH);
     if (settings->n_threads > MAX_THREADS)
         return error_set(err, CLLM_ERR_ARGUMENT, "%u threads are not between 1 and %u", o->n_threads, MAX_THREADS);
-    if (o->kv_type != CLLM_KV_F16 && o->kv_type != CLLM_KV_F32)
+    if (o->kv_type != CLLM_KV_F16 && o->kv_type != CLLM_KV_F32 && o->kv_type != CLLM_KV_Q8_0)
         return error_set(err, CLLM_ERR_ARGUMENT, "the type %d of keys and values is not known", (int)o->kv_type);
     if (!settings->kernels)
         return error_set(err, CLLM_ERR_ARGUMENT, "CPU instruction set '%s' is not one of: %s", o->cpu_isa,
@@ -73,8 +73,8 @@ static uint32_t largest_context(const model_config *config, const session_settin
     return low * CONTEXT_STEP;
 }
 
-cllm_status plan_session(const cllm_gguf *gguf, const model_config *config, const session_settings *settings,
-                         cllm_memory_plan *plan, cllm_error *err) {
+cllm_status plan_session(const cllm_gguf *gguf, bool weights_in_memory, const model_config *config,
+                         const session_settings *settings, cllm_memory_plan *plan, cllm_error *err) {
     *plan = (cllm_memory_plan){.available = system_available_memory()};
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) plan->weights += cllm_gguf_tensor(gguf, i)->n_bytes;
     const uint64_t available = plan->available ? plan->available : UINT64_MAX;
@@ -83,9 +83,9 @@ cllm_status plan_session(const cllm_gguf *gguf, const model_config *config, cons
     uint64_t sum = plan_context(config, settings, wanted, plan);
     if (!settings->n_ctx) {
         /* Leave room for the pages of a mapped file; where even they do not fit, the system drops and reads them as it
-         * goes. A file that was read into memory is no longer part of what is available. */
+         * goes. Weights in memory of their own are no longer part of what is available. */
         uint64_t budget = available;
-        if (gguf_is_mapped(gguf)) budget = available > plan->weights ? available - plan->weights : available / 4;
+        if (!weights_in_memory) budget = available > plan->weights ? available - plan->weights : available / 4;
         budget -= budget / 8; /* for what is not planned: the rest of the process, and its neighbours */
         if (sum > budget && wanted > CONTEXT_STEP) {
             uint32_t fitting = largest_context(config, settings, wanted, budget, plan);
@@ -110,5 +110,5 @@ cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *
     cllm_status status = settings_resolve(options, &settings, err);
     if (status == CLLM_OK) status = config_read_sizes(gguf, &config, err);
     if (status != CLLM_OK) return status;
-    return plan_session(gguf, &config, &settings, plan, err);
+    return plan_session(gguf, !gguf_is_mapped(gguf), &config, &settings, plan, err);
 }

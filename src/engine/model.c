@@ -2,6 +2,7 @@
 #include "engine/engine.h"
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "base/system.h"
 #include "gguf/gguf.h"
 
@@ -67,7 +68,8 @@ cllm_status cllm_model_load(const char *path, const cllm_load_options *options, 
     if (status == CLLM_OK) status = weights_bind(model->gguf, &model->config, &model->arena, &model->weights, err);
     if (status == CLLM_OK) status = load_tokenizer(model, err);
     if (status == CLLM_OK) status = fill_info(model, err);
-    if (status == CLLM_OK) status = prefetch(model, options, err);
+    if (status == CLLM_OK)
+        status = options && options->repack ? model_repack(model, options, err) : prefetch(model, options, err);
     if (status == CLLM_OK) {
         *out = model;
         return CLLM_OK;
@@ -83,6 +85,7 @@ void cllm_model_destroy(cllm_model *model) {
     if (!model) return;
     cllm_tokenizer_destroy(model->tokenizer);
     cllm_gguf_close(model->gguf);
+    pages_free(model->repacked, model->repacked_bytes);
     arena_free(&model->arena);
     free(model);
 }

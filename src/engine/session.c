@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "cpu/forward_cpu.h"
+#include "gguf/gguf.h"
 
 #include <stdlib.h>
 
@@ -16,6 +17,7 @@ struct cllm_session {
     cllm_progress progress;
     void *user;
     size_t n_done, n_wanted; /* tokens of the eval at work, for progress */
+    uint32_t n_run;          /* of the batch at work */
 
     thread_pool *pool;
     forward_cpu forward;
@@ -29,8 +31,8 @@ struct cllm_session {
 static bool keep_going(void *user) {
     const cllm_session *s = user;
     const uint64_t n_layers = s->model->config.n_layers;
-    return !s->progress || s->progress(s->user, s->n_done * n_layers + (uint64_t)s->forward.count * s->forward.layer,
-                                       s->n_wanted * n_layers);
+    return !s->progress ||
+           s->progress(s->user, s->n_done * n_layers + (uint64_t)s->n_run * s->forward.layer, s->n_wanted * n_layers);
 }
 
 cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options, cllm_session **out,
@@ -40,7 +42,8 @@ cllm_status cllm_session_create(const cllm_model *model, const cllm_session_opti
     cllm_memory_plan plan;
     kv_cache kv;
     cllm_status status = settings_resolve(options, &settings, err);
-    if (status == CLLM_OK) status = plan_session(model->gguf, &model->config, &settings, &plan, err);
+    const bool weights_in_memory = model->repacked || !gguf_is_mapped(model->gguf);
+    if (status == CLLM_OK) status = plan_session(model->gguf, weights_in_memory, &model->config, &settings, &plan, err);
     if (status != CLLM_OK) return status;
 
     cllm_session *s = calloc(1, sizeof *s);
@@ -115,11 +118,12 @@ static cllm_status cancel(cllm_error *err) {
     return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
 }
 
-/* Run tokens at positions position.. through all layers; s->x then holds their last rows. */
-static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t position, uint32_t count,
+/* Run tokens at positions position.. through all layers; s->x then holds their last rows, or with only_last the last
+ * token's. */
+static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t position, uint32_t count, bool only_last,
                              cllm_error *err) {
     for (uint32_t b = 0; b < count; b++) s->positions[b] = position + b;
-    forward_cpu_begin(&s->forward, s->positions, count);
+    forward_cpu_begin(&s->forward, s->positions, count, only_last);
     forward_cpu_embed(&s->forward, tokens, s->x);
     return forward_cpu_layers(&s->forward, s->x, 0, s->model->config.n_layers) ? CLLM_OK : cancel(err);
 }
@@ -142,15 +146,14 @@ static cllm_status hand_out(cllm_session *s, size_t index, uint32_t count, cllm_
 static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count, cllm_on_logits on_logits, void *user,
                             cllm_error *err) {
     cllm_status status = check_tokens(s, tokens, count, err);
-    uint32_t n_run = 0;
     s->n_wanted = count;
-    for (s->n_done = 0; status == CLLM_OK && s->n_done < count; s->n_done += n_run) {
+    for (s->n_done = 0; status == CLLM_OK && s->n_done < count; s->n_done += s->n_run) {
         const size_t left = count - s->n_done;
-        n_run = left < s->n_batch ? (uint32_t)left : s->n_batch;
-        status = run_batch(s, tokens + s->n_done, s->position + (uint32_t)s->n_done, n_run, err);
-        if (status == CLLM_OK && on_logits) status = hand_out(s, s->n_done, n_run, on_logits, user, err);
-        if (status == CLLM_OK && !on_logits && left == n_run) {
-            forward_cpu_output(&s->forward, s->x + (size_t)(n_run - 1) * s->model->config.n_embd, 1, s->logits);
+        s->n_run = left < s->n_batch ? (uint32_t)left : s->n_batch;
+        status = run_batch(s, tokens + s->n_done, s->position + (uint32_t)s->n_done, s->n_run, !on_logits, err);
+        if (status == CLLM_OK && on_logits) status = hand_out(s, s->n_done, s->n_run, on_logits, user, err);
+        if (status == CLLM_OK && !on_logits && left == s->n_run) {
+            forward_cpu_output(&s->forward, s->x, 1, s->logits);
             if (s->forward.stopped) status = cancel(err);
         }
     }

@@ -9,13 +9,18 @@
 #include "gguf/quant_types.h"
 #include "model/config.h"
 
-/* n_rows rows of n_columns elements, each row a run of blocks of its type: y = W x has n_rows elements. */
+/* n_rows rows of n_columns elements, each row a run of blocks of its type: y = W x has n_rows elements.
+ *
+ * Interleaved, 16 rows at a time share their bytes: of each block, every field (2, 4 or 16 bytes; 16 count as four times
+ * 4) follows for row 0, row 1 .. row 15. A group is then 16 * row_bytes long, and a last group that is not full is padded
+ * with zeros. */
 typedef struct matrix {
     const void *data;
     quant_type type;
     uint32_t n_rows;
     uint32_t n_columns;
     size_t row_bytes;
+    bool interleaved;
 } matrix;
 
 typedef struct layer_weights {

@@ -1,0 +1,299 @@
+/* Measuring speed: prompts that are evaluated at once, and tokens that are evaluated one by one.
+ *
+ * All runs follow one fixed sequence of ids, so that a session that is rewound to `depth` has there what it needs: the
+ * tokens before are evaluated once, untimed. Decoding takes its ids from the same sequence; nothing is sampled. A test is
+ * run once to warm up, then counted. */
+#include "bench.h"
+
+#include "commands.h"
+#include "interrupt.h"
+#include "program.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { RUNS_OF_A_PAIR = 3 }; /* with --compare: our speed of a pair is their median, after a warm-up of its own */
+
+typedef struct bencher {
+    options o; /* those of the command line, with the model, threads and batch of the session at work */
+    run r;
+    int32_t *tokens; /* [n_tokens]: the sequence; owned */
+    size_t n_tokens; /* the deepest that any test comes */
+    uint64_t file_bytes;
+    uint64_t layer_macs; /* multiply-accumulates with the layers' matrices, for each token */
+    bench_results results;
+} bencher;
+
+/* ------------------------------------------------------------------------------------------ what it costs */
+
+/* The embedding table is looked up, and the output matrix counted apart: a prompt needs it only for its last token. */
+static uint64_t count_layer_macs(const cllm_gguf *gguf) {
+    uint64_t macs = 0;
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
+        if (t->n_dims == 2 && strcmp(t->name, "token_embd.weight") != 0 && strcmp(t->name, "output.weight") != 0)
+            macs += t->shape[0] * t->shape[1];
+    }
+    return macs;
+}
+
+/* Multiply-accumulates of a run: matrices, and attention to every position up to each token's own. */
+static double count_macs(const bencher *b, const bench_result *test, bench_kind kind) {
+    const cllm_model_info *info = cllm_model_get_info(b->r.model);
+    const double n = (double)bench_n_tokens(test, kind);
+    const double outputs = kind == BENCH_PROMPT ? 1 : n;
+    const double attended = n * (double)test->depth + n * (n + 1) / 2;
+    const double heads = (double)info->n_layers * info->n_heads;
+    return n * (double)b->layer_macs + outputs * (double)info->n_embd * (double)info->n_vocab +
+           attended * heads * ((double)info->key_length + info->value_length);
+}
+
+/* What decoding one token reads, on average: the weights, and the keys and values of every position so far. */
+static double count_bytes(const bencher *b, const bench_result *test) {
+    const cllm_model_info *info = cllm_model_get_info(b->r.model);
+    const double q8_0 = 34.0 / 32; /* a block's bytes, by its elements */
+    const double element = strcmp(test->kv_type, "f32") == 0 ? 4 : strcmp(test->kv_type, "q8_0") == 0 ? q8_0 : 2;
+    const double position =
+        element * info->n_layers * info->n_kv_heads * ((double)info->key_length + info->value_length);
+    return (double)info->bytes_per_token + position * ((double)test->depth + ((double)test->gen + 1) / 2);
+}
+
+/* ---------------------------------------------------------------------------------------------- measuring */
+
+/* Bring the session to `depth` tokens of the sequence. */
+static cllm_status seek(bencher *b, uint64_t depth, cllm_error *err) {
+    const float *logits;
+    const uint32_t position = cllm_session_position(b->r.session);
+    if (position < depth)
+        return cllm_session_eval(b->r.session, b->tokens + position, (size_t)depth - position, &logits, err);
+    return cllm_session_rewind(b->r.session, (uint32_t)depth, err);
+}
+
+static int run_once(bencher *b, const bench_result *test, bench_kind kind, double *tok_s) {
+    const int32_t *tokens = b->tokens + test->depth;
+    const size_t n = (size_t)bench_n_tokens(test, kind);
+    const size_t step = kind == BENCH_PROMPT ? n : 1;
+    const float *logits;
+    cllm_error err;
+    cllm_status status = seek(b, test->depth, &err);
+    double start = now();
+    for (size_t i = 0; status == CLLM_OK && i < n; i += step)
+        status = cllm_session_eval(b->r.session, tokens + i, step, &logits, &err);
+    *tok_s = (double)n / (now() - start);
+    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
+}
+
+/* One warm-up, then the speeds of n runs. what: for the progress bar. */
+static int run_warm(bencher *b, const bench_result *test, bench_kind kind, const char *what, double *tok_s,
+                    uint64_t n) {
+    double warm_up;
+    int status = run_once(b, test, kind, &warm_up);
+    for (uint64_t i = 0; status == EXIT_SUCCESS && i < n; i++) {
+        if (what) run_progress(&b->r, what, i + 1, n + 1);
+        status = run_once(b, test, kind, &tok_s[i]);
+    }
+    return status;
+}
+
+/* Ours, theirs, ours, theirs: what slows the machine down for a while meets both. */
+static int run_pairs(bencher *b, const bench_result *test, bench_kind kind, const char *what, double *tok_s,
+                     bench_speed *speed) {
+    double theirs[BENCH_MOST_RUNS], ratios[BENCH_MOST_RUNS], ours[RUNS_OF_A_PAIR];
+    const size_t n = (size_t)b->o.repetitions;
+    for (size_t i = 0; i < n; i++) {
+        run_progress(&b->r, what, 2 * i, 2 * n);
+        int status = run_warm(b, test, kind, NULL, ours, RUNS_OF_A_PAIR);
+        run_progress(&b->r, what, 2 * i + 1, 2 * n);
+        if (status == EXIT_SUCCESS) status = bench_compare_run(&b->o, test, kind, &theirs[i]);
+        if (status != EXIT_SUCCESS) return status;
+        tok_s[i] = bench_quantile(ours, RUNS_OF_A_PAIR, 0.5);
+        ratios[i] = tok_s[i] / theirs[i];
+    }
+    speed->theirs_tok_s = bench_quantile(theirs, n, 0.5);
+    speed->ratio = bench_quantile(ratios, n, 0.5);
+    return EXIT_SUCCESS;
+}
+
+static int measure_kind(bencher *b, bench_result *test, bench_kind kind) {
+    bench_speed *speed = &test->speed[kind];
+    *speed = (bench_speed){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    const uint64_t n_tokens = bench_n_tokens(test, kind);
+    if (n_tokens == 0) return EXIT_SUCCESS;
+
+    double tok_s[BENCH_MOST_RUNS];
+    const size_t n = (size_t)b->o.repetitions;
+    char what[160];
+    snprintf(what, sizeof what, "%.30s, %" PRIu64 " threads, %s", test->model, test->threads,
+             bench_test_name(kind, n_tokens, test->depth).text);
+    run_progress(&b->r, what, 0, n + 1);
+    int status = b->o.compare ? run_pairs(b, test, kind, what, tok_s, speed) : run_warm(b, test, kind, what, tok_s, n);
+    run_stage(&b->r, "%s", "");
+    if (status != EXIT_SUCCESS) return status;
+
+    speed->tok_s = bench_quantile(tok_s, n, 0.5);
+    speed->tok_s_spread = (bench_quantile(tok_s, n, 0.75) - bench_quantile(tok_s, n, 0.25)) / 2;
+    speed->tok_s_min = bench_quantile(tok_s, n, 0);
+    speed->tok_s_max = bench_quantile(tok_s, n, 1);
+    speed->gmac_s = speed->tok_s * count_macs(b, test, kind) / (double)n_tokens / 1e9;
+    if (kind == BENCH_DECODE) speed->gb_s = speed->tok_s * count_bytes(b, test) / 1e9;
+    return EXIT_SUCCESS;
+}
+
+/* What the machine does at most on so many threads, measured when it is asked for first. */
+static int measure_machine(bench_results *results, uint32_t n_threads, machine_speed *speed) {
+    for (size_t i = 0; i < results->n_machines; i++)
+        if (results->machines[i].n_threads == n_threads) {
+            *speed = results->machines[i];
+            return EXIT_SUCCESS;
+        }
+    machine_speed *more = realloc(results->machines, (results->n_machines + 1) * sizeof *more);
+    if (!more) return fail("out of memory");
+    results->machines = more;
+    *speed = more[results->n_machines++] = machine_measure(n_threads);
+    return interrupted() ? EXIT_INTERRUPTED : EXIT_SUCCESS;
+}
+
+/* Only a test that was measured to its end is kept. */
+static int measure(bencher *b, bench_result test) {
+    bench_results *results = &b->results;
+    if (test.prompt + test.gen == 0) return EXIT_SUCCESS;
+    int status = measure_kind(b, &test, BENCH_PROMPT);
+    if (status == EXIT_SUCCESS) status = measure_kind(b, &test, BENCH_DECODE);
+    if (status != EXIT_SUCCESS) return status;
+    if (results->count == results->capacity) {
+        size_t capacity = results->capacity ? 2 * results->capacity : 16;
+        bench_result *more = realloc(results->items, capacity * sizeof *more);
+        if (!more) return fail("out of memory");
+        results->items = more;
+        results->capacity = capacity;
+    }
+    results->items[results->count++] = test;
+    return EXIT_SUCCESS;
+}
+
+/* ------------------------------------------------------------------------------------------ combinations */
+
+/* Of one session: every depth with every number of tokens. */
+static int run_session(bencher *b) {
+    const options *o = &b->o;
+    const char *slash = strrchr(o->model, '/');
+    bench_result test = {.model = slash ? slash + 1 : o->model,
+                         .file = o->model,
+                         .file_bytes = b->file_bytes,
+                         .kv_type = o->kv_type,
+                         .batch = o->batch};
+    int status = run_start(&b->r, b->n_tokens);
+    if (status != EXIT_SUCCESS) return status;
+    test.threads = cllm_session_n_threads(b->r.session);
+    test.cpu_isa = cllm_session_cpu_isa(b->r.session);
+    status = measure_machine(&b->results, (uint32_t)test.threads, &test.machine);
+    for (size_t d = 0; d < o->depths.count; d++)
+        for (size_t p = 0; p < o->prompts.count; p++)
+            for (size_t g = 0; g < o->gens.count && status == EXIT_SUCCESS; g++) {
+                test.depth = o->depths.values[d];
+                test.prompt = o->prompts.values[p];
+                test.gen = o->gens.values[g];
+                status = measure(b, test);
+            }
+    return status;
+}
+
+/* The begin token, if there is one, and then ids that a linear congruential generator scatters over the vocabulary. */
+static void fill_tokens(bencher *b) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(b->r.model);
+    const uint32_t n_vocab = cllm_model_get_info(b->r.model)->n_vocab;
+    uint32_t state = 1;
+    for (size_t i = 0; i < b->n_tokens; i++) {
+        state = state * 1664525 + 1013904223;
+        b->tokens[i] = (int32_t)((state >> 8) % n_vocab); /* the low bits have short periods */
+    }
+    if (tokenizer && cllm_tokenizer_bos(tokenizer) >= 0) b->tokens[0] = cllm_tokenizer_bos(tokenizer);
+}
+
+/* Of one model: every number of threads with every batch. */
+static int run_model(bencher *b) {
+    int status = run_load(&b->r, &b->o);
+    if (status == EXIT_SUCCESS) {
+        const cllm_gguf *gguf = cllm_model_gguf(b->r.model);
+        b->file_bytes = cllm_gguf_n_bytes(gguf);
+        b->layer_macs = count_layer_macs(gguf);
+        fill_tokens(b);
+    }
+    for (size_t t = 0; t < b->o.thread_counts.count; t++)
+        for (size_t i = 0; i < b->o.batches.count && status == EXIT_SUCCESS; i++) {
+            b->o.threads = b->o.thread_counts.values[t];
+            b->o.batch = b->o.batches.values[i];
+            status = run_session(b);
+            cllm_session_destroy(b->r.session);
+            b->r.session = NULL;
+        }
+    run_close(&b->r);
+    return status;
+}
+
+static uint64_t largest_of(const count_list *list) {
+    uint64_t largest = 0;
+    for (size_t i = 0; i < list->count; i++)
+        if (list->values[i] > largest) largest = list->values[i];
+    return largest;
+}
+
+/* All that can be refused before the first measurement is: a long series does not end at its last model's name. */
+static int check(const options *o, size_t n_tokens) {
+    if (o->json + o->csv + o->markdown > 1) return usage_error("--json, --csv and --md exclude each other");
+    if (n_tokens == 0) return usage_error("-p 0 and -n 0 leave nothing to measure");
+    int status = o->compare ? bench_compare_check(o->compare) : EXIT_SUCCESS;
+    for (size_t i = 0; i <= o->n_arguments && status == EXIT_SUCCESS; i++) {
+        cllm_gguf *gguf = NULL;
+        status = open_gguf(i == 0 ? o->model : o->arguments[i - 1], &gguf);
+        close_gguf(gguf);
+    }
+    return status;
+}
+
+int bench(const options *o) {
+    const uint64_t prompt = largest_of(&o->prompts), gen = largest_of(&o->gens);
+    const uint64_t n_tokens = prompt > gen ? prompt : gen;
+    int status = check(o, (size_t)n_tokens);
+    if (status != EXIT_SUCCESS) return status;
+    bencher b = {.o = *o, .n_tokens = (size_t)(largest_of(&o->depths) + n_tokens)};
+    b.tokens = calloc(b.n_tokens, sizeof *b.tokens);
+    if (!b.tokens) return fail("out of memory");
+    if (b.o.thread_counts.count == 0) b.o.thread_counts.count = 1; /* of 0: as many as the library finds right */
+    for (size_t i = 0; i <= o->n_arguments && status == EXIT_SUCCESS; i++) {
+        b.o.model = i == 0 ? o->model : o->arguments[i - 1];
+        status = run_model(&b);
+    }
+    int reported =
+        b.results.count > 0 ? bench_report(o, &b.results) : EXIT_SUCCESS; /* also what came before a failure */
+    free(b.results.items);
+    free(b.results.machines);
+    free(b.tokens);
+    return status != EXIT_SUCCESS ? status : reported;
+}
+
+/* --------------------------------------------------------------------------------------------- statistics */
+
+static int compare_values(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_quantile(double *values, size_t count, double at) {
+    qsort(values, count, sizeof *values, compare_values);
+    const double place = at * (double)(count - 1);
+    const size_t below = (size_t)place, above = below + 1 < count ? below + 1 : below;
+    return values[below] + (place - (double)below) * (values[above] - values[below]);
+}
+
+test_name bench_test_name(bench_kind kind, uint64_t n_tokens, uint64_t depth) {
+    test_name name;
+    const char *letters = kind == BENCH_PROMPT ? "pp" : "tg";
+    if (depth == 0)
+        snprintf(name.text, sizeof name.text, "%s%" PRIu64, letters, n_tokens);
+    else
+        snprintf(name.text, sizeof name.text, "%s%" PRIu64 "@%" PRIu64, letters, n_tokens, depth);
+    return name;
+}

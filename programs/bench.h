@@ -1,0 +1,66 @@
+/* What bench measures. bench.c runs the model, bench_compare.c another program in turn with it, bench_report.c prints. */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include "machine_speed.h"
+#include "options.h"
+
+#define BENCH_MOST_RUNS 100 /* of a test */
+
+/* Tokens evaluated at once, or one by one, after others that are in the context already. */
+typedef enum bench_kind {
+    BENCH_PROMPT,
+    BENCH_DECODE,
+} bench_kind;
+
+/* How fast one kind went; NAN is what was not measured. */
+typedef struct bench_speed {
+    double tok_s, tok_s_spread, tok_s_min, tok_s_max; /* the median; half the distance between the quartiles */
+    double gmac_s;                                    /* multiply-accumulates a second, / 1e9 */
+    double gb_s;                                      /* of decode: weights and keys and values read a second, / 1e9 */
+    double theirs_tok_s, ratio;                       /* of --compare: its median; the median of ours to theirs */
+} bench_speed;
+
+/* One combination of the lists. Texts are borrowed from the options and the library. */
+typedef struct bench_result {
+    const char *model; /* the file's name, without its folders */
+    const char *file;  /* its path as given */
+    const char *cpu_isa, *kv_type;
+    uint64_t file_bytes;
+    uint64_t threads, batch, prompt, depth, gen;
+    bench_speed speed[BENCH_DECODE + 1];
+    machine_speed machine; /* on as many threads */
+} bench_result;
+
+typedef struct bench_results {
+    bench_result *items; /* [count], owned */
+    size_t count, capacity;
+    machine_speed *machines; /* [n_machines], owned: one for each number of threads */
+    size_t n_machines;
+} bench_results;
+
+static inline uint64_t bench_n_tokens(const bench_result *test, bench_kind kind) {
+    return kind == BENCH_PROMPT ? test->prompt : test->gen;
+}
+
+typedef struct test_name {
+    char text[64];
+} test_name;
+
+/* "pp512", "tg128@1024": the kind, the tokens, and the depth if there is one. */
+test_name bench_test_name(bench_kind kind, uint64_t n_tokens, uint64_t depth);
+
+/* The middle of the values in order, or another quantile: at 0.25 and 0.75 the quartiles. values: sorted in place. */
+double bench_quantile(double *values, size_t count, double at);
+
+/* Does the template hold known {placeholders} alone? Returns an exit status, after saying which is not. */
+int bench_compare_check(const char *template);
+
+/* Run o->compare once for a kind, with 0 for the tokens of the other, and read its speed off its last line.
+ * Returns an exit status, after saying why. */
+int bench_compare_run(const options *o, const bench_result *test, bench_kind kind, double *tok_s);
+
+/* Print the results in the form that the options want. Returns an exit status, after saying why. */
+int bench_report(const options *o, const bench_results *results);
+
+#endif

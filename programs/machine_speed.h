@@ -1,0 +1,24 @@
+/* What this machine can do at most, measured: the ceilings that a model's speed is held against. */
+#ifndef MACHINE_SPEED_H
+#define MACHINE_SPEED_H
+
+#include <stdint.h>
+
+typedef struct machine_speed {
+    uint32_t n_threads;
+    double read_gb_s;    /* bytes of memory summed a second, / 1e9; NAN where memory or threads were refused */
+    double float_gmac_s; /* float multiply-adds a second, / 1e9 */
+} machine_speed;
+
+/* Takes a few tenths of a second. n_threads: 1 or more. */
+machine_speed machine_measure(uint32_t n_threads);
+
+/* The vectors that the multiply-adds were compiled for: "AVX-512", "AVX2", ... */
+const char *machine_vectors(void);
+
+typedef struct cpu_name {
+    char text[96]; /* "" where the system does not tell */
+} cpu_name;
+cpu_name machine_cpu(void);
+
+#endif

@@ -1,0 +1,15 @@
+/* The kernels for arm64 with dot products (ARMv8.2 with FEAT_DotProd: Cortex-A75, Neoverse N1, Apple M1 and newer).
+ * Compiled with those instructions switched on; dispatch.c asks the CPU before it hands the table out. */
+#include "cpu/kernels.h"
+
+#if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+#include "cpu/neon_vectors.h"
+
+#define ISA_NAME "neon"
+#include "cpu/vector_kernels.h"
+
+void kernels_neon_fill(cpu_kernels *table) { vector_fill(table); }
+
+#else
+void kernels_neon_fill(cpu_kernels *table) { (void)table; }
+#endif

@@ -1,0 +1,216 @@
+/* Attention over one chunk of the KV cache (kv_cache.h draws it), and the joining of chunks.
+ *
+ * Scores and values are the same loop: a row of KV_LANES elements of the cache is loaded once, converted, and added to
+ * the sums of several queries, each with its own factor.
+ *
+ *     scores    lanes are 16 positions, rows are the elements of a head, factors those of the query
+ *     values    lanes are 16 elements, rows are the positions, factors exp(score - max)
+ *
+ * Each sum is one chain in ascending order. So a query's result is the same bits whichever queries stand beside it.
+ */
+#ifndef CPU_VECTOR_ATTENTION_H
+#define CPU_VECTOR_ATTENTION_H
+
+#include "cpu/kernels.h"
+#include "cpu/vector_steps.h"
+
+#include <math.h>
+
+enum {
+    ROW_VECTORS = KV_LANES / LANES,
+    MOST_QUERIES = LANES == 8 ? 4 : 8, /* whose sums, ROW_VECTORS each, are held in registers at once */
+    KV_PREFETCH_BYTES = 8192,          /* ahead of the row at work: a long context comes from memory */
+};
+
+typedef struct row_sums {
+    floats of[MOST_QUERIES][ROW_VECTORS];
+} row_sums;
+
+INLINE floats load_elements(cllm_kv_type type, const void *elements, size_t at) {
+    if (type == CLLM_KV_F32) return load_floats((const float *)elements + at);
+    if (type == CLLM_KV_F16) return load_halfs((const uint16_t *)elements + at);
+    return load_signed_bytes((const int8_t *)elements + at);
+}
+
+/* sums[q] += factors[q][row] * rows[row], first <= row < end. type and n_queries are constants of the caller. */
+INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const void *rows, size_t first, size_t end,
+                     const float *const *factors, row_sums *sums) {
+    floats in_registers[MOST_QUERIES][ROW_VECTORS];
+    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
+        in_registers[q][v] = sums->of[q][v];
+    for (size_t row = first; row < end; row++) {
+        floats elements[ROW_VECTORS];
+        __builtin_prefetch((const char *)rows + row * KV_LANES * kv_element_bytes(type) + KV_PREFETCH_BYTES);
+        UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) elements[v] =
+            load_elements(type, rows, row * KV_LANES + v * LANES);
+        UNROLLED for (size_t q = 0; q < n_queries; q++) {
+            const floats factor = all_floats(factors[q][row]);
+            UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) in_registers[q][v] =
+                fused(elements[v], factor, in_registers[q][v]);
+        }
+    }
+    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) sums->of[q][v] =
+        in_registers[q][v];
+}
+
+/* Some queries at one chunk. */
+typedef struct chunk_work {
+    const kv_chunk *chunk;
+    const float *queries[MOST_QUERIES]; /* [key_length] each */
+    uint32_t n_visible[MOST_QUERIES];
+    uint32_t most_visible, least_visible;
+    float weights[MOST_QUERIES][KV_CHUNK]; /* the scores, then their exp */
+} chunk_work;
+
+INLINE void store_sums(const row_sums *sums, size_t n_queries, float *out, size_t stride) {
+    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
+        store_floats(out + q * stride + v * LANES, sums->of[q][v]);
+}
+
+/* Of whole rows of positions; what lies beyond the visible ones is masked later. */
+INLINE void make_scores(const cllm_kv_type type, const size_t n_queries, chunk_work *work) {
+    const size_t n = work->chunk->key_length, n_blocks = kv_scale_blocks(n);
+    for (size_t tile = 0; tile * KV_LANES < work->most_visible; tile++) {
+        const char *rows = (const char *)work->chunk->keys + tile * n * KV_LANES * kv_element_bytes(type);
+        row_sums scores = {0};
+        if (type != CLLM_KV_Q8_0) add_rows(type, n_queries, rows, 0, n, work->queries, &scores);
+        for (size_t block = 0; type == CLLM_KV_Q8_0 && block < n_blocks; block++) {
+            const size_t first = block * KV_SCALE_BLOCK, end = n < first + KV_SCALE_BLOCK ? n : first + KV_SCALE_BLOCK;
+            const float *scales = work->chunk->key_scales + (tile * n_blocks + block) * KV_LANES;
+            row_sums sums = {0};
+            add_rows(type, n_queries, rows, first, end, work->queries, &sums);
+            UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
+                scores.of[q][v] = fused(sums.of[q][v], load_floats(scales + v * LANES), scores.of[q][v]);
+        }
+        store_sums(&scores, n_queries, work->weights[0] + tile * KV_LANES, KV_CHUNK);
+    }
+}
+
+INLINE float largest_lane_of_floats(floats v) {
+    float lanes[LANES];
+    store_floats(lanes, v);
+    for (size_t width = LANES / 2; width > 0; width /= 2)
+        for (size_t i = 0; i < width; i++) lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
+    return lanes[0];
+}
+
+/* scores: in, [n_visible, in whole rows]; out: exp(score - max), and 0 for what is not visible. */
+INLINE attention_part exponentiate(float *scores, uint32_t n_visible) {
+    ints lane;
+    UNROLLED for (int32_t i = 0; i < LANES; i++) lane[i] = i;
+    const floats nothing = all_floats(-INFINITY);
+    floats most = nothing;
+    for (uint32_t i = 0; i < n_visible; i += LANES) {
+        const ints visible = lane < all_ints((int32_t)(n_visible - i));
+        const floats score = (floats)(((ints)load_floats(scores + i) & visible) | ((ints)nothing & ~visible));
+        store_floats(scores + i, score);
+        most = larger(most, score);
+    }
+    const float max = largest_lane_of_floats(most);
+    floats sums[PARTIAL_VECTORS] = {{0}};
+    for (uint32_t i = 0; i < n_visible; i += KV_LANES) {
+        UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) {
+            floats weight = {0};
+            if (i + v * LANES < n_visible) weight = exponential(load_floats(scores + i + v * LANES) - max);
+            store_floats(scores + i + v * LANES, weight);
+            sums[v] += weight;
+        }
+    }
+    return (attention_part){max, sum_of_partials(sums)};
+}
+
+/* The positions that all queries see are taken together, and what some see beyond them one query at a time: a position
+ * that is not visible is not touched, for 0 times a NaN is no 0. */
+INLINE void add_values(const cllm_kv_type type, const size_t n_queries, const chunk_work *work,
+                       const float weights[MOST_QUERIES][KV_CHUNK], const void *rows, row_sums *sums) {
+    const float *factors[MOST_QUERIES];
+    UNROLLED for (size_t q = 0; q < n_queries; q++) factors[q] = weights[q];
+    add_rows(type, n_queries, rows, 0, work->least_visible, factors, sums);
+    UNROLLED for (size_t q = 0; q < n_queries; q++) {
+        if (work->n_visible[q] == work->least_visible) continue;
+        row_sums one;
+        memcpy(one.of[0], sums->of[q], sizeof one.of[0]);
+        add_rows(type, 1, rows, work->least_visible, work->n_visible[q], &factors[q], &one);
+        memcpy(sums->of[q], one.of[0], sizeof one.of[0]);
+    }
+}
+
+INLINE void sum_values(const cllm_kv_type type, const size_t n_queries, const chunk_work *work, float *out) {
+    const size_t n = kv_padded(work->chunk->value_length);
+    float scaled[MOST_QUERIES][KV_CHUNK];
+    for (size_t first = 0; first < n; first += KV_LANES) {
+        const char *rows = (const char *)work->chunk->values + first * KV_CHUNK * kv_element_bytes(type);
+        if (type == CLLM_KV_Q8_0 && first % KV_SCALE_BLOCK == 0) {
+            const float *scales = work->chunk->value_scales + first / KV_SCALE_BLOCK * KV_CHUNK;
+            for (size_t i = 0; i < work->most_visible; i += LANES)
+                UNROLLED for (size_t q = 0; q < n_queries; q++)
+                    store_floats(&scaled[q][i], load_floats(&work->weights[q][i]) * load_floats(scales + i));
+        }
+        row_sums sums = {0};
+        add_values(type, n_queries, work, type == CLLM_KV_Q8_0 ? scaled : work->weights, rows, &sums);
+        store_sums(&sums, n_queries, out + first, n);
+    }
+}
+
+INLINE void attend_some(const cllm_kv_type type, const size_t n_queries, chunk_work *work, attention_part *parts,
+                        float *values) {
+    make_scores(type, n_queries, work);
+    for (size_t q = 0; q < n_queries; q++) parts[q] = exponentiate(work->weights[q], work->n_visible[q]);
+    sum_values(type, n_queries, work, values);
+}
+
+/* n_queries: 1, 2, 4 .. MOST_QUERIES */
+#define X(type)                                                                                           \
+    static void attend_##type(size_t n_queries, chunk_work *work, attention_part *parts, float *values) { \
+        switch (n_queries) {                                                                              \
+        case 1: attend_some(CLLM_KV_##type, 1, work, parts, values); break;                               \
+        case 2: attend_some(CLLM_KV_##type, 2, work, parts, values); break;                               \
+        case 4: attend_some(CLLM_KV_##type, 4, work, parts, values); break;                               \
+        default: attend_some(CLLM_KV_##type, MOST_QUERIES, work, parts, values); break;                   \
+        }                                                                                                 \
+    }
+X(F32)
+X(F16)
+X(Q8_0)
+#undef X
+
+static void vector_attend(const kv_chunk *chunk, const float *queries, const uint32_t *n_visible, size_t n_queries,
+                          attention_part *parts, float *values) {
+    chunk_work work = {.chunk = chunk};
+    for (size_t first = 0, n; first < n_queries; first += n) {
+        for (n = MOST_QUERIES; n > n_queries - first;) n /= 2;
+        work.most_visible = 0;
+        work.least_visible = KV_CHUNK;
+        for (size_t q = 0; q < n; q++) {
+            const uint32_t visible = n_visible[first + q];
+            work.queries[q] = queries + (first + q) * chunk->key_length;
+            work.n_visible[q] = visible;
+            if (visible > work.most_visible) work.most_visible = visible;
+            if (visible < work.least_visible) work.least_visible = visible;
+        }
+        float *out = values + first * kv_padded(chunk->value_length);
+        if (chunk->type == CLLM_KV_F32)
+            attend_F32(n, &work, parts + first, out);
+        else if (chunk->type == CLLM_KV_F16)
+            attend_F16(n, &work, parts + first, out);
+        else
+            attend_Q8_0(n, &work, parts + first, out);
+    }
+}
+
+static void vector_merge(attention_part *part, float *values, const attention_part *other, const float *other_values,
+                         size_t n) {
+    const float max = part->max > other->max ? part->max : other->max;
+    const floats kept = exponential(all_floats(part->max - max)), added = exponential(all_floats(other->max - max));
+    part->max = max;
+    part->sum = part->sum * kept[0] + other->sum * added[0];
+    for (size_t i = 0; i < n; i += LANES)
+        store_floats(values + i, fused(load_floats(other_values + i), added, load_floats(values + i) * kept));
+}
+
+static void vector_attention_fill(cpu_kernels *table) {
+    table->attend = vector_attend;
+    table->merge = vector_merge;
+}
+
+#endif

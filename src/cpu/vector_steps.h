@@ -1,0 +1,203 @@
+/* The steps between matrix products that treat each token on its own. Sums run over 16 partial sums and a fixed tree,
+ * whatever LANES is; everything else is element by element.
+ */
+#ifndef CPU_VECTOR_STEPS_H
+#define CPU_VECTOR_STEPS_H
+
+#include "cpu/kernels.h"
+
+#include <math.h>
+
+enum {
+    PARTIAL_SUMS = 16,
+    PARTIAL_VECTORS = PARTIAL_SUMS / LANES,
+};
+
+/* The first n < LANES elements, then zeros. */
+INLINE floats load_some(const float *x, size_t n) {
+    floats v = {0};
+    memcpy(&v, x, n * sizeof *x);
+    return v;
+}
+
+INLINE float sum_of_partials(const floats sums[PARTIAL_VECTORS]) {
+    float partials[PARTIAL_SUMS];
+    memcpy(partials, sums, sizeof partials);
+    UNROLLED for (size_t width = PARTIAL_SUMS / 2; width > 0; width /= 2) UNROLLED for (size_t i = 0; i < width; i++)
+        partials[i] += partials[i + width];
+    return partials[0];
+}
+
+/* e^x to about one part in 10^7, from 0 to infinity; NaN stays NaN.
+ *
+ * e^x = 2^n * e^r with n = x / ln 2 rounded, so |r| <= ln 2 / 2. There e^r is 1 + r + r^2 * p(r), where p interpolates
+ * (e^r - 1 - r) / r^2 at the five Chebyshev points. 2^n is multiplied in two halves, for n reaches beyond a float's
+ * exponents at both ends. ln 2 is subtracted in two pieces, of which n times the first is exact. */
+INLINE floats exponential(floats x) {
+    x = larger(all_floats(-104.0f), x);  /* 0 below; the order of arguments keeps a NaN */
+    x = -larger(all_floats(-89.0f), -x); /* infinity above */
+    const ints n = nearest(x * 1.44269504f);
+    const floats whole = floats_from_ints(n);
+    const floats r = fused(whole, all_floats(2.12194442e-4f), fused(whole, all_floats(-0.693359375f), x));
+    floats p = fused(r, all_floats(1.39262131e-3f), all_floats(8.36320315e-3f));
+    p = fused(p, r, all_floats(4.16665561e-2f));
+    p = fused(p, r, all_floats(1.66665763e-1f));
+    p = fused(p, r, all_floats(0.5f));
+    p = fused(p * r, r, r) + 1;
+    const ints half = n >> 1;
+    const floats low = (floats)(((unsigneds)half + 127) << 23);
+    const floats high = (floats)(((unsigneds)n - (unsigneds)half + 127) << 23);
+    return p * low * high;
+}
+
+static void vector_rms_norm(const float *x, const float *weight, float epsilon, size_t n, float *out) {
+    floats sums[PARTIAL_VECTORS] = {{0}};
+    size_t i = 0;
+    for (; i + PARTIAL_SUMS <= n; i += PARTIAL_SUMS) {
+        UNROLLED for (size_t v = 0; v < PARTIAL_VECTORS; v++) {
+            const floats some = load_floats(x + i + v * LANES);
+            sums[v] = fused(some, some, sums[v]);
+        }
+    }
+    float rest[PARTIAL_SUMS] = {0};
+    memcpy(rest, x + i, (n - i) * sizeof *x);
+    UNROLLED for (size_t v = 0; v < PARTIAL_VECTORS; v++) {
+        const floats some = load_floats(rest + v * LANES);
+        sums[v] = fused(some, some, sums[v]);
+    }
+    const float scale = 1 / sqrtf(sum_of_partials(sums) / (float)n + epsilon);
+    for (i = 0; i + LANES <= n; i += LANES) store_floats(out + i, load_floats(x + i) * scale * load_floats(weight + i));
+    for (; i < n; i++) out[i] = x[i] * scale * weight[i];
+}
+
+INLINE floats swiglu(floats gate, floats up) { return gate / (1 + exponential(-gate)) * up; }
+
+static void vector_swiglu(float *gate, const float *up, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store_floats(gate + i, swiglu(load_floats(gate + i), load_floats(up + i)));
+    const floats rest = swiglu(load_some(gate + i, n - i), load_some(up + i, n - i));
+    memcpy(gate + i, &rest, (n - i) * sizeof *gate);
+}
+
+typedef uint64_t pairs __attribute__((vector_size(4 * LANES)));
+typedef uint32_t half_of_unsigneds __attribute__((vector_size(2 * LANES)));
+
+/* Pair j: the bits of x[j], in the low half. */
+INLINE pairs load_pairs(const float *x) {
+    half_of_unsigneds bits;
+    memcpy(&bits, x, sizeof bits);
+    return __builtin_convertvector(bits, pairs);
+}
+
+/* (a, b) becomes (a * cos + b * -sin, b * cos + a * sin). */
+static void vector_rope(float *x, const float *cos, const float *sin, size_t n_pairs) {
+    size_t j = 0;
+    for (; j + LANES / 2 <= n_pairs; j += LANES / 2) {
+        const floats both = load_floats(x + 2 * j);
+        const floats swapped = (floats)((pairs)both << 32 | (pairs)both >> 32);
+        const pairs c = load_pairs(cos + j), s = load_pairs(sin + j);
+        const floats cosines = (floats)(c | c << 32), sines = (floats)((s ^ 0x80000000u) | s << 32);
+        store_floats(x + 2 * j, both * cosines + swapped * sines);
+    }
+    for (; j < n_pairs; j++) {
+        const float first = x[2 * j], second = x[2 * j + 1];
+        x[2 * j] = first * cos[j] - second * sin[j];
+        x[2 * j + 1] = first * sin[j] + second * cos[j];
+    }
+}
+
+static void vector_add(float *sum, const float *x, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store_floats(sum + i, load_floats(sum + i) + load_floats(x + i));
+    for (; i < n; i++) sum[i] += x[i];
+}
+
+static void vector_f32_to_f16(const float *x, uint16_t *out, size_t n) {
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES) store_halfs(out + i, load_floats(x + i));
+    uint16_t rest[LANES];
+    store_halfs(rest, load_some(x + i, n - i));
+    memcpy(out + i, rest, (n - i) * sizeof *out);
+}
+
+/* ----------------------------------------------------------------------------------------- quantization */
+
+typedef int32_t four_ints __attribute__((vector_size(16)));
+
+typedef union lanes_by_four {
+    ints all;
+    four_ints fours[LANES / 4];
+} lanes_by_four;
+
+INLINE ints larger_ints(ints a, ints b) {
+    const ints mask = a > b;
+    return (a & mask) | (b & ~mask);
+}
+
+INLINE int32_t largest_lane(ints v) {
+    const lanes_by_four lanes = {v};
+    four_ints most = lanes.fours[0];
+    UNROLLED for (size_t i = 1; i < LANES / 4; i++) {
+        const four_ints mask = lanes.fours[i] > most;
+        most = (lanes.fours[i] & mask) | (most & ~mask);
+    }
+    const int32_t a = most[0] > most[1] ? most[0] : most[1], b = most[2] > most[3] ? most[2] : most[3];
+    return a > b ? a : b;
+}
+
+INLINE int32_t sum_of_int_lanes(ints v) {
+    const lanes_by_four lanes = {v};
+    four_ints sum = lanes.fours[0];
+    UNROLLED for (size_t i = 1; i < LANES / 4; i++) sum += lanes.fours[i];
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+enum {
+    BLOCK_VECTORS = ACTIVATION_BLOCK / LANES,
+    HALF_VECTORS = BLOCK_VECTORS / 2,
+};
+
+/* Magnitudes are compared as integers, by which NaN is above infinity, and that above every number. A block that has
+ * one of them keeps it in its scale, over integers of 0: what it is multiplied with becomes NaN, as it should. */
+INLINE void quantize_block(const float *x, int8_t *quantized, activation_block *block) {
+    floats v[BLOCK_VECTORS];
+    ints most = {0};
+    UNROLLED for (size_t i = 0; i < BLOCK_VECTORS; i++) {
+        v[i] = load_floats(x + i * LANES);
+        most = larger_ints((ints)v[i] & 0x7FFFFFFF, most);
+    }
+    const int32_t bits = largest_lane(most);
+    float magnitude;
+    memcpy(&magnitude, &bits, sizeof magnitude);
+    const bool usable =
+        magnitude > 1e-30f && magnitude < INFINITY; /* less would overflow the inverse, and is nothing */
+    const float inverse = usable ? 127 / magnitude : 0;
+    const ints mask = all_ints(usable ? -1 : 0);
+    int32_t sums[2];
+    UNROLLED for (size_t half = 0; half < 2; half++) {
+        ints sum = {0};
+        UNROLLED for (size_t i = half * HALF_VECTORS; i < (half + 1) * HALF_VECTORS; i++) {
+            const ints rounded = nearest(v[i] * inverse) & mask;
+            store_signed_bytes(quantized + i * LANES, rounded);
+            sum += rounded;
+        }
+        sums[half] = sum_of_int_lanes(sum);
+    }
+    *block = (activation_block){magnitude / 127, sums[0] + sums[1], {sums[0], sums[1]}};
+}
+
+static void vector_quantize(const float *x, size_t n, int8_t *quantized, activation_block *blocks) {
+    for (size_t i = 0; i < n; i += ACTIVATION_BLOCK)
+        quantize_block(x + i, quantized + i, &blocks[i / ACTIVATION_BLOCK]);
+}
+
+static void vector_steps_fill(cpu_kernels *table) {
+    table->rms_norm = vector_rms_norm;
+    table->swiglu = vector_swiglu;
+    table->rope = vector_rope;
+    table->add = vector_add;
+    table->f32_to_f16 = vector_f32_to_f16;
+    table->quantize = vector_quantize;
+}
+
+#endif

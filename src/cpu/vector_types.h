@@ -1,0 +1,89 @@
+/* Vectors of LANES floats or integers, for the kernels that are written once for every instruction set: kernels_avx2.c,
+ * kernels_avx512.c and kernels_neon.c set LANES, include this, add the handful of operations that only they can say,
+ * and include the vector_*.h texts, which use nothing else.
+ *
+ * They are GNU C vectors (GCC and clang): + - * & | ^ >> << and comparisons work on all lanes at once, and a cast
+ * between vectors of one size keeps the bits.
+ *
+ * What an instruction set adds, each a static inline function:
+ *
+ *   floats fused(floats a, floats b, floats c)              a * b + c, rounded once
+ *   floats larger(floats a, floats b)                       the larger of each pair
+ *   ints nearest(floats x)                                  rounded to the nearest, ties to even
+ *   floats load_halfs(const uint16_t *x)                    LANES half-precision floats
+ *   void store_halfs(uint16_t *out, floats x)               rounded to the nearest, ties to even
+ *   floats load_signed_bytes(const int8_t *x)               LANES int8 values
+ *   void store_signed_bytes(int8_t *out, ints x)            the low bytes of x, which lie in -128..127
+ *
+ * and for matrix products, where a lane is a row of the matrix and holds four columns of it as bytes:
+ *
+ *   ints dot(ints sum, ints w, ints y)      sum += four products a lane; y: int8, w: 0..63, or int8 plus WIDE_OFFSET
+ *   WIDE_OFFSET                             0 where w may be signed, else 128
+ *   SMALL_SUMS(bits)                        where sums of small weights are cheaper in 16 bits, as by
+ *   ints dot_small(ints sum, ints w, ints y)       so many of these: w below 2^bits, the sum in a form of its own,
+ *   ints dot_total(ints sum)                       which this turns into one int32 a lane
+ *   ints lookup(const int8_t table[16], ints indices)       a table entry for each byte, which is 0..15
+ *   floats low_halfs(ints x)                the half-precision float in the low half of each lane
+ *   ints load_column(const uint8_t *rows, size_t stride)
+ *                                           four bytes of each of LANES rows that are `stride` bytes apart
+ *   void transpose(const uint8_t *rows, size_t stride, ints out[4])
+ *                                                           16 bytes of each of LANES rows; out[j]: lane i has bytes
+ *                                                           4j..4j+3 of row i
+ */
+#ifndef CPU_VECTOR_TYPES_H
+#define CPU_VECTOR_TYPES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define INLINE   static inline __attribute__((always_inline))
+#define UNROLLED _Pragma("GCC unroll 32")
+
+typedef float floats __attribute__((vector_size(4 * LANES)));
+typedef int32_t ints __attribute__((vector_size(4 * LANES)));
+typedef uint32_t unsigneds __attribute__((vector_size(4 * LANES)));
+typedef uint16_t lane_halfs __attribute__((vector_size(2 * LANES)));
+
+/* The address of row 4 * four. The empty asm makes it anew each time: kept, the addresses of all rows would take more
+ * registers than there are. */
+INLINE const uint8_t *row_of_four(const uint8_t *rows, size_t stride, size_t four) {
+    const uint8_t *row = rows + 4 * four * stride;
+    __asm__("" : "+r"(row));
+    return row;
+}
+
+INLINE floats load_floats(const float *x) {
+    floats v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+INLINE void store_floats(float *out, floats v) { memcpy(out, &v, sizeof v); }
+
+INLINE ints load_ints(const void *x) {
+    ints v;
+    memcpy(&v, x, sizeof v);
+    return v;
+}
+
+INLINE void store_ints(void *out, ints v) { memcpy(out, &v, sizeof v); }
+
+/* Every lane the same. (Minus zero is what leaves every number as it is.) */
+INLINE floats all_floats(float x) { return x - (floats){0}; }
+INLINE ints all_ints(int32_t x) { return x - (ints){0}; }
+
+INLINE floats floats_from_ints(ints x) { return __builtin_convertvector(x, floats); }
+
+typedef float four_floats __attribute__((vector_size(16)));
+
+/* The lanes added up in a fixed tree: halves, quarters, ... */
+INLINE float sum_of_lanes(floats v) {
+    four_floats parts[LANES / 4];
+    memcpy(parts, &v, sizeof v);
+    UNROLLED for (size_t width = LANES / 8; width > 0; width /= 2)
+        UNROLLED for (size_t i = 0; i < width; i++) parts[i] += parts[i + width];
+    return (parts[0][0] + parts[0][2]) + (parts[0][1] + parts[0][3]);
+}
+
+#endif

@@ -1,0 +1,81 @@
+/* --repack: the matrices once more, interleaved as kernels like them best (model/weights.h), in memory of their own. Each
+ * tensor's mapped pages are let go as soon as it is copied, so that there is one copy of the weights all the same. */
+#include "engine/engine.h"
+
+#include "base/error.h"
+#include "base/pages.h"
+#include "base/system.h"
+#include "cpu/interleave.h"
+#include "cpu/kernels.h"
+#include "gguf/gguf.h"
+
+#define STEP_BYTES ((uint64_t)16 << 20) /* between two progress reports */
+
+typedef struct repacking {
+    const cllm_load_options *options;
+    unsigned char *next; /* where the next matrix goes */
+    uint64_t done, total;
+    uint64_t reported;
+} repacking;
+
+static uint64_t interleaved_bytes(const matrix *w) {
+    if (!interleave_possible(w->type)) return 0;
+    return ((uint64_t)w->n_rows + ROW_GROUP - 1) / ROW_GROUP * ROW_GROUP * w->row_bytes;
+}
+
+static bool report(repacking *r) {
+    if (!r->options->progress || (r->done < r->total && r->done - r->reported < STEP_BYTES)) return true;
+    r->reported = r->done;
+    return r->options->progress(r->options->user, r->done, r->total);
+}
+
+static bool repack_matrix(repacking *r, matrix *w) {
+    if (!interleave_possible(w->type)) return true;
+    const unsigned char *rows = w->data;
+    const size_t group_bytes = ROW_GROUP * w->row_bytes;
+    unsigned char *groups = r->next;
+    for (uint32_t row = 0; row < w->n_rows; row += ROW_GROUP) {
+        const uint32_t n_present = w->n_rows - row < ROW_GROUP ? w->n_rows - row : ROW_GROUP;
+        interleave_group(w->type, rows + row * w->row_bytes, w->row_bytes, n_present, r->next);
+        r->next += group_bytes;
+        r->done += group_bytes;
+        if (!report(r)) return false;
+    }
+    pages_drop(rows, w->n_rows * w->row_bytes);
+    w->data = groups;
+    w->interleaved = true;
+    return true;
+}
+
+/* Matrix `index` of the model, or NULL after the last. (token_embd comes along only if it is the output too.) */
+static matrix *matrix_at(cllm_model *model, uint64_t index) {
+    enum { PER_LAYER = 7 };
+    const uint64_t layer = index / PER_LAYER;
+    if (layer < model->config.n_layers) {
+        layer_weights *w = &model->weights.layers[layer];
+        matrix *const matrices[PER_LAYER] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
+                                             &w->ffn_gate, &w->ffn_up, &w->ffn_down};
+        return matrices[index % PER_LAYER];
+    }
+    return index == (uint64_t)PER_LAYER * model->config.n_layers ? &model->weights.output : NULL;
+}
+
+cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
+    repacking r = {.options = options};
+    if (!gguf_is_mapped(model->gguf))
+        return error_set(err, CLLM_ERR_ARGUMENT, "a model that is repacked has to be mapped, not read");
+    matrix *w;
+    for (uint64_t i = 0; (w = matrix_at(model, i)); i++) r.total += interleaved_bytes(w);
+    model->repacked = r.total < system_available_memory() ? pages_alloc((size_t)r.total) : NULL;
+    model->repacked_bytes = (size_t)r.total;
+    if (!model->repacked)
+        return error_set(err, CLLM_ERR_MEMORY, "no memory to repack %.0f MiB of weights; load without repacking",
+                         (double)r.total / (1024.0 * 1024.0));
+
+    const bool tied = model->weights.output.data == model->weights.token_embd.data;
+    r.next = model->repacked;
+    for (uint64_t i = 0; (w = matrix_at(model, i)); i++)
+        if (!repack_matrix(&r, w)) return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled");
+    if (tied) model->weights.token_embd = model->weights.output;
+    return CLLM_OK;
+}
