@@ -125,8 +125,8 @@ static int measure_kind(bencher *b, bench_result *test, bench_kind kind) {
     double tok_s[BENCH_MOST_RUNS];
     const size_t n = (size_t)b->o.repetitions;
     char what[160];
-    snprintf(what, sizeof what, "%.30s, %" PRIu64 " threads, %s", test->model, test->threads,
-             bench_test_name(kind, n_tokens, test->depth).text);
+    snprintf(what, sizeof what, "%.30s, %" PRIu64 " thread%s, %s", test->model, test->threads,
+             test->threads == 1 ? "" : "s", bench_test_name(kind, n_tokens, test->depth).text);
     run_progress(&b->r, what, 0, n + 1);
     int status = b->o.compare ? run_pairs(b, test, kind, what, tok_s, speed) : run_warm(b, test, kind, what, tok_s, n);
     run_stage(&b->r, "%s", "");

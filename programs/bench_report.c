@@ -152,8 +152,8 @@ typedef enum column {
     N_COLUMNS,
 } column;
 
-static const char *const titles[] = {"model",  "size",    "threads", "batch",   "test",   "tok/s", "+/-",
-                                     "GMAC/s", "of peak", "GB/s",    "of read", "theirs", "ratio"};
+static const char *const titles[] = {"model",  "size",     "threads", "batch",   "test",   "tok/s", "+/-",
+                                     "GMAC/s", "of float", "GB/s",    "of read", "theirs", "ratio"};
 
 typedef struct cell {
     char text[256];
@@ -232,10 +232,10 @@ static void print_table(const options *o, const bench_results *results) {
 
 static void report_table(const options *o, const bench_results *results) {
     cpu_name cpu = machine_cpu();
-    printf("machine: %s%s%s float multiply-adds", cpu.text, *cpu.text ? ", " : "", machine_vectors());
+    printf("machine: %s%s%s vectors", cpu.text, *cpu.text ? ", " : "", machine_vectors());
     for (size_t i = 0; i < results->n_machines; i++) {
         const machine_speed *m = &results->machines[i];
-        printf("; %" PRIu32 " thread%s: reads %.1f GB/s, computes %.1f GMAC/s", m->n_threads,
+        printf("; %" PRIu32 " thread%s: reads %.1f GB/s, computes %.1f float GMAC/s", m->n_threads,
                m->n_threads == 1 ? "" : "s", m->read_gb_s, m->float_gmac_s);
     }
     printf("\n%stok/s: the median of %" PRIu64 " %s, +/- half the distance between their quartiles",

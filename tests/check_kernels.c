@@ -2,6 +2,7 @@
  * the work is cut, and no byte written or read that is not the kernel's own. The reference is arithmetic in double,
  * straight from the formulas, and a decoder that picks one element's bits at a time.
  */
+#include "support/bench_kernels.h"
 #include "support/check.h"
 
 #include "base/half.h"
@@ -816,7 +817,7 @@ static void attention_bears_large_scores(void **state) {
 
 /* --------------------------------------------------------------------------------------------------- dispatch */
 
-static const char *const isas[] = {"scalar", "avx2", "avx512"};
+static const char *const isas[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};
 enum { N_ISAS = sizeof isas / sizeof *isas };
 
 static void every_name_selects_its_kernels(void **state) {
@@ -829,11 +830,24 @@ static void every_name_selects_its_kernels(void **state) {
     for (size_t i = 0; i < N_ISAS; i++) {
         const cpu_kernels *selected = kernels_select(isas[i]);
         if (selected) assert_string_equal(selected->name, isas[i]);
-        assert_non_null(strstr(kernels_names(), isas[i]));
+        assert_int_equal(strstr(kernels_names(), isas[i]) != NULL, selected != NULL);
     }
 }
 
-int main(void) {
+/* check_kernels --bench [ISA...]: time instead of testing. */
+static int bench(int argc, char **argv) {
+    for (size_t i = 0; i < N_ISAS; i++) {
+        bool wanted = argc <= 2;
+        for (int a = 2; a < argc; a++) wanted = wanted || strcmp(argv[a], isas[i]) == 0;
+        const cpu_kernels *table = wanted ? kernels_select(isas[i]) : NULL;
+        if (table) bench_kernels(table);
+    }
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    if (argc > 1 && strcmp(argv[1], "--bench") == 0) return bench(argc, argv);
+
     const struct CMUnitTest dispatch_tests[] = {cmocka_unit_test(every_name_selects_its_kernels)};
     const struct CMUnitTest kernel_tests[] = {
         cmocka_unit_test(dequantize_is_exact),

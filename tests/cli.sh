@@ -562,7 +562,7 @@ benchmarks() {
         [ -n "$(field decode_tok_s)" ] && [ -n "$(field gb_s)" ]'
     run bench "$any" -p 4 -n 0 -r 1 --threads 1
     check 'bench -n 0 decodes nothing' eval 'exits 0 && prints pp4 && ! prints tg'
-    run bench "$any" -p 4 -n 2 -r 1 --threads 1 --csv --kv-type q8_0 --cpu-isa scalar --repack --no-mmap
+    run bench "$any" -p 4 -n 2 -r 1 --threads 1 --csv --kv-type q8_0 --cpu-isa scalar --no-mmap
     check 'bench: the settings are those asked for' eval 'exits 0 && [ "$(field cpu_isa)$(field kv_type)" = scalarq8_0 ]'
     run bench "$any" /nonexistent.gguf -p 4 -n 4
     check 'bench: an unknown model among several is found at the start' refused 1 '/nonexistent.gguf: '

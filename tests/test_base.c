@@ -12,8 +12,11 @@
 #include "base/utf8.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 static void arena_blocks_are_apart_aligned_and_zero(void **state) {
@@ -112,32 +115,51 @@ static void error_messages_stay_one_line_and_in_bounds(void **state) {
 
 /* ------------------------------------------------------------------------------------------- threads */
 
+static const uint32_t pool_sizes[] = {1, 2, 3, 5, 16, 64};
+#define N_POOL_SIZES (sizeof pool_sizes / sizeof *pool_sizes)
+
+static thread_pool *create_pool(uint32_t n_threads) {
+    cllm_error err;
+    thread_pool *pool;
+    assert_ok(thread_pool_create(n_threads, &pool, &err), &err);
+    assert_int_equal(thread_pool_size(pool), n_threads);
+    return pool;
+}
+
+static double seconds(clockid_t clock) {
+    struct timespec t;
+    assert_int_equal(clock_gettime(clock, &t), 0);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void nap(long milliseconds) { nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL); }
+
 typedef struct tally {
-    atomic_int *visits;
-    atomic_uint threads_seen;
+    atomic_uchar *visits;
+    uint32_t n_threads;
+    atomic_bool unknown_thread;
 } tally;
 
 static void visit(void *argument, size_t item, uint32_t thread) {
     tally *t = argument;
     atomic_fetch_add(&t->visits[item], 1);
-    atomic_fetch_or(&t->threads_seen, 1u << thread);
+    if (thread >= t->n_threads) atomic_store(&t->unknown_thread, true);
 }
 
 static void every_item_is_done_once(void **state) {
     (void)state;
-    const size_t counts[] = {0, 1, 2, 3, 64, 1000};
-    for (uint32_t n_threads = 1; n_threads <= 9; n_threads += 4) {
-        cllm_error err;
-        thread_pool *pool;
-        assert_ok(thread_pool_create(n_threads, &pool, &err), &err);
-        assert_int_equal(thread_pool_size(pool), n_threads);
-        for (int round = 0; round < 50; round++)
-            for (size_t c = 0; c < 6; c++) {
-                tally t = {.visits = calloc(counts[c] + 1, sizeof(atomic_int))};
+    const size_t counts[] = {0, 1, 2, 3, 64, 1000, 300000};
+    for (size_t p = 0; p < N_POOL_SIZES; p++) {
+        thread_pool *pool = create_pool(pool_sizes[p]);
+        for (size_t c = 0; c < sizeof counts / sizeof *counts; c++)
+            for (int round = 0; round < (counts[c] > 1000 ? 2 : 50); round++) {
+                tally t = {.visits = calloc(counts[c] + 1, sizeof(atomic_uchar)), .n_threads = pool_sizes[p]};
                 assert_non_null(t.visits);
                 thread_pool_run(pool, counts[c], visit, &t);
-                for (size_t i = 0; i < counts[c]; i++) assert_int_equal(t.visits[i], 1);
-                assert_true(t.threads_seen < 1u << n_threads);
+                for (size_t i = 0; i < counts[c]; i++)
+                    if (t.visits[i] != 1) fail_msg("item %zu was done %d times", i, t.visits[i]);
+                assert_int_equal(t.visits[counts[c]], 0);
+                assert_false(t.unknown_thread);
                 free(t.visits);
             }
         thread_pool_destroy(pool);
@@ -145,11 +167,234 @@ static void every_item_is_done_once(void **state) {
     thread_pool_destroy(NULL);
 }
 
+#define CHAIN_ITEMS 48
+#define CHAIN_RUNS  3000
+
+typedef struct chain {
+    uint32_t values[2][CHAIN_ITEMS]; /* of the last run, and of this one; plain, so that only the pool orders them */
+    int run;
+} chain;
+
+static void link_chain(void *argument, size_t item, uint32_t thread) {
+    (void)thread;
+    chain *c = argument;
+    const uint32_t *before = c->values[c->run % 2];
+    c->values[(c->run + 1) % 2][item] = before[item] * 31 + before[(item * 7 + 5) % CHAIN_ITEMS] + (uint32_t)c->run;
+}
+
+/* Each run reads what other threads wrote in the one before. */
+static void a_run_sees_all_of_the_run_before(void **state) {
+    (void)state;
+    chain alone = {.values[0] = {1}};
+    for (alone.run = 0; alone.run < CHAIN_RUNS; alone.run++)
+        for (size_t i = 0; i < CHAIN_ITEMS; i++) link_chain(&alone, i, 0);
+    for (size_t p = 0; p < N_POOL_SIZES; p++) {
+        thread_pool *pool = create_pool(pool_sizes[p]);
+        chain shared = {.values[0] = {1}};
+        for (shared.run = 0; shared.run < CHAIN_RUNS; shared.run++)
+            thread_pool_run(pool, CHAIN_ITEMS, link_chain, &shared);
+        assert_memory_equal(shared.values, alone.values, sizeof alone.values);
+        thread_pool_destroy(pool);
+    }
+}
+
+typedef struct meeting {
+    atomic_int n_present;
+    atomic_bool missed;
+} meeting;
+
+/* Stays until another thread has come to its item too; the one that is not the caller stays longer. */
+static void meet(void *argument, size_t item, uint32_t thread) {
+    (void)item;
+    meeting *m = argument;
+    atomic_fetch_add(&m->n_present, 1);
+    for (int waited = 0; atomic_load(&m->n_present) < 2; waited++) {
+        if (waited == 10000) {
+            atomic_store(&m->missed, true);
+            return;
+        }
+        nap(1);
+    }
+    if (thread > 0) nap(2);
+}
+
+static void threads_work_at_once_and_wake_from_sleep(void **state) {
+    (void)state;
+    if (system_cores() < 2) skip();
+    for (size_t p = 1; p < N_POOL_SIZES; p++) {
+        thread_pool *pool = create_pool(pool_sizes[p]);
+        for (int round = 0; round < 10; round++) {
+            meeting m = {0};
+            thread_pool_run(pool, 2, meet, &m);
+            assert_false(m.missed);
+            assert_int_equal(m.n_present, 2);
+            if (round % 2) nap(10);
+        }
+        thread_pool_destroy(pool);
+    }
+}
+
+/* With 64 threads on few cores a pool that wakes or awaits all of them in each run takes seconds. */
+static void more_threads_than_cores_are_still_fast(void **state) {
+    (void)state;
+    thread_pool *pool = create_pool(64);
+    const double begin = seconds(CLOCK_MONOTONIC);
+    chain c = {.values[0] = {1}};
+    for (c.run = 0; c.run < 10000; c.run++) thread_pool_run(pool, CHAIN_ITEMS, link_chain, &c);
+    const double taken = seconds(CLOCK_MONOTONIC) - begin;
+    thread_pool_destroy(pool);
+    if (taken > 2) fail_msg("10000 small runs took %.2f s", taken);
+}
+
+static void an_idle_pool_takes_no_time(void **state) {
+    (void)state;
+    thread_pool *pool = create_pool(4);
+    chain c = {.values[0] = {1}};
+    for (c.run = 0; c.run < 100; c.run++) thread_pool_run(pool, CHAIN_ITEMS, link_chain, &c);
+    nap(50); /* they look out for a while */
+    const double begin = seconds(CLOCK_PROCESS_CPUTIME_ID);
+    nap(200);
+    const double taken = seconds(CLOCK_PROCESS_CPUTIME_ID) - begin;
+    thread_pool_destroy(pool);
+    if (taken > 0.05) fail_msg("idle for 0.2 s, it took %.3f s of the cores", taken);
+}
+
+/* -------------------------------------------------------------------------------------------- the system */
+
 static void the_system_has_cores_and_memory(void **state) {
     (void)state;
     assert_true(system_cores() >= 1 && system_cores() <= (uint32_t)sysconf(_SC_NPROCESSORS_CONF));
     assert_true(system_available_memory() > (uint64_t)16 << 20);
 }
+
+#if defined(__linux__)
+
+/* A folder of made-up control groups; `files` is pairs of a path below it and its text, up to NULL. */
+typedef struct group_tree {
+    char root[64];
+    const char *const *files;
+} group_tree;
+
+static void group_path(const group_tree *tree, const char *name, char path[256]) {
+    assert_in_range(snprintf(path, 256, "%s/%s", tree->root, name), 1, 255);
+}
+
+static group_tree make_groups(const char *const *files) {
+    group_tree tree = {.root = "/tmp/cllm-groups-XXXXXX", .files = files};
+    assert_non_null(mkdtemp(tree.root));
+    for (; *files; files += 2) {
+        char path[256];
+        group_path(&tree, files[0], path);
+        for (char *slash = path + strlen(tree.root) + 1; (slash = strchr(slash, '/')); *slash++ = '/') {
+            *slash = 0;
+            mkdir(path, 0700);
+        }
+        FILE *file = fopen(path, "w");
+        assert_non_null(file);
+        assert_true(fputs(files[1], file) >= 0);
+        assert_int_equal(fclose(file), 0);
+    }
+    return tree;
+}
+
+static void remove_groups(const group_tree *tree) {
+    char path[256];
+    for (const char *const *files = tree->files; *files; files += 2) {
+        group_path(tree, files[0], path);
+        unlink(path);
+    }
+    for (const char *const *files = tree->files; *files; files += 2) { /* a folder goes with the last file's visit */
+        group_path(tree, files[0], path);
+        for (char *slash; (slash = strrchr(path, '/')) && slash >= path + strlen(tree->root);) {
+            *slash = 0;
+            rmdir(path);
+        }
+    }
+    assert_int_not_equal(access(tree->root, F_OK), 0);
+}
+
+static void quotas_of_control_groups_limit_the_cores(void **state) {
+    (void)state;
+    static const char *const files[] = {
+        "v2", "0::/outer/inner\n", "outer/cpu.max", "150000 100000\n", "outer/inner/cpu.max", "max 100000\n",
+        "v2-inner", "0::/small/inner\n", "small/cpu.max", "800000 100000\n", "small/inner/cpu.max", "30000 100000\n",
+        "v2-free", "0::/free\n", "free/cpu.max", "max 100000\n", "v2-colon", "0::/a:b\n", "a:b/cpu.max",
+        "500000 100000\n",
+        /* version 1: the group of its own controller counts, and -1 is no quota */
+        "v1", "5:memory:/m\n4:cpu,cpuacct:/c/d\n1:cpuset:/m\n0::/\n", "cpu/c/cpu.cfs_quota_us", "250000\n",
+        "cpu/c/cpu.cfs_period_us", "100000\n", "cpu/c/d/cpu.cfs_quota_us", "-1\n", "cpu/c/d/cpu.cfs_period_us",
+        "100000\n", "cpu/m/cpu.cfs_quota_us", "100000\n", "cpu/m/cpu.cfs_period_us", "100000\n",
+        /* the container's group is mounted as the root, and its path is not there */
+        "v1-mounted", "4:cpuacct,cpu:/docker/0123\n", "cpu/cpu.cfs_quota_us", "400000\n", "cpu/cpu.cfs_period_us",
+        "100000\n",
+        /* what makes no sense sets no limit */
+        "broken", "4\n:\nno colon\n0::/odd\n", "odd/cpu.max", "100000 0\n", "empty", "", NULL};
+    static const struct {
+        const char *groups;
+        uint64_t cores;
+    } cases[] = {{"v2", 2},         {"v2-inner", 1},        {"v2-free", UINT64_MAX}, {"v2-colon", 5},        {"v1", 3},
+                 {"v1-mounted", 4}, {"broken", UINT64_MAX}, {"empty", UINT64_MAX},   {"missing", UINT64_MAX}};
+    group_tree tree = make_groups(files);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char groups[256];
+        group_path(&tree, cases[i].groups, groups);
+        const uint64_t cores = cgroup_cores(groups, tree.root);
+        if (cores != cases[i].cores) fail_msg("%s: %llu cores", cases[i].groups, (unsigned long long)cores);
+    }
+    remove_groups(&tree);
+}
+
+static void limits_of_control_groups_limit_the_memory(void **state) {
+    (void)state;
+    static const char *const files[] = {/* the outer group has less left: 1000 - (700 - 200 - 100) */
+                                        "v2",
+                                        "0::/outer/inner\n",
+                                        "outer/memory.max",
+                                        "1000\n",
+                                        "outer/memory.current",
+                                        "700\n",
+                                        "outer/memory.stat",
+                                        "anon 400\nfile 300\ninactive_file 200\nactive_file 100\n",
+                                        "outer/inner/memory.max",
+                                        "900\n",
+                                        "outer/inner/memory.current",
+                                        "100\n",
+                                        "v2-free",
+                                        "0::/free\n",
+                                        "free/memory.max",
+                                        "max\n",
+                                        "free/memory.current",
+                                        "700\n",
+                                        "v2-full",
+                                        "0::/full\n",
+                                        "full/memory.max",
+                                        "500\n",
+                                        "full/memory.current",
+                                        "600\n",
+                                        "v1",
+                                        "5:memory:/m\n4:cpu:/c\n0::/\n",
+                                        "memory/m/memory.limit_in_bytes",
+                                        "1000\n",
+                                        "memory/m/memory.usage_in_bytes",
+                                        "800\n",
+                                        "memory/m/memory.stat",
+                                        "active_file 7\ntotal_inactive_file 50\ntotal_active_file 60\n",
+                                        NULL};
+    static const struct {
+        const char *groups;
+        uint64_t left;
+    } cases[] = {{"v2", 600}, {"v2-free", UINT64_MAX}, {"v2-full", 1}, {"v1", 310}, {"missing", UINT64_MAX}};
+    group_tree tree = make_groups(files);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char groups[256];
+        group_path(&tree, cases[i].groups, groups);
+        const uint64_t left = cgroup_memory_left(groups, tree.root);
+        if (left != cases[i].left) fail_msg("%s: %llu bytes", cases[i].groups, (unsigned long long)left);
+    }
+    remove_groups(&tree);
+}
+
+#endif
 
 /* --------------------------------------------------------------------------------------------- files */
 
@@ -207,6 +452,31 @@ static void mapped_and_read_files_are_the_same(void **state) {
     free(bytes);
 }
 
+/* At the edges of a page, of the stretch that prefetching touches at once, and of a step between two reports. */
+static void files_of_any_size_come_in(void **state) {
+    (void)state;
+    const size_t sizes[] = {1, 4096, 65536, 65537, ((size_t)2 << 20) + 1, ((size_t)16 << 20) + 1};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        unsigned char *bytes = malloc(sizes[s]);
+        assert_non_null(bytes);
+        for (size_t i = 0; i < sizes[s]; i++) bytes[i] = (unsigned char)(i * 7 + i / 4096);
+        const char *path = write_temporary("sized", bytes, sizes[s]);
+        for (int no_mmap = 0; no_mmap < 2; no_mmap++) {
+            cllm_error err;
+            progress_log log = {0};
+            cllm_load_options options = {.no_mmap = no_mmap, .progress = log_progress, .user = &log};
+            file_map map;
+            assert_ok(file_map_open(path, &options, 0, 0, &map, &err), &err);
+            assert_ok(file_map_prefetch(&map, &options, 0, sizes[s], &err), &err);
+            assert_int_equal(log.last, sizes[s]);
+            assert_int_equal(map.size, sizes[s]);
+            assert_memory_equal(map.bytes, bytes, sizes[s]);
+            file_map_close(&map);
+        }
+        free(bytes);
+    }
+}
+
 static void files_that_cannot_be_opened_are_named(void **state) {
     (void)state;
     cllm_error err;
@@ -228,8 +498,17 @@ int main(void) {
         cmocka_unit_test(utf8_knows_the_valid_characters),
         cmocka_unit_test(error_messages_stay_one_line_and_in_bounds),
         cmocka_unit_test(every_item_is_done_once),
+        cmocka_unit_test(a_run_sees_all_of_the_run_before),
+        cmocka_unit_test(threads_work_at_once_and_wake_from_sleep),
+        cmocka_unit_test(more_threads_than_cores_are_still_fast),
+        cmocka_unit_test(an_idle_pool_takes_no_time),
         cmocka_unit_test(the_system_has_cores_and_memory),
+#if defined(__linux__)
+        cmocka_unit_test(quotas_of_control_groups_limit_the_cores),
+        cmocka_unit_test(limits_of_control_groups_limit_the_memory),
+#endif
         cmocka_unit_test(mapped_and_read_files_are_the_same),
+        cmocka_unit_test(files_of_any_size_come_in),
         cmocka_unit_test(files_that_cannot_be_opened_are_named),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);

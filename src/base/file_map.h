@@ -18,7 +18,8 @@ cllm_status file_map_open(const char *path, const cllm_load_options *options, ui
 void file_map_close(file_map *map); /* leaves it empty; an empty one is allowed */
 
 /* Bring a mapped file's pages in, in order, with progress as above. A mapped page comes in on first use all the same:
- * this makes a cold start one sequential read that can be shown. Errors: CANCELLED. */
+ * this makes a cold start one sequential read that can be shown, and costs next to nothing for a file that is in
+ * memory already. Errors: CANCELLED. */
 cllm_status file_map_prefetch(const file_map *map, const cllm_load_options *options, uint64_t done_before,
                               uint64_t total, cllm_error *err);
 

@@ -11,6 +11,11 @@
 #include <string.h>
 #include <unistd.h>
 
+static uint32_t cores_online(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online > 0 ? (uint32_t)online : 1;
+}
+
 /* Half of the physical memory: a cautious guess at what is free, where the system does not say. */
 static uint64_t half_of_memory(void) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
@@ -20,62 +25,159 @@ static uint64_t half_of_memory(void) {
 #if defined(__linux__)
 #include <sched.h>
 
-uint32_t system_cores(void) {
-    cpu_set_t allowed;
-    CPU_ZERO(&allowed);
-    if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) {
-        int count = CPU_COUNT(&allowed);
-        if (count > 0) return (uint32_t)count;
-    }
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (uint32_t)online : 1;
+#define MAX_PATH 4096
+
+static uint64_t smaller(uint64_t a, uint64_t b) { return a < b ? a : b; }
+
+static FILE *open_in(const char *folder, const char *name) {
+    char path[MAX_PATH];
+    int length = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return length > 0 && (size_t)length < sizeof path ? fopen(path, "re") : NULL;
 }
 
-/* The number in a file that holds one number; false for "max" and for a file that is not there. */
-static bool read_number(const char *path, uint64_t *number) {
-    FILE *file = fopen(path, "re");
-    if (!file) return false;
-    bool read = fscanf(file, "%" SCNu64, number) == 1;
+/* The numbers that a file begins with, two at most; returns how many: 0 for "max" and for a file that is not there. */
+static int read_numbers(const char *folder, const char *name, uint64_t numbers[2]) {
+    FILE *file = open_in(folder, name);
+    if (!file) return 0;
+    int n_read = fscanf(file, "%" SCNu64 " %" SCNu64, &numbers[0], &numbers[1]);
     fclose(file);
-    return read;
+    return n_read > 0 ? n_read : 0;
 }
 
-/* The number that follows `name` in a file of lines "name number", or 0. */
-static uint64_t read_field(const char *path, const char *name) {
-    FILE *file = fopen(path, "re");
+/* The number that follows `field` in a file of lines "field number", or 0. */
+static uint64_t read_field(const char *folder, const char *name, const char *field) {
+    FILE *file = open_in(folder, name);
     if (!file) return 0;
     char line[128];
     uint64_t number = 0;
-    const size_t length = strlen(name);
+    const size_t length = strlen(field);
     while (number == 0 && fgets(line, sizeof line, file))
-        if (strncmp(line, name, length) == 0) number = strtoull(line + length, NULL, 10);
+        if (strncmp(line, field, length) == 0) number = strtoull(line + length, NULL, 10);
     fclose(file);
     return number;
 }
 
-/* proc(5): MemAvailable is the kernel's estimate of what can be had without swapping. A container's limit (cgroup v2)
- * may be lower; what it uses counts cached files too, which the kernel drops when the memory is needed. */
-uint64_t system_available_memory(void) {
-    uint64_t available = read_field("/proc/meminfo", "MemAvailable:") * 1024;
-    if (available == 0) available = half_of_memory(); /* a chroot may lack /proc */
-    uint64_t limit, used;
-    if (read_number("/sys/fs/cgroup/memory.max", &limit) && read_number("/sys/fs/cgroup/memory.current", &used)) {
-        const char *stat = "/sys/fs/cgroup/memory.stat";
-        uint64_t cached = read_field(stat, "inactive_file ") + read_field(stat, "active_file ");
-        used = used > cached ? used - cached : 0;
-        uint64_t left = limit > used ? limit - used : 1;
-        if (left < available) available = left;
+/* ---------------------------------------------------------------------------------------------- control groups */
+
+/* What one group leaves its members, or UINT64_MAX. Version 1 of cgroups has other files than version 2. */
+typedef uint64_t (*group_reader)(const char *folder);
+
+/* Is `word` in a list with commas? */
+static bool lists(const char *list, const char *word) {
+    const size_t length = strlen(word);
+    for (; list; list = strchr(list, ',')) {
+        list += *list == ',';
+        if (strncmp(list, word, length) == 0 && (list[length] == ',' || !list[length])) return true;
     }
-    return available;
+    return false;
+}
+
+/* The least that a group and those around it leave. A container's own group is often mounted as the root, and the
+ * groups in `path` are not to be seen: what has no file sets no limit. */
+static uint64_t least_upwards(const char *root, const char *controller, const char *path, group_reader read_group) {
+    char folder[MAX_PATH];
+    int length = snprintf(folder, sizeof folder, "%s/%s%s", root, controller, path);
+    if (length < 0 || (size_t)length >= sizeof folder) return UINT64_MAX;
+    char *groups = folder + (size_t)length - strlen(path), *slash;
+    uint64_t least = read_group(folder);
+    while ((slash = strrchr(groups, '/'))) {
+        *slash = 0;
+        least = smaller(least, read_group(folder));
+    }
+    return least;
+}
+
+/* The lines of `groups` are "number:controllers:/path"; version 2 names no controllers, and version 1 has a tree for
+ * each of them. */
+static uint64_t least_of_groups(const char *groups, const char *root, const char *controller, group_reader read_v1,
+                                group_reader read_v2) {
+    FILE *file = fopen(groups, "re");
+    if (!file) return UINT64_MAX;
+    uint64_t least = UINT64_MAX;
+    char line[MAX_PATH];
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = 0;
+        char *controllers = strchr(line, ':');
+        char *path = controllers ? strchr(++controllers, ':') : NULL;
+        if (!path) continue;
+        *path++ = 0;
+        if (!*controllers)
+            least = smaller(least, least_upwards(root, "", path, read_v2));
+        else if (lists(controllers, controller))
+            least = smaller(least, least_upwards(root, controller, path, read_v1));
+    }
+    fclose(file);
+    return least;
+}
+
+/* A quota is the time that a group may take of all cores together in a period. */
+static uint64_t cores_of_quota(uint64_t quota, uint64_t period) {
+    if (quota == 0 || period == 0) return UINT64_MAX;
+    return quota / period + (quota % period != 0);
+}
+
+static uint64_t cores_v2(const char *folder) {
+    uint64_t n[2];
+    return read_numbers(folder, "cpu.max", n) == 2 ? cores_of_quota(n[0], n[1]) : UINT64_MAX;
+}
+
+static uint64_t cores_v1(const char *folder) {
+    uint64_t quota[2], period[2]; /* no quota is -1, which reads as a number beyond every other */
+    bool limited = read_numbers(folder, "cpu.cfs_quota_us", quota) && read_numbers(folder, "cpu.cfs_period_us", period);
+    return limited ? cores_of_quota(quota[0], period[0]) : UINT64_MAX;
+}
+
+/* What a group uses counts cached files too, which the kernel drops when the memory is needed. */
+static uint64_t left_of_memory(uint64_t limit, uint64_t used, uint64_t cached) {
+    used = used > cached ? used - cached : 0;
+    return limit > used ? limit - used : 1;
+}
+
+static uint64_t memory_v2(const char *folder) {
+    uint64_t limit[2], used[2];
+    if (!read_numbers(folder, "memory.max", limit) || !read_numbers(folder, "memory.current", used)) return UINT64_MAX;
+    return left_of_memory(limit[0], used[0],
+                          read_field(folder, "memory.stat", "inactive_file ") +
+                              read_field(folder, "memory.stat", "active_file "));
+}
+
+static uint64_t memory_v1(const char *folder) {
+    uint64_t limit[2], used[2]; /* no limit is a number near INT64_MAX */
+    if (!read_numbers(folder, "memory.limit_in_bytes", limit) || !read_numbers(folder, "memory.usage_in_bytes", used))
+        return UINT64_MAX;
+    return left_of_memory(limit[0], used[0],
+                          read_field(folder, "memory.stat", "total_inactive_file ") +
+                              read_field(folder, "memory.stat", "total_active_file "));
+}
+
+uint64_t cgroup_cores(const char *groups, const char *root) {
+    return least_of_groups(groups, root, "cpu", cores_v1, cores_v2);
+}
+
+uint64_t cgroup_memory_left(const char *groups, const char *root) {
+    return least_of_groups(groups, root, "memory", memory_v1, memory_v2);
+}
+
+/* ------------------------------------------------------------------------------------------- what this process has */
+
+uint32_t system_cores(void) {
+    cpu_set_t allowed;
+    CPU_ZERO(&allowed);
+    int count = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 0;
+    uint32_t cores = count > 0 ? (uint32_t)count : cores_online();
+    return (uint32_t)smaller(cores, cgroup_cores("/proc/self/cgroup", "/sys/fs/cgroup"));
+}
+
+/* proc(5): MemAvailable is the kernel's estimate of what can be had without swapping. */
+uint64_t system_available_memory(void) {
+    uint64_t available = read_field("/proc", "meminfo", "MemAvailable:") * 1024;
+    if (available == 0) available = half_of_memory(); /* a chroot may lack /proc */
+    return smaller(available, cgroup_memory_left("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 
 #else /* macOS and other Unix systems */
 
-uint32_t system_cores(void) {
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (uint32_t)online : 1;
-}
-
+uint32_t system_cores(void) { return cores_online(); }
 uint64_t system_available_memory(void) { return half_of_memory(); }
 
 #endif

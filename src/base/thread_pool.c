@@ -1,38 +1,134 @@
-/* Workers sleep on a condition variable between runs and take items from an atomic counter within one. */
+/* Fork and join for loops that take microseconds: no lock, and no system call while the threads are kept busy.
+ *
+ *     caller   writes the task -> opens the run -> rings -> takes items ... -> closes the run -> waits till all left
+ *     worker   waits for a ring -> enters, if the run is still open -> takes items ... -> leaves
+ *
+ * Items are handed out by one counter. A worker that comes too late for a run stays out of it, so that the caller never
+ * waits for a thread that the system has not let run; and no more threads are woken than have a core to run on. So more
+ * threads than cores cost nothing.
+ *
+ * Waiting is to watch a word for a while and then to sleep on it. The kernel sleeps on a word through futex(2) on Linux;
+ * elsewhere a condition variable does. */
+#if defined(__linux__)
+#define _GNU_SOURCE /* syscall */
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #include "base/thread_pool.h"
 
 #include "base/error.h"
+#include "base/system.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define CACHE_LINE 128u        /* of Apple's cores; twice that of the others, which fetch lines in pairs */
+#define MAX_LOOKS  2000u       /* at a word before sleeping on it: about as long as a sleeping thread takes to come */
+#define MIN_LOOKS  64u         /* after many in vain */
+#define CLOSED     0x80000000u /* in run_state, over the number of workers inside */
+
+/* ------------------------------------------------------------------------------- a word that threads wait on */
+
+typedef struct bell {
+    _Alignas(CACHE_LINE) atomic_uint word;
+    atomic_uint n_asleep; /* threads that sleep on it, or are about to */
+    pthread_mutex_t lock; /* where there is no futex, as is `rung` */
+    pthread_cond_t rung;
+} bell;
+
+static void bell_init(bell *b, unsigned word) {
+    atomic_init(&b->word, word);
+    atomic_init(&b->n_asleep, 0);
+    pthread_mutex_init(&b->lock, NULL);
+    pthread_cond_init(&b->rung, NULL);
+}
+
+static void bell_destroy(bell *b) {
+    pthread_cond_destroy(&b->rung);
+    pthread_mutex_destroy(&b->lock);
+}
+
+/* Sleep if the word is still `value`, till woken; it may also return for no reason. */
+static void bell_sleep(bell *b, unsigned value) {
+#if defined(__linux__)
+    syscall(SYS_futex, &b->word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+#else
+    pthread_mutex_lock(&b->lock);
+    if (atomic_load(&b->word) == value) pthread_cond_wait(&b->rung, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+#endif
+}
+
+static void bell_wake(bell *b, uint32_t n_threads) {
+#if defined(__linux__)
+    syscall(SYS_futex, &b->word, FUTEX_WAKE_PRIVATE, n_threads, NULL, NULL, 0);
+#else
+    pthread_mutex_lock(&b->lock); /* so that a thread between its look and its sleep is not missed */
+    for (uint32_t i = 0; i < n_threads; i++) pthread_cond_signal(&b->rung);
+    pthread_mutex_unlock(&b->lock);
+#endif
+}
+
+/* Tell the core that its thread only waits. */
+static void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#else
+    __asm__ volatile("" ::: "memory");
+#endif
+}
+
+/* Wait while the word is `value`, which the caller has just seen. `looks`, this thread's patience, doubles when it was
+ * enough and halves when it was not: where other programs take the cores, looking only delays those waited for. */
+static void bell_wait(bell *b, unsigned value, uint32_t *looks) {
+    for (uint32_t i = 0; i < *looks; i++) {
+        if (atomic_load_explicit(&b->word, memory_order_acquire) != value) {
+            *looks = *looks < MAX_LOOKS / 2 ? *looks * 2 : MAX_LOOKS;
+            return;
+        }
+        relax();
+    }
+    if (*looks / 2 >= MIN_LOOKS) *looks /= 2;
+    /* Against sleeping through the ring: this thread says that it sleeps and then reads the word, the ringer changes
+     * the word and then reads n_asleep. All four are sequentially consistent, so one of the two sees the other. */
+    atomic_fetch_add(&b->n_asleep, 1);
+    while (atomic_load(&b->word) == value) bell_sleep(b, value);
+    atomic_fetch_sub_explicit(&b->n_asleep, 1, memory_order_relaxed);
+}
+
+/* --------------------------------------------------------------------------------------------------- the pool */
+
 typedef struct worker {
-    thread_pool *pool;
+    _Alignas(CACHE_LINE) thread_pool *pool;
     uint32_t index; /* 1..size-1; 0 is the caller of run */
+    uint32_t looks;
     pthread_t thread;
 } worker;
 
 struct thread_pool {
     uint32_t size;
     uint32_t n_started; /* workers to join */
+    uint32_t n_useful;  /* threads that find a core of their own */
+    uint32_t looks;     /* of the caller */
+    atomic_bool stop;
 
-    pthread_mutex_t lock; /* guards everything down to `stop` */
-    pthread_cond_t work_is_here;
-    pthread_cond_t all_idle;
-    uint64_t generation; /* counts the runs */
-    uint32_t n_busy;     /* workers that have not finished this run */
-    bool stop;
-
-    thread_task task; /* of this run */
+    thread_task task; /* of this run; written while it is closed and empty, read inside it */
     void *argument;
     size_t n_items;
-    atomic_size_t next_item;
+
+    bell start;     /* word: counts the runs */
+    bell run_state; /* word: the workers inside, and CLOSED */
+    _Alignas(CACHE_LINE) atomic_size_t next_item;
 
     worker workers[];
 };
 
+/* The counter is relaxed: entering a run orders everything in it after its opening, leaving it before its end. */
 static void take_items(thread_pool *pool, uint32_t thread) {
     for (;;) {
         size_t item = atomic_fetch_add_explicit(&pool->next_item, 1, memory_order_relaxed);
@@ -41,34 +137,49 @@ static void take_items(thread_pool *pool, uint32_t thread) {
     }
 }
 
+/* Acquire: pairs with the release that opened the run, through whatever entries and exits came between. */
+static bool enter(thread_pool *pool) {
+    unsigned state = atomic_load_explicit(&pool->run_state.word, memory_order_relaxed);
+    while (!(state & CLOSED))
+        if (atomic_compare_exchange_weak_explicit(&pool->run_state.word, &state, state + 1, memory_order_acquire,
+                                                  memory_order_relaxed))
+            return true;
+    return false;
+}
+
+/* Sequentially consistent for bell_wait's sake; the release in it hands what this worker wrote to the caller. */
+static void leave(thread_pool *pool) {
+    bool last = atomic_fetch_sub(&pool->run_state.word, 1) == (CLOSED | 1);
+    if (last && atomic_load(&pool->run_state.n_asleep) > 0) bell_wake(&pool->run_state, 1);
+}
+
 static void *worker_main(void *argument) {
     worker *self = argument;
     thread_pool *pool = self->pool;
-    uint64_t seen = 0;
-    pthread_mutex_lock(&pool->lock);
+    unsigned seen = 0;
     for (;;) {
-        while (pool->generation == seen && !pool->stop) pthread_cond_wait(&pool->work_is_here, &pool->lock);
-        if (pool->stop) break;
-        seen = pool->generation;
-        pthread_mutex_unlock(&pool->lock);
+        bell_wait(&pool->start, seen, &self->looks);
+        seen = atomic_load_explicit(&pool->start.word, memory_order_acquire); /* with it, stop and the open run */
+        if (atomic_load_explicit(&pool->stop, memory_order_relaxed)) return NULL;
+        if (!enter(pool)) continue;
         take_items(pool, self->index);
-        pthread_mutex_lock(&pool->lock);
-        if (--pool->n_busy == 0) pthread_cond_signal(&pool->all_idle);
+        leave(pool);
     }
-    pthread_mutex_unlock(&pool->lock);
-    return NULL;
 }
 
 cllm_status thread_pool_create(uint32_t n_threads, thread_pool **out, cllm_error *err) {
     *out = NULL;
-    thread_pool *pool = calloc(1, sizeof *pool + n_threads * sizeof(worker));
+    thread_pool *pool = aligned_alloc(CACHE_LINE, sizeof *pool + n_threads * sizeof(worker));
     if (!pool) return error_set(err, CLLM_ERR_MEMORY, "no memory for %u threads", n_threads);
+    memset(pool, 0, sizeof *pool);
+    const uint32_t n_cores = system_cores();
     pool->size = n_threads;
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->work_is_here, NULL);
-    pthread_cond_init(&pool->all_idle, NULL);
+    pool->n_useful = n_threads < n_cores ? n_threads : n_cores;
+    pool->looks = MAX_LOOKS;
+    bell_init(&pool->start, 0);
+    bell_init(&pool->run_state, CLOSED);
     for (uint32_t i = 1; i < n_threads; i++) {
-        pool->workers[i] = (worker){.pool = pool, .index = i};
+        pool->workers[i] = (worker){.pool = pool, .index = i, .looks = MAX_LOOKS};
         int refused = pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]);
         if (refused) {
             thread_pool_destroy(pool);
@@ -83,36 +194,41 @@ cllm_status thread_pool_create(uint32_t n_threads, thread_pool **out, cllm_error
 
 void thread_pool_destroy(thread_pool *pool) {
     if (!pool) return;
-    pthread_mutex_lock(&pool->lock);
-    pool->stop = true;
-    pthread_cond_broadcast(&pool->work_is_here);
-    pthread_mutex_unlock(&pool->lock);
+    atomic_store_explicit(&pool->stop, true, memory_order_relaxed);
+    atomic_fetch_add(&pool->start.word, 1);
+    bell_wake(&pool->start, pool->size);
     for (uint32_t i = 1; i <= pool->n_started; i++) pthread_join(pool->workers[i].thread, NULL);
-    pthread_cond_destroy(&pool->all_idle);
-    pthread_cond_destroy(&pool->work_is_here);
-    pthread_mutex_destroy(&pool->lock);
+    bell_destroy(&pool->start);
+    bell_destroy(&pool->run_state);
     free(pool);
 }
 
 uint32_t thread_pool_size(const thread_pool *pool) { return pool->size; }
 
+/* Wake as many workers as find an item and a core, less those awake: with more threads than cores some sleep on. */
+static void ring(thread_pool *pool, size_t n_items) {
+    atomic_fetch_add(&pool->start.word, 1);
+    const uint32_t n_asleep = atomic_load(&pool->start.n_asleep);
+    const uint32_t n_awake = pool->size - n_asleep; /* the caller too */
+    const uint32_t n_wanted = n_items < pool->n_useful ? (uint32_t)n_items : pool->n_useful;
+    if (n_asleep > 0 && n_wanted > n_awake) bell_wake(&pool->start, n_wanted - n_awake);
+}
+
 void thread_pool_run(thread_pool *pool, size_t n_items, thread_task task, void *argument) {
+    if (pool->n_useful == 1 || n_items <= 1) {
+        for (size_t item = 0; item < n_items; item++) task(argument, item, 0);
+        return;
+    }
     pool->task = task;
     pool->argument = argument;
     pool->n_items = n_items;
     atomic_store_explicit(&pool->next_item, 0, memory_order_relaxed);
-    bool alone = pool->size == 1 || n_items == 1;
-    if (!alone) {
-        pthread_mutex_lock(&pool->lock); /* publishes the task to the workers */
-        pool->generation++;
-        pool->n_busy = pool->size - 1;
-        pthread_cond_broadcast(&pool->work_is_here);
-        pthread_mutex_unlock(&pool->lock);
-    }
+    atomic_store_explicit(&pool->run_state.word, 0, memory_order_release); /* open; publishes all of the above */
+    ring(pool, n_items);
     take_items(pool, 0);
-    if (!alone) {
-        pthread_mutex_lock(&pool->lock);
-        while (pool->n_busy > 0) pthread_cond_wait(&pool->all_idle, &pool->lock);
-        pthread_mutex_unlock(&pool->lock);
+    unsigned state = atomic_fetch_or_explicit(&pool->run_state.word, CLOSED, memory_order_acquire) | CLOSED;
+    while (state != CLOSED) {
+        bell_wait(&pool->run_state, state, &pool->looks);
+        state = atomic_load_explicit(&pool->run_state.word, memory_order_acquire);
     }
 }

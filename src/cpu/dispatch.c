@@ -49,10 +49,8 @@ static struct isa {
     cpu_kernels table;
     bool usable;
 } isas[] = {
-    {.present = always, .fill = kernels_scalar_fill},
-    {.present = has_avx2, .fill = kernels_avx2_fill},
-    {.present = has_avx512, .fill = kernels_avx512_fill},
-    {.present = has_neon, .fill = kernels_neon_fill},
+    {.present = always, .fill = kernels_scalar_fill},     {.present = has_avx2, .fill = kernels_avx2_fill},
+    {.present = has_avx512, .fill = kernels_avx512_fill}, {.present = has_neon, .fill = kernels_neon_fill},
     {.present = has_i8mm, .fill = kernels_i8mm_fill},
 };
 
@@ -61,10 +59,11 @@ enum { N_ISAS = sizeof isas / sizeof isas[0] };
 static pthread_once_t filled = PTHREAD_ONCE_INIT;
 static char names[64]; /* of the usable ones, as kernels_names gives them */
 
+/* The CPU is asked first: a fill function is compiled with the instructions of its kernels. */
 static void fill(void) {
     for (size_t i = 0; i < N_ISAS; i++) {
-        isas[i].fill(&isas[i].table);
-        isas[i].usable = isas[i].table.name && isas[i].present();
+        if (isas[i].present()) isas[i].fill(&isas[i].table);
+        isas[i].usable = isas[i].table.name != NULL;
         if (!isas[i].usable) continue;
         if (names[0]) strcat(names, ", ");
         strcat(names, isas[i].table.name);

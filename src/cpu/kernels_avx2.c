@@ -93,11 +93,11 @@ INLINE void transpose(const uint8_t *rows, size_t stride, ints out[4]) {
     out[3] = (ints)_mm256_unpackhi_epi64(high01, high23);
 }
 
-#define TILE_VECTORS 2 /* of rows */
-#define TILE_COLUMNS 3 /* their sums, and the floats that these go to, fill the 16 registers */
-#define FLOAT_ROWS 3 /* and tokens, the same with one register a sum */
+#define TILE_VECTORS  2 /* of rows */
+#define TILE_COLUMNS  3 /* their sums, and the floats that these go to, fill the 16 registers */
+#define FLOAT_ROWS    3 /* and tokens, the same with one register a sum */
 #define FLOAT_COLUMNS 4
-#define ISA_NAME     "avx2"
+#define ISA_NAME      "avx2"
 #include "cpu/vector_kernels.h"
 
 void kernels_avx2_fill(cpu_kernels *table) { vector_fill(table); }

@@ -76,11 +76,11 @@ INLINE void transpose(const uint8_t *rows, size_t stride, ints out[4]) {
     out[3] = (ints)_mm512_unpackhi_epi64(high01, high23);
 }
 
-#define TILE_VECTORS 2 /* of rows */
-#define TILE_COLUMNS 6 /* their sums, and the floats that these go to, fill the 32 registers */
-#define FLOAT_ROWS 4 /* and tokens, the same with one register a sum */
+#define TILE_VECTORS  2 /* of rows */
+#define TILE_COLUMNS  6 /* their sums, and the floats that these go to, fill the 32 registers */
+#define FLOAT_ROWS    4 /* and tokens, the same with one register a sum */
 #define FLOAT_COLUMNS 6
-#define ISA_NAME     "avx512"
+#define ISA_NAME      "avx512"
 #include "cpu/vector_kernels.h"
 
 void kernels_avx512_fill(cpu_kernels *table) { vector_fill(table); }

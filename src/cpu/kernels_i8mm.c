@@ -34,8 +34,8 @@ INLINE void add_products(const format f, const size_t n_vectors, const size_t n_
             }
         }
         UNROLLED for (size_t c = n_paired; c < n_columns; c++) UNROLLED for (size_t v = 0; v < n_vectors; v++)
-            UNROLLED for (size_t q = quad; q < quad + 2; q++)
-                totals[c][v] = dot(totals[c][v], u[v].w[q], four_activations(y, c, q));
+            UNROLLED for (size_t q = quad; q < quad + 2; q++) totals[c][v] =
+                dot(totals[c][v], u[v].w[q], four_activations(y, c, q));
     }
     UNROLLED for (size_t pair = 0; pair < n_paired / 2; pair++) UNROLLED for (size_t v = 0; v < n_vectors; v++) {
         totals[2 * pair][v] += (ints)vuzp1q_s32(rows01[pair][v], rows23[pair][v]);

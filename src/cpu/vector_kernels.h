@@ -21,7 +21,8 @@ static size_t vector_matmul_scratch_bytes(uint32_t n_columns) {
 static void vector_fill(cpu_kernels *table) {
     kernels_scalar_fill(table);
     table->name = ISA_NAME;
-    for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) table->quantizes[type] = quantized_kernels[type].multiply != NULL;
+    for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++)
+        table->quantizes[type] = quantized_kernels[type].multiply != NULL;
     table->matmul = vector_matmul;
     table->matmul_scratch_bytes = vector_matmul_scratch_bytes;
     vector_steps_fill(table);

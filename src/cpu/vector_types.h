@@ -81,8 +81,8 @@ typedef float four_floats __attribute__((vector_size(16)));
 INLINE float sum_of_lanes(floats v) {
     four_floats parts[LANES / 4];
     memcpy(parts, &v, sizeof v);
-    UNROLLED for (size_t width = LANES / 8; width > 0; width /= 2)
-        UNROLLED for (size_t i = 0; i < width; i++) parts[i] += parts[i + width];
+    UNROLLED for (size_t width = LANES / 8; width > 0; width /= 2) UNROLLED for (size_t i = 0; i < width; i++)
+        parts[i] += parts[i + width];
     return (parts[0][0] + parts[0][2]) + (parts[0][1] + parts[0][3]);
 }
 
