@@ -85,7 +85,7 @@ typedef struct unpacked {
 /* Takes what was unpacked: columns 32 * block.. of the rows. Called with ascending blocks. */
 typedef void (*unpacked_sink)(void *context, size_t block, const unpacked *u);
 
-enum { CACHE_LINE = 64, WEIGHTS_AHEAD = 512 };
+enum { CACHE_LINE = 64, WEIGHTS_AHEAD = 1024 };
 
 #define NIBBLES 0x0F0F0F0F /* masks for the four bytes of a lane */
 #define PAIRS   0x03030303
@@ -504,14 +504,15 @@ typedef struct quantized_kernel {
 } quantized_kernel;
 
 /* Ask for what the rows hold WEIGHTS_AHEAD further on, about once for each line of the cache: so many streams are more
- * than the hardware follows by itself. (An address behind the matrix does no harm.) */
+ * than the hardware follows by itself. It goes to the second-level cache: the first has few places to wait for memory,
+ * and the loads need them. (An address behind the matrix does no harm.) */
 INLINE void prefetch_unit(row_lanes rows, size_t unit, size_t unit_bytes) {
     if (rows.interleaved || (unit_bytes < CACHE_LINE && unit % (CACHE_LINE / unit_bytes) != 0)) return;
     for (size_t line = 0; line < unit_bytes; line += CACHE_LINE) {
         const uint8_t *ahead = rows.data + unit * unit_bytes + WEIGHTS_AHEAD + line;
         UNROLLED for (size_t four = 0; four < LANES / 4; four++) {
             const uint8_t *row = row_of_four(ahead, rows.stride, four);
-            UNROLLED for (size_t i = 0; i < 4; i++) __builtin_prefetch(row + i * rows.stride);
+            UNROLLED for (size_t i = 0; i < 4; i++) __builtin_prefetch(row + i * rows.stride, 0, 2);
         }
     }
 }
