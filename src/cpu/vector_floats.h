@@ -22,13 +22,20 @@ INLINE floats load_weights(quant_type type, const uint8_t *row, size_t column) {
     return (floats)(__builtin_convertvector(high, unsigneds) << 16);
 }
 
-/* sums[c][r] += columns 0..n-1 of row r times token c; n is a multiple of LANES. */
+INLINE size_t element_bytes_of(quant_type type) { return type == QUANT_F32 ? 4 : 2; }
+
+/* sums[c][r] += columns 0..n-1 of row r times token c; n is a multiple of LANES. With few tokens the rows come from memory,
+ * and those that follow are asked for. */
 INLINE void multiply_floats(quant_type type, const size_t n_columns, const uint8_t *const rows[FLOAT_ROWS],
                             const float *x, size_t x_stride, size_t n, floats *sums) {
     floats in_registers[FLOAT_COLUMNS * FLOAT_ROWS];
     UNROLLED for (size_t i = 0; i < n_columns * FLOAT_ROWS; i++) in_registers[i] = sums[i];
+    const size_t element_bytes = element_bytes_of(type), next = FLOAT_ROWS * (size_t)(rows[1] - rows[0]);
     for (size_t at = 0; at < n; at += LANES) {
         floats w[FLOAT_ROWS];
+        if (n_columns < FLOAT_COLUMNS && at * element_bytes % CACHE_LINE == 0)
+            UNROLLED for (size_t r = 0; r < FLOAT_ROWS; r++)
+                __builtin_prefetch(rows[r] + next + at * element_bytes, 0, 2);
         UNROLLED for (size_t r = 0; r < FLOAT_ROWS; r++) w[r] = load_weights(type, rows[r], at);
         UNROLLED for (size_t c = 0; c < n_columns; c++) {
             const floats token = load_floats(x + c * x_stride + at);
@@ -121,7 +128,7 @@ static void float_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, 
         const float_strip strip = {.kernel = w->type == QUANT_F32   ? multiply_floats_F32
                                              : w->type == QUANT_F16 ? multiply_floats_F16
                                                                     : multiply_floats_BF16,
-                                   .element_bytes = w->type == QUANT_F32 ? 4 : 2,
+                                   .element_bytes = element_bytes_of(w->type),
                                    .w = w,
                                    .first_row = row,
                                    .n_rows = end_row - row < FLOAT_STRIP ? end_row - row : FLOAT_STRIP};

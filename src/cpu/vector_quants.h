@@ -85,7 +85,7 @@ typedef struct unpacked {
 /* Takes what was unpacked: columns 32 * block.. of the rows. Called with ascending blocks. */
 typedef void (*unpacked_sink)(void *context, size_t block, const unpacked *u);
 
-enum { CACHE_LINE = 64, WEIGHTS_AHEAD = 1024 };
+enum { WEIGHTS_AHEAD = 1024 };
 
 #define NIBBLES 0x0F0F0F0F /* masks for the four bytes of a lane */
 #define PAIRS   0x03030303

@@ -40,6 +40,8 @@
 #define INLINE   static inline __attribute__((always_inline))
 #define UNROLLED _Pragma("GCC unroll 32")
 
+enum { CACHE_LINE = 64 };
+
 typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
 typedef uint32_t unsigneds __attribute__((vector_size(4 * LANES)));
