@@ -3,7 +3,8 @@
  *     caller   writes the task -> opens the run -> rings -> takes items ... -> closes the run -> waits till all left
  *     worker   waits for a ring -> enters, if the run is still open -> takes items ... -> leaves
  *
- * Items are handed out by one counter. A worker that comes too late for a run stays out of it, so that the caller never
+ * Each thread has a share of the items, neighbours in the order of their numbers, so that what it reads of memory is one
+ * stream. A share is a counter: who has finished his own goes on with the others'. A worker that comes too late for a run stays out of it, so that the caller never
  * waits for a thread that the system has not let run; and no more threads are woken than have a core to run on. So more
  * threads than cores cost nothing.
  *
@@ -25,8 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_LINE 128u        /* of Apple's cores; twice that of the others, which fetch lines in pairs */
-#define MAX_LOOKS  2000u       /* at a word before sleeping on it: about as long as a sleeping thread takes to come */
+#define CACHE_LINE 128u /* of Apple's cores; twice that of the others, which fetch lines in pairs */
+#define MAX_LOOKS  200000u
 #define MIN_LOOKS  64u         /* after many in vain */
 #define CLOSED     0x80000000u /* in run_state, over the number of workers inside */
 
@@ -105,35 +106,47 @@ static void bell_wait(bell *b, unsigned value, uint32_t *looks) {
 
 typedef struct worker {
     _Alignas(CACHE_LINE) thread_pool *pool;
-    uint32_t index; /* 1..size-1; 0 is the caller of run */
+    uint32_t index;
     uint32_t looks;
     pthread_t thread;
+    _Alignas(CACHE_LINE) atomic_size_t next_item; /* of its share of the run */
+    size_t end_item;
 } worker;
 
 struct thread_pool {
     uint32_t size;
     uint32_t n_started; /* workers to join */
-    uint32_t n_useful;  /* threads that find a core of their own */
-    uint32_t looks;     /* of the caller */
+    uint32_t n_useful;  /* threads that find a core of their own, and shares of a run */
     atomic_bool stop;
 
     thread_task task; /* of this run; written while it is closed and empty, read inside it */
     void *argument;
-    size_t n_items;
 
     bell start;     /* word: counts the runs */
     bell run_state; /* word: the workers inside, and CLOSED */
-    _Alignas(CACHE_LINE) atomic_size_t next_item;
 
-    worker workers[];
+    worker workers[]; /* [size], the caller of run being number 0 */
 };
 
-/* The counter is relaxed: entering a run orders everything in it after its opening, leaving it before its end. */
+/* The counters are relaxed: entering a run orders everything in it after its opening, leaving it before its end. */
 static void take_items(thread_pool *pool, uint32_t thread) {
-    for (;;) {
-        size_t item = atomic_fetch_add_explicit(&pool->next_item, 1, memory_order_relaxed);
-        if (item >= pool->n_items) return;
-        pool->task(pool->argument, item, thread);
+    for (uint32_t i = 0; i < pool->n_useful; i++) {
+        worker *owner = &pool->workers[(thread + i) % pool->n_useful];
+        for (;;) {
+            const size_t item = atomic_fetch_add_explicit(&owner->next_item, 1, memory_order_relaxed);
+            if (item >= owner->end_item) break;
+            pool->task(pool->argument, item, thread);
+        }
+    }
+}
+
+static void share_items(thread_pool *pool, size_t n_items) {
+    const size_t each = n_items / pool->n_useful, n_larger = n_items % pool->n_useful;
+    size_t next = 0;
+    for (uint32_t i = 0; i < pool->n_useful; i++) {
+        atomic_store_explicit(&pool->workers[i].next_item, next, memory_order_relaxed);
+        next += each + (i < n_larger);
+        pool->workers[i].end_item = next;
     }
 }
 
@@ -175,11 +188,10 @@ cllm_status thread_pool_create(uint32_t n_threads, thread_pool **out, cllm_error
     const uint32_t n_cores = system_cores();
     pool->size = n_threads;
     pool->n_useful = n_threads < n_cores ? n_threads : n_cores;
-    pool->looks = MAX_LOOKS;
     bell_init(&pool->start, 0);
     bell_init(&pool->run_state, CLOSED);
+    for (uint32_t i = 0; i < n_threads; i++) pool->workers[i] = (worker){.pool = pool, .index = i, .looks = MAX_LOOKS};
     for (uint32_t i = 1; i < n_threads; i++) {
-        pool->workers[i] = (worker){.pool = pool, .index = i, .looks = MAX_LOOKS};
         int refused = pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]);
         if (refused) {
             thread_pool_destroy(pool);
@@ -221,14 +233,13 @@ void thread_pool_run(thread_pool *pool, size_t n_items, thread_task task, void *
     }
     pool->task = task;
     pool->argument = argument;
-    pool->n_items = n_items;
-    atomic_store_explicit(&pool->next_item, 0, memory_order_relaxed);
+    share_items(pool, n_items);
     atomic_store_explicit(&pool->run_state.word, 0, memory_order_release); /* open; publishes all of the above */
     ring(pool, n_items);
     take_items(pool, 0);
     unsigned state = atomic_fetch_or_explicit(&pool->run_state.word, CLOSED, memory_order_acquire) | CLOSED;
     while (state != CLOSED) {
-        bell_wait(&pool->run_state, state, &pool->looks);
+        bell_wait(&pool->run_state, state, &pool->workers[0].looks);
         state = atomic_load_explicit(&pool->run_state.word, memory_order_acquire);
     }
 }

@@ -172,7 +172,7 @@ static void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task 
 enum {
     ITEMS_PER_THREAD = 4,       /* at least, so that threads end together */
     LEAST_ROWS = 2 * ROW_GROUP, /* of an item, and a multiple of it: whole ACTIVATION_BLOCKs of results */
-    MOST_ROWS = 256,
+    MOST_ROWS = 128,
 };
 _Static_assert(LEAST_ROWS % ACTIVATION_BLOCK == 0, "an item quantizes what it computed");
 

@@ -23,6 +23,7 @@ typedef struct row_lanes {
     size_t stride;
     size_t lane;
     bool interleaved;
+    const uint8_t *next; /* the bytes that are read after these, to be asked for meanwhile */
 } row_lanes;
 
 /* 16 bytes of each row; lane i of out[j] has bytes 4j..4j+3 of row i. `at`: bytes from the start of the row. */
@@ -84,8 +85,6 @@ typedef struct unpacked {
 
 /* Takes what was unpacked: columns 32 * block.. of the rows. Called with ascending blocks. */
 typedef void (*unpacked_sink)(void *context, size_t block, const unpacked *u);
-
-enum { WEIGHTS_AHEAD = 1024 };
 
 #define NIBBLES 0x0F0F0F0F /* masks for the four bytes of a lane */
 #define PAIRS   0x03030303
@@ -428,10 +427,20 @@ INLINE void multiply_block(const format f, const size_t n_vectors, const size_t 
     }
 }
 
+/* While a block of each row is at work, as many bytes of the rows that come next are asked for, in the order in which they
+ * lie in memory. So the memory sees one stream, however many rows are read at once, and its answers have a whole group of
+ * rows' time. Never many at once: the first-level cache has few places to wait for memory, and the loads need them.
+ * (An address behind the matrix does no harm.) */
+INLINE void prefetch_block(const uint8_t *next, size_t block, const size_t block_bytes) {
+    next += block * LANES * block_bytes;
+    UNROLLED for (size_t at = 0; at < LANES * block_bytes; at += CACHE_LINE) __builtin_prefetch(next + at, 0, 2);
+}
+
 /* ------------------------------------------------------------------------------- a few tokens: no tile */
 
 typedef struct dot_context {
     activation_columns y; /* at column 0 */
+    const uint8_t *next;
     floats sums[DIRECT_COLUMNS];
 } dot_context;
 
@@ -449,7 +458,6 @@ enum {
     TILE_DEPTH = 16384 / (TILE_VECTORS * LANES) / 256 * 256,
     TILE_BLOCKS = TILE_DEPTH / ACTIVATION_BLOCK,
     BATCH_COLUMNS = 256, /* tokens that a tile serves before it is made again */
-    SPREAD_BATCH = 16,   /* up to so many tokens, reading the weights matters more than writing the results */
 };
 
 typedef struct tile_context {
@@ -503,30 +511,18 @@ typedef struct quantized_kernel {
     size_t most_direct; /* tokens for `dot` */
 } quantized_kernel;
 
-/* Ask for what the rows hold WEIGHTS_AHEAD further on, about once for each line of the cache: so many streams are more
- * than the hardware follows by itself. It goes to the second-level cache: the first has few places to wait for memory,
- * and the loads need them. (An address behind the matrix does no harm.) */
-INLINE void prefetch_unit(row_lanes rows, size_t unit, size_t unit_bytes) {
-    if (rows.interleaved || (unit_bytes < CACHE_LINE && unit % (CACHE_LINE / unit_bytes) != 0)) return;
-    for (size_t line = 0; line < unit_bytes; line += CACHE_LINE) {
-        const uint8_t *ahead = rows.data + unit * unit_bytes + WEIGHTS_AHEAD + line;
-        UNROLLED for (size_t four = 0; four < LANES / 4; four++) {
-            const uint8_t *row = row_of_four(ahead, rows.stride, four);
-            UNROLLED for (size_t i = 0; i < 4; i++) __builtin_prefetch(row + i * rows.stride, 0, 2);
-        }
-    }
-}
-
-#define X(name, number, elements, bytes) UNIT_BYTES_##name = bytes,
+/* of 32 columns, rounded up */
+#define X(name, number, elements, bytes) BLOCK_BYTES_##name = (bytes * ACTIVATION_BLOCK + elements - 1) / elements,
 enum { COMPUTE_TYPES(X) };
 #undef X
 
 #define DOT(type, format_name, columns)                                                                     \
     INLINE void dot_block_##type##_##columns(void *context, size_t block, const unpacked *u) {              \
+        prefetch_block(((dot_context *)context)->next, block, BLOCK_BYTES_##type);                          \
         dot_block(FORMAT_##format_name, columns, context, block, u);                                        \
     }                                                                                                       \
     static void dot_##type##_##columns(row_lanes rows, size_t n_units, activation_columns y, float *sums) { \
-        dot_context context = {.y = y};                                                                     \
+        dot_context context = {.y = y, .next = rows.next};                                                  \
         unpack_either_##type(rows, 0, n_units, dot_block_##type##_##columns, &context);                     \
         UNROLLED for (size_t c = 0; c < columns; c++) store_floats(sums + c * LANES, context.sums[c]);      \
     }
@@ -540,16 +536,13 @@ enum { COMPUTE_TYPES(X) };
 
 #define X(type, format_name, most)                                                                                   \
     INLINE void unpack_units_##type(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {   \
-        for (size_t unit = first; unit < end; unit++) {                                                              \
-            prefetch_unit(rows, unit, UNIT_BYTES_##type);                                                            \
-            unpack_##type(rows, unit, sink, context);                                                                \
-        }                                                                                                            \
+        for (size_t unit = first; unit < end; unit++) unpack_##type(rows, unit, sink, context);                      \
     }                                                                                                                \
     INLINE void unpack_either_##type(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {  \
         if (rows.interleaved)                                                                                        \
-            unpack_units_##type((row_lanes){rows.data, 0, rows.lane, true}, first, end, sink, context);              \
+            unpack_units_##type((row_lanes){rows.data, 0, rows.lane, true, NULL}, first, end, sink, context);        \
         else                                                                                                         \
-            unpack_units_##type((row_lanes){rows.data, rows.stride, 0, false}, first, end, sink, context);           \
+            unpack_units_##type((row_lanes){rows.data, rows.stride, 0, false, NULL}, first, end, sink, context);     \
     }                                                                                                                \
     DOTS_##most(type, format_name) static void unpack_rows_##type(row_lanes rows, size_t first_unit, size_t n_units, \
                                                                   tile_context *context) {                           \
@@ -567,10 +560,9 @@ static const quantized_kernel quantized_kernels[QUANT_TYPE_LIMIT] = {
 
 /* ---------------------------------------------------------------------------------------- ranges of rows */
 
-/* Which rows of first_row..end_row-1 a vector holds: lane i has row `first` + i * `step`, for i < n_rows. */
+/* Which rows of first_row..end_row-1 a vector holds: lane i has row `first` + i, for i < n_rows. */
 typedef struct row_vector {
     uint32_t first;
-    uint32_t step;
     uint32_t n_rows;
     row_lanes lanes;
 } row_vector;
@@ -578,7 +570,6 @@ typedef struct row_vector {
 typedef struct row_range {
     const matrix *w;
     uint32_t first_row, end_row;
-    bool spread;   /* lanes far apart in memory: that many streams, which the hardware reads ahead of */
     uint8_t *tail; /* [LANES][row_bytes] a copy of the last rows when they fill no vector, the rest of it zeros */
 } row_range;
 
@@ -589,28 +580,26 @@ INLINE uint32_t row_range_vectors(const row_range *range) {
 static row_vector row_range_vector(const row_range *range, uint32_t index) {
     const matrix *w = range->w;
     const uint8_t *data = w->data;
-    const uint32_t n_rows = range->end_row - range->first_row, n_whole = n_rows / LANES;
+    const uint32_t first = range->first_row + index * LANES;
+    const uint32_t n_rows = range->end_row - first < LANES ? range->end_row - first : LANES;
+    row_lanes lanes = {.data = data + first * w->row_bytes, .stride = w->row_bytes};
     if (w->interleaved) {
-        const uint32_t first = range->first_row + index * LANES;
-        const uint32_t left = range->end_row - first;
-        const row_lanes lanes = {.data = data + (size_t)(first - first % ROW_GROUP) * w->row_bytes,
-                                 .lane = first % ROW_GROUP,
-                                 .interleaved = true};
-        return (row_vector){first, 1, left < LANES ? left : LANES, lanes};
+        lanes = (row_lanes){.data = data + (first - first % ROW_GROUP) * w->row_bytes,
+                            .lane = first % ROW_GROUP,
+                            .interleaved = true,
+                            .next = data + (first + ROW_GROUP) * w->row_bytes};
+    } else if (n_rows < LANES) {
+        memcpy(range->tail, lanes.data, n_rows * w->row_bytes);
+        memset(range->tail + n_rows * w->row_bytes, 0, (LANES - n_rows) * w->row_bytes);
+        lanes.data = lanes.next = range->tail;
+    } else {
+        lanes.next = data + (first + LANES) * w->row_bytes;
     }
-    if (index < n_whole) {
-        const uint32_t step = range->spread ? n_whole : 1;
-        const uint32_t first = range->first_row + (range->spread ? index : index * LANES);
-        return (row_vector){first, step, LANES, {data + first * w->row_bytes, step * w->row_bytes, 0, false}};
-    }
-    const uint32_t first = range->first_row + n_whole * LANES, n_left = range->end_row - first;
-    memcpy(range->tail, data + first * w->row_bytes, n_left * w->row_bytes);
-    memset(range->tail + n_left * w->row_bytes, 0, (LANES - n_left) * w->row_bytes);
-    return (row_vector){first, 1, n_left, {range->tail, w->row_bytes, 0, false}};
+    return (row_vector){first, n_rows, lanes};
 }
 
 INLINE void store_rows(const row_vector *rows, const float *sums, float *out) {
-    for (size_t i = 0; i < rows->n_rows; i++) out[rows->first + i * rows->step] = sums[i];
+    for (size_t i = 0; i < rows->n_rows; i++) out[rows->first + i] = sums[i];
 }
 
 /* A thread's scratch. */
@@ -683,7 +672,7 @@ static void multiply_batch(const row_range *range, const activations *x, size_t 
 static void quantized_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x,
                              size_t n_batch, float *out, size_t out_stride, void *scratch) {
     quantized_scratch *room = scratch;
-    const row_range range = {w, first_row, end_row, n_batch <= SPREAD_BATCH, room->tail};
+    const row_range range = {w, first_row, end_row, room->tail};
     if (n_batch <= quantized_kernels[w->type].most_direct)
         multiply_few(&range, x, n_batch, out, out_stride);
     else
