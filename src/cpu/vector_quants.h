@@ -431,9 +431,9 @@ INLINE void multiply_block(const format f, const size_t n_vectors, const size_t 
  * lie in memory. So the memory sees one stream, however many rows are read at once, and its answers have a whole group of
  * rows' time. Never many at once: the first-level cache has few places to wait for memory, and the loads need them.
  * (An address behind the matrix does no harm.) */
-INLINE void prefetch_block(const uint8_t *next, size_t block, const size_t block_bytes) {
-    next += block * LANES * block_bytes;
-    UNROLLED for (size_t at = 0; at < LANES * block_bytes; at += CACHE_LINE) __builtin_prefetch(next + at, 0, 2);
+INLINE void prefetch_block(const uint8_t *next, size_t block, const size_t n_bytes) {
+    next += block * n_bytes;
+    UNROLLED for (size_t at = 0; at < n_bytes; at += CACHE_LINE) __builtin_prefetch(next + at, 0, 2);
 }
 
 /* ------------------------------------------------------------------------------- a few tokens: no tile */
@@ -471,12 +471,20 @@ INLINE void store_block(void *context, size_t block, const unpacked *u) {
     t->tile[block - t->first_block][t->vector] = *u;
 }
 
+/* Of the rows that come after a tile's: what a pass over the tile asks for, `step` bytes a block. */
+typedef struct rows_ahead {
+    const uint8_t *next;
+    size_t step;
+} rows_ahead;
+
 /* sums: [n_columns][TILE_VECTORS][LANES], in and out. */
 INLINE void multiply_tile(const format f, const size_t n_columns, const unpacked (*tile)[TILE_VECTORS], size_t n_blocks,
-                          activation_columns y, float *sums) {
+                          activation_columns y, rows_ahead ahead, float *sums) {
     floats in_registers[TILE_COLUMNS * TILE_VECTORS];
     UNROLLED for (size_t i = 0; i < n_columns * TILE_VECTORS; i++) in_registers[i] = load_floats(sums + i * LANES);
     for (size_t block = 0; block < n_blocks; block++) {
+        for (size_t at = 0; at < ahead.step; at += CACHE_LINE) __builtin_prefetch(ahead.next + at, 0, 2);
+        ahead.next += ahead.step;
         multiply_block(f, TILE_VECTORS, n_columns, tile[block], y, in_registers);
         y.values += ACTIVATION_BLOCK;
         y.blocks++;
@@ -485,17 +493,17 @@ INLINE void multiply_tile(const format f, const size_t n_columns, const unpacked
 }
 
 typedef void (*tile_kernel)(const unpacked (*tile)[TILE_VECTORS], size_t n_blocks, size_t n_columns,
-                            activation_columns y, float *sums);
+                            activation_columns y, rows_ahead ahead, float *sums);
 
 /* n_columns is 1 .. TILE_COLUMNS. */
 #define X(name, ...)                                                                                         \
     static void multiply_tile_##name(const unpacked(*tile)[TILE_VECTORS], size_t n_blocks, size_t n_columns, \
-                                     activation_columns y, float *sums) {                                    \
+                                     activation_columns y, rows_ahead ahead, float *sums) {                  \
         switch (n_columns) {                                                                                 \
-        case 1: multiply_tile(FORMAT_##name, 1, tile, n_blocks, y, sums); break;                             \
-        case 2: multiply_tile(FORMAT_##name, 2, tile, n_blocks, y, sums); break;                             \
-        case 3: multiply_tile(FORMAT_##name, 3, tile, n_blocks, y, sums); break;                             \
-        default: multiply_tile(FORMAT_##name, TILE_COLUMNS, tile, n_blocks, y, sums); break;                 \
+        case 1: multiply_tile(FORMAT_##name, 1, tile, n_blocks, y, ahead, sums); break;                      \
+        case 2: multiply_tile(FORMAT_##name, 2, tile, n_blocks, y, ahead, sums); break;                      \
+        case 3: multiply_tile(FORMAT_##name, 3, tile, n_blocks, y, ahead, sums); break;                      \
+        default: multiply_tile(FORMAT_##name, TILE_COLUMNS, tile, n_blocks, y, ahead, sums); break;          \
         }                                                                                                    \
     }
 FORMATS(X)
@@ -518,7 +526,7 @@ enum { COMPUTE_TYPES(X) };
 
 #define DOT(type, format_name, columns)                                                                     \
     INLINE void dot_block_##type##_##columns(void *context, size_t block, const unpacked *u) {              \
-        prefetch_block(((dot_context *)context)->next, block, BLOCK_BYTES_##type);                          \
+        prefetch_block(((dot_context *)context)->next, block, LANES *BLOCK_BYTES_##type);                   \
         dot_block(FORMAT_##format_name, columns, context, block, u);                                        \
     }                                                                                                       \
     static void dot_##type##_##columns(row_lanes rows, size_t n_units, activation_columns y, float *sums) { \
@@ -636,6 +644,9 @@ static void multiply_tiles(const matrix *w, const row_vector rows[TILE_VECTORS],
                            size_t n_tokens, quantized_scratch *scratch) {
     const quantized_kernel *kernel = &quantized_kernels[w->type];
     const size_t unit_columns = quant_type_layout(w->type)->block_elements;
+    const size_t block_bytes = quant_type_layout(w->type)->block_bytes * ACTIVATION_BLOCK / unit_columns;
+    rows_ahead ahead = {(const uint8_t *)w->data + (rows[0].first + TILE_VECTORS * LANES) * w->row_bytes,
+                        TILE_VECTORS * LANES * block_bytes};
     memset(scratch->sums, 0, n_tokens * sizeof *scratch->sums);
     for (size_t column = 0; column < w->n_columns; column += TILE_DEPTH) {
         const size_t depth = w->n_columns - column < TILE_DEPTH ? w->n_columns - column : TILE_DEPTH;
@@ -647,8 +658,10 @@ static void multiply_tiles(const matrix *w, const row_vector rows[TILE_VECTORS],
             const size_t left = n_tokens - done;
             n_run = left >= TILE_COLUMNS ? TILE_COLUMNS : left >= 3 ? 3 : left;
             kernel->multiply((const unpacked(*)[TILE_VECTORS])scratch->tile, depth / ACTIVATION_BLOCK, n_run,
-                             columns_from(x, token + done, column), scratch->sums[done][0]);
+                             columns_from(x, token + done, column), done == 0 ? ahead : (rows_ahead){0},
+                             scratch->sums[done][0]);
         }
+        ahead.next += depth / ACTIVATION_BLOCK * ahead.step;
     }
 }
 
