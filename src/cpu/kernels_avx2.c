@@ -5,8 +5,9 @@
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include <immintrin.h>
 
-#define LANES       8
-#define WIDE_OFFSET 0
+#define LANES           8
+#define WIDE_OFFSET     0
+#define VECTOR_REGISTER "x"
 #include "cpu/vector_types.h"
 
 INLINE floats fused(floats a, floats b, floats c) { return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }

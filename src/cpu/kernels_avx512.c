@@ -5,8 +5,9 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)
 #include <immintrin.h>
 
-#define LANES       16
-#define WIDE_OFFSET 128
+#define LANES           16
+#define WIDE_OFFSET     128
+#define VECTOR_REGISTER "v"
 #include "cpu/vector_types.h"
 
 INLINE floats fused(floats a, floats b, floats c) { return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }

@@ -5,8 +5,9 @@
 
 #include <arm_neon.h>
 
-#define LANES       4
-#define WIDE_OFFSET 0
+#define LANES           4
+#define WIDE_OFFSET     0
+#define VECTOR_REGISTER "w"
 #include "cpu/vector_types.h"
 
 INLINE floats fused(floats a, floats b, floats c) {

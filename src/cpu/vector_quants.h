@@ -386,14 +386,15 @@ INLINE void add_products(const format f, const size_t n_vectors, const size_t n_
     const size_t most = f.bits < 8 ? SMALL_SUMS(f.bits) : 0, n_small = most < n_quads ? most : n_quads;
     block_totals small;
     UNROLLED for (size_t quad = 0; quad < n_quads; quad++) {
+        ints w[TILE_VECTORS];
+        UNROLLED for (size_t v = 0; v < n_vectors; v++) w[v] = in_register(u[v].w[first + quad]);
         UNROLLED for (size_t c = 0; c < n_columns; c++) {
             const ints four = four_activations(y, c, first + quad);
             UNROLLED for (size_t v = 0; v < n_vectors; v++) {
-                const ints w = u[v].w[first + quad];
                 if (n_small == 0) {
-                    totals[c][v] = dot(totals[c][v], w, four);
+                    totals[c][v] = dot(totals[c][v], w[v], four);
                 } else {
-                    small[c][v] = dot_small(quad & (n_small - 1) ? small[c][v] : (ints){0}, w, four);
+                    small[c][v] = dot_small(quad & (n_small - 1) ? small[c][v] : (ints){0}, w[v], four);
                     if (((quad + 1) & (n_small - 1)) == 0) totals[c][v] += dot_total(small[c][v]);
                 }
             }

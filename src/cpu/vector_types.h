@@ -7,6 +7,8 @@
  *
  * What an instruction set adds, each a static inline function:
  *
+ *   VECTOR_REGISTER                         what inline assembly calls a register of a vector
+ *
  *   floats fused(floats a, floats b, floats c)              a * b + c, rounded once
  *   floats larger(floats a, floats b)                       the larger of each pair
  *   ints nearest(floats x)                                  rounded to the nearest, ties to even
@@ -76,6 +78,12 @@ INLINE floats all_floats(float x) { return x - (floats){0}; }
 INLINE ints all_ints(int32_t x) { return x - (ints){0}; }
 
 INLINE floats floats_from_ints(ints x) { return __builtin_convertvector(x, floats); }
+
+/* The same vector, from here on in a register: GCC would read one that several sums need from memory for each of them. */
+INLINE ints in_register(ints x) {
+    __asm__("" : "+" VECTOR_REGISTER(x));
+    return x;
+}
 
 typedef float four_floats __attribute__((vector_size(16)));
 
