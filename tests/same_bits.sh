@@ -77,8 +77,40 @@ close_enough() {
     done
 }
 
+# Where the weights are floats every path does the same arithmetic, but for the order of its sums.
+near_scalar() {
+    "$program" eval "$model" --tokens "$tokens" --logits "$temporary/scalar" -q --cpu-isa scalar >/dev/null || return 1
+    floats "$temporary/scalar" >"$temporary/want"
+    for isa in $isas; do
+        error=$(nmse --cpu-isa "$isa")
+        echo "# $isa: NMSE $error"
+        awk -v error="$error" 'BEGIN { exit !(error < 1e-9) }' || return 1
+    done
+}
+
+# The greedy story of exact arithmetic, letter by letter.
+same_story() {
+    for isa in $isas; do
+        "$program" "$model" -t 0 -n 160 -q --cpu-isa "$isa" | cmp - "$shared/models/stories260K.greedy.story.txt" || return 1
+    done
+}
+
 set -- "$shared"/vectors/*.gguf
-echo "1..$((2 * $#))"
+echo "1..$((2 * $# + 5))"
+for type in F32 F16 BF16; do
+    model=$shared/vectors/$type.gguf
+    check "$type: every path near the scalar one" near_scalar
+done
+model=$shared/models/stories260K.gguf
+check 'the greedy story from F32 weights, by every path' same_story
+if command -v python3 >/dev/null; then
+    model=$temporary/stories-F16.gguf
+    python3 tests/support/to_f16.py "$shared/models/stories260K.gguf" "$model"
+    check 'the greedy story from F16 weights, by every path' same_story
+else
+    number=$((number + 1))
+    echo "ok $number - the greedy story from F16 weights # SKIP python3 is missing"
+fi
 for model; do
     type=$(basename "$model" .gguf)
     check "$type: the same bits by every cut of the work" same_bits
