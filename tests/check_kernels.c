@@ -834,20 +834,11 @@ static void every_name_selects_its_kernels(void **state) {
     }
 }
 
-/* check_kernels --bench [ISA...]: time instead of testing. */
-static int bench(int argc, char **argv) {
-    for (size_t i = 0; i < N_ISAS; i++) {
-        bool wanted = argc <= 2;
-        for (int a = 2; a < argc; a++) wanted = wanted || strcmp(argv[a], isas[i]) == 0;
-        const cpu_kernels *table = wanted ? kernels_select(isas[i]) : NULL;
-        if (table) bench_kernels(table);
-    }
-    return 0;
-}
-
+/* check_kernels [--bench] [ISA...]: test, or time, the instruction sets named, else all that this CPU has. */
 int main(int argc, char **argv) {
-    if (argc > 1 && strcmp(argv[1], "--bench") == 0) return bench(argc, argv);
-
+    const bool timed = argc > 1 && strcmp(argv[1], "--bench") == 0;
+    char **const names = argv + 1 + timed;
+    const size_t n_names = (size_t)(argc - 1 - timed);
     const struct CMUnitTest dispatch_tests[] = {cmocka_unit_test(every_name_selects_its_kernels)};
     const struct CMUnitTest kernel_tests[] = {
         cmocka_unit_test(dequantize_is_exact),
@@ -867,10 +858,13 @@ int main(int argc, char **argv) {
         cmocka_unit_test(attention_is_right_and_blind_to_what_is_not_visible),
         cmocka_unit_test(attention_bears_large_scores),
     };
-    int n_failed = cmocka_run_group_tests_name("dispatch", dispatch_tests, NULL, NULL);
+    int n_failed = timed ? 0 : cmocka_run_group_tests_name("dispatch", dispatch_tests, NULL, NULL);
     for (size_t i = 0; i < N_ISAS; i++) {
-        kernels = kernels_select(isas[i]);
-        if (kernels) n_failed += cmocka_run_group_tests_name(isas[i], kernel_tests, NULL, NULL);
+        bool wanted = n_names == 0;
+        for (size_t k = 0; k < n_names; k++) wanted = wanted || strcmp(names[k], isas[i]) == 0;
+        kernels = wanted ? kernels_select(isas[i]) : NULL;
+        if (kernels && timed) bench_kernels(kernels);
+        if (kernels && !timed) n_failed += cmocka_run_group_tests_name(isas[i], kernel_tests, NULL, NULL);
     }
     return n_failed != 0;
 }

@@ -1,0 +1,86 @@
+#!/bin/sh
+# The kernels for arm64, on a machine that is none: tests/check_arm.sh BUILD. A cross compiler builds the kernel tests and
+# the program into BUILD/arm, and qemu runs them on CPUs that have all of the instructions, some, and none. Of the two
+# libraries, which a cross compiler comes without, tests/stand_in has what the kernel tests need of cmocka, and the program
+# is linked without jansson, which only --json calls. Prints TAP.
+set -u
+
+arm=$1/arm host=$1/mini-cllm tools=aarch64-linux-gnu
+demo=models/demo.gguf stories=${MINICLLM_SHARED:-../shared}/models/stories260K.gguf
+skip_all() {
+    echo "1..0 # SKIP $1"
+    exit 0
+}
+[ -z "${SANITIZE:-}" ] || skip_all 'the emulated program is the same with and without sanitizers'
+for tool in $tools-gcc qemu-aarch64 pkg-config; do
+    command -v "$tool" >/dev/null || skip_all "$tool is missing: run scripts/setup ci"
+done
+
+mkdir -p "$arm/stand_in" || exit 1
+said=$arm/said n=0
+check() { # DESCRIPTION COMMAND...: one line of TAP, and what the command says where it fails
+    n=$((n + 1)) description=$1
+    shift
+    if "$@" >"$said" 2>&1; then echo "ok $n - $description"; else
+        echo "not ok $n - $description"
+        tail -n 30 "$said" | sed 's/^/# /'
+    fi
+}
+
+headers=$(pkg-config --variable=includedir jansson)
+build_all() {
+    cp "$headers"/jansson*.h "$arm/stand_in" && folder=$(cd "$arm/stand_in" && pwd) || return 1
+    printf 'Name: jansson\nDescription: its header alone\nVersion: 2\nCflags: -I"%s"\nLibs: %s\n' "$folder" \
+        -Wl,--unresolved-symbols=ignore-all >"$folder/jansson.pc"
+    printf 'Name: cmocka\nDescription: a part of it\nVersion: 1.1\nCflags: -I"%s"\n' "$PWD/tests/stand_in" \
+        >"$folder/cmocka.pc"
+    MAKEFLAGS='' PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR="$folder" make CC=$tools-gcc AR=$tools-ar OBJCOPY=$tools-objcopy \
+        CFLAGS=-O1 LDFLAGS=-static BUILD="$arm" "$arm/check_kernels" "$arm/mini-cllm"
+}
+
+# All tests of check_kernels.c but the first, which is for no instruction set; one may be skipped, for want of shared data.
+n_kernel_tests=$(($(grep -c 'cmocka_unit_test(' tests/check_kernels.c) - 1))
+kernel_tests() { # of an instruction set
+    qemu-aarch64 -cpu max "$arm/check_kernels" "$1" || return 1
+    [ "$(grep -c "^ok [0-9]* - $1: " "$said")" = "$n_kernel_tests" ] && [ "$(grep -c SKIP "$said")" -le 1 ]
+}
+
+program() { qemu-aarch64 -cpu "$1" "$arm/mini-cllm" "$2" -t 0 -n 160 --threads 2 --cpu-isa "$3" -v; } # CPU MODEL ISA
+
+tells() { # CPU MODEL ISA FILE: the text of the file, by these kernels
+    program "$1" "$2" "$3" >"$arm/text" && grep -q ": 2 threads, $3 kernels," "$said" &&
+        [ -s "$4" ] && diff "$4" "$arm/text"
+}
+
+# What this machine's kernels make of quantized weights, if it has fast ones, is what those of ARM must make of them.
+tells_of_quantized_weights() {
+    "$host" "$demo" -t 0 -n 160 -q --cpu-isa scalar >"$arm/scalar" || return 1
+    "$host" "$demo" -t 0 -n 160 -q --cpu-isa avx2 >"$arm/fast" || program max "$demo" neon >"$arm/fast" || return 1
+    tells max "$demo" scalar "$arm/scalar" && tells max "$demo" neon "$arm/fast" && tells max "$demo" i8mm "$arm/fast"
+}
+
+tells_of_floats() {
+    for isa in scalar neon i8mm; do tells max "$stories" $isa "${stories%.gguf}.greedy.story.txt" || return 1; done
+}
+
+refuses() { # CPU ISA THOSE-IT-HAS
+    ! program "$1" "$demo" "$2" && grep -qx "mini-cllm: CPU instruction set '$2' is not one of: $3" "$said"
+}
+offers_scalar() {
+    tells cortex-a53 "$demo" scalar "$arm/scalar" && refuses cortex-a53 neon scalar && refuses cortex-a53 i8mm scalar
+}
+offers_neon() { tells neoverse-n1 "$demo" neon "$arm/fast" && refuses neoverse-n1 i8mm 'scalar, neon'; }
+
+echo 1..7
+check 'a cross compiler builds the kernel tests and the program' build_all
+check 'neon: the kernel tests pass' kernel_tests neon
+check 'i8mm: the kernel tests pass' kernel_tests i8mm
+check 'scalar, neon and i8mm tell the story of quantized weights that this machine tells' tells_of_quantized_weights
+if [ -e "$stories" ]; then
+    check 'scalar, neon and i8mm tell the known story of float weights' tells_of_floats
+else
+    n=$((n + 1))
+    echo "ok $n - the known story of float weights # SKIP $stories is missing"
+fi
+check 'a CPU with dot products alone is offered neon, not i8mm' offers_neon
+check 'a CPU without dot products is offered scalar alone' offers_scalar
