@@ -48,7 +48,7 @@ object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS     := $(call object,$(LIB_SOURCES))
 PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
 SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
-TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%))
+TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model
 FUZZERS         := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SOURCES))
 
 ifeq ($(UNAME),Darwin)
@@ -90,6 +90,15 @@ $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)
 $(call object,$(TEST_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
 
+# The AVX-512 kernels over a model of their instructions, for tests on any CPU. Inlined and unrolled as they ask to be,
+# some lines of plain C for each instruction would take minutes to compile.
+AVX512_MODEL := $(BUILD)/obj/tests/avx512_model/kernels_avx512.o
+$(AVX512_MODEL): src/cpu/kernels_avx512.c $(BUILD)/settings
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -O1 -Dalways_inline=unused -Wno-psabi -Itests/avx512_model \
+	    -D__AVX512F__ -D__AVX512BW__ -D__AVX512VNNI__ -Dkernels_avx512_fill=kernels_avx512_model_fill -c $< -o $@
+$(call object,tests/avx512_model/dispatch.c): OBJECT_FLAGS = -Itests
+
 # ------------------------------------------------------------------------------------------------ linking
 
 # One object in which only cllm_* is global, so that no name inside can clash with an embedder's. (Apple's linker
@@ -113,6 +122,12 @@ $(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(BUILD)/libcllm.a
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	@mkdir -p $(@D)
+	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
+
+$(BUILD)/tests/test_avx512_model: $(AVX512_MODEL)
+
+$(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c tests/avx512_model/dispatch.c) $(AVX512_MODEL) \
+    $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
 
 $(BUILD)/check_kernels: $(BUILD)/obj/tests/check_kernels.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
@@ -193,5 +208,5 @@ help:
 FORCE:
 .PHONY: all tests test stage check-format format fuzz install uninstall clean help FORCE
 .SECONDARY:
--include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(PROGRAM_OBJECTS) $(SUPPORT_OBJECTS) \
-    $(call object,$(TEST_SOURCES) $(FUZZ_SOURCES)))
+-include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(PROGRAM_OBJECTS) $(SUPPORT_OBJECTS) $(AVX512_MODEL) \
+    $(call object,$(TEST_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c))

@@ -4,6 +4,7 @@
  */
 #include "support/bench_kernels.h"
 #include "support/check.h"
+#include "support/random_blocks.h"
 
 #include "base/half.h"
 #include "cpu/interleave.h"
@@ -167,28 +168,6 @@ static double reference_element(quant_type type, const uint8_t *b, size_t e) {
     }
 }
 
-/* Random blocks of sane values: a random half that lands in a scale could be infinite, or 10^4 times its neighbours. */
-static void random_blocks(size_t t, uint8_t *blocks, size_t n_blocks, uint64_t *random) {
-    static const int half_offsets[QUANT_TYPE_LIMIT][2] = {
-        [QUANT_F16] = {0, 0},    [QUANT_Q4_0] = {0, 0}, [QUANT_Q4_1] = {0, 2},     [QUANT_Q5_0] = {0, 0},
-        [QUANT_Q5_1] = {0, 2},   [QUANT_Q8_0] = {0, 0}, [QUANT_Q2_K] = {80, 82},   [QUANT_Q3_K] = {108, 108},
-        [QUANT_Q4_K] = {0, 2},   [QUANT_Q5_K] = {0, 2}, [QUANT_Q6_K] = {208, 208}, [QUANT_IQ4_NL] = {0, 0},
-        [QUANT_IQ4_XS] = {0, 0},
-    };
-    for (size_t i = 0; i < n_blocks * types[t].bytes; i++) blocks[i] = (uint8_t)random_u64(random);
-    for (uint8_t *block = blocks; block < blocks + n_blocks * types[t].bytes; block += types[t].bytes) {
-        if (types[t].type == QUANT_F32 || types[t].type == QUANT_BF16) {
-            float value = random_float(random);
-            memcpy(block, (const uint8_t *)&value + (4 - types[t].bytes), types[t].bytes);
-            continue;
-        }
-        for (size_t i = 0; i < 2; i++) {
-            uint16_t scale = (uint16_t)(0x2000 + random_u64(random) % 0x1000); /* 2^-7 to 2^-3 */
-            memcpy(block + half_offsets[types[t].type][i], &scale, sizeof scale);
-        }
-    }
-}
-
 /* -------------------------------------------------------------------------------------------- dequantization */
 
 static void assert_dequantized(size_t t, const uint8_t *blocks, const float *got, size_t n) {
@@ -291,7 +270,7 @@ static problem problem_new(size_t t, uint32_t n_rows, uint32_t n_columns, size_t
     const size_t row_blocks = n_columns / types[t].elements, row_bytes = row_blocks * types[t].bytes;
     problem p = {.t = t, .blocks = malloc(n_rows * row_bytes + 1), .n_batch = n_batch};
     assert_non_null(p.blocks);
-    random_blocks(t, p.blocks + 1, n_rows * row_blocks, random);
+    random_blocks(types[t].type, p.blocks + 1, n_rows * row_blocks, random);
     p.w = p.interleaved = (matrix){p.blocks + 1, types[t].type, n_rows, n_columns, row_bytes, false};
     p.x = random_floats(n_batch * n_columns, random);
     if (interleave_possible(types[t].type)) {

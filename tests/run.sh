@@ -1,10 +1,10 @@
 #!/bin/sh
 # Run every test and count: tests/run.sh BUILD, from the top of the repository (`make test` does).
 #
-# A test is a cmocka program, made of tests/test_*.c or tests/check_kernels.c, or another shell script tests/*.sh, which
-# gets BUILD as its argument. All print TAP (https://testanything.org). One that prints no plan, falls short of it,
-# dies, or runs past TEST_SECONDS counts as a failure. The last line is "N passed, N failed, N skipped", and the exit
-# status is 0 if some passed and none failed.
+# A test is a cmocka program, made of tests/test_*.c or tests/check_kernels.c (which check_avx512_model is made of as well),
+# or another shell script tests/*.sh, which gets BUILD as its argument. All print TAP (https://testanything.org). One that
+# prints no plan, falls short of it, dies, or runs past TEST_SECONDS counts as a failure. The last line is "N passed, N
+# failed, N skipped", and the exit status is 0 if some passed and none failed.
 set -u
 
 # run.sh --one TEST RESULTS BUILD, as called below: run one test, keep its output and its counts in the folder RESULTS.
@@ -57,7 +57,7 @@ for source in tests/test_*.c tests/check_kernels.c tests/*.sh; do
     case $source in
     tests/run.sh) ;;
     *.sh) tests="$tests $source" ;;
-    tests/check_kernels.c) tests="$tests $build/$name" ;;
+    tests/check_kernels.c) tests="$tests $build/$name $build/check_avx512_model" ;;
     *) tests="$tests $build/tests/$name" ;;
     esac
 done

@@ -1,0 +1,9 @@
+/* The kernels of src/cpu/kernels_avx512.c, compiled with immintrin.h of this folder: for any CPU. */
+#ifndef AVX512_MODEL_KERNELS_MODEL_H
+#define AVX512_MODEL_KERNELS_MODEL_H
+
+#include "cpu/kernels.h"
+
+void kernels_avx512_model_fill(cpu_kernels *table);
+
+#endif

@@ -1,0 +1,27 @@
+#include "support/random_blocks.h"
+
+#include "support/check.h"
+
+#include <string.h>
+
+void random_blocks(quant_type type, uint8_t *blocks, size_t n_blocks, uint64_t *random) {
+    static const int half_offsets[QUANT_TYPE_LIMIT][2] = {
+        [QUANT_F16] = {0, 0},    [QUANT_Q4_0] = {0, 0}, [QUANT_Q4_1] = {0, 2},     [QUANT_Q5_0] = {0, 0},
+        [QUANT_Q5_1] = {0, 2},   [QUANT_Q8_0] = {0, 0}, [QUANT_Q2_K] = {80, 82},   [QUANT_Q3_K] = {108, 108},
+        [QUANT_Q4_K] = {0, 2},   [QUANT_Q5_K] = {0, 2}, [QUANT_Q6_K] = {208, 208}, [QUANT_IQ4_NL] = {0, 0},
+        [QUANT_IQ4_XS] = {0, 0},
+    };
+    const size_t block_bytes = quant_type_layout(type)->block_bytes;
+    for (size_t i = 0; i < n_blocks * block_bytes; i++) blocks[i] = (uint8_t)random_u64(random);
+    for (uint8_t *block = blocks; block < blocks + n_blocks * block_bytes; block += block_bytes) {
+        if (type == QUANT_F32 || type == QUANT_BF16) {
+            float value = random_float(random);
+            memcpy(block, (const uint8_t *)&value + (4 - block_bytes), block_bytes);
+            continue;
+        }
+        for (size_t i = 0; i < 2; i++) {
+            uint16_t scale = (uint16_t)(0x2000 + random_u64(random) % 0x1000); /* 2^-7 to 2^-3 */
+            memcpy(block + half_offsets[type][i], &scale, sizeof scale);
+        }
+    }
+}
