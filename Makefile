@@ -96,7 +96,8 @@ AVX512_MODEL := $(BUILD)/obj/tests/avx512_model/kernels_avx512.o
 $(AVX512_MODEL): src/cpu/kernels_avx512.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -O1 -Dalways_inline=unused -Wno-psabi -Itests/avx512_model \
-	    -D__AVX512F__ -D__AVX512BW__ -D__AVX512VNNI__ -Dkernels_avx512_fill=kernels_avx512_model_fill -c $< -o $@
+	    -DVECTOR_REGISTER='"m"' -D__AVX512F__ -D__AVX512BW__ -D__AVX512VNNI__ \
+	    -Dkernels_avx512_fill=kernels_avx512_model_fill -c $< -o $@
 $(call object,tests/avx512_model/dispatch.c): OBJECT_FLAGS = -Itests
 
 # ------------------------------------------------------------------------------------------------ linking

@@ -5,9 +5,11 @@
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)
 #include <immintrin.h>
 
-#define LANES           16
-#define WIDE_OFFSET     128
-#define VECTOR_REGISTER "v"
+#define LANES       16
+#define WIDE_OFFSET 128
+#ifndef VECTOR_REGISTER
+#define VECTOR_REGISTER "v" /* a model of these instructions, for tests, has none: its vectors are in memory */
+#endif
 #include "cpu/vector_types.h"
 
 INLINE floats fused(floats a, floats b, floats c) { return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
