@@ -243,7 +243,7 @@ typedef struct cllm_session_options {
     uint32_t n_batch;       /* most tokens in one forward pass; 0: 512 */
     uint32_t n_threads;     /* 0: the cores this process may use */
     cllm_kv_type kv_type;   /* how keys and values are stored */
-    const char *cpu_isa;    /* "scalar", or NULL: the best that this CPU has */
+    const char *cpu_isa;    /* "scalar", "avx2" and so on, or NULL: the best that this CPU has */
     cllm_progress progress; /* or NULL; asked several times a layer, by the calling thread */
     void *user;             /* handed to `progress` */
 } cllm_session_options;

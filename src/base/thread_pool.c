@@ -4,9 +4,9 @@
  *     worker   waits for a ring -> enters, if the run is still open -> takes items ... -> leaves
  *
  * Each thread has a share of the items, neighbours in the order of their numbers, so that what it reads of memory is one
- * stream. A share is a counter: who has finished his own goes on with the others'. A worker that comes too late for a run stays out of it, so that the caller never
- * waits for a thread that the system has not let run; and no more threads are woken than have a core to run on. So more
- * threads than cores cost nothing.
+ * stream. A share is a counter: who has finished his own goes on with the others'. A worker that comes too late for a run
+ * stays out of it, so that the caller never waits for a thread that the system has not let run; and no more threads are
+ * woken than have a core to run on. So more threads than cores cost nothing.
  *
  * Waiting is to watch a word for a while and then to sleep on it. The kernel sleeps on a word through futex(2) on Linux;
  * elsewhere a condition variable does. */

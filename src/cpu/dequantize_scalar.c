@@ -1,6 +1,7 @@
 /* From the bytes of a tensor to floats: one function for each of COMPUTE_TYPES.
  *
- * Before: a row of a weight matrix in the mapped file, as blocks of its type. After: the floats that matmul multiplies.
+ * Before: a row of a weight matrix in the mapped file, as blocks of its type. After: the floats that the scalar matmul
+ * multiplies, or a row of the embedding table.
  * The layouts and formulas are ggml's, to which the GGUF specification refers by the type's number.
  *
  * A block holds small integers q, several to a byte, and one scale that makes them floats again; some types add a

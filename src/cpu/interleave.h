@@ -1,4 +1,4 @@
-/* Rows of a matrix in and out of the interleaved form that weights.h draws: 16 rows share their bytes, so that a kernel
+/* Rows of a matrix in and out of the interleaved form that weights.h describes: 16 rows share their bytes, so that a kernel
  * whose lanes are rows finds the same field of all of them side by side. */
 #ifndef CPU_INTERLEAVE_H
 #define CPU_INTERLEAVE_H

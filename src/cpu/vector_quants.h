@@ -2,9 +2,9 @@
  *
  * A lane is a row of the matrix. The rows' blocks are unpacked, 32 columns at a time, into eight vectors of bytes: lane i
  * of vector j holds columns 4j..4j+3 of row i. Then four columns of an activation, the same for all rows, are one
- * broadcast, and no sum ever runs across lanes. What is unpacked either meets its activations on the spot (one token: the
- * weights are read once, straight from the file) or goes into a tile that stays in the first-level cache while all tokens
- * of a batch pass by it.
+ * broadcast, and no sum ever runs across lanes. What is unpacked either meets its activations on the spot (a few tokens:
+ * the weights are read once, straight from the file) or goes into a tile that stays in the first-level cache while all
+ * tokens of a batch pass by it.
  *
  * The sum of a block is exact, in integers. It becomes a float once, is scaled, and is added to the row's sum: block after
  * block, in one chain per output element. So the result is the same bits by either way, and for any batch and row range.

@@ -1,6 +1,6 @@
 /* Vectors of LANES floats or integers, for the kernels that are written once for every instruction set: kernels_avx2.c,
- * kernels_avx512.c and kernels_neon.c set LANES, include this, add the handful of operations that only they can say,
- * and include the vector_*.h texts, which use nothing else.
+ * kernels_avx512.c and neon_vectors.h set LANES, include this, and add the handful of operations that only they can say;
+ * the other vector_*.h texts, which come after, use nothing else.
  *
  * They are GNU C vectors (GCC and clang): + - * & | ^ >> << and comparisons work on all lanes at once, and a cast
  * between vectors of one size keeps the bits.
