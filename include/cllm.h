@@ -217,7 +217,7 @@ typedef struct cllm_model_info {
 } cllm_model_info;
 
 /* Open a GGUF file and bind its weights, which stay in the mapped file.
- * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create. */
+ * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create; ARGUMENT (repack with no_mmap). */
 CLLM_API cllm_status cllm_model_load(const char *path, const cllm_load_options *options, cllm_model **out,
                                      cllm_error *err);
 CLLM_API void cllm_model_destroy(cllm_model *model);
@@ -248,7 +248,8 @@ typedef struct cllm_session_options {
     void *user;             /* handed to `progress` */
 } cllm_session_options;
 
-/* All in bytes but n_ctx. The weights are the mapped file's own pages, which the system may drop and read again. */
+/* All in bytes but n_ctx. The weights are the mapped file's own pages, which the system may drop and read again, unless the
+ * model was read or repacked into memory. */
 typedef struct cllm_memory_plan {
     uint64_t weights;
     uint64_t kv_cache;
