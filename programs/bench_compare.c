@@ -93,6 +93,12 @@ static char *make_shell_line(const char *template, const bench_result *test, ben
 static FILE *start(char *shell_line, pid_t *child) {
     int ends[2];
     if (pipe(ends) != 0) return NULL;
+    FILE *output = fdopen(ends[0], "r");
+    if (!output) {
+        close(ends[0]);
+        close(ends[1]);
+        return NULL;
+    }
     char *arguments[] = {"sh", "-c", shell_line, NULL};
     extern char **environ;
     posix_spawn_file_actions_t files;
@@ -109,9 +115,11 @@ static FILE *start(char *shell_line, pid_t *child) {
     posix_spawnattr_destroy(&group);
     posix_spawn_file_actions_destroy(&files);
     close(ends[1]);
-    FILE *output = refused ? NULL : fdopen(ends[0], "r");
-    if (!output) close(ends[0]);
-    if (refused) errno = refused;
+    if (refused) {
+        fclose(output);
+        errno = refused;
+        return NULL;
+    }
     return output;
 }
 

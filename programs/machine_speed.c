@@ -141,7 +141,8 @@ static double best_rate(share *shares, uint32_t n, void *(*task)(void *)) {
 
 machine_speed machine_measure(uint32_t n_threads) {
     /* several times a thread's part of any last cache so far */
-    const size_t words_each = (n_threads == 1 ? 256 : n_threads <= 16 ? 128 : 64) * piece;
+    const size_t pieces = n_threads == 1 ? 256 : n_threads <= 16 ? 128 : n_threads <= 64 ? 64 : 1 + 4096 / n_threads;
+    const size_t words_each = pieces * piece;
     machine_speed speed = {n_threads, NAN, NAN};
     share *shares = calloc(n_threads, sizeof *shares);
     uint64_t *words = malloc(n_threads * words_each * sizeof *words);

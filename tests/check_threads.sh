@@ -10,7 +10,8 @@ skip_all() {
     exit 0
 }
 [ -z "${SANITIZE:-}" ] || skip_all "another sanitizer is in use: $SANITIZE"
-[ "$(getconf _NPROCESSORS_ONLN)" -gt 1 ] || skip_all 'one core: the threads would take turns'
+"$1/mini-cllm" "$model" -n 1 -v 2>&1 >/dev/null | grep -q 'compute: 1 thread' &&
+    skip_all 'one core: the threads would take turns'
 mkdir -p "$threads" || exit 1
 said=$threads/said n=0
 check() { # DESCRIPTION COMMAND...: one line of TAP, and what the command says where it fails

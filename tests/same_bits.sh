@@ -70,7 +70,7 @@ nmse() { # of the logits of tokens.txt, with the options given
 close_enough() {
     floats "${model%.gguf}.logits.f32" >"$temporary/want"
     for isa in $isas; do
-        error=$(nmse --cpu-isa "$isa" --kv-type f16)
+        error=$(nmse --cpu-isa "$isa" --kv-type f16) || return 1
         echo "# $isa: NMSE $error"
         awk -v error="$error" -v type="$type" '$1 == type { limit = 1.1 * $2 }
             END { exit !(error <= (limit > 1e-6 ? limit : 1e-6)) }' "$shared/vectors/llama.cpp-nmse.tsv" || return 1
@@ -82,7 +82,7 @@ near_scalar() {
     "$program" eval "$model" --tokens "$tokens" --logits "$temporary/scalar" -q --cpu-isa scalar >/dev/null || return 1
     floats "$temporary/scalar" >"$temporary/want"
     for isa in $isas; do
-        error=$(nmse --cpu-isa "$isa")
+        error=$(nmse --cpu-isa "$isa") || return 1
         echo "# $isa: NMSE $error"
         awk -v error="$error" 'BEGIN { exit !(error < 1e-9) }' || return 1
     done

@@ -26,8 +26,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_LINE 128u /* of Apple's cores; twice that of the others, which fetch lines in pairs */
-#define MAX_LOOKS  200000u
+#define CACHE_LINE 128u        /* of Apple's cores; twice that of the others, which fetch lines in pairs */
+#define MAX_LOOKS  10000u      /* at a word before sleeping on it: a few times what it takes to wake a sleeper */
 #define MIN_LOOKS  64u         /* after many in vain */
 #define CLOSED     0x80000000u /* in run_state, over the number of workers inside */
 

@@ -7,7 +7,7 @@
 typedef struct thread_pool thread_pool;
 
 /* n_threads - 1 threads are started; the caller of thread_pool_run is the last one. n_threads: 1 or more. Between runs
- * they look out for the next one for some microseconds, then sleep. out: owned.
+ * they look out for the next one for a fraction of a millisecond, then sleep. out: owned.
  * Errors: MEMORY (the system refuses a thread). */
 cllm_status thread_pool_create(uint32_t n_threads, thread_pool **out, cllm_error *err);
 void thread_pool_destroy(thread_pool *pool);

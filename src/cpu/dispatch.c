@@ -51,7 +51,6 @@ static struct isa {
     bool (*present)(void);
     void (*fill)(cpu_kernels *table);
     cpu_kernels table;
-    bool usable;
 } isas[] = {
     {.present = always, .fill = kernels_scalar_fill},     {.present = has_avx2, .fill = kernels_avx2_fill},
     {.present = has_avx512, .fill = kernels_avx512_fill}, {.present = has_neon, .fill = kernels_neon_fill},
@@ -67,8 +66,7 @@ static char names[64]; /* of the usable ones, as kernels_names gives them */
 static void fill(void) {
     for (size_t i = 0; i < N_ISAS; i++) {
         if (isas[i].present()) isas[i].fill(&isas[i].table);
-        isas[i].usable = isas[i].table.name != NULL;
-        if (!isas[i].usable) continue;
+        if (!isas[i].table.name) continue;
         if (names[0]) strcat(names, ", ");
         strcat(names, isas[i].table.name);
     }
@@ -78,7 +76,7 @@ const cpu_kernels *kernels_select(const char *isa) {
     pthread_once(&filled, fill);
     const cpu_kernels *best = NULL;
     for (size_t i = 0; i < N_ISAS; i++)
-        if (isas[i].usable && (!isa || strcmp(isa, isas[i].table.name) == 0)) best = &isas[i].table;
+        if (isas[i].table.name && (!isa || strcmp(isa, isas[i].table.name) == 0)) best = &isas[i].table;
     return best;
 }
 

@@ -19,7 +19,7 @@ typedef struct buffer {
 } buffer;
 
 enum {
-    N_BUFFERS = 20,
+    N_BUFFERS = 21,
     ATTENTION_QUERIES = 32, /* that meet a chunk of keys together, while it is in the cache */
 };
 
@@ -94,6 +94,7 @@ static void list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_batch
         {SLOT(rotated), n_batch, FLOATS(queries)},
         {SLOT(projected), n_batch, FLOATS(c->n_embd)},
         {SLOT(up), n_batch, FLOATS(c->n_ff)},
+        {SLOT(rope.frequencies), 1, c->rope_dimension_count / 2 * sizeof(double)},
         {SLOT(rope_cos), n_batch, FLOATS(c->rope_dimension_count / 2)},
         {SLOT(rope_sin), n_batch, FLOATS(c->rope_dimension_count / 2)},
         {SLOT(parts), parts, sizeof(attention_part)},
@@ -140,8 +141,7 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
         memcpy((char *)out + buffers[i].slot, &bytes, sizeof bytes);
         complete = complete && bytes;
     }
-    out->rope.frequencies = arena_alloc(a, config->rope_dimension_count / 2, sizeof(double));
-    if (!complete || !out->rope.frequencies)
+    if (!complete)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller batch", n_batch);
     rope_prepare(config, weights->rope_factors, &out->rope);
     return CLLM_OK;
@@ -545,7 +545,7 @@ static void feed_forward_block(forward_cpu *f, float *x) {
 
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
-        attention_block(f, x, f->layer + 1 == end_layer);
+        attention_block(f, x, f->layer + 1 == f->config->n_layers);
         feed_forward_block(f, x);
     }
     return !f->stopped;

@@ -72,7 +72,8 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
 
 /* Run x: [count][n_embd], in place, through layers first_layer <= l < end_layer. The batch's keys and values go into the
  * cache; each token attends to every position up to its own, which must all be in the cache or in this batch.
- * With only_last, x is afterwards the last token's row alone, [n_embd]. False: it was stopped, and x is worth nothing. */
+ * With only_last, x is, after the model's last layer, the last token's row alone, [n_embd]. False: it was stopped, and x
+ * is worth nothing. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
 /* logits: out, [n_rows][n_vocab], of n_rows <= n_batch rows of the last layer's x. */

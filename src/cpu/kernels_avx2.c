@@ -9,6 +9,7 @@
 #define WIDE_OFFSET     0
 #define VECTOR_REGISTER "x"
 #include "cpu/vector_types.h"
+#include "cpu/x86_words.h"
 
 INLINE floats fused(floats a, floats b, floats c) { return (floats)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
 INLINE floats larger(floats a, floats b) { return (floats)_mm256_max_ps((__m256)a, (__m256)b); }
@@ -59,22 +60,10 @@ INLINE floats low_halfs(ints x) {
     return (floats)_mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));
 }
 
-INLINE __m128 load_word(const uint8_t *bytes) {
-    float word;
-    memcpy(&word, bytes, sizeof word);
-    return _mm_set1_ps(word);
-}
-
-/* Broadcasts and blends, which keep clear of the one unit that all shuffles need. */
-INLINE __m128 load_four_words(const uint8_t *rows, size_t stride) {
-    __m128 even = _mm_blend_ps(load_word(rows), load_word(rows + 2 * stride), 4);
-    __m128 odd = _mm_blend_ps(load_word(rows + stride), load_word(rows + 3 * stride), 8);
-    return _mm_blend_ps(even, odd, 10);
-}
-
 INLINE ints load_column(const uint8_t *rows, size_t stride) {
-    __m128 high = load_four_words(row_of_four(rows, stride, 1), stride);
-    return (ints)_mm256_set_m128(high, load_four_words(rows, stride));
+    __m128i v = load_four_words(rows, stride);
+    return (ints)_mm256_inserti128_si256(_mm256_castsi128_si256(v),
+                                         load_four_words(row_of_four(rows, stride, 1), stride), 1);
 }
 
 INLINE __m256i two_rows(const uint8_t *low, const uint8_t *high) {

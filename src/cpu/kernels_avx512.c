@@ -11,6 +11,7 @@
 #define VECTOR_REGISTER "v" /* a model of these instructions, for tests, has none: its vectors are in memory */
 #endif
 #include "cpu/vector_types.h"
+#include "cpu/x86_words.h"
 
 INLINE floats fused(floats a, floats b, floats c) { return (floats)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
 INLINE floats larger(floats a, floats b) { return (floats)_mm512_max_ps((__m512)a, (__m512)b); }
@@ -39,19 +40,6 @@ INLINE ints lookup(const int8_t table[16], ints indices) {
 }
 
 INLINE floats low_halfs(ints x) { return (floats)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)x)); }
-
-INLINE __m128 load_word(const uint8_t *bytes) {
-    float word;
-    memcpy(&word, bytes, sizeof word);
-    return _mm_set1_ps(word);
-}
-
-/* Broadcasts and blends, which keep clear of the unit that shuffles need. */
-INLINE __m128i load_four_words(const uint8_t *rows, size_t stride) {
-    __m128 even = _mm_blend_ps(load_word(rows), load_word(rows + 2 * stride), 4);
-    __m128 odd = _mm_blend_ps(load_word(rows + stride), load_word(rows + 3 * stride), 8);
-    return _mm_castps_si128(_mm_blend_ps(even, odd, 10));
-}
 
 INLINE ints load_column(const uint8_t *rows, size_t stride) {
     __m512i v = _mm512_castsi128_si512(load_four_words(rows, stride));

@@ -18,8 +18,8 @@
 
 enum {
     ROW_VECTORS = KV_LANES / LANES,
-    MOST_QUERIES = LANES == 8 ? 4 : 8, /* whose sums, ROW_VECTORS each, are held in registers at once */
-    KV_PREFETCH_BYTES = 8192,          /* ahead of the row at work: a long context comes from memory */
+    MOST_QUERIES = LANES == 16 ? 8 : 4, /* whose sums, ROW_VECTORS each, are held in registers at once */
+    KV_PREFETCH_BYTES = 8192,           /* ahead of the row at work: a long context comes from memory */
 };
 
 typedef struct row_sums {

@@ -148,6 +148,6 @@ static void float_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, 
     }
 }
 
-static size_t float_scratch_bytes(void) { return FLOAT_BATCH * (FLOAT_STRIP + FLOAT_ROWS) * sizeof(floats); }
+static size_t float_scratch_bytes(void) { return FLOAT_BATCH * FLOAT_STRIP * sizeof(floats); }
 
 #endif

@@ -23,7 +23,6 @@ typedef struct row_lanes {
     size_t stride;
     size_t lane;
     bool interleaved;
-    const uint8_t *next; /* the bytes that are read after these, to be asked for meanwhile */
 } row_lanes;
 
 /* 16 bytes of each row; lane i of out[j] has bytes 4j..4j+3 of row i. `at`: bytes from the start of the row. */
@@ -514,7 +513,7 @@ FORMATS(X)
 
 typedef struct quantized_kernel {
     /* sums: out, [tokens][LANES], of 1, 2, 4 and, where there is a fourth, 8 tokens */
-    void (*dot[4])(row_lanes rows, size_t n_units, activation_columns y, float *sums);
+    void (*dot[4])(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums);
     void (*unpack)(row_lanes rows, size_t first_unit, size_t n_units, tile_context *context);
     tile_kernel multiply;
     size_t most_direct; /* tokens for `dot` */
@@ -525,15 +524,16 @@ typedef struct quantized_kernel {
 enum { COMPUTE_TYPES(X) };
 #undef X
 
-#define DOT(type, format_name, columns)                                                                     \
-    INLINE void dot_block_##type##_##columns(void *context, size_t block, const unpacked *u) {              \
-        prefetch_block(((dot_context *)context)->next, block, LANES *BLOCK_BYTES_##type);                   \
-        dot_block(FORMAT_##format_name, columns, context, block, u);                                        \
-    }                                                                                                       \
-    static void dot_##type##_##columns(row_lanes rows, size_t n_units, activation_columns y, float *sums) { \
-        dot_context context = {.y = y, .next = rows.next};                                                  \
-        unpack_either_##type(rows, 0, n_units, dot_block_##type##_##columns, &context);                     \
-        UNROLLED for (size_t c = 0; c < columns; c++) store_floats(sums + c * LANES, context.sums[c]);      \
+#define DOT(type, format_name, columns)                                                                           \
+    INLINE void dot_block_##type##_##columns(void *context, size_t block, const unpacked *u) {                    \
+        prefetch_block(((dot_context *)context)->next, block, LANES *BLOCK_BYTES_##type);                         \
+        dot_block(FORMAT_##format_name, columns, context, block, u);                                              \
+    }                                                                                                             \
+    static void dot_##type##_##columns(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, \
+                                       float *sums) {                                                             \
+        dot_context context = {.y = y, .next = next};                                                             \
+        unpack_either_##type(rows, 0, n_units, dot_block_##type##_##columns, &context);                           \
+        UNROLLED for (size_t c = 0; c < columns; c++) store_floats(sums + c * LANES, context.sums[c]);            \
     }
 
 #define DOTS_4(type, format_name) DOT(type, format_name, 1) DOT(type, format_name, 2) DOT(type, format_name, 4)
@@ -549,9 +549,9 @@ enum { COMPUTE_TYPES(X) };
     }                                                                                                                \
     INLINE void unpack_either_##type(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {  \
         if (rows.interleaved)                                                                                        \
-            unpack_units_##type((row_lanes){rows.data, 0, rows.lane, true, NULL}, first, end, sink, context);        \
+            unpack_units_##type((row_lanes){rows.data, 0, rows.lane, true}, first, end, sink, context);              \
         else                                                                                                         \
-            unpack_units_##type((row_lanes){rows.data, rows.stride, 0, false, NULL}, first, end, sink, context);     \
+            unpack_units_##type((row_lanes){rows.data, rows.stride, 0, false}, first, end, sink, context);           \
     }                                                                                                                \
     DOTS_##most(type, format_name) static void unpack_rows_##type(row_lanes rows, size_t first_unit, size_t n_units, \
                                                                   tile_context *context) {                           \
@@ -574,6 +574,7 @@ typedef struct row_vector {
     uint32_t first;
     uint32_t n_rows;
     row_lanes lanes;
+    const uint8_t *next; /* the bytes that are read after these, to be asked for meanwhile */
 } row_vector;
 
 typedef struct row_range {
@@ -591,20 +592,20 @@ static row_vector row_range_vector(const row_range *range, uint32_t index) {
     const uint8_t *data = w->data;
     const uint32_t first = range->first_row + index * LANES;
     const uint32_t n_rows = range->end_row - first < LANES ? range->end_row - first : LANES;
-    row_lanes lanes = {.data = data + first * w->row_bytes, .stride = w->row_bytes};
+    row_vector rows = {first,
+                       n_rows,
+                       {.data = data + first * w->row_bytes, .stride = w->row_bytes},
+                       data + (first + LANES) * w->row_bytes};
     if (w->interleaved) {
-        lanes = (row_lanes){.data = data + (first - first % ROW_GROUP) * w->row_bytes,
-                            .lane = first % ROW_GROUP,
-                            .interleaved = true,
-                            .next = data + (first + ROW_GROUP) * w->row_bytes};
+        rows.lanes = (row_lanes){
+            .data = data + (first - first % ROW_GROUP) * w->row_bytes, .lane = first % ROW_GROUP, .interleaved = true};
+        rows.next = data + (first + ROW_GROUP) * w->row_bytes;
     } else if (n_rows < LANES) {
-        memcpy(range->tail, lanes.data, n_rows * w->row_bytes);
+        memcpy(range->tail, rows.lanes.data, n_rows * w->row_bytes);
         memset(range->tail + n_rows * w->row_bytes, 0, (LANES - n_rows) * w->row_bytes);
-        lanes.data = lanes.next = range->tail;
-    } else {
-        lanes.next = data + (first + LANES) * w->row_bytes;
+        rows.lanes.data = range->tail;
     }
-    return (row_vector){first, n_rows, lanes};
+    return rows;
 }
 
 INLINE void store_rows(const row_vector *rows, const float *sums, float *out) {
@@ -634,7 +635,7 @@ static void multiply_few(const row_range *range, const activations *x, size_t n_
         for (size_t token = 0, size = 3; token < n_batch; token += (size_t)1 << size) {
             float sums[DIRECT_COLUMNS][LANES];
             while (n_batch - token < (size_t)1 << size) size--;
-            quantized_kernels[w->type].dot[size](rows.lanes, n_units, columns_from(x, token, 0), sums[0]);
+            quantized_kernels[w->type].dot[size](rows.lanes, rows.next, n_units, columns_from(x, token, 0), sums[0]);
             for (size_t c = 0; c < (size_t)1 << size; c++) store_rows(&rows, sums[c], out + (token + c) * out_stride);
         }
     }

@@ -36,8 +36,9 @@ cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cl
 /* options may be NULL. Errors: ARGUMENT. */
 cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err);
 
-/* Sizes of everything, and the context when it was left open. Errors: MEMORY, with *plan filled. */
-cllm_status plan_session(const cllm_gguf *gguf, bool weights_in_memory, const model_config *config,
+/* Sizes of everything, and the context when it was left open. weights_in_memory: bytes of weights that are no longer part of
+ * what is available, UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
+cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
                          const session_settings *settings, cllm_memory_plan *plan, cllm_error *err);
 
 #endif

@@ -73,7 +73,7 @@ static uint32_t largest_context(const model_config *config, const session_settin
     return low * CONTEXT_STEP;
 }
 
-cllm_status plan_session(const cllm_gguf *gguf, bool weights_in_memory, const model_config *config,
+cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
                          const session_settings *settings, cllm_memory_plan *plan, cllm_error *err) {
     *plan = (cllm_memory_plan){.available = system_available_memory()};
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) plan->weights += cllm_gguf_tensor(gguf, i)->n_bytes;
@@ -83,9 +83,9 @@ cllm_status plan_session(const cllm_gguf *gguf, bool weights_in_memory, const mo
     uint64_t sum = plan_context(config, settings, wanted, plan);
     if (!settings->n_ctx) {
         /* Leave room for the pages of a mapped file; where even they do not fit, the system drops and reads them as it
-         * goes. Weights in memory of their own are no longer part of what is available. */
-        uint64_t budget = available;
-        if (!weights_in_memory) budget = available > plan->weights ? available - plan->weights : available / 4;
+         * goes. */
+        const uint64_t mapped = plan->weights > weights_in_memory ? plan->weights - weights_in_memory : 0;
+        uint64_t budget = available > mapped ? available - mapped : available / 4;
         budget -= budget / 8; /* for what is not planned: the rest of the process, and its neighbours */
         if (sum > budget && wanted > CONTEXT_STEP) {
             uint32_t fitting = largest_context(config, settings, wanted, budget, plan);
@@ -110,5 +110,5 @@ cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *
     cllm_status status = settings_resolve(options, &settings, err);
     if (status == CLLM_OK) status = config_read_sizes(gguf, &config, err);
     if (status != CLLM_OK) return status;
-    return plan_session(gguf, !gguf_is_mapped(gguf), &config, &settings, plan, err);
+    return plan_session(gguf, gguf_is_mapped(gguf) ? 0 : UINT64_MAX, &config, &settings, plan, err);
 }

@@ -66,7 +66,9 @@ cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cl
         return error_set(err, CLLM_ERR_ARGUMENT, "a model that is repacked has to be mapped, not read");
     matrix *w;
     for (uint64_t i = 0; (w = matrix_at(model, i)); i++) r.total += interleaved_bytes(w);
-    model->repacked = r.total < system_available_memory() ? pages_alloc((size_t)r.total) : NULL;
+    if (r.total == 0) return CLLM_OK; /* floats have no other order */
+    const uint64_t available = system_available_memory();
+    model->repacked = !available || r.total < available ? pages_alloc((size_t)r.total) : NULL;
     model->repacked_bytes = (size_t)r.total;
     if (!model->repacked)
         return error_set(err, CLLM_ERR_MEMORY, "no memory to repack %.0f MiB of weights; load without repacking",

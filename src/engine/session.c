@@ -42,7 +42,7 @@ cllm_status cllm_session_create(const cllm_model *model, const cllm_session_opti
     cllm_memory_plan plan;
     kv_cache kv;
     cllm_status status = settings_resolve(options, &settings, err);
-    const bool weights_in_memory = model->repacked || !gguf_is_mapped(model->gguf);
+    const uint64_t weights_in_memory = gguf_is_mapped(model->gguf) ? model->repacked_bytes : UINT64_MAX;
     if (status == CLLM_OK) status = plan_session(model->gguf, weights_in_memory, &model->config, &settings, &plan, err);
     if (status != CLLM_OK) return status;
 

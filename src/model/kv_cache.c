@@ -73,9 +73,8 @@ void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, si
         for (size_t i = 0; i < n; i++) ((float *)chunk->keys)[at + i * KV_LANES] = ((const float *)elements)[i];
     else if (chunk->type == CLLM_KV_F16)
         for (size_t i = 0; i < n; i++) ((uint16_t *)chunk->keys)[at + i * KV_LANES] = ((const uint16_t *)elements)[i];
-    else
+    else {
         for (size_t i = 0; i < n; i++) ((int8_t *)chunk->keys)[at + i * KV_LANES] = ((const int8_t *)elements)[i];
-    if (chunk->type == CLLM_KV_Q8_0) {
         const size_t block = tile * kv_scale_blocks(chunk->key_length) + first / KV_SCALE_BLOCK;
         chunk->key_scales[block * KV_LANES + lane] = scale;
     }

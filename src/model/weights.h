@@ -11,9 +11,8 @@
 
 /* n_rows rows of n_columns elements, each row a run of blocks of its type: y = W x has n_rows elements.
  *
- * Interleaved, 16 rows at a time share their bytes: of each block, every field (2, 4 or 16 bytes; 16 count as four times
- * 4) follows for row 0, row 1 .. row 15. A group is then 16 * row_bytes long, and a last group that is not full is padded
- * with zeros. */
+ * Interleaved, 16 rows at a time share their bytes: of each block, every field (2 bytes, or words of 4) follows for row 0,
+ * row 1 .. row 15. A group is then 16 * row_bytes long, and a last group that is not full is padded with zeros. */
 typedef struct matrix {
     const void *data;
     quant_type type;
