@@ -43,7 +43,7 @@ if [ "${1:-}" = --one ]; then
 fi
 
 build=${1:?usage: tests/run.sh BUILD}
-export LC_ALL=C TEST_SECONDS="${TEST_SECONDS:-300}"
+export LC_ALL=C TEST_SECONDS="${TEST_SECONDS:-600}"
 # Under AddressSanitizer a crash ends the program with a report, instead of reaching cmocka's handler.
 export ASAN_OPTIONS="handle_segv=2:${ASAN_OPTIONS:-}"
 results=$build/test-results
