@@ -219,6 +219,7 @@ static void describe_model(const run *r) {
 
 int run_load(run *r, const options *o) {
     *r = (run){.o = o, .drawn_percent = -1};
+    if (o->repack && o->no_mmap) return usage_error("--repack and --no-mmap exclude each other");
     cllm_load_options load = {.no_mmap = o->no_mmap, .repack = o->repack, .progress = on_load, .user = r};
     double start = now();
     cllm_error err;

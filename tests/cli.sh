@@ -145,6 +145,7 @@ done <<'END'
 1|--device: cuda is not in this build|m.gguf --device cuda --gpu-layers 4
 1|--device: opencl is not in this build|m.gguf --device opencl
 2|--prompt and --file exclude each other|m.gguf -p a -f b
+2|--repack and --no-mmap exclude each other|m.gguf --repack --no-mmap
 2|--text and --json exclude each other|tokenize m.gguf --text --json
 2|no model given|bench -p 1
 2|--prompt: '' is not a whole number from 0|bench m.gguf -p 1,,2
