@@ -4,28 +4,17 @@
 # libraries, which a cross compiler comes without, tests/stand_in has what the kernel tests need of cmocka, and the program
 # is linked without jansson, which only --json calls. Prints TAP.
 set -u
+. tests/support/checks.sh
 
 arm=$1/arm host=$1/mini-cllm tools=aarch64-linux-gnu
 demo=models/demo.gguf stories=${MINICLLM_SHARED:-../shared}/models/stories260K.gguf
-skip_all() {
-    echo "1..0 # SKIP $1"
-    exit 0
-}
 [ -z "${SANITIZE:-}" ] || skip_all 'the emulated program is the same with and without sanitizers'
 for tool in $tools-gcc qemu-aarch64 pkg-config; do
     command -v "$tool" >/dev/null || skip_all "$tool is missing: run scripts/setup ci"
 done
 
 mkdir -p "$arm/stand_in" || exit 1
-said=$arm/said n=0
-check() { # DESCRIPTION COMMAND...: one line of TAP, and what the command says where it fails
-    n=$((n + 1)) description=$1
-    shift
-    if "$@" >"$said" 2>&1; then echo "ok $n - $description"; else
-        echo "not ok $n - $description"
-        tail -n 30 "$said" | sed 's/^/# /'
-    fi
-}
+said=$arm/said
 
 headers=$(pkg-config --variable=includedir jansson)
 build_all() {

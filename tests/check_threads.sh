@@ -3,25 +3,14 @@
 # built with the thread sanitizer into BUILD/threads, and run on several threads; any race that it reports fails. Prints
 # TAP.
 set -u
+. tests/support/checks.sh
 
 threads=$1/threads model=models/demo.gguf
-skip_all() {
-    echo "1..0 # SKIP $1"
-    exit 0
-}
 [ -z "${SANITIZE:-}" ] || skip_all "another sanitizer is in use: $SANITIZE"
 "$1/mini-cllm" "$model" -n 1 -v 2>&1 >/dev/null | grep -q 'compute: 1 thread' &&
     skip_all 'one core: the threads would take turns'
 mkdir -p "$threads" || exit 1
-said=$threads/said n=0
-check() { # DESCRIPTION COMMAND...: one line of TAP, and what the command says where it fails
-    n=$((n + 1)) description=$1
-    shift
-    if "$@" >"$said" 2>&1; then echo "ok $n - $description"; else
-        echo "not ok $n - $description"
-        head -n 60 "$said" | sed 's/^/# /'
-    fi
-}
+said=$threads/said
 
 # A race made on purpose tells whether the sanitizer works here; some kernels place memory where it bears none.
 cat >"$threads/race.c" <<'RACE'

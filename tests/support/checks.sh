@@ -1,0 +1,16 @@
+# What shell tests say, as TAP (https://testanything.org); to be sourced. They set $said, the file for what a check prints.
+n=0
+
+skip_all() { # REASON
+    echo "1..0 # SKIP $1"
+    exit 0
+}
+
+check() { # DESCRIPTION COMMAND...: one line, and what the command says where it fails
+    n=$((n + 1)) description=$1
+    shift
+    if "$@" >"$said" 2>&1; then echo "ok $n - $description"; else
+        echo "not ok $n - $description"
+        sed 's/^/# /' "$said"
+    fi
+}
