@@ -45,7 +45,7 @@ TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-LIB_OBJECTS     := $(call object,$(LIB_SOURCES))
+LIB_OBJECTS     := $(call object,$(LIB_SOURCES)) $(BUILD)/obj/kernel_text.o
 PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
 SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
 TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model
@@ -84,6 +84,20 @@ else ifneq ($(filter aarch64-% arm64-%,$(MACHINE)),)
 $(call object,src/cpu/kernels_neon.c): OBJECT_FLAGS = -march=armv8.2-a+dotprod
 $(call object,src/cpu/kernels_i8mm.c): OBJECT_FLAGS = -march=armv8.2-a+dotprod+i8mm
 endif
+
+# The text of the GPU's kernels, which its API compiles when the program runs: each file a string, gpu_text_NAME.
+KERNEL_TEXT := $(wildcard src/gpu/dialect.h src/gpu/kernel_args.h src/gpu/*.gpu)
+$(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
+	@mkdir -p $(@D)
+	@echo '#include "gpu/kernel_text.h"' >$@.new
+	@for file in $(KERNEL_TEXT); do \
+	    name=$${file##*/}; echo "const char gpu_text_$${name%.*}[] ="; \
+	    sed -e 's/[\\"]/\\&/g' -e 's/.*/    "&\\n"/' $$file; echo '    ;'; \
+	done >>$@.new
+	@mv $@.new $@
+
+$(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
+	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
 # The program links jansson (its --json output); the library does not.
 $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)

@@ -42,6 +42,7 @@ typedef enum cllm_status {
     CLLM_ERR_MEMORY,       /* it does not fit in memory */
     CLLM_ERR_CONTEXT_FULL, /* more tokens than the session's context holds */
     CLLM_ERR_CANCELLED,    /* a callback asked to stop */
+    CLLM_ERR_DEVICE,       /* a GPU is not there, lacks what is asked of it, or failed */
 } cllm_status;
 
 #define CLLM_NO_OFFSET UINT64_MAX

@@ -1,0 +1,7 @@
+/* The kernel text as strings in the program, made from the files of these names by the Makefile. */
+#ifndef GPU_KERNEL_TEXT_H
+#define GPU_KERNEL_TEXT_H
+
+extern const char gpu_text_dialect[], gpu_text_kernel_args[];
+
+#endif
