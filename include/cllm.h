@@ -240,11 +240,16 @@ typedef enum cllm_kv_type {
 } cllm_kv_type;
 
 typedef struct cllm_session_options {
-    uint32_t n_ctx;         /* positions; 0: the model's own, or as many as fit in memory if fewer */
-    uint32_t n_batch;       /* most tokens in one forward pass; 0: 512 */
-    uint32_t n_threads;     /* 0: the cores this process may use */
-    cllm_kv_type kv_type;   /* how keys and values are stored */
-    const char *cpu_isa;    /* "scalar", "avx2" and so on, or NULL: the best that this CPU has */
+    uint32_t n_ctx;       /* positions; 0: the model's own, or as many as fit in memory if fewer */
+    uint32_t n_batch;     /* most tokens in one forward pass; 0: 512 */
+    uint32_t n_threads;   /* 0: the cores this process may use */
+    cllm_kv_type kv_type; /* how keys and values are stored */
+    const char *cpu_isa;  /* "scalar", "avx2" and so on, or NULL: the best that this CPU has */
+    const char *device;   /* "metal", "cuda", "opencl": that API's GPU (of OpenCL any device), or an error; "auto": the
+                               first GPU that can run the model, or the CPU; NULL or "cpu": the CPU */
+    uint32_t gpu_layers;  /* so many of the model's last layers run on the GPU, and with them its output; more than it
+                               has: all; 0: as many as fit. keys and values there: F16 or F32 */
+    bool exact;           /* on a GPU too, the same bits for any n_batch: without the kernels for long batches */
     cllm_progress progress; /* or NULL; asked several times a layer, by the calling thread */
     void *user;             /* handed to `progress` */
 } cllm_session_options;
@@ -258,6 +263,12 @@ typedef struct cllm_memory_plan {
     uint64_t available; /* what this process may still take, or 0 if unknown */
     uint32_t n_ctx;     /* the context planned for */
     bool n_ctx_capped;  /* true: n_ctx was 0 and the model's own context would not fit */
+
+    uint32_t n_gpu_layers; /* that run on a GPU; 0: none, and so are the rest. What follows is the GPU's memory, */
+    uint64_t gpu_weights;  /* or, where it reads the weights in the mapped file, what it reads there */
+    uint64_t gpu_kv_cache;
+    uint64_t gpu_scratch;
+    uint64_t gpu_available; /* or 0 if unknown */
 } cllm_memory_plan;
 
 /* What a session of these options would need. Works for every architecture whose file has the usual keys
@@ -267,7 +278,8 @@ CLLM_API cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_
                                       cllm_memory_plan *plan, cllm_error *err);
 
 /* A session is one sequence of tokens with its keys and values. The model must outlive it.
- * After it is created, evaluating allocates nothing. out: owned. Errors: ARGUMENT, MEMORY. */
+ * After it is created, evaluating allocates nothing. out: owned. Errors: ARGUMENT; MEMORY; DEVICE: a GPU was named that is not
+ * there, or the layers do not fit into its memory; CANCELLED: `progress`, which is asked while weights move to a GPU. */
 CLLM_API cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options,
                                          cllm_session **out, cllm_error *err);
 CLLM_API void cllm_session_destroy(cllm_session *session);
@@ -277,15 +289,40 @@ CLLM_API uint32_t cllm_session_n_threads(const cllm_session *session);
 CLLM_API const char *cllm_session_cpu_isa(const cllm_session *session); /* the kernel path in use */
 CLLM_API uint32_t cllm_session_position(const cllm_session *session);   /* tokens evaluated so far */
 
+CLLM_API const char *cllm_session_device(const cllm_session *session);      /* "cpu", or the name of the GPU's API */
+CLLM_API const char *cllm_session_device_name(const cllm_session *session); /* the GPU's own name, or "" */
+/* Why the CPU computes although a GPU was asked for, in one line: "auto" found none, or the model has what its kernels lack.
+ * Else "". */
+CLLM_API const char *cllm_session_device_note(const cllm_session *session);
+
+/* What a GPU was asked to do since the session was created; all 0 on the CPU. */
+typedef struct cllm_gpu_counters {
+    uint64_t launches; /* of kernels */
+    uint64_t bytes;    /* of weights, keys, values and activations that these read and wrote, at the least */
+} cllm_gpu_counters;
+CLLM_API cllm_gpu_counters cllm_session_gpu_counters(const cllm_session *session);
+
+/* Evaluate one token with each of the GPU's kernels run `repetitions` times, and tell how long each launch took:
+ * `on_launch` is called in the order of the launches. The position stays, and what comes after it must be evaluated anew.
+ * Errors: ARGUMENT (no GPU), CONTEXT_FULL, DEVICE. */
+typedef void (*cllm_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
+CLLM_API cllm_status cllm_session_measure_gpu(cllm_session *session, int32_t token, uint32_t repetitions,
+                                              cllm_on_launch on_launch, void *user, cllm_error *err);
+
 /* Forget all tokens from `position` on. Errors: ARGUMENT if position is beyond the session's. */
 CLLM_API cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err);
 
 /* Evaluate `count` tokens (1 or more) after the session's current position.
  * logits: out, [n_vocab] float, of the last token, borrowed until the next call. The same bits for any n_batch and
- * n_threads. Errors: ARGUMENT (an id outside the vocabulary), CONTEXT_FULL, CANCELLED; the position is then
- * unchanged. */
+ * n_threads (on a GPU: if `exact`). Errors: ARGUMENT (an id outside the vocabulary), CONTEXT_FULL, CANCELLED, DEVICE (for
+ * good); the position is then unchanged. */
 CLLM_API cllm_status cllm_session_eval(cllm_session *session, const int32_t *tokens, size_t count, const float **logits,
                                        cllm_error *err);
+
+/* The same, with nothing but the likeliest next token, the lowest id of equals: what a sampler of temperature 0 takes. A
+ * GPU then hands back one number. Errors: also FORMAT if a logit is not a number (damaged weights). */
+CLLM_API cllm_status cllm_session_eval_next(cllm_session *session, const int32_t *tokens, size_t count, int32_t *next,
+                                            cllm_error *err);
 
 /* The same, with the logits of every token: `on_logits` is called once for each, in order, with its index and
  * [n_vocab] floats that are valid during the call. It returns false to cancel. */

@@ -9,16 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A flag that this build cannot honour, or that contradicts another? */
-static int check_options(const options *o) {
-    if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
-    if (strcmp(o->device, "cpu") != 0)
-        return fail("--device: %s is not in this build; so far it has only cpu", o->device);
-    if (o->gpu_layers > 0)
-        return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU --device, not cpu", o->gpu_layers);
-    return EXIT_SUCCESS;
-}
-
 typedef struct prompt {
     input text;
     int32_t *encoded;      /* owned by the library */
@@ -55,8 +45,17 @@ static int encode_prompt(const run *r, prompt *p) {
     return EXIT_SUCCESS;
 }
 
-/* The loop, of `most` tokens at most. previous: the last token of the prompt, whose next token `logits` predict. */
-static int write_text(const run *r, cllm_sampler *sampler, const float *logits, int32_t previous, uint64_t most,
+/* Evaluate tokens and choose the next one. */
+static cllm_status choose_next(const run *r, cllm_sampler *sampler, const int32_t *tokens, size_t count, int32_t *next,
+                               cllm_error *err) {
+    const float *logits;
+    if (r->o->temperature <= 0) return cllm_session_eval_next(r->session, tokens, count, next, err);
+    cllm_status status = cllm_session_eval(r->session, tokens, count, &logits, err);
+    return status == CLLM_OK ? cllm_sampler_sample(sampler, logits, next, err) : status;
+}
+
+/* The loop, of `most` tokens at most. previous: the last token of the prompt; token: the one after it. */
+static int write_text(const run *r, cllm_sampler *sampler, int32_t previous, int32_t token, uint64_t most,
                       text_stream *text, pace *generated) {
     const options *o = r->o;
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
@@ -64,11 +63,9 @@ static int write_text(const run *r, cllm_sampler *sampler, const float *logits, 
     while (generated->n_tokens < most) {
         double start = now();
         if (generated->n_tokens > 0) {
-            if (cllm_session_eval(r->session, &previous, 1, &logits, &err) != CLLM_OK) return fail_with(&err);
+            if (choose_next(r, sampler, &previous, 1, &token, &err) != CLLM_OK) return fail_with(&err);
             generated->n_timed++;
         }
-        int32_t token;
-        if (cllm_sampler_sample(sampler, logits, &token, &err) != CLLM_OK) return fail_with(&err);
         generated->seconds += now() - start;
         if (interrupted()) return EXIT_INTERRUPTED;
         if (token == cllm_tokenizer_eos(tokenizer) && !o->ignore_eos) break;
@@ -89,11 +86,11 @@ static int write_text(const run *r, cllm_sampler *sampler, const float *logits, 
 static int write_answer(run *r, cllm_sampler *sampler, const prompt *p) {
     const uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
     const uint64_t room = n_ctx - p->count;
-    const float *logits = NULL;
+    int32_t first = 0;
     cllm_error err;
     double start = now();
     run_stage(r, "reading the prompt");
-    cllm_status evaluation = cllm_session_eval(r->session, p->tokens, p->count, &logits, &err);
+    cllm_status evaluation = choose_next(r, sampler, p->tokens, p->count, &first, &err);
     run_stage(r, "%s", "");
     if (evaluation == CLLM_ERR_CANCELLED) note(r->o, "interrupted within the prompt");
     if (evaluation != CLLM_OK) return fail_with(&err);
@@ -104,7 +101,7 @@ static int write_answer(run *r, cllm_sampler *sampler, const prompt *p) {
     if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
     int status = flush_output();
     if (status == EXIT_SUCCESS)
-        status = write_text(r, sampler, logits, p->tokens[p->count - 1], room < r->o->n_tokens ? room : r->o->n_tokens,
+        status = write_text(r, sampler, p->tokens[p->count - 1], first, room < r->o->n_tokens ? room : r->o->n_tokens,
                             &text, &generated);
 
     if (ferror(stdout)) return status;
@@ -122,8 +119,8 @@ int generate(const options *o) {
     prompt p = {0};
     run r = {0};
     cllm_sampler *sampler = NULL;
-    int status = check_options(o);
-    if (status == EXIT_SUCCESS) status = read_prompt(o, &p);
+    if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
+    int status = read_prompt(o, &p);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     if (status == EXIT_SUCCESS) status = encode_prompt(&r, &p);
     if (status == EXIT_SUCCESS) status = run_start(&r, o->ctx);

@@ -59,10 +59,6 @@ static const option_row rows[] = {
      .help = "read the spelling of special tokens, such as </s>, as plain text"},
     {GENERATE, 0, "echo", FLAG, FIELD(echo), .help = "print the prompt too"},
     {GENERATE, 0, "ignore-eos", FLAG, FIELD(ignore_eos), .help = "do not stop where the model ends its text"},
-    {GENERATE, 0, "device", CHOICE, FIELD(device), "cpu|metal|cuda|opencl", .initial = "cpu",
-     .help = "where to compute; so far only on the cpu"},
-    {GENERATE, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .initial = "0",
-     .help = "layers to compute on a GPU --device"},
     {EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS", .help = "the ids to run, such as 1,2,3; - reads standard input"},
     {EVAL, 0, "logits", TEXT, FIELD(logits), "FILE", .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {EVAL, 0, "text", TEXT, FIELD(text), "FILE", .help = "measure perplexity on a text, - reads standard input"},
@@ -101,6 +97,12 @@ static const option_row rows[] = {
      .help = "how keys and values are stored"},
     {RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar|avx2|avx512|neon|i8mm", .computed = "this CPU's best",
      .help = "pin a kernel path"},
+    {RUNS, 0, "device", CHOICE, FIELD(device), "cpu|auto|metal|cuda|opencl", .initial = "cpu",
+     .help = "where to compute; auto is the first GPU of metal, cuda and opencl that can, or the cpu"},
+    {RUNS, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .computed = "as many as fit",
+     .help = "compute so many of the last layers on the GPU, and the others on the cpu; 0 is the cpu alone"},
+    {RUNS, 0, "exact", FLAG, FIELD(exact),
+     .help = "on a GPU too, the same bits for any --batch: without the faster kernels for prompts"},
     {RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
     {RUNS, 0, "repack", FLAG, FIELD(repack),
      .help = "move quantized weights into memory of their own, in the order that kernels read fastest"},
@@ -244,6 +246,7 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     if (!o->arguments) return fail("out of memory");
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
+    o->gpu_layers = UINT64_MAX; /* not given */
 
     struct option longs[N_ROWS + 1];
     char letters[2 * N_ROWS + 3];

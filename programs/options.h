@@ -30,7 +30,8 @@ typedef struct options {
     uint64_t top_k;      /* 0: off */
     uint64_t seed;       /* of the sampler */
     const char *device;  /* where to compute */
-    uint64_t gpu_layers; /* layers to put on a GPU */
+    uint64_t gpu_layers; /* layers to put on a GPU; UINT64_MAX: not given */
+    bool exact;
     uint64_t threads;    /* 0: the cores this process may use */
     uint64_t ctx;        /* 0: not given */
     uint64_t batch;      /* most tokens in one forward pass */

@@ -217,9 +217,25 @@ static void describe_model(const run *r) {
             r->load_seconds);
 }
 
+/* Does a GPU compute? */
+static bool names_gpu(const options *o) { return strcmp(o->device, "cpu") != 0 && o->gpu_layers != 0; }
+
+static int check_flags(const options *o) {
+    const bool must = names_gpu(o) && strcmp(o->device, "auto") != 0; /* auto falls back to the cpu */
+    if (o->repack && o->no_mmap) return usage_error("--repack and --no-mmap exclude each other");
+    if (o->gpu_layers != 0 && o->gpu_layers != UINT64_MAX && !names_gpu(o))
+        return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU --device, not cpu", o->gpu_layers);
+    if (o->repack && must)
+        return usage_error("--repack is for the CPU's kernels: it and --device %s exclude each other", o->device);
+    if (must && strcmp(o->kv_type, "q8_0") == 0)
+        return usage_error("--kv-type: q8_0 is for the cpu; --device %s takes f16 and f32", o->device);
+    return EXIT_SUCCESS;
+}
+
 int run_load(run *r, const options *o) {
     *r = (run){.o = o, .drawn_percent = -1};
-    if (o->repack && o->no_mmap) return usage_error("--repack and --no-mmap exclude each other");
+    int status = check_flags(o);
+    if (status != EXIT_SUCCESS) return status;
     cllm_load_options load = {.no_mmap = o->no_mmap, .repack = o->repack, .progress = on_load, .user = r};
     double start = now();
     cllm_error err;
@@ -235,6 +251,27 @@ static cllm_kv_type kv_type_of(const char *name) {
     return strcmp(name, "f32") == 0 ? CLLM_KV_F32 : strcmp(name, "q8_0") == 0 ? CLLM_KV_Q8_0 : CLLM_KV_F16;
 }
 
+/* Which layers run where: always told when the program chose. */
+static void describe_device(const run *r) {
+    const options *o = r->o;
+    const cllm_memory_plan *plan = cllm_session_plan(r->session);
+    const char *reason = cllm_session_device_note(r->session);
+    const uint32_t n_layers = cllm_model_get_info(r->model)->n_layers;
+    if (*reason && (o->verbose || strcmp(o->device, "auto") != 0)) note(o, "device: cpu, because %s", reason);
+    if (plan->n_gpu_layers == 0) return;
+    if (o->verbose || o->gpu_layers == UINT64_MAX)
+        note(o, "device: %s, %s: %" PRIu32 " of %" PRIu32 " layers%s", cllm_session_device(r->session),
+             cllm_session_device_name(r->session), plan->n_gpu_layers, n_layers,
+             plan->n_gpu_layers < n_layers && o->gpu_layers == UINT64_MAX ? " fit; a smaller --ctx leaves room for more"
+                                                                          : "");
+    if (!o->verbose) return;
+    fprintf(stderr, "memory there: weights %s + KV cache %s + scratch %s", format_bytes(plan->gpu_weights).text,
+            format_bytes(plan->gpu_kv_cache).text, format_bytes(plan->gpu_scratch).text);
+    fprintf(stderr, " = %s", format_bytes(plan->gpu_weights + plan->gpu_kv_cache + plan->gpu_scratch).text);
+    if (plan->gpu_available) fprintf(stderr, ", %s available", format_bytes(plan->gpu_available).text);
+    fputc('\n', stderr);
+}
+
 int run_start(run *r, uint64_t n_ctx) {
     const options *o = r->o;
     cllm_session_options session = {
@@ -243,12 +280,19 @@ int run_start(run *r, uint64_t n_ctx) {
         .n_threads = (uint32_t)o->threads,
         .kv_type = kv_type_of(o->kv_type),
         .cpu_isa = o->cpu_isa,
+        .device = names_gpu(o) ? o->device : "cpu",
+        .gpu_layers = o->gpu_layers == UINT64_MAX ? 0 : (uint32_t)o->gpu_layers,
+        .exact = o->exact,
         .progress = on_eval,
         .user = r,
     };
     double start = now();
     cllm_error err;
-    if (cllm_session_create(r->model, &session, &r->session, &err) != CLLM_OK) return fail_with(&err);
+    if (names_gpu(o)) run_stage(r, "preparing the GPU");
+    cllm_status status = cllm_session_create(r->model, &session, &r->session, &err);
+    if (names_gpu(o)) run_stage(r, "%s", "");
+    if (status == CLLM_ERR_DEVICE) return fail("--device %s: %s", o->device, err.message);
+    if (status != CLLM_OK) return fail_with(&err);
     r->load_seconds += now() - start;
     const cllm_memory_plan *plan = cllm_session_plan(r->session);
     uint32_t trained = cllm_model_get_info(r->model)->n_ctx_train;
@@ -258,6 +302,7 @@ int run_start(run *r, uint64_t n_ctx) {
                 cllm_session_n_threads(r->session), cllm_session_cpu_isa(r->session), o->batch, o->kv_type);
         fprintf(stderr, "ready after %.3f s\n", r->load_seconds);
     }
+    describe_device(r);
     if (plan->n_ctx_capped)
         note(o, "context: %" PRIu32 " tokens, as many as fit in memory (the model's own is %" PRIu32 "); --ctx sets it",
              plan->n_ctx, trained);

@@ -643,10 +643,10 @@ static void put_row(const context *c, put_function put, uint32_t position, size_
 
 /* The cache holds the first n positions, and NaN everywhere else. */
 static void fill_cache(context *c, uint32_t n) {
-    const uint64_t total = kv_cache_bytes(&c->config, c->n_positions, c->type);
+    const uint64_t total = kv_cache_bytes(&c->config, c->config.n_layers, c->n_positions, c->type);
     arena_free(&c->arena);
     cllm_error err;
-    assert_ok(kv_cache_create(&c->config, c->n_positions, c->type, &c->arena, &c->kv, &err), &err);
+    assert_ok(kv_cache_create(&c->config, c->config.n_layers, c->n_positions, c->type, &c->arena, &c->kv, &err), &err);
     const kv_chunk first = kv_cache_chunk(&c->kv, 0, 0, 0), next = kv_cache_chunk(&c->kv, 0, 0, 1);
     const size_t keys = (size_t)((char *)next.keys - (char *)first.keys);
     const size_t values = (size_t)((char *)next.values - (char *)first.values);

@@ -91,12 +91,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --no-mmap --repack --quiet --verbose --version
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --no-mmap --repack --quiet --verbose --version
 inspect --json --tensors --ctx
 tokenize --prompt --no-bos --no-special --text --json
 detokenize
-eval --tokens --text --logits --threads --ctx --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
-bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --threads --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
+eval --tokens --text --logits --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
+bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
 END
 
 run --help
@@ -141,9 +141,8 @@ done <<'END'
 2|--cpu-isa: 'avx' is not one of: scalar|eval m.gguf --cpu-isa avx
 2|--device: 'tpu' is not one of: cpu|m.gguf --device tpu
 2|--gpu-layers: 4 layers need a GPU|m.gguf --gpu-layers 4
-1|--device: metal is not in this build|m.gguf --device metal
-1|--device: cuda is not in this build|m.gguf --device cuda --gpu-layers 4
-1|--device: opencl is not in this build|m.gguf --device opencl
+2|--repack is for the CPU's kernels: it and --device cuda exclude each other|m.gguf --device cuda --repack
+2|--kv-type: q8_0 is for the cpu; --device opencl takes f16 and f32|m.gguf --device opencl --kv-type q8_0
 2|--prompt and --file exclude each other|m.gguf -p a -f b
 2|--repack and --no-mmap exclude each other|m.gguf --repack --no-mmap
 2|--text and --json exclude each other|tokenize m.gguf --text --json

@@ -4,6 +4,7 @@
 
 #include "base/arena.h"
 #include "cpu/kernels.h"
+#include "gpu/forward_gpu.h"
 #include "model/config.h"
 #include "model/weights.h"
 
@@ -24,7 +25,9 @@ typedef struct session_settings {
     uint32_t n_threads;
     cllm_kv_type kv_type;
     const cpu_kernels *kernels;
-    uint32_t n_ctx; /* 0: as much of the model's own as fits */
+    bool exact;
+    uint32_t n_ctx;        /* 0: as much of the model's own as fits */
+    uint32_t n_gpu_layers; /* the last, which take none of the host's memory but the weights */
 } session_settings;
 
 #define LOGIT_ROWS 16 /* rows of logits computed at once when those of every token are wanted */
@@ -33,6 +36,9 @@ typedef struct session_settings {
  * MEMORY, CANCELLED; the model can then only be destroyed. */
 cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cllm_error *err);
 
+/* The most likely token, the lowest id of equals. logits: [n_vocab]. Errors: FORMAT (damaged weights). */
+cllm_status likeliest_token(const float *logits, uint32_t n_vocab, int32_t *token, cllm_error *err);
+
 /* options may be NULL. Errors: ARGUMENT. */
 cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err);
 
@@ -40,5 +46,23 @@ cllm_status settings_resolve(const cllm_session_options *options, session_settin
  * what is available, UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
 cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
                          const session_settings *settings, cllm_memory_plan *plan, cllm_error *err);
+
+/* The same for a model that is loaded. */
+cllm_status plan_model_session(const cllm_model *model, const session_settings *settings, cllm_memory_plan *plan,
+                               cllm_error *err);
+
+/* The layers of a session that run on a GPU. */
+typedef struct offload {
+    gpu gpu;
+    forward_gpu *forward;                          /* NULL: the CPU does everything, */
+    char note[sizeof(((cllm_error *)0)->message)]; /* although a GPU was asked for, because of this; or "" */
+} offload;
+
+/* Find the GPU of the options, if they ask for one, decide how many layers it takes (settings->n_gpu_layers), plan the
+ * session and prepare those layers. Errors: DEVICE, unless "auto" may fall back to the CPU; those of plan_session;
+ * CANCELLED. */
+cllm_status offload_start(const cllm_model *model, const cllm_session_options *options, session_settings *settings,
+                          cllm_memory_plan *plan, offload *out, cllm_error *err);
+void offload_stop(offload *o); /* leaves it empty; an empty one is allowed */
 
 #endif

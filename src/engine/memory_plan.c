@@ -30,6 +30,7 @@ cllm_status settings_resolve(const cllm_session_options *options, session_settin
         .kv_type = o->kv_type,
         .kernels = kernels_select(o->cpu_isa),
         .n_ctx = o->n_ctx,
+        .exact = o->exact,
     };
     if (settings->n_batch > MAX_BATCH)
         return error_set(err, CLLM_ERR_ARGUMENT, "a batch of %u is not between 1 and %u", o->n_batch, MAX_BATCH);
@@ -48,12 +49,12 @@ cllm_status settings_resolve(const cllm_session_options *options, session_settin
 /* Fill kv_cache and scratch for this n_ctx; returns their sum, or UINT64_MAX. */
 static uint64_t plan_context(const model_config *config, const session_settings *s, uint32_t n_ctx,
                              cllm_memory_plan *plan) {
-    const uint32_t n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx;
+    const uint32_t n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx, n_layers = config->n_layers - s->n_gpu_layers;
     const uint64_t token_bytes = ((uint64_t)config->n_embd) * sizeof(float) + sizeof(uint32_t); /* x, positions */
     const uint64_t session_bytes = n_batch * token_bytes + (uint64_t)LOGIT_ROWS * config->n_vocab * sizeof(float);
     plan->n_ctx = n_ctx;
-    plan->kv_cache = kv_cache_bytes(config, n_ctx, s->kv_type);
-    plan->scratch = forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads);
+    plan->kv_cache = kv_cache_bytes(config, n_layers, n_ctx, s->kv_type);
+    plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads) : 0;
     if (!checked_add(plan->scratch, session_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
     uint64_t sum;
     return checked_add(plan->kv_cache, plan->scratch, &sum) ? sum : UINT64_MAX;
@@ -100,6 +101,12 @@ cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, cons
                      "of weights; %.0f MiB are available: use a smaller context or batch",
                      plan->n_ctx, (double)plan->kv_cache / BYTES_PER_MIB, (double)plan->scratch / BYTES_PER_MIB,
                      (double)plan->weights / BYTES_PER_MIB, (double)plan->available / BYTES_PER_MIB);
+}
+
+cllm_status plan_model_session(const cllm_model *model, const session_settings *settings, cllm_memory_plan *plan,
+                               cllm_error *err) {
+    const uint64_t weights_in_memory = gguf_is_mapped(model->gguf) ? model->repacked_bytes : UINT64_MAX;
+    return plan_session(model->gguf, weights_in_memory, &model->config, settings, plan, err);
 }
 
 cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *options, cllm_memory_plan *plan,

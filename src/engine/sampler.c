@@ -9,7 +9,7 @@
  * The vocabulary is never sorted: a binary heap is built in O(n), just as many tokens as top-k or top-p keep are taken
  * off it, and the last of them is the threshold by which the list, still in the vocabulary's order, is filtered
  * (Floyd 1964; top-p: Holtzman et al. 2019; xorshift64: Marsaglia 2003). */
-#include "cllm.h"
+#include "engine/engine.h"
 
 #include "base/error.h"
 
@@ -143,29 +143,28 @@ static int32_t draw(const candidate *kept, size_t n, float random) {
     return kept[n - 1].token;
 }
 
-static int32_t argmax(const float *logits, uint32_t n) {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return (int32_t)best;
-}
-
 static cllm_status bad_logit(cllm_error *err, uint32_t token) {
     return error_set(err, CLLM_ERR_FORMAT,
                      "the logit of token %u is not a finite number: the model file is probably damaged", token);
 }
 
+cllm_status likeliest_token(const float *logits, uint32_t n_vocab, int32_t *token, cllm_error *err) {
+    uint32_t best = 0;
+    for (uint32_t i = 0; i < n_vocab; i++) {
+        if (isnan(logits[i])) return bad_logit(err, i);
+        if (logits[i] > logits[best]) best = i;
+    }
+    *token = (int32_t)best;
+    return isinf(logits[best]) ? bad_logit(err, best) : CLLM_OK;
+}
+
 cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, int32_t *token, cllm_error *err) {
     const cllm_sampler_options *o = &sampler->options;
     const uint32_t n_vocab = sampler->n_vocab;
-    for (uint32_t i = 0; i < n_vocab; i++)
-        if (isnan(logits[i])) return bad_logit(err, i);
-    const int32_t best = argmax(logits, n_vocab);
-    if (isinf(logits[best])) return bad_logit(err, (uint32_t)best);
-    if (o->temperature <= 0 || isinf(logits[best] / o->temperature)) { /* too cold for float: the limit is greedy */
-        *token = best;
+    cllm_status status = likeliest_token(logits, n_vocab, token, err);
+    if (status != CLLM_OK) return status;
+    if (o->temperature <= 0 || isinf(logits[*token] / o->temperature)) /* too cold for float: the limit is greedy */
         return CLLM_OK;
-    }
     size_t n = n_vocab; /* candidates left */
     for (uint32_t i = 0; i < n_vocab; i++)
         sampler->kept[i] = (candidate){.weight = logits[i] / o->temperature, .token = (int32_t)i};

@@ -11,68 +11,80 @@
 
 struct cllm_session {
     const cllm_model *model;
+    const cpu_kernels *kernels;
     cllm_memory_plan plan;
     uint32_t n_batch;
-    uint32_t position; /* tokens whose keys and values are in the cache */
+    uint32_t n_cpu_layers; /* the first; the offload has the others, and the output */
+    uint32_t position;     /* tokens whose keys and values are in the cache */
     cllm_progress progress;
     void *user;
     size_t n_done, n_wanted; /* tokens of the eval at work, for progress */
     uint32_t n_run;          /* of the batch at work */
 
     thread_pool *pool;
-    forward_cpu forward;
+    forward_cpu forward; /* where there are CPU layers */
+    offload offload;
     float *x;            /* [n_batch][n_embd] */
     uint32_t *positions; /* [n_batch] */
     float *logits;       /* [LOGIT_ROWS][n_vocab] */
     arena arena;
 };
 
-/* The forward pass asks before each step. */
-static bool keep_going(void *user) {
+static bool on_gpu(const cllm_session *s) { return s->offload.forward; }
+
+/* The forward passes ask before each step, or layer. */
+static bool keep_going_at(void *user, uint32_t layer) {
     const cllm_session *s = user;
     const uint64_t n_layers = s->model->config.n_layers;
     return !s->progress ||
-           s->progress(s->user, s->n_done * n_layers + (uint64_t)s->n_run * s->forward.layer, s->n_wanted * n_layers);
+           s->progress(s->user, s->n_done * n_layers + (uint64_t)s->n_run * layer, s->n_wanted * n_layers);
+}
+
+static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_session *)user)->forward.layer); }
+
+/* The CPU's layers: threads, keys and values, and the buffers of the forward pass. */
+static cllm_status create_forward_cpu(cllm_session *s, const session_settings *settings, cllm_error *err) {
+    const cllm_model *model = s->model;
+    kv_cache kv;
+    cllm_status status =
+        kv_cache_create(&model->config, s->n_cpu_layers, s->plan.n_ctx, settings->kv_type, &s->arena, &kv, err);
+    if (status == CLLM_OK)
+        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &kv, s->n_batch,
+                                    &s->arena, &s->forward, err);
+    s->forward.keep_going = keep_going;
+    s->forward.user = s;
+    return status;
 }
 
 cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options, cllm_session **out,
                                 cllm_error *err) {
     *out = NULL;
     session_settings settings;
-    cllm_memory_plan plan;
-    kv_cache kv;
     cllm_status status = settings_resolve(options, &settings, err);
-    const uint64_t weights_in_memory = gguf_is_mapped(model->gguf) ? model->repacked_bytes : UINT64_MAX;
-    if (status == CLLM_OK) status = plan_session(model->gguf, weights_in_memory, &model->config, &settings, &plan, err);
     if (status != CLLM_OK) return status;
-
     cllm_session *s = calloc(1, sizeof *s);
     if (!s) return error_set(err, CLLM_ERR_MEMORY, "no memory for the session");
     s->model = model;
-    s->plan = plan;
-    s->n_batch = settings.n_batch < plan.n_ctx ? settings.n_batch : plan.n_ctx;
+    s->kernels = settings.kernels;
     if (options) {
         s->progress = options->progress;
         s->user = options->user;
     }
-    status = thread_pool_create(settings.n_threads, &s->pool, err);
-    if (status == CLLM_OK) status = kv_cache_create(&model->config, plan.n_ctx, settings.kv_type, &s->arena, &kv, err);
-    if (status == CLLM_OK)
-        status = forward_cpu_create(&model->config, &model->weights, settings.kernels, s->pool, &kv, s->n_batch,
-                                    &s->arena, &s->forward, err);
+    status = offload_start(model, options, &settings, &s->plan, &s->offload, err);
+    s->n_batch = settings.n_batch < s->plan.n_ctx ? settings.n_batch : s->plan.n_ctx;
+    s->n_cpu_layers = model->config.n_layers - settings.n_gpu_layers;
+    if (status == CLLM_OK) status = thread_pool_create(settings.n_threads, &s->pool, err);
+    if (status == CLLM_OK && s->n_cpu_layers > 0) status = create_forward_cpu(s, &settings, err);
     if (status != CLLM_OK) goto failed;
 
     s->x = arena_alloc(&s->arena, s->n_batch, model->config.n_embd * sizeof *s->x);
     s->positions = arena_alloc(&s->arena, s->n_batch, sizeof *s->positions);
     s->logits = arena_alloc(&s->arena, LOGIT_ROWS, model->config.n_vocab * sizeof *s->logits);
-    if (!s->x || !s->positions || !s->logits) {
-        status = error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller one", s->n_batch);
-        goto failed;
+    if (s->x && s->positions && s->logits) {
+        *out = s;
+        return CLLM_OK;
     }
-    s->forward.keep_going = keep_going;
-    s->forward.user = s;
-    *out = s;
-    return CLLM_OK;
+    status = error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller one", s->n_batch);
 
 failed:
     cllm_session_destroy(s);
@@ -81,6 +93,7 @@ failed:
 
 void cllm_session_destroy(cllm_session *session) {
     if (!session) return;
+    offload_stop(&session->offload);
     thread_pool_destroy(session->pool);
     arena_free(&session->arena);
     free(session);
@@ -88,8 +101,20 @@ void cllm_session_destroy(cllm_session *session) {
 
 const cllm_memory_plan *cllm_session_plan(const cllm_session *session) { return &session->plan; }
 uint32_t cllm_session_n_threads(const cllm_session *session) { return thread_pool_size(session->pool); }
-const char *cllm_session_cpu_isa(const cllm_session *session) { return session->forward.kernels->name; }
+const char *cllm_session_cpu_isa(const cllm_session *session) { return session->kernels->name; }
 uint32_t cllm_session_position(const cllm_session *session) { return session->position; }
+
+const char *cllm_session_device(const cllm_session *session) {
+    return on_gpu(session) ? session->offload.gpu.driver->name : "cpu";
+}
+const char *cllm_session_device_name(const cllm_session *session) { return session->offload.gpu.properties.name; }
+const char *cllm_session_device_note(const cllm_session *session) { return session->offload.note; }
+
+cllm_gpu_counters cllm_session_gpu_counters(const cllm_session *session) {
+    if (!on_gpu(session)) return (cllm_gpu_counters){0};
+    const gpu_counters counters = forward_gpu_counters(session->offload.forward);
+    return (cllm_gpu_counters){counters.launches, counters.bytes};
+}
 
 cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err) {
     if (position > session->position)
@@ -118,44 +143,72 @@ static cllm_status cancel(cllm_error *err) {
     return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
 }
 
-/* Run tokens at positions position.. through all layers; s->x then holds their last rows, or with only_last the last
- * token's. */
+/* Run tokens at positions position.. through all layers; the forward pass that comes last then holds their last rows, or
+ * with only_last the last token's. */
 static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t position, uint32_t count, bool only_last,
                              cllm_error *err) {
     for (uint32_t b = 0; b < count; b++) s->positions[b] = position + b;
-    forward_cpu_begin(&s->forward, s->positions, count, only_last);
-    forward_cpu_embed(&s->forward, tokens, s->x);
-    return forward_cpu_layers(&s->forward, s->x, 0, s->model->config.n_layers) ? CLLM_OK : cancel(err);
+    if (s->n_cpu_layers > 0) {
+        forward_cpu_begin(&s->forward, s->positions, count, only_last);
+        forward_cpu_embed(&s->forward, tokens, s->x);
+        if (!forward_cpu_layers(&s->forward, s->x, 0, s->n_cpu_layers)) return cancel(err);
+    }
+    if (!on_gpu(s)) return CLLM_OK;
+    return forward_gpu_layers(s->offload.forward, tokens, s->positions, count, s->n_cpu_layers > 0 ? s->x : NULL,
+                              only_last, keep_going_at, s, err);
+}
+
+/* logits: those of the batch's rows first_row.., into s->logits. */
+static cllm_status run_output(cllm_session *s, uint32_t first_row, uint32_t n_rows, cllm_error *err) {
+    if (on_gpu(s)) return forward_gpu_output(s->offload.forward, first_row, n_rows, s->logits, err);
+    forward_cpu_output(&s->forward, s->x + (size_t)first_row * s->model->config.n_embd, n_rows, s->logits);
+    return s->forward.stopped ? cancel(err) : CLLM_OK;
+}
+
+/* The likeliest token after the last of a batch that was run with only_last. */
+static cllm_status run_next(cllm_session *s, int32_t *next, cllm_error *err) {
+    cllm_status status = on_gpu(s) ? forward_gpu_next(s->offload.forward, next, err) : run_output(s, 0, 1, err);
+    if (status != CLLM_OK) return status;
+    if (!on_gpu(s)) return likeliest_token(s->logits, s->model->config.n_vocab, next, err);
+    return *next >= 0
+               ? CLLM_OK
+               : error_set(err, CLLM_ERR_FORMAT, "a logit is not a finite number: the model file is probably damaged");
 }
 
 /* Hand out the logits of a batch's rows, whose first is token `index` of the call. */
 static cllm_status hand_out(cllm_session *s, size_t index, uint32_t count, cllm_on_logits on_logits, void *user,
                             cllm_error *err) {
-    const model_config *c = &s->model->config;
+    const size_t n_vocab = s->model->config.n_vocab;
     for (uint32_t first = 0; first < count; first += LOGIT_ROWS) {
         const uint32_t n_rows = count - first < LOGIT_ROWS ? count - first : LOGIT_ROWS;
-        forward_cpu_output(&s->forward, s->x + (size_t)first * c->n_embd, n_rows, s->logits);
-        if (s->forward.stopped) return cancel(err);
+        cllm_status status = run_output(s, first, n_rows, err);
+        if (status != CLLM_OK) return status;
         for (uint32_t row = 0; row < n_rows; row++)
-            if (!on_logits(user, index + first + row, s->logits + (size_t)row * c->n_vocab)) return cancel(err);
+            if (!on_logits(user, index + first + row, s->logits + row * n_vocab)) return cancel(err);
     }
     return CLLM_OK;
 }
 
-/* on_logits NULL: only the last token's logits are computed, into the first row of s->logits. */
-static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count, cllm_on_logits on_logits, void *user,
-                            cllm_error *err) {
+/* What is wanted of the tokens beside their keys and values: the logits of each, or those of the last, in the first row of
+ * s->logits, or the token that is likeliest after it. */
+typedef struct wants {
+    cllm_on_logits on_logits; /* or NULL */
+    void *user;
+    int32_t *next; /* or NULL */
+} wants;
+
+static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count, wants wanted, cllm_error *err) {
     cllm_status status = check_tokens(s, tokens, count, err);
     s->n_wanted = count;
     for (s->n_done = 0; status == CLLM_OK && s->n_done < count; s->n_done += s->n_run) {
         const size_t left = count - s->n_done;
         s->n_run = left < s->n_batch ? (uint32_t)left : s->n_batch;
-        status = run_batch(s, tokens + s->n_done, s->position + (uint32_t)s->n_done, s->n_run, !on_logits, err);
-        if (status == CLLM_OK && on_logits) status = hand_out(s, s->n_done, s->n_run, on_logits, user, err);
-        if (status == CLLM_OK && !on_logits && left == s->n_run) {
-            forward_cpu_output(&s->forward, s->x, 1, s->logits);
-            if (s->forward.stopped) status = cancel(err);
-        }
+        status = run_batch(s, tokens + s->n_done, s->position + (uint32_t)s->n_done, s->n_run, !wanted.on_logits, err);
+        if (status != CLLM_OK) break;
+        if (wanted.on_logits)
+            status = hand_out(s, s->n_done, s->n_run, wanted.on_logits, wanted.user, err);
+        else if (left == s->n_run)
+            status = wanted.next ? run_next(s, wanted.next, err) : run_output(s, 0, 1, err);
     }
     if (status == CLLM_OK) s->position += (uint32_t)count;
     return status;
@@ -163,12 +216,28 @@ static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count
 
 cllm_status cllm_session_eval(cllm_session *session, const int32_t *tokens, size_t count, const float **logits,
                               cllm_error *err) {
-    cllm_status status = evaluate(session, tokens, count, NULL, NULL, err);
+    cllm_status status = evaluate(session, tokens, count, (wants){0}, err);
     if (status == CLLM_OK) *logits = session->logits;
     return status;
 }
 
+cllm_status cllm_session_eval_next(cllm_session *session, const int32_t *tokens, size_t count, int32_t *next,
+                                   cllm_error *err) {
+    return evaluate(session, tokens, count, (wants){.next = next}, err);
+}
+
 cllm_status cllm_session_eval_each(cllm_session *session, const int32_t *tokens, size_t count, cllm_on_logits on_logits,
                                    void *user, cllm_error *err) {
-    return evaluate(session, tokens, count, on_logits, user, err);
+    return evaluate(session, tokens, count, (wants){.on_logits = on_logits, .user = user}, err);
+}
+
+cllm_status cllm_session_measure_gpu(cllm_session *session, int32_t token, uint32_t repetitions,
+                                     cllm_on_launch on_launch, void *user, cllm_error *err) {
+    if (!on_gpu(session)) return error_set(err, CLLM_ERR_ARGUMENT, "no layer of this session is on a GPU");
+    forward_gpu_measure(session->offload.forward, repetitions, on_launch, user);
+    const float *logits;
+    cllm_status status = cllm_session_eval(session, &token, 1, &logits, err);
+    forward_gpu_measure(session->offload.forward, 0, NULL, NULL);
+    if (status == CLLM_OK) session->position--;
+    return status;
 }

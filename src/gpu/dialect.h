@@ -11,9 +11,10 @@
  *   LOAD_HALF(p, i) STORE_HALF(p, i, v)     16-bit floats, held as ushort; stores round to nearest even
  *   LOAD_HALF2(p, i)                elements 2i and 2i + 1, as a float2
  *   FMA(a, b, c)                    a * b + c, rounded once; the compilers themselves fuse nothing
+ *   BITS_TO_FLOAT(b)                the float of these 32 bits
  *   SIMD_SUM(v) SIMD_MAX(v)         over the TEAM threads of a SIMD group or warp, in each of them; where SIMD is 1
  *
- * Where MATRICES is 1, the fragments at the end of this file multiply tiles (products.gpu). */
+ * What multiplies matrices where MATRICES is 1 differs more than by names: see tiles.gpu. */
 #if defined(__METAL_VERSION__)
 
 #include <metal_stdlib>
@@ -44,6 +45,7 @@ typedef long i64;
 #define FMA(a, b, c)             fma(a, b, c)
 #define RSQRT(x)                 precise::rsqrt(x)
 #define EXP(x)                   precise::exp(x)
+#define BITS_TO_FLOAT(b)         as_type<float>((uint)(b))
 #define SIMD_SUM(v)              simd_sum(v)
 #define SIMD_MAX(v)              simd_max(v)
 #define TABLE(type, name, count) constant type name[count]
@@ -72,6 +74,7 @@ typedef long i64;
 #define FMA(a, b, c)                   fma(a, b, c)
 #define RSQRT(x)                       rsqrt(x)
 #define EXP(x)                         exp(x)
+#define BITS_TO_FLOAT(b)               as_float((uint)(b))
 #define TABLE(type, name, count)       __constant type name[count]
 
 #else /* CUDA */
@@ -101,6 +104,7 @@ typedef unsigned short ushort;
 #define EXP(x)                         expf(x)
 #define TABLE(type, name, count)       __constant__ type name[count]
 
+#define BITS_TO_FLOAT(b) bits_to_float(b)
 #ifndef CUDA_STAND_IN /* a compiler for the host, which brings its own */
 FN float half_to_float(ushort half) {
     float value;

@@ -2,6 +2,7 @@
 #ifndef GPU_KERNEL_TEXT_H
 #define GPU_KERNEL_TEXT_H
 
-extern const char gpu_text_dialect[], gpu_text_kernel_args[];
+extern const char gpu_text_dialect[], gpu_text_kernel_args[], gpu_text_quants[], gpu_text_kernels[], gpu_text_tiles[],
+    gpu_text_products[];
 
 #endif

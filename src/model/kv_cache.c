@@ -22,21 +22,21 @@ static chunk_bytes bytes_of_chunk(cllm_kv_type type, uint32_t key_length, uint32
     };
 }
 
-static bool count_chunks(const model_config *c, uint32_t n_ctx, uint64_t *n_chunks) {
-    return checked_mul(c->n_layers, c->n_kv_heads, n_chunks) && checked_mul(*n_chunks, kv_chunks(n_ctx), n_chunks);
+static bool count_chunks(const model_config *c, uint32_t n_layers, uint32_t n_ctx, uint64_t *n_chunks) {
+    return checked_mul(n_layers, c->n_kv_heads, n_chunks) && checked_mul(*n_chunks, kv_chunks(n_ctx), n_chunks);
 }
 
-uint64_t kv_cache_bytes(const model_config *config, uint32_t n_ctx, cllm_kv_type type) {
+uint64_t kv_cache_bytes(const model_config *config, uint32_t n_layers, uint32_t n_ctx, cllm_kv_type type) {
     const chunk_bytes bytes = bytes_of_chunk(type, config->key_length, config->value_length);
     uint64_t n_chunks, sum = bytes.keys + bytes.values + bytes.key_scales + bytes.value_scales;
-    return count_chunks(config, n_ctx, &n_chunks) && checked_mul(sum, n_chunks, &sum) ? sum : UINT64_MAX;
+    return count_chunks(config, n_layers, n_ctx, &n_chunks) && checked_mul(sum, n_chunks, &sum) ? sum : UINT64_MAX;
 }
 
-cllm_status kv_cache_create(const model_config *config, uint32_t n_ctx, cllm_kv_type type, arena *a, kv_cache *out,
-                            cllm_error *err) {
+cllm_status kv_cache_create(const model_config *config, uint32_t n_layers, uint32_t n_ctx, cllm_kv_type type, arena *a,
+                            kv_cache *out, cllm_error *err) {
     const chunk_bytes bytes = bytes_of_chunk(type, config->key_length, config->value_length);
     uint64_t n_chunks = 0;
-    if (!count_chunks(config, n_ctx, &n_chunks)) n_chunks = UINT64_MAX;
+    if (!count_chunks(config, n_layers, n_ctx, &n_chunks)) n_chunks = UINT64_MAX;
     *out = (kv_cache){
         .n_kv_heads = config->n_kv_heads,
         .n_chunks = kv_chunks(n_ctx),

@@ -54,12 +54,12 @@ static inline size_t kv_element_bytes(cllm_kv_type type) {
     return type == CLLM_KV_Q8_0 ? 1 : type == CLLM_KV_F16 ? 2 : 4;
 }
 
-/* Bytes of a cache of n_ctx positions; UINT64_MAX if that wraps. */
-uint64_t kv_cache_bytes(const model_config *config, uint32_t n_ctx, cllm_kv_type type);
+/* Bytes of a cache of n_ctx positions of the first n_layers layers; UINT64_MAX if that wraps. */
+uint64_t kv_cache_bytes(const model_config *config, uint32_t n_layers, uint32_t n_ctx, cllm_kv_type type);
 
 /* Errors: MEMORY. The pages are not touched until positions are written. */
-cllm_status kv_cache_create(const model_config *config, uint32_t n_ctx, cllm_kv_type type, arena *a, kv_cache *out,
-                            cllm_error *err);
+cllm_status kv_cache_create(const model_config *config, uint32_t n_layers, uint32_t n_ctx, cllm_kv_type type, arena *a,
+                            kv_cache *out, cllm_error *err);
 
 /* Positions chunk * KV_CHUNK and on. */
 kv_chunk kv_cache_chunk(const kv_cache *kv, uint32_t layer, uint32_t kv_head, uint32_t chunk);

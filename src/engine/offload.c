@@ -1,0 +1,118 @@
+/* Which layers run on a GPU: finding a device, how many layers fit into its memory, and what is said where none can.
+ * Before: the session's settings. After: its memory plan, and forward_gpu. */
+#include "engine/engine.h"
+
+#include "base/error.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define BYTES_PER_MIB (1024.0 * 1024.0)
+
+/* What can be given to buffers: the driver itself needs some, and so do other programs. */
+static uint64_t budget(const gpu *g) { return g->properties.free_memory - g->properties.free_memory / 32; }
+
+static bool fits(const gpu *g, const gpu_needs *needs) {
+    const uint64_t largest = g->properties.largest_buffer;
+    if (needs->weights == UINT64_MAX || needs->kv_cache == UINT64_MAX || needs->scratch == UINT64_MAX) return false;
+    if (largest && needs->largest > largest) return false;
+    return !g->properties.free_memory || needs->weights + needs->kv_cache + needs->scratch <= budget(g);
+}
+
+static gpu_settings gpu_settings_of(const session_settings *s, const cllm_memory_plan *plan) {
+    return (gpu_settings){.n_layers = s->n_gpu_layers,
+                          .n_ctx = plan->n_ctx,
+                          .n_batch = s->n_batch < plan->n_ctx ? s->n_batch : plan->n_ctx,
+                          .n_logits = LOGIT_ROWS,
+                          .kv_type = s->kv_type,
+                          .exact = s->exact};
+}
+
+/* Plan with n_gpu_layers of the settings. */
+static cllm_status plan_layers(const cllm_model *model, const session_settings *s, const gpu *g, cllm_memory_plan *plan,
+                               gpu_needs *needs, cllm_error *err) {
+    cllm_status status = plan_model_session(model, s, plan, err);
+    const gpu_settings settings = gpu_settings_of(s, plan);
+    *needs = forward_gpu_needs(&model->config, &model->weights, &settings);
+    plan->n_gpu_layers = s->n_gpu_layers;
+    plan->gpu_weights = needs->weights;
+    plan->gpu_kv_cache = needs->kv_cache;
+    plan->gpu_scratch = needs->scratch;
+    plan->gpu_available = g->properties.free_memory;
+    return status;
+}
+
+static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, uint32_t fitting, cllm_error *err) {
+    char advice[64] = "not even one fits";
+    if (fitting > 0) snprintf(advice, sizeof advice, "at most %u fit", fitting);
+    return error_set(
+        err, CLLM_ERR_DEVICE,
+        "%u layers on %s need %.0f MiB of weights, %.0f MiB of keys and values and %.0f MiB of scratch, %.0f MiB "
+        "in all, %.0f MiB in one buffer; it has %.0f MiB, %.0f MiB for a buffer: %s; a smaller context leaves room "
+        "for more",
+        asked, g->properties.name, (double)needs->weights / BYTES_PER_MIB, (double)needs->kv_cache / BYTES_PER_MIB,
+        (double)needs->scratch / BYTES_PER_MIB,
+        ((double)needs->weights + (double)needs->kv_cache + (double)needs->scratch) / BYTES_PER_MIB,
+        (double)needs->largest / BYTES_PER_MIB, (double)budget(g) / BYTES_PER_MIB,
+        (double)g->properties.largest_buffer / BYTES_PER_MIB, advice);
+}
+
+/* As many layers as were asked for, or as fit. */
+static cllm_status choose_layers(const cllm_model *model, session_settings *s, const gpu *g, uint32_t asked,
+                                 cllm_memory_plan *plan, cllm_error *err) {
+    const uint32_t most = asked && asked < model->config.n_layers ? asked : model->config.n_layers;
+    gpu_needs needs, needs_of_most = {0};
+    for (s->n_gpu_layers = most; s->n_gpu_layers > 0; s->n_gpu_layers--) {
+        cllm_status status = plan_layers(model, s, g, plan, &needs, err);
+        if (status != CLLM_OK) return status;
+        if (s->n_gpu_layers == most) needs_of_most = needs;
+        if (fits(g, &needs)) break;
+    }
+    if (s->n_gpu_layers == most || (!asked && s->n_gpu_layers > 0)) return CLLM_OK;
+    return refuse(g, &needs_of_most, most, s->n_gpu_layers, err);
+}
+
+static cllm_status check_model(const cllm_model *model, const session_settings *s, cllm_error *err) {
+    if (model->repacked)
+        return error_set(err, CLLM_ERR_DEVICE,
+                         "the weights were repacked for the CPU; a GPU needs them as the file has them");
+    if (s->kv_type == CLLM_KV_Q8_0)
+        return error_set(err, CLLM_ERR_DEVICE, "keys and values of type q8_0 are for the CPU; a GPU takes f16 and f32");
+    return CLLM_OK;
+}
+
+static cllm_status try_gpu(const cllm_model *model, const cllm_session_options *options, session_settings *s,
+                           cllm_memory_plan *plan, offload *out, cllm_error *err) {
+    cllm_status status = check_model(model, s, err);
+    if (status == CLLM_OK) status = gpu_open(options->device, &out->gpu, err);
+    if (status == CLLM_OK) status = choose_layers(model, s, &out->gpu, options->gpu_layers, plan, err);
+    if (status != CLLM_OK) return status;
+    const gpu_settings settings = gpu_settings_of(s, plan);
+    return forward_gpu_create(&out->gpu, &model->config, &model->weights, &settings, options->progress, options->user,
+                              &out->forward, err);
+}
+
+cllm_status offload_start(const cllm_model *model, const cllm_session_options *options, session_settings *settings,
+                          cllm_memory_plan *plan, offload *out, cllm_error *err) {
+    *out = (offload){.gpu = {0}};
+    const char *lacks = forward_gpu_lacks(&model->config);
+    const bool wanted = options && options->device && strcmp(options->device, "cpu") != 0;
+    if (wanted && !lacks) {
+        cllm_error local;
+        cllm_status status = try_gpu(model, options, settings, plan, out, err ? err : &local);
+        if (status != CLLM_ERR_DEVICE || strcmp(options->device, "auto") != 0) return status;
+        offload_stop(out);
+        snprintf(out->note, sizeof out->note, "%s", (err ? err : &local)->message);
+    } else if (wanted) {
+        snprintf(out->note, sizeof out->note, "the model has %s, which the GPU's kernels lack", lacks);
+    }
+    settings->n_gpu_layers = 0;
+    return plan_model_session(model, settings, plan, err);
+}
+
+void offload_stop(offload *o) {
+    forward_gpu_destroy(o->forward);
+    gpu_close(&o->gpu);
+    *o = (offload){.gpu = {0}};
+}

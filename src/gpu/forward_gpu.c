@@ -1,0 +1,698 @@
+/* The order of this file: finding a device, what the layers need, memory and weights on the device, launches, and the road
+ * through the layers. */
+#include "gpu/forward_gpu.h"
+
+#include "base/checked.h"
+#include "base/error.h"
+#include "gpu/kernel_args.h"
+#include "gpu/program.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    UNIT = 32,        /* elements to which vectors are padded with zeros */
+    FEW = 4,          /* tokens that a product of few takes at a time */
+    TILE_FROM = 8,    /* so many tokens are multiplied by tiles */
+    SPLIT_TOKENS = 4, /* up to so many have their chunks of positions shared out */
+    WAIT_FROM = 32,   /* the host waits after each layer of so many, so that progress is true and they can be stopped */
+    TEAM_ROWS = 4,    /* a product of one token takes so many rows a team, */
+    FEW_TEAM_ROWS = 2, /* one of few so many */
+};
+
+/* ------------------------------------------------------------------------------------------ finding a device */
+
+static cllm_status open_driver(const gpu_driver *driver, gpu *out, cllm_error *err) {
+    *out = (gpu){.driver = driver};
+    cllm_status status = driver->open(&out->device, &out->properties, err);
+    if (status != CLLM_OK) *out = (gpu){0};
+    return status;
+}
+
+/* Of all that is wrong with the drivers the last one's error is told: OpenCL is what most machines can have. */
+static cllm_status open_any(gpu *out, cllm_error *err) {
+    cllm_status status = CLLM_ERR_DEVICE;
+    for (size_t i = 0; gpu_drivers[i]; i++) {
+        status = open_driver(gpu_drivers[i], out, err);
+        if (status == CLLM_OK && out->properties.is_gpu) return CLLM_OK;
+        if (status == CLLM_OK) {
+            status = error_set(err, CLLM_ERR_DEVICE, "the only device of %s is no GPU: %s", gpu_drivers[i]->name,
+                               out->properties.name);
+            gpu_close(out);
+        }
+    }
+    return status;
+}
+
+cllm_status gpu_open(const char *name, gpu *out, cllm_error *err) {
+    *out = (gpu){0};
+    if (strcmp(name, "auto") == 0) return open_any(out, err);
+    for (size_t i = 0; gpu_drivers[i]; i++)
+        if (strcmp(gpu_drivers[i]->name, name) == 0) return open_driver(gpu_drivers[i], out, err);
+    return error_set(err, CLLM_ERR_DEVICE, "%s is not in this build", name);
+}
+
+void gpu_close(gpu *g) {
+    if (g->driver) g->driver->close(g->device);
+    *g = (gpu){0};
+}
+
+const char *forward_gpu_lacks(const model_config *c) {
+    if (c->key_length > MAX_HEAD || c->value_length > MAX_HEAD) return "heads of more than 256 elements";
+    if (c->key_length % 2 != 0) return "an odd key length";
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------ what is needed */
+
+static uint32_t padded(uint32_t n) { return (n + UNIT - 1) / UNIT * UNIT; }
+static uint32_t groups(uint32_t n, uint32_t of) { return (n + of - 1) / of; }
+static uint64_t matrix_bytes(const matrix *w) { return (uint64_t)w->n_rows * w->row_bytes; }
+static uint32_t qkv_length(const model_config *c) {
+    return (c->n_heads + c->n_kv_heads) * c->key_length + c->n_kv_heads * c->value_length;
+}
+static uint32_t chunks(uint32_t n_ctx) { return groups(n_ctx, CHUNK); }
+
+/* Keys or values of a layer, of heads of so many elements. */
+static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32_t length) {
+    return (uint64_t)c->n_kv_heads * chunks(s->n_ctx) * CHUNK * length * (s->kv_type == CLLM_KV_F16 ? 2 : 4);
+}
+
+static bool begins_with_tokens(const model_config *c, const gpu_settings *s) { return s->n_layers == c->n_layers; }
+
+/* The scratch buffers, by their place in forward_gpu. */
+typedef enum scratch {
+    X,         /* [n_batch][padded(n_embd)] */
+    NORMED,    /* the same */
+    QKV,       /* [n_batch][qkv_length] */
+    ATTENDED,  /* [n_batch][padded(n_heads * value_length)] */
+    GATED,     /* [n_batch][padded(n_ff)] */
+    LOGITS,    /* [n_logits][n_vocab] */
+    PARTS,     /* [SPLIT_TOKENS][n_heads][chunks][value_length + 2] */
+    ANGLES,    /* [n_batch][n_pairs][2] cos and sin */
+    POSITIONS, /* [n_batch] int */
+    TOKENS,    /* [n_batch] int */
+    NEXT,      /* int */
+    N_SCRATCH
+} scratch;
+
+static void scratch_bytes(const model_config *c, const gpu_settings *s, uint64_t bytes[N_SCRATCH]) {
+    const uint64_t row = sizeof(float) * (uint64_t)s->n_batch;
+    bytes[X] = bytes[NORMED] = row * padded(c->n_embd);
+    bytes[QKV] = row * qkv_length(c);
+    bytes[ATTENDED] = row * padded(c->n_heads * c->value_length);
+    bytes[GATED] = row * padded(c->n_ff);
+    bytes[LOGITS] = sizeof(float) * (uint64_t)s->n_logits * c->n_vocab;
+    bytes[PARTS] = sizeof(float) * SPLIT_TOKENS * (uint64_t)c->n_heads * chunks(s->n_ctx) * (c->value_length + 2);
+    bytes[ANGLES] = row * (c->rope_dimension_count > 0 ? c->rope_dimension_count : 2);
+    bytes[POSITIONS] = bytes[TOKENS] = sizeof(int32_t) * (uint64_t)s->n_batch;
+    bytes[NEXT] = sizeof(int32_t);
+}
+
+static void need(gpu_needs *needs, uint64_t *sum, uint64_t bytes) {
+    if (!checked_add(*sum, bytes, sum)) *sum = UINT64_MAX;
+    if (bytes > needs->largest) needs->largest = bytes;
+}
+
+gpu_needs forward_gpu_needs(const model_config *c, const model_weights *weights, const gpu_settings *s) {
+    gpu_needs needs = {0};
+    for (uint32_t i = c->n_layers - s->n_layers; i < c->n_layers; i++) {
+        const layer_weights *w = &weights->layers[i];
+        const matrix *const matrices[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
+                                          &w->ffn_gate, &w->ffn_up, &w->ffn_down};
+        for (size_t m = 0; m < sizeof matrices / sizeof *matrices; m++)
+            need(&needs, &needs.weights, matrix_bytes(matrices[m]));
+        need(&needs, &needs.weights, 2 * sizeof(float) * padded(c->n_embd));
+        need(&needs, &needs.kv_cache, cache_bytes(c, s, c->key_length));
+        need(&needs, &needs.kv_cache, cache_bytes(c, s, c->value_length));
+    }
+    need(&needs, &needs.weights, matrix_bytes(&weights->output));
+    if (begins_with_tokens(c, s) && weights->token_embd.data != weights->output.data)
+        need(&needs, &needs.weights, matrix_bytes(&weights->token_embd));
+    uint64_t bytes[N_SCRATCH];
+    scratch_bytes(c, s, bytes);
+    for (size_t i = 0; i < N_SCRATCH; i++) need(&needs, &needs.scratch, bytes[i]);
+    return needs;
+}
+
+/* ---------------------------------------------------------------------------------- memory and weights */
+
+typedef struct gpu_matrix {
+    const matrix *w;
+    gpu_buffer *buffer;
+    uint32_t offset; /* where in it the matrix begins */
+} gpu_matrix;
+
+/* Matrices that meet the same vectors. The kernels are places in the program. */
+typedef struct gpu_product {
+    gpu_matrix matrices[3];
+    uint32_t n_matrices;
+    gpu_buffer *norm;  /* [n_columns]: the vectors' RMS norm is what is multiplied; or NULL */
+    gpu_buffer *bias;  /* [all rows] or NULL */
+    bool gated;        /* silu(first) * second */
+    bool add;          /* to what is there */
+    uint32_t types[3]; /* of each matrix, as the multiply kernels count them */
+    uint32_t one, few, tiles[3];
+} gpu_product;
+
+typedef struct gpu_layer {
+    gpu_product qkv, attn_output, gate_up, ffn_down;
+    gpu_buffer *keys, *values;
+} gpu_layer;
+
+struct forward_gpu {
+    gpu gpu;
+    const model_config *config;
+    const model_weights *weights;
+    gpu_settings settings;
+    gpu_program program;
+    gpu_buffer **buffers; /* [n_buffers] all that were made */
+    size_t n_buffers, buffers_capacity;
+    uint64_t weights_done, weights_total;
+    cllm_progress progress;
+    void *user;
+
+    gpu_layer *layers; /* [settings.n_layers] */
+    gpu_product output;
+    gpu_matrix token_embd;
+    uint32_t embed; /* its kernel */
+    gpu_buffer *scratch[N_SCRATCH];
+    rope_table rope;
+    float *staging; /* [n_batch][the longer of n_pairs * 2 and padded(n_embd)] */
+    float *cosines; /* [n_pairs], and behind them as many sines */
+
+    uint32_t first; /* of the batch: row of the first token still at work */
+    uint32_t n;     /* tokens at work */
+    uint32_t count; /* of the batch */
+    uint32_t last_position;
+    gpu_counters counters;
+    gpu_on_launch on_launch;
+    void *on_launch_user;
+    uint32_t repetitions;
+};
+
+static cllm_status no_memory(cllm_error *err) {
+    return error_set(err, CLLM_ERR_MEMORY, "no memory for the GPU's layers");
+}
+
+/* Remember a buffer that is to be released in the end. */
+static cllm_status own(forward_gpu *f, gpu_buffer *buffer, cllm_error *err) {
+    if (f->n_buffers == f->buffers_capacity) {
+        const size_t capacity = f->buffers_capacity ? 2 * f->buffers_capacity : 64;
+        gpu_buffer **buffers = realloc(f->buffers, capacity * sizeof *buffers);
+        if (!buffers) {
+            f->gpu.driver->release(f->gpu.device, buffer);
+            return no_memory(err);
+        }
+        f->buffers = buffers;
+        f->buffers_capacity = capacity;
+    }
+    f->buffers[f->n_buffers++] = buffer;
+    return CLLM_OK;
+}
+
+static cllm_status allocate(forward_gpu *f, uint64_t n_bytes, gpu_buffer **out, cllm_error *err) {
+    cllm_status status = f->gpu.driver->allocate(f->gpu.device, n_bytes, out, err);
+    return status == CLLM_OK ? own(f, *out, err) : status;
+}
+
+static cllm_status add_matrix(forward_gpu *f, const matrix *w, gpu_matrix *out, cllm_error *err) {
+    if (f->progress && !f->progress(f->user, f->weights_done, f->weights_total))
+        return error_set(err, CLLM_ERR_CANCELLED, "moving the model to the GPU was cancelled");
+    *out = (gpu_matrix){.w = w};
+    cllm_status status = f->gpu.driver->wrap(f->gpu.device, w->data, matrix_bytes(w), &out->buffer, &out->offset, err);
+    f->weights_done += matrix_bytes(w);
+    return status == CLLM_OK ? own(f, out->buffer, err) : status;
+}
+
+/* Short vectors one after another, NULL ones as zeros, padded to whole units. */
+static cllm_status add_vectors(forward_gpu *f, const float *const *vectors, const uint32_t *lengths, size_t n_vectors,
+                               gpu_buffer **out, cllm_error *err) {
+    uint32_t sum = 0;
+    for (size_t i = 0; i < n_vectors; i++) sum += lengths[i];
+    float *joined = calloc(padded(sum), sizeof *joined);
+    if (!joined) return no_memory(err);
+    for (size_t i = 0, at = 0; i < n_vectors; at += lengths[i++])
+        if (vectors[i]) memcpy(joined + at, vectors[i], lengths[i] * sizeof *joined);
+    cllm_status status = allocate(f, padded(sum) * sizeof *joined, out, err);
+    if (status == CLLM_OK)
+        status = f->gpu.driver->write(f->gpu.device, *out, joined, padded(sum) * sizeof *joined, err);
+    free(joined);
+    return status;
+}
+
+/* The kernels of a product, by the types of its matrices. */
+static cllm_status add_kernels(forward_gpu *f, gpu_product *p, cllm_error *err) {
+    kernel_variant v = {.kind = MATRIX_MULTIPLY, .normed = p->norm != NULL};
+    for (uint32_t i = 0; i < p->n_matrices; i++) {
+        const quant_type type = p->matrices[i].w->type;
+        for (p->types[i] = 0; p->types[i] < v.n_types && v.types[p->types[i]] != type;) p->types[i]++;
+        if (p->types[i] == v.n_types) v.types[v.n_types++] = type;
+    }
+    v.n_tokens = 1;
+    cllm_status status = program_add(&f->program, &v, &p->one, err);
+    v.n_tokens = FEW;
+    if (status == CLLM_OK && f->settings.n_batch > 1) status = program_add(&f->program, &v, &p->few, err);
+    for (uint32_t i = 0;
+         status == CLLM_OK && i < p->n_matrices && !f->settings.exact && f->settings.n_batch >= TILE_FROM; i++) {
+        const kernel_variant tile = {.kind = MATRIX_TILE, .types = {p->matrices[i].w->type}, .n_types = 1};
+        status = program_add(&f->program, &tile, &p->tiles[i], err);
+    }
+    return status;
+}
+
+typedef struct product_parts {
+    const matrix *matrices[3];
+    const float *norm; /* or NULL */
+    const float *biases[3];
+    bool gated, add;
+} product_parts;
+
+static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_product *out, cllm_error *err) {
+    *out = (gpu_product){.gated = parts->gated, .add = parts->add};
+    uint32_t rows[3] = {0};
+    bool has_bias = false;
+    cllm_status status = CLLM_OK;
+    for (; status == CLLM_OK && out->n_matrices < 3 && parts->matrices[out->n_matrices]; out->n_matrices++) {
+        const uint32_t i = out->n_matrices;
+        rows[i] = parts->matrices[i]->n_rows;
+        has_bias = has_bias || parts->biases[i];
+        status = add_matrix(f, parts->matrices[i], &out->matrices[i], err);
+    }
+    if (status == CLLM_OK && parts->norm)
+        status = add_vectors(f, &parts->norm, &parts->matrices[0]->n_columns, 1, &out->norm, err);
+    if (status == CLLM_OK && has_bias) status = add_vectors(f, parts->biases, rows, 3, &out->bias, err);
+    return status == CLLM_OK ? add_kernels(f, out, err) : status;
+}
+
+static cllm_status add_layer(forward_gpu *f, const layer_weights *w, gpu_layer *out, cllm_error *err) {
+    const product_parts qkv = {.matrices = {&w->attn_q, &w->attn_k, &w->attn_v},
+                               .norm = w->attn_norm,
+                               .biases = {w->attn_q_bias, w->attn_k_bias, w->attn_v_bias}};
+    const product_parts attn_output = {.matrices = {&w->attn_output}, .biases = {w->attn_output_bias}, .add = true};
+    const product_parts gate_up = {.matrices = {&w->ffn_gate, &w->ffn_up}, .norm = w->ffn_norm, .gated = true};
+    const product_parts ffn_down = {.matrices = {&w->ffn_down}, .add = true};
+    cllm_status status = add_product(f, &qkv, &out->qkv, err);
+    if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
+    if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
+    if (status == CLLM_OK) status = add_product(f, &ffn_down, &out->ffn_down, err);
+    if (status == CLLM_OK)
+        status = allocate(f, cache_bytes(f->config, &f->settings, f->config->key_length), &out->keys, err);
+    if (status == CLLM_OK)
+        status = allocate(f, cache_bytes(f->config, &f->settings, f->config->value_length), &out->values, err);
+    return status;
+}
+
+static cllm_status add_ends(forward_gpu *f, cllm_error *err) {
+    const product_parts output = {.matrices = {&f->weights->output}, .norm = f->weights->output_norm};
+    cllm_status status = add_product(f, &output, &f->output, err);
+    if (status != CLLM_OK || !begins_with_tokens(f->config, &f->settings)) return status;
+    const matrix *w = &f->weights->token_embd;
+    if (w->data == f->weights->output.data)
+        f->token_embd = f->output.matrices[0];
+    else
+        status = add_matrix(f, w, &f->token_embd, err);
+    const kernel_variant embed = {.kind = MATRIX_EMBED, .types = {w->type}, .n_types = 1};
+    return status == CLLM_OK ? program_add(&f->program, &embed, &f->embed, err) : status;
+}
+
+static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
+    const model_config *c = f->config;
+    uint64_t bytes[N_SCRATCH];
+    scratch_bytes(c, &f->settings, bytes);
+    for (size_t i = 0; i < N_SCRATCH; i++) {
+        cllm_status status = allocate(f, bytes[i], &f->scratch[i], err);
+        if (status != CLLM_OK) return status;
+    }
+    const uint32_t n_pairs = c->rope_dimension_count / 2, row = padded(c->n_embd);
+    f->staging = calloc(f->settings.n_batch, (2 * n_pairs > row ? 2 * n_pairs : row) * sizeof *f->staging);
+    f->cosines = calloc(2 * (size_t)n_pairs + 1, sizeof *f->cosines);
+    f->rope.frequencies = calloc((size_t)n_pairs + 1, sizeof *f->rope.frequencies);
+    if (!f->staging || !f->cosines || !f->rope.frequencies) return no_memory(err);
+    rope_prepare(c, f->weights->rope_factors, &f->rope);
+    return CLLM_OK;
+}
+
+cllm_status forward_gpu_create(const gpu *g, const model_config *config, const model_weights *weights,
+                               const gpu_settings *settings, cllm_progress progress, void *user, forward_gpu **out,
+                               cllm_error *err) {
+    *out = NULL;
+    forward_gpu *f = calloc(1, sizeof *f);
+    if (!f) return no_memory(err);
+    *f = (forward_gpu){.gpu = *g,
+                       .config = config,
+                       .weights = weights,
+                       .settings = *settings,
+                       .progress = progress,
+                       .user = user,
+                       .weights_total = forward_gpu_needs(config, weights, settings).weights,
+                       .layers = calloc(settings->n_layers, sizeof *f->layers)};
+    cllm_status status = f->layers ? CLLM_OK : no_memory(err);
+    const layer_weights *first = &weights->layers[config->n_layers - settings->n_layers];
+    for (uint32_t i = 0; status == CLLM_OK && i < settings->n_layers; i++)
+        status = add_layer(f, &first[i], &f->layers[i], err);
+    if (status == CLLM_OK) status = add_ends(f, err);
+    if (status == CLLM_OK) status = add_scratch(f, err);
+    if (status == CLLM_OK)
+        status = program_compile(&f->program, g->driver, g->device, &g->properties, settings->kv_type, err);
+    if (status == CLLM_OK) status = g->driver->sync(g->device, err);
+    if (status == CLLM_OK) {
+        *out = f;
+        return CLLM_OK;
+    }
+    forward_gpu_destroy(f);
+    return status;
+}
+
+void forward_gpu_destroy(forward_gpu *f) {
+    if (!f) return;
+    f->gpu.driver->sync(f->gpu.device, NULL); /* what is still running reads the buffers */
+    for (size_t i = 0; i < f->n_buffers; i++) f->gpu.driver->release(f->gpu.device, f->buffers[i]);
+    program_free(&f->program);
+    free(f->buffers);
+    free(f->layers);
+    free(f->staging);
+    free(f->cosines);
+    free(f->rope.frequencies);
+    free(f);
+}
+
+/* ---------------------------------------------------------------------------------------------- launches */
+
+gpu_counters forward_gpu_counters(const forward_gpu *f) { return f->counters; }
+
+void forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_launch on_launch, void *user) {
+    f->repetitions = repetitions;
+    f->on_launch = on_launch;
+    f->on_launch_user = user;
+}
+
+typedef struct launch {
+    uint32_t kernel; /* its place in the program */
+    uint32_t groups[3];
+    gpu_buffer *buffers[GPU_MOST_BUFFERS];
+    size_t n_buffers;
+    const void *args;
+    size_t args_bytes;
+    uint64_t bytes; /* read and written */
+} launch;
+
+static double seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void launch_once(forward_gpu *f, const launch *l) {
+    f->gpu.driver->launch(f->gpu.device, f->program.kernels[l->kernel].kernel, l->groups, l->buffers, l->n_buffers,
+                          l->args, l->args_bytes);
+}
+
+/* What goes wrong comes to light when the host next waits. */
+static void run(forward_gpu *f, const launch *l) {
+    f->counters.launches++;
+    f->counters.bytes += l->bytes;
+    launch_once(f, l);
+    if (!f->on_launch) return;
+    f->gpu.driver->sync(f->gpu.device, NULL);
+    const double start = seconds();
+    for (uint32_t i = 0; i < f->repetitions; i++) launch_once(f, l);
+    f->gpu.driver->sync(f->gpu.device, NULL);
+    f->on_launch(f->on_launch_user, f->program.kernels[l->kernel].name, (seconds() - start) / f->repetitions, l->bytes);
+}
+
+/* Vectors of a batch: rows of so many floats, of which the kernels begin with `first`. */
+typedef struct vectors {
+    gpu_buffer *buffer;
+    uint32_t stride;
+    uint32_t first;
+} vectors;
+
+static vectors rows_of(const forward_gpu *f, scratch which, uint32_t stride) {
+    return (vectors){f->scratch[which], stride, f->first};
+}
+
+static uint64_t vector_bytes(uint32_t n_tokens, uint32_t length) { return sizeof(float) * (uint64_t)n_tokens * length; }
+
+static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
+    const matrix *w = p->matrices[0].w;
+    const uint32_t at_once = n == 1 ? 1 : FEW, team_rows = n == 1 ? TEAM_ROWS : FEW_TEAM_ROWS;
+    multiply_args args = {.n = (int)w->n_columns,
+                          .gated = p->gated,
+                          .mode = p->add ? ADD : STORE,
+                          .has_bias = p->bias != NULL,
+                          .x_stride = (int)x.stride,
+                          .out_stride = (int)out.stride,
+                          .first_x = (int)x.first,
+                          .first_out = (int)out.first,
+                          .n_tokens = (int)n,
+                          .epsilon = f->config->rms_norm_epsilon};
+    launch l = {.kernel = n == 1 ? p->one : p->few, .n_buffers = 7, .args = &args, .args_bytes = sizeof args};
+    uint32_t n_rows = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        const gpu_matrix *m = &p->matrices[i < p->n_matrices ? i : 0];
+        l.buffers[i] = m->buffer;
+        if (i >= p->n_matrices) continue;
+        args.rows[i] = (int)m->w->n_rows;
+        args.row_bytes[i] = (int)m->w->row_bytes;
+        args.offset[i] = (int)m->offset;
+        args.type[i] = (int)p->types[i];
+        n_rows += m->w->n_rows;
+        l.bytes += matrix_bytes(m->w) * groups(n, at_once);
+    }
+    l.bytes += vector_bytes(n, w->n_columns) + vector_bytes(n, p->gated ? w->n_rows : n_rows);
+    l.buffers[3] = x.buffer;
+    l.buffers[4] = p->norm ? p->norm : x.buffer;
+    l.buffers[5] = p->bias ? p->bias : x.buffer;
+    l.buffers[6] = out.buffer;
+    const uint32_t team_results = p->gated ? team_rows / 2 : team_rows, results = p->gated ? w->n_rows : n_rows;
+    l.groups[0] = groups(results, team_results * (GPU_GROUP / GPU_TEAM));
+    l.groups[1] = groups(n, at_once);
+    l.groups[2] = 1;
+    run(f, &l);
+}
+
+static void normalize(forward_gpu *f, gpu_buffer *norm, uint32_t n, vectors x, vectors out) {
+    const uint32_t n_embd = f->config->n_embd;
+    const norm_args args = {.n = (int)n_embd,
+                            .stride = (int)x.stride,
+                            .first_x = (int)x.first,
+                            .first_out = (int)out.first,
+                            .epsilon = f->config->rms_norm_epsilon};
+    run(f, &(launch){.kernel = KERNEL_RMS_NORM,
+                     .groups = {n, 1, 1},
+                     .buffers = {x.buffer, norm, out.buffer},
+                     .n_buffers = 3,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = 2 * vector_bytes(n, n_embd)});
+}
+
+static void multiply_tiles(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
+    uint32_t start = 0; /* of the matrix's rows, among all */
+    for (uint32_t i = 0; i < p->n_matrices; i++) {
+        const gpu_matrix *m = &p->matrices[i];
+        const tile_args args = {.rows = (int)m->w->n_rows,
+                                .row_bytes = (int)m->w->row_bytes,
+                                .offset = (int)m->offset,
+                                .n = (int)m->w->n_columns,
+                                .mode = p->gated && i == 1 ? GATE
+                                        : p->add           ? ADD
+                                                           : STORE,
+                                .has_bias = p->bias != NULL,
+                                .bias_start = (int)start,
+                                .out_start = p->gated ? 0 : (int)start,
+                                .x_stride = (int)x.stride,
+                                .out_stride = (int)out.stride,
+                                .first_x = (int)x.first,
+                                .first_out = (int)out.first,
+                                .n_tokens = (int)n};
+        run(f, &(launch){.kernel = p->tiles[i],
+                         .groups = {groups(m->w->n_rows, TILE_ROWS), groups(n, TILE_TOKENS), 1},
+                         .buffers = {m->buffer, x.buffer, p->bias ? p->bias : x.buffer, out.buffer},
+                         .n_buffers = 4,
+                         .args = &args,
+                         .args_bytes = sizeof args,
+                         .bytes = matrix_bytes(m->w) * groups(n, TILE_TOKENS) + vector_bytes(n, m->w->n_columns) +
+                                  vector_bytes(n, m->w->n_rows)});
+        start += m->w->n_rows;
+    }
+}
+
+static void run_product(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
+    if (f->settings.exact || n < TILE_FROM) {
+        multiply(f, p, n, x, out);
+        return;
+    }
+    if (p->norm) {
+        const vectors normed = {f->scratch[NORMED], x.stride, 0};
+        normalize(f, p->norm, n, x, normed);
+        x = normed;
+    }
+    multiply_tiles(f, p, n, x, out);
+}
+
+/* ---------------------------------------------------------------------------------------------- the road */
+
+static void rope(forward_gpu *f, const gpu_layer *layer) {
+    const model_config *c = f->config;
+    const rope_args args = {.n_heads = (int)c->n_heads,
+                            .n_kv_heads = (int)c->n_kv_heads,
+                            .key_length = (int)c->key_length,
+                            .value_length = (int)c->value_length,
+                            .n_pairs = (int)f->rope.n_pairs,
+                            .n_chunks = (int)chunks(f->settings.n_ctx),
+                            .stride = (int)qkv_length(c),
+                            .scale = 1.0f / sqrtf((float)c->key_length)};
+    const uint32_t threads = (c->n_heads + c->n_kv_heads) * (c->key_length / 2) + c->n_kv_heads * c->value_length;
+    run(f,
+        &(launch){.kernel = KERNEL_ROPE_QK,
+                  .groups = {groups(threads, GPU_GROUP), f->n, 1},
+                  .buffers = {f->scratch[QKV], f->scratch[ANGLES], f->scratch[POSITIONS], layer->keys, layer->values},
+                  .n_buffers = 5,
+                  .args = &args,
+                  .args_bytes = sizeof args,
+                  .bytes = 2 * vector_bytes(f->n, qkv_length(c))});
+}
+
+static void attend(forward_gpu *f, const gpu_layer *layer) {
+    const model_config *c = f->config;
+    const uint32_t n_chunks = f->last_position / CHUNK + 1, heads = c->n_heads / c->n_kv_heads;
+    const bool split = f->n <= SPLIT_TOKENS && n_chunks > 1;
+    const uint32_t attended = padded(c->n_heads * c->value_length);
+    const attention_args args = {.n_heads = (int)c->n_heads,
+                                 .n_kv_heads = (int)c->n_kv_heads,
+                                 .key_length = (int)c->key_length,
+                                 .value_length = (int)c->value_length,
+                                 .n_chunks = (int)chunks(f->settings.n_ctx),
+                                 .stride = (int)qkv_length(c),
+                                 .out_stride = (int)attended,
+                                 .first_token = (int)f->first,
+                                 .n_tokens = (int)f->n,
+                                 .split = split,
+                                 .n_parts = (int)chunks(f->settings.n_ctx)};
+    const uint32_t blocks = groups(f->n * heads, QUERIES);
+    const uint64_t position = (uint64_t)(f->settings.kv_type == CLLM_KV_F16 ? 2 : 4) * c->n_kv_heads *
+                              (c->key_length + c->value_length); /* bytes of its keys and values */
+    run(f, &(launch){.kernel = KERNEL_ATTENTION,
+                     .groups = {c->n_kv_heads, blocks, split ? n_chunks : 1},
+                     .buffers = {f->scratch[QKV], f->scratch[POSITIONS], layer->keys, layer->values,
+                                 f->scratch[ATTENDED], f->scratch[PARTS]},
+                     .n_buffers = 6,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = position * (f->last_position + 1) * blocks + 2 * vector_bytes(f->n, attended)});
+    if (!split) return;
+    run(f, &(launch){.kernel = KERNEL_ATTENTION_MERGE,
+                     .groups = {c->n_heads, f->n, 1},
+                     .buffers = {f->scratch[PARTS], f->scratch[POSITIONS], f->scratch[ATTENDED]},
+                     .n_buffers = 3,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = vector_bytes(f->n * (n_chunks + 1), attended)});
+}
+
+static void run_layer(forward_gpu *f, const gpu_layer *layer, bool keep_last) {
+    const model_config *c = f->config;
+    const uint32_t n_embd = padded(c->n_embd), attended = padded(c->n_heads * c->value_length);
+    run_product(f, &layer->qkv, f->n, rows_of(f, X, n_embd), rows_of(f, QKV, qkv_length(c)));
+    rope(f, layer);
+    if (keep_last) { /* from here on the batch is its last token */
+        f->first = f->count - 1;
+        f->n = 1;
+    }
+    attend(f, layer);
+    run_product(f, &layer->attn_output, f->n, rows_of(f, ATTENDED, attended), rows_of(f, X, n_embd));
+    run_product(f, &layer->gate_up, f->n, rows_of(f, X, n_embd), rows_of(f, GATED, padded(c->n_ff)));
+    run_product(f, &layer->ffn_down, f->n, rows_of(f, GATED, padded(c->n_ff)), rows_of(f, X, n_embd));
+}
+
+static cllm_status write_angles(forward_gpu *f, const uint32_t *positions, cllm_error *err) {
+    const uint32_t n_pairs = f->rope.n_pairs;
+    if (n_pairs == 0) return CLLM_OK;
+    for (uint32_t b = 0; b < f->count; b++) {
+        float *angle = f->staging + (size_t)b * 2 * n_pairs;
+        rope_angles(&f->rope, positions[b], f->cosines, f->cosines + n_pairs);
+        for (uint32_t i = 0; i < n_pairs; i++) {
+            angle[2 * i] = f->cosines[i];
+            angle[2 * i + 1] = f->cosines[n_pairs + i];
+        }
+    }
+    return f->gpu.driver->write(f->gpu.device, f->scratch[ANGLES], f->staging,
+                                (size_t)f->count * 2 * n_pairs * sizeof(float), err);
+}
+
+/* The batch's rows of the residual stream: from the layers before, or looked up. */
+static cllm_status write_x(forward_gpu *f, const int32_t *tokens, const float *x, cllm_error *err) {
+    const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd);
+    const gpu_driver *driver = f->gpu.driver;
+    if (x) {
+        for (uint32_t b = 0; stride != n_embd && b < f->count; b++)
+            memcpy(f->staging + (size_t)b * stride, x + (size_t)b * n_embd, n_embd * sizeof *x);
+        for (uint32_t b = 0; stride != n_embd && b < f->count; b++)
+            memset(f->staging + (size_t)b * stride + n_embd, 0, (stride - n_embd) * sizeof *x);
+        return driver->write(f->gpu.device, f->scratch[X], stride == n_embd ? x : f->staging,
+                             (size_t)f->count * stride * sizeof *x, err);
+    }
+    cllm_status status = driver->write(f->gpu.device, f->scratch[TOKENS], tokens, f->count * sizeof *tokens, err);
+    const embed_args args = {.row_bytes = (int)f->token_embd.w->row_bytes,
+                             .offset = (int)f->token_embd.offset,
+                             .n = (int)n_embd,
+                             .out_stride = (int)stride};
+    run(f, &(launch){.kernel = f->embed,
+                     .groups = {groups(stride / UNIT, GPU_GROUP), f->count, 1},
+                     .buffers = {f->token_embd.buffer, f->scratch[TOKENS], f->scratch[X]},
+                     .n_buffers = 3,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = f->count * f->token_embd.w->row_bytes + vector_bytes(f->count, n_embd)});
+    return status;
+}
+
+cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint32_t *positions, uint32_t count,
+                               const float *x, bool only_last, bool (*keep_going)(void *user, uint32_t layer),
+                               void *user, cllm_error *err) {
+    const gpu_driver *driver = f->gpu.driver;
+    const uint32_t first_layer = f->config->n_layers - f->settings.n_layers;
+    f->first = 0;
+    f->n = f->count = count;
+    f->last_position = positions[count - 1];
+    cllm_status status = driver->write(f->gpu.device, f->scratch[POSITIONS], positions, count * sizeof *positions, err);
+    if (status == CLLM_OK) status = write_angles(f, positions, err);
+    if (status == CLLM_OK) status = write_x(f, tokens, x, err);
+    for (uint32_t i = 0; status == CLLM_OK && i < f->settings.n_layers; i++) {
+        if (keep_going && !keep_going(user, first_layer + i)) {
+            driver->sync(f->gpu.device, NULL);
+            return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
+        }
+        run_layer(f, &f->layers[i], only_last && i + 1 == f->settings.n_layers);
+        if (count >= WAIT_FROM) status = driver->sync(f->gpu.device, err);
+    }
+    return status == CLLM_OK ? driver->submit(f->gpu.device, err) : status;
+}
+
+static void run_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows) {
+    const vectors x = {f->scratch[X], padded(f->config->n_embd), f->first + first_row};
+    run_product(f, &f->output, n_rows, x, (vectors){f->scratch[LOGITS], f->config->n_vocab, 0});
+}
+
+cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err) {
+    run_output(f, first_row, n_rows);
+    return f->gpu.driver->read(f->gpu.device, f->scratch[LOGITS], logits,
+                               (size_t)n_rows * f->config->n_vocab * sizeof *logits, err);
+}
+
+cllm_status forward_gpu_next(forward_gpu *f, int32_t *token, cllm_error *err) {
+    run_output(f, f->n - 1, 1);
+    const argmax_args args = {.n = (int)f->config->n_vocab};
+    run(f, &(launch){.kernel = KERNEL_ARGMAX,
+                     .groups = {1, 1, 1},
+                     .buffers = {f->scratch[LOGITS], f->scratch[NEXT]},
+                     .n_buffers = 2,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = vector_bytes(1, f->config->n_vocab)});
+    return f->gpu.driver->read(f->gpu.device, f->scratch[NEXT], token, sizeof *token, err);
+}

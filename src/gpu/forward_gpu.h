@@ -1,0 +1,83 @@
+/* The forward pass on a GPU: the last layers of the model, its final norm and its output matrix, for a batch of (token,
+ * position). With all layers it begins with the tokens, else with what the CPU's layers before it leave.
+ * Before it on the road: the session, or forward_cpu. After it: the sampler. How the kernels are written and driven is in
+ * docs/08-gpu.md. */
+#ifndef GPU_FORWARD_GPU_H
+#define GPU_FORWARD_GPU_H
+
+#include "gpu/driver.h"
+#include "model/rope.h"
+#include "model/weights.h"
+
+/* A device that was found, and the driver behind it. */
+typedef struct gpu {
+    const gpu_driver *driver; /* NULL: none */
+    gpu_device *device;
+    gpu_properties properties;
+} gpu;
+
+/* name: a driver's, or "auto": the first that finds a GPU. Errors: DEVICE, with why there is none; ARGUMENT (no such
+ * driver in this build). */
+cllm_status gpu_open(const char *name, gpu *out, cllm_error *err);
+void gpu_close(gpu *g); /* leaves it empty; an empty one is allowed */
+
+/* The trait of the model that the GPU's kernels lack, in words, or NULL: it can run there. */
+const char *forward_gpu_lacks(const model_config *config);
+
+typedef struct gpu_settings {
+    uint32_t n_layers; /* the model's last, 1 or more */
+    uint32_t n_ctx;
+    uint32_t n_batch;
+    uint32_t n_logits;    /* rows of logits computed at once */
+    cllm_kv_type kv_type; /* F16 or F32 */
+    bool exact;           /* only kernels whose sums have one order for any batch */
+} gpu_settings;
+
+/* Bytes of device memory; each UINT64_MAX if that wraps. */
+typedef struct gpu_needs {
+    uint64_t weights, kv_cache, scratch;
+    uint64_t largest; /* of one buffer */
+} gpu_needs;
+
+gpu_needs forward_gpu_needs(const model_config *config, const model_weights *weights, const gpu_settings *settings);
+
+typedef struct forward_gpu forward_gpu;
+
+/* Moves the weights to the device, or lets it read them where they are, and compiles the program. progress: asked with
+ * bytes of weights done and in all; may be NULL. All pointers stay borrowed. out: owned. The matrices must not be
+ * interleaved. Errors: DEVICE, MEMORY, CANCELLED. */
+cllm_status forward_gpu_create(const gpu *g, const model_config *config, const model_weights *weights,
+                               const gpu_settings *settings, cllm_progress progress, void *user, forward_gpu **out,
+                               cllm_error *err);
+void forward_gpu_destroy(forward_gpu *f);
+
+/* A batch, 1 <= count <= n_batch, of tokens that stand at ascending positions: [count] each. x: [count][n_embd] from the
+ * layers before, or NULL where there are none. only_last: of the tokens but the last only keys and values are wanted.
+ * keep_going is asked before each layer. Errors: DEVICE, CANCELLED. */
+cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint32_t *positions, uint32_t count,
+                               const float *x, bool only_last, bool (*keep_going)(void *user, uint32_t layer),
+                               void *user, cllm_error *err);
+
+/* Of the last batch; with only_last, row 0 is the last token. logits: out, [n_rows][n_vocab], n_rows <= n_logits; waits.
+ * Errors: DEVICE. */
+cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err);
+
+/* token: out, the likeliest after row 0 of the last batch, the lowest id of equals; -1 if a logit is not a number. Only it
+ * comes back from the device. Errors: DEVICE. */
+cllm_status forward_gpu_next(forward_gpu *f, int32_t *token, cllm_error *err);
+
+/* What the device was asked to do since the session began. */
+typedef struct gpu_counters {
+    uint64_t launches;
+    uint64_t
+        bytes; /* that these read and wrote at the least: each matrix as often as it is read, vectors, keys and values */
+} gpu_counters;
+
+gpu_counters forward_gpu_counters(const forward_gpu *f);
+
+/* From now on measure each launch: it is run again, `repetitions` times in a row, and what that took is told, in seconds a
+ * launch. What is computed is then worth nothing. on_launch NULL: no more. */
+typedef void (*gpu_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
+void forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_launch on_launch, void *user);
+
+#endif
