@@ -10,7 +10,6 @@
 #include "gpu/opencl_api.h"
 
 #include <dlfcn.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -302,8 +301,8 @@ static cllm_status find_kernel(gpu_device *device, const char *name, gpu_kernel 
 /* ------------------------------------------------------------------------------------------------- buffers */
 
 static cllm_status no_memory(uint64_t n_bytes, cl_int code, cllm_error *err) {
-    return error_set(err, CLLM_ERR_DEVICE, "the OpenCL device has no %" PRIu64 " bytes of memory for a buffer: %s (%d)",
-                     n_bytes, error_name(code), (int)code);
+    return error_set(err, CLLM_ERR_DEVICE, "the OpenCL device has no %.1f MiB left for a buffer: %s (%d)",
+                     (double)n_bytes / (1 << 20), error_name(code), (int)code);
 }
 
 /* host: the buffer's first content or, as flags say, its memory; NULL: zeros. */
