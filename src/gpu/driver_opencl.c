@@ -52,19 +52,19 @@ static const char *error_name(cl_int code) {
     }
 }
 
-/* Keep the first error of a device: what follows from it would only hide it. */
+/* Keep what went wrong: the first error of a device, for nothing is done on it after. */
 static void note(gpu_device *device, cl_int code, const char *action, const char *object) {
-    if (code == CL_SUCCESS || device->failure.status != CLLM_OK) return;
+    if (code == CL_SUCCESS) return;
     error_set(&device->failure, CLLM_ERR_DEVICE, "OpenCL failed to %s%s: %s (%d)", action, object, error_name(code),
               (int)code);
 }
 
+static bool failed(const gpu_device *device) { return device->failure.status != CLLM_OK; }
+
 static cllm_status report(const gpu_device *device, cllm_error *err) {
-    if (device->failure.status != CLLM_OK && err) *err = device->failure;
+    if (failed(device) && err) *err = device->failure;
     return device->failure.status;
 }
-
-static bool failed(const gpu_device *device) { return device->failure.status != CLLM_OK; }
 
 /* ------------------------------------------------------------------------------------- finding the device */
 
