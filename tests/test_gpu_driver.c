@@ -421,26 +421,31 @@ static void wrapped_bytes_are_those_of_the_host(void **state) {
     free(bytes);
 }
 
+/* As tensors of a file do that follow each other. */
 static void wrapped_memory_may_share_pages(void **state) {
     opened *o = device_here(state);
+    enum { BEGIN = 96, SIZE = 3200 };
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    unsigned char *bytes = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    assert_true(bytes != MAP_FAILED);
+    unsigned char *bytes = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), back[SIZE];
+    assert_true(bytes != MAP_FAILED && 2 * page >= BEGIN + 2 * SIZE);
     for (size_t i = 0; i < 2 * page; i++) bytes[i] = (unsigned char)(i * 7 + i / 256);
-    gpu_buffer *around = NULL;
-    uint32_t offset;
-    assert_ok(o->driver->wrap(o->device, bytes + 64, 2 * page - 64, &around, &offset, &o->err), &o->err);
-    assert_wraps(o, bytes, 64);
-    assert_wraps(o, bytes + page - 32, 64);
-    gpu_buffer *buffers[] = {zeros(o, page), around};
-    bytes_args args = {(uint32_t)page, offset};
-    launch(o, kernel(o, "copy_bytes"), page, buffers, 2, &args, sizeof args);
-    unsigned char *back = malloc(page);
-    assert_non_null(back);
-    read_bytes(o, buffers[0], back, page);
-    assert_memory_equal(back, bytes + 64, page);
-    free(back);
-    release_all(o, buffers, 2);
+    gpu_buffer *wrapped[2], *copy = zeros(o, SIZE);
+    bytes_args args[2];
+    for (size_t i = 0; i < 2; i++) {
+        args[i].n = SIZE;
+        assert_ok(o->driver->wrap(o->device, bytes + BEGIN + i * SIZE, SIZE, &wrapped[i], &args[i].offset, &o->err),
+                  &o->err);
+        assert_int_equal(args[i].offset % 32, 0);
+    }
+    gpu_kernel *copy_bytes = kernel(o, "copy_bytes");
+    for (size_t i = 0; i < 2; i++) {
+        gpu_buffer *const buffers[] = {copy, wrapped[i]};
+        launch(o, copy_bytes, SIZE, buffers, 2, &args[i], sizeof args[i]);
+        read_bytes(o, copy, back, SIZE);
+        assert_memory_equal(back, bytes + BEGIN + i * SIZE, SIZE);
+    }
+    release_all(o, wrapped, 2);
+    o->driver->release(o->device, copy);
     munmap(bytes, 2 * page);
 }
 

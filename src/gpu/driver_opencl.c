@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define MOST_PLATFORMS 16
 #define MOST_DEVICES   32
@@ -329,24 +328,18 @@ static cllm_status allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **o
     return code == CL_SUCCESS ? CLLM_OK : no_memory(n_bytes, code, err);
 }
 
-/* Whole pages, as devices ask that read the host's memory in place. */
+/* In place where the device shares the host's memory. These bytes and not the pages around them: OpenCL says nothing good
+ * of buffers that overlap in the host's memory, and tensors of a file have pages in common. */
 static cllm_status wrap(gpu_device *device, const void *bytes, uint64_t n_bytes, gpu_buffer **out, uint32_t *offset,
                         cllm_error *err) {
-    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-    const uint64_t before = (uintptr_t)bytes % page;
-    uint64_t whole_pages;
     cl_memory memory = NULL;
-    cl_int code = CL_INVALID_BUFFER_SIZE;
-    *offset = 0;
-    if (device->reads_host_memory && checked_add(before, n_bytes, &whole_pages) &&
-        checked_round_up(whole_pages, page, &whole_pages))
-        code = create_buffer(device, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, whole_pages,
-                             (const unsigned char *)bytes - before, &memory);
-    if (code == CL_SUCCESS)
-        *offset = (uint32_t)before;
-    else
+    cl_int code = CL_INVALID_VALUE;
+    if (device->reads_host_memory)
+        code = create_buffer(device, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, n_bytes, bytes, &memory);
+    if (code != CL_SUCCESS)
         code = create_buffer(device, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, n_bytes, bytes, &memory);
     *out = code == CL_SUCCESS ? (gpu_buffer *)(void *)memory : NULL;
+    *offset = 0;
     return code == CL_SUCCESS ? CLLM_OK : no_memory(n_bytes, code, err);
 }
 
