@@ -1,0 +1,129 @@
+# What must hold on every GPU API, as TAP; to be sourced by tests/check_gpu_*.sh, which set
+#
+#   device     opencl, metal or cuda
+#   program    what to run; words
+#   build      the folder of the build
+#
+# A device of the API is there: what skips otherwise is the caller's.
+shared=${MINICLLM_SHARED:-../shared}
+temporary=$(mktemp -d) || exit 1
+trap 'rm -rf "$temporary"' EXIT
+said=$temporary/said
+. tests/support/checks.sh
+
+floats() { od -An -v -t f4 -w4 "$1"; }
+
+nmse() { # GOT WANT, files of floats
+    floats "$1" >"$temporary/got.txt"
+    floats "$2" | paste "$temporary/got.txt" - |
+        awk '{ e += ($1 - $2) ^ 2; s += $2 ^ 2 } END { print NR > 0 && s > 0 && e == e ? e / s : 1 }'
+}
+
+below() { awk -v x="$1" -v limit="$2" 'BEGIN { exit !(x < limit) }'; }
+
+# The logits of tokens 1.. of a model, into a file: FILE MODEL N OPTIONS...
+logits() {
+    file=$temporary/$1 model=$2
+    tokens=$(seq "$3" | awk '{ printf "%s%d", (NR > 1 ? "," : ""), $1 * 37 % 499 }')
+    shift 3
+    $program eval "$model" --tokens "$tokens" --logits "$file" -q "$@" >/dev/null
+}
+
+on_gpu() { # FILE MODEL N OPTIONS...
+    logits "$@" --device "$device"
+}
+
+# Splits the model at every layer; the CPU's layers are scalar.
+every_split() { # MODEL N_LAYERS N
+    logits want "$1" "$3" --cpu-isa scalar --kv-type f32 || return 1
+    for n_layers in $(seq 0 "$2"); do
+        on_gpu got "$1" "$3" --cpu-isa scalar --kv-type f32 --gpu-layers "$n_layers" || return 1
+        error=$(nmse "$temporary/got" "$temporary/want")
+        echo "$n_layers layers on $device: NMSE $error"
+        below "$error" 1e-6 || return 1
+    done
+}
+
+near_exact() { # MODEL, beside which are its exact logits for tokens.txt
+    $program eval "$1" --tokens "$(cat "${1%/*}/tokens.txt")" --logits "$temporary/got" -q --kv-type f32 \
+        --device "$device" --gpu-layers 9999 >/dev/null || return 1
+    error=$(nmse "$temporary/got" "${1%.gguf}.logits.f32")
+    echo "NMSE $error"
+    below "$error" "$2"
+}
+
+# With --exact a token's logits are the same bits for any batch, and from run to run without it too.
+same_bits() { # MODEL N
+    on_gpu one "$1" "$2" --exact || return 1
+    for batch in 1 2 3 7 64; do
+        on_gpu other "$1" "$2" --exact --batch $batch || return 1
+        cmp "$temporary/one" "$temporary/other" || return 1
+    done
+    on_gpu one "$1" "$2" && on_gpu other "$1" "$2" && cmp "$temporary/one" "$temporary/other"
+}
+
+same_story() { # MODEL OPTIONS...: as the scalar CPU tells it
+    model=$1
+    shift
+    $program "$model" -t 0 -n 160 -q --cpu-isa scalar >"$temporary/want" &&
+        $program "$model" -t 0 -n 160 -q --cpu-isa scalar --device "$device" "$@" >"$temporary/got" || return 1
+    cmp "$temporary/got" "$temporary/want"
+}
+
+# --device, what it says and how it ends: STATUS, a part of standard error, arguments
+ends() {
+    status=$1 part=$2
+    shift 2
+    $program "$@" >"$temporary/out" 2>"$temporary/err" </dev/null
+    got=$?
+    cat "$temporary/err"
+    [ $got = "$status" ] && grep -qF -e "$part" "$temporary/err"
+}
+
+refuses_what_does_not_fit() { # 2^31 - 1 positions do not fit anywhere
+    ends 1 "MiB of keys and values" models/demo.gguf --device "$device" --gpu-layers 9999 --ctx 2147483647 -n 1 &&
+        grep -q "^mini-cllm: --device $device: 4 layers on .*: not even one fits" "$temporary/err"
+}
+
+gpu_suite() { # [quick]: fewer models, for a device that is slow to compile for
+    demo=${MINICLLM_TEST_MODEL:-models/demo.gguf}
+    stories=$shared/models/stories260K.gguf
+    check "$device: the demo model's story is the scalar CPU's" same_story "$demo" --gpu-layers 9999
+    check "$device: and with a prompt, sampled" sampled_alike "$demo"
+    check "$device: bits do not depend on the batch with --exact, nor on the run" same_bits "$demo" 70
+    check "$device: the layers are counted" ends 0 'device: '"$device" "$demo" -n 1 --device "$device"
+    check "$device: --gpu-layers 0 is the CPU" ends 0 'compute: ' "$demo" -n 1 --device "$device" --gpu-layers 0 -v
+    check "$device: memory that is not there is refused with the sum" refuses_what_does_not_fit
+    if [ ! -e "$stories" ]; then
+        n=$((n + 1))
+        echo "ok $n - $device: the shared models # SKIP $shared/models is missing"
+        echo "1..$n"
+        return
+    fi
+    check "$device: every split of stories260K is the scalar CPU" every_split "$stories" 5 40
+    for layers in 1 2 3 4 9999; do
+        check "$device: stories260K's story with $layers layers" same_story "$stories" --gpu-layers $layers
+    done
+    for model in "$shared"/models/stories260K-*.gguf; do
+        [ "${1:-}" ] && [ "${model%-Q4_K_M.gguf}" = "$model" ] && continue
+        check "$device: the story of $(basename "$model")" same_story "$model" --gpu-layers 9999
+    done
+    for model in "$shared"/vectors/*.gguf; do
+        case ${1:-}${model##*/} in quickQ[345]_[01K]* | quickIQ* | quickBF*) continue ;; esac
+        check "$device: the exact logits of $(basename "$model")" near_exact "$model" 1e-6
+    done
+    for family in bias headdim linear tied yarn; do
+        [ "${1:-}" ] && continue
+        check "$device: llama-$family within 1e-5 of llama.cpp" near_exact "$shared/families/llama-$family.gguf" 1e-5
+    done
+    check "$device: every split of Q4_K" every_split "$shared/vectors/Q4_K.gguf" 2 40
+    check "$device: a long context, in chunks, and exact" same_bits "$shared/vectors/Q8_0.gguf" 600
+    echo "1..$n"
+}
+
+sampled_alike() { # the sampler sees the same logits, but for the last bits
+    prompt='Once upon a time there was a girl. She'
+    $program "$1" -p "$prompt" -n 24 --seed 7 -q --cpu-isa scalar >"$temporary/want" &&
+        $program "$1" -p "$prompt" -n 24 --seed 7 -q --device "$device" >"$temporary/got" || return 1
+    cmp "$temporary/got" "$temporary/want"
+}
