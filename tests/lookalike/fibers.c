@@ -165,6 +165,8 @@ static uint32_t thread_at(uint32_t position) { return group.reversed ? group.n_t
 
 uint32_t fibers_thread(void) { return thread_at(group.position); }
 
+bool fibers_first(void) { return group.position == 0; }
+
 static team_state *own_team(void) { return &teams[group.position / FIBERS_TEAM]; }
 
 static const char *name_of(meeting met) {

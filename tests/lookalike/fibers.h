@@ -33,6 +33,7 @@ void fibers_run_group(const char *kernel, uint32_t n_threads, bool reversed, voi
 /* From within a fiber: */
 
 uint32_t fibers_thread(void); /* its number in the group */
+bool fibers_first(void);      /* does it run first of the group? */
 
 /* Wait for all threads of the group. */
 void fibers_barrier(void);
