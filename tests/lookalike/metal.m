@@ -17,10 +17,9 @@
 #include <unistd.h>
 
 enum {
-    MOST_BYTES = 4096,      /* of setBytes */
-    MOST_THREADS = 1024,    /* of a group */
-    MOST_COMMANDS = 64,     /* command buffers of a queue, not completed */
-    BUFFER_ALIGNMENT = 256, /* of those that are allocated */
+    MOST_BYTES = 4096,   /* of setBytes */
+    MOST_THREADS = 1024, /* of a group */
+    MOST_COMMANDS = 64,  /* command buffers of a queue, not completed */
 };
 
 /* -------------------------------------------------------------------------------------------- the environment */
@@ -386,9 +385,8 @@ typedef struct dispatch {
     if (options != MTLResourceStorageModeShared) fibers_fatal("a buffer that the host cannot see");
     times++;
     if (fails("allocate", times)) return nil;
-    void *bytes;
-    if (posix_memalign(&bytes, BUFFER_ALIGNMENT, length) != 0) return nil;
-    memset(bytes, 0, length);
+    void *bytes = calloc(1, length);
+    if (!bytes) return nil;
     return [[LookalikeBuffer alloc] initWithBytes:bytes length:length owned:YES];
 }
 - (id<MTLBuffer>)newBufferWithBytesNoCopy:(void *)bytes

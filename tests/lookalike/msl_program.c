@@ -30,9 +30,9 @@
 #endif
 
 /* What Metal's compiler would refuse too is an error, the rest of clang's warnings is not asked for. */
-#define COMPILE                                                                                                \
-    "clang++ -x c++ -std=c++17 -O2 -g1 -fPIC -shared -fvisibility=hidden -ffp-contract=off " SANITIZE MACHINE  \
-    "-Wno-everything -Werror=double-promotion -Werror=return-type -Werror=uninitialized -Werror=vla "          \
+#define COMPILE                                                                                               \
+    "clang++ -x c++ -std=c++17 -O2 -g1 -fPIC -shared -fvisibility=hidden -ffp-contract=off " SANITIZE MACHINE \
+    "-Wno-everything -Werror=double-promotion -Werror=return-type -Werror=uninitialized -Werror=vla "         \
     "-I'" LOOKALIKE_FOLDER "/shim' -I'" LOOKALIKE_FOLDER "' "
 #define PREPROCESS "clang++ -x c++ -E -P -nostdinc "
 
@@ -59,9 +59,10 @@ static char *output_of(const char *command, bool *ok) {
     return output;
 }
 
-static void write_file(const char *path, const char *text, const char *more) {
-    FILE *file = fopen(path, "w");
-    if (!file || fputs(text, file) < 0 || fputs(more, file) < 0 || fclose(file) != 0) fibers_fatal("cannot write %s", path);
+static void write_file(const char *path, const char *mode, const char *text) {
+    FILE *file = fopen(path, mode);
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
+        fibers_fatal("cannot write %s", path);
 }
 
 /* --------------------------------------------------------------------------------------- parameters of kernels */
@@ -122,17 +123,19 @@ static char *compile_in(const char *folder, msl_program *program) {
     size_t n_bytes;
     bool ok;
     snprintf(path, sizeof path, "%s/metal_stdlib", folder);
-    write_file(path, "", "");
+    write_file(path, "w", "");
     snprintf(path, sizeof path, "%s/kernels.metal", folder);
-    write_file(path, program->text, "");
-    snprintf(command, sizeof command, PREPROCESS "-D__METAL_VERSION__=%d -I'%s' '%s' 2>&1", program->version, folder, path);
+    write_file(path, "w", "#line 1 \"program_source\"\n");
+    write_file(path, "a", program->text);
+    snprintf(command, sizeof command, PREPROCESS "-D__METAL_VERSION__=%d -I'%s' '%s' 2>&1", program->version, folder,
+             path);
     char *log = output_of(command, &ok);
     if (!ok) return log;
     FILE *list = open_memstream(&entries, &n_bytes);
     read_kernels(program, log, list);
     fclose(list);
     free(log);
-    write_file(path, program->text, entries);
+    write_file(path, "a", entries);
     free(entries);
     snprintf(command, sizeof command, COMPILE "-D__METAL_VERSION__=%d -o '%s/kernels.so' '%s' 2>&1", program->version,
              folder, path);
