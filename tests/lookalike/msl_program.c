@@ -61,8 +61,7 @@ static char *output_of(const char *command, bool *ok) {
 
 static void write_file(const char *path, const char *mode, const char *text) {
     FILE *file = fopen(path, mode);
-    if (!file || fputs(text, file) < 0 || fclose(file) != 0)
-        fibers_fatal("cannot write %s", path);
+    if (!file || fputs(text, file) < 0 || fclose(file) != 0) fibers_fatal("cannot write %s", path);
 }
 
 /* --------------------------------------------------------------------------------------- parameters of kernels */
