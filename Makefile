@@ -61,20 +61,21 @@ SHARED_LINK := -shared -Wl,-soname,libcllm.so.$(SOVERSION)
 SONAMES     := libcllm.so.$(SOVERSION) libcllm.so
 endif
 
-# Metal: Apple's framework on macOS. LOOKALIKE=1 builds the same driver on Linux over tests/lookalike, which runs the
-# kernels on the CPU (CC=clang, clang++ and GCC's Objective-C); see tests/check_metal.sh.
+# Metal: Apple's framework on macOS. LOOKALIKE=1 builds the same driver on Linux over tests/lookalike, in a BUILD of its own
+# and with CC=clang; tests/check_metal.sh does.
 ifeq ($(UNAME),Darwin)
 METAL_OBJECTS := $(BUILD)/obj/src/gpu/driver_metal.o
-LINK          += -framework Foundation -framework Metal -framework CoreGraphics
+METAL_LIBS    := -framework Foundation -framework Metal -framework CoreGraphics
 else ifdef LOOKALIKE
 METAL_OBJECTS := $(addprefix $(BUILD)/obj/,src/gpu/driver_metal.o tests/lookalike/metal.o tests/lookalike/foundation.o \
                  tests/lookalike/msl_program.o tests/lookalike/fibers.o)
 METAL_FLAGS   := -fobjc-runtime=gcc -fblocks -Itests/lookalike -idirafter $(shell gcc -print-file-name=include)
-LINK          += -rdynamic -Wl,--no-as-needed $(shell gcc -print-file-name=libobjc.so)
+METAL_LIBS    := -rdynamic -Wl,--no-as-needed $(shell gcc -print-file-name=libobjc.so)
 $(call object,tests/lookalike/msl_program.c): OBJECT_FLAGS = -DLOOKALIKE_FOLDER='"$(CURDIR)/tests/lookalike"'
 endif
 ifdef METAL_OBJECTS
 LIB_OBJECTS += $(METAL_OBJECTS)
+LINK        += $(METAL_LIBS)
 $(call object,src/gpu/drivers.c): OBJECT_FLAGS = -DCLLM_METAL
 $(BUILD)/obj/%.o: %.m $(BUILD)/settings
 	@mkdir -p $(@D)

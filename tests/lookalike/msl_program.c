@@ -8,6 +8,7 @@
 
 #include <ctype.h>
 #include <dlfcn.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,9 +117,34 @@ static void read_kernels(msl_program *program, const char *text, FILE *entries) 
 
 /* --------------------------------------------------------------------------------------------------- compiling */
 
+/* FNV-1a, as http://www.isthe.com/chongo/tech/comp/fnv/ gives it. */
+static uint64_t hash(uint64_t sum, const char *bytes, size_t n_bytes) {
+    for (size_t i = 0; i < n_bytes; i++) sum = (sum ^ (unsigned char)bytes[i]) * 0x100000001b3;
+    return sum;
+}
+
+static uint64_t hash_file(uint64_t sum, const char *path) {
+    char bytes[4096];
+    FILE *file = fopen(path, "r");
+    for (size_t n; file && (n = fread(bytes, 1, sizeof bytes, file)) > 0;) sum = hash(sum, bytes, n);
+    if (!file || fclose(file) != 0) fibers_fatal("cannot read %s", path);
+    return sum;
+}
+
+/* Where the program is kept for other processes, by all that it is made of; or, where nothing is to be kept, in `folder`. */
+static void name_library(char *path, size_t size, const char *folder, const msl_program *program) {
+    const char *cache = getenv("LOOKALIKE_CACHE");
+    uint64_t sum = hash(0xcbf29ce484222325, program->text, strlen(program->text));
+    sum = hash(sum, (const char *)&program->version, sizeof program->version);
+    sum = hash(sum, COMPILE, sizeof COMPILE);
+    sum = hash_file(sum, LOOKALIKE_FOLDER "/shim/metal_stdlib");
+    sum = hash_file(sum, LOOKALIKE_FOLDER "/fibers.h");
+    snprintf(path, size, "%s/kernels-%016" PRIx64 ".so", cache && *cache ? cache : folder, sum);
+}
+
 /* In a folder of its own. Returns what the compiler said. */
 static char *compile_in(const char *folder, msl_program *program) {
-    char path[512], command[2048], *entries = NULL;
+    char path[512], library[512], command[4096], *entries = NULL;
     size_t n_bytes;
     bool ok;
     snprintf(path, sizeof path, "%s/metal_stdlib", folder);
@@ -133,15 +159,20 @@ static char *compile_in(const char *folder, msl_program *program) {
     FILE *list = open_memstream(&entries, &n_bytes);
     read_kernels(program, log, list);
     fclose(list);
-    free(log);
     write_file(path, "a", entries);
     free(entries);
-    snprintf(command, sizeof command, COMPILE "-D__METAL_VERSION__=%d -o '%s/kernels.so' '%s' 2>&1", program->version,
-             folder, path);
-    log = output_of(command, &ok);
-    if (!ok) return log;
-    snprintf(path, sizeof path, "%s/kernels.so", folder);
-    program->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    name_library(library, sizeof library, folder, program);
+    if (access(library, R_OK) != 0) {
+        /* Moved there when it is whole: others may look for it meanwhile. */
+        snprintf(command, sizeof command,
+                 COMPILE
+                 "-D__METAL_VERSION__=%d -o '%s/new.so' '%s' 2>&1 && mv '%s/new.so' '%s.%ld' && mv '%s.%ld' '%s'",
+                 program->version, folder, path, folder, library, (long)getpid(), library, (long)getpid(), library);
+        free(log);
+        log = output_of(command, &ok);
+        if (!ok) return log;
+    }
+    program->library = dlopen(library, RTLD_NOW | RTLD_LOCAL);
     if (!program->library) fibers_fatal("%s (is the program linked with -rdynamic?)", dlerror());
     return log;
 }
