@@ -4,6 +4,9 @@
 #include <stddef.h>
 
 const gpu_driver *const gpu_drivers[] = {
+#ifdef CLLM_METAL
+    &gpu_driver_metal,
+#endif
     &gpu_driver_opencl,
     NULL,
 };
