@@ -70,7 +70,7 @@ soak_form() { # DEVICE ITERATIONS N_TOKENS FIRST-KB LAST-KB MOST-KB GROWTH-KB SP
 cat >"$temporary/stand-in" <<'SCRIPT'
 #!/bin/sh
 printf '%s\n' "$*" >>"$CALLS"
-n=$(wc -l <"$CALLS")
+n=$(($(wc -l <"$CALLS"))) # macOS puts spaces before it
 speed=${GPU_SPEED-25.0}
 case $* in
 *'--device cpu'*) speed=${CPU_SPEED-10.0} FAILURE='' ;;
