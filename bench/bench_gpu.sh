@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# How fast a GPU generates beside the CPU, and a gate for it. What it measures and prints is in bench/README.md.
+set -euo pipefail
+usage='usage: bench/bench_gpu.sh metal|cuda|opencl MODEL.gguf [PROMPT]
+       bench/bench_metal.sh MODEL.gguf [PROMPT]
+
+Measure how fast mini-cllm generates on the CPU and on a GPU, after a run of one token that tells whether the GPU runs.
+
+Environment: BIN (build/mini-cllm), N_TOKENS (64), TEMPERATURE (0.0), TOP_P (0.9), TOP_K (40), SEED (42), GPU_LAYERS (9999);
+ENFORCE_MIN_SPEEDUP=1 fails where the GPU is not MIN_SPEEDUP (2.0) times as fast;
+SKIP_PREFLIGHT=1, or for Metal SKIP_METAL_PREFLIGHT=1, leaves out the run of one token.
+Exit status: 0 done, 1 failed or wrong usage, 2 not as fast as MIN_SPEEDUP asks, 130 stopped by Ctrl-C.'
+# shellcheck source=bench/measure.sh
+. "$(dirname "${BASH_SOURCE[0]}")/measure.sh"
+MIN_SPEEDUP=${MIN_SPEEDUP:-2.0}
+ENFORCE_MIN_SPEEDUP=${ENFORCE_MIN_SPEEDUP:-0}
+arguments 2 3 "$@"
+device=$1
+case $device in
+metal | cuda | opencl) ;;
+*) fail "'$device' is not metal, cuda or opencl" ;;
+esac
+is_number "$MIN_SPEEDUP" || fail "MIN_SPEEDUP: '$MIN_SPEEDUP' is not a number"
+prepare "$2" "${3:-The answer is}"
+
+[ "${SKIP_PREFLIGHT:-0}" = 1 ] || run "$device" 1
+echo "=== mini-cllm on the CPU and on $device ==="
+echo "model: $model"
+echo "prompt: $prompt"
+echo "n_tokens: $N_TOKENS"
+echo "gpu_layers: $GPU_LAYERS"
+echo "min_speedup: $MIN_SPEEDUP"
+echo "enforce_min_speedup: $ENFORCE_MIN_SPEEDUP"
+echo
+section cpu
+cpu_speed=$tokens_per_second
+section "$device"
+speedup=$(awk -v cpu="$cpu_speed" -v gpu="$tokens_per_second" 'BEGIN {
+    if (cpu == "nan" || gpu == "nan" || cpu + gpu == 0) print "nan"
+    else if (cpu + 0 == 0) print "inf"
+    else printf "%.3f\n", gpu / cpu }')
+echo "speedup_vs_cpu: ${speedup}x"
+
+[ "$ENFORCE_MIN_SPEEDUP" = 1 ] || exit 0
+if ! is_number "$speedup"; then
+    echo "benchmark gate failed: a speedup of ${speedup}x is not a number" >&2
+    exit 2
+elif ! awk -v got="$speedup" -v least="$MIN_SPEEDUP" 'BEGIN { exit !(got + 0 >= least + 0) }'; then
+    echo "benchmark gate failed: the speedup of ${speedup}x is below ${MIN_SPEEDUP}x" >&2
+    exit 2
+fi
+echo "benchmark gate passed: the speedup of ${speedup}x is at least ${MIN_SPEEDUP}x"
