@@ -16,7 +16,6 @@
 
 #define MOST_PLATFORMS 16
 #define MOST_DEVICES   32
-#define MOST_STAGED    ((size_t)16 << 20) /* bytes that a write copies, so as not to wait */
 
 struct gpu_device {
     opencl_api cl;
@@ -347,24 +346,11 @@ static void release(gpu_device *device, gpu_buffer *buffer) {
     if (buffer) device->cl.ReleaseMemObject(memory_of(buffer));
 }
 
-/* A write that the queue does not wait for reads from a buffer of its own, which OpenCL keeps until that is done. */
-static cl_int write_later(gpu_device *device, cl_memory memory, const void *bytes, size_t n_bytes) {
-    const opencl_api *cl = &device->cl;
-    cl_memory staged = NULL;
-    cl_int code = create_buffer(device, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, n_bytes, bytes, &staged);
-    if (code != CL_SUCCESS) return code;
-    code = cl->EnqueueCopyBuffer(device->queue, staged, memory, 0, 0, n_bytes, 0, NULL, NULL);
-    cl->ReleaseMemObject(staged);
-    return code;
-}
-
 static cllm_status write_buffer(gpu_device *device, gpu_buffer *buffer, const void *bytes, size_t n_bytes,
                                 cllm_error *err) {
     if (!failed(device) && n_bytes > 0) {
         cl_memory memory = memory_of(buffer);
-        cl_int code = n_bytes <= MOST_STAGED ? write_later(device, memory, bytes, n_bytes)
-                                             : device->cl.EnqueueWriteBuffer(device->queue, memory, true, 0, n_bytes,
-                                                                             bytes, 0, NULL, NULL);
+        cl_int code = device->cl.EnqueueWriteBuffer(device->queue, memory, true, 0, n_bytes, bytes, 0, NULL, NULL);
         note(device, code, "write a buffer", "");
     }
     return report(device, err);
