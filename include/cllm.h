@@ -303,7 +303,8 @@ typedef struct cllm_gpu_counters {
 CLLM_API cllm_gpu_counters cllm_session_gpu_counters(const cllm_session *session);
 
 /* Evaluate one token with each of the GPU's kernels run `repetitions` times, and tell how long each launch took:
- * `on_launch` is called in the order of the launches. The position stays, and what comes after it must be evaluated anew.
+ * `on_launch` is called in the order of the launches, after a first one, "copy", that shows what the GPU's memory does at
+ * most. The position stays, and what comes after it must be evaluated anew.
  * Errors: ARGUMENT (no GPU), CONTEXT_FULL, DEVICE. */
 typedef void (*cllm_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
 CLLM_API cllm_status cllm_session_measure_gpu(cllm_session *session, int32_t token, uint32_t repetitions,

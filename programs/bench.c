@@ -116,6 +116,14 @@ static int run_pairs(bencher *b, const bench_result *test, bench_kind kind, cons
     return EXIT_SUCCESS;
 }
 
+/* What the GPU was asked to do for each of the tokens decoded since `before`. */
+static void count_launches(const bencher *b, cllm_gpu_counters before, uint64_t n_tokens, bench_result *test) {
+    const cllm_gpu_counters after = cllm_session_gpu_counters(b->r.session);
+    if (after.launches == 0) return;
+    test->launches = (double)(after.launches - before.launches) / (double)n_tokens;
+    test->launched_bytes = (double)(after.bytes - before.bytes) / (double)n_tokens;
+}
+
 static int measure_kind(bencher *b, bench_result *test, bench_kind kind) {
     bench_speed *speed = &test->speed[kind];
     *speed = (bench_speed){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
@@ -175,6 +183,24 @@ static int measure(bencher *b, bench_result test) {
 
 /* ------------------------------------------------------------------------------------------ combinations */
 
+/* One decoded token more than the depth needs is in the sequence, as something is measured. */
+static int measure_gpu(bencher *b, bench_result *test) {
+    cllm_error err;
+    if (seek(b, test->depth, &err) != CLLM_OK) return fail_with(&err);
+    const cllm_gpu_counters before = cllm_session_gpu_counters(b->r.session);
+    const float *logits;
+    if (cllm_session_eval(b->r.session, b->tokens + test->depth, 1, &logits, &err) != CLLM_OK) return fail_with(&err);
+    count_launches(b, before, 1, test);
+    if (b->o.verbose)
+        fprintf(stderr,
+                "a token after %" PRIu64
+                ": %.0f launches on the GPU, %.2f MB of weights, keys, values and activations\n",
+                test->depth, test->launches, test->launched_bytes / 1e6);
+    if (b->o.quiet) return EXIT_SUCCESS;
+    if (seek(b, test->depth, &err) != CLLM_OK) return fail_with(&err);
+    return bench_gpu_kernels(&b->r, b->tokens[test->depth]);
+}
+
 /* Of one session: every depth with every number of tokens. */
 static int run_session(bencher *b) {
     const options *o = &b->o;
@@ -183,20 +209,27 @@ static int run_session(bencher *b) {
                          .file = o->model,
                          .file_bytes = b->file_bytes,
                          .kv_type = o->kv_type,
-                         .batch = o->batch};
+                         .batch = o->batch,
+                         .launches = NAN,
+                         .launched_bytes = NAN,
+                         .machine = {.read_gb_s = NAN, .float_gmac_s = NAN}};
     int status = run_start(&b->r, b->n_tokens);
     if (status != EXIT_SUCCESS) return status;
     test.threads = cllm_session_n_threads(b->r.session);
     test.cpu_isa = cllm_session_cpu_isa(b->r.session);
-    status = measure_machine(&b->results, (uint32_t)test.threads, &test.machine);
-    for (size_t d = 0; d < o->depths.count; d++)
+    test.device = cllm_session_device(b->r.session);
+    test.gpu_layers = cllm_session_plan(b->r.session)->n_gpu_layers;
+    if (test.gpu_layers == 0) status = measure_machine(&b->results, (uint32_t)test.threads, &test.machine);
+    for (size_t d = 0; d < o->depths.count && status == EXIT_SUCCESS; d++) {
+        test.depth = o->depths.values[d];
+        if (test.gpu_layers > 0) status = measure_gpu(b, &test);
         for (size_t p = 0; p < o->prompts.count; p++)
             for (size_t g = 0; g < o->gens.count && status == EXIT_SUCCESS; g++) {
-                test.depth = o->depths.values[d];
                 test.prompt = o->prompts.values[p];
                 test.gen = o->gens.values[g];
                 status = measure(b, test);
             }
+    }
     return status;
 }
 

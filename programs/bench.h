@@ -4,6 +4,7 @@
 
 #include "machine_speed.h"
 #include "options.h"
+#include "program.h"
 
 #define BENCH_MOST_RUNS 100 /* of a test */
 
@@ -25,11 +26,13 @@ typedef struct bench_speed {
 typedef struct bench_result {
     const char *model; /* the file's name, without its folders */
     const char *file;  /* its path as given */
-    const char *cpu_isa, *kv_type;
+    const char *cpu_isa, *kv_type, *device;
     uint64_t file_bytes;
     uint64_t threads, batch, prompt, depth, gen;
+    uint64_t gpu_layers;
     bench_speed speed[BENCH_DECODE + 1];
-    machine_speed machine; /* on as many threads */
+    double launches, launched_bytes; /* of the GPU for a decoded token, on average; NAN without one */
+    machine_speed machine;           /* on as many threads; NAN where a GPU computes */
 } bench_result;
 
 typedef struct bench_results {
@@ -59,6 +62,10 @@ int bench_compare_check(const char *template);
 /* Run o->compare once for a kind, with 0 for the tokens of the other, and read its speed off its last line.
  * Returns an exit status, after saying why. */
 int bench_compare_run(const options *o, const bench_result *test, bench_kind kind, double *tok_s);
+
+/* A table on standard error of the GPU's kernels in decoding a token after `depth` others that are in the session, one line
+ * each: launches, time, memory. Returns an exit status, after saying why. */
+int bench_gpu_kernels(const run *r, int32_t token);
 
 /* Print the results in the form that the options want. Returns an exit status, after saying why. */
 int bench_report(const options *o, const bench_results *results);

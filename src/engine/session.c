@@ -234,10 +234,10 @@ cllm_status cllm_session_eval_each(cllm_session *session, const int32_t *tokens,
 cllm_status cllm_session_measure_gpu(cllm_session *session, int32_t token, uint32_t repetitions,
                                      cllm_on_launch on_launch, void *user, cllm_error *err) {
     if (!on_gpu(session)) return error_set(err, CLLM_ERR_ARGUMENT, "no layer of this session is on a GPU");
-    forward_gpu_measure(session->offload.forward, repetitions, on_launch, user);
     const float *logits;
-    cllm_status status = cllm_session_eval(session, &token, 1, &logits, err);
-    forward_gpu_measure(session->offload.forward, 0, NULL, NULL);
+    cllm_status status = forward_gpu_measure(session->offload.forward, repetitions, on_launch, user, err);
+    if (status == CLLM_OK) status = cllm_session_eval(session, &token, 1, &logits, err);
+    forward_gpu_measure(session->offload.forward, 0, NULL, NULL, NULL);
     if (status == CLLM_OK) session->position--;
     return status;
 }

@@ -383,12 +383,6 @@ void forward_gpu_destroy(forward_gpu *f) {
 
 gpu_counters forward_gpu_counters(const forward_gpu *f) { return f->counters; }
 
-void forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_launch on_launch, void *user) {
-    f->repetitions = repetitions;
-    f->on_launch = on_launch;
-    f->on_launch_user = user;
-}
-
 typedef struct launch {
     uint32_t kernel; /* its place in the program */
     uint32_t groups[3];
@@ -421,6 +415,35 @@ static void run(forward_gpu *f, const launch *l) {
     for (uint32_t i = 0; i < f->repetitions; i++) launch_once(f, l);
     f->gpu.driver->sync(f->gpu.device, NULL);
     f->on_launch(f->on_launch_user, f->program.kernels[l->kernel].name, (seconds() - start) / f->repetitions, l->bytes);
+}
+
+/* Twice COPIED bytes: more than caches hold, less than a device lacks. */
+static cllm_status measure_copy(forward_gpu *f, cllm_error *err) {
+    enum { COPIED = 64 << 20 };
+    const gpu_driver *driver = f->gpu.driver;
+    gpu_buffer *from = NULL, *to = NULL;
+    cllm_status status = driver->allocate(f->gpu.device, COPIED, &from, err);
+    if (status == CLLM_OK) status = driver->allocate(f->gpu.device, COPIED, &to, err);
+    const copy_args args = {.n = COPIED / (int)sizeof(float)};
+    if (status == CLLM_OK)
+        run(f, &(launch){.kernel = KERNEL_COPY,
+                         .groups = {COPIED / (4 * sizeof(float) * GPU_GROUP), 1, 1},
+                         .buffers = {from, to},
+                         .n_buffers = 2,
+                         .args = &args,
+                         .args_bytes = sizeof args,
+                         .bytes = 2 * COPIED});
+    driver->release(f->gpu.device, from);
+    driver->release(f->gpu.device, to);
+    return status;
+}
+
+cllm_status forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_launch on_launch, void *user,
+                                cllm_error *err) {
+    f->repetitions = repetitions;
+    f->on_launch = on_launch;
+    f->on_launch_user = user;
+    return on_launch ? measure_copy(f, err) : CLLM_OK;
 }
 
 /* Vectors of a batch: rows of so many floats, of which the kernels begin with `first`. */

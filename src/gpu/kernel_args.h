@@ -72,6 +72,10 @@ typedef struct attention_args {
     int n_parts;
 } attention_args;
 
+typedef struct copy_args {
+    int n;
+} copy_args;
+
 typedef struct argmax_args {
     int n;
 } argmax_args;

@@ -10,7 +10,7 @@
 static const char *const common_names[N_COMMON_KERNELS] = {
     [KERNEL_RMS_NORM] = "rms_norm",   [KERNEL_ROPE_QK] = "rope_qk",
     [KERNEL_ATTENTION] = "attention", [KERNEL_ATTENTION_MERGE] = "attention_merge",
-    [KERNEL_ARGMAX] = "argmax",
+    [KERNEL_ARGMAX] = "argmax",       [KERNEL_COPY] = "copy",
 };
 
 /* Rows of a matrix that a team takes at once: each adds its own sums and weights to what a thread holds, and shares the

@@ -14,6 +14,7 @@ typedef enum common_kernel {
     KERNEL_ATTENTION,
     KERNEL_ATTENTION_MERGE,
     KERNEL_ARGMAX,
+    KERNEL_COPY,
     N_COMMON_KERNELS
 } common_kernel;
 
