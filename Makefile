@@ -173,9 +173,31 @@ $(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c tests/avx512_mo
 $(BUILD)/check_kernels: $(BUILD)/obj/tests/check_kernels.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
 
+# Stand-ins for NVIDIA's libraries, for tests on hosts without a GPU: LD_LIBRARY_PATH=$(BUILD)/lookalike_cuda. Beside
+# them the headers for the kernels, which they compile when the program runs.
+LOOKALIKE_CUDA := $(addprefix $(BUILD)/lookalike_cuda/,libcuda.so.1 libnvrtc.so.13)
+LOOKALIKE_CUDA_HEADERS := src/base/half.h tests/lookalike/fibers.h $(wildcard tests/lookalike_cuda/*.h)
+$(call object,$(wildcard tests/lookalike_cuda/*.c)): OBJECT_FLAGS = -Itests
+
+# What of the driver only the stand-ins show; tests/check_cuda.sh runs it.
+$(BUILD)/lookalike_cuda/check_driver: $(call object,tests/lookalike_cuda/check_driver.c) $(SUPPORT_OBJECTS) \
+    $(BUILD)/internal.a
+	@mkdir -p $(@D)
+	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
+
+$(BUILD)/lookalike_cuda/libcuda.so.1: $(call object,tests/lookalike_cuda/libcuda.c tests/lookalike/fibers.c)
+$(BUILD)/lookalike_cuda/libnvrtc.so.13: $(call object,tests/lookalike_cuda/libnvrtc.c) $(BUILD)/lookalike_cuda/include
+$(LOOKALIKE_CUDA):
+	@mkdir -p $(@D)
+	$(LINK) -shared -Wl,-soname,$(@F) $(filter %.o,$^) -o $@
+
+$(BUILD)/lookalike_cuda/include: $(LOOKALIKE_CUDA_HEADERS)
+	@mkdir -p $@
+	cp $^ $@ && touch $@
+
 # ------------------------------------------------------------------------------------------------ checking
 
-tests: $(TESTS)
+tests: $(TESTS) $(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver)
 
 # What packagers would get, and what is left of it after uninstall, for tests/check_install.sh to look at.
 stage: all
@@ -249,4 +271,5 @@ FORCE:
 .PHONY: all tests test stage check-format format fuzz install uninstall clean help FORCE
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(PROGRAM_OBJECTS) $(SUPPORT_OBJECTS) $(AVX512_MODEL) \
-    $(call object,$(TEST_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c))
+    $(call object,$(TEST_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c \
+    tests/lookalike/fibers.c $(wildcard tests/lookalike_cuda/*.c)))

@@ -7,6 +7,7 @@ const gpu_driver *const gpu_drivers[] = {
 #ifdef CLLM_METAL
     &gpu_driver_metal,
 #endif
+    &gpu_driver_cuda,
     &gpu_driver_opencl,
     NULL,
 };
