@@ -209,7 +209,7 @@ stage: all
 test: all tests stage
 	@CC='$(CC)' SANITIZE='$(SANITIZE)' tests/run.sh $(BUILD)
 
-FORMATTED := $(wildcard include/*.h src/*/*.[ch] programs/*.[ch] tests/*.[ch] tests/*/*.[ch] examples/*.c)
+FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
 check-format:
 	@$(CLANG_FORMAT) --version | grep -q 'version 14' || { echo 'check-format needs clang-format 14' >&2; exit 1; }
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)

@@ -99,7 +99,7 @@ type_fault() { # TEXT OF_A_KERNEL
 }
 
 keeps_promises() { # SETTING...
-    env CMOCKA_MESSAGE_OUTPUT=TAP "$@" "$work/contract/build-metal/tests/test_gpu_driver" || return 1
+    env CMOCKA_MESSAGE_OUTPUT=TAP "$@" "$work/contract/build-metal/tests/test_gpu_driver" metal || return 1
     grep -q '^# metal: Look-alike of Metal' "$said"
 }
 build_contract() {

@@ -398,7 +398,8 @@ typedef struct dispatch {
     if ((uintptr_t)bytes % page != 0 || length % page != 0)
         fibers_fatal("newBufferWithBytesNoCopy: of memory that is not whole pages");
     if (length == 0 || length > [self maxBufferLength]) fibers_fatal("a buffer of %lu bytes", length);
-    if (options != MTLResourceStorageModeShared || deallocator) fibers_fatal("options that the look-alike does not know");
+    if (options != MTLResourceStorageModeShared || deallocator)
+        fibers_fatal("options that the look-alike does not know");
     unsigned char *present = malloc(length / page);
     const bool mapped = present && mincore(bytes, length, present) == 0;
     free(present);
