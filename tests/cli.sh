@@ -547,8 +547,8 @@ field() { awk -F , -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == n
 benchmarks() {
     run bench "$any" -p 16,8 -n 4 --depth 0,20 --threads 1,2 --batch 8 -r 2 --csv
     check 'bench --csv: all combinations, under a line of names' eval 'exits 0 && silent && [ "$(wc -l <"$out")" -eq 9 ] &&
-        [ "$(awk -F , "{ print NF }" "$out" | sort -u)" = 23 ] && grep -q "^model,file,.*,prompt_tok_s,.*,decode_tok_s," "$out" &&
-        [ "$(cut -d , -f 6-10 "$out" | tail -n 8 | sort -u | wc -l)" -eq 8 ] && prints ",2,8,16,20,4," && prints ",1,8,8,0,4,"'
+        [ "$(awk -F , "{ print NF }" "$out" | sort -u)" = 27 ] && grep -q "^model,file,.*,prompt_tok_s,.*,decode_tok_s," "$out" &&
+        [ "$(cut -d , -f 8-12 "$out" | tail -n 8 | sort -u | wc -l)" -eq 8 ] && prints ",2,8,16,20,4," && prints ",1,8,8,0,4,"'
     run bench "$any" -p 8 -n 4 --depth 20 --threads 1 -r 3
     check 'bench: the machine, and a table of a line a test' eval 'exits 0 && silent && [ "$(wc -l <"$out")" -eq 6 ] &&
         prints "1 thread: reads " && prints "the median of 3 runs" && grep -q "^model .* test .* tok/s .* GMAC/s .* GB/s" "$out" &&

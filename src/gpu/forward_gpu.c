@@ -8,6 +8,7 @@
 #include "gpu/program.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -31,19 +32,21 @@ static cllm_status open_driver(const gpu_driver *driver, gpu *out, cllm_error *e
     return status;
 }
 
-/* Of all that is wrong with the drivers the last one's error is told: OpenCL is what most machines can have. */
+/* Where no driver finds one, all tell why. */
 static cllm_status open_any(gpu *out, cllm_error *err) {
-    cllm_status status = CLLM_ERR_DEVICE;
+    char reasons[sizeof err->message] = "";
     for (size_t i = 0; gpu_drivers[i]; i++) {
-        status = open_driver(gpu_drivers[i], out, err);
+        cllm_error reason;
+        cllm_status status = open_driver(gpu_drivers[i], out, &reason);
         if (status == CLLM_OK && out->properties.is_gpu) return CLLM_OK;
         if (status == CLLM_OK) {
-            status = error_set(err, CLLM_ERR_DEVICE, "the only device of %s is no GPU: %s", gpu_drivers[i]->name,
-                               out->properties.name);
+            error_set(&reason, CLLM_ERR_DEVICE, "%s is no GPU", out->properties.name);
             gpu_close(out);
         }
+        const size_t length = strlen(reasons);
+        snprintf(reasons + length, sizeof reasons - length, "; %s: %s", gpu_drivers[i]->name, reason.message);
     }
-    return status;
+    return error_set(err, CLLM_ERR_DEVICE, "there is no GPU%s", reasons);
 }
 
 cllm_status gpu_open(const char *name, gpu *out, cllm_error *err) {
