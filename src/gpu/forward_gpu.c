@@ -44,7 +44,7 @@ static cllm_status open_any(gpu *out, cllm_error *err) {
             gpu_close(out);
         }
         const size_t length = strlen(reasons);
-        snprintf(reasons + length, sizeof reasons - length, "; %s: %s", gpu_drivers[i]->name, reason.message);
+        snprintf(reasons + length, sizeof reasons - length, "; %s: %.140s", gpu_drivers[i]->name, reason.message);
     }
     return error_set(err, CLLM_ERR_DEVICE, "there is no GPU%s", reasons);
 }
