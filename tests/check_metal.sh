@@ -1,6 +1,6 @@
 #!/bin/sh
-# The Metal driver where there is no Mac: tests/check_metal.sh BUILD. It is built over tests/lookalike, which stands in for
-# Apple's framework, into BUILD/lookalike; has to keep the promises of gpu/driver.h there, whatever the device is and
+# The Metal driver where there is no Mac: tests/check_metal.sh BUILD. It is built over tests/lookalike, which stands in
+# for Apple's framework, into BUILD/lookalike; has to keep the promises of gpu/driver.h there, whatever the device is and
 # refuses; and the look-alike has to complain of each fault that is planted in the driver or in a kernel. Prints TAP.
 set -u
 . tests/support/checks.sh
@@ -23,7 +23,8 @@ unset CLLM_METAL_SIMD LOOKALIKE_METAL_FAULT LOOKALIKE_METAL_REVERSE LOOKALIKE_ME
 build() { # FOLDER TARGET [SETTING...]: out of the sources in the folder, into its build-metal
     target=$2 folder=$1
     shift 2
-    make -s -C "$folder" LOOKALIKE=1 CC=clang CFLAGS='-O1 -g' WERROR='' SANITIZE='' BUILD=build-metal "$@" "build-metal/$target"
+    make -s -C "$folder" LOOKALIKE=1 CC=clang CFLAGS='-O1 -g' WERROR='' SANITIZE='' BUILD=build-metal "$@" \
+        "build-metal/$target"
 }
 
 # A copy of what the driver is made of, for faults to be planted in.
@@ -82,7 +83,8 @@ type_checks() { # MORE
         # shellcheck disable=SC2086 # a list
         set -- "$1" $settings
         {
-            printf '#define GROUP 128\n#define TEAM 32\n#define SIMD %s\n#define MATRICES %s\n#define KV_HALF %s\n' "$2" "$3" "$4"
+            printf '#define GROUP 128\n#define TEAM 32\n'
+            printf '#define SIMD %s\n#define MATRICES %s\n#define KV_HALF %s\n' "$2" "$3" "$4"
             cat src/gpu/dialect.h src/gpu/kernel_args.h
             for file in src/gpu/*.gpu; do [ ! -f "$file" ] || cat "$file"; done
             printf '%s\n' "$1"
@@ -222,7 +224,8 @@ check 'found by types: a constant that is written' type_fault 'read-only\|const-
 
 # With memory checked, in the driver and in the kernels.
 build_checked() {
-    make -s -C "$tree" LOOKALIKE=1 CC=clang CFLAGS='-O1 -g' WERROR='' SANITIZE=address,undefined BUILD=checked checked/try_driver
+    make -s -C "$tree" LOOKALIKE=1 CC=clang CFLAGS='-O1 -g' WERROR='' SANITIZE=address,undefined BUILD=checked \
+        checked/try_driver
 }
 checked() { # TEXT [KERNELS]
     "$tree/checked/try_driver" ${2:+"$2"} >"$work/output" 2>&1

@@ -1,15 +1,15 @@
 /* The driver for Apple's GPUs, over the Metal framework. Before: forward_gpu.c, which calls it through the table of
  * driver.h. After: the framework, whose names begin with MTL (https://developer.apple.com/documentation/metal).
  *
- * Launches are collected in one command buffer by one encoder, until something has to wait for them or submit sends them
- * off; the encoder runs them one after another. Buffers are in memory that GPU and CPU share, so that weights stay in the
- * mapped file and reading is a copy from there.
+ * Launches are collected in one command buffer by one encoder, until something has to wait for them or submit sends
+ * them off; the encoder runs them one after another. Buffers are in memory that GPU and CPU share, so that weights stay
+ * in the mapped file and reading is a copy from there.
  *
  * Objects are retained and released by hand, which a compiler without Apple's runtime can build too: those that an
  * alloc, new or copy returned are ours, others are retained where they outlive the autorelease pool around each call.
  *
- * CLLM_METAL_SIMD=0 or 1 in the environment keeps the kernels from the functions of SIMD groups, or has them use these on
- * a device that does not claim to be of the family that has them, such as that of a virtual machine. */
+ * CLLM_METAL_SIMD=0 or 1 in the environment keeps the kernels from the functions of SIMD groups, or has them use these
+ * on a device that does not claim to be of the family that has them, such as that of a virtual machine. */
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
 

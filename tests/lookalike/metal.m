@@ -1,6 +1,6 @@
 /* Stands in for Apple's Metal on Linux, to test driver_metal.m and the kernels where there is no Mac. Strict: what
- * Metal's validation would complain of, or a GPU get wrong in silence, ends the program with a message. Work is done when
- * the driver waits for it and no sooner, so that a wait that is missing shows.
+ * Metal's validation would complain of, or a GPU get wrong in silence, ends the program with a message. Work is done
+ * when the driver waits for it and no sooner, so that a wait that is missing shows.
  *
  * The environment (README.md in this folder lists it) chooses the device, its faults, and the order of the threads. */
 #define _DEFAULT_SOURCE /* mincore */
