@@ -8,4 +8,17 @@ reason=$($program models/demo.gguf --device opencl -n 1 -q 2>&1 >/dev/null) || {
     exit 0
 }
 . tests/support/gpu_suite.sh
+
+limited() { # COMMAND: with a gigabyte, of which a layer's keys and values take 512 MiB
+    POCL_MEMORY_LIMIT=1 $program models/demo.gguf -n 1 --device opencl --ctx 1048576 "$@" >"$temporary/out" 2>"$temporary/err"
+    status=$?
+    cat "$temporary/err"
+    return $status
+}
+fewer_layers_fit() {
+    ! limited --gpu-layers 3 && grep -q '3 layers on .*: at most 1 fit; a smaller context' "$temporary/err" &&
+        limited && grep -q ': 1 of 4 layers fit; a smaller --ctx' "$temporary/err"
+}
+check 'opencl: layers that do not fit are left to the CPU, or refused' fewer_layers_fit
+check 'opencl: auto passes a CPU by and says so' ends 0 'is no GPU' models/demo.gguf -n 1 --device auto -v
 gpu_suite

@@ -62,14 +62,13 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
 static cllm_status choose_layers(const cllm_model *model, session_settings *s, const gpu *g, uint32_t asked,
                                  cllm_memory_plan *plan, cllm_error *err) {
     const uint32_t most = asked && asked < model->config.n_layers ? asked : model->config.n_layers;
-    gpu_needs needs, needs_of_most = {0};
-    for (s->n_gpu_layers = most; s->n_gpu_layers > 0; s->n_gpu_layers--) {
-        cllm_status status = plan_layers(model, s, g, plan, &needs, err);
-        if (status != CLLM_OK) return status;
-        if (s->n_gpu_layers == most) needs_of_most = needs;
-        if (fits(g, &needs)) break;
-    }
-    if (s->n_gpu_layers == most || (!asked && s->n_gpu_layers > 0)) return CLLM_OK;
+    gpu_needs needs, needs_of_most;
+    s->n_gpu_layers = most;
+    cllm_status status = plan_layers(model, s, g, plan, &needs_of_most, err);
+    if (status != CLLM_OK || fits(g, &needs_of_most)) return status;
+    while (--s->n_gpu_layers > 0) /* what the GPU does not take, the host has to */
+        if (plan_layers(model, s, g, plan, &needs, NULL) == CLLM_OK && fits(g, &needs)) break;
+    if (!asked && s->n_gpu_layers > 0) return CLLM_OK;
     return refuse(g, &needs_of_most, most, s->n_gpu_layers, err);
 }
 

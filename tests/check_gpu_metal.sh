@@ -1,0 +1,63 @@
+#!/bin/sh
+# The model on Metal, as tests/lookalike stands in for it: tests/check_gpu_metal.sh BUILD. `make lookalike` built the program. On
+# macOS this is the real Metal.
+set -u
+device=metal build=$1
+. tests/support/checks.sh
+if [ "$(uname -s)" = Darwin ]; then
+    program=$build/mini-cllm
+else
+    program=$build/lookalike/mini-cllm
+    [ -x "$program" ] || skip_all "the look-alike of Metal was not built: it needs clang and libobjc-12-dev, and no sanitizer"
+    export LOOKALIKE_METAL_FAMILY=7 LOOKALIKE_CACHE="$build/lookalike/cache"
+    mkdir -p "$LOOKALIKE_CACHE"
+fi
+reason=$($program models/demo.gguf --device metal -n 1 -q 2>&1 >/dev/null) || skip_all "$reason"
+. tests/support/gpu_suite.sh
+
+with() { # VARIABLE=VALUE... COMMAND: a function of this script with these in its environment
+    (
+        while case $1 in *=*) true ;; *) false ;; esac do
+            export "$1"
+            shift
+        done
+        "$@"
+    )
+}
+
+demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-metal}" -v; } # STATUS TEXT [DEVICE]
+
+# What was generated before the device failed is right, and the message comes.
+fails_midway() {
+    $program models/demo.gguf -t 0 -n 40 -q --cpu-isa scalar >"$temporary/whole" || return 1
+    with LOOKALIKE_METAL_FAULT=command:30 demo 1 'mini-cllm: the GPU failed' || return 1
+    head -c "$(($(wc -c <"$temporary/out") - 1))" "$temporary/out" >"$temporary/begin" # but for the newline
+    [ -s "$temporary/begin" ] && head -c "$(wc -c <"$temporary/begin")" "$temporary/whole" | cmp - "$temporary/begin"
+}
+
+fewer_layers_fit() { # the output and 2 or 3 of 4 layers
+    with LOOKALIKE_METAL_MEMORY=3000000 ends 0 'layers fit; a smaller --ctx leaves room for more' models/demo.gguf -n 1 \
+        --device metal --batch 8 &&
+        with LOOKALIKE_METAL_MEMORY=3000000 ends 1 'at most' models/demo.gguf -n 1 --device metal --batch 8 --gpu-layers 4 || return 1
+    most=$(sed -n 's/.*: at most \([0-9]*\) fit.*/\1/p' "$temporary/err")
+    with LOOKALIKE_METAL_MEMORY=3000000 ends 0 '' models/demo.gguf -n 1 --device metal --batch 8 --gpu-layers "$most" &&
+        with LOOKALIKE_METAL_MEMORY=3000000 ends 1 'at most' models/demo.gguf -n 1 --device metal --batch 8 \
+            --gpu-layers $((most + 1))
+}
+
+if [ "$(uname -s)" = Linux ]; then
+    check 'no device: one line, status 1' with LOOKALIKE_METAL_FAULT=device demo 1 '--device metal: Metal finds no GPU'
+    check 'no device: auto runs, and says why' with LOOKALIKE_METAL_FAULT=device demo 0 'Metal finds no GPU' auto
+    check 'a kernel that does not compile: auto runs' with LOOKALIKE_METAL_FAULT=library demo 0 'does not compile' auto
+    check 'a kernel without a pipeline: status 1' with LOOKALIKE_METAL_FAULT=pipeline demo 1 'makes no pipeline'
+    check 'no memory for a buffer: status 1' with LOOKALIKE_METAL_FAULT=allocate:9 demo 1 'gives no buffer'
+    check 'auto takes the GPU' demo 0 'device: metal' auto
+    check 'a device that fails ends the text with its message' fails_midway
+    check 'weights that cannot be read in place are copied' with LOOKALIKE_METAL_FAULT=nocopy same_story models/demo.gguf
+    check 'layers that do not fit are left to the CPU, or refused' fewer_layers_fit
+    check 'threads in reversed order' with LOOKALIKE_METAL_REVERSE=1 same_story models/demo.gguf
+    check 'an older device, without SIMD sums' with LOOKALIKE_METAL_FAMILY=5 same_bits models/demo.gguf 20
+    check 'and in reversed order' with LOOKALIKE_METAL_FAMILY=5 LOOKALIKE_METAL_REVERSE=1 \
+        every_split "$shared/models/stories260K.gguf" 5 20
+fi
+gpu_suite
