@@ -3,14 +3,18 @@
  * faults of the driver as well. test_gpu_driver.c has what all drivers promise.
  *
  *   check_driver [PATTERN]   run the tests, or those whose names match
- * Two other uses, for kernel texts in a file, say on standard error what is wrong:
- *   check_driver compile FILE NAME...   compile it and find the kernels of these names
- *   check_driver launch FILE            run its kernel try_ on two groups, and print the buffer of 250 numbers it had */
+ * Three other uses say on standard error what is wrong:
+ *   check_driver text MATRICES          print a program with the kernels of all tensor types, where MATRICES is 0 or 1
+ *   check_driver kernels MATRICES       compile it, and find each of its kernels
+ *   check_driver launch FILE            compile this text and run its kernel try_ on two groups; print the buffer of 250
+ *                                       numbers that it had */
 #include "support/check.h"
 
+#include "base/error.h"
 #include "gpu/cuda_api.h"
 #include "gpu/driver.h"
 #include "gpu/kernel_text.h"
+#include "gpu/program.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
@@ -595,20 +599,58 @@ static void fragments_multiply(void **state) {
 
 /* ------------------------------------------------------------------------------------------------------- main */
 
-static cllm_status compile_file(setup *s, const char *path, char *const *names) {
-    size_t n_bytes;
-    char *text = (char *)read_file(path, &n_bytes);
-    cllm_status status = driver->open(&s->device, &s->properties, &s->err);
-    if (status == CLLM_OK) status = driver->compile(s->device, text, &s->err);
-    for (; status == CLLM_OK && *names; names++) status = driver->kernel(s->device, *names, &s->step, &s->err);
+/* The kernels of all types that matrices have, and some of products of several types. */
+static cllm_status add_all(gpu_program *program, cllm_error *err) {
+#define TYPE(name, number, elements, bytes) QUANT_##name,
+    static const quant_type types[] = {COMPUTE_TYPES(TYPE)};
+#undef TYPE
+    enum { N_TYPES = sizeof types / sizeof *types };
+    cllm_status status = CLLM_OK;
+    uint32_t index;
+    for (uint32_t t = 0; t < N_TYPES; t++) {
+        const quant_type type = types[t], next = types[(t + 1) % N_TYPES], third = types[(t + 2) % N_TYPES];
+        const kernel_variant variants[] = {
+            {MATRIX_TILE, {type}, 1, false, 0},
+            {MATRIX_EMBED, {type}, 1, false, 0},
+            {MATRIX_MULTIPLY, {type}, 1, t % 2 != 0, t % 2 ? 1 : 4},
+            {MATRIX_MULTIPLY, {type, next, third}, t % 4 ? 1 : 3, t % 2 != 0, t % 2 ? 1 : 4},
+        };
+        for (size_t i = 0; i < sizeof variants / sizeof *variants && status == CLLM_OK; i++)
+            status = program_add(program, &variants[i], &index, err);
+    }
+    return status;
+}
+
+static cllm_status compile_all(setup *s, bool matrices) {
+    gpu_program program = {0};
+    cllm_status status = add_all(&program, &s->err);
+    if (status == CLLM_OK) status = driver->open(&s->device, &s->properties, &s->err);
+    s->properties.matrices = matrices;
+    if (status == CLLM_OK) status = program_compile(&program, driver, s->device, &s->properties, CLLM_KV_F16, &s->err);
+    program_free(&program);
+    return status;
+}
+
+static cllm_status print_all(cllm_error *err, bool matrices) {
+    gpu_program program = {0};
+    const gpu_properties properties = {.simd = true, .matrices = matrices};
+    char *text = NULL;
+    cllm_status status = add_all(&program, err);
+    if (status == CLLM_OK) status = program_text(&program, &properties, CLLM_KV_F16, &text, err);
+    if (status == CLLM_OK) fputs(text, stdout);
     free(text);
+    program_free(&program);
     return status;
 }
 
 static cllm_status launch_file(setup *s, const char *path) {
     uint32_t values[250];
-    char name[] = "try_", *names[] = {name, NULL};
-    cllm_status status = compile_file(s, path, names);
+    size_t n_bytes;
+    char *text = (char *)read_file(path, &n_bytes);
+    cllm_status status = driver->open(&s->device, &s->properties, &s->err);
+    if (status == CLLM_OK) status = driver->compile(s->device, text, &s->err);
+    free(text);
+    if (status == CLLM_OK) status = driver->kernel(s->device, "try_", &s->step, &s->err);
     if (status == CLLM_OK) status = driver->allocate(s->device, sizeof values, &s->even, &s->err);
     if (status != CLLM_OK) return status;
     driver->launch(s->device, s->step, (const uint32_t[3]){2, 1, 1}, &s->even, 1, &(uint32_t){250}, sizeof(uint32_t));
@@ -618,11 +660,13 @@ static cllm_status launch_file(setup *s, const char *path) {
     return status;
 }
 
-static int on_a_file(int argc, char **argv) {
+static int other_use(const char *use_of, const char *argument) {
     setup s = {0};
-    cllm_status status = CLLM_ERR_ARGUMENT;
-    if (strcmp(argv[1], "compile") == 0) status = compile_file(&s, argv[2], argv + 3);
-    if (strcmp(argv[1], "launch") == 0 && argc == 3) status = launch_file(&s, argv[2]);
+    cllm_status status = error_set(&s.err, CLLM_ERR_ARGUMENT, "there is no use %s", use_of);
+    const bool matrices = strcmp(argument, "1") == 0;
+    if (strcmp(use_of, "text") == 0) status = print_all(&s.err, matrices);
+    if (strcmp(use_of, "kernels") == 0) status = compile_all(&s, matrices);
+    if (strcmp(use_of, "launch") == 0) status = launch_file(&s, argument);
     if (status != CLLM_OK) fprintf(stderr, "%s\n", s.err.message);
     driver->close(s.device);
     return status != CLLM_OK;
@@ -650,7 +694,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(the_current_context_is_left_alone),
         cmocka_unit_test(fragments_multiply),
     };
-    if (argc > 2) return on_a_file(argc, argv);
+    if (argc > 2) return other_use(argv[1], argv[2]);
     if (argc > 1) cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests_name("CUDA driver", tests, NULL, NULL);
 }
