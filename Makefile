@@ -61,6 +61,26 @@ SHARED_LINK := -shared -Wl,-soname,libcllm.so.$(SOVERSION)
 SONAMES     := libcllm.so.$(SOVERSION) libcllm.so
 endif
 
+# Metal: Apple's framework on macOS. LOOKALIKE=1 builds the same driver on Linux over tests/lookalike, which runs the
+# kernels on the CPU (CC=clang, clang++ and GCC's Objective-C); see tests/check_metal.sh.
+ifeq ($(UNAME),Darwin)
+METAL_OBJECTS := $(BUILD)/obj/src/gpu/driver_metal.o
+LINK          += -framework Foundation -framework Metal -framework CoreGraphics
+else ifdef LOOKALIKE
+METAL_OBJECTS := $(addprefix $(BUILD)/obj/,src/gpu/driver_metal.o tests/lookalike/metal.o tests/lookalike/foundation.o \
+                 tests/lookalike/msl_program.o tests/lookalike/fibers.o)
+METAL_FLAGS   := -fobjc-runtime=gcc -fblocks -Itests/lookalike -idirafter $(shell gcc -print-file-name=include)
+LINK          += -rdynamic -Wl,--no-as-needed $(shell gcc -print-file-name=libobjc.so)
+$(call object,tests/lookalike/msl_program.c): OBJECT_FLAGS = -DLOOKALIKE_FOLDER='"$(CURDIR)/tests/lookalike"'
+endif
+ifdef METAL_OBJECTS
+LIB_OBJECTS += $(METAL_OBJECTS)
+$(call object,src/gpu/drivers.c): OBJECT_FLAGS = -DCLLM_METAL
+$(BUILD)/obj/%.o: %.m $(BUILD)/settings
+	@mkdir -p $(@D)
+	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -fno-objc-arc $(METAL_FLAGS) -c $< -o $@
+endif
+
 all: $(BUILD)/mini-cllm $(BUILD)/libcllm.a $(BUILD)/$(SHARED)
 
 # ------------------------------------------------------------------------------------------------ compiling
@@ -140,6 +160,10 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
 
 $(BUILD)/tests/test_avx512_model: $(AVX512_MODEL)
+
+# What tests/check_metal.sh runs.
+$(BUILD)/try_driver: $(BUILD)/obj/tests/lookalike/try_driver.o $(BUILD)/internal.a
+	$(LINK) $^ -lm -o $@
 
 $(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c tests/avx512_model/dispatch.c) $(AVX512_MODEL) \
     $(SUPPORT_OBJECTS) $(BUILD)/internal.a

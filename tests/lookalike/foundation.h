@@ -1,0 +1,12 @@
+/* What metal.m needs of the stand-in for Foundation beside Apple's own names. */
+#pragma once
+#import <Foundation/Foundation.h>
+
+/* Ends the program unless an autorelease pool is open: what Apple's framework autoreleases inside would leak. */
+void foundation_need_pool(const char *method);
+
+/* Autoreleased. */
+NSError *foundation_error(const char *description);
+
+/* Owned. only: its one object, or nil. */
+NSArray *foundation_array(NSObject *only);
