@@ -42,13 +42,16 @@ need = $(if $(shell pkg-config --exists $(1) 2>/dev/null && echo yes),,$(error $
 LIB_SOURCES     := $(wildcard src/*/*.c)
 PROGRAM_SOURCES := $(wildcard programs/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
+# Programs that shell tests run.
+TOOL_SOURCES    := tests/print_kernel_text.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS     := $(call object,$(LIB_SOURCES)) $(BUILD)/obj/kernel_text.o
 PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
 SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
-TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model
+TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model \
+                   $(TOOL_SOURCES:%.c=$(BUILD)/%)
 FUZZERS         := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SOURCES))
 
 ifeq ($(UNAME),Darwin)
@@ -121,7 +124,7 @@ $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 
 # The program links jansson (its --json output); the library does not.
 $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)
-$(call object,$(TEST_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
+$(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
 
 # The AVX-512 kernels over a model of their instructions, for tests on any CPU. Inlined and unrolled as they ask to be,
@@ -248,4 +251,4 @@ FORCE:
 .PHONY: all tests test stage check-format format fuzz install uninstall clean help FORCE
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(PROGRAM_OBJECTS) $(SUPPORT_OBJECTS) $(AVX512_MODEL) \
-    $(call object,$(TEST_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c))
+    $(call object,$(TEST_SOURCES) $(TOOL_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c))
