@@ -42,13 +42,16 @@ need = $(if $(shell pkg-config --exists $(1) 2>/dev/null && echo yes),,$(error $
 LIB_SOURCES     := $(wildcard src/*/*.c)
 PROGRAM_SOURCES := $(wildcard programs/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
+# Programs that shell tests run.
+TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS     := $(call object,$(LIB_SOURCES)) $(BUILD)/obj/kernel_text.o
 PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
 SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
-TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model
+TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model \
+                   $(TOOL_SOURCES:%.c=$(BUILD)/%)
 FUZZERS         := $(patsubst tests/fuzz/fuzz_%.c,%,$(FUZZ_SOURCES))
 
 ifeq ($(UNAME),Darwin)
@@ -62,7 +65,7 @@ SONAMES     := libcllm.so.$(SOVERSION) libcllm.so
 endif
 
 # Metal: Apple's framework on macOS. LOOKALIKE=1 builds the same driver on Linux over tests/lookalike, in a BUILD of its own
-# and with CC=clang; tests/check_metal.sh does.
+# and with CC=clang; `make lookalike` does.
 ifeq ($(UNAME),Darwin)
 METAL_OBJECTS := $(BUILD)/obj/src/gpu/driver_metal.o
 METAL_LIBS    := -framework Foundation -framework Metal -framework CoreGraphics
@@ -122,7 +125,7 @@ $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 
 # The program links jansson (its --json output); the library does not.
 $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)
-$(call object,$(TEST_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
+$(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
 
 # The AVX-512 kernels over a model of their instructions, for tests on any CPU. Inlined and unrolled as they ask to be,
@@ -200,6 +203,16 @@ $(BUILD)/lookalike_cuda/include: $(LOOKALIKE_CUDA_HEADERS)
 
 tests: $(TESTS) $(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver)
 
+# The program and the tests of the GPU over the look-alike of Metal, where there is what that takes.
+OBJECTIVE_C := $(and $(filter Linux,$(UNAME)),$(shell command -v clang),$(wildcard $(shell gcc -print-file-name=include)/objc/objc.h))
+lookalike:
+ifneq ($(OBJECTIVE_C),)
+ifndef SANITIZE
+	@$(MAKE) -s LOOKALIKE=1 CC=clang CFLAGS='-O1 -g' BUILD=$(BUILD)/lookalike \
+	    $(addprefix $(BUILD)/lookalike/,mini-cllm tests/test_gpu_driver tests/test_gpu_kernels tests/test_gpu_products)
+endif
+endif
+
 # What packagers would get, and what is left of it after uninstall, for tests/check_install.sh to look at.
 stage: all
 	@rm -rf $(BUILD)/staged $(BUILD)/unstaged
@@ -207,7 +220,7 @@ stage: all
 	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(BUILD)/unstaged
 	@$(MAKE) -s uninstall PREFIX=/opt/cllm DESTDIR=$(BUILD)/unstaged
 
-test: all tests stage
+test: all tests stage lookalike
 	@CC='$(CC)' SANITIZE='$(SANITIZE)' tests/run.sh $(BUILD)
 
 FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
@@ -269,8 +282,8 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 FORCE:
-.PHONY: all tests test stage check-format format fuzz install uninstall clean help FORCE
+.PHONY: all tests test stage lookalike check-format format fuzz install uninstall clean help FORCE
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(PROGRAM_OBJECTS) $(SUPPORT_OBJECTS) $(AVX512_MODEL) \
-    $(call object,$(TEST_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c \
+    $(call object,$(TEST_SOURCES) $(TOOL_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c \
     tests/lookalike/fibers.c $(wildcard tests/lookalike_cuda/*.c)))

@@ -1,0 +1,209 @@
+/* Run every kernel on every tensor type once, in the smallest shapes that have ragged ends, and print the names of those
+ * that were launched, by OpenCL; run_kernels briefly: each kind of kernel on few types. What they compute is not looked at: a tool that watches the device's memory is meant to
+ * run this. Before: the GPU's forward pass. After: tests/check_races.sh. */
+#include "gpu/forward_gpu.h"
+#include "gpu/kernel_args.h"
+#include "gpu/program.h"
+#include "support/check.h"
+#include "support/random_blocks.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static uint64_t random_state = 1;
+
+static void must(cllm_status status, const cllm_error *err) {
+    if (status == CLLM_OK) return;
+    fprintf(stderr, "%s\n", err->message);
+    exit(1);
+}
+
+/* Lives until the program ends, and ends where a page does: a device that reads the host's memory by whole pages has
+ * nothing of it behind the last row. */
+static void *memory(size_t n_bytes) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole_pages = (n_bytes + page - 1) / page * page;
+    unsigned char *bytes = aligned_alloc(page, whole_pages);
+    if (!bytes) exit(1);
+    return memset(bytes + whole_pages - n_bytes, 0, n_bytes);
+}
+
+static matrix random_matrix(quant_type type, uint32_t n_rows, uint32_t n_columns) {
+    const quant_layout *layout = quant_type_layout(type);
+    const size_t row_bytes = n_columns / layout->block_elements * layout->block_bytes;
+    void *data = memory(n_rows * row_bytes);
+    random_blocks(type, data, n_rows * row_bytes / layout->block_bytes, &random_state);
+    return (matrix){.data = data, .type = type, .n_rows = n_rows, .n_columns = n_columns, .row_bytes = row_bytes};
+}
+
+static const float *random_vector(uint32_t n) {
+    float *values = memory(n * sizeof *values);
+    for (uint32_t i = 0; i < n; i++) values[i] = random_float(&random_state);
+    return values;
+}
+
+static void print_launch(void *user, const char *kernel, double seconds, uint64_t bytes) {
+    (void)user, (void)seconds, (void)bytes;
+    puts(kernel);
+}
+
+/* A model of one layer, by the types of its matrices. */
+typedef struct small_model {
+    model_config config;
+    quant_type q, k, v, gate, up, output; /* of n_embd columns */
+    quant_type attn_output, down;         /* of n_heads * value_length and n_ff columns */
+    cllm_kv_type kv_type;
+    bool biases;
+} small_model;
+
+static void bind_weights(const small_model *m, layer_weights *layer, model_weights *weights) {
+    const model_config *c = &m->config;
+    const uint32_t queries = c->n_heads * c->key_length, keys = c->n_kv_heads * c->key_length;
+    const uint32_t values = c->n_kv_heads * c->value_length;
+    *layer = (layer_weights){.attn_norm = random_vector(c->n_embd),
+                             .attn_q = random_matrix(m->q, queries, c->n_embd),
+                             .attn_k = random_matrix(m->k, keys, c->n_embd),
+                             .attn_v = random_matrix(m->v, values, c->n_embd),
+                             .attn_output = random_matrix(m->attn_output, c->n_embd, c->n_heads * c->value_length),
+                             .ffn_norm = random_vector(c->n_embd),
+                             .ffn_gate = random_matrix(m->gate, c->n_ff, c->n_embd),
+                             .ffn_up = random_matrix(m->up, c->n_ff, c->n_embd),
+                             .ffn_down = random_matrix(m->down, c->n_embd, c->n_ff)};
+    if (m->biases) {
+        layer->attn_q_bias = random_vector(queries);
+        layer->attn_v_bias = random_vector(values);
+        layer->attn_output_bias = random_vector(c->n_embd);
+    }
+    *weights = (model_weights){.layers = layer,
+                               .output_norm = random_vector(c->n_embd),
+                               .output = random_matrix(m->output, c->n_vocab, c->n_embd)};
+    weights->token_embd = weights->output; /* tied */
+}
+
+/* As sessions do: a batch by tiles, one of few tokens, and single ones, deep in the context as well. */
+static void run_model(const small_model *m, bool briefly) {
+    enum { BATCH = 9, N_CTX = 512 };
+    static const int32_t tokens[BATCH] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    static const uint32_t first[BATCH] = {0, 1, 2, 3, 4, 5, 6, 7, 8}, few[] = {9, 10, 11, 12, 13};
+    static const uint32_t across[] = {254, 255, 256}, deep[] = {300};
+    layer_weights layer;
+    model_weights weights;
+    bind_weights(m, &layer, &weights);
+    const gpu_settings settings = {
+        .n_layers = 1, .n_ctx = N_CTX, .n_batch = BATCH, .n_logits = BATCH, .kv_type = m->kv_type};
+    float *logits = memory(BATCH * m->config.n_vocab * sizeof *logits);
+    gpu g = {0};
+    forward_gpu *f = NULL;
+    cllm_error err;
+    int32_t next;
+
+    must(gpu_open("opencl", &g, &err), &err);
+    must(forward_gpu_create(&g, &m->config, &weights, &settings, NULL, NULL, &f, &err), &err);
+    forward_gpu_measure(f, 0, print_launch, NULL);
+    must(forward_gpu_layers(f, tokens, first, BATCH, NULL, briefly, NULL, NULL, &err), &err);
+    if (!briefly) {
+        must(forward_gpu_output(f, 0, BATCH, logits, &err), &err);
+        must(forward_gpu_layers(f, tokens, few, 5, NULL, true, NULL, NULL, &err), &err);
+        must(forward_gpu_layers(f, tokens, across, 3, NULL, false, NULL, NULL, &err), &err);
+        must(forward_gpu_output(f, 1, 2, logits, &err), &err);
+    }
+    must(forward_gpu_layers(f, tokens, deep, 1, NULL, true, NULL, NULL, &err), &err);
+    must(forward_gpu_next(f, &next, &err), &err);
+    forward_gpu_destroy(f);
+    gpu_close(&g);
+}
+
+/* Two tokens' rows of an embedding table of each type. */
+static void run_embeddings(void) {
+    enum { N_ROWS = 3, N_TOKENS = 2, WIDTH = 256 };
+    static const int32_t tokens[N_TOKENS] = {2, 0};
+    gpu g = {0};
+    gpu_program program = {0};
+    uint32_t places[QUANT_TYPE_LIMIT], offset;
+    cllm_error err;
+    gpu_buffer *table, *ids, *out;
+
+    must(gpu_open("opencl", &g, &err), &err);
+#define X(name, number, elements, bytes)                                                                       \
+    must(program_add(&program, &(kernel_variant){.kind = MATRIX_EMBED, .types = {QUANT_##name}, .n_types = 1}, \
+                     &places[QUANT_##name], &err),                                                             \
+         &err);
+    COMPUTE_TYPES(X)
+#undef X
+    must(program_compile(&program, g.driver, g.device, &g.properties, CLLM_KV_F16, &err), &err);
+    must(g.driver->allocate(g.device, sizeof tokens, &ids, &err), &err);
+    must(g.driver->write(g.device, ids, tokens, sizeof tokens, &err), &err);
+    must(g.driver->allocate(g.device, N_TOKENS * WIDTH * sizeof(float), &out, &err), &err);
+    for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
+        const quant_layout *layout = quant_type_layout(type);
+        if (!layout || !layout->computable) continue;
+        const uint32_t n = layout->block_elements == 1 ? 40 : WIDTH; /* 40: the last unit is not a whole one */
+        const matrix w = random_matrix((quant_type)type, N_ROWS, n);
+        must(g.driver->wrap(g.device, w.data, N_ROWS * w.row_bytes, &table, &offset, &err), &err);
+        const embed_args args = {
+            .row_bytes = (int)w.row_bytes, .offset = (int)offset, .n = (int)n, .out_stride = WIDTH};
+        const program_kernel *kernel = &program.kernels[places[type]];
+        g.driver->launch(g.device, kernel->kernel, (const uint32_t[]){1, N_TOKENS, 1},
+                         (gpu_buffer *const[]){table, ids, out}, 3, &args, sizeof args);
+        must(g.driver->sync(g.device, &err), &err);
+        puts(kernel->name);
+        g.driver->release(g.device, table);
+    }
+    g.driver->release(g.device, ids);
+    g.driver->release(g.device, out);
+    program_free(&program);
+    gpu_close(&g);
+}
+
+int main(int argc, char **argv) {
+    const bool briefly = argc > 1 && strcmp(argv[1], "briefly") == 0;
+    static const small_model models[] = {
+        {.config = {.n_embd = 256, .n_heads = 2, .n_kv_heads = 1, .key_length = 14, .value_length = 16, .n_ff = 32},
+         .q = QUANT_Q2_K,
+         .k = QUANT_Q3_K,
+         .v = QUANT_Q4_K,
+         .gate = QUANT_Q5_K,
+         .up = QUANT_Q6_K,
+         .output = QUANT_IQ4_XS,
+         .attn_output = QUANT_Q8_0,
+         .down = QUANT_IQ4_NL,
+         .kv_type = CLLM_KV_F16},
+        {.config = {.n_embd = 40, .n_heads = 3, .n_kv_heads = 1, .key_length = 10, .value_length = 12, .n_ff = 50},
+         .q = QUANT_F32,
+         .k = QUANT_F16,
+         .v = QUANT_BF16,
+         .gate = QUANT_BF16,
+         .up = QUANT_F16,
+         .output = QUANT_F32,
+         .attn_output = QUANT_F16,
+         .down = QUANT_BF16,
+         .kv_type = CLLM_KV_F32,
+         .biases = true},
+        {.config = {.n_embd = 32, .n_heads = 4, .n_kv_heads = 1, .key_length = 10, .value_length = 8, .n_ff = 160},
+         .q = QUANT_Q4_0,
+         .k = QUANT_Q4_1,
+         .v = QUANT_Q5_0,
+         .gate = QUANT_Q5_1,
+         .up = QUANT_Q5_1,
+         .output = QUANT_Q8_0,
+         .attn_output = QUANT_IQ4_NL,
+         .down = QUANT_Q5_0,
+         .kv_type = CLLM_KV_F16,
+         .biases = true},
+    };
+    const size_t n_models = sizeof models / sizeof *models;
+    for (size_t i = briefly ? n_models - 1 : 0; i < n_models; i++) {
+        small_model m = models[i];
+        m.config.n_layers = 1;
+        m.config.n_vocab = 21;
+        m.config.n_ctx_train = 512;
+        m.config.rms_norm_epsilon = 1e-5f;
+        m.config.rope_dimension_count = m.config.key_length - 2;
+        m.config.rope_freq_base = 10000;
+        m.config.rope_scaling_factor = 1;
+        run_model(&m, briefly);
+    }
+    if (!briefly) run_embeddings();
+    return 0;
+}
