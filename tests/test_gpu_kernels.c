@@ -1,0 +1,525 @@
+/* The kernels of kernels.gpu, on every driver of this build whose device is here and for both types of keys and values,
+ * against their formulas in double. Nothing is read that is not theirs (around it lies what is not a number) and nothing
+ * else is written. The products are tested by test_gpu_products.c. */
+#include "support/check.h"
+#include "support/gpu_launch.h"
+
+#include "base/half.h"
+#include "gpu/kernel_args.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How far a result may be off: of an element that was computed by a few operations, in units of its terms; and of
+ * attention, in units of the root of the sum of its squared terms. */
+#define FLOAT_LIMIT     1e-6
+#define ATTENTION_LIMIT 1e-5
+/* And a number that was rounded to a half: of itself, and if it is subnormal. */
+#define HALF_LIMIT     0x1p-11
+#define HALF_SUBNORMAL 0x1p-25
+
+static device_under_test device;
+static const gpu_driver *driver_now; /* whose group of tests runs, with */
+static cllm_kv_type kv_type_now;     /* such keys and values: cmocka hands a group's set-up nothing */
+
+static int open_group(void **state) {
+    (void)state;
+    const kernel_variant any = {.kind = MATRIX_EMBED, .types = {QUANT_F32}, .n_types = 1};
+    open_device(&device, driver_now, kv_type_now, &any, 1, NULL); /* the common kernels come with it */
+    return 0;
+}
+
+static int close_group(void **state) {
+    (void)state;
+    close_device(&device);
+    return 0;
+}
+
+static uint32_t groups(uint32_t n, uint32_t of) { return (n + of - 1) / of; }
+static bool half_cache(void) { return device.kv_type == CLLM_KV_F16; }
+
+/* ------------------------------------------------------------------------------------------------- RMS norm */
+
+static void check_norm(uint32_t n, uint32_t n_tokens, uint32_t first_x, uint32_t first_out, uint64_t *random) {
+    const uint32_t stride = n + 5;
+    const norm_args args = {
+        .n = (int)n, .stride = (int)stride, .first_x = (int)first_x, .first_out = (int)first_out, .epsilon = 1e-2f};
+    float *x = poisoned_floats((first_x + n_tokens) * stride), *weight = poisoned_floats(n + 5);
+    watched out = watch(&device, (first_out + n_tokens + 1) * stride, false);
+    for (uint32_t i = 0; i < n; i++) weight[i] = random_float(random);
+    for (uint32_t t = 0; t < n_tokens; t++) {
+        float *row = x + (first_x + t) * stride;
+        const float amplitude = t % 3 == 0 ? 1.0f : t % 3 == 1 ? 0.01f : 100.0f;
+        double squares = 0;
+        for (uint32_t i = 0; i < n; i++) {
+            row[i] = amplitude * random_float(random);
+            squares += (double)row[i] * (double)row[i];
+        }
+        const double scale = 1 / sqrt(squares / n + (double)args.epsilon);
+        for (uint32_t i = 0; i < n; i++) {
+            const double value = (double)row[i] * scale * (double)weight[i];
+            expect(&out, (first_out + t) * stride + i, value, FLOAT_LIMIT * fabs(value));
+        }
+    }
+    gpu_buffer *x_buffer = buffer_of(&device, x, (first_x + n_tokens) * stride * sizeof *x);
+    gpu_buffer *weight_buffer = buffer_of(&device, weight, (n + 5) * sizeof *weight);
+    char what[100];
+    snprintf(what, sizeof what, "RMS norm of %u vectors of %u", n_tokens, n);
+    run_and_check(&device,
+                  &(launch){.kernel = KERNEL_RMS_NORM,
+                            .groups = {n_tokens, 1, 1},
+                            .buffers = {x_buffer, weight_buffer, out.buffer},
+                            .n_buffers = 3,
+                            .args = &args,
+                            .args_bytes = sizeof args},
+                  (watched *[]){&out}, 1, what);
+    release(&device, x_buffer);
+    release(&device, weight_buffer);
+    unwatch(&device, &out);
+    free(x);
+    free(weight);
+}
+
+static void norms_are_of_each_vector(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 1;
+    check_norm(1, 1, 0, 0, &random);
+    check_norm(31, 3, 2, 0, &random);
+    check_norm(127, 1, 0, 4, &random);
+    check_norm(128, 3, 1, 2, &random);
+    check_norm(172, 64, 0, 0, &random);
+    check_norm(4100, 3, 0, 1, &random);
+    check_norm(16384, 1, 1, 0, &random);
+}
+
+/* ----------------------------------------------------------------------------------------- rotation and cache */
+
+/* Heads of a layer, and their cache. */
+typedef struct heads {
+    uint32_t n_kv_heads, sharing; /* heads of queries for each of them */
+    uint32_t key_length, value_length;
+    uint32_t n_chunks;
+} heads;
+
+static uint32_t n_heads(const heads *h) { return h->n_kv_heads * h->sharing; }
+
+static size_t key_at(const heads *h, uint32_t head, uint32_t position, uint32_t d) {
+    return (((size_t)head * h->n_chunks + position / CHUNK) * h->key_length + d) * CHUNK + position % CHUNK;
+}
+
+static size_t value_at(const heads *h, uint32_t head, uint32_t position, uint32_t d) {
+    return (((size_t)head * h->n_chunks + position / CHUNK) * CHUNK + position % CHUNK) * h->value_length + d;
+}
+
+static size_t cache_elements(const heads *h, uint32_t length) {
+    return (size_t)h->n_kv_heads * h->n_chunks * CHUNK * length;
+}
+
+/* A pair that was rotated, which a cache of halfs rounds once more. */
+static void expect_rotated(watched *to, size_t first, size_t second, const float *x, const float *angle, double scale) {
+    const double c = angle ? (double)angle[0] : 1, s = angle ? (double)angle[1] : 0, a = (double)x[0], b = (double)x[1];
+    const double values[] = {(a * c - b * s) * scale, (a * s + b * c) * scale};
+    for (int i = 0; i < 2; i++) {
+        double tolerance = FLOAT_LIMIT * scale * (fabs(a) + fabs(b));
+        if (to->half) tolerance += HALF_LIMIT * fabs(values[i]) + HALF_SUBNORMAL;
+        expect(to, i == 0 ? first : second, values[i], tolerance);
+    }
+}
+
+static void expect_roped(const heads *h, uint32_t n_pairs, float scale, uint32_t position, const float *angles,
+                         watched *qkv, size_t row, watched *keys, watched *values) {
+    const float *x = (const float *)qkv->before + row;
+    const uint32_t pairs = h->key_length / 2, queries = n_heads(h) * pairs;
+    for (uint32_t i = 0; i < queries + h->n_kv_heads * pairs; i++) {
+        const uint32_t pair = i % pairs, head = (i - queries) / pairs;
+        const float *angle = pair < n_pairs ? angles + (size_t)2 * pair : NULL;
+        if (i < queries)
+            expect_rotated(qkv, row + 2 * i, row + 2 * i + 1, x + (size_t)2 * i, angle, (double)scale);
+        else
+            expect_rotated(keys, key_at(h, head, position, 2 * pair), key_at(h, head, position, 2 * pair + 1),
+                           x + (size_t)2 * i, angle, 1);
+    }
+    const float *v = x + (n_heads(h) + h->n_kv_heads) * h->key_length;
+    for (uint32_t head = 0; head < h->n_kv_heads; head++)
+        for (uint32_t d = 0; d < h->value_length; d++, v++)
+            expect(values, value_at(h, head, position, d), (double)(values->half ? f32_from_f16(f16_from_f32(*v)) : *v),
+                   0);
+}
+
+static void check_rope(const heads *h, uint32_t n_pairs, const int32_t *positions, uint32_t n_tokens,
+                       uint64_t *random) {
+    const uint32_t length = (n_heads(h) + h->n_kv_heads) * h->key_length + h->n_kv_heads * h->value_length;
+    const uint32_t stride = length + 3, threads = length - (n_heads(h) + h->n_kv_heads) * (h->key_length / 2);
+    const size_t n_angles = (size_t)n_tokens * n_pairs * 2;
+    const rope_args args = {.n_heads = (int)n_heads(h),
+                            .n_kv_heads = (int)h->n_kv_heads,
+                            .key_length = (int)h->key_length,
+                            .value_length = (int)h->value_length,
+                            .n_pairs = (int)n_pairs,
+                            .n_chunks = (int)h->n_chunks,
+                            .stride = (int)stride,
+                            .scale = 0.3f};
+    float *angles = poisoned_floats(n_angles + 2);
+    watched qkv = watch(&device, (size_t)(n_tokens + 1) * stride, false);
+    watched keys = watch(&device, cache_elements(h, h->key_length), half_cache());
+    watched values = watch(&device, cache_elements(h, h->value_length), half_cache());
+    for (size_t i = 0; i < n_angles; i++) angles[i] = random_float(random);
+    for (uint32_t t = 0; t < n_tokens; t++) {
+        for (uint32_t i = 0; i < length; i++) set_before(&qkv, (size_t)t * stride + i, 4 * random_float(random));
+        expect_roped(h, n_pairs, args.scale, (uint32_t)positions[t], angles + (size_t)t * n_pairs * 2, &qkv,
+                     (size_t)t * stride, &keys, &values);
+    }
+    gpu_buffer *angle_buffer = buffer_of(&device, angles, (n_angles + 2) * sizeof *angles);
+    gpu_buffer *position_buffer = buffer_of(&device, positions, n_tokens * sizeof *positions);
+    char what[100];
+    snprintf(what, sizeof what, "rotating %u of heads of %u and %u, %u tokens", 2 * n_pairs, h->key_length,
+             h->value_length, n_tokens);
+    run_and_check(&device,
+                  &(launch){.kernel = KERNEL_ROPE_QK,
+                            .groups = {groups(threads, GPU_GROUP), n_tokens, 1},
+                            .buffers = {qkv.buffer, angle_buffer, position_buffer, keys.buffer, values.buffer},
+                            .n_buffers = 5,
+                            .args = &args,
+                            .args_bytes = sizeof args},
+                  (watched *[]){&qkv, &keys, &values}, 3, what);
+    release(&device, angle_buffer);
+    release(&device, position_buffer);
+    unwatch(&device, &qkv);
+    unwatch(&device, &keys);
+    unwatch(&device, &values);
+    free(angles);
+}
+
+static void queries_are_rotated_and_keys_and_values_kept(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 2;
+    static const int32_t zero[] = {0}, across[] = {253, 254, 255, 256, 257, 258, 259}, last[] = {767},
+                         apart[] = {5, 511, 512};
+    check_rope(&(heads){1, 1, 2, 1, 1}, 1, zero, 1, &random);
+    check_rope(&(heads){2, 3, 16, 24, 3}, 5, across, 7, &random);
+    check_rope(&(heads){3, 4, 48, 48, 3}, 24, apart, 3, &random);
+    check_rope(&(heads){2, 1, 128, 64, 3}, 0, last, 1, &random);
+    check_rope(&(heads){1, 8, 64, 80, 3}, 32, across, 7, &random);
+    check_rope(&(heads){2, 12, 256, 256, 3}, 64, apart, 3, &random);
+}
+
+/* ------------------------------------------------------------------------------------------------- attention */
+
+/* The tokens that end a context, behind `first` rows that are none of theirs. */
+typedef struct attention {
+    heads h;
+    uint32_t context, n_tokens, first, stride, out_stride;
+    float *queries;       /* [first + n_tokens][stride] */
+    float *keys, *values; /* as they are in the cache, at key_at and value_at */
+    int32_t *positions;   /* [first + n_tokens] */
+    gpu_buffer *query_buffer, *position_buffer, *key_buffer, *value_buffer;
+    watched out;
+    float *together; /* what out became for the whole batch */
+    char what[150];
+} attention;
+
+static gpu_buffer *cache_of(float *elements, size_t n) {
+    if (!half_cache()) return buffer_of(&device, elements, n * sizeof *elements);
+    uint16_t *halfs = malloc(n * sizeof *halfs);
+    assert_non_null(halfs);
+    for (size_t i = 0; i < n; i++) {
+        halfs[i] = f16_from_f32(elements[i]);
+        elements[i] = f32_from_f16(halfs[i]);
+    }
+    gpu_buffer *buffer = buffer_of(&device, halfs, n * sizeof *halfs);
+    free(halfs);
+    return buffer;
+}
+
+/* Queries and keys of which scores come that differ by some units. */
+static attention attention_new(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint64_t *random) {
+    attention a = {.h = *h, .context = context, .n_tokens = n_tokens, .first = first};
+    a.h.n_chunks = context / CHUNK + 2;
+    a.stride = n_heads(h) * h->key_length + 11;
+    a.out_stride = n_heads(h) * h->value_length + 6;
+    const size_t n_keys = cache_elements(&a.h, h->key_length), n_values = cache_elements(&a.h, h->value_length);
+    a.queries = poisoned_floats((size_t)(first + n_tokens) * a.stride);
+    a.keys = poisoned_floats(n_keys);
+    a.values = poisoned_floats(n_values);
+    a.positions = calloc(first + n_tokens, sizeof *a.positions);
+    assert_non_null(a.positions);
+    const float amplitude = 6 / sqrtf((float)h->key_length);
+    for (uint32_t t = first; t < first + n_tokens; t++) {
+        a.positions[t] = (int32_t)(context - n_tokens + t - first);
+        for (uint32_t i = 0; i < n_heads(h) * h->key_length; i++)
+            a.queries[(size_t)t * a.stride + i] = amplitude * random_float(random);
+    }
+    for (uint32_t head = 0; head < h->n_kv_heads; head++)
+        for (uint32_t t = 0; t < context; t++) {
+            for (uint32_t d = 0; d < h->key_length; d++) a.keys[key_at(&a.h, head, t, d)] = random_float(random);
+            for (uint32_t d = 0; d < h->value_length; d++) a.values[value_at(&a.h, head, t, d)] = random_float(random);
+        }
+    a.query_buffer = buffer_of(&device, a.queries, (size_t)(first + n_tokens) * a.stride * sizeof *a.queries);
+    a.position_buffer = buffer_of(&device, a.positions, (first + n_tokens) * sizeof *a.positions);
+    a.key_buffer = cache_of(a.keys, n_keys);
+    a.value_buffer = cache_of(a.values, n_values);
+    a.out = watch(&device, (size_t)(first + n_tokens + 1) * a.out_stride, false);
+    a.together = malloc(a.out.n * sizeof *a.together);
+    assert_non_null(a.together);
+    snprintf(a.what, sizeof a.what, "%u heads on %u, of %u and %u, %u tokens up to %u", n_heads(h), h->n_kv_heads,
+             h->key_length, h->value_length, n_tokens, context);
+    return a;
+}
+
+static void attention_free(attention *a) {
+    gpu_buffer *const buffers[] = {a->query_buffer, a->position_buffer, a->key_buffer, a->value_buffer};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) release(&device, buffers[i]);
+    unwatch(&device, &a->out);
+    free(a->queries);
+    free(a->keys);
+    free(a->values);
+    free(a->positions);
+    free(a->together);
+}
+
+/* The values, weighted by the softmax of the scores, for one head of one token. weights: [n_visible], scratch. */
+static void expect_attended(attention *a, uint32_t token, uint32_t head, double *weights) {
+    const heads *h = &a->h;
+    const uint32_t n_visible = (uint32_t)a->positions[token] + 1, kv_head = head / h->sharing;
+    const float *query = a->queries + (size_t)token * a->stride + (size_t)head * h->key_length;
+    double most = -HUGE_VAL, sum = 0;
+    for (uint32_t t = 0; t < n_visible; t++) {
+        weights[t] = 0;
+        for (uint32_t d = 0; d < h->key_length; d++)
+            weights[t] += (double)query[d] * (double)a->keys[key_at(h, kv_head, t, d)];
+        most = fmax(most, weights[t]);
+    }
+    for (uint32_t t = 0; t < n_visible; t++) sum += weights[t] = exp(weights[t] - most);
+    for (uint32_t d = 0; d < h->value_length; d++) {
+        double total = 0, squares = 0;
+        for (uint32_t t = 0; t < n_visible; t++) {
+            const double term = weights[t] / sum * (double)a->values[value_at(h, kv_head, t, d)];
+            total += term;
+            squares += term * term;
+        }
+        expect(&a->out, (size_t)token * a->out_stride + (size_t)head * h->value_length + d, total,
+               ATTENTION_LIMIT * sqrt(squares) + 1e-30);
+    }
+}
+
+static attention_args attention_args_of(const attention *a, uint32_t first, uint32_t n_tokens, bool split) {
+    const heads *h = &a->h;
+    return (attention_args){.n_heads = (int)n_heads(h),
+                            .n_kv_heads = (int)h->n_kv_heads,
+                            .key_length = (int)h->key_length,
+                            .value_length = (int)h->value_length,
+                            .n_chunks = (int)h->n_chunks,
+                            .stride = (int)a->stride,
+                            .out_stride = (int)a->out_stride,
+                            .first_token = (int)first,
+                            .n_tokens = (int)n_tokens,
+                            .split = split,
+                            .n_parts = (int)h->n_chunks};
+}
+
+static launch attention_launch(const attention *a, const attention_args *args, gpu_buffer *parts) {
+    const uint32_t n_tokens = (uint32_t)args->n_tokens, last = (uint32_t)args->first_token + n_tokens - 1;
+    const uint32_t n_chunks = (uint32_t)a->positions[last] / CHUNK + 1;
+    return (launch){
+        .kernel = KERNEL_ATTENTION,
+        .groups = {a->h.n_kv_heads, groups(n_tokens * a->h.sharing, QUERIES), args->split ? n_chunks : 1},
+        .buffers = {a->query_buffer, a->position_buffer, a->key_buffer, a->value_buffer, a->out.buffer, parts},
+        .n_buffers = 6,
+        .args = args,
+        .args_bytes = sizeof *args};
+}
+
+/* That the rows of these tokens are what they were for the whole batch, bit by bit, and the others as they were before. */
+static void assert_rows(attention *a, uint32_t first, uint32_t n_tokens, const char *how) {
+    look(&device, &a->out);
+    for (uint32_t t = 0; t < a->first + a->n_tokens + 1; t++) {
+        const size_t row = (size_t)t * a->out_stride;
+        const bool computed = t >= first && t < first + n_tokens;
+        const float *want = computed ? a->together : a->out.before;
+        if (memcmp((const float *)a->out.after + row, want + row, a->out_stride * sizeof *want) != 0)
+            fail_msg("%s: token %u of %u computed %s %s", a->what, t, n_tokens, how,
+                     computed ? "has other bits than in its batch" : "was not to be written");
+    }
+}
+
+/* parts: where nothing is written. */
+static void check_part_of_batch(attention *a, uint32_t first, uint32_t n_tokens, watched *parts) {
+    const attention_args args = attention_args_of(a, first, n_tokens, false);
+    const launch l = attention_launch(a, &args, parts->buffer);
+    prepare(&device, &a->out);
+    run(&device, &l);
+    assert_rows(a, first, n_tokens, "as part of a batch");
+}
+
+static void check_split(attention *a, uint32_t first, uint32_t n_tokens) {
+    const heads *h = &a->h;
+    const attention_args args = attention_args_of(a, first, n_tokens, true);
+    const size_t length = h->value_length + 2;
+    watched parts = watch(&device, ((size_t)n_tokens * n_heads(h) * h->n_chunks + 1) * length, false);
+    for (uint32_t t = 0; t < n_tokens; t++)
+        for (uint32_t head = 0; head < n_heads(h); head++)
+            for (uint32_t chunk = 0; chunk <= (uint32_t)a->positions[first + t] / CHUNK; chunk++)
+                for (size_t i = 0; i < length; i++)
+                    expect_anything(&parts, ((t * n_heads(h) + head) * h->n_chunks + chunk) * length + i);
+    const launch l = attention_launch(a, &args, parts.buffer);
+    prepare(&device, &a->out);
+    run_and_check(&device, &l, (watched *[]){&parts}, 1, a->what);
+    assert_rows(a, 0, 0, "in parts");
+    run(&device, &(launch){.kernel = KERNEL_ATTENTION_MERGE,
+                           .groups = {n_heads(h), n_tokens, 1},
+                           .buffers = {parts.buffer, a->position_buffer, a->out.buffer},
+                           .n_buffers = 3,
+                           .args = &args,
+                           .args_bytes = sizeof args});
+    assert_rows(a, first, n_tokens, "by chunks");
+    unwatch(&device, &parts);
+}
+
+static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint64_t *random) {
+    attention a = attention_new(h, context, n_tokens, first, random);
+    double *weights = malloc(context * sizeof *weights);
+    assert_non_null(weights);
+    for (uint32_t t = 0; t < n_tokens; t++)
+        for (uint32_t head = 0; head < n_heads(h); head++) expect_attended(&a, first + t, head, weights);
+    free(weights);
+    watched parts = watch(&device, 64, false);
+    const attention_args args = attention_args_of(&a, first, n_tokens, false);
+    const launch l = attention_launch(&a, &args, parts.buffer);
+    run_and_check(&device, &l, (watched *[]){&a.out, &parts}, 2, a.what);
+    memcpy(a.together, a.out.after, a.out.n * sizeof *a.together);
+    for (uint32_t t = 0; t<n_tokens; t += n_tokens> 4 ? 9 : 1) {
+        check_part_of_batch(&a, first + t, 1, &parts);
+        check_split(&a, first + t, 1);
+    }
+    if (n_tokens > 1) {
+        check_part_of_batch(&a, first + 1, n_tokens - 1, &parts);
+        check_split(&a, first, n_tokens < 4 ? n_tokens : 4);
+    }
+    unwatch(&device, &parts);
+    attention_free(&a);
+}
+
+static void attention_is_that_of_the_formula(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 3;
+    check_attention(&(heads){2, 1, 8, 8, 0}, 1, 1, 0, &random);
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, &random);
+    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 3, 2, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, &random);
+    check_attention(&(heads){2, 12, 80, 80, 0}, 700, 3, 1, &random);
+    check_attention(&(heads){1, 1, 128, 128, 0}, 1500, 1, 0, &random);
+    check_attention(&(heads){2, 4, 256, 256, 0}, 700, 3, 0, &random);
+    check_attention(&(heads){1, 12, 16, 48, 0}, 300, 64, 0, &random);
+}
+
+static void keys_and_values_may_differ_in_length(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 4;
+    check_attention(&(heads){1, 8, 64, 128, 0}, 1500, 3, 0, &random);
+    check_attention(&(heads){2, 3, 192, 128, 0}, 257, 3, 1, &random);
+    check_attention(&(heads){3, 1, 24, 200, 0}, 256, 64, 0, &random);
+    check_attention(&(heads){1, 4, 256, 8, 0}, 255, 64, 3, &random);
+    check_attention(&(heads){1, 1, 8, 256, 0}, 513, 3, 0, &random);
+}
+
+/* ----------------------------------------------------------------------------------------- the likeliest token */
+
+/* Beyond the n logits lies a larger one, and beyond the token what stays. */
+static void check_argmax(float *logits, uint32_t n, int32_t want, const char *what) {
+    const float beyond = logits[n];
+    logits[n] = 1e30f;
+    gpu_buffer *logit_buffer = buffer_of(&device, logits, (n + 1) * sizeof *logits);
+    logits[n] = beyond;
+    int32_t tokens[] = {-77, -77, -77};
+    gpu_buffer *token_buffer = buffer_of(&device, tokens, sizeof tokens);
+    const argmax_args args = {.n = (int)n};
+    run(&device, &(launch){.kernel = KERNEL_ARGMAX,
+                           .groups = {1, 1, 1},
+                           .buffers = {logit_buffer, token_buffer},
+                           .n_buffers = 2,
+                           .args = &args,
+                           .args_bytes = sizeof args});
+    assert_ok(device.driver->read(device.device, token_buffer, tokens, sizeof tokens, &device.err), &device.err);
+    release(&device, logit_buffer);
+    release(&device, token_buffer);
+    if (tokens[0] != want) fail_msg("of %u logits, %s: %d, which should be %d", n, what, tokens[0], want);
+    if (tokens[1] != -77 || tokens[2] != -77) fail_msg("more than one token was written");
+}
+
+static const uint32_t vocabularies[] = {1, 2, 5, 127, 128, 129, 255, 1000, 32003};
+enum { N_VOCABULARIES = sizeof vocabularies / sizeof *vocabularies, LARGEST_VOCABULARY = 32003 };
+
+static void the_largest_logit_wins_and_of_equals_the_first(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 5;
+    float *logits = poisoned_floats(LARGEST_VOCABULARY + 1);
+    for (size_t v = 0; v < N_VOCABULARIES; v++) {
+        const uint32_t n = vocabularies[v];
+        for (int round = 0; round < 6; round++) {
+            const uint32_t first = (uint32_t)(random_u64(&random) % n);
+            for (uint32_t i = 0; i < n; i++) logits[i] = -10 + 9 * random_float(&random); /* all below 0 */
+            logits[first] = -0.5f;
+            check_argmax(logits, n, (int32_t)first, "one largest");
+            for (uint32_t i = first; i < n; i += 1 + (uint32_t)(random_u64(&random) % 200)) logits[i] = -0.5f;
+            check_argmax(logits, n, (int32_t)first, "equal ones");
+        }
+        for (uint32_t i = 0; i < n; i++) logits[i] = 0;
+        check_argmax(logits, n, 0, "all equal");
+        logits[0] = -0.0f;
+        check_argmax(logits, n, 0, "zeros of both signs");
+        for (uint32_t i = 0; i < n; i++) logits[i] = i == n - 1 ? -0x1.fffffep127f : -INFINITY;
+        check_argmax(logits, n, (int32_t)n - 1, "one finite");
+    }
+    free(logits);
+}
+
+static void no_number_has_no_token(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 6;
+    float *logits = poisoned_floats(LARGEST_VOCABULARY + 1);
+    for (size_t v = 0; v < N_VOCABULARIES; v++) {
+        const uint32_t n = vocabularies[v];
+        const uint32_t places[] = {0, n - 1, n / 2, (uint32_t)(random_u64(&random) % n)};
+        for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+            for (uint32_t k = 0; k < n; k++) logits[k] = random_float(&random);
+            logits[places[i]] = NAN;
+            check_argmax(logits, n, -1, "one not a number");
+            logits[places[i]] = INFINITY;
+            check_argmax(logits, n, -1, "one infinite");
+            logits[n - 1 - places[i]] = NAN;
+            check_argmax(logits, n, -1, "one infinite and one not a number");
+        }
+        for (uint32_t k = 0; k < n; k++) logits[k] = -INFINITY;
+        check_argmax(logits, n, -1, "all minus infinity");
+    }
+    free(logits);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(norms_are_of_each_vector),
+        cmocka_unit_test(queries_are_rotated_and_keys_and_values_kept),
+        cmocka_unit_test(attention_is_that_of_the_formula),
+        cmocka_unit_test(keys_and_values_may_differ_in_length),
+        cmocka_unit_test(the_largest_logit_wins_and_of_equals_the_first),
+        cmocka_unit_test(no_number_has_no_token),
+    };
+    int n_failed = 0;
+    for (size_t i = 0; gpu_drivers[i]; i++)
+        for (int half = 0; half < 2; half++) {
+            char name[100];
+            driver_now = gpu_drivers[i];
+            kv_type_now = half ? CLLM_KV_F16 : CLLM_KV_F32;
+            snprintf(name, sizeof name, "kernels on %s, keys and values of %d bits", driver_now->name, half ? 16 : 32);
+            n_failed += cmocka_run_group_tests_name(name, tests, open_group, close_group);
+        }
+    return n_failed;
+}
