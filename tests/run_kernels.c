@@ -100,7 +100,7 @@ static void run_model(const small_model *m, bool briefly) {
 
     must(gpu_open("opencl", &g, &err), &err);
     must(forward_gpu_create(&g, &m->config, &weights, &settings, NULL, NULL, &f, &err), &err);
-    forward_gpu_measure(f, 0, print_launch, NULL);
+    must(forward_gpu_measure(f, 0, print_launch, NULL, &err), &err);
     must(forward_gpu_layers(f, tokens, first, BATCH, NULL, briefly, NULL, NULL, &err), &err);
     if (!briefly) {
         must(forward_gpu_output(f, 0, BATCH, logits, &err), &err);

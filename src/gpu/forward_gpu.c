@@ -417,25 +417,26 @@ static void run(forward_gpu *f, const launch *l) {
     const double start = seconds();
     for (uint32_t i = 0; i < f->repetitions; i++) launch_once(f, l);
     f->gpu.driver->sync(f->gpu.device, NULL);
-    f->on_launch(f->on_launch_user, f->program.kernels[l->kernel].name, (seconds() - start) / f->repetitions, l->bytes);
+    f->on_launch(f->on_launch_user, f->program.kernels[l->kernel].name,
+                 f->repetitions > 0 ? (seconds() - start) / f->repetitions : 0, l->bytes);
 }
 
-/* Twice COPIED bytes: more than caches hold, less than a device lacks. */
+/* More than caches hold, less than a device lacks; or a little, when no time is taken. */
 static cllm_status measure_copy(forward_gpu *f, cllm_error *err) {
-    enum { COPIED = 64 << 20 };
+    const uint32_t n_bytes = f->repetitions > 0 ? 64u << 20 : 1u << 12;
     const gpu_driver *driver = f->gpu.driver;
     gpu_buffer *from = NULL, *to = NULL;
-    cllm_status status = driver->allocate(f->gpu.device, COPIED, &from, err);
-    if (status == CLLM_OK) status = driver->allocate(f->gpu.device, COPIED, &to, err);
-    const copy_args args = {.n = COPIED / (int)sizeof(float)};
+    cllm_status status = driver->allocate(f->gpu.device, n_bytes, &from, err);
+    if (status == CLLM_OK) status = driver->allocate(f->gpu.device, n_bytes, &to, err);
+    const copy_args args = {.n = (int)(n_bytes / sizeof(float))};
     if (status == CLLM_OK)
         run(f, &(launch){.kernel = KERNEL_COPY,
-                         .groups = {COPIED / (4 * sizeof(float) * GPU_GROUP), 1, 1},
+                         .groups = {groups(n_bytes, 4 * sizeof(float) * GPU_GROUP), 1, 1},
                          .buffers = {from, to},
                          .n_buffers = 2,
                          .args = &args,
                          .args_bytes = sizeof args,
-                         .bytes = 2 * COPIED});
+                         .bytes = 2 * (uint64_t)n_bytes});
     driver->release(f->gpu.device, from);
     driver->release(f->gpu.device, to);
     return status;

@@ -76,7 +76,7 @@ typedef struct gpu_counters {
 gpu_counters forward_gpu_counters(const forward_gpu *f);
 
 /* From now on measure each launch: it is run again, `repetitions` times in a row, and what that took is told, in seconds a
- * launch. What is computed is then worth nothing. The first to be told is "copy", of memory to memory. on_launch NULL: no
+ * launch (0 repetitions: it is only told). What is computed is then worth nothing. The first to be told is "copy", of memory to memory. on_launch NULL: no
  * more. Errors: DEVICE. */
 typedef void (*gpu_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
 cllm_status forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_launch on_launch, void *user,
