@@ -1,11 +1,36 @@
 #!/bin/sh
-# The model on CUDA: tests/check_gpu_cuda.sh BUILD, over the look-alike of NVIDIA's libraries.
+# The model on CUDA: tests/check_gpu_cuda.sh BUILD. Where there is no NVIDIA GPU, tests/lookalike_cuda stands in for the libraries
+# that the driver looks for.
 set -u
 device=cuda build=$1
-program="env LD_LIBRARY_PATH=$build/lookalike_cuda $build/mini-cllm"
-reason=$($program models/demo.gguf --device cuda -n 1 -q 2>&1 >/dev/null) || {
-    echo "1..0 # SKIP $reason (Debian: clang)"
-    exit 0
-}
+program=$build/mini-cllm
+. tests/support/checks.sh
+lookalike=''
+$program models/demo.gguf --device cuda -n 1 -q >/dev/null 2>&1 || lookalike=$build/lookalike_cuda
+if [ "$lookalike" ]; then
+    [ -z "${SANITIZE:-}" ] || skip_all "the look-alike of CUDA is not for a sanitizer: $SANITIZE"
+    export LD_LIBRARY_PATH="$lookalike${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+    reason=$($program models/demo.gguf --device cuda -n 1 -q 2>&1 >/dev/null) || skip_all "$reason (Debian: clang)"
+fi
 . tests/support/gpu_suite.sh
+
+demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-cuda}" -v; } # STATUS TEXT [DEVICE]
+
+fails_midway() {
+    $program models/demo.gguf -t 0 -n 40 -q --cpu-isa scalar >"$temporary/whole" || return 1
+    with LOOKALIKE_CUDA_FAULT=sync demo 1 'mini-cllm: ' || return 1
+    head -c "$(($(wc -c <"$temporary/out") - 1))" "$temporary/out" >"$temporary/begin" # but for the newline
+    head -c "$(wc -c <"$temporary/begin")" "$temporary/whole" | cmp - "$temporary/begin"
+}
+
+if [ "$lookalike" ]; then
+    check 'without the libraries: one line, status 1' with LD_LIBRARY_PATH= demo 1 \
+        "mini-cllm: --device cuda: no CUDA here: libcuda.so.1, the NVIDIA driver's library, is missing"
+    check 'without the libraries: auto runs' with LD_LIBRARY_PATH= demo 0 'device: cpu, because there is no GPU' auto
+    check 'no device: status 1' with LOOKALIKE_CUDA_FAULT=device demo 1 '--device cuda: '
+    check 'a kernel that does not compile: auto runs' with LOOKALIKE_CUDA_FAULT=nvrtc demo 0 'device: cpu, because ' auto
+    check 'a device that fails ends the text with its message' fails_midway
+    check 'without graphs' with LOOKALIKE_CUDA_FAULT=capture same_story models/demo.gguf
+    check 'threads in reversed order' with LOOKALIKE_CUDA_REVERSE=1 same_story models/demo.gguf
+fi
 gpu_suite quick

@@ -15,16 +15,6 @@ fi
 reason=$($program models/demo.gguf --device metal -n 1 -q 2>&1 >/dev/null) || skip_all "$reason"
 . tests/support/gpu_suite.sh
 
-with() { # VARIABLE=VALUE... COMMAND: a function of this script with these in its environment
-    (
-        while case $1 in *=*) true ;; *) false ;; esac do
-            export "$1"
-            shift
-        done
-        "$@"
-    )
-}
-
 demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-metal}" -v; } # STATUS TEXT [DEVICE]
 
 # What was generated before the device failed is right, and the message comes.
@@ -60,4 +50,4 @@ if [ "$(uname -s)" = Linux ]; then
     check 'and in reversed order' with LOOKALIKE_METAL_FAMILY=5 LOOKALIKE_METAL_REVERSE=1 \
         every_split "$shared/models/stories260K.gguf" 5 20
 fi
-gpu_suite
+gpu_suite quick

@@ -714,7 +714,7 @@ static void no_platform_is_told(void **state) {
     assert_error(err.status, &err, CLLM_ERR_DEVICE, "install a driver");
 }
 
-int main(void) {
+int main(int argc, char **argv) { /* [DRIVER] */
     const struct CMUnitTest choice[] = {
         cmocka_unit_test(a_device_is_taken_by_its_number),
         cmocka_unit_test(no_platform_is_told),
@@ -742,9 +742,11 @@ int main(void) {
         cmocka_unit_test(products_are_fused_where_asked_and_nowhere_else),
         cmocka_unit_test(teams_reduce_to_each_of_their_threads),
     };
-    int n_failed = cmocka_run_group_tests_name("choice of an OpenCL device", choice, NULL, NULL);
+    int n_failed = 0;
+    if (argc < 2) n_failed += cmocka_run_group_tests_name("choice of an OpenCL device", choice, NULL, NULL);
     for (size_t i = 0; gpu_drivers[i]; i++) {
         driver_now = gpu_drivers[i];
+        if (argc > 1 && strcmp(argv[1], driver_now->name) != 0) continue;
         n_failed += cmocka_run_group_tests_name(driver_now->name, contract, open_device, close_device);
     }
     return n_failed;

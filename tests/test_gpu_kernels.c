@@ -503,7 +503,7 @@ static void no_number_has_no_token(void **state) {
     free(logits);
 }
 
-int main(void) {
+int main(int argc, char **argv) { /* [DRIVER] */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_are_of_each_vector),
         cmocka_unit_test(queries_are_rotated_and_keys_and_values_kept),
@@ -517,6 +517,7 @@ int main(void) {
         for (int half = 0; half < 2; half++) {
             char name[100];
             driver_now = gpu_drivers[i];
+            if (argc > 1 && strcmp(argv[1], driver_now->name) != 0) continue;
             kv_type_now = half ? CLLM_KV_F16 : CLLM_KV_F32;
             snprintf(name, sizeof name, "kernels on %s, keys and values of %d bits", driver_now->name, half ? 16 : 32);
             n_failed += cmocka_run_group_tests_name(name, tests, open_group, close_group);

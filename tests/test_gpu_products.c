@@ -549,7 +549,7 @@ static void rows_of_the_embedding_table(void **state) {
     }
 }
 
-int main(void) {
+int main(int argc, char **argv) { /* [DRIVER] */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_tokens_times_matrices_of_a_type),
         cmocka_unit_test(few_normed_tokens_times_matrices_of_three_types),
@@ -561,6 +561,7 @@ int main(void) {
     for (size_t i = 0; gpu_drivers[i]; i++) {
         char name[100];
         driver_now = gpu_drivers[i];
+        if (argc > 1 && strcmp(argv[1], driver_now->name) != 0) continue;
         snprintf(name, sizeof name, "products on %s", driver_now->name);
         n_failed += cmocka_run_group_tests_name(name, tests, open_group, close_group);
     }
