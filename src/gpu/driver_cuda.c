@@ -535,11 +535,12 @@ static cllm_status make_context(gpu_device *device, gpu_properties *properties, 
         return refuse(device, result, err, "making a context on ", properties->name);
     }
     enter(device);
-    size_t n_free = 0, n_total;
+    size_t n_free = 0, n_total = 0;
     worked(device, cuda->cuMemGetInfo(&n_free, &n_total), "asking for free memory", "");
     worked(device, cuda->cuStreamCreate(&device->stream, CU_STREAM_NON_BLOCKING), "making a stream", "");
     worked(device, cuda->cuMemAllocHost((void **)&device->stage, STAGE_BYTES), "allocating page-locked memory", "");
     properties->free_memory = n_free;
+    properties->largest_buffer = n_total; /* no limit of its own */
     properties->is_gpu = true;
     properties->simd = true;
     properties->matrices = device->architecture >= 80;

@@ -219,13 +219,13 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int n_options, const char 
     }
 
     const char *folder = own_folder(), *cxx = getenv("LOOKALIKE_CXX"), *fused = "-ffp-contract=off";
-#ifdef __x86_64__
-    if (t.fused && __builtin_cpu_supports("fma")) fused = "-ffp-contract=fast -mfma";
-#else
+    const char *instructions = "";
     if (t.fused) fused = "-ffp-contract=fast";
+#ifdef __x86_64__
+    if (__builtin_cpu_supports("fma")) instructions = " -mfma"; /* else fmaf is a function of some length */
 #endif
-    char *compiler = formatted("%s -std=c++17 -O1 -fPIC -fvisibility=hidden -w %s -DCUDA_STAND_IN -I%s/include",
-                               cxx ? cxx : "clang++", fused, folder);
+    char *compiler = formatted("%s -std=c++17 -O1 -fPIC -fvisibility=hidden -w %s%s -DCUDA_STAND_IN -I%s/include",
+                               cxx ? cxx : "clang++", fused, instructions, folder);
     uint64_t key = hash(hash(0xcbf29ce484222325u, compiler), program->text);
     static const char *const headers[] = {"kernel_prelude.h", "kernel_list.h", "image.h", "half.h", "fibers.h"};
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) key = hash_file(key, folder, headers[i]);
