@@ -157,7 +157,7 @@ check_cuda() {
 check_nvrtc() {
     : >"$work/trial"
     nvrtc "$work/trial" compute_80 >/dev/null 2>&1
-    if [ $? -ne 0 ]; then
+    if [ $? -eq 3 ] || ! command -v python3 >/dev/null; then
         skip 'NVRTC for compute_80' 'needs python3 and NVRTC: install nvidia-cuda-toolkit'
         skip 'NVRTC: planted fault' 'needs python3 and NVRTC: install nvidia-cuda-toolkit'
         return
