@@ -29,7 +29,7 @@ const char *forward_gpu_lacks(const model_config *config);
 typedef struct gpu_settings {
     uint32_t n_layers; /* the model's last, 1 or more */
     uint32_t n_ctx;
-    uint32_t n_batch; /* at most GPU_MOST_BATCH */
+    uint32_t n_batch;     /* at most GPU_MOST_BATCH */
     uint32_t n_logits;    /* rows of logits computed at once */
     cllm_kv_type kv_type; /* F16 or F32 */
     bool exact;           /* only kernels whose sums have one order for any batch */
