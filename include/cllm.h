@@ -246,12 +246,15 @@ typedef struct cllm_session_options {
     cllm_kv_type kv_type; /* how keys and values are stored */
     const char *cpu_isa;  /* "scalar", "avx2" and so on, or NULL: the best that this CPU has */
     const char *device;   /* "metal", "cuda", "opencl": that API's GPU (of OpenCL any device), or an error; "auto": the
-                               first GPU that can run the model, or the CPU; NULL or "cpu": the CPU */
+                               first GPU that can run the model, or the CPU; NULL or "cpu": the CPU. A model that the GPU's
+                               kernels cannot run is run on the CPU: see cllm_session_device_note */
     uint32_t gpu_layers;  /* so many of the model's last layers run on the GPU, and with them its output; more than it
-                               has: all; 0: as many as fit. keys and values there: F16 or F32 */
+                               has: all; 0, and with "auto": as many as fit. keys and values there: F16 or F32 */
     bool exact;           /* on a GPU too, the same bits for any n_batch: without the kernels for long batches */
-    cllm_progress progress; /* or NULL; asked several times a layer, by the calling thread */
-    void *user;             /* handed to `progress` */
+    cllm_progress
+        progress; /* or NULL; asked by the calling thread several times a layer, of a GPU's layers once, and with
+                               bytes while weights move to a GPU */
+    void *user;   /* handed to `progress` */
 } cllm_session_options;
 
 /* All in bytes but n_ctx. The weights are the mapped file's own pages, which the system may drop and read again, unless the
@@ -271,13 +274,14 @@ typedef struct cllm_memory_plan {
     uint64_t gpu_available; /* or 0 if unknown */
 } cllm_memory_plan;
 
-/* What a session of these options would need. Works for every architecture whose file has the usual keys
+/* What a session of these options would need on the CPU: `device` is not looked at. Works for every architecture whose file has the usual keys
  * (<architecture>.block_count, .embedding_length, .attention.head_count ...). options: may be NULL.
  * Errors: FORMAT or UNSUPPORTED (the keys are missing), MEMORY (a given n_ctx does not fit; *plan is filled). */
 CLLM_API cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *options,
                                       cllm_memory_plan *plan, cllm_error *err);
 
-/* A session is one sequence of tokens with its keys and values. The model must outlive it.
+/* A session is one sequence of tokens with its keys and values. The model must outlive it. Each session has a copy of its
+ * own of the weights on a GPU, unless that reads them in place (Metal, and OpenCL on shared memory).
  * After it is created, evaluating allocates nothing. out: owned. Errors: ARGUMENT; MEMORY; DEVICE: a GPU was named that is not
  * there, or the layers do not fit into its memory; CANCELLED: `progress`, which is asked while weights move to a GPU. */
 CLLM_API cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options,
@@ -298,14 +302,14 @@ CLLM_API const char *cllm_session_device_note(const cllm_session *session);
 /* What a GPU was asked to do since the session was created; all 0 on the CPU. */
 typedef struct cllm_gpu_counters {
     uint64_t launches; /* of kernels */
-    uint64_t bytes;    /* of weights, keys, values and activations that these read and wrote, at the least */
+    uint64_t bytes;    /* of weights, keys, values and activations that these read and wrote */
 } cllm_gpu_counters;
 CLLM_API cllm_gpu_counters cllm_session_gpu_counters(const cllm_session *session);
 
 /* Evaluate one token with each of the GPU's kernels run `repetitions` times, and tell how long each launch took:
  * `on_launch` is called in the order of the launches, after a first one, "copy", that shows what the GPU's memory does at
  * most. The position stays, and what comes after it must be evaluated anew.
- * Errors: ARGUMENT (no GPU), CONTEXT_FULL, DEVICE. */
+ * Errors: ARGUMENT (no GPU, or no such token), CONTEXT_FULL, CANCELLED, DEVICE. */
 typedef void (*cllm_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
 CLLM_API cllm_status cllm_session_measure_gpu(cllm_session *session, int32_t token, uint32_t repetitions,
                                               cllm_on_launch on_launch, void *user, cllm_error *err);

@@ -33,7 +33,7 @@ typedef struct option_row {
     float lower, upper;
     bool lower_is_out;
     const char *initial;  /* the default as a user would write it, or NULL: the field is 0 */
-    const char *computed; /* what 0 then stands for, in words, or NULL */
+    const char *computed; /* what the default then stands for, in words, or NULL */
     const char *help;
 } option_row;
 
@@ -246,7 +246,7 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     if (!o->arguments) return fail("out of memory");
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
-    o->gpu_layers = UINT64_MAX; /* not given */
+    o->gpu_layers = AS_MANY_AS_FIT;
 
     struct option longs[N_ROWS + 1];
     char letters[2 * N_ROWS + 3];

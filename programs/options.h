@@ -15,6 +15,8 @@ typedef struct count_list {
 } count_list;
 
 /* What the user asked for; which fields mean something depends on the command. */
+#define AS_MANY_AS_FIT UINT64_MAX /* of --gpu-layers, where it is not given */
+
 typedef struct options {
     const char *model;   /* the first argument that is no option */
     char **arguments;    /* the others: owned */
@@ -30,7 +32,7 @@ typedef struct options {
     uint64_t top_k;      /* 0: off */
     uint64_t seed;       /* of the sampler */
     const char *device;  /* where to compute */
-    uint64_t gpu_layers; /* layers to put on a GPU; UINT64_MAX: not given */
+    uint64_t gpu_layers; /* layers to put on a GPU, or AS_MANY_AS_FIT */
     bool exact;
     uint64_t threads;    /* 0: the cores this process may use */
     uint64_t ctx;        /* 0: not given */

@@ -223,7 +223,7 @@ static bool names_gpu(const options *o) { return strcmp(o->device, "cpu") != 0 &
 static int check_flags(const options *o) {
     const bool must = names_gpu(o) && strcmp(o->device, "auto") != 0; /* auto falls back to the cpu */
     if (o->repack && o->no_mmap) return usage_error("--repack and --no-mmap exclude each other");
-    if (o->gpu_layers != 0 && o->gpu_layers != UINT64_MAX && !names_gpu(o))
+    if (o->gpu_layers != 0 && o->gpu_layers != AS_MANY_AS_FIT && !names_gpu(o))
         return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU --device, not cpu", o->gpu_layers);
     if (o->repack && must)
         return usage_error("--repack is for the CPU's kernels: it and --device %s exclude each other", o->device);
@@ -259,11 +259,12 @@ static void describe_device(const run *r) {
     const uint32_t n_layers = cllm_model_get_info(r->model)->n_layers;
     if (*reason && (o->verbose || strcmp(o->device, "auto") != 0)) note(o, "device: cpu, because %s", reason);
     if (plan->n_gpu_layers == 0) return;
-    if (o->verbose || o->gpu_layers == UINT64_MAX)
+    if (o->verbose || o->gpu_layers == AS_MANY_AS_FIT)
         note(o, "device: %s, %s: %" PRIu32 " of %" PRIu32 " layers%s", cllm_session_device(r->session),
              cllm_session_device_name(r->session), plan->n_gpu_layers, n_layers,
-             plan->n_gpu_layers < n_layers && o->gpu_layers == UINT64_MAX ? " fit; a smaller --ctx leaves room for more"
-                                                                          : "");
+             plan->n_gpu_layers < n_layers && o->gpu_layers == AS_MANY_AS_FIT
+                 ? " fit; a smaller --ctx leaves room for more"
+                 : "");
     if (!o->verbose) return;
     fprintf(stderr, "memory there: weights %s + KV cache %s + scratch %s", format_bytes(plan->gpu_weights).text,
             format_bytes(plan->gpu_kv_cache).text, format_bytes(plan->gpu_scratch).text);
@@ -281,7 +282,7 @@ int run_start(run *r, uint64_t n_ctx) {
         .kv_type = kv_type_of(o->kv_type),
         .cpu_isa = o->cpu_isa,
         .device = names_gpu(o) ? o->device : "cpu",
-        .gpu_layers = o->gpu_layers == UINT64_MAX ? 0 : (uint32_t)o->gpu_layers,
+        .gpu_layers = o->gpu_layers == AS_MANY_AS_FIT ? 0 : (uint32_t)o->gpu_layers,
         .exact = o->exact,
         .progress = on_eval,
         .user = r,
@@ -298,8 +299,10 @@ int run_start(run *r, uint64_t n_ctx) {
     uint32_t trained = cllm_model_get_info(r->model)->n_ctx_train;
     if (o->verbose) {
         print_plan(stderr, plan);
-        fprintf(stderr, "\ncompute: %" PRIu32 " threads, %s kernels, batches of %" PRIu64 ", %s keys and values\n",
-                cllm_session_n_threads(r->session), cllm_session_cpu_isa(r->session), o->batch, o->kv_type);
+        fputc('\n', stderr);
+        if (plan->n_gpu_layers < cllm_model_get_info(r->model)->n_layers)
+            fprintf(stderr, "compute: %" PRIu32 " threads, %s kernels, batches of %" PRIu64 ", %s keys and values\n",
+                    cllm_session_n_threads(r->session), cllm_session_cpu_isa(r->session), o->batch, o->kv_type);
         fprintf(stderr, "ready after %.3f s\n", r->load_seconds);
     }
     describe_device(r);

@@ -30,6 +30,8 @@ typedef struct session_settings {
     uint32_t n_gpu_layers; /* the last, which take none of the host's memory but the weights */
 } session_settings;
 
+#define BYTES_PER_MIB (1024.0 * 1024.0)
+
 #define LOGIT_ROWS 16 /* rows of logits computed at once when those of every token are wanted */
 
 /* Move the model's matrices out of the mapped file into interleaved form. Errors: ARGUMENT (the file was not mapped),

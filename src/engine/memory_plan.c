@@ -9,16 +9,23 @@
 #include "gguf/gguf.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define MAX_THREADS   1024u
 #define MAX_BATCH     65536u
 #define DEFAULT_BATCH 512u
 #define CONTEXT_STEP  64u /* a capped context is a multiple of this */
-#define BYTES_PER_MIB (1024.0 * 1024.0)
 
 static uint32_t default_threads(void) {
     uint32_t cores = system_cores();
     return cores < MAX_THREADS ? cores : MAX_THREADS;
+}
+
+static bool is_device(const char *name) {
+    static const char *const names[] = {"cpu", "auto", "metal", "cuda", "opencl"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (strcmp(names[i], name) == 0) return true;
+    return false;
 }
 
 cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err) {
@@ -41,6 +48,9 @@ cllm_status settings_resolve(const cllm_session_options *options, session_settin
     if (!settings->kernels)
         return error_set(err, CLLM_ERR_ARGUMENT, "CPU instruction set '%s' is not one of: %s", o->cpu_isa,
                          kernels_names());
+    if (o->device && !is_device(o->device))
+        return error_set(err, CLLM_ERR_ARGUMENT, "device '%s' is not one of: cpu, auto, metal, cuda, opencl",
+                         o->device);
     if (o->n_ctx > INT32_MAX)
         return error_set(err, CLLM_ERR_ARGUMENT, "a context of %u is not between 1 and %d", o->n_ctx, INT32_MAX);
     return CLLM_OK;
@@ -50,11 +60,13 @@ cllm_status settings_resolve(const cllm_session_options *options, session_settin
 static uint64_t plan_context(const model_config *config, const session_settings *s, uint32_t n_ctx,
                              cllm_memory_plan *plan) {
     const uint32_t n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx, n_layers = config->n_layers - s->n_gpu_layers;
-    const uint64_t token_bytes = ((uint64_t)config->n_embd) * sizeof(float) + sizeof(uint32_t); /* x, positions */
+    const uint64_t token_bytes =
+        (n_layers > 0 ? (uint64_t)config->n_embd : 0) * sizeof(float) + sizeof(uint32_t); /* x, positions */
     const uint64_t session_bytes = n_batch * token_bytes + (uint64_t)LOGIT_ROWS * config->n_vocab * sizeof(float);
     plan->n_ctx = n_ctx;
     plan->kv_cache = kv_cache_bytes(config, n_layers, n_ctx, s->kv_type);
     plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads) : 0;
+    if (s->n_gpu_layers > 0) plan->scratch += forward_gpu_host_bytes(config, n_batch);
     if (!checked_add(plan->scratch, session_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
     uint64_t sum;
     return checked_add(plan->kv_cache, plan->scratch, &sum) ? sum : UINT64_MAX;

@@ -4,11 +4,10 @@
 
 #include "base/error.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#define BYTES_PER_MIB (1024.0 * 1024.0)
+#define LEAST_OPEN_CONTEXT 4096u /* to which a context that was left open gives way before layers do */
 
 /* What can be given to buffers: the driver itself needs some, and so do other programs. */
 static uint64_t budget(const gpu *g) { return g->properties.free_memory - g->properties.free_memory / 32; }
@@ -58,17 +57,24 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
         (double)g->properties.largest_buffer / BYTES_PER_MIB, advice);
 }
 
-/* As many layers as were asked for, or as fit. */
-static cllm_status choose_layers(const cllm_model *model, session_settings *s, const gpu *g, uint32_t asked,
-                                 cllm_memory_plan *plan, cllm_error *err) {
-    const uint32_t most = asked && asked < model->config.n_layers ? asked : model->config.n_layers;
+/* Up to `most` layers; fewer only if they may be. */
+static cllm_status choose_layers(const cllm_model *model, session_settings *s, const gpu *g, uint32_t most,
+                                 bool may_be_fewer, cllm_memory_plan *plan, cllm_error *err) {
+    const bool open_context = s->n_ctx == 0;
     gpu_needs needs, needs_of_most;
     s->n_gpu_layers = most;
     cllm_status status = plan_layers(model, s, g, plan, &needs_of_most, err);
     if (status != CLLM_OK || fits(g, &needs_of_most)) return status;
+    while (open_context && plan->n_ctx > LEAST_OPEN_CONTEXT) {
+        s->n_ctx = plan->n_ctx / 2 > LEAST_OPEN_CONTEXT ? plan->n_ctx / 2 : LEAST_OPEN_CONTEXT;
+        status = plan_layers(model, s, g, plan, &needs, err);
+        plan->n_ctx_capped = true;
+        if (status != CLLM_OK || fits(g, &needs)) return status;
+    }
     while (--s->n_gpu_layers > 0) /* what the GPU does not take, the host has to */
         if (plan_layers(model, s, g, plan, &needs, NULL) == CLLM_OK && fits(g, &needs)) break;
-    if (!asked && s->n_gpu_layers > 0) return CLLM_OK;
+    plan->n_ctx_capped = open_context && s->n_ctx != 0;
+    if (may_be_fewer && s->n_gpu_layers > 0) return CLLM_OK;
     return refuse(g, &needs_of_most, most, s->n_gpu_layers, err);
 }
 
@@ -81,12 +87,17 @@ static cllm_status check_model(const cllm_model *model, const session_settings *
     return CLLM_OK;
 }
 
+static bool is_auto(const cllm_session_options *options) { return strcmp(options->device, "auto") == 0; }
+
 static cllm_status try_gpu(const cllm_model *model, const cllm_session_options *options, session_settings *s,
                            cllm_memory_plan *plan, offload *out, cllm_error *err) {
     cllm_status status = check_model(model, s, err);
     if (status == CLLM_OK) status = gpu_open(options->device, &out->gpu, err);
     if (s->n_batch > GPU_MOST_BATCH) s->n_batch = GPU_MOST_BATCH;
-    if (status == CLLM_OK) status = choose_layers(model, s, &out->gpu, options->gpu_layers, plan, err);
+    const uint32_t n_layers = model->config.n_layers, asked = options->gpu_layers;
+    if (status == CLLM_OK)
+        status = choose_layers(model, s, &out->gpu, asked && asked < n_layers ? asked : n_layers,
+                               !asked || is_auto(options), plan, err);
     if (status != CLLM_OK) return status;
     const gpu_settings settings = gpu_settings_of(s, plan);
     return forward_gpu_create(&out->gpu, &model->config, &model->weights, &settings, options->progress, options->user,
@@ -100,11 +111,14 @@ cllm_status offload_start(const cllm_model *model, const cllm_session_options *o
     const char *lacks = forward_gpu_lacks(&model->config);
     const bool wanted = options && options->device && strcmp(options->device, "cpu") != 0;
     if (wanted && !lacks) {
-        cllm_error local;
-        cllm_status status = try_gpu(model, options, settings, plan, out, err ? err : &local);
-        if (status != CLLM_ERR_DEVICE || strcmp(options->device, "auto") != 0) return status;
+        cllm_error reason;
+        cllm_status status = try_gpu(model, options, settings, plan, out, &reason);
+        if (status != CLLM_ERR_DEVICE || !is_auto(options)) {
+            if (status != CLLM_OK && err) *err = reason;
+            return status;
+        }
         offload_stop(out);
-        snprintf(out->note, sizeof out->note, "%s", (err ? err : &local)->message);
+        snprintf(out->note, sizeof out->note, "%s", reason.message);
     } else if (wanted) {
         snprintf(out->note, sizeof out->note, "the model has %s, which the GPU's kernels lack", lacks);
     }

@@ -24,7 +24,7 @@ struct cllm_session {
     thread_pool *pool;
     forward_cpu forward; /* where there are CPU layers */
     offload offload;
-    float *x;            /* [n_batch][n_embd] */
+    float *x;            /* [n_batch][n_embd], where there are CPU layers */
     uint32_t *positions; /* [n_batch] */
     float *logits;       /* [LOGIT_ROWS][n_vocab] */
     arena arena;
@@ -73,11 +73,11 @@ cllm_status cllm_session_create(const cllm_model *model, const cllm_session_opti
     status = offload_start(model, options, &settings, &s->plan, &s->offload, err);
     s->n_batch = settings.n_batch < s->plan.n_ctx ? settings.n_batch : s->plan.n_ctx;
     s->n_cpu_layers = model->config.n_layers - settings.n_gpu_layers;
-    if (status == CLLM_OK) status = thread_pool_create(settings.n_threads, &s->pool, err);
+    if (status == CLLM_OK) status = thread_pool_create(s->n_cpu_layers > 0 ? settings.n_threads : 1, &s->pool, err);
     if (status == CLLM_OK && s->n_cpu_layers > 0) status = create_forward_cpu(s, &settings, err);
     if (status != CLLM_OK) goto failed;
 
-    s->x = arena_alloc(&s->arena, s->n_batch, model->config.n_embd * sizeof *s->x);
+    s->x = arena_alloc(&s->arena, s->n_cpu_layers > 0 ? s->n_batch : 0, model->config.n_embd * sizeof *s->x);
     s->positions = arena_alloc(&s->arena, s->n_batch, sizeof *s->positions);
     s->logits = arena_alloc(&s->arena, LOGIT_ROWS, model->config.n_vocab * sizeof *s->logits);
     if (s->x && s->positions && s->logits) {

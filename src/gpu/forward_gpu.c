@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "gpu/kernel_args.h"
 #include "gpu/program.h"
+#include "model/kv_cache.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -14,14 +15,17 @@
 #include <time.h>
 
 enum {
-    UNIT = 32,        /* elements to which vectors are padded with zeros */
-    FEW = 4,          /* tokens that a product of few takes at a time */
-    TILE_FROM = 8,    /* so many tokens are multiplied by tiles */
-    SPLIT_TOKENS = 4, /* up to so many have their chunks of positions shared out */
-    WAIT_FROM = 32,   /* the host waits after each layer of so many, so that progress is true and they can be stopped */
-    TEAM_ROWS = 4,    /* a product of one token takes so many rows a team, */
-    FEW_TEAM_ROWS = 2, /* one of few so many */
+    UNIT = 32,             /* elements to which vectors are padded with zeros */
+    FEW = 4,               /* tokens that a product of few takes at a time */
+    TILE_FROM = 8,         /* so many tokens are multiplied by tiles */
+    SPLIT_TOKENS = 4,      /* up to so many have their chunks of positions shared out */
+    LONGEST_ROW = 1 << 26, /* elements, so that the kernels can count bytes of a row by 32 bits */
+    MOST_SHARING = 128,    /* query heads, whose groups are numbered by 16 bits in the largest batch; so are */
+    MOST_SPLIT = 65535,    /* chunks, where each is a group's */
+    WAIT_FROM = 32, /* the host waits after each layer of so many, so that progress is true and they can be stopped */
 };
+
+_Static_assert((int)CHUNK == (int)KV_CHUNK, "attention joins the same positions as on the CPU");
 
 /* ------------------------------------------------------------------------------------------ finding a device */
 
@@ -63,7 +67,11 @@ void gpu_close(gpu *g) {
 }
 
 const char *forward_gpu_lacks(const model_config *c) {
+    const uint64_t lengths[] = {c->n_embd, c->n_ff, c->n_vocab, (uint64_t)c->n_heads * MAX_HEAD * 3};
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        if (lengths[i] > LONGEST_ROW) return "rows of more than 2^26 elements";
     if (c->key_length > MAX_HEAD || c->value_length > MAX_HEAD) return "heads of more than 256 elements";
+    if (c->n_heads / c->n_kv_heads > MOST_SHARING) return "more than 128 query heads for one of keys and values";
     if (c->key_length % 2 != 0) return "an odd key length";
     return NULL;
 }
@@ -80,7 +88,9 @@ static uint32_t chunks(uint32_t n_ctx) { return groups(n_ctx, CHUNK); }
 
 /* Keys or values of a layer, of heads of so many elements. */
 static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32_t length) {
-    return (uint64_t)c->n_kv_heads * chunks(s->n_ctx) * CHUNK * length * (s->kv_type == CLLM_KV_F16 ? 2 : 4);
+    const uint64_t head = (uint64_t)CHUNK * length * (s->kv_type == CLLM_KV_F16 ? 2 : 4) * chunks(s->n_ctx);
+    uint64_t bytes;
+    return checked_mul(head, c->n_kv_heads, &bytes) ? bytes : UINT64_MAX;
 }
 
 static bool begins_with_tokens(const model_config *c, const gpu_settings *s) { return s->n_layers == c->n_layers; }
@@ -117,6 +127,12 @@ static void scratch_bytes(const model_config *c, const gpu_settings *s, uint64_t
 static void need(gpu_needs *needs, uint64_t *sum, uint64_t bytes) {
     if (!checked_add(*sum, bytes, sum)) *sum = UINT64_MAX;
     if (bytes > needs->largest) needs->largest = bytes;
+}
+
+uint64_t forward_gpu_host_bytes(const model_config *c, uint32_t n_batch) {
+    const uint32_t row = padded(c->n_embd) != c->n_embd ? padded(c->n_embd) : 0; /* else x is written as it is */
+    const uint32_t angles = c->rope_dimension_count > 0 ? c->rope_dimension_count : 1;
+    return sizeof(float) * (uint64_t)n_batch * (angles > row ? angles : row);
 }
 
 gpu_needs forward_gpu_needs(const model_config *c, const model_weights *weights, const gpu_settings *s) {
@@ -183,7 +199,7 @@ struct forward_gpu {
     uint32_t embed; /* its kernel */
     gpu_buffer *scratch[N_SCRATCH];
     rope_table rope;
-    float *staging; /* [n_batch][the longer of n_pairs * 2 and padded(n_embd)] */
+    float *staging; /* angles on their way to the device, or x where its rows are padded */
     float *cosines; /* [n_pairs], and behind them as many sines */
 
     uint32_t first; /* of the batch: row of the first token still at work */
@@ -329,8 +345,8 @@ static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
         cllm_status status = allocate(f, bytes[i], &f->scratch[i], err);
         if (status != CLLM_OK) return status;
     }
-    const uint32_t n_pairs = c->rope_dimension_count / 2, row = padded(c->n_embd);
-    f->staging = calloc(f->settings.n_batch, (2 * n_pairs > row ? 2 * n_pairs : row) * sizeof *f->staging);
+    const uint32_t n_pairs = c->rope_dimension_count / 2;
+    f->staging = calloc(1, forward_gpu_host_bytes(c, f->settings.n_batch));
     f->cosines = calloc(2 * (size_t)n_pairs + 1, sizeof *f->cosines);
     f->rope.frequencies = calloc((size_t)n_pairs + 1, sizeof *f->rope.frequencies);
     if (!f->staging || !f->cosines || !f->rope.frequencies) return no_memory(err);
@@ -409,10 +425,12 @@ static void launch_once(forward_gpu *f, const launch *l) {
 
 /* What goes wrong comes to light when the host next waits. */
 static void run(forward_gpu *f, const launch *l) {
-    f->counters.launches++;
-    f->counters.bytes += l->bytes;
     launch_once(f, l);
-    if (!f->on_launch) return;
+    if (!f->on_launch) {
+        f->counters.launches++;
+        f->counters.bytes += l->bytes;
+        return;
+    }
     f->gpu.driver->sync(f->gpu.device, NULL);
     const double start = seconds();
     for (uint32_t i = 0; i < f->repetitions; i++) launch_once(f, l);
@@ -421,13 +439,19 @@ static void run(forward_gpu *f, const launch *l) {
                  f->repetitions > 0 ? (seconds() - start) / f->repetitions : 0, l->bytes);
 }
 
-/* More than caches hold, less than a device lacks; or a little, when no time is taken. */
+/* More than caches hold, if there is so much; or a little, when no time is taken. */
 static cllm_status measure_copy(forward_gpu *f, cllm_error *err) {
-    const uint32_t n_bytes = f->repetitions > 0 ? 64u << 20 : 1u << 12;
     const gpu_driver *driver = f->gpu.driver;
     gpu_buffer *from = NULL, *to = NULL;
-    cllm_status status = driver->allocate(f->gpu.device, n_bytes, &from, err);
-    if (status == CLLM_OK) status = driver->allocate(f->gpu.device, n_bytes, &to, err);
+    uint32_t n_bytes = f->repetitions > 0 ? 128u << 20 : 1u << 13;
+    cllm_status status;
+    do {
+        n_bytes /= 2;
+        driver->release(f->gpu.device, from);
+        from = NULL;
+        status = driver->allocate(f->gpu.device, n_bytes, &from, err);
+        if (status == CLLM_OK) status = driver->allocate(f->gpu.device, n_bytes, &to, err);
+    } while (status != CLLM_OK && n_bytes > 1u << 12);
     const copy_args args = {.n = (int)(n_bytes / sizeof(float))};
     if (status == CLLM_OK)
         run(f, &(launch){.kernel = KERNEL_COPY,
@@ -465,7 +489,7 @@ static uint64_t vector_bytes(uint32_t n_tokens, uint32_t length) { return sizeof
 
 static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
     const matrix *w = p->matrices[0].w;
-    const uint32_t at_once = n == 1 ? 1 : FEW, team_rows = n == 1 ? TEAM_ROWS : FEW_TEAM_ROWS;
+    const uint32_t at_once = n == 1 ? 1 : FEW, team_rows = rows_of_team(at_once);
     multiply_args args = {.n = (int)w->n_columns,
                           .gated = p->gated,
                           .mode = p->add ? ADD : STORE,
@@ -587,7 +611,7 @@ static void rope(forward_gpu *f, const gpu_layer *layer) {
 static void attend(forward_gpu *f, const gpu_layer *layer) {
     const model_config *c = f->config;
     const uint32_t n_chunks = f->last_position / CHUNK + 1, heads = c->n_heads / c->n_kv_heads;
-    const bool split = f->n <= SPLIT_TOKENS && n_chunks > 1;
+    const bool split = f->n <= SPLIT_TOKENS && n_chunks > 1 && n_chunks <= MOST_SPLIT;
     const uint32_t attended = padded(c->n_heads * c->value_length);
     const attention_args args = {.n_heads = (int)c->n_heads,
                                  .n_kv_heads = (int)c->n_kv_heads,

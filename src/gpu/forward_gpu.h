@@ -16,8 +16,7 @@ typedef struct gpu {
     gpu_properties properties;
 } gpu;
 
-/* name: a driver's, or "auto": the first that finds a GPU. Errors: DEVICE, with why there is none; ARGUMENT (no such
- * driver in this build). */
+/* name: a driver's, or "auto": the first that finds a GPU. Errors: DEVICE, with why there is none. */
 cllm_status gpu_open(const char *name, gpu *out, cllm_error *err);
 void gpu_close(gpu *g); /* leaves it empty; an empty one is allowed */
 
@@ -40,6 +39,9 @@ typedef struct gpu_needs {
     uint64_t weights, kv_cache, scratch;
     uint64_t largest; /* of one buffer */
 } gpu_needs;
+
+/* Bytes of the host's memory that forward_gpu_create takes for a batch. */
+uint64_t forward_gpu_host_bytes(const model_config *config, uint32_t n_batch);
 
 gpu_needs forward_gpu_needs(const model_config *config, const model_weights *weights, const gpu_settings *settings);
 
@@ -64,15 +66,14 @@ cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint
  * Errors: DEVICE. */
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err);
 
-/* token: out, the likeliest after row 0 of the last batch, the lowest id of equals; -1 if a logit is not a number. Only it
+/* token: out, the likeliest after the last token of the last batch, the lowest id of equals; -1 if a logit is not a number. Only it
  * comes back from the device. Errors: DEVICE. */
 cllm_status forward_gpu_next(forward_gpu *f, int32_t *token, cllm_error *err);
 
 /* What the device was asked to do since the session began. */
 typedef struct gpu_counters {
     uint64_t launches;
-    uint64_t
-        bytes; /* that these read and wrote at the least: each matrix as often as it is read, vectors, keys and values */
+    uint64_t bytes; /* that these read and wrote: each matrix as often as it is read, vectors, keys and values */
 } gpu_counters;
 
 gpu_counters forward_gpu_counters(const forward_gpu *f);

@@ -13,10 +13,6 @@ static const char *const common_names[N_COMMON_KERNELS] = {
     [KERNEL_ARGMAX] = "argmax",       [KERNEL_COPY] = "copy",
 };
 
-/* Rows of a matrix that a team takes at once: each adds its own sums and weights to what a thread holds, and shares the
- * vectors' elements with the others. */
-static uint32_t rows_of_team(const kernel_variant *v) { return v->n_tokens == 1 ? 4 : 2; }
-
 static void name_variant(const kernel_variant *v, char *name, size_t size) {
     static const char *const kinds[] = {
         [MATRIX_MULTIPLY] = "multiply", [MATRIX_TILE] = "tile", [MATRIX_EMBED] = "embed"};
@@ -69,13 +65,14 @@ static void write_variant(FILE *out, const program_kernel *kernel) {
         fprintf(out, "#define TYPE_%u %s\n", i, quant_type_layout(v->types[i])->name);
     if (v->kind == MATRIX_MULTIPLY)
         fprintf(out, "#define NORMED %d\n#define TOKENS %u\n#define ROWS %u\n", v->normed, v->n_tokens,
-                rows_of_team(v));
+                rows_of_team(v->n_tokens));
     fputs(gpu_text_products, out);
 }
 
 cllm_status program_text(const gpu_program *program, const gpu_properties *properties, cllm_kv_type kv_type, char **out,
                          cllm_error *err) {
     size_t size;
+    *out = NULL;
     FILE *text = open_memstream(out, &size);
     if (!text) return error_set(err, CLLM_ERR_MEMORY, "no memory for the GPU's program");
     fprintf(text, "#define GROUP %d\n#define TEAM %d\n#define SIMD %d\n#define MATRICES %d\n#define KV_HALF %d\n",
