@@ -51,8 +51,8 @@ refused() { # FAULT TEXT: the fault of the device is told, and nothing is left b
     ends_with "$2" env LOOKALIKE_METAL_FAULT="$1" "$tree/build-metal/try_driver"
 }
 too_large() {
-    ends_with 'a buffer of 4000 bytes is larger' env LOOKALIKE_METAL_LARGEST=3000 "$tree/build-metal/try_driver" &&
-        ends_with '4000 bytes do not fit' env LOOKALIKE_METAL_MEMORY=7000 LOOKALIKE_METAL_LARGEST=4000 \
+    ends_with 'Metal gives no buffer of 4000 bytes, with .* and 3000 for the largest' env LOOKALIKE_METAL_LARGEST=3000 "$tree/build-metal/try_driver" &&
+        ends_with 'Metal gives no buffer of 4000 bytes, with 3000 left and 4000 for the largest' env LOOKALIKE_METAL_MEMORY=7000 LOOKALIKE_METAL_LARGEST=4000 \
             "$tree/build-metal/try_driver"
 }
 
@@ -133,7 +133,7 @@ in_driver 'a buffer that is not released' \
 in_driver 'an encoder that is not released' \
     's/\[device->encoder release\];//' 'leaked at exit: .* of LookalikeEncoder'
 in_driver 'a pipeline that is not released' \
-    's/\[kernel->pipeline release\];//' 'leaked at exit: .* of LookalikePipeline'
+    's/\[(id<MTLComputePipelineState>)kernel->handle release\];//' 'leaked at exit: .* of LookalikePipeline'
 in_driver 'a queue that is released twice' \
     's/\[device->queue release\];/& &/' 'a LookalikeQueue is released too often'
 in_driver 'commands that are not retained' \
