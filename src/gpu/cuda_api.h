@@ -7,6 +7,17 @@
 
 #include <stddef.h>
 
+/* X(name, value) */
+#define CUDA_CONSTANTS(X)                               \
+    X(CUDA_SUCCESS, 0)                                  \
+    X(CUDA_ERROR_NO_DEVICE, 100)                        \
+    X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75) \
+    X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76) \
+    X(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)       \
+    X(CU_STREAM_NON_BLOCKING, 1)                        \
+    X(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, 1)           \
+    X(NVRTC_SUCCESS, 0)
+
 #ifndef CUDA_VERSION /* of cuda.h */
 typedef int CUresult, CUdevice, CUdevice_attribute, CUfunction_attribute, CUstreamCaptureMode;
 typedef unsigned long long CUdeviceptr;
@@ -19,20 +30,7 @@ typedef struct CUgraphExec_st *CUgraphExec;
 
 typedef int nvrtcResult;
 typedef struct _nvrtcProgram *nvrtcProgram;
-#endif
 
-/* X(name, value) */
-#define CUDA_CONSTANTS(X)                               \
-    X(CUDA_SUCCESS, 0)                                  \
-    X(CUDA_ERROR_NO_DEVICE, 100)                        \
-    X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, 75) \
-    X(CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, 76) \
-    X(CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, 0)       \
-    X(CU_STREAM_NON_BLOCKING, 1)                        \
-    X(CU_STREAM_CAPTURE_MODE_THREAD_LOCAL, 1)           \
-    X(NVRTC_SUCCESS, 0)
-
-#ifndef CUDA_VERSION
 #define CUDA_CONSTANT(name, value) name = value,
 enum { CUDA_CONSTANTS(CUDA_CONSTANT) };
 #undef CUDA_CONSTANT

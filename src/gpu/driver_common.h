@@ -44,14 +44,26 @@ struct gpu_kernel {
     char name[64];
 };
 
-static inline cllm_status add_kernel(gpu_kernel **list, const char *name, void *handle, gpu_kernel **out,
-                                     cllm_error *err) {
+static inline cllm_status add_kernel(gpu_kernel **list, const char *name, void *handle, size_t most_threads,
+                                     gpu_kernel **out, cllm_error *err) {
+    if (most_threads < GPU_GROUP)
+        return DEVICE_ERROR("the GPU runs at most %zu threads of the kernel %s in a group, where %d are needed: choose "
+                            "another, see --device",
+                            most_threads, name, GPU_GROUP);
     gpu_kernel *kernel = malloc(sizeof *kernel);
     if (!kernel) return error_set(err, CLLM_ERR_MEMORY, "no memory for the kernel %s", name);
     *kernel = (gpu_kernel){.next = *list, .handle = handle};
     snprintf(kernel->name, sizeof kernel->name, "%s", name);
     *out = *list = kernel;
     return CLLM_OK;
+}
+
+/* Returns the handle of the kernel, which is taken off the list. */
+static inline void *remove_kernel(gpu_kernel **list) {
+    gpu_kernel kernel = **list;
+    free(*list);
+    *list = kernel.next;
+    return kernel.handle;
 }
 
 #endif

@@ -37,7 +37,6 @@ struct gpu_device {
     CUdevice ordinal;
     int architecture; /* 90: compute capability 9.0 */
     CUcontext context;
-    bool has_context;
     bool entered; /* it is the thread's current one */
     CUstream stream;
     CUmodule module;
@@ -100,11 +99,9 @@ static CUgraphExec make_graph(gpu_device *device, launch_list *list) {
     CUgraphExec executable = NULL;
     /* other threads may allocate meanwhile, which only the mode for one thread allows */
     CUresult result = cuda->cuStreamBeginCapture(device->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
-    if (result == CUDA_SUCCESS) {
-        for (size_t i = 0; i < list->n && result == CUDA_SUCCESS; i++) result = launch_now(device, &list->launches[i]);
-        CUresult end = cuda->cuStreamEndCapture(device->stream, &graph);
-        if (result == CUDA_SUCCESS) result = end;
-    }
+    for (size_t i = 0; i < list->n && result == CUDA_SUCCESS; i++) result = launch_now(device, &list->launches[i]);
+    CUresult end = cuda->cuStreamEndCapture(device->stream, &graph);
+    if (result == CUDA_SUCCESS) result = end;
     if (result == CUDA_SUCCESS) result = cuda->cuGraphInstantiateWithFlags(&executable, graph, 0);
     if (graph) cuda->cuGraphDestroy(graph);
     device->has_graphs = result == CUDA_SUCCESS;
@@ -159,13 +156,15 @@ static void finish(gpu_device *device) {
     TRY("waiting for the device", "", cuStreamSynchronize(device->stream));
 }
 
+static cllm_status cuda_submit(gpu_device *device, cllm_error *err) {
+    enter(device);
+    flush(device);
+    return leave(device, err);
+}
+
 static void cuda_launch(gpu_device *device, gpu_kernel *kernel, const uint32_t groups[3], gpu_buffer *const *buffers,
                         size_t n_buffers, const void *args, size_t args_bytes) {
-    if (device->lists[0]->n == MOST_LAUNCHES) {
-        enter(device);
-        flush(device);
-        leave(device, NULL);
-    }
+    if (device->lists[0]->n == MOST_LAUNCHES) cuda_submit(device, NULL);
     launch_list *list = device->lists[0];
     launch *l = memset(&list->launches[list->n++], 0, sizeof *l);
     l->kernel = kernel;
@@ -173,12 +172,6 @@ static void cuda_launch(gpu_device *device, gpu_kernel *kernel, const uint32_t g
     for (size_t i = 0; i < n_buffers; i++) l->buffers[i] = address_of(buffers[i]);
     memcpy(l->groups, groups, sizeof l->groups);
     memcpy(l->args, args, args_bytes);
-}
-
-static cllm_status cuda_submit(gpu_device *device, cllm_error *err) {
-    enter(device);
-    flush(device);
-    return leave(device, err);
 }
 
 static cllm_status cuda_sync(gpu_device *device, cllm_error *err) {
@@ -209,11 +202,15 @@ static cllm_status make_buffer(gpu_device *device, const void *bytes, uint64_t n
         TRY("copying to the device", "", cuMemcpyHtoDAsync(address, bytes, n, device->stream));
     else if (result == CUDA_SUCCESS)
         TRY("clearing a buffer", "", cuMemsetD8Async(address, 0, n, device->stream));
-    cllm_status status = leave(device, err);
     *out = (gpu_buffer *)(uintptr_t)address;
-    snprintf(size, sizeof size, "%zu bytes", n);
-    if (!status && result != CUDA_SUCCESS) return refuse(device, result, err, "allocating ", size); /* this time */
-    if (status) cuda_release(device, *out);
+    cllm_status status = leave(device, err);
+    if (status != CLLM_OK) {
+        cuda_release(device, *out);
+        *out = NULL;
+    } else if (result != CUDA_SUCCESS) { /* a smaller one may succeed */
+        snprintf(size, sizeof size, "%zu bytes", n);
+        status = refuse(device, result, err, "allocating ", size);
+    }
     return status;
 }
 
@@ -274,22 +271,20 @@ static cllm_status cuda_compile(gpu_device *device, const char *text, cllm_error
     int architecture = choose_architecture(device), major = 0, minor = 0;
     cuda->nvrtcVersion(&major, &minor);
     if (!architecture)
-        return DEVICE_ERROR(
-            "CUDA: NVRTC %d.%d no longer compiles for this device, of compute capability %d.%d: install "
-            "the libnvrtc of an older CUDA toolkit",
-            major, minor, device->architecture / 10, device->architecture % 10);
+        return DEVICE_ERROR("CUDA: NVRTC %d.%d no longer compiles for this device, of compute capability %d.%d: "
+                            "install the libnvrtc of an older CUDA toolkit",
+                            major, minor, device->architecture / 10, device->architecture % 10);
     /* the device's machine code; or, for one that is newer than NVRTC, PTX, which the driver translates */
     const bool own = architecture == device->architecture;
     char target[48];
     snprintf(target, sizeof target, "--gpu-architecture=%s_%d", own ? "sm" : "compute", architecture);
     /* no fused multiply-add where the text has none: the same sums on every device */
     const char *options[] = {target, "--std=c++17", "--fmad=false"};
-    const int n_options = sizeof options / sizeof *options;
     nvrtcProgram program = NULL;
     size_t n_bytes = 0;
     char *image = NULL;
     nvrtcResult result = cuda->nvrtcCreateProgram(&program, text, "kernels.cu", 0, NULL, NULL);
-    if (result == NVRTC_SUCCESS) result = cuda->nvrtcCompileProgram(program, n_options, options);
+    if (result == NVRTC_SUCCESS) result = cuda->nvrtcCompileProgram(program, sizeof options / sizeof *options, options);
     if (result == NVRTC_SUCCESS)
         result = own ? cuda->nvrtcGetCUBINSize(program, &n_bytes) : cuda->nvrtcGetPTXSize(program, &n_bytes);
     if (result == NVRTC_SUCCESS) image = malloc(n_bytes);
@@ -321,11 +316,7 @@ static cllm_status cuda_kernel(gpu_device *device, const char *name, gpu_kernel 
     cllm_status status = leave(device, err);
     if (status != CLLM_OK) return status;
     if (result != CUDA_SUCCESS) return refuse(device, result, err, "the kernel ", name);
-    if (most_threads < GPU_GROUP)
-        return DEVICE_ERROR(
-            "CUDA: this device runs at most %d threads of the kernel %s in a group, where %d are needed", most_threads,
-            name, GPU_GROUP);
-    return add_kernel(&device->kernels, name, function, out, err);
+    return add_kernel(&device->kernels, name, function, (size_t)most_threads, out, err);
 }
 
 /* ---------------------------------------------------------------------------------------------------- opening */
@@ -365,9 +356,8 @@ static cllm_status load_nvrtc(cuda_api *cuda, cllm_error *err) {
     }
     for (size_t i = 0; i < sizeof others / sizeof *others && !library; i++) library = dlopen(others[i], RTLD_NOW);
     if (!library)
-        return DEVICE_ERROR(
-            "libnvrtc, which compiles the kernels for CUDA, is missing: install the CUDA toolkit's NVRTC "
-            "(Debian: libnvrtc11.2 or libnvrtc12)");
+        return DEVICE_ERROR("libnvrtc, which compiles the kernels for CUDA, is missing: install the CUDA toolkit's "
+                            "NVRTC (Debian: libnvrtc11.2 or libnvrtc12)");
     NVRTC_FUNCTIONS(FIND)
     return missing ? DEVICE_ERROR("libnvrtc lacks %s: install the NVRTC of CUDA 11.2 or newer", missing) : CLLM_OK;
 }
@@ -378,6 +368,7 @@ static cllm_status start_device(gpu_device *device, gpu_properties *properties, 
     const cuda_api *cuda = &device->cuda;
     int n_devices = 0, major = 0, minor = 0, *ordinal = &device->ordinal;
     size_t number, n_free = 0, n_total = 0;
+    CUcontext context;
     CUresult result = cuda->cuInit(0);
     if (result == CUDA_SUCCESS) result = cuda->cuDeviceGetCount(&n_devices);
     if (result == CUDA_ERROR_NO_DEVICE || (result == CUDA_SUCCESS && n_devices == 0))
@@ -392,9 +383,10 @@ static cllm_status start_device(gpu_device *device, gpu_properties *properties, 
     TRY(asking, "", cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, *ordinal));
     device->architecture = 10 * major + minor;
     /* the primary one, which others in this process that use CUDA share */
-    device->has_context =
-        TRY("making a context on ", properties->name, cuDevicePrimaryCtxRetain(&device->context, *ordinal));
-    if (!device->has_context) return returned(&device->failure, err);
+    if (TRY("making a context on ", properties->name, cuDevicePrimaryCtxRetain(&context, *ordinal)))
+        device->context = context;
+    else
+        return returned(&device->failure, err);
     enter(device);
     TRY("asking for free memory", "", cuMemGetInfo(&n_free, &n_total));
     TRY("making a stream", "", cuStreamCreate(&device->stream, CU_STREAM_NON_BLOCKING));
@@ -408,7 +400,7 @@ static cllm_status start_device(gpu_device *device, gpu_properties *properties, 
 static void cuda_close(gpu_device *device) {
     if (!device) return;
     const cuda_api *cuda = &device->cuda;
-    if (device->has_context) {
+    if (device->context) {
         enter(device);
         if (device->stream) finish(device);
         for (size_t i = 0; i <= REMEMBERED; i++) destroy_graph(device, &device->storage[i]);
@@ -417,10 +409,7 @@ static void cuda_close(gpu_device *device) {
         leave(device, NULL);
         cuda->cuDevicePrimaryCtxRelease(device->ordinal);
     }
-    for (gpu_kernel *kernel = device->kernels, *next; kernel; kernel = next) {
-        next = kernel->next;
-        free(kernel);
-    }
+    while (device->kernels) remove_kernel(&device->kernels); /* gone with the module */
     free(device);
 }
 

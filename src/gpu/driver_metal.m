@@ -118,11 +118,7 @@ static void metal_close(gpu_device *device) {
     if (!device) return;
     @autoreleasepool {
         finish(device);
-        for (gpu_kernel *kernel = device->kernels, *next; kernel; kernel = next) {
-            next = kernel->next;
-            [(id<MTLComputePipelineState>)kernel->handle release];
-            free(kernel);
-        }
+        while (device->kernels) [(id<MTLComputePipelineState>)remove_kernel(&device->kernels) release];
         [device->library release];
         [device->queue release];
         [device->metal release];
@@ -200,19 +196,6 @@ static cllm_status metal_compile(gpu_device *device, const char *text, cllm_erro
     }
 }
 
-/* Does the device run GPU_GROUP threads of it, in SIMD groups of GPU_TEAM where it uses them? Then it is kept. */
-static cllm_status add_pipeline(gpu_device *device, id<MTLComputePipelineState> pipeline, const char *name,
-                                gpu_kernel **out, cllm_error *err) {
-    const size_t most = [pipeline maxTotalThreadsPerThreadgroup], width = [pipeline threadExecutionWidth];
-    if (most < GPU_GROUP)
-        return DEVICE_ERROR("the GPU runs %zu threads of the kernel %s together, not the needed %d", most, name,
-                            GPU_GROUP);
-    if (device->simd && width != GPU_TEAM)
-        return DEVICE_ERROR("the GPU runs the kernel %s in SIMD groups of %zu threads, not %d: set CLLM_METAL_SIMD=0",
-                            name, width, GPU_TEAM);
-    return add_kernel(&device->kernels, name, pipeline, out, err);
-}
-
 static cllm_status metal_kernel(gpu_device *device, const char *name, gpu_kernel **out, cllm_error *err) {
     @autoreleasepool {
         NSError *error = nil;
@@ -222,7 +205,14 @@ static cllm_status metal_kernel(gpu_device *device, const char *name, gpu_kernel
                                                                                             error:&error];
         [function release];
         if (!pipeline) return DEVICE_ERROR("Metal makes no pipeline of the kernel %s: %s", name, description_of(error));
-        const cllm_status status = add_pipeline(device, pipeline, name, out, err);
+        cllm_status status;
+        const size_t width = [pipeline threadExecutionWidth], most = [pipeline maxTotalThreadsPerThreadgroup];
+        if (device->simd && width != GPU_TEAM)
+            status = DEVICE_ERROR("the GPU runs the kernel %s in SIMD groups of %zu threads, not %d: set "
+                                  "CLLM_METAL_SIMD=0",
+                                  name, width, GPU_TEAM);
+        else
+            status = add_kernel(&device->kernels, name, pipeline, most, out, err);
         if (status) [pipeline release];
         return status;
     }

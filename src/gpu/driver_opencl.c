@@ -22,17 +22,17 @@ struct gpu_device {
     cllm_error failure; /* the first; status CLLM_OK: none so far */
 };
 
-/* A buffer needs no more than what the API has for it. */
-static cl_memory memory_of(gpu_buffer *buffer) { return (cl_memory)(void *)buffer; }
-
 /* -------------------------------------------------------------------------------------------------- errors */
 
+/* Those that come from a device. The others tell of a wrong use, and their numbers are for developers. */
 static const char *error_name(cl_int code) {
     switch (code) {
-#define CL_ERROR_NAME(name, number) \
-    case CL_##name: return "CL_" #name;
-        CL_ERRORS(CL_ERROR_NAME)
-#undef CL_ERROR_NAME
+    case -2: return "CL_DEVICE_NOT_AVAILABLE";
+    case -3: return "CL_COMPILER_NOT_AVAILABLE";
+    case -4: return "CL_MEM_OBJECT_ALLOCATION_FAILURE";
+    case -5: return "CL_OUT_OF_RESOURCES";
+    case -6: return "CL_OUT_OF_HOST_MEMORY";
+    case -11: return "CL_BUILD_PROGRAM_FAILURE";
     default: return "an error without a name here";
     }
 }
@@ -113,11 +113,7 @@ static void close_device(gpu_device *device) {
     if (!device) return;
     const opencl_api *cl = &device->cl;
     if (device->queue) cl->Finish(device->queue);
-    for (gpu_kernel *kernel = device->kernels, *next; kernel; kernel = next) {
-        next = kernel->next;
-        cl->ReleaseKernel(kernel->handle);
-        free(kernel);
-    }
+    while (device->kernels) cl->ReleaseKernel(remove_kernel(&device->kernels));
     if (device->program) cl->ReleaseProgram(device->program);
     if (device->queue) cl->ReleaseCommandQueue(device->queue);
     if (device->context) cl->ReleaseContext(device->context);
@@ -185,20 +181,13 @@ static cllm_status compile(gpu_device *device, const char *text, cllm_error *err
 
 static cllm_status find_kernel(gpu_device *device, const char *name, gpu_kernel **out, cllm_error *err) {
     const opencl_api *cl = &device->cl;
-    cllm_status status;
     cl_int code = CL_SUCCESS;
     size_t most = 0;
     cl_kernel kernel = cl->CreateKernel(device->program, name, &code);
     if (kernel)
         code = cl->GetKernelWorkGroupInfo(kernel, device->id, CL_KERNEL_WORK_GROUP_SIZE, sizeof most, &most, NULL);
-    if (code != CL_SUCCESS)
-        status = refuse(code, err, "find the kernel ", name);
-    else if (most < GPU_GROUP)
-        status = DEVICE_ERROR("this OpenCL device runs at most %zu threads of the kernel %s together, which needs %d: "
-                              "use another device, by CLLM_OPENCL_DEVICE",
-                              most, name, GPU_GROUP);
-    else
-        status = add_kernel(&device->kernels, name, kernel, out, err);
+    cllm_status status = code == CL_SUCCESS ? add_kernel(&device->kernels, name, kernel, most, out, err)
+                                            : refuse(code, err, "find the kernel ", name);
     if (status != CLLM_OK && kernel) cl->ReleaseKernel(kernel);
     return status;
 }
@@ -210,12 +199,12 @@ static cl_int make_buffer(gpu_device *device, cl_options flags, uint64_t n_bytes
     cl_int code = CL_INVALID_BUFFER_SIZE;
     *out = NULL;
     if (n_bytes > SIZE_MAX) return code;
-    *out = (gpu_buffer *)(void *)device->cl.CreateBuffer(device->context, flags, (size_t)n_bytes, (void *)host, &code);
+    *out = device->cl.CreateBuffer(device->context, flags, (size_t)n_bytes, (void *)host, &code);
     return code;
 }
 
 static void release(gpu_device *device, gpu_buffer *buffer) {
-    if (buffer) device->cl.ReleaseMemObject(memory_of(buffer));
+    if (buffer) device->cl.ReleaseMemObject(buffer);
 }
 
 static cllm_status no_memory(uint64_t n_bytes, cl_int code, cllm_error *err) {
@@ -229,8 +218,7 @@ static cllm_status allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **o
     if (!checked_round_up(n_bytes, sizeof zero, &words)) words = UINT64_MAX;
     cl_int code = make_buffer(device, CL_MEM_READ_WRITE, words, NULL, out);
     if (code == CL_SUCCESS)
-        code = device->cl.EnqueueFillBuffer(device->queue, memory_of(*out), &zero, sizeof zero, 0, (size_t)words, 0,
-                                            NULL, NULL);
+        code = device->cl.EnqueueFillBuffer(device->queue, *out, &zero, sizeof zero, 0, (size_t)words, 0, NULL, NULL);
     if (code == CL_SUCCESS) return CLLM_OK;
     release(device, *out);
     return no_memory(n_bytes, code, err);
@@ -253,14 +241,14 @@ static cllm_status wrap(gpu_device *device, const void *bytes, uint64_t n_bytes,
 static cllm_status write(gpu_device *device, gpu_buffer *buffer, const void *bytes, size_t n, cllm_error *err) {
     cl_int code = CL_SUCCESS;
     if (!device->failure.status && n > 0)
-        code = device->cl.EnqueueWriteBuffer(device->queue, memory_of(buffer), true, 0, n, bytes, 0, NULL, NULL);
+        code = device->cl.EnqueueWriteBuffer(device->queue, buffer, true, 0, n, bytes, 0, NULL, NULL);
     return done(device, code, "write a buffer", "", err);
 }
 
 static cllm_status read(gpu_device *device, gpu_buffer *buffer, void *bytes, size_t n, cllm_error *err) {
     cl_int code = CL_SUCCESS;
     if (!device->failure.status && n > 0)
-        code = device->cl.EnqueueReadBuffer(device->queue, memory_of(buffer), true, 0, n, bytes, 0, NULL, NULL);
+        code = device->cl.EnqueueReadBuffer(device->queue, buffer, true, 0, n, bytes, 0, NULL, NULL);
     return done(device, code, "read a buffer", "", err);
 }
 

@@ -14,54 +14,35 @@ typedef struct cl_platform_object *cl_platform;
 typedef struct cl_device_object *cl_device;
 typedef struct cl_context_object *cl_context;
 typedef struct cl_queue_object *cl_queue;
-typedef struct cl_memory_object *cl_memory;
+typedef struct gpu_buffer *cl_memory; /* which is what driver.h calls a buffer */
 typedef struct cl_program_object *cl_program;
 typedef struct cl_kernel_object *cl_kernel;
 typedef struct cl_event_object *cl_event;
+typedef void (*cl_notify)(void); /* always NULL here */
 
+enum { CL_SUCCESS = 0, CL_INVALID_VALUE = -30, CL_INVALID_BUFFER_SIZE = -61 };
+enum { CL_TYPE_CPU = 1 << 1, CL_TYPE_GPU = 1 << 2, CL_TYPE_ACCELERATOR = 1 << 3 };
 enum {
-    CL_TYPE_CPU = 1 << 1, /* cl_device_type */
-    CL_TYPE_GPU = 1 << 2,
-    CL_TYPE_ACCELERATOR = 1 << 3,
-
-    CL_DEVICE_TYPE = 0x1000, /* cl_device_info */
-    CL_DEVICE_MAX_MEM_ALLOC_SIZE = 0x1010,
-    CL_DEVICE_SINGLE_FP_CONFIG = 0x101B,
-    CL_DEVICE_GLOBAL_MEM_SIZE = 0x101F,
-    CL_DEVICE_ENDIAN_LITTLE = 0x1026,
-    CL_DEVICE_AVAILABLE = 0x1027,
-    CL_DEVICE_COMPILER_AVAILABLE = 0x1028,
-    CL_DEVICE_NAME = 0x102B,
-    CL_DEVICE_VERSION = 0x102F,
-    CL_DEVICE_HOST_UNIFIED_MEMORY = 0x1035,
-    CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7,
-
-    CL_MEM_READ_WRITE = 1 << 0, /* cl_mem_flags */
+    CL_MEM_READ_WRITE = 1 << 0,
     CL_MEM_READ_ONLY = 1 << 2,
     CL_MEM_USE_HOST_PTR = 1 << 3,
-    CL_MEM_COPY_HOST_PTR = 1 << 5,
-
-    CL_PROGRAM_BUILD_LOG = 0x1183,
-    CL_KERNEL_WORK_GROUP_SIZE = 0x11B0,
+    CL_MEM_COPY_HOST_PTR = 1 << 5
 };
-
-/* The errors that are likely to be met, by name. */
-#define CL_ERRORS(X)                     \
-    X(DEVICE_NOT_AVAILABLE, -2)          \
-    X(COMPILER_NOT_AVAILABLE, -3)        \
-    X(MEM_OBJECT_ALLOCATION_FAILURE, -4) \
-    X(OUT_OF_RESOURCES, -5)              \
-    X(OUT_OF_HOST_MEMORY, -6)            \
-    X(BUILD_PROGRAM_FAILURE, -11)        \
-    X(INVALID_VALUE, -30)                \
-    X(INVALID_KERNEL_NAME, -46)          \
-    X(INVALID_KERNEL_ARGS, -52)          \
-    X(INVALID_WORK_GROUP_SIZE, -54)      \
-    X(INVALID_BUFFER_SIZE, -61)
-
-#define CL_ERROR_CONSTANT(name, number) CL_##name = number,
-enum { CL_SUCCESS = 0, CL_ERRORS(CL_ERROR_CONSTANT) };
-#undef CL_ERROR_CONSTANT
+enum { CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7 }; /* of CL_DEVICE_SINGLE_FP_CONFIG */
+enum {                                                 /* what to ask for */
+       CL_DEVICE_TYPE = 0x1000,
+       CL_DEVICE_MAX_MEM_ALLOC_SIZE = 0x1010,
+       CL_DEVICE_SINGLE_FP_CONFIG = 0x101B,
+       CL_DEVICE_GLOBAL_MEM_SIZE = 0x101F,
+       CL_DEVICE_ENDIAN_LITTLE = 0x1026,
+       CL_DEVICE_AVAILABLE = 0x1027,
+       CL_DEVICE_COMPILER_AVAILABLE = 0x1028,
+       CL_DEVICE_NAME = 0x102B,
+       CL_DEVICE_VERSION = 0x102F,
+       CL_DEVICE_HOST_UNIFIED_MEMORY = 0x1035,
+       CL_PROGRAM_BUILD_LOG = 0x1183,
+       CL_KERNEL_WORK_GROUP_SIZE = 0x11B0
+};
 
 /* X(result, name without "cl", parameters). The last three of an enqueue are events: how many to wait for, these, and
  * the command's own; none are needed in a queue that keeps the order. */
@@ -71,16 +52,13 @@ enum { CL_SUCCESS = 0, CL_ERRORS(CL_ERROR_CONSTANT) };
     X(cl_int, GetDeviceIDs, (cl_platform, cl_options type, cl_uint room, cl_device *, cl_uint * count))              \
     X(cl_int, GetDeviceInfo, (cl_device, cl_uint what, size_t room, void *value, size_t *size))                      \
     X(cl_context, CreateContext,                                                                                     \
-      (const intptr_t *properties, cl_uint n_devices, const cl_device *,                                             \
-       void (*notify)(const char *, const void *, size_t, void *), void *user, cl_int *error))                       \
+      (const intptr_t *properties, cl_uint n, const cl_device *, cl_notify, void *user, cl_int *error))              \
     X(cl_int, ReleaseContext, (cl_context))                                                                          \
     X(cl_queue, CreateCommandQueue, (cl_context, cl_device, cl_options properties, cl_int * error))                  \
     X(cl_int, ReleaseCommandQueue, (cl_queue))                                                                       \
     X(cl_program, CreateProgramWithSource,                                                                           \
       (cl_context, cl_uint n, const char **, const size_t *lengths, cl_int *error))                                  \
-    X(cl_int, BuildProgram,                                                                                          \
-      (cl_program, cl_uint n_devices, const cl_device *, const char *options, void (*notify)(cl_program, void *),    \
-       void *user))                                                                                                  \
+    X(cl_int, BuildProgram, (cl_program, cl_uint n, const cl_device *, const char *options, cl_notify, void *user))  \
     X(cl_int, GetProgramBuildInfo, (cl_program, cl_device, cl_uint what, size_t room, void *value, size_t *size))    \
     X(cl_int, ReleaseProgram, (cl_program))                                                                          \
     X(cl_kernel, CreateKernel, (cl_program, const char *name, cl_int *error))                                        \
