@@ -65,20 +65,21 @@ SONAMES     := libcllm.so.$(SOVERSION) libcllm.so
 endif
 
 # Metal: Apple's framework on macOS. LOOKALIKE=1 builds the same driver on Linux over tests/lookalike, in a BUILD of its own
-# and with CC=clang; `make lookalike` does.
+# and with CC=clang; `make lookalike` does. The other APIs are found by dlopen, which some C libraries keep in -ldl.
+SYSTEM_LIBS := -ldl
 ifeq ($(UNAME),Darwin)
+SYSTEM_LIBS   := -framework Foundation -framework Metal -framework CoreGraphics
 METAL_OBJECTS := $(BUILD)/obj/src/gpu/driver_metal.o
-METAL_LIBS    := -framework Foundation -framework Metal -framework CoreGraphics
 else ifdef LOOKALIKE
 METAL_OBJECTS := $(addprefix $(BUILD)/obj/,src/gpu/driver_metal.o tests/lookalike/metal.o tests/lookalike/foundation.o \
                  tests/lookalike/msl_program.o tests/lookalike/fibers.o)
 METAL_FLAGS   := -fobjc-runtime=gcc -fblocks -Itests/lookalike -idirafter $(shell gcc -print-file-name=include)
-METAL_LIBS    := -rdynamic -Wl,--no-as-needed $(shell gcc -print-file-name=libobjc.so)
+SYSTEM_LIBS   := -rdynamic -Wl,--no-as-needed $(shell gcc -print-file-name=libobjc.so)
 $(call object,tests/lookalike/msl_program.c): OBJECT_FLAGS = -DLOOKALIKE_FOLDER='"$(CURDIR)/tests/lookalike"'
 endif
+LIBS := -lm $(SYSTEM_LIBS)
 ifdef METAL_OBJECTS
 LIB_OBJECTS += $(METAL_OBJECTS)
-LINK        += $(METAL_LIBS)
 $(call object,src/gpu/drivers.c): OBJECT_FLAGS = -DCLLM_METAL
 $(BUILD)/obj/%.o: %.m $(BUILD)/settings
 	@mkdir -p $(@D)
@@ -154,28 +155,28 @@ $(BUILD)/internal.a: $(LIB_OBJECTS)
 	rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/$(SHARED): $(LIB_OBJECTS)
-	$(LINK) $(SHARED_LINK) $^ -lm -o $@
+	$(LINK) $(SHARED_LINK) $^ $(LIBS) -o $@
 
 $(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(BUILD)/libcllm.a
-	$(LINK) $^ $(shell pkg-config --libs jansson) -lm -o $@
+	$(LINK) $^ $(shell pkg-config --libs jansson) $(LIBS) -o $@
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	@mkdir -p $(@D)
-	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
+	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
 $(BUILD)/tests/test_avx512_model: $(AVX512_MODEL)
 
 # What tests/check_metal.sh runs, of few files: it is linked for each fault that is planted in one of them.
 $(BUILD)/try_driver: $(call object,tests/lookalike/try_driver.c src/base/error.c) $(BUILD)/obj/kernel_text.o \
     $(METAL_OBJECTS)
-	$(LINK) $^ -lm -o $@
+	$(LINK) $^ $(LIBS) -o $@
 
 $(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c tests/avx512_model/dispatch.c) $(AVX512_MODEL) \
     $(SUPPORT_OBJECTS) $(BUILD)/internal.a
-	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
+	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
 $(BUILD)/check_kernels: $(BUILD)/obj/tests/check_kernels.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
-	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
+	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
 # Stand-ins for NVIDIA's libraries, for tests on hosts without a GPU: LD_LIBRARY_PATH=$(BUILD)/lookalike_cuda. Beside
 # them the headers for the kernels, which they compile when the program runs.
@@ -187,7 +188,7 @@ $(call object,$(wildcard tests/lookalike_cuda/*.c)): OBJECT_FLAGS = -Itests
 $(BUILD)/lookalike_cuda/check_driver: $(call object,tests/lookalike_cuda/check_driver.c) $(SUPPORT_OBJECTS) \
     $(BUILD)/internal.a
 	@mkdir -p $(@D)
-	$(LINK) $^ $(shell pkg-config --libs cmocka) -lm -o $@
+	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
 $(BUILD)/lookalike_cuda/libcuda.so.1: $(call object,tests/lookalike_cuda/libcuda.c tests/lookalike/fibers.c)
 $(BUILD)/lookalike_cuda/libnvrtc.so.13: $(call object,tests/lookalike_cuda/libnvrtc.c) $(BUILD)/lookalike_cuda/include
@@ -239,7 +240,7 @@ fuzz:
 	    $(FUZZERS:%=fuzz-run-%)
 
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
-	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ -lm -o $@
+	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(LIBS) -o $@
 
 fuzz-run-%: $(BUILD)/fuzz_%
 	@mkdir -p $(BUILD)/corpus/$*
@@ -266,7 +267,7 @@ ifeq ($(UNAME),Darwin)
 	install_name_tool -id "$(PREFIX)/lib/libcllm.$(SOVERSION).dylib" "$(LIBDIR)/$(SHARED)"
 endif
 	$(foreach name,$(SONAMES),ln -sf $(SHARED) "$(LIBDIR)/$(name)" &&) true
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' cllm.pc.in > "$(LIBDIR)/pkgconfig/cllm.pc"
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' -e 's|@SYSTEM_LIBS@|$(SYSTEM_LIBS)|' cllm.pc.in > "$(LIBDIR)/pkgconfig/cllm.pc"
 	install -m 644 man/mini-cllm.1 "$(MANDIR)"
 	install -m 644 LICENSE "$(DOCDIR)"
 

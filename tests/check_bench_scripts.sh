@@ -4,6 +4,7 @@
 # run, on the CPU under the name of each device, and by OpenCL where that is.
 set -u
 . tests/support/checks.sh
+[ -z "${SANITIZE:-}" ] || skip_all "the scripts are the same for a sanitizer: $SANITIZE"
 LC_ALL=C
 export LC_ALL
 unset BIN N_TOKENS TEMPERATURE TOP_P TOP_K SEED GPU_LAYERS MIN_SPEEDUP ENFORCE_MIN_SPEEDUP SKIP_PREFLIGHT \

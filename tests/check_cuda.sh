@@ -4,6 +4,7 @@
 set -u
 build=$1
 . tests/support/checks.sh
+[ -z "${SANITIZE:-}" ] || skip_all "the look-alike of CUDA is not for a sanitizer: $SANITIZE"
 
 lookalike=$build/lookalike_cuda
 work=$(mktemp -d)

@@ -21,4 +21,4 @@ fewer_layers_fit() {
 }
 check 'opencl: layers that do not fit are left to the CPU, or refused' fewer_layers_fit
 check 'opencl: auto passes a CPU by and says so' ends 0 'is no GPU' models/demo.gguf -n 1 --device auto -v
-gpu_suite
+gpu_suite ${SANITIZE:+quick}

@@ -11,6 +11,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 said=$work/said
 PATH=$PATH:/usr/local/cuda/bin
+[ -z "${SANITIZE:-}" ] || skip_all "the text is the same for a sanitizer: $SANITIZE"
 [ -x "$print" ] || skip_all "no $print: run make tests"
 few='Q4_K IQ4_XS BF16' # where all types would take too long
 

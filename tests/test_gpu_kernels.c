@@ -397,7 +397,8 @@ static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens,
     }
     if (n_tokens > 1) {
         check_part_of_batch(&a, first + 1, n_tokens - 1, &parts);
-        check_split(&a, first, n_tokens < 4 ? n_tokens : 4);
+        const uint32_t few = n_tokens < 4 ? n_tokens : 4; /* the last, which the border of a chunk may part */
+        check_split(&a, first + n_tokens - few, few);
     }
     unwatch(&device, &parts);
     attention_free(&a);

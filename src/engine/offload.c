@@ -85,6 +85,7 @@ static cllm_status try_gpu(const cllm_model *model, const cllm_session_options *
                            cllm_memory_plan *plan, offload *out, cllm_error *err) {
     cllm_status status = check_model(model, s, err);
     if (status == CLLM_OK) status = gpu_open(options->device, &out->gpu, err);
+    if (s->n_batch > GPU_MOST_BATCH) s->n_batch = GPU_MOST_BATCH;
     if (status == CLLM_OK) status = choose_layers(model, s, &out->gpu, options->gpu_layers, plan, err);
     if (status != CLLM_OK) return status;
     const gpu_settings settings = gpu_settings_of(s, plan);
@@ -95,6 +96,7 @@ static cllm_status try_gpu(const cllm_model *model, const cllm_session_options *
 cllm_status offload_start(const cllm_model *model, const cllm_session_options *options, session_settings *settings,
                           cllm_memory_plan *plan, offload *out, cllm_error *err) {
     *out = (offload){.gpu = {0}};
+    const session_settings asked = *settings;
     const char *lacks = forward_gpu_lacks(&model->config);
     const bool wanted = options && options->device && strcmp(options->device, "cpu") != 0;
     if (wanted && !lacks) {
@@ -106,7 +108,7 @@ cllm_status offload_start(const cllm_model *model, const cllm_session_options *o
     } else if (wanted) {
         snprintf(out->note, sizeof out->note, "the model has %s, which the GPU's kernels lack", lacks);
     }
-    settings->n_gpu_layers = 0;
+    *settings = asked;
     return plan_model_session(model, settings, plan, err);
 }
 

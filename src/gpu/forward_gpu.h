@@ -24,10 +24,12 @@ void gpu_close(gpu *g); /* leaves it empty; an empty one is allowed */
 /* The trait of the model that the GPU's kernels lack, in words, or NULL: it can run there. */
 const char *forward_gpu_lacks(const model_config *config);
 
+#define GPU_MOST_BATCH 2048 /* more tokens at once are no faster, and their groups could be too many for a launch */
+
 typedef struct gpu_settings {
     uint32_t n_layers; /* the model's last, 1 or more */
     uint32_t n_ctx;
-    uint32_t n_batch;
+    uint32_t n_batch;     /* at most GPU_MOST_BATCH */
     uint32_t n_logits;    /* rows of logits computed at once */
     cllm_kv_type kv_type; /* F16 or F32 */
     bool exact;           /* only kernels whose sums have one order for any batch */

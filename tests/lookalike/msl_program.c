@@ -43,7 +43,7 @@ struct msl_program {
     int version;
     void *library;
     size_t n_kernels;
-    msl_kernel kernels[64];
+    msl_kernel kernels[256];
 };
 static msl_program *programs;
 

@@ -23,8 +23,11 @@ extern "C" lookalike_index lookalike_block;
 #define threadIdx            (lookalike_index{fibers_thread(), 0, 0})
 #define __syncthreads()      fibers_barrier()
 
-struct float2 {
+struct alignas(8) float2 {
     float x, y;
+};
+struct alignas(16) float4 {
+    float x, y, z, w;
 };
 
 static inline float rsqrtf(float x) { return 1.0f / sqrtf(x); }
