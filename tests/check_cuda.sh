@@ -105,10 +105,10 @@ planted_faults() {
     plant 'kernels that leak' '/cuModuleUnload(device/d' graphs_come_and_go
     plant 'a stream that leaks' '/cuStreamDestroy(device/d' graphs_come_and_go
     plant 'a program of NVRTC that leaks' '/nvrtcDestroyProgram(&/d' graphs_come_and_go
-    plant 'an error that is forgotten' 's/&device->failure, what/NULL, what/' a_failure_is_told_for_good
-    plant 'a later error in place of the first' 's/CUDA_SUCCESS && !device->failure.status/CUDA_SUCCESS/' \
+    plant 'an error that is forgotten' 's/error_set(&device->failure,/error_set(NULL,/' a_failure_is_told_for_good
+    plant 'a later error in place of the first' 's/CUDA_SUCCESS || device->failure.status)/CUDA_SUCCESS)/' \
         a_launch_that_is_refused_is_named
-    plant 'no memory left, for good' "$(in_function make_buffer 's/CUresult result = \(.*\);/CUresult result = \1; worked(device, result, "", "");/')" \
+    plant 'no memory left, for good' "$(in_function make_buffer '/device->failure = before/d')" \
         memory_that_is_not_there_is_refused_and_no_more
     plant 'a kernel with too few threads' 's/most_threads < GPU_GROUP/false/' what_fails_is_told
     plant 'a parameter that is missing' '/= l->args;/d' steps_that_repeat_become_graphs

@@ -22,9 +22,8 @@ static inline cllm_status wanted_device(const char *variable, const char *api, s
                                         cllm_error *err) {
     const char *wanted = getenv(variable);
     if (!wanted || !*wanted) wanted = "0";
-    const size_t length = strlen(wanted);
-    *number = (size_t)atoi(wanted);
-    if (strspn(wanted, "0123456789") == length && length <= 2 && *number < count) return CLLM_OK;
+    *number = (size_t)atoi(wanted); /* of one digit or two */
+    if (strlen(wanted) <= 2 && !wanted[strspn(wanted, "0123456789")] && *number < count) return CLLM_OK;
     return DEVICE_ERROR("%s=%.32s is no %s device: there %s %zu, counted from 0", variable, wanted, api,
                         count == 1 ? "is" : "are", count);
 }
@@ -47,8 +46,8 @@ struct gpu_kernel {
 static inline cllm_status add_kernel(gpu_kernel **list, const char *name, void *handle, size_t most_threads,
                                      gpu_kernel **out, cllm_error *err) {
     if (most_threads < GPU_GROUP)
-        return DEVICE_ERROR("the GPU runs at most %zu threads of the kernel %s in a group, where %d are needed: choose "
-                            "another, see --device",
+        return DEVICE_ERROR("the GPU runs at most %zu threads of the kernel %s in a group, where %d are needed: use "
+                            "another --device",
                             most_threads, name, GPU_GROUP);
     gpu_kernel *kernel = malloc(sizeof *kernel);
     if (!kernel) return error_set(err, CLLM_ERR_MEMORY, "no memory for the kernel %s", name);

@@ -52,19 +52,15 @@ static CUdeviceptr address_of(const gpu_buffer *buffer) { return (CUdeviceptr)(u
 
 /* ---------------------------------------------------------------------------------------------------- errors */
 
-static cllm_status refuse(const gpu_device *device, CUresult result, cllm_error *err, const char *what,
-                          const char *which) {
-    const char *name = NULL, *description = NULL;
-    device->cuda.cuGetErrorName(result, &name);
-    device->cuda.cuGetErrorString(result, &description);
-    return error_set(err, CLLM_ERR_DEVICE, "CUDA: %s%s: %s (%s)", what, which, name ? name : "an unknown error",
-                     description ? description : "which the driver does not describe");
-}
-
 /* Whether it went well. If not, and if nothing failed before, this is what all that follows will return. */
 static bool worked(gpu_device *device, CUresult result, const char *what, const char *which) {
-    if (result != CUDA_SUCCESS && !device->failure.status) refuse(device, result, &device->failure, what, which);
-    return result == CUDA_SUCCESS;
+    const char *name = NULL, *description = NULL;
+    if (result == CUDA_SUCCESS || device->failure.status) return result == CUDA_SUCCESS;
+    device->cuda.cuGetErrorName(result, &name);
+    device->cuda.cuGetErrorString(result, &description);
+    error_set(&device->failure, CLLM_ERR_DEVICE, "CUDA: %s%s: %s (%s)", what, which, name ? name : "an unknown error",
+              description ? description : "which the driver does not describe");
+    return false;
 }
 #define TRY(what, which, call) worked(device, device->cuda.call, what, which)
 
@@ -193,24 +189,23 @@ static void cuda_release(gpu_device *device, gpu_buffer *buffer) {
 /* Of these bytes, which stay until they are copied; NULL: zeros. */
 static cllm_status make_buffer(gpu_device *device, const void *bytes, uint64_t n_bytes, gpu_buffer **out,
                                cllm_error *err) {
+    const cllm_error before = device->failure;
     const size_t n = (size_t)n_bytes;
     CUdeviceptr address = 0;
     char size[32];
+    snprintf(size, sizeof size, "%zu bytes", n);
     enter(device);
-    CUresult result = device->cuda.cuMemAlloc(&address, n);
-    if (result == CUDA_SUCCESS && bytes)
+    const bool is_there = TRY("allocating ", size, cuMemAlloc(&address, n));
+    if (is_there && bytes)
         TRY("copying to the device", "", cuMemcpyHtoDAsync(address, bytes, n, device->stream));
-    else if (result == CUDA_SUCCESS)
+    else if (is_there)
         TRY("clearing a buffer", "", cuMemsetD8Async(address, 0, n, device->stream));
     *out = (gpu_buffer *)(uintptr_t)address;
     cllm_status status = leave(device, err);
-    if (status != CLLM_OK) {
-        cuda_release(device, *out);
-        *out = NULL;
-    } else if (result != CUDA_SUCCESS) { /* a smaller one may succeed */
-        snprintf(size, sizeof size, "%zu bytes", n);
-        status = refuse(device, result, err, "allocating ", size);
-    }
+    device->failure = before; /* a smaller one may succeed */
+    if (status == CLLM_OK) return CLLM_OK;
+    cuda_release(device, *out);
+    *out = NULL;
     return status;
 }
 
@@ -306,17 +301,16 @@ static cllm_status cuda_compile(gpu_device *device, const char *text, cllm_error
 }
 
 static cllm_status cuda_kernel(gpu_device *device, const char *name, gpu_kernel **out, cllm_error *err) {
-    const cuda_api *cuda = &device->cuda;
+    const cllm_error before = device->failure;
+    const CUfunction_attribute threads = CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK;
     CUfunction function = NULL;
-    int most_threads = 0;
+    int most = 0;
     enter(device);
-    CUresult result = cuda->cuModuleGetFunction(&function, device->module, name);
-    if (result == CUDA_SUCCESS)
-        result = cuda->cuFuncGetAttribute(&most_threads, CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK, function);
+    if (TRY("the kernel ", name, cuModuleGetFunction(&function, device->module, name)))
+        TRY("the kernel ", name, cuFuncGetAttribute(&most, threads, function));
     cllm_status status = leave(device, err);
-    if (status != CLLM_OK) return status;
-    if (result != CUDA_SUCCESS) return refuse(device, result, err, "the kernel ", name);
-    return add_kernel(&device->kernels, name, function, (size_t)most_threads, out, err);
+    device->failure = before; /* others may be there */
+    return status == CLLM_OK ? add_kernel(&device->kernels, name, function, (size_t)most, out, err) : status;
 }
 
 /* ---------------------------------------------------------------------------------------------------- opening */
@@ -373,7 +367,7 @@ static cllm_status start_device(gpu_device *device, gpu_properties *properties, 
     if (result == CUDA_SUCCESS) result = cuda->cuDeviceGetCount(&n_devices);
     if (result == CUDA_ERROR_NO_DEVICE || (result == CUDA_SUCCESS && n_devices == 0))
         return DEVICE_ERROR("no CUDA device: the NVIDIA driver is installed, but finds no GPU");
-    if (result != CUDA_SUCCESS) return refuse(device, result, err, "starting the NVIDIA driver", "");
+    if (!worked(device, result, "starting the NVIDIA driver", "")) return returned(&device->failure, err);
     cllm_status status = wanted_device("CLLM_CUDA_DEVICE", "CUDA", (size_t)n_devices, &number, err);
     if (status != CLLM_OK) return status;
 
@@ -383,10 +377,9 @@ static cllm_status start_device(gpu_device *device, gpu_properties *properties, 
     TRY(asking, "", cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, *ordinal));
     device->architecture = 10 * major + minor;
     /* the primary one, which others in this process that use CUDA share */
-    if (TRY("making a context on ", properties->name, cuDevicePrimaryCtxRetain(&context, *ordinal)))
-        device->context = context;
-    else
+    if (!TRY("making a context on ", properties->name, cuDevicePrimaryCtxRetain(&context, *ordinal)))
         return returned(&device->failure, err);
+    device->context = context;
     enter(device);
     TRY("asking for free memory", "", cuMemGetInfo(&n_free, &n_total));
     TRY("making a stream", "", cuStreamCreate(&device->stream, CU_STREAM_NON_BLOCKING));

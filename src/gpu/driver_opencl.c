@@ -24,17 +24,12 @@ struct gpu_device {
 
 /* -------------------------------------------------------------------------------------------------- errors */
 
-/* Those that come from a device. The others tell of a wrong use, and their numbers are for developers. */
+/* Of those that come from a device; the others tell of a wrong use. */
 static const char *error_name(cl_int code) {
-    switch (code) {
-    case -2: return "CL_DEVICE_NOT_AVAILABLE";
-    case -3: return "CL_COMPILER_NOT_AVAILABLE";
-    case -4: return "CL_MEM_OBJECT_ALLOCATION_FAILURE";
-    case -5: return "CL_OUT_OF_RESOURCES";
-    case -6: return "CL_OUT_OF_HOST_MEMORY";
-    case -11: return "CL_BUILD_PROGRAM_FAILURE";
-    default: return "an error without a name here";
-    }
+    static const char *const names[] = {
+        [2] = "CL_DEVICE_NOT_AVAILABLE", [3] = "CL_COMPILER_NOT_AVAILABLE", [4] = "CL_MEM_OBJECT_ALLOCATION_FAILURE",
+        [5] = "CL_OUT_OF_RESOURCES",     [6] = "CL_OUT_OF_HOST_MEMORY",     [11] = "CL_BUILD_PROGRAM_FAILURE"};
+    return code <= 0 && code >= -11 && names[-code] ? names[-code] : "an error without a name here";
 }
 
 static cllm_status refuse(cl_int code, cllm_error *err, const char *action, const char *object) {
