@@ -33,7 +33,6 @@ typedef struct _nvrtcProgram *nvrtcProgram;
 
 #define CUDA_CONSTANT(name, value) name = value,
 enum { CUDA_CONSTANTS(CUDA_CONSTANT) };
-#undef CUDA_CONSTANT
 #endif
 
 /* X(type of the result, name, its symbol in the library, parameters). A symbol with a version has the signature that
@@ -102,6 +101,5 @@ typedef struct cuda_api {
     CUDA_GRAPH_FUNCTIONS(CUDA_POINTER)
     NVRTC_FUNCTIONS(CUDA_POINTER)
 } cuda_api;
-#undef CUDA_POINTER
 
 #endif

@@ -50,8 +50,6 @@ struct gpu_device {
 /* A buffer needs no more than its address on the device. */
 static CUdeviceptr address_of(const gpu_buffer *buffer) { return (CUdeviceptr)(uintptr_t)buffer; }
 
-/* ---------------------------------------------------------------------------------------------------- errors */
-
 /* Whether it went well. If not, and if nothing failed before, this is what all that follows will return. */
 static bool worked(gpu_device *device, CUresult result, const char *what, const char *which) {
     const char *name = NULL, *description = NULL;
@@ -175,8 +173,6 @@ static cllm_status cuda_sync(gpu_device *device, cllm_error *err) {
     finish(device);
     return leave(device, err);
 }
-
-/* ---------------------------------------------------------------------------------------------------- buffers */
 
 static void cuda_release(gpu_device *device, gpu_buffer *buffer) {
     if (!buffer) return;
@@ -392,15 +388,14 @@ static cllm_status start_device(gpu_device *device, gpu_properties *properties, 
 
 static void cuda_close(gpu_device *device) {
     if (!device) return;
-    const cuda_api *cuda = &device->cuda;
     if (device->context) {
         enter(device);
         if (device->stream) finish(device);
         for (size_t i = 0; i <= REMEMBERED; i++) destroy_graph(device, &device->storage[i]);
-        if (device->module) cuda->cuModuleUnload(device->module);
-        if (device->stream) cuda->cuStreamDestroy(device->stream);
+        if (device->module) device->cuda.cuModuleUnload(device->module);
+        if (device->stream) device->cuda.cuStreamDestroy(device->stream);
         leave(device, NULL);
-        cuda->cuDevicePrimaryCtxRelease(device->ordinal);
+        device->cuda.cuDevicePrimaryCtxRelease(device->ordinal);
     }
     while (device->kernels) remove_kernel(&device->kernels); /* gone with the module */
     free(device);

@@ -44,8 +44,6 @@ static const char *description_of(NSError *error) {
     return text ? text : "for no reason that Metal gives";
 }
 
-/* ------------------------------------------------------------------------------------------- launching and waiting */
-
 static void wait_for(gpu_device *device, id<MTLCommandBuffer> commands) {
     [commands waitUntilCompleted];
     if ([commands status] == MTLCommandBufferStatusError && !device->failure.status)
@@ -112,8 +110,6 @@ static void metal_launch(gpu_device *device, gpu_kernel *kernel, const uint32_t 
     }
 }
 
-/* --------------------------------------------------------------------------------------------------- open and close */
-
 static void metal_close(gpu_device *device) {
     if (!device) return;
     @autoreleasepool {
@@ -147,12 +143,9 @@ static cllm_status describe(gpu_device *device, gpu_properties *properties, cllm
     const char *name = [[device->metal name] UTF8String], *forced = getenv("CLLM_METAL_SIMD");
     const uint64_t left = memory_left(device->metal);
     if (!device->metal)
-        return DEVICE_ERROR("Metal finds no GPU: this machine has none, or keeps it from this process; compute on the "
-                            "CPU");
+        return DEVICE_ERROR("Metal finds no GPU: this machine has none, or keeps it from this process; use the CPU");
     if (!device->queue)
-        return DEVICE_ERROR("Metal gives no command queue on %s: end other programs that use the GPU, or compute on "
-                            "the CPU",
-                            name);
+        return DEVICE_ERROR("Metal gives no command queue on %s: end what else uses the GPU, or use the CPU", name);
     *properties = (gpu_properties){.is_gpu = true, .largest_buffer = [device->metal maxBufferLength]};
     if (name) strncpy(properties->name, name, sizeof properties->name - 1);
     if (left != UINT64_MAX) properties->free_memory = left;
@@ -174,8 +167,6 @@ static cllm_status metal_open(gpu_device **out, gpu_properties *properties, cllm
     *out = status ? NULL : device;
     return status;
 }
-
-/* ---------------------------------------------------------------------------------------------------------- kernels */
 
 static cllm_status metal_compile(gpu_device *device, const char *text, cllm_error *err) {
     @autoreleasepool {
@@ -208,8 +199,7 @@ static cllm_status metal_kernel(gpu_device *device, const char *name, gpu_kernel
         cllm_status status;
         const size_t width = [pipeline threadExecutionWidth], most = [pipeline maxTotalThreadsPerThreadgroup];
         if (device->simd && width != GPU_TEAM)
-            status = DEVICE_ERROR("the GPU runs the kernel %s in SIMD groups of %zu threads, not %d: set "
-                                  "CLLM_METAL_SIMD=0",
+            status = DEVICE_ERROR("the GPU runs the kernel %s in SIMD groups of %zu, not %d: set CLLM_METAL_SIMD=0",
                                   name, width, GPU_TEAM);
         else
             status = add_kernel(&device->kernels, name, pipeline, most, out, err);
@@ -217,8 +207,6 @@ static cllm_status metal_kernel(gpu_device *device, const char *name, gpu_kernel
         return status;
     }
 }
-
-/* ---------------------------------------------------------------------------------------------------------- buffers */
 
 /* Metal fills it with zeros. */
 static cllm_status metal_allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **out, cllm_error *err) {

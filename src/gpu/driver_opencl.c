@@ -3,10 +3,9 @@
  *
  * The device is the best of all platforms: GPUs go before accelerators, these before CPUs, and the first of equals
  * before the others. CLLM_OPENCL_DEVICE=1 in the environment takes the second of that list instead, 2 the third. */
-#include "gpu/opencl_api.h"
-
 #include "base/checked.h"
 #include "gpu/driver_common.h"
+#include "gpu/opencl_api.h"
 
 #include <dlfcn.h>
 
@@ -21,8 +20,6 @@ struct gpu_device {
     gpu_kernel *kernels;
     cllm_error failure; /* the first; status CLLM_OK: none so far */
 };
-
-/* -------------------------------------------------------------------------------------------------- errors */
 
 /* Of those that come from a device; the others tell of a wrong use. */
 static const char *error_name(cl_int code) {
@@ -42,8 +39,6 @@ static cllm_status done(gpu_device *device, cl_int code, const char *action, con
     return returned(&device->failure, err);
 }
 
-/* ------------------------------------------------------------------------------------- finding the device */
-
 /* The loader stays loaded: drivers behind it leave threads and exit handlers that outlive their use. */
 static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     const char *missing = NULL;
@@ -61,7 +56,6 @@ static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     if (!(symbol = dlsym(library, "cl" #name))) missing = "cl" #name; \
     memcpy(&cl->name, &symbol, sizeof symbol);
     CL_FUNCTIONS(CL_FIND)
-#undef CL_FIND
     if (missing) return DEVICE_ERROR("the OpenCL library lacks %s: install a loader of OpenCL 1.2 or newer", missing);
     return CLLM_OK;
 }
@@ -149,15 +143,11 @@ static cllm_status open_device(gpu_device **out, gpu_properties *properties, cll
     return status;
 }
 
-/* ------------------------------------------------------------------------------------------------ programs */
-
 static cllm_status compile(gpu_device *device, const char *text, cllm_error *err) {
     const opencl_api *cl = &device->cl;
-    const uint64_t floats = number_of(cl, device->id, CL_DEVICE_SINGLE_FP_CONFIG);
+    const bool rounds = number_of(cl, device->id, CL_DEVICE_SINGLE_FP_CONFIG) & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
     /* No option lets the compiler fuse, reorder or flush anything. */
-    const char *options = floats & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT
-                              ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt"
-                              : "-cl-std=CL1.2";
+    const char *options = rounds ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt" : "-cl-std=CL1.2";
     size_t size = 0;
     cl_int code = CL_SUCCESS;
     device->program = cl->CreateProgramWithSource(device->context, 1, &text, NULL, &code);
@@ -186,8 +176,6 @@ static cllm_status find_kernel(gpu_device *device, const char *name, gpu_kernel 
     if (status != CLLM_OK && kernel) cl->ReleaseKernel(kernel);
     return status;
 }
-
-/* ------------------------------------------------------------------------------------------------- buffers */
 
 /* out: NULL unless it was made. */
 static cl_int make_buffer(gpu_device *device, cl_options flags, uint64_t n_bytes, const void *host, gpu_buffer **out) {
@@ -231,16 +219,14 @@ static cllm_status wrap(gpu_device *device, const void *bytes, uint64_t n_bytes,
     return code == CL_SUCCESS ? CLLM_OK : no_memory(n_bytes, code, err);
 }
 
-/* ------------------------------------------------------------------------------------------------- running */
-
-static cllm_status write(gpu_device *device, gpu_buffer *buffer, const void *bytes, size_t n, cllm_error *err) {
+static cllm_status write_buffer(gpu_device *device, gpu_buffer *buffer, const void *bytes, size_t n, cllm_error *err) {
     cl_int code = CL_SUCCESS;
     if (!device->failure.status && n > 0)
         code = device->cl.EnqueueWriteBuffer(device->queue, buffer, true, 0, n, bytes, 0, NULL, NULL);
     return done(device, code, "write a buffer", "", err);
 }
 
-static cllm_status read(gpu_device *device, gpu_buffer *buffer, void *bytes, size_t n, cllm_error *err) {
+static cllm_status read_buffer(gpu_device *device, gpu_buffer *buffer, void *bytes, size_t n, cllm_error *err) {
     cl_int code = CL_SUCCESS;
     if (!device->failure.status && n > 0)
         code = device->cl.EnqueueReadBuffer(device->queue, buffer, true, 0, n, bytes, 0, NULL, NULL);
@@ -251,14 +237,13 @@ static void launch(gpu_device *device, gpu_kernel *kernel, const uint32_t groups
                    size_t n_buffers, const void *args, size_t args_bytes) {
     if (device->failure.status) return;
     const opencl_api *cl = &device->cl;
-    const cl_kernel handle = kernel->handle;
     const size_t threads[3] = {(size_t)groups[0] * GPU_GROUP, groups[1], groups[2]}, group[3] = {GPU_GROUP, 1, 1};
     cl_int code = CL_SUCCESS;
     for (cl_uint i = 0; i < n_buffers && code == CL_SUCCESS; i++)
-        code = cl->SetKernelArg(handle, i, sizeof buffers[i], &buffers[i]);
-    if (code == CL_SUCCESS) code = cl->SetKernelArg(handle, (cl_uint)n_buffers, args_bytes, args);
+        code = cl->SetKernelArg(kernel->handle, i, sizeof buffers[i], &buffers[i]);
+    if (code == CL_SUCCESS) code = cl->SetKernelArg(kernel->handle, (cl_uint)n_buffers, args_bytes, args);
     if (code == CL_SUCCESS)
-        code = cl->EnqueueNDRangeKernel(device->queue, handle, 3, NULL, threads, group, 0, NULL, NULL);
+        code = cl->EnqueueNDRangeKernel(device->queue, kernel->handle, 3, NULL, threads, group, 0, NULL, NULL);
     done(device, code, "run the kernel ", kernel->name, NULL);
 }
 
@@ -273,5 +258,5 @@ static cllm_status sync_device(gpu_device *device, cllm_error *err) {
 }
 
 /* In the order of driver.h. */
-const gpu_driver gpu_driver_opencl = {"opencl", open_device, close_device, compile, find_kernel, allocate,   wrap,
-                                      release,  write,       read,         launch,  submit,      sync_device};
+const gpu_driver gpu_driver_opencl = {"opencl", open_device,  close_device, compile, find_kernel, allocate,   wrap,
+                                      release,  write_buffer, read_buffer,  launch,  submit,      sync_device};

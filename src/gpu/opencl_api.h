@@ -22,27 +22,13 @@ typedef void (*cl_notify)(void); /* always NULL here */
 
 enum { CL_SUCCESS = 0, CL_INVALID_VALUE = -30, CL_INVALID_BUFFER_SIZE = -61 };
 enum { CL_TYPE_CPU = 1 << 1, CL_TYPE_GPU = 1 << 2, CL_TYPE_ACCELERATOR = 1 << 3 };
-enum {
-    CL_MEM_READ_WRITE = 1 << 0,
-    CL_MEM_READ_ONLY = 1 << 2,
-    CL_MEM_USE_HOST_PTR = 1 << 3,
-    CL_MEM_COPY_HOST_PTR = 1 << 5
-};
-enum { CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7 };
-enum {
-    CL_DEVICE_TYPE = 0x1000,
-    CL_DEVICE_MAX_MEM_ALLOC_SIZE = 0x1010,
-    CL_DEVICE_SINGLE_FP_CONFIG = 0x101B,
-    CL_DEVICE_GLOBAL_MEM_SIZE = 0x101F,
-    CL_DEVICE_ENDIAN_LITTLE = 0x1026,
-    CL_DEVICE_AVAILABLE = 0x1027,
-    CL_DEVICE_COMPILER_AVAILABLE = 0x1028,
-    CL_DEVICE_NAME = 0x102B,
-    CL_DEVICE_VERSION = 0x102F,
-    CL_DEVICE_HOST_UNIFIED_MEMORY = 0x1035,
-    CL_PROGRAM_BUILD_LOG = 0x1183,
-    CL_KERNEL_WORK_GROUP_SIZE = 0x11B0
-};
+enum { CL_MEM_READ_WRITE = 1 << 0, CL_MEM_READ_ONLY = 1 << 2 };
+enum { CL_MEM_USE_HOST_PTR = 1 << 3, CL_MEM_COPY_HOST_PTR = 1 << 5 };
+enum { CL_DEVICE_TYPE = 0x1000, CL_DEVICE_NAME = 0x102B, CL_DEVICE_VERSION = 0x102F };
+enum { CL_DEVICE_GLOBAL_MEM_SIZE = 0x101F, CL_DEVICE_MAX_MEM_ALLOC_SIZE = 0x1010 };
+enum { CL_DEVICE_AVAILABLE = 0x1027, CL_DEVICE_COMPILER_AVAILABLE = 0x1028, CL_DEVICE_ENDIAN_LITTLE = 0x1026 };
+enum { CL_DEVICE_SINGLE_FP_CONFIG = 0x101B, CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7 };
+enum { CL_DEVICE_HOST_UNIFIED_MEMORY = 0x1035, CL_PROGRAM_BUILD_LOG = 0x1183, CL_KERNEL_WORK_GROUP_SIZE = 0x11B0 };
 
 /* X(result, name without "cl", parameters). The last three of an enqueue are events: how many to wait for, these, and
  * the command's own; none are needed in a queue that keeps the order. */
@@ -83,6 +69,5 @@ enum {
 typedef struct opencl_api {
     CL_FUNCTIONS(CL_POINTER)
 } opencl_api;
-#undef CL_POINTER
 
 #endif
