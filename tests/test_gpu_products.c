@@ -184,7 +184,7 @@ static void add_vectors(product *p, uint64_t *random) {
 }
 
 static product product_new(const quant_type *matrix_types, const shape *s, uint64_t *random) {
-    product p = {.s = *s, .x_stride = padded(s->n) + s->wider};
+    product p = {.s = *s, .x_stride = padded(s->n) + (s->wider + 3) / 4 * 4};
     size_t at_char = 0;
     for (uint32_t m = 0; m < 3 && s->rows[m]; m++, p.n_matrices++) {
         p.w[m] = weights_new(matrix_types[m], s->rows[m], s->n, random);
