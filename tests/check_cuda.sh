@@ -29,8 +29,12 @@ copy() { # SED NAME...
     sed_script=$1
     shift
     rm -rf "$work/gpu" && mkdir "$work/gpu" || return 1
-    for file in driver_cuda.c cuda_api.h; do sed -e "$sed_script" "src/gpu/$file" >"$work/gpu/$file" || return 1; done
-    if cmp -s src/gpu/driver_cuda.c "$work/gpu/driver_cuda.c" && cmp -s src/gpu/cuda_api.h "$work/gpu/cuda_api.h"; then
+    changed=''
+    for file in driver_cuda.c cuda_api.h driver_common.h; do
+        sed -e "$sed_script" "src/gpu/$file" >"$work/gpu/$file" || return 1
+        cmp -s "src/gpu/$file" "$work/gpu/$file" || changed=$file
+    done
+    if [ -z "$changed" ]; then
         echo 'nothing is changed: does the driver still have this line?'
         return 1
     fi
@@ -71,43 +75,40 @@ plant() { # WHAT SED TEST-OR-PROGRAM
 in_function() { printf '%s\n' "/^[a-z].* \**$1(/,/^}/{ $2;}"; } # NAME SED
 
 planted_faults() {
-    plant 'memory that is not cleared' 's/cuMemsetD8Async(buffer->address, 0/cuMemsetD8Async(buffer->address, 1/' test_gpu_driver
-    plant 'work in another stream' "$(in_function cuda_allocate 's/device->stream/NULL/')" test_gpu_driver
-    plant 'writing from memory that changes' 's/buffer->address + done, staged, n/buffer->address + done, (const char *)bytes + done, n/' \
-        bytes_may_change_after_a_write
-    plant 'a stage used anew before it is free' 's/== STAGE_BYTES) finish(device)/== STAGE_BYTES) device->n_staged = 0/' \
-        bytes_may_change_after_a_write
+    plant 'memory that is not cleared' 's/cuMemsetD8Async(address, 0/cuMemsetD8Async(address, 1/' test_gpu_driver
+    plant 'work in another stream' "$(in_function make_buffer 's/device->stream/NULL/')" test_gpu_driver
+    plant 'a write that does not wait' "$(in_function cuda_write '/finish(device)/d')" bytes_may_change_after_a_write
     plant 'a write before the launches it follows' "$(in_function cuda_write '/flush(device)/d')" \
         bytes_may_change_after_a_write
     plant 'reading that does not wait' "$(in_function cuda_read '/finish(device)/d')" steps_that_repeat_become_graphs
     plant 'waiting without submitting' "$(in_function finish '/flush(device)/d')" a_failure_is_told_for_good
     plant 'releasing what is in use' "$(in_function cuda_release '/finish(device)/d')" buffers_may_be_released_unused
     plant 'memory that is not released' "$(in_function cuda_release '/cuMemFree/d')" buffers_may_be_released_unused
-    plant 'graphs that are too eager' 's/n \* sizeof(launch)) == 0/8) == 0/' steps_that_differ_in_one_thing_are_told_apart
-    plant 'graphs of another length' 's/list->n == n && //' a_list_may_begin_another
-    plant 'no graphs' 's/n > 1 && device->has_graphs/false/' steps_that_repeat_become_graphs
-    plant 'graphs of one launch' 's/n > 1 && device->has_graphs/device->has_graphs/' steps_that_repeat_become_graphs
-    plant 'forgetting what was used last' 's/list->last_use < oldest/list->last_use > oldest/' what_is_used_most_stays_a_graph
-    plant 'a graph destroyed while it runs' "$(in_function forget '/cuStreamSynchronize/d')" graphs_come_and_go
-    plant 'a graph that is kept for another list' "$(in_function forget '/list->graph = NULL/d')" graphs_come_and_go
+    plant 'graphs that are too eager' 's/a->n \* sizeof(launch)/8/' steps_that_differ_in_one_thing_are_told_apart
+    plant 'graphs of another length' 's/a->n == b->n && //' a_list_may_begin_another
+    plant 'no graphs' 's/list->n > 1 && device->has_graphs/false/' steps_that_repeat_become_graphs
+    plant 'graphs of one launch' 's/list->n > 1 && //' steps_that_repeat_become_graphs
+    plant 'forgetting what was used last' 's/launch_list \*found/if (!is_same(lists[i], recorded)) i = 1; &/' \
+        what_is_used_most_stays_a_graph
+    plant 'a graph destroyed while it runs' "$(in_function destroy_graph '/cuStreamSynchronize/d')" graphs_come_and_go
+    plant 'a graph that is kept for another list' "$(in_function destroy_graph '/list->graph = NULL/d')" graphs_come_and_go
     plant 'a graph that leaks' '/if (graph) cuda->cuGraphDestroy/d' graphs_come_and_go
     plant 'an executable graph that leaks' '/cuGraphExecDestroy(list/d' graphs_come_and_go
-    plant 'waiting while capturing' 's/i < n && result == CUDA_SUCCESS; i++)/& cuda->cuStreamSynchronize(device->stream),/' \
+    plant 'waiting while capturing' 's/i < list->n && result == CUDA_SUCCESS; i++)/& cuda->cuStreamSynchronize(device->stream),/' \
         steps_that_repeat_become_graphs
     plant 'forbidding other threads to allocate' 's/device->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL/device->stream, 0/' \
         steps_that_repeat_become_graphs
-    plant 'trying for graphs for ever' "$(in_function make_graph '/has_graphs = false/d')" without_graphs_the_same_comes_out
-    plant 'a context left behind' '/if (device->entered) worked/d' the_current_context_is_left_alone
-    plant 'a context not entered' "$(in_function enter 's/worked.*;/true;/')" a_device_may_go_from_thread_to_thread
+    plant 'trying for graphs for ever' "$(in_function make_graph '/has_graphs = result/d')" without_graphs_the_same_comes_out
+    plant 'a context left behind' '/if (device->entered) TRY/d' the_current_context_is_left_alone
+    plant 'a context not entered' "$(in_function enter 's/TRY.*;/true;/')" a_device_may_go_from_thread_to_thread
     plant 'a context that leaks' '/cuDevicePrimaryCtxRelease(device/d' graphs_come_and_go
     plant 'kernels that leak' '/cuModuleUnload(device/d' graphs_come_and_go
-    plant 'a stage that leaks' '/cuMemFreeHost(device/d' graphs_come_and_go
     plant 'a stream that leaks' '/cuStreamDestroy(device/d' graphs_come_and_go
     plant 'a program of NVRTC that leaks' '/nvrtcDestroyProgram(&/d' graphs_come_and_go
-    plant 'an error that is forgotten' 's/device->has_failed = true/device->has_failed = false/' a_failure_is_told_for_good
-    plant 'a later error in place of the first' 's/CUDA_SUCCESS && !device->has_failed/CUDA_SUCCESS/' \
+    plant 'an error that is forgotten' 's/error_set(&device->failure,/error_set(NULL,/' a_failure_is_told_for_good
+    plant 'a later error in place of the first' 's/CUDA_SUCCESS || device->failure.status)/CUDA_SUCCESS)/' \
         a_launch_that_is_refused_is_named
-    plant 'no memory left, for good' "$(in_function make_buffer 's/CUresult result = \(.*\);/CUresult result = \1; worked(device, result, "", "");/')" \
+    plant 'no memory left, for good' "$(in_function make_buffer '/device->failure = before/d')" \
         memory_that_is_not_there_is_refused_and_no_more
     plant 'a kernel with too few threads' 's/most_threads < GPU_GROUP/false/' what_fails_is_told
     plant 'a parameter that is missing' '/= l->args;/d' steps_that_repeat_become_graphs
@@ -115,8 +116,8 @@ planted_faults() {
     plant 'fused multiplication' 's/, "--fmad=false"//' test_gpu_driver
     plant 'machine code for another device' 's/bool own = .*;/bool own = true;/' each_architecture_has_what_it_can
     plant 'matrices where there are none' 's/architecture >= 80/architecture >= 70/' each_architecture_has_what_it_can
-    plant 'the wrong line of the log' 's/strstr(log, "error")/NULL/' what_fails_is_told
-    plant 'the first device in any case' 's/cuDeviceGet(&device->ordinal, (int)number)/cuDeviceGet(\&device->ordinal, 0)/' \
+    plant 'the wrong line of the log' 's/strstr(\*said, "error")/NULL/' what_fails_is_told
+    plant 'the first device in any case' 's/cuDeviceGet(ordinal, (int)number)/cuDeviceGet(ordinal, 0)/' \
         a_device_is_taken_by_its_number
 }
 

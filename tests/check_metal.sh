@@ -51,8 +51,8 @@ refused() { # FAULT TEXT: the fault of the device is told, and nothing is left b
     ends_with "$2" env LOOKALIKE_METAL_FAULT="$1" "$tree/build-metal/try_driver"
 }
 too_large() {
-    ends_with 'a buffer of 4000 bytes is larger' env LOOKALIKE_METAL_LARGEST=3000 "$tree/build-metal/try_driver" &&
-        ends_with '4000 bytes do not fit' env LOOKALIKE_METAL_MEMORY=7000 LOOKALIKE_METAL_LARGEST=4000 \
+    ends_with 'Metal gives no buffer of 4000 bytes, with .* and 3000 for the largest' env LOOKALIKE_METAL_LARGEST=3000 "$tree/build-metal/try_driver" &&
+        ends_with 'Metal gives no buffer of 4000 bytes, with 3000 left and 4000 for the largest' env LOOKALIKE_METAL_MEMORY=7000 LOOKALIKE_METAL_LARGEST=4000 \
             "$tree/build-metal/try_driver"
 }
 
@@ -111,7 +111,7 @@ check 'no device is told' refused device 'Metal finds no GPU'
 check 'no queue is told' refused queue 'Metal gives no command queue'
 check 'a kernel text that does not compile is told' refused library 'Metal does not compile.*program_source:7:3: error'
 check 'a kernel that makes no pipeline is told' refused pipeline 'Metal makes no pipeline'
-check 'a kernel that fills the device is told' refused threads 'the GPU runs 64 threads'
+check 'a kernel that fills the device is told' refused threads 'the GPU runs at most 64 threads'
 check 'wide SIMD groups are told' refused width 'the GPU runs the kernel copy in SIMD groups of 64'
 check 'commands that fail are told' refused command:3 'the GPU failed: Caused GPU Hang'
 check 'memory that ends is told' refused allocate:2 'Metal gives no buffer of 4000 bytes'
@@ -133,7 +133,7 @@ in_driver 'a buffer that is not released' \
 in_driver 'an encoder that is not released' \
     's/\[device->encoder release\];//' 'leaked at exit: .* of LookalikeEncoder'
 in_driver 'a pipeline that is not released' \
-    's/\[kernel->pipeline release\];//' 'leaked at exit: .* of LookalikePipeline'
+    's/\[\((id<MTLComputePipelineState>)remove_kernel(.*)\) release\];/\1;/' 'leaked at exit: .* of LookalikePipeline'
 in_driver 'a queue that is released twice' \
     's/\[device->queue release\];/& &/' 'a LookalikeQueue is released too often'
 in_driver 'commands that are not retained' \

@@ -13,16 +13,9 @@
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
 
-#include "base/error.h"
-#include "gpu/driver.h"
+#include "gpu/driver_common.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-/* Command buffers under way before one more waits for them. A queue makes no more than 64. */
-enum { MOST_SUBMITTED = 16 };
 
 struct gpu_device {
     id<MTLDevice> metal;
@@ -30,16 +23,10 @@ struct gpu_device {
     id<MTLLibrary> library;
     id<MTLCommandBuffer> commands; /* what is being collected, or nil */
     id<MTLComputeCommandEncoder> encoder;
-    id<MTLCommandBuffer> submitted[MOST_SUBMITTED];
-    size_t n_submitted;
-    gpu_kernel *kernels; /* a list */
+    id<MTLCommandBuffer> submitted; /* what is under way, or nil */
+    gpu_kernel *kernels;
     bool simd;
-    cllm_error fault; /* the first thing that went wrong in launches, or CLLM_OK */
-};
-
-struct gpu_kernel {
-    id<MTLComputePipelineState> pipeline;
-    gpu_kernel *next;
+    cllm_error failure; /* the first, or CLLM_OK */
 };
 
 /* A gpu_buffer is the MTLBuffer itself. */
@@ -57,21 +44,77 @@ static const char *description_of(NSError *error) {
     return text ? text : "for no reason that Metal gives";
 }
 
-/* --------------------------------------------------------------------------------------------------- open and close */
+static void wait_for(gpu_device *device, id<MTLCommandBuffer> commands) {
+    [commands waitUntilCompleted];
+    if ([commands status] == MTLCommandBufferStatusError && !device->failure.status)
+        error_set(&device->failure, CLLM_ERR_DEVICE, "the GPU failed: %s", description_of([commands error]));
+    [commands release];
+}
 
-/* Waits; defined below. */
-static void finish(gpu_device *device);
+/* What was sent before is waited for, while the GPU has this to go on with. */
+static void send(gpu_device *device) {
+    if (!device->commands) return;
+    id<MTLCommandBuffer> before = device->submitted;
+    [device->encoder endEncoding];
+    [device->commands commit];
+    [device->encoder release];
+    device->submitted = device->commands;
+    device->encoder = nil;
+    device->commands = nil;
+    if (before) wait_for(device, before);
+}
+
+static void finish(gpu_device *device) {
+    send(device);
+    if (device->submitted) wait_for(device, device->submitted);
+    device->submitted = nil;
+}
+
+static cllm_status metal_submit(gpu_device *device, cllm_error *err) {
+    @autoreleasepool {
+        send(device);
+    }
+    return returned(&device->failure, err);
+}
+
+static cllm_status metal_sync(gpu_device *device, cllm_error *err) {
+    @autoreleasepool {
+        finish(device);
+    }
+    return returned(&device->failure, err);
+}
+
+/* Is there an encoder, now at the latest? */
+static bool begin(gpu_device *device) {
+    if (device->failure.status) return false;
+    if (device->encoder) return true;
+    device->commands = [[device->queue commandBuffer] retain];
+    device->encoder = [[device->commands computeCommandEncoder] retain];
+    if (device->encoder) return true;
+    [device->commands release];
+    device->commands = nil;
+    error_set(&device->failure, CLLM_ERR_DEVICE, "Metal takes no more commands: compute on the CPU");
+    return false;
+}
+
+static void metal_launch(gpu_device *device, gpu_kernel *kernel, const uint32_t groups[3], gpu_buffer *const *buffers,
+                         size_t n_buffers, const void *args, size_t args_bytes) {
+    @autoreleasepool {
+        if (!begin(device)) return;
+        id<MTLComputeCommandEncoder> encoder = device->encoder;
+        [encoder setComputePipelineState:(id<MTLComputePipelineState>)kernel->handle];
+        for (size_t i = 0; i < n_buffers; i++) [encoder setBuffer:metal_buffer(buffers[i]) offset:0 atIndex:i];
+        [encoder setBytes:args length:args_bytes atIndex:n_buffers];
+        [encoder dispatchThreadgroups:MTLSizeMake(groups[0], groups[1], groups[2])
+                threadsPerThreadgroup:MTLSizeMake(GPU_GROUP, 1, 1)];
+    }
+}
 
 static void metal_close(gpu_device *device) {
     if (!device) return;
     @autoreleasepool {
         finish(device);
-        while (device->kernels) {
-            gpu_kernel *kernel = device->kernels;
-            device->kernels = kernel->next;
-            [kernel->pipeline release];
-            free(kernel);
-        }
+        while (device->kernels) [(id<MTLComputePipelineState>)remove_kernel(&device->kernels) release];
         [device->library release];
         [device->queue release];
         [device->metal release];
@@ -89,61 +132,43 @@ static id<MTLDevice> find_device(void) {
     return found;
 }
 
+/* UINT64_MAX: unknown. */
 static uint64_t memory_left(id<MTLDevice> metal) {
     const uint64_t most = [metal recommendedMaxWorkingSetSize], taken = [metal currentAllocatedSize];
+    if (most == 0) return UINT64_MAX;
     return most > taken ? most - taken : 1;
 }
 
-static void describe(id<MTLDevice> metal, gpu_properties *properties) {
-    const char *name = [[metal name] UTF8String], *forced = getenv("CLLM_METAL_SIMD");
-    *properties = (gpu_properties){.is_gpu = true, .largest_buffer = [metal maxBufferLength]};
+static cllm_status describe(gpu_device *device, gpu_properties *properties, cllm_error *err) {
+    const char *name = [[device->metal name] UTF8String], *forced = getenv("CLLM_METAL_SIMD");
+    const uint64_t left = memory_left(device->metal);
+    if (!device->metal)
+        return DEVICE_ERROR("Metal finds no GPU: this machine has none, or keeps it from this process; use the CPU");
+    if (!device->queue)
+        return DEVICE_ERROR("Metal gives no command queue on %s: end what else uses the GPU, or use the CPU", name);
+    *properties = (gpu_properties){.is_gpu = true, .largest_buffer = [device->metal maxBufferLength]};
     if (name) strncpy(properties->name, name, sizeof properties->name - 1);
-    if ([metal recommendedMaxWorkingSetSize] > 0) properties->free_memory = memory_left(metal);
-    properties->simd = forced && *forced ? strcmp(forced, "0") != 0 : [metal supportsFamily:MTLGPUFamilyApple7];
-    properties->matrices = properties->simd;
+    if (left != UINT64_MAX) properties->free_memory = left;
+    device->simd = forced && *forced ? strcmp(forced, "0") != 0 : [device->metal supportsFamily:MTLGPUFamilyApple7];
+    properties->simd = properties->matrices = device->simd;
+    return CLLM_OK;
 }
 
 static cllm_status metal_open(gpu_device **out, gpu_properties *properties, cllm_error *err) {
+    cllm_status status;
     gpu_device *device = calloc(1, sizeof *device);
     if (!device) return error_set(err, CLLM_ERR_MEMORY, "no memory for a Metal device");
-    cllm_status status = CLLM_OK;
     @autoreleasepool {
         device->metal = find_device();
         device->queue = [device->metal newCommandQueue];
-        if (!device->metal) {
-            status = error_set(err, CLLM_ERR_DEVICE,
-                               "Metal finds no GPU: this machine has none, or keeps it from this "
-                               "process; compute on the CPU");
-        } else if (!device->queue) {
-            status = error_set(err, CLLM_ERR_DEVICE,
-                               "Metal gives no command queue on %s: end other programs that use "
-                               "the GPU, or compute on the CPU",
-                               [[device->metal name] UTF8String]);
-        } else {
-            describe(device->metal, properties);
-            device->simd = properties->simd;
-        }
+        status = describe(device, properties, err);
     }
-    if (status) {
-        metal_close(device);
-        device = NULL;
-    }
-    *out = device;
+    if (status) metal_close(device);
+    *out = status ? NULL : device;
     return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- kernels */
-
-/* The length of the first line with an error in what the compiler said, of which *said becomes the beginning. */
-static int first_complaint(const char **said) {
-    const char *error = strstr(*said, "error:");
-    for (const char *c = *said; error && c < error; c++)
-        if (*c == '\n') *said = c + 1;
-    return (int)strcspn(*said, "\n");
-}
-
 static cllm_status metal_compile(gpu_device *device, const char *text, cllm_error *err) {
-    cllm_status status = CLLM_OK;
     @autoreleasepool {
         MTLCompileOptions *options = [[[MTLCompileOptions alloc] init] autorelease];
         id<math_options> math = (id<math_options>)options;
@@ -153,83 +178,48 @@ static cllm_status metal_compile(gpu_device *device, const char *text, cllm_erro
             [math setFastMathEnabled:NO];
         [options setLanguageVersion:MTLLanguageVersion2_4];
         NSError *error = nil;
-        device->library = [device->metal newLibraryWithSource:[NSString stringWithUTF8String:text]
-                                                      options:options
-                                                        error:&error];
-        if (!device->library) {
-            const char *said = description_of(error);
-            const int length = first_complaint(&said);
-            status = error_set(err, CLLM_ERR_DEVICE, "Metal does not compile the kernels: %.*s", length, said);
-        }
+        NSString *string = [NSString stringWithUTF8String:text];
+        device->library = [device->metal newLibraryWithSource:string options:options error:&error];
+        if (device->library) return CLLM_OK;
+        const char *said = description_of(error);
+        const int length = first_complaint(&said);
+        return DEVICE_ERROR("Metal does not compile the kernels: %.*s", length, said);
     }
-    return status;
-}
-
-/* Does the device run GPU_GROUP threads of it, in SIMD groups of GPU_TEAM where it uses them? */
-static cllm_status check_pipeline(const gpu_device *device, id<MTLComputePipelineState> pipeline, const char *name,
-                                  cllm_error *err) {
-    const size_t most = [pipeline maxTotalThreadsPerThreadgroup], width = [pipeline threadExecutionWidth];
-    if (most < GPU_GROUP)
-        return error_set(err, CLLM_ERR_DEVICE, "the GPU runs %zu threads of the kernel %s together, not the needed %d",
-                         most, name, GPU_GROUP);
-    if (device->simd && width != GPU_TEAM)
-        return error_set(err, CLLM_ERR_DEVICE,
-                         "the GPU runs the kernel %s in SIMD groups of %zu threads, not %d: set CLLM_METAL_SIMD=0",
-                         name, width, GPU_TEAM);
-    return CLLM_OK;
 }
 
 static cllm_status metal_kernel(gpu_device *device, const char *name, gpu_kernel **out, cllm_error *err) {
-    cllm_status status = CLLM_OK;
-    id<MTLComputePipelineState> pipeline = nil;
-    *out = NULL;
     @autoreleasepool {
         NSError *error = nil;
         id<MTLFunction> function = [device->library newFunctionWithName:[NSString stringWithUTF8String:name]];
-        if (function) pipeline = [device->metal newComputePipelineStateWithFunction:function error:&error];
-        if (!function)
-            status = error_set(err, CLLM_ERR_DEVICE, "the compiled kernels have none named %s", name);
-        else if (!pipeline)
-            status = error_set(err, CLLM_ERR_DEVICE, "Metal makes no pipeline of the kernel %s: %s", name,
-                               description_of(error));
-        else
-            status = check_pipeline(device, pipeline, name, err);
+        if (!function) return DEVICE_ERROR("the compiled kernels have none named %s", name);
+        id<MTLComputePipelineState> pipeline = [device->metal newComputePipelineStateWithFunction:function
+                                                                                            error:&error];
         [function release];
-        gpu_kernel *kernel = status ? NULL : calloc(1, sizeof *kernel);
-        if (kernel) {
-            *kernel = (gpu_kernel){pipeline, device->kernels};
-            *out = device->kernels = kernel;
-        } else {
-            if (!status) status = error_set(err, CLLM_ERR_MEMORY, "no memory for the kernel %s", name);
-            [pipeline release];
-        }
+        if (!pipeline) return DEVICE_ERROR("Metal makes no pipeline of the kernel %s: %s", name, description_of(error));
+        cllm_status status;
+        const size_t width = [pipeline threadExecutionWidth], most = [pipeline maxTotalThreadsPerThreadgroup];
+        if (device->simd && width != GPU_TEAM)
+            status = DEVICE_ERROR("the GPU runs the kernel %s in SIMD groups of %zu, not %d: set CLLM_METAL_SIMD=0",
+                                  name, width, GPU_TEAM);
+        else
+            status = add_kernel(&device->kernels, name, pipeline, most, out, err);
+        if (status) [pipeline release];
+        return status;
     }
-    return status;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- buffers */
-
+/* Metal fills it with zeros. */
 static cllm_status metal_allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **out, cllm_error *err) {
-    cllm_status status = CLLM_OK;
     *out = NULL;
     @autoreleasepool {
-        const uint64_t largest = [device->metal maxBufferLength], most = [device->metal recommendedMaxWorkingSetSize];
-        if (n_bytes > largest)
-            status = error_set(err, CLLM_ERR_DEVICE,
-                               "a buffer of %" PRIu64 " bytes is larger than the GPU's largest of %" PRIu64, n_bytes,
-                               largest);
-        else if (most > 0 && n_bytes > memory_left(device->metal))
-            status = error_set(err, CLLM_ERR_DEVICE,
-                               "%" PRIu64 " bytes do not fit into the GPU's memory of %" PRIu64 ", of which %" PRIu64
-                               " are taken: put fewer layers on the GPU",
-                               n_bytes, most, (uint64_t)[device->metal currentAllocatedSize]);
-        else /* Metal fills it with zeros */
+        const uint64_t largest = [device->metal maxBufferLength], left = memory_left(device->metal);
+        if (n_bytes <= largest && n_bytes <= left)
             *out = (gpu_buffer *)[device->metal newBufferWithLength:n_bytes options:MTLResourceStorageModeShared];
-        if (!status && !*out)
-            status = error_set(err, CLLM_ERR_DEVICE,
-                               "Metal gives no buffer of %" PRIu64 " bytes: put fewer layers on the GPU", n_bytes);
+        if (*out) return CLLM_OK;
+        return DEVICE_ERROR("Metal gives no buffer of %llu bytes, with %llu left and %llu for the largest buffer: put "
+                            "fewer layers on the GPU",
+                            (unsigned long long)n_bytes, (unsigned long long)left, (unsigned long long)largest);
     }
-    return status;
 }
 
 /* In place, which takes whole pages; or, where Metal refuses these, in a copy. */
@@ -237,17 +227,16 @@ static cllm_status metal_wrap(gpu_device *device, const void *bytes, uint64_t n_
                               uint32_t *offset, cllm_error *err) {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)bytes / page * page,
                     end = ((uintptr_t)bytes + n_bytes + page - 1) / page * page;
-    id<MTLBuffer> buffer = nil;
+    *out = NULL;
+    *offset = (uint32_t)((uintptr_t)bytes - begin);
     @autoreleasepool {
         if (end - begin <= [device->metal maxBufferLength])
-            buffer = [device->metal newBufferWithBytesNoCopy:(void *)begin
-                                                      length:end - begin
-                                                     options:MTLResourceStorageModeShared
-                                                 deallocator:nil];
+            *out = (gpu_buffer *)[device->metal newBufferWithBytesNoCopy:(void *)begin
+                                                                  length:end - begin
+                                                                 options:MTLResourceStorageModeShared
+                                                             deallocator:nil];
     }
-    *out = (gpu_buffer *)buffer;
-    *offset = (uint32_t)((uintptr_t)bytes - begin);
-    if (buffer) return CLLM_OK;
+    if (*out) return CLLM_OK;
     *offset = 0;
     const cllm_status status = metal_allocate(device, n_bytes, out, err);
     if (!status) memcpy([metal_buffer(*out) contents], bytes, n_bytes);
@@ -261,108 +250,21 @@ static void metal_release(gpu_device *device, gpu_buffer *buffer) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------- launching and waiting */
-
-static void wait_for_submitted(gpu_device *device) {
-    for (size_t i = 0; i < device->n_submitted; i++) {
-        id<MTLCommandBuffer> commands = device->submitted[i];
-        [commands waitUntilCompleted];
-        if ([commands status] == MTLCommandBufferStatusError && !device->fault.status)
-            error_set(&device->fault, CLLM_ERR_DEVICE, "the GPU failed: %s", description_of([commands error]));
-        [commands release];
-    }
-    device->n_submitted = 0;
-}
-
-static void send(gpu_device *device) {
-    if (!device->commands) return;
-    if (device->n_submitted == MOST_SUBMITTED) wait_for_submitted(device);
-    [device->encoder endEncoding];
-    [device->commands commit];
-    [device->encoder release];
-    device->submitted[device->n_submitted++] = device->commands;
-    device->encoder = nil;
-    device->commands = nil;
-}
-
-static void finish(gpu_device *device) {
-    send(device);
-    wait_for_submitted(device);
-}
-
-static cllm_status fault_of(const gpu_device *device, cllm_error *err) {
-    if (device->fault.status && err) *err = device->fault;
-    return device->fault.status;
-}
-
-static cllm_status metal_submit(gpu_device *device, cllm_error *err) {
-    @autoreleasepool {
-        send(device);
-    }
-    return fault_of(device, err);
-}
-
-static cllm_status metal_sync(gpu_device *device, cllm_error *err) {
-    @autoreleasepool {
-        finish(device);
-    }
-    return fault_of(device, err);
-}
-
 /* A buffer's memory is the host's too, which may touch it when nothing that was launched is under way. Between tokens
  * nothing is: the last read has waited. */
-static cllm_status metal_write(gpu_device *device, gpu_buffer *buffer, const void *bytes, size_t n_bytes,
-                               cllm_error *err) {
+static cllm_status metal_write(gpu_device *device, gpu_buffer *buffer, const void *bytes, size_t n, cllm_error *err) {
     const cllm_status status = metal_sync(device, err);
-    if (!status) memcpy([metal_buffer(buffer) contents], bytes, n_bytes);
+    if (!status) memcpy([metal_buffer(buffer) contents], bytes, n);
     return status;
 }
 
-static cllm_status metal_read(gpu_device *device, gpu_buffer *buffer, void *bytes, size_t n_bytes, cllm_error *err) {
+static cllm_status metal_read(gpu_device *device, gpu_buffer *buffer, void *bytes, size_t n, cllm_error *err) {
     const cllm_status status = metal_sync(device, err);
-    if (!status) memcpy(bytes, [metal_buffer(buffer) contents], n_bytes);
+    if (!status) memcpy(bytes, [metal_buffer(buffer) contents], n);
     return status;
 }
 
-/* Is there an encoder, now at the latest? */
-static bool begin(gpu_device *device) {
-    if (device->fault.status) return false;
-    if (device->encoder) return true;
-    device->commands = [[device->queue commandBuffer] retain];
-    device->encoder = [[device->commands computeCommandEncoder] retain];
-    if (device->encoder) return true;
-    [device->commands release];
-    device->commands = nil;
-    error_set(&device->fault, CLLM_ERR_DEVICE, "Metal takes no more commands: compute on the CPU");
-    return false;
-}
-
-static void metal_launch(gpu_device *device, gpu_kernel *kernel, const uint32_t groups[3], gpu_buffer *const *buffers,
-                         size_t n_buffers, const void *args, size_t args_bytes) {
-    @autoreleasepool {
-        if (begin(device)) {
-            id<MTLComputeCommandEncoder> encoder = device->encoder;
-            [encoder setComputePipelineState:kernel->pipeline];
-            for (size_t i = 0; i < n_buffers; i++) [encoder setBuffer:metal_buffer(buffers[i]) offset:0 atIndex:i];
-            [encoder setBytes:args length:args_bytes atIndex:n_buffers];
-            [encoder dispatchThreadgroups:MTLSizeMake(groups[0], groups[1], groups[2])
-                    threadsPerThreadgroup:MTLSizeMake(GPU_GROUP, 1, 1)];
-        }
-    }
-}
-
-const gpu_driver gpu_driver_metal = {
-    .name = "metal",
-    .open = metal_open,
-    .close = metal_close,
-    .compile = metal_compile,
-    .kernel = metal_kernel,
-    .allocate = metal_allocate,
-    .wrap = metal_wrap,
-    .release = metal_release,
-    .write = metal_write,
-    .read = metal_read,
-    .launch = metal_launch,
-    .submit = metal_submit,
-    .sync = metal_sync,
-};
+/* In the order of driver.h. */
+const gpu_driver gpu_driver_metal = {"metal",        metal_open,   metal_close,   metal_compile, metal_kernel,
+                                     metal_allocate, metal_wrap,   metal_release, metal_write,   metal_read,
+                                     metal_launch,   metal_submit, metal_sync};

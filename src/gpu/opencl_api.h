@@ -14,115 +14,60 @@ typedef struct cl_platform_object *cl_platform;
 typedef struct cl_device_object *cl_device;
 typedef struct cl_context_object *cl_context;
 typedef struct cl_queue_object *cl_queue;
-typedef struct cl_memory_object *cl_memory;
+typedef struct gpu_buffer *cl_memory; /* which is what driver.h calls a buffer */
 typedef struct cl_program_object *cl_program;
 typedef struct cl_kernel_object *cl_kernel;
 typedef struct cl_event_object *cl_event;
+typedef void (*cl_notify)(void); /* always NULL here */
 
-enum {
-    CL_TYPE_CPU = 1 << 1, /* cl_device_type */
-    CL_TYPE_GPU = 1 << 2,
-    CL_TYPE_ACCELERATOR = 1 << 3,
-
-    CL_DEVICE_TYPE = 0x1000, /* cl_device_info */
-    CL_DEVICE_MAX_MEM_ALLOC_SIZE = 0x1010,
-    CL_DEVICE_SINGLE_FP_CONFIG = 0x101B,
-    CL_DEVICE_GLOBAL_MEM_SIZE = 0x101F,
-    CL_DEVICE_ENDIAN_LITTLE = 0x1026,
-    CL_DEVICE_AVAILABLE = 0x1027,
-    CL_DEVICE_COMPILER_AVAILABLE = 0x1028,
-    CL_DEVICE_NAME = 0x102B,
-    CL_DEVICE_VERSION = 0x102F,
-    CL_DEVICE_HOST_UNIFIED_MEMORY = 0x1035,
-    CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7,
-
-    CL_MEM_READ_WRITE = 1 << 0, /* cl_mem_flags */
-    CL_MEM_READ_ONLY = 1 << 2,
-    CL_MEM_USE_HOST_PTR = 1 << 3,
-    CL_MEM_COPY_HOST_PTR = 1 << 5,
-
-    CL_PROGRAM_BUILD_LOG = 0x1183,
-    CL_KERNEL_WORK_GROUP_SIZE = 0x11B0,
-};
-
-/* The errors that are likely to be met, by name. */
-#define CL_ERRORS(X)                                  \
-    X(DEVICE_NOT_AVAILABLE, -2)                       \
-    X(COMPILER_NOT_AVAILABLE, -3)                     \
-    X(MEM_OBJECT_ALLOCATION_FAILURE, -4)              \
-    X(OUT_OF_RESOURCES, -5)                           \
-    X(OUT_OF_HOST_MEMORY, -6)                         \
-    X(BUILD_PROGRAM_FAILURE, -11)                     \
-    X(EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST, -14) \
-    X(INVALID_VALUE, -30)                             \
-    X(INVALID_CONTEXT, -34)                           \
-    X(INVALID_COMMAND_QUEUE, -36)                     \
-    X(INVALID_MEM_OBJECT, -38)                        \
-    X(INVALID_BINARY, -42)                            \
-    X(INVALID_BUILD_OPTIONS, -43)                     \
-    X(INVALID_PROGRAM_EXECUTABLE, -45)                \
-    X(INVALID_KERNEL_NAME, -46)                       \
-    X(INVALID_ARG_INDEX, -49)                         \
-    X(INVALID_ARG_VALUE, -50)                         \
-    X(INVALID_ARG_SIZE, -51)                          \
-    X(INVALID_KERNEL_ARGS, -52)                       \
-    X(INVALID_WORK_GROUP_SIZE, -54)                   \
-    X(INVALID_WORK_ITEM_SIZE, -55)                    \
-    X(INVALID_BUFFER_SIZE, -61)                       \
-    X(INVALID_GLOBAL_WORK_SIZE, -63)                  \
-    X(PLATFORM_NOT_FOUND_KHR, -1001)
-
-#define CL_ERROR_CONSTANT(name, number) CL_##name = number,
-enum { CL_SUCCESS = 0, CL_ERRORS(CL_ERROR_CONSTANT) };
-#undef CL_ERROR_CONSTANT
+enum { CL_SUCCESS = 0, CL_INVALID_VALUE = -30, CL_INVALID_BUFFER_SIZE = -61 };
+enum { CL_TYPE_CPU = 1 << 1, CL_TYPE_GPU = 1 << 2, CL_TYPE_ACCELERATOR = 1 << 3 };
+enum { CL_MEM_READ_WRITE = 1 << 0, CL_MEM_READ_ONLY = 1 << 2 };
+enum { CL_MEM_USE_HOST_PTR = 1 << 3, CL_MEM_COPY_HOST_PTR = 1 << 5 };
+enum { CL_DEVICE_TYPE = 0x1000, CL_DEVICE_NAME = 0x102B, CL_DEVICE_VERSION = 0x102F };
+enum { CL_DEVICE_GLOBAL_MEM_SIZE = 0x101F, CL_DEVICE_MAX_MEM_ALLOC_SIZE = 0x1010 };
+enum { CL_DEVICE_AVAILABLE = 0x1027, CL_DEVICE_COMPILER_AVAILABLE = 0x1028, CL_DEVICE_ENDIAN_LITTLE = 0x1026 };
+enum { CL_DEVICE_SINGLE_FP_CONFIG = 0x101B, CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7 };
+enum { CL_DEVICE_HOST_UNIFIED_MEMORY = 0x1035, CL_PROGRAM_BUILD_LOG = 0x1183, CL_KERNEL_WORK_GROUP_SIZE = 0x11B0 };
 
 /* X(result, name without "cl", parameters). The last three of an enqueue are events: how many to wait for, these, and
  * the command's own; none are needed in a queue that keeps the order. */
 #define CL_EVENTS cl_uint n_events, const cl_event *events, cl_event *event
-#define CL_FUNCTIONS(X)                                                                                            \
-    X(cl_int, GetPlatformIDs, (cl_uint room, cl_platform * platforms, cl_uint * count))                            \
-    X(cl_int, GetDeviceIDs,                                                                                        \
-      (cl_platform platform, cl_options type, cl_uint room, cl_device * devices, cl_uint * count))                 \
-    X(cl_int, GetDeviceInfo, (cl_device device, cl_uint what, size_t room, void *value, size_t *size))             \
-    X(cl_context, CreateContext,                                                                                   \
-      (const intptr_t *properties, cl_uint n_devices, const cl_device *devices,                                    \
-       void (*notify)(const char *, const void *, size_t, void *), void *user, cl_int *error))                     \
-    X(cl_int, ReleaseContext, (cl_context context))                                                                \
-    X(cl_queue, CreateCommandQueue, (cl_context context, cl_device device, cl_options properties, cl_int * error)) \
-    X(cl_int, ReleaseCommandQueue, (cl_queue queue))                                                               \
-    X(cl_program, CreateProgramWithSource,                                                                         \
-      (cl_context context, cl_uint n_strings, const char **strings, const size_t *lengths, cl_int *error))         \
-    X(cl_int, BuildProgram,                                                                                        \
-      (cl_program program, cl_uint n_devices, const cl_device *devices, const char *options,                       \
-       void (*notify)(cl_program, void *), void *user))                                                            \
-    X(cl_int, GetProgramBuildInfo,                                                                                 \
-      (cl_program program, cl_device device, cl_uint what, size_t room, void *value, size_t *size))                \
-    X(cl_int, ReleaseProgram, (cl_program program))                                                                \
-    X(cl_kernel, CreateKernel, (cl_program program, const char *name, cl_int *error))                              \
-    X(cl_int, GetKernelWorkGroupInfo,                                                                              \
-      (cl_kernel kernel, cl_device device, cl_uint what, size_t room, void *value, size_t *size))                  \
-    X(cl_int, SetKernelArg, (cl_kernel kernel, cl_uint index, size_t size, const void *value))                     \
-    X(cl_int, ReleaseKernel, (cl_kernel kernel))                                                                   \
-    X(cl_memory, CreateBuffer, (cl_context context, cl_options flags, size_t size, void *host, cl_int *error))     \
-    X(cl_int, ReleaseMemObject, (cl_memory memory))                                                                \
-    X(cl_int, EnqueueFillBuffer,                                                                                   \
-      (cl_queue queue, cl_memory memory, const void *pattern, size_t pattern_size, size_t offset, size_t size,     \
-       CL_EVENTS))                                                                                                 \
-    X(cl_int, EnqueueWriteBuffer,                                                                                  \
-      (cl_queue queue, cl_memory memory, cl_uint wait, size_t offset, size_t size, const void *bytes, CL_EVENTS))  \
-    X(cl_int, EnqueueReadBuffer,                                                                                   \
-      (cl_queue queue, cl_memory memory, cl_uint wait, size_t offset, size_t size, void *bytes, CL_EVENTS))        \
-    X(cl_int, EnqueueNDRangeKernel,                                                                                \
-      (cl_queue queue, cl_kernel kernel, cl_uint n_dimensions, const size_t *first, const size_t *threads,         \
-       const size_t *group, CL_EVENTS))                                                                            \
-    X(cl_int, Flush, (cl_queue queue))                                                                             \
-    X(cl_int, Finish, (cl_queue queue))
+#define CL_FUNCTIONS(X)                                                                                              \
+    X(cl_int, GetPlatformIDs, (cl_uint room, cl_platform *, cl_uint * count))                                        \
+    X(cl_int, GetDeviceIDs, (cl_platform, cl_options type, cl_uint room, cl_device *, cl_uint * count))              \
+    X(cl_int, GetDeviceInfo, (cl_device, cl_uint what, size_t room, void *value, size_t *size))                      \
+    X(cl_context, CreateContext,                                                                                     \
+      (const intptr_t *properties, cl_uint n, const cl_device *, cl_notify, void *user, cl_int *error))              \
+    X(cl_int, ReleaseContext, (cl_context))                                                                          \
+    X(cl_queue, CreateCommandQueue, (cl_context, cl_device, cl_options properties, cl_int * error))                  \
+    X(cl_int, ReleaseCommandQueue, (cl_queue))                                                                       \
+    X(cl_program, CreateProgramWithSource,                                                                           \
+      (cl_context, cl_uint n, const char **, const size_t *lengths, cl_int *error))                                  \
+    X(cl_int, BuildProgram, (cl_program, cl_uint n, const cl_device *, const char *options, cl_notify, void *user))  \
+    X(cl_int, GetProgramBuildInfo, (cl_program, cl_device, cl_uint what, size_t room, void *value, size_t *size))    \
+    X(cl_int, ReleaseProgram, (cl_program))                                                                          \
+    X(cl_kernel, CreateKernel, (cl_program, const char *name, cl_int *error))                                        \
+    X(cl_int, GetKernelWorkGroupInfo, (cl_kernel, cl_device, cl_uint what, size_t room, void *value, size_t *size))  \
+    X(cl_int, SetKernelArg, (cl_kernel, cl_uint index, size_t size, const void *value))                              \
+    X(cl_int, ReleaseKernel, (cl_kernel))                                                                            \
+    X(cl_memory, CreateBuffer, (cl_context, cl_options flags, size_t size, void *host, cl_int *error))               \
+    X(cl_int, ReleaseMemObject, (cl_memory))                                                                         \
+    X(cl_int, EnqueueFillBuffer,                                                                                     \
+      (cl_queue, cl_memory, const void *pattern, size_t pattern_size, size_t offset, size_t size, CL_EVENTS))        \
+    X(cl_int, EnqueueWriteBuffer,                                                                                    \
+      (cl_queue, cl_memory, cl_uint wait, size_t offset, size_t size, const void *, CL_EVENTS))                      \
+    X(cl_int, EnqueueReadBuffer, (cl_queue, cl_memory, cl_uint wait, size_t offset, size_t size, void *, CL_EVENTS)) \
+    X(cl_int, EnqueueNDRangeKernel,                                                                                  \
+      (cl_queue, cl_kernel, cl_uint n_dimensions, const size_t *first, const size_t *threads, const size_t *group,   \
+       CL_EVENTS))                                                                                                   \
+    X(cl_int, Flush, (cl_queue))                                                                                     \
+    X(cl_int, Finish, (cl_queue))
 
 /* One pointer for each, under its name. */
 #define CL_POINTER(result, name, parameters) result(*name) parameters;
 typedef struct opencl_api {
     CL_FUNCTIONS(CL_POINTER)
 } opencl_api;
-#undef CL_POINTER
 
 #endif

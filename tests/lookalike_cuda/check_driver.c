@@ -263,7 +263,7 @@ static void a_failure_is_told_for_good(void **state) {
     with("LOOKALIKE_CUDA_FAULT=launch:2", NULL, fail_on_the_way, &err);
     assert_error(err.status, &err, CLLM_ERR_DEVICE,
                  "waiting for the device: CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access was encountered)");
-    with("LOOKALIKE_CUDA_FAULT=sync", NULL, fail_on_the_way, &err);
+    with("LOOKALIKE_CUDA_FAULT=sync:2", NULL, fail_on_the_way, &err);
     assert_error(err.status, &err, CLLM_ERR_DEVICE, "waiting for the device: CUDA_ERROR_LAUNCH_TIMEOUT");
 }
 
@@ -282,7 +282,7 @@ static void a_launch_that_is_refused_is_named(void **state) {
     cllm_error err;
     with(NULL, NULL, launch_wrongly, &err);
     assert_error(err.status, &err, CLLM_ERR_DEVICE, "launching step: CUDA_ERROR_INVALID_VALUE (invalid argument)");
-    with("LOOKALIKE_CUDA_FAULT=sync", NULL, launch_wrongly, &err); /* the first failure stays the one that is told */
+    with("LOOKALIKE_CUDA_FAULT=sync:2", NULL, launch_wrongly, &err); /* the first failure stays the one that is told */
     assert_error(err.status, &err, CLLM_ERR_DEVICE, "launching step: CUDA_ERROR_INVALID_VALUE (invalid argument)");
 }
 

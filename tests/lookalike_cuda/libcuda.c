@@ -96,7 +96,7 @@ struct CUctx_st {
     int n_users;
     CUresult failure; /* from then on, of all calls */
     device_memory *memory;
-    size_t n_used, n_page_locked;
+    size_t n_used;
     struct CUstream_st *streams;
     int n_modules, n_graphs, n_executables;
     unsigned long n_allocations, n_kernels, n_graph_launches, n_waits;
@@ -294,7 +294,6 @@ CUresult cuDevicePrimaryCtxRelease_v2(CUdevice device) {
     leak(when, (size_t)n_current, "contexts of the thread are");
     leak(when, n_streams, "streams are");
     leak(when, n_memory, "allocations of device memory are");
-    leak(when, context->n_page_locked, "allocations of page-locked memory are");
     leak(when, (size_t)context->n_modules, "modules are");
     leak(when, (size_t)context->n_graphs, "graphs are");
     leak(when, (size_t)context->n_executables, "executable graphs are");
@@ -413,26 +412,6 @@ CUresult cuMemFree_v2(CUdeviceptr memory) {
     context->n_used -= m->n_bytes;
     munmap(m->mapping, m->n_mapped + (size_t)sysconf(_SC_PAGESIZE));
     free(m);
-    return context->failure;
-}
-
-CUresult cuMemAllocHost_v2(void **memory, size_t n_bytes) {
-    WITH_CONTEXT;
-    if (break_capture(context) != SUCCESS) return STREAM_CAPTURE_UNSUPPORTED;
-    *memory = malloc(n_bytes);
-    if (!*memory) return OUT_OF_MEMORY;
-    memset(*memory, 0xFF, n_bytes);
-    context->n_page_locked++;
-    return SUCCESS;
-}
-
-CUresult cuMemFreeHost(void *memory) {
-    RELEASING;
-    if (!memory) return INVALID_VALUE;
-    for (CUstream s = context->streams; s; s = s->next)
-        if (s->work.n) fibers_fatal("page-locked memory is released while the device may still use it");
-    free(memory);
-    context->n_page_locked--;
     return context->failure;
 }
 

@@ -1,0 +1,68 @@
+/* What the three drivers do alike: take the device that the user asks for, find a compiler's complaint, keep kernels by
+ * their names, and return the first failure of a device for good. Before: driver_metal.m, driver_cuda.c, driver_opencl.c. */
+#ifndef GPU_DRIVER_COMMON_H
+#define GPU_DRIVER_COMMON_H
+
+#include "base/error.h"
+#include "gpu/driver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEVICE_ERROR(...) error_set(err, CLLM_ERR_DEVICE, __VA_ARGS__)
+
+static inline cllm_status returned(const cllm_error *failure, cllm_error *err) {
+    if (failure->status != CLLM_OK && err) *err = *failure;
+    return failure->status;
+}
+
+/* The number in a variable of the environment, of `count` devices of the API; 0 where it is not set. */
+static inline cllm_status wanted_device(const char *variable, const char *api, size_t count, size_t *number,
+                                        cllm_error *err) {
+    const char *wanted = getenv(variable);
+    if (!wanted || !*wanted) wanted = "0";
+    *number = (size_t)atoi(wanted); /* of one digit or two */
+    if (strlen(wanted) <= 2 && !wanted[strspn(wanted, "0123456789")] && *number < count) return CLLM_OK;
+    return DEVICE_ERROR("%s=%.32s is no %s device: there %s %zu, counted from 0", variable, wanted, api,
+                        count == 1 ? "is" : "are", count);
+}
+
+/* The length of the first line with an error in what a compiler said, of which *said becomes the beginning. */
+static inline int first_complaint(const char **said) {
+    const char *error = strstr(*said, "error");
+    for (const char *c = *said; error && c < error; c++)
+        if (*c == '\n') *said = c + 1;
+    *said += strspn(*said, " \t\r\n");
+    return (int)strcspn(*said, "\r\n");
+}
+
+struct gpu_kernel {
+    gpu_kernel *next; /* of the device's */
+    void *handle;     /* the API's own */
+    char name[64];
+};
+
+static inline cllm_status add_kernel(gpu_kernel **list, const char *name, void *handle, size_t most_threads,
+                                     gpu_kernel **out, cllm_error *err) {
+    if (most_threads < GPU_GROUP)
+        return DEVICE_ERROR("the GPU runs at most %zu threads of the kernel %s in a group, where %d are needed: use "
+                            "another --device",
+                            most_threads, name, GPU_GROUP);
+    gpu_kernel *kernel = malloc(sizeof *kernel);
+    if (!kernel) return error_set(err, CLLM_ERR_MEMORY, "no memory for the kernel %s", name);
+    *kernel = (gpu_kernel){.next = *list, .handle = handle};
+    snprintf(kernel->name, sizeof kernel->name, "%s", name);
+    *out = *list = kernel;
+    return CLLM_OK;
+}
+
+/* Returns the handle of the kernel, which is taken off the list. */
+static inline void *remove_kernel(gpu_kernel **list) {
+    gpu_kernel kernel = **list;
+    free(*list);
+    *list = kernel.next;
+    return kernel.handle;
+}
+
+#endif
