@@ -12,8 +12,8 @@ else
     export LOOKALIKE_METAL_FAMILY=7 LOOKALIKE_CACHE="$build/lookalike/cache"
     mkdir -p "$LOOKALIKE_CACHE"
 fi
-reason=$($program models/demo.gguf --device metal -n 1 -q 2>&1 >/dev/null) || skip_all "$reason"
 . tests/support/gpu_suite.sh
+needs_device "$([ "$(uname -s)" = Darwin ] && echo 'Metal finds no GPU' || echo 'none: it is built')"
 
 demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-metal}" -v; } # STATUS TEXT [DEVICE]
 

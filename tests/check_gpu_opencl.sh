@@ -3,11 +3,12 @@
 set -u
 device=opencl build=$1
 program=$build/mini-cllm
-reason=$($program models/demo.gguf --device opencl -n 1 -q 2>&1 >/dev/null) || {
-    echo "1..0 # SKIP $reason (Debian: ocl-icd-libopencl1 pocl-opencl-icd)"
-    exit 0
-}
 . tests/support/gpu_suite.sh
+case $($program models/demo.gguf --device opencl -n 1 -q 2>&1) in
+*'OpenCL has no device'*) absent='OpenCL has no device' ;;
+*) absent='no OpenCL here' ;;
+esac
+needs_device "$absent" 'ocl-icd-libopencl1 pocl-opencl-icd'
 
 limited() { # COMMAND: with a gigabyte, of which a layer's keys and values take 512 MiB
     POCL_MEMORY_LIMIT=1 $program models/demo.gguf -n 1 --device opencl --ctx 1048576 "$@" >"$temporary/out" 2>"$temporary/err"
