@@ -219,6 +219,8 @@ static int run_session(bencher *b) {
     test.cpu_isa = cllm_session_cpu_isa(b->r.session);
     test.device = cllm_session_device(b->r.session);
     test.gpu_layers = cllm_session_plan(b->r.session)->n_gpu_layers;
+    if (test.gpu_layers > 0)
+        snprintf(b->results.gpu, sizeof b->results.gpu, "%s, %s", test.device, cllm_session_device_name(b->r.session));
     if (test.gpu_layers == 0) status = measure_machine(&b->results, (uint32_t)test.threads, &test.machine);
     for (size_t d = 0; d < o->depths.count && status == EXIT_SUCCESS; d++) {
         test.depth = o->depths.values[d];

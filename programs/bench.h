@@ -40,6 +40,7 @@ typedef struct bench_results {
     size_t count, capacity;
     machine_speed *machines; /* [n_machines], owned: one for each number of threads */
     size_t n_machines;
+    char gpu[192]; /* the API and name of the one that was used, or "" */
 } bench_results;
 
 static inline uint64_t bench_n_tokens(const bench_result *test, bench_kind kind) {

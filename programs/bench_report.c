@@ -95,6 +95,7 @@ static int report_json(const options *o, const bench_results *results) {
     json_put(&machine, "cpu", json_text(cpu.text, strlen(cpu.text)));
     json_put(&machine, "vectors", json_string(machine_vectors()));
     json_put(&machine, "ceilings", ceilings);
+    json_put(&machine, "gpu", *results->gpu ? json_text(results->gpu, strlen(results->gpu)) : json_null());
     json_put(&document, "version", json_string(cllm_version()));
     json_put(&document, "repetitions", json_integer((json_int_t)o->repetitions));
     json_put(&document, "machine", machine);
@@ -242,6 +243,7 @@ static void report_table(const options *o, const bench_results *results) {
         printf("; %" PRIu32 " thread%s: reads %.1f GB/s, computes %.1f float GMAC/s", m->n_threads,
                m->n_threads == 1 ? "" : "s", m->read_gb_s, m->float_gmac_s);
     }
+    if (*results->gpu) printf("; GPU: %s", results->gpu);
     printf("\n%stok/s: the median of %" PRIu64 " %s, +/- half the distance between their quartiles",
            o->markdown ? "\n" : "", o->repetitions, o->compare ? "pairs" : "runs");
     if (o->compare) fputs("; ratio: the median of ours to theirs, pair by pair", stdout);

@@ -251,7 +251,7 @@ static cllm_kv_type kv_type_of(const char *name) {
     return strcmp(name, "f32") == 0 ? CLLM_KV_F32 : strcmp(name, "q8_0") == 0 ? CLLM_KV_Q8_0 : CLLM_KV_F16;
 }
 
-/* Which layers run where: always told when the program chose. */
+/* Which layers run where. */
 static void describe_device(const run *r) {
     const options *o = r->o;
     const cllm_memory_plan *plan = cllm_session_plan(r->session);
@@ -259,12 +259,10 @@ static void describe_device(const run *r) {
     const uint32_t n_layers = cllm_model_get_info(r->model)->n_layers;
     if (*reason && (o->verbose || strcmp(o->device, "auto") != 0)) note(o, "device: cpu, because %s", reason);
     if (plan->n_gpu_layers == 0) return;
-    if (o->verbose || o->gpu_layers == AS_MANY_AS_FIT)
-        note(o, "device: %s, %s: %" PRIu32 " of %" PRIu32 " layers%s", cllm_session_device(r->session),
-             cllm_session_device_name(r->session), plan->n_gpu_layers, n_layers,
-             plan->n_gpu_layers < n_layers && o->gpu_layers == AS_MANY_AS_FIT
-                 ? " fit; a smaller --ctx leaves room for more"
-                 : "");
+    note(o, "device: %s, %s: %" PRIu32 " of %" PRIu32 " layers%s", cllm_session_device(r->session),
+         cllm_session_device_name(r->session), plan->n_gpu_layers, n_layers,
+         plan->n_gpu_layers < n_layers && o->gpu_layers == AS_MANY_AS_FIT ? " fit; a smaller --ctx leaves room for more"
+                                                                          : "");
     if (!o->verbose) return;
     fprintf(stderr, "memory there: weights %s + KV cache %s + scratch %s", format_bytes(plan->gpu_weights).text,
             format_bytes(plan->gpu_kv_cache).text, format_bytes(plan->gpu_scratch).text);
@@ -292,6 +290,7 @@ int run_start(run *r, uint64_t n_ctx) {
     if (names_gpu(o)) run_stage(r, "preparing the GPU");
     cllm_status status = cllm_session_create(r->model, &session, &r->session, &err);
     if (names_gpu(o)) run_stage(r, "%s", "");
+    if (interrupted()) return EXIT_INTERRUPTED; /* whatever that did to the compiler of the kernels */
     if (status == CLLM_ERR_DEVICE) return fail("--device %s: %s", o->device, err.message);
     if (status != CLLM_OK) return fail_with(&err);
     r->load_seconds += now() - start;

@@ -28,7 +28,7 @@ fails_midway() {
 }
 
 right_kernels() {
-    for tests in test_gpu_kernels test_gpu_products; do
+    for tests in test_gpu_kernels test_gpu_products test_gpu_session; do
         CMOCKA_MESSAGE_OUTPUT=TAP "$build/tests/$tests" cuda || return 1
     done
 }

@@ -196,12 +196,12 @@ static cllm_status no_memory(uint64_t n_bytes, cl_int code, cllm_error *err) {
 }
 
 static cllm_status allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **out, cllm_error *err) {
-    static const uint32_t zero = 0;
-    uint64_t words; /* whole ones, in bytes */
-    if (!checked_round_up(n_bytes, sizeof zero, &words)) words = UINT64_MAX;
-    cl_int code = make_buffer(device, CL_MEM_READ_WRITE, words, NULL, out);
+    static const char zeros[128] = {0}; /* the longest pattern that there may be, and the fastest */
+    uint64_t filled;
+    if (!checked_round_up(n_bytes, sizeof zeros, &filled)) filled = UINT64_MAX;
+    cl_int code = make_buffer(device, CL_MEM_READ_WRITE, filled, NULL, out);
     if (code == CL_SUCCESS)
-        code = device->cl.EnqueueFillBuffer(device->queue, *out, &zero, sizeof zero, 0, (size_t)words, 0, NULL, NULL);
+        code = device->cl.EnqueueFillBuffer(device->queue, *out, zeros, sizeof zeros, 0, (size_t)filled, 0, NULL, NULL);
     if (code == CL_SUCCESS) return CLLM_OK;
     release(device, *out);
     return no_memory(n_bytes, code, err);

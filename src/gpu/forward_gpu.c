@@ -33,6 +33,11 @@ static cllm_status open_driver(const gpu_driver *driver, gpu *out, cllm_error *e
     *out = (gpu){.driver = driver};
     cllm_status status = driver->open(&out->device, &out->properties, err);
     if (status != CLLM_OK) *out = (gpu){0};
+    if (status == CLLM_OK && !out->properties.is_gpu) {
+        char *name = out->properties.name;
+        const size_t length = strlen(name), size = sizeof out->properties.name;
+        snprintf(name + length, size - length, " (no GPU)");
+    }
     return status;
 }
 
@@ -44,7 +49,7 @@ static cllm_status open_any(gpu *out, cllm_error *err) {
         cllm_status status = open_driver(gpu_drivers[i], out, &reason);
         if (status == CLLM_OK && out->properties.is_gpu) return CLLM_OK;
         if (status == CLLM_OK) {
-            error_set(&reason, CLLM_ERR_DEVICE, "%s is no GPU", out->properties.name);
+            error_set(&reason, CLLM_ERR_DEVICE, "%s", out->properties.name);
             gpu_close(out);
         }
         const size_t length = strlen(reasons);
@@ -58,7 +63,8 @@ cllm_status gpu_open(const char *name, gpu *out, cllm_error *err) {
     if (strcmp(name, "auto") == 0) return open_any(out, err);
     for (size_t i = 0; gpu_drivers[i]; i++)
         if (strcmp(gpu_drivers[i]->name, name) == 0) return open_driver(gpu_drivers[i], out, err);
-    return error_set(err, CLLM_ERR_DEVICE, "%s is not in this build", name);
+    return error_set(err, CLLM_ERR_DEVICE, "%s is not in this build%s", name,
+                     strcmp(name, "metal") == 0 ? ": it comes with builds on macOS" : "");
 }
 
 void gpu_close(gpu *g) {

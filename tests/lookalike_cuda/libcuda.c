@@ -117,6 +117,7 @@ struct CUfunc_st {
 
 struct CUmod_st {
     void *library;
+    int file;
     const lookalike_program *program;
     CUfunction functions;
 };
@@ -596,7 +597,7 @@ static CUresult load_for_host(CUmodule module, const image_header *header) {
         fibers_fatal("no memory for the compiled kernels");
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     module->library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    close(file);
+    module->file = file; /* open, so that no other program gets its path: dlopen knows libraries by that */
     if (!module->library) fibers_fatal("the compiled kernels cannot be loaded: %s", dlerror());
     module->program = dlsym(module->library, "lookalike_program_of_text");
     if (!module->program) return INVALID_IMAGE;
@@ -639,7 +640,7 @@ CUresult cuModuleUnload(CUmodule module) {
         next = f->next;
         free(f);
     }
-    if (module->library) dlclose(module->library);
+    if (module->library) dlclose(module->library), close(module->file);
     free(module);
     context->n_modules--;
     return context->failure;

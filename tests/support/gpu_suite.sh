@@ -75,9 +75,10 @@ same_bits() { # MODEL N
 same_story() { # MODEL OPTIONS...: as the scalar CPU tells it
     model=$1
     shift
+    n_tokens=${story:-160}
     for prompt in '' 'One day, a girl named Lily went to the park with her big dog'; do
-        $program "$model" -p "$prompt" -t 0 -n 160 -q --cpu-isa scalar >"$temporary/want" &&
-            $program "$model" -p "$prompt" -t 0 -n 160 -q --cpu-isa scalar --device "$device" "$@" >"$temporary/got" &&
+        $program "$model" -p "$prompt" -t 0 -n "$n_tokens" -q --cpu-isa scalar >"$temporary/want" &&
+            $program "$model" -p "$prompt" -t 0 -n "$n_tokens" -q --cpu-isa scalar --device "$device" "$@" >"$temporary/got" &&
             cmp "$temporary/got" "$temporary/want" || return 1
     done
 }
@@ -116,7 +117,8 @@ cpu_alone() {
     ends 0 'compute: ' "$1" -n 1 --device "$device" --gpu-layers 0 -v && ! grep -q "device: $device" "$temporary/err"
 }
 
-gpu_suite() { # [quick]: fewer models, for a stand-in that is slow
+gpu_suite() { # [quick]: fewer models and shorter stories, for a stand-in that is slow
+    story=${1:+50}
     demo=${MINICLLM_TEST_MODEL:-models/demo.gguf}
     stories=$shared/models/stories260K.gguf
     check 'the measure of errors finds them' tells_errors
