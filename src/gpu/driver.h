@@ -3,7 +3,7 @@
  * Before: forward_gpu.c, which is written against this table alone. After: the API's own library, found at run time.
  *
  * A device belongs to one thread at a time. Everything launched, written and read on a device happens in the order of the
- * calls; only read and sync wait. A launch reports nothing: the first thing that goes wrong, then or on the device, is
+ * calls; only read and sync promise to wait. A launch reports nothing: the first thing that goes wrong, then or on the device, is
  * what the next submit, write, read or sync returns, and all after it. */
 #ifndef GPU_DRIVER_H
 #define GPU_DRIVER_H
