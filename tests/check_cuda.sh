@@ -20,6 +20,9 @@ passes() { # PROGRAM: forwards and backwards, and on a device
     alike "$@" && LOOKALIKE_CUDA_REVERSE=1 alike "$@"
 }
 contract() { passes "$build/tests/test_gpu_driver" && grep -q '^# cuda: Look-alike' "$said"; }
+right() {
+    for tests in test_gpu_kernels test_gpu_products test_gpu_session; do alike "$build/tests/$tests" cuda || return 1; done
+}
 stays_out() { [ -d "$build/staged" ] && ! find "$build/staged" | grep -i -e lookalike -e libcuda -e libnvrtc; }
 
 # ------------------------------------------------------------------------------------------ changed drivers
@@ -148,6 +151,7 @@ check 'no look-alike is installed' stays_out
 check 'the driver does all that it alone promises' passes "$lookalike/check_driver"
 check 'the driver does all that every driver promises' contract
 check 'without graphs as well' without_graphs
+check 'kernels and sessions are right' right
 check 'a missing libcuda is told' says 's/libcuda\.so\.1"/libabsent.so.1"/' \
     "no CUDA here: libcuda.so.1, the NVIDIA driver's library, is missing"
 check 'a missing NVRTC is told' says 's/libnvrtc\.so/libabsent.so/g' 'libnvrtc, which compiles the kernels for CUDA, is missing'

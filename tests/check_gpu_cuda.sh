@@ -27,13 +27,6 @@ fails_midway() {
     [ -s "$temporary/begin" ] && head -c "$(wc -c <"$temporary/begin")" "$temporary/whole" | cmp - "$temporary/begin"
 }
 
-right_kernels() {
-    for tests in test_gpu_kernels test_gpu_products test_gpu_session; do
-        CMOCKA_MESSAGE_OUTPUT=TAP "$build/tests/$tests" cuda || return 1
-    done
-}
-check 'the kernels are right' right_kernels
-
 if [ "$lookalike" ]; then
     check 'without the libraries: one line, status 1' with LD_LIBRARY_PATH= demo 1 \
         "mini-cllm: --device cuda: no CUDA here: libcuda.so.1, the NVIDIA driver's library, is missing"
