@@ -16,10 +16,7 @@ MIN_SPEEDUP=${MIN_SPEEDUP:-2.0}
 ENFORCE_MIN_SPEEDUP=${ENFORCE_MIN_SPEEDUP:-0}
 arguments 2 3 "$@"
 device=$1
-case $device in
-metal | cuda | opencl) ;;
-*) fail "'$device' is not metal, cuda or opencl" ;;
-esac
+is_gpu "$device" || fail "'$device' is not metal, cuda or opencl"
 is_number "$MIN_SPEEDUP" || fail "MIN_SPEEDUP: '$MIN_SPEEDUP' is not a number"
 prepare "$2" "${3:-The answer is}"
 

@@ -35,6 +35,7 @@ arguments() {
 
 is_number() { printf '%s\n' "$1" | grep -Eqx '[0-9]+\.?[0-9]*|\.[0-9]+'; }
 is_count() { printf '%s\n' "$1" | grep -Eqx '[0-9]{1,15}'; }
+is_gpu() { case $1 in metal | cuda | opencl) ;; *) return 1 ;; esac }
 
 # prepare MODEL PROMPT: what every run needs; the files that one leaves are $text, $log and $times.
 prepare() {

@@ -16,10 +16,7 @@ ITERATIONS=${ITERATIONS:-20}
 MAX_RSS_GROWTH_KB=${MAX_RSS_GROWTH_KB:-262144}
 arguments 2 3 "$@"
 device=$1
-case $device in
-metal | cuda | opencl) ;;
-*) fail "'$device' is not metal, cuda or opencl" ;;
-esac
+is_gpu "$device" || fail "'$device' is not metal, cuda or opencl"
 if ! is_count "$ITERATIONS" || [ "$ITERATIONS" -lt 1 ]; then fail "ITERATIONS: '$ITERATIONS' is not a number from 1"; fi
 is_count "$MAX_RSS_GROWTH_KB" || fail "MAX_RSS_GROWTH_KB: '$MAX_RSS_GROWTH_KB' is not a number"
 prepare "$2" "${3:-Hello}"

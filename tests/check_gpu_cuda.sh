@@ -18,22 +18,13 @@ esac
 . tests/support/gpu_suite.sh
 needs_device 'none: it is built, or there'
 
-demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-cuda}" -v; } # STATUS TEXT [DEVICE]
-
-fails_midway() {
-    $program models/demo.gguf -t 0 -n 40 -q --cpu-isa scalar >"$temporary/whole" || return 1
-    with LOOKALIKE_CUDA_FAULT=sync:40 demo 1 'mini-cllm: CUDA: ' || return 1
-    head -c "$(($(wc -c <"$temporary/out") - 1))" "$temporary/out" >"$temporary/begin" # but for the newline
-    [ -s "$temporary/begin" ] && head -c "$(wc -c <"$temporary/begin")" "$temporary/whole" | cmp - "$temporary/begin"
-}
-
 if [ "$lookalike" ]; then
     check 'without the libraries: one line, status 1' with LD_LIBRARY_PATH= demo 1 \
         "mini-cllm: --device cuda: no CUDA here: libcuda.so.1, the NVIDIA driver's library, is missing"
     check 'without the libraries: auto runs' with LD_LIBRARY_PATH= demo 0 'device: cpu, because there is no GPU' auto
     check 'no device: status 1' with LOOKALIKE_CUDA_FAULT=device demo 1 '--device cuda: '
     check 'a kernel that does not compile: auto runs' with LOOKALIKE_CUDA_FAULT=nvrtc demo 0 'device: cpu, because ' auto
-    check 'a device that fails ends the text with its message' fails_midway
+    check 'a device that fails ends the text with its message' fails_midway LOOKALIKE_CUDA_FAULT=sync:40 'mini-cllm: CUDA: '
     check 'without graphs' with LOOKALIKE_CUDA_FAULT=capture same_story models/demo.gguf
     check 'threads in reversed order' with LOOKALIKE_CUDA_REVERSE=1 same_story models/demo.gguf
 fi

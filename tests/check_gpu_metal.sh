@@ -15,16 +15,6 @@ fi
 . tests/support/gpu_suite.sh
 needs_device "$([ "$(uname -s)" = Darwin ] && echo 'Metal finds no GPU' || echo 'none: it is built')"
 
-demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-metal}" -v; } # STATUS TEXT [DEVICE]
-
-# What was generated before the device failed is right, and the message comes.
-fails_midway() {
-    $program models/demo.gguf -t 0 -n 40 -q --cpu-isa scalar >"$temporary/whole" || return 1
-    with LOOKALIKE_METAL_FAULT=command:30 demo 1 'mini-cllm: the GPU failed' || return 1
-    head -c "$(($(wc -c <"$temporary/out") - 1))" "$temporary/out" >"$temporary/begin" # but for the newline
-    [ -s "$temporary/begin" ] && head -c "$(wc -c <"$temporary/begin")" "$temporary/whole" | cmp - "$temporary/begin"
-}
-
 fewer_layers_fit() { # the output and 2 or 3 of 4 layers
     with LOOKALIKE_METAL_MEMORY=3000000 ends 0 'layers fit; a smaller --ctx leaves room for more' models/demo.gguf -n 1 \
         --device metal --batch 8 &&
@@ -42,7 +32,8 @@ if [ "$(uname -s)" = Linux ]; then
     check 'a kernel without a pipeline: status 1' with LOOKALIKE_METAL_FAULT=pipeline demo 1 'makes no pipeline'
     check 'no memory for a buffer: status 1' with LOOKALIKE_METAL_FAULT=allocate:9 demo 1 'gives no buffer'
     check 'auto takes the GPU' demo 0 'device: metal' auto
-    check 'a device that fails ends the text with its message' fails_midway
+    check 'a device that fails ends the text with its message' fails_midway LOOKALIKE_METAL_FAULT=command:30 \
+        'mini-cllm: the GPU failed'
     check 'weights that cannot be read in place are copied' with LOOKALIKE_METAL_FAULT=nocopy same_story models/demo.gguf
     check 'layers that do not fit are left to the CPU, or refused' fewer_layers_fit
     check 'threads in reversed order' with LOOKALIKE_METAL_REVERSE=1 same_story models/demo.gguf

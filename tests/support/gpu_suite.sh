@@ -93,6 +93,16 @@ ends() {
     [ $got = "$status" ] && grep -qF -e "$part" "$temporary/err"
 }
 
+demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-$device}" -v; } # STATUS TEXT [DEVICE]
+
+# What was generated before the device failed is right, and the message comes: VARIABLE=FAULT TEXT
+fails_midway() {
+    $program models/demo.gguf -t 0 -n 40 -q --cpu-isa scalar >"$temporary/whole" || return 1
+    with "$1" demo 1 "$2" || return 1
+    head -c "$(($(wc -c <"$temporary/out") - 1))" "$temporary/out" >"$temporary/begin" # but for the newline
+    [ -s "$temporary/begin" ] && head -c "$(wc -c <"$temporary/begin")" "$temporary/whole" | cmp - "$temporary/begin"
+}
+
 refuses_what_does_not_fit() { # 2^31 - 1 positions do not fit anywhere
     ends 1 "MiB of keys and values" models/demo.gguf --device "$device" --gpu-layers 9999 --ctx 2147483647 -n 1 &&
         grep -q "^mini-cllm: --device $device: 4 layers on .*: not even one fits" "$temporary/err"
