@@ -271,7 +271,7 @@ static problem problem_new(size_t t, uint32_t n_rows, uint32_t n_columns, size_t
     problem p = {.t = t, .blocks = malloc(n_rows * row_bytes + 1), .n_batch = n_batch};
     assert_non_null(p.blocks);
     random_blocks(types[t].type, p.blocks + 1, n_rows * row_blocks, random);
-    p.w = p.interleaved = (matrix){p.blocks + 1, types[t].type, n_rows, n_columns, row_bytes, false};
+    p.w = p.interleaved = (matrix){p.blocks + 1, types[t].type, n_rows, n_columns, row_bytes, false, 1};
     p.x = random_floats(n_batch * n_columns, random);
     if (interleave_possible(types[t].type)) {
         p.n_group_bytes = (n_rows + ROW_GROUP - 1) / ROW_GROUP * ROW_GROUP * row_bytes;
@@ -478,24 +478,39 @@ static void add_is_right(void **state) {
     }
 }
 
-static void swiglu_is_right(void **state) {
+/* The activations' definitions, in double (families.h). */
+static double activated(activation which, double gate, double up) {
+    const double gelu = 0.5 * gate * (1 + tanh(sqrt(2 / acos(-1)) * (gate + 0.044715 * gate * gate * gate)));
+    const double clamped = fmin(gate, 7);
+    switch (which) {
+    case SWIGLU: return gate / (1 + exp(-gate)) * up;
+    case GEGLU: return gelu * up;
+    case GELU: return gelu;
+    case CLAMPED_SWIGLU: return clamped / (1 + exp(-1.702 * clamped)) * (fmax(-7, fmin(up, 7)) + 1);
+    }
+    return NAN;
+}
+
+static void activations_are_right(void **state) {
     (void)state;
     uint64_t random = 9;
-    for (size_t k = 0; k < N_LENGTHS; k++) {
-        const size_t n = lengths[k];
-        float *gate = random_floats(n, &random), *up = random_floats(n, &random), *want = guarded_new(n);
-        for (size_t i = 0; i < n; i++) {
-            gate[i] *= 10;
-            want[i] = (float)((double)gate[i] / (1 + exp(-(double)gate[i])) * (double)up[i]);
+    for (int which = SWIGLU; which <= CLAMPED_SWIGLU; which++)
+        for (size_t k = 0; k < N_LENGTHS; k++) {
+            const size_t n = lengths[k];
+            float *gate = random_floats(n, &random), *up = random_floats(n, &random), *want = guarded_new(n);
+            for (size_t i = 0; i < n; i++) {
+                gate[i] *= 10;
+                up[i] *= 10;
+                want[i] = (float)activated((activation)which, (double)gate[i], (double)up[i]);
+            }
+            kernels->activate((activation)which, gate, which == GELU ? NULL : up, n);
+            assert_close(gate, want, n, "activation");
+            guarded_free(gate, n);
+            guarded_free(up, n);
+            guarded_free(want, n);
         }
-        kernels->swiglu(gate, up, n);
-        assert_close(gate, want, n, "swiglu");
-        guarded_free(gate, n);
-        guarded_free(up, n);
-        guarded_free(want, n);
-    }
     float extremes[] = {-1000, 1000, 0, NAN}, ones[] = {1, 1, 1, 1};
-    kernels->swiglu(extremes, ones, 4);
+    kernels->activate(SWIGLU, extremes, ones, 4);
     assert_float_equal(extremes[0], 0, 0);
     assert_float_equal(extremes[1], 1000, 0);
     assert_float_equal(extremes[2], 0, 0);
@@ -503,27 +518,53 @@ static void swiglu_is_right(void **state) {
     for (float v = -86; v < 86; v += 0.37f) { /* each is as exact as its own size asks for */
         float got = v, one = 1;
         const double want = (double)v / (1 + exp(-(double)v));
-        kernels->swiglu(&got, &one, 1);
+        kernels->activate(SWIGLU, &got, &one, 1);
         if (!(fabs((double)got - want) <= 4e-7 * fabs(want)))
             fail_msg("silu(%.9g) is %.9g, which should be %.9g", (double)v, (double)got, want);
+    }
+}
+
+static void layer_norm_is_right_and_works_in_place(void **state) {
+    (void)state;
+    uint64_t random = 16;
+    for (size_t k = 1; k < N_LENGTHS; k++) { /* of one element there is nothing left */
+        const size_t n = lengths[k];
+        float *x = random_floats(n, &random), *weight = random_floats(n, &random);
+        float *out = guarded_new(n), *want = guarded_new(n);
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < n; i++) sum += (double)(x[i] += 3); /* far from zero, where squares alone would not do */
+        for (size_t i = 0; i < n; i++) squares += pow((double)x[i] - sum / (double)n, 2);
+        for (size_t i = 0; i < n; i++)
+            want[i] =
+                (float)(((double)x[i] - sum / (double)n) / sqrt(squares / (double)n + 0.0625) * (double)weight[i]);
+        kernels->layer_norm(x, weight, 0.0625f, n, out);
+        assert_close(out, want, n, "layer_norm");
+        kernels->layer_norm(x, weight, 0.0625f, n, x);
+        assert_memory_equal(x, out, n * sizeof *x);
+        guarded_free(x, n);
+        guarded_free(weight, n);
+        guarded_free(out, n);
+        guarded_free(want, n);
     }
 }
 
 static void rope_is_right(void **state) {
     (void)state;
     uint64_t random = 10;
-    for (size_t k = 0; k < N_LENGTHS; k++) {
-        const size_t n = lengths[k];
+    for (size_t k = 0; k < 2 * N_LENGTHS; k++) {
+        const bool halves = k % 2;
+        const size_t n = lengths[k / 2], step = halves ? 1 : 2, across = halves ? n : 1;
         float *x = random_floats(2 * n, &random), *cosines = guarded_new(n), *sines = guarded_new(n);
         float *want = guarded_new(2 * n);
         for (size_t j = 0; j < n; j++) {
-            double angle = 3 * (double)random_float(&random);
+            const double angle = 3 * (double)random_float(&random);
+            const double first = (double)x[step * j], second = (double)x[step * j + across];
             cosines[j] = (float)cos(angle);
             sines[j] = (float)sin(angle);
-            want[2 * j] = (float)((double)x[2 * j] * cos(angle) - (double)x[2 * j + 1] * sin(angle));
-            want[2 * j + 1] = (float)((double)x[2 * j] * sin(angle) + (double)x[2 * j + 1] * cos(angle));
+            want[step * j] = (float)(first * cos(angle) - second * sin(angle));
+            want[step * j + across] = (float)(first * sin(angle) + second * cos(angle));
         }
-        kernels->rope(x, cosines, sines, n);
+        (halves ? kernels->rope_halves : kernels->rope)(x, cosines, sines, n);
         assert_close(x, want, 2 * n, "rope");
         guarded_free(x, 2 * n);
         guarded_free(cosines, n);
@@ -602,6 +643,8 @@ typedef struct context {
     model_config config;
     cllm_kv_type type;
     uint32_t n_positions;
+    uint32_t window; /* that a query sees, or 0 */
+    float softcap;
     size_t n_queries;
     double *keys, *values; /* [n_positions][length], as stored */
     float *queries;        /* [n_queries][key_length] */
@@ -641,22 +684,26 @@ static void put_row(const context *c, put_function put, uint32_t position, size_
     }
 }
 
-/* The cache holds the first n positions, and NaN everywhere else. */
+enum { WINDOW_BATCH = 40 /* positions whose queries find all that they see in the ring */ };
+
+/* The cache holds the first n positions, or the last of them that a ring has room for, and NaN everywhere else. */
 static void fill_cache(context *c, uint32_t n) {
-    const uint64_t total = kv_cache_bytes(&c->config, c->config.n_layers, c->n_positions, c->type);
+    const kv_cache_size size = {1, c->n_positions, WINDOW_BATCH, c->type};
     arena_free(&c->arena);
     cllm_error err;
-    assert_ok(kv_cache_create(&c->config, c->config.n_layers, c->n_positions, c->type, &c->arena, &c->kv, &err), &err);
-    const kv_chunk first = kv_cache_chunk(&c->kv, 0, 0, 0), next = kv_cache_chunk(&c->kv, 0, 0, 1);
-    const size_t keys = (size_t)((char *)next.keys - (char *)first.keys);
-    const size_t values = (size_t)((char *)next.values - (char *)first.values);
-    const size_t key_scales = (size_t)(next.key_scales - first.key_scales) * sizeof(float);
-    const size_t value_scales = (size_t)(next.value_scales - first.value_scales) * sizeof(float);
-    assert_int_equal(total, (keys + values + key_scales + value_scales) * c->kv.n_chunks);
-    memset(first.keys, 0xFF, keys * c->kv.n_chunks);
-    memset(first.values, 0xFF, values * c->kv.n_chunks);
-    memset(first.key_scales, 0xFF, key_scales * c->kv.n_chunks);
-    memset(first.value_scales, 0xFF, value_scales * c->kv.n_chunks);
+    assert_ok(kv_cache_create(&c->config, &size, &c->arena, &c->kv, &err), &err);
+    const kv_chunk first = kv_cache_chunk(&c->kv, 0, 0, 0);
+    const size_t slots = c->kv.at[1], bytes = slots * kv_element_bytes(c->type);
+    const size_t scale_bytes = c->type == CLLM_KV_Q8_0 ? slots * sizeof(float) : 0;
+    const size_t keys = c->config.key_length * bytes, values = kv_padded(c->config.value_length) * bytes;
+    const size_t key_scales = kv_scale_blocks(c->config.key_length) * scale_bytes;
+    const size_t value_scales = kv_scale_blocks(c->config.value_length) * scale_bytes;
+    assert_int_equal(kv_cache_bytes(&c->config, &size), keys + values + key_scales + value_scales);
+    assert_true(c->window == 0 || slots < c->window + WINDOW_BATCH + KV_LANES || slots == c->kv.n_chunks * KV_CHUNK);
+    memset(first.keys, 0xFF, keys);
+    memset(first.values, 0xFF, values);
+    memset(first.key_scales, 0xFF, key_scales);
+    memset(first.value_scales, 0xFF, value_scales);
     for (uint32_t position = 0; position < n; position++) {
         const size_t k = c->config.key_length, v = c->config.value_length;
         put_row(c, kv_chunk_put_key, position, k, 1000000, c->keys + position * k);
@@ -665,18 +712,24 @@ static void fill_cache(context *c, uint32_t n) {
 }
 
 static context context_new(cllm_kv_type type, uint32_t key_length, uint32_t value_length, uint32_t n_positions,
-                           size_t n_queries, uint64_t *random) {
-    context c = {.config = {.n_layers = 1, .n_kv_heads = 1, .key_length = key_length, .value_length = value_length},
+                           uint32_t window, size_t n_queries, uint64_t *random) {
+    context c = {.config = {.n_layers = 1,
+                            .n_kv_heads = 1,
+                            .key_length = key_length,
+                            .value_length = value_length,
+                            .window = window},
                  .type = type,
                  .n_positions = n_positions,
+                 .window = window,
                  .n_queries = n_queries,
                  .keys = malloc(n_positions * key_length * sizeof(double)),
                  .values = malloc(n_positions * value_length * sizeof(double)),
                  .queries = random_floats(n_queries * key_length, random),
                  .n_seen = malloc(n_queries * sizeof(uint32_t))};
     assert_true(c.keys && c.values && c.n_seen);
+    const uint32_t choices = window && n_positions > WINDOW_BATCH ? WINDOW_BATCH : n_positions;
     for (size_t q = 0; q < n_queries; q++)
-        c.n_seen[q] = random_u64(random) % 3 ? 1 + (uint32_t)(random_u64(random) % n_positions) : n_positions;
+        c.n_seen[q] = random_u64(random) % 3 ? n_positions - (uint32_t)(random_u64(random) % choices) : n_positions;
     fill_cache(&c, n_positions);
     return c;
 }
@@ -689,23 +742,38 @@ static void context_free(context *c) {
     free(c->n_seen);
 }
 
+/* The first position that a query sees. */
+static uint32_t first_seen(const context *c, size_t q) {
+    return c->window > 0 && c->n_seen[q] > c->window ? c->n_seen[q] - c->window : 0;
+}
+
+static uint32_t within_chunk(uint32_t position, uint32_t first) {
+    return position <= first ? 0 : position - first < KV_CHUNK ? position - first : KV_CHUNK;
+}
+
 /* out: [n][value_length], of queries first .. first + n - 1 together. */
 static void attend_to_all(const context *c, size_t first, size_t n, float *out) {
     const size_t padded = kv_padded(c->config.value_length), length = c->config.value_length;
     float *values[2] = {guarded_new(n * padded), guarded_new(n * padded)};
     attention_part *parts[2];
-    uint32_t *n_visible = malloc(n * sizeof *n_visible);
-    assert_non_null(n_visible);
+    visible_range *visible = malloc(n * sizeof *visible);
+    assert_non_null(visible);
     for (size_t i = 0; i < 2; i++) parts[i] = (attention_part *)(void *)aligned_new(n * sizeof(attention_part));
-    for (uint32_t i = 0; i < kv_chunks(c->n_positions); i++) {
+    uint32_t first_chunk = UINT32_MAX, chunks = kv_chunks(c->n_positions);
+    for (size_t q = first; q < first + n; q++)
+        first_chunk = first_seen(c, q) / KV_CHUNK < first_chunk ? first_seen(c, q) / KV_CHUNK : first_chunk;
+    for (uint32_t i = first_chunk; i < chunks; i++) {
         const kv_chunk chunk = kv_cache_chunk(&c->kv, 0, 0, i);
+        const bool more = i > first_chunk;
         for (size_t q = 0; q < n; q++) {
-            const uint32_t seen = c->n_seen[first + q], before = i * KV_CHUNK;
-            n_visible[q] = seen <= before ? 0 : seen - before < KV_CHUNK ? seen - before : KV_CHUNK;
+            visible[q].first = within_chunk(first_seen(c, first + q), i * KV_CHUNK);
+            visible[q].end = within_chunk(c->n_seen[first + q], i * KV_CHUNK);
+            if (visible[q].first == visible[q].end) visible[q] = (visible_range){0, 0};
         }
-        kernels->attend(&chunk, c->queries + first * c->config.key_length, n_visible, n, parts[i > 0], values[i > 0]);
-        for (size_t q = 0; i > 0 && q < n; q++)
-            if (n_visible[q])
+        kernels->attend(&chunk, c->queries + first * c->config.key_length, visible, n, c->softcap, parts[more],
+                        values[more]);
+        for (size_t q = 0; more && q < n; q++)
+            if (visible[q].end > 0)
                 kernels->merge(&parts[0][q], values[0] + q * padded, &parts[1][q], values[1] + q * padded, padded);
     }
     for (size_t q = 0; q < n; q++)
@@ -714,22 +782,24 @@ static void attend_to_all(const context *c, size_t first, size_t n, float *out) 
         aligned_free((uint8_t *)parts[i], n * sizeof(attention_part));
         guarded_free(values[i], n * padded);
     }
-    free(n_visible);
+    free(visible);
 }
 
 static void reference_attention(const context *c, size_t q, float *out) {
     const size_t k = c->config.key_length, v = c->config.value_length;
-    double *scores = malloc(c->n_seen[q] * sizeof *scores), max = -INFINITY, sum = 0;
+    const uint32_t first = first_seen(c, q), end = c->n_seen[q];
+    double *scores = malloc(end * sizeof *scores), max = -INFINITY, sum = 0, cap = (double)c->softcap;
     assert_non_null(scores);
-    for (uint32_t p = 0; p < c->n_seen[q]; p++) {
+    for (uint32_t p = first; p < end; p++) {
         scores[p] = 0;
         for (size_t i = 0; i < k; i++) scores[p] += c->keys[p * k + i] * (double)c->queries[q * k + i];
+        if (cap > 0) scores[p] = cap * tanh(scores[p] / cap);
         max = fmax(max, scores[p]);
     }
-    for (uint32_t p = 0; p < c->n_seen[q]; p++) sum += scores[p] = exp(scores[p] - max);
+    for (uint32_t p = first; p < end; p++) sum += scores[p] = exp(scores[p] - max);
     for (size_t i = 0; i < v; i++) {
         double value = 0;
-        for (uint32_t p = 0; p < c->n_seen[q]; p++) value += scores[p] * c->values[p * v + i];
+        for (uint32_t p = first; p < end; p++) value += scores[p] * c->values[p * v + i];
         out[i] = (float)(value / sum);
     }
     free(scores);
@@ -767,8 +837,30 @@ static void attention_is_right_and_blind_to_what_is_not_visible(void **state) {
     for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
         for (size_t i = 0; i < 40; i++) { /* each head size, context and number of queries comes up */
             const uint32_t values = heads[(5 * i + 3) % N_HEADS];
-            context c = context_new((cllm_kv_type)type, heads[i % N_HEADS], values, contexts[i % N_CONTEXTS],
+            context c = context_new((cllm_kv_type)type, heads[i % N_HEADS], values, contexts[i % N_CONTEXTS], 0,
                                     1 + i % 20, &random);
+            check_attention(&c);
+            context_free(&c);
+        }
+    }
+}
+
+/* Windows that begin and end anywhere in chunks, and rings that are smaller than one and go round several times; every
+ * other one with capped scores. */
+static void windows_see_their_positions_alone(void **state) {
+    (void)state;
+    static const uint32_t heads[] = {7, 16, 32, 48, 80, 128};
+    static const uint32_t contexts[] = {30, 100, 255, 256, 257, 300, 512, 513, 700, 1100};
+    static const uint32_t windows[] = {1, 2, 16, 20, 31, 64, 200, 256, 257, 300};
+    enum { N_HEADS = sizeof heads / sizeof *heads, N_CONTEXTS = sizeof contexts / sizeof *contexts };
+    enum { N_WINDOWS = sizeof windows / sizeof *windows };
+    uint64_t random = 17;
+    for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
+        for (size_t i = 0; i < 60; i++) {
+            const uint32_t head = heads[i % N_HEADS];
+            context c = context_new((cllm_kv_type)type, head, head, contexts[i % N_CONTEXTS],
+                                    windows[(7 * i + i / N_CONTEXTS) % N_WINDOWS], 1 + i % 20, &random);
+            c.softcap = i % 2 ? 0.5f : 0;
             check_attention(&c);
             context_free(&c);
         }
@@ -779,7 +871,7 @@ static void attention_is_right_and_blind_to_what_is_not_visible(void **state) {
 static void attention_bears_large_scores(void **state) {
     (void)state;
     uint64_t random = 15;
-    context c = context_new(CLLM_KV_F32, 64, 64, 600, 9, &random);
+    context c = context_new(CLLM_KV_F32, 64, 64, 600, 0, 9, &random);
     for (size_t i = 0; i < c.n_queries * 64; i++) c.queries[i] *= 20;
     for (uint32_t p = 0; p < c.n_positions; p++) {
         const kv_chunk chunk = kv_cache_chunk(&c.kv, 0, 0, p / KV_CHUNK);
@@ -830,11 +922,13 @@ int main(int argc, char **argv) {
         cmocka_unit_test(rows_come_back_from_an_interleaved_matrix),
         cmocka_unit_test(rms_norm_is_right_and_works_in_place),
         cmocka_unit_test(add_is_right),
-        cmocka_unit_test(swiglu_is_right),
+        cmocka_unit_test(layer_norm_is_right_and_works_in_place),
+        cmocka_unit_test(activations_are_right),
         cmocka_unit_test(rope_is_right),
         cmocka_unit_test(f16_conversion_is_that_of_half_h),
         cmocka_unit_test(quantize_rounds_to_the_nearest),
         cmocka_unit_test(attention_is_right_and_blind_to_what_is_not_visible),
+        cmocka_unit_test(windows_see_their_positions_alone),
         cmocka_unit_test(attention_bears_large_scores),
     };
     int n_failed = timed ? 0 : cmocka_run_group_tests_name("dispatch", dispatch_tests, NULL, NULL);

@@ -45,12 +45,12 @@ static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_ses
 /* The CPU's layers: threads, keys and values, and the buffers of the forward pass. */
 static cllm_status create_forward_cpu(cllm_session *s, const session_settings *settings, cllm_error *err) {
     const cllm_model *model = s->model;
+    const kv_cache_size size = {s->n_cpu_layers, s->plan.n_ctx, s->n_batch, settings->kv_type};
     kv_cache kv;
-    cllm_status status =
-        kv_cache_create(&model->config, s->n_cpu_layers, s->plan.n_ctx, settings->kv_type, &s->arena, &kv, err);
+    cllm_status status = kv_cache_create(&model->config, &size, &s->arena, &kv, err);
     if (status == CLLM_OK)
-        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &kv, s->n_batch,
-                                    &s->arena, &s->forward, err);
+        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &kv, s->plan.n_ctx,
+                                    s->n_batch, &s->arena, &s->forward, err);
     s->forward.keep_going = keep_going;
     s->forward.user = s;
     return status;
