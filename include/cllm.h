@@ -314,13 +314,14 @@ typedef void (*cllm_on_launch)(void *user, const char *kernel, double seconds, u
 CLLM_API cllm_status cllm_session_measure_gpu(cllm_session *session, int32_t token, uint32_t repetitions,
                                               cllm_on_launch on_launch, void *user, cllm_error *err);
 
-/* Forget all tokens from `position` on. Errors: ARGUMENT if position is beyond the session's. */
+/* Forget all tokens from `position` on. Errors: ARGUMENT if position is beyond the session's; UNSUPPORTED if the model has
+ * sliding windows whose cache, of the window and a batch, has lost what that position looks back at: 0 is always possible. */
 CLLM_API cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err);
 
 /* Evaluate `count` tokens (1 or more) after the session's current position.
  * logits: out, [n_vocab] float, of the last token, borrowed until the next call. The same bits for any n_batch and
  * n_threads (on a GPU: if `exact`). Errors: ARGUMENT (an id outside the vocabulary), CONTEXT_FULL, CANCELLED, DEVICE (for
- * good); the position is then unchanged. */
+ * good); the position is then unchanged, or 0 if sliding windows have moved on too far (see cllm_session_rewind). */
 CLLM_API cllm_status cllm_session_eval(cllm_session *session, const int32_t *tokens, size_t count, const float **logits,
                                        cllm_error *err);
 
