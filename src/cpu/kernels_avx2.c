@@ -55,6 +55,10 @@ INLINE ints lookup(const int8_t table[16], ints indices) {
     return (ints)_mm256_shuffle_epi8(both, (__m256i)indices);
 }
 
+INLINE ints gather(const uint16_t *table, ints indices) {
+    return (ints)_mm256_i32gather_epi32((const int *)(const void *)table, (__m256i)indices, 2) & 0xFFFF;
+}
+
 INLINE floats low_halfs(ints x) {
     __m256i low = (__m256i)(x & 0xFFFF);
     return (floats)_mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));

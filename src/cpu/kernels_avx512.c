@@ -39,6 +39,10 @@ INLINE ints lookup(const int8_t table[16], ints indices) {
     return (ints)_mm512_shuffle_epi8(all, (__m512i)indices);
 }
 
+INLINE ints gather(const uint16_t *table, ints indices) {
+    return (ints)_mm512_i32gather_epi32((__m512i)indices, table, 2) & 0xFFFF;
+}
+
 INLINE floats low_halfs(ints x) { return (floats)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)x)); }
 
 INLINE ints load_column(const uint8_t *rows, size_t stride) {
