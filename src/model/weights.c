@@ -16,6 +16,7 @@ typedef struct binder {
     cllm_status status;
     unsigned char *used; /* [n_tensors] */
     uint64_t matrix_bytes;
+    uint64_t matrix_types;
 } binder;
 
 /* The tensor of this name and shape (innermost first), or NULL: then `status` says why, unless it is optional. */
@@ -56,6 +57,7 @@ static matrix bind_matrix(binder *b, const char *name, uint64_t n_rows, uint64_t
         return (matrix){0};
     }
     b->matrix_bytes += tensor->n_bytes;
+    b->matrix_types |= (uint64_t)1 << type;
     return (matrix){.data = tensor->data,
                     .type = type,
                     .n_rows = (uint32_t)n_rows,
@@ -156,6 +158,7 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
     weights->rope_factors = bind_vector(&b, "rope_freqs.weight", config->rope_dimension_count / 2, true);
     check_rope_factors(&b, weights->rope_factors, config->rope_dimension_count / 2);
     weights->bytes_per_token = b.matrix_bytes;
+    weights->matrix_types = b.matrix_types;
     refuse_unused(&b, config->n_layers);
     return b.status;
 }

@@ -11,7 +11,7 @@
 
 /* n_rows rows of n_columns elements, each row a run of blocks of its type: y = W x has n_rows elements.
  *
- * Interleaved, 16 rows at a time share their bytes: of each block, every field (2 bytes, or words of 4) follows for row 0,
+ * Interleaved, 16 rows at a time share their bytes: of each block, every field (1 or 2 bytes, or words of 4) follows for row 0,
  * row 1 .. row 15. A group is then 16 * row_bytes long, and a last group that is not full is padded with zeros. */
 typedef struct matrix {
     const void *data;
@@ -45,6 +45,7 @@ typedef struct model_weights {
     matrix output;             /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
     const float *rope_factors; /* [rope_dimension_count / 2] divisors of the frequencies (Llama 3.1), or NULL */
     uint64_t bytes_per_token;  /* weight bytes that one forward pass of one token reads */
+    uint64_t matrix_types;     /* bit t: a matrix is of the type of number t */
 } model_weights;
 
 /* Tensors that are missing, of the wrong shape or of a type without a kernel are refused by name, and so is a tensor
