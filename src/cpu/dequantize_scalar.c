@@ -390,8 +390,16 @@ typedef struct block_TQ2_0 {
 
 static void unpack_TQ2_0(const block_TQ2_0 *block, float *restrict out) {
     const float scale = half_at(block->scale);
-    for (size_t e = 0; e < 256; e++)
-        out[e] = scale * (float)((block->quants[e / 128 * 32 + e % 32] >> e % 128 / 32 * 2 & 3) - 1);
+    for (size_t part = 0; part < 2; part++) {
+        const uint8_t *quants = block->quants + 32 * part;
+        float *w = out + 128 * part;
+        for (size_t i = 0; i < 32; i++) {
+            w[i] = scale * (float)((quants[i] & 3) - 1);
+            w[i + 32] = scale * (float)((quants[i] >> 2 & 3) - 1);
+            w[i + 64] = scale * (float)((quants[i] >> 4 & 3) - 1);
+            w[i + 96] = scale * (float)((quants[i] >> 6) - 1);
+        }
+    }
 }
 
 /* w = scale * (q - 1), five to a byte: byte / 256, rounded up when it was made, is the fraction 0.q0 q1 q2 q3 q4 in base 3.

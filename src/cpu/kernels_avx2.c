@@ -56,7 +56,10 @@ INLINE ints lookup(const int8_t table[16], ints indices) {
 }
 
 INLINE ints gather(const uint16_t *table, ints indices) {
-    return (ints)_mm256_i32gather_epi32((const int *)(const void *)table, (__m256i)indices, 2) & 0xFFFF;
+    int32_t at[LANES];
+    store_ints(at, indices);
+    __m256i v = _mm256_castsi128_si256(load_four_entries(table, at));
+    return (ints)_mm256_inserti128_si256(v, load_four_entries(table, at + 4), 1) & 0xFFFF;
 }
 
 INLINE floats low_halfs(ints x) {

@@ -40,7 +40,12 @@ INLINE ints lookup(const int8_t table[16], ints indices) {
 }
 
 INLINE ints gather(const uint16_t *table, ints indices) {
-    return (ints)_mm512_i32gather_epi32((__m512i)indices, table, 2) & 0xFFFF;
+    int32_t at[LANES];
+    store_ints(at, indices);
+    __m512i v = _mm512_castsi128_si512(load_four_entries(table, at));
+    v = _mm512_inserti32x4(v, load_four_entries(table, at + 4), 1);
+    v = _mm512_inserti32x4(v, load_four_entries(table, at + 8), 2);
+    return (ints)_mm512_inserti32x4(v, load_four_entries(table, at + 12), 3) & 0xFFFF;
 }
 
 INLINE floats low_halfs(ints x) { return (floats)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)x)); }

@@ -337,6 +337,14 @@ INLINE void unpack_MXFP4(row_lanes rows, size_t unit, unpacked_sink sink, void *
     sink(context, unit, &u);
 }
 
+/* Half of a float of 4 bits of exponent and 3 of mantissa, in the low byte: 0 where that is 0x7F. A subnormal one is taken
+ * for twice the smallest power of two, and this then away, for floats that are subnormal themselves would be slow. */
+INLINE floats half_of_e4m3(ints v) {
+    const ints subnormal = (v & 0x78) == 0, zero = (v & 0xFF) == 0x7F;
+    const ints bits = ((v & 0x7F) << 20) + (119 << 23) + (subnormal & 1 << 23);
+    return (floats)(bits & ~zero) - (floats)(subnormal & 120 << 23);
+}
+
 INLINE void unpack_NVFP4(row_lanes rows, size_t unit, unpacked_sink sink, void *context) {
     const ints scales = read_4(rows, unit * 36);
     UNROLLED for (int block = 0; block < 2; block++) {
@@ -348,8 +356,7 @@ INLINE void unpack_NVFP4(row_lanes rows, size_t unit, unpacked_sink sink, void *
                 u.w[4 * half + j] = lookup(fp4_values, q[2 * half + j] & NIBBLES);
                 u.w[4 * half + 2 + j] = lookup(fp4_values, (q[2 * half + j] >> 4) & NIBBLES);
             }
-            const ints scale = scales >> 8 * (2 * block + half), zero = (scale & 0xFF) == 0x7F;
-            u.scales[half] = (floats)((scale & 0x7F & ~zero) << 20) * 0x1p119f;
+            u.scales[half] = half_of_e4m3(scales >> 8 * (2 * block + half));
         }
         sink(context, 2 * unit + (size_t)block, &u);
     }

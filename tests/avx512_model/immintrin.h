@@ -7,7 +7,6 @@
 #include "base/half.h"
 
 #include <math.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -51,17 +50,6 @@ static inline __m512i _mm512_castsi128_si512(__m128i low) {
     memset(&v, 0xA5, sizeof v);
     memcpy(&v, &low, sizeof low);
     return v;
-}
-
-/* Four bytes at `scale` times each index. */
-static inline __m512i _mm512_i32gather_epi32(__m512i indices, const void *base, int scale) {
-    model_words out;
-    EACH_LANE(i) {
-        int32_t word;
-        memcpy(&word, (const char *)base + (ptrdiff_t)((model_words)indices)[i] * scale, sizeof word);
-        out[i] = word;
-    }
-    return (__m512i)out;
 }
 
 /* --------------------------------------------------------------------------------------------- arithmetic */
