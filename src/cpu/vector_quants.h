@@ -628,7 +628,8 @@ typedef struct format {
     X(HALVES_FIVES, .bits = 5, .halves = true, .zero = 16)          /* IQ1_M NVFP4 */                        \
     X(HALVES_BYTES, .bits = 8, .halves = true, .zero = WIDE_OFFSET) /* IQ2_XS IQ2_S */
 
-/* X(type, its format, most tokens at once without a tile: finer scales need more registers) */
+/* X(type, its format, most tokens at once without a tile: finer scales need more registers, and types that take
+ * long to unpack gain nothing above 4) */
 #define QUANTIZED_TYPES(X)       \
     X(Q4_0, NIBBLES_CENTRED, 8)  \
     X(Q4_1, NIBBLES_MIN, 8)      \
@@ -642,15 +643,15 @@ typedef struct format {
     X(Q6_K, HALVES_SIXES, 4)     \
     X(IQ4_NL, BYTES, 8)          \
     X(IQ4_XS, BYTES, 8)          \
-    X(IQ1_S, FIVES_CENTRED, 8)   \
+    X(IQ1_S, FIVES_CENTRED, 4)   \
     X(IQ1_M, HALVES_FIVES, 4)    \
-    X(IQ2_XXS, BYTES, 8)         \
+    X(IQ2_XXS, BYTES, 4)         \
     X(IQ2_XS, HALVES_BYTES, 4)   \
     X(IQ2_S, HALVES_BYTES, 4)    \
-    X(IQ3_XXS, BYTES, 8)         \
-    X(IQ3_S, FIVES_CENTRED, 8)   \
-    X(TQ1_0, PAIRS_CENTRED, 8)   \
-    X(TQ2_0, PAIRS_CENTRED, 8)   \
+    X(IQ3_XXS, BYTES, 4)         \
+    X(IQ3_S, FIVES_CENTRED, 4)   \
+    X(TQ1_0, PAIRS_CENTRED, 4)   \
+    X(TQ2_0, PAIRS_CENTRED, 4)   \
     X(MXFP4, FIVES_CENTRED, 8)   \
     X(NVFP4, HALVES_FIVES, 4)
 
