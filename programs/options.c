@@ -112,9 +112,8 @@ static const option_row rows[] = {
     {RUNS, 0, "rope-freq-base", NUMBER, FIELD(rope_freq_base), "F", .lower = 1, .lower_is_out = true, .upper = INFINITY,
      .computed = "the model's", .help = "the base of RoPE's frequencies"},
     {ALL, 0, "override", OVERRIDE, 0, "KEY=TYPE:VALUE",
-     .help =
-         "take this for the value that the file has of a key, or lacks; TYPE is int, float, bool or str; a KEY that "
-         "begins with a dot is the architecture's; may be given again for other keys"},
+     .help = "put this in the place of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that "
+             "begins with a dot is the architecture's; for more keys give it again"},
     {RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
     {RUNS, 0, "repack", FLAG, FIELD(repack),
      .help = "move quantized weights into memory of their own, in the order that kernels read fastest"},

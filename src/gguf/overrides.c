@@ -48,7 +48,7 @@ static cllm_status check_integer(const char *key, const cllm_value *value, cllm_
     const bool negative = integer_ranges[value->type].least < 0 && value->i < 0;
     if (negative ? value->i >= least : value->u <= most) return CLLM_OK;
     return gguf_fault(err, CLLM_ERR_ARGUMENT, key, CLLM_NO_OFFSET,
-                      "%s%" PRIu64 " does not fit a %s, which is from %" PRId64 " to %" PRIu64, negative ? "-" : "",
+                      "%s%" PRIu64 " does not fit %s, which is from %" PRId64 " to %" PRIu64, negative ? "-" : "",
                       negative ? 0 - value->u : value->u, cllm_value_type_name(type), least, most);
 }
 
@@ -65,7 +65,7 @@ static cllm_status convert(const char *key, const cllm_value *value, cllm_value_
                           "the file has an %s here, which cannot be replaced", cllm_value_type_name(type));
     if (strcmp(kind, wanted) != 0)
         return gguf_fault(err, CLLM_ERR_ARGUMENT, key, CLLM_NO_OFFSET,
-                          "the file has a %s here: the value must be of type %s, not %s", cllm_value_type_name(type),
+                          "the file has type %s here: the value must be of type %s, not %s", cllm_value_type_name(type),
                           wanted, kind);
     *out = *value;
     out->type = type;
@@ -76,8 +76,8 @@ static cllm_status convert(const char *key, const cllm_value *value, cllm_value_
     if (type == CLLM_BOOL) return CLLM_OK;
     if (type != CLLM_FLOAT32 && type != CLLM_FLOAT64) return check_integer(key, value, type, err);
     if (!(fabs(value->f) <= (type == CLLM_FLOAT32 ? (double)FLT_MAX : DBL_MAX)))
-        return gguf_fault(err, CLLM_ERR_ARGUMENT, key, CLLM_NO_OFFSET, "%g is not finite, or does not fit a %s",
-                          value->f, cllm_value_type_name(type));
+        return gguf_fault(err, CLLM_ERR_ARGUMENT, key, CLLM_NO_OFFSET, "%g is not finite, or does not fit %s", value->f,
+                          cllm_value_type_name(type));
     if (type == CLLM_FLOAT32) out->f = (double)(float)value->f;
     return CLLM_OK;
 }
