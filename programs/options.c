@@ -203,8 +203,7 @@ static int set_value(const option_row *row, const char *text, options *o) {
 
 /* --------------------------------------------------------------------------------------------- overrides */
 
-/* The number that is all of the text. */
-static int parse_integer(const char *text, cllm_value *value) {
+static bool parse_integer(const char *text, cllm_value *value) {
     char *end = NULL;
     const bool negative = *text == '-';
     const bool digits = text[negative] >= '0' && text[negative] <= '9'; /* strtoll alone would take + and spaces */
@@ -213,43 +212,49 @@ static int parse_integer(const char *text, cllm_value *value) {
         *value = (cllm_value){.type = CLLM_INT64, .i = strtoll(text, &end, 10)};
     else
         *value = (cllm_value){.type = CLLM_UINT64, .u = strtoull(text, &end, 10)};
-    if (digits && *end == '\0' && errno == 0) return 0;
-    return usage_error("--override: '%s' is not a whole number from %" PRId64 " to %" PRIu64, text, INT64_MIN,
-                       UINT64_MAX);
+    return digits && *end == '\0' && errno == 0;
 }
 
-static int parse_float(const char *text, cllm_value *value) {
+static bool parse_float(const char *text, cllm_value *value) {
     char *end = NULL;
     *value = (cllm_value){.type = CLLM_FLOAT64, .f = strtod(text, &end)};
-    if (*text && strchr("+-.0123456789", *text) && *end == '\0' && isfinite(value->f)) return 0;
-    return usage_error("--override: '%s' is not a finite number", text);
+    return *text && strchr("+-.0123456789", *text) && *end == '\0' && isfinite(value->f);
 }
 
-static int parse_bool(const char *text, cllm_value *value) {
+static bool parse_bool(const char *text, cllm_value *value) {
     *value = (cllm_value){.type = CLLM_BOOL, .b = strcmp(text, "true") == 0};
-    return value->b || strcmp(text, "false") == 0 ? 0 : usage_error("--override: '%s' is not true or false", text);
+    return value->b || strcmp(text, "false") == 0;
 }
 
-static int parse_string(const char *text, cllm_value *value) {
+static bool parse_string(const char *text, cllm_value *value) {
     *value = (cllm_value){.type = CLLM_STRING, .string = {text, strlen(text)}};
-    return 0;
+    return true;
 }
+
+static const struct {
+    const char *name;
+    bool (*parse)(const char *text, cllm_value *value);
+    const char *values;
+} override_types[] = {
+    {"int", parse_integer, "a whole number from -9223372036854775808 to 18446744073709551615"},
+    {"float", parse_float, "a finite number"},
+    {"bool", parse_bool, "true or false"},
+    {"str", parse_string, "a text"},
+};
 
 /* text: KEY=TYPE:VALUE; the = becomes the key's end. */
 static int add_override(char *text, options *o) {
-    static const struct {
-        const char *name;
-        int (*parse)(const char *text, cllm_value *value);
-    } types[] = {{"int", parse_integer}, {"float", parse_float}, {"bool", parse_bool}, {"str", parse_string}};
     char *type = strchr(text, '='), *value = type ? strchr(type, ':') : NULL;
     if (!value || type == text) return usage_error("--override: '%s' is not of the form KEY=TYPE:VALUE", text);
     *type++ = '\0';
     const size_t length = (size_t)(value++ - type);
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        if (strlen(types[i].name) != length || strncmp(types[i].name, type, length) != 0) continue;
+    for (size_t i = 0; i < sizeof override_types / sizeof *override_types; i++) {
+        const char *name = override_types[i].name;
+        if (strlen(name) != length || strncmp(name, type, length) != 0) continue;
         cllm_metadata *override = &o->overrides[o->n_overrides++];
         override->key = text;
-        return types[i].parse(value, &override->value);
+        if (override_types[i].parse(value, &override->value)) return 0;
+        return usage_error("--override %s: '%s' is not %s", text, value, override_types[i].values);
     }
     return usage_error("--override %s: '%.*s' is not one of: int|float|bool|str", text, (int)length, type);
 }
