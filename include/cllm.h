@@ -68,12 +68,21 @@ typedef struct cllm_load_options {
                                CPU's kernels read fastest; what they compute stays the same bits */
     cllm_progress progress; /* or NULL */
     void *user;             /* handed to `progress` */
+    const struct cllm_metadata *overrides; /* [n_overrides] metadata that count before the file's; or NULL */
+    size_t n_overrides;
 } cllm_load_options;
 
 /* Open a GGUF file (version 2 or 3, little-endian) and validate its metadata and every tensor's extent.
  * A file named ...-00001-of-0000N.gguf brings its other N - 1 parts along.
- * out: owned; release with cllm_gguf_close. Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED.
- * A mapped file must not shrink while it is open: reading past its new end raises SIGBUS. */
+ * out: owned; release with cllm_gguf_close. Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED, and ARGUMENT for an override
+ * that cannot be.
+ * A mapped file must not shrink while it is open: reading past its new end raises SIGBUS.
+ *
+ * Each of options->overrides takes the place of the file's value of that key before anything reads it, or adds a key that the
+ * file lacks. Any integer replaces an integer of any type that can hold it, a float a float, a bool a bool, a string a string,
+ * and the file's type stays. A key that begins with "." stands for the architecture's: ".rope.freq_base" for
+ * "llama.rope.freq_base" where general.architecture (overridden, perhaps) is llama. All is copied.
+ * Refused: arrays; a key that is given twice; general.alignment and split.*, which say where the tensors' data are. */
 CLLM_API cllm_status cllm_gguf_open(const char *path, const cllm_load_options *options, cllm_gguf **out,
                                     cllm_error *err);
 CLLM_API void cllm_gguf_close(cllm_gguf *gguf);
@@ -136,6 +145,7 @@ typedef struct cllm_metadata {
 CLLM_API size_t cllm_gguf_n_metadata(const cllm_gguf *gguf);
 CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t index); /* index < n_metadata */
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
+CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index);            /* not the file's own value? */
 
 /* Take the first element off the view `rest`. Returns false when none is left. */
 CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);

@@ -284,7 +284,7 @@ static int check(const options *o, size_t n_tokens) {
     int status = o->compare ? bench_compare_check(o->compare) : EXIT_SUCCESS;
     for (size_t i = 0; i <= o->n_arguments && status == EXIT_SUCCESS; i++) {
         cllm_gguf *gguf = NULL;
-        status = open_gguf(i == 0 ? o->model : o->arguments[i - 1], &gguf);
+        status = open_gguf(o, i == 0 ? o->model : o->arguments[i - 1], &gguf);
         close_gguf(gguf);
     }
     return status;

@@ -9,7 +9,7 @@
 #include <string.h>
 
 static int open_tokenizer(const options *o, cllm_gguf **gguf, cllm_tokenizer **tokenizer) {
-    int status = open_gguf(o->model, gguf);
+    int status = open_gguf(o, o->model, gguf);
     if (status != EXIT_SUCCESS) return status;
     cllm_error err;
     if (cllm_tokenizer_create(*gguf, tokenizer, &err) == CLLM_OK) return EXIT_SUCCESS;
