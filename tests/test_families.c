@@ -207,7 +207,7 @@ static void windows_go_back_as_far_as_they_can(void **state) {
 
 static void embedded_positions_end_the_context(void **state) {
     (void)state;
-    if (reference.n_tokens == 0) skip();
+    if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
     cllm_model *model = load_named("gpt2");
     cllm_session *session = NULL;
     cllm_error err;
@@ -251,7 +251,7 @@ static bool is_optional(const char *tensor, const char *family_name) {
         const char *family, *tensor;
     } known[] = {
         {"", "rope_freqs."},          {"", "rope_factors_"},       {"", "exp_probs_b"},
-        {"falcon", "attn_norm_2"},    {"stablelm", "ffn_norm.w"},  {"stablelm", "attn_q_norm."},
+        {"falcon", "attn_norm_2.w"},  {"stablelm", "ffn_norm.w"},  {"stablelm", "attn_q_norm."},
         {"stablelm", "attn_k_norm."}, {"stablelm", "attn_q.bias"}, {"stablelm", "attn_k.bias"},
         {"stablelm", "attn_v.bias"},  {"llama-bias", ".bias"},
     };
