@@ -77,7 +77,7 @@ static cllm_status load_built(gguf_builder *g, loaded *l, cllm_error *err) {
     l->bytes = builder_finish(g, &n_bytes);
     builder_free(g);
     assert_ok(gguf_open_memory(l->bytes, n_bytes, &l->gguf, err), err);
-    return cllm_tokenizer_create(l->gguf, &l->tokenizer, err);
+    return cllm_tokenizer_create(l->gguf, NULL, &l->tokenizer, err);
 }
 
 static void unload(loaded *l) {
@@ -111,7 +111,7 @@ static loaded load_file(const char *path) {
     cllm_error err;
     loaded l = {0};
     assert_ok(cllm_gguf_open(path, NULL, &l.gguf, &err), &err);
-    assert_ok(cllm_tokenizer_create(l.gguf, &l.tokenizer, &err), &err);
+    assert_ok(cllm_tokenizer_create(l.gguf, NULL, &l.tokenizer, &err), &err);
     return l;
 }
 
@@ -235,6 +235,26 @@ static void test_reference_llama(void **state) {
 static void test_reference_phi3(void **state) {
     (void)state;
     check_reference("ggml-vocab-phi-3");
+}
+
+static void test_reference_gpt2(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-gpt-2");
+}
+
+static void test_reference_llama_bpe(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-llama-bpe");
+}
+
+static void test_reference_qwen2(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-qwen2");
+}
+
+static void test_reference_deepseek(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-deepseek-llm");
 }
 
 /* ------------------------------------------------------------------------------------------- merging */
@@ -503,9 +523,10 @@ static void test_special_tokens_in_text(void **state) {
     /* of two tokens with the same spelling the first is found */
     assert_string_equal(encoded(&l, "<|end|>", 7, CLLM_ENCODE_PARSE_SPECIAL), "264");
 
-    /* without the flag they are text, and no merge makes them */
+    /* without the flag control tokens are text; user-defined ones are found all the same */
     assert_string_equal(pieces(&l, "<s>", 0), SPACE "|<0x3C>|<0x73>|<0x3E>|");
-    assert_string_equal(pieces(&l, "ab", 0), SPACE "a|b|");
+    assert_string_equal(pieces(&l, "aab", 0), SPACE "a|ab|");
+    assert_string_equal(pieces(&l, "<|end|>", 0), "<|en|" SPACE "|<0x64>|<0x7C>|<0x3E>|");
     unload(&l);
 }
 
@@ -618,12 +639,12 @@ static size_t random_text(uint64_t *random, char *text, size_t capacity) {
     return length;
 }
 
-static void check_round_trips(const loaded *l) {
+static void check_round_trips(const loaded *l, int flags) {
     uint64_t random = 7;
     for (int i = 0; i < 4000; i++) {
         char text[128];
         size_t length = random_text(&random, text, sizeof text);
-        check_round_trip(l, text, length, i % 2 ? CLLM_ENCODE_PARSE_SPECIAL : 0);
+        check_round_trip(l, text, length, i % 2 ? flags : 0);
     }
     for (unsigned i = 0; i < 1u << 16; i++) { /* every pair of bytes */
         char pair[2] = {(char)(i >> 8), (char)i};
@@ -635,7 +656,7 @@ static void test_round_trip(void **state) {
     (void)state;
     vocabulary v = with_markup();
     loaded l = load(&v);
-    check_round_trips(&l);
+    check_round_trips(&l, CLLM_ENCODE_PARSE_SPECIAL);
     unload(&l);
 }
 
@@ -643,7 +664,7 @@ static void test_round_trip_without_prefix(void **state) {
     (void)state;
     vocabulary v = with_markup();
     loaded l = load_without_prefix(&v);
-    check_round_trips(&l);
+    check_round_trips(&l, CLLM_ENCODE_PARSE_SPECIAL);
     unload(&l);
 }
 
@@ -654,7 +675,7 @@ static void test_round_trip_of_real_vocabularies(void **state) {
         const char *path = shared_file(names[i]);
         if (!path) skip();
         loaded l = load_file(path);
-        check_round_trips(&l);
+        check_round_trips(&l, i == 1 ? 0 : CLLM_ENCODE_PARSE_SPECIAL); /* phi-3's special tokens swallow spaces */
         unload(&l);
     }
 }
@@ -767,7 +788,7 @@ static void put_sound(gguf_builder *g) {
 }
 
 static void no_model(gguf_builder *g) { put_tokens(g, NORMAL); }
-static void other_model(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "gpt2"); }
+static void other_model(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "bert"); }
 static void model_not_string(gguf_builder *g) { builder_u32(g, "tokenizer.ggml.model", 1); }
 static void no_tokens(gguf_builder *g) {
     const float scores[] = {0};
@@ -865,7 +886,7 @@ static void test_bad_files(void **state) {
         const char *message;
     } cases[] = {
         {no_model, CLLM_ERR_FORMAT, "tokenizer.ggml.model"},
-        {other_model, CLLM_ERR_UNSUPPORTED, "tokenizer.ggml.model: \"gpt2\" is not supported; supported is \"llama\""},
+        {other_model, CLLM_ERR_UNSUPPORTED, "tokenizer.ggml.model: \"bert\" is not supported; supported are \"llama\""},
         {model_not_string, CLLM_ERR_FORMAT, "tokenizer.ggml.model"},
         {no_tokens, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens"},
         {empty_tokens, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens: has 0 tokens"},
@@ -912,6 +933,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reference_llama),
         cmocka_unit_test(test_reference_phi3),
+        cmocka_unit_test(test_reference_gpt2),
+        cmocka_unit_test(test_reference_llama_bpe),
+        cmocka_unit_test(test_reference_qwen2),
+        cmocka_unit_test(test_reference_deepseek),
         cmocka_unit_test(test_merges_by_score),
         cmocka_unit_test(test_leftmost_of_equals_first),
         cmocka_unit_test(test_merges_by_list),
