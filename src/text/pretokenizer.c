@@ -20,9 +20,10 @@ typedef struct scanner {
     const char *text;
     size_t end;
     size_t failed_until; /* up to here RUN_TO_END and RUN_OF_THREES match nowhere */
+    size_t digits_left;  /* BEFORE_THREES: from where it was asked last */
 } scanner;
 
-#define NO_MATCH ((size_t)0) /* else a match's end, which is greater than its start */
+#define NO_MATCH SIZE_MAX /* else a match's end */
 
 /* ------------------------------------------------------------------------------------------ characters */
 
@@ -110,6 +111,13 @@ static size_t match_threes(scanner *s, const split_rule *r, size_t start) {
     at = start;
     read_run(s, &r->body, count % 3 ? count % 3 : 3, &at);
     return at;
+}
+
+/* It stands alone in its stage, and so is asked at every character. */
+static size_t match_before_threes(scanner *s, const split_rule *r, size_t start) {
+    size_t at = start;
+    s->digits_left = s->digits_left > 1 ? s->digits_left - 1 : read_run(s, &r->body, 0, &at);
+    return s->digits_left > 0 && s->digits_left % 3 == 0 ? start : NO_MATCH;
 }
 
 /* A space that is followed by text is left to the text. */
@@ -203,6 +211,7 @@ static size_t match_rule(scanner *s, const split_rule *r, size_t at) {
     case RUN: return match_run(s, r, at);
     case RUN_TO_END: return match_run_to_end(s, r, at);
     case RUN_OF_THREES: return match_threes(s, r, at);
+    case BEFORE_THREES: return match_before_threes(s, r, at);
     case SPACES_BEFORE_SPACE: return match_spaces_before_space(s, r, at);
     case LINES: return match_lines(s, at);
     case CONTRACTION: return match_contraction(s, r->any_case, at);
@@ -225,7 +234,7 @@ typedef struct words {
 static cllm_status split_piece(const words *w, const split_rule *const *stages, size_t begin, size_t end) {
     if (begin == end) return CLLM_OK;
     if (!*stages) return w->on_word(w->user, w->text + begin, end - begin);
-    scanner s = {w->text, end, 0};
+    scanner s = {.text = w->text, .end = end};
     cllm_status status = CLLM_OK;
     for (size_t at = begin; at < end && status == CLLM_OK;) {
         size_t match = NO_MATCH;
@@ -237,7 +246,8 @@ static cllm_status split_piece(const words *w, const split_rule *const *stages, 
         }
         status = split_piece(w, stages + 1, begin, at);
         if (status == CLLM_OK) status = split_piece(w, stages + 1, at, match);
-        begin = at = match;
+        begin = match;
+        at = match > at ? match : at + char_at(&s, at).length;
     }
     return status == CLLM_OK ? split_piece(w, stages + 1, begin, end) : status;
 }

@@ -240,9 +240,9 @@ static const split_rule youtu_asian[] = {
 /* \d{1,3}(?=(?:\d{3})*\b) */
 static const split_rule threes_before_boundary[] = {
     {.kind = RUN_OF_THREES, .needs_boundary = true, .body = ONE_OF(CHAR_DIGIT)}, {RULES_END}};
-/* numbers in groups of three from the right */
-static const split_rule threes_of_digits[] = {{.kind = RUN_OF_THREES, .body = ONE_OF(CHAR_DIGIT)}, {RULES_END}};
+/* \p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})) and (?=(\d{3})+(?!\d)) */
 static const split_rule threes[] = {{.kind = RUN_OF_THREES, .body = ONE_OF(NUMBER)}, {RULES_END}};
+static const split_rule before_threes[] = {{.kind = BEFORE_THREES, .body = ONE_OF(CHAR_DIGIT)}, {RULES_END}};
 static const split_rule afmoe_asian_words[] = {{.kind = RUN, .body = INSIDE(afmoe_asian)}, {RULES_END}};
 
 /* [^(\s|.,!?…。，、।۔،)]+ with a space before */
@@ -343,7 +343,7 @@ static const pretokenizer table[] = {
     {" youtu ", {youtu_asian, o200k_digits}, PRE_WHOLE_WORDS},
     {" tekken ", {tekken}, PRE_WHOLE_WORDS | PRE_ADDS_BOS},
     {" kimi-k2 ", {kimi}, 0},
-    {" superbpe ", {numbers, threes_of_digits}, 0},
+    {" superbpe ", {numbers, before_threes}, 0},
     {" bloom gpt3-finnish poro-chat ", {bloom}, 0},
     {" viking ", {bloom, digit}, 0},
 };
