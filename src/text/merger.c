@@ -55,24 +55,34 @@ static void add_merge(cllm_tokenizer *t, uint32_t rank, int32_t token, uint32_t 
     t->merges[rank].left_length = left_length;
 }
 
-/* The rule "left right": both in the vocabulary's spelling, a space between. joined: room for rule.length bytes. */
-static cllm_status parse_merge(cllm_tokenizer *t, uint32_t rank, cllm_string rule, char *joined, cllm_error *err) {
-    const char *space = rule.length < 3 ? NULL : memchr(rule.data + 1, ' ', rule.length - 2);
+/* The token with this text, or -1. Most files list rules in the order of the tokens that they make: `guess`, the one after
+ * that of the last rule, saves a search through memory. */
+static int32_t find_made(const cllm_tokenizer *t, const char *text, size_t length, uint32_t guess) {
+    if (guess < t->n_vocab && t->tokens[guess].is_indexed && t->tokens[guess].text.length == length &&
+        memcmp(t->tokens[guess].text.data, text, length) == 0)
+        return (int32_t)guess;
+    return vocabulary_find(t, text, length);
+}
+
+/* The rule "left right": both in the vocabulary's spelling, a space between. joined: room for its length in bytes.
+ * token: that of the last rule, and then of this one. */
+static cllm_status parse_merge(cllm_tokenizer *t, uint32_t rank, cllm_string line, char *joined, int32_t *token,
+                               cllm_error *err) {
+    const char *space = line.length < 3 ? NULL : memchr(line.data + 1, ' ', line.length - 2);
     if (!space)
         return error_set_at(err, CLLM_ERR_FORMAT, MERGES_KEY, CLLM_NO_OFFSET,
                             MERGES_KEY ": entry %u is \"%.*s\", it must be two pieces with a space between", rank,
-                            shown_length(rule), rule.data);
-    size_t left_spelling = (size_t)(space - rule.data);
-    size_t left_length = unescape(t, rule.data, left_spelling, joined);
-    size_t right_length = unescape(t, space + 1, rule.length - left_spelling - 1, joined + left_length);
-    int32_t token = vocabulary_find(t, joined, left_length + right_length);
-    if (token < 0 && t->pre) return CLLM_OK; /* perhaps a token that became special later: no merge makes it any more */
-    if (token < 0)
-        return error_set_at(err, CLLM_ERR_FORMAT, MERGES_KEY, CLLM_NO_OFFSET,
-                            MERGES_KEY ": entry %u, \"%.*s\", makes a token that is not in the vocabulary", rank,
-                            shown_length(rule), rule.data);
-    add_merge(t, rank, token, (uint32_t)left_length);
-    return CLLM_OK;
+                            shown_length(line), line.data);
+    size_t left_spelling = (size_t)(space - line.data);
+    size_t left_length = unescape(t, line.data, left_spelling, joined);
+    size_t right_length = unescape(t, space + 1, line.length - left_spelling - 1, joined + left_length);
+    *token = find_made(t, joined, left_length + right_length, (uint32_t)*token + 1);
+    if (*token >= 0) add_merge(t, rank, *token, (uint32_t)left_length);
+    if (*token >= 0 || t->pre)
+        return CLLM_OK; /* a token that is special, perhaps, or was taken out: none merges to it */
+    return error_set_at(err, CLLM_ERR_FORMAT, MERGES_KEY, CLLM_NO_OFFSET,
+                        MERGES_KEY ": entry %u, \"%.*s\", makes a token that is not in the vocabulary", rank,
+                        shown_length(line), line.data);
 }
 
 cllm_status merges_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
@@ -93,8 +103,9 @@ cllm_status merges_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *er
     char *joined = malloc(longest + 1);
     if (!t->merges || !t->first_merge_plus_1 || !joined)
         status = error_set(err, CLLM_ERR_MEMORY, "not enough memory for the merges of the vocabulary");
+    int32_t token = -1;
     for (uint32_t rank = 0; status == CLLM_OK && cllm_array_next(&rules, &rule); rank++)
-        status = parse_merge(t, rank, rule.string, joined, err);
+        status = parse_merge(t, rank, rule.string, joined, &token, err);
     free(joined);
     return status;
 }

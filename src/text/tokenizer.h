@@ -30,7 +30,8 @@ typedef struct vocabulary_token {
     cllm_string text;     /* the bytes it stands for */
     float score;          /* the higher, the sooner two pieces become this one; never NaN */
     token_type type;
-    bool ends_text; /* generation stops at it */
+    bool is_indexed; /* vocabulary_find finds it */
+    bool ends_text;  /* generation stops at it */
 } vocabulary_token;
 
 /* A slot of the hash table from texts to ids. */

@@ -227,13 +227,14 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
     if (!t->slots) return out_of_memory(err);
 
     for (uint32_t id = 0; id < t->n_vocab; id++) {
-        const vocabulary_token *token = &t->tokens[id];
+        vocabulary_token *token = &t->tokens[id];
         if (token_is_special(token->type) || token->type == TOKEN_BYTE) continue;
         if (token->text.length == 0 || token->text.length > UINT32_MAX) continue;
         if (!t->pre && memchr(token->spelling.data, ' ', token->spelling.length)) continue;
         uint32_t hash = hash_bytes(token->text.data, token->text.length);
         vocabulary_slot *slot = find_slot(t, token->text.data, token->text.length, hash);
-        if (slot->id_plus_1 == 0) *slot = (vocabulary_slot){hash, id + 1};
+        token->is_indexed = slot->id_plus_1 == 0;
+        if (token->is_indexed) *slot = (vocabulary_slot){hash, id + 1};
         if (token->text.length > t->longest_text) t->longest_text = (uint32_t)token->text.length;
         const unsigned char *bytes = (const unsigned char *)token->text.data;
         for (size_t i = 1; i < token->text.length; i++) t->joins[bytes[i - 1]][bytes[i]] = true;
