@@ -29,8 +29,9 @@ enum {
 /* The bits of a code point. */
 uint32_t unicode_classes(uint32_t code_point);
 
-/* A range goes from here to the next one: its first code point << 8 | the properties << 4 | the category's number. */
+/* A range goes up to the next one: its first code point << 8 | the properties << 4 | the category's number. */
 extern const uint32_t unicode_ranges[];
+extern const unsigned char unicode_ascii[128]; /* the same of single characters, without the code point */
 extern const size_t n_unicode_ranges;
 
 #endif

@@ -43,6 +43,13 @@ def version_of(path):
     return re.search(r"PropList-([0-9.]+)\.txt", open(path, encoding="utf-8").readline())[1]
 
 
+def print_array(name, values, a_line):
+    print(name + " = {")
+    for at in range(0, len(values), a_line):
+        print("    " + " ".join(f"0x{each:X}," for each in values[at:at + a_line]))
+    print("};\n")
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else "/usr/share/unicode"
     classes = [0] * N_CODE_POINTS
@@ -53,11 +60,10 @@ def main():
     print(f"/* Made by tools/unicode/make_ranges.py from Unicode {version_of(folder + '/PropList.txt')}: do not edit. */")
     print('#include "text/unicode.h"\n')
     print("// clang-format off")
-    print("const uint32_t unicode_ranges[] = {")
-    ranges = [at << 8 | classes[at] for at in range(N_CODE_POINTS) if at == 0 or classes[at] != classes[at - 1]]
-    for at in range(0, len(ranges), 10):
-        print("    " + " ".join(f"0x{each:X}," for each in ranges[at:at + 10]))
-    print("};\n// clang-format on\n")
+    print_array("const unsigned char unicode_ascii[128]", classes[:128], 16)
+    print_array("const uint32_t unicode_ranges[]", [at << 8 | classes[at] for at in range(N_CODE_POINTS)
+                                                    if at == 0 or classes[at] != classes[at - 1]], 10)
+    print("// clang-format on\n")
     print("const size_t n_unicode_ranges = sizeof unicode_ranges / sizeof *unicode_ranges;")
 
 
