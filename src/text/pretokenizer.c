@@ -19,8 +19,9 @@ typedef struct character {
 typedef struct scanner {
     const char *text;
     size_t end;
-    size_t failed_until; /* up to here RUN_TO_END and RUN_OF_THREES match nowhere */
-    size_t digits_left;  /* BEFORE_THREES: from where it was asked last */
+    size_t failed_until; /* up to here the rule that notes it (RUN_TO_END, RUN_OF_THREES or LINES) matches nowhere */
+    size_t counted_at;   /* RUN_OF_THREES and BEFORE_THREES: from here there are so many more of the set, */
+    size_t counted;      /*   or 0: not counted */
 } scanner;
 
 #define NO_MATCH SIZE_MAX /* else a match's end */
@@ -99,25 +100,36 @@ static size_t match_run_to_end(scanner *s, const split_rule *r, size_t at) {
     return NO_MATCH;
 }
 
-static size_t match_threes(scanner *s, const split_rule *r, size_t start) {
-    size_t at = start;
-    size_t count = start < s->failed_until ? 0 : read_run(s, &r->body, 0, &at);
+/* How many characters of a set follow each other here? */
+static size_t count_run(const scanner *s, const char_set *set, size_t at) {
+    return s->counted > 0 && s->counted_at == at ? s->counted : read_run(s, set, 0, &at);
+}
+
+static size_t match_threes(scanner *s, const split_rule *r, size_t at) {
+    if (at < s->failed_until) return NO_MATCH;
+    size_t count = count_run(s, &r->body, at);
     if (count == 0) return NO_MATCH;
-    const char_set word = {.any = CHAR_UPPER | CHAR_LOWER | CHAR_CASELESS | CHAR_MARK | CHAR_DIGIT | CHAR_CONNECTOR};
-    if (r->needs_boundary && is_in(char_at(s, at), &word)) {
-        s->failed_until = at;
-        return NO_MATCH;
+    if (r->needs_boundary && s->counted == 0) {
+        const char_set word = {.any =
+                                   CHAR_UPPER | CHAR_LOWER | CHAR_CASELESS | CHAR_MARK | CHAR_DIGIT | CHAR_CONNECTOR};
+        size_t end = at;
+        read_run(s, &r->body, 0, &end);
+        if (is_in(char_at(s, end), &word)) {
+            s->failed_until = end;
+            return NO_MATCH;
+        }
     }
-    at = start;
-    read_run(s, &r->body, count % 3 ? count % 3 : 3, &at);
+    size_t taken = read_run(s, &r->body, count % 3 ? count % 3 : 3, &at);
+    s->counted = count - taken;
+    s->counted_at = at;
     return at;
 }
 
-/* It stands alone in its stage, and so is asked at every character. */
-static size_t match_before_threes(scanner *s, const split_rule *r, size_t start) {
-    size_t at = start;
-    s->digits_left = s->digits_left > 1 ? s->digits_left - 1 : read_run(s, &r->body, 0, &at);
-    return s->digits_left > 0 && s->digits_left % 3 == 0 ? start : NO_MATCH;
+static size_t match_before_threes(scanner *s, const split_rule *r, size_t at) {
+    size_t count = count_run(s, &r->body, at);
+    s->counted = count > 0 ? count - 1 : 0;
+    s->counted_at = at + char_at(s, at).length;
+    return count > 0 && count % 3 == 0 ? at : NO_MATCH;
 }
 
 /* A space that is followed by text is left to the text. */
@@ -137,12 +149,14 @@ static size_t match_spaces_before_space(const scanner *s, const split_rule *r, s
 }
 
 /* All spaces up to the last end of a line among them. */
-static size_t match_lines(const scanner *s, size_t at) {
+static size_t match_lines(scanner *s, size_t at) {
     size_t end = NO_MATCH;
+    if (at < s->failed_until) return NO_MATCH;
     for (character c; (c = char_at(s, at)).classes & CHAR_WHITE;) {
         at += c.length;
         if (c.classes & CHAR_NEWLINE) end = at;
     }
+    if (end == NO_MATCH) s->failed_until = at;
     return end;
 }
 

@@ -5,7 +5,7 @@
  *
  * A pre-tokenizer has one or more stages. A stage looks for the leftmost match of its rules, of which the first that
  * matches counts, and cuts the text before and after it; what lies between two matches is a piece too. The next stage
- * cuts each of the pieces further.
+ * cuts each of the pieces further. Of RUN_TO_END, RUN_OF_THREES and LINES a stage has one at most.
  */
 #ifndef TEXT_PRETOKENIZER_H
 #define TEXT_PRETOKENIZER_H
