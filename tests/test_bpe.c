@@ -292,8 +292,8 @@ static void test_what_ends_a_text(void **state) {
                                "<|endoftext|>",
                                "[EOT]",
                                "_<EOT>",
-                               "<\xEF\xBD\x9C"
-                               "end" SPACE "of" SPACE "sentence\xEF\xBD\x9C>",
+                               ("<\xEF\xBD\x9C"
+                                "end" SPACE "of" SPACE "sentence\xEF\xBD\x9C>"),
                                "<|end|>",
                                "</s>"};
     for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {

@@ -18,41 +18,28 @@ static const char *const end_keys[] = {
     "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id",
 };
 
+#define DEEPSEEK_END \
+    "<\xEF\xBD\x9C"  \
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>" /* <｜end▁of▁sentence｜> */
+
 /* Ends of a turn, of a message, of a text; and what comes after the middle that a model of code was to fill in. */
 static const char *const end_spellings[] = {
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|calls|>",
-    "<|flush|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "</s>",
-    "<eos>",
-    "<|eom_id|>",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "[EOS]",
-    "<end_of_utterance>",
-    "<turn|>",
-    "<|tool_response>",
-    "<\xEF\xBD\x9C"
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
-    "[e~[",
-    "<|fim_pad|>",
-    "<fim-pad>",
-    "<fim_pad>",
-    "<PAD>",
-    "[PAD]",
-    "<|fim_repo|>",
-    "<|repo_name|>",
-    "<fim-repo>",
-    "<REPO>",
-    "<reponame>",
+    "<|eot_id|>",    "<|im_end|>",
+    "<|end|>",       "<|return|>",
+    "<|call|>",      "<|calls|>",
+    "<|flush|>",     "<end_of_turn>",
+    "<|endoftext|>", "<|end_of_text|>",
+    "</s>",          "<eos>",
+    "<|eom_id|>",    "<EOT>",
+    "_<EOT>",        "[EOT]",
+    "[EOS]",         "<end_of_utterance>",
+    "<turn|>",       "<|tool_response>",
+    (DEEPSEEK_END),  "[e~[",
+    "<|fim_pad|>",   "<fim-pad>",
+    "<fim_pad>",     "<PAD>",
+    "[PAD]",         "<|fim_repo|>",
+    "<|repo_name|>", "<fim-repo>",
+    "<REPO>",        "<reponame>",
     "<|file_sep|>",
 };
 
