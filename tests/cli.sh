@@ -485,6 +485,18 @@ tokens() {
     check 'tokenize --json' eval '[ "$(tr -d " \n" <"$out")" = "{\"count\":2,\"tokens\":[{\"id\":1,\"piece\":\"<s>\"},{\"id\":403,\"piece\":\"$(printf "\342\226\201")Once\"}]}" ]'
     run tokenize "$stories" </dev/null
     check 'tokenize of nothing' is_text '1\n'
+    run tokenize "$stories" -p '</s>' --no-bos --json
+    check 'tokenize --json tells what is control and what ends a text' eval 'prints "\"control\": true" && prints "\"ends\": true"'
+    if [ -r "$shared/vocab/ggml-vocab-qwen2.gguf" ]; then
+        run tokenize "$shared/vocab/ggml-vocab-qwen2.gguf" -p "a 12'S" --text
+        check 'tokenize by byte-level BPE' is_text "64\ta\n220\t\304\240\n16\t1\n17\t2\n13272\t'S\n"
+        run tokenize "$shared/vocab/ggml-vocab-qwen2.gguf" -p "a 12'S" --pre gpt-2
+        check 'tokenize --pre' eval 'exits 0 && [ "$(wc -w <"$out")" -eq 6 ]'
+        run tokenize "$shared/vocab/ggml-vocab-qwen2.gguf" -p a --pre no-such
+        check 'tokenize --pre: a name that is not known' refused 1 "$shared/vocab/ggml-vocab-qwen2.gguf: --pre: the pre-tokenizer \"no-such\" is not known"
+    else
+        skip 'tokenize by byte-level BPE' 'MINICLLM_SHARED/vocab is missing'
+    fi
 
     for text in 'Once upon a time' ' two  spaces ' 'line\nline\n' 'caf\303\251 \360\237\230\200' '\377\200\303' '<s> and </s>' '' \
         '\t<s>' 'a\000b'; do

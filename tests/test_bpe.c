@@ -34,7 +34,7 @@ static void test_reference_deepseek(void **state) {
 
 /* ------------------------------------------------------------------------------------------- merging */
 
-static const char *const hello[] = {"l l", "h e", "he ll", "hell o", G " w", G "w o", "\xC3\x83 \xC2\xA9", "o " G};
+static const char *const hello[] = {"l l", "h e", "he ll", "hell o", G " w", G "w o", "\xC3\x83 \xC2\xA9", ("o " G)};
 enum { N_HELLO = sizeof hello / sizeof *hello };
 
 static void test_merges_bytes_within_words(void **state) {

@@ -176,8 +176,8 @@ cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
 
     n = 0;
     for (uint32_t id = 0; id < t->n_vocab; id++)
-        if (token_is_special(t->tokens[id].type) && t->tokens[id].spelling.length > 0)
-            t->specials[n++] = (special_token){.spelling = t->tokens[id].spelling, .id = (int32_t)id};
+        if (token_is_special(t->tokens[id].type) && t->tokens[id].text.length > 0)
+            t->specials[n++] = (special_token){.spelling = t->tokens[id].text, .id = (int32_t)id};
     qsort(t->specials, n, sizeof *t->specials, compare_specials);
 
     size_t n_distinct = 0;
