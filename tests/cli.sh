@@ -91,12 +91,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --no-mmap --repack --quiet --verbose --version
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --pre --cpu-isa --ignore-eos --no-mmap --repack --quiet --verbose --version
 inspect --json --tensors --ctx
-tokenize --prompt --no-bos --no-special --text --json
-detokenize
-eval --tokens --text --logits --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
-bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
+tokenize --prompt --no-bos --no-special --pre --text --json
+detokenize --pre
+eval --tokens --text --logits --pre --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
+bench --prompt --n-tokens --depth --repetitions --compare --pre --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
 END
 
 run --help
@@ -518,7 +518,7 @@ tokens() {
 
 # All cases of llama.cpp's vocabularies, of files without tensors: texts between marks, and a line of ids for each
 vocabularies() {
-    for name in llama-spm phi-3; do
+    for name in llama-spm phi-3 gpt-2 llama-bpe qwen2 deepseek-llm; do
         vocabulary=$shared/vocab/ggml-vocab-$name.gguf
         rm -f "$temporary"/case.*
         awk -v prefix="$temporary/case." '
