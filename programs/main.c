@@ -14,7 +14,7 @@ const command commands[] = {
     {GENERATE, "", "MODEL.gguf [options]", "Generate text that goes on from a prompt.", generate},
     {INSPECT, "inspect", "MODEL.gguf [--json] [--tensors] [--ctx N]",
      "Tell what a GGUF file holds and the memory it needs; any architecture.", inspect},
-    {TOKENIZE, "tokenize", "MODEL.gguf [-p TEXT] [--no-bos] [--no-special] [--text | --json]",
+    {TOKENIZE, "tokenize", "MODEL.gguf [-p TEXT] [--no-bos] [--no-special] [--pre NAME] [--text | --json]",
      "Turn a text, or all of standard input, into token ids; a file without tensors will do.", tokenize},
     {DETOKENIZE, "detokenize", "MODEL.gguf [IDS]",
      "Turn token ids, from the arguments or standard input, back into the text.", detokenize},

@@ -25,6 +25,8 @@ static int print_tokens_json(const cllm_tokenizer *tokenizer, const int32_t *tok
         json_t *token = json_object();
         json_put(&token, "id", json_integer(tokens[i]));
         json_put(&token, "piece", json_text(piece.data, piece.length));
+        if (cllm_tokenizer_is_control(tokenizer, tokens[i])) json_put(&token, "control", json_true());
+        if (cllm_tokenizer_is_eog(tokenizer, tokens[i])) json_put(&token, "ends", json_true());
         json_add(&list, token);
     }
     json_put(&document, "count", json_integer((json_int_t)count));

@@ -91,12 +91,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose --version
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose --version
 inspect --json --tensors --ctx --override
-tokenize --prompt --no-bos --no-special --text --json --override
-detokenize --override
-eval --tokens --text --logits --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
-bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
+tokenize --prompt --no-bos --no-special --pre --text --json --override
+detokenize --pre --override
+eval --tokens --text --logits --pre --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
+bench --prompt --n-tokens --depth --repetitions --compare --pre --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
 END
 
 run --help
@@ -601,6 +601,18 @@ tokens() {
     check 'tokenize --json' eval '[ "$(tr -d " \n" <"$out")" = "{\"count\":2,\"tokens\":[{\"id\":1,\"piece\":\"<s>\"},{\"id\":403,\"piece\":\"$(printf "\342\226\201")Once\"}]}" ]'
     run tokenize "$stories" </dev/null
     check 'tokenize of nothing' is_text '1\n'
+    run tokenize "$stories" -p '</s>' --no-bos --json
+    check 'tokenize --json tells what is control and what ends a text' eval 'prints "\"control\": true" && prints "\"ends\": true"'
+    if [ -r "$shared/vocab/ggml-vocab-qwen2.gguf" ]; then
+        run tokenize "$shared/vocab/ggml-vocab-qwen2.gguf" -p "a 12'S" --text
+        check 'tokenize by byte-level BPE' is_text "64\ta\n220\t\304\240\n16\t1\n17\t2\n13272\t'S\n"
+        run tokenize "$shared/vocab/ggml-vocab-qwen2.gguf" -p "a 12'S" --pre gpt-2
+        check 'tokenize --pre' eval 'exits 0 && [ "$(wc -w <"$out")" -eq 6 ]'
+        run tokenize "$shared/vocab/ggml-vocab-qwen2.gguf" -p a --pre no-such
+        check 'tokenize --pre: a name that is not known' refused 1 "$shared/vocab/ggml-vocab-qwen2.gguf: --pre: the pre-tokenizer \"no-such\" is not known"
+    else
+        skip 'tokenize by byte-level BPE' 'MINICLLM_SHARED/vocab is missing'
+    fi
 
     for text in 'Once upon a time' ' two  spaces ' 'line\nline\n' 'caf\303\251 \360\237\230\200' '\377\200\303' '<s> and </s>' '' \
         '\t<s>' 'a\000b'; do
@@ -622,7 +634,7 @@ tokens() {
 
 # All cases of llama.cpp's vocabularies, of files without tensors: texts between marks, and a line of ids for each
 vocabularies() {
-    for name in llama-spm phi-3; do
+    for name in llama-spm phi-3 gpt-2 llama-bpe qwen2 deepseek-llm; do
         vocabulary=$shared/vocab/ggml-vocab-$name.gguf
         rm -f "$temporary"/case.*
         awk -v prefix="$temporary/case." '

@@ -34,7 +34,7 @@ static void test_reference_deepseek(void **state) {
 
 /* ------------------------------------------------------------------------------------------- merging */
 
-static const char *const hello[] = {"l l", "h e", "he ll", "hell o", G " w", G "w o", "\xC3\x83 \xC2\xA9", "o " G};
+static const char *const hello[] = {"l l", "h e", "he ll", "hell o", G " w", G "w o", "\xC3\x83 \xC2\xA9", ("o " G)};
 enum { N_HELLO = sizeof hello / sizeof *hello };
 
 static void test_merges_bytes_within_words(void **state) {
@@ -292,8 +292,8 @@ static void test_what_ends_a_text(void **state) {
                                "<|endoftext|>",
                                "[EOT]",
                                "_<EOT>",
-                               "<\xEF\xBD\x9C"
-                               "end" SPACE "of" SPACE "sentence\xEF\xBD\x9C>",
+                               ("<\xEF\xBD\x9C"
+                                "end" SPACE "of" SPACE "sentence\xEF\xBD\x9C>"),
                                "<|end|>",
                                "</s>"};
     for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {

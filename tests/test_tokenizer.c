@@ -293,6 +293,27 @@ static void test_special_tokens_in_text(void **state) {
     unload(&l);
 }
 
+/* Gemma has no space of our own, and runs of line ends, of spaces and tags of HTML as user-defined tokens. */
+static void test_gemma(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    add_bytes(&v);
+    const char *tokens[] = {SPACE, "a", SPACE "a", "\n"};
+    for (int i = 0; i < 4; i++) add(&v, tokens[i], -(float)i, NORMAL);
+    const char *user_defined[] = {"\n\n", SPACE SPACE, SPACE SPACE SPACE, "<h1>", "</h1>"};
+    for (int i = 0; i < 5; i++) add(&v, user_defined[i], 0, USER_DEFINED);
+    add(&v, "<end_of_turn>", 0, CONTROL);
+    loaded l = load_without_prefix(&v);
+    assert_string_equal(pieces(&l, "a a", 0), "a|" SPACE "a|");
+    assert_string_equal(pieces(&l, "<h1>a</h1>\n\n\na   a", 0), "<h1>|a|</h1>|\n\n|\n|a|" SPACE SPACE SPACE "|a|");
+    assert_string_equal(pieces(&l, "<end_of_turn>", CLLM_ENCODE_PARSE_SPECIAL), "<end_of_turn>|");
+    assert_string_equal(decoded(&l, 263, (int32_t)v.n_tokens - 4), "   ");
+    assert_true(cllm_tokenizer_is_eog(l.tokenizer, (int32_t)v.n_tokens - 1));
+    assert_true(cllm_tokenizer_is_eog(l.tokenizer, 2));
+    check_round_trips(&l, CLLM_ENCODE_PARSE_SPECIAL);
+    unload(&l);
+}
+
 static void test_bos_and_eos(void **state) {
     (void)state;
     vocabulary v = with_markup();
@@ -368,8 +389,8 @@ static void test_decoding(void **state) {
     assert_string_equal(decoded(&l, 260, 3 + 0xE6), "\xE6"); /* a part of a character */
     assert_string_equal(decoded(&l, 260, 1), "<s>");
     assert_string_equal(decoded(&l, 260, 0), "<unk>");
-    assert_string_equal(decoded(&l, 260, user), "x" SPACE "y"); /* as it is found in text */
-    assert_string_equal(decoded(&l, -1, user_space), " w");     /* no space of ours goes before it */
+    assert_string_equal(decoded(&l, 260, user), "x y");     /* as it is found in text */
+    assert_string_equal(decoded(&l, -1, user_space), " w"); /* no space of ours goes before it */
     assert_int_equal(cllm_tokenizer_piece(l.tokenizer, 262).length, 4);
 
     int32_t outside[] = {-1, INT32_MIN, (int32_t)v.n_tokens, INT32_MAX};
@@ -614,6 +635,7 @@ int main(void) {
         cmocka_unit_test(test_odd_vocabulary),
         cmocka_unit_test(test_text_over_1_gib),
         cmocka_unit_test(test_special_tokens_in_text),
+        cmocka_unit_test(test_gemma),
         cmocka_unit_test(test_bos_and_eos),
         cmocka_unit_test(test_vocabulary_without_types),
         cmocka_unit_test(test_decoding),

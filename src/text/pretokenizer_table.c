@@ -128,30 +128,31 @@ static const char_range asian_punctuation[] = {
 
 /* '(?i:s|t|re|ve|m|ll|d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,n}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
 #define CL100K(n) \
-    ANY_CONTRACTION, WORD, NUMBER_UP_TO(n), SIGNS_AND_LINES, LINES_AND_SPACES, { RULES_END }
+    ANY_CONTRACTION, WORD, NUMBER_UP_TO(n), SIGNS_AND_LINES, LINES_AND_SPACES, { .kind = RULES_END }
 
 /* ------------------------------------------------------------------------------------------ stages */
 
 /* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
 static const split_rule gpt2[] = {
-    SMALL_CONTRACTION, SPACED(ONE_OF(LETTER)), SPACED(ONE_OF(NUMBER)), SPACED(SIGN), SPACES_BUT_ONE, {RULES_END},
+    SMALL_CONTRACTION, SPACED(ONE_OF(LETTER)), SPACED(ONE_OF(NUMBER)),
+    SPACED(SIGN),      SPACES_BUT_ONE,         {.kind = RULES_END},
 };
 static const split_rule cl100k[] = {CL100K(3)};
 static const split_rule cl100k_digits[] = {CL100K(1)};
 static const split_rule cl100k_numbers[] = {CL100K(0)};
-static const split_rule digit[] = {NUMBER_UP_TO(1), {RULES_END}};           /* \p{N} */
-static const split_rule numbers_up_to_3[] = {NUMBER_UP_TO(3), {RULES_END}}; /* \p{N}{1,3} */
-static const split_rule numbers[] = {NUMBER_UP_TO(0), {RULES_END}};         /* \p{N}+ */
+static const split_rule digit[] = {NUMBER_UP_TO(1), {.kind = RULES_END}};           /* \p{N} */
+static const split_rule numbers_up_to_3[] = {NUMBER_UP_TO(3), {.kind = RULES_END}}; /* \p{N}{1,3} */
+static const split_rule numbers[] = {NUMBER_UP_TO(0), {.kind = RULES_END}};         /* \p{N}+ */
 static const split_rule line_ends[] = {{.kind = RUN, .body = ONE_OF(CHAR_NEWLINE), .most = 1},
-                                       {RULES_END}}; /* [\r\n] */
+                                       {.kind = RULES_END}}; /* [\r\n] */
 
 /* [\p{P}\$\+<=>\^~\|`]+ and [0-9][0-9][0-9] */
 static const split_rule falcon_punctuation[] = {{.kind = RUN, .body = {.any = PUNCTUATION, .ranges = ascii_symbols}},
-                                                {RULES_END}};
+                                                {.kind = RULES_END}};
 static const split_rule default_punctuation[] = {
-    {.kind = RUN, .body = {.any = PUNCTUATION, .ranges = ascii_symbols_but_backquote}}, {RULES_END}};
+    {.kind = RUN, .body = {.any = PUNCTUATION, .ranges = ascii_symbols_but_backquote}}, {.kind = RULES_END}};
 static const split_rule three_digits[] = {{.kind = RUN, .body = INSIDE(ascii_digits), .least = 3, .most = 3},
-                                          {RULES_END}};
+                                          {.kind = RULES_END}};
 
 /* cl100k with [\p{L}\p{M}]+ for \p{L}+ and [^\s\p{L}\p{M}\p{N}]+ for [^\s\p{L}\p{N}]+ */
 static const split_rule qwen35[] = {
@@ -163,17 +164,17 @@ static const split_rule qwen35[] = {
      .body = NONE_OF(CHAR_WHITE | LETTER | CHAR_MARK | NUMBER),
      .tail = ONE_OF(CHAR_NEWLINE)},
     LINES_AND_SPACES,
-    {RULES_END},
+    {.kind = RULES_END},
 };
 
 /* \s?[letters]+, \s?[punctuation]+, \s+$, [asian]+ */
-static const split_rule deepseek_words[] = {AFTER_WHITE(INSIDE(deepseek_letters)), {RULES_END}};
-static const split_rule deepseek_signs[] = {AFTER_WHITE(INSIDE(deepseek_punctuation)), {RULES_END}};
-static const split_rule spaces_at_end[] = {{.kind = RUN_TO_END, .body = ONE_OF(CHAR_WHITE)}, {RULES_END}};
-static const split_rule deepseek_asian_words[] = {{.kind = RUN, .body = INSIDE(deepseek_asian)}, {RULES_END}};
+static const split_rule deepseek_words[] = {AFTER_WHITE(INSIDE(deepseek_letters)), {.kind = RULES_END}};
+static const split_rule deepseek_signs[] = {AFTER_WHITE(INSIDE(deepseek_punctuation)), {.kind = RULES_END}};
+static const split_rule spaces_at_end[] = {{.kind = RUN_TO_END, .body = ONE_OF(CHAR_WHITE)}, {.kind = RULES_END}};
+static const split_rule deepseek_asian_words[] = {{.kind = RUN, .body = INSIDE(deepseek_asian)}, {.kind = RULES_END}};
 /* \s?\p{L}+ and \s?\p{P}+ */
-static const split_rule words_after_white[] = {AFTER_WHITE(ONE_OF(LETTER)), {RULES_END}};
-static const split_rule punctuation_after_white[] = {AFTER_WHITE(ONE_OF(PUNCTUATION)), {RULES_END}};
+static const split_rule words_after_white[] = {AFTER_WHITE(ONE_OF(LETTER)), {.kind = RULES_END}};
+static const split_rule punctuation_after_white[] = {AFTER_WHITE(ONE_OF(PUNCTUATION)), {.kind = RULES_END}};
 
 /* [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*
  * |\s*[\r\n]+|\s+(?!\S)|\s+ */
@@ -182,7 +183,7 @@ static const split_rule punctuation_after_white[] = {AFTER_WHITE(ONE_OF(PUNCTUAT
         .kind = RUN, .prefix = NONE_OF(CHAR_NEWLINE | LETTER | PUNCTUATION | CHAR_SYMBOL),                     \
         .body = ONE_OF(LETTER | CHAR_MARK)                                                                     \
     }
-static const split_rule han_and_kana_words[] = {{.kind = RUN, .body = INSIDE(han_and_kana)}, {RULES_END}};
+static const split_rule han_and_kana_words[] = {{.kind = RUN, .body = INSIDE(han_and_kana)}, {.kind = RULES_END}};
 static const split_rule deepseek_v3[] = {
     MARKED_WORDS,
     {.kind = RUN,
@@ -190,7 +191,7 @@ static const split_rule deepseek_v3[] = {
      .body = ONE_OF(PUNCTUATION | CHAR_SYMBOL),
      .tail = ONE_OF(CHAR_NEWLINE)},
     LINES_AND_SPACES,
-    {RULES_END},
+    {.kind = RULES_END},
 };
 /* the same without [\r\n]*, and [\r\n] for \s*[\r\n]+ */
 static const split_rule spark[] = {
@@ -199,7 +200,7 @@ static const split_rule spark[] = {
     {.kind = RUN, .body = ONE_OF(CHAR_NEWLINE), .most = 1},
     SPACES_BUT_ONE,
     SPACES,
-    {RULES_END},
+    {.kind = RULES_END},
 };
 
 /* [^\r\n\p{L}\p{N}]?CAPITAL*SMALL+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?CAPITAL+SMALL*(?i:...)?|\p{N}{1,n}
@@ -209,10 +210,12 @@ static const split_rule spark[] = {
         .kind = CASED_WORD, .ends_contracted = (contracted), .prefix = LETTER_NEIGHBOUR, .body = ONE_OF(CAPITAL), \
         .lower = ONE_OF(SMALL)                                                                                    \
     }
-static const split_rule o200k[] = {CASED(true), NUMBER_UP_TO(3), SIGNS_LINES_SLASHES, LINES_AND_SPACES, {RULES_END}};
+static const split_rule o200k[] = {
+    CASED(true), NUMBER_UP_TO(3), SIGNS_LINES_SLASHES, LINES_AND_SPACES, {.kind = RULES_END}};
 static const split_rule o200k_digits[] = {
-    CASED(true), NUMBER_UP_TO(1), SIGNS_LINES_SLASHES, LINES_AND_SPACES, {RULES_END}};
-static const split_rule tekken[] = {CASED(false), NUMBER_UP_TO(1), SIGNS_LINES_SLASHES, LINES_AND_SPACES, {RULES_END}};
+    CASED(true), NUMBER_UP_TO(1), SIGNS_LINES_SLASHES, LINES_AND_SPACES, {.kind = RULES_END}};
+static const split_rule tekken[] = {
+    CASED(false), NUMBER_UP_TO(1), SIGNS_LINES_SLASHES, LINES_AND_SPACES, {.kind = RULES_END}};
 
 /* [\p{Han}]+, then as o200k, but no word has a character of \p{Han}, and signs no slashes after them */
 static const split_rule kimi[] = {
@@ -225,7 +228,7 @@ static const split_rule kimi[] = {
     NUMBER_UP_TO(3),
     SIGNS_AND_LINES,
     LINES_AND_SPACES,
-    {RULES_END},
+    {.kind = RULES_END},
 };
 
 /* [가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|[一-龥぀-ゟ゠-ヿ]+ */
@@ -234,28 +237,29 @@ static const split_rule youtu_asian[] = {
     {.kind = RUN, .body = INSIDE(asian_punctuation)},
     {.kind = RUN, .body = INSIDE(bopomofo)},
     {.kind = RUN, .body = INSIDE(han_and_kana)},
-    {RULES_END},
+    {.kind = RULES_END},
 };
 
 /* \d{1,3}(?=(?:\d{3})*\b) */
 static const split_rule threes_before_boundary[] = {
-    {.kind = RUN_OF_THREES, .needs_boundary = true, .body = ONE_OF(CHAR_DIGIT)}, {RULES_END}};
+    {.kind = RUN_OF_THREES, .needs_boundary = true, .body = ONE_OF(CHAR_DIGIT)}, {.kind = RULES_END}};
 /* \p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N})) and (?=(\d{3})+(?!\d)) */
-static const split_rule threes[] = {{.kind = RUN_OF_THREES, .body = ONE_OF(NUMBER)}, {RULES_END}};
-static const split_rule before_threes[] = {{.kind = BEFORE_THREES, .body = ONE_OF(CHAR_DIGIT)}, {RULES_END}};
-static const split_rule afmoe_asian_words[] = {{.kind = RUN, .body = INSIDE(afmoe_asian)}, {RULES_END}};
+static const split_rule threes[] = {{.kind = RUN_OF_THREES, .body = ONE_OF(NUMBER)}, {.kind = RULES_END}};
+static const split_rule before_threes[] = {{.kind = BEFORE_THREES, .body = ONE_OF(CHAR_DIGIT)}, {.kind = RULES_END}};
+static const split_rule afmoe_asian_words[] = {{.kind = RUN, .body = INSIDE(afmoe_asian)}, {.kind = RULES_END}};
 
 /* [^(\s|.,!?…。，、।۔،)]+ with a space before */
-static const split_rule bloom[] = {SPACED({.ranges = not_bloom_punctuation, .none = CHAR_WHITE}), {RULES_END}};
+static const split_rule bloom[] = {SPACED({.ranges = not_bloom_punctuation, .none = CHAR_WHITE}), {.kind = RULES_END}};
 
 /* cl100k_digits without [\r\n]* after signs */
-static const split_rule seed[] = {ANY_CONTRACTION, WORD, NUMBER_UP_TO(1), SPACED(SIGN), LINES_AND_SPACES, {RULES_END}};
+static const split_rule seed[] = {ANY_CONTRACTION,    WORD, NUMBER_UP_TO(1), SPACED(SIGN), LINES_AND_SPACES,
+                                  {.kind = RULES_END}};
 /* cl100k_digits without contractions */
-static const split_rule ufakzeka[] = {WORD, NUMBER_UP_TO(1), SIGNS_AND_LINES, LINES_AND_SPACES, {RULES_END}};
+static const split_rule ufakzeka[] = {WORD, NUMBER_UP_TO(1), SIGNS_AND_LINES, LINES_AND_SPACES, {.kind = RULES_END}};
 
 /* [^\n]+|[\n]+ */
 static const split_rule lines_apart[] = {
-    {.kind = RUN, .body = INSIDE(not_line_feed)}, {.kind = RUN, .body = INSIDE(line_feed)}, {RULES_END}};
+    {.kind = RUN, .body = INSIDE(not_line_feed)}, {.kind = RUN, .body = INSIDE(line_feed)}, {.kind = RULES_END}};
 
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?
  * |\s*[\r\n]|\s+(?!\S)|\s+ */
@@ -269,7 +273,7 @@ static const split_rule exaone_moe[] = {
      .tail = {.any = CHAR_NEWLINE, .ranges = slash},
      .most_of_tail = 1},
     LINES_AND_SPACES,
-    {RULES_END},
+    {.kind = RULES_END},
 };
 
 /* cl100k with \s{512}(?!\S)|\s{256}(?!\S)|...|\s{4}(?!\S)|\s{1,2}(?!\S)|\s for its last two */
@@ -291,7 +295,7 @@ static const split_rule jais2[] = {
     EXACTLY(4),
     {.kind = SPACES_BEFORE_SPACE, .body = ONE_OF(CHAR_WHITE), .most = 2},
     {.kind = RUN, .body = ONE_OF(CHAR_WHITE), .most = 1},
-    {RULES_END},
+    {.kind = RULES_END},
 };
 
 /* ([\t\n]|    |  ), \p{N}, [\p{P}!-/:-@\[-`{-~] : the model's image tokens are special tokens, cut out before */
@@ -299,10 +303,10 @@ static const split_rule chameleon_spaces[] = {
     {.kind = RUN, .body = INSIDE(tab_or_line_feed), .most = 1},
     {.kind = RUN, .body = ONE_OF(CHAR_SPACE), .least = 4, .most = 4},
     {.kind = RUN, .body = ONE_OF(CHAR_SPACE), .least = 2, .most = 2},
-    {RULES_END},
+    {.kind = RULES_END},
 };
 static const split_rule chameleon_punctuation[] = {
-    {.kind = RUN, .body = {.any = PUNCTUATION, .ranges = ascii_punctuation}, .most = 1}, {RULES_END}};
+    {.kind = RUN, .body = {.any = PUNCTUATION, .ranges = ascii_punctuation}, .most = 1}, {.kind = RULES_END}};
 
 /* ------------------------------------------------------------------------------------------ names */
 

@@ -18,41 +18,28 @@ static const char *const end_keys[] = {
     "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id",
 };
 
+#define DEEPSEEK_END \
+    "<\xEF\xBD\x9C"  \
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>" /* <｜end▁of▁sentence｜> */
+
 /* Ends of a turn, of a message, of a text; and what comes after the middle that a model of code was to fill in. */
 static const char *const end_spellings[] = {
-    "<|eot_id|>",
-    "<|im_end|>",
-    "<|end|>",
-    "<|return|>",
-    "<|call|>",
-    "<|calls|>",
-    "<|flush|>",
-    "<end_of_turn>",
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "</s>",
-    "<eos>",
-    "<|eom_id|>",
-    "<EOT>",
-    "_<EOT>",
-    "[EOT]",
-    "[EOS]",
-    "<end_of_utterance>",
-    "<turn|>",
-    "<|tool_response>",
-    "<\xEF\xBD\x9C"
-    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
-    "[e~[",
-    "<|fim_pad|>",
-    "<fim-pad>",
-    "<fim_pad>",
-    "<PAD>",
-    "[PAD]",
-    "<|fim_repo|>",
-    "<|repo_name|>",
-    "<fim-repo>",
-    "<REPO>",
-    "<reponame>",
+    "<|eot_id|>",    "<|im_end|>",
+    "<|end|>",       "<|return|>",
+    "<|call|>",      "<|calls|>",
+    "<|flush|>",     "<end_of_turn>",
+    "<|endoftext|>", "<|end_of_text|>",
+    "</s>",          "<eos>",
+    "<|eom_id|>",    "<EOT>",
+    "_<EOT>",        "[EOT]",
+    "[EOS]",         "<end_of_utterance>",
+    "<turn|>",       "<|tool_response>",
+    (DEEPSEEK_END),  "[e~[",
+    "<|fim_pad|>",   "<fim-pad>",
+    "<fim_pad>",     "<PAD>",
+    "[PAD]",         "<|fim_repo|>",
+    "<|repo_name|>", "<fim-repo>",
+    "<REPO>",        "<reponame>",
     "<|file_sep|>",
 };
 
@@ -189,8 +176,8 @@ cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
 
     n = 0;
     for (uint32_t id = 0; id < t->n_vocab; id++)
-        if (token_is_special(t->tokens[id].type) && t->tokens[id].spelling.length > 0)
-            t->specials[n++] = (special_token){.spelling = t->tokens[id].spelling, .id = (int32_t)id};
+        if (token_is_special(t->tokens[id].type) && t->tokens[id].text.length > 0)
+            t->specials[n++] = (special_token){.spelling = t->tokens[id].text, .id = (int32_t)id};
     qsort(t->specials, n, sizeof *t->specials, compare_specials);
 
     size_t n_distinct = 0;

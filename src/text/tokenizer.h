@@ -41,7 +41,7 @@ typedef struct vocabulary_slot {
 } vocabulary_slot;
 
 typedef struct special_token {
-    cllm_string spelling;
+    cllm_string spelling; /* as texts have it */
     int32_t id;
     bool strips_left, strips_right; /* swallows the white space before, after it in a text */
 } special_token;

@@ -175,7 +175,7 @@ static cllm_status load_texts(cllm_tokenizer *t, cllm_error *err) {
                                     TOKENS_KEY ": special token %u has %zu bytes, at most %d are allowed", id,
                                     token->spelling.length, LONGEST_SPECIAL);
             token->text = token->spelling;
-            continue;
+            if (t->pre || token->type != TOKEN_USER_DEFINED) continue; /* SentencePiece's may have U+2581 for a space */
         }
         token->text.data = block;
         if (token->type != TOKEN_BYTE) {
