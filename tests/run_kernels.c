@@ -61,24 +61,24 @@ static void bind_weights(const small_model *m, layer_weights *layer, model_weigh
     const model_config *c = &m->config;
     const uint32_t queries = c->n_heads * c->key_length, keys = c->n_kv_heads * c->key_length;
     const uint32_t values = c->n_kv_heads * c->value_length;
-    *layer = (layer_weights){.attn_norm = random_vector(c->n_embd),
-                             .attn_q = random_matrix(m->q, queries, c->n_embd),
-                             .attn_k = random_matrix(m->k, keys, c->n_embd),
-                             .attn_v = random_matrix(m->v, values, c->n_embd),
-                             .attn_output = random_matrix(m->attn_output, c->n_embd, c->n_heads * c->value_length),
-                             .ffn_norm = random_vector(c->n_embd),
-                             .ffn_gate = random_matrix(m->gate, c->n_ff, c->n_embd),
-                             .ffn_up = random_matrix(m->up, c->n_ff, c->n_embd),
-                             .ffn_down = random_matrix(m->down, c->n_embd, c->n_ff)};
+    *layer = (layer_weights){.attn_norm.weight = random_vector(c->n_embd),
+                             .attn_q.w = random_matrix(m->q, queries, c->n_embd),
+                             .attn_k.w = random_matrix(m->k, keys, c->n_embd),
+                             .attn_v.w = random_matrix(m->v, values, c->n_embd),
+                             .attn_output.w = random_matrix(m->attn_output, c->n_embd, c->n_heads * c->value_length),
+                             .ffn_norm.weight = random_vector(c->n_embd),
+                             .ffn_gate.w = random_matrix(m->gate, c->n_ff, c->n_embd),
+                             .ffn_up.w = random_matrix(m->up, c->n_ff, c->n_embd),
+                             .ffn_down.w = random_matrix(m->down, c->n_embd, c->n_ff)};
     if (m->biases) {
-        layer->attn_q_bias = random_vector(queries);
-        layer->attn_v_bias = random_vector(values);
-        layer->attn_output_bias = random_vector(c->n_embd);
+        layer->attn_q.bias = random_vector(queries);
+        layer->attn_v.bias = random_vector(values);
+        layer->attn_output.bias = random_vector(c->n_embd);
     }
     *weights = (model_weights){.layers = layer,
-                               .output_norm = random_vector(c->n_embd),
-                               .output = random_matrix(m->output, c->n_vocab, c->n_embd)};
-    weights->token_embd = weights->output; /* tied */
+                               .output_norm.weight = random_vector(c->n_embd),
+                               .output.w = random_matrix(m->output, c->n_vocab, c->n_embd)};
+    weights->token_embd = weights->output.w; /* tied */
 }
 
 /* As sessions do: a batch by tiles, one of few tokens, and single ones, deep in the context as well. */
@@ -129,7 +129,7 @@ static void run_embeddings(void) {
     must(program_add(&program, &(kernel_variant){.kind = MATRIX_EMBED, .types = {QUANT_##name}, .n_types = 1}, \
                      &places[QUANT_##name], &err),                                                             \
          &err);
-    COMPUTE_TYPES(X)
+    GPU_TYPES(X)
 #undef X
     must(program_compile(&program, g.driver, g.device, &g.properties, CLLM_KV_F16, &err), &err);
     must(g.driver->allocate(g.device, sizeof tokens, &ids, &err), &err);
@@ -137,7 +137,7 @@ static void run_embeddings(void) {
     must(g.driver->allocate(g.device, N_TOKENS * WIDTH * sizeof(float), &out, &err), &err);
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         const quant_layout *layout = quant_type_layout(type);
-        if (!layout || !layout->computable) continue;
+        if (!layout || !layout->on_gpu) continue;
         const uint32_t n = layout->block_elements == 1 ? 40 : WIDTH; /* 40: the last unit is not a whole one */
         const matrix w = random_matrix((quant_type)type, N_ROWS, n);
         must(g.driver->wrap(g.device, w.data, N_ROWS * w.row_bytes, &table, &offset, &err), &err);
@@ -180,6 +180,16 @@ int main(int argc, char **argv) {
          .down = QUANT_BF16,
          .kv_type = CLLM_KV_F32,
          .biases = true},
+        {.config = {.n_embd = 256, .n_heads = 2, .n_kv_heads = 1, .key_length = 14, .value_length = 16, .n_ff = 64},
+         .q = QUANT_MXFP4,
+         .k = QUANT_NVFP4,
+         .v = QUANT_TQ1_0,
+         .gate = QUANT_TQ2_0,
+         .up = QUANT_TQ2_0,
+         .output = QUANT_TQ1_0,
+         .attn_output = QUANT_MXFP4,
+         .down = QUANT_NVFP4,
+         .kv_type = CLLM_KV_F16},
         {.config = {.n_embd = 32, .n_heads = 4, .n_kv_heads = 1, .key_length = 10, .value_length = 8, .n_ff = 160},
          .q = QUANT_Q4_0,
          .k = QUANT_Q4_1,
@@ -198,7 +208,8 @@ int main(int argc, char **argv) {
         m.config.n_layers = 1;
         m.config.n_vocab = 21;
         m.config.n_ctx_train = 512;
-        m.config.rms_norm_epsilon = 1e-5f;
+        m.config.norm_epsilon = 1e-5f;
+        m.config.traits = family_find("llama");
         m.config.rope_dimension_count = m.config.key_length - 2;
         m.config.rope_freq_base = 10000;
         m.config.rope_scaling_factor = 1;

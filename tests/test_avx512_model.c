@@ -74,7 +74,7 @@ static void products_have_the_same_bits(void **state) {
         assert_non_null(blocks);
         random_blocks(types[t], blocks, ROWS * row_bytes / quant_type_layout(types[t])->block_bytes, &random);
         float *x = random_floats(N, &random);
-        const matrix w = {blocks, types[t], ROWS, COLUMNS, row_bytes, false};
+        const matrix w = {blocks, types[t], ROWS, COLUMNS, row_bytes, false, 1};
         products *want = multiply(real, &w, x), *got = multiply(&model, &w, x);
         if (memcmp(got, want, sizeof *got) != 0) fail_msg("%s: other bits", quant_type_layout(types[t])->name);
         free(want);
@@ -98,15 +98,23 @@ static void attention_has_the_same_bits(void **state) {
         bytes[i] = (int8_t)random_u64(&random);
     }
     void *const stored[] = {[CLLM_KV_F16] = halfs, [CLLM_KV_F32] = elements, [CLLM_KV_Q8_0] = bytes};
-    const uint32_t n_visible[QUERIES] = {KV_CHUNK, 1, 15, 100, 255};
+    const visible_range visible[QUERIES] = {{0, KV_CHUNK}, {0, 1}, {3, 15}, {40, 100}, {0, 255}};
     for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
-        const kv_chunk chunk = {(cllm_kv_type)type, HEAD, HEAD, stored[type], stored[type], scales, scales};
+        const kv_chunk chunk = {.type = (cllm_kv_type)type,
+                                .key_length = HEAD,
+                                .value_length = HEAD,
+                                .n_slots = KV_CHUNK,
+                                .keys = stored[type],
+                                .values = stored[type],
+                                .key_scales = scales,
+                                .value_scales = scales};
+        const float softcap = type == CLLM_KV_F32 ? 2 : 0;
         struct result {
             attention_part parts[QUERIES];
             float values[QUERIES * HEAD];
         } got = {0}, want = {0};
-        real->attend(&chunk, queries, n_visible, QUERIES, want.parts, want.values);
-        model.attend(&chunk, queries, n_visible, QUERIES, got.parts, got.values);
+        real->attend(&chunk, queries, visible, QUERIES, softcap, want.parts, want.values);
+        model.attend(&chunk, queries, visible, QUERIES, softcap, got.parts, got.values);
         real->merge(&want.parts[0], want.values, &want.parts[1], want.values + HEAD, HEAD);
         model.merge(&got.parts[0], got.values, &got.parts[1], got.values + HEAD, HEAD);
         assert_memory_equal(&got, &want, sizeof got);
@@ -130,7 +138,10 @@ static void steps_have_the_same_bits(void **state) {
         results[i] = random_floats(LENGTH, &random);
         y[i] = random_floats(LENGTH, &random);
         for (size_t k = 0; k < LENGTH; k++) results[i][k] *= 90; /* where exp ends, too */
-        tables[i]->swiglu(results[i], y[i], LENGTH);
+        for (int which = SWIGLU; which <= CLAMPED_SWIGLU; which++)
+            tables[i]->activate((activation)which, results[i], y[i], LENGTH);
+        tables[i]->rope_halves(results[i], y[i], y[i] + LENGTH / 2, LENGTH / 2);
+        tables[i]->layer_norm(results[i], y[i], 0.1f, LENGTH, results[i]);
         tables[i]->rope(results[i], y[i], y[i] + LENGTH / 2, LENGTH / 2);
         tables[i]->add(results[i], y[i], LENGTH);
         tables[i]->f32_to_f16(results[i], halfs[i], LENGTH);

@@ -110,7 +110,7 @@ static void spoil(gguf_builder *g, void (*more)(gguf_builder *)) {
 }
 
 static void add_experts(gguf_builder *g) { builder_u32(g, "llama.expert_count", 8); }
-static void add_longrope(gguf_builder *g) { builder_string(g, "llama.rope.scaling.type", "longrope"); }
+static void add_dynamic_scaling(gguf_builder *g) { builder_string(g, "llama.rope.scaling.type", "dynamic"); }
 static void add_negative_factor(gguf_builder *g) { builder_f32(g, "llama.rope.scaling.factor", -2); }
 static void add_freq_base(gguf_builder *g) { builder_f32(g, "llama.rope.freq_base", 0); }
 static void add_odd_rope(gguf_builder *g) { builder_u32(g, "llama.rope.dimension_count", 18); }
@@ -150,8 +150,9 @@ static void what_is_not_supported_is_named(void **state) {
         cllm_status status;
         const char *message;
     } cases[] = {
-        {add_experts, CLLM_ERR_UNSUPPORTED, "llama.expert_count: mixtures of experts"},
-        {add_longrope, CLLM_ERR_UNSUPPORTED, "'longrope' is not supported; supported: none, linear, yarn"},
+        {add_experts, CLLM_ERR_FORMAT, "llama.expert_used_count: key is missing"},
+        {add_dynamic_scaling, CLLM_ERR_UNSUPPORTED,
+         "'dynamic' is not supported; supported: none, linear, yarn, longrope"},
         {add_negative_factor, CLLM_ERR_FORMAT, "llama.rope.scaling.factor: -2 is negative"},
         {add_freq_base, CLLM_ERR_FORMAT, "llama.rope.freq_base: 0 is not greater than 1"},
         {add_odd_rope, CLLM_ERR_FORMAT, "18 is not an even number up to the head's 16"},
@@ -177,15 +178,16 @@ static void another_tokenizer_leaves_the_model_without_one(void **state) {
     builder_init(&g);
     tiny_model_metadata(&g, &m);
     tiny_model_tensors(&g, &m);
-    builder_string(&g, "tokenizer.ggml.model", "gpt2");
+    builder_string(&g, "tokenizer.ggml.model", "bert");
     size_t n_bytes;
     unsigned char *bytes = builder_finish(&g, &n_bytes);
     cllm_error err;
     cllm_model *model;
     cllm_tokenizer *tokenizer;
-    assert_ok(cllm_model_load(write_temporary("gpt2.gguf", bytes, n_bytes), NULL, &model, &err), &err);
+    assert_ok(cllm_model_load(write_temporary("bert.gguf", bytes, n_bytes), NULL, &model, &err), &err);
     assert_null(cllm_model_tokenizer(model));
-    assert_error(cllm_tokenizer_create(cllm_model_gguf(model), &tokenizer, &err), &err, CLLM_ERR_UNSUPPORTED, "gpt2");
+    assert_error(cllm_tokenizer_create(cllm_model_gguf(model), NULL, &tokenizer, &err), &err, CLLM_ERR_UNSUPPORTED,
+                 "bert");
     cllm_model_destroy(model);
     free(bytes);
     builder_free(&g);
@@ -212,10 +214,10 @@ static void a_type_without_a_kernel_is_refused(void **state) {
     builder_init(&g);
     tiny_model_metadata(&g, &m);
     const uint64_t shape[] = {256, 50};
-    builder_tensor(&g, "token_embd.weight", QUANT_IQ2_XS, 2, shape, NULL, 50 * 74);
+    builder_tensor(&g, "token_embd.weight", QUANT_Q8_K, 2, shape, NULL, 50 * 292);
     for (int i = 0; i < 2; i++) builder_tensor(&g, i ? "a" : "b", QUANT_F32, 1, shape, NULL, 1024);
     cllm_error err;
-    assert_error(load_built(&g, &err), &err, CLLM_ERR_UNSUPPORTED, "token_embd.weight: tensors of type IQ2_XS");
+    assert_error(load_built(&g, &err), &err, CLLM_ERR_UNSUPPORTED, "token_embd.weight: tensors of type Q8_K");
 }
 
 /* Frequencies by the formulas of the papers, for a head of 8 with base 10000. */
@@ -223,25 +225,28 @@ static void rope_frequencies_follow_their_formulas(void **state) {
     (void)state;
     double frequencies[4];
     rope_table table = {.frequencies = frequencies};
-    model_config c = {.rope_dimension_count = 8,
+    model_config c = {.traits = family_find("llama"),
+                      .rope_dimension_count = 8,
                       .rope_freq_base = 10000,
+                      .yarn_beta_fast = 32,
+                      .yarn_beta_slow = 1,
                       .rope_scaling_factor = 1,
                       .rope_attention_factor = 1,
                       .rope_original_context = 2048};
-    rope_prepare(&c, NULL, &table);
+    rope_prepare(&c, false, NULL, &table);
     assert_int_equal(table.n_pairs, 4);
     for (int j = 0; j < 4; j++) assert_true(fabs(frequencies[j] - pow(10, -j)) < 1e-15);
 
     c.rope_scaling = ROPE_SCALING_LINEAR;
     c.rope_scaling_factor = 4;
     const float factors[] = {1, 2, 4, 8};
-    rope_prepare(&c, factors, &table);
+    rope_prepare(&c, false, factors, &table);
     for (int j = 0; j < 4; j++) assert_true(fabs(frequencies[j] - pow(10, -j) / 4 / (double)factors[j]) < 1e-15);
     assert_true(table.magnitude == 1);
 
     /* over 2048 positions the four pairs turn 326, 33, 3.3 and 0.33 times: kept, kept, mixed, stretched */
     c.rope_scaling = ROPE_SCALING_YARN;
-    rope_prepare(&c, NULL, &table);
+    rope_prepare(&c, false, NULL, &table);
     assert_true(frequencies[0] == 1 && fabs(frequencies[1] - 0.1) < 1e-15);
     assert_true(frequencies[2] < 0.01 && frequencies[2] > 0.01 / 4);
     assert_true(fabs(frequencies[3] - 0.001 / 4) < 1e-15);

@@ -24,27 +24,44 @@ typedef struct forward_cpu {
     const cpu_kernels *kernels;
     thread_pool *pool;
     kv_cache kv;
-    rope_table rope;
+    rope_table rope[2]; /* of layers that see everything, and of windowed ones */
 
     const uint32_t *positions; /* [count] of the batch at work */
     uint32_t count;
     bool only_last;                 /* in the last layer the batch becomes its last token */
     uint32_t layer;                 /* at work; n_layers: the output */
+    bool windowed;                  /* is it? */
     bool (*keep_going)(void *user); /* asked before each step; or NULL */
     void *user;
     bool stopped; /* keep_going said no: nothing more is computed in this batch */
 
     forward_vectors normed;   /* of n_embd columns */
-    forward_vectors attended; /* of n_heads * value_length */
-    forward_vectors gate;     /* of n_ff */
-    float *queries;           /* [n_batch][n_heads][key_length] */
+    forward_vectors attended; /* of n_heads * attended_length */
+    forward_vectors gate;     /* of what the longest feed-forward network of the layer has */
+    float *queries;           /* [n_batch][n_heads][query_length] */
     float *keys;              /* [n_batch][n_kv_heads][key_length] */
     float *values;            /* [n_batch][n_kv_heads][value_length] */
-    float *rotated;   /* [n_kv_heads][count][n_heads / n_kv_heads][key_length] queries as attention takes them */
-    float *projected; /* [n_batch][n_embd] what attention or feed-forward adds to x */
-    float *up;        /* [n_batch][n_ff] */
-    float *rope_cos;  /* [n_batch][rope.n_pairs] */
-    float *rope_sin;  /* [n_batch][rope.n_pairs] */
+    float *rotated;     /* [n_kv_heads][count][n_heads / n_kv_heads][key_length] queries as attention takes them */
+    float *projected;   /* [n_batch][n_embd] what attention or feed-forward adds to x */
+    float *up;          /* as many as gate has */
+    float *rope_cos[2]; /* [n_batch][n_pairs] each */
+    float *rope_sin[2];
+
+    /* latent attention */
+    forward_vectors compressed;     /* [n_batch] of q_rank columns: queries */
+    forward_vectors latent_queries; /* [n_heads][count] of what is not rotated */
+    forward_vectors latent_values;  /* [n_heads][count] of kv_rank */
+
+    /* experts; a choice is a token and one of its experts: [n_batch][n_experts_used] */
+    float *router;            /* [n_batch][3][n_experts] scores, and room to rank them */
+    float *shared_gate;       /* [n_batch] */
+    uint32_t *chosen;         /* [choices] an expert */
+    float *expert_weights;    /* [choices] */
+    uint32_t *expert_rows;    /* [choices] the row among those of its expert, which all lie together */
+    uint32_t *first_row;      /* [n_experts + 1] of an expert */
+    forward_vectors gathered; /* [choices] of n_embd: by row */
+    float *expert_out;        /* [choices][n_embd]: by row */
+    struct product *products; /* as many as experts or heads need */
 
     attention_part
         *parts;         /* [n_kv_heads][n_chunks][n_queries] of a few tokens, whose chunks are shared out to threads */
@@ -54,14 +71,26 @@ typedef struct forward_cpu {
     size_t scratch_bytes;
 } forward_cpu;
 
+/* Scratch of one attention item: what a block of queries got so far, and of one more chunk. */
+typedef struct attention_room {
+    attention_part *parts[2]; /* [n_queries] */
+    float *values[2];         /* [n_queries][kv_padded(value_length)] */
+    visible_range *visible;   /* [n_queries] */
+} attention_room;
+
+attention_room attention_room_in(const model_config *c, void *scratch);
+
+/* Tokens that an attention item takes together. */
+uint32_t attention_tokens(const model_config *c);
+
 /* Bytes that forward_cpu_create allocates, the KV cache aside; UINT64_MAX if that wraps. */
 uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels *kernels, uint32_t n_ctx,
                                    uint32_t n_batch, uint32_t n_threads);
 
 /* All pointers stay borrowed. Memory comes from `a`. Errors: MEMORY. */
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
-                               thread_pool *pool, const kv_cache *kv, uint32_t n_batch, arena *a, forward_cpu *out,
-                               cllm_error *err);
+                               thread_pool *pool, const kv_cache *kv, uint32_t n_ctx, uint32_t n_batch, arena *a,
+                               forward_cpu *out, cllm_error *err);
 
 /* Begin a batch: its tokens stand at `positions`, [count], ascending, borrowed until the next batch.
  * 1 <= count <= n_batch. only_last: of the tokens but the last only keys and values are wanted. */

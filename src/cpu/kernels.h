@@ -36,6 +36,11 @@ typedef struct activations {
     const activation_block *blocks; /* [n_batch][n_columns / ACTIVATION_BLOCK], or NULL */
 } activations;
 
+/* The positions of a chunk that a query sees: first <= p < end <= KV_CHUNK. None where first == end. */
+typedef struct visible_range {
+    uint32_t first, end;
+} visible_range;
+
 /* The softmax of a stretch of positions, before it is divided by the sum. */
 typedef struct attention_part {
     float max; /* of the scores */
@@ -65,22 +70,28 @@ typedef struct cpu_kernels {
     /* out[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i]. out may be x. (Zhang & Sennrich 2019) */
     void (*rms_norm)(const float *x, const float *weight, float epsilon, size_t n, float *out);
 
+    /* out[i] = (x[i] - mean(x)) / sqrt(variance(x) + epsilon) * weight[i]. out may be x. (Ba et al. 2016) */
+    void (*layer_norm)(const float *x, const float *weight, float epsilon, size_t n, float *out);
+
     void (*add)(float *sum, const float *x, size_t n); /* sum += x */
 
-    /* gate[i] = silu(gate[i]) * up[i], silu(v) = v / (1 + exp(-v)). (SwiGLU: Shazeer 2020) */
-    void (*swiglu)(float *gate, const float *up, size_t n);
+    /* gate[i] becomes what families.h says of the activation. up: NULL for those without a gate, which read `gate`. */
+    void (*activate)(activation which, float *gate, const float *up, size_t n);
 
-    /* Rotate pairs (x[2j], x[2j+1]) for j < n_pairs by the angles whose cos and sin are given. (RoPE: Su et al. 2021) */
+    /* Rotate pairs (x[2j], x[2j+1]), or (x[j], x[j + n_pairs]), for j < n_pairs by the angles whose cos and sin are
+     * given. (RoPE: Su et al. 2021) */
     void (*rope)(float *x, const float *cos, const float *sin, size_t n_pairs);
+    void (*rope_halves)(float *x, const float *cos, const float *sin, size_t n_pairs);
 
     void (*f32_to_f16)(const float *x, uint16_t *out, size_t n);
 
-    /* What one chunk of keys and values gives to queries, [n_queries][key_length], that are already divided by
-     * sqrt(key_length): with scores s = query . key of the chunk's first n_visible[q] <= KV_CHUNK positions,
-     * parts[q] = {max s, sum of exp(s - max)}, and values[q] = the sum of exp(s - max) * value.
-     * values: out, [n_queries][kv_padded(value_length)]. Nothing of the chunk beyond n_visible[q] has an effect. */
-    void (*attend)(const kv_chunk *chunk, const float *queries, const uint32_t *n_visible, size_t n_queries,
-                   attention_part *parts, float *values);
+    /* What one chunk of keys and values gives to queries, [n_queries][key_length], that are already scaled:
+     * with scores s = query . key of the positions that the query sees, visible[q], capped to softcap * tanh(s / softcap)
+     * if softcap > 0, parts[q] = {max s, sum of exp(s - max)}, and values[q] = the sum of exp(s - max) * value.
+     * values: out, [n_queries][kv_padded(value_length)]. No other position has an effect, and none seen gives
+     * {-infinity, 0} and zeros. */
+    void (*attend)(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
+                   float softcap, attention_part *parts, float *values);
 
     /* Join what a query got of two stretches of positions: part and values, [n], are taken into the first.
      * (Online softmax: Milakov & Gimelshein 2018) */

@@ -96,8 +96,32 @@ static void scalar_add(float *sum, const float *x, size_t n) {
     for (size_t i = 0; i < n; i++) sum[i] += x[i];
 }
 
-static void scalar_swiglu(float *gate, const float *up, size_t n) {
-    for (size_t i = 0; i < n; i++) gate[i] = gate[i] / (1 + expf(-gate[i])) * up[i];
+static void scalar_layer_norm(const float *x, const float *weight, float epsilon, size_t n, float *out) {
+    double sum = 0, sum_of_squares = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i];
+    const double mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++) sum_of_squares += ((double)x[i] - mean) * ((double)x[i] - mean);
+    const double scale = 1 / sqrt(sum_of_squares / (double)n + (double)epsilon);
+    for (size_t i = 0; i < n; i++) out[i] = (float)(((double)x[i] - mean) * scale) * weight[i];
+}
+
+static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+
+/* 0.5 x (1 + tanh(u)) is x * sigmoid(2 u) */
+static float gelu(float x) { return x * sigmoid(1.5957691216f * (x + 0.044715f * x * x * x)); }
+
+static float clamped_swiglu(float gate, float up) {
+    const float g = gate > 7 ? 7 : gate, u = up > 7 ? 7 : up < -7 ? -7 : up;
+    return g * sigmoid(1.702f * g) * (u + 1);
+}
+
+static void scalar_activate(activation which, float *gate, const float *up, size_t n) {
+    for (size_t i = 0; i < n; i++) switch (which) {
+        case SWIGLU: gate[i] = gate[i] * sigmoid(gate[i]) * up[i]; break;
+        case GEGLU: gate[i] = gelu(gate[i]) * up[i]; break;
+        case GELU: gate[i] = gelu(gate[i]); break;
+        case CLAMPED_SWIGLU: gate[i] = clamped_swiglu(gate[i], up[i]); break;
+        }
 }
 
 static void scalar_rope(float *x, const float *cos, const float *sin, size_t n_pairs) {
@@ -105,6 +129,14 @@ static void scalar_rope(float *x, const float *cos, const float *sin, size_t n_p
         float first = x[2 * j], second = x[2 * j + 1];
         x[2 * j] = first * cos[j] - second * sin[j];
         x[2 * j + 1] = first * sin[j] + second * cos[j];
+    }
+}
+
+static void scalar_rope_halves(float *x, const float *cos, const float *sin, size_t n_pairs) {
+    for (size_t j = 0; j < n_pairs; j++) {
+        float first = x[j], second = x[j + n_pairs];
+        x[j] = first * cos[j] - second * sin[j];
+        x[j + n_pairs] = first * sin[j] + second * cos[j];
     }
 }
 
@@ -140,16 +172,21 @@ static void kv_row(cllm_kv_type type, const void *rows, size_t row, float out[KV
                                        : (float)((const int8_t *)rows)[at + i];
 }
 
-/* scores: out, [n_visible, rounded up to whole rows] */
-static void scalar_scores(const kv_chunk *chunk, const float *query, uint32_t n_visible, float *scores) {
+static size_t slot_of(const kv_chunk *chunk, size_t position) {
+    return (chunk->first_slot + position) % chunk->n_slots;
+}
+
+/* scores: out, [KV_CHUNK], filled in whole rows around the positions seen */
+static void scalar_scores(const kv_chunk *chunk, const float *query, visible_range visible, float *scores) {
     const size_t n = chunk->key_length;
-    for (size_t first = 0; first < n_visible; first += KV_LANES) {
-        const char *rows = (const char *)chunk->keys + first * n * kv_element_bytes(chunk->type);
+    for (size_t first = visible.first / KV_LANES * KV_LANES; first < visible.end; first += KV_LANES) {
+        const size_t slot = slot_of(chunk, first);
+        const char *rows = (const char *)chunk->keys + slot * n * kv_element_bytes(chunk->type);
         float sums[KV_LANES] = {0}, keys[KV_LANES];
         for (size_t d = 0; d < n; d++) {
             kv_row(chunk->type, rows, d, keys);
             if (chunk->type == CLLM_KV_Q8_0) {
-                const float *scales = chunk->key_scales + first * kv_scale_blocks(n) + d / KV_SCALE_BLOCK * KV_LANES;
+                const float *scales = chunk->key_scales + slot * kv_scale_blocks(n) + d / KV_SCALE_BLOCK * KV_LANES;
                 for (size_t i = 0; i < KV_LANES; i++) keys[i] *= scales[i];
             }
             for (size_t i = 0; i < KV_LANES; i++) sums[i] += query[d] * keys[i];
@@ -158,11 +195,14 @@ static void scalar_scores(const kv_chunk *chunk, const float *query, uint32_t n_
     }
 }
 
-static attention_part scalar_exponentiate(float *scores, uint32_t n) {
+static attention_part scalar_exponentiate(float *scores, visible_range visible, float softcap) {
     attention_part part = {.max = -INFINITY};
-    for (size_t i = 0; i < n; i++) part.max = scores[i] > part.max ? scores[i] : part.max;
+    for (size_t i = visible.first; i < visible.end; i++) {
+        if (softcap > 0) scores[i] = softcap * tanhf(scores[i] / softcap);
+        part.max = scores[i] > part.max ? scores[i] : part.max;
+    }
     double sum = 0;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = visible.first; i < visible.end; i++) {
         scores[i] = expf(scores[i] - part.max);
         sum += (double)scores[i];
     }
@@ -170,28 +210,29 @@ static attention_part scalar_exponentiate(float *scores, uint32_t n) {
     return part;
 }
 
-static void scalar_values(const kv_chunk *chunk, const float *weights, uint32_t n_visible, float *values) {
+static void scalar_values(const kv_chunk *chunk, const float *weights, visible_range visible, float *values) {
     for (size_t first = 0; first < chunk->value_length; first += KV_LANES) {
-        const char *rows = (const char *)chunk->values + first * KV_CHUNK * kv_element_bytes(chunk->type);
+        const char *rows = (const char *)chunk->values + first * chunk->n_slots * kv_element_bytes(chunk->type);
         float sums[KV_LANES] = {0}, elements[KV_LANES];
-        for (size_t position = 0; position < n_visible; position++) {
+        for (size_t position = visible.first; position < visible.end; position++) {
+            const size_t slot = slot_of(chunk, position);
             float weight = weights[position];
             if (chunk->type == CLLM_KV_Q8_0)
-                weight *= chunk->value_scales[first / KV_SCALE_BLOCK * KV_CHUNK + position];
-            kv_row(chunk->type, rows, position, elements);
+                weight *= chunk->value_scales[first / KV_SCALE_BLOCK * chunk->n_slots + slot];
+            kv_row(chunk->type, rows, slot, elements);
             for (size_t i = 0; i < KV_LANES; i++) sums[i] += weight * elements[i];
         }
         memcpy(values + first, sums, sizeof sums);
     }
 }
 
-static void scalar_attend(const kv_chunk *chunk, const float *queries, const uint32_t *n_visible, size_t n_queries,
-                          attention_part *parts, float *values) {
+static void scalar_attend(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
+                          float softcap, attention_part *parts, float *values) {
     for (size_t q = 0; q < n_queries; q++) {
         float scores[KV_CHUNK];
-        scalar_scores(chunk, queries + q * chunk->key_length, n_visible[q], scores);
-        parts[q] = scalar_exponentiate(scores, n_visible[q]);
-        scalar_values(chunk, scores, n_visible[q], values + q * kv_padded(chunk->value_length));
+        scalar_scores(chunk, queries + q * chunk->key_length, visible[q], scores);
+        parts[q] = scalar_exponentiate(scores, visible[q], softcap);
+        scalar_values(chunk, scores, visible[q], values + q * kv_padded(chunk->value_length));
     }
 }
 
@@ -210,8 +251,10 @@ void kernels_scalar_fill(cpu_kernels *table) {
         .matmul_scratch_bytes = scalar_matmul_scratch_bytes,
         .rms_norm = scalar_rms_norm,
         .add = scalar_add,
-        .swiglu = scalar_swiglu,
+        .layer_norm = scalar_layer_norm,
+        .activate = scalar_activate,
         .rope = scalar_rope,
+        .rope_halves = scalar_rope_halves,
         .f32_to_f16 = scalar_f32_to_f16,
         .quantize = scalar_quantize,
         .attend = scalar_attend,

@@ -32,19 +32,19 @@ INLINE floats load_elements(cllm_kv_type type, const void *elements, size_t at) 
     return load_signed_bytes((const int8_t *)elements + at);
 }
 
-/* sums[q] += factors[q][row] * rows[row], first <= row < end. type and n_queries are constants of the caller. */
-INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const void *rows, size_t first, size_t end,
-                     const float *const *factors, row_sums *sums) {
+/* sums[q] += factors[q][at + row] * rows[row], row < n. type and n_queries are constants of the caller. */
+INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const void *rows, size_t n,
+                     const float *const *factors, size_t at, row_sums *sums) {
     floats in_registers[MOST_QUERIES][ROW_VECTORS];
     UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
         in_registers[q][v] = sums->of[q][v];
-    for (size_t row = first; row < end; row++) {
+    for (size_t row = 0; row < n; row++) {
         floats elements[ROW_VECTORS];
         __builtin_prefetch((const char *)rows + row * KV_LANES * kv_element_bytes(type) + KV_PREFETCH_BYTES);
         UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) elements[v] =
             load_elements(type, rows, row * KV_LANES + v * LANES);
         UNROLLED for (size_t q = 0; q < n_queries; q++) {
-            const floats factor = all_floats(factors[q][row]);
+            const floats factor = all_floats(factors[q][at + row]);
             UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) in_registers[q][v] =
                 fused(elements[v], factor, in_registers[q][v]);
         }
@@ -53,12 +53,17 @@ INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const void
         in_registers[q][v];
 }
 
+INLINE size_t slot_of(const kv_chunk *chunk, size_t position) {
+    const size_t slot = chunk->first_slot + position;
+    return slot < chunk->n_slots ? slot : slot % chunk->n_slots;
+}
+
 /* Some queries at one chunk. */
 typedef struct chunk_work {
     const kv_chunk *chunk;
     const float *queries[MOST_QUERIES]; /* [key_length] each */
-    uint32_t n_visible[MOST_QUERIES];
-    uint32_t most_visible, least_visible;
+    visible_range visible[MOST_QUERIES];
+    visible_range any, all; /* what one of them sees, in one piece; what all see, if all.first < all.end */
     float weights[MOST_QUERIES][KV_CHUNK]; /* the scores, then their exp */
 } chunk_work;
 
@@ -69,21 +74,30 @@ INLINE void store_sums(const row_sums *sums, size_t n_queries, float *out, size_
 
 /* Of whole rows of positions; what lies beyond the visible ones is masked later. */
 INLINE void make_scores(const cllm_kv_type type, const size_t n_queries, chunk_work *work) {
-    const size_t n = work->chunk->key_length, n_blocks = kv_scale_blocks(n);
-    for (size_t tile = 0; tile * KV_LANES < work->most_visible; tile++) {
-        const char *rows = (const char *)work->chunk->keys + tile * n * KV_LANES * kv_element_bytes(type);
+    const kv_chunk *chunk = work->chunk;
+    const size_t n = chunk->key_length, n_blocks = kv_scale_blocks(n);
+    for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += KV_LANES) {
+        const size_t slot = slot_of(chunk, at);
+        const char *rows = (const char *)chunk->keys + slot * n * kv_element_bytes(type);
         row_sums scores = {0};
-        if (type != CLLM_KV_Q8_0) add_rows(type, n_queries, rows, 0, n, work->queries, &scores);
+        if (type != CLLM_KV_Q8_0) add_rows(type, n_queries, rows, n, work->queries, 0, &scores);
         for (size_t block = 0; type == CLLM_KV_Q8_0 && block < n_blocks; block++) {
-            const size_t first = block * KV_SCALE_BLOCK, end = n < first + KV_SCALE_BLOCK ? n : first + KV_SCALE_BLOCK;
-            const float *scales = work->chunk->key_scales + (tile * n_blocks + block) * KV_LANES;
+            const size_t first = block * KV_SCALE_BLOCK, left = n - first;
+            const float *scales = chunk->key_scales + slot * n_blocks + block * KV_LANES;
             row_sums sums = {0};
-            add_rows(type, n_queries, rows, first, end, work->queries, &sums);
+            add_rows(type, n_queries, rows + first * KV_LANES, left < KV_SCALE_BLOCK ? left : KV_SCALE_BLOCK,
+                     work->queries, first, &sums);
             UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
                 scores.of[q][v] = fused(sums.of[q][v], load_floats(scales + v * LANES), scores.of[q][v]);
         }
-        store_sums(&scores, n_queries, work->weights[0] + tile * KV_LANES, KV_CHUNK);
+        store_sums(&scores, n_queries, work->weights[0] + at, KV_CHUNK);
     }
+}
+
+/* cap * tanh(score / cap), tanh(v) = 1 - 2 / (1 + exp(2 v)) */
+INLINE void cap_scores(float *scores, visible_range visible, float cap) {
+    for (size_t i = visible.first / KV_LANES * KV_LANES; i < visible.end; i += LANES)
+        store_floats(scores + i, cap - 2 * cap / (1 + exponential(load_floats(scores + i) * (2 / cap))));
 }
 
 INLINE float largest_lane_of_floats(floats v) {
@@ -94,24 +108,26 @@ INLINE float largest_lane_of_floats(floats v) {
     return lanes[0];
 }
 
-/* scores: in, [n_visible, in whole rows]; out: exp(score - max), and 0 for what is not visible. */
-INLINE attention_part exponentiate(float *scores, uint32_t n_visible) {
+/* scores: in, around the visible ones in whole rows; out: exp(score - max), and 0 for what is not visible. */
+INLINE attention_part exponentiate(float *scores, visible_range visible) {
     ints lane;
     UNROLLED for (int32_t i = 0; i < LANES; i++) lane[i] = i;
     const floats nothing = all_floats(-INFINITY);
+    const size_t first = visible.first / KV_LANES * KV_LANES;
     floats most = nothing;
-    for (uint32_t i = 0; i < n_visible; i += LANES) {
-        const ints visible = lane < all_ints((int32_t)(n_visible - i));
-        const floats score = (floats)(((ints)load_floats(scores + i) & visible) | ((ints)nothing & ~visible));
+    for (size_t i = first; i < visible.end; i += LANES) {
+        const ints at = lane + (int32_t)i;
+        const ints seen = (at < all_ints((int32_t)visible.end)) & ~(at < all_ints((int32_t)visible.first));
+        const floats score = (floats)(((ints)load_floats(scores + i) & seen) | ((ints)nothing & ~seen));
         store_floats(scores + i, score);
         most = larger(most, score);
     }
     const float max = largest_lane_of_floats(most);
     floats sums[PARTIAL_VECTORS] = {{0}};
-    for (uint32_t i = 0; i < n_visible; i += KV_LANES) {
+    for (size_t i = first; i < visible.end; i += KV_LANES) {
         UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) {
             floats weight = {0};
-            if (i + v * LANES < n_visible) weight = exponential(load_floats(scores + i + v * LANES) - max);
+            if (i + v * LANES < visible.end) weight = exponential(load_floats(scores + i + v * LANES) - max);
             store_floats(scores + i + v * LANES, weight);
             sums[v] += weight;
         }
@@ -119,32 +135,55 @@ INLINE attention_part exponentiate(float *scores, uint32_t n_visible) {
     return (attention_part){max, sum_of_partials(sums)};
 }
 
-/* The positions that all queries see are taken together, and what some see beyond them one query at a time: a position
- * that is not visible is not touched, for 0 times a NaN is no 0. */
+/* Of positions first <= p < end, in as many runs as they lie in. */
+INLINE void add_positions(const cllm_kv_type type, const size_t n_queries, const kv_chunk *chunk, const void *rows,
+                          size_t first, size_t end, const float *const *factors, row_sums *sums) {
+    while (first < end) {
+        const size_t slot = slot_of(chunk, first), room = chunk->n_slots - slot;
+        const size_t n = end - first < room ? end - first : room;
+        add_rows(type, n_queries, (const char *)rows + slot * KV_LANES * kv_element_bytes(type), n, factors, first,
+                 sums);
+        first += n;
+    }
+}
+
+/* The positions that all queries see are taken together, and what some see before or beyond them one query at a time: a
+ * position that is not visible is not touched, for 0 times a NaN is no 0. Each query's are added in ascending order. */
 INLINE void add_values(const cllm_kv_type type, const size_t n_queries, const chunk_work *work,
                        const float weights[MOST_QUERIES][KV_CHUNK], const void *rows, row_sums *sums) {
     const float *factors[MOST_QUERIES];
+    const visible_range all = work->all;
+    const bool together = all.first < all.end;
     UNROLLED for (size_t q = 0; q < n_queries; q++) factors[q] = weights[q];
-    add_rows(type, n_queries, rows, 0, work->least_visible, factors, sums);
-    UNROLLED for (size_t q = 0; q < n_queries; q++) {
-        if (work->n_visible[q] == work->least_visible) continue;
-        row_sums one;
-        memcpy(one.of[0], sums->of[q], sizeof one.of[0]);
-        add_rows(type, 1, rows, work->least_visible, work->n_visible[q], &factors[q], &one);
-        memcpy(sums->of[q], one.of[0], sizeof one.of[0]);
+    for (size_t after = 0; after < 2; after++) {
+        if (after > 0 && together) add_positions(type, n_queries, work->chunk, rows, all.first, all.end, factors, sums);
+        for (size_t q = 0; q < n_queries; q++) {
+            const visible_range seen = work->visible[q];
+            const size_t first = after > 0 ? (together ? all.end : seen.end) : seen.first;
+            const size_t end = after > 0 ? seen.end : (together ? all.first : seen.end);
+            if (first >= end) continue;
+            row_sums one;
+            memcpy(one.of[0], sums->of[q], sizeof one.of[0]);
+            add_positions(type, 1, work->chunk, rows, first, end, &factors[q], &one);
+            memcpy(sums->of[q], one.of[0], sizeof one.of[0]);
+        }
     }
 }
 
 INLINE void sum_values(const cllm_kv_type type, const size_t n_queries, const chunk_work *work, float *out) {
-    const size_t n = kv_padded(work->chunk->value_length);
+    const kv_chunk *chunk = work->chunk;
+    const size_t n = kv_padded(chunk->value_length);
     float scaled[MOST_QUERIES][KV_CHUNK];
     for (size_t first = 0; first < n; first += KV_LANES) {
-        const char *rows = (const char *)work->chunk->values + first * KV_CHUNK * kv_element_bytes(type);
+        const char *rows = (const char *)chunk->values + first * chunk->n_slots * kv_element_bytes(type);
         if (type == CLLM_KV_Q8_0 && first % KV_SCALE_BLOCK == 0) {
-            const float *scales = work->chunk->value_scales + first / KV_SCALE_BLOCK * KV_CHUNK;
-            for (size_t i = 0; i < work->most_visible; i += LANES)
-                UNROLLED for (size_t q = 0; q < n_queries; q++)
-                    store_floats(&scaled[q][i], load_floats(&work->weights[q][i]) * load_floats(scales + i));
+            const float *scales = chunk->value_scales + first / KV_SCALE_BLOCK * chunk->n_slots;
+            for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += KV_LANES) {
+                const float *of_slot = scales + slot_of(chunk, at);
+                UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
+                    store_floats(&scaled[q][at + v * LANES],
+                                 load_floats(&work->weights[q][at + v * LANES]) * load_floats(of_slot + v * LANES));
+            }
         }
         row_sums sums = {0};
         add_values(type, n_queries, work, type == CLLM_KV_Q8_0 ? scaled : work->weights, rows, &sums);
@@ -152,49 +191,55 @@ INLINE void sum_values(const cllm_kv_type type, const size_t n_queries, const ch
     }
 }
 
-INLINE void attend_some(const cllm_kv_type type, const size_t n_queries, chunk_work *work, attention_part *parts,
-                        float *values) {
+INLINE void attend_some(const cllm_kv_type type, const size_t n_queries, chunk_work *work, float softcap,
+                        attention_part *parts, float *values) {
     make_scores(type, n_queries, work);
-    for (size_t q = 0; q < n_queries; q++) parts[q] = exponentiate(work->weights[q], work->n_visible[q]);
+    for (size_t q = 0; q < n_queries; q++) {
+        if (softcap > 0) cap_scores(work->weights[q], work->visible[q], softcap);
+        parts[q] = exponentiate(work->weights[q], work->visible[q]);
+    }
     sum_values(type, n_queries, work, values);
 }
 
 /* n_queries: 1, 2, 4 .. MOST_QUERIES */
-#define X(type)                                                                                           \
-    static void attend_##type(size_t n_queries, chunk_work *work, attention_part *parts, float *values) { \
-        switch (n_queries) {                                                                              \
-        case 1: attend_some(CLLM_KV_##type, 1, work, parts, values); break;                               \
-        case 2: attend_some(CLLM_KV_##type, 2, work, parts, values); break;                               \
-        case 4: attend_some(CLLM_KV_##type, 4, work, parts, values); break;                               \
-        default: attend_some(CLLM_KV_##type, MOST_QUERIES, work, parts, values); break;                   \
-        }                                                                                                 \
+#define X(type)                                                                                         \
+    static void attend_##type(size_t n_queries, chunk_work *work, float softcap, attention_part *parts, \
+                              float *values) {                                                          \
+        switch (n_queries) {                                                                            \
+        case 1: attend_some(CLLM_KV_##type, 1, work, softcap, parts, values); break;                    \
+        case 2: attend_some(CLLM_KV_##type, 2, work, softcap, parts, values); break;                    \
+        case 4: attend_some(CLLM_KV_##type, 4, work, softcap, parts, values); break;                    \
+        default: attend_some(CLLM_KV_##type, MOST_QUERIES, work, softcap, parts, values); break;        \
+        }                                                                                               \
     }
 X(F32)
 X(F16)
 X(Q8_0)
 #undef X
 
-static void vector_attend(const kv_chunk *chunk, const float *queries, const uint32_t *n_visible, size_t n_queries,
-                          attention_part *parts, float *values) {
+static void vector_attend(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
+                          float softcap, attention_part *parts, float *values) {
     chunk_work work = {.chunk = chunk};
     for (size_t first = 0, n; first < n_queries; first += n) {
         for (n = MOST_QUERIES; n > n_queries - first;) n /= 2;
-        work.most_visible = 0;
-        work.least_visible = KV_CHUNK;
+        work.any = (visible_range){KV_CHUNK, 0};
+        work.all = (visible_range){0, KV_CHUNK};
         for (size_t q = 0; q < n; q++) {
-            const uint32_t visible = n_visible[first + q];
+            const visible_range seen = visible[first + q];
             work.queries[q] = queries + (first + q) * chunk->key_length;
-            work.n_visible[q] = visible;
-            if (visible > work.most_visible) work.most_visible = visible;
-            if (visible < work.least_visible) work.least_visible = visible;
+            work.visible[q] = seen;
+            if (seen.first < seen.end && seen.first < work.any.first) work.any.first = seen.first;
+            if (seen.end > work.any.end) work.any.end = seen.end;
+            if (seen.first > work.all.first) work.all.first = seen.first;
+            if (seen.end < work.all.end) work.all.end = seen.end;
         }
         float *out = values + first * kv_padded(chunk->value_length);
         if (chunk->type == CLLM_KV_F32)
-            attend_F32(n, &work, parts + first, out);
+            attend_F32(n, &work, softcap, parts + first, out);
         else if (chunk->type == CLLM_KV_F16)
-            attend_F16(n, &work, parts + first, out);
+            attend_F16(n, &work, softcap, parts + first, out);
         else
-            attend_Q8_0(n, &work, parts + first, out);
+            attend_Q8_0(n, &work, softcap, parts + first, out);
     }
 }
 

@@ -70,13 +70,65 @@ static void vector_rms_norm(const float *x, const float *weight, float epsilon, 
     for (; i < n; i++) out[i] = x[i] * scale * weight[i];
 }
 
-INLINE floats swiglu(floats gate, floats up) { return gate / (1 + exponential(-gate)) * up; }
-
-static void vector_swiglu(float *gate, const float *up, size_t n) {
+/* The sum over n elements of (x - mean)^2, or with `squared` false of x - mean. */
+INLINE float sum_of_differences(const bool squared, const float *x, float mean, size_t n) {
+    floats sums[PARTIAL_VECTORS] = {{0}};
     size_t i = 0;
-    for (; i + LANES <= n; i += LANES) store_floats(gate + i, swiglu(load_floats(gate + i), load_floats(up + i)));
-    const floats rest = swiglu(load_some(gate + i, n - i), load_some(up + i, n - i));
+    for (; i + PARTIAL_SUMS <= n; i += PARTIAL_SUMS) {
+        UNROLLED for (size_t v = 0; v < PARTIAL_VECTORS; v++) {
+            const floats some = load_floats(x + i + v * LANES) - mean;
+            sums[v] = squared ? fused(some, some, sums[v]) : sums[v] + some;
+        }
+    }
+    float rest[PARTIAL_SUMS];
+    for (size_t r = 0; r < PARTIAL_SUMS; r++) rest[r] = i + r < n ? x[i + r] - mean : 0;
+    UNROLLED for (size_t v = 0; v < PARTIAL_VECTORS; v++) {
+        const floats some = load_floats(rest + v * LANES);
+        sums[v] = squared ? fused(some, some, sums[v]) : sums[v] + some;
+    }
+    return sum_of_partials(sums);
+}
+
+static void vector_layer_norm(const float *x, const float *weight, float epsilon, size_t n, float *out) {
+    const float mean = sum_of_differences(false, x, 0, n) / (float)n;
+    const float scale = 1 / sqrtf(sum_of_differences(true, x, mean, n) / (float)n + epsilon);
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store_floats(out + i, (load_floats(x + i) - mean) * scale * load_floats(weight + i));
+    for (; i < n; i++) out[i] = (x[i] - mean) * scale * weight[i];
+}
+
+/* gelu(x) = 0.5 x (1 + tanh(u)), u = sqrt(2 / pi) (x + 0.044715 x^3), is x * sigmoid(2 u) */
+INLINE floats gelu(floats x) {
+    const floats u = x * fused(x * x, all_floats(0.0713548162f), all_floats(1.5957691216f));
+    return x / (1 + exponential(-u));
+}
+
+INLINE floats activated(const activation which, floats gate, floats up) {
+    if (which == SWIGLU) return gate / (1 + exponential(-gate)) * up;
+    if (which == GEGLU) return gelu(gate) * up;
+    if (which == GELU) return gelu(gate);
+    const floats most = all_floats(7);
+    const floats g = -larger(-most, -gate), u = -larger(-most, -larger(-most, up));
+    return g / (1 + exponential(-1.702f * g)) * (u + 1);
+}
+
+INLINE void activate_all(const activation which, float *gate, const float *up, size_t n) {
+    const bool gated = which != GELU;
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        store_floats(gate + i, activated(which, load_floats(gate + i), gated ? load_floats(up + i) : (floats){0}));
+    const floats rest = activated(which, load_some(gate + i, n - i), gated ? load_some(up + i, n - i) : (floats){0});
     memcpy(gate + i, &rest, (n - i) * sizeof *gate);
+}
+
+static void vector_activate(activation which, float *gate, const float *up, size_t n) {
+    switch (which) {
+    case SWIGLU: activate_all(SWIGLU, gate, up, n); break;
+    case GEGLU: activate_all(GEGLU, gate, up, n); break;
+    case GELU: activate_all(GELU, gate, up, n); break;
+    case CLAMPED_SWIGLU: activate_all(CLAMPED_SWIGLU, gate, up, n); break;
+    }
 }
 
 typedef uint64_t pairs __attribute__((vector_size(4 * LANES)));
@@ -103,6 +155,22 @@ static void vector_rope(float *x, const float *cos, const float *sin, size_t n_p
         const float first = x[2 * j], second = x[2 * j + 1];
         x[2 * j] = first * cos[j] - second * sin[j];
         x[2 * j + 1] = first * sin[j] + second * cos[j];
+    }
+}
+
+static void vector_rope_halves(float *x, const float *cos, const float *sin, size_t n_pairs) {
+    float *first = x, *second = x + n_pairs;
+    size_t j = 0;
+    for (; j + LANES <= n_pairs; j += LANES) {
+        const floats a = load_floats(first + j), b = load_floats(second + j);
+        const floats c = load_floats(cos + j), s = load_floats(sin + j);
+        store_floats(first + j, a * c - b * s);
+        store_floats(second + j, a * s + b * c);
+    }
+    for (; j < n_pairs; j++) {
+        const float a = first[j], b = second[j];
+        first[j] = a * cos[j] - b * sin[j];
+        second[j] = a * sin[j] + b * cos[j];
     }
 }
 
@@ -193,8 +261,10 @@ static void vector_quantize(const float *x, size_t n, int8_t *quantized, activat
 
 static void vector_steps_fill(cpu_kernels *table) {
     table->rms_norm = vector_rms_norm;
-    table->swiglu = vector_swiglu;
+    table->layer_norm = vector_layer_norm;
+    table->activate = vector_activate;
     table->rope = vector_rope;
+    table->rope_halves = vector_rope_halves;
     table->add = vector_add;
     table->f32_to_f16 = vector_f32_to_f16;
     table->quantize = vector_quantize;

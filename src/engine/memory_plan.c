@@ -64,7 +64,7 @@ static uint64_t plan_context(const model_config *config, const session_settings 
         (n_layers > 0 ? (uint64_t)config->n_embd : 0) * sizeof(float) + sizeof(uint32_t); /* x, positions */
     const uint64_t session_bytes = n_batch * token_bytes + (uint64_t)LOGIT_ROWS * config->n_vocab * sizeof(float);
     plan->n_ctx = n_ctx;
-    plan->kv_cache = kv_cache_bytes(config, n_layers, n_ctx, s->kv_type);
+    plan->kv_cache = kv_cache_bytes(config, &(kv_cache_size){n_layers, n_ctx, n_batch, s->kv_type});
     plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads) : 0;
     if (s->n_gpu_layers > 0) plan->scratch += forward_gpu_host_bytes(config, n_batch);
     if (!checked_add(plan->scratch, session_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
@@ -127,7 +127,9 @@ cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *
     session_settings settings;
     model_config config;
     cllm_status status = settings_resolve(options, &settings, err);
-    if (status == CLLM_OK) status = config_read_sizes(gguf, &config, err);
+    /* where the model could not be loaded, its sizes are enough for an estimate */
+    if (status == CLLM_OK && config_read(gguf, &config, NULL) != CLLM_OK)
+        status = config_read_sizes(gguf, &config, err);
     if (status != CLLM_OK) return status;
     return plan_session(gguf, gguf_is_mapped(gguf) ? 0 : UINT64_MAX, &config, &settings, plan, err);
 }

@@ -108,7 +108,7 @@ cllm_status offload_start(const cllm_model *model, const cllm_session_options *o
                           cllm_memory_plan *plan, offload *out, cllm_error *err) {
     *out = (offload){.gpu = {0}};
     const session_settings asked = *settings;
-    const char *lacks = forward_gpu_lacks(&model->config);
+    const char *lacks = forward_gpu_lacks(&model->config, &model->weights);
     const bool wanted = options && options->device && strcmp(options->device, "cpu") != 0;
     if (wanted && !lacks) {
         cllm_error reason;

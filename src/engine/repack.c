@@ -20,7 +20,7 @@ typedef struct repacking {
 
 static uint64_t interleaved_bytes(const matrix *w) {
     if (!interleave_possible(w->type)) return 0;
-    return ((uint64_t)w->n_rows + ROW_GROUP - 1) / ROW_GROUP * ROW_GROUP * w->row_bytes;
+    return ((uint64_t)w->n_rows + ROW_GROUP - 1) / ROW_GROUP * ROW_GROUP * w->row_bytes * w->count;
 }
 
 static bool report(repacking *r) {
@@ -31,33 +31,33 @@ static bool report(repacking *r) {
 
 static bool repack_matrix(repacking *r, matrix *w) {
     if (!interleave_possible(w->type)) return true;
-    const unsigned char *rows = w->data;
     const size_t group_bytes = ROW_GROUP * w->row_bytes;
     unsigned char *groups = r->next;
-    for (uint32_t row = 0; row < w->n_rows; row += ROW_GROUP) {
-        const uint32_t n_present = w->n_rows - row < ROW_GROUP ? w->n_rows - row : ROW_GROUP;
-        interleave_group(w->type, rows + row * w->row_bytes, w->row_bytes, n_present, r->next);
-        r->next += group_bytes;
-        r->done += group_bytes;
-        if (!report(r)) return false;
+    for (uint32_t index = 0; index < w->count; index++) {
+        const unsigned char *rows = matrix_of(w, index).data;
+        for (uint32_t row = 0; row < w->n_rows; row += ROW_GROUP) {
+            const uint32_t n_present = w->n_rows - row < ROW_GROUP ? w->n_rows - row : ROW_GROUP;
+            interleave_group(w->type, rows + row * w->row_bytes, w->row_bytes, n_present, r->next);
+            r->next += group_bytes;
+            r->done += group_bytes;
+            if (!report(r)) return false;
+        }
+        pages_drop(rows, w->n_rows * w->row_bytes);
     }
-    pages_drop(rows, w->n_rows * w->row_bytes);
     w->data = groups;
     w->interleaved = true;
     return true;
 }
 
-/* Matrix `index` of the model, or NULL after the last. (token_embd comes along only if it is the output too.) */
-static matrix *matrix_at(cllm_model *model, uint64_t index) {
-    enum { PER_LAYER = 7 };
-    const uint64_t layer = index / PER_LAYER;
-    if (layer < model->config.n_layers) {
-        layer_weights *w = &model->weights.layers[layer];
-        matrix *const matrices[PER_LAYER] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
-                                             &w->ffn_gate, &w->ffn_up, &w->ffn_down};
-        return matrices[index % PER_LAYER];
+/* The matrix after *at, or NULL after the last. (token_embd comes along only if it is the output too.) */
+static matrix *next_matrix(cllm_model *model, uint64_t *at) {
+    const uint64_t n_places = (uint64_t)model->config.n_layers * N_LAYER_TENSORS;
+    while (*at < n_places) {
+        linear *l = layer_linear(&model->weights.layers[*at / N_LAYER_TENSORS], (layer_tensor)(*at % N_LAYER_TENSORS));
+        ++*at;
+        if (l) return &l->w;
     }
-    return index == (uint64_t)PER_LAYER * model->config.n_layers ? &model->weights.output : NULL;
+    return (*at)++ == n_places ? &model->weights.output.w : NULL;
 }
 
 cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
@@ -65,7 +65,7 @@ cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cl
     if (!gguf_is_mapped(model->gguf))
         return error_set(err, CLLM_ERR_ARGUMENT, "a model that is repacked has to be mapped, not read");
     matrix *w;
-    for (uint64_t i = 0; (w = matrix_at(model, i)); i++) r.total += interleaved_bytes(w);
+    for (uint64_t at = 0; (w = next_matrix(model, &at));) r.total += interleaved_bytes(w);
     if (r.total == 0) return CLLM_OK; /* floats have no other order */
     const uint64_t available = system_available_memory();
     model->repacked = !available || r.total < available ? pages_alloc((size_t)r.total) : NULL;
@@ -74,10 +74,10 @@ cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cl
         return error_set(err, CLLM_ERR_MEMORY, "no memory to repack %.0f MiB of weights; load without repacking",
                          (double)r.total / (1024.0 * 1024.0));
 
-    const bool tied = model->weights.output.data == model->weights.token_embd.data;
+    const bool tied = model->weights.output.w.data == model->weights.token_embd.data;
     r.next = model->repacked;
-    for (uint64_t i = 0; (w = matrix_at(model, i)); i++)
+    for (uint64_t at = 0; (w = next_matrix(model, &at));)
         if (!repack_matrix(&r, w)) return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled");
-    if (tied) model->weights.token_embd = model->weights.output;
+    if (tied) model->weights.token_embd = model->weights.output.w;
     return CLLM_OK;
 }

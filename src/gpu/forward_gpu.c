@@ -72,13 +72,46 @@ void gpu_close(gpu *g) {
     *g = (gpu){0};
 }
 
-const char *forward_gpu_lacks(const model_config *c) {
+/* Of the layers' tensors. */
+static const char *weights_lack(const model_config *c, const model_weights *weights) {
+    for (uint32_t i = 0; i < c->n_layers; i++) {
+        const layer_weights *w = &weights->layers[i];
+        if (w->ffn_gate_inp.w.data) return "a mixture of experts";
+        if (w->attn_q_norm.weight) return "norms of queries and keys";
+        if (w->post_attention_norm.weight || w->post_ffw_norm.weight) return "norms after a layer's halves";
+        if (layer_is_parallel(w)) return "parallel layers";
+        if (w->ffn_gate.bias || w->ffn_up.bias) return "biases of the feed-forward network";
+        if (w->attn_q.scale || w->ffn_up.scale || w->ffn_down.scale) return "scales of weight tensors";
+    }
+    return weights->output.bias ? "a bias of the output" : NULL;
+}
+
+const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
+    const model_traits *traits = c->traits;
+    if (traits->norm != NORM_RMS) return "LayerNorm";
+    if (traits->rope == ROPE_NONE) return "embeddings of positions";
+    if (traits->rope == ROPE_HALVES) return "RoPE of a head's halves";
+    if (traits->no_rope_period > 0) return "layers without RoPE";
+    if (traits->activation != SWIGLU) return "another activation than SwiGLU";
+    if (c->window > 0) return "sliding windows";
+    if (c->kv_rank > 0) return "latent attention";
+    if (c->attention_softcap > 0 || c->logit_softcap > 0) return "capped scores or logits";
+    if (c->attention_temperature != 0 || c->attention_scale != 1 / sqrtf((float)c->key_length))
+        return "a scale of attention of its own";
+    if (c->embedding_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1)
+        return "scales of embeddings, sums or logits";
+    const char *lacks = weights_lack(c, weights);
+    if (lacks) return lacks;
     const uint64_t lengths[] = {c->n_embd, c->n_ff, c->n_vocab, (uint64_t)c->n_heads * MAX_HEAD * 3};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         if (lengths[i] > LONGEST_ROW) return "rows of more than 2^26 elements";
     if (c->key_length > MAX_HEAD || c->value_length > MAX_HEAD) return "heads of more than 256 elements";
     if (c->n_heads / c->n_kv_heads > MOST_SHARING) return "more than 128 query heads for one of keys and values";
     if (c->key_length % 2 != 0) return "an odd key length";
+#define X(name, number, elements, bytes) \
+    if (weights->matrix_types >> number & 1) return "tensors of type " #name;
+    CPU_TYPES(X)
+#undef X
     return NULL;
 }
 
@@ -145,16 +178,16 @@ gpu_needs forward_gpu_needs(const model_config *c, const model_weights *weights,
     gpu_needs needs = {0};
     for (uint32_t i = c->n_layers - s->n_layers; i < c->n_layers; i++) {
         const layer_weights *w = &weights->layers[i];
-        const matrix *const matrices[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
-                                          &w->ffn_gate, &w->ffn_up, &w->ffn_down};
-        for (size_t m = 0; m < sizeof matrices / sizeof *matrices; m++)
-            need(&needs, &needs.weights, matrix_bytes(matrices[m]));
+        const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
+                                         &w->ffn_gate, &w->ffn_up, &w->ffn_down};
+        for (size_t m = 0; m < sizeof linears / sizeof *linears; m++)
+            need(&needs, &needs.weights, matrix_bytes(&linears[m]->w));
         need(&needs, &needs.weights, 2 * sizeof(float) * padded(c->n_embd));
         need(&needs, &needs.kv_cache, cache_bytes(c, s, c->key_length));
         need(&needs, &needs.kv_cache, cache_bytes(c, s, c->value_length));
     }
-    need(&needs, &needs.weights, matrix_bytes(&weights->output));
-    if (begins_with_tokens(c, s) && weights->token_embd.data != weights->output.data)
+    need(&needs, &needs.weights, matrix_bytes(&weights->output.w));
+    if (begins_with_tokens(c, s) && weights->token_embd.data != weights->output.w.data)
         need(&needs, &needs.weights, matrix_bytes(&weights->token_embd));
     uint64_t bytes[N_SCRATCH];
     scratch_bytes(c, s, bytes);
@@ -289,36 +322,35 @@ static cllm_status add_kernels(forward_gpu *f, gpu_product *p, cllm_error *err) 
 }
 
 typedef struct product_parts {
-    const matrix *matrices[3];
-    const float *norm; /* or NULL */
-    const float *biases[3];
+    const linear *linears[3];
+    const norm_weights *norm; /* or NULL */
     bool gated, add;
 } product_parts;
 
 static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_product *out, cllm_error *err) {
     *out = (gpu_product){.gated = parts->gated, .add = parts->add};
     uint32_t rows[3] = {0};
+    const float *biases[3] = {NULL};
     bool has_bias = false;
     cllm_status status = CLLM_OK;
-    for (; status == CLLM_OK && out->n_matrices < 3 && parts->matrices[out->n_matrices]; out->n_matrices++) {
+    for (; status == CLLM_OK && out->n_matrices < 3 && parts->linears[out->n_matrices]; out->n_matrices++) {
         const uint32_t i = out->n_matrices;
-        rows[i] = parts->matrices[i]->n_rows;
-        has_bias = has_bias || parts->biases[i];
-        status = add_matrix(f, parts->matrices[i], &out->matrices[i], err);
+        rows[i] = parts->linears[i]->w.n_rows;
+        biases[i] = parts->linears[i]->bias;
+        has_bias = has_bias || biases[i];
+        status = add_matrix(f, &parts->linears[i]->w, &out->matrices[i], err);
     }
     if (status == CLLM_OK && parts->norm)
-        status = add_vectors(f, &parts->norm, &parts->matrices[0]->n_columns, 1, &out->norm, err);
-    if (status == CLLM_OK && has_bias) status = add_vectors(f, parts->biases, rows, 3, &out->bias, err);
+        status = add_vectors(f, &parts->norm->weight, &parts->linears[0]->w.n_columns, 1, &out->norm, err);
+    if (status == CLLM_OK && has_bias) status = add_vectors(f, biases, rows, 3, &out->bias, err);
     return status == CLLM_OK ? add_kernels(f, out, err) : status;
 }
 
 static cllm_status add_layer(forward_gpu *f, const layer_weights *w, gpu_layer *out, cllm_error *err) {
-    const product_parts qkv = {.matrices = {&w->attn_q, &w->attn_k, &w->attn_v},
-                               .norm = w->attn_norm,
-                               .biases = {w->attn_q_bias, w->attn_k_bias, w->attn_v_bias}};
-    const product_parts attn_output = {.matrices = {&w->attn_output}, .biases = {w->attn_output_bias}, .add = true};
-    const product_parts gate_up = {.matrices = {&w->ffn_gate, &w->ffn_up}, .norm = w->ffn_norm, .gated = true};
-    const product_parts ffn_down = {.matrices = {&w->ffn_down}, .add = true};
+    const product_parts qkv = {.linears = {&w->attn_q, &w->attn_k, &w->attn_v}, .norm = &w->attn_norm};
+    const product_parts attn_output = {.linears = {&w->attn_output}, .add = true};
+    const product_parts gate_up = {.linears = {&w->ffn_gate, &w->ffn_up}, .norm = &w->ffn_norm, .gated = true};
+    const product_parts ffn_down = {.linears = {&w->ffn_down}, .add = true};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
@@ -331,11 +363,11 @@ static cllm_status add_layer(forward_gpu *f, const layer_weights *w, gpu_layer *
 }
 
 static cllm_status add_ends(forward_gpu *f, cllm_error *err) {
-    const product_parts output = {.matrices = {&f->weights->output}, .norm = f->weights->output_norm};
+    const product_parts output = {.linears = {&f->weights->output}, .norm = &f->weights->output_norm};
     cllm_status status = add_product(f, &output, &f->output, err);
     if (status != CLLM_OK || !begins_with_tokens(f->config, &f->settings)) return status;
     const matrix *w = &f->weights->token_embd;
-    if (w->data == f->weights->output.data)
+    if (w->data == f->weights->output.w.data)
         f->token_embd = f->output.matrices[0];
     else
         status = add_matrix(f, w, &f->token_embd, err);
@@ -356,7 +388,7 @@ static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
     f->cosines = calloc(2 * (size_t)n_pairs + 1, sizeof *f->cosines);
     f->rope.frequencies = calloc((size_t)n_pairs + 1, sizeof *f->rope.frequencies);
     if (!f->staging || !f->cosines || !f->rope.frequencies) return no_memory(err);
-    rope_prepare(c, f->weights->rope_factors, &f->rope);
+    rope_prepare(c, false, weights_rope_factors(f->weights, c, f->settings.n_ctx), &f->rope);
     return CLLM_OK;
 }
 
@@ -505,7 +537,7 @@ static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x
                           .first_x = (int)x.first,
                           .first_out = (int)out.first,
                           .n_tokens = (int)n,
-                          .epsilon = f->config->rms_norm_epsilon};
+                          .epsilon = f->config->norm_epsilon};
     launch l = {.kernel = n == 1 ? p->one : p->few, .n_buffers = 7, .args = &args, .args_bytes = sizeof args};
     uint32_t n_rows = 0;
     for (uint32_t i = 0; i < 3; i++) {
@@ -537,7 +569,7 @@ static void normalize(forward_gpu *f, gpu_buffer *norm, uint32_t n, vectors x, v
                             .stride = (int)x.stride,
                             .first_x = (int)x.first,
                             .first_out = (int)out.first,
-                            .epsilon = f->config->rms_norm_epsilon};
+                            .epsilon = f->config->norm_epsilon};
     run(f, &(launch){.kernel = KERNEL_RMS_NORM,
                      .groups = {n, 1, 1},
                      .buffers = {x.buffer, norm, out.buffer},

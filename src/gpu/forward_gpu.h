@@ -21,7 +21,7 @@ cllm_status gpu_open(const char *name, gpu *out, cllm_error *err);
 void gpu_close(gpu *g); /* leaves it empty; an empty one is allowed */
 
 /* The trait of the model that the GPU's kernels lack, in words, or NULL: it can run there. */
-const char *forward_gpu_lacks(const model_config *config);
+const char *forward_gpu_lacks(const model_config *config, const model_weights *weights);
 
 #define GPU_MOST_BATCH 2048 /* more tokens at once are no faster, and their groups could be too many for a launch */
 

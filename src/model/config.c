@@ -4,12 +4,14 @@
 #include "base/error.h"
 #include "gguf/gguf.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_LAYERS      65536u
 #define MAX_HEAD_LENGTH 65536u
+#define MAX_EXPERTS     65536u
 
 /* "<architecture>.<suffix>" */
 typedef struct config_key {
@@ -68,10 +70,51 @@ static void read_vocabulary_size(const cllm_gguf *gguf, model_config *config) {
         config->n_vocab = (uint32_t)tokens.count;
 }
 
+/* Windows belong to the sizes, for the cache of a windowed layer holds no more. */
+static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const model_traits *traits = config->traits;
+    if (traits->window_period == 0 || (traits->window_layers > 0 && config->n_layers != traits->window_layers))
+        return CLLM_OK;
+    config->window = traits->window;
+    config->window_period = traits->window_period;
+    cllm_status status = get_u32(gguf, config, "attention.sliding_window", GGUF_OPTIONAL, &config->window, err);
+    if (status != CLLM_OK) return status;
+    if (config->window > INT32_MAX)
+        return bad_value(err, config, "attention.sliding_window", "%u is more than %d", config->window, INT32_MAX);
+
+    const config_key pattern = key_of(config, "attention.sliding_window_pattern");
+    const cllm_value *value = cllm_gguf_find(gguf, pattern.text);
+    if (!value || value->type != CLLM_ARRAY)
+        return gguf_get_u32(gguf, pattern.text, GGUF_OPTIONAL, &config->window_period, err);
+    status = gguf_get_array(gguf, pattern.text, GGUF_OPTIONAL, CLLM_BOOL, &config->window_pattern, err);
+    if (status == CLLM_OK && config->window_pattern.count < config->n_layers)
+        return bad_value(err, config, "attention.sliding_window_pattern", "%llu values for %u layers",
+                         (unsigned long long)config->window_pattern.count, config->n_layers);
+    return status;
+}
+
+bool config_is_windowed(const model_config *config, uint32_t layer) {
+    if (config->window == 0) return false;
+    if (config->window_pattern.count > 0) return config->window_pattern.bytes[layer] != 0; /* a bool is a byte */
+    return config->window_period == 0 || (layer + 1) % config->window_period != 0;
+}
+
+bool config_has_rope(const model_config *config, uint32_t layer) {
+    const model_traits *traits = config->traits;
+    if (config->rope_dimension_count == 0) return false;
+    if (traits->no_rope_period > 0 && (layer + 1) % traits->no_rope_period == 0) return false;
+    return !traits->rope_in_windows_only || config->window == 0 || config_is_windowed(config, layer);
+}
+
+bool config_has_experts(const model_config *config, uint32_t layer) {
+    return config->n_experts > 0 && layer >= config->n_dense_layers;
+}
+
 cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     *config = (model_config){0};
     cllm_status status = read_architecture(gguf, config, err);
     if (status != CLLM_OK) return status;
+    config->traits = family_find(config->architecture);
 
     const struct {
         const char *suffix;
@@ -118,28 +161,56 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
         return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible",
                          config->n_heads, config->key_length);
 
-    config->rope_dimension_count = config->key_length;
     read_vocabulary_size(gguf, config);
-    return CLLM_OK;
+    return config->traits ? read_windows(gguf, config, err) : CLLM_OK;
 }
 
+/* A key that is there or keeps its default. */
+typedef struct optional_key {
+    const char *suffix;
+    float *number;   /* either this */
+    uint32_t *count; /* or this */
+} optional_key;
+
+static cllm_status read_optional(const cllm_gguf *gguf, const model_config *config, const optional_key *keys,
+                                 size_t n_keys, cllm_error *err) {
+    cllm_status status = CLLM_OK;
+    for (size_t i = 0; status == CLLM_OK && i < n_keys; i++)
+        status = keys[i].number ? get_f32(gguf, config, keys[i].suffix, GGUF_OPTIONAL, keys[i].number, err)
+                                : get_u32(gguf, config, keys[i].suffix, GGUF_OPTIONAL, keys[i].count, err);
+    return status;
+}
+#define READ_OPTIONAL(keys) read_optional(gguf, config, keys, sizeof(keys) / sizeof *(keys), err)
+
 static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const model_traits *traits = config->traits;
     config->rope_scaling_factor = 1.0f;
     config->rope_attention_factor = 1.0f;
     config->rope_original_context = config->n_ctx_train;
+    config->yarn_beta_fast = 32;
+    config->yarn_beta_slow = 1;
 
     /* an older key, rope.scale_linear, stands for type linear and its factor */
     cllm_string type = {"linear", strlen("linear")};
     config_key type_key = key_of(config, "rope.scaling.type");
-    cllm_status status = get_f32(gguf, config, "rope.scale_linear", GGUF_OPTIONAL, &config->rope_scaling_factor, err);
+    const optional_key keys[] = {
+        {"rope.scale_linear", &config->rope_scaling_factor, NULL},
+        {"rope.scaling.factor", &config->rope_scaling_factor, NULL},
+        {"rope.scaling.attn_factor", &config->rope_attention_factor, NULL},
+        {"rope.scaling.original_context_length", NULL, &config->rope_original_context},
+    };
+    const optional_key betas[] = {
+        {"rope.scaling.yarn_beta_fast", &config->yarn_beta_fast, NULL},
+        {"rope.scaling.yarn_beta_slow", &config->yarn_beta_slow, NULL},
+    };
+    cllm_status status = READ_OPTIONAL(keys);
     if (status == CLLM_OK) status = gguf_get_string(gguf, type_key.text, GGUF_OPTIONAL, &type, err);
-    if (status == CLLM_OK)
-        status = get_f32(gguf, config, "rope.scaling.factor", GGUF_OPTIONAL, &config->rope_scaling_factor, err);
-    if (status == CLLM_OK)
-        status = get_f32(gguf, config, "rope.scaling.attn_factor", GGUF_OPTIONAL, &config->rope_attention_factor, err);
-    if (status == CLLM_OK)
-        status = get_u32(gguf, config, "rope.scaling.original_context_length", GGUF_OPTIONAL,
-                         &config->rope_original_context, err);
+    if (status == CLLM_OK && traits->yarn_betas) status = READ_OPTIONAL(betas);
+    if (status == CLLM_OK && traits->yarn_log_multiplier_unit > 0) {
+        status =
+            get_f32(gguf, config, "rope.scaling.yarn_log_multiplier", GGUF_OPTIONAL, &config->yarn_log_multiplier, err);
+        config->yarn_log_multiplier /= traits->yarn_log_multiplier_unit;
+    }
     if (status != CLLM_OK) return status;
 
     if (config->rope_scaling_factor == 0) config->rope_scaling_factor = 1.0f; /* files write 0 for "none" */
@@ -147,53 +218,232 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
         return bad_value(err, config, "rope.scaling.factor", "%g is negative", (double)config->rope_scaling_factor);
     if (config->rope_original_context == 0)
         return bad_value(err, config, "rope.scaling.original_context_length", "0 is not 1 or more");
+    if (!(config->yarn_beta_fast > 0 && config->yarn_beta_slow > 0))
+        return bad_value(err, config, "rope.scaling.yarn_beta_slow", "YaRN's betas %g and %g are not positive",
+                         (double)config->yarn_beta_fast, (double)config->yarn_beta_slow);
 
-    static const char *const names[] = {"none", "linear", "yarn"}; /* in the order of enum rope_scaling */
-    for (uint32_t i = 0; i < 3; i++)
+    static const char *const names[] = {"none", "linear", "yarn", "longrope"}; /* in the order of enum rope_scaling */
+    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++)
         if (type.length == strlen(names[i]) && memcmp(type.data, names[i], type.length) == 0) {
             config->rope_scaling = (rope_scaling)i;
             if (i == ROPE_SCALING_NONE) config->rope_scaling_factor = 1.0f;
             return CLLM_OK;
         }
     return error_set_at(err, CLLM_ERR_UNSUPPORTED, type_key.text, CLLM_NO_OFFSET,
-                        "%s: '%.*s' is not supported; supported: none, linear, yarn", type_key.text,
+                        "%s: '%.*s' is not supported; supported: none, linear, yarn, longrope", type_key.text,
                         (int)(type.length < 80 ? type.length : 80), type.data);
+}
+
+static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const model_traits *traits = config->traits;
+    const uint32_t most = query_length(config);
+    if (traits->rope == ROPE_NONE) return CLLM_OK;
+    config->rope_dimension_count = config->key_length;
+    config->rope_freq_base = 10000.0f;
+    const optional_key keys[] = {{"rope.dimension_count", NULL, &config->rope_dimension_count},
+                                 {"rope.freq_base", &config->rope_freq_base, NULL}};
+    cllm_status status = READ_OPTIONAL(keys);
+    if (status != CLLM_OK) return status;
+    config->rope_freq_base_windowed =
+        traits->windowed_freq_base > 0 ? traits->windowed_freq_base : config->rope_freq_base;
+    status = get_f32(gguf, config, "rope.freq_base_swa", GGUF_OPTIONAL, &config->rope_freq_base_windowed, err);
+    if (status != CLLM_OK) return status;
+    if (!(config->rope_freq_base > 1) || !(config->rope_freq_base_windowed > 1))
+        return bad_value(err, config, config->rope_freq_base > 1 ? "rope.freq_base_swa" : "rope.freq_base",
+                         "%g is not greater than 1",
+                         (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
+    if (config->rope_dimension_count % 2 != 0 || config->rope_dimension_count > most)
+        return bad_value(err, config, "rope.dimension_count", "%u is not an even number up to the head's %u elements",
+                         config->rope_dimension_count, most);
+    if (traits->scales) { /* granite's switch for no RoPE at all */
+        bool rotated = true;
+        status = gguf_get_bool(gguf, key_of(config, "rope.scaling.finetuned").text, GGUF_OPTIONAL, &rotated, err);
+        if (!rotated) config->rope_dimension_count = 0;
+        if (status != CLLM_OK) return status;
+    }
+    return read_rope_scaling(gguf, config, err);
+}
+
+/* The lengths of latent attention. The cache's are those that the file has for keys and values. */
+static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    if (!config->traits->latent_attention) return CLLM_OK;
+    const struct {
+        const char *suffix;
+        uint32_t *out;
+    } required[] = {
+        {"attention.kv_lora_rank", &config->kv_rank},
+        {"attention.key_length_mla", &config->latent_key_length},
+        {"attention.value_length_mla", &config->latent_value_length},
+    };
+    for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
+        cllm_status status = get_u32(gguf, config, required[i].suffix, GGUF_REQUIRED, required[i].out, err);
+        if (status != CLLM_OK) return status;
+        if (*required[i].out == 0 || *required[i].out > MAX_HEAD_LENGTH)
+            return bad_value(err, config, required[i].suffix, "%u is not between 1 and %u", *required[i].out,
+                             MAX_HEAD_LENGTH);
+    }
+    if ((uint64_t)config->n_heads * config->latent_key_length > INT32_MAX ||
+        (uint64_t)config->n_heads * config->latent_value_length > INT32_MAX)
+        return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible",
+                         config->n_heads, config->latent_key_length);
+    const bool lite = config->n_layers == 26 || config->n_layers == 27; /* whose files have a rank that is not used */
+    cllm_status status = get_u32(gguf, config, "attention.q_lora_rank", GGUF_OPTIONAL, &config->q_rank, err);
+    if (lite) config->q_rank = 0;
+    if (status == CLLM_OK && config->q_rank > INT32_MAX)
+        return bad_value(err, config, "attention.q_lora_rank", "%u is more than %d", config->q_rank, INT32_MAX);
+    return status;
+}
+
+static cllm_status check_latent(const model_config *config, cllm_error *err) {
+    if (config->kv_rank == 0) return CLLM_OK;
+    if (config->rope_dimension_count == 0 || config->rope_dimension_count >= config->latent_key_length)
+        return bad_value(err, config, "attention.key_length_mla",
+                         "%u elements, of which %u are rotated, are not possible", config->latent_key_length,
+                         config->rope_dimension_count);
+    if (config->n_kv_heads != 1 || config->key_length != config->kv_rank + config->rope_dimension_count ||
+        config->value_length != config->kv_rank)
+        return bad_value(err, config, "attention.kv_lora_rank",
+                         "%u does not agree with %u heads of keys and values, of %u and %u elements", config->kv_rank,
+                         config->n_kv_heads, config->key_length, config->value_length);
+    return CLLM_OK;
+}
+
+static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const model_traits *traits = config->traits;
+    const bool by_embd = traits->layers_scaled_by_embd > 0 && traits->layers_scaled_by_embd == config->n_layers;
+    config->attention_scale =
+        1.0f / sqrtf(by_embd ? (float)(config->n_embd / config->n_heads) : (float)query_length(config));
+    config->attention_softcap = traits->attention_softcap;
+    config->logit_softcap = traits->logit_softcap;
+    config->embedding_scale = traits->embedding_scale_sqrt ? sqrtf((float)config->n_embd) : 1;
+    config->residual_scale = config->logit_scale = 1;
+    const optional_key common[] = {
+        {"attn_logit_softcapping", &config->attention_softcap, NULL},
+        {"final_logit_softcapping", &config->logit_softcap, NULL},
+        {"logit_scale", &config->logit_scale, NULL},
+    };
+    const optional_key scales[] = {
+        {"attention.scale", &config->attention_scale, NULL},
+        {"embedding_scale", &config->embedding_scale, NULL},
+        {"residual_scale", &config->residual_scale, NULL},
+    };
+    cllm_status status = READ_OPTIONAL(common);
+    if (status == CLLM_OK && traits->scales) status = READ_OPTIONAL(scales);
+    if (status != CLLM_OK) return status;
+    if (config->logit_scale == 0) return bad_value(err, config, "logit_scale", "0 would make all logits the same");
+    if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale;
+
+    /* latent attention rotates a part of each key alone, and YaRN's magnitude belongs to all of it */
+    if (config->kv_rank > 0 && config->rope_scaling == ROPE_SCALING_YARN) {
+        const float multiplier = config->yarn_log_multiplier > 0 ? config->yarn_log_multiplier : 1;
+        const float m = config->rope_attention_factor * (1 + 0.1f * multiplier * logf(config->rope_scaling_factor));
+        config->attention_scale *= m * m;
+    }
+    if (!traits->attention_temperature) return CLLM_OK;
+    config->attention_temperature_length = config->rope_original_context;
+    const optional_key temperature[] = {
+        {"attention.temperature_scale", &config->attention_temperature, NULL},
+        {"attention.temperature_length", NULL, &config->attention_temperature_length},
+    };
+    status = READ_OPTIONAL(temperature);
+    if (status == CLLM_OK && config->attention_temperature_length == 0)
+        return bad_value(err, config, "attention.temperature_length", "0 is not 1 or more");
+    return status;
+}
+
+static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const model_traits *traits = config->traits;
+    cllm_status status =
+        get_u32(gguf, config, "expert_count", traits->dense ? GGUF_OPTIONAL : GGUF_REQUIRED, &config->n_experts, err);
+    if (status != CLLM_OK || config->n_experts == 0) {
+        if (status == CLLM_OK && !traits->dense) return bad_value(err, config, "expert_count", "0 is not 1 or more");
+        return status;
+    }
+    if (!traits->experts)
+        return error_set_at(err, CLLM_ERR_UNSUPPORTED, key_of(config, "expert_count").text, CLLM_NO_OFFSET,
+                            "%s.expert_count: no mixture of experts is known of this architecture (this one has %u)",
+                            config->architecture, config->n_experts);
+    status = get_u32(gguf, config, "expert_used_count", GGUF_REQUIRED, &config->n_experts_used, err);
+    if (status != CLLM_OK) return status;
+    if (config->n_experts > MAX_EXPERTS)
+        return bad_value(err, config, "expert_count", "%u is more than %u", config->n_experts, MAX_EXPERTS);
+    if (config->n_experts_used == 0 || config->n_experts_used > config->n_experts)
+        return bad_value(err, config, "expert_used_count", "%u is not between 1 and the %u that there are",
+                         config->n_experts_used, config->n_experts);
+
+    uint32_t n_shared = 0, gating = traits->gating ? traits->gating : GATING_SOFTMAX;
+    config->n_ff_expert = config->n_ff;
+    config->expert_weights_normalised = traits->expert_weights_normalised;
+    config->expert_weights_scale = 1;
+    config->n_expert_groups = config->n_expert_groups_used = 1;
+    const optional_key keys[] = {
+        {"expert_feed_forward_length", NULL, &config->n_ff_expert},
+        {"expert_shared_feed_forward_length", NULL, &config->n_ff_shared},
+    };
+    const optional_key latent[] = {
+        {"leading_dense_block_count", NULL, &config->n_dense_layers},
+        {"expert_shared_count", NULL, &n_shared},
+        {"expert_weights_scale", &config->expert_weights_scale, NULL},
+        {"expert_gating_func", NULL, &gating},
+        {"expert_group_count", NULL, &config->n_expert_groups},
+        {"expert_group_used_count", NULL, &config->n_expert_groups_used},
+    };
+    status = READ_OPTIONAL(keys);
+    if (status == CLLM_OK && traits->latent_attention) {
+        status = READ_OPTIONAL(latent);
+        if (status == CLLM_OK)
+            status = gguf_get_bool(gguf, key_of(config, "expert_weights_norm").text, GGUF_OPTIONAL,
+                                   &config->expert_weights_normalised, err);
+    }
+    if (status != CLLM_OK) return status;
+    if (config->n_ff_expert == 0 || config->n_ff_expert > INT32_MAX)
+        return bad_value(err, config, "expert_feed_forward_length", "%u is not between 1 and %d", config->n_ff_expert,
+                         INT32_MAX);
+    if ((uint64_t)n_shared * config->n_ff_expert > INT32_MAX || config->n_ff_shared > INT32_MAX)
+        return bad_value(err, config, "expert_shared_count", "%u shared experts of %u elements are not possible",
+                         n_shared, config->n_ff_expert);
+    if (config->expert_weights_scale == 0) config->expert_weights_scale = 1; /* files write 0 for "none" */
+    if (n_shared > 0) config->n_ff_shared = n_shared * config->n_ff_expert;
+    if (gating < GATING_SOFTMAX || gating > GATING_SOFTMAX_OF_CHOSEN)
+        return bad_value(err, config, "expert_gating_func", "%u is not known: softmax is 1, sigmoid is 2", gating);
+    config->expert_gating = (expert_gating)gating;
+    if (config->n_expert_groups == 0 || config->n_experts % config->n_expert_groups != 0)
+        return bad_value(err, config, "expert_group_count", "%u groups do not divide the %u experts",
+                         config->n_expert_groups, config->n_experts);
+    if (config->n_expert_groups_used == 0 || config->n_expert_groups_used > config->n_expert_groups ||
+        config->n_experts / config->n_expert_groups * config->n_expert_groups_used < config->n_experts_used)
+        return bad_value(err, config, "expert_group_used_count",
+                         "%u of %u groups cannot hold the %u experts of a token", config->n_expert_groups_used,
+                         config->n_expert_groups, config->n_experts_used);
+    return CLLM_OK;
+}
+
+static cllm_status refuse_architecture(const model_config *config, cllm_error *err) {
+    char names[sizeof err->message / 2 + sizeof err->message / 4];
+    family_names(names, sizeof names);
+    return error_set_at(err, CLLM_ERR_UNSUPPORTED, "general.architecture", CLLM_NO_OFFSET,
+                        "architecture '%s' is not supported; supported: %s", config->architecture, names);
 }
 
 cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     *config = (model_config){0};
     cllm_status status = read_architecture(gguf, config, err);
     if (status != CLLM_OK) return status;
-    if (strcmp(config->architecture, "llama") != 0)
-        return error_set_at(err, CLLM_ERR_UNSUPPORTED, "general.architecture", CLLM_NO_OFFSET,
-                            "architecture '%s' is not supported; supported: llama", config->architecture);
+    if (!family_find(config->architecture)) return refuse_architecture(config, err);
     status = config_read_sizes(gguf, config, err);
     if (status != CLLM_OK) return status;
 
-    uint32_t n_experts = 0;
-    status = get_u32(gguf, config, "expert_count", GGUF_OPTIONAL, &n_experts, err);
+    const char *epsilon =
+        config->traits->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+    status = get_f32(gguf, config, epsilon, GGUF_REQUIRED, &config->norm_epsilon, err);
     if (status != CLLM_OK) return status;
-    if (n_experts > 0)
-        return error_set_at(err, CLLM_ERR_UNSUPPORTED, key_of(config, "expert_count").text, CLLM_NO_OFFSET,
-                            "%s.expert_count: mixtures of experts are not supported (this one has %u)",
-                            config->architecture, n_experts);
+    if (!(config->norm_epsilon >= 0))
+        return bad_value(err, config, epsilon, "%g is negative", (double)config->norm_epsilon);
 
-    status = get_f32(gguf, config, "attention.layer_norm_rms_epsilon", GGUF_REQUIRED, &config->rms_norm_epsilon, err);
-    if (status != CLLM_OK) return status;
-    if (!(config->rms_norm_epsilon >= 0))
-        return bad_value(err, config, "attention.layer_norm_rms_epsilon", "%g is negative",
-                         (double)config->rms_norm_epsilon);
-
-    config->rope_freq_base = 10000.0f;
-    status = get_f32(gguf, config, "rope.freq_base", GGUF_OPTIONAL, &config->rope_freq_base, err);
-    if (status != CLLM_OK) return status;
-    if (!(config->rope_freq_base > 1))
-        return bad_value(err, config, "rope.freq_base", "%g is not greater than 1", (double)config->rope_freq_base);
-
-    status = get_u32(gguf, config, "rope.dimension_count", GGUF_OPTIONAL, &config->rope_dimension_count, err);
-    if (status != CLLM_OK) return status;
-    if (config->rope_dimension_count % 2 != 0 || config->rope_dimension_count > config->key_length)
-        return bad_value(err, config, "rope.dimension_count", "%u is not an even number up to the head's %u elements",
-                         config->rope_dimension_count, config->key_length);
-    return read_rope_scaling(gguf, config, err);
+    status = read_latent(gguf, config, err);
+    if (status == CLLM_OK) status = read_rope(gguf, config, err);
+    if (status == CLLM_OK) status = check_latent(config, err);
+    if (status == CLLM_OK) status = read_scales(gguf, config, err);
+    if (status == CLLM_OK) status = read_experts(gguf, config, err);
+    return status;
 }

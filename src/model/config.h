@@ -4,28 +4,67 @@
 #define MODEL_CONFIG_H
 
 #include "cllm.h"
+#include "model/families.h"
 
-typedef enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN } rope_scaling;
+typedef enum rope_scaling {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_YARN,
+    ROPE_SCALING_LONGROPE
+} rope_scaling;
 
 typedef struct model_config {
     char architecture[64];
+    const model_traits *traits; /* NULL: of an architecture that is not known, of which there are but the sizes */
     uint32_t n_layers;
     uint32_t n_embd;
     uint32_t n_heads;    /* query heads */
     uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
-    uint32_t key_length; /* per head, of queries and keys */
+    uint32_t key_length; /* per head, of what the cache holds as keys, and of queries when they meet them */
     uint32_t value_length;
     uint32_t n_ff;
     uint32_t n_vocab;
     uint32_t n_ctx_train;
-    float rms_norm_epsilon;
+    float norm_epsilon;
 
-    uint32_t rope_dimension_count; /* even, <= key_length: the leading elements of a head that are rotated */
+    uint32_t window;           /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
+    uint32_t window_period;    /* the last layer of each period is not windowed, */
+    cllm_array window_pattern; /* unless the file tells for each layer: [n_layers] bool, or a count of 0 */
+
+    uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
+                                      last); 0: none */
     float rope_freq_base;
+    float rope_freq_base_windowed;
     rope_scaling rope_scaling;
     float rope_scaling_factor;      /* how many times the context was stretched; 1 without scaling */
-    uint32_t rope_original_context; /* yarn: the context before stretching */
-    float rope_attention_factor;    /* yarn: multiplies cos and sin */
+    uint32_t rope_original_context; /* yarn, longrope: the context before stretching */
+    float rope_attention_factor;    /* multiplies cos and sin */
+    float yarn_beta_fast, yarn_beta_slow, yarn_log_multiplier; /* 32, 1 and 0 are usual */
+
+    float attention_scale;       /* of scores: queries are multiplied by it */
+    float attention_temperature; /* queries times 1 + this * ln(floor(position / length) + 1); 0: none */
+    uint32_t attention_temperature_length;
+    float attention_softcap;                            /* scores become cap * tanh(score / cap); 0: none */
+    float logit_softcap;                                /* the same of logits */
+    float embedding_scale, residual_scale, logit_scale; /* factors of what is embedded, added to x, and put out */
+
+    uint32_t n_experts; /* 0: a dense model */
+    uint32_t n_experts_used;
+    uint32_t n_dense_layers; /* the first, which have no experts */
+    uint32_t n_ff_expert;
+    uint32_t n_ff_shared; /* of all shared experts together; 0: none */
+    expert_gating expert_gating;
+    bool expert_weights_normalised;
+    float expert_weights_scale;
+    uint32_t n_expert_groups; /* 1: all are one group */
+    uint32_t n_expert_groups_used;
+
+    /* multi-head latent attention (DeepSeek-AI 2024): the cache holds for all heads together a vector of kv_rank elements
+     * and a rotated part, key_length = kv_rank + rope_dimension_count, value_length = kv_rank */
+    uint32_t q_rank; /* 0: queries are not compressed */
+    uint32_t kv_rank;
+    uint32_t latent_key_length; /* per head, before compression */
+    uint32_t latent_value_length;
 } model_config;
 
 /* Read the sizes that every architecture's file has, so that memory can be planned and shown. */
@@ -33,5 +72,16 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
 
 /* Read everything that running needs. Architectures that cannot be run are refused by name. */
 cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error *err);
+
+bool config_is_windowed(const model_config *config, uint32_t layer);
+bool config_has_rope(const model_config *config, uint32_t layer);
+bool config_has_experts(const model_config *config, uint32_t layer);
+
+/* Elements that the projection to queries gives for a head, and that attention's output matrix takes of one: those of the
+ * cache, but with latent attention. */
+static inline uint32_t query_length(const model_config *c) { return c->kv_rank ? c->latent_key_length : c->key_length; }
+static inline uint32_t attended_length(const model_config *c) {
+    return c->kv_rank ? c->latent_value_length : c->value_length;
+}
 
 #endif

@@ -1,4 +1,6 @@
 /* The keys and values of the positions evaluated so far: what attention looks back at.
+ *
+ * A layer that sees a window holds no more than the window and a batch: its positions go round in a ring.
  * Filled and read by the forward pass; owned by a session.
  *
  * They lie as attention reads them: rows of KV_LANES elements, so that a vector register takes a row as it is. Positions
@@ -24,12 +26,15 @@ enum {
     KV_SCALE_BLOCK = 32,
 };
 
-/* One layer and key/value head: all its chunks, or one of them. */
+/* One chunk of one layer and key/value head: KV_CHUNK positions, of which position p lies in slot
+ * (first_slot + p) % n_slots. Both are multiples of KV_LANES. */
 typedef struct kv_chunk {
     cllm_kv_type type;
     uint32_t key_length;
     uint32_t value_length;
-    void *keys;
+    uint32_t n_slots;    /* KV_CHUNK; of a windowed layer, the positions of its ring */
+    uint32_t first_slot; /* 0; of a windowed layer, where the chunk begins in the ring */
+    void *keys;          /* as drawn above, with n_slots for KV_CHUNK */
     void *values;
     float *key_scales; /* for q8_0 */
     float *value_scales;
@@ -37,8 +42,10 @@ typedef struct kv_chunk {
 
 typedef struct kv_cache {
     uint32_t n_kv_heads;
-    uint32_t n_chunks; /* of a layer's head */
-    kv_chunk first;    /* of layer 0, head 0; the others follow: [n_layers][n_kv_heads][n_chunks] */
+    uint32_t n_chunks; /* of a layer's head that is not windowed */
+    uint32_t ring;     /* slots of one that is, or 0: all layers are alike */
+    kv_chunk first;    /* of the first layer's first head */
+    uint64_t *at; /* [n_layers + 1] slots of one head of the layers before; a layer's heads lie one after another */
 } kv_cache;
 
 static inline uint32_t kv_chunks(uint32_t n_positions) {
@@ -54,15 +61,27 @@ static inline size_t kv_element_bytes(cllm_kv_type type) {
     return type == CLLM_KV_Q8_0 ? 1 : type == CLLM_KV_F16 ? 2 : 4;
 }
 
-/* Bytes of a cache of n_ctx positions of the first n_layers layers; UINT64_MAX if that wraps. */
-uint64_t kv_cache_bytes(const model_config *config, uint32_t n_layers, uint32_t n_ctx, cllm_kv_type type);
+/* What a cache is for. */
+typedef struct kv_cache_size {
+    uint32_t n_layers; /* the model's first */
+    uint32_t n_ctx;
+    uint32_t n_batch; /* most positions written before the first of them is read */
+    cllm_kv_type type;
+} kv_cache_size;
+
+/* UINT64_MAX if that wraps. */
+uint64_t kv_cache_bytes(const model_config *config, const kv_cache_size *size);
 
 /* Errors: MEMORY. The pages are not touched until positions are written. */
-cllm_status kv_cache_create(const model_config *config, uint32_t n_layers, uint32_t n_ctx, cllm_kv_type type, arena *a,
-                            kv_cache *out, cllm_error *err);
+cllm_status kv_cache_create(const model_config *config, const kv_cache_size *size, arena *a, kv_cache *out,
+                            cllm_error *err);
 
 /* Positions chunk * KV_CHUNK and on. */
 kv_chunk kv_cache_chunk(const kv_cache *kv, uint32_t layer, uint32_t kv_head, uint32_t chunk);
+
+/* With `end` positions evaluated, does the cache still hold all that position `position`, the next, would look back at?
+ * (Always, where no ring goes round.) */
+bool kv_cache_holds(const kv_cache *kv, uint32_t window, uint32_t end, uint32_t position);
 
 /* Put elements first .. first + n - 1 of a key or a value, converted to the cache's type, at a position of a chunk,
  * 0..KV_CHUNK-1. first is a multiple of KV_SCALE_BLOCK, and n <= KV_SCALE_BLOCK; scale is for q8_0. */

@@ -3,10 +3,8 @@
 
 #include <math.h>
 
-/* YaRN (Peng et al. 2023): pairs that turn more than BETA_FAST times over the original context keep their frequency,
- * those that turn less than BETA_SLOW times are stretched like linear scaling does, and between the two it is mixed. */
-#define BETA_FAST 32.0
-#define BETA_SLOW 1.0
+/* YaRN (Peng et al. 2023): pairs that turn more than beta_fast times over the original context keep their frequency,
+ * those that turn less than beta_slow times are stretched like linear scaling does, and between the two it is mixed. */
 
 /* The (fractional) pair that turns `rotations` times over the original context. */
 static double pair_of_rotations(const model_config *c, double rotations) {
@@ -18,25 +16,36 @@ static double pair_of_rotations(const model_config *c, double rotations) {
 /* How much of pair j's own frequency is kept: 1 up to pair `low`, 0 from pair `high`. */
 static double yarn_kept(const model_config *c, uint32_t j) {
     const double last = c->rope_dimension_count - 1;
-    double low = fmax(0, floor(pair_of_rotations(c, BETA_FAST)));
-    double high = fmin(last, ceil(pair_of_rotations(c, BETA_SLOW)));
+    double low = fmax(0, floor(pair_of_rotations(c, (double)c->yarn_beta_fast)));
+    double high = fmin(last, ceil(pair_of_rotations(c, (double)c->yarn_beta_slow)));
     double along = (j - low) / fmax(0.001, high - low);
     return 1 - fmin(1, fmax(0, along));
 }
 
-void rope_prepare(const model_config *config, const float *factors, rope_table *table) {
-    const double stretched = 1.0 / (double)config->rope_scaling_factor;
+/* What cos and sin are multiplied with: attention's temperature for a stretched context. */
+static double magnitude(const model_config *c) {
+    const double grown = 0.1 * log(fmax(1, (double)c->rope_scaling_factor));
+    double yarn = 1;
+    if (c->rope_scaling == ROPE_SCALING_YARN && c->kv_rank == 0)
+        yarn = (1 + grown) / (1 + (double)c->yarn_log_multiplier * grown);
+    else if (c->rope_scaling == ROPE_SCALING_YARN && c->yarn_log_multiplier == 0)
+        yarn = 1 + grown;
+    return (double)c->rope_attention_factor * yarn;
+}
+
+void rope_prepare(const model_config *config, bool windowed, const float *factors, rope_table *table) {
+    const bool stretches =
+        !(windowed && config->traits->windowed_unscaled) && config->rope_scaling != ROPE_SCALING_LONGROPE;
+    const double base = (double)(windowed ? config->rope_freq_base_windowed : config->rope_freq_base);
+    const double stretched = stretches ? 1.0 / (double)config->rope_scaling_factor : 1;
     table->n_pairs = config->rope_dimension_count / 2;
-    table->magnitude = 1.0f;
+    table->magnitude = windowed && config->traits->windowed_unscaled ? 1.0f : (float)magnitude(config);
     for (uint32_t j = 0; j < table->n_pairs; j++) {
-        double frequency = pow((double)config->rope_freq_base, -2.0 * j / config->rope_dimension_count);
+        double frequency = pow(base, -2.0 * j / config->rope_dimension_count);
         if (factors) frequency /= (double)factors[j];
         double kept = config->rope_scaling == ROPE_SCALING_YARN ? yarn_kept(config, j) : 0;
         table->frequencies[j] = frequency * (stretched * (1 - kept) + kept);
     }
-    if (config->rope_scaling == ROPE_SCALING_YARN)
-        table->magnitude =
-            (float)((double)config->rope_attention_factor * (1 + 0.1 * log((double)config->rope_scaling_factor)));
 }
 
 void rope_angles(const rope_table *table, uint32_t position, float *cos_out, float *sin_out) {

@@ -11,9 +11,9 @@ typedef struct rope_table {
     float magnitude;     /* multiplies cos and sin */
 } rope_table;
 
-/* Fills table->frequencies, [rope_dimension_count / 2], which the caller has set to memory of that size.
- * factors: [n_pairs] or NULL. */
-void rope_prepare(const model_config *config, const float *factors, rope_table *table);
+/* Fills table->frequencies, [rope_dimension_count / 2], which the caller has set to memory of that size, for the windowed
+ * layers or the others. factors: [n_pairs] divisors of the frequencies, or NULL. */
+void rope_prepare(const model_config *config, bool windowed, const float *factors, rope_table *table);
 
 /* cos and sin: out, [n_pairs], of one position. */
 void rope_angles(const rope_table *table, uint32_t position, float *cos, float *sin);

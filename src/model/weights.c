@@ -1,25 +1,28 @@
-/* Tensor names are those of the GGUF specification for the architecture llama. */
+/* Tensor names are those of the GGUF specification. What a layer must have is the family's row in families.c. */
 #include "model/weights.h"
 
 #include "base/error.h"
 #include "gguf/gguf.h"
 
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Binding stops at the first fault: `status` then stays, and every further call does nothing. */
 typedef struct binder {
     const cllm_gguf *gguf;
+    const model_config *config;
     arena *arena;
     cllm_error *err;
     cllm_status status;
     unsigned char *used; /* [n_tensors] */
-    uint64_t matrix_bytes;
+    uint64_t bytes_per_token;
+    uint64_t matrix_types;
 } binder;
 
 /* The tensor of this name and shape (innermost first), or NULL: then `status` says why, unless it is optional. */
-static const cllm_tensor *find(binder *b, const char *name, const uint64_t *shape, uint32_t n_dims, bool optional) {
+static const cllm_tensor *find(binder *b, const char *name, const uint64_t shape[3], bool optional) {
     if (b->status != CLLM_OK) return NULL;
     const cllm_tensor *tensor = cllm_gguf_find_tensor(b->gguf, name);
     if (!tensor) {
@@ -28,9 +31,10 @@ static const cllm_tensor *find(binder *b, const char *name, const uint64_t *shap
                                      "%s: the file does not have this tensor, and the model needs it", name);
         return NULL;
     }
-    bool fits = true;
-    for (uint32_t i = 0; i < 4; i++) fits = fits && tensor->shape[i] == (i < n_dims ? shape[i] : 1);
+    bool fits = tensor->shape[3] == 1;
+    for (uint32_t i = 0; i < 3; i++) fits = fits && tensor->shape[i] == shape[i];
     if (!fits) {
+        const uint32_t n_dims = shape[2] > 1 ? 3 : shape[1] > 1 ? 2 : 1;
         b->status = error_set_at(
             b->err, CLLM_ERR_FORMAT, name, tensor->offset, "%s: its shape is [%s], the model needs [%s]", name,
             gguf_shape_text(tensor->shape, tensor->n_dims).text, gguf_shape_text(shape, n_dims).text);
@@ -40,9 +44,30 @@ static const cllm_tensor *find(binder *b, const char *name, const uint64_t *shap
     return tensor;
 }
 
-static matrix bind_matrix(binder *b, const char *name, uint64_t n_rows, uint64_t n_columns, bool optional) {
-    const uint64_t shape[] = {n_columns, n_rows};
-    const cllm_tensor *tensor = find(b, name, shape, 2, optional);
+/* A norm, bias or the like, as floats of the arena's. count * n of them. */
+static const float *bind_vector(binder *b, const char *name, uint64_t count, uint64_t n, bool optional) {
+    const uint64_t shape[] = {n, count, 1};
+    const cllm_tensor *tensor = find(b, name, shape, optional);
+    if (!tensor) return NULL;
+    if (tensor->type != QUANT_F32) {
+        b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, name, tensor->offset,
+                                 "%s: norms, biases and factors must be F32, this one is %s", name,
+                                 cllm_tensor_type_name(tensor->type));
+        return NULL;
+    }
+    float *copy = arena_alloc(b->arena, count * n, sizeof *copy);
+    if (!copy) {
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name);
+        return NULL;
+    }
+    memcpy(copy, tensor->data, (size_t)tensor->n_bytes);
+    return copy;
+}
+
+static matrix bind_matrix(binder *b, const char *name, uint64_t count, uint64_t n_rows, uint64_t n_columns,
+                          bool optional) {
+    const uint64_t shape[] = {n_columns, n_rows, count};
+    const cllm_tensor *tensor = find(b, name, shape, optional);
     if (!tensor) return (matrix){0};
     quant_type type = (quant_type)tensor->type;
     if (!quant_type_layout((uint32_t)tensor->type)->computable) {
@@ -55,107 +80,282 @@ static matrix bind_matrix(binder *b, const char *name, uint64_t n_rows, uint64_t
                                  name, cllm_tensor_type_name(tensor->type));
         return (matrix){0};
     }
-    b->matrix_bytes += tensor->n_bytes;
+    b->matrix_types |= (uint64_t)1 << type;
     return (matrix){.data = tensor->data,
                     .type = type,
                     .n_rows = (uint32_t)n_rows,
                     .n_columns = (uint32_t)n_columns,
-                    .row_bytes = (size_t)quant_bytes(type, n_columns)};
+                    .row_bytes = (size_t)quant_bytes(type, n_columns),
+                    .count = (uint32_t)count};
 }
 
-static const float *bind_vector(binder *b, const char *name, uint64_t n, bool optional) {
-    const cllm_tensor *tensor = find(b, name, &n, 1, optional);
-    if (!tensor) return NULL;
-    if (tensor->type != QUANT_F32) {
-        b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, name, tensor->offset,
-                                 "%s: norms, biases and factors must be F32, this one is %s", name,
-                                 cllm_tensor_type_name(tensor->type));
-        return NULL;
-    }
-    float *copy = arena_alloc(b->arena, n, sizeof *copy);
-    if (!copy) {
-        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name);
-        return NULL;
-    }
-    memcpy(copy, tensor->data, (size_t)tensor->n_bytes);
-    return copy;
+/* "blk.3.attn_q.weight", or of the model itself, "output.weight" */
+typedef struct tensor_name {
+    char text[64];
+} tensor_name;
+
+static tensor_name name_of(int64_t layer, const char *stem, const char *part) {
+    tensor_name name;
+    if (layer < 0)
+        snprintf(name.text, sizeof name.text, "%s.%s", stem, part);
+    else
+        snprintf(name.text, sizeof name.text, "blk.%" PRId64 ".%s.%s", layer, stem, part);
+    return name;
 }
 
-static void bind_layer(binder *b, const model_config *c, uint32_t layer, layer_weights *w) {
-    char name[64];
-    const uint64_t n_embd = c->n_embd, n_ff = c->n_ff;
-    const uint64_t queries = (uint64_t)c->n_heads * c->key_length, keys = (uint64_t)c->n_kv_heads * c->key_length;
+typedef enum need { MUST, MAY } need;
+
+static linear bind_linear(binder *b, int64_t layer, const char *stem, uint64_t count, uint64_t n_rows,
+                          uint64_t n_columns, need weight, need bias) {
+    linear out = {.w = bind_matrix(b, name_of(layer, stem, "weight").text, count, n_rows, n_columns, weight == MAY)};
+    if (!out.w.data) return out;
+    out.bias = bind_vector(b, name_of(layer, stem, "bias").text, count, n_rows, bias == MAY);
+    /* of NVFP4: a factor of all weights, and one of the activations, which are not rounded to that type here */
+    out.scale = bind_vector(b, name_of(layer, stem, "scale").text, 1, count, true);
+    bind_vector(b, name_of(layer, stem, "input_scale").text, 1, count, true);
+    return out;
+}
+
+static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64_t count, uint64_t n, need weight,
+                              need bias) {
+    norm_weights out = {.weight = bind_vector(b, name_of(layer, stem, "weight").text, count, n, weight == MAY)};
+    if (out.weight) out.bias = bind_vector(b, name_of(layer, stem, "bias").text, count, n, bias == MAY);
+    return out;
+}
+
+/* ------------------------------------------------------------------------------------------------- layers */
+
+static uint64_t extent(const model_config *c, tensor_extent which) {
+    const uint64_t queries = (uint64_t)c->n_heads * query_length(c), keys = (uint64_t)c->n_kv_heads * c->key_length;
     const uint64_t values = (uint64_t)c->n_kv_heads * c->value_length;
-    const uint64_t attended = (uint64_t)c->n_heads * c->value_length;
-
-#define NAME(suffix) (snprintf(name, sizeof name, "blk.%" PRIu32 "." suffix, layer), name)
-    w->attn_norm = bind_vector(b, NAME("attn_norm.weight"), n_embd, false);
-    w->attn_q = bind_matrix(b, NAME("attn_q.weight"), queries, n_embd, false);
-    w->attn_k = bind_matrix(b, NAME("attn_k.weight"), keys, n_embd, false);
-    w->attn_v = bind_matrix(b, NAME("attn_v.weight"), values, n_embd, false);
-    w->attn_output = bind_matrix(b, NAME("attn_output.weight"), n_embd, attended, false);
-    w->attn_q_bias = bind_vector(b, NAME("attn_q.bias"), queries, true);
-    w->attn_k_bias = bind_vector(b, NAME("attn_k.bias"), keys, true);
-    w->attn_v_bias = bind_vector(b, NAME("attn_v.bias"), values, true);
-    w->attn_output_bias = bind_vector(b, NAME("attn_output.bias"), n_embd, true);
-    w->ffn_norm = bind_vector(b, NAME("ffn_norm.weight"), n_embd, false);
-    w->ffn_gate = bind_matrix(b, NAME("ffn_gate.weight"), n_ff, n_embd, false);
-    w->ffn_up = bind_matrix(b, NAME("ffn_up.weight"), n_ff, n_embd, false);
-    w->ffn_down = bind_matrix(b, NAME("ffn_down.weight"), n_embd, n_ff, false);
-#undef NAME
+    const qk_norm_kind qk_norm = c->traits->qk_norm;
+    switch (which) {
+    case DIM_ONE: return 1;
+    case DIM_EMBD: return c->n_embd;
+    case DIM_QUERIES: return queries;
+    case DIM_KEYS: return keys;
+    case DIM_VALUES: return values;
+    case DIM_QKV: return queries + keys + values;
+    case DIM_ATTENDED: return (uint64_t)c->n_heads * attended_length(c);
+    case DIM_HEADS: return c->n_heads;
+    case DIM_Q_NORMS: return qk_norm == QK_NORM_EACH ? c->n_heads : 1;
+    case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? c->n_kv_heads : 1;
+    case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : c->key_length;
+    case DIM_K_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? keys : c->key_length;
+    case DIM_FF: return c->n_ff;
+    case DIM_FF_TWICE: return 2 * (uint64_t)c->n_ff;
+    case DIM_FF_EXPERT: return c->n_ff_expert;
+    case DIM_FF_SHARED: return c->n_ff_shared;
+    case DIM_EXPERTS: return c->n_experts;
+    case DIM_Q_RANK: return c->q_rank;
+    case DIM_KV_RANK: return c->kv_rank;
+    case DIM_KV_RANK_ROTATED: return (uint64_t)c->kv_rank + c->rope_dimension_count;
+    case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
+    case DIM_VALUE_LATENT: return c->latent_value_length;
+    case N_EXTENTS: break;
+    }
+    return 0;
 }
+
+typedef struct tensor_row {
+    const char *name;
+    tensor_kind kind;
+    tensor_extent count, rows, columns;
+    size_t field; /* its place in layer_weights */
+} tensor_row;
+
+static const tensor_row tensor_rows[N_LAYER_TENSORS] = {
+#define X(name, kind, count, rows, columns) {#name, kind, count, rows, columns, offsetof(layer_weights, name)},
+    LAYER_TENSORS(X)
+#undef X
+};
+
+linear *layer_linear(layer_weights *w, layer_tensor tensor) {
+    const tensor_row *row = &tensor_rows[tensor];
+    if (row->kind != TENSOR_LINEAR || tensor == LAYER_attn_qkv) return NULL;
+    linear *field = (linear *)(void *)((char *)w + row->field);
+    return field->w.data ? field : NULL;
+}
+
+#define T(name)     ((tensor_set)1 << LAYER_##name)
+#define PROJECTIONS (T(attn_q) | T(attn_k) | T(attn_v))
+
+static bool has_tensor(const binder *b, uint32_t layer, layer_tensor tensor) {
+    return cllm_gguf_find_tensor(b->gguf, name_of(layer, tensor_rows[tensor].name, "weight").text) != NULL;
+}
+
+/* The tensors that this layer of this file must have. */
+static tensor_set layer_needs(const binder *b, uint32_t layer) {
+    const model_config *c = b->config;
+    const model_traits *traits = c->traits;
+    tensor_set needs = traits->tensors;
+    needs |= config_has_experts(c, layer) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (traits->latent_attention)
+        needs |= c->q_rank > 0 ? T(attn_q_a) | T(attn_q_a_norm) | T(attn_q_b) : T(attn_q);
+    else if (has_tensor(b, layer, LAYER_attn_qkv)) /* queries, keys and values in one tensor or three: both are found */
+        needs = (needs & ~PROJECTIONS) | T(attn_qkv);
+    else if (has_tensor(b, layer, LAYER_attn_q))
+        needs = (needs & ~T(attn_qkv)) | PROJECTIONS;
+    return needs;
+}
+
+static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need weight, need bias, layer_weights *w) {
+    const model_config *c = b->config;
+    const tensor_row *row = &tensor_rows[tensor];
+    void *field = (char *)w + row->field;
+    const bool twice = tensor == LAYER_ffn_up && c->traits->gate_in_up;
+    const uint64_t count = extent(c, row->count), columns = extent(c, row->columns);
+    const uint64_t rows = extent(c, twice ? DIM_FF_TWICE : row->rows);
+    const char *name = row->name;
+    if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_is_post_attention_norm) name = "post_attention_norm";
+    switch (row->kind) {
+    case TENSOR_NORM: *(norm_weights *)field = bind_norm(b, layer, name, rows, columns, weight, bias); break;
+    case TENSOR_LINEAR: *(linear *)field = bind_linear(b, layer, name, count, rows, columns, weight, bias); break;
+    case TENSOR_VECTOR:
+        *(const float **)field = bind_vector(b, name_of(layer, name, "weight").text, 1, columns, weight == MAY);
+        break;
+    case TENSOR_BIAS:
+        *(const float **)field = bind_vector(b, name_of(layer, name, "bias").text, 1, columns, weight == MAY);
+        break;
+    }
+}
+
+/* The first n_rows rows of what is left in *rest. */
+static linear take_rows(linear *rest, uint64_t n_rows) {
+    linear out = *rest;
+    out.w.n_rows = (uint32_t)n_rows;
+    rest->w.n_rows -= out.w.n_rows;
+    rest->w.data = (const unsigned char *)rest->w.data + n_rows * rest->w.row_bytes;
+    if (rest->bias) rest->bias += n_rows;
+    return out;
+}
+
+static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
+    const model_config *c = b->config;
+    if (w->attn_qkv.w.data) {
+        linear rest = w->attn_qkv;
+        w->attn_q = take_rows(&rest, extent(c, DIM_QUERIES));
+        w->attn_k = take_rows(&rest, extent(c, DIM_KEYS));
+        w->attn_v = take_rows(&rest, extent(c, DIM_VALUES));
+        if (!w->attn_qkv.bias) { /* some files keep these apart */
+            w->attn_q.bias = bind_vector(b, name_of(layer, "attn_q", "bias").text, 1, extent(c, DIM_QUERIES), true);
+            w->attn_k.bias = bind_vector(b, name_of(layer, "attn_k", "bias").text, 1, extent(c, DIM_KEYS), true);
+            w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, DIM_VALUES), true);
+        }
+    }
+    if (c->traits->gate_in_up && w->ffn_up.w.data) {
+        linear rest = w->ffn_up;
+        w->ffn_gate = take_rows(&rest, c->n_ff);
+        w->ffn_up = rest;
+    }
+}
+
+/* Weight bytes that a token reads. */
+static uint64_t bytes_read(const model_config *c, const linear *l) {
+    const uint64_t one = (uint64_t)l->w.n_rows * l->w.row_bytes;
+    return one * (l->w.count > 1 && l->w.count == c->n_experts ? c->n_experts_used : l->w.count);
+}
+
+static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
+    const model_traits *traits = b->config->traits;
+    const tensor_set needs = layer_needs(b, layer);
+    for (uint32_t i = 0; i < N_LAYER_TENSORS && b->status == CLLM_OK; i++) {
+        const tensor_set bit = (tensor_set)1 << i;
+        if (!((needs | traits->optional) & bit)) continue;
+        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, traits->biases & bit ? MUST : MAY, w);
+    }
+    if (b->status == CLLM_OK) split_fused(b, layer, w);
+    for (uint32_t i = 0; i < N_LAYER_TENSORS; i++) {
+        const linear *l = layer_linear(w, (layer_tensor)i);
+        if (l) b->bytes_per_token += bytes_read(b->config, l);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------- model */
 
 /* A frequency is divided by its factor. */
-static void check_rope_factors(binder *b, const float *factors, uint32_t n) {
+static const float *bind_rope_factors(binder *b, const char *stem) {
+    const uint32_t n = b->config->rope_dimension_count / 2;
+    const tensor_name name = name_of(-1, stem, "weight");
+    const float *factors = n > 0 ? bind_vector(b, name.text, 1, n, true) : NULL;
     for (uint32_t i = 0; b->status == CLLM_OK && factors && i < n; i++)
         if (!(factors[i] > 0))
             b->status =
-                error_set_at(b->err, CLLM_ERR_FORMAT, "rope_freqs.weight", CLLM_NO_OFFSET,
-                             "rope_freqs.weight: factor %" PRIu32 " is %g, it must be positive", i, (double)factors[i]);
+                error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
+                             "%s: factor %" PRIu32 " is %g, it must be positive", name.text, i, (double)factors[i]);
+    return factors;
 }
 
-static void refuse_unused(binder *b, uint32_t n_layers) {
+static void refuse_unused(binder *b) {
+    const model_config *c = b->config;
     for (size_t i = 0; b->status == CLLM_OK && i < cllm_gguf_n_tensors(b->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
         uint32_t layer;
         if (b->used[i]) continue;
-        if (sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= n_layers)
-            b->status =
-                error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
-                             "%s: of a layer that is not there: llama.block_count is %" PRIu32, tensor->name, n_layers);
+        if (sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= c->n_layers)
+            b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
+                                     "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,
+                                     c->architecture, c->n_layers);
         else
             b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, tensor->name, tensor->offset,
-                                     "%s: this tensor is no part of a llama model as far as this program knows it",
-                                     tensor->name);
+                                     "%s: this tensor is no part of a %s model as far as this program knows it",
+                                     tensor->name, c->architecture);
     }
+}
+
+static void bind_output(binder *b, model_weights *weights) {
+    const model_config *c = b->config;
+    const model_traits *traits = c->traits;
+    weights->output_norm =
+        bind_norm(b, -1, "output_norm", 1, c->n_embd, MUST, traits->biases & T(attn_norm) ? MUST : MAY);
+    if (traits->output != OUTPUT_TIED)
+        weights->output = bind_linear(b, -1, "output", 1, c->n_vocab, c->n_embd,
+                                      traits->output == OUTPUT_OWN ? MUST : MAY, traits->output_bias ? MUST : MAY);
+    if (!weights->output.w.data) weights->output.w = weights->token_embd;
+    b->bytes_per_token += (uint64_t)weights->output.w.row_bytes * c->n_vocab;
 }
 
 cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, arena *a, model_weights *weights,
                          cllm_error *err) {
     *weights = (model_weights){0};
     const size_t n_tensors = cllm_gguf_n_tensors(gguf);
-    if (config->n_layers > n_tensors) /* each layer has several: do not allocate for what cannot be there */
-        return error_set_at(err, CLLM_ERR_FORMAT, "llama.block_count", CLLM_NO_OFFSET,
-                            "llama.block_count: %" PRIu32 " layers, but the file has only %zu tensors",
-                            config->n_layers, n_tensors);
-    binder b = {.gguf = gguf, .arena = a, .err = err};
+    if (config->n_layers > n_tensors) { /* each layer has several: do not allocate for what cannot be there */
+        char key[sizeof config->architecture + sizeof ".block_count"];
+        snprintf(key, sizeof key, "%s.block_count", config->architecture);
+        return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
+                            "%s: %" PRIu32 " layers, but the file has only %zu tensors", key, config->n_layers,
+                            n_tensors);
+    }
+    binder b = {.gguf = gguf, .config = config, .arena = a, .err = err};
     b.used = arena_alloc(a, n_tensors, 1);
     weights->layers = arena_alloc(a, config->n_layers, sizeof *weights->layers);
     if (!b.used || !weights->layers)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for the tables of %zu tensors", n_tensors);
 
-    weights->token_embd = bind_matrix(&b, "token_embd.weight", config->n_vocab, config->n_embd, false);
-    b.matrix_bytes = weights->token_embd.row_bytes; /* of the embedding table a token reads one row */
-    for (uint32_t i = 0; i < config->n_layers; i++) bind_layer(&b, config, i, &weights->layers[i]);
-    weights->output_norm = bind_vector(&b, "output_norm.weight", config->n_embd, false);
-    weights->output = bind_matrix(&b, "output.weight", config->n_vocab, config->n_embd, true);
-    if (!weights->output.data) {
-        weights->output = weights->token_embd;
-        b.matrix_bytes += (uint64_t)weights->output.row_bytes * config->n_vocab;
-    }
-    weights->rope_factors = bind_vector(&b, "rope_freqs.weight", config->rope_dimension_count / 2, true);
-    check_rope_factors(&b, weights->rope_factors, config->rope_dimension_count / 2);
-    weights->bytes_per_token = b.matrix_bytes;
-    refuse_unused(&b, config->n_layers);
+    weights->token_embd = bind_matrix(&b, "token_embd.weight", 1, config->n_vocab, config->n_embd, false);
+    b.bytes_per_token = weights->token_embd.row_bytes; /* of the embedding table a token reads one row */
+    if (config->traits->rope == ROPE_NONE)
+        weights->position_embd = bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd, false);
+    for (uint32_t i = 0; i < config->n_layers; i++) bind_layer(&b, i, &weights->layers[i]);
+    bind_output(&b, weights);
+    weights->rope_factors = bind_rope_factors(&b, "rope_freqs");
+    weights->rope_factors_long = bind_rope_factors(&b, "rope_factors_long");
+    weights->rope_factors_short = bind_rope_factors(&b, "rope_factors_short");
+    weights->bytes_per_token = b.bytes_per_token;
+    weights->matrix_types = b.matrix_types;
+    refuse_unused(&b);
     return b.status;
+}
+
+const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx) {
+    if (weights->rope_factors) return weights->rope_factors;
+    return n_ctx > config->rope_original_context ? weights->rope_factors_long : weights->rope_factors_short;
+}
+
+matrix matrix_of(const matrix *matrices, uint32_t index) {
+    const uint64_t rows = matrices->interleaved ? ((uint64_t)matrices->n_rows + 15) / 16 * 16 : matrices->n_rows;
+    matrix one = *matrices;
+    one.data = (const unsigned char *)one.data + index * rows * one.row_bytes;
+    one.count = 1;
+    return one;
 }

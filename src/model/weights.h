@@ -9,9 +9,10 @@
 #include "gguf/quant_types.h"
 #include "model/config.h"
 
-/* n_rows rows of n_columns elements, each row a run of blocks of its type: y = W x has n_rows elements.
+/* n_rows rows of n_columns elements, each row a run of blocks of its type: y = W x has n_rows elements. There may be
+ * `count` of them one after another, of an expert or a head each.
  *
- * Interleaved, 16 rows at a time share their bytes: of each block, every field (2 bytes, or words of 4) follows for row 0,
+ * Interleaved, 16 rows at a time share their bytes: of each block, every field (1 or 2 bytes, or words of 4) follows for row 0,
  * row 1 .. row 15. A group is then 16 * row_bytes long, and a last group that is not full is padded with zeros. */
 typedef struct matrix {
     const void *data;
@@ -20,32 +21,65 @@ typedef struct matrix {
     uint32_t n_columns;
     size_t row_bytes;
     bool interleaved;
+    uint32_t count;
 } matrix;
 
+/* Number `index` of the matrices. */
+matrix matrix_of(const matrix *matrices, uint32_t index);
+
+/* y = scale * W x + bias */
+typedef struct linear {
+    matrix w;           /* w.data is NULL: the layer has no such tensor */
+    const float *bias;  /* [w.count][w.n_rows], or NULL */
+    const float *scale; /* [w.count], or NULL */
+} linear;
+
+typedef struct norm_weights {
+    const float *weight; /* NULL: the layer has no such norm */
+    const float *bias;   /* or NULL */
+} norm_weights;
+
+/* What a layer has is told by families.h, and the shapes too; what it has not is NULL. The fields bear the tensors' names. */
 typedef struct layer_weights {
-    const float *attn_norm;   /* [n_embd] */
-    matrix attn_q;            /* [n_heads * key_length][n_embd] */
-    matrix attn_k;            /* [n_kv_heads * key_length][n_embd] */
-    matrix attn_v;            /* [n_kv_heads * value_length][n_embd] */
-    matrix attn_output;       /* [n_embd][n_heads * value_length] */
-    const float *attn_q_bias; /* as many as attn_q has rows, or NULL; so the next three */
-    const float *attn_k_bias;
-    const float *attn_v_bias;
-    const float *attn_output_bias;
-    const float *ffn_norm; /* [n_embd] */
-    matrix ffn_gate;       /* [n_ff][n_embd] */
-    matrix ffn_up;         /* [n_ff][n_embd] */
-    matrix ffn_down;       /* [n_embd][n_ff] */
+    norm_weights attn_norm, attn_norm_2;
+    linear attn_qkv; /* where the file has the next three in one tensor: they are then parts of it */
+    linear attn_q, attn_k, attn_v;
+    norm_weights attn_q_norm, attn_k_norm;
+    linear attn_q_a, attn_q_b, attn_kv_a_mqa, attn_k_b, attn_v_b; /* latent attention */
+    norm_weights attn_q_a_norm, attn_kv_a_norm;
+    const float *attn_sinks; /* [n_heads] */
+    linear attn_output;
+    norm_weights post_attention_norm;
+    norm_weights ffn_norm;
+    linear ffn_gate, ffn_up, ffn_down; /* also where the file has gate and up in one tensor, ffn_up */
+    linear ffn_gate_inp;               /* the router */
+    const float *exp_probs_b;          /* [n_experts] added to scores when experts are chosen */
+    linear ffn_gate_exps, ffn_up_exps, ffn_down_exps;
+    linear ffn_gate_inp_shexp, ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp;
+    norm_weights post_ffw_norm;
 } layer_weights;
+
+/* Attention and feed-forward part both read the layer's input, for the second has no norm of its own before or after it. */
+static inline bool layer_is_parallel(const layer_weights *w) { return !w->ffn_norm.weight && !w->post_ffw_norm.weight; }
 
 typedef struct model_weights {
     matrix token_embd;         /* [n_vocab][n_embd] */
+    matrix position_embd;      /* [n_ctx_train][n_embd], where positions have embeddings of their own */
     layer_weights *layers;     /* [n_layers] */
-    const float *output_norm;  /* [n_embd] */
-    matrix output;             /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
+    norm_weights output_norm;  /* [n_embd] */
+    linear output;             /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
     const float *rope_factors; /* [rope_dimension_count / 2] divisors of the frequencies (Llama 3.1), or NULL */
-    uint64_t bytes_per_token;  /* weight bytes that one forward pass of one token reads */
+    const float *rope_factors_long,
+        *rope_factors_short;  /* the same, for a context beyond the original or within it, or NULL */
+    uint64_t bytes_per_token; /* weight bytes that one forward pass of one token reads */
+    uint64_t matrix_types;    /* bit t: a matrix is of the type of number t */
 } model_weights;
+
+/* The layer's linear `tensor`, or NULL if it has none or only as a whole of others (attn_qkv). */
+linear *layer_linear(layer_weights *w, layer_tensor tensor);
+
+/* The divisors for a context of n_ctx positions, or NULL. */
+const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx);
 
 /* Tensors that are missing, of the wrong shape or of a type without a kernel are refused by name, and so is a tensor
  * that nothing here would read: a model with more than this program knows would give wrong answers. */

@@ -3,6 +3,7 @@
 #include "support/bench_kernels.h"
 
 #include "model/kv_cache.h"
+#include "support/random_blocks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,7 +18,7 @@ typedef struct bench {
     activations x;
     size_t n_tokens;
     kv_chunk chunk;
-    uint32_t n_visible[GROUP];
+    visible_range visible[GROUP];
     attention_part parts[GROUP];
     float *floats[4]; /* [MOST_TOKENS][COLUMNS] each */
     int8_t *quantized;
@@ -60,18 +61,24 @@ static void run_matmul(bench *b) {
     b->kernels->matmul(&b->w, 0, ROWS, &b->x, b->n_tokens, b->floats[1], ROWS, b->scratch);
 }
 static void run_attend(bench *b) {
-    b->kernels->attend(&b->chunk, b->floats[0], b->n_visible, GROUP, b->parts, b->floats[1]);
+    b->kernels->attend(&b->chunk, b->floats[0], b->visible, GROUP, 0, b->parts, b->floats[1]);
 }
 static void run_rms_norm(bench *b) { b->kernels->rms_norm(b->floats[0], b->floats[2], 1e-5f, WIDTH, b->floats[1]); }
-static void run_swiglu(bench *b) { b->kernels->swiglu(b->floats[1], b->floats[0], WIDTH); }
+static void run_layer_norm(bench *b) { b->kernels->layer_norm(b->floats[0], b->floats[2], 1e-5f, WIDTH, b->floats[1]); }
+static void run_swiglu(bench *b) { b->kernels->activate(SWIGLU, b->floats[1], b->floats[0], WIDTH); }
+static void run_gelu(bench *b) { b->kernels->activate(GELU, b->floats[1], NULL, WIDTH); }
 static void run_rope(bench *b) { b->kernels->rope(b->floats[1], b->floats[0], b->floats[2], WIDTH / 2); }
+static void run_rope_halves(bench *b) { b->kernels->rope_halves(b->floats[1], b->floats[0], b->floats[2], WIDTH / 2); }
 static void run_quantize(bench *b) { b->kernels->quantize(b->floats[0], WIDTH, b->quantized, b->blocks); }
 
 static void bench_matmul(bench *b, quant_type type, const char *name) {
     static const size_t tokens[] = {1, 2, 4, 8, 16, 64, MOST_TOKENS};
     const quant_layout *layout = quant_type_layout(type);
     const size_t row_bytes = COLUMNS / layout->block_elements * layout->block_bytes;
-    b->w = (matrix){room(ROWS * row_bytes + 64), type, ROWS, COLUMNS, row_bytes, false};
+    uint8_t *blocks = room(ROWS * row_bytes + 64);
+    uint64_t random = 1;
+    random_blocks(type, blocks, ROWS * row_bytes / layout->block_bytes, &random);
+    b->w = (matrix){blocks, type, ROWS, COLUMNS, row_bytes, false, 1};
     printf("matmul %-8s", name);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
         b->n_tokens = tokens[i];
@@ -80,18 +87,19 @@ static void bench_matmul(bench *b, quant_type type, const char *name) {
         printf(" %4zu: %6.1f", tokens[i], (double)ROWS * COLUMNS * (double)tokens[i] / seconds / 1e9);
     }
     printf("  GMAC/s by tokens\n");
-    free((void *)(uintptr_t)b->w.data);
+    free(blocks);
 }
 
 static void bench_attend(bench *b, cllm_kv_type type, const char *name) {
-    b->chunk = (kv_chunk){type,
-                          HEAD,
-                          HEAD,
-                          room(KV_CHUNK * HEAD * 4),
-                          room(KV_CHUNK * HEAD * 4),
-                          room(KV_CHUNK * 16),
-                          room(KV_CHUNK * 16)};
-    for (size_t q = 0; q < GROUP; q++) b->n_visible[q] = KV_CHUNK;
+    b->chunk = (kv_chunk){.type = type,
+                          .key_length = HEAD,
+                          .value_length = HEAD,
+                          .n_slots = KV_CHUNK,
+                          .keys = room(KV_CHUNK * HEAD * 4),
+                          .values = room(KV_CHUNK * HEAD * 4),
+                          .key_scales = room(KV_CHUNK * 16),
+                          .value_scales = room(KV_CHUNK * 16)};
+    for (size_t q = 0; q < GROUP; q++) b->visible[q] = (visible_range){0, KV_CHUNK};
     const double macs = 2.0 * KV_CHUNK * HEAD * GROUP, seconds = time_of(run_attend, b);
     printf("attend %-8s %6.1f GB/s | %6.1f GMAC/s, %d queries of %d\n", name,
            2.0 * KV_CHUNK * HEAD * (double)kv_element_bytes(type) / seconds / 1e9, macs / seconds / 1e9, GROUP, HEAD);
@@ -120,8 +128,11 @@ void bench_kernels(const cpu_kernels *kernels) {
     bench_attend(&b, CLLM_KV_F16, "f16");
     bench_attend(&b, CLLM_KV_Q8_0, "q8_0");
     bench_step(&b, "rms_norm", run_rms_norm);
+    bench_step(&b, "layer_norm", run_layer_norm);
     bench_step(&b, "swiglu", run_swiglu);
+    bench_step(&b, "gelu", run_gelu);
     bench_step(&b, "rope", run_rope);
+    bench_step(&b, "rope_halves", run_rope_halves);
     if (kernels->quantize) bench_step(&b, "quantize", run_quantize);
     for (size_t i = 0; i < 4; i++) free(b.floats[i]);
     free(b.quantized);

@@ -1,0 +1,397 @@
+/* The half of a layer in which tokens meet: queries, keys and values; the cache; attention over it.
+ *
+ * For each query: scores over the positions that it sees, softmax, and the sum of the values weighted by it. The query heads
+ * that share a key/value head (grouped-query attention, Ainslie et al. 2023) go together, and so do neighbouring tokens.
+ * The positions come in chunks; what a query gets of each is merged in ascending order. A single block of tokens far into
+ * a context has its chunks shared out to the threads and merged afterwards, several blocks go each through its chunks:
+ * the same operations.
+ *
+ * Multi-head latent attention (DeepSeek-AI 2024) keeps one compressed vector a position for all heads. Its keys and values
+ * would be products of it, k_b c and v_b c; instead queries are multiplied by k_b's transpose before they meet it, and the
+ * sums by v_b afterwards. To attention it is one key/value head, of which the values are the keys' first part.
+ */
+#include "cpu/steps.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------- what a token brings along */
+
+/* Up to KV_SCALE_BLOCK elements in the type of the cache. */
+typedef union kv_elements {
+    float floats[KV_SCALE_BLOCK];
+    uint16_t halfs[KV_SCALE_BLOCK];
+    int8_t bytes[KV_SCALE_BLOCK];
+} kv_elements;
+_Static_assert((int)KV_SCALE_BLOCK == (int)ACTIVATION_BLOCK, "one function quantizes both");
+
+/* Returns the scale of q8_0. */
+static float to_kv_type(const forward_cpu *f, const float *x, size_t n, kv_elements *out) {
+    if (f->kv.first.type == CLLM_KV_F32) {
+        memcpy(out->floats, x, n * sizeof *x);
+    } else if (f->kv.first.type == CLLM_KV_F16) {
+        f->kernels->f32_to_f16(x, out->halfs, n);
+    } else {
+        float padded[KV_SCALE_BLOCK] = {0};
+        activation_block block;
+        memcpy(padded, x, n * sizeof *x);
+        f->kernels->quantize(padded, KV_SCALE_BLOCK, out->bytes, &block);
+        return block.scale;
+    }
+    return 1;
+}
+
+static void store_in_cache(const forward_cpu *f, uint32_t kv_head, uint32_t position, const float *key,
+                           const float *value) {
+    const model_config *c = f->config;
+    const kv_chunk chunk = kv_cache_chunk(&f->kv, f->layer, kv_head, position / KV_CHUNK);
+    kv_elements elements;
+    for (size_t i = 0; i < c->key_length; i += KV_SCALE_BLOCK) {
+        const size_t n = c->key_length - i < KV_SCALE_BLOCK ? c->key_length - i : KV_SCALE_BLOCK;
+        const float scale = to_kv_type(f, key + i, n, &elements);
+        kv_chunk_put_key(&chunk, position % KV_CHUNK, i, n, &elements, scale);
+    }
+    for (size_t i = 0; i < c->value_length; i += KV_SCALE_BLOCK) {
+        const size_t n = c->value_length - i < KV_SCALE_BLOCK ? c->value_length - i : KV_SCALE_BLOCK;
+        const float scale = to_kv_type(f, value + i, n, &elements);
+        kv_chunk_put_value(&chunk, position % KV_CHUNK, i, n, &elements, scale);
+    }
+}
+
+/* Rotate the elements of a head that are rotated, which begin at x, to the position of token b. */
+static void rotate(const forward_cpu *f, size_t b, float *x) {
+    const rope_table *rope = &f->rope[f->windowed];
+    const size_t at = b * rope->n_pairs;
+    if (!config_has_rope(f->config, f->layer)) return;
+    if (f->config->traits->rope == ROPE_NEIGHBOURS)
+        f->kernels->rope(x, f->rope_cos[f->windowed] + at, f->rope_sin[f->windowed] + at, rope->n_pairs);
+    else
+        f->kernels->rope_halves(x, f->rope_cos[f->windowed] + at, f->rope_sin[f->windowed] + at, rope->n_pairs);
+}
+
+/* What queries are multiplied with before they meet keys. */
+static float query_scale(const forward_cpu *f, size_t b) {
+    const model_config *c = f->config;
+    if (c->attention_temperature == 0) return c->attention_scale;
+    const uint32_t lengths = f->positions[b] / c->attention_temperature_length;
+    return c->attention_scale * (1 + c->attention_temperature * logf((float)lengths + 1));
+}
+
+/* Norms of queries or keys, x: [n_heads][key_length] of one token. */
+static void normalize_heads(const forward_cpu *f, const norm_weights *norm, float *x, size_t n_heads) {
+    const size_t n = f->config->key_length;
+    if (!norm->weight) return;
+    switch (f->config->traits->qk_norm) {
+    case QK_NORM_ROW: normalize(f, norm, x, n_heads * n, x); break;
+    case QK_NORM_HEAD:
+        for (size_t i = 0; i < n_heads; i++) normalize(f, norm, x + i * n, n, x + i * n);
+        break;
+    case QK_NORM_EACH:
+        for (size_t i = 0; i < n_heads; i++)
+            f->kernels->layer_norm(x + i * n, norm->weight + i * n, f->config->norm_epsilon, n, x + i * n);
+        break;
+    }
+}
+
+/* Norm and rotate a token's queries and keys; put keys and values into the cache, and the queries, scaled, where attention
+ * finds those of one key/value head together. */
+static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const token_work *work = argument;
+    forward_cpu *f = work->f;
+    const model_config *c = f->config;
+    const layer_weights *w = &f->weights->layers[f->layer];
+    const size_t group = c->n_heads / c->n_kv_heads;
+    const float scale = query_scale(f, b);
+
+    normalize_heads(f, &w->attn_q_norm, f->queries + b * c->n_heads * c->key_length, c->n_heads);
+    normalize_heads(f, &w->attn_k_norm, f->keys + b * c->n_kv_heads * c->key_length, c->n_kv_heads);
+    for (uint32_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++) {
+        const size_t row = b * c->n_kv_heads + kv_head;
+        float *key = f->keys + row * c->key_length;
+        float *queries = f->queries + row * group * c->key_length;
+        float *rotated = f->rotated + (kv_head * (size_t)f->count + b) * group * c->key_length;
+        rotate(f, b, key);
+        store_in_cache(f, kv_head, f->positions[b], key, f->values + row * c->value_length);
+        for (size_t g = 0; g < group; g++) rotate(f, b, queries + g * c->key_length);
+        for (size_t i = 0; i < group * c->key_length; i++) rotated[i] = queries[i] * scale;
+    }
+}
+
+static void make_queries_keys_values(forward_cpu *f) {
+    const model_config *c = f->config;
+    const layer_weights *w = &f->weights->layers[f->layer];
+    const product products[] = {product_of(&w->attn_q, 0, &f->normed, 0, f->count, f->queries),
+                                product_of(&w->attn_k, 0, &f->normed, 0, f->count, f->keys),
+                                product_of(&w->attn_v, 0, &f->normed, 0, f->count, f->values)};
+    token_work work = {.f = f};
+    run_products(f, products, 3, NULL);
+    run_token_step(&work, 4 * (uint64_t)c->n_heads * c->key_length, rotate_and_store_item);
+}
+
+/* -------------------------------------------------------------------------------------------- latent attention */
+
+static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const token_work *work = argument;
+    forward_cpu *f = work->f;
+    const size_t n = f->compressed.n_columns;
+    float *x = f->compressed.floats + b * n;
+    normalize(f, work->norm, x, n, x);
+    if (work->quantize) quantize_vector(f, &f->compressed, b);
+}
+
+/* Of a token: norm the compressed keys and values, rotate its key and queries, store the key; what is plain of its queries
+ * goes to f->latent_queries, [n_heads][count][plain], for k_b, and what is rotated behind the place of the result. */
+static void split_latent_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const token_work *work = argument;
+    forward_cpu *f = work->f;
+    const model_config *c = f->config;
+    const layer_weights *w = &f->weights->layers[f->layer];
+    const size_t n_rotated = c->rope_dimension_count, n_plain = c->latent_key_length - n_rotated;
+    const float scale = query_scale(f, b);
+    float *key = f->keys + b * c->key_length;
+    normalize(f, &w->attn_kv_a_norm, key, c->kv_rank, key);
+    rotate(f, b, key + c->kv_rank);
+    store_in_cache(f, 0, f->positions[b], key, key);
+    for (size_t head = 0; head < c->n_heads; head++) {
+        float *query = f->queries + (b * c->n_heads + head) * c->latent_key_length;
+        float *rotated = f->rotated + (b * c->n_heads + head) * c->key_length + c->kv_rank;
+        const size_t row = head * f->count + b;
+        rotate(f, b, query + n_plain);
+        for (size_t i = 0; i < n_rotated; i++) rotated[i] = query[n_plain + i] * scale;
+        for (size_t i = 0; i < n_plain; i++) f->latent_queries.floats[row * n_plain + i] = query[i] * scale;
+        if (work->quantize) quantize_vector(f, &f->latent_queries, row);
+    }
+}
+
+/* A head's matrix each, with its vectors of all tokens, x: [n_heads][count]. */
+static void run_head_products(forward_cpu *f, const linear *l, const forward_vectors *x, float *out,
+                              size_t out_length) {
+    const uint32_t n_heads = f->config->n_heads;
+    for (uint32_t head = 0; head < n_heads; head++) {
+        product *p = &f->products[head];
+        *p = product_of(l, head, x, (size_t)head * f->count, f->count, out + head * out_length);
+        p->out_stride = n_heads * out_length;
+    }
+    run_products(f, f->products, n_heads, NULL);
+}
+
+static void make_latent_queries_keys(forward_cpu *f) {
+    const model_config *c = f->config;
+    const layer_weights *w = &f->weights->layers[f->layer];
+    const bool compressed = w->attn_q_a.w.data;
+    const product first[] = {compressed ? product_of(&w->attn_q_a, 0, &f->normed, 0, f->count, f->compressed.floats)
+                                        : product_of(&w->attn_q, 0, &f->normed, 0, f->count, f->queries),
+                             product_of(&w->attn_kv_a_mqa, 0, &f->normed, 0, f->count, f->keys)};
+    run_products(f, first, 2, NULL);
+    if (compressed) {
+        token_work norm = {.f = f, .norm = &w->attn_q_a_norm, .quantize = reads_quantized(f, &w->attn_q_b)};
+        run_token_step(&norm, c->q_rank, norm_compressed_item);
+        const product second = product_of(&w->attn_q_b, 0, &f->compressed, 0, f->count, f->queries);
+        run_products(f, &second, 1, NULL);
+    }
+    token_work split = {.f = f, .quantize = reads_quantized(f, &w->attn_k_b)};
+    run_token_step(&split, 2 * (uint64_t)c->n_heads * c->latent_key_length, split_latent_item);
+    run_head_products(f, &w->attn_k_b, &f->latent_queries, f->rotated, c->key_length);
+}
+
+static void quantize_latent_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const token_work *)argument)->f;
+    for (size_t head = 0; head < f->config->n_heads; head++) quantize_vector(f, &f->latent_values, head * f->count + b);
+}
+
+/* f->latent_values, what attention gave of compressed values, becomes f->attended. */
+static void expand_latent_values(forward_cpu *f) {
+    const layer_weights *w = &f->weights->layers[f->layer];
+    token_work work = {.f = f};
+    if (reads_quantized(f, &w->attn_v_b))
+        run_token_step(&work, (uint64_t)f->config->n_heads * f->config->kv_rank, quantize_latent_item);
+    run_head_products(f, &w->attn_v_b, &f->latent_values, f->attended.floats, f->config->latent_value_length);
+}
+
+/* ------------------------------------------------------------------------------------------------- attention */
+
+typedef struct attention_work {
+    forward_cpu *f;
+    size_t group;         /* query heads of a key/value head */
+    uint32_t window;      /* positions that a query sees, or 0: all up to its own */
+    uint32_t first_chunk; /* that the first token sees */
+    uint32_t n_chunks;    /* from there up to the last token */
+    uint32_t n_blocks;    /* of tokens */
+} attention_work;
+
+/* The first position that a token sees. */
+static uint32_t first_seen(const attention_work *work, size_t token) {
+    const uint32_t position = work->f->positions[token];
+    return work->window > 0 && position >= work->window ? position - work->window + 1 : 0;
+}
+
+static uint32_t within_chunk(uint32_t position, uint32_t first) {
+    return position <= first ? 0 : position - first < KV_CHUNK ? position - first : KV_CHUNK;
+}
+
+/* What each query of some tokens sees of a chunk. */
+static void set_visible(const attention_work *work, size_t first_token, size_t n_tokens, uint32_t chunk,
+                        visible_range *visible) {
+    const uint32_t first = chunk * KV_CHUNK;
+    for (size_t t = 0; t < n_tokens; t++) {
+        const uint32_t begin = first_seen(work, first_token + t), end = work->f->positions[first_token + t] + 1;
+        const visible_range range = {within_chunk(begin, first), within_chunk(end, first)};
+        for (size_t g = 0; g < work->group; g++)
+            visible[t * work->group + g] = range.first < range.end ? range : (visible_range){0, 0};
+    }
+}
+
+/* The head's sink, a score without a value, takes its share of the softmax (Xiao et al. 2023). */
+static float inverse_of_sum(const forward_cpu *f, size_t head, const attention_part *part, float *kept) {
+    const float *sinks = f->weights->layers[f->layer].attn_sinks;
+    *kept = 1;
+    if (!sinks) return 1 / part->sum;
+    const float max = sinks[head] > part->max ? sinks[head] : part->max;
+    *kept = expf(part->max - max);
+    return 1 / (part->sum * *kept + expf(sinks[head] - max));
+}
+
+static void finish_query(const attention_work *work, uint32_t kv_head, size_t query, const attention_part *part,
+                         const float *values) {
+    const forward_cpu *f = work->f;
+    const model_config *c = f->config;
+    const size_t token = query / work->group, head = kv_head * work->group + query % work->group;
+    float *out = c->kv_rank > 0 ? f->latent_values.floats + (head * f->count + token) * c->value_length
+                                : f->attended.floats + (token * c->n_heads + head) * c->value_length;
+    float kept;
+    const float inverse = inverse_of_sum(f, head, part, &kept) * kept;
+    for (size_t i = 0; i < c->value_length; i++) out[i] = values[i] * inverse;
+}
+
+/* One key/value head and one block of tokens; the last blocks, which see most, come first. */
+static void attention_item(void *argument, size_t item, uint32_t thread) {
+    const attention_work *work = argument;
+    const forward_cpu *f = work->f;
+    const model_config *c = f->config;
+    const uint32_t kv_head = (uint32_t)(item % c->n_kv_heads), block_tokens = attention_tokens(c);
+    const size_t first = (work->n_blocks - 1 - item / c->n_kv_heads) * block_tokens;
+    const size_t n_tokens = f->count - first < block_tokens ? f->count - first : block_tokens;
+    const size_t n_queries = n_tokens * work->group, n = kv_padded(c->value_length);
+    const float *queries = f->rotated + (kv_head * (size_t)f->count + first) * work->group * c->key_length;
+    const attention_room room = attention_room_in(c, thread_scratch(f, thread));
+    const uint32_t first_chunk = first_seen(work, first) / KV_CHUNK;
+
+    for (uint32_t i = first_chunk; i <= f->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
+        const kv_chunk chunk = kv_cache_chunk(&f->kv, f->layer, kv_head, i);
+        const bool more = i > first_chunk;
+        set_visible(work, first, n_tokens, i, room.visible);
+        f->kernels->attend(&chunk, queries, room.visible, n_queries, c->attention_softcap, room.parts[more],
+                           room.values[more]);
+        for (size_t q = 0; more && q < n_queries; q++)
+            if (room.visible[q].end > 0)
+                f->kernels->merge(&room.parts[0][q], room.values[0] + q * n, &room.parts[1][q], room.values[1] + q * n,
+                                  n);
+    }
+    for (size_t q = 0; q < n_queries; q++)
+        finish_query(work, kv_head, first * work->group + q, &room.parts[0][q], room.values[0] + q * n);
+}
+
+/* One key/value head and one chunk, for all tokens. */
+static void attention_chunk_item(void *argument, size_t item, uint32_t thread) {
+    const attention_work *work = argument;
+    const forward_cpu *f = work->f;
+    const model_config *c = f->config;
+    const uint32_t kv_head = (uint32_t)(item / work->n_chunks);
+    const uint32_t i = work->first_chunk + (uint32_t)(item % work->n_chunks);
+    const kv_chunk chunk = kv_cache_chunk(&f->kv, f->layer, kv_head, i);
+    const size_t n_queries = f->count * work->group;
+    visible_range *visible = attention_room_in(c, thread_scratch(f, thread)).visible;
+    set_visible(work, 0, f->count, i, visible);
+    f->kernels->attend(&chunk, f->rotated + kv_head * n_queries * c->key_length, visible, n_queries,
+                       c->attention_softcap, f->parts + item * n_queries,
+                       f->part_values + item * n_queries * kv_padded(c->value_length));
+}
+
+/* One query of a key/value head: the chunks that it sees. */
+static void merge_item(void *argument, size_t item, uint32_t thread) {
+    (void)thread;
+    const attention_work *work = argument;
+    const forward_cpu *f = work->f;
+    const size_t n_queries = f->count * work->group, kv_head = item / n_queries, q = item % n_queries;
+    const size_t n = kv_padded(f->config->value_length), token = q / work->group;
+    const uint32_t begin = first_seen(work, token) / KV_CHUNK - work->first_chunk;
+    const uint32_t last = f->positions[token] / KV_CHUNK - work->first_chunk;
+    const size_t first = (kv_head * work->n_chunks + begin) * n_queries + q;
+    for (uint32_t i = 1; i <= last - begin; i++) {
+        const size_t other = first + i * n_queries;
+        f->kernels->merge(&f->parts[first], f->part_values + first * n, &f->parts[other], f->part_values + other * n,
+                          n);
+    }
+    finish_query(work, (uint32_t)kv_head, q, &f->parts[first], f->part_values + first * n);
+}
+
+static void attend(forward_cpu *f) {
+    const model_config *c = f->config;
+    const uint32_t tokens = attention_tokens(c), last = f->positions[f->count - 1];
+    attention_work work = {.f = f,
+                           .group = c->n_heads / c->n_kv_heads,
+                           .window = f->windowed ? c->window : 0,
+                           .n_blocks = (f->count + tokens - 1) / tokens};
+    const uint32_t first = first_seen(&work, 0), n_positions = last + 1 - first;
+    work.first_chunk = first / KV_CHUNK;
+    work.n_chunks = last / KV_CHUNK - work.first_chunk + 1;
+    const uint64_t n_queries = (uint64_t)f->count * c->n_heads;
+    const uint64_t cost = n_queries * n_positions * (c->key_length + c->value_length);
+    if (work.n_blocks > 1 || work.n_chunks == 1) {
+        run_step(f, (size_t)c->n_kv_heads * work.n_blocks, cost, attention_item, &work);
+    } else {
+        run_step(f, (size_t)c->n_kv_heads * work.n_chunks, cost, attention_chunk_item, &work);
+        run_step(f, n_queries, n_queries * work.n_chunks * c->value_length, merge_item, &work);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- the half */
+
+static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const token_work *work = argument;
+    quantize_vector(work->f, &work->f->attended, b);
+}
+
+/* From here on the batch is its last token. */
+static void keep_last_token(forward_cpu *f, float *x) {
+    const model_config *c = f->config;
+    const size_t last = f->count - 1, row = c->n_heads / c->n_kv_heads * (size_t)c->key_length;
+    const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK;
+    memmove(x, x + last * n, n * sizeof *x);
+    memmove(f->normed.floats, f->normed.floats + last * n, n * sizeof *f->normed.floats); /* of a parallel layer */
+    memmove(f->normed.quantized, f->normed.quantized + last * n, n);
+    memmove(f->normed.blocks, f->normed.blocks + last * n_blocks, n_blocks * sizeof *f->normed.blocks);
+    for (size_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++)
+        memmove(f->rotated + kv_head * row, f->rotated + (kv_head * f->count + last) * row, row * sizeof *f->rotated);
+    f->positions += last;
+    f->count = 1;
+}
+
+void attention_block(forward_cpu *f, float *x, bool only_last) {
+    const layer_weights *w = &f->weights->layers[f->layer];
+    const linear *const readers[] = {&w->attn_q, &w->attn_k, &w->attn_v, &w->attn_q_a, &w->attn_kv_a_mqa};
+    const bool parallel = layer_is_parallel(w), two_norms = w->attn_norm_2.weight;
+    bool quantize = parallel && !two_norms && feed_forward_quantizes(f);
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
+
+    run_norm(f, two_norms ? &w->attn_norm_2 : &w->attn_norm, x, quantize);
+    if (f->config->kv_rank > 0)
+        make_latent_queries_keys(f);
+    else
+        make_queries_keys_values(f);
+    if (parallel && two_norms) run_norm(f, &w->attn_norm, x, feed_forward_quantizes(f));
+    if (only_last && !f->stopped) keep_last_token(f, x);
+    attend(f);
+    if (f->config->kv_rank > 0) expand_latent_values(f);
+    token_work work = {.f = f};
+    if (reads_quantized(f, &w->attn_output)) run_token_step(&work, f->attended.n_columns, quantize_attended_item);
+    const bool at_once = adds_at_once(f, &w->post_attention_norm);
+    const product output = product_of(&w->attn_output, 0, &f->attended, 0, f->count, f->projected);
+    run_products(f, &output, 1, at_once ? x : NULL);
+    if (!at_once) add_projected(f, &w->post_attention_norm, x);
+}

@@ -1,0 +1,232 @@
+/* The half of a layer that treats each token on its own: one gated network, or a mixture of experts (Shazeer et al. 2017),
+ * of which a router chooses a few for each token.
+ *
+ * Experts: the router's scores -> the chosen of each token and their weights -> the tokens sorted by expert, so that each
+ * expert's matrices meet all their tokens at once -> the experts' networks -> for each token the weighted sum, always in the
+ * order of its choice. So a token's result has the same bits whoever is in its batch.
+ */
+#include "cpu/steps.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------------------- one network */
+
+/* gate, up and down, or up and down. sum: as run_products takes it, or NULL: into f->projected alone. */
+static void run_network(forward_cpu *f, const linear *gate, const linear *up, const linear *down, float *sum) {
+    const bool gated = gate->w.data;
+    const uint32_t n_ff = up->w.n_rows;
+    forward_vectors hidden = f->gate;
+    hidden.n_columns = n_ff;
+    product products[2] = {product_of(gated ? gate : up, 0, &f->normed, 0, f->count, f->gate.floats)};
+    if (gated) products[1] = product_of(up, 0, &f->normed, 0, f->count, f->up);
+    run_activated_products(f, products, gated ? 2 : 1, reads_quantized(f, down));
+    const product out = product_of(down, 0, &hidden, 0, f->count, f->projected);
+    run_products(f, &out, 1, sum);
+}
+
+/* ------------------------------------------------------------------------------------------------- choosing */
+
+static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
+
+static void softmax(float *scores, size_t n) {
+    float max = -INFINITY, sum = 0;
+    for (size_t i = 0; i < n; i++) max = scores[i] > max ? scores[i] : max;
+    for (size_t i = 0; i < n; i++) sum += scores[i] = expf(scores[i] - max);
+    for (size_t i = 0; i < n; i++) scores[i] /= sum;
+}
+
+/* The best of those that are still to be had, the lowest index of equals; what it was is then no more to be had.
+ * ranked: [n]. Where nothing is a number, the first that is left. */
+static uint32_t take_best(float *ranked, uint32_t n, const uint32_t *taken, uint32_t n_taken) {
+    uint32_t best = n;
+    for (uint32_t i = 0; i < n; i++)
+        if (ranked[i] > -INFINITY && (best == n || ranked[i] > ranked[best])) best = i;
+    for (uint32_t i = 0; best == n && i < n; i++) {
+        bool free_still = true;
+        for (uint32_t k = 0; k < n_taken; k++) free_still = free_still && taken[k] != i;
+        if (free_still) best = i;
+    }
+    ranked[best] = -INFINITY;
+    return best;
+}
+
+/* Only experts of the best groups may be chosen; a group is as good as its best two together (DeepSeek-AI 2024).
+ * score: [n_expert_groups] of room. */
+static void mask_groups(const model_config *c, float *ranked, float *score) {
+    const uint32_t length = c->n_experts / c->n_expert_groups;
+    for (uint32_t g = 0; g < c->n_expert_groups; g++) {
+        float first = -INFINITY, second = -INFINITY;
+        for (uint32_t i = g * length; i < (g + 1) * length; i++) {
+            if (ranked[i] > first) {
+                second = first;
+                first = ranked[i];
+            } else if (ranked[i] > second) {
+                second = ranked[i];
+            }
+        }
+        score[g] = first + (length > 1 ? second : 0);
+    }
+    for (uint32_t left_out = c->n_expert_groups - c->n_expert_groups_used; left_out > 0; left_out--) {
+        uint32_t worst = c->n_expert_groups; /* the highest index of equals */
+        for (uint32_t g = 0; g < c->n_expert_groups; g++)
+            if (score[g] < INFINITY && (worst == c->n_expert_groups || score[g] <= score[worst])) worst = g;
+        if (worst == c->n_expert_groups) return;
+        score[worst] = INFINITY;
+        for (uint32_t i = worst * length; i < (worst + 1) * length; i++) ranked[i] = -INFINITY;
+    }
+}
+
+/* From the router's logits of token b its chosen experts, best first, and their weights. */
+static void choose_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const token_work *)argument)->f;
+    const model_config *c = f->config;
+    const float *bias = f->weights->layers[f->layer].exp_probs_b;
+    float *scores = f->router + b * 3 * c->n_experts, *ranked = scores + c->n_experts;
+    float *weights = f->expert_weights + b * c->n_experts_used;
+    uint32_t *chosen = f->chosen + b * c->n_experts_used;
+
+    if (c->expert_gating == GATING_SOFTMAX) softmax(scores, c->n_experts);
+    for (uint32_t i = 0; i < c->n_experts; i++) {
+        if (c->expert_gating == GATING_SIGMOID) scores[i] = sigmoid(scores[i]);
+        ranked[i] = scores[i] + (bias ? bias[i] : 0);
+    }
+    if (c->n_expert_groups > 1) mask_groups(c, ranked, ranked + c->n_experts);
+    float sum = 0;
+    for (uint32_t k = 0; k < c->n_experts_used; k++) {
+        chosen[k] = take_best(ranked, c->n_experts, chosen, k);
+        weights[k] = scores[chosen[k]];
+        sum += weights[k];
+    }
+    if (c->expert_gating == GATING_SOFTMAX_OF_CHOSEN) softmax(weights, c->n_experts_used);
+    const float least = 6.103515625e-5f; /* the smallest normal float16, as models were trained with */
+    const float factor = c->expert_weights_scale / (c->expert_weights_normalised ? fmaxf(sum, least) : 1);
+    for (uint32_t k = 0; k < c->n_experts_used; k++) weights[k] *= factor;
+}
+
+/* ------------------------------------------------------------------------------------------------- experts */
+
+/* Give each choice a row, those of an expert one after another: f->expert_rows[choice], and where the rows of an expert
+ * begin, f->first_row, [n_experts + 1]. */
+static void sort_by_expert(forward_cpu *f) {
+    const model_config *c = f->config;
+    const size_t n_choices = (size_t)f->count * c->n_experts_used;
+    uint32_t *first = f->first_row;
+    memset(first, 0, (c->n_experts + 1) * sizeof *first);
+    for (size_t i = 0; i < n_choices; i++) first[f->chosen[i] + 1]++;
+    for (uint32_t e = 0; e < c->n_experts; e++) first[e + 1] += first[e];
+    for (size_t i = 0; i < n_choices; i++) f->expert_rows[i] = first[f->chosen[i]]++;
+    for (uint32_t e = c->n_experts; e > 0; e--) first[e] = first[e - 1];
+    first[0] = 0;
+}
+
+/* Copy a token's vector to the rows of its choices. */
+static void gather_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const token_work *work = argument;
+    const forward_cpu *f = work->f;
+    const size_t n = f->normed.n_columns, n_blocks = n / ACTIVATION_BLOCK;
+    for (uint32_t k = 0; k < f->config->n_experts_used; k++) {
+        const size_t row = f->expert_rows[b * f->config->n_experts_used + k];
+        memcpy(f->gathered.floats + row * n, f->normed.floats + b * n, n * sizeof(float));
+        if (!work->quantize) continue;
+        memcpy(f->gathered.quantized + row * n, f->normed.quantized + b * n, n);
+        memcpy(f->gathered.blocks + row * n_blocks, f->normed.blocks + b * n_blocks,
+               n_blocks * sizeof *f->normed.blocks);
+    }
+}
+
+/* The weighted sum of a token's experts, and of the shared one in f->projected, which it becomes. */
+static void combine_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const token_work *work = argument;
+    const forward_cpu *f = work->f;
+    const model_config *c = f->config;
+    const layer_weights *w = &f->weights->layers[f->layer];
+    const size_t n = c->n_embd;
+    float *out = f->projected + b * n;
+    if (!w->ffn_up_shexp.w.data) memset(out, 0, n * sizeof *out);
+    if (w->ffn_gate_inp_shexp.w.data) {
+        const float open = sigmoid(f->shared_gate[b]);
+        for (size_t i = 0; i < n; i++) out[i] *= open;
+    }
+    for (uint32_t k = 0; k < c->n_experts_used; k++) {
+        const size_t choice = b * c->n_experts_used + k;
+        const float *expert = f->expert_out + f->expert_rows[choice] * n, weight = f->expert_weights[choice];
+        for (size_t i = 0; i < n; i++) out[i] += weight * expert[i];
+    }
+}
+
+/* The networks of the experts that were chosen at all. */
+static void run_experts(forward_cpu *f) {
+    const model_config *c = f->config;
+    const layer_weights *w = &f->weights->layers[f->layer];
+    forward_vectors hidden = f->gate;
+    hidden.n_columns = c->n_ff_expert;
+    size_t n_pairs = 0;
+    for (uint32_t e = 0; e < c->n_experts; e++) {
+        const size_t first = f->first_row[e];
+        const uint32_t count = f->first_row[e + 1] - f->first_row[e];
+        if (count == 0) continue;
+        product *pair = f->products + 2 * n_pairs++;
+        pair[0] = product_of(&w->ffn_gate_exps, e, &f->gathered, first, count, f->gate.floats + first * c->n_ff_expert);
+        pair[1] = product_of(&w->ffn_up_exps, e, &f->gathered, first, count, f->up + first * c->n_ff_expert);
+    }
+    run_activated_products(f, f->products, 2 * n_pairs, reads_quantized(f, &w->ffn_down_exps));
+    size_t n_products = 0;
+    for (uint32_t e = 0; e < c->n_experts; e++) {
+        const size_t first = f->first_row[e];
+        const uint32_t count = f->first_row[e + 1] - f->first_row[e];
+        if (count > 0)
+            f->products[n_products++] =
+                product_of(&w->ffn_down_exps, e, &hidden, first, count, f->expert_out + first * c->n_embd);
+    }
+    run_products(f, f->products, n_products, NULL);
+}
+
+static void run_mixture(forward_cpu *f) {
+    const model_config *c = f->config;
+    const layer_weights *w = &f->weights->layers[f->layer];
+    token_work work = {.f = f,
+                       .quantize = reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps)};
+    product router[2] = {product_of(&w->ffn_gate_inp, 0, &f->normed, 0, f->count, f->router)};
+    router[0].out_stride = 3 * (size_t)c->n_experts; /* behind a token's scores there is room to rank them */
+    const bool shared_gate = w->ffn_gate_inp_shexp.w.data;
+    if (shared_gate) router[1] = product_of(&w->ffn_gate_inp_shexp, 0, &f->normed, 0, f->count, f->shared_gate);
+    run_products(f, router, shared_gate ? 2 : 1, NULL);
+    run_token_step(&work, (uint64_t)c->n_experts * (c->n_experts_used + 8), choose_item);
+    if (f->stopped) return;
+    sort_by_expert(f);
+    run_token_step(&work, 2 * (uint64_t)c->n_embd * c->n_experts_used, gather_item);
+    run_experts(f);
+    if (w->ffn_up_shexp.w.data) run_network(f, &w->ffn_gate_shexp, &w->ffn_up_shexp, &w->ffn_down_shexp, NULL);
+    run_token_step(&work, (uint64_t)c->n_embd * (c->n_experts_used + 1), combine_item);
+}
+
+/* ------------------------------------------------------------------------------------------------- the half */
+
+/* Is the quantized form of the layer's input to this half read by anything? */
+static bool input_is_quantized(const forward_cpu *f, const layer_weights *w) {
+    const linear *const readers[] = {&w->ffn_gate,       &w->ffn_up,      &w->ffn_gate_inp,
+                                     &w->ffn_gate_exps,  &w->ffn_up_exps, &w->ffn_gate_inp_shexp,
+                                     &w->ffn_gate_shexp, &w->ffn_up_shexp};
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
+        if (reads_quantized(f, readers[i])) return true;
+    return false;
+}
+
+bool feed_forward_quantizes(const forward_cpu *f) { return input_is_quantized(f, &f->weights->layers[f->layer]); }
+
+void feed_forward_block(forward_cpu *f, float *x) {
+    const layer_weights *w = &f->weights->layers[f->layer];
+    const bool at_once = adds_at_once(f, &w->post_ffw_norm);
+    if (!layer_is_parallel(w)) run_norm(f, &w->ffn_norm, x, feed_forward_quantizes(f));
+    if (w->ffn_gate_inp.w.data) {
+        run_mixture(f);
+        add_projected(f, &w->post_ffw_norm, x);
+        return;
+    }
+    run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, at_once ? x : NULL);
+    if (!at_once) add_projected(f, &w->post_ffw_norm, x);
+}

@@ -1,0 +1,167 @@
+/* The buffers of a forward pass. One list of them serves planning and allocation, so the two cannot disagree. */
+#include "base/checked.h"
+#include "base/error.h"
+#include "cpu/steps.h"
+
+#include <string.h>
+
+typedef struct buffer {
+    size_t slot; /* offset in forward_cpu of the pointer */
+    uint64_t rows;
+    uint64_t bytes_per_row;
+} buffer;
+
+enum {
+    MOST_BUFFERS = 64,
+    ATTENTION_QUERIES = 32, /* that meet a chunk of keys together, while it is in the cache */
+};
+
+/* Tokens whose heads of one group make up so many queries. */
+uint32_t attention_tokens(const model_config *c) {
+    const uint32_t group = c->n_heads / c->n_kv_heads;
+    return group < ATTENTION_QUERIES ? ATTENTION_QUERIES / group : 1;
+}
+
+static size_t attention_queries(const model_config *c) {
+    return (size_t)attention_tokens(c) * (c->n_heads / c->n_kv_heads);
+}
+
+static size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
+
+static size_t attention_room_bytes(const model_config *c) {
+    return attention_queries(c) *
+           (2 * sizeof(attention_part) + 2 * kv_padded(c->value_length) * sizeof(float) + sizeof(visible_range));
+}
+
+attention_room attention_room_in(const model_config *c, void *scratch) {
+    const size_t n = attention_queries(c);
+    attention_room room;
+    room.values[0] = scratch;
+    room.values[1] = room.values[0] + n * kv_padded(c->value_length);
+    room.parts[0] = (attention_part *)(void *)(room.values[1] + n * kv_padded(c->value_length));
+    room.parts[1] = room.parts[0] + n;
+    room.visible = (visible_range *)(void *)(room.parts[1] + n);
+    return room;
+}
+
+static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+/* What a thread needs at most. */
+static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
+    const uint32_t attended = c->n_heads * attended_length(c);
+    const uint32_t columns[] = {c->n_embd, c->n_ff,   c->n_ff_expert, c->n_ff_shared,
+                                attended,  c->q_rank, c->kv_rank,     c->latent_key_length};
+    uint32_t longest = 0;
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
+    const size_t needs[] = {
+        kernels->matmul_scratch_bytes(longest), attention_room_bytes(c),
+        (size_t)c->n_embd * sizeof(float), /* a row of an embedding table */
+    };
+    size_t most = 0;
+    for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) most = needs[i] > most ? needs[i] : most;
+    return round_up(most, ARENA_ALIGNMENT);
+}
+
+/* Returns their number. */
+static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_batch, uint32_t n_threads, size_t scratch,
+                           buffer buffers[MOST_BUFFERS]) {
+    const uint64_t queries = (uint64_t)c->n_heads * query_length(c), keys = (uint64_t)c->n_kv_heads * c->key_length;
+    const uint64_t values = (uint64_t)c->n_kv_heads * c->value_length;
+    const uint64_t attended = (uint64_t)c->n_heads * attended_length(c);
+    const uint64_t parts = (uint64_t)c->n_kv_heads * kv_chunks(n_ctx) * attention_queries(c);
+    const uint64_t choices = (uint64_t)n_batch * c->n_experts_used;
+    const uint64_t experts_hidden = (uint64_t)c->n_experts_used * c->n_ff_expert;
+    const uint64_t network_hidden = larger(c->n_ff, c->n_ff_shared);
+    const uint64_t hidden = experts_hidden > network_hidden ? experts_hidden : network_hidden;
+    const uint64_t angles = c->rope_dimension_count / 2, windowed_angles = c->window > 0 ? angles : 0;
+    const uint64_t latent_rows = c->kv_rank > 0 ? (uint64_t)n_batch * c->n_heads : 0;
+    const uint64_t n_products = larger(2 * c->n_experts, c->kv_rank > 0 ? c->n_heads : 0);
+#define SLOT(field) offsetof(forward_cpu, field)
+#define FLOATS(n)   (n) * sizeof(float)
+#define VECTORS(field, rows, n)                                                     \
+    {SLOT(field.floats), rows, FLOATS(n)}, {SLOT(field.quantized), rows, n}, {      \
+        SLOT(field.blocks), rows, (n) / ACTIVATION_BLOCK * sizeof(activation_block) \
+    }
+    const buffer list[] = {
+        VECTORS(normed, n_batch, c->n_embd),
+        VECTORS(attended, n_batch, attended),
+        VECTORS(gate, n_batch, hidden),
+        {SLOT(queries), n_batch, FLOATS(queries)},
+        {SLOT(keys), n_batch, FLOATS(keys)},
+        {SLOT(values), n_batch, FLOATS(values)},
+        {SLOT(rotated), n_batch, FLOATS((uint64_t)c->n_heads * c->key_length)},
+        {SLOT(projected), n_batch, FLOATS(c->n_embd)},
+        {SLOT(up), n_batch, FLOATS(hidden)},
+        {SLOT(rope[0].frequencies), 1, angles * sizeof(double)},
+        {SLOT(rope[1].frequencies), 1, windowed_angles * sizeof(double)},
+        {SLOT(rope_cos[0]), n_batch, FLOATS(angles)},
+        {SLOT(rope_cos[1]), n_batch, FLOATS(windowed_angles)},
+        {SLOT(rope_sin[0]), n_batch, FLOATS(angles)},
+        {SLOT(rope_sin[1]), n_batch, FLOATS(windowed_angles)},
+        VECTORS(compressed, n_batch, c->q_rank),
+        VECTORS(latent_queries, latent_rows, c->latent_key_length),
+        VECTORS(latent_values, latent_rows, c->kv_rank),
+        {SLOT(router), n_batch, FLOATS(3 * (uint64_t)c->n_experts)},
+        {SLOT(shared_gate), c->n_ff_shared > 0 ? n_batch : 0, FLOATS(1)},
+        {SLOT(chosen), choices, sizeof(uint32_t)},
+        {SLOT(expert_weights), choices, FLOATS(1)},
+        {SLOT(expert_rows), choices, sizeof(uint32_t)},
+        {SLOT(first_row), c->n_experts > 0 ? (uint64_t)c->n_experts + 1 : 0, sizeof(uint32_t)},
+        VECTORS(gathered, choices, c->n_embd),
+        {SLOT(expert_out), choices, FLOATS(c->n_embd)},
+        {SLOT(products), n_products, sizeof(product)},
+        {SLOT(parts), parts, sizeof(attention_part)},
+        {SLOT(part_values), parts, FLOATS(kv_padded(c->value_length))},
+        {SLOT(scratch), n_threads, scratch},
+    };
+#undef VECTORS
+#undef FLOATS
+#undef SLOT
+    _Static_assert(sizeof list / sizeof *list <= MOST_BUFFERS, "all buffers have a place");
+    memcpy(buffers, list, sizeof list);
+    return sizeof list / sizeof *list;
+}
+
+uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels *kernels, uint32_t n_ctx,
+                                   uint32_t n_batch, uint32_t n_threads) {
+    buffer buffers[MOST_BUFFERS];
+    const size_t n = list_buffers(config, n_ctx, n_batch, n_threads, scratch_bytes(config, kernels), buffers);
+    uint64_t sum = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bytes;
+        if (!checked_mul(buffers[i].rows, buffers[i].bytes_per_row, &bytes) || !checked_add(sum, bytes, &sum))
+            return UINT64_MAX;
+    }
+    return sum;
+}
+
+cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
+                               thread_pool *pool, const kv_cache *kv, uint32_t n_ctx, uint32_t n_batch, arena *a,
+                               forward_cpu *out, cllm_error *err) {
+    *out = (forward_cpu){.config = config,
+                         .weights = weights,
+                         .kernels = kernels,
+                         .pool = pool,
+                         .kv = *kv,
+                         .normed.n_columns = config->n_embd,
+                         .attended.n_columns = config->n_heads * attended_length(config),
+                         .compressed.n_columns = config->q_rank,
+                         .latent_queries.n_columns = config->latent_key_length - config->rope_dimension_count,
+                         .latent_values.n_columns = config->kv_rank,
+                         .gathered.n_columns = config->n_embd,
+                         .scratch_bytes = scratch_bytes(config, kernels)};
+    buffer buffers[MOST_BUFFERS];
+    const size_t n =
+        list_buffers(config, kv->n_chunks * KV_CHUNK, n_batch, thread_pool_size(pool), out->scratch_bytes, buffers);
+    bool complete = true;
+    for (size_t i = 0; i < n; i++) {
+        void *bytes = arena_alloc(a, buffers[i].rows, buffers[i].bytes_per_row);
+        memcpy((char *)out + buffers[i].slot, &bytes, sizeof bytes);
+        complete = complete && bytes;
+    }
+    if (!complete)
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller batch", n_batch);
+    for (int windowed = 0; windowed < (config->window > 0 ? 2 : 1); windowed++)
+        rope_prepare(config, windowed, weights_rope_factors(weights, config, n_ctx), &out->rope[windowed]);
+    return CLLM_OK;
+}

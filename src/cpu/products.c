@@ -1,0 +1,109 @@
+/* Matrix products, cut into rows: each item is some rows of one matrix, for all vectors of the batch. */
+#include "cpu/steps.h"
+
+enum {
+    ITEMS_PER_THREAD = 4,       /* at least, so that threads end together */
+    LEAST_ROWS = 2 * ROW_GROUP, /* of an item, and a multiple of it: whole ACTIVATION_BLOCKs of results */
+    MOST_ROWS = 128,
+};
+_Static_assert(LEAST_ROWS % ACTIVATION_BLOCK == 0, "an item quantizes what it computed");
+
+typedef struct product_work {
+    forward_cpu *f;
+    const product *products;
+    uint32_t together; /* products that an item takes the same rows of */
+    uint32_t rows_per_item;
+    float *sum;    /* as run_products takes it */
+    bool quantize; /* the result, of gate and up */
+} product_work;
+
+static uint32_t n_row_items(const product_work *work, const matrix *w) {
+    return (w->n_rows + work->rows_per_item - 1) / work->rows_per_item;
+}
+
+static uint32_t end_row(const product_work *work, const matrix *w, uint32_t first) {
+    return w->n_rows - first < work->rows_per_item ? w->n_rows : first + work->rows_per_item;
+}
+
+static void multiply_rows(const forward_cpu *f, const product *p, uint32_t first, uint32_t end, uint32_t thread) {
+    f->kernels->matmul(&p->w, first, end, &p->x, p->count, p->out, p->out_stride, thread_scratch(f, thread));
+    for (size_t b = 0; p->scale != 1 && b < p->count; b++)
+        for (size_t row = first; row < end; row++) p->out[b * p->out_stride + row] *= p->scale;
+    for (size_t b = 0; p->bias && b < p->count; b++)
+        f->kernels->add(p->out + b * p->out_stride + first, p->bias + first, end - first);
+}
+
+/* The products that an item is about, and its number among theirs. */
+static const product *products_of_item(const product_work *work, size_t *item) {
+    const product *p = work->products;
+    for (; *item >= n_row_items(work, &p->w); p += work->together) *item -= n_row_items(work, &p->w);
+    return p;
+}
+
+static void product_item(void *argument, size_t item, uint32_t thread) {
+    const product_work *work = argument;
+    const product *p = products_of_item(work, &item);
+    const uint32_t first = (uint32_t)item * work->rows_per_item, end = end_row(work, &p->w, first);
+    multiply_rows(work->f, p, first, end, thread);
+    for (size_t b = 0; work->sum && b < p->count; b++)
+        work->f->kernels->add(work->sum + b * p->w.n_rows + first, p->out + b * p->out_stride + first, end - first);
+}
+
+/* The same rows of gate and up, which then meet. */
+static void activated_item(void *argument, size_t item, uint32_t thread) {
+    const product_work *work = argument;
+    const forward_cpu *f = work->f;
+    const product *p = products_of_item(work, &item);
+    const uint32_t first = (uint32_t)item * work->rows_per_item, end = end_row(work, &p->w, first);
+    for (uint32_t i = 0; i < work->together; i++) multiply_rows(f, &p[i], first, end, thread);
+    for (size_t b = 0; b < p->count; b++) {
+        const size_t at = b * p->out_stride + first, place = (size_t)(p->out - f->gate.floats) + at;
+        f->kernels->activate(f->config->traits->activation, p->out + at, work->together > 1 ? p[1].out + at : NULL,
+                             end - first);
+        if (work->quantize)
+            f->kernels->quantize(f->gate.floats + place, end - first, f->gate.quantized + place,
+                                 f->gate.blocks + place / ACTIVATION_BLOCK);
+    }
+}
+
+static void run_work(product_work *work, size_t n_products, thread_task task) {
+    uint64_t n_rows = 0, cost = 0;
+    size_t n_items = 0;
+    for (size_t i = 0; i < n_products; i++) {
+        const product *p = &work->products[i];
+        n_rows += p->w.n_rows;
+        cost += (uint64_t)p->w.n_rows * p->w.n_columns * p->count;
+    }
+    const uint64_t even = n_rows / (ITEMS_PER_THREAD * thread_pool_size(work->f->pool)) / LEAST_ROWS * LEAST_ROWS;
+    work->rows_per_item = even < LEAST_ROWS ? LEAST_ROWS : even > MOST_ROWS ? MOST_ROWS : (uint32_t)even;
+    for (size_t i = 0; i < n_products; i += work->together) n_items += n_row_items(work, &work->products[i].w);
+    run_step(work->f, n_items, cost, task, work);
+}
+
+product product_of(const linear *l, uint32_t index, const forward_vectors *x, size_t first_row, uint32_t count,
+                   float *out) {
+    const size_t at = first_row * x->n_columns;
+    return (product){.w = matrix_of(&l->w, index),
+                     .bias = l->bias ? l->bias + (size_t)index * l->w.n_rows : NULL,
+                     .scale = l->scale ? l->scale[index] : 1,
+                     .x = {x->n_columns, x->floats + at, x->quantized + at, x->blocks + at / ACTIVATION_BLOCK},
+                     .count = count,
+                     .out = out,
+                     .out_stride = l->w.n_rows};
+}
+
+void run_products(forward_cpu *f, const product *products, size_t n_products, float *sum) {
+    product_work work = {.f = f, .products = products, .together = 1, .sum = sum};
+    run_work(&work, n_products, product_item);
+}
+
+void run_activated_products(forward_cpu *f, const product *products, size_t n_products, bool quantize) {
+    const uint32_t together = f->config->traits->activation == GELU ? 1 : 2;
+    product_work work = {.f = f, .products = products, .together = together, .quantize = quantize};
+    run_work(&work, n_products, activated_item);
+}
+
+void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row) {
+    const size_t at = row * v->n_columns;
+    f->kernels->quantize(v->floats + at, v->n_columns, v->quantized + at, v->blocks + at / ACTIVATION_BLOCK);
+}

@@ -1,0 +1,91 @@
+/* What the files of the forward pass share: a step is cut into items, which threads take, and every sum is a kernel's.
+ *
+ *   forward_cpu.c     the road through the layers
+ *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
+ *   feed_forward.c    the other half of a layer: one network, or experts to choose from
+ *   products.c        matrix products, of which all of these are made
+ *   forward_memory.c  the buffers
+ */
+#ifndef CPU_STEPS_H
+#define CPU_STEPS_H
+
+#include "cpu/forward_cpu.h"
+
+/* ---------------------------------------------------------------------------------------------- running */
+
+/* Items on all threads, or on this one where that is faster. cost: of all items together, in multiply-adds. */
+void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
+
+/* The same as one step of the batch, unless it was stopped. */
+void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
+
+static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
+    return f->scratch + thread * f->scratch_bytes;
+}
+
+/* Work on each token on its own: item b is token b of the batch. */
+typedef struct token_work {
+    forward_cpu *f;
+    float *x; /* [count][n_embd] */
+    const norm_weights *norm;
+    const int32_t *tokens; /* [count] */
+    bool quantize;         /* the result */
+} token_work;
+
+void run_token_step(token_work *work, uint64_t floats_per_token, thread_task task);
+
+/* ---------------------------------------------------------------------------------------------- products */
+
+/* out[b][r] = scale * w x[b] + bias, b < count */
+typedef struct product {
+    matrix w;
+    const float *bias; /* [n_rows] or NULL */
+    float scale;
+    activations x;
+    uint32_t count;
+    float *out;
+    size_t out_stride;
+} product;
+
+/* Number `index` of the matrices of l, with rows first_row.. of x. out: [count][n_rows]. */
+product product_of(const linear *l, uint32_t index, const forward_vectors *x, size_t first_row, uint32_t count,
+                   float *out);
+
+/* sum: [count][n_rows] to which the result is added, or NULL; then there is one product. */
+void run_products(forward_cpu *f, const product *products, size_t n_products, float *sum);
+
+/* Pairs of gate and up, which have the same rows and vectors, and out lies in f->gate and f->up: gate becomes the family's
+ * activation of both, quantized too if `quantize`. Without a gate in the family: of each product alone, out in f->gate. */
+void run_activated_products(forward_cpu *f, const product *products, size_t n_products, bool quantize);
+
+/* Does this linear's product read the quantized form of its vectors? */
+static inline bool reads_quantized(const forward_cpu *f, const linear *l) {
+    return l->w.data && f->kernels->quantizes[l->w.type];
+}
+
+void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row);
+
+/* out[i] = norm of x, of the family's kind. A norm that is not there copies. */
+void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, size_t n, float *out);
+
+/* f->normed becomes the norm of x, [count][n_embd]. */
+void run_norm(forward_cpu *f, const norm_weights *norm, float *x, bool quantize);
+
+/* ----------------------------------------------------------------------------------------- halves of a layer */
+
+/* Adds to x what the batch's tokens get of each other. With `only_last`, the batch is its last token afterwards. A parallel
+ * layer leaves in f->normed what its feed-forward part reads. */
+void attention_block(forward_cpu *f, float *x, bool only_last);
+
+void feed_forward_block(forward_cpu *f, float *x);
+bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */
+
+/* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->projected. */
+void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x);
+
+/* Where nothing stands between a half's last product and x, it is added at once. */
+static inline bool adds_at_once(const forward_cpu *f, const norm_weights *post_norm) {
+    return !post_norm->weight && f->config->residual_scale == 1;
+}
+
+#endif

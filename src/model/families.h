@@ -1,0 +1,174 @@
+/* Model families as data: what sets one architecture apart from the next, a row each, for the one forward pass that reads
+ * these rows and knows no family by name. Adding a family is a row in families.c.
+ * Before it on the road: general.architecture of the file. After it: config.c reads the keys that a row asks for, weights.c
+ * binds the tensors that it lists, and the forward passes do what it says. docs/09-families.md tells what was checked. */
+#ifndef MODEL_FAMILIES_H
+#define MODEL_FAMILIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How many elements a side of a tensor has; weights.c knows the number for a model. */
+typedef enum tensor_extent {
+    DIM_ONE,
+    DIM_EMBD,
+    DIM_QUERIES,  /* query heads times their length */
+    DIM_KEYS,     /* key heads times their length */
+    DIM_VALUES,   /* value heads times their length */
+    DIM_QKV,      /* the three above together */
+    DIM_ATTENDED, /* query heads times the length of a value */
+    DIM_HEADS,
+    DIM_Q_NORMS, /* rows of attn_q_norm, and how long they are: see qk_norm_kind */
+    DIM_K_NORMS,
+    DIM_Q_NORM_LENGTH,
+    DIM_K_NORM_LENGTH,
+    DIM_FF,
+    DIM_FF_TWICE,
+    DIM_FF_EXPERT,
+    DIM_FF_SHARED,
+    DIM_EXPERTS,
+    DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
+    DIM_KV_RANK,
+    DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key behind them, */
+    DIM_KEY_PLAIN,       /* the elements of a key that are not rotated, */
+    DIM_VALUE_LATENT,    /* and a value's */
+    N_EXTENTS
+} tensor_extent;
+
+typedef enum tensor_kind {
+    TENSOR_NORM,   /* .weight, [columns], and .bias; of `rows` norms one after another */
+    TENSOR_LINEAR, /* .weight, [rows][columns], and .bias, [rows] */
+    TENSOR_VECTOR, /* .weight, [columns] */
+    TENSOR_BIAS,   /* .bias, [columns], alone */
+} tensor_kind;
+
+/* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
+#define LAYER_TENSORS(X)                                                    \
+    X(attn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(attn_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
+    X(attn_qkv, TENSOR_LINEAR, DIM_ONE, DIM_QKV, DIM_EMBD)                  \
+    X(attn_q, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_EMBD)                \
+    X(attn_k, TENSOR_LINEAR, DIM_ONE, DIM_KEYS, DIM_EMBD)                   \
+    X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                 \
+    X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)    \
+    X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)    \
+    X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)               \
+    X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)             \
+    X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)            \
+    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_ROTATED, DIM_EMBD) \
+    X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)           \
+    X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)       \
+    X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
+    X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
+    X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
+    X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \
+    X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                    \
+    X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                   \
+    X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                     \
+    X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                   \
+    X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)          \
+    X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)              \
+    X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)   \
+    X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
+    X(ffn_down_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_EMBD, DIM_FF_EXPERT)   \
+    X(ffn_gate_inp_shexp, TENSOR_LINEAR, DIM_ONE, DIM_ONE, DIM_EMBD)        \
+    X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)      \
+    X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)        \
+    X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)      \
+    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)
+
+typedef enum layer_tensor {
+#define X(name, kind, count, rows, columns) LAYER_##name,
+    LAYER_TENSORS(X)
+#undef X
+        N_LAYER_TENSORS
+} layer_tensor;
+
+typedef uint64_t tensor_set; /* bit LAYER_<name>: it is in */
+
+typedef enum norm_kind { NORM_RMS, NORM_LAYER } norm_kind;
+
+/* Which elements of a head turn together (docs/04-transformer.md). */
+typedef enum rope_pairing {
+    ROPE_NEIGHBOURS, /* 2j and 2j + 1 */
+    ROPE_HALVES,     /* j and j + n/2: what is called NEOX */
+    ROPE_NONE,       /* positions have embeddings of their own instead */
+} rope_pairing;
+
+typedef enum activation {
+    SWIGLU,         /* silu(gate) * up (Shazeer 2020) */
+    GEGLU,          /* gelu(gate) * up */
+    GELU,           /* gelu(up): there is no gate (Hendrycks & Gimpel 2016; the tanh form) */
+    CLAMPED_SWIGLU, /* g * sigmoid(1.702 g) * (u + 1), g = min(gate, 7), u = up within -7..7 (gpt-oss) */
+} activation;
+
+typedef enum qk_norm_kind {
+    QK_NORM_HEAD, /* [key_length], of each head */
+    QK_NORM_ROW,  /* [heads * key_length], of all heads as one vector */
+    QK_NORM_EACH, /* [heads][key_length], a LayerNorm of its own for each head */
+} qk_norm_kind;
+
+/* The matrix that makes logits. */
+typedef enum output_kind {
+    OUTPUT_OR_TIED, /* output.weight, or token_embd.weight where the file has none */
+    OUTPUT_TIED,    /* always token_embd.weight */
+    OUTPUT_OWN,     /* always output.weight */
+} output_kind;
+
+/* What an expert's score becomes when it is chosen, from the router's logits. */
+typedef enum expert_gating {
+    GATING_SOFTMAX = 1, /* as expert_gating_func numbers them */
+    GATING_SIGMOID = 2,
+    GATING_SOFTMAX_OF_CHOSEN = 3, /* chosen by logit, softmax over those alone */
+} expert_gating;
+
+typedef struct model_traits {
+    const char *architecture;
+    tensor_set tensors;  /* that each layer has, beside its feed-forward part: */
+    tensor_set dense;    /* one part for all tokens, */
+    tensor_set experts;  /* or, where expert_count is more than 0, many to choose from; empty: never */
+    tensor_set shared;   /* experts that every token takes, where their length is more than 0 */
+    tensor_set optional; /* that a layer may have */
+    tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
+
+    norm_kind norm;
+    rope_pairing rope;
+    activation activation;
+    qk_norm_kind qk_norm;
+    bool gate_in_up;                      /* ffn_up is gate and then up, in one tensor */
+    bool ffn_norm_is_post_attention_norm; /* by its name in the file */
+    output_kind output;
+    bool output_bias; /* the output has one */
+
+    expert_gating gating;           /* 0: GATING_SOFTMAX */
+    bool expert_weights_normalised; /* to the sum 1 over the chosen */
+    bool latent_attention;          /* multi-head latent attention; its keys and those of the gating are read */
+
+    uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
+                                      0: windows are not looked at */
+    uint32_t window;           /* where the file does not say */
+    uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
+    bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
+    float windowed_freq_base;  /* 0: that of the other layers; a key may say otherwise */
+    uint32_t no_rope_period;   /* every so manieth layer has no RoPE */
+    bool rope_in_windows_only; /* where there are windows */
+
+    bool yarn_betas;                /* read the keys of YaRN's ramp */
+    float yarn_log_multiplier_unit; /* what yarn_log_multiplier is divided by; 0: not read */
+    bool attention_temperature;     /* read its keys */
+
+    bool embedding_scale_sqrt;              /* embeddings times sqrt(n_embd) */
+    bool scales;                            /* read embedding, residual and attention scale */
+    bool logit_scale_divides;               /* else logits are multiplied by it */
+    float attention_softcap, logit_softcap; /* where the file does not say */
+    uint32_t layers_scaled_by_embd;         /* a model of so many layers divides scores by sqrt(n_embd / n_heads) */
+} model_traits;
+
+/* NULL: no such family. */
+const model_traits *family_find(const char *architecture);
+
+/* "llama qwen2 ...", for messages. out: [size], cut where it does not fit. */
+void family_names(char *out, size_t size);
+
+#endif
