@@ -91,12 +91,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose --version
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose --version
 inspect --json --tensors --ctx --override
-tokenize --prompt --no-bos --no-special --text --json --override
-detokenize --override
-eval --tokens --text --logits --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
-bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
+tokenize --prompt --no-bos --no-special --pre --text --json --override
+detokenize --pre --override
+eval --tokens --text --logits --pre --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
+bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --pre --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
 END
 
 run --help
