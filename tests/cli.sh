@@ -489,6 +489,8 @@ END
     logits other '--rope-scale 4 --override llama.rope.scaling.type=str:none'
     check '--rope-scale of an unscaled model: it is said that it has no effect' eval 'exits 0 && says "--rope-scale has no effect" &&
         cmp "$temporary/other" "$temporary/plain"'
+    run eval "$stories" --tokens 1 --rope-scaling longrope --rope-scale 4
+    check '--rope-scale has no effect on longrope, which is said too' says 'rope.scaling.type is longrope'
     logits none '--rope-scale 4 --override llama.rope.scaling.factor=float:4'
     check 'an option and an --override of one key' refused 1 "$stories: llama.rope.scaling.factor: the key is given twice"
 }
