@@ -218,13 +218,17 @@ static void describe_model(const run *r) {
             r->load_seconds);
 }
 
-/* A file may say that its angles are not scaled, however often. */
+/* Two kinds of scaling know no factor. */
 static void remark_unscaled(const run *r) {
     char key[128];
     snprintf(key, sizeof key, "%s.rope.scaling.type", cllm_model_get_info(r->model)->architecture);
     const cllm_value *type = cllm_gguf_find(cllm_model_gguf(r->model), key);
-    if (type && type->type == CLLM_STRING && type->string.length == 4 && memcmp(type->string.data, "none", 4) == 0)
-        note(r->o, "--rope-scale has no effect: the model's %s is none; --rope-scaling sets it", key);
+    if (!type || type->type != CLLM_STRING) return;
+    const char *const factorless[] = {"none", "longrope"};
+    for (size_t i = 0; i < 2; i++)
+        if (type->string.length == strlen(factorless[i]) &&
+            memcmp(type->string.data, factorless[i], type->string.length) == 0)
+            note(r->o, "--rope-scale has no effect: the model's %s is %s; --rope-scaling sets it", key, factorless[i]);
 }
 
 /* Does a GPU compute? */

@@ -489,6 +489,8 @@ END
     logits other '--rope-scale 4 --override llama.rope.scaling.type=str:none'
     check '--rope-scale of an unscaled model: it is said that it has no effect' eval 'exits 0 && says "--rope-scale has no effect" &&
         cmp "$temporary/other" "$temporary/plain"'
+    run eval "$stories" --tokens 1 --rope-scaling longrope --rope-scale 4
+    check '--rope-scale has no effect on longrope, which is said too' says 'rope.scaling.type is longrope'
     logits none '--rope-scale 4 --override llama.rope.scaling.factor=float:4'
     check 'an option and an --override of one key' refused 1 "$stories: llama.rope.scaling.factor: the key is given twice"
 }
@@ -496,25 +498,20 @@ END
 # Families whose files scale RoPE: linear by 4, YaRN by 8
 scaled_families() {
     ids=$(tr -s ' \n' ',' <"$shared/families/tokens.txt" | sed 's/,$//')
-    while read -r name factor other; do
-        model=$shared/families/$name.gguf
+    while read -r family factor other; do
+        model=$shared/families/$family.gguf
         run eval "$model" --tokens "$ids" --logits "$temporary/own" -q
         run eval "$model" --tokens "$ids" --logits "$temporary/same" -q --rope-scale "$factor" --rope-freq-base 10000
-        check "$name: --rope-scale $factor and --rope-freq-base 10000 are what it says" eval 'exits 0 && cmp "$temporary/own" "$temporary/same"'
+        check "$family: --rope-scale $factor and --rope-freq-base 10000 are what it says" eval 'exits 0 && cmp "$temporary/own" "$temporary/same"'
         for flags in "--rope-scale $other" '--rope-scaling none' '--rope-freq-base 10001'; do
             # shellcheck disable=SC2086 # words
             run eval "$model" --tokens "$ids" --logits "$temporary/other" -q $flags
-            check "$name: $flags are other logits" eval 'exits 0 && ! cmp "$temporary/own" "$temporary/other"'
+            check "$family: $flags are other logits" eval 'exits 0 && ! cmp "$temporary/own" "$temporary/other"'
         done
     done <<'END'
 llama-linear 4 2
 llama-yarn 8 4
 END
-    # one of them from the other, by its keys
-    run eval "$shared/families/llama.gguf" --tokens "$ids" --logits "$temporary/own" -q --rope-scale 4
-    run eval "$shared/families/llama.gguf" --tokens "$ids" --logits "$temporary/same" -q \
-        --override llama.rope.scaling.type=str:linear --override llama.rope.scaling.factor=float:4
-    check 'llama: the options and their keys' cmp "$temporary/own" "$temporary/same"
 }
 
 exactness() {
