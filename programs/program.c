@@ -251,7 +251,9 @@ int run_load(run *r, const options *o) {
                               .progress = on_load,
                               .user = r,
                               .overrides = o->overrides,
-                              .n_overrides = o->n_overrides};
+                              .n_overrides = o->n_overrides,
+                              .loras = o->loras,
+                              .n_loras = o->n_loras};
     double start = now();
     cllm_error err;
     interrupt_watch_file(o->model, NULL);
