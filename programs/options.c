@@ -266,17 +266,15 @@ static int add_override(char *text, options *o) {
 
 /* text: FILE or FILE:SCALE; the colon becomes the file's end. A colon before a / is part of a path. */
 static int add_lora(char *text, options *o) {
-    cllm_lora *lora = &o->loras[o->n_loras++];
     char *colon = strrchr(text, ':');
-    *lora = (cllm_lora){.path = text, .scale = 1};
-    if (colon && !strchr(colon, '/')) {
-        cllm_value scale;
-        if (!parse_float(colon + 1, &scale) || !isfinite((float)scale.f))
-            return usage_error("--lora: '%s' in '%s' is not a finite number", colon + 1, text);
-        lora->scale = (float)scale.f;
-        *colon = '\0';
-    }
-    return *text ? 0 : usage_error("--lora: no file is given, only a scale");
+    cllm_value scale = {.f = 1};
+    if (colon && strchr(colon, '/')) colon = NULL;
+    if (!*text || colon == text) return usage_error("--lora: '%s' names no file", text);
+    if (colon && !(parse_float(colon + 1, &scale) && isfinite((float)scale.f)))
+        return usage_error("--lora: '%s' in '%s' is not a finite number", colon + 1, text);
+    if (colon) *colon = '\0';
+    o->loras[o->n_loras++] = (cllm_lora){text, (float)scale.f};
+    return 0;
 }
 
 /* What the --rope options stand for. Only the file knows the architecture that its keys begin with. */

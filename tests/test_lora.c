@@ -255,7 +255,7 @@ static size_t n_logits(const char *path) {
  * 1e-8. Each adapter on its own must make a difference. */
 static void check_merged(const char *what, const char *base, const recipe *recipes, size_t n, double limit) {
     cllm_lora loras[MOST_ADAPTERS];
-    char name[32];
+    char name[64];
     const char *plain = write_merged("plain.gguf", base, NULL, 0);
     const char *merged = write_merged("merged.gguf", base, recipes, n);
     for (size_t i = 0; i < n; i++) {
@@ -347,7 +347,7 @@ static void nothing_is_left_of_a_scale_of_zero(void **state) {
 /* By any batch and number of threads, repacked or not. */
 static void check_bits(const char *base, const recipe *recipes, size_t n_recipes) {
     cllm_lora loras[MOST_ADAPTERS];
-    char name[32];
+    char name[64];
     for (size_t i = 0; i < n_recipes; i++) {
         snprintf(name, sizeof name, "bits-%zu.gguf", i);
         loras[i] = write_adapter(name, base, &recipes[i]);

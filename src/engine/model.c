@@ -131,6 +131,12 @@ void cllm_model_destroy(cllm_model *model) {
     free(model);
 }
 
+const char *cllm_model_path_of(const cllm_model *model, const void *address) {
+    const char *path = cllm_gguf_path_of(model->gguf, address);
+    for (size_t i = 0; !path && i < model->n_adapters; i++) path = cllm_gguf_path_of(model->adapters[i], address);
+    return path;
+}
+
 const cllm_model_info *cllm_model_get_info(const cllm_model *model) { return &model->info; }
 const cllm_gguf *cllm_model_gguf(const cllm_model *model) { return model->gguf; }
 const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model) { return model->tokenizer; }
