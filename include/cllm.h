@@ -66,6 +66,8 @@ typedef struct cllm_load_options {
     bool no_mmap;           /* read the file into memory instead of mapping it */
     bool repack;            /* cllm_model_load: move quantized matrices into memory of their own, in the order that the
                                CPU's kernels read fastest; what they compute stays the same bits */
+    const char *pre;        /* or NULL; the pre-tokenizer of a byte-level BPE vocabulary, instead of the file's
+                               tokenizer.ggml.pre: cllm_model_load, cllm_tokenizer_create */
     cllm_progress progress; /* or NULL */
     void *user;             /* handed to `progress` */
     const struct cllm_metadata *overrides; /* [n_overrides] metadata that count before the file's; or NULL */
@@ -175,8 +177,10 @@ CLLM_API const char *cllm_tensor_type_name(int32_t type);                       
 typedef struct cllm_tokenizer cllm_tokenizer;
 
 /* Make the tokenizer that a file's tokenizer.ggml.* keys describe; the file needs no tensors. The tokenizer keeps
- * pointers into `gguf`, which must outlive it. out: owned. Errors: FORMAT, UNSUPPORTED, MEMORY. */
-CLLM_API cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, cllm_tokenizer **out, cllm_error *err);
+ * pointers into `gguf`, which must outlive it. options: may be NULL; of them `pre` counts. out: owned.
+ * Errors: FORMAT, UNSUPPORTED, ARGUMENT (no such `pre`), MEMORY. */
+CLLM_API cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, const cllm_load_options *options,
+                                           cllm_tokenizer **out, cllm_error *err);
 CLLM_API void cllm_tokenizer_destroy(cllm_tokenizer *tokenizer);
 
 CLLM_API uint32_t cllm_tokenizer_n_vocab(const cllm_tokenizer *tokenizer);
@@ -185,9 +189,12 @@ CLLM_API int32_t cllm_tokenizer_eos(const cllm_tokenizer *tokenizer);   /* -1 if
 CLLM_API bool cllm_tokenizer_adds_bos(const cllm_tokenizer *tokenizer); /* does the model want BOS first? */
 CLLM_API bool cllm_tokenizer_adds_eos(const cllm_tokenizer *tokenizer); /* does the model want EOS last? */
 
+/* What the user should know of the file's vocabulary, in one line, or "": it does not say how texts are cut. */
+CLLM_API const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer);
+
 enum {
     CLLM_ENCODE_ADD_SPECIAL = 1,   /* put BOS and EOS where the model wants them */
-    CLLM_ENCODE_PARSE_SPECIAL = 2, /* find control and user-defined tokens in the text */
+    CLLM_ENCODE_PARSE_SPECIAL = 2, /* find control tokens in the text (user-defined ones are found always) */
 };
 
 /* Text to ids. text: `length` bytes of any value; what is not valid UTF-8 is encoded byte by byte.
@@ -203,6 +210,10 @@ CLLM_API cllm_string cllm_tokenizer_piece(const cllm_tokenizer *tokenizer, int32
 
 /* True for control and unknown tokens: they steer the model and are no part of the text. */
 CLLM_API bool cllm_tokenizer_is_control(const cllm_tokenizer *tokenizer, int32_t id);
+
+/* Does generation end at this token? EOS, and those that end a turn or a message: "eog" is "end of generation".
+ * id: 0..n_vocab-1, else false. */
+CLLM_API bool cllm_tokenizer_is_eog(const cllm_tokenizer *tokenizer, int32_t id);
 
 /* The bytes that token `id` adds to the text when it follows `previous` (-1: nothing). The space that encoding puts
  * in front of a text is taken off again. Control tokens give their spelling: the caller decides whether to show them.

@@ -60,6 +60,8 @@ static const option_row rows[] = {
      .help = "a seed gives the same text every time; 0 stands for 42"},
     {GENERATE | TOKENIZE, 0, "no-special", FLAG, FIELD(no_special),
      .help = "read the spelling of special tokens, such as </s>, as plain text"},
+    {RUNS | TOKENIZE | DETOKENIZE, 0, "pre", TEXT, FIELD(pre), "NAME", .computed = "the file's",
+     .help = "how a byte-level BPE vocabulary cuts text into words, such as llama-bpe or qwen2"},
     {GENERATE, 0, "echo", FLAG, FIELD(echo), .help = "print the prompt too"},
     {GENERATE, 0, "ignore-eos", FLAG, FIELD(ignore_eos), .help = "do not stop where the model ends its text"},
     {EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS", .help = "the ids to run, such as 1,2,3; - reads standard input"},

@@ -26,6 +26,7 @@ typedef struct options {
     const char *tokens;  /* a list of ids, or NULL */
     const char *text;    /* the file to measure perplexity on, or NULL */
     const char *logits;  /* the file to write logits to, or NULL */
+    const char *pre;     /* the pre-tokenizer, or NULL: the file's */
     uint64_t n_tokens;   /* most tokens to generate */
     float temperature;   /* 0: greedy */
     float top_p;         /* (0, 1] */

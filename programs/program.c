@@ -250,6 +250,7 @@ int run_load(run *r, const options *o) {
     if (status != EXIT_SUCCESS) return status;
     cllm_load_options load = {.no_mmap = o->no_mmap,
                               .repack = o->repack,
+                              .pre = o->pre,
                               .progress = on_load,
                               .user = r,
                               .overrides = o->overrides,
@@ -264,6 +265,8 @@ int run_load(run *r, const options *o) {
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
     if (o->rope_scale > 0) remark_unscaled(r);
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    if (tokenizer && *cllm_tokenizer_note(tokenizer)) note(o, "%s", cllm_tokenizer_note(tokenizer));
     return EXIT_SUCCESS;
 }
 
@@ -343,7 +346,9 @@ void run_close(run *r) {
 int fail_without_tokenizer(const run *r) {
     cllm_tokenizer *tokenizer;
     cllm_error err;
-    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &tokenizer, &err) == CLLM_OK) /* it could not be before */
+    cllm_load_options load = {.pre = r->o->pre};
+    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &load, &tokenizer, &err) ==
+        CLLM_OK) /* it could not be before */
         cllm_tokenizer_destroy(tokenizer);
     return fail("%s: %s; 'mini-cllm eval --tokens' runs token ids", r->o->model, err.message);
 }
