@@ -72,6 +72,8 @@ typedef struct cllm_load_options {
     void *user;             /* handed to `progress` */
     const struct cllm_metadata *overrides; /* [n_overrides] metadata that count before the file's; or NULL */
     size_t n_overrides;
+    const struct cllm_lora *loras; /* [n_loras] cllm_model_load: adapters that the model is to have; or NULL */
+    size_t n_loras;
 } cllm_load_options;
 
 /* Open a GGUF file (version 2 or 3, little-endian) and validate its metadata and every tensor's extent.
@@ -238,7 +240,15 @@ typedef struct cllm_model_info {
     uint64_t bytes_per_token; /* weight bytes that generating one token reads */
 } cllm_model_info;
 
-/* Open a GGUF file and bind its weights, which stay in the mapped file.
+/* A LoRA adapter: a GGUF file, as llama.cpp's convert_lora_to_gguf.py writes it, that changes a model of the same
+ * architecture and shape. For its pairs A and B of a matrix W, the model computes with W + scale * alpha / rank * B A (alpha
+ * is the file's; where that is 0, W + scale * B A). */
+typedef struct cllm_lora {
+    const char *path;
+    float scale; /* finite; 1 is as it was trained, 0 leaves the model as it is */
+} cllm_lora;
+
+/* Open a GGUF file and bind its weights, which stay in the mapped file, and so do those of options->loras, which add up.
  * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create; ARGUMENT (repack with no_mmap). */
 CLLM_API cllm_status cllm_model_load(const char *path, const cllm_load_options *options, cllm_model **out,
                                      cllm_error *err);
@@ -246,6 +256,8 @@ CLLM_API void cllm_model_destroy(cllm_model *model);
 
 CLLM_API const cllm_model_info *cllm_model_get_info(const cllm_model *model);
 CLLM_API const cllm_gguf *cllm_model_gguf(const cllm_model *model);
+/* cllm_gguf_path_of for all files of the model, its adapters among them. Async-signal-safe. */
+CLLM_API const char *cllm_model_path_of(const cllm_model *model, const void *address);
 /* NULL if the file has none, or one of a kind that is not supported: cllm_tokenizer_create then says which. The model
  * runs by token ids all the same. */
 CLLM_API const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model);

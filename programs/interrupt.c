@@ -9,6 +9,7 @@
 static volatile sig_atomic_t stop_requested;
 static const char *volatile watched_path;
 static const cllm_gguf *volatile watched_gguf;
+static const cllm_model *volatile watched_model;
 static atomic_flag reported = ATOMIC_FLAG_INIT;
 
 static void on_interrupt(int signal_number) {
@@ -24,7 +25,9 @@ static void write_error(const char *text) {
 /* A page of a mapped file that lies past the file's end. Only async-signal-safe calls from here. */
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
     (void)context;
-    const char *path = watched_gguf ? cllm_gguf_path_of(watched_gguf, info->si_addr) : watched_path;
+    const char *path = watched_model  ? cllm_model_path_of(watched_model, info->si_addr)
+                       : watched_gguf ? cllm_gguf_path_of(watched_gguf, info->si_addr)
+                                      : watched_path;
     if (!path) { /* not a model's page: let the fault happen again, and kill */
         signal(signal_number, SIG_DFL);
         return;
@@ -52,4 +55,7 @@ bool interrupted(void) { return stop_requested; }
 void interrupt_watch_file(const char *path, const cllm_gguf *gguf) {
     watched_path = path;
     watched_gguf = gguf;
+    watched_model = NULL;
 }
+
+void interrupt_watch_model(const cllm_model *model) { watched_model = model; }

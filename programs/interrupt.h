@@ -15,5 +15,6 @@ bool interrupted(void);
 /* The file whose disappearing bytes (SIGBUS) are to be explained: `gguf`'s files, or while it is NULL the file at
  * `path` that is being opened. Both must stay valid; a NULL path ends the watch. */
 void interrupt_watch_file(const char *path, const cllm_gguf *gguf);
+void interrupt_watch_model(const cllm_model *model); /* all its files, instead */
 
 #endif

@@ -21,6 +21,7 @@ typedef enum option_kind {
     COUNTS,   /* count_list of the same */
     NUMBER,   /* float in [lower, upper], or above `lower` where lower_is_out */
     OVERRIDE, /* one more of options.overrides: KEY=TYPE:VALUE */
+    LORA,     /* one more of options.loras: FILE or FILE:SCALE */
 } option_kind;
 
 typedef struct option_row {
@@ -116,6 +117,9 @@ static const option_row rows[] = {
     {ALL, 0, "override", OVERRIDE, 0, "KEY=TYPE:VALUE",
      .help = "put this in the place of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that "
              "begins with a dot is the architecture's; for more keys give it again"},
+    {RUNS, 0, "lora", LORA, 0, "FILE[:SCALE]",
+     .help = "apply a LoRA adapter to the model, SCALE times (1, unless given) as strongly as it was trained; for more "
+             "adapters give it again"},
     {RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
     {RUNS, 0, "repack", FLAG, FIELD(repack),
      .help = "move quantized weights into memory of their own, in the order that kernels read fastest"},
@@ -197,7 +201,8 @@ static int set_value(const option_row *row, const char *text, options *o) {
             return usage_error("--%s: '%s' is not one of: %s", row->name, text, row->value);
         break;
     case TEXT:
-    case OVERRIDE: break; /* the latter has a function of its own */
+    case OVERRIDE:
+    case LORA: break; /* the latter two have functions of their own */
     }
     *(const char **)field = text;
     return 0;
@@ -259,6 +264,19 @@ static int add_override(char *text, options *o) {
         return usage_error("--override %s: '%s' is not %s", text, value, override_types[i].values);
     }
     return usage_error("--override %s: '%.*s' is not one of: int|float|bool|str", text, (int)length, type);
+}
+
+/* text: FILE or FILE:SCALE; the colon becomes the file's end. A colon before a / is part of a path. */
+static int add_lora(char *text, options *o) {
+    char *colon = strrchr(text, ':');
+    cllm_value scale = {.f = 1};
+    if (colon && strchr(colon, '/')) colon = NULL;
+    if (!*text || colon == text) return usage_error("--lora: '%s' names no file", text);
+    if (colon && !(parse_float(colon + 1, &scale) && isfinite((float)scale.f)))
+        return usage_error("--lora: '%s' in '%s' is not a finite number", colon + 1, text);
+    if (colon) *colon = '\0';
+    o->loras[o->n_loras++] = (cllm_lora){text, (float)scale.f};
+    return 0;
 }
 
 /* What the --rope options stand for. Only the file knows the architecture that its keys begin with. */
@@ -333,8 +351,9 @@ static int add_argument(const command *c, char *argument, options *o) {
 int parse_options(const command *c, int argc, char **argv, options *o) {
     enum { ROPE_OPTIONS = 3 };
     *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
-                   .overrides = calloc((size_t)argc + ROPE_OPTIONS, sizeof *o->overrides)};
-    if (!o->arguments || !o->overrides) return fail("out of memory");
+                   .overrides = calloc((size_t)argc + ROPE_OPTIONS, sizeof *o->overrides),
+                   .loras = calloc((size_t)argc, sizeof *o->loras)};
+    if (!o->arguments || !o->overrides || !o->loras) return fail("out of memory");
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
     o->gpu_layers = AS_MANY_AS_FIT;
@@ -352,7 +371,9 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
         else if (row && code >= LONG_OPTION && is_shortened(row, word))
             failed = usage_error("unknown option '%s'; --%s must be written out", word, row->name);
         else if (row)
-            failed = row->kind == OVERRIDE ? add_override(optarg, o) : set_value(row, optarg, o);
+            failed = row->kind == OVERRIDE ? add_override(optarg, o)
+                     : row->kind == LORA   ? add_lora(optarg, o)
+                                           : set_value(row, optarg, o);
         else
             failed = refuse_option(c, argv[optind - 1]);
         if (o->help || o->version) return 0;
@@ -369,6 +390,7 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
 void free_options(options *o) {
     free(o->arguments);
     free(o->overrides);
+    free(o->loras);
 }
 
 /* -------------------------------------------------------------------------------------------------- help */

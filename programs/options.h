@@ -63,6 +63,8 @@ typedef struct options {
     const char *rope_scaling; /* NULL: not given */
     float rope_scale;         /* 0: not given */
     float rope_freq_base;     /* 0: not given */
+    cllm_lora *loras;         /* the model's adapters: owned */
+    size_t n_loras;
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */
@@ -79,7 +81,7 @@ typedef struct command {
 extern const command commands[]; /* main.c; ends with a bit of 0 */
 
 /* Parse argv[1..argc-1], argv[0] being the program or command name. Returns an exit status, after saying why.
- * The options point into argv, where the key of an --override is given an end of its own. The caller frees them, whatever
+ * The options point into argv, where the key of an --override and the file of a --lora are given an end of their own. The caller frees them, whatever
  * is returned. */
 int parse_options(const command *c, int argc, char **argv, options *o);
 void free_options(options *o);

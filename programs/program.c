@@ -216,6 +216,8 @@ static void describe_model(const run *r) {
             : r->o->no_mmap ? "read"
                             : "mapped",
             r->load_seconds);
+    for (size_t i = 0; i < r->o->n_loras; i++)
+        fprintf(stderr, "adapter: %s, scale %g\n", r->o->loras[i].path, (double)r->o->loras[i].scale);
 }
 
 /* Two kinds of scaling know no factor. */
@@ -256,12 +258,14 @@ int run_load(run *r, const options *o) {
                               .progress = on_load,
                               .user = r,
                               .overrides = o->overrides,
-                              .n_overrides = o->n_overrides};
+                              .n_overrides = o->n_overrides,
+                              .loras = o->loras,
+                              .n_loras = o->n_loras};
     double start = now();
     cllm_error err;
     interrupt_watch_file(o->model, NULL);
     if (cllm_model_load(o->model, &load, &r->model, &err) != CLLM_OK) return fail_with(&err);
-    interrupt_watch_file(o->model, cllm_model_gguf(r->model));
+    interrupt_watch_model(r->model);
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
     if (o->rope_scale > 0) remark_unscaled(r);

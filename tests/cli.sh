@@ -91,12 +91,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose --version
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --version
 inspect --json --tensors --ctx --override
 tokenize --prompt --no-bos --no-special --pre --text --json --override
 detokenize --pre --override
-eval --tokens --text --logits --pre --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
-bench --prompt --n-tokens --depth --repetitions --compare --pre --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
+eval --tokens --text --logits --pre --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose
+bench --prompt --n-tokens --depth --repetitions --compare --pre --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose
 END
 
 run --help
@@ -172,6 +172,14 @@ done <<'END'
 2|--override key: '' is not a finite number|m.gguf --override key=float:
 2|--override key: '1,5' is not a finite number|m.gguf --override key=float:1,5
 2|--override key: '1' is not true or false|m.gguf --override key=bool:1
+2|--lora needs a value, FILE[:SCALE]|m.gguf --lora
+2|--lora: 'x' in 'a.gguf:x' is not a finite number|m.gguf --lora a.gguf:x
+2|--lora: '' in 'a.gguf:' is not|eval m.gguf --lora a.gguf:
+2|--lora: 'nan' in 'a.gguf:nan' is not|m.gguf --lora a.gguf:nan
+2|--lora: '1e39' in 'a.gguf:1e39' is not|m.gguf --lora b.gguf --lora a.gguf:1e39
+2|--lora: ':0.5' names no file|m.gguf --lora :0.5
+2|--lora: '' names no file|bench m.gguf --lora ''
+2|unknown option '--lora'|inspect m.gguf --lora a.gguf
 2|--prompt and --file exclude each other|m.gguf -p a -f b
 2|--repack and --no-mmap exclude each other|m.gguf --repack --no-mmap
 2|--text and --json exclude each other|tokenize m.gguf --text --json
@@ -428,6 +436,64 @@ evaluation() {
     check 'so does eval --tokens' eval 'refused 1 "$damaged: " && says "not finite" && [ ! -e "$temporary/none" ]'
     run eval "$damaged" --text README.md --ctx 64 -q
     check 'and eval --text' eval 'refused 1 "$damaged: " && says "not finite"'
+}
+
+adapters() {
+    if ! command -v python3 >/dev/null; then
+        skip adapters 'python3 is missing'
+        return
+    fi
+    lora=$temporary/a:b.gguf wide=$temporary/wide.gguf tokens=1,403,407,261,378,31,7,300
+    python3 tests/support/make_lora.py "$stories" "$temporary/lora.gguf"
+    cp "$temporary/lora.gguf" "$lora"
+    python3 tests/support/make_lora.py "$shared/models/stories260K-wide.gguf" "$wide" 1 blk.0.attn_q
+    logits() {
+        file=$1
+        shift
+        run eval "$stories" --tokens $tokens --logits "$temporary/$file" "$@"
+    }
+    logits plain
+    logits adapted --lora "$lora:1"
+    check '--lora: other logits' eval 'exits 0 && ! cmp "$temporary/adapted" "$temporary/plain"'
+    logits same --lora "$temporary/lora.gguf"
+    check '--lora: the scale is 1 unless given' cmp "$temporary/adapted" "$temporary/same"
+    logits same --lora "$lora:0" --lora="$temporary/lora.gguf:-0.0"
+    check '--lora: of scale 0 nothing is left' cmp "$temporary/plain" "$temporary/same"
+    logits other --lora "$lora:0.25" --lora "$lora:-1e-1"
+    check '--lora twice, one of them subtracted' eval 'exits 0 && ! cmp "$temporary/other" "$temporary/adapted" && ! cmp "$temporary/other" "$temporary/plain"'
+    for flag in --no-mmap --repack '--batch 3' '--threads 2'; do
+        # shellcheck disable=SC2086 # words
+        logits same --lora "$lora:1" $flag
+        check "the same bits with --lora and $flag" cmp "$temporary/adapted" "$temporary/same"
+    done
+    (cd "$temporary" && mkdir -p 0:0 && cp lora.gguf 0:0) # a colon before a slash is no scale's
+    logits same --lora "$temporary/0:0/lora.gguf"
+    check '--lora: a colon in a folder' cmp "$temporary/adapted" "$temporary/same"
+    run "$stories" -n 3 -v --lora "$lora:0.5"
+    check '--lora -v: the adapter is told' eval 'exits 0 && says "adapter: $lora, scale 0.5"'
+    run bench "$stories" -p 3 -n 2 -r 1 --lora "$lora:1"
+    check 'bench --lora' exits 0
+    run "$stories" -n 1 --device opencl --lora "$lora:1"
+    check 'a GPU leaves adapters to the CPU, and says so' eval 'exits 0 && says "device: cpu, because the model has LoRA adapters"'
+    run "$stories" -n 1 --lora "$stories"
+    check '--lora: a model is no adapter' refused 1 "$stories: general.type: it is not 'adapter'"
+    run "$temporary/lora.gguf" -n 1
+    check 'an adapter is no model' refused 1 "$temporary/lora.gguf: general.type: this file is an adapter"
+    run inspect "$temporary/lora.gguf" --tensors
+    check 'but inspect shows it' eval 'exits 0 && prints "blk.0.attn_q.weight.lora_a" && prints adapter.lora.alpha'
+    run "$stories" -n 1 --lora "$wide"
+    check '--lora: an adapter of another model' refused 1 "$wide: blk.0.attn_q.weight.lora_"
+    run "$stories" -n 1 --lora "$temporary/none.gguf"
+    check '--lora: a file that is not there' refused 1 "$temporary/none.gguf: "
+
+    : >"$out"
+    "$program" "$stories" -q -n 20000 --ignore-eos --ctx 30000 --lora "$temporary/lora.gguf:0.1" >"$out" 2>"$err" &
+    process=$!
+    await [ -s "$out" ]
+    : >"$temporary/lora.gguf"
+    wait $process
+    status=$?
+    check 'an adapter that shrinks in use is named, exit 1' eval 'exits 1 && one_line && says "lora.gguf: the file shrank"'
 }
 
 # What a file says, and what is said instead
@@ -804,6 +870,7 @@ END
 
 for name in prompts endings benchmarks comparison; do group $name "$any"; done
 for name in stories_text messages bench_costs perplexity inspection tokens overrides; do group $name "$stories"; done
+group adapters "$stories $shared/models/stories260K-wide.gguf"
 group evaluation "$shared/vectors/tokens.txt"
 group scaled_families "$shared/families/tokens.txt"
 group exactness "$shared/vectors/tokens.txt"

@@ -121,9 +121,9 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
 static void make_queries_keys_values(forward_cpu *f) {
     const model_config *c = f->config;
     const layer_weights *w = &f->weights->layers[f->layer];
-    const product products[] = {product_of(&w->attn_q, 0, &f->normed, 0, f->count, f->queries),
-                                product_of(&w->attn_k, 0, &f->normed, 0, f->count, f->keys),
-                                product_of(&w->attn_v, 0, &f->normed, 0, f->count, f->values)};
+    product products[] = {product_of(&w->attn_q, 0, &f->normed, 0, f->count, f->queries),
+                          product_of(&w->attn_k, 0, &f->normed, 0, f->count, f->keys),
+                          product_of(&w->attn_v, 0, &f->normed, 0, f->count, f->values)};
     token_work work = {.f = f};
     run_products(f, products, 3, NULL);
     run_token_step(&work, 4 * (uint64_t)c->n_heads * c->key_length, rotate_and_store_item);
@@ -182,14 +182,14 @@ static void make_latent_queries_keys(forward_cpu *f) {
     const model_config *c = f->config;
     const layer_weights *w = &f->weights->layers[f->layer];
     const bool compressed = w->attn_q_a.w.data;
-    const product first[] = {compressed ? product_of(&w->attn_q_a, 0, &f->normed, 0, f->count, f->compressed.floats)
-                                        : product_of(&w->attn_q, 0, &f->normed, 0, f->count, f->queries),
-                             product_of(&w->attn_kv_a_mqa, 0, &f->normed, 0, f->count, f->keys)};
+    product first[] = {compressed ? product_of(&w->attn_q_a, 0, &f->normed, 0, f->count, f->compressed.floats)
+                                  : product_of(&w->attn_q, 0, &f->normed, 0, f->count, f->queries),
+                       product_of(&w->attn_kv_a_mqa, 0, &f->normed, 0, f->count, f->keys)};
     run_products(f, first, 2, NULL);
     if (compressed) {
         token_work norm = {.f = f, .norm = &w->attn_q_a_norm, .quantize = reads_quantized(f, &w->attn_q_b)};
         run_token_step(&norm, c->q_rank, norm_compressed_item);
-        const product second = product_of(&w->attn_q_b, 0, &f->compressed, 0, f->count, f->queries);
+        product second = product_of(&w->attn_q_b, 0, &f->compressed, 0, f->count, f->queries);
         run_products(f, &second, 1, NULL);
     }
     token_work split = {.f = f, .quantize = reads_quantized(f, &w->attn_k_b)};
@@ -391,7 +391,7 @@ void attention_block(forward_cpu *f, float *x, bool only_last) {
     token_work work = {.f = f};
     if (reads_quantized(f, &w->attn_output)) run_token_step(&work, f->attended.n_columns, quantize_attended_item);
     const bool at_once = adds_at_once(f, &w->post_attention_norm);
-    const product output = product_of(&w->attn_output, 0, &f->attended, 0, f->count, f->projected);
+    product output = product_of(&w->attn_output, 0, &f->attended, 0, f->count, f->projected);
     run_products(f, &output, 1, at_once ? x : NULL);
     if (!at_once) add_projected(f, &w->post_attention_norm, x);
 }

@@ -21,7 +21,7 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
     product products[2] = {product_of(gated ? gate : up, 0, &f->normed, 0, f->count, f->gate.floats)};
     if (gated) products[1] = product_of(up, 0, &f->normed, 0, f->count, f->up);
     run_activated_products(f, products, gated ? 2 : 1, reads_quantized(f, down));
-    const product out = product_of(down, 0, &hidden, 0, f->count, f->projected);
+    product out = product_of(down, 0, &hidden, 0, f->count, f->projected);
     run_products(f, &out, 1, sum);
 }
 

@@ -103,12 +103,35 @@ static void read_row(const forward_cpu *f, const matrix *table, uint32_t index, 
     f->kernels->dequantize[table->type](row, out, table->n_columns);
 }
 
+/* What adapters add to the embedding x of token b: B times a row of A. */
+static void adapt_embedding(const forward_cpu *f, size_t b, uint32_t token, uint32_t thread, float *x) {
+    const uint32_t n = f->config->n_embd;
+    const product p = {.loras = f->weights->token_embd_loras,
+                       .inner = f->lora_inner.floats + b * f->config->lora.inner_length,
+                       .count = 1,
+                       .out = x,
+                       .out_stride = n};
+    float *inner = p.inner;
+    for (const lora_pair *pair = p.loras; pair; pair = pair->next) {
+        const size_t rank = pair->b.n_columns, place = (size_t)(inner - f->lora_inner.floats);
+        read_row(f, &pair->a, token, thread, inner);
+        scale_floats(inner, pair->scale, rank);
+        if (f->kernels->quantizes[pair->b.type])
+            f->kernels->quantize(inner, rank, f->lora_inner.quantized + place,
+                                 f->lora_inner.blocks + place / ACTIVATION_BLOCK);
+        inner += lora_padded((uint32_t)rank);
+    }
+    for (uint32_t first = 0; first < n; first += MOST_ROWS)
+        add_adapters(f, &p, first, n - first < MOST_ROWS ? n : first + MOST_ROWS, thread);
+}
+
 static void embed_item(void *argument, size_t b, uint32_t thread) {
     const token_work *work = argument;
     const forward_cpu *f = work->f;
     const size_t n = f->config->n_embd;
     float *x = work->x + b * n;
     read_row(f, &f->weights->token_embd, (uint32_t)work->tokens[b], thread, x);
+    if (f->weights->token_embd_loras) adapt_embedding(f, b, (uint32_t)work->tokens[b], thread, x);
     scale_floats(x, f->config->embedding_scale, n);
     if (!f->weights->position_embd.data) return;
     float *position = f->projected + b * n;
@@ -138,7 +161,7 @@ void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *
         if (reads_quantized(f, output)) quantize_vector(f, &f->normed, b);
     }
     f->layer = c->n_layers;
-    const product last = product_of(output, 0, &f->normed, 0, n_rows, logits);
+    product last = product_of(output, 0, &f->normed, 0, n_rows, logits);
     run_products(f, &last, 1, NULL);
     const size_t n = (size_t)n_rows * c->n_vocab;
     scale_floats(logits, c->logit_scale, n);

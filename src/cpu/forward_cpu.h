@@ -63,6 +63,11 @@ typedef struct forward_cpu {
     float *expert_out;        /* [choices][n_embd]: by row */
     struct product *products; /* as many as experts or heads need */
 
+    /* adapters */
+    forward_vectors lora_inner;    /* [n_batch] of lora.inner_length: A x */
+    struct product *lora_products; /* that make them */
+    float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B (A x) */
+
     attention_part
         *parts;         /* [n_kv_heads][n_chunks][n_queries] of a few tokens, whose chunks are shared out to threads */
     float *part_values; /* the same, each [kv_padded(value_length)] */

@@ -49,8 +49,8 @@ static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
 /* What a thread needs at most. */
 static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     const uint32_t attended = c->n_heads * attended_length(c);
-    const uint32_t columns[] = {c->n_embd, c->n_ff,   c->n_ff_expert, c->n_ff_shared,
-                                attended,  c->q_rank, c->kv_rank,     c->latent_key_length};
+    const uint32_t columns[] = {c->n_embd, c->n_ff,    c->n_ff_expert,       c->n_ff_shared,      attended,
+                                c->q_rank, c->kv_rank, c->latent_key_length, c->lora.longest_rank};
     uint32_t longest = 0;
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
     const size_t needs[] = {
@@ -110,6 +110,9 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         VECTORS(gathered, choices, c->n_embd),
         {SLOT(expert_out), choices, FLOATS(c->n_embd)},
         {SLOT(products), n_products, sizeof(product)},
+        VECTORS(lora_inner, n_batch, c->lora.inner_length),
+        {SLOT(lora_products), c->lora.n_products, sizeof(product)},
+        {SLOT(lora_room), c->lora.n_products > 0 ? n_threads : 0, FLOATS((uint64_t)LORA_VECTORS * MOST_ROWS)},
         {SLOT(parts), parts, sizeof(attention_part)},
         {SLOT(part_values), parts, FLOATS(kv_padded(c->value_length))},
         {SLOT(scratch), n_threads, scratch},

@@ -4,7 +4,6 @@
 enum {
     ITEMS_PER_THREAD = 4,       /* at least, so that threads end together */
     LEAST_ROWS = 2 * ROW_GROUP, /* of an item, and a multiple of it: whole ACTIVATION_BLOCKs of results */
-    MOST_ROWS = 128,
 };
 _Static_assert(LEAST_ROWS % ACTIVATION_BLOCK == 0, "an item quantizes what it computed");
 
@@ -29,6 +28,7 @@ static void multiply_rows(const forward_cpu *f, const product *p, uint32_t first
     f->kernels->matmul(&p->w, first, end, &p->x, p->count, p->out, p->out_stride, thread_scratch(f, thread));
     for (size_t b = 0; p->scale != 1 && b < p->count; b++)
         for (size_t row = first; row < end; row++) p->out[b * p->out_stride + row] *= p->scale;
+    if (p->loras) add_adapters(f, p, first, end, thread);
     for (size_t b = 0; p->bias && b < p->count; b++)
         f->kernels->add(p->out + b * p->out_stride + first, p->bias + first, end - first);
 }
@@ -80,26 +80,109 @@ static void run_work(product_work *work, size_t n_products, thread_task task) {
     run_step(work->f, n_items, cost, task, work);
 }
 
+/* ------------------------------------------------------------------------------------------------- adapters */
+
+/* Vectors number first.. of some that begin at `floats` in f->lora_inner. */
+static activations inner_vectors(const forward_cpu *f, const float *floats, uint32_t rank, size_t first) {
+    const size_t place = (size_t)(floats - f->lora_inner.floats) + first * rank;
+    return (activations){rank, f->lora_inner.floats + place, f->lora_inner.quantized + place,
+                         f->lora_inner.blocks + place / ACTIVATION_BLOCK};
+}
+
+void add_adapters(const forward_cpu *f, const product *p, uint32_t first, uint32_t end, uint32_t thread) {
+    float *room = f->lora_room + (size_t)thread * LORA_VECTORS * MOST_ROWS;
+    const float *inner = p->inner;
+    for (const lora_pair *pair = p->loras; pair; pair = pair->next) {
+        matrix b = lora_matrix(&pair->b, p->index);
+        b.data = (const unsigned char *)b.data + first * b.row_bytes;
+        b.n_rows = end - first;
+        for (size_t done = 0; done < p->count; done += LORA_VECTORS) {
+            const size_t n = p->count - done < LORA_VECTORS ? p->count - done : LORA_VECTORS;
+            const activations x = inner_vectors(f, inner, b.n_columns, done);
+            f->kernels->matmul(&b, 0, b.n_rows, &x, n, room, MOST_ROWS, thread_scratch(f, thread));
+            for (size_t i = 0; i < n; i++)
+                f->kernels->add(p->out + (done + i) * p->out_stride + first, room + i * MOST_ROWS, b.n_rows);
+        }
+        inner += p->count * lora_padded(b.n_columns);
+    }
+}
+
+static void inner_item(void *argument, size_t item, uint32_t thread) {
+    const product_work *work = argument;
+    const forward_cpu *f = work->f;
+    const product *p = products_of_item(work, &item);
+    const uint32_t first = (uint32_t)item * work->rows_per_item, end = end_row(work, &p->w, first);
+    multiply_rows(f, p, first, end, thread);
+    for (size_t b = 0; p->quantize && b < p->count; b++) {
+        const size_t place = (size_t)(p->out - f->lora_inner.floats) + b * p->out_stride + first;
+        f->kernels->quantize(f->lora_inner.floats + place, end - first, f->lora_inner.quantized + place,
+                             f->lora_inner.blocks + place / ACTIVATION_BLOCK);
+    }
+}
+
+/* The parts of a fused tensor have A and x in common. */
+static bool share_inner(const product *p, const product *before) {
+    return before->loras && before->loras->a.data == p->loras->a.data && before->x.floats == p->x.floats;
+}
+
+/* A x of all adapters of these products. */
+static void run_inner_products(forward_cpu *f, product *products, size_t n_products) {
+    size_t n = 0;
+    float *next = f->lora_inner.floats;
+    for (size_t i = 0; i < n_products; i++) {
+        product *p = &products[i];
+        if (!p->loras) continue;
+        const bool shared = i > 0 && share_inner(p, p - 1);
+        p->inner = shared ? p[-1].inner : next;
+        for (const lora_pair *pair = shared ? NULL : p->loras; pair; pair = pair->next) {
+            const uint32_t rank = pair->b.n_columns;
+            f->lora_products[n++] = (product){.w = lora_matrix(&pair->a, p->index),
+                                              .scale = pair->scale,
+                                              .x = p->x,
+                                              .count = p->count,
+                                              .out = next,
+                                              .out_stride = rank,
+                                              .quantize = f->kernels->quantizes[pair->b.type]};
+            next += p->count * lora_padded(rank);
+        }
+    }
+    product_work work = {.f = f, .products = f->lora_products, .together = 1};
+    if (n > 0) run_work(&work, n, inner_item);
+}
+
+bool reads_quantized(const forward_cpu *f, const linear *l) {
+    bool reads = l->w.data && f->kernels->quantizes[l->w.type];
+    for (const lora_pair *pair = l->loras; pair; pair = pair->next)
+        reads = reads || f->kernels->quantizes[pair->a.type];
+    return reads;
+}
+
+/* ------------------------------------------------------------------------------------------------ products */
+
 product product_of(const linear *l, uint32_t index, const forward_vectors *x, size_t first_row, uint32_t count,
                    float *out) {
     const size_t at = first_row * x->n_columns;
     return (product){.w = matrix_of(&l->w, index),
                      .bias = l->bias ? l->bias + (size_t)index * l->w.n_rows : NULL,
                      .scale = l->scale ? l->scale[index] : 1,
+                     .loras = l->loras,
+                     .index = index,
                      .x = {x->n_columns, x->floats + at, x->quantized + at, x->blocks + at / ACTIVATION_BLOCK},
                      .count = count,
                      .out = out,
                      .out_stride = l->w.n_rows};
 }
 
-void run_products(forward_cpu *f, const product *products, size_t n_products, float *sum) {
+void run_products(forward_cpu *f, product *products, size_t n_products, float *sum) {
     product_work work = {.f = f, .products = products, .together = 1, .sum = sum};
+    if (f->config->lora.n_products > 0) run_inner_products(f, products, n_products);
     run_work(&work, n_products, product_item);
 }
 
-void run_activated_products(forward_cpu *f, const product *products, size_t n_products, bool quantize) {
+void run_activated_products(forward_cpu *f, product *products, size_t n_products, bool quantize) {
     const uint32_t together = f->config->traits->activation == GELU ? 1 : 2;
     product_work work = {.f = f, .products = products, .together = together, .quantize = quantize};
+    if (f->config->lora.n_products > 0) run_inner_products(f, products, n_products);
     run_work(&work, n_products, activated_item);
 }
 

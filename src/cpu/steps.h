@@ -10,6 +10,7 @@
 #define CPU_STEPS_H
 
 #include "cpu/forward_cpu.h"
+#include "model/lora.h"
 
 /* ---------------------------------------------------------------------------------------------- running */
 
@@ -36,11 +37,21 @@ void run_token_step(token_work *work, uint64_t floats_per_token, thread_task tas
 
 /* ---------------------------------------------------------------------------------------------- products */
 
-/* out[b][r] = scale * w x[b] + bias, b < count */
+enum {
+    MOST_ROWS = 128,   /* of a product's item */
+    LORA_VECTORS = 16, /* A x that B is multiplied with at once */
+};
+_Static_assert((int)LORA_UNIT == (int)ACTIVATION_BLOCK, "A x is quantized as activations are");
+
+/* out[b][r] = scale * w x[b] + what adapters add + bias, b < count */
 typedef struct product {
     matrix w;
     const float *bias; /* [n_rows] or NULL */
     float scale;
+    const lora_pair *loras; /* of a linear whose matrix `index` w is */
+    uint32_t index;
+    float *inner;  /* in f->lora_inner, of each of these [count][rank], and padding: scale * A x */
+    bool quantize; /* the result, which is such an A x */
     activations x;
     uint32_t count;
     float *out;
@@ -52,16 +63,17 @@ product product_of(const linear *l, uint32_t index, const forward_vectors *x, si
                    float *out);
 
 /* sum: [count][n_rows] to which the result is added, or NULL; then there is one product. */
-void run_products(forward_cpu *f, const product *products, size_t n_products, float *sum);
+void run_products(forward_cpu *f, product *products, size_t n_products, float *sum);
 
 /* Pairs of gate and up, which have the same rows and vectors, and out lies in f->gate and f->up: gate becomes the family's
  * activation of both, quantized too if `quantize`. Without a gate in the family: of each product alone, out in f->gate. */
-void run_activated_products(forward_cpu *f, const product *products, size_t n_products, bool quantize);
+void run_activated_products(forward_cpu *f, product *products, size_t n_products, bool quantize);
+
+/* Add to rows first.. of a product what its adapters add; `inner` is there. */
+void add_adapters(const forward_cpu *f, const product *p, uint32_t first, uint32_t end, uint32_t thread);
 
 /* Does this linear's product read the quantized form of its vectors? */
-static inline bool reads_quantized(const forward_cpu *f, const linear *l) {
-    return l->w.data && f->kernels->quantizes[l->w.type];
-}
+bool reads_quantized(const forward_cpu *f, const linear *l);
 
 void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row);
 

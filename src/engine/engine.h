@@ -13,6 +13,8 @@ struct cllm_model {
     cllm_tokenizer *tokenizer; /* NULL: the file has none that is supported */
     model_config config;
     model_weights weights;
+    cllm_gguf **adapters; /* [n_adapters] files */
+    size_t n_adapters;
     cllm_model_info info;
     void *repacked; /* the matrices in memory of their own, [repacked_bytes], or NULL: in the file */
     size_t repacked_bytes;

@@ -88,7 +88,7 @@ static uint32_t largest_context(const model_config *config, const session_settin
 
 cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
                          const session_settings *settings, cllm_memory_plan *plan, cllm_error *err) {
-    *plan = (cllm_memory_plan){.available = system_available_memory()};
+    *plan = (cllm_memory_plan){.weights = config->lora.n_bytes, .available = system_available_memory()};
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) plan->weights += cllm_gguf_tensor(gguf, i)->n_bytes;
     const uint64_t available = plan->available ? plan->available : UINT64_MAX;
 

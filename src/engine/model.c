@@ -5,8 +5,11 @@
 #include "base/pages.h"
 #include "base/system.h"
 #include "gguf/gguf.h"
+#include "model/lora.h"
 
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *cllm_version(void) { return CLLM_VERSION; }
 
@@ -51,6 +54,38 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
     return CLLM_OK;
 }
 
+/* What an adapter's file is good for. */
+static cllm_status refuse_adapter(const cllm_gguf *gguf, cllm_error *err) {
+    cllm_string type = {"", 0};
+    cllm_status status = gguf_get_string(gguf, "general.type", GGUF_OPTIONAL, &type, err);
+    if (status != CLLM_OK || type.length != 7 || memcmp(type.data, "adapter", 7) != 0) return status;
+    return error_set_at(err, CLLM_ERR_FORMAT, "general.type", CLLM_NO_OFFSET,
+                        "general.type: this file is an adapter; load the model that it is for, and this with it");
+}
+
+static cllm_status load_adapter(cllm_model *model, const cllm_lora *lora, bool no_mmap, cllm_error *err) {
+    const cllm_load_options options = {.no_mmap = no_mmap};
+    cllm_gguf **adapter = &model->adapters[model->n_adapters];
+    if (!isfinite(lora->scale))
+        return error_set(err, CLLM_ERR_ARGUMENT, "%s: the adapter's scale is not a finite number", lora->path);
+    cllm_status status = cllm_gguf_open(lora->path, &options, adapter, err);
+    if (status != CLLM_OK) return status;
+    model->n_adapters++;
+    status = lora_bind(*adapter, lora->scale, model->gguf, &model->arena, &model->config, &model->weights, err);
+    if (status != CLLM_OK) error_prefix(err, lora->path);
+    return status;
+}
+
+static cllm_status load_adapters(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
+    if (!options || options->n_loras == 0) return CLLM_OK;
+    model->adapters = arena_alloc(&model->arena, options->n_loras, sizeof *model->adapters);
+    if (!model->adapters) return error_set(err, CLLM_ERR_MEMORY, "no memory for %zu adapters", options->n_loras);
+    cllm_status status = CLLM_OK;
+    for (size_t i = 0; status == CLLM_OK && i < options->n_loras; i++)
+        status = load_adapter(model, &options->loras[i], options->no_mmap, err);
+    return status;
+}
+
 /* Reading a file ahead helps only if its pages can stay. */
 static cllm_status prefetch(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
     if (cllm_gguf_n_bytes(model->gguf) >= system_available_memory()) return CLLM_OK;
@@ -64,9 +99,13 @@ cllm_status cllm_model_load(const char *path, const cllm_load_options *options, 
     cllm_status status = cllm_gguf_open(path, options, &model->gguf, err); /* its messages name the path */
     if (status != CLLM_OK) goto failed;
 
-    status = config_read(model->gguf, &model->config, err);
+    status = refuse_adapter(model->gguf, err);
+    if (status == CLLM_OK) status = config_read(model->gguf, &model->config, err);
     if (status == CLLM_OK) status = weights_bind(model->gguf, &model->config, &model->arena, &model->weights, err);
     if (status == CLLM_OK) status = load_tokenizer(model, options, err);
+    if (status != CLLM_OK) goto fault_in_file;
+    status = load_adapters(model, options, err); /* its messages name their own files */
+    if (status != CLLM_OK) goto failed;
     if (status == CLLM_OK) status = fill_info(model, err);
     if (status == CLLM_OK)
         status = options && options->repack ? model_repack(model, options, err) : prefetch(model, options, err);
@@ -74,8 +113,9 @@ cllm_status cllm_model_load(const char *path, const cllm_load_options *options, 
         *out = model;
         return CLLM_OK;
     }
-    error_prefix(err, path);
 
+fault_in_file:
+    error_prefix(err, path);
 failed:
     cllm_model_destroy(model);
     return status;
@@ -84,10 +124,17 @@ failed:
 void cllm_model_destroy(cllm_model *model) {
     if (!model) return;
     cllm_tokenizer_destroy(model->tokenizer);
+    for (size_t i = 0; i < model->n_adapters; i++) cllm_gguf_close(model->adapters[i]);
     cllm_gguf_close(model->gguf);
     pages_free(model->repacked, model->repacked_bytes);
     arena_free(&model->arena);
     free(model);
+}
+
+const char *cllm_model_path_of(const cllm_model *model, const void *address) {
+    const char *path = cllm_gguf_path_of(model->gguf, address);
+    for (size_t i = 0; !path && i < model->n_adapters; i++) path = cllm_gguf_path_of(model->adapters[i], address);
+    return path;
 }
 
 const cllm_model_info *cllm_model_get_info(const cllm_model *model) { return &model->info; }

@@ -88,6 +88,7 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
 
 const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
     const model_traits *traits = c->traits;
+    if (c->lora.n_bytes > 0) return "LoRA adapters";
     if (traits->norm != NORM_RMS) return "LayerNorm";
     if (traits->rope == ROPE_NONE) return "embeddings of positions";
     if (traits->rope == ROPE_HALVES) return "RoPE of a head's halves";

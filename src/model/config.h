@@ -13,6 +13,14 @@ typedef enum rope_scaling {
     ROPE_SCALING_LONGROPE
 } rope_scaling;
 
+/* What the adapters that were bound (lora.h) ask of a forward pass: upper bounds. Zeros: there are none. */
+typedef struct lora_sizes {
+    uint64_t n_bytes;      /* of all their tensors */
+    uint64_t n_products;   /* A x that one step may have */
+    uint64_t inner_length; /* elements of all these of one token */
+    uint32_t longest_rank;
+} lora_sizes;
+
 typedef struct model_config {
     char architecture[64];
     const model_traits *traits; /* NULL: of an architecture that is not known, of which there are but the sizes */
@@ -65,6 +73,8 @@ typedef struct model_config {
     uint32_t kv_rank;
     uint32_t latent_key_length; /* per head, before compression */
     uint32_t latent_value_length;
+
+    lora_sizes lora;
 } model_config;
 
 /* Read the sizes that every architecture's file has, so that memory can be planned and shown. */

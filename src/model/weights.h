@@ -27,11 +27,12 @@ typedef struct matrix {
 /* Number `index` of the matrices. */
 matrix matrix_of(const matrix *matrices, uint32_t index);
 
-/* y = scale * W x + bias */
+/* y = scale * W x + what adapters add + bias */
 typedef struct linear {
-    matrix w;           /* w.data is NULL: the layer has no such tensor */
-    const float *bias;  /* [w.count][w.n_rows], or NULL */
-    const float *scale; /* [w.count], or NULL */
+    matrix w;                /* w.data is NULL: the layer has no such tensor */
+    const float *bias;       /* [w.count][w.n_rows], or NULL */
+    const float *scale;      /* [w.count], or NULL */
+    struct lora_pair *loras; /* a list (lora.h), or NULL */
 } linear;
 
 typedef struct norm_weights {
@@ -63,11 +64,12 @@ typedef struct layer_weights {
 static inline bool layer_is_parallel(const layer_weights *w) { return !w->ffn_norm.weight && !w->post_ffw_norm.weight; }
 
 typedef struct model_weights {
-    matrix token_embd;         /* [n_vocab][n_embd] */
-    matrix position_embd;      /* [n_ctx_train][n_embd], where positions have embeddings of their own */
-    layer_weights *layers;     /* [n_layers] */
-    norm_weights output_norm;  /* [n_embd] */
-    linear output;             /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
+    matrix token_embd;                  /* [n_vocab][n_embd] */
+    struct lora_pair *token_embd_loras; /* a list, or NULL: of A a token takes a row, which B is multiplied with */
+    matrix position_embd;               /* [n_ctx_train][n_embd], where positions have embeddings of their own */
+    layer_weights *layers;              /* [n_layers] */
+    norm_weights output_norm;           /* [n_embd] */
+    linear output;                      /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
     const float *rope_factors; /* [rope_dimension_count / 2] divisors of the frequencies (Llama 3.1), or NULL */
     const float *rope_factors_long,
         *rope_factors_short;  /* the same, for a context beyond the original or within it, or NULL */
