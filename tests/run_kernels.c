@@ -142,7 +142,7 @@ static void run_embeddings(void) {
         const matrix w = random_matrix((quant_type)type, N_ROWS, n);
         must(g.driver->wrap(g.device, w.data, N_ROWS * w.row_bytes, &table, &offset, &err), &err);
         const embed_args args = {
-            .row_bytes = (int)w.row_bytes, .offset = (int)offset, .n = (int)n, .out_stride = WIDTH};
+            .row_bytes = (int)w.row_bytes, .offset = (int)offset, .n = (int)n, .out_stride = WIDTH, .scale = 1};
         const program_kernel *kernel = &program.kernels[places[type]];
         g.driver->launch(g.device, kernel->kernel, (const uint32_t[]){1, N_TOKENS, 1},
                          (gpu_buffer *const[]){table, ids, out}, 3, &args, sizeof args);
@@ -203,6 +203,7 @@ int main(int argc, char **argv) {
         m.config.rope_dimension_count = m.config.key_length - 2;
         m.config.rope_freq_base = 10000;
         m.config.rope_scaling_factor = 1;
+        m.config.attention_scale = m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
         run_model(&m, briefly);
     }
     if (!briefly) run_embeddings();

@@ -129,19 +129,31 @@ static void expect_rotated(watched *to, size_t first, size_t second, const float
     }
 }
 
-static void expect_roped(const heads *h, uint32_t n_pairs, float scale, uint32_t position, const float *angles,
+typedef struct rotation {
+    uint32_t n_pairs;
+    bool halves;
+    float temperature;
+    uint32_t temperature_length;
+} rotation;
+
+static void expect_roped(const heads *h, const rotation *r, double scale, uint32_t position, const float *angles,
                          watched *qkv, size_t row, watched *keys, watched *values) {
     const float *x = (const float *)qkv->before + row;
-    const uint32_t pairs = h->key_length / 2, queries = n_heads(h) * pairs;
-    for (uint32_t i = 0; i < queries + h->n_kv_heads * pairs; i++) {
-        const uint32_t pair = i % pairs, head = (i - queries) / pairs;
-        const float *angle = pair < n_pairs ? angles + (size_t)2 * pair : NULL;
-        if (i < queries)
-            expect_rotated(qkv, row + 2 * i, row + 2 * i + 1, x + (size_t)2 * i, angle, (double)scale);
-        else
-            expect_rotated(keys, key_at(h, head, position, 2 * pair), key_at(h, head, position, 2 * pair + 1),
-                           x + (size_t)2 * i, angle, 1);
-    }
+    const uint32_t pairs = h->key_length / 2;
+    for (uint32_t head = 0; head < n_heads(h) + h->n_kv_heads; head++)
+        for (uint32_t pair = 0; pair < pairs; pair++) {
+            const float *angle = pair < r->n_pairs ? angles + (size_t)2 * pair : NULL;
+            const uint32_t d = r->halves && angle ? pair : 2 * pair,
+                           other = r->halves && angle ? d + r->n_pairs : d + 1;
+            const size_t begin = (size_t)head * h->key_length;
+            const float two[] = {x[begin + d], x[begin + other]};
+            const uint32_t kv_head = head - n_heads(h);
+            if (head < n_heads(h))
+                expect_rotated(qkv, row + begin + d, row + begin + other, two, angle, scale);
+            else
+                expect_rotated(keys, key_at(h, kv_head, position, d), key_at(h, kv_head, position, other), two, angle,
+                               1);
+        }
     const float *v = x + (n_heads(h) + h->n_kv_heads) * h->key_length;
     for (uint32_t head = 0; head < h->n_kv_heads; head++)
         for (uint32_t d = 0; d < h->value_length; d++, v++)
@@ -149,8 +161,8 @@ static void expect_roped(const heads *h, uint32_t n_pairs, float scale, uint32_t
                    0);
 }
 
-static void check_rope(const heads *h, uint32_t n_pairs, const int32_t *positions, uint32_t n_tokens,
-                       uint64_t *random) {
+static void check_rope(const heads *h, rotation r, const int32_t *positions, uint32_t n_tokens, uint64_t *random) {
+    const uint32_t n_pairs = r.n_pairs;
     const uint32_t length = (n_heads(h) + h->n_kv_heads) * h->key_length + h->n_kv_heads * h->value_length;
     const uint32_t stride = length + 3, threads = length - (n_heads(h) + h->n_kv_heads) * (h->key_length / 2);
     const size_t n_angles = (size_t)n_tokens * n_pairs * 2;
@@ -161,7 +173,10 @@ static void check_rope(const heads *h, uint32_t n_pairs, const int32_t *position
                             .n_pairs = (int)n_pairs,
                             .n_chunks = (int)h->n_chunks,
                             .stride = (int)stride,
-                            .scale = 0.3f};
+                            .scale = 0.3f,
+                            .halves = r.halves,
+                            .temperature = r.temperature,
+                            .temperature_length = r.temperature_length > 0 ? (int)r.temperature_length : 1};
     float *angles = poisoned_floats(n_angles + 2);
     watched qkv = watch(&device, (size_t)(n_tokens + 1) * stride, false);
     watched keys = watch(&device, cache_elements(h, h->key_length), half_cache());
@@ -169,14 +184,16 @@ static void check_rope(const heads *h, uint32_t n_pairs, const int32_t *position
     for (size_t i = 0; i < n_angles; i++) angles[i] = random_float(random);
     for (uint32_t t = 0; t < n_tokens; t++) {
         for (uint32_t i = 0; i < length; i++) set_before(&qkv, (size_t)t * stride + i, 4 * random_float(random));
-        expect_roped(h, n_pairs, args.scale, (uint32_t)positions[t], angles + (size_t)t * n_pairs * 2, &qkv,
-                     (size_t)t * stride, &keys, &values);
+        const int lengths = positions[t] / args.temperature_length;
+        const double scale = (double)args.scale * (1 + (double)r.temperature * log(lengths + 1));
+        expect_roped(h, &r, scale, (uint32_t)positions[t], angles + (size_t)t * n_pairs * 2, &qkv, (size_t)t * stride,
+                     &keys, &values);
     }
     gpu_buffer *angle_buffer = buffer_of(&device, angles, (n_angles + 2) * sizeof *angles);
     gpu_buffer *position_buffer = buffer_of(&device, positions, n_tokens * sizeof *positions);
     char what[100];
-    snprintf(what, sizeof what, "rotating %u of heads of %u and %u, %u tokens", 2 * n_pairs, h->key_length,
-             h->value_length, n_tokens);
+    snprintf(what, sizeof what, "rotating %u%s of heads of %u and %u, %u tokens", 2 * n_pairs,
+             r.halves ? " (halves)" : "", h->key_length, h->value_length, n_tokens);
     run_and_check(&device,
                   &(launch){.kernel = KERNEL_ROPE_QK,
                             .groups = {groups(threads, GPU_GROUP), n_tokens, 1},
@@ -199,12 +216,14 @@ static void queries_are_rotated_and_keys_and_values_kept(void **state) {
     uint64_t random = 2;
     static const int32_t zero[] = {0}, across[] = {253, 254, 255, 256, 257, 258, 259}, last[] = {767},
                          apart[] = {5, 511, 512};
-    check_rope(&(heads){1, 1, 2, 1, 1}, 1, zero, 1, &random);
-    check_rope(&(heads){2, 3, 16, 24, 3}, 5, across, 7, &random);
-    check_rope(&(heads){3, 4, 48, 48, 3}, 24, apart, 3, &random);
-    check_rope(&(heads){2, 1, 128, 64, 3}, 0, last, 1, &random);
-    check_rope(&(heads){1, 8, 64, 80, 3}, 32, across, 7, &random);
-    check_rope(&(heads){2, 12, 256, 256, 3}, 64, apart, 3, &random);
+    for (int halves = 0; halves < 2; halves++) {
+        check_rope(&(heads){1, 1, 2, 1, 1}, (rotation){1, halves, 0, 0}, zero, 1, &random);
+        check_rope(&(heads){2, 3, 16, 24, 3}, (rotation){5, halves, 0, 0}, across, 7, &random);
+        check_rope(&(heads){3, 4, 48, 48, 3}, (rotation){24, halves, 0.1f, 128}, apart, 3, &random);
+        check_rope(&(heads){2, 1, 128, 64, 3}, (rotation){0, halves, 0.2f, INT32_MAX}, last, 1, &random);
+        check_rope(&(heads){1, 8, 64, 80, 3}, (rotation){32, halves, 0.1f, 256}, across, 7, &random);
+        check_rope(&(heads){2, 12, 256, 256, 3}, (rotation){64, halves, 0, 0}, apart, 3, &random);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------- attention */
@@ -213,6 +232,7 @@ static void queries_are_rotated_and_keys_and_values_kept(void **state) {
 typedef struct attention {
     heads h;
     uint32_t context, n_tokens, first, stride, out_stride;
+    float softcap;
     float *queries;       /* [first + n_tokens][stride] */
     float *keys, *values; /* as they are in the cache, at key_at and value_at */
     int32_t *positions;   /* [first + n_tokens] */
@@ -291,6 +311,7 @@ static void expect_attended(attention *a, uint32_t token, uint32_t head, double 
         weights[t] = 0;
         for (uint32_t d = 0; d < h->key_length; d++)
             weights[t] += (double)query[d] * (double)a->keys[key_at(h, kv_head, t, d)];
+        if (a->softcap > 0) weights[t] = (double)a->softcap * tanh(weights[t] / (double)a->softcap);
         most = fmax(most, weights[t]);
     }
     for (uint32_t t = 0; t < n_visible; t++) sum += weights[t] = exp(weights[t] - most);
@@ -318,7 +339,8 @@ static attention_args attention_args_of(const attention *a, uint32_t first, uint
                             .first_token = (int)first,
                             .n_tokens = (int)n_tokens,
                             .split = split,
-                            .n_parts = (int)h->n_chunks};
+                            .n_parts = (int)h->n_chunks,
+                            .softcap = a->softcap};
 }
 
 static launch attention_launch(const attention *a, const attention_args *args, gpu_buffer *parts) {
@@ -379,8 +401,10 @@ static void check_split(attention *a, uint32_t first, uint32_t n_tokens) {
     unwatch(&device, &parts);
 }
 
-static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint64_t *random) {
+static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, float softcap,
+                            uint64_t *random) {
     attention a = attention_new(h, context, n_tokens, first, random);
+    a.softcap = softcap;
     double *weights = malloc(context * sizeof *weights);
     assert_non_null(weights);
     for (uint32_t t = 0; t < n_tokens; t++)
@@ -408,25 +432,61 @@ static void attention_is_that_of_the_formula(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 3;
-    check_attention(&(heads){2, 1, 8, 8, 0}, 1, 1, 0, &random);
-    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, &random);
-    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 3, 2, &random);
-    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, &random);
-    check_attention(&(heads){2, 12, 80, 80, 0}, 700, 3, 1, &random);
-    check_attention(&(heads){1, 1, 128, 128, 0}, 1500, 1, 0, &random);
-    check_attention(&(heads){2, 4, 256, 256, 0}, 700, 3, 0, &random);
-    check_attention(&(heads){1, 12, 16, 48, 0}, 300, 64, 0, &random);
+    check_attention(&(heads){2, 1, 8, 8, 0}, 1, 1, 0, 0, &random);
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 0, &random);
+    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 3, 2, 0, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, 0, &random);
+    check_attention(&(heads){2, 12, 80, 80, 0}, 700, 3, 1, 0, &random);
+    check_attention(&(heads){1, 1, 128, 128, 0}, 1500, 1, 0, 0, &random);
+    check_attention(&(heads){2, 4, 256, 256, 0}, 700, 3, 0, 0, &random);
+    check_attention(&(heads){1, 12, 16, 48, 0}, 300, 64, 0, 0, &random);
 }
 
 static void keys_and_values_may_differ_in_length(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 4;
-    check_attention(&(heads){1, 8, 64, 128, 0}, 1500, 3, 0, &random);
-    check_attention(&(heads){2, 3, 192, 128, 0}, 257, 3, 1, &random);
-    check_attention(&(heads){3, 1, 24, 200, 0}, 256, 64, 0, &random);
-    check_attention(&(heads){1, 4, 256, 8, 0}, 255, 64, 3, &random);
-    check_attention(&(heads){1, 1, 8, 256, 0}, 513, 3, 0, &random);
+    check_attention(&(heads){1, 8, 64, 128, 0}, 1500, 3, 0, 0, &random);
+    check_attention(&(heads){2, 3, 192, 128, 0}, 257, 3, 1, 0, &random);
+    check_attention(&(heads){3, 1, 24, 200, 0}, 256, 64, 0, 0, &random);
+    check_attention(&(heads){1, 4, 256, 8, 0}, 255, 64, 3, 0, &random);
+    check_attention(&(heads){1, 1, 8, 256, 0}, 513, 3, 0, 0, &random);
+}
+
+static void scores_are_capped(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 8;
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 2, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, 0.5f, &random);
+    check_attention(&(heads){2, 2, 80, 80, 0}, 700, 3, 1, 50, &random);
+}
+
+/* ----------------------------------------------------------------------------------------- single numbers */
+
+static void numbers_are_capped(void **state) {
+    (void)state;
+    device_here(&device);
+    static const float some[] = {0, -0.0f, 1e-6f, -1e-3f, 0.1f, -1, 3, -29, 31, 100, -1e4f, 1e30f, -3e38f};
+    enum { SOME = sizeof some / sizeof *some };
+    for (uint32_t n = 1; n < 300; n += 130) {
+        watched x = watch(&device, n + 3, false);
+        const cap_args args = {.n = (int)n, .softcap = n % 2 ? 30 : 0.5f};
+        for (uint32_t i = 0; i < n; i++) {
+            const double value = (double)args.softcap * tanh((double)some[i % SOME] / (double)args.softcap);
+            set_before(&x, i, some[i % SOME]);
+            expect(&x, i, value, FLOAT_LIMIT * fabs(value));
+        }
+        run_and_check(&device,
+                      &(launch){.kernel = KERNEL_CAP,
+                                .groups = {groups(n, GPU_GROUP), 1, 1},
+                                .buffers = {x.buffer},
+                                .n_buffers = 1,
+                                .args = &args,
+                                .args_bytes = sizeof args},
+                      (watched *[]){&x}, 1, "capped numbers");
+        unwatch(&device, &x);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------- the likeliest token */
@@ -510,6 +570,8 @@ int main(int argc, char **argv) { /* [DRIVER] */
         cmocka_unit_test(queries_are_rotated_and_keys_and_values_kept),
         cmocka_unit_test(attention_is_that_of_the_formula),
         cmocka_unit_test(keys_and_values_may_differ_in_length),
+        cmocka_unit_test(scores_are_capped),
+        cmocka_unit_test(numbers_are_capped),
         cmocka_unit_test(the_largest_logit_wins_and_of_equals_the_first),
         cmocka_unit_test(no_number_has_no_token),
     };

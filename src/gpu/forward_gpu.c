@@ -80,28 +80,21 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
         if (w->attn_q_norm.weight) return "norms of queries and keys";
         if (w->post_attention_norm.weight || w->post_ffw_norm.weight) return "norms after a layer's halves";
         if (layer_is_parallel(w)) return "parallel layers";
-        if (w->ffn_gate.bias || w->ffn_up.bias) return "biases of the feed-forward network";
         if (w->attn_q.scale || w->ffn_up.scale || w->ffn_down.scale) return "scales of weight tensors";
     }
-    return weights->output.bias ? "a bias of the output" : NULL;
+    return NULL;
 }
 
 const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
     const model_traits *traits = c->traits;
     if (traits->norm != NORM_RMS) return "LayerNorm";
     if (traits->rope == ROPE_NONE) return "embeddings of positions";
-    if (traits->rope == ROPE_HALVES) return "RoPE of a head's halves";
     if (traits->no_rope_period > 0) return "layers without RoPE";
-    if (traits->activation != SWIGLU) return "another activation than SwiGLU";
     if (c->window > 0) return "sliding windows";
     if (c->kv_rank > 0) return "latent attention";
-    if (c->attention_softcap > 0 || c->logit_softcap > 0) return "capped scores or logits";
-    if (c->attention_temperature != 0 || c->attention_scale != 1 / sqrtf((float)c->key_length))
-        return "a scale of attention of its own";
-    if (c->embedding_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1)
-        return "scales of embeddings, sums or logits";
     const char *lacks = weights_lack(c, weights);
     if (lacks) return lacks;
+    if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
     const uint64_t lengths[] = {c->n_embd, c->n_ff, c->n_vocab, (uint64_t)c->n_heads * MAX_HEAD * 3};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         if (lengths[i] > LONGEST_ROW) return "rows of more than 2^26 elements";
@@ -205,8 +198,9 @@ typedef struct gpu_product {
     uint32_t n_matrices;
     gpu_buffer *norm;  /* [n_columns]: the vectors' RMS norm is what is multiplied; or NULL */
     gpu_buffer *bias;  /* [all rows] or NULL */
-    bool gated;        /* silu(first) * second */
-    bool add;          /* to what is there */
+    bool gated;        /* activation(first) * second */
+    int mode;          /* STORE, ADD or ACTIVATE */
+    float scale;       /* of the result */
     uint32_t types[3]; /* of each matrix, as the multiply kernels count them */
     uint32_t one, few, tiles[3];
 } gpu_product;
@@ -320,11 +314,14 @@ static cllm_status add_kernels(forward_gpu *f, gpu_product *p, cllm_error *err) 
 typedef struct product_parts {
     const linear *linears[3];
     const norm_weights *norm; /* or NULL */
-    bool gated, add;
+    int mode;
+    float scale; /* 0: 1 */
 } product_parts;
 
 static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_product *out, cllm_error *err) {
-    *out = (gpu_product){.gated = parts->gated, .add = parts->add};
+    *out = (gpu_product){.gated = parts->mode == ACTIVATE && parts->linears[1],
+                         .mode = parts->mode,
+                         .scale = parts->scale != 0 ? parts->scale : 1};
     uint32_t rows[3] = {0};
     const float *biases[3] = {NULL};
     bool has_bias = false;
@@ -344,9 +341,13 @@ static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_p
 
 static cllm_status add_layer(forward_gpu *f, const layer_weights *w, gpu_layer *out, cllm_error *err) {
     const product_parts qkv = {.linears = {&w->attn_q, &w->attn_k, &w->attn_v}, .norm = &w->attn_norm};
-    const product_parts attn_output = {.linears = {&w->attn_output}, .add = true};
-    const product_parts gate_up = {.linears = {&w->ffn_gate, &w->ffn_up}, .norm = &w->ffn_norm, .gated = true};
-    const product_parts ffn_down = {.linears = {&w->ffn_down}, .add = true};
+    const float residual_scale = f->config->residual_scale;
+    const bool gated = w->ffn_gate.w.data;
+    const product_parts attn_output = {.linears = {&w->attn_output}, .mode = ADD, .scale = residual_scale};
+    const product_parts gate_up = {.linears = {gated ? &w->ffn_gate : &w->ffn_up, gated ? &w->ffn_up : NULL},
+                                   .norm = &w->ffn_norm,
+                                   .mode = ACTIVATE};
+    const product_parts ffn_down = {.linears = {&w->ffn_down}, .mode = ADD, .scale = residual_scale};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
@@ -359,7 +360,8 @@ static cllm_status add_layer(forward_gpu *f, const layer_weights *w, gpu_layer *
 }
 
 static cllm_status add_ends(forward_gpu *f, cllm_error *err) {
-    const product_parts output = {.linears = {&f->weights->output}, .norm = &f->weights->output_norm};
+    const product_parts output = {
+        .linears = {&f->weights->output}, .norm = &f->weights->output_norm, .scale = f->config->logit_scale};
     cllm_status status = add_product(f, &output, &f->output, err);
     if (status != CLLM_OK || !begins_with_tokens(f->config, &f->settings)) return status;
     const matrix *w = &f->weights->token_embd;
@@ -521,19 +523,23 @@ static vectors rows_of(const forward_gpu *f, scratch which, uint32_t stride) {
 
 static uint64_t vector_bytes(uint32_t n_tokens, uint32_t length) { return sizeof(float) * (uint64_t)n_tokens * length; }
 
+static bool is_gelu(const forward_gpu *f) { return f->config->traits->activation != SWIGLU; }
+
 static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
     const matrix *w = p->matrices[0].w;
     const uint32_t at_once = n == 1 ? 1 : FEW, team_rows = rows_of_team(at_once);
     multiply_args args = {.n = (int)w->n_columns,
                           .gated = p->gated,
-                          .mode = p->add ? ADD : STORE,
+                          .mode = p->mode,
+                          .gelu = is_gelu(f),
                           .has_bias = p->bias != NULL,
                           .x_stride = (int)x.stride,
                           .out_stride = (int)out.stride,
                           .first_x = (int)x.first,
                           .first_out = (int)out.first,
                           .n_tokens = (int)n,
-                          .epsilon = f->config->norm_epsilon};
+                          .epsilon = f->config->norm_epsilon,
+                          .scale = p->scale};
     launch l = {.kernel = n == 1 ? p->one : p->few, .n_buffers = 7, .args = &args, .args_bytes = sizeof args};
     uint32_t n_rows = 0;
     for (uint32_t i = 0; i < 3; i++) {
@@ -583,9 +589,10 @@ static void multiply_tiles(forward_gpu *f, const gpu_product *p, uint32_t n, vec
                                 .row_bytes = (int)m->w->row_bytes,
                                 .offset = (int)m->offset,
                                 .n = (int)m->w->n_columns,
-                                .mode = p->gated && i == 1 ? GATE
-                                        : p->add           ? ADD
-                                                           : STORE,
+                                .mode = !p->gated ? p->mode
+                                        : i == 1  ? GATE
+                                                  : STORE,
+                                .gelu = is_gelu(f),
                                 .has_bias = p->bias != NULL,
                                 .bias_start = (int)start,
                                 .out_start = p->gated ? 0 : (int)start,
@@ -593,7 +600,8 @@ static void multiply_tiles(forward_gpu *f, const gpu_product *p, uint32_t n, vec
                                 .out_stride = (int)out.stride,
                                 .first_x = (int)x.first,
                                 .first_out = (int)out.first,
-                                .n_tokens = (int)n};
+                                .n_tokens = (int)n,
+                                .scale = p->scale};
         run(f, &(launch){.kernel = p->tiles[i],
                          .groups = {groups(m->w->n_rows, TILE_ROWS), groups(n, TILE_TOKENS), 1},
                          .buffers = {m->buffer, x.buffer, p->bias ? p->bias : x.buffer, out.buffer},
@@ -623,14 +631,20 @@ static void run_product(forward_gpu *f, const gpu_product *p, uint32_t n, vector
 
 static void rope(forward_gpu *f, const gpu_layer *layer) {
     const model_config *c = f->config;
+    const uint32_t length = c->attention_temperature_length; /* 0, where there is no temperature */
     const rope_args args = {.n_heads = (int)c->n_heads,
                             .n_kv_heads = (int)c->n_kv_heads,
                             .key_length = (int)c->key_length,
                             .value_length = (int)c->value_length,
                             .n_pairs = (int)f->rope.n_pairs,
+                            .halves = c->traits->rope == ROPE_HALVES,
                             .n_chunks = (int)chunks(f->settings.n_ctx),
                             .stride = (int)qkv_length(c),
-                            .scale = 1.0f / sqrtf((float)c->key_length)};
+                            .scale = c->attention_scale,
+                            .temperature = c->attention_temperature,
+                            .temperature_length = (int)(length > INT32_MAX ? INT32_MAX
+                                                        : length > 0       ? length
+                                                                           : 1)};
     const uint32_t threads = (c->n_heads + c->n_kv_heads) * (c->key_length / 2) + c->n_kv_heads * c->value_length;
     run(f,
         &(launch){.kernel = KERNEL_ROPE_QK,
@@ -657,7 +671,8 @@ static void attend(forward_gpu *f, const gpu_layer *layer) {
                                  .first_token = (int)f->first,
                                  .n_tokens = (int)f->n,
                                  .split = split,
-                                 .n_parts = (int)chunks(f->settings.n_ctx)};
+                                 .n_parts = (int)chunks(f->settings.n_ctx),
+                                 .softcap = c->attention_softcap};
     const uint32_t blocks = groups(f->n * heads, QUERIES);
     const uint64_t position = (uint64_t)(f->settings.kv_type == CLLM_KV_F16 ? 2 : 4) * c->n_kv_heads *
                               (c->key_length + c->value_length); /* bytes of its keys and values */
@@ -725,7 +740,9 @@ static cllm_status write_x(forward_gpu *f, const int32_t *tokens, const float *x
     const embed_args args = {.row_bytes = (int)f->token_embd.w->row_bytes,
                              .offset = (int)f->token_embd.offset,
                              .n = (int)n_embd,
-                             .out_stride = (int)stride};
+                             .out_stride = (int)stride,
+                             .mode = STORE,
+                             .scale = f->config->embedding_scale};
     run(f, &(launch){.kernel = f->embed,
                      .groups = {groups(stride / UNIT, GPU_GROUP), f->count, 1},
                      .buffers = {f->token_embd.buffer, f->scratch[TOKENS], f->scratch[X]},
@@ -761,6 +778,16 @@ cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint
 static void run_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows) {
     const vectors x = {f->scratch[X], padded(f->config->n_embd), f->first + first_row};
     run_product(f, &f->output, n_rows, x, (vectors){f->scratch[LOGITS], f->config->n_vocab, 0});
+    const uint32_t n = n_rows * f->config->n_vocab;
+    const cap_args args = {.n = (int)n, .softcap = f->config->logit_softcap};
+    if (args.softcap > 0)
+        run(f, &(launch){.kernel = KERNEL_CAP,
+                         .groups = {groups(n, GPU_GROUP), 1, 1},
+                         .buffers = {f->scratch[LOGITS]},
+                         .n_buffers = 1,
+                         .args = &args,
+                         .args_bytes = sizeof args,
+                         .bytes = 2 * vector_bytes(n_rows, f->config->n_vocab)});
 }
 
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err) {

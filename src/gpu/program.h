@@ -13,6 +13,7 @@ typedef enum common_kernel {
     KERNEL_ROPE_QK,
     KERNEL_ATTENTION,
     KERNEL_ATTENTION_MERGE,
+    KERNEL_CAP,
     KERNEL_ARGMAX,
     KERNEL_COPY,
     N_COMMON_KERNELS

@@ -62,6 +62,23 @@ near_exact() { # MODEL, beside which are its exact logits for tokens.txt
     below "$error" "$2"
 }
 
+family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose context was 4096
+    model=$shared/families/$1.gguf
+    ends 0 "device: $device" eval "$model" --tokens "$(cat "$shared/families/tokens.txt")" --logits "$temporary/got" \
+        --kv-type f32 --ctx 4096 --device "$device" -v || return 1
+    error=$(nmse "$temporary/got" "${model%.gguf}.logits.f32")
+    echo "NMSE $error"
+    below "$error" 1e-5
+}
+
+# A family that the GPU lacks something for runs on the CPU, which is said; whether a GPU was asked for or any device.
+left_to_the_cpu() { # NAME TRAIT
+    for asked in "$device" auto; do
+        ends 0 "device: cpu, because the model has $2, which the GPU's kernels lack" "$shared/families/$1.gguf" -n 1 \
+            --device $asked -v || return 1
+    done
+}
+
 # With --exact a token's logits are the same bits for any batch, and from run to run without it too.
 same_bits() { # MODEL N
     on_gpu one "$1" "$2" --exact || return 1
@@ -156,13 +173,23 @@ gpu_suite() { # [quick]: fewer models and shorter stories, for a stand-in that i
         case ${1:-}${model##*/} in quickQ[345]_[01K]* | quickIQ* | quickBF*) continue ;; esac
         check "$device: the exact logits of $(basename "$model")" near_exact "$model" 1e-6
     done
-    for family in bias headdim linear tied yarn; do
-        [ "${1:-}" ] && continue
-        check "$device: llama-$family within 1e-5 of llama.cpp" near_exact "$shared/families/llama-$family.gguf" 1e-5
-    done
+    families "$@"
     check "$device: every split of Q4_K" every_split "$shared/vectors/Q4_K.gguf" 2 40
     check "$device: a long context, in chunks, and exact" same_bits "$shared/vectors/Q8_0.gguf" "$long"
     echo "1..$n"
+}
+
+families() { # [quick]
+    names='llama-bias llama-headdim llama-linear llama-tied llama-yarn mistral3 qwen2 gemma phi3 phi3-longrope
+        phi3-longrope-short granite internlm2 exaone'
+    [ "${1:-}" ] && names='gemma phi3 granite'
+    for name in $names; do
+        check "$device: the family $name within 1e-5 of llama.cpp" family "$name"
+    done
+    for lacking in 'gpt-oss:a mixture of experts'; do
+        check "$device: ${lacking%%:*} is left to the CPU" left_to_the_cpu "${lacking%%:*}" "${lacking#*:}"
+    done
+    check "$device: bits of gemma do not depend on the batch with --exact" same_bits "$shared/families/gemma.gguf" 40
 }
 
 sampled_alike() { # the sampler sees the same logits, but for the last bits
