@@ -40,35 +40,67 @@ static int close_group(void **state) {
 static uint32_t groups(uint32_t n, uint32_t of) { return (n + of - 1) / of; }
 static bool half_cache(void) { return device.kv_type == CLLM_KV_F16; }
 
-/* ------------------------------------------------------------------------------------------------- RMS norm */
+/* --------------------------------------------------------------------------------------------------- norms */
 
-static void check_norm(uint32_t n, uint32_t n_tokens, uint32_t first_x, uint32_t first_out, uint64_t *random) {
+/* A row's elements minus the mean, of LayerNorm, and times scale. off: how far (x - mean) * scale may be off. */
+typedef struct normed {
+    double mean, scale, off;
+} normed;
+
+static normed norm_of(const float *x, uint32_t n, bool centred, float epsilon) {
+    normed of = {0};
+    double squares = 0, largest = 0;
+    for (uint32_t i = 0; centred && i < n; i++) of.mean += (double)x[i] / n;
+    for (uint32_t i = 0; i < n; i++) squares += ((double)x[i] - of.mean) * ((double)x[i] - of.mean);
+    for (uint32_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)x[i]));
+    of.scale = 1 / sqrt(squares / n + (double)epsilon);
+    of.off = centred ? FLOAT_LIMIT * largest * of.scale : 0;
+    return of;
+}
+
+typedef struct norm_kind_of {
+    bool centred, bias, add;
+    float scale; /* 0: 1 */
+} norm_kind_of;
+
+static void check_norm(uint32_t n, uint32_t n_tokens, uint32_t first_x, uint32_t first_out, norm_kind_of kind,
+                       uint64_t *random) {
     const uint32_t stride = n + 5;
-    const norm_args args = {
-        .n = (int)n, .stride = (int)stride, .first_x = (int)first_x, .first_out = (int)first_out, .epsilon = 1e-2f};
-    float *x = poisoned_floats((first_x + n_tokens) * stride), *weight = poisoned_floats(n + 5);
+    const norm_args args = {.n = (int)n,
+                            .stride = (int)stride,
+                            .first_x = (int)first_x,
+                            .first_out = (int)first_out,
+                            .centred = kind.centred,
+                            .mode = kind.add ? ADD : STORE,
+                            .has_bias = kind.bias,
+                            .epsilon = 1e-2f,
+                            .scale = kind.scale != 0 ? kind.scale : 1};
+    float *x = poisoned_floats((first_x + n_tokens) * stride), *weight = poisoned_floats(2 * n + 5);
     watched out = watch(&device, (first_out + n_tokens + 1) * stride, false);
-    for (uint32_t i = 0; i < n; i++) weight[i] = random_float(random);
+    for (uint32_t i = 0; i < (kind.bias ? 2 : 1) * n; i++) weight[i] = random_float(random);
     for (uint32_t t = 0; t < n_tokens; t++) {
         float *row = x + (first_x + t) * stride;
         const float amplitude = t % 3 == 0 ? 1.0f : t % 3 == 1 ? 0.01f : 100.0f;
-        double squares = 0;
+        for (uint32_t i = 0; i < n; i++) row[i] = amplitude * (random_float(random) + (float)(t % 2));
+        const normed of = norm_of(row, n, kind.centred, args.epsilon);
         for (uint32_t i = 0; i < n; i++) {
-            row[i] = amplitude * random_float(random);
-            squares += (double)row[i] * (double)row[i];
-        }
-        const double scale = 1 / sqrt(squares / n + (double)args.epsilon);
-        for (uint32_t i = 0; i < n; i++) {
-            const double value = (double)row[i] * scale * (double)weight[i];
-            expect(&out, (first_out + t) * stride + i, value, FLOAT_LIMIT * fabs(value));
+            const size_t at = (first_out + t) * stride + i;
+            const double value = ((double)row[i] - of.mean) * of.scale * (double)weight[i];
+            const double bias = kind.bias ? (double)weight[n + i] : 0, scale = (double)args.scale;
+            const float before = kind.add ? random_float(random) : 0;
+            if (kind.add) set_before(&out, at, before);
+            const double magnitude = fabs(scale) * (fabs(value) + fabs(bias)) + fabs((double)before);
+            expect(&out, at, (value + bias) * scale + (double)before,
+                   FLOAT_LIMIT * magnitude + of.off * fabs((double)weight[i] * scale));
         }
     }
     gpu_buffer *x_buffer = buffer_of(&device, x, (first_x + n_tokens) * stride * sizeof *x);
-    gpu_buffer *weight_buffer = buffer_of(&device, weight, (n + 5) * sizeof *weight);
+    gpu_buffer *weight_buffer = buffer_of(&device, weight, (2 * n + 5) * sizeof *weight);
     char what[100];
-    snprintf(what, sizeof what, "RMS norm of %u vectors of %u", n_tokens, n);
+    snprintf(what, sizeof what, "%s norm of %u vectors of %u%s%s", kind.centred ? "layer" : "RMS", n_tokens, n,
+             kind.bias ? ", bias" : "", kind.add ? ", added" : "");
     run_and_check(&device,
-                  &(launch){.kernel = KERNEL_RMS_NORM,
+                  &(launch){.kernel = KERNEL_NORM,
                             .groups = {n_tokens, 1, 1},
                             .buffers = {x_buffer, weight_buffer, out.buffer},
                             .n_buffers = 3,
@@ -86,13 +118,81 @@ static void norms_are_of_each_vector(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 1;
-    check_norm(1, 1, 0, 0, &random);
-    check_norm(31, 3, 2, 0, &random);
-    check_norm(127, 1, 0, 4, &random);
-    check_norm(128, 3, 1, 2, &random);
-    check_norm(172, 64, 0, 0, &random);
-    check_norm(4100, 3, 0, 1, &random);
-    check_norm(16384, 1, 1, 0, &random);
+    static const norm_kind_of kinds[] = {
+        {0}, {.centred = true}, {.centred = true, .bias = true}, {.add = true, .scale = 0.22f}, {.bias = true}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        check_norm(1, 1, 0, 0, kinds[k], &random);
+        check_norm(31, 3, 2, 0, kinds[k], &random);
+        check_norm(127, 1, 0, 4, kinds[k], &random);
+        check_norm(128, 3, 1, 2, kinds[k], &random);
+        check_norm(172, 64, 0, 0, kinds[k], &random);
+        check_norm(4100, 3, 0, 1, kinds[k], &random);
+        check_norm(16384, 1, 1, 0, kinds[k], &random);
+    }
+}
+
+/* Heads of queries and keys, each alone or all as one row, in front of values, which stay. */
+static void check_norm_qk(uint32_t n_heads, uint32_t n_kv_heads, uint32_t length, bool one_row, bool each, bool centred,
+                          uint64_t *random) {
+    enum { N_TOKENS = 3, VALUES = 7 };
+    const uint32_t rows[] = {one_row ? 1 : n_heads, one_row ? 1 : n_kv_heads};
+    const uint32_t lengths[] = {one_row ? n_heads * length : length, one_row ? n_kv_heads * length : length};
+    const uint32_t stride = (n_heads + n_kv_heads) * length + VALUES;
+    const norm_qk_args args = {.query_rows = (int)rows[0],
+                               .query_length = (int)lengths[0],
+                               .key_length = (int)lengths[1],
+                               .each = each,
+                               .stride = (int)stride,
+                               .centred = centred,
+                               .epsilon = 1e-2f};
+    const uint32_t n_weights = each ? (n_heads + n_kv_heads) * length : lengths[0] + lengths[1];
+    float *weight = poisoned_floats(n_weights + 3);
+    watched qkv = watch(&device, (N_TOKENS + 1) * stride, false);
+    for (uint32_t i = 0; i < n_weights; i++) weight[i] = random_float(random);
+    for (uint32_t i = 0; i < N_TOKENS * stride; i++)
+        if (i % stride < stride - VALUES) set_before(&qkv, i, 3 * random_float(random) + 1);
+    for (uint32_t t = 0; t < N_TOKENS; t++)
+        for (uint32_t keys = 0, at = t * stride, w = 0; keys < 2; keys++) {
+            for (uint32_t row = 0; row < rows[keys]; row++, at += lengths[keys]) {
+                const float *x = (const float *)qkv.before + at;
+                const normed of = norm_of(x, lengths[keys], centred, args.epsilon);
+                for (uint32_t i = 0; i < lengths[keys]; i++) {
+                    const double g = (double)weight[w + i], value = ((double)x[i] - of.mean) * of.scale * g;
+                    expect(&qkv, at + i, value, FLOAT_LIMIT * fabs(value) + of.off * fabs(g));
+                }
+                w += each ? lengths[keys] : 0;
+            }
+            w += each ? 0 : lengths[keys];
+        }
+    gpu_buffer *weight_buffer = buffer_of(&device, weight, (n_weights + 3) * sizeof *weight);
+    char what[100];
+    snprintf(what, sizeof what, "norms of %u and %u heads of %u%s%s%s", n_heads, n_kv_heads, length,
+             one_row ? ", as one row" : "", each ? ", each its own" : "", centred ? ", centred" : "");
+    run_and_check(&device,
+                  &(launch){.kernel = KERNEL_NORM_QK,
+                            .groups = {rows[0] + rows[1], N_TOKENS, 1},
+                            .buffers = {qkv.buffer, weight_buffer},
+                            .n_buffers = 2,
+                            .args = &args,
+                            .args_bytes = sizeof args},
+                  (watched *[]){&qkv}, 1, what);
+    release(&device, weight_buffer);
+    unwatch(&device, &qkv);
+    free(weight);
+}
+
+static void queries_and_keys_are_normed(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 9;
+    for (int centred = 0; centred < 2; centred++) {
+        check_norm_qk(4, 2, 64, false, false, centred, &random);
+        check_norm_qk(6, 1, 160, false, false, centred, &random);
+        check_norm_qk(3, 3, 16, true, false, centred, &random);
+        check_norm_qk(8, 2, 80, true, false, centred, &random);
+        check_norm_qk(4, 2, 48, false, true, centred, &random);
+        check_norm_qk(1, 1, 2, false, true, centred, &random);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------- rotation and cache */
@@ -567,6 +667,7 @@ static void no_number_has_no_token(void **state) {
 int main(int argc, char **argv) { /* [DRIVER] */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_are_of_each_vector),
+        cmocka_unit_test(queries_and_keys_are_normed),
         cmocka_unit_test(queries_are_rotated_and_keys_and_values_kept),
         cmocka_unit_test(attention_is_that_of_the_formula),
         cmocka_unit_test(keys_and_values_may_differ_in_length),

@@ -57,8 +57,22 @@ typedef struct embed_args {
 typedef struct norm_args {
     int n, stride; /* of x and out */
     int first_x, first_out;
+    int centred;  /* LayerNorm, or RMS norm */
+    int mode;     /* STORE or ADD */
+    int has_bias; /* behind the weights */
     float epsilon;
+    float scale; /* of the result */
 } norm_args;
+
+/* Rows of queries, and behind them rows of keys, in the row of a token; the weights of both in this order, one for all rows
+ * or for `each` its own. */
+typedef struct norm_qk_args {
+    int query_rows, query_length, key_length; /* a row's */
+    int each;
+    int stride;
+    int centred;
+    float epsilon;
+} norm_qk_args;
 
 /* qkv: a row holds a token's queries, keys and values. */
 typedef struct rope_args {

@@ -8,7 +8,8 @@
 #include <string.h>
 
 static const char *const common_names[N_COMMON_KERNELS] = {
-    [KERNEL_RMS_NORM] = "rms_norm",
+    [KERNEL_NORM] = "norm",
+    [KERNEL_NORM_QK] = "norm_qk",
     [KERNEL_ROPE_QK] = "rope_qk",
     [KERNEL_ATTENTION] = "attention",
     [KERNEL_ATTENTION_MERGE] = "attention_merge",

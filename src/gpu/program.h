@@ -9,7 +9,8 @@
 
 /* Kernels that are in every program. */
 typedef enum common_kernel {
-    KERNEL_RMS_NORM,
+    KERNEL_NORM,
+    KERNEL_NORM_QK,
     KERNEL_ROPE_QK,
     KERNEL_ATTENTION,
     KERNEL_ATTENTION_MERGE,
