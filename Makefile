@@ -129,6 +129,12 @@ $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)
 $(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
 
+# Regular expressions to compare pre-tokenizers with; without the library that test is skipped.
+ifneq ($(shell pkg-config --exists libpcre2-8 2>/dev/null && echo yes),)
+$(call object,tests/test_pretokenizer.c): OBJECT_FLAGS = -Itests $(shell pkg-config --cflags cmocka libpcre2-8) -DHAVE_PCRE2
+$(BUILD)/tests/test_pretokenizer: TEST_LIBS = $(shell pkg-config --libs libpcre2-8)
+endif
+
 # The AVX-512 kernels over a model of their instructions, for tests on any CPU. Inlined and unrolled as they ask to be,
 # some lines of plain C for each instruction would take minutes to compile.
 AVX512_MODEL := $(BUILD)/obj/tests/avx512_model/kernels_avx512.o
@@ -162,7 +168,7 @@ $(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(BUILD)/libcllm.a
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	@mkdir -p $(@D)
-	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
+	$(LINK) $^ $(shell pkg-config --libs cmocka) $(TEST_LIBS) $(LIBS) -o $@
 
 $(BUILD)/tests/test_avx512_model: $(AVX512_MODEL)
 

@@ -66,14 +66,25 @@ typedef struct cllm_load_options {
     bool no_mmap;           /* read the file into memory instead of mapping it */
     bool repack;            /* cllm_model_load: move quantized matrices into memory of their own, in the order that the
                                CPU's kernels read fastest; what they compute stays the same bits */
+    const char *pre;        /* or NULL; the pre-tokenizer of a byte-level BPE vocabulary, instead of the file's
+                               tokenizer.ggml.pre: cllm_model_load, cllm_tokenizer_create */
     cllm_progress progress; /* or NULL */
     void *user;             /* handed to `progress` */
+    const struct cllm_metadata *overrides; /* [n_overrides] metadata that count before the file's; or NULL */
+    size_t n_overrides;
 } cllm_load_options;
 
 /* Open a GGUF file (version 2 or 3, little-endian) and validate its metadata and every tensor's extent.
  * A file named ...-00001-of-0000N.gguf brings its other N - 1 parts along.
- * out: owned; release with cllm_gguf_close. Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED.
- * A mapped file must not shrink while it is open: reading past its new end raises SIGBUS. */
+ * out: owned; release with cllm_gguf_close. Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED, and ARGUMENT for an override
+ * that cannot be.
+ * A mapped file must not shrink while it is open: reading past its new end raises SIGBUS.
+ *
+ * Each of options->overrides takes the place of the file's value of that key before anything reads it, or adds a key that the
+ * file lacks. Any integer replaces an integer of any type that can hold it, a float a float, a bool a bool, a string a string,
+ * and the file's type stays. A key that begins with "." stands for the architecture's: ".rope.freq_base" for
+ * "llama.rope.freq_base" where general.architecture (overridden, perhaps) is llama. All is copied.
+ * Refused: arrays; a key that is given twice; general.alignment and split.*, which say where the tensors' data are. */
 CLLM_API cllm_status cllm_gguf_open(const char *path, const cllm_load_options *options, cllm_gguf **out,
                                     cllm_error *err);
 CLLM_API void cllm_gguf_close(cllm_gguf *gguf);
@@ -136,6 +147,7 @@ typedef struct cllm_metadata {
 CLLM_API size_t cllm_gguf_n_metadata(const cllm_gguf *gguf);
 CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t index); /* index < n_metadata */
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
+CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index);            /* not the file's own value? */
 
 /* Take the first element off the view `rest`. Returns false when none is left. */
 CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);
@@ -163,8 +175,10 @@ CLLM_API const char *cllm_tensor_type_name(int32_t type);                       
 typedef struct cllm_tokenizer cllm_tokenizer;
 
 /* Make the tokenizer that a file's tokenizer.ggml.* keys describe; the file needs no tensors. The tokenizer keeps
- * pointers into `gguf`, which must outlive it. out: owned. Errors: FORMAT, UNSUPPORTED, MEMORY. */
-CLLM_API cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, cllm_tokenizer **out, cllm_error *err);
+ * pointers into `gguf`, which must outlive it. options: may be NULL; of them `pre` counts. out: owned.
+ * Errors: FORMAT, UNSUPPORTED, ARGUMENT (no such `pre`), MEMORY. */
+CLLM_API cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, const cllm_load_options *options,
+                                           cllm_tokenizer **out, cllm_error *err);
 CLLM_API void cllm_tokenizer_destroy(cllm_tokenizer *tokenizer);
 
 CLLM_API uint32_t cllm_tokenizer_n_vocab(const cllm_tokenizer *tokenizer);
@@ -173,9 +187,12 @@ CLLM_API int32_t cllm_tokenizer_eos(const cllm_tokenizer *tokenizer);   /* -1 if
 CLLM_API bool cllm_tokenizer_adds_bos(const cllm_tokenizer *tokenizer); /* does the model want BOS first? */
 CLLM_API bool cllm_tokenizer_adds_eos(const cllm_tokenizer *tokenizer); /* does the model want EOS last? */
 
+/* What the user should know of the file's vocabulary, in one line, or "": it does not say how texts are cut. */
+CLLM_API const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer);
+
 enum {
     CLLM_ENCODE_ADD_SPECIAL = 1,   /* put BOS and EOS where the model wants them */
-    CLLM_ENCODE_PARSE_SPECIAL = 2, /* find control and user-defined tokens in the text */
+    CLLM_ENCODE_PARSE_SPECIAL = 2, /* find control tokens in the text (user-defined ones are found always) */
 };
 
 /* Text to ids. text: `length` bytes of any value; what is not valid UTF-8 is encoded byte by byte.
@@ -191,6 +208,10 @@ CLLM_API cllm_string cllm_tokenizer_piece(const cllm_tokenizer *tokenizer, int32
 
 /* True for control and unknown tokens: they steer the model and are no part of the text. */
 CLLM_API bool cllm_tokenizer_is_control(const cllm_tokenizer *tokenizer, int32_t id);
+
+/* Does generation end at this token? EOS, and those that end a turn or a message: "eog" is "end of generation".
+ * id: 0..n_vocab-1, else false. */
+CLLM_API bool cllm_tokenizer_is_eog(const cllm_tokenizer *tokenizer, int32_t id);
 
 /* The bytes that token `id` adds to the text when it follows `previous` (-1: nothing). The space that encoding puts
  * in front of a text is taken off again. Control tokens give their spelling: the caller decides whether to show them.
@@ -314,13 +335,14 @@ typedef void (*cllm_on_launch)(void *user, const char *kernel, double seconds, u
 CLLM_API cllm_status cllm_session_measure_gpu(cllm_session *session, int32_t token, uint32_t repetitions,
                                               cllm_on_launch on_launch, void *user, cllm_error *err);
 
-/* Forget all tokens from `position` on. Errors: ARGUMENT if position is beyond the session's. */
+/* Forget all tokens from `position` on. Errors: ARGUMENT if position is beyond the session's; UNSUPPORTED if the model has
+ * sliding windows whose cache, of the window and a batch, has lost what that position looks back at: 0 is always possible. */
 CLLM_API cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err);
 
 /* Evaluate `count` tokens (1 or more) after the session's current position.
  * logits: out, [n_vocab] float, of the last token, borrowed until the next call. The same bits for any n_batch and
  * n_threads (on a GPU: if `exact`). Errors: ARGUMENT (an id outside the vocabulary), CONTEXT_FULL, CANCELLED, DEVICE (for
- * good); the position is then unchanged. */
+ * good); the position is then unchanged, or 0 if sliding windows have moved on too far (see cllm_session_rewind). */
 CLLM_API cllm_status cllm_session_eval(cllm_session *session, const int32_t *tokens, size_t count, const float **logits,
                                        cllm_error *err);
 

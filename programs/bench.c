@@ -62,13 +62,15 @@ static double count_bytes(const bencher *b, const bench_result *test) {
 
 /* ---------------------------------------------------------------------------------------------- measuring */
 
-/* Bring the session to `depth` tokens of the sequence. */
+/* Bring the session to `depth` tokens of the sequence: from the start, where sliding windows cannot go back. */
 static cllm_status seek(bencher *b, uint64_t depth, cllm_error *err) {
     const float *logits;
-    const uint32_t position = cllm_session_position(b->r.session);
-    if (position < depth)
-        return cllm_session_eval(b->r.session, b->tokens + position, (size_t)depth - position, &logits, err);
-    return cllm_session_rewind(b->r.session, (uint32_t)depth, err);
+    cllm_session *session = b->r.session;
+    if (cllm_session_position(session) > depth && cllm_session_rewind(session, (uint32_t)depth, err) != CLLM_OK)
+        cllm_session_rewind(session, 0, NULL);
+    const uint32_t position = cllm_session_position(session);
+    if (position == depth) return CLLM_OK;
+    return cllm_session_eval(session, b->tokens + position, (size_t)depth - position, &logits, err);
 }
 
 static int run_once(bencher *b, const bench_result *test, bench_kind kind, double *tok_s) {
@@ -282,7 +284,7 @@ static int check(const options *o, size_t n_tokens) {
     int status = o->compare ? bench_compare_check(o->compare) : EXIT_SUCCESS;
     for (size_t i = 0; i <= o->n_arguments && status == EXIT_SUCCESS; i++) {
         cllm_gguf *gguf = NULL;
-        status = open_gguf(i == 0 ? o->model : o->arguments[i - 1], &gguf);
+        status = open_gguf(o, i == 0 ? o->model : o->arguments[i - 1], &gguf);
         close_gguf(gguf);
     }
     return status;

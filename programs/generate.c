@@ -68,7 +68,7 @@ static int write_text(const run *r, cllm_sampler *sampler, int32_t previous, int
         }
         generated->seconds += now() - start;
         if (interrupted()) return EXIT_INTERRUPTED;
-        if (token == cllm_tokenizer_eos(tokenizer) && !o->ignore_eos) break;
+        if (cllm_tokenizer_is_eog(tokenizer, token) && !o->ignore_eos) break;
 
         if (!cllm_tokenizer_is_control(tokenizer, token)) {
             cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);

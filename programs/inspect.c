@@ -103,7 +103,7 @@ static void print_metadata(const cllm_gguf *gguf) {
         printf("%*s %-8s ", strlen(m->key) < 40 ? (int)(40 - strlen(m->key)) : 0, "",
                cllm_value_type_name(m->value.type));
         print_value(&m->value);
-        putchar('\n');
+        puts(cllm_gguf_is_overridden(gguf, i) ? "  (overridden)" : "");
     }
 }
 
@@ -191,6 +191,15 @@ static json_t *json_metadata(const cllm_gguf *gguf) {
     return metadata;
 }
 
+static json_t *json_overridden(const cllm_gguf *gguf) {
+    json_t *keys = json_array();
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
+        const char *key = cllm_gguf_metadata(gguf, i)->key;
+        if (cllm_gguf_is_overridden(gguf, i)) json_add(&keys, json_text(key, strlen(key)));
+    }
+    return keys;
+}
+
 static json_t *json_tensor(const cllm_tensor *t) {
     json_t *shape = json_array(), *tensor = json_object();
     for (uint32_t d = 0; d < t->n_dims; d++) json_add(&shape, json_whole(t->shape[d]));
@@ -228,6 +237,7 @@ static json_t *json_description(const options *o, const cllm_gguf *gguf, const t
     json_put(&document, "n_tensors", json_whole(cllm_gguf_n_tensors(gguf)));
     json_put(&document, "parameters", json_whole(sum->n_parameters));
     json_put(&document, "metadata", json_metadata(gguf));
+    json_put(&document, "overridden", json_overridden(gguf));
     for (size_t i = 0; i < sum->n_types; i++) {
         json_t *type = json_object();
         json_put(&type, "type", json_string(cllm_tensor_type_name(sum->types[i].type)));
@@ -247,7 +257,7 @@ static json_t *json_description(const options *o, const cllm_gguf *gguf, const t
 
 int inspect(const options *o) {
     cllm_gguf *gguf = NULL;
-    int status = open_gguf(o->model, &gguf);
+    int status = open_gguf(o, o->model, &gguf);
     if (status != EXIT_SUCCESS) return status;
     totals sum = add_up(gguf);
     cllm_memory_plan plan = {0};

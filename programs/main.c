@@ -54,7 +54,7 @@ static int run_command(int argc, char **argv) {
         else
             status = c->run(&o);
     }
-    free(o.arguments);
+    free_options(&o);
     return status;
 }
 

@@ -14,12 +14,13 @@
 #include <string.h>
 
 typedef enum option_kind {
-    FLAG,   /* bool */
-    TEXT,   /* const char *, any */
-    CHOICE, /* const char *, one of `value` */
-    WHOLE,  /* uint64_t from `least` to `most` */
-    COUNTS, /* count_list of the same */
-    NUMBER, /* float in [lower, upper], or above `lower` where lower_is_out */
+    FLAG,     /* bool */
+    TEXT,     /* const char *, any */
+    CHOICE,   /* const char *, one of `value` */
+    WHOLE,    /* uint64_t from `least` to `most` */
+    COUNTS,   /* count_list of the same */
+    NUMBER,   /* float in [lower, upper], or above `lower` where lower_is_out */
+    OVERRIDE, /* one more of options.overrides: KEY=TYPE:VALUE */
 } option_kind;
 
 typedef struct option_row {
@@ -39,6 +40,7 @@ typedef struct option_row {
 
 #define FIELD(name) offsetof(options, name)
 #define RUNS        (GENERATE | EVAL | BENCH)
+#define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE)
 #define MOST_TOKENS (1 << 24) /* of a measurement */
 
 static const option_row rows[] = {
@@ -57,6 +59,8 @@ static const option_row rows[] = {
      .help = "a seed gives the same text every time; 0 stands for 42"},
     {GENERATE | TOKENIZE, 0, "no-special", FLAG, FIELD(no_special),
      .help = "read the spelling of special tokens, such as </s>, as plain text"},
+    {RUNS | TOKENIZE | DETOKENIZE, 0, "pre", TEXT, FIELD(pre), "NAME", .computed = "the file's",
+     .help = "how a byte-level BPE vocabulary cuts text into words, such as llama-bpe or qwen2"},
     {GENERATE, 0, "echo", FLAG, FIELD(echo), .help = "print the prompt too"},
     {GENERATE, 0, "ignore-eos", FLAG, FIELD(ignore_eos), .help = "do not stop where the model ends its text"},
     {EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS", .help = "the ids to run, such as 1,2,3; - reads standard input"},
@@ -103,6 +107,15 @@ static const option_row rows[] = {
      .help = "compute so many of the last layers on the GPU, and the others on the cpu; 0 is the cpu alone"},
     {RUNS, 0, "exact", FLAG, FIELD(exact),
      .help = "on a GPU too, the same bits for any --batch: without the faster kernels for prompts"},
+    {RUNS, 0, "rope-scaling", CHOICE, FIELD(rope_scaling), "none|linear|yarn|longrope", .computed = "the model's",
+     .help = "how RoPE's angles are changed for a longer context"},
+    {RUNS, 0, "rope-scale", NUMBER, FIELD(rope_scale), "N", .lower = 0, .lower_is_out = true, .upper = INFINITY,
+     .computed = "the model's", .help = "how many times longer than in training the context is"},
+    {RUNS, 0, "rope-freq-base", NUMBER, FIELD(rope_freq_base), "F", .lower = 1, .lower_is_out = true, .upper = INFINITY,
+     .computed = "the model's", .help = "the base of RoPE's frequencies"},
+    {ALL, 0, "override", OVERRIDE, 0, "KEY=TYPE:VALUE",
+     .help = "put this in the place of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that "
+             "begins with a dot is the architecture's; for more keys give it again"},
     {RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
     {RUNS, 0, "repack", FLAG, FIELD(repack),
      .help = "move quantized weights into memory of their own, in the order that kernels read fastest"},
@@ -183,9 +196,85 @@ static int set_value(const option_row *row, const char *text, options *o) {
         if (!is_one_of(text, row->value))
             return usage_error("--%s: '%s' is not one of: %s", row->name, text, row->value);
         break;
-    case TEXT: break;
+    case TEXT:
+    case OVERRIDE: break; /* the latter has a function of its own */
     }
     *(const char **)field = text;
+    return 0;
+}
+
+/* --------------------------------------------------------------------------------------------- overrides */
+
+static bool parse_integer(const char *text, cllm_value *value) {
+    char *end = NULL;
+    const bool negative = *text == '-';
+    const bool digits = text[negative] >= '0' && text[negative] <= '9'; /* strtoll alone would take + and spaces */
+    errno = 0;
+    if (negative)
+        *value = (cllm_value){.type = CLLM_INT64, .i = strtoll(text, &end, 10)};
+    else
+        *value = (cllm_value){.type = CLLM_UINT64, .u = strtoull(text, &end, 10)};
+    return digits && *end == '\0' && errno == 0;
+}
+
+static bool parse_float(const char *text, cllm_value *value) {
+    char *end = NULL;
+    *value = (cllm_value){.type = CLLM_FLOAT64, .f = strtod(text, &end)};
+    return *text && strchr("+-.0123456789", *text) && *end == '\0' && isfinite(value->f);
+}
+
+static bool parse_bool(const char *text, cllm_value *value) {
+    *value = (cllm_value){.type = CLLM_BOOL, .b = strcmp(text, "true") == 0};
+    return value->b || strcmp(text, "false") == 0;
+}
+
+static bool parse_string(const char *text, cllm_value *value) {
+    *value = (cllm_value){.type = CLLM_STRING, .string = {text, strlen(text)}};
+    return true;
+}
+
+static const struct {
+    const char *name;
+    bool (*parse)(const char *text, cllm_value *value);
+    const char *values;
+} override_types[] = {
+    {"int", parse_integer, "a whole number from -9223372036854775808 to 18446744073709551615"},
+    {"float", parse_float, "a finite number"},
+    {"bool", parse_bool, "true or false"},
+    {"str", parse_string, "a text"},
+};
+
+/* text: KEY=TYPE:VALUE; the = becomes the key's end. */
+static int add_override(char *text, options *o) {
+    char *type = strchr(text, '='), *value = type ? strchr(type, ':') : NULL;
+    if (!value || type == text) return usage_error("--override: '%s' is not of the form KEY=TYPE:VALUE", text);
+    *type++ = '\0';
+    const size_t length = (size_t)(value++ - type);
+    for (size_t i = 0; i < sizeof override_types / sizeof *override_types; i++) {
+        const char *name = override_types[i].name;
+        if (strlen(name) != length || strncmp(name, type, length) != 0) continue;
+        cllm_metadata *override = &o->overrides[o->n_overrides++];
+        override->key = text;
+        if (override_types[i].parse(value, &override->value)) return 0;
+        return usage_error("--override %s: '%s' is not %s", text, value, override_types[i].values);
+    }
+    return usage_error("--override %s: '%.*s' is not one of: int|float|bool|str", text, (int)length, type);
+}
+
+/* What the --rope options stand for. Only the file knows the architecture that its keys begin with. */
+static int add_rope_overrides(options *o) {
+    const bool unscaled = o->rope_scaling && strcmp(o->rope_scaling, "none") == 0;
+    if (unscaled && o->rope_scale > 0) return usage_error("--rope-scaling none and --rope-scale exclude each other");
+    cllm_metadata *next = o->overrides + o->n_overrides;
+    if (o->rope_scaling) {
+        next->key = ".rope.scaling.type";
+        parse_string(o->rope_scaling, &next++->value);
+    }
+    if (o->rope_scale > 0)
+        *next++ = (cllm_metadata){".rope.scaling.factor", {.type = CLLM_FLOAT32, .f = (double)o->rope_scale}};
+    if (o->rope_freq_base > 0)
+        *next++ = (cllm_metadata){".rope.freq_base", {.type = CLLM_FLOAT32, .f = (double)o->rope_freq_base}};
+    o->n_overrides = (size_t)(next - o->overrides);
     return 0;
 }
 
@@ -242,8 +331,10 @@ static int add_argument(const command *c, char *argument, options *o) {
 }
 
 int parse_options(const command *c, int argc, char **argv, options *o) {
-    *o = (options){.arguments = calloc((size_t)argc, sizeof(char *))};
-    if (!o->arguments) return fail("out of memory");
+    enum { ROPE_OPTIONS = 3 };
+    *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
+                   .overrides = calloc((size_t)argc + ROPE_OPTIONS, sizeof *o->overrides)};
+    if (!o->arguments || !o->overrides) return fail("out of memory");
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
     o->gpu_layers = AS_MANY_AS_FIT;
@@ -261,16 +352,23 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
         else if (row && code >= LONG_OPTION && is_shortened(row, word))
             failed = usage_error("unknown option '%s'; --%s must be written out", word, row->name);
         else if (row)
-            failed = set_value(row, optarg, o);
+            failed = row->kind == OVERRIDE ? add_override(optarg, o) : set_value(row, optarg, o);
         else
             failed = refuse_option(c, argv[optind - 1]);
         if (o->help || o->version) return 0;
     }
     for (; !failed && optind < argc; optind++) failed = add_argument(c, argv[optind], o); /* those after "--" */
     if (failed) return failed;
+    failed = add_rope_overrides(o);
+    if (failed) return failed;
     o->verbose = o->verbose && !o->quiet;
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", *c->name ? " " : "", c->name);
     return 0;
+}
+
+void free_options(options *o) {
+    free(o->arguments);
+    free(o->overrides);
 }
 
 /* -------------------------------------------------------------------------------------------------- help */

@@ -26,6 +26,7 @@ typedef struct options {
     const char *tokens;  /* a list of ids, or NULL */
     const char *text;    /* the file to measure perplexity on, or NULL */
     const char *logits;  /* the file to write logits to, or NULL */
+    const char *pre;     /* the pre-tokenizer, or NULL: the file's */
     uint64_t n_tokens;   /* most tokens to generate */
     float temperature;   /* 0: greedy */
     float top_p;         /* (0, 1] */
@@ -56,6 +57,12 @@ typedef struct options {
     bool no_bos, no_special;
     bool quiet, verbose;
     bool help, version;
+
+    cllm_metadata *overrides; /* of the file's: those of --override, and what these three stand for; owned */
+    size_t n_overrides;
+    const char *rope_scaling; /* NULL: not given */
+    float rope_scale;         /* 0: not given */
+    float rope_freq_base;     /* 0: not given */
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */
@@ -72,8 +79,10 @@ typedef struct command {
 extern const command commands[]; /* main.c; ends with a bit of 0 */
 
 /* Parse argv[1..argc-1], argv[0] being the program or command name. Returns an exit status, after saying why.
- * The caller frees o->arguments, whatever is returned. */
+ * The options point into argv, where the key of an --override is given an end of its own. The caller frees them, whatever
+ * is returned. */
 int parse_options(const command *c, int argc, char **argv, options *o);
+void free_options(options *o);
 
 void print_help(const command *c); /* on stdout */
 

@@ -151,10 +151,11 @@ int id_list_check(const id_list *list, uint32_t n_vocab) {
 
 /* ----------------------------------------------------------------------------------------------- models */
 
-int open_gguf(const char *path, cllm_gguf **gguf) {
+int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {
+    const cllm_load_options load = {.overrides = o->overrides, .n_overrides = o->n_overrides};
     cllm_error err;
     interrupt_watch_file(path, NULL);
-    if (cllm_gguf_open(path, NULL, gguf, &err) != CLLM_OK) return fail_with(&err);
+    if (cllm_gguf_open(path, &load, gguf, &err) != CLLM_OK) return fail_with(&err);
     interrupt_watch_file(path, *gguf);
     return EXIT_SUCCESS;
 }
@@ -217,6 +218,15 @@ static void describe_model(const run *r) {
             r->load_seconds);
 }
 
+/* A file may say that its angles are not scaled, however often. */
+static void remark_unscaled(const run *r) {
+    char key[128];
+    snprintf(key, sizeof key, "%s.rope.scaling.type", cllm_model_get_info(r->model)->architecture);
+    const cllm_value *type = cllm_gguf_find(cllm_model_gguf(r->model), key);
+    if (type && type->type == CLLM_STRING && type->string.length == 4 && memcmp(type->string.data, "none", 4) == 0)
+        note(r->o, "--rope-scale has no effect: the model's %s is none; --rope-scaling sets it", key);
+}
+
 /* Does a GPU compute? */
 static bool names_gpu(const options *o) { return strcmp(o->device, "cpu") != 0 && o->gpu_layers != 0; }
 
@@ -236,7 +246,13 @@ int run_load(run *r, const options *o) {
     *r = (run){.o = o, .drawn_percent = -1};
     int status = check_flags(o);
     if (status != EXIT_SUCCESS) return status;
-    cllm_load_options load = {.no_mmap = o->no_mmap, .repack = o->repack, .progress = on_load, .user = r};
+    cllm_load_options load = {.no_mmap = o->no_mmap,
+                              .repack = o->repack,
+                              .pre = o->pre,
+                              .progress = on_load,
+                              .user = r,
+                              .overrides = o->overrides,
+                              .n_overrides = o->n_overrides};
     double start = now();
     cllm_error err;
     interrupt_watch_file(o->model, NULL);
@@ -244,6 +260,9 @@ int run_load(run *r, const options *o) {
     interrupt_watch_file(o->model, cllm_model_gguf(r->model));
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
+    if (o->rope_scale > 0) remark_unscaled(r);
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    if (tokenizer && *cllm_tokenizer_note(tokenizer)) note(o, "%s", cllm_tokenizer_note(tokenizer));
     return EXIT_SUCCESS;
 }
 
@@ -323,7 +342,9 @@ void run_close(run *r) {
 int fail_without_tokenizer(const run *r) {
     cllm_tokenizer *tokenizer;
     cllm_error err;
-    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &tokenizer, &err) == CLLM_OK) /* it could not be before */
+    cllm_load_options load = {.pre = r->o->pre};
+    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &load, &tokenizer, &err) ==
+        CLLM_OK) /* it could not be before */
         cllm_tokenizer_destroy(tokenizer);
     return fail("%s: %s; 'mini-cllm eval --tokens' runs token ids", r->o->model, err.message);
 }

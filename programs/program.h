@@ -54,8 +54,9 @@ int id_list_check(const id_list *list, uint32_t n_vocab);
 
 /* ----------------------------------------------------------------------------------------------- models */
 
-/* Open a file for its metadata and tokenizer alone. Both return an exit status, after saying why. */
-int open_gguf(const char *path, cllm_gguf **gguf);
+/* Open a file for its metadata and tokenizer alone: the model, or another, as the options override it. Returns an exit
+ * status, after saying why. */
+int open_gguf(const options *o, const char *path, cllm_gguf **gguf);
 void close_gguf(cllm_gguf *gguf);
 
 /* A model at work, as the options want it. */

@@ -9,11 +9,13 @@
 #include <string.h>
 
 static int open_tokenizer(const options *o, cllm_gguf **gguf, cllm_tokenizer **tokenizer) {
-    int status = open_gguf(o->model, gguf);
+    int status = open_gguf(o, o->model, gguf);
     if (status != EXIT_SUCCESS) return status;
     cllm_error err;
-    if (cllm_tokenizer_create(*gguf, tokenizer, &err) == CLLM_OK) return EXIT_SUCCESS;
-    return fail("%s: %s", o->model, err.message);
+    cllm_load_options load = {.pre = o->pre};
+    if (cllm_tokenizer_create(*gguf, &load, tokenizer, &err) != CLLM_OK) return fail("%s: %s", o->model, err.message);
+    if (*cllm_tokenizer_note(*tokenizer)) note(o, "%s: %s", o->model, cllm_tokenizer_note(*tokenizer));
+    return EXIT_SUCCESS;
 }
 
 static int print_tokens_json(const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count) {

@@ -91,12 +91,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --no-mmap --repack --quiet --verbose --version
-inspect --json --tensors --ctx
-tokenize --prompt --no-bos --no-special --text --json
-detokenize
-eval --tokens --text --logits --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
-bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --no-mmap --repack --quiet --verbose
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose --version
+inspect --json --tensors --ctx --override
+tokenize --prompt --no-bos --no-special --text --json --override
+detokenize --override
+eval --tokens --text --logits --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
+bench --prompt --n-tokens --depth --repetitions --compare --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --no-mmap --repack --quiet --verbose
 END
 
 run --help
@@ -143,6 +143,35 @@ done <<'END'
 2|--gpu-layers: 4 layers need a GPU|m.gguf --gpu-layers 4
 2|--repack is for the CPU's kernels: it and --device cuda exclude each other|m.gguf --device cuda --repack
 2|--kv-type: q8_0 is for the cpu; --device opencl takes f16 and f32|m.gguf --device opencl --kv-type q8_0
+2|--rope-scaling: 'cubic' is not one of: none|m.gguf --rope-scaling cubic
+2|--rope-scale: '0' is not a number in (0, inf)|m.gguf --rope-scale 0
+2|--rope-scale: '-2' is not|eval m.gguf --rope-scale=-2
+2|--rope-freq-base: '1' is not a number in (1, inf)|m.gguf --rope-freq-base 1
+2|--rope-freq-base: 'inf' is not|bench m.gguf --rope-freq-base inf
+2|--rope-scaling none and --rope-scale exclude each other|m.gguf --rope-scale 2 --rope-scaling none
+2|unknown option '--rope-scale'|inspect m.gguf --rope-scale 2
+2|--override needs a value, KEY=TYPE:VALUE|m.gguf --override
+2|--override: 'key' is not of the form KEY=TYPE:VALUE|m.gguf --override key
+2|--override: '' is not of the form|inspect m.gguf --override ''
+2|--override: 'key=5' is not of the form|eval m.gguf --override key=5
+2|--override: 'key:int=5' is not of the form|bench m.gguf --override key:int=5
+2|--override: '=int:5' is not of the form|tokenize m.gguf --override =int:5
+2|--override key: 'u32' is not one of: int|m.gguf --override key=u32:5
+2|--override key: 'integer' is not one of: int|m.gguf --override key=integer:5
+2|--override key: '' is not one of: int|detokenize m.gguf --override key=:5
+2|--override key: '5x' is not a whole number from -9223372036854775808 to 18446744073709551615|m.gguf --override key=int:5x
+2|--override key: '' is not a whole number|m.gguf --override key=int:
+2|--override key: '-' is not a whole number|m.gguf --override key=int:-
+2|--override key: '--1' is not a whole number|m.gguf --override key=int:--1
+2|--override key: ' 1' is not a whole number|m.gguf --override 'key=int: 1'
+2|--override key: '1.0' is not a whole number|m.gguf --override key=int:1.0
+2|--override key: '18446744073709551616' is not a whole number|m.gguf --override key=int:18446744073709551616
+2|--override key: '-9223372036854775809' is not a whole number|m.gguf --override key=int:-9223372036854775809
+2|--override key: '1e999' is not a finite number|m.gguf --override key=float:1e999
+2|--override key: 'nan' is not a finite number|m.gguf --override key=float:nan
+2|--override key: '' is not a finite number|m.gguf --override key=float:
+2|--override key: '1,5' is not a finite number|m.gguf --override key=float:1,5
+2|--override key: '1' is not true or false|m.gguf --override key=bool:1
 2|--prompt and --file exclude each other|m.gguf -p a -f b
 2|--repack and --no-mmap exclude each other|m.gguf --repack --no-mmap
 2|--text and --json exclude each other|tokenize m.gguf --text --json
@@ -399,6 +428,93 @@ evaluation() {
     check 'so does eval --tokens' eval 'refused 1 "$damaged: " && says "not finite" && [ ! -e "$temporary/none" ]'
     run eval "$damaged" --text README.md --ctx 64 -q
     check 'and eval --text' eval 'refused 1 "$damaged: " && says "not finite"'
+}
+
+# What a file says, and what is said instead
+overrides() {
+    run inspect "$stories" --override llama.context_length=int:1024 --override .rope.freq_base=float:2e4 \
+        --override general.name=str:a:b=c --override x.small=int:-5 --override x.yes=bool:true
+    check 'inspect --override: values replaced and added, and marked' eval 'exits 0 && silent &&
+        [ "$(sed -n "/(overridden)$/s/  */ /gp" "$out")" = "$(printf " %s (overridden)\n" "general.name string \"a:b=c\"" \
+            "llama.context_length uint32 1024" "x.small int64 -5" "x.yes bool true" "llama.rope.freq_base float64 2e+04")" ] &&
+        prints "context of 1024 tokens"'
+    run inspect "$stories" --json --override .context_length=int:1024
+    check 'inspect --json --override' eval 'exits 0 && tr -d " \n" <"$out" | grep -q "\"overridden\":\[\"llama.context_length\"\]" &&
+        grep -q "\"llama.context_length\": 1024" "$out"'
+    run inspect "$stories"
+    check 'nothing is overridden without being asked' eval '! prints overridden'
+
+    run tokenize "$stories" -p Once --override tokenizer.ggml.add_bos_token=bool:false
+    check 'tokenize --override' is_text '403\n'
+    run detokenize "$stories" 1 403 --override tokenizer.ggml.add_bos_token=bool:false
+    check 'detokenize --override' eval 'exits 0 && prints "<s>"'
+    run "$stories" -t 0 -n 20 --override .context_length=int:8
+    check 'generate --override' eval 'exits 0 && says "context: all 8 tokens are in use"'
+    run bench "$stories" -p 1 -n 0 -r 1 --threads 1 --override .context_length=str:8
+    check 'bench --override: another type than the file has is found at the start' refused 1 \
+        "$stories: llama.context_length: the file has type uint32 here: the value must be of type int, not str"
+    while IFS='|' read -r message override; do
+        # shellcheck disable=SC2086 # words
+        run inspect "$stories" --override $override
+        check "refused: --override $override" refused 1 "$stories: $message"
+    done <<'END'
+general.alignment: it says where the file's tensors are|general.alignment=int:32
+split.count: it says where the file's tensors are|split.count=int:2
+llama.block_count: -1 does not fit uint32, which is from 0 to 4294967295|.block_count=int:-1
+tokenizer.ggml.tokens: the file has an array here|tokenizer.ggml.tokens=str:x
+general.name: the key is given twice|general.name=str:x --override general.name=str:y
+END
+    run eval "$stories" --tokens 1 --override .block_count=int:6
+    check 'a model that the tensors do not make is refused' refused 1 "$stories: blk.5."
+
+    tokens=1,403,407,261,378,31,7,300
+    logits() { run eval "$stories" --tokens $tokens --logits "$temporary/$1" --kv-type f32 $2; }
+    logits plain ''
+    for flags in '--rope-freq-base 10000' '--rope-scale 1' '--rope-scaling none' '--rope-scaling linear' \
+        '--override llama.rope.freq_base=float:1e4'; do
+        logits same "$flags"
+        check "the same logits with $flags" eval 'exits 0 && cmp "$temporary/same" "$temporary/plain"'
+    done
+    logits linear '--rope-scaling linear --rope-scale 4'
+    logits scaled '--rope-scale 4'
+    check '--rope-scale: by itself it is linear' eval 'cmp "$temporary/linear" "$temporary/scaled" && ! cmp "$temporary/plain" "$temporary/scaled"'
+    logits same '--override llama.rope.scaling.factor=float:4'
+    check '--rope-scale is an override' cmp "$temporary/same" "$temporary/scaled"
+    logits same '--override llama.rope.scale_linear=float:2 --rope-scale 4'
+    check '--rope-scale counts before the older key' cmp "$temporary/same" "$temporary/scaled"
+    for flags in '--rope-scaling yarn --rope-scale 4' '--rope-freq-base 500000' '--rope-scale 2'; do
+        logits other "$flags"
+        check "other logits with $flags" eval 'exits 0 && ! cmp "$temporary/other" "$temporary/plain" && ! cmp "$temporary/other" "$temporary/scaled"'
+    done
+    logits other '--rope-scale 4 --override llama.rope.scaling.type=str:none'
+    check '--rope-scale of an unscaled model: it is said that it has no effect' eval 'exits 0 && says "--rope-scale has no effect" &&
+        cmp "$temporary/other" "$temporary/plain"'
+    logits none '--rope-scale 4 --override llama.rope.scaling.factor=float:4'
+    check 'an option and an --override of one key' refused 1 "$stories: llama.rope.scaling.factor: the key is given twice"
+}
+
+# Families whose files scale RoPE: linear by 4, YaRN by 8
+scaled_families() {
+    ids=$(tr -s ' \n' ',' <"$shared/families/tokens.txt" | sed 's/,$//')
+    while read -r name factor other; do
+        model=$shared/families/$name.gguf
+        run eval "$model" --tokens "$ids" --logits "$temporary/own" -q
+        run eval "$model" --tokens "$ids" --logits "$temporary/same" -q --rope-scale "$factor" --rope-freq-base 10000
+        check "$name: --rope-scale $factor and --rope-freq-base 10000 are what it says" eval 'exits 0 && cmp "$temporary/own" "$temporary/same"'
+        for flags in "--rope-scale $other" '--rope-scaling none' '--rope-freq-base 10001'; do
+            # shellcheck disable=SC2086 # words
+            run eval "$model" --tokens "$ids" --logits "$temporary/other" -q $flags
+            check "$name: $flags are other logits" eval 'exits 0 && ! cmp "$temporary/own" "$temporary/other"'
+        done
+    done <<'END'
+llama-linear 4 2
+llama-yarn 8 4
+END
+    # one of them from the other, by its keys
+    run eval "$shared/families/llama.gguf" --tokens "$ids" --logits "$temporary/own" -q --rope-scale 4
+    run eval "$shared/families/llama.gguf" --tokens "$ids" --logits "$temporary/same" -q \
+        --override llama.rope.scaling.type=str:linear --override llama.rope.scaling.factor=float:4
+    check 'llama: the options and their keys' cmp "$temporary/own" "$temporary/same"
 }
 
 exactness() {
@@ -678,8 +794,9 @@ END
 }
 
 for name in prompts endings benchmarks comparison; do group $name "$any"; done
-for name in stories_text messages bench_costs perplexity inspection tokens; do group $name "$stories"; done
+for name in stories_text messages bench_costs perplexity inspection tokens overrides; do group $name "$stories"; done
 group evaluation "$shared/vectors/tokens.txt"
+group scaled_families "$shared/families/tokens.txt"
 group exactness "$shared/vectors/tokens.txt"
 group vocabularies "$shared/vocab"
 group demo_model "$demo"

@@ -13,7 +13,7 @@ static bool flag(const char *argument) { return strcmp(argument, "1") == 0; }
 static quant_type type_of(const char *name) {
     for (int type = 0; type < QUANT_TYPE_LIMIT; type++) {
         const quant_layout *layout = quant_type_layout((quant_type)type);
-        if (layout && layout->computable && strcmp(layout->name, name) == 0) return (quant_type)type;
+        if (layout && layout->on_gpu && strcmp(layout->name, name) == 0) return (quant_type)type;
     }
     fprintf(stderr, "%s is no tensor type\n", name);
     exit(2);
@@ -48,7 +48,7 @@ int main(int argc, char **argv) {
     for (int i = 4; i < argc && n_types < QUANT_TYPE_LIMIT; i++) types[n_types++] = type_of(argv[i]);
     for (int type = 0; argc == 4 && type < QUANT_TYPE_LIMIT; type++) {
         const quant_layout *layout = quant_type_layout((quant_type)type);
-        if (layout && layout->computable) types[n_types++] = (quant_type)type;
+        if (layout && layout->on_gpu) types[n_types++] = (quant_type)type;
     }
 
     gpu_program program = {0};

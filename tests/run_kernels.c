@@ -150,7 +150,7 @@ static void run_embeddings(void) {
     must(program_add(&program, &(kernel_variant){.kind = MATRIX_EMBED, .types = {QUANT_##name}, .n_types = 1}, \
                      &places[QUANT_##name], &err),                                                             \
          &err);
-    COMPUTE_TYPES(X)
+    GPU_TYPES(X)
 #undef X
     must(program_compile(&program, g.driver, g.device, &g.properties, CLLM_KV_F16, &err), &err);
     must(g.driver->allocate(g.device, sizeof tokens, &ids, &err), &err);
@@ -158,7 +158,7 @@ static void run_embeddings(void) {
     must(g.driver->allocate(g.device, N_TOKENS * WIDTH * sizeof(float), &out, &err), &err);
     for (uint32_t type = 0; type < QUANT_TYPE_LIMIT; type++) {
         const quant_layout *layout = quant_type_layout(type);
-        if (!layout || !layout->computable) continue;
+        if (!layout || !layout->on_gpu) continue;
         const uint32_t n = layout->block_elements == 1 ? 40 : WIDTH; /* 40: the last unit is not a whole one */
         const matrix w = random_matrix((quant_type)type, N_ROWS, n);
         must(g.driver->wrap(g.device, w.data, N_ROWS * w.row_bytes, &table, &offset, &err), &err);

@@ -6,11 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
     MOST_TOKENS = 128,
     MOST_FAMILIES = 64,
-    N_CTX = 4096 /* of the reference */
+    N_CTX = 4096 /* of the reference, unless the model cannot have as many */
 };
 
 static struct {
@@ -52,8 +53,12 @@ typedef struct run {
 
 /* Returns [n_tokens][n_vocab]; release with free(). */
 static float *logits_of(const cllm_model *model, run how) {
-    const cllm_session_options options = {
-        .n_ctx = N_CTX, .n_batch = how.n_batch, .n_threads = how.n_threads, .kv_type = how.kv_type, .cpu_isa = how.isa};
+    const bool learned = strcmp(cllm_model_get_info(model)->architecture, "gpt2") == 0; /* embeddings of positions */
+    const cllm_session_options options = {.n_ctx = learned ? 0 : N_CTX,
+                                          .n_batch = how.n_batch,
+                                          .n_threads = how.n_threads,
+                                          .kv_type = how.kv_type,
+                                          .cpu_isa = how.isa};
     const size_t n_vocab = cllm_model_get_info(model)->n_vocab;
     logits_rows sink = {calloc(reference.n_tokens * n_vocab, sizeof(float)), n_vocab};
     cllm_session *session = NULL;
@@ -115,6 +120,195 @@ static void same_bits(void **state) {
     }
 }
 
+/* ------------------------------------------------------------------------------------------- sliding windows */
+
+/* What is known of the layers of the reference's models that have windows. */
+static const struct {
+    const char *name;
+    uint32_t window, n_windowed, n_full;
+} windowed[] = {
+    {"gemma2", 32, 2, 2}, {"gemma3", 32, 6, 1}, {"olmo3", 32, 3, 1}, {"cohere2", 32, 3, 1}, {"gpt-oss", 32, 2, 1}};
+enum { N_WINDOWED = sizeof windowed / sizeof *windowed };
+
+static cllm_model *load_named(const char *name) {
+    family of = {0};
+    snprintf(of.name, sizeof of.name, "%s", name);
+    return load(&of, false);
+}
+
+static cllm_session *windowed_session(const cllm_model *model, cllm_progress progress, void *user) {
+    const cllm_session_options options = {
+        .n_ctx = N_CTX, .n_batch = 16, .kv_type = CLLM_KV_F32, .progress = progress, .user = user};
+    cllm_session *session = NULL;
+    cllm_error err;
+    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+    return session;
+}
+
+static void windows_hold_no_more_than_they_see_and_a_batch(void **state) {
+    (void)state;
+    if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip(); /* only these are known */
+    for (size_t i = 0; i < N_WINDOWED; i++) {
+        cllm_model *model = load_named(windowed[i].name);
+        cllm_session *session = windowed_session(model, NULL, NULL);
+        const cllm_model_info *info = cllm_model_get_info(model);
+        const uint64_t position = (uint64_t)info->n_kv_heads * (info->key_length + info->value_length) * sizeof(float);
+        const uint64_t most = position * (windowed[i].n_windowed * (uint64_t)(windowed[i].window + 16) +
+                                          windowed[i].n_full * (uint64_t)N_CTX);
+        if (cllm_session_plan(session)->kv_cache > most)
+            fail_msg("%s: %llu bytes of keys and values, more than %llu", windowed[i].name,
+                     (unsigned long long)cllm_session_plan(session)->kv_cache, (unsigned long long)most);
+        cllm_session_destroy(session);
+        cllm_model_destroy(model);
+    }
+}
+
+static bool stop_soon(void *user, uint64_t done, uint64_t total) {
+    (void)total;
+    return done < *(uint64_t *)user;
+}
+
+/* A short way back is in the ring; a long one is refused, from the start it goes on, and so it does after a cancelled
+ * evaluation that had moved on too far. */
+static void windows_go_back_as_far_as_they_can(void **state) {
+    (void)state;
+    if (reference.n_tokens < 96 || getenv("MINICLLM_FAMILIES")) skip();
+    cllm_model *model = load_named("gemma2");
+    const size_t n_vocab = cllm_model_get_info(model)->n_vocab, row = n_vocab * sizeof(float);
+    uint64_t stop_at = UINT64_MAX;
+    cllm_session *session = windowed_session(model, stop_soon, &stop_at);
+    float *want = logits_of(model, (run){CLLM_KV_F32, 0, 1, NULL});
+    const float *got;
+    cllm_error err;
+    assert_ok(cllm_session_eval(session, reference.tokens, 96, &got, &err), &err);
+    assert_memory_equal(got, want + 95 * n_vocab, row);
+    assert_ok(cllm_session_rewind(session, 85, &err), &err);
+    assert_ok(cllm_session_eval(session, reference.tokens + 85, 3, &got, &err), &err);
+    assert_memory_equal(got, want + 87 * n_vocab, row);
+    assert_error(cllm_session_rewind(session, 40, &err), &err, CLLM_ERR_UNSUPPORTED, "rewind to 0");
+    assert_int_equal(cllm_session_position(session), 88);
+    assert_error(cllm_session_rewind(session, 60, &err), &err, CLLM_ERR_UNSUPPORTED, "sliding windows of 32");
+    assert_ok(cllm_session_rewind(session, 0, &err), &err);
+    assert_ok(cllm_session_eval(session, reference.tokens, 20, &got, &err), &err);
+    assert_memory_equal(got, want + 19 * n_vocab, row);
+
+    stop_at = 60 * (uint64_t)cllm_model_get_info(model)->n_layers;
+    assert_error(cllm_session_eval(session, reference.tokens + 20, 76, &got, &err), &err, CLLM_ERR_CANCELLED, "");
+    assert_int_equal(cllm_session_position(session), 0);
+    stop_at = 5 * (uint64_t)cllm_model_get_info(model)->n_layers; /* within the first batch: nothing is lost */
+    assert_error(cllm_session_eval(session, reference.tokens, 16, &got, &err), &err, CLLM_ERR_CANCELLED, "");
+    stop_at = UINT64_MAX;
+    assert_ok(cllm_session_eval(session, reference.tokens, 96, &got, &err), &err);
+    assert_memory_equal(got, want + 95 * n_vocab, row);
+    free(want);
+    cllm_session_destroy(session);
+    cllm_model_destroy(model);
+}
+
+static void embedded_positions_end_the_context(void **state) {
+    (void)state;
+    if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
+    cllm_model *model = load_named("gpt2");
+    cllm_session *session = NULL;
+    cllm_error err;
+    const cllm_session_options options = {.n_ctx = 513};
+    assert_error(cllm_session_create(model, &options, &session, &err), &err, CLLM_ERR_ARGUMENT,
+                 "a context of 513 is more than the 512 positions");
+    cllm_model_destroy(model);
+}
+
+/* ------------------------------------------------------------------------------------------- damaged tensors */
+
+/* The file's own bytes of a tensor's entry: its name, then n_dims and the shape. */
+static unsigned char *entry_of(unsigned char *bytes, size_t n_bytes, const char *name) {
+    const size_t length = strlen(name);
+    for (size_t i = 8; i + length + 4 < n_bytes; i++) {
+        uint64_t stored;
+        memcpy(&stored, bytes + i - 8, sizeof stored);
+        if (stored == length && memcmp(bytes + i, name, length) == 0) return bytes + i;
+    }
+    fail_msg("%s is not in the file", name);
+    return NULL;
+}
+
+/* Loading these bytes must fail with a message that holds both texts. */
+static void assert_refused(const char *path, const unsigned char *bytes, size_t n_bytes, const char *name,
+                           const char *why) {
+    FILE *file = fopen(path, "wb");
+    cllm_model *model = NULL;
+    cllm_error err;
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, n_bytes, file), n_bytes);
+    assert_int_equal(fclose(file), 0);
+    const cllm_status status = cllm_model_load(path, NULL, &model, &err);
+    if (status == CLLM_OK || !strstr(err.message, name) || !strstr(err.message, why))
+        fail_msg("%s should be refused with \"%s\": %s", name, why, status == CLLM_OK ? "it loads" : err.message);
+}
+
+/* Is the tensor, of this family, one that a file may have or not? Under another name it is then unknown. */
+static bool is_optional(const char *tensor, const char *family_name) {
+    static const struct {
+        const char *family, *tensor;
+    } known[] = {
+        {"", "rope_freqs."},          {"", "rope_factors_"},       {"", "exp_probs_b"},
+        {"falcon", "attn_norm_2.w"},  {"stablelm", "ffn_norm.w"},  {"stablelm", "attn_q_norm."},
+        {"stablelm", "attn_k_norm."}, {"stablelm", "attn_q.bias"}, {"stablelm", "attn_k.bias"},
+        {"stablelm", "attn_v.bias"},  {"llama-bias", ".bias"},
+    };
+    static const char *const own_output[] = {"qwen2moe", "olmo", "stablelm", "internlm2", "gpt-oss", "phi2"};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
+            return true;
+    bool output = strcmp(tensor, "output.weight") == 0;
+    for (size_t i = 0; i < sizeof own_output / sizeof *own_output; i++)
+        output = output && strncmp(family_name, own_output[i], strlen(own_output[i])) != 0;
+    return output;
+}
+
+/* Each tensor in turn under another name, and of another shape: the message names it. */
+static void each_tensor_is_asked_for(void **state) {
+    const family *of = *state;
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/cllm-families-XXXXXX");
+    const int descriptor = mkstemp(path);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    size_t n_bytes;
+    unsigned char *bytes = read_file(path_of(of->name, ".gguf"), &n_bytes);
+    cllm_model *model = load(of, false);
+    const cllm_gguf *gguf = cllm_model_gguf(model);
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *tensor = cllm_gguf_tensor(gguf, i);
+        unsigned char *entry = entry_of(bytes, n_bytes, tensor->name);
+        const size_t length = strlen(tensor->name);
+        char renamed[128];
+        snprintf(renamed, sizeof renamed, "%s", tensor->name);
+        renamed[length - 1] = '_';
+        entry[length - 1] = '_';
+        if (is_optional(tensor->name, of->name))
+            assert_refused(path, bytes, n_bytes, renamed, "no part of");
+        else
+            assert_refused(path, bytes, n_bytes, tensor->name, "does not have this tensor");
+        entry[length - 1] = (unsigned char)tensor->name[length - 1];
+
+        uint64_t shape[2] = {tensor->shape[0], tensor->shape[1]};
+        unsigned char *dims = entry + length + sizeof(uint32_t);
+        if (tensor->n_dims == 1)
+            shape[0]--;
+        else if (shape[0] != shape[1])
+            shape[0] = tensor->shape[1], shape[1] = tensor->shape[0];
+        else
+            shape[0] *= 2, shape[1] /= 2;
+        memcpy(dims, shape, tensor->n_dims == 1 ? 8 : 16);
+        const bool blocks = tensor->type > 1; /* whose rows cannot have any length */
+        if (!blocks) assert_refused(path, bytes, n_bytes, tensor->name, "the model needs");
+        memcpy(dims, tensor->shape, tensor->n_dims == 1 ? 8 : 16);
+    }
+    cllm_model_destroy(model);
+    free(bytes);
+    remove(path);
+}
+
 static void no_reference(void **state) {
     (void)state;
     print_message("# families/ is not there: set MINICLLM_SHARED or MINICLLM_FAMILIES\n");
@@ -144,17 +338,25 @@ static size_t read_reference(void) {
 }
 
 int main(void) {
-    struct CMUnitTest tests[2 * MOST_FAMILIES];
-    static char names[2 * MOST_FAMILIES][96];
+    static const struct {
+        const char *says;
+        void (*test)(void **);
+    } kinds[] = {
+        {"agrees", agrees}, {"has the same bits", same_bits}, {"is asked for each tensor", each_tensor_is_asked_for}};
+    enum { N_KINDS = sizeof kinds / sizeof *kinds };
+    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 3];
+    static char names[N_KINDS * MOST_FAMILIES][96];
     size_t n_tests = 0;
     const size_t n = read_reference();
-    for (size_t i = 0; i < n; i++)
-        for (int bits = 0; bits < 2; bits++) {
-            char *name = names[n_tests];
-            snprintf(name, sizeof names[0], "%.63s %s", families[i].name, bits ? "has the same bits" : "agrees");
-            tests[n_tests++] = (struct CMUnitTest){
-                .name = name, .test_func = bits ? same_bits : agrees, .initial_state = &families[i]};
-        }
+    for (size_t i = 0; i < n * N_KINDS; i++) {
+        const family *of = &families[i / N_KINDS];
+        snprintf(names[i], sizeof names[i], "%.63s %s", of->name, kinds[i % N_KINDS].says);
+        tests[n_tests++] = (struct CMUnitTest){
+            .name = names[i], .test_func = kinds[i % N_KINDS].test, .initial_state = (void *)(uintptr_t)of};
+    }
     if (n_tests == 0) tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(no_reference);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_hold_no_more_than_they_see_and_a_batch);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_go_back_as_far_as_they_can);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(embedded_positions_end_the_context);
     return _cmocka_run_group_tests("families", tests, n_tests, NULL, NULL);
 }

@@ -20,7 +20,7 @@
 
 static const quant_type types[] = {
 #define X(name, number, elements, bytes) QUANT_##name,
-    COMPUTE_TYPES(X)
+    GPU_TYPES(X)
 #undef X
 };
 

@@ -708,6 +708,23 @@ static void auto_is_no_processor(void **state) {
     cllm_model_destroy(model);
 }
 
+/* Whether there is a GPU or not: the question does not come up. */
+static void types_of_the_cpu_alone_are_named(void **state) {
+    (void)state;
+    static const named_model of_the_cpu = {
+        .name = "iq2_s", .type = QUANT_IQ2_S, .n_embd = 256, .key_length = 64, .value_length = 64, .n_ff = 256};
+    cllm_model *model = tiny(&of_the_cpu);
+    cllm_session_options options = on_cpu();
+    options.device = "auto";
+    cllm_session *session = create(model, &options);
+    assert_on_cpu(session);
+    assert_string_equal(cllm_session_device_note(session),
+                        "the model has tensors of type IQ2_S, which the GPU's kernels lack");
+    eval(session, (const int32_t[]){1, 2, 3}, 3);
+    cllm_session_destroy(session);
+    cllm_model_destroy(model);
+}
+
 static void the_cpu_needs_no_note(void **state) {
     (void)state;
     static const char *const names[] = {NULL, "cpu"};
@@ -757,6 +774,7 @@ int main(int argc, char **argv) { /* [DEVICE] */
         cmocka_unit_test(auto_is_no_processor),
     };
     const struct CMUnitTest without_gpu[] = {
+        cmocka_unit_test(types_of_the_cpu_alone_are_named),
         cmocka_unit_test(the_cpu_needs_no_note),
         cmocka_unit_test(a_device_of_no_such_name_is_refused),
     };

@@ -207,6 +207,45 @@ static void same_bits_however_the_work_is_cut(void **state) {
     }
 }
 
+/* Models whose matrices are all of one type of blocks: near the exact logits, and the same bits when repacked. */
+static void every_type_of_blocks_computes(void **state) {
+    (void)state;
+    static const quant_type types[] = {
+#define X(name, number, elements, bytes) QUANT_##name,
+        COMPUTE_TYPES(X)
+#undef X
+    };
+    enum { N_TOKENS = 20 };
+    int32_t tokens[N_TOKENS];
+    for (int i = 0; i < N_TOKENS; i++) tokens[i] = i * 7 % 50;
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        if (quant_type_layout(types[t])->block_elements == 1) continue;
+        tiny_model m = tiny_model_default();
+        m.type = types[t];
+        m.n_embd = m.n_ff = 256;
+        m.key_length = m.value_length = 64;
+        const char *path = tiny_model_write("blocks.gguf", &m);
+        cllm_model *model = load(path), *repacked;
+        cllm_error err;
+        assert_ok(cllm_model_load(path, &(cllm_load_options){.repack = true}, &repacked, &err), &err);
+        cllm_session_options options = {.cpu_isa = "scalar"};
+        float *exact = all_logits(model, &options, tokens, N_TOKENS);
+        options = (cllm_session_options){.n_batch = 0};
+        float *got = all_logits(model, &options, tokens, N_TOKENS);
+        const double error = nmse(got, exact, N_TOKENS * 50);
+        print_message("%s: NMSE %.3g\n", quant_type_layout(types[t])->name, error);
+        assert_true(error < 1e-2);
+        options.n_batch = 7;
+        float *same = all_logits(repacked, &options, tokens, N_TOKENS);
+        assert_same_bits(same, got, N_TOKENS * 50, &options);
+        free(exact);
+        free(got);
+        free(same);
+        cllm_model_destroy(model);
+        cllm_model_destroy(repacked);
+    }
+}
+
 enum { LONG = 330 }; /* tokens: more than one chunk of keys and values */
 
 /* A prompt, and then token by token: the last logits, which take a shorter way through the last layer. */
@@ -547,6 +586,7 @@ int main(void) {
         FAMILY("llama-yarn"),
         cmocka_unit_test(a_first_token_follows_the_formulas),
         cmocka_unit_test(same_bits_however_the_work_is_cut),
+        cmocka_unit_test(every_type_of_blocks_computes),
         cmocka_unit_test(same_bits_in_a_long_context),
         cmocka_unit_test(faster_ways_stay_close_to_the_exact_one),
         cmocka_unit_test(last_logits_equal_those_of_each),

@@ -13,6 +13,7 @@
  */
 #include "base/half.h"
 #include "cpu/kernels.h"
+#include "gguf/codebooks.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF data is little-endian and is used as the file has it");
 
@@ -337,6 +338,260 @@ static void unpack_IQ4_XS(const block_IQ4_XS *block, float *restrict out) {
         int high = block->scales_high[s / 4] >> 2 * (s % 4) & 3;
         float scale = half_at(block->scale) * (float)((low | high << 4) - 32);
         unpack_iq4(block->quants + 16 * s, scale, out + 32 * s);
+    }
+}
+
+/* w = scale * (the value of a 4-bit float), of which scale is the half: E2M1 is a sign, two bits of exponent and one of
+ * mantissa, in units of 1/2 the levels below. (OCP Microscaling Formats 1.0; NVFP4 takes its values from there.) */
+static const float fp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
+/* The scale is a power of two: 2^(byte - 127), and half of it 2^(byte - 128), down to where floats are subnormal. */
+typedef struct block_MXFP4 {
+    uint8_t scale;
+    uint8_t quants[16]; /* as in Q4_0 */
+} block_MXFP4;
+
+static void unpack_MXFP4(const block_MXFP4 *block, float *restrict out) {
+    const uint32_t e = block->scale;
+    const float scale = float_from_bits(e < 2 ? (e + 1) << 21 : (e - 1) << 23);
+    for (size_t i = 0; i < 16; i++) {
+        out[i] = scale * fp4_levels[block->quants[i] & 15];
+        out[i + 16] = scale * fp4_levels[block->quants[i] >> 4];
+    }
+}
+
+/* Four sub-blocks of 16, of which each has 8 bytes, low nibbles first, and a scale: a float of 4 bits of exponent, whose
+ * bias is 7, and 3 of mantissa. The top bit means nothing, and 0x7F is 0. */
+typedef struct block_NVFP4 {
+    uint8_t scales[4];
+    uint8_t quants[32];
+} block_NVFP4;
+
+static void unpack_NVFP4(const block_NVFP4 *block, float *restrict out) {
+    for (size_t s = 0; s < 4; s++) {
+        const uint32_t bits = block->scales[s] == 0x7F ? 0 : block->scales[s] & 0x7F;
+        const float scale = float_from_bits(bits << 20) * 0x1p119f; /* from a bias of 127 to 7, and the half */
+        const uint8_t *quants = block->quants + 8 * s;
+        float *w = out + 16 * s;
+        for (size_t i = 0; i < 8; i++) {
+            w[i] = scale * fp4_levels[quants[i] & 15];
+            w[i + 8] = scale * fp4_levels[quants[i] >> 4];
+        }
+    }
+}
+
+/* ----------------------------------------------------------------------------------------- three values: -1, 0 and 1 */
+
+/* w = scale * (q - 1), two bits each: each 32 bytes have 128 elements as in Q2_K */
+typedef struct block_TQ2_0 {
+    uint8_t quants[64];
+    uint8_t scale[2];
+} block_TQ2_0;
+
+static void unpack_TQ2_0(const block_TQ2_0 *block, float *restrict out) {
+    const float scale = half_at(block->scale);
+    for (size_t part = 0; part < 2; part++) {
+        const uint8_t *quants = block->quants + 32 * part;
+        float *w = out + 128 * part;
+        for (size_t i = 0; i < 32; i++) {
+            w[i] = scale * (float)((quants[i] & 3) - 1);
+            w[i + 32] = scale * (float)((quants[i] >> 2 & 3) - 1);
+            w[i + 64] = scale * (float)((quants[i] >> 4 & 3) - 1);
+            w[i + 96] = scale * (float)((quants[i] >> 6) - 1);
+        }
+    }
+}
+
+/* w = scale * (q - 1), five to a byte: byte / 256, rounded up when it was made, is the fraction 0.q0 q1 q2 q3 q4 in base 3.
+ * So three times it has q0 before the point, and three times what is behind the point q1.
+ *
+ *     bytes 0..31     q0 of elements 0..31, q1 of 32..63, ... q4 of 128..159
+ *     bytes 32..47    q0 of elements 160..175, ... q4 of 224..239
+ *     bytes 48..51    q0 of elements 240..243, ... q3 of 252..255 */
+typedef struct block_TQ1_0 {
+    uint8_t digits[52];
+    uint8_t scale[2];
+} block_TQ1_0;
+
+static float *unpack_digits(const uint8_t *bytes, size_t n_bytes, size_t n_digits, float scale, float *restrict out) {
+    for (size_t i = 0; i < n_bytes; i++) {
+        uint32_t fraction = bytes[i];
+        for (size_t digit = 0; digit < n_digits; digit++) {
+            out[digit * n_bytes + i] = scale * (float)((int)(fraction * 3 >> 8) - 1);
+            fraction = fraction * 3 & 0xFF;
+        }
+    }
+    return out + n_digits * n_bytes;
+}
+
+static void unpack_TQ1_0(const block_TQ1_0 *block, float *restrict out) {
+    const float scale = half_at(block->scale);
+    out = unpack_digits(block->digits, 32, 5, scale, out);
+    out = unpack_digits(block->digits + 32, 16, 5, scale, out);
+    unpack_digits(block->digits + 48, 4, 4, scale, out);
+}
+
+/* --------------------------------------------------------------------------------------------- entries of a codebook
+ *
+ * Eight weights, or four, are an entry of a codebook (gguf/codebooks.h), which has the magnitudes, and a bit for the sign
+ * of each. Code c of a weight that is not negative stands for levels[c], that of a negative one for levels[8 + c]. */
+static const float iq2_levels[16] = {8, 25, 43, 0, 0, 0, 0, 0, -8, -25, -43};
+static const float iq3_xxs_levels[16] = {4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62};
+static const float iq3_s_levels[16] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};
+
+static void unpack_eight(uint32_t entry, uint32_t signs, const float levels[16], float scale, float *restrict out) {
+    const uint32_t codes = entry | entry << 12;
+    for (size_t i = 0; i < 4; i++) {
+        out[i] = scale * levels[(codes >> 8 * i & 3) | (signs >> i & 1) << 3];
+        out[i + 4] = scale * levels[(codes >> 8 * i >> 2 & 3) | (signs >> i >> 4 & 1) << 3];
+    }
+}
+
+static void unpack_four(uint32_t entry, uint32_t signs, const float levels[16], float scale, float *restrict out) {
+    const uint32_t codes = entry | entry << 12;
+    for (size_t i = 0; i < 4; i++) out[i] = scale * levels[(codes >> 8 * i & 7) | (signs >> i & 1) << 3];
+}
+
+/* Signs of eight weights by seven bits: the number of minus signs is even. */
+static uint32_t eight_signs(uint32_t seven) {
+    seven &= 127;
+    uint32_t parity = seven ^ seven >> 4;
+    parity ^= parity >> 2;
+    parity ^= parity >> 1;
+    return seven | (parity & 1) << 7;
+}
+
+static uint32_t u16_at(const uint8_t *bytes) { return (uint32_t)(bytes[0] | bytes[1] << 8); }
+static uint32_t u32_at(const uint8_t *bytes) { return u16_at(bytes) | u16_at(bytes + 2) << 16; }
+
+/* w = scale * (2 * s + 1) / 8 * level: 8 sub-blocks of 32, each of them
+ *
+ *     entry of weights 0..7 | of 8..15 | of 16..23 | of 24..31 | s, 4 bits : signs, 4 * 7 bits (32 bits) */
+typedef struct block_IQ2_XXS {
+    uint8_t scale[2];
+    uint8_t sub_blocks[8][8];
+} block_IQ2_XXS;
+
+static void unpack_IQ2_XXS(const block_IQ2_XXS *block, float *restrict out) {
+    for (size_t s = 0; s < 8; s++) {
+        const uint8_t *entries = block->sub_blocks[s];
+        const uint32_t signs = u32_at(entries + 4);
+        const float scale = half_at(block->scale) * (float)(2 * (signs >> 28) + 1) * 0.125f;
+        for (size_t i = 0; i < 4; i++)
+            unpack_eight(codebook_IQ2_XXS[entries[i]], eight_signs(signs >> 7 * i), iq2_levels, scale,
+                         out + 32 * s + 8 * i);
+    }
+}
+
+/* w = scale * (2 * s + 1) / 8 * level, sub-blocks of 16 with s in nibbles; signs, 7 bits : entry, 9 bits */
+typedef struct block_IQ2_XS {
+    uint8_t scale[2];
+    uint8_t quants[32][2];
+    uint8_t scales[8];
+} block_IQ2_XS;
+
+static void unpack_IQ2_XS(const block_IQ2_XS *block, float *restrict out) {
+    for (size_t i = 0; i < 32; i++) {
+        const uint32_t quant = u16_at(block->quants[i]);
+        const float scale =
+            half_at(block->scale) * (float)(2 * (block->scales[i / 4] >> i % 4 / 2 * 4 & 15) + 1) * 0.125f;
+        unpack_eight(codebook_IQ2_XS[quant & 511], eight_signs(quant >> 9), iq2_levels, scale, out + 8 * i);
+    }
+}
+
+/* The same with entries of 10 bits, whose upper two are in high_bits, from the low bits up, and with all 8 signs */
+typedef struct block_IQ2_S {
+    uint8_t scale[2];
+    uint8_t low_bits[32];
+    uint8_t signs[32];
+    uint8_t high_bits[8];
+    uint8_t scales[8];
+} block_IQ2_S;
+
+static void unpack_IQ2_S(const block_IQ2_S *block, float *restrict out) {
+    for (size_t i = 0; i < 32; i++) {
+        const int entry = block->low_bits[i] | (block->high_bits[i / 4] >> i % 4 * 2 & 3) << 8;
+        const float scale =
+            half_at(block->scale) * (float)(2 * (block->scales[i / 4] >> i % 4 / 2 * 4 & 15) + 1) * 0.125f;
+        unpack_eight(codebook_IQ2_S[entry], block->signs[i], iq2_levels, scale, out + 8 * i);
+    }
+}
+
+/* w = scale * (2 * s + 1) / 4 * level: sub-blocks of 32 with 8 entries of four each, and s and signs as in IQ2_XXS */
+typedef struct block_IQ3_XXS {
+    uint8_t scale[2];
+    uint8_t entries[64];
+    uint8_t signs[8][4];
+} block_IQ3_XXS;
+
+static void unpack_IQ3_XXS(const block_IQ3_XXS *block, float *restrict out) {
+    for (size_t i = 0; i < 64; i++) {
+        const uint32_t signs = u32_at(block->signs[i / 8]);
+        const float scale = half_at(block->scale) * (float)(2 * (signs >> 28) + 1) * 0.25f;
+        unpack_four(codebook_IQ3_XXS[block->entries[i]], eight_signs(signs >> 7 * (i % 8 / 2)) >> i % 2 * 4,
+                    iq3_xxs_levels, scale, out + 4 * i);
+    }
+}
+
+/* w = scale * (2 * s + 1) * level: sub-blocks of 32 with 8 entries of four each, of 9 bits, and with s in nibbles */
+typedef struct block_IQ3_S {
+    uint8_t scale[2];
+    uint8_t low_bits[64];
+    uint8_t high_bits[8];
+    uint8_t signs[32];
+    uint8_t scales[4];
+} block_IQ3_S;
+
+static void unpack_IQ3_S(const block_IQ3_S *block, float *restrict out) {
+    for (size_t i = 0; i < 64; i++) {
+        const int entry = block->low_bits[i] | (block->high_bits[i / 8] >> i % 8 & 1) << 8;
+        const float scale = half_at(block->scale) * (float)(2 * (block->scales[i / 16] >> i % 16 / 8 * 4 & 15) + 1);
+        unpack_four(codebook_IQ3_S[entry], (uint32_t)block->signs[i / 2] >> i % 2 * 4, iq3_s_levels, scale,
+                    out + 4 * i);
+    }
+}
+
+/* Of one bit, more or less: entries of eight with the values -1, 0 and 1, all moved by an eighth, up or (where the bit that
+ * elsewhere is the sign is set) down. In eighths: */
+static const float iq1_levels[16] = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7};
+
+/* w = scale * (2 * s + 1) / 8 * level: sub-blocks of 32, of whose entries 8 bits are in low_bits, and the rest in
+ *
+ *     down, 1 bit : s, 3 bits : upper 3 bits of entry 3 : of entry 2 : of entry 1 : of entry 0 (16 bits) */
+typedef struct block_IQ1_S {
+    uint8_t scale[2];
+    uint8_t low_bits[32];
+    uint8_t high_bits[8][2];
+} block_IQ1_S;
+
+static void unpack_IQ1_S(const block_IQ1_S *block, float *restrict out) {
+    for (size_t i = 0; i < 32; i++) {
+        const uint32_t high = u16_at(block->high_bits[i / 4]);
+        const float scale = half_at(block->scale) * (float)(2 * (high >> 12 & 7) + 1) * 0.125f;
+        unpack_eight(codebook_IQ1[block->low_bits[i] | (high >> 3 * (i % 4) & 7) << 8], high & 0x8000 ? 0xFF : 0,
+                     iq1_levels, scale, out + 8 * i);
+    }
+}
+
+/* The same with sub-blocks of 16; each entry has a nibble in high_bits, low ones first: down, 1 bit : its upper 3 bits.
+ * There are four words of 16 bits, each of them
+ *
+ *     4 bits of the scale, a half : s of sub-block 4 * word + 3 : of 4 * word + 2 : of 4 * word + 1 : of 4 * word */
+typedef struct block_IQ1_M {
+    uint8_t low_bits[32];
+    uint8_t high_bits[16];
+    uint8_t scales[4][2];
+} block_IQ1_M;
+
+static void unpack_IQ1_M(const block_IQ1_M *block, float *restrict out) {
+    uint32_t half = 0;
+    for (size_t i = 0; i < 4; i++) half |= u16_at(block->scales[i]) >> 12 << 4 * i;
+    for (size_t i = 0; i < 32; i++) {
+        const uint32_t high = (uint32_t)block->high_bits[i / 2] >> i % 2 * 4;
+        const uint32_t s = u16_at(block->scales[i / 8]) >> 3 * (i % 8 / 2) & 7;
+        const float scale = f32_from_f16((uint16_t)half) * (float)(2 * s + 1) * 0.125f;
+        unpack_eight(codebook_IQ1[block->low_bits[i] | (high & 7) << 8], high & 8 ? 0xFF : 0, iq1_levels, scale,
+                     out + 8 * i);
     }
 }
 

@@ -55,6 +55,13 @@ INLINE ints lookup(const int8_t table[16], ints indices) {
     return (ints)_mm256_shuffle_epi8(both, (__m256i)indices);
 }
 
+INLINE ints gather(const uint16_t *table, ints indices) {
+    int32_t at[LANES];
+    store_ints(at, indices);
+    __m256i v = _mm256_castsi128_si256(load_four_entries(table, at));
+    return (ints)_mm256_inserti128_si256(v, load_four_entries(table, at + 4), 1) & 0xFFFF;
+}
+
 INLINE floats low_halfs(ints x) {
     __m256i low = (__m256i)(x & 0xFFFF);
     return (floats)_mm256_cvtph_ps(_mm_packus_epi32(_mm256_castsi256_si128(low), _mm256_extracti128_si256(low, 1)));

@@ -39,6 +39,15 @@ INLINE ints lookup(const int8_t table[16], ints indices) {
     return (ints)_mm512_shuffle_epi8(all, (__m512i)indices);
 }
 
+INLINE ints gather(const uint16_t *table, ints indices) {
+    int32_t at[LANES];
+    store_ints(at, indices);
+    __m512i v = _mm512_castsi128_si512(load_four_entries(table, at));
+    v = _mm512_inserti32x4(v, load_four_entries(table, at + 4), 1);
+    v = _mm512_inserti32x4(v, load_four_entries(table, at + 8), 2);
+    return (ints)_mm512_inserti32x4(v, load_four_entries(table, at + 12), 3) & 0xFFFF;
+}
+
 INLINE floats low_halfs(ints x) { return (floats)_mm512_cvtph_ps(_mm512_cvtepi32_epi16((__m512i)x)); }
 
 INLINE ints load_column(const uint8_t *rows, size_t stride) {

@@ -47,6 +47,10 @@ INLINE ints lookup(const int8_t table[16], ints indices) {
     return (ints)vqtbl1q_s8(vld1q_s8(table), (uint8x16_t)indices);
 }
 
+INLINE ints gather(const uint16_t *table, ints indices) {
+    return (ints){table[indices[0]], table[indices[1]], table[indices[2]], table[indices[3]]};
+}
+
 INLINE floats low_halfs(ints x) { return (floats)vcvt_f32_f16((float16x4_t)vmovn_s32((int32x4_t)x)); }
 
 INLINE ints load_column(const uint8_t *rows, size_t stride) {

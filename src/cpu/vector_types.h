@@ -25,6 +25,7 @@
  *   ints dot_small(ints sum, ints w, ints y)       so many of these: w below 2^bits, the sum in a form of its own,
  *   ints dot_total(ints sum)                       which this turns into one int32 a lane
  *   ints lookup(const int8_t table[16], ints indices)       a table entry for each byte, which is 0..15
+ *   ints gather(const uint16_t *table, ints indices)        a table entry for each lane; one more may be read
  *   floats low_halfs(ints x)                the half-precision float in the low half of each lane
  *   ints load_column(const uint8_t *rows, size_t stride)
  *                                           four bytes of each of LANES rows that are `stride` bytes apart
@@ -48,6 +49,7 @@ typedef float floats __attribute__((vector_size(4 * LANES)));
 typedef int32_t ints __attribute__((vector_size(4 * LANES)));
 typedef uint32_t unsigneds __attribute__((vector_size(4 * LANES)));
 typedef uint16_t lane_halfs __attribute__((vector_size(2 * LANES)));
+typedef uint8_t lane_bytes __attribute__((vector_size(LANES)));
 
 /* The address of row 4 * four. The empty asm makes it anew each time: kept, the addresses of all rows would take more
  * registers than there are. */

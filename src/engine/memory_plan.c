@@ -127,7 +127,9 @@ cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *
     session_settings settings;
     model_config config;
     cllm_status status = settings_resolve(options, &settings, err);
-    if (status == CLLM_OK) status = config_read_sizes(gguf, &config, err);
+    /* where the model could not be loaded, its sizes are enough for an estimate */
+    if (status == CLLM_OK && config_read(gguf, &config, NULL) != CLLM_OK)
+        status = config_read_sizes(gguf, &config, err);
     if (status != CLLM_OK) return status;
     return plan_session(gguf, gguf_is_mapped(gguf) ? 0 : UINT64_MAX, &config, &settings, plan, err);
 }

@@ -16,6 +16,7 @@ struct cllm_session {
     uint32_t n_batch;
     uint32_t n_cpu_layers; /* the first; the offload has the others, and the output */
     uint32_t position;     /* tokens whose keys and values are in the cache */
+    uint32_t written;      /* positions up to which it was written: windows have lost some of those before */
     cllm_progress progress;
     void *user;
     size_t n_done, n_wanted; /* tokens of the eval at work, for progress */
@@ -66,6 +67,12 @@ cllm_status cllm_session_create(const cllm_model *model, const cllm_session_opti
     if (!s) return error_set(err, CLLM_ERR_MEMORY, "no memory for the session");
     s->model = model;
     s->kernels = settings.kernels;
+    if (model->weights.position_embd.data && settings.n_ctx > model->config.n_ctx_train) {
+        status = error_set(err, CLLM_ERR_ARGUMENT,
+                           "a context of %u is more than the %u positions that the model has embeddings of",
+                           settings.n_ctx, model->config.n_ctx_train);
+        goto failed;
+    }
     if (options) {
         s->progress = options->progress;
         s->user = options->user;
@@ -116,11 +123,27 @@ cllm_gpu_counters cllm_session_gpu_counters(const cllm_session *session) {
     return (cllm_gpu_counters){counters.launches, counters.bytes};
 }
 
+/* Does the cache hold all that a token at `position` looks back at? */
+static bool can_go_on_from(const cllm_session *s, uint32_t position) {
+    return s->n_cpu_layers == 0 || kv_cache_holds(&s->forward.kv, s->model->config.window, s->written, position);
+}
+
+static void go_on_from(cllm_session *s, uint32_t position) {
+    s->position = position;
+    if (position == 0) s->written = 0;
+}
+
 cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err) {
     if (position > session->position)
         return error_set(err, CLLM_ERR_ARGUMENT, "cannot rewind to position %u: only %u tokens were evaluated",
                          position, session->position);
-    session->position = position;
+    if (!can_go_on_from(session, position))
+        return error_set(
+            err, CLLM_ERR_UNSUPPORTED,
+            "cannot rewind to position %u: after %u tokens the model's sliding windows of %u have lost what "
+            "it looks back at; rewind to 0",
+            position, session->written, session->model->config.window);
+    go_on_from(session, position);
     return CLLM_OK;
 }
 
@@ -203,14 +226,19 @@ static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count
     for (s->n_done = 0; status == CLLM_OK && s->n_done < count; s->n_done += s->n_run) {
         const size_t left = count - s->n_done;
         s->n_run = left < s->n_batch ? (uint32_t)left : s->n_batch;
-        status = run_batch(s, tokens + s->n_done, s->position + (uint32_t)s->n_done, s->n_run, !wanted.on_logits, err);
+        const uint32_t position = s->position + (uint32_t)s->n_done;
+        if (s->written < position + s->n_run) s->written = position + s->n_run;
+        status = run_batch(s, tokens + s->n_done, position, s->n_run, !wanted.on_logits, err);
         if (status != CLLM_OK) break;
         if (wanted.on_logits)
             status = hand_out(s, s->n_done, s->n_run, wanted.on_logits, wanted.user, err);
         else if (left == s->n_run)
             status = wanted.next ? run_next(s, wanted.next, err) : run_output(s, 0, 1, err);
     }
-    if (status == CLLM_OK) s->position += (uint32_t)count;
+    if (status == CLLM_OK)
+        s->position += (uint32_t)count;
+    else if (!can_go_on_from(s, s->position))
+        go_on_from(s, 0);
     return status;
 }
 

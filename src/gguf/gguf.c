@@ -333,8 +333,8 @@ static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_erro
 
 /* ------------------------------------------------------------------------------------------ open and close */
 
-/* Read all parts, whose bytes are there. */
-static cllm_status load(cllm_gguf *gguf, cllm_error *err) {
+/* Read all parts, whose bytes are there. options: or NULL. */
+static cllm_status load(cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err) {
     const gguf_part *at_fault = NULL; /* the part that an error is about */
     cllm_status status = CLLM_OK;
     for (uint32_t i = 0; i < gguf->n_parts; i++) {
@@ -346,6 +346,12 @@ static cllm_status load(cllm_gguf *gguf, cllm_error *err) {
     for (uint32_t i = 0; i < gguf->n_parts; i++) {
         at_fault = &gguf->parts[i];
         status = check_split(gguf, i, err);
+        if (status != CLLM_OK) goto failed;
+    }
+    at_fault = &gguf->parts[0]; /* whose metadata are the model's */
+    if (options) {
+        status =
+            metadata_override(&gguf->parts[0].metadata, options->overrides, options->n_overrides, &gguf->memory, err);
         if (status != CLLM_OK) goto failed;
     }
     gguf->tensors = arena_alloc(&gguf->memory, gguf->n_tensors, sizeof *gguf->tensors);
@@ -391,7 +397,7 @@ cllm_status cllm_gguf_open(const char *path, const cllm_load_options *options, c
     if (!gguf) return no_memory(err);
     cllm_status status = name_parts(gguf, path, err);
     if (status == CLLM_OK) status = map_parts(gguf, options, err);
-    if (status == CLLM_OK) status = load(gguf, err);
+    if (status == CLLM_OK) status = load(gguf, options, err);
     return hand_over(gguf, status, out);
 }
 
@@ -403,7 +409,7 @@ cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out,
     gguf->n_bytes = n_bytes;
     cllm_status status = name_parts(gguf, "memory", err);
     if (status == CLLM_OK) gguf->parts[0].map = (file_map){.bytes = bytes, .size = n_bytes};
-    if (status == CLLM_OK) status = load(gguf, err);
+    if (status == CLLM_OK) status = load(gguf, NULL, err);
     return hand_over(gguf, status, out);
 }
 
@@ -453,6 +459,12 @@ const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key) {
     return metadata_find(&gguf->parts[0].metadata, key, NULL);
 }
 
+bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index) {
+    uint64_t offset = 0;
+    metadata_find(&gguf->parts[0].metadata, cllm_gguf_metadata(gguf, index)->key, &offset);
+    return offset == CLLM_NO_OFFSET;
+}
+
 const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name) {
     const name_entry *entry = name_index_find(&gguf->tensor_names, name);
     return entry ? &gguf->tensors[entry->index] : NULL;
@@ -460,7 +472,7 @@ const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name
 
 /* ------------------------------------------------------------------------------------------ typed look-ups */
 
-/* A value that was looked for, and where the file has its key. */
+/* A value that was looked for, and where the file has its key: the offset of its name_entry. */
 typedef struct found {
     const cllm_value *value; /* NULL: absent, which is allowed */
     uint64_t offset;

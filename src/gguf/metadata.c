@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define KEY_LIMIT   65535
 #define DEPTH_LIMIT 4 /* of arrays in arrays */
 
 cllm_status gguf_fault(cllm_error *err, cllm_status status, const char *name, uint64_t offset, const char *format,
@@ -19,8 +18,10 @@ cllm_status gguf_fault(cllm_error *err, cllm_status status, const char *name, ui
     va_start(arguments, format);
     vsnprintf(message, sizeof message, format, arguments);
     va_end(arguments);
-    return error_set_at(err, status, name, offset, "%.100s%s%s (offset %" PRIu64 ")", name, *name ? ": " : "", message,
-                        offset);
+    const char *colon = *name ? ": " : "";
+    if (offset == CLLM_NO_OFFSET)
+        return error_set_at(err, status, name, offset, "%.100s%s%s (in an override)", name, colon, message);
+    return error_set_at(err, status, name, offset, "%.100s%s%s (offset %" PRIu64 ")", name, colon, message, offset);
 }
 
 /* ----------------------------------------------------------------------------------------------- names */
@@ -59,7 +60,7 @@ cllm_status gguf_read_name(reader *in, const char *what, uint64_t number, uint64
         return gguf_fault(err, CLLM_ERR_FORMAT, "", in->position, "the file ends within the name of %s number %" PRIu64,
                           what, number);
     for (uint64_t i = 0; i < length; i++)
-        if ((unsigned char)bytes[i] < ' ' || bytes[i] == 0x7f)
+        if (gguf_is_control(bytes[i]))
             return gguf_fault(err, CLLM_ERR_FORMAT, "", start,
                               "%s number %" PRIu64 " has a control character in its name", what, number);
     *name = arena_string(memory, bytes, (size_t)length);
@@ -207,7 +208,7 @@ cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *o
     for (size_t i = 0; i < count; i++) {
         cllm_metadata *pair = &out->pairs[i];
         uint64_t start = in->position;
-        cllm_status status = gguf_read_name(in, "key", i, KEY_LIMIT, memory, &pair->key, err);
+        cllm_status status = gguf_read_name(in, "key", i, METADATA_KEY_LIMIT, memory, &pair->key, err);
         if (status == CLLM_OK) status = read_type(in, pair->key, &pair->value.type, err);
         if (status == CLLM_OK) status = read_value(in, pair->value.type, 1, pair->key, &pair->value, err);
         if (status != CLLM_OK) return status;

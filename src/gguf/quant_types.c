@@ -6,11 +6,14 @@
 #include <stddef.h>
 
 static const quant_layout layouts[QUANT_TYPE_LIMIT] = {
-#define X(name, number, elements, bytes) [number] = {#name, elements, bytes, true},
-    COMPUTE_TYPES(X)
+#define X(name, number, elements, bytes) [number] = {#name, elements, bytes, true, true},
+    GPU_TYPES(X)
 #undef X
-#define X(name, number, elements, bytes) [number] = {#name, elements, bytes, false},
-        STORAGE_TYPES(X)
+#define X(name, number, elements, bytes) [number] = {#name, elements, bytes, true, false},
+        CPU_TYPES(X)
+#undef X
+#define X(name, number, elements, bytes) [number] = {#name, elements, bytes, false, false},
+            STORAGE_TYPES(X)
 #undef X
 };
 

@@ -11,8 +11,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Types that matrices can be computed with: each has a dequantizer in src/cpu. */
-#define COMPUTE_TYPES(X)  \
+/* Types that matrices can be computed with: each has a dequantizer in src/cpu, */
+#define COMPUTE_TYPES(X) GPU_TYPES(X) CPU_TYPES(X)
+
+/* and these one in src/gpu as well, */
+#define GPU_TYPES(X)      \
     X(F32, 0, 1, 4)       \
     X(F16, 1, 1, 2)       \
     X(BF16, 30, 1, 2)     \
@@ -29,26 +32,29 @@
     X(IQ4_NL, 20, 32, 18) \
     X(IQ4_XS, 23, 256, 136)
 
-/* Types that a file may hold, and `inspect` shows, but that no kernel reads yet. */
-#define STORAGE_TYPES(X)    \
-    X(Q8_1, 9, 32, 36)      \
-    X(Q8_K, 15, 256, 292)   \
+/* while with these only the CPU computes. */
+#define CPU_TYPES(X)        \
+    X(IQ1_S, 19, 256, 50)   \
+    X(IQ1_M, 29, 256, 56)   \
     X(IQ2_XXS, 16, 256, 66) \
     X(IQ2_XS, 17, 256, 74)  \
-    X(IQ3_XXS, 18, 256, 98) \
-    X(IQ1_S, 19, 256, 50)   \
-    X(IQ3_S, 21, 256, 110)  \
     X(IQ2_S, 22, 256, 82)   \
-    X(I8, 24, 1, 1)         \
-    X(I16, 25, 1, 2)        \
-    X(I32, 26, 1, 4)        \
-    X(I64, 27, 1, 8)        \
-    X(F64, 28, 1, 8)        \
-    X(IQ1_M, 29, 256, 56)   \
+    X(IQ3_XXS, 18, 256, 98) \
+    X(IQ3_S, 21, 256, 110)  \
     X(TQ1_0, 34, 256, 54)   \
     X(TQ2_0, 35, 256, 66)   \
     X(MXFP4, 39, 32, 17)    \
     X(NVFP4, 40, 64, 36)
+
+/* Types that a file may hold, and `inspect` shows, but that no kernel reads. */
+#define STORAGE_TYPES(X)  \
+    X(Q8_1, 9, 32, 36)    \
+    X(Q8_K, 15, 256, 292) \
+    X(I8, 24, 1, 1)       \
+    X(I16, 25, 1, 2)      \
+    X(I32, 26, 1, 4)      \
+    X(I64, 27, 1, 8)      \
+    X(F64, 28, 1, 8)
 
 #define QUANT_TYPES(X) COMPUTE_TYPES(X) STORAGE_TYPES(X)
 
@@ -64,6 +70,7 @@ typedef struct quant_layout {
     uint32_t block_elements;
     uint32_t block_bytes;
     bool computable;
+    bool on_gpu; /* there, too */
 } quant_layout;
 
 /* NULL if no type has this number. */

@@ -98,6 +98,10 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (c->key_length > MAX_HEAD || c->value_length > MAX_HEAD) return "heads of more than 256 elements";
     if (c->n_heads / c->n_kv_heads > MOST_SHARING) return "more than 128 query heads for one of keys and values";
     if (c->key_length % 2 != 0) return "an odd key length";
+#define X(name, number, elements, bytes) \
+    if (weights->matrix_types >> number & 1) return "tensors of type " #name;
+    CPU_TYPES(X)
+#undef X
     return NULL;
 }
 

@@ -18,6 +18,7 @@ typedef struct binder {
     cllm_status status;
     unsigned char *used; /* [n_tensors] */
     uint64_t bytes_per_token;
+    uint64_t matrix_types;
 } binder;
 
 /* The tensor of this name and shape (innermost first), or NULL: then `status` says why, unless it is optional. */
@@ -79,6 +80,7 @@ static matrix bind_matrix(binder *b, const char *name, uint64_t count, uint64_t 
                                  name, cllm_tensor_type_name(tensor->type));
         return (matrix){0};
     }
+    b->matrix_types |= (uint64_t)1 << type;
     return (matrix){.data = tensor->data,
                     .type = type,
                     .n_rows = (uint32_t)n_rows,
@@ -340,6 +342,7 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
     weights->rope_factors_long = bind_rope_factors(&b, "rope_factors_long");
     weights->rope_factors_short = bind_rope_factors(&b, "rope_factors_short");
     weights->bytes_per_token = b.bytes_per_token;
+    weights->matrix_types = b.matrix_types;
     refuse_unused(&b);
     return b.status;
 }

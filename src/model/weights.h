@@ -12,7 +12,7 @@
 /* n_rows rows of n_columns elements, each row a run of blocks of its type: y = W x has n_rows elements. There may be
  * `count` of them one after another, of an expert or a head each.
  *
- * Interleaved, 16 rows at a time share their bytes: of each block, every field (2 bytes, or words of 4) follows for row 0,
+ * Interleaved, 16 rows at a time share their bytes: of each block, every field (1 or 2 bytes, or words of 4) follows for row 0,
  * row 1 .. row 15. A group is then 16 * row_bytes long, and a last group that is not full is padded with zeros. */
 typedef struct matrix {
     const void *data;
@@ -72,6 +72,7 @@ typedef struct model_weights {
     const float *rope_factors_long,
         *rope_factors_short;  /* the same, for a context beyond the original or within it, or NULL */
     uint64_t bytes_per_token; /* weight bytes that one forward pass of one token reads */
+    uint64_t matrix_types;    /* bit t: a matrix is of the type of number t */
 } model_weights;
 
 /* The layer's linear `tensor`, or NULL if it has none or only as a whole of others (attn_qkv). */

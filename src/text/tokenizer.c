@@ -8,33 +8,62 @@
 
 #include "base/error.h"
 #include "gguf/gguf.h"
+#include "text/merger.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define MODEL_KEY      "tokenizer.ggml.model"
+#define PRE_KEY        "tokenizer.ggml.pre"
 #define MAX_TEXT_BYTES ((size_t)1 << 30)
 
 /* ------------------------------------------------------------------------------------------ making one */
 
-cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, cllm_tokenizer **out, cllm_error *err) {
-    *out = NULL;
+/* A byte-level BPE file names its pre-tokenizer, or an option does. */
+static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf, const char *option, cllm_error *err) {
+    cllm_string name = {0};
+    cllm_status status = gguf_get_string(gguf, PRE_KEY, GGUF_OPTIONAL, &name, err);
+    if (status != CLLM_OK) return status;
+    if (option) name = (cllm_string){option, strlen(option)};
+    t->guessed_pre = name.length == 0;
+    if (t->guessed_pre) name = (cllm_string){"default", 7};
+    t->pre = pretokenizer_find(name.data, name.length);
+    if (t->pre) return CLLM_OK;
+    return error_set_at(err, option ? CLLM_ERR_ARGUMENT : CLLM_ERR_UNSUPPORTED, PRE_KEY, CLLM_NO_OFFSET,
+                        "%s: the pre-tokenizer \"%.*s\" is not known%s", option ? "--pre" : PRE_KEY, shown_length(name),
+                        name.data, option ? "" : "; choose one that is by --pre, such as --pre llama-bpe or qwen2");
+}
+
+static bool is_text(cllm_string s, const char *text) {
+    return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
+}
+
+static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, const char *pre, cllm_error *err) {
     cllm_string model = {0};
     cllm_status status = gguf_get_string(gguf, MODEL_KEY, GGUF_REQUIRED, &model, err);
     if (status != CLLM_OK) return status;
-    if (model.length != 5 || memcmp(model.data, "llama", 5) != 0)
-        return error_set_at(err, CLLM_ERR_UNSUPPORTED, MODEL_KEY, CLLM_NO_OFFSET,
-                            MODEL_KEY ": \"%.*s\" is not supported; supported is \"llama\" (SentencePiece BPE)",
-                            shown_length(model), model.data);
     bool has_scores = cllm_gguf_find(gguf, "tokenizer.ggml.scores") != NULL;
-    if (!has_scores && !cllm_gguf_find(gguf, "tokenizer.ggml.merges"))
+    if (is_text(model, "gpt2"))
+        status = choose_pretokenizer(t, gguf, pre, err);
+    else if (!is_text(model, "llama"))
+        return error_set_at(err, CLLM_ERR_UNSUPPORTED, MODEL_KEY, CLLM_NO_OFFSET,
+                            MODEL_KEY ": \"%.*s\" is not supported; supported are \"llama\" (SentencePiece BPE) and "
+                                      "\"gpt2\" (byte-level BPE)",
+                            shown_length(model), model.data);
+    else if (!has_scores && !cllm_gguf_find(gguf, "tokenizer.ggml.merges"))
         return error_set_at(err, CLLM_ERR_FORMAT, "tokenizer.ggml.scores", CLLM_NO_OFFSET,
                             "tokenizer.ggml.scores: missing, and tokenizer.ggml.merges too; one of them is needed");
+    if (status == CLLM_OK) status = vocabulary_load(t, gguf, err);
+    if (status == CLLM_OK && (t->pre || !has_scores)) status = merges_load(t, gguf, err);
+    return status;
+}
 
+cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, const cllm_load_options *options, cllm_tokenizer **out,
+                                  cllm_error *err) {
+    *out = NULL;
     cllm_tokenizer *t = calloc(1, sizeof *t);
     if (!t) return error_set(err, CLLM_ERR_MEMORY, "not enough memory for the tokenizer");
-    status = vocabulary_load(t, gguf, err);
-    if (status == CLLM_OK && !has_scores) status = spm_load_merges(t, gguf, err);
+    cllm_status status = load(t, gguf, options ? options->pre : NULL, err);
     if (status != CLLM_OK) {
         cllm_tokenizer_destroy(t);
         return status;
@@ -70,14 +99,18 @@ static uint32_t first_from_byte(const cllm_tokenizer *t, uint32_t low, uint32_t 
     return low;
 }
 
-/* The longest special token that the text begins with, or NULL. Each byte of the text narrows the range of those that
- * may still match. length: 1 or more. */
-static const special_token *special_at(const cllm_tokenizer *t, const char *text, size_t length) {
+/* The longest special token that the text begins with, or NULL; if `user_defined`, of those alone. Each byte of the text
+ * narrows the range of those that may still match. length: 1 or more. */
+static const special_token *special_at(const cllm_tokenizer *t, const char *text, size_t length, bool user_defined) {
     const special_token *longest = NULL;
     uint32_t low = t->specials_from[(unsigned char)text[0]];
     uint32_t high = t->specials_from[(unsigned char)text[0] + 1];
     for (size_t depth = 1; low < high; depth++) {
-        if (t->specials[low].spelling.length == depth) longest = &t->specials[low++];
+        const special_token *candidate = &t->specials[low];
+        if (candidate->spelling.length == depth) {
+            if (!user_defined || t->tokens[candidate->id].type == TOKEN_USER_DEFINED) longest = candidate;
+            low++;
+        }
         if (depth == length) break;
         int byte = (unsigned char)text[depth];
         low = first_from_byte(t, low, high, depth, byte);
@@ -100,23 +133,28 @@ bool token_list_reserve(token_list *list, size_t more) {
     return true;
 }
 
-static cllm_status append_token(token_list *list, int32_t id, cllm_error *err) {
+cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err) {
     if (!token_list_reserve(list, 1)) return error_set(err, CLLM_ERR_MEMORY, "not enough memory for the tokens");
     list->ids[list->count++] = id;
     return CLLM_OK;
 }
 
-/* A space goes in front of the text, and of what follows a special token. */
+static bool is_white(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
+/* Ordinary text lies between special tokens. User-defined ones are found always. */
 static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t length, bool parse_special,
                                token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
     for (size_t begin = 0; begin < length && status == CLLM_OK;) {
-        size_t end = parse_special ? begin : length; /* of the ordinary text */
+        size_t next = begin; /* special token */
         const special_token *special = NULL;
-        while (end < length && !(special = special_at(t, text + end, length - end))) end++;
-        if (end > begin) status = spm_encode(t, text + begin, end - begin, t->add_space_prefix, out, err);
-        if (special && status == CLLM_OK) status = append_token(out, special->id, err);
-        begin = end + (special ? special->spelling.length : 0);
+        while (next < length && !(special = special_at(t, text + next, length - next, !parse_special))) next++;
+        size_t end = next; /* of the ordinary text */
+        while (special && special->strips_left && end > begin && is_white(text[end - 1])) end--;
+        if (end > begin) status = (t->pre ? bpe_encode : spm_encode)(t, text + begin, end - begin, out, err);
+        if (special && status == CLLM_OK) status = token_list_add(out, special->id, err);
+        begin = next + (special ? special->spelling.length : 0);
+        while (special && special->strips_right && begin < length && is_white(text[begin])) begin++;
     }
     return status;
 }
@@ -132,9 +170,9 @@ cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, const char *t
     token_list list = {0};
     cllm_status status = CLLM_OK;
     if (!token_list_reserve(&list, 1)) status = error_set(err, CLLM_ERR_MEMORY, "not enough memory for the tokens");
-    if (status == CLLM_OK && add_special && tokenizer->add_bos) status = append_token(&list, tokenizer->bos, err);
+    if (status == CLLM_OK && add_special && tokenizer->add_bos) status = token_list_add(&list, tokenizer->bos, err);
     if (status == CLLM_OK) status = encode_text(tokenizer, text, length, flags & CLLM_ENCODE_PARSE_SPECIAL, &list, err);
-    if (status == CLLM_OK && add_special && tokenizer->add_eos) status = append_token(&list, tokenizer->eos, err);
+    if (status == CLLM_OK && add_special && tokenizer->add_eos) status = token_list_add(&list, tokenizer->eos, err);
     if (status != CLLM_OK) {
         free(list.ids);
         return status;
@@ -158,6 +196,17 @@ bool cllm_tokenizer_is_control(const cllm_tokenizer *tokenizer, int32_t id) {
     if (!in_vocabulary(tokenizer, id)) return false;
     token_type type = tokenizer->tokens[id].type;
     return type == TOKEN_CONTROL || type == TOKEN_UNKNOWN;
+}
+
+bool cllm_tokenizer_is_eog(const cllm_tokenizer *tokenizer, int32_t id) {
+    return in_vocabulary(tokenizer, id) && tokenizer->tokens[id].ends_text;
+}
+
+const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer) {
+    return tokenizer->guessed_pre ? PRE_KEY
+               " is missing, so texts are cut by the rules \"default\", which few models were "
+               "trained with: name the model's own by --pre"
+                                  : "";
 }
 
 /* Merging makes no special token, so text after one always began with the space prefix, if the model has it. */

@@ -1,16 +1,18 @@
 /* The tokenizer from inside: what vocabulary.c reads from a file, and what encoding and decoding look up in it.
  *
- *   GGUF metadata -> vocabulary.c -> struct cllm_tokenizer -> tokenizer.c -> ids
- *                                                             \ tokenizer_spm.c, for the text between special tokens
+ *   GGUF metadata -> vocabulary.c, special_tokens.c -> struct cllm_tokenizer -> tokenizer.c -> ids
+ *                                         for the text between special tokens: \ tokenizer_spm.c or tokenizer_bpe.c, merger.c
  *
- * SentencePiece spells a space as U+2581 in its files. Here the translation is made once, on the vocabulary, so that
- * texts are looked up as they are, and the bytes of a decoded token are already there.
+ * Files do not spell tokens as the bytes that they stand for: SentencePiece has U+2581 for a space, byte-level BPE a letter
+ * for every byte. Here the translation is made once, on the vocabulary, so that texts are looked up as they are, and the
+ * bytes of a decoded token are already there.
  */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 
 #include "base/arena.h"
 #include "cllm.h"
+#include "text/pretokenizer.h"
 
 /* The numbers of tokenizer.ggml.token_type. */
 typedef enum token_type {
@@ -28,6 +30,8 @@ typedef struct vocabulary_token {
     cllm_string text;     /* the bytes it stands for */
     float score;          /* the higher, the sooner two pieces become this one; never NaN */
     token_type type;
+    bool is_indexed; /* vocabulary_find finds it */
+    bool ends_text;  /* generation stops at it */
 } vocabulary_token;
 
 /* A slot of the hash table from texts to ids. */
@@ -39,6 +43,7 @@ typedef struct vocabulary_slot {
 typedef struct special_token {
     cllm_string spelling;
     int32_t id;
+    bool strips_left, strips_right; /* swallows the white space before, after it in a text */
 } special_token;
 
 /* One way to make a token: its first left_length bytes joined to the rest. */
@@ -49,6 +54,9 @@ typedef struct merge_rule {
 
 struct cllm_tokenizer {
     arena memory; /* all of the below */
+
+    const pretokenizer *pre; /* byte-level BPE; or NULL: SentencePiece BPE */
+    bool guessed_pre;        /* the file does not name it */
 
     vocabulary_token *tokens; /* [n_vocab] */
     uint32_t n_vocab;
@@ -63,7 +71,7 @@ struct cllm_tokenizer {
     special_token *specials;
     uint32_t specials_from[257];
 
-    /* Only where the file has merges and no scores: rules in their order of precedence. */
+    /* Always with byte-level BPE, else only where the file has no scores: rules in their order of precedence. */
     merge_rule *merges;           /* [n_merges], or NULL: any two pieces that spell a token, by its score */
     uint32_t *first_merge_plus_1; /* [n_vocab], the first rule for each token; 0: none */
 
@@ -71,9 +79,18 @@ struct cllm_tokenizer {
     bool add_bos, add_eos, add_space_prefix;
 };
 
-/* Fill a zeroed tokenizer (all but the merges) from tokenizer.ggml.* keys. On error the caller destroys it.
+/* Fill a tokenizer, zeroed but for `pre`, from tokenizer.ggml.* keys; all but the merges. On error the caller destroys it.
  * Errors: FORMAT, UNSUPPORTED, MEMORY. */
 cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
+
+/* Steps of vocabulary_load: before the texts are indexed, find the tokens that end a text, which may change the types of
+ * some; after it, list the special tokens. Errors: FORMAT, MEMORY. */
+cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
+cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
+
+/* The id under `key`, or -1. Errors: FORMAT (it is not inside the vocabulary). */
+cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, int32_t *id,
+                          cllm_error *err);
 
 /* The id of the token of ordinary text (not special, not a byte) that stands for exactly these bytes, or -1. */
 int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length);
@@ -83,8 +100,13 @@ static inline bool token_is_special(token_type type) {
     return type == TOKEN_CONTROL || type == TOKEN_UNKNOWN || type == TOKEN_USER_DEFINED;
 }
 
-/* Copy with a space for each U+2581. `to` has room for `length` bytes. Returns the bytes written. */
+/* Copy the bytes that a spelling of ordinary text stands for. `to` has room for `length` bytes. Returns the bytes written. */
+size_t unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to);
+
+/* The two ways of it: a space for each U+2581; or a byte for each of byte-level BPE's letters, and, if there is any other
+ * character, the spelling as it is. */
 size_t unescape_spaces(const char *from, size_t length, char *to);
+size_t unescape_letters(const char *from, size_t length, char *to);
 
 /* The length to show of a string of the file, for "%.*s" in messages. */
 static inline int shown_length(cllm_string s) { return s.length < 64 ? (int)s.length : 64; }
@@ -97,13 +119,11 @@ typedef struct token_list {
 
 /* Make room for `more` ids after the last one; then they may be written. False: no memory. */
 bool token_list_reserve(token_list *list, size_t more);
+cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err);
 
-/* Read tokenizer.ggml.merges, which must be there. Errors: FORMAT, UNSUPPORTED, MEMORY. */
-cllm_status spm_load_merges(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
-
-/* Append the ids of a text without special tokens, after a space of our own if `space_prefix`.
+/* Append the ids of a text without special tokens; for SentencePiece after a space of our own if add_space_prefix.
  * length: 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
-cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool space_prefix, token_list *out,
-                       cllm_error *err);
+cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);
+cllm_status bpe_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);
 
 #endif

@@ -1,5 +1,5 @@
 /* Owns the way from a file's tokenizer.ggml.* keys to the tables that encoding and decoding use. Before it: gguf.
- * After it: tokenizer.c.
+ * Beside it: special_tokens.c. After it: tokenizer.c.
  *
  * The keys are those of the GGUF specification (docs/gguf.md of ggml), the token types those of SentencePiece's
  * sentencepiece_model.proto.
@@ -27,6 +27,10 @@ size_t unescape_spaces(const char *from, size_t length, char *to) {
         i += is_space ? 3 : 1;
     }
     return written;
+}
+
+size_t unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to) {
+    return t->pre ? unescape_letters(spelling, length, to) : unescape_spaces(spelling, length, to);
 }
 
 static cllm_status out_of_memory(cllm_error *err) {
@@ -94,35 +98,44 @@ static cllm_status load_scores(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_er
     return CLLM_OK;
 }
 
-/* The id under `key`. Without the key it is the usual one of a SentencePiece vocabulary, if that token is special.
- * A token whose type the file leaves open gets `type`. */
-static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, uint32_t usual,
-                                   token_type type, int32_t *id, cllm_error *err) {
+cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, int32_t *id,
+                          cllm_error *err) {
     *id = -1;
-    uint32_t value = usual;
-    bool present = cllm_gguf_find(gguf, key) != NULL;
+    uint32_t value = 0;
     cllm_status status = gguf_get_u32(gguf, key, GGUF_OPTIONAL, &value, err);
-    if (status != CLLM_OK) return status;
-    if (value >= t->n_vocab) {
-        if (!present) return CLLM_OK;
+    if (status != CLLM_OK || !cllm_gguf_find(gguf, key)) return status;
+    if (value >= t->n_vocab)
         return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
                             "%s: token %u is beyond the vocabulary of %u tokens", key, value, t->n_vocab);
-    }
-    vocabulary_token *token = &t->tokens[value];
-    if (token->type == TOKEN_UNDEFINED) token->type = type;
-    if (present || token_is_special(token->type)) *id = (int32_t)value;
+    *id = (int32_t)value;
     return CLLM_OK;
 }
 
-static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
-    cllm_status status =
-        load_special_id(t, gguf, "tokenizer.ggml.unknown_token_id", 0, TOKEN_UNKNOWN, &t->unknown, err);
-    if (status == CLLM_OK)
-        status = load_special_id(t, gguf, "tokenizer.ggml.bos_token_id", 1, TOKEN_CONTROL, &t->bos, err);
-    if (status == CLLM_OK)
-        status = load_special_id(t, gguf, "tokenizer.ggml.eos_token_id", 2, TOKEN_CONTROL, &t->eos, err);
+/* The id under `key`. Without the key it is the usual one of such vocabularies, if that token is special. A SentencePiece
+ * token whose type the file leaves open gets `type`. */
+static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, uint32_t usual,
+                                   token_type type, int32_t *id, cllm_error *err) {
+    cllm_status status = load_token_id(t, gguf, key, id, err);
+    if (status != CLLM_OK) return status;
+    uint32_t value = *id >= 0 ? (uint32_t)*id : usual;
+    if (value >= t->n_vocab) return CLLM_OK;
+    vocabulary_token *token = &t->tokens[value];
+    if (token->type == TOKEN_UNDEFINED && (*id >= 0 || !t->pre)) token->type = type;
+    if (token_is_special(token->type)) *id = (int32_t)value;
+    return CLLM_OK;
+}
 
-    t->add_bos = true;
+/* Without keys: SentencePiece's <unk>, <s> and </s>, or the <|endoftext|> of Falcon, the first with byte-level BPE. */
+static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    uint32_t unknown = t->pre ? UINT32_MAX : 0, bos = t->pre ? 11 : 1, eos = t->pre ? 11 : 2;
+    cllm_status status =
+        load_special_id(t, gguf, "tokenizer.ggml.unknown_token_id", unknown, TOKEN_UNKNOWN, &t->unknown, err);
+    if (status == CLLM_OK)
+        status = load_special_id(t, gguf, "tokenizer.ggml.bos_token_id", bos, TOKEN_CONTROL, &t->bos, err);
+    if (status == CLLM_OK)
+        status = load_special_id(t, gguf, "tokenizer.ggml.eos_token_id", eos, TOKEN_CONTROL, &t->eos, err);
+
+    t->add_bos = !t->pre || (t->pre->flags & PRE_ADDS_BOS);
     t->add_space_prefix = true;
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_bos_token", GGUF_OPTIONAL, &t->add_bos, err);
@@ -130,6 +143,7 @@ static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cl
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_eos_token", GGUF_OPTIONAL, &t->add_eos, err);
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_space_prefix", GGUF_OPTIONAL, &t->add_space_prefix, err);
+    t->add_space_prefix = t->add_space_prefix && !t->pre;
     t->add_bos = t->add_bos && t->bos >= 0;
     t->add_eos = t->add_eos && t->eos >= 0;
     return status;
@@ -165,7 +179,7 @@ static cllm_status load_texts(cllm_tokenizer *t, cllm_error *err) {
         }
         token->text.data = block;
         if (token->type != TOKEN_BYTE) {
-            token->text.length = unescape_spaces(token->spelling.data, token->spelling.length, block);
+            token->text.length = unescape(t, token->spelling.data, token->spelling.length, block);
         } else if (byte >= 0) {
             *block = (char)byte;
             token->text.length = 1;
@@ -213,54 +227,18 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
     if (!t->slots) return out_of_memory(err);
 
     for (uint32_t id = 0; id < t->n_vocab; id++) {
-        const vocabulary_token *token = &t->tokens[id];
+        vocabulary_token *token = &t->tokens[id];
         if (token_is_special(token->type) || token->type == TOKEN_BYTE) continue;
         if (token->text.length == 0 || token->text.length > UINT32_MAX) continue;
-        if (memchr(token->spelling.data, ' ', token->spelling.length)) continue;
+        if (!t->pre && memchr(token->spelling.data, ' ', token->spelling.length)) continue;
         uint32_t hash = hash_bytes(token->text.data, token->text.length);
         vocabulary_slot *slot = find_slot(t, token->text.data, token->text.length, hash);
-        if (slot->id_plus_1 == 0) *slot = (vocabulary_slot){hash, id + 1};
+        token->is_indexed = slot->id_plus_1 == 0;
+        if (token->is_indexed) *slot = (vocabulary_slot){hash, id + 1};
         if (token->text.length > t->longest_text) t->longest_text = (uint32_t)token->text.length;
         const unsigned char *bytes = (const unsigned char *)token->text.data;
         for (size_t i = 1; i < token->text.length; i++) t->joins[bytes[i - 1]][bytes[i]] = true;
     }
-    return CLLM_OK;
-}
-
-static int compare_specials(const void *left, const void *right) {
-    const special_token *a = left, *b = right;
-    size_t common = a->spelling.length < b->spelling.length ? a->spelling.length : b->spelling.length;
-    int order = memcmp(a->spelling.data, b->spelling.data, common);
-    if (order != 0) return order;
-    if (a->spelling.length != b->spelling.length) return a->spelling.length < b->spelling.length ? -1 : 1;
-    return a->id < b->id ? -1 : 1;
-}
-
-static bool same_spelling(const special_token *a, const special_token *b) {
-    return a->spelling.length == b->spelling.length &&
-           memcmp(a->spelling.data, b->spelling.data, a->spelling.length) == 0;
-}
-
-static cllm_status collect_specials(cllm_tokenizer *t, cllm_error *err) {
-    size_t n = 0;
-    for (uint32_t id = 0; id < t->n_vocab; id++) n += token_is_special(t->tokens[id].type);
-    t->specials = arena_alloc(&t->memory, n, sizeof *t->specials);
-    if (!t->specials) return out_of_memory(err);
-
-    n = 0;
-    for (uint32_t id = 0; id < t->n_vocab; id++)
-        if (token_is_special(t->tokens[id].type) && t->tokens[id].spelling.length > 0)
-            t->specials[n++] = (special_token){t->tokens[id].spelling, (int32_t)id};
-    qsort(t->specials, n, sizeof *t->specials, compare_specials);
-
-    size_t n_distinct = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (i > 0 && same_spelling(&t->specials[i], &t->specials[n_distinct - 1])) continue;
-        t->specials[n_distinct++] = t->specials[i];
-        t->specials_from[(unsigned char)t->specials[i].spelling.data[0] + 1] = (uint32_t)n_distinct;
-    }
-    for (int byte = 0; byte < 256; byte++) /* no token begins with `byte`: where the one before ends */
-        if (t->specials_from[byte + 1] == 0) t->specials_from[byte + 1] = t->specials_from[byte];
     return CLLM_OK;
 }
 
@@ -269,8 +247,11 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
     if (status == CLLM_OK) status = load_types(t, gguf, err);
     if (status == CLLM_OK) status = load_scores(t, gguf, err);
     if (status == CLLM_OK) status = load_special_ids(t, gguf, err);
+    if (status == CLLM_OK) status = find_end_tokens(t, gguf, err);
     if (status == CLLM_OK) status = load_texts(t, err);
     if (status == CLLM_OK) status = index_texts(t, err);
-    if (status == CLLM_OK) status = collect_specials(t, err);
+    if (status == CLLM_OK) status = collect_specials(t, gguf, err);
+    /* Some byte-level vocabularies lack the bytes that UTF-8 never has: U+FFFD stands for them. */
+    if (status == CLLM_OK && t->pre && t->unknown < 0) t->unknown = vocabulary_find(t, "\xEF\xBF\xBD", 3);
     return status;
 }

@@ -1,6 +1,7 @@
-/* Any bytes as a GGUF file: what opens is walked to its last byte. Run by `make fuzz`; the seed corpus is written by
+/* Any bytes as a GGUF file: what opens is walked to its last byte, and its metadata are overridden. Run by `make fuzz`; the seed corpus is written by
  * `build/tests/test_gguf tests/fuzz/corpus/gguf`. */
 #include "gguf/gguf.h"
+#include "gguf/metadata.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,6 +47,35 @@ static void walk_typed(const cllm_gguf *gguf, const char *key) {
     gguf_get_array(gguf, key, GGUF_REQUIRED, CLLM_STRING, &array, &err);
 }
 
+/* Overrides of a file that opens: a key of its own, and one that its architecture completes, whatever that is. */
+static void override(const uint8_t *bytes, size_t n_bytes) {
+    const cllm_value values[] = {{.type = CLLM_UINT64, .u = 200},
+                                 {.type = CLLM_INT64, .i = -3},
+                                 {.type = CLLM_FLOAT64, .f = 1e39},
+                                 {.type = CLLM_BOOL, .b = true},
+                                 {.type = CLLM_STRING, .string = {"text", 4}}};
+    for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+        reader in = {.bytes = bytes, .size = n_bytes, .position = 16};
+        const uint64_t count = reader_u64(&in);
+        arena memory = {0};
+        metadata m;
+        cllm_error err;
+        require(metadata_read(&in, count, &memory, &m, &err) == CLLM_OK);
+        const char *own = count ? m.pairs[count / 2].key : "own";
+        const cllm_metadata overrides[] = {{own, values[i]}, {".completed", values[i]}};
+        const cllm_status status = metadata_override(&m, overrides, 2, &memory, &err);
+        require(status == CLLM_OK || (status == CLLM_ERR_ARGUMENT && err.message[0]));
+        for (size_t k = 0; k < m.keys.count; k++) {
+            require(metadata_find(&m, m.pairs[k].key, NULL) == &m.pairs[k].value);
+            walk_value(&m.pairs[k].value);
+        }
+        uint64_t offset = 0;
+        const cllm_value *value = metadata_find(&m, own, &offset);
+        if (status == CLLM_OK && own[0] != '.') require(value && offset == CLLM_NO_OFFSET);
+        arena_free(&memory);
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     cllm_gguf *gguf;
     cllm_error err;
@@ -67,5 +97,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
         read_ends(tensor->data, (size_t)tensor->n_bytes);
     }
     cllm_gguf_close(gguf);
+    override(bytes, n_bytes);
     return 0;
 }

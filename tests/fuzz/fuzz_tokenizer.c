@@ -207,7 +207,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     cllm_tokenizer *tokenizer;
     cllm_error err;
     if (gguf_open_memory(file, file_size, &gguf, &err) != CLLM_OK) abort();
-    if (cllm_tokenizer_create(gguf, &tokenizer, &err) == CLLM_OK) {
+    if (cllm_tokenizer_create(gguf, NULL, &tokenizer, &err) == CLLM_OK) {
         int flags = (settings & PARSE_SPECIAL ? CLLM_ENCODE_PARSE_SPECIAL : 0) |
                     (settings & ADD_SPECIAL ? CLLM_ENCODE_ADD_SPECIAL : 0);
         check_round_trip(tokenizer, in, flags);

@@ -602,7 +602,7 @@ static void fragments_multiply(void **state) {
 /* The kernels of all types that matrices have, and some of products of several types. */
 static cllm_status add_all(gpu_program *program, cllm_error *err) {
 #define TYPE(name, number, elements, bytes) QUANT_##name,
-    static const quant_type types[] = {COMPUTE_TYPES(TYPE)};
+    static const quant_type types[] = {GPU_TYPES(TYPE)};
 #undef TYPE
     enum { N_TYPES = sizeof types / sizeof *types };
     cllm_status status = CLLM_OK;

@@ -3,6 +3,7 @@
 #include "support/bench_kernels.h"
 
 #include "model/kv_cache.h"
+#include "support/random_blocks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +75,10 @@ static void bench_matmul(bench *b, quant_type type, const char *name) {
     static const size_t tokens[] = {1, 2, 4, 8, 16, 64, MOST_TOKENS};
     const quant_layout *layout = quant_type_layout(type);
     const size_t row_bytes = COLUMNS / layout->block_elements * layout->block_bytes;
-    b->w = (matrix){room(ROWS * row_bytes + 64), type, ROWS, COLUMNS, row_bytes, false, 1};
+    uint8_t *blocks = room(ROWS * row_bytes + 64);
+    uint64_t random = 1;
+    random_blocks(type, blocks, ROWS * row_bytes / layout->block_bytes, &random);
+    b->w = (matrix){blocks, type, ROWS, COLUMNS, row_bytes, false, 1};
     printf("matmul %-8s", name);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
         b->n_tokens = tokens[i];
@@ -83,7 +87,7 @@ static void bench_matmul(bench *b, quant_type type, const char *name) {
         printf(" %4zu: %6.1f", tokens[i], (double)ROWS * COLUMNS * (double)tokens[i] / seconds / 1e9);
     }
     printf("  GMAC/s by tokens\n");
-    free((void *)(uintptr_t)b->w.data);
+    free(blocks);
 }
 
 static void bench_attend(bench *b, cllm_kv_type type, const char *name) {

@@ -2,6 +2,7 @@
 
 #include "base/half.h"
 #include "support/check.h"
+#include "support/random_blocks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,11 @@ void tiny_model_metadata(gguf_builder *g, const tiny_model *m) {
     builder_f32(g, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
 }
 
-/* One block of random weights with a magnitude near 0.2. */
+/* Of these one block is random weights with a magnitude near 0.2, of others of any. */
+static int is_moderate(quant_type type) {
+    return type == QUANT_F32 || type == QUANT_F16 || type == QUANT_Q4_0 || type == QUANT_Q8_0;
+}
+
 static void random_block(quant_type type, unsigned char *block, uint64_t *state) {
     const quant_layout *layout = quant_type_layout(type);
     if (type == QUANT_F32) {
@@ -44,7 +49,9 @@ static void random_block(quant_type type, unsigned char *block, uint64_t *state)
     } else if (type == QUANT_F16) {
         uint16_t value = f16_from_f32(random_float(state) * 0.4f);
         memcpy(block, &value, sizeof value);
-    } else { /* Q4_0 and Q8_0: a scale, then integers */
+    } else if (!is_moderate(type)) {
+        random_blocks(type, block, 1, state);
+    } else { /* a scale, then integers */
         uint16_t scale = f16_from_f32(type == QUANT_Q4_0 ? 0.04f : 0.003f);
         memcpy(block, &scale, sizeof scale);
         for (uint32_t i = 2; i < layout->block_bytes; i++) block[i] = (unsigned char)random_u64(state);
@@ -76,6 +83,8 @@ void tiny_model_tensors(gguf_builder *g, const tiny_model *m) {
     char name[64];
     const uint64_t queries = (uint64_t)m->n_heads * m->key_length, keys = (uint64_t)m->n_kv_heads * m->key_length;
     const uint64_t values = (uint64_t)m->n_kv_heads * m->value_length;
+    /* what decides how sharp attention is, and how large its errors are */
+    const quant_type sharpness = is_moderate(m->type) ? m->type : QUANT_F32;
     const uint64_t attended = (uint64_t)m->n_heads * m->value_length;
     put_matrix(g, "token_embd.weight", m->type, m->n_vocab, m->n_embd, &state);
     put_vector(g, "output_norm.weight", m->n_embd, 1, &state);
@@ -83,8 +92,8 @@ void tiny_model_tensors(gguf_builder *g, const tiny_model *m) {
     for (uint32_t i = 0; i < m->n_layers; i++) {
 #define NAME(suffix) (snprintf(name, sizeof name, "blk.%u." suffix, i), name)
         put_vector(g, NAME("attn_norm.weight"), m->n_embd, 1, &state);
-        put_matrix(g, NAME("attn_q.weight"), m->type, queries, m->n_embd, &state);
-        put_matrix(g, NAME("attn_k.weight"), m->type, keys, m->n_embd, &state);
+        put_matrix(g, NAME("attn_q.weight"), sharpness, queries, m->n_embd, &state);
+        put_matrix(g, NAME("attn_k.weight"), sharpness, keys, m->n_embd, &state);
         put_matrix(g, NAME("attn_v.weight"), m->type, values, m->n_embd, &state);
         put_matrix(g, NAME("attn_output.weight"), m->type, m->n_embd, attended, &state);
         if (m->biases) {

@@ -7,7 +7,7 @@
 
 typedef struct tiny_model {
     uint32_t n_layers, n_embd, n_heads, n_kv_heads, key_length, value_length, n_ff, n_vocab, n_ctx;
-    quant_type type; /* of the matrices: F32, F16, Q4_0 or Q8_0 */
+    quant_type type; /* of the matrices; attn_q and attn_k are F32 unless it is F32, F16, Q4_0 or Q8_0 */
     int tied;        /* no output.weight */
     int biases;
     uint64_t seed;

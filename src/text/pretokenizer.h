@@ -1,0 +1,83 @@
+/* Pre-tokenizers: the rules by which the text for a byte-level BPE vocabulary is cut into words, none of which is merged
+ * with another. A model's authors give them as regular expressions; here they are tables for one scanner.
+ *
+ *   text -> pretokenizer.c, driven by a row of pretokenizer_table.c -> words -> tokenizer_bpe.c
+ *
+ * A pre-tokenizer has one or more stages. A stage looks for the leftmost match of its rules, of which the first that
+ * matches counts, and cuts the text before and after it; what lies between two matches is a piece too. The next stage
+ * cuts each of the pieces further. Of RUN_TO_END, RUN_OF_THREES and LINES a stage has one at most.
+ */
+#ifndef TEXT_PRETOKENIZER_H
+#define TEXT_PRETOKENIZER_H
+
+#include "cllm.h"
+#include "text/unicode.h"
+
+/* Classes of characters beside Unicode's. */
+enum {
+    CHAR_SPACE = 1 << 13,   /* U+0020 alone */
+    CHAR_NEWLINE = 1 << 14, /* CR and LF */
+    ANY_CHAR = (1 << 15) - 1,
+};
+
+typedef struct char_range {
+    uint32_t first, last;
+} char_range;
+
+/* The characters with a class of `any` or inside a range, but without those that have a class of `none`. */
+typedef struct char_set {
+    uint32_t any, none;
+    const char_range *ranges; /* sorted; ends with one whose `last` is 0; or NULL */
+} char_set;
+
+typedef enum rule_kind {
+    RULES_END = 0,
+    RUN,                 /* [prefix]?[body]{least,most}[tail]* */
+    RUN_TO_END,          /* [body]+$ */
+    RUN_OF_THREES,       /* [body]{1,3}(?=([body]{3})*) : groups of three, counted from the right */
+    BEFORE_THREES,       /* (?=([body]{3})+(?![body])), an empty match */
+    SPACES_BEFORE_SPACE, /* [body]{least,most}(?!\S) */
+    LINES,               /* \s*[\r\n]+ */
+    CONTRACTION,         /* 's|'t|'re|'ve|'m|'ll|'d */
+    CASED_WORD,          /* [prefix]?[upper]*[lower]+ or, if that does not match, [prefix]?[upper]+[lower]* */
+    PHRASE,              /* [prefix]?(\p{L}\p{M}*( \p{L}\p{M}*)*)+ : words with a single space between */
+} rule_kind;
+
+typedef struct split_rule {
+    rule_kind kind;
+    bool needs_prefix;     /* without the "?" after [prefix] */
+    bool needs_boundary;   /* RUN_OF_THREES: no other letter, mark, digit or connector follows */
+    bool any_case;         /* CONTRACTION: 'S too */
+    bool ends_contracted;  /* CASED_WORD: a CONTRACTION of any case may follow */
+    char_set prefix;       /* empty: none */
+    char_set body;         /* CASED_WORD: upper */
+    char_set lower;        /* CASED_WORD */
+    char_set tail;         /* empty: none */
+    uint32_t least, most;  /* least 0 is 1, most 0 is without limit */
+    uint32_t most_of_tail; /* 0: without limit */
+} split_rule;
+
+enum { MAX_STAGES = 6 };
+
+/* What else goes with a name. */
+enum {
+    PRE_WHOLE_WORDS = 1, /* a word that is a token is taken as it is, without merging ("ignore_merges") */
+    PRE_ADDS_BOS = 2,    /* unless the file says otherwise */
+};
+
+typedef struct pretokenizer {
+    const char *names;
+    const split_rule *stages[MAX_STAGES + 1]; /* each ends with RULES_END; then NULL */
+    int flags;
+} pretokenizer;
+
+/* The row that has this name, or NULL. */
+const pretokenizer *pretokenizer_find(const char *name, size_t length);
+
+/* Hand each word of the text, in order, to `on_word`, until it returns another status than CLLM_OK, which is returned.
+ * Bytes that are no valid UTF-8 count as U+FFFD each. Time is O(length). */
+typedef cllm_status (*pretokenizer_on_word)(void *user, const char *word, size_t length);
+cllm_status pretokenizer_split(const pretokenizer *p, const char *text, size_t length, pretokenizer_on_word on_word,
+                               void *user);
+
+#endif

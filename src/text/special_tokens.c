@@ -1,0 +1,206 @@
+/* Owns what is special about some tokens of a vocabulary: which of them end a text, which swallow the white space beside
+ * them, and the list in which texts are searched for them. Before it: vocabulary.c. After it: tokenizer.c.
+ *
+ * Files often say too little of this, and llama.cpp goes by spellings and names; so that files made for it work alike, the
+ * tables here follow its.
+ */
+#include "base/error.h"
+#include "gguf/gguf.h"
+#include "text/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------------ what ends a text */
+
+static const char *const end_keys[] = {
+    "tokenizer.ggml.eot_token_id",     "tokenizer.ggml.eom_token_id",     "tokenizer.ggml.fim_pad_token_id",
+    "tokenizer.ggml.fim_rep_token_id", "tokenizer.ggml.fim_sep_token_id",
+};
+
+/* Ends of a turn, of a message, of a text; and what comes after the middle that a model of code was to fill in. */
+static const char *const end_spellings[] = {
+    "<|eot_id|>",
+    "<|im_end|>",
+    "<|end|>",
+    "<|return|>",
+    "<|call|>",
+    "<|calls|>",
+    "<|flush|>",
+    "<end_of_turn>",
+    "<|endoftext|>",
+    "<|end_of_text|>",
+    "</s>",
+    "<eos>",
+    "<|eom_id|>",
+    "<EOT>",
+    "_<EOT>",
+    "[EOT]",
+    "[EOS]",
+    "<end_of_utterance>",
+    "<turn|>",
+    "<|tool_response>",
+    "<\xEF\xBD\x9C"
+    "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>",
+    "[e~[",
+    "<|fim_pad|>",
+    "<fim-pad>",
+    "<fim_pad>",
+    "<PAD>",
+    "[PAD]",
+    "<|fim_repo|>",
+    "<|repo_name|>",
+    "<fim-repo>",
+    "<REPO>",
+    "<reponame>",
+    "<|file_sep|>",
+};
+
+/* gpt-oss marks the parts of an answer with these; they are shown as the text that they are. */
+static const char *const shown_spellings[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
+
+/* Where the vocabulary has the first two, the third ends no text. */
+static const struct {
+    const char *spellings[3];
+    token_type type; /* that the third has then */
+} exceptions[] = {
+    {{"<|return|>", "<|call|>", "<|end|>"}, TOKEN_USER_DEFINED}, /* gpt-oss: only a channel ends there */
+    {{"<|flush|>", "<|calls|>", "<|end|>"}, TOKEN_USER_DEFINED}, /* Solar */
+    {{"<|return|>", "<|calls|>", "<|end|>"}, TOKEN_USER_DEFINED},
+    {{"<|flush|>", "<|call|>", "<|end|>"}, TOKEN_USER_DEFINED},
+    {{"<|tool_response>", "<|tool_response>", "</s>"}, TOKEN_NORMAL}, /* Gemma 4: a tag of HTML */
+};
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+static bool is_spelled(cllm_string spelling, const char *text) {
+    return spelling.length == strlen(text) && memcmp(spelling.data, text, spelling.length) == 0;
+}
+
+static bool is_one_of(cllm_string spelling, const char *const *texts, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (is_spelled(spelling, texts[i])) return true;
+    return false;
+}
+
+static void find_by_spelling(cllm_tokenizer *t) {
+    vocabulary_token *found[COUNT(exceptions)][3] = {0};
+    for (uint32_t id = 0; id < t->n_vocab; id++) {
+        vocabulary_token *token = &t->tokens[id];
+        cllm_string spelling = token->spelling;
+        if (spelling.length == 0 || !memchr("<[_", spelling.data[0], 3)) continue; /* most */
+        if (is_one_of(spelling, end_spellings, COUNT(end_spellings))) {
+            token->ends_text = true;
+            token->type = TOKEN_CONTROL;
+        } else if (is_one_of(spelling, shown_spellings, COUNT(shown_spellings))) {
+            token->type = TOKEN_USER_DEFINED;
+        }
+        for (size_t i = 0; i < COUNT(exceptions); i++)
+            for (int k = 0; k < 3; k++)
+                if (is_spelled(spelling, exceptions[i].spellings[k])) found[i][k] = token;
+    }
+    for (size_t i = 0; i < COUNT(exceptions); i++) {
+        if (!found[i][0] || !found[i][1] || !found[i][2]) continue;
+        found[i][2]->ends_text = false;
+        found[i][2]->type = exceptions[i].type;
+    }
+}
+
+cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    if (t->eos >= 0) t->tokens[t->eos].ends_text = true;
+    for (size_t i = 0; i < COUNT(end_keys); i++) {
+        int32_t id;
+        cllm_status status = load_token_id(t, gguf, end_keys[i], &id, err);
+        if (status != CLLM_OK) return status;
+        if (id >= 0) t->tokens[id].ends_text = true;
+    }
+    find_by_spelling(t);
+    return CLLM_OK;
+}
+
+/* ------------------------------------------------------------------------------------------ white space beside them */
+
+typedef struct strip_rule {
+    const char *key;      /* a string of the file */
+    const char *contains; /* a part of it, in small letters */
+    const char *token;    /* or NULL: all but those of `never_stripped` */
+    bool left;            /* else right */
+} strip_rule;
+
+static const strip_rule strip_rules[] = {
+    {"general.name", "phi-3", NULL, false},
+    {"general.name", "phi3", NULL, false},
+    {"general.name", "modern-bert", "[MASK]", true},
+    {"tokenizer.ggml.pre", "jina-v2-de", "<mask>", true},
+    {"tokenizer.ggml.pre", "jina-v2-es", "<mask>", true},
+    {"tokenizer.ggml.pre", "jina-v2-code", "<mask>", true},
+};
+static const char *const never_stripped[] = {"<unk>", "<s>", "<|endoftext|>"};
+
+/* Is `part` in the text, its capitals read as small letters? */
+static bool contains(cllm_string text, const char *part) {
+    size_t length = strlen(part);
+    for (size_t at = 0; at + length <= text.length; at++) {
+        size_t same = 0;
+        while (same < length &&
+               (text.data[at + same] >= 'A' && text.data[at + same] <= 'Z' ? text.data[at + same] + ('a' - 'A')
+                                                                           : text.data[at + same]) == part[same])
+            same++;
+        if (same == length) return true;
+    }
+    return false;
+}
+
+static void mark_strips(cllm_tokenizer *t, const cllm_gguf *gguf, size_t n_specials) {
+    for (size_t i = 0; i < COUNT(strip_rules); i++) {
+        const strip_rule *r = &strip_rules[i];
+        const cllm_value *value = cllm_gguf_find(gguf, r->key);
+        if (!value || value->type != CLLM_STRING || !contains(value->string, r->contains)) continue;
+        for (special_token *special = t->specials; special < t->specials + n_specials; special++) {
+            bool meant = r->token ? is_spelled(special->spelling, r->token)
+                                  : !is_one_of(special->spelling, never_stripped, COUNT(never_stripped));
+            special->strips_left = special->strips_left || (meant && r->left);
+            special->strips_right = special->strips_right || (meant && !r->left);
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------ the list */
+
+static int compare_specials(const void *left, const void *right) {
+    const special_token *a = left, *b = right;
+    size_t common = a->spelling.length < b->spelling.length ? a->spelling.length : b->spelling.length;
+    int order = memcmp(a->spelling.data, b->spelling.data, common);
+    if (order != 0) return order;
+    if (a->spelling.length != b->spelling.length) return a->spelling.length < b->spelling.length ? -1 : 1;
+    return a->id < b->id ? -1 : 1;
+}
+
+static bool same_spelling(const special_token *a, const special_token *b) {
+    return a->spelling.length == b->spelling.length &&
+           memcmp(a->spelling.data, b->spelling.data, a->spelling.length) == 0;
+}
+
+cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    size_t n = 0;
+    for (uint32_t id = 0; id < t->n_vocab; id++) n += token_is_special(t->tokens[id].type);
+    t->specials = arena_alloc(&t->memory, n, sizeof *t->specials);
+    if (!t->specials) return error_set(err, CLLM_ERR_MEMORY, "not enough memory for the special tokens");
+
+    n = 0;
+    for (uint32_t id = 0; id < t->n_vocab; id++)
+        if (token_is_special(t->tokens[id].type) && t->tokens[id].spelling.length > 0)
+            t->specials[n++] = (special_token){.spelling = t->tokens[id].spelling, .id = (int32_t)id};
+    qsort(t->specials, n, sizeof *t->specials, compare_specials);
+
+    size_t n_distinct = 0;
+    for (size_t i = 0; i < n; i++) {
+        if (i > 0 && same_spelling(&t->specials[i], &t->specials[n_distinct - 1])) continue;
+        t->specials[n_distinct++] = t->specials[i];
+        t->specials_from[(unsigned char)t->specials[i].spelling.data[0] + 1] = (uint32_t)n_distinct;
+    }
+    mark_strips(t, gguf, n_distinct);
+    for (int byte = 0; byte < 256; byte++) /* no token begins with `byte`: where the one before ends */
+        if (t->specials_from[byte + 1] == 0) t->specials_from[byte + 1] = t->specials_from[byte];
+    return CLLM_OK;
+}

@@ -1,0 +1,37 @@
+/* What the Unicode standard says of a character, as far as tokenizers ask: its general category, in groups, and two
+ * properties. unicode_ranges.c has the data, made by tools/unicode/make_ranges.py; pretokenizer.c asks.
+ */
+#ifndef TEXT_UNICODE_H
+#define TEXT_UNICODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Each character has one bit of the first group, which come in the order of the numbers in unicode_ranges.c. */
+enum {
+    CHAR_UNASSIGNED = 1 << 0,  /* Cn */
+    CHAR_OTHER = 1 << 1,       /* the rest of C, and Z: controls, formats, separators */
+    CHAR_UPPER = 1 << 2,       /* Lu, Lt */
+    CHAR_LOWER = 1 << 3,       /* Ll */
+    CHAR_CASELESS = 1 << 4,    /* Lm, Lo */
+    CHAR_MARK = 1 << 5,        /* M */
+    CHAR_DIGIT = 1 << 6,       /* Nd */
+    CHAR_NUMERAL = 1 << 7,     /* Nl, No */
+    CHAR_CONNECTOR = 1 << 8,   /* Pc: _ and its like */
+    CHAR_PUNCTUATION = 1 << 9, /* the rest of P */
+    CHAR_SYMBOL = 1 << 10,     /* S */
+
+    CHAR_WHITE = 1 << 11, /* White_Space, the \s of patterns */
+    CHAR_HAN = 1 << 12,   /* the script Han */
+    /* the bits above are for others to use */
+};
+
+/* The bits of a code point. */
+uint32_t unicode_classes(uint32_t code_point);
+
+/* A range goes up to the next one: its first code point << 8 | the properties << 4 | the category's number. */
+extern const uint32_t unicode_ranges[];
+extern const unsigned char unicode_ascii[128]; /* the same of single characters, without the code point */
+extern const size_t n_unicode_ranges;
+
+#endif

@@ -1,0 +1,55 @@
+#!/bin/sh
+# Other models of the families, with other sizes, head counts and weights than those of the shared folder, whose logits
+# llama.cpp computes on the spot: tests/check_alt_families.sh BUILD. $PEER is the program that does it (tools/peer of the shared
+# folder makes it); ALT_SEEDS are the seeds of the weights.
+#
+# A mixture of experts whose router is so near a tie that rounding turns its choice differs by 1e-3, whoever is right: such a
+# model is drawn again, a few times, and fails if it never agrees.
+set -u
+build=${1:?usage: tests/check_alt_families.sh BUILD}
+. tests/support/checks.sh
+seeds=${ALT_SEEDS:-2} most_draws=4
+tools=${MINICLLM_SHARED:-../shared}/tools
+python=/usr/bin/python3
+[ -x "$python" ] || python=python3
+
+[ -f "$tools/mkfamily.py" ] || skip_all "the shared folder is not there: set MINICLLM_SHARED"
+[ -x "${PEER:-}" ] || skip_all "llama.cpp is not there: set PEER to the program that the shared folder's tools/peer makes"
+"$python" -c 'import numpy' 2>/dev/null || skip_all "numpy is missing: apt-get install python3-numpy"
+
+folder=$(mktemp -d) || exit 1
+trap 'rm -rf "$folder"' EXIT
+trap 'exit 1' INT TERM
+# the program finds a vocabulary in a folder "shared" beside its own
+mkdir "$folder/tools" && cp "$tools"/*.py "$folder/tools" && ln -s "$(cd "$tools/.." && pwd)" "$folder/shared" || exit 1
+"$python" "$folder/tools/mkfamily.py" --tokens >"$folder/tokens.txt"
+tokens=$(cat "$folder/tokens.txt")
+
+said=$folder/said
+
+# Make the model and have both compute it: draw FAMILY SEED NUMBER.
+draw() {
+    "$python" "$folder/tools/mkfamily.py" "$1" "$folder/$1.gguf" --alt --seed "$2" --draw "$3" &&
+        PEER_KV=f32 "$PEER" logits "$folder/$1.gguf" 1 "$tokens" "$folder/$1.logits.f32" >/dev/null 2>"$folder/peer" || return 1
+    awk -v name="$1" '$1 == name' "$tools/../families/llama.cpp-nmse.tsv" >"$folder/llama.cpp-nmse.tsv"
+    MINICLLM_FAMILIES=$folder CMOCKA_MESSAGE_OUTPUT=TAP "$build/tests/test_families"
+}
+
+agrees() { # FAMILY SEED
+    draws=1 number=0
+    case $1 in *moe* | gpt-oss* | deepseek2) draws=$most_draws ;; esac
+    until draw "$1" "$2" $number; do
+        number=$((number + 1))
+        [ $number -lt $draws ] || return 1
+    done
+}
+
+families=$("$python" "$folder/tools/mkfamily.py" --list)
+echo "1..$(($(echo "$families" | wc -w) * $(echo "$seeds" | wc -w)))"
+for seed in $seeds; do
+    for family in $families; do
+        check "another $family, seed $seed" agrees "$family" "$seed"
+        [ $number = 0 ] || echo "# drawn $((number + 1)) times"
+        rm -f "$folder/$family".*
+    done
+done

@@ -1,0 +1,501 @@
+/* The tokenizer with byte-level BPE vocabularies, and what is special about tokens of both kinds: reference cases of real
+ * vocabularies from the shared folder, and small ones made here, which show one rule each.
+ */
+#include "support/vocabulary.h"
+
+#include "text/tokenizer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define G "\xC4\xA0" /* U+0120, the letter for a space */
+
+static void test_reference_gpt2(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-gpt-2");
+}
+
+static void test_reference_llama_bpe(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-llama-bpe");
+}
+
+static void test_reference_qwen2(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-qwen2");
+}
+
+static void test_reference_deepseek(void **state) {
+    (void)state;
+    check_reference("ggml-vocab-deepseek-llm");
+}
+
+/* ------------------------------------------------------------------------------------------- merging */
+
+static const char *const hello[] = {"l l", "h e", "he ll", "hell o", G " w", G "w o", "\xC3\x83 \xC2\xA9", "o " G};
+enum { N_HELLO = sizeof hello / sizeof *hello };
+
+static void test_merges_bytes_within_words(void **state) {
+    (void)state;
+    vocabulary v = byte_level("gpt-2", hello, N_HELLO);
+    loaded l = load(&v);
+    assert_string_equal(pieces(&l, "hello world", 0), "hello|" G "wo|r|l|d|"); /* "o " spans two words */
+    assert_string_equal(pieces(&l, "hel", 0), "he|l|");
+    assert_string_equal(pieces(&l, "lll", 0), "ll|l|");
+    assert_string_equal(pieces(&l, "\xC3\xA9\xC3", 0), "\xC3\x83\xC2\xA9|\xC3\x83|"); /* é, and half of one */
+    assert_string_equal(encoded(&l, "\0 \x7F\xA0\xAD", 5, 0), "0 32 127 160 173");
+    assert_string_equal(pieces(&l, "", CLLM_ENCODE_ADD_SPECIAL), "");
+    unload(&l);
+}
+
+static void test_takes_whole_words(void **state) {
+    (void)state;
+    const char *names[] = {"llama-bpe", "tekken", "qwen2"};
+    const char *expected[] = {"xyz|" G "xyz|", "xyz|" G "xyz|", "x|y|z|" G "|x|y|z|"};
+    for (int i = 0; i < 3; i++) {
+        vocabulary v = byte_level(names[i], hello, N_HELLO);
+        add(&v, "xyz", 0, NORMAL); /* which no merge makes */
+        add(&v, G "xyz", 0, NORMAL);
+        loaded l = load(&v);
+        assert_string_equal(pieces(&l, "xyz xyz", 0), expected[i]);
+        assert_string_equal(pieces(&l, "xyzx", 0), "x|y|z|x|");
+        unload(&l);
+    }
+}
+
+static void test_odd_merges_and_tokens(void **state) {
+    (void)state;
+    const char *merges[] = {"x y", "a b", "x y", "b c"};
+    vocabulary v = byte_level("gpt-2", merges, 3);
+    v.n_merges = 4;                     /* bc is no token */
+    v.types[257] = CONTROL;             /* nor is ab one of ordinary text */
+    add(&v, "\xE6\x97\xA5", 0, NORMAL); /* 日 is no letter of a byte */
+    add(&v, "", 0, NORMAL);
+    v.tokens['z'] = "[z]";
+    loaded l = load(&v);
+    assert_string_equal(pieces(&l, "abcxy", 0), "a|b|c|xy|");
+    assert_string_equal(decoded(&l, -1, 259), "\xE6\x97\xA5");
+    cllm_error err;
+    int32_t *ids;
+    size_t count;
+    assert_error(cllm_tokenizer_encode(l.tokenizer, "z", 1, 0, &ids, &count, &err), &err, CLLM_ERR_UNSUPPORTED,
+                 "(bytes 7A)");
+    unload(&l);
+
+    vocabulary replacing = v;
+    add(&replacing, "\xC3\xAF\xC2\xBF\xC2\xBD", 0, NORMAL); /* U+FFFD */
+    loaded r = load(&replacing);
+    assert_string_equal(encoded(&r, "xz", 2, 0), "120 261");
+    unload(&r);
+
+    v.types['q'] = UNKNOWN;
+    gguf_builder g;
+    builder_init(&g);
+    put_vocabulary(&g, &v);
+    builder_u32(&g, "tokenizer.ggml.unknown_token_id", 'q');
+    assert_ok(load_built(&g, NULL, &l, &err), &err);
+    assert_string_equal(encoded(&l, "xz", 2, 0), "120 113");
+    unload(&l);
+}
+
+/* What pieces() gives, found by trying all neighbours each time. */
+static const char *merged_slowly(const vocabulary *v, const char *text) {
+    static char line[256];
+    size_t starts[64], n = strlen(text);
+    for (size_t i = 0; i <= n; i++) starts[i] = i;
+    for (;;) {
+        size_t best = n, best_rank = v->n_merges;
+        for (size_t i = 0; i + 1 < n; i++) {
+            char rule[64];
+            snprintf(rule, sizeof rule, "%.*s %.*s", (int)(starts[i + 1] - starts[i]), text + starts[i],
+                     (int)(starts[i + 2] - starts[i + 1]), text + starts[i + 1]);
+            size_t rank = 0;
+            while (rank < best_rank && strcmp(v->merges[rank], rule) != 0) rank++;
+            if (rank < best_rank) best = i, best_rank = rank;
+        }
+        if (best == n) break;
+        memmove(starts + best + 1, starts + best + 2, (n - best - 1) * sizeof *starts);
+        n--;
+    }
+    size_t used = 0;
+    for (size_t i = 0; i < n; i++)
+        used += (size_t)snprintf(line + used, sizeof line - used, "%.*s|", (int)(starts[i + 1] - starts[i]),
+                                 text + starts[i]);
+    return line;
+}
+
+static void test_heap_finds_what_trying_all_finds(void **state) {
+    (void)state;
+    uint64_t random = 1;
+    for (int round = 0; round < 40; round++) {
+        static char rules[80][24];
+        const char *merges[80];
+        size_t n = 0;
+        char words[83][24] = {"a", "b", "c"};
+        while (n < 80) { /* two of the words that there are */
+            const char *left = words[random_u64(&random) % (n + 3)], *right = words[random_u64(&random) % (n + 3)];
+            if (strlen(left) + strlen(right) > 8) continue;
+            snprintf(rules[n], sizeof rules[n], "%.8s %.8s", left, right);
+            snprintf(words[n + 3], sizeof words[n + 3], "%.8s%.8s", left, right);
+            merges[n] = rules[n];
+            n++;
+        }
+        vocabulary v = byte_level("gpt-2", merges, n);
+        loaded l = load(&v);
+        for (int i = 0; i < 50; i++) {
+            char text[50];
+            size_t length = 1 + random_u64(&random) % (sizeof text - 1);
+            for (size_t k = 0; k < length; k++) text[k] = (char)('a' + random_u64(&random) % 3);
+            text[length] = 0;
+            assert_string_equal(pieces(&l, text, 0), merged_slowly(&v, text));
+        }
+        unload(&l);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- pre-tokenizers by name */
+
+static cllm_status load_pre(const char *of_file, const char *option, loaded *l, cllm_error *err) {
+    vocabulary v = byte_level(of_file, hello, N_HELLO);
+    gguf_builder g;
+    builder_init(&g);
+    put_vocabulary(&g, &v);
+    return load_built(&g, option, l, err);
+}
+
+static void test_pretokenizer_by_file_or_option(void **state) {
+    (void)state;
+    cllm_error err;
+    loaded l;
+    assert_ok(load_pre("gpt-2", NULL, &l, &err), &err);
+    assert_string_equal(pieces(&l, "(o w", 0), "(|o|" G "w|");
+    assert_string_equal(pieces(&l, "(o  w", 0), "(|o|" G "|" G "w|");
+    assert_string_equal(cllm_tokenizer_note(l.tokenizer), "");
+    unload(&l);
+
+    assert_ok(load_pre("gpt-2", "superbpe", &l, &err), &err); /* which leaves words together */
+    assert_string_equal(pieces(&l, "(o w", 0), "(|o|" G "w|");
+    assert_string_equal(pieces(&l, "o x", 0), "o" G "|x|");
+    unload(&l);
+
+    assert_ok(load_pre(NULL, NULL, &l, &err), &err);
+    assert_non_null(strstr(cllm_tokenizer_note(l.tokenizer), "tokenizer.ggml.pre is missing"));
+    unload(&l);
+    assert_ok(load_pre(NULL, "qwen2", &l, &err), &err);
+    assert_string_equal(cllm_tokenizer_note(l.tokenizer), "");
+    unload(&l);
+    assert_ok(load_pre("new-one", "qwen2", &l, &err), &err);
+    unload(&l);
+
+    assert_error(load_pre("new-one", NULL, &l, &err), &err, CLLM_ERR_UNSUPPORTED,
+                 "tokenizer.ggml.pre: the pre-tokenizer \"new-one\" is not known");
+    unload(&l);
+    assert_error(load_pre("gpt-2", "new-one", &l, &err), &err, CLLM_ERR_ARGUMENT,
+                 "--pre: the pre-tokenizer \"new-one\" is not known");
+    unload(&l);
+}
+
+static void names_bos(gguf_builder *g) { builder_u32(g, "tokenizer.ggml.bos_token_id", 264); }
+static void names_bos_unwanted(gguf_builder *g) {
+    names_bos(g);
+    builder_bool(g, "tokenizer.ggml.add_bos_token", 0);
+}
+static void names_bos_wanted(gguf_builder *g) {
+    names_bos(g);
+    builder_bool(g, "tokenizer.ggml.add_bos_token", 1);
+}
+
+static void test_bos(void **state) {
+    (void)state;
+    struct {
+        const char *pre;
+        void (*more)(gguf_builder *g);
+        const char *ids;
+    } cases[] = {
+        {"llama-bpe", NULL, "120"},  {"llama-bpe", names_bos, "264 120"},    {"llama-bpe", names_bos_unwanted, "120"},
+        {"gpt-2", names_bos, "120"}, {"gpt-2", names_bos_wanted, "264 120"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vocabulary v = byte_level(cases[i].pre, hello, N_HELLO);
+        add(&v, "<begin>", 0, CONTROL); /* 264 */
+        loaded l = load_with(&v, cases[i].more);
+        assert_string_equal(encoded(&l, "x", 1, CLLM_ENCODE_ADD_SPECIAL), cases[i].ids);
+        unload(&l);
+    }
+
+    vocabulary v = byte_level("falcon", hello, N_HELLO); /* no keys: token 11, if it is special */
+    loaded l = load(&v);
+    assert_int_equal(cllm_tokenizer_bos(l.tokenizer), -1);
+    unload(&l);
+    v.no_types = 1;
+    l = load(&v);
+    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), -1);
+    assert_false(cllm_tokenizer_is_control(l.tokenizer, 11));
+    unload(&l);
+    v.no_types = 0;
+    v.tokens[11] = "<|endoftext|>";
+    v.types[11] = CONTROL;
+    l = load(&v);
+    assert_int_equal(cllm_tokenizer_bos(l.tokenizer), 11);
+    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), 11);
+    unload(&l);
+}
+
+/* ------------------------------------------------------------------------------------------- special tokens */
+
+static void test_special_tokens_in_text(void **state) {
+    (void)state;
+    vocabulary v = byte_level("gpt-2", hello, N_HELLO);
+    add(&v, "<|a b|>", 0, CONTROL);
+    add(&v, "  ", 0, USER_DEFINED); /* as it is in text, not in letters */
+    loaded l = load(&v);
+    assert_string_equal(pieces(&l, "ll<|a b|> w", CLLM_ENCODE_PARSE_SPECIAL), "ll|<|a b|>|" G "w|");
+    assert_string_equal(pieces(&l, "<|a b|>", 0), "<|||a|" G "|b|||>|");
+    assert_string_equal(pieces(&l, "x   w", 0), "x|  |" G "w|");
+    assert_string_equal(decoded(&l, -1, 265), "  ");
+    assert_true(cllm_tokenizer_is_control(l.tokenizer, 264));
+    assert_false(cllm_tokenizer_is_control(l.tokenizer, 265));
+    unload(&l);
+}
+
+static void names_ends(gguf_builder *g) {
+    builder_u32(g, "tokenizer.ggml.eos_token_id", 'e');
+    builder_u32(g, "tokenizer.ggml.eot_token_id", 't');
+    builder_u32(g, "tokenizer.ggml.eom_token_id", 'm');
+    builder_u32(g, "tokenizer.ggml.fim_pad_token_id", 'p');
+}
+
+static bool ends(const vocabulary *v, const char *spelling) {
+    loaded l = load(v);
+    bool result = false;
+    for (uint32_t id = 0; id < v->n_tokens; id++)
+        if (strcmp(v->tokens[id], spelling) == 0) result = cllm_tokenizer_is_eog(l.tokenizer, (int32_t)id);
+    unload(&l);
+    return result;
+}
+
+static void test_what_ends_a_text(void **state) {
+    (void)state;
+    vocabulary v = byte_level("gpt-2", hello, N_HELLO);
+    v.types['e'] = CONTROL;
+    loaded l = load_with(&v, names_ends);
+    for (int32_t id = -2; id < (int32_t)v.n_tokens + 2; id++)
+        assert_int_equal(cllm_tokenizer_is_eog(l.tokenizer, id), id == 'e' || id == 't' || id == 'm' || id == 'p');
+    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), 'e');
+    unload(&l);
+
+    const char *spellings[] = {"<|im_end|>",
+                               "<|eot_id|>",
+                               "<end_of_turn>",
+                               "<|endoftext|>",
+                               "[EOT]",
+                               "_<EOT>",
+                               "<\xEF\xBD\x9C"
+                               "end" SPACE "of" SPACE "sentence\xEF\xBD\x9C>",
+                               "<|end|>",
+                               "</s>"};
+    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++) {
+        vocabulary with = v;
+        add(&with, spellings[i], 0, i % 2 ? NORMAL : CONTROL);
+        add(&with, "<|im_start|>", 0, CONTROL);
+        assert_true(ends(&with, spellings[i]));
+        assert_false(ends(&with, "<|im_start|>"));
+        l = load(&with);
+        assert_true(cllm_tokenizer_is_control(l.tokenizer, 264)); /* even if the file calls it normal */
+        unload(&l);
+    }
+
+    add(&v, "<|end|>", 0, CONTROL); /* gpt-oss: of a channel */
+    add(&v, "<|return|>", 0, CONTROL);
+    assert_true(ends(&v, "<|end|>"));
+    add(&v, "<|call|>", 0, CONTROL);
+    add(&v, "<|channel|>", 0, CONTROL);
+    assert_false(ends(&v, "<|end|>"));
+    assert_true(ends(&v, "<|return|>"));
+    assert_true(ends(&v, "<|call|>"));
+    l = load(&v);
+    assert_false(cllm_tokenizer_is_control(l.tokenizer, 264));
+    assert_false(cllm_tokenizer_is_control(l.tokenizer, 267)); /* shown */
+    unload(&l);
+
+    vocabulary gemma = byte_level("gpt-2", hello, N_HELLO);
+    add(&gemma, "</s>", 0, USER_DEFINED); /* of HTML */
+    add(&gemma, "<|tool_response>", 0, CONTROL);
+    assert_false(ends(&gemma, "</s>"));
+}
+
+static void is_phi3(gguf_builder *g) { builder_string(g, "general.name", "Some Phi-3 mini"); }
+
+static void test_white_space_beside_special_tokens(void **state) {
+    (void)state;
+    vocabulary v = with_specials();
+    add_bytes(&v);
+    add(&v, SPACE, -1, NORMAL);
+    add(&v, "a", -1, NORMAL);
+    add(&v, "<|user|>", 0, CONTROL);
+    const int flags = CLLM_ENCODE_PARSE_SPECIAL;
+    loaded l = load_with(&v, is_phi3);
+    assert_string_equal(pieces(&l, "a \n<|user|> \n\ta<|user|>  ", flags),
+                        SPACE "|a|" SPACE "|<0x0A>|<|user|>|" SPACE "|a|<|user|>|");
+    assert_string_equal(pieces(&l, "<s> a", flags), "<s>|" SPACE "|" SPACE "|a|"); /* all but these */
+    unload(&l);
+    l = load(&v);
+    assert_string_equal(pieces(&l, "<|user|> a", flags), "<|user|>|" SPACE "|" SPACE "|a|");
+    unload(&l);
+
+    vocabulary jina = byte_level("jina-v2-de", hello, N_HELLO);
+    add(&jina, "<mask>", 0, CONTROL);
+    add(&jina, "<other>", 0, CONTROL);
+    l = load(&jina);
+    assert_string_equal(pieces(&l, "w \n<mask> <other> <mask>", flags), "w|<mask>|" G "|<other>|<mask>|");
+    unload(&l);
+}
+
+/* ------------------------------------------------------------------------------------------- and back */
+
+static void test_round_trip(void **state) {
+    (void)state;
+    const char *names[] = {"gpt-2", "llama-bpe", "deepseek-llm", "gpt-4o", "default"};
+    for (int i = 0; i < 5; i++) {
+        vocabulary v = byte_level(names[i], hello, N_HELLO);
+        add(&v, "<s>", 0, CONTROL);
+        add(&v, "<|en", 0, USER_DEFINED);
+        loaded l = load(&v);
+        check_round_trips(&l, CLLM_ENCODE_PARSE_SPECIAL);
+        unload(&l);
+    }
+}
+
+static void test_round_trip_of_real_vocabularies(void **state) {
+    (void)state;
+    const char *names[] = {"gpt-2", "llama-bpe", "qwen2", "deepseek-llm"};
+    for (int i = 0; i < 4; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "vocab/ggml-vocab-%s.gguf", names[i]);
+        if (!shared_file(path)) skip();
+        loaded l = load_file(shared_file(path));
+        check_round_trips(&l, CLLM_ENCODE_PARSE_SPECIAL);
+        unload(&l);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- time */
+
+static const char *const every_kind[] = {"llama-bpe", "deepseek-llm", "gpt-4o",         "gpt-2",       "default",
+                                         "qwen35",    "jais-2",       "deepseek-coder", "deepseek-v3", "tiny_aya",
+                                         "kimi-k2",   "superbpe",     "exaone-moe",     "chameleon",   "bloom",
+                                         "afmoe",     "youtu"};
+
+static void test_time_is_n_log_n(void **state) {
+    (void)state;
+    static char rules[20][1 << 6];
+    const char *merges[20];
+    static const char letters[] = "a7A\xC4\xA0\xC4\x8A"; /* and a space, a line feed: runs of 2, 4, 8, 16 */
+    for (int i = 0; i < 20; i++) {
+        char half[40] = "";
+        const char *letter = letters + (i / 4 < 3 ? i / 4 : 2 * (i / 4) - 3);
+        for (int k = 0; k < 1 << i % 4; k++) strncat(half, letter, i / 4 < 3 ? 1 : 2);
+        snprintf(rules[i], sizeof rules[i], "%s %s", half, half);
+        merges[i] = rules[i];
+    }
+    for (size_t i = 0; i < sizeof every_kind / sizeof *every_kind; i++) {
+        vocabulary v = byte_level(every_kind[i], merges, 20);
+        loaded l = load(&v);
+        check_time(&l, i == 0 ? 1 << 20 : 1 << 17);
+        unload(&l);
+    }
+}
+
+static void test_time_with_real_vocabularies(void **state) {
+    (void)state;
+    const char *paths[] = {"vocab/ggml-vocab-llama-bpe.gguf", "vocab/ggml-vocab-deepseek-llm.gguf"};
+    for (int i = 0; i < 2; i++) {
+        if (!shared_file(paths[i])) skip();
+        clock_t start = clock();
+        loaded l = load_file(shared_file(paths[i]));
+        double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
+        if (seconds > 1) fail_msg("%s took %.2f s to load", paths[i], seconds);
+        check_time(&l, 1 << 20);
+        unload(&l);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- bad files */
+
+static void put_sound(gguf_builder *g) {
+    vocabulary v = byte_level("gpt-2", hello, N_HELLO);
+    put_vocabulary(g, &v);
+}
+static void no_merges(gguf_builder *g) {
+    const char *tokens[] = {"a"};
+    builder_string(g, "tokenizer.ggml.model", "gpt2");
+    builder_strings(g, "tokenizer.ggml.tokens", tokens, 1);
+}
+static void pre_not_a_string(gguf_builder *g) {
+    no_merges(g);
+    builder_u32(g, "tokenizer.ggml.pre", 1);
+}
+static void merge_without_space(gguf_builder *g) {
+    vocabulary v = byte_level("gpt-2", hello, N_HELLO);
+    v.merges = (const char *const[]){"he"};
+    v.n_merges = 1;
+    put_vocabulary(g, &v);
+}
+static void bad_eot(gguf_builder *g) {
+    put_sound(g);
+    builder_u32(g, "tokenizer.ggml.eot_token_id", 264);
+}
+
+static void test_bad_files(void **state) {
+    (void)state;
+    struct {
+        void (*build)(gguf_builder *g);
+        cllm_status status;
+        const char *message;
+    } cases[] = {
+        {no_merges, CLLM_ERR_FORMAT, "tokenizer.ggml.merges"},
+        {pre_not_a_string, CLLM_ERR_FORMAT, "tokenizer.ggml.pre"},
+        {merge_without_space, CLLM_ERR_FORMAT, "tokenizer.ggml.merges: entry 0 is \"he\""},
+        {bad_eot, CLLM_ERR_FORMAT, "tokenizer.ggml.eot_token_id: token 264 is beyond the vocabulary of 264 tokens"},
+        {put_sound, CLLM_OK, NULL}, /* what the cases above spoil is right by itself */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        gguf_builder g;
+        builder_init(&g);
+        cases[i].build(&g);
+        loaded l;
+        cllm_error err = {0};
+        cllm_status status = load_built(&g, NULL, &l, &err);
+        if (cases[i].status == CLLM_OK)
+            assert_ok(status, &err);
+        else
+            assert_error(status, &err, cases[i].status, cases[i].message);
+        unload(&l);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_reference_gpt2),
+        cmocka_unit_test(test_reference_llama_bpe),
+        cmocka_unit_test(test_reference_qwen2),
+        cmocka_unit_test(test_reference_deepseek),
+        cmocka_unit_test(test_merges_bytes_within_words),
+        cmocka_unit_test(test_takes_whole_words),
+        cmocka_unit_test(test_odd_merges_and_tokens),
+        cmocka_unit_test(test_heap_finds_what_trying_all_finds),
+        cmocka_unit_test(test_pretokenizer_by_file_or_option),
+        cmocka_unit_test(test_bos),
+        cmocka_unit_test(test_special_tokens_in_text),
+        cmocka_unit_test(test_what_ends_a_text),
+        cmocka_unit_test(test_white_space_beside_special_tokens),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_round_trip_of_real_vocabularies),
+        cmocka_unit_test(test_time_is_n_log_n),
+        cmocka_unit_test(test_time_with_real_vocabularies),
+        cmocka_unit_test(test_bad_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
