@@ -226,6 +226,8 @@ int main(int argc, char **argv) {
         m.config.attention_softcap = m.config.logit_softcap = m.traits == &normed_behind ? 2 : 0;
         m.config.rope_dimension_count = m.config.key_length - 2;
         m.config.rope_freq_base = 10000;
+        m.config.rope_freq_base_windowed = 1000;
+        m.config.window = m.traits == &normed_behind ? 270 : 0; /* of all layers, for there is no period */
         m.config.rope_scaling_factor = 1;
         m.config.attention_scale = m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
         run_model(&m, briefly);

@@ -332,6 +332,7 @@ static void queries_are_rotated_and_keys_and_values_kept(void **state) {
 typedef struct attention {
     heads h;
     uint32_t context, n_tokens, first, stride, out_stride;
+    uint32_t window; /* 0: none */
     float softcap;
     float *queries;       /* [first + n_tokens][stride] */
     float *keys, *values; /* as they are in the cache, at key_at and value_at */
@@ -401,23 +402,30 @@ static void attention_free(attention *a) {
     free(a->together);
 }
 
+/* The first position that a token sees. */
+static uint32_t first_seen(const attention *a, uint32_t token) {
+    const uint32_t position = (uint32_t)a->positions[token];
+    return a->window > 0 && position >= a->window ? position - a->window + 1 : 0;
+}
+
 /* The values, weighted by the softmax of the scores, for one head of one token. weights: [n_visible], scratch. */
 static void expect_attended(attention *a, uint32_t token, uint32_t head, double *weights) {
     const heads *h = &a->h;
     const uint32_t n_visible = (uint32_t)a->positions[token] + 1, kv_head = head / h->sharing;
+    const uint32_t begin = first_seen(a, token);
     const float *query = a->queries + (size_t)token * a->stride + (size_t)head * h->key_length;
     double most = -HUGE_VAL, sum = 0;
-    for (uint32_t t = 0; t < n_visible; t++) {
+    for (uint32_t t = begin; t < n_visible; t++) {
         weights[t] = 0;
         for (uint32_t d = 0; d < h->key_length; d++)
             weights[t] += (double)query[d] * (double)a->keys[key_at(h, kv_head, t, d)];
         if (a->softcap > 0) weights[t] = (double)a->softcap * tanh(weights[t] / (double)a->softcap);
         most = fmax(most, weights[t]);
     }
-    for (uint32_t t = 0; t < n_visible; t++) sum += weights[t] = exp(weights[t] - most);
+    for (uint32_t t = begin; t < n_visible; t++) sum += weights[t] = exp(weights[t] - most);
     for (uint32_t d = 0; d < h->value_length; d++) {
         double total = 0, squares = 0;
-        for (uint32_t t = 0; t < n_visible; t++) {
+        for (uint32_t t = begin; t < n_visible; t++) {
             const double term = weights[t] / sum * (double)a->values[value_at(h, kv_head, t, d)];
             total += term;
             squares += term * term;
@@ -440,12 +448,14 @@ static attention_args attention_args_of(const attention *a, uint32_t first, uint
                             .n_tokens = (int)n_tokens,
                             .split = split,
                             .n_parts = (int)h->n_chunks,
+                            .window = (int)a->window,
+                            .first_chunk = (int)(first_seen(a, first) / CHUNK),
                             .softcap = a->softcap};
 }
 
 static launch attention_launch(const attention *a, const attention_args *args, gpu_buffer *parts) {
     const uint32_t n_tokens = (uint32_t)args->n_tokens, last = (uint32_t)args->first_token + n_tokens - 1;
-    const uint32_t n_chunks = (uint32_t)a->positions[last] / CHUNK + 1;
+    const uint32_t n_chunks = (uint32_t)a->positions[last] / CHUNK + 1 - (uint32_t)args->first_chunk;
     return (launch){
         .kernel = KERNEL_ATTENTION,
         .groups = {a->h.n_kv_heads, groups(n_tokens * a->h.sharing, QUERIES), args->split ? n_chunks : 1},
@@ -484,7 +494,8 @@ static void check_split(attention *a, uint32_t first, uint32_t n_tokens) {
     watched parts = watch(&device, ((size_t)n_tokens * n_heads(h) * h->n_chunks + 1) * length, false);
     for (uint32_t t = 0; t < n_tokens; t++)
         for (uint32_t head = 0; head < n_heads(h); head++)
-            for (uint32_t chunk = 0; chunk <= (uint32_t)a->positions[first + t] / CHUNK; chunk++)
+            for (uint32_t chunk = first_seen(a, first + t) / CHUNK; chunk <= (uint32_t)a->positions[first + t] / CHUNK;
+                 chunk++)
                 for (size_t i = 0; i < length; i++)
                     expect_anything(&parts, ((t * n_heads(h) + head) * h->n_chunks + chunk) * length + i);
     const launch l = attention_launch(a, &args, parts.buffer);
@@ -501,9 +512,10 @@ static void check_split(attention *a, uint32_t first, uint32_t n_tokens) {
     unwatch(&device, &parts);
 }
 
-static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, float softcap,
-                            uint64_t *random) {
+static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint32_t window,
+                            float softcap, uint64_t *random) {
     attention a = attention_new(h, context, n_tokens, first, random);
+    a.window = window;
     a.softcap = softcap;
     double *weights = malloc(context * sizeof *weights);
     assert_non_null(weights);
@@ -532,34 +544,47 @@ static void attention_is_that_of_the_formula(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 3;
-    check_attention(&(heads){2, 1, 8, 8, 0}, 1, 1, 0, 0, &random);
-    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 0, &random);
-    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 3, 2, 0, &random);
-    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, 0, &random);
-    check_attention(&(heads){2, 12, 80, 80, 0}, 700, 3, 1, 0, &random);
-    check_attention(&(heads){1, 1, 128, 128, 0}, 1500, 1, 0, 0, &random);
-    check_attention(&(heads){2, 4, 256, 256, 0}, 700, 3, 0, 0, &random);
-    check_attention(&(heads){1, 12, 16, 48, 0}, 300, 64, 0, 0, &random);
+    check_attention(&(heads){2, 1, 8, 8, 0}, 1, 1, 0, 0, 0, &random);
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 0, 0, &random);
+    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 3, 2, 0, 0, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, 0, 0, &random);
+    check_attention(&(heads){2, 12, 80, 80, 0}, 700, 3, 1, 0, 0, &random);
+    check_attention(&(heads){1, 1, 128, 128, 0}, 1500, 1, 0, 0, 0, &random);
+    check_attention(&(heads){2, 4, 256, 256, 0}, 700, 3, 0, 0, 0, &random);
+    check_attention(&(heads){1, 12, 16, 48, 0}, 300, 64, 0, 0, 0, &random);
 }
 
 static void keys_and_values_may_differ_in_length(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 4;
-    check_attention(&(heads){1, 8, 64, 128, 0}, 1500, 3, 0, 0, &random);
-    check_attention(&(heads){2, 3, 192, 128, 0}, 257, 3, 1, 0, &random);
-    check_attention(&(heads){3, 1, 24, 200, 0}, 256, 64, 0, 0, &random);
-    check_attention(&(heads){1, 4, 256, 8, 0}, 255, 64, 3, 0, &random);
-    check_attention(&(heads){1, 1, 8, 256, 0}, 513, 3, 0, 0, &random);
+    check_attention(&(heads){1, 8, 64, 128, 0}, 1500, 3, 0, 0, 0, &random);
+    check_attention(&(heads){2, 3, 192, 128, 0}, 257, 3, 1, 0, 0, &random);
+    check_attention(&(heads){3, 1, 24, 200, 0}, 256, 64, 0, 0, 0, &random);
+    check_attention(&(heads){1, 4, 256, 8, 0}, 255, 64, 3, 0, 0, &random);
+    check_attention(&(heads){1, 1, 8, 256, 0}, 513, 3, 0, 0, 0, &random);
+}
+
+static void windows_hide_what_is_before_them(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 7;
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 1, 0, &random);
+    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 64, 2, 7, 0, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 540, 64, 0, 256, 0, &random); /* begins and ends within chunks */
+    check_attention(&(heads){2, 2, 80, 80, 0}, 1500, 3, 1, 600, 0, &random);
+    check_attention(&(heads){1, 1, 32, 32, 0}, 1282, 64, 0, 513, 0.5f, &random);
+    check_attention(&(heads){1, 2, 32, 32, 0}, 300, 300, 0, 40, 0, &random);
+    check_attention(&(heads){1, 2, 32, 32, 0}, 300, 3, 0, INT32_MAX, 0, &random);
 }
 
 static void scores_are_capped(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 8;
-    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 2, &random);
-    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, 0.5f, &random);
-    check_attention(&(heads){2, 2, 80, 80, 0}, 700, 3, 1, 50, &random);
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 0, 2, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, 0, 0.5f, &random);
+    check_attention(&(heads){2, 2, 80, 80, 0}, 700, 3, 1, 0, 50, &random);
 }
 
 /* ----------------------------------------------------------------------------------------- single numbers */
@@ -671,6 +696,7 @@ int main(int argc, char **argv) { /* [DRIVER] */
         cmocka_unit_test(queries_are_rotated_and_keys_and_values_kept),
         cmocka_unit_test(attention_is_that_of_the_formula),
         cmocka_unit_test(keys_and_values_may_differ_in_length),
+        cmocka_unit_test(windows_hide_what_is_before_them),
         cmocka_unit_test(scores_are_capped),
         cmocka_unit_test(numbers_are_capped),
         cmocka_unit_test(the_largest_logit_wins_and_of_equals_the_first),

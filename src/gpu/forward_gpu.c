@@ -80,16 +80,19 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
         if (!w->attn_q_norm.weight != !w->attn_k_norm.weight) return "a norm of queries or keys alone";
         if (w->attn_q_norm.bias || w->attn_k_norm.bias) return "biases of norms of queries and keys";
         if (layer_is_parallel(w) && w->post_attention_norm.weight) return "parallel layers with norms behind them";
-        if (w->attn_q.scale || w->ffn_up.scale || w->ffn_down.scale) return "scales of weight tensors";
+        if (w->attn_sinks) return "attention sinks";
+        const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
+                                         &w->ffn_gate, &w->ffn_up, &w->ffn_down};
+        for (size_t m = 0; m < sizeof linears / sizeof *linears; m++)
+            if (linears[m]->scale) return "scales of weight tensors";
     }
-    return NULL;
+    return weights->output.scale ? "scales of weight tensors" : NULL;
 }
 
 const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
     const model_traits *traits = c->traits;
     const char *lacks = weights_lack(c, weights);
     if (lacks) return lacks;
-    if (c->window > 0) return "sliding windows";
     if (c->kv_rank > 0) return "latent attention";
     if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
     const uint64_t lengths[] = {c->n_embd, c->n_ff, c->n_vocab, (uint64_t)c->n_heads * MAX_HEAD * 3};
@@ -126,17 +129,18 @@ static bool begins_with_tokens(const model_config *c, const gpu_settings *s) { r
 
 /* The scratch buffers, by their place in forward_gpu. */
 typedef enum scratch {
-    X,         /* [n_batch][padded(n_embd)] */
-    NORMED,    /* the same */
-    QKV,       /* [n_batch][qkv_length] */
-    ATTENDED,  /* [n_batch][padded(n_heads * value_length)] */
-    GATED,     /* [n_batch][padded(n_ff)] */
-    LOGITS,    /* [n_logits][n_vocab] */
-    PARTS,     /* [SPLIT_TOKENS][n_heads][chunks][value_length + 2] */
-    ANGLES,    /* [n_batch][n_pairs][2] cos and sin */
-    POSITIONS, /* [n_batch] int */
-    TOKENS,    /* [n_batch] int */
-    NEXT,      /* int */
+    X,               /* [n_batch][padded(n_embd)] */
+    NORMED,          /* the same */
+    QKV,             /* [n_batch][qkv_length] */
+    ATTENDED,        /* [n_batch][padded(n_heads * value_length)] */
+    GATED,           /* [n_batch][padded(n_ff)] */
+    LOGITS,          /* [n_logits][n_vocab] */
+    PARTS,           /* [SPLIT_TOKENS][n_heads][chunks][value_length + 2] */
+    ANGLES,          /* [n_batch][n_pairs][2] cos and sin */
+    ANGLES_WINDOWED, /* the same of layers that see a window, where there are some */
+    POSITIONS,       /* [n_batch] int */
+    TOKENS,          /* [n_batch] int */
+    NEXT,            /* int */
     N_SCRATCH
 } scratch;
 
@@ -149,6 +153,7 @@ static void scratch_bytes(const model_config *c, const gpu_settings *s, uint64_t
     bytes[LOGITS] = sizeof(float) * (uint64_t)s->n_logits * c->n_vocab;
     bytes[PARTS] = sizeof(float) * SPLIT_TOKENS * (uint64_t)c->n_heads * chunks(s->n_ctx) * (c->value_length + 2);
     bytes[ANGLES] = row * (c->rope_dimension_count > 0 ? c->rope_dimension_count : 2);
+    bytes[ANGLES_WINDOWED] = c->window > 0 ? bytes[ANGLES] : sizeof(float);
     bytes[POSITIONS] = bytes[TOKENS] = sizeof(int32_t) * (uint64_t)s->n_batch;
     bytes[NEXT] = sizeof(int32_t);
 }
@@ -231,7 +236,7 @@ typedef struct gpu_layer {
     gpu_norm post_attention_norm, post_ffw_norm;
     gpu_norm own_norm;    /* of a parallel layer's feed-forward part, if it is not the attention's */
     gpu_buffer *qk_norms; /* the queries' weights and the keys', or NULL */
-    bool parallel, has_rope;
+    bool parallel, has_rope, windowed;
     gpu_buffer *keys, *values;
 } gpu_layer;
 
@@ -252,14 +257,14 @@ struct forward_gpu {
     gpu_matrix token_embd, position_embd;
     uint32_t embed, embed_position; /* their kernels */
     gpu_buffer *scratch[N_SCRATCH];
-    rope_table rope;
-    float *staging; /* angles on their way to the device, or x where its rows are padded */
-    float *cosines; /* [n_pairs], and behind them as many sines */
+    rope_table rope[2]; /* [1]: of windowed layers */
+    float *staging;     /* angles on their way to the device, or x where its rows are padded */
+    float *cosines;     /* [n_pairs], and behind them as many sines */
 
-    uint32_t first; /* of the batch: row of the first token still at work */
-    uint32_t n;     /* tokens at work */
-    uint32_t count; /* of the batch */
-    uint32_t last_position;
+    uint32_t first;                         /* of the batch: row of the first token still at work */
+    uint32_t n;                             /* tokens at work */
+    uint32_t count;                         /* of the batch */
+    uint32_t first_position, last_position; /* of the tokens at work */
     gpu_counters counters;
     gpu_on_launch on_launch;
     void *on_launch_user;
@@ -406,7 +411,8 @@ static cllm_status add_layer(forward_gpu *f, uint32_t index, gpu_layer *out, cll
                                    .norm = &w->ffn_norm,
                                    .mode = ACTIVATE};
     const product_parts ffn_down = ending(f, &w->ffn_down, &w->post_ffw_norm);
-    *out = (gpu_layer){.parallel = parallel, .has_rope = config_has_rope(c, index)};
+    *out = (gpu_layer){
+        .parallel = parallel, .has_rope = config_has_rope(c, index), .windowed = config_is_windowed(c, index)};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
@@ -450,9 +456,13 @@ static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
     const uint32_t n_pairs = c->rope_dimension_count / 2;
     f->staging = calloc(1, forward_gpu_host_bytes(c, f->settings.n_batch));
     f->cosines = calloc(2 * (size_t)n_pairs + 1, sizeof *f->cosines);
-    f->rope.frequencies = calloc((size_t)n_pairs + 1, sizeof *f->rope.frequencies);
-    if (!f->staging || !f->cosines || !f->rope.frequencies) return no_memory(err);
-    rope_prepare(c, false, weights_rope_factors(f->weights, c, f->settings.n_ctx), &f->rope);
+    if (!f->staging || !f->cosines) return no_memory(err);
+    for (int windowed = 0; windowed < 2; windowed++) {
+        rope_table *rope = &f->rope[windowed];
+        rope->frequencies = calloc((size_t)n_pairs + 1, sizeof *rope->frequencies);
+        if (!rope->frequencies) return no_memory(err);
+        rope_prepare(c, windowed, weights_rope_factors(f->weights, c, f->settings.n_ctx), rope);
+    }
     return CLLM_OK;
 }
 
@@ -495,7 +505,8 @@ void forward_gpu_destroy(forward_gpu *f) {
     free(f->layers);
     free(f->staging);
     free(f->cosines);
-    free(f->rope.frequencies);
+    free(f->rope[0].frequencies);
+    free(f->rope[1].frequencies);
     free(f);
 }
 
@@ -726,7 +737,7 @@ static void rope(forward_gpu *f, const gpu_layer *layer) {
                             .n_kv_heads = (int)c->n_kv_heads,
                             .key_length = (int)c->key_length,
                             .value_length = (int)c->value_length,
-                            .n_pairs = layer->has_rope ? (int)f->rope.n_pairs : 0,
+                            .n_pairs = layer->has_rope ? (int)f->rope[0].n_pairs : 0,
                             .halves = c->traits->rope == ROPE_HALVES,
                             .n_chunks = (int)chunks(f->settings.n_ctx),
                             .stride = (int)qkv_length(c),
@@ -736,19 +747,22 @@ static void rope(forward_gpu *f, const gpu_layer *layer) {
                                                         : length > 0       ? length
                                                                            : 1)};
     const uint32_t threads = (c->n_heads + c->n_kv_heads) * (c->key_length / 2) + c->n_kv_heads * c->value_length;
-    run(f,
-        &(launch){.kernel = KERNEL_ROPE_QK,
-                  .groups = {groups(threads, GPU_GROUP), f->n, 1},
-                  .buffers = {f->scratch[QKV], f->scratch[ANGLES], f->scratch[POSITIONS], layer->keys, layer->values},
-                  .n_buffers = 5,
-                  .args = &args,
-                  .args_bytes = sizeof args,
-                  .bytes = 2 * vector_bytes(f->n, qkv_length(c))});
+    run(f, &(launch){.kernel = KERNEL_ROPE_QK,
+                     .groups = {groups(threads, GPU_GROUP), f->n, 1},
+                     .buffers = {f->scratch[QKV], f->scratch[layer->windowed ? ANGLES_WINDOWED : ANGLES],
+                                 f->scratch[POSITIONS], layer->keys, layer->values},
+                     .n_buffers = 5,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = 2 * vector_bytes(f->n, qkv_length(c))});
 }
 
 static void attend(forward_gpu *f, const gpu_layer *layer) {
     const model_config *c = f->config;
-    const uint32_t n_chunks = f->last_position / CHUNK + 1, heads = c->n_heads / c->n_kv_heads;
+    const uint32_t window = layer->windowed ? c->window : 0, heads = c->n_heads / c->n_kv_heads;
+    const bool sees_all = window == 0 || f->first_position < window;
+    const uint32_t first_chunk = sees_all ? 0 : (f->first_position - window + 1) / CHUNK;
+    const uint32_t n_chunks = f->last_position / CHUNK + 1 - first_chunk;
     const bool split = f->n <= SPLIT_TOKENS && n_chunks > 1 && n_chunks <= MOST_SPLIT;
     const uint32_t attended = padded(c->n_heads * c->value_length);
     const attention_args args = {.n_heads = (int)c->n_heads,
@@ -762,6 +776,8 @@ static void attend(forward_gpu *f, const gpu_layer *layer) {
                                  .n_tokens = (int)f->n,
                                  .split = split,
                                  .n_parts = (int)chunks(f->settings.n_ctx),
+                                 .window = (int)window,
+                                 .first_chunk = (int)first_chunk,
                                  .softcap = c->attention_softcap};
     const uint32_t blocks = groups(f->n * heads, QUERIES);
     const uint64_t position = (uint64_t)(f->settings.kv_type == CLLM_KV_F16 ? 2 : 4) * c->n_kv_heads *
@@ -773,7 +789,8 @@ static void attend(forward_gpu *f, const gpu_layer *layer) {
                      .n_buffers = 6,
                      .args = &args,
                      .args_bytes = sizeof args,
-                     .bytes = position * (f->last_position + 1) * blocks + 2 * vector_bytes(f->n, attended)});
+                     .bytes = position * (f->last_position + 1 - first_chunk * CHUNK) * blocks +
+                              2 * vector_bytes(f->n, attended)});
     if (!split) return;
     run(f, &(launch){.kernel = KERNEL_ATTENTION_MERGE,
                      .groups = {c->n_heads, f->n, 1},
@@ -801,6 +818,7 @@ static void run_layer(forward_gpu *f, const gpu_layer *layer, bool keep_last) {
     if (keep_last) { /* from here on the batch is its last token */
         f->first = f->count - 1;
         f->n = 1;
+        f->first_position = f->last_position;
     }
     attend(f, layer);
     if (layer->own_norm.weight)
@@ -811,18 +829,19 @@ static void run_layer(forward_gpu *f, const gpu_layer *layer, bool keep_last) {
     run_ending(f, &layer->ffn_down, &layer->post_ffw_norm, rows_of(f, GATED, padded(c->n_ff)));
 }
 
-static cllm_status write_angles(forward_gpu *f, const uint32_t *positions, cllm_error *err) {
-    const uint32_t n_pairs = f->rope.n_pairs;
+static cllm_status write_angles(forward_gpu *f, const rope_table *rope, const uint32_t *positions, scratch out,
+                                cllm_error *err) {
+    const uint32_t n_pairs = rope->n_pairs;
     if (n_pairs == 0) return CLLM_OK;
     for (uint32_t b = 0; b < f->count; b++) {
         float *angle = f->staging + (size_t)b * 2 * n_pairs;
-        rope_angles(&f->rope, positions[b], f->cosines, f->cosines + n_pairs);
+        rope_angles(rope, positions[b], f->cosines, f->cosines + n_pairs);
         for (uint32_t i = 0; i < n_pairs; i++) {
             angle[2 * i] = f->cosines[i];
             angle[2 * i + 1] = f->cosines[n_pairs + i];
         }
     }
-    return f->gpu.driver->write(f->gpu.device, f->scratch[ANGLES], f->staging,
+    return f->gpu.driver->write(f->gpu.device, f->scratch[out], f->staging,
                                 (size_t)f->count * 2 * n_pairs * sizeof(float), err);
 }
 
@@ -869,9 +888,12 @@ cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint
     const uint32_t first_layer = f->config->n_layers - f->settings.n_layers;
     f->first = 0;
     f->n = f->count = count;
+    f->first_position = positions[0];
     f->last_position = positions[count - 1];
     cllm_status status = driver->write(f->gpu.device, f->scratch[POSITIONS], positions, count * sizeof *positions, err);
-    if (status == CLLM_OK) status = write_angles(f, positions, err);
+    if (status == CLLM_OK) status = write_angles(f, &f->rope[0], positions, ANGLES, err);
+    if (status == CLLM_OK && f->config->window > 0)
+        status = write_angles(f, &f->rope[1], positions, ANGLES_WINDOWED, err);
     if (status == CLLM_OK) status = write_x(f, tokens, x, err);
     for (uint32_t i = 0; status == CLLM_OK && i < f->settings.n_layers; i++) {
         if (keep_going && !keep_going(user, first_layer + i)) {

@@ -93,7 +93,9 @@ typedef struct attention_args {
     int first_token, n_tokens;
     int split; /* each chunk by a group of its own, to be merged; n_parts: chunks of a head, in parts */
     int n_parts;
-    float softcap; /* scores become softcap * tanh(score / softcap); 0: they do not */
+    int window;      /* positions that a query sees, its own among them; 0: all up to it */
+    int first_chunk; /* where chunks are split, the first that any query sees */
+    float softcap;   /* scores become softcap * tanh(score / softcap); 0: they do not */
 } attention_args;
 
 typedef struct copy_args {

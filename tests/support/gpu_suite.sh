@@ -62,10 +62,11 @@ near_exact() { # MODEL, beside which are its exact logits for tokens.txt
     below "$error" "$2"
 }
 
-family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose context was 4096
-    model=$shared/families/$1.gguf
+family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose context was 4096 or all that there is
+    model=$shared/families/$1.gguf context=4096
+    [ "$1" = gpt2 ] && context=512
     ends 0 "device: $device" eval "$model" --tokens "$(cat "$shared/families/tokens.txt")" --logits "$temporary/got" \
-        --kv-type f32 --ctx 4096 --device "$device" -v || return 1
+        --kv-type f32 --ctx $context --device "$device" -v || return 1
     error=$(nmse "$temporary/got" "${model%.gguf}.logits.f32")
     echo "NMSE $error"
     below "$error" 1e-5
@@ -187,17 +188,19 @@ families() { # [quick]
     fi
     names='llama llama-bias llama-headdim llama-linear llama-tied llama-yarn mistral3 qwen2 qwen3 gemma phi2 phi3
         phi3-longrope phi3-longrope-short granite internlm2 exaone exaone4 olmo2 glm4 smollm3 stablelm stablelm-12b
-        starcoder2 falcon gpt2 command-r'
-    [ "${1:-}" ] && names='gemma phi3 granite olmo2 stablelm-12b gpt2'
+        starcoder2 falcon gpt2 command-r gemma2 gemma3 cohere2 olmo3'
+    [ "${1:-}" ] && names='phi3 granite stablelm-12b gpt2 gemma2 olmo3'
     for name in $names; do
         check "$device: the family $name within 1e-5 of llama.cpp" family "$name"
     done
-    for lacking in 'gpt-oss:a mixture of experts'; do
+    for lacking in 'llama-moe:a mixture of experts' 'gpt-oss:a mixture of experts' 'deepseek2:a mixture of experts'; do
         check "$device: ${lacking%%:*} is left to the CPU" left_to_the_cpu "${lacking%%:*}" "${lacking#*:}"
     done
-    for name in gemma olmo2 stablelm-12b; do
-        check "$device: bits of $name do not depend on the batch with --exact" same_bits "$shared/families/$name.gguf" 40
-    done
+    check "$device: bits of gemma2 do not depend on the batch with --exact" same_bits "$shared/families/gemma2.gguf" 300
+    check "$device: bits of stablelm do not depend on the batch with --exact" same_bits "$shared/families/stablelm.gguf" 40
+    [ "${1:-}" ] && return
+    check "$device: every split of gemma3, over chunks of positions" every_split "$shared/families/gemma3.gguf" 7 300
+    check "$device: every split of gpt2" every_split "$shared/families/gpt2.gguf" 2 40
 }
 
 sampled_alike() { # the sampler sees the same logits, but for the last bits
