@@ -8,7 +8,7 @@
 #include <string.h>
 
 static const char *const common_names[N_COMMON_KERNELS] = {
-    [KERNEL_NORM] = "norm",
+    [KERNEL_NORM] = "norm_rows",
     [KERNEL_NORM_QK] = "norm_qk",
     [KERNEL_ROPE_QK] = "rope_qk",
     [KERNEL_ATTENTION] = "attention",
