@@ -496,6 +496,26 @@ static void matmul_is_right_for_every_type_and_tail(void **state) {
     }
 }
 
+/* Beside others they would not show. */
+static void subnormal_scales_count(void **state) {
+    (void)state;
+    enum { ROWS = 16, COLUMNS = 256 };
+    uint64_t random = 13;
+    size_t t = 0;
+    while (types[t].type != QUANT_MXFP4) t++;
+    problem p = problem_new(t, ROWS, COLUMNS, 1, &random);
+    for (size_t i = 0; i < ROWS * COLUMNS / 32; i++) p.blocks[1 + 17 * i] = (uint8_t)(17 * i / p.w.row_bytes % 3);
+    for (size_t i = 0; i < COLUMNS; i++) p.x[i] *= 0x1p20f;
+    float out[ROWS];
+    multiply(&p, &p.w, 0, ROWS, 0, 1, out, ROWS);
+    for (size_t row = 0; row < ROWS; row++) {
+        double energy = 0, want = (double)reference_product(&p, row, 0, &energy);
+        if (!(fabs((double)out[row] - want) <= 0.05 * sqrt(energy)))
+            fail_msg("row %zu is %g, which should be %g", row, (double)out[row], want);
+    }
+    problem_free(&p);
+}
+
 /* A token and a group of rows at a time, then in batches and random cuts of the rows: the same bits. */
 static void matmul_has_the_same_bits_however_it_is_cut(void **state) {
     (void)state;
@@ -1049,6 +1069,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(codebooks_are_as_they_were),
         cmocka_unit_test(dequantize_has_an_entry_for_each_computable_type_alone),
         cmocka_unit_test(matmul_is_right_for_every_type_and_tail),
+        cmocka_unit_test(subnormal_scales_count),
         cmocka_unit_test(matmul_has_the_same_bits_however_it_is_cut),
         cmocka_unit_test(matmul_writes_its_rows_alone),
         cmocka_unit_test(rows_come_back_from_an_interleaved_matrix),

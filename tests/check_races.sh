@@ -40,7 +40,7 @@ ran_all() {
     for kernel in norm_rows norm_qk rope_qk attention attention_merge cap argmax copy; do
         grep -qx "$kernel" "$work/names" || { echo "not run: $kernel" && missing=1; }
     done
-    for type in F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS; do
+    for type in F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4 NVFP4; do
         for kernel in "embed_$type" "tile_$type" "multiply.*_${type}_.*x1" "multiply.*_${type}_.*x4"; do
             grep -qx "$kernel" "$work/names" || { echo "not run: $kernel" && missing=1; }
         done

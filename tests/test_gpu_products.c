@@ -28,7 +28,7 @@ static const quant_type types[] = {
 static const quant_type trios[][3] = {
     {QUANT_F32, QUANT_F16, QUANT_BF16},       {QUANT_Q4_0, QUANT_Q5_0, QUANT_Q8_0},
     {QUANT_Q4_1, QUANT_Q5_1, QUANT_Q2_K},     {QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K},
-    {QUANT_IQ4_NL, QUANT_Q3_K, QUANT_IQ4_XS},
+    {QUANT_IQ4_NL, QUANT_Q3_K, QUANT_IQ4_XS}, {QUANT_MXFP4, QUANT_NVFP4, QUANT_TQ1_0},
 };
 
 enum {

@@ -73,7 +73,7 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const uint64_t experts_hidden = (uint64_t)c->n_experts_used * c->n_ff_expert;
     const uint64_t network_hidden = larger(c->n_ff, c->n_ff_shared);
     const uint64_t hidden = experts_hidden > network_hidden ? experts_hidden : network_hidden;
-    const uint64_t angles = c->rope_dimension_count / 2;
+    const uint64_t angles = c->rope_dimension_count / 2, windowed_angles = c->window > 0 ? angles : 0;
     const uint64_t latent_rows = c->kv_rank > 0 ? (uint64_t)n_batch * c->n_heads : 0;
     const uint64_t n_products = larger(2 * c->n_experts, c->kv_rank > 0 ? c->n_heads : 0);
 #define SLOT(field) offsetof(forward_cpu, field)
@@ -93,20 +93,20 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(projected), n_batch, FLOATS(c->n_embd)},
         {SLOT(up), n_batch, FLOATS(hidden)},
         {SLOT(rope[0].frequencies), 1, angles * sizeof(double)},
-        {SLOT(rope[1].frequencies), 1, angles * sizeof(double)},
+        {SLOT(rope[1].frequencies), 1, windowed_angles * sizeof(double)},
         {SLOT(rope_cos[0]), n_batch, FLOATS(angles)},
-        {SLOT(rope_cos[1]), n_batch, FLOATS(angles)},
+        {SLOT(rope_cos[1]), n_batch, FLOATS(windowed_angles)},
         {SLOT(rope_sin[0]), n_batch, FLOATS(angles)},
-        {SLOT(rope_sin[1]), n_batch, FLOATS(angles)},
+        {SLOT(rope_sin[1]), n_batch, FLOATS(windowed_angles)},
         VECTORS(compressed, n_batch, c->q_rank),
         VECTORS(latent_queries, latent_rows, c->latent_key_length),
         VECTORS(latent_values, latent_rows, c->kv_rank),
         {SLOT(router), n_batch, FLOATS(3 * (uint64_t)c->n_experts)},
-        {SLOT(shared_gate), n_batch, FLOATS(1)},
+        {SLOT(shared_gate), c->n_ff_shared > 0 ? n_batch : 0, FLOATS(1)},
         {SLOT(chosen), choices, sizeof(uint32_t)},
         {SLOT(expert_weights), choices, FLOATS(1)},
         {SLOT(expert_rows), choices, sizeof(uint32_t)},
-        {SLOT(first_row), (uint64_t)c->n_experts + 1, sizeof(uint32_t)},
+        {SLOT(first_row), c->n_experts > 0 ? (uint64_t)c->n_experts + 1 : 0, sizeof(uint32_t)},
         VECTORS(gathered, choices, c->n_embd),
         {SLOT(expert_out), choices, FLOATS(c->n_embd)},
         {SLOT(products), n_products, sizeof(product)},
@@ -161,7 +161,7 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
     }
     if (!complete)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller batch", n_batch);
-    for (int windowed = 0; windowed < 2; windowed++)
+    for (int windowed = 0; windowed < (config->window > 0 ? 2 : 1); windowed++)
         rope_prepare(config, windowed, weights_rope_factors(weights, config, n_ctx), &out->rope[windowed]);
     return CLLM_OK;
 }

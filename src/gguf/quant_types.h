@@ -15,22 +15,26 @@
 #define COMPUTE_TYPES(X) GPU_TYPES(X) CPU_TYPES(X)
 
 /* and these one in src/gpu as well, */
-#define GPU_TYPES(X)      \
-    X(F32, 0, 1, 4)       \
-    X(F16, 1, 1, 2)       \
-    X(BF16, 30, 1, 2)     \
-    X(Q4_0, 2, 32, 18)    \
-    X(Q4_1, 3, 32, 20)    \
-    X(Q5_0, 6, 32, 22)    \
-    X(Q5_1, 7, 32, 24)    \
-    X(Q8_0, 8, 32, 34)    \
-    X(Q2_K, 10, 256, 84)  \
-    X(Q3_K, 11, 256, 110) \
-    X(Q4_K, 12, 256, 144) \
-    X(Q5_K, 13, 256, 176) \
-    X(Q6_K, 14, 256, 210) \
-    X(IQ4_NL, 20, 32, 18) \
-    X(IQ4_XS, 23, 256, 136)
+#define GPU_TYPES(X)        \
+    X(F32, 0, 1, 4)         \
+    X(F16, 1, 1, 2)         \
+    X(BF16, 30, 1, 2)       \
+    X(Q4_0, 2, 32, 18)      \
+    X(Q4_1, 3, 32, 20)      \
+    X(Q5_0, 6, 32, 22)      \
+    X(Q5_1, 7, 32, 24)      \
+    X(Q8_0, 8, 32, 34)      \
+    X(Q2_K, 10, 256, 84)    \
+    X(Q3_K, 11, 256, 110)   \
+    X(Q4_K, 12, 256, 144)   \
+    X(Q5_K, 13, 256, 176)   \
+    X(Q6_K, 14, 256, 210)   \
+    X(IQ4_NL, 20, 32, 18)   \
+    X(IQ4_XS, 23, 256, 136) \
+    X(TQ1_0, 34, 256, 54)   \
+    X(TQ2_0, 35, 256, 66)   \
+    X(MXFP4, 39, 32, 17)    \
+    X(NVFP4, 40, 64, 36)
 
 /* while with these only the CPU computes. */
 #define CPU_TYPES(X)        \
@@ -40,11 +44,7 @@
     X(IQ2_XS, 17, 256, 74)  \
     X(IQ2_S, 22, 256, 82)   \
     X(IQ3_XXS, 18, 256, 98) \
-    X(IQ3_S, 21, 256, 110)  \
-    X(TQ1_0, 34, 256, 54)   \
-    X(TQ2_0, 35, 256, 66)   \
-    X(MXFP4, 39, 32, 17)    \
-    X(NVFP4, 40, 64, 36)
+    X(IQ3_S, 21, 256, 110)
 
 /* Types that a file may hold, and `inspect` shows, but that no kernel reads. */
 #define STORAGE_TYPES(X)  \

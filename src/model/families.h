@@ -1,7 +1,7 @@
 /* Model families as data: what sets one architecture apart from the next, a row each, for the one forward pass that reads
  * these rows and knows no family by name. Adding a family is a row in families.c.
  * Before it on the road: general.architecture of the file. After it: config.c reads the keys that a row asks for, weights.c
- * binds the tensors that it lists, and the forward passes do what it says. docs/families.md tells what was checked. */
+ * binds the tensors that it lists, and the forward passes do what it says. docs/09-families.md tells what was checked. */
 #ifndef MODEL_FAMILIES_H
 #define MODEL_FAMILIES_H
 

@@ -28,7 +28,10 @@ void random_blocks(quant_type type, uint8_t *blocks, size_t n_blocks, uint64_t *
             continue;
         }
         if (type == QUANT_NVFP4) {
-            for (size_t i = 0; i < 4; i++) block[i] = (uint8_t)(random_u64(random) % 0x20);
+            for (size_t i = 0; i < 4; i++) { /* of any sign, and some of them the 0 that looks like a number */
+                block[i] = (uint8_t)(random_u64(random) % 0x20 | random_u64(random) % 2 * 0x80);
+                if (random_u64(random) % 8 == 0) block[i] = 0x7F;
+            }
             continue;
         }
         for (size_t i = 0; i < 2; i++) {

@@ -1,0 +1,222 @@
+/* What config_read makes of the keys of families: the values that files leave out, those that are not looked at, and those
+ * that cannot be. (What a whole model computes of them is in test_families.c.) */
+#include "support/check.h"
+#include "support/gguf_builder.h"
+
+#include "gguf/gguf.h"
+#include "model/config.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A key beside those that every file has. */
+typedef struct key_value {
+    const char *suffix;
+    char type; /* 'u' uint32, 'f' float32, 'b' bool, 's' string */
+    double number;
+    const char *text;
+} key_value;
+
+typedef struct config_case {
+    const char *architecture;
+    uint32_t n_layers;
+    key_value keys[12];
+} config_case;
+
+static cllm_status read_config(const config_case *of, model_config *config, cllm_error *err) {
+    static cllm_gguf *last; /* a config points into it */
+    gguf_builder g;
+    char key[128];
+    builder_init(&g);
+    builder_string(&g, "general.architecture", of->architecture);
+    const key_value common[] = {{"block_count", 'u', of->n_layers, NULL},
+                                {"context_length", 'u', 8192, NULL},
+                                {"embedding_length", 'u', 512, NULL},
+                                {"feed_forward_length", 'u', 1024, NULL},
+                                {"attention.head_count", 'u', 4, NULL},
+                                {"attention.layer_norm_rms_epsilon", 'f', 1e-6, NULL},
+                                {"attention.layer_norm_epsilon", 'f', 1e-5, NULL}};
+    enum { N_COMMON = sizeof common / sizeof *common };
+    for (size_t i = 0; i < N_COMMON + 12; i++) {
+        const key_value *k = i < N_COMMON ? &common[i] : &of->keys[i - N_COMMON];
+        if (!k->suffix) break;
+        snprintf(key, sizeof key, "%s.%s", of->architecture, k->suffix);
+        if (k->type == 'u') builder_u32(&g, key, (uint32_t)k->number);
+        if (k->type == 'f') builder_f32(&g, key, (float)k->number);
+        if (k->type == 'b') builder_bool(&g, key, (int)k->number);
+        if (k->type == 's') builder_string(&g, key, k->text);
+    }
+    size_t n_bytes;
+    static unsigned char *bytes;
+    if (last) cllm_gguf_close(last);
+    free(bytes);
+    bytes = builder_finish(&g, &n_bytes);
+    builder_free(&g);
+    assert_ok(gguf_open_memory(bytes, n_bytes, &last, err), err);
+    return config_read(last, config, err);
+}
+
+static model_config config_of(const config_case *of) {
+    model_config config;
+    cllm_error err;
+    assert_ok(read_config(of, &config, &err), &err);
+    return config;
+}
+
+static void assert_near(double got, double want) {
+    if (!(fabs(got - want) <= 1e-6 * fabs(want))) fail_msg("%.9g should be %.9g", got, want);
+}
+
+static void windows_follow_the_familys_rhythm(void **state) {
+    (void)state;
+    static const struct {
+        config_case of;
+        uint32_t window;
+        const char *layers; /* w: windowed */
+    } cases[] = {
+        {{"gemma2", 4, {{0}}}, 4096, "w.w."},
+        {{"gemma2", 4, {{"attention.sliding_window", 'u', 100, NULL}}}, 100, "w.w."},
+        {{"gemma3", 7, {{"attention.sliding_window", 'u', 512, NULL}}}, 512, "wwwww.w"},
+        {{"gemma3", 7, {{0}}}, 0, "......."},
+        {{"olmo2", 5, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "www.w"},
+        {{"cohere2",
+          4,
+          {{"attention.sliding_window", 'u', 64, NULL}, {"attention.sliding_window_pattern", 'u', 2, NULL}}},
+         64,
+         "w.w."},
+        {{"exaone4", 6, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "......"},
+        {{"llama", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "...."},
+        {{"qwen2", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "...."},
+        {{"phi3", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "...."},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const model_config config = config_of(&cases[i].of);
+        assert_int_equal(config.window, cases[i].window);
+        for (uint32_t layer = 0; layer < config.n_layers; layer++)
+            assert_int_equal(config_is_windowed(&config, layer), cases[i].layers[layer] == 'w');
+    }
+    const model_config large = config_of(&(config_case){.architecture = "exaone4", .n_layers = 64});
+    assert_int_equal(large.window, 4096);
+    assert_true(config_is_windowed(&large, 0) && !config_is_windowed(&large, 3) && !config_is_windowed(&large, 63));
+    assert_true(config_has_rope(&large, 0) && !config_has_rope(&large, 3));
+}
+
+static void rope_is_left_out_where_the_family_does(void **state) {
+    (void)state;
+    const model_config smollm3 = config_of(&(config_case){.architecture = "smollm3", .n_layers = 8});
+    for (uint32_t layer = 0; layer < 8; layer++) assert_int_equal(config_has_rope(&smollm3, layer), layer % 4 != 3);
+    const config_case nope = {"granite", 2, {{"rope.scaling.finetuned", 'b', 0, NULL}}};
+    const model_config granite = config_of(&nope),
+                       gpt2 = config_of(&(config_case){.architecture = "gpt2", .n_layers = 2});
+    assert_false(config_has_rope(&granite, 0));
+    assert_false(config_has_rope(&gpt2, 0));
+    const model_config exaone4 = config_of(&(config_case){.architecture = "exaone4", .n_layers = 30});
+    assert_true(config_has_rope(&exaone4, 3)); /* there are no windows: all layers have it */
+}
+
+static void scales_depend_on_the_size_of_some_models(void **state) {
+    (void)state;
+    const config_case heads = {"gemma2", 46, {{"attention.key_length", 'u', 64, NULL}}};
+    config_case smaller = heads;
+    smaller.n_layers = 42;
+    assert_near((double)config_of(&heads).attention_scale, 1 / sqrt(512.0 / 4));
+    assert_near((double)config_of(&smaller).attention_scale, 1 / sqrt(64.0));
+    assert_near((double)config_of(&heads).embedding_scale, sqrt(512.0));
+    assert_near((double)config_of(&heads).attention_softcap, 50);
+    assert_near((double)config_of(&heads).logit_softcap, 30);
+    const config_case large = {"gemma3", 62, {{"attention.key_length", 'u', 64, NULL}}};
+    assert_near((double)config_of(&large).attention_scale, 1 / sqrt(512.0 / 4));
+    assert_near((double)config_of(&large).rope_freq_base_windowed, 10000);
+    assert_near((double)config_of(&large).logit_softcap, 0);
+    const config_case granite = {"granite", 2, {{"logit_scale", 'f', 8, NULL}}};
+    const config_case cohere = {"command-r", 2, {{"logit_scale", 'f', 8, NULL}}};
+    assert_near((double)config_of(&granite).logit_scale, 1.0 / 8);
+    assert_near((double)config_of(&cohere).logit_scale, 8);
+}
+
+#define LATENT                                                                                      \
+    {"attention.head_count_kv", 'u', 1, NULL}, {"attention.key_length", 'u', 80, NULL},             \
+        {"attention.value_length", 'u', 64, NULL}, {"attention.kv_lora_rank", 'u', 64, NULL},       \
+        {"attention.key_length_mla", 'u', 48, NULL}, {"attention.value_length_mla", 'u', 32, NULL}, \
+        {"rope.dimension_count", 'u', 16, NULL}, {                                                  \
+        "attention.q_lora_rank", 'u', 96, NULL                                                      \
+    }
+
+static void latent_attention_agrees_with_itself(void **state) {
+    (void)state;
+    config_case of = {"deepseek2", 2, {LATENT}};
+    assert_int_equal(config_of(&of).q_rank, 96);
+    assert_int_equal(query_length(&(model_config){.kv_rank = 64, .key_length = 80, .latent_key_length = 48}), 48);
+    of.n_layers = 27; /* the lite models' files have a rank that nothing goes by */
+    assert_int_equal(config_of(&of).q_rank, 0);
+    of.keys[3].number = 60;
+    model_config config;
+    cllm_error err;
+    assert_error(read_config(&of, &config, &err), &err, CLLM_ERR_FORMAT,
+                 "deepseek2.attention.kv_lora_rank: 60 does not agree with 1 heads");
+    of.keys[3].number = 64;
+    of.keys[4].suffix = NULL;
+    assert_error(read_config(&of, &config, &err), &err, CLLM_ERR_FORMAT, "attention.key_length_mla: key is missing");
+}
+
+static void values_that_cannot_be_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        config_case of;
+        cllm_status status;
+        const char *message;
+    } cases[] = {
+        {{"qwen3moe", 2, {{0}}}, CLLM_ERR_FORMAT, "qwen3moe.expert_count: key is missing"},
+        {{"qwen3moe", 2, {{"expert_count", 'u', 0, NULL}}}, CLLM_ERR_FORMAT, "qwen3moe.expert_count: 0 is not 1"},
+        {{"qwen3moe", 2, {{"expert_count", 'u', 8, NULL}}}, CLLM_ERR_FORMAT, "expert_used_count: key is missing"},
+        {{"qwen3moe", 2, {{"expert_count", 'u', 8, NULL}, {"expert_used_count", 'u', 9, NULL}}},
+         CLLM_ERR_FORMAT,
+         "qwen3moe.expert_used_count: 9 is not between 1 and the 8"},
+        {{"qwen3moe", 2, {{"expert_count", 'u', 70000, NULL}, {"expert_used_count", 'u', 2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "qwen3moe.expert_count: 70000 is more than 65536"},
+        {{"qwen3", 2, {{"expert_count", 'u', 8, NULL}}}, CLLM_ERR_UNSUPPORTED, "no mixture of experts is known"},
+        {{"gemma2", 2, {{"attention.sliding_window", 'u', 4e9, NULL}}}, CLLM_ERR_FORMAT, "4000000000 is more than"},
+        {{"granite", 2, {{"logit_scale", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "granite.logit_scale: 0 would make"},
+        {{"mistral3", 2, {{"rope.scaling.yarn_beta_fast", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "are not positive"},
+        {{"gemma3", 2, {{"rope.freq_base_swa", 'f', 1, NULL}}}, CLLM_ERR_FORMAT, "gemma3.rope.freq_base_swa: 1 is not"},
+        {{"deepseek2",
+          2,
+          {LATENT,
+           {"expert_count", 'u', 8, NULL},
+           {"expert_used_count", 'u', 3, NULL},
+           {"expert_gating_func", 'u', 7, NULL}}},
+         CLLM_ERR_FORMAT,
+         "deepseek2.expert_gating_func: 7 is not known"},
+        {{"deepseek2",
+          2,
+          {LATENT,
+           {"expert_count", 'u', 8, NULL},
+           {"expert_used_count", 'u', 3, NULL},
+           {"expert_group_count", 'u', 3, NULL}}},
+         CLLM_ERR_FORMAT,
+         "deepseek2.expert_group_count: 3 groups do not divide the 8"},
+        {{"mamba", 2, {{0}}},
+         CLLM_ERR_UNSUPPORTED,
+         "architecture 'mamba' is not supported; supported: llama mistral3 qwen2"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        model_config config;
+        cllm_error err;
+        assert_error(read_config(&cases[i].of, &config, &err), &err, cases[i].status, cases[i].message);
+        assert_null(strchr(err.message, '\n'));
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(windows_follow_the_familys_rhythm),
+        cmocka_unit_test(rope_is_left_out_where_the_family_does),
+        cmocka_unit_test(scales_depend_on_the_size_of_some_models),
+        cmocka_unit_test(latent_attention_agrees_with_itself),
+        cmocka_unit_test(values_that_cannot_be_are_refused),
+    };
+    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
