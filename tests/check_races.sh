@@ -37,7 +37,7 @@ runs_clean() {
 # Every kernel, and of those that read matrices every type.
 ran_all() {
     missing=0
-    for kernel in rms_norm rope_qk attention attention_merge argmax copy; do
+    for kernel in norm_rows norm_qk rope_qk attention attention_merge cap argmax copy; do
         grep -qx "$kernel" "$work/names" || { echo "not run: $kernel" && missing=1; }
     done
     for type in F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS TQ1_0 TQ2_0 MXFP4 NVFP4; do
@@ -82,7 +82,7 @@ echo 1..9
 check 'no kernel has a race, or leaves its buffers' runs_clean
 check 'every kernel was run, on every type' ran_all
 check 'a copy of the program with faults runs' run_spoiled
-check 'a missing barrier is reported: the sum of a group' reported rms_norm 'data race'
+check 'a missing barrier is reported: the sum of a group' reported norm_rows 'data race'
 check 'a missing barrier is reported: attention' reported attention 'data race'
 check 'a missing barrier is reported: tiles' reported tile_ 'data race'
 check 'reading past a buffer is reported' reported multiply_ 'Invalid read'

@@ -48,9 +48,15 @@ static void print_launch(void *user, const char *kernel, double seconds, uint64_
     puts(kernel);
 }
 
+/* Between them and llama, all that the GPU knows of. */
+static const model_traits parallel_and_centred = {
+    .norm = NORM_LAYER, .rope = ROPE_NONE, .activation = GELU, .qk_norm = QK_NORM_EACH};
+static const model_traits normed_behind = {.rope = ROPE_HALVES, .activation = GEGLU, .qk_norm = QK_NORM_ROW};
+
 /* A model of one layer, by the types of its matrices. */
 typedef struct small_model {
     model_config config;
+    const model_traits *traits;           /* NULL: llama's */
     quant_type q, k, v, gate, up, output; /* of n_embd columns */
     quant_type attn_output, down;         /* of n_heads * value_length and n_ff columns */
     cllm_kv_type kv_type;
@@ -70,6 +76,19 @@ static void bind_weights(const small_model *m, layer_weights *layer, model_weigh
                              .ffn_gate.w = random_matrix(m->gate, c->n_ff, c->n_embd),
                              .ffn_up.w = random_matrix(m->up, c->n_ff, c->n_embd),
                              .ffn_down.w = random_matrix(m->down, c->n_embd, c->n_ff)};
+    if (m->traits) {
+        const uint32_t n = m->traits->qk_norm == QK_NORM_HEAD ? c->key_length : queries;
+        layer->attn_q_norm.weight = random_vector(n);
+        layer->attn_k_norm.weight = random_vector(n);
+    }
+    if (m->traits == &parallel_and_centred) {
+        layer->attn_norm.bias = random_vector(c->n_embd);
+        layer->ffn_gate.w.data = NULL;
+        layer->ffn_norm.weight = NULL;
+        layer->ffn_up.bias = random_vector(c->n_ff);
+    }
+    if (m->traits == &normed_behind)
+        layer->post_attention_norm.weight = layer->post_ffw_norm.weight = random_vector(c->n_embd);
     if (m->biases) {
         layer->attn_q.bias = random_vector(queries);
         layer->attn_v.bias = random_vector(values);
@@ -79,6 +98,8 @@ static void bind_weights(const small_model *m, layer_weights *layer, model_weigh
                                .output_norm.weight = random_vector(c->n_embd),
                                .output.w = random_matrix(m->output, c->n_vocab, c->n_embd)};
     weights->token_embd = weights->output.w; /* tied */
+    if (m->traits && m->traits->rope == ROPE_NONE)
+        weights->position_embd = random_matrix(m->output, c->n_ctx_train, c->n_embd);
 }
 
 /* As sessions do: a batch by tiles, one of few tokens, and single ones, deep in the context as well. */
@@ -142,7 +163,7 @@ static void run_embeddings(void) {
         const matrix w = random_matrix((quant_type)type, N_ROWS, n);
         must(g.driver->wrap(g.device, w.data, N_ROWS * w.row_bytes, &table, &offset, &err), &err);
         const embed_args args = {
-            .row_bytes = (int)w.row_bytes, .offset = (int)offset, .n = (int)n, .out_stride = WIDTH};
+            .row_bytes = (int)w.row_bytes, .offset = (int)offset, .n = (int)n, .out_stride = WIDTH, .scale = 1};
         const program_kernel *kernel = &program.kernels[places[type]];
         g.driver->launch(g.device, kernel->kernel, (const uint32_t[]){1, N_TOKENS, 1},
                          (gpu_buffer *const[]){table, ids, out}, 3, &args, sizeof args);
@@ -179,6 +200,7 @@ int main(int argc, char **argv) {
          .attn_output = QUANT_F16,
          .down = QUANT_BF16,
          .kv_type = CLLM_KV_F32,
+         .traits = &parallel_and_centred,
          .biases = true},
         {.config = {.n_embd = 256, .n_heads = 2, .n_kv_heads = 1, .key_length = 14, .value_length = 16, .n_ff = 64},
          .q = QUANT_MXFP4,
@@ -200,6 +222,7 @@ int main(int argc, char **argv) {
          .attn_output = QUANT_IQ4_NL,
          .down = QUANT_Q5_0,
          .kv_type = CLLM_KV_F16,
+         .traits = &normed_behind,
          .biases = true},
     };
     const size_t n_models = sizeof models / sizeof *models;
@@ -209,10 +232,14 @@ int main(int argc, char **argv) {
         m.config.n_vocab = 21;
         m.config.n_ctx_train = 512;
         m.config.norm_epsilon = 1e-5f;
-        m.config.traits = family_find("llama");
+        m.config.traits = m.traits ? m.traits : family_find("llama");
+        m.config.attention_softcap = m.config.logit_softcap = m.traits == &normed_behind ? 2 : 0;
         m.config.rope_dimension_count = m.config.key_length - 2;
         m.config.rope_freq_base = 10000;
+        m.config.rope_freq_base_windowed = 1000;
+        m.config.window = m.traits == &normed_behind ? 270 : 0; /* of all layers, for there is no period */
         m.config.rope_scaling_factor = 1;
+        m.config.attention_scale = m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
         run_model(&m, briefly);
     }
     if (!briefly) run_embeddings();

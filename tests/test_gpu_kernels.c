@@ -40,35 +40,67 @@ static int close_group(void **state) {
 static uint32_t groups(uint32_t n, uint32_t of) { return (n + of - 1) / of; }
 static bool half_cache(void) { return device.kv_type == CLLM_KV_F16; }
 
-/* ------------------------------------------------------------------------------------------------- RMS norm */
+/* --------------------------------------------------------------------------------------------------- norms */
 
-static void check_norm(uint32_t n, uint32_t n_tokens, uint32_t first_x, uint32_t first_out, uint64_t *random) {
+/* A row's elements minus the mean, of LayerNorm, and times scale. off: how far (x - mean) * scale may be off. */
+typedef struct normed {
+    double mean, scale, off;
+} normed;
+
+static normed norm_of(const float *x, uint32_t n, bool centred, float epsilon) {
+    normed of = {0};
+    double squares = 0, largest = 0;
+    for (uint32_t i = 0; centred && i < n; i++) of.mean += (double)x[i] / n;
+    for (uint32_t i = 0; i < n; i++) squares += ((double)x[i] - of.mean) * ((double)x[i] - of.mean);
+    for (uint32_t i = 0; i < n; i++) largest = fmax(largest, fabs((double)x[i]));
+    of.scale = 1 / sqrt(squares / n + (double)epsilon);
+    of.off = centred ? FLOAT_LIMIT * largest * of.scale : 0;
+    return of;
+}
+
+typedef struct norm_kind_of {
+    bool centred, bias, add;
+    float scale; /* 0: 1 */
+} norm_kind_of;
+
+static void check_norm(uint32_t n, uint32_t n_tokens, uint32_t first_x, uint32_t first_out, norm_kind_of kind,
+                       uint64_t *random) {
     const uint32_t stride = n + 5;
-    const norm_args args = {
-        .n = (int)n, .stride = (int)stride, .first_x = (int)first_x, .first_out = (int)first_out, .epsilon = 1e-2f};
-    float *x = poisoned_floats((first_x + n_tokens) * stride), *weight = poisoned_floats(n + 5);
+    const norm_args args = {.n = (int)n,
+                            .stride = (int)stride,
+                            .first_x = (int)first_x,
+                            .first_out = (int)first_out,
+                            .centred = kind.centred,
+                            .mode = kind.add ? ADD : STORE,
+                            .has_bias = kind.bias,
+                            .epsilon = 1e-2f,
+                            .scale = kind.scale != 0 ? kind.scale : 1};
+    float *x = poisoned_floats((first_x + n_tokens) * stride), *weight = poisoned_floats(2 * n + 5);
     watched out = watch(&device, (first_out + n_tokens + 1) * stride, false);
-    for (uint32_t i = 0; i < n; i++) weight[i] = random_float(random);
+    for (uint32_t i = 0; i < (kind.bias ? 2 : 1) * n; i++) weight[i] = random_float(random);
     for (uint32_t t = 0; t < n_tokens; t++) {
         float *row = x + (first_x + t) * stride;
         const float amplitude = t % 3 == 0 ? 1.0f : t % 3 == 1 ? 0.01f : 100.0f;
-        double squares = 0;
+        for (uint32_t i = 0; i < n; i++) row[i] = amplitude * (random_float(random) + (float)(t % 2));
+        const normed of = norm_of(row, n, kind.centred, args.epsilon);
         for (uint32_t i = 0; i < n; i++) {
-            row[i] = amplitude * random_float(random);
-            squares += (double)row[i] * (double)row[i];
-        }
-        const double scale = 1 / sqrt(squares / n + (double)args.epsilon);
-        for (uint32_t i = 0; i < n; i++) {
-            const double value = (double)row[i] * scale * (double)weight[i];
-            expect(&out, (first_out + t) * stride + i, value, FLOAT_LIMIT * fabs(value));
+            const size_t at = (first_out + t) * stride + i;
+            const double value = ((double)row[i] - of.mean) * of.scale * (double)weight[i];
+            const double bias = kind.bias ? (double)weight[n + i] : 0, scale = (double)args.scale;
+            const float before = kind.add ? random_float(random) : 0;
+            if (kind.add) set_before(&out, at, before);
+            const double magnitude = fabs(scale) * (fabs(value) + fabs(bias)) + fabs((double)before);
+            expect(&out, at, (value + bias) * scale + (double)before,
+                   FLOAT_LIMIT * magnitude + of.off * fabs((double)weight[i] * scale));
         }
     }
     gpu_buffer *x_buffer = buffer_of(&device, x, (first_x + n_tokens) * stride * sizeof *x);
-    gpu_buffer *weight_buffer = buffer_of(&device, weight, (n + 5) * sizeof *weight);
+    gpu_buffer *weight_buffer = buffer_of(&device, weight, (2 * n + 5) * sizeof *weight);
     char what[100];
-    snprintf(what, sizeof what, "RMS norm of %u vectors of %u", n_tokens, n);
+    snprintf(what, sizeof what, "%s norm of %u vectors of %u%s%s", kind.centred ? "layer" : "RMS", n_tokens, n,
+             kind.bias ? ", bias" : "", kind.add ? ", added" : "");
     run_and_check(&device,
-                  &(launch){.kernel = KERNEL_RMS_NORM,
+                  &(launch){.kernel = KERNEL_NORM,
                             .groups = {n_tokens, 1, 1},
                             .buffers = {x_buffer, weight_buffer, out.buffer},
                             .n_buffers = 3,
@@ -86,13 +118,81 @@ static void norms_are_of_each_vector(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 1;
-    check_norm(1, 1, 0, 0, &random);
-    check_norm(31, 3, 2, 0, &random);
-    check_norm(127, 1, 0, 4, &random);
-    check_norm(128, 3, 1, 2, &random);
-    check_norm(172, 64, 0, 0, &random);
-    check_norm(4100, 3, 0, 1, &random);
-    check_norm(16384, 1, 1, 0, &random);
+    static const norm_kind_of kinds[] = {
+        {0}, {.centred = true}, {.centred = true, .bias = true}, {.add = true, .scale = 0.22f}, {.bias = true}};
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds; k++) {
+        check_norm(1, 1, 0, 0, kinds[k], &random);
+        check_norm(31, 3, 2, 0, kinds[k], &random);
+        check_norm(127, 1, 0, 4, kinds[k], &random);
+        check_norm(128, 3, 1, 2, kinds[k], &random);
+        check_norm(172, 64, 0, 0, kinds[k], &random);
+        check_norm(4100, 3, 0, 1, kinds[k], &random);
+        check_norm(16384, 1, 1, 0, kinds[k], &random);
+    }
+}
+
+/* Heads of queries and keys, each alone or all as one row, in front of values, which stay. */
+static void check_norm_qk(uint32_t n_heads, uint32_t n_kv_heads, uint32_t length, bool one_row, bool each, bool centred,
+                          uint64_t *random) {
+    enum { N_TOKENS = 3, VALUES = 7 };
+    const uint32_t rows[] = {one_row ? 1 : n_heads, one_row ? 1 : n_kv_heads};
+    const uint32_t lengths[] = {one_row ? n_heads * length : length, one_row ? n_kv_heads * length : length};
+    const uint32_t stride = (n_heads + n_kv_heads) * length + VALUES;
+    const norm_qk_args args = {.query_rows = (int)rows[0],
+                               .query_length = (int)lengths[0],
+                               .key_length = (int)lengths[1],
+                               .each = each,
+                               .stride = (int)stride,
+                               .centred = centred,
+                               .epsilon = 1e-2f};
+    const uint32_t n_weights = each ? (n_heads + n_kv_heads) * length : lengths[0] + lengths[1];
+    float *weight = poisoned_floats(n_weights + 3);
+    watched qkv = watch(&device, (N_TOKENS + 1) * stride, false);
+    for (uint32_t i = 0; i < n_weights; i++) weight[i] = random_float(random);
+    for (uint32_t i = 0; i < N_TOKENS * stride; i++)
+        if (i % stride < stride - VALUES) set_before(&qkv, i, 3 * random_float(random) + 1);
+    for (uint32_t t = 0; t < N_TOKENS; t++)
+        for (uint32_t keys = 0, at = t * stride, w = 0; keys < 2; keys++) {
+            for (uint32_t row = 0; row < rows[keys]; row++, at += lengths[keys]) {
+                const float *x = (const float *)qkv.before + at;
+                const normed of = norm_of(x, lengths[keys], centred, args.epsilon);
+                for (uint32_t i = 0; i < lengths[keys]; i++) {
+                    const double g = (double)weight[w + i], value = ((double)x[i] - of.mean) * of.scale * g;
+                    expect(&qkv, at + i, value, FLOAT_LIMIT * fabs(value) + of.off * fabs(g));
+                }
+                w += each ? lengths[keys] : 0;
+            }
+            w += each ? 0 : lengths[keys];
+        }
+    gpu_buffer *weight_buffer = buffer_of(&device, weight, (n_weights + 3) * sizeof *weight);
+    char what[100];
+    snprintf(what, sizeof what, "norms of %u and %u heads of %u%s%s%s", n_heads, n_kv_heads, length,
+             one_row ? ", as one row" : "", each ? ", each its own" : "", centred ? ", centred" : "");
+    run_and_check(&device,
+                  &(launch){.kernel = KERNEL_NORM_QK,
+                            .groups = {rows[0] + rows[1], N_TOKENS, 1},
+                            .buffers = {qkv.buffer, weight_buffer},
+                            .n_buffers = 2,
+                            .args = &args,
+                            .args_bytes = sizeof args},
+                  (watched *[]){&qkv}, 1, what);
+    release(&device, weight_buffer);
+    unwatch(&device, &qkv);
+    free(weight);
+}
+
+static void queries_and_keys_are_normed(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 9;
+    for (int centred = 0; centred < 2; centred++) {
+        check_norm_qk(4, 2, 64, false, false, centred, &random);
+        check_norm_qk(6, 1, 160, false, false, centred, &random);
+        check_norm_qk(3, 3, 16, true, false, centred, &random);
+        check_norm_qk(8, 2, 80, true, false, centred, &random);
+        check_norm_qk(4, 2, 48, false, true, centred, &random);
+        check_norm_qk(1, 1, 2, false, true, centred, &random);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------- rotation and cache */
@@ -129,19 +229,31 @@ static void expect_rotated(watched *to, size_t first, size_t second, const float
     }
 }
 
-static void expect_roped(const heads *h, uint32_t n_pairs, float scale, uint32_t position, const float *angles,
+typedef struct rotation {
+    uint32_t n_pairs;
+    bool halves;
+    float temperature;
+    uint32_t temperature_length;
+} rotation;
+
+static void expect_roped(const heads *h, const rotation *r, double scale, uint32_t position, const float *angles,
                          watched *qkv, size_t row, watched *keys, watched *values) {
     const float *x = (const float *)qkv->before + row;
-    const uint32_t pairs = h->key_length / 2, queries = n_heads(h) * pairs;
-    for (uint32_t i = 0; i < queries + h->n_kv_heads * pairs; i++) {
-        const uint32_t pair = i % pairs, head = (i - queries) / pairs;
-        const float *angle = pair < n_pairs ? angles + (size_t)2 * pair : NULL;
-        if (i < queries)
-            expect_rotated(qkv, row + 2 * i, row + 2 * i + 1, x + (size_t)2 * i, angle, (double)scale);
-        else
-            expect_rotated(keys, key_at(h, head, position, 2 * pair), key_at(h, head, position, 2 * pair + 1),
-                           x + (size_t)2 * i, angle, 1);
-    }
+    const uint32_t pairs = h->key_length / 2;
+    for (uint32_t head = 0; head < n_heads(h) + h->n_kv_heads; head++)
+        for (uint32_t pair = 0; pair < pairs; pair++) {
+            const float *angle = pair < r->n_pairs ? angles + (size_t)2 * pair : NULL;
+            const uint32_t d = r->halves && angle ? pair : 2 * pair,
+                           other = r->halves && angle ? d + r->n_pairs : d + 1;
+            const size_t begin = (size_t)head * h->key_length;
+            const float two[] = {x[begin + d], x[begin + other]};
+            const uint32_t kv_head = head - n_heads(h);
+            if (head < n_heads(h))
+                expect_rotated(qkv, row + begin + d, row + begin + other, two, angle, scale);
+            else
+                expect_rotated(keys, key_at(h, kv_head, position, d), key_at(h, kv_head, position, other), two, angle,
+                               1);
+        }
     const float *v = x + (n_heads(h) + h->n_kv_heads) * h->key_length;
     for (uint32_t head = 0; head < h->n_kv_heads; head++)
         for (uint32_t d = 0; d < h->value_length; d++, v++)
@@ -149,8 +261,8 @@ static void expect_roped(const heads *h, uint32_t n_pairs, float scale, uint32_t
                    0);
 }
 
-static void check_rope(const heads *h, uint32_t n_pairs, const int32_t *positions, uint32_t n_tokens,
-                       uint64_t *random) {
+static void check_rope(const heads *h, rotation r, const int32_t *positions, uint32_t n_tokens, uint64_t *random) {
+    const uint32_t n_pairs = r.n_pairs;
     const uint32_t length = (n_heads(h) + h->n_kv_heads) * h->key_length + h->n_kv_heads * h->value_length;
     const uint32_t stride = length + 3, threads = length - (n_heads(h) + h->n_kv_heads) * (h->key_length / 2);
     const size_t n_angles = (size_t)n_tokens * n_pairs * 2;
@@ -161,7 +273,10 @@ static void check_rope(const heads *h, uint32_t n_pairs, const int32_t *position
                             .n_pairs = (int)n_pairs,
                             .n_chunks = (int)h->n_chunks,
                             .stride = (int)stride,
-                            .scale = 0.3f};
+                            .scale = 0.3f,
+                            .halves = r.halves,
+                            .temperature = r.temperature,
+                            .temperature_length = r.temperature_length > 0 ? (int)r.temperature_length : 1};
     float *angles = poisoned_floats(n_angles + 2);
     watched qkv = watch(&device, (size_t)(n_tokens + 1) * stride, false);
     watched keys = watch(&device, cache_elements(h, h->key_length), half_cache());
@@ -169,14 +284,16 @@ static void check_rope(const heads *h, uint32_t n_pairs, const int32_t *position
     for (size_t i = 0; i < n_angles; i++) angles[i] = random_float(random);
     for (uint32_t t = 0; t < n_tokens; t++) {
         for (uint32_t i = 0; i < length; i++) set_before(&qkv, (size_t)t * stride + i, 4 * random_float(random));
-        expect_roped(h, n_pairs, args.scale, (uint32_t)positions[t], angles + (size_t)t * n_pairs * 2, &qkv,
-                     (size_t)t * stride, &keys, &values);
+        const int lengths = positions[t] / args.temperature_length;
+        const double scale = (double)args.scale * (1 + (double)r.temperature * log(lengths + 1));
+        expect_roped(h, &r, scale, (uint32_t)positions[t], angles + (size_t)t * n_pairs * 2, &qkv, (size_t)t * stride,
+                     &keys, &values);
     }
     gpu_buffer *angle_buffer = buffer_of(&device, angles, (n_angles + 2) * sizeof *angles);
     gpu_buffer *position_buffer = buffer_of(&device, positions, n_tokens * sizeof *positions);
     char what[100];
-    snprintf(what, sizeof what, "rotating %u of heads of %u and %u, %u tokens", 2 * n_pairs, h->key_length,
-             h->value_length, n_tokens);
+    snprintf(what, sizeof what, "rotating %u%s of heads of %u and %u, %u tokens", 2 * n_pairs,
+             r.halves ? " (halves)" : "", h->key_length, h->value_length, n_tokens);
     run_and_check(&device,
                   &(launch){.kernel = KERNEL_ROPE_QK,
                             .groups = {groups(threads, GPU_GROUP), n_tokens, 1},
@@ -199,12 +316,14 @@ static void queries_are_rotated_and_keys_and_values_kept(void **state) {
     uint64_t random = 2;
     static const int32_t zero[] = {0}, across[] = {253, 254, 255, 256, 257, 258, 259}, last[] = {767},
                          apart[] = {5, 511, 512};
-    check_rope(&(heads){1, 1, 2, 1, 1}, 1, zero, 1, &random);
-    check_rope(&(heads){2, 3, 16, 24, 3}, 5, across, 7, &random);
-    check_rope(&(heads){3, 4, 48, 48, 3}, 24, apart, 3, &random);
-    check_rope(&(heads){2, 1, 128, 64, 3}, 0, last, 1, &random);
-    check_rope(&(heads){1, 8, 64, 80, 3}, 32, across, 7, &random);
-    check_rope(&(heads){2, 12, 256, 256, 3}, 64, apart, 3, &random);
+    for (int halves = 0; halves < 2; halves++) {
+        check_rope(&(heads){1, 1, 2, 1, 1}, (rotation){1, halves, 0, 0}, zero, 1, &random);
+        check_rope(&(heads){2, 3, 16, 24, 3}, (rotation){5, halves, 0, 0}, across, 7, &random);
+        check_rope(&(heads){3, 4, 48, 48, 3}, (rotation){24, halves, 0.1f, 128}, apart, 3, &random);
+        check_rope(&(heads){2, 1, 128, 64, 3}, (rotation){0, halves, 0.2f, INT32_MAX}, last, 1, &random);
+        check_rope(&(heads){1, 8, 64, 80, 3}, (rotation){32, halves, 0.1f, 256}, across, 7, &random);
+        check_rope(&(heads){2, 12, 256, 256, 3}, (rotation){64, halves, 0, 0}, apart, 3, &random);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------------- attention */
@@ -213,6 +332,8 @@ static void queries_are_rotated_and_keys_and_values_kept(void **state) {
 typedef struct attention {
     heads h;
     uint32_t context, n_tokens, first, stride, out_stride;
+    uint32_t window; /* 0: none */
+    float softcap;
     float *queries;       /* [first + n_tokens][stride] */
     float *keys, *values; /* as they are in the cache, at key_at and value_at */
     int32_t *positions;   /* [first + n_tokens] */
@@ -281,22 +402,30 @@ static void attention_free(attention *a) {
     free(a->together);
 }
 
+/* The first position that a token sees. */
+static uint32_t first_seen(const attention *a, uint32_t token) {
+    const uint32_t position = (uint32_t)a->positions[token];
+    return a->window > 0 && position >= a->window ? position - a->window + 1 : 0;
+}
+
 /* The values, weighted by the softmax of the scores, for one head of one token. weights: [n_visible], scratch. */
 static void expect_attended(attention *a, uint32_t token, uint32_t head, double *weights) {
     const heads *h = &a->h;
     const uint32_t n_visible = (uint32_t)a->positions[token] + 1, kv_head = head / h->sharing;
+    const uint32_t begin = first_seen(a, token);
     const float *query = a->queries + (size_t)token * a->stride + (size_t)head * h->key_length;
     double most = -HUGE_VAL, sum = 0;
-    for (uint32_t t = 0; t < n_visible; t++) {
+    for (uint32_t t = begin; t < n_visible; t++) {
         weights[t] = 0;
         for (uint32_t d = 0; d < h->key_length; d++)
             weights[t] += (double)query[d] * (double)a->keys[key_at(h, kv_head, t, d)];
+        if (a->softcap > 0) weights[t] = (double)a->softcap * tanh(weights[t] / (double)a->softcap);
         most = fmax(most, weights[t]);
     }
-    for (uint32_t t = 0; t < n_visible; t++) sum += weights[t] = exp(weights[t] - most);
+    for (uint32_t t = begin; t < n_visible; t++) sum += weights[t] = exp(weights[t] - most);
     for (uint32_t d = 0; d < h->value_length; d++) {
         double total = 0, squares = 0;
-        for (uint32_t t = 0; t < n_visible; t++) {
+        for (uint32_t t = begin; t < n_visible; t++) {
             const double term = weights[t] / sum * (double)a->values[value_at(h, kv_head, t, d)];
             total += term;
             squares += term * term;
@@ -318,12 +447,15 @@ static attention_args attention_args_of(const attention *a, uint32_t first, uint
                             .first_token = (int)first,
                             .n_tokens = (int)n_tokens,
                             .split = split,
-                            .n_parts = (int)h->n_chunks};
+                            .n_parts = (int)h->n_chunks,
+                            .window = (int)a->window,
+                            .first_chunk = (int)(first_seen(a, first) / CHUNK),
+                            .softcap = a->softcap};
 }
 
 static launch attention_launch(const attention *a, const attention_args *args, gpu_buffer *parts) {
     const uint32_t n_tokens = (uint32_t)args->n_tokens, last = (uint32_t)args->first_token + n_tokens - 1;
-    const uint32_t n_chunks = (uint32_t)a->positions[last] / CHUNK + 1;
+    const uint32_t n_chunks = (uint32_t)a->positions[last] / CHUNK + 1 - (uint32_t)args->first_chunk;
     return (launch){
         .kernel = KERNEL_ATTENTION,
         .groups = {a->h.n_kv_heads, groups(n_tokens * a->h.sharing, QUERIES), args->split ? n_chunks : 1},
@@ -362,7 +494,8 @@ static void check_split(attention *a, uint32_t first, uint32_t n_tokens) {
     watched parts = watch(&device, ((size_t)n_tokens * n_heads(h) * h->n_chunks + 1) * length, false);
     for (uint32_t t = 0; t < n_tokens; t++)
         for (uint32_t head = 0; head < n_heads(h); head++)
-            for (uint32_t chunk = 0; chunk <= (uint32_t)a->positions[first + t] / CHUNK; chunk++)
+            for (uint32_t chunk = first_seen(a, first + t) / CHUNK; chunk <= (uint32_t)a->positions[first + t] / CHUNK;
+                 chunk++)
                 for (size_t i = 0; i < length; i++)
                     expect_anything(&parts, ((t * n_heads(h) + head) * h->n_chunks + chunk) * length + i);
     const launch l = attention_launch(a, &args, parts.buffer);
@@ -379,8 +512,11 @@ static void check_split(attention *a, uint32_t first, uint32_t n_tokens) {
     unwatch(&device, &parts);
 }
 
-static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint64_t *random) {
+static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint32_t window,
+                            float softcap, uint64_t *random) {
     attention a = attention_new(h, context, n_tokens, first, random);
+    a.window = window;
+    a.softcap = softcap;
     double *weights = malloc(context * sizeof *weights);
     assert_non_null(weights);
     for (uint32_t t = 0; t < n_tokens; t++)
@@ -408,25 +544,74 @@ static void attention_is_that_of_the_formula(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 3;
-    check_attention(&(heads){2, 1, 8, 8, 0}, 1, 1, 0, &random);
-    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, &random);
-    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 3, 2, &random);
-    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, &random);
-    check_attention(&(heads){2, 12, 80, 80, 0}, 700, 3, 1, &random);
-    check_attention(&(heads){1, 1, 128, 128, 0}, 1500, 1, 0, &random);
-    check_attention(&(heads){2, 4, 256, 256, 0}, 700, 3, 0, &random);
-    check_attention(&(heads){1, 12, 16, 48, 0}, 300, 64, 0, &random);
+    check_attention(&(heads){2, 1, 8, 8, 0}, 1, 1, 0, 0, 0, &random);
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 0, 0, &random);
+    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 3, 2, 0, 0, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, 0, 0, &random);
+    check_attention(&(heads){2, 12, 80, 80, 0}, 700, 3, 1, 0, 0, &random);
+    check_attention(&(heads){1, 1, 128, 128, 0}, 1500, 1, 0, 0, 0, &random);
+    check_attention(&(heads){2, 4, 256, 256, 0}, 700, 3, 0, 0, 0, &random);
+    check_attention(&(heads){1, 12, 16, 48, 0}, 300, 64, 0, 0, 0, &random);
 }
 
 static void keys_and_values_may_differ_in_length(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 4;
-    check_attention(&(heads){1, 8, 64, 128, 0}, 1500, 3, 0, &random);
-    check_attention(&(heads){2, 3, 192, 128, 0}, 257, 3, 1, &random);
-    check_attention(&(heads){3, 1, 24, 200, 0}, 256, 64, 0, &random);
-    check_attention(&(heads){1, 4, 256, 8, 0}, 255, 64, 3, &random);
-    check_attention(&(heads){1, 1, 8, 256, 0}, 513, 3, 0, &random);
+    check_attention(&(heads){1, 8, 64, 128, 0}, 1500, 3, 0, 0, 0, &random);
+    check_attention(&(heads){2, 3, 192, 128, 0}, 257, 3, 1, 0, 0, &random);
+    check_attention(&(heads){3, 1, 24, 200, 0}, 256, 64, 0, 0, 0, &random);
+    check_attention(&(heads){1, 4, 256, 8, 0}, 255, 64, 3, 0, 0, &random);
+    check_attention(&(heads){1, 1, 8, 256, 0}, 513, 3, 0, 0, 0, &random);
+}
+
+static void windows_hide_what_is_before_them(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 7;
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 1, 0, &random);
+    check_attention(&(heads){1, 4, 48, 48, 0}, 256, 64, 2, 7, 0, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 540, 64, 0, 256, 0, &random); /* begins and ends within chunks */
+    check_attention(&(heads){2, 2, 80, 80, 0}, 1500, 3, 1, 600, 0, &random);
+    check_attention(&(heads){1, 1, 32, 32, 0}, 1282, 64, 0, 513, 0.5f, &random);
+    check_attention(&(heads){1, 2, 32, 32, 0}, 300, 300, 0, 40, 0, &random);
+    check_attention(&(heads){1, 2, 32, 32, 0}, 300, 3, 0, INT32_MAX, 0, &random);
+}
+
+static void scores_are_capped(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 8;
+    check_attention(&(heads){2, 3, 16, 16, 0}, 255, 3, 0, 0, 2, &random);
+    check_attention(&(heads){1, 8, 64, 64, 0}, 257, 64, 0, 0, 0.5f, &random);
+    check_attention(&(heads){2, 2, 80, 80, 0}, 700, 3, 1, 0, 50, &random);
+}
+
+/* ----------------------------------------------------------------------------------------- single numbers */
+
+static void numbers_are_capped(void **state) {
+    (void)state;
+    device_here(&device);
+    static const float some[] = {0, -0.0f, 1e-6f, -1e-3f, 0.1f, -1, 3, -29, 31, 100, -1e4f, 1e30f, -3e38f};
+    enum { SOME = sizeof some / sizeof *some };
+    for (uint32_t n = 1; n < 300; n += 130) {
+        watched x = watch(&device, n + 3, false);
+        const cap_args args = {.n = (int)n, .softcap = n % 2 ? 30 : 0.5f};
+        for (uint32_t i = 0; i < n; i++) {
+            const double value = (double)args.softcap * tanh((double)some[i % SOME] / (double)args.softcap);
+            set_before(&x, i, some[i % SOME]);
+            expect(&x, i, value, FLOAT_LIMIT * fabs(value));
+        }
+        run_and_check(&device,
+                      &(launch){.kernel = KERNEL_CAP,
+                                .groups = {groups(n, GPU_GROUP), 1, 1},
+                                .buffers = {x.buffer},
+                                .n_buffers = 1,
+                                .args = &args,
+                                .args_bytes = sizeof args},
+                      (watched *[]){&x}, 1, "capped numbers");
+        unwatch(&device, &x);
+    }
 }
 
 /* ----------------------------------------------------------------------------------------- the likeliest token */
@@ -507,9 +692,13 @@ static void no_number_has_no_token(void **state) {
 int main(int argc, char **argv) { /* [DRIVER] */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(norms_are_of_each_vector),
+        cmocka_unit_test(queries_and_keys_are_normed),
         cmocka_unit_test(queries_are_rotated_and_keys_and_values_kept),
         cmocka_unit_test(attention_is_that_of_the_formula),
         cmocka_unit_test(keys_and_values_may_differ_in_length),
+        cmocka_unit_test(windows_hide_what_is_before_them),
+        cmocka_unit_test(scores_are_capped),
+        cmocka_unit_test(numbers_are_capped),
         cmocka_unit_test(the_largest_logit_wins_and_of_equals_the_first),
         cmocka_unit_test(no_number_has_no_token),
     };

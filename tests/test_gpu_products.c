@@ -135,8 +135,9 @@ static double magnitude(const weights *w) {
 typedef struct shape {
     uint32_t n, n_tokens;
     uint32_t rows[3]; /* 0: there is no such matrix */
-    bool normed, gated, bias;
-    int mode;
+    bool normed, gated, bias, gelu;
+    int mode;                    /* gated: ACTIVATE is meant */
+    float scale;                 /* 0: 1 */
     uint32_t first_x, first_out; /* rows before those of the batch */
     uint32_t wider;              /* elements between the rows of a batch */
 } shape;
@@ -183,17 +184,21 @@ static void add_vectors(product *p, uint64_t *random) {
     free(norm);
 }
 
-static product product_new(const quant_type *matrix_types, const shape *s, uint64_t *random) {
-    product p = {.s = *s, .x_stride = padded(s->n) + (s->wider + 3) / 4 * 4};
+static product product_new(const quant_type *matrix_types, const shape *of, uint64_t *random) {
+    product p = {.s = *of, .x_stride = padded(of->n) + (of->wider + 3) / 4 * 4};
+    const shape *s = &p.s;
     size_t at_char = 0;
+    if (s->scale == 0) p.s.scale = 1;
+    if (s->gated) p.s.mode = ACTIVATE;
     for (uint32_t m = 0; m < 3 && s->rows[m]; m++, p.n_matrices++) {
         p.w[m] = weights_new(matrix_types[m], s->rows[m], s->n, random);
         p.n_rows += s->rows[m];
         at_char += (size_t)snprintf(p.what + at_char, sizeof p.what - at_char, "%s[%u][%u] ", name_of(matrix_types[m]),
                                     s->rows[m], s->n);
     }
-    snprintf(p.what + at_char, sizeof p.what - at_char, "x %u%s%s%s, mode %d", s->n_tokens, s->normed ? ", normed" : "",
-             s->gated ? ", gated" : "", s->bias ? ", bias" : "", s->mode);
+    snprintf(p.what + at_char, sizeof p.what - at_char, "x %u%s%s%s%s, mode %d, times %g", s->n_tokens,
+             s->normed ? ", normed" : "", s->gated ? ", gated" : "", s->bias ? ", bias" : "", s->gelu ? ", gelu" : "",
+             s->mode, (double)s->scale);
     p.biases = poisoned_floats(p.n_rows + 8);
     for (uint32_t i = 0; i < p.n_rows; i++) p.biases[i] = random_float(random);
     p.bias = buffer_of(&device, p.biases, (p.n_rows + 8) * sizeof *p.biases);
@@ -230,10 +235,16 @@ static measured dot(const product *p, uint32_t m, uint32_t row, uint32_t token) 
     return (measured){sum, PRODUCT_LIMIT * sqrt(squares)};
 }
 
-static measured gate(measured a, measured b) { /* silu(a) * b; silu's slope is below 1.1 */
-    const double silu = a.value / (1 + exp(-a.value));
-    return (measured){silu * b.value,
-                      1.1 * a.tolerance * fabs(b.value) + fabs(silu) * b.tolerance + 1e-6 * fabs(silu * b.value)};
+/* Their slopes are below 1.2; far below 0 they are what floats leave of a difference of numbers near 1. */
+static measured activate(const product *p, measured a) {
+    const double x = a.value, u = sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x);
+    const double value = p->s.gelu ? x * (1 + tanh(u)) / 2 : x / (1 + exp(-x));
+    return (measured){value, 1.2 * a.tolerance + 2e-6 * fabs(value) * (1 + fabs(u))};
+}
+
+static measured times(measured a, measured b) {
+    const double value = a.value * b.value;
+    return (measured){value, a.tolerance * fabs(b.value) + fabs(a.value) * b.tolerance + 1e-6 * fabs(value)};
 }
 
 static void expect_measured(watched *out, size_t i, measured m) { expect(out, i, m.value, m.tolerance + 1e-30); }
@@ -245,26 +256,28 @@ static size_t place(const product *p, uint32_t token, uint32_t row) {
 /* What is in the place of a result before the launch, by the mode. */
 static measured join(product *p, size_t i, measured value, int mode, uint64_t *random) {
     if (mode == STORE) return value;
+    if (mode == ACTIVATE) return activate(p, value);
     const float before = random_float(random);
     set_before(&p->out, i, before);
-    if (mode == GATE) return gate((measured){(double)before, 0}, value);
+    if (mode == GATE) return times(activate(p, (measured){(double)before, 0}), value);
     return (measured){(double)before + value.value, value.tolerance + 1e-7};
+}
+
+/* Of matrix m, whose rows have `start` rows before them. */
+static measured result(const product *p, uint32_t m, uint32_t start, uint32_t row, uint32_t token) {
+    const measured sum = dot(p, m, row, token);
+    const double bias = p->s.bias ? (double)p->biases[start + row] : 0, scale = (double)p->s.scale;
+    return (measured){(sum.value + bias) * scale, (sum.tolerance + 1e-7 * fabs(bias)) * fabs(scale)};
 }
 
 static void expect_products(product *p, uint64_t *random) {
     for (uint32_t t = 0; t < p->s.n_tokens; t++)
-        for (uint32_t m = 0, row = 0; m < p->n_matrices; m++)
-            for (uint32_t r = 0; r < p->s.rows[m]; r++, row++) {
-                measured value = dot(p, m, r, t);
-                if (p->s.gated) {
-                    if (m == 0) expect_measured(&p->out, place(p, t, row), gate(value, dot(p, 1, r, t)));
-                    continue;
-                }
-                if (p->s.bias) {
-                    value.value += (double)p->biases[row];
-                    value.tolerance += 1e-7;
-                }
-                expect_measured(&p->out, place(p, t, row), join(p, place(p, t, row), value, p->s.mode, random));
+        for (uint32_t m = 0, start = 0; m < (p->s.gated ? 1 : p->n_matrices); start += p->s.rows[m++])
+            for (uint32_t r = 0; r < p->s.rows[m]; r++) {
+                const size_t at_place = place(p, t, start + r);
+                measured value = join(p, at_place, result(p, m, start, r, t), p->s.mode, random);
+                if (p->s.gated) value = times(value, result(p, 1, p->s.rows[0], r, t));
+                expect_measured(&p->out, at_place, value);
             }
 }
 
@@ -276,6 +289,7 @@ static multiply_args multiply_args_of(const product *p, const int *kernel_types)
         .n = (int)p->s.n,
         .gated = p->s.gated,
         .mode = p->s.mode,
+        .gelu = p->s.gelu,
         .has_bias = p->s.bias,
         .x_stride = (int)p->x_stride,
         .out_stride = (int)p->out_stride,
@@ -283,6 +297,7 @@ static multiply_args multiply_args_of(const product *p, const int *kernel_types)
         .first_out = (int)p->s.first_out,
         .n_tokens = (int)p->s.n_tokens,
         .epsilon = epsilon,
+        .scale = p->s.scale,
     };
     for (uint32_t m = 0; m < p->n_matrices; m++) {
         args.rows[m] = (int)p->w[m].rows;
@@ -351,11 +366,14 @@ static const shape multiply_shapes[] = {
     {.n = 172, .n_tokens = 1, .rows = {1}},
     {.n = 1, .n_tokens = 2, .rows = {3}, .mode = ADD},
     {.n = 100, .n_tokens = 3, .rows = {5}, .bias = true, .first_x = 2, .wider = 7},
-    {.n = 300, .n_tokens = 4, .rows = {127}, .mode = ADD, .first_out = 3, .wider = 1},
+    {.n = 300, .n_tokens = 4, .rows = {127}, .mode = ADD, .first_out = 3, .wider = 1, .scale = 0.22f},
     {.n = 2100, .n_tokens = 5, .rows = {33}, .bias = true, .mode = ADD, .wider = 32},
-    {.n = 1056, .n_tokens = 6, .rows = {3, 1}, .bias = true, .first_out = 1},
+    {.n = 1056, .n_tokens = 6, .rows = {3, 1}, .bias = true, .first_out = 1, .scale = -3},
+    {.n = 260, .n_tokens = 5, .rows = {21}, .bias = true, .mode = ACTIVATE, .gelu = true},
+    {.n = 96, .n_tokens = 2, .rows = {6}, .mode = ACTIVATE},
     {.n = 31, .n_tokens = 7, .rows = {129, 5, 2}, .bias = true, .first_x = 1, .first_out = 2, .wider = 5},
     {.n = 512, .n_tokens = 3, .rows = {17, 17}, .gated = true, .wider = 3},
+    {.n = 256, .n_tokens = 5, .rows = {18, 18}, .gated = true, .bias = true, .gelu = true, .wider = 2},
     {.n = 16384, .n_tokens = 2, .rows = {5}},
     {.n = 33, .n_tokens = 64, .rows = {300}},
     {.n = 65, .n_tokens = 512, .rows = {19}, .first_x = 1},
@@ -413,7 +431,7 @@ static void few_normed_tokens_times_matrices_of_three_types(void **state) {
                  (shape){.n = 288, .n_tokens = 5, .rows = {48, 3, 7}}, &random);
 }
 
-/* silu(first) * second, of any two of the types. */
+/* The activation of the first times the second, of any two of the types. */
 static void gated_pairs_of_matrices(void **state) {
     (void)state;
     device_here(&device);
@@ -428,6 +446,8 @@ static void gated_pairs_of_matrices(void **state) {
                                      .n_tokens = 1 + (t + (uint32_t)(a + b)) % 7,
                                      .rows = {n_rows, n_rows},
                                      .gated = true,
+                                     .bias = a == b,
+                                     .gelu = b == 1,
                                      .first_x = (uint32_t)a,
                                      .first_out = (uint32_t)b,
                                      .wider = (uint32_t)(5 * a)},
@@ -455,6 +475,7 @@ static void check_tiles(uint32_t t, const shape *s, uint64_t *random) {
                                     .offset = (int)p.w[m].offset,
                                     .n = (int)s->n,
                                     .mode = s->mode,
+                                    .gelu = s->gelu,
                                     .has_bias = s->bias,
                                     .bias_start = (int)start,
                                     .out_start = (int)start,
@@ -462,7 +483,8 @@ static void check_tiles(uint32_t t, const shape *s, uint64_t *random) {
                                     .out_stride = (int)p.out_stride,
                                     .first_x = (int)s->first_x,
                                     .first_out = (int)s->first_out,
-                                    .n_tokens = (int)s->n_tokens};
+                                    .n_tokens = (int)s->n_tokens,
+                                    .scale = p.s.scale};
             run(&device, &(launch){.kernel = at.tile[t],
                                    .groups = {groups(s->rows[m], TILE_ROWS), groups(s->n_tokens, TILE_TOKENS), 1},
                                    .buffers = {p.w[m].buffer, p.x, s->bias ? p.bias : p.x, p.out.buffer},
@@ -489,7 +511,10 @@ static void tiles_of_many_tokens(void **state) {
         {.n = 172, .n_tokens = 1, .rows = {1}},
         {.n = 33, .n_tokens = 3, .rows = {3}, .mode = ADD, .first_x = 2, .wider = 3},
         {.n = 100, .n_tokens = 33, .rows = {129}, .mode = GATE, .first_out = 1, .wider = 5},
-        {.n = 31, .n_tokens = 64, .rows = {300}, .bias = true, .mode = ADD, .wider = 32},
+        {.n = 31, .n_tokens = 64, .rows = {300}, .bias = true, .mode = ADD, .wider = 32, .scale = 0.22f},
+        {.n = 260, .n_tokens = 17, .rows = {131}, .bias = true, .mode = ACTIVATE, .gelu = true},
+        {.n = 64, .n_tokens = 5, .rows = {9}, .mode = ACTIVATE},
+        {.n = 128, .n_tokens = 8, .rows = {140}, .mode = GATE, .gelu = true},
         {.n = 320, .n_tokens = 32, .rows = {128, 5, 127}, .bias = true, .first_x = 1, .first_out = 3},
         {.n = 65, .n_tokens = 512, .rows = {127}, .bias = true, .mode = GATE},
         {.n = 16384, .n_tokens = 9, .rows = {5}, .mode = ADD},
@@ -504,7 +529,8 @@ static void tiles_of_many_tokens(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- embeddings */
 
-static void check_embed(uint32_t t, uint32_t n, uint32_t n_rows, uint32_t n_tokens, uint64_t *random) {
+static void check_embed(uint32_t t, uint32_t n, uint32_t n_rows, uint32_t n_tokens, int mode, float scale,
+                        uint64_t *random) {
     weights w = weights_new(types[t], n_rows, n, random);
     int32_t *tokens = malloc(n_tokens * sizeof *tokens);
     assert_non_null(tokens);
@@ -516,11 +542,20 @@ static void check_embed(uint32_t t, uint32_t n, uint32_t n_rows, uint32_t n_toke
     const double tolerance = WEIGHT_LIMIT * (1 + magnitude(&w) * 16);
     for (uint32_t i = 0; i < n_tokens; i++)
         for (uint32_t c = 0; c < padded(n); c++) {
+            const size_t at_place = (size_t)i * stride + c;
+            const float before = mode == ADD && c < n ? random_float(random) : 0;
             const double value = c < n ? (double)w.values[(size_t)tokens[i] * n + c] : 0;
-            expect(&out, (size_t)i * stride + c, value, block_of(types[t]) == 1 || c >= n ? 0 : tolerance);
+            const bool exact = c >= n || (block_of(types[t]) == 1 && mode == STORE && scale == 1);
+            if (mode == ADD) set_before(&out, at_place, before);
+            expect(&out, at_place, (double)before + value * (double)scale,
+                   exact ? 0 : (tolerance + fabs(value) * 1e-7) * fabs((double)scale) + 1e-7);
         }
-    const embed_args args = {
-        .row_bytes = (int)w.row_bytes, .offset = (int)w.offset, .n = (int)n, .out_stride = (int)stride};
+    const embed_args args = {.row_bytes = (int)w.row_bytes,
+                             .offset = (int)w.offset,
+                             .n = (int)n,
+                             .out_stride = (int)stride,
+                             .mode = mode,
+                             .scale = scale};
     char what[100];
     snprintf(what, sizeof what, "%u rows of %s[%u][%u]", n_tokens, name_of(types[t]), n_rows, n);
     run_and_check(&device,
@@ -542,10 +577,10 @@ static void rows_of_the_embedding_table(void **state) {
     device_here(&device);
     uint64_t random = 5;
     for (uint32_t t = 0; t < N_TYPES; t++) {
-        check_embed(t, odd_length(types[t], 172), 300, 64, &random);
-        check_embed(t, odd_length(types[t], 31), 5, 3, &random);
-        check_embed(t, 16384, 3, 1, &random);
-        check_embed(t, whole_blocks(types[t], 512), 129, 512, &random);
+        check_embed(t, odd_length(types[t], 172), 300, 64, STORE, 1, &random);
+        check_embed(t, odd_length(types[t], 31), 5, 3, STORE, 12, &random);
+        check_embed(t, 16384, 3, 1, ADD, 1, &random);
+        check_embed(t, whole_blocks(types[t], 512), 129, 512, STORE, 1, &random);
     }
 }
 

@@ -45,6 +45,8 @@ typedef long i64;
 #define FMA(a, b, c)             fma(a, b, c)
 #define RSQRT(x)                 precise::rsqrt(x)
 #define EXP(x)                   precise::exp(x)
+#define LOG(x)                   precise::log(x)
+#define TANH(x)                  precise::tanh(x)
 #define BITS_TO_FLOAT(b)         as_type<float>((uint)(b))
 #define SIMD_SUM(v)              simd_sum(v)
 #define SIMD_MAX(v)              simd_max(v)
@@ -74,6 +76,8 @@ typedef long i64;
 #define FMA(a, b, c)                   fma(a, b, c)
 #define RSQRT(x)                       rsqrt(x)
 #define EXP(x)                         exp(x)
+#define LOG(x)                         log(x)
+#define TANH(x)                        tanh(x)
 #define BITS_TO_FLOAT(b)               as_float((uint)(b))
 #define TABLE(type, name, count)       __constant type name[count]
 
@@ -102,6 +106,8 @@ typedef unsigned short ushort;
 #define FMA(a, b, c)                   fmaf(a, b, c)
 #define RSQRT(x)                       rsqrtf(x)
 #define EXP(x)                         expf(x)
+#define LOG(x)                         logf(x)
+#define TANH(x)                        tanhf(x)
 #define TABLE(type, name, count)       __constant__ type name[count]
 
 #define BITS_TO_FLOAT(b) bits_to_float(b)

@@ -77,32 +77,25 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
     for (uint32_t i = 0; i < c->n_layers; i++) {
         const layer_weights *w = &weights->layers[i];
         if (w->ffn_gate_inp.w.data) return "a mixture of experts";
-        if (w->attn_q_norm.weight) return "norms of queries and keys";
-        if (w->post_attention_norm.weight || w->post_ffw_norm.weight) return "norms after a layer's halves";
-        if (layer_is_parallel(w)) return "parallel layers";
-        if (w->ffn_gate.bias || w->ffn_up.bias) return "biases of the feed-forward network";
-        if (w->attn_q.scale || w->ffn_up.scale || w->ffn_down.scale) return "scales of weight tensors";
+        if (!w->attn_q_norm.weight != !w->attn_k_norm.weight) return "a norm of queries or keys alone";
+        if (w->attn_q_norm.bias || w->attn_k_norm.bias) return "biases of norms of queries and keys";
+        if (layer_is_parallel(w) && w->post_attention_norm.weight) return "parallel layers with norms behind them";
+        if (w->attn_sinks) return "attention sinks";
+        const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
+                                         &w->ffn_gate, &w->ffn_up, &w->ffn_down};
+        for (size_t m = 0; m < sizeof linears / sizeof *linears; m++)
+            if (linears[m]->scale) return "scales of weight tensors";
     }
-    return weights->output.bias ? "a bias of the output" : NULL;
+    return weights->output.scale ? "scales of weight tensors" : NULL;
 }
 
 const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
     const model_traits *traits = c->traits;
     if (c->lora.n_bytes > 0) return "LoRA adapters";
-    if (traits->norm != NORM_RMS) return "LayerNorm";
-    if (traits->rope == ROPE_NONE) return "embeddings of positions";
-    if (traits->rope == ROPE_HALVES) return "RoPE of a head's halves";
-    if (traits->no_rope_period > 0) return "layers without RoPE";
-    if (traits->activation != SWIGLU) return "another activation than SwiGLU";
-    if (c->window > 0) return "sliding windows";
-    if (c->kv_rank > 0) return "latent attention";
-    if (c->attention_softcap > 0 || c->logit_softcap > 0) return "capped scores or logits";
-    if (c->attention_temperature != 0 || c->attention_scale != 1 / sqrtf((float)c->key_length))
-        return "a scale of attention of its own";
-    if (c->embedding_scale != 1 || c->residual_scale != 1 || c->logit_scale != 1)
-        return "scales of embeddings, sums or logits";
     const char *lacks = weights_lack(c, weights);
     if (lacks) return lacks;
+    if (c->kv_rank > 0) return "latent attention";
+    if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
     const uint64_t lengths[] = {c->n_embd, c->n_ff, c->n_vocab, (uint64_t)c->n_heads * MAX_HEAD * 3};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         if (lengths[i] > LONGEST_ROW) return "rows of more than 2^26 elements";
@@ -137,17 +130,18 @@ static bool begins_with_tokens(const model_config *c, const gpu_settings *s) { r
 
 /* The scratch buffers, by their place in forward_gpu. */
 typedef enum scratch {
-    X,         /* [n_batch][padded(n_embd)] */
-    NORMED,    /* the same */
-    QKV,       /* [n_batch][qkv_length] */
-    ATTENDED,  /* [n_batch][padded(n_heads * value_length)] */
-    GATED,     /* [n_batch][padded(n_ff)] */
-    LOGITS,    /* [n_logits][n_vocab] */
-    PARTS,     /* [SPLIT_TOKENS][n_heads][chunks][value_length + 2] */
-    ANGLES,    /* [n_batch][n_pairs][2] cos and sin */
-    POSITIONS, /* [n_batch] int */
-    TOKENS,    /* [n_batch] int */
-    NEXT,      /* int */
+    X,               /* [n_batch][padded(n_embd)] */
+    NORMED,          /* the same */
+    QKV,             /* [n_batch][qkv_length] */
+    ATTENDED,        /* [n_batch][padded(n_heads * value_length)] */
+    GATED,           /* [n_batch][padded(n_ff)] */
+    LOGITS,          /* [n_logits][n_vocab] */
+    PARTS,           /* [SPLIT_TOKENS][n_heads][chunks][value_length + 2] */
+    ANGLES,          /* [n_batch][n_pairs][2] cos and sin */
+    ANGLES_WINDOWED, /* the same of layers that see a window, where there are some */
+    POSITIONS,       /* [n_batch] int */
+    TOKENS,          /* [n_batch] int */
+    NEXT,            /* int */
     N_SCRATCH
 } scratch;
 
@@ -160,6 +154,7 @@ static void scratch_bytes(const model_config *c, const gpu_settings *s, uint64_t
     bytes[LOGITS] = sizeof(float) * (uint64_t)s->n_logits * c->n_vocab;
     bytes[PARTS] = sizeof(float) * SPLIT_TOKENS * (uint64_t)c->n_heads * chunks(s->n_ctx) * (c->value_length + 2);
     bytes[ANGLES] = row * (c->rope_dimension_count > 0 ? c->rope_dimension_count : 2);
+    bytes[ANGLES_WINDOWED] = c->window > 0 ? bytes[ANGLES] : sizeof(float);
     bytes[POSITIONS] = bytes[TOKENS] = sizeof(int32_t) * (uint64_t)s->n_batch;
     bytes[NEXT] = sizeof(int32_t);
 }
@@ -175,6 +170,19 @@ uint64_t forward_gpu_host_bytes(const model_config *c, uint32_t n_batch) {
     return sizeof(float) * (uint64_t)n_batch * (angles > row ? angles : row);
 }
 
+/* Of a layer's norms and biases, within some bytes. */
+static uint64_t vectors_bytes(const model_config *c, const layer_weights *w) {
+    const norm_weights *const norms[] = {&w->attn_norm, &w->attn_norm_2, &w->post_attention_norm, &w->ffn_norm,
+                                         &w->post_ffw_norm};
+    const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
+                                     &w->ffn_gate, &w->ffn_up, &w->ffn_down};
+    uint64_t n = w->attn_q_norm.weight ? (c->n_heads + c->n_kv_heads) * (uint64_t)c->key_length : 0;
+    for (size_t i = 0; i < sizeof norms / sizeof *norms; i++)
+        n += norms[i]->weight ? (norms[i]->bias ? 2 : 1) * padded(c->n_embd) : 0;
+    for (size_t i = 0; i < sizeof linears / sizeof *linears; i++) n += linears[i]->bias ? linears[i]->w.n_rows : 0;
+    return n * sizeof(float);
+}
+
 gpu_needs forward_gpu_needs(const model_config *c, const model_weights *weights, const gpu_settings *s) {
     gpu_needs needs = {0};
     for (uint32_t i = c->n_layers - s->n_layers; i < c->n_layers; i++) {
@@ -183,13 +191,14 @@ gpu_needs forward_gpu_needs(const model_config *c, const model_weights *weights,
                                          &w->ffn_gate, &w->ffn_up, &w->ffn_down};
         for (size_t m = 0; m < sizeof linears / sizeof *linears; m++)
             need(&needs, &needs.weights, matrix_bytes(&linears[m]->w));
-        need(&needs, &needs.weights, 2 * sizeof(float) * padded(c->n_embd));
+        need(&needs, &needs.weights, vectors_bytes(c, w));
         need(&needs, &needs.kv_cache, cache_bytes(c, s, c->key_length));
         need(&needs, &needs.kv_cache, cache_bytes(c, s, c->value_length));
     }
     need(&needs, &needs.weights, matrix_bytes(&weights->output.w));
     if (begins_with_tokens(c, s) && weights->token_embd.data != weights->output.w.data)
         need(&needs, &needs.weights, matrix_bytes(&weights->token_embd));
+    if (begins_with_tokens(c, s)) need(&needs, &needs.weights, matrix_bytes(&weights->position_embd));
     uint64_t bytes[N_SCRATCH];
     scratch_bytes(c, s, bytes);
     for (size_t i = 0; i < N_SCRATCH; i++) need(&needs, &needs.scratch, bytes[i]);
@@ -204,20 +213,31 @@ typedef struct gpu_matrix {
     uint32_t offset; /* where in it the matrix begins */
 } gpu_matrix;
 
+typedef struct gpu_norm {
+    gpu_buffer *weight; /* [n_embd], and behind it as long a bias, if it has one; NULL: there is no norm */
+    bool has_bias;
+} gpu_norm;
+
 /* Matrices that meet the same vectors. The kernels are places in the program. */
 typedef struct gpu_product {
     gpu_matrix matrices[3];
     uint32_t n_matrices;
-    gpu_buffer *norm;  /* [n_columns]: the vectors' RMS norm is what is multiplied; or NULL */
+    gpu_norm norm;     /* what is multiplied is the vectors' norm, if there is one, */
+    bool folded;       /* which the multiply kernels take by themselves */
     gpu_buffer *bias;  /* [all rows] or NULL */
-    bool gated;        /* silu(first) * second */
-    bool add;          /* to what is there */
+    bool gated;        /* activation(first) * second */
+    int mode;          /* STORE, ADD or ACTIVATE */
+    float scale;       /* of the result */
     uint32_t types[3]; /* of each matrix, as the multiply kernels count them */
     uint32_t one, few, tiles[3];
 } gpu_product;
 
 typedef struct gpu_layer {
     gpu_product qkv, attn_output, gate_up, ffn_down;
+    gpu_norm post_attention_norm, post_ffw_norm;
+    gpu_norm own_norm;    /* of a parallel layer's feed-forward part, if it is not the attention's */
+    gpu_buffer *qk_norms; /* the queries' weights and the keys', or NULL */
+    bool parallel, has_rope, windowed;
     gpu_buffer *keys, *values;
 } gpu_layer;
 
@@ -235,17 +255,17 @@ struct forward_gpu {
 
     gpu_layer *layers; /* [settings.n_layers] */
     gpu_product output;
-    gpu_matrix token_embd;
-    uint32_t embed; /* its kernel */
+    gpu_matrix token_embd, position_embd;
+    uint32_t embed, embed_position; /* their kernels */
     gpu_buffer *scratch[N_SCRATCH];
-    rope_table rope;
-    float *staging; /* angles on their way to the device, or x where its rows are padded */
-    float *cosines; /* [n_pairs], and behind them as many sines */
+    rope_table rope[2]; /* [1]: of windowed layers */
+    float *staging;     /* angles on their way to the device, or x where its rows are padded */
+    float *cosines;     /* [n_pairs], and behind them as many sines */
 
-    uint32_t first; /* of the batch: row of the first token still at work */
-    uint32_t n;     /* tokens at work */
-    uint32_t count; /* of the batch */
-    uint32_t last_position;
+    uint32_t first;                         /* of the batch: row of the first token still at work */
+    uint32_t n;                             /* tokens at work */
+    uint32_t count;                         /* of the batch */
+    uint32_t first_position, last_position; /* of the tokens at work */
     gpu_counters counters;
     gpu_on_launch on_launch;
     void *on_launch_user;
@@ -302,9 +322,17 @@ static cllm_status add_vectors(forward_gpu *f, const float *const *vectors, cons
     return status;
 }
 
+static cllm_status add_norm(forward_gpu *f, const norm_weights *norm, gpu_norm *out, cllm_error *err) {
+    const uint32_t lengths[] = {f->config->n_embd, f->config->n_embd};
+    *out = (gpu_norm){.has_bias = norm->bias};
+    if (!norm->weight) return CLLM_OK;
+    return add_vectors(f, (const float *const[]){norm->weight, norm->bias}, lengths, norm->bias ? 2 : 1, &out->weight,
+                       err);
+}
+
 /* The kernels of a product, by the types of its matrices. */
 static cllm_status add_kernels(forward_gpu *f, gpu_product *p, cllm_error *err) {
-    kernel_variant v = {.kind = MATRIX_MULTIPLY, .normed = p->norm != NULL};
+    kernel_variant v = {.kind = MATRIX_MULTIPLY, .normed = p->folded};
     for (uint32_t i = 0; i < p->n_matrices; i++) {
         const quant_type type = p->matrices[i].w->type;
         for (p->types[i] = 0; p->types[i] < v.n_types && v.types[p->types[i]] != type;) p->types[i]++;
@@ -325,11 +353,15 @@ static cllm_status add_kernels(forward_gpu *f, gpu_product *p, cllm_error *err) 
 typedef struct product_parts {
     const linear *linears[3];
     const norm_weights *norm; /* or NULL */
-    bool gated, add;
+    bool keeps_normed;        /* for others, who read NORMED */
+    int mode;
+    float scale; /* 0: 1 */
 } product_parts;
 
 static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_product *out, cllm_error *err) {
-    *out = (gpu_product){.gated = parts->gated, .add = parts->add};
+    *out = (gpu_product){.gated = parts->mode == ACTIVATE && parts->linears[1],
+                         .mode = parts->mode,
+                         .scale = parts->scale != 0 ? parts->scale : 1};
     uint32_t rows[3] = {0};
     const float *biases[3] = {NULL};
     bool has_bias = false;
@@ -341,30 +373,65 @@ static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_p
         has_bias = has_bias || biases[i];
         status = add_matrix(f, &parts->linears[i]->w, &out->matrices[i], err);
     }
-    if (status == CLLM_OK && parts->norm)
-        status = add_vectors(f, &parts->norm->weight, &parts->linears[0]->w.n_columns, 1, &out->norm, err);
+    if (status == CLLM_OK && parts->norm) status = add_norm(f, parts->norm, &out->norm, err);
+    out->folded =
+        out->norm.weight && !out->norm.has_bias && !parts->keeps_normed && f->config->traits->norm == NORM_RMS;
     if (status == CLLM_OK && has_bias) status = add_vectors(f, biases, rows, 3, &out->bias, err);
     return status == CLLM_OK ? add_kernels(f, out, err) : status;
 }
 
-static cllm_status add_layer(forward_gpu *f, const layer_weights *w, gpu_layer *out, cllm_error *err) {
-    const product_parts qkv = {.linears = {&w->attn_q, &w->attn_k, &w->attn_v}, .norm = &w->attn_norm};
-    const product_parts attn_output = {.linears = {&w->attn_output}, .add = true};
-    const product_parts gate_up = {.linears = {&w->ffn_gate, &w->ffn_up}, .norm = &w->ffn_norm, .gated = true};
-    const product_parts ffn_down = {.linears = {&w->ffn_down}, .add = true};
+/* The last product of a half of a layer, whose result is added at once unless a norm stands in between. */
+static product_parts ending(const forward_gpu *f, const linear *l, const norm_weights *post_norm) {
+    if (post_norm->weight) return (product_parts){.linears = {l}, .mode = STORE};
+    return (product_parts){.linears = {l}, .mode = ADD, .scale = f->config->residual_scale};
+}
+
+static cllm_status add_layer_norms(forward_gpu *f, const layer_weights *w, gpu_layer *out, cllm_error *err) {
+    const model_config *c = f->config;
+    const qk_norm_kind kind = c->traits->qk_norm;
+    const uint32_t lengths[] = {c->key_length * (kind == QK_NORM_HEAD ? 1 : c->n_heads),
+                                c->key_length * (kind == QK_NORM_HEAD ? 1 : c->n_kv_heads)};
+    const float *const qk_norms[] = {w->attn_q_norm.weight, w->attn_k_norm.weight};
+    cllm_status status = add_norm(f, &w->post_attention_norm, &out->post_attention_norm, err);
+    if (status == CLLM_OK) status = add_norm(f, &w->post_ffw_norm, &out->post_ffw_norm, err);
+    if (status == CLLM_OK && layer_is_parallel(w) && w->attn_norm_2.weight)
+        status = add_norm(f, &w->attn_norm, &out->own_norm, err);
+    if (status == CLLM_OK && qk_norms[0]) status = add_vectors(f, qk_norms, lengths, 2, &out->qk_norms, err);
+    return status;
+}
+
+static cllm_status add_layer(forward_gpu *f, uint32_t index, gpu_layer *out, cllm_error *err) {
+    const layer_weights *w = &f->weights->layers[index];
+    const model_config *c = f->config;
+    const bool gated = w->ffn_gate.w.data, parallel = layer_is_parallel(w), two_norms = w->attn_norm_2.weight;
+    const product_parts qkv = {.linears = {&w->attn_q, &w->attn_k, &w->attn_v},
+                               .norm = two_norms ? &w->attn_norm_2 : &w->attn_norm,
+                               .keeps_normed = parallel};
+    const product_parts attn_output = ending(f, &w->attn_output, &w->post_attention_norm);
+    const product_parts gate_up = {.linears = {gated ? &w->ffn_gate : &w->ffn_up, gated ? &w->ffn_up : NULL},
+                                   .norm = &w->ffn_norm,
+                                   .mode = ACTIVATE};
+    const product_parts ffn_down = ending(f, &w->ffn_down, &w->post_ffw_norm);
+    *out = (gpu_layer){
+        .parallel = parallel, .has_rope = config_has_rope(c, index), .windowed = config_is_windowed(c, index)};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
     if (status == CLLM_OK) status = add_product(f, &ffn_down, &out->ffn_down, err);
-    if (status == CLLM_OK)
-        status = allocate(f, cache_bytes(f->config, &f->settings, f->config->key_length), &out->keys, err);
-    if (status == CLLM_OK)
-        status = allocate(f, cache_bytes(f->config, &f->settings, f->config->value_length), &out->values, err);
+    if (status == CLLM_OK) status = add_layer_norms(f, w, out, err);
+    if (status == CLLM_OK) status = allocate(f, cache_bytes(c, &f->settings, c->key_length), &out->keys, err);
+    if (status == CLLM_OK) status = allocate(f, cache_bytes(c, &f->settings, c->value_length), &out->values, err);
     return status;
 }
 
+static cllm_status add_table_kernel(forward_gpu *f, const matrix *table, uint32_t *kernel, cllm_error *err) {
+    return program_add(&f->program, &(kernel_variant){.kind = MATRIX_EMBED, .types = {table->type}, .n_types = 1},
+                       kernel, err);
+}
+
 static cllm_status add_ends(forward_gpu *f, cllm_error *err) {
-    const product_parts output = {.linears = {&f->weights->output}, .norm = &f->weights->output_norm};
+    const product_parts output = {
+        .linears = {&f->weights->output}, .norm = &f->weights->output_norm, .scale = f->config->logit_scale};
     cllm_status status = add_product(f, &output, &f->output, err);
     if (status != CLLM_OK || !begins_with_tokens(f->config, &f->settings)) return status;
     const matrix *w = &f->weights->token_embd;
@@ -372,8 +439,11 @@ static cllm_status add_ends(forward_gpu *f, cllm_error *err) {
         f->token_embd = f->output.matrices[0];
     else
         status = add_matrix(f, w, &f->token_embd, err);
-    const kernel_variant embed = {.kind = MATRIX_EMBED, .types = {w->type}, .n_types = 1};
-    return status == CLLM_OK ? program_add(&f->program, &embed, &f->embed, err) : status;
+    if (status == CLLM_OK) status = add_table_kernel(f, w, &f->embed, err);
+    const matrix *positions = &f->weights->position_embd;
+    if (status != CLLM_OK || !positions->data) return status;
+    status = add_matrix(f, positions, &f->position_embd, err);
+    return status == CLLM_OK ? add_table_kernel(f, positions, &f->embed_position, err) : status;
 }
 
 static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
@@ -387,9 +457,13 @@ static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
     const uint32_t n_pairs = c->rope_dimension_count / 2;
     f->staging = calloc(1, forward_gpu_host_bytes(c, f->settings.n_batch));
     f->cosines = calloc(2 * (size_t)n_pairs + 1, sizeof *f->cosines);
-    f->rope.frequencies = calloc((size_t)n_pairs + 1, sizeof *f->rope.frequencies);
-    if (!f->staging || !f->cosines || !f->rope.frequencies) return no_memory(err);
-    rope_prepare(c, false, weights_rope_factors(f->weights, c, f->settings.n_ctx), &f->rope);
+    if (!f->staging || !f->cosines) return no_memory(err);
+    for (int windowed = 0; windowed < 2; windowed++) {
+        rope_table *rope = &f->rope[windowed];
+        rope->frequencies = calloc((size_t)n_pairs + 1, sizeof *rope->frequencies);
+        if (!rope->frequencies) return no_memory(err);
+        rope_prepare(c, windowed, weights_rope_factors(f->weights, c, f->settings.n_ctx), rope);
+    }
     return CLLM_OK;
 }
 
@@ -408,9 +482,8 @@ cllm_status forward_gpu_create(const gpu *g, const model_config *config, const m
                        .weights_total = forward_gpu_needs(config, weights, settings).weights,
                        .layers = calloc(settings->n_layers, sizeof *f->layers)};
     cllm_status status = f->layers ? CLLM_OK : no_memory(err);
-    const layer_weights *first = &weights->layers[config->n_layers - settings->n_layers];
     for (uint32_t i = 0; status == CLLM_OK && i < settings->n_layers; i++)
-        status = add_layer(f, &first[i], &f->layers[i], err);
+        status = add_layer(f, config->n_layers - settings->n_layers + i, &f->layers[i], err);
     if (status == CLLM_OK) status = add_ends(f, err);
     if (status == CLLM_OK) status = add_scratch(f, err);
     if (status == CLLM_OK)
@@ -433,7 +506,8 @@ void forward_gpu_destroy(forward_gpu *f) {
     free(f->layers);
     free(f->staging);
     free(f->cosines);
-    free(f->rope.frequencies);
+    free(f->rope[0].frequencies);
+    free(f->rope[1].frequencies);
     free(f);
 }
 
@@ -526,19 +600,23 @@ static vectors rows_of(const forward_gpu *f, scratch which, uint32_t stride) {
 
 static uint64_t vector_bytes(uint32_t n_tokens, uint32_t length) { return sizeof(float) * (uint64_t)n_tokens * length; }
 
+static bool is_gelu(const forward_gpu *f) { return f->config->traits->activation != SWIGLU; }
+
 static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
     const matrix *w = p->matrices[0].w;
     const uint32_t at_once = n == 1 ? 1 : FEW, team_rows = rows_of_team(at_once);
     multiply_args args = {.n = (int)w->n_columns,
                           .gated = p->gated,
-                          .mode = p->add ? ADD : STORE,
+                          .mode = p->mode,
+                          .gelu = is_gelu(f),
                           .has_bias = p->bias != NULL,
                           .x_stride = (int)x.stride,
                           .out_stride = (int)out.stride,
                           .first_x = (int)x.first,
                           .first_out = (int)out.first,
                           .n_tokens = (int)n,
-                          .epsilon = f->config->norm_epsilon};
+                          .epsilon = f->config->norm_epsilon,
+                          .scale = p->scale};
     launch l = {.kernel = n == 1 ? p->one : p->few, .n_buffers = 7, .args = &args, .args_bytes = sizeof args};
     uint32_t n_rows = 0;
     for (uint32_t i = 0; i < 3; i++) {
@@ -554,7 +632,7 @@ static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x
     }
     l.bytes += vector_bytes(n, w->n_columns) + vector_bytes(n, p->gated ? w->n_rows : n_rows);
     l.buffers[3] = x.buffer;
-    l.buffers[4] = p->norm ? p->norm : x.buffer;
+    l.buffers[4] = p->folded ? p->norm.weight : x.buffer;
     l.buffers[5] = p->bias ? p->bias : x.buffer;
     l.buffers[6] = out.buffer;
     const uint32_t team_results = p->gated ? team_rows / 2 : team_rows, results = p->gated ? w->n_rows : n_rows;
@@ -564,16 +642,21 @@ static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x
     run(f, &l);
 }
 
-static void normalize(forward_gpu *f, gpu_buffer *norm, uint32_t n, vectors x, vectors out) {
+/* mode: STORE, or ADD what the norm gives to out. */
+static void normalize(forward_gpu *f, const gpu_norm *norm, uint32_t n, vectors x, vectors out, int mode) {
     const uint32_t n_embd = f->config->n_embd;
     const norm_args args = {.n = (int)n_embd,
                             .stride = (int)x.stride,
                             .first_x = (int)x.first,
                             .first_out = (int)out.first,
-                            .epsilon = f->config->norm_epsilon};
-    run(f, &(launch){.kernel = KERNEL_RMS_NORM,
+                            .centred = f->config->traits->norm == NORM_LAYER,
+                            .mode = mode,
+                            .has_bias = norm->has_bias,
+                            .epsilon = f->config->norm_epsilon,
+                            .scale = mode == ADD ? f->config->residual_scale : 1};
+    run(f, &(launch){.kernel = KERNEL_NORM,
                      .groups = {n, 1, 1},
-                     .buffers = {x.buffer, norm, out.buffer},
+                     .buffers = {x.buffer, norm->weight, out.buffer},
                      .n_buffers = 3,
                      .args = &args,
                      .args_bytes = sizeof args,
@@ -588,9 +671,10 @@ static void multiply_tiles(forward_gpu *f, const gpu_product *p, uint32_t n, vec
                                 .row_bytes = (int)m->w->row_bytes,
                                 .offset = (int)m->offset,
                                 .n = (int)m->w->n_columns,
-                                .mode = p->gated && i == 1 ? GATE
-                                        : p->add           ? ADD
-                                                           : STORE,
+                                .mode = !p->gated ? p->mode
+                                        : i == 1  ? GATE
+                                                  : STORE,
+                                .gelu = is_gelu(f),
                                 .has_bias = p->bias != NULL,
                                 .bias_start = (int)start,
                                 .out_start = p->gated ? 0 : (int)start,
@@ -598,7 +682,8 @@ static void multiply_tiles(forward_gpu *f, const gpu_product *p, uint32_t n, vec
                                 .out_stride = (int)out.stride,
                                 .first_x = (int)x.first,
                                 .first_out = (int)out.first,
-                                .n_tokens = (int)n};
+                                .n_tokens = (int)n,
+                                .scale = p->scale};
         run(f, &(launch){.kernel = p->tiles[i],
                          .groups = {groups(m->w->n_rows, TILE_ROWS), groups(n, TILE_TOKENS), 1},
                          .buffers = {m->buffer, x.buffer, p->bias ? p->bias : x.buffer, out.buffer},
@@ -612,44 +697,73 @@ static void multiply_tiles(forward_gpu *f, const gpu_product *p, uint32_t n, vec
 }
 
 static void run_product(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
-    if (f->settings.exact || n < TILE_FROM) {
-        multiply(f, p, n, x, out);
-        return;
-    }
-    if (p->norm) {
+    const bool by_tiles = !f->settings.exact && n >= TILE_FROM;
+    if (p->norm.weight && (by_tiles || !p->folded)) {
         const vectors normed = {f->scratch[NORMED], x.stride, 0};
-        normalize(f, p->norm, n, x, normed);
+        normalize(f, &p->norm, n, x, normed, STORE);
         x = normed;
     }
-    multiply_tiles(f, p, n, x, out);
+    if (by_tiles)
+        multiply_tiles(f, p, n, x, out);
+    else
+        multiply(f, p, n, x, out);
 }
 
 /* ---------------------------------------------------------------------------------------------- the road */
 
+static void normalize_heads(forward_gpu *f, const gpu_layer *layer) {
+    const model_config *c = f->config;
+    const qk_norm_kind kind = c->traits->qk_norm;
+    const bool row = kind == QK_NORM_ROW; /* all heads as one */
+    const norm_qk_args args = {.query_rows = row ? 1 : (int)c->n_heads,
+                               .query_length = (int)(c->key_length * (row ? c->n_heads : 1)),
+                               .key_length = (int)(c->key_length * (row ? c->n_kv_heads : 1)),
+                               .each = kind == QK_NORM_EACH,
+                               .stride = (int)qkv_length(c),
+                               .centred = kind == QK_NORM_EACH || c->traits->norm == NORM_LAYER,
+                               .epsilon = c->norm_epsilon};
+    run(f, &(launch){.kernel = KERNEL_NORM_QK,
+                     .groups = {row ? 2 : c->n_heads + c->n_kv_heads, f->n, 1},
+                     .buffers = {f->scratch[QKV], layer->qk_norms},
+                     .n_buffers = 2,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = 2 * vector_bytes(f->n, (c->n_heads + c->n_kv_heads) * c->key_length)});
+}
+
 static void rope(forward_gpu *f, const gpu_layer *layer) {
     const model_config *c = f->config;
+    const uint32_t length = c->attention_temperature_length; /* 0, where there is no temperature */
     const rope_args args = {.n_heads = (int)c->n_heads,
                             .n_kv_heads = (int)c->n_kv_heads,
                             .key_length = (int)c->key_length,
                             .value_length = (int)c->value_length,
-                            .n_pairs = (int)f->rope.n_pairs,
+                            .n_pairs = layer->has_rope ? (int)f->rope[0].n_pairs : 0,
+                            .halves = c->traits->rope == ROPE_HALVES,
                             .n_chunks = (int)chunks(f->settings.n_ctx),
                             .stride = (int)qkv_length(c),
-                            .scale = 1.0f / sqrtf((float)c->key_length)};
+                            .scale = c->attention_scale,
+                            .temperature = c->attention_temperature,
+                            .temperature_length = (int)(length > INT32_MAX ? INT32_MAX
+                                                        : length > 0       ? length
+                                                                           : 1)};
     const uint32_t threads = (c->n_heads + c->n_kv_heads) * (c->key_length / 2) + c->n_kv_heads * c->value_length;
-    run(f,
-        &(launch){.kernel = KERNEL_ROPE_QK,
-                  .groups = {groups(threads, GPU_GROUP), f->n, 1},
-                  .buffers = {f->scratch[QKV], f->scratch[ANGLES], f->scratch[POSITIONS], layer->keys, layer->values},
-                  .n_buffers = 5,
-                  .args = &args,
-                  .args_bytes = sizeof args,
-                  .bytes = 2 * vector_bytes(f->n, qkv_length(c))});
+    run(f, &(launch){.kernel = KERNEL_ROPE_QK,
+                     .groups = {groups(threads, GPU_GROUP), f->n, 1},
+                     .buffers = {f->scratch[QKV], f->scratch[layer->windowed ? ANGLES_WINDOWED : ANGLES],
+                                 f->scratch[POSITIONS], layer->keys, layer->values},
+                     .n_buffers = 5,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = 2 * vector_bytes(f->n, qkv_length(c))});
 }
 
 static void attend(forward_gpu *f, const gpu_layer *layer) {
     const model_config *c = f->config;
-    const uint32_t n_chunks = f->last_position / CHUNK + 1, heads = c->n_heads / c->n_kv_heads;
+    const uint32_t window = layer->windowed ? c->window : 0, heads = c->n_heads / c->n_kv_heads;
+    const bool sees_all = window == 0 || f->first_position < window;
+    const uint32_t first_chunk = sees_all ? 0 : (f->first_position - window + 1) / CHUNK;
+    const uint32_t n_chunks = f->last_position / CHUNK + 1 - first_chunk;
     const bool split = f->n <= SPLIT_TOKENS && n_chunks > 1 && n_chunks <= MOST_SPLIT;
     const uint32_t attended = padded(c->n_heads * c->value_length);
     const attention_args args = {.n_heads = (int)c->n_heads,
@@ -662,7 +776,10 @@ static void attend(forward_gpu *f, const gpu_layer *layer) {
                                  .first_token = (int)f->first,
                                  .n_tokens = (int)f->n,
                                  .split = split,
-                                 .n_parts = (int)chunks(f->settings.n_ctx)};
+                                 .n_parts = (int)chunks(f->settings.n_ctx),
+                                 .window = (int)window,
+                                 .first_chunk = (int)first_chunk,
+                                 .softcap = c->attention_softcap};
     const uint32_t blocks = groups(f->n * heads, QUERIES);
     const uint64_t position = (uint64_t)(f->settings.kv_type == CLLM_KV_F16 ? 2 : 4) * c->n_kv_heads *
                               (c->key_length + c->value_length); /* bytes of its keys and values */
@@ -673,7 +790,8 @@ static void attend(forward_gpu *f, const gpu_layer *layer) {
                      .n_buffers = 6,
                      .args = &args,
                      .args_bytes = sizeof args,
-                     .bytes = position * (f->last_position + 1) * blocks + 2 * vector_bytes(f->n, attended)});
+                     .bytes = position * (f->last_position + 1 - first_chunk * CHUNK) * blocks +
+                              2 * vector_bytes(f->n, attended)});
     if (!split) return;
     run(f, &(launch){.kernel = KERNEL_ATTENTION_MERGE,
                      .groups = {c->n_heads, f->n, 1},
@@ -684,34 +802,66 @@ static void attend(forward_gpu *f, const gpu_layer *layer) {
                      .bytes = vector_bytes(f->n * (n_chunks + 1), attended)});
 }
 
+/* The end of a half: its last product is added to X, or its norm is. */
+static void run_ending(forward_gpu *f, const gpu_product *p, const gpu_norm *post_norm, vectors x) {
+    const uint32_t n_embd = padded(f->config->n_embd);
+    const vectors normed = rows_of(f, NORMED, n_embd), sum = rows_of(f, X, n_embd);
+    run_product(f, p, f->n, x, post_norm->weight ? normed : sum);
+    if (post_norm->weight) normalize(f, post_norm, f->n, normed, sum, ADD);
+}
+
 static void run_layer(forward_gpu *f, const gpu_layer *layer, bool keep_last) {
     const model_config *c = f->config;
     const uint32_t n_embd = padded(c->n_embd), attended = padded(c->n_heads * c->value_length);
     run_product(f, &layer->qkv, f->n, rows_of(f, X, n_embd), rows_of(f, QKV, qkv_length(c)));
+    if (layer->qk_norms) normalize_heads(f, layer);
     rope(f, layer);
     if (keep_last) { /* from here on the batch is its last token */
         f->first = f->count - 1;
         f->n = 1;
+        f->first_position = f->last_position;
     }
     attend(f, layer);
-    run_product(f, &layer->attn_output, f->n, rows_of(f, ATTENDED, attended), rows_of(f, X, n_embd));
-    run_product(f, &layer->gate_up, f->n, rows_of(f, X, n_embd), rows_of(f, GATED, padded(c->n_ff)));
-    run_product(f, &layer->ffn_down, f->n, rows_of(f, GATED, padded(c->n_ff)), rows_of(f, X, n_embd));
+    if (layer->own_norm.weight)
+        normalize(f, &layer->own_norm, f->n, rows_of(f, X, n_embd), rows_of(f, NORMED, n_embd), STORE);
+    run_ending(f, &layer->attn_output, &layer->post_attention_norm, rows_of(f, ATTENDED, attended));
+    run_product(f, &layer->gate_up, f->n, rows_of(f, layer->parallel ? NORMED : X, n_embd),
+                rows_of(f, GATED, padded(c->n_ff)));
+    run_ending(f, &layer->ffn_down, &layer->post_ffw_norm, rows_of(f, GATED, padded(c->n_ff)));
 }
 
-static cllm_status write_angles(forward_gpu *f, const uint32_t *positions, cllm_error *err) {
-    const uint32_t n_pairs = f->rope.n_pairs;
+static cllm_status write_angles(forward_gpu *f, const rope_table *rope, const uint32_t *positions, scratch out,
+                                cllm_error *err) {
+    const uint32_t n_pairs = rope->n_pairs;
     if (n_pairs == 0) return CLLM_OK;
     for (uint32_t b = 0; b < f->count; b++) {
         float *angle = f->staging + (size_t)b * 2 * n_pairs;
-        rope_angles(&f->rope, positions[b], f->cosines, f->cosines + n_pairs);
+        rope_angles(rope, positions[b], f->cosines, f->cosines + n_pairs);
         for (uint32_t i = 0; i < n_pairs; i++) {
             angle[2 * i] = f->cosines[i];
             angle[2 * i + 1] = f->cosines[n_pairs + i];
         }
     }
-    return f->gpu.driver->write(f->gpu.device, f->scratch[ANGLES], f->staging,
+    return f->gpu.driver->write(f->gpu.device, f->scratch[out], f->staging,
                                 (size_t)f->count * 2 * n_pairs * sizeof(float), err);
+}
+
+/* rows: a scratch buffer with the numbers of the table's rows. */
+static void embed(forward_gpu *f, uint32_t kernel, const gpu_matrix *table, scratch rows, int mode, float scale) {
+    const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd);
+    const embed_args args = {.row_bytes = (int)table->w->row_bytes,
+                             .offset = (int)table->offset,
+                             .n = (int)n_embd,
+                             .out_stride = (int)stride,
+                             .mode = mode,
+                             .scale = scale};
+    run(f, &(launch){.kernel = kernel,
+                     .groups = {groups(stride / UNIT, GPU_GROUP), f->count, 1},
+                     .buffers = {table->buffer, f->scratch[rows], f->scratch[X]},
+                     .n_buffers = 3,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = f->count * table->w->row_bytes + vector_bytes(f->count, n_embd)});
 }
 
 /* The batch's rows of the residual stream: from the layers before, or looked up. */
@@ -727,17 +877,8 @@ static cllm_status write_x(forward_gpu *f, const int32_t *tokens, const float *x
                              (size_t)f->count * stride * sizeof *x, err);
     }
     cllm_status status = driver->write(f->gpu.device, f->scratch[TOKENS], tokens, f->count * sizeof *tokens, err);
-    const embed_args args = {.row_bytes = (int)f->token_embd.w->row_bytes,
-                             .offset = (int)f->token_embd.offset,
-                             .n = (int)n_embd,
-                             .out_stride = (int)stride};
-    run(f, &(launch){.kernel = f->embed,
-                     .groups = {groups(stride / UNIT, GPU_GROUP), f->count, 1},
-                     .buffers = {f->token_embd.buffer, f->scratch[TOKENS], f->scratch[X]},
-                     .n_buffers = 3,
-                     .args = &args,
-                     .args_bytes = sizeof args,
-                     .bytes = f->count * f->token_embd.w->row_bytes + vector_bytes(f->count, n_embd)});
+    embed(f, f->embed, &f->token_embd, TOKENS, STORE, f->config->embedding_scale);
+    if (f->position_embd.w) embed(f, f->embed_position, &f->position_embd, POSITIONS, ADD, 1);
     return status;
 }
 
@@ -748,9 +889,12 @@ cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint
     const uint32_t first_layer = f->config->n_layers - f->settings.n_layers;
     f->first = 0;
     f->n = f->count = count;
+    f->first_position = positions[0];
     f->last_position = positions[count - 1];
     cllm_status status = driver->write(f->gpu.device, f->scratch[POSITIONS], positions, count * sizeof *positions, err);
-    if (status == CLLM_OK) status = write_angles(f, positions, err);
+    if (status == CLLM_OK) status = write_angles(f, &f->rope[0], positions, ANGLES, err);
+    if (status == CLLM_OK && f->config->window > 0)
+        status = write_angles(f, &f->rope[1], positions, ANGLES_WINDOWED, err);
     if (status == CLLM_OK) status = write_x(f, tokens, x, err);
     for (uint32_t i = 0; status == CLLM_OK && i < f->settings.n_layers; i++) {
         if (keep_going && !keep_going(user, first_layer + i)) {
@@ -766,6 +910,16 @@ cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint
 static void run_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows) {
     const vectors x = {f->scratch[X], padded(f->config->n_embd), f->first + first_row};
     run_product(f, &f->output, n_rows, x, (vectors){f->scratch[LOGITS], f->config->n_vocab, 0});
+    const uint32_t n = n_rows * f->config->n_vocab;
+    const cap_args args = {.n = (int)n, .softcap = f->config->logit_softcap};
+    if (args.softcap > 0)
+        run(f, &(launch){.kernel = KERNEL_CAP,
+                         .groups = {groups(n, GPU_GROUP), 1, 1},
+                         .buffers = {f->scratch[LOGITS]},
+                         .n_buffers = 1,
+                         .args = &args,
+                         .args_bytes = sizeof args,
+                         .bytes = 2 * vector_bytes(n_rows, f->config->n_vocab)});
 }
 
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err) {

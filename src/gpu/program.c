@@ -8,9 +8,14 @@
 #include <string.h>
 
 static const char *const common_names[N_COMMON_KERNELS] = {
-    [KERNEL_RMS_NORM] = "rms_norm",   [KERNEL_ROPE_QK] = "rope_qk",
-    [KERNEL_ATTENTION] = "attention", [KERNEL_ATTENTION_MERGE] = "attention_merge",
-    [KERNEL_ARGMAX] = "argmax",       [KERNEL_COPY] = "copy",
+    [KERNEL_NORM] = "norm_rows",
+    [KERNEL_NORM_QK] = "norm_qk",
+    [KERNEL_ROPE_QK] = "rope_qk",
+    [KERNEL_ATTENTION] = "attention",
+    [KERNEL_ATTENTION_MERGE] = "attention_merge",
+    [KERNEL_CAP] = "cap",
+    [KERNEL_ARGMAX] = "argmax",
+    [KERNEL_COPY] = "copy",
 };
 
 static void name_variant(const kernel_variant *v, char *name, size_t size) {

@@ -9,10 +9,12 @@
 
 /* Kernels that are in every program. */
 typedef enum common_kernel {
-    KERNEL_RMS_NORM,
+    KERNEL_NORM,
+    KERNEL_NORM_QK,
     KERNEL_ROPE_QK,
     KERNEL_ATTENTION,
     KERNEL_ATTENTION_MERGE,
+    KERNEL_CAP,
     KERNEL_ARGMAX,
     KERNEL_COPY,
     N_COMMON_KERNELS

@@ -62,6 +62,24 @@ near_exact() { # MODEL, beside which are its exact logits for tokens.txt
     below "$error" "$2"
 }
 
+family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose context was 4096 or all that there is
+    model=$shared/families/$1.gguf context=4096
+    [ "$1" = gpt2 ] && context=512
+    ends 0 "device: $device" eval "$model" --tokens "$(cat "$shared/families/tokens.txt")" --logits "$temporary/got" \
+        --kv-type f32 --ctx $context --device "$device" -v || return 1
+    error=$(nmse "$temporary/got" "${model%.gguf}.logits.f32")
+    echo "NMSE $error"
+    below "$error" 1e-5
+}
+
+# A family that the GPU lacks something for runs on the CPU, which is said; whether a GPU was asked for or any device.
+left_to_the_cpu() { # NAME TRAIT
+    for asked in "$device" auto; do
+        ends 0 "device: cpu, because the model has $2, which the GPU's kernels lack" "$shared/families/$1.gguf" -n 1 \
+            --device $asked -v || return 1
+    done
+}
+
 # With --exact a token's logits are the same bits for any batch, and from run to run without it too.
 same_bits() { # MODEL N
     on_gpu one "$1" "$2" --exact || return 1
@@ -156,13 +174,34 @@ gpu_suite() { # [quick]: fewer models and shorter stories, for a stand-in that i
         case ${1:-}${model##*/} in quickQ[345]_[01K]* | quickIQ* | quickBF*) continue ;; esac
         check "$device: the exact logits of $(basename "$model")" near_exact "$model" 1e-6
     done
-    for family in bias headdim linear tied yarn; do
-        [ "${1:-}" ] && continue
-        check "$device: llama-$family within 1e-5 of llama.cpp" near_exact "$shared/families/llama-$family.gguf" 1e-5
-    done
+    families "$@"
     check "$device: every split of Q4_K" every_split "$shared/vectors/Q4_K.gguf" 2 40
     check "$device: a long context, in chunks, and exact" same_bits "$shared/vectors/Q8_0.gguf" "$long"
     echo "1..$n"
+}
+
+families() { # [quick]
+    if [ ! -e "$shared/families" ]; then
+        n=$((n + 1))
+        echo "ok $n - $device: families of models # SKIP $shared/families is missing"
+        return
+    fi
+    names='llama llama-bias llama-headdim llama-linear llama-tied llama-yarn mistral3 qwen2 qwen3 gemma phi2 phi3
+        phi3-longrope phi3-longrope-short granite internlm2 exaone exaone4 olmo2 glm4 smollm3 stablelm stablelm-12b
+        starcoder2 falcon gpt2 command-r gemma2 gemma3 cohere2 olmo3'
+    [ "${1:-}" ] && names='phi3 granite stablelm-12b gpt2 gemma2 olmo3'
+    for name in $names; do
+        check "$device: the family $name within 1e-5 of llama.cpp" family "$name"
+    done
+    for lacking in 'llama-moe:a mixture of experts' 'gpt-oss:a mixture of experts' 'deepseek2:a mixture of experts'; do
+        check "$device: ${lacking%%:*} is left to the CPU" left_to_the_cpu "${lacking%%:*}" "${lacking#*:}"
+    done
+    n_tokens=300 # the windows begin in the second chunk
+    [ "${1:-}" ] && n_tokens=60
+    check "$device: bits of gemma2 do not depend on the batch with --exact" same_bits "$shared/families/gemma2.gguf" $n_tokens
+    check "$device: bits of stablelm do not depend on the batch with --exact" same_bits "$shared/families/stablelm.gguf" 40
+    [ "${1:-}" ] && return
+    check "$device: every split of gemma3, over chunks of positions" every_split "$shared/families/gemma3.gguf" 7 300
 }
 
 sampled_alike() { # the sampler sees the same logits, but for the last bits
