@@ -66,8 +66,6 @@ typedef struct cllm_load_options {
     bool no_mmap;           /* read the file into memory instead of mapping it */
     bool repack;            /* cllm_model_load: move quantized matrices into memory of their own, in the order that the
                                CPU's kernels read fastest; what they compute stays the same bits */
-    const char *pre;        /* or NULL; the pre-tokenizer of a byte-level BPE vocabulary, instead of the file's
-                               tokenizer.ggml.pre: cllm_model_load, cllm_tokenizer_create */
     cllm_progress progress; /* or NULL */
     void *user;             /* handed to `progress` */
     const struct cllm_metadata *overrides; /* [n_overrides] metadata that count before the file's; or NULL */
@@ -177,10 +175,9 @@ CLLM_API const char *cllm_tensor_type_name(int32_t type);                       
 typedef struct cllm_tokenizer cllm_tokenizer;
 
 /* Make the tokenizer that a file's tokenizer.ggml.* keys describe; the file needs no tensors. The tokenizer keeps
- * pointers into `gguf`, which must outlive it. options: may be NULL; of them `pre` counts. out: owned.
- * Errors: FORMAT, UNSUPPORTED, ARGUMENT (no such `pre`), MEMORY. */
-CLLM_API cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, const cllm_load_options *options,
-                                           cllm_tokenizer **out, cllm_error *err);
+ * pointers into `gguf`, which must outlive it. A byte-level BPE vocabulary is cut into words as tokenizer.ggml.pre says:
+ * an override of it (cllm_load_options) chooses another way. out: owned. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+CLLM_API cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, cllm_tokenizer **out, cllm_error *err);
 CLLM_API void cllm_tokenizer_destroy(cllm_tokenizer *tokenizer);
 
 CLLM_API uint32_t cllm_tokenizer_n_vocab(const cllm_tokenizer *tokenizer);

@@ -279,11 +279,15 @@ static int add_lora(char *text, options *o) {
     return 0;
 }
 
-/* What the --rope options stand for. Only the file knows the architecture that its keys begin with. */
-static int add_rope_overrides(options *o) {
+/* What --pre and the --rope options stand for. Only the file knows the architecture that its keys begin with. */
+static int add_named_overrides(options *o) {
     const bool unscaled = o->rope_scaling && strcmp(o->rope_scaling, "none") == 0;
     if (unscaled && o->rope_scale > 0) return usage_error("--rope-scaling none and --rope-scale exclude each other");
     cllm_metadata *next = o->overrides + o->n_overrides;
+    if (o->pre) {
+        next->key = "tokenizer.ggml.pre";
+        parse_string(o->pre, &next++->value);
+    }
     if (o->rope_scaling) {
         next->key = ".rope.scaling.type";
         parse_string(o->rope_scaling, &next++->value);
@@ -349,9 +353,9 @@ static int add_argument(const command *c, char *argument, options *o) {
 }
 
 int parse_options(const command *c, int argc, char **argv, options *o) {
-    enum { ROPE_OPTIONS = 3 };
+    enum { NAMED_OVERRIDES = 4 };
     *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
-                   .overrides = calloc((size_t)argc + ROPE_OPTIONS, sizeof *o->overrides),
+                   .overrides = calloc((size_t)argc + NAMED_OVERRIDES, sizeof *o->overrides),
                    .loras = calloc((size_t)argc, sizeof *o->loras)};
     if (!o->arguments || !o->overrides || !o->loras) return fail("out of memory");
     for (int i = 0; i < N_ROWS; i++)
@@ -380,7 +384,7 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     }
     for (; !failed && optind < argc; optind++) failed = add_argument(c, argv[optind], o); /* those after "--" */
     if (failed) return failed;
-    failed = add_rope_overrides(o);
+    failed = add_named_overrides(o);
     if (failed) return failed;
     o->verbose = o->verbose && !o->quiet;
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", *c->name ? " " : "", c->name);

@@ -254,7 +254,6 @@ int run_load(run *r, const options *o) {
     if (status != EXIT_SUCCESS) return status;
     cllm_load_options load = {.no_mmap = o->no_mmap,
                               .repack = o->repack,
-                              .pre = o->pre,
                               .progress = on_load,
                               .user = r,
                               .overrides = o->overrides,
@@ -350,9 +349,7 @@ void run_close(run *r) {
 int fail_without_tokenizer(const run *r) {
     cllm_tokenizer *tokenizer;
     cllm_error err;
-    cllm_load_options load = {.pre = r->o->pre};
-    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &load, &tokenizer, &err) ==
-        CLLM_OK) /* it could not be before */
+    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &tokenizer, &err) == CLLM_OK) /* it could not be before */
         cllm_tokenizer_destroy(tokenizer);
     return fail("%s: %s; 'mini-cllm eval --tokens' runs token ids", r->o->model, err.message);
 }

@@ -12,8 +12,7 @@ static int open_tokenizer(const options *o, cllm_gguf **gguf, cllm_tokenizer **t
     int status = open_gguf(o, o->model, gguf);
     if (status != EXIT_SUCCESS) return status;
     cllm_error err;
-    cllm_load_options load = {.pre = o->pre};
-    if (cllm_tokenizer_create(*gguf, &load, tokenizer, &err) != CLLM_OK) return fail("%s: %s", o->model, err.message);
+    if (cllm_tokenizer_create(*gguf, tokenizer, &err) != CLLM_OK) return fail("%s: %s", o->model, err.message);
     if (*cllm_tokenizer_note(*tokenizer)) note(o, "%s: %s", o->model, cllm_tokenizer_note(*tokenizer));
     return EXIT_SUCCESS;
 }

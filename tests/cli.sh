@@ -672,7 +672,7 @@ tokens() {
         run tokenize "$shared/vocab/ggml-vocab-qwen2.gguf" -p "a 12'S" --pre gpt-2
         check 'tokenize --pre' eval 'exits 0 && [ "$(wc -w <"$out")" -eq 6 ]'
         run tokenize "$shared/vocab/ggml-vocab-qwen2.gguf" -p a --pre no-such
-        check 'tokenize --pre: a name that is not known' refused 1 "$shared/vocab/ggml-vocab-qwen2.gguf: --pre: the pre-tokenizer \"no-such\" is not known"
+        check 'tokenize --pre: a name that is not known' refused 1 "$shared/vocab/ggml-vocab-qwen2.gguf: tokenizer.ggml.pre: the pre-tokenizer \"no-such\" is not known"
     else
         skip 'tokenize by byte-level BPE' 'MINICLLM_SHARED/vocab is missing'
     fi

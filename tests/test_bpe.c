@@ -95,7 +95,7 @@ static void test_odd_merges_and_tokens(void **state) {
     builder_init(&g);
     put_vocabulary(&g, &v);
     builder_u32(&g, "tokenizer.ggml.unknown_token_id", 'q');
-    assert_ok(load_built(&g, NULL, &l, &err), &err);
+    assert_ok(load_built(&g, &l, &err), &err);
     assert_string_equal(encoded(&l, "xz", 2, 0), "120 113");
     unload(&l);
 }
@@ -157,43 +157,35 @@ static void test_heap_finds_what_trying_all_finds(void **state) {
 
 /* ------------------------------------------------------------------------------------------- pre-tokenizers by name */
 
-static cllm_status load_pre(const char *of_file, const char *option, loaded *l, cllm_error *err) {
-    vocabulary v = byte_level(of_file, hello, N_HELLO);
+static cllm_status load_pre(const char *pre, loaded *l, cllm_error *err) {
+    vocabulary v = byte_level(pre, hello, N_HELLO);
     gguf_builder g;
     builder_init(&g);
     put_vocabulary(&g, &v);
-    return load_built(&g, option, l, err);
+    return load_built(&g, l, err);
 }
 
-static void test_pretokenizer_by_file_or_option(void **state) {
+static void test_pretokenizer_by_name(void **state) {
     (void)state;
     cllm_error err;
     loaded l;
-    assert_ok(load_pre("gpt-2", NULL, &l, &err), &err);
+    assert_ok(load_pre("gpt-2", &l, &err), &err);
     assert_string_equal(pieces(&l, "(o w", 0), "(|o|" G "w|");
     assert_string_equal(pieces(&l, "(o  w", 0), "(|o|" G "|" G "w|");
     assert_string_equal(cllm_tokenizer_note(l.tokenizer), "");
     unload(&l);
 
-    assert_ok(load_pre("gpt-2", "superbpe", &l, &err), &err); /* which leaves words together */
+    assert_ok(load_pre("superbpe", &l, &err), &err); /* which leaves words together */
     assert_string_equal(pieces(&l, "(o w", 0), "(|o|" G "w|");
     assert_string_equal(pieces(&l, "o x", 0), "o" G "|x|");
     unload(&l);
 
-    assert_ok(load_pre(NULL, NULL, &l, &err), &err);
+    assert_ok(load_pre(NULL, &l, &err), &err);
     assert_non_null(strstr(cllm_tokenizer_note(l.tokenizer), "tokenizer.ggml.pre is missing"));
     unload(&l);
-    assert_ok(load_pre(NULL, "qwen2", &l, &err), &err);
-    assert_string_equal(cllm_tokenizer_note(l.tokenizer), "");
-    unload(&l);
-    assert_ok(load_pre("new-one", "qwen2", &l, &err), &err);
-    unload(&l);
 
-    assert_error(load_pre("new-one", NULL, &l, &err), &err, CLLM_ERR_UNSUPPORTED,
+    assert_error(load_pre("new-one", &l, &err), &err, CLLM_ERR_UNSUPPORTED,
                  "tokenizer.ggml.pre: the pre-tokenizer \"new-one\" is not known");
-    unload(&l);
-    assert_error(load_pre("gpt-2", "new-one", &l, &err), &err, CLLM_ERR_ARGUMENT,
-                 "--pre: the pre-tokenizer \"new-one\" is not known");
     unload(&l);
 }
 
@@ -467,7 +459,7 @@ static void test_bad_files(void **state) {
         cases[i].build(&g);
         loaded l;
         cllm_error err = {0};
-        cllm_status status = load_built(&g, NULL, &l, &err);
+        cllm_status status = load_built(&g, &l, &err);
         if (cases[i].status == CLLM_OK)
             assert_ok(status, &err);
         else
@@ -486,7 +478,7 @@ int main(void) {
         cmocka_unit_test(test_takes_whole_words),
         cmocka_unit_test(test_odd_merges_and_tokens),
         cmocka_unit_test(test_heap_finds_what_trying_all_finds),
-        cmocka_unit_test(test_pretokenizer_by_file_or_option),
+        cmocka_unit_test(test_pretokenizer_by_name),
         cmocka_unit_test(test_bos),
         cmocka_unit_test(test_special_tokens_in_text),
         cmocka_unit_test(test_what_ends_a_text),

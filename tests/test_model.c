@@ -186,8 +186,7 @@ static void another_tokenizer_leaves_the_model_without_one(void **state) {
     cllm_tokenizer *tokenizer;
     assert_ok(cllm_model_load(write_temporary("bert.gguf", bytes, n_bytes), NULL, &model, &err), &err);
     assert_null(cllm_model_tokenizer(model));
-    assert_error(cllm_tokenizer_create(cllm_model_gguf(model), NULL, &tokenizer, &err), &err, CLLM_ERR_UNSUPPORTED,
-                 "bert");
+    assert_error(cllm_tokenizer_create(cllm_model_gguf(model), &tokenizer, &err), &err, CLLM_ERR_UNSUPPORTED, "bert");
     cllm_model_destroy(model);
     free(bytes);
     builder_free(&g);

@@ -336,7 +336,7 @@ static void test_bos_and_eos(void **state) {
     builder_u32(&g, "tokenizer.ggml.bos_token_id", 263);
     builder_u32(&g, "tokenizer.ggml.eos_token_id", 264);
     cllm_error err;
-    assert_ok(load_built(&g, NULL, &l, &err), &err);
+    assert_ok(load_built(&g, &l, &err), &err);
     assert_false(cllm_tokenizer_adds_bos(l.tokenizer));
     assert_true(cllm_tokenizer_adds_eos(l.tokenizer));
     assert_int_equal(cllm_tokenizer_bos(l.tokenizer), 263);
@@ -608,7 +608,7 @@ static void test_bad_files(void **state) {
         cases[i].build(&g);
         loaded l;
         cllm_error err = {0};
-        assert_error(load_built(&g, NULL, &l, &err), &err, cases[i].status, cases[i].message);
+        assert_error(load_built(&g, &l, &err), &err, cases[i].status, cases[i].message);
         assert_null(l.tokenizer);
         unload(&l);
     }
@@ -618,7 +618,7 @@ static void test_bad_files(void **state) {
     put_sound(&g); /* what the cases above spoil is right by itself */
     loaded l;
     cllm_error err;
-    assert_ok(load_built(&g, NULL, &l, &err), &err);
+    assert_ok(load_built(&g, &l, &err), &err);
     unload(&l);
 }
 

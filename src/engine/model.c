@@ -14,9 +14,9 @@
 const char *cllm_version(void) { return CLLM_VERSION; }
 
 /* A file without a tokenizer, or with one of a kind that is not supported, still runs by token ids. */
-static cllm_status load_tokenizer(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
+static cllm_status load_tokenizer(cllm_model *model, cllm_error *err) {
     if (!cllm_gguf_find(model->gguf, "tokenizer.ggml.model")) return CLLM_OK;
-    cllm_status status = cllm_tokenizer_create(model->gguf, options, &model->tokenizer, err);
+    cllm_status status = cllm_tokenizer_create(model->gguf, &model->tokenizer, err);
     if (status == CLLM_ERR_UNSUPPORTED) return CLLM_OK;
     if (status != CLLM_OK) return status;
     uint32_t n_tokens = cllm_tokenizer_n_vocab(model->tokenizer);
@@ -102,7 +102,7 @@ cllm_status cllm_model_load(const char *path, const cllm_load_options *options, 
     status = refuse_adapter(model->gguf, err);
     if (status == CLLM_OK) status = config_read(model->gguf, &model->config, err);
     if (status == CLLM_OK) status = weights_bind(model->gguf, &model->config, &model->arena, &model->weights, err);
-    if (status == CLLM_OK) status = load_tokenizer(model, options, err);
+    if (status == CLLM_OK) status = load_tokenizer(model, err);
     if (status != CLLM_OK) goto fault_in_file;
     status = load_adapters(model, options, err); /* its messages name their own files */
     if (status != CLLM_OK) goto failed;

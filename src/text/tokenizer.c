@@ -19,32 +19,32 @@
 
 /* ------------------------------------------------------------------------------------------ making one */
 
-/* A byte-level BPE file names its pre-tokenizer, or an option does. */
-static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf, const char *option, cllm_error *err) {
+/* A byte-level BPE file names its pre-tokenizer. */
+static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     cllm_string name = {0};
     cllm_status status = gguf_get_string(gguf, PRE_KEY, GGUF_OPTIONAL, &name, err);
     if (status != CLLM_OK) return status;
-    if (option) name = (cllm_string){option, strlen(option)};
     t->guessed_pre = name.length == 0;
     if (t->guessed_pre) name = (cllm_string){"default", 7};
     t->pre = pretokenizer_find(name.data, name.length);
     if (t->pre) return CLLM_OK;
-    return error_set_at(err, option ? CLLM_ERR_ARGUMENT : CLLM_ERR_UNSUPPORTED, PRE_KEY, CLLM_NO_OFFSET,
-                        "%s: the pre-tokenizer \"%.*s\" is not known%s", option ? "--pre" : PRE_KEY, shown_length(name),
-                        name.data, option ? "" : "; choose one that is by --pre, such as --pre llama-bpe or qwen2");
+    return error_set_at(err, CLLM_ERR_UNSUPPORTED, PRE_KEY, CLLM_NO_OFFSET,
+                        PRE_KEY ": the pre-tokenizer \"%.*s\" is not known; choose one that is by --pre, such as "
+                                "--pre llama-bpe or qwen2",
+                        shown_length(name), name.data);
 }
 
 static bool is_text(cllm_string s, const char *text) {
     return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
 }
 
-static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, const char *pre, cllm_error *err) {
+static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     cllm_string model = {0};
     cllm_status status = gguf_get_string(gguf, MODEL_KEY, GGUF_REQUIRED, &model, err);
     if (status != CLLM_OK) return status;
     bool has_scores = cllm_gguf_find(gguf, "tokenizer.ggml.scores") != NULL;
     if (is_text(model, "gpt2"))
-        status = choose_pretokenizer(t, gguf, pre, err);
+        status = choose_pretokenizer(t, gguf, err);
     else if (!is_text(model, "llama"))
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, MODEL_KEY, CLLM_NO_OFFSET,
                             MODEL_KEY ": \"%.*s\" is not supported; supported are \"llama\" (SentencePiece BPE) and "
@@ -58,12 +58,11 @@ static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, const char *pr
     return status;
 }
 
-cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, const cllm_load_options *options, cllm_tokenizer **out,
-                                  cllm_error *err) {
+cllm_status cllm_tokenizer_create(const cllm_gguf *gguf, cllm_tokenizer **out, cllm_error *err) {
     *out = NULL;
     cllm_tokenizer *t = calloc(1, sizeof *t);
     if (!t) return error_set(err, CLLM_ERR_MEMORY, "not enough memory for the tokenizer");
-    cllm_status status = load(t, gguf, options ? options->pre : NULL, err);
+    cllm_status status = load(t, gguf, err);
     if (status != CLLM_OK) {
         cllm_tokenizer_destroy(t);
         return status;

@@ -137,7 +137,7 @@ static void try_file(input text, int flags, bool must_load) {
     cllm_error err;
     end_file();
     if (gguf_open_memory(file, file_size, &gguf, &err) != CLLM_OK) abort();
-    if (cllm_tokenizer_create(gguf, NULL, &tokenizer, &err) == CLLM_OK)
+    if (cllm_tokenizer_create(gguf, &tokenizer, &err) == CLLM_OK)
         check_round_trip(tokenizer, text, flags);
     else if (must_load)
         abort();

@@ -70,13 +70,13 @@ void put_vocabulary(gguf_builder *g, const vocabulary *v) {
     if (!v->no_types) builder_i32s(g, "tokenizer.ggml.token_type", v->types, v->n_tokens);
 }
 
-cllm_status load_built(gguf_builder *g, const char *pre, loaded *l, cllm_error *err) {
+cllm_status load_built(gguf_builder *g, loaded *l, cllm_error *err) {
     size_t n_bytes;
     *l = (loaded){0};
     l->bytes = builder_finish(g, &n_bytes);
     builder_free(g);
     assert_ok(gguf_open_memory(l->bytes, n_bytes, &l->gguf, err), err);
-    return cllm_tokenizer_create(l->gguf, &(cllm_load_options){.pre = pre}, &l->tokenizer, err);
+    return cllm_tokenizer_create(l->gguf, &l->tokenizer, err);
 }
 
 void unload(loaded *l) {
@@ -92,7 +92,7 @@ loaded load_with(const vocabulary *v, void (*more)(gguf_builder *g)) {
     builder_init(&g);
     put_vocabulary(&g, v);
     if (more) more(&g);
-    assert_ok(load_built(&g, NULL, &l, &err), &err);
+    assert_ok(load_built(&g, &l, &err), &err);
     return l;
 }
 
@@ -105,7 +105,7 @@ loaded load_file(const char *path) {
     cllm_error err;
     loaded l = {0};
     assert_ok(cllm_gguf_open(path, NULL, &l.gguf, &err), &err);
-    assert_ok(cllm_tokenizer_create(l.gguf, NULL, &l.tokenizer, &err), &err);
+    assert_ok(cllm_tokenizer_create(l.gguf, &l.tokenizer, &err), &err);
     return l;
 }
 

@@ -39,8 +39,8 @@ typedef struct loaded {
     cllm_tokenizer *tokenizer;
 } loaded;
 
-/* Releases the builder. pre: of the options, or NULL. */
-cllm_status load_built(gguf_builder *g, const char *pre, loaded *l, cllm_error *err);
+/* Releases the builder. */
+cllm_status load_built(gguf_builder *g, loaded *l, cllm_error *err);
 loaded load(const vocabulary *v);
 loaded load_with(const vocabulary *v, void (*more)(gguf_builder *g)); /* and further keys */
 loaded load_without_prefix(const vocabulary *v);
