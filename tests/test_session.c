@@ -556,6 +556,46 @@ static void peak_memory_has_one_copy_of_the_weights(void **state) {
     assert_true(spare >= 0);
 }
 
+/* NAME.scale is a factor of all of a tensor's weights, as NVFP4 files have it, and NAME.input_scale is of no use here. A power
+ * of two makes it exact. */
+static void scales_of_tensors_multiply_their_products(void **state) {
+    (void)state;
+    static const int32_t tokens[] = {1, 7, 3};
+    const float scales[] = {1, 2, 0.5f, 0};
+    const tiny_model m = tiny_model_default();
+    float *logits[4];
+    for (size_t i = 0; i < 4; i++) {
+        const uint64_t one = 1;
+        gguf_builder g;
+        builder_init(&g);
+        tiny_model_metadata(&g, &m);
+        tiny_model_tensors(&g, &m);
+        if (i > 0) builder_tensor(&g, "output.scale", QUANT_F32, 1, &one, &scales[i], sizeof *scales);
+        if (i > 0) builder_tensor(&g, "blk.0.ffn_up.input_scale", QUANT_F32, 1, &one, &scales[i], sizeof *scales);
+        size_t n_bytes;
+        unsigned char *bytes = builder_finish(&g, &n_bytes);
+        builder_free(&g);
+        const char *path = write_temporary("scaled.gguf", bytes, n_bytes);
+        free(bytes);
+        cllm_model *model = NULL;
+        cllm_session *session = NULL;
+        const float *got;
+        cllm_error err;
+        assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+        assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
+        assert_ok(cllm_session_eval(session, tokens, 3, &got, &err), &err);
+        logits[i] = malloc(m.n_vocab * sizeof **logits);
+        assert_non_null(logits[i]);
+        memcpy(logits[i], got, m.n_vocab * sizeof **logits);
+        cllm_session_destroy(session);
+        cllm_model_destroy(model);
+    }
+    for (size_t i = 1; i < 4; i++)
+        for (size_t k = 0; k < m.n_vocab; k++) assert_true(logits[i][k] == scales[i] * logits[0][k]);
+    assert_true(logits[0][0] != 0);
+    for (size_t i = 0; i < 4; i++) free(logits[i]);
+}
+
 int main(void) {
 #define EXACT(name) \
     { "exact logits " name, matches_exact_logits, NULL, NULL, (void *)(uintptr_t)name }
@@ -584,6 +624,7 @@ int main(void) {
         FAMILY("llama-bias"),
         FAMILY("llama-linear"),
         FAMILY("llama-yarn"),
+        cmocka_unit_test(scales_of_tensors_multiply_their_products),
         cmocka_unit_test(a_first_token_follows_the_formulas),
         cmocka_unit_test(same_bits_however_the_work_is_cut),
         cmocka_unit_test(every_type_of_blocks_computes),
