@@ -380,6 +380,10 @@ static void the_same_bits_however_the_work_is_cut(void **state) {
     check_bits(tiny(QUANT_F32, 0, 0), two, 2);
     check_bits(tiny(QUANT_Q8_0, 0, 1), types, 3);
     check_bits(tiny(QUANT_Q4_0, 1, 0), types, 3);
+    tiny_model wide = tiny_model_default();
+    wide.n_layers = 1;
+    wide.n_embd = 4096; /* so that threads share out the embeddings */
+    check_bits(tiny_model_write("wide.gguf", &wide), two, 2);
 }
 
 static void the_plan_counts_adapters(void **state) {
@@ -617,6 +621,20 @@ static void a_family_has_the_same_bits(void **state) {
     check_bits(path, both, 2);
 }
 
+/* Where these alone are adapted, what is kept of A x is theirs alone. */
+static void experts_and_heads_have_room(void **state) {
+    (void)state;
+    const recipe one = {13, 6, QUANT_F32, 6, 3, "_exps.weight", false},
+                 other = {14, 6, QUANT_F32, 6, 3, "_b.weight", false};
+    char path[1024];
+    const char *base = family_path("llama-moe");
+    if (!base || !family_path("deepseek2")) skip();
+    snprintf(path, sizeof path, "%s", base);
+    check_merged("experts alone", path, &one, 1, 1e-8);
+    snprintf(path, sizeof path, "%s", family_path("deepseek2"));
+    check_merged("heads alone", path, &other, 1, 1e-8);
+}
+
 static void no_families(void **state) {
     (void)state;
     print_message("# families/ is not there: set MINICLLM_SHARED\n");
@@ -643,6 +661,7 @@ int main(void) {
         cmocka_unit_test(the_plan_counts_adapters),
         cmocka_unit_test(a_gpu_leaves_adapters_to_the_cpu),
         cmocka_unit_test(bad_adapters_are_refused_by_name),
+        cmocka_unit_test(experts_and_heads_have_room),
     };
     enum { N_OWN = sizeof own / sizeof *own };
     static struct CMUnitTest tests[N_OWN + 2 * MOST_FAMILIES];
