@@ -643,13 +643,13 @@ typedef struct format {
     X(Q6_K, HALVES_SIXES, 4)     \
     X(IQ4_NL, BYTES, 8)          \
     X(IQ4_XS, BYTES, 8)          \
-    X(IQ1_S, FIVES_CENTRED, 4)   \
-    X(IQ1_M, HALVES_FIVES, 4)    \
-    X(IQ2_XXS, BYTES, 4)         \
-    X(IQ2_XS, HALVES_BYTES, 4)   \
-    X(IQ2_S, HALVES_BYTES, 4)    \
-    X(IQ3_XXS, BYTES, 4)         \
-    X(IQ3_S, FIVES_CENTRED, 4)   \
+    X(IQ1_S, FIVES_CENTRED, 1)   \
+    X(IQ1_M, HALVES_FIVES, 1)    \
+    X(IQ2_XXS, BYTES, 1)         \
+    X(IQ2_XS, HALVES_BYTES, 1)   \
+    X(IQ2_S, HALVES_BYTES, 1)    \
+    X(IQ3_XXS, BYTES, 1)         \
+    X(IQ3_S, FIVES_CENTRED, 1)   \
     X(TQ1_0, PAIRS_CENTRED, 4)   \
     X(TQ2_0, PAIRS_CENTRED, 4)   \
     X(MXFP4, FIVES_CENTRED, 8)   \
@@ -816,7 +816,7 @@ FORMATS(X)
 /* ------------------------------------------------------------------------------------- a kernel per type */
 
 typedef struct quantized_kernel {
-    /* sums: out, [tokens][LANES], of 1, 2, 4 and, where there is a fourth, 8 tokens */
+    /* sums: out, [tokens][LANES], of 1, 2, 4 and 8 tokens, or of the first of these, up to most_direct */
     void (*dot[4])(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums);
     void (*unpack)(row_lanes rows, size_t first_unit, size_t n_units, tile_context *context);
     tile_kernel multiply;
@@ -840,8 +840,12 @@ enum { COMPUTE_TYPES(X) };
         UNROLLED for (size_t c = 0; c < columns; c++) store_floats(sums + c * LANES, context.sums[c]);            \
     }
 
+/* For types whose unpacking is long, one is enough: each is a copy of it. */
+#define DOTS_1(type, format_name) DOT(type, format_name, 1)
 #define DOTS_4(type, format_name) DOT(type, format_name, 1) DOT(type, format_name, 2) DOT(type, format_name, 4)
 #define DOTS_8(type, format_name) DOTS_4(type, format_name) DOT(type, format_name, 8)
+#define DOT_TABLE_1(type) \
+    { dot_##type##_1 }
 #define DOT_TABLE_4(type) \
     { dot_##type##_1, dot_##type##_2, dot_##type##_4 }
 #define DOT_TABLE_8(type) \
