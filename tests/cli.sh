@@ -661,7 +661,7 @@ tokens() {
     run tokenize "$stories" -p "$(printf 'Once\001\377')" --text
     check 'tokenize --text' is_text '1\t<s>\n403\t\342\226\201Once\n4\t<0x01>\n258\t<0xFF>\n'
     run tokenize "$stories" -p Once --json
-    check 'tokenize --json' eval '[ "$(tr -d " \n" <"$out")" = "{\"count\":2,\"tokens\":[{\"id\":1,\"piece\":\"<s>\"},{\"id\":403,\"piece\":\"$(printf "\342\226\201")Once\"}]}" ]'
+    check 'tokenize --json' eval '[ "$(tr -d " \n" <"$out")" = "{\"count\":2,\"tokens\":[{\"id\":1,\"piece\":\"<s>\",\"control\":true},{\"id\":403,\"piece\":\"$(printf "\342\226\201")Once\"}]}" ]'
     run tokenize "$stories" </dev/null
     check 'tokenize of nothing' is_text '1\n'
     run tokenize "$stories" -p '</s>' --no-bos --json
