@@ -176,7 +176,7 @@ static void values_that_cannot_be_are_refused(void **state) {
          "qwen3moe.expert_used_count: 9 is not between 1 and the 8"},
         {{"qwen3moe", 2, {{"expert_count", 'u', 70000, NULL}, {"expert_used_count", 'u', 2, NULL}}},
          CLLM_ERR_FORMAT,
-         "qwen3moe.expert_count: 70000 is more than 65536"},
+         "qwen3moe.expert_count: 70000 is more than 4096"},
         {{"qwen3", 2, {{"expert_count", 'u', 8, NULL}}}, CLLM_ERR_UNSUPPORTED, "no mixture of experts is known"},
         {{"gemma2", 2, {{"attention.sliding_window", 'u', 4e9, NULL}}}, CLLM_ERR_FORMAT, "4000000000 is more than"},
         {{"granite", 2, {{"logit_scale", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "granite.logit_scale: 0 would make"},

@@ -87,8 +87,10 @@ static void normalize_heads(const forward_cpu *f, const norm_weights *norm, floa
         for (size_t i = 0; i < n_heads; i++) normalize(f, norm, x + i * n, n, x + i * n);
         break;
     case QK_NORM_EACH:
-        for (size_t i = 0; i < n_heads; i++)
+        for (size_t i = 0; i < n_heads; i++) {
             f->kernels->layer_norm(x + i * n, norm->weight + i * n, f->config->norm_epsilon, n, x + i * n);
+            if (norm->bias) f->kernels->add(x + i * n, norm->bias + i * n, n);
+        }
         break;
     }
 }

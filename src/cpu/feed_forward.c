@@ -7,6 +7,7 @@
  */
 #include "cpu/steps.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -37,16 +38,11 @@ static void softmax(float *scores, size_t n) {
 }
 
 /* The best of those that are still to be had, the lowest index of equals; what it was is then no more to be had.
- * ranked: [n]. Where nothing is a number, the first that is left. */
-static uint32_t take_best(float *ranked, uint32_t n, const uint32_t *taken, uint32_t n_taken) {
-    uint32_t best = n;
-    for (uint32_t i = 0; i < n; i++)
-        if (ranked[i] > -INFINITY && (best == n || ranked[i] > ranked[best])) best = i;
-    for (uint32_t i = 0; best == n && i < n; i++) {
-        bool free_still = true;
-        for (uint32_t k = 0; k < n_taken; k++) free_still = free_still && taken[k] != i;
-        if (free_still) best = i;
-    }
+ * ranked: [n], no NaN; -infinity: not to be had. One is left at least. */
+static uint32_t take_best(float *ranked, uint32_t n) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (ranked[i] > ranked[best]) best = i;
     ranked[best] = -INFINITY;
     return best;
 }
@@ -90,16 +86,17 @@ static void choose_item(void *argument, size_t b, uint32_t thread) {
     if (c->expert_gating == GATING_SOFTMAX) softmax(scores, c->n_experts);
     for (uint32_t i = 0; i < c->n_experts; i++) {
         if (c->expert_gating == GATING_SIGMOID) scores[i] = sigmoid(scores[i]);
-        ranked[i] = scores[i] + (bias ? bias[i] : 0);
+        const float rank = scores[i] + (bias ? bias[i] : 0);
+        ranked[i] = rank > -FLT_MAX ? rank : -FLT_MAX; /* what is no number ranks last */
     }
     if (c->n_expert_groups > 1) mask_groups(c, ranked, ranked + c->n_experts);
-    float sum = 0;
     for (uint32_t k = 0; k < c->n_experts_used; k++) {
-        chosen[k] = take_best(ranked, c->n_experts, chosen, k);
+        chosen[k] = take_best(ranked, c->n_experts);
         weights[k] = scores[chosen[k]];
-        sum += weights[k];
     }
     if (c->expert_gating == GATING_SOFTMAX_OF_CHOSEN) softmax(weights, c->n_experts_used);
+    float sum = 0;
+    for (uint32_t k = 0; k < c->n_experts_used; k++) sum += weights[k];
     const float least = 6.103515625e-5f; /* the smallest normal float16, as models were trained with */
     const float factor = c->expert_weights_scale / (c->expert_weights_normalised ? fmaxf(sum, least) : 1);
     for (uint32_t k = 0; k < c->n_experts_used; k++) weights[k] *= factor;

@@ -149,7 +149,8 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
                          .normed.n_columns = config->n_embd,
                          .attended.n_columns = config->n_heads * attended_length(config),
                          .compressed.n_columns = config->q_rank,
-                         .latent_queries.n_columns = config->latent_key_length - config->rope_dimension_count,
+                         .latent_queries.n_columns =
+                             config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
                          .latent_values.n_columns = config->kv_rank,
                          .gathered.n_columns = config->n_embd,
                          .scratch_bytes = scratch_bytes(config, kernels)};

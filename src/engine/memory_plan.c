@@ -66,7 +66,8 @@ static uint64_t plan_context(const model_config *config, const session_settings 
     plan->n_ctx = n_ctx;
     plan->kv_cache = kv_cache_bytes(config, &(kv_cache_size){n_layers, n_ctx, n_batch, s->kv_type});
     plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads) : 0;
-    if (s->n_gpu_layers > 0) plan->scratch += forward_gpu_host_bytes(config, n_batch);
+    const uint64_t host_bytes = s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, n_batch) : 0;
+    if (!checked_add(plan->scratch, host_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
     if (!checked_add(plan->scratch, session_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
     uint64_t sum;
     return checked_add(plan->kv_cache, plan->scratch, &sum) ? sum : UINT64_MAX;

@@ -11,7 +11,7 @@
 
 #define MAX_LAYERS      65536u
 #define MAX_HEAD_LENGTH 65536u
-#define MAX_EXPERTS     65536u
+#define MAX_EXPERTS     4096u
 
 /* "<architecture>.<suffix>" */
 typedef struct config_key {

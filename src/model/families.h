@@ -151,7 +151,7 @@ typedef struct model_traits {
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
     float windowed_freq_base;  /* 0: that of the other layers; a key may say otherwise */
-    uint32_t no_rope_period;   /* every so manieth layer has no RoPE */
+    uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
     bool rope_in_windows_only; /* where there are windows */
 
     bool yarn_betas;                /* read the keys of YaRN's ramp */

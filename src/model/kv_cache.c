@@ -25,18 +25,20 @@ static slot_bytes bytes_of_slots(cllm_kv_type type, uint32_t key_length, uint32_
 /* Slots of a windowed layer: what the first token of a batch still sees when the last is written. 0: all positions fit. */
 static uint32_t ring_slots(const model_config *c, const kv_cache_size *size) {
     const uint64_t needed = ((uint64_t)c->window + size->n_batch - 1 + KV_LANES - 1) / KV_LANES * KV_LANES;
-    return c->window > 0 && needed < (uint64_t)kv_chunks(size->n_ctx) * KV_CHUNK ? (uint32_t)needed : 0;
+    bool windowed = false;
+    for (uint32_t i = 0; i < size->n_layers; i++) windowed = windowed || config_is_windowed(c, i);
+    return windowed && needed < (uint64_t)kv_chunks(size->n_ctx) * KV_CHUNK ? (uint32_t)needed : 0;
 }
 
-static uint64_t layer_slots(const model_config *c, const kv_cache_size *size, uint32_t layer) {
-    const uint32_t ring = ring_slots(c, size);
+static uint64_t layer_slots(const model_config *c, const kv_cache_size *size, uint32_t ring, uint32_t layer) {
     return ring > 0 && config_is_windowed(c, layer) ? ring : (uint64_t)kv_chunks(size->n_ctx) * KV_CHUNK;
 }
 
 /* Of all layers and heads. At most 2^16 layers of 2^32 slots and 2^31 heads: checked where it could wrap. */
 static bool count_slots(const model_config *c, const kv_cache_size *size, uint64_t *n_slots) {
     *n_slots = 0;
-    for (uint32_t i = 0; i < size->n_layers; i++) *n_slots += layer_slots(c, size, i);
+    const uint32_t ring = ring_slots(c, size);
+    for (uint32_t i = 0; i < size->n_layers; i++) *n_slots += layer_slots(c, size, ring, i);
     return checked_mul(*n_slots, c->n_kv_heads, n_slots);
 }
 
@@ -69,7 +71,7 @@ cllm_status kv_cache_create(const model_config *config, const kv_cache_size *siz
     if (!first->keys || !first->values || !first->key_scales || !first->value_scales || !out->at)
         return error_set(err, CLLM_ERR_MEMORY,
                          "no memory for the keys and values of %u positions; use a smaller context", size->n_ctx);
-    for (uint32_t i = 0; i < size->n_layers; i++) out->at[i + 1] = out->at[i] + layer_slots(config, size, i);
+    for (uint32_t i = 0; i < size->n_layers; i++) out->at[i + 1] = out->at[i] + layer_slots(config, size, out->ring, i);
     return CLLM_OK;
 }
 
