@@ -248,6 +248,7 @@ cllm_status lora_bind(const cllm_gguf *adapter, float scale, const cllm_gguf *ba
         status = find_tensors(&b, tensor, &t);
         if (status != CLLM_OK || tensor != t.a) continue; /* each pair once */
         status = bind_pair(&b, &t);
+        if (scale == 0) continue; /* checked, but nothing that is read */
         config->lora.n_bytes += t.a->n_bytes + t.b->n_bytes;
         weights->bytes_per_token += bytes_read(config, &t);
     }
