@@ -58,7 +58,7 @@ typedef struct options {
     bool quiet, verbose;
     bool help, version;
 
-    cllm_metadata *overrides; /* of the file's: those of --override, and what these three stand for; owned */
+    cllm_metadata *overrides; /* of the file's: those of --override, and what --pre and these three stand for; owned */
     size_t n_overrides;
     const char *rope_scaling; /* NULL: not given */
     float rope_scale;         /* 0: not given */

@@ -60,6 +60,19 @@ await() {
     done
 }
 
+# Empty FILE while the program, which takes the other arguments, generates.
+shrink_in_use() {
+    shrinking=$1
+    shift
+    : >"$out"
+    "$program" "$@" -q -n 20000 --ignore-eos --ctx 30000 >"$out" 2>"$err" &
+    process=$!
+    await [ -s "$out" ]
+    : >"$shrinking"
+    wait $process
+    status=$?
+}
+
 floats() { od -An -v -tf4 "$1" | tr -s ' ' '\n' | sed '/^$/d'; } # one a line
 
 # ----------------------------------------------------------------------------------------- without a model
@@ -351,13 +364,7 @@ endings() {
 
     cp "$any" "$temporary/shrinks.gguf"
     chmod u+w "$temporary/shrinks.gguf"
-    : >"$out"
-    "$program" "$temporary/shrinks.gguf" -q -n 20000 --ignore-eos --ctx 30000 >"$out" 2>"$err" &
-    process=$!
-    await [ -s "$out" ]
-    : >"$temporary/shrinks.gguf"
-    wait $process
-    status=$?
+    shrink_in_use "$temporary/shrinks.gguf" "$temporary/shrinks.gguf"
     check 'a model that shrinks in use is named, exit 1' eval 'exits 1 && one_line && says "shrinks.gguf: the file shrank"'
 
     for before in ':' "trap '' PIPE"; do # a parent may have left the signal ignored
@@ -486,13 +493,7 @@ adapters() {
     run "$stories" -n 1 --lora "$temporary/none.gguf"
     check '--lora: a file that is not there' refused 1 "$temporary/none.gguf: "
 
-    : >"$out"
-    "$program" "$stories" -q -n 20000 --ignore-eos --ctx 30000 --lora "$temporary/lora.gguf:0.1" >"$out" 2>"$err" &
-    process=$!
-    await [ -s "$out" ]
-    : >"$temporary/lora.gguf"
-    wait $process
-    status=$?
+    shrink_in_use "$temporary/lora.gguf" "$stories" --lora "$temporary/lora.gguf:0.1"
     check 'an adapter that shrinks in use is named, exit 1' eval 'exits 1 && one_line && says "lora.gguf: the file shrank"'
 }
 

@@ -766,15 +766,6 @@ static void test_typed_look_ups(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- paths */
 
-static const char *write_built(const char *name, gguf_builder *g) {
-    size_t n_bytes;
-    unsigned char *bytes = builder_finish(g, &n_bytes);
-    const char *path = write_temporary(name, bytes, n_bytes);
-    free(bytes);
-    builder_free(g);
-    return path;
-}
-
 static void assert_same_tensors(const cllm_gguf *a, const cllm_gguf *b) {
     assert_int_equal(cllm_gguf_n_tensors(a), cllm_gguf_n_tensors(b));
     for (size_t i = 0; i < cllm_gguf_n_tensors(a); i++) {
@@ -790,7 +781,7 @@ static void test_mapped_and_read(void **state) {
     (void)state;
     gguf_builder g;
     build_sample(&g);
-    const char *path = write_built("sample.gguf", &g);
+    const char *path = builder_write(&g, "sample.gguf");
     cllm_gguf *mapped, *read;
     cllm_error err;
     assert_ok(cllm_gguf_open(path, NULL, &mapped, &err), &err);
@@ -809,7 +800,7 @@ static void test_messages_name_the_file(void **state) {
     gguf_builder g;
     builder_init(&g);
     g.version = 1;
-    const char *path = write_built("old.gguf", &g);
+    const char *path = builder_write(&g, "old.gguf");
     cllm_gguf *gguf;
     cllm_error err;
     char expected[1200];
@@ -855,7 +846,7 @@ static const char *write_parts(const char *paths[3]) {
         snprintf(name, sizeof name, "model-%05u-of-00003.gguf", (unsigned)(i + 1));
         gguf_builder g;
         build_part(&g, i);
-        paths[i] = write_built(name, &g);
+        paths[i] = builder_write(&g, name);
     }
     return paths[0];
 }
@@ -938,7 +929,7 @@ static void assert_split_error(uint32_t number, void (*build)(gguf_builder *g), 
     gguf_builder g;
     builder_init(&g);
     build(&g);
-    write_built(strrchr(paths[number], '/') + 1, &g);
+    builder_write(&g, strrchr(paths[number], '/') + 1);
     cllm_gguf *gguf;
     cllm_error err;
     char expected[1500];
@@ -1008,10 +999,10 @@ static void test_split_failures(void **state) {
 
     gguf_builder g; /* numbers that make no sense are no split name: one file, whose keys then contradict it */
     build_part(&g, 0);
-    const char *path = write_built("model-00004-of-00003.gguf", &g);
+    const char *path = builder_write(&g, "model-00004-of-00003.gguf");
     assert_error(cllm_gguf_open(path, NULL, &gguf, &err), &err, CLLM_ERR_FORMAT, "-00001-of-00003.gguf");
     builder_init(&g);
-    path = write_built("model-00001-of-00001.gguf", &g); /* one part of one needs no keys */
+    path = builder_write(&g, "model-00001-of-00001.gguf"); /* one part of one needs no keys */
     assert_ok(cllm_gguf_open(path, NULL, &gguf, &err), &err);
     cllm_gguf_close(gguf);
 }

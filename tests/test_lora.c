@@ -108,15 +108,6 @@ static void merge(const recipe *r, const cllm_tensor *t, float *w) {
 
 /* ------------------------------------------------------------------------------------------------------------ files */
 
-static const char *finish(gguf_builder *g, const char *name) {
-    size_t n_bytes;
-    unsigned char *bytes = builder_finish(g, &n_bytes);
-    const char *path = write_temporary(name, bytes, n_bytes);
-    free(bytes);
-    builder_free(g);
-    return path;
-}
-
 static cllm_gguf *open_file(const char *path) {
     cllm_gguf *gguf;
     cllm_error err;
@@ -164,7 +155,7 @@ static const char *write_merged(const char *name, const char *base, const recipe
         free(plain);
     }
     cllm_gguf_close(gguf);
-    return finish(&g, name);
+    return builder_write(&g, name);
 }
 
 static void adapter_metadata(gguf_builder *g, const char *architecture, float alpha) {
@@ -197,7 +188,7 @@ static cllm_lora write_adapter(const char *name, const char *base, const recipe 
         put_factor(&g, r, t, !(i % 2));
     }
     cllm_gguf_close(gguf);
-    return (cllm_lora){finish(&g, name), r->scale};
+    return (cllm_lora){builder_write(&g, name), r->scale};
 }
 
 /* ----------------------------------------------------------------------------------------------------------- logits */
@@ -570,12 +561,12 @@ static void bad_adapters_are_refused_by_name(void **state) {
     gguf_builder g;
     builder_init(&g);
     sound(&g);
-    cllm_lora good = {finish(&g, "good.gguf"), 1};
+    cllm_lora good = {builder_write(&g, "good.gguf"), 1};
     assert_ok(load_with(base, &good, 1, &err), &err);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         builder_init(&g);
         cases[i].make(&g);
-        const cllm_lora both[] = {good, {finish(&g, "bad.gguf"), 2}};
+        const cllm_lora both[] = {good, {builder_write(&g, "bad.gguf"), 2}};
         const cllm_status status = load_with(base, both, 2, &err);
         assert_error(status, &err, cases[i].status, cases[i].message);
         assert_error(status, &err, cases[i].status, "bad.gguf: "); /* the file at fault */

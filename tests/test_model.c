@@ -11,11 +11,7 @@
 #include <string.h>
 
 static cllm_status load_built(gguf_builder *g, cllm_error *err) {
-    size_t n_bytes;
-    unsigned char *bytes = builder_finish(g, &n_bytes);
-    const char *path = write_temporary("model.gguf", bytes, n_bytes);
-    free(bytes);
-    builder_free(g);
+    const char *path = builder_write(g, "model.gguf");
     cllm_model *model;
     cllm_status status = cllm_model_load(path, NULL, &model, err);
     if (status == CLLM_OK)

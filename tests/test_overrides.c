@@ -60,12 +60,7 @@ static const char *write_sample(void) {
     builder_i32s(&g, "array", (const int32_t[]){1, 2}, 2);
     builder_u32(&g, "llama.block_count", 3);
     builder_u32(&g, "general.alignment", 64);
-    size_t n_bytes;
-    unsigned char *bytes = builder_finish(&g, &n_bytes);
-    const char *path = write_temporary("sample.gguf", bytes, n_bytes);
-    free(bytes);
-    builder_free(&g);
-    return path;
+    return builder_write(&g, "sample.gguf");
 }
 
 static cllm_status open_with(const char *path, const cllm_metadata *overrides, size_t n, cllm_gguf **gguf,
@@ -212,11 +207,7 @@ static void none_are_none(void **state) {
 
     gguf_builder g; /* a file with no keys */
     builder_init(&g);
-    size_t n_bytes;
-    unsigned char *bytes = builder_finish(&g, &n_bytes);
-    const char *path = write_temporary("empty.gguf", bytes, n_bytes);
-    free(bytes);
-    builder_free(&g);
+    const char *path = builder_write(&g, "empty.gguf");
     const cllm_metadata one[] = {INT("a", 1)}, dotted[] = {INT(".a", 1)};
     cllm_error err;
     assert_ok(open_with(path, one, 1, &gguf, &err), &err);
@@ -310,11 +301,7 @@ static float *run_model(rope_keys keys, const cllm_metadata *overrides, size_t n
     if (keys.factor > 0) builder_f32(&g, "llama.rope.scaling.factor", keys.factor);
     if (keys.freq_base > 0) builder_f32(&g, "llama.rope.freq_base", keys.freq_base);
     tiny_model_tensors(&g, &m);
-    size_t n_bytes;
-    unsigned char *bytes = builder_finish(&g, &n_bytes);
-    const char *path = write_temporary("rope.gguf", bytes, n_bytes);
-    free(bytes);
-    builder_free(&g);
+    const char *path = builder_write(&g, "rope.gguf");
 
     const cllm_load_options options = {.overrides = overrides, .n_overrides = n};
     const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6};

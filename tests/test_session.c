@@ -572,11 +572,7 @@ static void scales_of_tensors_multiply_their_products(void **state) {
         tiny_model_tensors(&g, &m);
         if (i > 0) builder_tensor(&g, "output.scale", QUANT_F32, 1, &one, &scales[i], sizeof *scales);
         if (i > 0) builder_tensor(&g, "blk.0.ffn_up.input_scale", QUANT_F32, 1, &one, &scales[i], sizeof *scales);
-        size_t n_bytes;
-        unsigned char *bytes = builder_finish(&g, &n_bytes);
-        builder_free(&g);
-        const char *path = write_temporary("scaled.gguf", bytes, n_bytes);
-        free(bytes);
+        const char *path = builder_write(&g, "scaled.gguf");
         cllm_model *model = NULL;
         cllm_session *session = NULL;
         const float *got;

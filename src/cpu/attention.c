@@ -79,19 +79,12 @@ static float query_scale(const forward_cpu *f, size_t b) {
 
 /* Norms of queries or keys, x: [n_heads][key_length] of one token. */
 static void normalize_heads(const forward_cpu *f, const norm_weights *norm, float *x, size_t n_heads) {
-    const size_t n = f->config->key_length;
-    if (!norm->weight) return;
-    switch (f->config->traits->qk_norm) {
-    case QK_NORM_ROW: normalize(f, norm, x, n_heads * n, x); break;
-    case QK_NORM_HEAD:
-        for (size_t i = 0; i < n_heads; i++) normalize(f, norm, x + i * n, n, x + i * n);
-        break;
-    case QK_NORM_EACH:
-        for (size_t i = 0; i < n_heads; i++) {
-            f->kernels->layer_norm(x + i * n, norm->weight + i * n, f->config->norm_epsilon, n, x + i * n);
-            if (norm->bias) f->kernels->add(x + i * n, norm->bias + i * n, n);
-        }
-        break;
+    const qk_norm_kind kind = f->config->traits->qk_norm;
+    const size_t n_norms = kind == QK_NORM_ROW ? 1 : n_heads;
+    const size_t length = n_heads / n_norms * f->config->key_length, step = kind == QK_NORM_EACH ? length : 0;
+    for (size_t i = 0; norm->weight && i < n_norms; i++) {
+        const norm_weights own = {norm->weight + i * step, norm->bias ? norm->bias + i * step : NULL};
+        normalize(f, &own, x + i * length, length, x + i * length);
     }
 }
 

@@ -203,8 +203,8 @@ static void run_mixture(forward_cpu *f) {
 
 /* ------------------------------------------------------------------------------------------------- the half */
 
-/* Is the quantized form of the layer's input to this half read by anything? */
-static bool input_is_quantized(const forward_cpu *f, const layer_weights *w) {
+bool feed_forward_quantizes(const forward_cpu *f) {
+    const layer_weights *w = &f->weights->layers[f->layer];
     const linear *const readers[] = {&w->ffn_gate,       &w->ffn_up,      &w->ffn_gate_inp,
                                      &w->ffn_gate_exps,  &w->ffn_up_exps, &w->ffn_gate_inp_shexp,
                                      &w->ffn_gate_shexp, &w->ffn_up_shexp};
@@ -212,8 +212,6 @@ static bool input_is_quantized(const forward_cpu *f, const layer_weights *w) {
         if (reads_quantized(f, readers[i])) return true;
     return false;
 }
-
-bool feed_forward_quantizes(const forward_cpu *f) { return input_is_quantized(f, &f->weights->layers[f->layer]); }
 
 void feed_forward_block(forward_cpu *f, float *x) {
     const layer_weights *w = &f->weights->layers[f->layer];

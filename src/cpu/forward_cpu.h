@@ -37,14 +37,14 @@ typedef struct forward_cpu {
 
     forward_vectors normed;   /* of n_embd columns */
     forward_vectors attended; /* of n_heads * attended_length */
-    forward_vectors gate;     /* of what the longest feed-forward network of the layer has */
-    float *queries;           /* [n_batch][n_heads][query_length] */
-    float *keys;              /* [n_batch][n_kv_heads][key_length] */
-    float *values;            /* [n_batch][n_kv_heads][value_length] */
-    float *rotated;     /* [n_kv_heads][count][n_heads / n_kv_heads][key_length] queries as attention takes them */
-    float *projected;   /* [n_batch][n_embd] what attention or feed-forward adds to x */
-    float *up;          /* as many as gate has */
-    float *rope_cos[2]; /* [n_batch][n_pairs] each */
+    forward_vectors gate; /* as long as all hidden elements of a token; who uses it says of how many columns it is */
+    float *queries;       /* [n_batch][n_heads][query_length] */
+    float *keys;          /* [n_batch][n_kv_heads][key_length] */
+    float *values;        /* [n_batch][n_kv_heads][value_length] */
+    float *rotated;       /* [n_kv_heads][count][n_heads / n_kv_heads][key_length] queries as attention takes them */
+    float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
+    float *up;            /* as many as gate has */
+    float *rope_cos[2];   /* [n_batch][n_pairs] each */
     float *rope_sin[2];
 
     /* latent attention */

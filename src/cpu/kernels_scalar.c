@@ -172,15 +172,11 @@ static void kv_row(cllm_kv_type type, const void *rows, size_t row, float out[KV
                                        : (float)((const int8_t *)rows)[at + i];
 }
 
-static size_t slot_of(const kv_chunk *chunk, size_t position) {
-    return (chunk->first_slot + position) % chunk->n_slots;
-}
-
 /* scores: out, [KV_CHUNK], filled in whole rows around the positions seen */
 static void scalar_scores(const kv_chunk *chunk, const float *query, visible_range visible, float *scores) {
     const size_t n = chunk->key_length;
     for (size_t first = visible.first / KV_LANES * KV_LANES; first < visible.end; first += KV_LANES) {
-        const size_t slot = slot_of(chunk, first);
+        const size_t slot = kv_slot(chunk, first);
         const char *rows = (const char *)chunk->keys + slot * n * kv_element_bytes(chunk->type);
         float sums[KV_LANES] = {0}, keys[KV_LANES];
         for (size_t d = 0; d < n; d++) {
@@ -215,7 +211,7 @@ static void scalar_values(const kv_chunk *chunk, const float *weights, visible_r
         const char *rows = (const char *)chunk->values + first * chunk->n_slots * kv_element_bytes(chunk->type);
         float sums[KV_LANES] = {0}, elements[KV_LANES];
         for (size_t position = visible.first; position < visible.end; position++) {
-            const size_t slot = slot_of(chunk, position);
+            const size_t slot = kv_slot(chunk, position);
             float weight = weights[position];
             if (chunk->type == CLLM_KV_Q8_0)
                 weight *= chunk->value_scales[first / KV_SCALE_BLOCK * chunk->n_slots + slot];

@@ -53,11 +53,6 @@ INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const void
         in_registers[q][v];
 }
 
-INLINE size_t slot_of(const kv_chunk *chunk, size_t position) {
-    const size_t slot = chunk->first_slot + position;
-    return slot < chunk->n_slots ? slot : slot % chunk->n_slots;
-}
-
 /* Some queries at one chunk. */
 typedef struct chunk_work {
     const kv_chunk *chunk;
@@ -77,7 +72,7 @@ INLINE void make_scores(const cllm_kv_type type, const size_t n_queries, chunk_w
     const kv_chunk *chunk = work->chunk;
     const size_t n = chunk->key_length, n_blocks = kv_scale_blocks(n);
     for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += KV_LANES) {
-        const size_t slot = slot_of(chunk, at);
+        const size_t slot = kv_slot(chunk, at);
         const char *rows = (const char *)chunk->keys + slot * n * kv_element_bytes(type);
         row_sums scores = {0};
         if (type != CLLM_KV_Q8_0) add_rows(type, n_queries, rows, n, work->queries, 0, &scores);
@@ -139,7 +134,7 @@ INLINE attention_part exponentiate(float *scores, visible_range visible) {
 INLINE void add_positions(const cllm_kv_type type, const size_t n_queries, const kv_chunk *chunk, const void *rows,
                           size_t first, size_t end, const float *const *factors, row_sums *sums) {
     while (first < end) {
-        const size_t slot = slot_of(chunk, first), room = chunk->n_slots - slot;
+        const size_t slot = kv_slot(chunk, first), room = chunk->n_slots - slot;
         const size_t n = end - first < room ? end - first : room;
         add_rows(type, n_queries, (const char *)rows + slot * KV_LANES * kv_element_bytes(type), n, factors, first,
                  sums);
@@ -179,7 +174,7 @@ INLINE void sum_values(const cllm_kv_type type, const size_t n_queries, const ch
         if (type == CLLM_KV_Q8_0 && first % KV_SCALE_BLOCK == 0) {
             const float *scales = chunk->value_scales + first / KV_SCALE_BLOCK * chunk->n_slots;
             for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += KV_LANES) {
-                const float *of_slot = scales + slot_of(chunk, at);
+                const float *of_slot = scales + kv_slot(chunk, at);
                 UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
                     store_floats(&scaled[q][at + v * LANES],
                                  load_floats(&work->weights[q][at + v * LANES]) * load_floats(of_slot + v * LANES));

@@ -9,7 +9,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 const char *cllm_version(void) { return CLLM_VERSION; }
 
@@ -58,7 +57,7 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
 static cllm_status refuse_adapter(const cllm_gguf *gguf, cllm_error *err) {
     cllm_string type = {"", 0};
     cllm_status status = gguf_get_string(gguf, "general.type", GGUF_OPTIONAL, &type, err);
-    if (status != CLLM_OK || type.length != 7 || memcmp(type.data, "adapter", 7) != 0) return status;
+    if (status != CLLM_OK || !gguf_is_text(type, "adapter")) return status;
     return error_set_at(err, CLLM_ERR_FORMAT, "general.type", CLLM_NO_OFFSET,
                         "general.type: this file is an adapter; load the model that it is for, and this with it");
 }
@@ -106,7 +105,7 @@ cllm_status cllm_model_load(const char *path, const cllm_load_options *options, 
     if (status != CLLM_OK) goto fault_in_file;
     status = load_adapters(model, options, err); /* its messages name their own files */
     if (status != CLLM_OK) goto failed;
-    if (status == CLLM_OK) status = fill_info(model, err);
+    status = fill_info(model, err);
     if (status == CLLM_OK)
         status = options && options->repack ? model_repack(model, options, err) : prefetch(model, options, err);
     if (status == CLLM_OK) {

@@ -10,6 +10,8 @@
 
 #include "cllm.h"
 
+#include <string.h>
+
 typedef enum gguf_need { GGUF_OPTIONAL, GGUF_REQUIRED } gguf_need;
 
 /* Any integer type, >= 0 and at most UINT32_MAX. */
@@ -21,6 +23,11 @@ cllm_status gguf_get_string(const cllm_gguf *gguf, const char *key, gguf_need ne
 /* An array whose elements have this type. */
 cllm_status gguf_get_array(const cllm_gguf *gguf, const char *key, gguf_need need, cllm_value_type element_type,
                            cllm_array *out, cllm_error *err);
+
+/* Is this string of a file that text? */
+static inline bool gguf_is_text(cllm_string s, const char *text) {
+    return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
+}
 
 /* The same as cllm_gguf_open for one file whose `n_bytes` are in memory, borrowed until the close. Its path is "memory". */
 cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out, cllm_error *err);

@@ -224,7 +224,7 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
 
     static const char *const names[] = {"none", "linear", "yarn", "longrope"}; /* in the order of enum rope_scaling */
     for (uint32_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (type.length == strlen(names[i]) && memcmp(type.data, names[i], type.length) == 0) {
+        if (gguf_is_text(type, names[i])) {
             config->rope_scaling = (rope_scaling)i;
             if (i == ROPE_SCALING_NONE) config->rope_scaling_factor = 1.0f;
             return CLLM_OK;

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define T(name)     ((tensor_set)1 << LAYER_##name)
-#define PROJECTIONS (T(attn_q) | T(attn_k) | T(attn_v))
+#define T(name)     TENSOR_BIT(name)
+#define PROJECTIONS TENSOR_PROJECTIONS
 #define ATTENTION   (PROJECTIONS | T(attn_output))
 #define NORMS       (T(attn_norm) | T(ffn_norm))
 #define QK_NORMS    (T(attn_q_norm) | T(attn_k_norm))

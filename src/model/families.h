@@ -86,6 +86,8 @@ typedef enum layer_tensor {
 } layer_tensor;
 
 typedef uint64_t tensor_set; /* bit LAYER_<name>: it is in */
+#define TENSOR_BIT(name)   ((tensor_set)1 << LAYER_##name)
+#define TENSOR_PROJECTIONS (TENSOR_BIT(attn_q) | TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v)) /* or attn_qkv */
 
 typedef enum norm_kind { NORM_RMS, NORM_LAYER } norm_kind;
 
@@ -106,7 +108,7 @@ typedef enum activation {
 typedef enum qk_norm_kind {
     QK_NORM_HEAD, /* [key_length], of each head */
     QK_NORM_ROW,  /* [heads * key_length], of all heads as one vector */
-    QK_NORM_EACH, /* [heads][key_length], a LayerNorm of its own for each head */
+    QK_NORM_EACH, /* [heads][key_length], one of its own for each head */
 } qk_norm_kind;
 
 /* The matrix that makes logits. */

@@ -98,13 +98,9 @@ bool kv_cache_holds(const kv_cache *kv, uint32_t window, uint32_t end, uint32_t 
     return kv->ring == 0 || position == 0 || end <= oldest + kv->ring;
 }
 
-static size_t slot_of(const kv_chunk *chunk, uint32_t position) {
-    return ((size_t)chunk->first_slot + position) % chunk->n_slots;
-}
-
 void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
                       float scale) {
-    const size_t slot = slot_of(chunk, position), tile = slot / KV_LANES, lane = slot % KV_LANES;
+    const size_t slot = kv_slot(chunk, position), tile = slot / KV_LANES, lane = slot % KV_LANES;
     const size_t at = (tile * chunk->key_length + first) * KV_LANES + lane;
     if (chunk->type == CLLM_KV_F32)
         for (size_t i = 0; i < n; i++) ((float *)chunk->keys)[at + i * KV_LANES] = ((const float *)elements)[i];
@@ -119,7 +115,7 @@ void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, si
 
 void kv_chunk_put_value(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
                         float scale) {
-    const size_t bytes = kv_element_bytes(chunk->type), slot = slot_of(chunk, position);
+    const size_t bytes = kv_element_bytes(chunk->type), slot = kv_slot(chunk, position);
     for (size_t i = 0; i < n; i += KV_LANES)
         memcpy((unsigned char *)chunk->values + ((first + i) * chunk->n_slots + slot * KV_LANES) * bytes,
                (const unsigned char *)elements + i * bytes, (n - i < KV_LANES ? n - i : KV_LANES) * bytes);

@@ -40,6 +40,11 @@ typedef struct kv_chunk {
     float *value_scales;
 } kv_chunk;
 
+static inline size_t kv_slot(const kv_chunk *chunk, size_t position) {
+    const size_t slot = chunk->first_slot + position;
+    return slot < chunk->n_slots ? slot : slot % chunk->n_slots; /* a chunk that is no ring never divides */
+}
+
 typedef struct kv_cache {
     uint32_t n_kv_heads;
     uint32_t n_chunks; /* of a layer's head that is not windowed */

@@ -24,15 +24,11 @@ typedef struct binder {
 
 /* ------------------------------------------------------------------------------------------------ the file */
 
-static bool is_text(cllm_string s, const char *text) {
-    return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
-}
-
 /* A key that must have this value, or the file is `otherwise`. */
 static cllm_status expect_text(const binder *b, const char *key, const char *want, const char *otherwise) {
     cllm_string value = {"", 0};
     cllm_status status = gguf_get_string(b->adapter, key, GGUF_OPTIONAL, &value, b->err);
-    if (status != CLLM_OK || is_text(value, want)) return status;
+    if (status != CLLM_OK || gguf_is_text(value, want)) return status;
     return error_set_at(b->err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: it is not '%s': %s", key, want, otherwise);
 }
 
@@ -183,10 +179,6 @@ static cllm_status find_tensors(const binder *b, const cllm_tensor *one, tensors
 
 /* ------------------------------------------------------------------------------------------------- sizes */
 
-static bool is_of_experts(layer_tensor tensor) {
-    return tensor == LAYER_ffn_gate_exps || tensor == LAYER_ffn_up_exps || tensor == LAYER_ffn_down_exps;
-}
-
 /* Add the pairs of a linear, of whose matrices a token meets n_met. */
 static void count_pairs(const lora_pair *pair, uint32_t n_matrices, uint32_t n_met, lora_sizes *sizes) {
     for (; pair; pair = pair->next) {
@@ -215,9 +207,7 @@ static void measure(const model_config *config, model_weights *weights, lora_siz
         group = (lora_sizes){0};
         for (int i = 0; i < N_LAYER_TENSORS; i++) {
             const linear *l = layer_linear(&weights->layers[layer], (layer_tensor)i);
-            if (l)
-                count_pairs(l->loras, l->w.count, is_of_experts((layer_tensor)i) ? config->n_experts_used : l->w.count,
-                            &group);
+            if (l) count_pairs(l->loras, l->w.count, layer_matrices_met(config, l, (layer_tensor)i), &group);
         }
         count_group(group, sizes);
     }

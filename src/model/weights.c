@@ -177,9 +177,6 @@ linear *layer_linear(layer_weights *w, layer_tensor tensor) {
     return field->w.data ? field : NULL;
 }
 
-#define T(name)     ((tensor_set)1 << LAYER_##name)
-#define PROJECTIONS (T(attn_q) | T(attn_k) | T(attn_v))
-
 static bool has_tensor(const binder *b, uint32_t layer, layer_tensor tensor) {
     return cllm_gguf_find_tensor(b->gguf, name_of(layer, tensor_rows[tensor].name, "weight").text) != NULL;
 }
@@ -191,11 +188,12 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     tensor_set needs = traits->tensors;
     needs |= config_has_experts(c, layer) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
     if (traits->latent_attention)
-        needs |= c->q_rank > 0 ? T(attn_q_a) | T(attn_q_a_norm) | T(attn_q_b) : T(attn_q);
+        needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
+                               : TENSOR_BIT(attn_q);
     else if (has_tensor(b, layer, LAYER_attn_qkv)) /* queries, keys and values in one tensor or three: both are found */
-        needs = (needs & ~PROJECTIONS) | T(attn_qkv);
+        needs = (needs & ~TENSOR_PROJECTIONS) | TENSOR_BIT(attn_qkv);
     else if (has_tensor(b, layer, LAYER_attn_q))
-        needs = (needs & ~T(attn_qkv)) | PROJECTIONS;
+        needs = (needs & ~TENSOR_BIT(attn_qkv)) | TENSOR_PROJECTIONS;
     return needs;
 }
 
@@ -250,10 +248,8 @@ static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
     }
 }
 
-/* Weight bytes that a token reads. */
-static uint64_t bytes_read(const model_config *c, const linear *l) {
-    const uint64_t one = (uint64_t)l->w.n_rows * l->w.row_bytes;
-    return one * (l->w.count > 1 && l->w.count == c->n_experts ? c->n_experts_used : l->w.count);
+uint32_t layer_matrices_met(const model_config *c, const linear *l, layer_tensor tensor) {
+    return tensor_rows[tensor].count == DIM_EXPERTS ? c->n_experts_used : l->w.count;
 }
 
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
@@ -267,7 +263,9 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     if (b->status == CLLM_OK) split_fused(b, layer, w);
     for (uint32_t i = 0; i < N_LAYER_TENSORS; i++) {
         const linear *l = layer_linear(w, (layer_tensor)i);
-        if (l) b->bytes_per_token += bytes_read(b->config, l);
+        if (!l) continue;
+        const uint64_t one = (uint64_t)l->w.n_rows * l->w.row_bytes;
+        b->bytes_per_token += one * layer_matrices_met(b->config, l, (layer_tensor)i);
     }
 }
 
@@ -307,7 +305,7 @@ static void bind_output(binder *b, model_weights *weights) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
     weights->output_norm =
-        bind_norm(b, -1, "output_norm", 1, c->n_embd, MUST, traits->biases & T(attn_norm) ? MUST : MAY);
+        bind_norm(b, -1, "output_norm", 1, c->n_embd, MUST, traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     if (traits->output != OUTPUT_TIED)
         weights->output = bind_linear(b, -1, "output", 1, c->n_vocab, c->n_embd,
                                       traits->output == OUTPUT_OWN ? MUST : MAY, traits->output_bias ? MUST : MAY);

@@ -80,6 +80,9 @@ typedef struct model_weights {
 /* The layer's linear `tensor`, or NULL if it has none or only as a whole of others (attn_qkv). */
 linear *layer_linear(layer_weights *w, layer_tensor tensor);
 
+/* How many of the linear's matrices a token meets: of experts the chosen, else all. */
+uint32_t layer_matrices_met(const model_config *config, const linear *l, layer_tensor tensor);
+
 /* The divisors for a context of n_ctx positions, or NULL. */
 const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx);
 

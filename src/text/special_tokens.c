@@ -60,13 +60,9 @@ static const struct {
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-static bool is_spelled(cllm_string spelling, const char *text) {
-    return spelling.length == strlen(text) && memcmp(spelling.data, text, spelling.length) == 0;
-}
-
 static bool is_one_of(cllm_string spelling, const char *const *texts, size_t count) {
     for (size_t i = 0; i < count; i++)
-        if (is_spelled(spelling, texts[i])) return true;
+        if (gguf_is_text(spelling, texts[i])) return true;
     return false;
 }
 
@@ -84,7 +80,7 @@ static void find_by_spelling(cllm_tokenizer *t) {
         }
         for (size_t i = 0; i < COUNT(exceptions); i++)
             for (int k = 0; k < 3; k++)
-                if (is_spelled(spelling, exceptions[i].spellings[k])) found[i][k] = token;
+                if (gguf_is_text(spelling, exceptions[i].spellings[k])) found[i][k] = token;
     }
     for (size_t i = 0; i < COUNT(exceptions); i++) {
         if (!found[i][0] || !found[i][1] || !found[i][2]) continue;
@@ -144,7 +140,7 @@ static void mark_strips(cllm_tokenizer *t, const cllm_gguf *gguf, size_t n_speci
         const cllm_value *value = cllm_gguf_find(gguf, r->key);
         if (!value || value->type != CLLM_STRING || !contains(value->string, r->contains)) continue;
         for (special_token *special = t->specials; special < t->specials + n_specials; special++) {
-            bool meant = r->token ? is_spelled(special->spelling, r->token)
+            bool meant = r->token ? gguf_is_text(special->spelling, r->token)
                                   : !is_one_of(special->spelling, never_stripped, COUNT(never_stripped));
             special->strips_left = special->strips_left || (meant && r->left);
             special->strips_right = special->strips_right || (meant && !r->left);

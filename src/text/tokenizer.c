@@ -34,18 +34,14 @@ static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf,
                         shown_length(name), name.data);
 }
 
-static bool is_text(cllm_string s, const char *text) {
-    return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
-}
-
 static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     cllm_string model = {0};
     cllm_status status = gguf_get_string(gguf, MODEL_KEY, GGUF_REQUIRED, &model, err);
     if (status != CLLM_OK) return status;
     bool has_scores = cllm_gguf_find(gguf, "tokenizer.ggml.scores") != NULL;
-    if (is_text(model, "gpt2"))
+    if (gguf_is_text(model, "gpt2"))
         status = choose_pretokenizer(t, gguf, err);
-    else if (!is_text(model, "llama"))
+    else if (!gguf_is_text(model, "llama"))
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, MODEL_KEY, CLLM_NO_OFFSET,
                             MODEL_KEY ": \"%.*s\" is not supported; supported are \"llama\" (SentencePiece BPE) and "
                                       "\"gpt2\" (byte-level BPE)",

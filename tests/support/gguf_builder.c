@@ -194,3 +194,12 @@ const char *write_temporary(const char *name, const void *bytes, size_t n_bytes)
     assert_int_equal(fclose(file), 0);
     return path;
 }
+
+const char *builder_write(gguf_builder *g, const char *name) {
+    size_t n_bytes;
+    unsigned char *bytes = builder_finish(g, &n_bytes);
+    const char *path = write_temporary(name, bytes, n_bytes);
+    free(bytes);
+    builder_free(g);
+    return path;
+}

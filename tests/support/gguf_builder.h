@@ -44,6 +44,9 @@ void builder_tensor(gguf_builder *g, const char *name, uint32_t type, uint32_t n
 /* The whole file: header, metadata, tensor table, padding, data. Release with free(). */
 unsigned char *builder_finish(const gguf_builder *g, size_t *n_bytes);
 
+/* The file in a fresh temporary folder, by its path; releases the builder. */
+const char *builder_write(gguf_builder *g, const char *name);
+
 /* A path in a fresh temporary folder that is removed when the program ends; the bytes are written there. */
 const char *write_temporary(const char *name, const void *bytes, size_t n_bytes);
 

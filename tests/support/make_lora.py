@@ -4,51 +4,17 @@ import random
 import struct
 import sys
 
-FLOAT32, STRING, ARRAY = 6, 8, 9
-SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
-ALIGNMENT, RANK = 32, 4
+from gguf_reader import FLOAT32, STRING, Reader, aligned, text
 
-data = open(sys.argv[1], "rb").read()
+RANK = 4
+
+reader = Reader(sys.argv[1])
 generator = random.Random(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
 stems = sys.argv[4:]
-position = 8
-
-
-def take(layout):
-    global position
-    values = struct.unpack_from("<" + layout, data, position)
-    position += struct.calcsize("<" + layout)
-    return values if len(values) > 1 else values[0]
-
-
-def take_text():
-    global position
-    length = take("Q")
-    position += length
-    return data[position - length : position]
-
-
-def take_value(kind):
-    global position
-    if kind == STRING:
-        return take_text()
-    if kind == ARRAY:
-        kind, count = take("IQ")
-        for _ in range(count):
-            take_value(kind)
-    else:
-        position += SIZES[kind]
-
-
-def text(value):
-    return struct.pack("<Q", len(value)) + value
-
-
-n_tensors, n_pairs = take("QQ")
 metadata = {}
-for _ in range(n_pairs):
-    key = take_text()
-    metadata[key] = take_value(take("I"))
+for _ in range(reader.n_pairs):
+    key = reader.take_text()
+    metadata[key] = reader.take_value(reader.take("I"))
 
 table, body, count = b"", b"", 0
 
@@ -60,14 +26,12 @@ def put(name, shape):
         n *= extent
     table += text(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape, 0, len(body))
     body += struct.pack(f"<{n}f", *(generator.uniform(-0.2, 0.2) for _ in range(n)))
-    body += bytes(-len(body) % ALIGNMENT)
+    body += bytes(aligned(len(body)) - len(body))
     count += 1
 
 
-for _ in range(n_tensors):
-    name = take_text()
-    shape = [take("Q") for _ in range(take("I"))]
-    take("IQ")
+for _ in range(reader.n_tensors):
+    name, shape, _, _ = reader.take_tensor()
     if len(shape) < 2 or b"norm" in name or b"position_embd" in name or not name.endswith(b".weight"):
         continue
     if stems and not any(stem.encode() in name for stem in stems):
@@ -89,4 +53,4 @@ head = b"GGUF" + struct.pack("<IQQ", 3, count, len(pairs))
 for key, kind, value in pairs:
     head += text(key) + struct.pack("<I", kind) + value
 head += table
-open(sys.argv[2], "wb").write(head + bytes(-len(head) % ALIGNMENT) + body)
+open(sys.argv[2], "wb").write(head + bytes(aligned(len(head)) - len(head)) + body)

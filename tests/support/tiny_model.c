@@ -115,10 +115,5 @@ const char *tiny_model_write(const char *name, const tiny_model *m) {
     builder_init(&g);
     tiny_model_metadata(&g, m);
     tiny_model_tensors(&g, m);
-    size_t n_bytes;
-    unsigned char *bytes = builder_finish(&g, &n_bytes);
-    const char *path = write_temporary(name, bytes, n_bytes);
-    free(bytes);
-    builder_free(&g);
-    return path;
+    return builder_write(&g, name);
 }
