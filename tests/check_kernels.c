@@ -166,8 +166,8 @@ static int sign_bit(const uint8_t *signs, size_t e) { return bit_field(signs, e,
 
 static double reference_iq2(quant_type type, const uint8_t *b, size_t e) {
     static const int levels[4] = {8, 25, 43};
-    const size_t eight = e / 8, scale_at = type == QUANT_IQ2_XS ? 66 : 74;
-    int level, sign, scale = bits(b + scale_at, e / 32, e / 16 % 2 * 4, 4);
+    const size_t eight = e / 8, scale_at = type == QUANT_IQ2_XXS ? 0 : type == QUANT_IQ2_XS ? 66 : 74;
+    int level, sign, scale = bits(b + scale_at, e / 32, e / 16 % 2 * 4, 4); /* IQ2_XXS has another */
     if (type == QUANT_IQ2_XXS) {
         const uint8_t *sub_block = b + 2 + e / 32 * 8;
         scale = bit_field(sub_block + 4, 28, 4);
