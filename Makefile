@@ -100,11 +100,16 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) $(OBJECT_FLAGS) -c $< -o $@
 
+# AddressSanitizer's checks in a kernel's loops are calls, without which compiling them takes twice as long.
+ifneq ($(findstring address,$(SANITIZE)),)
+CHECKS := $(if $(findstring clang,$(shell $(CC) --version)),-mllvm -,--param )asan-instrumentation-with-call-threshold=0
+endif
+
 # An instruction set's kernels are compiled with its instructions; the CPU is asked before they run.
 MACHINE := $(shell $(CC) -dumpmachine)
 ifneq ($(filter x86_64-%,$(MACHINE)),)
-$(call object,src/cpu/kernels_avx2.c):   OBJECT_FLAGS = -mavx2 -mfma -mf16c
-$(call object,src/cpu/kernels_avx512.c): OBJECT_FLAGS = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vnni
+$(call object,src/cpu/kernels_avx2.c):   OBJECT_FLAGS = $(CHECKS) -mavx2 -mfma -mf16c
+$(call object,src/cpu/kernels_avx512.c): OBJECT_FLAGS = $(CHECKS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vnni
 else ifneq ($(filter aarch64-% arm64-%,$(MACHINE)),)
 $(call object,src/cpu/kernels_neon.c): OBJECT_FLAGS = -march=armv8.2-a+dotprod
 $(call object,src/cpu/kernels_i8mm.c): OBJECT_FLAGS = -march=armv8.2-a+dotprod+i8mm
