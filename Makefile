@@ -168,7 +168,7 @@ $(BUILD)/internal.a: $(LIB_OBJECTS)
 $(BUILD)/$(SHARED): $(LIB_OBJECTS)
 	$(LINK) $(SHARED_LINK) $^ $(LIBS) -o $@
 
-$(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(BUILD)/libcllm.a
+$(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(if $(SANITIZE),$(call object,tests/support/sanitizers.c)) $(BUILD)/libcllm.a
 	$(LINK) $^ $(shell pkg-config --libs jansson) $(LIBS) -o $@
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a

@@ -148,6 +148,7 @@ CLLM_API size_t cllm_gguf_n_metadata(const cllm_gguf *gguf);
 CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t index); /* index < n_metadata */
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
 CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index);            /* not the file's own value? */
+CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index); /* used by what was made of the file until now? */
 
 /* Take the first element off the view `rest`. Returns false when none is left. */
 CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);

@@ -284,6 +284,7 @@ static int add_named_overrides(options *o) {
     const bool unscaled = o->rope_scaling && strcmp(o->rope_scaling, "none") == 0;
     if (unscaled && o->rope_scale > 0) return usage_error("--rope-scaling none and --rope-scale exclude each other");
     cllm_metadata *next = o->overrides + o->n_overrides;
+    if (o->pre && !*o->pre) return usage_error("--pre: '' names no pre-tokenizer");
     if (o->pre) {
         next->key = "tokenizer.ggml.pre";
         parse_string(o->pre, &next++->value);
@@ -347,8 +348,8 @@ static int add_argument(const command *c, char *argument, options *o) {
     else if (c->bit & (DETOKENIZE | BENCH))
         o->arguments[o->n_arguments++] = argument;
     else
-        return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", argument,
-                           o->model, *c->name ? " " : "", c->name);
+        return usage_error("unexpected argument '%s' after the model '%s'%s; see 'mini-cllm%s%s --help'", argument,
+                           o->model, *c->name ? "" : ", for that is no command", *c->name ? " " : "", c->name);
     return 0;
 }
 

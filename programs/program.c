@@ -123,9 +123,11 @@ static bool id_list_add(id_list *list, int32_t id) {
 
 int id_list_parse(id_list *list, const char *what, const char *text, size_t length) {
     static const char separators[] = " ,\t\r\n";
+    bool after_id = false; /* since the last comma */
     for (size_t i = 0; i < length;) {
         if (text[i] && strchr(separators, text[i])) {
-            i++;
+            if (text[i] == ',' && !after_id) return usage_error("%s: no token id before a comma", what);
+            if (text[i++] == ',') after_id = false;
             continue;
         }
         size_t start = i;
@@ -138,6 +140,7 @@ int id_list_parse(id_list *list, const char *what, const char *text, size_t leng
             return usage_error("%s: '%.*s' is not a token id", what, (int)word, text + start);
         }
         if (!id_list_add(list, (int32_t)id)) return fail("%s: out of memory", what);
+        after_id = true;
     }
     return EXIT_SUCCESS;
 }
@@ -163,6 +166,12 @@ int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {
 void close_gguf(cllm_gguf *gguf) {
     interrupt_watch_file(NULL, NULL);
     cllm_gguf_close(gguf);
+}
+
+void remark_unread(const options *o, const cllm_gguf *gguf) {
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
+        if (cllm_gguf_is_overridden(gguf, i) && !cllm_gguf_is_read(gguf, i))
+            note(o, "%s has no effect: nothing of this model reads it", cllm_gguf_metadata(gguf, i)->key);
 }
 
 /* "what [####    ] 37%" on one line, over and over, where someone watches. */
@@ -216,21 +225,29 @@ static void describe_model(const run *r) {
             : r->o->no_mmap ? "read"
                             : "mapped",
             r->load_seconds);
+    const cllm_gguf *gguf = cllm_model_gguf(r->model);
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
+        if (cllm_gguf_is_overridden(gguf, i)) fprintf(stderr, "override: %s\n", cllm_gguf_metadata(gguf, i)->key);
     for (size_t i = 0; i < r->o->n_loras; i++)
         fprintf(stderr, "adapter: %s, scale %g\n", r->o->loras[i].path, (double)r->o->loras[i].scale);
 }
 
-/* Two kinds of scaling know no factor. */
-static void remark_unscaled(const run *r) {
-    char key[128];
-    snprintf(key, sizeof key, "%s.rope.scaling.type", cllm_model_get_info(r->model)->architecture);
-    const cllm_value *type = cllm_gguf_find(cllm_model_gguf(r->model), key);
-    if (!type || type->type != CLLM_STRING) return;
-    const char *const factorless[] = {"none", "longrope"};
-    for (size_t i = 0; i < 2; i++)
-        if (type->string.length == strlen(factorless[i]) &&
-            memcmp(type->string.data, factorless[i], type->string.length) == 0)
-            note(r->o, "--rope-scale has no effect: the model's %s is %s; --rope-scaling sets it", key, factorless[i]);
+/* What a kind of scaling needs besides its name. */
+static void remark_scaling(const run *r) {
+    const cllm_gguf *gguf = cllm_model_gguf(r->model);
+    const char *scaling = r->o->rope_scaling, *architecture = cllm_model_get_info(r->model)->architecture;
+    if (!scaling || strcmp(scaling, "none") == 0) return;
+    if (strcmp(scaling, "longrope") == 0) {
+        if (!cllm_gguf_find_tensor(gguf, "rope_factors_long.weight"))
+            note(r->o, "--rope-scaling longrope has no effect: the file has no tensor rope_factors_long.weight");
+        return;
+    }
+    for (int i = 0; i < 2; i++) {
+        char key[128];
+        snprintf(key, sizeof key, "%s.%s", architecture, i ? "rope.scale_linear" : "rope.scaling.factor");
+        if (cllm_gguf_find(gguf, key)) return;
+    }
+    note(r->o, "--rope-scaling %s has no effect without a factor, which --rope-scale gives", scaling);
 }
 
 /* Does a GPU compute? */
@@ -267,7 +284,8 @@ int run_load(run *r, const options *o) {
     interrupt_watch_model(r->model);
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
-    if (o->rope_scale > 0) remark_unscaled(r);
+    remark_unread(o, cllm_model_gguf(r->model));
+    remark_scaling(r);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     if (tokenizer && *cllm_tokenizer_note(tokenizer)) note(o, "%s", cllm_tokenizer_note(tokenizer));
     return EXIT_SUCCESS;

@@ -162,6 +162,8 @@ done <<'END'
 2|--rope-freq-base: '1' is not a number in (1, inf)|m.gguf --rope-freq-base 1
 2|--rope-freq-base: 'inf' is not|bench m.gguf --rope-freq-base inf
 2|--rope-scaling none and --rope-scale exclude each other|m.gguf --rope-scale 2 --rope-scaling none
+2|--pre: '' names no pre-tokenizer|m.gguf --pre ''
+2|unexpected argument 'm.gguf' after the model 'evall', for that is no command|evall m.gguf
 2|unknown option '--rope-scale'|inspect m.gguf --rope-scale 2
 2|--override needs a value, KEY=TYPE:VALUE|m.gguf --override
 2|--override: 'key' is not of the form KEY=TYPE:VALUE|m.gguf --override key
@@ -412,6 +414,10 @@ evaluation() {
     check 'eval of an id outside the vocabulary' eval 'refused 1 "token 512" && [ ! -e "$temporary/none" ]'
     run eval "$model" --tokens 1,2,x
     check 'eval of what is no id' refused 2 "--tokens: 'x' is not a token id"
+    for ids in 1,,2 ' ,1'; do
+        run eval "$model" --tokens "$ids"
+        check "eval --tokens '$ids'" refused 2 '--tokens: no token id before a comma'
+    done
     run eval "$model" --tokens ' '
     check 'eval of nothing' refused 2 '--tokens: there are none'
     run eval "$model" --tokens 1 --logits "$temporary/no/such"
@@ -554,10 +560,21 @@ END
         check "other logits with $flags" eval 'exits 0 && ! cmp "$temporary/other" "$temporary/plain" && ! cmp "$temporary/other" "$temporary/scaled"'
     done
     logits other '--rope-scale 4 --override llama.rope.scaling.type=str:none'
-    check '--rope-scale of an unscaled model: it is said that it has no effect' eval 'exits 0 && says "--rope-scale has no effect" &&
+    check '--rope-scale of an unscaled model: it is said that it has no effect' eval 'exits 0 &&
+        says "llama.rope.scaling.factor has no effect: nothing of this model reads it" &&
         cmp "$temporary/other" "$temporary/plain"'
     run eval "$stories" --tokens 1 --rope-scaling longrope --rope-scale 4
-    check '--rope-scale has no effect on longrope, which is said too' says 'rope.scaling.type is longrope'
+    check '--rope-scale has no effect on longrope, which is said too' says 'llama.rope.scaling.factor has no effect'
+    check '--rope-scaling longrope needs tensors' says '--rope-scaling longrope has no effect: the file has no tensor'
+    run eval "$stories" --tokens 1 --rope-scaling yarn
+    check '--rope-scaling yarn needs a factor' says '--rope-scaling yarn has no effect without a factor, which --rope-scale gives'
+    run eval "$stories" --tokens 1 --rope-scaling linear --rope-scale 2 --rope-freq-base 20000 -v
+    check 'what has an effect is listed by -v, and nothing else is said of it' eval 'exits 0 && says "override: llama.rope.freq_base" &&
+        says "override: llama.rope.scaling.factor" && ! says "no effect"'
+    run eval "$stories" --tokens 1 --override llama.rope.freq_bsae=float:2 --pre qwen2
+    check 'a key that nothing reads is named' eval 'exits 0 && says "llama.rope.freq_bsae has no effect" && says "tokenizer.ggml.pre has no effect"'
+    run tokenize "$stories" -p a --pre qwen2
+    check 'tokenize: --pre of a vocabulary without a pre-tokenizer' eval 'exits 0 && says "tokenizer.ggml.pre has no effect"'
     logits none '--rope-scale 4 --override llama.rope.scaling.factor=float:4'
     check 'an option and an --override of one key' refused 1 "$stories: llama.rope.scaling.factor: the key is given twice"
 }

@@ -46,9 +46,6 @@ build=${1:?usage: tests/run.sh BUILD}
 export LC_ALL=C TEST_SECONDS="${TEST_SECONDS:-600}"
 # Under AddressSanitizer a crash ends the program with a report, instead of reaching cmocka's handler.
 export ASAN_OPTIONS="handle_segv=2:${ASAN_OPTIONS:-}"
-# LeakSanitizer dies of the thread-local data of a library that was loaded late, which OpenCL is; what only such data
-# points to counts as leaked then.
-export LSAN_OPTIONS="use_tls=0:${LSAN_OPTIONS:-}"
 results=$build/test-results
 rm -rf "$results" && mkdir -p "$results" || exit 1
 cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)

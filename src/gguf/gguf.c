@@ -459,11 +459,15 @@ const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key) {
     return metadata_find(&gguf->parts[0].metadata, key, NULL);
 }
 
-bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index) {
-    uint64_t offset = 0;
-    metadata_find(&gguf->parts[0].metadata, cllm_gguf_metadata(gguf, index)->key, &offset);
-    return offset == CLLM_NO_OFFSET;
+static const name_entry *entry_of(const cllm_gguf *gguf, size_t index) {
+    return name_index_find(&gguf->parts[0].metadata.keys, cllm_gguf_metadata(gguf, index)->key);
 }
+
+bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index) {
+    return entry_of(gguf, index)->offset == CLLM_NO_OFFSET;
+}
+
+bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index) { return entry_of(gguf, index)->read; }
 
 const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name) {
     const name_entry *entry = name_index_find(&gguf->tensor_names, name);
@@ -479,8 +483,15 @@ typedef struct found {
 } found;
 
 static cllm_status look_up(const cllm_gguf *gguf, const char *key, gguf_need need, found *out, cllm_error *err) {
-    out->value = metadata_find(&gguf->parts[0].metadata, key, &out->offset);
-    if (out->value || need == GGUF_OPTIONAL) return CLLM_OK;
+    const metadata *m = &gguf->parts[0].metadata;
+    name_entry *entry = name_index_find(&m->keys, key);
+    *out = (found){0};
+    if (entry) {
+        entry->read = true;
+        *out = (found){&m->pairs[entry->index].value, entry->offset};
+        return CLLM_OK;
+    }
+    if (need == GGUF_OPTIONAL) return CLLM_OK;
     return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: key is missing from the file's metadata", key);
 }
 

@@ -43,7 +43,7 @@ const name_entry *name_index_sort(name_index *index) {
     return NULL;
 }
 
-const name_entry *name_index_find(const name_index *index, const char *name) {
+name_entry *name_index_find(const name_index *index, const char *name) {
     return index->count ? bsearch(name, index->entries, index->count, sizeof *index->entries, compare_to_entry) : NULL;
 }
 

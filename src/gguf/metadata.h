@@ -12,8 +12,9 @@
  * hostile file no choice of names that makes it slow. */
 typedef struct name_entry {
     const char *name;
-    size_t index;    /* into the array that this is an index of */
-    uint64_t offset; /* where the file has the name; CLLM_NO_OFFSET: an override's value */
+    size_t index;      /* into the array that this is an index of */
+    uint64_t offset;   /* where the file has the name; CLLM_NO_OFFSET: an override's value */
+    _Atomic bool read; /* has a typed look-up found it? Any thread's may */
 } name_entry;
 
 typedef struct name_index {
@@ -23,7 +24,7 @@ typedef struct name_index {
 
 /* Sort the entries, which the caller has filled. Returns the later one of two with the same name, or NULL. */
 const name_entry *name_index_sort(name_index *index);
-const name_entry *name_index_find(const name_index *index, const char *name); /* NULL if absent */
+name_entry *name_index_find(const name_index *index, const char *name); /* NULL if absent */
 
 /* A character that no name may have: it could break a message's line. */
 static inline bool gguf_is_control(char c) { return (unsigned char)c < ' ' || c == 0x7f; }

@@ -182,6 +182,18 @@ static cllm_status read_optional(const cllm_gguf *gguf, const model_config *conf
 }
 #define READ_OPTIONAL(keys) read_optional(gguf, config, keys, sizeof(keys) / sizeof *(keys), err)
 
+static cllm_status parse_rope_scaling(const char *key, cllm_string type, rope_scaling *out, cllm_error *err) {
+    static const char *const names[] = {"none", "linear", "yarn", "longrope"}; /* in the order of enum rope_scaling */
+    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (gguf_is_text(type, names[i])) {
+            *out = (rope_scaling)i;
+            return CLLM_OK;
+        }
+    return error_set_at(err, CLLM_ERR_UNSUPPORTED, key, CLLM_NO_OFFSET,
+                        "%s: '%.*s' is not supported; supported: none, linear, yarn, longrope", key,
+                        (int)(type.length < 80 ? type.length : 80), type.data);
+}
+
 static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     config->rope_scaling_factor = 1.0f;
@@ -192,10 +204,12 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
 
     /* an older key, rope.scale_linear, stands for type linear and its factor */
     cllm_string type = {"linear", strlen("linear")};
-    config_key type_key = key_of(config, "rope.scaling.type");
-    const optional_key keys[] = {
+    const config_key type_key = key_of(config, "rope.scaling.type");
+    const optional_key factors[] = {
         {"rope.scale_linear", &config->rope_scaling_factor, NULL},
         {"rope.scaling.factor", &config->rope_scaling_factor, NULL},
+    };
+    const optional_key keys[] = {
         {"rope.scaling.attn_factor", &config->rope_attention_factor, NULL},
         {"rope.scaling.original_context_length", NULL, &config->rope_original_context},
     };
@@ -203,8 +217,11 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
         {"rope.scaling.yarn_beta_fast", &config->yarn_beta_fast, NULL},
         {"rope.scaling.yarn_beta_slow", &config->yarn_beta_slow, NULL},
     };
-    cllm_status status = READ_OPTIONAL(keys);
-    if (status == CLLM_OK) status = gguf_get_string(gguf, type_key.text, GGUF_OPTIONAL, &type, err);
+    cllm_status status = gguf_get_string(gguf, type_key.text, GGUF_OPTIONAL, &type, err);
+    if (status == CLLM_OK) status = parse_rope_scaling(type_key.text, type, &config->rope_scaling, err);
+    const bool by_factor = config->rope_scaling == ROPE_SCALING_LINEAR || config->rope_scaling == ROPE_SCALING_YARN;
+    if (status == CLLM_OK && by_factor) status = READ_OPTIONAL(factors);
+    if (status == CLLM_OK) status = READ_OPTIONAL(keys);
     if (status == CLLM_OK && traits->yarn_betas) status = READ_OPTIONAL(betas);
     if (status == CLLM_OK && traits->yarn_log_multiplier_unit > 0) {
         status =
@@ -221,17 +238,7 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
     if (!(config->yarn_beta_fast > 0 && config->yarn_beta_slow > 0))
         return bad_value(err, config, "rope.scaling.yarn_beta_slow", "YaRN's betas %g and %g are not positive",
                          (double)config->yarn_beta_fast, (double)config->yarn_beta_slow);
-
-    static const char *const names[] = {"none", "linear", "yarn", "longrope"}; /* in the order of enum rope_scaling */
-    for (uint32_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (gguf_is_text(type, names[i])) {
-            config->rope_scaling = (rope_scaling)i;
-            if (i == ROPE_SCALING_NONE) config->rope_scaling_factor = 1.0f;
-            return CLLM_OK;
-        }
-    return error_set_at(err, CLLM_ERR_UNSUPPORTED, type_key.text, CLLM_NO_OFFSET,
-                        "%s: '%.*s' is not supported; supported: none, linear, yarn, longrope", type_key.text,
-                        (int)(type.length < 80 ? type.length : 80), type.data);
+    return CLLM_OK;
 }
 
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {

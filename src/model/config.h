@@ -44,7 +44,7 @@ typedef struct model_config {
     float rope_freq_base;
     float rope_freq_base_windowed;
     rope_scaling rope_scaling;
-    float rope_scaling_factor;      /* how many times the context was stretched; 1 without scaling */
+    float rope_scaling_factor;      /* how many times the context was stretched, linearly or by YaRN; or 1 */
     uint32_t rope_original_context; /* yarn, longrope: the context before stretching */
     float rope_attention_factor;    /* multiplies cos and sin */
     float yarn_beta_fast, yarn_beta_slow, yarn_log_multiplier; /* 32, 1 and 0 are usual */

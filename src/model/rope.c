@@ -34,12 +34,11 @@ static double magnitude(const model_config *c) {
 }
 
 void rope_prepare(const model_config *config, bool windowed, const float *factors, rope_table *table) {
-    const bool stretches =
-        !(windowed && config->traits->windowed_unscaled) && config->rope_scaling != ROPE_SCALING_LONGROPE;
+    const bool unscaled = windowed && config->traits->windowed_unscaled;
     const double base = (double)(windowed ? config->rope_freq_base_windowed : config->rope_freq_base);
-    const double stretched = stretches ? 1.0 / (double)config->rope_scaling_factor : 1;
+    const double stretched = unscaled ? 1 : 1.0 / (double)config->rope_scaling_factor;
     table->n_pairs = config->rope_dimension_count / 2;
-    table->magnitude = windowed && config->traits->windowed_unscaled ? 1.0f : (float)magnitude(config);
+    table->magnitude = unscaled ? 1.0f : (float)magnitude(config);
     for (uint32_t j = 0; j < table->n_pairs; j++) {
         double frequency = pow(base, -2.0 * j / config->rope_dimension_count);
         if (factors) frequency /= (double)factors[j];
