@@ -7,7 +7,8 @@ ASKED const char *__lsan_default_options(void);
 ASKED const char *__asan_default_options(void);
 
 const char *__lsan_default_suppressions(void) {
-    return "leak:_dlerror_run\nleak:libpocl\nleak:libLLVM\nleak:libclang\nleak:libOpenCL\nleak:libhwloc\nleak:libnvrtc\nleak:libcuda\n";
+    return "leak:_dlerror_run\nleak:libpocl\nleak:libLLVM\nleak:libclang\nleak:libOpenCL\nleak:libhwloc\nleak:"
+           "libnvrtc\nleak:libcuda\n";
 }
 
 /* The thread-local data of a library that was loaded late may be the end of the search for leaks. Unread, they hide none;
