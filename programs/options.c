@@ -284,8 +284,8 @@ static int add_named_overrides(options *o) {
     const bool unscaled = o->rope_scaling && strcmp(o->rope_scaling, "none") == 0;
     if (unscaled && o->rope_scale > 0) return usage_error("--rope-scaling none and --rope-scale exclude each other");
     cllm_metadata *next = o->overrides + o->n_overrides;
-    if (o->pre && !*o->pre) return usage_error("--pre: '' names no pre-tokenizer");
     if (o->pre) {
+        if (!*o->pre) return usage_error("--pre: '' names no pre-tokenizer");
         next->key = "tokenizer.ggml.pre";
         parse_string(o->pre, &next++->value);
     }

@@ -166,8 +166,8 @@ static int sign_bit(const uint8_t *signs, size_t e) { return bit_field(signs, e,
 
 static double reference_iq2(quant_type type, const uint8_t *b, size_t e) {
     static const int levels[4] = {8, 25, 43};
-    const size_t eight = e / 8, scale_at = type == QUANT_IQ2_XXS ? 0 : type == QUANT_IQ2_XS ? 66 : 74;
-    int level, sign, scale = bits(b + scale_at, e / 32, e / 16 % 2 * 4, 4); /* IQ2_XXS has another */
+    const size_t eight = e / 8;
+    int level, sign, scale;
     if (type == QUANT_IQ2_XXS) {
         const uint8_t *sub_block = b + 2 + e / 32 * 8;
         scale = bit_field(sub_block + 4, 28, 4);
@@ -176,10 +176,12 @@ static double reference_iq2(quant_type type, const uint8_t *b, size_t e) {
     } else if (type == QUANT_IQ2_XS) {
         level = levels[code_of_eight(codebook_IQ2_XS[bit_field(b + 2, 16 * eight, 9)], e % 8)];
         sign = sign_of_seven(bit_field(b + 2, 16 * eight + 9, 7), e % 8);
+        scale = bits(b + 66, e / 32, e / 16 % 2 * 4, 4);
     } else {
         const int entry = b[2 + eight] | bit_field(b + 66, 2 * eight, 2) << 8;
         level = levels[code_of_eight(codebook_IQ2_S[entry], e % 8)];
         sign = sign_bit(b + 34, e);
+        scale = bits(b + 74, e / 32, e / 16 % 2 * 4, 4);
     }
     return half(b) * (0.5 + scale) / 4 * level * sign;
 }

@@ -73,15 +73,15 @@ static cllm_status check_version(uint32_t version, cllm_error *err) {
 static cllm_status read_alignment(gguf_part *part, cllm_error *err) {
     static const char key[] = "general.alignment";
     part->alignment = DEFAULT_ALIGNMENT;
-    uint64_t offset;
-    const cllm_value *value = metadata_find(&part->metadata, key, &offset);
+    name_entry *entry;
+    const cllm_value *value = metadata_find(&part->metadata, key, &entry);
     if (!value) return CLLM_OK;
     if (value->type != CLLM_UINT32)
-        return gguf_fault(err, CLLM_ERR_FORMAT, key, offset, "a value of type %s, must be uint32",
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, entry->offset, "a value of type %s, must be uint32",
                           cllm_value_type_name(value->type));
     uint64_t alignment = value->u;
     if (alignment < LEAST_ALIGNMENT || alignment > LARGEST_ALIGNMENT || (alignment & (alignment - 1)) != 0)
-        return gguf_fault(err, CLLM_ERR_FORMAT, key, offset,
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, entry->offset,
                           "value is %" PRIu64 ", must be a power of two from %d to %u", alignment, LEAST_ALIGNMENT,
                           LARGEST_ALIGNMENT);
     part->alignment = (uint32_t)alignment;
@@ -299,15 +299,16 @@ static cllm_status map_parts(cllm_gguf *gguf, const cllm_load_options *options, 
 }
 
 static cllm_status check_split_key(const gguf_part *part, const char *key, uint64_t expected, cllm_error *err) {
-    uint64_t offset, number;
-    const cllm_value *value = metadata_find(&part->metadata, key, &offset);
+    uint64_t number;
+    name_entry *entry;
+    const cllm_value *value = metadata_find(&part->metadata, key, &entry);
     if (!value)
         return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
                             "%s: key is missing, which every part of a split model needs", key);
     if (!gguf_value_as_u64(value, &number))
-        return gguf_fault(err, CLLM_ERR_FORMAT, key, offset, "must be an integer that is not negative");
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, entry->offset, "must be an integer that is not negative");
     if (number != expected)
-        return gguf_fault(err, CLLM_ERR_FORMAT, key, offset,
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, entry->offset,
                           "value is %" PRIu64 ", must be %" PRIu64 " by the names and contents of the parts", number,
                           expected);
     return CLLM_OK;
@@ -317,10 +318,11 @@ static cllm_status check_split_key(const gguf_part *part, const char *key, uint6
 static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_error *err) {
     const gguf_part *part = &gguf->parts[number];
     if (gguf->n_parts == 1) {
-        uint64_t offset, count;
-        const cllm_value *value = metadata_find(&part->metadata, "split.count", &offset);
+        uint64_t count;
+        name_entry *entry;
+        const cllm_value *value = metadata_find(&part->metadata, "split.count", &entry);
         if (!value || !gguf_value_as_u64(value, &count) || count <= 1) return CLLM_OK;
-        return gguf_fault(err, CLLM_ERR_FORMAT, "split.count", offset,
+        return gguf_fault(err, CLLM_ERR_FORMAT, "split.count", entry->offset,
                           "this is one of %" PRIu64 " parts of a split model, so its name has to end in "
                           "-00001-of-%05" PRIu64 ".gguf",
                           count, count);
@@ -476,27 +478,21 @@ const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name
 
 /* ------------------------------------------------------------------------------------------ typed look-ups */
 
-/* A value that was looked for, and where the file has its key: the offset of its name_entry. */
+/* A value that was looked for, and its key's entry. */
 typedef struct found {
     const cllm_value *value; /* NULL: absent, which is allowed */
-    uint64_t offset;
+    name_entry *entry;
 } found;
 
 static cllm_status look_up(const cllm_gguf *gguf, const char *key, gguf_need need, found *out, cllm_error *err) {
-    const metadata *m = &gguf->parts[0].metadata;
-    name_entry *entry = name_index_find(&m->keys, key);
-    *out = (found){0};
-    if (entry) {
-        entry->read = true;
-        *out = (found){&m->pairs[entry->index].value, entry->offset};
-        return CLLM_OK;
-    }
-    if (need == GGUF_OPTIONAL) return CLLM_OK;
+    out->value = metadata_find(&gguf->parts[0].metadata, key, &out->entry);
+    if (out->value) out->entry->read = true;
+    if (out->value || need == GGUF_OPTIONAL) return CLLM_OK;
     return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: key is missing from the file's metadata", key);
 }
 
 static cllm_status wrong_type(const char *key, found at, const char *wanted, cllm_error *err) {
-    return gguf_fault(err, CLLM_ERR_FORMAT, key, at.offset, "a value of type %s, must be %s",
+    return gguf_fault(err, CLLM_ERR_FORMAT, key, at.entry->offset, "a value of type %s, must be %s",
                       cllm_value_type_name(at.value->type), wanted);
 }
 
@@ -507,7 +503,7 @@ cllm_status gguf_get_u32(const cllm_gguf *gguf, const char *key, gguf_need need,
     uint64_t number;
     if (!gguf_value_as_u64(at.value, &number)) return wrong_type(key, at, "an integer that is not negative", err);
     if (number > UINT32_MAX)
-        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.offset, "value is %" PRIu64 ", must be at most %" PRIu32,
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.entry->offset, "value is %" PRIu64 ", must be at most %" PRIu32,
                           number, UINT32_MAX);
     *out = (uint32_t)number;
     return CLLM_OK;
@@ -520,7 +516,7 @@ cllm_status gguf_get_f32(const cllm_gguf *gguf, const char *key, gguf_need need,
     if (at.value->type != CLLM_FLOAT32 && at.value->type != CLLM_FLOAT64)
         return wrong_type(key, at, "float32 or float64", err);
     if (!(fabs(at.value->f) <= (double)FLT_MAX))
-        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.offset, "value is %g, must be finite and fit a float32",
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.entry->offset, "value is %g, must be finite and fit a float32",
                           at.value->f);
     *out = (float)at.value->f;
     return CLLM_OK;
@@ -551,7 +547,7 @@ cllm_status gguf_get_array(const cllm_gguf *gguf, const char *key, gguf_need nee
     if (status != CLLM_OK || !at.value) return status;
     if (at.value->type != CLLM_ARRAY) return wrong_type(key, at, "array", err);
     if (at.value->array.element_type != element_type)
-        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.offset, "an array of %s, must be one of %s",
+        return gguf_fault(err, CLLM_ERR_FORMAT, key, at.entry->offset, "an array of %s, must be one of %s",
                           cllm_value_type_name(at.value->array.element_type), cllm_value_type_name(element_type));
     *out = at.value->array;
     return CLLM_OK;

@@ -221,9 +221,8 @@ cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *o
     return CLLM_OK;
 }
 
-const cllm_value *metadata_find(const metadata *m, const char *key, uint64_t *offset) {
-    const name_entry *entry = name_index_find(&m->keys, key);
-    if (!entry) return NULL;
-    if (offset) *offset = entry->offset;
-    return &m->pairs[entry->index].value;
+const cllm_value *metadata_find(const metadata *m, const char *key, name_entry **entry) {
+    name_entry *found = name_index_find(&m->keys, key);
+    if (entry) *entry = found;
+    return found ? &m->pairs[found->index].value : NULL;
 }

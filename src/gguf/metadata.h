@@ -49,8 +49,8 @@ cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *o
 /* Replace or add values: see cllm_gguf_open. overrides: [n], copied into `memory`. Errors: ARGUMENT, MEMORY. */
 cllm_status metadata_override(metadata *m, const cllm_metadata *overrides, size_t n, arena *memory, cllm_error *err);
 
-/* The value of a key, or NULL. offset: out, that of its name_entry; NULL is allowed. */
-const cllm_value *metadata_find(const metadata *m, const char *key, uint64_t *offset);
+/* The value of a key, or NULL. entry: out, the key's, if it is there; NULL is allowed. */
+const cllm_value *metadata_find(const metadata *m, const char *key, name_entry **entry);
 
 /* An integer of any type that is not negative. */
 bool gguf_value_as_u64(const cllm_value *value, uint64_t *out);
