@@ -168,10 +168,10 @@ void close_gguf(cllm_gguf *gguf) {
     cllm_gguf_close(gguf);
 }
 
-void remark_unread(const options *o, const cllm_gguf *gguf) {
+void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader) {
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
         if (cllm_gguf_is_overridden(gguf, i) && !cllm_gguf_is_read(gguf, i))
-            note(o, "%s has no effect: nothing of this model reads it", cllm_gguf_metadata(gguf, i)->key);
+            note(o, "%s has no effect: nothing of this %s reads it", cllm_gguf_metadata(gguf, i)->key, reader);
 }
 
 /* "what [####    ] 37%" on one line, over and over, where someone watches. */
@@ -284,7 +284,7 @@ int run_load(run *r, const options *o) {
     interrupt_watch_model(r->model);
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
-    remark_unread(o, cllm_model_gguf(r->model));
+    remark_unread(o, cllm_model_gguf(r->model), "model");
     remark_scaling(r);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     if (tokenizer && *cllm_tokenizer_note(tokenizer)) note(o, "%s", cllm_tokenizer_note(tokenizer));

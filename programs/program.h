@@ -59,8 +59,8 @@ int id_list_check(const id_list *list, uint32_t n_vocab);
 int open_gguf(const options *o, const char *path, cllm_gguf **gguf);
 void close_gguf(cllm_gguf *gguf);
 
-/* Note which overrides, or options that stand for one, nothing has read by now. */
-void remark_unread(const options *o, const cllm_gguf *gguf);
+/* Note which overrides, or options that stand for one, nothing has read by now. reader: what was made of the file. */
+void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader);
 
 /* A model at work, as the options want it. */
 typedef struct run {

@@ -14,7 +14,7 @@ static int open_tokenizer(const options *o, cllm_gguf **gguf, cllm_tokenizer **t
     cllm_error err;
     if (cllm_tokenizer_create(*gguf, tokenizer, &err) != CLLM_OK) return fail("%s: %s", o->model, err.message);
     if (*cllm_tokenizer_note(*tokenizer)) note(o, "%s: %s", o->model, cllm_tokenizer_note(*tokenizer));
-    remark_unread(o, *gguf);
+    remark_unread(o, *gguf, "tokenizer");
     return EXIT_SUCCESS;
 }
 
