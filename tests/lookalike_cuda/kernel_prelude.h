@@ -50,7 +50,13 @@ static inline unsigned float_to_tf32(float value) {
     return (bits + 0x1000u) & 0xFFFFE000u;
 }
 
-/* c[16][8] += a[16][8] * b[8][8]. Of the warp's thread 4 * r + q, where q < 4, hold
+/* To the 24 bits of a float, towards zero. */
+static inline float truncated(double value) {
+    const float nearest = (float)value;
+    return fabs((double)nearest) > fabs(value) ? nextafterf(nearest, 0.0f) : nearest;
+}
+
+/* c[16][8] += a[16][8] * b[8][8]. Tensor cores cut the sum off instead of rounding it (Ootomo and Yokota 2022). Of the warp's thread 4 * r + q, where q < 4, hold
  *   a[0..3]   rows r, r + 8, r, r + 8, columns q, q, q + 4, q + 4
  *   b[0..1]   rows q, q + 4, column r
  *   c[0..3]   rows r, r, r + 8, r + 8, columns 2 q, 2 q + 1, 2 q, 2 q + 1
@@ -63,14 +69,14 @@ static inline void multiply_tf32(float *c, const unsigned *a, const unsigned *b)
     const unsigned lane = fibers_thread() % FIBERS_TEAM;
     for (unsigned i = 0; i < 4; i++) {
         const unsigned row = lane / 4 + (i / 2) * 8, column = 2 * (lane % 4) + i % 2;
-        float sum = 0;
+        double sum = c[i];
         for (unsigned k = 0; k < 8; k++) {
             const fragments *left = (const fragments *)(team + (row % 8 * 4 + k % 4) * FIBERS_SHARED);
             const fragments *right = (const fragments *)(team + (column * 4 + k % 4) * FIBERS_SHARED);
-            sum += float_from_bits(left->a[row / 8 + k / 4 * 2] & 0xFFFFE000u) *
+            sum += (double)float_from_bits(left->a[row / 8 + k / 4 * 2] & 0xFFFFE000u) *
                    float_from_bits(right->b[k / 4] & 0xFFFFE000u);
         }
-        c[i] += sum;
+        c[i] = truncated(sum);
     }
 }
 
