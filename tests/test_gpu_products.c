@@ -34,9 +34,7 @@ static const quant_type trios[][3] = {
 enum {
     N_TYPES = sizeof types / sizeof *types,
     N_TRIOS = sizeof trios / sizeof *trios,
-    FEW = 4,           /* tokens of a kernel of few, */
-    ONE_TEAM_ROWS = 4, /* rows of a team in one of one token, */
-    FEW_TEAM_ROWS = 2, /* and in one of few */
+    FEW = 4, /* tokens of a kernel of few */
     N_VARIANTS = 4 * N_TYPES + 2 * N_TRIOS + 4,
 };
 
@@ -309,7 +307,7 @@ static multiply_args multiply_args_of(const product *p, const int *kernel_types)
 }
 
 static launch multiply_launch(const product *p, uint32_t kernel, bool few, const multiply_args *args) {
-    const uint32_t team_rows = few ? FEW_TEAM_ROWS : ONE_TEAM_ROWS, results = team_rows / (p->s.gated ? 2 : 1);
+    const uint32_t results = p->s.gated ? TEAM_ROWS / 2 : TEAM_ROWS;
     launch l = {.kernel = kernel,
                 .groups = {groups(p->n_rows, results * (GPU_GROUP / GPU_TEAM)),
                            groups((uint32_t)args->n_tokens, few ? FEW : 1), 1},

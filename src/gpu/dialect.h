@@ -10,6 +10,7 @@
  *   BARRIER()                       all threads of the group come here before one goes on
  *   LOAD_HALF(p, i) STORE_HALF(p, i, v)     16-bit floats, held as ushort; stores round to nearest even
  *   LOAD_HALF2(p, i)                elements 2i and 2i + 1, as a float2
+ *   LOAD_HALF4(p, i)                elements 4i .. 4i + 3, as a float4
  *   FMA(a, b, c)                    a * b + c, rounded once; the compilers themselves fuse nothing
  *   BITS_TO_FLOAT(b)                the float of these 32 bits
  *   SIMD_SUM(v) SIMD_MAX(v)         over the TEAM threads of a SIMD group or warp, in each of them; where SIMD is 1
@@ -41,6 +42,7 @@ typedef long i64;
 #define BARRIER()                threadgroup_barrier(mem_flags::mem_threadgroup)
 #define LOAD_HALF(p, i)          ((float)((device const half *)(p))[i])
 #define LOAD_HALF2(p, i)         (float2(((device const half2 *)(p))[i]))
+#define LOAD_HALF4(p, i)         (float4(((device const half4 *)(p))[i]))
 #define STORE_HALF(p, i, v)      (((device half *)(p))[i] = (half)(v))
 #define FMA(a, b, c)             fma(a, b, c)
 #define RSQRT(x)                 precise::rsqrt(x)
@@ -72,6 +74,7 @@ typedef long i64;
 #define BARRIER()                      barrier(CLK_LOCAL_MEM_FENCE)
 #define LOAD_HALF(p, i)                vload_half((i), (const __global half *)(p))
 #define LOAD_HALF2(p, i)               vload_half2((i), (const __global half *)(p))
+#define LOAD_HALF4(p, i)               vload_half4((i), (const __global half *)(p))
 #define STORE_HALF(p, i, v)            vstore_half_rte((v), (i), (__global half *)(p))
 #define FMA(a, b, c)                   fma(a, b, c)
 #define RSQRT(x)                       rsqrt(x)
@@ -102,6 +105,7 @@ typedef unsigned short ushort;
 #define BARRIER()                      __syncthreads()
 #define LOAD_HALF(p, i)                half_to_float(((const ushort *)(p))[i])
 #define LOAD_HALF2(p, i)               half2_to_float2(((const uint *)(p))[i])
+#define LOAD_HALF4(p, i)               half4_to_float4(((const uint2 *)(p))[i])
 #define STORE_HALF(p, i, v)            (((ushort *)(p))[i] = float_to_half(v))
 #define FMA(a, b, c)                   fmaf(a, b, c)
 #define RSQRT(x)                       rsqrtf(x)
@@ -145,6 +149,15 @@ FN float2 half2_to_float2(uint halves) {
     pair.y = half_to_float((ushort)(halves >> 16));
     return pair;
 }
+FN float4 half4_to_float4(uint2 halves) {
+    const float2 low = half2_to_float2(halves.x), high = half2_to_float2(halves.y);
+    float4 four;
+    four.x = low.x;
+    four.y = low.y;
+    four.z = high.x;
+    four.w = high.y;
+    return four;
+}
 FN float SIMD_SUM(float v) {
     for (int mask = TEAM / 2; mask > 0; mask /= 2) v += swap_lanes(v, mask);
     return v;
@@ -157,5 +170,6 @@ FN float SIMD_MAX(float v) {
 #endif
 
 #define UNROLL      _Pragma("unroll")
+#define UNROLL_8    _Pragma("unroll 8") /* so that eight loads are under way at once */
 #define JOIN_(a, b) a##b
 #define JOIN(a, b)  JOIN_(a, b)

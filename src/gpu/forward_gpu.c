@@ -604,7 +604,7 @@ static bool is_gelu(const forward_gpu *f) { return f->config->traits->activation
 
 static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
     const matrix *w = p->matrices[0].w;
-    const uint32_t at_once = n == 1 ? 1 : FEW, team_rows = rows_of_team(at_once);
+    const uint32_t at_once = n == 1 ? 1 : FEW;
     multiply_args args = {.n = (int)w->n_columns,
                           .gated = p->gated,
                           .mode = p->mode,
@@ -635,7 +635,7 @@ static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x
     l.buffers[4] = p->folded ? p->norm.weight : x.buffer;
     l.buffers[5] = p->bias ? p->bias : x.buffer;
     l.buffers[6] = out.buffer;
-    const uint32_t team_results = p->gated ? team_rows / 2 : team_rows, results = p->gated ? w->n_rows : n_rows;
+    const uint32_t team_results = p->gated ? TEAM_ROWS / 2 : TEAM_ROWS, results = p->gated ? w->n_rows : n_rows;
     l.groups[0] = groups(results, team_results * (GPU_GROUP / GPU_TEAM));
     l.groups[1] = groups(n, at_once);
     l.groups[2] = 1;

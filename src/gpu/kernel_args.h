@@ -8,6 +8,7 @@ enum {
     CHUNK = 256,    /* positions that attention joins with the others as one, as on the CPU */
     QUERIES = 8,    /* that meet a chunk together */
     MAX_HEAD = 256, /* elements of a key or a value */
+    TEAM_ROWS = 2,  /* of a matrix, that a team takes in products of few tokens; an even number */
     TILE_ROWS = 128,
     TILE_TOKENS = 32,
 };

@@ -68,9 +68,7 @@ static void write_variant(FILE *out, const program_kernel *kernel) {
     fprintf(out, "#define NAME %s\n#define %s\n", kernel->name, kinds[v->kind]);
     for (uint32_t i = 0; i < v->n_types; i++)
         fprintf(out, "#define TYPE_%u %s\n", i, quant_type_layout(v->types[i])->name);
-    if (v->kind == MATRIX_MULTIPLY)
-        fprintf(out, "#define NORMED %d\n#define TOKENS %u\n#define ROWS %u\n", v->normed, v->n_tokens,
-                rows_of_team(v->n_tokens));
+    if (v->kind == MATRIX_MULTIPLY) fprintf(out, "#define NORMED %d\n#define TOKENS %u\n", v->normed, v->n_tokens);
     fputs(gpu_text_products, out);
 }
 

@@ -31,10 +31,6 @@ typedef struct kernel_variant {
     uint32_t n_tokens; /* of MULTIPLY: taken at a time */
 } kernel_variant;
 
-/* Rows of a matrix that a team of a MULTIPLY takes at once: each adds its own sums and weights to what a thread holds, and
- * shares the vectors' elements with the others. */
-static inline uint32_t rows_of_team(uint32_t n_tokens) { return n_tokens == 1 ? 4 : 2; }
-
 typedef struct program_kernel {
     kernel_variant variant; /* unless it is a common one */
     char name[64];
