@@ -28,4 +28,4 @@ if [ "$lookalike" ]; then
     check 'without graphs' with LOOKALIKE_CUDA_FAULT=capture same_story models/demo.gguf
     check 'threads in reversed order' with LOOKALIKE_CUDA_REVERSE=1 same_story models/demo.gguf
 fi
-gpu_suite quick
+gpu_suite ${lookalike:+quick}
