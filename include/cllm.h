@@ -75,7 +75,8 @@ typedef struct cllm_load_options {
 } cllm_load_options;
 
 /* Open a GGUF file (version 2 or 3, little-endian) and validate its metadata and every tensor's extent.
- * A file named ...-00001-of-0000N.gguf brings its other N - 1 parts along.
+ * The first part of a split model, named ...-00001-of-0000N.gguf, brings its other N - 1 parts along; without split.count
+ * in its metadata a file is a whole model, whatever its name.
  * out: owned; release with cllm_gguf_close. Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED, and ARGUMENT for an override
  * that cannot be.
  * A mapped file must not shrink while it is open: reading past its new end raises SIGBUS.
