@@ -54,6 +54,12 @@ typedef struct cllm_error {
     char message[512]; /* one line without a newline: what is wrong, where, and what to do */
 } cllm_error;
 
+/* Messages are safe to print: what comes from a file or a path and could break the line or speak to a terminal is replaced
+ * by '?'. Names, metadata and texts are given as the file has them; whoever prints those can ask here. The length, 1 to 4
+ * bytes, of the character that `bytes` begin with; or 0 if it is not valid UTF-8, a control character (C0, DEL or C1), a
+ * line or paragraph separator, or one that changes the direction of text (bidirectional marks, overrides, isolates). */
+CLLM_API size_t cllm_safe_length(const char *bytes, size_t length);
+
 /* ------------------------------------------------------------------------------------------- GGUF files */
 
 typedef struct cllm_gguf cllm_gguf;

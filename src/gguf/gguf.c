@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/file_map.h"
+#include "gguf/foreign.h"
 #include "gguf/metadata.h"
 #include "gguf/quant_types.h"
 
@@ -92,9 +93,9 @@ static cllm_status read_alignment(gguf_part *part, cllm_error *err) {
 static cllm_status read_header(gguf_part *part, arena *memory, cllm_error *err) {
     reader *in = &part->in;
     *in = (reader){.bytes = part->map.bytes, .size = part->map.size};
-    const unsigned char *magic = reader_take(in, 4);
-    if (!magic || memcmp(magic, "GGUF", 4) != 0)
-        return gguf_fault(err, CLLM_ERR_FORMAT, "", 0, "not a GGUF file: it does not begin with \"GGUF\"");
+    const size_t n_magic = in->size < 4 ? (size_t)in->size : 4; /* less is left of a file that was cut */
+    if (memcmp(in->bytes, "GGUF", n_magic) != 0) return refuse_foreign(in->bytes, in->size, err);
+    reader_take(in, 4);
     part->version = reader_u32(in);
     cllm_status status = in->failed ? CLLM_OK : check_version(part->version, err);
     if (status != CLLM_OK) return status;
@@ -125,13 +126,23 @@ shape_text gguf_shape_text(const uint64_t *shape, uint32_t n_dims) {
     return shown;
 }
 
+static cllm_status refuse_type(const cllm_tensor *tensor, uint64_t entry_offset, cllm_error *err) {
+    const removed_type *removed = quant_type_removed((uint32_t)tensor->type);
+    if (removed)
+        return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset,
+                          "GGUF no longer has the tensor type %s: use the model's %s file", removed->name,
+                          removed->instead);
+    return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset,
+                      "unknown tensor type %" PRIu32 ", of a newer or another program: use the model in another "
+                      "quantization",
+                      (uint32_t)tensor->type);
+}
+
 /* Shape and type to bytes. */
 static cllm_status measure_tensor(cllm_tensor *tensor, uint64_t entry_offset, cllm_error *err) {
     const shape_text shape = gguf_shape_text(tensor->shape, tensor->n_dims);
     const quant_layout *layout = quant_type_layout((uint32_t)tensor->type);
-    if (!layout)
-        return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset, "unknown tensor type %" PRIu32,
-                          (uint32_t)tensor->type);
+    if (!layout) return refuse_type(tensor, entry_offset, err);
     uint64_t n_elements = 1;
     for (int i = 0; i < 4; i++) {
         if (tensor->shape[i] == 0)

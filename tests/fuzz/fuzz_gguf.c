@@ -1,5 +1,5 @@
 /* Any bytes as a GGUF file: what opens is walked to its last byte, and its metadata are overridden. Run by `make fuzz`; the seed corpus is written by
- * `build/tests/test_gguf tests/fuzz/corpus/gguf`. */
+ * `build/tests/test_gguf tests/fuzz/corpus/gguf` and, of foreign files, by `build/tests/test_gguf_foreign` likewise. */
 #include "gguf/gguf.h"
 #include "gguf/metadata.h"
 
