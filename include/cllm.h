@@ -69,7 +69,8 @@ typedef struct cllm_gguf cllm_gguf;
 typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct cllm_load_options {
-    bool no_mmap;           /* read the file into memory instead of mapping it */
+    bool no_mmap;           /* read the file into memory instead of mapping it; one that the system cannot map is read
+                               anyway: see cllm_gguf_note */
     bool repack;            /* cllm_model_load: move quantized matrices into memory of their own, in the order that the
                                CPU's kernels read fastest; what they compute stays the same bits */
     cllm_progress progress; /* or NULL */
@@ -100,6 +101,10 @@ CLLM_API uint32_t cllm_gguf_version(const cllm_gguf *gguf);
 CLLM_API uint32_t cllm_gguf_alignment(const cllm_gguf *gguf); /* bytes, of tensor data */
 CLLM_API uint32_t cllm_gguf_n_files(const cllm_gguf *gguf);   /* 1, or the parts of a split model */
 CLLM_API uint64_t cllm_gguf_n_bytes(const cllm_gguf *gguf);   /* the size of all files together */
+
+/* What the user should know of how the files were opened, in one line, or "": that the system cannot map one of them, so that
+ * it was read into memory as with no_mmap. */
+CLLM_API const char *cllm_gguf_note(const cllm_gguf *gguf);
 
 /* The path of the mapped file that holds `address`, or NULL. Async-signal-safe: for a SIGBUS handler. */
 CLLM_API const char *cllm_gguf_path_of(const cllm_gguf *gguf, const void *address);
@@ -254,7 +259,7 @@ typedef struct cllm_lora {
 } cllm_lora;
 
 /* Open a GGUF file and bind its weights, which stay in the mapped file, and so do those of options->loras, which add up.
- * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create; ARGUMENT (repack with no_mmap). */
+ * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create; ARGUMENT (repack of a file that is not mapped). */
 CLLM_API cllm_status cllm_model_load(const char *path, const cllm_load_options *options, cllm_model **out,
                                      cllm_error *err);
 CLLM_API void cllm_model_destroy(cllm_model *model);

@@ -154,12 +154,23 @@ int id_list_check(const id_list *list, uint32_t n_vocab) {
 
 /* ----------------------------------------------------------------------------------------------- models */
 
+/* Reading a file that cannot be mapped takes a while. */
+static bool on_open(void *user, uint64_t done, uint64_t total) {
+    (void)user, (void)done, (void)total;
+    return !interrupted();
+}
+
+static void remark_reading(const options *o, const cllm_gguf *gguf) {
+    if (*cllm_gguf_note(gguf)) note(o, "%s", cllm_gguf_note(gguf));
+}
+
 int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {
-    const cllm_load_options load = {.overrides = o->overrides, .n_overrides = o->n_overrides};
+    const cllm_load_options load = {.progress = on_open, .overrides = o->overrides, .n_overrides = o->n_overrides};
     cllm_error err;
     interrupt_watch_file(path, NULL);
     if (cllm_gguf_open(path, &load, gguf, &err) != CLLM_OK) return fail_with(&err);
     interrupt_watch_file(path, *gguf);
+    remark_reading(o, *gguf);
     return EXIT_SUCCESS;
 }
 
@@ -221,9 +232,9 @@ static void describe_model(const run *r) {
             info->n_ctx_train, (double)info->n_parameters / 1e6);
     fprintf(stderr, "file: %s, %s %s in %.3f s\n", r->o->model,
             format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text,
-            r->o->repack    ? "repacked"
-            : r->o->no_mmap ? "read"
-                            : "mapped",
+            r->o->repack                                                  ? "repacked"
+            : r->o->no_mmap || *cllm_gguf_note(cllm_model_gguf(r->model)) ? "read"
+                                                                          : "mapped",
             r->load_seconds);
     const cllm_gguf *gguf = cllm_model_gguf(r->model);
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
@@ -284,6 +295,7 @@ int run_load(run *r, const options *o) {
     interrupt_watch_model(r->model);
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
+    remark_reading(o, cllm_model_gguf(r->model));
     remark_unread(o, cllm_model_gguf(r->model), "model");
     remark_scaling(r);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);

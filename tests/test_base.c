@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -483,10 +484,59 @@ static void files_that_cannot_be_opened_are_named(void **state) {
     file_map map;
     assert_error(file_map_open("no/such/file", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
                  "no/such/file: cannot open: No such file");
-    assert_error(file_map_open(".", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO, ".: not a regular file");
     const char *empty = write_temporary("empty", "", 0);
     assert_error(file_map_open(empty, NULL, 0, 0, &map, &err), &err, CLLM_ERR_FORMAT, "the file is empty");
+    assert_error(file_map_open(".", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+                 ".: this is a folder, not a file: name the model's .gguf file in it");
+    assert_error(file_map_open("/dev/null", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+                 "/dev/null: this is a device, not a file");
+    const char *pipe = write_temporary("pipe", "", 0);
+    assert_int_equal(unlink(pipe), 0);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_error(file_map_open(pipe, NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+                 "pipe: this is a pipe, not a file: a model is read at many places, so save it to a file first");
+    if (access("/proc/cpuinfo", R_OK) == 0)
+        assert_error(file_map_open("/proc/cpuinfo", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+                     "/proc/cpuinfo: the system does not tell the size of this file: copy it to a disk first");
     file_map_close(&map); /* an empty one is allowed */
+}
+
+/* Linux maps no files of /sys but a few; this one's size is told. */
+static void a_file_that_cannot_be_mapped_is_read(void **state) {
+    (void)state;
+    static const char path[] = "/sys/kernel/notes";
+    struct stat info;
+    if (access(path, R_OK) != 0 || stat(path, &info) != 0 || info.st_size == 0) skip();
+    size_t size;
+    unsigned char *want = read_file(path, &size);
+    cllm_error err;
+    progress_log log = {0};
+    const cllm_load_options options = {.progress = log_progress, .user = &log};
+    file_map map;
+    assert_ok(file_map_open(path, &options, 0, 0, &map, &err), &err);
+    assert_false(map.mapped);
+    assert_int_equal(map.refused, ENODEV);
+    assert_int_equal(map.size, size);
+    assert_memory_equal(map.bytes, want, size);
+    assert_true(log.calls == 1 && log.last == size);
+    assert_ok(file_map_prefetch(&map, &options, 0, size, &err), &err);
+    file_map_close(&map);
+    free(want);
+}
+
+/* A file of more bytes than there is memory is refused before any is touched. */
+static void a_file_larger_than_memory_is_not_read(void **state) {
+    (void)state;
+    const char *path = write_temporary("huge", "GGUF", 4);
+    if (system_available_memory() == 0 || truncate(path, (off_t)1 << 42) != 0) skip(); /* 4 TiB of nothing */
+    cllm_error err;
+    file_map map;
+    assert_error(file_map_open(path, &(cllm_load_options){.no_mmap = true}, 0, 0, &map, &err), &err, CLLM_ERR_MEMORY,
+                 "huge: the file's 4398046511104 bytes do not fit in the ");
+    assert_non_null(strstr(err.message, " bytes of memory that are available: map it instead"));
+    assert_ok(file_map_open(path, NULL, 0, 0, &map, &err), &err);
+    assert_true(map.mapped && map.refused == 0);
+    file_map_close(&map);
 }
 
 int main(void) {
@@ -510,6 +560,8 @@ int main(void) {
         cmocka_unit_test(mapped_and_read_files_are_the_same),
         cmocka_unit_test(files_of_any_size_come_in),
         cmocka_unit_test(files_that_cannot_be_opened_are_named),
+        cmocka_unit_test(a_file_that_cannot_be_mapped_is_read),
+        cmocka_unit_test(a_file_larger_than_memory_is_not_read),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

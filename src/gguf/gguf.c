@@ -51,6 +51,7 @@ struct cllm_gguf {
     size_t n_tensors;
     cllm_tensor *tensors; /* [n_tensors], of all parts in order */
     name_index tensor_names;
+    char note[sizeof(((cllm_error *)0)->message)];
 };
 
 static cllm_status no_memory(cllm_error *err) {
@@ -430,6 +431,16 @@ failed:
     return status;
 }
 
+/* A file that had to be read takes memory of its own, and the time that reading it takes. */
+static void note_reading(cllm_gguf *gguf) {
+    cllm_error line = {.message = ""}; /* which is kept to one line */
+    for (uint32_t i = 0; i < gguf->n_parts && !*line.message; i++)
+        if (gguf->parts[i].map.refused)
+            error_set(&line, CLLM_OK, "%s: the system cannot map this file (%s), so it was read into memory",
+                      gguf->parts[i].path, strerror(gguf->parts[i].map.refused));
+    memcpy(gguf->note, line.message, sizeof gguf->note);
+}
+
 /* Give the caller what was opened, or nothing. */
 static cllm_status hand_over(cllm_gguf *gguf, cllm_status status, cllm_gguf **out) {
     if (status != CLLM_OK) {
@@ -446,6 +457,7 @@ cllm_status cllm_gguf_open(const char *path, const cllm_load_options *options, c
     if (!gguf) return no_memory(err);
     cllm_status status = open_parts(gguf, path, options, err);
     if (status == CLLM_OK) status = load(gguf, options, err);
+    note_reading(gguf);
     return hand_over(gguf, status, out);
 }
 
@@ -489,6 +501,8 @@ uint32_t cllm_gguf_n_files(const cllm_gguf *gguf) { return gguf->n_parts; }
 uint64_t cllm_gguf_n_bytes(const cllm_gguf *gguf) { return gguf->n_bytes; }
 size_t cllm_gguf_n_metadata(const cllm_gguf *gguf) { return gguf->parts[0].metadata.keys.count; }
 size_t cllm_gguf_n_tensors(const cllm_gguf *gguf) { return gguf->n_tensors; }
+
+const char *cllm_gguf_note(const cllm_gguf *gguf) { return gguf->note; }
 
 const char *cllm_gguf_path_of(const cllm_gguf *gguf, const void *address) {
     for (uint32_t i = 0; i < gguf->n_parts; i++) {

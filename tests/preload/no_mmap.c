@@ -1,0 +1,23 @@
+/* A library to preload (LD_PRELOAD) that makes a file system which cannot map files out of any: mmap of a file fails with
+ * ENODEV. With NO_MMAP=shared only shared mappings fail. Code is mapped all the same. tests/cli_files.sh compiles it. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset) {
+    const char *which = getenv("NO_MMAP");
+    const int refused = which && strcmp(which, "shared") == 0 ? flags & MAP_SHARED : 1;
+    if (file >= 0 && !(protection & PROT_EXEC) && refused) {
+        errno = ENODEV;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, address, length, protection, flags, file, offset);
+}
+
+void *mmap64(void *address, size_t length, int protection, int flags, int file, off_t offset) {
+    return mmap(address, length, protection, flags, file, offset);
+}
