@@ -126,9 +126,9 @@ static void print_tensors(const cllm_gguf *gguf) {
 
 static void print_description(const options *o, const cllm_gguf *gguf, const totals *sum) {
     uint32_t n_files = cllm_gguf_n_files(gguf);
-    printf("%s: GGUF version %" PRIu32 ", %" PRIu32 " file%s, %s, alignment %" PRIu32 "\n", o->model,
-           cllm_gguf_version(gguf), n_files, n_files == 1 ? "" : "s", format_bytes(cllm_gguf_n_bytes(gguf)).text,
-           cllm_gguf_alignment(gguf));
+    print_escaped(stdout, o->model, strlen(o->model), SIZE_MAX);
+    printf(": GGUF version %" PRIu32 ", %" PRIu32 " file%s, %s, alignment %" PRIu32 "\n", cllm_gguf_version(gguf),
+           n_files, n_files == 1 ? "" : "s", format_bytes(cllm_gguf_n_bytes(gguf)).text, cllm_gguf_alignment(gguf));
     printf("%zu tensors, %" PRIu64 " parameters\n", cllm_gguf_n_tensors(gguf), sum->n_parameters);
     print_metadata(gguf);
     if (o->show_tensors) print_tensors(gguf);

@@ -19,11 +19,16 @@
 
 static bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
+static void print_formatted(const char *format, va_list arguments) {
+    char line[8192]; /* two paths and more */
+    vsnprintf(line, sizeof line, format, arguments);
+    print_line(stderr, line);
+}
+
 static void print_message(const char *format, va_list arguments) {
     if (stderr_is_terminal()) fputs(ERASE_LINE, stderr); /* a progress bar, perhaps */
     fputs("mini-cllm: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    print_formatted(format, arguments);
 }
 
 int fail(const char *format, ...) {
@@ -51,8 +56,7 @@ void note(const options *o, const char *format, ...) {
     if (o->quiet) return;
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    print_formatted(format, arguments);
     va_end(arguments);
 }
 
@@ -230,17 +234,17 @@ static void describe_model(const run *r) {
             ", %.1f M parameters\n",
             info->n_layers, info->n_embd, info->n_heads, info->key_length, info->n_kv_heads, info->n_ff, info->n_vocab,
             info->n_ctx_train, (double)info->n_parameters / 1e6);
-    fprintf(stderr, "file: %s, %s %s in %.3f s\n", r->o->model,
-            format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text,
-            r->o->repack                                                  ? "repacked"
-            : r->o->no_mmap || *cllm_gguf_note(cllm_model_gguf(r->model)) ? "read"
-                                                                          : "mapped",
-            r->load_seconds);
+    note(r->o, "file: %s, %s %s in %.3f s", r->o->model,
+         format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text,
+         r->o->repack                                                  ? "repacked"
+         : r->o->no_mmap || *cllm_gguf_note(cllm_model_gguf(r->model)) ? "read"
+                                                                       : "mapped",
+         r->load_seconds);
     const cllm_gguf *gguf = cllm_model_gguf(r->model);
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
-        if (cllm_gguf_is_overridden(gguf, i)) fprintf(stderr, "override: %s\n", cllm_gguf_metadata(gguf, i)->key);
+        if (cllm_gguf_is_overridden(gguf, i)) note(r->o, "override: %s", cllm_gguf_metadata(gguf, i)->key);
     for (size_t i = 0; i < r->o->n_loras; i++)
-        fprintf(stderr, "adapter: %s, scale %g\n", r->o->loras[i].path, (double)r->o->loras[i].scale);
+        note(r->o, "adapter: %s, scale %g", r->o->loras[i].path, (double)r->o->loras[i].scale);
 }
 
 /* What a kind of scaling needs besides its name. */

@@ -64,4 +64,75 @@ else
     skip 'files that cannot be mapped' 'no library can be preloaded here'
 fi
 
+# ------------------------------------------------------------------------------- what a file says to a terminal
+
+# A C1 control, a bidirectional override and isolate, a line separator, ESC, DEL, and a byte that is no UTF-8
+hostile=$(printf '\302\233\342\200\256\342\201\246\342\200\250\033\177\233x')
+escaped='\u009B\u202E\u2066\u2028\x1B\x7F\x9Bx'
+spoken='\xC2[\x80-\x9F]|\xE2\x80[\xA8-\xAE]|\xE2\x81[\xA6-\xA9]|[\x00-\x08\x0B-\x1F\x7F]|(?<![\xC2-\xF4])(?<![\xE0-\xF4][\x80-\xBF])(?<![\xF0-\xF4][\x80-\xBF]{2})[\x80-\x9F]'
+
+# Does nothing in these files speak to a terminal?
+harmless() { perl -0777 -ne 'BEGIN { $found = 0 } $found = 1 if /'"$spoken"'/; END { exit $found }' "$@"; }
+
+# names FILE: a GGUF file of one tensor, whose names and values are like that, as far as names may be
+hostile_file() {
+    HOSTILE=$hostile perl -e '
+        my $value = $ENV{HOSTILE};
+        (my $name = $value) =~ s/[\x00-\x1f\x7f]//g;
+        sub text { pack("Q<", length $_[0]) . $_[0] }
+        my @strings = map { text($_->[0]) . pack("L<", 8) . text($_->[1]) } ["general.architecture", $value],
+            ["general.name", $value], ["key.$name", $value], ["tokenizer.ggml.model", $value];
+        my $array = text("array.$name") . pack("L<L<Q<", 9, 8, 1) . text($value);
+        my $tensor = text("t.$name") . pack("L<Q<L<Q<", 1, 8, $ARGV[0], 0);
+        my $head = "GGUF" . pack("L<Q<Q<", 3, 1, @strings + 1) . join("", @strings) . $array . $tensor;
+        print $head, "\0" x (-length($head) % 32), "\0" x 32' "$1" >"$2"
+}
+
+speaking() {
+    file=$temporary/hostile.gguf
+    hostile_file 0 "$file"
+    run inspect "$file" --tensors
+    check 'inspect: values are escaped' eval '[ "$status" -eq 0 ] && prints "general.name" && prints "\"$escaped\""'
+    check 'inspect: keys and names of tensors, too' eval 'prints "key.\u009B\u202E\u2066\u2028\x9Bx" && prints "t.\u009B\u202E\u2066\u2028\x9Bx"'
+    check 'inspect: nothing speaks to the terminal' harmless "$out" "$err"
+    run inspect "$file" --tensors --json
+    check 'inspect --json: nothing does' eval '[ "$status" -eq 0 ] && harmless "$out" && prints "\u202E"'
+    if command -v python3 >/dev/null; then
+        check 'inspect --json: and it reads back' python3 -c '
+import json, sys
+d = json.load(open(sys.argv[1]))
+assert d["metadata"]["general.name"].startswith("\u009b\u202e\u2066\u2028\x1b\x7f")' "$out"
+    else
+        skip 'inspect --json: and it reads back' 'python3 is missing'
+    fi
+    for command in "$file -n 1" "tokenize $file -p a" "eval $file --tokens 1"; do
+        # shellcheck disable=SC2086 # words
+        run $command
+        check "${command##*/}: a message that quotes the file does not speak" eval '[ "$status" -eq 1 ] && one_line && harmless "$err"'
+    done
+    hostile_file 31 "$file"
+    run inspect "$file"
+    check 'a message about a tensor does not' eval '[ "$status" -eq 1 ] && one_line && harmless "$err" && says Q4_0_4_4'
+
+    HOSTILE=$hostile perl -0777 -pe 'my $h = substr($ENV{HOSTILE} x 3, 0, 22); s/mini-cllm demo stories/$h/' "$model" >"$file"
+    run "$file" -n 1 -t 0 -v --override "k$(printf '\302\233\342\200\256')=int:1"
+    check '-v: the name of a model is escaped' eval '[ "$status" -eq 0 ] && says "model: llama, $escaped" &&
+        says "override: k\\u009B\\u202E" && says "k\\u009B\\u202E has no effect"'
+    check '-v and the notes: nothing speaks' harmless "$err"
+    cp "$model" "$temporary/$hostile"
+    run inspect "$temporary/$hostile"
+    check 'inspect: nor does the name of a file' eval '[ "$status" -eq 0 ] && harmless "$out"'
+    run "$temporary/$hostile" -n 1 -v
+    check '-v: nor there' eval '[ "$status" -eq 0 ] && harmless "$err"'
+    run "$temporary/no$hostile" -n 1
+    check 'nor in a message about a file that is not there' eval '[ "$status" -eq 1 ] && one_line && harmless "$err"'
+    run "$model" "--no$hostile"
+    check 'nor an argument in a message' eval '[ "$status" -eq 2 ] && one_line && harmless "$err"'
+    printf '%s' "$hostile" >"$temporary/prompt"
+    run "$model" -f "$temporary/prompt" -n 0 --echo -q
+    check 'a text stays as it is' eval 'printf "\302\233\342\200\256\342\201\246\342\200\250\033\177\357\277\275x\n" | cmp - "$out"'
+}
+
+speaking
+
 echo "1..$n"

@@ -97,6 +97,34 @@ static void utf8_knows_the_valid_characters(void **state) {
     assert_int_equal(utf8_length("", 0), 0);
 }
 
+/* The UTF-8 form of a character. */
+static size_t encode(uint32_t c, char b[4]) {
+    const size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    const uint32_t lead[] = {0, 0xC0, 0xE0, 0xF0};
+    for (size_t i = n; i-- > 1;) b[i] = (char)(0x80 | (c >> 6 * (n - 1 - i) & 0x3F));
+    b[0] = (char)(lead[n - 1] | c >> 6 * (n - 1));
+    return n;
+}
+
+/* All of Unicode: what a terminal could obey is as Unicode's database has it (Cc, Zl, Zp, Bidi_Control). */
+static void what_a_terminal_obeys_is_not_safe(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t first, last;
+    } unsafe[] = {{0x00, 0x1F},     {0x7F, 0x9F},     {0x61C, 0x61C},   {0x200E, 0x200F},
+                  {0x2028, 0x2029}, {0x202A, 0x202E}, {0x2066, 0x2069}, {0xD800, 0xDFFF}};
+    for (uint32_t c = 0; c <= 0x10FFFF; c++) {
+        char b[4];
+        size_t n = encode(c, b), want = n;
+        for (size_t i = 0; i < sizeof unsafe / sizeof *unsafe; i++)
+            if (c >= unsafe[i].first && c <= unsafe[i].last) want = 0;
+        if (cllm_safe_length(b, n) != want) fail_msg("U+%04X: %zu", (unsigned)c, cllm_safe_length(b, n));
+    }
+    assert_int_equal(cllm_safe_length("", 0), 0);
+    assert_int_equal(cllm_safe_length("\x9B", 1), 0); /* by itself it is a control to a terminal that knows no UTF-8 */
+    assert_int_equal(cllm_safe_length("\xE2\x82\xAC", 2), 0);
+}
+
 static void error_messages_stay_one_line_and_in_bounds(void **state) {
     (void)state;
     cllm_error err;
@@ -105,6 +133,12 @@ static void error_messages_stay_one_line_and_in_bounds(void **state) {
     assert_int_equal(err.offset, CLLM_NO_OFFSET);
     error_prefix(&err, "file.gguf");
     assert_string_equal(err.message, "file.gguf: a?b?[31m7");
+    error_set(&err, CLLM_ERR_IO, "%s",
+              "caf\xC3\xA9 \xC2\x9B"
+              "2J \x9B\x9F \xE2\x80\xAEgpj\xE2\x81\xA9 \xF0\x9F\x98\x80 \xE2\x82");
+    assert_string_equal(err.message, "caf\xC3\xA9 ?2J ?? ?gpj? \xF0\x9F\x98\x80 ??");
+    error_prefix(&err, "\xE2\x80\xAE");
+    assert_string_equal(err.message, "?: caf\xC3\xA9 ?2J ?? ?gpj? \xF0\x9F\x98\x80 ??");
     char path[1000];
     memset(path, 'x', sizeof path - 1);
     path[sizeof path - 1] = 0;
@@ -546,6 +580,7 @@ int main(void) {
         cmocka_unit_test(checked_arithmetic_sees_the_edge),
         cmocka_unit_test(reader_stops_at_the_end),
         cmocka_unit_test(utf8_knows_the_valid_characters),
+        cmocka_unit_test(what_a_terminal_obeys_is_not_safe),
         cmocka_unit_test(error_messages_stay_one_line_and_in_bounds),
         cmocka_unit_test(every_item_is_done_once),
         cmocka_unit_test(a_run_sees_all_of_the_run_before),
