@@ -162,6 +162,11 @@ CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key
 CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index);            /* not the file's own value? */
 CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index); /* used by what was made of the file until now? */
 
+/* Read the metadata as cllm_model_load does, but not the tensors, and make nothing of them: cllm_gguf_is_read then tells which
+ * keys a model of this file uses. (Those of the tokenizer are read by cllm_tokenizer_create.) Errors: those that
+ * cllm_model_load has for the metadata; keys that come after the fault are then not read. */
+CLLM_API cllm_status cllm_gguf_read_model_keys(const cllm_gguf *gguf, cllm_error *err);
+
 /* Take the first element off the view `rest`. Returns false when none is left. */
 CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);
 

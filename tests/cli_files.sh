@@ -133,6 +133,34 @@ assert d["metadata"]["general.name"].startswith("\u009b\u202e\u2066\u2028\x1b\x7
     check 'a text stays as it is' eval 'printf "\302\233\342\200\256\342\201\246\342\200\250\033\177\357\277\275x\n" | cmp - "$out"'
 }
 
+# ------------------------------------------------------------------------------------- keys that nothing reads
+
+unused() { sed -n 's/^  \([^ ]*\) .*  (.*not used)$/\1/p' "$out" | tr '\n' ' '; } # the keys so marked
+
+keys() {
+    run inspect "$model"
+    check "inspect marks the keys that nothing reads: $(unused)" [ "$status-$(unused)" = '0-llama.vocab_size ' ]
+    check 'and says nothing more where all can be told' eval '! prints "cannot be told"'
+    run inspect "$model" --override .rope.freq_bsae=float:2 --override tokenizer.ggml.pre=str:qwen2 \
+        --override .rope.freq_base=float:2e4 --override general.frobnicate=str:x --override general.name=str:y
+    check "an override that nothing reads is marked, what only describes the file is not: $(unused)" [ "$(unused)" = \
+        'llama.vocab_size tokenizer.ggml.pre llama.rope.freq_bsae ' ]
+    check 'and both marks are there' eval 'prints "(overridden, not used)" && grep -q "llama.rope.freq_base .*  (overridden)$" "$out"'
+    run inspect "$model" --override .attention.causal_=bool:false --json
+    check 'inspect --json lists them' eval 'tr -d " \n" <"$out" |
+        grep -qF "\"not_used\":[\"llama.vocab_size\",\"llama.attention.causal_\"],\"not_judged\":[]"'
+
+    run inspect "$model" --override general.architecture=str:frob --override frob.block_count=int:4
+    check 'of an architecture that is not known nothing is marked' [ "$status-$(unused)" = 0- ]
+    check 'and why is said' prints "which of the model's keys are used cannot be told: architecture 'frob' is not supported"
+    run inspect "$model" --override tokenizer.ggml.model=str:frob
+    check 'likewise of a tokenizer' eval '[ "$(unused)" = "llama.vocab_size " ] &&
+        prints "which of the tokenizer'"'"'s keys are used cannot be told: tokenizer.ggml.model: \"frob\" is not supported"'
+    run inspect "$model" --json --override tokenizer.ggml.model=str:frob
+    check 'inspect --json says why, too' eval 'prints "\"not_judged\": [" && prints "the tokenizer'"'"'s keys"'
+}
+
 speaking
+keys
 
 echo "1..$n"

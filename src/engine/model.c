@@ -53,6 +53,11 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
     return CLLM_OK;
 }
 
+cllm_status cllm_gguf_read_model_keys(const cllm_gguf *gguf, cllm_error *err) {
+    model_config config;
+    return config_read(gguf, &config, err);
+}
+
 /* What an adapter's file is good for. */
 static cllm_status refuse_adapter(const cllm_gguf *gguf, cllm_error *err) {
     cllm_string type = {"", 0};
