@@ -160,7 +160,50 @@ keys() {
     check 'inspect --json says why, too' eval 'prints "\"not_judged\": [" && prints "the tokenizer'"'"'s keys"'
 }
 
+# ---------------------------------------------------------------------------------- what is no model, and names
+
+others() {
+    mkdir "$temporary/folder"
+    mkfifo "$temporary/pipe"
+    : >"$temporary/empty"
+    printf 'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 4081004224\n' >"$temporary/pointer"
+    printf 'tjgg\003\000\000\000' >"$temporary/ggjt"
+    while IFS='|' read -r file message; do
+        case $file in /*) path=$file ;; *) path=$temporary/$file ;; esac
+        if [ ! -e "$path" ]; then
+            skip "$file" 'it is not there'
+            continue
+        fi
+        for command in '' inspect tokenize eval bench; do
+            case $command in eval) more='--tokens 1' ;; tokenize) more='-p x' ;; *) more='' ;; esac
+            # shellcheck disable=SC2086 # words
+            run $command "$path" $more
+            check "$file is refused in one line: ${command:-generate}" refused "$path: $message"
+        done
+        run "$model" -n 1 --lora "$path"
+        check "$file is refused in one line: --lora" refused "$path: $message"
+    done <<'END'
+folder|this is a folder, not a file: name the model's .gguf file in it
+pipe|this is a pipe, not a file: a model is read at many places, so save it to a file first
+empty|the file is empty
+pointer|this is a git-lfs pointer, not the model: run 'git lfs pull' in its folder, or download the file itself
+ggjt|this is a model in the old GGJT format, which GGUF replaced in 2023: use a GGUF file of the model, or convert the original
+/dev/null|this is a device, not a file
+/proc/cpuinfo|the system does not tell the size of this file: copy it to a disk first
+END
+
+    run "$model" -q -t 0 -n 8
+    cp "$out" "$temporary/text"
+    cp "$model" "$temporary/whole-00001-of-00002.gguf"
+    run "$temporary/whole-00001-of-00002.gguf" -q -t 0 -n 8
+    check 'a whole model may be named like a part' cmp "$out" "$temporary/text"
+    mv "$temporary/whole-00001-of-00002.gguf" "$temporary/whole-00002-of-00002.gguf"
+    run "$temporary/whole-00002-of-00002.gguf" -q -t 0 -n 8 --no-mmap
+    check 'of any number' cmp "$out" "$temporary/text"
+}
+
 speaking
 keys
+others
 
 echo "1..$n"
