@@ -195,7 +195,9 @@ void run_progress(run *r, const char *what, uint64_t done, uint64_t total) {
     int percent = (int)(100 * (double)done / (double)total);
     if (r->o->quiet || (percent == r->drawn_percent && done < total) || !stderr_is_terminal()) return;
     r->drawn_percent = percent;
-    fprintf(stderr, "\r%s [%-40.*s] %2d%%%s", what, percent * 40 / 100, full, percent, done == total ? ERASE_LINE : "");
+    fputc('\r', stderr);
+    print_escaped(stderr, what, strlen(what), SIZE_MAX); /* of bench: a file's name */
+    fprintf(stderr, " [%-40.*s] %2d%%%s", percent * 40 / 100, full, percent, done == total ? ERASE_LINE : "");
 }
 
 static bool on_load(void *user, uint64_t done, uint64_t total) {

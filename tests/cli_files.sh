@@ -124,6 +124,8 @@ assert d["metadata"]["general.name"].startswith("\u009b\u202e\u2066\u2028\x1b\x7
     check 'inspect: nor does the name of a file' eval '[ "$status" -eq 0 ] && harmless "$out"'
     run "$temporary/$hostile" -n 1 -v
     check '-v: nor there' eval '[ "$status" -eq 0 ] && harmless "$err"'
+    run bench "$temporary/$hostile" -p 2 -n 0 -r 1 --threads 1
+    check 'bench: nor there' eval '[ "$status" -eq 0 ] && harmless "$out" "$err"'
     run "$temporary/no$hostile" -n 1
     check 'nor in a message about a file that is not there' eval '[ "$status" -eq 1 ] && one_line && harmless "$err"'
     run "$model" "--no$hostile"
