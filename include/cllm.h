@@ -273,6 +273,8 @@ CLLM_API const cllm_model_info *cllm_model_get_info(const cllm_model *model);
 CLLM_API const cllm_gguf *cllm_model_gguf(const cllm_model *model);
 /* cllm_gguf_path_of for all files of the model, its adapters among them. Async-signal-safe. */
 CLLM_API const char *cllm_model_path_of(const cllm_model *model, const void *address);
+/* cllm_gguf_note of the model's file, or else of the first adapter's that has one. */
+CLLM_API const char *cllm_model_file_note(const cllm_model *model);
 /* NULL if the file has none, or one of a kind that is not supported: cllm_tokenizer_create then says which. The model
  * runs by token ids all the same. */
 CLLM_API const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model);

@@ -164,17 +164,13 @@ static bool on_open(void *user, uint64_t done, uint64_t total) {
     return !interrupted();
 }
 
-static void remark_reading(const options *o, const cllm_gguf *gguf) {
-    if (*cllm_gguf_note(gguf)) note(o, "%s", cllm_gguf_note(gguf));
-}
-
 int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {
     const cllm_load_options load = {.progress = on_open, .overrides = o->overrides, .n_overrides = o->n_overrides};
     cllm_error err;
     interrupt_watch_file(path, NULL);
     if (cllm_gguf_open(path, &load, gguf, &err) != CLLM_OK) return fail_with(&err);
     interrupt_watch_file(path, *gguf);
-    remark_reading(o, *gguf);
+    if (*cllm_gguf_note(*gguf)) note(o, "%s", cllm_gguf_note(*gguf));
     return EXIT_SUCCESS;
 }
 
@@ -301,7 +297,7 @@ int run_load(run *r, const options *o) {
     interrupt_watch_model(r->model);
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
-    remark_reading(o, cllm_model_gguf(r->model));
+    if (*cllm_model_file_note(r->model)) note(o, "%s", cllm_model_file_note(r->model));
     remark_unread(o, cllm_model_gguf(r->model), "model");
     remark_scaling(r);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);

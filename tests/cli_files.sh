@@ -55,6 +55,15 @@ without_mapping() {
     check 'a file that can only be mapped privately is mapped' eval 'says " mapped in " && ! says "cannot map"'
     preloaded run "$model" -n 1 --repack
     check '--repack needs a file that can be mapped' refused "$model: a model that is repacked has to be mapped"
+    if command -v python3 >/dev/null; then
+        adapter=$(cd "$temporary" && pwd -P)/adapter.gguf
+        python3 tests/support/make_lora.py "$model" "$adapter"
+        NO_MMAP_OF=$adapter preloaded run "$model" -n 1 -v --lora "$adapter"
+        check 'an adapter that cannot be mapped is read, with a note' eval '[ "$status" -eq 0 ] && says " mapped in " &&
+            says "$adapter: the system cannot map this file"'
+    else
+        skip 'an adapter that cannot be mapped is read, with a note' 'python3 is missing'
+    fi
 }
 
 if [ "$(uname -s)" = Linux ] &&

@@ -141,6 +141,12 @@ const char *cllm_model_path_of(const cllm_model *model, const void *address) {
     return path;
 }
 
+const char *cllm_model_file_note(const cllm_model *model) {
+    const char *note = cllm_gguf_note(model->gguf);
+    for (size_t i = 0; !*note && i < model->n_adapters; i++) note = cllm_gguf_note(model->adapters[i]);
+    return note;
+}
+
 const cllm_model_info *cllm_model_get_info(const cllm_model *model) { return &model->info; }
 const cllm_gguf *cllm_model_gguf(const cllm_model *model) { return model->gguf; }
 const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model) { return model->tokenizer; }
