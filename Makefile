@@ -178,8 +178,8 @@ $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 $(BUILD)/tests/test_avx512_model: $(AVX512_MODEL)
 
 # What tests/check_metal.sh runs, of few files: it is linked for each fault that is planted in one of them.
-$(BUILD)/try_driver: $(call object,tests/lookalike/try_driver.c src/base/error.c) $(BUILD)/obj/kernel_text.o \
-    $(METAL_OBJECTS)
+$(BUILD)/try_driver: $(call object,tests/lookalike/try_driver.c $(addprefix src/base/,error.c safe_text.c utf8.c)) \
+    $(BUILD)/obj/kernel_text.o $(METAL_OBJECTS)
 	$(LINK) $^ $(LIBS) -o $@
 
 $(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c tests/avx512_model/dispatch.c) $(AVX512_MODEL) \

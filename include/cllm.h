@@ -54,6 +54,12 @@ typedef struct cllm_error {
     char message[512]; /* one line without a newline: what is wrong, where, and what to do */
 } cllm_error;
 
+/* Messages are safe to print: what comes from a file or a path and could break the line or speak to a terminal is replaced
+ * by '?'. Names, metadata and texts are given as the file has them; whoever prints those can ask here. The length, 1 to 4
+ * bytes, of the character that `bytes` begin with; or 0 if it is not valid UTF-8, a control character (C0, DEL or C1), a
+ * line or paragraph separator, or one that changes the direction of text (bidirectional marks, overrides, isolates). */
+CLLM_API size_t cllm_safe_length(const char *bytes, size_t length);
+
 /* ------------------------------------------------------------------------------------------- GGUF files */
 
 typedef struct cllm_gguf cllm_gguf;
@@ -63,7 +69,8 @@ typedef struct cllm_gguf cllm_gguf;
 typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct cllm_load_options {
-    bool no_mmap;           /* read the file into memory instead of mapping it */
+    bool no_mmap;           /* read the file into memory instead of mapping it; one that the system cannot map is read
+                               anyway: see cllm_gguf_note */
     bool repack;            /* cllm_model_load: move quantized matrices into memory of their own, in the order that the
                                CPU's kernels read fastest; what they compute stays the same bits */
     cllm_progress progress; /* or NULL */
@@ -75,7 +82,8 @@ typedef struct cllm_load_options {
 } cllm_load_options;
 
 /* Open a GGUF file (version 2 or 3, little-endian) and validate its metadata and every tensor's extent.
- * A file named ...-00001-of-0000N.gguf brings its other N - 1 parts along.
+ * The first part of a split model, named ...-00001-of-0000N.gguf, brings its other N - 1 parts along; without split.count
+ * in its metadata a file is a whole model, whatever its name.
  * out: owned; release with cllm_gguf_close. Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED, and ARGUMENT for an override
  * that cannot be.
  * A mapped file must not shrink while it is open: reading past its new end raises SIGBUS.
@@ -93,6 +101,10 @@ CLLM_API uint32_t cllm_gguf_version(const cllm_gguf *gguf);
 CLLM_API uint32_t cllm_gguf_alignment(const cllm_gguf *gguf); /* bytes, of tensor data */
 CLLM_API uint32_t cllm_gguf_n_files(const cllm_gguf *gguf);   /* 1, or the parts of a split model */
 CLLM_API uint64_t cllm_gguf_n_bytes(const cllm_gguf *gguf);   /* the size of all files together */
+
+/* What the user should know of how the files were opened, in one line, or "": that the system cannot map one of them, so that
+ * it was read into memory as with no_mmap. */
+CLLM_API const char *cllm_gguf_note(const cllm_gguf *gguf);
 
 /* The path of the mapped file that holds `address`, or NULL. Async-signal-safe: for a SIGBUS handler. */
 CLLM_API const char *cllm_gguf_path_of(const cllm_gguf *gguf, const void *address);
@@ -149,6 +161,11 @@ CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t i
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
 CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index);            /* not the file's own value? */
 CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index); /* used by what was made of the file until now? */
+
+/* Read the metadata as cllm_model_load does, but not the tensors, and make nothing of them: cllm_gguf_is_read then tells which
+ * keys a model of this file uses. (Those of the tokenizer are read by cllm_tokenizer_create.) Errors: those that
+ * cllm_model_load has for the metadata; keys that come after the fault are then not read. */
+CLLM_API cllm_status cllm_gguf_read_model_keys(const cllm_gguf *gguf, cllm_error *err);
 
 /* Take the first element off the view `rest`. Returns false when none is left. */
 CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);
@@ -247,7 +264,7 @@ typedef struct cllm_lora {
 } cllm_lora;
 
 /* Open a GGUF file and bind its weights, which stay in the mapped file, and so do those of options->loras, which add up.
- * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create; ARGUMENT (repack with no_mmap). */
+ * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create; ARGUMENT (repack of a file that is not mapped). */
 CLLM_API cllm_status cllm_model_load(const char *path, const cllm_load_options *options, cllm_model **out,
                                      cllm_error *err);
 CLLM_API void cllm_model_destroy(cllm_model *model);
@@ -256,6 +273,8 @@ CLLM_API const cllm_model_info *cllm_model_get_info(const cllm_model *model);
 CLLM_API const cllm_gguf *cllm_model_gguf(const cllm_model *model);
 /* cllm_gguf_path_of for all files of the model, its adapters among them. Async-signal-safe. */
 CLLM_API const char *cllm_model_path_of(const cllm_model *model, const void *address);
+/* cllm_gguf_note of the model's file, or else of the first adapter's that has one. */
+CLLM_API const char *cllm_model_file_note(const cllm_model *model);
 /* NULL if the file has none, or one of a kind that is not supported: cllm_tokenizer_create then says which. The model
  * runs by token ids all the same. */
 CLLM_API const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model);

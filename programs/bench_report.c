@@ -171,6 +171,18 @@ static void put_number(cell *c, double value, int decimals, const char *unit) {
         strcpy(c->text, "-");
 }
 
+/* A file may have any name: '?' stands for what a terminal could obey. */
+static void put_name(cell *c, const char *name) {
+    size_t used = 0;
+    for (size_t left = strlen(name), n; left > 0 && used + 4 < sizeof c->text; name += n, left -= n) {
+        n = cllm_safe_length(name, left);
+        memcpy(c->text + used, n ? name : "?", n ? n : 1);
+        n = n ? n : 1;
+        used += n;
+    }
+    c->text[used] = 0;
+}
+
 /* result: NULL for the titles. */
 static cell make_cell(const bench_result *result, bench_kind kind, column which) {
     cell c = {""};
@@ -180,7 +192,7 @@ static cell make_cell(const bench_result *result, bench_kind kind, column which)
     }
     const bench_speed *speed = &result->speed[kind];
     switch (which) {
-    case MODEL: snprintf(c.text, sizeof c.text, "%s", result->model); break;
+    case MODEL: put_name(&c, result->model); break;
     case SIZE: snprintf(c.text, sizeof c.text, "%s", format_bytes(result->file_bytes).text); break;
     case THREADS: snprintf(c.text, sizeof c.text, "%" PRIu64, result->threads); break;
     case BATCH: snprintf(c.text, sizeof c.text, "%" PRIu64, result->batch); break;

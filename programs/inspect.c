@@ -59,6 +59,49 @@ static number_text format_number(double value, bool is_float) {
     return number;
 }
 
+/* -------------------------------------------------------------------------------- keys that nothing reads */
+
+enum { MODEL_KEYS, TOKENIZER_KEYS, N_READERS };
+
+/* Why it cannot be told which of its keys a reader uses, or "": it came to its end. */
+typedef struct key_use {
+    cllm_error problems[N_READERS];
+} key_use;
+
+static const char *const reader_names[N_READERS] = {"model", "tokenizer"};
+
+static bool begins_with(const char *key, const char *prefix) { return strncmp(key, prefix, strlen(prefix)) == 0; }
+
+/* Have the model's and the tokenizer's keys read, as far as that goes. */
+static key_use read_keys(const cllm_gguf *gguf) {
+    key_use use = {0};
+    cllm_tokenizer *tokenizer = NULL;
+    cllm_gguf_read_model_keys(gguf, &use.problems[MODEL_KEYS]);
+    cllm_tokenizer_create(gguf, &tokenizer, &use.problems[TOKENIZER_KEYS]);
+    cllm_tokenizer_destroy(tokenizer);
+    return use;
+}
+
+/* Is the key one that would say how the model or its tokenizer works, and that neither uses? Keys that describe the file
+ * itself or how it was made are never called unused, and none is whose reader did not come to its end. */
+static bool is_unused(const cllm_gguf *gguf, size_t index, const key_use *use) {
+    static const char *const descriptions[] = {"general.", "split.", "quantize."};
+    const char *key = cllm_gguf_metadata(gguf, index)->key;
+    for (size_t i = 0; i < sizeof descriptions / sizeof *descriptions; i++)
+        if (begins_with(key, descriptions[i])) return false;
+    const int reader = begins_with(key, "tokenizer.") ? TOKENIZER_KEYS : MODEL_KEYS;
+    return use->problems[reader].status == CLLM_OK && !cllm_gguf_is_read(gguf, index);
+}
+
+/* Can it not be told which of a reader's keys are used? Of a file without a tokenizer there is nothing to tell. */
+static bool is_untold(const cllm_gguf *gguf, const key_use *use, int reader) {
+    if (use->problems[reader].status == CLLM_OK) return false;
+    if (reader == MODEL_KEYS) return true;
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
+        if (begins_with(cllm_gguf_metadata(gguf, i)->key, "tokenizer.")) return true;
+    return false;
+}
+
 /* ------------------------------------------------------------------------------------------- for people */
 
 static void print_value(const cllm_value *value) {
@@ -93,7 +136,7 @@ static void print_value(const cllm_value *value) {
     }
 }
 
-static void print_metadata(const cllm_gguf *gguf) {
+static void print_metadata(const cllm_gguf *gguf, const key_use *use) {
     size_t n = cllm_gguf_n_metadata(gguf);
     printf("\nmetadata: %zu\n", n);
     for (size_t i = 0; i < n; i++) {
@@ -103,8 +146,16 @@ static void print_metadata(const cllm_gguf *gguf) {
         printf("%*s %-8s ", strlen(m->key) < 40 ? (int)(40 - strlen(m->key)) : 0, "",
                cllm_value_type_name(m->value.type));
         print_value(&m->value);
-        puts(cllm_gguf_is_overridden(gguf, i) ? "  (overridden)" : "");
+        const bool overridden = cllm_gguf_is_overridden(gguf, i), unused = is_unused(gguf, i, use);
+        puts(overridden && unused ? "  (overridden, not used)"
+             : overridden         ? "  (overridden)"
+             : unused             ? "  (not used)"
+                                  : "");
     }
+    for (int reader = 0; reader < N_READERS; reader++)
+        if (is_untold(gguf, use, reader))
+            printf("note: which of the %s's keys are used cannot be told: %s\n", reader_names[reader],
+                   use->problems[reader].message);
 }
 
 static void print_tensors(const cllm_gguf *gguf) {
@@ -124,13 +175,13 @@ static void print_tensors(const cllm_gguf *gguf) {
     }
 }
 
-static void print_description(const options *o, const cllm_gguf *gguf, const totals *sum) {
+static void print_description(const options *o, const cllm_gguf *gguf, const totals *sum, const key_use *use) {
     uint32_t n_files = cllm_gguf_n_files(gguf);
-    printf("%s: GGUF version %" PRIu32 ", %" PRIu32 " file%s, %s, alignment %" PRIu32 "\n", o->model,
-           cllm_gguf_version(gguf), n_files, n_files == 1 ? "" : "s", format_bytes(cllm_gguf_n_bytes(gguf)).text,
-           cllm_gguf_alignment(gguf));
+    print_escaped(stdout, o->model, strlen(o->model), SIZE_MAX);
+    printf(": GGUF version %" PRIu32 ", %" PRIu32 " file%s, %s, alignment %" PRIu32 "\n", cllm_gguf_version(gguf),
+           n_files, n_files == 1 ? "" : "s", format_bytes(cllm_gguf_n_bytes(gguf)).text, cllm_gguf_alignment(gguf));
     printf("%zu tensors, %" PRIu64 " parameters\n", cllm_gguf_n_tensors(gguf), sum->n_parameters);
-    print_metadata(gguf);
+    print_metadata(gguf, use);
     if (o->show_tensors) print_tensors(gguf);
     if (sum->n_types) printf("\n%-10s %8s %14s\n", "type", "tensors", "bytes");
     for (size_t i = 0; i < sum->n_types; i++) {
@@ -191,13 +242,27 @@ static json_t *json_metadata(const cllm_gguf *gguf) {
     return metadata;
 }
 
-static json_t *json_overridden(const cllm_gguf *gguf) {
+/* The keys that are overridden, or if `use` is given those that nothing uses. */
+static json_t *json_keys(const cllm_gguf *gguf, const key_use *use) {
     json_t *keys = json_array();
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
         const char *key = cllm_gguf_metadata(gguf, i)->key;
-        if (cllm_gguf_is_overridden(gguf, i)) json_add(&keys, json_text(key, strlen(key)));
+        if (use ? is_unused(gguf, i, use) : cllm_gguf_is_overridden(gguf, i))
+            json_add(&keys, json_text(key, strlen(key)));
     }
     return keys;
+}
+
+static json_t *json_untold(const cllm_gguf *gguf, const key_use *use) {
+    json_t *reasons = json_array();
+    for (int reader = 0; reader < N_READERS; reader++) {
+        if (!is_untold(gguf, use, reader)) continue;
+        const char *message = use->problems[reader].message;
+        json_t *text = json_text(message, strlen(message));
+        json_add(&reasons, json_sprintf("the %s's keys: %s", reader_names[reader], json_string_value(text)));
+        json_decref(text);
+    }
+    return reasons;
 }
 
 static json_t *json_tensor(const cllm_tensor *t) {
@@ -227,7 +292,7 @@ static json_t *json_memory(const cllm_memory_plan *plan, const char *problem) {
     return memory;
 }
 
-static json_t *json_description(const options *o, const cllm_gguf *gguf, const totals *sum) {
+static json_t *json_description(const options *o, const cllm_gguf *gguf, const totals *sum, const key_use *use) {
     json_t *document = json_object(), *types = json_array(), *tensors = json_array();
     json_put(&document, "file", json_text(o->model, strlen(o->model)));
     json_put(&document, "version", json_integer(cllm_gguf_version(gguf)));
@@ -237,7 +302,9 @@ static json_t *json_description(const options *o, const cllm_gguf *gguf, const t
     json_put(&document, "n_tensors", json_whole(cllm_gguf_n_tensors(gguf)));
     json_put(&document, "parameters", json_whole(sum->n_parameters));
     json_put(&document, "metadata", json_metadata(gguf));
-    json_put(&document, "overridden", json_overridden(gguf));
+    json_put(&document, "overridden", json_keys(gguf, NULL));
+    json_put(&document, "not_used", json_keys(gguf, use));
+    json_put(&document, "not_judged", json_untold(gguf, use));
     for (size_t i = 0; i < sum->n_types; i++) {
         json_t *type = json_object();
         json_put(&type, "type", json_string(cllm_tensor_type_name(sum->types[i].type)));
@@ -260,16 +327,17 @@ int inspect(const options *o) {
     int status = open_gguf(o, o->model, &gguf);
     if (status != EXIT_SUCCESS) return status;
     totals sum = add_up(gguf);
+    const key_use use = read_keys(gguf);
     cllm_memory_plan plan = {0};
     cllm_session_options session = {.n_ctx = (uint32_t)o->ctx};
     cllm_error err;
     const char *problem = cllm_plan_memory(gguf, &session, &plan, &err) == CLLM_OK ? NULL : err.message;
     if (o->json) {
-        json_t *document = json_description(o, gguf, &sum);
+        json_t *document = json_description(o, gguf, &sum, &use);
         json_put(&document, "memory", json_memory(&plan, problem));
         status = print_json(document);
     } else {
-        print_description(o, gguf, &sum);
+        print_description(o, gguf, &sum, &use);
         fputs("\nmemory: ", stdout);
         if (plan.n_ctx) print_plan(stdout, &plan);
         if (problem) printf("%s%s", plan.n_ctx ? "\nnote: " : "cannot be told: ", problem);

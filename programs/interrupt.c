@@ -22,6 +22,16 @@ static void write_error(const char *text) {
     (void)written; /* there is nowhere left to complain */
 }
 
+/* Any name, without what a terminal could obey. */
+static void write_path(const char *path) {
+    for (size_t left = strlen(path), n; left > 0; path += n, left -= n) {
+        n = cllm_safe_length(path, left);
+        ssize_t written = write(STDERR_FILENO, n ? path : "?", n ? n : 1);
+        (void)written;
+        n = n ? n : 1;
+    }
+}
+
 /* A page of a mapped file that lies past the file's end. Only async-signal-safe calls from here. */
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
     (void)context;
@@ -34,7 +44,7 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
     }
     while (atomic_flag_test_and_set(&reported)) pause(); /* another thread met it first, and is about to end us */
     write_error("mini-cllm: ");
-    write_error(path);
+    write_path(path);
     write_error(": the file shrank or could not be read while it was in use\n");
     _exit(1);
 }

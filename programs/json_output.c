@@ -5,6 +5,7 @@
 #include "text_stream.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 json_t *json_text(const char *bytes, size_t length) {
     size_t repaired_length = 0;
@@ -27,11 +28,28 @@ void json_add(json_t **array, json_t *part) {
     if (json_array_append_new(*array, part) != 0) drop(array);
 }
 
+/* JSON may hold any characters but the first controls; a terminal that shows it must obey none. */
+static void print_safe(const char *text) {
+    const char *end = text + strlen(text);
+    while (text < end) {
+        const char *unsafe = text;
+        for (size_t n = 1; unsafe < end && n > 0; unsafe += n)
+            n = *unsafe == '\n' ? 1 : cllm_safe_length(unsafe, (size_t)(end - unsafe));
+        fwrite(text, 1, (size_t)(unsafe - text), stdout);
+        if (unsafe == end) return;
+        const size_t length = utf8_begins(unsafe, (size_t)(end - unsafe));
+        printf("\\u%04X", (unsigned)utf8_decode(unsafe, length));
+        text = unsafe + length;
+    }
+}
+
 int print_json(json_t *document) {
-    if (!document) return fail("no memory for the JSON document");
     /* nine digits are enough for any float */
-    json_dumpf(document, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(9));
-    putchar('\n');
+    char *text = document ? json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(document);
+    if (!text) return fail("no memory for the JSON document");
+    print_safe(text);
+    putchar('\n');
+    free(text);
     return EXIT_SUCCESS;
 }

@@ -19,11 +19,16 @@
 
 static bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
+static void print_formatted(const char *format, va_list arguments) {
+    char line[8192]; /* two paths and more */
+    vsnprintf(line, sizeof line, format, arguments);
+    print_line(stderr, line);
+}
+
 static void print_message(const char *format, va_list arguments) {
     if (stderr_is_terminal()) fputs(ERASE_LINE, stderr); /* a progress bar, perhaps */
     fputs("mini-cllm: ", stderr);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    print_formatted(format, arguments);
 }
 
 int fail(const char *format, ...) {
@@ -51,8 +56,7 @@ void note(const options *o, const char *format, ...) {
     if (o->quiet) return;
     va_list arguments;
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    fputc('\n', stderr);
+    print_formatted(format, arguments);
     va_end(arguments);
 }
 
@@ -154,12 +158,19 @@ int id_list_check(const id_list *list, uint32_t n_vocab) {
 
 /* ----------------------------------------------------------------------------------------------- models */
 
+/* Reading a file that cannot be mapped takes a while. */
+static bool on_open(void *user, uint64_t done, uint64_t total) {
+    (void)user, (void)done, (void)total;
+    return !interrupted();
+}
+
 int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {
-    const cllm_load_options load = {.overrides = o->overrides, .n_overrides = o->n_overrides};
+    const cllm_load_options load = {.progress = on_open, .overrides = o->overrides, .n_overrides = o->n_overrides};
     cllm_error err;
     interrupt_watch_file(path, NULL);
     if (cllm_gguf_open(path, &load, gguf, &err) != CLLM_OK) return fail_with(&err);
     interrupt_watch_file(path, *gguf);
+    if (*cllm_gguf_note(*gguf)) note(o, "%s", cllm_gguf_note(*gguf));
     return EXIT_SUCCESS;
 }
 
@@ -180,7 +191,9 @@ void run_progress(run *r, const char *what, uint64_t done, uint64_t total) {
     int percent = (int)(100 * (double)done / (double)total);
     if (r->o->quiet || (percent == r->drawn_percent && done < total) || !stderr_is_terminal()) return;
     r->drawn_percent = percent;
-    fprintf(stderr, "\r%s [%-40.*s] %2d%%%s", what, percent * 40 / 100, full, percent, done == total ? ERASE_LINE : "");
+    fputc('\r', stderr);
+    print_escaped(stderr, what, strlen(what), SIZE_MAX); /* of bench: a file's name */
+    fprintf(stderr, " [%-40.*s] %2d%%%s", percent * 40 / 100, full, percent, done == total ? ERASE_LINE : "");
 }
 
 static bool on_load(void *user, uint64_t done, uint64_t total) {
@@ -219,17 +232,17 @@ static void describe_model(const run *r) {
             ", %.1f M parameters\n",
             info->n_layers, info->n_embd, info->n_heads, info->key_length, info->n_kv_heads, info->n_ff, info->n_vocab,
             info->n_ctx_train, (double)info->n_parameters / 1e6);
-    fprintf(stderr, "file: %s, %s %s in %.3f s\n", r->o->model,
-            format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text,
-            r->o->repack    ? "repacked"
-            : r->o->no_mmap ? "read"
-                            : "mapped",
-            r->load_seconds);
+    note(r->o, "file: %s, %s %s in %.3f s", r->o->model,
+         format_bytes(cllm_gguf_n_bytes(cllm_model_gguf(r->model))).text,
+         r->o->repack                                                  ? "repacked"
+         : r->o->no_mmap || *cllm_gguf_note(cllm_model_gguf(r->model)) ? "read"
+                                                                       : "mapped",
+         r->load_seconds);
     const cllm_gguf *gguf = cllm_model_gguf(r->model);
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
-        if (cllm_gguf_is_overridden(gguf, i)) fprintf(stderr, "override: %s\n", cllm_gguf_metadata(gguf, i)->key);
+        if (cllm_gguf_is_overridden(gguf, i)) note(r->o, "override: %s", cllm_gguf_metadata(gguf, i)->key);
     for (size_t i = 0; i < r->o->n_loras; i++)
-        fprintf(stderr, "adapter: %s, scale %g\n", r->o->loras[i].path, (double)r->o->loras[i].scale);
+        note(r->o, "adapter: %s, scale %g", r->o->loras[i].path, (double)r->o->loras[i].scale);
 }
 
 /* What a kind of scaling needs besides its name. */
@@ -284,6 +297,7 @@ int run_load(run *r, const options *o) {
     interrupt_watch_model(r->model);
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
+    if (*cllm_model_file_note(r->model)) note(o, "%s", cllm_model_file_note(r->model));
     remark_unread(o, cllm_model_gguf(r->model), "model");
     remark_scaling(r);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);

@@ -2,7 +2,10 @@
  * reader wants whole ones. */
 #include "text_stream.h"
 
+#include "cllm.h"
+
 #include <stdlib.h>
+#include <string.h>
 
 #define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
@@ -53,24 +56,46 @@ char *text_repaired(const char *bytes, size_t length, size_t *repaired_length) {
     return NULL;
 }
 
+uint32_t utf8_decode(const char *bytes, size_t length) {
+    uint32_t character = (unsigned char)bytes[0] & (length == 1 ? 0x7Fu : 0xFFu >> (length + 1));
+    for (size_t i = 1; i < length; i++) character = character << 6 | ((unsigned char)bytes[i] & 0x3Fu);
+    return character;
+}
+
+/* What a terminal could obey, as an escape. Returns how many bytes it is of. */
+static size_t print_unsafe(FILE *out, const char *bytes, size_t length) {
+    const size_t whole = utf8_begins(bytes, length);
+    if (*bytes == '\n')
+        fputs("\\n", out);
+    else if (*bytes == '\t')
+        fputs("\\t", out);
+    else if (whole < 2 || whole > length)
+        fprintf(out, "\\x%02X", (unsigned char)*bytes);
+    else
+        fprintf(out, "\\u%04X", (unsigned)utf8_decode(bytes, whole));
+    return whole > 1 && whole <= length ? whole : 1;
+}
+
 void print_escaped(FILE *out, const char *bytes, size_t length, size_t most) {
     for (size_t i = 0; i < length;) {
         if (i >= most) {
             fputs("...", out);
             return;
         }
-        size_t whole = utf8_begins(bytes + i, length - i);
-        unsigned char first = (unsigned char)bytes[i];
-        if (first == '\n')
-            fputs("\\n", out);
-        else if (first == '\t')
-            fputs("\\t", out);
-        else if (first == '\\')
-            fputs("\\\\", out);
-        else if (whole == 0 || whole > length - i || first < 0x20 || first == 0x7F)
-            fprintf(out, "\\x%02X", first), whole = 1;
-        else
-            fwrite(bytes + i, 1, whole, out);
-        i += whole;
+        const size_t safe = cllm_safe_length(bytes + i, length - i);
+        if (bytes[i] == '\\') putc('\\', out);
+        if (safe) fwrite(bytes + i, 1, safe, out);
+        i += safe ? safe : print_unsafe(out, bytes + i, length - i);
     }
+}
+
+void print_line(FILE *out, const char *text) {
+    for (size_t left = strlen(text), taken; left > 0; text += taken, left -= taken) {
+        taken = cllm_safe_length(text, left);
+        if (taken)
+            fwrite(text, 1, taken, out);
+        else
+            taken = print_unsafe(out, text, left);
+    }
+    putc('\n', out);
 }

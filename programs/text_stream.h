@@ -3,6 +3,7 @@
 #define TEXT_STREAM_H
 
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 
 /* How long the UTF-8 character is that `bytes` begin: 1..4, or 0 if no character begins so. `length` (1 or more) may be
@@ -23,8 +24,15 @@ void text_stream_end(text_stream *stream); /* nothing more comes */
 /* The bytes as valid UTF-8: owned, release with free; NULL if memory is out. */
 char *text_repaired(const char *bytes, size_t length, size_t *repaired_length);
 
-/* Print bytes so that one line shows them all: \n, \t, \\, and \xNN for other controls and what is not UTF-8.
- * At most about `most` bytes are taken, then "..." follows. */
+/* Of a whole, valid UTF-8 character of `length` bytes. */
+uint32_t utf8_decode(const char *bytes, size_t length);
+
+/* Print bytes so that one line shows them all, and a terminal obeys none (see cllm_safe_length): \n, \t, \\, \u202E for a
+ * character, and \xNN for other controls and what is not UTF-8. At most about `most` bytes are taken, then "..." follows.
+ * Whatever a file says is printed by this; a text that is generated is not. */
 void print_escaped(FILE *out, const char *bytes, size_t length, size_t most);
+
+/* A message and its newline, escaped likewise; but for its backslashes, since parts of it may be escaped already. */
+void print_line(FILE *out, const char *text);
 
 #endif

@@ -58,11 +58,6 @@ PYTHON
 
 # --------------------------------------------------------------------------------------------------- the checks
 
-skip() { # DESCRIPTION REASON
-    n=$((n + 1))
-    echo "ok $n - $1 # SKIP $2"
-}
-
 text() { # FILE SIMD MATRICES KV_HALF [TYPE...]
     file=$1
     shift

@@ -11,6 +11,7 @@
 #include "base/thread_pool.h"
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -96,6 +97,34 @@ static void utf8_knows_the_valid_characters(void **state) {
     assert_int_equal(utf8_length("", 0), 0);
 }
 
+/* The UTF-8 form of a character. */
+static size_t encode(uint32_t c, char b[4]) {
+    const size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    const uint32_t lead[] = {0, 0xC0, 0xE0, 0xF0};
+    for (size_t i = n; i-- > 1;) b[i] = (char)(0x80 | (c >> 6 * (n - 1 - i) & 0x3F));
+    b[0] = (char)(lead[n - 1] | c >> 6 * (n - 1));
+    return n;
+}
+
+/* All of Unicode: what a terminal could obey is as Unicode's database has it (Cc, Zl, Zp, Bidi_Control). */
+static void what_a_terminal_obeys_is_not_safe(void **state) {
+    (void)state;
+    static const struct {
+        uint32_t first, last;
+    } unsafe[] = {{0x00, 0x1F},     {0x7F, 0x9F},     {0x61C, 0x61C},   {0x200E, 0x200F},
+                  {0x2028, 0x2029}, {0x202A, 0x202E}, {0x2066, 0x2069}, {0xD800, 0xDFFF}};
+    for (uint32_t c = 0; c <= 0x10FFFF; c++) {
+        char b[4];
+        size_t n = encode(c, b), want = n;
+        for (size_t i = 0; i < sizeof unsafe / sizeof *unsafe; i++)
+            if (c >= unsafe[i].first && c <= unsafe[i].last) want = 0;
+        if (cllm_safe_length(b, n) != want) fail_msg("U+%04X: %zu", (unsigned)c, cllm_safe_length(b, n));
+    }
+    assert_int_equal(cllm_safe_length("", 0), 0);
+    assert_int_equal(cllm_safe_length("\x9B", 1), 0); /* by itself it is a control to a terminal that knows no UTF-8 */
+    assert_int_equal(cllm_safe_length("\xE2\x82\xAC", 2), 0);
+}
+
 static void error_messages_stay_one_line_and_in_bounds(void **state) {
     (void)state;
     cllm_error err;
@@ -104,6 +133,12 @@ static void error_messages_stay_one_line_and_in_bounds(void **state) {
     assert_int_equal(err.offset, CLLM_NO_OFFSET);
     error_prefix(&err, "file.gguf");
     assert_string_equal(err.message, "file.gguf: a?b?[31m7");
+    error_set(&err, CLLM_ERR_IO, "%s",
+              "caf\xC3\xA9 \xC2\x9B"
+              "2J \x9B\x9F \xE2\x80\xAEgpj\xE2\x81\xA9 \xF0\x9F\x98\x80 \xE2\x82");
+    assert_string_equal(err.message, "caf\xC3\xA9 ?2J ?? ?gpj? \xF0\x9F\x98\x80 ??");
+    error_prefix(&err, "\xE2\x80\xAE");
+    assert_string_equal(err.message, "?: caf\xC3\xA9 ?2J ?? ?gpj? \xF0\x9F\x98\x80 ??");
     char path[1000];
     memset(path, 'x', sizeof path - 1);
     path[sizeof path - 1] = 0;
@@ -483,10 +518,59 @@ static void files_that_cannot_be_opened_are_named(void **state) {
     file_map map;
     assert_error(file_map_open("no/such/file", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
                  "no/such/file: cannot open: No such file");
-    assert_error(file_map_open(".", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO, ".: not a regular file");
     const char *empty = write_temporary("empty", "", 0);
     assert_error(file_map_open(empty, NULL, 0, 0, &map, &err), &err, CLLM_ERR_FORMAT, "the file is empty");
+    assert_error(file_map_open(".", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+                 ".: this is a folder, not a file: name the model's .gguf file in it");
+    assert_error(file_map_open("/dev/null", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+                 "/dev/null: this is a device, not a file");
+    const char *pipe = write_temporary("pipe", "", 0);
+    assert_int_equal(unlink(pipe), 0);
+    assert_int_equal(mkfifo(pipe, 0600), 0);
+    assert_error(file_map_open(pipe, NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+                 "pipe: this is a pipe, not a file: a model is read at many places, so save it to a file first");
+    if (access("/proc/cpuinfo", R_OK) == 0)
+        assert_error(file_map_open("/proc/cpuinfo", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+                     "/proc/cpuinfo: the system does not tell the size of this file: copy it to a disk first");
     file_map_close(&map); /* an empty one is allowed */
+}
+
+/* Linux maps no files of /sys but a few; this one's size is told. */
+static void a_file_that_cannot_be_mapped_is_read(void **state) {
+    (void)state;
+    static const char path[] = "/sys/kernel/notes";
+    struct stat info;
+    if (access(path, R_OK) != 0 || stat(path, &info) != 0 || info.st_size == 0) skip();
+    size_t size;
+    unsigned char *want = read_file(path, &size);
+    cllm_error err;
+    progress_log log = {0};
+    const cllm_load_options options = {.progress = log_progress, .user = &log};
+    file_map map;
+    assert_ok(file_map_open(path, &options, 0, 0, &map, &err), &err);
+    assert_false(map.mapped);
+    assert_int_equal(map.refused, ENODEV);
+    assert_int_equal(map.size, size);
+    assert_memory_equal(map.bytes, want, size);
+    assert_true(log.calls == 1 && log.last == size);
+    assert_ok(file_map_prefetch(&map, &options, 0, size, &err), &err);
+    file_map_close(&map);
+    free(want);
+}
+
+/* A file of more bytes than there is memory is refused before any is touched. */
+static void a_file_larger_than_memory_is_not_read(void **state) {
+    (void)state;
+    const char *path = write_temporary("huge", "GGUF", 4);
+    if (system_available_memory() == 0 || truncate(path, (off_t)1 << 42) != 0) skip(); /* 4 TiB of nothing */
+    cllm_error err;
+    file_map map;
+    assert_error(file_map_open(path, &(cllm_load_options){.no_mmap = true}, 0, 0, &map, &err), &err, CLLM_ERR_MEMORY,
+                 "huge: the file's 4398046511104 bytes do not fit in the ");
+    assert_non_null(strstr(err.message, " bytes of memory that are available: map it instead"));
+    assert_ok(file_map_open(path, NULL, 0, 0, &map, &err), &err);
+    assert_true(map.mapped && map.refused == 0);
+    file_map_close(&map);
 }
 
 int main(void) {
@@ -496,6 +580,7 @@ int main(void) {
         cmocka_unit_test(checked_arithmetic_sees_the_edge),
         cmocka_unit_test(reader_stops_at_the_end),
         cmocka_unit_test(utf8_knows_the_valid_characters),
+        cmocka_unit_test(what_a_terminal_obeys_is_not_safe),
         cmocka_unit_test(error_messages_stay_one_line_and_in_bounds),
         cmocka_unit_test(every_item_is_done_once),
         cmocka_unit_test(a_run_sees_all_of_the_run_before),
@@ -510,6 +595,8 @@ int main(void) {
         cmocka_unit_test(mapped_and_read_files_are_the_same),
         cmocka_unit_test(files_of_any_size_come_in),
         cmocka_unit_test(files_that_cannot_be_opened_are_named),
+        cmocka_unit_test(a_file_that_cannot_be_mapped_is_read),
+        cmocka_unit_test(a_file_larger_than_memory_is_not_read),
     };
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

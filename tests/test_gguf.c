@@ -331,8 +331,11 @@ static const bad_file bad_files[] = {
     {"all dimensions 2^64 - 1", all_dimensions_wrap, F,
      "a: shape [18446744073709551615, 18446744073709551615, 18446744073709551615, 18446744073709551615] has 2^64 "
      "elements or more (offset 24)"},
-    {"unknown tensor type 4", unknown_tensor_type, U, "a: unknown tensor type 4 (offset 24)"},
-    {"unknown tensor type 2^32 - 1", tensor_type_max, U, "a: unknown tensor type 4294967295 (offset 24)"},
+    {"unknown tensor type 4", unknown_tensor_type, U,
+     "a: GGUF no longer has the tensor type Q4_2: use the model's Q4_0 file (offset 24)"},
+    {"unknown tensor type 2^32 - 1", tensor_type_max, U,
+     "a: unknown tensor type 4294967295, of a newer or another program: use the model in another quantization (offset "
+     "24)"},
     {"row not of whole blocks", row_not_blocks, F,
      "a: shape [128, 2] has rows that are not whole blocks of Q4_K, which hold 256 elements (offset 24)"},
     {"data past the end", past_the_end, F,
@@ -808,7 +811,7 @@ static void test_messages_name_the_file(void **state) {
     assert_error(cllm_gguf_open(path, NULL, &gguf, &err), &err, CLLM_ERR_UNSUPPORTED, expected);
     assert_null(gguf);
     path = write_temporary("not.gguf", "GGML", 4);
-    snprintf(expected, sizeof expected, "%s: not a GGUF file", path);
+    snprintf(expected, sizeof expected, "%s: this is a text, not the model: \"GGML\"", path);
     assert_error(cllm_gguf_open(path, NULL, &gguf, &err), &err, CLLM_ERR_FORMAT, expected);
     path = write_temporary("empty.gguf", "", 0);
     snprintf(expected, sizeof expected, "%s: the file is empty", path);

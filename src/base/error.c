@@ -1,14 +1,26 @@
 /* Messages are cut to what cllm_error holds, and kept to one line that no terminal takes for a command. */
 #include "base/error.h"
 
+#include "base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes from a file or path that would break the line, or speak to a terminal, become '?'. */
+/* Characters from a file or path that would break the line, or speak to a terminal, become a '?', and so does each byte
+ * that is no UTF-8. */
 static void keep_to_one_line(char *message) {
-    for (char *c = message; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 0x7f) *c = '?';
+    char *to = message;
+    for (const char *from = message; *from;) {
+        const size_t left = strlen(from), safe = cllm_safe_length(from, left), whole = utf8_length(from, left);
+        if (safe)
+            memmove(to, from, safe);
+        else
+            *to = '?';
+        to += safe ? safe : 1;
+        from += whole ? whole : 1;
+    }
+    *to = 0;
 }
 
 static void fill(cllm_error *err, cllm_status status, const char *name, uint64_t offset, const char *format,

@@ -5,6 +5,7 @@
 #include "base/file_map.h"
 
 #include "base/error.h"
+#include "base/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -54,51 +55,75 @@ static cllm_status read_all(int descriptor, const char *path, unsigned char *byt
     return CLLM_OK;
 }
 
+/* Some FUSE file systems refuse a shared mapping and allow a private one, which is no other to a reader. NULL: errno says
+ * why not. */
+static void *map_file(int descriptor, size_t size) {
+    void *mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, descriptor, 0);
+    if (mapping == MAP_FAILED) mapping = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    return mapping == MAP_FAILED ? NULL : mapping;
+}
+
+/* out: size is known; refused: why it could not be mapped, or 0. */
+static cllm_status read_file(int descriptor, const char *path, const cllm_load_options *options, uint64_t done_before,
+                             uint64_t total, file_map *out, cllm_error *err) {
+    const uint64_t available = system_available_memory();
+    unsigned char *bytes = !available || out->size < available ? allocate_bytes((size_t)out->size) : NULL;
+    if (!bytes && out->refused)
+        return error_set(
+            err, CLLM_ERR_MEMORY,
+            "%s: the file system cannot map it (%s), and its %llu bytes do not fit in the %llu bytes of memory "
+            "that are available: copy it to another disk",
+            path, strerror(out->refused), (unsigned long long)out->size, (unsigned long long)available);
+    if (!bytes)
+        return error_set(err, CLLM_ERR_MEMORY,
+                         "%s: the file's %llu bytes do not fit in the %llu bytes of memory that are available: map it "
+                         "instead",
+                         path, (unsigned long long)out->size, (unsigned long long)available);
+    cllm_status status =
+        read_all(descriptor, path, bytes, out->size, options, done_before, total ? total : out->size, err);
+    if (status == CLLM_OK)
+        out->bytes = bytes;
+    else
+        free(bytes);
+    return status;
+}
+
+/* What is no file that can be mapped or read, or has nothing in it. size: out. */
+static cllm_status examine(int descriptor, const char *path, uint64_t *size, cllm_error *err) {
+    struct stat info;
+    char byte;
+    if (fstat(descriptor, &info) != 0)
+        return error_set(err, CLLM_ERR_IO, "%s: cannot examine: %s", path, strerror(errno));
+    if (S_ISDIR(info.st_mode))
+        return error_set(err, CLLM_ERR_IO, "%s: this is a folder, not a file: name the model's .gguf file in it", path);
+    if (S_ISFIFO(info.st_mode))
+        return error_set(err, CLLM_ERR_IO,
+                         "%s: this is a pipe, not a file: a model is read at many places, so save it to a file first",
+                         path);
+    if (!S_ISREG(info.st_mode)) return error_set(err, CLLM_ERR_IO, "%s: this is a device, not a file", path);
+    *size = (uint64_t)info.st_size;
+    if (*size > 0) return CLLM_OK;
+    if (read(descriptor, &byte, 1) == 1) /* of /proc */
+        return error_set(err, CLLM_ERR_IO,
+                         "%s: the system does not tell the size of this file: copy it to a disk first", path);
+    return error_set(err, CLLM_ERR_FORMAT, "%s: the file is empty", path);
+}
+
 cllm_status file_map_open(const char *path, const cllm_load_options *options, uint64_t done_before, uint64_t total,
                           file_map *out, cllm_error *err) {
     *out = (file_map){0};
-    cllm_status status = CLLM_OK;
-    unsigned char *read_bytes = NULL;
     /* a pipe must not hang the program before it is told from a file; files know no O_NONBLOCK */
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) return error_set(err, CLLM_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
-
-    struct stat info;
-    if (fstat(descriptor, &info) != 0) {
-        status = error_set(err, CLLM_ERR_IO, "%s: cannot examine: %s", path, strerror(errno));
-        goto done;
+    file_map map = {0};
+    cllm_status status = examine(descriptor, path, &map.size, err);
+    if (status == CLLM_OK && !(options && options->no_mmap)) {
+        map.bytes = map_file(descriptor, (size_t)map.size);
+        map.mapped = map.bytes != NULL;
+        if (!map.mapped) map.refused = errno;
     }
-    if (!S_ISREG(info.st_mode)) {
-        status = error_set(err, CLLM_ERR_IO, "%s: not a regular file", path);
-        goto done;
-    }
-    uint64_t size = (uint64_t)info.st_size;
-    if (size == 0) {
-        status = error_set(err, CLLM_ERR_FORMAT, "%s: the file is empty", path);
-        goto done;
-    }
-    if (options && options->no_mmap) {
-        read_bytes = allocate_bytes((size_t)size);
-        if (!read_bytes) {
-            status = error_set(err, CLLM_ERR_MEMORY, "%s: no memory for the file's %llu bytes; map it instead", path,
-                               (unsigned long long)size);
-            goto done;
-        }
-        status = read_all(descriptor, path, read_bytes, size, options, done_before, total ? total : size, err);
-        if (status != CLLM_OK) goto done;
-        *out = (file_map){.bytes = read_bytes, .size = size, .mapped = false};
-        read_bytes = NULL;
-    } else {
-        void *mapping = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, descriptor, 0);
-        if (mapping == MAP_FAILED) {
-            status = error_set(err, CLLM_ERR_IO, "%s: cannot map: %s", path, strerror(errno));
-            goto done;
-        }
-        *out = (file_map){.bytes = mapping, .size = size, .mapped = true};
-    }
-
-done:
-    free(read_bytes);
+    if (status == CLLM_OK && !map.mapped) status = read_file(descriptor, path, options, done_before, total, &map, err);
+    if (status == CLLM_OK) *out = map;
     close(descriptor);
     return status;
 }

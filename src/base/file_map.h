@@ -8,10 +8,11 @@ typedef struct file_map {
     const unsigned char *bytes;
     uint64_t size;
     bool mapped;
+    int refused; /* why it was read although it should have been mapped: an errno; or 0 */
 } file_map;
 
-/* Map or read the file, as options say (NULL: map). Progress is reported only while reading; `done_before` and `total`
- * count the bytes of a model in several files (total 0: this file's own size).
+/* Map or read the file, as options say (NULL: map); one that the system refuses to map is read. Progress is reported only
+ * while reading; `done_before` and `total` count the bytes of a model in several files (total 0: this file's own size).
  * Errors: IO, MEMORY, CANCELLED; the message names the path. */
 cllm_status file_map_open(const char *path, const cllm_load_options *options, uint64_t done_before, uint64_t total,
                           file_map *out, cllm_error *err);

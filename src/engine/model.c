@@ -53,6 +53,11 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
     return CLLM_OK;
 }
 
+cllm_status cllm_gguf_read_model_keys(const cllm_gguf *gguf, cllm_error *err) {
+    model_config config;
+    return config_read(gguf, &config, err);
+}
+
 /* What an adapter's file is good for. */
 static cllm_status refuse_adapter(const cllm_gguf *gguf, cllm_error *err) {
     cllm_string type = {"", 0};
@@ -134,6 +139,12 @@ const char *cllm_model_path_of(const cllm_model *model, const void *address) {
     const char *path = cllm_gguf_path_of(model->gguf, address);
     for (size_t i = 0; !path && i < model->n_adapters; i++) path = cllm_gguf_path_of(model->adapters[i], address);
     return path;
+}
+
+const char *cllm_model_file_note(const cllm_model *model) {
+    const char *note = cllm_gguf_note(model->gguf);
+    for (size_t i = 0; !*note && i < model->n_adapters; i++) note = cllm_gguf_note(model->adapters[i]);
+    return note;
 }
 
 const cllm_model_info *cllm_model_get_info(const cllm_model *model) { return &model->info; }

@@ -63,7 +63,8 @@ static matrix *next_matrix(cllm_model *model, uint64_t *at) {
 cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
     repacking r = {.options = options};
     if (!gguf_is_mapped(model->gguf))
-        return error_set(err, CLLM_ERR_ARGUMENT, "a model that is repacked has to be mapped, not read");
+        return error_set(err, CLLM_ERR_ARGUMENT,
+                         "a model that is repacked has to be mapped, and this one was read: load it without repacking");
     matrix *w;
     for (uint64_t at = 0; (w = next_matrix(model, &at));) r.total += interleaved_bytes(w);
     if (r.total == 0) return CLLM_OK; /* floats have no other order */

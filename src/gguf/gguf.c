@@ -12,6 +12,7 @@
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/file_map.h"
+#include "gguf/foreign.h"
 #include "gguf/metadata.h"
 #include "gguf/quant_types.h"
 
@@ -50,6 +51,7 @@ struct cllm_gguf {
     size_t n_tensors;
     cllm_tensor *tensors; /* [n_tensors], of all parts in order */
     name_index tensor_names;
+    char note[sizeof(((cllm_error *)0)->message)];
 };
 
 static cllm_status no_memory(cllm_error *err) {
@@ -92,9 +94,9 @@ static cllm_status read_alignment(gguf_part *part, cllm_error *err) {
 static cllm_status read_header(gguf_part *part, arena *memory, cllm_error *err) {
     reader *in = &part->in;
     *in = (reader){.bytes = part->map.bytes, .size = part->map.size};
-    const unsigned char *magic = reader_take(in, 4);
-    if (!magic || memcmp(magic, "GGUF", 4) != 0)
-        return gguf_fault(err, CLLM_ERR_FORMAT, "", 0, "not a GGUF file: it does not begin with \"GGUF\"");
+    const size_t n_magic = in->size < 4 ? (size_t)in->size : 4; /* less is left of a file that was cut */
+    if (memcmp(in->bytes, "GGUF", n_magic) != 0) return refuse_foreign(in->bytes, in->size, err);
+    reader_take(in, 4);
     part->version = reader_u32(in);
     cllm_status status = in->failed ? CLLM_OK : check_version(part->version, err);
     if (status != CLLM_OK) return status;
@@ -125,13 +127,23 @@ shape_text gguf_shape_text(const uint64_t *shape, uint32_t n_dims) {
     return shown;
 }
 
+static cllm_status refuse_type(const cllm_tensor *tensor, uint64_t entry_offset, cllm_error *err) {
+    const removed_type *removed = quant_type_removed((uint32_t)tensor->type);
+    if (removed)
+        return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset,
+                          "GGUF no longer has the tensor type %s: use the model's %s file", removed->name,
+                          removed->instead);
+    return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset,
+                      "unknown tensor type %" PRIu32 ", of a newer or another program: use the model in another "
+                      "quantization",
+                      (uint32_t)tensor->type);
+}
+
 /* Shape and type to bytes. */
 static cllm_status measure_tensor(cllm_tensor *tensor, uint64_t entry_offset, cllm_error *err) {
     const shape_text shape = gguf_shape_text(tensor->shape, tensor->n_dims);
     const quant_layout *layout = quant_type_layout((uint32_t)tensor->type);
-    if (!layout)
-        return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset, "unknown tensor type %" PRIu32,
-                          (uint32_t)tensor->type);
+    if (!layout) return refuse_type(tensor, entry_offset, err);
     uint64_t n_elements = 1;
     for (int i = 0; i < 4; i++) {
         if (tensor->shape[i] == 0)
@@ -234,20 +246,21 @@ static cllm_status read_tensors(gguf_part *part, uint32_t file, arena *memory, n
 static const char split_suffix[] = "-00001-of-00001.gguf"; /* digits stand for any digits */
 #define SPLIT_SUFFIX_LENGTH (sizeof split_suffix - 1)
 
-/* Is `path` the name of a part of a split model? Of which one, from 1, and of how many? */
-static bool parse_split_name(const char *path, uint32_t *number, uint32_t *count) {
+/* What a path says of a part of a split model: which one, from 1, and of how many; 1 of 1 if it is no such name. */
+typedef struct part_name {
+    uint32_t number, count;
+} part_name;
+
+static part_name parse_split_name(const char *path) {
+    const part_name whole = {1, 1};
     size_t length = strlen(path);
-    if (length < SPLIT_SUFFIX_LENGTH) return false;
+    if (length < SPLIT_SUFFIX_LENGTH) return whole;
     const char *suffix = path + length - SPLIT_SUFFIX_LENGTH;
     for (size_t i = 0; i < SPLIT_SUFFIX_LENGTH; i++)
         if (isdigit((unsigned char)split_suffix[i]) ? !isdigit((unsigned char)suffix[i]) : suffix[i] != split_suffix[i])
-            return false;
-    uint32_t parsed_number = (uint32_t)strtoul(suffix + 1, NULL, 10);
-    uint32_t parsed_count = (uint32_t)strtoul(suffix + 10, NULL, 10);
-    if (parsed_number < 1 || parsed_number > parsed_count) return false;
-    *number = parsed_number;
-    *count = parsed_count;
-    return true;
+            return whole;
+    const part_name name = {(uint32_t)strtoul(suffix + 1, NULL, 10), (uint32_t)strtoul(suffix + 10, NULL, 10)};
+    return name.number < 1 || name.number > name.count ? whole : name;
 }
 
 /* The path of another part. path: one that parse_split_name knows. NULL: no memory. */
@@ -260,42 +273,83 @@ static const char *split_path(arena *memory, const char *path, uint32_t number, 
     return part;
 }
 
-/* The paths of all parts: one, or those that the name of the first one promises. */
-static cllm_status name_parts(cllm_gguf *gguf, const char *path, cllm_error *err) {
-    uint32_t number = 1, count = 1;
-    bool split = parse_split_name(path, &number, &count);
-    if (number != 1) {
-        const char *first = split_path(&gguf->memory, path, 1, count);
-        return error_set(err, CLLM_ERR_UNSUPPORTED, "%s: this is part %" PRIu32 " of a split model; open %s instead",
-                         path, number, first ? first : "the first part");
-    }
-    gguf->parts = arena_alloc(&gguf->memory, count, sizeof *gguf->parts);
+/* The path given, and those of the parts that it promises if it is the name of a first part. n_parts stays 0. */
+static cllm_status name_parts(cllm_gguf *gguf, const char *path, part_name *name, cllm_error *err) {
+    *name = parse_split_name(path);
+    const uint32_t n = name->number == 1 ? name->count : 1;
+    gguf->parts = arena_alloc(&gguf->memory, n, sizeof *gguf->parts);
     if (!gguf->parts) return no_memory(err);
-    gguf->n_parts = count;
-    for (uint32_t i = 0; i < count; i++) {
-        gguf->parts[i].path =
-            split ? split_path(&gguf->memory, path, i + 1, count) : arena_string(&gguf->memory, path, strlen(path));
+    for (uint32_t i = 0; i < n; i++) {
+        gguf->parts[i].path = i > 0 ? split_path(&gguf->memory, path, i + 1, name->count)
+                                    : arena_string(&gguf->memory, path, strlen(path));
         if (!gguf->parts[i].path) return no_memory(err);
     }
     return CLLM_OK;
 }
 
-static cllm_status map_parts(cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err) {
-    uint64_t total = 0; /* what progress counts to; file_map_open knows the size of one file */
-    for (uint32_t i = 0; gguf->n_parts > 1 && i < gguf->n_parts; i++) {
+/* What progress counts to: the bytes of the first `count` parts. Errors: IO, if one is not there. */
+static cllm_status measure_parts(const cllm_gguf *gguf, uint32_t count, uint64_t *total, cllm_error *err) {
+    for (uint32_t i = 0; i < count; i++) {
         struct stat info;
         if (stat(gguf->parts[i].path, &info) != 0)
             return error_set(err, CLLM_ERR_IO, "%s: cannot open part %" PRIu32 " of %" PRIu32 ": %s",
-                             gguf->parts[i].path, i + 1, gguf->n_parts, strerror(errno));
-        total += (uint64_t)info.st_size;
-    }
-    for (uint32_t i = 0; i < gguf->n_parts; i++) {
-        gguf_part *part = &gguf->parts[i];
-        cllm_status status = file_map_open(part->path, options, gguf->n_bytes, total, &part->map, err);
-        if (status != CLLM_OK) return status;
-        gguf->n_bytes += part->map.size;
+                             gguf->parts[i].path, i + 1, count, strerror(errno));
+        *total += (uint64_t)info.st_size;
     }
     return CLLM_OK;
+}
+
+/* Read the next part, whose bytes are there, up to its tensor table. */
+static cllm_status add_part(cllm_gguf *gguf, cllm_error *err) {
+    gguf_part *part = &gguf->parts[gguf->n_parts++];
+    gguf->n_bytes += part->map.size;
+    cllm_status status = read_header(part, &gguf->memory, err);
+    if (status != CLLM_OK) error_prefix(err, part->path);
+    return status;
+}
+
+/* total: the bytes of all parts, for progress; 0: of this one. */
+static cllm_status open_part(cllm_gguf *gguf, const cllm_load_options *options, uint64_t total, cllm_error *err) {
+    gguf_part *part = &gguf->parts[gguf->n_parts];
+    cllm_status status = file_map_open(part->path, options, gguf->n_bytes, total, &part->map, err);
+    return status == CLLM_OK ? add_part(gguf, err) : status;
+}
+
+/* How many parts the model has, as one of them says. entry: out, that of the key that says so, if it is there. */
+static uint64_t split_count(const gguf_part *part, name_entry **entry) {
+    uint64_t count;
+    const cllm_value *value = metadata_find(&part->metadata, "split.count", entry);
+    return value && gguf_value_as_u64(value, &count) && count > 1 ? count : 1;
+}
+
+/* The first part, and the others if its contents say that there are more: a whole model may have any name. */
+static cllm_status open_parts(cllm_gguf *gguf, const char *path, const cllm_load_options *options, cllm_error *err) {
+    part_name name;
+    cllm_status status = name_parts(gguf, path, &name, err);
+    if (status != CLLM_OK) return status;
+    cllm_error absent;
+    uint64_t total = 0;
+    const cllm_status measured = name.number == 1 ? measure_parts(gguf, name.count, &total, &absent) : CLLM_OK;
+    if (measured != CLLM_OK) total = 0;
+    status = open_part(gguf, options, total, err);
+    if (status != CLLM_OK) return status;
+    if (split_count(&gguf->parts[0], NULL) == 1) {
+        const bool waited_for = !gguf->parts[0].map.mapped && options && options->progress && total > gguf->n_bytes;
+        if (waited_for && !options->progress(options->user, total, total))
+            return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled");
+        return CLLM_OK;
+    }
+    if (name.number > 1) {
+        const char *first = split_path(&gguf->memory, path, 1, name.count);
+        return error_set(err, CLLM_ERR_UNSUPPORTED, "%s: this is part %" PRIu32 " of a split model; open %s instead",
+                         path, name.number, first ? first : "the first part");
+    }
+    if (measured != CLLM_OK) {
+        if (err) *err = absent;
+        return measured;
+    }
+    while (status == CLLM_OK && gguf->n_parts < name.count) status = open_part(gguf, options, total, err);
+    return status;
 }
 
 static cllm_status check_split_key(const gguf_part *part, const char *key, uint64_t expected, cllm_error *err) {
@@ -318,10 +372,9 @@ static cllm_status check_split_key(const gguf_part *part, const char *key, uint6
 static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_error *err) {
     const gguf_part *part = &gguf->parts[number];
     if (gguf->n_parts == 1) {
-        uint64_t count;
         name_entry *entry;
-        const cllm_value *value = metadata_find(&part->metadata, "split.count", &entry);
-        if (!value || !gguf_value_as_u64(value, &count) || count <= 1) return CLLM_OK;
+        const uint64_t count = split_count(part, &entry);
+        if (count == 1) return CLLM_OK;
         return gguf_fault(err, CLLM_ERR_FORMAT, "split.count", entry->offset,
                           "this is one of %" PRIu64 " parts of a split model, so its name has to end in "
                           "-00001-of-%05" PRIu64 ".gguf",
@@ -335,16 +388,11 @@ static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_erro
 
 /* ------------------------------------------------------------------------------------------ open and close */
 
-/* Read all parts, whose bytes are there. options: or NULL. */
+/* Read all parts, whose headers have been read. options: or NULL. */
 static cllm_status load(cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err) {
     const gguf_part *at_fault = NULL; /* the part that an error is about */
     cllm_status status = CLLM_OK;
-    for (uint32_t i = 0; i < gguf->n_parts; i++) {
-        at_fault = &gguf->parts[i];
-        status = read_header(&gguf->parts[i], &gguf->memory, err);
-        if (status != CLLM_OK) goto failed;
-        gguf->n_tensors += gguf->parts[i].n_tensors;
-    }
+    for (uint32_t i = 0; i < gguf->n_parts; i++) gguf->n_tensors += gguf->parts[i].n_tensors;
     for (uint32_t i = 0; i < gguf->n_parts; i++) {
         at_fault = &gguf->parts[i];
         status = check_split(gguf, i, err);
@@ -383,6 +431,16 @@ failed:
     return status;
 }
 
+/* A file that had to be read takes memory of its own, and the time that reading it takes. */
+static void note_reading(cllm_gguf *gguf) {
+    cllm_error line = {.message = ""}; /* which is kept to one line */
+    for (uint32_t i = 0; i < gguf->n_parts && !*line.message; i++)
+        if (gguf->parts[i].map.refused)
+            error_set(&line, CLLM_OK, "%s: the system cannot map this file (%s), so it was read into memory",
+                      gguf->parts[i].path, strerror(gguf->parts[i].map.refused));
+    memcpy(gguf->note, line.message, sizeof gguf->note);
+}
+
 /* Give the caller what was opened, or nothing. */
 static cllm_status hand_over(cllm_gguf *gguf, cllm_status status, cllm_gguf **out) {
     if (status != CLLM_OK) {
@@ -397,9 +455,9 @@ cllm_status cllm_gguf_open(const char *path, const cllm_load_options *options, c
     *out = NULL;
     cllm_gguf *gguf = calloc(1, sizeof *gguf);
     if (!gguf) return no_memory(err);
-    cllm_status status = name_parts(gguf, path, err);
-    if (status == CLLM_OK) status = map_parts(gguf, options, err);
+    cllm_status status = open_parts(gguf, path, options, err);
     if (status == CLLM_OK) status = load(gguf, options, err);
+    note_reading(gguf);
     return hand_over(gguf, status, out);
 }
 
@@ -408,9 +466,12 @@ cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out,
     cllm_gguf *gguf = calloc(1, sizeof *gguf);
     if (!gguf) return no_memory(err);
     gguf->borrowed = true;
-    gguf->n_bytes = n_bytes;
-    cllm_status status = name_parts(gguf, "memory", err);
-    if (status == CLLM_OK) gguf->parts[0].map = (file_map){.bytes = bytes, .size = n_bytes};
+    part_name name;
+    cllm_status status = name_parts(gguf, "memory", &name, err);
+    if (status == CLLM_OK) {
+        gguf->parts[0].map = (file_map){.bytes = bytes, .size = n_bytes};
+        status = add_part(gguf, err);
+    }
     if (status == CLLM_OK) status = load(gguf, NULL, err);
     return hand_over(gguf, status, out);
 }
@@ -440,6 +501,8 @@ uint32_t cllm_gguf_n_files(const cllm_gguf *gguf) { return gguf->n_parts; }
 uint64_t cllm_gguf_n_bytes(const cllm_gguf *gguf) { return gguf->n_bytes; }
 size_t cllm_gguf_n_metadata(const cllm_gguf *gguf) { return gguf->parts[0].metadata.keys.count; }
 size_t cllm_gguf_n_tensors(const cllm_gguf *gguf) { return gguf->n_tensors; }
+
+const char *cllm_gguf_note(const cllm_gguf *gguf) { return gguf->note; }
 
 const char *cllm_gguf_path_of(const cllm_gguf *gguf, const void *address) {
     for (uint32_t i = 0; i < gguf->n_parts; i++) {

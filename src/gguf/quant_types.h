@@ -56,6 +56,18 @@
     X(I64, 27, 1, 8)      \
     X(F64, 28, 1, 8)
 
+/* Types that were once in files and that no program reads any more, by name, number, and the type to use instead: the first
+ * two were tried out in 2023, the others were orders of rows for certain CPUs, which programs now make as they load. */
+#define REMOVED_TYPES(X)      \
+    X(Q4_2, 4, Q4_0)          \
+    X(Q4_3, 5, Q4_1)          \
+    X(Q4_0_4_4, 31, Q4_0)     \
+    X(Q4_0_4_8, 32, Q4_0)     \
+    X(Q4_0_8_8, 33, Q4_0)     \
+    X(IQ4_NL_4_4, 36, IQ4_NL) \
+    X(IQ4_NL_4_8, 37, IQ4_NL) \
+    X(IQ4_NL_8_8, 38, IQ4_NL)
+
 #define QUANT_TYPES(X) COMPUTE_TYPES(X) STORAGE_TYPES(X)
 
 typedef enum quant_type {
@@ -75,6 +87,14 @@ typedef struct quant_layout {
 
 /* NULL if no type has this number. */
 const quant_layout *quant_type_layout(uint32_t number);
+
+typedef struct removed_type {
+    uint32_t number;
+    const char *name, *instead;
+} removed_type;
+
+/* NULL if this is no number of REMOVED_TYPES. */
+const removed_type *quant_type_removed(uint32_t number);
 
 /* The bytes of n elements (a multiple of the type's block; the type is known). n is a count that fits in memory. */
 static inline uint64_t quant_bytes(quant_type type, uint64_t n) {

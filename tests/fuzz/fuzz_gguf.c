@@ -1,5 +1,5 @@
 /* Any bytes as a GGUF file: what opens is walked to its last byte, and its metadata are overridden. Run by `make fuzz`; the seed corpus is written by
- * `build/tests/test_gguf tests/fuzz/corpus/gguf`. */
+ * `build/tests/test_gguf tests/fuzz/corpus/gguf` and, of foreign files, by `build/tests/test_gguf_foreign` likewise. */
 #include "gguf/gguf.h"
 #include "gguf/metadata.h"
 
@@ -82,6 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     if (gguf_open_memory(bytes, n_bytes, &gguf, &err) != CLLM_OK) {
         require(gguf == NULL && err.status != CLLM_OK && err.message[0]);
         require(err.offset == CLLM_NO_OFFSET || err.offset <= n_bytes);
+        for (const char *c = err.message; *c; c += cllm_safe_length(c, strlen(c)))
+            require(cllm_safe_length(c, strlen(c)) > 0); /* whatever the file says, its message speaks to no terminal */
         return 0;
     }
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {

@@ -1,0 +1,18 @@
+/* What a terminal could obey, by Unicode's character database. */
+#include "base/utf8.h"
+#include "cllm.h"
+
+/* The general categories Cc, Zl and Zp, and the property Bidi_Control. */
+static bool is_control(uint32_t character) {
+    return character < 0x20 || (character >= 0x7F && character <= 0x9F) || character == 0x061C || character == 0x200E ||
+           character == 0x200F || (character >= 0x2028 && character <= 0x202E) ||
+           (character >= 0x2066 && character <= 0x2069);
+}
+
+size_t cllm_safe_length(const char *bytes, size_t length) {
+    const size_t n = utf8_length(bytes, length);
+    if (n == 0) return 0;
+    uint32_t character = (unsigned char)bytes[0] & (n == 1 ? 0x7Fu : 0xFFu >> (n + 1));
+    for (size_t i = 1; i < n; i++) character = character << 6 | ((unsigned char)bytes[i] & 0x3Fu);
+    return is_control(character) ? 0 : n;
+}

@@ -1,0 +1,34 @@
+/* A library to preload (LD_PRELOAD) that makes a file system which cannot map files out of any: mmap of a file fails with
+ * ENODEV. With NO_MMAP=shared only shared mappings fail; with NO_MMAP_OF=PATH only those of that file. Code is mapped all the
+ * same. tests/cli_files.sh compiles it. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static int is_meant(int file) {
+    const char *of = getenv("NO_MMAP_OF");
+    char link[64], path[4096];
+    if (!of) return 1;
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    const ssize_t length = readlink(link, path, sizeof path);
+    return length == (ssize_t)strlen(of) && memcmp(path, of, strlen(of)) == 0;
+}
+
+void *mmap(void *address, size_t length, int protection, int flags, int file, off_t offset) {
+    const char *which = getenv("NO_MMAP");
+    const int refused = which && strcmp(which, "shared") == 0 ? flags & MAP_SHARED : 1;
+    if (file >= 0 && !(protection & PROT_EXEC) && refused && is_meant(file)) {
+        errno = ENODEV;
+        return MAP_FAILED;
+    }
+    return (void *)syscall(SYS_mmap, address, length, protection, flags, file, offset);
+}
+
+void *mmap64(void *address, size_t length, int protection, int flags, int file, off_t offset) {
+    return mmap(address, length, protection, flags, file, offset);
+}
