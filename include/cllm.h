@@ -1,4 +1,4 @@
-/* mini-cllm: run LLaMA models from GGUF files.
+/* mini-cllm: run large language models from GGUF files.
  *
  * The one public header. The road of the data, and so the order of this file:
  *
