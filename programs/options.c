@@ -57,7 +57,7 @@ static const option_row rows[] = {
     {GENERATE, 0, "top-k", WHOLE, FIELD(top_k), "N", 0, INT32_MAX, .initial = "40",
      .help = "keep the N likeliest tokens; 0 is off"},
     {GENERATE, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .initial = "42",
-     .help = "a seed gives the same text every time; 0 stands for 42"},
+     .help = "a seed gives the same text every time"},
     {GENERATE | TOKENIZE, 0, "no-special", FLAG, FIELD(no_special),
      .help = "read the spelling of special tokens, such as </s>, as plain text"},
     {RUNS | TOKENIZE | DETOKENIZE, 0, "pre", TEXT, FIELD(pre), "NAME", .computed = "the file's",
