@@ -67,6 +67,6 @@ int main(int argc, char **argv) {
     int status = run_command(argc, argv);
     /* what is still buffered may meet a full disk only now */
     if (status == EXIT_SUCCESS) status = flush_output();
-    if (status == EXIT_INTERRUPTED) _exit(status); /* exit would wait for a full pipe to be read */
+    if (status == EXIT_INTERRUPTED) _exit(interrupt_status()); /* exit would wait for a full pipe to be read */
     return status;
 }

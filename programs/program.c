@@ -103,10 +103,15 @@ int read_input(const char *path, input *in) {
     *in = (input){0};
     bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "rb");
-    if (!file) return fail("%s: %s", path, strerror(errno));
+    if (!file) return fail_to_open(path);
     int status = read_all(file, standard ? "standard input" : path, in);
     if (!standard) fclose(file);
     return status;
+}
+
+int fail_to_open(const char *path) {
+    if (errno == EINTR && interrupted()) return EXIT_INTERRUPTED;
+    return fail("%s: %s", path, strerror(errno));
 }
 
 static bool id_list_add(id_list *list, int32_t id) {
