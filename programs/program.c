@@ -56,6 +56,13 @@ void note(const options *o, const char *format, ...) {
     va_end(arguments);
 }
 
+void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count) {
+    const int32_t bos = cllm_tokenizer_bos(tokenizer);
+    if (bos < 0 || count < 2 || tokens[0] != bos || tokens[1] != bos || !cllm_tokenizer_adds_bos(tokenizer)) return;
+    note(o, "the text begins with the model's begin token, which is put before every text: now there are two; leave it "
+            "out of the text");
+}
+
 int flush_output(void) {
     errno = 0;
     if (!ferror(stdout) && fflush(stdout) == 0) return EXIT_SUCCESS;

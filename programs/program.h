@@ -23,6 +23,9 @@ int fail_to_open(const char *path);
 /* A remark on stderr, unless the user wants quiet. */
 void note(const options *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Note that an encoded text begins with two BOS tokens: the one that the model adds, and the text's own. */
+void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count);
+
 /* Hand on what stdout has buffered. Returns an exit status, after saying why; a signal to stop while a pipe is full is silent. */
 int flush_output(void);
 

@@ -68,7 +68,10 @@ int tokenize(const options *o) {
                                   &err) != CLLM_OK)
             status = fail_with(&err);
     }
-    if (status == EXIT_SUCCESS) status = print_tokens(o, tokenizer, tokens, count);
+    if (status == EXIT_SUCCESS) {
+        note_doubled_bos(o, tokenizer, tokens, count);
+        status = print_tokens(o, tokenizer, tokens, count);
+    }
     cllm_free(tokens);
     free(from_stdin.data);
     cllm_tokenizer_destroy(tokenizer);
