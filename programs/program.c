@@ -64,8 +64,10 @@ void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const i
 }
 
 int flush_output(void) {
+    const bool failed = ferror(stdout);
+    clearerr(stdout); /* what could not be written is tried again, to learn why */
     errno = 0;
-    if (!ferror(stdout) && fflush(stdout) == 0) return EXIT_SUCCESS;
+    if (fflush(stdout) == 0 && !failed) return EXIT_SUCCESS;
     if (interrupted()) return EXIT_INTERRUPTED; /* while a pipe was full */
     return fail("standard output: %s", errno ? strerror(errno) : "write error");
 }
