@@ -394,7 +394,7 @@ typedef struct cllm_sampler_options {
     float temperature; /* 0 or less: always the most likely token (the lowest id of equals) */
     float top_p;       /* (0, 1]: keep the shortest prefix by probability that sums to this; 1, or 0: off */
     uint32_t top_k;    /* keep the k most likely and their equals; 0: off */
-    uint64_t seed;     /* of the xorshift64 generator; 0 stands for 42 */
+    uint64_t seed;     /* of the random numbers: any number, 0 too */
 } cllm_sampler_options;
 
 #define CLLM_SAMPLER_DEFAULTS \

@@ -59,7 +59,7 @@ static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     const char *path = r->o->logits;
     if (path) {
         sink->file = fopen(path, "wb");
-        if (!sink->file) return fail("%s: %s", path, strerror(errno));
+        if (!sink->file) return fail_to_open(path);
     }
     cllm_error err;
     int status = EXIT_SUCCESS;

@@ -34,6 +34,7 @@ static int encode_prompt(const run *r, prompt *p) {
                               &p->count, &err) != CLLM_OK)
         return fail_with(&err);
     p->tokens = p->encoded;
+    note_doubled_bos(r->o, tokenizer, p->tokens, p->count);
     /* a text that is to go on has not ended */
     if (cllm_tokenizer_adds_eos(tokenizer) && p->count > 0) p->count--;
     if (p->count > 0) return EXIT_SUCCESS;

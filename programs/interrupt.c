@@ -6,15 +6,27 @@
 #include <string.h>
 #include <unistd.h>
 
-static volatile sig_atomic_t stop_requested;
+static const int stopping[] = {SIGINT, SIGTERM};
+enum { N_STOPPING = sizeof stopping / sizeof *stopping };
+
+static volatile sig_atomic_t stop_signal; /* the first that came, or 0 */
 static const char *volatile watched_path;
 static const cllm_gguf *volatile watched_gguf;
 static const cllm_model *volatile watched_model;
 static atomic_flag reported = ATOMIC_FLAG_INIT;
 
-static void on_interrupt(int signal_number) {
-    stop_requested = 1;
-    signal(signal_number, SIG_DFL); /* the second one kills */
+static void on_stop(int signal_number) {
+    if (!stop_signal) stop_signal = signal_number;
+    for (int i = 0; i < N_STOPPING; i++) signal(stopping[i], SIG_DFL); /* the second one kills */
+}
+
+/* A signal that the parent has ignored, as shells do for the jobs of a script in the background, stays ignored. */
+static void catch_stop(int signal_number) {
+    struct sigaction before, on_signal = {.sa_handler = on_stop}; /* without SA_RESTART a read that waits ends too */
+    sigemptyset(&on_signal.sa_mask);
+    for (int i = 0; i < N_STOPPING; i++) sigaddset(&on_signal.sa_mask, stopping[i]);
+    if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(signal_number, &on_signal, NULL);
 }
 
 static void write_error(const char *text) {
@@ -50,17 +62,16 @@ static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
 }
 
 void interrupt_install(void) {
-    /* without SA_RESTART a read that waits for input ends too */
-    struct sigaction on_int = {.sa_handler = on_interrupt};
+    for (int i = 0; i < N_STOPPING; i++) catch_stop(stopping[i]);
     struct sigaction on_bus = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
-    sigemptyset(&on_int.sa_mask);
     sigemptyset(&on_bus.sa_mask);
-    sigaction(SIGINT, &on_int, NULL);
     sigaction(SIGBUS, &on_bus, NULL);
     signal(SIGPIPE, SIG_DFL); /* a parent may have left it ignored */
 }
 
-bool interrupted(void) { return stop_requested; }
+bool interrupted(void) { return stop_signal; }
+
+int interrupt_status(void) { return 128 + stop_signal; }
 
 void interrupt_watch_file(const char *path, const cllm_gguf *gguf) {
     watched_path = path;

@@ -1,15 +1,18 @@
-/* Signals: Ctrl-C ends the work in an orderly way, a model file that shrinks under the map is named. */
+/* Signals: Ctrl-C and kill end the work in an orderly way, a model file that shrinks under the map is named. */
 #ifndef INTERRUPT_H
 #define INTERRUPT_H
 
 #include "cllm.h"
 
-#define EXIT_INTERRUPTED 130 /* 128 + SIGINT, as shells have it */
+#define EXIT_INTERRUPTED 130 /* what a command returns then; the program's own is interrupt_status() */
 
-/* The first Ctrl-C makes interrupted() true, a second one kills. A closed pipe on stdout kills, as is usual. */
+/* The first SIGINT (Ctrl-C) or SIGTERM (kill) makes interrupted() true, a second one kills; one that the parent has
+ * ignored stays ignored. A closed pipe on stdout kills, as is usual. */
 void interrupt_install(void);
 
-/* Has Ctrl-C been pressed? In the form of a cllm_cancelled callback; user: unused. */
+int interrupt_status(void); /* 128 and the number of the signal, as shells have it */
+
+/* Has one of them come? In the form of a cllm_cancelled callback; user: unused. */
 bool interrupted(void);
 
 /* The file whose disappearing bytes (SIGBUS) are to be explained: `gguf`'s files, or while it is NULL the file at

@@ -11,19 +11,18 @@
 #include <unistd.h>
 
 const command commands[] = {
-    {GENERATE, "", "MODEL.gguf [options]", "Generate text that goes on from a prompt.", generate},
+    {GENERATE, "", "MODEL.gguf [PROMPT] [options]", "Generate text that goes on from a prompt.", generate},
     {INSPECT, "inspect", "MODEL.gguf [--json] [--tensors] [--ctx N]",
      "Tell what a GGUF file holds and the memory it needs; any architecture.", inspect},
-    {TOKENIZE, "tokenize", "MODEL.gguf [-p TEXT] [--no-bos] [--no-special] [--pre NAME] [--text | --json]",
+    {TOKENIZE, "tokenize", "MODEL.gguf [TEXT | -p TEXT] [--no-bos] [--no-special] [--pre NAME] [--text | --json]",
      "Turn a text, or all of standard input, into token ids; a file without tensors will do.", tokenize},
     {DETOKENIZE, "detokenize", "MODEL.gguf [IDS]",
      "Turn token ids, from the arguments or standard input, back into the text.", detokenize},
     {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
      "Run tokens and print the likeliest next token after each, or measure perplexity on a text.", eval},
     {BENCH, "bench", "MODEL.gguf... [options]",
-     "Measure the speed of prompts and of decoding, beside what the machine can do at most. Where an option takes "
-     "numbers\n"
-     "separated by commas, all combinations are measured.",
+     "Measure the speed of prompts and of decoding, beside what the machine can do at most. Where an option\n"
+     "takes numbers separated by commas, all combinations are measured.",
      bench},
     {0},
 };
@@ -67,6 +66,6 @@ int main(int argc, char **argv) {
     int status = run_command(argc, argv);
     /* what is still buffered may meet a full disk only now */
     if (status == EXIT_SUCCESS) status = flush_output();
-    if (status == EXIT_INTERRUPTED) _exit(status); /* exit would wait for a full pipe to be read */
+    if (status == EXIT_INTERRUPTED) _exit(interrupt_status()); /* exit would wait for a full pipe to be read */
     return status;
 }

@@ -12,6 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
+
+typedef enum option_group { IN_TEXT, IN_SAMPLING, IN_TEST, IN_SPEED, IN_MODEL, IN_OUTPUT, N_GROUPS } option_group;
+
+static const char *const group_names[N_GROUPS] = {"Text",  "Sampling", "Measurement", "Speed and memory",
+                                                  "Model", "Output"};
 
 typedef enum option_kind {
     FLAG,     /* bool */
@@ -25,6 +31,7 @@ typedef enum option_kind {
 } option_kind;
 
 typedef struct option_row {
+    option_group group;
     unsigned commands; /* bits of those that take it */
     char letter;       /* or 0 */
     const char *name;
@@ -34,6 +41,7 @@ typedef struct option_row {
     uint64_t least, most;
     float lower, upper;
     bool lower_is_out;
+    bool or_minus_one;    /* of a WHOLE: -1 is allowed too, and stands for UINT64_MAX */
     const char *initial;  /* the default as a user would write it, or NULL: the field is 0 */
     const char *computed; /* what the default then stands for, in words, or NULL */
     const char *help;
@@ -45,92 +53,119 @@ typedef struct option_row {
 #define MOST_TOKENS (1 << 24) /* of a measurement */
 
 static const option_row rows[] = {
-    {GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
-     .help = "the text, every byte of it; - reads standard input, a last newline included"},
-    {GENERATE, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the prompt from a file of any bytes"},
-    {GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .initial = "256",
-     .help = "most tokens to generate"},
-    {GENERATE, 't', "temperature", NUMBER, FIELD(temperature), "F", .lower = 0, .upper = INFINITY, .initial = "0.8",
-     .help = "0 is greedy, more is more varied"},
-    {GENERATE, 0, "top-p", NUMBER, FIELD(top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1, .initial = "0.9",
-     .help = "keep the likeliest tokens that sum to this probability"},
-    {GENERATE, 0, "top-k", WHOLE, FIELD(top_k), "N", 0, INT32_MAX, .initial = "40",
-     .help = "keep the N likeliest tokens; 0 is off"},
-    {GENERATE, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .initial = "42",
-     .help = "a seed gives the same text every time; 0 stands for 42"},
-    {GENERATE | TOKENIZE, 0, "no-special", FLAG, FIELD(no_special),
+    {IN_TEXT, GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
+     .help = "the text, every byte of it; - reads standard input, a last newline included; it may also be the argument "
+             "after the model"},
+    {IN_TEXT, GENERATE, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the prompt from a file of any bytes"},
+    {IN_TEXT, GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .or_minus_one = true,
+     .initial = "256",
+     .help = "most tokens to generate; -1 goes on until the model ends the text or the context is full"},
+    {IN_TEXT, GENERATE, 0, "echo", FLAG, FIELD(echo), .help = "print the prompt too"},
+    {IN_TEXT, GENERATE | TOKENIZE, 0, "no-special", FLAG, FIELD(no_special),
      .help = "read the spelling of special tokens, such as </s>, as plain text"},
-    {RUNS | TOKENIZE | DETOKENIZE, 0, "pre", TEXT, FIELD(pre), "NAME", .computed = "the file's",
-     .help = "how a byte-level BPE vocabulary cuts text into words, such as llama-bpe or qwen2"},
-    {GENERATE, 0, "echo", FLAG, FIELD(echo), .help = "print the prompt too"},
-    {GENERATE, 0, "ignore-eos", FLAG, FIELD(ignore_eos), .help = "do not stop where the model ends its text"},
-    {EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS", .help = "the ids to run, such as 1,2,3; - reads standard input"},
-    {EVAL, 0, "logits", TEXT, FIELD(logits), "FILE", .help = "with --tokens: write all logits, float32 rows, to FILE"},
-    {EVAL, 0, "text", TEXT, FIELD(text), "FILE", .help = "measure perplexity on a text, - reads standard input"},
-    {BENCH, 'p', "prompt", COUNTS, FIELD(prompts), "N,..", 0, MOST_TOKENS, .initial = "512",
+    {IN_TEXT, GENERATE, 0, "ignore-eos", FLAG, FIELD(ignore_eos), .help = "do not stop where the model ends its text"},
+    {IN_TEXT, TOKENIZE, 0, "no-bos", FLAG, FIELD(no_bos), .help = "put no BOS and EOS tokens around the text"},
+    {IN_TEXT, EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS",
+     .help = "the ids to run, such as 1,2,3; - reads standard input"},
+    {IN_TEXT, EVAL, 0, "text", TEXT, FIELD(text), "FILE",
+     .help = "measure perplexity on a text, - reads standard input"},
+
+    {IN_SAMPLING, GENERATE, 't', "temperature", NUMBER, FIELD(temperature), "F", .lower = 0, .upper = INFINITY,
+     .initial = "0.8", .help = "0 is greedy, more is more varied"},
+    {IN_SAMPLING, GENERATE, 0, "top-k", WHOLE, FIELD(top_k), "N", 0, INT32_MAX, .initial = "40",
+     .help = "keep the N likeliest tokens; 0 is off"},
+    {IN_SAMPLING, GENERATE, 0, "top-p", NUMBER, FIELD(top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1,
+     .initial = "0.9", .help = "keep the likeliest tokens that sum to this probability"},
+    {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .initial = "42",
+     .help = "a seed gives the same text every time"},
+
+    {IN_TEST, BENCH, 'p', "prompt", COUNTS, FIELD(prompts), "N,..", 0, MOST_TOKENS, .initial = "512",
      .help = "evaluate prompts of so many tokens at once; 0 measures none"},
-    {BENCH, 'n', "n-tokens", COUNTS, FIELD(gens), "N,..", 0, MOST_TOKENS, .initial = "128",
+    {IN_TEST, BENCH, 'n', "n-tokens", COUNTS, FIELD(gens), "N,..", 0, MOST_TOKENS, .initial = "128",
      .help = "decode so many tokens one by one; 0 measures none"},
-    {BENCH, 0, "depth", COUNTS, FIELD(depths), "N,..", 0, MOST_TOKENS, .initial = "0",
+    {IN_TEST, BENCH, 0, "depth", COUNTS, FIELD(depths), "N,..", 0, MOST_TOKENS, .initial = "0",
      .help = "tokens that are in the context before, evaluated untimed"},
-    {BENCH, 'r', "repetitions", WHOLE, FIELD(repetitions), "N", 1, BENCH_MOST_RUNS, .initial = "5",
+    {IN_TEST, BENCH, 'r', "repetitions", WHOLE, FIELD(repetitions), "N", 1, BENCH_MOST_RUNS, .initial = "5",
      .help = "runs of each test, after one to warm up"},
-    {BENCH, 0, "compare", TEXT, FIELD(compare), "COMMAND",
+    {IN_TEST, BENCH, 0, "compare", TEXT, FIELD(compare), "COMMAND",
      .help = "a line for the shell to run in turn with each test; {model} {threads} {prompt} {gen} {depth} are filled "
              "in, and its last line of output is 'ppN X tgN@D Y'"},
-    {INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
-    {TOKENIZE, 0, "no-bos", FLAG, FIELD(no_bos), .help = "put no BOS and EOS tokens around the text"},
 
-    {TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
-    {INSPECT | TOKENIZE | BENCH, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
-    {BENCH, 0, "csv", FLAG, FIELD(csv), .help = "print CSV, a line a combination, under a line of names"},
-    {BENCH, 0, "md", FLAG, FIELD(markdown), .help = "print a Markdown table"},
-    {GENERATE | EVAL, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024, .computed = "the cores this process may use",
-     .help = "threads to compute with"},
-    {BENCH, 0, "threads", COUNTS, FIELD(thread_counts), "N,..", 1, 1024, .computed = "the cores this process may use",
-     .help = "threads to compute with"},
-    {GENERATE | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
+    {IN_SPEED, GENERATE | EVAL, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024,
+     .computed = "the cores this process may use", .help = "threads to compute with"},
+    {IN_SPEED, BENCH, 0, "threads", COUNTS, FIELD(thread_counts), "N,..", 1, 1024,
+     .computed = "the cores this process may use", .help = "threads to compute with"},
+    {IN_SPEED, GENERATE | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "the model's, or what fits in memory", .help = "context in tokens"},
-    {EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
+    {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "as much of the model's as fits in memory; with --text 512",
      .help = "context in tokens; with --text the length of a chunk"},
-    {GENERATE | EVAL, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
+    {IN_SPEED, GENERATE | EVAL, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
-    {BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",
+    {IN_SPEED, BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
-    {RUNS, 0, "kv-type", CHOICE, FIELD(kv_type), "f16|f32|q8_0", .initial = "f16",
+    {IN_SPEED, RUNS, 0, "kv-type", CHOICE, FIELD(kv_type), "f16|f32|q8_0", .initial = "f16",
      .help = "how keys and values are stored"},
-    {RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar|avx2|avx512|neon|i8mm", .computed = "this CPU's best",
-     .help = "pin a kernel path"},
-    {RUNS, 0, "device", CHOICE, FIELD(device), "cpu|auto|metal|cuda|opencl", .initial = "cpu",
+    {IN_SPEED, RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar|avx2|avx512|neon|i8mm",
+     .computed = "this CPU's best", .help = "pin a kernel path"},
+    {IN_SPEED, RUNS, 0, "device", CHOICE, FIELD(device), "cpu|auto|metal|cuda|opencl", .initial = "cpu",
      .help = "where to compute; auto is the first GPU of metal, cuda and opencl that can, or the cpu"},
-    {RUNS, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .computed = "as many as fit",
+    {IN_SPEED, RUNS, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .computed = "as many as fit",
      .help = "compute so many of the last layers on the GPU, and the others on the cpu; 0 is the cpu alone"},
-    {RUNS, 0, "exact", FLAG, FIELD(exact),
+    {IN_SPEED, RUNS, 0, "exact", FLAG, FIELD(exact),
      .help = "on a GPU too, the same bits for any --batch: without the faster kernels for prompts"},
-    {RUNS, 0, "rope-scaling", CHOICE, FIELD(rope_scaling), "none|linear|yarn|longrope", .computed = "the model's",
-     .help = "how RoPE's angles are changed for a longer context"},
-    {RUNS, 0, "rope-scale", NUMBER, FIELD(rope_scale), "N", .lower = 0, .lower_is_out = true, .upper = INFINITY,
-     .computed = "the model's", .help = "how many times longer than in training the context is"},
-    {RUNS, 0, "rope-freq-base", NUMBER, FIELD(rope_freq_base), "F", .lower = 1, .lower_is_out = true, .upper = INFINITY,
-     .computed = "the model's", .help = "the base of RoPE's frequencies"},
-    {ALL, 0, "override", OVERRIDE, 0, "KEY=TYPE:VALUE",
-     .help = "put this in the place of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that "
-             "begins with a dot is the architecture's; for more keys give it again"},
-    {RUNS, 0, "lora", LORA, 0, "FILE[:SCALE]",
+    {IN_SPEED, RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
+    {IN_SPEED, RUNS, 0, "repack", FLAG, FIELD(repack),
+     .help = "move quantized weights into memory of their own, in the order that kernels read fastest"},
+
+    {IN_MODEL, ALL, 'm', "model", TEXT, FIELD(model), "FILE",
+     .help = "the model, which may also be the first argument"},
+    {IN_MODEL, RUNS, 0, "lora", LORA, 0, "FILE[:SCALE]",
      .help = "apply a LoRA adapter to the model, SCALE times (1, unless given) as strongly as it was trained; for more "
              "adapters give it again"},
-    {RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
-    {RUNS, 0, "repack", FLAG, FIELD(repack),
-     .help = "move quantized weights into memory of their own, in the order that kernels read fastest"},
-    {RUNS, 'q', "quiet", FLAG, FIELD(quiet),
+    {IN_MODEL, RUNS, 0, "rope-scaling", CHOICE, FIELD(rope_scaling), "none|linear|yarn|longrope",
+     .computed = "the model's", .help = "how RoPE's angles are changed for a longer context"},
+    {IN_MODEL, RUNS, 0, "rope-scale", NUMBER, FIELD(rope_scale), "N", .lower = 0, .lower_is_out = true,
+     .upper = INFINITY, .computed = "the model's", .help = "how many times longer than in training the context is"},
+    {IN_MODEL, RUNS, 0, "rope-freq-base", NUMBER, FIELD(rope_freq_base), "F", .lower = 1, .lower_is_out = true,
+     .upper = INFINITY, .computed = "the model's", .help = "the base of RoPE's frequencies"},
+    {IN_MODEL, RUNS | TOKENIZE | DETOKENIZE, 0, "pre", TEXT, FIELD(pre), "NAME", .computed = "the file's",
+     .help = "how a byte-level BPE vocabulary cuts text into words, such as llama-bpe or qwen2"},
+    {IN_MODEL, ALL, 0, "override", OVERRIDE, 0, "KEY=TYPE:VALUE",
+     .help = "put this in the place of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that "
+             "begins with a dot is the architecture's; for more keys give it again"},
+
+    {IN_OUTPUT, TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
+    {IN_OUTPUT, EVAL, 0, "logits", TEXT, FIELD(logits), "FILE",
+     .help = "with --tokens: write all logits, float32 rows, to FILE"},
+    {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
+    {IN_OUTPUT, INSPECT | TOKENIZE | BENCH, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
+    {IN_OUTPUT, BENCH, 0, "csv", FLAG, FIELD(csv), .help = "print CSV, a line a combination, under a line of names"},
+    {IN_OUTPUT, BENCH, 0, "md", FLAG, FIELD(markdown), .help = "print a Markdown table"},
+    {IN_OUTPUT, RUNS, 'q', "quiet", FLAG, FIELD(quiet),
      .help = "nothing on standard error but errors, and that the context's end cut a text short"},
-    {RUNS, 'v', "verbose", FLAG, FIELD(verbose), .help = "tell the model's shape, the memory plan and each stage"},
-    {GENERATE, 0, "version", FLAG, FIELD(version), .help = "print the version"},
-    {~0u, 'h', "help", FLAG, FIELD(help), .help = "print this"},
+    {IN_OUTPUT, RUNS, 'v', "verbose", FLAG, FIELD(verbose),
+     .help = "tell the model's shape, the memory plan and each stage"},
+    {IN_OUTPUT, GENERATE, 0, "version", FLAG, FIELD(version), .help = "print the version"},
+    {IN_OUTPUT, ~0u, 'h', "help", FLAG, FIELD(help), .help = "print this"},
 };
 
 enum { N_ROWS = sizeof rows / sizeof rows[0], LONG_OPTION = 256 }; /* getopt's values above all letters */
+
+/* Other spellings, those of llama.cpp's programs. */
+static const struct {
+    char letter;      /* or 0 */
+    const char *name; /* or NULL */
+    const char *meant;
+} aliases[] = {
+    {0, "temp", "temperature"}, {0, "n-predict", "n-tokens"}, {'s', NULL, "seed"},
+    {'c', "ctx-size", "ctx"},   {'b', "batch-size", "batch"}, {0, "n-gpu-layers", "gpu-layers"},
+};
+
+enum { N_ALIASES = sizeof aliases / sizeof aliases[0] };
+
+/* One more, which getopt takes for -n with the value gl. */
+#define NGL "-ngl"
 
 /* ------------------------------------------------------------------------------------------------ values */
 
@@ -142,7 +177,8 @@ typedef struct range_text {
 static range_text range_of(const option_row *row) {
     range_text range = {""};
     if (row->kind == WHOLE || row->kind == COUNTS)
-        snprintf(range.text, sizeof range.text, "from %" PRIu64 " to %" PRIu64, row->least, row->most);
+        snprintf(range.text, sizeof range.text, "from %" PRIu64 " to %" PRIu64 "%s", row->least, row->most,
+                 row->or_minus_one ? ", or -1" : "");
     if (row->kind == NUMBER)
         snprintf(range.text, sizeof range.text, "in %c%g, %g%c", row->lower_is_out ? '(' : '[', (double)row->lower,
                  (double)row->upper, isinf(row->upper) ? ')' : ']');
@@ -163,6 +199,10 @@ static int set_whole(const option_row *row, const char *text, uint64_t *value) {
     /* strtoull alone would take a sign and spaces */
     bool digits = text[0] >= '0' && text[0] <= '9' && *end == '\0' && errno == 0;
     if (digits && *value >= row->least && *value <= row->most) return 0;
+    if (row->or_minus_one && strcmp(text, "-1") == 0) {
+        *value = UINT64_MAX;
+        return 0;
+    }
     return usage_error("--%s: '%s' is not a whole number %s", row->name, text, range_of(row).text);
 }
 
@@ -266,11 +306,12 @@ static int add_override(char *text, options *o) {
     return usage_error("--override %s: '%.*s' is not one of: int|float|bool|str", text, (int)length, type);
 }
 
-/* text: FILE or FILE:SCALE; the colon becomes the file's end. A colon before a / is part of a path. */
+/* text: FILE or FILE:SCALE; the colon becomes the file's end. A colon before a / is part of a path, and so is every colon of
+ * a file that exists. */
 static int add_lora(char *text, options *o) {
     char *colon = strrchr(text, ':');
     cllm_value scale = {.f = 1};
-    if (colon && strchr(colon, '/')) colon = NULL;
+    if (colon && (strchr(colon, '/') || access(text, F_OK) == 0)) colon = NULL;
     if (!*text || colon == text) return usage_error("--lora: '%s' names no file", text);
     if (colon && !(parse_float(colon + 1, &scale) && isfinite((float)scale.f)))
         return usage_error("--lora: '%s' in '%s' is not a finite number", colon + 1, text);
@@ -303,31 +344,54 @@ static int add_named_overrides(options *o) {
 
 /* ----------------------------------------------------------------------------------------------- parsing */
 
-static const option_row *row_of(const command *c, int code) {
+static const option_row *row_named(const command *c, const char *name) {
     for (int i = 0; i < N_ROWS; i++)
-        if ((rows[i].commands & c->bit) && (code == LONG_OPTION + i || (code != 0 && code == rows[i].letter)))
-            return &rows[i];
+        if ((rows[i].commands & c->bit) && strcmp(rows[i].name, name) == 0) return &rows[i];
     return NULL;
 }
 
-/* The command's rows in getopt_long's form. letters: 2 + 2 * N_ROWS + 1 bytes at most. */
-static void make_getopt_tables(const command *c, struct option *longs, char *letters) {
+static const option_row *row_of(const command *c, int code) {
+    if (code >= LONG_OPTION) return &rows[code - LONG_OPTION];
+    for (int i = 0; code && i < N_ROWS; i++)
+        if ((rows[i].commands & c->bit) && code == rows[i].letter) return &rows[i];
+    for (int i = 0; code && i < N_ALIASES; i++)
+        if (code == aliases[i].letter) return row_named(c, aliases[i].meant);
+    return NULL;
+}
+
+typedef struct getopt_tables {
+    struct option longs[N_ROWS + N_ALIASES + 1];
+    char letters[2 + 2 * (N_ROWS + N_ALIASES) + 3];
+} getopt_tables;
+
+/* The command's rows and their aliases in getopt_long's form. */
+static void make_getopt_tables(const command *c, getopt_tables *tables) {
+    struct option *longs = tables->longs;
+    char *letters = tables->letters;
     *letters++ = '-'; /* arguments between the options come out in order */
     *letters++ = ':'; /* a missing value is told from an unknown option */
-    for (int i = 0; i < N_ROWS; i++) {
-        if (!(rows[i].commands & c->bit)) continue;
-        *longs++ = (struct option){rows[i].name, rows[i].kind == FLAG ? no_argument : required_argument, NULL,
-                                   LONG_OPTION + i};
-        if (!rows[i].letter) continue;
-        *letters++ = rows[i].letter;
-        if (rows[i].kind != FLAG) *letters++ = ':';
+    for (int i = 0; i < N_ROWS + N_ALIASES; i++) {
+        const option_row *row = i < N_ROWS ? &rows[i] : row_named(c, aliases[i - N_ROWS].meant);
+        if (!row || !(row->commands & c->bit)) continue;
+        const char *name = i < N_ROWS ? row->name : aliases[i - N_ROWS].name;
+        const char letter = i < N_ROWS ? row->letter : aliases[i - N_ROWS].letter;
+        const int value = row->kind == FLAG ? no_argument : required_argument;
+        if (name) *longs++ = (struct option){name, value, NULL, LONG_OPTION + (int)(row - rows)};
+        if (!letter) continue;
+        *letters++ = letter;
+        if (value == required_argument) *letters++ = ':';
+    }
+    if (row_named(c, "gpu-layers")) { /* -ngl, also where there is no -n */
+        *letters++ = NGL[1];
+        *letters++ = ':';
     }
     *longs = (struct option){0};
     *letters = '\0';
 }
 
-static int refuse_option(const command *c, const char *word) {
-    const option_row *row = row_of(c, optopt);
+/* row: the option whose value is missing, or NULL: getopt has not found one. */
+static int refuse_option(const command *c, const option_row *row, const char *word) {
+    if (!row) row = row_of(c, optopt);
     if (row && row->kind == FLAG) return usage_error("--%s takes no value", row->name);
     if (row)
         return usage_error("--%s needs a value, %s%s%s", row->name, row->value, *range_of(row).text ? " " : "",
@@ -337,24 +401,71 @@ static int refuse_option(const command *c, const char *word) {
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
 }
 
-/* getopt_long takes any unique beginning of a name: a habit that the next new option would break. */
-static bool is_shortened(const option_row *row, const char *word) {
-    return strcspn(word + 2, "=") != strlen(row->name);
+/* Which argument is the model, where --model does not say it, and what the others are. */
+static int place_arguments(const command *c, options *o) {
+    const char *space = *c->name ? " " : "";
+    const bool named = o->model;
+    if (!named && o->n_arguments > 0) {
+        o->model = o->arguments[0];
+        memmove(o->arguments, o->arguments + 1, --o->n_arguments * sizeof *o->arguments);
+    }
+    if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
+    if (c->bit == GENERATE && !named && !strpbrk(o->model, "./") && access(o->model, F_OK) != 0)
+        return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);
+    if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH))) return 0;
+    if (!(c->bit & (GENERATE | TOKENIZE)))
+        return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
+                           o->model, space, c->name);
+    if (o->prompt || o->file)
+        return usage_error("the argument '%s' and %s are two prompts: give one", o->arguments[0],
+                           o->prompt ? "--prompt" : "--file");
+    if (o->n_arguments > 1)
+        return usage_error("unexpected argument '%s' after the prompt '%s': put a prompt of several words in quotes",
+                           o->arguments[1], o->arguments[0]);
+    o->prompt = o->arguments[0];
+    return 0;
 }
 
-static int add_argument(const command *c, char *argument, options *o) {
-    if (!o->model)
-        o->model = argument;
-    else if (c->bit & (DETOKENIZE | BENCH))
-        o->arguments[o->n_arguments++] = argument;
-    else
-        return usage_error("unexpected argument '%s' after the model '%s'%s; see 'mini-cllm%s%s --help'", argument,
-                           o->model, *c->name ? "" : ", for that is no command", *c->name ? " " : "", c->name);
-    return 0;
+static int set_option(const option_row *row, char *text, options *o) {
+    return row->kind == OVERRIDE ? add_override(text, o)
+           : row->kind == LORA   ? add_lora(text, o)
+                                 : set_value(row, text, o);
+}
+
+/* All options and arguments in turn, to the first that is wrong, or that asks for help. */
+static int parse_words(const command *c, int argc, char **argv, options *o) {
+    getopt_tables tables;
+    make_getopt_tables(c, &tables);
+    opterr = 0;
+    int failed = 0, code, index;
+    while (!failed && (code = getopt_long(argc, argv, tables.letters, tables.longs, &index)) != -1) {
+        const option_row *row = row_of(c, code);
+        const char *word = argv[optind - (optarg == argv[optind - 1] ? 2 : 1)]; /* the option, not its value */
+        if (code == NGL[1] && strcmp(word, NGL) == 0) {
+            row = row_named(c, "gpu-layers");
+            optarg = optind < argc ? argv[optind++] : NULL;
+        } else if (code == NGL[1] && !row) {
+            optopt = 0;
+        }
+        if (code == 1)
+            o->arguments[o->n_arguments++] = optarg;
+        else if (row && code >= LONG_OPTION && strcspn(word + 2, "=") != strlen(tables.longs[index].name))
+            /* getopt_long takes any unique beginning of a name: a habit that the next new option would break */
+            failed = usage_error("unknown option '%s'; --%s must be written out", word, tables.longs[index].name);
+        else if (row && (optarg || row->kind == FLAG))
+            failed = set_option(row, optarg, o);
+        else
+            failed = refuse_option(c, row, code == NGL[1] ? word : argv[optind - 1]);
+        if (row && row == row_named(c, "temperature")) o->temperature_by_letter = code == row->letter;
+        if (o->help || o->version) return failed;
+    }
+    for (; !failed && optind < argc; optind++) o->arguments[o->n_arguments++] = argv[optind]; /* those after "--" */
+    return failed;
 }
 
 int parse_options(const command *c, int argc, char **argv, options *o) {
     enum { NAMED_OVERRIDES = 4 };
+    const float hot = 2; /* as a temperature; as a number of threads it is usual */
     *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
                    .overrides = calloc((size_t)argc + NAMED_OVERRIDES, sizeof *o->overrides),
                    .loras = calloc((size_t)argc, sizeof *o->loras)};
@@ -363,32 +474,15 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
         if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
     o->gpu_layers = AS_MANY_AS_FIT;
 
-    struct option longs[N_ROWS + 1];
-    char letters[2 * N_ROWS + 3];
-    make_getopt_tables(c, longs, letters);
-    opterr = 0;
-    int failed = 0, code;
-    while (!failed && (code = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-        const option_row *row = row_of(c, code);
-        const char *word = argv[optind - (optarg == argv[optind - 1] ? 2 : 1)]; /* the option, not its value */
-        if (code == 1)
-            failed = add_argument(c, optarg, o);
-        else if (row && code >= LONG_OPTION && is_shortened(row, word))
-            failed = usage_error("unknown option '%s'; --%s must be written out", word, row->name);
-        else if (row)
-            failed = row->kind == OVERRIDE ? add_override(optarg, o)
-                     : row->kind == LORA   ? add_lora(optarg, o)
-                                           : set_value(row, optarg, o);
-        else
-            failed = refuse_option(c, argv[optind - 1]);
-        if (o->help || o->version) return 0;
-    }
-    for (; !failed && optind < argc; optind++) failed = add_argument(c, argv[optind], o); /* those after "--" */
-    if (failed) return failed;
+    int failed = parse_words(c, argc, argv, o);
+    if (failed || o->help || o->version) return failed;
     failed = add_named_overrides(o);
     if (failed) return failed;
+    failed = place_arguments(c, o);
+    if (failed) return failed;
     o->verbose = o->verbose && !o->quiet;
-    if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", *c->name ? " " : "", c->name);
+    if (o->temperature_by_letter && o->temperature >= hot)
+        note(o, "-t %g is the temperature; --threads sets the number of threads", (double)o->temperature);
     return 0;
 }
 
@@ -400,28 +494,73 @@ void free_options(options *o) {
 
 /* -------------------------------------------------------------------------------------------------- help */
 
-static void print_row(const option_row *row) {
-    char flags[64], letter[] = {'-', row->letter, ',', '\0'};
-    snprintf(flags, sizeof flags, "%3s --%s %s", row->letter ? letter : "", row->name, row->value ? row->value : "");
-    if (strlen(flags) > 36)
-        printf("  %s\n%*s%s", flags, 39, "", row->help);
-    else
-        printf("  %-36s %s", flags, row->help);
-    range_text range = range_of(row);
-    const char *initial = row->initial ? row->initial : row->computed;
-    if (range.text[0] && initial)
-        printf(" (%s; default %s)", range.text, initial);
-    else if (range.text[0] || initial)
-        printf(" (%s%s)", initial ? "default " : "", initial ? initial : range.text);
+enum { HELP_INDENT = 39, HELP_WIDTH = 110 };
+
+/* Words, from the column `indent` on, in lines that all begin there; the last has its newline. */
+static void print_wrapped(int indent, const char *words) {
+    size_t column = (size_t)indent;
+    for (const char *at = words; *at; at += strspn(at, " ")) {
+        const size_t length = strcspn(at, " ");
+        if (at > words && column + 1 + length > HELP_WIDTH) {
+            printf("\n%*s", indent, "");
+            column = (size_t)indent;
+        } else if (at > words) {
+            putchar(' ');
+            column++;
+        }
+        printf("%.*s", (int)length, at);
+        column += length;
+        at += length;
+    }
     putchar('\n');
 }
 
+static void print_row(const option_row *row) {
+    char flags[64], letter[] = {'-', row->letter, ',', '\0'}, text[512];
+    snprintf(flags, sizeof flags, "%3s --%s %s", row->letter ? letter : "", row->name, row->value ? row->value : "");
+    range_text range = range_of(row);
+    const char *initial = row->initial ? row->initial : row->computed, *range_end = initial ? "; " : "";
+    if (range.text[0] || initial)
+        snprintf(text, sizeof text, "%s (%s%s%s%s)", row->help, range.text, range.text[0] ? range_end : "",
+                 initial ? "default " : "", initial ? initial : "");
+    else
+        snprintf(text, sizeof text, "%s", row->help);
+    if (strlen(flags) > HELP_INDENT - 3)
+        printf("  %s\n%*s", flags, HELP_INDENT, "");
+    else
+        printf("  %-*s ", HELP_INDENT - 3, flags);
+    print_wrapped(HELP_INDENT, text);
+}
+
+static void print_aliases(const command *c) {
+    char text[512] = "";
+    size_t n = 0;
+    if (row_named(c, "gpu-layers")) n += (size_t)snprintf(text, sizeof text, NGL " for --gpu-layers");
+    for (int i = 0; i < N_ALIASES; i++) {
+        const char letter[] = {'-', aliases[i].letter, '\0'}, *name = aliases[i].name;
+        if (!row_named(c, aliases[i].meant)) continue;
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s%s%s for --%s", n ? ", " : "", letter[1] ? letter : "",
+                              letter[1] && name ? " and " : "", name ? "--" : "", name ? name : "", aliases[i].meant);
+    }
+    if (n == 0) return;
+    printf("\nAlso understood, as llama.cpp spells them:\n  ");
+    print_wrapped(2, text);
+}
+
 void print_help(const command *c) {
-    printf("usage: mini-cllm %s%s%s\n\n%s\n\n", c->name, *c->name ? " " : "", c->synopsis, c->about);
-    for (int i = 0; i < N_ROWS; i++)
-        if (rows[i].commands & c->bit) print_row(&rows[i]);
+    printf("usage: mini-cllm %s%s%s\n\n%s\n", c->name, *c->name ? " " : "", c->synopsis, c->about);
+    for (option_group group = 0; group < N_GROUPS; group++) {
+        bool named = false;
+        for (int i = 0; i < N_ROWS; i++) {
+            if (rows[i].group != group || !(rows[i].commands & c->bit)) continue;
+            if (!named) printf("\n%s:\n", group_names[group]);
+            named = true;
+            print_row(&rows[i]);
+        }
+    }
+    print_aliases(c);
     if (c->bit != GENERATE) return;
     puts("\nFurther commands, each with a --help of its own:");
     for (c++; c->bit; c++) printf("  mini-cllm %s %s\n", c->name, c->synopsis);
-    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.");
+    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by kill.");
 }

@@ -18,22 +18,23 @@ typedef struct count_list {
 #define AS_MANY_AS_FIT UINT64_MAX /* of --gpu-layers, where it is not given */
 
 typedef struct options {
-    const char *model;   /* the first argument that is no option */
-    char **arguments;    /* the others: owned */
-    size_t n_arguments;  /* more than 0 only for detokenize, and bench: further models */
-    const char *prompt;  /* NULL: not given; "-": standard input */
-    const char *file;    /* the prompt's file, or NULL */
-    const char *tokens;  /* a list of ids, or NULL */
-    const char *text;    /* the file to measure perplexity on, or NULL */
-    const char *logits;  /* the file to write logits to, or NULL */
-    const char *pre;     /* the pre-tokenizer, or NULL: the file's */
-    uint64_t n_tokens;   /* most tokens to generate */
-    float temperature;   /* 0: greedy */
-    float top_p;         /* (0, 1] */
-    uint64_t top_k;      /* 0: off */
-    uint64_t seed;       /* of the sampler */
-    const char *device;  /* where to compute */
-    uint64_t gpu_layers; /* layers to put on a GPU, or AS_MANY_AS_FIT */
+    const char *model;  /* that of --model, or the first argument that is no option */
+    char **arguments;   /* the others: owned */
+    size_t n_arguments; /* for detokenize ids, for bench further models; what they are for others is in other fields */
+    const char *prompt; /* NULL: not given; "-": standard input */
+    const char *file;   /* the prompt's file, or NULL */
+    const char *tokens; /* a list of ids, or NULL */
+    const char *text;   /* the file to measure perplexity on, or NULL */
+    const char *logits; /* the file to write logits to, or NULL */
+    const char *pre;    /* the pre-tokenizer, or NULL: the file's */
+    uint64_t n_tokens;  /* most tokens to generate; UINT64_MAX: as many as the context holds */
+    float temperature;  /* 0: greedy */
+    bool temperature_by_letter; /* it came as -t, which elsewhere is the number of threads */
+    float top_p;                /* (0, 1] */
+    uint64_t top_k;             /* 0: off */
+    uint64_t seed;              /* of the sampler */
+    const char *device;         /* where to compute */
+    uint64_t gpu_layers;        /* layers to put on a GPU, or AS_MANY_AS_FIT */
     bool exact;
     uint64_t threads;    /* 0: the cores this process may use */
     uint64_t ctx;        /* 0: not given */

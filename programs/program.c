@@ -60,9 +60,18 @@ void note(const options *o, const char *format, ...) {
     va_end(arguments);
 }
 
+void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count) {
+    const int32_t bos = cllm_tokenizer_bos(tokenizer);
+    if (bos < 0 || count < 2 || tokens[0] != bos || tokens[1] != bos || !cllm_tokenizer_adds_bos(tokenizer)) return;
+    note(o, "the text begins with the model's begin token, which is put before every text: now there are two; leave it "
+            "out of the text");
+}
+
 int flush_output(void) {
+    const bool failed = ferror(stdout);
+    clearerr(stdout); /* what could not be written is tried again, to learn why */
     errno = 0;
-    if (!ferror(stdout) && fflush(stdout) == 0) return EXIT_SUCCESS;
+    if (fflush(stdout) == 0 && !failed) return EXIT_SUCCESS;
     if (interrupted()) return EXIT_INTERRUPTED; /* while a pipe was full */
     return fail("standard output: %s", errno ? strerror(errno) : "write error");
 }
@@ -107,10 +116,15 @@ int read_input(const char *path, input *in) {
     *in = (input){0};
     bool standard = strcmp(path, "-") == 0;
     FILE *file = standard ? stdin : fopen(path, "rb");
-    if (!file) return fail("%s: %s", path, strerror(errno));
+    if (!file) return fail_to_open(path);
     int status = read_all(file, standard ? "standard input" : path, in);
     if (!standard) fclose(file);
     return status;
+}
+
+int fail_to_open(const char *path) {
+    if (errno == EINTR && interrupted()) return EXIT_INTERRUPTED;
+    return fail("%s: %s", path, strerror(errno));
 }
 
 static bool id_list_add(id_list *list, int32_t id) {

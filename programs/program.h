@@ -14,13 +14,19 @@
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* fail for an error of the library; one that Ctrl-C brought about is silent and gives EXIT_INTERRUPTED. */
+/* fail for an error of the library; one that a signal to stop brought about is silent and gives EXIT_INTERRUPTED. */
 int fail_with(const cllm_error *err);
+
+/* fail for a file that was not opened, by errno; silent too where a signal to stop ended the wait for a pipe's other end. */
+int fail_to_open(const char *path);
 
 /* A remark on stderr, unless the user wants quiet. */
 void note(const options *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Hand on what stdout has buffered. Returns an exit status, after saying why; Ctrl-C while a pipe is full is silent. */
+/* Note that an encoded text begins with two BOS tokens: the one that the model adds, and the text's own. */
+void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count);
+
+/* Hand on what stdout has buffered. Returns an exit status, after saying why; a signal to stop while a pipe is full is silent. */
 int flush_output(void);
 
 typedef struct size_text {

@@ -1,5 +1,6 @@
 /* Text to token ids and back, with the tokenizer of any file that has one: nothing is computed. */
 #include "commands.h"
+#include "interrupt.h"
 #include "json_output.h"
 #include "program.h"
 #include "text_stream.h"
@@ -36,7 +37,7 @@ static int print_tokens_json(const cllm_tokenizer *tokenizer, const int32_t *tok
 
 static int print_tokens(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count) {
     if (o->json) return print_tokens_json(tokenizer, tokens, count);
-    for (size_t i = 0; i < count && !ferror(stdout); i++) {
+    for (size_t i = 0; i < count && !ferror(stdout) && !interrupted(); i++) {
         if (!o->show_pieces) {
             printf("%s%" PRId32, i ? " " : "", tokens[i]);
             continue;
@@ -46,6 +47,7 @@ static int print_tokens(const options *o, const cllm_tokenizer *tokenizer, const
         print_escaped(stdout, piece.data, piece.length, SIZE_MAX);
         putchar('\n');
     }
+    if (interrupted()) return EXIT_INTERRUPTED; /* before a write to a full pipe, which would wait */
     if (!o->show_pieces) putchar('\n');
     return EXIT_SUCCESS;
 }
@@ -68,7 +70,10 @@ int tokenize(const options *o) {
                                   &err) != CLLM_OK)
             status = fail_with(&err);
     }
-    if (status == EXIT_SUCCESS) status = print_tokens(o, tokenizer, tokens, count);
+    if (status == EXIT_SUCCESS) {
+        note_doubled_bos(o, tokenizer, tokens, count);
+        status = print_tokens(o, tokenizer, tokens, count);
+    }
     cllm_free(tokens);
     free(from_stdin.data);
     cllm_tokenizer_destroy(tokenizer);
@@ -98,11 +103,11 @@ static int write_bytes(const cllm_tokenizer *tokenizer, const id_list *list) {
     size_t first = 0, end = list->count;
     if (cllm_tokenizer_adds_bos(tokenizer) && end > 0 && list->ids[0] == cllm_tokenizer_bos(tokenizer)) first++;
     if (cllm_tokenizer_adds_eos(tokenizer) && end > first && list->ids[end - 1] == cllm_tokenizer_eos(tokenizer)) end--;
-    for (size_t i = first; i < end && !ferror(stdout); i++) {
+    for (size_t i = first; i < end && !ferror(stdout) && !interrupted(); i++) {
         cllm_string bytes = cllm_tokenizer_decode(tokenizer, i > 0 ? list->ids[i - 1] : -1, list->ids[i]);
         fwrite(bytes.data, 1, bytes.length, stdout);
     }
-    return EXIT_SUCCESS;
+    return interrupted() ? EXIT_INTERRUPTED : EXIT_SUCCESS;
 }
 
 int detokenize(const options *o) {

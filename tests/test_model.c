@@ -1,4 +1,4 @@
-/* Files whose metadata or tensors do not make a LLaMA model: each refused by name. */
+/* Files whose metadata or tensors do not make a model: each refused by name. */
 #include "support/check.h"
 #include "support/tiny_model.h"
 

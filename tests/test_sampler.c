@@ -1,7 +1,10 @@
-/* The sampler against a plain one that sorts: same seed, same tokens. */
+/* The sampler against a plain one that sorts: same seed, same tokens. Seeds against the distribution that they draw from. */
 #include "support/check.h"
 
+#include "engine/engine.h"
+
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,11 +63,14 @@ static int32_t plain_sample(plain_sampler *s, const float *logits, uint32_t n) {
     return token;
 }
 
+/* The generator's first state is splitmix64's first number from the seed, which random_u64 makes too. */
+static uint64_t mixed(uint64_t seed) { return random_u64(&seed); }
+
 static void same_as_plain(const cllm_sampler_options *options, uint32_t n_vocab, float spread, int with_ties) {
     cllm_error err;
     cllm_sampler *sampler;
     assert_ok(cllm_sampler_create(n_vocab, options, &sampler, &err), &err);
-    plain_sampler plain = {*options, options->seed ? options->seed : 42};
+    plain_sampler plain = {*options, mixed(options->seed)};
     float *logits = malloc(n_vocab * sizeof *logits);
     assert_non_null(logits);
     uint64_t state = 7 + n_vocab;
@@ -115,24 +121,190 @@ static void top_p_orders_by_probability(void **state) {
     assert_true(counts[0] > 200 && counts[1] == 0 && counts[2] > 500);
 }
 
-static void seed_zero_stands_for_42(void **state) {
+/* ------------------------------------------------------------------------------------------------- seeds */
+
+enum { N_SEEDS = 10000, N_DRAWS = 3, N_TOKENS = 8 };
+
+/* What chi-squared with so many degrees of freedom exceeds once in 10,000 times (Wilson and Hilferty 1931). */
+static double chi_squared_limit(int freedom) {
+    const double normal = 3.719, a = 2.0 / (9 * freedom);
+    return freedom * pow(1 - a + normal * sqrt(a), 3);
+}
+
+/* Do counts of N_SEEDS draws fit the probabilities, of which some are 0? */
+static void assert_fits(const int *counts, const double *expected, int n, const char *what) {
+    double chi_squared = 0;
+    int freedom = -1;
+    for (int i = 0; i < n; i++) {
+        const double want = expected[i] * N_SEEDS;
+        if (want == 0 && counts[i] > 0) fail_msg("%s: outcome %d is impossible, and came up", what, i);
+        if (want == 0) continue;
+        chi_squared += (counts[i] - want) * (counts[i] - want) / want;
+        freedom++;
+    }
+    if (!(chi_squared < chi_squared_limit(freedom)))
+        fail_msg("%s: chi-squared is %.1f, more than %.1f", what, chi_squared, chi_squared_limit(freedom));
+}
+
+/* The first, second and third token of N_SEEDS seeds from `first` on, each alone, and the first two together. */
+static void check_seeds(cllm_sampler_options options, uint64_t first, const double *expected, const char *name) {
+    const float logits[N_TOKENS] = {0.5f, 1.5f, -1, 2, 1, 0, 0.7f, -0.3f};
+    int counts[N_DRAWS][N_TOKENS] = {{0}}, pairs[N_TOKENS * N_TOKENS] = {0};
+    for (uint64_t seed = 0; seed < N_SEEDS; seed++) {
+        cllm_error err;
+        cllm_sampler *sampler;
+        int32_t tokens[N_DRAWS];
+        options.seed = first + seed;
+        assert_ok(cllm_sampler_create(N_TOKENS, &options, &sampler, &err), &err);
+        for (int i = 0; i < N_DRAWS; i++) {
+            assert_ok(cllm_sampler_sample(sampler, logits, &tokens[i], &err), &err);
+            counts[i][tokens[i]]++;
+        }
+        pairs[tokens[0] * N_TOKENS + tokens[1]]++;
+        cllm_sampler_destroy(sampler);
+    }
+    char what[100];
+    for (int i = 0; i < N_DRAWS; i++) {
+        snprintf(what, sizeof what, "%s, token %d of the seeds from %llu on", name, i + 1, (unsigned long long)first);
+        assert_fits(counts[i], expected, N_TOKENS, what);
+    }
+    double together[N_TOKENS * N_TOKENS];
+    for (int i = 0; i < N_TOKENS * N_TOKENS; i++) together[i] = expected[i / N_TOKENS] * expected[i % N_TOKENS];
+    snprintf(what, sizeof what, "%s, the first two tokens of the seeds from %llu on", name, (unsigned long long)first);
+    assert_fits(pairs, together, N_TOKENS * N_TOKENS, what);
+}
+
+/* expected: the softmax of the logits of check_seeds, over those that are kept. */
+static void neighbouring_seeds_fit_the_distribution(void **state) {
     (void)state;
-    cllm_sampler_options zero = {.temperature = 1, .top_p = 1, .seed = 0}, answer = zero;
-    answer.seed = 42;
+    const struct {
+        const char *name;
+        cllm_sampler_options options;
+        const char *kept; /* a letter a token: is it kept? */
+    } ways[] = {
+        {"all tokens", {.temperature = 1, .top_p = 1}, "yyyyyyyy"},
+        {"top-k", {.temperature = 1, .top_p = 1, .top_k = 4}, "nynyynyn"},
+        {"top-p", {.temperature = 1, .top_p = 0.7f}, "nynyynnn"},
+    };
+    const double logits[N_TOKENS] = {0.5, 1.5, -1, 2, 1, 0, 0.7, -0.3};
+    const uint64_t firsts[] = {0, 1000000000000000, UINT64_MAX - N_SEEDS + 1};
+    for (size_t i = 0; i < 3; i++) {
+        double expected[N_TOKENS], sum = 0;
+        for (int k = 0; k < N_TOKENS; k++) sum += expected[k] = ways[i].kept[k] == 'y' ? exp(logits[k]) : 0;
+        for (int k = 0; k < N_TOKENS; k++) expected[k] /= sum;
+        for (size_t k = 0; k < 3; k++) check_seeds(ways[i].options, firsts[k], expected, ways[i].name);
+    }
+}
+
+static cllm_sampler *new_sampler(uint32_t n_vocab, const cllm_sampler_options *options) {
     cllm_error err;
-    cllm_sampler *a, *b;
-    assert_ok(cllm_sampler_create(100, &zero, &a, &err), &err);
-    assert_ok(cllm_sampler_create(100, &answer, &b, &err), &err);
-    float flat[100] = {0};
+    cllm_sampler *sampler;
+    assert_ok(cllm_sampler_create(n_vocab, options, &sampler, &err), &err);
+    return sampler;
+}
+
+/* Do two samplers draw the same hundred tokens? They are destroyed. */
+static bool draw_alike(cllm_sampler *a, cllm_sampler *b) {
+    const float flat[100] = {0};
+    bool alike = true;
     for (int i = 0; i < 100; i++) {
+        cllm_error err;
         int32_t from_a, from_b;
         assert_ok(cllm_sampler_sample(a, flat, &from_a, &err), &err);
         assert_ok(cllm_sampler_sample(b, flat, &from_b, &err), &err);
-        assert_int_equal(from_a, from_b);
+        alike = alike && from_a == from_b;
     }
     cllm_sampler_destroy(a);
     cllm_sampler_destroy(b);
+    return alike;
 }
+
+static void every_seed_is_one_of_its_own(void **state) {
+    (void)state;
+    cllm_sampler_options zero = {.temperature = 1, .top_p = 1, .seed = 0}, other = zero;
+    assert_true(draw_alike(new_sampler(100, &zero), new_sampler(100, &zero)));
+    other.seed = 42;
+    assert_false(draw_alike(new_sampler(100, &zero), new_sampler(100, &other)));
+    other.seed = UINT64_MAX;
+    assert_false(draw_alike(new_sampler(100, &zero), new_sampler(100, &other)));
+    /* the seed that splitmix64 makes 0 of, from which xorshift64 would never come away */
+    other.seed = 0 - UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t seed = other.seed;
+    assert_int_equal(random_u64(&seed), 0);
+    cllm_sampler *from_one = new_sampler(100, &zero);
+    sampler_set_state(from_one, 1);
+    assert_true(draw_alike(new_sampler(100, &other), from_one));
+}
+
+/* NULL asks for the defaults of the header, seed 42 among them. */
+static void the_default_seed_is_42(void **state) {
+    (void)state;
+    const cllm_sampler_options defaults = {.temperature = 0.8f, .top_p = 0.9f, .top_k = 40, .seed = 42};
+    assert_true(draw_alike(new_sampler(100, NULL), new_sampler(100, &defaults)));
+}
+
+/* ------------------------------------------------------------------------------- an older engine's texts */
+
+/* The text that continues a prompt, in which ~ stands for a newline, as the file of samples has it. */
+static void assert_continues(const cllm_model *model, const char *prompt, uint64_t generator, const char *want) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(model);
+    const cllm_session_options settings = {.kv_type = CLLM_KV_F32};
+    const cllm_sampler_options sampling = {.temperature = 0.8f, .top_p = 0.9f, .top_k = 40};
+    cllm_error err;
+    cllm_session *session;
+    cllm_sampler *sampler = new_sampler(cllm_tokenizer_n_vocab(tokenizer), &sampling);
+    sampler_set_state(sampler, generator);
+    assert_ok(cllm_session_create(model, &settings, &session, &err), &err);
+    char text[4096];
+    size_t length = 0, count;
+    int32_t *tokens;
+    assert_ok(cllm_tokenizer_encode(tokenizer, prompt, strlen(prompt), CLLM_ENCODE_ADD_SPECIAL, &tokens, &count, &err),
+              &err);
+    int32_t previous = tokens[count - 1], token;
+    for (int i = 0; i < 50; i++) {
+        const float *logits;
+        assert_ok(cllm_session_eval(session, i == 0 ? tokens : &previous, i == 0 ? count : 1, &logits, &err), &err);
+        assert_ok(cllm_sampler_sample(sampler, logits, &token, &err), &err);
+        if (cllm_tokenizer_is_eog(tokenizer, token)) break;
+        const cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);
+        assert_true(length + bytes.length < sizeof text - 1);
+        memcpy(text + length, bytes.data, bytes.length);
+        length += bytes.length;
+        previous = token;
+    }
+    text[length++] = '\n'; /* that engine's last */
+    text[length] = '\0';
+    for (size_t i = 0; i < length; i++)
+        if (text[i] == '\n') text[i] = '~';
+    assert_string_equal(text, want);
+    cllm_free(tokens);
+    cllm_sampler_destroy(sampler);
+    cllm_session_destroy(session);
+}
+
+/* mini-rsllm took a seed for the state of the same generator, as it is. */
+static void texts_of_mini_rsllm(void **state) {
+    (void)state;
+    const char *model_path = shared_file("models/stories260K.gguf");
+    const char *samples_path = shared_file("models/mini-rsllm-samples.tsv");
+    if (!model_path || !samples_path) skip();
+    cllm_error err;
+    cllm_model *model;
+    assert_ok(cllm_model_load(model_path, NULL, &model, &err), &err);
+    size_t n_bytes, n_samples = 0;
+    char *samples = (char *)read_file(samples_path, &n_bytes), *rest = samples;
+    for (char *line; (line = strtok_r(rest, "\n", &rest)); n_samples++) {
+        char *text;
+        const uint64_t generator = strtoull(line, &text, 10);
+        assert_int_equal(*text, '\t');
+        assert_continues(model, "Once upon a time", generator, text + 1);
+    }
+    assert_true(n_samples > 0);
+    free(samples);
+    cllm_model_destroy(model);
+}
+
+/* --------------------------------------------------------------------------------------- single choices */
 
 static int32_t sample_once(const cllm_sampler_options *options, const float *logits, uint32_t n) {
     cllm_error err;
@@ -222,7 +394,10 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(draws_what_the_specification_draws),
         cmocka_unit_test(top_p_orders_by_probability),
-        cmocka_unit_test(seed_zero_stands_for_42),
+        cmocka_unit_test(neighbouring_seeds_fit_the_distribution),
+        cmocka_unit_test(every_seed_is_one_of_its_own),
+        cmocka_unit_test(the_default_seed_is_42),
+        cmocka_unit_test(texts_of_mini_rsllm),
         cmocka_unit_test(temperature_zero_takes_the_first_maximum),
         cmocka_unit_test(a_temperature_too_small_for_float_is_greedy),
         cmocka_unit_test(the_draw_follows_the_probabilities),

@@ -43,6 +43,10 @@ cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cl
 /* The most likely token, the lowest id of equals. logits: [n_vocab]. Errors: FORMAT (damaged weights). */
 cllm_status likeliest_token(const float *logits, uint32_t n_vocab, int32_t *token, cllm_error *err);
 
+/* Put a sampler's generator into this state, which is not 0, instead of the one that its seed stands for: to draw what
+ * another program with the same generator drew. */
+void sampler_set_state(cllm_sampler *sampler, uint64_t state);
+
 /* options may be NULL. Errors: ARGUMENT. */
 cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err);
 

@@ -8,7 +8,7 @@
  *
  * The vocabulary is never sorted: a binary heap is built in O(n), just as many tokens as top-k or top-p keep are taken
  * off it, and the last of them is the threshold by which the list, still in the vocabulary's order, is filtered
- * (Floyd 1964; top-p: Holtzman et al. 2019; xorshift64: Marsaglia 2003). */
+ * (Floyd 1964; top-p: Holtzman et al. 2019; xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and Flood 2014). */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -30,6 +30,16 @@ struct cllm_sampler {
     candidate kept[]; /* [n_vocab] and behind it the heap: what may still be drawn, in the order of the vocabulary */
 };
 
+/* The generator's first state. xorshift64 draws numbers close to 0 from a state of few bits, such as a small seed is, and
+ * nothing but 0 from 0: so a seed is mixed, as splitmix64 makes its first number of it. */
+static uint64_t mix_seed(uint64_t seed) {
+    uint64_t x = seed + 0x9E3779B97F4A7C15;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
+    x = (x ^ x >> 27) * 0x94D049BB133111EB;
+    x ^= x >> 31;
+    return x ? x : 1;
+}
+
 cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *options, cllm_sampler **out,
                                 cllm_error *err) {
     *out = NULL;
@@ -44,12 +54,14 @@ cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *op
     cllm_sampler *sampler = malloc(sizeof *sampler + 2 * (size_t)n_vocab * sizeof(candidate));
     if (!sampler) return error_set(err, CLLM_ERR_MEMORY, "no memory for a sampler of %u tokens", n_vocab);
     sampler->options = *o;
-    sampler->random = o->seed ? o->seed : 42;
+    sampler->random = mix_seed(o->seed);
     sampler->n_vocab = n_vocab;
     sampler->heap = sampler->kept + n_vocab;
     *out = sampler;
     return CLLM_OK;
 }
+
+void sampler_set_state(cllm_sampler *sampler, uint64_t state) { sampler->random = state; }
 
 void cllm_sampler_destroy(cllm_sampler *sampler) { free(sampler); }
 

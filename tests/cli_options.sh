@@ -1,0 +1,129 @@
+#!/bin/sh
+# What options and arguments mean to a user who comes from other programs, and what is said of prompts:
+# tests/cli_options.sh BUILD, from the top of the repository. Prints TAP.
+set -u
+LC_ALL=C
+export LC_ALL
+
+. tests/support/program.sh
+
+# The help of a command is in groups, in this order.
+help_groups() {
+    while IFS='|' read -r command groups; do
+        # shellcheck disable=SC2086 # words
+        run $command --help
+        check "--help has its options in groups: $command" [ "$(sed -n 's/^\([A-Z][a-z ]*\):$/\1/p' "$out" | paste -s -d , -)" = "$groups" ]
+        check "--help fits a wide terminal: $command" [ "$(awk 'length > 110' "$out" | grep -vc -e '^usage:' -e '^  mini-cllm')" = 0 ]
+    done <<'END'
+|Text,Sampling,Speed and memory,Model,Output
+inspect|Speed and memory,Model,Output
+tokenize|Text,Model,Output
+eval|Text,Speed and memory,Model,Output
+bench|Measurement,Speed and memory,Model,Output
+END
+    run --help
+    tr -s ' \n' ' ' <"$out" >"$temporary/words" && cp "$temporary/words" "$out"
+    check '--help names the spellings of llama.cpp' eval 'prints " -ngl for --gpu-layers" && prints " --temp for --temperature" &&
+        prints " --n-predict for --n-tokens" && prints " -s for --seed" && prints " -c and --ctx-size for --ctx"'
+}
+
+# the same text from this as from that: alike NAME ARGUMENTS, of which $want is the text
+alike() {
+    name=$1
+    shift
+    run "$@"
+    check "$name" eval 'exits 0 && silent && cmp "$out" "$temporary/want"'
+}
+
+neighbours() {
+    run "$any" -q -p 'One day,' --temperature 0.7 --seed 5 --n-tokens 9 --ctx 100 --gpu-layers 0 --batch 3
+    check 'a text' eval 'exits 0 && silent && [ "$(wc -c <"$out")" -gt 10 ]'
+    cp "$out" "$temporary/want"
+    alike '-m, -c, -s, --temp, --n-predict, -ngl and -b' -m "$any" -q -p 'One day,' --temp 0.7 -s 5 --n-predict 9 -c 100 -ngl 0 -b 3
+    alike 'their long names, and values attached' --model="$any" -q -p 'One day,' --temp=0.7 -s5 --n-predict=9 --ctx-size=100 \
+        --n-gpu-layers=0 --batch-size=3
+    alike 'the prompt is the argument after the model' "$any" 'One day,' -q --temp 0.7 -s 5 -n 9
+    alike 'also behind options' "$any" -q --temp 0.7 'One day,' -s 5 -n 9
+    alike 'and behind --' -q --temp 0.7 -s 5 -n 9 -- "$any" 'One day,'
+    alike 'and where --model names the model, before it or after' 'One day,' -m "$any" -q --temp 0.7 -s 5 -n 9
+    printf 'One day,' >"$temporary/prompt"
+    "$program" "$any" - -q --temp 0.7 -s 5 -n 9 <"$temporary/prompt" >"$out" 2>"$err"
+    status=$?
+    check 'the argument - reads standard input' cmp "$out" "$temporary/want"
+    run tokenize "$any" -p 'One day,' && cp "$out" "$temporary/want"
+    alike 'tokenize takes the text as an argument too' tokenize "$any" 'One day,'
+    alike 'tokenize -m' tokenize -m "$any" 'One day,'
+    run inspect "$any" --ctx 77 && cp "$out" "$temporary/want"
+    alike 'inspect -m, -c' inspect -c 77 -m "$any"
+    run bench -m "$any" "$any" -ngl 0 -p 2 -n 0 -r 1 --threads 1 -b 2 --csv
+    check 'bench -m: and more models' eval 'exits 0 && silent && [ "$(wc -l <"$out")" -eq 3 ]'
+    run eval -m "$any" --tokens 1,2 -ngl 0 -c 5 -q
+    check 'eval -m' eval 'exits 0 && [ "$(wc -w <"$out")" -eq 2 ]'
+
+    run "$any" -n -1 -t 0 --ignore-eos --ctx 40 -p 'One day,'
+    check '-n -1 goes on until the context is full, which is said' eval 'exits 0 && says "context: all 40 tokens are in use"'
+    run "$any" -q -n 100000 -t 0 --ctx 512 -p 'One day,' && cp "$out" "$temporary/want"
+    alike '-n -1 goes on until the model ends its text' "$any" -q -n -1 -t 0 --ctx 512 -p 'One day,'
+
+    run "$any" -n 1 -t 8
+    check '-t of 2 and more: it is said what it is' says '-t 8 is the temperature; --threads sets the number of threads'
+    for flags in '-t 1.9' '--temperature 8' '--temp 8' '-t 8 --temp 1' '-t 8 -q'; do
+        # shellcheck disable=SC2086 # words
+        run "$any" -n 1 $flags
+        check "but not with $flags" eval 'exits 0 && ! says "is the temperature"'
+    done
+}
+
+begin_tokens() {
+    run "$stories" -n 1 -p '<s>Once'
+    check 'a prompt with a begin token of its own: said once, and kept' eval 'exits 0 &&
+        [ "$(grep -c "now there are two" "$err")" -eq 1 ] && says "prompt 3 tokens"'
+    run "$stories" -n 1 -p '<s><s>Once' -q
+    check 'but not with -q' eval 'exits 0 && silent'
+    run tokenize "$stories" '<s>Once'
+    check 'tokenize says it too' eval 'is_text "1 1 403\n" && one_line && says "now there are two"'
+    for flags in '-p Once' '-p <s>Once --no-special' '-p <s>Once --override tokenizer.ggml.add_bos_token=bool:false' '-p <s>' \
+        '-p Once<s>'; do
+        # shellcheck disable=SC2086 # words
+        run "$stories" -n 1 $flags
+        case $flags in
+        '-p <s>') check "two: $flags" says 'now there are two' ;;
+        *) check "one is as it should be: $flags" eval 'exits 0 && ! says "begin token"' ;;
+        esac
+    done
+}
+
+# A colon in the name of an adapter's file
+colons() {
+    if ! command -v python3 >/dev/null; then
+        skip colons 'python3 is missing'
+        return
+    fi
+    python3 tests/support/make_lora.py "$stories" "$temporary/lora.gguf"
+    (cd "$temporary" && cp lora.gguf a:b.gguf && cp lora.gguf c:0.5 && cp lora.gguf d && cp lora.gguf d:2)
+    adapted() { (cd "$temporary" && "$absolute" eval "$model" --tokens 1,403,407 --logits "$1" --lora "$2" -v >"$out" 2>"$err"); }
+    absolute=$(cd "$(dirname "$program")" && pwd)/mini-cllm
+    model=$(cd "$(dirname "$stories")" && pwd)/$(basename "$stories")
+    adapted want lora.gguf
+    adapted half lora.gguf:0.5
+    check 'scales differ' eval '! cmp "$temporary/want" "$temporary/half"'
+    while read -r adapter same said; do
+        adapted got "$adapter"
+        status=$?
+        check "--lora $adapter: $said" eval 'exits 0 && says "adapter: $said" && cmp "$temporary/got" "$temporary/$same"'
+    done <<'END'
+a:b.gguf want a:b.gguf, scale 1
+a:b.gguf:0.5 half a:b.gguf, scale 0.5
+c:0.5 want c:0.5, scale 1
+c:0.5:0.5 half c:0.5, scale 0.5
+d:0.5 half d, scale 0.5
+d:2 want d:2, scale 1
+END
+    run eval "$stories" --tokens 1 --lora none:b.gguf
+    check '--lora: a colon in the name of no file' refused 2 "--lora: 'b.gguf' in 'none:b.gguf' is not a finite number"
+}
+
+help_groups
+group neighbours "$any"
+for name in begin_tokens colons; do group $name "$stories"; done
+finish
