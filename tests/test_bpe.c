@@ -12,25 +12,7 @@
 
 #define G "\xC4\xA0" /* U+0120, the letter for a space */
 
-static void test_reference_gpt2(void **state) {
-    (void)state;
-    check_reference("ggml-vocab-gpt-2");
-}
-
-static void test_reference_llama_bpe(void **state) {
-    (void)state;
-    check_reference("ggml-vocab-llama-bpe");
-}
-
-static void test_reference_qwen2(void **state) {
-    (void)state;
-    check_reference("ggml-vocab-qwen2");
-}
-
-static void test_reference_deepseek(void **state) {
-    (void)state;
-    check_reference("ggml-vocab-deepseek-llm");
-}
+static void test_reference(void **state) { check_reference(*state); }
 
 /* ------------------------------------------------------------------------------------------- merging */
 
@@ -97,6 +79,45 @@ static void test_odd_merges_and_tokens(void **state) {
     builder_u32(&g, "tokenizer.ggml.unknown_token_id", 'q');
     assert_ok(load_built(&g, &l, &err), &err);
     assert_string_equal(encoded(&l, "xz", 2, 0), "120 113");
+    unload(&l);
+}
+
+/* Command R has tokens that are spelled as themselves, such as the sign U+2122, beside those spelled in letters. */
+static void test_text_matches_letters_alone(void **state) {
+    (void)state;
+#define TRADE_MARK    "\xE2\x84\xA2"
+#define IN_LETTERS    "\xC3\xA2\xC4\xA6\xC2\xA2" /* the same, a letter a byte */
+#define IN_LETTERS_UP "\xC3\xA2\xC4\xA6 \xC2\xA2"
+    static const char *const merges[] = {"\xC3\xA2 \xC4\xA6", IN_LETTERS_UP, "a b", "! " TRADE_MARK};
+    const char *names[] = {"gpt-2", "llama-bpe"};
+    for (int i = 0; i < 2; i++) {
+        vocabulary v = byte_level(names[i], merges, 4); /* the last token, 259, is spelled "!" TRADE_MARK */
+        memmove(v.tokens + 257, v.tokens + 256, 4 * sizeof *v.tokens);
+        v.tokens[256] = TRADE_MARK; /* before the one in letters */
+        v.types[v.n_tokens++] = NORMAL;
+        add(&v, "!" IN_LETTERS, 0, NORMAL); /* 261, which no merge makes: "!" TRADE_MARK is another spelling */
+        add(&v, "?" TRADE_MARK, 0, NORMAL); /* 262, a word, but not spelled in letters */
+        loaded l = load(&v);
+        assert_string_equal(encoded(&l, TRADE_MARK, 3, 0), "258");
+        assert_string_equal(encoded(&l, "ab", 2, 0), "259");
+        assert_string_equal(encoded(&l, "?" TRADE_MARK, 4, 0), "63 258");
+        assert_string_equal(encoded(&l, "!!" TRADE_MARK, 5, 0), "33 33 258");
+        assert_string_equal(decoded(&l, -1, 256), TRADE_MARK);
+        assert_string_equal(decoded(&l, -1, 258), TRADE_MARK);
+        assert_string_equal(decoded(&l, -1, 260), "!" TRADE_MARK);
+        assert_string_equal(decoded(&l, -1, 262), "?" TRADE_MARK);
+        unload(&l);
+    }
+}
+
+static void test_command_r_of_letters(void **state) {
+    (void)state;
+    const char *path = vocabulary_file("command-r.gguf");
+    if (!path) skip();
+    loaded l = load_file(path);
+    assert_string_equal(encoded(&l, "\xE2\x80\x8D", 3, 0), "35927"); /* U+200D, which is spelled as itself in 264 */
+    assert_string_equal(encoded(&l, "\xEF\xB8\x8F", 3, 0), "57462"); /* U+FE0F, 434 */
+    assert_string_equal(decoded(&l, -1, 264), "\xE2\x80\x8D");
     unload(&l);
 }
 
@@ -364,10 +385,10 @@ static void test_round_trip_of_real_vocabularies(void **state) {
     (void)state;
     const char *names[] = {"gpt-2", "llama-bpe", "qwen2", "deepseek-llm"};
     for (int i = 0; i < 4; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "vocab/ggml-vocab-%s.gguf", names[i]);
-        if (!shared_file(path)) skip();
-        loaded l = load_file(shared_file(path));
+        char file[64];
+        snprintf(file, sizeof file, "%s.gguf", names[i]);
+        if (!vocabulary_file(file)) skip();
+        loaded l = load_file(vocabulary_file(file));
         check_round_trips(&l, CLLM_ENCODE_PARSE_SPECIAL);
         unload(&l);
     }
@@ -402,13 +423,13 @@ static void test_time_is_n_log_n(void **state) {
 
 static void test_time_with_real_vocabularies(void **state) {
     (void)state;
-    const char *paths[] = {"vocab/ggml-vocab-llama-bpe.gguf", "vocab/ggml-vocab-deepseek-llm.gguf"};
+    const char *files[] = {"llama-bpe.gguf", "deepseek-llm.gguf"};
     for (int i = 0; i < 2; i++) {
-        if (!shared_file(paths[i])) skip();
+        if (!vocabulary_file(files[i])) skip();
         clock_t start = clock();
-        loaded l = load_file(shared_file(paths[i]));
+        loaded l = load_file(vocabulary_file(files[i]));
         double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-        if (seconds > 1) fail_msg("%s took %.2f s to load", paths[i], seconds);
+        if (seconds > 1) fail_msg("%s took %.2f s to load", files[i], seconds);
         check_time(&l, 1 << 20);
         unload(&l);
     }
@@ -468,15 +489,29 @@ static void test_bad_files(void **state) {
     }
 }
 
+#define REFERENCE(name)                                                       \
+    {                                                                         \
+        "test_reference_" name, test_reference, NULL, NULL, (char[]) { name } \
+    }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reference_gpt2),
-        cmocka_unit_test(test_reference_llama_bpe),
-        cmocka_unit_test(test_reference_qwen2),
-        cmocka_unit_test(test_reference_deepseek),
+        REFERENCE("gpt-2"),
+        REFERENCE("llama-bpe"),
+        REFERENCE("qwen2"),
+        REFERENCE("deepseek-llm"),
+        REFERENCE("deepseek-coder"),
+        REFERENCE("falcon"),
+        REFERENCE("starcoder"),
+        REFERENCE("refact"),
+        REFERENCE("mpt"),
+        REFERENCE("command-r"),
+        REFERENCE("qwen35"),
+        cmocka_unit_test(test_command_r_of_letters),
         cmocka_unit_test(test_merges_bytes_within_words),
         cmocka_unit_test(test_takes_whole_words),
         cmocka_unit_test(test_odd_merges_and_tokens),
+        cmocka_unit_test(test_text_matches_letters_alone),
         cmocka_unit_test(test_heap_finds_what_trying_all_finds),
         cmocka_unit_test(test_pretokenizer_by_name),
         cmocka_unit_test(test_bos),

@@ -23,20 +23,21 @@ static int byte_of_letter(unsigned letter) {
     return place == 0x43 ? 0xAD : -1;
 }
 
-size_t unescape_letters(const char *from, size_t length, char *to) {
-    size_t written = 0;
+bool unescape_letters(const char *from, size_t length, char *to, size_t *written) {
+    *written = 0;
     for (size_t at = 0; at < length;) {
         const unsigned char *b = (const unsigned char *)from + at;
         size_t n = utf8_length(from + at, length - at);
         int byte = n == 1 ? byte_of_letter(b[0]) : n == 2 ? byte_of_letter((b[0] & 0x1Fu) << 6 | (b[1] & 0x3Fu)) : -1;
         if (byte < 0) {
             memcpy(to, from, length);
-            return length;
+            *written = length;
+            return false;
         }
-        to[written++] = (char)byte;
+        to[(*written)++] = (char)byte;
         at += n;
     }
-    return written;
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------ words */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 void add(vocabulary *v, const char *token, float score, int32_t type) {
     assert_true(v->n_tokens < MAX_TOKENS);
@@ -194,22 +195,31 @@ void check_round_trip(const loaded *l, char *text, size_t length, int flags) {
 
 /* ------------------------------------------------------------------------------------------- reference cases */
 
+const char *vocabulary_file(const char *name) {
+    static char paths[8][1024];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "vocab/ggml-vocab-%s", name);
+    const char *shared = shared_file(path), *folder = getenv("MINICLLM_VOCAB");
+    if (shared || !folder) return shared;
+    snprintf(path, sizeof paths[0], "%s/ggml-vocab-%s", folder, name);
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
 /* Texts of `name`.gguf.inp, each ended by a line "__ggml_vocab_test__" whose line feed before is not part of the text;
  * and a line of ids for each in .out. */
 void check_reference(const char *name) {
     static const char separator[] = "\n__ggml_vocab_test__\n";
-    char path[128];
-    snprintf(path, sizeof path, "vocab/%s.gguf", name);
-    const char *model = shared_file(path);
-    snprintf(path, sizeof path, "vocab/%s.gguf.inp", name);
-    const char *texts_path = shared_file(path);
-    snprintf(path, sizeof path, "vocab/%s.gguf.out", name);
-    const char *ids_path = shared_file(path);
-    if (!model || !texts_path || !ids_path) skip();
-
-    loaded l = load_file(model);
+    const char *const endings[3] = {"", ".inp", ".out"}, *paths[3];
+    for (int i = 0; i < 3; i++) {
+        char file[128];
+        snprintf(file, sizeof file, "%s.gguf%s", name, endings[i]);
+        paths[i] = vocabulary_file(file);
+        if (!paths[i]) skip();
+    }
+    loaded l = load_file(paths[0]);
     size_t n_text_bytes, n_id_bytes;
-    char *texts = (char *)read_file(texts_path, &n_text_bytes), *ids = (char *)read_file(ids_path, &n_id_bytes);
+    char *texts = (char *)read_file(paths[1], &n_text_bytes), *ids = (char *)read_file(paths[2], &n_id_bytes);
     char *text = texts, *line = ids, *end;
     int n_cases = 0;
     for (; (end = strstr(text, separator)); text = end + strlen(separator), n_cases++) {
@@ -220,7 +230,7 @@ void check_reference(const char *name) {
         assert_string_equal(encoded(&l, text, (size_t)(end - text), 0), line);
         line = line_end + 1;
     }
-    assert_int_equal(n_cases, 46);
+    assert_true(n_cases >= 46);
     assert_int_equal(*text, 0);
     assert_int_equal(*line, 0);
     free(texts);
