@@ -176,6 +176,53 @@ static void test_heap_finds_what_trying_all_finds(void **state) {
     }
 }
 
+/* ------------------------------------------------------------------------------------------- NFC */
+
+static void test_composes_where_the_vocabulary_was(void **state) {
+    (void)state;
+    static const char *const wanting[] = {"qwen2",     "qwen35", "deepseek-r1-qwen", "stablelm2", "mpt",
+                                          "command-r", "olmo"};
+    static const char *const others[] = {"gpt-2", "llama-bpe", "deepseek-v3", "starcoder", "falcon", "gpt-4o"};
+    for (size_t i = 0; i < sizeof wanting / sizeof *wanting; i++) {
+        vocabulary v = byte_level(wanting[i], hello, N_HELLO);
+        add(&v, "<mark>", 0, CONTROL); /* 264 */
+        loaded l = load(&v);
+        const int flags = CLLM_ENCODE_PARSE_SPECIAL;
+        assert_string_equal(encoded(&l, "e\u0301w", 4, flags), "262 119"); /* é */
+        assert_string_equal(encoded(&l, "\u00E9w", 3, flags), "262 119");
+        assert_string_equal(encoded(&l, "e<mark>\u0301", 9, flags), "101 264 204 129"); /* a special token parts them */
+        assert_string_equal(encoded(&l, "e\u0301<mark>e\u0301", 12, flags), "262 264 262");
+        assert_string_equal(encoded(&l, "\xCC<mark>e\u0301\xCC", 11, flags), "204 264 262 204");
+        assert_string_equal(decoded(&l, -1, 204), "\xCC");
+        unload(&l);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        vocabulary v = byte_level(others[i], hello, N_HELLO);
+        loaded l = load(&v);
+        assert_string_equal(encoded(&l, "e\u0301", 3, 0), "101 204 129");
+        unload(&l);
+    }
+}
+
+/* A text in NFD has the ids of the same in NFC. */
+static void test_composes_for_published_vocabularies(void **state) {
+    (void)state;
+    static const struct {
+        const char *file, *text, *ids;
+    } cases[] = {
+        {"qwen2.gguf", "cafe\u0301", "924 58858"},
+        {"qwen2.gguf", "caf\u00E9", "924 58858"},
+        {"qwen2.gguf", "\u1112\u1161\u11AB\u1100\u116E\u11A8\u110B\u1165", "23573 124785 31079"},
+        {"qwen2.gguf", "\uD55C\uAD6D\uC5B4", "23573 124785 31079"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (!vocabulary_file(cases[i].file)) skip();
+        loaded l = load_file(vocabulary_file(cases[i].file));
+        assert_string_equal(encoded(&l, cases[i].text, strlen(cases[i].text), 0), cases[i].ids);
+        unload(&l);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------- pre-tokenizers by name */
 
 static cllm_status load_pre(const char *pre, loaded *l, cllm_error *err) {
@@ -513,6 +560,8 @@ int main(void) {
         cmocka_unit_test(test_odd_merges_and_tokens),
         cmocka_unit_test(test_text_matches_letters_alone),
         cmocka_unit_test(test_heap_finds_what_trying_all_finds),
+        cmocka_unit_test(test_composes_where_the_vocabulary_was),
+        cmocka_unit_test(test_composes_for_published_vocabularies),
         cmocka_unit_test(test_pretokenizer_by_name),
         cmocka_unit_test(test_bos),
         cmocka_unit_test(test_special_tokens_in_text),

@@ -58,6 +58,7 @@ struct cllm_tokenizer {
 
     const pretokenizer *pre; /* byte-level BPE; or NULL: SentencePiece BPE */
     bool guessed_pre;        /* the file does not name it */
+    bool wants_nfc;          /* text between special tokens is put into Unicode's NFC first */
 
     vocabulary_token *tokens; /* [n_vocab] */
     uint32_t n_vocab;
