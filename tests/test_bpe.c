@@ -327,6 +327,29 @@ static void names_ends(gguf_builder *g) {
     builder_u32(g, "tokenizer.ggml.fim_pad_token_id", 'p');
 }
 
+static void names_ends_in_an_array(gguf_builder *g) {
+    builder_u32(g, "tokenizer.ggml.eos_token_id", 'e');
+    builder_i32s(g, "tokenizer.ggml.eos_token_ids", (const int32_t[]){'e', 'x', 'y'}, 3);
+}
+static void names_no_ends_in_an_array(gguf_builder *g) {
+    builder_u32(g, "tokenizer.ggml.eos_token_id", 'e');
+    builder_i32s(g, "tokenizer.ggml.eos_token_ids", NULL, 0);
+}
+
+static void test_an_array_of_end_tokens(void **state) {
+    (void)state;
+    vocabulary v = byte_level("gpt-2", hello, N_HELLO);
+    loaded l = load_with(&v, names_ends_in_an_array);
+    for (int32_t id = 0; id < (int32_t)v.n_tokens; id++)
+        assert_int_equal(cllm_tokenizer_is_eog(l.tokenizer, id), id == 'e' || id == 'x' || id == 'y');
+    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), 'e');
+    unload(&l);
+    l = load_with(&v, names_no_ends_in_an_array);
+    assert_true(cllm_tokenizer_is_eog(l.tokenizer, 'e'));
+    assert_false(cllm_tokenizer_is_eog(l.tokenizer, 'x'));
+    unload(&l);
+}
+
 static bool ends(const vocabulary *v, const char *spelling) {
     loaded l = load(v);
     bool result = false;
@@ -508,6 +531,19 @@ static void bad_eot(gguf_builder *g) {
     builder_u32(g, "tokenizer.ggml.eot_token_id", 264);
 }
 
+static void eos_ids_beyond(gguf_builder *g) {
+    put_sound(g);
+    builder_i32s(g, "tokenizer.ggml.eos_token_ids", (const int32_t[]){1, 264}, 2);
+}
+static void eos_ids_below(gguf_builder *g) {
+    put_sound(g);
+    builder_i32s(g, "tokenizer.ggml.eos_token_ids", (const int32_t[]){-1}, 1);
+}
+static void eos_ids_of_floats(gguf_builder *g) {
+    put_sound(g);
+    builder_f32s(g, "tokenizer.ggml.eos_token_ids", (const float[]){1}, 1);
+}
+
 static void test_bad_files(void **state) {
     (void)state;
     struct {
@@ -519,6 +555,11 @@ static void test_bad_files(void **state) {
         {pre_not_a_string, CLLM_ERR_FORMAT, "tokenizer.ggml.pre"},
         {merge_without_space, CLLM_ERR_FORMAT, "tokenizer.ggml.merges: entry 0 is \"he\""},
         {bad_eot, CLLM_ERR_FORMAT, "tokenizer.ggml.eot_token_id: token 264 is beyond the vocabulary of 264 tokens"},
+        {eos_ids_beyond, CLLM_ERR_FORMAT,
+         "tokenizer.ggml.eos_token_ids: token 264 is beyond the vocabulary of 264 tokens"},
+        {eos_ids_below, CLLM_ERR_FORMAT,
+         "tokenizer.ggml.eos_token_ids: token -1 is beyond the vocabulary of 264 tokens"},
+        {eos_ids_of_floats, CLLM_ERR_FORMAT, "tokenizer.ggml.eos_token_ids"},
         {put_sound, CLLM_OK, NULL}, /* what the cases above spoil is right by itself */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -566,6 +607,7 @@ int main(void) {
         cmocka_unit_test(test_bos),
         cmocka_unit_test(test_special_tokens_in_text),
         cmocka_unit_test(test_what_ends_a_text),
+        cmocka_unit_test(test_an_array_of_end_tokens),
         cmocka_unit_test(test_white_space_beside_special_tokens),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_round_trip_of_real_vocabularies),
