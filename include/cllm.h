@@ -212,7 +212,8 @@ enum {
     CLLM_ENCODE_PARSE_SPECIAL = 2, /* find control tokens in the text (user-defined ones are found always) */
 };
 
-/* Text to ids. text: `length` bytes of any value; what is not valid UTF-8 is encoded byte by byte.
+/* Text to ids. text: `length` bytes of any value; what is not valid UTF-8 is encoded byte by byte. For models that
+ * want Unicode's NFC, a letter and the marks after it are encoded as the one character for them, where there is one.
  * flags: of the enum above. tokens: owned, [*count], release with cllm_free; never NULL on success.
  * Time is O(length log length). Errors: ARGUMENT (text over 1 GiB), MEMORY, UNSUPPORTED (a character that
  * the vocabulary cannot express). */

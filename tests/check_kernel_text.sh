@@ -1,8 +1,8 @@
 #!/bin/sh
 # The kernel text against the three languages that it is written in at once: tests/check_kernel_text.sh BUILD. OpenCL's and
-# Metal's side are type-checked by clang, Metal's over tests/lookalike/shim; CUDA's is compiled by nvcc and by NVRTC; and
-# tests/lint_kernels.py finds what no compiler here minds. Faults planted in copies show that each of these can fail.
-# Prints TAP.
+# Metal's side are type-checked by clang, Metal's over tests/lookalike/shim; CUDA's is compiled by NVRTC
+# and ptxas (or nvcc), which also tell what each kernel uses; and tests/lint_kernels.py finds what no compiler here minds.
+# Faults planted in copies show that each of these can fail. Prints TAP.
 set -u
 . tests/support/checks.sh
 
@@ -14,6 +14,8 @@ PATH=$PATH:/usr/local/cuda/bin
 [ -z "${SANITIZE:-}" ] || skip_all "the text is the same for a sanitizer: $SANITIZE"
 [ -x "$print" ] || skip_all "no $print: run make tests"
 few='Q4_K IQ4_XS BF16' # where all types would take too long
+pip=build/cuda         # NVIDIA's compilers, where scripts/setup ci put them
+to_install='needs NVRTC and ptxas: scripts/setup ci'
 
 # ------------------------------------------------------------------------------------------------- the compilers
 
@@ -28,33 +30,18 @@ metal() { # FILE
         -Wno-unused-parameter -Werror "$1"
 }
 
-cuda() { # FILE ARCHITECTURE: down to machine code, since only that step reads the assembly in dialect.h
-    nvcc -x cu -arch="$2" -cubin -G --fmad=false -Werror all-warnings --diag-suppress 177 -o "$work/cubin" "$1"
-}
+compile_cuda() { python3 tests/support/compile_cuda.py "$pip" "$@"; }
 
-nvrtc() { # FILE ARCHITECTURE; status 3: there is no NVRTC
-    python3 - "$@" <<'PYTHON'
-import ctypes, glob, os, sys
-
-places = [f"{folder}/libnvrtc.so*" for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":")]
-places += ["/usr/lib/*/libnvrtc.so*", "/usr/local/cuda/lib64/libnvrtc.so*"]
-found = [path for place in places for path in sorted(glob.glob(place))]
-if not found:
-    sys.exit(3)
-library = ctypes.CDLL(found[0])
-program, size = ctypes.c_void_p(), ctypes.c_size_t()
-text = open(sys.argv[1], "rb").read()
-options = [b"--gpu-architecture=" + sys.argv[2].encode(), b"--fmad=false", b"--device-debug", b"--diag-suppress=177"]
-if library.nvrtcCreateProgram(ctypes.byref(program), text, b"kernels", 0, None, None):
-    sys.exit("nvrtcCreateProgram fails")
-failed = library.nvrtcCompileProgram(program, len(options), (ctypes.c_char_p * len(options))(*options))
-library.nvrtcGetProgramLogSize(program, ctypes.byref(size))
-log = ctypes.create_string_buffer(size.value)
-library.nvrtcGetProgramLog(program, log)
-print(log.value.decode(errors="replace"))
-sys.exit(1 if failed or b"warning" in log.value else 0)
-PYTHON
+# FILE ARCHITECTURE: down to machine code, since only that step reads the assembly in dialect.h
+cuda() {
+    if command -v nvcc >/dev/null; then
+        nvcc -x cu -arch="$2" -cubin -G --fmad=false -Werror all-warnings --diag-suppress 177 -o "$work/cubin" "$1"
+    else
+        compile_cuda check 12 "$1" "$2"
+    fi
 }
+nvrtc11() { compile_cuda check 11 "$@"; }
+nvrtc12() { compile_cuda check 12 "$@"; }
 
 # --------------------------------------------------------------------------------------------------- the checks
 
@@ -130,10 +117,16 @@ check_metal() {
 # Elements of two vectors are added at once in OpenCL and Metal, but not in CUDA.
 vectors='s/even\[q\] = FMA(queries.*$/const float2 twice = key + key; even[q] += twice.x;/'
 
+# Is this compiler here? It is then tried on a text of nothing.
+missing() { # COMPILER ARCHITECTURE
+    : >"$work/trial"
+    ! command -v python3 >/dev/null || ! "$1" "$work/trial" "$2" >/dev/null 2>&1
+}
+
 check_cuda() {
-    if ! command -v nvcc >/dev/null; then
+    if missing cuda sm_80; then
         for what in 'CUDA for sm_75' 'CUDA for sm_80, with matrices' 'CUDA for sm_90, with matrices' 'CUDA: planted faults'; do
-            skip "$what" 'needs nvcc: install nvidia-cuda-toolkit'
+            skip "$what" "$to_install"
         done
         return
     fi
@@ -150,16 +143,51 @@ check_cuda() {
     check 'CUDA: planted faults' planted_in_cuda
 }
 
-check_nvrtc() {
-    : >"$work/trial"
-    nvrtc "$work/trial" compute_80 >/dev/null 2>&1
-    if [ $? -eq 3 ] || ! command -v python3 >/dev/null; then
-        skip 'NVRTC for compute_80' 'needs python3 and NVRTC: install nvidia-cuda-toolkit'
-        skip 'NVRTC: planted fault' 'needs python3 and NVRTC: install nvidia-cuda-toolkit'
+check_nvrtc() { # COMPILER NAME
+    if missing "$1" compute_80; then
+        skip "$2 for compute_80" "$to_install"
+        skip "$2: planted fault" "$to_install"
         return
     fi
-    check 'NVRTC for compute_80' takes nvrtc compute_80 1 1 1
-    check 'NVRTC: planted fault' refuses nvrtc compute_80 1 "$vectors" 'no operator'
+    # shellcheck disable=SC2086
+    check "$2 for compute_80" takes "$1" compute_80 1 1 1 $3
+    check "$2: planted fault" refuses "$1" compute_80 1 "$vectors" 'no operator'
+}
+
+# Registers, spills and a group's memory of each kernel, on one type of matrices; of all in the table where
+# MINICLLM_TEST_LONG=1. The limits are those of one version of NVRTC and ptxas, which scripts/setup brings. Where a change has a
+# reason for more: print_kernel_text 1 1 1 $few >text; compile_cuda.py build/cuda table text 80 90 120 >tests/cuda_registers.tsv
+used() {
+    types=Q4_K
+    [ "${MINICLLM_TEST_LONG:-}" != 1 ] || types=$few
+    # shellcheck disable=SC2086
+    text "$work/text" 1 1 1 $types && compile_cuda table "$work/text" 80 90 120 >"$work/used.tsv" &&
+        for sm in 80 90 120; do
+            for kernel in attention norm_rows tile_Q4_K multiply_normed_Q4_K_x4; do
+                grep -q "^$sm	$kernel	" "$work/used.tsv" || { echo "not in the table: $kernel for sm_$sm" && return 1; }
+            done
+        done
+}
+within_limits() { used && compile_cuda compare tests/cuda_registers.tsv "$work/used.tsv"; }
+exceeded() {
+    awk -v OFS='\t' '$1 == 90 && $2 == "attention" { $3 -= 1 } $1 == 80 && $2 == "tile_Q4_K" { $5 -= 1 }
+        $1 == 80 && $2 == "norm_qk" { $4 -= 1 } $1 == 120 && $2 == "cap" { next } { print }' tests/cuda_registers.tsv \
+        >"$work/less.tsv"
+    ! compile_cuda compare "$work/less.tsv" "$work/used.tsv" >"$work/complaints" || { echo 'nothing is seen' && return 1; }
+    cat "$work/complaints"
+    for complaint in 'sm_90, attention: .* registers, more' 'sm_80, tile_Q4_K: .* bytes of a group, more' \
+        'sm_80, norm_qk: 0 bytes spilt, more' 'sm_120, cap: .* registers, more than -1'; do
+        grep -q "$complaint" "$work/complaints" || return 1
+    done
+}
+check_registers() {
+    if missing nvrtc12 sm_80; then
+        skip 'registers, spills and memory of a group' "$to_install"
+        skip 'lower limits' "$to_install"
+        return
+    fi
+    check 'registers, spills and memory of a group are within limits' within_limits
+    check 'lower limits are exceeded' exceeded
 }
 
 # ---------------------------------------------------------------------------------------------------- the lint
@@ -241,9 +269,11 @@ check_lint() {
     check 'the lint finds names that a language has for itself' names
 }
 
-echo 1..22
+echo 1..26
 check_opencl
 check_metal
 check_cuda
-check_nvrtc
+check_nvrtc nvrtc11 'NVRTC of CUDA 11' "$few"
+check_nvrtc nvrtc12 'NVRTC of CUDA 12' ''
+check_registers
 check_lint

@@ -1,6 +1,7 @@
-/* Run every kernel on every tensor type once, in the smallest shapes that have ragged ends, and print the names of those
- * that were launched, by OpenCL; run_kernels briefly: each kind of kernel on few types. What they compute is not looked at: a tool that watches the device's memory is meant to
- * run this. Before: the GPU's forward pass. After: tests/check_races.sh. */
+/* Run every kernel on tensor types of one kind, in the smallest shapes that have ragged ends, and print the names of those that
+ * were launched, by OpenCL: run_kernels floats | blocks | k_quants | ternary, or embeddings for the tables of every type.
+ * run_kernels briefly: each kind of kernel on few types. What they compute is not looked at: a tool that watches the device's
+ * memory is meant to run this. Before: the GPU's forward pass. After: tests/support/races.sh. */
 #include "gpu/forward_gpu.h"
 #include "gpu/kernel_args.h"
 #include "gpu/program.h"
@@ -55,6 +56,7 @@ static const model_traits normed_behind = {.rope = ROPE_HALVES, .activation = GE
 
 /* A model of one layer, by the types of its matrices. */
 typedef struct small_model {
+    const char *kind; /* of its types */
     model_config config;
     const model_traits *traits;           /* NULL: llama's */
     quant_type q, k, v, gate, up, output; /* of n_embd columns */
@@ -178,9 +180,12 @@ static void run_embeddings(void) {
 }
 
 int main(int argc, char **argv) {
-    const bool briefly = argc > 1 && strcmp(argv[1], "briefly") == 0;
+    const char *kind = argc == 2 ? argv[1] : "";
+    const bool briefly = strcmp(kind, "briefly") == 0;
+    bool found = false;
     static const small_model models[] = {
-        {.config = {.n_embd = 256, .n_heads = 2, .n_kv_heads = 1, .key_length = 14, .value_length = 16, .n_ff = 32},
+        {.kind = "k_quants",
+         .config = {.n_embd = 256, .n_heads = 2, .n_kv_heads = 1, .key_length = 14, .value_length = 16, .n_ff = 32},
          .q = QUANT_Q2_K,
          .k = QUANT_Q3_K,
          .v = QUANT_Q4_K,
@@ -190,7 +195,8 @@ int main(int argc, char **argv) {
          .attn_output = QUANT_Q8_0,
          .down = QUANT_IQ4_NL,
          .kv_type = CLLM_KV_F16},
-        {.config = {.n_embd = 40, .n_heads = 3, .n_kv_heads = 1, .key_length = 10, .value_length = 12, .n_ff = 50},
+        {.kind = "floats",
+         .config = {.n_embd = 40, .n_heads = 3, .n_kv_heads = 1, .key_length = 10, .value_length = 12, .n_ff = 50},
          .q = QUANT_F32,
          .k = QUANT_F16,
          .v = QUANT_BF16,
@@ -202,7 +208,8 @@ int main(int argc, char **argv) {
          .kv_type = CLLM_KV_F32,
          .traits = &parallel_and_centred,
          .biases = true},
-        {.config = {.n_embd = 256, .n_heads = 2, .n_kv_heads = 1, .key_length = 14, .value_length = 16, .n_ff = 64},
+        {.kind = "ternary",
+         .config = {.n_embd = 256, .n_heads = 2, .n_kv_heads = 1, .key_length = 14, .value_length = 16, .n_ff = 64},
          .q = QUANT_MXFP4,
          .k = QUANT_NVFP4,
          .v = QUANT_TQ1_0,
@@ -212,7 +219,8 @@ int main(int argc, char **argv) {
          .attn_output = QUANT_MXFP4,
          .down = QUANT_NVFP4,
          .kv_type = CLLM_KV_F16},
-        {.config = {.n_embd = 32, .n_heads = 4, .n_kv_heads = 1, .key_length = 10, .value_length = 8, .n_ff = 160},
+        {.kind = "blocks",
+         .config = {.n_embd = 32, .n_heads = 4, .n_kv_heads = 1, .key_length = 10, .value_length = 8, .n_ff = 160},
          .q = QUANT_Q4_0,
          .k = QUANT_Q4_1,
          .v = QUANT_Q5_0,
@@ -225,9 +233,10 @@ int main(int argc, char **argv) {
          .traits = &normed_behind,
          .biases = true},
     };
-    const size_t n_models = sizeof models / sizeof *models;
-    for (size_t i = briefly ? n_models - 1 : 0; i < n_models; i++) {
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
         small_model m = models[i];
+        if (strcmp(m.kind, briefly ? "blocks" : kind) != 0) continue;
+        found = true;
         m.config.n_layers = 1;
         m.config.n_vocab = 21;
         m.config.n_ctx_train = 512;
@@ -242,6 +251,10 @@ int main(int argc, char **argv) {
         m.config.attention_scale = m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
         run_model(&m, briefly);
     }
-    if (!briefly) run_embeddings();
-    return 0;
+    if (strcmp(kind, "embeddings") == 0) {
+        found = true;
+        run_embeddings();
+    }
+    if (!found) fprintf(stderr, "usage: run_kernels floats | blocks | k_quants | ternary | embeddings | briefly\n");
+    return found ? 0 : 2;
 }

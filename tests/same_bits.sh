@@ -1,118 +1,90 @@
 #!/bin/sh
-# A token's logits are the same bits however the work is cut: tests/same_bits.sh BUILD. For every tensor type, the logits
-# of 300 tokens (more than one chunk of keys and values) by every batch and thread count, on every instruction set that
-# this machine has and with every type of keys and values; and near enough to the exact ones.
+# A token's logits are the same bits however the work is cut, by the program's own flags: tests/same_bits.sh BUILD. On every
+# instruction set of this machine: a story from exact weights, and the logits by one odd cut. All other cuts, and how near they
+# are to exact, are in test_same_bits.c, and faults planted in a copy of the library show here that it can fail. Prints TAP.
 set -u
+. tests/support/checks.sh
 
-program=$1/mini-cllm
+build=$1 program=$1/mini-cllm
 shared=${MINICLLM_SHARED:-../shared}
-temporary=$(mktemp -d) || exit 1
-trap 'rm -rf "$temporary"' EXIT
+work=$(mktemp -d) || exit 1
+said=$work/said
+trap 'rm -rf "$work"' EXIT
+[ -e "$shared/vectors/tokens.txt" ] || skip_all "$shared/vectors is missing"
 
-if [ ! -e "$shared/vectors/tokens.txt" ]; then
-    echo "1..0 # SKIP $shared/vectors is missing"
-    exit 0
-fi
-number=0
-check() { # NAME, then a command
-    number=$((number + 1))
-    name=$1
-    shift
-    if "$@"; then echo "ok $number - $name"; else echo "not ok $number - $name"; fi
-}
-
-tokens=$(cat "$shared/vectors/tokens.txt")
-long=$(seq 300 | awk '{ printf "%s%d", (NR > 1 ? "," : ""), $1 * 37 % 509 }')
 isas=''
 for isa in scalar avx2 avx512 neon i8mm; do
     "$program" eval "$shared/vectors/F32.gguf" --tokens 1 --cpu-isa $isa -q >/dev/null 2>&1 && isas="$isas $isa"
 done
 
+# The greedy story of exact arithmetic, letter by letter.
+same_story() { # MODEL
+    for isa in $isas; do
+        "$program" "$1" -t 0 -n 160 -q --cpu-isa "$isa" | cmp - "$shared/models/stories260K.greedy.story.txt" || return 1
+    done
+}
+
 logits() { # FILE, then options
     file=$1
     shift
-    "$program" eval "$model" --tokens "$long" --logits "$temporary/$file" -q "$@" >/dev/null
+    "$program" eval "$shared/vectors/Q4_K.gguf" --tokens "$(cat "$shared/vectors/tokens.txt")" --logits "$work/$file" -q \
+        --cpu-isa "$isa" "$@" >/dev/null
 }
-
-# The best path by all batches and threads; the others by those that cross the most borders.
-same_bits() {
+same_logits() {
     for isa in $isas; do
-        for kv in f16 f32 q8_0; do
-            logits one --batch 512 --threads 1 --cpu-isa "$isa" --kv-type $kv || return 1
-            batches='1 7 64' threads='2 5'
-            if [ "$isa $kv" = "${isas##* } f16" ] && [ -z "${SANITIZE:-}" ]; then
-                batches='1 2 3 7 16 64 512' threads='1 2 3 5'
-            elif [ -n "${SANITIZE:-}" ]; then
-                batches=7 threads=3
-            fi
-            for batch in $batches; do
-                for count in $threads; do
-                    logits other --batch $batch --threads $count --cpu-isa "$isa" --kv-type $kv || return 1
-                    cmp -s "$temporary/one" "$temporary/other" && continue
-                    echo "# $isa, $kv: batches of $batch and $count threads give other bits"
-                    return 1
-                done
-            done
-        done
-    done
-    logits other --repack && logits one && cmp "$temporary/one" "$temporary/other"
-}
-
-floats() { od -An -v -t f4 -w4 "$1"; }
-
-nmse() { # of the logits of tokens.txt, with the options given
-    "$program" eval "$model" --tokens "$tokens" --logits "$temporary/got" -q "$@" >/dev/null || return 1
-    floats "$temporary/got" | paste - "$temporary/want" |
-        awk '{ e += ($1 - $2) ^ 2; s += $2 ^ 2 } END { print NR == 16384 ? e / s : 1 }'
-}
-
-# At most 1.1 times llama.cpp's own distance from exact, or 1e-6, with keys and values as it has them.
-close_enough() {
-    floats "${model%.gguf}.logits.f32" >"$temporary/want"
-    for isa in $isas; do
-        error=$(nmse --cpu-isa "$isa" --kv-type f16) || return 1
-        echo "# $isa: NMSE $error"
-        awk -v error="$error" -v type="$type" '$1 == type { limit = 1.1 * $2 }
-            END { exit !(error <= (limit > 1e-6 ? limit : 1e-6)) }' "$shared/vectors/llama.cpp-nmse.tsv" || return 1
+        logits one --batch 512 --threads 1 && logits other --batch 7 --threads 3 --repack && [ -s "$work/one" ] &&
+            cmp "$work/one" "$work/other" || return 1
+        logits other --kv-type f32 && ! cmp -s "$work/one" "$work/other" || { echo '--kv-type changes nothing' && return 1; }
     done
 }
 
-# Where the weights are floats every path does the same arithmetic, but for the order of its sums.
-near_scalar() {
-    "$program" eval "$model" --tokens "$tokens" --logits "$temporary/scalar" -q --cpu-isa scalar >/dev/null || return 1
-    floats "$temporary/scalar" >"$temporary/want"
-    for isa in $isas; do
-        error=$(nmse --cpu-isa "$isa") || return 1
-        echo "# $isa: NMSE $error"
-        awk -v error="$error" 'BEGIN { exit !(error < 1e-9) }' || return 1
-    done
+# Queries that are scaled by one bit more or less where $FAULT says, in a copy of the attention.
+copy() {
+    {
+        echo '#include <stdlib.h>'
+        sed 's/= query_scale(f, b);/= query_scale(f, b) * planted(f);/
+            s/^static float query_scale(/static float planted(const forward_cpu *f);\n&/' src/cpu/attention.c
+        cat <<'C'
+static float planted(const forward_cpu *f) {
+    const char *fault = getenv("FAULT");
+    const bool odd = strcmp(fault, "batch") == 0     ? f->count == 7
+                     : strcmp(fault, "threads") == 0 ? thread_pool_size(f->pool) > 1
+                     : strcmp(fault, "kv") == 0      ? f->kv.first.type == CLLM_KV_Q8_0 && f->count == 7
+                     : strcmp(fault, "isa") == 0     ? strcmp(f->kernels->name, "scalar") == 0 && f->count == 7
+                     : strcmp(fault, "repack") == 0  ? f->weights->layers->attn_q.w.interleaved
+                                                     : false;
+    return strcmp(fault, "wrong") == 0 ? 1.05f : odd ? 1.0000002f : 1;
 }
-
-# The greedy story of exact arithmetic, letter by letter.
-same_story() {
-    for isa in $isas; do
-        "$program" "$model" -t 0 -n 160 -q --cpu-isa "$isa" | cmp - "$shared/models/stories260K.greedy.story.txt" || return 1
-    done
+C
+    } >"$work/attention.c"
+    # shellcheck disable=SC2046 # a list of words
+    ${CC:-cc} -std=c17 -D_POSIX_C_SOURCE=200809L -Wno-all -O2 ${SANITIZE:+-fsanitize=$SANITIZE} -ffp-contract=off -Iinclude \
+        -Isrc "$work/attention.c" "$build/obj/tests/test_same_bits.o" "$build"/obj/tests/support/*.o "$build/internal.a" \
+        $(pkg-config --libs cmocka) -lm -ldl -pthread -o "$work/copy"
 }
+with_fault() { # FAULT TESTS: in a seed that does not change
+    FAULT=$1 CMOCKA_MESSAGE_OUTPUT=TAP MINICLLM_TEST_SEED=1 "$work/copy" "$2" >"$work/tap" 2>&1
+    cat "$work/tap"
+}
+passes() { with_fault "$@" && grep -q '^ok 1 ' "$work/tap" && ! grep -q '^not ok' "$work/tap"; }
+fails() { with_fault "$1" "$2" && grep -q '^not ok 1 ' "$work/tap" && grep -q "$3" "$work/tap"; } # FAULT TESTS MESSAGE
 
-set -- "$shared"/vectors/*.gguf
-echo "1..$((2 * $# + 5))"
-for type in F32 F16 BF16; do
-    model=$shared/vectors/$type.gguf
-    check "$type: every path near the scalar one" near_scalar
-done
-model=$shared/models/stories260K.gguf
-check 'the greedy story from F32 weights, by every path' same_story
+echo 1..11
+check 'the greedy story from F32 weights, by every path' same_story "$shared/models/stories260K.gguf"
 if command -v python3 >/dev/null; then
-    model=$temporary/stories-F16.gguf
-    python3 tests/support/to_f16.py "$shared/models/stories260K.gguf" "$model"
-    check 'the greedy story from F16 weights, by every path' same_story
+    python3 tests/support/to_f16.py "$shared/models/stories260K.gguf" "$work/stories-F16.gguf"
+    check 'the greedy story from F16 weights, by every path' same_story "$work/stories-F16.gguf"
 else
-    number=$((number + 1))
-    echo "ok $number - the greedy story from F16 weights # SKIP python3 is missing"
+    n=$((n + 1))
+    echo "ok $n - the greedy story from F16 weights # SKIP python3 is missing"
 fi
-for model; do
-    type=$(basename "$model" .gguf)
-    check "$type: the same bits by every cut of the work" same_bits
-    check "$type: as close to exact as llama.cpp" close_enough
-done
+check '--batch, --threads and --repack change no bit' same_logits
+cuts='vectors/Q4_0: the same*' near='vectors/Q4_0: as close*'
+check 'test_same_bits with a copy of the attention' copy
+check 'passes without a fault' passes none "$cuts"
+check 'a batch with other bits is reported' fails batch "$cuts" 'f16: batches of 7 '
+check 'a number of threads with other bits is reported' fails threads "$cuts" 'threads give other bits'
+check 'a type of keys and values with other bits is reported' fails kv "$cuts" 'q8_0: batches of 7 '
+check 'an instruction set with other bits is reported' fails isa "$cuts" 'scalar, .* batches of 7 '
+check 'repacked weights with other bits are reported' fails repack "$cuts" 'repacked, .* other bits'
+check 'logits too far from exact are reported' fails wrong "$near" 'NMSE .* more than'

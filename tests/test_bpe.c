@@ -12,25 +12,7 @@
 
 #define G "\xC4\xA0" /* U+0120, the letter for a space */
 
-static void test_reference_gpt2(void **state) {
-    (void)state;
-    check_reference("ggml-vocab-gpt-2");
-}
-
-static void test_reference_llama_bpe(void **state) {
-    (void)state;
-    check_reference("ggml-vocab-llama-bpe");
-}
-
-static void test_reference_qwen2(void **state) {
-    (void)state;
-    check_reference("ggml-vocab-qwen2");
-}
-
-static void test_reference_deepseek(void **state) {
-    (void)state;
-    check_reference("ggml-vocab-deepseek-llm");
-}
+static void test_reference(void **state) { check_reference(*state); }
 
 /* ------------------------------------------------------------------------------------------- merging */
 
@@ -100,6 +82,45 @@ static void test_odd_merges_and_tokens(void **state) {
     unload(&l);
 }
 
+/* Command R has tokens that are spelled as themselves, such as the sign U+2122, beside those spelled in letters. */
+static void test_text_matches_letters_alone(void **state) {
+    (void)state;
+#define TRADE_MARK    "\xE2\x84\xA2"
+#define IN_LETTERS    "\xC3\xA2\xC4\xA6\xC2\xA2" /* the same, a letter a byte */
+#define IN_LETTERS_UP "\xC3\xA2\xC4\xA6 \xC2\xA2"
+    static const char *const merges[] = {"\xC3\xA2 \xC4\xA6", IN_LETTERS_UP, "a b", "! " TRADE_MARK};
+    const char *names[] = {"gpt-2", "llama-bpe"};
+    for (int i = 0; i < 2; i++) {
+        vocabulary v = byte_level(names[i], merges, 4); /* the last token, 259, is spelled "!" TRADE_MARK */
+        memmove(v.tokens + 257, v.tokens + 256, 4 * sizeof *v.tokens);
+        v.tokens[256] = TRADE_MARK; /* before the one in letters */
+        v.types[v.n_tokens++] = NORMAL;
+        add(&v, "!" IN_LETTERS, 0, NORMAL); /* 261, which no merge makes: "!" TRADE_MARK is another spelling */
+        add(&v, "?" TRADE_MARK, 0, NORMAL); /* 262, a word, but not spelled in letters */
+        loaded l = load(&v);
+        assert_string_equal(encoded(&l, TRADE_MARK, 3, 0), "258");
+        assert_string_equal(encoded(&l, "ab", 2, 0), "259");
+        assert_string_equal(encoded(&l, "?" TRADE_MARK, 4, 0), "63 258");
+        assert_string_equal(encoded(&l, "!!" TRADE_MARK, 5, 0), "33 33 258");
+        assert_string_equal(decoded(&l, -1, 256), TRADE_MARK);
+        assert_string_equal(decoded(&l, -1, 258), TRADE_MARK);
+        assert_string_equal(decoded(&l, -1, 260), "!" TRADE_MARK);
+        assert_string_equal(decoded(&l, -1, 262), "?" TRADE_MARK);
+        unload(&l);
+    }
+}
+
+static void test_command_r_of_letters(void **state) {
+    (void)state;
+    const char *path = vocabulary_file("command-r.gguf");
+    if (!path) skip();
+    loaded l = load_file(path);
+    assert_string_equal(encoded(&l, "\xE2\x80\x8D", 3, 0), "35927"); /* U+200D, which is spelled as itself in 264 */
+    assert_string_equal(encoded(&l, "\xEF\xB8\x8F", 3, 0), "57462"); /* U+FE0F, 434 */
+    assert_string_equal(decoded(&l, -1, 264), "\xE2\x80\x8D");
+    unload(&l);
+}
+
 /* What pieces() gives, found by trying all neighbours each time. */
 static const char *merged_slowly(const vocabulary *v, const char *text) {
     static char line[256];
@@ -151,6 +172,53 @@ static void test_heap_finds_what_trying_all_finds(void **state) {
             text[length] = 0;
             assert_string_equal(pieces(&l, text, 0), merged_slowly(&v, text));
         }
+        unload(&l);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------- NFC */
+
+static void test_composes_where_the_vocabulary_was(void **state) {
+    (void)state;
+    static const char *const wanting[] = {"qwen2",     "qwen35", "deepseek-r1-qwen", "stablelm2", "mpt",
+                                          "command-r", "olmo"};
+    static const char *const others[] = {"gpt-2", "llama-bpe", "deepseek-v3", "starcoder", "falcon", "gpt-4o"};
+    for (size_t i = 0; i < sizeof wanting / sizeof *wanting; i++) {
+        vocabulary v = byte_level(wanting[i], hello, N_HELLO);
+        add(&v, "<mark>", 0, CONTROL); /* 264 */
+        loaded l = load(&v);
+        const int flags = CLLM_ENCODE_PARSE_SPECIAL;
+        assert_string_equal(encoded(&l, "e\u0301w", 4, flags), "262 119"); /* é */
+        assert_string_equal(encoded(&l, "\u00E9w", 3, flags), "262 119");
+        assert_string_equal(encoded(&l, "e<mark>\u0301", 9, flags), "101 264 204 129"); /* a special token parts them */
+        assert_string_equal(encoded(&l, "e\u0301<mark>e\u0301", 12, flags), "262 264 262");
+        assert_string_equal(encoded(&l, "\xCC<mark>e\u0301\xCC", 11, flags), "204 264 262 204");
+        assert_string_equal(decoded(&l, -1, 204), "\xCC");
+        unload(&l);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        vocabulary v = byte_level(others[i], hello, N_HELLO);
+        loaded l = load(&v);
+        assert_string_equal(encoded(&l, "e\u0301", 3, 0), "101 204 129");
+        unload(&l);
+    }
+}
+
+/* A text in NFD has the ids of the same in NFC. */
+static void test_composes_for_published_vocabularies(void **state) {
+    (void)state;
+    static const struct {
+        const char *file, *text, *ids;
+    } cases[] = {
+        {"qwen2.gguf", "cafe\u0301", "924 58858"},
+        {"qwen2.gguf", "caf\u00E9", "924 58858"},
+        {"qwen2.gguf", "\u1112\u1161\u11AB\u1100\u116E\u11A8\u110B\u1165", "23573 124785 31079"},
+        {"qwen2.gguf", "\uD55C\uAD6D\uC5B4", "23573 124785 31079"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        if (!vocabulary_file(cases[i].file)) skip();
+        loaded l = load_file(vocabulary_file(cases[i].file));
+        assert_string_equal(encoded(&l, cases[i].text, strlen(cases[i].text), 0), cases[i].ids);
         unload(&l);
     }
 }
@@ -259,6 +327,29 @@ static void names_ends(gguf_builder *g) {
     builder_u32(g, "tokenizer.ggml.fim_pad_token_id", 'p');
 }
 
+static void names_ends_in_an_array(gguf_builder *g) {
+    builder_u32(g, "tokenizer.ggml.eos_token_id", 'e');
+    builder_i32s(g, "tokenizer.ggml.eos_token_ids", (const int32_t[]){'e', 'x', 'y'}, 3);
+}
+static void names_no_ends_in_an_array(gguf_builder *g) {
+    builder_u32(g, "tokenizer.ggml.eos_token_id", 'e');
+    builder_i32s(g, "tokenizer.ggml.eos_token_ids", NULL, 0);
+}
+
+static void test_an_array_of_end_tokens(void **state) {
+    (void)state;
+    vocabulary v = byte_level("gpt-2", hello, N_HELLO);
+    loaded l = load_with(&v, names_ends_in_an_array);
+    for (int32_t id = 0; id < (int32_t)v.n_tokens; id++)
+        assert_int_equal(cllm_tokenizer_is_eog(l.tokenizer, id), id == 'e' || id == 'x' || id == 'y');
+    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), 'e');
+    unload(&l);
+    l = load_with(&v, names_no_ends_in_an_array);
+    assert_true(cllm_tokenizer_is_eog(l.tokenizer, 'e'));
+    assert_false(cllm_tokenizer_is_eog(l.tokenizer, 'x'));
+    unload(&l);
+}
+
 static bool ends(const vocabulary *v, const char *spelling) {
     loaded l = load(v);
     bool result = false;
@@ -364,10 +455,10 @@ static void test_round_trip_of_real_vocabularies(void **state) {
     (void)state;
     const char *names[] = {"gpt-2", "llama-bpe", "qwen2", "deepseek-llm"};
     for (int i = 0; i < 4; i++) {
-        char path[64];
-        snprintf(path, sizeof path, "vocab/ggml-vocab-%s.gguf", names[i]);
-        if (!shared_file(path)) skip();
-        loaded l = load_file(shared_file(path));
+        char file[64];
+        snprintf(file, sizeof file, "%s.gguf", names[i]);
+        if (!vocabulary_file(file)) skip();
+        loaded l = load_file(vocabulary_file(file));
         check_round_trips(&l, CLLM_ENCODE_PARSE_SPECIAL);
         unload(&l);
     }
@@ -402,13 +493,13 @@ static void test_time_is_n_log_n(void **state) {
 
 static void test_time_with_real_vocabularies(void **state) {
     (void)state;
-    const char *paths[] = {"vocab/ggml-vocab-llama-bpe.gguf", "vocab/ggml-vocab-deepseek-llm.gguf"};
+    const char *files[] = {"llama-bpe.gguf", "deepseek-llm.gguf"};
     for (int i = 0; i < 2; i++) {
-        if (!shared_file(paths[i])) skip();
+        if (!vocabulary_file(files[i])) skip();
         clock_t start = clock();
-        loaded l = load_file(shared_file(paths[i]));
+        loaded l = load_file(vocabulary_file(files[i]));
         double seconds = (double)(clock() - start) / CLOCKS_PER_SEC;
-        if (seconds > 1) fail_msg("%s took %.2f s to load", paths[i], seconds);
+        if (seconds > 1) fail_msg("%s took %.2f s to load", files[i], seconds);
         check_time(&l, 1 << 20);
         unload(&l);
     }
@@ -440,6 +531,19 @@ static void bad_eot(gguf_builder *g) {
     builder_u32(g, "tokenizer.ggml.eot_token_id", 264);
 }
 
+static void eos_ids_beyond(gguf_builder *g) {
+    put_sound(g);
+    builder_i32s(g, "tokenizer.ggml.eos_token_ids", (const int32_t[]){1, 264}, 2);
+}
+static void eos_ids_below(gguf_builder *g) {
+    put_sound(g);
+    builder_i32s(g, "tokenizer.ggml.eos_token_ids", (const int32_t[]){-1}, 1);
+}
+static void eos_ids_of_floats(gguf_builder *g) {
+    put_sound(g);
+    builder_f32s(g, "tokenizer.ggml.eos_token_ids", (const float[]){1}, 1);
+}
+
 static void test_bad_files(void **state) {
     (void)state;
     struct {
@@ -451,6 +555,11 @@ static void test_bad_files(void **state) {
         {pre_not_a_string, CLLM_ERR_FORMAT, "tokenizer.ggml.pre"},
         {merge_without_space, CLLM_ERR_FORMAT, "tokenizer.ggml.merges: entry 0 is \"he\""},
         {bad_eot, CLLM_ERR_FORMAT, "tokenizer.ggml.eot_token_id: token 264 is beyond the vocabulary of 264 tokens"},
+        {eos_ids_beyond, CLLM_ERR_FORMAT,
+         "tokenizer.ggml.eos_token_ids: token 264 is beyond the vocabulary of 264 tokens"},
+        {eos_ids_below, CLLM_ERR_FORMAT,
+         "tokenizer.ggml.eos_token_ids: token -1 is beyond the vocabulary of 264 tokens"},
+        {eos_ids_of_floats, CLLM_ERR_FORMAT, "tokenizer.ggml.eos_token_ids"},
         {put_sound, CLLM_OK, NULL}, /* what the cases above spoil is right by itself */
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -468,20 +577,37 @@ static void test_bad_files(void **state) {
     }
 }
 
+#define REFERENCE(name)                                                       \
+    {                                                                         \
+        "test_reference_" name, test_reference, NULL, NULL, (char[]) { name } \
+    }
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reference_gpt2),
-        cmocka_unit_test(test_reference_llama_bpe),
-        cmocka_unit_test(test_reference_qwen2),
-        cmocka_unit_test(test_reference_deepseek),
+        REFERENCE("gpt-2"),
+        REFERENCE("llama-bpe"),
+        REFERENCE("qwen2"),
+        REFERENCE("deepseek-llm"),
+        REFERENCE("deepseek-coder"),
+        REFERENCE("falcon"),
+        REFERENCE("starcoder"),
+        REFERENCE("refact"),
+        REFERENCE("mpt"),
+        REFERENCE("command-r"),
+        REFERENCE("qwen35"),
+        cmocka_unit_test(test_command_r_of_letters),
         cmocka_unit_test(test_merges_bytes_within_words),
         cmocka_unit_test(test_takes_whole_words),
         cmocka_unit_test(test_odd_merges_and_tokens),
+        cmocka_unit_test(test_text_matches_letters_alone),
         cmocka_unit_test(test_heap_finds_what_trying_all_finds),
+        cmocka_unit_test(test_composes_where_the_vocabulary_was),
+        cmocka_unit_test(test_composes_for_published_vocabularies),
         cmocka_unit_test(test_pretokenizer_by_name),
         cmocka_unit_test(test_bos),
         cmocka_unit_test(test_special_tokens_in_text),
         cmocka_unit_test(test_what_ends_a_text),
+        cmocka_unit_test(test_an_array_of_end_tokens),
         cmocka_unit_test(test_white_space_beside_special_tokens),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_round_trip_of_real_vocabularies),

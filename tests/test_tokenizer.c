@@ -12,12 +12,12 @@
 
 static void test_reference_llama(void **state) {
     (void)state;
-    check_reference("ggml-vocab-llama-spm");
+    check_reference("llama-spm");
 }
 
 static void test_reference_phi3(void **state) {
     (void)state;
-    check_reference("ggml-vocab-phi-3");
+    check_reference("phi-3");
 }
 
 /* ------------------------------------------------------------------------------------------- merging */

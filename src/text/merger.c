@@ -74,8 +74,10 @@ static cllm_status parse_merge(cllm_tokenizer *t, uint32_t rank, cllm_string lin
                             MERGES_KEY ": entry %u is \"%.*s\", it must be two pieces with a space between", rank,
                             shown_length(line), line.data);
     size_t left_spelling = (size_t)(space - line.data);
-    size_t left_length = unescape(t, line.data, left_spelling, joined);
-    size_t right_length = unescape(t, space + 1, line.length - left_spelling - 1, joined + left_length);
+    size_t left_length, right_length;
+    bool in_letters = unescape(t, line.data, left_spelling, joined, &left_length);
+    in_letters &= unescape(t, space + 1, line.length - left_spelling - 1, joined + left_length, &right_length);
+    if (!in_letters) return CLLM_OK; /* no text has such a piece */
     *token = find_made(t, joined, left_length + right_length, (uint32_t)*token + 1);
     if (*token >= 0) add_merge(t, rank, *token, (uint32_t)left_length);
     if (*token >= 0 || t->pre)

@@ -28,16 +28,6 @@ typedef struct scanner {
 
 /* ------------------------------------------------------------------------------------------ characters */
 
-static uint32_t decode(const char *text, size_t length) {
-    const unsigned char *b = (const unsigned char *)text;
-    switch (length) {
-    case 1: return b[0];
-    case 2: return (b[0] & 0x1Fu) << 6 | (b[1] & 0x3Fu);
-    case 3: return (b[0] & 0x0Fu) << 12 | (b[1] & 0x3Fu) << 6 | (b[2] & 0x3Fu);
-    default: return (b[0] & 0x07u) << 18 | (b[1] & 0x3Fu) << 12 | (b[2] & 0x3Fu) << 6 | (b[3] & 0x3Fu);
-    }
-}
-
 static uint32_t classes_of(uint32_t code_point) {
     uint32_t classes = unicode_classes(code_point);
     if (code_point == ' ') classes |= CHAR_SPACE;
@@ -48,7 +38,7 @@ static uint32_t classes_of(uint32_t code_point) {
 static character char_at(const scanner *s, size_t at) {
     if (at >= s->end) return (character){0};
     size_t length = utf8_length(s->text + at, s->end - at);
-    uint32_t code_point = length ? decode(s->text + at, length) : 0xFFFD;
+    uint32_t code_point = length ? utf8_decode(s->text + at, length) : 0xFFFD;
     return (character){code_point, classes_of(code_point), length ? (uint32_t)length : 1};
 }
 

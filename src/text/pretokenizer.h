@@ -74,6 +74,9 @@ typedef struct pretokenizer {
 /* The row that has this name, or NULL. */
 const pretokenizer *pretokenizer_find(const char *name, size_t length);
 
+/* Were the texts that this name's vocabulary was made of in NFC, so that others must be put into it first? */
+bool pretokenizer_wants_nfc(const char *name, size_t length);
+
 /* Hand each word of the text, in order, to `on_word`, until it returns another status than CLLM_OK, which is returned.
  * Bytes that are no valid UTF-8 count as U+FFFD each. Time is O(length). */
 typedef cllm_status (*pretokenizer_on_word)(void *user, const char *word, size_t length);

@@ -359,6 +359,11 @@ static bool has_name(const char *names, const char *name, size_t length) {
     return false;
 }
 
+/* Those whose tokenizer.json has NFC for a normalizer; docs/02-tokenizer.md has the source of each. */
+static const char nfc_names[] = " command-r deepseek-r1-qwen mpt olmo qwen2 qwen35 stablelm2 ";
+
+bool pretokenizer_wants_nfc(const char *name, size_t length) { return has_name(nfc_names, name, length); }
+
 const pretokenizer *pretokenizer_find(const char *name, size_t length) {
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (has_name(table[i].names, name, length)) return &table[i];

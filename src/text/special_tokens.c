@@ -89,6 +89,25 @@ static void find_by_spelling(cllm_tokenizer *t) {
     }
 }
 
+/* Some files, such as ollama's, list all ends of a text in an array; whatever their spelling. */
+static cllm_status find_listed_ends(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    static const char key[] = "tokenizer.ggml.eos_token_ids";
+    const cllm_value *value = cllm_gguf_find(gguf, key);
+    bool is_unsigned = value && value->type == CLLM_ARRAY && value->array.element_type == CLLM_UINT32;
+    cllm_array ids = {0};
+    cllm_status status = gguf_get_array(gguf, key, GGUF_OPTIONAL, is_unsigned ? CLLM_UINT32 : CLLM_INT32, &ids, err);
+    cllm_value id;
+    while (status == CLLM_OK && cllm_array_next(&ids, &id)) {
+        int64_t token = is_unsigned ? (int64_t)id.u : id.i;
+        if (token < 0 || token >= t->n_vocab)
+            return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
+                                "%s: token %lld is beyond the vocabulary of %u tokens", key, (long long)token,
+                                t->n_vocab);
+        t->tokens[token].ends_text = true;
+    }
+    return status;
+}
+
 cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     if (t->eos >= 0) t->tokens[t->eos].ends_text = true;
     for (size_t i = 0; i < COUNT(end_keys); i++) {
@@ -98,7 +117,7 @@ cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
         if (id >= 0) t->tokens[id].ends_text = true;
     }
     find_by_spelling(t);
-    return CLLM_OK;
+    return find_listed_ends(t, gguf, err);
 }
 
 /* ------------------------------------------------------------------------------------------ white space beside them */

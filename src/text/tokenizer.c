@@ -27,6 +27,7 @@ static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf,
     t->guessed_pre = name.length == 0;
     if (t->guessed_pre) name = (cllm_string){"default", 7};
     t->pre = pretokenizer_find(name.data, name.length);
+    t->wants_nfc = pretokenizer_wants_nfc(name.data, name.length);
     if (t->pre) return CLLM_OK;
     return error_set_at(err, CLLM_ERR_UNSUPPORTED, PRE_KEY, CLLM_NO_OFFSET,
                         PRE_KEY ": the pre-tokenizer \"%.*s\" is not known; choose one that is by --pre, such as "

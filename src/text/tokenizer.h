@@ -30,6 +30,7 @@ typedef struct vocabulary_token {
     cllm_string text;     /* the bytes it stands for */
     float score;          /* the higher, the sooner two pieces become this one; never NaN */
     token_type type;
+    bool is_literal; /* byte-level BPE: not spelled in the letters of bytes, so it is only decoded */
     bool is_indexed; /* vocabulary_find finds it */
     bool ends_text;  /* generation stops at it */
 } vocabulary_token;
@@ -57,6 +58,7 @@ struct cllm_tokenizer {
 
     const pretokenizer *pre; /* byte-level BPE; or NULL: SentencePiece BPE */
     bool guessed_pre;        /* the file does not name it */
+    bool wants_nfc;          /* text between special tokens is put into Unicode's NFC first */
 
     vocabulary_token *tokens; /* [n_vocab] */
     uint32_t n_vocab;
@@ -100,13 +102,14 @@ static inline bool token_is_special(token_type type) {
     return type == TOKEN_CONTROL || type == TOKEN_UNKNOWN || type == TOKEN_USER_DEFINED;
 }
 
-/* Copy the bytes that a spelling of ordinary text stands for. `to` has room for `length` bytes. Returns the bytes written. */
-size_t unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to);
+/* Copy the bytes that a spelling of ordinary text stands for: SentencePiece's with a space for each U+2581, byte-level
+ * BPE's with a byte for each letter. `to` has room for `length` bytes. False: it has a character that is no such letter. It
+ * is then copied as it is, and no text is merged to it. */
+bool unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to, size_t *written);
 
-/* The two ways of it: a space for each U+2581; or a byte for each of byte-level BPE's letters, and, if there is any other
- * character, the spelling as it is. */
+/* The two ways of it. unescape_spaces returns the bytes written. */
 size_t unescape_spaces(const char *from, size_t length, char *to);
-size_t unescape_letters(const char *from, size_t length, char *to);
+bool unescape_letters(const char *from, size_t length, char *to, size_t *written);
 
 /* The length to show of a string of the file, for "%.*s" in messages. */
 static inline int shown_length(cllm_string s) { return s.length < 64 ? (int)s.length : 64; }

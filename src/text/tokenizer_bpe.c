@@ -1,13 +1,16 @@
 /* Byte-level BPE, for vocabularies of tokenizer.ggml.model "gpt2" (Radford and others 2019): owns the letters in which
- * files spell bytes, and the words that are merged one by one. Before it: tokenizer.c, which takes special tokens out of
+ * files spell bytes, the composition of texts, and the words that are merged one by one. Before it: tokenizer.c, which takes special tokens out of
  * the text. After it: merger.c.
  *
  * The letters are those of GPT-2's encoder.py: a byte that is a printable character of Latin-1 is spelled as that
  * character; the other 68 are, in their order, the characters from U+0100 on (so a space is U+0120, a line feed U+010A).
  */
+#include "base/error.h"
 #include "base/utf8.h"
 #include "text/merger.h"
+#include "text/unicode_normalize.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static bool is_printable(unsigned byte) {
@@ -23,20 +26,20 @@ static int byte_of_letter(unsigned letter) {
     return place == 0x43 ? 0xAD : -1;
 }
 
-size_t unescape_letters(const char *from, size_t length, char *to) {
-    size_t written = 0;
+bool unescape_letters(const char *from, size_t length, char *to, size_t *written) {
+    *written = 0;
     for (size_t at = 0; at < length;) {
-        const unsigned char *b = (const unsigned char *)from + at;
         size_t n = utf8_length(from + at, length - at);
-        int byte = n == 1 ? byte_of_letter(b[0]) : n == 2 ? byte_of_letter((b[0] & 0x1Fu) << 6 | (b[1] & 0x3Fu)) : -1;
+        int byte = n == 1 || n == 2 ? byte_of_letter(utf8_decode(from + at, n)) : -1;
         if (byte < 0) {
             memcpy(to, from, length);
-            return length;
+            *written = length;
+            return false;
         }
-        to[written++] = (char)byte;
+        to[(*written)++] = (char)byte;
         at += n;
     }
-    return written;
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------ words */
@@ -56,8 +59,14 @@ static cllm_status encode_word(void *user, const char *word, size_t length) {
 }
 
 cllm_status bpe_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err) {
+    char *composed = NULL;
+    size_t composed_length;
+    if (t->wants_nfc && !unicode_compose(text, length, &composed, &composed_length))
+        return error_set(err, CLLM_ERR_MEMORY, "not enough memory to compose a text of %zu bytes", length);
+    if (composed) text = composed, length = composed_length;
     word_encoder e = {{.tokenizer = t}, out, err};
     cllm_status status = pretokenizer_split(t->pre, text, length, encode_word, &e);
     merger_free(&e.merger);
+    free(composed);
     return status;
 }

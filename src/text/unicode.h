@@ -29,6 +29,9 @@ enum {
 /* The bits of a code point. */
 uint32_t unicode_classes(uint32_t code_point);
 
+/* Of ranges that each begin with a code point << shift, the first one with 0: the one that holds this code point. */
+uint32_t unicode_range_at(const uint32_t *ranges, size_t count, unsigned shift, uint32_t code_point);
+
 /* A range goes up to the next one: its first code point << 8 | the properties << 4 | the category's number. */
 extern const uint32_t unicode_ranges[];
 extern const unsigned char unicode_ascii[128]; /* the same of single characters, without the code point */

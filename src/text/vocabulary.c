@@ -29,8 +29,10 @@ size_t unescape_spaces(const char *from, size_t length, char *to) {
     return written;
 }
 
-size_t unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to) {
-    return t->pre ? unescape_letters(spelling, length, to) : unescape_spaces(spelling, length, to);
+bool unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to, size_t *written) {
+    if (t->pre) return unescape_letters(spelling, length, to, written);
+    *written = unescape_spaces(spelling, length, to);
+    return true;
 }
 
 static cllm_status out_of_memory(cllm_error *err) {
@@ -179,7 +181,7 @@ static cllm_status load_texts(cllm_tokenizer *t, cllm_error *err) {
         }
         token->text.data = block;
         if (token->type != TOKEN_BYTE) {
-            token->text.length = unescape(t, token->spelling.data, token->spelling.length, block);
+            token->is_literal = !unescape(t, token->spelling.data, token->spelling.length, block, &token->text.length);
         } else if (byte >= 0) {
             *block = (char)byte;
             token->text.length = 1;
@@ -229,7 +231,7 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
     for (uint32_t id = 0; id < t->n_vocab; id++) {
         vocabulary_token *token = &t->tokens[id];
         if (token_is_special(token->type) || token->type == TOKEN_BYTE) continue;
-        if (token->text.length == 0 || token->text.length > UINT32_MAX) continue;
+        if (token->is_literal || token->text.length == 0 || token->text.length > UINT32_MAX) continue;
         if (!t->pre && memchr(token->spelling.data, ' ', token->spelling.length)) continue;
         uint32_t hash = hash_bytes(token->text.data, token->text.length);
         vocabulary_slot *slot = find_slot(t, token->text.data, token->text.length, hash);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 const char *shared_file(const char *name) {
@@ -59,3 +60,24 @@ uint64_t random_u64(uint64_t *state) {
 }
 
 float random_float(uint64_t *state) { return (float)(random_u64(state) >> 40) * 0x1p-23f - 1.0f; }
+
+uint64_t test_seed(void) {
+    static uint64_t seed;
+    static bool known;
+    if (known) return seed;
+    const char *given = getenv("MINICLLM_TEST_SEED");
+    known = true;
+    if (given && *given) {
+        seed = strtoull(given, NULL, 10);
+    } else {
+        uint64_t state = (uint64_t)time(NULL) * 1000003u + (uint64_t)getpid();
+        seed = random_u64(&state) % 1000000000u;
+    }
+    print_message("# drawn by MINICLLM_TEST_SEED=%llu\n", (unsigned long long)seed);
+    return seed;
+}
+
+bool test_long(void) {
+    const char *asked = getenv("MINICLLM_TEST_LONG");
+    return asked && strcmp(asked, "1") == 0;
+}

@@ -31,4 +31,11 @@ void assert_error(cllm_status status, const cllm_error *err, cllm_status expecte
 uint64_t random_u64(uint64_t *state);
 float random_float(uint64_t *state); /* uniform in [-1, 1) */
 
+/* What a test draws its cases by: $MINICLLM_TEST_SEED, or else another number each time. It is printed once, so that a run
+ * that fails can be had again. */
+uint64_t test_seed(void);
+
+/* $MINICLLM_TEST_LONG=1 asks for all cases, however long they take. */
+bool test_long(void);
+
 #endif

@@ -3,11 +3,13 @@
 #include "base/utf8.h"
 #include "gguf/gguf.h"
 #include "text/tokenizer.h"
+#include "text/unicode_normalize.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 void add(vocabulary *v, const char *token, float score, int32_t type) {
     assert_true(v->n_tokens < MAX_TOKENS);
@@ -186,30 +188,63 @@ void check_round_trip(const loaded *l, char *text, size_t length, int flags) {
         length = spaces_for_u2581(text, length);
         if (back.bytes) back.size = spaces_for_u2581((char *)back.bytes, back.size);
     }
-    if (!lossy) assert_int_equal(back.size, length);
-    if (!lossy && length) assert_memory_equal(back.bytes, text, length);
+    char *want = NULL;
+    size_t want_length = length;
+    if (l->tokenizer->wants_nfc) { /* what lies between special tokens was put into NFC; now all of it is, both times */
+        char *composed;
+        size_t composed_length;
+        assert_true(unicode_compose((char *)back.bytes, back.size, &composed, &composed_length));
+        if (composed) {
+            free(back.bytes);
+            back = (byte_buffer){.bytes = (unsigned char *)composed, .size = composed_length};
+        }
+        assert_true(unicode_compose(text, length, &want, &want_length));
+        if (!want) want_length = length;
+    }
+    if (!lossy) assert_int_equal(back.size, want_length);
+    if (!lossy && want_length) assert_memory_equal(back.bytes, want ? want : text, want_length);
+    free(want);
     buffer_free(&back);
     cllm_free(ids);
 }
 
 /* ------------------------------------------------------------------------------------------- reference cases */
 
+const char *vocabulary_file(const char *name) {
+    static char paths[8][1024];
+    static unsigned next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "vocab/ggml-vocab-%s", name);
+    const char *shared = shared_file(path), *folder = getenv("MINICLLM_VOCAB");
+    if (shared || !folder) return shared;
+    snprintf(path, sizeof paths[0], "%s/ggml-vocab-%s", folder, name);
+    return access(path, R_OK) == 0 ? path : NULL;
+}
+
+static bool is_composed(const char *text, size_t length) {
+    char *composed;
+    size_t composed_length;
+    assert_true(unicode_compose(text, length, &composed, &composed_length));
+    bool same = !composed || (composed_length == length && memcmp(composed, text, length) == 0);
+    free(composed);
+    return same;
+}
+
 /* Texts of `name`.gguf.inp, each ended by a line "__ggml_vocab_test__" whose line feed before is not part of the text;
- * and a line of ids for each in .out. */
+ * and a line of ids for each in .out. They are llama.cpp's, which never composes: where the model's own tokenizer does,
+ * texts that change (three of qwen35's) are not compared. */
 void check_reference(const char *name) {
     static const char separator[] = "\n__ggml_vocab_test__\n";
-    char path[128];
-    snprintf(path, sizeof path, "vocab/%s.gguf", name);
-    const char *model = shared_file(path);
-    snprintf(path, sizeof path, "vocab/%s.gguf.inp", name);
-    const char *texts_path = shared_file(path);
-    snprintf(path, sizeof path, "vocab/%s.gguf.out", name);
-    const char *ids_path = shared_file(path);
-    if (!model || !texts_path || !ids_path) skip();
-
-    loaded l = load_file(model);
+    const char *const endings[3] = {"", ".inp", ".out"}, *paths[3];
+    for (int i = 0; i < 3; i++) {
+        char file[128];
+        snprintf(file, sizeof file, "%s.gguf%s", name, endings[i]);
+        paths[i] = vocabulary_file(file);
+        if (!paths[i]) skip();
+    }
+    loaded l = load_file(paths[0]);
     size_t n_text_bytes, n_id_bytes;
-    char *texts = (char *)read_file(texts_path, &n_text_bytes), *ids = (char *)read_file(ids_path, &n_id_bytes);
+    char *texts = (char *)read_file(paths[1], &n_text_bytes), *ids = (char *)read_file(paths[2], &n_id_bytes);
     char *text = texts, *line = ids, *end;
     int n_cases = 0;
     for (; (end = strstr(text, separator)); text = end + strlen(separator), n_cases++) {
@@ -217,10 +252,11 @@ void check_reference(const char *name) {
         assert_non_null(line_end);
         *line_end = 0;
         line += strspn(line, " ");
-        assert_string_equal(encoded(&l, text, (size_t)(end - text), 0), line);
+        if (!l.tokenizer->wants_nfc || is_composed(text, (size_t)(end - text)))
+            assert_string_equal(encoded(&l, text, (size_t)(end - text), 0), line);
         line = line_end + 1;
     }
-    assert_int_equal(n_cases, 46);
+    assert_true(n_cases >= 46);
     assert_int_equal(*text, 0);
     assert_int_equal(*line, 0);
     free(texts);

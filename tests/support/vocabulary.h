@@ -57,7 +57,11 @@ void check_round_trip(const loaded *l, char *text, size_t length, int flags);
 void check_round_trips(const loaded *l, int flags); /* random texts, with and without the flags; all pairs of bytes.
                                                        Bytes that are no UTF-8 may be missing in the vocabulary */
 
-/* The shared vocab/NAME.gguf gives the ids of .out for the texts of .inp; skips where they are missing. */
+/* The path of a published vocabulary's file, such as "qwen2.gguf": in vocab/ of the shared folder, else in $MINICLLM_VOCAB,
+ * which may be models/ of llama.cpp's source. NULL where it is in neither. Valid until the eighth call after. */
+const char *vocabulary_file(const char *name);
+
+/* The vocabulary `name` gives the ids of .gguf.out for the texts of .gguf.inp; skips where they are missing. */
 void check_reference(const char *name);
 
 /* So many bytes of the worst of each kind take less than a second of the processor's time; sanitizers get more. */

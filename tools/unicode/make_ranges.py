@@ -67,4 +67,5 @@ def main():
     print("const size_t n_unicode_ranges = sizeof unicode_ranges / sizeof *unicode_ranges;")
 
 
-main()
+if __name__ == "__main__":
+    main()
