@@ -11,8 +11,5 @@ static bool is_control(uint32_t character) {
 
 size_t cllm_safe_length(const char *bytes, size_t length) {
     const size_t n = utf8_length(bytes, length);
-    if (n == 0) return 0;
-    uint32_t character = (unsigned char)bytes[0] & (n == 1 ? 0x7Fu : 0xFFu >> (n + 1));
-    for (size_t i = 1; i < n; i++) character = character << 6 | ((unsigned char)bytes[i] & 0x3Fu);
-    return is_control(character) ? 0 : n;
+    return n == 0 || is_control(utf8_decode(bytes, n)) ? 0 : n;
 }
