@@ -3,8 +3,8 @@
 #   make                 the program and both libraries, in build/
 #   make test            build and run every test; where a matrix is too large it takes samples, by a seed that it prints
 #                        (MINICLLM_TEST_SEED=number takes the same again)
-#   make test AGAIN=1    only the tests of which something failed or was skipped the last time
 #   make test-long       the same without samples: all of every matrix
+#   make test AGAIN=1    only the tests of which something failed or was skipped the last time
 #   make check-format    is every source as clang-format 14 would write it? (make format writes it)
 #   make fuzz            FUZZ_SECONDS=60 of libFuzzer on every target of tests/fuzz (needs clang)
 #   make install         PREFIX=/usr/local, DESTDIR= for packagers; make uninstall takes it away again
