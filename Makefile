@@ -1,7 +1,10 @@
 # mini-cllm: plain make, GNU make 3.81 or newer.
 #
 #   make                 the program and both libraries, in build/
-#   make test            build and run every test
+#   make test            build and run every test; where a matrix is too large it takes samples, by a seed that it prints
+#                        (MINICLLM_TEST_SEED=number takes the same again)
+#   make test-long       the same without samples: all of every matrix
+#   make test AGAIN=1    only the tests of which something failed or was skipped the last time
 #   make check-format    is every source as clang-format 14 would write it? (make format writes it)
 #   make fuzz            FUZZ_SECONDS=60 of libFuzzer on every target of tests/fuzz (needs clang)
 #   make install         PREFIX=/usr/local, DESTDIR= for packagers; make uninstall takes it away again
@@ -213,7 +216,8 @@ $(BUILD)/lookalike_cuda/include: $(LOOKALIKE_CUDA_HEADERS)
 
 # ------------------------------------------------------------------------------------------------ checking
 
-tests: $(TESTS) $(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver)
+# What runs over the look-alike of CUDA is skipped under a sanitizer.
+tests: $(TESTS) $(if $(SANITIZE),,$(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver))
 
 # The program and the tests of the GPU over the look-alike of Metal, where there is what that takes.
 OBJECTIVE_C := $(and $(filter Linux,$(UNAME)),$(shell command -v clang),$(wildcard $(shell gcc -print-file-name=include)/objc/objc.h))
@@ -226,6 +230,33 @@ ifndef SANITIZE
 endif
 endif
 
+# The program and the tests of the thread pool with the thread sanitizer, where the compiler has it. What fails here, and the
+# compiler's warnings about plain code, are for tests/check_threads.sh to tell.
+THREADS := $(BUILD)/threads
+threads:
+ifndef SANITIZE
+	@mkdir -p $(THREADS)
+	@! echo 'int main(void) { return 0; }' | $(CC) -fsanitize=thread -x c - -o $(THREADS)/sanitized 2>/dev/null || \
+	    $(MAKE) -s SANITIZE=thread CFLAGS='-O0 -g' WERROR= BUILD=$(THREADS) $(THREADS)/mini-cllm $(THREADS)/tests/test_base \
+	    >$(THREADS)/log 2>&1 || rm -f $(THREADS)/mini-cllm
+endif
+
+# The program and the kernel tests for arm64, by a cross compiler, where that and the emulator are; for tests/check_arm.sh.
+# Of the two libraries, which the cross compiler comes without, tests/stand_in has what the kernel tests need of cmocka, and
+# the program is linked without jansson, which only --json calls.
+ARM       := $(BUILD)/arm
+ARM_TOOLS := aarch64-linux-gnu
+arm:
+ifndef SANITIZE
+ifneq ($(and $(filter Linux,$(UNAME)),$(shell command -v $(ARM_TOOLS)-gcc),$(shell command -v qemu-aarch64)),)
+	@mkdir -p $(ARM)/stand_in
+	@cp -p "$$(pkg-config --variable=includedir jansson)"/jansson*.h tests/stand_in/* $(ARM)/stand_in
+	@PKG_CONFIG_PATH='' PKG_CONFIG_LIBDIR='$(abspath $(ARM))/stand_in' $(MAKE) -s CC=$(ARM_TOOLS)-gcc AR=$(ARM_TOOLS)-ar \
+	    OBJCOPY=$(ARM_TOOLS)-objcopy CFLAGS=-O1 LDFLAGS=-static WERROR= BUILD=$(ARM) $(ARM)/check_kernels \
+	    $(ARM)/mini-cllm >$(ARM)/log 2>&1 || rm -f $(ARM)/mini-cllm
+endif
+endif
+
 # What packagers would get, and what is left of it after uninstall, for tests/check_install.sh to look at.
 stage: all
 	@rm -rf $(BUILD)/staged $(BUILD)/unstaged
@@ -233,8 +264,11 @@ stage: all
 	@$(MAKE) -s install PREFIX=/opt/cllm DESTDIR=$(BUILD)/unstaged
 	@$(MAKE) -s uninstall PREFIX=/opt/cllm DESTDIR=$(BUILD)/unstaged
 
-test: all tests stage lookalike
-	@CC='$(CC)' SANITIZE='$(SANITIZE)' tests/run.sh $(BUILD)
+test: all tests stage lookalike threads arm
+	@CC='$(CC)' SANITIZE='$(SANITIZE)' AGAIN='$(AGAIN)' tests/run.sh $(BUILD)
+
+test-long:
+	@MINICLLM_TEST_LONG=1 $(MAKE) test
 
 FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
 check-format:
@@ -295,7 +329,7 @@ help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 FORCE:
-.PHONY: all tests test stage lookalike check-format format fuzz install uninstall clean help FORCE
+.PHONY: all tests test test-long stage lookalike threads arm check-format format fuzz install uninstall clean help FORCE
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(PROGRAM_OBJECTS) $(SUPPORT_OBJECTS) $(AVX512_MODEL) \
     $(call object,$(TEST_SOURCES) $(TOOL_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c \

@@ -1,6 +1,8 @@
 #!/bin/sh
 # The include rule: which folder may include which. Prints TAP; each violation is named as file:line.
 set -u
+. tests/support/checks.sh
+[ -z "${SANITIZE:-}" ] || skip_all "the sources are the same for a sanitizer: $SANITIZE"
 
 # Of the files on standard input (paths from the top of the repository): every violation.
 violations() {

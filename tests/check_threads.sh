@@ -1,7 +1,7 @@
 #!/bin/sh
-# No two threads meet in memory unordered: tests/check_threads.sh BUILD. The program and the tests of the thread pool are
-# built with the thread sanitizer into BUILD/threads, and run on several threads; any race that it reports fails. Prints
-# TAP.
+# No two threads meet in memory unordered: tests/check_threads.sh BUILD. The program and the tests of the thread pool, which
+# `make threads` builds with the thread sanitizer into BUILD/threads, run on several threads; any race that it reports fails.
+# Prints TAP.
 set -u
 . tests/support/checks.sh
 
@@ -34,9 +34,10 @@ prefix=''
 catches_races || prefix='setarch -R'
 catches_races || skip_all 'the thread sanitizer does not work here'
 
-build_all() {
-    MAKEFLAGS='' make CC="${CC:-cc}" SANITIZE=thread CFLAGS='-O0 -g' WERROR='' BUILD="$threads" \
-        "$threads/mini-cllm" "$threads/tests/test_base"
+build_all() { # that is, see that it is built
+    MAKEFLAGS='' make CC="${CC:-cc}" BUILD="${threads%/threads}" threads
+    [ ! -s "$threads/log" ] || cat "$threads/log"
+    [ -x "$threads/mini-cllm" ] && [ -x "$threads/tests/test_base" ]
 }
 
 pool_tests() {

@@ -5,6 +5,10 @@
 # or another shell script tests/*.sh, which gets BUILD as its argument. All print TAP (https://testanything.org). One that
 # prints no plan, falls short of it, dies, or runs past TEST_SECONDS counts as a failure. The last line is "N passed, N
 # failed, N skipped", and the exit status is 0 if some passed and none failed.
+#
+# The longest tests come first, by the seconds that they took the last time. AGAIN=1 leaves out the tests that have passed
+# since they were built, with nothing skipped. A test whose matrix is too large draws samples from it by MINICLLM_TEST_SEED,
+# or goes through all of it where MINICLLM_TEST_LONG is set.
 set -u
 
 # run.sh --one TEST RESULTS BUILD, as called below: run one test, keep its output and its counts in the folder RESULTS.
@@ -20,8 +24,10 @@ if [ "${1:-}" = --one ]; then
         >"$log" 2>&1 </dev/null
     status=$?
     seconds=$(($(date +%s) - begin))
+    times >"$results/$name.times" # its second line is of the test: minutes and seconds in the program and in the system
+    cpu=$(awk -F '[ms ]+' 'NR == 2 { print int(60 * $1 + $2 + 60 * $3 + $4 + 0.5) }' "$results/$name.times")
     # cmocka 1.1 says "not ok 3 # SKIP name" where TAP has "ok 3 name # SKIP"
-    awk -v name="$name" -v status=$status -v seconds=$seconds -v limit="$TEST_SECONDS" '
+    awk -v name="$name" -v status=$status -v seconds=$seconds -v cpu="$cpu" -v limit="$TEST_SECONDS" '
         /^1\.\.[0-9]+/ { plans++; planned += substr($1, 4); if ($1 == "1..0") skipped++; next }
         /^(not )?ok [0-9]+.*# [Ss][Kk][Ii][Pp]/ { seen++; skipped++; next }
         /^ok [0-9]+/ { seen++; passed++ }
@@ -35,9 +41,10 @@ if [ "${1:-}" = --one ]; then
             else if (status && !failed) fault = "exited with status " status
             if (fault) failed++
             printf "%d %d %d\n", passed, failed, skipped
-            printf "%-6s %-22s %4d passed %3d failed %3d skipped %4d s%s\n", failed ? "FAILED" : "ok", name, passed,
-                failed, skipped, seconds, fault ? "  " fault : "" > "/dev/stderr"
+            printf "%-6s %-22s %4d passed %3d failed %3d skipped %4d s, of CPU %4d s%s\n", failed ? "FAILED" : "ok",
+                name, passed, failed, skipped, seconds, cpu, fault ? "  " fault : "" > "/dev/stderr"
         }' "$log" 2>"$results/$name.line" >"$results/$name.counts"
+    echo "$seconds" >"$results/$name.seconds"
     cat "$results/$name.line"
     exit 0
 fi
@@ -46,39 +53,72 @@ build=${1:?usage: tests/run.sh BUILD}
 export LC_ALL=C TEST_SECONDS="${TEST_SECONDS:-600}"
 # Under AddressSanitizer a crash ends the program with a report, instead of reaching cmocka's handler.
 export ASAN_OPTIONS="handle_segv=2:${ASAN_OPTIONS:-}"
+export MINICLLM_TEST_SEED="${MINICLLM_TEST_SEED:-$(date +%s)}"
 results=$build/test-results
-rm -rf "$results" && mkdir -p "$results" || exit 1
+mkdir -p "$results" || exit 1
 cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+
+# whole TEST: has it passed since it and the program were built, with nothing skipped?
+whole() {
+    counts=$results/${1##*/}.counts
+    grep -qsx '[1-9][0-9]* 0 0' "$counts" && [ "$counts" -nt "$1" ] && [ "$counts" -nt "$build/mini-cllm" ]
+}
 
 tests=''
 for source in tests/test_*.c tests/check_kernels.c tests/*.sh; do
     [ -f "$source" ] || continue
     name=$(basename "$source" .c)
     case $source in
-    tests/run.sh) ;;
-    *.sh) tests="$tests $source" ;;
-    tests/check_kernels.c) tests="$tests $build/$name $build/check_avx512_model" ;;
-    *) tests="$tests $build/tests/$name" ;;
+    tests/run.sh) continue ;;
+    *.sh) these=$source ;;
+    tests/check_kernels.c) these="$build/$name $build/check_avx512_model" ;;
+    *) these=$build/tests/$name ;;
     esac
+    for test in $these; do
+        if [ "${AGAIN:-}" ] && whole "$test"; then echo "passed before: ${test##*/}"; else tests="$tests $test"; fi
+    done
 done
+
+# What is known to take long, the longest first, where no seconds are known.
+longest='same_bits.sh check_races.sh check_metal.sh check_gpu_opencl.sh check_gpu_metal.sh check_gpu_cuda.sh check_cuda.sh
+    check_arm.sh check_avx512_model test_gpu_products test_gpu_session check_kernels cli.sh demo_stories.sh check_kernel_text.sh
+    check_threads.sh'
+guess() { # NAME
+    seconds=9999
+    for known in $longest; do
+        seconds=$((seconds - 1))
+        [ "$known" != "$1" ] || { echo $seconds && return; }
+    done
+    echo 0
+}
+in_order() { # of the tests on standard input
+    while read -r test; do
+        echo "$(cat "$results/${test##*/}.seconds" 2>/dev/null || guess "${test##*/}") $test"
+    done | sort -s -k 1,1nr | cut -d ' ' -f 2
+}
+
 # shellcheck disable=SC2086 # a list of words; no path here has a space
 set -- $tests
-printf '%s\n' "$@" | xargs -P "$cores" -I TEST sh "$0" --one TEST "$results" "$build"
+for test; do rm -f "$results/${test##*/}.counts"; done
+echo "MINICLLM_TEST_SEED=$MINICLLM_TEST_SEED"
+printf '%s\n' "$@" | in_order | xargs -P "$cores" -I TEST sh "$0" --one TEST "$results" "$build"
 
-for counts in "$results"/*.counts; do
-    case $(cat "$counts") in
-    *" 0 "*) continue ;;
-    esac
-    echo
-    echo "---- ${counts%.counts}.log"
-    cat "${counts%.counts}.log"
+passed=0 failed=0 skipped=0
+for test; do
+    ran=$results/${test##*/}
+    if ! [ -s "$ran.counts" ]; then
+        echo "FAILED ${test##*/} left no counts"
+        failed=$((failed + 1))
+        continue
+    fi
+    read -r p f s <"$ran.counts"
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    [ "$f" = 0 ] || { echo && echo "---- $ran.log" && cat "$ran.log"; }
 done
 
-if grep -qv ' 0$' "$results"/*.counts; then
+if [ $skipped != 0 ]; then
     echo
     echo "Skipped tests need what is not here; most want reference data in \$MINICLLM_SHARED or ../shared. Reasons are in $results."
 fi
-cat "$results"/*.counts | awk -v tests=$# '
-    { passed += $1; failed += $2; skipped += $3 }
-    END { failed += tests - NR # those that left no counts
-          printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped; exit failed || !passed }'
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed = 0 ] && { [ $passed != 0 ] || [ $# = 0 ]; }

@@ -355,7 +355,10 @@ CUresult cuMemGetInfo_v2(size_t *n_free, size_t *n_total) {
     return SUCCESS;
 }
 
-/* Where it ends, up to the alignment of 32 bytes, pages begin that nobody may touch. */
+/* Around an allocation lie pages that nobody may touch, so many that a wrong index ends there and not in other memory.
+ * Behind it they begin where it ends, up to the alignment of 32 bytes; before it lies what is left of a page. */
+enum { GUARD = 64 << 20 };
+
 CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t n_bytes) {
     WITH_CONTEXT;
     if (break_capture(context) != SUCCESS) return STREAM_CAPTURE_UNSUPPORTED;
@@ -364,8 +367,10 @@ CUresult cuMemAlloc_v2(CUdeviceptr *memory, size_t n_bytes) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), used = (n_bytes + 31) / 32 * 32;
     const size_t n_mapped = (used + page - 1) / page * page;
     device_memory *m = malloc(sizeof *m);
-    unsigned char *mapping = mmap(NULL, n_mapped + page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    unsigned char *mapping =
+        mmap(NULL, n_mapped + 2 * GUARD, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (!m || mapping == MAP_FAILED) fibers_fatal("no memory of the host for %zu bytes of the device", n_bytes);
+    mapping += GUARD;
     mprotect(mapping, n_mapped, PROT_READ | PROT_WRITE);
     memset(mapping, 0xFF, n_mapped);
     mprotect(mapping, n_mapped, PROT_NONE);
@@ -393,8 +398,10 @@ static bool touches(const operation *o, const device_memory *m) {
     return false;
 }
 
-/* The bytes between the end of an allocation and the pages that nobody may touch are rubbish as before. */
-static void check_end(const device_memory *m, const char *kernel) {
+/* The bytes between an allocation and the pages that nobody may touch are rubbish as before. */
+static void check_edges(const device_memory *m, const char *kernel) {
+    for (const unsigned char *at = m->mapping; at < m->begin; at++)
+        if (*at != 0xFF) fibers_fatal("%s writes before an allocation of %zu bytes", kernel, m->n_bytes);
     for (const unsigned char *at = m->begin + m->n_bytes; at < m->mapping + m->n_mapped; at++)
         if (*at != 0xFF) fibers_fatal("%s writes behind an allocation of %zu bytes", kernel, m->n_bytes);
 }
@@ -411,7 +418,7 @@ CUresult cuMemFree_v2(CUdeviceptr memory) {
             if (touches(&s->work.all[i], m)) fibers_fatal("memory is released while the device may still use it");
     *link = m->next;
     context->n_used -= m->n_bytes;
-    munmap(m->mapping, m->n_mapped + (size_t)sysconf(_SC_PAGESIZE));
+    munmap(m->mapping - GUARD, m->n_mapped + 2 * GUARD);
     free(m);
     return context->failure;
 }
@@ -529,7 +536,7 @@ static void run_kernel(CUcontext context, operation *o) {
     }
     sigaction(SIGSEGV, &before[0], NULL);
     sigaction(SIGBUS, &before[1], NULL);
-    for (const device_memory *m = context->memory; m; m = m->next) check_end(m, o->function->name);
+    for (const device_memory *m = context->memory; m; m = m->next) check_edges(m, o->function->name);
 }
 
 static void run(CUcontext context, operation_list *list) {

@@ -6,7 +6,7 @@ skip_all() { # REASON
     exit 0
 }
 
-skip() { # DESCRIPTION REASON
+skip() { # DESCRIPTION REASON: one check that cannot be made here
     n=$((n + 1))
     echo "ok $n - $1 # SKIP $2"
 }
