@@ -135,6 +135,7 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
         return bad_value(err, config, "block_count", "%u layers are more than the %u that are possible",
                          config->n_layers, MAX_LAYERS);
 
+    config->n_ctx_open = config->n_ctx_train;
     config->n_kv_heads = config->n_heads;
     status = get_u32(gguf, config, "attention.head_count_kv", GGUF_OPTIONAL, &config->n_kv_heads, err);
     if (status != CLLM_OK) return status;
@@ -235,6 +236,8 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
         return bad_value(err, config, "rope.scaling.factor", "%g is negative", (double)config->rope_scaling_factor);
     if (config->rope_original_context == 0)
         return bad_value(err, config, "rope.scaling.original_context_length", "0 is not 1 or more");
+    if (cllm_gguf_find_tensor(gguf, "rope_factors_long.weight") && config->rope_original_context < config->n_ctx_train)
+        config->n_ctx_open = config->rope_original_context;
     if (!(config->yarn_beta_fast > 0 && config->yarn_beta_slow > 0))
         return bad_value(err, config, "rope.scaling.yarn_beta_slow", "YaRN's betas %g and %g are not positive",
                          (double)config->yarn_beta_fast, (double)config->yarn_beta_slow);
