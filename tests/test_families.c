@@ -3,6 +3,7 @@
  * tokens.txt, llama.cpp-nmse.tsv). For each: the logits, and that they are the same bits however the tokens are cut. */
 #include "support/check.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +71,34 @@ static float *logits_of(const cllm_model *model, run how) {
     return sink.rows;
 }
 
+static double number_of(const cllm_gguf *gguf, const char *key) {
+    const cllm_value *value = cllm_gguf_find(gguf, key);
+    assert_non_null(value);
+    return value->type == CLLM_FLOAT32 ? value->f : (double)value->u;
+}
+
+/* The authors of gpt-oss do not round the ends of YaRN's ramp, and llama.cpp, of which the logits are, does: the beta whose
+ * pair is the rounded one. (Where the ramp begins both agree: at the first pair.) */
+static double rounded_beta_slow(const family *of) {
+    cllm_gguf *gguf;
+    cllm_error err;
+    assert_ok(cllm_gguf_open(path_of(of->name, ".gguf"), NULL, &gguf, &err), &err);
+    const double context = number_of(gguf, "gpt-oss.rope.scaling.original_context_length");
+    const double length = number_of(gguf, "gpt-oss.attention.key_length");
+    const double per_pair = 2 * log(number_of(gguf, "gpt-oss.rope.freq_base")) / length,
+                 turns = context / (2 * acos(-1));
+    const double begin = log(turns / number_of(gguf, "gpt-oss.rope.scaling.yarn_beta_fast")) / per_pair;
+    const double end = log(turns / number_of(gguf, "gpt-oss.rope.scaling.yarn_beta_slow")) / per_pair;
+    assert_true(begin <= 0);
+    cllm_gguf_close(gguf);
+    return turns * exp(-ceil(end) * per_pair);
+}
+
 static cllm_model *load(const family *of, bool repack) {
-    const cllm_load_options options = {.repack = repack};
+    const bool rounds = strncmp(of->name, "gpt-oss", 7) == 0;
+    const cllm_metadata override = {".rope.scaling.yarn_beta_slow",
+                                    {.type = CLLM_FLOAT64, .f = rounds ? rounded_beta_slow(of) : 0}};
+    const cllm_load_options options = {.repack = repack, .overrides = &override, .n_overrides = rounds};
     cllm_model *model = NULL;
     cllm_error err;
     assert_ok(cllm_model_load(path_of(of->name, ".gguf"), &options, &model, &err), &err);

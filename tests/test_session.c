@@ -502,6 +502,35 @@ static void a_context_left_open_is_capped_to_memory(void **state) {
     cllm_model_destroy(model);
 }
 
+/* With one layer, what a token sees through a window of w is all there is in a text of its last w tokens. */
+static void a_window_is_as_long_as_the_file_says(void **state) {
+    (void)state;
+    enum { N = 40, WINDOW = 11 };
+    tiny_model m = tiny_model_default();
+    m.n_layers = 1;
+    gguf_builder g;
+    builder_init(&g);
+    tiny_model_metadata(&g, &m);
+    builder_u32(&g, "llama.attention.sliding_window", WINDOW);
+    tiny_model_tensors(&g, &m);
+    cllm_model *model = load(builder_write(&g, "window.gguf"));
+    const cllm_session_options options = {.kv_type = CLLM_KV_F32, .cpu_isa = "scalar", .n_batch = 7};
+    int32_t tokens[N];
+    for (int i = 0; i < N; i++) tokens[i] = (i * i + 3 * i) % 50;
+    float *got = all_logits(model, &options, tokens, N);
+    for (int end = WINDOW; end <= N; end++) {
+        float *want = all_logits(model, &options, tokens + end - WINDOW, WINDOW);
+        float *more = all_logits(model, &options, tokens + end - WINDOW + 1, WINDOW - 1);
+        const float *last = got + (size_t)(end - 1) * m.n_vocab;
+        assert_true(nmse(last, want + (size_t)(WINDOW - 1) * m.n_vocab, m.n_vocab) < 1e-9);
+        assert_true(nmse(last, more + (size_t)(WINDOW - 2) * m.n_vocab, m.n_vocab) > 1e-7);
+        free(want);
+        free(more);
+    }
+    free(got);
+    cllm_model_destroy(model);
+}
+
 /* A model with divisors of RoPE's frequencies: one list ("rope_freqs"), or both of LongRoPE (NULL), for a context that was
  * 32 before it was stretched to more than any memory holds. */
 static cllm_model *longrope_model(const char *only, float of_only) {
@@ -689,6 +718,7 @@ int main(void) {
         cmocka_unit_test(the_plan_names_what_is_needed),
         cmocka_unit_test(a_context_left_open_is_capped_to_memory),
         cmocka_unit_test(longrope_follows_what_was_asked),
+        cmocka_unit_test(a_window_is_as_long_as_the_file_says),
         cmocka_unit_test(peak_memory_has_one_copy_of_the_weights),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);

@@ -125,6 +125,8 @@ typedef enum expert_gating {
     GATING_SOFTMAX_OF_CHOSEN = 3, /* chosen by logit, softmax over those alone */
 } expert_gating;
 
+#define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
+
 typedef struct model_traits {
     const char *architecture;
     tensor_set tensors;  /* that each layer has, beside its feed-forward part: */
@@ -148,7 +150,7 @@ typedef struct model_traits {
     bool latent_attention;          /* multi-head latent attention; its keys and those of the gating are read */
 
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
-                                      0: windows are not looked at */
+                                      WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
     uint32_t window;           /* where the file does not say */
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
@@ -156,7 +158,8 @@ typedef struct model_traits {
     uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
     bool rope_in_windows_only; /* where there are windows */
 
-    bool yarn_betas;                /* read the keys of YaRN's ramp */
+    bool yarn_unrounded;            /* YaRN's ramp begins and ends between two pairs */
+    bool yarn_unless_said;          /* where the file does not name the kind of stretching */
     float yarn_log_multiplier_unit; /* what yarn_log_multiplier is divided by; 0: not read */
     bool attention_temperature;     /* read its keys */
 
