@@ -188,6 +188,7 @@ static const model_traits families[] = {
      .gating = GATING_SOFTMAX_OF_CHOSEN,
      .yarn_unrounded = true,
      .yarn_unless_said = true,
+     .ollama_names = true,
      .window_period = 2},
     {.architecture = "deepseek2",
      .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),

@@ -142,6 +142,7 @@ typedef struct model_traits {
     qk_norm_kind qk_norm;
     bool gate_in_up;                      /* ffn_up is gate and then up, in one tensor */
     bool ffn_norm_is_post_attention_norm; /* by its name in the file */
+    bool ollama_names;                    /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
 

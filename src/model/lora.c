@@ -106,7 +106,7 @@ static cllm_status append(const binder *b, const tensors *t, float scale, lora_p
 /* Does the linear lie in the base tensor, or is it that? first_row: out. */
 static bool is_part(const tensors *t, const linear *l, uint64_t *first_row) {
     const uintptr_t start = (uintptr_t)t->base->data, at = (uintptr_t)l->w.data;
-    if (at < start || at - start >= t->base->n_bytes) return false;
+    if (l->w.apart || at < start || at - start >= t->base->n_bytes) return false;
     *first_row = (at - start) / l->w.row_bytes;
     return true;
 }

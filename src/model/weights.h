@@ -22,6 +22,7 @@ typedef struct matrix {
     size_t row_bytes;
     bool interleaved;
     uint32_t count;
+    const void *const *apart; /* [count] where each of them lies, if not one after another; else NULL */
 } matrix;
 
 /* Number `index` of the matrices. */
@@ -75,6 +76,7 @@ typedef struct model_weights {
         *rope_factors_short;  /* the same, for a context beyond the original or within it, or NULL */
     uint64_t bytes_per_token; /* weight bytes that one forward pass of one token reads */
     uint64_t matrix_types;    /* bit t: a matrix is of the type of number t */
+    uint32_t n_skipped;       /* tensors of the file that belong to a model of images */
 } model_weights;
 
 /* The layer's linear `tensor`, or NULL if it has none or only as a whole of others (attn_qkv). */
