@@ -315,6 +315,10 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
 /* The lengths of latent attention. The cache's are those that the file has for keys and values. */
 static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (!config->traits->latent_attention) return CLLM_OK;
+    config->kv_b_is_whole = cllm_gguf_find_tensor(gguf, "blk.0.attn_kv_b.weight");
+    config->latent_key_length = config->key_length; /* of a file that has none of the keys of compressed heads */
+    config->latent_value_length = config->value_length;
+    const gguf_need need = config->kv_b_is_whole ? GGUF_OPTIONAL : GGUF_REQUIRED;
     const struct {
         const char *suffix;
         uint32_t *out;
@@ -324,7 +328,8 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
         {"attention.value_length_mla", &config->latent_value_length},
     };
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
-        cllm_status status = get_u32(gguf, config, required[i].suffix, GGUF_REQUIRED, required[i].out, err);
+        cllm_status status =
+            get_u32(gguf, config, required[i].suffix, i > 0 ? need : GGUF_REQUIRED, required[i].out, err);
         if (status != CLLM_OK) return status;
         if (*required[i].out == 0 || *required[i].out > MAX_HEAD_LENGTH)
             return bad_value(err, config, required[i].suffix, "%u is not between 1 and %u", *required[i].out,
@@ -342,8 +347,13 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
     return status;
 }
 
-static cllm_status check_latent(const model_config *config, cllm_error *err) {
+static cllm_status check_latent(model_config *config, cllm_error *err) {
     if (config->kv_rank == 0) return CLLM_OK;
+    if (config->kv_b_is_whole) {
+        config->n_kv_heads = 1;
+        config->key_length = config->kv_rank + config->rope_dimension_count;
+        config->value_length = config->kv_rank;
+    }
     if (config->rope_dimension_count == 0 || config->rope_dimension_count >= config->latent_key_length)
         return bad_value(err, config, "attention.key_length_mla",
                          "%u elements, of which %u are rotated, are not possible", config->latent_key_length,

@@ -76,6 +76,7 @@ typedef struct model_config {
     uint32_t kv_rank;
     uint32_t latent_key_length; /* per head, before compression */
     uint32_t latent_value_length;
+    bool kv_b_is_whole; /* an older file: its heads are those before compression, and it has attn_kv_b */
 
     lora_sizes lora;
 

@@ -32,7 +32,8 @@ typedef enum tensor_extent {
     DIM_KV_RANK,
     DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key behind them, */
     DIM_KEY_PLAIN,       /* the elements of a key that are not rotated, */
-    DIM_VALUE_LATENT,    /* and a value's */
+    DIM_VALUE_LATENT,    /* and a value's; */
+    DIM_KV_B,            /* both of all heads */
     N_EXTENTS
 } tensor_extent;
 
@@ -60,6 +61,7 @@ typedef enum tensor_kind {
     X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)           \
     X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)       \
     X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
+    X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)             \
     X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
     X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
     X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \

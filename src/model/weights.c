@@ -186,6 +186,7 @@ static uint64_t extent(const model_config *c, tensor_extent which) {
     case DIM_KV_RANK_ROTATED: return (uint64_t)c->kv_rank + c->rope_dimension_count;
     case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
     case DIM_VALUE_LATENT: return c->latent_value_length;
+    case DIM_KV_B: return c->n_heads * ((uint64_t)extent(c, DIM_KEY_PLAIN) + c->latent_value_length);
     case N_EXTENTS: break;
     }
     return 0;
@@ -206,7 +207,7 @@ static const tensor_row tensor_rows[N_LAYER_TENSORS] = {
 
 linear *layer_linear(layer_weights *w, layer_tensor tensor) {
     const tensor_row *row = &tensor_rows[tensor];
-    if (row->kind != TENSOR_LINEAR || tensor == LAYER_attn_qkv) return NULL;
+    if (row->kind != TENSOR_LINEAR || tensor == LAYER_attn_qkv || tensor == LAYER_attn_kv_b) return NULL;
     linear *field = (linear *)(void *)((char *)w + row->field);
     return field->w.data ? field : NULL;
 }
@@ -221,6 +222,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_traits *traits = c->traits;
     tensor_set needs = traits->tensors;
     needs |= config_has_experts(c, layer) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
                                : TENSOR_BIT(attn_q);
@@ -270,6 +272,30 @@ static linear take_rows(linear *rest, uint64_t n_rows) {
     return out;
 }
 
+/* attn_kv_b has for each head the rows of keys and then those of values. */
+static void split_latent(binder *b, layer_weights *w) {
+    const model_config *c = b->config;
+    const matrix *whole = &w->attn_kv_b.w;
+    const uint64_t n_keys = extent(c, DIM_KEY_PLAIN), n_values = c->latent_value_length;
+    const void **keys = arena_alloc(b->arena, c->n_heads, sizeof *keys);
+    const void **values = arena_alloc(b->arena, c->n_heads, sizeof *values);
+    if (!keys || !values) {
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the tables of %" PRIu32 " heads", c->n_heads);
+        return;
+    }
+    for (uint32_t i = 0; i < c->n_heads; i++) {
+        keys[i] = (const unsigned char *)whole->data + i * (n_keys + n_values) * whole->row_bytes;
+        values[i] = (const unsigned char *)keys[i] + n_keys * whole->row_bytes;
+    }
+    w->attn_k_b_rows = w->attn_v_b.w = *whole;
+    w->attn_k_b_rows.count = w->attn_v_b.w.count = c->n_heads;
+    w->attn_k_b_rows.n_rows = (uint32_t)n_keys;
+    w->attn_v_b.w.n_rows = (uint32_t)n_values;
+    w->attn_k_b_rows.apart = keys;
+    w->attn_v_b.w.apart = values;
+    b->bytes_per_token += c->n_heads * n_keys * whole->row_bytes;
+}
+
 static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
     const model_config *c = b->config;
     if (w->attn_qkv.w.data) {
@@ -283,6 +309,7 @@ static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
             w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, DIM_VALUES), true);
         }
     }
+    if (w->attn_kv_b.w.data) split_latent(b, w);
     if (c->traits->gate_in_up && w->ffn_up.w.data) {
         linear rest = w->ffn_up;
         w->ffn_gate = take_rows(&rest, c->n_ff);

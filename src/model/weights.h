@@ -48,6 +48,8 @@ typedef struct layer_weights {
     linear attn_q, attn_k, attn_v;
     norm_weights attn_q_norm, attn_k_norm;
     linear attn_q_a, attn_q_b, attn_kv_a_mqa, attn_k_b, attn_v_b; /* latent attention */
+    linear attn_kv_b;     /* where the file has the last two in one tensor: attn_v_b is then a part of it, and so is */
+    matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
     const float *attn_sinks; /* [n_heads] */
     linear attn_output;
