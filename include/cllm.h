@@ -254,6 +254,7 @@ typedef struct cllm_model_info {
     uint32_t n_ctx_train;     /* the context the model was trained for */
     uint64_t n_parameters;    /* elements of all tensors */
     uint64_t bytes_per_token; /* weight bytes that generating one token reads */
+    const char *note;         /* what the file has or asks for and does not get, in one line, or "" */
 } cllm_model_info;
 
 /* A LoRA adapter: a GGUF file, as llama.cpp's convert_lora_to_gguf.py writes it, that changes a model of the same
@@ -291,8 +292,9 @@ typedef enum cllm_kv_type {
 } cllm_kv_type;
 
 typedef struct cllm_session_options {
-    uint32_t n_ctx;       /* positions; 0: the model's own, or as many as fit in memory if fewer */
-    uint32_t n_batch;     /* most tokens in one forward pass; 0: 512 */
+    uint32_t n_ctx;   /* positions; 0: the model's own (of LongRoPE the original, for which its short factors are: more
+                               must be asked for, and has the long ones), or as many as fit in memory if fewer */
+    uint32_t n_batch; /* most tokens in one forward pass; 0: 512 */
     uint32_t n_threads;   /* 0: the cores this process may use */
     cllm_kv_type kv_type; /* how keys and values are stored */
     const char *cpu_isa;  /* "scalar", "avx2" and so on, or NULL: the best that this CPU has */
@@ -316,7 +318,7 @@ typedef struct cllm_memory_plan {
     uint64_t scratch;   /* the buffers of a forward pass: activations and logits */
     uint64_t available; /* what this process may still take, or 0 if unknown */
     uint32_t n_ctx;     /* the context planned for */
-    bool n_ctx_capped;  /* true: n_ctx was 0 and the model's own context would not fit */
+    bool n_ctx_capped;  /* true: n_ctx was 0 and not all of the model's own context would fit */
 
     uint32_t n_gpu_layers; /* that run on a GPU; 0: none, and so are the rest. What follows is the GPU's memory, */
     uint64_t gpu_weights;  /* or, where it reads the weights in the mapped file, what it reads there */

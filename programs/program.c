@@ -315,6 +315,8 @@ int run_load(run *r, const options *o) {
     remark_unread(o, cllm_model_gguf(r->model), "model");
     remark_scaling(r);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    const char *model_note = cllm_model_get_info(r->model)->note;
+    if (*model_note) note(o, "%s", model_note);
     if (tokenizer && *cllm_tokenizer_note(tokenizer)) note(o, "%s", cllm_tokenizer_note(tokenizer));
     return EXIT_SUCCESS;
 }

@@ -402,7 +402,7 @@ static problem problem_new(size_t t, uint32_t n_rows, uint32_t n_columns, size_t
     problem p = {.t = t, .blocks = malloc(n_rows * row_bytes + 1), .n_batch = n_batch};
     assert_non_null(p.blocks);
     random_blocks(types[t].type, p.blocks + 1, n_rows * row_blocks, random);
-    p.w = p.interleaved = (matrix){p.blocks + 1, types[t].type, n_rows, n_columns, row_bytes, false, 1};
+    p.w = p.interleaved = (matrix){p.blocks + 1, types[t].type, n_rows, n_columns, row_bytes, false, 1, NULL};
     p.x = random_floats(n_batch * n_columns, random);
     if (interleave_possible(types[t].type)) {
         p.n_group_bytes = (n_rows + ROW_GROUP - 1) / ROW_GROUP * ROW_GROUP * row_bytes;

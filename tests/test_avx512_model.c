@@ -74,7 +74,7 @@ static void products_have_the_same_bits(void **state) {
         assert_non_null(blocks);
         random_blocks(types[t], blocks, ROWS * row_bytes / quant_type_layout(types[t])->block_bytes, &random);
         float *x = random_floats(N, &random);
-        const matrix w = {blocks, types[t], ROWS, COLUMNS, row_bytes, false, 1};
+        const matrix w = {blocks, types[t], ROWS, COLUMNS, row_bytes, false, 1, NULL};
         products *want = multiply(real, &w, x), *got = multiply(&model, &w, x);
         if (memcmp(got, want, sizeof *got) != 0) fail_msg("%s: other bits", quant_type_layout(types[t])->name);
         free(want);

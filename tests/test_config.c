@@ -14,7 +14,7 @@
 /* A key beside those that every file has. */
 typedef struct key_value {
     const char *suffix;
-    char type; /* 'u' uint32, 'f' float32, 'b' bool, 's' string */
+    char type; /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ */
     double number;
     const char *text;
 } key_value;
@@ -47,6 +47,9 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
         if (k->type == 'f') builder_f32(&g, key, (float)k->number);
         if (k->type == 'b') builder_bool(&g, key, (int)k->number);
         if (k->type == 's') builder_string(&g, key, k->text);
+        int32_t numbers[8];
+        for (int n = 0; n < 8; n++) numbers[n] = (int32_t)k->number + (k->type == 'd' && n == 2);
+        if (k->type == 'l' || k->type == 'd') builder_i32s(&g, key, numbers, of->n_layers);
     }
     size_t n_bytes;
     static unsigned char *bytes;
@@ -87,9 +90,12 @@ static void windows_follow_the_familys_rhythm(void **state) {
          64,
          "w.w."},
         {{"exaone4", 6, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "......"},
-        {{"llama", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "...."},
+        {{"llama", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "wwww"},
+        {{"llama", 4, {{"attention.sliding_window", 'u', 0, NULL}}}, 0, "...."},
+        {{"mistral3", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "wwww"},
+        {{"starcoder2", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "wwww"},
         {{"qwen2", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "...."},
-        {{"phi3", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "...."},
+        {{"phi3", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "wwww"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const model_config config = config_of(&cases[i].of);
@@ -101,6 +107,59 @@ static void windows_follow_the_familys_rhythm(void **state) {
     assert_int_equal(large.window, 4096);
     assert_true(config_is_windowed(&large, 0) && !config_is_windowed(&large, 3) && !config_is_windowed(&large, 63));
     assert_true(config_has_rope(&large, 0) && !config_has_rope(&large, 3));
+}
+
+static void what_is_not_applied_is_said(void **state) {
+    (void)state;
+    const model_config window = config_of(&(config_case){"qwen2", 4, {{"attention.sliding_window", 'u', 64, NULL}}});
+    assert_non_null(strstr(window.note, "qwen2.attention.sliding_window: the window of 64 is not applied"));
+    const model_config wide = config_of(&(config_case){"qwen2", 4, {{"attention.sliding_window", 'u', 8192, NULL}}});
+    assert_string_equal(wide.note, "");
+    const model_config applied = config_of(&(config_case){"phi3", 4, {{"attention.sliding_window", 'u', 64, NULL}}});
+    assert_string_equal(applied.note, "");
+}
+
+/* Some converters write a number of heads for each layer. */
+static void numbers_of_all_layers_that_are_alike_are_one(void **state) {
+    (void)state;
+    const config_case of = {"llama",
+                            3,
+                            {{"attention.head_count_kv", 'l', 2, NULL},
+                             {"expert_count", 'l', 0, NULL},
+                             {"attention.sliding_window", 'l', 64, NULL}}};
+    const model_config config = config_of(&of);
+    assert_int_equal(config.n_kv_heads, 2);
+    assert_int_equal(config.window, 64);
+}
+
+static void the_keys_of_yarn_are_read_of_every_family(void **state) {
+    (void)state;
+    static const char *const families[] = {"llama", "qwen2", "olmo2", "gpt-oss", "deepseek2"};
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
+        const config_case of = {families[i],
+                                2,
+                                {{"rope.scaling.type", 's', 0, "yarn"},
+                                 {"rope.scaling.yarn_beta_fast", 'f', 24, NULL},
+                                 {"rope.scaling.yarn_beta_slow", 'f', 0.5, NULL},
+                                 {"rope.scaling.yarn_ext_factor", 'f', 0.75, NULL},
+                                 {"rope.scaling.yarn_attn_factor", 'f', 1.25, NULL},
+                                 {"expert_count", 'u', 8, NULL},
+                                 {"expert_used_count", 'u', 2, NULL},
+                                 {"attention.kv_lora_rank", 'u', 64, NULL},
+                                 {"attention.key_length_mla", 'u', 48, NULL},
+                                 {"attention.value_length_mla", 'u', 32, NULL},
+                                 {"rope.dimension_count", 'u', 16, NULL}}};
+        model_config config;
+        cllm_error err;
+        read_config(&of, &config, &err); /* what follows RoPE's keys may be refused of a family */
+        assert_near((double)config.yarn_beta_fast, 24);
+        assert_near((double)config.yarn_beta_slow, 0.5);
+        assert_near((double)config.yarn_kept, 0.75);
+        assert_near((double)config.yarn_magnitude, 1.25);
+    }
+    const model_config unsaid =
+        config_of(&(config_case){"gptoss", 2, {{"expert_count", 'u', 8, NULL}, {"expert_used_count", 'u', 2, NULL}}});
+    assert_int_equal(unsaid.rope_scaling, ROPE_SCALING_YARN);
 }
 
 static void rope_is_left_out_where_the_family_does(void **state) {
@@ -198,6 +257,15 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"expert_group_count", 'u', 3, NULL}}},
          CLLM_ERR_FORMAT,
          "deepseek2.expert_group_count: 3 groups do not divide the 8"},
+        {{"llama", 4, {{"attention.head_count_kv", 'd', 1, NULL}}},
+         CLLM_ERR_UNSUPPORTED,
+         "llama.attention.head_count_kv: layers that differ in it are not supported"},
+        {{"llama", 4, {{"attention.head_count_kv", 'l', -1, NULL}}},
+         CLLM_ERR_UNSUPPORTED,
+         "llama.attention.head_count_kv: layers that differ"},
+        {{"qwen2", 4, {{"attention.causal", 'b', 0, NULL}}},
+         CLLM_ERR_UNSUPPORTED,
+         "qwen2.attention.causal: false: models whose tokens also see later tokens"},
         {{"mamba", 2, {{0}}},
          CLLM_ERR_UNSUPPORTED,
          "architecture 'mamba' is not supported; supported: llama mistral3 qwen2"},
@@ -213,6 +281,9 @@ static void values_that_cannot_be_are_refused(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(windows_follow_the_familys_rhythm),
+        cmocka_unit_test(what_is_not_applied_is_said),
+        cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),
+        cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
         cmocka_unit_test(scales_depend_on_the_size_of_some_models),
         cmocka_unit_test(latent_attention_agrees_with_itself),

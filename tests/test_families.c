@@ -2,7 +2,9 @@
  * The folder is families/ of the shared one, or $MINICLLM_FAMILIES with the same files (NAME.gguf, NAME.logits.f32,
  * tokens.txt, llama.cpp-nmse.tsv). For each: the logits, and that they are the same bits however the tokens are cut. */
 #include "support/check.h"
+#include "support/gguf_builder.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,8 +72,34 @@ static float *logits_of(const cllm_model *model, run how) {
     return sink.rows;
 }
 
+static double number_of(const cllm_gguf *gguf, const char *key) {
+    const cllm_value *value = cllm_gguf_find(gguf, key);
+    assert_non_null(value);
+    return value->type == CLLM_FLOAT32 ? value->f : (double)value->u;
+}
+
+/* The authors of gpt-oss do not round the ends of YaRN's ramp, and llama.cpp, of which the logits are, does: the beta whose
+ * pair is the rounded one. (Where the ramp begins both agree: at the first pair.) */
+static double rounded_beta_slow(const family *of) {
+    cllm_gguf *gguf;
+    cllm_error err;
+    assert_ok(cllm_gguf_open(path_of(of->name, ".gguf"), NULL, &gguf, &err), &err);
+    const double context = number_of(gguf, "gpt-oss.rope.scaling.original_context_length");
+    const double length = number_of(gguf, "gpt-oss.attention.key_length");
+    const double per_pair = 2 * log(number_of(gguf, "gpt-oss.rope.freq_base")) / length,
+                 turns = context / (2 * acos(-1));
+    const double begin = log(turns / number_of(gguf, "gpt-oss.rope.scaling.yarn_beta_fast")) / per_pair;
+    const double end = log(turns / number_of(gguf, "gpt-oss.rope.scaling.yarn_beta_slow")) / per_pair;
+    assert_true(begin <= 0);
+    cllm_gguf_close(gguf);
+    return turns * exp(-ceil(end) * per_pair);
+}
+
 static cllm_model *load(const family *of, bool repack) {
-    const cllm_load_options options = {.repack = repack};
+    const bool rounds = strncmp(of->name, "gpt-oss", 7) == 0;
+    const cllm_metadata override = {".rope.scaling.yarn_beta_slow",
+                                    {.type = CLLM_FLOAT64, .f = rounds ? rounded_beta_slow(of) : 0}};
+    const cllm_load_options options = {.repack = repack, .overrides = &override, .n_overrides = rounds};
     cllm_model *model = NULL;
     cllm_error err;
     assert_ok(cllm_model_load(path_of(of->name, ".gguf"), &options, &model, &err), &err);
@@ -217,6 +245,79 @@ static void embedded_positions_end_the_context(void **state) {
     cllm_model_destroy(model);
 }
 
+/* ------------------------------------------------------------------------------------------- an older form */
+
+/* The file with attn_k_b and attn_v_b as one tensor, attn_kv_b, and the keys that went with that. */
+static const char *write_kv_b_whole(const cllm_gguf *gguf) {
+    enum { HEADS = 4, PLAIN = 32, VALUE = 32, RANK = 64 };
+    gguf_builder g;
+    builder_init(&g);
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
+        const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
+        char text[128];
+        if (strstr(m->key, "_mla") || strstr(m->key, "attention.key_length") || strstr(m->key, "value_length"))
+            continue;
+        if (strncmp(m->key, "tokenizer.", 10) == 0 || strstr(m->key, "head_count_kv")) continue;
+        if (m->value.type == CLLM_UINT32) builder_u32(&g, m->key, (uint32_t)m->value.u);
+        if (m->value.type == CLLM_FLOAT32) builder_f32(&g, m->key, (float)m->value.f);
+        if (m->value.type == CLLM_BOOL) builder_bool(&g, m->key, m->value.b);
+        if (m->value.type != CLLM_STRING) continue;
+        snprintf(text, sizeof text, "%.*s", (int)m->value.string.length, m->value.string.data);
+        builder_string(&g, m->key, text);
+    }
+    builder_u32(&g, "deepseek2.attention.key_length", PLAIN + 16);
+    builder_u32(&g, "deepseek2.attention.value_length", VALUE);
+    builder_u32(&g, "deepseek2.attention.head_count_kv", HEADS);
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
+        unsigned layer;
+        if (strstr(t->name, ".attn_v_b.")) continue;
+        if (!strstr(t->name, ".attn_k_b.") || sscanf(t->name, "blk.%u.", &layer) != 1) {
+            builder_tensor(&g, t->name, (uint32_t)t->type, t->n_dims, t->shape, t->data, (size_t)t->n_bytes);
+            continue;
+        }
+        char name[64];
+        snprintf(name, sizeof name, "blk.%u.attn_v_b.weight", layer);
+        const uint16_t *k = t->data, *v = cllm_gguf_find_tensor(gguf, name)->data; /* F16 */
+        static uint16_t whole[HEADS][PLAIN + VALUE][RANK];
+        assert_int_equal(t->n_bytes, sizeof(uint16_t) * HEADS * PLAIN * RANK);
+        for (size_t h = 0; h < HEADS; h++)
+            for (size_t c = 0; c < RANK; c++) {
+                for (size_t r = 0; r < PLAIN; r++) whole[h][r][c] = k[(h * RANK + c) * PLAIN + r];
+                for (size_t r = 0; r < VALUE; r++) whole[h][PLAIN + r][c] = v[(h * VALUE + r) * RANK + c];
+            }
+        snprintf(name, sizeof name, "blk.%u.attn_kv_b.weight", layer);
+        builder_tensor(&g, name, (uint32_t)t->type, 2, (uint64_t[]){RANK, (uint64_t)HEADS * (PLAIN + VALUE)}, whole,
+                       sizeof whole);
+    }
+    return builder_write(&g, "kv_b.gguf");
+}
+
+static void latent_keys_and_values_may_be_one_tensor(void **state) {
+    (void)state;
+    if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
+    cllm_model *usual = load_named("deepseek2");
+    const char *path = write_kv_b_whole(cllm_model_gguf(usual));
+    cllm_model_destroy(usual);
+    size_t n_bytes;
+    unsigned char *want = read_file(path_of("deepseek2", ".logits.f32"), &n_bytes);
+    for (int repack = 0; repack < 2; repack++) {
+        const cllm_load_options options = {.repack = repack};
+        cllm_model *model = NULL;
+        cllm_error err;
+        assert_ok(cllm_model_load(path, &options, &model, &err), &err);
+        float *got = logits_of(model, (run){CLLM_KV_F32, 0, 2, NULL}),
+              *cut = logits_of(model, (run){CLLM_KV_F32, 7, 1, NULL});
+        const double error = nmse(got, (const float *)(const void *)want, n_bytes / sizeof *got);
+        if (!(error <= 1e-5)) fail_msg("NMSE %.3e", error);
+        assert_memory_equal(got, cut, n_bytes);
+        free(got);
+        free(cut);
+        cllm_model_destroy(model);
+    }
+    free(want);
+}
+
 /* ------------------------------------------------------------------------------------------- damaged tensors */
 
 /* The file's own bytes of a tensor's entry: its name, then n_dims and the shape. */
@@ -344,7 +445,7 @@ int main(void) {
     } kinds[] = {
         {"agrees", agrees}, {"has the same bits", same_bits}, {"is asked for each tensor", each_tensor_is_asked_for}};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
-    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 3];
+    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 4];
     static char names[N_KINDS * MOST_FAMILIES][96];
     size_t n_tests = 0;
     const size_t n = read_reference();
@@ -358,5 +459,6 @@ int main(void) {
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_hold_no_more_than_they_see_and_a_batch);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_go_back_as_far_as_they_can);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(embedded_positions_end_the_context);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(latent_keys_and_values_may_be_one_tensor);
     return _cmocka_run_group_tests("families", tests, n_tests, NULL, NULL);
 }

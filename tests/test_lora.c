@@ -158,6 +158,22 @@ static const char *write_merged(const char *name, const char *base, const recipe
     return builder_write(&g, name);
 }
 
+/* The same model with its embedding table once more, as the output. */
+static const char *write_untied(const char *name, const char *base) {
+    cllm_gguf *gguf = open_file(base);
+    gguf_builder g;
+    builder_init(&g);
+    copy_metadata(&g, gguf, base);
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
+        builder_tensor(&g, t->name, (uint32_t)t->type, t->n_dims, t->shape, t->data, (size_t)t->n_bytes);
+        if (is_embedding(t))
+            builder_tensor(&g, "output.weight", (uint32_t)t->type, t->n_dims, t->shape, t->data, (size_t)t->n_bytes);
+    }
+    cllm_gguf_close(gguf);
+    return builder_write(&g, name);
+}
+
 static void adapter_metadata(gguf_builder *g, const char *architecture, float alpha) {
     builder_string(g, "general.type", "adapter");
     builder_string(g, "general.architecture", architecture);
@@ -302,6 +318,31 @@ static void a_tied_embedding_is_adapted_where_it_is_looked_up(void **state) {
     (void)state;
     const recipe both[] = {{1, 8, QUANT_F32, 12, 1, NULL, false}, {2, 3, QUANT_F16, 0, -0.5f, "token_embd", false}};
     check_merged("tied", tiny(QUANT_F32, 1, 0), both, 2, 1e-8);
+}
+
+/* An adapter names the output of a tied model as that of any other; the look-up of tokens then stays as it is. */
+static void a_tied_output_is_adapted_alone(void **state) {
+    (void)state;
+    const recipe one = {5, 4, QUANT_F32, 40, 1, "output.weight", false};
+    const char *tied = tiny(QUANT_F32, 1, 0);
+    const char *untied = write_untied("untied.gguf", tied), *merged = write_merged("merged.gguf", untied, &one, 1);
+    const cllm_lora lora = write_adapter("output.gguf", untied, &one);
+    const size_t n = n_logits(tied);
+    float *want = logits_of_file(merged, NULL, 0, "scalar"), *got = logits_of_file(tied, &lora, 1, "scalar");
+    float *without = logits_of_file(tied, NULL, 0, "scalar");
+    assert_true(nmse(got, want, n) <= 1e-8 && nmse(without, want, n) > 1e-3);
+    free(want);
+    free(got);
+    free(without);
+    const recipe both[] = {one,
+                           {1, 8, QUANT_F32, 12, 1, "token_embd", false}}; /* the table has an adapter of its own */
+    const cllm_lora loras[] = {lora, write_adapter("both.gguf", untied, &both[1])};
+    merged = write_merged("merged.gguf", untied, both, 2);
+    want = logits_of_file(merged, NULL, 0, "scalar");
+    got = logits_of_file(tied, loras, 2, "scalar");
+    assert_true(nmse(got, want, n) <= 1e-8);
+    free(want);
+    free(got);
 }
 
 /* Ranks of the block, and vectors rounded to 8 bits where kernels want that. */
@@ -646,6 +687,7 @@ int main(void) {
         cmocka_unit_test(adapters_equal_a_merged_model),
         cmocka_unit_test(each_matrix_on_its_own),
         cmocka_unit_test(a_tied_embedding_is_adapted_where_it_is_looked_up),
+        cmocka_unit_test(a_tied_output_is_adapted_alone),
         cmocka_unit_test(adapters_may_be_of_any_type),
         cmocka_unit_test(nothing_is_left_of_a_scale_of_zero),
         cmocka_unit_test(the_same_bits_however_the_work_is_cut),

@@ -2,6 +2,7 @@
 #include "support/check.h"
 #include "support/tiny_model.h"
 
+#include "cpu/steps.h"
 #include "gguf/gguf.h"
 #include "model/config.h"
 #include "model/rope.h"
@@ -216,6 +217,94 @@ static void a_type_without_a_kernel_is_refused(void **state) {
 }
 
 /* Frequencies by the formulas of the papers, for a head of 8 with base 10000. */
+/* A group of experts is ranked by its best where scores are a softmax (DeepSeek V2), by its best two where they are sigmoids
+ * (V3): written once more, the plain way, for random logits. */
+static void groups_of_experts_are_ranked_as_deepseek_does(void **state) {
+    (void)state;
+    enum { GROUPS = 8, LENGTH = 4, N = GROUPS * LENGTH, GROUPS_USED = 3, USED = 6 };
+    uint64_t random = 5;
+    unsigned n_differ = 0; /* the two ways must not agree by chance */
+    for (int round = 0; round < 200; round++) {
+        float logits[N];
+        for (int i = 0; i < N; i++) logits[i] = 3 * random_float(&random);
+        for (int v3 = 0; v3 < 2; v3++) {
+            model_config c = {.n_experts = N,
+                              .n_experts_used = USED,
+                              .n_expert_groups = GROUPS,
+                              .n_expert_groups_used = GROUPS_USED,
+                              .expert_gating = v3 ? GATING_SIGMOID : GATING_SOFTMAX,
+                              .expert_weights_scale = 1};
+            double score[N], of_group[2][GROUPS], sum = 0;
+            for (int i = 0; i < N; i++) sum += exp((double)logits[i]);
+            for (int i = 0; i < N; i++)
+                score[i] = v3 ? 1 / (1 + exp(-(double)logits[i])) : exp((double)logits[i]) / sum;
+            bool in[2][N] = {{false}};
+            for (int way = 0; way < 2; way++) {
+                for (int g = 0; g < GROUPS; g++) {
+                    double best = 0, two = 0;
+                    for (int i = 0; i < LENGTH; i++)
+                        for (int j = 0; j < LENGTH; j++) {
+                            const double a = score[g * LENGTH + i], b = score[g * LENGTH + j];
+                            best = fmax(best, a);
+                            if (i != j) two = fmax(two, a + b);
+                        }
+                    of_group[way][g] = way ? two : best;
+                }
+                for (int g = 0; g < GROUPS; g++) {
+                    int better = 0;
+                    for (int h = 0; h < GROUPS; h++) better += of_group[way][h] > of_group[way][g];
+                    for (int i = 0; i < LENGTH; i++) in[way][g * LENGTH + i] = better < GROUPS_USED;
+                }
+            }
+            n_differ += memcmp(in[0], in[1], sizeof in[0]) != 0;
+            float scores[3 * N] = {0}, weights[USED];
+            uint32_t chosen[USED];
+            memcpy(scores, logits, sizeof logits);
+            choose_experts(&c, NULL, scores, chosen, weights);
+            for (int k = 0; k < USED; k++) {
+                int better = 0; /* of those that may be chosen */
+                for (int i = 0; i < N; i++) better += in[v3][i] && score[i] > score[chosen[k]];
+                if (!in[v3][chosen[k]] || better != k) fail_msg("V%d: choice %d is expert %u", v3 + 2, k, chosen[k]);
+                assert_true(fabs((double)weights[k] - score[chosen[k]]) < 1e-6);
+            }
+        }
+    }
+    assert_true(n_differ > 50);
+}
+
+/* gpt-oss as its authors' code has it: the ramp from pair 8.093 to 17.398, not from 8 to 18; of heads of 64 elements. */
+static void the_ramp_of_gpt_oss_is_not_rounded(void **state) {
+    (void)state;
+    double frequencies[32];
+    rope_table table = {.frequencies = frequencies};
+    model_config c = {.traits = family_find("gpt-oss"),
+                      .rope_dimension_count = 64,
+                      .rope_freq_base = 150000,
+                      .rope_scaling = ROPE_SCALING_YARN,
+                      .yarn_beta_fast = 32,
+                      .yarn_beta_slow = 1,
+                      .yarn_kept = 1,
+                      .rope_scaling_factor = 32,
+                      .rope_attention_factor = 1,
+                      .rope_original_context = 4096};
+    rope_prepare(&c, false, NULL, &table);
+    const double pi = acos(-1), low = 32 * log(4096 / (32 * 2 * pi)) / log(150000);
+    const double high = 32 * log(4096 / (2 * pi)) / log(150000);
+    assert_true(fabs(low - 8.093) < 5e-4 && fabs(high - 17.398) < 5e-4);
+    for (int j = 0; j < 32; j++) {
+        const double own = pow(150000, -j / 32.0), ramp = fmin(1, fmax(0, (j - low) / (high - low)));
+        const double want = own / 32 * ramp + own * (1 - ramp);
+        if (!(fabs(frequencies[j] / want - 1) < 1e-12)) fail_msg("pair %d: %.9g, not %.9g", j, frequencies[j], want);
+    }
+    assert_true(fabs((double)table.magnitude - (1 + 0.1 * log(32))) < 1e-6);
+
+    c.yarn_kept = 0.5f; /* half of what would be kept of a pair's own frequency; and a magnitude from the file */
+    c.yarn_magnitude = 1.25f;
+    rope_prepare(&c, false, NULL, &table);
+    assert_true(fabs(frequencies[1] / (pow(150000, -1 / 32.0) * (0.5 + 0.5 / 32)) - 1) < 1e-12);
+    assert_true(table.magnitude == 1.25f);
+}
+
 static void rope_frequencies_follow_their_formulas(void **state) {
     (void)state;
     double frequencies[4];
@@ -225,6 +314,7 @@ static void rope_frequencies_follow_their_formulas(void **state) {
                       .rope_freq_base = 10000,
                       .yarn_beta_fast = 32,
                       .yarn_beta_slow = 1,
+                      .yarn_kept = 1,
                       .rope_scaling_factor = 1,
                       .rope_attention_factor = 1,
                       .rope_original_context = 2048};
@@ -263,6 +353,8 @@ int main(void) {
         cmocka_unit_test(another_architecture_is_refused_by_name),
         cmocka_unit_test(a_type_without_a_kernel_is_refused),
         cmocka_unit_test(rope_frequencies_follow_their_formulas),
+        cmocka_unit_test(the_ramp_of_gpt_oss_is_not_rounded),
+        cmocka_unit_test(groups_of_experts_are_ranked_as_deepseek_does),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);
 }

@@ -502,6 +502,91 @@ static void a_context_left_open_is_capped_to_memory(void **state) {
     cllm_model_destroy(model);
 }
 
+/* With one layer, what a token sees through a window of w is all there is in a text of its last w tokens. */
+static void a_window_is_as_long_as_the_file_says(void **state) {
+    (void)state;
+    enum { N = 40, WINDOW = 11 };
+    tiny_model m = tiny_model_default();
+    m.n_layers = 1;
+    gguf_builder g;
+    builder_init(&g);
+    tiny_model_metadata(&g, &m);
+    builder_u32(&g, "llama.attention.sliding_window", WINDOW);
+    tiny_model_tensors(&g, &m);
+    cllm_model *model = load(builder_write(&g, "window.gguf"));
+    const cllm_session_options options = {.kv_type = CLLM_KV_F32, .cpu_isa = "scalar", .n_batch = 7};
+    int32_t tokens[N];
+    for (int i = 0; i < N; i++) tokens[i] = (i * i + 3 * i) % 50;
+    float *got = all_logits(model, &options, tokens, N);
+    for (int end = WINDOW; end <= N; end++) {
+        float *want = all_logits(model, &options, tokens + end - WINDOW, WINDOW);
+        float *more = all_logits(model, &options, tokens + end - WINDOW + 1, WINDOW - 1);
+        const float *last = got + (size_t)(end - 1) * m.n_vocab;
+        assert_true(nmse(last, want + (size_t)(WINDOW - 1) * m.n_vocab, m.n_vocab) < 1e-9);
+        assert_true(nmse(last, more + (size_t)(WINDOW - 2) * m.n_vocab, m.n_vocab) > 1e-7);
+        free(want);
+        free(more);
+    }
+    free(got);
+    cllm_model_destroy(model);
+}
+
+/* A model with divisors of RoPE's frequencies: one list ("rope_freqs"), or both of LongRoPE (NULL), for a context that was
+ * 32 before it was stretched to more than any memory holds. */
+static cllm_model *longrope_model(const char *only, float of_only) {
+    tiny_model m = tiny_model_default();
+    m.n_ctx = INT32_MAX;
+    gguf_builder g;
+    builder_init(&g);
+    tiny_model_metadata(&g, &m);
+    builder_u32(&g, "llama.rope.scaling.original_context_length", 32);
+    tiny_model_tensors(&g, &m);
+    const char *const names[] = {"rope_factors_long.weight", "rope_factors_short.weight"};
+    const float values[] = {7, 1.5f};
+    for (size_t i = 0; i < 2; i++) {
+        float factors[8];
+        for (size_t j = 0; j < 8; j++) factors[j] = only ? of_only : values[i];
+        if (!only || i == 0) builder_tensor(&g, only ? only : names[i], 0, 1, (uint64_t[]){8}, factors, sizeof factors);
+    }
+    return load(builder_write(&g, "longrope.gguf"));
+}
+
+/* Long factors only where more than the original context was asked for, whatever memory is free. */
+static void longrope_follows_what_was_asked(void **state) {
+    (void)state;
+    enum { N = 20 };
+    const struct {
+        uint32_t asked, n_ctx;
+        float factor;
+    } cases[] = {{0, 32, 1.5f}, {20, 20, 1.5f}, {32, 32, 1.5f}, {33, 33, 7}, {100, 100, 7}};
+    int32_t tokens[N];
+    for (int i = 0; i < N; i++) tokens[i] = i * 7 % 50;
+    cllm_model *model = longrope_model(NULL, 0);
+    const size_t n_bytes = N * cllm_model_get_info(model)->n_vocab * sizeof(float);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cllm_session_options options = {.n_ctx = cases[i].asked};
+        cllm_session *session;
+        cllm_memory_plan plan;
+        cllm_error err;
+        assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+        assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
+        assert_int_equal(cllm_session_plan(session)->n_ctx, cases[i].n_ctx);
+        assert_int_equal(plan.n_ctx, cases[i].n_ctx);
+        assert_false(plan.n_ctx_capped);
+        cllm_session_destroy(session);
+
+        float *got = all_logits(model, &options, tokens, N);
+        cllm_model *of_one = longrope_model("rope_freqs.weight", cases[i].factor);
+        options.n_ctx = 64;
+        float *want = all_logits(of_one, &options, tokens, N);
+        assert_memory_equal(got, want, n_bytes);
+        cllm_model_destroy(of_one);
+        free(got);
+        free(want);
+    }
+    cllm_model_destroy(model);
+}
+
 /* A session's peak: the file's mapped pages, its keys and values, and at most 64 MiB. A child measures itself. */
 static void peak_memory_has_one_copy_of_the_weights(void **state) {
     (void)state;
@@ -632,6 +717,8 @@ int main(void) {
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(the_plan_names_what_is_needed),
         cmocka_unit_test(a_context_left_open_is_capped_to_memory),
+        cmocka_unit_test(longrope_follows_what_was_asked),
+        cmocka_unit_test(a_window_is_as_long_as_the_file_says),
         cmocka_unit_test(peak_memory_has_one_copy_of_the_weights),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);

@@ -173,6 +173,24 @@ static void run_head_products(forward_cpu *f, const linear *l, const forward_vec
     run_products(f, f->products, n_heads, NULL);
 }
 
+/* The same with the transpose of a head's matrix, whose rows are read one after another. */
+static void transposed_item(void *argument, size_t head, uint32_t thread) {
+    const forward_cpu *f = argument;
+    const model_config *c = f->config;
+    const matrix w = matrix_of(&f->weights->layers[f->layer].attn_k_b_rows, (uint32_t)head);
+    float *row = thread_scratch(f, thread);
+    for (size_t b = 0; b < f->count; b++)
+        memset(f->rotated + (b * c->n_heads + head) * c->key_length, 0, c->kv_rank * sizeof *row);
+    for (size_t r = 0; r < w.n_rows; r++) {
+        f->kernels->dequantize[w.type]((const unsigned char *)w.data + r * w.row_bytes, row, c->kv_rank);
+        for (size_t b = 0; b < f->count; b++) {
+            const float factor = f->latent_queries.floats[(head * f->count + b) * w.n_rows + r];
+            float *out = f->rotated + (b * c->n_heads + head) * c->key_length;
+            for (size_t i = 0; i < c->kv_rank; i++) out[i] += factor * row[i];
+        }
+    }
+}
+
 static void make_latent_queries_keys(forward_cpu *f) {
     const model_config *c = f->config;
     const layer_weights *w = &f->weights->layers[f->layer];
@@ -189,7 +207,11 @@ static void make_latent_queries_keys(forward_cpu *f) {
     }
     token_work split = {.f = f, .quantize = reads_quantized(f, &w->attn_k_b)};
     run_token_step(&split, 2 * (uint64_t)c->n_heads * c->latent_key_length, split_latent_item);
-    run_head_products(f, &w->attn_k_b, &f->latent_queries, f->rotated, c->key_length);
+    if (w->attn_k_b_rows.data)
+        run_step(f, c->n_heads, (uint64_t)c->n_heads * w->attn_k_b_rows.n_rows * c->kv_rank * (f->count + 1),
+                 transposed_item, f);
+    else
+        run_head_products(f, &w->attn_k_b, &f->latent_queries, f->rotated, c->key_length);
 }
 
 static void quantize_latent_item(void *argument, size_t b, uint32_t thread) {

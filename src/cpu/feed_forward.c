@@ -47,8 +47,8 @@ static uint32_t take_best(float *ranked, uint32_t n) {
     return best;
 }
 
-/* Only experts of the best groups may be chosen; a group is as good as its best two together (DeepSeek-AI 2024).
- * score: [n_expert_groups] of room. */
+/* Only experts of the best groups may be chosen. A group is as good as its best expert, where scores are a softmax
+ * (DeepSeek V2), or as its best two together (V3). score: [n_expert_groups] of room. */
 static void mask_groups(const model_config *c, float *ranked, float *score) {
     const uint32_t length = c->n_experts / c->n_expert_groups;
     for (uint32_t g = 0; g < c->n_expert_groups; g++) {
@@ -61,7 +61,8 @@ static void mask_groups(const model_config *c, float *ranked, float *score) {
                 second = ranked[i];
             }
         }
-        score[g] = first + (length > 1 ? second : 0);
+        const bool by_best = c->expert_gating == GATING_SOFTMAX || length == 1;
+        score[g] = by_best ? first : first + second;
     }
     for (uint32_t left_out = c->n_expert_groups - c->n_expert_groups_used; left_out > 0; left_out--) {
         uint32_t worst = c->n_expert_groups; /* the highest index of equals */
@@ -73,16 +74,8 @@ static void mask_groups(const model_config *c, float *ranked, float *score) {
     }
 }
 
-/* From the router's logits of token b its chosen experts, best first, and their weights. */
-static void choose_item(void *argument, size_t b, uint32_t thread) {
-    (void)thread;
-    const forward_cpu *f = ((const token_work *)argument)->f;
-    const model_config *c = f->config;
-    const float *bias = f->weights->layers[f->layer].exp_probs_b;
-    float *scores = f->router + b * 3 * c->n_experts, *ranked = scores + c->n_experts;
-    float *weights = f->expert_weights + b * c->n_experts_used;
-    uint32_t *chosen = f->chosen + b * c->n_experts_used;
-
+void choose_experts(const model_config *c, const float *bias, float *scores, uint32_t *chosen, float *weights) {
+    float *ranked = scores + c->n_experts;
     if (c->expert_gating == GATING_SOFTMAX) softmax(scores, c->n_experts);
     for (uint32_t i = 0; i < c->n_experts; i++) {
         if (c->expert_gating == GATING_SIGMOID) scores[i] = sigmoid(scores[i]);
@@ -100,6 +93,15 @@ static void choose_item(void *argument, size_t b, uint32_t thread) {
     const float least = 6.103515625e-5f; /* the smallest normal float16, as models were trained with */
     const float factor = c->expert_weights_scale / (c->expert_weights_normalised ? fmaxf(sum, least) : 1);
     for (uint32_t k = 0; k < c->n_experts_used; k++) weights[k] *= factor;
+}
+
+static void choose_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const token_work *)argument)->f;
+    const model_config *c = f->config;
+    const size_t n = c->n_experts_used;
+    choose_experts(c, f->weights->layers[f->layer].exp_probs_b, f->router + b * 3 * c->n_experts, f->chosen + b * n,
+                   f->expert_weights + b * n);
 }
 
 /* ------------------------------------------------------------------------------------------------- experts */

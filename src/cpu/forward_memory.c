@@ -55,7 +55,8 @@ static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
     const size_t needs[] = {
         kernels->matmul_scratch_bytes(longest), attention_room_bytes(c),
-        (size_t)c->n_embd * sizeof(float), /* a row of an embedding table */
+        (size_t)c->n_embd * sizeof(float),  /* a row of an embedding table, */
+        (size_t)c->kv_rank * sizeof(float), /* or of keys */
     };
     size_t most = 0;
     for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) most = needs[i] > most ? needs[i] : most;

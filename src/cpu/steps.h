@@ -100,4 +100,8 @@ static inline bool adds_at_once(const forward_cpu *f, const norm_weights *post_n
     return !post_norm->weight && f->config->residual_scale == 1;
 }
 
+/* From the router's logits of a token its experts, best first, and their weights: chosen, weights: [n_experts_used].
+ * bias: [n_experts] or NULL. scores: [3][n_experts], the first of them the logits, the rest is room. */
+void choose_experts(const model_config *c, const float *bias, float *scores, uint32_t *chosen, float *weights);
+
 #endif

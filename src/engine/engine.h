@@ -28,7 +28,7 @@ typedef struct session_settings {
     cllm_kv_type kv_type;
     const cpu_kernels *kernels;
     bool exact;
-    uint32_t n_ctx;        /* 0: as much of the model's own as fits */
+    uint32_t n_ctx;        /* 0: as much of config.n_ctx_open as fits */
     uint32_t n_gpu_layers; /* the last, which take none of the host's memory but the weights */
 } session_settings;
 

@@ -93,7 +93,7 @@ cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, cons
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) plan->weights += cllm_gguf_tensor(gguf, i)->n_bytes;
     const uint64_t available = plan->available ? plan->available : UINT64_MAX;
 
-    const uint32_t wanted = settings->n_ctx ? settings->n_ctx : config->n_ctx_train;
+    const uint32_t wanted = settings->n_ctx ? settings->n_ctx : config->n_ctx_open;
     uint64_t sum = plan_context(config, settings, wanted, plan);
     if (!settings->n_ctx) {
         /* Leave room for the pages of a mapped file; where even they do not fit, the system drops and reads them as it

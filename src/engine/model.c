@@ -8,6 +8,7 @@
 #include "model/lora.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 const char *cllm_version(void) { return CLLM_VERSION; }
@@ -24,6 +25,17 @@ static cllm_status load_tokenizer(cllm_model *model, cllm_error *err) {
                             "tokenizer.ggml.tokens: %u tokens, but token_embd.weight has %u rows", n_tokens,
                             model->config.n_vocab);
     return CLLM_OK;
+}
+
+static const char *write_note(cllm_model *model) {
+    char note[512];
+    const uint32_t n = model->weights.n_skipped;
+    int length = snprintf(note, sizeof note, "%s", model->config.note);
+    if (n > 0)
+        length += snprintf(note + length, sizeof note - (size_t)length,
+                           "%s%u tensors of a model of images (v.*, mm.*) are skipped: only text can be given",
+                           length > 0 ? "; " : "", n);
+    return arena_string(&model->arena, note, (size_t)length);
 }
 
 static cllm_status fill_info(cllm_model *model, cllm_error *err) {
@@ -44,8 +56,10 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
         .n_vocab = c->n_vocab,
         .n_ctx_train = c->n_ctx_train,
         .bytes_per_token = model->weights.bytes_per_token,
+        .note = write_note(model),
     };
-    if (!model->info.name) return error_set(err, CLLM_ERR_MEMORY, "no memory for the model's name");
+    if (!model->info.name || !model->info.note)
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for the model's name");
     for (size_t i = 0; i < cllm_gguf_n_tensors(model->gguf); i++) {
         const uint64_t *shape = cllm_gguf_tensor(model->gguf, i)->shape;
         model->info.n_parameters += shape[0] * shape[1] * shape[2] * shape[3];

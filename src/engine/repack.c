@@ -45,6 +45,7 @@ static bool repack_matrix(repacking *r, matrix *w) {
         pages_drop(rows, w->n_rows * w->row_bytes);
     }
     w->data = groups;
+    w->apart = NULL;
     w->interleaved = true;
     return true;
 }

@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "gguf/gguf.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,9 +25,36 @@ static config_key key_of(const model_config *config, const char *suffix) {
     return key;
 }
 
+/* 0 or more. (Signed or not, such a number has the same bits.) */
+static bool is_whole(const cllm_value *value) {
+    switch (value->type) {
+    case CLLM_UINT8:
+    case CLLM_UINT16:
+    case CLLM_UINT32:
+    case CLLM_UINT64: return true;
+    case CLLM_INT8:
+    case CLLM_INT16:
+    case CLLM_INT32:
+    case CLLM_INT64: return value->i >= 0;
+    default: return false;
+    }
+}
+
 static cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
                            uint32_t *out, cllm_error *err) {
-    return gguf_get_u32(gguf, key_of(config, suffix).text, need, out, err);
+    const config_key key = key_of(config, suffix);
+    const cllm_value *value = cllm_gguf_find(gguf, key.text);
+    if (!value || value->type != CLLM_ARRAY) return gguf_get_u32(gguf, key.text, need, out, err);
+    cllm_array rest = value->array; /* a number for each layer, which are one if they are all alike */
+    cllm_value first = {0}, other;
+    bool alike = cllm_array_next(&rest, &first) && is_whole(&first);
+    while (alike && cllm_array_next(&rest, &other)) alike = is_whole(&other) && other.u == first.u;
+    if (!alike || first.u > UINT32_MAX)
+        return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
+                            "%s: layers that differ in it are not supported: only a number, or an array of one number",
+                            key.text);
+    *out = (uint32_t)first.u;
+    return CLLM_OK;
 }
 
 static cllm_status get_f32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
@@ -73,12 +101,21 @@ static void read_vocabulary_size(const cllm_gguf *gguf, model_config *config) {
 /* Windows belong to the sizes, for the cache of a windowed layer holds no more. */
 static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
-    if (traits->window_period == 0 || (traits->window_layers > 0 && config->n_layers != traits->window_layers))
-        return CLLM_OK;
-    config->window = traits->window;
+    const bool windowed =
+        traits->window_period > 0 && (traits->window_layers == 0 || config->n_layers == traits->window_layers);
+    config->window = windowed ? traits->window : 0;
     config->window_period = traits->window_period;
     cllm_status status = get_u32(gguf, config, "attention.sliding_window", GGUF_OPTIONAL, &config->window, err);
     if (status != CLLM_OK) return status;
+    if (!windowed) {
+        if (config->window > 0 && config->window < config->n_ctx_train)
+            snprintf(config->note, sizeof config->note,
+                     "%.40s.attention.sliding_window: the window of %" PRIu32 " is not applied, for no layer of this "
+                     "architecture is known to have one",
+                     config->architecture, config->window);
+        config->window = 0;
+        return CLLM_OK;
+    }
     if (config->window > INT32_MAX)
         return bad_value(err, config, "attention.sliding_window", "%u is more than %d", config->window, INT32_MAX);
 
@@ -135,6 +172,7 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
         return bad_value(err, config, "block_count", "%u layers are more than the %u that are possible",
                          config->n_layers, MAX_LAYERS);
 
+    config->n_ctx_open = config->n_ctx_train;
     config->n_kv_heads = config->n_heads;
     status = get_u32(gguf, config, "attention.head_count_kv", GGUF_OPTIONAL, &config->n_kv_heads, err);
     if (status != CLLM_OK) return status;
@@ -201,9 +239,11 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
     config->rope_original_context = config->n_ctx_train;
     config->yarn_beta_fast = 32;
     config->yarn_beta_slow = 1;
+    config->yarn_kept = 1;
 
     /* an older key, rope.scale_linear, stands for type linear and its factor */
-    cllm_string type = {"linear", strlen("linear")};
+    const char *const unsaid = traits->yarn_unless_said ? "yarn" : "linear";
+    cllm_string type = {unsaid, strlen(unsaid)};
     const config_key type_key = key_of(config, "rope.scaling.type");
     const optional_key factors[] = {
         {"rope.scale_linear", &config->rope_scaling_factor, NULL},
@@ -212,17 +252,16 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
     const optional_key keys[] = {
         {"rope.scaling.attn_factor", &config->rope_attention_factor, NULL},
         {"rope.scaling.original_context_length", NULL, &config->rope_original_context},
-    };
-    const optional_key betas[] = {
         {"rope.scaling.yarn_beta_fast", &config->yarn_beta_fast, NULL},
         {"rope.scaling.yarn_beta_slow", &config->yarn_beta_slow, NULL},
+        {"rope.scaling.yarn_ext_factor", &config->yarn_kept, NULL},
+        {"rope.scaling.yarn_attn_factor", &config->yarn_magnitude, NULL},
     };
     cllm_status status = gguf_get_string(gguf, type_key.text, GGUF_OPTIONAL, &type, err);
     if (status == CLLM_OK) status = parse_rope_scaling(type_key.text, type, &config->rope_scaling, err);
     const bool by_factor = config->rope_scaling == ROPE_SCALING_LINEAR || config->rope_scaling == ROPE_SCALING_YARN;
     if (status == CLLM_OK && by_factor) status = READ_OPTIONAL(factors);
     if (status == CLLM_OK) status = READ_OPTIONAL(keys);
-    if (status == CLLM_OK && traits->yarn_betas) status = READ_OPTIONAL(betas);
     if (status == CLLM_OK && traits->yarn_log_multiplier_unit > 0) {
         status =
             get_f32(gguf, config, "rope.scaling.yarn_log_multiplier", GGUF_OPTIONAL, &config->yarn_log_multiplier, err);
@@ -235,6 +274,8 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
         return bad_value(err, config, "rope.scaling.factor", "%g is negative", (double)config->rope_scaling_factor);
     if (config->rope_original_context == 0)
         return bad_value(err, config, "rope.scaling.original_context_length", "0 is not 1 or more");
+    if (cllm_gguf_find_tensor(gguf, "rope_factors_long.weight") && config->rope_original_context < config->n_ctx_train)
+        config->n_ctx_open = config->rope_original_context;
     if (!(config->yarn_beta_fast > 0 && config->yarn_beta_slow > 0))
         return bad_value(err, config, "rope.scaling.yarn_beta_slow", "YaRN's betas %g and %g are not positive",
                          (double)config->yarn_beta_fast, (double)config->yarn_beta_slow);
@@ -274,6 +315,10 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
 /* The lengths of latent attention. The cache's are those that the file has for keys and values. */
 static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (!config->traits->latent_attention) return CLLM_OK;
+    config->kv_b_is_whole = cllm_gguf_find_tensor(gguf, "blk.0.attn_kv_b.weight");
+    config->latent_key_length = config->key_length; /* of a file that has none of the keys of compressed heads */
+    config->latent_value_length = config->value_length;
+    const gguf_need need = config->kv_b_is_whole ? GGUF_OPTIONAL : GGUF_REQUIRED;
     const struct {
         const char *suffix;
         uint32_t *out;
@@ -283,7 +328,8 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
         {"attention.value_length_mla", &config->latent_value_length},
     };
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
-        cllm_status status = get_u32(gguf, config, required[i].suffix, GGUF_REQUIRED, required[i].out, err);
+        cllm_status status =
+            get_u32(gguf, config, required[i].suffix, i > 0 ? need : GGUF_REQUIRED, required[i].out, err);
         if (status != CLLM_OK) return status;
         if (*required[i].out == 0 || *required[i].out > MAX_HEAD_LENGTH)
             return bad_value(err, config, required[i].suffix, "%u is not between 1 and %u", *required[i].out,
@@ -301,8 +347,13 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
     return status;
 }
 
-static cllm_status check_latent(const model_config *config, cllm_error *err) {
+static cllm_status check_latent(model_config *config, cllm_error *err) {
     if (config->kv_rank == 0) return CLLM_OK;
+    if (config->kv_b_is_whole) {
+        config->n_kv_heads = 1;
+        config->key_length = config->kv_rank + config->rope_dimension_count;
+        config->value_length = config->kv_rank;
+    }
     if (config->rope_dimension_count == 0 || config->rope_dimension_count >= config->latent_key_length)
         return bad_value(err, config, "attention.key_length_mla",
                          "%u elements, of which %u are rotated, are not possible", config->latent_key_length,
@@ -432,12 +483,23 @@ static cllm_status refuse_architecture(const model_config *config, cllm_error *e
                         "architecture '%s' is not supported; supported: %s", config->architecture, names);
 }
 
+/* Of a model whose tokens see what comes after them no text can be generated. */
+static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config *config, cllm_error *err) {
+    const config_key key = key_of(config, "attention.causal");
+    bool causal = true;
+    cllm_status status = gguf_get_bool(gguf, key.text, GGUF_OPTIONAL, &causal, err);
+    if (status != CLLM_OK || causal) return status;
+    return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
+                        "%s: false: models whose tokens also see later tokens are not supported", key.text);
+}
+
 cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     *config = (model_config){0};
     cllm_status status = read_architecture(gguf, config, err);
     if (status != CLLM_OK) return status;
     if (!family_find(config->architecture)) return refuse_architecture(config, err);
     status = config_read_sizes(gguf, config, err);
+    if (status == CLLM_OK) status = refuse_other_kinds(gguf, config, err);
     if (status != CLLM_OK) return status;
 
     const char *epsilon =

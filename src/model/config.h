@@ -33,6 +33,7 @@ typedef struct model_config {
     uint32_t n_ff;
     uint32_t n_vocab;
     uint32_t n_ctx_train;
+    uint32_t n_ctx_open; /* the context of a session that asks for none: n_ctx_train; of LongRoPE the original */
     float norm_epsilon;
 
     uint32_t window;           /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
@@ -48,6 +49,8 @@ typedef struct model_config {
     uint32_t rope_original_context; /* yarn, longrope: the context before stretching */
     float rope_attention_factor;    /* multiplies cos and sin */
     float yarn_beta_fast, yarn_beta_slow, yarn_log_multiplier; /* 32, 1 and 0 are usual */
+    float yarn_kept;      /* the most of its own frequency that a pair keeps: 1 is usual */
+    float yarn_magnitude; /* what YaRN multiplies cos and sin with; 0: what its formula says */
 
     float attention_scale;       /* of scores: queries are multiplied by it */
     float attention_temperature; /* queries times 1 + this * ln(floor(position / length) + 1); 0: none */
@@ -73,8 +76,11 @@ typedef struct model_config {
     uint32_t kv_rank;
     uint32_t latent_key_length; /* per head, before compression */
     uint32_t latent_value_length;
+    bool kv_b_is_whole; /* an older file: its heads are those before compression, and it has attn_kv_b */
 
     lora_sizes lora;
+
+    char note[192]; /* what the file asks for and does not get, in one line, or "" */
 } model_config;
 
 /* Read the sizes that every architecture's file has, so that memory can be planned and shown. */

@@ -32,7 +32,8 @@ typedef enum tensor_extent {
     DIM_KV_RANK,
     DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key behind them, */
     DIM_KEY_PLAIN,       /* the elements of a key that are not rotated, */
-    DIM_VALUE_LATENT,    /* and a value's */
+    DIM_VALUE_LATENT,    /* and a value's; */
+    DIM_KV_B,            /* both of all heads */
     N_EXTENTS
 } tensor_extent;
 
@@ -60,6 +61,7 @@ typedef enum tensor_kind {
     X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)           \
     X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)       \
     X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
+    X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)             \
     X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
     X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
     X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \
@@ -125,6 +127,8 @@ typedef enum expert_gating {
     GATING_SOFTMAX_OF_CHOSEN = 3, /* chosen by logit, softmax over those alone */
 } expert_gating;
 
+#define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
+
 typedef struct model_traits {
     const char *architecture;
     tensor_set tensors;  /* that each layer has, beside its feed-forward part: */
@@ -140,6 +144,7 @@ typedef struct model_traits {
     qk_norm_kind qk_norm;
     bool gate_in_up;                      /* ffn_up is gate and then up, in one tensor */
     bool ffn_norm_is_post_attention_norm; /* by its name in the file */
+    bool ollama_names;                    /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
 
@@ -148,7 +153,7 @@ typedef struct model_traits {
     bool latent_attention;          /* multi-head latent attention; its keys and those of the gating are read */
 
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
-                                      0: windows are not looked at */
+                                      WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
     uint32_t window;           /* where the file does not say */
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
@@ -156,7 +161,8 @@ typedef struct model_traits {
     uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
     bool rope_in_windows_only; /* where there are windows */
 
-    bool yarn_betas;                /* read the keys of YaRN's ramp */
+    bool yarn_unrounded;            /* YaRN's ramp begins and ends between two pairs */
+    bool yarn_unless_said;          /* where the file does not name the kind of stretching */
     float yarn_log_multiplier_unit; /* what yarn_log_multiplier is divided by; 0: not read */
     bool attention_temperature;     /* read its keys */
 

@@ -10,6 +10,7 @@
 
 #define LARGEST_RANK  65536u
 #define TOKEN_EMBD    "token_embd.weight"
+#define OUTPUT        "output.weight"
 #define SUFFIX_LENGTH (sizeof ".lora_a" - 1)
 
 typedef struct binder {
@@ -50,9 +51,8 @@ static cllm_status check_file(binder *b) {
 
 typedef struct tensors {
     const cllm_tensor *base, *a, *b;
+    bool looked_up; /* base is the embedding table, and not meant as the output of a tied model */
 } tensors;
-
-static bool is_token_embd(const tensors *t) { return strcmp(t->base->name, TOKEN_EMBD) == 0; }
 
 /* One for all of the model's matrices, or one each. */
 static bool count_fits(const tensors *t, const cllm_tensor *own) {
@@ -62,7 +62,7 @@ static bool count_fits(const tensors *t, const cllm_tensor *own) {
 static bool shapes_fit(const tensors *t) {
     const uint64_t *base = t->base->shape, *a = t->a->shape, *b = t->b->shape, rank = b[0];
     if (rank > LARGEST_RANK || !count_fits(t, t->a) || !count_fits(t, t->b)) return false;
-    if (is_token_embd(t)) return a[0] == rank && a[1] == base[1] && b[1] == base[0]; /* A has a row for each token */
+    if (t->looked_up) return a[0] == rank && a[1] == base[1] && b[1] == base[0]; /* A has a row for each token */
     return a[0] == base[0] && a[1] == rank && b[1] == base[1];
 }
 
@@ -106,7 +106,7 @@ static cllm_status append(const binder *b, const tensors *t, float scale, lora_p
 /* Does the linear lie in the base tensor, or is it that? first_row: out. */
 static bool is_part(const tensors *t, const linear *l, uint64_t *first_row) {
     const uintptr_t start = (uintptr_t)t->base->data, at = (uintptr_t)l->w.data;
-    if (at < start || at - start >= t->base->n_bytes) return false;
+    if (l->w.apart || at < start || at - start >= t->base->n_bytes) return false;
     *first_row = (at - start) / l->w.row_bytes;
     return true;
 }
@@ -153,10 +153,10 @@ static cllm_status bind_pair(const binder *b, const tensors *t) {
                             rank, (double)b->scale);
     if (scale == 0) return CLLM_OK;
     lora_pair *pair;
-    return is_token_embd(t) ? append(b, t, scale, &b->weights->token_embd_loras, &pair) : append_to_parts(b, t, scale);
+    return t->looked_up ? append(b, t, scale, &b->weights->token_embd_loras, &pair) : append_to_parts(b, t, scale);
 }
 
-/* The other of A and B, and the model's tensor. */
+/* The other of A and B, and the model's tensor. The output of a tied model is its embedding table. */
 static cllm_status find_tensors(const binder *b, const cllm_tensor *one, tensors *t) {
     char name[1100]; /* names in GGUF files are shorter */
     const size_t length = strlen(one->name);
@@ -171,7 +171,11 @@ static cllm_status find_tensors(const binder *b, const cllm_tensor *one, tensors
         return error_set_at(b->err, CLLM_ERR_FORMAT, one->name, one->offset, "%s: the file has no %s beside it",
                             one->name, name);
     name[length - SUFFIX_LENGTH] = '\0';
-    *t = (tensors){cllm_gguf_find_tensor(b->base, name), is_a ? one : other, is_a ? other : one};
+    const bool tied = strcmp(name, OUTPUT) == 0 && b->weights->output.w.data == b->weights->token_embd.data;
+    *t = (tensors){.base = cllm_gguf_find_tensor(b->base, tied ? TOKEN_EMBD : name),
+                   .a = is_a ? one : other,
+                   .b = is_a ? other : one,
+                   .looked_up = strcmp(name, TOKEN_EMBD) == 0};
     if (t->base) return CLLM_OK;
     return error_set_at(b->err, CLLM_ERR_FORMAT, one->name, one->offset,
                         "%s: the model has no tensor %s; is the adapter of another model?", one->name, name);
@@ -215,7 +219,7 @@ static void measure(const model_config *config, model_weights *weights, lora_siz
 
 /* Bytes of a pair that a token reads. */
 static uint64_t bytes_read(const model_config *config, const tensors *t) {
-    if (is_token_embd(t)) return t->a->n_bytes / t->a->shape[1] + t->b->n_bytes;
+    if (t->looked_up) return t->a->n_bytes / t->a->shape[1] + t->b->n_bytes;
     const bool experts = t->base->shape[2] > 1 && t->base->shape[2] == config->n_experts;
     uint64_t sum = 0;
     for (int i = 0; i < 2; i++) {

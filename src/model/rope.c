@@ -16,17 +16,25 @@ static double pair_of_rotations(const model_config *c, double rotations) {
 /* How much of pair j's own frequency is kept: 1 up to pair `low`, 0 from pair `high`. */
 static double yarn_kept(const model_config *c, uint32_t j) {
     const double last = c->rope_dimension_count - 1;
-    double low = fmax(0, floor(pair_of_rotations(c, (double)c->yarn_beta_fast)));
-    double high = fmin(last, ceil(pair_of_rotations(c, (double)c->yarn_beta_slow)));
+    double low = pair_of_rotations(c, (double)c->yarn_beta_fast),
+           high = pair_of_rotations(c, (double)c->yarn_beta_slow);
+    if (!c->traits->yarn_unrounded) {
+        low = floor(low);
+        high = ceil(high);
+    }
+    low = fmax(0, low);
+    high = fmin(last, high);
     double along = (j - low) / fmax(0.001, high - low);
-    return 1 - fmin(1, fmax(0, along));
+    return (double)c->yarn_kept * (1 - fmin(1, fmax(0, along)));
 }
 
 /* What cos and sin are multiplied with: attention's temperature for a stretched context. */
 static double magnitude(const model_config *c) {
     const double grown = 0.1 * log(fmax(1, (double)c->rope_scaling_factor));
     double yarn = 1;
-    if (c->rope_scaling == ROPE_SCALING_YARN && c->kv_rank == 0)
+    if (c->rope_scaling == ROPE_SCALING_YARN && c->yarn_magnitude > 0)
+        yarn = (double)c->yarn_magnitude;
+    else if (c->rope_scaling == ROPE_SCALING_YARN && c->kv_rank == 0)
         yarn = (1 + grown) / (1 + (double)c->yarn_log_multiplier * grown);
     else if (c->rope_scaling == ROPE_SCALING_YARN && c->yarn_log_multiplier == 0)
         yarn = 1 + grown;

@@ -116,6 +116,40 @@ static linear bind_linear(binder *b, int64_t layer, const char *stem, uint64_t c
     return out;
 }
 
+/* Files of early 2024 have each expert's matrix in a tensor of its own: "blk.3.ffn_gate.5.weight". */
+static tensor_name name_of_expert(uint32_t layer, const char *stem, uint32_t expert) {
+    tensor_name name;
+    const int length = (int)(strlen(stem) - strlen("_exps"));
+    snprintf(name.text, sizeof name.text, "blk.%" PRIu32 ".%.*s.%" PRIu32 ".weight", layer, length, stem, expert);
+    return name;
+}
+
+static bool experts_are_apart(const binder *b, uint32_t layer, const char *stem) {
+    return !cllm_gguf_find_tensor(b->gguf, name_of(layer, stem, "weight").text) &&
+           cllm_gguf_find_tensor(b->gguf, name_of_expert(layer, stem, 0).text);
+}
+
+static linear bind_experts_apart(binder *b, uint32_t layer, const char *stem, uint32_t count, uint64_t n_rows,
+                                 uint64_t n_columns) {
+    const void **apart = arena_alloc(b->arena, count, sizeof *apart);
+    linear out = {0};
+    if (!apart) b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the table of %" PRIu32 " experts", count);
+    for (uint32_t i = 0; i < count && b->status == CLLM_OK; i++) {
+        const tensor_name name = name_of_expert(layer, stem, i);
+        const matrix one = bind_matrix(b, name.text, 1, n_rows, n_columns, false);
+        if (i == 0) out.w = one;
+        if (b->status == CLLM_OK && one.type != out.w.type)
+            b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, name.text, CLLM_NO_OFFSET,
+                                     "%s: it is %s and that of expert 0 is %s; experts of different types are not "
+                                     "supported",
+                                     name.text, quant_type_layout(one.type)->name, quant_type_layout(out.w.type)->name);
+        if (b->status == CLLM_OK) apart[i] = one.data;
+    }
+    out.w.count = count;
+    out.w.apart = apart;
+    return out;
+}
+
 static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64_t count, uint64_t n, need weight,
                               need bias) {
     norm_weights out = {.weight = bind_vector(b, name_of(layer, stem, "weight").text, count, n, weight == MAY)};
@@ -152,6 +186,7 @@ static uint64_t extent(const model_config *c, tensor_extent which) {
     case DIM_KV_RANK_ROTATED: return (uint64_t)c->kv_rank + c->rope_dimension_count;
     case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
     case DIM_VALUE_LATENT: return c->latent_value_length;
+    case DIM_KV_B: return c->n_heads * ((uint64_t)extent(c, DIM_KEY_PLAIN) + c->latent_value_length);
     case N_EXTENTS: break;
     }
     return 0;
@@ -172,7 +207,7 @@ static const tensor_row tensor_rows[N_LAYER_TENSORS] = {
 
 linear *layer_linear(layer_weights *w, layer_tensor tensor) {
     const tensor_row *row = &tensor_rows[tensor];
-    if (row->kind != TENSOR_LINEAR || tensor == LAYER_attn_qkv) return NULL;
+    if (row->kind != TENSOR_LINEAR || tensor == LAYER_attn_qkv || tensor == LAYER_attn_kv_b) return NULL;
     linear *field = (linear *)(void *)((char *)w + row->field);
     return field->w.data ? field : NULL;
 }
@@ -187,6 +222,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_traits *traits = c->traits;
     tensor_set needs = traits->tensors;
     needs |= config_has_experts(c, layer) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
                                : TENSOR_BIT(attn_q);
@@ -206,12 +242,20 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const uint64_t rows = extent(c, twice ? DIM_FF_TWICE : row->rows);
     const char *name = row->name;
     if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_is_post_attention_norm) name = "post_attention_norm";
+    if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
+    const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
     case TENSOR_NORM: *(norm_weights *)field = bind_norm(b, layer, name, rows, columns, weight, bias); break;
-    case TENSOR_LINEAR: *(linear *)field = bind_linear(b, layer, name, count, rows, columns, weight, bias); break;
-    case TENSOR_VECTOR:
-        *(const float **)field = bind_vector(b, name_of(layer, name, "weight").text, 1, columns, weight == MAY);
+    case TENSOR_LINEAR:
+        *(linear *)field = apart ? bind_experts_apart(b, layer, name, (uint32_t)count, rows, columns)
+                                 : bind_linear(b, layer, name, count, rows, columns, weight, bias);
         break;
+    case TENSOR_VECTOR: {
+        tensor_name full = name_of(layer, name, "weight");
+        if (c->traits->ollama_names) full.text[strlen(full.text) - strlen(".weight")] = '\0';
+        *(const float **)field = bind_vector(b, full.text, 1, columns, weight == MAY);
+        break;
+    }
     case TENSOR_BIAS:
         *(const float **)field = bind_vector(b, name_of(layer, name, "bias").text, 1, columns, weight == MAY);
         break;
@@ -228,6 +272,30 @@ static linear take_rows(linear *rest, uint64_t n_rows) {
     return out;
 }
 
+/* attn_kv_b has for each head the rows of keys and then those of values. */
+static void split_latent(binder *b, layer_weights *w) {
+    const model_config *c = b->config;
+    const matrix *whole = &w->attn_kv_b.w;
+    const uint64_t n_keys = extent(c, DIM_KEY_PLAIN), n_values = c->latent_value_length;
+    const void **keys = arena_alloc(b->arena, c->n_heads, sizeof *keys);
+    const void **values = arena_alloc(b->arena, c->n_heads, sizeof *values);
+    if (!keys || !values) {
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the tables of %" PRIu32 " heads", c->n_heads);
+        return;
+    }
+    for (uint32_t i = 0; i < c->n_heads; i++) {
+        keys[i] = (const unsigned char *)whole->data + i * (n_keys + n_values) * whole->row_bytes;
+        values[i] = (const unsigned char *)keys[i] + n_keys * whole->row_bytes;
+    }
+    w->attn_k_b_rows = w->attn_v_b.w = *whole;
+    w->attn_k_b_rows.count = w->attn_v_b.w.count = c->n_heads;
+    w->attn_k_b_rows.n_rows = (uint32_t)n_keys;
+    w->attn_v_b.w.n_rows = (uint32_t)n_values;
+    w->attn_k_b_rows.apart = keys;
+    w->attn_v_b.w.apart = values;
+    b->bytes_per_token += c->n_heads * n_keys * whole->row_bytes;
+}
+
 static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
     const model_config *c = b->config;
     if (w->attn_qkv.w.data) {
@@ -241,6 +309,7 @@ static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
             w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, DIM_VALUES), true);
         }
     }
+    if (w->attn_kv_b.w.data) split_latent(b, w);
     if (c->traits->gate_in_up && w->ffn_up.w.data) {
         linear rest = w->ffn_up;
         w->ffn_gate = take_rows(&rest, c->n_ff);
@@ -284,12 +353,19 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
     return factors;
 }
 
-static void refuse_unused(binder *b) {
+/* A model of images in the same file, and what projects its vectors for the text model. */
+static bool is_of_vision(const char *name) { return strncmp(name, "v.", 2) == 0 || strncmp(name, "mm.", 3) == 0; }
+
+static void refuse_unused(binder *b, model_weights *weights) {
     const model_config *c = b->config;
     for (size_t i = 0; b->status == CLLM_OK && i < cllm_gguf_n_tensors(b->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
         uint32_t layer;
         if (b->used[i]) continue;
+        if (is_of_vision(tensor->name)) {
+            weights->n_skipped++;
+            continue;
+        }
         if (sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= c->n_layers)
             b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
                                      "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,
@@ -341,7 +417,7 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
     weights->rope_factors_short = bind_rope_factors(&b, "rope_factors_short");
     weights->bytes_per_token = b.bytes_per_token;
     weights->matrix_types = b.matrix_types;
-    refuse_unused(&b);
+    refuse_unused(&b, weights);
     return b.status;
 }
 
@@ -353,7 +429,8 @@ const float *weights_rope_factors(const model_weights *weights, const model_conf
 matrix matrix_of(const matrix *matrices, uint32_t index) {
     const uint64_t rows = matrices->interleaved ? ((uint64_t)matrices->n_rows + 15) / 16 * 16 : matrices->n_rows;
     matrix one = *matrices;
-    one.data = (const unsigned char *)one.data + index * rows * one.row_bytes;
+    one.data = one.apart ? one.apart[index] : (const unsigned char *)one.data + index * rows * one.row_bytes;
+    one.apart = NULL;
     one.count = 1;
     return one;
 }

@@ -22,6 +22,7 @@ typedef struct matrix {
     size_t row_bytes;
     bool interleaved;
     uint32_t count;
+    const void *const *apart; /* [count] where each of them lies, if not one after another; else NULL */
 } matrix;
 
 /* Number `index` of the matrices. */
@@ -47,6 +48,8 @@ typedef struct layer_weights {
     linear attn_q, attn_k, attn_v;
     norm_weights attn_q_norm, attn_k_norm;
     linear attn_q_a, attn_q_b, attn_kv_a_mqa, attn_k_b, attn_v_b; /* latent attention */
+    linear attn_kv_b;     /* where the file has the last two in one tensor: attn_v_b is then a part of it, and so is */
+    matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
     const float *attn_sinks; /* [n_heads] */
     linear attn_output;
@@ -75,6 +78,7 @@ typedef struct model_weights {
         *rope_factors_short;  /* the same, for a context beyond the original or within it, or NULL */
     uint64_t bytes_per_token; /* weight bytes that one forward pass of one token reads */
     uint64_t matrix_types;    /* bit t: a matrix is of the type of number t */
+    uint32_t n_skipped;       /* tensors of the file that belong to a model of images */
 } model_weights;
 
 /* The layer's linear `tensor`, or NULL if it has none or only as a whole of others (attn_qkv). */
@@ -83,7 +87,8 @@ linear *layer_linear(layer_weights *w, layer_tensor tensor);
 /* How many of the linear's matrices a token meets: of experts the chosen, else all. */
 uint32_t layer_matrices_met(const model_config *config, const linear *l, layer_tensor tensor);
 
-/* The divisors for a context of n_ctx positions, or NULL. */
+/* The divisors for a session of n_ctx positions, or NULL. LongRoPE's long ones are for sessions that asked for more than the
+ * original context: one that asks for none has n_ctx_open positions or, where memory is short, fewer. */
 const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx);
 
 /* Tensors that are missing, of the wrong shape or of a type without a kernel are refused by name, and so is a tensor

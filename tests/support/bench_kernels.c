@@ -78,7 +78,7 @@ static void bench_matmul(bench *b, quant_type type, const char *name) {
     uint8_t *blocks = room(ROWS * row_bytes + 64);
     uint64_t random = 1;
     random_blocks(type, blocks, ROWS * row_bytes / layout->block_bytes, &random);
-    b->w = (matrix){blocks, type, ROWS, COLUMNS, row_bytes, false, 1};
+    b->w = (matrix){blocks, type, ROWS, COLUMNS, row_bytes, false, 1, NULL};
     printf("matmul %-8s", name);
     for (size_t i = 0; i < sizeof tokens / sizeof *tokens; i++) {
         b->n_tokens = tokens[i];
