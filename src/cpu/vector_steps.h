@@ -81,11 +81,14 @@ INLINE floats activated(const activation which, floats gate, floats up) {
 
 INLINE void activate_all(const activation which, float *gate, const float *up, size_t n) {
     const bool gated = which != GELU;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        store_floats(gate + i, activated(which, load_floats(gate + i), gated ? load_floats(up + i) : (floats){0}));
-    const floats rest = activated(which, load_some(gate + i, n - i), gated ? load_some(up + i, n - i) : (floats){0});
-    memcpy(gate + i, &rest, (n - i) * sizeof *gate);
+    for (size_t i = 0; i + LANES <= n; i += LANES) {
+        const floats u = gated ? load_floats(up + i) : (floats){0};
+        store_floats(gate + i, all_normal_or_zero(activated(which, load_floats(gate + i), u)));
+    }
+    const size_t n_rest = n % LANES, i = n - n_rest;
+    const floats u = gated ? load_some(up + i, n_rest) : (floats){0};
+    const floats rest = all_normal_or_zero(activated(which, load_some(gate + i, n_rest), u));
+    memcpy(gate + i, &rest, n_rest * sizeof *gate);
 }
 
 static void vector_activate(activation which, float *gate, const float *up, size_t n) {

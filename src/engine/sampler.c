@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 
 #include "base/error.h"
+#include "base/exponential.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -99,8 +100,8 @@ static size_t keep_top_k(cllm_sampler *s, size_t n, size_t k) {
 static void softmax(candidate *kept, size_t n) {
     float largest = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; i++) largest = kept[i].weight > largest ? kept[i].weight : largest;
-    for (size_t i = 0; i < n; i++) sum += kept[i].weight = expf(kept[i].weight - largest);
-    for (size_t i = 0; i < n; i++) kept[i].weight /= sum;
+    for (size_t i = 0; i < n; i++) sum += kept[i].weight = exp_or_zero(kept[i].weight - largest);
+    for (size_t i = 0; i < n; i++) kept[i].weight = normal_or_zero(kept[i].weight / sum);
 }
 
 /* Keep the shortest run of the likeliest of n whose probabilities reach p, renormalised. Returns how many. */
