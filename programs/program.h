@@ -16,6 +16,7 @@ int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* fail for an error of the library; one that Ctrl-C brought about is silent and gives EXIT_INTERRUPTED. */
 int fail_with(const cllm_error *err);
+const char *remedy_of(const cllm_error *err); /* the option that helps, to follow the message, or "" */
 
 /* A remark on stderr, unless the user wants quiet. */
 void note(const options *o, const char *format, ...) __attribute__((format(printf, 2, 3)));

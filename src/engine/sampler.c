@@ -146,7 +146,7 @@ static int32_t draw(const candidate *kept, size_t n, float random) {
 
 static cllm_status bad_logit(cllm_error *err, uint32_t token) {
     return error_set(err, CLLM_ERR_FORMAT,
-                     "the logit of token %u is not a finite number: the model file is probably damaged", token);
+                     "the logit of token %u is not a finite number; cllm_session_diagnose says why", token);
 }
 
 cllm_status likeliest_token(const float *logits, uint32_t n_vocab, int32_t *token, cllm_error *err) {
