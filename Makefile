@@ -42,7 +42,12 @@ endif
 need = $(if $(shell pkg-config --exists $(1) 2>/dev/null && echo yes),,$(error $(3) needs the library $(1), found \
        with pkg-config: run scripts/setup$(if $(4), $(4)), or install $(2)))
 
-LIB_SOURCES     := $(wildcard src/*/*.c)
+# Kernels of this machine's instruction sets are compiled in parts, side by side (src/cpu/vector_kernels.h).
+MACHINE         := $(shell $(CC) -dumpmachine)
+KERNEL_PARTS    := TABLE ATTENTION TILES SIMPLE SUPER_BLOCKS HALVES CODEBOOKS
+KERNELS         := $(addprefix src/cpu/kernels_,$(if $(filter x86_64-%,$(MACHINE)),avx2 avx512)$(if \
+                   $(filter aarch64-% arm64-%,$(MACHINE)),neon i8mm))
+LIB_SOURCES     := $(filter-out $(KERNELS:%=%.c),$(wildcard src/*/*.c))
 PROGRAM_SOURCES := $(wildcard programs/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 # Programs that shell tests run.
@@ -50,7 +55,8 @@ TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
-LIB_OBJECTS     := $(call object,$(LIB_SOURCES)) $(BUILD)/obj/kernel_text.o
+LIB_OBJECTS     := $(foreach kernels,$(KERNELS),$(KERNEL_PARTS:%=$(BUILD)/obj/$(kernels).%.o)) \
+                   $(call object,$(LIB_SOURCES)) $(BUILD)/obj/kernel_text.o
 PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
 SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
 TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model \
@@ -103,19 +109,23 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) $(OBJECT_FLAGS) -c $< -o $@
 
-# AddressSanitizer's checks in a kernel's loops are calls, without which compiling them takes twice as long.
-ifneq ($(findstring address,$(SANITIZE)),)
-CHECKS := $(if $(findstring clang,$(shell $(CC) --version)),-mllvm -,--param )asan-instrumentation-with-call-threshold=0
-endif
-
 # An instruction set's kernels are compiled with its instructions; the CPU is asked before they run.
-MACHINE := $(shell $(CC) -dumpmachine)
-ifneq ($(filter x86_64-%,$(MACHINE)),)
-$(call object,src/cpu/kernels_avx2.c):   OBJECT_FLAGS = $(CHECKS) -mavx2 -mfma -mf16c
-$(call object,src/cpu/kernels_avx512.c): OBJECT_FLAGS = $(CHECKS) -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vnni
-else ifneq ($(filter aarch64-% arm64-%,$(MACHINE)),)
-$(call object,src/cpu/kernels_neon.c): OBJECT_FLAGS = -march=armv8.2-a+dotprod
-$(call object,src/cpu/kernels_i8mm.c): OBJECT_FLAGS = -march=armv8.2-a+dotprod+i8mm
+define compile_part
+$(BUILD)/obj/%.$(1).o: %.c $(BUILD)/settings
+	@mkdir -p $$(@D)
+	$$(CC) $$(FLAGS) $$(if $$(WERROR),-Werror) $$(CFLAGS) $$(KERNEL_FLAGS) $$(KERNEL_LOOPS) -DPART=PART_$(1) -c $$< -o $$@
+endef
+$(foreach part,$(KERNEL_PARTS),$(eval $(call compile_part,$(part))))
+$(BUILD)/obj/src/cpu/kernels_avx2.%:   KERNEL_FLAGS = -mavx2 -mfma -mf16c
+$(BUILD)/obj/src/cpu/kernels_avx512.%: KERNEL_FLAGS = -mavx2 -mfma -mf16c -mavx512f -mavx512bw -mavx512vnni
+$(BUILD)/obj/src/cpu/kernels_neon.%:   KERNEL_FLAGS = -march=armv8.2-a+dotprod
+$(BUILD)/obj/src/cpu/kernels_i8mm.%:   KERNEL_FLAGS = -march=armv8.2-a+dotprod+i8mm
+
+# The same text without unrolling or inlining, where speed is not asked for: sanitizers look at each access all the same, and
+# compiling takes a twentieth of the time.
+PLAIN_LOOPS := -DUNROLLED= -Dalways_inline=unused -Wno-psabi
+ifdef SANITIZE
+KERNEL_LOOPS := $(PLAIN_LOOPS)
 endif
 
 # The text of the GPU's kernels, which its API compiles when the program runs: each file a string, gpu_text_NAME.
@@ -144,12 +154,12 @@ $(BUILD)/tests/test_pretokenizer: TEST_LIBS = $(shell pkg-config --libs libpcre2
 endif
 
 # The AVX-512 kernels over a model of their instructions, for tests on any CPU. Inlined and unrolled as they ask to be,
-# some lines of plain C for each instruction would take minutes to compile.
+# some lines of plain C for each instruction would take minutes to compile. All parts at once.
 AVX512_MODEL := $(BUILD)/obj/tests/avx512_model/kernels_avx512.o
 $(AVX512_MODEL): src/cpu/kernels_avx512.c $(BUILD)/settings
 	@mkdir -p $(@D)
-	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -O1 -Dalways_inline=unused -Wno-psabi -Itests/avx512_model \
-	    -DVECTOR_REGISTER='"m"' -D__AVX512F__ -D__AVX512BW__ -D__AVX512VNNI__ \
+	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -O1 $(PLAIN_LOOPS) -Itests/avx512_model -DVECTOR_REGISTER='"m"' \
+	    -D__AVX512F__ -D__AVX512BW__ -D__AVX512VNNI__ -DISA=avx512_model \
 	    -Dkernels_avx512_fill=kernels_avx512_model_fill -c $< -o $@
 $(call object,tests/avx512_model/dispatch.c): OBJECT_FLAGS = -Itests
 

@@ -379,9 +379,14 @@ CLLM_API cllm_status cllm_session_eval(cllm_session *session, const int32_t *tok
                                        cllm_error *err);
 
 /* The same, with nothing but the likeliest next token, the lowest id of equals: what a sampler of temperature 0 takes. A
- * GPU then hands back one number. Errors: also FORMAT if a logit is not a number (damaged weights). */
+ * GPU then hands back one number. Errors: also those of cllm_session_diagnose, if a logit is not a finite number. */
 CLLM_API cllm_status cllm_session_eval_next(cllm_session *session, const int32_t *tokens, size_t count, int32_t *next,
                                             cllm_error *err);
+
+/* Why is a logit of the last evaluation not a finite number? Looks at every weight, which takes a while. Never CLLM_OK:
+ * FORMAT, a weight is not finite, and the file damaged (err->name: the tensor); UNSUPPORTED, the model computes numbers that
+ * are too large: for float16 keys and values if err->name is "kv_type", so that another kv_type helps; DEVICE, MEMORY. */
+CLLM_API cllm_status cllm_session_diagnose(const cllm_session *session, cllm_error *err);
 
 /* The same, with the logits of every token: `on_logits` is called once for each, in order, with its index and
  * [n_vocab] floats that are valid during the call. It returns false to cancel. */
@@ -408,7 +413,7 @@ CLLM_API cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_op
                                          cllm_error *err);
 CLLM_API void cllm_sampler_destroy(cllm_sampler *sampler);
 
-/* Draw the next token. logits: [n_vocab], unchanged. Errors: FORMAT if a logit is not a number (damaged weights). */
+/* Draw the next token. logits: [n_vocab], unchanged. Errors: FORMAT if a logit is not a finite number. */
 CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, int32_t *token, cllm_error *err);
 
 #ifdef __cplusplus

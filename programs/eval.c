@@ -41,8 +41,10 @@ static bool take_logits(void *user, size_t index, const float *logits) {
     return !sink->write_failed && !sink->not_finite;
 }
 
-static int fail_not_finite(const options *o) {
-    return fail("%s: the model's logits are not finite numbers: the file is probably damaged", o->model);
+static int fail_not_finite(const run *r) {
+    cllm_error err;
+    cllm_session_diagnose(r->session, &err);
+    return fail("%s: %s%s", r->o->model, err.message, remedy_of(&err));
 }
 
 /* Half a file of logits is worth nothing: it is removed, unless it is a pipe or a device. */
@@ -66,7 +68,7 @@ static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     run_stage(r, "evaluating");
     if (cllm_session_eval_each(r->session, list->ids, list->count, take_logits, sink, &err) != CLLM_OK)
         status = sink->write_failed ? fail("%s: %s", path, strerror(errno))
-                 : sink->not_finite ? fail_not_finite(r->o)
+                 : sink->not_finite ? fail_not_finite(r)
                                     : fail_with(&err);
     run_stage(r, "%s", "");
     return path ? close_logits(sink->file, path, status) : status;
@@ -157,7 +159,7 @@ static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
     if (status != CLLM_OK) return fail_with(&err);
     double mean = s->sum / (double)s->count;
     double variance = fmax(0, s->sum_of_squares / (double)s->count - mean * mean);
-    if (!isfinite(mean)) return fail_not_finite(r->o);
+    if (!isfinite(mean)) return fail_not_finite(r);
     printf("perplexity: %.4f +/- %.5f (%zu chunks of %" PRIu32 " tokens)\n", exp(mean),
            exp(mean) * sqrt(variance / (double)(s->count - 1)), n_chunks, s->n_ctx);
     int flushed = flush_output();

@@ -52,7 +52,9 @@ static cllm_status choose_next(const run *r, cllm_sampler *sampler, const int32_
     const float *logits;
     if (r->o->temperature <= 0) return cllm_session_eval_next(r->session, tokens, count, next, err);
     cllm_status status = cllm_session_eval(r->session, tokens, count, &logits, err);
-    return status == CLLM_OK ? cllm_sampler_sample(sampler, logits, next, err) : status;
+    if (status != CLLM_OK) return status;
+    status = cllm_sampler_sample(sampler, logits, next, err);
+    return status == CLLM_ERR_FORMAT ? cllm_session_diagnose(r->session, err) : status;
 }
 
 /* The loop, of `most` tokens at most. previous: the last token of the prompt; token: the one after it. */

@@ -47,9 +47,13 @@ int usage_error(const char *format, ...) {
     return EXIT_USAGE;
 }
 
+const char *remedy_of(const cllm_error *err) {
+    return strcmp(err->name, "kv_type") == 0 ? ": --kv-type f32 or --kv-type q8_0" : "";
+}
+
 int fail_with(const cllm_error *err) {
     if (err->status == CLLM_ERR_CANCELLED) return EXIT_INTERRUPTED;
-    return fail("%s", err->message);
+    return fail("%s%s", err->message, remedy_of(err));
 }
 
 void note(const options *o, const char *format, ...) {

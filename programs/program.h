@@ -16,6 +16,7 @@ int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* fail for an error of the library; one that a signal to stop brought about is silent and gives EXIT_INTERRUPTED. */
 int fail_with(const cllm_error *err);
+const char *remedy_of(const cllm_error *err); /* the option that helps, to follow the message, or "" */
 
 /* fail for a file that was not opened, by errno; silent too where a signal to stop ended the wait for a pipe's other end. */
 int fail_to_open(const char *path);

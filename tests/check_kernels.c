@@ -12,6 +12,7 @@
 #include "gguf/codebooks.h"
 #include "model/kv_cache.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -1039,6 +1040,68 @@ static void attention_bears_large_scores(void **state) {
     context_free(&c);
 }
 
+/* Floats below 2^-126 are subnormal, and many CPUs take a hundred times as long for each that they meet. An exponential that
+ * would be one is 0, then, and all others are as exact as their size asks for. The values, one 1 each, show the weights. */
+static void weights_are_normal_or_nothing(void **state) {
+    (void)state;
+    const kv_cache_size size = {1, KV_CHUNK, 1, CLLM_KV_F32};
+    const model_config config = {.n_layers = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
+    arena a = {0};
+    kv_cache kv;
+    cllm_error err;
+    assert_ok(kv_cache_create(&config, &size, &a, &kv, &err), &err);
+    const kv_chunk chunk = kv_cache_chunk(&kv, 0, 0, 0);
+    const visible_range all = {0, KV_CHUNK};
+    const float query = 1, edge = -126 * 0.693147181f;
+    float scores[KV_CHUNK] = {0}, *weights = guarded_new(KV_CHUNK);
+    for (int round = 0; round < 2; round++) {
+        for (uint32_t p = 0; p < KV_CHUNK; p++) { /* -115 .. 0, then float after float around the edge */
+            if (p > 0) scores[p] = round ? edge + ((float)p - 128) * 0x1p-17f : -0.45f * (float)p;
+            kv_chunk_put_key(&chunk, p, 0, 1, &scores[p], 1);
+            for (uint32_t first = 0; first < KV_CHUNK; first += KV_SCALE_BLOCK) {
+                float elements[KV_SCALE_BLOCK] = {0};
+                if (p / KV_SCALE_BLOCK * KV_SCALE_BLOCK == first) elements[p % KV_SCALE_BLOCK] = 1;
+                kv_chunk_put_value(&chunk, p, first, KV_SCALE_BLOCK, elements, 1);
+            }
+        }
+        attention_part part;
+        kernels->attend(&chunk, &query, &all, 1, 0, &part, weights);
+        for (size_t p = 0; p < KV_CHUNK; p++) {
+            const double want = exp((double)scores[p]);
+            if (want < 0x1p-126 ? weights[p] != 0 : !(fabs((double)weights[p] - want) <= 4e-7 * want))
+                fail_msg("exp(%.9g) is %.9g, which should be %.9g", (double)scores[p], (double)weights[p],
+                         want < 0x1p-126 ? 0.0 : want);
+        }
+    }
+    guarded_free(weights, KV_CHUNK);
+    arena_free(&a);
+
+    enum { N = 16 };
+    for (float apart = 80; apart < 110;
+         apart += 0.125f) { /* what two stretches are multiplied with when they are joined */
+        attention_part first = {-apart, 1}, second = {0, 1};
+        float values[N], others[N] = {0};
+        for (size_t i = 0; i < N; i++) values[i] = 1;
+        kernels->merge(&first, values, &second, others, N);
+        for (size_t i = 0; i < N; i++)
+            if (values[i] != 0 && !(values[i] >= FLT_MIN)) fail_msg("%g apart: %g", (double)apart, (double)values[i]);
+    }
+}
+
+/* The results of activations likewise: the next product multiplies each of them with a column of its matrix. */
+static void activations_are_normal_or_nothing(void **state) {
+    (void)state;
+    for (int which = SWIGLU; which <= CLAMPED_SWIGLU; which++)
+        for (float x = -120; x < 1; x += 0.01f)
+            for (float up = 1e-6f; up < 10; up *= 10) {
+                float gate[3] = {x, x / 10, x / 100}, ups[3] = {up, -up, up};
+                kernels->activate((activation)which, gate, which == GELU ? NULL : ups, 3);
+                for (size_t i = 0; i < 3; i++)
+                    if (gate[i] != 0 && fpclassify(gate[i]) != FP_NORMAL)
+                        fail_msg("activation %d of %.9g and %g is %g", which, (double)x, (double)up, (double)gate[i]);
+            }
+}
+
 /* --------------------------------------------------------------------------------------------------- dispatch */
 
 static const char *const isas[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};
@@ -1085,6 +1148,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(attention_is_right_and_blind_to_what_is_not_visible),
         cmocka_unit_test(windows_see_their_positions_alone),
         cmocka_unit_test(attention_bears_large_scores),
+        cmocka_unit_test(weights_are_normal_or_nothing),
+        cmocka_unit_test(activations_are_normal_or_nothing),
     };
     int n_failed = timed ? 0 : cmocka_run_group_tests_name("dispatch", dispatch_tests, NULL, NULL);
     for (size_t i = 0; i < N_ISAS; i++) {

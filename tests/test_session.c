@@ -677,6 +677,68 @@ static void scales_of_tensors_multiply_their_products(void **state) {
     for (size_t i = 0; i < 4; i++) free(logits[i]);
 }
 
+/* A model with the first number of a vector or matrix replaced. */
+static cllm_model *spoiled(const char *tensor_name, float value) {
+    tiny_model m = tiny_model_default();
+    m.biases = 1;
+    const char *path = tiny_model_write("spoiled.gguf", &m);
+    cllm_error err;
+    cllm_gguf *gguf;
+    size_t n_bytes;
+    assert_ok(cllm_gguf_open(path, NULL, &gguf, &err), &err);
+    const cllm_tensor *tensor = cllm_gguf_find_tensor(gguf, tensor_name);
+    assert_non_null(tensor);
+    const uint64_t offset = tensor->offset;
+    cllm_gguf_close(gguf);
+    unsigned char *bytes = read_file(path, &n_bytes);
+    memcpy(bytes + offset, &value, sizeof value);
+    path = write_temporary("spoiled.gguf", bytes, n_bytes);
+    free(bytes);
+    return load(path);
+}
+
+/* Evaluates some tokens with each type of keys and values. status: by type; name: of the error where it is one. */
+static void check_diagnosis(const cllm_model *model, const cllm_status status[3], const char *name,
+                            const char *message) {
+    for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
+        const cllm_session_options options = {.kv_type = (cllm_kv_type)type};
+        const int32_t tokens[] = {1, 2, 3};
+        int32_t next;
+        cllm_error err;
+        const float *logits;
+        cllm_session *session;
+        assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+        if (status[type] == CLLM_OK) {
+            assert_ok(cllm_session_eval_next(session, tokens, 3, &next, &err), &err);
+        } else {
+            assert_error(cllm_session_eval_next(session, tokens, 3, &next, &err), &err, status[type], message);
+            assert_string_equal(err.name, name);
+            assert_ok(cllm_session_eval(session, tokens, 3, &logits, &err), &err); /* and for those who sample */
+            assert_error(cllm_session_diagnose(session, &err), &err, status[type], message);
+        }
+        cllm_session_destroy(session);
+    }
+}
+
+static void logits_that_are_not_finite_are_explained(void **state) {
+    (void)state;
+    const cllm_status F = CLLM_ERR_FORMAT, U = CLLM_ERR_UNSUPPORTED;
+    static const char *const too_large[] = {"blk.1.attn_k.bias", "blk.0.attn_v.bias"};
+    for (int i = 0; i < 2; i++) {
+        cllm_model *model = spoiled(too_large[i], 1e6f);
+        check_diagnosis(model, (const cllm_status[]){U, CLLM_OK, CLLM_OK}, "kv_type", "beyond the range of float16");
+        cllm_model_destroy(model);
+    }
+    static const float no_numbers[] = {NAN, INFINITY};
+    for (int i = 0; i < 2; i++) {
+        cllm_model *model = spoiled("blk.1.attn_k.bias", no_numbers[i]);
+        check_diagnosis(
+            model, (const cllm_status[]){F, F, F}, "blk.1.attn_k.bias",
+            "'blk.1.attn_k.bias' of the model holds a number that is not finite: the file is probably damaged");
+        cllm_model_destroy(model);
+    }
+}
+
 int main(void) {
 #define EXACT(name) \
     { "exact logits " name, matches_exact_logits, NULL, NULL, (void *)(uintptr_t)name }
@@ -720,6 +782,7 @@ int main(void) {
         cmocka_unit_test(longrope_follows_what_was_asked),
         cmocka_unit_test(a_window_is_as_long_as_the_file_says),
         cmocka_unit_test(peak_memory_has_one_copy_of_the_weights),
+        cmocka_unit_test(logits_that_are_not_finite_are_explained),
     };
     return cmocka_run_group_tests_name("session", tests, NULL, NULL);
 }

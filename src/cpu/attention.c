@@ -12,6 +12,8 @@
  */
 #include "cpu/steps.h"
 
+#include "base/exponential.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -268,8 +270,8 @@ static float inverse_of_sum(const forward_cpu *f, size_t head, const attention_p
     *kept = 1;
     if (!sinks) return 1 / part->sum;
     const float max = sinks[head] > part->max ? sinks[head] : part->max;
-    *kept = expf(part->max - max);
-    return 1 / (part->sum * *kept + expf(sinks[head] - max));
+    *kept = exp_or_zero(part->max - max);
+    return 1 / (part->sum * *kept + exp_or_zero(sinks[head] - max));
 }
 
 static void finish_query(const attention_work *work, uint32_t kv_head, size_t query, const attention_part *part,

@@ -7,6 +7,8 @@
  */
 #include "cpu/steps.h"
 
+#include "base/exponential.h"
+
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -28,13 +30,11 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
 
 /* ------------------------------------------------------------------------------------------------- choosing */
 
-static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
-
 static void softmax(float *scores, size_t n) {
     float max = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; i++) max = scores[i] > max ? scores[i] : max;
-    for (size_t i = 0; i < n; i++) sum += scores[i] = expf(scores[i] - max);
-    for (size_t i = 0; i < n; i++) scores[i] /= sum;
+    for (size_t i = 0; i < n; i++) sum += scores[i] = exp_or_zero(scores[i] - max);
+    for (size_t i = 0; i < n; i++) scores[i] = normal_or_zero(scores[i] / sum);
 }
 
 /* The best of those that are still to be had, the lowest index of equals; what it was is then no more to be had.

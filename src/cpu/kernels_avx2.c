@@ -94,10 +94,13 @@ INLINE void transpose(const uint8_t *rows, size_t stride, ints out[4]) {
 #define TILE_COLUMNS  3 /* their sums, and the floats that these go to, fill the 16 registers */
 #define FLOAT_ROWS    3 /* and tokens, the same with one register a sum */
 #define FLOAT_COLUMNS 4
+#define ISA           avx2
 #define ISA_NAME      "avx2"
 #include "cpu/vector_kernels.h"
 
+#if IN_PART(TABLE)
 void kernels_avx2_fill(cpu_kernels *table) { vector_fill(table); }
+#endif
 
 #else
 void kernels_avx2_fill(cpu_kernels *table) { (void)table; }

@@ -80,10 +80,15 @@ INLINE void transpose(const uint8_t *rows, size_t stride, ints out[4]) {
 #define TILE_COLUMNS  6 /* their sums, and the floats that these go to, fill the 32 registers */
 #define FLOAT_ROWS    4 /* and tokens, the same with one register a sum */
 #define FLOAT_COLUMNS 6
-#define ISA_NAME      "avx512"
+#ifndef ISA
+#define ISA avx512
+#endif
+#define ISA_NAME "avx512"
 #include "cpu/vector_kernels.h"
 
+#if IN_PART(TABLE)
 void kernels_avx512_fill(cpu_kernels *table) { vector_fill(table); }
+#endif
 
 #else
 void kernels_avx512_fill(cpu_kernels *table) { (void)table; }

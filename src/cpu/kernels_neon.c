@@ -5,10 +5,13 @@
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
 #include "cpu/neon_vectors.h"
 
+#define ISA      neon
 #define ISA_NAME "neon"
 #include "cpu/vector_kernels.h"
 
+#if IN_PART(TABLE)
 void kernels_neon_fill(cpu_kernels *table) { vector_fill(table); }
+#endif
 
 #else
 void kernels_neon_fill(cpu_kernels *table) { (void)table; }

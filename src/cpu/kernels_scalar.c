@@ -12,6 +12,7 @@
  * This is fast, for the lanes fill vector registers, and its result depends neither on what is computed beside it nor
  * on the width of the registers. Shorter sums (a norm, a softmax) run in double, one element after the other.
  */
+#include "base/exponential.h"
 #include "base/half.h"
 #include "cpu/interleave.h"
 #include "cpu/kernels.h"
@@ -105,8 +106,6 @@ static void scalar_layer_norm(const float *x, const float *weight, float epsilon
     for (size_t i = 0; i < n; i++) out[i] = (float)(((double)x[i] - mean) * scale) * weight[i];
 }
 
-static float sigmoid(float x) { return 1 / (1 + expf(-x)); }
-
 /* 0.5 x (1 + tanh(u)) is x * sigmoid(2 u) */
 static float gelu(float x) { return x * sigmoid(1.5957691216f * (x + 0.044715f * x * x * x)); }
 
@@ -116,12 +115,15 @@ static float clamped_swiglu(float gate, float up) {
 }
 
 static void scalar_activate(activation which, float *gate, const float *up, size_t n) {
-    for (size_t i = 0; i < n; i++) switch (which) {
+    for (size_t i = 0; i < n; i++) {
+        switch (which) {
         case SWIGLU: gate[i] = gate[i] * sigmoid(gate[i]) * up[i]; break;
         case GEGLU: gate[i] = gelu(gate[i]) * up[i]; break;
         case GELU: gate[i] = gelu(gate[i]); break;
         case CLAMPED_SWIGLU: gate[i] = clamped_swiglu(gate[i], up[i]); break;
         }
+        gate[i] = normal_or_zero(gate[i]);
+    }
 }
 
 static void scalar_rope(float *x, const float *cos, const float *sin, size_t n_pairs) {
@@ -199,7 +201,7 @@ static attention_part scalar_exponentiate(float *scores, visible_range visible, 
     }
     double sum = 0;
     for (size_t i = visible.first; i < visible.end; i++) {
-        scores[i] = expf(scores[i] - part.max);
+        scores[i] = exp_or_zero(scores[i] - part.max);
         sum += (double)scores[i];
     }
     part.sum = (float)sum;
@@ -235,7 +237,7 @@ static void scalar_attend(const kv_chunk *chunk, const float *queries, const vis
 static void scalar_merge(attention_part *part, float *values, const attention_part *other, const float *other_values,
                          size_t n) {
     const float max = part->max > other->max ? part->max : other->max;
-    const float kept = expf(part->max - max), added = expf(other->max - max);
+    const float kept = exp_or_zero(part->max - max), added = exp_or_zero(other->max - max);
     *part = (attention_part){max, part->sum * kept + other->sum * added};
     for (size_t i = 0; i < n; i++) values[i] = values[i] * kept + other_values[i] * added;
 }

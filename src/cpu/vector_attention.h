@@ -12,7 +12,7 @@
 #define CPU_VECTOR_ATTENTION_H
 
 #include "cpu/kernels.h"
-#include "cpu/vector_steps.h"
+#include "cpu/vector_math.h"
 
 #include <math.h>
 
@@ -248,7 +248,7 @@ static void vector_merge(attention_part *part, float *values, const attention_pa
         store_floats(values + i, fused(load_floats(other_values + i), added, load_floats(values + i) * kept));
 }
 
-static void vector_attention_fill(cpu_kernels *table) {
+void OF_ISA(vector_attention_fill)(cpu_kernels *table) {
     table->attend = vector_attend;
     table->merge = vector_merge;
 }

@@ -1,13 +1,60 @@
 /* The kernels of one instruction set, made of its vocabulary (vector_types.h), and the table of them. Included once by
- * kernels_<name>.c, after the vocabulary. */
+ * kernels_<name>.c, after the vocabulary.
+ *
+ * Compiling them takes long, and so it is done in parts, side by side: with PART defined as one of PART_..., only that one is
+ * compiled; without, all of them are. What one part takes of another has a name with the instruction set in it. */
+#ifndef CPU_VECTOR_KERNELS_H
+#define CPU_VECTOR_KERNELS_H
+
+#define PART_TABLE        1 /* the table, products of floats and small steps */
+#define PART_ATTENTION    2
+#define PART_TILES        3
+#define PART_SIMPLE       4 /* types of small blocks, .. */
+#define PART_SUPER_BLOCKS 5 /* .. of blocks of 256 columns, .. */
+#define PART_HALVES       6 /* .. of those with a scale for each 16 columns, .. */
+#define PART_CODEBOOKS    7 /* .. and with a codebook */
+#ifdef PART
+#define IN_PART(part) (PART == PART_##part)
+#else
+#define IN_PART(part) 1
+#endif
+
+#define WITH_ISA_(name, isa) name##_##isa
+#define WITH_ISA(name, isa)  WITH_ISA_(name, isa)
+#define OF_ISA(name)         WITH_ISA(name, ISA)
+
+void OF_ISA(vector_attention_fill)(cpu_kernels *table);
+
+#if IN_PART(ATTENTION)
 #include "cpu/vector_attention.h"
+#endif
+#if IN_PART(TILES)
+#include "cpu/vector_tiles.h"
+#endif
+
+#ifndef PART
+#define DIRECT_TYPES QUANTIZED_TYPES
+#elif IN_PART(SIMPLE)
+#define DIRECT_TYPES SIMPLE_TYPES
+#elif IN_PART(SUPER_BLOCKS)
+#define DIRECT_TYPES SUPER_BLOCK_TYPES
+#elif IN_PART(HALVES)
+#define DIRECT_TYPES HALVES_TYPES
+#elif IN_PART(CODEBOOKS)
+#define DIRECT_TYPES CODEBOOK_TYPES
+#endif
+#ifdef DIRECT_TYPES
+#include "cpu/vector_direct.h"
+#endif
+
+#if IN_PART(TABLE)
 #include "cpu/vector_floats.h"
-#include "cpu/vector_quants.h"
+#include "cpu/vector_rows.h"
 #include "cpu/vector_steps.h"
 
 static void vector_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x, size_t n_batch,
                           float *out, size_t out_stride, void *scratch) {
-    if (quantized_kernels[w->type].multiply)
+    if (quantized_kernels[w->type])
         quantized_matmul(w, first_row, end_row, x, n_batch, out, out_stride, scratch);
     else
         float_matmul(w, first_row, end_row, x, n_batch, out, out_stride, scratch);
@@ -21,10 +68,12 @@ static size_t vector_matmul_scratch_bytes(uint32_t n_columns) {
 static void vector_fill(cpu_kernels *table) {
     kernels_scalar_fill(table);
     table->name = ISA_NAME;
-    for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++)
-        table->quantizes[type] = quantized_kernels[type].multiply != NULL;
+    for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) table->quantizes[type] = quantized_kernels[type] != NULL;
     table->matmul = vector_matmul;
     table->matmul_scratch_bytes = vector_matmul_scratch_bytes;
     vector_steps_fill(table);
-    vector_attention_fill(table);
+    OF_ISA(vector_attention_fill)(table);
 }
+#endif
+
+#endif

@@ -40,12 +40,16 @@ typedef struct session_settings {
  * MEMORY, CANCELLED; the model can then only be destroyed. */
 cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cllm_error *err);
 
-/* The most likely token, the lowest id of equals. logits: [n_vocab]. Errors: FORMAT (damaged weights). */
+/* The most likely token, the lowest id of equals. logits: [n_vocab]. Errors: FORMAT if a logit is not finite. */
 cllm_status likeliest_token(const float *logits, uint32_t n_vocab, int32_t *token, cllm_error *err);
 
 /* Put a sampler's generator into this state, which is not 0, instead of the one that its seed stands for: to draw what
  * another program with the same generator drew. */
 void sampler_set_state(cllm_sampler *sampler, uint64_t state);
+
+/* Why logits are not finite numbers, in a cllm_error: FORMAT if a weight is not finite, else UNSUPPORTED. beyond_f16: do keys and
+ * values hold infinities of float16? */
+cllm_status diagnose_logits(const cllm_model *model, bool beyond_f16, cllm_error *err);
 
 /* options may be NULL. Errors: ARGUMENT. */
 cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err);

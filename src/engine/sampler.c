@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 
 #include "base/error.h"
+#include "base/exponential.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -111,8 +112,8 @@ static size_t keep_top_k(cllm_sampler *s, size_t n, size_t k) {
 static void softmax(candidate *kept, size_t n) {
     float largest = -INFINITY, sum = 0;
     for (size_t i = 0; i < n; i++) largest = kept[i].weight > largest ? kept[i].weight : largest;
-    for (size_t i = 0; i < n; i++) sum += kept[i].weight = expf(kept[i].weight - largest);
-    for (size_t i = 0; i < n; i++) kept[i].weight /= sum;
+    for (size_t i = 0; i < n; i++) sum += kept[i].weight = exp_or_zero(kept[i].weight - largest);
+    for (size_t i = 0; i < n; i++) kept[i].weight = normal_or_zero(kept[i].weight / sum);
 }
 
 /* Keep the shortest run of the likeliest of n whose probabilities reach p, renormalised. Returns how many. */
@@ -157,7 +158,7 @@ static int32_t draw(const candidate *kept, size_t n, float random) {
 
 static cllm_status bad_logit(cllm_error *err, uint32_t token) {
     return error_set(err, CLLM_ERR_FORMAT,
-                     "the logit of token %u is not a finite number: the model file is probably damaged", token);
+                     "the logit of token %u is not a finite number; cllm_session_diagnose says why", token);
 }
 
 cllm_status likeliest_token(const float *logits, uint32_t n_vocab, int32_t *token, cllm_error *err) {

@@ -16,6 +16,7 @@ struct cllm_session {
     uint32_t n_batch;
     uint32_t n_cpu_layers; /* the first; the offload has the others, and the output */
     uint32_t position;     /* tokens whose keys and values are in the cache */
+    uint32_t reached;      /* by the last evaluation, also one that failed */
     uint32_t written;      /* positions up to which it was written: windows have lost some of those before */
     cllm_progress progress;
     void *user;
@@ -188,14 +189,23 @@ static cllm_status run_output(cllm_session *s, uint32_t first_row, uint32_t n_ro
     return s->forward.stopped ? cancel(err) : CLLM_OK;
 }
 
+cllm_status cllm_session_diagnose(const cllm_session *session, cllm_error *err) {
+    bool beyond =
+        session->n_cpu_layers > 0 && kv_cache_beyond_f16(&session->forward.kv, session->n_cpu_layers, session->reached);
+    if (!beyond && on_gpu(session)) {
+        cllm_status status = forward_gpu_beyond_f16(session->offload.forward, &beyond, err);
+        if (status != CLLM_OK) return status;
+    }
+    return diagnose_logits(session->model, beyond, err);
+}
+
 /* The likeliest token after the last of a batch that was run with only_last. */
 static cllm_status run_next(cllm_session *s, int32_t *next, cllm_error *err) {
     cllm_status status = on_gpu(s) ? forward_gpu_next(s->offload.forward, next, err) : run_output(s, 0, 1, err);
     if (status != CLLM_OK) return status;
-    if (!on_gpu(s)) return likeliest_token(s->logits, s->model->config.n_vocab, next, err);
-    return *next >= 0
-               ? CLLM_OK
-               : error_set(err, CLLM_ERR_FORMAT, "a logit is not a finite number: the model file is probably damaged");
+    const bool finite =
+        on_gpu(s) ? *next >= 0 : likeliest_token(s->logits, s->model->config.n_vocab, next, NULL) == CLLM_OK;
+    return finite ? CLLM_OK : cllm_session_diagnose(s, err);
 }
 
 /* Hand out the logits of a batch's rows, whose first is token `index` of the call. */
@@ -227,6 +237,7 @@ static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count
         const size_t left = count - s->n_done;
         s->n_run = left < s->n_batch ? (uint32_t)left : s->n_batch;
         const uint32_t position = s->position + (uint32_t)s->n_done;
+        s->reached = position + s->n_run;
         if (s->written < position + s->n_run) s->written = position + s->n_run;
         status = run_batch(s, tokens + s->n_done, position, s->n_run, !wanted.on_logits, err);
         if (status != CLLM_OK) break;

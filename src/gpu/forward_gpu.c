@@ -940,3 +940,21 @@ cllm_status forward_gpu_next(forward_gpu *f, int32_t *token, cllm_error *err) {
                      .bytes = vector_bytes(1, f->config->n_vocab)});
     return f->gpu.driver->read(f->gpu.device, f->scratch[NEXT], token, sizeof *token, err);
 }
+
+cllm_status forward_gpu_beyond_f16(const forward_gpu *f, bool *beyond, cllm_error *err) {
+    *beyond = false;
+    if (f->settings.kv_type != CLLM_KV_F16) return CLLM_OK;
+    const uint64_t n_bytes[2] = {cache_bytes(f->config, &f->settings, f->config->key_length),
+                                 cache_bytes(f->config, &f->settings, f->config->value_length)};
+    uint16_t *halfs = malloc((size_t)(n_bytes[0] > n_bytes[1] ? n_bytes[0] : n_bytes[1]));
+    if (!halfs) return error_set(err, CLLM_ERR_MEMORY, "no memory to look at a layer's keys and values");
+    cllm_status status = CLLM_OK;
+    for (uint32_t i = 0; status == CLLM_OK && !*beyond && i < 2 * f->settings.n_layers; i++) {
+        gpu_buffer *buffer = i % 2 ? f->layers[i / 2].values : f->layers[i / 2].keys;
+        status = f->gpu.driver->read(f->gpu.device, buffer, halfs, (size_t)n_bytes[i % 2], err);
+        for (uint64_t k = 0; status == CLLM_OK && k < n_bytes[i % 2] / sizeof *halfs; k++)
+            *beyond = *beyond || (halfs[k] & 0x7FFF) == 0x7C00;
+    }
+    free(halfs);
+    return status;
+}

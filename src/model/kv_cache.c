@@ -98,6 +98,31 @@ bool kv_cache_holds(const kv_cache *kv, uint32_t window, uint32_t end, uint32_t 
     return kv->ring == 0 || position == 0 || end <= oldest + kv->ring;
 }
 
+static bool is_infinite_half(const void *halfs, size_t at) {
+    return (((const uint16_t *)halfs)[at] & 0x7FFF) == 0x7C00;
+}
+
+static bool slot_beyond_f16(const kv_chunk *chunk, size_t slot) {
+    bool beyond = false;
+    for (size_t i = 0; i < chunk->key_length; i++)
+        beyond = beyond ||
+                 is_infinite_half(chunk->keys, (slot / KV_LANES * chunk->key_length + i) * KV_LANES + slot % KV_LANES);
+    for (size_t i = 0; i < chunk->value_length; i++)
+        beyond =
+            beyond || is_infinite_half(chunk->values, (i / KV_LANES * chunk->n_slots + slot) * KV_LANES + i % KV_LANES);
+    return beyond;
+}
+
+bool kv_cache_beyond_f16(const kv_cache *kv, uint32_t n_layers, uint32_t end) {
+    for (uint32_t layer = 0; kv->first.type == CLLM_KV_F16 && layer < n_layers; layer++)
+        for (uint32_t head = 0; head < kv->n_kv_heads; head++)
+            for (uint32_t position = 0; position < end; position++) {
+                const kv_chunk chunk = kv_cache_chunk(kv, layer, head, position / KV_CHUNK);
+                if (slot_beyond_f16(&chunk, kv_slot(&chunk, position % KV_CHUNK))) return true;
+            }
+    return false;
+}
+
 void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
                       float scale) {
     const size_t slot = kv_slot(chunk, position), tile = slot / KV_LANES, lane = slot % KV_LANES;

@@ -88,6 +88,9 @@ kv_chunk kv_cache_chunk(const kv_cache *kv, uint32_t layer, uint32_t kv_head, ui
  * (Always, where no ring goes round.) */
 bool kv_cache_holds(const kv_cache *kv, uint32_t window, uint32_t end, uint32_t position);
 
+/* Do the first `end` positions, as far as windows have kept them, hold infinities of float16? */
+bool kv_cache_beyond_f16(const kv_cache *kv, uint32_t n_layers, uint32_t end);
+
 /* Put elements first .. first + n - 1 of a key or a value, converted to the cache's type, at a position of a chunk,
  * 0..KV_CHUNK-1. first is a multiple of KV_SCALE_BLOCK, and n <= KV_SCALE_BLOCK; scale is for q8_0. */
 void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,

@@ -1,0 +1,87 @@
+/* The product of one block: of 32 columns of some vectors of rows with those of some tokens. */
+#ifndef CPU_VECTOR_PRODUCTS_H
+#define CPU_VECTOR_PRODUCTS_H
+
+#include "cpu/vector_quants.h"
+
+#ifndef SMALL_SUMS /* every sum is an int32 */
+#define SMALL_SUMS(bits) 0
+INLINE ints dot_small(ints sum, ints w, ints y) { return dot(sum, w, y); }
+INLINE ints dot_total(ints sum) { return sum; }
+#endif
+
+#define X(name, ...) static const format FORMAT_##name = {__VA_ARGS__};
+FORMATS(X)
+#undef X
+
+INLINE ints four_activations(activation_columns y, size_t column, size_t quad) {
+    int32_t four;
+    memcpy(&four, y.values + column * y.values_stride + 4 * quad, sizeof four);
+    return all_ints(four);
+}
+
+typedef ints block_totals[DIRECT_COLUMNS][TILE_VECTORS];
+
+/* totals[c][v] += the products of vector v of rows and column c, over `n_quads` times four columns of the block from quad
+ * `first` on. The numbers of vectors and columns are constants of the caller, here and below, so that every loop unrolls
+ * and every sum has its register. */
+#ifdef ISA_PRODUCTS /* the instruction set has a function of its own, in this file */
+#include ISA_PRODUCTS
+#else
+INLINE void add_products(const format f, const size_t n_vectors, const size_t n_columns, const unpacked *u,
+                         activation_columns y, const size_t first, const size_t n_quads, block_totals totals) {
+    const size_t most = f.bits < 8 ? SMALL_SUMS(f.bits) : 0, n_small = most < n_quads ? most : n_quads;
+    block_totals small;
+    UNROLLED for (size_t quad = 0; quad < n_quads; quad++) {
+        ints w[TILE_VECTORS];
+        UNROLLED for (size_t v = 0; v < n_vectors; v++) w[v] = in_register(u[v].w[first + quad]);
+        UNROLLED for (size_t c = 0; c < n_columns; c++) {
+            const ints four = four_activations(y, c, first + quad);
+            UNROLLED for (size_t v = 0; v < n_vectors; v++) {
+                if (n_small == 0) {
+                    totals[c][v] = dot(totals[c][v], w[v], four);
+                } else {
+                    small[c][v] = dot_small(quad & (n_small - 1) ? small[c][v] : (ints){0}, w[v], four);
+                    if (((quad + 1) & (n_small - 1)) == 0) totals[c][v] += dot_total(small[c][v]);
+                }
+            }
+        }
+    }
+}
+#endif
+
+/* sums[c][v] += the block of each vector v of rows times that of each column c. */
+INLINE void multiply_block(const format f, const size_t n_vectors, const size_t n_columns, const unpacked *u,
+                           activation_columns y, floats *sums) {
+    const size_t n_halves = f.halves ? 2 : 1;
+    UNROLLED for (size_t half = 0; half < n_halves; half++) {
+        block_totals totals;
+        UNROLLED for (size_t c = 0; c < n_columns; c++) {
+            const activation_block *block = y.blocks + c * y.blocks_stride;
+            const ints start = all_ints(f.halves ? block->half_sums[half] : block->sum) * -f.zero;
+            UNROLLED for (size_t v = 0; v < n_vectors; v++) totals[c][v] = f.zero ? start : (ints){0};
+        }
+        add_products(f, n_vectors, n_columns, u, y, half * 4, 8 / n_halves, totals);
+        UNROLLED for (size_t c = 0; c < n_columns; c++) {
+            const activation_block *block = y.blocks + c * y.blocks_stride;
+            const floats scale = all_floats(block->scale);
+            const floats sum = floats_from_ints(all_ints(f.halves ? block->half_sums[half] : block->sum)) * scale;
+            UNROLLED for (size_t v = 0; v < n_vectors; v++) {
+                floats *to = &sums[c * n_vectors + v];
+                *to = fused(floats_from_ints(totals[c][v]), u[v].scales[half] * scale, *to);
+                if (f.has_min) *to = fused(u[v].mins[half], sum, *to);
+            }
+        }
+    }
+}
+
+/* While a block of each row is at work, as many bytes of the rows that come next are asked for, in the order in which they
+ * lie in memory. So the memory sees one stream, however many rows are read at once, and its answers have a whole group of
+ * rows' time. Never many at once: the first-level cache has few places to wait for memory, and the loads need them.
+ * (An address behind the matrix does no harm.) */
+INLINE void prefetch_block(const uint8_t *next, size_t block, const size_t n_bytes) {
+    next += block * n_bytes;
+    UNROLLED for (size_t at = 0; at < n_bytes; at += CACHE_LINE) __builtin_prefetch(next + at, 0, 2);
+}
+
+#endif

@@ -1,0 +1,144 @@
+/* The matrix product of quantized weights: rows by vectors of them, tokens by as many as go together. */
+#ifndef CPU_VECTOR_ROWS_H
+#define CPU_VECTOR_ROWS_H
+
+#include "cpu/vector_quants.h"
+
+/* NULL: types that are not quantized. */
+static const quantized_kernel *const quantized_kernels[QUANT_TYPE_LIMIT] = {
+#define X(type, ...) [QUANT_##type] = &OF_ISA(kernels_##type),
+    QUANTIZED_TYPES(X)
+#undef X
+};
+
+/* Which rows of first_row..end_row-1 a vector holds: lane i has row `first` + i, for i < n_rows. */
+typedef struct row_vector {
+    uint32_t first;
+    uint32_t n_rows;
+    row_lanes lanes;
+    const uint8_t *next; /* the bytes that are read after these, to be asked for meanwhile */
+} row_vector;
+
+typedef struct row_range {
+    const matrix *w;
+    uint32_t first_row, end_row;
+    uint8_t *tail; /* [LANES][row_bytes] a copy of the last rows when they fill no vector, the rest of it zeros */
+} row_range;
+
+INLINE uint32_t row_range_vectors(const row_range *range) {
+    return (range->end_row - range->first_row + LANES - 1) / LANES;
+}
+
+static row_vector row_range_vector(const row_range *range, uint32_t index) {
+    const matrix *w = range->w;
+    const uint8_t *data = w->data;
+    const uint32_t first = range->first_row + index * LANES;
+    const uint32_t n_rows = range->end_row - first < LANES ? range->end_row - first : LANES;
+    row_vector rows = {first,
+                       n_rows,
+                       {.data = data + first * w->row_bytes, .stride = w->row_bytes},
+                       data + (first + LANES) * w->row_bytes};
+    if (w->interleaved) {
+        rows.lanes = (row_lanes){
+            .data = data + (first - first % ROW_GROUP) * w->row_bytes, .lane = first % ROW_GROUP, .interleaved = true};
+        rows.next = data + (first + ROW_GROUP) * w->row_bytes;
+    } else if (n_rows < LANES) {
+        memcpy(range->tail, rows.lanes.data, n_rows * w->row_bytes);
+        memset(range->tail + n_rows * w->row_bytes, 0, (LANES - n_rows) * w->row_bytes);
+        rows.lanes.data = range->tail;
+    }
+    return rows;
+}
+
+INLINE void store_rows(const row_vector *rows, const float *sums, float *out) {
+    for (size_t i = 0; i < rows->n_rows; i++) out[rows->first + i] = sums[i];
+}
+
+/* A thread's scratch. */
+typedef struct quantized_scratch {
+    unpacked tile[TILE_BLOCKS][TILE_VECTORS];
+    float sums[BATCH_COLUMNS][TILE_VECTORS][LANES];
+    uint8_t tail[];
+} quantized_scratch;
+
+INLINE activation_columns columns_from(const activations *x, size_t token, size_t first_column) {
+    const size_t n_blocks = x->n_columns / ACTIVATION_BLOCK;
+    return (activation_columns){x->quantized + token * x->n_columns + first_column, x->n_columns,
+                                x->blocks + token * n_blocks + first_column / ACTIVATION_BLOCK, n_blocks};
+}
+
+/* So few tokens that a tile does not pay: 8, 4, 2 or 1 at a time. */
+static void multiply_few(const row_range *range, const activations *x, size_t n_batch, float *out, size_t out_stride) {
+    const matrix *w = range->w;
+    const size_t n_units = w->n_columns / quant_type_layout(w->type)->block_elements;
+    const uint32_t n_vectors = row_range_vectors(range);
+    for (uint32_t i = 0; i < n_vectors; i++) {
+        const row_vector rows = row_range_vector(range, i);
+        for (size_t token = 0, size = 3; token < n_batch; token += (size_t)1 << size) {
+            float sums[DIRECT_COLUMNS][LANES];
+            while (n_batch - token < (size_t)1 << size) size--;
+            quantized_kernels[w->type]->dot[size](rows.lanes, rows.next, n_units, columns_from(x, token, 0), sums[0]);
+            for (size_t c = 0; c < (size_t)1 << size; c++) store_rows(&rows, sums[c], out + (token + c) * out_stride);
+        }
+    }
+}
+
+/* TILE_VECTORS vectors of rows, where there are so many, with tokens token..token+n_tokens-1. */
+static void multiply_tiles(const matrix *w, const row_vector rows[TILE_VECTORS], const activations *x, size_t token,
+                           size_t n_tokens, quantized_scratch *scratch) {
+    const quantized_kernel *kernel = quantized_kernels[w->type];
+    const size_t unit_columns = quant_type_layout(w->type)->block_elements;
+    const size_t block_bytes = quant_type_layout(w->type)->block_bytes * ACTIVATION_BLOCK / unit_columns;
+    rows_ahead ahead = {(const uint8_t *)w->data + (rows[0].first + TILE_VECTORS * LANES) * w->row_bytes,
+                        TILE_VECTORS * LANES * block_bytes};
+    memset(scratch->sums, 0, n_tokens * sizeof *scratch->sums);
+    for (size_t column = 0; column < w->n_columns; column += TILE_DEPTH) {
+        const size_t depth = w->n_columns - column < TILE_DEPTH ? w->n_columns - column : TILE_DEPTH;
+        for (size_t v = 0; v < TILE_VECTORS; v++) {
+            tile_context context = {scratch->tile, v, column / ACTIVATION_BLOCK};
+            kernel->unpack(rows[v].lanes, column / unit_columns, depth / unit_columns, &context);
+        }
+        for (size_t done = 0, n_run; done < n_tokens; done += n_run) {
+            const size_t left = n_tokens - done;
+            n_run = left >= TILE_COLUMNS ? TILE_COLUMNS : left >= 3 ? 3 : left;
+            kernel->multiply((const unpacked(*)[TILE_VECTORS])scratch->tile, depth / ACTIVATION_BLOCK, n_run,
+                             columns_from(x, token + done, column), done == 0 ? ahead : (rows_ahead){0},
+                             scratch->sums[done][0]);
+        }
+        ahead.next += depth / ACTIVATION_BLOCK * ahead.step;
+    }
+}
+
+static void multiply_batch(const row_range *range, const activations *x, size_t n_batch, float *out, size_t out_stride,
+                           quantized_scratch *scratch) {
+    const uint32_t n_vectors = row_range_vectors(range);
+    for (uint32_t i = 0; i < n_vectors; i += TILE_VECTORS) {
+        row_vector rows[TILE_VECTORS];
+        const uint32_t n_here = n_vectors - i < TILE_VECTORS ? n_vectors - i : TILE_VECTORS;
+        for (uint32_t v = 0; v < TILE_VECTORS; v++) rows[v] = v < n_here ? row_range_vector(range, i + v) : rows[0];
+        for (size_t token = 0; token < n_batch; token += BATCH_COLUMNS) {
+            const size_t n_tokens = n_batch - token < BATCH_COLUMNS ? n_batch - token : BATCH_COLUMNS;
+            multiply_tiles(range->w, rows, x, token, n_tokens, scratch);
+            for (size_t t = 0; t < n_tokens; t++)
+                for (uint32_t v = 0; v < n_here; v++)
+                    store_rows(&rows[v], scratch->sums[t][v], out + (token + t) * out_stride);
+        }
+    }
+}
+
+static void quantized_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x,
+                             size_t n_batch, float *out, size_t out_stride, void *scratch) {
+    quantized_scratch *room = scratch;
+    const row_range range = {w, first_row, end_row, room->tail};
+    if (n_batch <= quantized_kernels[w->type]->most_direct)
+        multiply_few(&range, x, n_batch, out, out_stride);
+    else
+        multiply_batch(&range, x, n_batch, out, out_stride, room);
+}
+
+static size_t quantized_scratch_bytes(uint32_t n_columns) {
+    const size_t widest_row = (size_t)n_columns / 32 * 34; /* Q8_0 */
+    return sizeof(quantized_scratch) + LANES * widest_row;
+}
+
+#endif
