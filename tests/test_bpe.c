@@ -88,7 +88,7 @@ static void test_text_matches_letters_alone(void **state) {
 #define TRADE_MARK    "\xE2\x84\xA2"
 #define IN_LETTERS    "\xC3\xA2\xC4\xA6\xC2\xA2" /* the same, a letter a byte */
 #define IN_LETTERS_UP "\xC3\xA2\xC4\xA6 \xC2\xA2"
-    static const char *const merges[] = {"\xC3\xA2 \xC4\xA6", IN_LETTERS_UP, "a b", "! " TRADE_MARK};
+    static const char *const merges[] = {"\xC3\xA2 \xC4\xA6", IN_LETTERS_UP, "a b", ("! " TRADE_MARK)};
     const char *names[] = {"gpt-2", "llama-bpe"};
     for (int i = 0; i < 2; i++) {
         vocabulary v = byte_level(names[i], merges, 4); /* the last token, 259, is spelled "!" TRADE_MARK */
