@@ -334,6 +334,17 @@ evaluation() {
     check 'so does eval --tokens' eval 'refused 1 "$damaged: " && says "not finite" && [ ! -e "$temporary/none" ]'
     run eval "$damaged" --text README.md --ctx 64 -q
     check 'and eval --text' eval 'refused 1 "$damaged: " && says "not finite"'
+
+    too_large=$temporary/too_large.gguf
+    at=$("$program" inspect "$shared/vectors/F32.gguf" --tensors | awk '$NF == "blk.0.attn_v.weight" { print $2 }')
+    at=$at perl -0777 -pe 'substr($_, $ENV{at}, 4) = "\x28\x6b\x6e\x4e"' "$shared/vectors/F32.gguf" >"$too_large" # 10^9
+    run eval "$too_large" --tokens "$tokens"
+    check 'values beyond float16 are not called damage, and the option that helps is named' \
+        eval 'refused 1 "$too_large: " && says ": --kv-type f32 or --kv-type q8_0" && ! says damaged'
+    run "$too_large" -n 4 -q
+    check 'so says generate' eval 'exits 1 && says ": --kv-type f32 or --kv-type q8_0"'
+    run eval "$too_large" --tokens "$tokens" --kv-type f32
+    check 'and it helps' exits 0
 }
 
 adapters() {
