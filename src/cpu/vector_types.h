@@ -40,7 +40,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#define INLINE static inline __attribute__((always_inline, unused)) /* by one of the parts, if not by this one */
+#define INLINE static inline __attribute__((always_inline))
 #ifndef UNROLLED /* the Makefile leaves loops as they are where speed is not asked for */
 #define UNROLLED _Pragma("GCC unroll 32")
 #endif
