@@ -17,8 +17,10 @@
 
 enum {
     MOST_TOKENS = 2048,
-    CHUNK = 64,     /* tokens that the paths evaluate in turn */
-    BEGINNING = 192 /* tokens of a text that every path reads; the best path reads them all */
+    CHUNK = 64,      /* tokens that the paths evaluate in turn */
+    BEGINNING = 192, /* tokens of a text that every path reads; the best path reads them all */
+    SANITIZED =
+        24 /* tokens of a text under a sanitizer, which takes long: too few for the means, so what is exact is compared */
 };
 
 /* llama.cpp's own KL by default settings, of the whole text (published/README.md) and of its beginning (measured in the
@@ -252,14 +254,15 @@ static void probabilities_are_close(void **state) {
     for (size_t i = 0; i < N_ISAS; i++)
         if (strcmp(isas[i], best) != 0) n_paths += path_begin(&paths[n_paths], model, isas[i], reference);
 
-    const char *wants_long = getenv("MINICLLM_TEST_LONG");
-    const size_t n_beginning = wants_long && *wants_long ? exact.n_tokens : BEGINNING;
+    const bool sanitized = getenv("SANITIZE") && *getenv("SANITIZE");
+    if (sanitized) exact.n_tokens = SANITIZED;
+    const size_t n_beginning = test_long() ? exact.n_tokens : BEGINNING;
     run_paths(paths, n_paths, n_beginning);
     for (path *p = paths; p < paths + n_paths; p++) path_report(p, of);
     for (path *p = paths; p < paths + n_paths; p++) {
         if (p->is_reference)
             assert_exact(p);
-        else
+        else if (!sanitized)
             assert_close(p, of, n_beginning == exact.n_tokens);
         cllm_session_destroy(p->session);
     }
