@@ -5,9 +5,9 @@
 #if defined(__aarch64__) && defined(__ARM_FEATURE_MATMUL_INT8)
 #include "cpu/neon_vectors.h"
 
-#define ISA          i8mm
-#define ISA_NAME     "i8mm"
-#define ISA_PRODUCTS "cpu/i8mm_products.h"
+#define ISA      i8mm
+#define ISA_NAME "i8mm"
+#define INTEGER_MATRICES
 #include "cpu/vector_kernels.h"
 
 #if IN_PART(TABLE)

@@ -25,8 +25,8 @@ typedef ints block_totals[DIRECT_COLUMNS][TILE_VECTORS];
 /* totals[c][v] += the products of vector v of rows and column c, over `n_quads` times four columns of the block from quad
  * `first` on. The numbers of vectors and columns are constants of the caller, here and below, so that every loop unrolls
  * and every sum has its register. */
-#ifdef ISA_PRODUCTS /* the instruction set has a function of its own, in this file */
-#include ISA_PRODUCTS
+#ifdef INTEGER_MATRICES /* the instruction set multiplies small matrices */
+#include "cpu/i8mm_products.h"
 #else
 INLINE void add_products(const format f, const size_t n_vectors, const size_t n_columns, const unpacked *u,
                          activation_columns y, const size_t first, const size_t n_quads, block_totals totals) {
