@@ -54,8 +54,10 @@ export LC_ALL=C TEST_SECONDS="${TEST_SECONDS:-600}"
 # Under AddressSanitizer a crash ends the program with a report, instead of reaching cmocka's handler.
 export ASAN_OPTIONS="handle_segv=2:${ASAN_OPTIONS:-}"
 export MINICLLM_TEST_SEED="${MINICLLM_TEST_SEED:-$(date +%s)}"
+# PoCL compiles a kernel in seconds and keeps it: for all builds here, sanitized ones too.
+export POCL_CACHE_DIR="${POCL_CACHE_DIR:-$PWD/build/pocl}"
 results=$build/test-results
-mkdir -p "$results" || exit 1
+mkdir -p "$results" "$POCL_CACHE_DIR" || exit 1
 cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 
 # whole TEST: has it passed since it and the program were built, with nothing skipped?
