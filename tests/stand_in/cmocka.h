@@ -24,7 +24,8 @@ __attribute__((weak)) jmp_buf stand_in_end;
 #define fail_msg(...)                                                             \
     (printf("# %s:%d: ", __FILE__, __LINE__), printf(__VA_ARGS__), putchar('\n'), \
      longjmp(stand_in_end, STAND_IN_FAILED))
-#define skip() longjmp(stand_in_end, STAND_IN_SKIPPED)
+#define skip()             longjmp(stand_in_end, STAND_IN_SKIPPED)
+#define print_message(...) printf(__VA_ARGS__)
 
 #define assert_true(condition)               ((condition) ? (void)0 : fail_msg("not true: %s", #condition))
 #define assert_null(pointer)                 assert_true((pointer) == NULL)
