@@ -117,10 +117,13 @@ check_metal() {
 # Elements of two vectors are added at once in OpenCL and Metal, but not in CUDA.
 vectors='s/even\[q\] = FMA(queries.*$/const float2 twice = key + key; even[q] += twice.x;/'
 
-# Is this compiler here? It is then tried on a text of nothing.
+# Is this compiler missing? It is tried on an empty text. Any other failure is for the checks to find.
 missing() { # COMPILER ARCHITECTURE
+    [ "$1" != cuda ] || ! command -v nvcc >/dev/null || return 1
+    command -v python3 >/dev/null || return 0
     : >"$work/trial"
-    ! command -v python3 >/dev/null || ! "$1" "$work/trial" "$2" >/dev/null 2>&1
+    "$1" "$work/trial" "$2" >/dev/null 2>&1
+    [ $? = 3 ]
 }
 
 check_cuda() {
@@ -154,14 +157,11 @@ check_nvrtc() { # COMPILER NAME
     check "$2: planted fault" refuses "$1" compute_80 1 "$vectors" 'no operator'
 }
 
-# Registers, spills and a group's memory of each kernel, on one type of matrices; of all in the table where
-# MINICLLM_TEST_LONG=1. The limits are those of one version of NVRTC and ptxas, which scripts/setup brings. Where a change has a
+# Registers, spills and a group's memory of each kernel in the table. The limits are those of one version of NVRTC and ptxas, which scripts/setup brings. Where a change has a
 # reason for more: print_kernel_text 1 1 1 $few >text; compile_cuda.py build/cuda table text 80 90 120 >tests/cuda_registers.tsv
 used() {
-    types=Q4_K
-    [ "${MINICLLM_TEST_LONG:-}" != 1 ] || types=$few
     # shellcheck disable=SC2086
-    text "$work/text" 1 1 1 $types && compile_cuda table "$work/text" 80 90 120 >"$work/used.tsv" &&
+    text "$work/text" 1 1 1 $few && compile_cuda table "$work/text" 80 90 120 >"$work/used.tsv" &&
         for sm in 80 90 120; do
             for kernel in attention norm_rows tile_Q4_K multiply_normed_Q4_K_x4; do
                 grep -q "^$sm	$kernel	" "$work/used.tsv" || { echo "not in the table: $kernel for sm_$sm" && return 1; }

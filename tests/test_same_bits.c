@@ -122,23 +122,19 @@ static cut cut_of(size_t number) {
                  .n_threads = threads[number % N_THREADS]};
 }
 
-/* The best path by all batches and threads; the others by those batches that cross the most borders, with two threads or
+/* The best path by all batches and threads; the others by those batches that cross the most borders, with two threads and
  * with five. */
-static bool crosses_borders(cut c, bool five) {
+static bool crosses_borders(cut c) {
     const bool best = c.isa == isas[n_isas - 1] && c.kv_type == CLLM_KV_F16;
     if (c.repack) return best && c.n_batch == 512 && c.n_threads == 2;
     if (sanitized) return c.n_batch == 7 && c.n_threads == 3;
-    return best || ((c.n_batch == 1 || c.n_batch == 7 || c.n_batch == 64) && c.n_threads == (five ? 5 : 2));
+    return best || ((c.n_batch == 1 || c.n_batch == 7 || c.n_batch == 64) && (c.n_threads == 2 || c.n_threads == 5));
 }
 
 /* chosen: out, [n_cuts] */
 static void choose_cuts(const subject *of, size_t n_cuts, bool *chosen) {
     uint64_t random = of->seed;
-    bool five = false;
-    for (size_t i = 0; i < n_cuts; i++) {
-        if (i % N_THREADS == 0) five = random_u64(&random) % 2;
-        chosen[i] = all_cuts || (of->borders && crosses_borders(cut_of(i), five));
-    }
+    for (size_t i = 0; i < n_cuts; i++) chosen[i] = all_cuts || (of->borders && crosses_borders(cut_of(i)));
     for (size_t i = 0; i < (sanitized ? 1 : N_DRAWN); i++) chosen[random_u64(&random) % n_cuts] = true;
 }
 
