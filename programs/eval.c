@@ -121,6 +121,7 @@ typedef struct scores {
     uint32_t n_ctx, n_vocab;
     size_t count;
     double sum, sum_of_squares; /* of -log p */
+    bool not_finite;            /* the last of them was not */
 } scores;
 
 static bool score(void *user, size_t index, const float *logits) {
@@ -134,7 +135,8 @@ static bool score(void *user, size_t index, const float *logits) {
     s->sum += surprise;
     s->sum_of_squares += surprise * surprise;
     s->count++;
-    return true;
+    s->not_finite = !isfinite(surprise);
+    return !s->not_finite;
 }
 
 static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
@@ -156,10 +158,10 @@ static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
         if (status != CLLM_OK) break;
     }
     run_stage(r, "%s", "");
+    if (s->not_finite) return fail_not_finite(r);
     if (status != CLLM_OK) return fail_with(&err);
     double mean = s->sum / (double)s->count;
     double variance = fmax(0, s->sum_of_squares / (double)s->count - mean * mean);
-    if (!isfinite(mean)) return fail_not_finite(r);
     printf("perplexity: %.4f +/- %.5f (%zu chunks of %" PRIu32 " tokens)\n", exp(mean),
            exp(mean) * sqrt(variance / (double)(s->count - 1)), n_chunks, s->n_ctx);
     int flushed = flush_output();

@@ -9,15 +9,21 @@
 static const int stopping[] = {SIGINT, SIGTERM};
 enum { N_STOPPING = sizeof stopping / sizeof *stopping };
 
+static atomic_flag stopping_already = ATOMIC_FLAG_INIT;
 static volatile sig_atomic_t stop_signal; /* the first that came, or 0 */
 static const char *volatile watched_path;
 static const cllm_gguf *volatile watched_gguf;
 static const cllm_model *volatile watched_model;
 static atomic_flag reported = ATOMIC_FLAG_INIT;
 
+/* The second one kills, whichever thread the system has chosen for it. */
 static void on_stop(int signal_number) {
-    if (!stop_signal) stop_signal = signal_number;
-    for (int i = 0; i < N_STOPPING; i++) signal(stopping[i], SIG_DFL); /* the second one kills */
+    if (!atomic_flag_test_and_set(&stopping_already)) {
+        stop_signal = signal_number;
+        return;
+    }
+    signal(signal_number, SIG_DFL);
+    raise(signal_number);
 }
 
 /* A signal that the parent has ignored, as shells do for the jobs of a script in the background, stays ignored. */

@@ -345,6 +345,19 @@ evaluation() {
     check 'so says generate' eval 'exits 1 && says ": --kv-type f32 or --kv-type q8_0"'
     run eval "$too_large" --tokens "$tokens" --kv-type f32
     check 'and it helps' exits 0
+
+    # one token alone brings the first value beyond 65504: its embedding is 1000 in the first column, whose weight is 5000
+    rare=$("$program" tokenize "$shared/vectors/F32.gguf" -p Q --no-bos | tr ' ' '\n' | tail -n 1)
+    row=$("$program" inspect "$shared/vectors/F32.gguf" --tensors | awk '$NF == "token_embd.weight" { print $2 }')
+    at=$at row=$((row + rare * 1024)) perl -0777 -pe 'substr($_, $ENV{at}, 4) = pack("f", 5000);
+        substr($_, $ENV{row}, 4) = pack("f", 1000)' "$shared/vectors/F32.gguf" >"$too_large"
+    { echo Q && yes a | head -n 200; } >"$temporary/text"
+    run eval "$too_large" --text "$temporary/text" --ctx 64 -q
+    check 'eval --text ends at the first chunk that is not finite, which it explains' \
+        eval 'refused 1 "$too_large: " && says ": --kv-type f32 or --kv-type q8_0"'
+    sed 1d "$temporary/text" >"$temporary/finite"
+    run eval "$too_large" --text "$temporary/finite" --ctx 64 -q
+    check 'the other chunks are finite' exits 0
 }
 
 adapters() {

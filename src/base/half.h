@@ -7,6 +7,7 @@
 #ifndef BASE_HALF_H
 #define BASE_HALF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -32,6 +33,8 @@ static inline float f32_from_f16(uint16_t h) {
     uint32_t sign = (uint32_t)(h & 0x8000) << 16;
     return float_from_bits(bits_from_float(float_from_bits(magnitude) * 0x1p112f) | special | sign);
 }
+
+static inline bool f16_is_infinite(uint16_t h) { return (h & 0x7FFF) == 0x7C00; }
 
 /* Rounds to nearest, ties to even; too large becomes infinity. */
 static inline uint16_t f16_from_f32(float value) {

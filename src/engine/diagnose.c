@@ -48,6 +48,6 @@ cllm_status diagnose_logits(const cllm_model *model, bool beyond_f16, cllm_error
             "in which they are stored; store them as f32, or on the CPU as q8_0");
     return error_set(
         err, CLLM_ERR_UNSUPPORTED,
-        "a logit is not a finite number, though every weight and what is stored of keys and values is: the "
+        "a logit is not a finite number, though every weight is, and no key or value is beyond float16 storage: the "
         "model computes numbers beyond the range of float32");
 }

@@ -193,7 +193,7 @@ cllm_status cllm_session_diagnose(const cllm_session *session, cllm_error *err) 
     bool beyond =
         session->n_cpu_layers > 0 && kv_cache_beyond_f16(&session->forward.kv, session->n_cpu_layers, session->reached);
     if (!beyond && on_gpu(session)) {
-        cllm_status status = forward_gpu_beyond_f16(session->offload.forward, &beyond, err);
+        cllm_status status = forward_gpu_beyond_f16(session->offload.forward, session->reached, &beyond, err);
         if (status != CLLM_OK) return status;
     }
     return diagnose_logits(session->model, beyond, err);

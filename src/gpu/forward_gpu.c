@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/half.h"
 #include "gpu/kernel_args.h"
 #include "gpu/program.h"
 #include "model/kv_cache.h"
@@ -941,7 +942,18 @@ cllm_status forward_gpu_next(forward_gpu *f, int32_t *token, cllm_error *err) {
     return f->gpu.driver->read(f->gpu.device, f->scratch[NEXT], token, sizeof *token, err);
 }
 
-cllm_status forward_gpu_beyond_f16(const forward_gpu *f, bool *beyond, cllm_error *err) {
+/* Of the n halves of a layer's keys (or values): is one of the first `end` positions infinite? As kernels.gpu lays them out. */
+static bool holds_infinity(const forward_gpu *f, const uint16_t *halfs, uint64_t n, bool of_keys, uint32_t end) {
+    const uint64_t length = of_keys ? f->config->key_length : f->config->value_length, chunk_halfs = CHUNK * length;
+    for (uint64_t i = 0; i < n; i++) {
+        const uint64_t chunk = i / chunk_halfs % chunks(f->settings.n_ctx),
+                       at = of_keys ? i % CHUNK : i / length % CHUNK;
+        if (f16_is_infinite(halfs[i]) && chunk * CHUNK + at < end) return true;
+    }
+    return false;
+}
+
+cllm_status forward_gpu_beyond_f16(const forward_gpu *f, uint32_t end, bool *beyond, cllm_error *err) {
     *beyond = false;
     if (f->settings.kv_type != CLLM_KV_F16) return CLLM_OK;
     const uint64_t n_bytes[2] = {cache_bytes(f->config, &f->settings, f->config->key_length),
@@ -952,8 +964,7 @@ cllm_status forward_gpu_beyond_f16(const forward_gpu *f, bool *beyond, cllm_erro
     for (uint32_t i = 0; status == CLLM_OK && !*beyond && i < 2 * f->settings.n_layers; i++) {
         gpu_buffer *buffer = i % 2 ? f->layers[i / 2].values : f->layers[i / 2].keys;
         status = f->gpu.driver->read(f->gpu.device, buffer, halfs, (size_t)n_bytes[i % 2], err);
-        for (uint64_t k = 0; status == CLLM_OK && k < n_bytes[i % 2] / sizeof *halfs; k++)
-            *beyond = *beyond || (halfs[k] & 0x7FFF) == 0x7C00;
+        if (status == CLLM_OK) *beyond = holds_infinity(f, halfs, n_bytes[i % 2] / sizeof *halfs, i % 2 == 0, end);
     }
     free(halfs);
     return status;

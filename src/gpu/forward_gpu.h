@@ -70,8 +70,8 @@ cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_ro
  * comes back from the device. Errors: DEVICE. */
 cllm_status forward_gpu_next(forward_gpu *f, int32_t *token, cllm_error *err);
 
-/* beyond: out, do the keys and values hold infinities of float16? Errors: MEMORY, DEVICE. */
-cllm_status forward_gpu_beyond_f16(const forward_gpu *f, bool *beyond, cllm_error *err);
+/* beyond: out, do the keys and values of the first `end` positions hold infinities of float16? Errors: MEMORY, DEVICE. */
+cllm_status forward_gpu_beyond_f16(const forward_gpu *f, uint32_t end, bool *beyond, cllm_error *err);
 
 /* What the device was asked to do since the session began. */
 typedef struct gpu_counters {

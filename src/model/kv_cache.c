@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/half.h"
 
 #include <string.h>
 
@@ -98,19 +99,13 @@ bool kv_cache_holds(const kv_cache *kv, uint32_t window, uint32_t end, uint32_t 
     return kv->ring == 0 || position == 0 || end <= oldest + kv->ring;
 }
 
-static bool is_infinite_half(const void *halfs, size_t at) {
-    return (((const uint16_t *)halfs)[at] & 0x7FFF) == 0x7C00;
-}
-
 static bool slot_beyond_f16(const kv_chunk *chunk, size_t slot) {
-    bool beyond = false;
+    const uint16_t *keys = chunk->keys, *values = chunk->values;
     for (size_t i = 0; i < chunk->key_length; i++)
-        beyond = beyond ||
-                 is_infinite_half(chunk->keys, (slot / KV_LANES * chunk->key_length + i) * KV_LANES + slot % KV_LANES);
+        if (f16_is_infinite(keys[(slot / KV_LANES * chunk->key_length + i) * KV_LANES + slot % KV_LANES])) return true;
     for (size_t i = 0; i < chunk->value_length; i++)
-        beyond =
-            beyond || is_infinite_half(chunk->values, (i / KV_LANES * chunk->n_slots + slot) * KV_LANES + i % KV_LANES);
-    return beyond;
+        if (f16_is_infinite(values[(i / KV_LANES * chunk->n_slots + slot) * KV_LANES + i % KV_LANES])) return true;
+    return false;
 }
 
 bool kv_cache_beyond_f16(const kv_cache *kv, uint32_t n_layers, uint32_t end) {
