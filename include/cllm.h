@@ -252,7 +252,7 @@ typedef struct cllm_model_info {
     uint32_t n_ff;         /* feed-forward length */
     uint32_t n_vocab;
     uint32_t n_ctx_train;     /* the context the model was trained for */
-    uint64_t n_parameters;    /* elements of all tensors */
+    uint64_t n_parameters;    /* elements of all tensors, but for those of a model of images in the file */
     uint64_t bytes_per_token; /* weight bytes that generating one token reads */
     const char *note;         /* what the file has or asks for and does not get, in one line, or "" */
 } cllm_model_info;

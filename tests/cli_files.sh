@@ -53,6 +53,9 @@ without_mapping() {
     check '-v: it was read' says ' read in '
     NO_MMAP=shared preloaded run "$model" -n 1 -v
     check 'a file that can only be mapped privately is mapped' eval 'says " mapped in " && ! says "cannot map"'
+    NO_MMAP=memory preloaded run "$model" -n 1
+    check 'a limit on memory is no fault of the file system' refused "$model: its "
+    check 'so says the message' says "bytes do not fit in this process's address space"
     preloaded run "$model" -n 1 --repack
     check '--repack needs a file that can be mapped' refused "$model: a model that is repacked has to be mapped"
     if command -v python3 >/dev/null; then

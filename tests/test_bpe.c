@@ -331,6 +331,10 @@ static void names_ends_in_an_array(gguf_builder *g) {
     builder_u32(g, "tokenizer.ggml.eos_token_id", 'e');
     builder_i32s(g, "tokenizer.ggml.eos_token_ids", (const int32_t[]){'e', 'x', 'y'}, 3);
 }
+static void names_ends_in_64_bits(gguf_builder *g) {
+    builder_u32(g, "tokenizer.ggml.eos_token_id", 'e');
+    builder_i64s(g, "tokenizer.ggml.eos_token_ids", (const int64_t[]){'x', 'y'}, 2);
+}
 static void names_no_ends_in_an_array(gguf_builder *g) {
     builder_u32(g, "tokenizer.ggml.eos_token_id", 'e');
     builder_i32s(g, "tokenizer.ggml.eos_token_ids", NULL, 0);
@@ -339,11 +343,15 @@ static void names_no_ends_in_an_array(gguf_builder *g) {
 static void test_an_array_of_end_tokens(void **state) {
     (void)state;
     vocabulary v = byte_level("gpt-2", hello, N_HELLO);
-    loaded l = load_with(&v, names_ends_in_an_array);
-    for (int32_t id = 0; id < (int32_t)v.n_tokens; id++)
-        assert_int_equal(cllm_tokenizer_is_eog(l.tokenizer, id), id == 'e' || id == 'x' || id == 'y');
-    assert_int_equal(cllm_tokenizer_eos(l.tokenizer), 'e');
-    unload(&l);
+    loaded l;
+    void (*const same[])(gguf_builder *) = {names_ends_in_an_array, names_ends_in_64_bits};
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        l = load_with(&v, same[i]);
+        for (int32_t id = 0; id < (int32_t)v.n_tokens; id++)
+            assert_int_equal(cllm_tokenizer_is_eog(l.tokenizer, id), id == 'e' || id == 'x' || id == 'y');
+        assert_int_equal(cllm_tokenizer_eos(l.tokenizer), 'e');
+        unload(&l);
+    }
     l = load_with(&v, names_no_ends_in_an_array);
     assert_true(cllm_tokenizer_is_eog(l.tokenizer, 'e'));
     assert_false(cllm_tokenizer_is_eog(l.tokenizer, 'x'));
@@ -556,9 +564,9 @@ static void test_bad_files(void **state) {
         {merge_without_space, CLLM_ERR_FORMAT, "tokenizer.ggml.merges: entry 0 is \"he\""},
         {bad_eot, CLLM_ERR_FORMAT, "tokenizer.ggml.eot_token_id: token 264 is beyond the vocabulary of 264 tokens"},
         {eos_ids_beyond, CLLM_ERR_FORMAT,
-         "tokenizer.ggml.eos_token_ids: token 264 is beyond the vocabulary of 264 tokens"},
+         "tokenizer.ggml.eos_token_ids: element 1 is not a token of the vocabulary of 264"},
         {eos_ids_below, CLLM_ERR_FORMAT,
-         "tokenizer.ggml.eos_token_ids: token -1 is beyond the vocabulary of 264 tokens"},
+         "tokenizer.ggml.eos_token_ids: element 0 is not a token of the vocabulary of 264"},
         {eos_ids_of_floats, CLLM_ERR_FORMAT, "tokenizer.ggml.eos_token_ids"},
         {put_sound, CLLM_OK, NULL}, /* what the cases above spoil is right by itself */
     };

@@ -14,7 +14,8 @@
 /* A key beside those that every file has. */
 typedef struct key_value {
     const char *suffix;
-    char type; /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ */
+    char
+        type; /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'm': one more */
     double number;
     const char *text;
 } key_value;
@@ -50,6 +51,7 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
         int32_t numbers[8];
         for (int n = 0; n < 8; n++) numbers[n] = (int32_t)k->number + (k->type == 'd' && n == 2);
         if (k->type == 'l' || k->type == 'd') builder_i32s(&g, key, numbers, of->n_layers);
+        if (k->type == 'm') builder_i32s(&g, key, numbers, of->n_layers + 1);
     }
     size_t n_bytes;
     static unsigned char *bytes;
@@ -160,6 +162,8 @@ static void the_keys_of_yarn_are_read_of_every_family(void **state) {
     const model_config unsaid =
         config_of(&(config_case){"gptoss", 2, {{"expert_count", 'u', 8, NULL}, {"expert_used_count", 'u', 2, NULL}}});
     assert_int_equal(unsaid.rope_scaling, ROPE_SCALING_YARN);
+    const config_case minus = {"llama", 2, {{"rope.scaling.yarn_ext_factor", 'f', -1, NULL}}}; /* "not said" */
+    assert_near((double)config_of(&minus).yarn_kept, 1);
 }
 
 static void rope_is_left_out_where_the_family_does(void **state) {
@@ -240,6 +244,12 @@ static void values_that_cannot_be_are_refused(void **state) {
         {{"gemma2", 2, {{"attention.sliding_window", 'u', 4e9, NULL}}}, CLLM_ERR_FORMAT, "4000000000 is more than"},
         {{"granite", 2, {{"logit_scale", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "granite.logit_scale: 0 would make"},
         {{"mistral3", 2, {{"rope.scaling.yarn_beta_fast", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "are not positive"},
+        {{"mistral3", 2, {{"rope.scaling.yarn_ext_factor", 'f', 1.5, NULL}}},
+         CLLM_ERR_FORMAT,
+         "mistral3.rope.scaling.yarn_ext_factor: 1.5 is more than 1"},
+        {{"mistral3", 2, {{"rope.scaling.yarn_attn_factor", 'f', -1, NULL}}},
+         CLLM_ERR_FORMAT,
+         "mistral3.rope.scaling.yarn_attn_factor: -1 is negative"},
         {{"gemma3", 2, {{"rope.freq_base_swa", 'f', 1, NULL}}}, CLLM_ERR_FORMAT, "gemma3.rope.freq_base_swa: 1 is not"},
         {{"deepseek2",
           2,
@@ -261,8 +271,11 @@ static void values_that_cannot_be_are_refused(void **state) {
          CLLM_ERR_UNSUPPORTED,
          "llama.attention.head_count_kv: layers that differ in it are not supported"},
         {{"llama", 4, {{"attention.head_count_kv", 'l', -1, NULL}}},
-         CLLM_ERR_UNSUPPORTED,
-         "llama.attention.head_count_kv: layers that differ"},
+         CLLM_ERR_FORMAT,
+         "llama.attention.head_count_kv: the value of layer 0 is not a whole number"},
+        {{"llama", 4, {{"attention.head_count_kv", 'm', 2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "llama.attention.head_count_kv: 5 values for 4 layers"},
         {{"qwen2", 4, {{"attention.causal", 'b', 0, NULL}}},
          CLLM_ERR_UNSUPPORTED,
          "qwen2.attention.causal: false: models whose tokens also see later tokens"},

@@ -247,8 +247,8 @@ static void embedded_positions_end_the_context(void **state) {
 
 /* ------------------------------------------------------------------------------------------- an older form */
 
-/* The file with attn_k_b and attn_v_b as one tensor, attn_kv_b, and the keys that went with that. */
-static const char *write_kv_b_whole(const cllm_gguf *gguf) {
+/* The file with attn_k_b and attn_v_b as one tensor, attn_kv_b, and the keys that went with that; the two beside it, or not. */
+static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves) {
     enum { HEADS = 4, PLAIN = 32, VALUE = 32, RANK = 64 };
     gguf_builder g;
     builder_init(&g);
@@ -271,11 +271,10 @@ static const char *write_kv_b_whole(const cllm_gguf *gguf) {
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
         unsigned layer;
-        if (strstr(t->name, ".attn_v_b.")) continue;
-        if (!strstr(t->name, ".attn_k_b.") || sscanf(t->name, "blk.%u.", &layer) != 1) {
+        const bool is_keys = strstr(t->name, ".attn_k_b."), is_half = is_keys || strstr(t->name, ".attn_v_b.");
+        if (!is_half || and_halves)
             builder_tensor(&g, t->name, (uint32_t)t->type, t->n_dims, t->shape, t->data, (size_t)t->n_bytes);
-            continue;
-        }
+        if (!is_keys || sscanf(t->name, "blk.%u.", &layer) != 1) continue;
         char name[64];
         snprintf(name, sizeof name, "blk.%u.attn_v_b.weight", layer);
         const uint16_t *k = t->data, *v = cllm_gguf_find_tensor(gguf, name)->data; /* F16 */
@@ -296,13 +295,13 @@ static const char *write_kv_b_whole(const cllm_gguf *gguf) {
 static void latent_keys_and_values_may_be_one_tensor(void **state) {
     (void)state;
     if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
-    cllm_model *usual = load_named("deepseek2");
-    const char *path = write_kv_b_whole(cllm_model_gguf(usual));
-    cllm_model_destroy(usual);
     size_t n_bytes;
     unsigned char *want = read_file(path_of("deepseek2", ".logits.f32"), &n_bytes);
-    for (int repack = 0; repack < 2; repack++) {
-        const cllm_load_options options = {.repack = repack};
+    for (int i = 0; i < 3; i++) {
+        cllm_model *usual = load_named("deepseek2");
+        const char *path = write_kv_b_whole(cllm_model_gguf(usual), i == 2);
+        cllm_model_destroy(usual);
+        const cllm_load_options options = {.repack = i == 1};
         cllm_model *model = NULL;
         cllm_error err;
         assert_ok(cllm_model_load(path, &options, &model, &err), &err);

@@ -129,6 +129,7 @@ static const char *write_form(const form *f) {
 typedef struct rows {
     float logits[N_TOKENS * N_VOCAB];
     char note[256];
+    uint64_t n_parameters, weight_bytes;
 } rows;
 
 static bool take_row(void *user, size_t index, const float *logits) {
@@ -146,7 +147,9 @@ static rows logits_of(const form *f, bool repack) {
     for (int i = 0; i < N_TOKENS; i++) tokens[i] = i * 11 % N_VOCAB;
     assert_ok(cllm_model_load(write_form(f), &options, &model, &err), &err);
     snprintf(out.note, sizeof out.note, "%s", cllm_model_get_info(model)->note);
+    out.n_parameters = cllm_model_get_info(model)->n_parameters;
     assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
+    out.weight_bytes = cllm_session_plan(session)->weights;
     assert_ok(cllm_session_eval_each(session, tokens, N_TOKENS, take_row, out.logits, &err), &err);
     cllm_session_destroy(session);
     cllm_model_destroy(model);
@@ -173,9 +176,11 @@ static void experts_apart_are_experts(void **state) {
 static void tensors_of_images_are_skipped_and_said(void **state) {
     (void)state;
     check_same(&(form){.images = true}, &(form){.images = false});
-    assert_string_equal(logits_of(&(form){.images = true}, false).note,
-                        "2 tensors of a model of images (v.*, mm.*) are skipped: only text can be given");
-    assert_string_equal(logits_of(&(form){.images = false}, false).note, "");
+    const rows with = logits_of(&(form){.images = true}, false), without = logits_of(&(form){.images = false}, false);
+    assert_string_equal(with.note, "2 tensors of a model of images (v.*, mm.*) are skipped: only text can be given");
+    assert_string_equal(without.note, "");
+    assert_int_equal(with.n_parameters, without.n_parameters);
+    assert_int_equal(with.weight_bytes, without.weight_bytes);
 }
 
 static void gpt_oss_may_have_the_names_of_ollama(void **state) {

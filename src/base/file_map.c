@@ -55,12 +55,22 @@ static cllm_status read_all(int descriptor, const char *path, unsigned char *byt
     return CLLM_OK;
 }
 
-/* Some FUSE file systems refuse a shared mapping and allow a private one, which is no other to a reader. NULL: errno says
- * why not. */
-static void *map_file(int descriptor, size_t size) {
-    void *mapping = mmap(NULL, size, PROT_READ, MAP_SHARED, descriptor, 0);
-    if (mapping == MAP_FAILED) mapping = mmap(NULL, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-    return mapping == MAP_FAILED ? NULL : mapping;
+/* Some FUSE file systems refuse a shared mapping and allow a private one, which a reader cannot tell apart. A file system
+ * that allows neither is no error: `refused` then says why. */
+static cllm_status map_file(int descriptor, const char *path, file_map *map, cllm_error *err) {
+    void *mapping = mmap(NULL, (size_t)map->size, PROT_READ, MAP_SHARED, descriptor, 0);
+    const int refused = mapping == MAP_FAILED ? errno : 0;
+    if (refused == ENOMEM)
+        return error_set(err, CLLM_ERR_MEMORY,
+                         "%s: its %llu bytes do not fit in this process's address space: raise the limit (ulimit -v)",
+                         path, (unsigned long long)map->size);
+    if (refused) mapping = mmap(NULL, (size_t)map->size, PROT_READ, MAP_PRIVATE, descriptor, 0);
+    map->mapped = mapping != MAP_FAILED;
+    if (map->mapped)
+        map->bytes = mapping;
+    else
+        map->refused = refused;
+    return CLLM_OK;
 }
 
 /* out: size is known; refused: why it could not be mapped, or 0. */
@@ -117,11 +127,7 @@ cllm_status file_map_open(const char *path, const cllm_load_options *options, ui
     if (descriptor < 0) return error_set(err, CLLM_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     file_map map = {0};
     cllm_status status = examine(descriptor, path, &map.size, err);
-    if (status == CLLM_OK && !(options && options->no_mmap)) {
-        map.bytes = map_file(descriptor, (size_t)map.size);
-        map.mapped = map.bytes != NULL;
-        if (!map.mapped) map.refused = errno;
-    }
+    if (status == CLLM_OK && !(options && options->no_mmap)) status = map_file(descriptor, path, &map, err);
     if (status == CLLM_OK && !map.mapped) status = read_file(descriptor, path, options, done_before, total, &map, err);
     if (status == CLLM_OK) *out = map;
     close(descriptor);

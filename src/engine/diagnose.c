@@ -26,7 +26,7 @@ static bool all_finite(const cllm_tensor *tensor) {
 static cllm_status check_tensors(const cllm_gguf *gguf, const char *whose, cllm_error *err) {
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(gguf, i);
-        if (!all_finite(tensor))
+        if (!is_vision_tensor(tensor) && !all_finite(tensor))
             return error_set_at(
                 err, CLLM_ERR_FORMAT, tensor->name, CLLM_NO_OFFSET,
                 "tensor '%s' of the %s holds a number that is not finite: the file is probably damaged; "

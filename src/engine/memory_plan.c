@@ -90,7 +90,10 @@ static uint32_t largest_context(const model_config *config, const session_settin
 cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
                          const session_settings *settings, cllm_memory_plan *plan, cllm_error *err) {
     *plan = (cllm_memory_plan){.weights = config->lora.n_bytes, .available = system_available_memory()};
-    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) plan->weights += cllm_gguf_tensor(gguf, i)->n_bytes;
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *tensor = cllm_gguf_tensor(gguf, i);
+        if (!is_vision_tensor(tensor)) plan->weights += tensor->n_bytes;
+    }
     const uint64_t available = plan->available ? plan->available : UINT64_MAX;
 
     const uint32_t wanted = settings->n_ctx ? settings->n_ctx : config->n_ctx_open;

@@ -61,8 +61,9 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
     if (!model->info.name || !model->info.note)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for the model's name");
     for (size_t i = 0; i < cllm_gguf_n_tensors(model->gguf); i++) {
-        const uint64_t *shape = cllm_gguf_tensor(model->gguf, i)->shape;
-        model->info.n_parameters += shape[0] * shape[1] * shape[2] * shape[3];
+        const cllm_tensor *tensor = cllm_gguf_tensor(model->gguf, i);
+        const uint64_t *shape = tensor->shape;
+        if (!is_vision_tensor(tensor)) model->info.n_parameters += shape[0] * shape[1] * shape[2] * shape[3];
     }
     return CLLM_OK;
 }

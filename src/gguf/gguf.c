@@ -95,7 +95,7 @@ static cllm_status read_header(gguf_part *part, arena *memory, cllm_error *err) 
     reader *in = &part->in;
     *in = (reader){.bytes = part->map.bytes, .size = part->map.size};
     const size_t n_magic = in->size < 4 ? (size_t)in->size : 4; /* less is left of a file that was cut */
-    if (memcmp(in->bytes, "GGUF", n_magic) != 0) return refuse_foreign(in->bytes, in->size, err);
+    if (n_magic > 0 && memcmp(in->bytes, "GGUF", n_magic) != 0) return refuse_foreign(in->bytes, in->size, err);
     reader_take(in, 4);
     part->version = reader_u32(in);
     cllm_status status = in->failed ? CLLM_OK : check_version(part->version, err);
@@ -333,7 +333,7 @@ static cllm_status open_parts(cllm_gguf *gguf, const char *path, const cllm_load
     if (measured != CLLM_OK) total = 0;
     status = open_part(gguf, options, total, err);
     if (status != CLLM_OK) return status;
-    if (split_count(&gguf->parts[0], NULL) == 1) {
+    if (split_count(&gguf->parts[0], NULL) == 1) { /* progress was promised more parts: it ends all the same */
         const bool waited_for = !gguf->parts[0].map.mapped && options && options->progress && total > gguf->n_bytes;
         if (waited_for && !options->progress(options->user, total, total))
             return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled");

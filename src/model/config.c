@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "gguf/gguf.h"
+#include "gguf/metadata.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -25,43 +26,6 @@ static config_key key_of(const model_config *config, const char *suffix) {
     return key;
 }
 
-/* 0 or more. (Signed or not, such a number has the same bits.) */
-static bool is_whole(const cllm_value *value) {
-    switch (value->type) {
-    case CLLM_UINT8:
-    case CLLM_UINT16:
-    case CLLM_UINT32:
-    case CLLM_UINT64: return true;
-    case CLLM_INT8:
-    case CLLM_INT16:
-    case CLLM_INT32:
-    case CLLM_INT64: return value->i >= 0;
-    default: return false;
-    }
-}
-
-static cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
-                           uint32_t *out, cllm_error *err) {
-    const config_key key = key_of(config, suffix);
-    const cllm_value *value = cllm_gguf_find(gguf, key.text);
-    if (!value || value->type != CLLM_ARRAY) return gguf_get_u32(gguf, key.text, need, out, err);
-    cllm_array rest = value->array; /* a number for each layer, which are one if they are all alike */
-    cllm_value first = {0}, other;
-    bool alike = cllm_array_next(&rest, &first) && is_whole(&first);
-    while (alike && cllm_array_next(&rest, &other)) alike = is_whole(&other) && other.u == first.u;
-    if (!alike || first.u > UINT32_MAX)
-        return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
-                            "%s: layers that differ in it are not supported: only a number, or an array of one number",
-                            key.text);
-    *out = (uint32_t)first.u;
-    return CLLM_OK;
-}
-
-static cllm_status get_f32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
-                           float *out, cllm_error *err) {
-    return gguf_get_f32(gguf, key_of(config, suffix).text, need, out, err);
-}
-
 static cllm_status bad_value(cllm_error *err, const model_config *config, const char *suffix, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
@@ -73,6 +37,38 @@ static cllm_status bad_value(cllm_error *err, const model_config *config, const 
     va_end(arguments);
     config_key key = key_of(config, suffix);
     return error_set_at(err, CLLM_ERR_FORMAT, key.text, CLLM_NO_OFFSET, "%s: %s", key.text, detail);
+}
+
+/* A number, or an array with the same number for each layer. */
+static cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
+                           uint32_t *out, cllm_error *err) {
+    const config_key key = key_of(config, suffix);
+    const cllm_value *value = cllm_gguf_find(gguf, key.text);
+    if (!value || value->type != CLLM_ARRAY || config->n_layers == 0)
+        return gguf_get_u32(gguf, key.text, need, out, err);
+    if (value->array.count != config->n_layers)
+        return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", value->array.count,
+                         config->n_layers);
+    cllm_array rest;
+    cllm_value element;
+    cllm_status status = gguf_get_array(gguf, key.text, need, value->array.element_type, &rest, err);
+    if (status != CLLM_OK) return status;
+    for (uint32_t layer = 0; cllm_array_next(&rest, &element); layer++) {
+        uint64_t number;
+        if (!gguf_value_as_u64(&element, &number) || number > UINT32_MAX)
+            return bad_value(err, config, suffix, "the value of layer %" PRIu32 " is not a whole number of 32 bits",
+                             layer);
+        if (layer > 0 && number != *out)
+            return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
+                                "%s: layers that differ in it are not supported, and those of this model do", key.text);
+        *out = (uint32_t)number;
+    }
+    return CLLM_OK;
+}
+
+static cllm_status get_f32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
+                           float *out, cllm_error *err) {
+    return gguf_get_f32(gguf, key_of(config, suffix).text, need, out, err);
 }
 
 static cllm_status read_architecture(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
@@ -276,6 +272,12 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
         return bad_value(err, config, "rope.scaling.original_context_length", "0 is not 1 or more");
     if (cllm_gguf_find_tensor(gguf, "rope_factors_long.weight") && config->rope_original_context < config->n_ctx_train)
         config->n_ctx_open = config->rope_original_context;
+    if (config->yarn_kept < 0) config->yarn_kept = 1; /* files write -1 for "not said" */
+    if (config->yarn_kept > 1)
+        return bad_value(err, config, "rope.scaling.yarn_ext_factor", "%g is more than 1", (double)config->yarn_kept);
+    if (config->yarn_magnitude < 0)
+        return bad_value(err, config, "rope.scaling.yarn_attn_factor", "%g is negative",
+                         (double)config->yarn_magnitude);
     if (!(config->yarn_beta_fast > 0 && config->yarn_beta_slow > 0))
         return bad_value(err, config, "rope.scaling.yarn_beta_slow", "YaRN's betas %g and %g are not positive",
                          (double)config->yarn_beta_fast, (double)config->yarn_beta_slow);

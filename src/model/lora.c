@@ -138,7 +138,7 @@ static cllm_status append_to_parts(const binder *b, const tensors *t, float scal
     }
     if (found || status != CLLM_OK) return status;
     return error_set_at(b->err, CLLM_ERR_UNSUPPORTED, t->a->name, t->a->offset,
-                        "%s: the model's %s is no matrix that adapters can change", t->a->name, t->base->name);
+                        "%s: adapters of the model's %s are not supported", t->a->name, t->base->name);
 }
 
 static cllm_status bind_pair(const binder *b, const tensors *t) {
@@ -178,7 +178,8 @@ static cllm_status find_tensors(const binder *b, const cllm_tensor *one, tensors
                    .looked_up = strcmp(name, TOKEN_EMBD) == 0};
     if (t->base) return CLLM_OK;
     return error_set_at(b->err, CLLM_ERR_FORMAT, one->name, one->offset,
-                        "%s: the model has no tensor %s; is the adapter of another model?", one->name, name);
+                        "%s: the model has no tensor %s; is the adapter of another model, or of another file of it?",
+                        one->name, name);
 }
 
 /* ------------------------------------------------------------------------------------------------- sizes */

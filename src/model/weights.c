@@ -321,6 +321,13 @@ uint32_t layer_matrices_met(const model_config *c, const linear *l, layer_tensor
     return tensor_rows[tensor].count == DIM_EXPERTS ? c->n_experts_used : l->w.count;
 }
 
+/* A tensor that may be there and is not needed. */
+static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
+    const tensor_name name = name_of(layer, tensor_rows[tensor].name, "weight");
+    const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name.text);
+    if (there) b->used[there - cllm_gguf_tensor(b->gguf, 0)] = 1;
+}
+
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
     const tensor_set needs = layer_needs(b, layer);
@@ -328,6 +335,10 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
         const tensor_set bit = (tensor_set)1 << i;
         if (!((needs | traits->optional) & bit)) continue;
         bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, traits->biases & bit ? MUST : MAY, w);
+    }
+    if (w->attn_kv_b.w.data) { /* some files repeat its halves */
+        ignore(b, layer, LAYER_attn_k_b);
+        ignore(b, layer, LAYER_attn_v_b);
     }
     if (b->status == CLLM_OK) split_fused(b, layer, w);
     for (uint32_t i = 0; i < N_LAYER_TENSORS; i++) {
@@ -353,8 +364,9 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
     return factors;
 }
 
-/* A model of images in the same file, and what projects its vectors for the text model. */
-static bool is_of_vision(const char *name) { return strncmp(name, "v.", 2) == 0 || strncmp(name, "mm.", 3) == 0; }
+bool is_vision_tensor(const cllm_tensor *tensor) {
+    return strncmp(tensor->name, "v.", 2) == 0 || strncmp(tensor->name, "mm.", 3) == 0;
+}
 
 static void refuse_unused(binder *b, model_weights *weights) {
     const model_config *c = b->config;
@@ -362,7 +374,7 @@ static void refuse_unused(binder *b, model_weights *weights) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
         uint32_t layer;
         if (b->used[i]) continue;
-        if (is_of_vision(tensor->name)) {
+        if (is_vision_tensor(tensor)) {
             weights->n_skipped++;
             continue;
         }

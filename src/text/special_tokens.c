@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 #include "gguf/gguf.h"
+#include "gguf/metadata.h"
 #include "text/tokenizer.h"
 
 #include <stdlib.h>
@@ -93,17 +94,16 @@ static void find_by_spelling(cllm_tokenizer *t) {
 static cllm_status find_listed_ends(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     static const char key[] = "tokenizer.ggml.eos_token_ids";
     const cllm_value *value = cllm_gguf_find(gguf, key);
-    bool is_unsigned = value && value->type == CLLM_ARRAY && value->array.element_type == CLLM_UINT32;
+    const cllm_value_type any = value && value->type == CLLM_ARRAY ? value->array.element_type : CLLM_INT32;
     cllm_array ids = {0};
-    cllm_status status = gguf_get_array(gguf, key, GGUF_OPTIONAL, is_unsigned ? CLLM_UINT32 : CLLM_INT32, &ids, err);
-    cllm_value id;
-    while (status == CLLM_OK && cllm_array_next(&ids, &id)) {
-        int64_t token = is_unsigned ? (int64_t)id.u : id.i;
-        if (token < 0 || token >= t->n_vocab)
+    cllm_status status = gguf_get_array(gguf, key, GGUF_OPTIONAL, any, &ids, err);
+    cllm_value element;
+    for (size_t i = 0; status == CLLM_OK && cllm_array_next(&ids, &element); i++) {
+        uint64_t id;
+        if (!gguf_value_as_u64(&element, &id) || id >= t->n_vocab)
             return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
-                                "%s: token %lld is beyond the vocabulary of %u tokens", key, (long long)token,
-                                t->n_vocab);
-        t->tokens[token].ends_text = true;
+                                "%s: element %zu is not a token of the vocabulary of %u", key, i, t->n_vocab);
+        t->tokens[id].ends_text = true;
     }
     return status;
 }

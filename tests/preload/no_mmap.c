@@ -1,6 +1,6 @@
 /* A library to preload (LD_PRELOAD) that makes a file system which cannot map files out of any: mmap of a file fails with
- * ENODEV. With NO_MMAP=shared only shared mappings fail; with NO_MMAP_OF=PATH only those of that file. Code is mapped all the
- * same. tests/cli_files.sh compiles it. */
+ * ENODEV. With NO_MMAP=shared only shared mappings fail, with NO_MMAP=memory for want of memory (ENOMEM); with
+ * NO_MMAP_OF=PATH only those of that file. Code is mapped all the same. tests/cli_files.sh compiles it. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdio.h>
@@ -23,7 +23,7 @@ void *mmap(void *address, size_t length, int protection, int flags, int file, of
     const char *which = getenv("NO_MMAP");
     const int refused = which && strcmp(which, "shared") == 0 ? flags & MAP_SHARED : 1;
     if (file >= 0 && !(protection & PROT_EXEC) && refused && is_meant(file)) {
-        errno = ENODEV;
+        errno = which && strcmp(which, "memory") == 0 ? ENOMEM : ENODEV;
         return MAP_FAILED;
     }
     return (void *)syscall(SYS_mmap, address, length, protection, flags, file, offset);

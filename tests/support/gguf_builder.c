@@ -8,7 +8,15 @@
 #include <unistd.h>
 
 /* The numbers of the specification, not of cllm.h: a test that writes and reads with one table would miss its faults. */
-enum { TYPE_UINT32 = 4, TYPE_INT32 = 5, TYPE_FLOAT32 = 6, TYPE_BOOL = 7, TYPE_STRING = 8, TYPE_ARRAY = 9 };
+enum {
+    TYPE_UINT32 = 4,
+    TYPE_INT32 = 5,
+    TYPE_FLOAT32 = 6,
+    TYPE_BOOL = 7,
+    TYPE_STRING = 8,
+    TYPE_ARRAY = 9,
+    TYPE_INT64 = 11
+};
 
 /* ------------------------------------------------------------------------------------------- byte buffer */
 
@@ -113,6 +121,11 @@ void builder_f32s(gguf_builder *g, const char *key, const float *values, size_t 
 void builder_i32s(gguf_builder *g, const char *key, const int32_t *values, size_t n) {
     begin_array(g, key, TYPE_INT32, n);
     for (size_t i = 0; i < n; i++) buffer_put_u32(&g->metadata, (uint32_t)values[i]);
+}
+
+void builder_i64s(gguf_builder *g, const char *key, const int64_t *values, size_t n) {
+    begin_array(g, key, TYPE_INT64, n);
+    for (size_t i = 0; i < n; i++) buffer_put_u64(&g->metadata, (uint64_t)values[i]);
 }
 
 void builder_tensor(gguf_builder *g, const char *name, uint32_t type, uint32_t n_dims, const uint64_t *shape,

@@ -36,6 +36,7 @@ void builder_string(gguf_builder *g, const char *key, const char *value);
 void builder_strings(gguf_builder *g, const char *key, const char *const *values, size_t n);
 void builder_f32s(gguf_builder *g, const char *key, const float *values, size_t n);
 void builder_i32s(gguf_builder *g, const char *key, const int32_t *values, size_t n);
+void builder_i64s(gguf_builder *g, const char *key, const int64_t *values, size_t n);
 
 /* Appends the table entry, and n_bytes of data padded to the alignment. data NULL: zero bytes. */
 void builder_tensor(gguf_builder *g, const char *name, uint32_t type, uint32_t n_dims, const uint64_t *shape,
