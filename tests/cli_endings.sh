@@ -108,7 +108,9 @@ signals() {
 
 # What a parent has had ignored stays so: the jobs of a script in the background, nohup, trap.
 ignored() {
-    long="-q -n 3000 -t 0 --ignore-eos --ctx 4000"
+    n_long=3000
+    [ -z "${SANITIZE:-}" ] || n_long=500
+    long="-q -n $n_long -t 0 --ignore-eos --ctx 4000"
     # shellcheck disable=SC2086 # words
     run "$any" $long
     cp "$out" "$temporary/whole"

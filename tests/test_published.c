@@ -254,15 +254,14 @@ static void probabilities_are_close(void **state) {
     for (size_t i = 0; i < N_ISAS; i++)
         if (strcmp(isas[i], best) != 0) n_paths += path_begin(&paths[n_paths], model, isas[i], reference);
 
-    const bool sanitized = getenv("SANITIZE") && *getenv("SANITIZE");
-    if (sanitized) exact.n_tokens = SANITIZED;
+    if (test_sanitized()) exact.n_tokens = SANITIZED;
     const size_t n_beginning = test_long() ? exact.n_tokens : BEGINNING;
     run_paths(paths, n_paths, n_beginning);
     for (path *p = paths; p < paths + n_paths; p++) path_report(p, of);
     for (path *p = paths; p < paths + n_paths; p++) {
         if (p->is_reference)
             assert_exact(p);
-        else if (!sanitized)
+        else if (!test_sanitized())
             assert_close(p, of, n_beginning == exact.n_tokens);
         cllm_session_destroy(p->session);
     }

@@ -77,6 +77,11 @@ uint64_t test_seed(void) {
     return seed;
 }
 
+bool test_sanitized(void) {
+    const char *sanitizers = getenv("SANITIZE");
+    return sanitizers && *sanitizers;
+}
+
 bool test_long(void) {
     const char *asked = getenv("MINICLLM_TEST_LONG");
     return asked && strcmp(asked, "1") == 0;

@@ -38,4 +38,7 @@ uint64_t test_seed(void);
 /* $MINICLLM_TEST_LONG=1 asks for all cases, however long they take. */
 bool test_long(void);
 
+/* $SANITIZE names the sanitizers of this build, under which all takes some ten times longer. */
+bool test_sanitized(void);
+
 #endif
