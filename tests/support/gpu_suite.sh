@@ -1,15 +1,62 @@
 # What must hold on every GPU API, as TAP; to be sourced by tests/check_gpu_*.sh, which set
 #
 #   device     opencl, metal or cuda
-#   program    what to run; words
 #   build      the folder of the build
 #
-# and begin with `needs_device`.
+# and end with gpu_suite, or with gpu_models, which needs the shared models. It skips all where the device is not there. It sets
+#
+#   program     what to run
+#   quick       1: the device is slow, so stories and contexts are short
+#   lookalike   1: there is no such device, and a look-alike stands in for it
 shared=${MINICLLM_SHARED:-../shared}
 temporary=$(mktemp -d) || exit 1
 trap 'rm -rf "$temporary"' EXIT
 said=$temporary/said
 . tests/support/checks.sh
+
+# Skip where the device is not there, in the driver's own words; whatever else keeps it from a token is a failure.
+needs_device() { # WORDS PACKAGES
+    reason=$($program models/demo.gguf --device "$device" -n 1 -q 2>&1 >/dev/null) && return
+    case $reason in *"$1"*) skip_all "$reason${2:+ (Debian: $2)}" ;; esac
+    printf '1..1\nnot ok 1 - %s runs\n# %s\n' "$device" "$reason"
+    exit 1
+}
+
+program=$build/mini-cllm quick='' lookalike=''
+case $device in
+opencl) # Debian's PoCL makes an OpenCL device of the CPU
+    case $($program models/demo.gguf --device opencl -n 1 -q 2>&1) in
+    *'OpenCL has no device'*) absent='OpenCL has no device' ;;
+    *) absent='no OpenCL here' ;;
+    esac
+    [ -z "${SANITIZE:-}" ] || quick=1
+    needs_device "$absent" 'ocl-icd-libopencl1 pocl-opencl-icd'
+    ;;
+metal)
+    if [ "$(uname -s)" = Darwin ]; then
+        needs_device 'Metal finds no GPU'
+    else # `make lookalike` built the program
+        program=$build/lookalike/mini-cllm quick=1 lookalike=1
+        [ -x "$program" ] || skip_all "the look-alike of Metal was not built: it needs clang and libobjc-12-dev, and no sanitizer"
+        export LOOKALIKE_METAL_FAMILY=7 LOOKALIKE_CACHE="$build/lookalike/cache"
+        mkdir -p "$LOOKALIKE_CACHE"
+        needs_device 'none: it is built'
+    fi
+    quick=1
+    ;;
+cuda)
+    case $($program models/demo.gguf --device cuda -n 1 -q 2>&1) in
+    *'no CUDA here'* | *'no CUDA device'* | *libnvrtc*)
+        quick=1 lookalike=1
+        [ -z "${SANITIZE:-}" ] || skip_all "the look-alike of CUDA is not for a sanitizer: $SANITIZE"
+        command -v clang++ >/dev/null || skip_all 'the look-alike of CUDA needs clang++ (Debian: clang)'
+        [ -e "$build/lookalike_cuda/libcuda.so.1" ] || skip_all 'the look-alike of CUDA is for Linux'
+        export LD_LIBRARY_PATH="$build/lookalike_cuda${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+        ;;
+    esac
+    needs_device 'none: it is built, or there'
+    ;;
+esac
 
 with() { # VARIABLE=VALUE... COMMAND: a function of this script with these in its environment
     (
@@ -102,7 +149,8 @@ same_bits() { # MODEL N
 same_story() { # MODEL OPTIONS...: as the scalar CPU tells it
     model=$1
     shift
-    n_tokens=${story:-40}
+    n_tokens=160
+    [ -z "$quick" ] || n_tokens=50
     for prompt in '' 'One day, a girl named Lily went to the park with her big dog'; do
         $program "$model" -p "$prompt" -t 0 -n "$n_tokens" -q --cpu-isa scalar >"$temporary/want" &&
             $program "$model" -p "$prompt" -t 0 -n "$n_tokens" -q --cpu-isa scalar --device "$device" "$@" >"$temporary/got" &&
@@ -135,14 +183,6 @@ refuses_what_does_not_fit() { # 2^31 - 1 positions do not fit anywhere
         grep -q "^mini-cllm: --device $device: 4 layers on .*: not even one fits" "$temporary/err"
 }
 
-# Skip where the device is not there, in the driver's own words; whatever else keeps it from a token is a failure.
-needs_device() { # WORDS PACKAGES
-    reason=$($program models/demo.gguf --device "$device" -n 1 -q 2>&1 >/dev/null) && return
-    case $reason in *"$1"*) skip_all "$reason${2:+ (Debian: $2)}" ;; esac
-    printf '1..1\nnot ok 1 - %s runs\n# %s\n' "$device" "$reason"
-    exit 1
-}
-
 # A comparison that cannot fail would pass everything.
 tells_errors() {
     printf 'aaaabbbb' >"$temporary/a" && printf 'aaaacccc' >"$temporary/b" || return 1
@@ -154,24 +194,10 @@ cpu_alone() {
     ends 0 'compute: ' "$1" -n 1 --device "$device" --gpu-layers 0 -v && ! grep -q "device: $device" "$temporary/err"
 }
 
-gpu_suite() { # [quick]: shorter stories, for a stand-in that is slow
-    story=160 long=600
-    [ "${1:-}" ] && story=50 long=270 # beyond a chunk of keys and values
-    demo=${MINICLLM_TEST_MODEL:-models/demo.gguf}
+# The models of the shared folder.
+gpu_models() {
     stories=$shared/models/stories260K.gguf
-    check 'the measure of errors finds them' tells_errors
-    check "$device: the demo model's story is the scalar CPU's" same_story "$demo" --gpu-layers 9999
-    check "$device: and with a prompt, sampled" sampled_alike "$demo"
-    check "$device: bits do not depend on the batch with --exact, nor on the run" same_bits "$demo" 70
-    check "$device: the layers are counted" ends 0 'device: '"$device" "$demo" -n 1 --device "$device"
-    check "$device: --gpu-layers 0 is the CPU" cpu_alone "$demo"
-    check "$device: memory that is not there is refused with the sum" refuses_what_does_not_fit
-    if [ ! -e "$stories" ]; then
-        n=$((n + 1))
-        echo "ok $n - $device: the shared models # SKIP $shared/models is missing"
-        echo "1..$n"
-        return
-    fi
+    [ -e "$stories" ] || skip_all "$shared/models is missing"
     check "$device: every split of stories260K is the scalar CPU" every_split "$stories" 5 40
     for layers in 1 2 3 4 9999; do
         check "$device: stories260K's story with $layers layers" same_story "$stories" --gpu-layers $layers
@@ -182,21 +208,20 @@ gpu_suite() { # [quick]: shorter stories, for a stand-in that is slow
     for model in $(cd "$shared/vectors" && draw 6 *.gguf); do
         check "$device: the exact logits of $model" near_exact "$shared/vectors/$model" 1e-6
     done
-    families "$@"
+    families
     check "$device: every split of Q4_K" every_split "$shared/vectors/Q4_K.gguf" 2 40
+    long=600
+    [ -z "$quick" ] || long=270 # beyond a chunk of keys and values
     check "$device: a long context, in chunks, and exact" same_bits "$shared/vectors/Q8_0.gguf" "$long"
     echo "1..$n"
 }
 
-families() { # [quick]
-    if [ ! -e "$shared/families" ]; then
-        n=$((n + 1))
-        echo "ok $n - $device: families of models # SKIP $shared/families is missing"
-        return
-    fi
+families() {
+    [ -e "$shared/families" ] || { skip "$device: families of models" "$shared/families is missing" && return; }
     names='llama llama-bias llama-headdim llama-linear llama-tied llama-yarn mistral3 qwen2 qwen3 gemma phi2 phi3
         phi3-longrope phi3-longrope-short granite internlm2 exaone exaone4 olmo2 glm4 smollm3 stablelm stablelm-12b
         starcoder2 falcon gpt2 command-r gemma2 gemma3 cohere2 olmo3'
+    # shellcheck disable=SC2086 # words
     for name in $(draw 12 $names); do
         check "$device: the family $name within 1e-5 of llama.cpp" family "$name"
     done
@@ -204,11 +229,11 @@ families() { # [quick]
         check "$device: ${lacking%%:*} is left to the CPU" left_to_the_cpu "${lacking%%:*}" "${lacking#*:}"
     done
     n_tokens=300 # the windows begin in the second chunk
-    [ "${1:-}" ] && n_tokens=60
+    [ -z "$quick" ] || n_tokens=60
     check "$device: bits of gemma2 do not depend on the batch with --exact" same_bits "$shared/families/gemma2.gguf" $n_tokens
     check "$device: bits of stablelm do not depend on the batch with --exact" same_bits "$shared/families/stablelm.gguf" 40
-    [ "${1:-}" ] && return
-    check "$device: every split of gemma3, over chunks of positions" every_split "$shared/families/gemma3.gguf" 7 300
+    [ "$quick" ] ||
+        check "$device: every split of gemma3, over chunks of positions" every_split "$shared/families/gemma3.gguf" 7 300
 }
 
 sampled_alike() { # the sampler sees the same logits, but for the last bits
@@ -216,4 +241,17 @@ sampled_alike() { # the sampler sees the same logits, but for the last bits
     $program "$1" -p "$prompt" -n 24 --seed 7 -q --cpu-isa scalar >"$temporary/want" &&
         $program "$1" -p "$prompt" -n 24 --seed 7 -q --device "$device" >"$temporary/got" || return 1
     cmp "$temporary/got" "$temporary/want"
+}
+
+# The demo model, and what the program says.
+gpu_suite() {
+    demo=${MINICLLM_TEST_MODEL:-models/demo.gguf}
+    check 'the measure of errors finds them' tells_errors
+    check "$device: the demo model's story is the scalar CPU's" same_story "$demo" --gpu-layers 9999
+    check "$device: and with a prompt, sampled" sampled_alike "$demo"
+    check "$device: bits do not depend on the batch with --exact, nor on the run" same_bits "$demo" 70
+    check "$device: the layers are counted" ends 0 'device: '"$device" "$demo" -n 1 --device "$device"
+    check "$device: --gpu-layers 0 is the CPU" cpu_alone "$demo"
+    check "$device: memory that is not there is refused with the sum" refuses_what_does_not_fit
+    echo "1..$n"
 }
