@@ -6,7 +6,8 @@
  *
  * Rules that hold for every function:
  *   - It returns CLLM_OK or a status; the detail goes into `*err`, which may be NULL.
- *   - It never prints, exits, installs a signal handler, or keeps global state that changes.
+ *   - It never prints, exits, installs a signal handler, or keeps global state that changes. Its threads leave signals
+ *     to the caller's.
  *   - Pointers are borrowed unless the comment says "owned"; NULL is allowed only where the comment says so.
  *   - A destroy or close function accepts NULL.
  *   - A NULL options pointer asks for the defaults. So does a zero-initialised options struct (of a sampler: greedy).

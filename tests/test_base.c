@@ -13,6 +13,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -252,6 +254,37 @@ static void meet(void *argument, size_t item, uint32_t thread) {
         nap(1);
     }
     if (thread > 0) nap(2);
+}
+
+typedef struct masks {
+    meeting meeting;
+    sigset_t of_worker;
+} masks;
+
+static void note_mask(void *argument, size_t item, uint32_t thread) {
+    masks *m = argument;
+    if (thread > 0) pthread_sigmask(SIG_BLOCK, NULL, &m->of_worker);
+    meet(&m->meeting, item, thread);
+}
+
+/* A handler of the program's runs on a thread of its own, and a fault on the one that made it. */
+static void signals_are_for_the_callers_threads(void **state) {
+    (void)state;
+    masks m = {0};
+    sigset_t before, after;
+    pthread_sigmask(SIG_BLOCK, NULL, &before);
+    thread_pool *pool = create_pool(2);
+    pthread_sigmask(SIG_BLOCK, NULL, &after);
+    sigemptyset(&m.of_worker);
+    thread_pool_run(pool, 2, note_mask, &m);
+    thread_pool_destroy(pool);
+    assert_false(m.meeting.missed);
+    for (int i = 1; i < 32; i++)
+        if (sigismember(&before, i) >= 0) assert_int_equal(sigismember(&after, i), sigismember(&before, i));
+    static const int blocked[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM, SIGUSR1, SIGCHLD},
+                     open[] = {SIGBUS, SIGSEGV, SIGFPE};
+    for (size_t i = 0; i < sizeof blocked / sizeof *blocked; i++) assert_true(sigismember(&m.of_worker, blocked[i]));
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) assert_false(sigismember(&m.of_worker, open[i]));
 }
 
 static void threads_work_at_once_and_wake_from_sleep(void **state) {
@@ -589,6 +622,7 @@ int main(void) {
         cmocka_unit_test(every_item_is_done_once),
         cmocka_unit_test(a_run_sees_all_of_the_run_before),
         cmocka_unit_test(threads_work_at_once_and_wake_from_sleep),
+        cmocka_unit_test(signals_are_for_the_callers_threads),
         cmocka_unit_test(more_threads_than_cores_are_still_fast),
         cmocka_unit_test(an_idle_pool_takes_no_time),
         cmocka_unit_test(the_system_has_cores_and_memory),

@@ -22,6 +22,7 @@
 #include "base/system.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -180,6 +181,31 @@ static void *worker_main(void *argument) {
     }
 }
 
+/* In threads started from now on, all signals but those that their own instructions raise: the others are for the caller's
+ * threads, which know what to do. before: out, what to go back to. */
+static void block_signals(sigset_t *before) {
+    static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP};
+    sigset_t others;
+    sigfillset(&others);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) sigdelset(&others, own[i]);
+    pthread_sigmask(SIG_BLOCK, &others, before);
+}
+
+static cllm_status start_workers(thread_pool *pool, cllm_error *err) {
+    sigset_t before;
+    int refused = 0;
+    block_signals(&before);
+    while (pool->n_started + 1 < pool->size && !refused) {
+        worker *next = &pool->workers[pool->n_started + 1];
+        refused = pthread_create(&next->thread, NULL, worker_main, next);
+        if (!refused) pool->n_started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (!refused) return CLLM_OK;
+    return error_set(err, CLLM_ERR_MEMORY, "cannot start thread %u of %u: %s", pool->n_started + 2, pool->size,
+                     strerror(refused));
+}
+
 cllm_status thread_pool_create(uint32_t n_threads, thread_pool **out, cllm_error *err) {
     *out = NULL;
     thread_pool *pool = aligned_alloc(CACHE_LINE, sizeof *pool + n_threads * sizeof(worker));
@@ -191,17 +217,12 @@ cllm_status thread_pool_create(uint32_t n_threads, thread_pool **out, cllm_error
     bell_init(&pool->start, 0);
     bell_init(&pool->run_state, CLOSED);
     for (uint32_t i = 0; i < n_threads; i++) pool->workers[i] = (worker){.pool = pool, .index = i, .looks = MAX_LOOKS};
-    for (uint32_t i = 1; i < n_threads; i++) {
-        int refused = pthread_create(&pool->workers[i].thread, NULL, worker_main, &pool->workers[i]);
-        if (refused) {
-            thread_pool_destroy(pool);
-            return error_set(err, CLLM_ERR_MEMORY, "cannot start thread %u of %u: %s", i + 1, n_threads,
-                             strerror(refused));
-        }
-        pool->n_started++;
-    }
-    *out = pool;
-    return CLLM_OK;
+    const cllm_status status = start_workers(pool, err);
+    if (status == CLLM_OK)
+        *out = pool;
+    else
+        thread_pool_destroy(pool);
+    return status;
 }
 
 void thread_pool_destroy(thread_pool *pool) {

@@ -37,8 +37,8 @@ static void softmax(float *scores, size_t n) {
     for (size_t i = 0; i < n; i++) scores[i] = normal_or_zero(scores[i] / sum);
 }
 
-/* The best of those that are still to be had, the lowest index of equals; what it was is then no more to be had.
- * ranked: [n], no NaN; -infinity: not to be had. One is left at least. */
+/* Take the best out: its index; of equals the lowest. ranked: [n], no NaN; -infinity marks what is taken, and at least one
+ * must not be. */
 static uint32_t take_best(float *ranked, uint32_t n) {
     uint32_t best = 0;
     for (uint32_t i = 1; i < n; i++)

@@ -16,6 +16,11 @@
 #define CHOSEN      (T(ffn_gate_inp) | T(ffn_gate_exps) | T(ffn_up_exps) | T(ffn_down_exps))
 #define SHARED      (T(ffn_gate_shexp) | T(ffn_up_shexp) | T(ffn_down_shexp))
 
+#define GPT_OSS                                                                                               \
+    .output = OUTPUT_OWN, .tensors = ATTENTION | NORMS | T(attn_sinks), .biases = ATTENTION | CHOSEN,         \
+    .experts = CHOSEN, .rope = ROPE_HALVES, .activation = CLAMPED_SWIGLU, .gating = GATING_SOFTMAX_OF_CHOSEN, \
+    .yarn_unrounded = true, .window_period = 2
+
 static const model_traits families[] = {
     {.architecture = "llama",
      .tensors = ATTENTION | NORMS,
@@ -167,29 +172,8 @@ static const model_traits families[] = {
      .rope = ROPE_NONE,
      .activation = GELU},
     {.architecture = "glm4", .tensors = ATTENTION | NORMS | POST_NORMS, .dense = UNGATED, .gate_in_up = true},
-    {.architecture = "gpt-oss",
-     .output = OUTPUT_OWN,
-     .tensors = ATTENTION | NORMS | T(attn_sinks),
-     .biases = ATTENTION | CHOSEN,
-     .experts = CHOSEN,
-     .ffn_norm_is_post_attention_norm = true,
-     .rope = ROPE_HALVES,
-     .activation = CLAMPED_SWIGLU,
-     .gating = GATING_SOFTMAX_OF_CHOSEN,
-     .yarn_unrounded = true,
-     .window_period = 2},
-    {.architecture = "gptoss", /* the same model as ollama writes it */
-     .output = OUTPUT_OWN,
-     .tensors = ATTENTION | NORMS | T(attn_sinks),
-     .biases = ATTENTION | CHOSEN,
-     .experts = CHOSEN,
-     .rope = ROPE_HALVES,
-     .activation = CLAMPED_SWIGLU,
-     .gating = GATING_SOFTMAX_OF_CHOSEN,
-     .yarn_unrounded = true,
-     .yarn_unless_said = true,
-     .ollama_names = true,
-     .window_period = 2},
+    {GPT_OSS, .architecture = "gpt-oss", .ffn_norm_is_post_attention_norm = true},
+    {GPT_OSS, .architecture = "gptoss", .yarn_unless_said = true, .ollama_names = true}, /* as ollama writes it */
     {.architecture = "deepseek2",
      .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
      .optional = T(exp_probs_b),
