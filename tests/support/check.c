@@ -86,3 +86,5 @@ bool test_long(void) {
     const char *asked = getenv("MINICLLM_TEST_LONG");
     return asked && strcmp(asked, "1") == 0;
 }
+
+bool test_leaves_out(uint64_t *draw) { return test_sanitized() && !test_long() && random_u64(draw) % 3 != 0; }

@@ -41,4 +41,7 @@ bool test_long(void);
 /* $SANITIZE names the sanitizers of this build, under which all takes some ten times longer. */
 bool test_sanitized(void);
 
+/* Is this case of a large matrix left out? Under a sanitizer two of three are, unless all are asked for. draw: random_u64's. */
+bool test_leaves_out(uint64_t *draw);
+
 #endif

@@ -33,16 +33,16 @@ opencl) # Debian's PoCL makes an OpenCL device of the CPU
     needs_device "$absent" 'ocl-icd-libopencl1 pocl-opencl-icd'
     ;;
 metal)
+    quick=1
     if [ "$(uname -s)" = Darwin ]; then
         needs_device 'Metal finds no GPU'
     else # `make lookalike` built the program
-        program=$build/lookalike/mini-cllm quick=1 lookalike=1
+        program=$build/lookalike/mini-cllm lookalike=1
         [ -x "$program" ] || skip_all "the look-alike of Metal was not built: it needs clang and libobjc-12-dev, and no sanitizer"
         export LOOKALIKE_METAL_FAMILY=7 LOOKALIKE_CACHE="$build/lookalike/cache"
         mkdir -p "$LOOKALIKE_CACHE"
         needs_device 'none: it is built'
     fi
-    quick=1
     ;;
 cuda)
     case $($program models/demo.gguf --device cuda -n 1 -q 2>&1) in
