@@ -8,7 +8,7 @@
 #
 # The longest tests come first, by the seconds that they took the last time. AGAIN=1 leaves out the tests that have passed
 # since they were built, with nothing skipped. A test whose matrix is too large draws samples from it by MINICLLM_TEST_SEED,
-# or goes through all of it where MINICLLM_TEST_LONG is set.
+# or goes through all of it where MINICLLM_TEST_LONG is 1.
 set -u
 
 # run.sh --one TEST RESULTS BUILD, as called below: run one test, keep its output and its counts in the folder RESULTS.
@@ -63,7 +63,7 @@ cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 # whole TEST: has it passed since anything here was changed or built, with nothing skipped?
 whole() {
     counts=$results/${1##*/}.counts
-    [ "${AGAIN:-}" ] && [ -z "${MINICLLM_TEST_LONG:-}" ] && grep -qsx '[1-9][0-9]* 0 0' "$counts" &&
+    [ "${AGAIN:-}" ] && [ "${MINICLLM_TEST_LONG:-}" != 1 ] && grep -qsx '[1-9][0-9]* 0 0' "$counts" &&
         [ "$counts" -nt "$1" ] && [ "$counts" -nt "$build/mini-cllm" ] &&
         [ -z "$(find src programs include tests models docs -newer "$counts" | head -n 1)" ]
 }

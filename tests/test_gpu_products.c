@@ -18,59 +18,78 @@
 /* And a weight that was multiplied by its scale, of the largest number that was added up to it. */
 #define WEIGHT_LIMIT 1e-6
 
-static const quant_type types[] = {
+static const quant_type all_types[] = {
 #define X(name, number, elements, bytes) QUANT_##name,
     GPU_TYPES(X)
 #undef X
 };
 
 /* Types that share a kernel, each once: without minimums and with them in all or some, of short blocks and long ones. */
-static const quant_type trios[][3] = {
+static const quant_type all_trios[][3] = {
     {QUANT_F32, QUANT_F16, QUANT_BF16},       {QUANT_Q4_0, QUANT_Q5_0, QUANT_Q8_0},
     {QUANT_Q4_1, QUANT_Q5_1, QUANT_Q2_K},     {QUANT_Q4_K, QUANT_Q5_K, QUANT_Q6_K},
     {QUANT_IQ4_NL, QUANT_Q3_K, QUANT_IQ4_XS}, {QUANT_MXFP4, QUANT_NVFP4, QUANT_TQ1_0},
 };
 
 enum {
-    N_TYPES = sizeof types / sizeof *types,
-    N_TRIOS = sizeof trios / sizeof *trios,
+    N_TYPES = sizeof all_types / sizeof *all_types,
+    N_TRIOS = sizeof all_trios / sizeof *all_trios,
+    TYPES_DRAWN = 8,
+    TRIOS_DRAWN = 3,
     FEW = 4, /* tokens of a kernel of few */
-    N_VARIANTS = 4 * N_TYPES + 2 * N_TRIOS + 4,
+    MOST_VARIANTS = 4 * N_TYPES + 2 * N_TRIOS + 4,
 };
 
-/* The kernels' places in the program. [0]: of one token; [1]: of few. */
-typedef struct kernels {
+/* What is drawn, and the kernels' places in the program. [0]: of one token; [1]: of few. */
+static quant_type types[N_TYPES];
+static const quant_type *trios[N_TRIOS];
+static size_t n_types, n_trios;
+static struct kernels {
     uint32_t plain[N_TYPES][2], tile[N_TYPES], embed[N_TYPES], normed[N_TRIOS][2];
     uint32_t pair[2];   /* normed, Q4_K and Q6_K */
     uint32_t single[2]; /* normed, Q4_0 */
-} kernels;
+} at;
 
 static device_under_test device;
-static kernels at;
 static const gpu_driver *driver_now; /* whose group of tests runs: cmocka hands a group's set-up nothing */
+
+static void draw_types(void) {
+    size_t chosen[N_TYPES];
+    n_types = test_draw(N_TYPES, TYPES_DRAWN, chosen);
+    for (size_t i = 0; i < n_types; i++) types[i] = all_types[chosen[i]];
+    n_trios = test_draw(N_TRIOS, TRIOS_DRAWN, chosen);
+    for (size_t i = 0; i < n_trios; i++) trios[i] = all_trios[chosen[i]];
+}
 
 static int open_group(void **state) {
     (void)state;
-    kernel_variant variants[N_VARIANTS];
-    uint32_t n = 0;
-    for (uint32_t t = 0; t < N_TYPES; t++)
-        for (uint32_t few = 0; few < 2; few++)
+    kernel_variant variants[MOST_VARIANTS];
+    uint32_t indices[MOST_VARIANTS] = {0}, *places[MOST_VARIANTS], n = 0;
+    draw_types();
+    for (size_t t = 0; t < n_types; t++) {
+        for (uint32_t few = 0; few < 2; few++) {
+            places[n] = &at.plain[t][few];
             variants[n++] = (kernel_variant){MATRIX_MULTIPLY, {types[t]}, 1, false, few ? FEW : 1};
-    for (uint32_t t = 0; t < N_TYPES; t++) variants[n++] = (kernel_variant){MATRIX_TILE, {types[t]}, 1, false, 0};
-    for (uint32_t t = 0; t < N_TYPES; t++) variants[n++] = (kernel_variant){MATRIX_EMBED, {types[t]}, 1, false, 0};
-    for (uint32_t t = 0; t < N_TRIOS; t++)
-        for (uint32_t few = 0; few < 2; few++)
+        }
+        places[n] = &at.tile[t];
+        variants[n++] = (kernel_variant){MATRIX_TILE, {types[t]}, 1, false, 0};
+        places[n] = &at.embed[t];
+        variants[n++] = (kernel_variant){MATRIX_EMBED, {types[t]}, 1, false, 0};
+    }
+    for (uint32_t few = 0; few < 2; few++) {
+        const uint32_t n_tokens = few ? FEW : 1;
+        for (size_t t = 0; t < n_trios; t++) {
+            places[n] = &at.normed[t][few];
             variants[n++] =
-                (kernel_variant){MATRIX_MULTIPLY, {trios[t][0], trios[t][1], trios[t][2]}, 3, true, few ? FEW : 1};
-    for (uint32_t few = 0; few < 2; few++)
-        variants[n++] = (kernel_variant){MATRIX_MULTIPLY, {QUANT_Q4_K, QUANT_Q6_K}, 2, true, few ? FEW : 1};
-    for (uint32_t few = 0; few < 2; few++)
-        variants[n++] = (kernel_variant){MATRIX_MULTIPLY, {QUANT_Q4_0}, 1, true, few ? FEW : 1};
-    assert_int_equal(n, N_VARIANTS);
-    assert_int_equal(sizeof at, N_VARIANTS * sizeof(uint32_t));
-    uint32_t indices[N_VARIANTS] = {0};
+                (kernel_variant){MATRIX_MULTIPLY, {trios[t][0], trios[t][1], trios[t][2]}, 3, true, n_tokens};
+        }
+        places[n] = &at.pair[few];
+        variants[n++] = (kernel_variant){MATRIX_MULTIPLY, {QUANT_Q4_K, QUANT_Q6_K}, 2, true, n_tokens};
+        places[n] = &at.single[few];
+        variants[n++] = (kernel_variant){MATRIX_MULTIPLY, {QUANT_Q4_0}, 1, true, n_tokens};
+    }
     open_device(&device, driver_now, CLLM_KV_F16, variants, n, indices);
-    memcpy(&at, indices, sizeof at); /* whose fields have this order */
+    for (uint32_t i = 0; i < n; i++) *places[i] = indices[i];
     return 0;
 }
 
@@ -382,7 +401,7 @@ static void few_tokens_times_matrices_of_a_type(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 1;
-    for (uint32_t t = 0; t < N_TYPES; t++)
+    for (size_t t = 0; t < n_types; t++)
         for (uint32_t i = 0; i < N_MULTIPLY_SHAPES; i++) {
             shape s = multiply_shapes[i];
             s.n = odd_length(types[t], s.n);
@@ -408,7 +427,7 @@ static void few_normed_tokens_times_matrices_of_three_types(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 2;
-    for (uint32_t t = 0; t < N_TRIOS; t++) {
+    for (size_t t = 0; t < n_trios; t++) {
         const uint32_t *kernel = at.normed[t];
         const quant_type *trio = trios[t];
         check_normed(kernel, trio, (int[]){0, 1, 2}, (shape){.n = 172, .n_tokens = 3, .rows = {129, 3, 1}}, &random);
@@ -435,13 +454,13 @@ static void gated_pairs_of_matrices(void **state) {
     device_here(&device);
     uint64_t random = 3;
     static const uint32_t rows[] = {1, 3, 127, 129};
-    for (uint32_t t = 0; t < N_TRIOS; t++)
+    for (size_t t = 0; t < n_trios; t++)
         for (int a = 0; a < 3; a++)
             for (int b = 0; b < 3; b++) {
-                const uint32_t n_rows = rows[(t + (uint32_t)(3 * a + b)) % 4];
+                const uint32_t n_rows = rows[(t + (size_t)(3 * a + b)) % 4];
                 check_normed(at.normed[t], trios[t], (int[]){a, b, 0},
                              (shape){.n = 172 + 300 * (uint32_t)b,
-                                     .n_tokens = 1 + (t + (uint32_t)(a + b)) % 7,
+                                     .n_tokens = 1 + (uint32_t)((t + (size_t)(a + b)) % 7),
                                      .rows = {n_rows, n_rows},
                                      .gated = true,
                                      .bias = a == b,
@@ -460,7 +479,7 @@ static void gated_pairs_of_matrices(void **state) {
 /* ------------------------------------------------------------------------------------------------ many tokens */
 
 /* Each matrix by a launch of its own, into its part of the rows. */
-static void check_tiles(uint32_t t, const shape *s, uint64_t *random) {
+static void check_tiles(size_t t, const shape *s, uint64_t *random) {
     product p = product_new((quant_type[]){types[t], types[t], types[t]}, s, random);
     expect_products(&p, random);
     float *first = malloc(p.out.n * sizeof *first);
@@ -517,7 +536,7 @@ static void tiles_of_many_tokens(void **state) {
         {.n = 65, .n_tokens = 512, .rows = {127}, .bias = true, .mode = GATE},
         {.n = 16384, .n_tokens = 9, .rows = {5}, .mode = ADD},
     };
-    for (uint32_t t = 0; t < N_TYPES; t++)
+    for (size_t t = 0; t < n_types; t++)
         for (uint32_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
             shape s = shapes[i];
             s.n = odd_length(types[t], s.n);
@@ -527,7 +546,7 @@ static void tiles_of_many_tokens(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- embeddings */
 
-static void check_embed(uint32_t t, uint32_t n, uint32_t n_rows, uint32_t n_tokens, int mode, float scale,
+static void check_embed(size_t t, uint32_t n, uint32_t n_rows, uint32_t n_tokens, int mode, float scale,
                         uint64_t *random) {
     weights w = weights_new(types[t], n_rows, n, random);
     int32_t *tokens = malloc(n_tokens * sizeof *tokens);
@@ -574,7 +593,7 @@ static void rows_of_the_embedding_table(void **state) {
     (void)state;
     device_here(&device);
     uint64_t random = 5;
-    for (uint32_t t = 0; t < N_TYPES; t++) {
+    for (size_t t = 0; t < n_types; t++) {
         check_embed(t, odd_length(types[t], 172), 300, 64, STORE, 1, &random);
         check_embed(t, odd_length(types[t], 31), 5, 3, STORE, 12, &random);
         check_embed(t, 16384, 3, 1, ADD, 1, &random);

@@ -44,4 +44,8 @@ bool test_sanitized(void);
 /* Is this case of a large matrix left out? Under a sanitizer two of three are, unless all are asked for. draw: random_u64's. */
 bool test_leaves_out(uint64_t *draw);
 
+/* A sample of n cases, in their order: the numbers of `most` of them into chosen[n], or of all where all are asked for; how many
+ * there are is returned. Each call draws others. */
+size_t test_draw(size_t n, size_t most, size_t *chosen);
+
 #endif

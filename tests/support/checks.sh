@@ -1,6 +1,14 @@
 # What shell tests say, as TAP (https://testanything.org); to be sourced. They set $said, the file for what a check prints.
 n=0
 
+# draw N WORD...: as many of the words, by MINICLLM_TEST_SEED and the checks before; all of them if MINICLLM_TEST_LONG is 1
+MINICLLM_TEST_SEED=${MINICLLM_TEST_SEED:-$(date +%s)}
+draw() {
+    [ "${MINICLLM_TEST_LONG:-}" != 1 ] || { shift && echo "$*" && return; }
+    perl -e 'my ($seed, $most, @words) = @ARGV; srand $seed; rand; splice @words, rand @words, 1 while @words > $most;
+        print "@words\n"' "$((MINICLLM_TEST_SEED + n))" "$@"
+}
+
 skip_all() { # REASON
     echo "1..0 # SKIP $1"
     exit 0

@@ -64,7 +64,8 @@ const char *vocabulary_file(const char *name);
 /* The vocabulary `name` gives the ids of .gguf.out for the texts of .gguf.inp; skips where they are missing. */
 void check_reference(const char *name);
 
-/* So many bytes of the worst of each kind take less than a second of the processor's time; sanitizers get more. */
+/* So many bytes of the worst of each kind take less than a second of the processor's time; or an eighth of
+ * them less than two under a sanitizer. */
 void check_time(const loaded *l, size_t length);
 
 #endif
