@@ -10,7 +10,7 @@
 #include "cpu/interleave.h"
 #include "cpu/kernels.h"
 #include "gguf/codebooks.h"
-#include "model/kv_cache.h"
+#include "model/kv_pages.h"
 
 #include <float.h>
 #include <math.h>
@@ -805,7 +805,8 @@ typedef struct context {
     float *queries;        /* [n_queries][key_length] */
     uint32_t *n_seen;      /* [n_queries] positions, 1..n_positions */
     arena arena;
-    kv_cache kv;
+    kv_pages pages;
+    kv_table table;
 } context;
 
 /* One element of a row as the type keeps it, and its exact value. */
@@ -827,7 +828,7 @@ typedef void (*put_function)(const kv_chunk *, uint32_t, size_t, size_t, const v
 /* A row of random numbers that `seed` and `position` make, so that they can be stored again. */
 static void put_row(const context *c, put_function put, uint32_t position, size_t length, uint64_t seed,
                     double *exact) {
-    const kv_chunk chunk = kv_cache_chunk(&c->kv, 0, 0, position / KV_CHUNK);
+    const kv_chunk chunk = kv_table_chunk(&c->table, &c->pages, 0, 0, position / KV_CHUNK);
     uint64_t random = seed + position;
     float elements[KV_SCALE_BLOCK];
     for (size_t first = 0; first < length; first += KV_SCALE_BLOCK) {
@@ -839,28 +840,21 @@ static void put_row(const context *c, put_function put, uint32_t position, size_
     }
 }
 
-enum { WINDOW_BATCH = 40 /* positions whose queries find all that they see in the ring */ };
+enum { WINDOW_BATCH = 40 /* positions whose queries find all that they see */ };
 
-/* The cache holds the first n positions, or the last of them that a ring has room for, and NaN everywhere else. */
-static void fill_cache(context *c, uint32_t n) {
-    const kv_cache_size size = {1, c->n_positions, WINDOW_BATCH, c->type};
+/* The pages hold the first n positions, or the last of them that the queries see, and NaN everywhere else. */
+static void fill_pages(context *c, uint32_t n) {
+    const kv_size size = {1, c->n_positions, WINDOW_BATCH, c->type};
     arena_free(&c->arena);
     cllm_error err;
-    assert_ok(kv_cache_create(&c->config, &size, &c->arena, &c->kv, &err), &err);
-    const kv_chunk first = kv_cache_chunk(&c->kv, 0, 0, 0);
-    const size_t slots = c->kv.at[1], bytes = slots * kv_element_bytes(c->type);
-    const size_t scale_bytes = c->type == CLLM_KV_Q8_0 ? slots * sizeof(float) : 0;
-    const size_t keys = c->config.key_length * bytes, values = kv_padded(c->config.value_length) * bytes;
-    const size_t key_scales = kv_scale_blocks(c->config.key_length) * scale_bytes;
-    const size_t value_scales = kv_scale_blocks(c->config.value_length) * scale_bytes;
-    assert_int_equal(kv_cache_bytes(&c->config, &size), keys + values + key_scales + value_scales);
-    assert_true(c->window == 0 || slots < c->window + WINDOW_BATCH + KV_LANES || slots == c->kv.n_chunks * KV_CHUNK);
-    memset(first.keys, 0xFF, keys);
-    memset(first.values, 0xFF, values);
-    memset(first.key_scales, 0xFF, key_scales);
-    memset(first.value_scales, 0xFF, value_scales);
+    assert_ok(kv_pages_create(&c->config, &size, &c->arena, &c->pages, &c->table, &err), &err);
+    const kv_pool *pool = &c->pages.pools[c->window > 0 ? KV_WINDOWED : KV_FULL];
+    assert_true(c->window == 0 || (uint64_t)pool->n_pages * KV_CHUNK < c->window + WINDOW_BATCH + 2 * KV_CHUNK);
+    assert_int_equal(kv_pages_bytes(&c->config, &size), pool->n_pages * pool->page_bytes);
+    memset(pool->bytes, 0xFF, pool->n_pages * pool->page_bytes);
     for (uint32_t position = 0; position < n; position++) {
         const size_t k = c->config.key_length, v = c->config.value_length;
+        kv_table_grow(&c->table, &c->pages, position < WINDOW_BATCH ? 0 : position + 1 - WINDOW_BATCH, position + 1);
         put_row(c, kv_chunk_put_key, position, k, 1000000, c->keys + position * k);
         put_row(c, kv_chunk_put_value, position, v, 2000000, c->values + position * v);
     }
@@ -885,7 +879,7 @@ static context context_new(cllm_kv_type type, uint32_t key_length, uint32_t valu
     const uint32_t choices = window && n_positions > WINDOW_BATCH ? WINDOW_BATCH : n_positions;
     for (size_t q = 0; q < n_queries; q++)
         c.n_seen[q] = random_u64(random) % 3 ? n_positions - (uint32_t)(random_u64(random) % choices) : n_positions;
-    fill_cache(&c, n_positions);
+    fill_pages(&c, n_positions);
     return c;
 }
 
@@ -918,7 +912,7 @@ static void attend_to_all(const context *c, size_t first, size_t n, float *out) 
     for (size_t q = first; q < first + n; q++)
         first_chunk = first_seen(c, q) / KV_CHUNK < first_chunk ? first_seen(c, q) / KV_CHUNK : first_chunk;
     for (uint32_t i = first_chunk; i < chunks; i++) {
-        const kv_chunk chunk = kv_cache_chunk(&c->kv, 0, 0, i);
+        const kv_chunk chunk = kv_table_chunk(&c->table, &c->pages, 0, 0, i);
         const bool more = i > first_chunk;
         for (size_t q = 0; q < n; q++) {
             visible[q].first = within_chunk(first_seen(c, first + q), i * KV_CHUNK);
@@ -971,12 +965,12 @@ static void check_attention(context *c) {
         fail_msg("type %d, heads of %u and %zu, %u positions, %zu queries: NMSE %.3g", (int)c->type,
                  c->config.key_length, length, c->n_positions, c->n_queries, error);
     for (size_t q = 0; q < c->n_queries; q++) {
-        if (c->n_seen[q] < c->n_positions) fill_cache(c, c->n_seen[q]);
+        if (c->n_seen[q] < c->n_positions) fill_pages(c, c->n_seen[q]);
         attend_to_all(c, q, 1, alone);
         if (memcmp(alone, out + q * length, length * sizeof *alone) != 0)
             fail_msg("type %d, heads of %u and %zu: query %zu of %zu has other bits alone", (int)c->type,
                      c->config.key_length, length, q, c->n_queries);
-        if (c->n_seen[q] < c->n_positions) fill_cache(c, c->n_positions);
+        if (c->n_seen[q] < c->n_positions) fill_pages(c, c->n_positions);
     }
     guarded_free(alone, length);
     guarded_free(want, n);
@@ -1000,8 +994,8 @@ static void attention_is_right_and_blind_to_what_is_not_visible(void **state) {
     }
 }
 
-/* Windows that begin and end anywhere in chunks, and rings that are smaller than one and go round several times; every
- * other one with capped scores. */
+/* Windows that begin and end anywhere in chunks, and pages that hold one range of positions after another; every other one
+ * with capped scores. */
 static void windows_see_their_positions_alone(void **state) {
     (void)state;
     static const uint32_t heads[] = {7, 16, 32, 48, 80, 128};
@@ -1029,7 +1023,7 @@ static void attention_bears_large_scores(void **state) {
     context c = context_new(CLLM_KV_F32, 64, 64, 600, 0, 9, &random);
     for (size_t i = 0; i < c.n_queries * 64; i++) c.queries[i] *= 20;
     for (uint32_t p = 0; p < c.n_positions; p++) {
-        const kv_chunk chunk = kv_cache_chunk(&c.kv, 0, 0, p / KV_CHUNK);
+        const kv_chunk chunk = kv_table_chunk(&c.table, &c.pages, 0, 0, p / KV_CHUNK);
         const float element = 50 + 30 * random_float(&random);
         kv_chunk_put_key(&chunk, p % KV_CHUNK, 0, 1, &element, 1);
         c.keys[p * 64] = (double)element;
@@ -1045,13 +1039,15 @@ static void attention_bears_large_scores(void **state) {
  * would be one is 0, then, and all others are as exact as their size asks for. The values, one 1 each, show the weights. */
 static void weights_are_normal_or_nothing(void **state) {
     (void)state;
-    const kv_cache_size size = {1, KV_CHUNK, 1, CLLM_KV_F32};
+    const kv_size size = {1, KV_CHUNK, 1, CLLM_KV_F32};
     const model_config config = {.n_layers = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
     arena a = {0};
-    kv_cache kv;
+    kv_pages pages;
+    kv_table table;
     cllm_error err;
-    assert_ok(kv_cache_create(&config, &size, &a, &kv, &err), &err);
-    const kv_chunk chunk = kv_cache_chunk(&kv, 0, 0, 0);
+    assert_ok(kv_pages_create(&config, &size, &a, &pages, &table, &err), &err);
+    kv_table_grow(&table, &pages, 0, KV_CHUNK);
+    const kv_chunk chunk = kv_table_chunk(&table, &pages, 0, 0, 0);
     const visible_range all = {0, KV_CHUNK};
     const float query = 1, edge = -126 * 0.693147181f;
     float scores[KV_CHUNK] = {0}, *weights = guarded_new(KV_CHUNK);

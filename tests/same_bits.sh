@@ -49,7 +49,7 @@ static float planted(const forward_cpu *f) {
     const char *fault = getenv("FAULT");
     const bool odd = strcmp(fault, "batch") == 0     ? f->count == 7
                      : strcmp(fault, "threads") == 0 ? thread_pool_size(f->pool) > 1
-                     : strcmp(fault, "kv") == 0      ? f->kv.first.type == CLLM_KV_Q8_0 && f->count == 7
+                     : strcmp(fault, "kv") == 0      ? f->pages->type == CLLM_KV_Q8_0 && f->count == 7
                      : strcmp(fault, "isa") == 0     ? strcmp(f->kernels->name, "scalar") == 0 && f->count == 7
                      : strcmp(fault, "repack") == 0  ? f->weights->layers->attn_q.w.interleaved
                                                      : false;

@@ -4,7 +4,7 @@
 #include "support/check.h"
 #include "support/random_blocks.h"
 
-#include "model/kv_cache.h"
+#include "model/kv_pages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -103,7 +103,6 @@ static void attention_has_the_same_bits(void **state) {
         const kv_chunk chunk = {.type = (cllm_kv_type)type,
                                 .key_length = HEAD,
                                 .value_length = HEAD,
-                                .n_slots = KV_CHUNK,
                                 .keys = stored[type],
                                 .values = stored[type],
                                 .key_scales = scales,

@@ -34,8 +34,8 @@ static const quant_type all_trios[][3] = {
 enum {
     N_TYPES = sizeof all_types / sizeof *all_types,
     N_TRIOS = sizeof all_trios / sizeof *all_trios,
-    TYPES_DRAWN = 8,
-    TRIOS_DRAWN = 3,
+    TYPES_DRAWN = 6,
+    TRIOS_DRAWN = 2,
     FEW = 4, /* tokens of a kernel of few */
     MOST_VARIANTS = 4 * N_TYPES + 2 * N_TRIOS + 4,
 };

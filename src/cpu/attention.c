@@ -29,9 +29,9 @@ _Static_assert((int)KV_SCALE_BLOCK == (int)ACTIVATION_BLOCK, "one function quant
 
 /* Returns the scale of q8_0. */
 static float to_kv_type(const forward_cpu *f, const float *x, size_t n, kv_elements *out) {
-    if (f->kv.first.type == CLLM_KV_F32) {
+    if (f->pages->type == CLLM_KV_F32) {
         memcpy(out->floats, x, n * sizeof *x);
-    } else if (f->kv.first.type == CLLM_KV_F16) {
+    } else if (f->pages->type == CLLM_KV_F16) {
         f->kernels->f32_to_f16(x, out->halfs, n);
     } else {
         float padded[KV_SCALE_BLOCK] = {0};
@@ -46,7 +46,7 @@ static float to_kv_type(const forward_cpu *f, const float *x, size_t n, kv_eleme
 static void store_in_cache(const forward_cpu *f, uint32_t kv_head, uint32_t position, const float *key,
                            const float *value) {
     const model_config *c = f->config;
-    const kv_chunk chunk = kv_cache_chunk(&f->kv, f->layer, kv_head, position / KV_CHUNK);
+    const kv_chunk chunk = kv_table_chunk(f->table, f->pages, f->layer, kv_head, position / KV_CHUNK);
     kv_elements elements;
     for (size_t i = 0; i < c->key_length; i += KV_SCALE_BLOCK) {
         const size_t n = c->key_length - i < KV_SCALE_BLOCK ? c->key_length - i : KV_SCALE_BLOCK;
@@ -300,7 +300,7 @@ static void attention_item(void *argument, size_t item, uint32_t thread) {
     const uint32_t first_chunk = first_seen(work, first) / KV_CHUNK;
 
     for (uint32_t i = first_chunk; i <= f->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
-        const kv_chunk chunk = kv_cache_chunk(&f->kv, f->layer, kv_head, i);
+        const kv_chunk chunk = kv_table_chunk(f->table, f->pages, f->layer, kv_head, i);
         const bool more = i > first_chunk;
         set_visible(work, first, n_tokens, i, room.visible);
         f->kernels->attend(&chunk, queries, room.visible, n_queries, c->attention_softcap, room.parts[more],
@@ -321,7 +321,7 @@ static void attention_chunk_item(void *argument, size_t item, uint32_t thread) {
     const model_config *c = f->config;
     const uint32_t kv_head = (uint32_t)(item / work->n_chunks);
     const uint32_t i = work->first_chunk + (uint32_t)(item % work->n_chunks);
-    const kv_chunk chunk = kv_cache_chunk(&f->kv, f->layer, kv_head, i);
+    const kv_chunk chunk = kv_table_chunk(f->table, f->pages, f->layer, kv_head, i);
     const size_t n_queries = f->count * work->group;
     visible_range *visible = attention_room_in(c, thread_scratch(f, thread)).visible;
     set_visible(work, 0, f->count, i, visible);

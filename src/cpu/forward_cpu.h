@@ -6,7 +6,7 @@
 
 #include "base/thread_pool.h"
 #include "cpu/kernels.h"
-#include "model/kv_cache.h"
+#include "model/kv_pages.h"
 #include "model/rope.h"
 #include "model/weights.h"
 
@@ -23,8 +23,9 @@ typedef struct forward_cpu {
     const model_weights *weights;
     const cpu_kernels *kernels;
     thread_pool *pool;
-    kv_cache kv;
-    rope_table rope[2]; /* of layers that see everything, and of windowed ones */
+    const kv_pages *pages; /* of keys and values */
+    const kv_table *table; /* of the sequence */
+    rope_table rope[2];    /* of layers that see everything, and of windowed ones */
 
     const uint32_t *positions; /* [count] of the batch at work */
     uint32_t count;
@@ -88,14 +89,14 @@ attention_room attention_room_in(const model_config *c, void *scratch);
 /* Tokens that an attention item takes together. */
 uint32_t attention_tokens(const model_config *c);
 
-/* Bytes that forward_cpu_create allocates, the KV cache aside; UINT64_MAX if that wraps. */
+/* Bytes that forward_cpu_create allocates, the pages aside; UINT64_MAX if that wraps. */
 uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels *kernels, uint32_t n_ctx,
                                    uint32_t n_batch, uint32_t n_threads);
 
 /* All pointers stay borrowed. Memory comes from `a`. Errors: MEMORY. */
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
-                               thread_pool *pool, const kv_cache *kv, uint32_t n_ctx, uint32_t n_batch, arena *a,
-                               forward_cpu *out, cllm_error *err);
+                               thread_pool *pool, const kv_pages *pages, const kv_table *table, uint32_t n_ctx,
+                               uint32_t n_batch, arena *a, forward_cpu *out, cllm_error *err);
 
 /* Begin a batch: its tokens stand at `positions`, [count], ascending, borrowed until the next batch.
  * 1 <= count <= n_batch. only_last: of the tokens but the last only keys and values are wanted. */

@@ -178,13 +178,12 @@ static void kv_row(cllm_kv_type type, const void *rows, size_t row, float out[KV
 static void scalar_scores(const kv_chunk *chunk, const float *query, visible_range visible, float *scores) {
     const size_t n = chunk->key_length;
     for (size_t first = visible.first / KV_LANES * KV_LANES; first < visible.end; first += KV_LANES) {
-        const size_t slot = kv_slot(chunk, first);
-        const char *rows = (const char *)chunk->keys + slot * n * kv_element_bytes(chunk->type);
+        const char *rows = (const char *)chunk->keys + first * n * kv_element_bytes(chunk->type);
         float sums[KV_LANES] = {0}, keys[KV_LANES];
         for (size_t d = 0; d < n; d++) {
             kv_row(chunk->type, rows, d, keys);
             if (chunk->type == CLLM_KV_Q8_0) {
-                const float *scales = chunk->key_scales + slot * kv_scale_blocks(n) + d / KV_SCALE_BLOCK * KV_LANES;
+                const float *scales = chunk->key_scales + first * kv_scale_blocks(n) + d / KV_SCALE_BLOCK * KV_LANES;
                 for (size_t i = 0; i < KV_LANES; i++) keys[i] *= scales[i];
             }
             for (size_t i = 0; i < KV_LANES; i++) sums[i] += query[d] * keys[i];
@@ -210,14 +209,13 @@ static attention_part scalar_exponentiate(float *scores, visible_range visible, 
 
 static void scalar_values(const kv_chunk *chunk, const float *weights, visible_range visible, float *values) {
     for (size_t first = 0; first < chunk->value_length; first += KV_LANES) {
-        const char *rows = (const char *)chunk->values + first * chunk->n_slots * kv_element_bytes(chunk->type);
+        const char *rows = (const char *)chunk->values + first * KV_CHUNK * kv_element_bytes(chunk->type);
         float sums[KV_LANES] = {0}, elements[KV_LANES];
         for (size_t position = visible.first; position < visible.end; position++) {
-            const size_t slot = kv_slot(chunk, position);
             float weight = weights[position];
             if (chunk->type == CLLM_KV_Q8_0)
-                weight *= chunk->value_scales[first / KV_SCALE_BLOCK * chunk->n_slots + slot];
-            kv_row(chunk->type, rows, slot, elements);
+                weight *= chunk->value_scales[first / KV_SCALE_BLOCK * KV_CHUNK + position];
+            kv_row(chunk->type, rows, position, elements);
             for (size_t i = 0; i < KV_LANES; i++) sums[i] += weight * elements[i];
         }
         memcpy(values + first, sums, sizeof sums);

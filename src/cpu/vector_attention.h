@@ -1,4 +1,4 @@
-/* Attention over one chunk of the KV cache (kv_cache.h draws it), and the joining of chunks.
+/* Attention over one chunk of the keys and values (kv_pages.h draws it), and the joining of chunks.
  *
  * Scores and values are the same loop: a row of KV_LANES elements of the cache is loaded once, converted, and added to
  * the sums of several queries, each with its own factor.
@@ -72,13 +72,12 @@ INLINE void make_scores(const cllm_kv_type type, const size_t n_queries, chunk_w
     const kv_chunk *chunk = work->chunk;
     const size_t n = chunk->key_length, n_blocks = kv_scale_blocks(n);
     for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += KV_LANES) {
-        const size_t slot = kv_slot(chunk, at);
-        const char *rows = (const char *)chunk->keys + slot * n * kv_element_bytes(type);
+        const char *rows = (const char *)chunk->keys + at * n * kv_element_bytes(type);
         row_sums scores = {0};
         if (type != CLLM_KV_Q8_0) add_rows(type, n_queries, rows, n, work->queries, 0, &scores);
         for (size_t block = 0; type == CLLM_KV_Q8_0 && block < n_blocks; block++) {
             const size_t first = block * KV_SCALE_BLOCK, left = n - first;
-            const float *scales = chunk->key_scales + slot * n_blocks + block * KV_LANES;
+            const float *scales = chunk->key_scales + at * n_blocks + block * KV_LANES;
             row_sums sums = {0};
             add_rows(type, n_queries, rows + first * KV_LANES, left < KV_SCALE_BLOCK ? left : KV_SCALE_BLOCK,
                      work->queries, first, &sums);
@@ -130,28 +129,21 @@ INLINE attention_part exponentiate(float *scores, visible_range visible) {
     return (attention_part){max, sum_of_partials(sums)};
 }
 
-/* Of positions first <= p < end, in as many runs as they lie in. */
-INLINE void add_positions(const cllm_kv_type type, const size_t n_queries, const kv_chunk *chunk, const void *rows,
-                          size_t first, size_t end, const float *const *factors, row_sums *sums) {
-    while (first < end) {
-        const size_t slot = kv_slot(chunk, first), room = chunk->n_slots - slot;
-        const size_t n = end - first < room ? end - first : room;
-        add_rows(type, n_queries, (const char *)rows + slot * KV_LANES * kv_element_bytes(type), n, factors, first,
-                 sums);
-        first += n;
-    }
+INLINE void add_positions(const cllm_kv_type type, const size_t n_queries, const char *rows, size_t first, size_t end,
+                          const float *const *factors, row_sums *sums) {
+    add_rows(type, n_queries, rows + first * KV_LANES * kv_element_bytes(type), end - first, factors, first, sums);
 }
 
 /* The positions that all queries see are taken together, and what some see before or beyond them one query at a time: a
  * position that is not visible is not touched, for 0 times a NaN is no 0. Each query's are added in ascending order. */
 INLINE void add_values(const cllm_kv_type type, const size_t n_queries, const chunk_work *work,
-                       const float weights[MOST_QUERIES][KV_CHUNK], const void *rows, row_sums *sums) {
+                       const float weights[MOST_QUERIES][KV_CHUNK], const char *rows, row_sums *sums) {
     const float *factors[MOST_QUERIES];
     const visible_range all = work->all;
     const bool together = all.first < all.end;
     UNROLLED for (size_t q = 0; q < n_queries; q++) factors[q] = weights[q];
     for (size_t after = 0; after < 2; after++) {
-        if (after > 0 && together) add_positions(type, n_queries, work->chunk, rows, all.first, all.end, factors, sums);
+        if (after > 0 && together) add_positions(type, n_queries, rows, all.first, all.end, factors, sums);
         for (size_t q = 0; q < n_queries; q++) {
             const visible_range seen = work->visible[q];
             const size_t first = after > 0 ? (together ? all.end : seen.end) : seen.first;
@@ -159,7 +151,7 @@ INLINE void add_values(const cllm_kv_type type, const size_t n_queries, const ch
             if (first >= end) continue;
             row_sums one;
             memcpy(one.of[0], sums->of[q], sizeof one.of[0]);
-            add_positions(type, 1, work->chunk, rows, first, end, &factors[q], &one);
+            add_positions(type, 1, rows, first, end, &factors[q], &one);
             memcpy(sums->of[q], one.of[0], sizeof one.of[0]);
         }
     }
@@ -170,14 +162,13 @@ INLINE void sum_values(const cllm_kv_type type, const size_t n_queries, const ch
     const size_t n = kv_padded(chunk->value_length);
     float scaled[MOST_QUERIES][KV_CHUNK];
     for (size_t first = 0; first < n; first += KV_LANES) {
-        const char *rows = (const char *)chunk->values + first * chunk->n_slots * kv_element_bytes(type);
+        const char *rows = (const char *)chunk->values + first * KV_CHUNK * kv_element_bytes(type);
         if (type == CLLM_KV_Q8_0 && first % KV_SCALE_BLOCK == 0) {
-            const float *scales = chunk->value_scales + first / KV_SCALE_BLOCK * chunk->n_slots;
+            const float *scales = chunk->value_scales + first / KV_SCALE_BLOCK * KV_CHUNK;
             for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += KV_LANES) {
-                const float *of_slot = scales + kv_slot(chunk, at);
                 UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
                     store_floats(&scaled[q][at + v * LANES],
-                                 load_floats(&work->weights[q][at + v * LANES]) * load_floats(of_slot + v * LANES));
+                                 load_floats(&work->weights[q][at + v * LANES]) * load_floats(scales + at + v * LANES));
             }
         }
         row_sums sums = {0};

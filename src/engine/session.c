@@ -17,13 +17,14 @@ struct cllm_session {
     uint32_t n_cpu_layers; /* the first; the offload has the others, and the output */
     uint32_t position;     /* tokens whose keys and values are in the cache */
     uint32_t reached;      /* by the last evaluation, also one that failed */
-    uint32_t written;      /* positions up to which it was written: windows have lost some of those before */
     cllm_progress progress;
     void *user;
     size_t n_done, n_wanted; /* tokens of the eval at work, for progress */
     uint32_t n_run;          /* of the batch at work */
 
     thread_pool *pool;
+    kv_pages pages; /* of the CPU's layers */
+    kv_table table;
     forward_cpu forward; /* where there are CPU layers */
     offload offload;
     float *x;            /* [n_batch][n_embd], where there are CPU layers */
@@ -47,12 +48,11 @@ static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_ses
 /* The CPU's layers: threads, keys and values, and the buffers of the forward pass. */
 static cllm_status create_forward_cpu(cllm_session *s, const session_settings *settings, cllm_error *err) {
     const cllm_model *model = s->model;
-    const kv_cache_size size = {s->n_cpu_layers, s->plan.n_ctx, s->n_batch, settings->kv_type};
-    kv_cache kv;
-    cllm_status status = kv_cache_create(&model->config, &size, &s->arena, &kv, err);
+    const kv_size size = {s->n_cpu_layers, s->plan.n_ctx, s->n_batch, settings->kv_type};
+    cllm_status status = kv_pages_create(&model->config, &size, &s->arena, &s->pages, &s->table, err);
     if (status == CLLM_OK)
-        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &kv, s->plan.n_ctx,
-                                    s->n_batch, &s->arena, &s->forward, err);
+        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &s->pages, &s->table,
+                                    s->plan.n_ctx, s->n_batch, &s->arena, &s->forward, err);
     s->forward.keep_going = keep_going;
     s->forward.user = s;
     return status;
@@ -124,14 +124,14 @@ cllm_gpu_counters cllm_session_gpu_counters(const cllm_session *session) {
     return (cllm_gpu_counters){counters.launches, counters.bytes};
 }
 
-/* Does the cache hold all that a token at `position` looks back at? */
+/* Are all keys and values still there that a token at `position` looks back at? */
 static bool can_go_on_from(const cllm_session *s, uint32_t position) {
-    return s->n_cpu_layers == 0 || kv_cache_holds(&s->forward.kv, s->model->config.window, s->written, position);
+    return s->n_cpu_layers == 0 || kv_table_reaches(&s->table, &s->pages, position);
 }
 
 static void go_on_from(cllm_session *s, uint32_t position) {
     s->position = position;
-    if (position == 0) s->written = 0;
+    if (s->n_cpu_layers > 0) kv_table_truncate(&s->table, &s->pages, position);
 }
 
 cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err) {
@@ -141,9 +141,9 @@ cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_e
     if (!can_go_on_from(session, position))
         return error_set(
             err, CLLM_ERR_UNSUPPORTED,
-            "cannot rewind to position %u: after %u tokens the model's sliding windows of %u have lost what "
-            "it looks back at; rewind to 0",
-            position, session->written, session->model->config.window);
+            "cannot rewind to position %u: the model's sliding windows of %u have left what it looks back at; "
+            "rewind to 0",
+            position, session->model->config.window);
     go_on_from(session, position);
     return CLLM_OK;
 }
@@ -173,6 +173,9 @@ static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t po
                              cllm_error *err) {
     for (uint32_t b = 0; b < count; b++) s->positions[b] = position + b;
     if (s->n_cpu_layers > 0) {
+        /* As many tokens as a batch can be taken back of one call. */
+        const uint32_t end = position + count, back = end > s->n_batch ? end - s->n_batch : 0;
+        kv_table_grow(&s->table, &s->pages, back > s->position ? back : s->position, end);
         forward_cpu_begin(&s->forward, s->positions, count, only_last);
         forward_cpu_embed(&s->forward, tokens, s->x);
         if (!forward_cpu_layers(&s->forward, s->x, 0, s->n_cpu_layers)) return cancel(err);
@@ -190,8 +193,7 @@ static cllm_status run_output(cllm_session *s, uint32_t first_row, uint32_t n_ro
 }
 
 cllm_status cllm_session_diagnose(const cllm_session *session, cllm_error *err) {
-    bool beyond =
-        session->n_cpu_layers > 0 && kv_cache_beyond_f16(&session->forward.kv, session->n_cpu_layers, session->reached);
+    bool beyond = session->n_cpu_layers > 0 && kv_table_beyond_f16(&session->table, &session->pages, session->reached);
     if (!beyond && on_gpu(session)) {
         cllm_status status = forward_gpu_beyond_f16(session->offload.forward, session->reached, &beyond, err);
         if (status != CLLM_OK) return status;
@@ -238,7 +240,6 @@ static cllm_status evaluate(cllm_session *s, const int32_t *tokens, size_t count
         s->n_run = left < s->n_batch ? (uint32_t)left : s->n_batch;
         const uint32_t position = s->position + (uint32_t)s->n_done;
         s->reached = position + s->n_run;
-        if (s->written < position + s->n_run) s->written = position + s->n_run;
         status = run_batch(s, tokens + s->n_done, position, s->n_run, !wanted.on_logits, err);
         if (status != CLLM_OK) break;
         if (wanted.on_logits)

@@ -7,7 +7,7 @@
 #include "base/half.h"
 #include "gpu/kernel_args.h"
 #include "gpu/program.h"
-#include "model/kv_cache.h"
+#include "model/kv_pages.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
  * memory. The time is the thread's own (CPU time), so that other work on the machine disturbs little. */
 #include "support/bench_kernels.h"
 
-#include "model/kv_cache.h"
+#include "model/kv_pages.h"
 #include "support/random_blocks.h"
 
 #include <stdio.h>
@@ -94,7 +94,6 @@ static void bench_attend(bench *b, cllm_kv_type type, const char *name) {
     b->chunk = (kv_chunk){.type = type,
                           .key_length = HEAD,
                           .value_length = HEAD,
-                          .n_slots = KV_CHUNK,
                           .keys = room(KV_CHUNK * HEAD * 4),
                           .values = room(KV_CHUNK * HEAD * 4),
                           .key_scales = room(KV_CHUNK * 16),
