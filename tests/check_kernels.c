@@ -844,10 +844,11 @@ enum { WINDOW_BATCH = 40 /* positions whose queries find all that they see */ };
 
 /* The pages hold the first n positions, or the last of them that the queries see, and NaN everywhere else. */
 static void fill_pages(context *c, uint32_t n) {
-    const kv_size size = {1, c->n_positions, WINDOW_BATCH, c->type};
+    const kv_size size = {1, 1, c->n_positions, WINDOW_BATCH, c->type};
     arena_free(&c->arena);
     cllm_error err;
-    assert_ok(kv_pages_create(&c->config, &size, &c->arena, &c->pages, &c->table, &err), &err);
+    assert_ok(kv_pages_create(&c->config, &size, &c->arena, &c->pages, &err), &err);
+    assert_ok(kv_table_create(&c->pages, &c->arena, &c->table, &err), &err);
     const kv_pool *pool = &c->pages.pools[c->window > 0 ? KV_WINDOWED : KV_FULL];
     assert_true(c->window == 0 || (uint64_t)pool->n_pages * KV_CHUNK < c->window + WINDOW_BATCH + 2 * KV_CHUNK);
     assert_int_equal(kv_pages_bytes(&c->config, &size), pool->n_pages * pool->page_bytes);
@@ -1039,13 +1040,14 @@ static void attention_bears_large_scores(void **state) {
  * would be one is 0, then, and all others are as exact as their size asks for. The values, one 1 each, show the weights. */
 static void weights_are_normal_or_nothing(void **state) {
     (void)state;
-    const kv_size size = {1, KV_CHUNK, 1, CLLM_KV_F32};
+    const kv_size size = {1, 1, KV_CHUNK, 1, CLLM_KV_F32};
     const model_config config = {.n_layers = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
     arena a = {0};
     kv_pages pages;
     kv_table table;
     cllm_error err;
-    assert_ok(kv_pages_create(&config, &size, &a, &pages, &table, &err), &err);
+    assert_ok(kv_pages_create(&config, &size, &a, &pages, &err), &err);
+    assert_ok(kv_table_create(&pages, &a, &table, &err), &err);
     kv_table_grow(&table, &pages, 0, KV_CHUNK);
     const kv_chunk chunk = kv_table_chunk(&table, &pages, 0, 0, 0);
     const visible_range all = {0, KV_CHUNK};

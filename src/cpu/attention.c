@@ -43,10 +43,14 @@ static float to_kv_type(const forward_cpu *f, const float *x, size_t n, kv_eleme
     return 1;
 }
 
-static void store_in_cache(const forward_cpu *f, uint32_t kv_head, uint32_t position, const float *key,
-                           const float *value) {
+static kv_chunk chunk_of(const forward_cpu *f, const forward_span *span, uint32_t kv_head, uint32_t chunk) {
+    return kv_table_chunk(span->table, f->pages, f->layer, kv_head, chunk);
+}
+
+static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {
     const model_config *c = f->config;
-    const kv_chunk chunk = kv_table_chunk(f->table, f->pages, f->layer, kv_head, position / KV_CHUNK);
+    const uint32_t position = f->rows->positions[b];
+    const kv_chunk chunk = chunk_of(f, &f->rows->spans[f->rows->span_of[b]], kv_head, position / KV_CHUNK);
     kv_elements elements;
     for (size_t i = 0; i < c->key_length; i += KV_SCALE_BLOCK) {
         const size_t n = c->key_length - i < KV_SCALE_BLOCK ? c->key_length - i : KV_SCALE_BLOCK;
@@ -75,7 +79,7 @@ static void rotate(const forward_cpu *f, size_t b, float *x) {
 static float query_scale(const forward_cpu *f, size_t b) {
     const model_config *c = f->config;
     if (c->attention_temperature == 0) return c->attention_scale;
-    const uint32_t lengths = f->positions[b] / c->attention_temperature_length;
+    const uint32_t lengths = f->rows->positions[b] / c->attention_temperature_length;
     return c->attention_scale * (1 + c->attention_temperature * logf((float)lengths + 1));
 }
 
@@ -107,9 +111,9 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
         const size_t row = b * c->n_kv_heads + kv_head;
         float *key = f->keys + row * c->key_length;
         float *queries = f->queries + row * group * c->key_length;
-        float *rotated = f->rotated + (kv_head * (size_t)f->count + b) * group * c->key_length;
+        float *rotated = f->rotated + (kv_head * (size_t)f->rows->count + b) * group * c->key_length;
         rotate(f, b, key);
-        store_in_cache(f, kv_head, f->positions[b], key, f->values + row * c->value_length);
+        store_in_cache(f, kv_head, b, key, f->values + row * c->value_length);
         for (size_t g = 0; g < group; g++) rotate(f, b, queries + g * c->key_length);
         for (size_t i = 0; i < group * c->key_length; i++) rotated[i] = queries[i] * scale;
     }
@@ -118,9 +122,9 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
 static void make_queries_keys_values(forward_cpu *f) {
     const model_config *c = f->config;
     const layer_weights *w = &f->weights->layers[f->layer];
-    product products[] = {product_of(&w->attn_q, 0, &f->normed, 0, f->count, f->queries),
-                          product_of(&w->attn_k, 0, &f->normed, 0, f->count, f->keys),
-                          product_of(&w->attn_v, 0, &f->normed, 0, f->count, f->values)};
+    product products[] = {product_of(&w->attn_q, 0, &f->normed, 0, f->rows->count, f->queries),
+                          product_of(&w->attn_k, 0, &f->normed, 0, f->rows->count, f->keys),
+                          product_of(&w->attn_v, 0, &f->normed, 0, f->rows->count, f->values)};
     token_work work = {.f = f};
     run_products(f, products, 3, NULL);
     run_token_step(&work, 4 * (uint64_t)c->n_heads * c->key_length, rotate_and_store_item);
@@ -151,11 +155,11 @@ static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     float *key = f->keys + b * c->key_length;
     normalize(f, &w->attn_kv_a_norm, key, c->kv_rank, key);
     rotate(f, b, key + c->kv_rank);
-    store_in_cache(f, 0, f->positions[b], key, key);
+    store_in_cache(f, 0, b, key, key);
     for (size_t head = 0; head < c->n_heads; head++) {
         float *query = f->queries + (b * c->n_heads + head) * c->latent_key_length;
         float *rotated = f->rotated + (b * c->n_heads + head) * c->key_length + c->kv_rank;
-        const size_t row = head * f->count + b;
+        const size_t row = head * f->rows->count + b;
         rotate(f, b, query + n_plain);
         for (size_t i = 0; i < n_rotated; i++) rotated[i] = query[n_plain + i] * scale;
         for (size_t i = 0; i < n_plain; i++) f->latent_queries.floats[row * n_plain + i] = query[i] * scale;
@@ -169,7 +173,7 @@ static void run_head_products(forward_cpu *f, const linear *l, const forward_vec
     const uint32_t n_heads = f->config->n_heads;
     for (uint32_t head = 0; head < n_heads; head++) {
         product *p = &f->products[head];
-        *p = product_of(l, head, x, (size_t)head * f->count, f->count, out + head * out_length);
+        *p = product_of(l, head, x, (size_t)head * f->rows->count, f->rows->count, out + head * out_length);
         p->out_stride = n_heads * out_length;
     }
     run_products(f, f->products, n_heads, NULL);
@@ -181,12 +185,12 @@ static void transposed_item(void *argument, size_t head, uint32_t thread) {
     const model_config *c = f->config;
     const matrix w = matrix_of(&f->weights->layers[f->layer].attn_k_b_rows, (uint32_t)head);
     float *row = thread_scratch(f, thread);
-    for (size_t b = 0; b < f->count; b++)
+    for (size_t b = 0; b < f->rows->count; b++)
         memset(f->rotated + (b * c->n_heads + head) * c->key_length, 0, c->kv_rank * sizeof *row);
     for (size_t r = 0; r < w.n_rows; r++) {
         f->kernels->dequantize[w.type]((const unsigned char *)w.data + r * w.row_bytes, row, c->kv_rank);
-        for (size_t b = 0; b < f->count; b++) {
-            const float factor = f->latent_queries.floats[(head * f->count + b) * w.n_rows + r];
+        for (size_t b = 0; b < f->rows->count; b++) {
+            const float factor = f->latent_queries.floats[(head * f->rows->count + b) * w.n_rows + r];
             float *out = f->rotated + (b * c->n_heads + head) * c->key_length;
             for (size_t i = 0; i < c->kv_rank; i++) out[i] += factor * row[i];
         }
@@ -197,20 +201,20 @@ static void make_latent_queries_keys(forward_cpu *f) {
     const model_config *c = f->config;
     const layer_weights *w = &f->weights->layers[f->layer];
     const bool compressed = w->attn_q_a.w.data;
-    product first[] = {compressed ? product_of(&w->attn_q_a, 0, &f->normed, 0, f->count, f->compressed.floats)
-                                  : product_of(&w->attn_q, 0, &f->normed, 0, f->count, f->queries),
-                       product_of(&w->attn_kv_a_mqa, 0, &f->normed, 0, f->count, f->keys)};
+    product first[] = {compressed ? product_of(&w->attn_q_a, 0, &f->normed, 0, f->rows->count, f->compressed.floats)
+                                  : product_of(&w->attn_q, 0, &f->normed, 0, f->rows->count, f->queries),
+                       product_of(&w->attn_kv_a_mqa, 0, &f->normed, 0, f->rows->count, f->keys)};
     run_products(f, first, 2, NULL);
     if (compressed) {
         token_work norm = {.f = f, .norm = &w->attn_q_a_norm, .quantize = reads_quantized(f, &w->attn_q_b)};
         run_token_step(&norm, c->q_rank, norm_compressed_item);
-        product second = product_of(&w->attn_q_b, 0, &f->compressed, 0, f->count, f->queries);
+        product second = product_of(&w->attn_q_b, 0, &f->compressed, 0, f->rows->count, f->queries);
         run_products(f, &second, 1, NULL);
     }
     token_work split = {.f = f, .quantize = reads_quantized(f, &w->attn_k_b)};
     run_token_step(&split, 2 * (uint64_t)c->n_heads * c->latent_key_length, split_latent_item);
     if (w->attn_k_b_rows.data)
-        run_step(f, c->n_heads, (uint64_t)c->n_heads * w->attn_k_b_rows.n_rows * c->kv_rank * (f->count + 1),
+        run_step(f, c->n_heads, (uint64_t)c->n_heads * w->attn_k_b_rows.n_rows * c->kv_rank * (f->rows->count + 1),
                  transposed_item, f);
     else
         run_head_products(f, &w->attn_k_b, &f->latent_queries, f->rotated, c->key_length);
@@ -219,7 +223,8 @@ static void make_latent_queries_keys(forward_cpu *f) {
 static void quantize_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const token_work *)argument)->f;
-    for (size_t head = 0; head < f->config->n_heads; head++) quantize_vector(f, &f->latent_values, head * f->count + b);
+    for (size_t head = 0; head < f->config->n_heads; head++)
+        quantize_vector(f, &f->latent_values, head * f->rows->count + b);
 }
 
 /* f->latent_values, what attention gave of compressed values, becomes f->attended. */
@@ -235,16 +240,17 @@ static void expand_latent_values(forward_cpu *f) {
 
 typedef struct attention_work {
     forward_cpu *f;
-    size_t group;         /* query heads of a key/value head */
-    uint32_t window;      /* positions that a query sees, or 0: all up to its own */
-    uint32_t first_chunk; /* that the first token sees */
-    uint32_t n_chunks;    /* from there up to the last token */
-    uint32_t n_blocks;    /* of tokens */
+    size_t group;       /* query heads of a key/value head */
+    uint32_t window;    /* positions that a query sees, or 0: all up to its own */
+    uint32_t n_blocks;  /* of tokens, of all spans */
+    size_t n_items;     /* of a chunk and a key/value head each, of all spans */
+    size_t n_parts;     /* that these items leave */
+    uint32_t most_seen; /* chunks, by one span */
 } attention_work;
 
 /* The first position that a token sees. */
 static uint32_t first_seen(const attention_work *work, size_t token) {
-    const uint32_t position = work->f->positions[token];
+    const uint32_t position = work->f->rows->positions[token];
     return work->window > 0 && position >= work->window ? position - work->window + 1 : 0;
 }
 
@@ -257,7 +263,7 @@ static void set_visible(const attention_work *work, size_t first_token, size_t n
                         visible_range *visible) {
     const uint32_t first = chunk * KV_CHUNK;
     for (size_t t = 0; t < n_tokens; t++) {
-        const uint32_t begin = first_seen(work, first_token + t), end = work->f->positions[first_token + t] + 1;
+        const uint32_t begin = first_seen(work, first_token + t), end = work->f->rows->positions[first_token + t] + 1;
         const visible_range range = {within_chunk(begin, first), within_chunk(end, first)};
         for (size_t g = 0; g < work->group; g++)
             visible[t * work->group + g] = range.first < range.end ? range : (visible_range){0, 0};
@@ -274,33 +280,36 @@ static float inverse_of_sum(const forward_cpu *f, size_t head, const attention_p
     return 1 / (part->sum * *kept + exp_or_zero(sinks[head] - max));
 }
 
-static void finish_query(const attention_work *work, uint32_t kv_head, size_t query, const attention_part *part,
+static void finish_query(const attention_work *work, size_t token, size_t head, const attention_part *part,
                          const float *values) {
     const forward_cpu *f = work->f;
     const model_config *c = f->config;
-    const size_t token = query / work->group, head = kv_head * work->group + query % work->group;
-    float *out = c->kv_rank > 0 ? f->latent_values.floats + (head * f->count + token) * c->value_length
+    float *out = c->kv_rank > 0 ? f->latent_values.floats + (head * f->rows->count + token) * c->value_length
                                 : f->attended.floats + (token * c->n_heads + head) * c->value_length;
     float kept;
     const float inverse = inverse_of_sum(f, head, part, &kept) * kept;
     for (size_t i = 0; i < c->value_length; i++) out[i] = values[i] * inverse;
 }
 
-/* One key/value head and one block of tokens; the last blocks, which see most, come first. */
+/* One key/value head and one block of a span's tokens; the last blocks, which see most, come first. */
 static void attention_item(void *argument, size_t item, uint32_t thread) {
     const attention_work *work = argument;
     const forward_cpu *f = work->f;
     const model_config *c = f->config;
     const uint32_t kv_head = (uint32_t)(item % c->n_kv_heads), block_tokens = attention_tokens(c);
-    const size_t first = (work->n_blocks - 1 - item / c->n_kv_heads) * block_tokens;
-    const size_t n_tokens = f->count - first < block_tokens ? f->count - first : block_tokens;
+    const uint32_t block = work->n_blocks - 1 - (uint32_t)(item / c->n_kv_heads);
+    uint32_t s = 0;
+    while (s + 1 < f->rows->n_spans && f->attention_spans[s + 1].first_block <= block) s++;
+    const forward_span *span = &f->rows->spans[s];
+    const size_t done = (size_t)(block - f->attention_spans[s].first_block) * block_tokens, left = span->n_rows - done;
+    const size_t first = span->first_row + done, n_tokens = left < block_tokens ? left : block_tokens;
     const size_t n_queries = n_tokens * work->group, n = kv_padded(c->value_length);
-    const float *queries = f->rotated + (kv_head * (size_t)f->count + first) * work->group * c->key_length;
+    const float *queries = f->rotated + (kv_head * (size_t)f->rows->count + first) * work->group * c->key_length;
     const attention_room room = attention_room_in(c, thread_scratch(f, thread));
     const uint32_t first_chunk = first_seen(work, first) / KV_CHUNK;
 
-    for (uint32_t i = first_chunk; i <= f->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
-        const kv_chunk chunk = kv_table_chunk(f->table, f->pages, f->layer, kv_head, i);
+    for (uint32_t i = first_chunk; i <= f->rows->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
+        const kv_chunk chunk = chunk_of(f, span, kv_head, i);
         const bool more = i > first_chunk;
         set_visible(work, first, n_tokens, i, room.visible);
         f->kernels->attend(&chunk, queries, room.visible, n_queries, c->attention_softcap, room.parts[more],
@@ -311,60 +320,86 @@ static void attention_item(void *argument, size_t item, uint32_t thread) {
                                   n);
     }
     for (size_t q = 0; q < n_queries; q++)
-        finish_query(work, kv_head, first * work->group + q, &room.parts[0][q], room.values[0] + q * n);
+        finish_query(work, first + q / work->group, kv_head * work->group + q % work->group, &room.parts[0][q],
+                     room.values[0] + q * n);
 }
 
-/* One key/value head and one chunk, for all tokens. */
+/* One key/value head and one chunk, for all tokens of a span. */
 static void attention_chunk_item(void *argument, size_t item, uint32_t thread) {
     const attention_work *work = argument;
     const forward_cpu *f = work->f;
     const model_config *c = f->config;
-    const uint32_t kv_head = (uint32_t)(item / work->n_chunks);
-    const uint32_t i = work->first_chunk + (uint32_t)(item % work->n_chunks);
-    const kv_chunk chunk = kv_table_chunk(f->table, f->pages, f->layer, kv_head, i);
-    const size_t n_queries = f->count * work->group;
+    uint32_t s = 0;
+    while (s + 1 < f->rows->n_spans && f->attention_spans[s + 1].first_item <= item) s++;
+    const forward_span *span = &f->rows->spans[s];
+    const attention_span *of = &f->attention_spans[s];
+    const size_t own = item - of->first_item, n_queries = span->n_rows * work->group;
+    const size_t first_part = of->first_part + own * n_queries;
+    const uint32_t kv_head = (uint32_t)(own / of->n_chunks), i = of->first_chunk + (uint32_t)(own % of->n_chunks);
+    const kv_chunk chunk = chunk_of(f, span, kv_head, i);
     visible_range *visible = attention_room_in(c, thread_scratch(f, thread)).visible;
-    set_visible(work, 0, f->count, i, visible);
-    f->kernels->attend(&chunk, f->rotated + kv_head * n_queries * c->key_length, visible, n_queries,
-                       c->attention_softcap, f->parts + item * n_queries,
-                       f->part_values + item * n_queries * kv_padded(c->value_length));
+    set_visible(work, span->first_row, span->n_rows, i, visible);
+    f->kernels->attend(&chunk,
+                       f->rotated + (kv_head * (size_t)f->rows->count + span->first_row) * work->group * c->key_length,
+                       visible, n_queries, c->attention_softcap, f->parts + first_part,
+                       f->part_values + first_part * kv_padded(c->value_length));
 }
 
-/* One query of a key/value head: the chunks that it sees. */
+/* One query: the chunks that it sees. */
 static void merge_item(void *argument, size_t item, uint32_t thread) {
     (void)thread;
     const attention_work *work = argument;
     const forward_cpu *f = work->f;
-    const size_t n_queries = f->count * work->group, kv_head = item / n_queries, q = item % n_queries;
-    const size_t n = kv_padded(f->config->value_length), token = q / work->group;
-    const uint32_t begin = first_seen(work, token) / KV_CHUNK - work->first_chunk;
-    const uint32_t last = f->positions[token] / KV_CHUNK - work->first_chunk;
-    const size_t first = (kv_head * work->n_chunks + begin) * n_queries + q;
+    const size_t token = item / f->config->n_heads, head = item % f->config->n_heads;
+    const forward_span *span = &f->rows->spans[f->rows->span_of[token]];
+    const attention_span *of = &f->attention_spans[f->rows->span_of[token]];
+    const size_t n_queries = span->n_rows * work->group, n = kv_padded(f->config->value_length);
+    const size_t q = (token - span->first_row) * work->group + head % work->group;
+    const uint32_t begin = first_seen(work, token) / KV_CHUNK - of->first_chunk;
+    const uint32_t last = f->rows->positions[token] / KV_CHUNK - of->first_chunk;
+    const size_t first = of->first_part + (head / work->group * of->n_chunks + begin) * n_queries + q;
     for (uint32_t i = 1; i <= last - begin; i++) {
         const size_t other = first + i * n_queries;
         f->kernels->merge(&f->parts[first], f->part_values + first * n, &f->parts[other], f->part_values + other * n,
                           n);
     }
-    finish_query(work, (uint32_t)kv_head, q, &f->parts[first], f->part_values + first * n);
+    finish_query(work, token, head, &f->parts[first], f->part_values + first * n);
+}
+
+/* Returns the cost of all. */
+static uint64_t measure_spans(attention_work *work) {
+    const forward_cpu *f = work->f;
+    const model_config *c = f->config;
+    const uint32_t tokens = attention_tokens(c);
+    uint64_t cost = 0;
+    for (uint32_t s = 0; s < f->rows->n_spans; s++) {
+        const forward_span *span = &f->rows->spans[s];
+        const uint32_t last = span->first_position + span->n_rows - 1, first = first_seen(work, span->first_row);
+        attention_span *of = &f->attention_spans[s];
+        *of = (attention_span){.first_block = work->n_blocks,
+                               .first_chunk = first / KV_CHUNK,
+                               .n_chunks = last / KV_CHUNK - first / KV_CHUNK + 1,
+                               .first_item = work->n_items,
+                               .first_part = work->n_parts};
+        work->n_blocks += (span->n_rows + tokens - 1) / tokens;
+        work->n_items += (size_t)c->n_kv_heads * of->n_chunks;
+        work->n_parts += (size_t)c->n_heads * of->n_chunks * span->n_rows;
+        if (of->n_chunks > work->most_seen) work->most_seen = of->n_chunks;
+        cost += (uint64_t)span->n_rows * c->n_heads * (last + 1 - first) * (c->key_length + c->value_length);
+    }
+    return cost;
 }
 
 static void attend(forward_cpu *f) {
     const model_config *c = f->config;
-    const uint32_t tokens = attention_tokens(c), last = f->positions[f->count - 1];
-    attention_work work = {.f = f,
-                           .group = c->n_heads / c->n_kv_heads,
-                           .window = f->windowed ? c->window : 0,
-                           .n_blocks = (f->count + tokens - 1) / tokens};
-    const uint32_t first = first_seen(&work, 0), n_positions = last + 1 - first;
-    work.first_chunk = first / KV_CHUNK;
-    work.n_chunks = last / KV_CHUNK - work.first_chunk + 1;
-    const uint64_t n_queries = (uint64_t)f->count * c->n_heads;
-    const uint64_t cost = n_queries * n_positions * (c->key_length + c->value_length);
-    if (work.n_blocks > 1 || work.n_chunks == 1) {
-        run_step(f, (size_t)c->n_kv_heads * work.n_blocks, cost, attention_item, &work);
+    attention_work work = {.f = f, .group = c->n_heads / c->n_kv_heads, .window = f->windowed ? c->window : 0};
+    const uint64_t cost = measure_spans(&work), n_queries = (uint64_t)f->rows->count * c->n_heads;
+    const bool few = work.n_blocks == f->rows->n_spans && work.most_seen > 1 && work.n_parts <= f->n_parts;
+    if (few) {
+        run_step(f, work.n_items, cost, attention_chunk_item, &work);
+        run_step(f, n_queries, n_queries * work.most_seen * c->value_length, merge_item, &work);
     } else {
-        run_step(f, (size_t)c->n_kv_heads * work.n_chunks, cost, attention_chunk_item, &work);
-        run_step(f, n_queries, n_queries * work.n_chunks * c->value_length, merge_item, &work);
+        run_step(f, (size_t)c->n_kv_heads * work.n_blocks, cost, attention_item, &work);
     }
 }
 
@@ -376,22 +411,36 @@ static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
     quantize_vector(work->f, &work->f->attended, b);
 }
 
-/* From here on the batch is its last token. */
-static void keep_last_token(forward_cpu *f, float *x) {
+/* From here on the rows at work are those that are kept. Each goes to its place, which is never after the one where it was. */
+static void keep_rows(forward_cpu *f, float *x) {
     const model_config *c = f->config;
-    const size_t last = f->count - 1, row = c->n_heads / c->n_kv_heads * (size_t)c->key_length;
+    const size_t row = c->n_heads / c->n_kv_heads * (size_t)c->key_length;
     const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK;
-    memmove(x, x + last * n, n * sizeof *x);
-    memmove(f->normed.floats, f->normed.floats + last * n, n * sizeof *f->normed.floats); /* of a parallel layer */
-    memmove(f->normed.quantized, f->normed.quantized + last * n, n);
-    memmove(f->normed.blocks, f->normed.blocks + last * n_blocks, n_blocks * sizeof *f->normed.blocks);
-    for (size_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++)
-        memmove(f->rotated + kv_head * row, f->rotated + (kv_head * f->count + last) * row, row * sizeof *f->rotated);
-    f->positions += last;
-    f->count = 1;
+    for (uint32_t s = 0, to = 0; s < f->all.n_spans; s++) {
+        const forward_span *span = &f->all.spans[s];
+        for (size_t from = span->first_row + span->n_rows - span->n_kept; from < span->first_row + span->n_rows;
+             from++, to++) {
+            memmove(x + to * n, x + from * n, n * sizeof *x);
+            /* of a parallel layer */
+            memmove(f->normed.floats + to * n, f->normed.floats + from * n, n * sizeof *f->normed.floats);
+            memmove(f->normed.quantized + to * n, f->normed.quantized + from * n, n);
+            memmove(f->normed.blocks + to * n_blocks, f->normed.blocks + from * n_blocks,
+                    n_blocks * sizeof *f->normed.blocks);
+        }
+    }
+    for (size_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++) {
+        float *to = f->rotated + kv_head * f->kept.count * row;
+        for (uint32_t s = 0; s < f->all.n_spans; s++) {
+            const forward_span *span = &f->all.spans[s];
+            const size_t from = span->first_row + span->n_rows - span->n_kept;
+            memmove(to, f->rotated + (kv_head * f->all.count + from) * row, span->n_kept * row * sizeof *to);
+            to += span->n_kept * row;
+        }
+    }
+    f->rows = &f->kept;
 }
 
-void attention_block(forward_cpu *f, float *x, bool only_last) {
+void attention_block(forward_cpu *f, float *x) {
     const layer_weights *w = &f->weights->layers[f->layer];
     const linear *const readers[] = {&w->attn_q, &w->attn_k, &w->attn_v, &w->attn_q_a, &w->attn_kv_a_mqa};
     const bool parallel = layer_is_parallel(w), two_norms = w->attn_norm_2.weight;
@@ -404,13 +453,15 @@ void attention_block(forward_cpu *f, float *x, bool only_last) {
     else
         make_queries_keys_values(f);
     if (parallel && two_norms) run_norm(f, &w->attn_norm, x, feed_forward_quantizes(f));
-    if (only_last && !f->stopped) keep_last_token(f, x);
+    const bool last = f->layer + 1 == f->config->n_layers;
+    if (last && f->kept.count < f->all.count && !f->stopped) keep_rows(f, x);
+    if (f->rows->count == 0) return;
     attend(f);
     if (f->config->kv_rank > 0) expand_latent_values(f);
     token_work work = {.f = f};
     if (reads_quantized(f, &w->attn_output)) run_token_step(&work, f->attended.n_columns, quantize_attended_item);
     const bool at_once = adds_at_once(f, &w->post_attention_norm);
-    product output = product_of(&w->attn_output, 0, &f->attended, 0, f->count, f->projected);
+    product output = product_of(&w->attn_output, 0, &f->attended, 0, f->rows->count, f->projected);
     run_products(f, &output, 1, at_once ? x : NULL);
     if (!at_once) add_projected(f, &w->post_attention_norm, x);
 }

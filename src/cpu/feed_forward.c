@@ -21,10 +21,10 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
     const uint32_t n_ff = up->w.n_rows;
     forward_vectors hidden = f->gate;
     hidden.n_columns = n_ff;
-    product products[2] = {product_of(gated ? gate : up, 0, &f->normed, 0, f->count, f->gate.floats)};
-    if (gated) products[1] = product_of(up, 0, &f->normed, 0, f->count, f->up);
+    product products[2] = {product_of(gated ? gate : up, 0, &f->normed, 0, f->rows->count, f->gate.floats)};
+    if (gated) products[1] = product_of(up, 0, &f->normed, 0, f->rows->count, f->up);
     run_activated_products(f, products, gated ? 2 : 1, reads_quantized(f, down));
-    product out = product_of(down, 0, &hidden, 0, f->count, f->projected);
+    product out = product_of(down, 0, &hidden, 0, f->rows->count, f->projected);
     run_products(f, &out, 1, sum);
 }
 
@@ -110,7 +110,7 @@ static void choose_item(void *argument, size_t b, uint32_t thread) {
  * begin, f->first_row, [n_experts + 1]. */
 static void sort_by_expert(forward_cpu *f) {
     const model_config *c = f->config;
-    const size_t n_choices = (size_t)f->count * c->n_experts_used;
+    const size_t n_choices = (size_t)f->rows->count * c->n_experts_used;
     uint32_t *first = f->first_row;
     memset(first, 0, (c->n_experts + 1) * sizeof *first);
     for (size_t i = 0; i < n_choices; i++) first[f->chosen[i] + 1]++;
@@ -189,10 +189,10 @@ static void run_mixture(forward_cpu *f) {
     const layer_weights *w = &f->weights->layers[f->layer];
     token_work work = {.f = f,
                        .quantize = reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps)};
-    product router[2] = {product_of(&w->ffn_gate_inp, 0, &f->normed, 0, f->count, f->router)};
+    product router[2] = {product_of(&w->ffn_gate_inp, 0, &f->normed, 0, f->rows->count, f->router)};
     router[0].out_stride = 3 * (size_t)c->n_experts; /* behind a token's scores there is room to rank them */
     const bool shared_gate = w->ffn_gate_inp_shexp.w.data;
-    if (shared_gate) router[1] = product_of(&w->ffn_gate_inp_shexp, 0, &f->normed, 0, f->count, f->shared_gate);
+    if (shared_gate) router[1] = product_of(&w->ffn_gate_inp_shexp, 0, &f->normed, 0, f->rows->count, f->shared_gate);
     run_products(f, router, shared_gate ? 2 : 1, NULL);
     run_token_step(&work, (uint64_t)c->n_experts * (c->n_experts_used + 8), choose_item);
     if (f->stopped) return;

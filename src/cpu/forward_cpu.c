@@ -21,7 +21,7 @@ void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, v
 }
 
 void run_token_step(token_work *work, uint64_t floats_per_token, thread_task task) {
-    run_step(work->f, work->f->count, work->f->count * floats_per_token, task, work);
+    run_step(work->f, work->f->rows->count, work->f->rows->count * floats_per_token, task, work);
 }
 
 /* ------------------------------------------------------------------------------------------ norms and sums */
@@ -80,17 +80,36 @@ static void angles_item(void *argument, size_t b, uint32_t thread) {
     const forward_cpu *f = argument;
     for (int i = 0; i < (f->config->window > 0 ? 2 : 1); i++) {
         const size_t at = b * f->rope[i].n_pairs;
-        rope_angles(&f->rope[i], f->positions[b], f->rope_cos[i] + at, f->rope_sin[i] + at);
+        rope_angles(&f->rope[i], f->rows->positions[b], f->rope_cos[i] + at, f->rope_sin[i] + at);
     }
 }
 
-void forward_cpu_begin(forward_cpu *f, const uint32_t *positions, uint32_t count, bool only_last) {
+/* The last n_rows rows of a span. */
+static void add_rows(forward_rows *rows, const forward_span *span, uint32_t n_rows) {
+    if (n_rows == 0) return;
+    const uint32_t first_position = span->first_position + span->n_rows - n_rows;
+    for (uint32_t i = 0; i < n_rows; i++) {
+        rows->positions[rows->count + i] = first_position + i;
+        rows->span_of[rows->count + i] = rows->n_spans;
+    }
+    rows->spans[rows->n_spans++] = (forward_span){.table = span->table,
+                                                  .first_position = first_position,
+                                                  .first_row = rows->count,
+                                                  .n_rows = n_rows,
+                                                  .n_kept = span->n_kept};
+    rows->count += n_rows;
+}
+
+void forward_cpu_begin(forward_cpu *f, const forward_span *spans, uint32_t n_spans) {
     const uint64_t cost_of_angle = 64;
-    f->positions = positions;
-    f->count = count;
-    f->only_last = only_last;
+    f->all.count = f->all.n_spans = f->kept.count = f->kept.n_spans = 0;
+    for (uint32_t i = 0; i < n_spans; i++) {
+        add_rows(&f->all, &spans[i], spans[i].n_rows);
+        add_rows(&f->kept, &spans[i], spans[i].n_kept);
+    }
+    f->rows = &f->all;
     f->stopped = false;
-    run_items(f, count, cost_of_angle * count * f->rope[0].n_pairs, angles_item, f);
+    run_items(f, f->all.count, cost_of_angle * f->all.count * f->rope[0].n_pairs, angles_item, f);
 }
 
 /* out: row `index` of a table, as floats. */
@@ -135,20 +154,20 @@ static void embed_item(void *argument, size_t b, uint32_t thread) {
     scale_floats(x, f->config->embedding_scale, n);
     if (!f->weights->position_embd.data) return;
     float *position = f->projected + b * n;
-    read_row(f, &f->weights->position_embd, f->positions[b], thread, position);
+    read_row(f, &f->weights->position_embd, f->rows->positions[b], thread, position);
     f->kernels->add(x, position, n);
 }
 
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
     token_work work = {.f = f, .x = x, .tokens = tokens};
-    run_items(f, f->count, (uint64_t)f->count * f->config->n_embd, embed_item, &work);
+    run_items(f, f->rows->count, (uint64_t)f->rows->count * f->config->n_embd, embed_item, &work);
 }
 
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         f->windowed = config_is_windowed(f->config, f->layer);
-        attention_block(f, x, f->only_last && f->layer + 1 == f->config->n_layers);
-        feed_forward_block(f, x);
+        attention_block(f, x);
+        if (f->rows->count > 0) feed_forward_block(f, x);
     }
     return !f->stopped;
 }

@@ -1,5 +1,5 @@
-/* The forward pass on the CPU: a batch of (token, position) through the transformer's layers to logits.
- * Before it on the road: the session, which makes batches. After it: the sampler. The maths, step by step, is in
+/* The forward pass on the CPU: a batch of rows, each a token at a position of a sequence, through the transformer's layers to
+ * logits. Before it on the road: the session, which makes batches. After it: the sampler. The maths, step by step, is in
  * docs/04-transformer.md. */
 #ifndef CPU_FORWARD_CPU_H
 #define CPU_FORWARD_CPU_H
@@ -18,18 +18,33 @@ typedef struct forward_vectors {
     uint32_t n_columns;
 } forward_vectors;
 
+/* The rows of one sequence in a batch: tokens at positions first_position and on. */
+typedef struct forward_span {
+    const kv_table *table; /* of the sequence; it has pages for all rows */
+    uint32_t first_position;
+    uint32_t first_row, n_rows;
+    uint32_t n_kept; /* of the last so many rows logits may be wanted, of the others keys and values alone */
+} forward_span;
+
+/* The rows at work: a batch, or what is kept of it. Rows of a span lie one after another, and so do spans. */
+typedef struct forward_rows {
+    uint32_t count;
+    uint32_t n_spans;
+    forward_span *spans; /* [n_spans] of at least one row each */
+    uint32_t *positions; /* [count] */
+    uint32_t *span_of;   /* [count] */
+} forward_rows;
+
 typedef struct forward_cpu {
     const model_config *config;
     const model_weights *weights;
     const cpu_kernels *kernels;
     thread_pool *pool;
     const kv_pages *pages; /* of keys and values */
-    const kv_table *table; /* of the sequence */
     rope_table rope[2];    /* of layers that see everything, and of windowed ones */
 
-    const uint32_t *positions; /* [count] of the batch at work */
-    uint32_t count;
-    bool only_last;                 /* in the last layer the batch becomes its last token */
+    forward_rows all, kept;         /* of the batch; where nothing is left out both are the same */
+    const forward_rows *rows;       /* at work: all, and from the last layer's attention on those that are kept */
     uint32_t layer;                 /* at work; n_layers: the output */
     bool windowed;                  /* is it? */
     bool (*keep_going)(void *user); /* asked before each step; or NULL */
@@ -69,9 +84,11 @@ typedef struct forward_cpu {
     struct product *lora_products; /* that make them */
     float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B (A x) */
 
+    struct attention_span *attention_spans; /* [n_spans] */
     attention_part
         *parts;         /* [n_kv_heads][n_chunks][n_queries] of a few tokens, whose chunks are shared out to threads */
     float *part_values; /* the same, each [kv_padded(value_length)] */
+    size_t n_parts;     /* for so many there is room */
 
     unsigned char *scratch; /* [n_threads][scratch_bytes] what one thread needs within one item */
     size_t scratch_bytes;
@@ -95,20 +112,20 @@ uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels
 
 /* All pointers stay borrowed. Memory comes from `a`. Errors: MEMORY. */
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
-                               thread_pool *pool, const kv_pages *pages, const kv_table *table, uint32_t n_ctx,
-                               uint32_t n_batch, arena *a, forward_cpu *out, cllm_error *err);
+                               thread_pool *pool, const kv_pages *pages, uint32_t n_ctx, uint32_t n_batch, arena *a,
+                               forward_cpu *out, cllm_error *err);
 
-/* Begin a batch: its tokens stand at `positions`, [count], ascending, borrowed until the next batch.
- * 1 <= count <= n_batch. only_last: of the tokens but the last only keys and values are wanted. */
-void forward_cpu_begin(forward_cpu *f, const uint32_t *positions, uint32_t count, bool only_last);
+/* Begin a batch of spans, in the order of their rows: 1..n_batch rows in all. first_row is set here, the rest is the caller's; the
+ * tables stay borrowed until the next batch. */
+void forward_cpu_begin(forward_cpu *f, const forward_span *spans, uint32_t n_spans);
 
 /* x: out, [count][n_embd], the rows of the embedding table that belong to tokens: [count]. */
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
 
 /* Run x: [count][n_embd], in place, through layers first_layer <= l < end_layer. The batch's keys and values go into the
- * cache; each token attends to every position up to its own, which must all be in the cache or in this batch.
- * With only_last, x is, after the model's last layer, the last token's row alone, [n_embd]. False: it was stopped, and x
- * is worth nothing. */
+ * pages of their sequences; each token attends to every position of its sequence up to its own, which must all be in the pages or in
+ * this batch. After the model's last layer x is the kept rows alone, [kept.count][n_embd]. False: it was stopped, and x is worth
+ * nothing. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
 /* logits: out, [n_rows][n_vocab], of n_rows <= n_batch rows of the last layer's x. */

@@ -26,6 +26,11 @@ static size_t attention_queries(const model_config *c) {
     return (size_t)attention_tokens(c) * (c->n_heads / c->n_kv_heads);
 }
 
+/* Of a few tokens and all chunks. */
+static uint64_t attention_parts(const model_config *c, uint32_t n_ctx) {
+    return (uint64_t)c->n_kv_heads * kv_chunks(n_ctx) * attention_queries(c);
+}
+
 static size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
 static size_t attention_room_bytes(const model_config *c) {
@@ -69,7 +74,7 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const uint64_t queries = (uint64_t)c->n_heads * query_length(c), keys = (uint64_t)c->n_kv_heads * c->key_length;
     const uint64_t values = (uint64_t)c->n_kv_heads * c->value_length;
     const uint64_t attended = (uint64_t)c->n_heads * attended_length(c);
-    const uint64_t parts = (uint64_t)c->n_kv_heads * kv_chunks(n_ctx) * attention_queries(c);
+    const uint64_t parts = attention_parts(c, n_ctx);
     const uint64_t choices = (uint64_t)n_batch * c->n_experts_used;
     const uint64_t experts_hidden = (uint64_t)c->n_experts_used * c->n_ff_expert;
     const uint64_t network_hidden = larger(c->n_ff, c->n_ff_shared);
@@ -114,6 +119,13 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         VECTORS(lora_inner, n_batch, c->lora.inner_length),
         {SLOT(lora_products), c->lora.n_products, sizeof(product)},
         {SLOT(lora_room), c->lora.n_products > 0 ? n_threads : 0, FLOATS((uint64_t)LORA_VECTORS * MOST_ROWS)},
+        {SLOT(all.spans), n_batch, sizeof(forward_span)},
+        {SLOT(all.positions), n_batch, sizeof(uint32_t)},
+        {SLOT(all.span_of), n_batch, sizeof(uint32_t)},
+        {SLOT(kept.spans), n_batch, sizeof(forward_span)},
+        {SLOT(kept.positions), n_batch, sizeof(uint32_t)},
+        {SLOT(kept.span_of), n_batch, sizeof(uint32_t)},
+        {SLOT(attention_spans), n_batch, sizeof(attention_span)},
         {SLOT(parts), parts, sizeof(attention_part)},
         {SLOT(part_values), parts, FLOATS(kv_padded(c->value_length))},
         {SLOT(scratch), n_threads, scratch},
@@ -140,14 +152,13 @@ uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels
 }
 
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
-                               thread_pool *pool, const kv_pages *pages, const kv_table *table, uint32_t n_ctx,
-                               uint32_t n_batch, arena *a, forward_cpu *out, cllm_error *err) {
+                               thread_pool *pool, const kv_pages *pages, uint32_t n_ctx, uint32_t n_batch, arena *a,
+                               forward_cpu *out, cllm_error *err) {
     *out = (forward_cpu){.config = config,
                          .weights = weights,
                          .kernels = kernels,
                          .pool = pool,
                          .pages = pages,
-                         .table = table,
                          .normed.n_columns = config->n_embd,
                          .attended.n_columns = config->n_heads * attended_length(config),
                          .compressed.n_columns = config->q_rank,
@@ -155,6 +166,7 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
                              config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
                          .latent_values.n_columns = config->kv_rank,
                          .gathered.n_columns = config->n_embd,
+                         .n_parts = attention_parts(config, pages->n_chunks * KV_CHUNK),
                          .scratch_bytes = scratch_bytes(config, kernels)};
     buffer buffers[MOST_BUFFERS];
     const size_t n =

@@ -24,7 +24,15 @@ static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
     return f->scratch + thread * f->scratch_bytes;
 }
 
-/* Work on each token on its own: item b is token b of the batch. */
+/* What attention knows of a span of rows in the layer at work. */
+typedef struct attention_span {
+    uint32_t first_block;           /* of tokens, of all spans */
+    uint32_t first_chunk, n_chunks; /* that its tokens see */
+    size_t first_item;              /* of a chunk each */
+    size_t first_part;              /* in f->parts */
+} attention_span;
+
+/* Work on each token on its own: item b is row b of those at work. */
 typedef struct token_work {
     forward_cpu *f;
     float *x; /* [count][n_embd] */
@@ -85,9 +93,9 @@ void run_norm(forward_cpu *f, const norm_weights *norm, float *x, bool quantize)
 
 /* ----------------------------------------------------------------------------------------- halves of a layer */
 
-/* Adds to x what the batch's tokens get of each other. With `only_last`, the batch is its last token afterwards. A parallel
- * layer leaves in f->normed what its feed-forward part reads. */
-void attention_block(forward_cpu *f, float *x, bool only_last);
+/* Adds to x what tokens get of those before them in their sequence. After the model's last, the rows at work are those that are kept.
+ * A parallel layer leaves in f->normed what its feed-forward part reads. */
+void attention_block(forward_cpu *f, float *x);
 
 void feed_forward_block(forward_cpu *f, float *x);
 bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */

@@ -48,10 +48,11 @@ static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_ses
 /* The CPU's layers: threads, keys and values, and the buffers of the forward pass. */
 static cllm_status create_forward_cpu(cllm_session *s, const session_settings *settings, cllm_error *err) {
     const cllm_model *model = s->model;
-    const kv_size size = {s->n_cpu_layers, s->plan.n_ctx, s->n_batch, settings->kv_type};
-    cllm_status status = kv_pages_create(&model->config, &size, &s->arena, &s->pages, &s->table, err);
+    const kv_size size = {s->n_cpu_layers, 1, s->plan.n_ctx, s->n_batch, settings->kv_type};
+    cllm_status status = kv_pages_create(&model->config, &size, &s->arena, &s->pages, err);
+    if (status == CLLM_OK) status = kv_table_create(&s->pages, &s->arena, &s->table, err);
     if (status == CLLM_OK)
-        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &s->pages, &s->table,
+        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &s->pages,
                                     s->plan.n_ctx, s->n_batch, &s->arena, &s->forward, err);
     s->forward.keep_going = keep_going;
     s->forward.user = s;
@@ -171,16 +172,18 @@ static cllm_status cancel(cllm_error *err) {
  * with only_last the last token's. */
 static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t position, uint32_t count, bool only_last,
                              cllm_error *err) {
-    for (uint32_t b = 0; b < count; b++) s->positions[b] = position + b;
     if (s->n_cpu_layers > 0) {
+        const forward_span span = {
+            .table = &s->table, .first_position = position, .n_rows = count, .n_kept = only_last ? 1 : count};
         /* As many tokens as a batch can be taken back of one call. */
         const uint32_t end = position + count, back = end > s->n_batch ? end - s->n_batch : 0;
         kv_table_grow(&s->table, &s->pages, back > s->position ? back : s->position, end);
-        forward_cpu_begin(&s->forward, s->positions, count, only_last);
+        forward_cpu_begin(&s->forward, &span, 1);
         forward_cpu_embed(&s->forward, tokens, s->x);
         if (!forward_cpu_layers(&s->forward, s->x, 0, s->n_cpu_layers)) return cancel(err);
     }
     if (!on_gpu(s)) return CLLM_OK;
+    for (uint32_t b = 0; b < count; b++) s->positions[b] = position + b;
     return forward_gpu_layers(s->offload.forward, tokens, s->positions, count, s->n_cpu_layers > 0 ? s->x : NULL,
                               only_last, keep_going_at, s, err);
 }

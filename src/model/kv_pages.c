@@ -54,10 +54,12 @@ static bool measure(const model_config *c, const kv_size *size, kv_pages *out) {
     for (uint32_t i = 0; i < KV_POOLS; i++) {
         const uint32_t n_layers = count_layers(c, size->n_layers, i == KV_WINDOWED);
         kv_pool *pool = &out->pools[i];
-        if (n_layers > 0) pool->n_pages = i == KV_WINDOWED ? windowed_pages(c, size) : out->n_chunks;
+        const uint64_t of_sequence = i == KV_WINDOWED ? windowed_pages(c, size) : out->n_chunks;
+        if (n_layers > 0 && of_sequence * size->n_sequences > UINT32_MAX) return false;
+        if (n_layers > 0) pool->n_pages = (uint32_t)of_sequence * size->n_sequences;
         if (!checked_mul((uint64_t)n_layers * c->n_kv_heads, chunk, &pool->page_bytes)) return false;
     }
-    out->drops = out->pools[KV_WINDOWED].n_pages < out->n_chunks;
+    out->drops = out->pools[KV_WINDOWED].n_pages > 0 && windowed_pages(c, size) < out->n_chunks;
     return true;
 }
 
@@ -73,16 +75,18 @@ uint64_t kv_pages_bytes(const model_config *config, const kv_size *size) {
     return sum;
 }
 
-cllm_status kv_pages_create(const model_config *config, const kv_size *size, arena *a, kv_pages *out, kv_table *table,
-                            cllm_error *err) {
+static cllm_status no_memory(uint32_t n_positions, cllm_error *err) {
+    return error_set(err, CLLM_ERR_MEMORY, "no memory for the keys and values of %u positions; use a smaller context",
+                     n_positions);
+}
+
+cllm_status kv_pages_create(const model_config *config, const kv_size *size, arena *a, kv_pages *out, cllm_error *err) {
     bool complete = measure(config, size, out);
     for (uint32_t i = 0; i < KV_POOLS && complete; i++) {
         kv_pool *pool = &out->pools[i];
         pool->bytes = arena_alloc(a, pool->n_pages, pool->page_bytes);
         pool->free = arena_alloc(a, pool->n_pages, sizeof *pool->free);
-        table->of[i].pages = arena_alloc(a, pool->n_pages > 0 ? out->n_chunks : 0, sizeof *table->of[i].pages);
-        table->of[i].first = table->of[i].end = 0;
-        complete = pool->bytes && pool->free && table->of[i].pages;
+        complete = pool->bytes && pool->free;
         while (complete && pool->n_free < pool->n_pages) { /* so that the first pages are taken first */
             pool->free[pool->n_free] = pool->n_pages - 1 - pool->n_free;
             pool->n_free++;
@@ -90,13 +94,21 @@ cllm_status kv_pages_create(const model_config *config, const kv_size *size, are
     }
     out->pool_of = arena_alloc(a, size->n_layers, sizeof *out->pool_of);
     out->place_of = arena_alloc(a, size->n_layers, sizeof *out->place_of);
-    if (!complete || !out->pool_of || !out->place_of)
-        return error_set(err, CLLM_ERR_MEMORY,
-                         "no memory for the keys and values of %u positions; use a smaller context", size->n_ctx);
+    if (!complete || !out->pool_of || !out->place_of) return no_memory(size->n_ctx, err);
     uint32_t n_placed[KV_POOLS] = {0};
     for (uint32_t i = 0; i < size->n_layers; i++) {
         out->pool_of[i] = config_is_windowed(config, i) ? KV_WINDOWED : KV_FULL;
         out->place_of[i] = n_placed[out->pool_of[i]]++;
+    }
+    return CLLM_OK;
+}
+
+cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm_error *err) {
+    *out = (kv_table){0};
+    for (uint32_t i = 0; i < KV_POOLS; i++) {
+        const uint32_t n = pages->pools[i].n_pages > 0 ? pages->n_chunks : 0;
+        out->of[i].pages = arena_alloc(a, n, sizeof *out->of[i].pages);
+        if (!out->of[i].pages) return no_memory(pages->n_chunks * KV_CHUNK, err);
     }
     return CLLM_OK;
 }

@@ -53,7 +53,6 @@ static inline size_t kv_element_bytes(cllm_kv_type type) {
     return type == CLLM_KV_Q8_0 ? 1 : type == CLLM_KV_F16 ? 2 : 4;
 }
 
-/* The pools, and the tables of a sequence. */
 enum { KV_FULL, KV_WINDOWED, KV_POOLS };
 
 typedef struct kv_pool {
@@ -88,7 +87,8 @@ typedef struct kv_table {
 
 typedef struct kv_size {
     uint32_t n_layers; /* the model's first */
-    uint32_t n_ctx;
+    uint32_t n_sequences;
+    uint32_t n_ctx;   /* most positions of one of them */
     uint32_t n_batch; /* most positions written before the first of them is read */
     cllm_kv_type type;
 } kv_size;
@@ -96,9 +96,11 @@ typedef struct kv_size {
 /* Bytes of all pages, beside which the 8 bytes that tables take of each are not counted; UINT64_MAX if that wraps. */
 uint64_t kv_pages_bytes(const model_config *config, const kv_size *size);
 
-/* The pages of one sequence, and its table, which is empty. Errors: MEMORY. A page is not touched until it is written. */
-cllm_status kv_pages_create(const model_config *config, const kv_size *size, arena *a, kv_pages *out, kv_table *table,
-                            cllm_error *err);
+/* Errors: MEMORY. A page is not touched until it is written. */
+cllm_status kv_pages_create(const model_config *config, const kv_size *size, arena *a, kv_pages *out, cllm_error *err);
+
+/* An empty table; there are at most n_sequences. Errors: MEMORY. */
+cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm_error *err);
 
 /* Take pages for all positions before `end`, which is at most n_batch after `kept`, and give back those that no position from
  * `kept` on looks back at. 0 <= end <= n_ctx. */
