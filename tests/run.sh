@@ -128,7 +128,8 @@ done
 [ $n_whole = 0 ] || printf '\n%d tests of %d programs had passed before, and are not counted again.\n' $n_before $n_whole
 if [ $skipped != 0 ]; then
     echo
-    echo "Skipped tests need what is not here; most want reference data in \$MINICLLM_SHARED or ../shared. Reasons are in $results."
+    echo "Skipped tests need what is not here: a GPU, tools that 'scripts/setup ci' brings, or reference data in \$MINICLLM_SHARED or"
+    echo "../shared. The reasons are in $results/*.log."
 fi
 echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ] && { [ $passed != 0 ] || [ $# = 0 ]; }

@@ -13,7 +13,9 @@ const char *shared_file(const char *name) {
     char *path = paths[next++ % 8];
     int length = snprintf(path, sizeof paths[0], "%s/%s", folder && *folder ? folder : "../shared", name);
     if (length < 0 || (size_t)length >= sizeof paths[0]) return NULL;
-    return access(path, R_OK) == 0 ? path : NULL;
+    if (access(path, R_OK) == 0) return path;
+    print_message("# %s is not there\n", path);
+    return NULL;
 }
 
 unsigned char *read_file(const char *path, size_t *n_bytes) {

@@ -11,7 +11,7 @@
 
 #include "cllm.h"
 
-/* The path of a file of the shared folder ($MINICLLM_SHARED, else ../shared), or NULL where there is none: skip() then.
+/* The path of a file of the shared folder ($MINICLLM_SHARED, else ../shared), or NULL, and a line that says so, where there is none: skip() then.
  * Valid until the eighth call after. */
 const char *shared_file(const char *name);
 
