@@ -250,8 +250,7 @@ typedef struct attention_work {
 
 /* The first position that a token sees. */
 static uint32_t first_seen(const attention_work *work, size_t token) {
-    const uint32_t position = work->f->rows->positions[token];
-    return work->window > 0 && position >= work->window ? position - work->window + 1 : 0;
+    return kv_first_seen(work->window, work->f->rows->positions[token]);
 }
 
 static uint32_t within_chunk(uint32_t position, uint32_t first) {

@@ -59,7 +59,7 @@ static bool measure(const model_config *c, const kv_size *size, kv_pages *out) {
         if (n_layers > 0) pool->n_pages = (uint32_t)of_sequence * size->n_sequences;
         if (!checked_mul((uint64_t)n_layers * c->n_kv_heads, chunk, &pool->page_bytes)) return false;
     }
-    out->drops = out->pools[KV_WINDOWED].n_pages > 0 && windowed_pages(c, size) < out->n_chunks;
+    out->drops = windowed_pages(c, size) < out->n_chunks;
     return true;
 }
 
@@ -113,18 +113,14 @@ cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm
     return CLLM_OK;
 }
 
-/* The first position that `position` looks back at in a windowed layer. */
-static uint32_t first_seen(const kv_pages *pages, uint32_t position) {
-    return position >= pages->window ? position + 1 - pages->window : 0;
-}
-
 void kv_table_grow(kv_table *table, kv_pages *pages, uint32_t kept, uint32_t end) {
     for (uint32_t i = 0; i < KV_POOLS; i++) {
         kv_pool *pool = &pages->pools[i];
-        const uint32_t left = i == KV_WINDOWED && pages->drops ? first_seen(pages, kept) / KV_CHUNK : 0;
+        if (pool->n_pages == 0) continue; /* no layer has its pages here */
+        const uint32_t left = i == KV_WINDOWED && pages->drops ? kv_first_seen(pages->window, kept) / KV_CHUNK : 0;
         for (; table->of[i].first < left; table->of[i].first++)
             pool->free[pool->n_free++] = table->of[i].pages[table->of[i].first];
-        for (; pool->n_pages > 0 && table->of[i].end < kv_chunks(end); table->of[i].end++)
+        for (; table->of[i].end < kv_chunks(end); table->of[i].end++)
             table->of[i].pages[table->of[i].end] = pool->free[--pool->n_free];
     }
 }
@@ -139,7 +135,7 @@ void kv_table_truncate(kv_table *table, kv_pages *pages, uint32_t length) {
 }
 
 bool kv_table_reaches(const kv_table *table, const kv_pages *pages, uint32_t position) {
-    return position == 0 || table->of[KV_WINDOWED].first <= first_seen(pages, position) / KV_CHUNK;
+    return position == 0 || table->of[KV_WINDOWED].first <= kv_first_seen(pages->window, position) / KV_CHUNK;
 }
 
 kv_chunk kv_table_chunk(const kv_table *table, const kv_pages *pages, uint32_t layer, uint32_t kv_head,

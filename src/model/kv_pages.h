@@ -44,6 +44,11 @@ static inline uint32_t kv_chunks(uint32_t n_positions) {
     return n_positions / KV_CHUNK + (n_positions % KV_CHUNK != 0);
 }
 
+/* The first position that `position` looks back at, over a window or, if that is 0, over all. */
+static inline uint32_t kv_first_seen(uint32_t window, uint32_t position) {
+    return window > 0 && position >= window ? position - window + 1 : 0;
+}
+
 /* `length` elements of a value fill so many, whole rows. */
 static inline size_t kv_padded(size_t length) { return (length + KV_LANES - 1) / KV_LANES * KV_LANES; }
 
