@@ -10,7 +10,7 @@
 #include "cpu/interleave.h"
 #include "cpu/kernels.h"
 #include "gguf/codebooks.h"
-#include "model/kv_pages.h"
+#include "model/kv_store.h"
 
 #include <float.h>
 #include <math.h>
@@ -807,6 +807,7 @@ typedef struct context {
     arena arena;
     kv_pages pages;
     kv_table table;
+    kv_store store;
 } context;
 
 /* One element of a row as the type keeps it, and its exact value. */
@@ -828,7 +829,7 @@ typedef void (*put_function)(const kv_chunk *, uint32_t, size_t, size_t, const v
 /* A row of random numbers that `seed` and `position` make, so that they can be stored again. */
 static void put_row(const context *c, put_function put, uint32_t position, size_t length, uint64_t seed,
                     double *exact) {
-    const kv_chunk chunk = kv_table_chunk(&c->table, &c->pages, 0, 0, position / KV_CHUNK);
+    const kv_chunk chunk = kv_store_chunk(&c->store, &c->table, 0, 0, position / KV_CHUNK);
     uint64_t random = seed + position;
     float elements[KV_SCALE_BLOCK];
     for (size_t first = 0; first < length; first += KV_SCALE_BLOCK) {
@@ -844,18 +845,22 @@ enum { WINDOW_BATCH = 40 /* positions whose queries find all that they see */ };
 
 /* The pages hold the first n positions, or the last of them that the queries see, and NaN everywhere else. */
 static void fill_pages(context *c, uint32_t n) {
-    const kv_size size = {1, 1, c->n_positions, WINDOW_BATCH, c->type};
+    const kv_size size = {
+        .n_ctx = c->n_positions, .n_batch = WINDOW_BATCH, .n_sequences = 1, .n_positions = c->n_positions};
     arena_free(&c->arena);
     cllm_error err;
     assert_ok(kv_pages_create(&c->config, &size, &c->arena, &c->pages, &err), &err);
     assert_ok(kv_table_create(&c->pages, &c->arena, &c->table, &err), &err);
-    const kv_pool *pool = &c->pages.pools[c->window > 0 ? KV_WINDOWED : KV_FULL];
-    assert_true(c->window == 0 || (uint64_t)pool->n_pages * KV_CHUNK < c->window + WINDOW_BATCH + 2 * KV_CHUNK);
-    assert_int_equal(kv_pages_bytes(&c->config, &size), pool->n_pages * pool->page_bytes);
-    memset(pool->bytes, 0xFF, pool->n_pages * pool->page_bytes);
+    assert_ok(kv_store_create(&c->config, c->type, 1, &size, &c->arena, &c->store, &err), &err);
+    const uint32_t pool = c->window > 0 ? KV_WINDOWED : KV_FULL, n_pages = c->pages.pools[pool].n_pages;
+    const uint64_t page_bytes = kv_store_page_bytes(&c->config, c->type, 1, pool);
+    assert_true(c->window == 0 || (uint64_t)n_pages * KV_CHUNK < c->window + WINDOW_BATCH + 2 * KV_CHUNK);
+    assert_int_equal(kv_store_bytes(&c->config, c->type, 1, &size), n_pages * page_bytes);
+    memset(c->store.pools[pool].bytes, 0xFF, n_pages * page_bytes);
     for (uint32_t position = 0; position < n; position++) {
         const size_t k = c->config.key_length, v = c->config.value_length;
-        kv_table_grow(&c->table, &c->pages, position < WINDOW_BATCH ? 0 : position + 1 - WINDOW_BATCH, position + 1);
+        kv_table_grow(&c->table, &c->pages, position < WINDOW_BATCH ? 0 : position + 1 - WINDOW_BATCH, position,
+                      position + 1);
         put_row(c, kv_chunk_put_key, position, k, 1000000, c->keys + position * k);
         put_row(c, kv_chunk_put_value, position, v, 2000000, c->values + position * v);
     }
@@ -913,7 +918,7 @@ static void attend_to_all(const context *c, size_t first, size_t n, float *out) 
     for (size_t q = first; q < first + n; q++)
         first_chunk = first_seen(c, q) / KV_CHUNK < first_chunk ? first_seen(c, q) / KV_CHUNK : first_chunk;
     for (uint32_t i = first_chunk; i < chunks; i++) {
-        const kv_chunk chunk = kv_table_chunk(&c->table, &c->pages, 0, 0, i);
+        const kv_chunk chunk = kv_store_chunk(&c->store, &c->table, 0, 0, i);
         const bool more = i > first_chunk;
         for (size_t q = 0; q < n; q++) {
             visible[q].first = within_chunk(first_seen(c, first + q), i * KV_CHUNK);
@@ -1024,7 +1029,7 @@ static void attention_bears_large_scores(void **state) {
     context c = context_new(CLLM_KV_F32, 64, 64, 600, 0, 9, &random);
     for (size_t i = 0; i < c.n_queries * 64; i++) c.queries[i] *= 20;
     for (uint32_t p = 0; p < c.n_positions; p++) {
-        const kv_chunk chunk = kv_table_chunk(&c.table, &c.pages, 0, 0, p / KV_CHUNK);
+        const kv_chunk chunk = kv_store_chunk(&c.store, &c.table, 0, 0, p / KV_CHUNK);
         const float element = 50 + 30 * random_float(&random);
         kv_chunk_put_key(&chunk, p % KV_CHUNK, 0, 1, &element, 1);
         c.keys[p * 64] = (double)element;
@@ -1040,16 +1045,18 @@ static void attention_bears_large_scores(void **state) {
  * would be one is 0, then, and all others are as exact as their size asks for. The values, one 1 each, show the weights. */
 static void weights_are_normal_or_nothing(void **state) {
     (void)state;
-    const kv_size size = {1, 1, KV_CHUNK, 1, CLLM_KV_F32};
+    const kv_size size = {.n_ctx = KV_CHUNK, .n_batch = 1, .n_sequences = 1, .n_positions = KV_CHUNK};
     const model_config config = {.n_layers = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
     arena a = {0};
     kv_pages pages;
     kv_table table;
+    kv_store store;
     cllm_error err;
     assert_ok(kv_pages_create(&config, &size, &a, &pages, &err), &err);
     assert_ok(kv_table_create(&pages, &a, &table, &err), &err);
-    kv_table_grow(&table, &pages, 0, KV_CHUNK);
-    const kv_chunk chunk = kv_table_chunk(&table, &pages, 0, 0, 0);
+    assert_ok(kv_store_create(&config, CLLM_KV_F32, 1, &size, &a, &store, &err), &err);
+    kv_table_grow(&table, &pages, 0, 0, KV_CHUNK);
+    const kv_chunk chunk = kv_store_chunk(&store, &table, 0, 0, 0);
     const visible_range all = {0, KV_CHUNK};
     const float query = 1, edge = -126 * 0.693147181f;
     float scores[KV_CHUNK] = {0}, *weights = guarded_new(KV_CHUNK);

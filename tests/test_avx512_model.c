@@ -4,7 +4,7 @@
 #include "support/check.h"
 #include "support/random_blocks.h"
 
-#include "model/kv_pages.h"
+#include "model/kv_store.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -60,6 +60,7 @@ typedef struct company {
     const cllm_model *model;
     thread_pool *pool;
     kv_pages pages;
+    kv_store store;
     forward_cpu forward;
     arena arena;
     float *x, *logits; /* [N_BATCH][n_embd], [N_BATCH][n_vocab] */
@@ -68,13 +69,18 @@ typedef struct company {
 } company;
 
 static void open_company(company *c, const cpu_kernels *kernels, cllm_kv_type type, uint32_t n_threads) {
-    const kv_size size = {c->model->config.n_layers, c->n_sequences, n_ctx_now, N_BATCH, type};
+    const model_config *config = &c->model->config;
+    const kv_size size = {.n_ctx = n_ctx_now,
+                          .n_batch = N_BATCH,
+                          .n_sequences = c->n_sequences,
+                          .n_positions = n_ctx_now * c->n_sequences};
     cllm_error err;
     assert_ok(thread_pool_create(n_threads, &c->pool, &err), &err);
-    assert_ok(kv_pages_create(&c->model->config, &size, &c->arena, &c->pages, &err), &err);
+    assert_ok(kv_pages_create(config, &size, &c->arena, &c->pages, &err), &err);
+    assert_ok(kv_store_create(config, type, config->n_layers, &size, &c->arena, &c->store, &err), &err);
     for (uint32_t i = 0; i < c->n_sequences; i++)
         assert_ok(kv_table_create(&c->pages, &c->arena, &c->sequences[i].table, &err), &err);
-    assert_ok(forward_cpu_create(&c->model->config, &c->model->weights, kernels, c->pool, &c->pages, n_ctx_now, N_BATCH,
+    assert_ok(forward_cpu_create(&c->model->config, &c->model->weights, kernels, c->pool, &c->store, n_ctx_now, N_BATCH,
                                  &c->arena, &c->forward, &err),
               &err);
     c->x = arena_alloc(&c->arena, N_BATCH, c->model->config.n_embd * sizeof *c->x);
@@ -116,8 +122,9 @@ static uint32_t draw_spans(company *c, forward_span *spans, sequence **of, int32
         memcpy(tokens + n_tokens, s->tokens + s->length, n * sizeof *tokens);
         n_tokens += n;
         room -= n;
-        s->length += n;
-        kv_table_grow(&s->table, &c->pages, s->length > N_BATCH ? s->length - N_BATCH : 0, s->length);
+        const uint32_t end = s->length + n;
+        kv_table_grow(&s->table, &c->pages, end > N_BATCH ? end - N_BATCH : 0, s->length, end);
+        s->length = end;
     }
     return n_spans;
 }

@@ -29,9 +29,9 @@ _Static_assert((int)KV_SCALE_BLOCK == (int)ACTIVATION_BLOCK, "one function quant
 
 /* Returns the scale of q8_0. */
 static float to_kv_type(const forward_cpu *f, const float *x, size_t n, kv_elements *out) {
-    if (f->pages->type == CLLM_KV_F32) {
+    if (f->store->type == CLLM_KV_F32) {
         memcpy(out->floats, x, n * sizeof *x);
-    } else if (f->pages->type == CLLM_KV_F16) {
+    } else if (f->store->type == CLLM_KV_F16) {
         f->kernels->f32_to_f16(x, out->halfs, n);
     } else {
         float padded[KV_SCALE_BLOCK] = {0};
@@ -44,7 +44,7 @@ static float to_kv_type(const forward_cpu *f, const float *x, size_t n, kv_eleme
 }
 
 static kv_chunk chunk_of(const forward_cpu *f, const forward_span *span, uint32_t kv_head, uint32_t chunk) {
-    return kv_table_chunk(span->table, f->pages, f->layer, kv_head, chunk);
+    return kv_store_chunk(f->store, span->table, f->layer, kv_head, chunk);
 }
 
 static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {

@@ -6,8 +6,9 @@
 
 #include "base/thread_pool.h"
 #include "cpu/kernels.h"
-#include "model/kv_pages.h"
+#include "model/kv_store.h"
 #include "model/rope.h"
+#include "model/span.h"
 #include "model/weights.h"
 
 /* What a matrix is multiplied with; the quantized form is filled only for matrices that are read with it. */
@@ -17,14 +18,6 @@ typedef struct forward_vectors {
     activation_block *blocks; /* [n_batch][n_columns / ACTIVATION_BLOCK] */
     uint32_t n_columns;
 } forward_vectors;
-
-/* The rows of one sequence in a batch: tokens at positions first_position and on. */
-typedef struct forward_span {
-    const kv_table *table; /* of the sequence; it has pages for all rows */
-    uint32_t first_position;
-    uint32_t first_row, n_rows;
-    uint32_t n_kept; /* of the last so many rows logits may be wanted, of the others keys and values alone */
-} forward_span;
 
 /* The rows at work: a batch, or what is kept of it. Rows of a span lie one after another, and so do spans. */
 typedef struct forward_rows {
@@ -40,7 +33,7 @@ typedef struct forward_cpu {
     const model_weights *weights;
     const cpu_kernels *kernels;
     thread_pool *pool;
-    const kv_pages *pages; /* of keys and values */
+    const kv_store *store; /* keys and values */
     rope_table rope[2];    /* of layers that see everything, and of windowed ones */
 
     forward_rows all, kept;         /* of the batch; where nothing is left out both are the same */
@@ -112,7 +105,7 @@ uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels
 
 /* All pointers stay borrowed. Memory comes from `a`. Errors: MEMORY. */
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
-                               thread_pool *pool, const kv_pages *pages, uint32_t n_ctx, uint32_t n_batch, arena *a,
+                               thread_pool *pool, const kv_store *store, uint32_t n_ctx, uint32_t n_batch, arena *a,
                                forward_cpu *out, cllm_error *err);
 
 /* Begin a batch of spans, in the order of their rows: 1..n_batch rows in all. first_row is set here, the rest is the caller's; the

@@ -152,13 +152,13 @@ uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels
 }
 
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
-                               thread_pool *pool, const kv_pages *pages, uint32_t n_ctx, uint32_t n_batch, arena *a,
+                               thread_pool *pool, const kv_store *store, uint32_t n_ctx, uint32_t n_batch, arena *a,
                                forward_cpu *out, cllm_error *err) {
     *out = (forward_cpu){.config = config,
                          .weights = weights,
                          .kernels = kernels,
                          .pool = pool,
-                         .pages = pages,
+                         .store = store,
                          .normed.n_columns = config->n_embd,
                          .attended.n_columns = config->n_heads * attended_length(config),
                          .compressed.n_columns = config->q_rank,
@@ -166,11 +166,10 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
                              config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
                          .latent_values.n_columns = config->kv_rank,
                          .gathered.n_columns = config->n_embd,
-                         .n_parts = attention_parts(config, pages->n_chunks * KV_CHUNK),
+                         .n_parts = attention_parts(config, n_ctx),
                          .scratch_bytes = scratch_bytes(config, kernels)};
     buffer buffers[MOST_BUFFERS];
-    const size_t n =
-        list_buffers(config, pages->n_chunks * KV_CHUNK, n_batch, thread_pool_size(pool), out->scratch_bytes, buffers);
+    const size_t n = list_buffers(config, n_ctx, n_batch, thread_pool_size(pool), out->scratch_bytes, buffers);
     bool complete = true;
     for (size_t i = 0; i < n; i++) {
         void *bytes = arena_alloc(a, buffers[i].rows, buffers[i].bytes_per_row);

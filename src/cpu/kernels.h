@@ -7,7 +7,7 @@
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
-#include "model/kv_pages.h"
+#include "model/kv_store.h"
 #include "model/weights.h"
 
 #include <stddef.h>

@@ -64,7 +64,8 @@ static uint64_t plan_context(const model_config *config, const session_settings 
         (n_layers > 0 ? (uint64_t)config->n_embd : 0) * sizeof(float) + sizeof(uint32_t); /* x, positions */
     const uint64_t session_bytes = n_batch * token_bytes + (uint64_t)LOGIT_ROWS * config->n_vocab * sizeof(float);
     plan->n_ctx = n_ctx;
-    plan->kv_cache = kv_pages_bytes(config, &(kv_size){n_layers, 1, n_ctx, n_batch, s->kv_type});
+    const kv_size size = {.n_ctx = n_ctx, .n_batch = n_batch, .n_sequences = 1, .n_positions = n_ctx};
+    plan->kv_cache = kv_store_bytes(config, s->kv_type, n_layers, &size);
     plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads) : 0;
     const uint64_t host_bytes = s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, n_batch) : 0;
     if (!checked_add(plan->scratch, host_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;

@@ -23,8 +23,9 @@ struct cllm_session {
     uint32_t n_run;          /* of the batch at work */
 
     thread_pool *pool;
-    kv_pages pages; /* of the CPU's layers */
+    kv_pages pages;
     kv_table table;
+    kv_store store;      /* of the CPU's layers */
     forward_cpu forward; /* where there are CPU layers */
     offload offload;
     float *x;            /* [n_batch][n_embd], where there are CPU layers */
@@ -48,11 +49,14 @@ static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_ses
 /* The CPU's layers: threads, keys and values, and the buffers of the forward pass. */
 static cllm_status create_forward_cpu(cllm_session *s, const session_settings *settings, cllm_error *err) {
     const cllm_model *model = s->model;
-    const kv_size size = {s->n_cpu_layers, 1, s->plan.n_ctx, s->n_batch, settings->kv_type};
+    const kv_size size = {
+        .n_ctx = s->plan.n_ctx, .n_batch = s->n_batch, .n_sequences = 1, .n_positions = s->plan.n_ctx};
     cllm_status status = kv_pages_create(&model->config, &size, &s->arena, &s->pages, err);
     if (status == CLLM_OK) status = kv_table_create(&s->pages, &s->arena, &s->table, err);
     if (status == CLLM_OK)
-        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &s->pages,
+        status = kv_store_create(&model->config, settings->kv_type, s->n_cpu_layers, &size, &s->arena, &s->store, err);
+    if (status == CLLM_OK)
+        status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &s->store,
                                     s->plan.n_ctx, s->n_batch, &s->arena, &s->forward, err);
     s->forward.keep_going = keep_going;
     s->forward.user = s;
@@ -177,7 +181,7 @@ static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t po
             .table = &s->table, .first_position = position, .n_rows = count, .n_kept = only_last ? 1 : count};
         /* As many tokens as a batch can be taken back of one call. */
         const uint32_t end = position + count, back = end > s->n_batch ? end - s->n_batch : 0;
-        kv_table_grow(&s->table, &s->pages, back > s->position ? back : s->position, end);
+        kv_table_grow(&s->table, &s->pages, back > s->position ? back : s->position, position, end);
         forward_cpu_begin(&s->forward, &span, 1);
         forward_cpu_embed(&s->forward, tokens, s->x);
         if (!forward_cpu_layers(&s->forward, s->x, 0, s->n_cpu_layers)) return cancel(err);
@@ -196,7 +200,7 @@ static cllm_status run_output(cllm_session *s, uint32_t first_row, uint32_t n_ro
 }
 
 cllm_status cllm_session_diagnose(const cllm_session *session, cllm_error *err) {
-    bool beyond = session->n_cpu_layers > 0 && kv_table_beyond_f16(&session->table, &session->pages, session->reached);
+    bool beyond = session->n_cpu_layers > 0 && kv_store_beyond_f16(&session->store, &session->table, session->reached);
     if (!beyond && on_gpu(session)) {
         cllm_status status = forward_gpu_beyond_f16(session->offload.forward, session->reached, &beyond, err);
         if (status != CLLM_OK) return status;

@@ -2,7 +2,7 @@
  * memory. The time is the thread's own (CPU time), so that other work on the machine disturbs little. */
 #include "support/bench_kernels.h"
 
-#include "model/kv_pages.h"
+#include "model/kv_store.h"
 #include "support/random_blocks.h"
 
 #include <stdio.h>

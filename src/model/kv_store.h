@@ -1,0 +1,84 @@
+/* Where the keys and values of pages lie on the CPU: for each pool one block of memory, [pages][layers of the pool][n_kv_heads] chunks.
+ *
+ * Filled and read by the CPU's forward pass. It is made with the engine, and nothing is allocated later.
+ *
+ * A chunk lies as attention reads it: in rows of KV_LANES elements, so that a vector register takes a row as it is:
+ *
+ *     keys     [KV_CHUNK / KV_LANES][key_length][KV_LANES positions]     a row: one element of 16 positions
+ *     values   [value_length / KV_LANES, rounded up][KV_CHUNK][KV_LANES elements]     16 elements of one position
+ *
+ * of floats, halfs or, for q8_0, int8 values: 32 elements of a head (or what is left of them) share a scale, a float.
+ *
+ *     key_scales     [KV_CHUNK / KV_LANES][key_length / KV_SCALE_BLOCK, rounded up][KV_LANES positions]
+ *     value_scales   [value_length / KV_SCALE_BLOCK, rounded up][KV_CHUNK]
+ */
+#ifndef MODEL_KV_STORE_H
+#define MODEL_KV_STORE_H
+
+#include "model/kv_pages.h"
+
+enum {
+    KV_LANES = 16,
+    KV_SCALE_BLOCK = 32,
+};
+
+/* KV_CHUNK positions of one layer and key/value head, as drawn above. */
+typedef struct kv_chunk {
+    cllm_kv_type type;
+    uint32_t key_length;
+    uint32_t value_length;
+    void *keys;
+    void *values;
+    float *key_scales; /* of q8_0 */
+    float *value_scales;
+} kv_chunk;
+
+/* `length` elements of a value fill so many, whole rows. */
+static inline size_t kv_padded(size_t length) { return (length + KV_LANES - 1) / KV_LANES * KV_LANES; }
+
+static inline size_t kv_scale_blocks(size_t length) { return (length + KV_SCALE_BLOCK - 1) / KV_SCALE_BLOCK; }
+
+static inline size_t kv_element_bytes(cllm_kv_type type) {
+    return type == CLLM_KV_Q8_0 ? 1 : type == CLLM_KV_F16 ? 2 : 4;
+}
+
+typedef struct kv_store {
+    cllm_kv_type type;
+    uint32_t n_layers;
+    uint32_t n_kv_heads;
+    uint32_t key_length;
+    uint32_t value_length;
+    struct {
+        unsigned char *bytes; /* [n_pages][page_bytes] */
+        uint64_t page_bytes;
+    } pools[KV_POOLS];
+    uint32_t *pool_of;  /* [n_layers] */
+    uint32_t *place_of; /* [n_layers] of a layer among those of its pool */
+} kv_store;
+
+/* Bytes of one page of a pool, for the model's first n_layers; UINT64_MAX if that wraps. */
+uint64_t kv_store_page_bytes(const model_config *config, cllm_kv_type type, uint32_t n_layers, uint32_t pool);
+
+/* Bytes of all pages; UINT64_MAX if that wraps. */
+uint64_t kv_store_bytes(const model_config *config, cllm_kv_type type, uint32_t n_layers, const kv_size *size);
+
+/* Errors: MEMORY. A page is not touched until it is written. */
+cllm_status kv_store_create(const model_config *config, cllm_kv_type type, uint32_t n_layers, const kv_size *size,
+                            arena *a, kv_store *out, cllm_error *err);
+
+void kv_store_copy(const kv_store *store, const kv_copies *copies);
+
+/* Positions chunk * KV_CHUNK and on, which the table holds. */
+kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t layer, uint32_t kv_head, uint32_t chunk);
+
+/* Does one of the positions before `end` hold an infinity of float16, as far as windows have kept them? */
+bool kv_store_beyond_f16(const kv_store *store, const kv_table *table, uint32_t end);
+
+/* Put elements first .. first + n - 1 of a key or a value, converted to the chunk's type, at a position of a chunk,
+ * 0..KV_CHUNK-1. first is a multiple of KV_SCALE_BLOCK, and n <= KV_SCALE_BLOCK; scale is for q8_0. */
+void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
+                      float scale);
+void kv_chunk_put_value(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
+                        float scale);
+
+#endif

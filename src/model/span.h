@@ -1,0 +1,15 @@
+/* The rows of one sequence in a batch: what both forward passes take apart. Products see rows alone; attention sees spans. */
+#ifndef MODEL_SPAN_H
+#define MODEL_SPAN_H
+
+#include "model/kv_pages.h"
+
+/* Tokens at positions first_position and on. */
+typedef struct forward_span {
+    const kv_table *table; /* of the sequence; it has pages for all rows */
+    uint32_t first_position;
+    uint32_t first_row, n_rows;
+    uint32_t n_kept; /* of the last so many rows logits may be wanted, of the others keys and values alone */
+} forward_span;
+
+#endif
