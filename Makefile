@@ -50,8 +50,8 @@ KERNELS         := $(addprefix src/cpu/kernels_,$(if $(filter x86_64-%,$(MACHINE
 LIB_SOURCES     := $(filter-out $(KERNELS:%=%.c),$(wildcard src/*/*.c))
 PROGRAM_SOURCES := $(wildcard programs/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
-# Programs that shell tests run.
-TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c
+# Programs that shell tests run, or people.
+TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

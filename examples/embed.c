@@ -14,7 +14,8 @@ int main(int argc, char **argv) {
     }
     cllm_error err = {.message = "the model has no tokenizer, or the prompt no tokens"};
     cllm_model *model = NULL;
-    cllm_session *session = NULL;
+    cllm_engine *engine = NULL;
+    cllm_sequence *sequence = NULL;
     cllm_sampler *sampler = NULL;
     int32_t *prompt = NULL;
     size_t n_prompt;
@@ -26,20 +27,25 @@ int main(int argc, char **argv) {
     if (cllm_tokenizer_encode(tokenizer, argv[2], strlen(argv[2]), CLLM_ENCODE_ADD_SPECIAL, &prompt, &n_prompt, &err))
         goto done;
     if (n_prompt == 0) goto done;
-    if (cllm_session_create(model, NULL, &session, &err)) goto done;
-    if (cllm_sampler_create(cllm_tokenizer_n_vocab(tokenizer), NULL, &sampler, &err)) goto done;
+    if (cllm_engine_create(model, NULL, &engine, &err)) goto done;
+    if (cllm_sequence_create(engine, &sequence, &err)) goto done;
+    const cllm_sampler_options sampling = CLLM_SAMPLER_DEFAULTS;
+    if (cllm_sampler_create(cllm_tokenizer_n_vocab(tokenizer), &sampling, &sampler, &err)) goto done;
 
     /* The prompt goes in as a whole; then every token drawn is the next one in. */
-    const float *logits;
-    if (cllm_session_eval(session, prompt, n_prompt, &logits, &err)) goto done;
+    cllm_span span = {.sequence = sequence, .tokens = prompt, .count = n_prompt, .want = CLLM_WANT_LAST};
+    if (cllm_eval(engine, &span, 1, &err)) goto done;
     int32_t previous = prompt[n_prompt - 1], token;
     for (int generated = 0; generated < 256; generated++) {
-        if (cllm_sampler_sample(sampler, logits, &token, &err)) goto done;
+        if (cllm_sampler_sample(sampler, span.rows, NULL, &token, &err)) goto done;
+        cllm_sampler_accept(sampler, token);
         if (token == cllm_tokenizer_eos(tokenizer)) break;
         cllm_string piece = cllm_tokenizer_decode(tokenizer, previous, token);
         if (!cllm_tokenizer_is_control(tokenizer, token)) fwrite(piece.data, 1, piece.length, stdout);
         fflush(stdout);
-        if (cllm_session_eval(session, &token, 1, &logits, &err)) goto done;
+        span.tokens = &token;
+        span.count = 1;
+        if (cllm_eval(engine, &span, 1, &err)) goto done;
         previous = token;
     }
     printf("\n");
@@ -48,7 +54,8 @@ int main(int argc, char **argv) {
 done:
     if (exit_code) fprintf(stderr, "embed: %s\n", err.message);
     cllm_sampler_destroy(sampler);
-    cllm_session_destroy(session);
+    cllm_sequence_destroy(sequence);
+    cllm_engine_destroy(engine);
     cllm_free(prompt);
     cllm_model_destroy(model);
     return exit_code;

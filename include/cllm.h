@@ -2,7 +2,7 @@
  *
  * The one public header. The road of the data, and so the order of this file:
  *
- *   GGUF file -> model -> tokenizer: text to ids -> session: ids to logits -> sampler: logits to an id -> text
+ *   GGUF file -> model -> tokenizer: text to ids -> engine and sequence: ids to logits -> sampler: logits to an id -> text
  *
  * Rules that hold for every function:
  *   - It returns CLLM_OK or a status; the detail goes into `*err`, which may be NULL.
@@ -10,9 +10,9 @@
  *     to the caller's.
  *   - Pointers are borrowed unless the comment says "owned"; NULL is allowed only where the comment says so.
  *   - A destroy or close function accepts NULL.
- *   - A NULL options pointer asks for the defaults. So does a zero-initialised options struct (of a sampler: greedy).
- *   - Files, models and tokenizers are immutable once made and may be shared by threads. A session or sampler
- *     belongs to one thread at a time.
+ *   - A NULL options pointer asks for the defaults, and so does a zero-initialised options struct.
+ *   - Files, models and tokenizers are immutable once made and may be shared by threads. An engine with its sequences, or a
+ *     sampler, belongs to one thread at a time.
  */
 #ifndef CLLM_H
 #define CLLM_H
@@ -27,7 +27,7 @@ extern "C" {
 
 #define CLLM_API __attribute__((visibility("default")))
 
-#define CLLM_VERSION "0.1.0"
+#define CLLM_VERSION "0.2.0"
 
 /* The version of the library that is linked, which may differ from the header's CLLM_VERSION. */
 CLLM_API const char *cllm_version(void);
@@ -41,7 +41,7 @@ typedef enum cllm_status {
     CLLM_ERR_FORMAT,       /* the file's bytes contradict themselves or the format */
     CLLM_ERR_UNSUPPORTED,  /* the file is sound, but asks for what this library does not do */
     CLLM_ERR_MEMORY,       /* it does not fit in memory */
-    CLLM_ERR_CONTEXT_FULL, /* more tokens than the session's context holds */
+    CLLM_ERR_CONTEXT_FULL, /* more tokens than the context of a sequence holds */
     CLLM_ERR_CANCELLED,    /* a callback asked to stop */
     CLLM_ERR_DEVICE,       /* a GPU is not there, lacks what is asked of it, or failed */
 } cllm_status;
@@ -282,9 +282,10 @@ CLLM_API const char *cllm_model_file_note(const cllm_model *model);
  * runs by token ids all the same. */
 CLLM_API const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model);
 
-/* ---------------------------------------------------------------------------------------------- session */
+/* ----------------------------------------------------------------------------------------------- engine */
 
-typedef struct cllm_session cllm_session;
+/* What computes: threads, a device and the weights on it, work space, and the pages of keys and values of all sequences. */
+typedef struct cllm_engine cllm_engine;
 
 typedef enum cllm_kv_type {
     CLLM_KV_F16 = 0,
@@ -292,30 +293,46 @@ typedef enum cllm_kv_type {
     CLLM_KV_Q8_0 = 2, /* int8, 32 of which share a scale */
 } cllm_kv_type;
 
-typedef struct cllm_session_options {
-    uint32_t n_ctx;   /* positions; 0: the model's own (of LongRoPE the original, for which its short factors are: more
-                               must be asked for, and has the long ones), or as many as fit in memory if fewer */
-    uint32_t n_batch; /* most tokens in one forward pass; 0: 512 */
+/* How CLLM_WANT_EMBEDDING makes one vector of a span's rows. */
+typedef enum cllm_pooling {
+    CLLM_POOLING_LAST = 0, /* the last row */
+    CLLM_POOLING_MEAN = 1, /* the mean of all rows of the span */
+    CLLM_POOLING_NONE = 2, /* each row is handed out */
+} cllm_pooling;
+
+#define CLLM_GPU_LAYERS_ALL UINT32_MAX
+
+typedef struct cllm_engine_options {
+    uint32_t n_ctx; /* most positions of one sequence; 0: the model's own (of LongRoPE the original, for which its short
+                               factors are: more must be asked for, and has the long ones), or as many as fit in memory if fewer */
+    uint32_t n_batch;     /* most tokens in one forward pass; 0: 512 */
     uint32_t n_threads;   /* 0: the cores this process may use */
     cllm_kv_type kv_type; /* how keys and values are stored */
     const char *cpu_isa;  /* "scalar", "avx2" and so on, or NULL: the best that this CPU has */
     const char *device;   /* "metal", "cuda", "opencl": that API's GPU (of OpenCL any device), or an error; "auto": the
-                               first GPU that can run the model, or the CPU; NULL or "cpu": the CPU. A model that the GPU's
-                               kernels cannot run is run on the CPU: see cllm_session_device_note */
-    uint32_t gpu_layers;  /* so many of the model's last layers run on the GPU, and with them its output; more than it
-                               has: all; 0, and with "auto": as many as fit. keys and values there: F16 or F32 */
-    bool exact;           /* on a GPU too, the same bits for any n_batch: without the kernels for long batches */
+                               first GPU that can run the model, or the CPU: see cllm_engine_device_note; NULL or "cpu": the
+                               CPU */
+    uint32_t gpu_layers;  /* so many of the model's last layers run on the GPU, and with them its output; 0: as many as
+                               fit; CLLM_GPU_LAYERS_ALL: all of them. keys and values there: F16 or F32 */
+    bool exact;           /* on a GPU too, the same bits in any batch: without the kernels for long batches */
     cllm_progress
         progress; /* or NULL; asked by the calling thread several times a layer, of a GPU's layers once, and with
                                bytes while weights move to a GPU */
     void *user;   /* handed to `progress` */
-} cllm_session_options;
+    uint32_t n_positions;  /* of all sequences together, in pages of 256; 0: n_ctx */
+    uint32_t n_sequences;  /* most sequences at a time, 0: 1; at most 4096 */
+    uint32_t device_index; /* which of the API's devices, from 0; with "auto": of the first API that has one */
+    uint64_t
+        cache_bytes; /* most bytes of keys and values that the prefix cache keeps of no sequence; 0: there is none */
+    cllm_pooling pooling; /* of CLLM_WANT_EMBEDDING */
+    bool raw_embeddings;  /* do not scale embeddings to length 1 */
+} cllm_engine_options;
 
 /* All in bytes but n_ctx. The weights are the mapped file's own pages, which the system may drop and read again, unless the
  * model was read or repacked into memory. */
 typedef struct cllm_memory_plan {
     uint64_t weights;
-    uint64_t kv_cache;
+    uint64_t kv_cache;  /* pages of keys and values, those of the prefix cache among them */
     uint64_t scratch;   /* the buffers of a forward pass: activations and logits */
     uint64_t available; /* what this process may still take, or 0 if unknown */
     uint32_t n_ctx;     /* the context planned for */
@@ -328,72 +345,105 @@ typedef struct cllm_memory_plan {
     uint64_t gpu_available; /* or 0 if unknown */
 } cllm_memory_plan;
 
-/* What a session of these options would need on the CPU: `device` is not looked at. Works for every architecture whose file has the usual keys
- * (<architecture>.block_count, .embedding_length, .attention.head_count ...). options: may be NULL.
+/* What an engine of these options would need on the CPU: `device` is not looked at. Works for every architecture whose file has
+ * the usual keys (<architecture>.block_count, .embedding_length, .attention.head_count ...). options: may be NULL.
  * Errors: FORMAT or UNSUPPORTED (the keys are missing), MEMORY (a given n_ctx does not fit; *plan is filled). */
-CLLM_API cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *options,
-                                      cllm_memory_plan *plan, cllm_error *err);
+CLLM_API cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_engine_options *options, cllm_memory_plan *plan,
+                                      cllm_error *err);
 
-/* A session is one sequence of tokens with its keys and values. The model must outlive it. Each session has a copy of its
- * own of the weights on a GPU, unless that reads them in place (Metal, and OpenCL on shared memory).
- * After it is created, evaluating allocates nothing. out: owned. Errors: ARGUMENT; MEMORY; DEVICE: a GPU was named that is not
- * there, or the layers do not fit into its memory; CANCELLED: `progress`, which is asked while weights move to a GPU. */
-CLLM_API cllm_status cllm_session_create(const cllm_model *model, const cllm_session_options *options,
-                                         cllm_session **out, cllm_error *err);
-CLLM_API void cllm_session_destroy(cllm_session *session);
+/* The model must outlive the engine. Its weights move to a GPU once, unless that reads them in place (Metal, and OpenCL on shared
+ * memory). options: may be NULL. out: owned; all its sequences end with it. Calls on an engine, its sequences and generations
+ * come from one thread at a time.
+ * Errors: ARGUMENT; MEMORY; DEVICE: the GPU that was named is not there, cannot run the model, or has no room for the layers;
+ * CANCELLED: `progress`, which is asked while weights move to a GPU. */
+CLLM_API cllm_status cllm_engine_create(const cllm_model *model, const cllm_engine_options *options, cllm_engine **out,
+                                        cllm_error *err);
+CLLM_API void cllm_engine_destroy(cllm_engine *engine);
 
-CLLM_API const cllm_memory_plan *cllm_session_plan(const cllm_session *session);
-CLLM_API uint32_t cllm_session_n_threads(const cllm_session *session);
-CLLM_API const char *cllm_session_cpu_isa(const cllm_session *session); /* the kernel path in use */
-CLLM_API uint32_t cllm_session_position(const cllm_session *session);   /* tokens evaluated so far */
+CLLM_API const cllm_memory_plan *cllm_engine_plan(const cllm_engine *engine);
+CLLM_API uint32_t cllm_engine_n_threads(const cllm_engine *engine);
+CLLM_API const char *cllm_engine_cpu_isa(const cllm_engine *engine);     /* the kernel path in use */
+CLLM_API const char *cllm_engine_device(const cllm_engine *engine);      /* "cpu", or the name of the GPU's API */
+CLLM_API const char *cllm_engine_device_name(const cllm_engine *engine); /* the GPU's own name, or "" */
+/* Why "auto" chose the CPU, in one line: there is no GPU, or none that can run the model. Else "". */
+CLLM_API const char *cllm_engine_device_note(const cllm_engine *engine);
 
-CLLM_API const char *cllm_session_device(const cllm_session *session);      /* "cpu", or the name of the GPU's API */
-CLLM_API const char *cllm_session_device_name(const cllm_session *session); /* the GPU's own name, or "" */
-/* Why the CPU computes although a GPU was asked for, in one line: "auto" found none, or the model has what its kernels lack.
- * Else "". */
-CLLM_API const char *cllm_session_device_note(const cllm_session *session);
+/* From the next call on; progress: may be NULL. */
+CLLM_API void cllm_engine_set_progress(cllm_engine *engine, cllm_progress progress, void *user);
 
-/* What a GPU was asked to do since the session was created; all 0 on the CPU. */
-typedef struct cllm_gpu_counters {
-    uint64_t launches; /* of kernels */
-    uint64_t bytes;    /* of weights, keys, values and activations that these read and wrote */
-} cllm_gpu_counters;
-CLLM_API cllm_gpu_counters cllm_session_gpu_counters(const cllm_session *session);
+typedef struct cllm_stats {
+    uint64_t cache_hits;    /* calls of cllm_sequence_reuse that found something */
+    uint64_t tokens_reused; /* by them, in all */
+    uint64_t evictions;     /* pages that the prefix cache gave up */
+    uint32_t pages_held;    /* by sequences now; a page that several share counts once */
+    uint32_t pages_cached;  /* by the prefix cache alone, now */
+    uint64_t gpu_launches;  /* of a GPU's kernels; 0 on the CPU */
+    uint64_t gpu_bytes;     /* of weights, keys, values and activations that these read and wrote */
+} cllm_stats;
+CLLM_API cllm_stats cllm_engine_stats(const cllm_engine *engine);
 
-/* Evaluate one token with each of the GPU's kernels run `repetitions` times, and tell how long each launch took:
- * `on_launch` is called in the order of the launches, after a first one, "copy", that shows what the GPU's memory does at
- * most. The position stays, and what comes after it must be evaluated anew.
- * Errors: ARGUMENT (no GPU, or no such token), CONTEXT_FULL, CANCELLED, DEVICE. */
-typedef void (*cllm_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
-CLLM_API cllm_status cllm_session_measure_gpu(cllm_session *session, int32_t token, uint32_t repetitions,
-                                              cllm_on_launch on_launch, void *user, cllm_error *err);
+/* -------------------------------------------------------------------------------------------- sequences */
 
-/* Forget all tokens from `position` on. Errors: ARGUMENT if position is beyond the session's; UNSUPPORTED if the model has
- * sliding windows whose cache, of the window and a batch, has lost what that position looks back at: 0 is always possible. */
-CLLM_API cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err);
+/* Tokens evaluated in an engine, and the keys and values that they left there. */
+typedef struct cllm_sequence cllm_sequence;
 
-/* Evaluate `count` tokens (1 or more) after the session's current position.
- * logits: out, [n_vocab] float, of the last token, borrowed until the next call. The same bits for any n_batch and
- * n_threads (on a GPU: if `exact`). Errors: ARGUMENT (an id outside the vocabulary), CONTEXT_FULL, CANCELLED, DEVICE (for
- * good); the position is then unchanged, or 0 if sliding windows have moved on too far (see cllm_session_rewind). */
-CLLM_API cllm_status cllm_session_eval(cllm_session *session, const int32_t *tokens, size_t count, const float **logits,
-                                       cllm_error *err);
+/* An empty sequence. out: owned; must end before its engine. Errors: MEMORY (the engine has n_sequences of them already). */
+CLLM_API cllm_status cllm_sequence_create(cllm_engine *engine, cllm_sequence **out, cllm_error *err);
+CLLM_API void cllm_sequence_destroy(cllm_sequence *sequence);
 
-/* The same, with nothing but the likeliest next token, the lowest id of equals: what a sampler of temperature 0 takes. A
- * GPU then hands back one number. Errors: also those of cllm_session_diagnose, if a logit is not a finite number. */
-CLLM_API cllm_status cllm_session_eval_next(cllm_session *session, const int32_t *tokens, size_t count, int32_t *next,
-                                            cllm_error *err);
+CLLM_API uint32_t cllm_sequence_length(const cllm_sequence *sequence);       /* tokens evaluated so far */
+CLLM_API const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence); /* [length] they */
 
-/* Why is a logit of the last evaluation not a finite number? Looks at every weight, which takes a while. Never CLLM_OK:
+/* Another sequence that begins with the first `length` tokens of this one. It shares their pages; one that is not full is copied
+ * when either writes there. out: owned.
+ * Errors: ARGUMENT (length is beyond the sequence's), MEMORY, and UNSUPPORTED as cllm_sequence_truncate has it. */
+CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t length, cllm_sequence **out,
+                                        cllm_error *err);
+
+/* Forget all tokens from `length` on. Taking back up to n_batch tokens of the last cllm_eval always works, and so does 0.
+ * Errors, with nothing changed: ARGUMENT if length is beyond the sequence's; UNSUPPORTED if the model has sliding windows that
+ * have dropped what that length looks back at. */
+CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
+
+/* Let an empty sequence begin with the longest prefix of `tokens` that the prefix cache has, but never all of them: the last
+ * token is left to evaluate. n_reused: out, the sequence's length then. Errors: ARGUMENT (the sequence is not empty). */
+CLLM_API cllm_status cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count, size_t *n_reused,
+                                         cllm_error *err);
+
+/* ------------------------------------------------------------------------------------------- evaluating */
+
+typedef enum cllm_want {
+    CLLM_WANT_NOTHING,   /* keys and values alone */
+    CLLM_WANT_NEXT,      /* the likeliest next token; a GPU then hands back one number */
+    CLLM_WANT_LAST,      /* the logits of the last token */
+    CLLM_WANT_EACH,      /* the logits of every token */
+    CLLM_WANT_EMBEDDING, /* the state after the model's last norm, as the engine's `pooling` says */
+} cllm_want;
+
+/* Tokens of one sequence that are to be evaluated. */
+typedef struct cllm_span {
+    cllm_sequence *sequence; /* at most once in a call */
+    const int32_t *tokens;   /* [count], after the sequence's end */
+    size_t count;            /* 1 or more */
+    cllm_want want;
+    const float
+        *rows;    /* out: [1 or count][n_vocab] logits, or [1 or count][n_embd]; until the next cllm_eval, or NULL */
+    int32_t next; /* out, of WANT_NEXT: the likeliest token, the lowest id of equals */
+    cllm_status status; /* out */
+} cllm_span;
+
+/* Evaluate spans of several sequences together. Each row has the same bits alone or beside any others, for any n_batch and
+ * n_threads (on a GPU: if `exact`). All spans are checked first; if one fails nothing is evaluated, each span's status says its own
+ * reason, and the call returns the first: ARGUMENT (a sequence twice or of another engine, count 0, an id outside the vocabulary),
+ * CONTEXT_FULL (n_ctx), MEMORY (no page is left). After CANCELLED or DEVICE (which stays) each sequence is as long as its last whole
+ * forward pass. WANT_NEXT also has the errors of cllm_sequence_diagnose, if a logit is not a finite number.
+ * The engine has n_sequences rows of output; more rows of WANT_EACH are the one thing that evaluating allocates. */
+CLLM_API cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cllm_error *err);
+
+/* Why is a logit of the sequence's last evaluation not a finite number? Looks at every weight, which takes a while. Never CLLM_OK:
  * FORMAT, a weight is not finite, and the file damaged (err->name: the tensor); UNSUPPORTED, the model computes numbers that
  * are too large: for float16 keys and values if err->name is "kv_type", so that another kv_type helps; DEVICE, MEMORY. */
-CLLM_API cllm_status cllm_session_diagnose(const cllm_session *session, cllm_error *err);
-
-/* The same, with the logits of every token: `on_logits` is called once for each, in order, with its index and
- * [n_vocab] floats that are valid during the call. It returns false to cancel. */
-typedef bool (*cllm_on_logits)(void *user, size_t index, const float *logits);
-CLLM_API cllm_status cllm_session_eval_each(cllm_session *session, const int32_t *tokens, size_t count,
-                                            cllm_on_logits on_logits, void *user, cllm_error *err);
+CLLM_API cllm_status cllm_sequence_diagnose(const cllm_sequence *sequence, cllm_error *err);
 
 /* ---------------------------------------------------------------------------------------------- sampler */
 
@@ -409,13 +459,22 @@ typedef struct cllm_sampler_options {
 #define CLLM_SAMPLER_DEFAULTS \
     { .temperature = 0.8f, .top_p = 0.9f, .top_k = 40, .seed = 42 }
 
-/* options: NULL means CLLM_SAMPLER_DEFAULTS. out: owned. Errors: ARGUMENT, MEMORY. */
+/* options: NULL is {0}, greedy. out: owned. Errors: ARGUMENT, MEMORY. */
 CLLM_API cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *options, cllm_sampler **out,
                                          cllm_error *err);
 CLLM_API void cllm_sampler_destroy(cllm_sampler *sampler);
 
-/* Draw the next token. logits: [n_vocab], unchanged. Errors: FORMAT if a logit is not a finite number. */
-CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, int32_t *token, cllm_error *err);
+/* Words of a mask of tokens: token t is allowed if bit t % 32 of word t / 32 is set. */
+#define CLLM_MASK_WORDS(n_vocab) (((size_t)(n_vocab) + 31) / 32)
+
+/* Draw the next token. logits: [n_vocab], unchanged. mask: [CLLM_MASK_WORDS(n_vocab)] the tokens that may be drawn, or NULL: all.
+ * The same logits give the same token until one is accepted.
+ * Errors: FORMAT if a logit is not a finite number, ARGUMENT if the mask allows no token. */
+CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, const uint32_t *mask,
+                                         int32_t *token, cllm_error *err);
+
+/* Go on to the next draw: `token` is now part of the text. */
+CLLM_API void cllm_sampler_accept(cllm_sampler *sampler, int32_t token);
 
 #ifdef __cplusplus
 }

@@ -17,7 +17,7 @@
 enum { RUNS_OF_A_PAIR = 3 }; /* with --compare: our speed of a pair is their median, after a warm-up of its own */
 
 typedef struct bencher {
-    options o; /* those of the command line, with the model, threads and batch of the session at work */
+    options o; /* those of the command line, with the model, threads and batch of the engine at work */
     run r;
     int32_t *tokens; /* [n_tokens]: the sequence; owned */
     size_t n_tokens; /* the deepest that any test comes */
@@ -62,27 +62,27 @@ static double count_bytes(const bencher *b, const bench_result *test) {
 
 /* ---------------------------------------------------------------------------------------------- measuring */
 
-/* Bring the session to `depth` tokens of the sequence: from the start, where sliding windows cannot go back. */
+/* Bring the sequence to `depth` tokens of the sequence: from the start, where sliding windows cannot go back. */
 static cllm_status seek(bencher *b, uint64_t depth, cllm_error *err) {
-    const float *logits;
-    cllm_session *session = b->r.session;
-    if (cllm_session_position(session) > depth && cllm_session_rewind(session, (uint32_t)depth, err) != CLLM_OK)
-        cllm_session_rewind(session, 0, NULL);
-    const uint32_t position = cllm_session_position(session);
-    if (position == depth) return CLLM_OK;
-    return cllm_session_eval(session, b->tokens + position, (size_t)depth - position, &logits, err);
+    cllm_span span;
+    cllm_sequence *sequence = b->r.sequence;
+    if (cllm_sequence_length(sequence) > depth && cllm_sequence_truncate(sequence, (uint32_t)depth, err) != CLLM_OK)
+        cllm_sequence_truncate(sequence, 0, NULL);
+    const uint32_t length = cllm_sequence_length(sequence);
+    if (length == depth) return CLLM_OK;
+    return run_eval(&b->r, b->tokens + length, (size_t)depth - length, CLLM_WANT_NOTHING, &span, err);
 }
 
 static int run_once(bencher *b, const bench_result *test, bench_kind kind, double *tok_s) {
     const int32_t *tokens = b->tokens + test->depth;
     const size_t n = (size_t)bench_n_tokens(test, kind);
     const size_t step = kind == BENCH_PROMPT ? n : 1;
-    const float *logits;
+    cllm_span span;
     cllm_error err;
     cllm_status status = seek(b, test->depth, &err);
     double start = now();
     for (size_t i = 0; status == CLLM_OK && i < n; i += step)
-        status = cllm_session_eval(b->r.session, tokens + i, step, &logits, &err);
+        status = run_eval(&b->r, tokens + i, step, CLLM_WANT_LAST, &span, &err);
     *tok_s = (double)n / (now() - start);
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
@@ -119,11 +119,11 @@ static int run_pairs(bencher *b, const bench_result *test, bench_kind kind, cons
 }
 
 /* What the GPU was asked to do for each of the tokens decoded since `before`. */
-static void count_launches(const bencher *b, cllm_gpu_counters before, uint64_t n_tokens, bench_result *test) {
-    const cllm_gpu_counters after = cllm_session_gpu_counters(b->r.session);
-    if (after.launches == 0) return;
-    test->launches = (double)(after.launches - before.launches) / (double)n_tokens;
-    test->launched_bytes = (double)(after.bytes - before.bytes) / (double)n_tokens;
+static void count_launches(const bencher *b, cllm_stats before, uint64_t n_tokens, bench_result *test) {
+    const cllm_stats after = cllm_engine_stats(b->r.engine);
+    if (after.gpu_launches == 0) return;
+    test->launches = (double)(after.gpu_launches - before.gpu_launches) / (double)n_tokens;
+    test->launched_bytes = (double)(after.gpu_bytes - before.gpu_bytes) / (double)n_tokens;
 }
 
 static int measure_kind(bencher *b, bench_result *test, bench_kind kind) {
@@ -189,22 +189,20 @@ static int measure(bencher *b, bench_result test) {
 static int measure_gpu(bencher *b, bench_result *test) {
     cllm_error err;
     if (seek(b, test->depth, &err) != CLLM_OK) return fail_with(&err);
-    const cllm_gpu_counters before = cllm_session_gpu_counters(b->r.session);
-    const float *logits;
-    if (cllm_session_eval(b->r.session, b->tokens + test->depth, 1, &logits, &err) != CLLM_OK) return fail_with(&err);
+    const cllm_stats before = cllm_engine_stats(b->r.engine);
+    cllm_span span;
+    if (run_eval(&b->r, b->tokens + test->depth, 1, CLLM_WANT_LAST, &span, &err) != CLLM_OK) return fail_with(&err);
     count_launches(b, before, 1, test);
     if (b->o.verbose)
         fprintf(stderr,
                 "a token after %" PRIu64
                 ": %.0f launches on the GPU, %.2f MB of weights, keys, values and activations\n",
                 test->depth, test->launches, test->launched_bytes / 1e6);
-    if (b->o.quiet) return EXIT_SUCCESS;
-    if (seek(b, test->depth, &err) != CLLM_OK) return fail_with(&err);
-    return bench_gpu_kernels(&b->r, b->tokens[test->depth]);
+    return EXIT_SUCCESS;
 }
 
-/* Of one session: every depth with every number of tokens. */
-static int run_session(bencher *b) {
+/* Of one engine: every depth with every number of tokens. */
+static int run_engine(bencher *b) {
     const options *o = &b->o;
     const char *slash = strrchr(o->model, '/');
     bench_result test = {.model = slash ? slash + 1 : o->model,
@@ -217,12 +215,12 @@ static int run_session(bencher *b) {
                          .machine = {.read_gb_s = NAN, .float_gmac_s = NAN}};
     int status = run_start(&b->r, b->n_tokens);
     if (status != EXIT_SUCCESS) return status;
-    test.threads = cllm_session_n_threads(b->r.session);
-    test.cpu_isa = cllm_session_cpu_isa(b->r.session);
-    test.device = cllm_session_device(b->r.session);
-    test.gpu_layers = cllm_session_plan(b->r.session)->n_gpu_layers;
+    test.threads = cllm_engine_n_threads(b->r.engine);
+    test.cpu_isa = cllm_engine_cpu_isa(b->r.engine);
+    test.device = cllm_engine_device(b->r.engine);
+    test.gpu_layers = cllm_engine_plan(b->r.engine)->n_gpu_layers;
     if (test.gpu_layers > 0)
-        snprintf(b->results.gpu, sizeof b->results.gpu, "%s, %s", test.device, cllm_session_device_name(b->r.session));
+        snprintf(b->results.gpu, sizeof b->results.gpu, "%s, %s", test.device, cllm_engine_device_name(b->r.engine));
     if (test.gpu_layers == 0) status = measure_machine(&b->results, (uint32_t)test.threads, &test.machine);
     for (size_t d = 0; d < o->depths.count && status == EXIT_SUCCESS; d++) {
         test.depth = o->depths.values[d];
@@ -262,9 +260,8 @@ static int run_model(bencher *b) {
         for (size_t i = 0; i < b->o.batches.count && status == EXIT_SUCCESS; i++) {
             b->o.threads = b->o.thread_counts.values[t];
             b->o.batch = b->o.batches.values[i];
-            status = run_session(b);
-            cllm_session_destroy(b->r.session);
-            b->r.session = NULL;
+            status = run_engine(b);
+            run_stop(&b->r);
         }
     run_close(&b->r);
     return status;

@@ -64,10 +64,6 @@ int bench_compare_check(const char *template);
  * Returns an exit status, after saying why. */
 int bench_compare_run(const options *o, const bench_result *test, bench_kind kind, double *tok_s);
 
-/* A table on standard error of the GPU's kernels in decoding a token after `depth` others that are in the session, one line
- * each: launches, time, memory. Returns an exit status, after saying why. */
-int bench_gpu_kernels(const run *r, int32_t token);
-
 /* Print the results in the form that the options want. Returns an exit status, after saying why. */
 int bench_report(const options *o, const bench_results *results);
 

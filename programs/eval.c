@@ -27,8 +27,7 @@ typedef struct logits_sink {
     bool write_failed, not_finite;
 } logits_sink;
 
-static bool take_logits(void *user, size_t index, const float *logits) {
-    logits_sink *sink = user;
+static bool take_logits(logits_sink *sink, size_t index, const float *logits) {
     int32_t best = 0;
     for (uint32_t i = 0; i < sink->n_vocab; i++) {
         if (logits[i] > logits[best]) best = (int32_t)i;
@@ -43,7 +42,7 @@ static bool take_logits(void *user, size_t index, const float *logits) {
 
 static int fail_not_finite(const run *r) {
     cllm_error err;
-    cllm_session_diagnose(r->session, &err);
+    cllm_sequence_diagnose(r->sequence, &err);
     return fail("%s: %s%s", r->o->model, err.message, remedy_of(&err));
 }
 
@@ -56,6 +55,26 @@ static int close_logits(FILE *file, const char *path, int status) {
     return status;
 }
 
+/* Tokens whose logits are asked for at once, so that these take no more than 256 MiB. */
+static size_t tokens_at_once(uint32_t n_vocab) {
+    const size_t n = ((size_t)256 << 20) / (n_vocab * sizeof(float));
+    return n > 0 ? n : 1;
+}
+
+/* Returns OK also where the sink wants no more. */
+static cllm_status hand_over(run *r, const id_list *list, logits_sink *sink, cllm_error *err) {
+    const size_t most = tokens_at_once(sink->n_vocab);
+    for (size_t done = 0, n; done < list->count; done += n) {
+        cllm_span span;
+        n = list->count - done < most ? list->count - done : most;
+        cllm_status status = run_eval(r, list->ids + done, n, CLLM_WANT_EACH, &span, err);
+        if (status != CLLM_OK) return status;
+        for (size_t i = 0; i < n; i++)
+            if (!take_logits(sink, done + i, span.rows + i * sink->n_vocab)) return CLLM_OK;
+    }
+    return CLLM_OK;
+}
+
 /* The forward passes, with the logits into their file if one is wanted. */
 static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     const char *path = r->o->logits;
@@ -66,10 +85,9 @@ static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     cllm_error err;
     int status = EXIT_SUCCESS;
     run_stage(r, "evaluating");
-    if (cllm_session_eval_each(r->session, list->ids, list->count, take_logits, sink, &err) != CLLM_OK)
-        status = sink->write_failed ? fail("%s: %s", path, strerror(errno))
-                 : sink->not_finite ? fail_not_finite(r)
-                                    : fail_with(&err);
+    if (hand_over(r, list, sink, &err) != CLLM_OK) status = fail_with(&err);
+    if (sink->write_failed) status = fail("%s: %s", path, strerror(errno));
+    if (sink->not_finite) status = fail_not_finite(r);
     run_stage(r, "%s", "");
     return path ? close_logits(sink->file, path, status) : status;
 }
@@ -124,9 +142,8 @@ typedef struct scores {
     bool not_finite;            /* the last of them was not */
 } scores;
 
-static bool score(void *user, size_t index, const float *logits) {
-    scores *s = user;
-    if (index < s->n_ctx / 2 || index + 1 >= s->n_ctx) return true;
+/* logits: after token `index` of the chunk. */
+static bool score(scores *s, size_t index, const float *logits) {
     float largest = logits[0]; /* a double, it is more than GCC 12 for arm64 can compile */
     for (uint32_t i = 1; i < s->n_vocab; i++) largest = fmaxf(largest, logits[i]);
     double sum = 0;
@@ -137,6 +154,21 @@ static bool score(void *user, size_t index, const float *logits) {
     s->count++;
     s->not_finite = !isfinite(surprise);
     return !s->not_finite;
+}
+
+/* The first half gives the others a context. The last token has none after it. */
+static cllm_status score_chunk(run *r, scores *s, cllm_error *err) {
+    const size_t most = tokens_at_once(s->n_vocab), end = s->n_ctx - 1;
+    cllm_span span;
+    cllm_status status = cllm_sequence_truncate(r->sequence, 0, err);
+    if (status == CLLM_OK) status = run_eval(r, s->chunk, s->n_ctx / 2, CLLM_WANT_NOTHING, &span, err);
+    for (size_t first = s->n_ctx / 2, n; status == CLLM_OK && first < end; first += n) {
+        n = end - first < most ? end - first : most;
+        status = run_eval(r, s->chunk + first, n, CLLM_WANT_EACH, &span, err);
+        for (size_t i = 0; status == CLLM_OK && i < n; i++)
+            if (!score(s, first + i, span.rows + i * s->n_vocab)) return CLLM_OK;
+    }
+    return status;
 }
 
 static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
@@ -153,9 +185,8 @@ static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
             run_stage(r, "chunk %zu of %zu, perplexity %.4f", i + 1, n_chunks, exp(s->sum / (double)s->count));
         if (cllm_tokenizer_adds_bos(tokenizer))
             chunk[0] = cllm_tokenizer_bos(tokenizer); /* no prediction of it is scored */
-        status = cllm_session_rewind(r->session, 0, &err);
-        if (status == CLLM_OK) status = cllm_session_eval_each(r->session, chunk, s->n_ctx, score, s, &err);
-        if (status != CLLM_OK) break;
+        status = score_chunk(r, s, &err);
+        if (status != CLLM_OK || s->not_finite) break;
     }
     run_stage(r, "%s", "");
     if (s->not_finite) return fail_not_finite(r);

@@ -47,19 +47,21 @@ static int encode_prompt(const run *r, prompt *p) {
 }
 
 /* Evaluate tokens and choose the next one. */
-static cllm_status choose_next(const run *r, cllm_sampler *sampler, const int32_t *tokens, size_t count, int32_t *next,
+static cllm_status choose_next(run *r, cllm_sampler *sampler, const int32_t *tokens, size_t count, int32_t *next,
                                cllm_error *err) {
-    const float *logits;
-    if (r->o->temperature <= 0) return cllm_session_eval_next(r->session, tokens, count, next, err);
-    cllm_status status = cllm_session_eval(r->session, tokens, count, &logits, err);
-    if (status != CLLM_OK) return status;
-    status = cllm_sampler_sample(sampler, logits, next, err);
-    return status == CLLM_ERR_FORMAT ? cllm_session_diagnose(r->session, err) : status;
+    const bool greedy = r->o->temperature <= 0;
+    cllm_span span;
+    cllm_status status = run_eval(r, tokens, count, greedy ? CLLM_WANT_NEXT : CLLM_WANT_LAST, &span, err);
+    *next = span.next;
+    if (status != CLLM_OK || greedy) return status;
+    status = cllm_sampler_sample(sampler, span.rows, NULL, next, err);
+    if (status == CLLM_OK) cllm_sampler_accept(sampler, *next);
+    return status == CLLM_ERR_FORMAT ? cllm_sequence_diagnose(r->sequence, err) : status;
 }
 
 /* The loop, of `most` tokens at most. previous: the last token of the prompt; token: the one after it. */
-static int write_text(const run *r, cllm_sampler *sampler, int32_t previous, int32_t token, uint64_t most,
-                      text_stream *text, pace *generated) {
+static int write_text(run *r, cllm_sampler *sampler, int32_t previous, int32_t token, uint64_t most, text_stream *text,
+                      pace *generated) {
     const options *o = r->o;
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     cllm_error err;
@@ -87,7 +89,7 @@ static int write_text(const run *r, cllm_sampler *sampler, int32_t previous, int
 
 /* From the prompt's tokens to the newline at the end. */
 static int write_answer(run *r, cllm_sampler *sampler, const prompt *p) {
-    const uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
+    const uint32_t n_ctx = cllm_engine_plan(r->engine)->n_ctx;
     const uint64_t room = n_ctx - p->count;
     int32_t first = 0;
     cllm_error err;

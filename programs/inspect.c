@@ -329,9 +329,9 @@ int inspect(const options *o) {
     totals sum = add_up(gguf);
     const key_use use = read_keys(gguf);
     cllm_memory_plan plan = {0};
-    cllm_session_options session = {.n_ctx = (uint32_t)o->ctx};
+    const cllm_engine_options engine = {.n_ctx = (uint32_t)o->ctx};
     cllm_error err;
-    const char *problem = cllm_plan_memory(gguf, &session, &plan, &err) == CLLM_OK ? NULL : err.message;
+    const char *problem = cllm_plan_memory(gguf, &engine, &plan, &err) == CLLM_OK ? NULL : err.message;
     if (o->json) {
         json_t *document = json_description(o, gguf, &sum, &use);
         json_put(&document, "memory", json_memory(&plan, problem));

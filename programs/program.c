@@ -332,13 +332,13 @@ static cllm_kv_type kv_type_of(const char *name) {
 /* Which layers run where. */
 static void describe_device(const run *r) {
     const options *o = r->o;
-    const cllm_memory_plan *plan = cllm_session_plan(r->session);
-    const char *reason = cllm_session_device_note(r->session);
+    const cllm_memory_plan *plan = cllm_engine_plan(r->engine);
+    const char *reason = cllm_engine_device_note(r->engine);
     const uint32_t n_layers = cllm_model_get_info(r->model)->n_layers;
     if (*reason && (o->verbose || strcmp(o->device, "auto") != 0)) note(o, "device: cpu, because %s", reason);
     if (plan->n_gpu_layers == 0) return;
-    note(o, "device: %s, %s: %" PRIu32 " of %" PRIu32 " layers%s", cllm_session_device(r->session),
-         cllm_session_device_name(r->session), plan->n_gpu_layers, n_layers,
+    note(o, "device: %s, %s: %" PRIu32 " of %" PRIu32 " layers%s", cllm_engine_device(r->engine),
+         cllm_engine_device_name(r->engine), plan->n_gpu_layers, n_layers,
          plan->n_gpu_layers < n_layers && o->gpu_layers == AS_MANY_AS_FIT ? " fit; a smaller --ctx leaves room for more"
                                                                           : "");
     if (!o->verbose) return;
@@ -351,7 +351,7 @@ static void describe_device(const run *r) {
 
 int run_start(run *r, uint64_t n_ctx) {
     const options *o = r->o;
-    cllm_session_options session = {
+    cllm_engine_options engine = {
         .n_ctx = (uint32_t)n_ctx,
         .n_batch = (uint32_t)o->batch,
         .n_threads = (uint32_t)o->threads,
@@ -366,20 +366,21 @@ int run_start(run *r, uint64_t n_ctx) {
     double start = now();
     cllm_error err;
     if (names_gpu(o)) run_stage(r, "preparing the GPU");
-    cllm_status status = cllm_session_create(r->model, &session, &r->session, &err);
+    cllm_status status = cllm_engine_create(r->model, &engine, &r->engine, &err);
+    if (status == CLLM_OK) status = cllm_sequence_create(r->engine, &r->sequence, &err);
     if (names_gpu(o)) run_stage(r, "%s", "");
     if (interrupted()) return EXIT_INTERRUPTED; /* whatever that did to the compiler of the kernels */
     if (status == CLLM_ERR_DEVICE) return fail("--device %s: %s", o->device, err.message);
     if (status != CLLM_OK) return fail_with(&err);
     r->load_seconds += now() - start;
-    const cllm_memory_plan *plan = cllm_session_plan(r->session);
+    const cllm_memory_plan *plan = cllm_engine_plan(r->engine);
     uint32_t trained = cllm_model_get_info(r->model)->n_ctx_train;
     if (o->verbose) {
         print_plan(stderr, plan);
         fputc('\n', stderr);
         if (plan->n_gpu_layers < cllm_model_get_info(r->model)->n_layers)
             fprintf(stderr, "compute: %" PRIu32 " threads, %s kernels, batches of %" PRIu64 ", %s keys and values\n",
-                    cllm_session_n_threads(r->session), cllm_session_cpu_isa(r->session), o->batch, o->kv_type);
+                    cllm_engine_n_threads(r->engine), cllm_engine_cpu_isa(r->engine), o->batch, o->kv_type);
         fprintf(stderr, "ready after %.3f s\n", r->load_seconds);
     }
     describe_device(r);
@@ -392,9 +393,21 @@ int run_start(run *r, uint64_t n_ctx) {
     return EXIT_SUCCESS;
 }
 
+void run_stop(run *r) {
+    cllm_sequence_destroy(r->sequence);
+    cllm_engine_destroy(r->engine);
+    r->sequence = NULL;
+    r->engine = NULL;
+}
+
+cllm_status run_eval(run *r, const int32_t *tokens, size_t count, cllm_want want, cllm_span *span, cllm_error *err) {
+    *span = (cllm_span){.sequence = r->sequence, .tokens = tokens, .count = count, .want = want};
+    return cllm_eval(r->engine, span, 1, err);
+}
+
 void run_close(run *r) {
     interrupt_watch_file(NULL, NULL);
-    cllm_session_destroy(r->session);
+    run_stop(r);
     cllm_model_destroy(r->model);
 }
 
@@ -407,7 +420,7 @@ int fail_without_tokenizer(const run *r) {
 }
 
 int run_check_fits(const run *r, const char *what, size_t n_tokens) {
-    uint32_t n_ctx = cllm_session_plan(r->session)->n_ctx;
+    uint32_t n_ctx = cllm_engine_plan(r->engine)->n_ctx;
     if (n_tokens <= n_ctx) return EXIT_SUCCESS;
     return fail("%s has %zu tokens, the context holds %" PRIu32 "; --ctx sets it", what, n_tokens, n_ctx);
 }

@@ -73,7 +73,8 @@ void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader);
 typedef struct run {
     const options *o;
     cllm_model *model;
-    cllm_session *session;
+    cllm_engine *engine;
+    cllm_sequence *sequence; /* its one */
     double load_seconds;
     char stage[80];     /* what is evaluated, for the progress bar; "": draw none */
     double stage_start; /* when it became other than "" */
@@ -81,8 +82,12 @@ typedef struct run {
 } run;
 
 int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */
-int run_start(run *r, uint64_t n_ctx);  /* its session; n_ctx 0: the model's own */
+int run_start(run *r, uint64_t n_ctx);  /* its engine and sequence; n_ctx 0: the model's own */
+void run_stop(run *r);                  /* takes both away again */
 void run_close(run *r);                 /* one that was never loaded, or not started, is allowed */
+
+/* Evaluate tokens after those of the sequence. span: out, with what is wanted of them. */
+cllm_status run_eval(run *r, const int32_t *tokens, size_t count, cllm_want want, cllm_span *span, cllm_error *err);
 
 /* Name what is evaluated next, for a progress bar on a terminal; "" ends it. */
 void run_stage(run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -859,8 +859,8 @@ static void fill_pages(context *c, uint32_t n) {
     memset(c->store.pools[pool].bytes, 0xFF, n_pages * page_bytes);
     for (uint32_t position = 0; position < n; position++) {
         const size_t k = c->config.key_length, v = c->config.value_length;
-        kv_table_grow(&c->table, &c->pages, position < WINDOW_BATCH ? 0 : position + 1 - WINDOW_BATCH, position,
-                      position + 1);
+        kv_table_drop(&c->table, &c->pages, position < WINDOW_BATCH ? 0 : position + 1 - WINDOW_BATCH);
+        kv_table_grow(&c->table, &c->pages, position, position + 1);
         put_row(c, kv_chunk_put_key, position, k, 1000000, c->keys + position * k);
         put_row(c, kv_chunk_put_value, position, v, 2000000, c->values + position * v);
     }
@@ -1055,7 +1055,7 @@ static void weights_are_normal_or_nothing(void **state) {
     assert_ok(kv_pages_create(&config, &size, &a, &pages, &err), &err);
     assert_ok(kv_table_create(&pages, &a, &table, &err), &err);
     assert_ok(kv_store_create(&config, CLLM_KV_F32, 1, &size, &a, &store, &err), &err);
-    kv_table_grow(&table, &pages, 0, 0, KV_CHUNK);
+    kv_table_grow(&table, &pages, 0, KV_CHUNK);
     const kv_chunk chunk = kv_store_chunk(&store, &table, 0, 0, 0);
     const visible_range all = {0, KV_CHUNK};
     const float query = 1, edge = -126 * 0.693147181f;

@@ -108,10 +108,14 @@ static void bind_weights(const small_model *m, layer_weights *layer, model_weigh
 static void run_model(const small_model *m, bool briefly) {
     enum { BATCH = 9, N_CTX = 512 };
     static const int32_t tokens[BATCH] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
-    static const uint32_t first[BATCH] = {0, 1, 2, 3, 4, 5, 6, 7, 8}, few[] = {9, 10, 11, 12, 13};
-    static const uint32_t across[] = {254, 255, 256}, deep[] = {300};
+    static const forward_span first = {.n_rows = BATCH, .n_kept = BATCH},
+                              few = {.first_position = 9, .n_rows = 5, .n_kept = 1};
+    static const forward_span across = {.first_position = 254, .n_rows = 3, .n_kept = 3};
+    static const forward_span deep = {.first_position = 300, .n_rows = 1, .n_kept = 1};
+    forward_span brief = first;
     layer_weights layer;
     model_weights weights;
+    brief.n_kept = 1;
     bind_weights(m, &layer, &weights);
     const gpu_settings settings = {
         .n_layers = 1, .n_ctx = N_CTX, .n_batch = BATCH, .n_logits = BATCH, .kv_type = m->kv_type};
@@ -124,15 +128,15 @@ static void run_model(const small_model *m, bool briefly) {
     must(gpu_open("opencl", &g, &err), &err);
     must(forward_gpu_create(&g, &m->config, &weights, &settings, NULL, NULL, &f, &err), &err);
     must(forward_gpu_measure(f, 0, print_launch, NULL, &err), &err);
-    must(forward_gpu_layers(f, tokens, first, BATCH, NULL, briefly, NULL, NULL, &err), &err);
+    must(forward_gpu_layers(f, briefly ? &brief : &first, 1, tokens, NULL, NULL, NULL, &err), &err);
     if (!briefly) {
         must(forward_gpu_output(f, 0, BATCH, logits, &err), &err);
-        must(forward_gpu_layers(f, tokens, few, 5, NULL, true, NULL, NULL, &err), &err);
-        must(forward_gpu_layers(f, tokens, across, 3, NULL, false, NULL, NULL, &err), &err);
+        must(forward_gpu_layers(f, &few, 1, tokens, NULL, NULL, NULL, &err), &err);
+        must(forward_gpu_layers(f, &across, 1, tokens, NULL, NULL, NULL, &err), &err);
         must(forward_gpu_output(f, 1, 2, logits, &err), &err);
     }
-    must(forward_gpu_layers(f, tokens, deep, 1, NULL, true, NULL, NULL, &err), &err);
-    must(forward_gpu_next(f, &next, &err), &err);
+    must(forward_gpu_layers(f, &deep, 1, tokens, NULL, NULL, NULL, &err), &err);
+    must(forward_gpu_next(f, 0, 1, &next, &err), &err);
     forward_gpu_destroy(f);
     gpu_close(&g);
 }

@@ -3,6 +3,7 @@
  * tokens.txt, llama.cpp-nmse.tsv). For each: the logits, and that they are the same bits however the tokens are cut. */
 #include "support/check.h"
 #include "support/gguf_builder.h"
+#include "support/solo.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -35,17 +36,6 @@ static const char *path_of(const char *name, const char *suffix) {
     return path;
 }
 
-typedef struct logits_rows {
-    float *rows; /* [n_tokens][n_vocab] */
-    size_t n_vocab;
-} logits_rows;
-
-static bool take_row(void *user, size_t index, const float *logits) {
-    const logits_rows *sink = user;
-    memcpy(sink->rows + index * sink->n_vocab, logits, sink->n_vocab * sizeof *logits);
-    return true;
-}
-
 /* How the tokens are evaluated. */
 typedef struct run {
     cllm_kv_type kv_type;
@@ -56,20 +46,20 @@ typedef struct run {
 /* Returns [n_tokens][n_vocab]; release with free(). */
 static float *logits_of(const cllm_model *model, run how) {
     const bool learned = strcmp(cllm_model_get_info(model)->architecture, "gpt2") == 0; /* embeddings of positions */
-    const cllm_session_options options = {.n_ctx = learned ? 0 : N_CTX,
-                                          .n_batch = how.n_batch,
-                                          .n_threads = how.n_threads,
-                                          .kv_type = how.kv_type,
-                                          .cpu_isa = how.isa};
+    const cllm_engine_options options = {.n_ctx = learned ? 0 : N_CTX,
+                                         .n_batch = how.n_batch,
+                                         .n_threads = how.n_threads,
+                                         .kv_type = how.kv_type,
+                                         .cpu_isa = how.isa};
     const size_t n_vocab = cllm_model_get_info(model)->n_vocab;
-    logits_rows sink = {calloc(reference.n_tokens * n_vocab, sizeof(float)), n_vocab};
-    cllm_session *session = NULL;
+    float *rows = calloc(reference.n_tokens * n_vocab, sizeof *rows);
+    solo *session = NULL;
     cllm_error err;
-    assert_non_null(sink.rows);
-    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
-    assert_ok(cllm_session_eval_each(session, reference.tokens, reference.n_tokens, take_row, &sink, &err), &err);
-    cllm_session_destroy(session);
-    return sink.rows;
+    assert_non_null(rows);
+    assert_ok(solo_create(model, &options, &session, &err), &err);
+    assert_ok(solo_each(session, reference.tokens, reference.n_tokens, rows, &err), &err);
+    solo_destroy(session);
+    return rows;
 }
 
 static double number_of(const cllm_gguf *gguf, const char *key) {
@@ -164,12 +154,12 @@ static cllm_model *load_named(const char *name) {
     return load(&of, false);
 }
 
-static cllm_session *windowed_session(const cllm_model *model, cllm_progress progress, void *user) {
-    const cllm_session_options options = {
+static solo *windowed_session(const cllm_model *model, cllm_progress progress, void *user) {
+    const cllm_engine_options options = {
         .n_ctx = N_CTX, .n_batch = 16, .kv_type = CLLM_KV_F32, .progress = progress, .user = user};
-    cllm_session *session = NULL;
+    solo *session = NULL;
     cllm_error err;
-    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+    assert_ok(solo_create(model, &options, &session, &err), &err);
     return session;
 }
 
@@ -178,15 +168,15 @@ static void windows_hold_a_batch_and_two_pages_more_than_they_see(void **state) 
     if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip(); /* only these are known */
     for (size_t i = 0; i < N_WINDOWED; i++) {
         cllm_model *model = load_named(windowed[i].name);
-        cllm_session *session = windowed_session(model, NULL, NULL);
+        solo *session = windowed_session(model, NULL, NULL);
         const cllm_model_info *info = cllm_model_get_info(model);
         const uint64_t position = (uint64_t)info->n_kv_heads * (info->key_length + info->value_length) * sizeof(float);
         const uint64_t most = position * (windowed[i].n_windowed * (uint64_t)(windowed[i].window + 16 + 2 * 256) +
                                           windowed[i].n_full * (uint64_t)N_CTX);
-        if (cllm_session_plan(session)->kv_cache > most)
+        if (cllm_engine_plan(session->engine)->kv_cache > most)
             fail_msg("%s: %llu bytes of keys and values, more than %llu", windowed[i].name,
-                     (unsigned long long)cllm_session_plan(session)->kv_cache, (unsigned long long)most);
-        cllm_session_destroy(session);
+                     (unsigned long long)cllm_engine_plan(session->engine)->kv_cache, (unsigned long long)most);
+        solo_destroy(session);
         cllm_model_destroy(model);
     }
 }
@@ -196,8 +186,8 @@ static bool stop_soon(void *user, uint64_t done, uint64_t total) {
     return done < *(uint64_t *)user;
 }
 
-/* A short way back is still there; a long one is refused, from the start it goes on, and so it does after a cancelled
- * evaluation that had moved on too far. */
+/* A short way back is still there; a long one is refused, from the start it goes on, and so it does after an evaluation that was
+ * cancelled. */
 static void windows_go_back_as_far_as_they_can(void **state) {
     (void)state;
     /* Less the batch of 16, 542, whose window of 32 begins at 511, in the second page; with the last 14 tokens alone it would begin
@@ -210,40 +200,41 @@ static void windows_go_back_as_far_as_they_can(void **state) {
     int32_t tokens[LONG];
     for (size_t i = 0; i < LONG; i++) tokens[i] = reference.tokens[i * i % reference.n_tokens];
     uint64_t stop_at = UINT64_MAX;
-    cllm_session *session = windowed_session(model, stop_soon, &stop_at);
-    logits_rows want = {calloc(LONG * n_vocab, sizeof(float)), n_vocab};
+    solo *session = windowed_session(model, stop_soon, &stop_at);
+    float *want = calloc(LONG * n_vocab, sizeof *want);
     const float *got;
     cllm_error err;
-    assert_non_null(want.rows);
-    assert_ok(cllm_session_eval_each(session, tokens, LONG, take_row, &want, &err), &err);
+    assert_non_null(want);
+    assert_ok(solo_each(session, tokens, LONG, want, &err), &err);
     static const uint32_t back[] = {LONG - 16, 400, FURTHEST};
     for (size_t i = 0; i < sizeof back / sizeof *back; i++) {
-        assert_ok(cllm_session_rewind(session, back[i], &err), &err);
-        assert_ok(cllm_session_eval(session, tokens + back[i], 3, &got, &err), &err);
-        assert_memory_equal(got, want.rows + (back[i] + 2) * n_vocab, row);
+        assert_ok(solo_truncate(session, back[i], &err), &err);
+        assert_ok(solo_eval(session, tokens + back[i], 3, &got, &err), &err);
+        assert_memory_equal(got, want + (back[i] + 2) * n_vocab, row);
     }
-    assert_error(cllm_session_rewind(session, FURTHEST - 1, &err), &err, CLLM_ERR_UNSUPPORTED, "sliding windows of 32");
-    assert_error(cllm_session_rewind(session, 40, &err), &err, CLLM_ERR_UNSUPPORTED, "rewind to 0");
-    assert_int_equal(cllm_session_position(session), FURTHEST + 3);
-    assert_ok(cllm_session_eval(session, tokens + FURTHEST + 3, LONG - FURTHEST - 3, &got, &err), &err);
-    assert_memory_equal(got, want.rows + (LONG - 1) * n_vocab, row);
-    assert_ok(cllm_session_rewind(session, 0, &err), &err);
-    assert_ok(cllm_session_eval(session, tokens, 20, &got, &err), &err);
-    assert_memory_equal(got, want.rows + 19 * n_vocab, row);
+    assert_error(solo_truncate(session, FURTHEST - 1, &err), &err, CLLM_ERR_UNSUPPORTED, "sliding windows of 32");
+    assert_error(solo_truncate(session, 40, &err), &err, CLLM_ERR_UNSUPPORTED, "begin anew from 0");
+    assert_int_equal(solo_length(session), FURTHEST + 3);
+    assert_ok(solo_eval(session, tokens + FURTHEST + 3, LONG - FURTHEST - 3, &got, &err), &err);
+    assert_memory_equal(got, want + (LONG - 1) * n_vocab, row);
+    assert_ok(solo_truncate(session, 0, &err), &err);
+    assert_ok(solo_eval(session, tokens, 20, &got, &err), &err);
+    assert_memory_equal(got, want + 19 * n_vocab, row);
 
-    stop_at = 200 * n_layers; /* the windows have left nothing of the first page */
-    assert_error(cllm_session_eval(session, tokens + 20, LONG - 20, &got, &err), &err, CLLM_ERR_CANCELLED, "");
-    assert_int_equal(cllm_session_position(session), 20);
-    stop_at = 400 * n_layers;
-    assert_error(cllm_session_eval(session, tokens + 20, LONG - 20, &got, &err), &err, CLLM_ERR_CANCELLED, "");
-    assert_int_equal(cllm_session_position(session), 0);
-    stop_at = 5 * n_layers; /* within the first batch: nothing is lost */
-    assert_error(cllm_session_eval(session, tokens, 16, &got, &err), &err, CLLM_ERR_CANCELLED, "");
+    for (uint64_t stop = 5; stop <= 205; stop += 200) { /* the length is that of the batches that were whole */
+        stop_at = stop * n_layers;
+        const uint32_t length = solo_length(session);
+        assert_error(solo_eval(session, tokens + length, LONG - length, &got, &err), &err, CLLM_ERR_CANCELLED, "");
+        assert_int_equal((solo_length(session) - length) % 16, 0);
+        assert_in_range(solo_length(session) - length + 16, stop, stop + 16 + 15);
+        if (stop > 16) assert_ok(solo_truncate(session, solo_length(session) - 16, &err), &err);
+    }
     stop_at = UINT64_MAX;
-    assert_ok(cllm_session_eval(session, tokens, LONG, &got, &err), &err);
-    assert_memory_equal(got, want.rows + (LONG - 1) * n_vocab, row);
-    free(want.rows);
-    cllm_session_destroy(session);
+    const uint32_t length = solo_length(session);
+    assert_ok(solo_eval(session, tokens + length, LONG - length, &got, &err), &err);
+    assert_memory_equal(got, want + (LONG - 1) * n_vocab, row);
+    free(want);
+    solo_destroy(session);
     cllm_model_destroy(model);
 }
 
@@ -251,10 +242,10 @@ static void embedded_positions_end_the_context(void **state) {
     (void)state;
     if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
     cllm_model *model = load_named("gpt2");
-    cllm_session *session = NULL;
+    solo *session = NULL;
     cllm_error err;
-    const cllm_session_options options = {.n_ctx = 513};
-    assert_error(cllm_session_create(model, &options, &session, &err), &err, CLLM_ERR_ARGUMENT,
+    const cllm_engine_options options = {.n_ctx = 513};
+    assert_error(solo_create(model, &options, &session, &err), &err, CLLM_ERR_ARGUMENT,
                  "a context of 513 is more than the 512 positions");
     cllm_model_destroy(model);
 }

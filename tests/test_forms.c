@@ -1,6 +1,7 @@
 /* Other forms of files of known families: experts in tensors of their own, tensors of a model of images beside the text
  * model, and the names that ollama gives to gpt-oss. Each must compute what the usual form computes. */
 #include "support/check.h"
+#include "support/solo.h"
 #include "support/tiny_model.h"
 
 #include <math.h>
@@ -132,26 +133,21 @@ typedef struct rows {
     uint64_t n_parameters, weight_bytes;
 } rows;
 
-static bool take_row(void *user, size_t index, const float *logits) {
-    memcpy((float *)user + index * N_VOCAB, logits, N_VOCAB * sizeof *logits);
-    return true;
-}
-
 static rows logits_of(const form *f, bool repack) {
     const cllm_load_options options = {.repack = repack};
     static rows out;
     int32_t tokens[N_TOKENS];
     cllm_model *model;
-    cllm_session *session;
+    solo *session;
     cllm_error err;
     for (int i = 0; i < N_TOKENS; i++) tokens[i] = i * 11 % N_VOCAB;
     assert_ok(cllm_model_load(write_form(f), &options, &model, &err), &err);
     snprintf(out.note, sizeof out.note, "%s", cllm_model_get_info(model)->note);
     out.n_parameters = cllm_model_get_info(model)->n_parameters;
-    assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
-    out.weight_bytes = cllm_session_plan(session)->weights;
-    assert_ok(cllm_session_eval_each(session, tokens, N_TOKENS, take_row, out.logits, &err), &err);
-    cllm_session_destroy(session);
+    assert_ok(solo_create(model, NULL, &session, &err), &err);
+    out.weight_bytes = cllm_engine_plan(session->engine)->weights;
+    assert_ok(solo_each(session, tokens, N_TOKENS, out.logits, &err), &err);
+    solo_destroy(session);
     cllm_model_destroy(model);
     for (int i = 0; i < N_TOKENS * N_VOCAB; i++) assert_true(isfinite(out.logits[i]));
     return out;

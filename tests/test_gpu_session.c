@@ -2,7 +2,10 @@
  * split, the same bits where that is promised, and the position where it was when something goes wrong. The kernels by
  * themselves are tested by test_gpu_kernels.c and test_gpu_products.c. */
 #include "support/check.h"
+#include "support/solo.h"
 #include "support/tiny_model.h"
+
+#include "engine/engine.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,7 +13,7 @@
 #include <string.h>
 
 #define LIMIT      1e-6 /* NMSE, with keys and values of F32 */
-#define ALL_LAYERS 9999u
+#define ALL_LAYERS CLLM_GPU_LAYERS_ALL
 
 enum { N_TOKENS = 43, LONG = 300, N_VOCAB = 50 }; /* a long context is one of two chunks */
 
@@ -78,21 +81,21 @@ static int32_t *tokens_of(const cllm_model *model, size_t n) {
     return tokens;
 }
 
-static cllm_session_options on_cpu(void) {
-    return (cllm_session_options){.kv_type = CLLM_KV_F32, .cpu_isa = "scalar", .n_threads = 1};
+static cllm_engine_options on_cpu(void) {
+    return (cllm_engine_options){.kv_type = CLLM_KV_F32, .cpu_isa = "scalar", .n_threads = 1};
 }
 
-static cllm_session_options on_gpu(uint32_t gpu_layers) {
-    cllm_session_options options = on_cpu();
+static cllm_engine_options with_gpu(uint32_t gpu_layers) {
+    cllm_engine_options options = on_cpu();
     options.device = device_now;
     options.gpu_layers = gpu_layers;
     return options;
 }
 
-static cllm_session *create(const cllm_model *model, const cllm_session_options *options) {
+static solo *create(const cllm_model *model, const cllm_engine_options *options) {
     cllm_error err;
-    cllm_session *session;
-    assert_ok(cllm_session_create(model, options, &session, &err), &err);
+    solo *session;
+    assert_ok(solo_create(model, options, &session, &err), &err);
     assert_non_null(session);
     return session;
 }
@@ -102,11 +105,11 @@ static cllm_session *create(const cllm_model *model, const cllm_session_options 
 static int open_group(void **state) {
     (void)state;
     cllm_model *model = tiny(&plain);
-    cllm_session_options options = on_gpu(ALL_LAYERS);
+    cllm_engine_options options = with_gpu(ALL_LAYERS);
     options.n_ctx = INT32_MAX;
-    cllm_session *session;
+    solo *session;
     n_mixed = test_draw(N_MIXED, MIXED_DRAWN, mixed);
-    absence.status = cllm_session_create(model, &options, &session, &absence);
+    absence.status = solo_create(model, &options, &session, &absence);
     assert_null(session);
     if (absence.status == CLLM_ERR_DEVICE && strstr(absence.message, "layers on ")) absence.status = CLLM_OK;
     cllm_model_destroy(model);
@@ -128,30 +131,22 @@ typedef struct rows {
     size_t n, n_vocab;
 } rows;
 
-static bool collect(void *user, size_t index, const float *logits) {
-    rows *r = user;
-    assert_int_equal(index, r->n);
-    memcpy(r->logits + r->n++ * r->n_vocab, logits, r->n_vocab * sizeof *logits);
-    return true;
-}
-
 /* The logits of each token, evaluated in one call after what is there. */
-static rows each(cllm_session *session, const cllm_model *model, const int32_t *tokens, size_t n) {
+static rows each(solo *session, const cllm_model *model, const int32_t *tokens, size_t n) {
     cllm_error err;
-    const uint32_t position = cllm_session_position(session);
-    rows r = {.n_vocab = vocabulary(model)};
+    const uint32_t position = solo_length(session);
+    rows r = {.n = n, .n_vocab = vocabulary(model)};
     r.logits = malloc(n * r.n_vocab * sizeof *r.logits);
     assert_non_null(r.logits);
-    assert_ok(cllm_session_eval_each(session, tokens, n, collect, &r, &err), &err);
-    assert_int_equal(r.n, n);
-    assert_int_equal(cllm_session_position(session), position + n);
+    assert_ok(solo_each(session, tokens, n, r.logits, &err), &err);
+    assert_int_equal(solo_length(session), position + n);
     return r;
 }
 
-static rows each_of(const cllm_model *model, const cllm_session_options *options, const int32_t *tokens, size_t n) {
-    cllm_session *session = create(model, options);
+static rows each_of(const cllm_model *model, const cllm_engine_options *options, const int32_t *tokens, size_t n) {
+    solo *session = create(model, options);
     rows r = each(session, model, tokens, n);
-    cllm_session_destroy(session);
+    solo_destroy(session);
     return r;
 }
 
@@ -160,29 +155,29 @@ static const float *row(const rows *r, size_t i) {
     return r->logits + i * r->n_vocab;
 }
 
-static const float *eval(cllm_session *session, const int32_t *tokens, size_t n) {
+static const float *eval(solo *session, const int32_t *tokens, size_t n) {
     cllm_error err;
     const float *logits = NULL;
-    const uint32_t position = cllm_session_position(session);
-    assert_ok(cllm_session_eval(session, tokens, n, &logits, &err), &err);
+    const uint32_t position = solo_length(session);
+    assert_ok(solo_eval(session, tokens, n, &logits, &err), &err);
     assert_non_null(logits);
-    assert_int_equal(cllm_session_position(session), position + n);
+    assert_int_equal(solo_length(session), position + n);
     return logits;
 }
 
-static int32_t eval_next(cllm_session *session, const int32_t *tokens, size_t n) {
+static int32_t eval_next(solo *session, const int32_t *tokens, size_t n) {
     cllm_error err;
     int32_t next = -1;
-    const uint32_t position = cllm_session_position(session);
-    assert_ok(cllm_session_eval_next(session, tokens, n, &next, &err), &err);
-    assert_int_equal(cllm_session_position(session), position + n);
+    const uint32_t position = solo_length(session);
+    assert_ok(solo_next(session, tokens, n, &next, &err), &err);
+    assert_int_equal(solo_length(session), position + n);
     return next;
 }
 
-static void rewind_to(cllm_session *session, uint32_t position) {
+static void rewind_to(solo *session, uint32_t position) {
     cllm_error err;
-    assert_ok(cllm_session_rewind(session, position, &err), &err);
-    assert_int_equal(cllm_session_position(session), position);
+    assert_ok(solo_truncate(session, position, &err), &err);
+    assert_int_equal(solo_length(session), position);
 }
 
 static void assert_near(const float *got, const rows *want, size_t i, const char *what, uint32_t gpu_layers, size_t n) {
@@ -204,8 +199,8 @@ static void assert_same(const float *got, const float *want, size_t n_vocab, con
 static void check_near(const cllm_model *model, const char *what, uint32_t gpu_layers, const rows *want,
                        const int32_t *tokens) {
     static const size_t prompts[] = {1, 5, 9, 40};
-    const cllm_session_options options = on_gpu(gpu_layers);
-    cllm_session *session = create(model, &options);
+    const cllm_engine_options options = with_gpu(gpu_layers);
+    solo *session = create(model, &options);
     for (size_t p = 0; p < sizeof prompts / sizeof *prompts; p++) {
         const size_t n = prompts[p];
         rewind_to(session, 0);
@@ -218,12 +213,12 @@ static void check_near(const cllm_model *model, const char *what, uint32_t gpu_l
         assert_near(eval(session, tokens, n), &got, n - 1, "eval beside eval_each", gpu_layers, n);
         free(got.logits);
     }
-    cllm_session_destroy(session);
+    solo_destroy(session);
 }
 
 static void check_splits(cllm_model *model, const char *what) {
     int32_t *tokens = tokens_of(model, N_TOKENS);
-    const cllm_session_options options = on_cpu();
+    const cllm_engine_options options = on_cpu();
     rows want = each_of(model, &options, tokens, N_TOKENS);
     check_near(model, what, 1, &want, tokens);
     check_near(model, what, ALL_LAYERS, &want, tokens);
@@ -251,15 +246,15 @@ static void a_context_of_two_chunks_is_near_the_scalar_cpu(void **state) {
     longer.n_ctx = 512;
     cllm_model *model = tiny(&longer);
     int32_t *tokens = tokens_of(model, LONG + 3);
-    cllm_session_options options = on_cpu();
+    cllm_engine_options options = on_cpu();
     rows want = each_of(model, &options, tokens, LONG + 3);
     for (uint32_t layers = 1; layers <= 2; layers++) {
-        options = on_gpu(layers);
-        cllm_session *session = create(model, &options);
+        options = with_gpu(layers);
+        solo *session = create(model, &options);
         assert_near(eval(session, tokens, LONG), &want, LONG - 1, "two chunks", layers, LONG);
         assert_near(eval(session, tokens + LONG, 1), &want, LONG, "two chunks", layers, LONG);
         assert_near(eval(session, tokens + LONG + 1, 2), &want, LONG + 2, "two chunks", layers, LONG);
-        cllm_session_destroy(session);
+        solo_destroy(session);
     }
     free(want.logits);
     free(tokens);
@@ -272,14 +267,14 @@ static void check_exact(const cllm_model *model, uint32_t gpu_layers, cllm_kv_ty
     static const uint32_t batches[] = {7, 64};
     static const size_t pieces[] = {1, 9, 2, 4, 8, 5, 3};
     int32_t *tokens = tokens_of(model, N_TOKENS);
-    cllm_session_options options = on_gpu(gpu_layers);
+    cllm_engine_options options = with_gpu(gpu_layers);
     options.exact = true;
     options.kv_type = kv_type;
     options.n_batch = 1;
     rows want = each_of(model, &options, tokens, N_TOKENS);
     for (size_t b = 0; b < sizeof batches / sizeof *batches; b++) {
         options.n_batch = batches[b];
-        cllm_session *session = create(model, &options);
+        solo *session = create(model, &options);
         rows got = each(session, model, tokens, N_TOKENS);
         for (size_t i = 0; i < N_TOKENS; i++) assert_same(row(&got, i), row(&want, i), want.n_vocab, what, i);
         free(got.logits);
@@ -291,7 +286,7 @@ static void check_exact(const cllm_model *model, uint32_t gpu_layers, cllm_kv_ty
             assert_same(eval(session, tokens + at, pieces[p]), row(&want, at + pieces[p] - 1), want.n_vocab, what,
                         at + pieces[p] - 1);
         assert_int_equal(at, N_TOKENS);
-        cllm_session_destroy(session);
+        solo_destroy(session);
     }
     free(want.logits);
     free(tokens);
@@ -317,9 +312,9 @@ static int32_t largest(const float *logits, size_t n) {
     return (int32_t)best;
 }
 
-static void check_next(const cllm_model *model, const cllm_session_options *options) {
+static void check_next(const cllm_model *model, const cllm_engine_options *options) {
     int32_t *tokens = tokens_of(model, 9);
-    cllm_session *session = create(model, options), *other = create(model, options);
+    solo *session = create(model, options), *other = create(model, options);
     int32_t next = eval_next(session, tokens, 9);
     assert_int_equal(next, largest(eval(other, tokens, 9), vocabulary(model)));
     for (int i = 0; i < 12; i++) {
@@ -327,8 +322,8 @@ static void check_next(const cllm_model *model, const cllm_session_options *opti
         next = eval_next(session, &token, 1);
         assert_int_equal(next, largest(eval(other, &token, 1), vocabulary(model)));
     }
-    cllm_session_destroy(session);
-    cllm_session_destroy(other);
+    solo_destroy(session);
+    solo_destroy(other);
     free(tokens);
 }
 
@@ -337,9 +332,9 @@ static void the_next_token_is_the_likeliest(void **state) {
     device_here();
     cllm_model *models[] = {tiny(&plain), load("models/demo.gguf")};
     for (size_t i = 0; i < 2; i++) {
-        cllm_session_options options = on_cpu();
+        cllm_engine_options options = on_cpu();
         check_next(models[i], &options);
-        options = on_gpu(ALL_LAYERS);
+        options = with_gpu(ALL_LAYERS);
         check_next(models[i], &options);
         cllm_model_destroy(models[i]);
     }
@@ -371,19 +366,17 @@ static void damaged_weights_have_no_next_token(void **state) {
     static const size_t spoiled[] = {0, 31, N_VOCAB - 1};
     for (size_t i = 0; i < sizeof spoiled / sizeof *spoiled; i++) {
         cllm_model *model = damaged(spoiled[i]);
-        const cllm_session_options options[] = {on_cpu(), on_gpu(1), on_gpu(ALL_LAYERS)};
+        const cllm_engine_options options[] = {on_cpu(), with_gpu(1), with_gpu(ALL_LAYERS)};
         for (size_t o = 0; o < sizeof options / sizeof *options; o++) {
             cllm_error err;
-            cllm_session *session = create(model, &options[o]);
+            solo *session = create(model, &options[o]);
             const int32_t tokens[] = {1, 2, 3};
             int32_t next;
-            assert_error(cllm_session_eval_next(session, tokens, 3, &next, &err), &err, CLLM_ERR_FORMAT, "number");
-            assert_int_equal(cllm_session_position(session), 0);
-            assert_error(cllm_session_eval_next(session, tokens, 1, &next, &err), &err, CLLM_ERR_FORMAT, "number");
-            assert_int_equal(cllm_session_position(session), 0);
+            assert_error(solo_next(session, tokens, 3, &next, &err), &err, CLLM_ERR_FORMAT, "number");
+            assert_error(solo_next(session, tokens, 1, &next, &err), &err, CLLM_ERR_FORMAT, "number");
             const float *logits = eval(session, tokens, 3);
             for (size_t v = 0; v < N_VOCAB; v++) assert_int_equal(isnan(logits[v]) != 0, v == spoiled[i]);
-            cllm_session_destroy(session);
+            solo_destroy(session);
         }
         cllm_model_destroy(model);
     }
@@ -406,11 +399,11 @@ static void check_cancelled(const cllm_model *model, uint32_t gpu_layers) {
     const float *logits;
     int32_t *tokens = tokens_of(model, N_TOKENS);
     patience asked = {.most = UINT64_MAX};
-    cllm_session_options options = on_gpu(gpu_layers);
+    cllm_engine_options options = with_gpu(gpu_layers);
     options.n_batch = 16;
     options.progress = progress;
     options.user = &asked;
-    cllm_session *session = create(model, &options);
+    solo *session = create(model, &options);
     eval(session, tokens, 3);
     asked.calls = 0;
     rows want = {.n_vocab = vocabulary(model), .n = 1, .logits = malloc(vocabulary(model) * sizeof *want.logits)};
@@ -422,15 +415,16 @@ static void check_cancelled(const cllm_model *model, uint32_t gpu_layers) {
         rewind_to(session, 3);
         asked.calls = 0;
         asked.most = most;
-        assert_error(cllm_session_eval(session, tokens + 3, 40, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
-        assert_int_equal(cllm_session_position(session), 3);
-        assert_int_equal(asked.calls, most + 1); /* no is heard at once */
+        assert_error(solo_eval(session, tokens + 3, 40, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
+        assert_int_equal((solo_length(session) - 3) % options.n_batch, 0); /* the batches that were whole */
+        assert_int_equal(asked.calls, most + 1);                           /* no is heard at once */
     }
     asked.most = UINT64_MAX;
+    rewind_to(session, 3);
     assert_same(eval(session, tokens + 3, 40), want.logits, want.n_vocab, "after cancelled evaluations", 42);
     free(want.logits);
     free(tokens);
-    cllm_session_destroy(session);
+    solo_destroy(session);
 }
 
 static void a_cancelled_prompt_leaves_the_position(void **state) {
@@ -447,54 +441,45 @@ static void creation_can_be_cancelled(void **state) {
     device_here();
     cllm_model *model = tiny(&plain);
     patience asked = {.most = UINT64_MAX};
-    cllm_session_options options = on_gpu(ALL_LAYERS);
+    cllm_engine_options options = with_gpu(ALL_LAYERS);
     options.progress = progress;
     options.user = &asked;
-    cllm_session_destroy(create(model, &options));
+    solo_destroy(create(model, &options));
     const uint64_t calls = asked.calls;
     assert_true(calls > 0);
     for (uint64_t most = 0; most < calls; most += 5) {
         cllm_error err;
-        cllm_session *session;
+        solo *session;
         asked.calls = 0;
         asked.most = most;
-        assert_error(cllm_session_create(model, &options, &session, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
+        assert_error(solo_create(model, &options, &session, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
         assert_null(session);
     }
     cllm_model_destroy(model);
-}
-
-static bool refuse_third(void *user, size_t index, const float *logits) {
-    (void)user;
-    (void)logits;
-    return index < 2;
 }
 
 static void check_refusals(const cllm_model *model, uint32_t gpu_layers) {
     cllm_error err;
     const float *logits;
     int32_t next, *tokens = tokens_of(model, 33);
-    cllm_session_options options = on_gpu(gpu_layers);
+    cllm_engine_options options = with_gpu(gpu_layers);
     options.n_ctx = 32;
     rows want = each_of(model, &options, tokens, 6);
-    cllm_session *session = create(model, &options);
+    solo *session = create(model, &options);
     eval(session, tokens, 5);
-    assert_error(cllm_session_eval(session, tokens, 28, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL, "context of 32");
-    assert_error(cllm_session_eval_next(session, tokens, 28, &next, &err), &err, CLLM_ERR_CONTEXT_FULL, "");
-    assert_error(cllm_session_eval(session, tokens, 0, &logits, &err), &err, CLLM_ERR_ARGUMENT, "no tokens");
+    assert_error(solo_eval(session, tokens, 28, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL, "context of 32");
+    assert_error(solo_next(session, tokens, 28, &next, &err), &err, CLLM_ERR_CONTEXT_FULL, "");
+    assert_error(solo_eval(session, tokens, 0, &logits, &err), &err, CLLM_ERR_ARGUMENT, "no tokens");
     const int32_t negative[] = {1, 2, -1}, beyond[] = {1, 2, (int32_t)vocabulary(model)};
-    assert_error(cllm_session_eval(session, negative, 3, &logits, &err), &err, CLLM_ERR_ARGUMENT, "token -1");
-    assert_error(cllm_session_eval_next(session, beyond, 3, &next, &err), &err, CLLM_ERR_ARGUMENT, "vocabulary");
-    assert_error(cllm_session_eval_each(session, beyond, 3, collect, NULL, &err), &err, CLLM_ERR_ARGUMENT, "");
-    assert_error(cllm_session_rewind(session, 6, &err), &err, CLLM_ERR_ARGUMENT, "rewind");
-    assert_error(cllm_session_eval_each(session, tokens + 5, 4, refuse_third, NULL, &err), &err, CLLM_ERR_CANCELLED,
-                 "");
-    assert_int_equal(cllm_session_position(session), 5);
+    assert_error(solo_eval(session, negative, 3, &logits, &err), &err, CLLM_ERR_ARGUMENT, "token -1");
+    assert_error(solo_next(session, beyond, 3, &next, &err), &err, CLLM_ERR_ARGUMENT, "vocabulary");
+    assert_error(solo_truncate(session, 6, &err), &err, CLLM_ERR_ARGUMENT, "truncate");
+    assert_int_equal(solo_length(session), 5);
     assert_near(eval(session, tokens + 5, 1), &want, 5, "after refused evaluations", gpu_layers, 5);
     eval(session, tokens + 6, 26); /* and the context can be filled */
-    assert_error(cllm_session_eval(session, tokens, 1, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL, "");
-    assert_int_equal(cllm_session_position(session), 32);
-    cllm_session_destroy(session);
+    assert_error(solo_eval(session, tokens, 1, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL, "");
+    assert_int_equal(solo_length(session), 32);
+    solo_destroy(session);
     free(want.logits);
     free(tokens);
 }
@@ -523,85 +508,80 @@ static void note_launch(void *user, const char *kernel, double seconds, uint64_t
     assert_true(*kernel != '\0' && seconds >= 0 && bytes > 0);
 }
 
+/* Evaluate a token with each launch measured, as time_gpu does. What comes of it is worth nothing. */
+static cllm_status measure(solo *session, int32_t token, gpu_on_launch on_launch, void *user, cllm_error *err) {
+    forward_gpu *forward = session->engine->offload.forward;
+    const float *logits;
+    cllm_status status = forward_gpu_measure(forward, 2, on_launch, user, err);
+    if (status == CLLM_OK) status = solo_eval(session, &token, 1, &logits, err);
+    forward_gpu_measure(forward, 0, NULL, NULL, NULL);
+    return status == CLLM_OK ? solo_truncate(session, solo_length(session) - 1, err) : status;
+}
+
+static uint64_t count_launches(const solo *session) { return cllm_engine_stats(session->engine).gpu_launches; }
+
 static void check_measured(const cllm_model *model, uint32_t gpu_layers) {
     cllm_error err;
     int32_t *tokens = tokens_of(model, 64);
-    const cllm_session_options options = on_gpu(gpu_layers);
-    cllm_session *session = create(model, &options), *other = create(model, &options);
+    const cllm_engine_options options = with_gpu(gpu_layers);
+    solo *session = create(model, &options), *other = create(model, &options);
     eval(session, tokens, 9);
     eval(other, tokens, 9);
     launches l = {0};
-    assert_ok(cllm_session_measure_gpu(session, tokens[9], 2, note_launch, &l, &err), &err);
-    assert_int_equal(cllm_session_position(session), 9);
+    assert_ok(measure(session, tokens[9], note_launch, &l, &err), &err);
+    assert_int_equal(solo_length(session), 9);
     assert_true(l.copy_first);
     assert_int_equal(l.n_copies, 1);
-    const uint64_t before = cllm_session_gpu_counters(other).launches;
+    const uint64_t before = count_launches(other);
     for (size_t i = 9; i < 12; i++) {
         const float *want = eval(other, tokens + i, 1);
-        if (i == 9) assert_int_equal(l.n - 1, cllm_session_gpu_counters(other).launches - before);
+        if (i == 9) assert_int_equal(l.n - 1, count_launches(other) - before);
         assert_same(eval(session, tokens + i, 1), want, vocabulary(model), "after measuring", i);
     }
-    assert_error(cllm_session_measure_gpu(session, -1, 2, note_launch, &l, &err), &err, CLLM_ERR_ARGUMENT, "token -1");
-    assert_int_equal(cllm_session_position(session), 12);
-    assert_same(eval(session, tokens + 12, 1), eval(other, tokens + 12, 1), vocabulary(model), "after a refusal", 12);
-    const size_t left = cllm_session_plan(session)->n_ctx - 13;
-    if (left <= 51) {
-        eval(session, tokens, left);
-        assert_error(cllm_session_measure_gpu(session, 1, 2, note_launch, &l, &err), &err, CLLM_ERR_CONTEXT_FULL, "");
-        assert_int_equal(cllm_session_position(session), 13 + left);
-    }
-    cllm_session_destroy(session);
-    cllm_session_destroy(other);
+    solo_destroy(session);
+    solo_destroy(other);
     free(tokens);
 }
 
 static void measuring_leaves_no_trace(void **state) {
     (void)state;
     device_here();
-    cllm_error err;
     cllm_model *model = tiny(&plain), *demo = load("models/demo.gguf");
     check_measured(model, 1);
     check_measured(model, ALL_LAYERS);
     check_measured(demo, ALL_LAYERS);
-    const cllm_session_options options = on_cpu();
-    cllm_session *session = create(model, &options);
-    launches l = {0};
-    assert_error(cllm_session_measure_gpu(session, 1, 2, note_launch, &l, &err), &err, CLLM_ERR_ARGUMENT, "GPU");
-    assert_int_equal(l.n, 0);
-    assert_int_equal(cllm_session_position(session), 0);
-    cllm_session_destroy(session);
     cllm_model_destroy(model);
     cllm_model_destroy(demo);
 }
 
 /* At a position in the second chunk too, where attention is two launches. */
-static void check_counters(const cllm_model *model, const cllm_session_options *options, size_t prompt) {
+static void check_counters(const cllm_model *model, const cllm_engine_options *options, size_t prompt) {
     int32_t *tokens = tokens_of(model, prompt + 2), next = -1;
-    cllm_session *session = create(model, options);
-    assert_int_equal(cllm_session_gpu_counters(session).launches, 0);
-    assert_int_equal(cllm_session_gpu_counters(session).bytes, 0);
+    solo *session = create(model, options);
+    assert_int_equal(count_launches(session), 0);
+    assert_int_equal(cllm_engine_stats(session->engine).gpu_bytes, 0);
     eval(session, tokens, prompt);
     for (int with_logits = 0; with_logits < 2; with_logits++) {
-        const cllm_gpu_counters before = cllm_session_gpu_counters(session);
+        const cllm_stats before = cllm_engine_stats(session->engine);
         if (with_logits)
             eval(session, tokens + prompt, 1);
         else
             next = eval_next(session, tokens + prompt, 1);
-        const cllm_gpu_counters after = cllm_session_gpu_counters(session);
-        const uint64_t n_launches = after.launches - before.launches,
-                       n_layers = cllm_session_plan(session)->n_gpu_layers;
+        const cllm_stats after = cllm_engine_stats(session->engine);
+        const uint64_t n_launches = after.gpu_launches - before.gpu_launches,
+                       n_layers = cllm_engine_plan(session->engine)->n_gpu_layers;
         if (options->device) {
             assert_in_range(n_launches, 4 * n_layers, 8 * n_layers + 3);
-            assert_true(before.launches > 0 && after.bytes > before.bytes);
+            assert_true(before.gpu_launches > 0 && after.gpu_bytes > before.gpu_bytes);
             if (n_layers == cllm_model_get_info(model)->n_layers)
-                assert_true(after.bytes - before.bytes >= cllm_model_get_info(model)->bytes_per_token);
+                assert_true(after.gpu_bytes - before.gpu_bytes >= cllm_model_get_info(model)->bytes_per_token);
         } else {
-            assert_int_equal(after.launches, 0);
-            assert_int_equal(after.bytes, 0);
+            assert_int_equal(after.gpu_launches, 0);
+            assert_int_equal(after.gpu_bytes, 0);
         }
     }
     assert_true(next >= 0);
-    cllm_session_destroy(session);
+    solo_destroy(session);
     free(tokens);
 }
 
@@ -612,7 +592,7 @@ static void launches_are_few_and_counted(void **state) {
     longer.n_ctx = 512;
     cllm_model *models[] = {tiny(&longer), load("models/demo.gguf")};
     for (size_t i = 0; i < 2; i++) {
-        const cllm_session_options options[] = {on_cpu(), on_gpu(1), on_gpu(ALL_LAYERS)};
+        const cllm_engine_options options[] = {on_cpu(), with_gpu(1), with_gpu(ALL_LAYERS)};
         for (size_t o = 0; o < sizeof options / sizeof *options; o++) {
             if (i == 0 || o != 1) check_counters(models[i], &options[o], 9);
             if (i == 0) check_counters(models[i], &options[o], LONG);
@@ -625,9 +605,9 @@ static void launches_are_few_and_counted(void **state) {
 
 static void check_plan(const cllm_model *model, uint32_t asked, uint32_t n_layers) {
     const tiny_model m = tiny_model_default();
-    const cllm_session_options options = on_gpu(asked);
-    cllm_session *session = create(model, &options);
-    const cllm_memory_plan *plan = cllm_session_plan(session);
+    const cllm_engine_options options = with_gpu(asked);
+    solo *session = create(model, &options);
+    const cllm_memory_plan *plan = cllm_engine_plan(session->engine);
     const uint64_t position = (uint64_t)m.n_kv_heads * (m.key_length + m.value_length) * sizeof(float);
     assert_int_equal(plan->n_gpu_layers, n_layers);
     assert_true(plan->gpu_kv_cache >= n_layers * position * m.n_ctx);               /* in whole chunks */
@@ -637,10 +617,10 @@ static void check_plan(const cllm_model *model, uint32_t asked, uint32_t n_layer
                 plan->gpu_weights + plan->gpu_kv_cache + plan->gpu_scratch <= plan->gpu_available);
     assert_true(n_layers < m.n_layers ? plan->kv_cache >= (m.n_layers - n_layers) * position * m.n_ctx
                                       : plan->kv_cache == 0);
-    assert_string_equal(cllm_session_device(session), device_now);
-    assert_true(*cllm_session_device_name(session) != '\0');
-    assert_string_equal(cllm_session_device_note(session), "");
-    cllm_session_destroy(session);
+    assert_string_equal(cllm_engine_device(session->engine), device_now);
+    assert_true(*cllm_engine_device_name(session->engine) != '\0');
+    assert_string_equal(cllm_engine_device_note(session->engine), "");
+    solo_destroy(session);
 }
 
 static void plans_tell_what_is_on_the_gpu(void **state) {
@@ -652,12 +632,12 @@ static void plans_tell_what_is_on_the_gpu(void **state) {
     check_plan(model, 3, 2);
     check_plan(model, ALL_LAYERS, 2);
     check_plan(model, 0, 2); /* as many as fit */
-    const cllm_session_options options[] = {on_gpu(1), on_gpu(2)};
-    cllm_session *one = create(model, &options[0]), *both = create(model, &options[1]);
-    assert_int_equal(2 * cllm_session_plan(one)->gpu_kv_cache, cllm_session_plan(both)->gpu_kv_cache);
-    assert_true(cllm_session_plan(one)->gpu_weights < cllm_session_plan(both)->gpu_weights);
-    cllm_session_destroy(one);
-    cllm_session_destroy(both);
+    const cllm_engine_options options[] = {with_gpu(1), with_gpu(2)};
+    solo *one = create(model, &options[0]), *both = create(model, &options[1]);
+    assert_int_equal(2 * cllm_engine_plan(one->engine)->gpu_kv_cache, cllm_engine_plan(both->engine)->gpu_kv_cache);
+    assert_true(cllm_engine_plan(one->engine)->gpu_weights < cllm_engine_plan(both->engine)->gpu_weights);
+    solo_destroy(one);
+    solo_destroy(both);
     cllm_model_destroy(model);
 }
 
@@ -666,18 +646,18 @@ static void a_gpu_takes_no_q8_0_keys(void **state) {
     device_here();
     cllm_error err;
     cllm_model *model = tiny(&plain);
-    cllm_session_options options = on_gpu(1);
-    cllm_session *session;
+    cllm_engine_options options = with_gpu(1);
+    solo *session;
     options.kv_type = CLLM_KV_Q8_0;
-    assert_error(cllm_session_create(model, &options, &session, &err), &err, CLLM_ERR_DEVICE, "q8_0");
+    assert_error(solo_create(model, &options, &session, &err), &err, CLLM_ERR_DEVICE, "q8_0");
     assert_null(session);
     cllm_model_destroy(model);
 }
 
-static void assert_on_cpu(const cllm_session *session) {
-    const cllm_memory_plan *plan = cllm_session_plan(session);
-    assert_string_equal(cllm_session_device(session), "cpu");
-    assert_string_equal(cllm_session_device_name(session), "");
+static void assert_on_cpu(const solo *session) {
+    const cllm_memory_plan *plan = cllm_engine_plan(session->engine);
+    assert_string_equal(cllm_engine_device(session->engine), "cpu");
+    assert_string_equal(cllm_engine_device_name(session->engine), "");
     assert_int_equal(plan->n_gpu_layers, 0);
     assert_true(plan->gpu_weights == 0 && plan->gpu_kv_cache == 0 && plan->gpu_scratch == 0);
     assert_true(plan->kv_cache > 0);
@@ -688,29 +668,29 @@ static void auto_is_no_processor(void **state) {
     (void)state;
     device_here();
     cllm_model *model = tiny(&plain);
-    cllm_session_options options = on_gpu(ALL_LAYERS);
-    cllm_session *session = create(model, &options);
-    const char *name = cllm_session_device_name(session);
+    cllm_engine_options options = with_gpu(ALL_LAYERS);
+    solo *session = create(model, &options);
+    const char *name = cllm_engine_device_name(session->engine);
     const bool processor = strncmp(name, "cpu", 3) == 0 || strncmp(name, "pthread", 7) == 0 || strstr(name, "CPU");
-    cllm_session_destroy(session);
+    solo_destroy(session);
     options.device = "auto";
     session = create(model, &options);
-    if (strcmp(cllm_session_device(session), "cpu") == 0) {
+    if (strcmp(cllm_engine_device(session->engine), "cpu") == 0) {
         assert_on_cpu(session);
         assert_true(processor);
-        assert_non_null(strstr(cllm_session_device_note(session), "is no GPU"));
+        assert_non_null(strstr(cllm_engine_device_note(session->engine), "is no GPU"));
     } else {
-        assert_true(!processor || strcmp(cllm_session_device(session), device_now) != 0);
-        assert_true(*cllm_session_device_name(session) != '\0');
-        assert_string_equal(cllm_session_device_note(session), "");
+        assert_true(!processor || strcmp(cllm_engine_device(session->engine), device_now) != 0);
+        assert_true(*cllm_engine_device_name(session->engine) != '\0');
+        assert_string_equal(cllm_engine_device_note(session->engine), "");
     }
     eval(session, (const int32_t[]){1, 2, 3}, 3);
-    cllm_session_destroy(session);
+    solo_destroy(session);
     options.kv_type = CLLM_KV_Q8_0;
     session = create(model, &options);
     assert_on_cpu(session);
-    assert_non_null(strstr(cllm_session_device_note(session), "q8_0"));
-    cllm_session_destroy(session);
+    assert_non_null(strstr(cllm_engine_device_note(session->engine), "q8_0"));
+    solo_destroy(session);
     cllm_model_destroy(model);
 }
 
@@ -720,14 +700,14 @@ static void types_of_the_cpu_alone_are_named(void **state) {
     static const named_model of_the_cpu = {
         .name = "iq2_s", .type = QUANT_IQ2_S, .n_embd = 256, .key_length = 64, .value_length = 64, .n_ff = 256};
     cllm_model *model = tiny(&of_the_cpu);
-    cllm_session_options options = on_cpu();
+    cllm_engine_options options = on_cpu();
     options.device = "auto";
-    cllm_session *session = create(model, &options);
+    solo *session = create(model, &options);
     assert_on_cpu(session);
-    assert_string_equal(cllm_session_device_note(session),
+    assert_string_equal(cllm_engine_device_note(session->engine),
                         "the model has tensors of type IQ2_S, which the GPU's kernels lack");
     eval(session, (const int32_t[]){1, 2, 3}, 3);
-    cllm_session_destroy(session);
+    solo_destroy(session);
     cllm_model_destroy(model);
 }
 
@@ -736,13 +716,13 @@ static void the_cpu_needs_no_note(void **state) {
     static const char *const names[] = {NULL, "cpu"};
     cllm_model *model = tiny(&plain);
     for (size_t i = 0; i < 2; i++) {
-        cllm_session_options options = on_cpu();
+        cllm_engine_options options = on_cpu();
         options.device = names[i];
         options.gpu_layers = 2; /* of no meaning here */
-        cllm_session *session = create(model, &options);
+        solo *session = create(model, &options);
         assert_on_cpu(session);
-        assert_string_equal(cllm_session_device_note(session), "");
-        cllm_session_destroy(session);
+        assert_string_equal(cllm_engine_device_note(session->engine), "");
+        solo_destroy(session);
     }
     cllm_model_destroy(model);
 }
@@ -753,10 +733,10 @@ static void a_device_of_no_such_name_is_refused(void **state) {
     cllm_model *model = tiny(&plain);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         cllm_error err;
-        cllm_session *session;
-        cllm_session_options options = on_cpu();
+        solo *session;
+        cllm_engine_options options = on_cpu();
         options.device = names[i];
-        assert_error(cllm_session_create(model, &options, &session, &err), &err, CLLM_ERR_ARGUMENT, names[i]);
+        assert_error(solo_create(model, &options, &session, &err), &err, CLLM_ERR_ARGUMENT, names[i]);
         assert_null(session);
     }
     cllm_model_destroy(model);

@@ -2,6 +2,7 @@
  * Each test makes its models and adapters; the families of the shared folder, if it is there, lend theirs. */
 #include "support/check.h"
 #include "support/random_blocks.h"
+#include "support/solo.h"
 #include "support/tiny_model.h"
 
 #include "base/half.h"
@@ -209,17 +210,6 @@ static cllm_lora write_adapter(const char *name, const char *base, const recipe 
 
 /* ----------------------------------------------------------------------------------------------------------- logits */
 
-typedef struct sink {
-    float *rows;
-    size_t n_vocab;
-} sink;
-
-static bool take_row(void *user, size_t index, const float *logits) {
-    const sink *s = user;
-    memcpy(s->rows + index * s->n_vocab, logits, s->n_vocab * sizeof *logits);
-    return true;
-}
-
 static cllm_model *load(const char *path, const cllm_lora *loras, size_t n_loras, bool repack) {
     const cllm_load_options options = {.loras = loras, .n_loras = n_loras, .repack = repack};
     cllm_model *model;
@@ -229,22 +219,22 @@ static cllm_model *load(const char *path, const cllm_lora *loras, size_t n_loras
 }
 
 /* [N_TOKENS][n_vocab] */
-static float *logits_of(const cllm_model *model, const cllm_session_options *options) {
+static float *logits_of(const cllm_model *model, const cllm_engine_options *options) {
     const size_t n_vocab = cllm_model_get_info(model)->n_vocab;
-    const sink s = {allocate(N_TOKENS * n_vocab, sizeof(float)), n_vocab};
+    float *rows = allocate(N_TOKENS * n_vocab, sizeof *rows);
     int32_t tokens[N_TOKENS];
     uint64_t random = 3;
-    cllm_session *session;
+    solo *session;
     cllm_error err;
     for (size_t i = 0; i < N_TOKENS; i++) tokens[i] = (int32_t)(random_u64(&random) % n_vocab);
-    assert_ok(cllm_session_create(model, options, &session, &err), &err);
-    assert_ok(cllm_session_eval_each(session, tokens, N_TOKENS, take_row, (void *)(uintptr_t)&s, &err), &err);
-    cllm_session_destroy(session);
-    return s.rows;
+    assert_ok(solo_create(model, options, &session, &err), &err);
+    assert_ok(solo_each(session, tokens, N_TOKENS, rows, &err), &err);
+    solo_destroy(session);
+    return rows;
 }
 
 static float *logits_of_file(const char *path, const cllm_lora *loras, size_t n_loras, const char *isa) {
-    const cllm_session_options options = {.n_ctx = 64, .kv_type = CLLM_KV_F32, .cpu_isa = isa, .n_threads = 2};
+    const cllm_engine_options options = {.n_ctx = 64, .kv_type = CLLM_KV_F32, .cpu_isa = isa, .n_threads = 2};
     cllm_model *model = load(path, loras, n_loras, false);
     float *logits = logits_of(model, &options);
     cllm_model_destroy(model);
@@ -389,7 +379,7 @@ static void check_bits(const char *base, const recipe *recipes, size_t n_recipes
     for (size_t i = 0; i < 2; i++) {
         cllm_model *models[] = {load(base, loras, n_recipes, false), load(base, loras, n_recipes, true)};
         const size_t n = cllm_model_get_info(models[0])->n_vocab * (size_t)N_TOKENS;
-        cllm_session_options options = {.n_ctx = 64, .n_threads = 1, .cpu_isa = isas[i]};
+        cllm_engine_options options = {.n_ctx = 64, .n_threads = 1, .cpu_isa = isas[i]};
         float *want = logits_of(models[0], &options);
         const struct { uint32_t batch, threads; } cuts[] = {{1, 1}, {1, 3}, {7, 2}, {17, 3}, {33, 1}, {0, 2}};
         for (size_t k = 0; k < 2 * sizeof cuts / sizeof *cuts; k++) {
@@ -424,17 +414,17 @@ static void the_plan_counts_adapters(void **state) {
     (void)state;
     const char *base = tiny(QUANT_F32, 0, 0);
     const cllm_lora lora = write_adapter("plan.gguf", base, &two[0]);
-    const cllm_session_options options = {.n_ctx = 64, .n_threads = 2};
+    const cllm_engine_options options = {.n_ctx = 64, .n_threads = 2};
     cllm_memory_plan plans[2];
     uint64_t bytes_per_token[2];
     cllm_error err;
     for (size_t i = 0; i < 2; i++) {
         cllm_model *model = load(base, &lora, i, false);
-        cllm_session *session;
-        assert_ok(cllm_session_create(model, &options, &session, &err), &err);
-        plans[i] = *cllm_session_plan(session);
+        solo *session;
+        assert_ok(solo_create(model, &options, &session, &err), &err);
+        plans[i] = *cllm_engine_plan(session->engine);
         bytes_per_token[i] = cllm_model_get_info(model)->bytes_per_token;
-        cllm_session_destroy(session);
+        solo_destroy(session);
         cllm_model_destroy(model);
     }
     const uint64_t ends = 64 + 64 + 64 + 32 + 64 + 32 + 64 + 64, ffn = 3 * (64 + 96);
@@ -449,14 +439,16 @@ static void a_gpu_leaves_adapters_to_the_cpu(void **state) {
     (void)state;
     const char *base = tiny(QUANT_F32, 0, 0);
     const cllm_lora lora = write_adapter("gpu.gguf", base, &two[0]);
-    const cllm_session_options options = {.n_ctx = 64, .device = "opencl"};
+    cllm_engine_options options = {.n_ctx = 64, .device = "opencl"};
     cllm_model *model = load(base, &lora, 1, false);
-    cllm_session *session;
+    solo *session;
     cllm_error err;
-    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
-    assert_string_equal(cllm_session_device(session), "cpu");
-    assert_non_null(strstr(cllm_session_device_note(session), "LoRA adapters"));
-    cllm_session_destroy(session);
+    assert_error(solo_create(model, &options, &session, &err), &err, CLLM_ERR_DEVICE, "LoRA adapters");
+    options.device = "auto";
+    assert_ok(solo_create(model, &options, &session, &err), &err);
+    assert_string_equal(cllm_engine_device(session->engine), "cpu");
+    assert_non_null(strstr(cllm_engine_device_note(session->engine), "LoRA adapters"));
+    solo_destroy(session);
     cllm_model_destroy(model);
 }
 

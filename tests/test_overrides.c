@@ -1,5 +1,6 @@
 /* Metadata that the caller gives: what they replace and add, what they are refused for, and that a model computes by them. */
 #include "support/check.h"
+#include "support/solo.h"
 #include "support/tiny_model.h"
 
 #include "gguf/gguf.h"
@@ -306,17 +307,17 @@ static float *run_model(rope_keys keys, const cllm_metadata *overrides, size_t n
     const cllm_load_options options = {.overrides = overrides, .n_overrides = n};
     const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6};
     cllm_model *model;
-    cllm_session *session;
+    solo *session;
     const float *logits;
     cllm_error err;
     assert_ok(cllm_model_load(path, &options, &model, &err), &err);
-    assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
-    assert_ok(cllm_session_eval(session, tokens, COUNT(tokens), &logits, &err), &err);
+    assert_ok(solo_create(model, NULL, &session, &err), &err);
+    assert_ok(solo_eval(session, tokens, COUNT(tokens), &logits, &err), &err);
     *count = m.n_vocab;
     float *copy = malloc(m.n_vocab * sizeof *copy);
     assert_non_null(copy);
     memcpy(copy, logits, m.n_vocab * sizeof *copy);
-    cllm_session_destroy(session);
+    solo_destroy(session);
     cllm_model_destroy(model);
     return copy;
 }

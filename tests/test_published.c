@@ -8,6 +8,7 @@
  * distribution to the fast path's, the mean over positions, in nats. The scalar path is slow, so it reads only the beginning of each
  * text, unless MINICLLM_TEST_LONG=1. */
 #include "support/check.h"
+#include "support/solo.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -118,7 +119,7 @@ enum { SCALAR, BEST }; /* the first two of the paths */
 
 /* What one path has computed of a text until now. */
 typedef struct path {
-    cllm_session *session;
+    solo *session;
     float *reference; /* [CHUNK][n_vocab] log probabilities of the scalar path; it writes them, the others compare */
     bool is_reference, compares;
     size_t n_vocab, first; /* first: position of the chunk's first token */
@@ -140,8 +141,7 @@ static double log_of_sum(const float *logits, size_t n, size_t *likeliest) {
     return (double)logits[best] + log(sum);
 }
 
-static bool take_row(void *user, size_t index, const float *logits) {
-    path *p = user;
+static void take_row(path *p, size_t index, const float *logits) {
     const size_t i = p->first + index;
     size_t likeliest;
     const double log_sum = log_of_sum(logits, p->n_vocab, &likeliest);
@@ -174,17 +174,16 @@ static bool take_row(void *user, size_t index, const float *logits) {
         p->worst_kl = fmax(p->worst_kl, kl);
         p->n_compared++;
     }
-    return true;
 }
 
 /* False where this CPU lacks the path's instructions. isa: NULL: the best. */
 static bool path_begin(path *p, const cllm_model *model, const char *isa, float *reference) {
     const bool scalar = isa && strcmp(isa, "scalar") == 0;
     *p = (path){.reference = reference, .is_reference = scalar, .n_vocab = cllm_model_get_info(model)->n_vocab};
-    const cllm_session_options options = {
+    const cllm_engine_options options = {
         .n_ctx = MOST_TOKENS, .n_threads = 2, .cpu_isa = isa, .kv_type = scalar ? CLLM_KV_F32 : CLLM_KV_F16};
     cllm_error err;
-    const cllm_status status = cllm_session_create(model, &options, &p->session, &err);
+    const cllm_status status = solo_create(model, &options, &p->session, &err);
     if (status == CLLM_ERR_ARGUMENT && isa && !scalar) return false;
     assert_ok(status, &err);
     return true;
@@ -195,8 +194,9 @@ static void path_report(const path *p, const published_text *of) {
     print_message(
         "# %s %s, %s: %zu tokens, top-1 %.4f, perplexity %.4f (exact %.4f), log probability off by %.2e (root "
         "of the mean square) and %.2e at most",
-        of->model, of->text, cllm_session_cpu_isa(p->session), p->n_rows, (double)p->n_likeliest / (double)p->n_rows,
-        exp(-p->log_probability / n), exp(-p->exact_log_probability / n), sqrt(p->square_error / n), p->worst_error);
+        of->model, of->text, cllm_engine_cpu_isa(p->session->engine), p->n_rows,
+        (double)p->n_likeliest / (double)p->n_rows, exp(-p->log_probability / n), exp(-p->exact_log_probability / n),
+        sqrt(p->square_error / n), p->worst_error);
     if (p->n_compared) print_message(", KL %.2e, %.2e at most", p->kl / (double)p->n_compared, p->worst_kl);
     if (p->is_reference) print_message(", entropy off by %.2e at most", p->worst_entropy);
     print_message("\n");
@@ -212,7 +212,11 @@ static void run_paths(path *paths, size_t n_paths, size_t n_beginning) {
             p->first = first;
             p->compares = beginning && p != paths + SCALAR;
             cllm_error err;
-            assert_ok(cllm_session_eval_each(p->session, exact.tokens + first, count, take_row, p, &err), &err);
+            float *rows = malloc(count * p->n_vocab * sizeof *rows);
+            assert_non_null(rows);
+            assert_ok(solo_each(p->session, exact.tokens + first, count, rows, &err), &err);
+            for (size_t i = 0; i < count; i++) take_row(p, i, rows + i * p->n_vocab);
+            free(rows);
         }
     }
 }
@@ -248,7 +252,7 @@ static void probabilities_are_close(void **state) {
     size_t n_paths = BEST + 1;
     path_begin(&paths[SCALAR], model, "scalar", reference);
     path_begin(&paths[BEST], model, NULL, reference);
-    const char *best = cllm_session_cpu_isa(paths[BEST].session);
+    const char *best = cllm_engine_cpu_isa(paths[BEST].session->engine);
     for (size_t i = 0; i < N_ISAS; i++)
         if (strcmp(isas[i], best) != 0) n_paths += path_begin(&paths[n_paths], model, isas[i], reference);
 
@@ -261,7 +265,7 @@ static void probabilities_are_close(void **state) {
             assert_exact(p);
         else if (!test_sanitized())
             assert_close(p, of, n_beginning == exact.n_tokens);
-        cllm_session_destroy(p->session);
+        solo_destroy(p->session);
     }
     free(reference);
     cllm_model_destroy(model);

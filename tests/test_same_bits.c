@@ -7,6 +7,7 @@
  * MINICLLM_TEST_SEED=N draws as a run before did, which printed N. An argument names the tests to run, as in test_same_bits
  * 'vectors/Q4_K*'. What the program makes of its flags: same_bits.sh. */
 #include "support/check.h"
+#include "support/solo.h"
 
 #include <glob.h>
 #include <stdio.h>
@@ -66,36 +67,24 @@ static cllm_model *load(const char *path, bool repack) {
     return model;
 }
 
-static cllm_session *open_session(const cllm_model *model, cut c, uint32_t n_ctx) {
-    const cllm_session_options options = {
+static solo *open_session(const cllm_model *model, cut c, uint32_t n_ctx) {
+    const cllm_engine_options options = {
         .n_ctx = n_ctx, .n_batch = c.n_batch, .n_threads = c.n_threads, .kv_type = c.kv_type, .cpu_isa = c.isa};
-    cllm_session *session = NULL;
+    solo *session = NULL;
     cllm_error err;
-    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+    assert_ok(solo_create(model, &options, &session, &err), &err);
     return session;
-}
-
-typedef struct rows {
-    float *at; /* [n][n_vocab] */
-    size_t n_vocab;
-} rows;
-
-static bool take_row(void *user, size_t index, const float *logits) {
-    const rows *to = user;
-    memcpy(to->at + index * to->n_vocab, logits, to->n_vocab * sizeof *logits);
-    return true;
 }
 
 /* Returns [n][n_vocab]; release with free(). */
 static float *logits_of(const cllm_model *model, cut c, const int32_t *tokens, size_t n) {
-    rows to = {.n_vocab = cllm_model_get_info(model)->n_vocab};
-    cllm_session *session = open_session(model, c, (uint32_t)n);
+    float *rows = calloc(n, cllm_model_get_info(model)->n_vocab * sizeof *rows);
+    solo *session = open_session(model, c, (uint32_t)n);
     cllm_error err;
-    to.at = calloc(n * to.n_vocab, sizeof *to.at);
-    assert_non_null(to.at);
-    assert_ok(cllm_session_eval_each(session, tokens, n, take_row, &to, &err), &err);
-    cllm_session_destroy(session);
-    return to.at;
+    assert_non_null(rows);
+    assert_ok(solo_each(session, tokens, n, rows, &err), &err);
+    solo_destroy(session);
+    return rows;
 }
 
 /* Returns how many numbers with commas between are in the file. */
@@ -245,16 +234,16 @@ static void same_story(void **state) {
     cllm_model *model = load(shared_file("models/stories260K.gguf"), false);
     for (size_t i = 0; i < n_isas * 2; i++) {
         const cut c = {.isa = isas[i / 2], .kv_type = kv_types[i % 2], .n_threads = 1}; /* q8_0 is not so near */
-        cllm_session *session = open_session(model, c, N_STORY);
+        solo *session = open_session(model, c, N_STORY);
         for (size_t at = 0; at < N_STORY; at++) {
             cllm_error err;
             int32_t next;
-            assert_ok(cllm_session_eval_next(session, &want[at], 1, &next, &err), &err);
+            assert_ok(solo_next(session, &want[at], 1, &next, &err), &err);
             if (next != want[at + 1])
                 fail_msg("%s, keys and values of %s: id %d instead of %d after %zu", c.isa, kv_names[c.kv_type], next,
                          want[at + 1], at + 1);
         }
-        cllm_session_destroy(session);
+        solo_destroy(session);
     }
     cllm_model_destroy(model);
 }
@@ -287,11 +276,11 @@ static void add_subjects(const char *pattern, bool borders) {
 static void find_isas(void) {
     cllm_model *model = load("models/demo.gguf", false);
     for (size_t i = 0; i < sizeof all_isas / sizeof *all_isas; i++) {
-        const cllm_session_options options = {.n_ctx = 1, .cpu_isa = all_isas[i]};
-        cllm_session *session = NULL;
+        const cllm_engine_options options = {.n_ctx = 1, .cpu_isa = all_isas[i]};
+        solo *session = NULL;
         cllm_error err;
-        if (cllm_session_create(model, &options, &session, &err) == CLLM_OK) isas[n_isas++] = all_isas[i];
-        cllm_session_destroy(session);
+        if (solo_create(model, &options, &session, &err) == CLLM_OK) isas[n_isas++] = all_isas[i];
+        solo_destroy(session);
     }
     cllm_model_destroy(model);
 }

@@ -1,12 +1,20 @@
 /* The sampler against a plain one that sorts: same seed, same tokens. Seeds against the distribution that they draw from. */
 #include "support/check.h"
+#include "support/solo.h"
 
-#include "engine/engine.h"
+#include "sampling/sampler.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The next token, which becomes part of the text. */
+static void draw_token(cllm_sampler *sampler, const float *logits, int32_t *token) {
+    cllm_error err;
+    assert_ok(cllm_sampler_sample(sampler, logits, NULL, token, &err), &err);
+    cllm_sampler_accept(sampler, *token);
+}
 
 /* The specification, step by step over the whole vocabulary, with stable sorts and no heap. */
 typedef struct plain_sampler {
@@ -80,7 +88,7 @@ static void same_as_plain(const cllm_sampler_options *options, uint32_t n_vocab,
             if (with_ties) logits[i] = roundf(logits[i] * 4) / 4;
         }
         int32_t token = -1, expected = plain_sample(&plain, logits, n_vocab);
-        assert_ok(cllm_sampler_sample(sampler, logits, &token, &err), &err);
+        draw_token(sampler, logits, &token);
         assert_true(token >= 0 && (uint32_t)token < n_vocab);
         if (expected >= 0) assert_int_equal(token, expected); /* -1: the plain sums fell short of r */
     }
@@ -114,7 +122,7 @@ static void top_p_orders_by_probability(void **state) {
     assert_ok(cllm_sampler_create(3, &o, &sampler, &err), &err);
     for (int i = 0; i < 1000; i++) {
         int32_t token;
-        assert_ok(cllm_sampler_sample(sampler, logits, &token, &err), &err);
+        draw_token(sampler, logits, &token);
         counts[token]++;
     }
     cllm_sampler_destroy(sampler);
@@ -157,7 +165,7 @@ static void check_seeds(cllm_sampler_options options, uint64_t first, const doub
         options.seed = first + seed;
         assert_ok(cllm_sampler_create(N_TOKENS, &options, &sampler, &err), &err);
         for (int i = 0; i < N_DRAWS; i++) {
-            assert_ok(cllm_sampler_sample(sampler, logits, &tokens[i], &err), &err);
+            draw_token(sampler, logits, &tokens[i]);
             counts[i][tokens[i]]++;
         }
         pairs[tokens[0] * N_TOKENS + tokens[1]]++;
@@ -208,10 +216,9 @@ static bool draw_alike(cllm_sampler *a, cllm_sampler *b) {
     const float flat[100] = {0};
     bool alike = true;
     for (int i = 0; i < 100; i++) {
-        cllm_error err;
         int32_t from_a, from_b;
-        assert_ok(cllm_sampler_sample(a, flat, &from_a, &err), &err);
-        assert_ok(cllm_sampler_sample(b, flat, &from_b, &err), &err);
+        draw_token(a, flat, &from_a);
+        draw_token(b, flat, &from_b);
         alike = alike && from_a == from_b;
     }
     cllm_sampler_destroy(a);
@@ -236,11 +243,74 @@ static void every_seed_is_one_of_its_own(void **state) {
     assert_true(draw_alike(new_sampler(100, &other), from_one));
 }
 
-/* NULL asks for the defaults of the header, seed 42 among them. */
-static void the_default_seed_is_42(void **state) {
+static void no_options_are_greedy(void **state) {
     (void)state;
-    const cllm_sampler_options defaults = {.temperature = 0.8f, .top_p = 0.9f, .top_k = 40, .seed = 42};
-    assert_true(draw_alike(new_sampler(100, NULL), new_sampler(100, &defaults)));
+    const cllm_sampler_options greedy = {0}, defaults = CLLM_SAMPLER_DEFAULTS,
+                               same = {.temperature = 0.8f, .top_p = 0.9f, .top_k = 40, .seed = 42};
+    assert_true(draw_alike(new_sampler(100, NULL), new_sampler(100, &greedy)));
+    assert_true(draw_alike(new_sampler(100, &defaults), new_sampler(100, &same)));
+    assert_false(draw_alike(new_sampler(100, NULL), new_sampler(100, &defaults)));
+}
+
+/* Until a token is accepted the same logits give the same one. */
+static void a_draw_lasts_until_it_is_accepted(void **state) {
+    (void)state;
+    const cllm_sampler_options options = {.temperature = 1, .seed = 9};
+    cllm_sampler *sampler = new_sampler(100, &options);
+    const float flat[100] = {0};
+    int32_t first, again, n_others = 0;
+    cllm_error err;
+    for (int i = 0; i < 50; i++) {
+        assert_ok(cllm_sampler_sample(sampler, flat, NULL, &first, &err), &err);
+        assert_ok(cllm_sampler_sample(sampler, flat, NULL, &again, &err), &err);
+        assert_int_equal(first, again);
+        cllm_sampler_accept(sampler, first);
+        assert_ok(cllm_sampler_sample(sampler, flat, NULL, &again, &err), &err);
+        n_others += again != first;
+    }
+    assert_true(n_others > 40);
+    cllm_sampler_destroy(sampler);
+}
+
+/* What a mask leaves has the distribution that it has where the logits of all others are as small as can be. */
+static void a_mask_leaves_what_it_allows(void **state) {
+    (void)state;
+    enum { N = 70 };
+    uint64_t random = 8;
+    for (int round = 0; round < 40; round++) {
+        const cllm_sampler_options options = {.temperature = round % 4 ? 0.9f : 0,
+                                              .top_k = round % 3 ? 12 : 0,
+                                              .top_p = round % 2 ? 0.8f : 1,
+                                              .seed = (uint64_t)round};
+        cllm_sampler *masked = new_sampler(N, &options), *plain = new_sampler(N, &options);
+        for (int i = 0; i < 50; i++) {
+            float logits[N], without[N];
+            uint32_t mask[CLLM_MASK_WORDS(N)] = {0};
+            int32_t got, want;
+            cllm_error err;
+            const uint32_t always = (uint32_t)(random_u64(&random) % N);
+            mask[always / 32] |= 1u << always % 32;
+            for (uint32_t t = 0; t < N; t++) {
+                if (random_u64(&random) % 3) mask[t / 32] |= 1u << t % 32;
+                logits[t] = random_float(&random) * 4;
+                without[t] = mask[t / 32] >> t % 32 & 1 ? logits[t] : -1e30f;
+            }
+            assert_ok(cllm_sampler_sample(masked, logits, mask, &got, &err), &err);
+            assert_ok(cllm_sampler_sample(plain, without, NULL, &want, &err), &err);
+            assert_int_equal(got, want);
+            cllm_sampler_accept(masked, got);
+            cllm_sampler_accept(plain, want);
+        }
+        cllm_sampler_destroy(masked);
+        cllm_sampler_destroy(plain);
+    }
+    const uint32_t none[CLLM_MASK_WORDS(N)] = {0};
+    const float flat[N] = {0};
+    int32_t token;
+    cllm_error err;
+    cllm_sampler *sampler = new_sampler(N, NULL);
+    assert_error(cllm_sampler_sample(sampler, flat, none, &token, &err), &err, CLLM_ERR_ARGUMENT, "allows no token");
+    cllm_sampler_destroy(sampler);
 }
 
 /* ------------------------------------------------------------------------------- an older engine's texts */
@@ -248,13 +318,13 @@ static void the_default_seed_is_42(void **state) {
 /* The text that continues a prompt, in which ~ stands for a newline, as the file of samples has it. */
 static void assert_continues(const cllm_model *model, const char *prompt, uint64_t generator, const char *want) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(model);
-    const cllm_session_options settings = {.kv_type = CLLM_KV_F32};
+    const cllm_engine_options settings = {.kv_type = CLLM_KV_F32};
     const cllm_sampler_options sampling = {.temperature = 0.8f, .top_p = 0.9f, .top_k = 40};
     cllm_error err;
-    cllm_session *session;
+    solo *session;
     cllm_sampler *sampler = new_sampler(cllm_tokenizer_n_vocab(tokenizer), &sampling);
     sampler_set_state(sampler, generator);
-    assert_ok(cllm_session_create(model, &settings, &session, &err), &err);
+    assert_ok(solo_create(model, &settings, &session, &err), &err);
     char text[4096];
     size_t length = 0, count;
     int32_t *tokens;
@@ -263,8 +333,8 @@ static void assert_continues(const cllm_model *model, const char *prompt, uint64
     int32_t previous = tokens[count - 1], token;
     for (int i = 0; i < 50; i++) {
         const float *logits;
-        assert_ok(cllm_session_eval(session, i == 0 ? tokens : &previous, i == 0 ? count : 1, &logits, &err), &err);
-        assert_ok(cllm_sampler_sample(sampler, logits, &token, &err), &err);
+        assert_ok(solo_eval(session, i == 0 ? tokens : &previous, i == 0 ? count : 1, &logits, &err), &err);
+        draw_token(sampler, logits, &token);
         if (cllm_tokenizer_is_eog(tokenizer, token)) break;
         const cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);
         assert_true(length + bytes.length < sizeof text - 1);
@@ -279,7 +349,7 @@ static void assert_continues(const cllm_model *model, const char *prompt, uint64
     assert_string_equal(text, want);
     cllm_free(tokens);
     cllm_sampler_destroy(sampler);
-    cllm_session_destroy(session);
+    solo_destroy(session);
 }
 
 /* mini-rsllm took a seed for the state of the same generator, as it is. */
@@ -311,7 +381,7 @@ static int32_t sample_once(const cllm_sampler_options *options, const float *log
     cllm_sampler *sampler;
     int32_t token;
     assert_ok(cllm_sampler_create(n, options, &sampler, &err), &err);
-    assert_ok(cllm_sampler_sample(sampler, logits, &token, &err), &err);
+    draw_token(sampler, logits, &token);
     cllm_sampler_destroy(sampler);
     return token;
 }
@@ -345,7 +415,7 @@ static void the_draw_follows_the_probabilities(void **state) {
     assert_ok(cllm_sampler_create(3, &o, &sampler, &err), &err);
     for (int i = 0; i < n; i++) {
         int32_t token;
-        assert_ok(cllm_sampler_sample(sampler, logits, &token, &err), &err);
+        draw_token(sampler, logits, &token);
         counts[token]++;
     }
     cllm_sampler_destroy(sampler);
@@ -385,7 +455,7 @@ static void logits_that_are_no_numbers_are_refused(void **state) {
             cllm_sampler *sampler;
             int32_t token;
             assert_ok(cllm_sampler_create(3, &o, &sampler, &err), &err);
-            assert_error(cllm_sampler_sample(sampler, bad[i], &token, &err), &err, CLLM_ERR_FORMAT, "finite");
+            assert_error(cllm_sampler_sample(sampler, bad[i], NULL, &token, &err), &err, CLLM_ERR_FORMAT, "finite");
             cllm_sampler_destroy(sampler);
         }
 }
@@ -396,7 +466,9 @@ int main(void) {
         cmocka_unit_test(top_p_orders_by_probability),
         cmocka_unit_test(neighbouring_seeds_fit_the_distribution),
         cmocka_unit_test(every_seed_is_one_of_its_own),
-        cmocka_unit_test(the_default_seed_is_42),
+        cmocka_unit_test(no_options_are_greedy),
+        cmocka_unit_test(a_draw_lasts_until_it_is_accepted),
+        cmocka_unit_test(a_mask_leaves_what_it_allows),
         cmocka_unit_test(texts_of_mini_rsllm),
         cmocka_unit_test(temperature_zero_takes_the_first_maximum),
         cmocka_unit_test(a_temperature_too_small_for_float_is_greedy),

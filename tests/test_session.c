@@ -1,5 +1,6 @@
 /* Sessions: the forward pass against exact references, and the rule that no cutting of the work changes a bit. */
 #include "support/check.h"
+#include "support/solo.h"
 #include "support/tiny_model.h"
 
 #include <math.h>
@@ -12,30 +13,15 @@
 
 /* ----------------------------------------------------------------------- running a file's tokens */
 
-typedef struct collected {
-    float *logits; /* [n][n_vocab] */
-    size_t n, n_vocab;
-} collected;
-
-static bool collect(void *user, size_t index, const float *logits) {
-    collected *c = user;
-    assert_int_equal(index, c->n);
-    memcpy(c->logits + c->n++ * c->n_vocab, logits, c->n_vocab * sizeof *logits);
-    return true;
-}
-
-static float *all_logits(const cllm_model *model, const cllm_session_options *options, const int32_t *tokens,
-                         size_t n) {
+static float *all_logits(const cllm_model *model, const cllm_engine_options *options, const int32_t *tokens, size_t n) {
     cllm_error err;
-    cllm_session *session;
-    collected c = {.n_vocab = cllm_model_get_info(model)->n_vocab};
-    c.logits = malloc(n * c.n_vocab * sizeof *c.logits);
-    assert_non_null(c.logits);
-    assert_ok(cllm_session_create(model, options, &session, &err), &err);
-    assert_ok(cllm_session_eval_each(session, tokens, n, collect, &c, &err), &err);
-    assert_int_equal(c.n, n);
-    cllm_session_destroy(session);
-    return c.logits;
+    solo *session;
+    float *logits = malloc(n * cllm_model_get_info(model)->n_vocab * sizeof *logits);
+    assert_non_null(logits);
+    assert_ok(solo_create(model, options, &session, &err), &err);
+    assert_ok(solo_each(session, tokens, n, logits, &err), &err);
+    solo_destroy(session);
+    return logits;
 }
 
 static cllm_model *load(const char *path) {
@@ -74,7 +60,7 @@ static void check_reference(const char *folder, const char *name, double limit) 
     float *expected = (float *)(void *)read_file(logits_path, &n_bytes);
     cllm_model *model = load(model_path);
     assert_int_equal(n_bytes, n * cllm_model_get_info(model)->n_vocab * sizeof(float));
-    cllm_session_options options = {.kv_type = CLLM_KV_F32, .cpu_isa = "scalar"};
+    cllm_engine_options options = {.kv_type = CLLM_KV_F32, .cpu_isa = "scalar"};
     float *got = all_logits(model, &options, tokens, n);
     double error = nmse(got, expected, n_bytes / sizeof(float));
     if (!(error < limit)) fail_msg("%s: NMSE %.3g is not below %.3g", name, error, limit);
@@ -141,14 +127,14 @@ static void a_first_token_follows_the_formulas(void **state) {
         expected[r] = (float)sum;
     }
 
-    cllm_session *session;
+    solo *session;
     const float *logits;
-    assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
+    assert_ok(solo_create(model, NULL, &session, &err), &err);
     const int32_t tokens[] = {token};
-    assert_ok(cllm_session_eval(session, tokens, 1, &logits, &err), &err);
+    assert_ok(solo_eval(session, tokens, 1, &logits, &err), &err);
     assert_true(nmse(logits, expected, 50) < 1e-6); /* keys and values are F16 by default */
-    cllm_session_destroy(session);
-    cllm_session_options exact = {.kv_type = CLLM_KV_F32};
+    solo_destroy(session);
+    cllm_engine_options exact = {.kv_type = CLLM_KV_F32};
     float *got = all_logits(model, &exact, tokens, 1);
     assert_true(nmse(got, expected, 50) < 1e-12);
     free(got);
@@ -163,16 +149,16 @@ enum { N_ISAS = sizeof isas / sizeof *isas };
 /* Is this instruction set one of this machine's? */
 static bool has_isa(const cllm_model *model, const char *isa) {
     cllm_error err;
-    cllm_session *session;
-    cllm_session_options options = {.n_ctx = 1, .cpu_isa = isa};
-    cllm_status status = cllm_session_create(model, &options, &session, &err);
+    solo *session;
+    cllm_engine_options options = {.n_ctx = 1, .cpu_isa = isa};
+    cllm_status status = solo_create(model, &options, &session, &err);
     if (status != CLLM_OK) return false;
-    assert_string_equal(cllm_session_cpu_isa(session), isa);
-    cllm_session_destroy(session);
+    assert_string_equal(cllm_engine_cpu_isa(session->engine), isa);
+    solo_destroy(session);
     return true;
 }
 
-static void assert_same_bits(const float *got, const float *want, size_t n, const cllm_session_options *o) {
+static void assert_same_bits(const float *got, const float *want, size_t n, const cllm_engine_options *o) {
     if (memcmp(got, want, n * sizeof *got) != 0)
         fail_msg("%s, type %d of keys and values: other bits with batches of %u and %u threads",
                  o->cpu_isa ? o->cpu_isa : "best", (int)o->kv_type, o->n_batch, o->n_threads);
@@ -192,7 +178,7 @@ static void same_bits_however_the_work_is_cut(void **state) {
         uint64_t random = 5;
         for (int i = 0; i < 60; i++) tokens[i] = (int32_t)(random_u64(&random) % 50);
 
-        cllm_session_options options = {.n_threads = 1, .n_batch = 512};
+        cllm_engine_options options = {.n_threads = 1, .n_batch = 512};
         float *expected = all_logits(model, &options, tokens, 60);
         const uint32_t batches[] = {1, 2, 7, 16, 59, 60};
         for (size_t b = 0; b < 6; b++)
@@ -228,9 +214,9 @@ static void every_type_of_blocks_computes(void **state) {
         cllm_model *model = load(path), *repacked;
         cllm_error err;
         assert_ok(cllm_model_load(path, &(cllm_load_options){.repack = true}, &repacked, &err), &err);
-        cllm_session_options options = {.cpu_isa = "scalar"};
+        cllm_engine_options options = {.cpu_isa = "scalar"};
         float *exact = all_logits(model, &options, tokens, N_TOKENS);
-        options = (cllm_session_options){.n_batch = 0};
+        options = (cllm_engine_options){.n_batch = 0};
         float *got = all_logits(model, &options, tokens, N_TOKENS);
         const double error = nmse(got, exact, N_TOKENS * 50);
         print_message("%s: NMSE %.3g\n", quant_type_layout(types[t])->name, error);
@@ -249,18 +235,18 @@ static void every_type_of_blocks_computes(void **state) {
 enum { LONG = 330 }; /* tokens: more than one chunk of keys and values */
 
 /* A prompt, and then token by token: the last logits, which take a shorter way through the last layer. */
-static void check_decoding(const cllm_model *model, const cllm_session_options *options, const int32_t *tokens,
+static void check_decoding(const cllm_model *model, const cllm_engine_options *options, const int32_t *tokens,
                            const float *expected) {
     cllm_error err;
-    cllm_session *session;
+    solo *session;
     const float *logits;
-    assert_ok(cllm_session_create(model, options, &session, &err), &err);
+    assert_ok(solo_create(model, options, &session, &err), &err);
     for (size_t n = 250; n <= LONG; n++) {
-        const size_t position = cllm_session_position(session);
-        assert_ok(cllm_session_eval(session, tokens + position, n - position, &logits, &err), &err);
+        const size_t position = solo_length(session);
+        assert_ok(solo_eval(session, tokens + position, n - position, &logits, &err), &err);
         assert_same_bits(logits, expected + (n - 1) * 50, 50, options);
     }
-    cllm_session_destroy(session);
+    solo_destroy(session);
 }
 
 /* Large enough that threads are woken for single tokens: 8 query heads, 2 of keys and values, whose lengths fill no
@@ -287,7 +273,7 @@ static void same_bits_in_a_long_context(void **state) {
         }
         cllm_model *model = load(tiny_model_write("long.gguf", &m));
         for (size_t i = 0; i < N_ISAS * 3; i++) {
-            cllm_session_options options = {.n_threads = 1, .cpu_isa = isas[i / 3], .kv_type = (cllm_kv_type)(i % 3)};
+            cllm_engine_options options = {.n_threads = 1, .cpu_isa = isas[i / 3], .kv_type = (cllm_kv_type)(i % 3)};
             if (!has_isa(model, options.cpu_isa) || test_leaves_out(&draw)) continue;
             float *expected = all_logits(model, &options, tokens, LONG);
             for (size_t k = i % 3; k < 7 * 4; k += 3) { /* all of them in test_same_bits.c */
@@ -314,7 +300,7 @@ static void faster_ways_stay_close_to_the_exact_one(void **state) {
     cllm_model *model = load(tiny_model_write("close.gguf", &m));
     int32_t tokens[LONG];
     for (int i = 0; i < LONG; i++) tokens[i] = i * 7 % 50;
-    cllm_session_options options = {.cpu_isa = "scalar", .kv_type = CLLM_KV_F32};
+    cllm_engine_options options = {.cpu_isa = "scalar", .kv_type = CLLM_KV_F32};
     float *exact = all_logits(model, &options, tokens, LONG);
     for (size_t i = 0; i < N_ISAS * 3; i++) {
         options.cpu_isa = isas[i / 3];
@@ -337,23 +323,23 @@ static void last_logits_equal_those_of_each(void **state) {
     const int32_t tokens[] = {3, 1, 4, 1, 5, 9, 2, 6};
     float *expected = all_logits(model, NULL, tokens, 8);
     cllm_error err;
-    cllm_session *session;
+    solo *session;
     const float *logits;
-    assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
-    assert_ok(cllm_session_eval(session, tokens, 3, &logits, &err), &err);
+    assert_ok(solo_create(model, NULL, &session, &err), &err);
+    assert_ok(solo_eval(session, tokens, 3, &logits, &err), &err);
     assert_memory_equal(logits, expected + 2 * 50, 50 * sizeof *logits);
-    assert_ok(cllm_session_eval(session, tokens + 3, 5, &logits, &err), &err);
+    assert_ok(solo_eval(session, tokens + 3, 5, &logits, &err), &err);
     assert_memory_equal(logits, expected + 7 * 50, 50 * sizeof *logits);
-    assert_int_equal(cllm_session_position(session), 8);
+    assert_int_equal(solo_length(session), 8);
 
     /* back to position 2, and on along another way and the same way again */
     const int32_t other[] = {8, 8};
-    assert_ok(cllm_session_rewind(session, 2, &err), &err);
-    assert_ok(cllm_session_eval(session, other, 2, &logits, &err), &err);
-    assert_ok(cllm_session_rewind(session, 2, &err), &err);
-    assert_ok(cllm_session_eval(session, tokens + 2, 6, &logits, &err), &err);
+    assert_ok(solo_truncate(session, 2, &err), &err);
+    assert_ok(solo_eval(session, other, 2, &logits, &err), &err);
+    assert_ok(solo_truncate(session, 2, &err), &err);
+    assert_ok(solo_eval(session, tokens + 2, 6, &logits, &err), &err);
     assert_memory_equal(logits, expected + 7 * 50, 50 * sizeof *logits);
-    cllm_session_destroy(session);
+    solo_destroy(session);
     free(expected);
     cllm_model_destroy(model);
 }
@@ -365,22 +351,22 @@ static void wrong_calls_leave_the_position(void **state) {
     tiny_model m = tiny_model_default();
     cllm_model *model = load(tiny_model_write("wrong.gguf", &m));
     cllm_error err;
-    cllm_session *session;
+    solo *session;
     const float *logits;
-    cllm_session_options options = {.n_ctx = 8};
-    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+    cllm_engine_options options = {.n_ctx = 8};
+    assert_ok(solo_create(model, &options, &session, &err), &err);
     const int32_t tokens[9] = {1, 2, 3}, beyond[] = {1, 50}, negative[] = {-1};
-    assert_ok(cllm_session_eval(session, tokens, 3, &logits, &err), &err);
-    assert_error(cllm_session_eval(session, tokens, 0, &logits, &err), &err, CLLM_ERR_ARGUMENT, "no tokens");
-    assert_error(cllm_session_eval(session, beyond, 2, &logits, &err), &err, CLLM_ERR_ARGUMENT, "token 50 is not");
-    assert_error(cllm_session_eval(session, negative, 1, &logits, &err), &err, CLLM_ERR_ARGUMENT, "token -1 is not");
-    assert_error(cllm_session_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL,
+    assert_ok(solo_eval(session, tokens, 3, &logits, &err), &err);
+    assert_error(solo_eval(session, tokens, 0, &logits, &err), &err, CLLM_ERR_ARGUMENT, "no tokens");
+    assert_error(solo_eval(session, beyond, 2, &logits, &err), &err, CLLM_ERR_ARGUMENT, "token 50 is not");
+    assert_error(solo_eval(session, negative, 1, &logits, &err), &err, CLLM_ERR_ARGUMENT, "token -1 is not");
+    assert_error(solo_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL,
                  "6 tokens after the 3 already there do not fit into a context of 8");
-    assert_error(cllm_session_rewind(session, 4, &err), &err, CLLM_ERR_ARGUMENT, "only 3 tokens");
-    assert_int_equal(cllm_session_position(session), 3);
-    assert_ok(cllm_session_eval(session, tokens, 5, &logits, &err), &err);
-    assert_error(cllm_session_eval(session, tokens, 1, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL, "context of 8");
-    cllm_session_destroy(session);
+    assert_error(solo_truncate(session, 4, &err), &err, CLLM_ERR_ARGUMENT, "only 3 were evaluated");
+    assert_int_equal(solo_length(session), 3);
+    assert_ok(solo_eval(session, tokens, 5, &logits, &err), &err);
+    assert_error(solo_eval(session, tokens, 1, &logits, &err), &err, CLLM_ERR_CONTEXT_FULL, "context of 8");
+    solo_destroy(session);
     cllm_model_destroy(model);
 }
 
@@ -397,43 +383,36 @@ static bool stop_when_asked(void *user, uint64_t done, uint64_t total) {
     return ++a->times != a->stop_at;
 }
 
-static bool stop_on_logits(void *user, size_t index, const float *logits) {
-    (void)user, (void)logits;
-    return index < 4;
-}
-
 static void a_callback_can_stop_an_evaluation(void **state) {
     (void)state;
     tiny_model m = tiny_model_default();
     cllm_model *model = load(tiny_model_write("stop.gguf", &m));
     cllm_error err;
-    cllm_session *session;
+    solo *session;
     const float *logits;
     const int32_t tokens[] = {1, 2, 3, 4, 5, 6};
     asked counted = {0};
-    cllm_session_options options = {.n_batch = 2, .progress = stop_when_asked, .user = &counted};
-    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
-    assert_ok(cllm_session_eval(session, tokens, 6, &logits, &err), &err);
+    cllm_engine_options options = {.n_batch = 2, .progress = stop_when_asked, .user = &counted};
+    assert_ok(solo_create(model, &options, &session, &err), &err);
+    assert_ok(solo_eval(session, tokens, 6, &logits, &err), &err);
     assert_int_equal(counted.total, 6 * 2); /* tokens times layers */
     assert_int_equal(counted.last, counted.total);
     const int n_times = counted.times;
     for (int stop_at = 1; stop_at <= n_times; stop_at++) { /* wherever it is stopped */
-        assert_ok(cllm_session_rewind(session, 0, &err), &err);
+        assert_ok(solo_truncate(session, 0, &err), &err);
         counted = (asked){.stop_at = stop_at};
-        assert_error(cllm_session_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
+        assert_error(solo_eval(session, tokens, 6, &logits, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
         assert_int_equal(counted.times, stop_at);
-        assert_int_equal(cllm_session_position(session), 0);
+        /* of the batches that were whole */
+        assert_int_equal(solo_length(session), counted.last / (2 * 2) * 2);
     }
     counted = (asked){0};
-    assert_error(cllm_session_eval_each(session, tokens, 6, stop_on_logits, NULL, &err), &err, CLLM_ERR_CANCELLED,
-                 "cancelled");
-    assert_int_equal(cllm_session_position(session), 0);
-    counted = (asked){0};
-    assert_ok(cllm_session_eval(session, tokens, 6, &logits, &err), &err); /* and it still works */
+    assert_ok(solo_truncate(session, 4, &err), &err);
+    assert_ok(solo_eval(session, tokens + 4, 2, &logits, &err), &err); /* and it still works */
     float *expected = all_logits(model, NULL, tokens, 6);
     assert_memory_equal(logits, expected + 5 * 50, 50 * sizeof *logits);
     free(expected);
-    cllm_session_destroy(session);
+    solo_destroy(session);
     cllm_model_destroy(model);
 }
 
@@ -442,7 +421,7 @@ static void options_out_of_range_are_refused(void **state) {
     tiny_model m = tiny_model_default();
     cllm_model *model = load(tiny_model_write("options.gguf", &m));
     const struct {
-        cllm_session_options options;
+        cllm_engine_options options;
         cllm_status status;
         const char *message;
     } cases[] = {
@@ -455,9 +434,8 @@ static void options_out_of_range_are_refused(void **state) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         cllm_error err;
-        cllm_session *session;
-        assert_error(cllm_session_create(model, &cases[i].options, &session, &err), &err, cases[i].status,
-                     cases[i].message);
+        solo *session;
+        assert_error(solo_create(model, &cases[i].options, &session, &err), &err, cases[i].status, cases[i].message);
         assert_null(session);
     }
     cllm_model_destroy(model);
@@ -471,7 +449,7 @@ static void the_plan_names_what_is_needed(void **state) {
     cllm_model *model = load(tiny_model_write("plan.gguf", &m));
     cllm_error err;
     cllm_memory_plan plan, larger;
-    cllm_session_options options = {.n_ctx = 32, .kv_type = CLLM_KV_F16};
+    cllm_engine_options options = {.n_ctx = 32, .kv_type = CLLM_KV_F16};
     assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
     const uint64_t elements = 2 * 2 * 256 * (16 + 16); /* layers, heads, positions (a whole chunk), key and value */
     assert_int_equal(plan.kv_cache, elements * 2);
@@ -515,7 +493,7 @@ static void a_window_is_as_long_as_the_file_says(void **state) {
     builder_u32(&g, "llama.attention.sliding_window", WINDOW);
     tiny_model_tensors(&g, &m);
     cllm_model *model = load(builder_write(&g, "window.gguf"));
-    const cllm_session_options options = {.kv_type = CLLM_KV_F32, .cpu_isa = "scalar", .n_batch = 7};
+    const cllm_engine_options options = {.kv_type = CLLM_KV_F32, .cpu_isa = "scalar", .n_batch = 7};
     int32_t tokens[N];
     for (int i = 0; i < N; i++) tokens[i] = (i * i + 3 * i) % 50;
     float *got = all_logits(model, &options, tokens, N);
@@ -565,16 +543,16 @@ static void longrope_follows_what_was_asked(void **state) {
     cllm_model *model = longrope_model(NULL, 0);
     const size_t n_bytes = N * cllm_model_get_info(model)->n_vocab * sizeof(float);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        cllm_session_options options = {.n_ctx = cases[i].asked};
-        cllm_session *session;
+        cllm_engine_options options = {.n_ctx = cases[i].asked};
+        solo *session;
         cllm_memory_plan plan;
         cllm_error err;
-        assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+        assert_ok(solo_create(model, &options, &session, &err), &err);
         assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
-        assert_int_equal(cllm_session_plan(session)->n_ctx, cases[i].n_ctx);
+        assert_int_equal(cllm_engine_plan(session->engine)->n_ctx, cases[i].n_ctx);
         assert_int_equal(plan.n_ctx, cases[i].n_ctx);
         assert_false(plan.n_ctx_capped);
-        cllm_session_destroy(session);
+        solo_destroy(session);
 
         float *got = all_logits(model, &options, tokens, N);
         cllm_model *of_one = longrope_model("rope_freqs.weight", cases[i].factor);
@@ -613,12 +591,12 @@ static void peak_memory_has_one_copy_of_the_weights(void **state) {
     assert_true(child >= 0);
     if (child == 0) {
         cllm_model *model = load(path);
-        cllm_session *session;
+        solo *session;
         const float *logits;
         static int32_t tokens[512];
         cllm_error err;
-        bool sound = cllm_session_create(model, NULL, &session, &err) == CLLM_OK &&
-                     cllm_session_eval(session, tokens, 512, &logits, &err) == CLLM_OK;
+        bool sound = solo_create(model, NULL, &session, &err) == CLLM_OK &&
+                     solo_eval(session, tokens, 512, &logits, &err) == CLLM_OK;
         struct rusage usage;
         getrusage(RUSAGE_SELF, &usage);
 #if defined(__APPLE__)
@@ -626,8 +604,8 @@ static void peak_memory_has_one_copy_of_the_weights(void **state) {
 #else
         const int64_t unit = 1024;
 #endif
-        int64_t spare = (int64_t)(cllm_gguf_n_bytes(cllm_model_gguf(model)) + cllm_session_plan(session)->kv_cache +
-                                  ((uint64_t)64 << 20)) -
+        int64_t spare = (int64_t)(cllm_gguf_n_bytes(cllm_model_gguf(model)) +
+                                  cllm_engine_plan(session->engine)->kv_cache + ((uint64_t)64 << 20)) -
                         (int64_t)usage.ru_maxrss * unit;
         _exit(sound && write(ends[1], &spare, sizeof spare) == sizeof spare ? 0 : 1);
     }
@@ -660,16 +638,16 @@ static void scales_of_tensors_multiply_their_products(void **state) {
         if (i > 0) builder_tensor(&g, "blk.0.ffn_up.input_scale", QUANT_F32, 1, &one, &scales[i], sizeof *scales);
         const char *path = builder_write(&g, "scaled.gguf");
         cllm_model *model = NULL;
-        cllm_session *session = NULL;
+        solo *session = NULL;
         const float *got;
         cllm_error err;
         assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
-        assert_ok(cllm_session_create(model, NULL, &session, &err), &err);
-        assert_ok(cllm_session_eval(session, tokens, 3, &got, &err), &err);
+        assert_ok(solo_create(model, NULL, &session, &err), &err);
+        assert_ok(solo_eval(session, tokens, 3, &got, &err), &err);
         logits[i] = malloc(m.n_vocab * sizeof **logits);
         assert_non_null(logits[i]);
         memcpy(logits[i], got, m.n_vocab * sizeof **logits);
-        cllm_session_destroy(session);
+        solo_destroy(session);
         cllm_model_destroy(model);
     }
     for (size_t i = 1; i < 4; i++)
@@ -702,22 +680,22 @@ static cllm_model *spoiled(const char *tensor_name, float value) {
 static void check_diagnosis(const cllm_model *model, const cllm_status status[3], const char *name,
                             const char *message) {
     for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
-        const cllm_session_options options = {.kv_type = (cllm_kv_type)type};
+        const cllm_engine_options options = {.kv_type = (cllm_kv_type)type};
         const int32_t tokens[] = {1, 2, 3};
         int32_t next;
         cllm_error err;
         const float *logits;
-        cllm_session *session;
-        assert_ok(cllm_session_create(model, &options, &session, &err), &err);
+        solo *session;
+        assert_ok(solo_create(model, &options, &session, &err), &err);
         if (status[type] == CLLM_OK) {
-            assert_ok(cllm_session_eval_next(session, tokens, 3, &next, &err), &err);
+            assert_ok(solo_next(session, tokens, 3, &next, &err), &err);
         } else {
-            assert_error(cllm_session_eval_next(session, tokens, 3, &next, &err), &err, status[type], message);
+            assert_error(solo_next(session, tokens, 3, &next, &err), &err, status[type], message);
             assert_string_equal(err.name, name);
-            assert_ok(cllm_session_eval(session, tokens, 3, &logits, &err), &err); /* and for those who sample */
-            assert_error(cllm_session_diagnose(session, &err), &err, status[type], message);
+            assert_ok(solo_eval(session, tokens, 3, &logits, &err), &err); /* and for those who sample */
+            assert_error(cllm_sequence_diagnose(session->sequence, &err), &err, status[type], message);
         }
-        cllm_session_destroy(session);
+        solo_destroy(session);
     }
 }
 

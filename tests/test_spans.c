@@ -2,6 +2,7 @@
  * single tokens and truncations of up to eight sequences are drawn, for models of some families, by all instruction sets of this
  * machine and all types of keys and values. MINICLLM_TEST_LONG=1 takes all families. */
 #include "support/check.h"
+#include "support/solo.h"
 #include "support/tiny_model.h"
 
 #include "base/thread_pool.h"
@@ -37,21 +38,15 @@ typedef struct sequence {
 static uint32_t n_vocab_now, n_ctx_now; /* of the model at work */
 static uint64_t random_state;           /* what all is drawn by */
 
-static bool take_row(void *user, size_t index, const float *logits) {
-    memcpy((float *)user + index * n_vocab_now, logits, n_vocab_now * sizeof *logits);
-    return true;
-}
-
 static void evaluate_alone(const cllm_model *model, const cpu_kernels *kernels, cllm_kv_type type, sequence *s) {
-    const cllm_session_options options = {
-        .n_ctx = n_ctx_now, .n_threads = 1, .kv_type = type, .cpu_isa = kernels->name};
-    cllm_session *session;
+    const cllm_engine_options options = {.n_ctx = n_ctx_now, .n_threads = 1, .kv_type = type, .cpu_isa = kernels->name};
+    solo *session;
     cllm_error err;
     s->want = malloc((size_t)s->n_tokens * n_vocab_now * sizeof *s->want);
     assert_non_null(s->want);
-    assert_ok(cllm_session_create(model, &options, &session, &err), &err);
-    assert_ok(cllm_session_eval_each(session, s->tokens, s->n_tokens, take_row, s->want, &err), &err);
-    cllm_session_destroy(session);
+    assert_ok(solo_create(model, &options, &session, &err), &err);
+    assert_ok(solo_each(session, s->tokens, s->n_tokens, s->want, &err), &err);
+    solo_destroy(session);
 }
 
 /* ------------------------------------------------------------------------------------------------- in company */
@@ -123,7 +118,8 @@ static uint32_t draw_spans(company *c, forward_span *spans, sequence **of, int32
         n_tokens += n;
         room -= n;
         const uint32_t end = s->length + n;
-        kv_table_grow(&s->table, &c->pages, end > N_BATCH ? end - N_BATCH : 0, s->length, end);
+        kv_table_drop(&s->table, &c->pages, end > N_BATCH ? end - N_BATCH : 0);
+        kv_table_grow(&s->table, &c->pages, s->length, end);
         s->length = end;
     }
     return n_spans;

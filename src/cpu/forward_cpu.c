@@ -172,6 +172,11 @@ bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t
     return !f->stopped;
 }
 
+void forward_cpu_embedding(forward_cpu *f, float *x, uint32_t n_rows) {
+    const size_t n = f->config->n_embd;
+    for (size_t b = 0; b < n_rows; b++) normalize(f, &f->weights->output_norm, x + b * n, n, x + b * n);
+}
+
 void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits) {
     const model_config *c = f->config;
     const linear *output = &f->weights->output;

@@ -121,6 +121,9 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
  * nothing. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
+/* x: [n_rows][n_embd] of the last layer's becomes its norm by the model's last one, in place. */
+void forward_cpu_embedding(forward_cpu *f, float *x, uint32_t n_rows);
+
 /* logits: out, [n_rows][n_vocab], of n_rows <= n_batch rows of the last layer's x. */
 void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits);
 

@@ -3,7 +3,8 @@
 #define ENGINE_ENGINE_H
 
 #include "base/arena.h"
-#include "cpu/kernels.h"
+#include "cpu/forward_cpu.h"
+#include "engine/prefix_cache.h"
 #include "gpu/forward_gpu.h"
 #include "model/config.h"
 #include "model/weights.h"
@@ -21,8 +22,8 @@ struct cllm_model {
     arena arena;
 };
 
-/* A session's options with the defaults filled in and every value checked. */
-typedef struct session_settings {
+/* An engine's options with the defaults filled in and every value checked. */
+typedef struct engine_settings {
     uint32_t n_batch;
     uint32_t n_threads;
     cllm_kv_type kv_type;
@@ -30,51 +31,101 @@ typedef struct session_settings {
     bool exact;
     uint32_t n_ctx;        /* 0: as much of config.n_ctx_open as fits */
     uint32_t n_gpu_layers; /* the last, which take none of the host's memory but the weights */
-} session_settings;
+    uint32_t n_sequences;
+    uint32_t n_positions; /* of all sequences; 0: n_ctx */
+    uint64_t cache_bytes;
+} engine_settings;
 
 #define BYTES_PER_MIB (1024.0 * 1024.0)
-
-#define LOGIT_ROWS 16 /* rows of logits computed at once when those of every token are wanted */
 
 /* Move the model's matrices out of the mapped file into interleaved form. Errors: ARGUMENT (the file was not mapped),
  * MEMORY, CANCELLED; the model can then only be destroyed. */
 cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cllm_error *err);
-
-/* The most likely token, the lowest id of equals. logits: [n_vocab]. Errors: FORMAT if a logit is not finite. */
-cllm_status likeliest_token(const float *logits, uint32_t n_vocab, int32_t *token, cllm_error *err);
-
-/* Put a sampler's generator into this state, which is not 0, instead of the one that its seed stands for: to draw what
- * another program with the same generator drew. */
-void sampler_set_state(cllm_sampler *sampler, uint64_t state);
 
 /* Why logits are not finite numbers, in a cllm_error: FORMAT if a weight is not finite, else UNSUPPORTED. beyond_f16: do keys and
  * values hold infinities of float16? */
 cllm_status diagnose_logits(const cllm_model *model, bool beyond_f16, cllm_error *err);
 
 /* options may be NULL. Errors: ARGUMENT. */
-cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err);
+cllm_status settings_resolve(const cllm_engine_options *options, engine_settings *settings, cllm_error *err);
+
+/* The pages of an engine with a context of n_ctx positions. */
+kv_size settings_kv_size(const model_config *config, const engine_settings *settings, uint32_t n_ctx);
+
+/* Floats of a row of output: logits, or an embedding. */
+static inline size_t output_length(const model_config *c) { return c->n_vocab > c->n_embd ? c->n_vocab : c->n_embd; }
 
 /* Sizes of everything, and the context when it was left open. weights_in_memory: bytes of weights that are no longer part of
  * what is available, UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
-cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
-                         const session_settings *settings, cllm_memory_plan *plan, cllm_error *err);
+cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
+                        const engine_settings *settings, cllm_memory_plan *plan, cllm_error *err);
 
 /* The same for a model that is loaded. */
-cllm_status plan_model_session(const cllm_model *model, const session_settings *settings, cllm_memory_plan *plan,
-                               cllm_error *err);
+cllm_status plan_model_engine(const cllm_model *model, const engine_settings *settings, cllm_memory_plan *plan,
+                              cllm_error *err);
 
-/* The layers of a session that run on a GPU. */
+/* The layers of an engine that run on a GPU. */
 typedef struct offload {
     gpu gpu;
     forward_gpu *forward;                          /* NULL: the CPU does everything, */
-    char note[sizeof(((cllm_error *)0)->message)]; /* although a GPU was asked for, because of this; or "" */
+    char note[sizeof(((cllm_error *)0)->message)]; /* although "auto" asked for a GPU, because of this; or "" */
 } offload;
 
 /* Find the GPU of the options, if they ask for one, decide how many layers it takes (settings->n_gpu_layers), plan the
- * session and prepare those layers. Errors: DEVICE, unless "auto" may fall back to the CPU; those of plan_session;
+ * engine and prepare those layers. Errors: DEVICE, unless "auto" may fall back to the CPU; those of plan_engine;
  * CANCELLED. */
-cllm_status offload_start(const cllm_model *model, const cllm_session_options *options, session_settings *settings,
+cllm_status offload_start(const cllm_model *model, const cllm_engine_options *options, engine_settings *settings,
                           cllm_memory_plan *plan, offload *out, cllm_error *err);
 void offload_stop(offload *o); /* leaves it empty; an empty one is allowed */
+
+/* A place for one of an engine's sequences; those in use have been handed out. */
+struct cllm_sequence {
+    cllm_engine *engine;
+    bool in_use;
+    kv_table table;
+    int32_t *tokens; /* [n_ctx]; the first `length` are evaluated */
+    uint32_t length;
+    uint32_t reached; /* by the last evaluation, also one that failed */
+
+    /* during a call of cllm_eval */
+    const cllm_span *span; /* NULL: it has none */
+    uint32_t first;        /* length before the call */
+    float *out;            /* where the next rows go */
+};
+
+/* Let go what a sequence holds from `length` on; its windows reach that. */
+void sequence_cut(cllm_sequence *sequence, uint32_t length);
+
+struct cllm_engine {
+    const cllm_model *model;
+    const cpu_kernels *kernels;
+    cllm_memory_plan plan;
+    uint32_t n_batch;
+    uint32_t n_cpu_layers; /* the first; the offload has the others, and the output */
+    cllm_pooling pooling;
+    bool raw_embeddings;
+    cllm_progress progress;
+    void *user;
+    uint64_t n_done, n_wanted; /* tokens of the call at work, for progress, */
+    uint32_t n_rows;           /* and of its batch */
+
+    thread_pool *pool;
+    kv_pages pages;
+    prefix_cache cache;
+    kv_store store;      /* of the CPU's layers */
+    forward_cpu forward; /* where there are CPU layers */
+    offload offload;
+    cllm_sequence *sequences; /* [n_sequences] */
+    uint32_t n_sequences;
+    forward_span *spans; /* [n_sequences] of the batch at work, */
+    cllm_span **span_of; /* [n_sequences] and the caller's */
+    int32_t *tokens;     /* [n_batch] */
+    float *x;            /* [n_batch][n_embd], where there are CPU layers; else of embeddings */
+    float *output;       /* [n_output] rows of logits and embeddings; of its own, since it may grow */
+    size_t n_output;
+    arena arena;
+};
+
+static inline bool on_gpu(const cllm_engine *e) { return e->offload.forward; }
 
 #endif

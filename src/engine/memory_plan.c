@@ -1,4 +1,4 @@
-/* Memory is planned before it is touched: what a session will need, and the context that fits.
+/* Memory is planned before it is touched: what an engine will need, and the context that fits.
  * The plan and the allocation ask the same functions for their sizes. */
 #include "engine/engine.h"
 
@@ -13,6 +13,7 @@
 
 #define MAX_THREADS   1024u
 #define MAX_BATCH     65536u
+#define MAX_SEQUENCES 4096u
 #define DEFAULT_BATCH 512u
 #define CONTEXT_STEP  64u /* a capped context is a multiple of this */
 
@@ -28,16 +29,19 @@ static bool is_device(const char *name) {
     return false;
 }
 
-cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err) {
-    static const cllm_session_options defaults = {0};
-    const cllm_session_options *o = options ? options : &defaults;
-    *settings = (session_settings){
+cllm_status settings_resolve(const cllm_engine_options *options, engine_settings *settings, cllm_error *err) {
+    static const cllm_engine_options defaults = {0};
+    const cllm_engine_options *o = options ? options : &defaults;
+    *settings = (engine_settings){
         .n_batch = o->n_batch ? o->n_batch : DEFAULT_BATCH,
         .n_threads = o->n_threads ? o->n_threads : default_threads(),
         .kv_type = o->kv_type,
         .kernels = kernels_select(o->cpu_isa),
         .n_ctx = o->n_ctx,
         .exact = o->exact,
+        .n_sequences = o->n_sequences ? o->n_sequences : 1,
+        .n_positions = o->n_positions,
+        .cache_bytes = o->cache_bytes,
     };
     if (settings->n_batch > MAX_BATCH)
         return error_set(err, CLLM_ERR_ARGUMENT, "a batch of %u is not between 1 and %u", o->n_batch, MAX_BATCH);
@@ -53,29 +57,59 @@ cllm_status settings_resolve(const cllm_session_options *options, session_settin
                          o->device);
     if (o->n_ctx > INT32_MAX)
         return error_set(err, CLLM_ERR_ARGUMENT, "a context of %u is not between 1 and %d", o->n_ctx, INT32_MAX);
+    if (o->n_positions > INT32_MAX)
+        return error_set(err, CLLM_ERR_ARGUMENT, "%u positions are not between 1 and %d", o->n_positions, INT32_MAX);
+    if (settings->n_sequences > MAX_SEQUENCES)
+        return error_set(err, CLLM_ERR_ARGUMENT, "%u sequences are not between 1 and %u", o->n_sequences,
+                         MAX_SEQUENCES);
+    if (o->pooling != CLLM_POOLING_LAST && o->pooling != CLLM_POOLING_MEAN && o->pooling != CLLM_POOLING_NONE)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the pooling %d is not known", (int)o->pooling);
     return CLLM_OK;
 }
 
+/* Pages that fit into the prefix cache's budget; both parts of a page count. */
+static uint32_t cached_pages(const model_config *config, const engine_settings *s) {
+    uint64_t bytes = 0;
+    for (uint32_t pool = 0; pool < KV_POOLS; pool++)
+        if (!checked_add(bytes, kv_store_page_bytes(config, s->kv_type, config->n_layers, pool), &bytes)) return 0;
+    const uint64_t n = bytes > 0 ? s->cache_bytes / bytes : 0;
+    return n < INT32_MAX ? (uint32_t)n : INT32_MAX;
+}
+
+kv_size settings_kv_size(const model_config *config, const engine_settings *s, uint32_t n_ctx) {
+    return (kv_size){.n_ctx = n_ctx,
+                     .n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx,
+                     .n_sequences = s->n_sequences,
+                     .n_positions = s->n_positions ? s->n_positions : n_ctx,
+                     .n_cached = cached_pages(config, s)};
+}
+
+static void add(uint64_t *sum, uint64_t count, uint64_t size) {
+    uint64_t bytes;
+    if (!checked_mul(count, size, &bytes) || !checked_add(*sum, bytes, sum)) *sum = UINT64_MAX;
+}
+
 /* Fill kv_cache and scratch for this n_ctx; returns their sum, or UINT64_MAX. */
-static uint64_t plan_context(const model_config *config, const session_settings *s, uint32_t n_ctx,
+static uint64_t plan_context(const model_config *config, const engine_settings *s, uint32_t n_ctx,
                              cllm_memory_plan *plan) {
-    const uint32_t n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx, n_layers = config->n_layers - s->n_gpu_layers;
-    const uint64_t token_bytes =
-        (n_layers > 0 ? (uint64_t)config->n_embd : 0) * sizeof(float) + sizeof(uint32_t); /* x, positions */
-    const uint64_t session_bytes = n_batch * token_bytes + (uint64_t)LOGIT_ROWS * config->n_vocab * sizeof(float);
+    const uint32_t n_layers = config->n_layers - s->n_gpu_layers;
+    const kv_size size = settings_kv_size(config, s, n_ctx);
     plan->n_ctx = n_ctx;
-    const kv_size size = {.n_ctx = n_ctx, .n_batch = n_batch, .n_sequences = 1, .n_positions = n_ctx};
     plan->kv_cache = kv_store_bytes(config, s->kv_type, n_layers, &size);
-    plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads) : 0;
-    const uint64_t host_bytes = s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, n_batch) : 0;
-    if (!checked_add(plan->scratch, host_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
-    if (!checked_add(plan->scratch, session_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
+    plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, size.n_batch, s->n_threads) : 0;
+    add(&plan->scratch, 1, s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, size.n_batch) : 0);
+    add(&plan->scratch, 1, kv_pages_bytes(config, &size));
+    add(&plan->scratch, 1, prefix_cache_bytes(config, &size));
+    add(&plan->scratch, size.n_batch, config->n_embd * sizeof(float) + sizeof(int32_t)); /* x, tokens */
+    add(&plan->scratch, s->n_sequences, sizeof(cllm_sequence) + sizeof(forward_span) + sizeof(cllm_span *));
+    add(&plan->scratch, s->n_sequences, n_ctx * sizeof(int32_t));
+    add(&plan->scratch, s->n_sequences, output_length(config) * sizeof(float));
     uint64_t sum;
     return checked_add(plan->kv_cache, plan->scratch, &sum) ? sum : UINT64_MAX;
 }
 
 /* The largest context up to `most` whose memory fits into `budget`, or 0. */
-static uint32_t largest_context(const model_config *config, const session_settings *s, uint32_t most, uint64_t budget,
+static uint32_t largest_context(const model_config *config, const engine_settings *s, uint32_t most, uint64_t budget,
                                 cllm_memory_plan *plan) {
     uint32_t low = 0, high = most / CONTEXT_STEP; /* in steps; `low` fits */
     while (low < high) {
@@ -88,8 +122,8 @@ static uint32_t largest_context(const model_config *config, const session_settin
     return low * CONTEXT_STEP;
 }
 
-cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
-                         const session_settings *settings, cllm_memory_plan *plan, cllm_error *err) {
+cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
+                        const engine_settings *settings, cllm_memory_plan *plan, cllm_error *err) {
     *plan = (cllm_memory_plan){.weights = config->lora.n_bytes, .available = system_available_memory()};
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(gguf, i);
@@ -97,7 +131,8 @@ cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, cons
     }
     const uint64_t available = plan->available ? plan->available : UINT64_MAX;
 
-    const uint32_t wanted = settings->n_ctx ? settings->n_ctx : config->n_ctx_open;
+    uint32_t wanted = settings->n_ctx ? settings->n_ctx : config->n_ctx_open;
+    if (!settings->n_ctx && settings->n_positions && settings->n_positions < wanted) wanted = settings->n_positions;
     uint64_t sum = plan_context(config, settings, wanted, plan);
     if (!settings->n_ctx) {
         /* Leave room for the pages of a mapped file; where even they do not fit, the system drops and reads them as it
@@ -120,21 +155,21 @@ cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, cons
                      (double)plan->weights / BYTES_PER_MIB, (double)plan->available / BYTES_PER_MIB);
 }
 
-cllm_status plan_model_session(const cllm_model *model, const session_settings *settings, cllm_memory_plan *plan,
-                               cllm_error *err) {
+cllm_status plan_model_engine(const cllm_model *model, const engine_settings *settings, cllm_memory_plan *plan,
+                              cllm_error *err) {
     const uint64_t weights_in_memory = gguf_is_mapped(model->gguf) ? model->repacked_bytes : UINT64_MAX;
-    return plan_session(model->gguf, weights_in_memory, &model->config, settings, plan, err);
+    return plan_engine(model->gguf, weights_in_memory, &model->config, settings, plan, err);
 }
 
-cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_session_options *options, cllm_memory_plan *plan,
+cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_engine_options *options, cllm_memory_plan *plan,
                              cllm_error *err) {
     *plan = (cllm_memory_plan){0};
-    session_settings settings;
+    engine_settings settings;
     model_config config;
     cllm_status status = settings_resolve(options, &settings, err);
     /* where the model could not be loaded, its sizes are enough for an estimate */
     if (status == CLLM_OK && config_read(gguf, &config, NULL) != CLLM_OK)
         status = config_read_sizes(gguf, &config, err);
     if (status != CLLM_OK) return status;
-    return plan_session(gguf, gguf_is_mapped(gguf) ? 0 : UINT64_MAX, &config, &settings, plan, err);
+    return plan_engine(gguf, gguf_is_mapped(gguf) ? 0 : UINT64_MAX, &config, &settings, plan, err);
 }

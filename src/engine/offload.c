@@ -1,5 +1,5 @@
 /* Which layers run on a GPU: finding a device, how many layers fit into its memory, and what is said where none can.
- * Before: the session's settings. After: its memory plan, and forward_gpu. */
+ * Before: the engine's settings. After: its memory plan, and forward_gpu. */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define LOGIT_ROWS         16    /* rows of logits computed at once */
 #define LEAST_OPEN_CONTEXT 4096u /* to which a context that was left open gives way before layers do */
 
 /* What can be given to buffers: the driver itself needs some, and so do other programs. */
@@ -19,7 +20,7 @@ static bool fits(const gpu *g, const gpu_needs *needs) {
     return !g->properties.free_memory || needs->weights + needs->kv_cache + needs->scratch <= budget(g);
 }
 
-static gpu_settings gpu_settings_of(const session_settings *s, const cllm_memory_plan *plan) {
+static gpu_settings gpu_settings_of(const engine_settings *s, const cllm_memory_plan *plan) {
     return (gpu_settings){.n_layers = s->n_gpu_layers,
                           .n_ctx = plan->n_ctx,
                           .n_batch = s->n_batch < plan->n_ctx ? s->n_batch : plan->n_ctx,
@@ -29,9 +30,9 @@ static gpu_settings gpu_settings_of(const session_settings *s, const cllm_memory
 }
 
 /* Plan with n_gpu_layers of the settings. */
-static cllm_status plan_layers(const cllm_model *model, const session_settings *s, const gpu *g, cllm_memory_plan *plan,
+static cllm_status plan_layers(const cllm_model *model, const engine_settings *s, const gpu *g, cllm_memory_plan *plan,
                                gpu_needs *needs, cllm_error *err) {
-    cllm_status status = plan_model_session(model, s, plan, err);
+    cllm_status status = plan_model_engine(model, s, plan, err);
     const gpu_settings settings = gpu_settings_of(s, plan);
     *needs = forward_gpu_needs(&model->config, &model->weights, &settings);
     plan->n_gpu_layers = s->n_gpu_layers;
@@ -58,7 +59,7 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
 }
 
 /* Up to `most` layers; fewer only if they may be. */
-static cllm_status choose_layers(const cllm_model *model, session_settings *s, const gpu *g, uint32_t most,
+static cllm_status choose_layers(const cllm_model *model, engine_settings *s, const gpu *g, uint32_t most,
                                  bool may_be_fewer, cllm_memory_plan *plan, cllm_error *err) {
     const bool open_context = s->n_ctx == 0;
     gpu_needs needs, needs_of_most;
@@ -78,7 +79,11 @@ static cllm_status choose_layers(const cllm_model *model, session_settings *s, c
     return refuse(g, &needs_of_most, most, s->n_gpu_layers, err);
 }
 
-static cllm_status check_model(const cllm_model *model, const session_settings *s, cllm_error *err) {
+static cllm_status check_model(const cllm_model *model, const engine_settings *s, cllm_error *err) {
+    const char *lacks = forward_gpu_lacks(&model->config, &model->weights);
+    if (lacks) return error_set(err, CLLM_ERR_DEVICE, "the model has %s, which the GPU's kernels lack", lacks);
+    if (s->n_sequences > 1 || s->cache_bytes > 0)
+        return error_set(err, CLLM_ERR_DEVICE, "a GPU has one sequence yet, and no prefix cache");
     if (model->repacked)
         return error_set(err, CLLM_ERR_DEVICE,
                          "the weights were repacked for the CPU; a GPU needs them as the file has them");
@@ -87,9 +92,9 @@ static cllm_status check_model(const cllm_model *model, const session_settings *
     return CLLM_OK;
 }
 
-static bool is_auto(const cllm_session_options *options) { return strcmp(options->device, "auto") == 0; }
+static bool is_auto(const cllm_engine_options *options) { return strcmp(options->device, "auto") == 0; }
 
-static cllm_status try_gpu(const cllm_model *model, const cllm_session_options *options, session_settings *s,
+static cllm_status try_gpu(const cllm_model *model, const cllm_engine_options *options, engine_settings *s,
                            cllm_memory_plan *plan, offload *out, cllm_error *err) {
     cllm_status status = check_model(model, s, err);
     if (status == CLLM_OK) status = gpu_open(options->device, &out->gpu, err);
@@ -104,13 +109,11 @@ static cllm_status try_gpu(const cllm_model *model, const cllm_session_options *
                               &out->forward, err);
 }
 
-cllm_status offload_start(const cllm_model *model, const cllm_session_options *options, session_settings *settings,
+cllm_status offload_start(const cllm_model *model, const cllm_engine_options *options, engine_settings *settings,
                           cllm_memory_plan *plan, offload *out, cllm_error *err) {
     *out = (offload){.gpu = {0}};
-    const session_settings asked = *settings;
-    const char *lacks = forward_gpu_lacks(&model->config, &model->weights);
-    const bool wanted = options && options->device && strcmp(options->device, "cpu") != 0;
-    if (wanted && !lacks) {
+    const engine_settings asked = *settings;
+    if (options && options->device && strcmp(options->device, "cpu") != 0) {
         cllm_error reason;
         cllm_status status = try_gpu(model, options, settings, plan, out, &reason);
         if (status != CLLM_ERR_DEVICE || !is_auto(options)) {
@@ -119,11 +122,9 @@ cllm_status offload_start(const cllm_model *model, const cllm_session_options *o
         }
         offload_stop(out);
         snprintf(out->note, sizeof out->note, "%s", reason.message);
-    } else if (wanted) {
-        snprintf(out->note, sizeof out->note, "the model has %s, which the GPU's kernels lack", lacks);
     }
     *settings = asked;
-    return plan_model_session(model, settings, plan, err);
+    return plan_model_engine(model, settings, plan, err);
 }
 
 void offload_stop(offload *o) {

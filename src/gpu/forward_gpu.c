@@ -883,9 +883,14 @@ static cllm_status write_x(forward_gpu *f, const int32_t *tokens, const float *x
     return status;
 }
 
-cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint32_t *positions, uint32_t count,
-                               const float *x, bool only_last, bool (*keep_going)(void *user, uint32_t layer),
-                               void *user, cllm_error *err) {
+cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32_t n_spans, const int32_t *tokens,
+                               const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
+                               cllm_error *err) {
+    uint32_t positions[GPU_MOST_BATCH];
+    (void)n_spans;
+    const uint32_t count = spans[0].n_rows;
+    const bool only_last = spans[0].n_kept < count;
+    for (uint32_t i = 0; i < count; i++) positions[i] = spans[0].first_position + i;
     const gpu_driver *driver = f->gpu.driver;
     const uint32_t first_layer = f->config->n_layers - f->settings.n_layers;
     f->first = 0;
@@ -924,13 +929,20 @@ static void run_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows) {
 }
 
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err) {
-    run_output(f, first_row, n_rows);
-    return f->gpu.driver->read(f->gpu.device, f->scratch[LOGITS], logits,
-                               (size_t)n_rows * f->config->n_vocab * sizeof *logits, err);
+    const size_t n_vocab = f->config->n_vocab;
+    cllm_status status = CLLM_OK;
+    for (uint32_t done = 0, n; status == CLLM_OK && done < n_rows; done += n) {
+        n = n_rows - done < f->settings.n_logits ? n_rows - done : f->settings.n_logits;
+        run_output(f, first_row + done, n);
+        status = f->gpu.driver->read(f->gpu.device, f->scratch[LOGITS], logits + done * n_vocab,
+                                     n * n_vocab * sizeof *logits, err);
+    }
+    return status;
 }
 
-cllm_status forward_gpu_next(forward_gpu *f, int32_t *token, cllm_error *err) {
-    run_output(f, f->n - 1, 1);
+cllm_status forward_gpu_next(forward_gpu *f, uint32_t first_row, uint32_t n_rows, int32_t *token, cllm_error *err) {
+    (void)n_rows;
+    run_output(f, first_row, 1);
     const argmax_args args = {.n = (int)f->config->n_vocab};
     run(f, &(launch){.kernel = KERNEL_ARGMAX,
                      .groups = {1, 1, 1},

@@ -7,6 +7,7 @@
 
 #include "gpu/driver.h"
 #include "model/rope.h"
+#include "model/span.h"
 #include "model/weights.h"
 
 /* A device that was found, and the driver behind it. */
@@ -55,20 +56,18 @@ cllm_status forward_gpu_create(const gpu *g, const model_config *config, const m
                                cllm_error *err);
 void forward_gpu_destroy(forward_gpu *f);
 
-/* A batch, 1 <= count <= n_batch, of tokens that stand at ascending positions: [count] each. x: [count][n_embd] from the
- * layers before, or NULL where there are none. only_last: of the tokens but the last only keys and values are wanted.
+/* A batch of one span of 1..n_batch tokens. x: [count][n_embd] from the layers before, or NULL where there are none.
  * keep_going is asked before each layer. Errors: DEVICE, CANCELLED. */
-cllm_status forward_gpu_layers(forward_gpu *f, const int32_t *tokens, const uint32_t *positions, uint32_t count,
-                               const float *x, bool only_last, bool (*keep_going)(void *user, uint32_t layer),
-                               void *user, cllm_error *err);
+cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32_t n_spans, const int32_t *tokens,
+                               const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
+                               cllm_error *err);
 
-/* Of the last batch; with only_last, row 0 is the last token. logits: out, [n_rows][n_vocab], n_rows <= n_logits; waits.
- * Errors: DEVICE. */
+/* Of the last batch's kept rows. logits: out, [n_rows][n_vocab]; waits. Errors: DEVICE. */
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err);
 
-/* token: out, the likeliest after the last token of the last batch, the lowest id of equals; -1 if a logit is not a number. Only it
- * comes back from the device. Errors: DEVICE. */
-cllm_status forward_gpu_next(forward_gpu *f, int32_t *token, cllm_error *err);
+/* tokens: out, [n_rows] the likeliest after each of these kept rows, the lowest id of equals; -1 if a logit is not a number.
+ * Only they come back from the device. Errors: DEVICE. */
+cllm_status forward_gpu_next(forward_gpu *f, uint32_t first_row, uint32_t n_rows, int32_t *tokens, cllm_error *err);
 
 /* beyond: out, do the keys and values of the first `end` positions hold infinities of float16? Errors: MEMORY, DEVICE. */
 cllm_status forward_gpu_beyond_f16(const forward_gpu *f, uint32_t end, bool *beyond, cllm_error *err);

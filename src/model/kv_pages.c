@@ -70,10 +70,10 @@ static void give_back(kv_pages *pages, uint32_t pool, uint32_t number) {
 
 static bool has_windowed(const kv_pages *pages) { return pages->pools[KV_WINDOWED].n_pages > 0; }
 
-/* One that the caller holds, and sees if there are windows. */
+/* One that a table holds, and sees if there are windows. */
 static uint32_t new_page(kv_pages *pages) {
     const uint32_t page = take(pages, KV_FULL);
-    pages->pages[page] = (kv_page){.n_holders = 1, .windowed = KV_NONE};
+    pages->pages[page] = (kv_page){.n_tables = 1, .windowed = KV_NONE};
     if (has_windowed(pages)) {
         pages->pages[page].n_windows = 1;
         pages->pages[page].windowed = take(pages, KV_WINDOWED);
@@ -81,25 +81,45 @@ static uint32_t new_page(kv_pages *pages) {
     return page;
 }
 
-void kv_page_evict_windowed(kv_pages *pages, uint32_t page) {
+static void free_windowed(kv_pages *pages, uint32_t page) {
     if (pages->pages[page].windowed != KV_NONE) give_back(pages, KV_WINDOWED, pages->pages[page].windowed);
     pages->pages[page].windowed = KV_NONE;
 }
 
+void kv_page_evict_windowed(kv_pages *pages, uint32_t page) {
+    pages->pools[KV_WINDOWED].n_idle--;
+    free_windowed(pages, page);
+}
+
 void kv_page_evict(kv_pages *pages, uint32_t page) {
-    kv_page_evict_windowed(pages, page);
+    if (pages->pages[page].windowed != KV_NONE) kv_page_evict_windowed(pages, page);
     pages->pages[page].cached = false;
+    pages->pools[KV_FULL].n_idle--;
     give_back(pages, KV_FULL, page);
 }
 
-void kv_page_hold(kv_pages *pages, uint32_t page) { pages->pages[page].n_holders++; }
-
-void kv_page_release(kv_pages *pages, uint32_t page) {
-    if (--pages->pages[page].n_holders == 0 && !pages->pages[page].cached) kv_page_evict(pages, page);
+/* A table's window leaves a page, */
+static void leave_window(kv_pages *pages, uint32_t page) {
+    if (--pages->pages[page].n_windows > 0) return;
+    if (pages->pages[page].cached)
+        pages->pools[KV_WINDOWED].n_idle++;
+    else
+        free_windowed(pages, page);
 }
 
-static void leave_window(kv_pages *pages, uint32_t page) {
-    if (--pages->pages[page].n_windows == 0 && !pages->pages[page].cached) kv_page_evict_windowed(pages, page);
+/* and a table lets one go. */
+static void release(kv_pages *pages, uint32_t page) {
+    if (--pages->pages[page].n_tables > 0) return;
+    if (pages->pages[page].cached)
+        pages->pools[KV_FULL].n_idle++;
+    else
+        give_back(pages, KV_FULL, page);
+}
+
+static void hold(kv_pages *pages, uint32_t page, bool sees) {
+    kv_page *p = &pages->pages[page];
+    if (p->n_tables++ == 0) pages->pools[KV_FULL].n_idle--;
+    if (sees && p->n_windows++ == 0) pages->pools[KV_WINDOWED].n_idle--;
 }
 
 /* ------------------------------------------------------------------------------------------------- tables */
@@ -115,7 +135,9 @@ cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm
 
 /* Is position `length`, the next one, in a page that others hold too? */
 static bool ends_in_shared(const kv_table *table, const kv_pages *pages, uint32_t length) {
-    return length % KV_CHUNK != 0 && pages->pages[table->of[KV_FULL].pages[length / KV_CHUNK]].n_holders > 1;
+    if (length % KV_CHUNK == 0) return false;
+    const kv_page *last = &pages->pages[table->of[KV_FULL].pages[length / KV_CHUNK]];
+    return last->n_tables > 1 || last->n_followers > 0;
 }
 
 uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end) {
@@ -127,15 +149,14 @@ static void put(kv_table *table, const kv_pages *pages, uint32_t chunk, uint32_t
     if (has_windowed(pages)) table->of[KV_WINDOWED].pages[chunk] = pages->pages[page].windowed;
 }
 
-static void drop_windowed(kv_table *table, kv_pages *pages, uint32_t kept) {
+void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept) {
     const uint32_t left = has_windowed(pages) && pages->drops ? kv_first_seen(pages->window, kept) / KV_CHUNK : 0;
     for (; table->of[KV_WINDOWED].first < left; table->of[KV_WINDOWED].first++)
         leave_window(pages, table->of[KV_FULL].pages[table->of[KV_WINDOWED].first]);
 }
 
-kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t kept, uint32_t length, uint32_t end) {
+kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t length, uint32_t end) {
     kv_copies copies = {.of = {{KV_NONE, KV_NONE}, {KV_NONE, KV_NONE}}};
-    drop_windowed(table, pages, kept);
     if (ends_in_shared(table, pages, length)) {
         const uint32_t chunk = length / KV_CHUNK, shared = table->of[KV_FULL].pages[chunk], own = new_page(pages);
         copies.of[KV_FULL].from = shared;
@@ -144,7 +165,7 @@ kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t kept, uint32_
         copies.of[KV_WINDOWED].to = pages->pages[own].windowed;
         put(table, pages, chunk, own);
         if (has_windowed(pages)) leave_window(pages, shared);
-        kv_page_release(pages, shared);
+        release(pages, shared);
     }
     while (table->of[KV_FULL].end < kv_chunks(end)) put(table, pages, table->of[KV_FULL].end++, new_page(pages));
     table->of[KV_WINDOWED].end = has_windowed(pages) ? table->of[KV_FULL].end : 0;
@@ -155,7 +176,7 @@ void kv_table_truncate(kv_table *table, kv_pages *pages, uint32_t length) {
     while (table->of[KV_FULL].end > kv_chunks(length)) {
         const uint32_t chunk = --table->of[KV_FULL].end, page = table->of[KV_FULL].pages[chunk];
         if (has_windowed(pages) && chunk >= table->of[KV_WINDOWED].first) leave_window(pages, page);
-        kv_page_release(pages, page);
+        release(pages, page);
     }
     table->of[KV_WINDOWED].end = has_windowed(pages) ? table->of[KV_FULL].end : 0;
     if (length == 0) table->of[KV_WINDOWED].first = 0;
@@ -169,9 +190,8 @@ void kv_table_adopt(kv_table *table, kv_pages *pages, const uint32_t *numbers, u
     const uint32_t n = kv_chunks(length);
     const uint32_t first = has_windowed(pages) ? kv_first_seen(pages->window, length) / KV_CHUNK : 0;
     for (uint32_t i = 0; i < n; i++) {
-        kv_page_hold(pages, numbers[i]);
+        hold(pages, numbers[i], has_windowed(pages) && i >= first);
         put(table, pages, i, numbers[i]);
-        if (has_windowed(pages) && i >= first) pages->pages[numbers[i]].n_windows++;
     }
     table->of[KV_FULL].end = n;
     table->of[KV_WINDOWED].first = first;

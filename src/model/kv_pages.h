@@ -5,8 +5,9 @@
  * pool, at the page's own number. Its windowed layers lie in a second, smaller pool, at a number that the page is given there, and
  * which is taken back once no window sees these positions.
  *
- * A sequence has a table of the pages of its positions. Pages may be shared: each counts who holds it, and one that others hold
- * is replaced by a copy before it is written. A page that the prefix cache knows stays when nobody holds it any more.
+ * A sequence has a table of the pages of its positions. Pages may be shared: each counts the tables that hold it, and one that is
+ * not a table's alone is replaced by a copy before it is written. A page that the prefix cache knows stays when no table holds it any more: it
+ * is idle.
  *
  * All is made with the engine, and nothing is allocated later. */
 #ifndef MODEL_KV_PAGES_H
@@ -39,10 +40,11 @@ typedef struct kv_size {
 } kv_size;
 
 typedef struct kv_page {
-    uint32_t n_holders; /* tables, and cached pages that come after it */
-    uint32_t n_windows; /* tables whose windows see it */
-    uint32_t windowed;  /* its number in KV_WINDOWED, or KV_NONE */
-    bool cached;        /* it stays without holders until it is evicted */
+    uint32_t n_tables;    /* that hold it */
+    uint32_t n_windows;   /* tables whose windows see it */
+    uint32_t n_followers; /* cached pages that come after it */
+    uint32_t windowed;    /* its number in KV_WINDOWED, or KV_NONE */
+    bool cached;          /* it stays when no table holds it, until it is evicted */
 } kv_page;
 
 typedef struct kv_pages {
@@ -52,7 +54,8 @@ typedef struct kv_pages {
     struct {
         uint32_t n_pages; /* 0: no layer is of this kind */
         uint32_t n_free;
-        uint32_t *free; /* [n_pages] the numbers that are free: the first n_free */
+        uint32_t n_idle; /* of cached pages that no table holds, or no window sees */
+        uint32_t *free;  /* [n_pages] the numbers that are free: the first n_free */
     } pools[KV_POOLS];
     kv_page *pages; /* [n_pages of KV_FULL] */
 } kv_pages;
@@ -87,10 +90,13 @@ cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm
 /* How many free pages kv_table_grow would take. */
 uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end);
 
-/* Make ready to write positions length .. end - 1, at most n_batch after `kept`: take pages for them, and drop what no position from
- * `kept` on looks back at. A page that is not the table's alone is replaced; what it held must be copied. There must be enough free pages,
- * of the windowed pool n_cached more than windows see. kept <= length < end <= n_ctx. */
-kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t kept, uint32_t length, uint32_t end);
+/* Drop the windowed parts that no position from `kept` on looks back at. */
+void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept);
+
+/* Take pages for positions length .. end - 1, at most n_batch after the last kv_table_drop's `kept`. A page that is not the table's alone is
+ * replaced; what it held must be copied. So many pages must be free, and of windowed parts at most n_cached be idle.
+ * length < end <= n_ctx. */
+kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t length, uint32_t end);
 
 /* Give back the pages of positions from `length` on. */
 void kv_table_truncate(kv_table *table, kv_pages *pages, uint32_t length);
@@ -102,10 +108,7 @@ bool kv_table_reaches(const kv_table *table, const kv_pages *pages, uint32_t pos
  * position `length` looks. */
 void kv_table_adopt(kv_table *table, kv_pages *pages, const uint32_t *numbers, uint32_t length);
 
-/* For the prefix cache: hold a page, or let it go; take back the number of a page that nobody holds, or that of its windowed
- * part, which no window sees. */
-void kv_page_hold(kv_pages *pages, uint32_t page);
-void kv_page_release(kv_pages *pages, uint32_t page);
+/* Give up a cached page that no table holds and no cached page follows, or its windowed part, which no window sees. */
 void kv_page_evict(kv_pages *pages, uint32_t page);
 void kv_page_evict_windowed(kv_pages *pages, uint32_t page);
 

@@ -105,14 +105,15 @@ static void put_model(void) {
 static void run(const cllm_model *model) {
     static const char *const isas[] = {"scalar", NULL};
     for (size_t i = 0; i < 2; i++) {
-        const cllm_session_options options = {.n_threads = 1, .n_batch = 2, .cpu_isa = isas[i]};
+        const cllm_engine_options options = {.n_threads = 1, .n_batch = 2, .cpu_isa = isas[i]};
         const int32_t tokens[] = {1, 4, 2};
-        const float *logits;
-        cllm_session *session;
+        cllm_engine *engine;
+        cllm_span span = {.tokens = tokens, .count = 3, .want = CLLM_WANT_LAST};
         cllm_error err;
-        require(cllm_session_create(model, &options, &session, &err) == CLLM_OK);
-        require(cllm_session_eval(session, tokens, 3, &logits, &err) == CLLM_OK);
-        cllm_session_destroy(session);
+        require(cllm_engine_create(model, &options, &engine, &err) == CLLM_OK);
+        require(cllm_sequence_create(engine, &span.sequence, &err) == CLLM_OK);
+        require(cllm_eval(engine, &span, 1, &err) == CLLM_OK);
+        cllm_engine_destroy(engine);
     }
 }
 

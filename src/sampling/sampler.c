@@ -1,4 +1,4 @@
-/* cllm_sampler: logits to the next token. Before it on the road: the session. After it: the tokenizer's decode.
+/* cllm_sampler: logits to the next token. Before it on the road: cllm_eval. After it: the tokenizer's decode.
  *
  *   temperature 0 or less: the most likely token. Else, in this order:
  *   logits / temperature -> top-k -> softmax -> top-p -> draw
@@ -9,7 +9,7 @@
  * The vocabulary is never sorted: a binary heap is built in O(n), just as many tokens as top-k or top-p keep are taken
  * off it, and the last of them is the threshold by which the list, still in the vocabulary's order, is filtered
  * (Floyd 1964; top-p: Holtzman et al. 2019; xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and Flood 2014). */
-#include "engine/engine.h"
+#include "sampling/sampler.h"
 
 #include "base/error.h"
 #include "base/exponential.h"
@@ -25,7 +25,8 @@ typedef struct candidate {
 
 struct cllm_sampler {
     cllm_sampler_options options;
-    uint64_t random;
+    uint64_t random; /* the generator's state, */
+    uint64_t next;   /* and what it becomes when a token is accepted */
     uint32_t n_vocab;
     candidate *heap;  /* [n_vocab], a copy of `kept` in another order */
     candidate kept[]; /* [n_vocab] and behind it the heap: what may still be drawn, in the order of the vocabulary */
@@ -44,8 +45,8 @@ static uint64_t mix_seed(uint64_t seed) {
 cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *options, cllm_sampler **out,
                                 cllm_error *err) {
     *out = NULL;
-    static const cllm_sampler_options defaults = CLLM_SAMPLER_DEFAULTS;
-    const cllm_sampler_options *o = options ? options : &defaults;
+    static const cllm_sampler_options greedy = {0};
+    const cllm_sampler_options *o = options ? options : &greedy;
     if (n_vocab == 0 || n_vocab > INT32_MAX)
         return error_set(err, CLLM_ERR_ARGUMENT, "a vocabulary of %u is not possible", n_vocab);
     if (!isfinite(o->temperature))
@@ -55,14 +56,14 @@ cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *op
     cllm_sampler *sampler = malloc(sizeof *sampler + 2 * (size_t)n_vocab * sizeof(candidate));
     if (!sampler) return error_set(err, CLLM_ERR_MEMORY, "no memory for a sampler of %u tokens", n_vocab);
     sampler->options = *o;
-    sampler->random = mix_seed(o->seed);
+    sampler_set_state(sampler, mix_seed(o->seed));
     sampler->n_vocab = n_vocab;
     sampler->heap = sampler->kept + n_vocab;
     *out = sampler;
     return CLLM_OK;
 }
 
-void sampler_set_state(cllm_sampler *sampler, uint64_t state) { sampler->random = state; }
+void sampler_set_state(cllm_sampler *sampler, uint64_t state) { sampler->random = sampler->next = state; }
 
 void cllm_sampler_destroy(cllm_sampler *sampler) { free(sampler); }
 
@@ -158,32 +159,44 @@ static int32_t draw(const candidate *kept, size_t n, float random) {
 
 static cllm_status bad_logit(cllm_error *err, uint32_t token) {
     return error_set(err, CLLM_ERR_FORMAT,
-                     "the logit of token %u is not a finite number; cllm_session_diagnose says why", token);
+                     "the logit of token %u is not a finite number; cllm_sequence_diagnose says why", token);
 }
 
-cllm_status likeliest_token(const float *logits, uint32_t n_vocab, int32_t *token, cllm_error *err) {
-    uint32_t best = 0;
+static bool allows(const uint32_t *mask, uint32_t token) { return !mask || mask[token / 32] >> token % 32 & 1; }
+
+cllm_status likeliest_token(const float *logits, const uint32_t *mask, uint32_t n_vocab, int32_t *token,
+                            cllm_error *err) {
+    uint32_t best = n_vocab;
     for (uint32_t i = 0; i < n_vocab; i++) {
         if (isnan(logits[i])) return bad_logit(err, i);
-        if (logits[i] > logits[best]) best = i;
+        if (allows(mask, i) && (best == n_vocab || logits[i] > logits[best])) best = i;
     }
+    if (best == n_vocab) return error_set(err, CLLM_ERR_ARGUMENT, "the mask allows no token");
     *token = (int32_t)best;
     return isinf(logits[best]) ? bad_logit(err, best) : CLLM_OK;
 }
 
-cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, int32_t *token, cllm_error *err) {
+cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, const uint32_t *mask, int32_t *token,
+                                cllm_error *err) {
     const cllm_sampler_options *o = &sampler->options;
     const uint32_t n_vocab = sampler->n_vocab;
-    cllm_status status = likeliest_token(logits, n_vocab, token, err);
+    sampler->next = sampler->random;
+    cllm_status status = likeliest_token(logits, mask, n_vocab, token, err);
     if (status != CLLM_OK) return status;
     if (o->temperature <= 0 || isinf(logits[*token] / o->temperature)) /* too cold for float: the limit is greedy */
         return CLLM_OK;
-    size_t n = n_vocab; /* candidates left */
+    size_t n = 0; /* candidates left */
     for (uint32_t i = 0; i < n_vocab; i++)
-        sampler->kept[i] = (candidate){.weight = logits[i] / o->temperature, .token = (int32_t)i};
+        if (allows(mask, i))
+            sampler->kept[n++] = (candidate){.weight = logits[i] / o->temperature, .token = (int32_t)i};
     if (o->top_k > 0 && o->top_k < n) n = keep_top_k(sampler, n, o->top_k);
     softmax(sampler->kept, n);
     if (o->top_p > 0 && o->top_p < 1) n = keep_top_p(sampler, n, o->top_p);
-    *token = draw(sampler->kept, n, next_random(&sampler->random));
+    *token = draw(sampler->kept, n, next_random(&sampler->next));
     return CLLM_OK;
+}
+
+void cllm_sampler_accept(cllm_sampler *sampler, int32_t token) {
+    (void)token;
+    sampler->random = sampler->next;
 }

@@ -1,0 +1,304 @@
+/* cllm_eval: the tokens of many sequences through the forward pass. It checks all spans, cuts them into batches, takes pages
+ * for what they write, and puts the rows that are wanted where the caller finds them.
+ * Before it on the road: the sequences. After it: the sampler. */
+#include "base/error.h"
+#include "engine/engine.h"
+#include "sampling/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---------------------------------------------------------------------------------------------- checking */
+
+static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_error *err) {
+    const uint32_t n_vocab = e->model->config.n_vocab;
+    const cllm_sequence *s = span->sequence;
+    if (!s || s->engine != e || !s->in_use)
+        return error_set(err, CLLM_ERR_ARGUMENT, "a span's sequence is not one of this engine");
+    if (s->span) return error_set(err, CLLM_ERR_ARGUMENT, "two spans are of the same sequence");
+    if (span->count == 0) return error_set(err, CLLM_ERR_ARGUMENT, "there are no tokens to evaluate");
+    if (span->want < CLLM_WANT_NOTHING || span->want > CLLM_WANT_EMBEDDING)
+        return error_set(err, CLLM_ERR_ARGUMENT, "a span wants %d, which is not known", (int)span->want);
+    if (span->count > e->plan.n_ctx - s->length)
+        return error_set(err, CLLM_ERR_CONTEXT_FULL,
+                         "%zu tokens after the %u already there do not fit into a context of %u", span->count,
+                         s->length, e->plan.n_ctx);
+    for (size_t i = 0; i < span->count; i++)
+        if (span->tokens[i] < 0 || (uint32_t)span->tokens[i] >= n_vocab)
+            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is not in the vocabulary of %u", span->tokens[i],
+                             n_vocab);
+    return CLLM_OK;
+}
+
+static cllm_status check_pages(const cllm_engine *e, const cllm_span *span, uint64_t *n_needed, cllm_error *err) {
+    const cllm_sequence *s = span->sequence;
+    *n_needed += kv_table_needs(&s->table, &e->pages, s->length, s->length + (uint32_t)span->count);
+    const uint32_t room = prefix_cache_room(&e->cache);
+    if (*n_needed <= room) return CLLM_OK;
+    return error_set(err, CLLM_ERR_MEMORY,
+                     "%zu tokens need a page of %d positions that no sequence holds, and all %u are held", span->count,
+                     KV_CHUNK, e->pages.pools[KV_FULL].n_pages);
+}
+
+/* Each span's status, and its place in the sequence. Returns the first that is not OK. */
+static cllm_status check(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
+    cllm_status first = n_spans > 0 ? CLLM_OK : error_set(err, CLLM_ERR_ARGUMENT, "there are no spans to evaluate");
+    uint64_t n_needed = 0;
+    for (size_t i = 0; i < n_spans; i++) {
+        cllm_span *span = &spans[i];
+        cllm_error *reason = first == CLLM_OK ? err : NULL;
+        span->rows = NULL;
+        span->next = -1;
+        span->status = check_span(e, span, reason);
+        if (span->status == CLLM_OK) span->status = check_pages(e, span, &n_needed, reason);
+        if (span->status == CLLM_OK) span->sequence->span = span;
+        if (first == CLLM_OK) first = span->status;
+    }
+    return first;
+}
+
+/* ----------------------------------------------------------------------------------------------- output */
+
+/* What becomes of kept rows. The CPU finds the next token in logits, a GPU hands back only the token. */
+typedef enum kept_kind { KEPT_NONE, KEPT_LOGITS, KEPT_NEXT, KEPT_EMBEDDING } kept_kind;
+
+static kept_kind kind_of(const cllm_engine *e, const cllm_span *span) {
+    switch (span->want) {
+    case CLLM_WANT_NOTHING: return KEPT_NONE;
+    case CLLM_WANT_NEXT: return on_gpu(e) ? KEPT_NEXT : KEPT_LOGITS;
+    case CLLM_WANT_LAST:
+    case CLLM_WANT_EACH: return KEPT_LOGITS;
+    case CLLM_WANT_EMBEDDING: return KEPT_EMBEDDING;
+    }
+    return KEPT_NONE;
+}
+
+static size_t count_floats(const cllm_engine *e, const cllm_span *span) {
+    const size_t n_vocab = e->model->config.n_vocab, n_embd = e->model->config.n_embd;
+    switch (kind_of(e, span)) {
+    case KEPT_LOGITS: return span->want == CLLM_WANT_EACH ? span->count * n_vocab : n_vocab;
+    case KEPT_EMBEDDING: return e->pooling == CLLM_POOLING_NONE ? span->count * n_embd : n_embd;
+    default: return 0;
+    }
+}
+
+/* Where each span's rows go: logits in the order of the spans, so that those of a batch are made at once, then embeddings. */
+static cllm_status place_rows(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
+    size_t n = 0;
+    for (size_t i = 0; i < n_spans; i++) n += count_floats(e, &spans[i]);
+    if (n > e->n_output) {
+        float *larger = realloc(e->output, n * sizeof *larger);
+        if (!larger)
+            return error_set(err, CLLM_ERR_MEMORY, "no memory for %zu numbers of output; ask for fewer at once", n);
+        e->output = larger;
+        e->n_output = n;
+    }
+    float *at = e->output;
+    for (kept_kind kind = KEPT_LOGITS; kind <= KEPT_EMBEDDING; kind++)
+        for (size_t i = 0; i < n_spans; i++) {
+            if (kind_of(e, &spans[i]) != kind) continue;
+            spans[i].sequence->out = at;
+            if (spans[i].want != CLLM_WANT_NEXT) spans[i].rows = at;
+            if (kind == KEPT_EMBEDDING) memset(at, 0, count_floats(e, &spans[i]) * sizeof *at); /* for sums */
+            at += count_floats(e, &spans[i]);
+        }
+    return CLLM_OK;
+}
+
+static cllm_status cancel(cllm_error *err) {
+    return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
+}
+
+/* Is the last token of a span in the batch at work? */
+static bool ends_here(const cllm_span *span) {
+    return span->sequence->length == span->sequence->first + (uint32_t)span->count;
+}
+
+/* Spans first .. end - 1 of the batch, whose kept rows begin at `row`. */
+static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uint32_t row, uint32_t n_rows,
+                               cllm_error *err) {
+    const size_t n_vocab = e->model->config.n_vocab;
+    float *out = e->span_of[first]->sequence->out;
+    if (on_gpu(e)) {
+        cllm_status status = forward_gpu_output(e->offload.forward, row, n_rows, out, err);
+        if (status != CLLM_OK) return status;
+    } else {
+        forward_cpu_output(&e->forward, e->x + (size_t)row * e->model->config.n_embd, n_rows, out);
+        if (e->forward.stopped) return cancel(err);
+    }
+    cllm_status status = CLLM_OK;
+    for (uint32_t i = first; i < end; i++) {
+        cllm_span *span = e->span_of[i];
+        const float *rows = span->sequence->out;
+        span->sequence->out += e->spans[i].n_kept * n_vocab;
+        if (span->want != CLLM_WANT_NEXT || e->spans[i].n_kept == 0) continue;
+        if (likeliest_token(rows, NULL, (uint32_t)n_vocab, &span->next, NULL) != CLLM_OK)
+            span->status = cllm_sequence_diagnose(span->sequence, status == CLLM_OK ? err : NULL);
+        if (status == CLLM_OK) status = span->status;
+    }
+    return status;
+}
+
+static cllm_status make_next(cllm_engine *e, uint32_t i, uint32_t row, cllm_error *err) {
+    cllm_span *span = e->span_of[i];
+    cllm_status status = forward_gpu_next(e->offload.forward, row, 1, &span->next, err);
+    if (status == CLLM_OK && span->next < 0) status = span->status = cllm_sequence_diagnose(span->sequence, err);
+    return status;
+}
+
+static void scale_to_one(float *x, size_t n) {
+    double sum = 0;
+    for (size_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    const float factor = sum > 0 ? (float)(1 / sqrt(sum)) : 1;
+    for (size_t i = 0; i < n; i++) x[i] *= factor;
+}
+
+static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm_error *err) {
+    const size_t n = e->model->config.n_embd;
+    const cllm_span *span = e->span_of[i];
+    const uint32_t n_rows = e->spans[i].n_kept;
+    cllm_sequence *s = span->sequence;
+    float *rows = e->x + row * n;
+    cllm_status status = CLLM_OK;
+    if (on_gpu(e))
+        status = error_set(err, CLLM_ERR_UNSUPPORTED, "embeddings are for the CPU yet");
+    else
+        forward_cpu_embedding(&e->forward, rows, n_rows);
+    for (uint32_t k = 0; status == CLLM_OK && k < n_rows; k++, rows += n) {
+        for (size_t c = 0; c < n; c++) s->out[c] += rows[c];
+        if (e->pooling == CLLM_POOLING_MEAN) continue;
+        if (!e->raw_embeddings) scale_to_one(s->out, n);
+        s->out += n;
+    }
+    if (e->pooling == CLLM_POOLING_MEAN && ends_here(span)) {
+        for (size_t c = 0; c < n; c++) s->out[c] /= (float)span->count;
+        if (!e->raw_embeddings) scale_to_one(s->out, n);
+    }
+    return status;
+}
+
+/* What is wanted of the batch's spans. */
+static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
+    cllm_status status = CLLM_OK;
+    for (uint32_t i = 0, end, row = 0, n_rows; status == CLLM_OK && i < n_spans; i = end, row += n_rows) {
+        const kept_kind kind = kind_of(e, e->span_of[i]);
+        end = i + 1;
+        n_rows = e->spans[i].n_kept;
+        while (kind == KEPT_LOGITS && end < n_spans && kind_of(e, e->span_of[end]) == kind)
+            n_rows += e->spans[end++].n_kept;
+        if (n_rows == 0) continue;
+        if (kind == KEPT_LOGITS)
+            status = make_logits(e, i, end, row, n_rows, err);
+        else
+            status = kind == KEPT_NEXT ? make_next(e, i, row, err) : make_embedding(e, i, row, err);
+    }
+    return status;
+}
+
+/* ---------------------------------------------------------------------------------------------- batches */
+
+/* The forward passes ask before each step, or layer. */
+static bool keep_going_at(void *user, uint32_t layer) {
+    const cllm_engine *e = user;
+    const uint64_t n_layers = e->model->config.n_layers;
+    return !e->progress ||
+           e->progress(e->user, e->n_done * n_layers + (uint64_t)e->n_rows * layer, e->n_wanted * n_layers);
+}
+
+static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_engine *)user)->forward.layer); }
+
+/* Of the last so many rows of a span's piece something is wanted. */
+static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t n_rows, bool ends) {
+    const bool each =
+        span->want == CLLM_WANT_EACH || (span->want == CLLM_WANT_EMBEDDING && e->pooling != CLLM_POOLING_LAST);
+    if (each) return n_rows;
+    return ends && span->want != CLLM_WANT_NOTHING;
+}
+
+/* Take the next rows of the spans, in their order. Returns the number of spans that have some. */
+static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
+    uint32_t n = 0;
+    e->n_rows = 0;
+    for (size_t i = 0; i < n_spans && e->n_rows < e->n_batch; i++) {
+        const cllm_sequence *s = spans[i].sequence;
+        const size_t done = s->length - s->first, left = spans[i].count - done, room = e->n_batch - e->n_rows;
+        const uint32_t n_rows = (uint32_t)(left < room ? left : room);
+        if (n_rows == 0) continue;
+        memcpy(e->tokens + e->n_rows, spans[i].tokens + done, n_rows * sizeof *e->tokens);
+        e->span_of[n] = &spans[i];
+        e->spans[n++] = (forward_span){.table = &s->table,
+                                       .first_position = s->length,
+                                       .n_rows = n_rows,
+                                       .n_kept = count_kept(e, &spans[i], n_rows, n_rows == left)};
+        e->n_rows += n_rows;
+    }
+    return n;
+}
+
+/* Take pages for a span of the batch. As many tokens as a batch has can be taken back of one call. */
+static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_sequence *s, cllm_error *err) {
+    const uint32_t end = s->length + span->n_rows, back = end > e->n_batch ? end - e->n_batch : 0;
+    s->reached = end;
+    kv_table_drop(&s->table, &e->pages, back > s->first ? back : s->first);
+    prefix_cache_make_room(&e->cache, kv_table_needs(&s->table, &e->pages, s->length, end));
+    const kv_copies copies = kv_table_grow(&s->table, &e->pages, s->length, end);
+    prefix_cache_forget(&e->cache, &s->table, s->length);
+    if (e->n_cpu_layers > 0) kv_store_copy(&e->store, &copies);
+    (void)err;
+    return CLLM_OK;
+}
+
+static cllm_status run_layers(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
+    if (e->n_cpu_layers > 0) {
+        e->forward.keep_going = keep_going;
+        e->forward.user = e;
+        forward_cpu_begin(&e->forward, e->spans, n_spans);
+        forward_cpu_embed(&e->forward, e->tokens, e->x);
+        if (!forward_cpu_layers(&e->forward, e->x, 0, e->n_cpu_layers)) return cancel(err);
+    }
+    if (!on_gpu(e)) return CLLM_OK;
+    return forward_gpu_layers(e->offload.forward, e->spans, n_spans, e->tokens, e->n_cpu_layers > 0 ? e->x : NULL,
+                              keep_going_at, e, err);
+}
+
+static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
+    cllm_status status = CLLM_OK;
+    for (uint32_t i = 0; status == CLLM_OK && i < n_spans; i++)
+        status = take_pages(e, &e->spans[i], e->span_of[i]->sequence, err);
+    if (status == CLLM_OK) status = run_layers(e, n_spans, err);
+    for (uint32_t i = 0; i < n_spans; i++) {
+        cllm_sequence *s = e->span_of[i]->sequence;
+        if (status != CLLM_OK) {
+            e->span_of[i]->status = status;
+            sequence_cut(s, s->length);
+            continue;
+        }
+        memcpy(s->tokens + s->length, e->span_of[i]->tokens + (s->length - s->first),
+               e->spans[i].n_rows * sizeof *s->tokens);
+        prefix_cache_learn(&e->cache, &s->table, s->tokens, s->length, s->length + e->spans[i].n_rows);
+        s->length += e->spans[i].n_rows;
+    }
+    return status == CLLM_OK ? make_output(e, n_spans, err) : status;
+}
+
+cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cllm_error *err) {
+    cllm_engine *e = engine;
+    cllm_status status = check(e, spans, n_spans, err);
+    if (status == CLLM_OK) status = place_rows(e, spans, n_spans, err);
+    e->n_done = e->n_wanted = 0;
+    for (size_t i = 0; status == CLLM_OK && i < n_spans; i++) {
+        spans[i].sequence->first = spans[i].sequence->length;
+        e->n_wanted += spans[i].count;
+    }
+    while (status == CLLM_OK && e->n_done < e->n_wanted) {
+        status = run_batch(e, fill_batch(e, spans, n_spans), err);
+        e->n_done += e->n_rows;
+    }
+    for (size_t i = 0; i < n_spans; i++) {
+        if (spans[i].sequence && spans[i].sequence->engine == e) spans[i].sequence->span = NULL;
+        if (status == CLLM_ERR_CANCELLED || status == CLLM_ERR_DEVICE) spans[i].status = status;
+        if (spans[i].status != CLLM_OK) spans[i].rows = NULL;
+    }
+    return status;
+}

@@ -1,0 +1,90 @@
+/* cllm_sequence: a place in its engine for the tokens of one text, and its table of pages. Before it on the road: the tokenizer.
+ * After it: cllm_eval. */
+#include "base/error.h"
+#include "engine/engine.h"
+
+#include <string.h>
+
+cllm_status cllm_sequence_create(cllm_engine *engine, cllm_sequence **out, cllm_error *err) {
+    *out = NULL;
+    for (uint32_t i = 0; i < engine->n_sequences && !*out; i++)
+        if (!engine->sequences[i].in_use) *out = &engine->sequences[i];
+    if (!*out) return error_set(err, CLLM_ERR_MEMORY, "all %u sequences of the engine are in use", engine->n_sequences);
+    (*out)->in_use = true;
+    (*out)->length = (*out)->reached = 0;
+    return CLLM_OK;
+}
+
+void sequence_cut(cllm_sequence *s, uint32_t length) {
+    cllm_engine *e = s->engine;
+    s->length = length;
+    if (s->table.of[KV_FULL].end <= kv_chunks(length)) return;
+    prefix_cache_touch(&e->cache, &s->table);
+    kv_table_truncate(&s->table, &e->pages, length);
+    prefix_cache_make_room(&e->cache, 0);
+}
+
+void cllm_sequence_destroy(cllm_sequence *sequence) {
+    if (!sequence) return;
+    sequence_cut(sequence, 0);
+    sequence->in_use = false;
+}
+
+uint32_t cllm_sequence_length(const cllm_sequence *sequence) { return sequence->length; }
+const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence) { return sequence->tokens; }
+
+static cllm_status check_length(const cllm_sequence *s, uint32_t length, const char *verb, cllm_error *err) {
+    if (length > s->length)
+        return error_set(err, CLLM_ERR_ARGUMENT, "cannot %s %u tokens: only %u were evaluated", verb, length,
+                         s->length);
+    if (!kv_table_reaches(&s->table, &s->engine->pages, length))
+        return error_set(err, CLLM_ERR_UNSUPPORTED,
+                         "cannot %s %u tokens: the model's sliding windows of %u have dropped what comes before; begin "
+                         "anew from 0",
+                         verb, length, s->engine->model->config.window);
+    return CLLM_OK;
+}
+
+cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err) {
+    cllm_status status = check_length(sequence, length, "truncate to", err);
+    if (status == CLLM_OK) sequence_cut(sequence, length);
+    return status;
+}
+
+cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t length, cllm_sequence **out, cllm_error *err) {
+    *out = NULL;
+    cllm_engine *e = sequence->engine;
+    cllm_status status = check_length(sequence, length, "fork after", err);
+    if (status == CLLM_OK) status = cllm_sequence_create(e, out, err);
+    if (status != CLLM_OK) return status;
+    kv_table_adopt(&(*out)->table, &e->pages, sequence->table.of[KV_FULL].pages, length);
+    memcpy((*out)->tokens, sequence->tokens, length * sizeof *sequence->tokens);
+    (*out)->length = (*out)->reached = length;
+    return CLLM_OK;
+}
+
+cllm_status cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count, size_t *n_reused,
+                                cllm_error *err) {
+    *n_reused = 0;
+    cllm_engine *e = sequence->engine;
+    if (sequence->length > 0)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the sequence has %u tokens; only an empty one can reuse a prefix",
+                         sequence->length);
+    if (count == 0) return CLLM_OK;
+    const uint32_t most = count - 1 < e->plan.n_ctx ? (uint32_t)(count - 1) : e->plan.n_ctx;
+    const uint32_t length = prefix_cache_reuse(&e->cache, tokens, most, &sequence->table);
+    memcpy(sequence->tokens, tokens, length * sizeof *tokens);
+    sequence->length = sequence->reached = length;
+    *n_reused = length;
+    return CLLM_OK;
+}
+
+cllm_status cllm_sequence_diagnose(const cllm_sequence *sequence, cllm_error *err) {
+    const cllm_engine *e = sequence->engine;
+    bool beyond = e->n_cpu_layers > 0 && kv_store_beyond_f16(&e->store, &sequence->table, sequence->reached);
+    if (!beyond && on_gpu(e)) {
+        cllm_status status = forward_gpu_beyond_f16(e->offload.forward, sequence->reached, &beyond, err);
+        if (status != CLLM_OK) return status;
+    }
+    return diagnose_logits(e->model, beyond, err);
+}

@@ -1,0 +1,16 @@
+/* What others of the library know of sampling beside the public header. */
+#ifndef SAMPLING_SAMPLER_H
+#define SAMPLING_SAMPLER_H
+
+#include "cllm.h"
+
+/* The most likely token that the mask (NULL: any) allows, the lowest id of equals. logits: [n_vocab]. Errors: FORMAT if a logit is not
+ * finite, ARGUMENT if the mask allows none. */
+cllm_status likeliest_token(const float *logits, const uint32_t *mask, uint32_t n_vocab, int32_t *token,
+                            cllm_error *err);
+
+/* Put a sampler's generator into this state, which is not 0, instead of the one that its seed stands for: to draw what
+ * another program with the same generator drew. */
+void sampler_set_state(cllm_sampler *sampler, uint64_t state);
+
+#endif
