@@ -4,6 +4,8 @@
  *
  *   GGUF file -> model -> tokenizer: text to ids -> engine and sequence: ids to logits -> sampler: logits to an id -> text
  *
+ *   A generation drives the last three for one request.
+ *
  * Rules that hold for every function:
  *   - It returns CLLM_OK or a status; the detail goes into `*err`, which may be NULL.
  *   - It never prints, exits, installs a signal handler, or keeps global state that changes. Its threads leave signals
@@ -475,6 +477,81 @@ CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *log
 
 /* Go on to the next draw: `token` is now part of the text. */
 CLLM_API void cllm_sampler_accept(cllm_sampler *sampler, int32_t token);
+
+/* ------------------------------------------------------------------------------------------- generation */
+
+/* One request: what is to be evaluated next for a text that goes on from a prompt, and what becomes of the result. */
+typedef struct cllm_generation cllm_generation;
+
+typedef enum cllm_end {
+    CLLM_END_NONE = 0,     /* it goes on */
+    CLLM_END_TOKEN,        /* an end token was drawn */
+    CLLM_END_STOP_STRING,  /* the text came to one of the stop strings */
+    CLLM_END_LENGTH,       /* n_most tokens were drawn */
+    CLLM_END_CONTEXT_FULL, /* prompt and text fill the context */
+    CLLM_END_CANCELLED,
+} cllm_end;
+
+typedef struct cllm_logprob {
+    int32_t token;
+    float logprob; /* natural logarithm of its probability, before temperature and masks */
+} cllm_logprob;
+
+/* What a step brought. All is valid until the next cllm_generation_take. */
+typedef struct cllm_event {
+    const int32_t *tokens; /* [n_tokens] that were drawn; an end token is among them */
+    size_t n_tokens;
+    cllm_string text; /* what is now certain: whole characters, and nothing that may become a stop string */
+    const cllm_logprob *logprobs; /* [n_tokens][1 + n_logprobs]: of each token drawn its own, and the likeliest; or NULL */
+    cllm_end end;
+    size_t stop_string;             /* of CLLM_END_STOP_STRING: which */
+    uint64_t n_drafted, n_accepted; /* draft tokens so far, and those that were also drawn */
+} cllm_event;
+
+/* Allow tokens: set the bits of mask, [CLLM_MASK_WORDS(n_vocab)] of zeros, for what may come after `tokens`. */
+typedef void (*cllm_fill_mask)(void *user, const int32_t *tokens, size_t count, uint32_t *mask);
+
+typedef struct cllm_generation_options {
+    cllm_sampler *sampler;            /* borrowed; NULL: greedy */
+    const int32_t *end_tokens;        /* [n_end_tokens], copied; NULL: those of the vocabulary (cllm_tokenizer_is_eog) */
+    size_t n_end_tokens;              /* with end_tokens 0: there are none */
+    const cllm_string *stop_strings;  /* [n_stop_strings], copied; none is empty. They are no part of the text */
+    size_t n_stop_strings;
+    uint64_t n_most;                  /* tokens; 0: as many as the context holds */
+    bool logprobs;
+    uint32_t n_logprobs;              /* of the likeliest, beside that of the token itself */
+    cllm_fill_mask fill_mask;         /* or NULL: any token may be drawn */
+    void *fill_mask_user;             /* handed to fill_mask */
+    uint32_t n_draft;                 /* most tokens of a draft; 0: 16 */
+    bool draft_lookup;                /* draft what came after the longest recent match of the last tokens */
+    cllm_sequence *draft_sequence;    /* draft with this empty sequence of another engine, whose model has the same
+                                         vocabulary; or NULL */
+} cllm_generation_options;
+
+/* prompt: [count] the whole text from position 0, copied; what the sequence holds must be its beginning, and not all of it.
+ * The sequence stays the caller's, must outlive the generation, and may be truncated, or emptied and reused, between a take and the next
+ * wants. options: may be NULL. out: owned.
+ * With drafts the text is the same as without, at any temperature: they are evaluated together, and kept as far as the sampler
+ * would have drawn them. Drafting rests while it does not pay.
+ * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`), CONTEXT_FULL, MEMORY. */
+CLLM_API cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,
+                                            const cllm_generation_options *options, cllm_generation **out,
+                                            cllm_error *err);
+CLLM_API void cllm_generation_destroy(cllm_generation *generation);
+
+/* What is to be evaluated next: the tokens beyond the sequence's length, at most `most` (1 or more). Returns false when the generation
+ * has ended. span: out, for cllm_eval; its tokens are valid until cllm_generation_take. */
+CLLM_API bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *span);
+
+/* Compute the masks that taking will need. May run in another thread beside cllm_eval; else taking does it. */
+CLLM_API void cllm_generation_prepare(cllm_generation *generation);
+
+/* Take what cllm_eval made of the span. A span that was cancelled ends the generation. At the end the sequence holds all but the
+ * last token drawn. event: out; what comes out of a prompt's first pieces is empty.
+ * Errors: the span's status; those of cllm_sequence_diagnose, if a logit is not a finite number; ARGUMENT (a mask that allows no
+ * token); MEMORY. */
+CLLM_API cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *span, cllm_event *event,
+                                          cllm_error *err);
 
 #ifdef __cplusplus
 }

@@ -1,5 +1,5 @@
-/* Generating text, the main job. The road: prompt bytes -> tokens -> one batch through the model -> then again and again
- * logits -> a token -> its bytes on stdout, and the token back into the model. */
+/* Generating text, the main job. The road: prompt bytes -> tokens -> a generation, which says what the engine is to evaluate next, and
+ * makes text of the result -> stdout. */
 #include "commands.h"
 #include "interrupt.h"
 #include "program.h"
@@ -46,97 +46,147 @@ static int encode_prompt(const run *r, prompt *p) {
     return EXIT_SUCCESS;
 }
 
-/* Evaluate tokens and choose the next one. */
-static cllm_status choose_next(run *r, cllm_sampler *sampler, const int32_t *tokens, size_t count, int32_t *next,
-                               cllm_error *err) {
-    const bool greedy = r->o->temperature <= 0;
-    cllm_span span;
-    cllm_status status = run_eval(r, tokens, count, greedy ? CLLM_WANT_NEXT : CLLM_WANT_LAST, &span, err);
-    *next = span.next;
-    if (status != CLLM_OK || greedy) return status;
-    status = cllm_sampler_sample(sampler, span.rows, NULL, next, err);
-    if (status == CLLM_OK) cllm_sampler_accept(sampler, *next);
-    return status == CLLM_ERR_FORMAT ? cllm_sequence_diagnose(r->sequence, err) : status;
+/* The small model of --draft-model, or nothing. */
+typedef struct draft {
+    cllm_model *model;
+    cllm_engine *engine;
+    cllm_sequence *sequence;
+} draft;
+
+static int start_draft(const run *r, draft *d) {
+    const options *o = r->o;
+    const cllm_load_options load = {.no_mmap = o->no_mmap};
+    const cllm_engine_options engine = {.n_ctx = cllm_engine_plan(r->engine)->n_ctx,
+                                        .n_batch = (uint32_t)o->batch,
+                                        .n_threads = (uint32_t)o->threads,
+                                        .cpu_isa = o->cpu_isa};
+    cllm_error err;
+    if (!o->draft_model) return EXIT_SUCCESS;
+    cllm_status status = cllm_model_load(o->draft_model, &load, &d->model, &err);
+    if (status == CLLM_OK) status = cllm_engine_create(d->model, &engine, &d->engine, &err);
+    if (status == CLLM_OK) status = cllm_sequence_create(d->engine, &d->sequence, &err);
+    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
-/* The loop, of `most` tokens at most. previous: the last token of the prompt; token: the one after it. */
-static int write_text(run *r, cllm_sampler *sampler, int32_t previous, int32_t token, uint64_t most, text_stream *text,
-                      pace *generated) {
-    const options *o = r->o;
-    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
-    cllm_error err;
-    while (generated->n_tokens < most) {
-        double start = now();
-        if (generated->n_tokens > 0) {
-            if (choose_next(r, sampler, &previous, 1, &token, &err) != CLLM_OK) return fail_with(&err);
-            generated->n_timed++;
-        }
-        generated->seconds += now() - start;
-        if (interrupted()) return EXIT_INTERRUPTED;
-        if (cllm_tokenizer_is_eog(tokenizer, token) && !o->ignore_eos) break;
+static void stop_draft(draft *d) {
+    cllm_sequence_destroy(d->sequence);
+    cllm_engine_destroy(d->engine);
+    cllm_model_destroy(d->model);
+}
 
-        if (!cllm_tokenizer_is_control(tokenizer, token)) {
-            cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);
-            text_stream_write(text, bytes.data, bytes.length);
-            int status = flush_output();
-            if (status != EXIT_SUCCESS) return status;
+static cllm_status create_generation(const run *r, const prompt *p, cllm_sampler *sampler, const draft *d,
+                                     cllm_generation **out, cllm_error *err) {
+    static const int32_t none;
+    const options *o = r->o;
+    const cllm_generation_options generation = {
+        .sampler = sampler,
+        .end_tokens = o->ignore_eos ? &none : NULL,
+        .n_most = o->n_tokens,
+        .draft_lookup = strcmp(o->draft, "lookup") == 0,
+        .draft_sequence = d->sequence,
+    };
+    return cllm_generation_create(r->sequence, p->tokens, p->count, &generation, out, err);
+}
+
+/* Evaluate what comes next, and print what comes of it. */
+static int take_step(const run *r, cllm_generation *generation, cllm_span *span, text_stream *text, cllm_event *event) {
+    cllm_error err;
+    cllm_status status = cllm_eval(r->engine, span, 1, &err);
+    if (status == CLLM_OK || status == CLLM_ERR_CANCELLED) status = cllm_generation_take(generation, span, event, &err);
+    if (status != CLLM_OK) return fail_with(&err);
+    text_stream_write(text, event->text.data, event->text.length);
+    return flush_output();
+}
+
+/* The loop. The first step evaluates the prompt. */
+static int write_text(run *r, cllm_generation *generation, const prompt *p, text_stream *text, cllm_event *event,
+                      pace *evaluated, pace *generated) {
+    int status = EXIT_SUCCESS;
+    cllm_span span;
+    run_stage(r, "reading the prompt");
+    event->end = CLLM_END_CONTEXT_FULL; /* unless there is a first step */
+    while (status == EXIT_SUCCESS && cllm_generation_wants(generation, SIZE_MAX, &span)) {
+        const bool first = evaluated->n_tokens == 0;
+        const double start = now();
+        if (first && r->o->echo) text_stream_write(text, p->text.data, p->text.length);
+        status = take_step(r, generation, &span, text, event);
+        if (first) {
+            run_stage(r, "%s", "");
+            if (interrupted()) note(r->o, "interrupted within the prompt");
+            *evaluated = (pace){.n_tokens = span.count, .n_timed = span.count, .seconds = now() - start};
+            if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", evaluated->seconds);
+        } else {
+            generated->seconds += now() - start;
+            generated->n_timed += event->n_tokens;
         }
-        generated->n_tokens++;
-        previous = token;
+        generated->n_tokens += event->n_tokens - (event->end == CLLM_END_TOKEN);
+        if (interrupted()) status = EXIT_INTERRUPTED;
     }
-    return EXIT_SUCCESS;
+    return status;
 }
 
 /* From the prompt's tokens to the newline at the end. */
-static int write_answer(run *r, cllm_sampler *sampler, const prompt *p) {
-    const uint32_t n_ctx = cllm_engine_plan(r->engine)->n_ctx;
-    const uint64_t room = n_ctx - p->count;
-    int32_t first = 0;
-    cllm_error err;
-    double start = now();
-    run_stage(r, "reading the prompt");
-    cllm_status evaluation = choose_next(r, sampler, p->tokens, p->count, &first, &err);
-    run_stage(r, "%s", "");
-    if (evaluation == CLLM_ERR_CANCELLED) note(r->o, "interrupted within the prompt");
-    if (evaluation != CLLM_OK) return fail_with(&err);
-    pace evaluated = {p->count, p->count, now() - start}, generated = {0};
-    if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", evaluated.seconds);
-
+static int write_answer(run *r, cllm_generation *generation, const prompt *p) {
+    pace evaluated = {0}, generated = {0};
     text_stream text = {.out = stdout};
-    if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
-    int status = flush_output();
-    if (status == EXIT_SUCCESS)
-        status = write_text(r, sampler, p->tokens[p->count - 1], first, room < r->o->n_tokens ? room : r->o->n_tokens,
-                            &text, &generated);
-
+    cllm_event event = {.end = CLLM_END_NONE};
+    int status = write_text(r, generation, p, &text, &event, &evaluated, &generated);
     if (ferror(stdout)) return status;
+    if (status != EXIT_SUCCESS && generated.n_tokens == 0) return status;
     text_stream_end(&text);
     fputc('\n', stdout);
     int flushed = flush_output();
     if (flushed != EXIT_SUCCESS) return flushed;
-    if (generated.n_tokens == room && room < r->o->n_tokens) /* also with -q: nothing is cut silently */
-        fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it\n", n_ctx);
+    if (event.end == CLLM_END_CONTEXT_FULL) /* also with -q: nothing is cut silently */
+        fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it\n",
+                cllm_engine_plan(r->engine)->n_ctx);
+    generated.n_drafted = (size_t)event.n_drafted;
+    generated.n_accepted = (size_t)event.n_accepted;
     if (status != EXIT_FAILURE) run_summary(r, evaluated, generated);
     return status;
+}
+
+/* -n 0: the prompt is evaluated, and that is all. */
+static int evaluate_prompt(run *r, const prompt *p) {
+    cllm_span span;
+    cllm_error err;
+    const double start = now();
+    run_stage(r, "reading the prompt");
+    cllm_status status = run_eval(r, p->tokens, p->count, CLLM_WANT_NOTHING, &span, &err);
+    run_stage(r, "%s", "");
+    if (status != CLLM_OK) return fail_with(&err);
+    if (r->o->echo) fwrite(p->text.data, 1, p->text.length, stdout);
+    fputc('\n', stdout);
+    run_summary(r, (pace){.n_tokens = p->count, .n_timed = p->count, .seconds = now() - start}, (pace){0});
+    return flush_output();
 }
 
 int generate(const options *o) {
     prompt p = {0};
     run r = {0};
     cllm_sampler *sampler = NULL;
+    cllm_generation *generation = NULL;
+    draft d = {0};
     if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
     int status = read_prompt(o, &p);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     if (status == EXIT_SUCCESS) status = encode_prompt(&r, &p);
     if (status == EXIT_SUCCESS) status = run_start(&r, o->ctx);
     if (status == EXIT_SUCCESS) status = run_check_fits(&r, "the prompt", p.count);
+    if (status == EXIT_SUCCESS) status = start_draft(&r, &d);
     if (status == EXIT_SUCCESS) {
-        cllm_sampler_options sampling = {o->temperature, o->top_p, (uint32_t)o->top_k, o->seed};
+        const cllm_sampler_options sampling = {o->temperature, o->top_p, (uint32_t)o->top_k, o->seed};
         cllm_error err;
-        if (cllm_sampler_create(cllm_model_get_info(r.model)->n_vocab, &sampling, &sampler, &err) != CLLM_OK)
-            status = fail_with(&err);
+        cllm_status made = CLLM_OK;
+        if (o->temperature > 0)
+            made = cllm_sampler_create(cllm_model_get_info(r.model)->n_vocab, &sampling, &sampler, &err);
+        if (made == CLLM_OK) made = create_generation(&r, &p, sampler, &d, &generation, &err);
+        if (made != CLLM_OK) status = fail_with(&err);
     }
-    if (status == EXIT_SUCCESS) status = write_answer(&r, sampler, &p);
+    if (status == EXIT_SUCCESS)
+        status = o->n_tokens > 0 ? write_answer(&r, generation, &p) : evaluate_prompt(&r, &p);
+    cllm_generation_destroy(generation);
+    stop_draft(&d);
     cllm_sampler_destroy(sampler);
     cllm_free(p.encoded);
     free(p.text.data);

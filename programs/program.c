@@ -335,7 +335,7 @@ static void describe_device(const run *r) {
     const cllm_memory_plan *plan = cllm_engine_plan(r->engine);
     const char *reason = cllm_engine_device_note(r->engine);
     const uint32_t n_layers = cllm_model_get_info(r->model)->n_layers;
-    if (*reason && (o->verbose || strcmp(o->device, "auto") != 0)) note(o, "device: cpu, because %s", reason);
+    if (*reason && o->verbose) note(o, "device: cpu, because %s", reason);
     if (plan->n_gpu_layers == 0) return;
     note(o, "device: %s, %s: %" PRIu32 " of %" PRIu32 " layers%s", cllm_engine_device(r->engine),
          cllm_engine_device_name(r->engine), plan->n_gpu_layers, n_layers,
@@ -359,7 +359,7 @@ int run_start(run *r, uint64_t n_ctx) {
         .cpu_isa = o->cpu_isa,
         .device = names_gpu(o) ? o->device : "cpu",
         .gpu_layers = o->gpu_layers == AS_MANY_AS_FIT ? 0 : (uint32_t)o->gpu_layers,
-        .exact = o->exact,
+        .exact = o->exact || o->draft_model || strcmp(o->draft, "lookup") == 0,
         .progress = on_eval,
         .user = r,
     };
@@ -456,5 +456,7 @@ void run_summary(const run *r, pace evaluated, pace generated) {
     fprintf(stderr, "%sload %.2f s", dim ? "\033[2m" : "", r->load_seconds);
     print_pace("prompt", evaluated, 0);
     if (generated.n_tokens > 0) print_pace("generated", generated, cllm_model_get_info(r->model)->bytes_per_token);
+    if (generated.n_drafted > 0)
+        fprintf(stderr, " | drafted %zu, accepted %zu", generated.n_drafted, generated.n_accepted);
     fprintf(stderr, " | peak memory %s%s\n", format_bytes(peak_memory()).text, dim ? "\033[0m" : "");
 }

@@ -104,6 +104,7 @@ double now(void); /* seconds of a clock that only goes forward */
 typedef struct pace {
     size_t n_tokens, n_timed;
     double seconds;
+    size_t n_drafted, n_accepted; /* of them */
 } pace;
 
 /* The line at the end: what was evaluated at once, then what was generated token by token (n_tokens 0: nothing). */

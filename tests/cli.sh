@@ -396,7 +396,9 @@ adapters() {
     run bench "$stories" -p 3 -n 2 -r 1 --lora "$lora:1"
     check 'bench --lora' exits 0
     run "$stories" -n 1 --device opencl --lora "$lora:1"
-    check 'a GPU leaves adapters to the CPU, and says so' eval 'exits 0 && says "device: cpu, because the model has LoRA adapters"'
+    check 'a GPU that was named refuses adapters' eval 'exits 1 && says "--device opencl: the model has LoRA adapters"'
+    run "$stories" -n 1 -v --device auto --lora "$lora:1"
+    check 'auto leaves adapters to the CPU, and says so' eval 'exits 0 && says "device: cpu, because the model has LoRA adapters"'
     run "$stories" -n 1 --lora "$stories"
     check '--lora: a model is no adapter' refused 1 "$stories: general.type: it is not 'adapter'"
     run "$temporary/lora.gguf" -n 1

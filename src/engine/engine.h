@@ -104,6 +104,7 @@ struct cllm_engine {
     uint32_t n_cpu_layers; /* the first; the offload has the others, and the output */
     cllm_pooling pooling;
     bool raw_embeddings;
+    bool exact;
     cllm_progress progress;
     void *user;
     uint64_t n_done, n_wanted; /* tokens of the call at work, for progress, */

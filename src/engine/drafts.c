@@ -1,0 +1,90 @@
+#include "engine/drafts.h"
+
+#include "base/error.h"
+#include "engine/engine.h"
+
+#include <string.h>
+
+enum {
+    SHORTEST_MATCH = 3,  /* tokens that must be the same for a lookup, */
+    LONGEST_MATCH = 32,  /* and so many that a longer match is not better */
+    LONGEST_REST = 128,
+};
+
+cllm_status drafter_check_vocabulary(const cllm_model *model, const cllm_model *small, cllm_error *err) {
+    if (model->config.n_vocab != small->config.n_vocab)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the draft model has a vocabulary of %u tokens, the model one of %u",
+                         small->config.n_vocab, model->config.n_vocab);
+    if (!model->tokenizer || !small->tokenizer) return CLLM_OK;
+    for (int32_t i = 0; i < (int32_t)model->config.n_vocab; i++) {
+        const cllm_string a = cllm_tokenizer_piece(model->tokenizer, i), b = cllm_tokenizer_piece(small->tokenizer, i);
+        if (a.length != b.length || memcmp(a.data, b.data, a.length) != 0)
+            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is '%.*s' to the draft model, and '%.*s' to the model", i,
+                             (int)(b.length < 64 ? b.length : 64), b.data, (int)(a.length < 64 ? a.length : 64),
+                             a.data);
+    }
+    return CLLM_OK;
+}
+
+/* How many of the last tokens before a and before b are the same. */
+static uint32_t match_length(const int32_t *tokens, uint32_t a, uint32_t b) {
+    uint32_t n = 0;
+    while (n < LONGEST_MATCH && n < a && tokens[a - 1 - n] == tokens[b - 1 - n]) n++;
+    return n;
+}
+
+/* What came after the longest match of the last tokens; of equals after the most recent. */
+static uint32_t look_up(const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
+    uint32_t best = 0, length = SHORTEST_MATCH - 1;
+    for (uint32_t at = count - 1; at >= SHORTEST_MATCH && length < LONGEST_MATCH; at--) {
+        const uint32_t n = match_length(tokens, at, count);
+        if (n <= length) continue;
+        best = at;
+        length = n;
+    }
+    if (best == 0) return 0;
+    const uint32_t n = count - best < most ? count - best : most;
+    memcpy(drafts, tokens + best, n * sizeof *drafts);
+    return n;
+}
+
+/* Bring the small model's sequence to the first `count` tokens, and ask it for those that follow. */
+static uint32_t ask(cllm_sequence *s, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
+    cllm_engine *e = s->engine;
+    uint32_t same = 0, n = 0;
+    while (same < s->length && same + 1 < count && s->tokens[same] == tokens[same]) same++;
+    if (cllm_sequence_truncate(s, same, NULL) != CLLM_OK) cllm_sequence_truncate(s, same = 0, NULL);
+    cllm_span span = {.sequence = s, .tokens = tokens + same, .count = count - same, .want = CLLM_WANT_NEXT};
+    while (n < most && cllm_eval(e, &span, 1, NULL) == CLLM_OK) {
+        drafts[n] = span.next;
+        span.tokens = &drafts[n++];
+        span.count = 1;
+    }
+    return n;
+}
+
+uint32_t drafter_guess(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
+    if (d->rest > 0) {
+        d->rest--;
+        return 0;
+    }
+    if (most > d->depth) most = d->depth;
+    uint32_t n = 0;
+    if (most > 0 && d->lookup) n = look_up(tokens, count, most, drafts);
+    if (most > 0 && n == 0 && d->sequence) n = ask(d->sequence, tokens, count, most, drafts);
+    return n;
+}
+
+void drafter_learn(drafter *d, uint32_t n_drafted, uint32_t n_accepted) {
+    if (n_drafted == 0) return;
+    d->n_drafted += n_drafted;
+    d->n_accepted += n_accepted;
+    d->depth = n_accepted == n_drafted ? 2 * d->depth : n_accepted + 1;
+    if (d->depth > d->most) d->depth = d->most;
+    if (n_accepted > 0) {
+        d->next_rest = 1;
+        return;
+    }
+    d->rest = d->next_rest;
+    d->next_rest = 2 * d->next_rest < LONGEST_REST ? 2 * d->next_rest : LONGEST_REST;
+}

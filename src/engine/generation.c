@@ -1,0 +1,321 @@
+/* cllm_generation: one request. It says what is to be evaluated next, and makes of the result tokens, text and an end. Who calls
+ * cllm_eval in between may put spans of many generations into one call.
+ *
+ * The text is held back while it may still become a stop string, or a character of which some bytes are missing. */
+#include "base/error.h"
+#include "base/utf8.h"
+#include "engine/drafts.h"
+#include "engine/engine.h"
+#include "engine/stops.h"
+#include "sampling/sampler.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEFAULT_DRAFT = 16 };
+
+struct cllm_generation {
+    cllm_sequence *sequence;
+    cllm_generation_options options; /* its lists are copies */
+    int32_t *tokens;                 /* [n_ctx + 1] prompt and text, and behind them a draft */
+    uint32_t n_prompt, count;        /* of tokens: the prompt's, and all without the draft */
+    uint64_t n_most;                 /* to be drawn */
+    cllm_end end;
+    size_t stop_string; /* that ended it */
+
+    /* what was asked for last */
+    uint32_t n_drafted;
+    uint32_t n_rows;      /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
+    uint32_t *masks;      /* [1 + most drafts][mask words], or NULL */
+    uint32_t n_masks;     /* that are computed for it */
+    drafter drafter;
+
+    char *text; /* [text_capacity] of what was drawn */
+    size_t text_length, text_capacity;
+    size_t n_given; /* bytes that events gave */
+    stops stops;
+    cllm_logprob *logprobs; /* [1 + most drafts][1 + n_logprobs], or NULL */
+    arena arena;
+};
+
+/* ------------------------------------------------------------------------------------------------- making one */
+
+static cllm_status check_drafts(const cllm_generation *g, cllm_error *err) {
+    const cllm_engine *e = g->sequence->engine;
+    const cllm_sequence *small = g->options.draft_sequence;
+    if (!small && !g->options.draft_lookup) return CLLM_OK;
+    if (on_gpu(e) && !e->exact)
+        return error_set(err, CLLM_ERR_ARGUMENT, "drafts on a GPU need an engine that is exact");
+    if (!small) return CLLM_OK;
+    if (small->engine == e || small->length > 0)
+        return error_set(err, CLLM_ERR_ARGUMENT, "a draft's sequence is an empty one of another engine");
+    return drafter_check_vocabulary(e->model, small->engine->model, err);
+}
+
+static cllm_status check(const cllm_sequence *s, const int32_t *prompt, size_t count,
+                         const cllm_generation_options *o, cllm_error *err) {
+    const cllm_engine *e = s->engine;
+    const uint32_t n_vocab = e->model->config.n_vocab;
+    if (count > e->plan.n_ctx)
+        return error_set(err, CLLM_ERR_CONTEXT_FULL, "a prompt of %zu tokens does not fit into a context of %u", count,
+                         e->plan.n_ctx);
+    for (size_t i = 0; i < count; i++)
+        if (prompt[i] < 0 || (uint32_t)prompt[i] >= n_vocab)
+            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is not in the vocabulary of %u", prompt[i], n_vocab);
+    if (count <= s->length || memcmp(prompt, s->tokens, s->length * sizeof *prompt) != 0)
+        return error_set(err, CLLM_ERR_ARGUMENT,
+                         "the %u tokens of the sequence are not the beginning of the prompt, or all of it", s->length);
+    if (o->n_logprobs > n_vocab)
+        return error_set(err, CLLM_ERR_ARGUMENT, "there are no %u tokens, the vocabulary has %u", o->n_logprobs,
+                         n_vocab);
+    return CLLM_OK;
+}
+
+static bool allocate(cllm_generation *g, const int32_t *prompt, size_t count) {
+    const cllm_engine *e = g->sequence->engine;
+    const uint32_t n_rows = 1 + g->drafter.most;
+    cllm_generation_options *o = &g->options;
+    int32_t *ends = arena_alloc(&g->arena, o->n_end_tokens, sizeof *ends);
+    g->tokens = arena_alloc(&g->arena, (uint64_t)e->plan.n_ctx + 1, sizeof *g->tokens);
+    if (!ends || !g->tokens) return false;
+    memcpy(g->tokens, prompt, count * sizeof *prompt);
+    if (o->end_tokens && o->n_end_tokens > 0) memcpy(ends, o->end_tokens, o->n_end_tokens * sizeof *ends);
+    if (o->end_tokens) o->end_tokens = ends;
+    if (o->fill_mask) {
+        g->masks = arena_alloc(&g->arena, n_rows, CLLM_MASK_WORDS(e->model->config.n_vocab) * sizeof *g->masks);
+        if (!g->masks) return false;
+    }
+    if (o->logprobs) {
+        g->logprobs = arena_alloc(&g->arena, n_rows, (1 + (uint64_t)o->n_logprobs) * sizeof *g->logprobs);
+        if (!g->logprobs) return false;
+    }
+    return true;
+}
+
+cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,
+                                   const cllm_generation_options *options, cllm_generation **out, cllm_error *err) {
+    static const cllm_generation_options defaults = {0};
+    const cllm_generation_options *o = options ? options : &defaults;
+    *out = NULL;
+    cllm_status status = check(sequence, prompt, count, o, err);
+    if (status != CLLM_OK) return status;
+    cllm_generation *g = calloc(1, sizeof *g);
+    if (!g) return error_set(err, CLLM_ERR_MEMORY, "no memory for a generation");
+    g->sequence = sequence;
+    g->options = *o;
+    g->n_prompt = g->count = (uint32_t)count;
+    g->n_most = o->n_most ? o->n_most : UINT64_MAX;
+    if (o->draft_lookup || o->draft_sequence) {
+        const uint32_t most = o->n_draft ? o->n_draft : DEFAULT_DRAFT;
+        g->drafter = (drafter){.lookup = o->draft_lookup,
+                               .sequence = o->draft_sequence,
+                               .most = most < sequence->engine->n_batch ? most : sequence->engine->n_batch - 1,
+                               .depth = 4,
+                               .next_rest = 1};
+    }
+    status = check_drafts(g, err);
+    if (status == CLLM_OK) status = stops_create(o->stop_strings, o->n_stop_strings, &g->arena, &g->stops, err);
+    if (status == CLLM_OK && !allocate(g, prompt, count))
+        status = error_set(err, CLLM_ERR_MEMORY, "no memory for a generation of up to %u tokens",
+                           sequence->engine->plan.n_ctx);
+    if (status == CLLM_OK && count == sequence->engine->plan.n_ctx) g->end = CLLM_END_CONTEXT_FULL;
+    if (status == CLLM_OK)
+        *out = g;
+    else
+        cllm_generation_destroy(g);
+    return status;
+}
+
+void cllm_generation_destroy(cllm_generation *generation) {
+    if (!generation) return;
+    free(generation->text);
+    arena_free(&generation->arena);
+    free(generation);
+}
+
+/* ---------------------------------------------------------------------------------------------------- wanting */
+
+/* Tokens that may still be drawn: all but the last must fit into the context, as the text does without it. */
+static uint64_t count_left(const cllm_generation *g) {
+    const uint64_t room = g->sequence->engine->plan.n_ctx - g->count;
+    const uint64_t wanted = g->n_most - (g->count - g->n_prompt);
+    return room < wanted ? room : wanted;
+}
+
+bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *span) {
+    cllm_generation *g = generation;
+    *span = (cllm_span){.sequence = g->sequence, .want = CLLM_WANT_NOTHING};
+    g->n_drafted = g->n_rows = g->n_masks = 0;
+    if (g->end != CLLM_END_NONE || most == 0 || g->sequence->length >= g->count) return false;
+    const uint32_t length = g->sequence->length, n = g->count - length;
+    span->tokens = g->tokens + length;
+    span->count = n < most ? n : most;
+    if (span->count < n) return true;
+    const uint64_t left = count_left(g) - 1, room = most - n;
+    uint64_t n_draft = left < room ? left : room;
+    if (n_draft > g->drafter.most) n_draft = g->drafter.most;
+    if (n == 1 && n_draft > 0)
+        g->n_drafted = drafter_guess(&g->drafter, g->tokens, g->count, (uint32_t)n_draft, g->tokens + g->count);
+    g->n_rows = 1 + g->n_drafted;
+    span->count += g->n_drafted;
+    const bool greedy = !g->options.sampler && !g->masks && !g->logprobs;
+    span->want = g->n_drafted > 0 ? CLLM_WANT_EACH : greedy ? CLLM_WANT_NEXT : CLLM_WANT_LAST;
+    return true;
+}
+
+static uint32_t *mask_of(const cllm_generation *g, uint32_t row) {
+    return g->masks ? g->masks + row * CLLM_MASK_WORDS(g->sequence->engine->model->config.n_vocab) : NULL;
+}
+
+void cllm_generation_prepare(cllm_generation *generation) {
+    cllm_generation *g = generation;
+    const size_t bytes = CLLM_MASK_WORDS(g->sequence->engine->model->config.n_vocab) * sizeof *g->masks;
+    for (; g->masks && g->n_masks < g->n_rows; g->n_masks++) {
+        memset(mask_of(g, g->n_masks), 0, bytes);
+        g->options.fill_mask(g->options.fill_mask_user, g->tokens, g->count + g->n_masks, mask_of(g, g->n_masks));
+    }
+}
+
+/* ----------------------------------------------------------------------------------------------------- taking */
+
+static bool ends_text(const cllm_generation *g, int32_t token) {
+    const cllm_generation_options *o = &g->options;
+    const cllm_tokenizer *tokenizer = g->sequence->engine->model->tokenizer;
+    if (!o->end_tokens) return tokenizer && cllm_tokenizer_is_eog(tokenizer, token);
+    for (size_t i = 0; i < o->n_end_tokens; i++)
+        if (o->end_tokens[i] == token) return true;
+    return false;
+}
+
+/* The text of a token after `previous`; what comes after a stop string is left out. */
+static cllm_status add_text(cllm_generation *g, int32_t previous, int32_t token, cllm_error *err) {
+    const cllm_tokenizer *tokenizer = g->sequence->engine->model->tokenizer;
+    if (!tokenizer || cllm_tokenizer_is_control(tokenizer, token)) return CLLM_OK;
+    const cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);
+    if (g->text_length + bytes.length > g->text_capacity) {
+        const size_t capacity = 2 * (g->text_length + bytes.length);
+        char *larger = realloc(g->text, capacity);
+        if (!larger) return error_set(err, CLLM_ERR_MEMORY, "no memory for a text of %zu bytes", capacity);
+        g->text = larger;
+        g->text_capacity = capacity;
+    }
+    for (size_t i = 0; i < bytes.length; i++) {
+        g->text[g->text_length++] = bytes.data[i];
+        const stop_string *stop = stops_take(&g->stops, bytes.data[i]);
+        if (!stop) continue;
+        g->end = CLLM_END_STOP_STRING;
+        g->stop_string = (size_t)(stop - g->stops.strings);
+        g->text_length -= stop->length;
+        return CLLM_OK;
+    }
+    return CLLM_OK;
+}
+
+/* Bytes at the end of a text that begin a character, without being all of it. */
+static size_t count_unfinished(const char *text, size_t length) {
+    for (size_t n = 1; n <= 3 && n <= length; n++) {
+        const unsigned char first = (unsigned char)text[length - n];
+        if (first < 0x80) return 0;
+        if (first >= 0xC0) return n < (first < 0xE0 ? 2u : first < 0xF0 ? 3u : first < 0xF5 ? 4u : 0u) ? n : 0;
+    }
+    return 0;
+}
+
+/* What became certain of the text. */
+static cllm_string give_text(cllm_generation *g) {
+    size_t end = g->text_length;
+    if (g->end == CLLM_END_NONE) {
+        end -= stops_held(&g->stops);
+        end -= count_unfinished(g->text, end);
+    }
+    if (end < g->n_given) end = g->n_given;
+    const cllm_string text = {g->text ? g->text + g->n_given : "", end - g->n_given};
+    g->n_given = end;
+    return text;
+}
+
+/* out: [1 + n_logprobs]: that of the token, and the likeliest in falling order, the lowest id of equals first. */
+static void fill_logprobs(const cllm_generation *g, const float *logits, int32_t token, cllm_logprob *out) {
+    const uint32_t n_vocab = g->sequence->engine->model->config.n_vocab, most = g->options.n_logprobs;
+    cllm_logprob *best = out + 1;
+    uint32_t n = 0;
+    float largest = logits[0];
+    double sum = 0;
+    for (uint32_t i = 1; i < n_vocab; i++) largest = logits[i] > largest ? logits[i] : largest;
+    for (uint32_t i = 0; i < n_vocab; i++) {
+        sum += exp((double)logits[i] - (double)largest);
+        if (most == 0 || (n == most && !(logits[i] > best[n - 1].logprob))) continue;
+        uint32_t at = n < most ? n++ : n - 1;
+        for (; at > 0 && logits[i] > best[at - 1].logprob; at--) best[at] = best[at - 1];
+        best[at] = (cllm_logprob){(int32_t)i, logits[i]};
+    }
+    const double log_sum = (double)largest + log(sum);
+    out[0] = (cllm_logprob){token, (float)((double)logits[token] - log_sum)};
+    for (uint32_t i = 0; i < n; i++) best[i].logprob = (float)((double)best[i].logprob - log_sum);
+}
+
+/* The next token, from row `row` of those that were asked for. */
+static cllm_status draw(cllm_generation *g, const cllm_span *span, uint32_t row, int32_t *token, cllm_error *err) {
+    const uint32_t n_vocab = g->sequence->engine->model->config.n_vocab;
+    cllm_sampler *sampler = g->options.sampler;
+    if (span->want == CLLM_WANT_NEXT) {
+        *token = span->next;
+        return CLLM_OK;
+    }
+    const size_t first = span->want == CLLM_WANT_EACH ? span->count - g->n_rows : 0;
+    const float *logits = span->rows + (first + row) * n_vocab;
+    cllm_status status = sampler ? cllm_sampler_sample(sampler, logits, mask_of(g, row), token, err)
+                                 : likeliest_token(logits, mask_of(g, row), n_vocab, token, err);
+    if (status == CLLM_ERR_FORMAT) return cllm_sequence_diagnose(g->sequence, err);
+    if (status == CLLM_OK && g->logprobs)
+        fill_logprobs(g, logits, *token, g->logprobs + (size_t)row * (1 + g->options.n_logprobs));
+    if (status == CLLM_OK && sampler) cllm_sampler_accept(sampler, *token);
+    return status;
+}
+
+/* Put a drawn token behind the text, and see whether that ends it. */
+static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
+    const int32_t previous = g->tokens[g->count - 1];
+    cllm_status status = CLLM_OK;
+    g->tokens[g->count++] = token;
+    if (ends_text(g, token))
+        g->end = CLLM_END_TOKEN;
+    else
+        status = add_text(g, previous, token, err);
+    if (g->end != CLLM_END_NONE || count_left(g) > 0) return status;
+    g->end = g->count - g->n_prompt == g->n_most ? CLLM_END_LENGTH : CLLM_END_CONTEXT_FULL;
+    return status;
+}
+
+cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *span, cllm_event *event,
+                                 cllm_error *err) {
+    cllm_generation *g = generation;
+    const uint32_t begin = g->count;
+    cllm_status status = CLLM_OK;
+    *event = (cllm_event){.logprobs = g->logprobs};
+    if (span->status == CLLM_ERR_CANCELLED)
+        g->end = CLLM_END_CANCELLED;
+    else if (span->status != CLLM_OK)
+        return error_set(err, span->status, "the tokens of a generation could not be evaluated");
+    cllm_generation_prepare(g);
+    for (uint32_t row = 0; status == CLLM_OK && g->end == CLLM_END_NONE && row < g->n_rows; row++) {
+        int32_t token = -1;
+        const int32_t drafted = row < g->n_drafted ? g->tokens[begin + row] : -1;
+        status = draw(g, span, row, &token, err);
+        if (status == CLLM_OK) status = accept(g, token, err);
+        if (token != drafted) break;
+    }
+    const uint32_t n_drawn = g->count - begin;
+    if (n_drawn > 0) drafter_learn(&g->drafter, g->n_drafted, n_drawn - 1);
+    if (g->sequence->length >= g->count) status = cllm_sequence_truncate(g->sequence, g->count - 1, err);
+    g->n_rows = g->n_drafted = 0;
+    event->tokens = g->tokens + begin;
+    event->n_tokens = n_drawn;
+    event->text = give_text(g);
+    event->end = g->end;
+    event->stop_string = g->stop_string;
+    event->n_drafted = g->drafter.n_drafted;
+    event->n_accepted = g->drafter.n_accepted;
+    return status;
+}

@@ -1,0 +1,30 @@
+/* Stop strings, found while a text grows. A byte is certain once no stop string can begin at or before it.
+ * Each string has the automaton of Knuth, Morris and Pratt (1977), so that a byte costs the same however long they are. */
+#ifndef ENGINE_STOPS_H
+#define ENGINE_STOPS_H
+
+#include "base/arena.h"
+#include "cllm.h"
+
+typedef struct stop_string {
+    char *bytes; /* [length] */
+    size_t length;
+    size_t *borders; /* [length] of each beginning, how long its longest end is that is a beginning too */
+    size_t matched;  /* bytes of it that the text ends in */
+} stop_string;
+
+typedef struct stops {
+    stop_string *strings; /* [count] */
+    size_t count;
+} stops;
+
+/* Errors: ARGUMENT (one is empty), MEMORY. */
+cllm_status stops_create(const cllm_string *strings, size_t count, arena *a, stops *out, cllm_error *err);
+
+/* The text has one byte more. Returns the longest stop string that it now ends in, or NULL. */
+const stop_string *stops_take(stops *s, char byte);
+
+/* How many of the text's last bytes may become a stop string. */
+size_t stops_held(const stops *s);
+
+#endif
