@@ -502,7 +502,8 @@ typedef struct cllm_event {
     const int32_t *tokens; /* [n_tokens] that were drawn; an end token is among them */
     size_t n_tokens;
     cllm_string text; /* what is now certain: whole characters, and nothing that may become a stop string */
-    const cllm_logprob *logprobs; /* [n_tokens][1 + n_logprobs]: of each token drawn its own, and the likeliest; or NULL */
+    const cllm_logprob
+        *logprobs; /* [n_tokens][1 + n_logprobs]: of each token drawn its own, and the likeliest; or NULL */
     cllm_end end;
     size_t stop_string;             /* of CLLM_END_STOP_STRING: which */
     uint64_t n_drafted, n_accepted; /* draft tokens so far, and those that were also drawn */
@@ -512,19 +513,19 @@ typedef struct cllm_event {
 typedef void (*cllm_fill_mask)(void *user, const int32_t *tokens, size_t count, uint32_t *mask);
 
 typedef struct cllm_generation_options {
-    cllm_sampler *sampler;            /* borrowed; NULL: greedy */
-    const int32_t *end_tokens;        /* [n_end_tokens], copied; NULL: those of the vocabulary (cllm_tokenizer_is_eog) */
-    size_t n_end_tokens;              /* with end_tokens 0: there are none */
-    const cllm_string *stop_strings;  /* [n_stop_strings], copied; none is empty. They are no part of the text */
+    cllm_sampler *sampler;           /* borrowed; NULL: greedy */
+    const int32_t *end_tokens;       /* [n_end_tokens], copied; NULL: those of the vocabulary (cllm_tokenizer_is_eog) */
+    size_t n_end_tokens;             /* with end_tokens 0: there are none */
+    const cllm_string *stop_strings; /* [n_stop_strings], copied; none is empty. They are no part of the text */
     size_t n_stop_strings;
-    uint64_t n_most;                  /* tokens; 0: as many as the context holds */
+    uint64_t n_most; /* tokens; 0: as many as the context holds */
     bool logprobs;
-    uint32_t n_logprobs;              /* of the likeliest, beside that of the token itself */
-    cllm_fill_mask fill_mask;         /* or NULL: any token may be drawn */
-    void *fill_mask_user;             /* handed to fill_mask */
-    uint32_t n_draft;                 /* most tokens of a draft; 0: 16 */
-    bool draft_lookup;                /* draft what came after the longest recent match of the last tokens */
-    cllm_sequence *draft_sequence;    /* draft with this empty sequence of another engine, whose model has the same
+    uint32_t n_logprobs;           /* of the likeliest, beside that of the token itself */
+    cllm_fill_mask fill_mask;      /* or NULL: any token may be drawn */
+    void *fill_mask_user;          /* handed to fill_mask */
+    uint32_t n_draft;              /* most tokens of a draft; 0: 16 */
+    bool draft_lookup;             /* draft what came after the longest recent match of the last tokens */
+    cllm_sequence *draft_sequence; /* draft with this empty sequence of another engine, whose model has the same
                                          vocabulary; or NULL */
 } cllm_generation_options;
 

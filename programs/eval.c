@@ -126,7 +126,8 @@ static int eval_tokens(run *r) {
         putchar('\n');
         status = flush_output();
     }
-    if (status == EXIT_SUCCESS) run_summary(r, (pace){.n_tokens = list.count, .n_timed = list.count, .seconds = seconds}, (pace){0});
+    if (status == EXIT_SUCCESS)
+        run_summary(r, (pace){.n_tokens = list.count, .n_timed = list.count, .seconds = seconds}, (pace){0});
     free(sink.likeliest);
     free(list.ids);
     return status;
@@ -197,7 +198,8 @@ static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
            exp(mean) * sqrt(variance / (double)(s->count - 1)), n_chunks, s->n_ctx);
     int flushed = flush_output();
     if (flushed != EXIT_SUCCESS) return flushed;
-    run_summary(r, (pace){.n_tokens = n_chunks * s->n_ctx, .n_timed = n_chunks * s->n_ctx, .seconds = now() - start}, (pace){0});
+    run_summary(r, (pace){.n_tokens = n_chunks * s->n_ctx, .n_timed = n_chunks * s->n_ctx, .seconds = now() - start},
+                (pace){0});
     return EXIT_SUCCESS;
 }
 

@@ -183,8 +183,7 @@ int generate(const options *o) {
         if (made == CLLM_OK) made = create_generation(&r, &p, sampler, &d, &generation, &err);
         if (made != CLLM_OK) status = fail_with(&err);
     }
-    if (status == EXIT_SUCCESS)
-        status = o->n_tokens > 0 ? write_answer(&r, generation, &p) : evaluate_prompt(&r, &p);
+    if (status == EXIT_SUCCESS) status = o->n_tokens > 0 ? write_answer(&r, generation, &p) : evaluate_prompt(&r, &p);
     cllm_generation_destroy(generation);
     stop_draft(&d);
     cllm_sampler_destroy(sampler);

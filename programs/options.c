@@ -115,8 +115,9 @@ static const option_row rows[] = {
     {IN_SPEED, RUNS, 0, "exact", FLAG, FIELD(exact),
      .help = "on a GPU too, the same bits for any --batch: without the faster kernels for prompts"},
     {IN_SPEED, GENERATE, 0, "draft", CHOICE, FIELD(draft), "none|lookup", .initial = "none",
-     .help = "draft tokens from the text so far, and keep those that would have come anyway: the same text, faster where "
-             "it repeats itself; on a GPU it turns --exact on"},
+     .help =
+         "draft tokens from the text so far, and keep those that would have come anyway: the same text, faster where "
+         "it repeats itself; on a GPU it turns --exact on"},
     {IN_SPEED, GENERATE, 0, "draft-model", TEXT, FIELD(draft_model), "FILE",
      .help = "draft tokens with a small model that has the same vocabulary"},
     {IN_SPEED, RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},

@@ -38,14 +38,14 @@ typedef struct options {
     bool exact;
     const char *draft;       /* "lookup" or "none" */
     const char *draft_model; /* a small model's file, or NULL */
-    uint64_t threads;    /* 0: the cores this process may use */
-    uint64_t ctx;        /* 0: not given */
-    uint64_t batch;      /* most tokens in one forward pass */
-    const char *kv_type; /* "f16", "f32" or "q8_0" */
-    const char *cpu_isa; /* NULL: the best that this CPU has */
-    count_list prompts;  /* of bench: lengths of a prompt, tokens to decode, tokens before them, */
-    count_list gens;     /*   and the batches and threads to measure them with (no thread_counts: */
-    count_list depths;   /*   as many as this process may use) */
+    uint64_t threads;        /* 0: the cores this process may use */
+    uint64_t ctx;            /* 0: not given */
+    uint64_t batch;          /* most tokens in one forward pass */
+    const char *kv_type;     /* "f16", "f32" or "q8_0" */
+    const char *cpu_isa;     /* NULL: the best that this CPU has */
+    count_list prompts;      /* of bench: lengths of a prompt, tokens to decode, tokens before them, */
+    count_list gens;         /*   and the batches and threads to measure them with (no thread_counts: */
+    count_list depths;       /*   as many as this process may use) */
     count_list batches;
     count_list thread_counts;
     uint64_t repetitions;   /* runs, or with `compare` pairs of runs, of each */

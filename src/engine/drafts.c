@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    SHORTEST_MATCH = 3,  /* tokens that must be the same for a lookup, */
-    LONGEST_MATCH = 32,  /* and so many that a longer match is not better */
+    SHORTEST_MATCH = 3, /* tokens that must be the same for a lookup, */
+    LONGEST_MATCH = 32, /* and so many that a longer match is not better */
     LONGEST_REST = 128,
 };
 
@@ -19,8 +19,8 @@ cllm_status drafter_check_vocabulary(const cllm_model *model, const cllm_model *
     for (int32_t i = 0; i < (int32_t)model->config.n_vocab; i++) {
         const cllm_string a = cllm_tokenizer_piece(model->tokenizer, i), b = cllm_tokenizer_piece(small->tokenizer, i);
         if (a.length != b.length || memcmp(a.data, b.data, a.length) != 0)
-            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is '%.*s' to the draft model, and '%.*s' to the model", i,
-                             (int)(b.length < 64 ? b.length : 64), b.data, (int)(a.length < 64 ? a.length : 64),
+            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is '%.*s' to the draft model, and '%.*s' to the model",
+                             i, (int)(b.length < 64 ? b.length : 64), b.data, (int)(a.length < 64 ? a.length : 64),
                              a.data);
     }
     return CLLM_OK;

@@ -245,6 +245,7 @@ static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_seq
     const kv_copies copies = kv_table_grow(&s->table, &e->pages, s->length, end);
     prefix_cache_forget(&e->cache, &s->table, s->length);
     if (e->n_cpu_layers > 0) kv_store_copy(&e->store, &copies);
+    prefix_cache_make_room(&e->cache, 0); /* the page that was copied may be the cache's alone now */
     (void)err;
     return CLLM_OK;
 }

@@ -26,9 +26,9 @@ struct cllm_generation {
 
     /* what was asked for last */
     uint32_t n_drafted;
-    uint32_t n_rows;      /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
-    uint32_t *masks;      /* [1 + most drafts][mask words], or NULL */
-    uint32_t n_masks;     /* that are computed for it */
+    uint32_t n_rows;  /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
+    uint32_t *masks;  /* [1 + most drafts][mask words], or NULL */
+    uint32_t n_masks; /* that are computed for it */
     drafter drafter;
 
     char *text; /* [text_capacity] of what was drawn */
@@ -53,8 +53,8 @@ static cllm_status check_drafts(const cllm_generation *g, cllm_error *err) {
     return drafter_check_vocabulary(e->model, small->engine->model, err);
 }
 
-static cllm_status check(const cllm_sequence *s, const int32_t *prompt, size_t count,
-                         const cllm_generation_options *o, cllm_error *err) {
+static cllm_status check(const cllm_sequence *s, const int32_t *prompt, size_t count, const cllm_generation_options *o,
+                         cllm_error *err) {
     const cllm_engine *e = s->engine;
     const uint32_t n_vocab = e->model->config.n_vocab;
     if (count > e->plan.n_ctx)
@@ -308,7 +308,10 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
     }
     const uint32_t n_drawn = g->count - begin;
     if (n_drawn > 0) drafter_learn(&g->drafter, g->n_drafted, n_drawn - 1);
-    if (g->sequence->length >= g->count) status = cllm_sequence_truncate(g->sequence, g->count - 1, err);
+    if (g->sequence->length >= g->count) { /* drafts that were not kept */
+        const cllm_status cut = cllm_sequence_truncate(g->sequence, g->count - 1, status == CLLM_OK ? err : NULL);
+        if (status == CLLM_OK) status = cut;
+    }
     g->n_rows = g->n_drafted = 0;
     event->tokens = g->tokens + begin;
     event->n_tokens = n_drawn;

@@ -185,6 +185,8 @@ uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t
         length += n_same;
         if (n_same == KV_CHUNK) before = hash_on(before, tokens + (size_t)chunk * KV_CHUNK);
     }
+    /* A table holds all pages before one that it holds, so that idle pages are followed by idle ones alone. */
+    for (uint32_t i = kv_chunks(length); i-- > 1;) cache->found[i - 1] = cache->known[cache->found[i]].previous;
     length = with_windows(cache, length);
     if (length == 0) return 0;
     kv_table_adopt(table, cache->pages, cache->found, length);

@@ -1,0 +1,290 @@
+/* Many sequences in one engine: each row has the same bits that it has when its sequence is alone. Prompts, single tokens, forks,
+ * truncations, reuse of cached prefixes, saving and loading of up to eight sequences are drawn, for models of some families, by all
+ * instruction sets of this machine and all types of keys and values. MINICLLM_TEST_LONG=1 takes all families. */
+#include "support/check.h"
+#include "support/solo.h"
+#include "support/tiny_model.h"
+
+#include "engine/engine.h"
+
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MOST_SEQUENCES = 8,
+    N_TEXTS = 6,
+    MOST_TOKENS = 600, /* of a text: more than two pages */
+    N_STEPS = 40,
+    MOST_FAMILIES = 128,
+    FAMILIES_DRAWN = 8,
+    FAMILIES_SANITIZED = 2,
+};
+
+static const char *const isas[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};
+
+static uint64_t random_state; /* what all is drawn by */
+
+static uint32_t below(uint32_t n) { return (uint32_t)(random_u64(&random_state) % n); }
+
+/* ------------------------------------------------------------------------------------------------- alone */
+
+/* The tokens of a text and what each row is when nobody is near. Texts begin alike, so that they can share pages. */
+typedef struct text {
+    int32_t tokens[MOST_TOKENS];
+    float *want; /* [MOST_TOKENS][n_vocab] */
+} text;
+
+typedef struct member {
+    cllm_sequence *sequence; /* NULL: this place is free */
+    size_t text;             /* its tokens are this one's */
+} member;
+
+typedef struct company {
+    const cllm_model *model;
+    cllm_engine *engine;
+    uint32_t n_vocab, n_ctx;
+    text texts[N_TEXTS];
+    member members[MOST_SEQUENCES];
+    uint32_t n_members;
+    size_t n_rows, n_forks, n_truncated, n_reused, n_evicted; /* compared, and done */
+    char what[200];
+} company;
+
+static void write_texts(company *c, const cllm_engine_options *options) {
+    const cllm_engine_options alone = {
+        .n_ctx = c->n_ctx, .n_threads = 1, .kv_type = options->kv_type, .cpu_isa = options->cpu_isa};
+    for (size_t t = 0; t < N_TEXTS; t++) {
+        text *own = &c->texts[t];
+        const uint32_t same = t > 0 ? below(c->n_ctx) : 0;
+        if (t > 0) memcpy(own->tokens, c->texts[below((uint32_t)t)].tokens, same * sizeof *own->tokens);
+        for (uint32_t i = same; i < c->n_ctx; i++) own->tokens[i] = (int32_t)below(c->n_vocab);
+        own->want = malloc((size_t)c->n_ctx * c->n_vocab * sizeof *own->want);
+        assert_non_null(own->want);
+        cllm_error err;
+        solo *s;
+        assert_ok(solo_create(c->model, &alone, &s, &err), &err);
+        assert_ok(solo_each(s, own->tokens, c->n_ctx, own->want, &err), &err);
+        solo_destroy(s);
+    }
+}
+
+/* A text that begins with the first `length` tokens of this one. */
+static size_t other_text(const company *c, size_t of, uint32_t length) {
+    const size_t first = below(N_TEXTS);
+    for (size_t i = 0; i < N_TEXTS; i++) {
+        const size_t t = (first + i) % N_TEXTS;
+        if (memcmp(c->texts[t].tokens, c->texts[of].tokens, length * sizeof(int32_t)) == 0) return t;
+    }
+    return of;
+}
+
+/* ------------------------------------------------------------------------------------------------- in company */
+
+/* Begin a sequence: anew, with what the cache has of a text, or as a fork of another. */
+static void begin(company *c, member *m) {
+    cllm_error err;
+    member *from = &c->members[below(c->n_members)];
+    if (from->sequence && below(2)) {
+        const uint32_t length = below(cllm_sequence_length(from->sequence) + 1);
+        const cllm_status status = cllm_sequence_fork(from->sequence, length, &m->sequence, &err);
+        if (status == CLLM_ERR_UNSUPPORTED) return;
+        assert_ok(status, &err);
+        m->text = other_text(c, from->text, length);
+        c->n_forks++;
+        return;
+    }
+    size_t n_reused;
+    m->text = below(N_TEXTS);
+    assert_ok(cllm_sequence_create(c->engine, &m->sequence, &err), &err);
+    assert_ok(cllm_sequence_reuse(m->sequence, c->texts[m->text].tokens, c->n_ctx, &n_reused, &err), &err);
+    assert_true(n_reused < c->n_ctx && n_reused == cllm_sequence_length(m->sequence));
+    c->n_reused += n_reused;
+}
+
+static void truncate_somewhere(company *c, member *m) {
+    cllm_error err;
+    const uint32_t length = below(cllm_sequence_length(m->sequence) + 1);
+    const cllm_status status = cllm_sequence_truncate(m->sequence, length, &err);
+    if (status == CLLM_ERR_UNSUPPORTED) return;
+    assert_ok(status, &err);
+    m->text = other_text(c, m->text, length);
+    c->n_truncated++;
+}
+
+static uint32_t draw_spans(company *c, cllm_span *spans, member **of) {
+    static const cllm_want wants[] = {CLLM_WANT_NOTHING, CLLM_WANT_NEXT, CLLM_WANT_LAST, CLLM_WANT_EACH};
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < c->n_members; i++) {
+        member *m = &c->members[i];
+        if (!m->sequence) begin(c, m);
+        if (!m->sequence) continue;
+        if (below(8) == 0) truncate_somewhere(c, m);
+        const uint32_t length = cllm_sequence_length(m->sequence), left = c->n_ctx - length;
+        if (left == 0 || below(12) == 0) {
+            cllm_sequence_destroy(m->sequence);
+            m->sequence = NULL;
+            continue;
+        }
+        if (below(5) == 0) continue;
+        const uint32_t count = below(2) ? 1 : 1 + below(below(4) ? 60 : left);
+        of[n] = m;
+        spans[n++] = (cllm_span){.sequence = m->sequence,
+                                 .tokens = c->texts[m->text].tokens + length,
+                                 .count = count < left ? count : left,
+                                 .want = wants[below(4)]};
+    }
+    return n;
+}
+
+static int32_t likeliest(const float *logits, uint32_t n) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < n; i++)
+        if (logits[i] > logits[best]) best = i;
+    return (int32_t)best;
+}
+
+static void compare(company *c, const cllm_span *span, const member *m, uint32_t n_spans) {
+    const uint32_t end = cllm_sequence_length(m->sequence);
+    const uint32_t n = span->want == CLLM_WANT_EACH ? (uint32_t)span->count : span->want == CLLM_WANT_NOTHING ? 0 : 1;
+    for (uint32_t i = 0; i < n; i++, c->n_rows++) {
+        const uint32_t position = end - n + i;
+        const float *want = c->texts[m->text].want + (size_t)position * c->n_vocab;
+        const bool same = span->want == CLLM_WANT_NEXT
+                              ? span->next == likeliest(want, c->n_vocab)
+                              : memcmp(span->rows + (size_t)i * c->n_vocab, want, c->n_vocab * sizeof *want) == 0;
+        if (!same)
+            fail_msg("%s: beside %u other spans position %u of sequence %u has other bits than alone", c->what,
+                     n_spans - 1, position, (unsigned)(m - c->members));
+    }
+}
+
+/* A call that finds no page left changes nothing; with one sequence less there are some. */
+static void eval_together(company *c) {
+    cllm_span spans[MOST_SEQUENCES];
+    member *of[MOST_SEQUENCES];
+    cllm_error err;
+    const uint32_t n = draw_spans(c, spans, of);
+    if (n == 0) return;
+    const cllm_status status = cllm_eval(c->engine, spans, n, &err);
+    if (status == CLLM_ERR_MEMORY) {
+        cllm_sequence_destroy(of[0]->sequence);
+        of[0]->sequence = NULL;
+        return;
+    }
+    assert_ok(status, &err);
+    for (uint32_t i = 0; i < n; i++) {
+        assert_int_equal(spans[i].status, CLLM_OK);
+        compare(c, &spans[i], of[i], n);
+    }
+}
+
+static void check_pages(const company *c) {
+    const cllm_stats stats = cllm_engine_stats(c->engine);
+    assert_true(stats.pages_cached <= c->engine->cache.n_most);
+    assert_true(c->engine->pages.pools[KV_WINDOWED].n_idle <= c->engine->cache.n_most);
+}
+
+/* With nobody left nothing is held, and what is cached can be evicted to the last page. */
+static void close_company(company *c) {
+    for (uint32_t i = 0; i < c->n_members; i++) cllm_sequence_destroy(c->members[i].sequence);
+    const cllm_stats stats = cllm_engine_stats(c->engine);
+    assert_int_equal(stats.pages_held, 0);
+    c->n_evicted = stats.evictions;
+    prefix_cache_make_room(&c->engine->cache, c->engine->pages.pools[KV_FULL].n_pages);
+    for (uint32_t i = 0; i < KV_POOLS; i++) {
+        assert_int_equal(c->engine->pages.pools[i].n_free, c->engine->pages.pools[i].n_pages);
+        assert_int_equal(c->engine->pages.pools[i].n_idle, 0);
+    }
+    cllm_engine_destroy(c->engine);
+    for (size_t t = 0; t < N_TEXTS; t++) free(c->texts[t].want);
+}
+
+static void check_company(const cllm_model *model, const char *isa, cllm_kv_type type, const char *name) {
+    static const uint32_t batches[] = {1, 7, 48, 512};
+    const cllm_model_info *info = cllm_model_get_info(model);
+    company *c = calloc(1, sizeof *c);
+    assert_non_null(c);
+    c->model = model;
+    c->n_vocab = info->n_vocab;
+    c->n_ctx = info->n_ctx_train < MOST_TOKENS ? info->n_ctx_train : MOST_TOKENS;
+    c->n_members = 1 + below(MOST_SEQUENCES);
+    cllm_engine_options options = {.n_ctx = c->n_ctx,
+                                   .n_batch = batches[below(4)],
+                                   .n_threads = 1 + below(3),
+                                   .kv_type = type,
+                                   .cpu_isa = isa,
+                                   .n_sequences = c->n_members,
+                                   .n_positions = c->n_ctx * (1 + below(c->n_members)),
+                                   .cache_bytes = below(3) * below(2000000)};
+    cllm_error err;
+    assert_ok(cllm_engine_create(model, &options, &c->engine, &err), &err);
+    snprintf(c->what, sizeof c->what,
+             "%s, %s, keys and values of type %d, %u threads, batches of %u, %u positions, %llu bytes of cache", name,
+             isa, (int)type, options.n_threads, options.n_batch, options.n_positions,
+             (unsigned long long)options.cache_bytes);
+    write_texts(c, &options);
+    for (int i = 0; i < N_STEPS; i++) {
+        eval_together(c);
+        check_pages(c);
+    }
+    close_company(c);
+    print_message(
+        "# %s: up to %u sequences, %zu rows, %zu forks, %zu truncations, %zu tokens reused, %zu pages evicted\n",
+        c->what, c->n_members, c->n_rows, c->n_forks, c->n_truncated, c->n_reused, c->n_evicted);
+    free(c);
+}
+
+static bool is_here(const cllm_model *model, const char *isa) {
+    const cllm_engine_options options = {.n_ctx = 1, .cpu_isa = isa};
+    cllm_engine *engine;
+    const bool here = cllm_engine_create(model, &options, &engine, NULL) == CLLM_OK;
+    cllm_engine_destroy(engine);
+    return here;
+}
+
+static void check_model(const char *path, const char *name) {
+    cllm_model *model;
+    cllm_error err;
+    assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
+        for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++)
+            if (is_here(model, isas[i]) && !test_leaves_out(&random_state))
+                check_company(model, isas[i], (cllm_kv_type)type, name);
+    cllm_model_destroy(model);
+}
+
+static void rows_have_the_same_bits_in_any_company(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    m.key_length = 20;
+    m.value_length = 36;
+    m.n_ctx = 1024;
+    m.type = QUANT_F16;
+    check_model(tiny_model_write("company.gguf", &m), "a small model");
+}
+
+static void so_they_have_in_every_family(void **state) {
+    (void)state;
+    const char *first = shared_file("families/tokens.txt");
+    if (!first) skip();
+    char pattern[1100];
+    size_t chosen[MOST_FAMILIES];
+    glob_t found;
+    snprintf(pattern, sizeof pattern, "%.*s/*.gguf", (int)(strlen(first) - strlen("/tokens.txt")), first);
+    assert_int_equal(glob(pattern, 0, NULL, &found), 0);
+    assert_true(found.gl_pathc <= MOST_FAMILIES);
+    const size_t n = test_draw(found.gl_pathc, test_sanitized() ? FAMILIES_SANITIZED : FAMILIES_DRAWN, chosen);
+    for (size_t i = 0; i < n; i++) check_model(found.gl_pathv[chosen[i]], strrchr(found.gl_pathv[chosen[i]], '/') + 1);
+    globfree(&found);
+}
+
+int main(void) {
+    random_state = test_seed();
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_have_the_same_bits_in_any_company),
+        cmocka_unit_test(so_they_have_in_every_family),
+    };
+    return cmocka_run_group_tests_name("company", tests, NULL, NULL);
+}

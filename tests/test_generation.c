@@ -1,0 +1,465 @@
+/* Generations: the text that a request gets, piece by piece, and how it ends; and that drafts change nothing but the speed. */
+#include "support/check.h"
+#include "support/solo.h"
+#include "support/tiny_model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static cllm_model *load(const char *path) {
+    cllm_error err;
+    cllm_model *model;
+    assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+    return model;
+}
+
+/* --------------------------------------------------------------------------------------------- running one */
+
+enum { MOST_TOKENS = 512, MOST_BYTES = 8192 };
+
+/* What all events of a generation said together. */
+typedef struct outcome {
+    int32_t tokens[MOST_TOKENS];
+    size_t n_tokens, n_events;
+    char text[MOST_BYTES];
+    size_t length;
+    cllm_end end;
+    size_t stop_string;
+    uint64_t n_drafted, n_accepted;
+} outcome;
+
+static void add_event(outcome *o, const cllm_event *event) {
+    assert_true(o->n_tokens + event->n_tokens <= MOST_TOKENS && o->length + event->text.length < MOST_BYTES);
+    memcpy(o->tokens + o->n_tokens, event->tokens, event->n_tokens * sizeof *event->tokens);
+    memcpy(o->text + o->length, event->text.data, event->text.length);
+    o->n_tokens += event->n_tokens;
+    o->length += event->text.length;
+    o->text[o->length] = '\0';
+    o->end = event->end;
+    o->stop_string = event->stop_string;
+    o->n_drafted = event->n_drafted;
+    o->n_accepted = event->n_accepted;
+    o->n_events++;
+}
+
+/* most: tokens of a call. */
+static outcome run(solo *s, const int32_t *prompt, size_t count, const cllm_generation_options *options, size_t most) {
+    outcome o = {.end = CLLM_END_NONE};
+    cllm_generation *g;
+    cllm_error err;
+    cllm_span span;
+    cllm_event event;
+    assert_ok(cllm_generation_create(s->sequence, prompt, count, options, &g, &err), &err);
+    while (cllm_generation_wants(g, most, &span)) {
+        assert_int_equal(o.end, CLLM_END_NONE);
+        assert_in_range(span.count, 1, most);
+        assert_ok(cllm_eval(s->engine, &span, 1, &err), &err);
+        assert_ok(cllm_generation_take(g, &span, &event, &err), &err);
+        add_event(&o, &event);
+    }
+    assert_false(cllm_generation_wants(g, most, &span));
+    if (o.n_tokens > 0) /* all but the last token drawn */
+        assert_int_equal(solo_length(s), count + o.n_tokens - 1);
+    cllm_generation_destroy(g);
+    return o;
+}
+
+static outcome run_anew(solo *s, const int32_t *prompt, size_t count, const cllm_generation_options *options,
+                        size_t most) {
+    cllm_error err;
+    assert_ok(solo_truncate(s, 0, &err), &err);
+    return run(s, prompt, count, options, most);
+}
+
+static void assert_same_outcome(const outcome *got, const outcome *want, const char *what) {
+    if (got->n_tokens != want->n_tokens ||
+        memcmp(got->tokens, want->tokens, want->n_tokens * sizeof *want->tokens) != 0)
+        fail_msg("%s: other tokens, %zu and not %zu", what, got->n_tokens, want->n_tokens);
+    assert_string_equal(got->text, want->text);
+    assert_int_equal(got->end, want->end);
+}
+
+/* ------------------------------------------------------------------------------------------------ the demo model */
+
+typedef struct demo {
+    cllm_model *model;
+    solo *s;
+    int32_t *prompt;
+    size_t count;
+} demo;
+
+static demo open_demo(const char *prompt, uint32_t n_ctx) {
+    demo d = {.model = load("models/demo.gguf")};
+    const cllm_engine_options options = {.n_ctx = n_ctx};
+    cllm_error err;
+    assert_ok(solo_create(d.model, &options, &d.s, &err), &err);
+    assert_ok(cllm_tokenizer_encode(cllm_model_tokenizer(d.model), prompt, strlen(prompt), CLLM_ENCODE_ADD_SPECIAL,
+                                    &d.prompt, &d.count, &err),
+              &err);
+    return d;
+}
+
+static void close_demo(demo *d) {
+    cllm_free(d->prompt);
+    solo_destroy(d->s);
+    cllm_model_destroy(d->model);
+}
+
+/* The loop that a generation takes the place of. */
+static void tokens_and_text_are_those_of_a_plain_loop(void **state) {
+    (void)state;
+    demo d = open_demo("The answer is", 512);
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(d.model);
+    for (int temperature = 0; temperature < 3; temperature++) {
+        const cllm_sampler_options sampling = {.temperature = (float)temperature * 0.7f, .top_p = 1, .seed = 5};
+        cllm_sampler *a, *b;
+        cllm_error err;
+        assert_ok(cllm_sampler_create((uint32_t)d.s->n_vocab, &sampling, &a, &err), &err);
+        assert_ok(cllm_sampler_create((uint32_t)d.s->n_vocab, &sampling, &b, &err), &err);
+        outcome want = {.end = CLLM_END_TOKEN};
+        const float *logits;
+        assert_ok(solo_truncate(d.s, 0, &err), &err);
+        assert_ok(solo_eval(d.s, d.prompt, d.count, &logits, &err), &err);
+        int32_t previous = d.prompt[d.count - 1];
+        for (int32_t token; want.n_tokens < 300; previous = token) {
+            assert_ok(cllm_sampler_sample(a, logits, NULL, &token, &err), &err);
+            cllm_sampler_accept(a, token);
+            want.tokens[want.n_tokens++] = token;
+            if (cllm_tokenizer_is_eog(tokenizer, token)) break;
+            const cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);
+            memcpy(want.text + want.length, bytes.data, bytes.length);
+            want.length += bytes.length;
+            assert_ok(solo_eval(d.s, &token, 1, &logits, &err), &err);
+        }
+        if (want.n_tokens == 300) want.end = CLLM_END_LENGTH;
+        const cllm_generation_options options = {.sampler = temperature ? b : NULL, .n_most = 300};
+        for (size_t most = 1; most < 20; most += 4) {
+            if (most > 1 && temperature) break; /* the sampler goes on */
+            const outcome got = run_anew(d.s, d.prompt, d.count, &options, most);
+            assert_same_outcome(&got, &want, "a plain loop");
+            assert_int_equal(got.n_events, want.n_tokens + (d.count + most - 1) / most - 1);
+        }
+        cllm_sampler_destroy(a);
+        cllm_sampler_destroy(b);
+    }
+    close_demo(&d);
+}
+
+static void a_text_ends_where_it_should(void **state) {
+    (void)state;
+    demo d = open_demo("The answer is", 60);
+    const size_t room = 60 - d.count;
+    static const int32_t none;
+    cllm_generation_options options = {.n_most = 10};
+    outcome all = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
+    assert_int_equal(all.end, CLLM_END_LENGTH);
+    assert_int_equal(all.n_tokens, 10);
+
+    options = (cllm_generation_options){.end_tokens = &none};
+    all = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
+    assert_int_equal(all.end, CLLM_END_CONTEXT_FULL);
+    assert_int_equal(all.n_tokens, room);
+    options.n_most = room; /* both at once */
+    outcome got = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
+    assert_int_equal(got.end, CLLM_END_LENGTH);
+
+    size_t first = 0; /* where the seventh token comes for the first time */
+    while (all.tokens[first] != all.tokens[6]) first++;
+    const int32_t ends[] = {-5, all.tokens[6]};
+    options = (cllm_generation_options){.end_tokens = ends, .n_end_tokens = 2};
+    got = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
+    assert_int_equal(got.end, CLLM_END_TOKEN);
+    assert_int_equal(got.n_tokens, first + 1);
+    assert_int_equal(got.tokens[first], all.tokens[6]);
+    assert_memory_equal(got.text, all.text, got.length); /* without the end token's */
+    close_demo(&d);
+}
+
+/* Each piece of the text as a stop string, and some that overlap: the text before the first that comes, nothing of it, nothing twice. */
+static void stop_strings_end_the_text_before_them(void **state) {
+    (void)state;
+    demo d = open_demo("The answer is", 512);
+    cllm_generation_options options = {.n_most = 60};
+    const outcome all = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
+    uint64_t random = test_seed();
+    for (int round = 0; round < 60; round++) {
+        cllm_string strings[4];
+        size_t best = SIZE_MAX, best_end = SIZE_MAX;
+        options.n_stop_strings = 1 + random_u64(&random) % 4;
+        options.stop_strings = strings;
+        for (size_t i = 0; i < options.n_stop_strings; i++) {
+            const size_t at = random_u64(&random) % (all.length - 20), n = 1 + random_u64(&random) % 19;
+            strings[i] = (cllm_string){all.text + at, n};
+            size_t begin = 0;
+            while (memcmp(all.text + begin, all.text + at, n) != 0) begin++;
+            const size_t end = begin + n;
+            if (end < best_end ||
+                (end == best_end && begin < best)) { /* the one that is complete first; of equals the longest */
+                best = begin;
+                best_end = end;
+            }
+        }
+        const outcome got = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
+        assert_int_equal(got.end, CLLM_END_STOP_STRING);
+        assert_int_equal(got.length, best);
+        assert_memory_equal(got.text, all.text, best);
+        assert_memory_equal(strings[got.stop_string].data, all.text + best, strings[got.stop_string].length);
+    }
+    /* one that never comes is held back and given in the end */
+    const cllm_string nearly = {"a friendly shoemaker named Anna who lives", 41};
+    options.stop_strings = &nearly;
+    options.n_stop_strings = 1;
+    const outcome got = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
+    assert_same_outcome(&got, &all, "a stop string that does not come");
+    const cllm_string empty = {"", 0};
+    options.stop_strings = &empty;
+    cllm_generation *g;
+    cllm_error err;
+    assert_ok(solo_truncate(d.s, 0, &err), &err);
+    assert_error(cllm_generation_create(d.s->sequence, d.prompt, d.count, &options, &g, &err), &err, CLLM_ERR_ARGUMENT,
+                 "stop string 0 is empty");
+    close_demo(&d);
+}
+
+/* ------------------------------------------------------------------------------------------------ characters */
+
+/* Masks make the model say what is wanted. */
+typedef struct script {
+    const int32_t *tokens; /* [count] */
+    size_t n_prompt, count;
+} script;
+
+static void allow_script(void *user, const int32_t *tokens, size_t count, uint32_t *mask) {
+    const script *s = user;
+    (void)tokens;
+    const int32_t token = s->tokens[(count - s->n_prompt) % s->count];
+    mask[token / 32] |= 1u << token % 32;
+}
+
+/* A text whose characters come byte by byte: each event gives whole ones, and in the end nothing is lost. */
+static void events_give_whole_characters(void **state) {
+    (void)state;
+    demo d = open_demo("The answer is", 512);
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(d.model);
+    static const char said[] = "na\xC3\xAFve \xE2\x82\xAC\xF0\x9F\x98\x80 \xF0\x9F"; /* and half a character */
+    int32_t *tokens;
+    cllm_error err;
+    script s = {.n_prompt = d.count};
+    assert_ok(cllm_tokenizer_encode(tokenizer, said, strlen(said), 0, &tokens, &s.count, &err), &err);
+    s.tokens = tokens;
+    const cllm_generation_options options = {.n_most = s.count, .fill_mask = allow_script, .fill_mask_user = &s};
+    cllm_generation *g;
+    cllm_span span;
+    cllm_event event = {.end = CLLM_END_NONE};
+    char text[64];
+    size_t length = 0;
+    assert_ok(solo_truncate(d.s, 0, &err), &err);
+    assert_ok(cllm_generation_create(d.s->sequence, d.prompt, d.count, &options, &g, &err), &err);
+    while (cllm_generation_wants(g, SIZE_MAX, &span)) {
+        cllm_generation_prepare(g);
+        assert_ok(cllm_eval(d.s->engine, &span, 1, &err), &err);
+        assert_ok(cllm_generation_take(g, &span, &event, &err), &err);
+        memcpy(text + length, event.text.data, event.text.length);
+        length += event.text.length;
+        if (event.end == CLLM_END_NONE) assert_true(length == 0 || (text[length - 1] & 0xC0) != 0xC0);
+        size_t n_leads = 0, n_due = 0, n_follow = 0; /* bytes that lead a character, and that are due after them */
+        for (size_t i = 0; event.end == CLLM_END_NONE && i < length; i++) {
+            const unsigned char b = (unsigned char)text[i];
+            n_leads += b >= 0xC0;
+            n_due += b >= 0xF0 ? 3 : b >= 0xE0 ? 2 : b >= 0xC0;
+            n_follow += b >= 0x80 && b < 0xC0;
+        }
+        assert_int_equal(n_due, n_follow);
+    }
+    const size_t space = text[0] == ' '; /* SentencePiece puts one before a text */
+    assert_int_equal(length - space, strlen(said));
+    assert_memory_equal(text + space, said, strlen(said));
+    cllm_generation_destroy(g);
+    cllm_free(tokens);
+    close_demo(&d);
+}
+
+static void allow_nothing(void *user, const int32_t *tokens, size_t count, uint32_t *mask) {
+    (void)user, (void)tokens, (void)count, (void)mask;
+}
+
+static bool stop_soon(void *user, uint64_t done, uint64_t total) {
+    (void)done, (void)total;
+    return --*(int *)user > 0;
+}
+
+static void what_cannot_be_is_refused(void **state) {
+    (void)state;
+    demo d = open_demo("The answer is", 20);
+    cllm_error err;
+    cllm_generation *g;
+    cllm_span span;
+    cllm_event event;
+    int32_t tokens[21] = {1, 2, 3};
+    assert_error(cllm_generation_create(d.s->sequence, tokens, 21, NULL, &g, &err), &err, CLLM_ERR_CONTEXT_FULL,
+                 "a prompt of 21 tokens");
+    assert_error(cllm_generation_create(d.s->sequence, tokens, 0, NULL, &g, &err), &err, CLLM_ERR_ARGUMENT,
+                 "beginning");
+    const int32_t beyond = (int32_t)d.s->n_vocab;
+    assert_error(cllm_generation_create(d.s->sequence, &beyond, 1, NULL, &g, &err), &err, CLLM_ERR_ARGUMENT,
+                 "vocabulary");
+    const float *logits;
+    assert_ok(solo_eval(d.s, tokens, 2, &logits, &err), &err);
+    assert_error(cllm_generation_create(d.s->sequence, tokens, 2, NULL, &g, &err), &err, CLLM_ERR_ARGUMENT,
+                 "The 2 tokens of the sequence" + 4);
+    tokens[1] = 7;
+    assert_error(cllm_generation_create(d.s->sequence, tokens, 3, NULL, &g, &err), &err, CLLM_ERR_ARGUMENT, "2 tokens");
+    cllm_generation_options options = {.draft_sequence = d.s->sequence};
+    tokens[1] = 2;
+    assert_error(cllm_generation_create(d.s->sequence, tokens, 3, &options, &g, &err), &err, CLLM_ERR_ARGUMENT,
+                 "another engine");
+    options = (cllm_generation_options){.logprobs = true, .n_logprobs = (uint32_t)d.s->n_vocab + 1};
+    assert_error(cllm_generation_create(d.s->sequence, tokens, 3, &options, &g, &err), &err, CLLM_ERR_ARGUMENT,
+                 "tokens");
+
+    options = (cllm_generation_options){.fill_mask = allow_nothing};
+    assert_ok(cllm_generation_create(d.s->sequence, tokens, 3, &options, &g, &err), &err);
+    assert_true(cllm_generation_wants(g, 9, &span));
+    assert_ok(cllm_eval(d.s->engine, &span, 1, &err), &err);
+    assert_error(cllm_generation_take(g, &span, &event, &err), &err, CLLM_ERR_ARGUMENT, "allows no token");
+    cllm_generation_destroy(g);
+
+    /* a call that was cancelled ends it; what was drawn before is there */
+    int patience = 60;
+    assert_ok(solo_truncate(d.s, 0, &err), &err);
+    cllm_engine_set_progress(d.s->engine, stop_soon, &patience);
+    assert_ok(cllm_generation_create(d.s->sequence, tokens, 3, NULL, &g, &err), &err);
+    outcome o = {.end = CLLM_END_NONE};
+    while (cllm_generation_wants(g, 1, &span)) {
+        cllm_eval(d.s->engine, &span, 1, &err);
+        assert_ok(cllm_generation_take(g, &span, &event, &err), &err);
+        add_event(&o, &event);
+    }
+    assert_int_equal(o.end, CLLM_END_CANCELLED);
+    cllm_generation_destroy(g);
+    close_demo(&d);
+}
+
+static void log_probabilities_are_those_of_the_logits(void **state) {
+    (void)state;
+    enum { N = 5 };
+    demo d = open_demo("The answer is", 200);
+    cllm_error err;
+    const cllm_sampler_options sampling = {.temperature = 1.5f, .top_p = 1, .seed = 3};
+    cllm_sampler *sampler;
+    assert_ok(cllm_sampler_create((uint32_t)d.s->n_vocab, &sampling, &sampler, &err), &err);
+    const cllm_generation_options options = {.sampler = sampler, .n_most = 30, .logprobs = true, .n_logprobs = N};
+    cllm_generation *g;
+    cllm_span span;
+    cllm_event event;
+    assert_ok(cllm_generation_create(d.s->sequence, d.prompt, d.count, &options, &g, &err), &err);
+    while (cllm_generation_wants(g, SIZE_MAX, &span)) {
+        assert_ok(cllm_eval(d.s->engine, &span, 1, &err), &err);
+        double sum = 0;
+        for (size_t i = 0; i < d.s->n_vocab; i++) sum += exp((double)span.rows[i]);
+        assert_ok(cllm_generation_take(g, &span, &event, &err), &err);
+        assert_int_equal(event.n_tokens, 1);
+        assert_int_equal(event.logprobs[0].token, event.tokens[0]);
+        for (size_t i = 0; i <= N; i++) {
+            const double want = (double)span.rows[event.logprobs[i].token] - log(sum);
+            assert_true(fabs((double)event.logprobs[i].logprob - want) < 1e-4);
+            if (i > 1) assert_true(event.logprobs[i].logprob <= event.logprobs[i - 1].logprob);
+        }
+        size_t n_likelier = 0;
+        for (size_t i = 0; i < d.s->n_vocab; i++) n_likelier += span.rows[i] > span.rows[event.logprobs[N].token];
+        assert_int_equal(n_likelier, N - 1);
+    }
+    cllm_generation_destroy(g);
+    cllm_sampler_destroy(sampler);
+    close_demo(&d);
+}
+
+/* ---------------------------------------------------------------------------------------------------- drafts */
+
+enum { N_PROMPTS = 200, N_PROMPTS_DRAWN = 20 };
+
+typedef struct drafted {
+    cllm_model *model, *small;
+    solo *s;
+    cllm_engine *small_engine;
+} drafted;
+
+/* At one temperature: without drafts, with those of the text, of the small model, and of both. */
+static void check_drafts(const drafted *d, const int32_t *prompt, size_t count, float temperature, uint64_t seed) {
+    outcome want = {.end = CLLM_END_NONE};
+    for (int kind = 0; kind < 4; kind++) {
+        const cllm_sampler_options sampling = {.temperature = temperature, .top_p = 0.95f, .seed = seed};
+        cllm_generation_options options = {
+            .n_most = 100, .draft_lookup = kind & 1, .n_draft = 1 + (uint32_t)(seed % 12)};
+        cllm_error err;
+        if (kind & 2) assert_ok(cllm_sequence_create(d->small_engine, &options.draft_sequence, &err), &err);
+        assert_ok(cllm_sampler_create((uint32_t)d->s->n_vocab, &sampling, &options.sampler, &err), &err);
+        const outcome got = run_anew(d->s, prompt, count, &options, SIZE_MAX);
+        cllm_sampler_destroy(options.sampler);
+        cllm_sequence_destroy(options.draft_sequence);
+        if (kind == 0) want = got;
+        assert_same_outcome(&got, &want, kind == 1 ? "lookup" : kind == 2 ? "a draft model" : "both");
+        assert_true(got.n_accepted <= got.n_drafted && (kind > 0 || got.n_drafted == 0));
+        if (kind == 2 && temperature == 0) assert_true(got.n_accepted > 0);
+    }
+}
+
+static void drafts_leave_the_text_as_it_is(void **state) {
+    (void)state;
+    static const float temperatures[] = {0, 0.8f, 1.5f};
+    const char *large = shared_file("models/stories260K-wide-Q8_0.gguf"),
+               *small = shared_file("models/stories260K-wide-Q4_0.gguf");
+    if (!large || !small) skip();
+    drafted d = {.model = load(large), .small = load(small)};
+    cllm_error err;
+    assert_ok(solo_create(d.model, NULL, &d.s, &err), &err);
+    assert_ok(cllm_engine_create(d.small, NULL, &d.small_engine, &err), &err);
+    size_t chosen[N_PROMPTS];
+    const size_t n = test_draw(N_PROMPTS, test_sanitized() ? N_PROMPTS_DRAWN / 4 : N_PROMPTS_DRAWN, chosen);
+    for (size_t i = 0; i < n; i++) {
+        int32_t prompt[40];
+        uint64_t random = chosen[i] + 1;
+        const size_t count = 1 + random_u64(&random) % 40;
+        prompt[0] = 1;
+        for (size_t k = 1; k < count; k++)
+            prompt[k] = k > 8 && random_u64(&random) % 2 ? prompt[k - 8] : (int32_t)(random_u64(&random) % 512);
+        for (size_t t = 0; t < 3; t++) check_drafts(&d, prompt, count, temperatures[t], chosen[i]);
+    }
+    solo_destroy(d.s);
+    cllm_engine_destroy(d.small_engine);
+    cllm_model_destroy(d.model);
+    cllm_model_destroy(d.small);
+}
+
+static void a_draft_model_has_the_same_vocabulary(void **state) {
+    (void)state;
+    demo d = open_demo("The answer is", 200);
+    tiny_model m = tiny_model_default();
+    cllm_model *other = load(tiny_model_write("other.gguf", &m));
+    solo *s;
+    cllm_error err;
+    cllm_generation *g;
+    assert_ok(solo_create(other, NULL, &s, &err), &err);
+    const cllm_generation_options options = {.draft_sequence = s->sequence};
+    assert_error(cllm_generation_create(d.s->sequence, d.prompt, d.count, &options, &g, &err), &err, CLLM_ERR_ARGUMENT,
+                 "the draft model has a vocabulary of 50 tokens");
+    solo_destroy(s);
+    cllm_model_destroy(other);
+    close_demo(&d);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(tokens_and_text_are_those_of_a_plain_loop),
+        cmocka_unit_test(a_text_ends_where_it_should),
+        cmocka_unit_test(stop_strings_end_the_text_before_them),
+        cmocka_unit_test(events_give_whole_characters),
+        cmocka_unit_test(what_cannot_be_is_refused),
+        cmocka_unit_test(log_probabilities_are_those_of_the_logits),
+        cmocka_unit_test(drafts_leave_the_text_as_it_is),
+        cmocka_unit_test(a_draft_model_has_the_same_vocabulary),
+    };
+    return cmocka_run_group_tests_name("generation", tests, NULL, NULL);
+}
