@@ -412,6 +412,17 @@ CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t le
 CLLM_API cllm_status cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count, size_t *n_reused,
                                          cllm_error *err);
 
+/* Save a sequence's tokens, keys and values, to go on from them later without evaluating them again. The file is written beside
+ * `path`, as path.partial, and renamed: whatever happens, the old file or the new one is there. It holds the text.
+ * Errors: IO, MEMORY, DEVICE. */
+CLLM_API cllm_status cllm_sequence_save(const cllm_sequence *sequence, const char *path, cllm_error *err);
+
+/* A sequence from such a file, which this engine, or one just like it, must have saved. out: owned.
+ * Errors: IO; FORMAT (the file is damaged, or none of these); UNSUPPORTED, and what is not the same: the version of the format, the model
+ * (its metadata with overrides, its tensors, its adapters), the type of keys and values, the kernel path, the device, the factors of
+ * RoPE; CONTEXT_FULL; MEMORY (no sequence or page is left); DEVICE. */
+CLLM_API cllm_status cllm_sequence_load(cllm_engine *engine, const char *path, cllm_sequence **out, cllm_error *err);
+
 /* ------------------------------------------------------------------------------------------- evaluating */
 
 typedef enum cllm_want {

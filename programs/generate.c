@@ -13,7 +13,8 @@ typedef struct prompt {
     input text;
     int32_t *encoded;      /* owned by the library */
     int32_t bos;           /* what stands for an empty prompt */
-    const int32_t *tokens; /* [count]: `encoded`, or `bos` */
+    int32_t *joined;       /* a saved text and what was encoded: owned */
+    const int32_t *tokens; /* [count]: `encoded`, `bos` or `joined` */
     size_t count;
 } prompt;
 
@@ -28,12 +29,12 @@ static int read_prompt(const options *o, prompt *p) {
 static int encode_prompt(const run *r, prompt *p) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     if (!tokenizer) return fail_without_tokenizer(r);
+    const int flags = (r->o->load ? 0 : CLLM_ENCODE_ADD_SPECIAL) | (r->o->no_special ? 0 : CLLM_ENCODE_PARSE_SPECIAL);
     cllm_error err;
-    if (cllm_tokenizer_encode(tokenizer, p->text.data, p->text.length,
-                              CLLM_ENCODE_ADD_SPECIAL | (r->o->no_special ? 0 : CLLM_ENCODE_PARSE_SPECIAL), &p->encoded,
-                              &p->count, &err) != CLLM_OK)
+    if (cllm_tokenizer_encode(tokenizer, p->text.data, p->text.length, flags, &p->encoded, &p->count, &err) != CLLM_OK)
         return fail_with(&err);
     p->tokens = p->encoded;
+    if (r->o->load) return EXIT_SUCCESS; /* it comes after another text */
     note_doubled_bos(r->o, tokenizer, p->tokens, p->count);
     /* a text that is to go on has not ended */
     if (cllm_tokenizer_adds_eos(tokenizer) && p->count > 0) p->count--;
@@ -44,6 +45,35 @@ static int encode_prompt(const run *r, prompt *p) {
     p->tokens = &p->bos;
     p->count = 1;
     return EXIT_SUCCESS;
+}
+
+/* Put a saved text before the prompt. Its last token is evaluated again if nothing comes after it: for what it predicts. */
+static int load_text(run *r, prompt *p) {
+    cllm_error err;
+    cllm_sequence_destroy(r->sequence);
+    r->sequence = NULL;
+    if (cllm_sequence_load(r->engine, r->o->load, &r->sequence, &err) != CLLM_OK) return fail_with(&err);
+    const uint32_t length = cllm_sequence_length(r->sequence);
+    if (p->count == 0 && length > 0 && cllm_sequence_truncate(r->sequence, length - 1, &err) != CLLM_OK)
+        return fail_with(&err);
+    p->joined = malloc((length + p->count + 1) * sizeof *p->joined);
+    if (!p->joined) return fail("out of memory");
+    memcpy(p->joined, cllm_sequence_tokens(r->sequence), length * sizeof *p->joined);
+    if (p->count > 0) memcpy(p->joined + length, p->tokens, p->count * sizeof *p->joined);
+    p->tokens = p->joined;
+    p->count += length;
+    return p->count > 0 ? EXIT_SUCCESS : fail("%s: the saved text is empty; give a --prompt", r->o->load);
+}
+
+/* Save the whole text: its last token was drawn, and not evaluated yet. One that ends the text is left out. */
+static int save_text(run *r, const cllm_event *event) {
+    cllm_span span;
+    cllm_error err;
+    cllm_status status = CLLM_OK;
+    if (event->n_tokens > 0 && event->end != CLLM_END_TOKEN)
+        status = run_eval(r, &event->tokens[event->n_tokens - 1], 1, CLLM_WANT_NOTHING, &span, &err);
+    if (status == CLLM_OK) status = cllm_sequence_save(r->sequence, r->o->save, &err);
+    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
 /* The small model of --draft-model, or nothing. */
@@ -143,6 +173,10 @@ static int write_answer(run *r, cllm_generation *generation, const prompt *p) {
     generated.n_drafted = (size_t)event.n_drafted;
     generated.n_accepted = (size_t)event.n_accepted;
     if (status != EXIT_FAILURE) run_summary(r, evaluated, generated);
+    if (r->o->save && status != EXIT_FAILURE) { /* what was interrupted is saved too */
+        const int saved = save_text(r, &event);
+        if (saved != EXIT_SUCCESS) return saved;
+    }
     return status;
 }
 
@@ -152,13 +186,15 @@ static int evaluate_prompt(run *r, const prompt *p) {
     cllm_error err;
     const double start = now();
     run_stage(r, "reading the prompt");
-    cllm_status status = run_eval(r, p->tokens, p->count, CLLM_WANT_NOTHING, &span, &err);
+    const uint32_t done = cllm_sequence_length(r->sequence);
+    cllm_status status = run_eval(r, p->tokens + done, p->count - done, CLLM_WANT_NOTHING, &span, &err);
     run_stage(r, "%s", "");
     if (status != CLLM_OK) return fail_with(&err);
     if (r->o->echo) fwrite(p->text.data, 1, p->text.length, stdout);
     fputc('\n', stdout);
     run_summary(r, (pace){.n_tokens = p->count, .n_timed = p->count, .seconds = now() - start}, (pace){0});
-    return flush_output();
+    const int flushed = flush_output();
+    return flushed == EXIT_SUCCESS && r->o->save ? save_text(r, &(cllm_event){0}) : flushed;
 }
 
 int generate(const options *o) {
@@ -172,6 +208,7 @@ int generate(const options *o) {
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     if (status == EXIT_SUCCESS) status = encode_prompt(&r, &p);
     if (status == EXIT_SUCCESS) status = run_start(&r, o->ctx);
+    if (status == EXIT_SUCCESS && o->load) status = load_text(&r, &p);
     if (status == EXIT_SUCCESS) status = run_check_fits(&r, "the prompt", p.count);
     if (status == EXIT_SUCCESS) status = start_draft(&r, &d);
     if (status == EXIT_SUCCESS) {
@@ -188,6 +225,7 @@ int generate(const options *o) {
     stop_draft(&d);
     cllm_sampler_destroy(sampler);
     cllm_free(p.encoded);
+    free(p.joined);
     free(p.text.data);
     run_close(&r);
     return status;

@@ -36,6 +36,7 @@ typedef struct options {
     const char *device;         /* where to compute */
     uint64_t gpu_layers;        /* layers to put on a GPU, or AS_MANY_AS_FIT */
     bool exact;
+    const char *save, *load; /* files of a saved text, or NULL */
     const char *draft;       /* "lookup" or "none" */
     const char *draft_model; /* a small model's file, or NULL */
     uint64_t threads;        /* 0: the cores this process may use */

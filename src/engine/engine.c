@@ -60,6 +60,7 @@ static cllm_status create(cllm_engine *e, const cllm_engine_options *options, cl
     }
     e->kernels = settings.kernels;
     e->exact = settings.exact;
+    e->kv_type = settings.kv_type;
     status = offload_start(e->model, options, &settings, &e->plan, &e->offload, err);
     const kv_size size = settings_kv_size(config, &settings, e->plan.n_ctx);
     e->n_batch = size.n_batch;

@@ -14,7 +14,8 @@ struct cllm_model {
     cllm_tokenizer *tokenizer; /* NULL: the file has none that is supported */
     model_config config;
     model_weights weights;
-    cllm_gguf **adapters; /* [n_adapters] files */
+    cllm_gguf **adapters;  /* [n_adapters] files */
+    float *adapter_scales; /* [n_adapters] */
     size_t n_adapters;
     cllm_model_info info;
     void *repacked; /* the matrices in memory of their own, [repacked_bytes], or NULL: in the file */
@@ -105,6 +106,7 @@ struct cllm_engine {
     cllm_pooling pooling;
     bool raw_embeddings;
     bool exact;
+    cllm_kv_type kv_type;
     cllm_progress progress;
     void *user;
     uint64_t n_done, n_wanted; /* tokens of the call at work, for progress, */

@@ -89,7 +89,7 @@ static cllm_status load_adapter(cllm_model *model, const cllm_lora *lora, bool n
         return error_set(err, CLLM_ERR_ARGUMENT, "%s: the adapter's scale is not a finite number", lora->path);
     cllm_status status = cllm_gguf_open(lora->path, &options, adapter, err);
     if (status != CLLM_OK) return status;
-    model->n_adapters++;
+    model->adapter_scales[model->n_adapters++] = lora->scale;
     status = lora_bind(*adapter, lora->scale, model->gguf, &model->arena, &model->config, &model->weights, err);
     if (status != CLLM_OK) error_prefix(err, lora->path);
     return status;
@@ -98,7 +98,9 @@ static cllm_status load_adapter(cllm_model *model, const cllm_lora *lora, bool n
 static cllm_status load_adapters(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
     if (!options || options->n_loras == 0) return CLLM_OK;
     model->adapters = arena_alloc(&model->arena, options->n_loras, sizeof *model->adapters);
-    if (!model->adapters) return error_set(err, CLLM_ERR_MEMORY, "no memory for %zu adapters", options->n_loras);
+    model->adapter_scales = arena_alloc(&model->arena, options->n_loras, sizeof *model->adapter_scales);
+    if (!model->adapters || !model->adapter_scales)
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for %zu adapters", options->n_loras);
     cllm_status status = CLLM_OK;
     for (size_t i = 0; status == CLLM_OK && i < options->n_loras; i++)
         status = load_adapter(model, &options->loras[i], options->no_mmap, err);

@@ -150,7 +150,8 @@ static void put(kv_table *table, const kv_pages *pages, uint32_t chunk, uint32_t
 }
 
 void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept) {
-    const uint32_t left = has_windowed(pages) && pages->drops ? kv_first_seen(pages->window, kept) / KV_CHUNK : 0;
+    uint32_t left = has_windowed(pages) && pages->drops ? kv_first_seen(pages->window, kept) / KV_CHUNK : 0;
+    if (left > table->of[KV_FULL].end) left = table->of[KV_FULL].end;
     for (; table->of[KV_WINDOWED].first < left; table->of[KV_WINDOWED].first++)
         leave_window(pages, table->of[KV_FULL].pages[table->of[KV_WINDOWED].first]);
 }

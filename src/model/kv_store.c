@@ -86,12 +86,10 @@ void kv_store_copy(const kv_store *store, const kv_copies *copies) {
     }
 }
 
-kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t layer, uint32_t kv_head,
-                        uint32_t chunk) {
-    const uint32_t pool = store->pool_of[layer];
+/* Number i of the chunks of a page. */
+static kv_chunk chunk_of_page(const kv_store *store, void *page, uint64_t i) {
     const chunk_bytes bytes = bytes_of_chunk(store->type, store->key_length, store->value_length);
-    unsigned char *at = store->pools[pool].bytes + table->of[pool].pages[chunk] * store->pools[pool].page_bytes +
-                        ((uint64_t)store->place_of[layer] * store->n_kv_heads + kv_head) * sum_of(bytes);
+    unsigned char *at = (unsigned char *)page + i * sum_of(bytes);
     return (kv_chunk){
         .type = store->type,
         .key_length = store->key_length,
@@ -101,6 +99,30 @@ kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t l
         .key_scales = (float *)(void *)(at + bytes.keys + bytes.values),
         .value_scales = (float *)(void *)(at + bytes.keys + bytes.values + bytes.key_scales),
     };
+}
+
+kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t layer, uint32_t kv_head,
+                        uint32_t chunk) {
+    const uint32_t pool = store->pool_of[layer];
+    return chunk_of_page(store, kv_store_page(store, pool, table->of[pool].pages[chunk]),
+                         (uint64_t)store->place_of[layer] * store->n_kv_heads + kv_head);
+}
+
+void kv_store_blank(const kv_store *store, uint32_t pool, void *page, uint32_t first) {
+    static const unsigned char zeros[KV_SCALE_BLOCK * sizeof(float)];
+    const uint64_t n_chunks =
+        store->pools[pool].page_bytes / sum_of(bytes_of_chunk(store->type, store->key_length, store->value_length));
+    for (uint64_t i = 0; i < n_chunks; i++) {
+        const kv_chunk chunk = chunk_of_page(store, page, i);
+        for (uint32_t position = first; position < KV_CHUNK; position++) {
+            for (size_t k = 0; k < chunk.key_length; k += KV_SCALE_BLOCK)
+                kv_chunk_put_key(&chunk, position, k,
+                                 chunk.key_length - k < KV_SCALE_BLOCK ? chunk.key_length - k : KV_SCALE_BLOCK, zeros,
+                                 0);
+            for (size_t k = 0; k < kv_padded(chunk.value_length); k += KV_LANES)
+                kv_chunk_put_value(&chunk, position, k, KV_LANES, zeros, 0);
+        }
+    }
 }
 
 static bool position_beyond_f16(const kv_chunk *chunk, size_t position) {

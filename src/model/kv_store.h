@@ -68,6 +68,14 @@ cllm_status kv_store_create(const model_config *config, cllm_kv_type type, uint3
 
 void kv_store_copy(const kv_store *store, const kv_copies *copies);
 
+/* The bytes of a page, in its pool. */
+static inline void *kv_store_page(const kv_store *store, uint32_t pool, uint32_t page) {
+    return store->pools[pool].bytes + page * store->pools[pool].page_bytes;
+}
+
+/* Zero what positions first..KV_CHUNK-1 of a page of this pool hold; page: its bytes, or a copy. */
+void kv_store_blank(const kv_store *store, uint32_t pool, void *page, uint32_t first);
+
 /* Positions chunk * KV_CHUNK and on, which the table holds. */
 kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t layer, uint32_t kv_head, uint32_t chunk);
 
