@@ -19,8 +19,11 @@ enum { RUNS_OF_A_PAIR = 3 }; /* with --compare: our speed of a pair is their med
 typedef struct bencher {
     options o; /* those of the command line, with the model, threads and batch of the engine at work */
     run r;
-    int32_t *tokens; /* [n_tokens]: the sequence; owned */
+    int32_t *tokens; /* [n_tokens + n_sequences]: what is evaluated, by each sequence from another place on; owned */
     size_t n_tokens; /* the deepest that any test comes */
+    cllm_sequence **sequences; /* [n_sequences] of the engine; the first is r.sequence; owned */
+    cllm_span *spans;          /* [n_sequences]; owned */
+    size_t n_sequences;        /* most that decode together */
     uint64_t file_bytes;
     uint64_t layer_macs; /* multiply-accumulates with the layers' matrices, for each token */
     bench_results results;
@@ -50,40 +53,47 @@ static double count_macs(const bencher *b, const bench_result *test, bench_kind 
            attended * heads * ((double)info->key_length + info->value_length);
 }
 
-/* What decoding one token reads, on average: the weights, and the keys and values of every position so far. */
+/* What decoding one token reads, on average: its part of the weights, and the keys and values of every position so far. */
 static double count_bytes(const bencher *b, const bench_result *test) {
     const cllm_model_info *info = cllm_model_get_info(b->r.model);
     const double q8_0 = 36.0 / 32; /* 32 elements share a float */
     const double element = strcmp(test->kv_type, "f32") == 0 ? 4 : strcmp(test->kv_type, "q8_0") == 0 ? q8_0 : 2;
     const double position =
         element * info->n_layers * info->n_kv_heads * ((double)info->key_length + info->value_length);
-    return (double)info->bytes_per_token + position * ((double)test->depth + ((double)test->gen + 1) / 2);
+    return (double)info->bytes_per_token / (double)(test->sequences ? test->sequences : 1) +
+           position * ((double)test->depth + ((double)test->gen + 1) / 2);
 }
 
 /* ---------------------------------------------------------------------------------------------- measuring */
 
-/* Bring the sequence to `depth` tokens of the sequence: from the start, where sliding windows cannot go back. */
-static cllm_status seek(bencher *b, uint64_t depth, cllm_error *err) {
-    cllm_span span;
-    cllm_sequence *sequence = b->r.sequence;
+/* Bring sequence i to `depth` tokens: from the start, where sliding windows cannot go back. */
+static cllm_status seek(bencher *b, size_t i, uint64_t depth, cllm_error *err) {
+    cllm_sequence *sequence = b->sequences[i];
     if (cllm_sequence_length(sequence) > depth && cllm_sequence_truncate(sequence, (uint32_t)depth, err) != CLLM_OK)
         cllm_sequence_truncate(sequence, 0, NULL);
     const uint32_t length = cllm_sequence_length(sequence);
     if (length == depth) return CLLM_OK;
-    return run_eval(&b->r, b->tokens + length, (size_t)depth - length, CLLM_WANT_NOTHING, &span, err);
+    cllm_span span = {.sequence = sequence, .tokens = b->tokens + i + length, .count = (size_t)depth - length};
+    return cllm_eval(b->r.engine, &span, 1, err);
 }
 
+/* `count` tokens at once, or one by one, in each of n sequences together. */
 static int run_once(bencher *b, const bench_result *test, bench_kind kind, double *tok_s) {
-    const int32_t *tokens = b->tokens + test->depth;
-    const size_t n = (size_t)bench_n_tokens(test, kind);
-    const size_t step = kind == BENCH_PROMPT ? n : 1;
-    cllm_span span;
+    const size_t n = kind == BENCH_DECODE && test->sequences ? (size_t)test->sequences : 1;
+    const size_t count = (size_t)bench_n_tokens(test, kind), step = kind == BENCH_PROMPT ? count : 1;
     cllm_error err;
-    cllm_status status = seek(b, test->depth, &err);
+    cllm_status status = CLLM_OK;
+    for (size_t i = 0; status == CLLM_OK && i < n; i++) {
+        status = seek(b, i, test->depth, &err);
+        b->spans[i] = (cllm_span){
+            .sequence = b->sequences[i], .tokens = b->tokens + i + test->depth, .count = step, .want = CLLM_WANT_LAST};
+    }
     double start = now();
-    for (size_t i = 0; status == CLLM_OK && i < n; i += step)
-        status = run_eval(&b->r, tokens + i, step, CLLM_WANT_LAST, &span, &err);
-    *tok_s = (double)n / (now() - start);
+    for (size_t done = 0; status == CLLM_OK && done < count; done += step) {
+        status = cllm_eval(b->r.engine, b->spans, n, &err);
+        for (size_t i = 0; i < n; i++) b->spans[i].tokens += step;
+    }
+    *tok_s = (double)(n * count) / (now() - start);
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
@@ -128,7 +138,7 @@ static void count_launches(const bencher *b, cllm_stats before, uint64_t n_token
 
 static int measure_kind(bencher *b, bench_result *test, bench_kind kind) {
     bench_speed *speed = &test->speed[kind];
-    *speed = (bench_speed){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
+    *speed = (bench_speed){NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     const uint64_t n_tokens = bench_n_tokens(test, kind);
     if (n_tokens == 0) return EXIT_SUCCESS;
 
@@ -136,7 +146,7 @@ static int measure_kind(bencher *b, bench_result *test, bench_kind kind) {
     const size_t n = (size_t)b->o.repetitions;
     char what[160];
     snprintf(what, sizeof what, "%.30s, %" PRIu64 " thread%s, %s", test->model, test->threads,
-             test->threads == 1 ? "" : "s", bench_test_name(kind, n_tokens, test->depth).text);
+             test->threads == 1 ? "" : "s", bench_test_name(test, kind).text);
     run_progress(&b->r, what, 0, n + 1);
     int status = b->o.compare ? run_pairs(b, test, kind, what, tok_s, speed) : run_warm(b, test, kind, what, tok_s, n);
     run_stage(&b->r, "%s", "");
@@ -146,6 +156,7 @@ static int measure_kind(bencher *b, bench_result *test, bench_kind kind) {
     speed->tok_s_spread = (bench_quantile(tok_s, n, 0.75) - bench_quantile(tok_s, n, 0.25)) / 2;
     speed->tok_s_min = bench_quantile(tok_s, n, 0);
     speed->tok_s_max = bench_quantile(tok_s, n, 1);
+    if (kind == BENCH_DECODE) speed->tok_s_each = speed->tok_s / (double)(test->sequences ? test->sequences : 1);
     speed->gmac_s = speed->tok_s * count_macs(b, test, kind) / (double)n_tokens / 1e9;
     if (kind == BENCH_DECODE) speed->gb_s = speed->tok_s * count_bytes(b, test) / 1e9;
     return EXIT_SUCCESS;
@@ -188,7 +199,7 @@ static int measure(bencher *b, bench_result test) {
 /* One decoded token more than the depth needs is in the sequence, as something is measured. */
 static int measure_gpu(bencher *b, bench_result *test) {
     cllm_error err;
-    if (seek(b, test->depth, &err) != CLLM_OK) return fail_with(&err);
+    if (seek(b, 0, test->depth, &err) != CLLM_OK) return fail_with(&err);
     const cllm_stats before = cllm_engine_stats(b->r.engine);
     cllm_span span;
     if (run_eval(&b->r, b->tokens + test->depth, 1, CLLM_WANT_LAST, &span, &err) != CLLM_OK) return fail_with(&err);
@@ -199,6 +210,26 @@ static int measure_gpu(bencher *b, bench_result *test) {
                 ": %.0f launches on the GPU, %.2f MB of weights, keys, values and activations\n",
                 test->depth, test->launches, test->launched_bytes / 1e6);
     return EXIT_SUCCESS;
+}
+
+static int create_sequences(bencher *b) {
+    cllm_error err;
+    b->sequences[0] = b->r.sequence;
+    for (size_t i = 1; i < b->n_sequences; i++)
+        if (cllm_sequence_create(b->r.engine, &b->sequences[i], &err) != CLLM_OK) return fail_with(&err);
+    return EXIT_SUCCESS;
+}
+
+/* A test by each number of sequences. Only the first has a prompt. */
+static int measure_sequences(bencher *b, bench_result test) {
+    const count_list *sequences = &b->o.sequences;
+    int status = sequences->count == 0 ? measure(b, test) : EXIT_SUCCESS;
+    for (size_t s = 0; s < sequences->count && status == EXIT_SUCCESS; s++) {
+        test.sequences = sequences->values[s];
+        status = measure(b, test);
+        test.prompt = 0;
+    }
+    return status;
 }
 
 /* Of one engine: every depth with every number of tokens. */
@@ -213,7 +244,9 @@ static int run_engine(bencher *b) {
                          .launches = NAN,
                          .launched_bytes = NAN,
                          .machine = {.read_gb_s = NAN, .float_gmac_s = NAN}};
+    b->r.n_sequences = (uint32_t)b->n_sequences;
     int status = run_start(&b->r, b->n_tokens);
+    if (status == EXIT_SUCCESS) status = create_sequences(b);
     if (status != EXIT_SUCCESS) return status;
     test.threads = cllm_engine_n_threads(b->r.engine);
     test.cpu_isa = cllm_engine_cpu_isa(b->r.engine);
@@ -229,7 +262,7 @@ static int run_engine(bencher *b) {
             for (size_t g = 0; g < o->gens.count && status == EXIT_SUCCESS; g++) {
                 test.prompt = o->prompts.values[p];
                 test.gen = o->gens.values[g];
-                status = measure(b, test);
+                status = measure_sequences(b, test);
             }
     }
     return status;
@@ -240,7 +273,7 @@ static void fill_tokens(bencher *b) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(b->r.model);
     const uint32_t n_vocab = cllm_model_get_info(b->r.model)->n_vocab;
     uint32_t state = 1;
-    for (size_t i = 0; i < b->n_tokens; i++) {
+    for (size_t i = 0; i < b->n_tokens + b->n_sequences; i++) {
         state = state * 1664525 + 1013904223;
         b->tokens[i] = (int32_t)((state >> 8) % n_vocab); /* the low bits have short periods */
     }
@@ -293,8 +326,11 @@ int bench(const options *o) {
     int status = check(o, (size_t)n_tokens);
     if (status != EXIT_SUCCESS) return status;
     bencher b = {.o = *o, .n_tokens = (size_t)(largest_of(&o->depths) + n_tokens)};
-    b.tokens = calloc(b.n_tokens, sizeof *b.tokens);
-    if (!b.tokens) return fail("out of memory");
+    b.n_sequences = o->sequences.count > 0 ? (size_t)largest_of(&o->sequences) : 1;
+    b.tokens = calloc(b.n_tokens + b.n_sequences, sizeof *b.tokens);
+    b.sequences = calloc(b.n_sequences, sizeof *b.sequences);
+    b.spans = calloc(b.n_sequences, sizeof *b.spans);
+    if (!b.tokens || !b.sequences || !b.spans) status = fail("out of memory");
     if (b.o.thread_counts.count == 0) b.o.thread_counts.count = 1; /* of 0: as many as the library finds right */
     for (size_t i = 0; i <= o->n_arguments && status == EXIT_SUCCESS; i++) {
         b.o.model = i == 0 ? o->model : o->arguments[i - 1];
@@ -305,6 +341,8 @@ int bench(const options *o) {
     free(b.results.items);
     free(b.results.machines);
     free(b.tokens);
+    free(b.sequences);
+    free(b.spans);
     return status != EXIT_SUCCESS ? status : reported;
 }
 
@@ -322,12 +360,14 @@ double bench_quantile(double *values, size_t count, double at) {
     return values[below] + (place - (double)below) * (values[above] - values[below]);
 }
 
-test_name bench_test_name(bench_kind kind, uint64_t n_tokens, uint64_t depth) {
+test_name bench_test_name(const bench_result *test, bench_kind kind) {
+    const bool together = kind == BENCH_DECODE && test->sequences;
     test_name name;
-    const char *letters = kind == BENCH_PROMPT ? "pp" : "tg";
-    if (depth == 0)
-        snprintf(name.text, sizeof name.text, "%s%" PRIu64, letters, n_tokens);
-    else
-        snprintf(name.text, sizeof name.text, "%s%" PRIu64 "@%" PRIu64, letters, n_tokens, depth);
+    int length = snprintf(name.text, sizeof name.text, "%s%" PRIu64,
+                          together               ? "bt"
+                          : kind == BENCH_PROMPT ? "pp"
+                                                 : "tg",
+                          together ? test->sequences : bench_n_tokens(test, kind));
+    if (test->depth > 0) snprintf(name.text + length, sizeof name.text - (size_t)length, "@%" PRIu64, test->depth);
     return name;
 }

@@ -6,7 +6,8 @@
 #include "options.h"
 #include "program.h"
 
-#define BENCH_MOST_RUNS 100 /* of a test */
+#define BENCH_MOST_RUNS      100 /* of a test */
+#define BENCH_MOST_SEQUENCES 1024
 
 /* Tokens evaluated at once, or one by one, after others that are in the context already. */
 typedef enum bench_kind {
@@ -17,6 +18,7 @@ typedef enum bench_kind {
 /* How fast one kind went; NAN is what was not measured. */
 typedef struct bench_speed {
     double tok_s, tok_s_spread, tok_s_min, tok_s_max; /* the median; half the distance between the quartiles */
+    double tok_s_each;                                /* of a sequence */
     double gmac_s;                                    /* multiply-accumulates a second, / 1e9 */
     double gb_s;                                      /* of decode: weights and keys and values read a second, / 1e9 */
     double theirs_tok_s, ratio;                       /* of --compare: its median; the median of ours to theirs */
@@ -29,6 +31,7 @@ typedef struct bench_result {
     const char *cpu_isa, *kv_type, *device;
     uint64_t file_bytes;
     uint64_t threads, batch, prompt, depth, gen;
+    uint64_t sequences; /* that decode together; 0: one, by itself */
     uint64_t gpu_layers;
     bench_speed speed[BENCH_DECODE + 1];
     double launches, launched_bytes; /* of the GPU for a decoded token, on average; NAN without one */
@@ -51,8 +54,8 @@ typedef struct test_name {
     char text[64];
 } test_name;
 
-/* "pp512", "tg128@1024": the kind, the tokens, and the depth if there is one. */
-test_name bench_test_name(bench_kind kind, uint64_t n_tokens, uint64_t depth);
+/* "pp512", "tg128@1024", "bt8@1024": the kind, the tokens or sequences, and the depth if there is one. */
+test_name bench_test_name(const bench_result *test, bench_kind kind);
 
 /* The middle of the values in order, or another quantile: at 0.25 and 0.75 the quartiles. values: sorted in place. */
 double bench_quantile(double *values, size_t count, double at);

@@ -1,5 +1,5 @@
 /* Another program's speed: a command of the user's is run by the shell, and the last line that it prints is read, of the
- * form "ppN X tgN@D Y" with X and Y in tokens a second. Each kind is asked for by itself, with 0 for the other's tokens,
+ * form "ppN X tgN@D Y", or "btS@D Y" of S sequences, with X and Y in tokens a second. Each kind is asked for by itself, with 0 for the other's tokens,
  * so that no prompt makes the decoding after it deeper than its label says. */
 #include "bench.h"
 
@@ -21,7 +21,7 @@
 
 /* --------------------------------------------------------------------------------------------- the command */
 
-static const char *const placeholders[] = {"model", "threads", "prompt", "gen", "depth"};
+static const char *const placeholders[] = {"model", "threads", "prompt", "gen", "depth", "sequences"};
 enum { N_PLACEHOLDERS = sizeof placeholders / sizeof placeholders[0] };
 
 /* The length of "{word}" at `at`, or 0: other braces, such as the shell's ${word}, are left alone. */
@@ -45,8 +45,8 @@ int bench_compare_check(const char *template) {
     for (const char *at = template; *at; at++) {
         size_t length = placeholder_length(template, at);
         if (length > 0 && find_placeholder(at, length) == N_PLACEHOLDERS)
-            return usage_error("--compare: %.*s is none of {model}, {threads}, {prompt}, {gen}, {depth}", (int)length,
-                               at);
+            return usage_error("--compare: %.*s is none of {model}, {threads}, {prompt}, {gen}, {depth}, {sequences}",
+                               (int)length, at);
     }
     return EXIT_SUCCESS;
 }
@@ -65,8 +65,12 @@ static void put_quoted(FILE *out, const char *text) {
 
 /* The template with its values. Returns NULL without memory; the caller frees it. */
 static char *make_shell_line(const char *template, const bench_result *test, bench_kind kind) {
-    const uint64_t numbers[N_PLACEHOLDERS] = {0, test->threads, kind == BENCH_PROMPT ? test->prompt : 0,
-                                              kind == BENCH_DECODE ? test->gen : 0, test->depth};
+    const uint64_t numbers[N_PLACEHOLDERS] = {0,
+                                              test->threads,
+                                              kind == BENCH_PROMPT ? test->prompt : 0,
+                                              kind == BENCH_DECODE ? test->gen : 0,
+                                              test->depth,
+                                              test->sequences ? test->sequences : 1};
     char *shell_line = NULL;
     size_t size;
     FILE *out = open_memstream(&shell_line, &size);
@@ -164,9 +168,15 @@ static int run_shell(char *shell_line, char **last_line) {
 
 /* ---------------------------------------------------------------------------------------- what it printed */
 
+static test_name name_at(const bench_result *test, bench_kind kind, uint64_t depth) {
+    bench_result other = *test;
+    other.depth = depth;
+    return bench_test_name(&other, kind);
+}
+
 /* Is the label that of the test? "pp512" says nothing of a depth, and "tg128" is "tg128@0". */
 static bool is_label(const char *label, const bench_result *test, bench_kind kind) {
-    const test_name name = bench_test_name(kind, bench_n_tokens(test, kind), 0);
+    const test_name name = name_at(test, kind, 0);
     const size_t length = strlen(name.text);
     if (strncmp(label, name.text, length) != 0) return false;
     if (label[length] == '\0') return kind == BENCH_PROMPT || test->depth == 0;
@@ -182,7 +192,7 @@ static double find_speed(const char *line, const bench_result *test, bench_kind 
     int length;
     for (; *line; line += length) {
         if (sscanf(line, "%63s %lf%n", label, &value, &length) != 2) return NAN;
-        if (strncmp(label, "pp", 2) != 0 && strncmp(label, "tg", 2) != 0) return NAN;
+        if (strncmp(label, "pp", 2) != 0 && strncmp(label, "tg", 2) != 0 && strncmp(label, "bt", 2) != 0) return NAN;
         if (is_label(label, test, kind) && isfinite(value) && value > 0) found = value;
     }
     return found;
@@ -193,8 +203,7 @@ int bench_compare_run(const options *o, const bench_result *test, bench_kind kin
     int status = shell_line ? run_shell(shell_line, &last_line) : fail("out of memory");
     if (status == EXIT_SUCCESS) {
         *tok_s = find_speed(last_line, test, kind);
-        const test_name name =
-            bench_test_name(kind, bench_n_tokens(test, kind), kind == BENCH_PROMPT ? 0 : test->depth);
+        const test_name name = name_at(test, kind, kind == BENCH_PROMPT ? 0 : test->depth);
         if (isnan(*tok_s))
             status = fail("--compare: the command ended with status 0, but its last line '%s' does not tell %s as '%s "
                           "123.4' would: %s",

@@ -39,6 +39,7 @@ static const field fields[] = {
     {"prompt", WHOLE_FIELD, FIELD(prompt), false},
     {"depth", WHOLE_FIELD, FIELD(depth), false},
     {"gen", WHOLE_FIELD, FIELD(gen), false},
+    {"sequences", WHOLE_FIELD, FIELD(sequences), false},
     {"prompt_tok_s", REAL_FIELD, FIELD(speed[BENCH_PROMPT].tok_s), false},
     {"prompt_tok_s_spread", REAL_FIELD, FIELD(speed[BENCH_PROMPT].tok_s_spread), false},
     {"prompt_tok_s_min", REAL_FIELD, FIELD(speed[BENCH_PROMPT].tok_s_min), false},
@@ -47,6 +48,7 @@ static const field fields[] = {
     {"decode_tok_s_spread", REAL_FIELD, FIELD(speed[BENCH_DECODE].tok_s_spread), false},
     {"decode_tok_s_min", REAL_FIELD, FIELD(speed[BENCH_DECODE].tok_s_min), false},
     {"decode_tok_s_max", REAL_FIELD, FIELD(speed[BENCH_DECODE].tok_s_max), false},
+    {"decode_tok_s_each", REAL_FIELD, FIELD(speed[BENCH_DECODE].tok_s_each), false},
     {"gmac_s", REAL_FIELD, FIELD(speed[BENCH_PROMPT].gmac_s), false},
     {"decode_gmac_s", REAL_FIELD, FIELD(speed[BENCH_DECODE].gmac_s), false},
     {"gb_s", REAL_FIELD, FIELD(speed[BENCH_DECODE].gb_s), false},
@@ -148,6 +150,7 @@ typedef enum column {
     TEST,
     TOK_S,
     SPREAD,
+    EACH,
     GMAC_S,
     OF_GMAC_S,
     GB_S,
@@ -157,8 +160,8 @@ typedef enum column {
     N_COLUMNS,
 } column;
 
-static const char *const titles[] = {"model",  "size",     "threads", "batch",   "test",   "tok/s", "+/-",
-                                     "GMAC/s", "of float", "GB/s",    "of read", "theirs", "ratio"};
+static const char *const titles[] = {"model", "size",   "threads",  "batch", "test",    "tok/s",  "+/-",
+                                     "each",  "GMAC/s", "of float", "GB/s",  "of read", "theirs", "ratio"};
 
 typedef struct cell {
     char text[256];
@@ -196,11 +199,10 @@ static cell make_cell(const bench_result *result, bench_kind kind, column which)
     case SIZE: snprintf(c.text, sizeof c.text, "%s", format_bytes(result->file_bytes).text); break;
     case THREADS: snprintf(c.text, sizeof c.text, "%" PRIu64, result->threads); break;
     case BATCH: snprintf(c.text, sizeof c.text, "%" PRIu64, result->batch); break;
-    case TEST:
-        snprintf(c.text, sizeof c.text, "%s", bench_test_name(kind, bench_n_tokens(result, kind), result->depth).text);
-        break;
+    case TEST: snprintf(c.text, sizeof c.text, "%s", bench_test_name(result, kind).text); break;
     case TOK_S: put_number(&c, speed->tok_s, 2, ""); break;
     case SPREAD: put_number(&c, speed->tok_s_spread, 2, ""); break;
+    case EACH: put_number(&c, speed->tok_s_each, 2, ""); break;
     case GMAC_S: put_number(&c, speed->gmac_s, 2, ""); break;
     case OF_GMAC_S: put_number(&c, 100 * speed->gmac_s / result->machine.float_gmac_s, 0, "%"); break;
     case GB_S: put_number(&c, speed->gb_s, 2, ""); break;
@@ -212,17 +214,25 @@ static cell make_cell(const bench_result *result, bench_kind kind, column which)
     return c;
 }
 
+static bool is_shown(const options *o, int which) {
+    if (which == EACH) return o->sequences.count > 0;
+    return o->compare || which < THEIRS;
+}
+
 static void print_row(const options *o, const bench_result *result, bench_kind kind, const int *widths) {
     const char *between = o->markdown ? " | " : "  ";
     fputs(o->markdown ? "| " : "", stdout);
-    for (int k = 0; k < (o->compare ? N_COLUMNS : THEIRS); k++)
+    for (int k = 0; k < N_COLUMNS; k++) {
+        if (!is_shown(o, k)) continue;
         printf("%s%*s", k ? between : "", k == MODEL || k == TEST ? -widths[k] : widths[k],
                make_cell(result, kind, (column)k).text);
+    }
     puts(o->markdown ? " |" : "");
 }
 
 static void print_rule(const options *o, const int *widths) {
-    for (int k = 0; k < (o->compare ? N_COLUMNS : THEIRS); k++) {
+    for (int k = 0; k < N_COLUMNS; k++) {
+        if (!is_shown(o, k)) continue;
         fputs("| ", stdout);
         for (int i = 1; i < widths[k]; i++) putchar('-');
         fputs(k == MODEL || k == TEST ? "- " : ": ", stdout);

@@ -190,7 +190,9 @@ static int evaluate_prompt(run *r, const prompt *p) {
     cllm_status status = run_eval(r, p->tokens + done, p->count - done, CLLM_WANT_NOTHING, &span, &err);
     run_stage(r, "%s", "");
     if (status != CLLM_OK) return fail_with(&err);
-    if (r->o->echo) fwrite(p->text.data, 1, p->text.length, stdout);
+    text_stream text = {.out = stdout};
+    if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
+    text_stream_end(&text);
     fputc('\n', stdout);
     run_summary(r, (pace){.n_tokens = p->count, .n_timed = p->count, .seconds = now() - start}, (pace){0});
     const int flushed = flush_output();

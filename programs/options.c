@@ -89,11 +89,13 @@ static const option_row rows[] = {
      .help = "decode so many tokens one by one; 0 measures none"},
     {IN_TEST, BENCH, 0, "depth", COUNTS, FIELD(depths), "N,..", 0, MOST_TOKENS, .initial = "0",
      .help = "tokens that are in the context before, evaluated untimed"},
+    {IN_TEST, BENCH, 0, "sequences", COUNTS, FIELD(sequences), "N,..", 1, BENCH_MOST_SEQUENCES,
+     .help = "decode the tokens of so many sequences together: tok/s of all of them, and of each"},
     {IN_TEST, BENCH, 'r', "repetitions", WHOLE, FIELD(repetitions), "N", 1, BENCH_MOST_RUNS, .initial = "5",
      .help = "runs of each test, after one to warm up"},
     {IN_TEST, BENCH, 0, "compare", TEXT, FIELD(compare), "COMMAND",
-     .help = "a line for the shell to run in turn with each test; {model} {threads} {prompt} {gen} {depth} are filled "
-             "in, and its last line of output is 'ppN X tgN@D Y'"},
+     .help = "a line for the shell to run in turn with each test; {model} {threads} {prompt} {gen} {depth} "
+             "{sequences} are filled in, and its last line of output is 'ppN X tgN@D Y', or of sequences 'btS@D Y'"},
 
     {IN_SPEED, GENERATE | EVAL, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024,
      .computed = "the cores this process may use", .help = "threads to compute with"},

@@ -47,6 +47,7 @@ typedef struct options {
     count_list prompts;      /* of bench: lengths of a prompt, tokens to decode, tokens before them, */
     count_list gens;         /*   and the batches and threads to measure them with (no thread_counts: */
     count_list depths;       /*   as many as this process may use) */
+    count_list sequences;    /*   that decode together (none: one by itself); */
     count_list batches;
     count_list thread_counts;
     uint64_t repetitions;   /* runs, or with `compare` pairs of runs, of each */

@@ -74,7 +74,8 @@ typedef struct run {
     const options *o;
     cllm_model *model;
     cllm_engine *engine;
-    cllm_sequence *sequence; /* its one */
+    cllm_sequence *sequence; /* its first */
+    uint32_t n_sequences;    /* that it is to have; 0: one */
     double load_seconds;
     char stage[80];     /* what is evaluated, for the progress bar; "": draw none */
     double stage_start; /* when it became other than "" */

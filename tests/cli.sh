@@ -37,12 +37,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --version --model
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --save --load --draft --draft-model --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --version --model
 inspect --json --tensors --ctx --override --model
 tokenize --prompt --no-bos --no-special --pre --text --json --override --model
 detokenize --pre --override --model
 eval --tokens --text --logits --pre --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
-bench --prompt --n-tokens --depth --repetitions --compare --pre --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
+bench --prompt --n-tokens --depth --sequences --repetitions --compare --pre --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 END
 
 run --help
@@ -240,7 +240,7 @@ END
     check 'a prompt of any bytes; stdout stays UTF-8' eval 'exits 0 && utf8'
     run "$any" -q -t 0 -n 8 -p "$(printf 'caf\303')" --echo
     check 'half a character in a prompt' eval 'exits 0 && utf8'
-    for flag in '--threads 1' '--threads 3' '--batch 1' '--no-mmap' --repack '--gpu-layers 0' '--device cpu'; do
+    for flag in '--threads 1' '--threads 3' '--batch 1' '--draft lookup' "--draft-model $any" '--no-mmap' --repack '--gpu-layers 0' '--device cpu'; do
         # shellcheck disable=SC2086 # words
         run "$any" -q -t 0 -n 8 -p 'One day,' $flag
         check "the same text with $flag" cmp -s "$out" "$temporary/argument"
@@ -252,6 +252,28 @@ END
         [ "$status" -eq 0 ] || break
     done
     check '--cpu-isa of another machine is refused' refused 1 "CPU instruction set '$isa'"
+}
+
+# A text that is saved, and goes on as if it had not been.
+saved_texts() {
+    run "$any" -q -t 0 -n 12 -p 'One day,' && cp "$out" "$temporary/whole"
+    run "$any" -q -t 0 -n 5 -p 'One day,' --save "$temporary/text.seq"
+    check '--save writes a file, and the text as ever' eval 'exits 0 && silent && [ -s "$temporary/text.seq" ] && [ ! -e "$temporary/text.seq.partial" ]'
+    printf '%s' "$(cat "$out")" >"$temporary/both"
+    run "$any" -t 0 -n 7 --load "$temporary/text.seq"
+    check '--load goes on, and evaluates one token' eval 'exits 0 && cat "$out" >>"$temporary/both" && cmp -s "$temporary/both" "$temporary/whole" && says "prompt 1 token,"'
+    run "$any" -q -t 0 -n 7 --load "$temporary/text.seq" -p ' Then' --save "$temporary/text.seq"
+    check '--load with a prompt, and --save over the same file' eval 'exits 0 && silent'
+    run "$any" -t 0 -n 0 --load "$temporary/text.seq"
+    check '--load -n 0' exits 0
+    run "$any" -q -t 0 -n 7 --load "$temporary/text.seq" --kv-type f32
+    check '--load: another type of keys and values' refused 1 "$temporary/text.seq: the sequence was saved with another type of keys and values"
+    run "$any" -q -t 0 -n 7 --load "$any"
+    check '--load: another file' refused 1 "$any: this is no file of a saved sequence"
+    run "$any" -q -t 0 -n 7 --load "$temporary/missing"
+    check '--load: no file' refused 1 "$temporary/missing: No such file"
+    run "$any" -q -n 1 --save "$temporary/no folder/file"
+    check '--save: no folder' eval 'exits 1 && says "No such file or directory"'
 }
 
 messages() {
@@ -665,13 +687,18 @@ field() { awk -F , -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == n
 benchmarks() {
     run bench "$any" -p 16,8 -n 4 --depth 0,20 --threads 1,2 --batch 8 -r 2 --csv
     check 'bench --csv: all combinations, under a line of names' eval 'exits 0 && silent && [ "$(wc -l <"$out")" -eq 9 ] &&
-        [ "$(awk -F , "{ print NF }" "$out" | sort -u)" = 27 ] && grep -q "^model,file,.*,prompt_tok_s,.*,decode_tok_s," "$out" &&
-        [ "$(cut -d , -f 8-12 "$out" | tail -n 8 | sort -u | wc -l)" -eq 8 ] && prints ",2,8,16,20,4," && prints ",1,8,8,0,4,"'
+        [ "$(awk -F , "{ print NF }" "$out" | sort -u)" = 29 ] && grep -q "^model,file,.*,prompt_tok_s,.*,decode_tok_s," "$out" &&
+        [ "$(cut -d , -f 8-12 "$out" | tail -n 8 | sort -u | wc -l)" -eq 8 ] && prints ",2,8,16,20,4,0," && prints ",1,8,8,0,4,0,"'
     run bench "$any" -p 8 -n 4 --depth 20 --threads 1 -r 3
     check 'bench: the machine, and a table of a line a test' eval 'exits 0 && silent && [ "$(wc -l <"$out")" -eq 6 ] &&
         prints "1 thread: reads " && prints "the median of 3 runs" && grep -q "^model .* test .* tok/s .* GMAC/s .* GB/s" "$out" &&
         grep -q " 1  *512  pp8@20  *[0-9.]* .*%  *-  *-$" "$out" && grep -q " tg4@20  *[0-9.]*  .*%  .*%$" "$out"'
     check 'bench: the columns are aligned' [ "$(tail -n 3 "$out" | awk '{ print length }' | sort -u | wc -l)" -eq 1 ]
+    run bench "$any" -p 0 -n 3 --sequences 1,4 --depth 5 -r 1
+    check 'bench --sequences: all of them, and each' eval 'exits 0 && silent && grep -q "^model .* tok/s .* each .* GB/s" "$out" &&
+        [ "$(grep -c " bt[14]@5 " "$out")" -eq 2 ]'
+    run bench "$any" -p 0 -n 3 --sequences 4 --depth 5 -r 1 --compare 'echo bt{sequences}@{depth} 12.5'
+    check 'bench --sequences --compare' eval 'exits 0 && grep -q " 12.50 " "$out"'
     run bench "$any" "$any" -p 8 -n 4 --threads 1 -r 1 --md
     check 'bench --md: several models in a Markdown table' eval 'exits 0 && [ "$(grep -c "^| .* |$" "$out")" -eq 6 ] &&
         grep -q "^| -*- | -*: |" "$out" && [ "$(grep "^|" "$out" | tr -cd "|\n" | sort -u)" = "||||||||||||" ]'
@@ -775,7 +802,7 @@ END
     fi
 }
 
-for name in prompts benchmarks comparison; do group $name "$any"; done
+for name in prompts saved_texts benchmarks comparison; do group $name "$any"; done
 for name in stories_text messages bench_costs perplexity inspection tokens overrides; do group $name "$stories"; done
 group adapters "$stories $shared/models/stories260K-wide.gguf"
 group evaluation "$shared/vectors/tokens.txt"
