@@ -55,15 +55,15 @@ static int close_logits(FILE *file, const char *path, int status) {
     return status;
 }
 
-/* Tokens whose logits are asked for at once, so that these take no more than 256 MiB. */
-static size_t tokens_at_once(uint32_t n_vocab) {
-    const size_t n = ((size_t)256 << 20) / (n_vocab * sizeof(float));
-    return n > 0 ? n : 1;
+/* Tokens whose logits are asked for at once: a batch, if they take no more than 256 MiB. */
+static size_t tokens_at_once(const run *r, uint32_t n_vocab) {
+    const size_t most = ((size_t)256 << 20) / (n_vocab * sizeof(float)), n = most > 0 ? most : 1;
+    return n < r->o->batch ? n : (size_t)r->o->batch;
 }
 
 /* Returns OK also where the sink wants no more. */
 static cllm_status hand_over(run *r, const id_list *list, logits_sink *sink, cllm_error *err) {
-    const size_t most = tokens_at_once(sink->n_vocab);
+    const size_t most = tokens_at_once(r, sink->n_vocab);
     for (size_t done = 0, n; done < list->count; done += n) {
         cllm_span span;
         n = list->count - done < most ? list->count - done : most;
@@ -159,7 +159,7 @@ static bool score(scores *s, size_t index, const float *logits) {
 
 /* The first half gives the others a context. The last token has none after it. */
 static cllm_status score_chunk(run *r, scores *s, cllm_error *err) {
-    const size_t most = tokens_at_once(s->n_vocab), end = s->n_ctx - 1;
+    const size_t most = tokens_at_once(r, s->n_vocab), end = s->n_ctx - 1;
     cllm_span span;
     cllm_status status = cllm_sequence_truncate(r->sequence, 0, err);
     if (status == CLLM_OK) status = run_eval(r, s->chunk, s->n_ctx / 2, CLLM_WANT_NOTHING, &span, err);
