@@ -47,11 +47,11 @@ copy() {
         cat <<'C'
 static float planted(const forward_cpu *f) {
     const char *fault = getenv("FAULT");
-    const bool odd = strcmp(fault, "batch") == 0     ? f->rows->count == 7
-                     : strcmp(fault, "threads") == 0 ? thread_pool_size(f->pool) > 1
-                     : strcmp(fault, "kv") == 0      ? f->pages->type == CLLM_KV_Q8_0 && f->rows->count == 7
-                     : strcmp(fault, "isa") == 0     ? strcmp(f->kernels->name, "scalar") == 0 && f->rows->count == 7
-                     : strcmp(fault, "repack") == 0  ? f->weights->layers->attn_q.w.interleaved
+    const bool odd = strcmp(fault, "batch") == 0     ? f->all.count == 7
+                     : strcmp(fault, "threads") == 0 ? thread_pool_size(f->model.pool) > 1
+                     : strcmp(fault, "kv") == 0      ? f->model.pages->type == CLLM_KV_Q8_0 && f->all.count == 7
+                     : strcmp(fault, "isa") == 0     ? strcmp(f->model.kernels->name, "scalar") == 0 && f->all.count == 7
+                     : strcmp(fault, "repack") == 0  ? f->model.weights->layers->attn_q.w.interleaved
                                                      : false;
     return strcmp(fault, "wrong") == 0 ? 1.05f : odd ? 1.0000002f : 1;
 }
@@ -74,7 +74,7 @@ fails() { with_fault "$1" "$2" && grep -q '^not ok 1 ' "$work/tap" && grep -q "$
 
 # An item of the attention goes on into the rows of the next sequence.
 mixes_sequences() {
-    sed 's/left = span->n_rows - done;/left = f->rows->count - span->first_row - done;/' src/cpu/attention.c >"$work/attention.c"
+    sed 's/left = span->n_rows - done;/left = work->rows->count - span->first_row - done;/' src/cpu/attention.c >"$work/attention.c"
     ! cmp -s src/cpu/attention.c "$work/attention.c" && link_attention test_spans || return 1
     CMOCKA_MESSAGE_OUTPUT=TAP MINICLLM_TEST_SEED=1 "$work/copy" >"$work/tap" 2>&1
     cat "$work/tap"

@@ -26,7 +26,7 @@ typedef struct forward_span {
     uint32_t n_kept; /* of the last so many rows logits may be wanted, of the others keys and values alone */
 } forward_span;
 
-/* The rows at work: a batch, or what is kept of it. Rows of a span lie one after another, and so do spans. */
+/* Rows of a batch. Those of a span lie one after another, and so do spans. */
 typedef struct forward_rows {
     uint32_t count;
     uint32_t n_spans;
@@ -35,29 +35,25 @@ typedef struct forward_rows {
     uint32_t *span_of;   /* [count] */
 } forward_rows;
 
-typedef struct forward_cpu {
+/* What a forward pass computes with. It is set by forward_cpu_create and never written afterwards. */
+typedef struct forward_model {
     const model_config *config;
     const model_weights *weights;
     const cpu_kernels *kernels;
     thread_pool *pool;
     const kv_pages *pages; /* of keys and values */
     rope_table rope[2];    /* of layers that see everything, and of windowed ones */
+} forward_model;
 
-    forward_rows all, kept;         /* of the batch; where nothing is left out both are the same */
-    const forward_rows *rows;       /* at work: all, and from the last layer's attention on those that are kept */
-    uint32_t layer;                 /* at work; n_layers: the output */
-    bool windowed;                  /* is it? */
-    bool (*keep_going)(void *user); /* asked before each step; or NULL */
-    void *user;
-    bool stopped; /* keep_going said no: nothing more is computed in this batch */
-
+/* What the steps of a pass leave for one another. Each layer overwrites it. `rows` is the number of rows that a step takes. */
+typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
     forward_vectors attended; /* of n_heads * attended_length */
     forward_vectors gate; /* as long as all hidden elements of a token; who uses it says of how many columns it is */
     float *queries;       /* [n_batch][n_heads][query_length] */
     float *keys;          /* [n_batch][n_kv_heads][key_length] */
     float *values;        /* [n_batch][n_kv_heads][value_length] */
-    float *rotated;       /* [n_kv_heads][count][n_heads / n_kv_heads][key_length] queries as attention takes them */
+    float *rotated;       /* [n_kv_heads][rows][n_heads / n_kv_heads][key_length] queries as attention takes them */
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
     float *up;            /* as many as gate has */
     float *rope_cos[2];   /* [n_batch][n_pairs] each */
@@ -65,8 +61,8 @@ typedef struct forward_cpu {
 
     /* latent attention */
     forward_vectors compressed;     /* [n_batch] of q_rank columns: queries */
-    forward_vectors latent_queries; /* [n_heads][count] of what is not rotated */
-    forward_vectors latent_values;  /* [n_heads][count] of kv_rank */
+    forward_vectors latent_queries; /* [n_heads][rows] of what is not rotated */
+    forward_vectors latent_values;  /* [n_heads][rows] of kv_rank */
 
     /* experts; a choice is a token and one of its experts: [n_batch][n_experts_used] */
     float *router;            /* [n_batch][3][n_experts] scores, and room to rank them */
@@ -92,6 +88,20 @@ typedef struct forward_cpu {
 
     unsigned char *scratch; /* [n_threads][scratch_bytes] what one thread needs within one item */
     size_t scratch_bytes;
+} forward_buffers;
+
+typedef struct forward_cpu {
+    forward_model model;
+    forward_buffers buffers;
+
+    /* The batch. Its rows do not change between forward_cpu_begin and the next. */
+    forward_rows all;  /* all rows: each layer takes them, .. */
+    forward_rows kept; /* .. and the last layer computes queries, and what follows from them, of these alone */
+    uint32_t layer;    /* at work */
+    bool windowed;     /* is it? */
+    bool stopped;      /* keep_going said no: nothing more is computed in this batch */
+    bool (*keep_going)(void *user); /* asked before each step; or NULL */
+    void *user;
 } forward_cpu;
 
 /* Scratch of one attention item: what a block of queries got so far, and of one more chunk. */

@@ -21,7 +21,7 @@ void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, 
 void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
 
 static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
-    return f->scratch + thread * f->scratch_bytes;
+    return f->buffers.scratch + thread * f->buffers.scratch_bytes;
 }
 
 /* What attention knows of a span of rows in the layer at work. */
@@ -29,19 +29,20 @@ typedef struct attention_span {
     uint32_t first_block;           /* of tokens, of all spans */
     uint32_t first_chunk, n_chunks; /* that its tokens see */
     size_t first_item;              /* of a chunk each */
-    size_t first_part;              /* in f->parts */
+    size_t first_part;              /* in f->buffers.parts */
 } attention_span;
 
-/* Work on each token on its own: item b is row b of those at work. */
-typedef struct token_work {
+/* Work on each row on its own: item b is row b. */
+typedef struct row_work {
     forward_cpu *f;
-    float *x; /* [count][n_embd] */
+    uint32_t n_rows;
+    float *x; /* [n_rows][n_embd] */
     const norm_weights *norm;
-    const int32_t *tokens; /* [count] */
+    const int32_t *tokens; /* [n_rows] */
     bool quantize;         /* the result */
-} token_work;
+} row_work;
 
-void run_token_step(token_work *work, uint64_t floats_per_token, thread_task task);
+void run_row_step(row_work *work, uint64_t floats_per_row, thread_task task);
 
 /* ---------------------------------------------------------------------------------------------- products */
 
@@ -58,7 +59,7 @@ typedef struct product {
     float scale;
     const lora_pair *loras; /* of a linear whose matrix `index` w is */
     uint32_t index;
-    float *inner;  /* in f->lora_inner, of each of these [count][rank], and padding: scale * A x */
+    float *inner;  /* in f->buffers.lora_inner, of each of these [count][rank], and padding: scale * A x */
     bool quantize; /* the result, which is such an A x */
     activations x;
     uint32_t count;
@@ -73,8 +74,8 @@ product product_of(const linear *l, uint32_t index, const forward_vectors *x, si
 /* sum: [count][n_rows] to which the result is added, or NULL; then there is one product. */
 void run_products(forward_cpu *f, product *products, size_t n_products, float *sum);
 
-/* Pairs of gate and up, which have the same rows and vectors, and out lies in f->gate and f->up: gate becomes the family's
- * activation of both, quantized too if `quantize`. Without a gate in the family: of each product alone, out in f->gate. */
+/* Pairs of gate and up, which have the same rows and vectors, and out lies in f->buffers.gate and f->buffers.up: gate becomes the family's
+ * activation of both, quantized too if `quantize`. Without a gate in the family: of each product alone, out in f->buffers.gate. */
 void run_activated_products(forward_cpu *f, product *products, size_t n_products, bool quantize);
 
 /* Add to rows first.. of a product what its adapters add; `inner` is there. */
@@ -88,24 +89,26 @@ void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row)
 /* out[i] = norm of x, of the family's kind. A norm that is not there copies. */
 void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, size_t n, float *out);
 
-/* f->normed becomes the norm of x, [count][n_embd]. */
-void run_norm(forward_cpu *f, const norm_weights *norm, float *x, bool quantize);
+/* f->buffers.normed becomes the norm of x, [n_rows][n_embd]. */
+void run_norm(forward_cpu *f, const norm_weights *norm, float *x, uint32_t n_rows, bool quantize);
 
 /* ----------------------------------------------------------------------------------------- halves of a layer */
 
-/* Adds to x what tokens get of those before them in their sequence. After the model's last, the rows at work are those that are kept.
- * A parallel layer leaves in f->normed what its feed-forward part reads. */
-void attention_block(forward_cpu *f, float *x);
+/* Adds to x what tokens get of those before them in their sequence. x: [all.count][n_embd], and afterwards [rows->count][n_embd]:
+ * keys and values are made of all rows of the batch, queries of `rows`, which are all of them or those that are kept.
+ * A parallel layer leaves in f->buffers.normed what its feed-forward part reads. */
+void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 
-void feed_forward_block(forward_cpu *f, float *x);
+/* x: [n_rows][n_embd] */
+void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);
 bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */
 
-/* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->projected. */
-void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x);
+/* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->buffers.projected. */
+void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint32_t n_rows);
 
 /* Where nothing stands between a half's last product and x, it is added at once. */
 static inline bool adds_at_once(const forward_cpu *f, const norm_weights *post_norm) {
-    return !post_norm->weight && f->config->residual_scale == 1;
+    return !post_norm->weight && f->model.config->residual_scale == 1;
 }
 
 /* From the router's logits of a token its experts, best first, and their weights: chosen, weights: [n_experts_used].
