@@ -2,7 +2,6 @@
 #include "cpu/interleave.h"
 #include "cpu/steps.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Multiply-adds, or what takes as long, below which waking threads costs more than it saves. */
@@ -44,17 +43,13 @@ static void norm_item(void *argument, size_t b, uint32_t thread) {
     const row_work *work = argument;
     forward_cpu *f = work->f;
     const size_t n = f->model.config->n_embd;
-    normalize(f, work->norm, work->x + b * n, n, f->buffers.normed.floats + b * n);
+    normalize(f, work->norm, work->read + b * n, n, f->buffers.normed.floats + b * n);
     if (work->quantize) quantize_vector(f, &f->buffers.normed, b);
 }
 
-void run_norm(forward_cpu *f, const norm_weights *norm, float *x, uint32_t n_rows, bool quantize) {
-    row_work work = {.f = f, .n_rows = n_rows, .x = x, .norm = norm, .quantize = quantize};
+void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t n_rows, bool quantize) {
+    row_work work = {.f = f, .n_rows = n_rows, .read = x, .norm = norm, .quantize = quantize};
     run_row_step(&work, f->model.config->n_embd, norm_item);
-}
-
-static void scale_floats(float *x, float factor, size_t n) {
-    for (size_t i = 0; factor != 1 && i < n; i++) x[i] *= factor;
 }
 
 static void add_projected_item(void *argument, size_t b, uint32_t thread) {
@@ -173,17 +168,8 @@ bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t
 }
 
 void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits) {
-    const model_config *c = f->model.config;
-    const linear *output = &f->model.weights->output;
-    for (size_t b = 0; b < n_rows; b++) {
-        normalize(f, &f->model.weights->output_norm, x + b * c->n_embd, c->n_embd,
-                  f->buffers.normed.floats + b * c->n_embd);
-        if (reads_quantized(f, output)) quantize_vector(f, &f->buffers.normed, b);
-    }
-    product last = product_of(output, 0, &f->buffers.normed, 0, n_rows, logits);
-    run_products(f, &last, 1, NULL);
-    const size_t n = (size_t)n_rows * c->n_vocab;
-    scale_floats(logits, c->logit_scale, n);
-    for (size_t i = 0; c->logit_softcap > 0 && i < n; i++)
-        logits[i] = c->logit_softcap * tanhf(logits[i] / c->logit_softcap);
+    const linear *l = &f->model.weights->output;
+    product output = product_of(l, 0, &f->buffers.normed, 0, n_rows, logits);
+    run_norm(f, &f->model.weights->output_norm, x, n_rows, reads_quantized(f, l));
+    run_logits(f, &output);
 }

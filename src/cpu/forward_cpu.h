@@ -45,7 +45,7 @@ typedef struct forward_model {
     rope_table rope[2];    /* of layers that see everything, and of windowed ones */
 } forward_model;
 
-/* What the steps of a pass leave for one another. Each layer overwrites it. `rows` is the number of rows that a step takes. */
+/* What the steps of a pass leave for one another. Each layer overwrites it. rows: as many as a step takes. */
 typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
     forward_vectors attended; /* of n_heads * attended_length */
@@ -133,9 +133,9 @@ void forward_cpu_begin(forward_cpu *f, const forward_span *spans, uint32_t n_spa
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
 
 /* Run x: [count][n_embd], in place, through layers first_layer <= l < end_layer. The batch's keys and values go into the
- * pages of their sequences; each token attends to every position of its sequence up to its own, which must all be in the pages or in
- * this batch. After the model's last layer x is the kept rows alone, [kept.count][n_embd]. False: it was stopped, and x is worth
- * nothing. */
+ * pages of their sequences; each token attends to every position of its sequence up to its own, which must all be in the
+ * pages or in this batch. After the model's last layer x is the kept rows alone, [kept.count][n_embd]. False: it was
+ * stopped, and x is worth nothing. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
 /* logits: out, [n_rows][n_vocab], of n_rows <= n_batch rows of the last layer's x. */

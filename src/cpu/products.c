@@ -1,6 +1,8 @@
 /* Matrix products, cut into rows: each item is some rows of one matrix, for all vectors of the batch. */
 #include "cpu/steps.h"
 
+#include <math.h>
+
 enum {
     ITEMS_PER_THREAD = 4,       /* at least, so that threads end together */
     LEAST_ROWS = 2 * ROW_GROUP, /* of an item, and a multiple of it: whole ACTIVATION_BLOCKs of results */
@@ -48,6 +50,21 @@ static void product_item(void *argument, size_t item, uint32_t thread) {
     for (size_t b = 0; work->sum && b < p->count; b++)
         work->f->model.kernels->add(work->sum + b * p->w.n_rows + first, p->out + b * p->out_stride + first,
                                     end - first);
+}
+
+/* Rows of the output, which are scaled and capped. */
+static void logits_item(void *argument, size_t item, uint32_t thread) {
+    const product_work *work = argument;
+    const model_config *c = work->f->model.config;
+    const product *p = work->products;
+    const uint32_t first = (uint32_t)item * work->rows_per_item, end = end_row(work, &p->w, first);
+    multiply_rows(work->f, p, first, end, thread);
+    for (size_t b = 0; b < p->count; b++) {
+        float *logits = p->out + b * p->out_stride;
+        scale_floats(logits + first, c->logit_scale, end - first);
+        for (size_t row = first; c->logit_softcap > 0 && row < end; row++)
+            logits[row] = c->logit_softcap * tanhf(logits[row] / c->logit_softcap);
+    }
 }
 
 /* The same rows of gate and up, which then meet. */
@@ -186,6 +203,12 @@ void run_activated_products(forward_cpu *f, product *products, size_t n_products
     product_work work = {.f = f, .products = products, .together = together, .quantize = quantize};
     if (f->model.config->lora.n_products > 0) run_inner_products(f, products, n_products);
     run_work(&work, n_products, activated_item);
+}
+
+void run_logits(forward_cpu *f, product *output) {
+    product_work work = {.f = f, .products = output, .together = 1};
+    if (f->model.config->lora.n_products > 0) run_inner_products(f, output, 1);
+    run_work(&work, 1, logits_item);
 }
 
 void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row) {

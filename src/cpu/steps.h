@@ -36,7 +36,8 @@ typedef struct attention_span {
 typedef struct row_work {
     forward_cpu *f;
     uint32_t n_rows;
-    float *x; /* [n_rows][n_embd] */
+    float *x;          /* [n_rows][n_embd] to be changed */
+    const float *read; /* [n_rows][n_embd] */
     const norm_weights *norm;
     const int32_t *tokens; /* [n_rows] */
     bool quantize;         /* the result */
@@ -74,9 +75,13 @@ product product_of(const linear *l, uint32_t index, const forward_vectors *x, si
 /* sum: [count][n_rows] to which the result is added, or NULL; then there is one product. */
 void run_products(forward_cpu *f, product *products, size_t n_products, float *sum);
 
-/* Pairs of gate and up, which have the same rows and vectors, and out lies in f->buffers.gate and f->buffers.up: gate becomes the family's
- * activation of both, quantized too if `quantize`. Without a gate in the family: of each product alone, out in f->buffers.gate. */
+/* Pairs of gate and up, which have the same rows and vectors; their results lie in f->buffers.gate and f->buffers.up. Gate
+ * becomes the family's activation of both, quantized too if `quantize`. Without a gate in the family: of each product alone,
+ * whose result lies in f->buffers.gate. */
 void run_activated_products(forward_cpu *f, product *products, size_t n_products, bool quantize);
+
+/* The product of the output, whose results are scaled and capped as the family's logits are. */
+void run_logits(forward_cpu *f, product *output);
 
 /* Add to rows first.. of a product what its adapters add; `inner` is there. */
 void add_adapters(const forward_cpu *f, const product *p, uint32_t first, uint32_t end, uint32_t thread);
@@ -89,8 +94,12 @@ void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row)
 /* out[i] = norm of x, of the family's kind. A norm that is not there copies. */
 void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, size_t n, float *out);
 
+static inline void scale_floats(float *x, float factor, size_t n) {
+    for (size_t i = 0; factor != 1 && i < n; i++) x[i] *= factor;
+}
+
 /* f->buffers.normed becomes the norm of x, [n_rows][n_embd]. */
-void run_norm(forward_cpu *f, const norm_weights *norm, float *x, uint32_t n_rows, bool quantize);
+void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t n_rows, bool quantize);
 
 /* ----------------------------------------------------------------------------------------- halves of a layer */
 
