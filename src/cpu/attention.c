@@ -2,9 +2,9 @@
  *
  * For each query: scores over the positions that it sees, softmax, and the sum of the values weighted by it. The query heads
  * that share a key/value head (grouped-query attention, Ainslie et al. 2023) go together, and so do neighbouring tokens.
- * The positions come in chunks; what a query gets of each is merged in ascending order. A single block of tokens far into
- * a context has its chunks shared out to the threads and merged afterwards, several blocks go each through its chunks:
- * the same operations.
+ * The positions come in chunks; what a query gets of each is merged in ascending order. A block of tokens goes through its
+ * chunks one after another. Where that is too much for one item, as for a token far into a context, the chunks are shared out
+ * to the threads and merged afterwards: the same operations.
  *
  * Multi-head latent attention (DeepSeek-AI 2024) keeps one compressed vector a position for all heads. Its keys and values
  * would be products of it, k_b c and v_b c; instead queries are multiplied by k_b's transpose before they meet it, and the
@@ -248,11 +248,24 @@ typedef struct attention_work {
     const forward_rows *rows; /* whose queries they are */
     size_t group;             /* query heads of a key/value head */
     uint32_t window;          /* positions that a query sees, or 0: all up to its own */
-    uint32_t n_blocks;        /* of tokens, of all spans */
-    size_t n_items;           /* of a chunk and a key/value head each, of all spans */
-    size_t n_parts;           /* that these items leave */
-    uint32_t most_seen;       /* chunks, by one span */
+    size_t n_items[ATTENTION_STEPS];
+    uint64_t cost[ATTENTION_STEPS];
 } attention_work;
+
+/* The span that an item of a step belongs to. item: becomes its number among the span's own. */
+static uint32_t span_of_item(const attention_work *work, attention_step step, size_t *item) {
+    const attention_span *spans = work->f->buffers.attention_spans;
+    uint32_t first = 0, end = work->rows->n_spans;
+    while (end - first > 1) {
+        const uint32_t middle = first + (end - first) / 2;
+        if (spans[middle].first_item[step] <= *item)
+            first = middle;
+        else
+            end = middle;
+    }
+    *item -= spans[first].first_item[step];
+    return first;
+}
 
 /* The first position that a token sees. */
 static uint32_t first_seen(const attention_work *work, size_t token) {
@@ -296,22 +309,25 @@ static void finish_query(const attention_work *work, size_t token, size_t head, 
     for (size_t i = 0; i < c->value_length; i++) out[i] = values[i] * inverse;
 }
 
+static uint32_t span_blocks(const model_config *c, const forward_span *span) {
+    return (span->n_rows + attention_tokens(c) - 1) / attention_tokens(c);
+}
+
+/* Those of a key/value head, of token `first` and on. */
+static const float *queries_of(const attention_work *work, uint32_t kv_head, size_t first) {
+    const size_t row = kv_head * (size_t)work->rows->count + first;
+    return work->f->buffers.rotated + row * work->group * work->f->model.config->key_length;
+}
+
 /* One key/value head and one block of a span's tokens; the last blocks, which see most, come first. */
-static void attention_item(void *argument, size_t item, uint32_t thread) {
-    const attention_work *work = argument;
+static void attend_block(const attention_work *work, uint32_t s, size_t item, uint32_t thread) {
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
-    const uint32_t kv_head = (uint32_t)(item % c->n_kv_heads), block_tokens = attention_tokens(c);
-    const uint32_t block = work->n_blocks - 1 - (uint32_t)(item / c->n_kv_heads);
-    uint32_t s = 0;
-    while (s + 1 < work->rows->n_spans && f->buffers.attention_spans[s + 1].first_block <= block) s++;
     const forward_span *span = &work->rows->spans[s];
-    const size_t done = (size_t)(block - f->buffers.attention_spans[s].first_block) * block_tokens,
-                 left = span->n_rows - done;
+    const uint32_t kv_head = (uint32_t)(item % c->n_kv_heads), block_tokens = attention_tokens(c);
+    const size_t done = (span_blocks(c, span) - 1 - item / c->n_kv_heads) * block_tokens, left = span->n_rows - done;
     const size_t first = span->first_row + done, n_tokens = left < block_tokens ? left : block_tokens;
     const size_t n_queries = n_tokens * work->group, n = kv_padded(c->value_length);
-    const float *queries =
-        f->buffers.rotated + (kv_head * (size_t)work->rows->count + first) * work->group * c->key_length;
     const attention_room room = attention_room_in(c, thread_scratch(f, thread));
     const uint32_t first_chunk = first_seen(work, first) / KV_CHUNK;
 
@@ -319,8 +335,8 @@ static void attention_item(void *argument, size_t item, uint32_t thread) {
         const kv_chunk chunk = chunk_of(f, span, kv_head, i);
         const bool more = i > first_chunk;
         set_visible(work, first, n_tokens, i, room.visible);
-        f->model.kernels->attend(&chunk, queries, room.visible, n_queries, c->attention_softcap, room.parts[more],
-                                 room.values[more]);
+        f->model.kernels->attend(&chunk, queries_of(work, kv_head, first), room.visible, n_queries,
+                                 c->attention_softcap, room.parts[more], room.values[more]);
         for (size_t q = 0; more && q < n_queries; q++)
             if (room.visible[q].end > 0)
                 f->model.kernels->merge(&room.parts[0][q], room.values[0] + q * n, &room.parts[1][q],
@@ -332,37 +348,41 @@ static void attention_item(void *argument, size_t item, uint32_t thread) {
 }
 
 /* One key/value head and one chunk, for all tokens of a span. */
-static void attention_chunk_item(void *argument, size_t item, uint32_t thread) {
-    const attention_work *work = argument;
+static void attend_chunk(const attention_work *work, uint32_t s, size_t item, uint32_t thread) {
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
-    uint32_t s = 0;
-    while (s + 1 < work->rows->n_spans && f->buffers.attention_spans[s + 1].first_item <= item) s++;
     const forward_span *span = &work->rows->spans[s];
     const attention_span *of = &f->buffers.attention_spans[s];
-    const size_t own = item - of->first_item, n_queries = span->n_rows * work->group;
-    const size_t first_part = of->first_part + own * n_queries;
-    const uint32_t kv_head = (uint32_t)(own / of->n_chunks), i = of->first_chunk + (uint32_t)(own % of->n_chunks);
+    const size_t n_queries = span->n_rows * work->group, first_part = of->first_part + item * n_queries;
+    const uint32_t kv_head = (uint32_t)(item / of->n_chunks), i = of->first_chunk + (uint32_t)(item % of->n_chunks);
     const kv_chunk chunk = chunk_of(f, span, kv_head, i);
     visible_range *visible = attention_room_in(c, thread_scratch(f, thread)).visible;
     set_visible(work, span->first_row, span->n_rows, i, visible);
-    f->model.kernels->attend(&chunk,
-                             f->buffers.rotated +
-                                 (kv_head * (size_t)work->rows->count + span->first_row) * work->group * c->key_length,
-                             visible, n_queries, c->attention_softcap, f->buffers.parts + first_part,
+    f->model.kernels->attend(&chunk, queries_of(work, kv_head, span->first_row), visible, n_queries,
+                             c->attention_softcap, f->buffers.parts + first_part,
                              f->buffers.part_values + first_part * kv_padded(c->value_length));
 }
 
-/* One query: the chunks that it sees. */
+static void attend_item(void *argument, size_t item, uint32_t thread) {
+    const attention_work *work = argument;
+    const uint32_t s = span_of_item(work, ATTEND, &item);
+    if (work->f->buffers.attention_spans[s].by_chunks)
+        attend_chunk(work, s, item, thread);
+    else
+        attend_block(work, s, item, thread);
+}
+
+/* One query of a span that went by chunks: the chunks that it sees. */
 static void merge_item(void *argument, size_t item, uint32_t thread) {
     (void)thread;
     const attention_work *work = argument;
     const forward_cpu *f = work->f;
-    const size_t token = item / f->model.config->n_heads, head = item % f->model.config->n_heads;
-    const forward_span *span = &work->rows->spans[work->rows->span_of[token]];
-    const attention_span *of = &f->buffers.attention_spans[work->rows->span_of[token]];
+    const uint32_t s = span_of_item(work, MERGE, &item), n_heads = f->model.config->n_heads;
+    const forward_span *span = &work->rows->spans[s];
+    const attention_span *of = &f->buffers.attention_spans[s];
+    const size_t token = span->first_row + item / n_heads, head = item % n_heads;
     const size_t n_queries = span->n_rows * work->group, n = kv_padded(f->model.config->value_length);
-    const size_t q = (token - span->first_row) * work->group + head % work->group;
+    const size_t q = item / n_heads * work->group + head % work->group;
     const uint32_t begin = first_seen(work, token) / KV_CHUNK - of->first_chunk;
     const uint32_t last = work->rows->positions[token] / KV_CHUNK - of->first_chunk;
     const size_t first = of->first_part + (head / work->group * of->n_chunks + begin) * n_queries + q;
@@ -374,42 +394,50 @@ static void merge_item(void *argument, size_t item, uint32_t thread) {
     finish_query(work, token, head, &f->buffers.parts[first], f->buffers.part_values + first * n);
 }
 
-/* Returns the cost of all. */
-static uint64_t measure_spans(attention_work *work) {
+/* What a span's tokens see, and the cost of it. */
+static void measure_span(attention_work *work, uint32_t s) {
+    const model_config *c = work->f->model.config;
+    const forward_span *span = &work->rows->spans[s];
+    const uint32_t last = span->first_position + span->n_rows - 1, first = first_seen(work, span->first_row);
+    const uint64_t cost = (uint64_t)span->n_rows * c->n_heads * (last + 1 - first) * (c->key_length + c->value_length);
+    work->f->buffers.attention_spans[s] = (attention_span){
+        .first_chunk = first / KV_CHUNK, .n_chunks = last / KV_CHUNK - first / KV_CHUNK + 1, .cost = cost};
+    work->cost[ATTEND] += cost;
+}
+
+/* A block's items go through all chunks that it sees. If one such item is more than a part of what a thread has to do, the span
+ * goes by chunks, as far as there is room for the parts. It is of one block, as a longer one has items enough. */
+static void cut_spans(attention_work *work) {
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
-    const uint32_t tokens = attention_tokens(c);
-    uint64_t cost = 0;
+    const uint64_t most = work->cost[ATTEND] / (ITEMS_PER_THREAD * thread_pool_size(f->model.pool));
+    size_t n_parts = 0;
     for (uint32_t s = 0; s < work->rows->n_spans; s++) {
         const forward_span *span = &work->rows->spans[s];
-        const uint32_t last = span->first_position + span->n_rows - 1, first = first_seen(work, span->first_row);
         attention_span *of = &f->buffers.attention_spans[s];
-        *of = (attention_span){.first_block = work->n_blocks,
-                               .first_chunk = first / KV_CHUNK,
-                               .n_chunks = last / KV_CHUNK - first / KV_CHUNK + 1,
-                               .first_item = work->n_items,
-                               .first_part = work->n_parts};
-        work->n_blocks += (span->n_rows + tokens - 1) / tokens;
-        work->n_items += (size_t)c->n_kv_heads * of->n_chunks;
-        work->n_parts += (size_t)c->n_heads * of->n_chunks * span->n_rows;
-        if (of->n_chunks > work->most_seen) work->most_seen = of->n_chunks;
-        cost += (uint64_t)span->n_rows * c->n_heads * (last + 1 - first) * (c->key_length + c->value_length);
+        const uint32_t n_blocks = span_blocks(c, span);
+        const size_t n_queries = (size_t)span->n_rows * c->n_heads, own_parts = n_queries * of->n_chunks;
+        of->by_chunks = n_blocks == 1 && of->n_chunks > 1 && of->cost / c->n_kv_heads > most &&
+                        own_parts <= f->buffers.n_parts - n_parts;
+        of->first_part = n_parts;
+        of->first_item[ATTEND] = work->n_items[ATTEND];
+        of->first_item[MERGE] = work->n_items[MERGE];
+        work->n_items[ATTEND] += (size_t)c->n_kv_heads * (of->by_chunks ? of->n_chunks : n_blocks);
+        if (!of->by_chunks) continue;
+        n_parts += own_parts;
+        work->n_items[MERGE] += n_queries;
+        work->cost[MERGE] += own_parts * c->value_length;
     }
-    return cost;
 }
 
 static void attend(forward_cpu *f, const forward_rows *rows) {
     const model_config *c = f->model.config;
     attention_work work = {
         .f = f, .rows = rows, .group = c->n_heads / c->n_kv_heads, .window = f->windowed ? c->window : 0};
-    const uint64_t cost = measure_spans(&work), n_queries = (uint64_t)rows->count * c->n_heads;
-    const bool few = work.n_blocks == rows->n_spans && work.most_seen > 1 && work.n_parts <= f->buffers.n_parts;
-    if (few) {
-        run_step(f, work.n_items, cost, attention_chunk_item, &work);
-        run_step(f, n_queries, n_queries * work.most_seen * c->value_length, merge_item, &work);
-    } else {
-        run_step(f, (size_t)c->n_kv_heads * work.n_blocks, cost, attention_item, &work);
-    }
+    for (uint32_t s = 0; s < rows->n_spans; s++) measure_span(&work, s);
+    cut_spans(&work);
+    run_step(f, work.n_items[ATTEND], work.cost[ATTEND], attend_item, &work);
+    if (work.n_items[MERGE] > 0) run_step(f, work.n_items[MERGE], work.cost[MERGE], merge_item, &work);
 }
 
 /* ------------------------------------------------------------------------------------------------- the half */

@@ -81,10 +81,9 @@ typedef struct forward_buffers {
     float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B (A x) */
 
     struct attention_span *attention_spans; /* [n_spans] */
-    attention_part
-        *parts;         /* [n_kv_heads][n_chunks][n_queries] of a few tokens, whose chunks are shared out to threads */
-    float *part_values; /* the same, each [kv_padded(value_length)] */
-    size_t n_parts;     /* for so many there is room */
+    attention_part *parts;                  /* [n_kv_heads][n_chunks][n_queries] of each span that goes by chunks */
+    float *part_values;                     /* the same, each [kv_padded(value_length)] */
+    size_t n_parts;                         /* for so many there is room */
 
     unsigned char *scratch; /* [n_threads][scratch_bytes] what one thread needs within one item */
     size_t scratch_bytes;

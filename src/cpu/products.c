@@ -3,10 +3,7 @@
 
 #include <math.h>
 
-enum {
-    ITEMS_PER_THREAD = 4,       /* at least, so that threads end together */
-    LEAST_ROWS = 2 * ROW_GROUP, /* of an item, and a multiple of it: whole ACTIVATION_BLOCKs of results */
-};
+enum { LEAST_ROWS = 2 * ROW_GROUP }; /* of an item, and a multiple of it: whole ACTIVATION_BLOCKs of results */
 _Static_assert(LEAST_ROWS % ACTIVATION_BLOCK == 0, "an item quantizes what it computed");
 
 typedef struct product_work {

@@ -24,12 +24,17 @@ static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
     return f->buffers.scratch + thread * f->buffers.scratch_bytes;
 }
 
+enum { ITEMS_PER_THREAD = 4 }; /* at least, so that threads end together */
+
+typedef enum attention_step { ATTEND, MERGE, ATTENTION_STEPS } attention_step;
+
 /* What attention knows of a span of rows in the layer at work. */
 typedef struct attention_span {
-    uint32_t first_block;           /* of tokens, of all spans */
     uint32_t first_chunk, n_chunks; /* that its tokens see */
-    size_t first_item;              /* of a chunk each */
-    size_t first_part;              /* in f->buffers.parts */
+    uint64_t cost;                  /* of these, in multiply-adds */
+    bool by_chunks; /* an item is one chunk for all tokens, and then they merge; else a block of tokens */
+    size_t first_item[ATTENTION_STEPS]; /* those of the spans before it come first */
+    size_t first_part;                  /* in f->buffers.parts, if it goes by chunks */
 } attention_span;
 
 /* Work on each row on its own: item b is row b. */
