@@ -52,6 +52,10 @@ void OF_ISA(vector_attention_fill)(cpu_kernels *table);
 #include "cpu/vector_rows.h"
 #include "cpu/vector_steps.h"
 
+#define X(type, ...) | (uint64_t)1 << QUANT_##type
+_Static_assert((0 QUANTIZED_TYPES(X) FLOAT_TYPES(X)) == (0 COMPUTE_TYPES(X)), "each type has a kernel");
+#undef X
+
 static void vector_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x, size_t n_batch,
                           float *out, size_t out_stride, void *scratch) {
     if (quantized_kernels[w->type])
