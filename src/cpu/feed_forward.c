@@ -22,9 +22,10 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
     const uint32_t n_ff = up->w.n_rows;
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = n_ff;
-    product products[2] = {product_of(gated ? gate : up, 0, &f->buffers.normed, 0, n_rows, f->buffers.gate.floats)};
+    product products[2] = {product_of(gated ? gate : up, 0, &f->buffers.normed, 0, n_rows, hidden.floats)};
     if (gated) products[1] = product_of(up, 0, &f->buffers.normed, 0, n_rows, f->buffers.up);
-    run_activated_products(f, products, gated ? 2 : 1, reads_quantized(f, down));
+    if (reads_quantized(f, down)) quantize_result(&products[0], &hidden, 0);
+    run_activated_products(f, products, gated ? 2 : 1);
     product out = product_of(down, 0, &hidden, 0, n_rows, f->buffers.projected);
     run_products(f, &out, 1, sum);
 }
@@ -165,6 +166,7 @@ static void run_experts(forward_cpu *f) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = c->n_ff_expert;
+    const bool quantize = reads_quantized(f, &w->ffn_down_exps);
     size_t n_pairs = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];
@@ -172,11 +174,12 @@ static void run_experts(forward_cpu *f) {
         if (count == 0) continue;
         product *pair = f->buffers.products + 2 * n_pairs++;
         pair[0] = product_of(&w->ffn_gate_exps, e, &f->buffers.gathered, first, count,
-                             f->buffers.gate.floats + first * c->n_ff_expert);
+                             hidden.floats + first * c->n_ff_expert);
         pair[1] =
             product_of(&w->ffn_up_exps, e, &f->buffers.gathered, first, count, f->buffers.up + first * c->n_ff_expert);
+        if (quantize) quantize_result(&pair[0], &hidden, first);
     }
-    run_activated_products(f, f->buffers.products, 2 * n_pairs, reads_quantized(f, &w->ffn_down_exps));
+    run_activated_products(f, f->buffers.products, 2 * n_pairs);
     size_t n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];

@@ -119,20 +119,16 @@ static void read_row(const forward_cpu *f, const matrix *table, uint32_t index, 
 /* What adapters add to the embedding x of token b: B times a row of A. */
 static void adapt_embedding(const forward_cpu *f, size_t b, uint32_t token, uint32_t thread, float *x) {
     const uint32_t n = f->model.config->n_embd;
-    const product p = {.loras = f->model.weights->token_embd_loras,
-                       .inner = f->buffers.lora_inner.floats + b * f->model.config->lora.inner_length,
-                       .count = 1,
-                       .out = x,
-                       .out_stride = n};
-    float *inner = p.inner;
+    forward_vectors inner = vectors_after(f->buffers.lora_inner, b * f->model.config->lora.inner_length);
+    const product p = {
+        .loras = f->model.weights->token_embd_loras, .inner = inner, .count = 1, .out = x, .out_stride = n};
     for (const lora_pair *pair = p.loras; pair; pair = pair->next) {
-        const size_t rank = pair->b.n_columns, place = (size_t)(inner - f->buffers.lora_inner.floats);
-        read_row(f, &pair->a, token, thread, inner);
-        scale_floats(inner, pair->scale, rank);
+        const uint32_t rank = pair->b.n_columns;
+        read_row(f, &pair->a, token, thread, inner.floats);
+        scale_floats(inner.floats, pair->scale, rank);
         if (f->model.kernels->quantizes[pair->b.type])
-            f->model.kernels->quantize(inner, rank, f->buffers.lora_inner.quantized + place,
-                                       f->buffers.lora_inner.blocks + place / ACTIVATION_BLOCK);
-        inner += lora_padded((uint32_t)rank);
+            f->model.kernels->quantize(inner.floats, rank, inner.quantized, inner.blocks);
+        inner = vectors_after(inner, lora_padded(rank));
     }
     for (uint32_t first = 0; first < n; first += MOST_ROWS)
         add_adapters(f, &p, first, n - first < MOST_ROWS ? n : first + MOST_ROWS, thread);

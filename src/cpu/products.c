@@ -11,8 +11,7 @@ typedef struct product_work {
     const product *products;
     uint32_t together; /* products that an item takes the same rows of */
     uint32_t rows_per_item;
-    float *sum;    /* as run_products takes it */
-    bool quantize; /* the result, of gate and up */
+    float *sum; /* as run_products takes it */
 } product_work;
 
 static uint32_t n_row_items(const product_work *work, const matrix *w) {
@@ -30,6 +29,13 @@ static void multiply_rows(const forward_cpu *f, const product *p, uint32_t first
     if (p->loras) add_adapters(f, p, first, end, thread);
     for (size_t b = 0; p->bias && b < p->count; b++)
         f->model.kernels->add(p->out + b * p->out_stride + first, p->bias + first, end - first);
+}
+
+static void quantize_rows(const forward_cpu *f, const product *p, uint32_t first, uint32_t end) {
+    for (size_t b = 0; p->quantized && b < p->count; b++) {
+        const size_t at = b * p->out_stride + first;
+        f->model.kernels->quantize(p->out + at, end - first, p->quantized + at, p->blocks + at / ACTIVATION_BLOCK);
+    }
 }
 
 /* The products that an item is about, and its number among theirs. */
@@ -72,13 +78,11 @@ static void activated_item(void *argument, size_t item, uint32_t thread) {
     const uint32_t first = (uint32_t)item * work->rows_per_item, end = end_row(work, &p->w, first);
     for (uint32_t i = 0; i < work->together; i++) multiply_rows(f, &p[i], first, end, thread);
     for (size_t b = 0; b < p->count; b++) {
-        const size_t at = b * p->out_stride + first, place = (size_t)(p->out - f->buffers.gate.floats) + at;
+        const size_t at = b * p->out_stride + first;
         f->model.kernels->activate(f->model.config->traits->activation, p->out + at,
                                    work->together > 1 ? p[1].out + at : NULL, end - first);
-        if (work->quantize)
-            f->model.kernels->quantize(f->buffers.gate.floats + place, end - first, f->buffers.gate.quantized + place,
-                                       f->buffers.gate.blocks + place / ACTIVATION_BLOCK);
     }
+    quantize_rows(f, p, first, end);
 }
 
 static void run_work(product_work *work, size_t n_products, thread_task task) {
@@ -97,28 +101,22 @@ static void run_work(product_work *work, size_t n_products, thread_task task) {
 
 /* ------------------------------------------------------------------------------------------------- adapters */
 
-/* Vectors number first.. of some that begin at `floats` in f->buffers.lora_inner. */
-static activations inner_vectors(const forward_cpu *f, const float *floats, uint32_t rank, size_t first) {
-    const size_t place = (size_t)(floats - f->buffers.lora_inner.floats) + first * rank;
-    return (activations){rank, f->buffers.lora_inner.floats + place, f->buffers.lora_inner.quantized + place,
-                         f->buffers.lora_inner.blocks + place / ACTIVATION_BLOCK};
-}
-
 void add_adapters(const forward_cpu *f, const product *p, uint32_t first, uint32_t end, uint32_t thread) {
     float *room = f->buffers.lora_room + (size_t)thread * LORA_VECTORS * MOST_ROWS;
-    const float *inner = p->inner;
+    forward_vectors inner = p->inner;
     for (const lora_pair *pair = p->loras; pair; pair = pair->next) {
         matrix b = lora_matrix(&pair->b, p->index);
         b.data = (const unsigned char *)b.data + first * b.row_bytes;
         b.n_rows = end - first;
+        inner.n_columns = b.n_columns;
         for (size_t done = 0; done < p->count; done += LORA_VECTORS) {
             const size_t n = p->count - done < LORA_VECTORS ? p->count - done : LORA_VECTORS;
-            const activations x = inner_vectors(f, inner, b.n_columns, done);
+            const activations x = activations_from(&inner, done);
             f->model.kernels->matmul(&b, 0, b.n_rows, &x, n, room, MOST_ROWS, thread_scratch(f, thread));
             for (size_t i = 0; i < n; i++)
                 f->model.kernels->add(p->out + (done + i) * p->out_stride + first, room + i * MOST_ROWS, b.n_rows);
         }
-        inner += p->count * lora_padded(b.n_columns);
+        inner = vectors_after(inner, p->count * lora_padded(b.n_columns));
     }
 }
 
@@ -128,12 +126,7 @@ static void inner_item(void *argument, size_t item, uint32_t thread) {
     const product *p = products_of_item(work, &item);
     const uint32_t first = (uint32_t)item * work->rows_per_item, end = end_row(work, &p->w, first);
     multiply_rows(f, p, first, end, thread);
-    for (size_t b = 0; p->quantize && b < p->count; b++) {
-        const size_t place = (size_t)(p->out - f->buffers.lora_inner.floats) + b * p->out_stride + first;
-        f->model.kernels->quantize(f->buffers.lora_inner.floats + place, end - first,
-                                   f->buffers.lora_inner.quantized + place,
-                                   f->buffers.lora_inner.blocks + place / ACTIVATION_BLOCK);
-    }
+    quantize_rows(f, p, first, end);
 }
 
 /* The parts of a fused tensor have A and x in common. */
@@ -144,7 +137,7 @@ static bool share_inner(const product *p, const product *before) {
 /* A x of all adapters of these products. */
 static void run_inner_products(forward_cpu *f, product *products, size_t n_products) {
     size_t n = 0;
-    float *next = f->buffers.lora_inner.floats;
+    forward_vectors next = f->buffers.lora_inner;
     for (size_t i = 0; i < n_products; i++) {
         product *p = &products[i];
         if (!p->loras) continue;
@@ -152,14 +145,16 @@ static void run_inner_products(forward_cpu *f, product *products, size_t n_produ
         p->inner = shared ? p[-1].inner : next;
         for (const lora_pair *pair = shared ? NULL : p->loras; pair; pair = pair->next) {
             const uint32_t rank = pair->b.n_columns;
+            const bool quantize = f->model.kernels->quantizes[pair->b.type];
             f->buffers.lora_products[n++] = (product){.w = lora_matrix(&pair->a, p->index),
                                                       .scale = pair->scale,
                                                       .x = p->x,
                                                       .count = p->count,
-                                                      .out = next,
+                                                      .out = next.floats,
                                                       .out_stride = rank,
-                                                      .quantize = f->model.kernels->quantizes[pair->b.type]};
-            next += p->count * lora_padded(rank);
+                                                      .quantized = quantize ? next.quantized : NULL,
+                                                      .blocks = next.blocks};
+            next = vectors_after(next, p->count * lora_padded(rank));
         }
     }
     product_work work = {.f = f, .products = f->buffers.lora_products, .together = 1};
@@ -177,16 +172,21 @@ bool reads_quantized(const forward_cpu *f, const linear *l) {
 
 product product_of(const linear *l, uint32_t index, const forward_vectors *x, size_t first_row, uint32_t count,
                    float *out) {
-    const size_t at = first_row * x->n_columns;
     return (product){.w = matrix_of(&l->w, index),
                      .bias = l->bias ? l->bias + (size_t)index * l->w.n_rows : NULL,
                      .scale = l->scale ? l->scale[index] : 1,
                      .loras = l->loras,
                      .index = index,
-                     .x = {x->n_columns, x->floats + at, x->quantized + at, x->blocks + at / ACTIVATION_BLOCK},
+                     .x = activations_from(x, first_row),
                      .count = count,
                      .out = out,
                      .out_stride = l->w.n_rows};
+}
+
+void quantize_result(product *p, const forward_vectors *v, size_t first_row) {
+    const size_t at = first_row * v->n_columns;
+    p->quantized = v->quantized + at;
+    p->blocks = v->blocks + at / ACTIVATION_BLOCK;
 }
 
 void run_products(forward_cpu *f, product *products, size_t n_products, float *sum) {
@@ -195,9 +195,9 @@ void run_products(forward_cpu *f, product *products, size_t n_products, float *s
     run_work(&work, n_products, product_item);
 }
 
-void run_activated_products(forward_cpu *f, product *products, size_t n_products, bool quantize) {
+void run_activated_products(forward_cpu *f, product *products, size_t n_products) {
     const uint32_t together = f->model.config->traits->activation == GELU ? 1 : 2;
-    product_work work = {.f = f, .products = products, .together = together, .quantize = quantize};
+    product_work work = {.f = f, .products = products, .together = together};
     if (f->model.config->lora.n_products > 0) run_inner_products(f, products, n_products);
     run_work(&work, n_products, activated_item);
 }

@@ -65,25 +65,28 @@ typedef struct product {
     float scale;
     const lora_pair *loras; /* of a linear whose matrix `index` w is */
     uint32_t index;
-    float *inner;  /* in f->buffers.lora_inner, of each of these [count][rank], and padding: scale * A x */
-    bool quantize; /* the result, which is such an A x */
+    forward_vectors inner; /* scale * A x of each of these, [count][rank] and padding */
     activations x;
     uint32_t count;
     float *out;
     size_t out_stride;
+    int8_t *quantized; /* the result again, quantized, at the same places as in out, or NULL */
+    activation_block *blocks;
 } product;
 
 /* Number `index` of the matrices of l, with rows first_row.. of x. out: [count][n_rows]. */
 product product_of(const linear *l, uint32_t index, const forward_vectors *x, size_t first_row, uint32_t count,
                    float *out);
 
+/* Have the result, which goes to rows first_row.. of v, quantized as well. */
+void quantize_result(product *p, const forward_vectors *v, size_t first_row);
+
 /* sum: [count][n_rows] to which the result is added, or NULL; then there is one product. */
 void run_products(forward_cpu *f, product *products, size_t n_products, float *sum);
 
-/* Pairs of gate and up, which have the same rows and vectors; their results lie in f->buffers.gate and f->buffers.up. Gate
- * becomes the family's activation of both, quantized too if `quantize`. Without a gate in the family: of each product alone,
- * whose result lies in f->buffers.gate. */
-void run_activated_products(forward_cpu *f, product *products, size_t n_products, bool quantize);
+/* Pairs of gate and up, which have the same rows and vectors; the result of gate becomes the family's activation of both. Without
+ * a gate in the family: of each product alone. */
+void run_activated_products(forward_cpu *f, product *products, size_t n_products);
 
 /* The product of the output, whose results are scaled and capped as the family's logits are. */
 void run_logits(forward_cpu *f, product *output);
@@ -93,6 +96,17 @@ void add_adapters(const forward_cpu *f, const product *p, uint32_t first, uint32
 
 /* Does this linear's product read the quantized form of its vectors? */
 bool reads_quantized(const forward_cpu *f, const linear *l);
+
+/* Vectors first_row.. of v, as a product reads them. */
+static inline activations activations_from(const forward_vectors *v, size_t first_row) {
+    const size_t at = first_row * v->n_columns;
+    return (activations){v->n_columns, v->floats + at, v->quantized + at, v->blocks + at / ACTIVATION_BLOCK};
+}
+
+/* What follows after n elements, a multiple of ACTIVATION_BLOCK. */
+static inline forward_vectors vectors_after(forward_vectors v, size_t n) {
+    return (forward_vectors){v.floats + n, v.quantized + n, v.blocks + n / ACTIVATION_BLOCK, v.n_columns};
+}
 
 void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row);
 
