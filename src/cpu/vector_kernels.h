@@ -19,9 +19,9 @@
 #define IN_PART(part) 1
 #endif
 
-#define WITH_ISA_(name, isa) name##_##isa
-#define WITH_ISA(name, isa)  WITH_ISA_(name, isa)
-#define OF_ISA(name)         WITH_ISA(name, ISA)
+#define JOINED_(name, suffix) name##_##suffix
+#define JOINED(name, suffix)  JOINED_(name, suffix)
+#define OF_ISA(name)          JOINED(name, ISA)
 
 void OF_ISA(vector_attention_fill)(cpu_kernels *table);
 
@@ -32,18 +32,7 @@ void OF_ISA(vector_attention_fill)(cpu_kernels *table);
 #include "cpu/vector_tiles.h"
 #endif
 
-#ifndef PART
-#define DIRECT_TYPES QUANTIZED_TYPES
-#elif IN_PART(SIMPLE)
-#define DIRECT_TYPES SIMPLE_TYPES
-#elif IN_PART(SUPER_BLOCKS)
-#define DIRECT_TYPES SUPER_BLOCK_TYPES
-#elif IN_PART(HALVES)
-#define DIRECT_TYPES HALVES_TYPES
-#elif IN_PART(CODEBOOKS)
-#define DIRECT_TYPES CODEBOOK_TYPES
-#endif
-#ifdef DIRECT_TYPES
+#if IN_PART(SIMPLE) || IN_PART(SUPER_BLOCKS) || IN_PART(HALVES) || IN_PART(CODEBOOKS)
 #include "cpu/vector_direct.h"
 #endif
 
