@@ -161,7 +161,7 @@ $(AVX512_MODEL): src/cpu/kernels_avx512.c $(BUILD)/settings
 	@mkdir -p $(@D)
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -O1 $(PLAIN_LOOPS) -Itests/avx512_model -DVECTOR_REGISTER='"m"' \
 	    -D__AVX512F__ -D__AVX512BW__ -D__AVX512VNNI__ -DISA=avx512_model \
-	    -Dkernels_avx512_fill=kernels_avx512_model_fill -c $< -o $@
+	    -Dkernels_avx512=kernels_avx512_model -c $< -o $@
 $(call object,tests/avx512_model/dispatch.c): OBJECT_FLAGS = -Itests
 
 # ------------------------------------------------------------------------------------------------ linking
