@@ -1,5 +1,6 @@
 #!/bin/sh
-# Both libraries offer exactly the functions that cllm.h declares. Prints TAP. Usage: check_exports.sh BUILD
+# Both libraries offer exactly the functions that cllm.h declares, and have no variable that may change. Prints TAP.
+# Usage: check_exports.sh BUILD
 set -u
 build=$1
 
@@ -17,7 +18,7 @@ check() {
     fi
 }
 
-echo 1..2
+echo 1..3
 case $(uname -s) in
 Darwin) shared=$(names -g -U "$build"/libcllm.*.dylib) ;;
 *) shared=$(names -D --defined-only "$build"/libcllm.so.*) ;;
@@ -28,3 +29,14 @@ Darwin) static=$(names -g -U "$build"/libcllm.a) ;;
 *) static=$(names -g --defined-only "$build"/libcllm.a) ;;
 esac
 check 2 "$static" "the static library offers what cllm.h declares"
+
+# What is in a section that is written to; constants that hold addresses are in .data.rel.ro. Sanitizers add variables.
+if [ -n "${SANITIZE:-}" ] || [ "$(uname -s)" = Darwin ]; then
+    echo 'ok 3 - the library keeps no global state # SKIP sections are looked at on Linux, without sanitizers'
+else
+    variables=$(objdump -t "$build"/libcllm.a | awk '$3 == "O" && $4 ~ /^\.(data|bss|tdata|tbss)/ && $4 !~ /^\.data\.rel\.ro/ { print $NF }')
+    if [ -z "$variables" ]; then echo 'ok 3 - the library keeps no global state'; else
+        echo 'not ok 3 - the library keeps no global state'
+        echo "$variables" | sed 's/^/# variable: /'
+    fi
+fi

@@ -4,6 +4,7 @@
 #include "support/gguf_builder.h"
 
 #include "gguf/gguf.h"
+#include "gguf/quant_types.h"
 #include "model/config.h"
 
 #include <math.h>
@@ -14,8 +15,8 @@
 /* A key beside those that every file has. */
 typedef struct key_value {
     const char *suffix;
-    char
-        type; /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'm': one more */
+    /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'm': one more; 't' a tensor */
+    char type;
     double number;
     const char *text;
 } key_value;
@@ -48,6 +49,7 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
         if (k->type == 'f') builder_f32(&g, key, (float)k->number);
         if (k->type == 'b') builder_bool(&g, key, (int)k->number);
         if (k->type == 's') builder_string(&g, key, k->text);
+        if (k->type == 't') builder_tensor(&g, k->suffix, QUANT_F32, 1, (uint64_t[]){1}, &(float){0}, sizeof(float));
         int32_t numbers[8];
         for (int n = 0; n < 8; n++) numbers[n] = (int32_t)k->number + (k->type == 'd' && n == 2);
         if (k->type == 'l' || k->type == 'd') builder_i32s(&g, key, numbers, of->n_layers);
@@ -212,8 +214,13 @@ static void latent_attention_agrees_with_itself(void **state) {
     config_case of = {"deepseek2", 2, {LATENT}};
     assert_int_equal(config_of(&of).q_rank, 96);
     assert_int_equal(query_length(&(model_config){.kv_rank = 64, .key_length = 80, .latent_key_length = 48}), 48);
-    of.n_layers = 27; /* the lite models' files have a rank that nothing goes by */
+    of.keys[8] = (key_value){"blk.0.attn_q_a.weight", 't', 0, NULL};
+    assert_int_equal(config_of(&of).q_rank, 96);
+    of.keys[8].suffix = "blk.0.attn_q.weight"; /* queries of one matrix: the rank is not used */
     assert_int_equal(config_of(&of).q_rank, 0);
+    of.n_layers = 27; /* as many as DeepSeek-V2-Lite has, whose queries are such: the number says nothing */
+    of.keys[8].suffix = NULL;
+    assert_int_equal(config_of(&of).q_rank, 96);
     of.keys[3].number = 60;
     model_config config;
     cllm_error err;

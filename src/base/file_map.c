@@ -1,40 +1,25 @@
 /* POSIX mmap(2), or read(2) into memory. Nothing here looks at what the bytes mean. */
-#if defined(__linux__)
-#define _GNU_SOURCE /* madvise */
-#endif
 #include "base/file_map.h"
 
 #include "base/error.h"
+#include "base/pages.h"
 #include "base/system.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STEP_BYTES      ((uint64_t)16 << 20) /* between two progress reports */
-#define HUGE_PAGE_BYTES ((size_t)2 << 20)    /* of x86-64, and of arm64 with pages of 4 KiB */
-#define TOUCH_BYTES     65536u               /* what Linux maps around one fault in a file, if it is in memory */
+#define STEP_BYTES  ((uint64_t)16 << 20) /* between two progress reports */
+#define TOUCH_BYTES 65536u               /* what Linux maps around one fault in a file, if it is in memory */
 
 static bool report(const cllm_load_options *options, uint64_t done, uint64_t total) {
     return !options || !options->progress || options->progress(options->user, done, total);
 }
 
 static cllm_status cancelled(cllm_error *err) { return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled"); }
-
-/* Memory for a whole file, in huge pages if the system has them: the first touch of a page costs as much as a copy of
- * it. Release with free(). */
-static unsigned char *allocate_bytes(size_t size) {
-    void *bytes;
-    if (posix_memalign(&bytes, HUGE_PAGE_BYTES, size) != 0) return NULL;
-#if defined(MADV_HUGEPAGE)
-    madvise(bytes, size, MADV_HUGEPAGE); /* only advice: a kernel without huge pages refuses it */
-#endif
-    return bytes;
-}
 
 static cllm_status read_all(int descriptor, const char *path, unsigned char *bytes, uint64_t size,
                             const cllm_load_options *options, uint64_t done_before, uint64_t total, cllm_error *err) {
@@ -77,7 +62,7 @@ static cllm_status map_file(int descriptor, const char *path, file_map *map, cll
 static cllm_status read_file(int descriptor, const char *path, const cllm_load_options *options, uint64_t done_before,
                              uint64_t total, file_map *out, cllm_error *err) {
     const uint64_t available = system_available_memory();
-    unsigned char *bytes = !available || out->size < available ? allocate_bytes((size_t)out->size) : NULL;
+    unsigned char *bytes = !available || out->size < available ? pages_alloc((size_t)out->size) : NULL;
     if (!bytes && out->refused)
         return error_set(
             err, CLLM_ERR_MEMORY,
@@ -94,7 +79,7 @@ static cllm_status read_file(int descriptor, const char *path, const cllm_load_o
     if (status == CLLM_OK)
         out->bytes = bytes;
     else
-        free(bytes);
+        pages_free(bytes, (size_t)out->size);
     return status;
 }
 
@@ -153,6 +138,6 @@ void file_map_close(file_map *map) {
     if (map->mapped)
         munmap((void *)(uintptr_t)map->bytes, (size_t)map->size);
     else
-        free((void *)(uintptr_t)map->bytes);
+        pages_free((void *)(uintptr_t)map->bytes, (size_t)map->size);
     *map = (file_map){0};
 }

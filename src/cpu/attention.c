@@ -2,9 +2,9 @@
  *
  * For each query: scores over the positions that it sees, softmax, and the sum of the values weighted by it. The query heads
  * that share a key/value head (grouped-query attention, Ainslie et al. 2023) go together, and so do neighbouring tokens.
- * The positions come in chunks; what a query gets of each is merged in ascending order. A single block of tokens far into
- * a context has its chunks shared out to the threads and merged afterwards, several blocks go each through its chunks:
- * the same operations.
+ * The positions come in chunks; what a query gets of each is merged in ascending order. A block of tokens goes through its
+ * chunks one after another. Where that is too much for one item, as for a token far into a context, the chunks are shared out
+ * to the threads and merged afterwards: the same operations.
  *
  * Multi-head latent attention (DeepSeek-AI 2024) keeps one compressed vector a position for all heads. Its keys and values
  * would be products of it, k_b c and v_b c; instead queries are multiplied by k_b's transpose before they meet it, and the
@@ -29,28 +29,28 @@ _Static_assert((int)KV_SCALE_BLOCK == (int)ACTIVATION_BLOCK, "one function quant
 
 /* Returns the scale of q8_0. */
 static float to_kv_type(const forward_cpu *f, const float *x, size_t n, kv_elements *out) {
-    if (f->store->type == CLLM_KV_F32) {
+    if (f->model.store->type == CLLM_KV_F32) {
         memcpy(out->floats, x, n * sizeof *x);
-    } else if (f->store->type == CLLM_KV_F16) {
-        f->kernels->f32_to_f16(x, out->halfs, n);
+    } else if (f->model.store->type == CLLM_KV_F16) {
+        f->model.kernels->f32_to_f16(x, out->halfs, n);
     } else {
         float padded[KV_SCALE_BLOCK] = {0};
         activation_block block;
         memcpy(padded, x, n * sizeof *x);
-        f->kernels->quantize(padded, KV_SCALE_BLOCK, out->bytes, &block);
+        f->model.kernels->quantize(padded, KV_SCALE_BLOCK, out->bytes, &block);
         return block.scale;
     }
     return 1;
 }
 
 static kv_chunk chunk_of(const forward_cpu *f, const forward_span *span, uint32_t kv_head, uint32_t chunk) {
-    return kv_store_chunk(f->store, span->table, f->layer, kv_head, chunk);
+    return kv_store_chunk(f->model.store, span->table, f->layer, kv_head, chunk);
 }
 
 static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {
-    const model_config *c = f->config;
-    const uint32_t position = f->rows->positions[b];
-    const kv_chunk chunk = chunk_of(f, &f->rows->spans[f->rows->span_of[b]], kv_head, position / KV_CHUNK);
+    const model_config *c = f->model.config;
+    const uint32_t position = f->all.positions[b];
+    const kv_chunk chunk = chunk_of(f, &f->all.spans[f->all.span_of[b]], kv_head, position / KV_CHUNK);
     kv_elements elements;
     for (size_t i = 0; i < c->key_length; i += KV_SCALE_BLOCK) {
         const size_t n = c->key_length - i < KV_SCALE_BLOCK ? c->key_length - i : KV_SCALE_BLOCK;
@@ -66,28 +66,30 @@ static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, con
 
 /* Rotate the elements of a head that are rotated, which begin at x, to the position of token b. */
 static void rotate(const forward_cpu *f, size_t b, float *x) {
-    const rope_table *rope = &f->rope[f->windowed];
+    const rope_table *rope = &f->model.rope[f->windowed];
     const size_t at = b * rope->n_pairs;
-    if (!config_has_rope(f->config, f->layer)) return;
-    if (f->config->traits->rope == ROPE_NEIGHBOURS)
-        f->kernels->rope(x, f->rope_cos[f->windowed] + at, f->rope_sin[f->windowed] + at, rope->n_pairs);
+    if (!config_has_rope(f->model.config, f->layer)) return;
+    if (f->model.config->traits->rope == ROPE_NEIGHBOURS)
+        f->model.kernels->rope(x, f->buffers.rope_cos[f->windowed] + at, f->buffers.rope_sin[f->windowed] + at,
+                               rope->n_pairs);
     else
-        f->kernels->rope_halves(x, f->rope_cos[f->windowed] + at, f->rope_sin[f->windowed] + at, rope->n_pairs);
+        f->model.kernels->rope_halves(x, f->buffers.rope_cos[f->windowed] + at, f->buffers.rope_sin[f->windowed] + at,
+                                      rope->n_pairs);
 }
 
 /* What queries are multiplied with before they meet keys. */
 static float query_scale(const forward_cpu *f, size_t b) {
-    const model_config *c = f->config;
+    const model_config *c = f->model.config;
     if (c->attention_temperature == 0) return c->attention_scale;
-    const uint32_t lengths = f->rows->positions[b] / c->attention_temperature_length;
+    const uint32_t lengths = f->all.positions[b] / c->attention_temperature_length;
     return c->attention_scale * (1 + c->attention_temperature * logf((float)lengths + 1));
 }
 
 /* Norms of queries or keys, x: [n_heads][key_length] of one token. */
 static void normalize_heads(const forward_cpu *f, const norm_weights *norm, float *x, size_t n_heads) {
-    const qk_norm_kind kind = f->config->traits->qk_norm;
+    const qk_norm_kind kind = f->model.config->traits->qk_norm;
     const size_t n_norms = kind == QK_NORM_ROW ? 1 : n_heads;
-    const size_t length = n_heads / n_norms * f->config->key_length, step = kind == QK_NORM_EACH ? length : 0;
+    const size_t length = n_heads / n_norms * f->model.config->key_length, step = kind == QK_NORM_EACH ? length : 0;
     for (size_t i = 0; norm->weight && i < n_norms; i++) {
         const norm_weights own = {norm->weight + i * step, norm->bias ? norm->bias + i * step : NULL};
         normalize(f, &own, x + i * length, length, x + i * length);
@@ -98,159 +100,176 @@ static void normalize_heads(const forward_cpu *f, const norm_weights *norm, floa
  * finds those of one key/value head together. */
 static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const token_work *work = argument;
+    const row_work *work = argument;
     forward_cpu *f = work->f;
-    const model_config *c = f->config;
-    const layer_weights *w = &f->weights->layers[f->layer];
+    const model_config *c = f->model.config;
+    const layer_weights *w = &f->model.weights->layers[f->layer];
     const size_t group = c->n_heads / c->n_kv_heads;
     const float scale = query_scale(f, b);
 
-    normalize_heads(f, &w->attn_q_norm, f->queries + b * c->n_heads * c->key_length, c->n_heads);
-    normalize_heads(f, &w->attn_k_norm, f->keys + b * c->n_kv_heads * c->key_length, c->n_kv_heads);
+    normalize_heads(f, &w->attn_q_norm, f->buffers.queries + b * c->n_heads * c->key_length, c->n_heads);
+    normalize_heads(f, &w->attn_k_norm, f->buffers.keys + b * c->n_kv_heads * c->key_length, c->n_kv_heads);
     for (uint32_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++) {
         const size_t row = b * c->n_kv_heads + kv_head;
-        float *key = f->keys + row * c->key_length;
-        float *queries = f->queries + row * group * c->key_length;
-        float *rotated = f->rotated + (kv_head * (size_t)f->rows->count + b) * group * c->key_length;
+        float *key = f->buffers.keys + row * c->key_length;
+        float *queries = f->buffers.queries + row * group * c->key_length;
+        float *rotated = f->buffers.rotated + (kv_head * (size_t)f->all.count + b) * group * c->key_length;
         rotate(f, b, key);
-        store_in_cache(f, kv_head, b, key, f->values + row * c->value_length);
+        store_in_cache(f, kv_head, b, key, f->buffers.values + row * c->value_length);
         for (size_t g = 0; g < group; g++) rotate(f, b, queries + g * c->key_length);
         for (size_t i = 0; i < group * c->key_length; i++) rotated[i] = queries[i] * scale;
     }
 }
 
 static void make_queries_keys_values(forward_cpu *f) {
-    const model_config *c = f->config;
-    const layer_weights *w = &f->weights->layers[f->layer];
-    product products[] = {product_of(&w->attn_q, 0, &f->normed, 0, f->rows->count, f->queries),
-                          product_of(&w->attn_k, 0, &f->normed, 0, f->rows->count, f->keys),
-                          product_of(&w->attn_v, 0, &f->normed, 0, f->rows->count, f->values)};
-    token_work work = {.f = f};
+    const model_config *c = f->model.config;
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    product products[] = {product_of(&w->attn_q, 0, &f->buffers.normed, 0, f->all.count, f->buffers.queries),
+                          product_of(&w->attn_k, 0, &f->buffers.normed, 0, f->all.count, f->buffers.keys),
+                          product_of(&w->attn_v, 0, &f->buffers.normed, 0, f->all.count, f->buffers.values)};
+    row_work work = {.f = f, .n_rows = f->all.count};
     run_products(f, products, 3, NULL);
-    run_token_step(&work, 4 * (uint64_t)c->n_heads * c->key_length, rotate_and_store_item);
+    run_row_step(&work, 4 * (uint64_t)c->n_heads * c->key_length, rotate_and_store_item);
 }
 
 /* -------------------------------------------------------------------------------------------- latent attention */
 
 static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const token_work *work = argument;
+    const row_work *work = argument;
     forward_cpu *f = work->f;
-    const size_t n = f->compressed.n_columns;
-    float *x = f->compressed.floats + b * n;
+    const size_t n = f->buffers.compressed.n_columns;
+    float *x = f->buffers.compressed.floats + b * n;
     normalize(f, work->norm, x, n, x);
-    if (work->quantize) quantize_vector(f, &f->compressed, b);
+    if (work->quantize) quantize_vector(f, &f->buffers.compressed, b);
 }
 
 /* Of a token: norm the compressed keys and values, rotate its key and queries, store the key; what is plain of its queries
- * goes to f->latent_queries, [n_heads][count][plain], for k_b, and what is rotated behind the place of the result. */
+ * goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b, and what is rotated behind the place of the result. */
 static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const token_work *work = argument;
+    const row_work *work = argument;
     forward_cpu *f = work->f;
-    const model_config *c = f->config;
-    const layer_weights *w = &f->weights->layers[f->layer];
+    const model_config *c = f->model.config;
+    const layer_weights *w = &f->model.weights->layers[f->layer];
     const size_t n_rotated = c->rope_dimension_count, n_plain = c->latent_key_length - n_rotated;
     const float scale = query_scale(f, b);
-    float *key = f->keys + b * c->key_length;
+    float *key = f->buffers.keys + b * c->key_length;
     normalize(f, &w->attn_kv_a_norm, key, c->kv_rank, key);
     rotate(f, b, key + c->kv_rank);
     store_in_cache(f, 0, b, key, key);
     for (size_t head = 0; head < c->n_heads; head++) {
-        float *query = f->queries + (b * c->n_heads + head) * c->latent_key_length;
-        float *rotated = f->rotated + (b * c->n_heads + head) * c->key_length + c->kv_rank;
-        const size_t row = head * f->rows->count + b;
+        float *query = f->buffers.queries + (b * c->n_heads + head) * c->latent_key_length;
+        float *rotated = f->buffers.rotated + (b * c->n_heads + head) * c->key_length + c->kv_rank;
+        const size_t row = head * f->all.count + b;
         rotate(f, b, query + n_plain);
         for (size_t i = 0; i < n_rotated; i++) rotated[i] = query[n_plain + i] * scale;
-        for (size_t i = 0; i < n_plain; i++) f->latent_queries.floats[row * n_plain + i] = query[i] * scale;
-        if (work->quantize) quantize_vector(f, &f->latent_queries, row);
+        for (size_t i = 0; i < n_plain; i++) f->buffers.latent_queries.floats[row * n_plain + i] = query[i] * scale;
+        if (work->quantize) quantize_vector(f, &f->buffers.latent_queries, row);
     }
 }
 
-/* A head's matrix each, with its vectors of all tokens, x: [n_heads][count]. */
-static void run_head_products(forward_cpu *f, const linear *l, const forward_vectors *x, float *out,
+/* A head's matrix each, with its vectors of all tokens, x: [n_heads][n_rows]. */
+static void run_head_products(forward_cpu *f, const linear *l, const forward_vectors *x, uint32_t n_rows, float *out,
                               size_t out_length) {
-    const uint32_t n_heads = f->config->n_heads;
+    const uint32_t n_heads = f->model.config->n_heads;
     for (uint32_t head = 0; head < n_heads; head++) {
-        product *p = &f->products[head];
-        *p = product_of(l, head, x, (size_t)head * f->rows->count, f->rows->count, out + head * out_length);
+        product *p = &f->buffers.products[head];
+        *p = product_of(l, head, x, (size_t)head * n_rows, n_rows, out + head * out_length);
         p->out_stride = n_heads * out_length;
     }
-    run_products(f, f->products, n_heads, NULL);
+    run_products(f, f->buffers.products, n_heads, NULL);
 }
 
 /* The same with the transpose of a head's matrix, whose rows are read one after another. */
 static void transposed_item(void *argument, size_t head, uint32_t thread) {
     const forward_cpu *f = argument;
-    const model_config *c = f->config;
-    const matrix w = matrix_of(&f->weights->layers[f->layer].attn_k_b_rows, (uint32_t)head);
+    const model_config *c = f->model.config;
+    const matrix w = matrix_of(&f->model.weights->layers[f->layer].attn_k_b_rows, (uint32_t)head);
     float *row = thread_scratch(f, thread);
-    for (size_t b = 0; b < f->rows->count; b++)
-        memset(f->rotated + (b * c->n_heads + head) * c->key_length, 0, c->kv_rank * sizeof *row);
+    for (size_t b = 0; b < f->all.count; b++)
+        memset(f->buffers.rotated + (b * c->n_heads + head) * c->key_length, 0, c->kv_rank * sizeof *row);
     for (size_t r = 0; r < w.n_rows; r++) {
-        f->kernels->dequantize[w.type]((const unsigned char *)w.data + r * w.row_bytes, row, c->kv_rank);
-        for (size_t b = 0; b < f->rows->count; b++) {
-            const float factor = f->latent_queries.floats[(head * f->rows->count + b) * w.n_rows + r];
-            float *out = f->rotated + (b * c->n_heads + head) * c->key_length;
+        f->model.kernels->dequantize[w.type]((const unsigned char *)w.data + r * w.row_bytes, row, c->kv_rank);
+        for (size_t b = 0; b < f->all.count; b++) {
+            const float factor = f->buffers.latent_queries.floats[(head * f->all.count + b) * w.n_rows + r];
+            float *out = f->buffers.rotated + (b * c->n_heads + head) * c->key_length;
             for (size_t i = 0; i < c->kv_rank; i++) out[i] += factor * row[i];
         }
     }
 }
 
 static void make_latent_queries_keys(forward_cpu *f) {
-    const model_config *c = f->config;
-    const layer_weights *w = &f->weights->layers[f->layer];
+    const model_config *c = f->model.config;
+    const layer_weights *w = &f->model.weights->layers[f->layer];
     const bool compressed = w->attn_q_a.w.data;
-    product first[] = {compressed ? product_of(&w->attn_q_a, 0, &f->normed, 0, f->rows->count, f->compressed.floats)
-                                  : product_of(&w->attn_q, 0, &f->normed, 0, f->rows->count, f->queries),
-                       product_of(&w->attn_kv_a_mqa, 0, &f->normed, 0, f->rows->count, f->keys)};
+    product first[] = {
+        compressed ? product_of(&w->attn_q_a, 0, &f->buffers.normed, 0, f->all.count, f->buffers.compressed.floats)
+                   : product_of(&w->attn_q, 0, &f->buffers.normed, 0, f->all.count, f->buffers.queries),
+        product_of(&w->attn_kv_a_mqa, 0, &f->buffers.normed, 0, f->all.count, f->buffers.keys)};
     run_products(f, first, 2, NULL);
     if (compressed) {
-        token_work norm = {.f = f, .norm = &w->attn_q_a_norm, .quantize = reads_quantized(f, &w->attn_q_b)};
-        run_token_step(&norm, c->q_rank, norm_compressed_item);
-        product second = product_of(&w->attn_q_b, 0, &f->compressed, 0, f->rows->count, f->queries);
+        row_work norm = {
+            .f = f, .n_rows = f->all.count, .norm = &w->attn_q_a_norm, .quantize = reads_quantized(f, &w->attn_q_b)};
+        run_row_step(&norm, c->q_rank, norm_compressed_item);
+        product second = product_of(&w->attn_q_b, 0, &f->buffers.compressed, 0, f->all.count, f->buffers.queries);
         run_products(f, &second, 1, NULL);
     }
-    token_work split = {.f = f, .quantize = reads_quantized(f, &w->attn_k_b)};
-    run_token_step(&split, 2 * (uint64_t)c->n_heads * c->latent_key_length, split_latent_item);
+    row_work split = {.f = f, .n_rows = f->all.count, .quantize = reads_quantized(f, &w->attn_k_b)};
+    run_row_step(&split, 2 * (uint64_t)c->n_heads * c->latent_key_length, split_latent_item);
     if (w->attn_k_b_rows.data)
-        run_step(f, c->n_heads, (uint64_t)c->n_heads * w->attn_k_b_rows.n_rows * c->kv_rank * (f->rows->count + 1),
+        run_step(f, c->n_heads, (uint64_t)c->n_heads * w->attn_k_b_rows.n_rows * c->kv_rank * (f->all.count + 1),
                  transposed_item, f);
     else
-        run_head_products(f, &w->attn_k_b, &f->latent_queries, f->rotated, c->key_length);
+        run_head_products(f, &w->attn_k_b, &f->buffers.latent_queries, f->all.count, f->buffers.rotated, c->key_length);
 }
 
 static void quantize_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const forward_cpu *f = ((const token_work *)argument)->f;
-    for (size_t head = 0; head < f->config->n_heads; head++)
-        quantize_vector(f, &f->latent_values, head * f->rows->count + b);
+    const row_work *work = argument;
+    for (size_t head = 0; head < work->f->model.config->n_heads; head++)
+        quantize_vector(work->f, &work->f->buffers.latent_values, head * work->n_rows + b);
 }
 
-/* f->latent_values, what attention gave of compressed values, becomes f->attended. */
-static void expand_latent_values(forward_cpu *f) {
-    const layer_weights *w = &f->weights->layers[f->layer];
-    token_work work = {.f = f};
+/* f->buffers.latent_values, what attention gave of compressed values, becomes f->buffers.attended. */
+static void expand_latent_values(forward_cpu *f, uint32_t n_rows) {
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    row_work work = {.f = f, .n_rows = n_rows};
     if (reads_quantized(f, &w->attn_v_b))
-        run_token_step(&work, (uint64_t)f->config->n_heads * f->config->kv_rank, quantize_latent_item);
-    run_head_products(f, &w->attn_v_b, &f->latent_values, f->attended.floats, f->config->latent_value_length);
+        run_row_step(&work, (uint64_t)f->model.config->n_heads * f->model.config->kv_rank, quantize_latent_item);
+    run_head_products(f, &w->attn_v_b, &f->buffers.latent_values, n_rows, f->buffers.attended.floats,
+                      f->model.config->latent_value_length);
 }
 
 /* ------------------------------------------------------------------------------------------------- attention */
 
 typedef struct attention_work {
     forward_cpu *f;
-    size_t group;       /* query heads of a key/value head */
-    uint32_t window;    /* positions that a query sees, or 0: all up to its own */
-    uint32_t n_blocks;  /* of tokens, of all spans */
-    size_t n_items;     /* of a chunk and a key/value head each, of all spans */
-    size_t n_parts;     /* that these items leave */
-    uint32_t most_seen; /* chunks, by one span */
+    const forward_rows *rows; /* whose queries they are */
+    size_t group;             /* query heads of a key/value head */
+    uint32_t window;          /* positions that a query sees, or 0: all up to its own */
+    size_t n_items[ATTENTION_STEPS];
+    uint64_t cost[ATTENTION_STEPS];
 } attention_work;
+
+/* The span that an item of a step belongs to. item: becomes its number among the span's own. */
+static uint32_t span_of_item(const attention_work *work, attention_step step, size_t *item) {
+    const attention_span *spans = work->f->buffers.attention_spans;
+    uint32_t first = 0, end = work->rows->n_spans;
+    while (end - first > 1) {
+        const uint32_t middle = first + (end - first) / 2;
+        if (spans[middle].first_item[step] <= *item)
+            first = middle;
+        else
+            end = middle;
+    }
+    *item -= spans[first].first_item[step];
+    return first;
+}
 
 /* The first position that a token sees. */
 static uint32_t first_seen(const attention_work *work, size_t token) {
-    return kv_first_seen(work->window, work->f->rows->positions[token]);
+    return kv_first_seen(work->window, work->rows->positions[token]);
 }
 
 static uint32_t within_chunk(uint32_t position, uint32_t first) {
@@ -262,7 +281,7 @@ static void set_visible(const attention_work *work, size_t first_token, size_t n
                         visible_range *visible) {
     const uint32_t first = chunk * KV_CHUNK;
     for (size_t t = 0; t < n_tokens; t++) {
-        const uint32_t begin = first_seen(work, first_token + t), end = work->f->rows->positions[first_token + t] + 1;
+        const uint32_t begin = first_seen(work, first_token + t), end = work->rows->positions[first_token + t] + 1;
         const visible_range range = {within_chunk(begin, first), within_chunk(end, first)};
         for (size_t g = 0; g < work->group; g++)
             visible[t * work->group + g] = range.first < range.end ? range : (visible_range){0, 0};
@@ -271,7 +290,7 @@ static void set_visible(const attention_work *work, size_t first_token, size_t n
 
 /* The head's sink, a score without a value, takes its share of the softmax (Xiao et al. 2023). */
 static float inverse_of_sum(const forward_cpu *f, size_t head, const attention_part *part, float *kept) {
-    const float *sinks = f->weights->layers[f->layer].attn_sinks;
+    const float *sinks = f->model.weights->layers[f->layer].attn_sinks;
     *kept = 1;
     if (!sinks) return 1 / part->sum;
     const float max = sinks[head] > part->max ? sinks[head] : part->max;
@@ -282,41 +301,46 @@ static float inverse_of_sum(const forward_cpu *f, size_t head, const attention_p
 static void finish_query(const attention_work *work, size_t token, size_t head, const attention_part *part,
                          const float *values) {
     const forward_cpu *f = work->f;
-    const model_config *c = f->config;
-    float *out = c->kv_rank > 0 ? f->latent_values.floats + (head * f->rows->count + token) * c->value_length
-                                : f->attended.floats + (token * c->n_heads + head) * c->value_length;
+    const model_config *c = f->model.config;
+    float *out = c->kv_rank > 0 ? f->buffers.latent_values.floats + (head * work->rows->count + token) * c->value_length
+                                : f->buffers.attended.floats + (token * c->n_heads + head) * c->value_length;
     float kept;
     const float inverse = inverse_of_sum(f, head, part, &kept) * kept;
     for (size_t i = 0; i < c->value_length; i++) out[i] = values[i] * inverse;
 }
 
+static uint32_t span_blocks(const model_config *c, const forward_span *span) {
+    return (span->n_rows + attention_tokens(c) - 1) / attention_tokens(c);
+}
+
+/* Those of a key/value head, of token `first` and on. */
+static const float *queries_of(const attention_work *work, uint32_t kv_head, size_t first) {
+    const size_t row = kv_head * (size_t)work->rows->count + first;
+    return work->f->buffers.rotated + row * work->group * work->f->model.config->key_length;
+}
+
 /* One key/value head and one block of a span's tokens; the last blocks, which see most, come first. */
-static void attention_item(void *argument, size_t item, uint32_t thread) {
-    const attention_work *work = argument;
+static void attend_block(const attention_work *work, uint32_t s, size_t item, uint32_t thread) {
     const forward_cpu *f = work->f;
-    const model_config *c = f->config;
+    const model_config *c = f->model.config;
+    const forward_span *span = &work->rows->spans[s];
     const uint32_t kv_head = (uint32_t)(item % c->n_kv_heads), block_tokens = attention_tokens(c);
-    const uint32_t block = work->n_blocks - 1 - (uint32_t)(item / c->n_kv_heads);
-    uint32_t s = 0;
-    while (s + 1 < f->rows->n_spans && f->attention_spans[s + 1].first_block <= block) s++;
-    const forward_span *span = &f->rows->spans[s];
-    const size_t done = (size_t)(block - f->attention_spans[s].first_block) * block_tokens, left = span->n_rows - done;
+    const size_t done = (span_blocks(c, span) - 1 - item / c->n_kv_heads) * block_tokens, left = span->n_rows - done;
     const size_t first = span->first_row + done, n_tokens = left < block_tokens ? left : block_tokens;
     const size_t n_queries = n_tokens * work->group, n = kv_padded(c->value_length);
-    const float *queries = f->rotated + (kv_head * (size_t)f->rows->count + first) * work->group * c->key_length;
     const attention_room room = attention_room_in(c, thread_scratch(f, thread));
     const uint32_t first_chunk = first_seen(work, first) / KV_CHUNK;
 
-    for (uint32_t i = first_chunk; i <= f->rows->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
+    for (uint32_t i = first_chunk; i <= work->rows->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
         const kv_chunk chunk = chunk_of(f, span, kv_head, i);
         const bool more = i > first_chunk;
         set_visible(work, first, n_tokens, i, room.visible);
-        f->kernels->attend(&chunk, queries, room.visible, n_queries, c->attention_softcap, room.parts[more],
-                           room.values[more]);
+        f->model.kernels->attend(&chunk, queries_of(work, kv_head, first), room.visible, n_queries,
+                                 c->attention_softcap, room.parts[more], room.values[more]);
         for (size_t q = 0; more && q < n_queries; q++)
             if (room.visible[q].end > 0)
-                f->kernels->merge(&room.parts[0][q], room.values[0] + q * n, &room.parts[1][q], room.values[1] + q * n,
-                                  n);
+                f->model.kernels->merge(&room.parts[0][q], room.values[0] + q * n, &room.parts[1][q],
+                                        room.values[1] + q * n, n);
     }
     for (size_t q = 0; q < n_queries; q++)
         finish_query(work, first + q / work->group, kv_head * work->group + q % work->group, &room.parts[0][q],
@@ -324,95 +348,110 @@ static void attention_item(void *argument, size_t item, uint32_t thread) {
 }
 
 /* One key/value head and one chunk, for all tokens of a span. */
-static void attention_chunk_item(void *argument, size_t item, uint32_t thread) {
-    const attention_work *work = argument;
+static void attend_chunk(const attention_work *work, uint32_t s, size_t item, uint32_t thread) {
     const forward_cpu *f = work->f;
-    const model_config *c = f->config;
-    uint32_t s = 0;
-    while (s + 1 < f->rows->n_spans && f->attention_spans[s + 1].first_item <= item) s++;
-    const forward_span *span = &f->rows->spans[s];
-    const attention_span *of = &f->attention_spans[s];
-    const size_t own = item - of->first_item, n_queries = span->n_rows * work->group;
-    const size_t first_part = of->first_part + own * n_queries;
-    const uint32_t kv_head = (uint32_t)(own / of->n_chunks), i = of->first_chunk + (uint32_t)(own % of->n_chunks);
+    const model_config *c = f->model.config;
+    const forward_span *span = &work->rows->spans[s];
+    const attention_span *of = &f->buffers.attention_spans[s];
+    const size_t n_queries = span->n_rows * work->group, first_part = of->first_part + item * n_queries;
+    const uint32_t kv_head = (uint32_t)(item / of->n_chunks), i = of->first_chunk + (uint32_t)(item % of->n_chunks);
     const kv_chunk chunk = chunk_of(f, span, kv_head, i);
     visible_range *visible = attention_room_in(c, thread_scratch(f, thread)).visible;
     set_visible(work, span->first_row, span->n_rows, i, visible);
-    f->kernels->attend(&chunk,
-                       f->rotated + (kv_head * (size_t)f->rows->count + span->first_row) * work->group * c->key_length,
-                       visible, n_queries, c->attention_softcap, f->parts + first_part,
-                       f->part_values + first_part * kv_padded(c->value_length));
+    f->model.kernels->attend(&chunk, queries_of(work, kv_head, span->first_row), visible, n_queries,
+                             c->attention_softcap, f->buffers.parts + first_part,
+                             f->buffers.part_values + first_part * kv_padded(c->value_length));
 }
 
-/* One query: the chunks that it sees. */
+static void attend_item(void *argument, size_t item, uint32_t thread) {
+    const attention_work *work = argument;
+    const uint32_t s = span_of_item(work, ATTEND, &item);
+    if (work->f->buffers.attention_spans[s].by_chunks)
+        attend_chunk(work, s, item, thread);
+    else
+        attend_block(work, s, item, thread);
+}
+
+/* One query of a span that went by chunks: the chunks that it sees. */
 static void merge_item(void *argument, size_t item, uint32_t thread) {
     (void)thread;
     const attention_work *work = argument;
     const forward_cpu *f = work->f;
-    const size_t token = item / f->config->n_heads, head = item % f->config->n_heads;
-    const forward_span *span = &f->rows->spans[f->rows->span_of[token]];
-    const attention_span *of = &f->attention_spans[f->rows->span_of[token]];
-    const size_t n_queries = span->n_rows * work->group, n = kv_padded(f->config->value_length);
-    const size_t q = (token - span->first_row) * work->group + head % work->group;
+    const uint32_t s = span_of_item(work, MERGE, &item), n_heads = f->model.config->n_heads;
+    const forward_span *span = &work->rows->spans[s];
+    const attention_span *of = &f->buffers.attention_spans[s];
+    const size_t token = span->first_row + item / n_heads, head = item % n_heads;
+    const size_t n_queries = span->n_rows * work->group, n = kv_padded(f->model.config->value_length);
+    const size_t q = item / n_heads * work->group + head % work->group;
     const uint32_t begin = first_seen(work, token) / KV_CHUNK - of->first_chunk;
-    const uint32_t last = f->rows->positions[token] / KV_CHUNK - of->first_chunk;
+    const uint32_t last = work->rows->positions[token] / KV_CHUNK - of->first_chunk;
     const size_t first = of->first_part + (head / work->group * of->n_chunks + begin) * n_queries + q;
     for (uint32_t i = 1; i <= last - begin; i++) {
         const size_t other = first + i * n_queries;
-        f->kernels->merge(&f->parts[first], f->part_values + first * n, &f->parts[other], f->part_values + other * n,
-                          n);
+        f->model.kernels->merge(&f->buffers.parts[first], f->buffers.part_values + first * n, &f->buffers.parts[other],
+                                f->buffers.part_values + other * n, n);
     }
-    finish_query(work, token, head, &f->parts[first], f->part_values + first * n);
+    finish_query(work, token, head, &f->buffers.parts[first], f->buffers.part_values + first * n);
 }
 
-/* Returns the cost of all. */
-static uint64_t measure_spans(attention_work *work) {
+/* What a span's tokens see, and the cost of it. */
+static void measure_span(attention_work *work, uint32_t s) {
+    const model_config *c = work->f->model.config;
+    const forward_span *span = &work->rows->spans[s];
+    const uint32_t last = span->first_position + span->n_rows - 1, first = first_seen(work, span->first_row);
+    const uint64_t cost = (uint64_t)span->n_rows * c->n_heads * (last + 1 - first) * (c->key_length + c->value_length);
+    work->f->buffers.attention_spans[s] = (attention_span){
+        .first_chunk = first / KV_CHUNK, .n_chunks = last / KV_CHUNK - first / KV_CHUNK + 1, .cost = cost};
+    work->cost[ATTEND] += cost;
+}
+
+/* A block's items go through all chunks that it sees. If one such item is more than a part of what a thread has to do, the span
+ * goes by chunks, as far as there is room for the parts. It is of one block, as a longer one has items enough. */
+static void cut_spans(attention_work *work) {
     const forward_cpu *f = work->f;
-    const model_config *c = f->config;
-    const uint32_t tokens = attention_tokens(c);
-    uint64_t cost = 0;
-    for (uint32_t s = 0; s < f->rows->n_spans; s++) {
-        const forward_span *span = &f->rows->spans[s];
-        const uint32_t last = span->first_position + span->n_rows - 1, first = first_seen(work, span->first_row);
-        attention_span *of = &f->attention_spans[s];
-        *of = (attention_span){.first_block = work->n_blocks,
-                               .first_chunk = first / KV_CHUNK,
-                               .n_chunks = last / KV_CHUNK - first / KV_CHUNK + 1,
-                               .first_item = work->n_items,
-                               .first_part = work->n_parts};
-        work->n_blocks += (span->n_rows + tokens - 1) / tokens;
-        work->n_items += (size_t)c->n_kv_heads * of->n_chunks;
-        work->n_parts += (size_t)c->n_heads * of->n_chunks * span->n_rows;
-        if (of->n_chunks > work->most_seen) work->most_seen = of->n_chunks;
-        cost += (uint64_t)span->n_rows * c->n_heads * (last + 1 - first) * (c->key_length + c->value_length);
+    const model_config *c = f->model.config;
+    const uint64_t most = work->cost[ATTEND] / (ITEMS_PER_THREAD * thread_pool_size(f->model.pool));
+    size_t n_parts = 0;
+    for (uint32_t s = 0; s < work->rows->n_spans; s++) {
+        const forward_span *span = &work->rows->spans[s];
+        attention_span *of = &f->buffers.attention_spans[s];
+        const uint32_t n_blocks = span_blocks(c, span);
+        const size_t n_queries = (size_t)span->n_rows * c->n_heads, own_parts = n_queries * of->n_chunks;
+        of->by_chunks = n_blocks == 1 && of->n_chunks > 1 && of->cost / c->n_kv_heads > most &&
+                        own_parts <= f->buffers.n_parts - n_parts;
+        of->first_part = n_parts;
+        of->first_item[ATTEND] = work->n_items[ATTEND];
+        of->first_item[MERGE] = work->n_items[MERGE];
+        work->n_items[ATTEND] += (size_t)c->n_kv_heads * (of->by_chunks ? of->n_chunks : n_blocks);
+        if (!of->by_chunks) continue;
+        n_parts += own_parts;
+        work->n_items[MERGE] += n_queries;
+        work->cost[MERGE] += own_parts * c->value_length;
     }
-    return cost;
 }
 
-static void attend(forward_cpu *f) {
-    const model_config *c = f->config;
-    attention_work work = {.f = f, .group = c->n_heads / c->n_kv_heads, .window = f->windowed ? c->window : 0};
-    const uint64_t cost = measure_spans(&work), n_queries = (uint64_t)f->rows->count * c->n_heads;
-    const bool few = work.n_blocks == f->rows->n_spans && work.most_seen > 1 && work.n_parts <= f->n_parts;
-    if (few) {
-        run_step(f, work.n_items, cost, attention_chunk_item, &work);
-        run_step(f, n_queries, n_queries * work.most_seen * c->value_length, merge_item, &work);
-    } else {
-        run_step(f, (size_t)c->n_kv_heads * work.n_blocks, cost, attention_item, &work);
-    }
+static void attend(forward_cpu *f, const forward_rows *rows) {
+    const model_config *c = f->model.config;
+    attention_work work = {
+        .f = f, .rows = rows, .group = c->n_heads / c->n_kv_heads, .window = f->windowed ? c->window : 0};
+    for (uint32_t s = 0; s < rows->n_spans; s++) measure_span(&work, s);
+    cut_spans(&work);
+    run_step(f, work.n_items[ATTEND], work.cost[ATTEND], attend_item, &work);
+    if (work.n_items[MERGE] > 0) run_step(f, work.n_items[MERGE], work.cost[MERGE], merge_item, &work);
 }
 
 /* ------------------------------------------------------------------------------------------------- the half */
 
 static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const token_work *work = argument;
-    quantize_vector(work->f, &work->f->attended, b);
+    const row_work *work = argument;
+    quantize_vector(work->f, &work->f->buffers.attended, b);
 }
 
-/* From here on the rows at work are those that are kept. Each goes to its place, which is never after the one where it was. */
-static void keep_rows(forward_cpu *f, float *x) {
-    const model_config *c = f->config;
+/* Drop all rows but the kept ones. Each of these goes to its place, which is never after the one where it was. */
+static void drop_other_rows(forward_cpu *f, float *x) {
+    const model_config *c = f->model.config;
+    forward_vectors *normed = &f->buffers.normed; /* which the other half of a parallel layer reads */
     const size_t row = c->n_heads / c->n_kv_heads * (size_t)c->key_length;
     const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK;
     for (uint32_t s = 0, to = 0; s < f->all.n_spans; s++) {
@@ -420,47 +459,44 @@ static void keep_rows(forward_cpu *f, float *x) {
         for (size_t from = span->first_row + span->n_rows - span->n_kept; from < span->first_row + span->n_rows;
              from++, to++) {
             memmove(x + to * n, x + from * n, n * sizeof *x);
-            /* of a parallel layer */
-            memmove(f->normed.floats + to * n, f->normed.floats + from * n, n * sizeof *f->normed.floats);
-            memmove(f->normed.quantized + to * n, f->normed.quantized + from * n, n);
-            memmove(f->normed.blocks + to * n_blocks, f->normed.blocks + from * n_blocks,
-                    n_blocks * sizeof *f->normed.blocks);
+            memmove(normed->floats + to * n, normed->floats + from * n, n * sizeof *normed->floats);
+            memmove(normed->quantized + to * n, normed->quantized + from * n, n);
+            memmove(normed->blocks + to * n_blocks, normed->blocks + from * n_blocks,
+                    n_blocks * sizeof *normed->blocks);
         }
     }
     for (size_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++) {
-        float *to = f->rotated + kv_head * f->kept.count * row;
+        float *to = f->buffers.rotated + kv_head * f->kept.count * row;
         for (uint32_t s = 0; s < f->all.n_spans; s++) {
             const forward_span *span = &f->all.spans[s];
             const size_t from = span->first_row + span->n_rows - span->n_kept;
-            memmove(to, f->rotated + (kv_head * f->all.count + from) * row, span->n_kept * row * sizeof *to);
+            memmove(to, f->buffers.rotated + (kv_head * f->all.count + from) * row, span->n_kept * row * sizeof *to);
             to += span->n_kept * row;
         }
     }
-    f->rows = &f->kept;
 }
 
-void attention_block(forward_cpu *f, float *x) {
-    const layer_weights *w = &f->weights->layers[f->layer];
+void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
+    const layer_weights *w = &f->model.weights->layers[f->layer];
     const linear *const readers[] = {&w->attn_q, &w->attn_k, &w->attn_v, &w->attn_q_a, &w->attn_kv_a_mqa};
     const bool parallel = layer_is_parallel(w), two_norms = w->attn_norm_2.weight;
     bool quantize = parallel && !two_norms && feed_forward_quantizes(f);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
 
-    run_norm(f, two_norms ? &w->attn_norm_2 : &w->attn_norm, x, quantize);
-    if (f->config->kv_rank > 0)
+    run_norm(f, two_norms ? &w->attn_norm_2 : &w->attn_norm, x, f->all.count, quantize);
+    if (f->model.config->kv_rank > 0)
         make_latent_queries_keys(f);
     else
         make_queries_keys_values(f);
-    if (parallel && two_norms) run_norm(f, &w->attn_norm, x, feed_forward_quantizes(f));
-    const bool last = f->layer + 1 == f->config->n_layers;
-    if (last && f->kept.count < f->all.count && !f->stopped) keep_rows(f, x);
-    if (f->rows->count == 0) return;
-    attend(f);
-    if (f->config->kv_rank > 0) expand_latent_values(f);
-    token_work work = {.f = f};
-    if (reads_quantized(f, &w->attn_output)) run_token_step(&work, f->attended.n_columns, quantize_attended_item);
+    if (parallel && two_norms) run_norm(f, &w->attn_norm, x, f->all.count, feed_forward_quantizes(f));
+    if (rows->count < f->all.count && !f->stopped) drop_other_rows(f, x);
+    if (rows->count == 0) return;
+    attend(f, rows);
+    if (f->model.config->kv_rank > 0) expand_latent_values(f, rows->count);
+    row_work work = {.f = f, .n_rows = rows->count};
+    if (reads_quantized(f, &w->attn_output)) run_row_step(&work, f->buffers.attended.n_columns, quantize_attended_item);
     const bool at_once = adds_at_once(f, &w->post_attention_norm);
-    product output = product_of(&w->attn_output, 0, &f->attended, 0, f->rows->count, f->projected);
+    product output = product_of(&w->attn_output, 0, &f->buffers.attended, 0, rows->count, f->buffers.projected);
     run_products(f, &output, 1, at_once ? x : NULL);
-    if (!at_once) add_projected(f, &w->post_attention_norm, x);
+    if (!at_once) add_projected(f, &w->post_attention_norm, x, rows->count);
 }

@@ -1,7 +1,6 @@
 /* Which kernels run: chosen by name, or the best that this CPU has. Called when a session is made. */
 #include "cpu/kernels.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -46,41 +45,34 @@ static bool has_i8mm(void) { return has_neon() && has_feature("hw.optional.arm.F
 #define has_i8mm never
 #endif
 
-/* From the least to the best. */
-static struct isa {
+/* From the least to the best. A CPU that has one of them has those of its kind before it, too. */
+static const struct isa {
     bool (*present)(void);
-    void (*fill)(cpu_kernels *table);
-    cpu_kernels table;
+    const cpu_kernels *const *table;
+    const char *names; /* of all that a CPU has whose best is this */
 } isas[] = {
-    {.present = always, .fill = kernels_scalar_fill},     {.present = has_avx2, .fill = kernels_avx2_fill},
-    {.present = has_avx512, .fill = kernels_avx512_fill}, {.present = has_neon, .fill = kernels_neon_fill},
-    {.present = has_i8mm, .fill = kernels_i8mm_fill},
+    {always, &kernels_scalar, "scalar"},
+    {has_avx2, &kernels_avx2, "scalar, avx2"},
+    {has_avx512, &kernels_avx512, "scalar, avx2, avx512"},
+    {has_neon, &kernels_neon, "scalar, neon"},
+    {has_i8mm, &kernels_i8mm, "scalar, neon, i8mm"},
 };
 
 enum { N_ISAS = sizeof isas / sizeof isas[0] };
 
-static pthread_once_t filled = PTHREAD_ONCE_INIT;
-static char names[64]; /* of the usable ones, as kernels_names gives them */
-
-/* The CPU is asked first: a fill function is compiled with the instructions of its kernels. */
-static void fill(void) {
+/* NULL if there is none. */
+static const struct isa *best_isa(const char *name) {
+    const struct isa *best = NULL;
     for (size_t i = 0; i < N_ISAS; i++) {
-        if (isas[i].present()) isas[i].fill(&isas[i].table);
-        if (!isas[i].table.name) continue;
-        if (names[0]) strcat(names, ", ");
-        strcat(names, isas[i].table.name);
+        const cpu_kernels *table = *isas[i].table;
+        if (table && isas[i].present() && (!name || strcmp(name, table->name) == 0)) best = &isas[i];
     }
-}
-
-const cpu_kernels *kernels_select(const char *isa) {
-    pthread_once(&filled, fill);
-    const cpu_kernels *best = NULL;
-    for (size_t i = 0; i < N_ISAS; i++)
-        if (isas[i].table.name && (!isa || strcmp(isa, isas[i].table.name) == 0)) best = &isas[i].table;
     return best;
 }
 
-const char *kernels_names(void) {
-    pthread_once(&filled, fill);
-    return names;
+const cpu_kernels *kernels_select(const char *isa) {
+    const struct isa *best = best_isa(isa);
+    return best ? *best->table : NULL;
 }
+
+const char *kernels_names(void) { return best_isa(NULL)->names; }

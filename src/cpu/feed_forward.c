@@ -15,16 +15,18 @@
 
 /* ------------------------------------------------------------------------------------------------- one network */
 
-/* gate, up and down, or up and down. sum: as run_products takes it, or NULL: into f->projected alone. */
-static void run_network(forward_cpu *f, const linear *gate, const linear *up, const linear *down, float *sum) {
+/* gate, up and down, or up and down. sum: as run_products takes it, or NULL: into f->buffers.projected alone. */
+static void run_network(forward_cpu *f, const linear *gate, const linear *up, const linear *down, uint32_t n_rows,
+                        float *sum) {
     const bool gated = gate->w.data;
     const uint32_t n_ff = up->w.n_rows;
-    forward_vectors hidden = f->gate;
+    forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = n_ff;
-    product products[2] = {product_of(gated ? gate : up, 0, &f->normed, 0, f->rows->count, f->gate.floats)};
-    if (gated) products[1] = product_of(up, 0, &f->normed, 0, f->rows->count, f->up);
-    run_activated_products(f, products, gated ? 2 : 1, reads_quantized(f, down));
-    product out = product_of(down, 0, &hidden, 0, f->rows->count, f->projected);
+    product products[2] = {product_of(gated ? gate : up, 0, &f->buffers.normed, 0, n_rows, hidden.floats)};
+    if (gated) products[1] = product_of(up, 0, &f->buffers.normed, 0, n_rows, f->buffers.up);
+    if (reads_quantized(f, down)) quantize_result(&products[0], &hidden, 0);
+    run_activated_products(f, products, gated ? 2 : 1);
+    product out = product_of(down, 0, &hidden, 0, n_rows, f->buffers.projected);
     run_products(f, &out, 1, sum);
 }
 
@@ -97,25 +99,25 @@ void choose_experts(const model_config *c, const float *bias, float *scores, uin
 
 static void choose_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const forward_cpu *f = ((const token_work *)argument)->f;
-    const model_config *c = f->config;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const model_config *c = f->model.config;
     const size_t n = c->n_experts_used;
-    choose_experts(c, f->weights->layers[f->layer].exp_probs_b, f->router + b * 3 * c->n_experts, f->chosen + b * n,
-                   f->expert_weights + b * n);
+    choose_experts(c, f->model.weights->layers[f->layer].exp_probs_b, f->buffers.router + b * 3 * c->n_experts,
+                   f->buffers.chosen + b * n, f->buffers.expert_weights + b * n);
 }
 
 /* ------------------------------------------------------------------------------------------------- experts */
 
-/* Give each choice a row, those of an expert one after another: f->expert_rows[choice], and where the rows of an expert
- * begin, f->first_row, [n_experts + 1]. */
-static void sort_by_expert(forward_cpu *f) {
-    const model_config *c = f->config;
-    const size_t n_choices = (size_t)f->rows->count * c->n_experts_used;
-    uint32_t *first = f->first_row;
+/* Give each choice a row, those of an expert one after another: expert_rows[choice], and where the rows of an expert
+ * begin, first_row, [n_experts + 1]. */
+static void sort_by_expert(forward_cpu *f, uint32_t n_rows) {
+    const model_config *c = f->model.config;
+    const size_t n_choices = (size_t)n_rows * c->n_experts_used;
+    uint32_t *first = f->buffers.first_row;
     memset(first, 0, (c->n_experts + 1) * sizeof *first);
-    for (size_t i = 0; i < n_choices; i++) first[f->chosen[i] + 1]++;
+    for (size_t i = 0; i < n_choices; i++) first[f->buffers.chosen[i] + 1]++;
     for (uint32_t e = 0; e < c->n_experts; e++) first[e + 1] += first[e];
-    for (size_t i = 0; i < n_choices; i++) f->expert_rows[i] = first[f->chosen[i]]++;
+    for (size_t i = 0; i < n_choices; i++) f->buffers.expert_rows[i] = first[f->buffers.chosen[i]]++;
     for (uint32_t e = c->n_experts; e > 0; e--) first[e] = first[e - 1];
     first[0] = 0;
 }
@@ -123,90 +125,97 @@ static void sort_by_expert(forward_cpu *f) {
 /* Copy a token's vector to the rows of its choices. */
 static void gather_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const token_work *work = argument;
+    const row_work *work = argument;
     const forward_cpu *f = work->f;
-    const size_t n = f->normed.n_columns, n_blocks = n / ACTIVATION_BLOCK;
-    for (uint32_t k = 0; k < f->config->n_experts_used; k++) {
-        const size_t row = f->expert_rows[b * f->config->n_experts_used + k];
-        memcpy(f->gathered.floats + row * n, f->normed.floats + b * n, n * sizeof(float));
+    const size_t n = f->buffers.normed.n_columns, n_blocks = n / ACTIVATION_BLOCK;
+    for (uint32_t k = 0; k < f->model.config->n_experts_used; k++) {
+        const size_t row = f->buffers.expert_rows[b * f->model.config->n_experts_used + k];
+        memcpy(f->buffers.gathered.floats + row * n, f->buffers.normed.floats + b * n, n * sizeof(float));
         if (!work->quantize) continue;
-        memcpy(f->gathered.quantized + row * n, f->normed.quantized + b * n, n);
-        memcpy(f->gathered.blocks + row * n_blocks, f->normed.blocks + b * n_blocks,
-               n_blocks * sizeof *f->normed.blocks);
+        memcpy(f->buffers.gathered.quantized + row * n, f->buffers.normed.quantized + b * n, n);
+        memcpy(f->buffers.gathered.blocks + row * n_blocks, f->buffers.normed.blocks + b * n_blocks,
+               n_blocks * sizeof *f->buffers.normed.blocks);
     }
 }
 
-/* The weighted sum of a token's experts, and of the shared one in f->projected, which it becomes. */
+/* The weighted sum of a token's experts, and of the shared one in f->buffers.projected, which it becomes. */
 static void combine_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const token_work *work = argument;
+    const row_work *work = argument;
     const forward_cpu *f = work->f;
-    const model_config *c = f->config;
-    const layer_weights *w = &f->weights->layers[f->layer];
+    const model_config *c = f->model.config;
+    const layer_weights *w = &f->model.weights->layers[f->layer];
     const size_t n = c->n_embd;
-    float *out = f->projected + b * n;
+    float *out = f->buffers.projected + b * n;
     if (!w->ffn_up_shexp.w.data) memset(out, 0, n * sizeof *out);
     if (w->ffn_gate_inp_shexp.w.data) {
-        const float open = sigmoid(f->shared_gate[b]);
+        const float open = sigmoid(f->buffers.shared_gate[b]);
         for (size_t i = 0; i < n; i++) out[i] *= open;
     }
     for (uint32_t k = 0; k < c->n_experts_used; k++) {
         const size_t choice = b * c->n_experts_used + k;
-        const float *expert = f->expert_out + f->expert_rows[choice] * n, weight = f->expert_weights[choice];
+        const float *expert = f->buffers.expert_out + f->buffers.expert_rows[choice] * n,
+                    weight = f->buffers.expert_weights[choice];
         for (size_t i = 0; i < n; i++) out[i] += weight * expert[i];
     }
 }
 
 /* The networks of the experts that were chosen at all. */
 static void run_experts(forward_cpu *f) {
-    const model_config *c = f->config;
-    const layer_weights *w = &f->weights->layers[f->layer];
-    forward_vectors hidden = f->gate;
+    const model_config *c = f->model.config;
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = c->n_ff_expert;
+    const bool quantize = reads_quantized(f, &w->ffn_down_exps);
     size_t n_pairs = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
-        const size_t first = f->first_row[e];
-        const uint32_t count = f->first_row[e + 1] - f->first_row[e];
+        const size_t first = f->buffers.first_row[e];
+        const uint32_t count = f->buffers.first_row[e + 1] - f->buffers.first_row[e];
         if (count == 0) continue;
-        product *pair = f->products + 2 * n_pairs++;
-        pair[0] = product_of(&w->ffn_gate_exps, e, &f->gathered, first, count, f->gate.floats + first * c->n_ff_expert);
-        pair[1] = product_of(&w->ffn_up_exps, e, &f->gathered, first, count, f->up + first * c->n_ff_expert);
+        product *pair = f->buffers.products + 2 * n_pairs++;
+        pair[0] = product_of(&w->ffn_gate_exps, e, &f->buffers.gathered, first, count,
+                             hidden.floats + first * c->n_ff_expert);
+        pair[1] =
+            product_of(&w->ffn_up_exps, e, &f->buffers.gathered, first, count, f->buffers.up + first * c->n_ff_expert);
+        if (quantize) quantize_result(&pair[0], &hidden, first);
     }
-    run_activated_products(f, f->products, 2 * n_pairs, reads_quantized(f, &w->ffn_down_exps));
+    run_activated_products(f, f->buffers.products, 2 * n_pairs);
     size_t n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
-        const size_t first = f->first_row[e];
-        const uint32_t count = f->first_row[e + 1] - f->first_row[e];
+        const size_t first = f->buffers.first_row[e];
+        const uint32_t count = f->buffers.first_row[e + 1] - f->buffers.first_row[e];
         if (count > 0)
-            f->products[n_products++] =
-                product_of(&w->ffn_down_exps, e, &hidden, first, count, f->expert_out + first * c->n_embd);
+            f->buffers.products[n_products++] =
+                product_of(&w->ffn_down_exps, e, &hidden, first, count, f->buffers.expert_out + first * c->n_embd);
     }
-    run_products(f, f->products, n_products, NULL);
+    run_products(f, f->buffers.products, n_products, NULL);
 }
 
-static void run_mixture(forward_cpu *f) {
-    const model_config *c = f->config;
-    const layer_weights *w = &f->weights->layers[f->layer];
-    token_work work = {.f = f,
-                       .quantize = reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps)};
-    product router[2] = {product_of(&w->ffn_gate_inp, 0, &f->normed, 0, f->rows->count, f->router)};
+static void run_mixture(forward_cpu *f, uint32_t n_rows) {
+    const model_config *c = f->model.config;
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    row_work work = {.f = f,
+                     .n_rows = n_rows,
+                     .quantize = reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps)};
+    product router[2] = {product_of(&w->ffn_gate_inp, 0, &f->buffers.normed, 0, n_rows, f->buffers.router)};
     router[0].out_stride = 3 * (size_t)c->n_experts; /* behind a token's scores there is room to rank them */
     const bool shared_gate = w->ffn_gate_inp_shexp.w.data;
-    if (shared_gate) router[1] = product_of(&w->ffn_gate_inp_shexp, 0, &f->normed, 0, f->rows->count, f->shared_gate);
+    if (shared_gate)
+        router[1] = product_of(&w->ffn_gate_inp_shexp, 0, &f->buffers.normed, 0, n_rows, f->buffers.shared_gate);
     run_products(f, router, shared_gate ? 2 : 1, NULL);
-    run_token_step(&work, (uint64_t)c->n_experts * (c->n_experts_used + 8), choose_item);
+    run_row_step(&work, (uint64_t)c->n_experts * (c->n_experts_used + 8), choose_item);
     if (f->stopped) return;
-    sort_by_expert(f);
-    run_token_step(&work, 2 * (uint64_t)c->n_embd * c->n_experts_used, gather_item);
+    sort_by_expert(f, n_rows);
+    run_row_step(&work, 2 * (uint64_t)c->n_embd * c->n_experts_used, gather_item);
     run_experts(f);
-    if (w->ffn_up_shexp.w.data) run_network(f, &w->ffn_gate_shexp, &w->ffn_up_shexp, &w->ffn_down_shexp, NULL);
-    run_token_step(&work, (uint64_t)c->n_embd * (c->n_experts_used + 1), combine_item);
+    if (w->ffn_up_shexp.w.data) run_network(f, &w->ffn_gate_shexp, &w->ffn_up_shexp, &w->ffn_down_shexp, n_rows, NULL);
+    run_row_step(&work, (uint64_t)c->n_embd * (c->n_experts_used + 1), combine_item);
 }
 
 /* ------------------------------------------------------------------------------------------------- the half */
 
 bool feed_forward_quantizes(const forward_cpu *f) {
-    const layer_weights *w = &f->weights->layers[f->layer];
+    const layer_weights *w = &f->model.weights->layers[f->layer];
     const linear *const readers[] = {&w->ffn_gate,       &w->ffn_up,      &w->ffn_gate_inp,
                                      &w->ffn_gate_exps,  &w->ffn_up_exps, &w->ffn_gate_inp_shexp,
                                      &w->ffn_gate_shexp, &w->ffn_up_shexp};
@@ -215,15 +224,15 @@ bool feed_forward_quantizes(const forward_cpu *f) {
     return false;
 }
 
-void feed_forward_block(forward_cpu *f, float *x) {
-    const layer_weights *w = &f->weights->layers[f->layer];
+void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x) {
+    const layer_weights *w = &f->model.weights->layers[f->layer];
     const bool at_once = adds_at_once(f, &w->post_ffw_norm);
-    if (!layer_is_parallel(w)) run_norm(f, &w->ffn_norm, x, feed_forward_quantizes(f));
+    if (!layer_is_parallel(w)) run_norm(f, &w->ffn_norm, x, n_rows, feed_forward_quantizes(f));
     if (w->ffn_gate_inp.w.data) {
-        run_mixture(f);
-        add_projected(f, &w->post_ffw_norm, x);
+        run_mixture(f, n_rows);
+        add_projected(f, &w->post_ffw_norm, x, n_rows);
         return;
     }
-    run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, at_once ? x : NULL);
-    if (!at_once) add_projected(f, &w->post_ffw_norm, x);
+    run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, at_once ? x : NULL);
+    if (!at_once) add_projected(f, &w->post_ffw_norm, x, n_rows);
 }

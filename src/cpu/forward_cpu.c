@@ -2,7 +2,6 @@
 #include "cpu/interleave.h"
 #include "cpu/steps.h"
 
-#include <math.h>
 #include <string.h>
 
 /* Multiply-adds, or what takes as long, below which waking threads costs more than it saves. */
@@ -10,7 +9,7 @@
 
 void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work) {
     if (cost >= WORTH_THREADS)
-        thread_pool_run(f->pool, n_items, task, work);
+        thread_pool_run(f->model.pool, n_items, task, work);
     else
         for (size_t item = 0; item < n_items; item++) task(work, item, 0);
 }
@@ -20,57 +19,53 @@ void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, v
     if (!f->stopped) run_items(f, n_items, cost, task, work);
 }
 
-void run_token_step(token_work *work, uint64_t floats_per_token, thread_task task) {
-    run_step(work->f, work->f->rows->count, work->f->rows->count * floats_per_token, task, work);
+void run_row_step(row_work *work, uint64_t floats_per_row, thread_task task) {
+    run_step(work->f, work->n_rows, work->n_rows * floats_per_row, task, work);
 }
 
 /* ------------------------------------------------------------------------------------------ norms and sums */
 
 void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, size_t n, float *out) {
-    const float epsilon = f->config->norm_epsilon;
+    const float epsilon = f->model.config->norm_epsilon;
     if (!norm->weight) {
         if (out != x) memcpy(out, x, n * sizeof *out);
         return;
     }
-    if (f->config->traits->norm == NORM_RMS)
-        f->kernels->rms_norm(x, norm->weight, epsilon, n, out);
+    if (f->model.config->traits->norm == NORM_RMS)
+        f->model.kernels->rms_norm(x, norm->weight, epsilon, n, out);
     else
-        f->kernels->layer_norm(x, norm->weight, epsilon, n, out);
-    if (norm->bias) f->kernels->add(out, norm->bias, n);
+        f->model.kernels->layer_norm(x, norm->weight, epsilon, n, out);
+    if (norm->bias) f->model.kernels->add(out, norm->bias, n);
 }
 
 static void norm_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const token_work *work = argument;
+    const row_work *work = argument;
     forward_cpu *f = work->f;
-    const size_t n = f->config->n_embd;
-    normalize(f, work->norm, work->x + b * n, n, f->normed.floats + b * n);
-    if (work->quantize) quantize_vector(f, &f->normed, b);
+    const size_t n = f->model.config->n_embd;
+    normalize(f, work->norm, work->read + b * n, n, f->buffers.normed.floats + b * n);
+    if (work->quantize) quantize_vector(f, &f->buffers.normed, b);
 }
 
-void run_norm(forward_cpu *f, const norm_weights *norm, float *x, bool quantize) {
-    token_work work = {.f = f, .x = x, .norm = norm, .quantize = quantize};
-    run_token_step(&work, f->config->n_embd, norm_item);
-}
-
-static void scale_floats(float *x, float factor, size_t n) {
-    for (size_t i = 0; factor != 1 && i < n; i++) x[i] *= factor;
+void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t n_rows, bool quantize) {
+    row_work work = {.f = f, .n_rows = n_rows, .read = x, .norm = norm, .quantize = quantize};
+    run_row_step(&work, f->model.config->n_embd, norm_item);
 }
 
 static void add_projected_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
-    const token_work *work = argument;
+    const row_work *work = argument;
     const forward_cpu *f = work->f;
-    const size_t n = f->config->n_embd;
-    float *projected = f->projected + b * n;
+    const size_t n = f->model.config->n_embd;
+    float *projected = f->buffers.projected + b * n;
     normalize(f, work->norm, projected, n, projected);
-    scale_floats(projected, f->config->residual_scale, n);
-    f->kernels->add(work->x + b * n, projected, n);
+    scale_floats(projected, f->model.config->residual_scale, n);
+    f->model.kernels->add(work->x + b * n, projected, n);
 }
 
-void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x) {
-    token_work work = {.f = f, .x = x, .norm = post_norm};
-    run_token_step(&work, f->config->n_embd, add_projected_item);
+void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint32_t n_rows) {
+    row_work work = {.f = f, .n_rows = n_rows, .x = x, .norm = post_norm};
+    run_row_step(&work, f->model.config->n_embd, add_projected_item);
 }
 
 /* ---------------------------------------------------------------------------------------------- the road */
@@ -78,9 +73,9 @@ void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x) {
 static void angles_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = argument;
-    for (int i = 0; i < (f->config->window > 0 ? 2 : 1); i++) {
-        const size_t at = b * f->rope[i].n_pairs;
-        rope_angles(&f->rope[i], f->rows->positions[b], f->rope_cos[i] + at, f->rope_sin[i] + at);
+    for (int i = 0; i < (f->model.config->window > 0 ? 2 : 1); i++) {
+        const size_t at = b * f->model.rope[i].n_pairs;
+        rope_angles(&f->model.rope[i], f->all.positions[b], f->buffers.rope_cos[i] + at, f->buffers.rope_sin[i] + at);
     }
 }
 
@@ -107,9 +102,8 @@ void forward_cpu_begin(forward_cpu *f, const forward_span *spans, uint32_t n_spa
         add_rows(&f->all, &spans[i], spans[i].n_rows);
         add_rows(&f->kept, &spans[i], spans[i].n_kept);
     }
-    f->rows = &f->all;
     f->stopped = false;
-    run_items(f, f->all.count, cost_of_angle * f->all.count * f->rope[0].n_pairs, angles_item, f);
+    run_items(f, f->all.count, cost_of_angle * f->all.count * f->model.rope[0].n_pairs, angles_item, f);
 }
 
 /* out: row `index` of a table, as floats. */
@@ -119,76 +113,64 @@ static void read_row(const forward_cpu *f, const matrix *table, uint32_t index, 
         interleaved_row(table, index, thread_scratch(f, thread));
         row = thread_scratch(f, thread);
     }
-    f->kernels->dequantize[table->type](row, out, table->n_columns);
+    f->model.kernels->dequantize[table->type](row, out, table->n_columns);
 }
 
 /* What adapters add to the embedding x of token b: B times a row of A. */
 static void adapt_embedding(const forward_cpu *f, size_t b, uint32_t token, uint32_t thread, float *x) {
-    const uint32_t n = f->config->n_embd;
-    const product p = {.loras = f->weights->token_embd_loras,
-                       .inner = f->lora_inner.floats + b * f->config->lora.inner_length,
-                       .count = 1,
-                       .out = x,
-                       .out_stride = n};
-    float *inner = p.inner;
+    const uint32_t n = f->model.config->n_embd;
+    forward_vectors inner = vectors_after(f->buffers.lora_inner, b * f->model.config->lora.inner_length);
+    const product p = {
+        .loras = f->model.weights->token_embd_loras, .inner = inner, .count = 1, .out = x, .out_stride = n};
     for (const lora_pair *pair = p.loras; pair; pair = pair->next) {
-        const size_t rank = pair->b.n_columns, place = (size_t)(inner - f->lora_inner.floats);
-        read_row(f, &pair->a, token, thread, inner);
-        scale_floats(inner, pair->scale, rank);
-        if (f->kernels->quantizes[pair->b.type])
-            f->kernels->quantize(inner, rank, f->lora_inner.quantized + place,
-                                 f->lora_inner.blocks + place / ACTIVATION_BLOCK);
-        inner += lora_padded((uint32_t)rank);
+        const uint32_t rank = pair->b.n_columns;
+        read_row(f, &pair->a, token, thread, inner.floats);
+        scale_floats(inner.floats, pair->scale, rank);
+        if (f->model.kernels->quantizes[pair->b.type])
+            f->model.kernels->quantize(inner.floats, rank, inner.quantized, inner.blocks);
+        inner = vectors_after(inner, lora_padded(rank));
     }
     for (uint32_t first = 0; first < n; first += MOST_ROWS)
         add_adapters(f, &p, first, n - first < MOST_ROWS ? n : first + MOST_ROWS, thread);
 }
 
 static void embed_item(void *argument, size_t b, uint32_t thread) {
-    const token_work *work = argument;
+    const row_work *work = argument;
     const forward_cpu *f = work->f;
-    const size_t n = f->config->n_embd;
+    const size_t n = f->model.config->n_embd;
     float *x = work->x + b * n;
-    read_row(f, &f->weights->token_embd, (uint32_t)work->tokens[b], thread, x);
-    if (f->weights->token_embd_loras) adapt_embedding(f, b, (uint32_t)work->tokens[b], thread, x);
-    scale_floats(x, f->config->embedding_scale, n);
-    if (!f->weights->position_embd.data) return;
-    float *position = f->projected + b * n;
-    read_row(f, &f->weights->position_embd, f->rows->positions[b], thread, position);
-    f->kernels->add(x, position, n);
+    read_row(f, &f->model.weights->token_embd, (uint32_t)work->tokens[b], thread, x);
+    if (f->model.weights->token_embd_loras) adapt_embedding(f, b, (uint32_t)work->tokens[b], thread, x);
+    scale_floats(x, f->model.config->embedding_scale, n);
+    if (!f->model.weights->position_embd.data) return;
+    float *position = f->buffers.projected + b * n;
+    read_row(f, &f->model.weights->position_embd, f->all.positions[b], thread, position);
+    f->model.kernels->add(x, position, n);
 }
 
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
-    token_work work = {.f = f, .x = x, .tokens = tokens};
-    run_items(f, f->rows->count, (uint64_t)f->rows->count * f->config->n_embd, embed_item, &work);
+    row_work work = {.f = f, .x = x, .tokens = tokens};
+    run_items(f, f->all.count, (uint64_t)f->all.count * f->model.config->n_embd, embed_item, &work);
 }
 
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
-        f->windowed = config_is_windowed(f->config, f->layer);
-        attention_block(f, x);
-        if (f->rows->count > 0) feed_forward_block(f, x);
+        const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
+        f->windowed = config_is_windowed(f->model.config, f->layer);
+        attention_block(f, rows, x);
+        if (rows->count > 0) feed_forward_block(f, rows->count, x);
     }
     return !f->stopped;
 }
 
 void forward_cpu_embedding(forward_cpu *f, float *x, uint32_t n_rows) {
-    const size_t n = f->config->n_embd;
-    for (size_t b = 0; b < n_rows; b++) normalize(f, &f->weights->output_norm, x + b * n, n, x + b * n);
+    run_norm(f, &f->model.weights->output_norm, x, n_rows, false);
+    memcpy(x, f->buffers.normed.floats, n_rows * f->model.config->n_embd * sizeof *x);
 }
 
 void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits) {
-    const model_config *c = f->config;
-    const linear *output = &f->weights->output;
-    for (size_t b = 0; b < n_rows; b++) {
-        normalize(f, &f->weights->output_norm, x + b * c->n_embd, c->n_embd, f->normed.floats + b * c->n_embd);
-        if (reads_quantized(f, output)) quantize_vector(f, &f->normed, b);
-    }
-    f->layer = c->n_layers;
-    product last = product_of(output, 0, &f->normed, 0, n_rows, logits);
-    run_products(f, &last, 1, NULL);
-    const size_t n = (size_t)n_rows * c->n_vocab;
-    scale_floats(logits, c->logit_scale, n);
-    for (size_t i = 0; c->logit_softcap > 0 && i < n; i++)
-        logits[i] = c->logit_softcap * tanhf(logits[i] / c->logit_softcap);
+    const linear *l = &f->model.weights->output;
+    product output = product_of(l, 0, &f->buffers.normed, 0, n_rows, logits);
+    run_norm(f, &f->model.weights->output_norm, x, n_rows, reads_quantized(f, l));
+    run_logits(f, &output);
 }

@@ -1,5 +1,5 @@
 /* The forward pass on the CPU: a batch of rows, each a token at a position of a sequence, through the transformer's layers to
- * logits. Before it on the road: the session, which makes batches. After it: the sampler. The maths, step by step, is in
+ * logits. Before it on the road: cllm_eval, which makes batches. After it: the sampler. The maths, step by step, is in
  * docs/04-transformer.md. */
 #ifndef CPU_FORWARD_CPU_H
 #define CPU_FORWARD_CPU_H
@@ -19,7 +19,7 @@ typedef struct forward_vectors {
     uint32_t n_columns;
 } forward_vectors;
 
-/* The rows at work: a batch, or what is kept of it. Rows of a span lie one after another, and so do spans. */
+/* Rows of a batch. Those of a span lie one after another, and so do spans. */
 typedef struct forward_rows {
     uint32_t count;
     uint32_t n_spans;
@@ -28,29 +28,25 @@ typedef struct forward_rows {
     uint32_t *span_of;   /* [count] */
 } forward_rows;
 
-typedef struct forward_cpu {
+/* What a forward pass computes with. It is set by forward_cpu_create and never written afterwards. */
+typedef struct forward_model {
     const model_config *config;
     const model_weights *weights;
     const cpu_kernels *kernels;
     thread_pool *pool;
     const kv_store *store; /* keys and values */
     rope_table rope[2];    /* of layers that see everything, and of windowed ones */
+} forward_model;
 
-    forward_rows all, kept;         /* of the batch; where nothing is left out both are the same */
-    const forward_rows *rows;       /* at work: all, and from the last layer's attention on those that are kept */
-    uint32_t layer;                 /* at work; n_layers: the output */
-    bool windowed;                  /* is it? */
-    bool (*keep_going)(void *user); /* asked before each step; or NULL */
-    void *user;
-    bool stopped; /* keep_going said no: nothing more is computed in this batch */
-
+/* What the steps of a pass leave for one another. Each layer overwrites it. rows: as many as a step takes. */
+typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
     forward_vectors attended; /* of n_heads * attended_length */
     forward_vectors gate; /* as long as all hidden elements of a token; who uses it says of how many columns it is */
     float *queries;       /* [n_batch][n_heads][query_length] */
     float *keys;          /* [n_batch][n_kv_heads][key_length] */
     float *values;        /* [n_batch][n_kv_heads][value_length] */
-    float *rotated;       /* [n_kv_heads][count][n_heads / n_kv_heads][key_length] queries as attention takes them */
+    float *rotated;       /* [n_kv_heads][rows][n_heads / n_kv_heads][key_length] queries as attention takes them */
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
     float *up;            /* as many as gate has */
     float *rope_cos[2];   /* [n_batch][n_pairs] each */
@@ -58,8 +54,8 @@ typedef struct forward_cpu {
 
     /* latent attention */
     forward_vectors compressed;     /* [n_batch] of q_rank columns: queries */
-    forward_vectors latent_queries; /* [n_heads][count] of what is not rotated */
-    forward_vectors latent_values;  /* [n_heads][count] of kv_rank */
+    forward_vectors latent_queries; /* [n_heads][rows] of what is not rotated */
+    forward_vectors latent_values;  /* [n_heads][rows] of kv_rank */
 
     /* experts; a choice is a token and one of its experts: [n_batch][n_experts_used] */
     float *router;            /* [n_batch][3][n_experts] scores, and room to rank them */
@@ -78,13 +74,26 @@ typedef struct forward_cpu {
     float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B (A x) */
 
     struct attention_span *attention_spans; /* [n_spans] */
-    attention_part
-        *parts;         /* [n_kv_heads][n_chunks][n_queries] of a few tokens, whose chunks are shared out to threads */
-    float *part_values; /* the same, each [kv_padded(value_length)] */
-    size_t n_parts;     /* for so many there is room */
+    attention_part *parts;                  /* [n_kv_heads][n_chunks][n_queries] of each span that goes by chunks */
+    float *part_values;                     /* the same, each [kv_padded(value_length)] */
+    size_t n_parts;                         /* for so many there is room */
 
     unsigned char *scratch; /* [n_threads][scratch_bytes] what one thread needs within one item */
     size_t scratch_bytes;
+} forward_buffers;
+
+typedef struct forward_cpu {
+    forward_model model;
+    forward_buffers buffers;
+
+    /* The batch. Its rows do not change between forward_cpu_begin and the next. */
+    forward_rows all;  /* all rows: each layer takes them, .. */
+    forward_rows kept; /* .. and the last layer computes queries, and what follows from them, of these alone */
+    uint32_t layer;    /* at work */
+    bool windowed;     /* is it? */
+    bool stopped;      /* keep_going said no: nothing more is computed in this batch */
+    bool (*keep_going)(void *user); /* asked before each step; or NULL */
+    void *user;
 } forward_cpu;
 
 /* Scratch of one attention item: what a block of queries got so far, and of one more chunk. */
@@ -116,9 +125,9 @@ void forward_cpu_begin(forward_cpu *f, const forward_span *spans, uint32_t n_spa
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
 
 /* Run x: [count][n_embd], in place, through layers first_layer <= l < end_layer. The batch's keys and values go into the
- * pages of their sequences; each token attends to every position of its sequence up to its own, which must all be in the pages or in
- * this batch. After the model's last layer x is the kept rows alone, [kept.count][n_embd]. False: it was stopped, and x is worth
- * nothing. */
+ * pages of their sequences; each token attends to every position of its sequence up to its own, which must all be in the
+ * pages or in this batch. After the model's last layer x is the kept rows alone, [kept.count][n_embd]. False: it was
+ * stopped, and x is worth nothing. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
 /* x: [n_rows][n_embd] of the last layer's becomes its norm by the model's last one, in place. */

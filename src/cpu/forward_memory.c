@@ -84,51 +84,51 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const uint64_t n_products = larger(2 * c->n_experts, c->kv_rank > 0 ? c->n_heads : 0);
 #define SLOT(field) offsetof(forward_cpu, field)
 #define FLOATS(n)   (n) * sizeof(float)
-#define VECTORS(field, rows, n)                                                     \
-    {SLOT(field.floats), rows, FLOATS(n)}, {SLOT(field.quantized), rows, n}, {      \
-        SLOT(field.blocks), rows, (n) / ACTIVATION_BLOCK * sizeof(activation_block) \
+#define VECTORS(field, rows, n)                                                                \
+    {SLOT(buffers.field.floats), rows, FLOATS(n)}, {SLOT(buffers.field.quantized), rows, n}, { \
+        SLOT(buffers.field.blocks), rows, (n) / ACTIVATION_BLOCK * sizeof(activation_block)    \
     }
     const buffer list[] = {
         VECTORS(normed, n_batch, c->n_embd),
         VECTORS(attended, n_batch, attended),
         VECTORS(gate, n_batch, hidden),
-        {SLOT(queries), n_batch, FLOATS(queries)},
-        {SLOT(keys), n_batch, FLOATS(keys)},
-        {SLOT(values), n_batch, FLOATS(values)},
-        {SLOT(rotated), n_batch, FLOATS((uint64_t)c->n_heads * c->key_length)},
-        {SLOT(projected), n_batch, FLOATS(c->n_embd)},
-        {SLOT(up), n_batch, FLOATS(hidden)},
-        {SLOT(rope[0].frequencies), 1, angles * sizeof(double)},
-        {SLOT(rope[1].frequencies), 1, windowed_angles * sizeof(double)},
-        {SLOT(rope_cos[0]), n_batch, FLOATS(angles)},
-        {SLOT(rope_cos[1]), n_batch, FLOATS(windowed_angles)},
-        {SLOT(rope_sin[0]), n_batch, FLOATS(angles)},
-        {SLOT(rope_sin[1]), n_batch, FLOATS(windowed_angles)},
+        {SLOT(buffers.queries), n_batch, FLOATS(queries)},
+        {SLOT(buffers.keys), n_batch, FLOATS(keys)},
+        {SLOT(buffers.values), n_batch, FLOATS(values)},
+        {SLOT(buffers.rotated), n_batch, FLOATS((uint64_t)c->n_heads * c->key_length)},
+        {SLOT(buffers.projected), n_batch, FLOATS(c->n_embd)},
+        {SLOT(buffers.up), n_batch, FLOATS(hidden)},
+        {SLOT(model.rope[0].frequencies), 1, angles * sizeof(double)},
+        {SLOT(model.rope[1].frequencies), 1, windowed_angles * sizeof(double)},
+        {SLOT(buffers.rope_cos[0]), n_batch, FLOATS(angles)},
+        {SLOT(buffers.rope_cos[1]), n_batch, FLOATS(windowed_angles)},
+        {SLOT(buffers.rope_sin[0]), n_batch, FLOATS(angles)},
+        {SLOT(buffers.rope_sin[1]), n_batch, FLOATS(windowed_angles)},
         VECTORS(compressed, n_batch, c->q_rank),
         VECTORS(latent_queries, latent_rows, c->latent_key_length),
         VECTORS(latent_values, latent_rows, c->kv_rank),
-        {SLOT(router), n_batch, FLOATS(3 * (uint64_t)c->n_experts)},
-        {SLOT(shared_gate), c->n_ff_shared > 0 ? n_batch : 0, FLOATS(1)},
-        {SLOT(chosen), choices, sizeof(uint32_t)},
-        {SLOT(expert_weights), choices, FLOATS(1)},
-        {SLOT(expert_rows), choices, sizeof(uint32_t)},
-        {SLOT(first_row), c->n_experts > 0 ? (uint64_t)c->n_experts + 1 : 0, sizeof(uint32_t)},
+        {SLOT(buffers.router), n_batch, FLOATS(3 * (uint64_t)c->n_experts)},
+        {SLOT(buffers.shared_gate), c->n_ff_shared > 0 ? n_batch : 0, FLOATS(1)},
+        {SLOT(buffers.chosen), choices, sizeof(uint32_t)},
+        {SLOT(buffers.expert_weights), choices, FLOATS(1)},
+        {SLOT(buffers.expert_rows), choices, sizeof(uint32_t)},
+        {SLOT(buffers.first_row), c->n_experts > 0 ? (uint64_t)c->n_experts + 1 : 0, sizeof(uint32_t)},
         VECTORS(gathered, choices, c->n_embd),
-        {SLOT(expert_out), choices, FLOATS(c->n_embd)},
-        {SLOT(products), n_products, sizeof(product)},
+        {SLOT(buffers.expert_out), choices, FLOATS(c->n_embd)},
+        {SLOT(buffers.products), n_products, sizeof(product)},
         VECTORS(lora_inner, n_batch, c->lora.inner_length),
-        {SLOT(lora_products), c->lora.n_products, sizeof(product)},
-        {SLOT(lora_room), c->lora.n_products > 0 ? n_threads : 0, FLOATS((uint64_t)LORA_VECTORS * MOST_ROWS)},
+        {SLOT(buffers.lora_products), c->lora.n_products, sizeof(product)},
+        {SLOT(buffers.lora_room), c->lora.n_products > 0 ? n_threads : 0, FLOATS((uint64_t)LORA_VECTORS * MOST_ROWS)},
         {SLOT(all.spans), n_batch, sizeof(forward_span)},
         {SLOT(all.positions), n_batch, sizeof(uint32_t)},
         {SLOT(all.span_of), n_batch, sizeof(uint32_t)},
         {SLOT(kept.spans), n_batch, sizeof(forward_span)},
         {SLOT(kept.positions), n_batch, sizeof(uint32_t)},
         {SLOT(kept.span_of), n_batch, sizeof(uint32_t)},
-        {SLOT(attention_spans), n_batch, sizeof(attention_span)},
-        {SLOT(parts), parts, sizeof(attention_part)},
-        {SLOT(part_values), parts, FLOATS(kv_padded(c->value_length))},
-        {SLOT(scratch), n_threads, scratch},
+        {SLOT(buffers.attention_spans), n_batch, sizeof(attention_span)},
+        {SLOT(buffers.parts), parts, sizeof(attention_part)},
+        {SLOT(buffers.part_values), parts, FLOATS(kv_padded(c->value_length))},
+        {SLOT(buffers.scratch), n_threads, scratch},
     };
 #undef VECTORS
 #undef FLOATS
@@ -154,22 +154,19 @@ uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
                                thread_pool *pool, const kv_store *store, uint32_t n_ctx, uint32_t n_batch, arena *a,
                                forward_cpu *out, cllm_error *err) {
-    *out = (forward_cpu){.config = config,
-                         .weights = weights,
-                         .kernels = kernels,
-                         .pool = pool,
-                         .store = store,
-                         .normed.n_columns = config->n_embd,
-                         .attended.n_columns = config->n_heads * attended_length(config),
-                         .compressed.n_columns = config->q_rank,
-                         .latent_queries.n_columns =
-                             config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
-                         .latent_values.n_columns = config->kv_rank,
-                         .gathered.n_columns = config->n_embd,
-                         .n_parts = attention_parts(config, n_ctx),
-                         .scratch_bytes = scratch_bytes(config, kernels)};
+    *out =
+        (forward_cpu){.model = {.config = config, .weights = weights, .kernels = kernels, .pool = pool, .store = store},
+                      .buffers = {.normed.n_columns = config->n_embd,
+                                  .attended.n_columns = config->n_heads * attended_length(config),
+                                  .compressed.n_columns = config->q_rank,
+                                  .latent_queries.n_columns =
+                                      config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
+                                  .latent_values.n_columns = config->kv_rank,
+                                  .gathered.n_columns = config->n_embd,
+                                  .n_parts = attention_parts(config, n_ctx),
+                                  .scratch_bytes = scratch_bytes(config, kernels)}};
     buffer buffers[MOST_BUFFERS];
-    const size_t n = list_buffers(config, n_ctx, n_batch, thread_pool_size(pool), out->scratch_bytes, buffers);
+    const size_t n = list_buffers(config, n_ctx, n_batch, thread_pool_size(pool), out->buffers.scratch_bytes, buffers);
     bool complete = true;
     for (size_t i = 0; i < n; i++) {
         void *bytes = arena_alloc(a, buffers[i].rows, buffers[i].bytes_per_row);
@@ -179,6 +176,6 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
     if (!complete)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller batch", n_batch);
     for (int windowed = 0; windowed < (config->window > 0 ? 2 : 1); windowed++)
-        rope_prepare(config, windowed, weights_rope_factors(weights, config, n_ctx), &out->rope[windowed]);
+        rope_prepare(config, windowed, weights_rope_factors(weights, config, n_ctx), &out->model.rope[windowed]);
     return CLLM_OK;
 }

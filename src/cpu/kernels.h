@@ -1,5 +1,5 @@
-/* The table of compute kernels: what an instruction set must offer. kernels_scalar.c fills every entry and is the
- * reference; a faster instruction set overwrites what it does better (dispatch.c chooses, once, when a session is made).
+/* The table of compute kernels: what an instruction set must offer. The tables are constants, and that of kernels_scalar.c is
+ * the reference (dispatch.c chooses one, when a session is made).
  *
  * The rule that all of them keep: an output element depends on its own inputs alone, by one fixed order of operations,
  * whatever the batch, the row range or the thread. So logits are the same bits however the work is cut.
@@ -50,7 +50,7 @@ typedef struct attention_part {
 typedef struct cpu_kernels {
     const char *name; /* "scalar", "avx2" ..., as --cpu-isa takes it */
 
-    dequantize_kernel dequantize[QUANT_TYPE_LIMIT]; /* NULL for types that cannot be computed with */
+    const dequantize_kernel *dequantize; /* [QUANT_TYPE_LIMIT] NULL for types that cannot be computed with */
 
     /* Does matmul read the quantized form of x for a matrix of this type? (Never in the scalar kernels.) */
     bool quantizes[QUANT_TYPE_LIMIT];
@@ -99,13 +99,10 @@ typedef struct cpu_kernels {
                   size_t n);
 } cpu_kernels;
 
-void kernels_scalar_fill(cpu_kernels *table);
+extern const cpu_kernels *const kernels_scalar;
 
-/* Leave the table alone where the compiler's target has no such instructions. */
-void kernels_avx2_fill(cpu_kernels *table);
-void kernels_avx512_fill(cpu_kernels *table);
-void kernels_neon_fill(cpu_kernels *table);
-void kernels_i8mm_fill(cpu_kernels *table);
+/* NULL where the compiler's target has no such instructions. */
+extern const cpu_kernels *const kernels_avx2, *const kernels_avx512, *const kernels_neon, *const kernels_i8mm;
 
 /* By quant_type; NULL for types that are not computable. */
 extern const dequantize_kernel dequantize_scalar[QUANT_TYPE_LIMIT];

@@ -14,9 +14,9 @@
 #include "cpu/vector_kernels.h"
 
 #if IN_PART(TABLE)
-void kernels_avx2_fill(cpu_kernels *table) { vector_fill(table); }
+const cpu_kernels *const kernels_avx2 = &vector_table;
 #endif
 
 #else
-void kernels_avx2_fill(cpu_kernels *table) { (void)table; }
+const cpu_kernels *const kernels_avx2 = NULL;
 #endif

@@ -16,9 +16,9 @@
 #include "cpu/vector_kernels.h"
 
 #if IN_PART(TABLE)
-void kernels_avx512_fill(cpu_kernels *table) { vector_fill(table); }
+const cpu_kernels *const kernels_avx512 = &vector_table;
 #endif
 
 #else
-void kernels_avx512_fill(cpu_kernels *table) { (void)table; }
+const cpu_kernels *const kernels_avx512 = NULL;
 #endif

@@ -11,9 +11,9 @@
 #include "cpu/vector_kernels.h"
 
 #if IN_PART(TABLE)
-void kernels_i8mm_fill(cpu_kernels *table) { vector_fill(table); }
+const cpu_kernels *const kernels_i8mm = &vector_table;
 #endif
 
 #else
-void kernels_i8mm_fill(cpu_kernels *table) { (void)table; }
+const cpu_kernels *const kernels_i8mm = NULL;
 #endif

@@ -10,9 +10,9 @@
 #include "cpu/vector_kernels.h"
 
 #if IN_PART(TABLE)
-void kernels_neon_fill(cpu_kernels *table) { vector_fill(table); }
+const cpu_kernels *const kernels_neon = &vector_table;
 #endif
 
 #else
-void kernels_neon_fill(cpu_kernels *table) { (void)table; }
+const cpu_kernels *const kernels_neon = NULL;
 #endif

@@ -240,21 +240,20 @@ static void scalar_merge(attention_part *part, float *values, const attention_pa
     for (size_t i = 0; i < n; i++) values[i] = values[i] * kept + other_values[i] * added;
 }
 
-void kernels_scalar_fill(cpu_kernels *table) {
-    *table = (cpu_kernels){
-        .name = "scalar",
-        .matmul = scalar_matmul,
-        .matmul_scratch_bytes = scalar_matmul_scratch_bytes,
-        .rms_norm = scalar_rms_norm,
-        .add = scalar_add,
-        .layer_norm = scalar_layer_norm,
-        .activate = scalar_activate,
-        .rope = scalar_rope,
-        .rope_halves = scalar_rope_halves,
-        .f32_to_f16 = scalar_f32_to_f16,
-        .quantize = scalar_quantize,
-        .attend = scalar_attend,
-        .merge = scalar_merge,
-    };
-    memcpy(table->dequantize, dequantize_scalar, sizeof table->dequantize);
-}
+static const cpu_kernels table = {
+    .name = "scalar",
+    .dequantize = dequantize_scalar,
+    .matmul = scalar_matmul,
+    .matmul_scratch_bytes = scalar_matmul_scratch_bytes,
+    .rms_norm = scalar_rms_norm,
+    .add = scalar_add,
+    .layer_norm = scalar_layer_norm,
+    .activate = scalar_activate,
+    .rope = scalar_rope,
+    .rope_halves = scalar_rope_halves,
+    .f32_to_f16 = scalar_f32_to_f16,
+    .quantize = scalar_quantize,
+    .attend = scalar_attend,
+    .merge = scalar_merge,
+};
+const cpu_kernels *const kernels_scalar = &table;

@@ -21,27 +21,34 @@ void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, 
 void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
 
 static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
-    return f->scratch + thread * f->scratch_bytes;
+    return f->buffers.scratch + thread * f->buffers.scratch_bytes;
 }
+
+enum { ITEMS_PER_THREAD = 4 }; /* at least, so that threads end together */
+
+typedef enum attention_step { ATTEND, MERGE, ATTENTION_STEPS } attention_step;
 
 /* What attention knows of a span of rows in the layer at work. */
 typedef struct attention_span {
-    uint32_t first_block;           /* of tokens, of all spans */
     uint32_t first_chunk, n_chunks; /* that its tokens see */
-    size_t first_item;              /* of a chunk each */
-    size_t first_part;              /* in f->parts */
+    uint64_t cost;                  /* of these, in multiply-adds */
+    bool by_chunks; /* an item is one chunk for all tokens, and then they merge; else a block of tokens */
+    size_t first_item[ATTENTION_STEPS]; /* those of the spans before it come first */
+    size_t first_part;                  /* in f->buffers.parts, if it goes by chunks */
 } attention_span;
 
-/* Work on each token on its own: item b is row b of those at work. */
-typedef struct token_work {
+/* Work on each row on its own: item b is row b. */
+typedef struct row_work {
     forward_cpu *f;
-    float *x; /* [count][n_embd] */
+    uint32_t n_rows;
+    float *x;          /* [n_rows][n_embd] to be changed */
+    const float *read; /* [n_rows][n_embd] */
     const norm_weights *norm;
-    const int32_t *tokens; /* [count] */
+    const int32_t *tokens; /* [n_rows] */
     bool quantize;         /* the result */
-} token_work;
+} row_work;
 
-void run_token_step(token_work *work, uint64_t floats_per_token, thread_task task);
+void run_row_step(row_work *work, uint64_t floats_per_row, thread_task task);
 
 /* ---------------------------------------------------------------------------------------------- products */
 
@@ -58,24 +65,31 @@ typedef struct product {
     float scale;
     const lora_pair *loras; /* of a linear whose matrix `index` w is */
     uint32_t index;
-    float *inner;  /* in f->lora_inner, of each of these [count][rank], and padding: scale * A x */
-    bool quantize; /* the result, which is such an A x */
+    forward_vectors inner; /* scale * A x of each of these, [count][rank] and padding */
     activations x;
     uint32_t count;
     float *out;
     size_t out_stride;
+    int8_t *quantized; /* the result again, quantized, at the same places as in out, or NULL */
+    activation_block *blocks;
 } product;
 
 /* Number `index` of the matrices of l, with rows first_row.. of x. out: [count][n_rows]. */
 product product_of(const linear *l, uint32_t index, const forward_vectors *x, size_t first_row, uint32_t count,
                    float *out);
 
+/* Have the result, which goes to rows first_row.. of v, quantized as well. */
+void quantize_result(product *p, const forward_vectors *v, size_t first_row);
+
 /* sum: [count][n_rows] to which the result is added, or NULL; then there is one product. */
 void run_products(forward_cpu *f, product *products, size_t n_products, float *sum);
 
-/* Pairs of gate and up, which have the same rows and vectors, and out lies in f->gate and f->up: gate becomes the family's
- * activation of both, quantized too if `quantize`. Without a gate in the family: of each product alone, out in f->gate. */
-void run_activated_products(forward_cpu *f, product *products, size_t n_products, bool quantize);
+/* Pairs of gate and up, which have the same rows and vectors; the result of gate becomes the family's activation of both. Without
+ * a gate in the family: of each product alone. */
+void run_activated_products(forward_cpu *f, product *products, size_t n_products);
+
+/* The product of the output, whose results are scaled and capped as the family's logits are. */
+void run_logits(forward_cpu *f, product *output);
 
 /* Add to rows first.. of a product what its adapters add; `inner` is there. */
 void add_adapters(const forward_cpu *f, const product *p, uint32_t first, uint32_t end, uint32_t thread);
@@ -83,29 +97,46 @@ void add_adapters(const forward_cpu *f, const product *p, uint32_t first, uint32
 /* Does this linear's product read the quantized form of its vectors? */
 bool reads_quantized(const forward_cpu *f, const linear *l);
 
+/* Vectors first_row.. of v, as a product reads them. */
+static inline activations activations_from(const forward_vectors *v, size_t first_row) {
+    const size_t at = first_row * v->n_columns;
+    return (activations){v->n_columns, v->floats + at, v->quantized + at, v->blocks + at / ACTIVATION_BLOCK};
+}
+
+/* What follows after n elements, a multiple of ACTIVATION_BLOCK. */
+static inline forward_vectors vectors_after(forward_vectors v, size_t n) {
+    return (forward_vectors){v.floats + n, v.quantized + n, v.blocks + n / ACTIVATION_BLOCK, v.n_columns};
+}
+
 void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row);
 
 /* out[i] = norm of x, of the family's kind. A norm that is not there copies. */
 void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, size_t n, float *out);
 
-/* f->normed becomes the norm of x, [count][n_embd]. */
-void run_norm(forward_cpu *f, const norm_weights *norm, float *x, bool quantize);
+static inline void scale_floats(float *x, float factor, size_t n) {
+    for (size_t i = 0; factor != 1 && i < n; i++) x[i] *= factor;
+}
+
+/* f->buffers.normed becomes the norm of x, [n_rows][n_embd]. */
+void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t n_rows, bool quantize);
 
 /* ----------------------------------------------------------------------------------------- halves of a layer */
 
-/* Adds to x what tokens get of those before them in their sequence. After the model's last, the rows at work are those that are kept.
- * A parallel layer leaves in f->normed what its feed-forward part reads. */
-void attention_block(forward_cpu *f, float *x);
+/* Adds to x what tokens get of those before them in their sequence. x: [all.count][n_embd], and afterwards [rows->count][n_embd]:
+ * keys and values are made of all rows of the batch, queries of `rows`, which are all of them or those that are kept.
+ * A parallel layer leaves in f->buffers.normed what its feed-forward part reads. */
+void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 
-void feed_forward_block(forward_cpu *f, float *x);
+/* x: [n_rows][n_embd] */
+void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);
 bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */
 
-/* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->projected. */
-void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x);
+/* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->buffers.projected. */
+void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint32_t n_rows);
 
 /* Where nothing stands between a half's last product and x, it is added at once. */
 static inline bool adds_at_once(const forward_cpu *f, const norm_weights *post_norm) {
-    return !post_norm->weight && f->config->residual_scale == 1;
+    return !post_norm->weight && f->model.config->residual_scale == 1;
 }
 
 /* From the router's logits of a token its experts, best first, and their weights: chosen, weights: [n_experts_used].

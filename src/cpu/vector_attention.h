@@ -203,8 +203,8 @@ X(F16)
 X(Q8_0)
 #undef X
 
-static void vector_attend(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
-                          float softcap, attention_part *parts, float *values) {
+void OF_ISA(vector_attend)(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
+                           float softcap, attention_part *parts, float *values) {
     chunk_work work = {.chunk = chunk};
     for (size_t first = 0, n; first < n_queries; first += n) {
         for (n = MOST_QUERIES; n > n_queries - first;) n /= 2;
@@ -229,19 +229,14 @@ static void vector_attend(const kv_chunk *chunk, const float *queries, const vis
     }
 }
 
-static void vector_merge(attention_part *part, float *values, const attention_part *other, const float *other_values,
-                         size_t n) {
+void OF_ISA(vector_merge)(attention_part *part, float *values, const attention_part *other, const float *other_values,
+                          size_t n) {
     const float max = part->max > other->max ? part->max : other->max;
     const floats kept = exponential(all_floats(part->max - max)), added = exponential(all_floats(other->max - max));
     part->max = max;
     part->sum = part->sum * kept[0] + other->sum * added[0];
     for (size_t i = 0; i < n; i += LANES)
         store_floats(values + i, fused(load_floats(other_values + i), added, load_floats(values + i) * kept));
-}
-
-void OF_ISA(vector_attention_fill)(cpu_kernels *table) {
-    table->attend = vector_attend;
-    table->merge = vector_merge;
 }
 
 #endif

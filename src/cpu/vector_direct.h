@@ -1,5 +1,11 @@
 /* A kernel for each type: the products of a few tokens with rows as they are unpacked, and unpacking into a tile. Of the types
- * in DIRECT_TYPES, which the part at work sets. */
+ * of the part at work (vector_kernels.h): what vector_type_tmpl.h makes of
+ *
+ *   TYPE           whose unpack_<type> is in vector_unpack.h
+ *   TYPE_FORMAT    what it is unpacked to
+ *   MOST_DIRECT    most tokens at once without a tile, 1, 4 or 8: finer scales need more registers, and types that take long
+ *                  to unpack gain nothing above 4; where unpacking is very long, one is enough, for each number is a copy of it
+ */
 #ifndef CPU_VECTOR_DIRECT_H
 #define CPU_VECTOR_DIRECT_H
 
@@ -29,50 +35,127 @@ INLINE void store_block(void *context, size_t block, const unpacked *u) {
 enum { COMPUTE_TYPES(X) };
 #undef X
 
-#define DOT(type, format_name, columns)                                                                           \
-    INLINE void dot_block_##type##_##columns(void *context, size_t block, const unpacked *u) {                    \
-        prefetch_block(((dot_context *)context)->next, block, LANES *BLOCK_BYTES_##type);                         \
-        dot_block(FORMAT_##format_name, columns, context, block, u);                                              \
-    }                                                                                                             \
-    static void dot_##type##_##columns(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, \
-                                       float *sums) {                                                             \
-        dot_context context = {.y = y, .next = next};                                                             \
-        unpack_either_##type(rows, 0, n_units, dot_block_##type##_##columns, &context);                           \
-        UNROLLED for (size_t c = 0; c < columns; c++) store_floats(sums + c * LANES, context.sums[c]);            \
-    }
+#if IN_PART(SIMPLE)
+#define TYPE        Q4_0
+#define TYPE_FORMAT NIBBLES_CENTRED
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
 
-/* For types whose unpacking is long, one is enough: each is a copy of it. */
-#define DOTS_1(type, format_name) DOT(type, format_name, 1)
-#define DOTS_4(type, format_name) DOT(type, format_name, 1) DOT(type, format_name, 2) DOT(type, format_name, 4)
-#define DOTS_8(type, format_name) DOTS_4(type, format_name) DOT(type, format_name, 8)
-#define DOT_TABLE_1(type) \
-    { dot_##type##_1 }
-#define DOT_TABLE_4(type) \
-    { dot_##type##_1, dot_##type##_2, dot_##type##_4 }
-#define DOT_TABLE_8(type) \
-    { dot_##type##_1, dot_##type##_2, dot_##type##_4, dot_##type##_8 }
+#define TYPE        Q4_1
+#define TYPE_FORMAT NIBBLES_MIN
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
 
-#define X(type, format_name, most)                                                                                   \
-    INLINE void unpack_units_##type(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {   \
-        for (size_t unit = first; unit < end; unit++) unpack_##type(rows, unit, sink, context);                      \
-    }                                                                                                                \
-    INLINE void unpack_either_##type(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {  \
-        if (rows.interleaved)                                                                                        \
-            unpack_units_##type((row_lanes){rows.data, 0, rows.lane, true}, first, end, sink, context);              \
-        else                                                                                                         \
-            unpack_units_##type((row_lanes){rows.data, rows.stride, 0, false}, first, end, sink, context);           \
-    }                                                                                                                \
-    DOTS_##most(type, format_name) static void unpack_rows_##type(row_lanes rows, size_t first_unit, size_t n_units, \
-                                                                  tile_context *context) {                           \
-        unpack_either_##type(rows, first_unit, first_unit + n_units, store_block, context);                          \
-    }
-DIRECT_TYPES(X)
-#undef X
+#define TYPE        Q5_0
+#define TYPE_FORMAT FIVES_CENTRED
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
 
-#define X(type, format_name, most)                                                               \
-    const quantized_kernel OF_ISA(kernels_##type) = {DOT_TABLE_##most(type), unpack_rows_##type, \
-                                                     OF_ISA(multiply_tile_##format_name), most};
-DIRECT_TYPES(X)
-#undef X
+#define TYPE        Q5_1
+#define TYPE_FORMAT FIVES_MIN
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        Q8_0
+#define TYPE_FORMAT BYTES
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        IQ4_NL
+#define TYPE_FORMAT BYTES
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        MXFP4
+#define TYPE_FORMAT FIVES_CENTRED
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        NVFP4
+#define TYPE_FORMAT HALVES_FIVES
+#define MOST_DIRECT 4
+#include "cpu/vector_type_tmpl.h"
+#endif
+
+#if IN_PART(SUPER_BLOCKS)
+#define TYPE        Q4_K
+#define TYPE_FORMAT NIBBLES_MIN
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        Q5_K
+#define TYPE_FORMAT FIVES_MIN
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        IQ4_XS
+#define TYPE_FORMAT BYTES
+#define MOST_DIRECT 8
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        TQ1_0
+#define TYPE_FORMAT PAIRS_CENTRED
+#define MOST_DIRECT 4
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        TQ2_0
+#define TYPE_FORMAT PAIRS_CENTRED
+#define MOST_DIRECT 4
+#include "cpu/vector_type_tmpl.h"
+#endif
+
+#if IN_PART(HALVES)
+#define TYPE        Q2_K
+#define TYPE_FORMAT HALVES_PAIRS_MIN
+#define MOST_DIRECT 4
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        Q3_K
+#define TYPE_FORMAT HALVES_THREES
+#define MOST_DIRECT 4
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        Q6_K
+#define TYPE_FORMAT HALVES_SIXES
+#define MOST_DIRECT 4
+#include "cpu/vector_type_tmpl.h"
+#endif
+
+#if IN_PART(CODEBOOKS)
+#define TYPE        IQ1_S
+#define TYPE_FORMAT FIVES_CENTRED
+#define MOST_DIRECT 1
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        IQ1_M
+#define TYPE_FORMAT HALVES_FIVES
+#define MOST_DIRECT 1
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        IQ2_XXS
+#define TYPE_FORMAT BYTES
+#define MOST_DIRECT 1
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        IQ2_XS
+#define TYPE_FORMAT HALVES_BYTES
+#define MOST_DIRECT 1
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        IQ2_S
+#define TYPE_FORMAT HALVES_BYTES
+#define MOST_DIRECT 1
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        IQ3_XXS
+#define TYPE_FORMAT BYTES
+#define MOST_DIRECT 1
+#include "cpu/vector_type_tmpl.h"
+
+#define TYPE        IQ3_S
+#define TYPE_FORMAT FIVES_CENTRED
+#define MOST_DIRECT 1
+#include "cpu/vector_type_tmpl.h"
+#endif
 
 #endif

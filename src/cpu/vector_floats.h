@@ -14,29 +14,40 @@ enum {
     FLOAT_BATCH = 48,             /* tokens whose sums are kept from one such stretch of columns to the next */
 };
 
-INLINE floats load_weights(quant_type type, const uint8_t *row, size_t column) {
-    if (type == QUANT_F32) return load_floats((const float *)(const void *)row + column);
-    if (type == QUANT_F16) return load_halfs((const uint16_t *)(const void *)row + column);
-    lane_halfs high; /* BF16: the upper half of a float */
+/* X(type, bytes of an element): a load_<type> each */
+#define FLOAT_TYPES(X) X(F32, 4) X(F16, 2) X(BF16, 2)
+
+/* LANES weights of a row, from `column` on. */
+typedef floats (*float_loader)(const uint8_t *row, size_t column);
+
+INLINE floats load_F32(const uint8_t *row, size_t column) {
+    return load_floats((const float *)(const void *)row + column);
+}
+
+INLINE floats load_F16(const uint8_t *row, size_t column) {
+    return load_halfs((const uint16_t *)(const void *)row + column);
+}
+
+INLINE floats load_BF16(const uint8_t *row, size_t column) {
+    lane_halfs high; /* the upper half of a float */
     memcpy(&high, row + 2 * column, sizeof high);
     return (floats)(__builtin_convertvector(high, unsigneds) << 16);
 }
 
-INLINE size_t element_bytes_of(quant_type type) { return type == QUANT_F32 ? 4 : 2; }
-
 /* sums[c][r] += columns 0..n-1 of row r times token c; n is a multiple of LANES. With few tokens the rows come from memory,
  * and those that follow are asked for. */
-INLINE void multiply_floats(quant_type type, const size_t n_columns, const uint8_t *const rows[FLOAT_ROWS],
-                            const float *x, size_t x_stride, size_t n, floats *sums) {
+INLINE void multiply_floats(float_loader load, const size_t element_bytes, const size_t n_columns,
+                            const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n,
+                            floats *sums) {
     floats in_registers[FLOAT_COLUMNS * FLOAT_ROWS];
     UNROLLED for (size_t i = 0; i < n_columns * FLOAT_ROWS; i++) in_registers[i] = sums[i];
-    const size_t element_bytes = element_bytes_of(type), next = FLOAT_ROWS * (size_t)(rows[1] - rows[0]);
+    const size_t next = FLOAT_ROWS * (size_t)(rows[1] - rows[0]);
     for (size_t at = 0; at < n; at += LANES) {
         floats w[FLOAT_ROWS];
         if (n_columns < FLOAT_COLUMNS && at * element_bytes % CACHE_LINE == 0)
             UNROLLED for (size_t r = 0; r < FLOAT_ROWS; r++)
                 __builtin_prefetch(rows[r] + next + at * element_bytes, 0, 2);
-        UNROLLED for (size_t r = 0; r < FLOAT_ROWS; r++) w[r] = load_weights(type, rows[r], at);
+        UNROLLED for (size_t r = 0; r < FLOAT_ROWS; r++) w[r] = load(rows[r], at);
         UNROLLED for (size_t c = 0; c < n_columns; c++) {
             const floats token = load_floats(x + c * x_stride + at);
             UNROLLED for (size_t r = 0; r < FLOAT_ROWS; r++) in_registers[c * FLOAT_ROWS + r] =
@@ -50,19 +61,28 @@ typedef void (*float_kernel)(const uint8_t *const rows[FLOAT_ROWS], const float 
                              size_t n, floats *sums);
 
 /* n_columns is 1 .. FLOAT_COLUMNS. */
-#define FLOAT_KERNEL(type)                                                                                     \
+#define X(type, bytes)                                                                                         \
     static void multiply_floats_##type(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, \
                                        size_t n_columns, size_t n, floats *sums) {                             \
         switch (n_columns) {                                                                                   \
-        case 1: multiply_floats(QUANT_##type, 1, rows, x, x_stride, n, sums); break;                           \
-        case 2: multiply_floats(QUANT_##type, 2, rows, x, x_stride, n, sums); break;                           \
-        case 3: multiply_floats(QUANT_##type, 3, rows, x, x_stride, n, sums); break;                           \
-        default: multiply_floats(QUANT_##type, FLOAT_COLUMNS, rows, x, x_stride, n, sums); break;              \
+        case 1: multiply_floats(load_##type, bytes, 1, rows, x, x_stride, n, sums); break;                     \
+        case 2: multiply_floats(load_##type, bytes, 2, rows, x, x_stride, n, sums); break;                     \
+        case 3: multiply_floats(load_##type, bytes, 3, rows, x, x_stride, n, sums); break;                     \
+        default: multiply_floats(load_##type, bytes, FLOAT_COLUMNS, rows, x, x_stride, n, sums); break;        \
         }                                                                                                      \
     }
-FLOAT_KERNEL(F32)
-FLOAT_KERNEL(F16)
-FLOAT_KERNEL(BF16)
+FLOAT_TYPES(X)
+#undef X
+
+/* By quant_type. */
+static const struct float_type {
+    float_kernel kernel;
+    size_t element_bytes;
+} float_types[QUANT_TYPE_LIMIT] = {
+#define X(type, bytes) [QUANT_##type] = {multiply_floats_##type, bytes},
+    FLOAT_TYPES(X)
+#undef X
+};
 
 /* The columns that fill no vector, zeros behind them. */
 typedef struct float_tail {
@@ -125,10 +145,8 @@ static void float_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, 
     floats *sums = scratch;
     const size_t depth_at_once = n_batch == 1 ? w->n_columns : FLOAT_DEPTH;
     for (uint32_t row = first_row; row < end_row; row += FLOAT_STRIP) {
-        const float_strip strip = {.kernel = w->type == QUANT_F32   ? multiply_floats_F32
-                                             : w->type == QUANT_F16 ? multiply_floats_F16
-                                                                    : multiply_floats_BF16,
-                                   .element_bytes = element_bytes_of(w->type),
+        const float_strip strip = {.kernel = float_types[w->type].kernel,
+                                   .element_bytes = float_types[w->type].element_bytes,
                                    .w = w,
                                    .first_row = row,
                                    .n_rows = end_row - row < FLOAT_STRIP ? end_row - row : FLOAT_STRIP};

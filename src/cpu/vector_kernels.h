@@ -19,11 +19,15 @@
 #define IN_PART(part) 1
 #endif
 
-#define WITH_ISA_(name, isa) name##_##isa
-#define WITH_ISA(name, isa)  WITH_ISA_(name, isa)
-#define OF_ISA(name)         WITH_ISA(name, ISA)
+#define JOINED_(name, suffix) name##_##suffix
+#define JOINED(name, suffix)  JOINED_(name, suffix)
+#define OF_ISA(name)          JOINED(name, ISA)
 
-void OF_ISA(vector_attention_fill)(cpu_kernels *table);
+/* of vector_attention.h, as cpu_kernels has them */
+void OF_ISA(vector_attend)(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
+                           float softcap, attention_part *parts, float *values);
+void OF_ISA(vector_merge)(attention_part *part, float *values, const attention_part *other, const float *other_values,
+                          size_t n);
 
 #if IN_PART(ATTENTION)
 #include "cpu/vector_attention.h"
@@ -32,18 +36,7 @@ void OF_ISA(vector_attention_fill)(cpu_kernels *table);
 #include "cpu/vector_tiles.h"
 #endif
 
-#ifndef PART
-#define DIRECT_TYPES QUANTIZED_TYPES
-#elif IN_PART(SIMPLE)
-#define DIRECT_TYPES SIMPLE_TYPES
-#elif IN_PART(SUPER_BLOCKS)
-#define DIRECT_TYPES SUPER_BLOCK_TYPES
-#elif IN_PART(HALVES)
-#define DIRECT_TYPES HALVES_TYPES
-#elif IN_PART(CODEBOOKS)
-#define DIRECT_TYPES CODEBOOK_TYPES
-#endif
-#ifdef DIRECT_TYPES
+#if IN_PART(SIMPLE) || IN_PART(SUPER_BLOCKS) || IN_PART(HALVES) || IN_PART(CODEBOOKS)
 #include "cpu/vector_direct.h"
 #endif
 
@@ -51,6 +44,10 @@ void OF_ISA(vector_attention_fill)(cpu_kernels *table);
 #include "cpu/vector_floats.h"
 #include "cpu/vector_rows.h"
 #include "cpu/vector_steps.h"
+
+#define X(type, ...) | (uint64_t)1 << QUANT_##type
+_Static_assert((0 QUANTIZED_TYPES(X) FLOAT_TYPES(X)) == (0 COMPUTE_TYPES(X)), "each type has a kernel");
+#undef X
 
 static void vector_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x, size_t n_batch,
                           float *out, size_t out_stride, void *scratch) {
@@ -65,15 +62,28 @@ static size_t vector_matmul_scratch_bytes(uint32_t n_columns) {
     return quantized > float_scratch_bytes() ? quantized : float_scratch_bytes();
 }
 
-static void vector_fill(cpu_kernels *table) {
-    kernels_scalar_fill(table);
-    table->name = ISA_NAME;
-    for (size_t type = 0; type < QUANT_TYPE_LIMIT; type++) table->quantizes[type] = quantized_kernels[type] != NULL;
-    table->matmul = vector_matmul;
-    table->matmul_scratch_bytes = vector_matmul_scratch_bytes;
-    vector_steps_fill(table);
-    OF_ISA(vector_attention_fill)(table);
-}
+static const cpu_kernels vector_table = {
+    .name = ISA_NAME,
+    .dequantize = dequantize_scalar,
+    .quantizes =
+        {
+#define X(type) [QUANT_##type] = true,
+            QUANTIZED_TYPES(X)
+#undef X
+        },
+    .quantize = vector_quantize,
+    .matmul = vector_matmul,
+    .matmul_scratch_bytes = vector_matmul_scratch_bytes,
+    .rms_norm = vector_rms_norm,
+    .layer_norm = vector_layer_norm,
+    .add = vector_add,
+    .activate = vector_activate,
+    .rope = vector_rope,
+    .rope_halves = vector_rope_halves,
+    .f32_to_f16 = vector_f32_to_f16,
+    .attend = OF_ISA(vector_attend),
+    .merge = OF_ISA(vector_merge),
+};
 #endif
 
 #endif

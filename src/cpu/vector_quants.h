@@ -13,7 +13,7 @@
  *
  *   vector_unpack.h    reading rows, and unpacking each type's blocks
  *   vector_products.h  the product of one block
- *   vector_direct.h    a few tokens: a kernel per type, of these two
+ *   vector_direct.h    a few tokens: a kernel per type, of these two, which vector_type_tmpl.h makes
  *   vector_tiles.h     many tokens: a kernel per format of what was unpacked
  *   vector_rows.h      the matrix product, which cuts rows and tokens into what those take
  */
@@ -62,36 +62,12 @@ typedef struct format {
     X(HALVES_FIVES, .bits = 5, .halves = true, .zero = 16)          /* IQ1_M NVFP4 */                        \
     X(HALVES_BYTES, .bits = 8, .halves = true, .zero = WIDE_OFFSET) /* IQ2_XS IQ2_S */
 
-/* X(type, its format, most tokens at once without a tile: finer scales need more registers, and types that take
- * long to unpack gain nothing above 4) */
-#define SIMPLE_TYPES(X)         \
-    X(Q4_0, NIBBLES_CENTRED, 8) \
-    X(Q4_1, NIBBLES_MIN, 8)     \
-    X(Q5_0, FIVES_CENTRED, 8)   \
-    X(Q5_1, FIVES_MIN, 8)       \
-    X(Q8_0, BYTES, 8)           \
-    X(IQ4_NL, BYTES, 8)         \
-    X(MXFP4, FIVES_CENTRED, 8)  \
-    X(NVFP4, HALVES_FIVES, 4)
-#define SUPER_BLOCK_TYPES(X)   \
-    X(Q4_K, NIBBLES_MIN, 8)    \
-    X(Q5_K, FIVES_MIN, 8)      \
-    X(IQ4_XS, BYTES, 8)        \
-    X(TQ1_0, PAIRS_CENTRED, 4) \
-    X(TQ2_0, PAIRS_CENTRED, 4)
-#define HALVES_TYPES(X)          \
-    X(Q2_K, HALVES_PAIRS_MIN, 4) \
-    X(Q3_K, HALVES_THREES, 4)    \
-    X(Q6_K, HALVES_SIXES, 4)
-#define CODEBOOK_TYPES(X)      \
-    X(IQ1_S, FIVES_CENTRED, 1) \
-    X(IQ1_M, HALVES_FIVES, 1)  \
-    X(IQ2_XXS, BYTES, 1)       \
-    X(IQ2_XS, HALVES_BYTES, 1) \
-    X(IQ2_S, HALVES_BYTES, 1)  \
-    X(IQ3_XXS, BYTES, 1)       \
-    X(IQ3_S, FIVES_CENTRED, 1)
-#define QUANTIZED_TYPES(X) SIMPLE_TYPES(X) SUPER_BLOCK_TYPES(X) HALVES_TYPES(X) CODEBOOK_TYPES(X)
+/* By the part that they are compiled in (vector_direct.h). */
+#define SIMPLE_TYPES(X)      X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(IQ4_NL) X(MXFP4) X(NVFP4)
+#define SUPER_BLOCK_TYPES(X) X(Q4_K) X(Q5_K) X(IQ4_XS) X(TQ1_0) X(TQ2_0)
+#define HALVES_TYPES(X)      X(Q2_K) X(Q3_K) X(Q6_K)
+#define CODEBOOK_TYPES(X)    X(IQ1_S) X(IQ1_M) X(IQ2_XXS) X(IQ2_XS) X(IQ2_S) X(IQ3_XXS) X(IQ3_S)
+#define QUANTIZED_TYPES(X)   SIMPLE_TYPES(X) SUPER_BLOCK_TYPES(X) HALVES_TYPES(X) CODEBOOK_TYPES(X)
 
 enum { DIRECT_COLUMNS = 8 }; /* most tokens whose sums are in registers together */
 
@@ -134,7 +110,7 @@ typedef struct quantized_kernel {
 } quantized_kernel;
 
 /* What one part takes of another: kernels_<type>_<isa> of vector_direct.h, multiply_tile_<format>_<isa> of vector_tiles.h. */
-#define X(type, ...) extern const quantized_kernel OF_ISA(kernels_##type);
+#define X(type) extern const quantized_kernel OF_ISA(kernels_##type);
 QUANTIZED_TYPES(X)
 #undef X
 #define X(name, ...)                                                                                          \

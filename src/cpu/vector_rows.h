@@ -6,7 +6,7 @@
 
 /* NULL: types that are not quantized. */
 static const quantized_kernel *const quantized_kernels[QUANT_TYPE_LIMIT] = {
-#define X(type, ...) [QUANT_##type] = &OF_ISA(kernels_##type),
+#define X(type) [QUANT_##type] = &OF_ISA(kernels_##type),
     QUANTIZED_TYPES(X)
 #undef X
 };

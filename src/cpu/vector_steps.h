@@ -228,15 +228,4 @@ static void vector_quantize(const float *x, size_t n, int8_t *quantized, activat
         quantize_block(x + i, quantized + i, &blocks[i / ACTIVATION_BLOCK]);
 }
 
-static void vector_steps_fill(cpu_kernels *table) {
-    table->rms_norm = vector_rms_norm;
-    table->layer_norm = vector_layer_norm;
-    table->activate = vector_activate;
-    table->rope = vector_rope;
-    table->rope_halves = vector_rope_halves;
-    table->add = vector_add;
-    table->f32_to_f16 = vector_f32_to_f16;
-    table->quantize = vector_quantize;
-}
-
 #endif

@@ -341,9 +341,9 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
         (uint64_t)config->n_heads * config->latent_value_length > INT32_MAX)
         return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible",
                          config->n_heads, config->latent_key_length);
-    const bool lite = config->n_layers == 26 || config->n_layers == 27; /* whose files have a rank that is not used */
     cllm_status status = get_u32(gguf, config, "attention.q_lora_rank", GGUF_OPTIONAL, &config->q_rank, err);
-    if (lite) config->q_rank = 0;
+    /* Some files of models without compressed queries, as DeepSeek-V2-Lite, have a rank that is not used. */
+    if (cllm_gguf_find_tensor(gguf, "blk.0.attn_q.weight")) config->q_rank = 0;
     if (status == CLLM_OK && config->q_rank > INT32_MAX)
         return bad_value(err, config, "attention.q_lora_rank", "%u is more than %d", config->q_rank, INT32_MAX);
     return status;

@@ -6,9 +6,6 @@
 const char *kernels_names(void) { return "scalar, avx512"; }
 
 const cpu_kernels *kernels_select(const char *isa) {
-    static cpu_kernels scalar, model;
-    kernels_scalar_fill(&scalar);
-    kernels_avx512_model_fill(&model);
-    if (isa && strcmp(isa, scalar.name) == 0) return &scalar;
-    return !isa || strcmp(isa, model.name) == 0 ? &model : NULL;
+    if (isa && strcmp(isa, kernels_scalar->name) == 0) return kernels_scalar;
+    return !isa || strcmp(isa, kernels_avx512_model->name) == 0 ? kernels_avx512_model : NULL;
 }

@@ -4,6 +4,6 @@
 
 #include "cpu/kernels.h"
 
-void kernels_avx512_model_fill(cpu_kernels *table);
+extern const cpu_kernels *const kernels_avx512_model;
 
 #endif
