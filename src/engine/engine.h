@@ -54,6 +54,12 @@ cllm_status diagnose_logits(const cllm_model *model, bool beyond_f16, cllm_error
 /* options may be NULL. Errors: ARGUMENT. */
 cllm_status settings_resolve(const cllm_session_options *options, session_settings *settings, cllm_error *err);
 
+/* The pages of a session, which is one sequence. */
+static inline kv_size session_kv_size(uint32_t n_ctx, uint32_t n_batch) {
+    return (kv_size){
+        .n_ctx = n_ctx, .n_batch = n_batch < n_ctx ? n_batch : n_ctx, .n_sequences = 1, .n_positions = n_ctx};
+}
+
 /* Sizes of everything, and the context when it was left open. weights_in_memory: bytes of weights that are no longer part of
  * what is available, UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
 cllm_status plan_session(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,

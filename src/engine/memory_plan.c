@@ -59,15 +59,14 @@ cllm_status settings_resolve(const cllm_session_options *options, session_settin
 /* Fill kv_cache and scratch for this n_ctx; returns their sum, or UINT64_MAX. */
 static uint64_t plan_context(const model_config *config, const session_settings *s, uint32_t n_ctx,
                              cllm_memory_plan *plan) {
-    const uint32_t n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx, n_layers = config->n_layers - s->n_gpu_layers;
-    const uint64_t token_bytes =
-        (n_layers > 0 ? (uint64_t)config->n_embd : 0) * sizeof(float) + sizeof(uint32_t); /* x, positions */
-    const uint64_t session_bytes = n_batch * token_bytes + (uint64_t)LOGIT_ROWS * config->n_vocab * sizeof(float);
+    const kv_size size = session_kv_size(n_ctx, s->n_batch);
+    const uint32_t n_layers = config->n_layers - s->n_gpu_layers;
+    const uint64_t x_bytes = n_layers > 0 ? (uint64_t)size.n_batch * config->n_embd * sizeof(float) : 0;
+    const uint64_t session_bytes = x_bytes + (uint64_t)LOGIT_ROWS * config->n_vocab * sizeof(float);
     plan->n_ctx = n_ctx;
-    const kv_size size = {.n_ctx = n_ctx, .n_batch = n_batch, .n_sequences = 1, .n_positions = n_ctx};
     plan->kv_cache = kv_store_bytes(config, s->kv_type, n_layers, &size);
-    plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, n_batch, s->n_threads) : 0;
-    const uint64_t host_bytes = s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, n_batch) : 0;
+    plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, size.n_batch, s->n_threads) : 0;
+    const uint64_t host_bytes = s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, &size) : 0;
     if (!checked_add(plan->scratch, host_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
     if (!checked_add(plan->scratch, session_bytes, &plan->scratch)) plan->scratch = UINT64_MAX;
     uint64_t sum;

@@ -21,8 +21,7 @@ static bool fits(const gpu *g, const gpu_needs *needs) {
 
 static gpu_settings gpu_settings_of(const session_settings *s, const cllm_memory_plan *plan) {
     return (gpu_settings){.n_layers = s->n_gpu_layers,
-                          .n_ctx = plan->n_ctx,
-                          .n_batch = s->n_batch < plan->n_ctx ? s->n_batch : plan->n_ctx,
+                          .size = session_kv_size(plan->n_ctx, s->n_batch),
                           .n_logits = LOGIT_ROWS,
                           .kv_type = s->kv_type,
                           .exact = s->exact};

@@ -28,9 +28,8 @@ struct cllm_session {
     kv_store store;      /* of the CPU's layers */
     forward_cpu forward; /* where there are CPU layers */
     offload offload;
-    float *x;            /* [n_batch][n_embd], where there are CPU layers */
-    uint32_t *positions; /* [n_batch] */
-    float *logits;       /* [LOGIT_ROWS][n_vocab] */
+    float *x;      /* [n_batch][n_embd], where there are CPU layers */
+    float *logits; /* [LOGIT_ROWS][n_vocab] */
     arena arena;
 };
 
@@ -46,15 +45,12 @@ static bool keep_going_at(void *user, uint32_t layer) {
 
 static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_session *)user)->forward.layer); }
 
-/* The CPU's layers: threads, keys and values, and the buffers of the forward pass. */
-static cllm_status create_forward_cpu(cllm_session *s, const session_settings *settings, cllm_error *err) {
+/* The CPU's layers: keys and values, and the buffers of the forward pass. */
+static cllm_status create_forward_cpu(cllm_session *s, const session_settings *settings, const kv_size *size,
+                                      cllm_error *err) {
     const cllm_model *model = s->model;
-    const kv_size size = {
-        .n_ctx = s->plan.n_ctx, .n_batch = s->n_batch, .n_sequences = 1, .n_positions = s->plan.n_ctx};
-    cllm_status status = kv_pages_create(&model->config, &size, &s->arena, &s->pages, err);
-    if (status == CLLM_OK) status = kv_table_create(&s->pages, &s->arena, &s->table, err);
-    if (status == CLLM_OK)
-        status = kv_store_create(&model->config, settings->kv_type, s->n_cpu_layers, &size, &s->arena, &s->store, err);
+    cllm_status status =
+        kv_store_create(&model->config, settings->kv_type, s->n_cpu_layers, size, &s->arena, &s->store, err);
     if (status == CLLM_OK)
         status = forward_cpu_create(&model->config, &model->weights, settings->kernels, s->pool, &s->store,
                                     s->plan.n_ctx, s->n_batch, &s->arena, &s->forward, err);
@@ -84,16 +80,18 @@ cllm_status cllm_session_create(const cllm_model *model, const cllm_session_opti
         s->user = options->user;
     }
     status = offload_start(model, options, &settings, &s->plan, &s->offload, err);
-    s->n_batch = settings.n_batch < s->plan.n_ctx ? settings.n_batch : s->plan.n_ctx;
+    const kv_size size = session_kv_size(s->plan.n_ctx, settings.n_batch);
+    s->n_batch = size.n_batch;
     s->n_cpu_layers = model->config.n_layers - settings.n_gpu_layers;
     if (status == CLLM_OK) status = thread_pool_create(s->n_cpu_layers > 0 ? settings.n_threads : 1, &s->pool, err);
-    if (status == CLLM_OK && s->n_cpu_layers > 0) status = create_forward_cpu(s, &settings, err);
+    if (status == CLLM_OK) status = kv_pages_create(&model->config, &size, &s->arena, &s->pages, err);
+    if (status == CLLM_OK) status = kv_table_create(&s->pages, &s->arena, &s->table, err);
+    if (status == CLLM_OK && s->n_cpu_layers > 0) status = create_forward_cpu(s, &settings, &size, err);
     if (status != CLLM_OK) goto failed;
 
     s->x = arena_alloc(&s->arena, s->n_cpu_layers > 0 ? s->n_batch : 0, model->config.n_embd * sizeof *s->x);
-    s->positions = arena_alloc(&s->arena, s->n_batch, sizeof *s->positions);
     s->logits = arena_alloc(&s->arena, LOGIT_ROWS, model->config.n_vocab * sizeof *s->logits);
-    if (s->x && s->positions && s->logits) {
+    if (s->x && s->logits) {
         *out = s;
         return CLLM_OK;
     }
@@ -131,12 +129,12 @@ cllm_gpu_counters cllm_session_gpu_counters(const cllm_session *session) {
 
 /* Are all keys and values still there that a token at `position` looks back at? */
 static bool can_go_on_from(const cllm_session *s, uint32_t position) {
-    return s->n_cpu_layers == 0 || kv_table_reaches(&s->table, &s->pages, position);
+    return kv_table_reaches(&s->table, &s->pages, position);
 }
 
 static void go_on_from(cllm_session *s, uint32_t position) {
     s->position = position;
-    if (s->n_cpu_layers > 0) kv_table_truncate(&s->table, &s->pages, position);
+    kv_table_truncate(&s->table, &s->pages, position);
 }
 
 cllm_status cllm_session_rewind(cllm_session *session, uint32_t position, cllm_error *err) {
@@ -176,20 +174,19 @@ static cllm_status cancel(cllm_error *err) {
  * with only_last the last token's. */
 static cllm_status run_batch(cllm_session *s, const int32_t *tokens, uint32_t position, uint32_t count, bool only_last,
                              cllm_error *err) {
+    const forward_span span = {
+        .table = &s->table, .first_position = position, .n_rows = count, .n_kept = only_last ? 1 : count};
+    /* As many tokens as a batch can be taken back of one call. */
+    const uint32_t end = position + count, back = end > s->n_batch ? end - s->n_batch : 0;
+    kv_table_grow(&s->table, &s->pages, back > s->position ? back : s->position, position, end);
     if (s->n_cpu_layers > 0) {
-        const forward_span span = {
-            .table = &s->table, .first_position = position, .n_rows = count, .n_kept = only_last ? 1 : count};
-        /* As many tokens as a batch can be taken back of one call. */
-        const uint32_t end = position + count, back = end > s->n_batch ? end - s->n_batch : 0;
-        kv_table_grow(&s->table, &s->pages, back > s->position ? back : s->position, position, end);
         forward_cpu_begin(&s->forward, &span, 1);
         forward_cpu_embed(&s->forward, tokens, s->x);
         if (!forward_cpu_layers(&s->forward, s->x, 0, s->n_cpu_layers)) return cancel(err);
     }
     if (!on_gpu(s)) return CLLM_OK;
-    for (uint32_t b = 0; b < count; b++) s->positions[b] = position + b;
-    return forward_gpu_layers(s->offload.forward, tokens, s->positions, count, s->n_cpu_layers > 0 ? s->x : NULL,
-                              only_last, keep_going_at, s, err);
+    return forward_gpu_layers(s->offload.forward, &span, 1, tokens, s->n_cpu_layers > 0 ? s->x : NULL, keep_going_at, s,
+                              err);
 }
 
 /* logits: those of the batch's rows first_row.., into s->logits. */
@@ -202,7 +199,8 @@ static cllm_status run_output(cllm_session *s, uint32_t first_row, uint32_t n_ro
 cllm_status cllm_session_diagnose(const cllm_session *session, cllm_error *err) {
     bool beyond = session->n_cpu_layers > 0 && kv_store_beyond_f16(&session->store, &session->table, session->reached);
     if (!beyond && on_gpu(session)) {
-        cllm_status status = forward_gpu_beyond_f16(session->offload.forward, session->reached, &beyond, err);
+        cllm_status status =
+            forward_gpu_beyond_f16(session->offload.forward, &session->table, session->reached, &beyond, err);
         if (status != CLLM_OK) return status;
     }
     return diagnose_logits(session->model, beyond, err);
@@ -210,7 +208,7 @@ cllm_status cllm_session_diagnose(const cllm_session *session, cllm_error *err) 
 
 /* The likeliest token after the last of a batch that was run with only_last. */
 static cllm_status run_next(cllm_session *s, int32_t *next, cllm_error *err) {
-    cllm_status status = on_gpu(s) ? forward_gpu_next(s->offload.forward, next, err) : run_output(s, 0, 1, err);
+    cllm_status status = on_gpu(s) ? forward_gpu_next(s->offload.forward, 0, 1, next, err) : run_output(s, 0, 1, err);
     if (status != CLLM_OK) return status;
     const bool finite =
         on_gpu(s) ? *next >= 0 : likeliest_token(s->logits, s->model->config.n_vocab, next, NULL) == CLLM_OK;
