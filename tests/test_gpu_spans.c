@@ -279,7 +279,8 @@ static uint32_t draw_spans(company *c, forward_span *spans, sequence **of, int32
         uint32_t n = single || draw_below(2) ? 1 + draw_below(2) * !single : 1 + draw_below(N_BATCH);
         if (n > room) n = room;
         if (n > s->n_tokens - s->length) n = s->n_tokens - s->length;
-        if (n == 0 || draw_below(5) == 0) continue;
+        const bool waits = s->length == 0 && i % 2; /* that there is more to share */
+        if (n == 0 || draw_below(6) < (waits ? 4u : 1u)) continue;
         const uint32_t kept[] = {0, 1, n, draw_below(n + 1)};
         grow(c, s, s->length + n);
         of[n_spans] = s;

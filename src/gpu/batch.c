@@ -154,6 +154,7 @@ static void add_merges(gpu_batch *b, const batch_span *s, uint32_t window, atten
         memcpy(b->numbers + b->n_numbers, &item, sizeof item);
         b->n_numbers += MERGE_INTS;
         list->n_merges++;
+        list->n_parts += (uint32_t)item.n_parts;
     }
 }
 

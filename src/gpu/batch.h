@@ -10,6 +10,7 @@
 typedef struct attention_list {
     uint32_t items, n_items;   /* attention_item: where, and how many */
     uint32_t merges, n_merges; /* merge_item */
+    uint32_t n_parts;          /* of a head, that these join */
     uint64_t n_positions;      /* that the items read, all together */
 } attention_list;
 

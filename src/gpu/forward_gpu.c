@@ -803,7 +803,7 @@ static void attend(forward_gpu *f, const gpu_layer *layer, const attention_list 
                      .n_buffers = 3,
                      .args = &merge,
                      .args_bytes = sizeof merge,
-                     .bytes = vector_bytes(list->n_merges + list->n_items, attended)});
+                     .bytes = vector_bytes(list->n_merges + list->n_parts, attended)});
 }
 
 /* The end of a half: its last product is added to x, or its norm is. */

@@ -91,22 +91,21 @@ typedef struct rope_args {
     int temperature_length;
 } rope_args;
 
-/* Queries of one span, over chunks of positions that follow one another: what a group does for a key/value head. The span's queries
- * are numbered by tokens, and of a token by the heads that share the key/value head. */
+/* What a group does for a key/value head: some queries of one span meet chunks that follow one another. The span's queries are numbered
+ * by tokens, and of a token by the heads that share the key/value head. Either the chunks are all that the queries see, and out is
+ * written; or it is one of them, of which remains a part for each query: of token t and head h that at part + (t * n_heads + h) * stride. */
 typedef struct attention_item {
     int first_query, n_queries; /* the first of this item, and how many the span has */
     int row, out_row;           /* of the span's first token, in qkv and in out */
     int first_chunk, n_chunks;
-    int pages; /* where the pages of these chunks are */
-    int part; /* -1: the item has all that its queries see. Else it is one chunk, which becomes parts: the first token's and head's, */
-    int stride; /* whose distance to the next head's is this, and to the next token's n_heads times this */
+    int pages;        /* where the pages of these chunks are */
+    int part, stride; /* part -1: out is written */
 } attention_item;
 
-/* A token whose chunks became parts. */
+/* A token whose chunks became parts: n_parts of head h from part + h * stride on. */
 typedef struct merge_item {
     int out_row;
-    int part, n_parts; /* those of the first head; */
-    int stride;        /* to the next head's */
+    int part, n_parts, stride;
 } merge_item;
 
 typedef struct attention_args {
