@@ -28,21 +28,16 @@ enum {
 #define LIMIT 1e-6 /* NMSE, without `exact` */
 
 static const char *device_now; /* whose group of tests runs: cmocka hands a group's set-up nothing */
-static gpu gpu_now;
-static cllm_error absence;
-static uint64_t random_state; /* what all is drawn by */
+static cllm_error absence;     /* why that device is not there, or OK */
+static uint64_t random_state;  /* what all is drawn by */
 
 static uint32_t draw_below(uint32_t n) { return (uint32_t)(random_u64(&random_state) % n); }
 
 static int open_group(void **state) {
     (void)state;
-    absence.status = gpu_open(device_now, &gpu_now, &absence);
-    return 0;
-}
-
-static int close_group(void **state) {
-    (void)state;
-    if (absence.status == CLLM_OK) gpu_close(&gpu_now);
+    gpu g;
+    absence.status = gpu_open(device_now, &g, &absence);
+    gpu_close(&g);
     return 0;
 }
 
@@ -69,6 +64,7 @@ typedef struct company {
     const cllm_model *model;
     model_config config;
     gpu_settings settings;
+    gpu gpu; /* which compiles one program */
     forward_gpu *forward;
     kv_pages pages;
     arena arena;
@@ -116,7 +112,8 @@ static void open_company(company *c, const cllm_model *model, const trial *t) {
                                  .exact = t->exact};
     snprintf(c->what, sizeof c->what, "%s on %s, %u sequences, windows of %u, keys and values of type %d%s", t->name,
              device_now, c->n_sequences, c->config.window, (int)t->kv_type, t->exact ? ", exact" : "");
-    assert_ok(forward_gpu_create(&gpu_now, &c->config, &model->weights, &c->settings, NULL, NULL, &c->forward, &err),
+    assert_ok(gpu_open(device_now, &c->gpu, &err), &err);
+    assert_ok(forward_gpu_create(&c->gpu, &c->config, &model->weights, &c->settings, NULL, NULL, &c->forward, &err),
               &err);
     assert_ok(kv_pages_create(&c->config, &c->settings.size, &c->arena, &c->pages, &err), &err);
     for (uint32_t i = 0; i < c->n_sequences; i++)
@@ -133,6 +130,7 @@ static void close_company(company *c) {
     for (uint32_t i = 0; i < c->n_sequences; i++) kv_table_truncate(&c->sequences[i].table, &c->pages, 0);
     for (uint32_t i = 0; i < KV_POOLS; i++) assert_int_equal(c->pages.pools[i].n_free, c->pages.pools[i].n_pages);
     forward_gpu_destroy(c->forward);
+    gpu_close(&c->gpu);
     arena_free(&c->arena);
 }
 
@@ -519,7 +517,7 @@ int main(int argc, char **argv) { /* [DEVICE] */
         device_now = devices[i];
         if (argc > 1 && strcmp(argv[1], device_now) != 0) continue;
         snprintf(name, sizeof name, "spans on %s", device_now);
-        n_failed += cmocka_run_group_tests_name(name, tests, open_group, close_group);
+        n_failed += cmocka_run_group_tests_name(name, tests, open_group, NULL);
     }
     return n_failed;
 }
