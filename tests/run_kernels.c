@@ -104,39 +104,53 @@ static void bind_weights(const small_model *m, layer_weights *layer, model_weigh
         weights->position_embd = random_matrix(m->output, c->n_ctx_train, c->n_embd);
 }
 
-/* As sessions do: a batch by tiles, one of few tokens, and single ones, deep in the context as well. */
-static void run_model(const small_model *m, bool briefly) {
-    enum { BATCH = 9, N_CTX = 512 };
+enum { BATCH = 9, N_CTX = 512, N_SEQUENCES = 2, MOST_CHUNKS = N_CTX / KV_CHUNK };
+
+/* What the next batch is made of: rows of sequences, which have the pages of all their positions from the start. */
+static void run_spans(forward_gpu *f, const forward_span *spans, uint32_t n_spans) {
     static const int32_t tokens[BATCH] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
-    static const forward_span first = {.n_rows = BATCH, .n_kept = BATCH},
-                              few = {.first_position = 9, .n_rows = 5, .n_kept = 1};
-    static const forward_span across = {.first_position = 254, .n_rows = 3, .n_kept = 3};
-    static const forward_span deep = {.first_position = 300, .n_rows = 1, .n_kept = 1};
-    forward_span brief = first;
+    cllm_error err;
+    must(forward_gpu_layers(f, spans, n_spans, tokens, NULL, NULL, NULL, &err), &err);
+}
+
+/* As engines do: a batch by tiles, one of few tokens, and single ones, deep in the context as well; of one sequence and of two. */
+static void run_model(const small_model *m, bool briefly) {
+    static uint32_t numbers[N_SEQUENCES][MOST_CHUNKS] = {{2, 0}, {1, 3}};
+    kv_table tables[N_SEQUENCES];
+    for (int s = 0; s < N_SEQUENCES; s++)
+        for (int pool = 0; pool < KV_POOLS; pool++)
+            tables[s].of[pool].pages = numbers[s], tables[s].of[pool].first = 0, tables[s].of[pool].end = MOST_CHUNKS;
     layer_weights layer;
     model_weights weights;
-    brief.n_kept = 1;
     bind_weights(m, &layer, &weights);
     const gpu_settings settings = {
-        .n_layers = 1, .n_ctx = N_CTX, .n_batch = BATCH, .n_logits = BATCH, .kv_type = m->kv_type};
+        .n_layers = 1,
+        .size = {.n_ctx = N_CTX, .n_batch = BATCH, .n_sequences = N_SEQUENCES, .n_positions = N_SEQUENCES * N_CTX},
+        .n_logits = BATCH,
+        .kv_type = m->kv_type};
     float *logits = memory(BATCH * m->config.n_vocab * sizeof *logits);
     gpu g = {0};
     forward_gpu *f = NULL;
     cllm_error err;
-    int32_t next;
+    int32_t next[2];
 
     must(gpu_open("opencl", &g, &err), &err);
     must(forward_gpu_create(&g, &m->config, &weights, &settings, NULL, NULL, &f, &err), &err);
     must(forward_gpu_measure(f, 0, print_launch, NULL, &err), &err);
-    must(forward_gpu_layers(f, briefly ? &brief : &first, 1, tokens, NULL, NULL, NULL, &err), &err);
+    run_spans(f, &(forward_span){.table = &tables[0], .n_rows = BATCH, .n_kept = briefly ? 1 : BATCH}, 1);
     if (!briefly) {
         must(forward_gpu_output(f, 0, BATCH, logits, &err), &err);
-        must(forward_gpu_layers(f, &few, 1, tokens, NULL, NULL, NULL, &err), &err);
-        must(forward_gpu_layers(f, &across, 1, tokens, NULL, NULL, NULL, &err), &err);
+        run_spans(f, &(forward_span){.table = &tables[0], .first_position = 9, .n_rows = 5, .n_kept = 1}, 1);
+        run_spans(f, &(forward_span){.table = &tables[0], .first_position = 254, .n_rows = 3, .n_kept = 3}, 1);
         must(forward_gpu_output(f, 1, 2, logits, &err), &err);
     }
-    must(forward_gpu_layers(f, &deep, 1, tokens, NULL, NULL, NULL, &err), &err);
-    must(forward_gpu_next(f, 0, 1, &next, &err), &err);
+    run_spans(f,
+              (const forward_span[]){{.table = &tables[0], .first_position = 300, .n_rows = 1, .n_kept = 1},
+                                     {.table = &tables[1], .first_position = 258, .n_rows = 4, .n_kept = 2}},
+              2);
+    must(forward_gpu_next(f, 1, 2, next, &err), &err);
+    run_spans(f, &(forward_span){.table = &tables[0], .first_position = 301, .n_rows = 1, .n_kept = 1}, 1);
+    must(forward_gpu_next(f, 0, 1, next, &err), &err);
     forward_gpu_destroy(f);
     gpu_close(&g);
 }

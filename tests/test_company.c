@@ -1,6 +1,7 @@
 /* Many sequences in one engine: each row has the same bits that it has when its sequence is alone. Prompts, single tokens, forks,
  * truncations, reuse of cached prefixes, saving and loading of up to eight sequences are drawn, for models of some families, by all
- * instruction sets of this machine and all types of keys and values. MINICLLM_TEST_LONG=1 takes all families. */
+ * instruction sets of this machine and all types of keys and values. test_company DEVICE: on a GPU, which is exact.
+ * MINICLLM_TEST_LONG=1 takes all families. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"
@@ -20,11 +21,13 @@ enum {
     MOST_FAMILIES = 128,
     FAMILIES_DRAWN = 8,
     FAMILIES_SANITIZED = 2,
+    FAMILIES_ON_GPU = 1, /* whose kernels take long to compile */
 };
 
 static const char *const isas[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};
 
 static uint64_t random_state; /* what all is drawn by */
+static const char *device;    /* NULL: the CPU */
 
 static uint32_t below(uint32_t n) { return (uint32_t)(random_u64(&random_state) % n); }
 
@@ -53,8 +56,13 @@ typedef struct company {
 } company;
 
 static void write_texts(company *c, const cllm_engine_options *options) {
-    const cllm_engine_options alone = {
-        .n_ctx = c->n_ctx, .n_threads = 1, .kv_type = options->kv_type, .cpu_isa = options->cpu_isa};
+    const cllm_engine_options alone = {.n_ctx = c->n_ctx,
+                                       .n_threads = 1,
+                                       .kv_type = options->kv_type,
+                                       .cpu_isa = options->cpu_isa,
+                                       .device = options->device,
+                                       .gpu_layers = options->gpu_layers,
+                                       .exact = options->exact};
     for (size_t t = 0; t < N_TEXTS; t++) {
         text *own = &c->texts[t];
         const uint32_t same = t > 0 ? below(c->n_ctx) : 0;
@@ -217,7 +225,10 @@ static void check_company(const cllm_model *model, const char *isa, cllm_kv_type
                                    .cpu_isa = isa,
                                    .n_sequences = c->n_members,
                                    .n_positions = c->n_ctx * (1 + below(c->n_members)),
-                                   .cache_bytes = below(3) * below(2000000)};
+                                   .cache_bytes = below(3) * below(2000000),
+                                   .device = device,
+                                   .gpu_layers = 1 + below(info->n_layers),
+                                   .exact = true};
     cllm_error err;
     assert_ok(cllm_engine_create(model, &options, &c->engine, &err), &err);
     snprintf(c->what, sizeof c->what,
@@ -236,23 +247,29 @@ static void check_company(const cllm_model *model, const char *isa, cllm_kv_type
     free(c);
 }
 
-static bool is_here(const cllm_model *model, const char *isa) {
-    const cllm_engine_options options = {.n_ctx = 1, .cpu_isa = isa};
+static bool is_here(const cllm_model *model, const char *isa, cllm_kv_type type) {
+    const cllm_engine_options options = {
+        .n_ctx = 1, .cpu_isa = isa, .kv_type = type, .device = device, .gpu_layers = 1};
     cllm_engine *engine;
     const bool here = cllm_engine_create(model, &options, &engine, NULL) == CLLM_OK;
     cllm_engine_destroy(engine);
     return here;
 }
 
-static void check_model(const char *path, const char *name) {
+/* False: the device is not here, or cannot run it. */
+static bool check_model(const char *path, const char *name) {
     cllm_model *model;
     cllm_error err;
     assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
-        for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++)
-            if (is_here(model, isas[i]) && !test_leaves_out(&random_state))
-                check_company(model, isas[i], (cllm_kv_type)type, name);
+    size_t n = 0;
+    for (size_t i = 0; i < (device ? 1 : sizeof isas / sizeof *isas); i++)
+        for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
+            if (!is_here(model, isas[i], (cllm_kv_type)type) || test_leaves_out(&random_state)) continue;
+            check_company(model, isas[i], (cllm_kv_type)type, name);
+            n++;
+        }
     cllm_model_destroy(model);
+    return n > 0;
 }
 
 static void rows_have_the_same_bits_in_any_company(void **state) {
@@ -262,7 +279,7 @@ static void rows_have_the_same_bits_in_any_company(void **state) {
     m.value_length = 36;
     m.n_ctx = 1024;
     m.type = QUANT_F16;
-    check_model(tiny_model_write("company.gguf", &m), "a small model");
+    if (!check_model(tiny_model_write("company.gguf", &m), "a small model") && device) skip();
 }
 
 static void so_they_have_in_every_family(void **state) {
@@ -275,12 +292,24 @@ static void so_they_have_in_every_family(void **state) {
     snprintf(pattern, sizeof pattern, "%.*s/*.gguf", (int)(strlen(first) - strlen("/tokens.txt")), first);
     assert_int_equal(glob(pattern, 0, NULL, &found), 0);
     assert_true(found.gl_pathc <= MOST_FAMILIES);
-    const size_t n = test_draw(found.gl_pathc, test_sanitized() ? FAMILIES_SANITIZED : FAMILIES_DRAWN, chosen);
-    for (size_t i = 0; i < n; i++) check_model(found.gl_pathv[chosen[i]], strrchr(found.gl_pathv[chosen[i]], '/') + 1);
+    const size_t n = test_draw(found.gl_pathc,
+                               device             ? found.gl_pathc
+                               : test_sanitized() ? FAMILIES_SANITIZED
+                                                  : FAMILIES_DRAWN,
+                               chosen);
+    const size_t first_one = device && !test_long() ? below((uint32_t)n) : 0,
+                 most = device && !test_long() ? FAMILIES_ON_GPU : n;
+    size_t n_done = 0;
+    for (size_t i = 0; i < n && n_done < most; i++) {
+        const char *path = found.gl_pathv[chosen[(first_one + i) % n]];
+        n_done += check_model(path, strrchr(path, '/') + 1);
+    }
     globfree(&found);
+    if (n_done == 0) skip();
 }
 
-int main(void) {
+int main(int argc, char **argv) { /* [DEVICE] */
+    device = argc > 1 ? argv[1] : NULL;
     random_state = test_seed();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_have_the_same_bits_in_any_company),

@@ -201,21 +201,60 @@ static void queries_and_keys_are_normed(void **state) {
 typedef struct heads {
     uint32_t n_kv_heads, sharing; /* heads of queries for each of them */
     uint32_t key_length, value_length;
-    uint32_t n_chunks;
+    uint32_t n_pages;
 } heads;
 
 static uint32_t n_heads(const heads *h) { return h->n_kv_heads * h->sharing; }
 
+/* That of chunk `chunk` of the sequence: the pages are in no order. */
+static uint32_t page_of(const heads *h, uint32_t chunk) {
+    assert_true(chunk < h->n_pages);
+    return chunk % 2 ? h->n_pages - 1 - chunk / 2 : chunk / 2;
+}
+
+static size_t chunk_at(const heads *h, uint32_t head, uint32_t position) {
+    return (size_t)page_of(h, position / CHUNK) * h->n_kv_heads + head;
+}
+
 static size_t key_at(const heads *h, uint32_t head, uint32_t position, uint32_t d) {
-    return (((size_t)head * h->n_chunks + position / CHUNK) * h->key_length + d) * CHUNK + position % CHUNK;
+    return (chunk_at(h, head, position) * h->key_length + d) * CHUNK + position % CHUNK;
 }
 
 static size_t value_at(const heads *h, uint32_t head, uint32_t position, uint32_t d) {
-    return (((size_t)head * h->n_chunks + position / CHUNK) * CHUNK + position % CHUNK) * h->value_length + d;
+    return (chunk_at(h, head, position) * CHUNK + position % CHUNK) * h->value_length + d;
 }
 
 static size_t cache_elements(const heads *h, uint32_t length) {
-    return (size_t)h->n_kv_heads * h->n_chunks * CHUNK * length;
+    return (size_t)h->n_pages * h->n_kv_heads * CHUNK * length;
+}
+
+/* Ints for the kernels, behind some that are no place. */
+enum { NO_PLACE = -1000000, BEGIN = 3 };
+typedef struct ints {
+    int32_t numbers[20000];
+    size_t n;
+} ints;
+
+static ints *ints_new(void) {
+    ints *all = calloc(1, sizeof *all);
+    assert_non_null(all);
+    while (all->n < BEGIN) all->numbers[all->n++] = NO_PLACE;
+    return all;
+}
+
+/* Returns where they are. */
+static int add_ints(ints *all, const void *numbers, size_t n) {
+    assert_true(all->n + n <= sizeof all->numbers / sizeof *all->numbers);
+    memcpy(all->numbers + all->n, numbers, n * sizeof *all->numbers);
+    all->n += n;
+    return (int)(all->n - n);
+}
+
+/* Frees them. */
+static gpu_buffer *ints_buffer(ints *all) {
+    gpu_buffer *buffer = buffer_of(&device, all->numbers, all->n * sizeof *all->numbers);
+    free(all);
+    return buffer;
 }
 
 /* A pair that was rotated, which a cache of halfs rounds once more. */
@@ -266,12 +305,16 @@ static void check_rope(const heads *h, rotation r, const int32_t *positions, uin
     const uint32_t length = (n_heads(h) + h->n_kv_heads) * h->key_length + h->n_kv_heads * h->value_length;
     const uint32_t stride = length + 3, threads = length - (n_heads(h) + h->n_kv_heads) * (h->key_length / 2);
     const size_t n_angles = (size_t)n_tokens * n_pairs * 2;
+    uint32_t pages[8];
+    for (uint32_t t = 0; t < n_tokens; t++) pages[t] = page_of(h, (uint32_t)positions[t] / CHUNK);
+    ints *numbers = ints_new();
     const rope_args args = {.n_heads = (int)n_heads(h),
                             .n_kv_heads = (int)h->n_kv_heads,
                             .key_length = (int)h->key_length,
                             .value_length = (int)h->value_length,
                             .n_pairs = (int)n_pairs,
-                            .n_chunks = (int)h->n_chunks,
+                            .positions = add_ints(numbers, positions, n_tokens),
+                            .pages = add_ints(numbers, pages, n_tokens),
                             .stride = (int)stride,
                             .scale = 0.3f,
                             .halves = r.halves,
@@ -290,20 +333,20 @@ static void check_rope(const heads *h, rotation r, const int32_t *positions, uin
                      &keys, &values);
     }
     gpu_buffer *angle_buffer = buffer_of(&device, angles, (n_angles + 2) * sizeof *angles);
-    gpu_buffer *position_buffer = buffer_of(&device, positions, n_tokens * sizeof *positions);
+    gpu_buffer *number_buffer = ints_buffer(numbers);
     char what[100];
     snprintf(what, sizeof what, "rotating %u%s of heads of %u and %u, %u tokens", 2 * n_pairs,
              r.halves ? " (halves)" : "", h->key_length, h->value_length, n_tokens);
     run_and_check(&device,
                   &(launch){.kernel = KERNEL_ROPE_QK,
                             .groups = {groups(threads, GPU_GROUP), n_tokens, 1},
-                            .buffers = {qkv.buffer, angle_buffer, position_buffer, keys.buffer, values.buffer},
+                            .buffers = {qkv.buffer, angle_buffer, number_buffer, keys.buffer, values.buffer},
                             .n_buffers = 5,
                             .args = &args,
                             .args_bytes = sizeof args},
                   (watched *[]){&qkv, &keys, &values}, 3, what);
     release(&device, angle_buffer);
-    release(&device, position_buffer);
+    release(&device, number_buffer);
     unwatch(&device, &qkv);
     unwatch(&device, &keys);
     unwatch(&device, &values);
@@ -337,7 +380,7 @@ typedef struct attention {
     float *queries;       /* [first + n_tokens][stride] */
     float *keys, *values; /* as they are in the cache, at key_at and value_at */
     int32_t *positions;   /* [first + n_tokens] */
-    gpu_buffer *query_buffer, *position_buffer, *key_buffer, *value_buffer;
+    gpu_buffer *query_buffer, *key_buffer, *value_buffer;
     watched out;
     float *together; /* what out became for the whole batch */
     char what[150];
@@ -359,7 +402,7 @@ static gpu_buffer *cache_of(float *elements, size_t n) {
 /* Queries and keys of which scores come that differ by some units. */
 static attention attention_new(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint64_t *random) {
     attention a = {.h = *h, .context = context, .n_tokens = n_tokens, .first = first};
-    a.h.n_chunks = context / CHUNK + 2;
+    a.h.n_pages = context / CHUNK + 2;
     a.stride = n_heads(h) * h->key_length + 11;
     a.out_stride = n_heads(h) * h->value_length + 6;
     const size_t n_keys = cache_elements(&a.h, h->key_length), n_values = cache_elements(&a.h, h->value_length);
@@ -380,7 +423,6 @@ static attention attention_new(const heads *h, uint32_t context, uint32_t n_toke
             for (uint32_t d = 0; d < h->value_length; d++) a.values[value_at(&a.h, head, t, d)] = random_float(random);
         }
     a.query_buffer = buffer_of(&device, a.queries, (size_t)(first + n_tokens) * a.stride * sizeof *a.queries);
-    a.position_buffer = buffer_of(&device, a.positions, (first + n_tokens) * sizeof *a.positions);
     a.key_buffer = cache_of(a.keys, n_keys);
     a.value_buffer = cache_of(a.values, n_values);
     a.out = watch(&device, (size_t)(first + n_tokens + 1) * a.out_stride, false);
@@ -392,7 +434,7 @@ static attention attention_new(const heads *h, uint32_t context, uint32_t n_toke
 }
 
 static void attention_free(attention *a) {
-    gpu_buffer *const buffers[] = {a->query_buffer, a->position_buffer, a->key_buffer, a->value_buffer};
+    gpu_buffer *const buffers[] = {a->query_buffer, a->key_buffer, a->value_buffer};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++) release(&device, buffers[i]);
     unwatch(&device, &a->out);
     free(a->queries);
@@ -435,81 +477,133 @@ static void expect_attended(attention *a, uint32_t token, uint32_t head, double 
     }
 }
 
-static attention_args attention_args_of(const attention *a, uint32_t first, uint32_t n_tokens, bool split) {
+/* Tokens first .. first + n_tokens - 1 as a span whose results go to rows out_row and on. */
+typedef struct span_launch {
+    attention_args args;
+    merge_args merge;
+    uint32_t n_items, n_merges;
+    gpu_buffer *numbers;
+    uint32_t first, n_tokens, out_row;
+    uint32_t first_chunk, n_chunks; /* that it sees */
+    uint32_t stride;                /* of a head's parts */
+} span_launch;
+
+enum { FIRST_PART = 2 };
+
+static void list_items(const attention *a, span_launch *l, bool split, int pages, attention_item *items) {
+    const uint32_t n_queries = l->n_tokens * a->h.sharing;
+    for (uint32_t query = 0; query < n_queries; query += QUERIES) {
+        const uint32_t last = query + QUERIES < n_queries ? query + QUERIES - 1 : n_queries - 1;
+        const uint32_t begin = first_seen(a, l->first + query / a->h.sharing) / CHUNK;
+        const uint32_t end = (uint32_t)a->positions[l->first + last / a->h.sharing] / CHUNK + 1;
+        for (uint32_t chunk = begin; chunk < end; chunk += split ? 1 : end - begin)
+            items[l->n_items++] = (attention_item){.first_query = (int)query,
+                                                   .n_queries = (int)n_queries,
+                                                   .row = (int)l->first,
+                                                   .out_row = (int)l->out_row,
+                                                   .first_chunk = (int)chunk,
+                                                   .n_chunks = split ? 1 : (int)(end - begin),
+                                                   .pages = pages + (int)(chunk - l->first_chunk),
+                                                   .part = split ? (int)(FIRST_PART + chunk - l->first_chunk) : -1,
+                                                   .stride = (int)l->stride};
+    }
+}
+
+static span_launch span_launch_of(const attention *a, uint32_t first, uint32_t n_tokens, uint32_t out_row, bool split) {
     const heads *h = &a->h;
-    return (attention_args){.n_heads = (int)n_heads(h),
-                            .n_kv_heads = (int)h->n_kv_heads,
-                            .key_length = (int)h->key_length,
-                            .value_length = (int)h->value_length,
-                            .n_chunks = (int)h->n_chunks,
-                            .stride = (int)a->stride,
-                            .out_stride = (int)a->out_stride,
-                            .first_token = (int)first,
-                            .n_tokens = (int)n_tokens,
-                            .split = split,
-                            .n_parts = (int)h->n_chunks,
-                            .window = (int)a->window,
-                            .first_chunk = (int)(first_seen(a, first) / CHUNK),
-                            .softcap = a->softcap};
+    span_launch l = {
+        .first = first, .n_tokens = n_tokens, .out_row = out_row, .first_chunk = first_seen(a, first) / CHUNK};
+    l.n_chunks = (uint32_t)a->positions[first + n_tokens - 1] / CHUNK + 1 - l.first_chunk;
+    l.stride = l.n_chunks + 1;
+    ints *numbers = ints_new();
+    uint32_t pages[16];
+    attention_item items[1000];
+    assert_true(l.n_chunks <= 16 && n_tokens * h->sharing <= 1000);
+    for (uint32_t i = 0; i < l.n_chunks; i++) pages[i] = page_of(h, l.first_chunk + i);
+    const int positions = add_ints(numbers, a->positions, a->first + a->n_tokens);
+    list_items(a, &l, split, add_ints(numbers, pages, l.n_chunks), items);
+    l.args = (attention_args){.n_heads = (int)n_heads(h),
+                              .n_kv_heads = (int)h->n_kv_heads,
+                              .key_length = (int)h->key_length,
+                              .value_length = (int)h->value_length,
+                              .stride = (int)a->stride,
+                              .out_stride = (int)a->out_stride,
+                              .positions = positions,
+                              .items = add_ints(numbers, items, l.n_items * sizeof *items / sizeof(int32_t)),
+                              .window = (int)a->window,
+                              .softcap = a->softcap};
+    l.merge =
+        (merge_args){.value_length = (int)h->value_length, .out_stride = (int)a->out_stride, .items = (int)numbers->n};
+    for (uint32_t t = 0; split && t < n_tokens; t++, l.n_merges++) {
+        const uint32_t begin = first_seen(a, first + t) / CHUNK;
+        const merge_item item = {.out_row = (int)(out_row + t),
+                                 .part = (int)(FIRST_PART + t * n_heads(h) * l.stride + begin - l.first_chunk),
+                                 .n_parts = a->positions[first + t] / CHUNK + 1 - (int)begin,
+                                 .stride = (int)l.stride};
+        add_ints(numbers, &item, sizeof item / sizeof(int32_t));
+    }
+    l.numbers = ints_buffer(numbers);
+    return l;
 }
 
-static launch attention_launch(const attention *a, const attention_args *args, gpu_buffer *parts) {
-    const uint32_t n_tokens = (uint32_t)args->n_tokens, last = (uint32_t)args->first_token + n_tokens - 1;
-    const uint32_t n_chunks = (uint32_t)a->positions[last] / CHUNK + 1 - (uint32_t)args->first_chunk;
-    return (launch){
-        .kernel = KERNEL_ATTENTION,
-        .groups = {a->h.n_kv_heads, groups(n_tokens * a->h.sharing, QUERIES), args->split ? n_chunks : 1},
-        .buffers = {a->query_buffer, a->position_buffer, a->key_buffer, a->value_buffer, a->out.buffer, parts},
-        .n_buffers = 6,
-        .args = args,
-        .args_bytes = sizeof *args};
+static launch attention_launch(const attention *a, const span_launch *l, gpu_buffer *parts) {
+    return (launch){.kernel = KERNEL_ATTENTION,
+                    .groups = {a->h.n_kv_heads, l->n_items, 1},
+                    .buffers = {a->query_buffer, l->numbers, a->key_buffer, a->value_buffer, a->out.buffer, parts},
+                    .n_buffers = 6,
+                    .args = &l->args,
+                    .args_bytes = sizeof l->args};
 }
 
-/* That the rows of these tokens are what they were for the whole batch, bit by bit, and the others as they were before. */
-static void assert_rows(attention *a, uint32_t first, uint32_t n_tokens, const char *how) {
+/* That these tokens' rows are what they were for the whole batch, bit by bit, and the others as they were before. NULL: all others. */
+static void assert_rows(attention *a, const span_launch *l, const char *how) {
     look(&device, &a->out);
     for (uint32_t t = 0; t < a->first + a->n_tokens + 1; t++) {
-        const size_t row = (size_t)t * a->out_stride;
-        const bool computed = t >= first && t < first + n_tokens;
-        const float *want = computed ? a->together : a->out.before;
-        if (memcmp((const float *)a->out.after + row, want + row, a->out_stride * sizeof *want) != 0)
-            fail_msg("%s: token %u of %u computed %s %s", a->what, t, n_tokens, how,
+        const bool computed = l && t >= l->out_row && t < l->out_row + l->n_tokens;
+        const float *want = computed ? a->together + (size_t)(t - l->out_row + l->first) * a->out_stride
+                                     : (const float *)a->out.before + (size_t)t * a->out_stride;
+        if (memcmp((const float *)a->out.after + (size_t)t * a->out_stride, want, a->out_stride * sizeof *want) != 0)
+            fail_msg("%s: row %u, computed %s, %s", a->what, t, how,
                      computed ? "has other bits than in its batch" : "was not to be written");
     }
 }
 
 /* parts: where nothing is written. */
-static void check_part_of_batch(attention *a, uint32_t first, uint32_t n_tokens, watched *parts) {
-    const attention_args args = attention_args_of(a, first, n_tokens, false);
-    const launch l = attention_launch(a, &args, parts->buffer);
+static void check_part_of_batch(attention *a, uint32_t first, uint32_t n_tokens, uint32_t out_row, watched *parts) {
+    const span_launch span = span_launch_of(a, first, n_tokens, out_row, false);
+    const launch l = attention_launch(a, &span, parts->buffer);
     prepare(&device, &a->out);
     run(&device, &l);
-    assert_rows(a, first, n_tokens, "as part of a batch");
+    assert_rows(a, &span, "as part of a batch");
+    release(&device, span.numbers);
 }
 
-static void check_split(attention *a, uint32_t first, uint32_t n_tokens) {
+static void check_split(attention *a, uint32_t first, uint32_t n_tokens, uint32_t out_row) {
     const heads *h = &a->h;
-    const attention_args args = attention_args_of(a, first, n_tokens, true);
+    const span_launch span = span_launch_of(a, first, n_tokens, out_row, true);
     const size_t length = h->value_length + 2;
-    watched parts = watch(&device, ((size_t)n_tokens * n_heads(h) * h->n_chunks + 1) * length, false);
+    watched parts = watch(&device, (FIRST_PART + (size_t)n_tokens * n_heads(h) * span.stride + 1) * length, false);
     for (uint32_t t = 0; t < n_tokens; t++)
         for (uint32_t head = 0; head < n_heads(h); head++)
             for (uint32_t chunk = first_seen(a, first + t) / CHUNK; chunk <= (uint32_t)a->positions[first + t] / CHUNK;
                  chunk++)
                 for (size_t i = 0; i < length; i++)
-                    expect_anything(&parts, ((t * n_heads(h) + head) * h->n_chunks + chunk) * length + i);
-    const launch l = attention_launch(a, &args, parts.buffer);
+                    expect_anything(
+                        &parts,
+                        (FIRST_PART + (t * n_heads(h) + head) * span.stride + chunk - span.first_chunk) * length + i);
+    const launch l = attention_launch(a, &span, parts.buffer);
     prepare(&device, &a->out);
     run_and_check(&device, &l, (watched *[]){&parts}, 1, a->what);
-    assert_rows(a, 0, 0, "in parts");
+    assert_rows(a, NULL, "in parts");
     run(&device, &(launch){.kernel = KERNEL_ATTENTION_MERGE,
-                           .groups = {n_heads(h), n_tokens, 1},
-                           .buffers = {parts.buffer, a->position_buffer, a->out.buffer},
+                           .groups = {n_heads(h), span.n_merges, 1},
+                           .buffers = {parts.buffer, span.numbers, a->out.buffer},
                            .n_buffers = 3,
-                           .args = &args,
-                           .args_bytes = sizeof args});
-    assert_rows(a, first, n_tokens, "by chunks");
+                           .args = &span.merge,
+                           .args_bytes = sizeof span.merge});
+    assert_rows(a, &span, "by chunks");
     unwatch(&device, &parts);
+    release(&device, span.numbers);
 }
 
 static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens, uint32_t first, uint32_t window,
@@ -523,18 +617,19 @@ static void check_attention(const heads *h, uint32_t context, uint32_t n_tokens,
         for (uint32_t head = 0; head < n_heads(h); head++) expect_attended(&a, first + t, head, weights);
     free(weights);
     watched parts = watch(&device, 64, false);
-    const attention_args args = attention_args_of(&a, first, n_tokens, false);
-    const launch l = attention_launch(&a, &args, parts.buffer);
+    const span_launch span = span_launch_of(&a, first, n_tokens, first, false);
+    const launch l = attention_launch(&a, &span, parts.buffer);
     run_and_check(&device, &l, (watched *[]){&a.out, &parts}, 2, a.what);
+    release(&device, span.numbers);
     memcpy(a.together, a.out.after, a.out.n * sizeof *a.together);
     for (uint32_t t = 0; t<n_tokens; t += n_tokens> 4 ? 9 : 1) {
-        check_part_of_batch(&a, first + t, 1, &parts);
-        check_split(&a, first + t, 1);
+        check_part_of_batch(&a, first + t, 1, 0, &parts);
+        check_split(&a, first + t, 1, first + t);
     }
     if (n_tokens > 1) {
-        check_part_of_batch(&a, first + 1, n_tokens - 1, &parts);
+        check_part_of_batch(&a, first + 1, n_tokens - 1, first + 1, &parts);
         const uint32_t few = n_tokens < 4 ? n_tokens : 4; /* the last, which the border of a chunk may part */
-        check_split(&a, first + n_tokens - few, few);
+        check_split(&a, first + n_tokens - few, few, 1);
     }
     unwatch(&device, &parts);
     attention_free(&a);
@@ -614,19 +709,83 @@ static void numbers_are_capped(void **state) {
     }
 }
 
+/* ------------------------------------------------------------------------------------------------------ copies */
+
+static void check_gather(uint32_t n, const uint32_t *rows, uint32_t n_rows, uint32_t n_from, uint64_t *random) {
+    float *from = poisoned_floats((size_t)n_from * n);
+    watched to = watch(&device, ((size_t)n_rows + 1) * n, false);
+    ints *numbers = ints_new();
+    const gather_args args = {.n = (int)n, .rows = add_ints(numbers, rows, n_rows)};
+    for (uint32_t r = 0; r < n_rows; r++)
+        for (uint32_t i = 0; i < n; i++) {
+            const float value = random_float(random);
+            from[(size_t)rows[r] * n + i] = value;
+            expect(&to, (size_t)r * n + i, (double)value, 0);
+        }
+    gpu_buffer *from_buffer = buffer_of(&device, from, (size_t)n_from * n * sizeof *from);
+    gpu_buffer *number_buffer = ints_buffer(numbers);
+    run_and_check(&device,
+                  &(launch){.kernel = KERNEL_GATHER,
+                            .groups = {groups(n, GPU_GROUP), n_rows, 1},
+                            .buffers = {from_buffer, number_buffer, to.buffer},
+                            .n_buffers = 3,
+                            .args = &args,
+                            .args_bytes = sizeof args},
+                  (watched *[]){&to}, 1, "gathered rows");
+    release(&device, from_buffer);
+    release(&device, number_buffer);
+    unwatch(&device, &to);
+    free(from);
+}
+
+/* Within one buffer, as pages are. */
+static void check_copy(uint32_t n, uint32_t from, uint32_t to, uint32_t n_pieces, uint64_t *random) {
+    watched x = watch(&device, (size_t)n_pieces * n, false);
+    const copy_args args = {.n = (int)n, .from = (int)from, .to = (int)to};
+    for (uint32_t i = 0; i < n; i++) {
+        const float value = random_float(random);
+        set_before(&x, (size_t)from * n + i, value);
+        expect(&x, (size_t)to * n + i, (double)value, 0);
+    }
+    run_and_check(&device,
+                  &(launch){.kernel = KERNEL_COPY,
+                            .groups = {groups(n, 4 * GPU_GROUP), 1, 1},
+                            .buffers = {x.buffer, x.buffer},
+                            .n_buffers = 2,
+                            .args = &args,
+                            .args_bytes = sizeof args},
+                  (watched *[]){&x}, 1, "a copied page");
+    unwatch(&device, &x);
+}
+
+static void rows_and_pages_are_copied(void **state) {
+    (void)state;
+    device_here(&device);
+    uint64_t random = 10;
+    check_gather(32, (const uint32_t[]){4}, 1, 5, &random);
+    check_gather(96, (const uint32_t[]){0, 3, 4, 9}, 4, 10, &random);
+    check_gather(4128, (const uint32_t[]){1, 2}, 2, 3, &random);
+    check_copy(128, 0, 1, 2, &random);
+    check_copy(511, 3, 1, 4, &random);
+    check_copy(16384, 1, 2, 4, &random);
+}
+
 /* ----------------------------------------------------------------------------------------- the likeliest token */
 
-/* Beyond the n logits lies a larger one, and beyond the token what stays. */
-static void check_argmax(float *logits, uint32_t n, int32_t want, const char *what) {
-    const float beyond = logits[n];
-    logits[n] = 1e30f;
-    gpu_buffer *logit_buffer = buffer_of(&device, logits, (n + 1) * sizeof *logits);
-    logits[n] = beyond;
-    int32_t tokens[] = {-77, -77, -77};
+/* In the second of two rows, behind one that has another answer, and beyond which lies a larger one; beyond the tokens what stays. */
+static void check_argmax(const float *logits, uint32_t n, int32_t want, const char *what) {
+    float *rows = calloc(2 * (size_t)n + 1, sizeof *rows);
+    assert_non_null(rows);
+    rows[n - 1] = 1;
+    memcpy(rows + n, logits, n * sizeof *rows);
+    rows[2 * (size_t)n] = 1e30f;
+    gpu_buffer *logit_buffer = buffer_of(&device, rows, (2 * (size_t)n + 1) * sizeof *rows);
+    free(rows);
+    int32_t tokens[] = {-77, -77, -77, -77};
     gpu_buffer *token_buffer = buffer_of(&device, tokens, sizeof tokens);
-    const argmax_args args = {.n = (int)n};
+    const argmax_args args = {.n = (int)n, .first = 1};
     run(&device, &(launch){.kernel = KERNEL_ARGMAX,
-                           .groups = {1, 1, 1},
+                           .groups = {2, 1, 1},
                            .buffers = {logit_buffer, token_buffer},
                            .n_buffers = 2,
                            .args = &args,
@@ -634,8 +793,10 @@ static void check_argmax(float *logits, uint32_t n, int32_t want, const char *wh
     assert_ok(device.driver->read(device.device, token_buffer, tokens, sizeof tokens, &device.err), &device.err);
     release(&device, logit_buffer);
     release(&device, token_buffer);
-    if (tokens[0] != want) fail_msg("of %u logits, %s: %d, which should be %d", n, what, tokens[0], want);
-    if (tokens[1] != -77 || tokens[2] != -77) fail_msg("more than one token was written");
+    if (tokens[2] != want) fail_msg("of %u logits, %s: %d, which should be %d", n, what, tokens[2], want);
+    if (tokens[1] != (int32_t)n - 1)
+        fail_msg("of %u logits, those before: %d, which should be %u", n, tokens[1], n - 1);
+    if (tokens[0] != -77 || tokens[3] != -77) fail_msg("more than two tokens were written");
 }
 
 static const uint32_t vocabularies[] = {1, 2, 5, 127, 128, 129, 255, 1000, 32003};
@@ -699,6 +860,7 @@ int main(int argc, char **argv) { /* [DRIVER] */
         cmocka_unit_test(windows_hide_what_is_before_them),
         cmocka_unit_test(scores_are_capped),
         cmocka_unit_test(numbers_are_capped),
+        cmocka_unit_test(rows_and_pages_are_copied),
         cmocka_unit_test(the_largest_logit_wins_and_of_equals_the_first),
         cmocka_unit_test(no_number_has_no_token),
     };

@@ -140,10 +140,17 @@ static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uin
     return status;
 }
 
-static cllm_status make_next(cllm_engine *e, uint32_t i, uint32_t row, cllm_error *err) {
-    cllm_span *span = e->span_of[i];
-    cllm_status status = forward_gpu_next(e->offload.forward, row, 1, &span->next, err);
-    if (status == CLLM_OK && span->next < 0) status = span->status = cllm_sequence_diagnose(span->sequence, err);
+/* The same of spans that a GPU looks for the next token of. */
+static cllm_status make_next(cllm_engine *e, uint32_t first, uint32_t end, uint32_t row, uint32_t n_rows,
+                             cllm_error *err) {
+    int32_t *next = e->tokens; /* which the pass has read */
+    cllm_status status = forward_gpu_next(e->offload.forward, row, n_rows, next, err);
+    for (uint32_t i = first; status == CLLM_OK && i < end; i++) {
+        cllm_span *span = e->span_of[i];
+        if (e->spans[i].n_kept == 0) continue;
+        span->next = *next++;
+        if (span->next < 0) status = span->status = cllm_sequence_diagnose(span->sequence, err);
+    }
     return status;
 }
 
@@ -162,7 +169,7 @@ static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm
     float *rows = e->x + row * n;
     cllm_status status = CLLM_OK;
     if (on_gpu(e))
-        status = error_set(err, CLLM_ERR_UNSUPPORTED, "embeddings are for the CPU yet");
+        status = forward_gpu_embedding(e->offload.forward, row, n_rows, rows, err);
     else
         forward_cpu_embedding(&e->forward, rows, n_rows);
     for (uint32_t k = 0; status == CLLM_OK && k < n_rows; k++, rows += n) {
@@ -185,13 +192,13 @@ static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err
         const kept_kind kind = kind_of(e, e->span_of[i]);
         end = i + 1;
         n_rows = e->spans[i].n_kept;
-        while (kind == KEPT_LOGITS && end < n_spans && kind_of(e, e->span_of[end]) == kind)
+        while (kind != KEPT_EMBEDDING && end < n_spans && kind_of(e, e->span_of[end]) == kind)
             n_rows += e->spans[end++].n_kept;
         if (n_rows == 0) continue;
         if (kind == KEPT_LOGITS)
             status = make_logits(e, i, end, row, n_rows, err);
         else
-            status = kind == KEPT_NEXT ? make_next(e, i, row, err) : make_embedding(e, i, row, err);
+            status = kind == KEPT_NEXT ? make_next(e, i, end, row, n_rows, err) : make_embedding(e, i, row, err);
     }
     return status;
 }
@@ -246,8 +253,7 @@ static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_seq
     prefix_cache_forget(&e->cache, &s->table, s->length);
     if (e->n_cpu_layers > 0) kv_store_copy(&e->store, &copies);
     prefix_cache_make_room(&e->cache, 0); /* the page that was copied may be the cache's alone now */
-    (void)err;
-    return CLLM_OK;
+    return on_gpu(e) ? forward_gpu_copy(e->offload.forward, &copies, err) : CLLM_OK;
 }
 
 static cllm_status run_layers(cllm_engine *e, uint32_t n_spans, cllm_error *err) {

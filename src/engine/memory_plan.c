@@ -97,7 +97,7 @@ static uint64_t plan_context(const model_config *config, const engine_settings *
     plan->n_ctx = n_ctx;
     plan->kv_cache = kv_store_bytes(config, s->kv_type, n_layers, &size);
     plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, size.n_batch, s->n_threads) : 0;
-    add(&plan->scratch, 1, s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, size.n_batch) : 0);
+    add(&plan->scratch, 1, s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, &size) : 0);
     add(&plan->scratch, 1, kv_pages_bytes(config, &size));
     add(&plan->scratch, 1, prefix_cache_bytes(config, &size));
     add(&plan->scratch, size.n_batch, config->n_embd * sizeof(float) + sizeof(int32_t)); /* x, tokens */

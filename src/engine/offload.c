@@ -20,10 +20,10 @@ static bool fits(const gpu *g, const gpu_needs *needs) {
     return !g->properties.free_memory || needs->weights + needs->kv_cache + needs->scratch <= budget(g);
 }
 
-static gpu_settings gpu_settings_of(const engine_settings *s, const cllm_memory_plan *plan) {
+static gpu_settings gpu_settings_of(const model_config *config, const engine_settings *s,
+                                    const cllm_memory_plan *plan) {
     return (gpu_settings){.n_layers = s->n_gpu_layers,
-                          .n_ctx = plan->n_ctx,
-                          .n_batch = s->n_batch < plan->n_ctx ? s->n_batch : plan->n_ctx,
+                          .size = settings_kv_size(config, s, plan->n_ctx),
                           .n_logits = LOGIT_ROWS,
                           .kv_type = s->kv_type,
                           .exact = s->exact};
@@ -33,7 +33,7 @@ static gpu_settings gpu_settings_of(const engine_settings *s, const cllm_memory_
 static cllm_status plan_layers(const cllm_model *model, const engine_settings *s, const gpu *g, cllm_memory_plan *plan,
                                gpu_needs *needs, cllm_error *err) {
     cllm_status status = plan_model_engine(model, s, plan, err);
-    const gpu_settings settings = gpu_settings_of(s, plan);
+    const gpu_settings settings = gpu_settings_of(&model->config, s, plan);
     *needs = forward_gpu_needs(&model->config, &model->weights, &settings);
     plan->n_gpu_layers = s->n_gpu_layers;
     plan->gpu_weights = needs->weights;
@@ -82,8 +82,6 @@ static cllm_status choose_layers(const cllm_model *model, engine_settings *s, co
 static cllm_status check_model(const cllm_model *model, const engine_settings *s, cllm_error *err) {
     const char *lacks = forward_gpu_lacks(&model->config, &model->weights);
     if (lacks) return error_set(err, CLLM_ERR_DEVICE, "the model has %s, which the GPU's kernels lack", lacks);
-    if (s->n_sequences > 1 || s->cache_bytes > 0)
-        return error_set(err, CLLM_ERR_DEVICE, "a GPU has one sequence yet, and no prefix cache");
     if (model->repacked)
         return error_set(err, CLLM_ERR_DEVICE,
                          "the weights were repacked for the CPU; a GPU needs them as the file has them");
@@ -104,7 +102,7 @@ static cllm_status try_gpu(const cllm_model *model, const cllm_engine_options *o
         status = choose_layers(model, s, &out->gpu, asked && asked < n_layers ? asked : n_layers,
                                !asked || is_auto(options), plan, err);
     if (status != CLLM_OK) return status;
-    const gpu_settings settings = gpu_settings_of(s, plan);
+    const gpu_settings settings = gpu_settings_of(&model->config, s, plan);
     return forward_gpu_create(&out->gpu, &model->config, &model->weights, &settings, options->progress, options->user,
                               &out->forward, err);
 }

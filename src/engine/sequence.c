@@ -83,7 +83,8 @@ cllm_status cllm_sequence_diagnose(const cllm_sequence *sequence, cllm_error *er
     const cllm_engine *e = sequence->engine;
     bool beyond = e->n_cpu_layers > 0 && kv_store_beyond_f16(&e->store, &sequence->table, sequence->reached);
     if (!beyond && on_gpu(e)) {
-        cllm_status status = forward_gpu_beyond_f16(e->offload.forward, sequence->reached, &beyond, err);
+        cllm_status status =
+            forward_gpu_beyond_f16(e->offload.forward, &sequence->table, sequence->reached, &beyond, err);
         if (status != CLLM_OK) return status;
     }
     return diagnose_logits(e->model, beyond, err);

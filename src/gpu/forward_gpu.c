@@ -1,13 +1,13 @@
-/* The order of this file: finding a device, what the layers need, memory and weights on the device, launches, and the road
- * through the layers. */
+/* The order of this file: finding a device, what the layers need, memory and weights on the device, launches, the road
+ * through the layers, and pages. */
 #include "gpu/forward_gpu.h"
 
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/half.h"
+#include "gpu/batch.h"
 #include "gpu/kernel_args.h"
 #include "gpu/program.h"
-#include "model/kv_pages.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -19,14 +19,11 @@ enum {
     UNIT = 32,             /* elements to which vectors are padded with zeros */
     FEW = 4,               /* tokens that a product of few takes at a time */
     TILE_FROM = 8,         /* so many tokens are multiplied by tiles */
-    SPLIT_TOKENS = 4,      /* up to so many have their chunks of positions shared out */
     LONGEST_ROW = 1 << 26, /* elements, so that the kernels can count bytes of a row by 32 bits */
-    MOST_SHARING = 128,    /* query heads, whose groups are numbered by 16 bits in the largest batch; so are */
-    MOST_SPLIT = 65535,    /* chunks, where each is a group's */
+    MOST_KV_HEADS = INT32_MAX / (CHUNK * MAX_HEAD), /* so that they can count a page's elements, too */
+    MOST_SHARING = 128, /* query heads, whose items are numbered by 16 bits in the largest batch */
     WAIT_FROM = 32, /* the host waits after each layer of so many, so that progress is true and they can be stopped */
 };
-
-_Static_assert((int)CHUNK == (int)KV_CHUNK, "attention joins the same positions as on the CPU");
 
 /* ------------------------------------------------------------------------------------------ finding a device */
 
@@ -101,6 +98,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
         if (lengths[i] > LONGEST_ROW) return "rows of more than 2^26 elements";
     if (c->key_length > MAX_HEAD || c->value_length > MAX_HEAD) return "heads of more than 256 elements";
+    if (c->n_kv_heads > MOST_KV_HEADS) return "more than 32767 heads of keys and values";
     if (c->n_heads / c->n_kv_heads > MOST_SHARING) return "more than 128 query heads for one of keys and values";
     if (c->key_length % 2 != 0) return "an odd key length";
 #define X(name, number, elements, bytes) \
@@ -118,13 +116,17 @@ static uint64_t matrix_bytes(const matrix *w) { return (uint64_t)w->n_rows * w->
 static uint32_t qkv_length(const model_config *c) {
     return (c->n_heads + c->n_kv_heads) * c->key_length + c->n_kv_heads * c->value_length;
 }
-static uint32_t chunks(uint32_t n_ctx) { return groups(n_ctx, CHUNK); }
 
-/* Keys or values of a layer, of heads of so many elements. */
-static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32_t length) {
-    const uint64_t head = (uint64_t)CHUNK * length * (s->kv_type == CLLM_KV_F16 ? 2 : 4) * chunks(s->n_ctx);
+/* A page of keys or values of a layer, of heads of so many elements. */
+static uint64_t page_bytes(const model_config *c, cllm_kv_type type, uint32_t length) {
+    return (uint64_t)CHUNK * length * (type == CLLM_KV_F16 ? 2 : 4) * c->n_kv_heads; /* less than 2^38 */
+}
+
+/* All pages. */
+static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32_t layer, uint32_t length) {
     uint64_t bytes;
-    return checked_mul(head, c->n_kv_heads, &bytes) ? bytes : UINT64_MAX;
+    const uint64_t n_pages = kv_pages_count(c, &s->size, batch_pool(c, layer));
+    return checked_mul(page_bytes(c, s->kv_type, length), n_pages, &bytes) ? bytes : UINT64_MAX;
 }
 
 static bool begins_with_tokens(const model_config *c, const gpu_settings *s) { return s->n_layers == c->n_layers; }
@@ -133,31 +135,35 @@ static bool begins_with_tokens(const model_config *c, const gpu_settings *s) { r
 typedef enum scratch {
     X,               /* [n_batch][padded(n_embd)] */
     NORMED,          /* the same */
+    KEPT,            /* the same, of rows that are kept when others are not */
     QKV,             /* [n_batch][qkv_length] */
     ATTENDED,        /* [n_batch][padded(n_heads * value_length)] */
     GATED,           /* [n_batch][padded(n_ff)] */
     LOGITS,          /* [n_logits][n_vocab] */
-    PARTS,           /* [SPLIT_TOKENS][n_heads][chunks][value_length + 2] */
+    PARTS,           /* [batch_columns][n_heads][value_length + 2] */
     ANGLES,          /* [n_batch][n_pairs][2] cos and sin */
     ANGLES_WINDOWED, /* the same of layers that see a window, where there are some */
-    POSITIONS,       /* [n_batch] int */
-    TOKENS,          /* [n_batch] int */
-    NEXT,            /* int */
+    NUMBERS,         /* of the batch: int */
+    NEXT,            /* [n_batch] int */
+    PAGE,            /* keys or values of a layer and a page, on their way from or to the host */
     N_SCRATCH
 } scratch;
 
+/* Each UINT64_MAX if that wraps. */
 static void scratch_bytes(const model_config *c, const gpu_settings *s, uint64_t bytes[N_SCRATCH]) {
-    const uint64_t row = sizeof(float) * (uint64_t)s->n_batch;
-    bytes[X] = bytes[NORMED] = row * padded(c->n_embd);
+    const uint64_t row = sizeof(float) * (uint64_t)s->size.n_batch;
+    const uint32_t longest = c->key_length > c->value_length ? c->key_length : c->value_length;
+    bytes[X] = bytes[NORMED] = bytes[KEPT] = row * padded(c->n_embd);
     bytes[QKV] = row * qkv_length(c);
     bytes[ATTENDED] = row * padded(c->n_heads * c->value_length);
     bytes[GATED] = row * padded(c->n_ff);
     bytes[LOGITS] = sizeof(float) * (uint64_t)s->n_logits * c->n_vocab;
-    bytes[PARTS] = sizeof(float) * SPLIT_TOKENS * (uint64_t)c->n_heads * chunks(s->n_ctx) * (c->value_length + 2);
+    bytes[PARTS] = sizeof(float) * batch_columns(&s->size) * c->n_heads * (c->value_length + 2);
     bytes[ANGLES] = row * (c->rope_dimension_count > 0 ? c->rope_dimension_count : 2);
     bytes[ANGLES_WINDOWED] = c->window > 0 ? bytes[ANGLES] : sizeof(float);
-    bytes[POSITIONS] = bytes[TOKENS] = sizeof(int32_t) * (uint64_t)s->n_batch;
-    bytes[NEXT] = sizeof(int32_t);
+    if (!checked_mul(batch_most_numbers(c, &s->size), sizeof(int32_t), &bytes[NUMBERS])) bytes[NUMBERS] = UINT64_MAX;
+    bytes[NEXT] = sizeof(int32_t) * (uint64_t)s->size.n_batch;
+    bytes[PAGE] = page_bytes(c, s->kv_type, longest);
 }
 
 static void need(gpu_needs *needs, uint64_t *sum, uint64_t bytes) {
@@ -165,10 +171,16 @@ static void need(gpu_needs *needs, uint64_t *sum, uint64_t bytes) {
     if (bytes > needs->largest) needs->largest = bytes;
 }
 
-uint64_t forward_gpu_host_bytes(const model_config *c, uint32_t n_batch) {
+/* Of a batch's angles, or x where its rows are padded. */
+static uint64_t staging_bytes(const model_config *c, uint32_t n_batch) {
     const uint32_t row = padded(c->n_embd) != c->n_embd ? padded(c->n_embd) : 0; /* else x is written as it is */
     const uint32_t angles = c->rope_dimension_count > 0 ? c->rope_dimension_count : 1;
     return sizeof(float) * (uint64_t)n_batch * (angles > row ? angles : row);
+}
+
+uint64_t forward_gpu_host_bytes(const model_config *c, const kv_size *size) {
+    uint64_t bytes;
+    return checked_add(staging_bytes(c, size->n_batch), batch_bytes(c, size), &bytes) ? bytes : UINT64_MAX;
 }
 
 /* Of a layer's norms and biases, within some bytes. */
@@ -193,8 +205,8 @@ gpu_needs forward_gpu_needs(const model_config *c, const model_weights *weights,
         for (size_t m = 0; m < sizeof linears / sizeof *linears; m++)
             need(&needs, &needs.weights, matrix_bytes(&linears[m]->w));
         need(&needs, &needs.weights, vectors_bytes(c, w));
-        need(&needs, &needs.kv_cache, cache_bytes(c, s, c->key_length));
-        need(&needs, &needs.kv_cache, cache_bytes(c, s, c->value_length));
+        need(&needs, &needs.kv_cache, cache_bytes(c, s, i, c->key_length));
+        need(&needs, &needs.kv_cache, cache_bytes(c, s, i, c->value_length));
     }
     need(&needs, &needs.weights, matrix_bytes(&weights->output.w));
     if (begins_with_tokens(c, s) && weights->token_embd.data != weights->output.w.data)
@@ -238,8 +250,9 @@ typedef struct gpu_layer {
     gpu_norm post_attention_norm, post_ffw_norm;
     gpu_norm own_norm;    /* of a parallel layer's feed-forward part, if it is not the attention's */
     gpu_buffer *qk_norms; /* the queries' weights and the keys', or NULL */
-    bool parallel, has_rope, windowed;
-    gpu_buffer *keys, *values;
+    bool parallel, has_rope;
+    uint32_t pool;             /* of its keys and values */
+    gpu_buffer *keys, *values; /* [pages of the pool][n_kv_heads] chunks, see kernels.gpu */
 } gpu_layer;
 
 struct forward_gpu {
@@ -263,10 +276,9 @@ struct forward_gpu {
     float *staging;     /* angles on their way to the device, or x where its rows are padded */
     float *cosines;     /* [n_pairs], and behind them as many sines */
 
-    uint32_t first;                         /* of the batch: row of the first token still at work */
-    uint32_t n;                             /* tokens at work */
-    uint32_t count;                         /* of the batch */
-    uint32_t first_position, last_position; /* of the tokens at work */
+    gpu_batch batch;
+    uint32_t n; /* rows at work: all of the batch, or from the last layer's attention on those that are kept */
+    gpu_buffer *x, *normed; /* of the rows at work */
     gpu_counters counters;
     gpu_on_launch on_launch;
     void *on_launch_user;
@@ -342,9 +354,9 @@ static cllm_status add_kernels(forward_gpu *f, gpu_product *p, cllm_error *err) 
     v.n_tokens = 1;
     cllm_status status = program_add(&f->program, &v, &p->one, err);
     v.n_tokens = FEW;
-    if (status == CLLM_OK && f->settings.n_batch > 1) status = program_add(&f->program, &v, &p->few, err);
+    if (status == CLLM_OK && f->settings.size.n_batch > 1) status = program_add(&f->program, &v, &p->few, err);
     for (uint32_t i = 0;
-         status == CLLM_OK && i < p->n_matrices && !f->settings.exact && f->settings.n_batch >= TILE_FROM; i++) {
+         status == CLLM_OK && i < p->n_matrices && !f->settings.exact && f->settings.size.n_batch >= TILE_FROM; i++) {
         const kernel_variant tile = {.kind = MATRIX_TILE, .types = {p->matrices[i].w->type}, .n_types = 1};
         status = program_add(&f->program, &tile, &p->tiles[i], err);
     }
@@ -413,15 +425,15 @@ static cllm_status add_layer(forward_gpu *f, uint32_t index, gpu_layer *out, cll
                                    .norm = &w->ffn_norm,
                                    .mode = ACTIVATE};
     const product_parts ffn_down = ending(f, &w->ffn_down, &w->post_ffw_norm);
-    *out = (gpu_layer){
-        .parallel = parallel, .has_rope = config_has_rope(c, index), .windowed = config_is_windowed(c, index)};
+    *out = (gpu_layer){.parallel = parallel, .has_rope = config_has_rope(c, index), .pool = batch_pool(c, index)};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
     if (status == CLLM_OK) status = add_product(f, &ffn_down, &out->ffn_down, err);
     if (status == CLLM_OK) status = add_layer_norms(f, w, out, err);
-    if (status == CLLM_OK) status = allocate(f, cache_bytes(c, &f->settings, c->key_length), &out->keys, err);
-    if (status == CLLM_OK) status = allocate(f, cache_bytes(c, &f->settings, c->value_length), &out->values, err);
+    if (status == CLLM_OK) status = allocate(f, cache_bytes(c, &f->settings, index, c->key_length), &out->keys, err);
+    if (status == CLLM_OK)
+        status = allocate(f, cache_bytes(c, &f->settings, index, c->value_length), &out->values, err);
     return status;
 }
 
@@ -456,16 +468,16 @@ static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
         if (status != CLLM_OK) return status;
     }
     const uint32_t n_pairs = c->rope_dimension_count / 2;
-    f->staging = calloc(1, forward_gpu_host_bytes(c, f->settings.n_batch));
+    f->staging = calloc(1, staging_bytes(c, f->settings.size.n_batch));
     f->cosines = calloc(2 * (size_t)n_pairs + 1, sizeof *f->cosines);
     if (!f->staging || !f->cosines) return no_memory(err);
     for (int windowed = 0; windowed < 2; windowed++) {
         rope_table *rope = &f->rope[windowed];
         rope->frequencies = calloc((size_t)n_pairs + 1, sizeof *rope->frequencies);
         if (!rope->frequencies) return no_memory(err);
-        rope_prepare(c, windowed, weights_rope_factors(f->weights, c, f->settings.n_ctx), rope);
+        rope_prepare(c, windowed, weights_rope_factors(f->weights, c, f->settings.size.n_ctx), rope);
     }
-    return CLLM_OK;
+    return batch_create(c, &f->settings.size, c->n_layers - f->settings.n_layers, &f->batch, err);
 }
 
 cllm_status forward_gpu_create(const gpu *g, const model_config *config, const model_weights *weights,
@@ -503,6 +515,7 @@ void forward_gpu_destroy(forward_gpu *f) {
     f->gpu.driver->sync(f->gpu.device, NULL); /* what is still running reads the buffers */
     for (size_t i = 0; i < f->n_buffers; i++) f->gpu.driver->release(f->gpu.device, f->buffers[i]);
     program_free(&f->program);
+    batch_free(&f->batch);
     free(f->buffers);
     free(f->layers);
     free(f->staging);
@@ -532,7 +545,7 @@ static double seconds(void) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static void launch_once(forward_gpu *f, const launch *l) {
+static void launch_once(const forward_gpu *f, const launch *l) {
     f->gpu.driver->launch(f->gpu.device, f->program.kernels[l->kernel].kernel, l->groups, l->buffers, l->n_buffers,
                           l->args, l->args_bytes);
 }
@@ -595,9 +608,7 @@ typedef struct vectors {
     uint32_t first;
 } vectors;
 
-static vectors rows_of(const forward_gpu *f, scratch which, uint32_t stride) {
-    return (vectors){f->scratch[which], stride, f->first};
-}
+static vectors rows_of(gpu_buffer *buffer, uint32_t stride) { return (vectors){buffer, stride, 0}; }
 
 static uint64_t vector_bytes(uint32_t n_tokens, uint32_t length) { return sizeof(float) * (uint64_t)n_tokens * length; }
 
@@ -700,7 +711,7 @@ static void multiply_tiles(forward_gpu *f, const gpu_product *p, uint32_t n, vec
 static void run_product(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
     const bool by_tiles = !f->settings.exact && n >= TILE_FROM;
     if (p->norm.weight && (by_tiles || !p->folded)) {
-        const vectors normed = {f->scratch[NORMED], x.stride, 0};
+        const vectors normed = rows_of(f->normed, x.stride);
         normalize(f, &p->norm, n, x, normed, STORE);
         x = normed;
     }
@@ -741,7 +752,8 @@ static void rope(forward_gpu *f, const gpu_layer *layer) {
                             .value_length = (int)c->value_length,
                             .n_pairs = layer->has_rope ? (int)f->rope[0].n_pairs : 0,
                             .halves = c->traits->rope == ROPE_HALVES,
-                            .n_chunks = (int)chunks(f->settings.n_ctx),
+                            .positions = (int)f->batch.positions,
+                            .pages = (int)f->batch.pages[layer->pool],
                             .stride = (int)qkv_length(c),
                             .scale = c->attention_scale,
                             .temperature = c->attention_temperature,
@@ -751,171 +763,180 @@ static void rope(forward_gpu *f, const gpu_layer *layer) {
     const uint32_t threads = (c->n_heads + c->n_kv_heads) * (c->key_length / 2) + c->n_kv_heads * c->value_length;
     run(f, &(launch){.kernel = KERNEL_ROPE_QK,
                      .groups = {groups(threads, GPU_GROUP), f->n, 1},
-                     .buffers = {f->scratch[QKV], f->scratch[layer->windowed ? ANGLES_WINDOWED : ANGLES],
-                                 f->scratch[POSITIONS], layer->keys, layer->values},
+                     .buffers = {f->scratch[QKV], f->scratch[layer->pool == KV_WINDOWED ? ANGLES_WINDOWED : ANGLES],
+                                 f->scratch[NUMBERS], layer->keys, layer->values},
                      .n_buffers = 5,
                      .args = &args,
                      .args_bytes = sizeof args,
                      .bytes = 2 * vector_bytes(f->n, qkv_length(c))});
 }
 
-static void attend(forward_gpu *f, const gpu_layer *layer) {
+static void attend(forward_gpu *f, const gpu_layer *layer, const attention_list *list) {
     const model_config *c = f->config;
-    const uint32_t window = layer->windowed ? c->window : 0, heads = c->n_heads / c->n_kv_heads;
-    const bool sees_all = window == 0 || f->first_position < window;
-    const uint32_t first_chunk = sees_all ? 0 : (f->first_position - window + 1) / CHUNK;
-    const uint32_t n_chunks = f->last_position / CHUNK + 1 - first_chunk;
-    const bool split = f->n <= SPLIT_TOKENS && n_chunks > 1 && n_chunks <= MOST_SPLIT;
     const uint32_t attended = padded(c->n_heads * c->value_length);
     const attention_args args = {.n_heads = (int)c->n_heads,
                                  .n_kv_heads = (int)c->n_kv_heads,
                                  .key_length = (int)c->key_length,
                                  .value_length = (int)c->value_length,
-                                 .n_chunks = (int)chunks(f->settings.n_ctx),
                                  .stride = (int)qkv_length(c),
                                  .out_stride = (int)attended,
-                                 .first_token = (int)f->first,
-                                 .n_tokens = (int)f->n,
-                                 .split = split,
-                                 .n_parts = (int)chunks(f->settings.n_ctx),
-                                 .window = (int)window,
-                                 .first_chunk = (int)first_chunk,
+                                 .positions = (int)f->batch.positions,
+                                 .items = (int)list->items,
+                                 .window = layer->pool == KV_WINDOWED ? (int)c->window : 0,
                                  .softcap = c->attention_softcap};
-    const uint32_t blocks = groups(f->n * heads, QUERIES);
     const uint64_t position = (uint64_t)(f->settings.kv_type == CLLM_KV_F16 ? 2 : 4) * c->n_kv_heads *
                               (c->key_length + c->value_length); /* bytes of its keys and values */
     run(f, &(launch){.kernel = KERNEL_ATTENTION,
-                     .groups = {c->n_kv_heads, blocks, split ? n_chunks : 1},
-                     .buffers = {f->scratch[QKV], f->scratch[POSITIONS], layer->keys, layer->values,
-                                 f->scratch[ATTENDED], f->scratch[PARTS]},
+                     .groups = {c->n_kv_heads, list->n_items, 1},
+                     .buffers = {f->scratch[QKV], f->scratch[NUMBERS], layer->keys, layer->values, f->scratch[ATTENDED],
+                                 f->scratch[PARTS]},
                      .n_buffers = 6,
                      .args = &args,
                      .args_bytes = sizeof args,
-                     .bytes = position * (f->last_position + 1 - first_chunk * CHUNK) * blocks +
-                              2 * vector_bytes(f->n, attended)});
-    if (!split) return;
+                     .bytes = position * list->n_positions + 2 * vector_bytes(f->n, attended)});
+    if (list->n_merges == 0) return;
+    const merge_args merge = {
+        .value_length = (int)c->value_length, .out_stride = (int)attended, .items = (int)list->merges};
     run(f, &(launch){.kernel = KERNEL_ATTENTION_MERGE,
-                     .groups = {c->n_heads, f->n, 1},
-                     .buffers = {f->scratch[PARTS], f->scratch[POSITIONS], f->scratch[ATTENDED]},
+                     .groups = {c->n_heads, list->n_merges, 1},
+                     .buffers = {f->scratch[PARTS], f->scratch[NUMBERS], f->scratch[ATTENDED]},
                      .n_buffers = 3,
-                     .args = &args,
-                     .args_bytes = sizeof args,
-                     .bytes = vector_bytes(f->n * (n_chunks + 1), attended)});
+                     .args = &merge,
+                     .args_bytes = sizeof merge,
+                     .bytes = vector_bytes(list->n_merges + list->n_parts, attended)});
 }
 
-/* The end of a half: its last product is added to X, or its norm is. */
+/* The end of a half: its last product is added to x, or its norm is. */
 static void run_ending(forward_gpu *f, const gpu_product *p, const gpu_norm *post_norm, vectors x) {
     const uint32_t n_embd = padded(f->config->n_embd);
-    const vectors normed = rows_of(f, NORMED, n_embd), sum = rows_of(f, X, n_embd);
+    const vectors normed = rows_of(f->normed, n_embd), sum = rows_of(f->x, n_embd);
     run_product(f, p, f->n, x, post_norm->weight ? normed : sum);
     if (post_norm->weight) normalize(f, post_norm, f->n, normed, sum, ADD);
 }
 
-static void run_layer(forward_gpu *f, const gpu_layer *layer, bool keep_last) {
-    const model_config *c = f->config;
-    const uint32_t n_embd = padded(c->n_embd), attended = padded(c->n_heads * c->value_length);
-    run_product(f, &layer->qkv, f->n, rows_of(f, X, n_embd), rows_of(f, QKV, qkv_length(c)));
-    if (layer->qk_norms) normalize_heads(f, layer);
-    rope(f, layer);
-    if (keep_last) { /* from here on the batch is its last token */
-        f->first = f->count - 1;
-        f->n = 1;
-        f->first_position = f->last_position;
-    }
-    attend(f, layer);
-    if (layer->own_norm.weight)
-        normalize(f, &layer->own_norm, f->n, rows_of(f, X, n_embd), rows_of(f, NORMED, n_embd), STORE);
-    run_ending(f, &layer->attn_output, &layer->post_attention_norm, rows_of(f, ATTENDED, attended));
-    run_product(f, &layer->gate_up, f->n, rows_of(f, layer->parallel ? NORMED : X, n_embd),
-                rows_of(f, GATED, padded(c->n_ff)));
-    run_ending(f, &layer->ffn_down, &layer->post_ffw_norm, rows_of(f, GATED, padded(c->n_ff)));
+static void gather(forward_gpu *f, gpu_buffer *from, gpu_buffer *to) {
+    const uint32_t n = padded(f->config->n_embd);
+    const gather_args args = {.n = (int)n, .rows = (int)f->batch.kept_rows};
+    run(f, &(launch){.kernel = KERNEL_GATHER,
+                     .groups = {groups(n, GPU_GROUP), f->n, 1},
+                     .buffers = {from, f->scratch[NUMBERS], to},
+                     .n_buffers = 3,
+                     .args = &args,
+                     .args_bytes = sizeof args,
+                     .bytes = 2 * vector_bytes(f->n, n)});
 }
 
-static cllm_status write_angles(forward_gpu *f, const rope_table *rope, const uint32_t *positions, scratch out,
-                                cllm_error *err) {
-    const uint32_t n_pairs = rope->n_pairs;
+/* From here on the rows at work are those that are kept. */
+static void keep_rows(forward_gpu *f, const gpu_layer *layer) {
+    f->n = f->batch.n_kept;
+    if (f->n == 0 || f->n == f->batch.n_rows) return;
+    gather(f, f->scratch[X], f->scratch[KEPT]);
+    f->x = f->scratch[KEPT];
+    if (!layer->parallel || layer->own_norm.weight) return;
+    gather(f, f->scratch[NORMED], f->scratch[X]); /* which is free now */
+    f->normed = f->scratch[X];
+}
+
+static void run_layer(forward_gpu *f, const gpu_layer *layer, bool last) {
+    const model_config *c = f->config;
+    const uint32_t n_embd = padded(c->n_embd), attended = padded(c->n_heads * c->value_length);
+    run_product(f, &layer->qkv, f->n, rows_of(f->x, n_embd), rows_of(f->scratch[QKV], qkv_length(c)));
+    if (layer->qk_norms) normalize_heads(f, layer);
+    rope(f, layer);
+    if (last) keep_rows(f, layer);
+    if (f->n == 0) return;
+    attend(f, layer, last ? &f->batch.kept : &f->batch.attention[layer->pool]);
+    if (layer->own_norm.weight)
+        normalize(f, &layer->own_norm, f->n, rows_of(f->x, n_embd), rows_of(f->normed, n_embd), STORE);
+    run_ending(f, &layer->attn_output, &layer->post_attention_norm, rows_of(f->scratch[ATTENDED], attended));
+    run_product(f, &layer->gate_up, f->n, rows_of(layer->parallel ? f->normed : f->x, n_embd),
+                rows_of(f->scratch[GATED], padded(c->n_ff)));
+    run_ending(f, &layer->ffn_down, &layer->post_ffw_norm, rows_of(f->scratch[GATED], padded(c->n_ff)));
+}
+
+static cllm_status write_angles(forward_gpu *f, const rope_table *rope, scratch out, cllm_error *err) {
+    const uint32_t n_pairs = rope->n_pairs, n_rows = f->batch.n_rows;
+    const int32_t *positions = f->batch.numbers + f->batch.positions;
     if (n_pairs == 0) return CLLM_OK;
-    for (uint32_t b = 0; b < f->count; b++) {
+    for (uint32_t b = 0; b < n_rows; b++) {
         float *angle = f->staging + (size_t)b * 2 * n_pairs;
-        rope_angles(rope, positions[b], f->cosines, f->cosines + n_pairs);
+        rope_angles(rope, (uint32_t)positions[b], f->cosines, f->cosines + n_pairs);
         for (uint32_t i = 0; i < n_pairs; i++) {
             angle[2 * i] = f->cosines[i];
             angle[2 * i + 1] = f->cosines[n_pairs + i];
         }
     }
     return f->gpu.driver->write(f->gpu.device, f->scratch[out], f->staging,
-                                (size_t)f->count * 2 * n_pairs * sizeof(float), err);
+                                (size_t)n_rows * 2 * n_pairs * sizeof(float), err);
 }
 
-/* rows: a scratch buffer with the numbers of the table's rows. */
-static void embed(forward_gpu *f, uint32_t kernel, const gpu_matrix *table, scratch rows, int mode, float scale) {
-    const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd);
+/* rows: where the numbers of the table's rows are. */
+static void embed(forward_gpu *f, uint32_t kernel, const gpu_matrix *table, uint32_t rows, int mode, float scale) {
+    const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd), n_rows = f->batch.n_rows;
     const embed_args args = {.row_bytes = (int)table->w->row_bytes,
                              .offset = (int)table->offset,
+                             .rows = (int)rows,
                              .n = (int)n_embd,
                              .out_stride = (int)stride,
                              .mode = mode,
                              .scale = scale};
     run(f, &(launch){.kernel = kernel,
-                     .groups = {groups(stride / UNIT, GPU_GROUP), f->count, 1},
-                     .buffers = {table->buffer, f->scratch[rows], f->scratch[X]},
+                     .groups = {groups(stride / UNIT, GPU_GROUP), n_rows, 1},
+                     .buffers = {table->buffer, f->scratch[NUMBERS], f->scratch[X]},
                      .n_buffers = 3,
                      .args = &args,
                      .args_bytes = sizeof args,
-                     .bytes = f->count * table->w->row_bytes + vector_bytes(f->count, n_embd)});
+                     .bytes = n_rows * table->w->row_bytes + vector_bytes(n_rows, n_embd)});
 }
 
 /* The batch's rows of the residual stream: from the layers before, or looked up. */
-static cllm_status write_x(forward_gpu *f, const int32_t *tokens, const float *x, cllm_error *err) {
-    const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd);
-    const gpu_driver *driver = f->gpu.driver;
+static cllm_status write_x(forward_gpu *f, const float *x, cllm_error *err) {
+    const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd), n_rows = f->batch.n_rows;
     if (x) {
-        for (uint32_t b = 0; stride != n_embd && b < f->count; b++)
-            memcpy(f->staging + (size_t)b * stride, x + (size_t)b * n_embd, n_embd * sizeof *x);
-        for (uint32_t b = 0; stride != n_embd && b < f->count; b++)
-            memset(f->staging + (size_t)b * stride + n_embd, 0, (stride - n_embd) * sizeof *x);
-        return driver->write(f->gpu.device, f->scratch[X], stride == n_embd ? x : f->staging,
-                             (size_t)f->count * stride * sizeof *x, err);
+        for (uint32_t b = 0; stride != n_embd && b < n_rows; b++) {
+            float *row = f->staging + (size_t)b * stride;
+            memcpy(row, x + (size_t)b * n_embd, n_embd * sizeof *x);
+            memset(row + n_embd, 0, (stride - n_embd) * sizeof *x);
+        }
+        return f->gpu.driver->write(f->gpu.device, f->scratch[X], stride == n_embd ? x : f->staging,
+                                    (size_t)n_rows * stride * sizeof *x, err);
     }
-    cllm_status status = driver->write(f->gpu.device, f->scratch[TOKENS], tokens, f->count * sizeof *tokens, err);
-    embed(f, f->embed, &f->token_embd, TOKENS, STORE, f->config->embedding_scale);
-    if (f->position_embd.w) embed(f, f->embed_position, &f->position_embd, POSITIONS, ADD, 1);
-    return status;
+    embed(f, f->embed, &f->token_embd, f->batch.tokens, STORE, f->config->embedding_scale);
+    if (f->position_embd.w) embed(f, f->embed_position, &f->position_embd, f->batch.positions, ADD, 1);
+    return CLLM_OK;
 }
 
 cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32_t n_spans, const int32_t *tokens,
                                const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
                                cllm_error *err) {
-    uint32_t positions[GPU_MOST_BATCH];
-    (void)n_spans;
-    const uint32_t count = spans[0].n_rows;
-    const bool only_last = spans[0].n_kept < count;
-    for (uint32_t i = 0; i < count; i++) positions[i] = spans[0].first_position + i;
     const gpu_driver *driver = f->gpu.driver;
     const uint32_t first_layer = f->config->n_layers - f->settings.n_layers;
-    f->first = 0;
-    f->n = f->count = count;
-    f->first_position = positions[0];
-    f->last_position = positions[count - 1];
-    cllm_status status = driver->write(f->gpu.device, f->scratch[POSITIONS], positions, count * sizeof *positions, err);
-    if (status == CLLM_OK) status = write_angles(f, &f->rope[0], positions, ANGLES, err);
-    if (status == CLLM_OK && f->config->window > 0)
-        status = write_angles(f, &f->rope[1], positions, ANGLES_WINDOWED, err);
-    if (status == CLLM_OK) status = write_x(f, tokens, x, err);
+    batch_begin(&f->batch, spans, n_spans, tokens);
+    f->n = f->batch.n_rows;
+    f->x = f->scratch[X];
+    f->normed = f->scratch[NORMED];
+    cllm_status status = driver->write(f->gpu.device, f->scratch[NUMBERS], f->batch.numbers,
+                                       f->batch.n_numbers * sizeof *f->batch.numbers, err);
+    if (status == CLLM_OK) status = write_angles(f, &f->rope[0], ANGLES, err);
+    if (status == CLLM_OK && f->config->window > 0) status = write_angles(f, &f->rope[1], ANGLES_WINDOWED, err);
+    if (status == CLLM_OK) status = write_x(f, x, err);
     for (uint32_t i = 0; status == CLLM_OK && i < f->settings.n_layers; i++) {
         if (keep_going && !keep_going(user, first_layer + i)) {
             driver->sync(f->gpu.device, NULL);
             return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
         }
-        run_layer(f, &f->layers[i], only_last && i + 1 == f->settings.n_layers);
-        if (count >= WAIT_FROM) status = driver->sync(f->gpu.device, err);
+        run_layer(f, &f->layers[i], i + 1 == f->settings.n_layers);
+        if (f->batch.n_rows >= WAIT_FROM) status = driver->sync(f->gpu.device, err);
     }
     return status == CLLM_OK ? driver->submit(f->gpu.device, err) : status;
 }
 
+/* ---------------------------------------------------------------------------------------------- the output */
+
+/* Logits of n_rows <= n_logits kept rows. */
 static void run_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows) {
-    const vectors x = {f->scratch[X], padded(f->config->n_embd), f->first + first_row};
-    run_product(f, &f->output, n_rows, x, (vectors){f->scratch[LOGITS], f->config->n_vocab, 0});
+    const vectors x = {f->x, padded(f->config->n_embd), first_row};
+    run_product(f, &f->output, n_rows, x, rows_of(f->scratch[LOGITS], f->config->n_vocab));
     const uint32_t n = n_rows * f->config->n_vocab;
     const cap_args args = {.n = (int)n, .softcap = f->config->logit_softcap};
     if (args.softcap > 0)
@@ -928,56 +949,163 @@ static void run_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows) {
                          .bytes = 2 * vector_bytes(n_rows, f->config->n_vocab)});
 }
 
+static uint32_t at_most(uint32_t n, uint32_t most) { return n < most ? n : most; }
+
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err) {
-    const size_t n_vocab = f->config->n_vocab;
     cllm_status status = CLLM_OK;
     for (uint32_t done = 0, n; status == CLLM_OK && done < n_rows; done += n) {
-        n = n_rows - done < f->settings.n_logits ? n_rows - done : f->settings.n_logits;
+        n = at_most(n_rows - done, f->settings.n_logits);
         run_output(f, first_row + done, n);
-        status = f->gpu.driver->read(f->gpu.device, f->scratch[LOGITS], logits + done * n_vocab,
-                                     n * n_vocab * sizeof *logits, err);
+        status = f->gpu.driver->read(f->gpu.device, f->scratch[LOGITS], logits + (size_t)done * f->config->n_vocab,
+                                     (size_t)n * f->config->n_vocab * sizeof *logits, err);
     }
     return status;
 }
 
-cllm_status forward_gpu_next(forward_gpu *f, uint32_t first_row, uint32_t n_rows, int32_t *token, cllm_error *err) {
-    (void)n_rows;
-    run_output(f, first_row, 1);
-    const argmax_args args = {.n = (int)f->config->n_vocab};
-    run(f, &(launch){.kernel = KERNEL_ARGMAX,
-                     .groups = {1, 1, 1},
-                     .buffers = {f->scratch[LOGITS], f->scratch[NEXT]},
-                     .n_buffers = 2,
-                     .args = &args,
-                     .args_bytes = sizeof args,
-                     .bytes = vector_bytes(1, f->config->n_vocab)});
-    return f->gpu.driver->read(f->gpu.device, f->scratch[NEXT], token, sizeof *token, err);
+cllm_status forward_gpu_next(forward_gpu *f, uint32_t first_row, uint32_t n_rows, int32_t *tokens, cllm_error *err) {
+    for (uint32_t done = 0, n; done < n_rows; done += n) {
+        n = at_most(n_rows - done, f->settings.n_logits);
+        run_output(f, first_row + done, n);
+        const argmax_args args = {.n = (int)f->config->n_vocab, .first = (int)done};
+        run(f, &(launch){.kernel = KERNEL_ARGMAX,
+                         .groups = {n, 1, 1},
+                         .buffers = {f->scratch[LOGITS], f->scratch[NEXT]},
+                         .n_buffers = 2,
+                         .args = &args,
+                         .args_bytes = sizeof args,
+                         .bytes = vector_bytes(n, f->config->n_vocab)});
+    }
+    return f->gpu.driver->read(f->gpu.device, f->scratch[NEXT], tokens, n_rows * sizeof *tokens, err);
 }
 
-/* Of the n halves of a layer's keys (or values): is one of the first `end` positions infinite? As kernels.gpu lays them out. */
-static bool holds_infinity(const forward_gpu *f, const uint16_t *halfs, uint64_t n, bool of_keys, uint32_t end) {
-    const uint64_t length = of_keys ? f->config->key_length : f->config->value_length, chunk_halfs = CHUNK * length;
+cllm_status forward_gpu_embedding(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *out, cllm_error *err) {
+    const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd);
+    float *rows = stride == n_embd ? out : f->staging;
+    normalize(f, &f->output.norm, n_rows, (vectors){f->x, stride, first_row}, rows_of(f->normed, stride), STORE);
+    cllm_status status =
+        f->gpu.driver->read(f->gpu.device, f->normed, rows, (size_t)n_rows * stride * sizeof *rows, err);
+    for (uint32_t b = 0; status == CLLM_OK && rows != out && b < n_rows; b++)
+        memcpy(out + (size_t)b * n_embd, rows + (size_t)b * stride, n_embd * sizeof *out);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------------- pages */
+
+/* Keys, or values, of a layer. */
+typedef struct half_page {
+    gpu_buffer *buffer;
+    uint64_t bytes; /* of a page */
+} half_page;
+
+static half_page half_of(const forward_gpu *f, uint32_t layer, bool values) {
+    const gpu_layer *l = &f->layers[layer];
+    const uint32_t length = values ? f->config->value_length : f->config->key_length;
+    return (half_page){values ? l->values : l->keys, page_bytes(f->config, f->settings.kv_type, length)};
+}
+
+/* From the from-th such piece of a buffer to the to-th of another. */
+static launch page_copy(const copy_args *args, gpu_buffer *from, gpu_buffer *to, uint64_t n_bytes) {
+    return (launch){.kernel = KERNEL_COPY,
+                    .groups = {groups((uint32_t)args->n, 4 * GPU_GROUP), 1, 1},
+                    .buffers = {from, to},
+                    .n_buffers = 2,
+                    .args = args,
+                    .args_bytes = sizeof *args,
+                    .bytes = 2 * n_bytes};
+}
+
+cllm_status forward_gpu_copy(forward_gpu *f, const kv_copies *copies, cllm_error *err) {
+    for (uint32_t i = 0; i < 2 * f->settings.n_layers; i++) {
+        const uint32_t pool = f->layers[i / 2].pool, from = copies->of[pool].from;
+        if (from == KV_NONE) continue;
+        const half_page half = half_of(f, i / 2, i % 2);
+        const copy_args args = {
+            .n = (int)(half.bytes / sizeof(float)), .from = (int)from, .to = (int)copies->of[pool].to};
+        const launch l = page_copy(&args, half.buffer, half.buffer, half.bytes);
+        run(f, &l);
+    }
+    return f->gpu.driver->submit(f->gpu.device, err);
+}
+
+uint64_t forward_gpu_page_bytes(const forward_gpu *f, uint32_t pool) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < 2 * f->settings.n_layers; i++)
+        if (f->layers[i / 2].pool == pool) sum += half_of(f, i / 2, i % 2).bytes;
+    return sum;
+}
+
+static cllm_status read_half(const forward_gpu *f, half_page half, uint32_t page, void *bytes, cllm_error *err) {
+    const copy_args args = {.n = (int)(half.bytes / sizeof(float)), .from = (int)page};
+    const launch l = page_copy(&args, half.buffer, f->scratch[PAGE], half.bytes);
+    launch_once(f, &l);
+    return f->gpu.driver->read(f->gpu.device, f->scratch[PAGE], bytes, (size_t)half.bytes, err);
+}
+
+static cllm_status write_half(const forward_gpu *f, half_page half, uint32_t page, const void *bytes, cllm_error *err) {
+    const copy_args args = {.n = (int)(half.bytes / sizeof(float)), .to = (int)page};
+    const launch l = page_copy(&args, f->scratch[PAGE], half.buffer, half.bytes);
+    cllm_status status = f->gpu.driver->write(f->gpu.device, f->scratch[PAGE], bytes, (size_t)half.bytes, err);
+    launch_once(f, &l);
+    return status;
+}
+
+cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, void *bytes, cllm_error *err) {
+    cllm_status status = CLLM_OK;
+    unsigned char *at = bytes;
+    for (uint32_t i = 0; status == CLLM_OK && i < 2 * f->settings.n_layers; i++) {
+        if (f->layers[i / 2].pool != pool) continue;
+        const half_page half = half_of(f, i / 2, i % 2);
+        status = read_half(f, half, page, at, err);
+        at += half.bytes;
+    }
+    return status;
+}
+
+cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page, const void *bytes, cllm_error *err) {
+    cllm_status status = CLLM_OK;
+    const unsigned char *at = bytes;
+    for (uint32_t i = 0; status == CLLM_OK && i < 2 * f->settings.n_layers; i++) {
+        if (f->layers[i / 2].pool != pool) continue;
+        const half_page half = half_of(f, i / 2, i % 2);
+        status = write_half(f, half, page, at, err);
+        at += half.bytes;
+    }
+    return status == CLLM_OK ? f->gpu.driver->submit(f->gpu.device, err) : status;
+}
+
+/* Of a page of a layer's keys (or values): is one of the first `end` positions infinite? As kernels.gpu lays them out. */
+static bool holds_infinity(const forward_gpu *f, const uint16_t *halfs, uint64_t n, bool of_values, uint32_t end) {
     for (uint64_t i = 0; i < n; i++) {
-        const uint64_t chunk = i / chunk_halfs % chunks(f->settings.n_ctx),
-                       at = of_keys ? i % CHUNK : i / length % CHUNK;
-        if (f16_is_infinite(halfs[i]) && chunk * CHUNK + at < end) return true;
+        const uint64_t position = of_values ? i / f->config->value_length % CHUNK : i % CHUNK;
+        if (f16_is_infinite(halfs[i]) && position < end) return true;
     }
     return false;
 }
 
-cllm_status forward_gpu_beyond_f16(const forward_gpu *f, uint32_t end, bool *beyond, cllm_error *err) {
+static cllm_status layer_beyond_f16(const forward_gpu *f, uint32_t layer, const kv_table *table, uint32_t end,
+                                    uint16_t *halfs, bool *beyond, cllm_error *err) {
+    const uint32_t pool = f->layers[layer].pool;
+    cllm_status status = CLLM_OK;
+    for (uint32_t chunk = table->of[pool].first; chunk < table->of[pool].end && chunk * CHUNK < end; chunk++)
+        for (int values = 0; status == CLLM_OK && !*beyond && values < 2; values++) {
+            const half_page half = half_of(f, layer, values);
+            status = read_half(f, half, table->of[pool].pages[chunk], halfs, err);
+            if (status == CLLM_OK)
+                *beyond = holds_infinity(f, halfs, half.bytes / sizeof *halfs, values, end - chunk * CHUNK);
+        }
+    return status;
+}
+
+cllm_status forward_gpu_beyond_f16(const forward_gpu *f, const kv_table *table, uint32_t end, bool *beyond,
+                                   cllm_error *err) {
     *beyond = false;
     if (f->settings.kv_type != CLLM_KV_F16) return CLLM_OK;
-    const uint64_t n_bytes[2] = {cache_bytes(f->config, &f->settings, f->config->key_length),
-                                 cache_bytes(f->config, &f->settings, f->config->value_length)};
-    uint16_t *halfs = malloc((size_t)(n_bytes[0] > n_bytes[1] ? n_bytes[0] : n_bytes[1]));
+    const half_page keys = half_of(f, 0, false), values = half_of(f, 0, true);
+    uint16_t *halfs = malloc((size_t)(keys.bytes > values.bytes ? keys.bytes : values.bytes));
     if (!halfs) return error_set(err, CLLM_ERR_MEMORY, "no memory to look at a layer's keys and values");
     cllm_status status = CLLM_OK;
-    for (uint32_t i = 0; status == CLLM_OK && !*beyond && i < 2 * f->settings.n_layers; i++) {
-        gpu_buffer *buffer = i % 2 ? f->layers[i / 2].values : f->layers[i / 2].keys;
-        status = f->gpu.driver->read(f->gpu.device, buffer, halfs, (size_t)n_bytes[i % 2], err);
-        if (status == CLLM_OK) *beyond = holds_infinity(f, halfs, n_bytes[i % 2] / sizeof *halfs, i % 2 == 0, end);
-    }
+    for (uint32_t i = 0; status == CLLM_OK && !*beyond && i < f->settings.n_layers; i++)
+        status = layer_beyond_f16(f, i, table, end, halfs, beyond, err);
     free(halfs);
     return status;
 }

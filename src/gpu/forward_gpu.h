@@ -1,5 +1,5 @@
-/* The forward pass on a GPU: the last layers of the model, its final norm and its output matrix, for a batch of (token,
- * position). With all layers it begins with the tokens, else with what the CPU's layers before it leave.
+/* The forward pass on a GPU: the last layers of the model, its final norm and its output matrix, for a batch of spans of
+ * sequences. With all layers it begins with the tokens, else with what the CPU's layers before it leave.
  * Before it on the road: the session, or forward_cpu. After it: the sampler. How the kernels are written and driven is in
  * docs/08-gpu.md. */
 #ifndef GPU_FORWARD_GPU_H
@@ -27,9 +27,8 @@ const char *forward_gpu_lacks(const model_config *config, const model_weights *w
 #define GPU_MOST_BATCH 2048 /* more tokens at once are no faster, and their groups could be too many for a launch */
 
 typedef struct gpu_settings {
-    uint32_t n_layers; /* the model's last, 1 or more */
-    uint32_t n_ctx;
-    uint32_t n_batch;     /* at most GPU_MOST_BATCH */
+    uint32_t n_layers;    /* the model's last, 1 or more */
+    kv_size size;         /* n_batch: rows of a batch, at most GPU_MOST_BATCH; n_sequences: spans */
     uint32_t n_logits;    /* rows of logits computed at once */
     cllm_kv_type kv_type; /* F16 or F32 */
     bool exact;           /* only kernels whose sums have one order for any batch */
@@ -41,8 +40,8 @@ typedef struct gpu_needs {
     uint64_t largest; /* of one buffer */
 } gpu_needs;
 
-/* Bytes of the host's memory that forward_gpu_create takes for a batch. */
-uint64_t forward_gpu_host_bytes(const model_config *config, uint32_t n_batch);
+/* Bytes of the host's memory that forward_gpu_create takes for a batch; UINT64_MAX if that wraps. */
+uint64_t forward_gpu_host_bytes(const model_config *config, const kv_size *size);
 
 gpu_needs forward_gpu_needs(const model_config *config, const model_weights *weights, const gpu_settings *settings);
 
@@ -56,21 +55,38 @@ cllm_status forward_gpu_create(const gpu *g, const model_config *config, const m
                                cllm_error *err);
 void forward_gpu_destroy(forward_gpu *f);
 
-/* A batch of one span of 1..n_batch tokens. x: [count][n_embd] from the layers before, or NULL where there are none.
- * keep_going is asked before each layer. Errors: DEVICE, CANCELLED. */
+/* Run spans, in the order of their rows, 1..n_batch rows in all; first_row is set here. The tables have pages for all rows, and stay
+ * borrowed until this returns. tokens: [rows]. x: [rows][n_embd] from the layers before, or NULL where there are none. Of
+ * rows that are not kept only keys and values are wanted. keep_going is asked before each layer. Errors: DEVICE, CANCELLED. */
 cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32_t n_spans, const int32_t *tokens,
                                const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
                                cllm_error *err);
 
-/* Of the last batch's kept rows. logits: out, [n_rows][n_vocab]; waits. Errors: DEVICE. */
+/* Of the last batch's kept rows, first_row and on. They wait. Errors: DEVICE.
+ * logits: out, [n_rows][n_vocab], computed n_logits rows at a time. */
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err);
 
-/* tokens: out, [n_rows] the likeliest after each of these kept rows, the lowest id of equals; -1 if a logit is not a number.
- * Only they come back from the device. Errors: DEVICE. */
+/* tokens: out, [n_rows], the likeliest after each of these rows, the lowest id of equals; -1 if a logit is not a number. Only they
+ * come back from the device. */
 cllm_status forward_gpu_next(forward_gpu *f, uint32_t first_row, uint32_t n_rows, int32_t *tokens, cllm_error *err);
 
-/* beyond: out, do the keys and values of the first `end` positions hold infinities of float16? Errors: MEMORY, DEVICE. */
-cllm_status forward_gpu_beyond_f16(const forward_gpu *f, uint32_t end, bool *beyond, cllm_error *err);
+/* out: [n_rows][n_embd], these rows after the model's last norm. */
+cllm_status forward_gpu_embedding(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *out, cllm_error *err);
+
+/* Copy whole pages, before a sequence writes to what it shared. Errors: DEVICE. */
+cllm_status forward_gpu_copy(forward_gpu *f, const kv_copies *copies, cllm_error *err);
+
+/* Bytes of one page of a pool, of all layers on the GPU; 0: none is of this kind. */
+uint64_t forward_gpu_page_bytes(const forward_gpu *f, uint32_t pool);
+
+/* bytes: [forward_gpu_page_bytes]: for each layer its keys and its values, as the kernels lay them out. Errors: DEVICE. */
+cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, void *bytes, cllm_error *err);
+cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page, const void *bytes, cllm_error *err);
+
+/* beyond: out, do the keys and values of the first `end` positions hold infinities of float16, as far as windows have kept them?
+ * Errors: MEMORY, DEVICE. */
+cllm_status forward_gpu_beyond_f16(const forward_gpu *f, const kv_table *table, uint32_t end, bool *beyond,
+                                   cllm_error *err);
 
 /* What the device was asked to do since the session began. */
 typedef struct gpu_counters {

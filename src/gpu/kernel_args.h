@@ -1,6 +1,8 @@
 /* The structs behind the buffers of each kernel, shared by the kernel text and the host: 32-bit fields alone, which every
  * compiler lays out alike. A stride is the distance of two tokens' rows in floats; the first token of a launch may have
- * tokens before it in a buffer. */
+ * tokens before it in a buffer.
+ *
+ * What a batch is made of lies in one buffer of ints, the numbers (batch.h). A field that says "where" is an index into it. */
 #ifndef GPU_KERNEL_ARGS_H
 #define GPU_KERNEL_ARGS_H
 
@@ -50,6 +52,7 @@ typedef struct tile_args {
 
 typedef struct embed_args {
     int row_bytes, offset;
+    int rows; /* where the numbers of the table's rows are */
     int n, out_stride;
     int mode; /* STORE or ADD */
     float scale;
@@ -80,27 +83,56 @@ typedef struct rope_args {
     int n_heads, n_kv_heads, key_length, value_length;
     int n_pairs;       /* of a head, that are rotated: */
     int halves;        /* elements j and j + n_pairs, or 2j and 2j + 1 */
-    int n_chunks;      /* of a head, in the cache */
+    int positions;     /* where each token's position is, */
+    int pages;         /* and the page that its key and value go to */
     int stride;        /* of qkv */
     float scale;       /* of the queries, */
     float temperature; /* times 1 + this * log(floor(position / temperature_length) + 1) */
     int temperature_length;
 } rope_args;
 
+/* What a group does for a key/value head: some queries of one span meet chunks that follow one another. The span's queries are numbered
+ * by tokens, and of a token by the heads that share the key/value head. Either the chunks are all that the queries see, and out is
+ * written; or it is one of them, of which remains a part for each query: of token t and head h that at part + (t * n_heads + h) * stride. */
+typedef struct attention_item {
+    int first_query, n_queries; /* the first of this item, and how many the span has */
+    int row, out_row;           /* of the span's first token, in qkv and in out */
+    int first_chunk, n_chunks;
+    int pages;        /* where the pages of these chunks are */
+    int part, stride; /* part -1: out is written */
+} attention_item;
+
+/* A token whose chunks became parts: n_parts of head h from part + h * stride on. */
+typedef struct merge_item {
+    int out_row;
+    int part, n_parts, stride;
+} merge_item;
+
 typedef struct attention_args {
     int n_heads, n_kv_heads, key_length, value_length;
-    int n_chunks; /* of a head, in the cache */
     int stride, out_stride;
-    int first_token, n_tokens;
-    int split; /* each chunk by a group of its own, to be merged; n_parts: chunks of a head, in parts */
-    int n_parts;
-    int window;      /* positions that a query sees, its own among them; 0: all up to it */
-    int first_chunk; /* where chunks are split, the first that any query sees */
-    float softcap;   /* scores become softcap * tanh(score / softcap); 0: they do not */
+    int positions; /* where each row's is, */
+    int items;     /* and where these are */
+    int window;    /* positions that a query sees, its own among them; 0: all up to it */
+    float softcap; /* scores become softcap * tanh(score / softcap); 0: they do not */
 } attention_args;
 
+typedef struct merge_args {
+    int value_length;
+    int out_stride;
+    int items; /* where they are */
+} merge_args;
+
+/* Some rows of n floats. */
+typedef struct gather_args {
+    int n;
+    int rows; /* where their numbers are */
+} gather_args;
+
+/* n floats, the from-th such piece of a buffer, become the to-th of another. */
 typedef struct copy_args {
     int n;
+    int from, to;
 } copy_args;
 
 typedef struct cap_args {
@@ -108,8 +140,10 @@ typedef struct cap_args {
     float softcap;
 } cap_args;
 
+/* Rows of n logits. */
 typedef struct argmax_args {
     int n;
+    int first; /* the first row's place among the tokens */
 } argmax_args;
 
 #endif

@@ -15,6 +15,7 @@ static const char *const common_names[N_COMMON_KERNELS] = {
     [KERNEL_ATTENTION_MERGE] = "attention_merge",
     [KERNEL_CAP] = "cap",
     [KERNEL_ARGMAX] = "argmax",
+    [KERNEL_GATHER] = "gather",
     [KERNEL_COPY] = "copy",
 };
 

@@ -16,6 +16,7 @@ typedef enum common_kernel {
     KERNEL_ATTENTION_MERGE,
     KERNEL_CAP,
     KERNEL_ARGMAX,
+    KERNEL_GATHER,
     KERNEL_COPY,
     N_COMMON_KERNELS
 } common_kernel;

@@ -52,7 +52,7 @@ ran_all() { # "KERNEL..." "TYPE..."
     done
 }
 
-always='norm_rows rope_qk attention attention_merge argmax copy'
+always='norm_rows rope_qk attention attention_merge gather argmax copy'
 check_kind() { # KIND "KERNEL..." "TYPE...": the whole of a script
     echo 1..2
     check "no kernel has a race, or leaves its buffers: $1" runs_clean "$1"
