@@ -51,7 +51,8 @@ typedef struct company {
     text texts[N_TEXTS];
     member members[MOST_SEQUENCES];
     uint32_t n_members;
-    size_t n_rows, n_forks, n_truncated, n_reused, n_evicted; /* compared, and done */
+    size_t n_rows, n_forks, n_truncated, n_reused, n_evicted, n_saved; /* compared, and done */
+    const char *file;                                                  /* for saving */
     char what[200];
 } company;
 
@@ -121,6 +122,18 @@ static void truncate_somewhere(company *c, member *m) {
     c->n_truncated++;
 }
 
+static void save_and_load(company *c, member *m) {
+    cllm_error err;
+    const uint32_t length = cllm_sequence_length(m->sequence);
+    assert_ok(cllm_sequence_save(m->sequence, c->file, &err), &err);
+    cllm_sequence_destroy(m->sequence);
+    const cllm_status status = cllm_sequence_load(c->engine, c->file, &m->sequence, &err);
+    if (status == CLLM_ERR_MEMORY) return; /* its pages were shared */
+    assert_ok(status, &err);
+    assert_int_equal(cllm_sequence_length(m->sequence), length);
+    c->n_saved++;
+}
+
 static uint32_t draw_spans(company *c, cllm_span *spans, member **of) {
     static const cllm_want wants[] = {CLLM_WANT_NOTHING, CLLM_WANT_NEXT, CLLM_WANT_LAST, CLLM_WANT_EACH};
     uint32_t n = 0;
@@ -129,6 +142,8 @@ static uint32_t draw_spans(company *c, cllm_span *spans, member **of) {
         if (!m->sequence) begin(c, m);
         if (!m->sequence) continue;
         if (below(8) == 0) truncate_somewhere(c, m);
+        if (below(20) == 0) save_and_load(c, m);
+        if (!m->sequence) continue;
         const uint32_t length = cllm_sequence_length(m->sequence), left = c->n_ctx - length;
         if (left == 0 || below(12) == 0) {
             cllm_sequence_destroy(m->sequence);
@@ -215,6 +230,7 @@ static void check_company(const cllm_model *model, const char *isa, cllm_kv_type
     company *c = calloc(1, sizeof *c);
     assert_non_null(c);
     c->model = model;
+    c->file = write_temporary("company.seq", "", 0);
     c->n_vocab = info->n_vocab;
     c->n_ctx = info->n_ctx_train < MOST_TOKENS ? info->n_ctx_train : MOST_TOKENS;
     c->n_members = 1 + below(MOST_SEQUENCES);
@@ -242,8 +258,9 @@ static void check_company(const cllm_model *model, const char *isa, cllm_kv_type
     }
     close_company(c);
     print_message(
-        "# %s: up to %u sequences, %zu rows, %zu forks, %zu truncations, %zu tokens reused, %zu pages evicted\n",
-        c->what, c->n_members, c->n_rows, c->n_forks, c->n_truncated, c->n_reused, c->n_evicted);
+        "# %s: up to %u sequences, %zu rows, %zu forks, %zu truncations, %zu tokens reused, %zu pages evicted, "
+        "%zu times saved\n",
+        c->what, c->n_members, c->n_rows, c->n_forks, c->n_truncated, c->n_reused, c->n_evicted, c->n_saved);
     free(c);
 }
 

@@ -214,7 +214,7 @@ static void move_pages(company *c, sequence *s, unsigned char *bytes, bool write
         for (uint32_t i = s->table.of[pool].first; i < s->table.of[pool].end; i++) {
             const uint32_t page = s->table.of[pool].pages[i];
             assert_ok(write ? forward_gpu_write_page(c->forward, pool, page, bytes + i * n, &err)
-                            : forward_gpu_read_page(c->forward, pool, page, bytes + i * n, &err),
+                            : forward_gpu_read_page(c->forward, pool, page, KV_CHUNK, bytes + i * n, &err),
                       &err);
         }
         bytes += c->pages.n_chunks * n;

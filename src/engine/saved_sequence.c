@@ -157,11 +157,15 @@ static cllm_status check_header(const saved_header *h, const saved_header *own, 
 
 /* ---------------------------------------------------------------------------------------------------- pages */
 
+static cllm_status damaged(const char *how, cllm_error *err) {
+    return error_set(err, CLLM_ERR_FORMAT, "the file is damaged: %s", how);
+}
+
 /* A file that is written or read from its beginning to its end. */
 typedef struct stream {
     FILE *file;
     uint64_t checksum;
-    void *page; /* room for the largest */
+    void *page; /* room for the largest part of one */
 } stream;
 
 static bool write_bytes(stream *s, const void *bytes, size_t n) {
@@ -175,44 +179,72 @@ static bool read_bytes(stream *s, void *bytes, size_t n) {
     return true;
 }
 
-static uint64_t largest_page(const cllm_engine *e) {
-    uint64_t most = 1;
-    for (uint32_t pool = 0; pool < KV_POOLS; pool++)
-        if (e->store.pools[pool].page_bytes > most) most = e->store.pools[pool].page_bytes;
+/* Of a page, the part that is on the CPU or on a GPU. */
+static size_t part_bytes(const cllm_engine *e, bool of_gpu, uint32_t pool) {
+    if (of_gpu) return on_gpu(e) ? (size_t)forward_gpu_page_bytes(e->offload.forward, pool) : 0;
+    return (size_t)e->store.pools[pool].page_bytes;
+}
+
+static size_t largest_part(const cllm_engine *e) {
+    size_t most = 1;
+    for (uint32_t i = 0; i < 2 * KV_POOLS; i++)
+        if (part_bytes(e, i / KV_POOLS, i % KV_POOLS) > most) most = part_bytes(e, i / KV_POOLS, i % KV_POOLS);
     return most;
 }
 
 /* The pages of a pool that are in a file: first .. kv_chunks(n_tokens) - 1. */
 static uint32_t first_page(uint32_t pool, const saved_header *h) { return pool == KV_WINDOWED ? h->first_windowed : 0; }
 
-static bool write_pages(const cllm_sequence *s, const saved_header *h, stream *to) {
-    const kv_store *store = &s->engine->store;
-    for (uint32_t pool = 0; pool < KV_POOLS; pool++) {
-        const size_t n_bytes = (size_t)store->pools[pool].page_bytes;
-        for (uint32_t i = first_page(pool, h); n_bytes > 0 && i < kv_chunks(s->length); i++) {
-            memcpy(to->page, kv_store_page(store, pool, s->table.of[pool].pages[i]), n_bytes);
-            if (s->length < (i + 1) * KV_CHUNK) kv_store_blank(store, pool, to->page, s->length % KV_CHUNK);
-            if (!write_bytes(to, to->page, n_bytes)) return false;
-        }
+/* Write a part of a page, without what is behind the last token. */
+static cllm_status write_part(const cllm_sequence *s, bool of_gpu, uint32_t pool, uint32_t chunk, stream *to,
+                              cllm_error *err) {
+    const cllm_engine *e = s->engine;
+    const uint32_t page = s->table.of[pool].pages[chunk], left = s->length - chunk * KV_CHUNK;
+    const uint32_t n_positions = left < KV_CHUNK ? left : KV_CHUNK;
+    const size_t n_bytes = part_bytes(e, of_gpu, pool);
+    cllm_status status = CLLM_OK;
+    if (of_gpu) {
+        status = forward_gpu_read_page(e->offload.forward, pool, page, n_positions, to->page, err);
+    } else {
+        memcpy(to->page, kv_store_page(&e->store, pool, page), n_bytes);
+        kv_store_blank(&e->store, pool, to->page, n_positions);
     }
-    return true;
+    if (status != CLLM_OK) return status;
+    return write_bytes(to, to->page, n_bytes) ? CLLM_OK : CLLM_ERR_IO;
 }
 
-static bool read_pages(cllm_sequence *s, const saved_header *h, stream *from) {
-    const kv_store *store = &s->engine->store;
-    for (uint32_t pool = 0; pool < KV_POOLS; pool++) {
-        const size_t n_bytes = (size_t)store->pools[pool].page_bytes;
-        for (uint32_t i = first_page(pool, h); n_bytes > 0 && i < kv_chunks(h->n_tokens); i++)
-            if (!read_bytes(from, kv_store_page(store, pool, s->table.of[pool].pages[i]), n_bytes)) return false;
+static cllm_status read_part(const cllm_sequence *s, bool of_gpu, uint32_t pool, uint32_t chunk, stream *from,
+                             cllm_error *err) {
+    const cllm_engine *e = s->engine;
+    const uint32_t page = s->table.of[pool].pages[chunk];
+    void *bytes = of_gpu ? from->page : kv_store_page(&e->store, pool, page);
+    if (!read_bytes(from, bytes, part_bytes(e, of_gpu, pool))) return damaged("it cannot be read to its end", err);
+    return of_gpu ? forward_gpu_write_page(e->offload.forward, pool, page, bytes, err) : CLLM_OK;
+}
+
+typedef cllm_status (*move_part)(const cllm_sequence *s, bool of_gpu, uint32_t pool, uint32_t chunk, stream *file,
+                                 cllm_error *err);
+
+/* All pages, in the order of the file. */
+static cllm_status move_pages(const cllm_sequence *s, const saved_header *h, move_part move, stream *file,
+                              cllm_error *err) {
+    cllm_status status = CLLM_OK;
+    for (uint32_t i = 0; i < 2 * KV_POOLS; i++) {
+        const bool of_gpu = i / KV_POOLS;
+        const uint32_t pool = i % KV_POOLS;
+        if (part_bytes(s->engine, of_gpu, pool) == 0) continue;
+        for (uint32_t k = first_page(pool, h); status == CLLM_OK && k < kv_chunks(h->n_tokens); k++)
+            status = move(s, of_gpu, pool, k, file, err);
     }
-    return true;
+    return status;
 }
 
 /* Bytes of a whole file. */
 static uint64_t file_bytes(const cllm_engine *e, const saved_header *h) {
     uint64_t sum = sizeof *h + (uint64_t)h->n_tokens * sizeof(int32_t) + sizeof(uint64_t);
-    for (uint32_t pool = 0; pool < KV_POOLS; pool++)
-        sum += (uint64_t)(kv_chunks(h->n_tokens) - first_page(pool, h)) * e->store.pools[pool].page_bytes;
+    for (uint32_t i = 0; i < 2 * KV_POOLS; i++)
+        sum += (uint64_t)(kv_chunks(h->n_tokens) - first_page(i % KV_POOLS, h)) *
+               part_bytes(e, i / KV_POOLS, i % KV_POOLS);
     return sum;
 }
 
@@ -222,18 +254,23 @@ static cllm_status fail_io(const char *path, cllm_error *err) {
     return error_set(err, CLLM_ERR_IO, "%s: %s", path, strerror(errno ? errno : EIO));
 }
 
-static bool write_all(const cllm_sequence *s, stream *to) {
+/* IO: errno says why. */
+static cllm_status write_all(const cllm_sequence *s, stream *to, cllm_error *err) {
     const saved_header h = header_of(s);
-    return write_bytes(to, &h, sizeof h) && write_bytes(to, s->tokens, s->length * sizeof *s->tokens) &&
-           write_pages(s, &h, to) && fwrite(&to->checksum, sizeof to->checksum, 1, to->file) == 1 &&
-           fflush(to->file) == 0 && fsync(fileno(to->file)) == 0;
+    if (!write_bytes(to, &h, sizeof h) || !write_bytes(to, s->tokens, s->length * sizeof *s->tokens))
+        return CLLM_ERR_IO;
+    cllm_status status = move_pages(s, &h, write_part, to, err);
+    if (status != CLLM_OK) return status;
+    const bool written = fwrite(&to->checksum, sizeof to->checksum, 1, to->file) == 1 && fflush(to->file) == 0 &&
+                         fsync(fileno(to->file)) == 0;
+    return written ? CLLM_OK : CLLM_ERR_IO;
 }
 
 static cllm_status write_file(const cllm_sequence *s, const char *partial, const char *path, cllm_error *err) {
     struct stat info;
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) /* which the rename would take away */
         return error_set(err, CLLM_ERR_IO, "%s: this is not a regular file", path);
-    stream to = {.page = malloc((size_t)largest_page(s->engine))};
+    stream to = {.page = malloc(largest_part(s->engine))};
     if (!to.page) return error_set(err, CLLM_ERR_MEMORY, "%s: no memory for a page", path);
     errno = 0;
     to.file = fopen(partial, "wb");
@@ -241,13 +278,13 @@ static cllm_status write_file(const cllm_sequence *s, const char *partial, const
         free(to.page);
         return fail_io(partial, err);
     }
-    bool written = write_all(s, &to);
+    cllm_status status = write_all(s, &to, err);
     const int reason = errno;
-    written = fclose(to.file) == 0 && written;
+    if (fclose(to.file) != 0 && status == CLLM_OK) status = CLLM_ERR_IO;
     if (reason) errno = reason;
-    written = written && rename(partial, path) == 0;
-    cllm_status status = written ? CLLM_OK : fail_io(path, err);
-    if (!written) unlink(partial);
+    if (status == CLLM_OK && rename(partial, path) != 0) status = CLLM_ERR_IO;
+    if (status == CLLM_ERR_IO) fail_io(path, err);
+    if (status != CLLM_OK) unlink(partial);
     free(to.page);
     return status;
 }
@@ -257,18 +294,12 @@ cllm_status cllm_sequence_save(const cllm_sequence *sequence, const char *path, 
     char *partial = malloc(strlen(path) + sizeof suffix);
     if (!partial) return error_set(err, CLLM_ERR_MEMORY, "%s: no memory for a path", path);
     sprintf(partial, "%s%s", path, suffix);
-    cllm_status status = on_gpu(sequence->engine)
-                             ? error_set(err, CLLM_ERR_UNSUPPORTED, "sequences on a GPU cannot be saved yet")
-                             : write_file(sequence, partial, path, err);
+    cllm_status status = write_file(sequence, partial, path, err);
     free(partial);
     return status;
 }
 
 /* -------------------------------------------------------------------------------------------------- loading */
-
-static cllm_status damaged(const char *how, cllm_error *err) {
-    return error_set(err, CLLM_ERR_FORMAT, "the file is damaged: %s", how);
-}
 
 static cllm_status check_size(const cllm_engine *e, const saved_header *h, FILE *file, cllm_error *err) {
     struct stat info;
@@ -299,7 +330,7 @@ static cllm_status take_pages(cllm_sequence *s, const saved_header *h, cllm_erro
         prefix_cache_make_room(&e->cache, 1);
         kv_table_grow(&s->table, &e->pages, begin, end);
     }
-    if (s->table.of[KV_WINDOWED].first < h->first_windowed) kv_table_drop(&s->table, &e->pages, n_tokens);
+    kv_table_drop_chunks(&s->table, &e->pages, h->first_windowed); /* the file has none of them */
     return CLLM_OK;
 }
 
@@ -313,8 +344,10 @@ static cllm_status read_sequence(cllm_sequence *s, stream *from, cllm_error *err
     if (status == CLLM_OK) status = check_size(e, &h, from->file, err);
     if (status == CLLM_OK) status = take_pages(s, &h, err);
     if (status != CLLM_OK) return status;
-    if (!read_bytes(from, s->tokens, h.n_tokens * sizeof *s->tokens) || !read_pages(s, &h, from))
+    if (!read_bytes(from, s->tokens, h.n_tokens * sizeof *s->tokens))
         return damaged("it cannot be read to its end", err);
+    status = move_pages(s, &h, read_part, from, err);
+    if (status != CLLM_OK) return status;
     const uint64_t sum = from->checksum;
     if (fread(&checksum, sizeof checksum, 1, from->file) != 1 || checksum != sum)
         return damaged("its checksum is another", err);
@@ -329,13 +362,17 @@ static cllm_status read_sequence(cllm_sequence *s, stream *from, cllm_error *err
 cllm_status cllm_sequence_load(cllm_engine *engine, const char *path, cllm_sequence **out, cllm_error *err) {
     *out = NULL;
     cllm_sequence *s = NULL;
-    if (on_gpu(engine)) return error_set(err, CLLM_ERR_UNSUPPORTED, "sequences on a GPU cannot be loaded yet");
     errno = 0;
-    stream from = {.file = fopen(path, "rb")};
-    if (!from.file) return fail_io(path, err);
-    cllm_status status = cllm_sequence_create(engine, &s, err);
+    stream from = {.file = fopen(path, "rb"), .page = malloc(largest_part(engine))};
+    if (!from.file) {
+        free(from.page);
+        return fail_io(path, err);
+    }
+    cllm_status status =
+        from.page ? cllm_sequence_create(engine, &s, err) : error_set(err, CLLM_ERR_MEMORY, "no memory for a page");
     if (status == CLLM_OK) status = read_sequence(s, &from, err);
     fclose(from.file);
+    free(from.page);
     if (status == CLLM_OK) {
         *out = s;
         return CLLM_OK;

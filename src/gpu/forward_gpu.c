@@ -8,6 +8,7 @@
 #include "gpu/batch.h"
 #include "gpu/kernel_args.h"
 #include "gpu/program.h"
+#include "model/kv_store.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -1049,13 +1050,27 @@ static cllm_status write_half(const forward_gpu *f, half_page half, uint32_t pag
     return status;
 }
 
-cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, void *bytes, cllm_error *err) {
+/* Which of a page's positions element i of a layer's keys (or values) belongs to, as kernels.gpu lays them out. */
+static uint64_t position_of(const forward_gpu *f, uint64_t i, bool of_values) {
+    return of_values ? i / f->config->value_length % CHUNK : i % CHUNK;
+}
+
+static void blank_half(const forward_gpu *f, half_page half, bool of_values, uint32_t n_positions,
+                       unsigned char *bytes) {
+    const size_t size = kv_element_bytes(f->settings.kv_type);
+    for (uint64_t i = 0; i < half.bytes / size; i++)
+        if (position_of(f, i, of_values) >= n_positions) memset(bytes + i * size, 0, size);
+}
+
+cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, uint32_t n_positions, void *bytes,
+                                  cllm_error *err) {
     cllm_status status = CLLM_OK;
     unsigned char *at = bytes;
     for (uint32_t i = 0; status == CLLM_OK && i < 2 * f->settings.n_layers; i++) {
         if (f->layers[i / 2].pool != pool) continue;
         const half_page half = half_of(f, i / 2, i % 2);
         status = read_half(f, half, page, at, err);
+        if (status == CLLM_OK && n_positions < CHUNK) blank_half(f, half, i % 2, n_positions, at);
         at += half.bytes;
     }
     return status;
@@ -1073,12 +1088,10 @@ cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page,
     return status == CLLM_OK ? f->gpu.driver->submit(f->gpu.device, err) : status;
 }
 
-/* Of a page of a layer's keys (or values): is one of the first `end` positions infinite? As kernels.gpu lays them out. */
+/* Of a page of a layer's keys (or values): is one of the first `end` positions infinite? */
 static bool holds_infinity(const forward_gpu *f, const uint16_t *halfs, uint64_t n, bool of_values, uint32_t end) {
-    for (uint64_t i = 0; i < n; i++) {
-        const uint64_t position = of_values ? i / f->config->value_length % CHUNK : i % CHUNK;
-        if (f16_is_infinite(halfs[i]) && position < end) return true;
-    }
+    for (uint64_t i = 0; i < n; i++)
+        if (f16_is_infinite(halfs[i]) && position_of(f, i, of_values) < end) return true;
     return false;
 }
 

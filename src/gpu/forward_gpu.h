@@ -79,8 +79,10 @@ cllm_status forward_gpu_copy(forward_gpu *f, const kv_copies *copies, cllm_error
 /* Bytes of one page of a pool, of all layers on the GPU; 0: none is of this kind. */
 uint64_t forward_gpu_page_bytes(const forward_gpu *f, uint32_t pool);
 
-/* bytes: [forward_gpu_page_bytes]: for each layer its keys and its values, as the kernels lay them out. Errors: DEVICE. */
-cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, void *bytes, cllm_error *err);
+/* bytes: [forward_gpu_page_bytes]: for each layer its keys and its values, as the kernels lay them out. Of a page that is read only the
+ * first n_positions are given, and zeros for the others. Errors: DEVICE. */
+cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, uint32_t n_positions, void *bytes,
+                                  cllm_error *err);
 cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page, const void *bytes, cllm_error *err);
 
 /* beyond: out, do the keys and values of the first `end` positions hold infinities of float16, as far as windows have kept them?

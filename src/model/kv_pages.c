@@ -149,11 +149,14 @@ static void put(kv_table *table, const kv_pages *pages, uint32_t chunk, uint32_t
     if (has_windowed(pages)) table->of[KV_WINDOWED].pages[chunk] = pages->pages[page].windowed;
 }
 
-void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept) {
-    uint32_t left = has_windowed(pages) && pages->drops ? kv_first_seen(pages->window, kept) / KV_CHUNK : 0;
-    if (left > table->of[KV_FULL].end) left = table->of[KV_FULL].end;
-    for (; table->of[KV_WINDOWED].first < left; table->of[KV_WINDOWED].first++)
+void kv_table_drop_chunks(kv_table *table, kv_pages *pages, uint32_t first) {
+    if (first > table->of[KV_FULL].end) first = table->of[KV_FULL].end;
+    for (; has_windowed(pages) && table->of[KV_WINDOWED].first < first; table->of[KV_WINDOWED].first++)
         leave_window(pages, table->of[KV_FULL].pages[table->of[KV_WINDOWED].first]);
+}
+
+void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept) {
+    if (pages->drops) kv_table_drop_chunks(table, pages, kv_first_seen(pages->window, kept) / KV_CHUNK);
 }
 
 kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t length, uint32_t end) {

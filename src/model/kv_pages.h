@@ -90,8 +90,10 @@ cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm
 /* How many free pages kv_table_grow would take. */
 uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end);
 
-/* Drop the windowed parts that no position from `kept` on looks back at. */
+/* Drop the windowed parts that no position from `kept` on looks back at, unless there is room for all; or those of the chunks before
+ * `first`. */
 void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept);
+void kv_table_drop_chunks(kv_table *table, kv_pages *pages, uint32_t first);
 
 /* Take pages for positions length .. end - 1, at most n_batch after the last kv_table_drop's `kept`. A page that is not the table's alone is
  * replaced; what it held must be copied. So many pages must be free, and of windowed parts at most n_cached be idle.
