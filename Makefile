@@ -154,6 +154,14 @@ $(call object,tests/test_pretokenizer.c): OBJECT_FLAGS = -Itests $(shell pkg-con
 $(BUILD)/tests/test_pretokenizer: TEST_LIBS = $(shell pkg-config --libs libpcre2-8)
 endif
 
+# Allocations are counted where the linker can put itself before them, and no sanitizer does.
+ifneq ($(UNAME),Darwin)
+ifndef SANITIZE
+$(call object,tests/test_engine.c): OBJECT_FLAGS = -Itests $(shell pkg-config --cflags cmocka) -DCOUNTS_ALLOCATIONS
+$(BUILD)/tests/test_engine: TEST_LIBS = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc
+endif
+endif
+
 # The AVX-512 kernels over a model of their instructions, for tests on any CPU. Inlined and unrolled as they ask to be,
 # some lines of plain C for each instruction would take minutes to compile. All parts at once.
 AVX512_MODEL := $(BUILD)/obj/tests/avx512_model/kernels_avx512.o
@@ -237,7 +245,7 @@ ifneq ($(OBJECTIVE_C),)
 ifndef SANITIZE
 	@$(MAKE) -s LOOKALIKE=1 CC=clang CFLAGS='-O1 -g' BUILD=$(BUILD)/lookalike \
 	    $(addprefix $(BUILD)/lookalike/,mini-cllm tests/test_gpu_driver tests/test_gpu_kernels tests/test_gpu_products \
-    tests/test_gpu_session tests/test_gpu_spans)
+    tests/test_gpu_session tests/test_gpu_spans tests/test_company)
 endif
 endif
 

@@ -326,11 +326,18 @@ static void so_they_have_in_every_family(void **state) {
 }
 
 int main(int argc, char **argv) { /* [DEVICE] */
-    device = argc > 1 ? argv[1] : NULL;
-    random_state = test_seed();
+    static const char *const devices[] = {NULL, "opencl"};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_have_the_same_bits_in_any_company),
         cmocka_unit_test(so_they_have_in_every_family),
     };
-    return cmocka_run_group_tests_name("company", tests, NULL, NULL);
+    random_state = test_seed();
+    int n_failed = 0;
+    for (size_t i = 0; i < (argc > 1 ? 1 : 2); i++) {
+        char name[100];
+        device = argc > 1 ? argv[1] : devices[i];
+        snprintf(name, sizeof name, "company on %s", device ? device : "the CPU");
+        n_failed += cmocka_run_group_tests_name(name, tests, NULL, NULL);
+    }
+    return n_failed;
 }

@@ -1,0 +1,331 @@
+/* Engines and sequences: what calls refuse and leave as it was, embeddings, what the prefix cache keeps, and what memory is taken. That
+ * rows have the same bits in any company is in test_company.c. */
+#include "support/check.h"
+#include "support/solo.h"
+#include "support/tiny_model.h"
+
+#include "engine/engine.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* -------------------------------------------------------------------------------------------- counting allocations */
+
+/* The test is linked with --wrap, where the linker has it. */
+void *__real_malloc(size_t n);
+void *__real_calloc(size_t count, size_t n);
+void *__real_realloc(void *old, size_t n);
+void *__wrap_malloc(size_t n);
+void *__wrap_calloc(size_t count, size_t n);
+void *__wrap_realloc(void *old, size_t n);
+
+static size_t n_allocations;
+
+#ifdef COUNTS_ALLOCATIONS
+void *__wrap_malloc(size_t n) {
+    n_allocations++;
+    return __real_malloc(n);
+}
+void *__wrap_calloc(size_t count, size_t n) {
+    n_allocations++;
+    return __real_calloc(count, n);
+}
+void *__wrap_realloc(void *old, size_t n) {
+    n_allocations++;
+    return __real_realloc(old, n);
+}
+#endif
+
+/* ------------------------------------------------------------------------------------------------------- models */
+
+static cllm_model *tiny(uint32_t n_ctx, uint32_t window) {
+    tiny_model m = tiny_model_default();
+    m.n_ctx = n_ctx;
+    gguf_builder g;
+    builder_init(&g);
+    tiny_model_metadata(&g, &m);
+    if (window > 0) builder_u32(&g, "llama.attention.sliding_window", window);
+    tiny_model_tensors(&g, &m);
+    cllm_error err;
+    cllm_model *model;
+    assert_ok(cllm_model_load(builder_write(&g, "engine.gguf"), NULL, &model, &err), &err);
+    return model;
+}
+
+static cllm_engine *start(const cllm_model *model, cllm_engine_options options, cllm_sequence **sequences) {
+    cllm_engine *engine;
+    cllm_error err;
+    assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
+    for (uint32_t i = 0; i < (options.n_sequences ? options.n_sequences : 1); i++)
+        assert_ok(cllm_sequence_create(engine, &sequences[i], &err), &err);
+    return engine;
+}
+
+static cllm_span span_of(cllm_sequence *sequence, const int32_t *tokens, size_t count, cllm_want want) {
+    return (cllm_span){.sequence = sequence, .tokens = tokens, .count = count, .want = want};
+}
+
+/* ----------------------------------------------------------------------------------------------------- refusals */
+
+/* One span that cannot be: nothing is evaluated, and each says its own reason. */
+static void all_spans_are_checked_first(void **state) {
+    (void)state;
+    static const int32_t good[300] = {1, 2, 3}, bad[] = {1, 50};
+    cllm_model *model = tiny(256, 0);
+    cllm_sequence *s[4], *others[1];
+    cllm_error err;
+    cllm_engine *engine = start(model, (cllm_engine_options){.n_ctx = 256, .n_sequences = 4, .n_positions = 768}, s);
+    cllm_engine *other = start(model, (cllm_engine_options){0}, others);
+    cllm_span spans[] = {span_of(s[0], good, 3, CLLM_WANT_LAST),      span_of(s[1], good, 257, CLLM_WANT_LAST),
+                         span_of(s[2], bad, 2, CLLM_WANT_LAST),       span_of(s[0], good, 1, CLLM_WANT_NEXT),
+                         span_of(others[0], good, 1, CLLM_WANT_NEXT), span_of(s[3], good, 0, CLLM_WANT_NEXT),
+                         span_of(NULL, good, 1, CLLM_WANT_NEXT),      span_of(s[3], good, 1, (cllm_want)9)};
+    static const cllm_status want[] = {CLLM_OK,           CLLM_ERR_CONTEXT_FULL, CLLM_ERR_ARGUMENT, CLLM_ERR_ARGUMENT,
+                                       CLLM_ERR_ARGUMENT, CLLM_ERR_ARGUMENT,     CLLM_ERR_ARGUMENT, CLLM_ERR_ARGUMENT};
+    assert_error(cllm_eval(engine, spans, 8, &err), &err, CLLM_ERR_CONTEXT_FULL, "257 tokens after the 0");
+    for (size_t i = 0; i < 8; i++) {
+        assert_int_equal(spans[i].status, want[i]);
+        assert_null(spans[i].rows);
+    }
+    for (size_t i = 0; i < 4; i++) assert_int_equal(cllm_sequence_length(s[i]), 0);
+    assert_error(cllm_eval(engine, spans, 0, &err), &err, CLLM_ERR_ARGUMENT, "no spans");
+    assert_int_equal(cllm_engine_stats(engine).pages_held, 0);
+
+    /* pages: three for four sequences */
+    for (size_t i = 0; i < 4; i++) spans[i] = span_of(s[i], good, 5, CLLM_WANT_NOTHING);
+    assert_error(cllm_eval(engine, spans, 4, &err), &err, CLLM_ERR_MEMORY, "all 3 are held");
+    assert_int_equal(spans[3].status, CLLM_ERR_MEMORY);
+    assert_int_equal(spans[0].status, CLLM_OK);
+    assert_int_equal(cllm_sequence_length(s[0]), 0);
+    assert_ok(cllm_eval(engine, spans, 3, &err), &err);
+    assert_int_equal(cllm_engine_stats(engine).pages_held, 3);
+    cllm_sequence *more;
+    assert_error(cllm_sequence_create(engine, &more, &err), &err, CLLM_ERR_MEMORY, "all 4 sequences");
+    assert_error(cllm_sequence_fork(s[0], 5, &more, &err), &err, CLLM_ERR_MEMORY, "all 4 sequences");
+    assert_null(more);
+    cllm_sequence_destroy(s[3]);
+    assert_error(cllm_sequence_fork(s[0], 6, &more, &err), &err, CLLM_ERR_ARGUMENT, "only 5 were evaluated");
+    assert_ok(cllm_sequence_fork(s[0], 4, &more, &err), &err); /* which shares the page, */
+    assert_int_equal(cllm_engine_stats(engine).pages_held, 3);
+    spans[0] = span_of(more, good, 1, CLLM_WANT_NOTHING); /* and has none of its own to write to */
+    assert_error(cllm_eval(engine, spans, 1, &err), &err, CLLM_ERR_MEMORY, "page");
+    cllm_sequence_destroy(s[1]);
+    assert_ok(cllm_eval(engine, spans, 1, &err), &err);
+    size_t n_reused;
+    assert_error(cllm_sequence_reuse(more, good, 3, &n_reused, &err), &err, CLLM_ERR_ARGUMENT, "5 tokens");
+    cllm_engine_destroy(engine);
+    cllm_engine_destroy(other);
+    cllm_model_destroy(model);
+}
+
+/* --------------------------------------------------------------------------------------------------- embeddings */
+
+/* The last state through the output matrix gives the logits. */
+static void check_embeddings(const cllm_model *model, cllm_pooling pooling, bool raw, uint32_t n_batch) {
+    enum { N = 23 };
+    int32_t tokens[N];
+    cllm_sequence *s[2];
+    cllm_error err;
+    const cllm_engine_options options = {.n_batch = n_batch,
+                                         .n_positions = 512,
+                                         .n_sequences = 2,
+                                         .pooling = pooling,
+                                         .raw_embeddings = raw,
+                                         .kv_type = CLLM_KV_F32,
+                                         .cpu_isa = "scalar"};
+    for (int i = 0; i < N; i++) tokens[i] = i * 7 % 50;
+    cllm_engine *engine = start(model, options, s);
+    cllm_span spans[] = {span_of(s[0], tokens, N, CLLM_WANT_EMBEDDING), span_of(s[1], tokens, N, CLLM_WANT_EACH)};
+    assert_ok(cllm_eval(engine, spans, 2, &err), &err);
+    const uint32_t n_embd = cllm_model_get_info(model)->n_embd, n_vocab = cllm_model_get_info(model)->n_vocab;
+    const float *output = cllm_gguf_find_tensor(cllm_model_gguf(model), "output.weight")->data;
+    const size_t n_rows = pooling == CLLM_POOLING_NONE ? N : 1;
+    for (size_t row = 0; row < n_rows; row++) {
+        const float *x = spans[0].rows + row * n_embd;
+        double length = 0, scale = 0;
+        float *logits = calloc(n_vocab, sizeof *logits), *want = calloc(n_vocab, sizeof *want);
+        for (uint32_t i = 0; i < n_embd; i++) length += (double)x[i] * (double)x[i];
+        if (!raw) assert_true(fabs(sqrt(length) - 1) < 1e-5);
+        for (uint32_t v = 0; v < n_vocab; v++)
+            for (uint32_t i = 0; i < n_embd; i++) logits[v] += x[i] * output[v * n_embd + i];
+        for (size_t k = 0; k < N; k++) /* the rows that it is made of */
+            for (uint32_t v = 0; v < n_vocab; v++)
+                if (pooling == CLLM_POOLING_MEAN || k == (pooling == CLLM_POOLING_NONE ? row : N - 1))
+                    want[v] += spans[1].rows[k * n_vocab + v] / (pooling == CLLM_POOLING_MEAN ? N : 1);
+        for (uint32_t v = 0; v < n_vocab; v++) scale += (double)want[v] * (double)want[v];
+        double own = 0;
+        for (uint32_t v = 0; v < n_vocab; v++) own += (double)logits[v] * (double)logits[v];
+        if (!raw) /* its length was made 1: so is that of what is compared */
+            for (uint32_t v = 0; v < n_vocab; v++) logits[v] *= (float)sqrt(scale / own);
+        assert_true(nmse(logits, want, n_vocab) < 1e-9);
+        free(logits);
+        free(want);
+    }
+    cllm_engine_destroy(engine);
+}
+
+static void embeddings_are_the_last_state(void **state) {
+    (void)state;
+    cllm_model *model = tiny(256, 0);
+    for (int pooling = CLLM_POOLING_LAST; pooling <= CLLM_POOLING_NONE; pooling++)
+        for (int raw = 0; raw < 2; raw++) {
+            check_embeddings(model, (cllm_pooling)pooling, raw, 512);
+            check_embeddings(model, (cllm_pooling)pooling, raw, 9);
+        }
+    const cllm_engine_options options = {.pooling = (cllm_pooling)3};
+    cllm_engine *engine;
+    cllm_error err;
+    assert_error(cllm_engine_create(model, &options, &engine, &err), &err, CLLM_ERR_ARGUMENT, "pooling 3");
+    cllm_model_destroy(model);
+}
+
+/* ------------------------------------------------------------------------------------------------- prefix cache */
+
+/* A thousand and more random prompts over a small budget: it is kept, and nothing leaks. */
+static void a_small_cache_keeps_its_budget(void **state) {
+    (void)state;
+    enum { N_CTX = 600, BUDGET_PAGES = 5 };
+    const int n_prompts = test_long() ? 10000 : test_sanitized() ? 200 : 1500;
+    cllm_model *model = tiny(N_CTX, 0);
+    const uint64_t page = kv_store_page_bytes(&model->config, CLLM_KV_F16, model->config.n_layers, KV_FULL);
+    cllm_sequence *s[1];
+    cllm_engine *engine =
+        start(model, (cllm_engine_options){.n_ctx = N_CTX, .cache_bytes = BUDGET_PAGES * page + 1}, s);
+    uint64_t random = test_seed();
+    size_t n_hits = 0, n_tokens = 0;
+    int32_t prompt[N_CTX];
+    for (int i = 0; i < n_prompts; i++) {
+        cllm_error err;
+        size_t n_reused, count = 1 + random_u64(&random) % (N_CTX - 1), kind = random_u64(&random) % 4;
+        uint64_t text = kind; /* which of some beginnings, */
+        const size_t same = random_u64(&random) % (count + 1);
+        for (size_t k = 0; k < count; k++) {
+            if (k == same) text = random_u64(&random); /* and from where on it is like no other */
+            prompt[k] = (int32_t)(random_u64(&text) % 50);
+        }
+        assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
+        assert_ok(cllm_sequence_reuse(s[0], prompt, count, &n_reused, &err), &err);
+        assert_true(n_reused < count);
+        n_hits += n_reused > 0;
+        n_tokens += n_reused;
+        cllm_span span = span_of(s[0], prompt + n_reused, count - n_reused, CLLM_WANT_NOTHING);
+        assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+        const cllm_stats stats = cllm_engine_stats(engine);
+        assert_true(stats.pages_cached <= BUDGET_PAGES);
+        assert_int_equal(stats.cache_hits, n_hits);
+        assert_int_equal(stats.tokens_reused, n_tokens);
+    }
+    cllm_sequence_destroy(s[0]);
+    const cllm_stats stats = cllm_engine_stats(engine);
+    print_message("# %d prompts, %zu hits, %zu tokens reused, %llu pages evicted\n", n_prompts, n_hits, n_tokens,
+                  (unsigned long long)stats.evictions);
+    assert_int_equal(stats.pages_held, 0);
+    assert_in_range(stats.pages_cached, 1, BUDGET_PAGES);
+    assert_true(n_hits > (size_t)n_prompts / 8 && stats.evictions > (uint64_t)n_prompts / 8);
+    cllm_engine_destroy(engine);
+    cllm_model_destroy(model);
+}
+
+/* What one sequence wrote is there for another at once, to the token, and while the first goes on. */
+static void a_prefix_is_found_while_it_is_in_use(void **state) {
+    (void)state;
+    int32_t tokens[600], other[600];
+    for (int i = 0; i < 600; i++) tokens[i] = other[i] = i * 13 % 50;
+    cllm_model *model = tiny(1024, 0);
+    cllm_sequence *s[3];
+    cllm_error err;
+    size_t n_reused;
+    cllm_engine *engine = start(
+        model, (cllm_engine_options){.n_ctx = 600, .n_sequences = 3, .n_positions = 2400, .cache_bytes = 1 << 24}, s);
+    cllm_span span = span_of(s[0], tokens, 400, CLLM_WANT_NOTHING);
+    assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+    assert_ok(cllm_sequence_reuse(s[1], tokens, 400, &n_reused, &err), &err);
+    assert_int_equal(n_reused, 399); /* the last is left to evaluate */
+    other[350] = 1 + tokens[350] % 49;
+    assert_ok(cllm_sequence_reuse(s[2], other, 600, &n_reused, &err), &err);
+    assert_int_equal(n_reused, 350);
+    assert_int_equal(cllm_engine_stats(engine).pages_held, 2);
+    cllm_span spans[] = {span_of(s[0], tokens + 400, 1, CLLM_WANT_LAST), span_of(s[1], tokens + 399, 2, CLLM_WANT_LAST),
+                         span_of(s[2], other + 350, 1, CLLM_WANT_LAST)};
+    assert_ok(cllm_eval(engine, spans, 3, &err), &err);
+    assert_memory_equal(spans[0].rows, spans[1].rows, 50 * sizeof(float));
+    assert_int_equal(cllm_engine_stats(engine).pages_held, 4); /* each has a last page of its own */
+    assert_ok(cllm_sequence_truncate(s[2], 0, &err), &err);
+    other[0] = 1 + tokens[0] % 49;
+    assert_ok(cllm_sequence_reuse(s[2], other, 600, &n_reused, &err), &err);
+    assert_int_equal(n_reused, 0);
+    assert_int_equal(cllm_engine_stats(engine).cache_hits, 2);
+    cllm_engine_destroy(engine);
+    cllm_model_destroy(model);
+}
+
+/* ------------------------------------------------------------------------------------------------------- memory */
+
+/* A window of 1024, at 32,000 positions: that, a batch, and two pages. */
+static void windowed_layers_hold_their_window(void **state) {
+    (void)state;
+    enum { N_CTX = 32000, WINDOW = 1024, BATCH = 128 };
+    cllm_model *model = tiny(N_CTX, WINDOW);
+    cllm_sequence *s[1];
+    cllm_engine *engine = start(model, (cllm_engine_options){.n_ctx = N_CTX, .n_batch = BATCH}, s);
+    static int32_t tokens[N_CTX];
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < N_CTX; i++) tokens[i] = (int32_t)(i * 7 % 50);
+    for (uint32_t done = 0, n; done < N_CTX; done += n) {
+        cllm_error err;
+        n = N_CTX - done < 640 ? N_CTX - done : 640;
+        cllm_span span = span_of(s[0], tokens + done, n, CLLM_WANT_NOTHING);
+        assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+        const uint32_t n_held = engine->pages.pools[KV_WINDOWED].n_pages - engine->pages.pools[KV_WINDOWED].n_free;
+        most = n_held > most ? n_held : most;
+    }
+    print_message("# %u windowed pages held at most, %u planned\n", most, engine->pages.pools[KV_WINDOWED].n_pages);
+    assert_true(engine->pages.pools[KV_WINDOWED].n_pages * KV_CHUNK <= WINDOW + BATCH + 2 * KV_CHUNK);
+    cllm_engine_destroy(engine);
+    cllm_model_destroy(model);
+}
+
+static void evaluating_allocates_nothing(void **state) {
+    (void)state;
+#ifndef COUNTS_ALLOCATIONS
+    skip();
+#endif
+    int32_t tokens[600];
+    for (int i = 0; i < 600; i++) tokens[i] = i * 13 % 50;
+    cllm_model *model = tiny(1024, 0);
+    cllm_sequence *s[4];
+    cllm_error err;
+    cllm_engine *engine =
+        start(model,
+              (cllm_engine_options){
+                  .n_ctx = 600, .n_sequences = 4, .n_positions = 2400, .n_threads = 2, .cache_bytes = 1 << 22},
+              s);
+    const size_t before = n_allocations;
+    assert_true(before > 0);
+    for (uint32_t step = 0; step < 60; step++) {
+        cllm_span spans[4];
+        size_t n_reused;
+        for (uint32_t i = 0; i < 4; i++) {
+            const uint32_t length = cllm_sequence_length(s[i]);
+            if (length > 500 + i) assert_ok(cllm_sequence_truncate(s[i], step % 3 ? 0 : 300, &err), &err);
+            if (cllm_sequence_length(s[i]) == 0)
+                assert_ok(cllm_sequence_reuse(s[i], tokens, 200, &n_reused, &err), &err);
+            spans[i] = span_of(s[i], tokens + cllm_sequence_length(s[i]), 1 + (step + i) % 60, (cllm_want)(i % 3));
+        }
+        assert_ok(cllm_eval(engine, spans, 4, &err), &err);
+    }
+    assert_int_equal(n_allocations, before);
+    cllm_engine_destroy(engine);
+    cllm_model_destroy(model);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_spans_are_checked_first),       cmocka_unit_test(embeddings_are_the_last_state),
+        cmocka_unit_test(a_small_cache_keeps_its_budget),    cmocka_unit_test(a_prefix_is_found_while_it_is_in_use),
+        cmocka_unit_test(windowed_layers_hold_their_window), cmocka_unit_test(evaluating_allocates_nothing),
+    };
+    return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
+}
