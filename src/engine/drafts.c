@@ -6,7 +6,7 @@
 #include <string.h>
 
 enum {
-    SHORTEST_MATCH = 3, /* tokens that must be the same for a lookup, */
+    SHORTEST_MATCH = 2, /* tokens that must be the same for a lookup, */
     LONGEST_MATCH = 32, /* and so many that a longer match is not better */
     LONGEST_REST = 128,
 };
@@ -79,7 +79,7 @@ void drafter_learn(drafter *d, uint32_t n_drafted, uint32_t n_accepted) {
     if (n_drafted == 0) return;
     d->n_drafted += n_drafted;
     d->n_accepted += n_accepted;
-    d->depth = n_accepted == n_drafted ? 2 * d->depth : n_accepted + 1;
+    d->depth = n_accepted == n_drafted ? 2 * d->depth : (d->depth + n_accepted + 1) / 2;
     if (d->depth > d->most) d->depth = d->most;
     if (n_accepted > 0) {
         d->next_rest = 1;
