@@ -1,6 +1,6 @@
 /* Measuring speed: prompts that are evaluated at once, and tokens that are evaluated one by one.
  *
- * All runs follow one fixed sequence of ids, so that a session that is rewound to `depth` has there what it needs: the
+ * All runs follow one fixed sequence of ids, so that a sequence that is truncated to `depth` has there what it needs: the
  * tokens before are evaluated once, untimed. Decoding takes its ids from the same sequence; nothing is sampled. A test is
  * run once to warm up, then counted. */
 #include "bench.h"

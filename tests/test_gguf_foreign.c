@@ -104,6 +104,7 @@ static const foreign_file foreign_files[] = {
     {"ggjt", BINARY("tjgg\3\0\0\0"), "this is a model in the old GGJT format, which GGUF replaced in 2023: "},
     {"ggla", BINARY("algg\1\0\0\0"), "this is an adapter in the old GGLA format, which GGUF replaced in 2023: "},
     {"ggsn", BINARY("nsgg\5\0\0\0"), "this is a session that llama.cpp saved, not the model: "},
+    {"saved", BINARY("CLLMSEQ\0\1\0\0\0"), "this is a sequence that was saved, not the model: "},
     {"ggsq", BINARY("qsgg\1\0\0\0"), "this is a session that llama.cpp saved, not the model: "},
     {"swapped", BINARY("FUGG\0\0\0\3"), "this is a big-endian GGUF file; "},
     {"safetensors", BINARY("\x38\2\0\0\0\0\0\0{\"__metadata__\":{"), "this is a safetensors file, not GGUF: convert "},

@@ -1,4 +1,4 @@
-/* Which kernels run: chosen by name, or the best that this CPU has. Called when a session is made. */
+/* Which kernels run: chosen by name, or the best that this CPU has. Called when an engine is made. */
 #include "cpu/kernels.h"
 
 #include <string.h>

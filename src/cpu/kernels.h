@@ -1,5 +1,5 @@
 /* The table of compute kernels: what an instruction set must offer. The tables are constants, and that of kernels_scalar.c is
- * the reference (dispatch.c chooses one, when a session is made).
+ * the reference (dispatch.c chooses one, when an engine is made).
  *
  * The rule that all of them keep: an output element depends on its own inputs alone, by one fixed order of operations,
  * whatever the batch, the row range or the thread. So logits are the same bits however the work is cut.

@@ -56,12 +56,6 @@ kv_size settings_kv_size(const model_config *config, const engine_settings *sett
 /* Floats of a row of output: logits, or an embedding. */
 static inline size_t output_length(const model_config *c) { return c->n_vocab > c->n_embd ? c->n_vocab : c->n_embd; }
 
-/* The pages of a session, which is one sequence. */
-static inline kv_size session_kv_size(uint32_t n_ctx, uint32_t n_batch) {
-    return (kv_size){
-        .n_ctx = n_ctx, .n_batch = n_batch < n_ctx ? n_batch : n_ctx, .n_sequences = 1, .n_positions = n_ctx};
-}
-
 /* Sizes of everything, and the context when it was left open. weights_in_memory: bytes of weights that are no longer part of
  * what is available, UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
 cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,

@@ -31,6 +31,7 @@ static const signature signatures[] = {
      "with llama.cpp's convert_lora_to_gguf.py"},
     {SIGNATURE(0, "nsgg"), "is a session that llama.cpp saved, not the model: use the model's own file"},
     {SIGNATURE(0, "qsgg"), "is a session that llama.cpp saved, not the model: use the model's own file"},
+    {SIGNATURE(0, "CLLMSEQ"), "is a sequence that was saved, not the model: use the model's own file"},
     {SIGNATURE(0, "FUGG"), "is a big-endian GGUF file; only little-endian ones are supported"},
     {SIGNATURE(0, "PK\3\4"),
      "is a zip archive, such as a PyTorch checkpoint (.bin, .pt, .pth), not GGUF: " CONVERT_THIS},

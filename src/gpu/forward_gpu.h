@@ -1,6 +1,6 @@
 /* The forward pass on a GPU: the last layers of the model, its final norm and its output matrix, for a batch of spans of
  * sequences. With all layers it begins with the tokens, else with what the CPU's layers before it leave.
- * Before it on the road: the session, or forward_cpu. After it: the sampler. How the kernels are written and driven is in
+ * Before it on the road: cllm_eval, or forward_cpu. After it: the sampler. How the kernels are written and driven is in
  * docs/08-gpu.md. */
 #ifndef GPU_FORWARD_GPU_H
 #define GPU_FORWARD_GPU_H
@@ -90,7 +90,7 @@ cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page,
 cllm_status forward_gpu_beyond_f16(const forward_gpu *f, const kv_table *table, uint32_t end, bool *beyond,
                                    cllm_error *err);
 
-/* What the device was asked to do since the session began. */
+/* What the device was asked to do since the engine was made. */
 typedef struct gpu_counters {
     uint64_t launches;
     uint64_t bytes; /* that these read and wrote: each matrix as often as it is read, vectors, keys and values */

@@ -33,7 +33,7 @@ typedef struct model_config {
     uint32_t n_ff;
     uint32_t n_vocab;
     uint32_t n_ctx_train;
-    uint32_t n_ctx_open; /* the context of a session that asks for none: n_ctx_train; of LongRoPE the original */
+    uint32_t n_ctx_open; /* the context of an engine that asks for none: n_ctx_train; of LongRoPE the original */
     float norm_epsilon;
 
     uint32_t window;           /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */

@@ -87,7 +87,7 @@ linear *layer_linear(layer_weights *w, layer_tensor tensor);
 /* How many of the linear's matrices a token meets: of experts the chosen, else all. */
 uint32_t layer_matrices_met(const model_config *config, const linear *l, layer_tensor tensor);
 
-/* The divisors for a session of n_ctx positions, or NULL. LongRoPE's long ones are for sessions that asked for more than the
+/* The divisors for a context of n_ctx positions, or NULL. LongRoPE's long ones are for engines that asked for more than the
  * original context: one that asks for none has n_ctx_open positions or, where memory is short, fewer. */
 const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx);
 

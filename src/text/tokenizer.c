@@ -1,5 +1,5 @@
 /* Owns the tokenizer as the public header has it: making one, text to ids, ids to bytes. Before it: vocabulary.c, which
- * reads the file's keys. After it: the session, which takes ids; and the program, which prints bytes.
+ * reads the file's keys. After it: cllm_eval, which takes ids; and the program, which prints bytes.
  *
  * Special tokens (control, unknown, user-defined) are cut out of the text here; what lies between them goes to the
  * algorithm of the model's kind of vocabulary.
