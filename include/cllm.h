@@ -323,7 +323,8 @@ typedef struct cllm_engine_options {
     void *user;   /* handed to `progress` */
     uint32_t n_positions;  /* of all sequences together, in pages of 256; 0: n_ctx */
     uint32_t n_sequences;  /* most sequences at a time, 0: 1; at most 4096 */
-    uint32_t device_index; /* which of the API's devices, from 0; with "auto": of the first API that has one */
+    uint32_t device_index; /* which of the API's devices, from 0; OpenCL's are counted over all its platforms, GPUs
+                              first; with "auto": of the first API that has a GPU of that number */
     uint64_t
         cache_bytes; /* most bytes of keys and values that the prefix cache keeps of no sequence; 0: there is none */
     cllm_pooling pooling; /* of CLLM_WANT_EMBEDDING */
