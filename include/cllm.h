@@ -163,12 +163,17 @@ CLLM_API size_t cllm_gguf_n_metadata(const cllm_gguf *gguf);
 CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t index); /* index < n_metadata */
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
 CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index);            /* not the file's own value? */
-CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index); /* used by what was made of the file until now? */
 
-/* Read the metadata as cllm_model_load does, but not the tensors, and make nothing of them: cllm_gguf_is_read then tells which
- * keys a model of this file uses. (Those of the tokenizer are read by cllm_tokenizer_create.) Errors: those that
- * cllm_model_load has for the metadata; keys that come after the fault are then not read. */
-CLLM_API cllm_status cllm_gguf_read_model_keys(const cllm_gguf *gguf, cllm_error *err);
+/* Is this one read? True of a model's file (cllm_model_gguf) for what the model and its tokenizer use; of a file that was opened by
+ * itself for what the two functions below have found. Making a tokenizer or a plan of a file does not count. */
+CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index);
+
+/* Read the metadata as cllm_model_load and cllm_tokenizer_create do, and make nothing of them: cllm_gguf_is_read then tells which
+ * keys a model of this file uses, and which its tokenizer. They change what the file remembers: meanwhile no other thread may ask
+ * it. Errors: those that cllm_model_load has for the metadata, and those of cllm_tokenizer_create; keys that come after the fault are
+ * then not read. */
+CLLM_API cllm_status cllm_gguf_read_model_keys(cllm_gguf *gguf, cllm_error *err);
+CLLM_API cllm_status cllm_gguf_read_tokenizer_keys(cllm_gguf *gguf, cllm_error *err);
 
 /* Take the first element off the view `rest`. Returns false when none is left. */
 CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);
@@ -323,7 +328,8 @@ typedef struct cllm_engine_options {
     void *user;   /* handed to `progress` */
     uint32_t n_positions;  /* of all sequences together, in pages of 256; 0: n_ctx */
     uint32_t n_sequences;  /* most sequences at a time, 0: 1; at most 4096 */
-    uint32_t device_index; /* which of the API's devices, from 0; with "auto": of the first API that has one */
+    uint32_t device_index; /* which of the API's devices, from 0; OpenCL's are counted over all its platforms, GPUs
+                              first; with "auto": of the first API that has a GPU of that number */
     uint64_t
         cache_bytes; /* most bytes of keys and values that the prefix cache keeps of no sequence; 0: there is none */
     cllm_pooling pooling; /* of CLLM_WANT_EMBEDDING */

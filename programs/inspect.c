@@ -73,12 +73,10 @@ static const char *const reader_names[N_READERS] = {"model", "tokenizer"};
 static bool begins_with(const char *key, const char *prefix) { return strncmp(key, prefix, strlen(prefix)) == 0; }
 
 /* Have the model's and the tokenizer's keys read, as far as that goes. */
-static key_use read_keys(const cllm_gguf *gguf) {
+static key_use read_keys(cllm_gguf *gguf) {
     key_use use = {0};
-    cllm_tokenizer *tokenizer = NULL;
     cllm_gguf_read_model_keys(gguf, &use.problems[MODEL_KEYS]);
-    cllm_tokenizer_create(gguf, &tokenizer, &use.problems[TOKENIZER_KEYS]);
-    cllm_tokenizer_destroy(tokenizer);
+    cllm_gguf_read_tokenizer_keys(gguf, &use.problems[TOKENIZER_KEYS]);
     return use;
 }
 

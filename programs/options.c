@@ -116,6 +116,8 @@ static const option_row rows[] = {
      .computed = "this CPU's best", .help = "pin a kernel path"},
     {IN_SPEED, RUNS, 0, "device", CHOICE, FIELD(device), "cpu|auto|metal|cuda|opencl", .initial = "cpu",
      .help = "where to compute; auto is the first GPU of metal, cuda and opencl that can, or the cpu"},
+    {IN_SPEED, RUNS, 0, "device-index", WHOLE, FIELD(device_index), "N", 0, UINT16_MAX, .initial = "0",
+     .help = "which GPU of that --device, where there are more"},
     {IN_SPEED, RUNS, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .computed = "as many as fit",
      .help = "compute so many of the last layers on the GPU, and the others on the cpu; 0 is the cpu alone"},
     {IN_SPEED, RUNS, 0, "exact", FLAG, FIELD(exact),

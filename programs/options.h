@@ -34,6 +34,7 @@ typedef struct options {
     uint64_t top_k;             /* 0: off */
     uint64_t seed;              /* of the sampler */
     const char *device;         /* where to compute */
+    uint64_t device_index;      /* which of that API's devices */
     uint64_t gpu_layers;        /* layers to put on a GPU, or AS_MANY_AS_FIT */
     bool exact;
     const char *save, *load; /* files of a saved text, or NULL */

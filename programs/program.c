@@ -289,6 +289,8 @@ static int check_flags(const options *o) {
     if (o->repack && o->no_mmap) return usage_error("--repack and --no-mmap exclude each other");
     if (o->gpu_layers != 0 && o->gpu_layers != AS_MANY_AS_FIT && !names_gpu(o))
         return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU --device, not cpu", o->gpu_layers);
+    if (o->device_index != 0 && !names_gpu(o))
+        return usage_error("--device-index: %" PRIu64 " needs a GPU --device, not cpu", o->device_index);
     if (o->repack && must)
         return usage_error("--repack is for the CPU's kernels: it and --device %s exclude each other", o->device);
     if (must && strcmp(o->kv_type, "q8_0") == 0)
@@ -361,6 +363,7 @@ int run_start(run *r, uint64_t n_ctx) {
         .kv_type = kv_type_of(o->kv_type),
         .cpu_isa = o->cpu_isa,
         .device = names_gpu(o) ? o->device : "cpu",
+        .device_index = (uint32_t)o->device_index,
         .gpu_layers = o->gpu_layers == AS_MANY_AS_FIT ? 0 : (uint32_t)o->gpu_layers,
         .n_sequences = r->n_sequences,
         .n_positions = r->n_sequences > 1 ? r->n_sequences * whole_pages((uint32_t)n_ctx) : 0,

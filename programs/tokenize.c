@@ -15,7 +15,8 @@ static int open_tokenizer(const options *o, cllm_gguf **gguf, cllm_tokenizer **t
     cllm_error err;
     if (cllm_tokenizer_create(*gguf, tokenizer, &err) != CLLM_OK) return fail("%s: %s", o->model, err.message);
     if (*cllm_tokenizer_note(*tokenizer)) note(o, "%s: %s", o->model, cllm_tokenizer_note(*tokenizer));
-    remark_unread(o, *gguf, "tokenizer");
+    if (o->n_overrides > 0 && cllm_gguf_read_tokenizer_keys(*gguf, &err) == CLLM_OK)
+        remark_unread(o, *gguf, "tokenizer");
     return EXIT_SUCCESS;
 }
 

@@ -120,7 +120,7 @@ planted_faults() {
     plant 'machine code for another device' 's/bool own = .*;/bool own = true;/' each_architecture_has_what_it_can
     plant 'matrices where there are none' 's/architecture >= 80/architecture >= 70/' each_architecture_has_what_it_can
     plant 'the wrong line of the log' 's/strstr(\*said, "error")/NULL/' what_fails_is_told
-    plant 'the first device in any case' 's/cuDeviceGet(ordinal, (int)number)/cuDeviceGet(ordinal, 0)/' \
+    plant 'the first device in any case' 's/cuDeviceGet(ordinal, (int)index)/cuDeviceGet(ordinal, 0)/' \
         a_device_is_taken_by_its_number
 }
 

@@ -20,6 +20,10 @@ if [ "$lookalike" ]; then
     check 'a kernel that does not compile: auto runs' with LOOKALIKE_METAL_FAULT=library demo 0 'does not compile' auto
     check 'a kernel without a pipeline: status 1' with LOOKALIKE_METAL_FAULT=pipeline demo 1 'makes no pipeline'
     check 'no memory for a buffer: status 1' with LOOKALIKE_METAL_FAULT=allocate:9 demo 1 'gives no buffer'
+    check 'the second of three devices: after the default one come the others as Metal lists them' with LOOKALIKE_METAL_DEVICES=3 ends 0 'device: metal, Look-alike 2 of Metal' \
+        models/demo.gguf -n 1 --device metal --device-index 1
+    check 'a fourth of three devices: status 1' with LOOKALIKE_METAL_DEVICES=3 \
+        ends 1 'metal has 3 devices; there is no device 3' models/demo.gguf -n 1 --device metal --device-index 3
     check 'auto takes the GPU' demo 0 'device: metal' auto
     check 'a device that fails ends the text with its message' fails_midway LOOKALIKE_METAL_FAULT=command:30 \
         'mini-cllm: the GPU failed'

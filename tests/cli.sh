@@ -37,12 +37,12 @@ while read -r command flags; do
     done
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
-generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --gpu-layers --exact --threads --ctx --batch --kv-type --echo --save --load --draft --draft-model --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --version --model
+generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --echo --save --load --draft --draft-model --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --version --model
 inspect --json --tensors --ctx --override --model
 tokenize --prompt --no-bos --no-special --pre --text --json --override --model
 detokenize --pre --override --model
-eval --tokens --text --logits --pre --device --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
-bench --prompt --n-tokens --depth --sequences --repetitions --compare --pre --json --csv --md --device --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
+eval --tokens --text --logits --pre --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
+bench --prompt --n-tokens --depth --sequences --repetitions --compare --pre --json --csv --md --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 END
 
 run --help
@@ -110,6 +110,8 @@ done <<'END'
 2|--cpu-isa: 'avx' is not one of: scalar|eval m.gguf --cpu-isa avx
 2|--device: 'tpu' is not one of: cpu|m.gguf --device tpu
 2|--gpu-layers: 4 layers need a GPU|m.gguf --gpu-layers 4
+2|--device-index: '-1' is not a whole number|m.gguf --device-index -1
+2|--device-index: 1 needs a GPU --device, not cpu|m.gguf --device-index 1
 2|--repack is for the CPU's kernels: it and --device cuda exclude each other|m.gguf --device cuda --repack
 2|--kv-type: q8_0 is for the cpu; --device opencl takes f16 and f32|m.gguf --device opencl --kv-type q8_0
 2|--rope-scaling: 'cubic' is not one of: none|m.gguf --rope-scaling cubic

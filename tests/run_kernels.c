@@ -134,7 +134,7 @@ static void run_model(const small_model *m, bool briefly) {
     cllm_error err;
     int32_t next[2];
 
-    must(gpu_open("opencl", &g, &err), &err);
+    must(gpu_open("opencl", 0, &g, &err), &err);
     must(forward_gpu_create(&g, &m->config, &weights, &settings, NULL, NULL, &f, &err), &err);
     must(forward_gpu_measure(f, 0, print_launch, NULL, &err), &err);
     run_spans(f, &(forward_span){.table = &tables[0], .n_rows = BATCH, .n_kept = briefly ? 1 : BATCH}, 1);
@@ -165,7 +165,7 @@ static void run_embeddings(void) {
     cllm_error err;
     gpu_buffer *table, *ids, *out;
 
-    must(gpu_open("opencl", &g, &err), &err);
+    must(gpu_open("opencl", 0, &g, &err), &err);
 #define X(name, number, elements, bytes)                                                                       \
     must(program_add(&program, &(kernel_variant){.kind = MATRIX_EMBED, .types = {QUANT_##name}, .n_types = 1}, \
                      &places[QUANT_##name], &err),                                                             \

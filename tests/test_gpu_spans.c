@@ -36,7 +36,7 @@ static uint32_t draw_below(uint32_t n) { return (uint32_t)(random_u64(&random_st
 static int open_group(void **state) {
     (void)state;
     gpu g;
-    absence.status = gpu_open(device_now, &g, &absence);
+    absence.status = gpu_open(device_now, 0, &g, &absence);
     gpu_close(&g);
     return 0;
 }
@@ -112,7 +112,7 @@ static void open_company(company *c, const cllm_model *model, const trial *t) {
                                  .exact = t->exact};
     snprintf(c->what, sizeof c->what, "%s on %s, %u sequences, windows of %u, keys and values of type %d%s", t->name,
              device_now, c->n_sequences, c->config.window, (int)t->kv_type, t->exact ? ", exact" : "");
-    assert_ok(gpu_open(device_now, &c->gpu, &err), &err);
+    assert_ok(gpu_open(device_now, 0, &c->gpu, &err), &err);
     assert_ok(forward_gpu_create(&c->gpu, &c->config, &model->weights, &c->settings, NULL, NULL, &c->forward, &err),
               &err);
     assert_ok(kv_pages_create(&c->config, &c->settings.size, &c->arena, &c->pages, &err), &err);

@@ -358,6 +358,79 @@ static void a_model_computes_by_what_is_given(void **state) {
                  "blk.2."); /* which is not there */
 }
 
+/* ------------------------------------------------------------------------------------------- what is read */
+
+static bool is_read(const cllm_gguf *gguf, const char *key) {
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
+        if (strcmp(cllm_gguf_metadata(gguf, i)->key, key) == 0) return cllm_gguf_is_read(gguf, i);
+    fail_msg("%s is missing", key);
+    return false;
+}
+
+/* A model with a tokenizer and a key that nothing reads. */
+static const char *write_whole_model(void) {
+    tiny_model m = tiny_model_default();
+    static const char *const pieces[] = {"<unk>", "<s>", "</s>", "a", "b"};
+    static const int32_t types[] = {2, 3, 3, 1, 1};
+    m.n_vocab = 5;
+    gguf_builder g;
+    builder_init(&g);
+    tiny_model_metadata(&g, &m);
+    builder_u32(&g, "llama.of_another_program", 1);
+    builder_string(&g, "tokenizer.ggml.model", "llama");
+    builder_strings(&g, "tokenizer.ggml.tokens", pieces, 5);
+    builder_f32s(&g, "tokenizer.ggml.scores", (const float[]){0, 0, 0, -1, -2}, 5);
+    builder_i32s(&g, "tokenizer.ggml.token_type", types, 5);
+    tiny_model_tensors(&g, &m);
+    return builder_write(&g, "whole.gguf");
+}
+
+static void a_view_marks_what_its_look_ups_find(void **state) {
+    (void)state;
+    cllm_gguf *gguf = open_sample(NULL, 0), *view;
+    bool found[32] = {false};
+    uint32_t number = 0;
+    cllm_error err;
+    assert_ok(gguf_view_create(gguf, found, &view, &err), &err);
+    assert_ok(gguf_get_u32(view, "u32", GGUF_OPTIONAL, &number, &err), &err);
+    assert_ok(gguf_get_u32(view, "absent", GGUF_OPTIONAL, &number, &err), &err);
+    assert_ok(gguf_get_u32(gguf, "u16", GGUF_OPTIONAL, &number, &err),
+              &err); /* of the file itself, which marks nothing */
+    assert_non_null(cllm_gguf_find(view, "string"));
+    gguf_view_destroy(view);
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
+        assert_int_equal(found[i], strcmp(cllm_gguf_metadata(gguf, i)->key, "u32") == 0);
+        assert_false(cllm_gguf_is_read(gguf, i));
+    }
+    cllm_gguf_close(gguf);
+}
+
+static void what_is_read_is_told(void **state) {
+    (void)state;
+    static const char model_key[] = "llama.block_count", tokenizer_key[] = "tokenizer.ggml.scores";
+    const char *path = write_whole_model();
+    cllm_error err;
+    cllm_gguf *gguf;
+    cllm_tokenizer *tokenizer;
+    cllm_memory_plan plan;
+    assert_ok(cllm_gguf_open(path, NULL, &gguf, &err), &err);
+    assert_ok(cllm_tokenizer_create(gguf, &tokenizer, &err), &err);
+    cllm_tokenizer_destroy(tokenizer);
+    assert_ok(cllm_plan_memory(gguf, NULL, &plan, &err), &err);
+    assert_false(is_read(gguf, model_key) || is_read(gguf, tokenizer_key)); /* the file is as it was */
+    assert_ok(cllm_gguf_read_model_keys(gguf, &err), &err);
+    assert_true(is_read(gguf, model_key) && !is_read(gguf, tokenizer_key));
+    assert_ok(cllm_gguf_read_tokenizer_keys(gguf, &err), &err);
+    assert_true(is_read(gguf, tokenizer_key) && !is_read(gguf, "llama.of_another_program"));
+    cllm_gguf_close(gguf);
+
+    cllm_model *model;
+    assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+    assert_true(is_read(cllm_model_gguf(model), model_key) && is_read(cllm_model_gguf(model), tokenizer_key));
+    assert_false(is_read(cllm_model_gguf(model), "llama.of_another_program"));
+    cllm_model_destroy(model);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_replaced_in_the_type_of_the_file),
@@ -367,6 +440,8 @@ int main(void) {
         cmocka_unit_test(none_are_none),
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(a_model_computes_by_what_is_given),
+        cmocka_unit_test(a_view_marks_what_its_look_ups_find),
+        cmocka_unit_test(what_is_read_is_told),
     };
     return cmocka_run_group_tests_name("overrides", tests, NULL, NULL);
 }

@@ -14,9 +14,9 @@
 const char *cllm_version(void) { return CLLM_VERSION; }
 
 /* A file without a tokenizer, or with one of a kind that is not supported, still runs by token ids. */
-static cllm_status load_tokenizer(cllm_model *model, cllm_error *err) {
-    if (!cllm_gguf_find(model->gguf, "tokenizer.ggml.model")) return CLLM_OK;
-    cllm_status status = cllm_tokenizer_create(model->gguf, &model->tokenizer, err);
+static cllm_status load_tokenizer(const cllm_gguf *gguf, cllm_model *model, cllm_error *err) {
+    if (!cllm_gguf_find(gguf, "tokenizer.ggml.model")) return CLLM_OK;
+    cllm_status status = cllm_tokenizer_create(gguf, &model->tokenizer, err);
     if (status == CLLM_ERR_UNSUPPORTED) return CLLM_OK;
     if (status != CLLM_OK) return status;
     uint32_t n_tokens = cllm_tokenizer_n_vocab(model->tokenizer);
@@ -38,14 +38,19 @@ static const char *write_note(cllm_model *model) {
     return arena_string(&model->arena, note, (size_t)length);
 }
 
+static cllm_status read_name(const cllm_gguf *gguf, cllm_model *model, cllm_error *err) {
+    cllm_string name = {0};
+    cllm_status status = gguf_get_string(gguf, "general.name", GGUF_OPTIONAL, &name, err);
+    if (status != CLLM_OK) return status;
+    model->info.name = arena_string(&model->arena, name.data, name.length);
+    return model->info.name ? CLLM_OK : error_set(err, CLLM_ERR_MEMORY, "no memory for the model's name");
+}
+
 static cllm_status fill_info(cllm_model *model, cllm_error *err) {
     const model_config *c = &model->config;
-    cllm_string name = {0};
-    cllm_status status = gguf_get_string(model->gguf, "general.name", GGUF_OPTIONAL, &name, err);
-    if (status != CLLM_OK) return status;
     model->info = (cllm_model_info){
         .architecture = c->architecture,
-        .name = arena_string(&model->arena, name.data, name.length),
+        .name = model->info.name,
         .n_layers = c->n_layers,
         .n_embd = c->n_embd,
         .n_heads = c->n_heads,
@@ -58,8 +63,7 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
         .bytes_per_token = model->weights.bytes_per_token,
         .note = write_note(model),
     };
-    if (!model->info.name || !model->info.note)
-        return error_set(err, CLLM_ERR_MEMORY, "no memory for the model's name");
+    if (!model->info.note) return error_set(err, CLLM_ERR_MEMORY, "no memory for a note on the model");
     for (size_t i = 0; i < cllm_gguf_n_tensors(model->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(model->gguf, i);
         const uint64_t *shape = tensor->shape;
@@ -68,9 +72,23 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
     return CLLM_OK;
 }
 
-cllm_status cllm_gguf_read_model_keys(const cllm_gguf *gguf, cllm_error *err) {
+cllm_status cllm_gguf_read_model_keys(cllm_gguf *gguf, cllm_error *err) {
+    cllm_gguf *view;
     model_config config;
-    return config_read(gguf, &config, err);
+    cllm_status status = gguf_view_create(gguf, gguf_is_read(gguf), &view, err);
+    if (status == CLLM_OK) status = config_read(view, &config, err);
+    gguf_view_destroy(view);
+    return status;
+}
+
+cllm_status cllm_gguf_read_tokenizer_keys(cllm_gguf *gguf, cllm_error *err) {
+    cllm_gguf *view;
+    cllm_tokenizer *tokenizer = NULL;
+    cllm_status status = gguf_view_create(gguf, gguf_is_read(gguf), &view, err);
+    if (status == CLLM_OK) status = cllm_tokenizer_create(view, &tokenizer, err);
+    cllm_tokenizer_destroy(tokenizer);
+    gguf_view_destroy(view);
+    return status;
 }
 
 /* What an adapter's file is good for. */
@@ -107,6 +125,19 @@ static cllm_status load_adapters(cllm_model *model, const cllm_load_options *opt
     return status;
 }
 
+/* What the file says of the model, and note what of its metadata is read for that. */
+static cllm_status read_model(cllm_model *model, cllm_error *err) {
+    cllm_gguf *view;
+    cllm_status status = gguf_view_create(model->gguf, gguf_is_read(model->gguf), &view, err);
+    if (status == CLLM_OK) status = refuse_adapter(view, err);
+    if (status == CLLM_OK) status = config_read(view, &model->config, err);
+    if (status == CLLM_OK) status = weights_bind(view, &model->config, &model->arena, &model->weights, err);
+    if (status == CLLM_OK) status = load_tokenizer(view, model, err);
+    if (status == CLLM_OK) status = read_name(view, model, err);
+    gguf_view_destroy(view);
+    return status;
+}
+
 /* Reading a file ahead helps only if its pages can stay. */
 static cllm_status prefetch(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
     if (cllm_gguf_n_bytes(model->gguf) >= system_available_memory()) return CLLM_OK;
@@ -120,10 +151,7 @@ cllm_status cllm_model_load(const char *path, const cllm_load_options *options, 
     cllm_status status = cllm_gguf_open(path, options, &model->gguf, err); /* its messages name the path */
     if (status != CLLM_OK) goto failed;
 
-    status = refuse_adapter(model->gguf, err);
-    if (status == CLLM_OK) status = config_read(model->gguf, &model->config, err);
-    if (status == CLLM_OK) status = weights_bind(model->gguf, &model->config, &model->arena, &model->weights, err);
-    if (status == CLLM_OK) status = load_tokenizer(model, err);
+    status = read_model(model, err);
     if (status != CLLM_OK) goto fault_in_file;
     status = load_adapters(model, options, err); /* its messages name their own files */
     if (status != CLLM_OK) goto failed;

@@ -95,7 +95,7 @@ static bool is_auto(const cllm_engine_options *options) { return strcmp(options-
 static cllm_status try_gpu(const cllm_model *model, const cllm_engine_options *options, engine_settings *s,
                            cllm_memory_plan *plan, offload *out, cllm_error *err) {
     cllm_status status = check_model(model, s, err);
-    if (status == CLLM_OK) status = gpu_open(options->device, &out->gpu, err);
+    if (status == CLLM_OK) status = gpu_open(options->device, options->device_index, &out->gpu, err);
     if (s->n_batch > GPU_MOST_BATCH) s->n_batch = GPU_MOST_BATCH;
     const uint32_t n_layers = model->config.n_layers, asked = options->gpu_layers;
     if (status == CLLM_OK)

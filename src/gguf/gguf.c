@@ -51,6 +51,8 @@ struct cllm_gguf {
     size_t n_tensors;
     cllm_tensor *tensors; /* [n_tensors], of all parts in order */
     name_index tensor_names;
+    bool *is_read; /* [metadata] what cllm_gguf_is_read tells */
+    bool *found;   /* [metadata] of a view: set by its typed look-ups; NULL: this is none */
     char note[sizeof(((cllm_error *)0)->message)];
 };
 
@@ -75,7 +77,7 @@ static cllm_status check_version(uint32_t version, cllm_error *err) {
 static cllm_status read_alignment(gguf_part *part, cllm_error *err) {
     static const char key[] = "general.alignment";
     part->alignment = DEFAULT_ALIGNMENT;
-    name_entry *entry;
+    const name_entry *entry;
     const cllm_value *value = metadata_find(&part->metadata, key, &entry);
     if (!value) return CLLM_OK;
     if (value->type != CLLM_UINT32)
@@ -316,7 +318,7 @@ static cllm_status open_part(cllm_gguf *gguf, const cllm_load_options *options, 
 }
 
 /* How many parts the model has, as one of them says. entry: out, that of the key that says so, if it is there. */
-static uint64_t split_count(const gguf_part *part, name_entry **entry) {
+static uint64_t split_count(const gguf_part *part, const name_entry **entry) {
     uint64_t count;
     const cllm_value *value = metadata_find(&part->metadata, "split.count", entry);
     return value && gguf_value_as_u64(value, &count) && count > 1 ? count : 1;
@@ -354,7 +356,7 @@ static cllm_status open_parts(cllm_gguf *gguf, const char *path, const cllm_load
 
 static cllm_status check_split_key(const gguf_part *part, const char *key, uint64_t expected, cllm_error *err) {
     uint64_t number;
-    name_entry *entry;
+    const name_entry *entry;
     const cllm_value *value = metadata_find(&part->metadata, key, &entry);
     if (!value)
         return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
@@ -372,7 +374,7 @@ static cllm_status check_split_key(const gguf_part *part, const char *key, uint6
 static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_error *err) {
     const gguf_part *part = &gguf->parts[number];
     if (gguf->n_parts == 1) {
-        name_entry *entry;
+        const name_entry *entry;
         const uint64_t count = split_count(part, &entry);
         if (count == 1) return CLLM_OK;
         return gguf_fault(err, CLLM_ERR_FORMAT, "split.count", entry->offset,
@@ -404,9 +406,10 @@ static cllm_status load(cllm_gguf *gguf, const cllm_load_options *options, cllm_
             metadata_override(&gguf->parts[0].metadata, options->overrides, options->n_overrides, &gguf->memory, err);
         if (status != CLLM_OK) goto failed;
     }
+    gguf->is_read = arena_alloc(&gguf->memory, cllm_gguf_n_metadata(gguf), sizeof *gguf->is_read);
     gguf->tensors = arena_alloc(&gguf->memory, gguf->n_tensors, sizeof *gguf->tensors);
     gguf->tensor_names.entries = arena_alloc(&gguf->memory, gguf->n_tensors, sizeof *gguf->tensor_names.entries);
-    if (!gguf->tensors || !gguf->tensor_names.entries) {
+    if (!gguf->is_read || !gguf->tensors || !gguf->tensor_names.entries) {
         status = no_memory(err);
         goto failed;
     }
@@ -483,6 +486,19 @@ void cllm_gguf_close(cllm_gguf *gguf) {
     free(gguf);
 }
 
+/* All is shared but the struct itself, in which `found` differs. */
+cllm_status gguf_view_create(const cllm_gguf *gguf, bool *found, cllm_gguf **out, cllm_error *err) {
+    *out = malloc(sizeof **out);
+    if (!*out) return no_memory(err);
+    **out = *gguf;
+    (*out)->found = found;
+    return CLLM_OK;
+}
+
+void gguf_view_destroy(cllm_gguf *view) { free(view); }
+
+bool *gguf_is_read(cllm_gguf *gguf) { return gguf->is_read; }
+
 cllm_status gguf_prefetch(const cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err) {
     cllm_status status = CLLM_OK;
     uint64_t done = 0;
@@ -532,7 +548,7 @@ bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index) {
     return entry_of(gguf, index)->offset == CLLM_NO_OFFSET;
 }
 
-bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index) { return entry_of(gguf, index)->read; }
+bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index) { return gguf->is_read[index]; }
 
 const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name) {
     const name_entry *entry = name_index_find(&gguf->tensor_names, name);
@@ -544,12 +560,12 @@ const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name
 /* A value that was looked for, and its key's entry. */
 typedef struct found {
     const cllm_value *value; /* NULL: absent, which is allowed */
-    name_entry *entry;
+    const name_entry *entry;
 } found;
 
 static cllm_status look_up(const cllm_gguf *gguf, const char *key, gguf_need need, found *out, cllm_error *err) {
     out->value = metadata_find(&gguf->parts[0].metadata, key, &out->entry);
-    if (out->value) out->entry->read = true;
+    if (out->value && gguf->found) gguf->found[out->entry->index] = true;
     if (out->value || need == GGUF_OPTIONAL) return CLLM_OK;
     return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: key is missing from the file's metadata", key);
 }

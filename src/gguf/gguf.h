@@ -32,6 +32,15 @@ static inline bool gguf_is_text(cllm_string s, const char *text) {
 /* The same as cllm_gguf_open for one file whose `n_bytes` are in memory, borrowed until the close. Its path is "memory". */
 cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out, cllm_error *err);
 
+/* The same file for one reader that wants to know what it reads: the look-ups above set found[index of the key] to true for each
+ * key that they find in the view. What is made of a view needs the file, not the view. found: [cllm_gguf_n_metadata], borrowed.
+ * out: owned. Errors: MEMORY. */
+cllm_status gguf_view_create(const cllm_gguf *gguf, bool *found, cllm_gguf **out, cllm_error *err);
+void gguf_view_destroy(cllm_gguf *view); /* NULL is allowed */
+
+/* [cllm_gguf_n_metadata] what cllm_gguf_is_read tells, for the file's owner to fill. */
+bool *gguf_is_read(cllm_gguf *gguf);
+
 /* "4096, 32000": a shape for messages, innermost dimension first. */
 typedef struct shape_text {
     char text[96];

@@ -43,7 +43,7 @@ const name_entry *name_index_sort(name_index *index) {
     return NULL;
 }
 
-name_entry *name_index_find(const name_index *index, const char *name) {
+const name_entry *name_index_find(const name_index *index, const char *name) {
     return index->count ? bsearch(name, index->entries, index->count, sizeof *index->entries, compare_to_entry) : NULL;
 }
 
@@ -221,8 +221,8 @@ cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *o
     return CLLM_OK;
 }
 
-const cllm_value *metadata_find(const metadata *m, const char *key, name_entry **entry) {
-    name_entry *found = name_index_find(&m->keys, key);
+const cllm_value *metadata_find(const metadata *m, const char *key, const name_entry **entry) {
+    const name_entry *found = name_index_find(&m->keys, key);
     if (entry) *entry = found;
     return found ? &m->pairs[found->index].value : NULL;
 }

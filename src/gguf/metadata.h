@@ -12,9 +12,8 @@
  * hostile file no choice of names that makes it slow. */
 typedef struct name_entry {
     const char *name;
-    size_t index;      /* into the array that this is an index of */
-    uint64_t offset;   /* where the file has the name; CLLM_NO_OFFSET: an override's value */
-    _Atomic bool read; /* has a typed look-up found it? Any thread's may */
+    size_t index;    /* into the array that this is an index of */
+    uint64_t offset; /* where the file has the name; CLLM_NO_OFFSET: an override's value */
 } name_entry;
 
 typedef struct name_index {
@@ -24,7 +23,7 @@ typedef struct name_index {
 
 /* Sort the entries, which the caller has filled. Returns the later one of two with the same name, or NULL. */
 const name_entry *name_index_sort(name_index *index);
-name_entry *name_index_find(const name_index *index, const char *name); /* NULL if absent */
+const name_entry *name_index_find(const name_index *index, const char *name); /* NULL if absent */
 
 /* A character that no name may have: it could break a message's line. */
 static inline bool gguf_is_control(char c) { return (unsigned char)c < ' ' || c == 0x7f; }
@@ -50,7 +49,7 @@ cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *o
 cllm_status metadata_override(metadata *m, const cllm_metadata *overrides, size_t n, arena *memory, cllm_error *err);
 
 /* The value of a key, or NULL. entry: out, the key's, if it is there; NULL is allowed. */
-const cllm_value *metadata_find(const metadata *m, const char *key, name_entry **entry);
+const cllm_value *metadata_find(const metadata *m, const char *key, const name_entry **entry);
 
 /* An integer of any type that is not negative. */
 bool gguf_value_as_u64(const cllm_value *value, uint64_t *out);

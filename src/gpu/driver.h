@@ -33,9 +33,9 @@ typedef struct gpu_properties {
 typedef struct gpu_driver {
     const char *name; /* "metal", "cuda", "opencl" */
 
-    /* Find the API's library and its best device. out: owned, release with close. Errors: DEVICE, with a message that says
-     * what is missing and what to do; MEMORY. */
-    cllm_status (*open)(gpu_device **out, gpu_properties *properties, cllm_error *err);
+    /* Find the API's library and one of its devices, which are counted from 0, the best first. out: owned, release with close.
+     * Errors: DEVICE, with a message that says what is missing and what to do; MEMORY. */
+    cllm_status (*open)(uint32_t index, gpu_device **out, gpu_properties *properties, cllm_error *err);
     void (*close)(gpu_device *device); /* NULL is allowed. Waits. The buffers are released before, the kernels by it. */
 
     /* Compile a program, once a device. Errors: DEVICE, with the compiler's first complaint. */

@@ -1,4 +1,4 @@
-/* What the three drivers do alike: take the device that the user asks for, find a compiler's complaint, keep kernels by
+/* What the three drivers do alike: refuse the number of a device that is not there, find a compiler's complaint, keep kernels by
  * their names, and return the first failure of a device for good. Before: driver_metal.m, driver_cuda.c, driver_opencl.c. */
 #ifndef GPU_DRIVER_COMMON_H
 #define GPU_DRIVER_COMMON_H
@@ -17,15 +17,11 @@ static inline cllm_status returned(const cllm_error *failure, cllm_error *err) {
     return failure->status;
 }
 
-/* The number in a variable of the environment, of `count` devices of the API; 0 where it is not set. */
-static inline cllm_status wanted_device(const char *variable, const char *api, size_t count, size_t *number,
-                                        cllm_error *err) {
-    const char *wanted = getenv(variable);
-    if (!wanted || !*wanted) wanted = "0";
-    *number = (size_t)atoi(wanted); /* of one digit or two */
-    if (strlen(wanted) <= 2 && !wanted[strspn(wanted, "0123456789")] && *number < count) return CLLM_OK;
-    return DEVICE_ERROR("%s=%.32s is no %s device: there %s %zu, counted from 0", variable, wanted, api,
-                        count == 1 ? "is" : "are", count);
+/* Does the API have a device of this number? count: of its devices, 1 or more. */
+static inline cllm_status check_index(const gpu_driver *driver, size_t count, uint32_t index, cllm_error *err) {
+    if (index < count) return CLLM_OK;
+    return DEVICE_ERROR("%s has %zu device%s; there is no device %u, counted from 0", driver->name, count,
+                        count == 1 ? "" : "s", (unsigned)index);
 }
 
 /* The length of the first line with an error in what a compiler said, of which *said becomes the beginning. */

@@ -352,22 +352,21 @@ static cllm_status load_nvrtc(cuda_api *cuda, cllm_error *err) {
     return missing ? DEVICE_ERROR("libnvrtc lacks %s: install the NVRTC of CUDA 11.2 or newer", missing) : CLLM_OK;
 }
 
-/* The first device, or the one that the environment variable CLLM_CUDA_DEVICE names by its number. */
-static cllm_status start_device(gpu_device *device, gpu_properties *properties, cllm_error *err) {
+static cllm_status start_device(gpu_device *device, uint32_t index, gpu_properties *properties, cllm_error *err) {
     static const char asking[] = "asking for the device";
     const cuda_api *cuda = &device->cuda;
     int n_devices = 0, major = 0, minor = 0, *ordinal = &device->ordinal;
-    size_t number, n_free = 0, n_total = 0;
+    size_t n_free = 0, n_total = 0;
     CUcontext context;
     CUresult result = cuda->cuInit(0);
     if (result == CUDA_SUCCESS) result = cuda->cuDeviceGetCount(&n_devices);
     if (result == CUDA_ERROR_NO_DEVICE || (result == CUDA_SUCCESS && n_devices == 0))
         return DEVICE_ERROR("no CUDA device: the NVIDIA driver is installed, but finds no GPU");
     if (!worked(device, result, "starting the NVIDIA driver", "")) return returned(&device->failure, err);
-    cllm_status status = wanted_device("CLLM_CUDA_DEVICE", "CUDA", (size_t)n_devices, &number, err);
+    cllm_status status = check_index(&gpu_driver_cuda, (size_t)n_devices, index, err);
     if (status != CLLM_OK) return status;
 
-    TRY(asking, "", cuDeviceGet(ordinal, (int)number));
+    TRY(asking, "", cuDeviceGet(ordinal, (int)index));
     TRY(asking, "", cuDeviceGetName(properties->name, sizeof properties->name, *ordinal));
     TRY(asking, "", cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, *ordinal));
     TRY(asking, "", cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, *ordinal));
@@ -401,13 +400,13 @@ static void cuda_close(gpu_device *device) {
     free(device);
 }
 
-static cllm_status cuda_open(gpu_device **out, gpu_properties *properties, cllm_error *err) {
+static cllm_status cuda_open(uint32_t index, gpu_device **out, gpu_properties *properties, cllm_error *err) {
     gpu_device *device = calloc(1, sizeof *device);
     if (!device) return error_set(err, CLLM_ERR_MEMORY, "no memory for recording launches");
     for (size_t i = 0; i <= REMEMBERED; i++) device->lists[i] = &device->storage[i];
     memset(properties, 0, sizeof *properties);
     cllm_status status = load_cuda(device, err);
-    if (status == CLLM_OK) status = start_device(device, properties, err);
+    if (status == CLLM_OK) status = start_device(device, index, properties, err);
     if (status == CLLM_OK) status = load_nvrtc(&device->cuda, err);
     if (status != CLLM_OK) cuda_close(device);
     *out = status == CLLM_OK ? device : NULL;

@@ -122,13 +122,21 @@ static void metal_close(gpu_device *device) {
     free(device);
 }
 
-/* Owned, or nil. A process outside of a desktop session may have devices, and none of them as the default. */
-static id<MTLDevice> find_device(void) {
-    id<MTLDevice> found = MTLCreateSystemDefaultDevice();
-    if (found) return found;
+/* Owned, or nil. The default device is the first, and the others come after it; count: out, of those that were counted on the
+ * way. A process outside of a desktop session may have devices, and none of them as the default. */
+static id<MTLDevice> find_device(uint32_t index, size_t *count) {
+    id<MTLDevice> first = MTLCreateSystemDefaultDevice(), found = nil;
+    *count = first ? 1 : 0;
+    if (first && index == 0) return first;
     NSArray<id<MTLDevice>> *all = MTLCopyAllDevices();
-    if ([all count] > 0) found = [[all objectAtIndex:0] retain];
+    for (NSUInteger i = 0; !found && i < [all count]; i++) {
+        id<MTLDevice> other = [all objectAtIndex:i];
+        if (first && [other registryID] == [first registryID]) continue;
+        if (*count == index) found = [other retain];
+        *count += 1;
+    }
     [all release];
+    [first release];
     return found;
 }
 
@@ -139,11 +147,14 @@ static uint64_t memory_left(id<MTLDevice> metal) {
     return most > taken ? most - taken : 1;
 }
 
-static cllm_status describe(gpu_device *device, gpu_properties *properties, cllm_error *err) {
+/* n_devices: counted until this one was found. */
+static cllm_status describe(gpu_device *device, uint32_t index, size_t n_devices, gpu_properties *properties,
+                            cllm_error *err) {
     const char *name = [[device->metal name] UTF8String], *forced = getenv("CLLM_METAL_SIMD");
     const uint64_t left = memory_left(device->metal);
-    if (!device->metal)
+    if (n_devices == 0)
         return DEVICE_ERROR("Metal finds no GPU: this machine has none, or keeps it from this process; use the CPU");
+    if (!device->metal) return check_index(&gpu_driver_metal, n_devices, index, err);
     if (!device->queue)
         return DEVICE_ERROR("Metal gives no command queue on %s: end what else uses the GPU, or use the CPU", name);
     *properties = (gpu_properties){.is_gpu = true, .largest_buffer = [device->metal maxBufferLength]};
@@ -154,14 +165,15 @@ static cllm_status describe(gpu_device *device, gpu_properties *properties, cllm
     return CLLM_OK;
 }
 
-static cllm_status metal_open(gpu_device **out, gpu_properties *properties, cllm_error *err) {
+static cllm_status metal_open(uint32_t index, gpu_device **out, gpu_properties *properties, cllm_error *err) {
     cllm_status status;
+    size_t n_devices;
     gpu_device *device = calloc(1, sizeof *device);
     if (!device) return error_set(err, CLLM_ERR_MEMORY, "no memory for a Metal device");
     @autoreleasepool {
-        device->metal = find_device();
+        device->metal = find_device(index, &n_devices);
         device->queue = [device->metal newCommandQueue];
-        status = describe(device, properties, err);
+        status = describe(device, index, n_devices, properties, err);
     }
     if (status) metal_close(device);
     *out = status ? NULL : device;

@@ -1,8 +1,8 @@
 /* The driver for OpenCL 1.2: GPUs of every maker, and CPUs through PoCL.
  * Before: forward_gpu.c, through the table in driver.h. After: the OpenCL loader (opencl_api.h), found at run time.
  *
- * The device is the best of all platforms: GPUs go before accelerators, these before CPUs, and the first of equals
- * before the others. CLLM_OPENCL_DEVICE=1 in the environment takes the second of that list instead, 2 the third. */
+ * The devices of all platforms are one list, the best first: GPUs go before accelerators, these before CPUs, and the first of equals
+ * before the others. In that order they are counted. */
 #include "base/checked.h"
 #include "gpu/driver_common.h"
 #include "gpu/opencl_api.h"
@@ -109,18 +109,17 @@ static void close_device(gpu_device *device) {
     free(device);
 }
 
-static cllm_status start_device(gpu_device *device, gpu_properties *properties, cllm_error *err) {
+static cllm_status start_device(gpu_device *device, uint32_t index, gpu_properties *properties, cllm_error *err) {
     const opencl_api *cl = &device->cl;
     cl_device devices[MOST_DEVICES];
     const size_t n_devices = list_devices(cl, devices);
-    size_t number;
     cl_int code = CL_SUCCESS;
     if (n_devices == 0)
         return DEVICE_ERROR("OpenCL has no device here that compiles OpenCL C 1.2 and is free to use: install a "
                             "driver, such as pocl-opencl-icd or your GPU's");
-    cllm_status status = wanted_device("CLLM_OPENCL_DEVICE", "OpenCL", n_devices, &number, err);
+    cllm_status status = check_index(&gpu_driver_opencl, n_devices, index, err);
     if (status != CLLM_OK) return status;
-    const cl_device id = device->id = devices[number];
+    const cl_device id = device->id = devices[index];
     properties->free_memory = number_of(cl, id, CL_DEVICE_GLOBAL_MEM_SIZE);
     properties->largest_buffer = number_of(cl, id, CL_DEVICE_MAX_MEM_ALLOC_SIZE);
     properties->is_gpu = number_of(cl, id, CL_DEVICE_TYPE) & CL_TYPE_GPU;
@@ -132,12 +131,12 @@ static cllm_status start_device(gpu_device *device, gpu_properties *properties, 
     return done(device, code, "begin to use ", properties->name, err);
 }
 
-static cllm_status open_device(gpu_device **out, gpu_properties *properties, cllm_error *err) {
+static cllm_status open_device(uint32_t index, gpu_device **out, gpu_properties *properties, cllm_error *err) {
     gpu_device *device = calloc(1, sizeof *device);
     if (!device) return error_set(err, CLLM_ERR_MEMORY, "no memory for an OpenCL device");
     memset(properties, 0, sizeof *properties);
     cllm_status status = open_loader(&device->cl, err);
-    if (status == CLLM_OK) status = start_device(device, properties, err);
+    if (status == CLLM_OK) status = start_device(device, index, properties, err);
     if (status != CLLM_OK) close_device(device);
     *out = status == CLLM_OK ? device : NULL;
     return status;

@@ -28,9 +28,9 @@ enum {
 
 /* ------------------------------------------------------------------------------------------ finding a device */
 
-static cllm_status open_driver(const gpu_driver *driver, gpu *out, cllm_error *err) {
+static cllm_status open_driver(const gpu_driver *driver, uint32_t index, gpu *out, cllm_error *err) {
     *out = (gpu){.driver = driver};
-    cllm_status status = driver->open(&out->device, &out->properties, err);
+    cllm_status status = driver->open(index, &out->device, &out->properties, err);
     if (status != CLLM_OK) *out = (gpu){0};
     if (status == CLLM_OK && !out->properties.is_gpu) {
         char *name = out->properties.name;
@@ -41,11 +41,11 @@ static cllm_status open_driver(const gpu_driver *driver, gpu *out, cllm_error *e
 }
 
 /* Where no driver finds one, all tell why. */
-static cllm_status open_any(gpu *out, cllm_error *err) {
+static cllm_status open_any(uint32_t index, gpu *out, cllm_error *err) {
     char reasons[sizeof err->message] = "";
     for (size_t i = 0; gpu_drivers[i]; i++) {
         cllm_error reason;
-        cllm_status status = open_driver(gpu_drivers[i], out, &reason);
+        cllm_status status = open_driver(gpu_drivers[i], index, out, &reason);
         if (status == CLLM_OK && out->properties.is_gpu) return CLLM_OK;
         if (status == CLLM_OK) {
             error_set(&reason, CLLM_ERR_DEVICE, "%s", out->properties.name);
@@ -57,11 +57,11 @@ static cllm_status open_any(gpu *out, cllm_error *err) {
     return error_set(err, CLLM_ERR_DEVICE, "there is no GPU%s", reasons);
 }
 
-cllm_status gpu_open(const char *name, gpu *out, cllm_error *err) {
+cllm_status gpu_open(const char *name, uint32_t index, gpu *out, cllm_error *err) {
     *out = (gpu){0};
-    if (strcmp(name, "auto") == 0) return open_any(out, err);
+    if (strcmp(name, "auto") == 0) return open_any(index, out, err);
     for (size_t i = 0; gpu_drivers[i]; i++)
-        if (strcmp(gpu_drivers[i]->name, name) == 0) return open_driver(gpu_drivers[i], out, err);
+        if (strcmp(gpu_drivers[i]->name, name) == 0) return open_driver(gpu_drivers[i], index, out, err);
     return error_set(err, CLLM_ERR_DEVICE, "%s is not in this build%s", name,
                      strcmp(name, "metal") == 0 ? ": it comes with builds on macOS" : "");
 }

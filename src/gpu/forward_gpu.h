@@ -17,8 +17,8 @@ typedef struct gpu {
     gpu_properties properties;
 } gpu;
 
-/* name: a driver's, or "auto": the first that finds a GPU. Errors: DEVICE, with why there is none. */
-cllm_status gpu_open(const char *name, gpu *out, cllm_error *err);
+/* The device of that number. name: a driver's, or "auto": the first that finds a GPU. Errors: DEVICE, with why there is none. */
+cllm_status gpu_open(const char *name, uint32_t index, gpu *out, cllm_error *err);
 void gpu_close(gpu *g); /* leaves it empty; an empty one is allowed */
 
 /* The trait of the model that the GPU's kernels lack, in words, or NULL: it can run there. */

@@ -69,7 +69,7 @@ static void override(const uint8_t *bytes, size_t n_bytes) {
             require(metadata_find(&m, m.pairs[k].key, NULL) == &m.pairs[k].value);
             walk_value(&m.pairs[k].value);
         }
-        name_entry *entry;
+        const name_entry *entry;
         const cllm_value *value = metadata_find(&m, own, &entry);
         if (status == CLLM_OK && own[0] != '.') require(value && entry->offset == CLLM_NO_OFFSET);
         arena_free(&memory);

@@ -8,5 +8,5 @@ void foundation_need_pool(const char *method);
 /* Autoreleased. */
 NSError *foundation_error(const char *description);
 
-/* Owned. only: its one object, or nil. */
-NSArray *foundation_array(NSObject *only);
+/* Owned. objects: [count], retained. */
+NSArray *foundation_array(NSObject *const *objects, NSUInteger count);

@@ -152,23 +152,28 @@ void foundation_need_pool(const char *method) {
 
 @implementation NSArray
 - (NSUInteger)count {
-    return only != nil;
+    return count;
 }
 - (id)objectAtIndex:(NSUInteger)index {
-    if (index > 0 || !only) fibers_fatal("an array has no object %lu", index);
-    return only;
+    if (index >= count) fibers_fatal("an array has no object %lu", index);
+    return objects[index];
 }
-- (id)initWith:(NSObject *)object {
-    only = [object retain];
+- (id)initWith:(NSObject *const *)objects_ count:(NSUInteger)count_ {
+    objects = calloc(count_ + 1, sizeof *objects);
+    count = count_;
+    for (NSUInteger i = 0; i < count; i++) objects[i] = [objects_[i] retain];
     return self;
 }
 - (void)dealloc {
-    [only release];
+    for (NSUInteger i = 0; i < count; i++) [objects[i] release];
+    free(objects);
     [super dealloc];
 }
 @end
 
-NSArray *foundation_array(NSObject *only) { return [[NSArray alloc] initWith:only]; }
+NSArray *foundation_array(NSObject *const *objects, NSUInteger count) {
+    return [[NSArray alloc] initWith:objects count:count];
+}
 
 @implementation NSError
 - (id)initWith:(const char *)text {

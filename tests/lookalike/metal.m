@@ -355,11 +355,19 @@ typedef struct dispatch {
 
 /* -------------------------------------------------------------------------------------------------- the device */
 
-@interface LookalikeDevice : NSObject <MTLDevice>
+@interface LookalikeDevice : NSObject <MTLDevice> {
+  @public
+    uint64_t number; /* 0: the default one */
+}
 @end
 @implementation LookalikeDevice
 - (NSString *)name {
-    return [NSString stringWithUTF8String:"Look-alike of Metal"];
+    char name[64] = "Look-alike of Metal";
+    if (number > 0) snprintf(name, sizeof name, "Look-alike %u of Metal", (unsigned)number);
+    return [NSString stringWithUTF8String:name];
+}
+- (uint64_t)registryID {
+    return 0x100000000 + number;
 }
 - (NSUInteger)maxBufferLength {
     return number_of("LOOKALIKE_METAL_LARGEST", memory() / 2);
@@ -439,10 +447,17 @@ id<MTLDevice> MTLCreateSystemDefaultDevice(void) {
     return fails("device", 0) || fails("default", 0) ? nil : [LookalikeDevice new];
 }
 
+/* The default one comes last. */
 NSArray<id<MTLDevice>> *MTLCopyAllDevices(void) {
-    if (fails("device", 0)) return foundation_array(nil);
-    LookalikeDevice *device = [LookalikeDevice new];
-    NSArray *all = foundation_array(device);
-    [device release];
+    enum { MOST = 8 };
+    LookalikeDevice *devices[MOST];
+    uint64_t n = fails("device", 0) ? 0 : number_of("LOOKALIKE_METAL_DEVICES", 1);
+    if (n > MOST) n = MOST;
+    for (uint64_t i = 0; i < n; i++) {
+        devices[i] = [LookalikeDevice new];
+        devices[i]->number = n - 1 - i;
+    }
+    NSArray *all = foundation_array(devices, n);
+    for (uint64_t i = 0; i < n; i++) [devices[i] release];
     return all;
 }

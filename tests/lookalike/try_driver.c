@@ -145,7 +145,7 @@ int main(int n_args, char **args) {
     const size_t n_bytes = 1 << 16;
     uint32_t *pages = mmap(NULL, n_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (pages == MAP_FAILED) return 1;
-    cllm_status status = driver->open(&t.device, &t.properties, &t.err);
+    cllm_status status = driver->open(0, &t.device, &t.properties, &t.err);
     if (!status) status = compile(&t, n_args > 1 ? args[1] : "");
     for (uint32_t i = 0; i < n_bytes / sizeof *pages; i++) pages[i] = 3 * i;
     if (!status) status = copy_and_turn(&t);

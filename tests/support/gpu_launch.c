@@ -20,7 +20,7 @@ typedef struct expectation {
 void open_device(device_under_test *d, const gpu_driver *driver, cllm_kv_type kv_type, const kernel_variant *variants,
                  uint32_t n_variants, uint32_t *indices) {
     *d = (device_under_test){.driver = driver, .kv_type = kv_type};
-    cllm_status status = driver->open(&d->device, &d->properties, &d->err);
+    cllm_status status = driver->open(0, &d->device, &d->properties, &d->err);
     if (status != CLLM_OK) {
         printf("# %s: %s\n", driver->name, d->err.message);
         return;

@@ -247,6 +247,8 @@ gpu_suite() {
     check "$device: and with a prompt, sampled" sampled_alike "$demo"
     check "$device: bits do not depend on the batch with --exact, nor on the run" same_bits "$demo" 70
     check "$device: the layers are counted" ends 0 'device: '"$device" "$demo" -n 1 --device "$device"
+    check "$device: a device that is not there is told" ends 1 "--device $device: $device has " "$demo" -n 1 \
+        --device "$device" --device-index 65535
     check "$device: --gpu-layers 0 is the CPU" cpu_alone "$demo"
     check "$device: memory that is not there is refused with the sum" refuses_what_does_not_fit
     echo "1..$n"

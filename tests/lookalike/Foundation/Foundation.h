@@ -47,7 +47,8 @@ __attribute__((objc_root_class))
 @end
 
 @interface NSArray<ObjectType> : NSObject {
-    NSObject *only;
+    NSObject **objects;
+    NSUInteger count;
 }
 - (NSUInteger)count;
 - (ObjectType)objectAtIndex:(NSUInteger)index;

@@ -78,6 +78,7 @@ enum { MTLGPUFamilyApple1 = 1001, MTLGPUFamilyApple7 = 1007, MTLGPUFamilyMac2 = 
 
 @protocol MTLDevice <NSObject>
 - (NSString *)name;
+- (uint64_t)registryID;
 - (NSUInteger)maxBufferLength;
 - (uint64_t)recommendedMaxWorkingSetSize;
 - (NSUInteger)currentAllocatedSize;
