@@ -1,8 +1,6 @@
 /* Continue a text with a model, through the library alone.
  *
- *     cc embed.c $(pkg-config --cflags --libs cllm) -o embed
- *     ./embed models/demo.gguf "Once upon a time"
- */
+ *   cc embed.c $(pkg-config --cflags --libs cllm) -o embed && ./embed MODEL.gguf "Once upon a time" */
 #include <cllm.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,11 +10,14 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: embed MODEL.gguf PROMPT\n");
         return 2;
     }
-    cllm_error err = {.message = "the model has no tokenizer, or the prompt no tokens"};
+    const cllm_sampler_options sampling = CLLM_SAMPLER_DEFAULTS;
+    cllm_error err = {.message = "the model has no tokenizer"};
     cllm_model *model = NULL;
     cllm_engine *engine = NULL;
     cllm_sequence *sequence = NULL;
     cllm_sampler *sampler = NULL;
+    cllm_generation *generation = NULL;
+    cllm_generation_options options = {.n_most = 256};
     int32_t *prompt = NULL;
     size_t n_prompt;
     int exit_code = 1;
@@ -26,33 +27,27 @@ int main(int argc, char **argv) {
     if (!tokenizer) goto done;
     if (cllm_tokenizer_encode(tokenizer, argv[2], strlen(argv[2]), CLLM_ENCODE_ADD_SPECIAL, &prompt, &n_prompt, &err))
         goto done;
-    if (n_prompt == 0) goto done;
     if (cllm_engine_create(model, NULL, &engine, &err)) goto done;
     if (cllm_sequence_create(engine, &sequence, &err)) goto done;
-    const cllm_sampler_options sampling = CLLM_SAMPLER_DEFAULTS;
     if (cllm_sampler_create(cllm_tokenizer_n_vocab(tokenizer), &sampling, &sampler, &err)) goto done;
+    options.sampler = sampler;
+    if (cllm_generation_create(sequence, prompt, n_prompt, &options, &generation, &err)) goto done;
 
-    /* The prompt goes in as a whole; then every token drawn is the next one in. */
-    cllm_span span = {.sequence = sequence, .tokens = prompt, .count = n_prompt, .want = CLLM_WANT_LAST};
-    if (cllm_eval(engine, &span, 1, &err)) goto done;
-    int32_t previous = prompt[n_prompt - 1], token;
-    for (int generated = 0; generated < 256; generated++) {
-        if (cllm_sampler_sample(sampler, span.rows, NULL, &token, &err)) goto done;
-        cllm_sampler_accept(sampler, token);
-        if (token == cllm_tokenizer_eos(tokenizer)) break;
-        cllm_string piece = cllm_tokenizer_decode(tokenizer, previous, token);
-        if (!cllm_tokenizer_is_control(tokenizer, token)) fwrite(piece.data, 1, piece.length, stdout);
-        fflush(stdout);
-        span.tokens = &token;
-        span.count = 1;
+    /* The first span is the prompt; each one after it is the token that was drawn. */
+    cllm_span span;
+    cllm_event event;
+    while (cllm_generation_wants(generation, SIZE_MAX, &span)) {
         if (cllm_eval(engine, &span, 1, &err)) goto done;
-        previous = token;
+        if (cllm_generation_take(generation, &span, &event, &err)) goto done;
+        fwrite(event.text.data, 1, event.text.length, stdout);
+        fflush(stdout);
     }
     printf("\n");
     exit_code = 0;
 
 done:
     if (exit_code) fprintf(stderr, "embed: %s\n", err.message);
+    cllm_generation_destroy(generation);
     cllm_sampler_destroy(sampler);
     cllm_sequence_destroy(sequence);
     cllm_engine_destroy(engine);

@@ -1,5 +1,5 @@
 /* Drafts: guesses of the next tokens, which are evaluated together with the last one and kept as far as the sampler would have drawn
- * them (Leviathan et al. 2023; from the text itself: Saxena 2023).
+ * them (Leviathan et al. 2023).
  *
  * A batch of a few rows takes little longer than one row, so a draft pays if some of it is kept. Its depth follows what was kept of the
  * last one, and after drafts of which nothing was kept drafting rests, twice as long each time. */
