@@ -37,8 +37,16 @@ compile() { # compile OUTPUT SOURCES_AND_PKG_CONFIG_OPTIONS...
     output=$1
     shift
     # shellcheck disable=SC2046,SC2086 # lists of words
-    ${CC:-cc} -std=c17 -Wall -Wextra -Wpedantic -Werror ${SANITIZE:+-fsanitize=$SANITIZE} examples/embed.c "$@" \
+    ${CC:-cc} -std=c17 -Wall -Wextra -Wpedantic -Werror ${SANITIZE:+-fsanitize=$SANITIZE} "examples/${example:-embed}.c" "$@" \
         $(pkg-config --cflags --libs $static cllm) -o "$work/$output"
+}
+
+# Two texts that are written together are those that each is by itself.
+together() {
+    example=batch compile batch && "$work/batch" $model "$prompt" "One day" >"$work/texts" || return 1
+    for text in "$prompt" "One day"; do
+        printf '%s' "$text" && "$build/mini-cllm" $model -p "$text" -q -t 0 -n 64 && echo
+    done | diff - "$work/texts"
 }
 
 same_text() {
@@ -52,7 +60,7 @@ check_text() { # the text is compared where there is a model
     fi
 }
 
-echo 1..7
+echo 1..8
 check 'make install puts everything in its place' installed
 check 'make uninstall leaves nothing behind' nothing_left
 [ ! -f $model ] || "$build/mini-cllm" $model -p "$prompt" -q >"$work/expected"
@@ -60,6 +68,10 @@ check 'make uninstall leaves nothing behind' nothing_left
 static=''
 check 'the example builds against the shared library' compile shared
 check_text shared 'and writes what mini-cllm writes'
+if [ -f $model ]; then check 'the example of a batch writes what mini-cllm writes' together; else
+    n=$((n + 1))
+    echo "ok $n - the example of a batch # SKIP no $model"
+fi
 
 # An embedder may use the names that the library uses inside.
 printf 'int %s;\n' error_set arena_alloc thread_pool_create reader_take >"$work/clash.c"

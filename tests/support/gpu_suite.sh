@@ -122,12 +122,12 @@ family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose con
     below "$error" 1e-5
 }
 
-# A family that the GPU lacks something for runs on the CPU, which is said; whether a GPU was asked for or any device.
+# A family that the GPU lacks something for is refused where the GPU was named; auto leaves it to the CPU, which is said.
 left_to_the_cpu() { # NAME TRAIT
-    for asked in "$device" auto; do
-        ends 0 "device: cpu, because the model has $2, which the GPU's kernels lack" "$shared/families/$1.gguf" -n 1 \
-            --device $asked -v || return 1
-    done
+    ends 1 "--device $device: the model has $2, which the GPU's kernels lack" "$shared/families/$1.gguf" -n 1 \
+        --device "$device" || return 1
+    ends 0 "device: cpu, because the model has $2, which the GPU's kernels lack" "$shared/families/$1.gguf" -n 1 \
+        --device auto -v
 }
 
 # With --exact a token's logits are the same bits for any batch, and from run to run without it too.
@@ -220,7 +220,7 @@ families() {
         check "$device: the family $name within 1e-5 of llama.cpp" family "$name"
     done
     for lacking in 'llama-moe:a mixture of experts' 'gpt-oss:a mixture of experts' 'deepseek2:a mixture of experts'; do
-        check "$device: ${lacking%%:*} is left to the CPU" left_to_the_cpu "${lacking%%:*}" "${lacking#*:}"
+        check "$device: ${lacking%%:*} is refused, and auto leaves it to the CPU" left_to_the_cpu "${lacking%%:*}" "${lacking#*:}"
     done
     n_tokens=300 # the windows begin in the second chunk
     [ -z "$quick" ] || n_tokens=60
