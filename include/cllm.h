@@ -309,6 +309,10 @@ typedef enum cllm_pooling {
 
 #define CLLM_GPU_LAYERS_ALL UINT32_MAX
 
+/* What cllm_engine_options.device may be, separated by ", ": "cpu", "auto", and the APIs of GPUs in the order in which "auto" tries
+ * them. Metal is among them in every build, and works on macOS. */
+CLLM_API const char *cllm_device_names(void);
+
 typedef struct cllm_engine_options {
     uint32_t n_ctx; /* most positions of one sequence; 0: the model's own (of LongRoPE the original, for which its short
                                factors are: more must be asked for, and has the long ones), or as many as fit in memory if fewer */
@@ -316,12 +320,12 @@ typedef struct cllm_engine_options {
     uint32_t n_threads;   /* 0: the cores this process may use */
     cllm_kv_type kv_type; /* how keys and values are stored */
     const char *cpu_isa;  /* "scalar", "avx2" and so on, or NULL: the best that this CPU has */
-    const char *device;   /* "metal", "cuda", "opencl": that API's GPU (of OpenCL any device), or an error; "auto": the
-                               first GPU that can run the model, or the CPU: see cllm_engine_device_note; NULL or "cpu": the
+    const char *device; /* of cllm_device_names; "metal", "cuda", "opencl": that API's GPU (of OpenCL any device), or an
+                               error; "auto": the first GPU that can run the model, or the CPU: see cllm_engine_device_note; NULL or "cpu": the
                                CPU */
-    uint32_t gpu_layers;  /* so many of the model's last layers run on the GPU, and with them its output; 0: as many as
+    uint32_t gpu_layers; /* so many of the model's last layers run on the GPU, and with them its output; 0: as many as
                                fit; CLLM_GPU_LAYERS_ALL: all of them. keys and values there: F16 or F32 */
-    bool exact;           /* on a GPU too, the same bits in any batch: without the kernels for long batches */
+    bool exact;          /* on a GPU too, the same bits in any batch: without the kernels for long batches */
     cllm_progress
         progress; /* or NULL; asked by the calling thread several times a layer, of a GPU's layers once, and with
                                bytes while weights move to a GPU */

@@ -23,6 +23,7 @@ typedef enum option_kind {
     FLAG,     /* bool */
     TEXT,     /* const char *, any */
     CHOICE,   /* const char *, one of `value` */
+    DEVICE,   /* const char *, one of the library's names */
     WHOLE,    /* uint64_t from `least` to `most` */
     COUNTS,   /* count_list of the same */
     NUMBER,   /* float in [lower, upper], or above `lower` where lower_is_out */
@@ -114,8 +115,8 @@ static const option_row rows[] = {
      .help = "how keys and values are stored"},
     {IN_SPEED, RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar|avx2|avx512|neon|i8mm",
      .computed = "this CPU's best", .help = "pin a kernel path"},
-    {IN_SPEED, RUNS, 0, "device", CHOICE, FIELD(device), "cpu|auto|metal|cuda|opencl", .initial = "cpu",
-     .help = "where to compute; auto is the first GPU of metal, cuda and opencl that can, or the cpu"},
+    {IN_SPEED, RUNS, 0, "device", DEVICE, FIELD(device), .initial = "cpu",
+     .help = "where to compute; auto is the first GPU that can, or the cpu"},
     {IN_SPEED, RUNS, 0, "device-index", WHOLE, FIELD(device_index), "N", 0, UINT16_MAX, .initial = "0",
      .help = "which GPU of that --device, where there are more"},
     {IN_SPEED, RUNS, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .computed = "as many as fit",
@@ -199,6 +200,21 @@ static range_text range_of(const option_row *row) {
     return range;
 }
 
+typedef struct value_text {
+    char text[96];
+} value_text;
+
+/* What a row takes: its value's name, or the choices, between bars; "" of a flag. */
+static value_text value_of(const option_row *row) {
+    value_text value = {""};
+    if (row->value) snprintf(value.text, sizeof value.text, "%s", row->value);
+    if (row->kind != DEVICE) return value;
+    size_t n = 0;
+    for (const char *at = cllm_device_names(); *at && n + 1 < sizeof value.text; at++)
+        if (*at != ' ') value.text[n++] = *at == ',' ? '|' : *at;
+    return value;
+}
+
 static bool is_one_of(const char *text, const char *choices) {
     size_t length = strlen(text);
     for (const char *at = choices; at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
@@ -251,8 +267,9 @@ static int set_value(const option_row *row, const char *text, options *o) {
     case COUNTS: return set_counts(row, text, field);
     case NUMBER: return set_number(row, text, field);
     case CHOICE:
-        if (!is_one_of(text, row->value))
-            return usage_error("--%s: '%s' is not one of: %s", row->name, text, row->value);
+    case DEVICE:
+        if (!is_one_of(text, value_of(row).text))
+            return usage_error("--%s: '%s' is not one of: %s", row->name, text, value_of(row).text);
         break;
     case TEXT:
     case OVERRIDE:
@@ -408,7 +425,7 @@ static int refuse_option(const command *c, const option_row *row, const char *wo
     if (!row) row = row_of(c, optopt);
     if (row && row->kind == FLAG) return usage_error("--%s takes no value", row->name);
     if (row)
-        return usage_error("--%s needs a value, %s%s%s", row->name, row->value, *range_of(row).text ? " " : "",
+        return usage_error("--%s needs a value, %s%s%s", row->name, value_of(row).text, *range_of(row).text ? " " : "",
                            range_of(row).text);
     char letter[] = {'-', (char)optopt, '\0'};
     const char *space = *c->name ? " " : "";
@@ -530,8 +547,8 @@ static void print_wrapped(int indent, const char *words) {
 }
 
 static void print_row(const option_row *row) {
-    char flags[64], letter[] = {'-', row->letter, ',', '\0'}, text[512];
-    snprintf(flags, sizeof flags, "%3s --%s %s", row->letter ? letter : "", row->name, row->value ? row->value : "");
+    char flags[128], letter[] = {'-', row->letter, ',', '\0'}, text[512];
+    snprintf(flags, sizeof flags, "%3s --%s %s", row->letter ? letter : "", row->name, value_of(row).text);
     range_text range = range_of(row);
     const char *initial = row->initial ? row->initial : row->computed, *range_end = initial ? "; " : "";
     if (range.text[0] || initial)

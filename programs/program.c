@@ -47,8 +47,11 @@ int usage_error(const char *format, ...) {
     return EXIT_USAGE;
 }
 
+#define PRE_KEY "tokenizer.ggml.pre"
+
 const char *remedy_of(const cllm_error *err) {
-    return strcmp(err->name, "kv_type") == 0 ? ": --kv-type f32 or --kv-type q8_0" : "";
+    if (strcmp(err->name, "kv_type") == 0) return ": --kv-type f32 or --kv-type q8_0";
+    return strcmp(err->name, PRE_KEY) == 0 && err->status == CLLM_ERR_UNSUPPORTED ? ": --pre llama-bpe" : "";
 }
 
 int fail_with(const cllm_error *err) {
@@ -69,6 +72,11 @@ void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const i
     if (bos < 0 || count < 2 || tokens[0] != bos || tokens[1] != bos || !cllm_tokenizer_adds_bos(tokenizer)) return;
     note(o, "the text begins with the model's begin token, which is put before every text: now there are two; leave it "
             "out of the text");
+}
+
+void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer) {
+    const char *text = cllm_tokenizer_note(tokenizer);
+    if (*text) note(o, "%s: %s%s", o->model, text, strncmp(text, PRE_KEY, strlen(PRE_KEY)) == 0 ? ": --pre NAME" : "");
 }
 
 int flush_output(void) {
@@ -323,7 +331,7 @@ int run_load(run *r, const options *o) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     const char *model_note = cllm_model_get_info(r->model)->note;
     if (*model_note) note(o, "%s", model_note);
-    if (tokenizer && *cllm_tokenizer_note(tokenizer)) note(o, "%s", cllm_tokenizer_note(tokenizer));
+    if (tokenizer) note_tokenizer(o, tokenizer);
     return EXIT_SUCCESS;
 }
 
@@ -424,7 +432,7 @@ int fail_without_tokenizer(const run *r) {
     cllm_error err;
     if (cllm_tokenizer_create(cllm_model_gguf(r->model), &tokenizer, &err) == CLLM_OK) /* it could not be before */
         cllm_tokenizer_destroy(tokenizer);
-    return fail("%s: %s; 'mini-cllm eval --tokens' runs token ids", r->o->model, err.message);
+    return fail("%s: %s%s; 'mini-cllm eval --tokens' runs token ids", r->o->model, err.message, remedy_of(&err));
 }
 
 int run_check_fits(const run *r, const char *what, size_t n_tokens) {

@@ -27,6 +27,9 @@ void note(const options *o, const char *format, ...) __attribute__((format(print
 /* Note that an encoded text begins with two BOS tokens: the one that the model adds, and the text's own. */
 void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count);
 
+/* cllm_tokenizer_note, with the option that helps, if there is something to note of the model's tokenizer. */
+void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer);
+
 /* Hand on what stdout has buffered. Returns an exit status, after saying why; a signal to stop while a pipe is full is silent. */
 int flush_output(void);
 

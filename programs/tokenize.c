@@ -13,8 +13,9 @@ static int open_tokenizer(const options *o, cllm_gguf **gguf, cllm_tokenizer **t
     int status = open_gguf(o, o->model, gguf);
     if (status != EXIT_SUCCESS) return status;
     cllm_error err;
-    if (cllm_tokenizer_create(*gguf, tokenizer, &err) != CLLM_OK) return fail("%s: %s", o->model, err.message);
-    if (*cllm_tokenizer_note(*tokenizer)) note(o, "%s: %s", o->model, cllm_tokenizer_note(*tokenizer));
+    if (cllm_tokenizer_create(*gguf, tokenizer, &err) != CLLM_OK)
+        return fail("%s: %s%s", o->model, err.message, remedy_of(&err));
+    note_tokenizer(o, *tokenizer);
     if (o->n_overrides > 0 && cllm_gguf_read_tokenizer_keys(*gguf, &err) == CLLM_OK)
         remark_unread(o, *gguf, "tokenizer");
     return EXIT_SUCCESS;

@@ -494,26 +494,33 @@ static void mapped_and_read_files_are_the_same(void **state) {
     cllm_error err;
     for (int no_mmap = 0; no_mmap < 2; no_mmap++) {
         progress_log log = {0};
-        cllm_load_options options = {.no_mmap = no_mmap, .progress = log_progress, .user = &log};
+        progress p = {.call = log_progress, .user = &log};
         file_map map;
-        assert_ok(file_map_open(path, &options, 0, 0, &map, &err), &err);
+        assert_ok(file_map_open(path, no_mmap, &p, &map, &err), &err);
         assert_int_equal(map.mapped, !no_mmap);
         assert_int_equal(map.size, size);
         assert_memory_equal(map.bytes, bytes, size);
         if (!no_mmap) {
             assert_int_equal(log.calls, 0);
-            assert_ok(file_map_prefetch(&map, &options, 0, size, &err), &err);
+            assert_ok(file_map_prefetch(&map, &p, &err), &err);
         }
         assert_true(log.calls >= 3);
         assert_int_equal(log.last, size);
         assert_int_equal(log.total, size);
 
         progress_log stopping = {.stop_at = 2};
-        options.user = &stopping;
+        p.user = &stopping;
         file_map second = {0};
-        cllm_status status = no_mmap ? file_map_open(path, &options, 0, 0, &second, &err)
-                                     : file_map_prefetch(&map, &options, 0, size, &err);
+        cllm_status status =
+            no_mmap ? file_map_open(path, no_mmap, &p, &second, &err) : file_map_prefetch(&map, &p, &err);
         assert_error(status, &err, CLLM_ERR_CANCELLED, "cancelled");
+        file_map_close(&second);
+
+        progress_log later = {0}; /* the last part of a larger work */
+        const progress of_two = {.call = log_progress, .user = &later, .before = 1000, .total = 1000 + size};
+        assert_ok(file_map_open(path, no_mmap, &of_two, &second, &err), &err);
+        assert_ok(file_map_prefetch(&second, &of_two, &err), &err);
+        assert_true(later.last == 1000 + size && later.total == 1000 + size);
         file_map_close(&second);
         file_map_close(&map);
         assert_null(map.bytes);
@@ -533,10 +540,10 @@ static void files_of_any_size_come_in(void **state) {
         for (int no_mmap = 0; no_mmap < 2; no_mmap++) {
             cllm_error err;
             progress_log log = {0};
-            cllm_load_options options = {.no_mmap = no_mmap, .progress = log_progress, .user = &log};
+            progress p = {.call = log_progress, .user = &log};
             file_map map;
-            assert_ok(file_map_open(path, &options, 0, 0, &map, &err), &err);
-            assert_ok(file_map_prefetch(&map, &options, 0, sizes[s], &err), &err);
+            assert_ok(file_map_open(path, no_mmap, &p, &map, &err), &err);
+            assert_ok(file_map_prefetch(&map, &p, &err), &err);
             assert_int_equal(log.last, sizes[s]);
             assert_int_equal(map.size, sizes[s]);
             assert_memory_equal(map.bytes, bytes, sizes[s]);
@@ -550,21 +557,21 @@ static void files_that_cannot_be_opened_are_named(void **state) {
     (void)state;
     cllm_error err;
     file_map map;
-    assert_error(file_map_open("no/such/file", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+    assert_error(file_map_open("no/such/file", false, NULL, &map, &err), &err, CLLM_ERR_IO,
                  "no/such/file: cannot open: No such file");
     const char *empty = write_temporary("empty", "", 0);
-    assert_error(file_map_open(empty, NULL, 0, 0, &map, &err), &err, CLLM_ERR_FORMAT, "the file is empty");
-    assert_error(file_map_open(".", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+    assert_error(file_map_open(empty, false, NULL, &map, &err), &err, CLLM_ERR_FORMAT, "the file is empty");
+    assert_error(file_map_open(".", false, NULL, &map, &err), &err, CLLM_ERR_IO,
                  ".: this is a folder, not a file: name the model's .gguf file in it");
-    assert_error(file_map_open("/dev/null", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+    assert_error(file_map_open("/dev/null", false, NULL, &map, &err), &err, CLLM_ERR_IO,
                  "/dev/null: this is a device, not a file");
     const char *pipe = write_temporary("pipe", "", 0);
     assert_int_equal(unlink(pipe), 0);
     assert_int_equal(mkfifo(pipe, 0600), 0);
-    assert_error(file_map_open(pipe, NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+    assert_error(file_map_open(pipe, false, NULL, &map, &err), &err, CLLM_ERR_IO,
                  "pipe: this is a pipe, not a file: a model is read at many places, so save it to a file first");
     if (access("/proc/cpuinfo", R_OK) == 0)
-        assert_error(file_map_open("/proc/cpuinfo", NULL, 0, 0, &map, &err), &err, CLLM_ERR_IO,
+        assert_error(file_map_open("/proc/cpuinfo", false, NULL, &map, &err), &err, CLLM_ERR_IO,
                      "/proc/cpuinfo: the system does not tell the size of this file: copy it to a disk first");
     file_map_close(&map); /* an empty one is allowed */
 }
@@ -579,15 +586,15 @@ static void a_file_that_cannot_be_mapped_is_read(void **state) {
     unsigned char *want = read_file(path, &size);
     cllm_error err;
     progress_log log = {0};
-    const cllm_load_options options = {.progress = log_progress, .user = &log};
+    const progress p = {.call = log_progress, .user = &log};
     file_map map;
-    assert_ok(file_map_open(path, &options, 0, 0, &map, &err), &err);
+    assert_ok(file_map_open(path, false, &p, &map, &err), &err);
     assert_false(map.mapped);
     assert_int_equal(map.refused, ENODEV);
     assert_int_equal(map.size, size);
     assert_memory_equal(map.bytes, want, size);
     assert_true(log.calls == 1 && log.last == size);
-    assert_ok(file_map_prefetch(&map, &options, 0, size, &err), &err);
+    assert_ok(file_map_prefetch(&map, &p, &err), &err);
     file_map_close(&map);
     free(want);
 }
@@ -602,10 +609,9 @@ static void a_file_larger_than_memory_is_not_read(void **state) {
     file_map map;
     char expected[100];
     snprintf(expected, sizeof expected, "huge: the file's %" PRIu64 " bytes do not fit in the ", size);
-    assert_error(file_map_open(path, &(cllm_load_options){.no_mmap = true}, 0, 0, &map, &err), &err, CLLM_ERR_MEMORY,
-                 expected);
+    assert_error(file_map_open(path, true, NULL, &map, &err), &err, CLLM_ERR_MEMORY, expected);
     assert_non_null(strstr(err.message, " bytes of memory that are available: map it instead"));
-    assert_ok(file_map_open(path, NULL, 0, 0, &map, &err), &err);
+    assert_ok(file_map_open(path, false, NULL, &map, &err), &err);
     assert_true(map.mapped && map.refused == 0);
     file_map_close(&map);
 }

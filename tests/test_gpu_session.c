@@ -729,7 +729,7 @@ static void the_cpu_needs_no_note(void **state) {
 
 static void a_device_of_no_such_name_is_refused(void **state) {
     (void)state;
-    static const char *const names[] = {"vulkan", "", "CUDA", "opencl "};
+    static const char *const names[] = {"vulkan", "", "CUDA", "opencl ", "cpu, auto", " auto", "auto,", "open"};
     cllm_model *model = tiny(&plain);
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         cllm_error err;

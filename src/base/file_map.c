@@ -15,14 +15,10 @@
 #define STEP_BYTES  ((uint64_t)16 << 20) /* between two progress reports */
 #define TOUCH_BYTES 65536u               /* what Linux maps around one fault in a file, if it is in memory */
 
-static bool report(const cllm_load_options *options, uint64_t done, uint64_t total) {
-    return !options || !options->progress || options->progress(options->user, done, total);
-}
-
 static cllm_status cancelled(cllm_error *err) { return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled"); }
 
-static cllm_status read_all(int descriptor, const char *path, unsigned char *bytes, uint64_t size,
-                            const cllm_load_options *options, uint64_t done_before, uint64_t total, cllm_error *err) {
+static cllm_status read_all(int descriptor, const char *path, unsigned char *bytes, uint64_t size, const progress *p,
+                            cllm_error *err) {
 #if defined(POSIX_FADV_SEQUENTIAL) /* not on macOS */
     posix_fadvise(descriptor, 0, 0, POSIX_FADV_SEQUENTIAL);
 #endif
@@ -35,7 +31,7 @@ static cllm_status read_all(int descriptor, const char *path, unsigned char *byt
             return error_set(err, CLLM_ERR_IO, "%s: the file shrank from %llu to %llu bytes while it was read", path,
                              (unsigned long long)size, (unsigned long long)done);
         done += (uint64_t)got;
-        if (!report(options, done_before + done, total)) return cancelled(err);
+        if (!progress_report(p, done, size)) return cancelled(err);
     }
     return CLLM_OK;
 }
@@ -59,8 +55,7 @@ static cllm_status map_file(int descriptor, const char *path, file_map *map, cll
 }
 
 /* out: size is known; refused: why it could not be mapped, or 0. */
-static cllm_status read_file(int descriptor, const char *path, const cllm_load_options *options, uint64_t done_before,
-                             uint64_t total, file_map *out, cllm_error *err) {
+static cllm_status read_file(int descriptor, const char *path, const progress *p, file_map *out, cllm_error *err) {
     const uint64_t available = system_available_memory();
     unsigned char *bytes = !available || out->size < available ? pages_alloc((size_t)out->size) : NULL;
     if (!bytes && out->refused)
@@ -74,8 +69,7 @@ static cllm_status read_file(int descriptor, const char *path, const cllm_load_o
                          "%s: the file's %llu bytes do not fit in the %llu bytes of memory that are available: map it "
                          "instead",
                          path, (unsigned long long)out->size, (unsigned long long)available);
-    cllm_status status =
-        read_all(descriptor, path, bytes, out->size, options, done_before, total ? total : out->size, err);
+    cllm_status status = read_all(descriptor, path, bytes, out->size, p, err);
     if (status == CLLM_OK)
         out->bytes = bytes;
     else
@@ -104,23 +98,21 @@ static cllm_status examine(int descriptor, const char *path, uint64_t *size, cll
     return error_set(err, CLLM_ERR_FORMAT, "%s: the file is empty", path);
 }
 
-cllm_status file_map_open(const char *path, const cllm_load_options *options, uint64_t done_before, uint64_t total,
-                          file_map *out, cllm_error *err) {
+cllm_status file_map_open(const char *path, bool into_memory, const progress *p, file_map *out, cllm_error *err) {
     *out = (file_map){0};
     /* a pipe must not hang the program before it is told from a file; files know no O_NONBLOCK */
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) return error_set(err, CLLM_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     file_map map = {0};
     cllm_status status = examine(descriptor, path, &map.size, err);
-    if (status == CLLM_OK && !(options && options->no_mmap)) status = map_file(descriptor, path, &map, err);
-    if (status == CLLM_OK && !map.mapped) status = read_file(descriptor, path, options, done_before, total, &map, err);
+    if (status == CLLM_OK && !into_memory) status = map_file(descriptor, path, &map, err);
+    if (status == CLLM_OK && !map.mapped) status = read_file(descriptor, path, p, &map, err);
     if (status == CLLM_OK) *out = map;
     close(descriptor);
     return status;
 }
 
-cllm_status file_map_prefetch(const file_map *map, const cllm_load_options *options, uint64_t done_before,
-                              uint64_t total, cllm_error *err) {
+cllm_status file_map_prefetch(const file_map *map, const progress *p, cllm_error *err) {
     if (!map->mapped) return CLLM_OK;
     volatile unsigned char sink;
     for (uint64_t done = 0; done < map->size;) {
@@ -128,7 +120,7 @@ cllm_status file_map_prefetch(const file_map *map, const cllm_load_options *opti
         posix_madvise((void *)(uintptr_t)(map->bytes + done), (size_t)step, POSIX_MADV_WILLNEED);
         for (uint64_t at = done; at < done + step; at += TOUCH_BYTES) sink = map->bytes[at];
         done += step;
-        if (!report(options, done_before + done, total)) return cancelled(err);
+        if (!progress_report(p, done, map->size)) return cancelled(err);
     }
     (void)sink;
     return CLLM_OK;

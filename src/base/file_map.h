@@ -2,7 +2,7 @@
 #ifndef BASE_FILE_MAP_H
 #define BASE_FILE_MAP_H
 
-#include "cllm.h"
+#include "base/progress.h"
 
 typedef struct file_map {
     const unsigned char *bytes;
@@ -11,17 +11,14 @@ typedef struct file_map {
     int refused; /* why it was read although it should have been mapped: an errno; or 0 */
 } file_map;
 
-/* Map or read the file, as options say (NULL: map); one that the system refuses to map is read. Progress is reported only
- * while reading; `done_before` and `total` count the bytes of a model in several files (total 0: this file's own size).
- * Errors: IO, MEMORY, CANCELLED; the message names the path. */
-cllm_status file_map_open(const char *path, const cllm_load_options *options, uint64_t done_before, uint64_t total,
-                          file_map *out, cllm_error *err);
+/* Map the file, or read it where `into_memory` says so or the system refuses to map it. Progress, in bytes, is reported only while reading;
+ * p: may be NULL. Errors: IO, MEMORY, CANCELLED; the message names the path. */
+cllm_status file_map_open(const char *path, bool into_memory, const progress *p, file_map *out, cllm_error *err);
 void file_map_close(file_map *map); /* leaves it empty; an empty one is allowed */
 
 /* Bring a mapped file's pages in, in order, with progress as above. A mapped page comes in on first use all the same:
  * this makes a cold start one sequential read that can be shown, and costs next to nothing for a file that is in
  * memory already. Errors: CANCELLED. */
-cllm_status file_map_prefetch(const file_map *map, const cllm_load_options *options, uint64_t done_before,
-                              uint64_t total, cllm_error *err);
+cllm_status file_map_prefetch(const file_map *map, const progress *p, cllm_error *err);
 
 #endif

@@ -48,7 +48,7 @@ typedef struct attention_part {
 } attention_part;
 
 typedef struct cpu_kernels {
-    const char *name; /* "scalar", "avx2" ..., as --cpu-isa takes it */
+    const char *name; /* "scalar", "avx2" ..., as an engine's option cpu_isa takes it */
 
     const dequantize_kernel *dequantize; /* [QUANT_TYPE_LIMIT] NULL for types that cannot be computed with */
 

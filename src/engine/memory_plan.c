@@ -22,13 +22,6 @@ static uint32_t default_threads(void) {
     return cores < MAX_THREADS ? cores : MAX_THREADS;
 }
 
-static bool is_device(const char *name) {
-    static const char *const names[] = {"cpu", "auto", "metal", "cuda", "opencl"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (strcmp(names[i], name) == 0) return true;
-    return false;
-}
-
 cllm_status settings_resolve(const cllm_engine_options *options, engine_settings *settings, cllm_error *err) {
     static const cllm_engine_options defaults = {0};
     const cllm_engine_options *o = options ? options : &defaults;
@@ -52,9 +45,8 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
     if (!settings->kernels)
         return error_set(err, CLLM_ERR_ARGUMENT, "CPU instruction set '%s' is not one of: %s", o->cpu_isa,
                          kernels_names());
-    if (o->device && !is_device(o->device))
-        return error_set(err, CLLM_ERR_ARGUMENT, "device '%s' is not one of: cpu, auto, metal, cuda, opencl",
-                         o->device);
+    if (o->device && !gpu_is_device(o->device))
+        return error_set(err, CLLM_ERR_ARGUMENT, "device '%s' is not one of: %s", o->device, cllm_device_names());
     if (o->n_ctx > INT32_MAX)
         return error_set(err, CLLM_ERR_ARGUMENT, "a context of %u is not between 1 and %d", o->n_ctx, INT32_MAX);
     if (o->n_positions > INT32_MAX)

@@ -1,4 +1,4 @@
-/* --repack: the matrices once more, interleaved as kernels like them best (model/weights.h), in memory of their own. Each
+/* The option `repack`: the matrices once more, interleaved as kernels like them best (model/weights.h), in memory of their own. Each
  * tensor's mapped pages are let go as soon as it is copied, so that there is one copy of the weights all the same. */
 #include "engine/engine.h"
 

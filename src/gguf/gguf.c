@@ -310,10 +310,17 @@ static cllm_status add_part(cllm_gguf *gguf, cllm_error *err) {
     return status;
 }
 
+/* Of one part of `total` bytes. options: or NULL. */
+static progress progress_of(const cllm_load_options *options, uint64_t before, uint64_t total) {
+    if (!options) return (progress){0};
+    return (progress){.call = options->progress, .user = options->user, .before = before, .total = total};
+}
+
 /* total: the bytes of all parts, for progress; 0: of this one. */
 static cllm_status open_part(cllm_gguf *gguf, const cllm_load_options *options, uint64_t total, cllm_error *err) {
     gguf_part *part = &gguf->parts[gguf->n_parts];
-    cllm_status status = file_map_open(part->path, options, gguf->n_bytes, total, &part->map, err);
+    const progress p = progress_of(options, gguf->n_bytes, total);
+    cllm_status status = file_map_open(part->path, options && options->no_mmap, &p, &part->map, err);
     return status == CLLM_OK ? add_part(gguf, err) : status;
 }
 
@@ -503,7 +510,8 @@ cllm_status gguf_prefetch(const cllm_gguf *gguf, const cllm_load_options *option
     cllm_status status = CLLM_OK;
     uint64_t done = 0;
     for (uint32_t i = 0; i < gguf->n_parts && status == CLLM_OK; i++) {
-        status = file_map_prefetch(&gguf->parts[i].map, options, done, gguf->n_bytes, err);
+        const progress p = progress_of(options, done, gguf->n_bytes);
+        status = file_map_prefetch(&gguf->parts[i].map, &p, err);
         done += gguf->parts[i].map.size;
     }
     return status;

@@ -31,7 +31,7 @@ typedef struct gpu_properties {
 } gpu_properties;
 
 typedef struct gpu_driver {
-    const char *name; /* "metal", "cuda", "opencl" */
+    const char *name; /* as in GPU_APIS */
 
     /* Find the API's library and one of its devices, which are counted from 0, the best first. out: owned, release with close.
      * Errors: DEVICE, with a message that says what is missing and what to do; MEMORY. */
@@ -67,9 +67,16 @@ typedef struct gpu_driver {
     cllm_status (*sync)(gpu_device *device, cllm_error *err);
 } gpu_driver;
 
-/* The drivers of this build in the order in which `auto` tries them, ended by NULL. */
+/* X(name): the APIs, in the order in which `auto` tries them. cllm_device_names has them too. */
+#define GPU_APIS(X) X(metal) X(cuda) X(opencl)
+
+/* The drivers of this build in that order, ended by NULL. */
 extern const gpu_driver *const gpu_drivers[];
 
-extern const gpu_driver gpu_driver_metal, gpu_driver_cuda, gpu_driver_opencl;
+#define GPU_DRIVER(name) extern const gpu_driver gpu_driver_##name;
+GPU_APIS(GPU_DRIVER)
+
+/* Is it one of cllm_device_names? */
+bool gpu_is_device(const char *name);
 
 #endif

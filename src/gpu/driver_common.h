@@ -43,7 +43,7 @@ static inline cllm_status add_kernel(gpu_kernel **list, const char *name, void *
                                      gpu_kernel **out, cllm_error *err) {
     if (most_threads < GPU_GROUP)
         return DEVICE_ERROR("the GPU runs at most %zu threads of the kernel %s in a group, where %d are needed: use "
-                            "another --device",
+                            "another device",
                             most_threads, name, GPU_GROUP);
     gpu_kernel *kernel = malloc(sizeof *kernel);
     if (!kernel) return error_set(err, CLLM_ERR_MEMORY, "no memory for the kernel %s", name);

@@ -1,13 +1,29 @@
-/* Which drivers this build has. */
+/* The names of devices, and which drivers this build has: that of Metal only where CLLM_METAL is defined. */
 #include "gpu/driver.h"
 
-#include <stddef.h>
+#include <string.h>
 
-const gpu_driver *const gpu_drivers[] = {
 #ifdef CLLM_METAL
-    &gpu_driver_metal,
+#define DRIVER_metal &gpu_driver_metal,
+#else
+#define DRIVER_metal
 #endif
-    &gpu_driver_cuda,
-    &gpu_driver_opencl,
-    NULL,
-};
+#define DRIVER_cuda   &gpu_driver_cuda,
+#define DRIVER_opencl &gpu_driver_opencl,
+
+#define DRIVER(name) DRIVER_##name
+const gpu_driver *const gpu_drivers[] = {GPU_APIS(DRIVER) NULL};
+
+#define NAME(name) ", " #name
+const char *cllm_device_names(void) { return "cpu, auto" GPU_APIS(NAME); }
+
+bool gpu_is_device(const char *name) {
+    const size_t length = strlen(name);
+    const char *at = cllm_device_names();
+    while (strcspn(at, ",") != length || strncmp(at, name, length) != 0) {
+        at += strcspn(at, ",");
+        if (!*at) return false;
+        at += strlen(", ");
+    }
+    return true;
+}

@@ -1,7 +1,7 @@
 /* The model's tensors, found by name once, checked once, and from then on typed fields.
  * Before it on the road: config.h. After it: the forward pass in src/cpu, which reads these fields and no names.
  *
- * Matrices stay in the mapped file (--repack moves them later). The small vectors (norms, biases) are copied, which aligns them. */
+ * Matrices stay in the mapped file (the option `repack` moves them later). The small vectors (norms, biases) are copied, which aligns them. */
 #ifndef MODEL_WEIGHTS_H
 #define MODEL_WEIGHTS_H
 

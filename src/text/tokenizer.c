@@ -30,8 +30,8 @@ static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf,
     t->wants_nfc = pretokenizer_wants_nfc(name.data, name.length);
     if (t->pre) return CLLM_OK;
     return error_set_at(err, CLLM_ERR_UNSUPPORTED, PRE_KEY, CLLM_NO_OFFSET,
-                        PRE_KEY ": the pre-tokenizer \"%.*s\" is not known; choose one that is by --pre, such as "
-                                "--pre llama-bpe or qwen2",
+                        PRE_KEY ": the pre-tokenizer \"%.*s\" is not known; an override of the key chooses one that "
+                                "is, such as llama-bpe or qwen2",
                         shown_length(name), name.data);
 }
 
@@ -201,7 +201,7 @@ bool cllm_tokenizer_is_eog(const cllm_tokenizer *tokenizer, int32_t id) {
 const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer) {
     return tokenizer->guessed_pre ? PRE_KEY
                " is missing, so texts are cut by the rules \"default\", which few models were "
-               "trained with: name the model's own by --pre"
+               "trained with; an override of the key names the model's own"
                                   : "";
 }
 
