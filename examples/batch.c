@@ -21,8 +21,8 @@ typedef struct answer {
 static cllm_status begin(answer *a, cllm_engine *engine, const cllm_tokenizer *tokenizer, const char *text,
                          cllm_error *err) {
     const cllm_generation_options options = {.n_most = MOST_TOKENS};
-    cllm_status status = cllm_tokenizer_encode(tokenizer, text, strlen(text), CLLM_ENCODE_ADD_SPECIAL, &a->prompt,
-                                               &a->n_prompt, err);
+    cllm_status status =
+        cllm_tokenizer_encode(tokenizer, text, strlen(text), CLLM_ENCODE_ADD_SPECIAL, &a->prompt, &a->n_prompt, err);
     if (status == CLLM_OK) status = cllm_sequence_create(engine, &a->sequence, err);
     if (status != CLLM_OK) return status;
     return cllm_generation_create(a->sequence, a->prompt, a->n_prompt, &options, &a->generation, err);
