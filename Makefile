@@ -245,7 +245,7 @@ ifneq ($(OBJECTIVE_C),)
 ifndef SANITIZE
 	@$(MAKE) -s LOOKALIKE=1 CC=clang CFLAGS='-O1 -g' BUILD=$(BUILD)/lookalike \
 	    $(addprefix $(BUILD)/lookalike/,mini-cllm tests/test_gpu_driver tests/test_gpu_kernels tests/test_gpu_products \
-    tests/test_gpu_session tests/test_gpu_spans tests/test_company)
+    tests/test_gpu_session tests/test_gpu_spans)
 endif
 endif
 
