@@ -264,10 +264,9 @@ static void events_give_whole_characters(void **state) {
         memcpy(text + length, event.text.data, event.text.length);
         length += event.text.length;
         if (event.end == CLLM_END_NONE) assert_true(length == 0 || (text[length - 1] & 0xC0) != 0xC0);
-        size_t n_leads = 0, n_due = 0, n_follow = 0; /* bytes that lead a character, and that are due after them */
+        size_t n_due = 0, n_follow = 0; /* bytes that are due after those that lead a character, and that follow */
         for (size_t i = 0; event.end == CLLM_END_NONE && i < length; i++) {
             const unsigned char b = (unsigned char)text[i];
-            n_leads += b >= 0xC0;
             n_due += b >= 0xF0 ? 3 : b >= 0xE0 ? 2 : b >= 0xC0;
             n_follow += b >= 0x80 && b < 0xC0;
         }
@@ -308,7 +307,7 @@ static void what_cannot_be_is_refused(void **state) {
     const float *logits;
     assert_ok(solo_eval(d.s, tokens, 2, &logits, &err), &err);
     assert_error(cllm_generation_create(d.s->sequence, tokens, 2, NULL, &g, &err), &err, CLLM_ERR_ARGUMENT,
-                 "The 2 tokens of the sequence" + 4);
+                 "the 2 tokens of the sequence");
     tokens[1] = 7;
     assert_error(cllm_generation_create(d.s->sequence, tokens, 3, NULL, &g, &err), &err, CLLM_ERR_ARGUMENT, "2 tokens");
     cllm_generation_options options = {.draft_sequence = d.s->sequence};
