@@ -172,6 +172,7 @@ static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm
         status = forward_gpu_embedding(e->offload.forward, row, n_rows, rows, err);
     else
         forward_cpu_embedding(&e->forward, rows, n_rows);
+    if (status == CLLM_OK && !on_gpu(e) && e->forward.stopped) return cancel(err);
     for (uint32_t k = 0; status == CLLM_OK && k < n_rows; k++, rows += n) {
         for (size_t c = 0; c < n; c++) s->out[c] += rows[c];
         if (e->pooling == CLLM_POOLING_MEAN) continue;

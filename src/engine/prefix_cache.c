@@ -90,7 +90,10 @@ void prefix_cache_make_room(prefix_cache *cache, uint32_t n_pages) {
         kv_page_evict(cache->pages, page);
         cache->n_evicted++;
     }
-    while (pages->pools[KV_WINDOWED].n_idle > cache->n_most) kv_page_evict_windowed(cache->pages, oldest(cache, true));
+    /* A page that is replaced by its copy may become idle only after the copy was taken. */
+    while (pages->pools[KV_WINDOWED].n_idle > cache->n_most ||
+           (pages->pools[KV_WINDOWED].n_idle > 0 && pages->pools[KV_WINDOWED].n_free < n_pages))
+        kv_page_evict_windowed(cache->pages, oldest(cache, true));
 }
 
 /* ------------------------------------------------------------------------------------------------- learning */
