@@ -160,13 +160,6 @@ static uint32_t draw_spans(company *c, cllm_span *spans, member **of) {
     return n;
 }
 
-static int32_t likeliest(const float *logits, uint32_t n) {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return (int32_t)best;
-}
-
 static void compare(company *c, const cllm_span *span, const member *m, uint32_t n_spans) {
     const uint32_t end = cllm_sequence_length(m->sequence);
     const uint32_t n = span->want == CLLM_WANT_EACH ? (uint32_t)span->count : span->want == CLLM_WANT_NOTHING ? 0 : 1;

@@ -43,14 +43,10 @@ void *__wrap_realloc(void *old, size_t n) {
 static cllm_model *tiny(uint32_t n_ctx, uint32_t window) {
     tiny_model m = tiny_model_default();
     m.n_ctx = n_ctx;
-    gguf_builder g;
-    builder_init(&g);
-    tiny_model_metadata(&g, &m);
-    if (window > 0) builder_u32(&g, "llama.attention.sliding_window", window);
-    tiny_model_tensors(&g, &m);
+    m.window = window;
     cllm_error err;
     cllm_model *model;
-    assert_ok(cllm_model_load(builder_write(&g, "engine.gguf"), NULL, &model, &err), &err);
+    assert_ok(cllm_model_load(tiny_model_write("engine.gguf", &m), NULL, &model, &err), &err);
     return model;
 }
 

@@ -116,13 +116,7 @@ static int open_group(void **state) {
     return 0;
 }
 
-static void device_here(void) {
-    if (absence.status == CLLM_ERR_DEVICE) {
-        printf("# no device of %s: %s\n", device_now, absence.message);
-        skip();
-    }
-    assert_ok(absence.status, &absence);
-}
+static void device_here(void) { skip_without_device(device_now, &absence); }
 
 /* ------------------------------------------------------------------------------------------------- logits */
 
@@ -305,22 +299,15 @@ static void exact_has_the_same_bits_for_any_batch(void **state) {
 
 /* -------------------------------------------------------------------------------------------- the next token */
 
-static int32_t largest(const float *logits, size_t n) {
-    size_t best = 0;
-    for (size_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return (int32_t)best;
-}
-
 static void check_next(const cllm_model *model, const cllm_engine_options *options) {
     int32_t *tokens = tokens_of(model, 9);
     solo *session = create(model, options), *other = create(model, options);
     int32_t next = eval_next(session, tokens, 9);
-    assert_int_equal(next, largest(eval(other, tokens, 9), vocabulary(model)));
+    assert_int_equal(next, likeliest(eval(other, tokens, 9), vocabulary(model)));
     for (int i = 0; i < 12; i++) {
         const int32_t token = i % 2 ? next : token_at(model, 20 + (size_t)i); /* not the same again and again */
         next = eval_next(session, &token, 1);
-        assert_int_equal(next, largest(eval(other, &token, 1), vocabulary(model)));
+        assert_int_equal(next, likeliest(eval(other, &token, 1), vocabulary(model)));
     }
     solo_destroy(session);
     solo_destroy(other);

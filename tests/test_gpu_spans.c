@@ -41,13 +41,7 @@ static int open_group(void **state) {
     return 0;
 }
 
-static void device_here(void) {
-    if (absence.status == CLLM_ERR_DEVICE) {
-        printf("# no device of %s: %s\n", device_now, absence.message);
-        skip();
-    }
-    assert_ok(absence.status, &absence);
-}
+static void device_here(void) { skip_without_device(device_now, &absence); }
 
 /* ---------------------------------------------------------------------------------------------- a model's sequences */
 
@@ -292,13 +286,6 @@ static uint32_t draw_spans(company *c, forward_span *spans, sequence **of, int32
         s->length += n;
     }
     return n_spans;
-}
-
-static int32_t likeliest(const float *logits, uint32_t n) {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return (int32_t)best;
 }
 
 static void compare(company *c, const float *got, const float *want, size_t n, const char *of, uint32_t n_spans,

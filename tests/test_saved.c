@@ -28,12 +28,8 @@ static cllm_model *load(const char *file, const cllm_load_options *options) {
 static cllm_model *windowed_model(uint32_t window) {
     tiny_model m = tiny_model_default();
     m.n_ctx = N_CTX;
-    gguf_builder g;
-    builder_init(&g);
-    tiny_model_metadata(&g, &m);
-    if (window > 0) builder_u32(&g, "llama.attention.sliding_window", window);
-    tiny_model_tensors(&g, &m);
-    snprintf(model_path, sizeof model_path, "%s", builder_write(&g, "saved.gguf"));
+    m.window = window;
+    snprintf(model_path, sizeof model_path, "%s", tiny_model_write("saved.gguf", &m));
     return load(model_path, NULL);
 }
 

@@ -487,12 +487,8 @@ static void a_window_is_as_long_as_the_file_says(void **state) {
     enum { N = 40, WINDOW = 11 };
     tiny_model m = tiny_model_default();
     m.n_layers = 1;
-    gguf_builder g;
-    builder_init(&g);
-    tiny_model_metadata(&g, &m);
-    builder_u32(&g, "llama.attention.sliding_window", WINDOW);
-    tiny_model_tensors(&g, &m);
-    cllm_model *model = load(builder_write(&g, "window.gguf"));
+    m.window = WINDOW;
+    cllm_model *model = load(tiny_model_write("window.gguf", &m));
     const cllm_engine_options options = {.kv_type = CLLM_KV_F32, .cpu_isa = "scalar", .n_batch = 7};
     int32_t tokens[N];
     for (int i = 0; i < N; i++) tokens[i] = (i * i + 3 * i) % 50;

@@ -47,6 +47,9 @@ cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cl
  * values hold infinities of float16? */
 cllm_status diagnose_logits(const cllm_model *model, bool beyond_f16, cllm_error *err);
 
+/* Are these ids of the vocabulary? Errors: ARGUMENT. */
+cllm_status check_tokens(const cllm_model *model, const int32_t *tokens, size_t count, cllm_error *err);
+
 /* options may be NULL. Errors: ARGUMENT. */
 cllm_status settings_resolve(const cllm_engine_options *options, engine_settings *settings, cllm_error *err);
 

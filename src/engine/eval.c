@@ -12,7 +12,6 @@
 /* ---------------------------------------------------------------------------------------------- checking */
 
 static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_error *err) {
-    const uint32_t n_vocab = e->model->config.n_vocab;
     const cllm_sequence *s = span->sequence;
     if (!s || s->engine != e || !s->in_use)
         return error_set(err, CLLM_ERR_ARGUMENT, "a span's sequence is not one of this engine");
@@ -24,11 +23,7 @@ static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_
         return error_set(err, CLLM_ERR_CONTEXT_FULL,
                          "%zu tokens after the %u already there do not fit into a context of %u", span->count,
                          s->length, e->plan.n_ctx);
-    for (size_t i = 0; i < span->count; i++)
-        if (span->tokens[i] < 0 || (uint32_t)span->tokens[i] >= n_vocab)
-            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is not in the vocabulary of %u", span->tokens[i],
-                             n_vocab);
-    return CLLM_OK;
+    return check_tokens(e->model, span->tokens, span->count, err);
 }
 
 static cllm_status check_pages(const cllm_engine *e, const cllm_span *span, uint64_t *n_needed, cllm_error *err) {
@@ -168,11 +163,12 @@ static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm
     cllm_sequence *s = span->sequence;
     float *rows = e->x + row * n;
     cllm_status status = CLLM_OK;
-    if (on_gpu(e))
+    if (on_gpu(e)) {
         status = forward_gpu_embedding(e->offload.forward, row, n_rows, rows, err);
-    else
+    } else {
         forward_cpu_embedding(&e->forward, rows, n_rows);
-    if (status == CLLM_OK && !on_gpu(e) && e->forward.stopped) return cancel(err);
+        if (e->forward.stopped) return cancel(err);
+    }
     for (uint32_t k = 0; status == CLLM_OK && k < n_rows; k++, rows += n) {
         for (size_t c = 0; c < n; c++) s->out[c] += rows[c];
         if (e->pooling == CLLM_POOLING_MEAN) continue;

@@ -17,8 +17,8 @@ enum { DEFAULT_DRAFT = 16 };
 
 struct cllm_generation {
     cllm_sequence *sequence;
-    cllm_generation_options options; /* its lists are copies */
-    int32_t *tokens;                 /* [n_ctx + 1] prompt and text, and behind them a draft */
+    cllm_generation_options options; /* end_tokens is a copy; the stop strings are in `stops` */
+    int32_t *tokens;                 /* [n_ctx] prompt and text, and behind them a draft */
     uint32_t n_prompt, count;        /* of tokens: the prompt's, and all without the draft */
     uint64_t n_most;                 /* to be drawn */
     cllm_end end;
@@ -60,9 +60,8 @@ static cllm_status check(const cllm_sequence *s, const int32_t *prompt, size_t c
     if (count > e->plan.n_ctx)
         return error_set(err, CLLM_ERR_CONTEXT_FULL, "a prompt of %zu tokens does not fit into a context of %u", count,
                          e->plan.n_ctx);
-    for (size_t i = 0; i < count; i++)
-        if (prompt[i] < 0 || (uint32_t)prompt[i] >= n_vocab)
-            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is not in the vocabulary of %u", prompt[i], n_vocab);
+    cllm_status status = check_tokens(e->model, prompt, count, err);
+    if (status != CLLM_OK) return status;
     if (count <= s->length || memcmp(prompt, s->tokens, s->length * sizeof *prompt) != 0)
         return error_set(err, CLLM_ERR_ARGUMENT,
                          "the %u tokens of the sequence are not the beginning of the prompt, or all of it", s->length);
@@ -77,7 +76,7 @@ static bool allocate(cllm_generation *g, const int32_t *prompt, size_t count) {
     const uint32_t n_rows = 1 + g->drafter.most;
     cllm_generation_options *o = &g->options;
     int32_t *ends = arena_alloc(&g->arena, o->n_end_tokens, sizeof *ends);
-    g->tokens = arena_alloc(&g->arena, (uint64_t)e->plan.n_ctx + 1, sizeof *g->tokens);
+    g->tokens = arena_alloc(&g->arena, e->plan.n_ctx, sizeof *g->tokens);
     if (!ends || !g->tokens) return false;
     memcpy(g->tokens, prompt, count * sizeof *prompt);
     if (o->end_tokens && o->n_end_tokens > 0) memcpy(ends, o->end_tokens, o->n_end_tokens * sizeof *ends);
@@ -136,7 +135,7 @@ void cllm_generation_destroy(cllm_generation *generation) {
 
 /* ---------------------------------------------------------------------------------------------------- wanting */
 
-/* Tokens that may still be drawn: all but the last must fit into the context, as the text does without it. */
+/* Tokens that may still be drawn: prompt and text fit into the context. */
 static uint64_t count_left(const cllm_generation *g) {
     const uint64_t room = g->sequence->engine->plan.n_ctx - g->count;
     const uint64_t wanted = g->n_most - (g->count - g->n_prompt);

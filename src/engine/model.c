@@ -192,6 +192,14 @@ const char *cllm_model_file_note(const cllm_model *model) {
     return note;
 }
 
+cllm_status check_tokens(const cllm_model *model, const int32_t *tokens, size_t count, cllm_error *err) {
+    const uint32_t n_vocab = model->config.n_vocab;
+    for (size_t i = 0; i < count; i++)
+        if (tokens[i] < 0 || (uint32_t)tokens[i] >= n_vocab)
+            return error_set(err, CLLM_ERR_ARGUMENT, "token %d is not in the vocabulary of %u", tokens[i], n_vocab);
+    return CLLM_OK;
+}
+
 const cllm_model_info *cllm_model_get_info(const cllm_model *model) { return &model->info; }
 const cllm_gguf *cllm_model_gguf(const cllm_model *model) { return model->gguf; }
 const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model) { return model->tokenizer; }

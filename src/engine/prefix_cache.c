@@ -3,6 +3,7 @@
 
 #include "base/checked.h"
 #include "base/error.h"
+#include "base/hash.h"
 
 #include <string.h>
 
@@ -44,14 +45,9 @@ static uint32_t *bucket_of(const prefix_cache *cache, uint64_t hash) {
     return &cache->buckets[(hash ^ hash >> 32) & (cache->n_buckets - 1)];
 }
 
-/* The hash of a text, from that of all before its last KV_CHUNK tokens (the mixing step is that of splitmix64). */
+/* The hash of a text, from that of all before its last KV_CHUNK tokens. */
 static uint64_t hash_on(uint64_t before, const int32_t *tokens) {
-    uint64_t hash = before;
-    for (size_t i = 0; i < KV_CHUNK; i++) {
-        hash = (hash ^ (uint32_t)tokens[i]) * 0xBF58476D1CE4E5B9;
-        hash ^= hash >> 29;
-    }
-    return hash;
+    return hash_bytes(before, tokens, KV_CHUNK * sizeof *tokens);
 }
 
 /* ------------------------------------------------------------------------------------------------- evicting */

@@ -8,6 +8,7 @@
  *
  * A file is read only where each byte of its pages means the same: the header is compared field by field. */
 #include "base/error.h"
+#include "base/hash.h"
 #include "engine/engine.h"
 #include "gguf/gguf.h"
 
@@ -38,20 +39,6 @@ typedef struct saved_header {
 } saved_header;
 
 /* ------------------------------------------------------------------------------------------------- hashing */
-
-/* Each word that differs gives another sum, whatever else comes: every step can be undone. */
-static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n) {
-    const unsigned char *at = bytes;
-    for (; n > 0; at += 8) {
-        uint64_t word = 0;
-        const size_t taken = n < 8 ? n : 8;
-        memcpy(&word, at, taken);
-        hash = (hash ^ word) * 0x9E3779B97F4A7C15;
-        hash ^= hash >> 32;
-        n -= taken;
-    }
-    return hash;
-}
 
 static uint64_t hash_text(uint64_t hash, const char *text, size_t length) {
     return hash_bytes(hash_bytes(hash, &length, sizeof length), text, length);
@@ -351,9 +338,8 @@ static cllm_status read_sequence(cllm_sequence *s, stream *from, cllm_error *err
     const uint64_t sum = from->checksum;
     if (fread(&checksum, sizeof checksum, 1, from->file) != 1 || checksum != sum)
         return damaged("its checksum is another", err);
-    for (uint32_t i = 0; i < h.n_tokens; i++)
-        if (s->tokens[i] < 0 || (uint32_t)s->tokens[i] >= e->model->config.n_vocab)
-            return damaged("a token is not in the vocabulary", err);
+    if (check_tokens(e->model, s->tokens, h.n_tokens, NULL) != CLLM_OK)
+        return damaged("a token is not in the vocabulary", err);
     s->length = s->reached = h.n_tokens;
     prefix_cache_learn(&e->cache, &s->table, s->tokens, 0, s->length);
     return CLLM_OK;

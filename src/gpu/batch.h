@@ -33,9 +33,6 @@ typedef struct gpu_batch {
     attention_list kept;                /* of the kept rows, in the last layer */
 } gpu_batch;
 
-/* The pool of a layer's keys and values. */
-uint32_t batch_pool(const model_config *config, uint32_t layer);
-
 /* Numbers that a batch can be; UINT64_MAX: more than the kernels can count. */
 uint64_t batch_most_numbers(const model_config *config, const kv_size *size);
 

@@ -126,7 +126,7 @@ static uint64_t page_bytes(const model_config *c, cllm_kv_type type, uint32_t le
 /* All pages. */
 static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32_t layer, uint32_t length) {
     uint64_t bytes;
-    const uint64_t n_pages = kv_pages_count(c, &s->size, batch_pool(c, layer));
+    const uint64_t n_pages = kv_pages_count(c, &s->size, kv_pool_of(c, layer));
     return checked_mul(page_bytes(c, s->kv_type, length), n_pages, &bytes) ? bytes : UINT64_MAX;
 }
 
@@ -426,7 +426,7 @@ static cllm_status add_layer(forward_gpu *f, uint32_t index, gpu_layer *out, cll
                                    .norm = &w->ffn_norm,
                                    .mode = ACTIVATE};
     const product_parts ffn_down = ending(f, &w->ffn_down, &w->post_ffw_norm);
-    *out = (gpu_layer){.parallel = parallel, .has_rope = config_has_rope(c, index), .pool = batch_pool(c, index)};
+    *out = (gpu_layer){.parallel = parallel, .has_rope = config_has_rope(c, index), .pool = kv_pool_of(c, index)};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);

@@ -25,15 +25,9 @@ static chunk_bytes bytes_of_chunk(cllm_kv_type type, uint32_t key_length, uint32
 
 static uint64_t sum_of(chunk_bytes b) { return b.keys + b.values + b.key_scales + b.value_scales; }
 
-static uint32_t count_layers(const model_config *c, uint32_t n_layers, bool windowed) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < n_layers; i++) n += config_is_windowed(c, i) == windowed;
-    return n;
-}
-
 /* A chunk has less than 2^31 * 10 * KV_CHUNK bytes, a page up to 2^16 layers of 2^31 heads. */
 uint64_t kv_store_page_bytes(const model_config *config, cllm_kv_type type, uint32_t n_layers, uint32_t pool) {
-    const uint64_t heads = (uint64_t)count_layers(config, n_layers, pool == KV_WINDOWED) * config->n_kv_heads;
+    const uint64_t heads = (uint64_t)kv_pool_layers(config, n_layers, pool) * config->n_kv_heads;
     uint64_t bytes;
     return checked_mul(heads, sum_of(bytes_of_chunk(type, config->key_length, config->value_length)), &bytes)
                ? bytes
@@ -72,7 +66,7 @@ cllm_status kv_store_create(const model_config *config, cllm_kv_type type, uint3
                          "no memory for the keys and values of %u positions; use a smaller context", size->n_positions);
     uint32_t n_placed[KV_POOLS] = {0};
     for (uint32_t i = 0; i < n_layers; i++) {
-        out->pool_of[i] = config_is_windowed(config, i) ? KV_WINDOWED : KV_FULL;
+        out->pool_of[i] = kv_pool_of(config, i);
         out->place_of[i] = n_placed[out->pool_of[i]]++;
     }
     return CLLM_OK;

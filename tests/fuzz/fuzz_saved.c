@@ -5,6 +5,8 @@
  * (a byte), so many bytes, over and over. */
 #include "model_file.h"
 
+#include "base/hash.h"
+
 #include <stdio.h>
 #include <unistd.h>
 
@@ -109,24 +111,14 @@ static uint32_t number_at(const saved_file *f, size_t offset) {
     return number;
 }
 
-static uint64_t add_to_sum(uint64_t sum, const unsigned char *bytes, size_t n) {
-    for (size_t at = 0; at < n; at += 8) {
-        uint64_t word = 0;
-        memcpy(&word, bytes + at, n - at < 8 ? n - at : 8);
-        sum = (sum ^ word) * 0x9E3779B97F4A7C15;
-        sum ^= sum >> 32;
-    }
-    return sum;
-}
-
 /* Of all but itself, at the end. The parts of pages are whole words, and so are summed as one. */
 static uint64_t checksum_of(const saved_file *f) {
     const size_t left = f->size - FIXED_BYTES - sizeof(uint64_t);
     const uint64_t n = number_at(f, N_TOKENS_AT) * (uint64_t)sizeof(int32_t);
     const size_t n_tokens = n < left ? (size_t)n : left;
-    uint64_t sum = add_to_sum(0, f->bytes, FIXED_BYTES);
-    sum = add_to_sum(sum, f->bytes + FIXED_BYTES, n_tokens);
-    return add_to_sum(sum, f->bytes + FIXED_BYTES + n_tokens, left - n_tokens);
+    uint64_t sum = hash_bytes(0, f->bytes, FIXED_BYTES);
+    sum = hash_bytes(sum, f->bytes + FIXED_BYTES, n_tokens);
+    return hash_bytes(sum, f->bytes + FIXED_BYTES + n_tokens, left - n_tokens);
 }
 
 static bool has_header(const saved_file *f) { return f->size >= FIXED_BYTES + sizeof(uint64_t); }

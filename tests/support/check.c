@@ -100,3 +100,18 @@ size_t test_draw(size_t n, size_t most, size_t *chosen) {
         if (random_u64(&draw) % (n - i) < most - n_chosen) chosen[n_chosen++] = i;
     return n_chosen;
 }
+
+void skip_without_device(const char *device, const cllm_error *absence) {
+    if (absence->status == CLLM_ERR_DEVICE) {
+        printf("# no device of %s: %s\n", device, absence->message);
+        skip();
+    }
+    assert_ok(absence->status, absence);
+}
+
+int32_t likeliest(const float *logits, size_t n) {
+    size_t best = 0;
+    for (size_t i = 1; i < n; i++)
+        if (logits[i] > logits[best]) best = i;
+    return (int32_t)best;
+}

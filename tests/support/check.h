@@ -24,6 +24,12 @@ double nmse(const float *got, const float *want, size_t n);
 /* Fails the test, with the message, unless `status` is CLLM_OK. */
 void assert_ok(cllm_status status, const cllm_error *err);
 
+/* Skips the test, and says why, if the device is not there: absence has the status DEVICE. Fails for another error. */
+void skip_without_device(const char *device, const cllm_error *absence);
+
+/* The largest of n logits, the first of equals. */
+int32_t likeliest(const float *logits, size_t n);
+
 /* Fails unless `status` is `expected` and the message holds `part`. */
 void assert_error(cllm_status status, const cllm_error *err, cllm_status expected, const char *part);
 

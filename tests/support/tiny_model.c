@@ -34,6 +34,7 @@ void tiny_model_metadata(gguf_builder *g, const tiny_model *m) {
     builder_u32(g, "llama.attention.key_length", m->key_length);
     builder_u32(g, "llama.attention.value_length", m->value_length);
     builder_f32(g, "llama.attention.layer_norm_rms_epsilon", 1e-5f);
+    if (m->window > 0) builder_u32(g, "llama.attention.sliding_window", m->window);
 }
 
 /* Of these one block is random weights with a magnitude near 0.2, of others of any. */

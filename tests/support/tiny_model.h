@@ -10,6 +10,7 @@ typedef struct tiny_model {
     quant_type type; /* of the matrices; attn_q and attn_k are F32 unless it is F32, F16, Q4_0 or Q8_0 */
     int tied;        /* no output.weight */
     int biases;
+    uint32_t window; /* positions that each layer sees; 0: all */
     uint64_t seed;
 } tiny_model;
 

@@ -1,0 +1,24 @@
+/* A hash of bytes, for telling things apart that nobody made alike on purpose. It is part of the format of saved sequences. */
+#ifndef BASE_HASH_H
+#define BASE_HASH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* The hash of what `hash` stands for, and n bytes after it. Each word that differs gives another hash, whatever else comes: every
+ * step can be undone. */
+static inline uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n) {
+    const unsigned char *at = bytes;
+    for (; n > 0; at += 8) {
+        uint64_t word = 0;
+        const size_t taken = n < 8 ? n : 8;
+        memcpy(&word, at, taken);
+        hash = (hash ^ word) * 0x9E3779B97F4A7C15;
+        hash ^= hash >> 32;
+        n -= taken;
+    }
+    return hash;
+}
+
+#endif
