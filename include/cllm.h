@@ -316,7 +316,7 @@ CLLM_API const char *cllm_device_names(void);
 typedef struct cllm_engine_options {
     uint32_t n_ctx; /* most positions of one sequence; 0: the model's own (of LongRoPE the original, for which its short
                                factors are: more must be asked for, and has the long ones), or as many as fit in memory if fewer */
-    uint32_t n_batch;     /* most tokens in one forward pass; 0: 512 */
+    uint32_t n_batch;     /* most tokens in one forward pass; 0: 512; on a GPU at most 2048 */
     uint32_t n_threads;   /* 0: the cores this process may use */
     cllm_kv_type kv_type; /* how keys and values are stored */
     const char *cpu_isa;  /* "scalar", "avx2" and so on, or NULL: the best that this CPU has */
@@ -412,7 +412,8 @@ CLLM_API const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence); /* 
 CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t length, cllm_sequence **out,
                                         cllm_error *err);
 
-/* Forget all tokens from `length` on. Taking back up to n_batch tokens of the last cllm_eval always works, and so does 0.
+/* Forget all tokens from `length` on. Taking back up to n_batch tokens of the last cllm_eval always works if that returned OK, and so does
+ * length 0.
  * Errors, with nothing changed: ARGUMENT if length is beyond the sequence's; UNSUPPORTED if the model has sliding windows that
  * have dropped what that length looks back at. */
 CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
@@ -451,15 +452,19 @@ typedef struct cllm_span {
     cllm_want want;
     const float
         *rows;    /* out: [1 or count][n_vocab] logits, or [1 or count][n_embd]; until the next cllm_eval, or NULL */
-    int32_t next; /* out, of WANT_NEXT: the likeliest token, the lowest id of equals */
+    int32_t next; /* out, of WANT_NEXT: the likeliest token, the lowest id of equals; else -1 */
     cllm_status status; /* out */
 } cllm_span;
 
 /* Evaluate spans of several sequences together. Each row has the same bits alone or beside any others, for any n_batch and
- * n_threads (on a GPU: if `exact`). All spans are checked first; if one fails nothing is evaluated, each span's status says its own
- * reason, and the call returns the first: ARGUMENT (a sequence twice or of another engine, count 0, an id outside the vocabulary),
- * CONTEXT_FULL (n_ctx), MEMORY (no page is left). After CANCELLED or DEVICE (which stays) each sequence is as long as its last whole
- * forward pass. WANT_NEXT also has the errors of cllm_sequence_diagnose, if a logit is not a finite number.
+ * n_threads (on a GPU: if `exact`). The call returns the first status of a span that is not OK.
+ *   - All spans are checked first. If one fails nothing is evaluated, and each span's status says its own reason, or OK if it has
+ *     none: ARGUMENT (a sequence twice or of another engine, count 0, an id outside the vocabulary), CONTEXT_FULL (n_ctx), MEMORY (no
+ *     page is left).
+ *   - CANCELLED, DEVICE (which stays) and MEMORY (of more rows of output) are the status of all spans, and none has a result. Each
+ *     sequence is as long as its last whole forward pass.
+ *   - WANT_NEXT has the errors of cllm_sequence_diagnose, if a logit is not a finite number: for that span alone. The others have
+ *     their results.
  * The engine has n_sequences rows of output; more rows of WANT_EACH are the one thing that evaluating allocates. */
 CLLM_API cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cllm_error *err);
 
@@ -492,7 +497,7 @@ CLLM_API void cllm_sampler_destroy(cllm_sampler *sampler);
 
 /* Draw the next token. logits: [n_vocab], unchanged. mask: [CLLM_MASK_WORDS(n_vocab)] the tokens that may be drawn, or NULL: all.
  * The same logits give the same token until one is accepted.
- * Errors: FORMAT if a logit is not a finite number, ARGUMENT if the mask allows no token. */
+ * Errors: FORMAT if a logit is NaN or that of the likeliest token is infinite, ARGUMENT if the mask allows no token. */
 CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, const uint32_t *mask,
                                          int32_t *token, cllm_error *err);
 
@@ -522,7 +527,9 @@ typedef struct cllm_logprob {
 typedef struct cllm_event {
     const int32_t *tokens; /* [n_tokens] that were drawn; an end token is among them */
     size_t n_tokens;
-    cllm_string text; /* what is now certain: whole characters, and nothing that may become a stop string */
+    cllm_string
+        text; /* what is now certain: nothing that may become a stop string, and whole characters, but for what the
+                         model never completes */
     const cllm_logprob
         *logprobs; /* [n_tokens][1 + n_logprobs]: of each token drawn its own, and the likeliest; or NULL */
     cllm_end end;
@@ -555,22 +562,27 @@ typedef struct cllm_generation_options {
  * wants. options: may be NULL. out: owned.
  * With drafts the text is the same as without, at any temperature: they are evaluated together, and kept as far as the sampler
  * would have drawn them. Drafting rests while it does not pay.
- * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`), CONTEXT_FULL, MEMORY. */
+ * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`), CONTEXT_FULL, MEMORY. A prompt that fills the
+ * context has ended already: CLLM_END_CONTEXT_FULL. */
 CLLM_API cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,
                                             const cllm_generation_options *options, cllm_generation **out,
                                             cllm_error *err);
 CLLM_API void cllm_generation_destroy(cllm_generation *generation);
 
 /* What is to be evaluated next: the tokens beyond the sequence's length, at most `most` (1 or more). Returns false when the generation
- * has ended. span: out, for cllm_eval; its tokens are valid until cllm_generation_take. */
+ * has ended. span: out, for cllm_eval; its tokens are valid until cllm_generation_take. With a draft_sequence this evaluates the small
+ * model, whose engine has a `progress` of its own; if that fails, or is cancelled, it drafts no more. */
 CLLM_API bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *span);
+
+/* Why it has ended, or CLLM_END_NONE. */
+CLLM_API cllm_end cllm_generation_end(const cllm_generation *generation);
 
 /* Compute the masks that taking will need. May run in another thread beside cllm_eval; else taking does it. */
 CLLM_API void cllm_generation_prepare(cllm_generation *generation);
 
 /* Take what cllm_eval made of the span. A span that was cancelled ends the generation. At the end the sequence holds all but the
  * last token drawn. event: out; what comes out of a prompt's first pieces is empty.
- * Errors: the span's status; those of cllm_sequence_diagnose, if a logit is not a finite number; ARGUMENT (a mask that allows no
+ * Errors: the span's status, or ARGUMENT if it has no result (another span of the call was refused); those of cllm_sequence_diagnose, if a logit is not a finite number; ARGUMENT (a mask that allows no
  * token); MEMORY. */
 CLLM_API cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *span, cllm_event *event,
                                           cllm_error *err);

@@ -65,13 +65,20 @@ static int load_text(run *r, prompt *p) {
     return p->count > 0 ? EXIT_SUCCESS : fail("%s: the saved text is empty; give a --prompt", r->o->load);
 }
 
-/* Save the whole text: its last token was drawn, and not evaluated yet. One that ends the text is left out. */
-static int save_text(run *r, const cllm_event *event) {
+/* What became of a generation. */
+typedef struct answer {
+    cllm_end end;
+    int32_t last; /* token drawn, which is not evaluated yet; -1: none was, or it ended the text */
+    pace evaluated, generated;
+} answer;
+
+/* Save the whole text, also after Ctrl-C. */
+static int save_text(run *r, const answer *a) {
     cllm_span span;
     cllm_error err;
     cllm_status status = CLLM_OK;
-    if (event->n_tokens > 0 && event->end != CLLM_END_TOKEN)
-        status = run_eval(r, &event->tokens[event->n_tokens - 1], 1, CLLM_WANT_NOTHING, &span, &err);
+    cllm_engine_set_progress(r->engine, NULL, NULL);
+    if (a->last >= 0) status = run_eval(r, &a->last, 1, CLLM_WANT_NOTHING, &span, &err);
     if (status == CLLM_OK) status = cllm_sequence_save(r->sequence, r->o->save, &err);
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
@@ -83,13 +90,19 @@ typedef struct draft {
     cllm_sequence *sequence;
 } draft;
 
+static bool keep_drafting(void *user, uint64_t done, uint64_t total) {
+    (void)user, (void)done, (void)total;
+    return !interrupted();
+}
+
 static int start_draft(const run *r, draft *d) {
     const options *o = r->o;
-    const cllm_load_options load = {.no_mmap = o->no_mmap};
+    const cllm_load_options load = {.no_mmap = o->no_mmap, .progress = keep_drafting};
     const cllm_engine_options engine = {.n_ctx = cllm_engine_plan(r->engine)->n_ctx,
                                         .n_batch = (uint32_t)o->batch,
                                         .n_threads = (uint32_t)o->threads,
-                                        .cpu_isa = o->cpu_isa};
+                                        .cpu_isa = o->cpu_isa,
+                                        .progress = keep_drafting};
     cllm_error err;
     if (!o->draft_model) return EXIT_SUCCESS;
     cllm_status status = cllm_model_load(o->draft_model, &load, &d->model, &err);
@@ -118,38 +131,45 @@ static cllm_status create_generation(const run *r, const prompt *p, cllm_sampler
     return cllm_generation_create(r->sequence, p->tokens, p->count, &generation, out, err);
 }
 
-/* Evaluate what comes next, and print what comes of it. */
-static int take_step(const run *r, cllm_generation *generation, cllm_span *span, text_stream *text, cllm_event *event) {
+/* Evaluate what comes next, and print what comes of it. n_drawn: out. */
+static int take_step(const run *r, cllm_generation *generation, cllm_span *span, text_stream *text, answer *a,
+                     size_t *n_drawn) {
+    cllm_event event;
     cllm_error err;
     cllm_status status = cllm_eval(r->engine, span, 1, &err);
-    if (status == CLLM_OK || status == CLLM_ERR_CANCELLED) status = cllm_generation_take(generation, span, event, &err);
+    if (status == CLLM_OK || status == CLLM_ERR_CANCELLED)
+        status = cllm_generation_take(generation, span, &event, &err);
     if (status != CLLM_OK) return fail_with(&err);
-    text_stream_write(text, event->text.data, event->text.length);
+    text_stream_write(text, event.text.data, event.text.length);
+    *n_drawn = event.n_tokens;
+    a->generated.n_tokens += event.n_tokens - (event.end == CLLM_END_TOKEN);
+    a->generated.n_drafted = (size_t)event.n_drafted;
+    a->generated.n_accepted = (size_t)event.n_accepted;
+    a->end = event.end;
+    if (event.n_tokens > 0) a->last = event.end == CLLM_END_TOKEN ? -1 : event.tokens[event.n_tokens - 1];
     return flush_output();
 }
 
 /* The loop. The first step evaluates the prompt. */
-static int write_text(run *r, cllm_generation *generation, const prompt *p, text_stream *text, cllm_event *event,
-                      pace *evaluated, pace *generated) {
+static int write_text(run *r, cllm_generation *generation, const prompt *p, text_stream *text, answer *a) {
     int status = EXIT_SUCCESS;
     cllm_span span;
     run_stage(r, "reading the prompt");
-    event->end = CLLM_END_CONTEXT_FULL; /* unless there is a first step */
     while (status == EXIT_SUCCESS && cllm_generation_wants(generation, SIZE_MAX, &span)) {
-        const bool first = evaluated->n_tokens == 0;
+        const bool first = a->evaluated.n_tokens == 0;
         const double start = now();
+        size_t n_drawn = 0;
         if (first && r->o->echo) text_stream_write(text, p->text.data, p->text.length);
-        status = take_step(r, generation, &span, text, event);
+        status = take_step(r, generation, &span, text, a, &n_drawn);
         if (first) {
             run_stage(r, "%s", "");
             if (interrupted()) note(r->o, "interrupted within the prompt");
-            *evaluated = (pace){.n_tokens = span.count, .n_timed = span.count, .seconds = now() - start};
-            if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", evaluated->seconds);
+            a->evaluated = (pace){.n_tokens = span.count, .n_timed = span.count, .seconds = now() - start};
+            if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", a->evaluated.seconds);
         } else {
-            generated->seconds += now() - start;
-            generated->n_timed += event->n_tokens;
+            a->generated.seconds += now() - start;
+            a->generated.n_timed += n_drawn;
         }
-        generated->n_tokens += event->n_tokens - (event->end == CLLM_END_TOKEN);
         if (interrupted()) status = EXIT_INTERRUPTED;
     }
     return status;
@@ -157,24 +177,21 @@ static int write_text(run *r, cllm_generation *generation, const prompt *p, text
 
 /* From the prompt's tokens to the newline at the end. */
 static int write_answer(run *r, cllm_generation *generation, const prompt *p) {
-    pace evaluated = {0}, generated = {0};
+    answer a = {.end = cllm_generation_end(generation), .last = -1};
     text_stream text = {.out = stdout};
-    cllm_event event = {.end = CLLM_END_NONE};
-    int status = write_text(r, generation, p, &text, &event, &evaluated, &generated);
+    int status = write_text(r, generation, p, &text, &a);
     if (ferror(stdout)) return status;
-    if (status != EXIT_SUCCESS && generated.n_tokens == 0) return status;
+    if (status != EXIT_SUCCESS && a.generated.n_tokens == 0) return status;
     text_stream_end(&text);
     fputc('\n', stdout);
     int flushed = flush_output();
     if (flushed != EXIT_SUCCESS) return flushed;
-    if (event.end == CLLM_END_CONTEXT_FULL) /* also with -q: nothing is cut silently */
+    if (a.end == CLLM_END_CONTEXT_FULL) /* also with -q: nothing is cut silently */
         fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it\n",
                 cllm_engine_plan(r->engine)->n_ctx);
-    generated.n_drafted = (size_t)event.n_drafted;
-    generated.n_accepted = (size_t)event.n_accepted;
-    if (status != EXIT_FAILURE) run_summary(r, evaluated, generated);
+    if (status != EXIT_FAILURE) run_summary(r, a.evaluated, a.generated);
     if (r->o->save && status != EXIT_FAILURE) { /* what was interrupted is saved too */
-        const int saved = save_text(r, &event);
+        const int saved = save_text(r, &a);
         if (saved != EXIT_SUCCESS) return saved;
     }
     return status;
@@ -194,9 +211,10 @@ static int evaluate_prompt(run *r, const prompt *p) {
     if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
     text_stream_end(&text);
     fputc('\n', stdout);
-    run_summary(r, (pace){.n_tokens = p->count, .n_timed = p->count, .seconds = now() - start}, (pace){0});
+    run_summary(r, (pace){.n_tokens = p->count - done, .n_timed = p->count - done, .seconds = now() - start},
+                (pace){0});
     const int flushed = flush_output();
-    return flushed == EXIT_SUCCESS && r->o->save ? save_text(r, &(cllm_event){0}) : flushed;
+    return flushed == EXIT_SUCCESS && r->o->save ? save_text(r, &(answer){.last = -1}) : flushed;
 }
 
 int generate(const options *o) {

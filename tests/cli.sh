@@ -267,7 +267,7 @@ saved_texts() {
     run "$any" -q -t 0 -n 7 --load "$temporary/text.seq" -p ' Then' --save "$temporary/text.seq"
     check '--load with a prompt, and --save over the same file' eval 'exits 0 && silent'
     run "$any" -t 0 -n 0 --load "$temporary/text.seq"
-    check '--load -n 0' exits 0
+    check '--load -n 0: the speed is that of what was evaluated' eval 'exits 0 && says "prompt 1 token,"'
     run "$any" -q -t 0 -n 7 --load "$temporary/text.seq" --kv-type f32
     check '--load: another type of keys and values' refused 1 "$temporary/text.seq: the sequence was saved with another type of keys and values"
     run "$any" -q -t 0 -n 7 --load "$any"

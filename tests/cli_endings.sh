@@ -93,6 +93,24 @@ signals() {
     is_stopped_measuring INT 130
     is_stopped_measuring TERM 143
 
+    # Whatever was printed is in the file, wherever the signal came.
+    text="-t 0 --ignore-eos --ctx 3000 -p x"
+    # shellcheck disable=SC2086 # words
+    run "$any" $text -n 2900 -q && cp "$out" "$temporary/whole"
+    spoilt=0
+    for nap in 0.1 0.15 0.2 0.25 0.3; do
+        # shellcheck disable=SC2086 # words
+        start "$any" $text -n 2900 --save "$temporary/stopped.seq"
+        await [ -s "$out" ]
+        sleep $nap
+        end_by INT
+        exits 130 && perl -pe 'chomp if eof' "$out" >"$temporary/both"
+        run "$any" -t 0 --ignore-eos --ctx 3000 -q -n 20 --load "$temporary/stopped.seq"
+        perl -pe 'chomp if eof' "$out" >>"$temporary/both"
+        head -c "$(wc -c <"$temporary/both")" "$temporary/whole" | cmp -s - "$temporary/both" || spoilt=$((spoilt + 1))
+    done
+    check 'a text that is interrupted is saved to its last token' [ "$spoilt" = 0 ]
+
     survivors=0 # the system picks a thread for each signal, so more than one try
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         start "$any" -n 20000 --ignore-eos --ctx 30000 --threads 4

@@ -116,6 +116,121 @@ static void all_spans_are_checked_first(void **state) {
     cllm_model_destroy(model);
 }
 
+/* Two sequences that share a page which is not full: the one that writes last needs no copy of it, in one call as in two. */
+static void the_last_writer_of_a_page_keeps_it(void **state) {
+    (void)state;
+    static const int32_t tokens[300] = {1, 2, 3};
+    cllm_model *model = tiny(256, 0);
+    for (int together = 0; together < 2; together++) {
+        cllm_sequence *s[3];
+        cllm_error err;
+        cllm_engine *engine =
+            start(model, (cllm_engine_options){.n_ctx = 256, .n_sequences = 3, .n_positions = 512}, s);
+        cllm_span spans[] = {span_of(s[0], tokens, 100, CLLM_WANT_NOTHING)};
+        assert_ok(cllm_eval(engine, spans, 1, &err), &err);
+        cllm_sequence_destroy(s[1]);
+        assert_ok(cllm_sequence_fork(s[0], 100, &s[1], &err), &err);
+        assert_int_equal(cllm_engine_stats(engine).pages_held, 1);
+        cllm_span both[] = {span_of(s[0], tokens, 5, CLLM_WANT_LAST), span_of(s[2], tokens, 257, CLLM_WANT_LAST),
+                            span_of(s[1], tokens, 5, CLLM_WANT_LAST)};
+        if (together) { /* what was refused needs no page either */
+            assert_error(cllm_eval(engine, both, 3, &err), &err, CLLM_ERR_CONTEXT_FULL, "257 tokens");
+            assert_int_equal(both[2].status, CLLM_OK);
+            both[1] = both[2];
+            assert_ok(cllm_eval(engine, both, 2, &err), &err);
+            assert_memory_equal(both[0].rows, both[1].rows, 50 * sizeof(float));
+        } else {
+            assert_ok(cllm_eval(engine, &both[0], 1, &err), &err);
+            assert_ok(cllm_eval(engine, &both[2], 1, &err), &err);
+        }
+        assert_int_equal(cllm_engine_stats(engine).pages_held, 2);
+        cllm_span third = span_of(s[2], tokens, 1, CLLM_WANT_NOTHING);
+        assert_error(cllm_eval(engine, &third, 1, &err), &err, CLLM_ERR_MEMORY, "all 2 are held");
+        cllm_engine_destroy(engine);
+    }
+    cllm_model_destroy(model);
+}
+
+/* A token whose embedding is not a number spoils its own sequence alone. */
+static void a_span_that_fails_leaves_the_others(void **state) {
+    (void)state;
+    enum { BAD = 7 };
+    static const int32_t good[30] = {1, 2, 3}, bad[30] = {1, BAD};
+    tiny_model m = tiny_model_default();
+    cllm_error err;
+    cllm_model *model;
+    assert_ok(cllm_model_load(tiny_model_write("nan.gguf", &m), &(cllm_load_options){.no_mmap = true}, &model, &err),
+              &err);
+    float *embeddings = (float *)(uintptr_t)cllm_gguf_find_tensor(cllm_model_gguf(model), "token_embd.weight")->data;
+    embeddings[BAD * m.n_embd + 3] = NAN;
+    for (uint32_t n_batch = 8; n_batch <= 128; n_batch *= 16) {
+        cllm_sequence *s[3];
+        cllm_engine *engine =
+            start(model, (cllm_engine_options){.n_batch = n_batch, .n_sequences = 3, .n_positions = 768}, s);
+        cllm_span spans[] = {span_of(s[0], good, 10, CLLM_WANT_NEXT), span_of(s[1], bad, 10, CLLM_WANT_NEXT),
+                             span_of(s[2], good, 20, CLLM_WANT_LAST)};
+        assert_error(cllm_eval(engine, spans, 3, &err), &err, CLLM_ERR_FORMAT, "not finite");
+        assert_string_equal(err.name, "token_embd.weight");
+        assert_int_equal(spans[0].status, CLLM_OK);
+        assert_int_equal(spans[1].status, CLLM_ERR_FORMAT);
+        assert_int_equal(spans[2].status, CLLM_OK);
+        assert_true(spans[0].next >= 0 && spans[1].next < 0 && spans[2].rows);
+        assert_int_equal(cllm_sequence_length(s[2]), 20);
+        cllm_engine_destroy(engine);
+    }
+    cllm_model_destroy(model);
+}
+
+static bool stop_at(void *user, uint64_t done, uint64_t total) {
+    const double *share = user;
+    return (double)done < *share * (double)total;
+}
+
+/* Wherever a call is stopped, all its spans say so, and none has a result. */
+static void a_call_that_is_stopped_gives_nothing(void **state) {
+    (void)state;
+    static const int32_t tokens[40] = {1, 2, 3};
+    cllm_model *model = tiny(256, 0);
+    cllm_sequence *s[3];
+    cllm_error err;
+    cllm_engine *engine = start(
+        model, (cllm_engine_options){.n_batch = 16, .n_sequences = 3, .n_positions = 768, .pooling = CLLM_POOLING_MEAN},
+        s);
+    for (double share = 0; share <= 1; share += 0.125) {
+        cllm_span spans[] = {span_of(s[0], tokens, 4, CLLM_WANT_NEXT), span_of(s[1], tokens, 20, CLLM_WANT_EACH),
+                             span_of(s[2], tokens, 40, CLLM_WANT_EMBEDDING)};
+        cllm_engine_set_progress(engine, stop_at, &share);
+        assert_error(cllm_eval(engine, spans, 3, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
+        for (size_t i = 0; i < 3; i++) {
+            assert_int_equal(spans[i].status, CLLM_ERR_CANCELLED);
+            assert_null(spans[i].rows);
+            assert_ok(cllm_sequence_truncate(s[i], 0, &err), &err);
+        }
+    }
+    cllm_engine_destroy(engine);
+    cllm_model_destroy(model);
+}
+
+/* Positions are given, so that a smaller context would free nothing: it is not capped, and what does not fit is refused. */
+static void given_positions_do_not_cap_the_context(void **state) {
+    (void)state;
+    cllm_model *model = tiny(1u << 30, 0);
+    cllm_memory_plan plan;
+    cllm_error err;
+    cllm_engine_options options = {.n_positions = 1u << 30};
+    assert_error(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err, CLLM_ERR_MEMORY,
+                 "fewer positions");
+    assert_int_equal(plan.n_ctx, 1u << 30);
+    options = (cllm_engine_options){.n_positions = 4096};
+    assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
+    assert_int_equal(plan.n_ctx, 4096);
+    assert_false(plan.n_ctx_capped);
+    options = (cllm_engine_options){.n_positions = 0};
+    assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
+    assert_true(plan.n_ctx_capped);
+    cllm_model_destroy(model);
+}
+
 /* --------------------------------------------------------------------------------------------------- embeddings */
 
 /* The last state through the output matrix gives the logits. */
@@ -257,6 +372,92 @@ static void a_prefix_is_found_while_it_is_in_use(void **state) {
     cllm_model_destroy(model);
 }
 
+/* Each number of a pool is free, or one page has it. */
+static void assert_pages_are_apart(const kv_pages *pages) {
+    bool taken[KV_POOLS][64] = {{false}};
+    uint32_t n_windowed = 0;
+    for (uint32_t pool = 0; pool < KV_POOLS; pool++) {
+        assert_in_range(pages->pools[pool].n_pages, 1, 64);
+        assert_in_range(pages->pools[pool].n_free, 0, pages->pools[pool].n_pages);
+        for (uint32_t i = 0; i < pages->pools[pool].n_free; i++) {
+            assert_false(taken[pool][pages->pools[pool].free[i]]);
+            taken[pool][pages->pools[pool].free[i]] = true;
+        }
+    }
+    for (uint32_t i = 0; i < pages->pools[KV_FULL].n_pages; i++) {
+        const uint32_t windowed = pages->pages[i].windowed;
+        if (taken[KV_FULL][i] || windowed == KV_NONE) continue;
+        assert_in_range(windowed, 0, pages->pools[KV_WINDOWED].n_pages - 1);
+        assert_false(taken[KV_WINDOWED][windowed]);
+        taken[KV_WINDOWED][windowed] = true;
+        n_windowed++;
+    }
+    assert_int_equal(pages->pools[KV_WINDOWED].n_free + n_windowed, pages->pools[KV_WINDOWED].n_pages);
+}
+
+/* A sequence that goes back over the beginning of a page writes to a copy of what the cache keeps: of windowed parts too there is one
+ * more for a moment. */
+static void going_back_needs_no_windowed_part_too_many(void **state) {
+    (void)state;
+    enum { N_CTX = 2560, WINDOW = 300, BATCH = 64 };
+    const int n_steps = test_long() ? 20000 : test_sanitized() ? 500 : 3000;
+    cllm_model *model = tiny(N_CTX, WINDOW);
+    uint64_t page = 0, random = test_seed();
+    for (uint32_t i = 0; i < KV_POOLS; i++)
+        page += kv_store_page_bytes(&model->config, CLLM_KV_F16, model->config.n_layers, i);
+    cllm_sequence *s[1];
+    cllm_engine *engine =
+        start(model, (cllm_engine_options){.n_ctx = N_CTX, .n_batch = BATCH, .cache_bytes = 3 * page}, s);
+    int n_copies = 0;
+    for (int i = 0; i < n_steps; i++) {
+        int32_t tokens[BATCH];
+        cllm_error err;
+        const uint32_t length = cllm_sequence_length(s[0]);
+        uint32_t n = 1 + (uint32_t)(random_u64(&random) % BATCH);
+        if (length > 0 && random_u64(&random) % 3 == 0) {
+            const uint32_t back = length < n ? length : n;
+            if (cllm_sequence_truncate(s[0], length - back, &err) == CLLM_OK)
+                n_copies += length / KV_CHUNK > (length - back) / KV_CHUNK;
+        }
+        if (cllm_sequence_length(s[0]) + n > N_CTX) assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
+        for (uint32_t k = 0; k < n; k++) tokens[k] = (int32_t)(random_u64(&random) % 50);
+        cllm_span span = span_of(s[0], tokens, n, CLLM_WANT_NOTHING);
+        assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+        assert_pages_are_apart(&engine->pages);
+    }
+    assert_true(n_copies > n_steps / 100);
+    cllm_engine_destroy(engine);
+    cllm_model_destroy(model);
+}
+
+/* Of two pages that match, the cache gives one whose windowed part it still has, also if the other matches further. */
+static void a_page_without_its_window_ends_no_prefix(void **state) {
+    (void)state;
+    enum { WINDOW = 64 };
+    int32_t a[250], b[250];
+    for (int i = 0; i < 250; i++) a[i] = b[i] = i * 13 % 50;
+    b[200] = 1 + a[200] % 49;
+    cllm_model *model = tiny(1024, WINDOW);
+    cllm_sequence *s[2];
+    cllm_error err;
+    size_t n_reused;
+    cllm_engine *engine = start(
+        model, (cllm_engine_options){.n_ctx = 1024, .n_sequences = 2, .n_positions = 2048, .cache_bytes = 1 << 24}, s);
+    cllm_span spans[] = {span_of(s[0], a, 250, CLLM_WANT_NOTHING), span_of(s[1], b, 250, CLLM_WANT_NOTHING)};
+    assert_ok(cllm_eval(engine, spans, 2, &err), &err);
+    const uint32_t page = s[0]->table.of[KV_FULL].pages[0];
+    for (int i = 0; i < 2; i++) cllm_sequence_destroy(s[i]);
+    assert_ok(cllm_sequence_create(engine, &s[0], &err), &err);
+    assert_ok(cllm_sequence_reuse(s[0], a, 250, &n_reused, &err), &err);
+    assert_int_equal(n_reused, 249);
+    assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
+    kv_page_evict_windowed(&engine->pages, page);
+    assert_ok(cllm_sequence_reuse(s[0], a, 250, &n_reused, &err), &err);
+    assert_int_equal(n_reused, 200); /* of the other's page */
+    cllm_engine_destroy(engine);
+    cllm_model_destroy(model);
+}
+
 /* ------------------------------------------------------------------------------------------------------- memory */
 
 /* A window of 1024, at 32,000 positions: that, a batch, and two pages. */
@@ -319,9 +520,18 @@ static void evaluating_allocates_nothing(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(all_spans_are_checked_first),       cmocka_unit_test(embeddings_are_the_last_state),
-        cmocka_unit_test(a_small_cache_keeps_its_budget),    cmocka_unit_test(a_prefix_is_found_while_it_is_in_use),
-        cmocka_unit_test(windowed_layers_hold_their_window), cmocka_unit_test(evaluating_allocates_nothing),
+        cmocka_unit_test(all_spans_are_checked_first),
+        cmocka_unit_test(the_last_writer_of_a_page_keeps_it),
+        cmocka_unit_test(a_span_that_fails_leaves_the_others),
+        cmocka_unit_test(a_call_that_is_stopped_gives_nothing),
+        cmocka_unit_test(given_positions_do_not_cap_the_context),
+        cmocka_unit_test(embeddings_are_the_last_state),
+        cmocka_unit_test(going_back_needs_no_windowed_part_too_many),
+        cmocka_unit_test(a_page_without_its_window_ends_no_prefix),
+        cmocka_unit_test(a_small_cache_keeps_its_budget),
+        cmocka_unit_test(a_prefix_is_found_while_it_is_in_use),
+        cmocka_unit_test(windowed_layers_hold_their_window),
+        cmocka_unit_test(evaluating_allocates_nothing),
     };
     return cmocka_run_group_tests_name("engine", tests, NULL, NULL);
 }

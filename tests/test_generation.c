@@ -318,6 +318,32 @@ static void what_cannot_be_is_refused(void **state) {
     assert_error(cllm_generation_create(d.s->sequence, tokens, 3, &options, &g, &err), &err, CLLM_ERR_ARGUMENT,
                  "tokens");
 
+    cllm_sampler *other;
+    assert_ok(cllm_sampler_create((uint32_t)d.s->n_vocab + 1, NULL, &other, &err), &err);
+    options = (cllm_generation_options){.sampler = other};
+    assert_error(cllm_generation_create(d.s->sequence, tokens, 3, &options, &g, &err), &err, CLLM_ERR_ARGUMENT,
+                 "the sampler is for");
+    cllm_sampler_destroy(other);
+
+    /* a call that evaluated nothing gives nothing; what was wanted still is */
+    assert_ok(cllm_generation_create(d.s->sequence, tokens, 3, NULL, &g, &err), &err);
+    assert_true(cllm_generation_wants(g, 9, &span));
+    cllm_span refused[] = {span, {.sequence = NULL, .tokens = tokens, .count = 1}};
+    assert_error(cllm_eval(d.s->engine, refused, 2, &err), &err, CLLM_ERR_ARGUMENT, "sequence");
+    assert_int_equal(refused[0].status, CLLM_OK);
+    assert_error(cllm_generation_take(g, &refused[0], &event, &err), &err, CLLM_ERR_ARGUMENT, "not evaluated");
+    assert_true(cllm_generation_wants(g, 9, &span));
+    assert_int_equal(span.count, 1);
+    assert_int_equal(cllm_generation_end(g), CLLM_END_NONE);
+    cllm_generation_destroy(g);
+
+    /* a prompt that fills the context has ended */
+    const int32_t full[20] = {1, 2, 3};
+    assert_ok(cllm_generation_create(d.s->sequence, full, 20, NULL, &g, &err), &err);
+    assert_false(cllm_generation_wants(g, 9, &span));
+    assert_int_equal(cllm_generation_end(g), CLLM_END_CONTEXT_FULL);
+    cllm_generation_destroy(g);
+
     options = (cllm_generation_options){.fill_mask = allow_nothing};
     assert_ok(cllm_generation_create(d.s->sequence, tokens, 3, &options, &g, &err), &err);
     assert_true(cllm_generation_wants(g, 9, &span));
@@ -337,6 +363,7 @@ static void what_cannot_be_is_refused(void **state) {
         add_event(&o, &event);
     }
     assert_int_equal(o.end, CLLM_END_CANCELLED);
+    assert_int_equal(cllm_generation_end(g), CLLM_END_CANCELLED);
     cllm_generation_destroy(g);
     close_demo(&d);
 }
@@ -432,6 +459,68 @@ static void drafts_leave_the_text_as_it_is(void **state) {
     cllm_model_destroy(d.small);
 }
 
+/* Another sequence holds all pages that are left, until the last token needs one: a draft needs none before that. */
+static void a_text_goes_on_where_a_draft_has_no_room(void **state) {
+    (void)state;
+    enum { N_PROMPT = 250, N_MOST = 40 };
+    int32_t prompt[N_PROMPT];
+    for (int i = 0; i < N_PROMPT; i++) prompt[i] = 1 + i % 7;
+    cllm_model *model = load("models/demo.gguf");
+    const cllm_engine_options options = {.n_ctx = 400, .n_sequences = 2, .n_positions = 512};
+    cllm_engine *engine;
+    cllm_sequence *s[2];
+    cllm_error err;
+    assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
+    for (int i = 0; i < 2; i++) assert_ok(cllm_sequence_create(engine, &s[i], &err), &err);
+    cllm_span other = {.sequence = s[1], .tokens = prompt, .count = 1};
+    assert_ok(cllm_eval(engine, &other, 1, &err), &err);
+    solo *small; /* the same model: all its drafts are kept */
+    assert_ok(solo_create(model, NULL, &small, &err), &err);
+    const cllm_generation_options drafts = {.n_most = N_MOST, .draft_sequence = small->sequence};
+    cllm_generation *g;
+    cllm_span span;
+    cllm_event event = {.end = CLLM_END_NONE};
+    assert_ok(cllm_generation_create(s[0], prompt, N_PROMPT, &drafts, &g, &err), &err);
+    size_t n_drawn = 0;
+    while (cllm_generation_wants(g, SIZE_MAX, &span)) {
+        if (cllm_sequence_length(s[0]) == 256) assert_ok(cllm_sequence_truncate(s[1], 0, &err), &err);
+        assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+        assert_ok(cllm_generation_take(g, &span, &event, &err), &err);
+        n_drawn += event.n_tokens;
+    }
+    assert_int_equal(n_drawn, N_MOST);
+    assert_true(event.n_accepted > N_MOST / 2);
+    cllm_generation_destroy(g);
+    solo_destroy(small);
+    cllm_engine_destroy(engine);
+    cllm_model_destroy(model);
+}
+
+static bool never(void *user, uint64_t done, uint64_t total) {
+    (void)done, (void)total;
+    ++*(int *)user;
+    return false;
+}
+
+/* A small model that fails once is asked no more, and the text is what it is. */
+static void a_draft_that_fails_is_no_more_asked(void **state) {
+    (void)state;
+    demo d = open_demo("The answer is", 200);
+    solo *small;
+    cllm_error err;
+    int n_asked = 0;
+    const cllm_generation_options plain = {.n_most = 30};
+    const outcome want = run_anew(d.s, d.prompt, d.count, &plain, SIZE_MAX);
+    assert_ok(solo_create(d.model, NULL, &small, &err), &err);
+    cllm_engine_set_progress(small->engine, never, &n_asked);
+    const cllm_generation_options options = {.n_most = 30, .draft_sequence = small->sequence};
+    const outcome got = run_anew(d.s, d.prompt, d.count, &options, SIZE_MAX);
+    assert_same_outcome(&got, &want, "a draft that fails");
+    assert_int_equal(n_asked, 1);
+    solo_destroy(small);
+    close_demo(&d);
+}
+
 static void a_draft_model_has_the_same_vocabulary(void **state) {
     (void)state;
     demo d = open_demo("The answer is", 200);
@@ -458,6 +547,8 @@ int main(void) {
         cmocka_unit_test(what_cannot_be_is_refused),
         cmocka_unit_test(log_probabilities_are_those_of_the_logits),
         cmocka_unit_test(drafts_leave_the_text_as_it_is),
+        cmocka_unit_test(a_text_goes_on_where_a_draft_has_no_room),
+        cmocka_unit_test(a_draft_that_fails_is_no_more_asked),
         cmocka_unit_test(a_draft_model_has_the_same_vocabulary),
     };
     return cmocka_run_group_tests_name("generation", tests, NULL, NULL);

@@ -48,14 +48,19 @@ static uint32_t look_up(const int32_t *tokens, uint32_t count, uint32_t most, in
     return n;
 }
 
-/* Bring the small model's sequence to the first `count` tokens, and ask it for those that follow. */
-static uint32_t ask(cllm_sequence *s, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
-    cllm_engine *e = s->engine;
+/* Bring the small model's sequence to the first `count` tokens, and ask it for those that follow. A sequence that fails once is asked
+ * no more. */
+static uint32_t ask(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
+    cllm_sequence *s = d->sequence;
     uint32_t same = 0, n = 0;
     while (same < s->length && same + 1 < count && s->tokens[same] == tokens[same]) same++;
     if (cllm_sequence_truncate(s, same, NULL) != CLLM_OK) cllm_sequence_truncate(s, same = 0, NULL);
     cllm_span span = {.sequence = s, .tokens = tokens + same, .count = count - same, .want = CLLM_WANT_NEXT};
-    while (n < most && cllm_eval(e, &span, 1, NULL) == CLLM_OK) {
+    while (n < most) {
+        if (cllm_eval(s->engine, &span, 1, NULL) != CLLM_OK) {
+            d->sequence = NULL;
+            break;
+        }
         drafts[n] = span.next;
         span.tokens = &drafts[n++];
         span.count = 1;
@@ -71,7 +76,7 @@ uint32_t drafter_guess(drafter *d, const int32_t *tokens, uint32_t count, uint32
     if (most > d->depth) most = d->depth;
     uint32_t n = 0;
     if (most > 0 && d->lookup) n = look_up(tokens, count, most, drafts);
-    if (most > 0 && n == 0 && d->sequence) n = ask(d->sequence, tokens, count, most, drafts);
+    if (most > 0 && n == 0 && d->sequence) n = ask(d, tokens, count, most, drafts);
     return n;
 }
 

@@ -37,6 +37,9 @@ typedef struct engine_settings {
     uint64_t cache_bytes;
 } engine_settings;
 
+/* May a smaller context be planned? With a number of positions it would take no less memory. */
+static inline bool context_is_open(const engine_settings *s) { return s->n_ctx == 0 && s->n_positions == 0; }
+
 #define BYTES_PER_MIB (1024.0 * 1024.0)
 
 /* Move the model's matrices out of the mapped file into interleaved form. Errors: ARGUMENT (the file was not mapped),
@@ -114,6 +117,7 @@ struct cllm_engine {
     void *user;
     uint64_t n_done, n_wanted; /* tokens of the call at work, for progress, */
     uint32_t n_rows;           /* and of its batch */
+    size_t n_failed;           /* spans of it whose logits were not finite */
 
     thread_pool *pool;
     kv_pages pages;

@@ -26,11 +26,26 @@ static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_
     return check_tokens(e->model, span->tokens, span->count, err);
 }
 
-static cllm_status check_pages(const cllm_engine *e, const cllm_span *span, uint64_t *n_needed, cllm_error *err) {
+/* Spans before spans[i] that begin in the page in which it begins: each will have a copy of its own. */
+static uint32_t count_leaving(const cllm_span *spans, size_t i) {
+    const cllm_sequence *s = spans[i].sequence;
+    const uint32_t last = kv_table_last(&s->table, s->length);
+    uint32_t n = 0;
+    for (size_t k = 0; last != KV_NONE && k < i; k++)
+        n += spans[k].status == CLLM_OK && kv_table_last(&spans[k].sequence->table, spans[k].sequence->length) == last;
+    return n;
+}
+
+static cllm_status check_pages(const cllm_engine *e, const cllm_span *spans, size_t i, uint64_t *n_needed,
+                               cllm_error *err) {
+    const cllm_span *span = &spans[i];
     const cllm_sequence *s = span->sequence;
-    *n_needed += kv_table_needs(&s->table, &e->pages, s->length, s->length + (uint32_t)span->count);
-    const uint32_t room = prefix_cache_room(&e->cache);
-    if (*n_needed <= room) return CLLM_OK;
+    const uint32_t n =
+        kv_table_needs(&s->table, &e->pages, s->length, s->length + (uint32_t)span->count, count_leaving(spans, i));
+    if (*n_needed + n <= prefix_cache_room(&e->cache)) {
+        *n_needed += n;
+        return CLLM_OK;
+    }
     return error_set(err, CLLM_ERR_MEMORY,
                      "%zu tokens need a page of %d positions that no sequence holds, and all %u are held", span->count,
                      KV_CHUNK, e->pages.pools[KV_FULL].n_pages);
@@ -46,7 +61,7 @@ static cllm_status check(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_
         span->rows = NULL;
         span->next = -1;
         span->status = check_span(e, span, reason);
-        if (span->status == CLLM_OK) span->status = check_pages(e, span, &n_needed, reason);
+        if (span->status == CLLM_OK) span->status = check_pages(e, spans, i, &n_needed, reason);
         if (span->status == CLLM_OK) span->sequence->span = span;
         if (first == CLLM_OK) first = span->status;
     }
@@ -101,6 +116,11 @@ static cllm_status place_rows(cllm_engine *e, cllm_span *spans, size_t n_spans, 
     return CLLM_OK;
 }
 
+/* The logits of a span's last token are not all finite: this span fails, and no other. */
+static void fail_span(cllm_engine *e, cllm_span *span, cllm_error *err) {
+    span->status = cllm_sequence_diagnose(span->sequence, e->n_failed++ == 0 ? err : NULL);
+}
+
 static cllm_status cancel(cllm_error *err) {
     return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
 }
@@ -122,17 +142,14 @@ static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uin
         forward_cpu_output(&e->forward, e->x + (size_t)row * e->model->config.n_embd, n_rows, out);
         if (e->forward.stopped) return cancel(err);
     }
-    cllm_status status = CLLM_OK;
     for (uint32_t i = first; i < end; i++) {
         cllm_span *span = e->span_of[i];
         const float *rows = span->sequence->out;
         span->sequence->out += e->spans[i].n_kept * n_vocab;
         if (span->want != CLLM_WANT_NEXT || e->spans[i].n_kept == 0) continue;
-        if (likeliest_token(rows, NULL, (uint32_t)n_vocab, &span->next, NULL) != CLLM_OK)
-            span->status = cllm_sequence_diagnose(span->sequence, status == CLLM_OK ? err : NULL);
-        if (status == CLLM_OK) status = span->status;
+        if (likeliest_token(rows, NULL, (uint32_t)n_vocab, &span->next, NULL) != CLLM_OK) fail_span(e, span, err);
     }
-    return status;
+    return CLLM_OK;
 }
 
 /* The same of spans that a GPU looks for the next token of. */
@@ -144,7 +161,7 @@ static cllm_status make_next(cllm_engine *e, uint32_t first, uint32_t end, uint3
         cllm_span *span = e->span_of[i];
         if (e->spans[i].n_kept == 0) continue;
         span->next = *next++;
-        if (span->next < 0) status = span->status = cllm_sequence_diagnose(span->sequence, err);
+        if (span->next < 0) fail_span(e, span, err);
     }
     return status;
 }
@@ -245,7 +262,7 @@ static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_seq
     const uint32_t end = s->length + span->n_rows, back = end > e->n_batch ? end - e->n_batch : 0;
     s->reached = end;
     kv_table_drop(&s->table, &e->pages, back > s->first ? back : s->first);
-    prefix_cache_make_room(&e->cache, kv_table_needs(&s->table, &e->pages, s->length, end));
+    prefix_cache_make_room(&e->cache, kv_table_needs(&s->table, &e->pages, s->length, end, 0));
     const kv_copies copies = kv_table_grow(&s->table, &e->pages, s->length, end);
     prefix_cache_forget(&e->cache, &s->table, s->length);
     if (e->n_cpu_layers > 0) kv_store_copy(&e->store, &copies);
@@ -274,7 +291,6 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
     for (uint32_t i = 0; i < n_spans; i++) {
         cllm_sequence *s = e->span_of[i]->sequence;
         if (status != CLLM_OK) {
-            e->span_of[i]->status = status;
             sequence_cut(s, s->length);
             continue;
         }
@@ -286,12 +302,11 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
     return status == CLLM_OK ? make_output(e, n_spans, err) : status;
 }
 
-cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cllm_error *err) {
-    cllm_engine *e = engine;
-    cllm_status status = check(e, spans, n_spans, err);
-    if (status == CLLM_OK) status = place_rows(e, spans, n_spans, err);
-    e->n_done = e->n_wanted = 0;
-    for (size_t i = 0; status == CLLM_OK && i < n_spans; i++) {
+/* All batches of a call. */
+static cllm_status run_spans(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
+    cllm_status status = place_rows(e, spans, n_spans, err);
+    e->n_done = e->n_wanted = e->n_failed = 0;
+    for (size_t i = 0; i < n_spans; i++) {
         spans[i].sequence->first = spans[i].sequence->length;
         e->n_wanted += spans[i].count;
     }
@@ -299,10 +314,20 @@ cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cll
         status = run_batch(e, fill_batch(e, spans, n_spans), err);
         e->n_done += e->n_rows;
     }
+    return status;
+}
+
+cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cllm_error *err) {
+    cllm_engine *e = engine;
+    cllm_status status = check(e, spans, n_spans, err);
+    if (status == CLLM_OK) {
+        status = run_spans(e, spans, n_spans, err);
+        for (size_t i = 0; status != CLLM_OK && i < n_spans; i++) spans[i].status = status;
+    }
     for (size_t i = 0; i < n_spans; i++) {
         if (spans[i].sequence && spans[i].sequence->engine == e) spans[i].sequence->span = NULL;
-        if (status == CLLM_ERR_CANCELLED || status == CLLM_ERR_DEVICE) spans[i].status = status;
         if (spans[i].status != CLLM_OK) spans[i].rows = NULL;
+        if (status == CLLM_OK) status = spans[i].status;
     }
     return status;
 }

@@ -65,6 +65,9 @@ static cllm_status check(const cllm_sequence *s, const int32_t *prompt, size_t c
     if (count <= s->length || memcmp(prompt, s->tokens, s->length * sizeof *prompt) != 0)
         return error_set(err, CLLM_ERR_ARGUMENT,
                          "the %u tokens of the sequence are not the beginning of the prompt, or all of it", s->length);
+    if (o->sampler && sampler_n_vocab(o->sampler) != n_vocab)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the sampler is for %u tokens, the vocabulary has %u",
+                         sampler_n_vocab(o->sampler), n_vocab);
     if (o->n_logprobs > n_vocab)
         return error_set(err, CLLM_ERR_ARGUMENT, "there are no %u tokens, the vocabulary has %u", o->n_logprobs,
                          n_vocab);
@@ -133,6 +136,8 @@ void cllm_generation_destroy(cllm_generation *generation) {
     free(generation);
 }
 
+cllm_end cllm_generation_end(const cllm_generation *generation) { return generation->end; }
+
 /* ---------------------------------------------------------------------------------------------------- wanting */
 
 /* Tokens that may still be drawn: prompt and text fit into the context. */
@@ -140,6 +145,14 @@ static uint64_t count_left(const cllm_generation *g) {
     const uint64_t room = g->sequence->engine->plan.n_ctx - g->count;
     const uint64_t wanted = g->n_most - (g->count - g->n_prompt);
     return room < wanted ? room : wanted;
+}
+
+/* A draft fills the page that the last token takes, and takes none of its own: without a page to spare the text still goes on. */
+static uint32_t most_drafted(const cllm_generation *g, size_t room) {
+    const uint64_t left = count_left(g) - 1, page = kv_chunks(g->count) * KV_CHUNK - g->count;
+    uint64_t n = left < room ? left : room;
+    if (n > page) n = page;
+    return n < g->drafter.most ? (uint32_t)n : g->drafter.most;
 }
 
 bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *span) {
@@ -151,11 +164,9 @@ bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *
     span->tokens = g->tokens + length;
     span->count = n < most ? n : most;
     if (span->count < n) return true;
-    const uint64_t left = count_left(g) - 1, room = most - n;
-    uint64_t n_draft = left < room ? left : room;
-    if (n_draft > g->drafter.most) n_draft = g->drafter.most;
+    const uint32_t n_draft = most_drafted(g, most - n);
     if (n == 1 && n_draft > 0)
-        g->n_drafted = drafter_guess(&g->drafter, g->tokens, g->count, (uint32_t)n_draft, g->tokens + g->count);
+        g->n_drafted = drafter_guess(&g->drafter, g->tokens, g->count, n_draft, g->tokens + g->count);
     g->n_rows = 1 + g->n_drafted;
     span->count += g->n_drafted;
     const bool greedy = !g->options.sampler && !g->masks && !g->logprobs;
@@ -297,6 +308,8 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
         g->end = CLLM_END_CANCELLED;
     else if (span->status != CLLM_OK)
         return error_set(err, span->status, "the tokens of a generation could not be evaluated");
+    else if (g->n_rows > 0 && (span->want == CLLM_WANT_NEXT ? span->next < 0 : !span->rows))
+        return error_set(err, CLLM_ERR_ARGUMENT, "the tokens of a generation were not evaluated");
     cllm_generation_prepare(g);
     for (uint32_t row = 0; status == CLLM_OK && g->end == CLLM_END_NONE && row < g->n_rows; row++) {
         int32_t token = -1;

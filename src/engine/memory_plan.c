@@ -126,7 +126,7 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
     uint32_t wanted = settings->n_ctx ? settings->n_ctx : config->n_ctx_open;
     if (!settings->n_ctx && settings->n_positions && settings->n_positions < wanted) wanted = settings->n_positions;
     uint64_t sum = plan_context(config, settings, wanted, plan);
-    if (!settings->n_ctx) {
+    if (context_is_open(settings)) {
         /* Leave room for the pages of a mapped file; where even they do not fit, the system drops and reads them as it
          * goes. */
         const uint64_t mapped = plan->weights > weights_in_memory ? plan->weights - weights_in_memory : 0;
@@ -142,9 +142,10 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
     return error_set(err, CLLM_ERR_MEMORY,
                      "a context of %" PRIu32
                      " needs %.0f MiB of keys and values and %.0f MiB of scratch beside %.0f MiB "
-                     "of weights; %.0f MiB are available: use a smaller context or batch",
+                     "of weights; %.0f MiB are available: use a smaller context%s or batch",
                      plan->n_ctx, (double)plan->kv_cache / BYTES_PER_MIB, (double)plan->scratch / BYTES_PER_MIB,
-                     (double)plan->weights / BYTES_PER_MIB, (double)plan->available / BYTES_PER_MIB);
+                     (double)plan->weights / BYTES_PER_MIB, (double)plan->available / BYTES_PER_MIB,
+                     settings->n_positions ? ", fewer positions" : "");
 }
 
 cllm_status plan_model_engine(const cllm_model *model, const engine_settings *settings, cllm_memory_plan *plan,

@@ -61,7 +61,7 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
 /* Up to `most` layers; fewer only if they may be. */
 static cllm_status choose_layers(const cllm_model *model, engine_settings *s, const gpu *g, uint32_t most,
                                  bool may_be_fewer, cllm_memory_plan *plan, cllm_error *err) {
-    const bool open_context = s->n_ctx == 0;
+    const bool open_context = context_is_open(s);
     gpu_needs needs, needs_of_most;
     s->n_gpu_layers = most;
     cllm_status status = plan_layers(model, s, g, plan, &needs_of_most, err);

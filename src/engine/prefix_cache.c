@@ -147,6 +147,11 @@ static bool holds(const prefix_cache *cache, uint32_t page, const int32_t *token
     return page == KV_NONE;
 }
 
+/* Can a text go on after this page? Its window then sees it. */
+static bool can_end_in(const prefix_cache *cache, uint32_t page) {
+    return cache->pages->pools[KV_WINDOWED].n_pages == 0 || cache->pages->pages[page].windowed != KV_NONE;
+}
+
 /* Of the pages that come after the first `chunk` ones, that with the longest match. n_same: out, 0 if there is none. */
 static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const int32_t *tokens, uint32_t chunk,
                               uint32_t count, uint32_t *n_same) {
@@ -157,7 +162,8 @@ static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const 
         const uint32_t left = count - chunk * KV_CHUNK, most = p->n_tokens < left ? p->n_tokens : left;
         uint32_t n = 0;
         while (n < most && tokens_of(cache, page)[n] == tokens[(size_t)chunk * KV_CHUNK + n]) n++;
-        const bool better = n > *n_same || (n > 0 && n == *n_same && cache->pages->pages[best].windowed == KV_NONE);
+        if ((n < KV_CHUNK || n == left) && !can_end_in(cache, page)) continue;
+        const bool better = n > *n_same || (n > 0 && n == *n_same && !can_end_in(cache, best));
         if (!better || p->before != before || !holds(cache, p->previous, tokens, chunk)) continue;
         best = page;
         *n_same = n;

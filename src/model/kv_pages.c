@@ -137,15 +137,19 @@ cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm
     return CLLM_OK;
 }
 
-/* Is position `length`, the next one, in a page that others hold too? */
-static bool ends_in_shared(const kv_table *table, const kv_pages *pages, uint32_t length) {
-    if (length % KV_CHUNK == 0) return false;
-    const kv_page *last = &pages->pages[table->of[KV_FULL].pages[length / KV_CHUNK]];
-    return last->n_tables > 1 || last->n_followers > 0;
+uint32_t kv_table_last(const kv_table *table, uint32_t length) {
+    return length % KV_CHUNK == 0 ? KV_NONE : table->of[KV_FULL].pages[length / KV_CHUNK];
 }
 
-uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end) {
-    return kv_chunks(end) - table->of[KV_FULL].end + ends_in_shared(table, pages, length);
+/* Is position `length`, the next one, in a page that others hold too, beside n_leaving that will not? */
+static bool ends_in_shared(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t n_leaving) {
+    const uint32_t last = kv_table_last(table, length);
+    return last != KV_NONE && (pages->pages[last].n_tables > 1 + n_leaving || pages->pages[last].n_followers > 0);
+}
+
+uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end,
+                        uint32_t n_leaving) {
+    return kv_chunks(end) - table->of[KV_FULL].end + ends_in_shared(table, pages, length, n_leaving);
 }
 
 static void put(kv_table *table, const kv_pages *pages, uint32_t chunk, uint32_t page) {
@@ -165,7 +169,7 @@ void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept) {
 
 kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t length, uint32_t end) {
     kv_copies copies = {.of = {{KV_NONE, KV_NONE}, {KV_NONE, KV_NONE}}};
-    if (ends_in_shared(table, pages, length)) {
+    if (ends_in_shared(table, pages, length, 0)) {
         const uint32_t chunk = length / KV_CHUNK, shared = table->of[KV_FULL].pages[chunk], own = new_page(pages);
         copies.of[KV_FULL].from = shared;
         copies.of[KV_FULL].to = own;

@@ -91,8 +91,12 @@ cllm_status kv_pages_create(const model_config *config, const kv_size *size, are
 /* An empty table; there are at most n_sequences. Errors: MEMORY. */
 cllm_status kv_table_create(const kv_pages *pages, arena *a, kv_table *out, cllm_error *err);
 
-/* How many free pages kv_table_grow would take. */
-uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end);
+/* The page that position `length`, the next one, lies in; KV_NONE if it begins one. */
+uint32_t kv_table_last(const kv_table *table, uint32_t length);
+
+/* How many free pages kv_table_grow will take, once n_leaving of the tables that hold kv_table_last have replaced it by a copy. */
+uint32_t kv_table_needs(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t end,
+                        uint32_t n_leaving);
 
 /* Drop the windowed parts that no position from `kept` on looks back at, unless there is room for all; or those of the chunks before
  * `first`. */

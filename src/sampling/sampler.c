@@ -63,6 +63,8 @@ cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *op
     return CLLM_OK;
 }
 
+uint32_t sampler_n_vocab(const cllm_sampler *sampler) { return sampler->n_vocab; }
+
 void sampler_set_state(cllm_sampler *sampler, uint64_t state) { sampler->random = sampler->next = state; }
 
 void cllm_sampler_destroy(cllm_sampler *sampler) { free(sampler); }
