@@ -287,7 +287,7 @@ test: all tests stage lookalike threads arm
 	@CC='$(CC)' SANITIZE='$(SANITIZE)' AGAIN='$(AGAIN)' tests/run.sh $(BUILD)
 
 test-long:
-	@MINICLLM_TEST_LONG=1 $(MAKE) test
+	@MINICLLM_TEST_LONG=1 TEST_SECONDS=$${TEST_SECONDS:-10800} $(MAKE) test
 
 FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
 check-format:
