@@ -315,7 +315,8 @@ CLLM_API const char *cllm_device_names(void);
 
 typedef struct cllm_engine_options {
     uint32_t n_ctx; /* most positions of one sequence; 0: the model's own (of LongRoPE the original, for which its short
-                               factors are: more must be asked for, and has the long ones), or as many as fit in memory if fewer */
+                               factors are: more must be asked for, and has the long ones), or n_positions if fewer; without n_positions
+                               as many as fit in memory if fewer */
     uint32_t n_batch;     /* most tokens in one forward pass; 0: 512; on a GPU at most 2048 */
     uint32_t n_threads;   /* 0: the cores this process may use */
     cllm_kv_type kv_type; /* how keys and values are stored */
@@ -335,7 +336,7 @@ typedef struct cllm_engine_options {
     uint32_t device_index; /* which of the API's devices, from 0; OpenCL's are counted over all its platforms, GPUs
                               first; with "auto": of the first API that has a GPU of that number */
     uint64_t
-        cache_bytes; /* most bytes of keys and values that the prefix cache keeps of no sequence; 0: there is none */
+        cache_bytes; /* most bytes of keys and values that the prefix cache keeps beside those of sequences; 0: there is none */
     cllm_pooling pooling; /* of CLLM_WANT_EMBEDDING */
     bool raw_embeddings;  /* do not scale embeddings to length 1 */
 } cllm_engine_options;
@@ -404,7 +405,7 @@ CLLM_API cllm_status cllm_sequence_create(cllm_engine *engine, cllm_sequence **o
 CLLM_API void cllm_sequence_destroy(cllm_sequence *sequence);
 
 CLLM_API uint32_t cllm_sequence_length(const cllm_sequence *sequence);       /* tokens evaluated so far */
-CLLM_API const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence); /* [length] they */
+CLLM_API const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence); /* [length] those tokens */
 
 /* Another sequence that begins with the first `length` tokens of this one. It shares their pages; one that is not full is copied
  * when either writes there. out: owned.
@@ -465,7 +466,7 @@ typedef struct cllm_span {
  *     sequence is as long as its last whole forward pass.
  *   - WANT_NEXT has the errors of cllm_sequence_diagnose, if a logit is not a finite number: for that span alone. The others have
  *     their results.
- * The engine has n_sequences rows of output; more rows of WANT_EACH are the one thing that evaluating allocates. */
+ * The engine has n_sequences rows of output; more rows, of WANT_EACH or CLLM_POOLING_NONE, are the one thing that evaluating allocates. */
 CLLM_API cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cllm_error *err);
 
 /* Why is a logit of the sequence's last evaluation not a finite number? Looks at every weight, which takes a while. Never CLLM_OK:
@@ -582,8 +583,8 @@ CLLM_API void cllm_generation_prepare(cllm_generation *generation);
 
 /* Take what cllm_eval made of the span. A span that was cancelled ends the generation. At the end the sequence holds all but the
  * last token drawn. event: out; what comes out of a prompt's first pieces is empty.
- * Errors: the span's status, or ARGUMENT if it has no result (another span of the call was refused); those of cllm_sequence_diagnose, if a logit is not a finite number; ARGUMENT (a mask that allows no
- * token); MEMORY. */
+ * Errors: the span's status, or ARGUMENT if it was not evaluated (another span of the call was refused): it can be wanted anew; those
+ * of cllm_sequence_diagnose, if a logit is not a finite number; ARGUMENT (a mask that allows no token); MEMORY. */
 CLLM_API cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *span, cllm_event *event,
                                           cllm_error *err);
 

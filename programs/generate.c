@@ -54,11 +54,11 @@ static int load_text(run *r, prompt *p) {
     r->sequence = NULL;
     if (cllm_sequence_load(r->engine, r->o->load, &r->sequence, &err) != CLLM_OK) return fail_with(&err);
     const uint32_t length = cllm_sequence_length(r->sequence);
-    if (p->count == 0 && length > 0 && cllm_sequence_truncate(r->sequence, length - 1, &err) != CLLM_OK)
-        return fail_with(&err);
     p->joined = malloc((length + p->count + 1) * sizeof *p->joined);
     if (!p->joined) return fail("out of memory");
     memcpy(p->joined, cllm_sequence_tokens(r->sequence), length * sizeof *p->joined);
+    if (p->count == 0 && length > 0 && cllm_sequence_truncate(r->sequence, length - 1, &err) != CLLM_OK)
+        return fail_with(&err);
     if (p->count > 0) memcpy(p->joined + length, p->tokens, p->count * sizeof *p->joined);
     p->tokens = p->joined;
     p->count += length;
@@ -69,6 +69,7 @@ static int load_text(run *r, prompt *p) {
 typedef struct answer {
     cllm_end end;
     int32_t last; /* token drawn, which is not evaluated yet; -1: none was, or it ended the text */
+    bool failed;  /* to be evaluated */
     pace evaluated, generated;
 } answer;
 
@@ -90,19 +91,14 @@ typedef struct draft {
     cllm_sequence *sequence;
 } draft;
 
-static bool keep_drafting(void *user, uint64_t done, uint64_t total) {
-    (void)user, (void)done, (void)total;
-    return !interrupted();
-}
-
 static int start_draft(const run *r, draft *d) {
     const options *o = r->o;
-    const cllm_load_options load = {.no_mmap = o->no_mmap, .progress = keep_drafting};
+    const cllm_load_options load = {.no_mmap = o->no_mmap, .progress = interrupt_progress};
     const cllm_engine_options engine = {.n_ctx = cllm_engine_plan(r->engine)->n_ctx,
                                         .n_batch = (uint32_t)o->batch,
                                         .n_threads = (uint32_t)o->threads,
                                         .cpu_isa = o->cpu_isa,
-                                        .progress = keep_drafting};
+                                        .progress = interrupt_progress};
     cllm_error err;
     if (!o->draft_model) return EXIT_SUCCESS;
     cllm_status status = cllm_model_load(o->draft_model, &load, &d->model, &err);
@@ -139,7 +135,8 @@ static int take_step(const run *r, cllm_generation *generation, cllm_span *span,
     cllm_status status = cllm_eval(r->engine, span, 1, &err);
     if (status == CLLM_OK || status == CLLM_ERR_CANCELLED)
         status = cllm_generation_take(generation, span, &event, &err);
-    if (status != CLLM_OK) return fail_with(&err);
+    a->failed = status != CLLM_OK;
+    if (a->failed) return fail_with(&err);
     text_stream_write(text, event.text.data, event.text.length);
     *n_drawn = event.n_tokens;
     a->generated.n_tokens += event.n_tokens - (event.end == CLLM_END_TOKEN);
@@ -163,7 +160,9 @@ static int write_text(run *r, cllm_generation *generation, const prompt *p, text
         status = take_step(r, generation, &span, text, a, &n_drawn);
         if (first) {
             run_stage(r, "%s", "");
-            if (interrupted()) note(r->o, "interrupted within the prompt");
+            if (interrupted())
+                note(r->o,
+                     r->o->save ? "interrupted within the prompt; nothing is saved" : "interrupted within the prompt");
             a->evaluated = (pace){.n_tokens = span.count, .n_timed = span.count, .seconds = now() - start};
             if (r->o->verbose) fprintf(stderr, "prompt: evaluated in %.3f s\n", a->evaluated.seconds);
         } else {
@@ -175,29 +174,33 @@ static int write_text(run *r, cllm_generation *generation, const prompt *p, text
     return status;
 }
 
+static void note_full(const run *r) { /* also with -q: nothing is cut silently */
+    fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it\n",
+            cllm_engine_plan(r->engine)->n_ctx);
+}
+
 /* From the prompt's tokens to the newline at the end. */
 static int write_answer(run *r, cllm_generation *generation, const prompt *p) {
-    answer a = {.end = cllm_generation_end(generation), .last = -1};
+    answer a = {.last = -1};
     text_stream text = {.out = stdout};
     int status = write_text(r, generation, p, &text, &a);
-    if (ferror(stdout)) return status;
     if (status != EXIT_SUCCESS && a.generated.n_tokens == 0) return status;
-    text_stream_end(&text);
-    fputc('\n', stdout);
-    int flushed = flush_output();
-    if (flushed != EXIT_SUCCESS) return flushed;
-    if (a.end == CLLM_END_CONTEXT_FULL) /* also with -q: nothing is cut silently */
-        fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it\n",
-                cllm_engine_plan(r->engine)->n_ctx);
+    if (!ferror(stdout)) {
+        text_stream_end(&text);
+        fputc('\n', stdout);
+        const int flushed = flush_output();
+        if (flushed != EXIT_SUCCESS) status = flushed;
+    }
+    if (a.end == CLLM_END_CONTEXT_FULL) note_full(r);
     if (status != EXIT_FAILURE) run_summary(r, a.evaluated, a.generated);
-    if (r->o->save && status != EXIT_FAILURE) { /* what was interrupted is saved too */
+    if (r->o->save && !a.failed) { /* also what was interrupted, or could not be printed */
         const int saved = save_text(r, &a);
         if (saved != EXIT_SUCCESS) return saved;
     }
     return status;
 }
 
-/* -n 0: the prompt is evaluated, and that is all. */
+/* The prompt is evaluated, and that is all: with -n 0, or where it fills the context. */
 static int evaluate_prompt(run *r, const prompt *p) {
     cllm_span span;
     cllm_error err;
@@ -211,6 +214,7 @@ static int evaluate_prompt(run *r, const prompt *p) {
     if (r->o->echo) text_stream_write(&text, p->text.data, p->text.length);
     text_stream_end(&text);
     fputc('\n', stdout);
+    if (r->o->n_tokens > 0) note_full(r);
     run_summary(r, (pace){.n_tokens = p->count - done, .n_timed = p->count - done, .seconds = now() - start},
                 (pace){0});
     const int flushed = flush_output();
@@ -240,7 +244,10 @@ int generate(const options *o) {
         if (made == CLLM_OK) made = create_generation(&r, &p, sampler, &d, &generation, &err);
         if (made != CLLM_OK) status = fail_with(&err);
     }
-    if (status == EXIT_SUCCESS) status = o->n_tokens > 0 ? write_answer(&r, generation, &p) : evaluate_prompt(&r, &p);
+    if (status == EXIT_SUCCESS) {
+        const bool goes_on = o->n_tokens > 0 && cllm_generation_end(generation) == CLLM_END_NONE;
+        status = goes_on ? write_answer(&r, generation, &p) : evaluate_prompt(&r, &p);
+    }
     cllm_generation_destroy(generation);
     stop_draft(&d);
     cllm_sampler_destroy(sampler);

@@ -77,6 +77,11 @@ void interrupt_install(void) {
 
 bool interrupted(void) { return stop_signal; }
 
+bool interrupt_progress(void *user, uint64_t done, uint64_t total) {
+    (void)user, (void)done, (void)total;
+    return !interrupted();
+}
+
 int interrupt_status(void) { return 128 + stop_signal; }
 
 void interrupt_watch_file(const char *path, const cllm_gguf *gguf) {

@@ -12,8 +12,11 @@ void interrupt_install(void);
 
 int interrupt_status(void); /* 128 and the number of the signal, as shells have it */
 
-/* Has one of them come? In the form of a cllm_cancelled callback; user: unused. */
+/* Has one of them come? */
 bool interrupted(void);
+
+/* The same as a cllm_progress that shows nothing; all parameters are unused. */
+bool interrupt_progress(void *user, uint64_t done, uint64_t total);
 
 /* The file whose disappearing bytes (SIGBUS) are to be explained: `gguf`'s files, or while it is NULL the file at
  * `path` that is being opened. Both must stay valid; a NULL path ends the watch. */

@@ -184,14 +184,9 @@ int id_list_check(const id_list *list, uint32_t n_vocab) {
 
 /* ----------------------------------------------------------------------------------------------- models */
 
-/* Reading a file that cannot be mapped takes a while. */
-static bool on_open(void *user, uint64_t done, uint64_t total) {
-    (void)user, (void)done, (void)total;
-    return !interrupted();
-}
-
 int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {
-    const cllm_load_options load = {.progress = on_open, .overrides = o->overrides, .n_overrides = o->n_overrides};
+    const cllm_load_options load = {
+        .progress = interrupt_progress, .overrides = o->overrides, .n_overrides = o->n_overrides};
     cllm_error err;
     interrupt_watch_file(path, NULL);
     if (cllm_gguf_open(path, &load, gguf, &err) != CLLM_OK) return fail_with(&err);

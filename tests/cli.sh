@@ -268,6 +268,14 @@ saved_texts() {
     check '--load with a prompt, and --save over the same file' eval 'exits 0 && silent'
     run "$any" -t 0 -n 0 --load "$temporary/text.seq"
     check '--load -n 0: the speed is that of what was evaluated' eval 'exits 0 && says "prompt 1 token,"'
+    run "$any" -t 0 --ignore-eos -n 9999 --ctx 64 -p 'One day,' --save "$temporary/full.seq"
+    check '--save of a text that fills the context' exits 0
+    run "$any" -q -t 0 -n 9 --ctx 64 --load "$temporary/full.seq" --save "$temporary/full.seq"
+    check '--load of one: it has ended' eval 'exits 0 && says "context: all 64 tokens"'
+    run "$any" -t 0 -n 0 --ctx 65 --load "$temporary/full.seq" -p 'a' --save "$temporary/full.seq"
+    check '--load and a prompt that fills the context: all is saved' exits 0
+    run "$any" -t 0 -n 1 --ctx 66 --load "$temporary/full.seq"
+    check 'and there is room for one more token' eval 'exits 0 && says "generated 1 token "'
     run "$any" -q -t 0 -n 7 --load "$temporary/text.seq" --kv-type f32
     check '--load: another type of keys and values' refused 1 "$temporary/text.seq: the sequence was saved with another type of keys and values"
     run "$any" -q -t 0 -n 7 --load "$any"

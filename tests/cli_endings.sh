@@ -111,6 +111,18 @@ signals() {
     done
     check 'a text that is interrupted is saved to its last token' [ "$spoilt" = 0 ]
 
+    # also where it could not be printed: nobody reads the pipe
+    exec 3<>"$temporary/pipe"
+    rm -f "$temporary/stopped.seq"
+    # shellcheck disable=SC2086 # words
+    hears_interrupts "$program" "$any" --ignore-eos --ctx 30000 -n 29000 --save "$temporary/stopped.seq" >"$temporary/pipe" 2>"$err" &
+    process=$!
+    sleep 10 # the pipe holds 64 KiB
+    end_by INT
+    exec 3>&-
+    : >"$out"
+    check 'a text that is interrupted while a pipe is full is saved' eval 'exits 130 && [ -s "$temporary/stopped.seq" ]'
+
     survivors=0 # the system picks a thread for each signal, so more than one try
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         start "$any" -n 20000 --ignore-eos --ctx 30000 --threads 4

@@ -91,7 +91,8 @@ static void all_spans_are_checked_first(void **state) {
 
     /* pages: three for four sequences */
     for (size_t i = 0; i < 4; i++) spans[i] = span_of(s[i], good, 5, CLLM_WANT_NOTHING);
-    assert_error(cllm_eval(engine, spans, 4, &err), &err, CLLM_ERR_MEMORY, "all 3 are held");
+    assert_error(cllm_eval(engine, spans, 4, &err), &err, CLLM_ERR_MEMORY,
+                 "5 tokens need 1 pages of 256 positions, and of the engine's 3 only 0 are left");
     assert_int_equal(spans[3].status, CLLM_ERR_MEMORY);
     assert_int_equal(spans[0].status, CLLM_OK);
     assert_int_equal(cllm_sequence_length(s[0]), 0);
@@ -145,7 +146,7 @@ static void the_last_writer_of_a_page_keeps_it(void **state) {
         }
         assert_int_equal(cllm_engine_stats(engine).pages_held, 2);
         cllm_span third = span_of(s[2], tokens, 1, CLLM_WANT_NOTHING);
-        assert_error(cllm_eval(engine, &third, 1, &err), &err, CLLM_ERR_MEMORY, "all 2 are held");
+        assert_error(cllm_eval(engine, &third, 1, &err), &err, CLLM_ERR_MEMORY, "only 0 are left");
         cllm_engine_destroy(engine);
     }
     cllm_model_destroy(model);
@@ -163,6 +164,7 @@ static void a_span_that_fails_leaves_the_others(void **state) {
               &err);
     float *embeddings = (float *)(uintptr_t)cllm_gguf_find_tensor(cllm_model_gguf(model), "token_embd.weight")->data;
     embeddings[BAD * m.n_embd + 3] = NAN;
+    float *output = (float *)(uintptr_t)cllm_gguf_find_tensor(cllm_model_gguf(model), "output.weight")->data;
     for (uint32_t n_batch = 8; n_batch <= 128; n_batch *= 16) {
         cllm_sequence *s[3];
         cllm_engine *engine =
@@ -178,6 +180,18 @@ static void a_span_that_fails_leaves_the_others(void **state) {
         assert_int_equal(cllm_sequence_length(s[2]), 20);
         cllm_engine_destroy(engine);
     }
+    for (uint32_t i = 0; i < m.n_embd; i++)
+        output[BAD * m.n_embd + i] = 3e38f; /* its logit is infinite, or -infinite */
+    cllm_sequence *s[1];
+    cllm_engine *engine = start(model, (cllm_engine_options){0}, s);
+    for (int32_t token = 0, n_infinite = 0; token < 50 || n_infinite == 0; token++) {
+        cllm_span span = span_of(s[0], &token, 1, CLLM_WANT_NEXT);
+        assert_true(token < 50);
+        if (cllm_eval(engine, &span, 1, &err) == CLLM_OK) continue;
+        assert_int_equal(span.next, -1);
+        n_infinite++;
+    }
+    cllm_engine_destroy(engine);
     cllm_model_destroy(model);
 }
 
@@ -204,6 +218,7 @@ static void a_call_that_is_stopped_gives_nothing(void **state) {
         for (size_t i = 0; i < 3; i++) {
             assert_int_equal(spans[i].status, CLLM_ERR_CANCELLED);
             assert_null(spans[i].rows);
+            assert_int_equal(spans[i].next, -1);
             assert_ok(cllm_sequence_truncate(s[i], 0, &err), &err);
         }
     }
@@ -217,17 +232,20 @@ static void given_positions_do_not_cap_the_context(void **state) {
     cllm_model *model = tiny(1u << 30, 0);
     cllm_memory_plan plan;
     cllm_error err;
-    cllm_engine_options options = {.n_positions = 1u << 30};
-    assert_error(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err, CLLM_ERR_MEMORY,
-                 "fewer positions");
+    cllm_engine_options options = {.n_positions = 1u << 30, .n_sequences = 4096}; /* their tokens take 17 TB */
+    const cllm_status status = cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err);
     assert_int_equal(plan.n_ctx, 1u << 30);
+    assert_false(plan.n_ctx_capped);
+    if (plan.available > 0) assert_error(status, &err, CLLM_ERR_MEMORY, "fewer positions");
     options = (cllm_engine_options){.n_positions = 4096};
     assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
     assert_int_equal(plan.n_ctx, 4096);
     assert_false(plan.n_ctx_capped);
-    options = (cllm_engine_options){.n_positions = 0};
-    assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
-    assert_true(plan.n_ctx_capped);
+    options = (cllm_engine_options){.n_sequences = 4096};
+    if (plan.available > 0) {
+        assert_ok(cllm_plan_memory(cllm_model_gguf(model), &options, &plan, &err), &err);
+        assert_true(plan.n_ctx_capped);
+    }
     cllm_model_destroy(model);
 }
 
@@ -437,12 +455,12 @@ static void a_page_without_its_window_ends_no_prefix(void **state) {
     int32_t a[250], b[250];
     for (int i = 0; i < 250; i++) a[i] = b[i] = i * 13 % 50;
     b[200] = 1 + a[200] % 49;
-    cllm_model *model = tiny(1024, WINDOW);
+    cllm_model *model = tiny(2048, WINDOW);
     cllm_sequence *s[2];
     cllm_error err;
     size_t n_reused;
     cllm_engine *engine = start(
-        model, (cllm_engine_options){.n_ctx = 1024, .n_sequences = 2, .n_positions = 2048, .cache_bytes = 1 << 24}, s);
+        model, (cllm_engine_options){.n_ctx = 2048, .n_sequences = 2, .n_positions = 4096, .cache_bytes = 1 << 24}, s);
     cllm_span spans[] = {span_of(s[0], a, 250, CLLM_WANT_NOTHING), span_of(s[1], b, 250, CLLM_WANT_NOTHING)};
     assert_ok(cllm_eval(engine, spans, 2, &err), &err);
     const uint32_t page = s[0]->table.of[KV_FULL].pages[0];
@@ -454,6 +472,18 @@ static void a_page_without_its_window_ends_no_prefix(void **state) {
     kv_page_evict_windowed(&engine->pages, page);
     assert_ok(cllm_sequence_reuse(s[0], a, 250, &n_reused, &err), &err);
     assert_int_equal(n_reused, 200); /* of the other's page */
+
+    /* also where the text goes on in more pages, which have nothing for this one */
+    static int32_t c[1500];
+    for (int i = 0; i < 1500; i++) c[i] = i < 250 ? a[i] : i % 49;
+    assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
+    cllm_span whole = span_of(s[0], c, 1500, CLLM_WANT_NOTHING);
+    assert_ok(cllm_eval(engine, &whole, 1, &err), &err);
+    kv_table_drop_chunks(&s[0]->table, &engine->pages, 2);
+    for (uint32_t i = 0; i < 2; i++) kv_page_evict_windowed(&engine->pages, s[0]->table.of[KV_FULL].pages[i]);
+    assert_ok(cllm_sequence_create(engine, &s[1], &err), &err);
+    assert_ok(cllm_sequence_reuse(s[1], c, 300, &n_reused, &err), &err);
+    assert_int_equal(n_reused, 200);
     cllm_engine_destroy(engine);
     cllm_model_destroy(model);
 }

@@ -336,6 +336,12 @@ static void what_cannot_be_is_refused(void **state) {
     assert_int_equal(span.count, 1);
     assert_int_equal(cllm_generation_end(g), CLLM_END_NONE);
     cllm_generation_destroy(g);
+    const int32_t longer[6] = {1, 2, 3};
+    assert_ok(cllm_generation_create(d.s->sequence, longer, 6, NULL, &g, &err), &err);
+    assert_true(cllm_generation_wants(g, 2, &refused[0])); /* a piece of the prompt */
+    assert_error(cllm_eval(d.s->engine, refused, 2, &err), &err, CLLM_ERR_ARGUMENT, "sequence");
+    assert_error(cllm_generation_take(g, &refused[0], &event, &err), &err, CLLM_ERR_ARGUMENT, "not evaluated");
+    cllm_generation_destroy(g);
 
     /* a prompt that fills the context has ended */
     const int32_t full[20] = {1, 2, 3};
@@ -496,6 +502,40 @@ static void a_text_goes_on_where_a_draft_has_no_room(void **state) {
     cllm_model_destroy(model);
 }
 
+/* A model whose logits are not finite: whoever draws, it is said, and the token can be wanted again. */
+static void what_is_not_finite_is_taken_back(void **state) {
+    (void)state;
+    tiny_model m = tiny_model_default();
+    const cllm_load_options in_memory = {.no_mmap = true};
+    const int32_t prompt[3] = {1, 2, 3};
+    cllm_model *model;
+    cllm_error err;
+    solo *s;
+    assert_ok(cllm_model_load(tiny_model_write("nan.gguf", &m), &in_memory, &model, &err), &err);
+    ((float *)(uintptr_t)cllm_gguf_find_tensor(cllm_model_gguf(model), "token_embd.weight")->data)[3 * m.n_embd] = NAN;
+    for (int sampled = 0; sampled < 2; sampled++) {
+        cllm_generation_options options = {.sampler = NULL};
+        cllm_generation *g;
+        cllm_span span;
+        cllm_event event;
+        assert_ok(solo_create(model, NULL, &s, &err), &err);
+        if (sampled) assert_ok(cllm_sampler_create(m.n_vocab, NULL, &options.sampler, &err), &err);
+        assert_ok(cllm_generation_create(s->sequence, prompt, 3, &options, &g, &err), &err);
+        for (int i = 0; i < 2; i++) {
+            assert_true(cllm_generation_wants(g, 9, &span));
+            assert_int_equal(span.count, i == 0 ? 3 : 1);
+            cllm_eval(s->engine, &span, 1, NULL);
+            assert_error(cllm_generation_take(g, &span, &event, &err), &err, CLLM_ERR_FORMAT, "not finite");
+            assert_string_equal(err.name, "token_embd.weight");
+            assert_int_equal(solo_length(s), 2);
+        }
+        cllm_generation_destroy(g);
+        cllm_sampler_destroy(options.sampler);
+        solo_destroy(s);
+    }
+    cllm_model_destroy(model);
+}
+
 static bool never(void *user, uint64_t done, uint64_t total) {
     (void)done, (void)total;
     ++*(int *)user;
@@ -548,6 +588,7 @@ int main(void) {
         cmocka_unit_test(log_probabilities_are_those_of_the_logits),
         cmocka_unit_test(drafts_leave_the_text_as_it_is),
         cmocka_unit_test(a_text_goes_on_where_a_draft_has_no_room),
+        cmocka_unit_test(what_is_not_finite_is_taken_back),
         cmocka_unit_test(a_draft_that_fails_is_no_more_asked),
         cmocka_unit_test(a_draft_model_has_the_same_vocabulary),
     };

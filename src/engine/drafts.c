@@ -50,7 +50,7 @@ static uint32_t look_up(const int32_t *tokens, uint32_t count, uint32_t most, in
 
 /* Bring the small model's sequence to the first `count` tokens, and ask it for those that follow. A sequence that fails once is asked
  * no more. */
-static uint32_t ask(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
+static uint32_t ask_small_model(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
     cllm_sequence *s = d->sequence;
     uint32_t same = 0, n = 0;
     while (same < s->length && same + 1 < count && s->tokens[same] == tokens[same]) same++;
@@ -76,7 +76,7 @@ uint32_t drafter_guess(drafter *d, const int32_t *tokens, uint32_t count, uint32
     if (most > d->depth) most = d->depth;
     uint32_t n = 0;
     if (most > 0 && d->lookup) n = look_up(tokens, count, most, drafts);
-    if (most > 0 && n == 0 && d->sequence) n = ask(d, tokens, count, most, drafts);
+    if (most > 0 && n == 0 && d->sequence) n = ask_small_model(d, tokens, count, most, drafts);
     return n;
 }
 

@@ -13,7 +13,7 @@ typedef struct drafter {
     cllm_sequence *sequence;  /* of the small model, or NULL */
     uint32_t most;            /* tokens of a draft */
     uint32_t depth;           /* of the next */
-    uint32_t rest, next_rest; /* tokens to draw before the next draft; and after the next in vain */
+    uint32_t rest, next_rest; /* tokens to draw before the next draft; and after the next failed draft */
     uint64_t n_drafted, n_accepted;
 } drafter;
 

@@ -37,7 +37,7 @@ typedef struct engine_settings {
     uint64_t cache_bytes;
 } engine_settings;
 
-/* May a smaller context be planned? With a number of positions it would take no less memory. */
+/* May a smaller context be planned? With a number of positions keys and values would take no less memory. */
 static inline bool context_is_open(const engine_settings *s) { return s->n_ctx == 0 && s->n_positions == 0; }
 
 #define BYTES_PER_MIB (1024.0 * 1024.0)

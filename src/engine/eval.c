@@ -5,6 +5,7 @@
 #include "engine/engine.h"
 #include "sampling/sampler.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,11 +28,11 @@ static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_
 }
 
 /* Spans before spans[i] that begin in the page in which it begins: each will have a copy of its own. */
-static uint32_t count_leaving(const cllm_span *spans, size_t i) {
+static uint32_t count_leaving(const cllm_engine *e, const cllm_span *spans, size_t i) {
     const cllm_sequence *s = spans[i].sequence;
     const uint32_t last = kv_table_last(&s->table, s->length);
     uint32_t n = 0;
-    for (size_t k = 0; last != KV_NONE && k < i; k++)
+    for (size_t k = 0; last != KV_NONE && e->pages.pages[last].n_tables > 1 && k < i; k++)
         n += spans[k].status == CLLM_OK && kv_table_last(&spans[k].sequence->table, spans[k].sequence->length) == last;
     return n;
 }
@@ -41,18 +42,19 @@ static cllm_status check_pages(const cllm_engine *e, const cllm_span *spans, siz
     const cllm_span *span = &spans[i];
     const cllm_sequence *s = span->sequence;
     const uint32_t n =
-        kv_table_needs(&s->table, &e->pages, s->length, s->length + (uint32_t)span->count, count_leaving(spans, i));
+        kv_table_needs(&s->table, &e->pages, s->length, s->length + (uint32_t)span->count, count_leaving(e, spans, i));
     if (*n_needed + n <= prefix_cache_room(&e->cache)) {
         *n_needed += n;
         return CLLM_OK;
     }
     return error_set(err, CLLM_ERR_MEMORY,
-                     "%zu tokens need a page of %d positions that no sequence holds, and all %u are held", span->count,
-                     KV_CHUNK, e->pages.pools[KV_FULL].n_pages);
+                     "%zu tokens need %u pages of %d positions, and of the engine's %u only %" PRIu64 " are left",
+                     span->count, n, KV_CHUNK, e->pages.pools[KV_FULL].n_pages,
+                     prefix_cache_room(&e->cache) - *n_needed);
 }
 
 /* Each span's status, and its place in the sequence. Returns the first that is not OK. */
-static cllm_status check(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
+static cllm_status check_spans(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
     cllm_status first = n_spans > 0 ? CLLM_OK : error_set(err, CLLM_ERR_ARGUMENT, "there are no spans to evaluate");
     uint64_t n_needed = 0;
     for (size_t i = 0; i < n_spans; i++) {
@@ -319,14 +321,17 @@ static cllm_status run_spans(cllm_engine *e, cllm_span *spans, size_t n_spans, c
 
 cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cllm_error *err) {
     cllm_engine *e = engine;
-    cllm_status status = check(e, spans, n_spans, err);
+    cllm_status status = check_spans(e, spans, n_spans, err);
     if (status == CLLM_OK) {
         status = run_spans(e, spans, n_spans, err);
         for (size_t i = 0; status != CLLM_OK && i < n_spans; i++) spans[i].status = status;
     }
     for (size_t i = 0; i < n_spans; i++) {
         if (spans[i].sequence && spans[i].sequence->engine == e) spans[i].sequence->span = NULL;
-        if (spans[i].status != CLLM_OK) spans[i].rows = NULL;
+        if (spans[i].status != CLLM_OK) {
+            spans[i].rows = NULL;
+            spans[i].next = -1;
+        }
         if (status == CLLM_OK) status = spans[i].status;
     }
     return status;

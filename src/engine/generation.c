@@ -27,6 +27,7 @@ struct cllm_generation {
     /* what was asked for last */
     uint32_t n_drafted;
     uint32_t n_rows;  /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
+    uint32_t reach;   /* the sequence's length when all is evaluated */
     uint32_t *masks;  /* [1 + most drafts][mask words], or NULL */
     uint32_t n_masks; /* that are computed for it */
     drafter drafter;
@@ -53,8 +54,8 @@ static cllm_status check_drafts(const cllm_generation *g, cllm_error *err) {
     return drafter_check_vocabulary(e->model, small->engine->model, err);
 }
 
-static cllm_status check(const cllm_sequence *s, const int32_t *prompt, size_t count, const cllm_generation_options *o,
-                         cllm_error *err) {
+static cllm_status check_request(const cllm_sequence *s, const int32_t *prompt, size_t count,
+                                 const cllm_generation_options *o, cllm_error *err) {
     const cllm_engine *e = s->engine;
     const uint32_t n_vocab = e->model->config.n_vocab;
     if (count > e->plan.n_ctx)
@@ -100,7 +101,7 @@ cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *promp
     static const cllm_generation_options defaults = {0};
     const cllm_generation_options *o = options ? options : &defaults;
     *out = NULL;
-    cllm_status status = check(sequence, prompt, count, o, err);
+    cllm_status status = check_request(sequence, prompt, count, o, err);
     if (status != CLLM_OK) return status;
     cllm_generation *g = calloc(1, sizeof *g);
     if (!g) return error_set(err, CLLM_ERR_MEMORY, "no memory for a generation");
@@ -163,12 +164,14 @@ bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *
     const uint32_t length = g->sequence->length, n = g->count - length;
     span->tokens = g->tokens + length;
     span->count = n < most ? n : most;
+    g->reach = length + (uint32_t)span->count;
     if (span->count < n) return true;
     const uint32_t n_draft = most_drafted(g, most - n);
     if (n == 1 && n_draft > 0)
         g->n_drafted = drafter_guess(&g->drafter, g->tokens, g->count, n_draft, g->tokens + g->count);
     g->n_rows = 1 + g->n_drafted;
     span->count += g->n_drafted;
+    g->reach += g->n_drafted;
     const bool greedy = !g->options.sampler && !g->masks && !g->logprobs;
     span->want = g->n_drafted > 0 ? CLLM_WANT_EACH : greedy ? CLLM_WANT_NEXT : CLLM_WANT_LAST;
     return true;
@@ -298,6 +301,16 @@ static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
     return status;
 }
 
+/* A span that has no result: what was evaluated of it is taken back, so that it can be wanted anew. */
+static cllm_status take_failed(cllm_generation *g, const cllm_span *span, cllm_error *err) {
+    if (g->sequence->length >= g->count) sequence_cut(g->sequence, g->count - 1);
+    if (span->status == CLLM_OK)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the tokens of a generation were not evaluated");
+    if (span->status == CLLM_ERR_FORMAT || span->status == CLLM_ERR_UNSUPPORTED)
+        return cllm_sequence_diagnose(g->sequence, err);
+    return error_set(err, span->status, "the tokens of a generation could not be evaluated");
+}
+
 cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *span, cllm_event *event,
                                  cllm_error *err) {
     cllm_generation *g = generation;
@@ -306,11 +319,10 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
     *event = (cllm_event){.logprobs = g->logprobs};
     if (span->status == CLLM_ERR_CANCELLED)
         g->end = CLLM_END_CANCELLED;
-    else if (span->status != CLLM_OK)
-        return error_set(err, span->status, "the tokens of a generation could not be evaluated");
-    else if (g->n_rows > 0 && (span->want == CLLM_WANT_NEXT ? span->next < 0 : !span->rows))
-        return error_set(err, CLLM_ERR_ARGUMENT, "the tokens of a generation were not evaluated");
-    cllm_generation_prepare(g);
+    else if (span->status != CLLM_OK || g->sequence->length < g->reach)
+        return take_failed(g, span, err);
+    else
+        cllm_generation_prepare(g);
     for (uint32_t row = 0; status == CLLM_OK && g->end == CLLM_END_NONE && row < g->n_rows; row++) {
         int32_t token = -1;
         const int32_t drafted = row < g->n_drafted ? g->tokens[begin + row] : -1;

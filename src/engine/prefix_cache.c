@@ -21,7 +21,7 @@ uint64_t prefix_cache_bytes(const model_config *config, const kv_size *size) {
     const uint64_t of_page = sizeof(known_page) + KV_CHUNK * sizeof(int32_t) + 2 * sizeof(uint32_t);
     uint64_t bytes;
     if (n_pages == UINT64_MAX || !checked_mul(n_pages, of_page, &bytes)) return UINT64_MAX;
-    return bytes + kv_chunks(size->n_ctx) * sizeof(uint32_t);
+    return bytes + kv_chunks(size->n_ctx) * (sizeof(uint32_t) + sizeof(prefix_end));
 }
 
 cllm_status prefix_cache_create(const kv_size *size, kv_pages *pages, arena *a, prefix_cache *out, cllm_error *err) {
@@ -33,7 +33,8 @@ cllm_status prefix_cache_create(const kv_size *size, kv_pages *pages, arena *a, 
     out->tokens = arena_alloc(a, n_pages, KV_CHUNK * sizeof *out->tokens);
     out->buckets = arena_alloc(a, out->n_buckets, sizeof *out->buckets);
     out->found = arena_alloc(a, pages->n_chunks, sizeof *out->found);
-    if (!out->known || !out->tokens || !out->buckets || !out->found)
+    out->ends = arena_alloc(a, pages->n_chunks, sizeof *out->ends);
+    if (!out->known || !out->tokens || !out->buckets || !out->found || !out->ends)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a prefix cache of %u pages; use a smaller one", n_pages);
     memset(out->buckets, 0xFF, out->n_buckets * sizeof *out->buckets);
     return CLLM_OK;
@@ -135,6 +136,11 @@ void prefix_cache_touch(prefix_cache *cache, const kv_table *table) {
 
 /* ------------------------------------------------------------------------------------------------- finding */
 
+/* Do windows find this page? */
+static bool is_seen(const prefix_cache *cache, uint32_t page) {
+    return cache->pages->pools[KV_WINDOWED].n_pages == 0 || cache->pages->pages[page].windowed != KV_NONE;
+}
+
 /* Do `page` and all pages before it hold the first n_chunks * KV_CHUNK tokens? Those in cache->found do. */
 static bool holds(const prefix_cache *cache, uint32_t page, const int32_t *tokens, uint32_t n_chunks) {
     for (; n_chunks > 0; page = cache->known[page].previous) {
@@ -147,52 +153,55 @@ static bool holds(const prefix_cache *cache, uint32_t page, const int32_t *token
     return page == KV_NONE;
 }
 
-/* Can a text go on after this page? Its window then sees it. */
-static bool can_end_in(const prefix_cache *cache, uint32_t page) {
-    return cache->pages->pools[KV_WINDOWED].n_pages == 0 || cache->pages->pages[page].windowed != KV_NONE;
-}
-
-/* Of the pages that come after the first `chunk` ones, that with the longest match. n_same: out, 0 if there is none. */
+/* Of the pages that come after the first `chunk` ones, that with the longest match. n_same: out, 0 if there is none. end: out, the same of
+ * those whose windowed part is still there. */
 static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const int32_t *tokens, uint32_t chunk,
-                              uint32_t count, uint32_t *n_same) {
+                              uint32_t count, uint32_t *n_same, prefix_end *end) {
     uint32_t best = KV_NONE;
     *n_same = 0;
+    *end = (prefix_end){KV_NONE, 0};
     for (uint32_t page = *bucket_of(cache, before); page != KV_NONE; page = cache->known[page].next) {
         const known_page *p = &cache->known[page];
         const uint32_t left = count - chunk * KV_CHUNK, most = p->n_tokens < left ? p->n_tokens : left;
         uint32_t n = 0;
         while (n < most && tokens_of(cache, page)[n] == tokens[(size_t)chunk * KV_CHUNK + n]) n++;
-        if ((n < KV_CHUNK || n == left) && !can_end_in(cache, page)) continue;
-        const bool better = n > *n_same || (n > 0 && n == *n_same && !can_end_in(cache, best));
-        if (!better || p->before != before || !holds(cache, p->previous, tokens, chunk)) continue;
+        const bool is_end = n > end->n_same && is_seen(cache, page);
+        if (n <= *n_same && !is_end) continue;
+        if (p->before != before || !holds(cache, p->previous, tokens, chunk)) continue;
+        if (is_end) *end = (prefix_end){page, n};
+        if (n <= *n_same) continue;
         best = page;
         *n_same = n;
     }
     return best;
 }
 
-/* The longest length up to this one at which windows find all that they see. */
-static uint32_t with_windows(const prefix_cache *cache, uint32_t length) {
-    const kv_pages *pages = cache->pages;
-    if (pages->pools[KV_WINDOWED].n_pages == 0) return length;
-    for (uint32_t i = kv_chunks(length); i > kv_first_seen(pages->window, length) / KV_CHUNK; i--)
-        if (pages->pages[cache->found[i - 1]].windowed == KV_NONE) length = (i - 1) * KV_CHUNK;
-    return length;
+/* Does a prefix of this length, whose last page is `page`, find all that its windows see? Fills cache->found with its pages. */
+static bool has_windows(const prefix_cache *cache, uint32_t page, uint32_t length) {
+    const uint32_t n_chunks = kv_chunks(length), first = kv_first_seen(cache->pages->window, length) / KV_CHUNK;
+    bool all = true;
+    for (uint32_t i = n_chunks; i-- > 0; page = cache->known[page].previous) {
+        cache->found[i] = page;
+        all = all && (i < first || is_seen(cache, page));
+    }
+    return all;
 }
 
 uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t count, kv_table *table) {
     if (cache->n_most == 0) return 0;
     uint64_t before = FIRST_HASH;
-    uint32_t length = 0, n_same = KV_CHUNK;
-    for (uint32_t chunk = 0; n_same == KV_CHUNK && chunk * KV_CHUNK < count; chunk++) {
-        cache->found[chunk] = KV_NONE;
-        cache->found[chunk] = longest_match(cache, before, tokens, chunk, count, &n_same);
-        length += n_same;
-        if (n_same == KV_CHUNK) before = hash_on(before, tokens + (size_t)chunk * KV_CHUNK);
+    uint32_t n_chunks = 0, n_same = KV_CHUNK, length = 0;
+    for (; n_same == KV_CHUNK && n_chunks * KV_CHUNK < count; n_chunks++) {
+        const uint32_t i = n_chunks;
+        cache->found[i] = KV_NONE;
+        cache->found[i] = longest_match(cache, before, tokens, i, count, &n_same, &cache->ends[i]);
+        if (n_same == KV_CHUNK) before = hash_on(before, tokens + (size_t)i * KV_CHUNK);
     }
-    /* A table holds all pages before one that it holds, so that idle pages are followed by idle ones alone. */
-    for (uint32_t i = kv_chunks(length); i-- > 1;) cache->found[i - 1] = cache->known[cache->found[i]].previous;
-    length = with_windows(cache, length);
+    while (n_chunks > 0 && length == 0) {
+        const prefix_end end = cache->ends[--n_chunks];
+        if (end.n_same > 0 && has_windows(cache, end.page, n_chunks * KV_CHUNK + end.n_same))
+            length = n_chunks * KV_CHUNK + end.n_same;
+    }
     if (length == 0) return 0;
     kv_table_adopt(table, cache->pages, cache->found, length);
     prefix_cache_touch(cache, table);

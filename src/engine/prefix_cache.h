@@ -19,6 +19,11 @@ typedef struct known_page {
     uint64_t last_used;
 } known_page;
 
+/* A page that a prefix may end in: the last n_same of its tokens. */
+typedef struct prefix_end {
+    uint32_t page, n_same; /* 0: there is none */
+} prefix_end;
+
 typedef struct prefix_cache {
     kv_pages *pages;
     uint32_t n_most;    /* idle pages; 0: there is no cache */
@@ -26,7 +31,8 @@ typedef struct prefix_cache {
     int32_t *tokens;    /* [n_pages][KV_CHUNK] */
     uint32_t *buckets;  /* [n_buckets] a page or KV_NONE */
     uint32_t n_buckets; /* a power of 2 */
-    uint32_t *found;    /* [n_chunks] */
+    uint32_t *found;    /* [n_chunks] the pages of the prefix that is looked for, */
+    prefix_end *ends;   /* [n_chunks] and where it may end */
     uint64_t clock;     /* counts uses */
     uint64_t n_hits, n_reused, n_evicted;
 } prefix_cache;

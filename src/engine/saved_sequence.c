@@ -255,7 +255,7 @@ static cllm_status write_all(const cllm_sequence *s, stream *to, cllm_error *err
 
 static cllm_status write_file(const cllm_sequence *s, const char *partial, const char *path, cllm_error *err) {
     struct stat info;
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) /* which the rename would take away */
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode)) /* rename would replace it */
         return error_set(err, CLLM_ERR_IO, "%s: this is not a regular file", path);
     stream to = {.page = malloc(largest_part(s->engine))};
     if (!to.page) return error_set(err, CLLM_ERR_MEMORY, "%s: no memory for a page", path);
@@ -267,8 +267,11 @@ static cllm_status write_file(const cllm_sequence *s, const char *partial, const
     }
     cllm_status status = write_all(s, &to, err);
     const int reason = errno;
-    if (fclose(to.file) != 0 && status == CLLM_OK) status = CLLM_ERR_IO;
-    if (reason) errno = reason;
+    const bool closed = fclose(to.file) == 0;
+    if (status != CLLM_OK)
+        errno = reason;
+    else if (!closed)
+        status = CLLM_ERR_IO;
     if (status == CLLM_OK && rename(partial, path) != 0) status = CLLM_ERR_IO;
     if (status == CLLM_ERR_IO) fail_io(path, err);
     if (status != CLLM_OK) unlink(partial);
