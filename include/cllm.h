@@ -42,7 +42,7 @@ typedef enum cllm_status {
     CLLM_ERR_IO,           /* the system refused to open, map or read a file */
     CLLM_ERR_FORMAT,       /* the file's bytes contradict themselves or the format */
     CLLM_ERR_UNSUPPORTED,  /* the file is sound, but asks for what this library does not do */
-    CLLM_ERR_MEMORY,       /* it does not fit in memory */
+    CLLM_ERR_MEMORY,       /* it does not fit in memory, or into what an engine was made with */
     CLLM_ERR_CONTEXT_FULL, /* more tokens than the context of a sequence holds */
     CLLM_ERR_CANCELLED,    /* a callback asked to stop */
     CLLM_ERR_DEVICE,       /* a GPU is not there, lacks what is asked of it, or failed */
@@ -400,7 +400,7 @@ CLLM_API cllm_stats cllm_engine_stats(const cllm_engine *engine);
 /* Tokens evaluated in an engine, and the keys and values that they left there. */
 typedef struct cllm_sequence cllm_sequence;
 
-/* An empty sequence. out: owned; must end before its engine. Errors: MEMORY (the engine has n_sequences of them already). */
+/* An empty sequence. All of an engine share its n_positions. out: owned; must end before its engine. Errors: MEMORY (the engine has n_sequences of them already). */
 CLLM_API cllm_status cllm_sequence_create(cllm_engine *engine, cllm_sequence **out, cllm_error *err);
 CLLM_API void cllm_sequence_destroy(cllm_sequence *sequence);
 
@@ -420,7 +420,7 @@ CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t 
 CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
 
 /* Let an empty sequence begin with the longest prefix of `tokens` that the prefix cache has, but never all of them: the last
- * token is left to evaluate. n_reused: out, the sequence's length then. Errors: ARGUMENT (the sequence is not empty). */
+ * token is left to evaluate. All that an engine evaluates is in its cache at once, while its sequence lives and after. n_reused: out, the sequence's length then. Errors: ARGUMENT (the sequence is not empty). */
 CLLM_API cllm_status cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count, size_t *n_reused,
                                          cllm_error *err);
 
@@ -432,7 +432,7 @@ CLLM_API cllm_status cllm_sequence_save(const cllm_sequence *sequence, const cha
 /* A sequence from such a file, which this engine, or one just like it, must have saved. out: owned.
  * Errors: IO; FORMAT (the file is damaged, or none of these); UNSUPPORTED, and what is not the same: the version of the format, the model
  * (its metadata with overrides, its tensors, its adapters), the type of keys and values, the kernel path, the device, the factors of
- * RoPE; CONTEXT_FULL; MEMORY (no sequence or page is left); DEVICE. */
+ * RoPE, on a GPU also `exact`; CONTEXT_FULL; MEMORY (no sequence or page is left); DEVICE. */
 CLLM_API cllm_status cllm_sequence_load(cllm_engine *engine, const char *path, cllm_sequence **out, cllm_error *err);
 
 /* ------------------------------------------------------------------------------------------- evaluating */

@@ -5,9 +5,11 @@
 #include "program.h"
 #include "text_stream.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 typedef struct prompt {
     input text;
@@ -72,6 +74,18 @@ typedef struct answer {
     bool failed;  /* to be evaluated */
     pace evaluated, generated;
 } answer;
+
+/* Can a file be written where --save wants it? It is better to know that before the text is made. */
+static int check_save(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    if (!*path) return free(folder), usage_error("--save wants the name of a file");
+    if (!folder) return fail("out of memory");
+    const int status =
+        access(folder, W_OK) == 0 ? EXIT_SUCCESS : fail("--save %s: %s: %s", path, folder, strerror(errno));
+    free(folder);
+    return status;
+}
 
 /* Save the whole text, also after Ctrl-C. */
 static int save_text(run *r, const answer *a) {
@@ -152,9 +166,9 @@ static int write_text(run *r, cllm_generation *generation, const prompt *p, text
     int status = EXIT_SUCCESS;
     cllm_span span;
     run_stage(r, "reading the prompt");
-    while (status == EXIT_SUCCESS && cllm_generation_wants(generation, SIZE_MAX, &span)) {
+    for (double start = now(); status == EXIT_SUCCESS && cllm_generation_wants(generation, SIZE_MAX, &span);
+         start = now()) { /* drafts are made while it says what it wants */
         const bool first = a->evaluated.n_tokens == 0;
-        const double start = now();
         size_t n_drawn = 0;
         if (first && r->o->echo) text_stream_write(text, p->text.data, p->text.length);
         status = take_step(r, generation, &span, text, a, &n_drawn);
@@ -228,7 +242,8 @@ int generate(const options *o) {
     cllm_generation *generation = NULL;
     draft d = {0};
     if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
-    int status = read_prompt(o, &p);
+    int status = o->save ? check_save(o->save) : EXIT_SUCCESS;
+    if (status == EXIT_SUCCESS) status = read_prompt(o, &p);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     if (status == EXIT_SUCCESS) status = encode_prompt(&r, &p);
     if (status == EXIT_SUCCESS) status = run_start(&r, o->ctx);

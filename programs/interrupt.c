@@ -72,6 +72,7 @@ void interrupt_install(void) {
     struct sigaction on_bus = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
     sigemptyset(&on_bus.sa_mask);
     sigaction(SIGBUS, &on_bus, NULL);
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of its write */
     signal(SIGPIPE, SIG_DFL); /* a parent may have left it ignored */
 }
 

@@ -283,7 +283,14 @@ saved_texts() {
     run "$any" -q -t 0 -n 7 --load "$temporary/missing"
     check '--load: no file' refused 1 "$temporary/missing: No such file"
     run "$any" -q -n 1 --save "$temporary/no folder/file"
-    check '--save: no folder' eval 'exits 1 && says "No such file or directory"'
+    check '--save: no folder, which is said before a text is made' refused 1 "--save $temporary/no folder/file: $temporary/no folder: No such file"
+    run "$any" -q -n 1 --save ''
+    check '--save: no name' refused 2 '--save wants the name of a file'
+    run "$any" -q -t 0 -n 5 -p 'One day,' --draft lookup --save "$temporary/drafted.seq"
+    run "$any" -q -t 0 -n 7 --load "$temporary/drafted.seq"
+    check 'a text that was drafted goes on without drafts' eval 'exits 0 && silent'
+    (ulimit -f 2 && run "$any" -q -n 5 --save "$temporary/large.seq" && [ "$status" = 1 ] && says 'File too large') >/dev/null 2>&1
+    check '--save: a file that may not grow so large' eval '[ $? = 0 ] && [ ! -e "$temporary/large.seq" ] && [ ! -e "$temporary/large.seq.partial" ]'
 }
 
 messages() {

@@ -343,6 +343,21 @@ static void what_cannot_be_is_refused(void **state) {
     assert_error(cllm_generation_take(g, &refused[0], &event, &err), &err, CLLM_ERR_ARGUMENT, "not evaluated");
     cllm_generation_destroy(g);
 
+    /* nor does one that was never asked for, or was taken before */
+    assert_ok(cllm_generation_create(d.s->sequence, tokens, 3, NULL, &g, &err), &err);
+    const cllm_span nothing = {.next = 0};
+    assert_error(cllm_generation_take(g, &nothing, &event, &err), &err, CLLM_ERR_ARGUMENT, "not evaluated");
+    assert_true(cllm_generation_wants(g, 9, &span));
+    assert_int_equal(span.next, -1);
+    assert_error(cllm_generation_take(g, &span, &event, &err), &err, CLLM_ERR_ARGUMENT, "not evaluated");
+    assert_true(cllm_generation_wants(g, 9, &span));
+    assert_ok(cllm_eval(d.s->engine, &span, 1, &err), &err);
+    assert_ok(cllm_generation_take(g, &span, &event, &err), &err);
+    assert_int_equal(event.n_tokens, 1);
+    assert_error(cllm_generation_take(g, &span, &event, &err), &err, CLLM_ERR_ARGUMENT, "not evaluated");
+    cllm_generation_destroy(g);
+    assert_ok(solo_truncate(d.s, 2, &err), &err);
+
     /* a prompt that fills the context has ended */
     const int32_t full[20] = {1, 2, 3};
     assert_ok(cllm_generation_create(d.s->sequence, full, 20, NULL, &g, &err), &err);

@@ -27,7 +27,7 @@ struct cllm_generation {
     /* what was asked for last */
     uint32_t n_drafted;
     uint32_t n_rows;  /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
-    uint32_t reach;   /* the sequence's length when all is evaluated */
+    uint32_t reach;   /* the sequence's length when all is evaluated; UINT32_MAX: nothing was asked for */
     uint32_t *masks;  /* [1 + most drafts][mask words], or NULL */
     uint32_t n_masks; /* that are computed for it */
     drafter drafter;
@@ -109,6 +109,7 @@ cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *promp
     g->options = *o;
     g->n_prompt = g->count = (uint32_t)count;
     g->n_most = o->n_most ? o->n_most : UINT64_MAX;
+    g->reach = UINT32_MAX;
     if (o->draft_lookup || o->draft_sequence) {
         const uint32_t most = o->n_draft ? o->n_draft : DEFAULT_DRAFT;
         g->drafter = (drafter){.lookup = o->draft_lookup,
@@ -158,8 +159,9 @@ static uint32_t most_drafted(const cllm_generation *g, size_t room) {
 
 bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *span) {
     cllm_generation *g = generation;
-    *span = (cllm_span){.sequence = g->sequence, .want = CLLM_WANT_NOTHING};
+    *span = (cllm_span){.sequence = g->sequence, .want = CLLM_WANT_NOTHING, .next = -1};
     g->n_drafted = g->n_rows = g->n_masks = 0;
+    g->reach = UINT32_MAX; /* nothing is wanted */
     if (g->end != CLLM_END_NONE || most == 0 || g->sequence->length >= g->count) return false;
     const uint32_t length = g->sequence->length, n = g->count - length;
     span->tokens = g->tokens + length;
@@ -337,6 +339,7 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
         if (status == CLLM_OK) status = cut;
     }
     g->n_rows = g->n_drafted = 0;
+    g->reach = UINT32_MAX;
     event->tokens = g->tokens + begin;
     event->n_tokens = n_drawn;
     event->text = give_text(g);

@@ -139,13 +139,13 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
         }
     }
     if (sum <= available && sum != UINT64_MAX) return CLLM_OK;
-    return error_set(err, CLLM_ERR_MEMORY,
-                     "a context of %" PRIu32
-                     " needs %.0f MiB of keys and values and %.0f MiB of scratch beside %.0f MiB "
-                     "of weights; %.0f MiB are available: use a smaller context%s or batch",
-                     plan->n_ctx, (double)plan->kv_cache / BYTES_PER_MIB, (double)plan->scratch / BYTES_PER_MIB,
-                     (double)plan->weights / BYTES_PER_MIB, (double)plan->available / BYTES_PER_MIB,
-                     settings->n_positions ? ", fewer positions" : "");
+    return error_set(
+        err, CLLM_ERR_MEMORY,
+        "a context of %" PRIu32 " needs %.0f MiB of keys and values and %.0f MiB of scratch beside %.0f MiB "
+        "of weights; %.0f MiB are available: use a smaller context%s%s or batch",
+        plan->n_ctx, (double)plan->kv_cache / BYTES_PER_MIB, (double)plan->scratch / BYTES_PER_MIB,
+        (double)plan->weights / BYTES_PER_MIB, (double)plan->available / BYTES_PER_MIB,
+        settings->n_positions ? ", fewer positions" : "", settings->cache_bytes ? ", a smaller prefix cache" : "");
 }
 
 cllm_status plan_model_engine(const cllm_model *model, const engine_settings *settings, cllm_memory_plan *plan,

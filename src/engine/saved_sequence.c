@@ -93,7 +93,7 @@ static saved_header header_of(const cllm_sequence *s) {
                       .kv_type = (uint32_t)e->kv_type,
                       .model = hash_model(e->model),
                       .n_cpu_layers = e->n_cpu_layers,
-                      .exact = e->exact,
+                      .exact = on_gpu(e) && e->exact, /* of the CPU every sequence is */
                       .n_tokens = s->length,
                       .first_windowed = s->table.of[KV_WINDOWED].first};
     const uint32_t seen = first_seen(e, s->length);
@@ -139,7 +139,10 @@ static cllm_status check_header(const saved_header *h, const saved_header *own, 
                  own->device, own->device_name);
         return differs(what, err);
     }
-    return h->exact == own->exact ? CLLM_OK : differs("another choice of `exact`", err);
+    return h->exact == own->exact ? CLLM_OK
+                                  : differs(h->exact ? "an engine that is exact, and this one is not"
+                                                     : "an engine that is not exact, and this one is",
+                                            err);
 }
 
 /* ---------------------------------------------------------------------------------------------------- pages */
