@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tables of Unicode in src/text are what the scripts of tools/unicode make of the pinned version of the standard.
+# The tables of Unicode are what the scripts of tools/unicode make of the pinned version of the standard.
 set -u
 export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/.." || exit 1
@@ -11,16 +11,16 @@ trap 'rm -f "$said"' EXIT
 database=/usr/share/unicode
 command -v python3 >/dev/null || skip_all 'python3 is missing'
 [ -r $database/UnicodeData.txt ] || skip_all 'the Unicode Character Database is missing (Debian: unicode-data)'
-pinned=$(sed -n 's/.* from Unicode \([0-9.]*\): do not edit.*/\1/p' src/text/unicode_ranges.c src/text/unicode_compositions.c |
+pinned=$(sed -n 's/.* from Unicode \([0-9.]*\): do not edit.*/\1/p' src/base/unicode_ranges.c src/base/unicode_case.c src/text/unicode_compositions.c |
     sort -u | xargs)
 grep -q "^# PropList-${pinned%% *}.txt" $database/PropList.txt ||
     skip_all "unicode-data is not of Unicode $pinned, from which the tables were made"
 
-check 'one version of the standard made both tables' [ "$(echo "$pinned" | wc -w)" -eq 1 ]
+check 'one version of the standard made all tables' [ "$(echo "$pinned" | wc -w)" -eq 1 ]
 made=$(mktemp)
 trap 'rm -f "$said" "$made"' EXIT
-for table in ranges/ranges normalization/compositions; do
-    check "make_${table%/*}.py runs" eval 'tools/unicode/make_${table%/*}.py >"$made"'
-    check "src/text/unicode_${table#*/}.c is what it makes" diff "$made" "src/text/unicode_${table#*/}.c"
+for table in ranges/base/unicode_ranges case/base/unicode_case normalization/text/unicode_compositions; do
+    check "make_${table%%/*}.py runs" eval 'tools/unicode/make_${table%%/*}.py >"$made"'
+    check "src/${table#*/}.c is what it makes" diff "$made" "src/${table#*/}.c"
 done
 echo "1..$n"

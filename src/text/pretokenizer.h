@@ -10,8 +10,8 @@
 #ifndef TEXT_PRETOKENIZER_H
 #define TEXT_PRETOKENIZER_H
 
+#include "base/unicode.h"
 #include "cllm.h"
-#include "text/unicode.h"
 
 /* Classes of characters beside Unicode's. */
 enum {

@@ -5,8 +5,8 @@
  */
 #include "text/unicode_normalize.h"
 
+#include "base/unicode.h"
 #include "base/utf8.h"
-#include "text/unicode.h"
 
 #include <stdlib.h>
 #include <string.h>

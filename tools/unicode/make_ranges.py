@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_ranges.c, on standard output, from the Unicode Character Database (UAX 44).
+"""Writes src/base/unicode_ranges.c, on standard output, from the Unicode Character Database (UAX 44).
 
-    tools/unicode/make_ranges.py [FOLDER] > src/text/unicode_ranges.c
+    tools/unicode/make_ranges.py [FOLDER] > src/base/unicode_ranges.c
 
 FOLDER holds UnicodeData.txt, PropList.txt and Scripts.txt; by default it is where Debian's package unicode-data puts them.
-What a class means stands in src/text/unicode.h, whose numbers are repeated below.
+What a class means stands in src/base/unicode.h, whose numbers are repeated below.
 """
 import re
 import sys
@@ -58,7 +58,7 @@ def main():
     add_property(folder + "/Scripts.txt", "Han", HAN, classes)
 
     print(f"/* Made by tools/unicode/make_ranges.py from Unicode {version_of(folder + '/PropList.txt')}: do not edit. */")
-    print('#include "text/unicode.h"\n')
+    print('#include "base/unicode.h"\n')
     print("// clang-format off")
     print_array("const unsigned char unicode_ascii[128]", classes[:128], 16)
     print_array("const uint32_t unicode_ranges[]", [at << 8 | classes[at] for at in range(N_CODE_POINTS)

@@ -1,8 +1,8 @@
-/* What the Unicode standard says of a character, as far as tokenizers ask: its general category, in groups, and two
- * properties. unicode_ranges.c has the data, made by tools/unicode/make_ranges.py; pretokenizer.c asks.
+/* What the Unicode standard says of a character, as far as tokenizers and templates ask: its general category, in groups, two
+ * properties, and its other case. unicode_ranges.c and unicode_case.c have the data, made by tools/unicode.
  */
-#ifndef TEXT_UNICODE_H
-#define TEXT_UNICODE_H
+#ifndef BASE_UNICODE_H
+#define BASE_UNICODE_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -31,6 +31,18 @@ uint32_t unicode_classes(uint32_t code_point);
 
 /* Of ranges that each begin with a code point << shift, the first one with 0: the one that holds this code point. */
 uint32_t unicode_range_at(const uint32_t *ranges, size_t count, unsigned shift, uint32_t code_point);
+
+/* The character in upper or lower case, where that is one character; else itself. */
+uint32_t unicode_upper(uint32_t code_point);
+uint32_t unicode_lower(uint32_t code_point);
+
+/* Characters first, first + step .. last that have another case: what is to be added for it. */
+typedef struct unicode_case_range {
+    uint32_t first, last, step;
+    int32_t upper, lower;
+} unicode_case_range;
+extern const unicode_case_range unicode_cases[];
+extern const size_t n_unicode_cases;
 
 /* A range goes up to the next one: its first code point << 8 | the properties << 4 | the category's number. */
 extern const uint32_t unicode_ranges[];

@@ -1,5 +1,5 @@
 /* Made by tools/unicode/make_ranges.py from Unicode 15.0.0: do not edit. */
-#include "text/unicode.h"
+#include "base/unicode.h"
 
 // clang-format off
 const unsigned char unicode_ascii[128] = {
