@@ -196,6 +196,35 @@ CLLM_API const cllm_tensor *cllm_gguf_tensor(const cllm_gguf *gguf, size_t index
 CLLM_API const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name); /* NULL if absent */
 CLLM_API const char *cllm_tensor_type_name(int32_t type);                                   /* "Q4_0", ...; "unknown" */
 
+/* --------------------------------------------------------------------------------------- chat templates */
+
+/* Messages to the text that a model was trained on, by a template in the language of Jinja 3.1, as Hugging Face's transformers sets it
+ * up. A file's own is its metadata tokenizer.chat_template, and its variants tokenizer.chat_template.NAME. */
+typedef struct cllm_template cllm_template;
+
+/* source: [length] UTF-8, copied. out: owned. It is immutable, and may be shared by threads.
+ * Errors, with line and column: FORMAT, UNSUPPORTED (other files are asked for, or it is nested more than 200 deep), MEMORY. */
+CLLM_API cllm_status cllm_template_create(const char *source, size_t length, cllm_template **out, cllm_error *err);
+CLLM_API void cllm_template_destroy(cllm_template *chat_template);
+
+/* A piece of a text. What the template spells is trusted, and may become special tokens; what its variables spell is not, wherever the
+ * template puts it. */
+typedef struct cllm_part {
+    bool trusted;
+    cllm_string text;
+} cllm_part;
+
+/* Render a conversation. objects: [n_objects] JSON objects, whose members are the template's variables: messages, tools,
+ * add_generation_prompt and what else it reads; where a name comes again the last counts. What bos_token, eos_token, unk_token, sep_token,
+ * pad_token, cls_token and mask_token spell counts as trusted: they come from the vocabulary, so let nobody else set them.
+ * now: seconds since 1970, which strftime_now tells in local time. parts: out, [*n_parts], owned: release with cllm_free; trusted ones and
+ * others take turns.
+ * Errors, with line and column: FORMAT and UNSUPPORTED (no JSON, or nested too deep), ARGUMENT (the template refuses the variables, or
+ * cannot do with them what it does), UNSUPPORTED (it takes more than 20 million steps or 256 MiB, or calls itself too deep), MEMORY. */
+CLLM_API cllm_status cllm_template_render(const cllm_template *chat_template, const cllm_string *objects,
+                                          size_t n_objects, int64_t now, cllm_part **parts, size_t *n_parts,
+                                          cllm_error *err);
+
 /* -------------------------------------------------------------------------------------------- tokenizer */
 
 typedef struct cllm_tokenizer cllm_tokenizer;
@@ -228,6 +257,12 @@ enum {
 CLLM_API cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, int flags,
                                            int32_t **tokens, size_t *count, cllm_error *err);
 CLLM_API void cllm_free(void *memory);
+
+/* The ids of a text in parts, as cllm_template_render gives them. The parts are one text to whoever cuts it into words. A special token
+ * is found where its whole spelling is trusted; one that is called user-defined, and has no brackets or bars in its spelling (such as a
+ * run of spaces), everywhere. No BOS or EOS is added: templates write them. tokens, errors: as cllm_tokenizer_encode has them. */
+CLLM_API cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer, const cllm_part *parts,
+                                                 size_t n_parts, int32_t **tokens, size_t *count, cllm_error *err);
 
 /* The vocabulary's own spelling of a token, as it stands in the file. id: 0..n_vocab-1, else an empty string. */
 CLLM_API cllm_string cllm_tokenizer_piece(const cllm_tokenizer *tokenizer, int32_t id);

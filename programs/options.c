@@ -50,7 +50,7 @@ typedef struct option_row {
 
 #define FIELD(name) offsetof(options, name)
 #define RUNS        (GENERATE | EVAL | BENCH)
-#define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE)
+#define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE | TEMPLATE)
 #define MOST_TOKENS (1 << 24) /* of a measurement */
 
 static const option_row rows[] = {
@@ -70,6 +70,14 @@ static const option_row rows[] = {
      .help = "read the spelling of special tokens, such as </s>, as plain text"},
     {IN_TEXT, GENERATE, 0, "ignore-eos", FLAG, FIELD(ignore_eos), .help = "do not stop where the model ends its text"},
     {IN_TEXT, TOKENIZE, 0, "no-bos", FLAG, FIELD(no_bos), .help = "put no BOS and EOS tokens around the text"},
+    {IN_TEXT, TEMPLATE, 'f', "file", TEXT, FIELD(file), "FILE",
+     .help = "read the conversation from a file instead of standard input"},
+    {IN_TEXT, TEMPLATE, 0, "chat-template", TEXT, FIELD(chat_template), "NAME|FILE", .computed = "the model's own",
+     .help = "a template of the model by its name, such as tool_use, or one in a file"},
+    {IN_TEXT, TEMPLATE, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
+     .help = "an object of further variables, which count before those of the conversation"},
+    {IN_TEXT, TEMPLATE, 0, "now", WHOLE, FIELD(now), "UNIX_TIME", 0, INT32_MAX, .or_minus_one = true, .initial = "-1",
+     .help = "the time that strftime_now tells, in seconds since 1970; -1 is the clock's"},
     {IN_TEXT, EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS",
      .help = "the ids to run, such as 1,2,3; - reads standard input"},
     {IN_TEXT, EVAL, 0, "text", TEXT, FIELD(text), "FILE",
@@ -151,6 +159,8 @@ static const option_row rows[] = {
              "begins with a dot is the architecture's; for more keys give it again"},
 
     {IN_OUTPUT, TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
+    {IN_OUTPUT, TEMPLATE, 0, "parts", FLAG, FIELD(show_parts),
+     .help = "print a line of JSON a part of the text: may it become special tokens?"},
     {IN_OUTPUT, EVAL, 0, "logits", TEXT, FIELD(logits), "FILE",
      .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
@@ -440,6 +450,7 @@ static int place_arguments(const command *c, options *o) {
         o->model = o->arguments[0];
         memmove(o->arguments, o->arguments + 1, --o->n_arguments * sizeof *o->arguments);
     }
+    if (!o->model && c->bit == TEMPLATE && o->chat_template) return 0;
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
     if (c->bit == GENERATE && !named && !strpbrk(o->model, "./") && access(o->model, F_OK) != 0)
         return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);

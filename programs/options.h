@@ -26,16 +26,19 @@ typedef struct options {
     const char *tokens; /* a list of ids, or NULL */
     const char *text;   /* the file to measure perplexity on, or NULL */
     const char *logits; /* the file to write logits to, or NULL */
-    const char *pre;    /* the pre-tokenizer, or NULL: the file's */
-    uint64_t n_tokens;  /* most tokens to generate; UINT64_MAX: as many as the context holds */
-    float temperature;  /* 0: greedy */
-    bool temperature_by_letter; /* it came as -t, which elsewhere is the number of threads */
-    float top_p;                /* (0, 1] */
-    uint64_t top_k;             /* 0: off */
-    uint64_t seed;              /* of the sampler */
-    const char *device;         /* where to compute */
-    uint64_t device_index;      /* which of that API's devices */
-    uint64_t gpu_layers;        /* layers to put on a GPU, or AS_MANY_AS_FIT */
+    const char *chat_template;        /* its name in the file, or its own file; or NULL: the model's */
+    const char *chat_template_kwargs; /* a JSON object, or NULL */
+    uint64_t now;                     /* seconds since 1970; UINT64_MAX: the clock's */
+    const char *pre;                  /* the pre-tokenizer, or NULL: the file's */
+    uint64_t n_tokens;                /* most tokens to generate; UINT64_MAX: as many as the context holds */
+    float temperature;                /* 0: greedy */
+    bool temperature_by_letter;       /* it came as -t, which elsewhere is the number of threads */
+    float top_p;                      /* (0, 1] */
+    uint64_t top_k;                   /* 0: off */
+    uint64_t seed;                    /* of the sampler */
+    const char *device;               /* where to compute */
+    uint64_t device_index;            /* which of that API's devices */
+    uint64_t gpu_layers;              /* layers to put on a GPU, or AS_MANY_AS_FIT */
     bool exact;
     const char *save, *load; /* files of a saved text, or NULL */
     const char *draft;       /* "lookup" or "none" */
@@ -59,6 +62,7 @@ typedef struct options {
     bool repack;            /* move the weights into memory in the kernels' own order */
     bool json, show_pieces; /* forms of output */
     bool csv, markdown;
+    bool show_parts; /* of a rendered template */
     bool show_tensors;
     bool no_bos, no_special;
     bool quiet, verbose;
@@ -74,7 +78,7 @@ typedef struct options {
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */
-enum { GENERATE = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, EVAL = 16, BENCH = 32 };
+enum { GENERATE = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, EVAL = 16, BENCH = 32, TEMPLATE = 64 };
 
 typedef struct command {
     unsigned bit;

@@ -17,6 +17,7 @@ violations() {
             may("gguf", "base gguf")
             may("text", "base gguf text")
             may("model", "base gguf model")
+            may("chat", "base gguf chat")
             may("cpu", "base gguf model cpu")
             may("gpu", "base gguf model gpu")
             may("sampling", "base text sampling")
@@ -33,7 +34,7 @@ violations() {
             if (header !~ /["<][^">]*[">]/) { complain("an include that this check cannot read: " $0); next }
             sub(/^[^"<]*["<]/, "", header)
             sub(/[">].*/, "", header)
-            ours = header ~ /^(base|gguf|text|model|cpu|gpu|sampling|engine|support)\// || $0 ~ /"/
+            ours = header ~ /^(base|gguf|text|model|chat|cpu|gpu|sampling|engine|support)\// || $0 ~ /"/
             if (!ours || header == "cllm.h") next
             if (header ~ /\.c$/) { complain("includes a source file, " header); next }
             if (header ~ /\.\./) { complain("leaves its folder by \"..\": " header); next }

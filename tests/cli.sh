@@ -41,6 +41,7 @@ generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --devic
 inspect --json --tensors --ctx --override --model
 tokenize --prompt --no-bos --no-special --pre --text --json --override --model
 detokenize --pre --override --model
+template --file --chat-template --chat-template-kwargs --now --parts --override --model
 eval --tokens --text --logits --pre --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 bench --prompt --n-tokens --depth --sequences --repetitions --compare --pre --json --csv --md --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 END
@@ -612,6 +613,31 @@ assert sum(t["bytes"] for t in d["tensors"]) == sum(t["bytes"] for t in d["types
     check 'inspect: a plan that does not fit is printed, with a note' eval 'exits 0 && prints "KV cache" && prints "note: "'
 }
 
+templates() {
+    own='tokenizer.chat_template=str:{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}{{ x }}'
+    printf '{"messages": [{"role": "user", "content": "Hi </s>"}], "x": 1}' >"$temporary/conversation"
+    run template "$any" --override "$own" <"$temporary/conversation"
+    check "template: the model's own, and the vocabulary's begin token; no newline is added" is_text '<s>[user] Hi </s>1'
+    run template "$any" --override "$own" -f "$temporary/conversation" --parts --chat-template-kwargs '{"x": "<"}'
+    check 'template --parts: who said what' is_text \
+        '{"trusted":true,"text":"<s>["}\n{"trusted":false,"text":"user"}\n{"trusted":true,"text":"] "}\n{"trusted":false,"text":"Hi </s><"}\n'
+    printf '{%% if x %%}\n{{ raise_exception("no " ~ x) }}{%% endif %%}{{ strftime_now("%%Y-%%m-%%d") }}\n' >"$temporary/file.jinja"
+    run template --chat-template "$temporary/file.jinja" --now 0 <"$temporary/conversation"
+    check 'template: one that refuses the conversation' refused 1 'chat template, line 2, column 4: no 1'
+    run template --chat-template "$temporary/file.jinja" --now 86400 -f /dev/null
+    check 'template: no conversation' refused 1 'JSON, line 1, column 1: a value was expected'
+    (TZ=UTC && export TZ && echo '{}' | "$program" template --chat-template "$temporary/file.jinja" --now 86400) >"$out" 2>"$err"
+    check 'template --now' is_text '1970-01-02'
+    run template "$any" --override "tokenizer.chat_template.tool_use=str:tools" --chat-template tool_use -f "$temporary/conversation"
+    check 'template --chat-template NAME' is_text 'tools'
+    run template "$any" --chat-template nothing -f "$temporary/conversation"
+    check 'template: no such name or file' refused 1 "--chat-template: $any has no template 'nothing', and there is no such file"
+    run template "$any" -f "$temporary/conversation"
+    check 'template: a model without one' refused 1 "$any: the file has no chat template"
+    run template --chat-template "$temporary/file.jinja" --chat-template-kwargs '[1]'
+    check 'template: no object' refused 2 "--chat-template-kwargs: '[1]' is not a JSON object"
+}
+
 tokens() {
     run tokenize "$stories" -p 'Once upon a time'
     check 'tokenize' is_text '1 403 407 261 378\n'
@@ -819,7 +845,7 @@ END
     fi
 }
 
-for name in prompts saved_texts benchmarks comparison; do group $name "$any"; done
+for name in prompts saved_texts templates benchmarks comparison; do group $name "$any"; done
 for name in stories_text messages bench_costs perplexity inspection tokens overrides; do group $name "$stories"; done
 group adapters "$stories $shared/models/stories260K-wide.gguf"
 group evaluation "$shared/vectors/tokens.txt"

@@ -2,8 +2,10 @@
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 /* The length (1..4) of the valid character at the start of `bytes`, or 0 if there is none: table 3-7 of the Unicode
  * standard. The second byte's range depends on the first, later ones are 80..BF. */
@@ -32,6 +34,9 @@ static inline uint32_t utf8_decode(const char *bytes, size_t length) {
     default: return (b[0] & 0x07u) << 18 | (b[1] & 0x3Fu) << 12 | (b[2] & 0x3Fu) << 6 | (b[3] & 0x3Fu);
     }
 }
+
+/* Is c one of these characters? Never of a zero byte. */
+static inline bool char_is_one_of(char c, const char *characters) { return c && strchr(characters, c); }
 
 /* Write a code point. `to` has room for 4 bytes. Returns the bytes written. */
 size_t utf8_encode(uint32_t code_point, char *to);

@@ -183,6 +183,14 @@ static bool same_spelling(const special_token *a, const special_token *b) {
            memcmp(a->spelling.data, b->spelling.data, a->spelling.length) == 0;
 }
 
+/* Vocabularies call pieces of text user-defined, such as runs of spaces, but also marks that steer a model: these have brackets. */
+static bool is_text(const vocabulary_token *token) {
+    if (token->type != TOKEN_USER_DEFINED) return false;
+    for (size_t i = 0; i < token->text.length; i++)
+        if (memchr("<>[]|", token->text.data[i], 5)) return false;
+    return true;
+}
+
 cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     size_t n = 0;
     for (uint32_t id = 0; id < t->n_vocab; id++) n += token_is_special(t->tokens[id].type);
@@ -192,7 +200,8 @@ cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
     n = 0;
     for (uint32_t id = 0; id < t->n_vocab; id++)
         if (token_is_special(t->tokens[id].type) && t->tokens[id].text.length > 0)
-            t->specials[n++] = (special_token){.spelling = t->tokens[id].text, .id = (int32_t)id};
+            t->specials[n++] =
+                (special_token){.spelling = t->tokens[id].text, .id = (int32_t)id, .is_text = is_text(&t->tokens[id])};
     qsort(t->specials, n, sizeof *t->specials, compare_specials);
 
     size_t n_distinct = 0;

@@ -6,6 +6,7 @@
  */
 #include "text/tokenizer.h"
 
+#include "base/checked.h"
 #include "base/error.h"
 #include "gguf/gguf.h"
 #include "text/merger.h"
@@ -95,16 +96,28 @@ static uint32_t first_from_byte(const cllm_tokenizer *t, uint32_t low, uint32_t 
     return low;
 }
 
-/* The longest special token that the text begins with, or NULL; if `user_defined`, of those alone. Each byte of the text
- * narrows the range of those that may still match. length: 1 or more. */
-static const special_token *special_at(const cllm_tokenizer *t, const char *text, size_t length, bool user_defined) {
+/* Which special tokens are found in a text. */
+typedef enum special_rule { FIND_USER_DEFINED, FIND_ALL, FIND_TRUSTED } special_rule;
+
+static bool is_found(const cllm_tokenizer *t, const special_token *special, special_rule rule, size_t n_trusted) {
+    switch (rule) {
+    case FIND_USER_DEFINED: return t->tokens[special->id].type == TOKEN_USER_DEFINED;
+    case FIND_TRUSTED: return special->is_text || special->spelling.length <= n_trusted;
+    default: return true;
+    }
+}
+
+/* The longest special token that the text begins with and that the rule lets be found, or NULL. Each byte of the text narrows the
+ * range of those that may still match. length: 1 or more; n_trusted: bytes at its beginning that are trusted. */
+static const special_token *special_at(const cllm_tokenizer *t, const char *text, size_t length, special_rule rule,
+                                       size_t n_trusted) {
     const special_token *longest = NULL;
     uint32_t low = t->specials_from[(unsigned char)text[0]];
     uint32_t high = t->specials_from[(unsigned char)text[0] + 1];
     for (size_t depth = 1; low < high; depth++) {
         const special_token *candidate = &t->specials[low];
         if (candidate->spelling.length == depth) {
-            if (!user_defined || t->tokens[candidate->id].type == TOKEN_USER_DEFINED) longest = candidate;
+            if (is_found(t, candidate, rule, n_trusted)) longest = candidate;
             low++;
         }
         if (depth == length) break;
@@ -137,14 +150,20 @@ cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err) {
 
 static bool is_white(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* Ordinary text lies between special tokens. User-defined ones are found always. */
-static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t length, bool parse_special,
-                               token_list *out, cllm_error *err) {
+/* Ordinary text lies between special tokens. User-defined ones are found always. trust: [length] of FIND_TRUSTED: is this byte? */
+static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t length, special_rule rule,
+                               const char *trust, token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
+    size_t trusted_end = 0; /* of the bytes that are trusted at `next` */
     for (size_t begin = 0; begin < length && status == CLLM_OK;) {
         size_t next = begin; /* special token */
         const special_token *special = NULL;
-        while (next < length && !(special = special_at(t, text + next, length - next, !parse_special))) next++;
+        for (; next < length; next++) {
+            if (trusted_end < next) trusted_end = next;
+            while (trust && trusted_end < length && trust[trusted_end]) trusted_end++;
+            special = special_at(t, text + next, length - next, rule, trusted_end - next);
+            if (special) break;
+        }
         size_t end = next; /* of the ordinary text */
         while (special && special->strips_left && end > begin && is_white(text[end - 1])) end--;
         if (end > begin) status = (t->pre ? bpe_encode : spm_encode)(t, text + begin, end - begin, out, err);
@@ -155,19 +174,13 @@ static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t
     return status;
 }
 
-cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, int flags,
-                                  int32_t **tokens, size_t *count, cllm_error *err) {
-    *tokens = NULL;
-    *count = 0;
-    if (length > MAX_TEXT_BYTES)
-        return error_set(err, CLLM_ERR_ARGUMENT, "the text is %llu bytes long, at most %llu can be encoded at once",
-                         (unsigned long long)length, (unsigned long long)MAX_TEXT_BYTES);
-    bool add_special = flags & CLLM_ENCODE_ADD_SPECIAL;
+static cllm_status encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, bool add_special,
+                          special_rule rule, const char *trust, int32_t **tokens, size_t *count, cllm_error *err) {
     token_list list = {0};
     cllm_status status = CLLM_OK;
     if (!token_list_reserve(&list, 1)) status = error_set(err, CLLM_ERR_MEMORY, "not enough memory for the tokens");
     if (status == CLLM_OK && add_special && tokenizer->add_bos) status = token_list_add(&list, tokenizer->bos, err);
-    if (status == CLLM_OK) status = encode_text(tokenizer, text, length, flags & CLLM_ENCODE_PARSE_SPECIAL, &list, err);
+    if (status == CLLM_OK) status = encode_text(tokenizer, text, length, rule, trust, &list, err);
     if (status == CLLM_OK && add_special && tokenizer->add_eos) status = token_list_add(&list, tokenizer->eos, err);
     if (status != CLLM_OK) {
         free(list.ids);
@@ -176,6 +189,44 @@ cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, const char *t
     *tokens = list.ids;
     *count = list.count;
     return CLLM_OK;
+}
+
+static cllm_status check_length(uint64_t length, cllm_error *err) {
+    if (length <= MAX_TEXT_BYTES) return CLLM_OK;
+    return error_set(err, CLLM_ERR_ARGUMENT, "the text is %llu bytes long, at most %llu can be encoded at once",
+                     (unsigned long long)length, (unsigned long long)MAX_TEXT_BYTES);
+}
+
+cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, int flags,
+                                  int32_t **tokens, size_t *count, cllm_error *err) {
+    *tokens = NULL;
+    *count = 0;
+    const cllm_status status = check_length(length, err);
+    if (status != CLLM_OK) return status;
+    return encode(tokenizer, text, length, flags & CLLM_ENCODE_ADD_SPECIAL,
+                  flags & CLLM_ENCODE_PARSE_SPECIAL ? FIND_ALL : FIND_USER_DEFINED, NULL, tokens, count, err);
+}
+
+cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer, const cllm_part *parts, size_t n_parts,
+                                        int32_t **tokens, size_t *count, cllm_error *err) {
+    uint64_t length = 0;
+    *tokens = NULL;
+    *count = 0;
+    for (size_t i = 0; i < n_parts; i++)
+        if (!checked_add(length, parts[i].text.length, &length)) length = UINT64_MAX;
+    cllm_status status = check_length(length, err);
+    if (status != CLLM_OK) return status;
+    char *text = malloc(2 * (size_t)length + 1), *trust = text + length;
+    if (!text)
+        return error_set(err, CLLM_ERR_MEMORY, "not enough memory for a text of %llu bytes",
+                         (unsigned long long)length);
+    for (size_t i = 0, at = 0; i < n_parts; at += parts[i++].text.length) {
+        if (parts[i].text.length > 0) memcpy(text + at, parts[i].text.data, parts[i].text.length);
+        memset(trust + at, parts[i].trusted, parts[i].text.length);
+    }
+    status = encode(tokenizer, text, (size_t)length, false, FIND_TRUSTED, trust, tokens, count, err);
+    free(text);
+    return status;
 }
 
 void cllm_free(void *memory) { free(memory); }

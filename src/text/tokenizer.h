@@ -45,6 +45,7 @@ typedef struct special_token {
     cllm_string spelling; /* as texts have it */
     int32_t id;
     bool strips_left, strips_right; /* swallows the white space before, after it in a text */
+    bool is_text;                   /* user-defined, and no mark: what a user writes may become it */
 } special_token;
 
 /* One way to make a token: its first left_length bytes joined to the rest. */

@@ -1,0 +1,43 @@
+/* The text of a template to tokens, as Jinja's lexer does with trim_blocks and lstrip_blocks: the first newline after a block is left
+ * out, and so is white space between the beginning of a line and a block; "-" in a tag strips all white space beside it, and "+" none. */
+#ifndef CHAT_JINJA_LEXER_H
+#define CHAT_JINJA_LEXER_H
+
+#include "cllm.h"
+
+typedef enum jinja_token_kind {
+    JINJA_TOKEN_END,
+    JINJA_TOKEN_DATA, /* text outside of tags */
+    JINJA_TOKEN_PRINT_BEGIN,
+    JINJA_TOKEN_PRINT_END,
+    JINJA_TOKEN_BLOCK_BEGIN,
+    JINJA_TOKEN_BLOCK_END,
+    JINJA_TOKEN_NAME,
+    JINJA_TOKEN_STRING, /* with its quotes and escapes */
+    JINJA_TOKEN_INTEGER,
+    JINJA_TOKEN_FLOAT,
+    JINJA_TOKEN_OPERATOR,
+} jinja_token_kind;
+
+typedef struct jinja_token {
+    jinja_token_kind kind;
+    uint32_t at;      /* byte of the source */
+    const char *text; /* in the source */
+    size_t length;
+} jinja_token;
+
+typedef struct jinja_lexer {
+    const char *source; /* with "\n" alone for newlines */
+    uint32_t length, at;
+    int state;          /* outside of tags, within a block or a print */
+    bool line_start;    /* did what was read last end a line? */
+    uint32_t raw_end;   /* outside: of the raw block that `at` is in, or 0 */
+    char brackets[256]; /* that are open, as what closes them */
+    uint32_t n_brackets;
+    const char *fault; /* what is wrong at `at` */
+} jinja_lexer;
+
+/* The next token. Returns false at what is no token: `fault` says what is wrong there. */
+bool jinja_lexer_next(jinja_lexer *l, jinja_token *token);
+
+#endif

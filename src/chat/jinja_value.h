@@ -1,0 +1,235 @@
+/* The values of a template: those of Python, as far as a template can tell.
+ *
+ * Each byte of a string is trusted or not. Trusted is what the template's own text spells; what messages, tools and other variables
+ * spell is not. Strings that are cut, joined or changed keep that for each byte, so that the text at the end still tells which of it may
+ * become special tokens.
+ *
+ * Values never change once made, but for namespaces and generators, and live in the arena of a run. A function that cannot make its value,
+ * fails the run (jinja_fail) and returns an undefined one; a run that has failed goes nowhere, so callers need not look after each
+ * call. */
+#ifndef CHAT_JINJA_VALUE_H
+#define CHAT_JINJA_VALUE_H
+
+#include "base/arena.h"
+#include "base/json.h"
+#include "cllm.h"
+
+typedef enum jinja_kind {
+    JINJA_ABSENT, /* an argument that was not given */
+    JINJA_UNDEFINED,
+    JINJA_NONE,
+    JINJA_BOOL,
+    JINJA_INTEGER,
+    JINJA_BIG, /* an integer beyond 64 bits, as its digits: it can be printed and compared for equality */
+    JINJA_FLOAT,
+    JINJA_STRING,
+    JINJA_LIST,
+    JINJA_TUPLE,
+    JINJA_RANGE,
+    JINJA_VIEW,      /* what keys(), values() and items() of a dict give */
+    JINJA_GENERATOR, /* what filters like map and select give: it can be walked once */
+    JINJA_DICT,
+    JINJA_NAMESPACE,
+    JINJA_LOOP, /* the variable `loop` */
+    JINJA_CYCLER,
+    JINJA_JOINER,
+    JINJA_MACRO,
+    JINJA_FUNCTION, /* a function or a bound method */
+} jinja_kind;
+
+typedef struct jinja_string {
+    const char *bytes; /* UTF-8 */
+    size_t length;
+    const unsigned char *trust; /* [length] 1: trusted; NULL: `trusted` says it of all */
+    bool trusted;
+    bool safe; /* the filter `safe`: what is joined to it is escaped for HTML */
+} jinja_string;
+
+typedef struct jinja_value {
+    jinja_kind kind;
+    union {
+        bool boolean;
+        int64_t integer;
+        double number;
+        const jinja_string *string; /* also of BIG */
+        struct jinja_list *list;    /* LIST, TUPLE, RANGE, VIEW, GENERATOR */
+        struct jinja_dict *dict;    /* also of NAMESPACE */
+        struct jinja_loop *loop;
+        struct jinja_cycle *cycle; /* CYCLER and JOINER */
+        const struct jinja_macro *macro;
+        const struct jinja_function *function;
+        const struct jinja_missing *missing; /* UNDEFINED: what was looked for, or NULL */
+    };
+} jinja_value;
+
+typedef struct jinja_list {
+    jinja_value *items; /* [count] */
+    size_t count;
+} jinja_list;
+
+typedef struct jinja_pair {
+    jinja_value key, value;
+} jinja_pair;
+
+typedef struct jinja_dict {
+    jinja_pair *pairs; /* [count], in the order in which they were put there */
+    size_t count, capacity;
+} jinja_dict;
+
+typedef struct jinja_missing {
+    const char *owner; /* the type that has no such attribute, or NULL: a variable */
+    jinja_value name;
+    bool unsafe; /* it would change the value */
+} jinja_missing;
+
+typedef struct jinja_cycle {
+    jinja_list items;
+    size_t at;
+} jinja_cycle;
+
+typedef struct jinja_loop {
+    jinja_list items;
+    size_t at;
+    uint32_t depth; /* of recursive loops, from 0 */
+    jinja_value changed;
+    const struct jinja_node *node; /* of the `for`, */
+    struct jinja_scope *scope;     /* and where it stands: for recursion */
+} jinja_loop;
+
+typedef struct jinja_run jinja_run;
+
+/* What a call gets. */
+typedef struct jinja_args {
+    const jinja_value *items; /* [count] */
+    size_t count;
+    const jinja_pair *named; /* [n_named], by string keys */
+    size_t n_named;
+} jinja_args;
+
+typedef jinja_value (*jinja_builtin)(jinja_run *r, jinja_value self, const jinja_value *args);
+
+enum { JINJA_MOST_ARGS = 8 };
+
+/* Filters, tests, methods and functions: a name, the names of the parameters, and what it does. Parameters that were not given are
+ * ABSENT. */
+typedef struct jinja_function {
+    const char *name;
+    const char *
+        parameters; /* separated by spaces; "*": all arguments come as one tuple, and the named ones as a dict behind it */
+    jinja_builtin call;
+    jinja_value self; /* of a bound method */
+} jinja_function;
+
+/* ---------------------------------------------------------------------------------------------------- making them */
+
+/* zeroed memory of the run, or NULL, and the run has failed */
+void *jinja_alloc(jinja_run *r, size_t count, size_t size);
+
+/* Ends the run with this error, unless it has failed before. Returns an undefined value. */
+jinja_value jinja_fail(jinja_run *r, cllm_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
+bool jinja_failed(const jinja_run *r);
+
+/* Counts work that the template asked for; false: too much, and the run has failed. */
+bool jinja_step(jinja_run *r, size_t n);
+
+#define JINJA_VALUE_UNDEFINED ((jinja_value){.kind = JINJA_UNDEFINED})
+#define JINJA_VALUE_NONE      ((jinja_value){.kind = JINJA_NONE})
+
+static inline jinja_value jinja_bool(bool b) { return (jinja_value){.kind = JINJA_BOOL, .boolean = b}; }
+static inline jinja_value jinja_integer(int64_t i) { return (jinja_value){.kind = JINJA_INTEGER, .integer = i}; }
+static inline jinja_value jinja_float(double f) { return (jinja_value){.kind = JINJA_FLOAT, .number = f}; }
+
+/* A string of these bytes, which are not copied. */
+jinja_value jinja_text(jinja_run *r, const char *bytes, size_t length, bool trusted);
+jinja_value jinja_trusted(jinja_run *r, const char *terminated);
+
+/* Bytes from .. end - 1 of a string. */
+jinja_value jinja_slice(jinja_run *r, const jinja_string *s, size_t from, size_t end);
+
+jinja_value jinja_list_of(jinja_run *r, jinja_kind kind, size_t count); /* with room for `count` items, all undefined */
+jinja_value jinja_dict_new(jinja_run *r, jinja_kind kind, size_t capacity);
+void jinja_dict_set(jinja_run *r, jinja_dict *d, jinja_value key, jinja_value value);
+const jinja_value *jinja_dict_find(jinja_run *r, const jinja_dict *d, jinja_value key); /* or NULL */
+const jinja_value *jinja_dict_get(const jinja_dict *d, const char *name);               /* or NULL */
+jinja_value jinja_missing_of(jinja_run *r, const char *owner, jinja_value name, bool unsafe);
+jinja_value jinja_fail_missing(jinja_run *r, jinja_value undefined); /* says what is not there */
+
+/* What JSON stands for. Its strings are not copied. */
+jinja_value jinja_from_json(jinja_run *r, const json_value *json, bool trusted);
+
+/* ----------------------------------------------------------------------------------------------- strings, piece by piece */
+
+typedef struct jinja_builder {
+    jinja_run *run;
+    char *bytes;
+    unsigned char *trust;
+    size_t length, capacity;
+    bool has_trusted, has_untrusted;
+    bool safe;
+} jinja_builder;
+
+void jinja_put(jinja_builder *b, const char *bytes, size_t length, bool trusted);
+void jinja_put_text(jinja_builder *b, const char *trusted);
+void jinja_put_slice(jinja_builder *b, const jinja_string *s, size_t from, size_t end);
+void jinja_put_string(jinja_builder *b, const jinja_string *s);
+void jinja_put_value(jinja_builder *b, jinja_value v); /* as Python's str() */
+void jinja_put_repr(jinja_builder *b, jinja_value v);  /* as Python's repr() */
+jinja_value jinja_built(jinja_builder *b);
+
+bool jinja_byte_trusted(const jinja_string *s, size_t at);
+
+/* ---------------------------------------------------------------------------------------------------------- asking */
+
+static inline bool jinja_is_string(jinja_value v) { return v.kind == JINJA_STRING; }
+static inline bool jinja_is_list(jinja_value v) { return v.kind >= JINJA_LIST && v.kind <= JINJA_GENERATOR; }
+bool jinja_is_number(jinja_value v);                /* bool, integer or float */
+double jinja_number(jinja_value v);                 /* of one of those */
+bool jinja_spells(jinja_value v, const char *text); /* a string that is this? */
+int64_t jinja_whole_or(jinja_run *r, jinja_value v,
+                       int64_t otherwise); /* an integer argument, or if it is ABSENT or none */
+
+const char *jinja_type_name(jinja_value v); /* Python's: "str", "NoneType" ... */
+bool jinja_truth(jinja_value v);
+bool jinja_equal(jinja_run *r, jinja_value a, jinja_value b);
+int jinja_compare(jinja_run *r, jinja_value a, jinja_value b,
+                  const char *sign); /* < 0, 0, > 0; fails where Python does */
+bool jinja_contains(jinja_run *r, jinja_value container, jinja_value item);
+jinja_value jinja_length(jinja_run *r, jinja_value v);
+size_t jinja_characters(const jinja_string *s);
+
+/* The items that walking a value gives: of a string its characters, of a dict its keys. A generator is empty after it. */
+jinja_list jinja_walk(jinja_run *r, jinja_value v);
+
+jinja_value jinja_string_of(jinja_run *r, jinja_value v);                   /* str() */
+jinja_value jinja_item(jinja_run *r, jinja_value v, jinja_value key);       /* v[key] */
+jinja_value jinja_attribute(jinja_run *r, jinja_value v, jinja_value name); /* v.name */
+jinja_value jinja_cut(jinja_run *r, jinja_value v, jinja_value from, jinja_value to,
+                      jinja_value step); /* v[from:to:step] */
+
+/* <, &, >, ' and " as HTML has them. */
+jinja_value jinja_escape(jinja_run *r, jinja_value v);
+
+/* JSON, as Hugging Face's tojson writes it. */
+jinja_value jinja_to_json(jinja_run *r, jinja_value v, const json_style *style, bool sort_keys);
+
+/* ------------------------------------------------------------------------------------------------------- operators */
+
+jinja_value jinja_add(jinja_run *r, jinja_value a, jinja_value b);
+jinja_value jinja_calculate(jinja_run *r, char operator, jinja_value a,
+                            jinja_value b); /* one of - * / % ^ (**) and | (//) */
+jinja_value jinja_negate(jinja_run *r, jinja_value v);
+jinja_value jinja_format(jinja_run *r, const jinja_string *format, jinja_value values); /* format % values */
+
+/* ------------------------------------------------------------------------------------------------------ what is built in */
+
+const jinja_function *jinja_find_filter(cllm_string name);
+const jinja_function *jinja_find_test(cllm_string name);
+const jinja_function *jinja_find_method(jinja_value self, cllm_string name); /* of strings, lists, dicts ... */
+const jinja_function *jinja_find_global(cllm_string name);
+jinja_value jinja_call_builtin(jinja_run *r, const jinja_function *f, jinja_value self, const jinja_args *args);
+/* A value that can be called, by filters. */
+jinja_value jinja_call(jinja_run *r, jinja_value function, const jinja_args *args);
+
+int64_t jinja_now(const jinja_run *r); /* seconds since 1970 */
+
+#endif
