@@ -211,8 +211,7 @@ static void check_loaded(cllm_engine *engine, cllm_sequence *sequence) {
     cllm_sequence *second;
     cllm_error err;
     require(n <= N_CTX);
-    require(n == 0 ||
-            kv_table_reaches(&sequence->table, &engine->pages, n - 1)); /* what the last token looks back at is there */
+    require(kv_table_reaches(&sequence->table, &engine->pages, n)); /* what the next token looks back at is there */
     for (uint32_t i = 0; i < n; i++) require(tokens[i] >= 0 && tokens[i] < N_VOCAB);
     require(cllm_sequence_save(sequence, path_again, &err) == CLLM_OK);
     require(cllm_sequence_load(engine, path_again, &second, &err) == CLLM_OK);
