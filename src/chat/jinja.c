@@ -237,10 +237,6 @@ static jinja_value call(jinja_run *r, jinja_value function, const jinja_args *ar
     return result;
 }
 
-jinja_value jinja_call(jinja_run *r, jinja_value function, const jinja_args *args) {
-    return call(r, function, args, (jinja_value){.kind = JINJA_ABSENT});
-}
-
 /* ------------------------------------------------------------------------------------------------------- expressions */
 
 static jinja_value eval_items(jinja_run *r, const jinja_node *node) {

@@ -840,18 +840,20 @@ static const jinja_function globals[] = {
 
 /* ----------------------------------------------------------------------------------------------------------- finding */
 
-static const jinja_function *search(const jinja_function *all, size_t n, cllm_string name) {
+const jinja_function *jinja_search(const jinja_function *all, size_t n, cllm_string name) {
     for (size_t i = 0; i < n; i++)
         if (strlen(all[i].name) == name.length && memcmp(all[i].name, name.data, name.length) == 0) return &all[i];
     return NULL;
 }
 
 const jinja_function *jinja_find_filter(cllm_string name) {
-    return search(filters, sizeof filters / sizeof *filters, name);
+    return jinja_search(filters, sizeof filters / sizeof *filters, name);
 }
-const jinja_function *jinja_find_test(cllm_string name) { return search(tests, sizeof tests / sizeof *tests, name); }
+const jinja_function *jinja_find_test(cllm_string name) {
+    return jinja_search(tests, sizeof tests / sizeof *tests, name);
+}
 const jinja_function *jinja_find_global(cllm_string name) {
-    return search(globals, sizeof globals / sizeof *globals, name);
+    return jinja_search(globals, sizeof globals / sizeof *globals, name);
 }
 
 /* Which of the parameters is called that? -1: none. */

@@ -567,7 +567,5 @@ const jinja_function *jinja_find_method(jinja_value self, cllm_string name) {
     default: break;
     }
 #undef OF
-    for (size_t i = 0; i < n; i++)
-        if (strlen(all[i].name) == name.length && memcmp(all[i].name, name.data, name.length) == 0) return &all[i];
-    return NULL;
+    return jinja_search(all, n, name);
 }

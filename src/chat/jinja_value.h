@@ -222,13 +222,14 @@ jinja_value jinja_format(jinja_run *r, const jinja_string *format, jinja_value v
 
 /* ------------------------------------------------------------------------------------------------------ what is built in */
 
+/* The one of `all`, [n], that has this name, or NULL. */
+const jinja_function *jinja_search(const jinja_function *all, size_t n, cllm_string name);
+
 const jinja_function *jinja_find_filter(cllm_string name);
 const jinja_function *jinja_find_test(cllm_string name);
 const jinja_function *jinja_find_method(jinja_value self, cllm_string name); /* of strings, lists, dicts ... */
 const jinja_function *jinja_find_global(cllm_string name);
 jinja_value jinja_call_builtin(jinja_run *r, const jinja_function *f, jinja_value self, const jinja_args *args);
-/* A value that can be called, by filters. */
-jinja_value jinja_call(jinja_run *r, jinja_value function, const jinja_args *args);
 
 int64_t jinja_now(const jinja_run *r); /* seconds since 1970 */
 

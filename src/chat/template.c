@@ -28,7 +28,7 @@ void cllm_template_destroy(cllm_template *t) {
     free(t);
 }
 
-/* The members of all objects; where a name comes again, the last one counts. */
+/* The members of all objects in turn; rendering takes the last of a name. */
 static cllm_status join_objects(const cllm_string *objects, size_t n_objects, arena *a, json_value *out,
                                 cllm_error *err) {
     *out = (json_value){.kind = JSON_OBJECT};
@@ -41,17 +41,9 @@ static cllm_status join_objects(const cllm_string *objects, size_t n_objects, ar
         if (status != CLLM_OK) return status;
         json_member *members = arena_alloc(a, (uint64_t)out->count + object.count, sizeof *members);
         if (!members) return error_set(err, CLLM_ERR_MEMORY, "no memory for the variables of a template");
-        uint32_t n = 0;
-        for (uint32_t k = 0; k < out->count; k++) {
-            bool replaced = false;
-            for (uint32_t m = 0; m < object.count && !replaced; m++)
-                replaced =
-                    object.members[m].name.length == out->members[k].name.length &&
-                    memcmp(object.members[m].name.data, out->members[k].name.data, out->members[k].name.length) == 0;
-            if (!replaced) members[n++] = out->members[k];
-        }
-        if (object.count > 0) memcpy(members + n, object.members, object.count * sizeof *members);
-        *out = (json_value){.kind = JSON_OBJECT, .count = n + object.count, .members = members};
+        if (out->count > 0) memcpy(members, out->members, out->count * sizeof *members);
+        if (object.count > 0) memcpy(members + out->count, object.members, object.count * sizeof *members);
+        *out = (json_value){.kind = JSON_OBJECT, .count = out->count + object.count, .members = members};
     }
     return CLLM_OK;
 }
