@@ -286,8 +286,8 @@ static bool merge_doubles(reader *r, json_member *members, size_t *count) {
 
 /* Close an array or object whose items begin at `first` of those that are open. */
 static bool finish(reader *r, size_t first, bool is_object, json_value *out) {
-    json_member *from = r->open.items + first;
     size_t n = r->open.count - first;
+    json_member *from = n > 0 ? r->open.items + first : NULL;
     r->open.count = first;
     if (is_object && !merge_doubles(r, from, &n)) return false;
     if (n > UINT32_MAX) return no_memory(r);
