@@ -225,6 +225,44 @@ CLLM_API cllm_status cllm_template_render(const cllm_template *chat_template, co
                                           size_t n_objects, int64_t now, cllm_part **parts, size_t *n_parts,
                                           cllm_error *err);
 
+/* How a model is talked to: its template, what its vocabulary spells for it, and how its answers are read. Immutable; threads may share
+ * it. */
+typedef struct cllm_chat cllm_chat;
+
+CLLM_API cllm_status cllm_chat_create(const cllm_gguf *gguf, const cllm_string *source, cllm_chat **out,
+                                      cllm_error *err);
+CLLM_API void cllm_chat_destroy(cllm_chat *chat);
+
+/* An answer while it is written: reasoning, content and tool calls, as the model's format has them. */
+typedef struct cllm_answer cllm_answer;
+
+typedef enum cllm_delta_kind {
+    CLLM_DELTA_REASONING, /* more of the reasoning */
+    CLLM_DELTA_CONTENT,   /* more of what is said to the user */
+    CLLM_DELTA_CALL,      /* a tool call begins */
+    CLLM_DELTA_ARGUMENTS, /* more of its arguments, the text of a JSON object */
+} cllm_delta_kind;
+
+typedef struct cllm_delta {
+    cllm_delta_kind kind;
+    size_t call;      /* of CALL and ARGUMENTS: which, from 0 */
+    cllm_string id;   /* of CALL: the one that the model gave it, or "" */
+    cllm_string text; /* of CALL: the function's name */
+} cllm_delta;
+
+/* prompt: [n_parts] the text that the answer follows, which may have opened the reasoning; NULL: one as the template renders it for a
+ * message of a user. tools: JSON, the list of tools in OpenAI's form, which gives untyped arguments their types; or empty. Only one of
+ * them can be called; without any, every name can. out: owned. Errors: FORMAT and UNSUPPORTED (tools is no JSON), MEMORY. */
+CLLM_API cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts,
+                                        cllm_string tools, cllm_answer **out, cllm_error *err);
+CLLM_API void cllm_answer_destroy(cllm_answer *answer);
+
+/* Take the next piece of the answer, any bytes, its special tokens spelled; `ended`: it is the last. deltas: out, [*n_deltas] what
+ * is now certain, until the next call. However a text is cut into pieces, its deltas add up to the same. What cannot be read as
+ * a call is content: no text is an error. Errors: MEMORY. */
+CLLM_API cllm_status cllm_answer_take(cllm_answer *answer, cllm_string text, bool ended, const cllm_delta **deltas,
+                                      size_t *n_deltas, cllm_error *err);
+
 /* -------------------------------------------------------------------------------------------- tokenizer */
 
 typedef struct cllm_tokenizer cllm_tokenizer;
