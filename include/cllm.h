@@ -196,16 +196,31 @@ CLLM_API const cllm_tensor *cllm_gguf_tensor(const cllm_gguf *gguf, size_t index
 CLLM_API const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name); /* NULL if absent */
 CLLM_API const char *cllm_tensor_type_name(int32_t type);                                   /* "Q4_0", ...; "unknown" */
 
-/* --------------------------------------------------------------------------------------- chat templates */
+/* ------------------------------------------------------------------------------------------------- chats */
 
-/* Messages to the text that a model was trained on, by a template in the language of Jinja 3.1, as Hugging Face's transformers sets it
- * up. A file's own is its metadata tokenizer.chat_template, and its variants tokenizer.chat_template.NAME. */
-typedef struct cllm_template cllm_template;
+/* How a model is talked to: its template, what its vocabulary spells for it, and how its answers are read. Immutable; threads may share
+ * it. The template is in the language of Jinja 3.1, as Hugging Face's transformers sets it up. */
+typedef struct cllm_chat cllm_chat;
+typedef struct cllm_tokenizer cllm_tokenizer;
 
-/* source: [length] UTF-8, copied. out: owned. It is immutable, and may be shared by threads.
- * Errors, with line and column: FORMAT, UNSUPPORTED (other files are asked for, or it is nested more than 200 deep), MEMORY. */
-CLLM_API cllm_status cllm_template_create(const char *source, size_t length, cllm_template **out, cllm_error *err);
-CLLM_API void cllm_template_destroy(cllm_template *chat_template);
+typedef struct cllm_chat_options {
+    const cllm_gguf *gguf;           /* the model's file, whose template is used; or NULL */
+    const cllm_tokenizer *tokenizer; /* its tokenizer; NULL: bos_token and the like are what the variables say */
+    const char
+        *name; /* NULL: the file's tokenizer.chat_template; else its tokenizer.chat_template.NAME, such as tool_use, or
+                           that of a family, such as chatml */
+    cllm_string source; /* the template itself, UTF-8, which counts before the file's; or {0} */
+} cllm_chat_options;
+
+/* A file without a template gets the one of the family whose special tokens its vocabulary has: see cllm_chat_note. Nothing is kept of the
+ * options. out: owned. Errors: ARGUMENT (no template has this name), UNSUPPORTED (there is none); of the template, with line and
+ * column: FORMAT, UNSUPPORTED (other files are asked for, or it is nested more than 200 deep); MEMORY. */
+CLLM_API cllm_status cllm_chat_create(const cllm_chat_options *options, cllm_chat **out, cllm_error *err);
+CLLM_API void cllm_chat_destroy(cllm_chat *chat);
+
+/* What the user should know of the template, in one line, or "": it is not the file's own. */
+CLLM_API const char *cllm_chat_note(const cllm_chat *chat);
+CLLM_API cllm_string cllm_chat_template(const cllm_chat *chat); /* its source */
 
 /* A piece of a text. What the template spells is trusted, and may become special tokens; what its variables spell is not, wherever the
  * template puts it. */
@@ -214,24 +229,24 @@ typedef struct cllm_part {
     cllm_string text;
 } cllm_part;
 
+enum {
+    CLLM_RENDER_AS_IS = 1, /* hand messages to the template as they are, though it may refuse them */
+};
+
 /* Render a conversation. objects: [n_objects] JSON objects, whose members are the template's variables: messages, tools,
  * add_generation_prompt and what else it reads; where a name comes again the last counts. What bos_token, eos_token, unk_token, sep_token,
  * pad_token, cls_token and mask_token spell counts as trusted: they come from the vocabulary, so let nobody else set them.
+ * With continue_final_message the text ends within the last message, which the model then goes on with.
+ * flags: of the enum above. Messages get the form that the template takes: content as a text or as parts, arguments as an object or as JSON
+ * text. If it refuses them, later system messages move to the first one, call ids get nine letters and digits, neighbours of one role become one
+ * message, and the system's words go to the first user, until it takes them.
  * now: seconds since 1970, which strftime_now tells in local time. parts: out, [*n_parts], owned: release with cllm_free; trusted ones and
  * others take turns.
  * Errors, with line and column: FORMAT and UNSUPPORTED (no JSON, or nested too deep), ARGUMENT (the template refuses the variables, or
- * cannot do with them what it does), UNSUPPORTED (it takes more than 20 million steps or 256 MiB, or calls itself too deep), MEMORY. */
-CLLM_API cllm_status cllm_template_render(const cllm_template *chat_template, const cllm_string *objects,
-                                          size_t n_objects, int64_t now, cllm_part **parts, size_t *n_parts,
-                                          cllm_error *err);
-
-/* How a model is talked to: its template, what its vocabulary spells for it, and how its answers are read. Immutable; threads may share
- * it. */
-typedef struct cllm_chat cllm_chat;
-
-CLLM_API cllm_status cllm_chat_create(const cllm_gguf *gguf, const cllm_string *source, cllm_chat **out,
-                                      cllm_error *err);
-CLLM_API void cllm_chat_destroy(cllm_chat *chat);
+ * cannot do with them what it does), UNSUPPORTED (content that is no text; it takes more than 20 million steps or 256 MiB, or calls
+ * itself too deep), MEMORY. */
+CLLM_API cllm_status cllm_chat_render(const cllm_chat *chat, const cllm_string *objects, size_t n_objects, int flags,
+                                      int64_t now, cllm_part **parts, size_t *n_parts, cllm_error *err);
 
 /* An answer while it is written: reasoning, content and tool calls, as the model's format has them. */
 typedef struct cllm_answer cllm_answer;
@@ -265,8 +280,6 @@ CLLM_API cllm_status cllm_answer_take(cllm_answer *answer, cllm_string text, boo
 
 /* -------------------------------------------------------------------------------------------- tokenizer */
 
-typedef struct cllm_tokenizer cllm_tokenizer;
-
 /* Make the tokenizer that a file's tokenizer.ggml.* keys describe; the file needs no tensors. The tokenizer keeps
  * pointers into `gguf`, which must outlive it. A byte-level BPE vocabulary is cut into words as tokenizer.ggml.pre says:
  * an override of it (cllm_load_options) chooses another way. out: owned. Errors: FORMAT, UNSUPPORTED, MEMORY. */
@@ -285,6 +298,7 @@ CLLM_API const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer);
 enum {
     CLLM_ENCODE_ADD_SPECIAL = 1,   /* put BOS and EOS where the model wants them */
     CLLM_ENCODE_PARSE_SPECIAL = 2, /* find control tokens in the text (user-defined ones are found always) */
+    CLLM_ENCODE_GOES_ON = 4,       /* other text is before this one: no space is put in front of it */
 };
 
 /* Text to ids. text: `length` bytes of any value; what is not valid UTF-8 is encoded byte by byte. For models that
@@ -296,11 +310,13 @@ CLLM_API cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, cons
                                            int32_t **tokens, size_t *count, cllm_error *err);
 CLLM_API void cllm_free(void *memory);
 
-/* The ids of a text in parts, as cllm_template_render gives them. The parts are one text to whoever cuts it into words. A special token
+/* The ids of a text in parts, as cllm_chat_render gives them. The parts are one text to whoever cuts it into words. A special token
  * is found where its whole spelling is trusted; one that is called user-defined, and has no brackets or bars in its spelling (such as a
- * run of spaces), everywhere. No BOS or EOS is added: templates write them. tokens, errors: as cllm_tokenizer_encode has them. */
+ * run of spaces), everywhere. flags: ADD_SPECIAL puts BOS first where the model wants it and the text does not begin with it; GOES_ON.
+ * tokens, errors: as cllm_tokenizer_encode has them. */
 CLLM_API cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer, const cllm_part *parts,
-                                                 size_t n_parts, int32_t **tokens, size_t *count, cllm_error *err);
+                                                 size_t n_parts, int flags, int32_t **tokens, size_t *count,
+                                                 cllm_error *err);
 
 /* The vocabulary's own spelling of a token, as it stands in the file. id: 0..n_vocab-1, else an empty string. */
 CLLM_API cllm_string cllm_tokenizer_piece(const cllm_tokenizer *tokenizer, int32_t id);
@@ -316,6 +332,27 @@ CLLM_API bool cllm_tokenizer_is_eog(const cllm_tokenizer *tokenizer, int32_t id)
  * in front of a text is taken off again. Control tokens give their spelling: the caller decides whether to show them.
  * One token may be part of a UTF-8 character. id: 0..n_vocab-1, else an empty string. */
 CLLM_API cllm_string cllm_tokenizer_decode(const cllm_tokenizer *tokenizer, int32_t previous, int32_t id);
+
+/* The ids of a text that grows by what a model generates, and is rendered anew for each turn of a conversation. What is there already keeps its
+ * ids, so that a turn evaluates only what is new. */
+typedef struct cllm_transcript cllm_transcript;
+
+/* An empty one. tokenizer: must outlive it. out: owned. Errors: MEMORY. */
+CLLM_API cllm_status cllm_transcript_create(const cllm_tokenizer *tokenizer, cllm_transcript **out, cllm_error *err);
+CLLM_API void cllm_transcript_destroy(cllm_transcript *transcript);
+
+CLLM_API const int32_t *cllm_transcript_tokens(const cllm_transcript *transcript); /* [n_tokens], until it changes */
+CLLM_API size_t cllm_transcript_n_tokens(const cllm_transcript *transcript);
+
+/* This is the text now. What it begins with like the text before keeps its ids; what follows is encoded. What was encoded at once is kept as a
+ * whole or not at all; what was generated, up to where the new text differs. BOS comes first if the model wants it.
+ * Errors: those of cllm_tokenizer_encode_parts. */
+CLLM_API cllm_status cllm_transcript_set(cllm_transcript *transcript, const cllm_part *parts, size_t n_parts,
+                                         cllm_error *err);
+
+/* These tokens were generated after the text. Errors: MEMORY. */
+CLLM_API cllm_status cllm_transcript_append(cllm_transcript *transcript, const int32_t *tokens, size_t count,
+                                            cllm_error *err);
 
 /* ------------------------------------------------------------------------------------------------ model */
 

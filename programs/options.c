@@ -78,6 +78,8 @@ static const option_row rows[] = {
      .help = "an object of further variables, which count before those of the conversation"},
     {IN_TEXT, TEMPLATE, 0, "now", WHOLE, FIELD(now), "UNIX_TIME", 0, INT32_MAX, .or_minus_one = true, .initial = "-1",
      .help = "the time that strftime_now tells, in seconds since 1970; -1 is the clock's"},
+    {IN_TEXT, TEMPLATE, 0, "adapt", FLAG, FIELD(adapt),
+     .help = "put messages into the form that the template takes, as chat does; without it they go in as they are"},
     {IN_TEXT, EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS",
      .help = "the ids to run, such as 1,2,3; - reads standard input"},
     {IN_TEXT, EVAL, 0, "text", TEXT, FIELD(text), "FILE",

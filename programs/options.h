@@ -63,6 +63,7 @@ typedef struct options {
     bool json, show_pieces; /* forms of output */
     bool csv, markdown;
     bool show_parts; /* of a rendered template */
+    bool adapt;      /* messages to what the template takes */
     bool show_tensors;
     bool no_bos, no_special;
     bool quiet, verbose;

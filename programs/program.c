@@ -50,6 +50,7 @@ int usage_error(const char *format, ...) {
 #define PRE_KEY "tokenizer.ggml.pre"
 
 const char *remedy_of(const cllm_error *err) {
+    if (strcmp(err->name, "tokenizer.chat_template") == 0) return ": --chat-template NAME or --chat-template FILE";
     if (strcmp(err->name, "kv_type") == 0) return ": --kv-type f32 or --kv-type q8_0";
     return strcmp(err->name, PRE_KEY) == 0 && err->status == CLLM_ERR_UNSUPPORTED ? ": --pre llama-bpe" : "";
 }
@@ -198,6 +199,23 @@ int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {
 void close_gguf(cllm_gguf *gguf) {
     interrupt_watch_file(NULL, NULL);
     cllm_gguf_close(gguf);
+}
+
+int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, cllm_chat **chat) {
+    cllm_error err;
+    input file = {0};
+    cllm_chat_options wanted = {.gguf = gguf, .tokenizer = tokenizer, .name = o->chat_template};
+    cllm_status made = cllm_chat_create(&wanted, chat, &err);
+    if (made == CLLM_ERR_ARGUMENT && o->chat_template && (!gguf || access(o->chat_template, F_OK) == 0)) {
+        const int status = read_input(o->chat_template, &file);
+        if (status != EXIT_SUCCESS) return status;
+        wanted.source = (cllm_string){file.data, file.length};
+        made = cllm_chat_create(&wanted, chat, &err);
+        free(file.data);
+    }
+    if (made != CLLM_OK) return fail_with(&err);
+    if (*cllm_chat_note(*chat)) note(o, "%s: %s", o->model, cllm_chat_note(*chat));
+    return EXIT_SUCCESS;
 }
 
 void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader) {

@@ -41,7 +41,7 @@ generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --devic
 inspect --json --tensors --ctx --override --model
 tokenize --prompt --no-bos --no-special --pre --text --json --override --model
 detokenize --pre --override --model
-template --file --chat-template --chat-template-kwargs --now --parts --override --model
+template --file --chat-template --chat-template-kwargs --now --adapt --parts --override --model
 eval --tokens --text --logits --pre --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 bench --prompt --n-tokens --depth --sequences --repetitions --compare --pre --json --csv --md --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 END
@@ -631,9 +631,17 @@ templates() {
     run template "$any" --override "tokenizer.chat_template.tool_use=str:tools" --chat-template tool_use -f "$temporary/conversation"
     check 'template --chat-template NAME' is_text 'tools'
     run template "$any" --chat-template nothing -f "$temporary/conversation"
-    check 'template: no such name or file' refused 1 "--chat-template: $any has no template 'nothing', and there is no such file"
+    check 'template: no such name or file' refused 1 "there is no chat template 'nothing': neither in the file nor among chatml,"
     run template "$any" -f "$temporary/conversation"
-    check 'template: a model without one' refused 1 "$any: the file has no chat template"
+    check 'template: a model without one' refused 1 'the file has no chat template (tokenizer.chat_template), and its special tokens'
+    run template "$any" --chat-template chatml -f "$temporary/conversation"
+    check "template: that of a family" is_text '<|im_start|>user\nHi </s><|im_end|>\n'
+    printf '{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}], "continue_final_message": true}' >"$temporary/conversation"
+    printf '%s' '{% for m in messages %}{% if loop.index0 and m.role == loop.previtem.role %}{{ raise_exception("twice") }}{% endif %}({{ m.role }}:{{ m.content }}){% endfor %}' >"$temporary/file.jinja"
+    run template --chat-template "$temporary/file.jinja" -f "$temporary/conversation"
+    check 'template: messages as they are' refused 1 'twice'
+    run template --chat-template "$temporary/file.jinja" -f "$temporary/conversation" --adapt
+    check 'template --adapt, continue_final_message' is_text '(user:a\n\nb)(assistant:c'
     run template --chat-template "$temporary/file.jinja" --chat-template-kwargs '[1]'
     check 'template: no object' refused 2 "--chat-template-kwargs: '[1]' is not a JSON object"
 }

@@ -192,7 +192,7 @@ static void check_parts(const cllm_tokenizer *t, const cllm_part *parts, size_t 
     int32_t *tokens;
     size_t count;
     cllm_error err;
-    assert_ok(cllm_tokenizer_encode_parts(t, parts, n, &tokens, &count, &err), &err);
+    assert_ok(cllm_tokenizer_encode_parts(t, parts, n, 0, &tokens, &count, &err), &err);
     assert_int_equal(count, n_want);
     assert_memory_equal(tokens, want, count * sizeof *tokens);
     cllm_free(tokens);
@@ -223,7 +223,7 @@ static void parts_are_one_text(void **state) {
         const cllm_part half[] = {trusted[0], not_trusted[1]};
         int32_t *tokens, specials[8];
         size_t count;
-        assert_ok(cllm_tokenizer_encode_parts(t, half, 2, &tokens, &count, &err), &err);
+        assert_ok(cllm_tokenizer_encode_parts(t, half, 2, 0, &tokens, &count, &err), &err);
         assert_int_equal(list_specials(t, tokens, count, specials),
                          (size_t)(cut >= 12) + (cut >= 43)); /* where they end */
         cllm_free(tokens);
@@ -236,7 +236,7 @@ static void parts_are_one_text(void **state) {
 }
 
 /* The ids of a conversation: a message of `content` between others. */
-static int32_t *encode_conversation(const cllm_tokenizer *t, const cllm_template *template, const char *content,
+static int32_t *encode_conversation(const cllm_tokenizer *t, const cllm_chat *chat, const char *content,
                                     size_t *count) {
     const json_value text = {.kind = JSON_STRING, .string = {content, strlen(content)}};
     const json_member message[2] = {{{"role", 4}, {.kind = JSON_STRING, .string = {"user", 4}}},
@@ -256,8 +256,8 @@ static int32_t *encode_conversation(const cllm_tokenizer *t, const cllm_template
     int32_t *tokens = NULL;
     cllm_error err;
     const cllm_string objects[1] = {{json, length}};
-    assert_ok(cllm_template_render(template, objects, 1, NOW, &parts, &n_parts, &err), &err);
-    assert_ok(cllm_tokenizer_encode_parts(t, parts, n_parts, &tokens, count, &err), &err);
+    assert_ok(cllm_chat_render(chat, objects, 1, CLLM_RENDER_AS_IS, NOW, &parts, &n_parts, &err), &err);
+    assert_ok(cllm_tokenizer_encode_parts(t, parts, n_parts, 0, &tokens, count, &err), &err);
     cllm_free(parts);
     free(json);
     return tokens;
@@ -292,10 +292,11 @@ static void messages_never_become_special_tokens(void **state) {
                      templates->members[k].name.data);
             if (!shared_file(name)) continue;
             char *source = (char *)read_file(shared_file(name), &length);
-            cllm_template *template;
-            assert_ok(cllm_template_create(source, length, &template, &err), &err);
-            int32_t *plain = encode_conversation(t, template, "x", &n_plain),
-                    *with = encode_conversation(t, template, hostile, &n_hostile);
+            cllm_chat *chat;
+            const cllm_chat_options wanted = {.source = {source, length}};
+            assert_ok(cllm_chat_create(&wanted, &chat, &err), &err);
+            int32_t *plain = encode_conversation(t, chat, "x", &n_plain),
+                    *with = encode_conversation(t, chat, hostile, &n_hostile);
             int32_t *specials = malloc((n_plain + n_hostile) * sizeof *specials);
             const size_t n = list_specials(t, plain, n_plain, specials);
             assert_true(n_hostile > n_plain);
@@ -305,7 +306,7 @@ static void messages_never_become_special_tokens(void **state) {
             free(specials);
             cllm_free(plain);
             cllm_free(with);
-            cllm_template_destroy(template);
+            cllm_chat_destroy(chat);
             free(source);
         }
         free(hostile);

@@ -1,22 +1,102 @@
-/* cllm_chat: a chat template, with what a model's vocabulary says for it. */
+/* cllm_chat: finds a model's template, and renders conversations by it. Before it: the file's metadata and its tokenizer. After it:
+ * cllm_tokenizer_encode_parts. */
 #include "chat/chat.h"
 
 #include "base/error.h"
+#include "chat/family_templates.h"
+#include "gguf/gguf.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-cllm_status cllm_chat_create(const cllm_gguf *gguf, const cllm_string *source, cllm_chat **out, cllm_error *err) {
-    (void)gguf;
+#define OWN_KEY "tokenizer.chat_template"
+
+/* ------------------------------------------------------------------------------------------------ making one */
+
+/* A text of the file's metadata, or NULL. */
+static const cllm_string *find_text(const cllm_gguf *gguf, const char *key) {
+    const cllm_value *value = gguf ? cllm_gguf_find(gguf, key) : NULL;
+    return value && value->type == CLLM_STRING ? &value->string : NULL;
+}
+
+static cllm_status find_template(cllm_chat *chat, const cllm_chat_options *o, cllm_error *err) {
+    char key[256] = OWN_KEY;
+    if (o->name) snprintf(key, sizeof key, OWN_KEY ".%s", o->name);
+    const cllm_string *own = find_text(o->gguf, key);
+    const family_template *family = NULL;
+    if (o->source.data || own) {
+        chat->source = o->source.data ? o->source : *own;
+        return CLLM_OK;
+    }
+    if (o->name)
+        family = family_template_named(o->name);
+    else if (o->gguf)
+        family = family_template_of(o->gguf);
+    if (!family && o->name)
+        return error_set(err, CLLM_ERR_ARGUMENT, "there is no chat template '%s': neither in the file nor among %s",
+                         o->name, family_template_names());
+    if (!family)
+        return error_set_at(err, CLLM_ERR_UNSUPPORTED, OWN_KEY, CLLM_NO_OFFSET,
+                            "the file has no chat template (" OWN_KEY
+                            "), and its special tokens are those of no family that has one here");
+    chat->source = (cllm_string){family->source, strlen(family->source)};
+    if (!o->name)
+        snprintf(chat->note, sizeof chat->note, "the file has no chat template; by its special tokens %s's is used",
+                 family->family);
+    return CLLM_OK;
+}
+
+/* What the vocabulary spells, as variables; a token it has not is undefined. */
+static bool name_tokens(cllm_chat *chat, const cllm_chat_options *o) {
+    static const struct {
+        const char *variable, *key;
+    } names[] = {{"unk_token", "tokenizer.ggml.unknown_token_id"},
+                 {"sep_token", "tokenizer.ggml.seperator_token_id"}, /* spelled so in files */
+                 {"pad_token", "tokenizer.ggml.padding_token_id"},
+                 {"cls_token", "tokenizer.ggml.cls_token_id"},
+                 {"mask_token", "tokenizer.ggml.mask_token_id"},
+                 {"bos_token", NULL},
+                 {"eos_token", NULL}};
+    enum { N_NAMES = sizeof names / sizeof *names };
+    chat->variables.kind = JSON_OBJECT;
+    if (!o->tokenizer) return true;
+    json_member *members = arena_alloc(&chat->arena, N_NAMES, sizeof *members);
+    if (!members) return false;
+    chat->variables.members = members;
+    for (size_t i = 0; i < N_NAMES; i++) {
+        int32_t id = i + 2 == N_NAMES ? cllm_tokenizer_bos(o->tokenizer) : cllm_tokenizer_eos(o->tokenizer);
+        if (names[i].key) {
+            const cllm_value *value = o->gguf ? cllm_gguf_find(o->gguf, names[i].key) : NULL;
+            id = value && value->type == CLLM_UINT32 && value->u <= INT32_MAX ? (int32_t)value->u : -1;
+        }
+        const cllm_string piece = cllm_tokenizer_piece(o->tokenizer, id);
+        if (id < 0 || piece.length == 0) continue;
+        const char *copy = arena_string(&chat->arena, piece.data, piece.length);
+        if (!copy) return false;
+        members[chat->variables.count++] = (json_member){{names[i].variable, strlen(names[i].variable)},
+                                                         {.kind = JSON_STRING, .string = {copy, piece.length}}};
+    }
+    return true;
+}
+
+cllm_status cllm_chat_create(const cllm_chat_options *o, cllm_chat **out, cllm_error *err) {
     *out = NULL;
     cllm_chat *chat = calloc(1, sizeof *chat);
     if (!chat) return error_set(err, CLLM_ERR_MEMORY, "no memory for a chat template");
-    chat->variables.kind = JSON_OBJECT;
-    const cllm_status status = jinja_parse(source->data, source->length, &chat->arena, &chat->tree, err);
-    if (status == CLLM_OK)
+    cllm_status status = find_template(chat, o, err);
+    if (status == CLLM_OK) {
+        chat->source.data = arena_string(&chat->arena, chat->source.data, chat->source.length);
+        if (!chat->source.data || !name_tokens(chat, o))
+            status = error_set(err, CLLM_ERR_MEMORY, "no memory for a chat template");
+    }
+    if (status == CLLM_OK) status = jinja_parse(chat->source.data, chat->source.length, &chat->arena, &chat->tree, err);
+    if (status == CLLM_OK) {
+        chat->forms = message_forms_find(chat);
         *out = chat;
-    else
+    } else {
         cllm_chat_destroy(chat);
+    }
     return status;
 }
 
@@ -25,6 +105,11 @@ void cllm_chat_destroy(cllm_chat *chat) {
     arena_free(&chat->arena);
     free(chat);
 }
+
+const char *cllm_chat_note(const cllm_chat *chat) { return chat->note; }
+cllm_string cllm_chat_template(const cllm_chat *chat) { return chat->source; }
+
+/* ------------------------------------------------------------------------------------------------- rendering */
 
 /* The members of all objects in turn; rendering takes the last of a name. */
 static bool join_objects(const json_value *first, const json_value *objects, size_t n_objects, arena *a,
@@ -53,4 +138,128 @@ cllm_status chat_render(const cllm_chat *chat, const json_value *objects, size_t
         return error_set(err, CLLM_ERR_MEMORY, "no memory for the variables of a template");
     return jinja_render(&chat->tree, &variables, of_vocabulary, sizeof of_vocabulary / sizeof *of_vocabulary, now, a,
                         parts, n_parts, err);
+}
+
+/* The value of a name in the last of the objects that have it, or NULL. */
+static const json_value *find_variable(const json_value *objects, size_t n_objects, const char *name) {
+    for (size_t i = n_objects; i-- > 0;)
+        if (json_find(&objects[i], name)) return json_find(&objects[i], name);
+    return NULL;
+}
+
+/* Messages in the template's form; where it refuses them, changed until it takes them. objects: [n_objects] and room for one more. */
+static cllm_status render_messages(const cllm_chat *chat, json_value *objects, size_t n_objects, int64_t now, arena *a,
+                                   cllm_part **parts, size_t *n_parts, cllm_error *err) {
+    const json_value *given = find_variable(objects, n_objects, "messages");
+    if (!given) return chat_render(chat, objects, n_objects, now, a, parts, n_parts, err);
+    json_member member = {{"messages", 8}, {.kind = JSON_NULL}};
+    cllm_status status = messages_in_form(&chat->forms, given, a, &member.value, err);
+    if (status != CLLM_OK) return status;
+    objects[n_objects] = (json_value){.kind = JSON_OBJECT, .count = 1, .members = &member};
+    status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, err);
+    for (size_t i = 0; status == CLLM_ERR_ARGUMENT && messages_change(i, &member.value, a, &member.value); i++)
+        status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, NULL);
+    return status;
+}
+
+/* ------------------------------------------------------------------------------- going on with the last message */
+
+#define GOES_ON "\x02goes on here\x03"
+
+/* Mark the end of the last message's content, so that it can be found in the text. objects: [n_objects] and room for one more. */
+static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member members[2], arena *a,
+                             cllm_error *err) {
+    const json_value *given = find_variable(objects, *n_objects, "messages");
+    const json_value *last =
+        given && given->kind == JSON_ARRAY && given->count > 0 ? &given->items[given->count - 1] : NULL;
+    const json_value *content = json_find(last, "content");
+    if (!content || content->kind != JSON_STRING)
+        return error_set(err, CLLM_ERR_ARGUMENT,
+                         "continue_final_message goes on with the text of the last message, and there is none");
+    const size_t length = content->string.length + strlen(GOES_ON);
+    json_value *messages = arena_alloc(a, given->count, sizeof *messages);
+    json_member *fields = arena_alloc(a, last->count, sizeof *fields);
+    char *text = arena_alloc(a, length + 1, 1);
+    if (!messages || !fields || !text) return error_set(err, CLLM_ERR_MEMORY, "no memory for messages");
+    memcpy(text, content->string.data, content->string.length);
+    memcpy(text + content->string.length, GOES_ON, strlen(GOES_ON));
+    memcpy(messages, given->items, given->count * sizeof *messages);
+    memcpy(fields, last->members, last->count * sizeof *fields);
+    for (uint32_t i = 0; i < last->count; i++)
+        if (&last->members[i].value == content)
+            fields[i].value = (json_value){.kind = JSON_STRING, .string = {text, length}};
+    messages[given->count - 1].members = fields;
+    members[0] = (json_member){{"messages", 8}, {.kind = JSON_ARRAY, .count = given->count, .items = messages}};
+    members[1] = (json_member){{"add_generation_prompt", 21}, {.kind = JSON_BOOL}};
+    objects[(*n_objects)++] = (json_value){.kind = JSON_OBJECT, .count = 2, .members = members};
+    return CLLM_OK;
+}
+
+/* End the text at the mark. The last message is the last text that is not trusted, or one of the last: what came from it is in one part. */
+static cllm_status cut_at_mark(cllm_part *parts, size_t *n_parts, cllm_error *err) {
+    const size_t length = strlen(GOES_ON);
+    for (size_t i = *n_parts; i-- > 0;)
+        for (size_t at = parts[i].text.length; at-- > 0;) {
+            if (at + length > parts[i].text.length || memcmp(parts[i].text.data + at, GOES_ON, length) != 0) continue;
+            parts[i].text.length = at;
+            *n_parts = i + (at > 0);
+            return CLLM_OK;
+        }
+    return error_set(err, CLLM_ERR_ARGUMENT,
+                     "the template does not render the last message, so nothing can go on with it");
+}
+
+/* ------------------------------------------------------------------------------------------------ the whole */
+
+/* Parts in one block of memory, their texts behind them. */
+static cllm_part *copy_parts(const cllm_part *parts, size_t n_parts) {
+    size_t length = 0;
+    for (size_t i = 0; i < n_parts; i++) length += parts[i].text.length;
+    cllm_part *copy = malloc(n_parts * sizeof *copy + length + 1);
+    if (!copy) return NULL;
+    char *text = (char *)(copy + n_parts);
+    for (size_t i = 0; i < n_parts; i++) {
+        memcpy(text, parts[i].text.data, parts[i].text.length);
+        copy[i] = (cllm_part){parts[i].trusted, {text, parts[i].text.length}};
+        text += parts[i].text.length;
+    }
+    return copy;
+}
+
+/* The objects, read. objects: out, with room for two more. */
+static cllm_status read_objects(const cllm_string *texts, size_t n, arena *a, json_value **objects, cllm_error *err) {
+    *objects = arena_alloc(a, (uint64_t)n + 2, sizeof **objects);
+    if (!*objects) return error_set(err, CLLM_ERR_MEMORY, "no memory for the variables of a template");
+    for (size_t i = 0; i < n; i++) {
+        cllm_status status = json_read(texts[i].data, texts[i].length, a, &(*objects)[i], err);
+        if (status == CLLM_OK && (*objects)[i].kind != JSON_OBJECT)
+            status = error_set(err, CLLM_ERR_ARGUMENT, "a template's variables are an object, not %s",
+                               json_kind_name((*objects)[i].kind));
+        if (status != CLLM_OK) return status;
+    }
+    return CLLM_OK;
+}
+
+cllm_status cllm_chat_render(const cllm_chat *chat, const cllm_string *texts, size_t n_objects, int flags, int64_t now,
+                             cllm_part **parts, size_t *n_parts, cllm_error *err) {
+    arena a = {0};
+    json_value *objects;
+    json_member marked[2];
+    cllm_part *rendered = NULL;
+    *parts = NULL;
+    *n_parts = 0;
+    cllm_status status = read_objects(texts, n_objects, &a, &objects, err);
+    const json_value *goes_on = status == CLLM_OK ? find_variable(objects, n_objects, "continue_final_message") : NULL;
+    const bool cut = goes_on && goes_on->kind == JSON_BOOL && goes_on->boolean;
+    if (cut) status = mark_last(objects, &n_objects, marked, &a, err);
+    if (status == CLLM_OK)
+        status = flags & CLLM_RENDER_AS_IS
+                     ? chat_render(chat, objects, n_objects, now, &a, &rendered, n_parts, err)
+                     : render_messages(chat, objects, n_objects, now, &a, &rendered, n_parts, err);
+    if (status == CLLM_OK && cut) status = cut_at_mark(rendered, n_parts, err);
+    if (status == CLLM_OK) *parts = copy_parts(rendered, *n_parts);
+    if (status == CLLM_OK && !*parts) status = error_set(err, CLLM_ERR_MEMORY, "no memory for a rendered text");
+    if (status != CLLM_OK) *n_parts = 0;
+    arena_free(&a);
+    return status;
 }

@@ -1,15 +1,20 @@
 /* cllm_chat: what is known of how a model is talked to. Made once, then it never changes.
  *
- *   template -> messages.c: what messages does it take? -> rendering -> the model -> answer.c: reasoning, content and tool calls */
+ *   messages -> messages.c: as the template takes them -> jinja.c: text, each byte trusted or not -> the model
+ *   -> answer.c: reasoning, content and tool calls */
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
 
 #include "chat/jinja.h"
+#include "chat/messages.h"
 
 struct cllm_chat {
     arena arena;
     jinja_tree tree;
+    cllm_string source;   /* of the template */
     json_value variables; /* what the vocabulary spells: bos_token, eos_token ... */
+    message_forms forms;  /* of messages that the template takes */
+    char note[160];
 };
 
 /* Render with the chat's own variables and those of `objects`, [n_objects]; of a name that comes again the last counts. parts: out, [*n_parts],

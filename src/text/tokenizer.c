@@ -150,9 +150,10 @@ cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err) {
 
 static bool is_white(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
-/* Ordinary text lies between special tokens. User-defined ones are found always. trust: [length] of FIND_TRUSTED: is this byte? */
+/* Ordinary text lies between special tokens. User-defined ones are found always. trust: [length] of FIND_TRUSTED: is this byte?
+ * goes_on: the text goes on from other text, so that no space is put in front of it. */
 static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t length, special_rule rule,
-                               const char *trust, token_list *out, cllm_error *err) {
+                               const char *trust, bool goes_on, token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
     size_t trusted_end = 0; /* of the bytes that are trusted at `next` */
     for (size_t begin = 0; begin < length && status == CLLM_OK;) {
@@ -166,7 +167,9 @@ static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t
         }
         size_t end = next; /* of the ordinary text */
         while (special && special->strips_left && end > begin && is_white(text[end - 1])) end--;
-        if (end > begin) status = (t->pre ? bpe_encode : spm_encode)(t, text + begin, end - begin, out, err);
+        if (end > begin)
+            status = t->pre ? bpe_encode(t, text + begin, end - begin, out, err)
+                            : spm_encode(t, text + begin, end - begin, goes_on && begin == 0, out, err);
         if (special && status == CLLM_OK) status = token_list_add(out, special->id, err);
         begin = next + (special ? special->spelling.length : 0);
         while (special && special->strips_right && begin < length && is_white(text[begin])) begin++;
@@ -174,14 +177,19 @@ static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t
     return status;
 }
 
-static cllm_status encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, bool add_special,
+/* flags: ADD_SPECIAL and GOES_ON. A text that begins with BOS gets no second one if its parts are trusted. */
+static cllm_status encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, int flags,
                           special_rule rule, const char *trust, int32_t **tokens, size_t *count, cllm_error *err) {
     token_list list = {0};
     cllm_status status = CLLM_OK;
+    const bool add_special = flags & CLLM_ENCODE_ADD_SPECIAL, goes_on = flags & CLLM_ENCODE_GOES_ON;
     if (!token_list_reserve(&list, 1)) status = error_set(err, CLLM_ERR_MEMORY, "not enough memory for the tokens");
     if (status == CLLM_OK && add_special && tokenizer->add_bos) status = token_list_add(&list, tokenizer->bos, err);
-    if (status == CLLM_OK) status = encode_text(tokenizer, text, length, rule, trust, &list, err);
-    if (status == CLLM_OK && add_special && tokenizer->add_eos) status = token_list_add(&list, tokenizer->eos, err);
+    if (status == CLLM_OK) status = encode_text(tokenizer, text, length, rule, trust, goes_on, &list, err);
+    if (rule == FIND_TRUSTED && list.count > 1 && add_special && tokenizer->add_bos && list.ids[1] == tokenizer->bos)
+        memmove(list.ids, list.ids + 1, --list.count * sizeof *list.ids);
+    if (status == CLLM_OK && add_special && tokenizer->add_eos && rule != FIND_TRUSTED)
+        status = token_list_add(&list, tokenizer->eos, err);
     if (status != CLLM_OK) {
         free(list.ids);
         return status;
@@ -203,12 +211,12 @@ cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, const char *t
     *count = 0;
     const cllm_status status = check_length(length, err);
     if (status != CLLM_OK) return status;
-    return encode(tokenizer, text, length, flags & CLLM_ENCODE_ADD_SPECIAL,
-                  flags & CLLM_ENCODE_PARSE_SPECIAL ? FIND_ALL : FIND_USER_DEFINED, NULL, tokens, count, err);
+    return encode(tokenizer, text, length, flags, flags & CLLM_ENCODE_PARSE_SPECIAL ? FIND_ALL : FIND_USER_DEFINED,
+                  NULL, tokens, count, err);
 }
 
 cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer, const cllm_part *parts, size_t n_parts,
-                                        int32_t **tokens, size_t *count, cllm_error *err) {
+                                        int flags, int32_t **tokens, size_t *count, cllm_error *err) {
     uint64_t length = 0;
     *tokens = NULL;
     *count = 0;
@@ -224,7 +232,7 @@ cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer, const c
         if (parts[i].text.length > 0) memcpy(text + at, parts[i].text.data, parts[i].text.length);
         memset(trust + at, parts[i].trusted, parts[i].text.length);
     }
-    status = encode(tokenizer, text, (size_t)length, false, FIND_TRUSTED, trust, tokens, count, err);
+    status = encode(tokenizer, text, (size_t)length, flags, FIND_TRUSTED, trust, tokens, count, err);
     free(text);
     return status;
 }

@@ -127,7 +127,8 @@ cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err);
 
 /* Append the ids of a text without special tokens; for SentencePiece after a space of our own if add_space_prefix.
  * length: 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
-cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);
+cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
+                       cllm_error *err);
 cllm_status bpe_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);
 
 #endif
