@@ -143,8 +143,13 @@ $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
-# The program links jansson (its --json output); the library does not.
+# The program links jansson (its --json output), and libedit for typing where that is found; the library links neither.
 $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)
+PROGRAM_LIBS = $(shell pkg-config --libs jansson)
+ifneq ($(shell pkg-config --exists libedit 2>/dev/null && echo yes),)
+$(call object,programs/line_input.c): OBJECT_FLAGS = $(shell pkg-config --cflags libedit) -DHAVE_LIBEDIT
+PROGRAM_LIBS += $(shell pkg-config --libs libedit)
+endif
 $(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
 
@@ -191,7 +196,7 @@ $(BUILD)/$(SHARED): $(LIB_OBJECTS)
 	$(LINK) $(SHARED_LINK) $^ $(LIBS) -o $@
 
 $(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(if $(SANITIZE),$(call object,tests/support/sanitizers.c)) $(BUILD)/libcllm.a
-	$(LINK) $^ $(shell pkg-config --libs jansson) $(LIBS) -o $@
+	$(LINK) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	@mkdir -p $(@D)

@@ -222,6 +222,9 @@ CLLM_API void cllm_chat_destroy(cllm_chat *chat);
 CLLM_API const char *cllm_chat_note(const cllm_chat *chat);
 CLLM_API cllm_string cllm_chat_template(const cllm_chat *chat); /* its source */
 
+/* What ends the reasoning of an answer, such as "</think>" and the newlines after it, or an empty string: answers have none. */
+CLLM_API cllm_string cllm_chat_reasoning_end(const cllm_chat *chat);
+
 /* A piece of a text. What the template spells is trusted, and may become special tokens; what its variables spell is not, wherever the
  * template puts it. */
 typedef struct cllm_part {
@@ -230,7 +233,8 @@ typedef struct cllm_part {
 } cllm_part;
 
 enum {
-    CLLM_RENDER_AS_IS = 1, /* hand messages to the template as they are, though it may refuse them */
+    CLLM_RENDER_AS_IS = 1,        /* hand messages to the template as they are, though it may refuse them */
+    CLLM_RENDER_NO_REASONING = 2, /* set the variable by which this template asks for answers without reasoning */
 };
 
 /* Render a conversation. objects: [n_objects] JSON objects, whose members are the template's variables: messages, tools,
@@ -657,7 +661,8 @@ typedef struct cllm_generation_options {
     size_t n_end_tokens;             /* with end_tokens 0: there are none */
     const cllm_string *stop_strings; /* [n_stop_strings], copied; none is empty. They are no part of the text */
     size_t n_stop_strings;
-    uint64_t n_most; /* tokens; 0: as many as the context holds */
+    uint64_t n_most;    /* tokens; 0: as many as the context holds */
+    bool spell_control; /* control tokens stand in the text, as the vocabulary spells them: for cllm_answer_take */
     bool logprobs;
     uint32_t n_logprobs;           /* of the likeliest, beside that of the token itself */
     cllm_fill_mask fill_mask;      /* or NULL: any token may be drawn */

@@ -5,6 +5,7 @@
 #include "options.h"
 
 int generate(const options *o);
+int chat(const options *o);
 int inspect(const options *o);
 int tokenize(const options *o);
 int detokenize(const options *o);

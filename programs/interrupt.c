@@ -78,6 +78,13 @@ void interrupt_install(void) {
 
 bool interrupted(void) { return stop_signal; }
 
+bool interrupt_forget(void) {
+    if (stop_signal != SIGINT) return false;
+    stop_signal = 0;
+    atomic_flag_clear(&stopping_already);
+    return true;
+}
+
 bool interrupt_progress(void *user, uint64_t done, uint64_t total) {
     (void)user, (void)done, (void)total;
     return !interrupted();

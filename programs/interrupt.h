@@ -15,6 +15,9 @@ int interrupt_status(void); /* 128 and the number of the signal, as shells have 
 /* Has one of them come? */
 bool interrupted(void);
 
+/* Did SIGINT come, and no SIGTERM? Forget it then: the work goes on, and two more of them are needed to kill. */
+bool interrupt_forget(void);
+
 /* The same as a cllm_progress that shows nothing; all parameters are unused. */
 bool interrupt_progress(void *user, uint64_t done, uint64_t total);
 

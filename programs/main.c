@@ -12,6 +12,13 @@
 
 const command commands[] = {
     {GENERATE, "", "MODEL.gguf [PROMPT] [options]", "Generate text that goes on from a prompt.", generate},
+    {CHAT, "chat", "MODEL.gguf [QUESTION] [-a FILE]... [options]",
+     "Talk with a model. With a QUESTION, or a pipe as standard input, it answers that and ends; a pipe's text goes "
+     "with the\n"
+     "question. Sampling is as the file recommends (general.sampling.*), unless an option says otherwise. Within, "
+     "/help\n"
+     "lists the commands.",
+     chat},
     {INSPECT, "inspect", "MODEL.gguf [--json] [--tensors] [--ctx N]",
      "Tell what a GGUF file holds and the memory it needs; any architecture.", inspect},
     {TOKENIZE, "tokenize", "MODEL.gguf [TEXT | -p TEXT] [--no-bos] [--no-special] [--pre NAME] [--text | --json]",

@@ -29,6 +29,7 @@ typedef enum option_kind {
     NUMBER,   /* float in [lower, upper], or above `lower` where lower_is_out */
     OVERRIDE, /* one more of options.overrides: KEY=TYPE:VALUE */
     LORA,     /* one more of options.loras: FILE or FILE:SCALE */
+    ATTACH,   /* one more of options.attached: FILE */
 } option_kind;
 
 typedef struct option_row {
@@ -49,15 +50,28 @@ typedef struct option_row {
 } option_row;
 
 #define FIELD(name) offsetof(options, name)
-#define RUNS        (GENERATE | EVAL | BENCH)
+#define WRITES      (GENERATE | CHAT)
+#define RUNS        (WRITES | EVAL | BENCH)
 #define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE | TEMPLATE)
 #define MOST_TOKENS (1 << 24) /* of a measurement */
 
 static const option_row rows[] = {
+    {IN_TEXT, CHAT, 'a', "attach", ATTACH, 0, "FILE",
+     .help = "a text that goes with the question; for more files give it again"},
+    {IN_TEXT, CHAT, 0, "system", TEXT, FIELD(system), "TEXT|@FILE",
+     .help = "what the model is told before the conversation"},
+    {IN_TEXT, CHAT, 0, "reasoning", TEXT, FIELD(reasoning), "show|hide|off|N",
+     .computed = "show on a terminal, else hide",
+     .help = "print the model's reasoning or not; off asks it for none, N ends it after N tokens"},
+    {IN_TEXT, CHAT, 0, "context", CHOICE, FIELD(context), "stop|shift", .initial = "stop",
+     .help = "what a full context does: shift drops the oldest turns"},
+    {IN_TEXT, CHAT, 0, "image", TEXT, FIELD(image), "FILE", .help = "not supported yet: models read text alone"},
     {IN_TEXT, GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the text, every byte of it; - reads standard input, a last newline included; it may also be the argument "
              "after the model"},
     {IN_TEXT, GENERATE, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the prompt from a file of any bytes"},
+    {IN_TEXT, CHAT, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 1, INT32_MAX, .or_minus_one = true, .computed = "-1",
+     .help = "most tokens of an answer; -1 goes on until the model ends it or the context is full"},
     {IN_TEXT, GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .or_minus_one = true,
      .initial = "256",
      .help = "most tokens to generate; -1 goes on until the model ends the text or the context is full"},
@@ -72,9 +86,11 @@ static const option_row rows[] = {
     {IN_TEXT, TOKENIZE, 0, "no-bos", FLAG, FIELD(no_bos), .help = "put no BOS and EOS tokens around the text"},
     {IN_TEXT, TEMPLATE, 'f', "file", TEXT, FIELD(file), "FILE",
      .help = "read the conversation from a file instead of standard input"},
-    {IN_TEXT, TEMPLATE, 0, "chat-template", TEXT, FIELD(chat_template), "NAME|FILE", .computed = "the model's own",
-     .help = "a template of the model by its name, such as tool_use, or one in a file"},
-    {IN_TEXT, TEMPLATE, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
+    {IN_TEXT, TEMPLATE | CHAT, 0, "chat-template", TEXT, FIELD(chat_template), "NAME|FILE",
+     .computed = "the model's own",
+     .help =
+         "a template of the model by its name, such as tool_use, that of a family, such as chatml, or one in a file"},
+    {IN_TEXT, TEMPLATE | CHAT, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
      .help = "an object of further variables, which count before those of the conversation"},
     {IN_TEXT, TEMPLATE, 0, "now", WHOLE, FIELD(now), "UNIX_TIME", 0, INT32_MAX, .or_minus_one = true, .initial = "-1",
      .help = "the time that strftime_now tells, in seconds since 1970; -1 is the clock's"},
@@ -85,14 +101,16 @@ static const option_row rows[] = {
     {IN_TEXT, EVAL, 0, "text", TEXT, FIELD(text), "FILE",
      .help = "measure perplexity on a text, - reads standard input"},
 
-    {IN_SAMPLING, GENERATE, 't', "temperature", NUMBER, FIELD(temperature), "F", .lower = 0, .upper = INFINITY,
+    {IN_SAMPLING, WRITES, 't', "temperature", NUMBER, FIELD(temperature), "F", .lower = 0, .upper = INFINITY,
      .initial = "0.8", .help = "0 is greedy, more is more varied"},
-    {IN_SAMPLING, GENERATE, 0, "top-k", WHOLE, FIELD(top_k), "N", 0, INT32_MAX, .initial = "40",
+    {IN_SAMPLING, WRITES, 0, "top-k", WHOLE, FIELD(top_k), "N", 0, INT32_MAX, .initial = "40",
      .help = "keep the N likeliest tokens; 0 is off"},
-    {IN_SAMPLING, GENERATE, 0, "top-p", NUMBER, FIELD(top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1,
+    {IN_SAMPLING, WRITES, 0, "top-p", NUMBER, FIELD(top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1,
      .initial = "0.9", .help = "keep the likeliest tokens that sum to this probability"},
     {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .initial = "42",
      .help = "a seed gives the same text every time"},
+    {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .computed = "a fresh one each time",
+     .help = "a seed gives the same answers every time; /stats tells it"},
 
     {IN_TEST, BENCH, 'p', "prompt", COUNTS, FIELD(prompts), "N,..", 0, MOST_TOKENS, .initial = "512",
      .help = "evaluate prompts of so many tokens at once; 0 measures none"},
@@ -108,16 +126,16 @@ static const option_row rows[] = {
      .help = "a line for the shell to run in turn with each test; {model} {threads} {prompt} {gen} {depth} "
              "{sequences} are filled in, and its last line of output is 'ppN X tgN@D Y', or of sequences 'btS@D Y'"},
 
-    {IN_SPEED, GENERATE | EVAL, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024,
+    {IN_SPEED, WRITES | EVAL, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024,
      .computed = "the cores this process may use", .help = "threads to compute with"},
     {IN_SPEED, BENCH, 0, "threads", COUNTS, FIELD(thread_counts), "N,..", 1, 1024,
      .computed = "the cores this process may use", .help = "threads to compute with"},
-    {IN_SPEED, GENERATE | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
+    {IN_SPEED, WRITES | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "the model's, or what fits in memory", .help = "context in tokens"},
     {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "as much of the model's as fits in memory; with --text 512",
      .help = "context in tokens; with --text the length of a chunk"},
-    {IN_SPEED, GENERATE | EVAL, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
+    {IN_SPEED, WRITES | EVAL, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
     {IN_SPEED, BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
@@ -133,7 +151,7 @@ static const option_row rows[] = {
      .help = "compute so many of the last layers on the GPU, and the others on the cpu; 0 is the cpu alone"},
     {IN_SPEED, RUNS, 0, "exact", FLAG, FIELD(exact),
      .help = "on a GPU too, the same bits for any --batch: without the faster kernels for prompts"},
-    {IN_SPEED, GENERATE, 0, "draft", CHOICE, FIELD(draft), "none|lookup", .initial = "none",
+    {IN_SPEED, WRITES, 0, "draft", CHOICE, FIELD(draft), "none|lookup", .initial = "none",
      .help =
          "draft tokens from the text so far, and keep those that would have come anyway: the same text, faster where "
          "it repeats itself; on a GPU it turns --exact on"},
@@ -285,7 +303,8 @@ static int set_value(const option_row *row, const char *text, options *o) {
         break;
     case TEXT:
     case OVERRIDE:
-    case LORA: break; /* the latter two have functions of their own */
+    case LORA:
+    case ATTACH: break; /* these have functions of their own */
     }
     *(const char **)field = text;
     return 0;
@@ -457,7 +476,7 @@ static int place_arguments(const command *c, options *o) {
     if (c->bit == GENERATE && !named && !strpbrk(o->model, "./") && access(o->model, F_OK) != 0)
         return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);
     if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH))) return 0;
-    if (!(c->bit & (GENERATE | TOKENIZE)))
+    if (!(c->bit & (WRITES | TOKENIZE)))
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
                            o->model, space, c->name);
     if (o->prompt || o->file)
@@ -471,6 +490,8 @@ static int place_arguments(const command *c, options *o) {
 }
 
 static int set_option(const option_row *row, char *text, options *o) {
+    if (row->kind == ATTACH) o->attached[o->n_attached++] = text;
+    if (row->kind == ATTACH) return 0;
     return row->kind == OVERRIDE ? add_override(text, o)
            : row->kind == LORA   ? add_lora(text, o)
                                  : set_value(row, text, o);
@@ -500,6 +521,7 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
             failed = set_option(row, optarg, o);
         else
             failed = refuse_option(c, row, code == NGL[1] ? word : argv[optind - 1]);
+        if (row && !failed) o->given[(row - rows) / 64] |= (uint64_t)1 << (row - rows) % 64;
         if (row && row == row_named(c, "temperature")) o->temperature_by_letter = code == row->letter;
         if (o->help || o->version) return failed;
     }
@@ -512,8 +534,9 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     const float hot = 2; /* as a temperature; as a number of threads it is usual */
     *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
                    .overrides = calloc((size_t)argc + NAMED_OVERRIDES, sizeof *o->overrides),
-                   .loras = calloc((size_t)argc, sizeof *o->loras)};
-    if (!o->arguments || !o->overrides || !o->loras) return fail("out of memory");
+                   .loras = calloc((size_t)argc, sizeof *o->loras),
+                   .attached = calloc((size_t)argc, sizeof *o->attached)};
+    if (!o->arguments || !o->overrides || !o->loras || !o->attached) return fail("out of memory");
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
     o->gpu_layers = AS_MANY_AS_FIT;
@@ -534,6 +557,14 @@ void free_options(options *o) {
     free(o->arguments);
     free(o->overrides);
     free(o->loras);
+    free(o->attached);
+}
+
+bool is_given(const options *o, const char *name) {
+    _Static_assert(N_ROWS <= 8 * sizeof o->given, "a bit for each row");
+    for (int i = 0; i < N_ROWS; i++)
+        if (strcmp(rows[i].name, name) == 0 && (o->given[i / 64] >> i % 64 & 1)) return true;
+    return false;
 }
 
 /* -------------------------------------------------------------------------------------------------- help */

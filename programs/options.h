@@ -18,6 +18,7 @@ typedef struct count_list {
 #define AS_MANY_AS_FIT UINT64_MAX /* of --gpu-layers, where it is not given */
 
 typedef struct options {
+    uint64_t given[2];  /* bits of the table's rows that the user gave: see is_given */
     const char *model;  /* that of --model, or the first argument that is no option */
     char **arguments;   /* the others: owned */
     size_t n_arguments; /* for detokenize ids, for bench further models; what they are for others is in other fields */
@@ -28,17 +29,23 @@ typedef struct options {
     const char *logits; /* the file to write logits to, or NULL */
     const char *chat_template;        /* its name in the file, or its own file; or NULL: the model's */
     const char *chat_template_kwargs; /* a JSON object, or NULL */
-    uint64_t now;                     /* seconds since 1970; UINT64_MAX: the clock's */
-    const char *pre;                  /* the pre-tokenizer, or NULL: the file's */
-    uint64_t n_tokens;                /* most tokens to generate; UINT64_MAX: as many as the context holds */
-    float temperature;                /* 0: greedy */
-    bool temperature_by_letter;       /* it came as -t, which elsewhere is the number of threads */
-    float top_p;                      /* (0, 1] */
-    uint64_t top_k;                   /* 0: off */
-    uint64_t seed;                    /* of the sampler */
-    const char *device;               /* where to compute */
-    uint64_t device_index;            /* which of that API's devices */
-    uint64_t gpu_layers;              /* layers to put on a GPU, or AS_MANY_AS_FIT */
+    const char *system;               /* a system message, "@FILE" of one, or NULL */
+    const char **attached;            /* [n_attached] files whose text goes with the question: owned */
+    size_t n_attached;
+    const char *reasoning;      /* "show", "hide", "off" or a number of tokens; NULL: by the output */
+    const char *context;        /* "stop" or "shift" */
+    const char *image;          /* not supported yet */
+    uint64_t now;               /* seconds since 1970; UINT64_MAX: the clock's */
+    const char *pre;            /* the pre-tokenizer, or NULL: the file's */
+    uint64_t n_tokens;          /* most tokens to generate; UINT64_MAX: as many as the context holds */
+    float temperature;          /* 0: greedy */
+    bool temperature_by_letter; /* it came as -t, which elsewhere is the number of threads */
+    float top_p;                /* (0, 1] */
+    uint64_t top_k;             /* 0: off */
+    uint64_t seed;              /* of the sampler */
+    const char *device;         /* where to compute */
+    uint64_t device_index;      /* which of that API's devices */
+    uint64_t gpu_layers;        /* layers to put on a GPU, or AS_MANY_AS_FIT */
     bool exact;
     const char *save, *load; /* files of a saved text, or NULL */
     const char *draft;       /* "lookup" or "none" */
@@ -79,7 +86,7 @@ typedef struct options {
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */
-enum { GENERATE = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, EVAL = 16, BENCH = 32, TEMPLATE = 64 };
+enum { GENERATE = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, EVAL = 16, BENCH = 32, TEMPLATE = 64, CHAT = 128 };
 
 typedef struct command {
     unsigned bit;
@@ -96,6 +103,8 @@ extern const command commands[]; /* main.c; ends with a bit of 0 */
  * is returned. */
 int parse_options(const command *c, int argc, char **argv, options *o);
 void free_options(options *o);
+
+bool is_given(const options *o, const char *name); /* did the user give --name, or is it the default? */
 
 void print_help(const command *c); /* on stdout */
 

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -199,6 +200,16 @@ int open_gguf(const options *o, const char *path, cllm_gguf **gguf) {
 void close_gguf(cllm_gguf *gguf) {
     interrupt_watch_file(NULL, NULL);
     cllm_gguf_close(gguf);
+}
+
+int check_kwargs(const options *o) {
+    json_error_t error;
+    if (!o->chat_template_kwargs) return EXIT_SUCCESS;
+    json_t *object = json_loads(o->chat_template_kwargs, 0, &error);
+    const bool is_object = json_is_object(object);
+    json_decref(object);
+    return is_object ? EXIT_SUCCESS
+                     : usage_error("--chat-template-kwargs: '%s' is not a JSON object", o->chat_template_kwargs);
 }
 
 int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, cllm_chat **chat) {

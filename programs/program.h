@@ -69,6 +69,9 @@ int id_list_check(const id_list *list, uint32_t n_vocab);
 int open_gguf(const options *o, const char *path, cllm_gguf **gguf);
 void close_gguf(cllm_gguf *gguf);
 
+/* Is --chat-template-kwargs an object, if it is given? Returns an exit status, after saying that it is not. */
+int check_kwargs(const options *o);
+
 /* The chat template that the options want: the model's (gguf, tokenizer: may be NULL), one by its name, or a file. Returns an exit status, after
  * saying why. */
 int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, cllm_chat **chat);

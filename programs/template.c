@@ -38,17 +38,6 @@ static int render(const options *o, const cllm_chat *chat, const input *conversa
     return status;
 }
 
-/* That --chat-template-kwargs is an object is better known before anything is read. */
-static int check_kwargs(const options *o) {
-    json_error_t error;
-    if (!o->chat_template_kwargs) return EXIT_SUCCESS;
-    json_t *object = json_loads(o->chat_template_kwargs, 0, &error);
-    const bool is_object = json_is_object(object);
-    json_decref(object);
-    return is_object ? EXIT_SUCCESS
-                     : usage_error("--chat-template-kwargs: '%s' is not a JSON object", o->chat_template_kwargs);
-}
-
 int render_template(const options *o) {
     cllm_gguf *gguf = NULL;
     cllm_tokenizer *tokenizer = NULL;

@@ -25,12 +25,19 @@ size_t utf8_begins(const char *bytes, size_t length) {
     return whole;
 }
 
+/* C0, DEL and C1. */
+static bool is_control(const char *character, size_t length) {
+    const unsigned char first = (unsigned char)character[0], second = (unsigned char)character[1];
+    if (length == 1) return (first < ' ' && first != '\n' && first != '\t') || first == 0x7F;
+    return length == 2 && first == 0xC2 && second < 0xA0;
+}
+
 void text_stream_write(text_stream *stream, const char *bytes, size_t length) {
     for (size_t i = 0; i < length; i++) {
         stream->held[stream->n_held++] = bytes[i];
         size_t whole = utf8_begins(stream->held, stream->n_held);
         if (whole == stream->n_held) {
-            fwrite(stream->held, 1, whole, stream->out);
+            if (!stream->safe || !is_control(stream->held, whole)) fwrite(stream->held, 1, whole, stream->out);
             stream->n_held = 0;
         } else if (whole == 0) {
             fputs(REPLACEMENT, stream->out);

@@ -2,6 +2,7 @@
 #ifndef TEXT_STREAM_H
 #define TEXT_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@ size_t utf8_begins(const char *bytes, size_t length);
  * longest beginning of a character, as the Unicode standard recommends. */
 typedef struct text_stream {
     FILE *out;
+    bool safe;    /* leave out control characters but tab and newline: a terminal would obey them */
     char held[4]; /* the beginning of a character */
     size_t n_held;
 } text_stream;

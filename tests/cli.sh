@@ -639,7 +639,7 @@ templates() {
     printf '{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}], "continue_final_message": true}' >"$temporary/conversation"
     printf '%s' '{% for m in messages %}{% if loop.index0 and m.role == loop.previtem.role %}{{ raise_exception("twice") }}{% endif %}({{ m.role }}:{{ m.content }}){% endfor %}' >"$temporary/file.jinja"
     run template --chat-template "$temporary/file.jinja" -f "$temporary/conversation"
-    check 'template: messages as they are' refused 1 'twice'
+    check 'template: messages as they are' refused 1 'chat template, line 1, column 80: twice'
     run template --chat-template "$temporary/file.jinja" -f "$temporary/conversation" --adapt
     check 'template --adapt, continue_final_message' is_text '(user:a\n\nb)(assistant:c'
     run template --chat-template "$temporary/file.jinja" --chat-template-kwargs '[1]'

@@ -107,9 +107,31 @@ void cllm_chat_destroy(cllm_chat *chat) {
 }
 
 const char *cllm_chat_note(const cllm_chat *chat) { return chat->note; }
+cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) {
+    (void)chat;
+    return (cllm_string){"", 0};
+}
 cllm_string cllm_chat_template(const cllm_chat *chat) { return chat->source; }
 
 /* ------------------------------------------------------------------------------------------------- rendering */
+
+/* The variables that turn reasoning off: templates read one or the other, and the efforts that one has another refuses. */
+static bool without_reasoning(const cllm_chat *chat, arena *a, json_value *out) {
+    static const char *const efforts[] = {"no_think", "none", "minimal"};
+    char text[160];
+    const char *effort = "low";
+    for (size_t i = sizeof efforts / sizeof *efforts; i-- > 0;) {
+        char quoted[2][16];
+        snprintf(quoted[0], sizeof quoted[0], "'%s'", efforts[i]);
+        snprintf(quoted[1], sizeof quoted[1], "\"%s\"", efforts[i]);
+        if (strstr(chat->source.data, quoted[0]) || strstr(chat->source.data, quoted[1])) effort = efforts[i];
+    }
+    snprintf(text, sizeof text,
+             "{\"enable_thinking\": false, \"thinking\": false, \"thinking_budget\": 0, \"reasoning_effort\": \"%s\"}",
+             effort);
+    char *kept = arena_string(a, text, strlen(text));
+    return kept && json_read(kept, strlen(kept), a, out, NULL) == CLLM_OK;
+}
 
 /* The members of all objects in turn; rendering takes the last of a name. */
 static bool join_objects(const json_value *first, const json_value *objects, size_t n_objects, arena *a,
@@ -226,21 +248,26 @@ static cllm_part *copy_parts(const cllm_part *parts, size_t n_parts) {
     return copy;
 }
 
-/* The objects, read. objects: out, with room for two more. */
-static cllm_status read_objects(const cllm_string *texts, size_t n, arena *a, json_value **objects, cllm_error *err) {
-    *objects = arena_alloc(a, (uint64_t)n + 2, sizeof **objects);
+/* The objects, read, after one with what the flags set. objects: out, with room for two more. */
+static cllm_status read_objects(const cllm_chat *chat, const cllm_string *texts, size_t n, int flags, arena *a,
+                                json_value **objects, cllm_error *err) {
+    *objects = arena_alloc(a, (uint64_t)n + 3, sizeof **objects);
     if (!*objects) return error_set(err, CLLM_ERR_MEMORY, "no memory for the variables of a template");
+    **objects = (json_value){.kind = JSON_OBJECT};
+    if ((flags & CLLM_RENDER_NO_REASONING) && !without_reasoning(chat, a, *objects))
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for the variables of a template");
     for (size_t i = 0; i < n; i++) {
-        cllm_status status = json_read(texts[i].data, texts[i].length, a, &(*objects)[i], err);
-        if (status == CLLM_OK && (*objects)[i].kind != JSON_OBJECT)
+        json_value *object = *objects + 1 + i;
+        cllm_status status = json_read(texts[i].data, texts[i].length, a, object, err);
+        if (status == CLLM_OK && object->kind != JSON_OBJECT)
             status = error_set(err, CLLM_ERR_ARGUMENT, "a template's variables are an object, not %s",
-                               json_kind_name((*objects)[i].kind));
+                               json_kind_name(object->kind));
         if (status != CLLM_OK) return status;
     }
     return CLLM_OK;
 }
 
-cllm_status cllm_chat_render(const cllm_chat *chat, const cllm_string *texts, size_t n_objects, int flags, int64_t now,
+cllm_status cllm_chat_render(const cllm_chat *chat, const cllm_string *texts, size_t n_texts, int flags, int64_t now,
                              cllm_part **parts, size_t *n_parts, cllm_error *err) {
     arena a = {0};
     json_value *objects;
@@ -248,7 +275,8 @@ cllm_status cllm_chat_render(const cllm_chat *chat, const cllm_string *texts, si
     cllm_part *rendered = NULL;
     *parts = NULL;
     *n_parts = 0;
-    cllm_status status = read_objects(texts, n_objects, &a, &objects, err);
+    size_t n_objects = n_texts + 1;
+    cllm_status status = read_objects(chat, texts, n_texts, flags, &a, &objects, err);
     const json_value *goes_on = status == CLLM_OK ? find_variable(objects, n_objects, "continue_final_message") : NULL;
     const bool cut = goes_on && goes_on->kind == JSON_BOOL && goes_on->boolean;
     if (cut) status = mark_last(objects, &n_objects, marked, &a, err);

@@ -206,7 +206,7 @@ static bool ends_text(const cllm_generation *g, int32_t token) {
 /* The text of a token after `previous`; what comes after a stop string is left out. */
 static cllm_status add_text(cllm_generation *g, int32_t previous, int32_t token, cllm_error *err) {
     const cllm_tokenizer *tokenizer = g->sequence->engine->model->tokenizer;
-    if (!tokenizer || cllm_tokenizer_is_control(tokenizer, token)) return CLLM_OK;
+    if (!tokenizer || (cllm_tokenizer_is_control(tokenizer, token) && !g->options.spell_control)) return CLLM_OK;
     const cllm_string bytes = cllm_tokenizer_decode(tokenizer, previous, token);
     if (g->text_length + bytes.length > g->text_capacity) {
         const size_t capacity = 2 * (g->text_length + bytes.length);

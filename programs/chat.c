@@ -1,0 +1,494 @@
+/* Talking with a model in the terminal: lines that a person types are questions, or commands that begin with a slash. The conversation itself is
+ * in conversation.c. */
+#include "commands.h"
+#include "conversation.h"
+#include "interrupt.h"
+#include "line_input.h"
+#include "text_stream.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct talk {
+    conversation c;
+    line_input *input;
+    const options *o;
+    char *attached; /* texts that go with the next question: owned, or NULL */
+    size_t attached_length;
+
+    /* the answer, as it is printed */
+    text_stream out;
+    bool colour;    /* reasoning is dimmed */
+    bool reasoning; /* is what was printed last */
+    bool printed;
+} talk;
+
+/* ----------------------------------------------------------------------------------------------------- printing */
+
+static void print_piece(void *user, bool reasoning, const char *bytes, size_t length) {
+    talk *t = user;
+    if (length == 0) return;
+    if (reasoning != t->reasoning) {
+        text_stream_end(&t->out);
+        if (t->reasoning && t->colour) fputs("\033[0m", stdout);
+        if (t->reasoning && t->printed) fputs("\n\n", stdout);
+        if (reasoning && t->colour) fputs("\033[2m", stdout);
+        t->reasoning = reasoning;
+    }
+    t->printed = true;
+    text_stream_write(&t->out, bytes, length);
+}
+
+static int end_answer(talk *t, int status) {
+    text_stream_end(&t->out);
+    if (t->reasoning && t->colour) fputs("\033[0m", stdout);
+    if (t->printed || status == EXIT_SUCCESS) putchar('\n');
+    t->reasoning = t->printed = false;
+    const int flushed = flush_output();
+    return status == EXIT_SUCCESS ? flushed : status;
+}
+
+/* ------------------------------------------------------------------------------------------------------- texts */
+
+/* Add a file to what goes with the next question. It is a value: nothing in it becomes a special token. */
+static int attach(talk *t, const char *path) {
+    input in;
+    const int status = read_input(path, &in);
+    if (status != EXIT_SUCCESS) {
+        free(in.data);
+        return status;
+    }
+    if (in.length > 0 && memchr(in.data, '\0', in.length)) {
+        free(in.data);
+        return fail("%s: it is no text: it has bytes of 0", path);
+    }
+    char *joined = NULL;
+    size_t length = 0;
+    FILE *out = open_memstream(&joined, &length);
+    if (out) {
+        if (t->attached) fwrite(t->attached, 1, t->attached_length, out);
+        if (strcmp(path, "-") == 0)
+            fwrite(in.data ? in.data : "", 1, in.length, out);
+        else
+            fprintf(out, "%s%s:\n%.*s", t->attached_length > 0 ? "\n\n" : "", path, (int)in.length,
+                    in.data ? in.data : "");
+    }
+    free(in.data);
+    if (!out || fclose(out) != 0) {
+        free(joined);
+        return fail("out of memory");
+    }
+    free(t->attached);
+    t->attached = joined;
+    t->attached_length = length;
+    return EXIT_SUCCESS;
+}
+
+static int set_system(talk *t, const char *text) {
+    input in = {0};
+    if (*text != '@') return conversation_set_system(&t->c, text, strlen(text));
+    int status = read_input(text + 1, &in);
+    if (status == EXIT_SUCCESS) status = conversation_set_system(&t->c, in.data ? in.data : "", in.length);
+    free(in.data);
+    return status;
+}
+
+/* Ask, with what was attached behind the question. An answer that Ctrl-C stopped is an answer. */
+static int ask(talk *t, const char *text, size_t length) {
+    char *whole = NULL;
+    size_t whole_length = 0;
+    int status;
+    if (t->attached_length == 0) {
+        status = conversation_ask(&t->c, text, length);
+    } else {
+        FILE *out = open_memstream(&whole, &whole_length);
+        if (!out) return fail("out of memory");
+        fwrite(text, 1, length, out);
+        if (length > 0) fputs("\n\n", out);
+        fwrite(t->attached, 1, t->attached_length, out);
+        status = fclose(out) == 0 ? conversation_ask(&t->c, whole, whole_length) : fail("out of memory");
+        free(whole);
+    }
+    free(t->attached);
+    t->attached = NULL;
+    t->attached_length = 0;
+    return end_answer(t, status);
+}
+
+/* ---------------------------------------------------------------------------------------------------- settings */
+
+/* "show", "hide", "off" or a number of tokens. */
+static int set_reasoning(talk *t, const char *text) {
+    char *end;
+    errno = 0;
+    const unsigned long long n = strtoull(text, &end, 10);
+    t->c.reasoning_most = UINT64_MAX;
+    if (strcmp(text, "show") == 0)
+        t->c.reasoning = REASONING_SHOWN;
+    else if (strcmp(text, "hide") == 0)
+        t->c.reasoning = REASONING_HIDDEN;
+    else if (strcmp(text, "off") == 0 || (*text == '0' && !*end && n == 0))
+        t->c.reasoning = REASONING_OFF;
+    else if (*text >= '1' && *text <= '9' && !*end && errno == 0)
+        t->c.reasoning_most = n;
+    else
+        return usage_error("reasoning: '%s' is not show, hide, off or a number of tokens", text);
+    if (t->c.reasoning_most != UINT64_MAX && t->c.reasoning == REASONING_OFF) t->c.reasoning = REASONING_HIDDEN;
+    return EXIT_SUCCESS;
+}
+
+static const char *name_reasoning(const talk *t) {
+    return t->c.reasoning == REASONING_OFF ? "off" : t->c.reasoning == REASONING_SHOWN ? "show" : "hide";
+}
+
+static void print_settings(const talk *t) {
+    const cllm_sampler_options *s = &t->c.sampling;
+    printf("temperature %g, top-k %" PRIu32 ", top-p %g, seed %" PRIu64 ", reasoning %s, n-tokens ",
+           (double)s->temperature, s->top_k, (double)s->top_p, s->seed, name_reasoning(t));
+    if (t->c.reasoning_most != UINT64_MAX) printf("(reasoning ends after %" PRIu64 ") ", t->c.reasoning_most);
+    if (t->c.n_most > 0)
+        printf("%" PRIu64 "\n", t->c.n_most);
+    else
+        puts("-1");
+}
+
+/* A number in a range, of /set. */
+static bool read_number(const char *text, double least, double most, double *value) {
+    char *end;
+    *value = strtod(text, &end);
+    return *text && strchr("0123456789.", *text) && !*end && *value >= least && *value <= most;
+}
+
+static int set(talk *t, char *arguments) {
+    char *name = strtok(arguments, " ="), *text = strtok(NULL, " =");
+    double value;
+    cllm_sampler_options *s = &t->c.sampling;
+    if (!name) {
+        print_settings(t);
+        return EXIT_SUCCESS;
+    }
+    if (!text) return usage_error("/set NAME VALUE; NAME is temperature, top-k, top-p, seed, reasoning or n-tokens");
+    const bool minus_one = strcmp(text, "-1") == 0;
+    if (strcmp(name, "reasoning") == 0) return set_reasoning(t, text);
+    if (strcmp(name, "seed") == 0) {
+        char *end;
+        errno = 0;
+        const uint64_t seed = strtoull(text, &end, 10);
+        if (*text < '0' || *text > '9' || *end || errno) return usage_error("seed: '%s' is not a whole number", text);
+        s->seed = seed;
+    } else if (strcmp(name, "temperature") == 0 && read_number(text, 0, 1e6, &value)) {
+        s->temperature = (float)value;
+    } else if (strcmp(name, "top-p") == 0 && read_number(text, 0, 1, &value) && value > 0) {
+        s->top_p = (float)value;
+    } else if (strcmp(name, "top-k") == 0 && read_number(text, 0, INT32_MAX, &value) && value == floor(value)) {
+        s->top_k = (uint32_t)value;
+    } else if (strcmp(name, "n-tokens") == 0 &&
+               (minus_one || (read_number(text, 1, INT32_MAX, &value) && value == floor(value)))) {
+        t->c.n_most = minus_one ? 0 : (uint64_t)value;
+    } else {
+        return usage_error(
+            "/set %s %s: NAME is temperature (0 or more), top-k, top-p (0 to 1), seed, reasoning or n-tokens", name,
+            text);
+    }
+    return EXIT_SUCCESS;
+}
+
+/* What the file recommends, then what the user says. */
+static void choose_sampling(talk *t) {
+    static const char *const keys[] = {"general.sampling.temp", "general.sampling.top_p", "general.sampling.top_k"};
+    const cllm_gguf *gguf = cllm_model_gguf(t->c.run->model);
+    const options *o = t->o;
+    cllm_sampler_options *s = &t->c.sampling;
+    *s = (cllm_sampler_options){o->temperature, o->top_p, (uint32_t)o->top_k, o->seed};
+    for (size_t i = 0; i < 3; i++) {
+        const cllm_value *v = cllm_gguf_find(gguf, keys[i]);
+        double value = -1;
+        if (v && (v->type == CLLM_FLOAT32 || v->type == CLLM_FLOAT64)) value = v->f;
+        if (v && (v->type == CLLM_UINT32 || v->type == CLLM_UINT64)) value = (double)v->u;
+        if (v && (v->type == CLLM_INT32 || v->type == CLLM_INT64)) value = (double)v->i;
+        if (i == 0 && value >= 0 && !is_given(o, "temperature")) s->temperature = (float)value;
+        if (i == 1 && value > 0 && value <= 1 && !is_given(o, "top-p")) s->top_p = (float)value;
+        if (i == 2 && value >= 0 && value <= INT32_MAX && !is_given(o, "top-k")) s->top_k = (uint32_t)value;
+    }
+    if (is_given(o, "seed")) return;
+    FILE *random = fopen("/dev/urandom", "rb");
+    if (!random || fread(&s->seed, sizeof s->seed, 1, random) != 1)
+        s->seed = (uint64_t)time(NULL) * 0x9E3779B97F4A7C15u + (uint64_t)getpid();
+    if (random) fclose(random);
+    s->seed %= 1000000000; /* short enough to be typed */
+}
+
+/* ---------------------------------------------------------------------------------------------------- commands */
+
+typedef enum outcome { GOES_ON, ENDS } outcome;
+
+/* The text of the last question, which is forgotten; owned, or NULL. */
+static char *take_question(talk *t) {
+    json_t *question = conversation_undo(&t->c);
+    const char *text = json_string_value(json_object_get(question, "content"));
+    char *copy = text ? strdup(text) : NULL;
+    json_decref(question);
+    if (!copy) fail("there is no question yet");
+    return copy;
+}
+
+static void print_stats(const talk *t) {
+    const pace *read = &t->c.evaluated, *written = &t->c.generated;
+    printf("%zu questions; %zu tokens read", conversation_n_questions(&t->c), read->n_tokens);
+    if (read->seconds > 0) printf(" (%.1f tok/s)", (double)read->n_timed / read->seconds);
+    printf(", %zu written", written->n_tokens);
+    if (written->seconds > 0) printf(" (%.1f tok/s)", (double)written->n_timed / written->seconds);
+    printf("\nseed %" PRIu64 "\n", t->c.sampling.seed);
+}
+
+static void print_tokens(const talk *t) {
+    const uint32_t n_ctx = cllm_engine_plan(t->c.run->engine)->n_ctx;
+    const size_t n = conversation_n_tokens(&t->c);
+    printf("%zu tokens of %" PRIu32 " (%zu left)\n", n, n_ctx, n_ctx > n ? n_ctx - n : 0);
+}
+
+/* Ask the last question anew, in other words. */
+static int edit(talk *t, const char *text) {
+    char *question = take_question(t);
+    const char *line = text;
+    size_t length = strlen(text);
+    int status = EXIT_SUCCESS;
+    if (!question) return EXIT_SUCCESS;
+    if (*text || line_input_read(t->input, "> ", question, &line, &length) == LINE_READ) {
+        if (length > 0) line_input_remember(t->input, line);
+        status = ask(t, line, length);
+    }
+    free(question);
+    return status;
+}
+
+static int do_help(talk *t, char *text);
+
+static int do_system(talk *t, char *text) {
+    if (*text) return set_system(t, text);
+    const json_t *first = json_array_get(t->c.messages, 0);
+    const char *role = json_string_value(json_object_get(first, "role"));
+    const char *said = json_string_value(json_object_get(first, "content"));
+    puts(role && said && strcmp(role, "system") == 0
+             ? said
+             : "there is no system message; /system TEXT or /system @FILE sets one");
+    return EXIT_SUCCESS;
+}
+
+static int do_reset(talk *t, char *text) {
+    (void)text;
+    conversation_reset(&t->c);
+    return EXIT_SUCCESS;
+}
+
+static int do_undo(talk *t, char *text) {
+    (void)text;
+    free(take_question(t));
+    return EXIT_SUCCESS;
+}
+
+static int do_retry(talk *t, char *text) {
+    (void)text;
+    if (conversation_n_questions(&t->c) == 0) return fail("there is no question yet");
+    return end_answer(t, conversation_retry(&t->c));
+}
+
+static int do_edit(talk *t, char *text) { return edit(t, text); }
+
+static int do_read(talk *t, char *text) {
+    if (!*text) return usage_error("/read FILE");
+    const int status = attach(t, text);
+    if (status == EXIT_SUCCESS) note(t->o, "%s goes with the next question", text);
+    return status;
+}
+
+static int do_save(talk *t, char *text) {
+    if (!*text) return usage_error("/save FILE: JSON, or Markdown if its name ends in .md");
+    return conversation_save(&t->c, text);
+}
+
+static int do_load(talk *t, char *text) {
+    if (!*text) return usage_error("/load FILE: JSON that /save wrote");
+    return conversation_load(&t->c, text);
+}
+
+static int do_stats(talk *t, char *text) {
+    (void)text;
+    print_stats(t);
+    return EXIT_SUCCESS;
+}
+
+static int do_tokens(talk *t, char *text) {
+    (void)text;
+    print_tokens(t);
+    return EXIT_SUCCESS;
+}
+
+static const struct slash {
+    const char *name;
+    int (*run)(talk *t, char *text); /* NULL: it ends the conversation */
+    const char *about;
+} slashes[] = {
+    {"/help", do_help, "this list"},
+    {"/system", do_system, "[TEXT|@FILE]  show or set what the model is told before the conversation"},
+    {"/read", do_read, "FILE  put a file's text behind the next question"},
+    {"/undo", do_undo, "forget the last question and its answer"},
+    {"/retry", do_retry, "another answer to the last question"},
+    {"/edit", do_edit, "[TEXT]  ask the last question in other words"},
+    {"/reset", do_reset, "forget all but the system message"},
+    {"/save", do_save, "FILE  save the conversation: JSON, or Markdown if the name ends in .md"},
+    {"/load", do_load, "FILE  go on with a conversation from JSON"},
+    {"/set", set, "[NAME VALUE]  show or set temperature, top-k, top-p, seed, reasoning, n-tokens"},
+    {"/stats", do_stats, "what was read and written, how fast, and the seed"},
+    {"/tokens", do_tokens, "how full the context is"},
+    {"/exit", NULL, "end; so does Ctrl-D, and Ctrl-C twice"},
+};
+
+enum { N_SLASHES = sizeof slashes / sizeof *slashes };
+
+static int do_help(talk *t, char *text) {
+    (void)t, (void)text;
+    for (size_t i = 0; i < N_SLASHES; i++) printf("  %-8s %s\n", slashes[i].name, slashes[i].about);
+    puts("\"\"\" begins and ends a text of several lines. Ctrl-C stops an answer, and keeps what was said.");
+    return EXIT_SUCCESS;
+}
+
+/* A line that begins with a slash. */
+static outcome run_slash(talk *t, const char *line, int *status) {
+    const size_t length = strcspn(line, " \t");
+    char *text = strdup(line + length + strspn(line + length, " \t"));
+    *status = EXIT_SUCCESS;
+    if (!text) return GOES_ON;
+    for (size_t n = strlen(text); n > 0 && strchr(" \t\n", text[n - 1]); n--) text[n - 1] = '\0';
+    size_t i = 0;
+    while (i < N_SLASHES && (strlen(slashes[i].name) != length || memcmp(slashes[i].name, line, length) != 0)) i++;
+    const bool other_end =
+        (length == 5 && memcmp(line, "/quit", 5) == 0) || (length == 4 && memcmp(line, "/bye", 4) == 0);
+    const bool ends = other_end || (i < N_SLASHES && !slashes[i].run);
+    if (!ends && i == N_SLASHES)
+        *status = usage_error("'%.*s' is not a command; see /help", (int)length, line);
+    else if (!ends)
+        *status = slashes[i].run(t, text);
+    free(text);
+    return ends ? ENDS : GOES_ON;
+}
+
+/* -------------------------------------------------------------------------------------------------------- loop */
+
+/* What follows """, up to the next """. Returns LINE_READ, and the text, which is owned. */
+static line_result read_block(talk *t, const char *begun, char **text, size_t *length) {
+    static const char mark[] = "\"\"\"";
+    const char *line = begun;
+    size_t n = strlen(begun);
+    line_result result = LINE_READ;
+    FILE *out = open_memstream(text, length);
+    if (!out) return LINE_ENDED;
+    for (bool first = true; result == LINE_READ; first = false) {
+        const char *end = strstr(line, mark);
+        if (!first) fputc('\n', out);
+        fwrite(line, 1, end ? (size_t)(end - line) : n, out);
+        if (end) break;
+        result = line_input_read(t->input, "... ", NULL, &line, &n);
+    }
+    if (fclose(out) != 0) result = LINE_ENDED;
+    if (result == LINE_READ && *length > 0 && (*text)[0] == '\n') /* the text begins on the line after the mark */
+        memmove(*text, *text + 1, (*length)--);
+    if (result == LINE_READ && *length > 0 && (*text)[*length - 1] == '\n') (*text)[--*length] = '\0';
+    return result;
+}
+
+static outcome take_line(talk *t, const char *line, size_t length, int *status) {
+    *status = EXIT_SUCCESS;
+    const char *begun = line + strspn(line, " \t");
+    if (!*begun && t->attached_length == 0) return GOES_ON;
+    if (*begun == '/' && !strchr(line, '\n')) {
+        line_input_remember(t->input, line);
+        return run_slash(t, begun, status);
+    }
+    if (strncmp(begun, "\"\"\"", 3) != 0) {
+        line_input_remember(t->input, line);
+        *status = ask(t, line, length);
+        return GOES_ON;
+    }
+    char *text = NULL;
+    const line_result result = read_block(t, begun + 3, &text, &length);
+    if (result == LINE_READ) {
+        line_input_remember(t->input, text);
+        *status = ask(t, text, length);
+    }
+    free(text);
+    return result == LINE_ENDED ? ENDS : GOES_ON;
+}
+
+static int talk_with(talk *t) {
+    static const char *names[N_SLASHES + 1];
+    for (size_t i = 0; i < N_SLASHES; i++) names[i] = slashes[i].name;
+    t->input = line_input_create(names);
+    if (!t->input) return fail("the terminal cannot be used for line editing");
+    note(t->o, "%s; /help lists the commands", cllm_model_get_info(t->c.run->model)->name);
+    for (bool warned = false;;) {
+        const char *line;
+        size_t length;
+        int status = EXIT_SUCCESS;
+        const line_result result = line_input_read(t->input, "> ", NULL, &line, &length);
+        if (result == LINE_ENDED) break;
+        if (result == LINE_INTERRUPTED && warned) return EXIT_SUCCESS;
+        if (result == LINE_INTERRUPTED) note(t->o, "Ctrl-C once more ends, or /exit");
+        warned = result == LINE_INTERRUPTED;
+        if (warned) continue;
+        if (take_line(t, line, length, &status) == ENDS) break;
+        if (status == EXIT_INTERRUPTED && !interrupt_forget()) return status; /* SIGTERM */
+        if (ferror(stdout)) return EXIT_FAILURE;
+    }
+    return interrupted() ? EXIT_INTERRUPTED : EXIT_SUCCESS;
+}
+
+/* -------------------------------------------------------------------------------------------------------- start */
+
+static int start(talk *t, run *r) {
+    const options *o = t->o;
+    int status = run_load(r, o);
+    t->c.run = r;
+    if (status == EXIT_SUCCESS) status = run_start(r, o->ctx);
+    if (status == EXIT_SUCCESS) status = conversation_start(&t->c);
+    if (status != EXIT_SUCCESS) return status;
+    choose_sampling(t);
+    t->c.sink = print_piece;
+    t->c.sink_user = t;
+    t->c.n_most = is_given(o, "n-tokens") && o->n_tokens != UINT64_MAX ? o->n_tokens : 0;
+    t->c.shifts = strcmp(o->context, "shift") == 0;
+    return o->system ? set_system(t, o->system) : EXIT_SUCCESS;
+}
+
+int chat(const options *o) {
+    const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
+    const bool shown = isatty(STDOUT_FILENO), typed = isatty(STDIN_FILENO);
+    talk t = {.o = o, .out = {.out = stdout, .safe = shown}};
+    run r = {0};
+    t.colour = shown && terminal && strcmp(terminal, "dumb") != 0 && !(no_colour && *no_colour);
+    t.c.reasoning = shown ? REASONING_SHOWN : REASONING_HIDDEN;
+    t.c.reasoning_most = UINT64_MAX;
+    if (o->image)
+        return usage_error("--image: %s: models read text alone here, images are not supported yet", o->image);
+    int status = o->reasoning ? set_reasoning(&t, o->reasoning) : EXIT_SUCCESS;
+    if (status == EXIT_SUCCESS) status = check_kwargs(o);
+    for (size_t i = 0; status == EXIT_SUCCESS && i < o->n_attached; i++) status = attach(&t, o->attached[i]);
+    if (status == EXIT_SUCCESS && !typed) status = attach(&t, "-");
+    const bool once = o->prompt || !typed;
+    if (status == EXIT_SUCCESS && once && !o->prompt && t.attached_length == 0)
+        status = fail("there is no question: standard input is empty");
+    if (status == EXIT_SUCCESS) status = start(&t, &r);
+    if (status == EXIT_SUCCESS)
+        status = once ? ask(&t, o->prompt ? o->prompt : "", o->prompt ? strlen(o->prompt) : 0) : talk_with(&t);
+    if (status == EXIT_SUCCESS && o->verbose) run_summary(&r, t.c.evaluated, t.c.generated);
+    line_input_destroy(t.input);
+    conversation_end(&t.c);
+    free(t.attached);
+    run_close(&r);
+    return status;
+}

@@ -1,0 +1,370 @@
+/* A conversation: asks, and keeps what was said. */
+#include "conversation.h"
+
+#include "interrupt.h"
+#include "json_output.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+int conversation_start(conversation *c) {
+    const run *r = c->run;
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    cllm_error err;
+    if (!tokenizer) return fail_without_tokenizer(r);
+    const int status = make_chat(r->o, cllm_model_gguf(r->model), tokenizer, &c->chat);
+    if (status != EXIT_SUCCESS) return status;
+    if (cllm_transcript_create(tokenizer, &c->transcript, &err) != CLLM_OK) return fail_with(&err);
+    c->messages = json_array();
+    return c->messages ? EXIT_SUCCESS : fail("out of memory");
+}
+
+void conversation_end(conversation *c) {
+    json_decref(c->messages);
+    cllm_transcript_destroy(c->transcript);
+    cllm_chat_destroy(c->chat);
+}
+
+/* ---------------------------------------------------------------------------------------------- messages */
+
+static bool has_role(const json_t *message, const char *role) {
+    const char *its = json_string_value(json_object_get(message, "role"));
+    return its && strcmp(its, role) == 0;
+}
+
+static json_t *last_message(const conversation *c) {
+    const size_t n = json_array_size(c->messages);
+    return n > 0 ? json_array_get(c->messages, n - 1) : NULL;
+}
+
+static void drop_last(conversation *c) { json_array_remove(c->messages, json_array_size(c->messages) - 1); }
+
+static json_t *make_message(const char *role, const char *text, size_t length) {
+    json_t *message = json_object();
+    json_put(&message, "role", json_string(role));
+    json_put(&message, "content", json_text(text, length));
+    return message;
+}
+
+size_t conversation_n_questions(const conversation *c) {
+    size_t n = 0, i;
+    json_t *message;
+    json_array_foreach(c->messages, i, message) n += has_role(message, "user");
+    return n;
+}
+
+size_t conversation_n_tokens(const conversation *c) { return cllm_transcript_n_tokens(c->transcript); }
+
+json_t *conversation_undo(conversation *c) {
+    if (conversation_n_questions(c) == 0) return NULL;
+    while (!has_role(last_message(c), "user")) drop_last(c);
+    json_t *question = json_incref(last_message(c));
+    drop_last(c);
+    c->n_retries = 0;
+    return question;
+}
+
+void conversation_reset(conversation *c) {
+    json_t *first = json_array_get(c->messages, 0);
+    const bool keeps = has_role(first, "system");
+    while (json_array_size(c->messages) > (keeps ? 1 : 0)) drop_last(c);
+    c->n_retries = 0;
+}
+
+int conversation_set_system(conversation *c, const char *text, size_t length) {
+    if (has_role(json_array_get(c->messages, 0), "system")) json_array_remove(c->messages, 0);
+    if (length == 0) return EXIT_SUCCESS;
+    if (json_array_insert_new(c->messages, 0, make_message("system", text, length)) != 0) return fail("out of memory");
+    return EXIT_SUCCESS;
+}
+
+/* The oldest question and all that belongs to it go, if another is after it. */
+static bool drop_oldest_turn(conversation *c) {
+    const size_t first = has_role(json_array_get(c->messages, 0), "system");
+    if (conversation_n_questions(c) < 2) return false;
+    do json_array_remove(c->messages, first);
+    while (!has_role(json_array_get(c->messages, first), "user"));
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------------- prompt */
+
+/* Render the conversation and put it into the transcript, up to where the model is to go on. parts: out, owned, for cllm_answer_create. */
+static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
+    const options *o = c->run->o;
+    json_t *object = json_object();
+    cllm_error err;
+    json_put(&object, "messages", json_incref(c->messages));
+    json_put(&object, "add_generation_prompt", json_true());
+    char *text = object ? json_dumps(object, 0) : NULL;
+    json_decref(object);
+    if (!text) return fail("out of memory");
+    const char *kwargs = o->chat_template_kwargs ? o->chat_template_kwargs : "{}";
+    const cllm_string objects[] = {{text, strlen(text)}, {kwargs, strlen(kwargs)}};
+    cllm_status status =
+        cllm_chat_render(c->chat, objects, 2, c->reasoning == REASONING_OFF ? CLLM_RENDER_NO_REASONING : 0,
+                         (int64_t)time(NULL), parts, n_parts, &err);
+    free(text);
+    if (status == CLLM_OK) status = cllm_transcript_set(c->transcript, *parts, *n_parts, &err);
+    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
+}
+
+/* The same, and where the context has no room for an answer, without the oldest turns, if it may be so. */
+static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts) {
+    const uint32_t n_ctx = cllm_engine_plan(c->run->engine)->n_ctx;
+    const size_t wanted = c->shifts ? n_ctx / 8 : 0; /* tokens that an answer should find room for */
+    size_t n_dropped = 0;
+    int status = render(c, parts, n_parts);
+    while (status == EXIT_SUCCESS && conversation_n_tokens(c) + wanted >= n_ctx && c->shifts && drop_oldest_turn(c)) {
+        n_dropped++;
+        cllm_free(*parts);
+        status = render(c, parts, n_parts);
+    }
+    if (n_dropped > 0)
+        note(c->run->o, "context: full, so the oldest %zu turn%s left out from here on", n_dropped,
+             n_dropped > 1 ? "s are" : " is");
+    if (status != EXIT_SUCCESS || conversation_n_tokens(c) < n_ctx) return status;
+    return fail("context: the conversation has %zu tokens now, and all is full at %" PRIu32
+                "; /undo or /reset makes room, --ctx sets it, --context shift drops the oldest turns",
+                conversation_n_tokens(c), n_ctx);
+}
+
+/* Take back what the sequence holds beyond the transcript's beginning, and let all that it shares stay. */
+static cllm_status rewind_sequence(const conversation *c, cllm_error *err) {
+    cllm_sequence *sequence = c->run->sequence;
+    const int32_t *held = cllm_sequence_tokens(sequence), *tokens = cllm_transcript_tokens(c->transcript);
+    const size_t length = cllm_sequence_length(sequence), count = conversation_n_tokens(c);
+    size_t n = 0, n_reused;
+    while (n < length && n + 1 < count && held[n] == tokens[n]) n++;
+    cllm_status status = cllm_sequence_truncate(sequence, (uint32_t)n, err);
+    if (status != CLLM_ERR_UNSUPPORTED) return status;
+    status = cllm_sequence_truncate(sequence, 0, err); /* windows have dropped what is before */
+    return status == CLLM_OK ? cllm_sequence_reuse(sequence, tokens, count, &n_reused, err) : status;
+}
+
+/* ------------------------------------------------------------------------------------------------- answer */
+
+/* One answer while it is written. */
+typedef struct answering {
+    conversation *c;
+    cllm_generation *generation;
+    cllm_answer *answer;
+    cllm_sampler *sampler;
+    char *texts[2]; /* content and reasoning so far: owned */
+    size_t lengths[2], capacities[2];
+    int32_t *drawn; /* [n_drawn] tokens, but for an end token: owned */
+    size_t n_drawn, capacity;
+    size_t n_given;       /* of them: to the transcript */
+    uint64_t n_reasoning; /* tokens of reasoning */
+    cllm_end end;
+} answering;
+
+static bool append(void **memory, size_t *capacity, size_t count, size_t more, size_t size) {
+    if (count + more <= *capacity) return true;
+    void *larger = realloc(*memory, 2 * (count + more) * size);
+    if (!larger) return false;
+    *memory = larger;
+    *capacity = 2 * (count + more);
+    return true;
+}
+
+/* What the parser found goes to the sink, and is kept. */
+static int take_deltas(answering *a, cllm_string text, bool ended) {
+    const cllm_delta *deltas;
+    size_t n_deltas;
+    cllm_error err;
+    if (cllm_answer_take(a->answer, text, ended, &deltas, &n_deltas, &err) != CLLM_OK) return fail_with(&err);
+    for (size_t i = 0; i < n_deltas; i++) {
+        const cllm_delta *d = &deltas[i];
+        const bool reasoning = d->kind == CLLM_DELTA_REASONING;
+        if (!append((void **)&a->texts[reasoning], &a->capacities[reasoning], a->lengths[reasoning], d->text.length, 1))
+            return fail("out of memory");
+        if (d->text.length > 0) memcpy(a->texts[reasoning] + a->lengths[reasoning], d->text.data, d->text.length);
+        a->lengths[reasoning] += d->text.length;
+        if (!reasoning || a->c->reasoning == REASONING_SHOWN)
+            a->c->sink(a->c->sink_user, reasoning, d->text.data, d->text.length);
+    }
+    return EXIT_SUCCESS;
+}
+
+static int keep_drawn(answering *a, const int32_t *tokens, size_t n) {
+    if (!append((void **)&a->drawn, &a->capacity, a->n_drawn, n, sizeof *a->drawn)) return fail("out of memory");
+    if (n > 0) memcpy(a->drawn + a->n_drawn, tokens, n * sizeof *tokens);
+    a->n_drawn += n;
+    return EXIT_SUCCESS;
+}
+
+/* What was drawn since goes into the transcript. */
+static int give_to_transcript(answering *a) {
+    cllm_error err;
+    const cllm_status status =
+        cllm_transcript_append(a->c->transcript, a->drawn + a->n_given, a->n_drawn - a->n_given, &err);
+    a->n_given = a->n_drawn;
+    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
+}
+
+/* A generation that goes on after the transcript and what was drawn. */
+static int start_generation(answering *a) {
+    const conversation *c = a->c;
+    cllm_error err;
+    const cllm_generation_options wanted = {
+        .sampler = a->sampler,
+        .n_most = c->n_most > a->n_drawn ? c->n_most - a->n_drawn : c->n_most > 0,
+        .spell_control = true,
+        .draft_lookup = strcmp(c->run->o->draft, "lookup") == 0,
+    };
+    cllm_generation_destroy(a->generation);
+    a->generation = NULL;
+    a->end = CLLM_END_NONE;
+    if (a->n_drawn > a->n_given && give_to_transcript(a) != EXIT_SUCCESS) return EXIT_FAILURE;
+    cllm_status status = rewind_sequence(c, &err);
+    if (status == CLLM_OK)
+        status = cllm_generation_create(c->run->sequence, cllm_transcript_tokens(c->transcript),
+                                        conversation_n_tokens(c), &wanted, &a->generation, &err);
+    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
+}
+
+/* Evaluate what is wanted next, and take what comes of it. */
+static int take_step(answering *a, bool first, cllm_span *span) {
+    conversation *c = a->c;
+    cllm_event event;
+    cllm_error err;
+    const double start = now();
+    cllm_status status = cllm_eval(c->run->engine, span, 1, &err);
+    if (status == CLLM_OK || status == CLLM_ERR_CANCELLED)
+        status = cllm_generation_take(a->generation, span, &event, &err);
+    if (first) run_stage(c->run, "%s", "");
+    if (status != CLLM_OK) return fail_with(&err);
+    pace *p = first ? &c->evaluated : &c->generated;
+    const size_t n_timed = first ? span->count : event.n_tokens;
+    p->seconds += now() - start;
+    p->n_timed += n_timed;
+    if (first) p->n_tokens += n_timed;
+    const size_t n_kept = event.n_tokens - (event.end == CLLM_END_TOKEN);
+    c->generated.n_tokens += n_kept;
+    a->end = event.end;
+    const size_t before = a->lengths[false];
+    int result = keep_drawn(a, event.tokens, n_kept);
+    if (result == EXIT_SUCCESS) result = take_deltas(a, event.text, false);
+    if (a->lengths[false] == before && a->lengths[false] == 0) a->n_reasoning += n_kept;
+    return result == EXIT_SUCCESS ? flush_output() : result;
+}
+
+/* Reasoning that is long enough is ended as the model would end it, and the answer begins. */
+static int end_reasoning(answering *a) {
+    const cllm_string closing = cllm_chat_reasoning_end(a->c->chat);
+    const cllm_part part = {true, closing};
+    int32_t *tokens;
+    size_t count;
+    cllm_error err;
+    a->n_reasoning = 0;
+    if (cllm_tokenizer_encode_parts(cllm_model_tokenizer(a->c->run->model), &part, 1, CLLM_ENCODE_GOES_ON, &tokens,
+                                    &count, &err) != CLLM_OK)
+        return fail_with(&err);
+    int status = keep_drawn(a, tokens, count);
+    cllm_free(tokens);
+    if (status == EXIT_SUCCESS) status = take_deltas(a, closing, false);
+    return status == EXIT_SUCCESS ? start_generation(a) : status;
+}
+
+/* The context is full within an answer: the oldest turn goes, and the answer goes on. */
+static int shift(answering *a) {
+    cllm_part *parts = NULL;
+    size_t n_parts;
+    note(a->c->run->o, "context: full, so the oldest turn is left out from here on");
+    const int status = render(a->c, &parts, &n_parts);
+    cllm_free(parts);
+    a->n_given = 0;
+    return status == EXIT_SUCCESS ? start_generation(a) : status;
+}
+
+static int write_answer(answering *a) {
+    conversation *c = a->c;
+    const bool can_end_reasoning = cllm_chat_reasoning_end(c->chat).length > 0;
+    bool first = true;
+    int status = EXIT_SUCCESS;
+    cllm_span span;
+    run_stage(c->run, "reading");
+    while (status == EXIT_SUCCESS && cllm_generation_wants(a->generation, SIZE_MAX, &span)) {
+        status = take_step(a, first, &span);
+        first = false;
+        if (status == EXIT_SUCCESS && interrupted()) status = EXIT_INTERRUPTED;
+        const bool reasons = a->lengths[true] > 0 && a->lengths[false] == 0;
+        if (status == EXIT_SUCCESS && a->end == CLLM_END_CONTEXT_FULL && c->shifts && drop_oldest_turn(c))
+            status = shift(a);
+        else if (status == EXIT_SUCCESS && a->end == CLLM_END_NONE && reasons && can_end_reasoning &&
+                 a->n_reasoning >= c->reasoning_most)
+            status = end_reasoning(a);
+    }
+    return status;
+}
+
+/* A seed of its own for each question and each try, so that what was taken back leaves no trace. */
+static uint64_t seed_of_answer(const conversation *c) {
+    uint64_t x = c->sampling.seed + 0x9E3779B97F4A7C15u * (conversation_n_questions(c) - 1) + (c->n_retries << 32);
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u; /* splitmix64 */
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    return x ^ x >> 31;
+}
+
+/* Put what was said behind the question. */
+static int keep_answer(answering *a) {
+    json_t *message = make_message("assistant", a->texts[false] ? a->texts[false] : "", a->lengths[false]);
+    if (a->lengths[true] > 0) json_put(&message, "reasoning_content", json_text(a->texts[true], a->lengths[true]));
+    if (json_array_append_new(a->c->messages, message) != 0) return fail("out of memory");
+    return give_to_transcript(a);
+}
+
+/* Answer the last message. */
+static int answer_question(conversation *c) {
+    answering a = {.c = c};
+    cllm_part *parts = NULL;
+    size_t n_parts = 0;
+    cllm_error err;
+    cllm_status made = CLLM_OK;
+    int status = render_what_fits(c, &parts, &n_parts);
+    if (status == EXIT_SUCCESS) {
+        cllm_sampler_options sampling = c->sampling;
+        sampling.seed = seed_of_answer(c);
+        made = cllm_answer_create(c->chat, parts, n_parts, (cllm_string){"[]", 2}, &a.answer, &err);
+        if (made == CLLM_OK && sampling.temperature > 0)
+            made = cllm_sampler_create(cllm_model_get_info(c->run->model)->n_vocab, &sampling, &a.sampler, &err);
+        status = made == CLLM_OK ? start_generation(&a) : fail_with(&err);
+    }
+    if (status == EXIT_SUCCESS) status = write_answer(&a);
+    if (status == EXIT_SUCCESS || (status == EXIT_INTERRUPTED && a.n_drawn > 0)) {
+        const int ended = take_deltas(&a, (cllm_string){"", 0}, true), kept = keep_answer(&a);
+        if (ended != EXIT_SUCCESS || kept != EXIT_SUCCESS) status = EXIT_FAILURE;
+    }
+    if (status == EXIT_SUCCESS && a.end == CLLM_END_CONTEXT_FULL)
+        fprintf(stderr,
+                "%scontext: all %" PRIu32
+                " tokens are in use, so the answer stops here; /undo or /reset makes room, --ctx sets it\n",
+                a.lengths[false] > 0 ? "\n" : "", cllm_engine_plan(c->run->engine)->n_ctx);
+    if (!has_role(last_message(c), "assistant")) drop_last(c); /* a question without an answer */
+    cllm_generation_destroy(a.generation);
+    cllm_sampler_destroy(a.sampler);
+    cllm_answer_destroy(a.answer);
+    cllm_free(parts);
+    free(a.texts[false]);
+    free(a.texts[true]);
+    free(a.drawn);
+    return status;
+}
+
+int conversation_ask(conversation *c, const char *text, size_t length) {
+    c->n_retries = 0;
+    if (json_array_append_new(c->messages, make_message("user", text, length)) != 0) return fail("out of memory");
+    return answer_question(c);
+}
+
+int conversation_retry(conversation *c) {
+    const uint64_t n_retries = c->n_retries + 1;
+    json_t *question = conversation_undo(c);
+    if (!question) return EXIT_SUCCESS;
+    if (json_array_append_new(c->messages, question) != 0) return fail("out of memory");
+    c->n_retries = n_retries;
+    return answer_question(c);
+}

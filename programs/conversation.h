@@ -1,0 +1,58 @@
+/* A conversation with a model: its messages, and what of them is evaluated. Between the terminal (chat.c) and the library.
+ *
+ *   messages -> cllm_chat_render -> cllm_transcript: ids, the old ones kept -> a generation -> cllm_answer: what is printed, and kept as
+ *   the next message */
+#ifndef CONVERSATION_H
+#define CONVERSATION_H
+
+#include "program.h"
+
+#include <jansson.h>
+
+typedef enum reasoning_use { REASONING_SHOWN, REASONING_HIDDEN, REASONING_OFF } reasoning_use;
+
+/* Where an answer goes while it is written: more of its reasoning, or of its content. */
+typedef void (*answer_sink)(void *user, bool reasoning, const char *bytes, size_t length);
+
+typedef struct conversation {
+    run *run;
+    cllm_chat *chat;
+    cllm_transcript *transcript;
+    json_t *messages; /* as in OpenAI's API; a system message comes first */
+
+    /* settings */
+    reasoning_use reasoning;
+    uint64_t reasoning_most; /* tokens; UINT64_MAX: any */
+    uint64_t n_most;         /* tokens of an answer; 0: as many as the context holds */
+    bool shifts;             /* a full context drops its oldest turns */
+    cllm_sampler_options sampling;
+
+    answer_sink sink;
+    void *sink_user;
+    uint64_t n_retries; /* of the last question */
+
+    /* what was done, in all */
+    pace evaluated, generated;
+} conversation;
+
+/* c: with what comes before the settings zero, and `run` a model that is started. Returns an exit status, after saying why, as all of these do. */
+int conversation_start(conversation *c);
+void conversation_end(conversation *c);
+
+/* Say this to the model, and have its answer. An answer that is interrupted is kept; a question that has none of it goes. */
+int conversation_ask(conversation *c, const char *text, size_t length);
+
+int conversation_retry(conversation *c); /* another answer to the last question; with none there is nothing to do */
+json_t *conversation_undo(
+    conversation *c); /* forget the last question and all after it: a new reference to its message, or NULL */
+void conversation_reset(conversation *c);                                      /* forget all but the system message */
+int conversation_set_system(conversation *c, const char *text, size_t length); /* "": none */
+
+size_t conversation_n_tokens(const conversation *c); /* that the model has read and written */
+size_t conversation_n_questions(const conversation *c);
+
+/* As JSON, or as Markdown if the name ends in .md. */
+int conversation_save(const conversation *c, const char *path);
+int conversation_load(conversation *c, const char *path);
+
+#endif

@@ -1,0 +1,91 @@
+/* Conversations in files: JSON, which can be loaded again, and Markdown for people. */
+#include "conversation.h"
+#include "json_output.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool ends_with(const char *text, const char *end) {
+    const size_t length = strlen(text), n = strlen(end);
+    return length >= n && strcmp(text + length - n, end) == 0;
+}
+
+static const char *text_of(const json_t *message, const char *key) {
+    const char *text = json_string_value(json_object_get(message, key));
+    return text ? text : "";
+}
+
+static void write_markdown(const conversation *c, FILE *out) {
+    size_t i;
+    json_t *message;
+    fprintf(out, "# A conversation with %s\n", cllm_model_get_info(c->run->model)->name);
+    json_array_foreach(c->messages, i, message) {
+        const char *role = text_of(message, "role"), *reasoning = text_of(message, "reasoning_content");
+        fprintf(out, "\n## %c%s\n\n", role[0] >= 'a' && role[0] <= 'z' ? role[0] - 'a' + 'A' : role[0],
+                role + (*role != '\0'));
+        if (*reasoning) fprintf(out, "<details><summary>Reasoning</summary>\n\n%s\n\n</details>\n\n", reasoning);
+        fprintf(out, "%s\n", text_of(message, "content"));
+    }
+}
+
+static bool write_json(const conversation *c, FILE *out) {
+    const char *name = cllm_model_get_info(c->run->model)->name;
+    json_t *document = json_object();
+    json_put(&document, "model", json_text(name, strlen(name)));
+    json_put(&document, "messages", json_incref(c->messages));
+    const bool written = document && json_dumpf(document, out, JSON_INDENT(2)) == 0;
+    json_decref(document);
+    fputc('\n', out);
+    return written;
+}
+
+/* The old file or the new one is there, whatever happens. */
+int conversation_save(const conversation *c, const char *path) {
+    char partial[4096];
+    if (snprintf(partial, sizeof partial, "%s.partial", path) >= (int)sizeof partial)
+        return fail("the name of the file is too long: %s", path);
+    FILE *out = fopen(partial, "w");
+    if (!out) return fail_to_open(partial);
+    errno = 0;
+    bool written = true;
+    if (ends_with(path, ".md"))
+        write_markdown(c, out);
+    else
+        written = write_json(c, out);
+    written = fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0 && written;
+    written = fclose(out) == 0 && written && rename(partial, path) == 0;
+    if (written) return EXIT_SUCCESS;
+    const int reason = errno;
+    remove(partial);
+    return fail("%s: %s", path, reason ? strerror(reason) : "it could not be written");
+}
+
+static bool is_message(const json_t *message) {
+    return json_is_string(json_object_get(message, "role")) && json_is_string(json_object_get(message, "content"));
+}
+
+int conversation_load(conversation *c, const char *path) {
+    json_error_t error;
+    input in;
+    if (read_input(path, &in) != EXIT_SUCCESS) return EXIT_FAILURE;
+    json_t *document = json_loadb(in.data ? in.data : "", in.length, 0, &error);
+    free(in.data);
+    if (!document) return fail("%s: line %d: %s", path, error.line, error.text);
+    json_t *messages = json_incref(json_is_array(document) ? document : json_object_get(document, "messages"));
+    const char *model = json_string_value(json_object_get(document, "model"));
+    const char *ours = cllm_model_get_info(c->run->model)->name;
+    if (model && strcmp(model, ours) != 0) note(c->run->o, "%s: a conversation with %s, not %s", path, model, ours);
+    json_decref(document);
+    bool sound = json_is_array(messages);
+    for (size_t i = 0; sound && i < json_array_size(messages); i++) sound = is_message(json_array_get(messages, i));
+    if (!sound) {
+        json_decref(messages);
+        return fail("%s: no conversation: \"messages\" is to be a list of objects with role and content", path);
+    }
+    json_decref(c->messages);
+    c->messages = messages;
+    c->n_retries = 0;
+    return EXIT_SUCCESS;
+}
