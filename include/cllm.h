@@ -499,13 +499,14 @@ CLLM_API const char *cllm_engine_device_note(const cllm_engine *engine);
 CLLM_API void cllm_engine_set_progress(cllm_engine *engine, cllm_progress progress, void *user);
 
 typedef struct cllm_stats {
-    uint64_t cache_hits;    /* calls of cllm_sequence_reuse that found something */
-    uint64_t tokens_reused; /* by them, in all */
-    uint64_t evictions;     /* pages that the prefix cache gave up */
-    uint32_t pages_held;    /* by sequences now; a page that several share counts once */
-    uint32_t pages_cached;  /* by the prefix cache alone, now */
-    uint64_t gpu_launches;  /* of a GPU's kernels; 0 on the CPU */
-    uint64_t gpu_bytes;     /* of weights, keys, values and activations that these read and wrote */
+    uint64_t tokens_evaluated; /* rows of all forward passes */
+    uint64_t cache_hits;       /* calls of cllm_sequence_reuse that found something */
+    uint64_t tokens_reused;    /* by them, in all */
+    uint64_t evictions;        /* pages that the prefix cache gave up */
+    uint32_t pages_held;       /* by sequences now; a page that several share counts once */
+    uint32_t pages_cached;     /* by the prefix cache alone, now */
+    uint64_t gpu_launches;     /* of a GPU's kernels; 0 on the CPU */
+    uint64_t gpu_bytes;        /* of weights, keys, values and activations that these read and wrote */
 } cllm_stats;
 CLLM_API cllm_stats cllm_engine_stats(const cllm_engine *engine);
 

@@ -239,9 +239,10 @@ static char *take_question(talk *t) {
 
 static void print_stats(const talk *t) {
     const pace *read = &t->c.evaluated, *written = &t->c.generated;
-    printf("%zu questions; %zu tokens read", conversation_n_questions(&t->c), read->n_tokens);
+    printf("questions %zu, tokens evaluated %" PRIu64 ", of prompts %zu", conversation_n_questions(&t->c),
+           cllm_engine_stats(t->c.run->engine).tokens_evaluated, read->n_tokens);
     if (read->seconds > 0) printf(" (%.1f tok/s)", (double)read->n_timed / read->seconds);
-    printf(", %zu written", written->n_tokens);
+    printf(", generated %zu", written->n_tokens);
     if (written->seconds > 0) printf(" (%.1f tok/s)", (double)written->n_timed / written->seconds);
     printf("\nseed %" PRIu64 "\n", t->c.sampling.seed);
 }
@@ -344,7 +345,7 @@ static const struct slash {
     {"/save", do_save, "FILE  save the conversation: JSON, or Markdown if the name ends in .md"},
     {"/load", do_load, "FILE  go on with a conversation from JSON"},
     {"/set", set, "[NAME VALUE]  show or set temperature, top-k, top-p, seed, reasoning, n-tokens"},
-    {"/stats", do_stats, "what was read and written, how fast, and the seed"},
+    {"/stats", do_stats, "tokens evaluated and generated, how fast, and the seed"},
     {"/tokens", do_tokens, "how full the context is"},
     {"/exit", NULL, "end; so does Ctrl-D, and Ctrl-C twice"},
 };

@@ -1,6 +1,8 @@
 /* Line editing by libedit (its histedit.h), if the program was built with it. The terminal sends Ctrl-C as a key meanwhile, a paste comes
  * between brackets (so that its newlines end no line), and characters are read here: a window that changes its size is then drawn anew at
  * once, and a signal to end is seen. */
+#define _XOPEN_SOURCE 700 /* wcwidth */
+
 #include "line_input.h"
 
 #include "interrupt.h"
@@ -15,6 +17,7 @@
 
 #ifdef HAVE_LIBEDIT
 #include <histedit.h>
+#include <sys/ioctl.h>
 #include <wchar.h>
 #endif
 
@@ -69,6 +72,28 @@ static line_input *input_of(EditLine *edit) {
 
 static char *prompt_of(EditLine *edit) { return (char *)input_of(edit)->prompt; }
 
+/* The terminal has moved the line's characters to fit its new width. Go to where the line begins, and draw all anew. */
+static void redraw(EditLine *edit) {
+    const LineInfoW *line = el_wline(edit);
+    struct winsize window = {.ws_col = 80};
+    ioctl(STDOUT_FILENO, TIOCGWINSZ, &window);
+    const size_t width = window.ws_col > 0 ? window.ws_col : 80;
+    size_t column = strlen(input_of(edit)->prompt), n_rows = 0;
+    for (const wchar_t *at = line->buffer; at < line->cursor; at++) {
+        const int cells = wcwidth(*at);
+        column = *at == L'\n' ? 0 : column + (cells > 0 ? (size_t)cells : 0);
+        n_rows += *at == L'\n' || column > width;
+        if (column > width) column = (size_t)cells;
+    }
+    n_rows += column == width; /* the cursor waits on the next row */
+    putchar('\r');
+    if (n_rows > 0) printf("\033[%zuA", n_rows);
+    fputs("\033[J", stdout);
+    fflush(stdout);
+    el_resize(edit);
+    el_set(edit, EL_REFRESH);
+}
+
 /* One byte; 0 or less at the end of the input, or where a signal ends the program. */
 static int read_byte(EditLine *edit, char *byte) {
     for (;;) {
@@ -76,8 +101,7 @@ static int read_byte(EditLine *edit, char *byte) {
         if (n >= 0 || errno != EINTR) return (int)n;
         if (window_changed) {
             window_changed = 0;
-            el_resize(edit);
-            el_set(edit, EL_REFRESH);
+            redraw(edit);
         }
         if (interrupted()) return 0;
     }

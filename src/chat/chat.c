@@ -194,7 +194,7 @@ static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member
     const json_value *given = find_variable(objects, *n_objects, "messages");
     const json_value *last =
         given && given->kind == JSON_ARRAY && given->count > 0 ? &given->items[given->count - 1] : NULL;
-    const json_value *content = json_find(last, "content");
+    const json_value *content = last ? json_find(last, "content") : NULL;
     if (!content || content->kind != JSON_STRING)
         return error_set(err, CLLM_ERR_ARGUMENT,
                          "continue_final_message goes on with the text of the last message, and there is none");

@@ -112,7 +112,8 @@ void cllm_engine_set_progress(cllm_engine *engine, cllm_progress progress, void 
 
 cllm_stats cllm_engine_stats(const cllm_engine *engine) {
     const kv_pages *pages = &engine->pages;
-    cllm_stats stats = {.cache_hits = engine->cache.n_hits,
+    cllm_stats stats = {.tokens_evaluated = engine->n_evaluated,
+                        .cache_hits = engine->cache.n_hits,
                         .tokens_reused = engine->cache.n_reused,
                         .evictions = engine->cache.n_evicted,
                         .pages_held =

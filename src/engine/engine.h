@@ -118,6 +118,7 @@ struct cllm_engine {
     uint64_t n_done, n_wanted; /* tokens of the call at work, for progress, */
     uint32_t n_rows;           /* and of its batch */
     size_t n_failed;           /* spans of it whose logits were not finite */
+    uint64_t n_evaluated;      /* tokens, in all */
 
     thread_pool *pool;
     kv_pages pages;

@@ -300,6 +300,7 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
                e->spans[i].n_rows * sizeof *s->tokens);
         prefix_cache_learn(&e->cache, &s->table, s->tokens, s->length, s->length + e->spans[i].n_rows);
         s->length += e->spans[i].n_rows;
+        e->n_evaluated += e->spans[i].n_rows;
     }
     return status == CLLM_OK ? make_output(e, n_spans, err) : status;
 }
