@@ -1,0 +1,222 @@
+#!/bin/sh
+# mini-cllm chat: tests/cli_chat.sh BUILD, from the top of the repository. Prints TAP. A published model, smollm2.gguf, is in the folder
+# $MINICLLM_PUBLISHED, or build/published.
+set -u
+LC_ALL=C.UTF-8
+export LC_ALL
+
+. tests/support/program.sh
+
+published=${MINICLLM_PUBLISHED:-build/published}/smollm2.gguf
+template=$temporary/plain.jinja
+printf '%s' '{% for m in messages %}{{ m.role }}:{{ m.content }}
+{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}' >"$template"
+
+# chat ARGUMENTS: one question to the small model, at temperature 0
+chat() { run chat "$any" --chat-template "$template" -t 0 -n 16 --threads 1 "$@"; }
+
+# ------------------------------------------------------------------------------------ questions without a terminal
+
+pipes() {
+    chat -q 'Once upon a time' </dev/null
+    cp "$out" "$temporary/answer"
+    check 'chat: a question, an answer, the end' eval 'exits 0 && silent && [ "$(wc -l <"$out")" -ge 1 ]'
+    printf 'user:Once upon a time\nassistant:' | run "$any" -p - -t 0 -n 16 -q --threads 1
+    check 'chat: it is what the rendered text goes on with' cmp -s "$out" "$temporary/answer"
+    printf 'Once upon a time' >"$temporary/question"
+    chat -q <"$temporary/question"
+    check 'chat: a question from a pipe' cmp -s "$out" "$temporary/answer"
+    chat -q 'Once upon' <"$temporary/question"
+    cp "$out" "$temporary/joined"
+    chat -q "$(printf 'Once upon\n\nOnce upon a time')" </dev/null
+    check "chat: a pipe's text goes behind the question" cmp -s "$out" "$temporary/joined"
+    chat -q 'Once upon' -a "$temporary/question" -a "$template" </dev/null
+    check 'chat --attach' exits 0
+    chat -q 'Hi' --system 'Be brief.' </dev/null
+    cp "$out" "$temporary/answer"
+    printf 'Be brief.' >"$temporary/system"
+    chat -q 'Hi' --system "@$temporary/system" </dev/null
+    check 'chat --system TEXT and @FILE' eval 'exits 0 && cmp -s "$out" "$temporary/answer"'
+    # the letters of a special token are letters
+    chat -q '</s>' </dev/null
+    check 'chat: a question never becomes a special token' exits 0
+
+    while IFS='|' read -r want message arguments; do
+        eval "run chat '$any' $arguments" </dev/null
+        check "chat refused: $arguments" refused "$want" "$message"
+    done <<END
+2|--image: x.png: models read text alone here|--image x.png Hi
+2|reasoning: 'loud' is not show, hide, off or a number|--reasoning loud Hi
+2|--chat-template-kwargs: '1' is not a JSON object|--chat-template-kwargs 1 Hi
+2|--context: 'grow' is not one of: stop|--context grow Hi
+1|$temporary/none: No such file or directory|-a '$temporary/none' Hi
+1|there is no question: standard input is empty|--chat-template '$template'
+2|unexpected argument 'b' after the prompt 'a'|a b
+1|there is no chat template 'nothing': neither in the file nor among chatml|--chat-template nothing Hi
+END
+    printf 'a\0b' >"$temporary/binary"
+    chat Hi -a "$temporary/binary" </dev/null
+    check 'chat: an attached file that is no text' refused 1 "$temporary/binary: it is no text"
+    chat -n 4 --ctx 32 'one two three four five six seven eight nine ten one two three four five six seven eight nine ten' </dev/null
+    check 'chat: a question that the context does not hold' refused 1 'context: the conversation has '
+    run chat "$any" --chat-template "$template" -t 0 --ctx 40 -n -1 --threads 1 -q 'Hi' </dev/null
+    check 'chat: an answer that fills the context' eval 'exits 0 && says "context: all 40 tokens are in use"'
+    start chat "$any" --chat-template "$template" --ctx 30000 -n 20000 -t 100 'Hi'
+    await [ -s "$out" ]
+    kill -INT "$process"
+    finished
+    check 'chat: Ctrl-C ends it where there is no terminal' eval 'exits 130 && [ -z "$(tail -c 1 "$out")" ]'
+}
+
+# ------------------------------------------------------------------------------------------- several questions
+
+# talk SCRIPT ARGUMENTS: the lines of a script, in a pseudo terminal; answers as JSON in $out
+talk() {
+    model=$1
+    shift
+    python3 tests/support/chat_turns.py "$program" "$model" "$temporary/script" "$@" >"$out" 2>"$err"
+    status=$?
+}
+
+# answer N: what came after line N of the script, from 0
+answer() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["answers"][int(sys.argv[2])])' "$out" "$1"; }
+same() { [ "$(answer "$1")" = "$(cat "$temporary/answer")" ]; }
+
+small() { talk "$any" --chat-template "$template" -n 12 --threads 1 --seed 5 "$@"; }
+
+commands() {
+    command -v python3 >/dev/null || { skip 'chat: commands' 'python3 is missing'; return; }
+    printf '%s\n' 'A cat sat' '/tokens' '/stats' '/save '"$temporary/saved.json" '/save '"$temporary/saved.md" '/retry' '/undo' '/undo' \
+        '/load '"$temporary/saved.json" '/set temperature 0' '/set seed 7' '/set top-k x' '/set' '/system' '/system Be brief' '/system' \
+        '/bogus' '/save /nonexistent/x' '/load '"$template" '/help' '/reset' '/tokens' >"$temporary/script"
+    small
+    check 'chat: commands' eval '[ "$status" = 0 ] && answer 1 | grep -q "tokens of" && answer 2 | grep -q "seed 5$"'
+    check 'chat: saved as JSON' eval 'python3 -m json.tool "$temporary/saved.json" | grep -q "\"content\": \"A cat sat\""'
+    check 'chat: saved as Markdown' eval 'grep -q "^## User" "$temporary/saved.md" && grep -q "^A cat sat" "$temporary/saved.md"'
+    check 'chat: another try is another answer' eval '[ "$(answer 0)" != "$(answer 5)" ]'
+    check 'chat /undo: there is nothing left' eval 'answer 7 | grep -q "there is no question yet"'
+    check 'chat /set' eval 'answer 11 | grep -q "/set top-k x" && answer 12 | grep -q "temperature 0, top-k 40, top-p 0.9, seed 7"'
+    check 'chat /system' eval 'answer 13 | grep -q "there is no system message" && [ "$(answer 15)" = "Be brief" ]'
+    check 'chat: errors leave the conversation as it is' eval 'answer 16 | grep -q "not a command" &&
+        answer 17 | grep -q "/nonexistent/x" && answer 18 | grep -q "line 1"'
+
+    # what was taken back leaves no trace, at any temperature
+    printf '%s\n' 'A cat sat' 'The dog' 'And then' >"$temporary/script"
+    small
+    answer 2 >"$temporary/answer"
+    printf '%s\n' 'A cat sat' 'The bird' 'No' '/undo' '/retry' '/undo' 'The dog' 'And then' >"$temporary/script"
+    small
+    check 'chat /undo: the same as without it' same 7
+    printf '%s\n' 'A cat sat' 'The bird' '/edit The dog' 'And now' '/edit And then' >"$temporary/script"
+    small
+    check 'chat /edit: the same as a fresh conversation' same 4
+    printf '%s\n' '"""A cat' 'sat"""' '/save '"$temporary/block.json" >"$temporary/script"
+    small
+    check 'chat: a text of several lines' grep -q '"A cat\\nsat"' "$temporary/block.json"
+    printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' '/save '"$temporary/shifted.json" >"$temporary/script"
+    small --ctx 64 --context shift
+    check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full, so the oldest" "$out" &&
+        grep -q "And the cow" "$temporary/shifted.json" && ! grep -q "A cat sat" "$temporary/shifted.json"'
+    small --ctx 64
+    check 'chat: a full context is told, and what helps' grep -q '/undo or /reset makes room' "$out"
+}
+
+# A line for each of 20 questions: tokens in the conversation, tokens evaluated, those of prompts, those generated, in all.
+count_turns() {
+    python3 - "$out" <<'END'
+import json, re, sys
+answers = json.load(open(sys.argv[1]))["answers"]
+for i in range(0, len(answers), 3):
+    evaluated, prompts, generated = re.search(r"evaluated (\d+), of prompts (\d+)[^,]*, generated (\d+)", answers[i + 1]).groups()
+    print(re.search(r"(\d+) tokens of", answers[i + 2])[1], evaluated, prompts, generated)
+END
+}
+
+turns() {
+    command -v python3 >/dev/null || { skip 'chat: 20 turns' 'python3 is missing'; return; }
+    for i in $(seq 20); do printf 'Tell me about number %d.\n/stats\n/tokens\n' "$i"; done >"$temporary/script"
+    talk "$1" -t 0 -n 10 --ctx 2000 $2
+    count_turns >"$temporary/turns"
+    # all is evaluated once, and at the end of an answer that was cut its last token not yet
+    check "chat: 20 turns evaluate what is new$3" awk '$2 != $1 && $2 != $1 - 1 { exit 1 } END { exit NR != 20 }' "$temporary/turns"
+    # a template that leaves out the beginning of an answer: it is evaluated again, and nothing before it
+    printf '%s' '{% for m in messages %}{{ m.role }}:{{ m.content[3:] if m.role == "assistant" else m.content }}
+{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}' >"$temporary/drops.jinja"
+    talk "$1" -t 0 -n 10 --ctx 2000 --chat-template "$temporary/drops.jinja"
+    count_turns >"$temporary/turns"
+    check "chat: an answer that the template changes is evaluated again, and nothing before it$3" awk '
+        { prompt = $1 - ($4 - generated); if (NR > 1 && $3 - prompts != prompt - before) exit 1
+          before = prompt; prompts = $3; generated = $4 } END { exit NR != 20 }' "$temporary/turns"
+}
+small_turns() { turns "$any" "--chat-template $template" ''; }
+published_turns() {
+    turns "$published" '' ', of a published model'
+    run chat "$published" -q -t 0 --cpu-isa scalar 'What is the capital of France?' </dev/null
+    check 'chat: a published model knows Paris, and ends its turn' is_text 'The capital of France is Paris.\n'
+}
+
+# ---------------------------------------------------------------------------------------------- a real terminal
+
+terminal() { tmux -L "cllm$$" -f /dev/null "$@"; }
+screen() { terminal capture-pane -p | sed '/^$/d' >"$out"; }
+shows() { screen && prints "$1"; }
+type_keys() { terminal send-keys "$@"; }
+
+terminals() {
+    command -v tmux >/dev/null || { skip 'chat: a terminal' 'tmux is missing'; return; }
+    strings "$program" 2>/dev/null | grep -q 'interrupt-line' || { skip 'chat: a terminal' 'built without libedit'; return; }
+    terminal new-session -d -x 60 -y 20 "$program chat $any --chat-template $template -t 100 -n 20000 --ctx 30000 2>&1; echo ended \$?; sleep 60"
+    await shows '> '
+    type_keys 'Äpfel 日本語 xy' Left Left BSpace
+    await shows '> Äpfel 日本語xy'
+    check 'terminal: characters of two columns are edited' shows '> Äpfel 日本語xy'
+    terminal resize-window -x 12 -y 15
+    await shows '語xy'
+    terminal resize-window -x 70 -y 20
+    await shows '> Äpfel 日本語xy'
+    check 'terminal: a window that is resized' eval 'shows "> Äpfel 日本語xy" && [ "$(grep -c "Äpfel" "$out")" = 1 ]'
+    type_keys C-c
+    await shows 'Ctrl-C once more ends'
+    check 'terminal: Ctrl-C at the prompt takes the line away' shows 'Ctrl-C once more ends'
+    # an answer, stopped
+    type_keys 'Tell a story' Enter
+    await shows 'Tell a story'
+    sleep 1
+    type_keys C-c
+    sleep 0.5
+    type_keys "/save $temporary/stopped.json" Enter
+    await [ -s "$temporary/stopped.json" ]
+    check 'terminal: Ctrl-C stops an answer, and what was said is kept' eval 'grep -q "Tell a story" "$temporary/stopped.json" &&
+        grep -q "\"assistant\"" "$temporary/stopped.json"'
+    # history
+    type_keys Up Up Enter
+    sleep 0.5
+    type_keys C-c
+    type_keys '/und' Tab Enter '/und' Tab Enter '/und' Tab Enter
+    await shows 'there is no question yet'
+    check 'terminal: a tab completes commands; history brings questions back' shows 'there is no question yet'
+    # 10,000 characters at once, with newlines
+    i=0
+    while [ $i -lt 1000 ]; do printf 'word %04d\n' $i; i=$((i + 1)); done >"$temporary/paste"
+    terminal load-buffer "$temporary/paste" && terminal paste-buffer -p
+    await shows 'word 0999'
+    type_keys Enter
+    sleep 0.5
+    type_keys C-c # in the prompt, or soon after
+    sleep 1
+    type_keys "/save $temporary/pasted.json" Enter '/stats' Enter
+    await shows 'questions '
+    check 'terminal: a paste of 10,000 characters is one question, and Ctrl-C stops its reading' eval 'shows "questions " &&
+        { shows "questions 0" || grep -q "word 0000.nword 0001" "$temporary/pasted.json"; }'
+    type_keys C-c
+    await shows 'once more'
+    sleep 0.2
+    type_keys C-c
+    await shows 'ended 0'
+    check 'terminal: Ctrl-C twice ends' shows 'ended 0'
+    terminal kill-server
+}
+
+for name in pipes commands small_turns terminals; do group $name "$any"; done
+group published_turns "$published"
+finish
