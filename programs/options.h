@@ -28,6 +28,7 @@ typedef struct options {
     const char *logits; /* the file to write logits to, or NULL */
     const char *chat_template;        /* its name in the file, or its own file; or NULL: the model's */
     const char *chat_template_kwargs; /* a JSON object, or NULL */
+    const char *tools;                /* a file with a JSON list of tools, or NULL */
     uint64_t now;                     /* seconds since 1970; UINT64_MAX: the clock's */
     const char *pre;                  /* the pre-tokenizer, or NULL: the file's */
     uint64_t n_tokens;                /* most tokens to generate; UINT64_MAX: as many as the context holds */
@@ -63,6 +64,7 @@ typedef struct options {
     bool json, show_pieces; /* forms of output */
     bool csv, markdown;
     bool show_parts; /* of a rendered template */
+    bool parse;      /* an answer */
     bool show_tensors;
     bool no_bos, no_special;
     bool quiet, verbose;

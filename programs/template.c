@@ -1,4 +1,4 @@
-/* A conversation to text, by a model's chat template or another. */
+/* A conversation to text, by a model's chat template or another, and a model's answer to reasoning, content and tool calls. */
 #include "commands.h"
 #include "json_output.h"
 #include "program.h"
@@ -96,6 +96,111 @@ static int render(const options *o, const source *s, const input *conversation) 
     return status;
 }
 
+/* ---------------------------------------------------------------------------------------------------- answers */
+
+typedef struct text {
+    char *bytes; /* owned */
+    size_t length, capacity;
+} text;
+
+static bool append(text *t, cllm_string more) {
+    if (t->length + more.length > t->capacity) {
+        const size_t capacity = 2 * (t->length + more.length);
+        char *grown = realloc(t->bytes, capacity);
+        if (!grown) return false;
+        t->bytes = grown;
+        t->capacity = capacity;
+    }
+    memcpy(t->bytes + t->length, more.data, more.length);
+    t->length += more.length;
+    return true;
+}
+
+/* A string, or null if nothing was said. */
+static json_t *text_or_null(text *t) {
+    json_t *value = t->length > 0 ? json_text(t->bytes, t->length) : json_null();
+    free(t->bytes);
+    return value;
+}
+
+static json_t *call_json(const cllm_delta *call, text *arguments, size_t index) {
+    char own_id[32];
+    snprintf(own_id, sizeof own_id, "call_%zu", index);
+    json_t *function = json_object(), *object = json_object();
+    json_put(&function, "name", json_text(call->text.data, call->text.length));
+    json_put(&function, "arguments", json_text(arguments->bytes ? arguments->bytes : "", arguments->length));
+    json_put(&object, "id", call->id.length > 0 ? json_text(call->id.data, call->id.length) : json_string(own_id));
+    json_put(&object, "type", json_string("function"));
+    json_put(&object, "function", function);
+    free(arguments->bytes);
+    return object;
+}
+
+static int print_answer(const cllm_delta *deltas, size_t n_deltas) {
+    text reasoning = {0}, content = {0}, arguments = {0};
+    json_t *calls = json_array(), *answer = json_object();
+    bool whole = true;
+    for (size_t i = 0; i < n_deltas; i++) {
+        const cllm_delta *d = &deltas[i];
+        if (d->kind == CLLM_DELTA_REASONING) whole &= append(&reasoning, d->text);
+        if (d->kind == CLLM_DELTA_CONTENT) whole &= append(&content, d->text);
+        if (d->kind != CLLM_DELTA_CALL) continue;
+        arguments = (text){0};
+        for (size_t k = i + 1; k < n_deltas; k++)
+            if (deltas[k].kind == CLLM_DELTA_ARGUMENTS && deltas[k].call == d->call)
+                whole &= append(&arguments, deltas[k].text);
+        json_add(&calls, call_json(d, &arguments, d->call));
+    }
+    json_put(&answer, "reasoning_content", text_or_null(&reasoning));
+    json_put(&answer, "content", text_or_null(&content));
+    json_put(&answer, "tool_calls", calls);
+    char *line = answer && whole ? json_dumps(answer, JSON_COMPACT) : NULL;
+    json_decref(answer);
+    if (!line) return fail("out of memory");
+    puts(line);
+    free(line);
+    return EXIT_SUCCESS;
+}
+
+/* The list of tools as JSON: of an object its member "tools". Owned. */
+static int read_tools(const char *path, char **list) {
+    input file = {0};
+    json_error_t error;
+    int status = path ? read_input(path, &file) : EXIT_SUCCESS;
+    if (!path || status != EXIT_SUCCESS) return status;
+    json_t *tools = json_loadb(file.data, file.length, 0, &error),
+           *member = json_is_object(tools) ? json_object_get(tools, "tools") : tools;
+    if (json_is_array(member))
+        *list = json_dumps(member, JSON_COMPACT);
+    else
+        status = fail("--tools: %s is not a JSON list of tools", path);
+    if (status == EXIT_SUCCESS && !*list) status = fail("out of memory");
+    json_decref(tools);
+    free(file.data);
+    return status;
+}
+
+static int parse(const options *o, const source *s, const input *said) {
+    cllm_chat *chat = NULL;
+    cllm_answer *answer = NULL;
+    const cllm_delta *deltas;
+    size_t n_deltas;
+    cllm_error err;
+    char *tools = NULL;
+    int status = read_tools(o->tools, &tools);
+    if (status != EXIT_SUCCESS) return status;
+    const cllm_string list = {tools ? tools : "", tools ? strlen(tools) : 0};
+    cllm_status made = cllm_chat_create(s->gguf, &s->text, &chat, &err);
+    if (made == CLLM_OK) made = cllm_answer_create(chat, NULL, 0, list, &answer, &err);
+    if (made == CLLM_OK)
+        made = cllm_answer_take(answer, (cllm_string){said->data, said->length}, true, &deltas, &n_deltas, &err);
+    status = made == CLLM_OK ? print_answer(deltas, n_deltas) : fail_with(&err);
+    cllm_answer_destroy(answer);
+    cllm_chat_destroy(chat);
+    free(tools);
+    return status;
+}
+
 /* That --chat-template-kwargs is an object is better known before anything is read. */
 static int check_kwargs(const options *o) {
     json_error_t error;
@@ -111,11 +216,14 @@ int render_template(const options *o) {
     source s = {.gguf = NULL};
     input conversation = {0};
     int status = check_kwargs(o);
+    if (status == EXIT_SUCCESS && o->tools && !o->parse) status = usage_error("--tools goes with --parse");
+    if (status == EXIT_SUCCESS && o->parse && o->show_parts)
+        status = usage_error("--parse and --parts exclude each other");
     if (status == EXIT_SUCCESS && o->model) status = open_gguf(o, o->model, &s.gguf);
     if (status == EXIT_SUCCESS) status = find_template(o, &s);
     if (status == EXIT_SUCCESS && s.gguf) status = describe_tokens(&s);
     if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &conversation);
-    if (status == EXIT_SUCCESS) status = render(o, &s, &conversation);
+    if (status == EXIT_SUCCESS) status = o->parse ? parse(o, &s, &conversation) : render(o, &s, &conversation);
     free(conversation.data);
     free(s.file.data);
     free(s.tokens);

@@ -12,7 +12,8 @@ cllm_status cllm_chat_create(const cllm_gguf *gguf, const cllm_string *source, c
     cllm_chat *chat = calloc(1, sizeof *chat);
     if (!chat) return error_set(err, CLLM_ERR_MEMORY, "no memory for a chat template");
     chat->variables.kind = JSON_OBJECT;
-    const cllm_status status = jinja_parse(source->data, source->length, &chat->arena, &chat->tree, err);
+    cllm_status status = jinja_parse(source->data, source->length, &chat->arena, &chat->tree, err);
+    if (status == CLLM_OK) status = answer_format_find(chat, err);
     if (status == CLLM_OK)
         *out = chat;
     else

@@ -4,12 +4,14 @@
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
 
+#include "chat/answer_format.h"
 #include "chat/jinja.h"
 
 struct cllm_chat {
     arena arena;
     jinja_tree tree;
     json_value variables; /* what the vocabulary spells: bos_token, eos_token ... */
+    answer_format format;
 };
 
 /* Render with the chat's own variables and those of `objects`, [n_objects]; of a name that comes again the last counts. parts: out, [*n_parts],
