@@ -180,8 +180,24 @@ static int read_tools(const char *path, char **list) {
     return status;
 }
 
+/* The prompt that --chat-template-kwargs asks for, which may or may not open the reasoning; NULL: as the template has it. */
+static cllm_part *render_prompt(const options *o, const source *s, size_t *n_parts) {
+    static const char question[] =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"?\"}], \"add_generation_prompt\": true}";
+    const char *tokens = s->tokens ? s->tokens : "{}", *kwargs = o->chat_template_kwargs;
+    cllm_template *template = NULL;
+    cllm_part *parts = NULL;
+    if (!kwargs) return NULL;
+    const cllm_string objects[] = {{tokens, strlen(tokens)}, {question, strlen(question)}, {kwargs, strlen(kwargs)}};
+    if (cllm_template_create(s->text.data, s->text.length, &template, NULL) == CLLM_OK)
+        (void)cllm_template_render(template, objects, 3, (int64_t)time(NULL), &parts, n_parts, NULL);
+    cllm_template_destroy(template);
+    return parts;
+}
+
 static int parse(const options *o, const source *s, const input *said) {
     cllm_chat *chat = NULL;
+    size_t n_parts = 0;
     cllm_answer *answer = NULL;
     const cllm_delta *deltas;
     size_t n_deltas;
@@ -190,13 +206,15 @@ static int parse(const options *o, const source *s, const input *said) {
     int status = read_tools(o->tools, &tools);
     if (status != EXIT_SUCCESS) return status;
     const cllm_string list = {tools ? tools : "", tools ? strlen(tools) : 0};
+    cllm_part *prompt = render_prompt(o, s, &n_parts);
     cllm_status made = cllm_chat_create(s->gguf, &s->text, &chat, &err);
-    if (made == CLLM_OK) made = cllm_answer_create(chat, NULL, 0, list, &answer, &err);
+    if (made == CLLM_OK) made = cllm_answer_create(chat, prompt, n_parts, list, &answer, &err);
     if (made == CLLM_OK)
         made = cllm_answer_take(answer, (cllm_string){said->data, said->length}, true, &deltas, &n_deltas, &err);
     status = made == CLLM_OK ? print_answer(deltas, n_deltas) : fail_with(&err);
     cllm_answer_destroy(answer);
     cllm_chat_destroy(chat);
+    cllm_free(prompt);
     free(tools);
     return status;
 }

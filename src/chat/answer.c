@@ -158,9 +158,6 @@ static reading match_mark(const cllm_answer *a, size_t at, const text_mark **mar
         case MARK_REASONING_CLOSE:
             if (!in_reasoning) continue;
             break;
-        case MARK_CONTENT_CLOSE:
-            if (in_reasoning) continue;
-            break;
         default: break;
         }
         text_reader r = reader_at(a, at);
@@ -201,13 +198,13 @@ static bool skip_opening(cllm_answer *a, bool *again) {
     const answer_mark *const marks[] = {&o->content_open, &o->reasoning_open, &o->reasoning_close, &role};
     for (int i = 0; i < 4 && !o->in_messages; i++) {
         const answer_mark *mark = marks[i];
-        if (mark->text.length == 0 || (!in_content && i != 1) || (i == 2 && (closes_turn || a->follows))) continue;
+        if (mark->text.length == 0 || (!in_content && i == 2) || (i == 2 && (closes_turn || a->follows))) continue;
         text_reader r = reader_at(a, at);
         const reading read = reader_match(&r, mark->text);
         if (read == READ_PARTIAL) return false;
         if (read == READ_NO) continue;
         a->at = r.at;
-        begin_stretch(a, i == 1 ? IN_REASONING : a->state, mark->after, a->follows);
+        begin_stretch(a, i == 0 ? IN_CONTENT : i == 1 ? IN_REASONING : a->state, mark->after, a->follows);
         *again = true;
         return false;
     }

@@ -292,12 +292,13 @@ static void put_key(call_reader *c, cllm_string key) {
 static bool is_typed(const answer_format *o) { return o->type_close.length > 0; }
 
 /* What is sure of a string that is not whole: without what may be the beginning of its end, and of a character. */
-static void put_unfinished(call_reader *c, size_t from, size_t end) {
+static void put_unfinished(call_reader *c, size_t from, size_t end, size_t n_cdata) {
     const text_reader *r = c->r;
     if (!r->ended) {
-        const size_t kept = c->format->value_close.before.length + c->format->value_close.text.length + 3;
-        const size_t most = r->length > from + kept ? r->length - kept : from;
-        if (end > most) end = most;
+        const answer_mark *close = &c->format->value_close;
+        if (end == r->length) end = end > from + close->text.length ? end - close->text.length : from;
+        const size_t kept = close->before.length + n_cdata + 3;
+        end = end > from + kept ? end - kept : from;
         while (end > from && ((unsigned char)r->text[end] & 0xC0) == 0x80) end--;
     }
     answer_put(c->out, "\"", 1);
@@ -332,17 +333,24 @@ static reading read_keyed_value(call_reader *c, cllm_string key) {
         if (from == r->length) return at_end(r);
         if (r->text[from] != o->key_close.after.data[i]) break;
     }
+    static const cllm_string cdata = {"<![CDATA[", 9};
+    text_reader ahead = {.text = r->text, .length = r->length, .at = from, .ended = r->ended};
+    const reading in_cdata = o->has_cdata ? reader_match(&ahead, cdata) : READ_NO;
+    if (in_cdata == READ_PARTIAL) return in_cdata;
+    if (in_cdata == READ_YES) from = ahead.at;
+    is_string |= in_cdata == READ_YES;
     const reading read = find_value_end(c, from, &end);
     const size_t behind = r->at;
     if (read != READ_YES) {
         if (is_string) {
             put_key(c, key);
-            put_unfinished(c, from, end);
+            put_unfinished(c, from, end, in_cdata == READ_YES ? 3 : 0);
         }
         return read;
     }
     for (size_t i = o->value_close.before.length; i > 0 && end > from; i--, end--)
         if (r->text[end - 1] != o->value_close.before.data[i - 1]) break;
+    if (in_cdata == READ_YES && end - from >= 3 && memcmp(r->text + end - 3, "]]>", 3) == 0) end -= 3;
     const cllm_string value = {r->text + from, end - from};
     put_key(c, key);
     if (is_string) {

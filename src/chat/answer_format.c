@@ -312,6 +312,7 @@ static void find_turn_end(finder *f) {
         end = rest(end, find(end, 0, o->content_close.text) + o->content_close.text.length);
     add_piece(&o->turn_end, first_mark(end));
     if (trimmed(end).length > 0 || end.length > 0) o->ends = space_before(f->answer);
+    if (o->form == CALLS_BRACES) add_piece(&o->turn_end, text_of("<|tool_response>"));
     const json_value *eos = json_find(&f->chat->variables, "eos_token");
     if (eos && eos->kind == JSON_STRING) add_piece(&o->turn_end, eos->string);
 }
@@ -483,9 +484,11 @@ static bool find_calls_in(finder *f, cllm_string x) {
     }
     cllm_string behind = rest(x, end);
     const size_t content = find(behind, 0, text_of(CONTENT));
-    behind =
-        content != nowhere ? cut(behind, 0, content) : cut(behind, 0, behind.length - common_suffix(behind, f->answer));
-    while (o->form == CALLS_JSON && behind.length > 0 && char_is_one_of(*trimmed(behind).data, "]}"))
+    const size_t turn = content != nowhere ? content : behind.length - common_suffix(behind, f->answer);
+    if (content == nowhere) add_piece(&o->turn_end, first_mark(rest(behind, turn)));
+    behind = cut(behind, 0, turn);
+    while ((o->form == CALLS_JSON || o->form == CALLS_PYTHON) && behind.length > 0 &&
+           char_is_one_of(*trimmed(behind).data, "]}"))
         behind = rest(trimmed(behind), 1);
     o->close = pieces_of(behind);
     return true;
@@ -558,5 +561,6 @@ cllm_status answer_format_find(cllm_chat *chat, cllm_error *err) {
         }
     }
     find_turn_end(&f);
+    o->has_cdata = holds(f.source, "<![CDATA[");
     return f.status == CLLM_OK ? CLLM_OK : error_set(err, f.status, "no memory for a chat template");
 }

@@ -60,6 +60,7 @@ typedef struct answer_format {
     answer_mark key_close;             /* between key and value; of typed values: between key and type */
     cllm_string type_close, is_string; /* between type and value; the type of a string */
     answer_mark value_close;
+    bool has_cdata; /* of KEYS: a value may stand in <![CDATA[..]]> */
 } answer_format;
 
 /* Does the reasoning stay open at the end of a prompt, of which `prompt` is the last message? */

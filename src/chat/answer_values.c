@@ -213,17 +213,23 @@ reading reader_scan_json(text_reader *r) {
 
 /* ---------------------------------------------------------------------------------------------------------- literals */
 
+/* Does a quote end its string? Templates write 'it's' at times: a quote does if a list or a call may go on behind it. */
+static reading ends_string(const text_reader *r) {
+    size_t at = r->at;
+    while (at < r->length && is_space(r->text[at])) at++;
+    if (at == r->length) return r->ended ? READ_YES : READ_PARTIAL;
+    return char_is_one_of(r->text[at], ",)]}:") ? READ_YES : READ_NO;
+}
+
 /* "..." and '...' with escapes of Python. */
 static reading read_quoted(text_reader *r, answer_text *out) {
     const char quote = r->text[r->at++];
     answer_text plain = {0};
-    reading read = READ_PARTIAL;
+    reading read = READ_NO;
     while (r->at < r->length && !out->failed) {
         const char c = r->text[r->at++];
-        if (c == quote) {
-            read = READ_YES;
-            break;
-        }
+        if (c == quote) read = ends_string(r);
+        if (c == quote && read != READ_NO) break;
         if (c != '\\') {
             answer_put(&plain, &c, 1);
             continue;
