@@ -27,8 +27,10 @@ const command commands[] = {
      "Turn token ids, from the arguments or standard input, back into the text.", detokenize},
     {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
      "Run tokens and print the likeliest next token after each, or measure perplexity on a text.", eval},
-    {TEMPLATE, "template", "[MODEL.gguf] [--chat-template NAME|FILE] [-f FILE] [--parts] [options]",
-     "Render a conversation, a JSON object of messages and other variables on standard input, by a chat template.",
+    {TEMPLATE, "template", "[MODEL.gguf] [--chat-template NAME|FILE] [-f FILE] [--parts | --parse] [options]",
+     "Render a conversation, a JSON object of messages and other variables on standard input, by a chat template, or "
+     "read "
+     "an answer.",
      render_template},
     {BENCH, "bench", "MODEL.gguf... [options]",
      "Measure the speed of prompts and of decoding, beside what the machine can do at most. Where an option\n"

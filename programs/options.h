@@ -34,6 +34,7 @@ typedef struct options {
     size_t n_attached;
     const char *reasoning;      /* "show", "hide", "off" or a number of tokens; NULL: by the output */
     const char *context;        /* "stop" or "shift" */
+    const char *tools;          /* a file with a JSON list of tools, or NULL */
     const char *image;          /* not supported yet */
     uint64_t now;               /* seconds since 1970; UINT64_MAX: the clock's */
     const char *pre;            /* the pre-tokenizer, or NULL: the file's */
@@ -71,6 +72,7 @@ typedef struct options {
     bool csv, markdown;
     bool show_parts; /* of a rendered template */
     bool adapt;      /* messages to what the template takes */
+    bool parse;      /* an answer */
     bool show_tensors;
     bool no_bos, no_special;
     bool quiet, verbose;

@@ -1,4 +1,4 @@
-/* A conversation to text, by a model's chat template or another. */
+/* A conversation to text, by a model's chat template or another, and a model's answer to reasoning, content and tool calls. */
 #include "commands.h"
 #include "json_output.h"
 #include "program.h"
@@ -38,19 +38,139 @@ static int render(const options *o, const cllm_chat *chat, const input *conversa
     return status;
 }
 
+/* ---------------------------------------------------------------------------------------------------- answers */
+
+typedef struct text {
+    char *bytes; /* owned */
+    size_t length, capacity;
+} text;
+
+static bool append(text *t, cllm_string more) {
+    if (t->length + more.length > t->capacity) {
+        const size_t capacity = 2 * (t->length + more.length);
+        char *grown = realloc(t->bytes, capacity);
+        if (!grown) return false;
+        t->bytes = grown;
+        t->capacity = capacity;
+    }
+    memcpy(t->bytes + t->length, more.data, more.length);
+    t->length += more.length;
+    return true;
+}
+
+/* A string, or null if nothing was said. */
+static json_t *text_or_null(text *t) {
+    json_t *value = t->length > 0 ? json_text(t->bytes, t->length) : json_null();
+    free(t->bytes);
+    return value;
+}
+
+static json_t *call_json(const cllm_delta *call, text *arguments, size_t index) {
+    char own_id[32];
+    snprintf(own_id, sizeof own_id, "call_%zu", index);
+    json_t *function = json_object(), *object = json_object();
+    json_put(&function, "name", json_text(call->text.data, call->text.length));
+    json_put(&function, "arguments", json_text(arguments->bytes ? arguments->bytes : "", arguments->length));
+    json_put(&object, "id", call->id.length > 0 ? json_text(call->id.data, call->id.length) : json_string(own_id));
+    json_put(&object, "type", json_string("function"));
+    json_put(&object, "function", function);
+    free(arguments->bytes);
+    return object;
+}
+
+static int print_answer(const cllm_delta *deltas, size_t n_deltas) {
+    text reasoning = {0}, content = {0}, arguments = {0};
+    json_t *calls = json_array(), *answer = json_object();
+    bool whole = true;
+    for (size_t i = 0; i < n_deltas; i++) {
+        const cllm_delta *d = &deltas[i];
+        if (d->kind == CLLM_DELTA_REASONING) whole &= append(&reasoning, d->text);
+        if (d->kind == CLLM_DELTA_CONTENT) whole &= append(&content, d->text);
+        if (d->kind != CLLM_DELTA_CALL) continue;
+        arguments = (text){0};
+        for (size_t k = i + 1; k < n_deltas; k++)
+            if (deltas[k].kind == CLLM_DELTA_ARGUMENTS && deltas[k].call == d->call)
+                whole &= append(&arguments, deltas[k].text);
+        json_add(&calls, call_json(d, &arguments, d->call));
+    }
+    json_put(&answer, "reasoning_content", text_or_null(&reasoning));
+    json_put(&answer, "content", text_or_null(&content));
+    json_put(&answer, "tool_calls", calls);
+    char *line = answer && whole ? json_dumps(answer, JSON_COMPACT) : NULL;
+    json_decref(answer);
+    if (!line) return fail("out of memory");
+    puts(line);
+    free(line);
+    return EXIT_SUCCESS;
+}
+
+/* The list of tools as JSON: of an object its member "tools". Owned. */
+static int read_tools(const char *path, char **list) {
+    input file = {0};
+    json_error_t error;
+    int status = path ? read_input(path, &file) : EXIT_SUCCESS;
+    if (!path || status != EXIT_SUCCESS) return status;
+    json_t *tools = json_loadb(file.data, file.length, 0, &error),
+           *member = json_is_object(tools) ? json_object_get(tools, "tools") : tools;
+    if (json_is_array(member))
+        *list = json_dumps(member, JSON_COMPACT);
+    else
+        status = fail("--tools: %s is not a JSON list of tools", path);
+    if (status == EXIT_SUCCESS && !*list) status = fail("out of memory");
+    json_decref(tools);
+    free(file.data);
+    return status;
+}
+
+/* The prompt that --chat-template-kwargs asks for, which may or may not open the reasoning; NULL: as the template has it. */
+static cllm_part *render_prompt(const options *o, const cllm_chat *chat, size_t *n_parts) {
+    static const char question[] =
+        "{\"messages\": [{\"role\": \"user\", \"content\": \"?\"}], \"add_generation_prompt\": true}";
+    const char *kwargs = o->chat_template_kwargs;
+    cllm_part *parts = NULL;
+    if (!kwargs) return NULL;
+    const cllm_string objects[] = {{question, strlen(question)}, {kwargs, strlen(kwargs)}};
+    (void)cllm_chat_render(chat, objects, 2, 0, (int64_t)time(NULL), &parts, n_parts, NULL);
+    return parts;
+}
+
+static int parse(const options *o, const cllm_chat *chat, const input *said) {
+    size_t n_parts = 0;
+    cllm_answer *answer = NULL;
+    const cllm_delta *deltas;
+    size_t n_deltas;
+    cllm_error err;
+    char *tools = NULL;
+    int status = read_tools(o->tools, &tools);
+    if (status != EXIT_SUCCESS) return status;
+    const cllm_string list = {tools ? tools : "", tools ? strlen(tools) : 0};
+    cllm_part *prompt = render_prompt(o, chat, &n_parts);
+    cllm_status made = cllm_answer_create(chat, prompt, n_parts, list, &answer, &err);
+    if (made == CLLM_OK)
+        made = cllm_answer_take(answer, (cllm_string){said->data, said->length}, true, &deltas, &n_deltas, &err);
+    status = made == CLLM_OK ? print_answer(deltas, n_deltas) : fail_with(&err);
+    cllm_answer_destroy(answer);
+    cllm_free(prompt);
+    free(tools);
+    return status;
+}
+
 int render_template(const options *o) {
     cllm_gguf *gguf = NULL;
     cllm_tokenizer *tokenizer = NULL;
     cllm_chat *chat = NULL;
     input conversation = {0};
     int status = check_kwargs(o);
+    if (status == EXIT_SUCCESS && o->tools && !o->parse) status = usage_error("--tools goes with --parse");
+    if (status == EXIT_SUCCESS && o->parse && o->show_parts)
+        status = usage_error("--parse and --parts exclude each other");
     if (status == EXIT_SUCCESS && !o->model && !o->chat_template)
         status = usage_error("template: no model, and no --chat-template");
     if (status == EXIT_SUCCESS && o->model) status = open_gguf(o, o->model, &gguf);
     if (status == EXIT_SUCCESS && gguf) cllm_tokenizer_create(gguf, &tokenizer, NULL); /* a file may have none */
     if (status == EXIT_SUCCESS) status = make_chat(o, gguf, tokenizer, &chat);
     if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &conversation);
-    if (status == EXIT_SUCCESS) status = render(o, chat, &conversation);
+    if (status == EXIT_SUCCESS) status = o->parse ? parse(o, chat, &conversation) : render(o, chat, &conversation);
     free(conversation.data);
     cllm_chat_destroy(chat);
     cllm_tokenizer_destroy(tokenizer);

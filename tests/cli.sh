@@ -42,7 +42,7 @@ chat --attach --system --reasoning --context --image --n-tokens --chat-template 
 inspect --json --tensors --ctx --override --model
 tokenize --prompt --no-bos --no-special --pre --text --json --override --model
 detokenize --pre --override --model
-template --file --chat-template --chat-template-kwargs --now --adapt --parts --override --model
+template --file --chat-template --chat-template-kwargs --parse --tools --now --adapt --parts --override --model
 eval --tokens --text --logits --pre --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 bench --prompt --n-tokens --depth --sequences --repetitions --compare --pre --json --csv --md --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 END
@@ -645,6 +645,17 @@ templates() {
     check 'template --adapt, continue_final_message' is_text '(user:a\n\nb)(assistant:c'
     run template --chat-template "$temporary/file.jinja" --chat-template-kwargs '[1]'
     check 'template: no object' refused 2 "--chat-template-kwargs: '[1]' is not a JSON object"
+    printf '{%% for m in messages %%}<{{ m.role }}>{{ m.content }}{%% endfor %%}' >"$temporary/file.jinja"
+    printf 'Hm.\n<tool_call>{"name": "f", "arguments": {"a": 1}}</tool_call>' >"$temporary/answer"
+    run template --chat-template "$temporary/file.jinja" --parse -f "$temporary/answer"
+    check 'template --parse' is_text '{"reasoning_content":null,"content":"Hm.","tool_calls":[{"id":"call_0","type":"function","function":{"name":"f","arguments":"{\\"a\\": 1}"}}]}\n'
+    printf '[{"type": "function", "function": {"name": "g"}}]' >"$temporary/tools"
+    run template --chat-template "$temporary/file.jinja" --parse --tools "$temporary/tools" <"$temporary/answer"
+    check 'template --parse --tools: no such tool' prints '"tool_calls":[]'
+    run template --chat-template "$temporary/file.jinja" --tools "$temporary/tools" -f "$temporary/answer"
+    check 'template: --tools without --parse' refused 2 '--tools goes with --parse'
+    run template --chat-template "$temporary/file.jinja" --parse --parts -f "$temporary/answer"
+    check 'template: --parse and --parts' refused 2 '--parse and --parts exclude each other'
 }
 
 tokens() {

@@ -47,6 +47,20 @@ static cllm_status find_template(cllm_chat *chat, const cllm_chat_options *o, cl
     return CLLM_OK;
 }
 
+/* What ends reasoning, with the white space that the template writes around it. */
+static bool spell_reasoning_end(cllm_chat *chat) {
+    const answer_mark *close = &chat->format.reasoning_close;
+    const size_t length = close->before.length + close->text.length + close->after.length;
+    if (close->text.length == 0) return true;
+    char *text = arena_alloc(&chat->arena, length, 1), *at = text;
+    const cllm_string pieces[] = {close->before, close->text, close->after};
+    if (!text) return false;
+    for (size_t i = 0; i < 3; at += pieces[i++].length)
+        if (pieces[i].length > 0) memcpy(at, pieces[i].data, pieces[i].length);
+    chat->reasoning_end = (cllm_string){text, length};
+    return true;
+}
+
 /* What the vocabulary spells, as variables; a token it has not is undefined. */
 static bool name_tokens(cllm_chat *chat, const cllm_chat_options *o) {
     static const struct {
@@ -91,8 +105,12 @@ cllm_status cllm_chat_create(const cllm_chat_options *o, cllm_chat **out, cllm_e
             status = error_set(err, CLLM_ERR_MEMORY, "no memory for a chat template");
     }
     if (status == CLLM_OK) status = jinja_parse(chat->source.data, chat->source.length, &chat->arena, &chat->tree, err);
+    if (status == CLLM_OK) status = answer_format_find(chat, err);
     if (status == CLLM_OK) {
         chat->forms = message_forms_find(chat);
+        if (!spell_reasoning_end(chat)) status = error_set(err, CLLM_ERR_MEMORY, "no memory for a chat template");
+    }
+    if (status == CLLM_OK) {
         *out = chat;
     } else {
         cllm_chat_destroy(chat);
@@ -107,10 +125,7 @@ void cllm_chat_destroy(cllm_chat *chat) {
 }
 
 const char *cllm_chat_note(const cllm_chat *chat) { return chat->note; }
-cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) {
-    (void)chat;
-    return (cllm_string){"", 0};
-}
+cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) { return chat->reasoning_end; }
 cllm_string cllm_chat_template(const cllm_chat *chat) { return chat->source; }
 
 /* ------------------------------------------------------------------------------------------------- rendering */

@@ -5,6 +5,7 @@
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
 
+#include "chat/answer_format.h"
 #include "chat/jinja.h"
 #include "chat/messages.h"
 
@@ -14,6 +15,8 @@ struct cllm_chat {
     cllm_string source;   /* of the template */
     json_value variables; /* what the vocabulary spells: bos_token, eos_token ... */
     message_forms forms;  /* of messages that the template takes */
+    answer_format format; /* of what the model writes */
+    cllm_string reasoning_end;
     char note[160];
 };
 

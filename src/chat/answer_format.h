@@ -1,0 +1,74 @@
+/* answer_format: how a model writes its answers, as far as its template tells: what stands around reasoning, content and tool calls.
+ *
+ *   template -> rendering of known conversations -> answer_format -> answer.c: reads what the model writes */
+#ifndef CHAT_ANSWER_FORMAT_H
+#define CHAT_ANSWER_FORMAT_H
+
+#include "base/arena.h"
+#include "cllm.h"
+
+typedef enum call_form {
+    CALLS_JSON,      /* an object with name and arguments, or a list of them */
+    CALLS_NAME_JSON, /* a name, then an object of arguments */
+    CALLS_KEYS,      /* a name, then each argument between marks of its own */
+    CALLS_TAGS,      /* the same, where an argument's name is its tag, and values have tags too */
+    CALLS_PYTHON,    /* [f(a="b", n=2), g()] */
+    CALLS_BRACES,    /* f{a:<|"|>b<|"|>,n:2} */
+    CALLS_MESSAGES,  /* the header of a message names the function: gpt-oss */
+} call_form;
+
+/* Literals that follow each other, with any white space between them. */
+enum { ANSWER_MOST_PIECES = 8 };
+typedef struct answer_pieces {
+    cllm_string items[ANSWER_MOST_PIECES]; /* [count], trimmed */
+    size_t count;
+} answer_pieces;
+
+/* A literal without the white space around it, which is kept apart: models are not exact there. */
+typedef struct answer_mark {
+    cllm_string text;          /* "": there is none */
+    cllm_string before, after; /* white space */
+} answer_mark;
+
+/* All strings live in the chat's arena. */
+typedef struct answer_format {
+    /* text */
+    answer_mark reasoning_open, reasoning_close;
+    answer_mark content_open, content_close;
+    cllm_string role;       /* what opens an answer in the prompt, such as "<|im_start|>assistant" */
+    cllm_string begins;     /* white space that the template puts before the first word of an answer */
+    cllm_string ends;       /* and behind the last */
+    answer_pieces turn_end; /* any of them ends the answer */
+    bool trims;             /* the template trims what messages say, */
+    bool trims_reasoning;   /* and think */
+    bool opens_reasoning;   /* the prompt does */
+    bool in_messages;       /* <|start|>, a header, <|message|>, text, <|end|>: gpt-oss, and those like it */
+
+    /* calls */
+    call_form form;
+    answer_pieces open, close;
+    cllm_string call_space;            /* white space between content and a call */
+    bool bare;                         /* a JSON object or a list that an answer begins with may be a call */
+    bool name_is_key;                  /* JSON: {"f": {...}} */
+    bool id_is_last;                   /* JSON: the id comes behind the arguments */
+    bool id_is_name;                   /* the name is spelled as an id, "functions.f:0" */
+    bool prompt_opens;                 /* the prompt ends with the mark of a call: ">>>" */
+    cllm_string id_end;                /* what ends an id that stands before the name, or "" */
+    cllm_string id_begin;              /* what begins one that stands behind it, or "" */
+    cllm_string name_end;              /* between a name and its arguments */
+    cllm_string key_open;              /* of KEYS: before a key */
+    answer_mark key_close;             /* between key and value; of typed values: between key and type */
+    cllm_string type_close, is_string; /* between type and value; the type of a string */
+    answer_mark value_close;
+    bool has_cdata; /* of KEYS: a value may stand in <![CDATA[..]]> */
+} answer_format;
+
+/* Does the reasoning stay open at the end of a prompt, of which `prompt` is the last message? */
+bool answer_opens_reasoning(const answer_format *o, cllm_string prompt);
+
+struct cllm_chat;
+
+/* Fill chat->format by rendering. What the template does not tell stays empty. Errors: MEMORY. */
+cllm_status answer_format_find(struct cllm_chat *chat, cllm_error *err);
+
+#endif
