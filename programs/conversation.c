@@ -343,6 +343,8 @@ static int answer_question(conversation *c) {
                 "%scontext: all %" PRIu32
                 " tokens are in use, so the answer stops here; /undo or /reset makes room, --ctx sets it\n",
                 a.lengths[false] > 0 ? "\n" : "", cllm_engine_plan(c->run->engine)->n_ctx);
+    if (status == EXIT_SUCCESS && c->reasoning != REASONING_SHOWN && a.lengths[true] > 0 && a.lengths[false] == 0)
+        note(c->run->o, "the model said nothing but its reasoning; --reasoning show prints it");
     if (!has_role(last_message(c), "assistant")) drop_last(c); /* a question without an answer */
     cllm_generation_destroy(a.generation);
     cllm_sampler_destroy(a.sampler);

@@ -41,6 +41,22 @@ pipes() {
     chat -q '</s>' </dev/null
     check 'chat: a question never becomes a special token' exits 0
 
+    # a template that opens the reasoning: the small model never ends it by itself
+    printf '%s' '{% for m in messages %}{{ m.role }}:{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}
+{% endfor %}{% if add_generation_prompt %}assistant:{{ "<think></think>" if enable_thinking is false else "<think>" }}{% endif %}' >"$temporary/think.jinja"
+    thinks="$any --chat-template $temporary/think.jinja -t 0 -n 12 --threads 1"
+    # shellcheck disable=SC2086
+    {
+        run chat $thinks Hi </dev/null
+        check 'chat: reasoning is hidden where there is no terminal, and a note says so' eval 'is_text "\n" && says "said nothing but its reasoning"'
+        run chat $thinks --reasoning show Hi </dev/null
+        check 'chat --reasoning show' eval '[ "$(wc -c <"$out")" -gt 9 ] && silent'
+        run chat $thinks --reasoning off Hi </dev/null
+        check "chat --reasoning off: by the template's variable" eval '[ "$(wc -c <"$out")" -gt 9 ] && silent'
+        run chat $thinks --reasoning 4 Hi </dev/null
+        check 'chat --reasoning N: then the answer begins' eval '[ "$(wc -c <"$out")" -gt 9 ] && silent'
+    }
+
     while IFS='|' read -r want message arguments; do
         eval "run chat '$any' $arguments" </dev/null
         check "chat refused: $arguments" refused "$want" "$message"
