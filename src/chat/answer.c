@@ -59,8 +59,9 @@ struct cllm_answer {
     size_t scan;       /* no mark begins before */
     size_t solid;      /* what follows it is white space, up to `scan` */
     size_t no_call_at; /* no call begins there: it was tried */
-    bool fresh;        /* nothing of this stretch was given out, */
-    bool follows;      /* and it follows reasoning or a call */
+    size_t no_header_at;
+    bool fresh;   /* nothing of this stretch was given out, */
+    bool follows; /* and it follows reasoning or a call */
     bool bare_tried;
     bool may_call;    /* this message may hold calls */
     cllm_string lead; /* white space that the template puts at the beginning of this stretch */
@@ -158,6 +159,9 @@ static reading match_mark(const cllm_answer *a, size_t at, const text_mark **mar
         case MARK_REASONING_CLOSE:
             if (!in_reasoning) continue;
             break;
+        case MARK_MESSAGE_END:
+            if (at == a->no_header_at && (*mark)->piece) continue;
+            break;
         default: break;
         }
         text_reader r = reader_at(a, at);
@@ -188,8 +192,7 @@ static bool skip_opening(cllm_answer *a, bool *again) {
         closes_turn |=
             o->turn_end.items[i].length == o->reasoning_close.text.length &&
             memcmp(o->turn_end.items[i].data, o->reasoning_close.text.data, o->reasoning_close.text.length) == 0;
-    size_t at = a->at > a->solid ? a->at : a->solid; /* of the white space that was seen */
-    if (at < a->at) at = a->at;
+    size_t at = a->at > a->solid ? a->at : a->solid; /* behind white space that was seen */
     while (at < a->held.length && is_space(a->held.bytes[at])) at++;
     a->solid = at;
     *again = false;
@@ -242,8 +245,7 @@ static bool read_text(cllm_answer *a) {
     reading read = READ_NO;
     if (a->scan < a->at) a->scan = a->at;
     if (a->solid < a->at || a->fresh) a->solid = a->at;
-    size_t at = a->fresh ? a->at : a->scan;
-    if (at < a->scan && a->no_call_at != a->scan) at = a->scan;
+    size_t at = a->scan;
     for (; at < a->held.length; at++) {
         if (a->begins_mark[(unsigned char)a->held.bytes[at]]) {
             read = match_mark(a, at, &mark, &end);
@@ -296,7 +298,10 @@ static bool read_message_header(cllm_answer *a) {
     }
     const reading read = answer_read_header(&r, &header);
     if (read == READ_PARTIAL) return false;
-    if (read == READ_YES) a->at = r.at;
+    if (read == READ_YES)
+        a->at = r.at;
+    else
+        a->no_header_at = r.at;
     const cllm_string to = header.recipient;
     const bool to_self = to.length == 4 && memcmp(to.data, "self", 4) == 0,
                to_user = to.length == 4 && memcmp(to.data, "user", 4) == 0;
@@ -511,7 +516,7 @@ cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, s
     cllm_answer *a = calloc(1, sizeof *a);
     if (!a) return error_set(err, CLLM_ERR_MEMORY, "no memory for an answer");
     a->format = &chat->format;
-    a->no_call_at = SIZE_MAX;
+    a->no_call_at = a->no_header_at = SIZE_MAX;
     cllm_status status = CLLM_OK;
     if (tools.length > 0) status = json_read(tools.data, tools.length, &a->arena, &a->tools.list, err);
     if (status == CLLM_OK && tools.length > 0 && a->tools.list.kind != JSON_ARRAY && a->tools.list.kind != JSON_NULL)
@@ -549,6 +554,7 @@ static void shrink(cllm_answer *a) {
     a->scan = a->scan > n ? a->scan - n : 0;
     a->solid = a->solid > n ? a->solid - n : 0;
     a->call_at = a->call_at > n ? a->call_at - n : 0;
+    if (a->no_header_at != SIZE_MAX) a->no_header_at = a->no_header_at >= n ? a->no_header_at - n : SIZE_MAX;
     if (a->no_call_at != SIZE_MAX) a->no_call_at = a->no_call_at >= n ? a->no_call_at - n : SIZE_MAX;
 }
 

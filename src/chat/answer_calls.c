@@ -101,8 +101,10 @@ static reading read_quoted_arguments(call_reader *c) {
     const cllm_string a = c->call->arguments;
     size_t i = 0;
     while (i < a.length && char_is_one_of(a.data[i], " \n\t\r")) i++;
-    if (i < a.length && a.data[i] != '{') return READ_NO;
-    return i == a.length && read == READ_YES ? READ_NO : read;
+    if (i < a.length && a.data[i] == '{') return read;
+    c->call->arguments = text_of(""); /* not begun, or no object */
+    c->out->length = 0;
+    return i == a.length && read == READ_PARTIAL ? READ_PARTIAL : READ_NO;
 }
 
 typedef struct json_call {
@@ -374,7 +376,8 @@ static reading read_name_end(call_reader *c) {
     reading read = reader_match(&ahead, c->format->name_end);
     if (read == READ_PARTIAL) return read;
     if (read == READ_YES) r->at = ahead.at;
-    for (size_t n = 0; n <= 32; n++, r->at++) {
+    const size_t most = c->format->name_end.length > 0 ? 32 : 0; /* index="1" */
+    for (size_t n = 0; n <= most; n++, r->at++) {
         read = sees_next(c, true);
         if (read != READ_NO) return read;
         if (char_is_one_of(r->text[r->at], "<\n")) break;
@@ -384,8 +387,32 @@ static reading read_name_end(call_reader *c) {
 
 static reading read_tag_value(call_reader *c, cllm_string name, int depth, answer_text *out);
 
-static reading read_keys(call_reader *c) {
+/* A key and its value. */
+static reading read_key(call_reader *c) {
     const answer_format *o = c->format;
+    text_reader *r = c->r;
+    const bool tags = o->form == CALLS_TAGS;
+    reading read = reader_match(r, o->key_open);
+    if (read != READ_YES) return read;
+    const size_t from = r->at;
+    while (r->at < r->length && !char_is_one_of(r->text[r->at], "<>\"\n")) r->at++;
+    const cllm_string key = from_here(r, from);
+    if (key.length > MOST_NAME) return READ_NO;
+    if (r->at == r->length) return at_end(r);
+    if ((read = reader_match(r, tags ? text_of(">") : o->key_close.text)) != READ_YES) return read;
+    if (!tags) return read_keyed_value(c, key);
+    answer_text value = {0};
+    read = read_tag_value(c, key, 0, &value);
+    if (read == READ_YES) {
+        put_key(c, key);
+        answer_put(c->out, value.bytes, value.length);
+    }
+    c->out->failed |= value.failed;
+    answer_text_free(&value);
+    return read;
+}
+
+static reading read_keys(call_reader *c) {
     text_reader *r = c->r;
     cllm_string name;
     reader_skip_space(r);
@@ -398,37 +425,13 @@ static reading read_keys(call_reader *c) {
     c->call->begun = true;
     for (;;) {
         reader_skip_space(r);
-        if (o->form == CALLS_TAGS) { /* the mark of a key begins the one that ends the call, too */
-            read = sees_next(c, false);
-            if (read == READ_PARTIAL) return read;
-            if (read == READ_YES) break;
-        }
-        read = reader_match(r, o->key_open);
-        if (read != READ_YES) {
-            if (read == READ_NO && sees_next(c, false) == READ_YES) break;
-            return read;
-        }
-        const size_t from = r->at;
-        const cllm_string key_close = o->form == CALLS_TAGS ? text_of(">") : o->key_close.text;
-        size_t end = from;
-        while (end < r->length && !char_is_one_of(r->text[end], "<>\"\n")) end++;
-        if (end - from > MOST_NAME) return READ_NO;
-        if (end == r->length) return at_end(r);
-        r->at = end;
-        if ((read = reader_match(r, key_close)) != READ_YES) return read;
-        const cllm_string key = {r->text + from, end - from};
-        if (o->form == CALLS_TAGS) {
-            answer_text value = {0};
-            read = read_tag_value(c, key, 0, &value);
-            if (read == READ_YES) {
-                put_key(c, key);
-                answer_put(c->out, value.bytes, value.length);
-            }
-            c->out->failed |= value.failed;
-            answer_text_free(&value);
-        } else {
-            read = read_keyed_value(c, key);
-        }
+        const size_t from = r->at; /* what cannot be read from here on is content */
+        /* the mark that ends a call may begin as that of a key does */
+        read = sees_next(c, false);
+        if (read == READ_YES) break;
+        text_reader ahead = *r;
+        if (read == READ_PARTIAL && reader_match(&ahead, c->format->key_open) != READ_YES) return read;
+        if ((read = read_key(c)) == READ_NO) r->at = from;
         if (read != READ_YES) return read;
     }
     answer_put(c->out, "}", 1);
@@ -498,7 +501,7 @@ static reading read_literals(call_reader *c) {
         if (reader_match_char(r, python ? ')' : '}') == READ_YES) break;
         if (n > 0 && (read = reader_match_char(r, ',')) != READ_YES) return read;
         reader_skip_space(r);
-        const size_t from = r->at;
+        const size_t from = r->at; /* what cannot be read from here on is content */
         while (r->at < r->length && !char_is_one_of(r->text[r->at], python ? "=,() \n" : ":,{} \n")) r->at++;
         cllm_string key = from_here(r, from);
         if (r->at == r->length) return at_end(r);
@@ -506,16 +509,17 @@ static reading read_literals(call_reader *c) {
         if (key.length > 2 && char_is_one_of(*key.data, "\"'") && key.data[key.length - 1] == *key.data)
             key = (cllm_string){key.data + 1, key.length - 2};
         reader_skip_space(r);
-        if ((read = reader_match_char(r, python ? '=' : ':')) != READ_YES) return read;
-        reader_skip_space(r);
         answer_text value = {0};
-        read = reader_read_literal(r, &value, 0);
+        read = reader_match_char(r, python ? '=' : ':');
+        reader_skip_space(r);
+        if (read == READ_YES) read = reader_read_literal(r, &value, 0);
         if (read == READ_YES) {
             put_key(c, key);
             answer_put(c->out, value.bytes, value.length);
         }
         c->out->failed |= value.failed;
         answer_text_free(&value);
+        if (read == READ_NO) r->at = from;
         if (read != READ_YES) return read;
     }
     answer_put(c->out, "}", 1);

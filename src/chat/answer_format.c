@@ -257,6 +257,7 @@ static void find_reasoning(finder *f) {
         if (holds(f->source, pairs[i][1])) {
             f->format->reasoning_open = mark_of(text_of(pairs[i][0]));
             f->format->reasoning_close = mark_of(text_of(pairs[i][1]));
+            f->format->reasoning_close.after = text_of("\n\n");
             return;
         }
 }
@@ -523,6 +524,7 @@ static void assume_calls(finder *f) {
     f->format->open = pieces_of(text_of(row->open));
     f->format->close = pieces_of(text_of(row->close));
     f->format->name_end = text_of(row->name_end);
+    f->format->call_space = text_of("\n");
     f->format->id_is_name = row->id_is_name;
     f->format->bare = !*row->open || strcmp(row->open, "<|python_tag|>") == 0;
 }
