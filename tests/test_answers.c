@@ -135,10 +135,10 @@ static parsed parse_every_way(const question *q) {
 }
 
 static cllm_chat *make_chat(const char *source, size_t length) {
-    const cllm_string template = {source, length};
+    const cllm_chat_options options = {.source = {source, length}};
     cllm_chat *chat;
     cllm_error err;
-    assert_ok(cllm_chat_create(NULL, &template, &chat, &err), &err);
+    assert_ok(cllm_chat_create(&options, &chat, &err), &err);
     return chat;
 }
 
@@ -279,7 +279,7 @@ static const struct conversation {
     {NULL, "", {"get_weather", FIRST, "look_up", SECOND}},
 };
 
-static buffer render(const cllm_template *template, const char *message, bool prompt) {
+static buffer render(const cllm_chat *chat, const char *message, bool prompt) {
     char text[8192];
     buffer out = {0};
     cllm_part *parts;
@@ -289,7 +289,7 @@ static buffer render(const cllm_template *template, const char *message, bool pr
              ", \"bos_token\": \"\", \"eos_token\": \"\", \"add_generation_prompt\": %s}",
              message, prompt ? "true" : "false");
     const cllm_string object = {text, strlen(text)};
-    if (cllm_template_render(template, &object, 1, 1767323045, &parts, &n, NULL) != CLLM_OK) return out;
+    if (cllm_chat_render(chat, &object, 1, CLLM_RENDER_AS_IS, 1767323045, &parts, &n, NULL) != CLLM_OK) return out;
     for (size_t i = 0; i < n; i++) put(&out, parts[i].text.data, parts[i].text.length);
     cllm_free(parts);
     return out;
@@ -395,20 +395,17 @@ static size_t each_rendered(use_answer use, void *user) {
         size_t length;
         char *source = (char *)read_file(shared_file(name), &length);
         cllm_chat *chat = make_chat(source, length);
-        cllm_template *template;
-        cllm_error err;
-        assert_ok(cllm_template_create(source, length, &template, &err), &err);
-        buffer prompt = render(template, "", true);
+        buffer prompt = render(chat, "", true);
         for (size_t i = 0; i < sizeof conversations / sizeof *conversations; i++) {
             const struct conversation *c = &conversations[i];
             char message[8192];
             write_message(c, false, message, sizeof message);
-            buffer text = render(template, message, false);
+            buffer text = render(chat, message, false);
             const bool poor = !text.bytes || strstr(text.bytes, "{'") || strstr(text.bytes, "{\\\"");
             if (poor && c->calls[0]) { /* arguments as text */
                 free(text.bytes);
                 write_message(c, true, message, sizeof message);
-                text = render(template, message, false);
+                text = render(chat, message, false);
             }
             if (text.bytes && prompt.bytes && strstr(text.bytes, "QUESTION")) {
                 const size_t from = common_prefix(&prompt, &text);
@@ -420,7 +417,6 @@ static size_t each_rendered(use_answer use, void *user) {
             free(text.bytes);
         }
         free(prompt.bytes);
-        cllm_template_destroy(template);
         cllm_chat_destroy(chat);
         free(source);
     }

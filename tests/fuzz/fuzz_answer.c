@@ -73,8 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     static cllm_chat *chats[N_TEMPLATES];
     if (n_bytes < 2) return 0;
     const size_t which = bytes[0] % N_TEMPLATES;
-    const cllm_string source = {templates[which], strlen(templates[which])};
-    if (!chats[which] && cllm_chat_create(NULL, &source, &chats[which], NULL) != CLLM_OK) abort();
+    const cllm_chat_options options = {.source = {templates[which], strlen(templates[which])}};
+    if (!chats[which] && cllm_chat_create(&options, &chats[which], NULL) != CLLM_OK) abort();
     const char *text = (const char *)bytes + 2;
     sum whole = parse(chats[which], text, n_bytes - 2, n_bytes),
         cut = parse(chats[which], text, n_bytes - 2, 1u + bytes[1] % 32);
