@@ -212,10 +212,10 @@ static bool start_edit(line_input *in) {
     el_set(in->edit, EL_SIGNAL, 0);
     el_set(in->edit, EL_SETTY, "-d", "-isig", NULL);
     el_wset(in->edit, EL_GETCFN, read_character);
-    el_set(in->edit, EL_ADDFN, "interrupt-line", "End the line", on_interrupt);
-    el_set(in->edit, EL_ADDFN, "suspend", "Suspend the program", on_suspend);
-    el_set(in->edit, EL_ADDFN, "paste", "Take a paste", on_paste);
-    el_set(in->edit, EL_ADDFN, "complete-command", "Complete a command", on_tab);
+    el_wset(in->edit, EL_ADDFN, L"interrupt-line", L"End the line", on_interrupt);
+    el_wset(in->edit, EL_ADDFN, L"suspend", L"Suspend the program", on_suspend);
+    el_wset(in->edit, EL_ADDFN, L"paste", L"Take a paste", on_paste);
+    el_wset(in->edit, EL_ADDFN, L"complete-command", L"Complete a command", on_tab);
     el_set(in->edit, EL_BIND, "^C", "interrupt-line", NULL);
     el_set(in->edit, EL_BIND, "^Z", "suspend", NULL);
     el_set(in->edit, EL_BIND, "\\e[200~", "paste", NULL);

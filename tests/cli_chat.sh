@@ -180,7 +180,7 @@ type_keys() { terminal send-keys "$@"; }
 
 terminals() {
     command -v tmux >/dev/null || { skip 'chat: a terminal' 'tmux is missing'; return; }
-    strings "$program" 2>/dev/null | grep -q 'interrupt-line' || { skip 'chat: a terminal' 'built without libedit'; return; }
+    LC_ALL=C grep -q libedit "$program" || { skip 'chat: a terminal' 'built without libedit'; return; }
     terminal new-session -d -x 60 -y 20 "$program chat $any --chat-template $template -t 100 -n 20000 --ctx 30000 2>&1; echo ended \$?; sleep 60"
     await shows '> '
     type_keys 'Äpfel 日本語 xy' Left Left BSpace
