@@ -376,11 +376,10 @@ static reading read_name_end(call_reader *c) {
     reading read = reader_match(&ahead, c->format->name_end);
     if (read == READ_PARTIAL) return read;
     if (read == READ_YES) r->at = ahead.at;
-    const size_t most = c->format->name_end.length > 0 ? 32 : 0; /* index="1" */
+    const size_t most = c->format->name_end_varies ? 32 : 0; /* index="1" */
     for (size_t n = 0; n <= most; n++, r->at++) {
         read = sees_next(c, true);
         if (read != READ_NO) return read;
-        if (char_is_one_of(r->text[r->at], "<\n")) break;
     }
     return READ_NO;
 }

@@ -372,6 +372,8 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
            before.data[before.length - 1 - n] == between.data[between.length - 1 - n])
         n++;
     while (n > 0 && before.data[before.length - n] != '<') n--;
+    for (size_t i = n; i-- > 1;) /* one mark, the last */
+        if (before.data[before.length - i - 1] == '>' && before.data[before.length - i] == '<') n = i;
     if (n == 0) return nowhere;
     o->form = CALLS_KEYS;
     o->key_open = rest(before, before.length - n);
@@ -480,6 +482,7 @@ static bool find_calls_in(finder *f, cllm_string x) {
             while (n < again.name_end.length && n < o->name_end.length && again.name_end.data[n] == o->name_end.data[n])
                 n++;
             o->name_end.length = n;
+            o->name_end_varies = true;
         }
         if (end == nowhere) return true;
     }
