@@ -298,7 +298,10 @@ static void put_unfinished(call_reader *c, size_t from, size_t end, size_t n_cda
     const text_reader *r = c->r;
     if (!r->ended) {
         const answer_mark *close = &c->format->value_close;
-        if (end == r->length) end = end > from + close->text.length ? end - close->text.length : from;
+        size_t begun = end < r->length ? 0 : close->text.length - 1;
+        if (begun > end - from) begun = end - from;
+        while (begun > 0 && memcmp(r->text + end - begun, close->text.data, begun) != 0) begun--;
+        end -= begun;
         const size_t kept = close->before.length + n_cdata + 3;
         end = end > from + kept ? end - kept : from;
         while (end > from && ((unsigned char)r->text[end] & 0xC0) == 0x80) end--;
