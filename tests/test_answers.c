@@ -606,8 +606,8 @@ static void what_is_certain_comes_at_once(void **state) {
         {"{\"like\": \"typed\"}",
          {{"<calls>\n<invoke name=\"f\">\n<parameter name=\"a\" string=\"true\">", "f:fa:{\"a\": \""},
           {"many words come one by one", "a:many words come one by "},
-          {"</parameter>\n<", "a:one"},
-          {"/invoke>", "a:\"}"}}},
+          {"</parameter>\n<", ""},
+          {"/invoke>", "a:one\"}"}}},
     };
     case_file f = {.n_chats = 0};
     read_cases(&f);
