@@ -567,11 +567,61 @@ static void long_calls_are_read_in_linear_time(void **state) {
     free_cases(&f);
 }
 
+/* What a piece gives at once: texts and arguments, one behind the other. */
+static void check_piece(cllm_answer *answer, const char *piece, const char *want) {
+    buffer got = {0};
+    const cllm_delta *deltas;
+    size_t n;
+    cllm_error err;
+    assert_ok(cllm_answer_take(answer, (cllm_string){piece, strlen(piece)}, false, &deltas, &n, &err), &err);
+    put(&got, "", 0);
+    for (size_t i = 0; i < n; i++) {
+        static const char *const kinds[] = {"r:", "c:", "f:", "a:"};
+        put(&got, kinds[deltas[i].kind], 2);
+        put(&got, deltas[i].text.data, deltas[i].text.length);
+    }
+    assert_string_equal(got.bytes, want);
+    free(got.bytes);
+}
+
+static void what_is_certain_comes_at_once(void **state) {
+    (void)state;
+    static const struct {
+        const char *like, *pieces[16][2];
+    } all[] = {
+        {"{\"like\": \"hermes\"}",
+         {{"Hello, wor", "c:Hello, wor"},
+          {"ld. \n", "c:ld."},
+          {"<tool", ""},
+          {"s>", "c: \n<tools>"},
+          {"<tool_call>{\"name\": \"f\", ", ""},
+          {"\"arguments\": {", "f:fa:{"},
+          {"\"a\": \"wor", "a:\"a\": \"wor"},
+          {"ds\"}", "a:ds\"}"}}},
+        {"{\"like\": \"think\"}", {{"I ", "r:I"}, {"see", "r: see"}, {"\n</think>", ""}, {"\n\nYes", "c:Yes"}}},
+        {"{\"like\": \"typed\"}",
+         {{"<calls>\n<invoke name=\"f\">\n<parameter name=\"a\" string=\"true\">", "f:fa:{\"a\": \""},
+          {"many words come one by one", "a:many words come one by "},
+          {"</parameter>\n<", ""},
+          {"/invoke>", "a:one\"}"}}},
+    };
+    case_file f = {.n_chats = 0};
+    read_cases(&f);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const json_value c = read_json(all[i].like, strlen(all[i].like), &f.arena);
+        const question q = {chat_of(&f, &c), NULL, {"", 0}, {"", 0}};
+        cllm_answer *answer = begin(&q);
+        for (int k = 0; k < 16 && all[i].pieces[k][0]; k++)
+            check_piece(answer, all[i].pieces[k][0], all[i].pieces[k][1]);
+        cllm_answer_destroy(answer);
+    }
+    free_cases(&f);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(answers_are_read_in_every_form),
-        cmocka_unit_test(rendered_conversations_come_back),
-        cmocka_unit_test(broken_answers_are_content),
+        cmocka_unit_test(answers_are_read_in_every_form),     cmocka_unit_test(rendered_conversations_come_back),
+        cmocka_unit_test(broken_answers_are_content),         cmocka_unit_test(what_is_certain_comes_at_once),
         cmocka_unit_test(long_calls_are_read_in_linear_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

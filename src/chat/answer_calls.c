@@ -298,7 +298,10 @@ static void put_unfinished(call_reader *c, size_t from, size_t end, size_t n_cda
     const text_reader *r = c->r;
     if (!r->ended) {
         const answer_mark *close = &c->format->value_close;
-        if (end == r->length) end = end > from + close->text.length ? end - close->text.length : from;
+        size_t begun = end < r->length ? 0 : close->text.length - 1;
+        if (begun > end - from) begun = end - from;
+        while (begun > 0 && memcmp(r->text + end - begun, close->text.data, begun) != 0) begun--;
+        end -= begun;
         const size_t kept = close->before.length + n_cdata + 3;
         end = end > from + kept ? end - kept : from;
         while (end > from && ((unsigned char)r->text[end] & 0xC0) == 0x80) end--;
@@ -376,11 +379,10 @@ static reading read_name_end(call_reader *c) {
     reading read = reader_match(&ahead, c->format->name_end);
     if (read == READ_PARTIAL) return read;
     if (read == READ_YES) r->at = ahead.at;
-    const size_t most = c->format->name_end.length > 0 ? 32 : 0; /* index="1" */
+    const size_t most = c->format->name_end_varies ? 32 : 0; /* index="1" */
     for (size_t n = 0; n <= most; n++, r->at++) {
         read = sees_next(c, true);
         if (read != READ_NO) return read;
-        if (char_is_one_of(r->text[r->at], "<\n")) break;
     }
     return READ_NO;
 }

@@ -155,38 +155,54 @@ typedef struct finder {
     cllm_string source;
     cllm_string prompt, answer; /* what follows the user's words: with a generation prompt, with an answer */
     cllm_status status;
+    bool spends; /* the template takes too much: it is left alone */
 } finder;
+
+enum { MOST_TEXT = 1 << 16 }; /* of an answer that is looked at */
+
+/* Render one conversation. out: what follows the words of the user, kept with the chat. False: the template refuses it. */
+static bool render_text(finder *f, const char *conversation, cllm_string *out) {
+    arena a = {0};
+    json_value variables;
+    cllm_part *parts = NULL;
+    size_t n_parts = 0, length = 0;
+    char *all = NULL;
+    cllm_status status = json_read(conversation, strlen(conversation), &a, &variables, NULL);
+    if (status == CLLM_OK) status = chat_render(f->chat, &variables, 1, 1767323045, &a, &parts, &n_parts, NULL);
+    for (size_t i = 0; status == CLLM_OK && i < n_parts; i++) length += parts[i].text.length;
+    if (status == CLLM_OK && !(all = arena_alloc(&a, length + 1, 1))) status = CLLM_ERR_MEMORY;
+    length = 0;
+    for (size_t i = 0; status == CLLM_OK && i < n_parts; length += parts[i++].text.length)
+        memcpy(all + length, parts[i].text.data, parts[i].text.length);
+    const cllm_string whole = {all, length};
+    const size_t at = status == CLLM_OK ? find_last(whole, text_of(USER)) : nowhere;
+    bool found = at != nowhere && length - at < MOST_TEXT;
+    if (found) {
+        const cllm_string behind = rest(whole, at + sizeof USER - 1);
+        *out = (cllm_string){arena_string(&f->chat->arena, behind.data, behind.length), behind.length};
+        if (!out->data) status = CLLM_ERR_MEMORY;
+        found = out->data != NULL;
+    }
+    if (status == CLLM_ERR_MEMORY) f->status = status;
+    f->spends |= status == CLLM_ERR_UNSUPPORTED;
+    arena_free(&a);
+    return found;
+}
 
 /* What follows the words of the user, when these messages are rendered; "" if the template refuses. */
 static cllm_string render(finder *f, const char *messages, bool prompt) {
     static const char *const tools[] = {"\"tools\": " TOOLS ", \"functions\": \"[]\"", "\"tools\": null"};
     const json_value *own = &f->chat->variables;
     char text[4096];
-    for (int i = 0; i < 2 && f->status == CLLM_OK; i++) {
-        json_value variables;
-        cllm_part *parts;
-        size_t n_parts, length = 0;
+    for (int i = 0; i < 2 && f->status == CLLM_OK && !f->spends; i++) {
+        cllm_string out;
         snprintf(text, sizeof text,
                  "{%s%s\"messages\": [{\"role\": \"user\", \"content\": \"" USER
                  "\"}%s], %s, \"add_generation_prompt\": %s}",
                  json_find(own, "bos_token") ? "" : "\"bos_token\": \"\", ",
                  json_find(own, "eos_token") ? "" : "\"eos_token\": \"\", ", messages, tools[i],
                  prompt ? "true" : "false");
-        cllm_status status = json_read(text, strlen(text), &f->chat->arena, &variables, NULL);
-        if (status == CLLM_OK)
-            status = chat_render(f->chat, &variables, 1, 1767323045, &f->chat->arena, &parts, &n_parts, NULL);
-        if (status == CLLM_ERR_MEMORY) f->status = status;
-        if (status != CLLM_OK) continue;
-        for (size_t k = 0; k < n_parts; k++) length += parts[k].text.length;
-        char *all = arena_alloc(&f->chat->arena, length + 1, 1);
-        if (!all) f->status = CLLM_ERR_MEMORY;
-        if (!all) break;
-        length = 0;
-        for (size_t k = 0; k < n_parts; length += parts[k++].text.length)
-            memcpy(all + length, parts[k].text.data, parts[k].text.length);
-        const cllm_string whole = {all, length};
-        const size_t at = find_last(whole, text_of(USER));
-        if (at != nowhere) return rest(whole, at + sizeof USER - 1);
+        if (render_text(f, text, &out)) return out;
     }
     return (cllm_string){"", 0};
 }
@@ -372,6 +388,8 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
            before.data[before.length - 1 - n] == between.data[between.length - 1 - n])
         n++;
     while (n > 0 && before.data[before.length - n] != '<') n--;
+    for (size_t i = n; i-- > 1;) /* one mark, the last */
+        if (before.data[before.length - i - 1] == '>' && before.data[before.length - i] == '<') n = i;
     if (n == 0) return nowhere;
     o->form = CALLS_KEYS;
     o->key_open = rest(before, before.length - n);
@@ -480,6 +498,7 @@ static bool find_calls_in(finder *f, cllm_string x) {
             while (n < again.name_end.length && n < o->name_end.length && again.name_end.data[n] == o->name_end.data[n])
                 n++;
             o->name_end.length = n;
+            o->name_end_varies = true;
         }
         if (end == nowhere) return true;
     }

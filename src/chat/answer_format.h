@@ -56,6 +56,7 @@ typedef struct answer_format {
     cllm_string id_end;                /* what ends an id that stands before the name, or "" */
     cllm_string id_begin;              /* what begins one that stands behind it, or "" */
     cllm_string name_end;              /* between a name and its arguments */
+    bool name_end_varies;              /* something short follows that */
     cllm_string key_open;              /* of KEYS: before a key */
     answer_mark key_close;             /* between key and value; of typed values: between key and type */
     cllm_string type_close, is_string; /* between type and value; the type of a string */
