@@ -87,6 +87,7 @@ static bool is_unused(const cllm_gguf *gguf, size_t index, const key_use *use) {
     const char *key = cllm_gguf_metadata(gguf, index)->key;
     for (size_t i = 0; i < sizeof descriptions / sizeof *descriptions; i++)
         if (begins_with(key, descriptions[i])) return false;
+    if (read_by_chat(key)) return false;
     const int reader = begins_with(key, "tokenizer.") ? TOKENIZER_KEYS : MODEL_KEYS;
     return use->problems[reader].status == CLLM_OK && !cllm_gguf_is_read(gguf, index);
 }

@@ -229,9 +229,14 @@ int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tok
     return EXIT_SUCCESS;
 }
 
+bool read_by_chat(const char *key) {
+    return strncmp(key, "general.sampling.", 17) == 0 || strncmp(key, "tokenizer.chat_template", 23) == 0;
+}
+
 void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader) {
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
-        if (cllm_gguf_is_overridden(gguf, i) && !cllm_gguf_is_read(gguf, i))
+        if (cllm_gguf_is_overridden(gguf, i) && !cllm_gguf_is_read(gguf, i) &&
+            !read_by_chat(cllm_gguf_metadata(gguf, i)->key))
             note(o, "%s has no effect: nothing of this %s reads it", cllm_gguf_metadata(gguf, i)->key, reader);
 }
 

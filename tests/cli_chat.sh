@@ -116,6 +116,15 @@ commands() {
     check 'chat: errors leave the conversation as it is' eval 'answer 16 | grep -q "not a command" &&
         answer 17 | grep -q "/nonexistent/x" && answer 18 | grep -q "line 1"'
 
+    echo '/set' >"$temporary/script"
+    talk "$any" --chat-template "$template" --override general.sampling.temp=float:0.5 --override general.sampling.top_k=int:7 --top-k 9
+    check "chat: the file's own settings, unless an option says otherwise" eval 'answer 0 | grep -q "temperature 0.5, top-k 9, top-p 0.9" &&
+        ! grep -q "has no effect" "$out"'
+    talk "$any" --chat-template "$template"
+    answer 0 >"$temporary/answer"
+    talk "$any" --chat-template "$template"
+    check 'chat: a fresh seed each time' eval '! same 0'
+
     # what was taken back leaves no trace, at any temperature
     printf '%s\n' 'A cat sat' 'The dog' 'And then' >"$temporary/script"
     small
