@@ -547,7 +547,9 @@ reading answer_read_header(text_reader *r, message_header *header) {
         if (read > begun) begun = read;
     }
     if (begun != READ_YES) return begun;
-    const size_t at = find(r, r->at, end);
+    const text_reader near = {.text = r->text,
+                              .length = r->length - r->at > MOST_HEADER + 16 ? r->at + MOST_HEADER + 16 : r->length};
+    const size_t at = find(&near, r->at, end);
     const cllm_string text = {r->text + r->at, (at == SIZE_MAX ? r->length : at) - r->at};
     if (text.length > MOST_HEADER) return READ_NO;
     for (size_t i = 0; i < text.length; i++)
