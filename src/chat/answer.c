@@ -34,7 +34,7 @@ typedef struct text_mark {
     size_t piece; /* of CALL: of format->open */
 } text_mark;
 
-enum { MOST_MARKS = 32 };
+enum { MOST_MARKS = 32, MOST_DROPPED = 50 };
 
 typedef struct held_delta {
     cllm_delta_kind kind;
@@ -71,6 +71,7 @@ struct cllm_answer {
     size_t call_at, call_piece, next_read;
     bool call_listed, announced;
     size_t n_calls, given; /* bytes of the call's arguments */
+    size_t n_dropped;      /* that were none though they began as such, in reasoning: each was read to its end */
     answer_text written;
 
     answer_text out;
@@ -154,7 +155,9 @@ static reading match_mark(const cllm_answer *a, size_t at, const text_mark **mar
         *mark = &a->marks[i];
         switch ((*mark)->kind) {
         case MARK_CALL:
-            if (at == a->no_call_at || (in_messages && (in_reasoning || !a->may_call))) continue;
+            if (at == a->no_call_at || (in_reasoning && a->n_dropped > MOST_DROPPED) ||
+                (in_messages && (in_reasoning || !a->may_call)))
+                continue;
             break;
         case MARK_REASONING_CLOSE:
             if (!in_reasoning) continue;
@@ -369,6 +372,7 @@ static bool read_call(cllm_answer *a) {
     if (a->call_from == IN_REASONING && !a->announced) {
         if (state == READ_YES) state = ends_reasoning(a, &call);
         if (state == READ_PARTIAL) return false;
+        if (state == READ_NO) a->n_dropped += call.begun;
         if (state == READ_NO) return drop_call(a);
     }
     if (call.begun && !a->announced) {

@@ -329,7 +329,8 @@ static reading read_keyed_value(call_reader *c, cllm_string key) {
     bool is_string = answer_is_string(c->tools, c->call->name, key);
     if (is_typed(o)) {
         const size_t from = r->at, end = find(r, from, o->type_close);
-        if (end == SIZE_MAX) return r->length - from > MOST_NAME ? READ_NO : at_end(r);
+        if (end == SIZE_MAX) return r->length - from > MOST_NAME + o->type_close.length ? READ_NO : at_end(r);
+        if (end - from > MOST_NAME) return READ_NO;
         is_string = end - from == o->is_string.length && memcmp(r->text + from, o->is_string.data, end - from) == 0;
         r->at = end + o->type_close.length;
     }
@@ -547,9 +548,11 @@ reading answer_read_header(text_reader *r, message_header *header) {
         if (read > begun) begun = read;
     }
     if (begun != READ_YES) return begun;
-    const size_t at = find(r, r->at, end);
+    const text_reader near = {.text = r->text,
+                              .length = r->length - r->at > MOST_HEADER + 16 ? r->at + MOST_HEADER + 16 : r->length};
+    const size_t at = find(&near, r->at, end);
     const cllm_string text = {r->text + r->at, (at == SIZE_MAX ? r->length : at) - r->at};
-    if (text.length > MOST_HEADER) return READ_NO;
+    if (text.length > MOST_HEADER + (at == SIZE_MAX ? end.length : 0)) return READ_NO;
     for (size_t i = 0; i < text.length; i++)
         if (text.data[i] == '\n') return READ_NO;
     if (at == SIZE_MAX) return at_end(r);
