@@ -95,12 +95,22 @@ $(BUILD)/obj/%.o: %.m $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -fno-objc-arc $(METAL_FLAGS) -c $< -o $@
 endif
 
+# What `mini-cllm pull` needs. Without it the program is built all the same, and pull says what is missing.
+PULL_LIBRARIES := libcurl libcrypto
+PULL_MISSING   := $(foreach library,$(PULL_LIBRARIES),$(if $(shell pkg-config --exists $(library) 2>/dev/null && echo yes),,$(library)))
+ifeq ($(strip $(PULL_MISSING)),)
+PULL_FLAGS := $(shell pkg-config --cflags $(PULL_LIBRARIES)) -DHAVE_CURL
+PULL_LIBS  := $(shell pkg-config --libs $(PULL_LIBRARIES))
+else
+PULL_FLAGS := -DMISSING_LIBRARIES='"$(strip $(PULL_MISSING))"'
+endif
+
 all: $(BUILD)/mini-cllm $(BUILD)/libcllm.a $(BUILD)/$(SHARED)
 
 # ------------------------------------------------------------------------------------------------ compiling
 
 # Changes when the compiler or its flags do, so that nothing stale is kept.
-SETTINGS := $(CC) $(FLAGS) $(CFLAGS)
+SETTINGS := $(CC) $(FLAGS) $(CFLAGS) $(strip $(PULL_MISSING))
 $(BUILD)/settings: FORCE
 	@mkdir -p $(@D)
 	@echo '$(SETTINGS)' | cmp -s - $@ || echo '$(SETTINGS)' > $@
@@ -143,8 +153,8 @@ $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
-# The program links jansson (its --json output); the library does not.
-$(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)
+# The program links jansson (its --json output), and what pulls models; the library none.
+$(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson) $(PULL_FLAGS)
 $(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
 
@@ -191,7 +201,8 @@ $(BUILD)/$(SHARED): $(LIB_OBJECTS)
 	$(LINK) $(SHARED_LINK) $^ $(LIBS) -o $@
 
 $(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(if $(SANITIZE),$(call object,tests/support/sanitizers.c)) $(BUILD)/libcllm.a
-	$(LINK) $^ $(shell pkg-config --libs jansson) $(LIBS) -o $@
+	$(LINK) $^ $(shell pkg-config --libs jansson) $(PULL_LIBS) $(LIBS) -o $@
+	$(if $(PULL_LIBS),,@echo 'mini-cllm: built without pull, which needs $(strip $(PULL_MISSING)); scripts/setup installs them')
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	@mkdir -p $(@D)
