@@ -166,15 +166,17 @@ static int fetch(transfer *t, location *where) {
         if (result == HTTP_ANSWERED && (reply.status == 200 || reply.status == 206)) {
             if (d->size == HTTP_UNSAID) d->size = t->length;
             if (t->length >= d->size) break; /* else the server ended too early */
-        } else if (result == HTTP_ANSWERED && http_is_redirect(reply.status) && n_redirects++ < 10 && *reply.location) {
+        } else if (result == HTTP_ANSWERED && http_is_redirect(reply.status) && n_redirects++ < 10 &&
+                   http_may_follow(where->url, &reply)) {
             snprintf(where->url, sizeof where->url, "%s", reply.location);
             continue;
         } else if (result == HTTP_ANSWERED && reply.status == 416 && n_ranges_refused++ == 0) {
             if (!start_over(t)) return fail("%s: %s", t->partial.text, strerror(errno));
             continue;
         } else if (result == HTTP_ANSWERED && reply.status < 500) {
-            /* a signed URL is good for a while: the Hub gives another */
-            relocate = *d->name->repo && !http_is_hub(where->url) && reply.status != 429;
+            /* a signed URL is good for a while: who gave it gives another */
+            const bool signed_url = *d->name->repo ? !http_is_hub(where->url) : strcmp(where->url, d->file) != 0;
+            relocate = signed_url && reply.status != 429;
             if (!relocate) return hub_refused(d->name, &reply);
         } else if (result == HTTP_UNREACHABLE && t->length == t->begin_length) {
             return hub_unanswered(d->h, result, where->url);

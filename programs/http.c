@@ -69,6 +69,11 @@ bool http_is_redirect(long status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
+bool http_may_follow(const char *url, const http_reply *reply) {
+    const bool opens = strncasecmp(url, "https:", 6) == 0 && strncasecmp(reply->location, "https:", 6) != 0;
+    return *reply->location && !opens;
+}
+
 /* --------------------------------------------------------------------------------------------- headers */
 
 /* The value of a header line, or NULL: it is another header. */

@@ -45,6 +45,9 @@ bool http_is_hub(const char *url); /* is it of the same server as the Hub's endp
 bool http_same_server(const char *one, const char *other);
 bool http_is_redirect(long status);
 
+/* May the redirect of this URL be followed? What was asked for in secret is not asked for in the open. */
+bool http_may_follow(const char *url, const http_reply *reply);
+
 /* Wait before another try, longer each time; false: a signal came. */
 bool http_wait(unsigned n_tries);
 #define HTTP_MOST_TRIES 5

@@ -76,11 +76,6 @@ static http_result ask_patiently(http *h, const char *url, bool head, body *b, h
     }
 }
 
-/* May this redirect be followed? What was asked for in secret is not asked for in the open. */
-static bool may_follow(const char *from, const http_reply *reply) {
-    return *reply->location && !(strncmp(from, "https:", 6) == 0 && strncmp(reply->location, "https:", 6) != 0);
-}
-
 /* -------------------------------------------------------------------------------------------- the tree */
 
 /* Add the GGUF files of a page. */
@@ -134,7 +129,8 @@ int hub_list(http *h, const model_name *name, file_list *files) {
         const http_result result = ask_patiently(h, url.text, false, &b, &reply);
         if (result != HTTP_ANSWERED) {
             status = hub_unanswered(h, result, url.text);
-        } else if (http_is_redirect(reply.status) && n_redirects++ < MOST_REDIRECTS && may_follow(url.text, &reply)) {
+        } else if (http_is_redirect(reply.status) && n_redirects++ < MOST_REDIRECTS &&
+                   http_may_follow(url.text, &reply)) {
             url = path_of("%s", reply.location); /* a repository that was renamed */
         } else if (reply.status != 200) {
             status = hub_refused(name, &reply);
@@ -173,7 +169,7 @@ int hub_locate(http *h, const model_name *name, const char *revision, const char
         if (*reply.linked_sha256) strcpy(where->sha256, reply.linked_sha256);
         if (reply.linked_size != HTTP_UNSAID) where->size = reply.linked_size;
         if (http_is_redirect(reply.status)) {
-            if (i == MOST_REDIRECTS || !may_follow(url.text, &reply)) {
+            if (i == MOST_REDIRECTS || !http_may_follow(url.text, &reply)) {
                 status = fail("%s: a redirect that cannot be followed", name->text);
                 break;
             }

@@ -521,21 +521,6 @@ bool hf_cache_find(const model_name *name, stored_model *model) {
     return false;
 }
 
-bool hf_cache_has(const model_name *name, const char *commit, const file_list *files, stored_model *model) {
-    *model = (stored_model){.name = *name, .foreign = true};
-    snprintf(model->commit, sizeof model->commit, "%s", commit);
-    model->folder = path_of("%s/snapshots/%s", hf_cache_repo(name).text, commit);
-    for (size_t i = 0; i < files->count; i++) {
-        struct stat about;
-        if (stat(path_of("%s/%s", model->folder.text, files->items[i].path).text, &about) != 0 ||
-            (uint64_t)about.st_size != files->items[i].size)
-            return false;
-    }
-    for (size_t i = 0; i < files->count; i++)
-        file_list_add(&model->files, files->items[i].path, files->items[i].size, files->items[i].sha256);
-    return model->files.count > 0;
-}
-
 /* Each model of a folder models--OWNER--NAME. */
 static void each_of_hf_repo(const char *folder, const each_model *each) {
     model_name name;
@@ -561,7 +546,9 @@ static void each_of_hf_repo(const char *folder, const each_model *each) {
 }
 
 void store_each(void (*take)(void *user, const stored_model *model), void *user) {
-    each_model each = {take, user, store_folder()};
+    each_model each = {take, user, path_of("%s/hf", store_folder().text)};
+    walk(each.folder.text, "", take_manifest, &each);
+    each.folder = path_of("%s/url", store_folder().text);
     walk(each.folder.text, "", take_manifest, &each);
     DIR *dir = opendir(hf_cache_folder().text);
     if (!dir) return;

@@ -83,8 +83,7 @@ path_text store_folder_of(const model_name *name, const char *commit); /* of its
 
 bool store_find(const model_name *name, stored_model *model);    /* among the pulled ones, all files whole */
 bool hf_cache_find(const model_name *name, stored_model *model); /* in Hugging Face's cache */
-bool hf_cache_has(const model_name *name, const char *commit, const file_list *files, stored_model *model);
-path_text stored_path(const stored_model *model); /* its first file */
+path_text stored_path(const stored_model *model);                /* its first file */
 uint64_t stored_bytes(const stored_model *model);
 
 bool store_write(const stored_model *model); /* its manifest; false: errno */

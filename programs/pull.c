@@ -134,20 +134,29 @@ static bool is_current(const pulling *p) {
     return p->had_older && *p->model.commit && strcmp(p->older.commit, p->model.commit) == 0;
 }
 
+/* If Hugging Face's cache has the same files, they become the model. */
+static bool take_foreign(stored_model *model) {
+    stored_model foreign;
+    if (!hf_cache_find(&model->name, &foreign)) return false;
+    const bool same = strcmp(foreign.commit, model->commit) == 0 && foreign.files.count == model->files.count &&
+                      stored_bytes(&foreign) == stored_bytes(model);
+    file_list *unwanted = same ? &model->files : &foreign.files;
+    free(unwanted->items);
+    if (same) *model = foreign;
+    return same;
+}
+
 /* Fetch what is missing, then give it the name. */
 static int pull_found(pulling *p) {
     stored_model *model = &p->model;
     p->had_older = store_find(&model->name, &p->older);
-    stored_model foreign;
     const char *commit = *model->commit ? model->commit : "no ETag";
     if (is_current(p)) {
         note(p->o, "%s: is there already, and the newest: %s", model->name.text, commit);
         return EXIT_SUCCESS;
     }
-    if (*model->name.repo && hf_cache_has(&model->name, model->commit, &model->files, &foreign)) {
+    if (!p->had_older && take_foreign(model)) {
         note(p->o, "%s: lies in Hugging Face's cache, and is used there: %s", model->name.text, commit);
-        free(model->files.items);
-        *model = foreign;
         return EXIT_SUCCESS;
     }
     model->folder = store_folder_of(&model->name, model->commit);

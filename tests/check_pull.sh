@@ -48,7 +48,9 @@ END
 nothing_half() { [ -z "$(find "$models" -name '*.partial' -o -name '*.lock' -o -name '*.new' 2>/dev/null)" ]; }
 pulled() { exits 0 && silent_but_notes && nothing_half && whole "$1" "$2"; }
 silent_but_notes() { ! grep -q '^mini-cllm:' "$err"; }
-refused_whole() { refused 1 "$1" && nothing_half; }
+refused_whole() { # after what note on its way there: one line
+    exits 1 && says "mini-cllm: $1" && [ "$(grep -c '^mini-cllm:' "$err")" = 1 ] && [ "$(wc -l <"$err")" -le 2 ] && [ ! -s "$out" ] && nothing_half
+}
 
 # --------------------------------------------------------------------------------------------- names and tags
 
@@ -107,7 +109,7 @@ done
 
 # ------------------------------------------------------------------------------------------------------ faults
 
-for fault in drops ignores expires stalls twice shifts; do
+for fault in busy drops ignores expires stalls twice shifts; do
     run pull test/$fault
     check "the right file in the end: $fault" pulled $fault $fault-Q4_K_M.gguf
 done
@@ -119,6 +121,8 @@ run pull test/short
 check 'a file that is too short' eval 'exits 1 && nothing_half && says "another size"'
 run pull test/never
 check 'a connection that always drops' eval 'exits 1 && nothing_half && says "the connection was lost"'
+run pull test/huge
+check 'no room on the disk' refused_whole 'test/huge:Q4_K_M: 1.0 PiB are still to come, and the disk of'
 run pull test/garbage
 check 'a list that is none' refused_whole "test/garbage: the Hub's list of files cannot be read"
 run pull test/s401
@@ -256,6 +260,20 @@ models = {m[\"name\"]: m for m in json.load(open(sys.argv[1]))}
 assert models[\"test/cached:Q4_K_M\"][\"hf_cache\"] and models[\"test/cached:Q4_K_M\"][\"commit\"] == sys.argv[2]
 assert not models[\"test/plain:Q4_K_M\"][\"hf_cache\"] and models[\"test/plain:Q4_K_M\"][\"size\"] > 1e5
 " "$out" $commit'
+python3 - "$cache" "$demo" <<'END'
+import hashlib, os, shutil, sys
+commit = hashlib.sha1(b"plain 0").hexdigest() # of the server
+cache = sys.argv[1].replace("cached", "plain")
+os.makedirs(f"{cache}/refs"), os.makedirs(f"{cache}/snapshots/{commit}")
+open(f"{cache}/refs/main", "w").write(commit)
+shutil.copy(sys.argv[2], f"{cache}/snapshots/{commit}/demo-Q4_K_M.gguf")
+END
+run rm test/plain
+: >"$log"
+run pull test/plain
+check "pull leaves what Hugging Face's cache has where it is" eval 'exits 0 && prints /hub/models--test--plain/ && ! grep -q ^CDN "$log"'
+rm -rf "$HF_HOME/hub/models--test--plain"
+run pull test/plain
 run rm test/cached:Q4_K_M
 check "rm leaves Hugging Face's cache alone" eval "refused 1 \"rm: 'test/cached:Q4_K_M' lies in Hugging Face's cache\" && [ -e $cache/snapshots/$commit/c-Q4_K_M.gguf ]"
 run rm test/plain

@@ -163,7 +163,7 @@ class Hub(Handler):
         if not lfs:
             return serve_bytes(self, repo, data, headers)
         signed = urllib.parse.quote(f"/{repo}/{path}") + f"?signature={count('signature')}"
-        headers += [("X-Linked-Size", str(len(data))), ("X-Linked-ETag", f'"{hashlib.sha256(data).hexdigest()}"'),
+        headers += [("X-Linked-Size", str(1 << 50 if repo == "huge" else len(data))), ("X-Linked-ETag", f'"{hashlib.sha256(data).hexdigest()}"'),
                     ("Location", f"http://localhost:{cdn.server_port}{signed}")]
         self.answer(302, b"", headers)
 
@@ -224,6 +224,8 @@ class Cdn(Handler):
             return serve_bytes(self, "plain", blob("url"), [("ETag", '"url-1"')])
         if parts[0] == "moved":
             return self.answer(302, headers=[("Location", f"http://127.0.0.1:{hub.server_port}/files/x.gguf")])
+        if parts[0] == "busy" and count("busy") <= 2:
+            return self.answer(500, b"busy")
         if parts[0] == "expires" and count(self.path) > 1:
             return self.answer(403, b"expired")
         path = urllib.parse.unquote(url.path)[len(parts[0]) + 2:]
