@@ -95,12 +95,22 @@ $(BUILD)/obj/%.o: %.m $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -fno-objc-arc $(METAL_FLAGS) -c $< -o $@
 endif
 
+# What `mini-cllm pull` needs. Without it the program is built all the same, and pull says what is missing.
+PULL_LIBRARIES := libcurl libcrypto
+PULL_MISSING   := $(foreach library,$(PULL_LIBRARIES),$(if $(shell pkg-config --exists $(library) 2>/dev/null && echo yes),,$(library)))
+ifeq ($(strip $(PULL_MISSING)),)
+PULL_FLAGS := $(shell pkg-config --cflags $(PULL_LIBRARIES)) -DHAVE_CURL
+PULL_LIBS  := $(shell pkg-config --libs $(PULL_LIBRARIES))
+else
+PULL_FLAGS := -DMISSING_LIBRARIES='"$(strip $(PULL_MISSING))"'
+endif
+
 all: $(BUILD)/mini-cllm $(BUILD)/libcllm.a $(BUILD)/$(SHARED)
 
 # ------------------------------------------------------------------------------------------------ compiling
 
 # Changes when the compiler or its flags do, so that nothing stale is kept.
-SETTINGS := $(CC) $(FLAGS) $(CFLAGS)
+SETTINGS := $(CC) $(FLAGS) $(CFLAGS) $(strip $(PULL_MISSING))
 $(BUILD)/settings: FORCE
 	@mkdir -p $(@D)
 	@echo '$(SETTINGS)' | cmp -s - $@ || echo '$(SETTINGS)' > $@
@@ -143,9 +153,9 @@ $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
-# The program links jansson (its --json output), and libedit for typing where that is found; the library links neither.
-$(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson)
-PROGRAM_LIBS = $(shell pkg-config --libs jansson)
+# The program links jansson (its --json output), what pulls models, and libedit for typing, where that is found; the library none.
+$(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson) $(PULL_FLAGS)
+PROGRAM_LIBS = $(shell pkg-config --libs jansson) $(PULL_LIBS)
 ifneq ($(shell pkg-config --exists libedit 2>/dev/null && echo yes),)
 $(call object,programs/line_input.c): OBJECT_FLAGS = $(shell pkg-config --cflags libedit) -DHAVE_LIBEDIT
 PROGRAM_LIBS += $(shell pkg-config --libs libedit)
@@ -197,6 +207,7 @@ $(BUILD)/$(SHARED): $(LIB_OBJECTS)
 
 $(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(if $(SANITIZE),$(call object,tests/support/sanitizers.c)) $(BUILD)/libcllm.a
 	$(LINK) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
+	$(if $(PULL_LIBS),,@echo 'mini-cllm: built without pull, which needs $(strip $(PULL_MISSING)); scripts/setup installs them')
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	@mkdir -p $(@D)

@@ -12,5 +12,11 @@ int detokenize(const options *o);
 int eval(const options *o);
 int render_template(const options *o);
 int bench(const options *o);
+int pull(const options *o);
+int list_models(const options *o);
+int remove_models(const options *o);
+
+/* Put paths in the place of models that the options of another command name. Returns an exit status, after saying why. */
+int find_models(const command *c, options *o);
 
 #endif

@@ -11,7 +11,10 @@
 #include <unistd.h>
 
 const command commands[] = {
-    {GENERATE, "", "MODEL.gguf [PROMPT] [options]", "Generate text that goes on from a prompt.", generate},
+    {GENERATE, "", "MODEL.gguf [PROMPT] [options]",
+     "Generate text that goes on from a prompt. MODEL is a file, or the name of a model to pull: "
+     "hf:OWNER/NAME[:QUANT].",
+     generate},
     {CHAT, "chat", "MODEL.gguf [QUESTION] [-a FILE]... [options]",
      "Talk with a model. With a QUESTION, or a pipe as standard input, it answers that and ends; a pipe's text goes "
      "with the\n"
@@ -36,6 +39,12 @@ const command commands[] = {
      "Measure the speed of prompts and of decoding, beside what the machine can do at most. Where an option\n"
      "takes numbers separated by commas, all combinations are measured.",
      bench},
+    {PULL, "pull", "OWNER/NAME[:QUANT]... [-q]",
+     "Fetch models from the Hugging Face Hub, or by the URL of a GGUF file; one that is there is asked for a newer "
+     "commit.",
+     pull},
+    {LIST, "list", "[--json]", "List the models that are pulled.", list_models},
+    {REMOVE, "rm", "NAME...", "Remove pulled models, and parts of them.", remove_models},
     {0},
 };
 
@@ -62,7 +71,7 @@ static int run_command(int argc, char **argv) {
             print_help(c);
         else if (o.version)
             printf("mini-cllm %s\n", cllm_version());
-        else
+        else if ((status = find_models(c, &o)) == EXIT_SUCCESS)
             status = c->run(&o);
     }
     free_options(&o);

@@ -167,7 +167,7 @@ static const option_row rows[] = {
      .help = "move quantized weights into memory of their own, in the order that kernels read fastest"},
 
     {IN_MODEL, ALL, 'm', "model", TEXT, FIELD(model), "FILE",
-     .help = "the model, which may also be the first argument"},
+     .help = "the model, which may also be the first argument; a file, hf:OWNER/NAME[:QUANT] or a pulled name"},
     {IN_MODEL, RUNS, 0, "lora", LORA, 0, "FILE[:SCALE]",
      .help = "apply a LoRA adapter to the model, SCALE times (1, unless given) as strongly as it was trained; for more "
              "adapters give it again"},
@@ -189,10 +189,10 @@ static const option_row rows[] = {
     {IN_OUTPUT, EVAL, 0, "logits", TEXT, FIELD(logits), "FILE",
      .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
-    {IN_OUTPUT, INSPECT | TOKENIZE | BENCH, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
+    {IN_OUTPUT, INSPECT | TOKENIZE | BENCH | LIST, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
     {IN_OUTPUT, BENCH, 0, "csv", FLAG, FIELD(csv), .help = "print CSV, a line a combination, under a line of names"},
     {IN_OUTPUT, BENCH, 0, "md", FLAG, FIELD(markdown), .help = "print a Markdown table"},
-    {IN_OUTPUT, RUNS, 'q', "quiet", FLAG, FIELD(quiet),
+    {IN_OUTPUT, RUNS | PULL, 'q', "quiet", FLAG, FIELD(quiet),
      .help = "nothing on standard error but errors, and that the context's end cut a text short"},
     {IN_OUTPUT, RUNS, 'v', "verbose", FLAG, FIELD(verbose),
      .help = "tell the model's shape, the memory plan and each stage"},
@@ -472,13 +472,14 @@ static int refuse_option(const command *c, const option_row *row, const char *wo
 static int place_arguments(const command *c, options *o) {
     const char *space = *c->name ? " " : "";
     const bool named = o->model;
+    if (c->bit & (PULL | LIST | REMOVE)) return 0; /* all are names */
     if (!named && o->n_arguments > 0) {
         o->model = o->arguments[0];
         memmove(o->arguments, o->arguments + 1, --o->n_arguments * sizeof *o->arguments);
     }
     if (!o->model && c->bit == TEMPLATE && o->chat_template) return 0;
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
-    if (c->bit == GENERATE && !named && !strpbrk(o->model, "./") && access(o->model, F_OK) != 0)
+    if (c->bit == GENERATE && !named && !strpbrk(o->model, "./:") && access(o->model, F_OK) != 0)
         return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);
     if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH))) return 0;
     if (!(c->bit & (WRITES | TOKENIZE)))
@@ -563,6 +564,8 @@ void free_options(options *o) {
     free(o->overrides);
     free(o->loras);
     free(o->attached);
+    while (o->n_found > 0) free(o->found[--o->n_found]);
+    free(o->found);
 }
 
 bool is_given(const options *o, const char *name) {

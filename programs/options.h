@@ -85,10 +85,24 @@ typedef struct options {
     float rope_freq_base;     /* 0: not given */
     cllm_lora *loras;         /* the model's adapters: owned */
     size_t n_loras;
+    char **found; /* [n_found], owned: paths of models that were given by name */
+    size_t n_found;
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */
-enum { GENERATE = 1, INSPECT = 2, TOKENIZE = 4, DETOKENIZE = 8, EVAL = 16, BENCH = 32, TEMPLATE = 64, CHAT = 128 };
+enum {
+    GENERATE = 1,
+    INSPECT = 2,
+    TOKENIZE = 4,
+    DETOKENIZE = 8,
+    EVAL = 16,
+    BENCH = 32,
+    TEMPLATE = 64,
+    CHAT = 128,
+    PULL = 256,
+    LIST = 512,
+    REMOVE = 1024
+};
 
 typedef struct command {
     unsigned bit;

@@ -240,15 +240,19 @@ void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader) 
             note(o, "%s has no effect: nothing of this %s reads it", cllm_gguf_metadata(gguf, i)->key, reader);
 }
 
-/* "what [####    ] 37%" on one line, over and over, where someone watches. */
-void run_progress(run *r, const char *what, uint64_t done, uint64_t total) {
+void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last) {
     static const char full[] = "########################################";
-    int percent = (int)(100 * (double)done / (double)total);
-    if (r->o->quiet || (percent == r->drawn_percent && done < total) || !stderr_is_terminal()) return;
-    r->drawn_percent = percent;
+    if (o->quiet || !stderr_is_terminal()) return;
     fputc('\r', stderr);
-    print_escaped(stderr, what, strlen(what), SIZE_MAX); /* of bench: a file's name */
-    fprintf(stderr, " [%-40.*s] %2d%%%s", percent * 40 / 100, full, percent, done == total ? ERASE_LINE : "");
+    print_escaped(stderr, what, strlen(what), SIZE_MAX); /* of bench and pull: a file's name */
+    fprintf(stderr, " [%-40.*s] %2d%%%s%s", percent * 40 / 100, full, percent, rest, last ? ERASE_LINE : "\033[K");
+}
+
+void run_progress(run *r, const char *what, uint64_t done, uint64_t total) {
+    int percent = (int)(100 * (double)done / (double)total);
+    if (percent == r->drawn_percent && done < total) return;
+    r->drawn_percent = percent;
+    draw_bar(r->o, what, percent, "", done == total);
 }
 
 static bool on_load(void *user, uint64_t done, uint64_t total) {

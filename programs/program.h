@@ -33,6 +33,9 @@ void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer);
 /* Hand on what stdout has buffered. Returns an exit status, after saying why; a signal to stop while a pipe is full is silent. */
 int flush_output(void);
 
+/* "what [####    ] 37% rest" on one line of stderr, over and over, where someone watches; the last one erases it. */
+void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last);
+
 typedef struct size_text {
     char text[24];
 } size_text;

@@ -45,6 +45,9 @@ detokenize --pre --override --model
 template --file --chat-template --chat-template-kwargs --parse --tools --now --adapt --parts --override --model
 eval --tokens --text --logits --pre --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 bench --prompt --n-tokens --depth --sequences --repetitions --compare --pre --json --csv --md --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
+pull --quiet
+list --json
+rm
 END
 
 run --help

@@ -1,0 +1,100 @@
+/* Models by name: what a name says, where the files of pulled models lie, and which are there.
+ *
+ * DIR/hf/OWNER/NAME/TAG.json        says what is pulled; it is written when all files are whole
+ * DIR/hf/OWNER/NAME/COMMIT/FILE     the files, as the Hub names them; FILE.partial until it is whole
+ * DIR/url/HOST/PATH[.json]          the same for a file that is not the Hub's
+ *
+ * DIR is $MINI_CLLM_MODELS, or $XDG_CACHE_HOME/mini-cllm, or ~/.cache/mini-cllm. */
+#ifndef MODEL_STORE_H
+#define MODEL_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct path_text {
+    char text[4096]; /* "": it was too long */
+} path_text;
+
+path_text path_of(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ------------------------------------------------------------------------------------------------ names */
+
+typedef struct model_name {
+    char repo[256];     /* OWNER/NAME on the Hub, or "": `url` says where */
+    char tag[64];       /* in capitals, or "" */
+    char file[512];     /* one file of the repository, or "" */
+    char revision[128]; /* a branch, a tag or a commit */
+    char url[2048];     /* of a file elsewhere, or "" */
+    char query[2048];   /* what follows a question mark in that URL: it is asked for, but is no part of the name */
+    char text[2048];    /* the name as `list` shows it */
+} model_name;
+
+/* Is the text hf:OWNER/NAME[:TAG], the same without hf:, or a URL of a GGUF file? FILE may follow OWNER/NAME/, and @REVISION
+ * the whole. */
+bool name_parse(const char *text, model_name *name);
+void name_spell(model_name *name); /* its `text`, after a field has changed */
+
+const char *hub_endpoint(void); /* $HF_ENDPOINT, or https://huggingface.co */
+
+/* ------------------------------------------------------------------------------------------------ files */
+
+typedef struct model_file {
+    char path[512]; /* in its folder */
+    uint64_t size;
+    char sha256[65]; /* in hexadecimal, or "": nobody says */
+} model_file;
+
+typedef struct file_list {
+    model_file *items; /* [count], owned: release with free */
+    size_t count, capacity;
+} file_list;
+
+bool file_list_add(file_list *list, const char *path, uint64_t size, const char *sha256);
+
+/* May a path that a server gave become a file below a folder of ours? */
+bool path_is_safe(const char *path);
+
+/* The files of the model that a name means: all its shards. What is no model (mmproj, mtp, imatrix) never is. */
+typedef enum choice { CHOICE_MADE, CHOICE_NONE, CHOICE_SEVERAL, CHOICE_SHARDS_MISSING } choice;
+choice choose_files(const model_name *name, const file_list *all, file_list *chosen);
+
+typedef struct tag_text {
+    char text[64];
+} tag_text;
+tag_text tag_of(const char *path);                    /* the quantization that a file's name tells, or "" */
+bool tag_matches(const char *path, const char *tag);  /* as a whole part of it, in any case */
+bool is_first_file(const char *path);                 /* of a model: it is no later shard and no companion */
+path_text shard_of(const char *path, unsigned index); /* of the first shard's path; "" where there is no such */
+
+/* ----------------------------------------------------------------------------------------------- models */
+
+typedef struct stored_model {
+    model_name name;
+    char commit[128]; /* or a URL's ETag, or "" */
+    int64_t pulled;   /* seconds since 1970 */
+    path_text folder; /* where the files lie */
+    file_list files;  /* owned */
+    bool foreign;     /* it lies in Hugging Face's cache */
+} stored_model;
+
+path_text store_folder(void);                                          /* DIR; "": there is no home */
+path_text store_folder_of(const model_name *name, const char *commit); /* of its files */
+
+bool store_find(const model_name *name, stored_model *model);    /* among the pulled ones, all files whole */
+bool hf_cache_find(const model_name *name, stored_model *model); /* in Hugging Face's cache */
+path_text stored_path(const stored_model *model);                /* its first file */
+uint64_t stored_bytes(const stored_model *model);
+
+bool store_write(const stored_model *model); /* its manifest; false: errno */
+
+/* Remove files that are in no other pulled model, and folders that are empty then. */
+void store_drop_files(const stored_model *model);
+bool store_remove(const stored_model *model);       /* manifest and files; false: errno */
+size_t store_drop_partials(const model_name *name); /* how many there were */
+bool make_folders(const char *path);                /* those above a file; false: errno */
+
+/* Call with each model, those of Hugging Face's cache last. */
+void store_each(void (*take)(void *user, const stored_model *model), void *user);
+
+#endif
