@@ -281,7 +281,7 @@ static void a_transcript_keeps_ids(void **state) {
         for (size_t k = 0; k < 5; k++) {
             int32_t *one;
             size_t count;
-            const cllm_part letter = {false, {"Hello" + k, 1}};
+            const cllm_part letter = {false, {&"Hello"[k], 1}};
             assert_ok(cllm_tokenizer_encode_parts(v.tokenizer, &letter, 1, CLLM_ENCODE_GOES_ON, &one, &count, &err),
                       &err);
             assert_int_equal(count, 1);
