@@ -227,15 +227,7 @@ static void choose_sampling(talk *t) {
 
 typedef enum outcome { GOES_ON, ENDS } outcome;
 
-/* The text of the last question, which is forgotten; owned, or NULL. */
-static char *take_question(talk *t) {
-    json_t *question = conversation_undo(&t->c);
-    const char *text = json_string_value(json_object_get(question, "content"));
-    char *copy = text ? strdup(text) : NULL;
-    json_decref(question);
-    if (!copy) fail("there is no question yet");
-    return copy;
-}
+static int fail_without_question(void) { return fail("there is no question yet"); }
 
 static void print_stats(const talk *t) {
     const pace *read = &t->c.evaluated, *written = &t->c.generated;
@@ -251,21 +243,6 @@ static void print_tokens(const talk *t) {
     const uint32_t n_ctx = cllm_engine_plan(t->c.run->engine)->n_ctx;
     const size_t n = conversation_n_tokens(&t->c);
     printf("%zu tokens of %" PRIu32 " (%zu left)\n", n, n_ctx, n_ctx > n ? n_ctx - n : 0);
-}
-
-/* Ask the last question anew, in other words. */
-static int edit(talk *t, const char *text) {
-    char *question = take_question(t);
-    const char *line = text;
-    size_t length = strlen(text);
-    int status = EXIT_SUCCESS;
-    if (!question) return EXIT_SUCCESS;
-    if (*text || line_input_read(t->input, "> ", question, &line, &length) == LINE_READ) {
-        if (length > 0) line_input_remember(t->input, line);
-        status = ask(t, line, length);
-    }
-    free(question);
-    return status;
 }
 
 static int do_help(talk *t, char *text);
@@ -289,17 +266,28 @@ static int do_reset(talk *t, char *text) {
 
 static int do_undo(talk *t, char *text) {
     (void)text;
-    free(take_question(t));
-    return EXIT_SUCCESS;
+    json_t *question = conversation_undo(&t->c);
+    json_decref(question);
+    return question ? EXIT_SUCCESS : fail_without_question();
 }
 
 static int do_retry(talk *t, char *text) {
     (void)text;
-    if (conversation_n_questions(&t->c) == 0) return fail("there is no question yet");
+    if (!conversation_last_question(&t->c)) return fail_without_question();
     return end_answer(t, conversation_retry(&t->c));
 }
 
-static int do_edit(talk *t, char *text) { return edit(t, text); }
+/* Ask the last question anew, in other words. */
+static int do_edit(talk *t, char *text) {
+    const char *question = conversation_last_question(&t->c), *line = text;
+    size_t length = strlen(text);
+    if (!question) return fail_without_question();
+    if (!*text && line_input_read(t->input, "> ", question, &line, &length) != LINE_READ) return EXIT_SUCCESS;
+    if (length == 0) return EXIT_SUCCESS;
+    json_decref(conversation_undo(&t->c));
+    line_input_remember(t->input, line);
+    return ask(t, line, length);
+}
 
 static int do_read(talk *t, char *text) {
     if (!*text) return usage_error("/read FILE");

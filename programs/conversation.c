@@ -57,6 +57,13 @@ size_t conversation_n_questions(const conversation *c) {
 
 size_t conversation_n_tokens(const conversation *c) { return cllm_transcript_n_tokens(c->transcript); }
 
+const char *conversation_last_question(const conversation *c) {
+    for (size_t i = json_array_size(c->messages); i-- > 0;)
+        if (has_role(json_array_get(c->messages, i), "user"))
+            return json_string_value(json_object_get(json_array_get(c->messages, i), "content"));
+    return NULL;
+}
+
 json_t *conversation_undo(conversation *c) {
     if (conversation_n_questions(c) == 0) return NULL;
     while (!has_role(last_message(c), "user")) drop_last(c);
@@ -96,6 +103,7 @@ static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
     const options *o = c->run->o;
     json_t *object = json_object();
     cllm_error err;
+    *parts = NULL;
     json_put(&object, "messages", json_incref(c->messages));
     json_put(&object, "add_generation_prompt", json_true());
     char *text = object ? json_dumps(object, 0) : NULL;
@@ -283,6 +291,7 @@ static int shift(answering *a) {
 static int write_answer(answering *a) {
     conversation *c = a->c;
     const bool can_end_reasoning = cllm_chat_reasoning_end(c->chat).length > 0;
+    const uint64_t most = c->reasoning == REASONING_OFF ? 0 : c->reasoning_most; /* some templates cannot turn it off */
     bool first = true;
     int status = EXIT_SUCCESS;
     cllm_span span;
@@ -295,7 +304,7 @@ static int write_answer(answering *a) {
         if (status == EXIT_SUCCESS && a->end == CLLM_END_CONTEXT_FULL && c->shifts && drop_oldest_turn(c))
             status = shift(a);
         else if (status == EXIT_SUCCESS && a->end == CLLM_END_NONE && reasons && can_end_reasoning &&
-                 a->n_reasoning >= c->reasoning_most)
+                 a->n_reasoning >= most)
             status = end_reasoning(a);
     }
     return status;

@@ -48,7 +48,8 @@ json_t *conversation_undo(
 void conversation_reset(conversation *c);                                      /* forget all but the system message */
 int conversation_set_system(conversation *c, const char *text, size_t length); /* "": none */
 
-size_t conversation_n_tokens(const conversation *c); /* that the model has read and written */
+const char *conversation_last_question(const conversation *c); /* or NULL */
+size_t conversation_n_tokens(const conversation *c);           /* that the model has read and written */
 size_t conversation_n_questions(const conversation *c);
 
 /* As JSON, or as Markdown if the name ends in .md. */

@@ -27,7 +27,9 @@ struct line_input {
     char *plain; /* getline's, or the line that libedit gave: owned */
     size_t capacity;
 #ifdef HAVE_LIBEDIT
-    EditLine *edit; /* NULL: plain lines */
+    EditLine *edit;      /* NULL: plain lines */
+    char *begun;         /* what stands in the line already, in the brackets of a paste: owned, or NULL */
+    const char *to_type; /* what is left of it */
     History *history;
     bool interrupted;
 #endif
@@ -53,9 +55,10 @@ static line_result read_plain(line_input *in, const char *prompt, const char **l
 
 #ifdef HAVE_LIBEDIT
 
-#define PASTE_ON  "\033[?2004h"
-#define PASTE_OFF "\033[?2004l"
-#define PASTE_END "\033[201~"
+#define PASTE_ON    "\033[?2004h"
+#define PASTE_OFF   "\033[?2004l"
+#define PASTE_BEGIN "\033[200~"
+#define PASTE_END   "\033[201~"
 
 static volatile sig_atomic_t window_changed;
 
@@ -96,6 +99,11 @@ static void redraw(EditLine *edit) {
 
 /* One byte; 0 or less at the end of the input, or where a signal ends the program. */
 static int read_byte(EditLine *edit, char *byte) {
+    line_input *in = input_of(edit);
+    if (in->to_type && *in->to_type) {
+        *byte = *in->to_type++;
+        return 1;
+    }
     for (;;) {
         const ssize_t n = read(STDIN_FILENO, byte, 1);
         if (n >= 0 || errno != EINTR) return (int)n;
@@ -200,6 +208,7 @@ static bool start_edit(line_input *in) {
     HistEvent event;
     const struct sigaction on_window = {.sa_handler = on_window_change};
     setlocale(LC_CTYPE, "");
+    if (MB_CUR_MAX == 1 && !setlocale(LC_CTYPE, "C.UTF-8")) setlocale(LC_CTYPE, "en_US.UTF-8");
     in->edit = el_init("mini-cllm", stdin, stdout, stderr);
     in->history = history_init();
     if (!in->edit || !in->history) return false;
@@ -218,7 +227,7 @@ static bool start_edit(line_input *in) {
     el_wset(in->edit, EL_ADDFN, L"complete-command", L"Complete a command", on_tab);
     el_set(in->edit, EL_BIND, "^C", "interrupt-line", NULL);
     el_set(in->edit, EL_BIND, "^Z", "suspend", NULL);
-    el_set(in->edit, EL_BIND, "\\e[200~", "paste", NULL);
+    el_set(in->edit, EL_BIND, PASTE_BEGIN, "paste", NULL);
     el_set(in->edit, EL_BIND, "^I", "complete-command", NULL);
     el_set(in->edit, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(in->edit, NULL); /* the user's ~/.editrc */
@@ -232,7 +241,10 @@ static line_result read_edited(line_input *in, const char *begun, const char **l
     el_set(in->edit, EL_PREP_TERM, 1);
     fputs(PASTE_ON, stdout);
     fflush(stdout);
-    if (begun && *begun) el_push(in->edit, begun);
+    free(in->begun);
+    in->begun = begun && *begun ? malloc(strlen(begun) + sizeof PASTE_BEGIN PASTE_END) : NULL;
+    if (in->begun) sprintf(in->begun, PASTE_BEGIN "%s" PASTE_END, begun);
+    in->to_type = in->begun;
     const char *text = el_gets(in->edit, &count);
     fputs(PASTE_OFF, stdout);
     if (in->interrupted) fputs("^C\n", stdout);
@@ -270,6 +282,7 @@ void line_input_destroy(line_input *in) {
 #ifdef HAVE_LIBEDIT
     if (in->history) history_end(in->history);
     if (in->edit) el_end(in->edit);
+    free(in->begun);
 #endif
     free(in->plain);
     free(in);

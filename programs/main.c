@@ -12,15 +12,13 @@
 
 const command commands[] = {
     {GENERATE, "", "MODEL.gguf [PROMPT] [options]",
-     "Generate text that goes on from a prompt. MODEL is a file, or the name of a model to pull: "
-     "hf:OWNER/NAME[:QUANT].",
+     "Generate text that goes on from a prompt.\n"
+     "MODEL is a file, or a name: hf:OWNER/NAME[:QUANT] is pulled from the Hugging Face Hub.",
      generate},
     {CHAT, "chat", "MODEL.gguf [QUESTION] [-a FILE]... [options]",
-     "Talk with a model. With a QUESTION, or a pipe as standard input, it answers that and ends; a pipe's text goes "
-     "with the\n"
-     "question. Sampling is as the file recommends (general.sampling.*), unless an option says otherwise. Within, "
-     "/help\n"
-     "lists the commands.",
+     "Talk with a model. With a QUESTION, or a pipe as standard input, it answers that and ends; a pipe's text\n"
+     "goes with the question. Sampling is as the file recommends (general.sampling.*), unless an option says\n"
+     "otherwise. Within, /help lists the commands.",
      chat},
     {INSPECT, "inspect", "MODEL.gguf [--json] [--tensors] [--ctx N]",
      "Tell what a GGUF file holds and the memory it needs; any architecture.", inspect},
@@ -31,17 +29,16 @@ const command commands[] = {
     {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
      "Run tokens and print the likeliest next token after each, or measure perplexity on a text.", eval},
     {TEMPLATE, "template", "[MODEL.gguf] [--chat-template NAME|FILE] [-f FILE] [--parts | --parse] [options]",
-     "Render a conversation, a JSON object of messages and other variables on standard input, by a chat template, or "
-     "read "
-     "an answer.",
+     "Render a conversation, a JSON object of messages and other variables on standard input, by a chat template;\n"
+     "or with --parse read a model's answer.",
      render_template},
     {BENCH, "bench", "MODEL.gguf... [options]",
      "Measure the speed of prompts and of decoding, beside what the machine can do at most. Where an option\n"
      "takes numbers separated by commas, all combinations are measured.",
      bench},
     {PULL, "pull", "OWNER/NAME[:QUANT]... [-q]",
-     "Fetch models from the Hugging Face Hub, or by the URL of a GGUF file; one that is there is asked for a newer "
-     "commit.",
+     "Fetch models from the Hugging Face Hub, or by the URL of a GGUF file. For one that is there the Hub is asked\n"
+     "for a newer commit.",
      pull},
     {LIST, "list", "[--json]", "List the models that are pulled.", list_models},
     {REMOVE, "rm", "NAME...", "Remove pulled models, and parts of them.", remove_models},

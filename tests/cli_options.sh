@@ -16,6 +16,11 @@ help_groups() {
         check "--help fits a wide terminal: $command" [ "$(awk 'length > 110' "$out" | grep -vc -e '^usage:' -e '^  mini-cllm')" = 0 ]
     done <<'END'
 |Text,Sampling,Speed and memory,Model,Output
+chat|Text,Sampling,Speed and memory,Model,Output
+template|Text,Model,Output
+pull|Output
+list|Output
+rm|Output
 inspect|Speed and memory,Model,Output
 tokenize|Text,Model,Output
 eval|Text,Speed and memory,Model,Output

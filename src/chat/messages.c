@@ -375,17 +375,25 @@ static bool find(cllm_string text, const char *part) {
     return false;
 }
 
+typedef struct prober {
+    const cllm_chat *chat;
+    bool gave_up; /* the template takes too much: it is asked no more */
+} prober;
+
 /* Does the template render this, with `shown` in the text, and without `spoilt`? */
-static bool renders(const cllm_chat *chat, const char *conversation, const char *shown, const char *spoilt) {
+static bool renders(prober *p, const char *conversation, const char *shown, const char *spoilt) {
+    const cllm_chat *chat = p->chat;
     arena a = {0};
     json_value objects[2];
     cllm_part *parts;
     size_t n_parts;
     text_builder b = {.arena = &a};
-    bool rendered = json_read(TOOLS, strlen(TOOLS), &a, &objects[0], NULL) == CLLM_OK &&
-                    json_read(conversation, strlen(conversation), &a, &objects[1], NULL) == CLLM_OK &&
-                    (chat_render(chat, objects, 2, 0, &a, &parts, &n_parts, NULL) == CLLM_OK ||
-                     chat_render(chat, objects + 1, 1, 0, &a, &parts, &n_parts, NULL) == CLLM_OK);
+    cllm_status status = p->gave_up ? CLLM_ERR_UNSUPPORTED : json_read(TOOLS, strlen(TOOLS), &a, &objects[0], NULL);
+    if (status == CLLM_OK) status = json_read(conversation, strlen(conversation), &a, &objects[1], NULL);
+    if (status == CLLM_OK) status = chat_render(chat, objects, 2, 0, &a, &parts, &n_parts, NULL);
+    if (status == CLLM_ERR_ARGUMENT) status = chat_render(chat, objects + 1, 1, 0, &a, &parts, &n_parts, NULL);
+    p->gave_up = status == CLLM_ERR_UNSUPPORTED;
+    bool rendered = status == CLLM_OK;
     for (size_t i = 0; rendered && i < n_parts; i++) put(&b, parts[i].text.data, parts[i].text.length);
     const cllm_string text = {b.bytes ? b.bytes : "", b.length};
     rendered = rendered && !b.failed && find(text, shown) && !find(text, spoilt);
@@ -402,21 +410,22 @@ message_forms message_forms_find(const cllm_chat *chat) {
     const char *parts = "[{\"type\": \"text\", \"text\": \"probe_words\"}]";
     char user[256];
     snprintf(user, sizeof user, PROBE(SAYS("user", "%s")), parts);
+    prober p = {.chat = chat};
     message_forms f;
-    f.system = renders(chat, PROBE(SAYS("system", "\"probe_rule\"") "," SAYS("user", "\"probe_words\"")), "probe_rule",
-                       "\x01");
-    f.content = choose(renders(chat, PROBE(SAYS("user", "\"probe_words\"")), "probe_words", "\x01"),
-                       renders(chat, user, "probe_words", "type"));
+    f.system =
+        renders(&p, PROBE(SAYS("system", "\"probe_rule\"") "," SAYS("user", "\"probe_words\"")), "probe_rule", "\x01");
+    f.content = choose(renders(&p, PROBE(SAYS("user", "\"probe_words\"")), "probe_words", "\x01"),
+                       renders(&p, user, "probe_words", "type"));
     f.arguments = choose(
-        renders(chat, PROBE(SAYS("user", "\"x\"") "," CALLS("\"\"", "{\"probe_key\": \"probe_value\"}")), "probe_value",
+        renders(&p, PROBE(SAYS("user", "\"x\"") "," CALLS("\"\"", "{\"probe_key\": \"probe_value\"}")), "probe_value",
                 "'probe_key'"),
-        renders(chat, PROBE(SAYS("user", "\"x\"") "," CALLS("\"\"", "\"{\\\"probe_key\\\": \\\"probe_value\\\"}\"")),
+        renders(&p, PROBE(SAYS("user", "\"x\"") "," CALLS("\"\"", "\"{\\\"probe_key\\\": \\\"probe_value\\\"}\"")),
                 "probe_value", "\\\"probe_key"));
     const char *arguments = f.arguments == WANTS_SECOND ? "\"{\\\"probe_key\\\": \\\"probe_value\\\"}\""
                                                         : "{\"probe_key\": \"probe_value\"}";
     char null[512], empty[512];
     snprintf(null, sizeof null, PROBE(SAYS("user", "\"x\"") "," CALLS("null", "%s")), arguments);
     snprintf(empty, sizeof empty, PROBE(SAYS("user", "\"x\"") "," CALLS("\"\"", "%s")), arguments);
-    f.nothing = choose(renders(chat, null, "probe_value", "None"), renders(chat, empty, "probe_value", "\x01"));
+    f.nothing = choose(renders(&p, null, "probe_value", "None"), renders(&p, empty, "probe_value", "\x01"));
     return f;
 }
