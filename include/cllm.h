@@ -270,8 +270,8 @@ typedef struct cllm_delta {
 } cllm_delta;
 
 /* prompt: [n_parts] the text that the answer follows, which may have opened the reasoning; NULL: one as the template renders it for a
- * message of a user. tools: JSON, the list of tools in OpenAI's form, which gives untyped arguments their types; or empty. Only one of
- * them can be called; without any, every name can. out: owned. Errors: FORMAT and UNSUPPORTED (tools is no JSON), MEMORY. */
+ * message of a user. tools: JSON, the list of tools in OpenAI's form, which gives untyped arguments their types. Only those in the list
+ * can be called, so with an empty list none; with an empty text every name can. out: owned. Errors: FORMAT and UNSUPPORTED (tools is no JSON), MEMORY. */
 CLLM_API cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts,
                                         cllm_string tools, cllm_answer **out, cllm_error *err);
 CLLM_API void cllm_answer_destroy(cllm_answer *answer);
@@ -281,6 +281,9 @@ CLLM_API void cllm_answer_destroy(cllm_answer *answer);
  * a call is content: no text is an error. Errors: MEMORY. */
 CLLM_API cllm_status cllm_answer_take(cllm_answer *answer, cllm_string text, bool ended, const cllm_delta **deltas,
                                       size_t *n_deltas, cllm_error *err);
+
+/* Has the model written what ends its turn? All that follows is left out. */
+CLLM_API bool cllm_answer_has_ended(const cllm_answer *answer);
 
 /* -------------------------------------------------------------------------------------------- tokenizer */
 

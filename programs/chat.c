@@ -49,6 +49,7 @@ static int end_answer(talk *t, int status) {
     if (t->reasoning && t->colour) fputs("\033[0m", stdout);
     if (t->printed || status == EXIT_SUCCESS) putchar('\n');
     t->reasoning = t->printed = false;
+    if (status == EXIT_FAILURE) return status; /* it was told why, perhaps that nothing can be written */
     const int flushed = flush_output();
     return status == EXIT_SUCCESS ? flushed : status;
 }
@@ -72,11 +73,9 @@ static int attach(talk *t, const char *path) {
     FILE *out = open_memstream(&joined, &length);
     if (out) {
         if (t->attached) fwrite(t->attached, 1, t->attached_length, out);
-        if (strcmp(path, "-") == 0)
-            fwrite(in.data ? in.data : "", 1, in.length, out);
-        else
-            fprintf(out, "%s%s:\n%.*s", t->attached_length > 0 ? "\n\n" : "", path, (int)in.length,
-                    in.data ? in.data : "");
+        if (t->attached_length > 0 && in.length > 0) fputs("\n\n", out);
+        if (strcmp(path, "-") != 0) fprintf(out, "%s:\n", path);
+        if (in.length > 0) fwrite(in.data, 1, in.length, out);
     }
     free(in.data);
     if (!out || fclose(out) != 0) {
@@ -114,31 +113,30 @@ static int ask(talk *t, const char *text, size_t length) {
         status = fclose(out) == 0 ? conversation_ask(&t->c, whole, whole_length) : fail("out of memory");
         free(whole);
     }
-    free(t->attached);
-    t->attached = NULL;
-    t->attached_length = 0;
+    if (status == EXIT_SUCCESS) { /* else the texts go with the next try */
+        free(t->attached);
+        t->attached = NULL;
+        t->attached_length = 0;
+    }
     return end_answer(t, status);
 }
 
 /* ---------------------------------------------------------------------------------------------------- settings */
 
-/* "show", "hide", "off" or a number of tokens. */
+/* "show", "hide", "off" or a number of tokens, 0 of which is off. */
 static int set_reasoning(talk *t, const char *text) {
     char *end;
     errno = 0;
     const unsigned long long n = strtoull(text, &end, 10);
-    t->c.reasoning_most = UINT64_MAX;
-    if (strcmp(text, "show") == 0)
-        t->c.reasoning = REASONING_SHOWN;
-    else if (strcmp(text, "hide") == 0)
-        t->c.reasoning = REASONING_HIDDEN;
-    else if (strcmp(text, "off") == 0 || (*text == '0' && !*end && n == 0))
-        t->c.reasoning = REASONING_OFF;
-    else if (*text >= '1' && *text <= '9' && !*end && errno == 0)
-        t->c.reasoning_most = n;
-    else
+    const bool counts = *text >= '0' && *text <= '9' && !*end && errno == 0;
+    const bool shows = strcmp(text, "show") == 0, hides = strcmp(text, "hide") == 0;
+    const bool off = strcmp(text, "off") == 0 || (counts && n == 0);
+    if (!counts && !shows && !hides && !off)
         return usage_error("reasoning: '%s' is not show, hide, off or a number of tokens", text);
-    if (t->c.reasoning_most != UINT64_MAX && t->c.reasoning == REASONING_OFF) t->c.reasoning = REASONING_HIDDEN;
+    t->c.reasoning_most = counts && n > 0 ? n : UINT64_MAX;
+    if (shows) t->c.reasoning = REASONING_SHOWN;
+    if (off) t->c.reasoning = REASONING_OFF;
+    if (hides || (counts && n > 0 && t->c.reasoning == REASONING_OFF)) t->c.reasoning = REASONING_HIDDEN;
     return EXIT_SUCCESS;
 }
 
@@ -161,7 +159,8 @@ static void print_settings(const talk *t) {
 static bool read_number(const char *text, double least, double most, double *value) {
     char *end;
     *value = strtod(text, &end);
-    return *text && strchr("0123456789.", *text) && !*end && *value >= least && *value <= most;
+    return text[strspn(text, "0123456789.eE+-")] == '\0' && strchr("0123456789.", *text) && *text && !*end &&
+           *value >= least && *value <= most;
 }
 
 static int set(talk *t, char *arguments) {
@@ -239,9 +238,9 @@ static void print_stats(const talk *t) {
     printf("\nseed %" PRIu64 "\n", t->c.sampling.seed);
 }
 
-static void print_tokens(const talk *t) {
+static void print_tokens(talk *t) {
     const uint32_t n_ctx = cllm_engine_plan(t->c.run->engine)->n_ctx;
-    const size_t n = conversation_n_tokens(&t->c);
+    const size_t n = conversation_count_tokens(&t->c);
     printf("%zu tokens of %" PRIu32 " (%zu left)\n", n, n_ctx, n_ctx > n ? n_ctx - n : 0);
 }
 
@@ -252,9 +251,10 @@ static int do_system(talk *t, char *text) {
     const json_t *first = json_array_get(t->c.messages, 0);
     const char *role = json_string_value(json_object_get(first, "role"));
     const char *said = json_string_value(json_object_get(first, "content"));
-    puts(role && said && strcmp(role, "system") == 0
-             ? said
-             : "there is no system message; /system TEXT or /system @FILE sets one");
+    const bool is_set = role && said && strcmp(role, "system") == 0;
+    const char *shown = is_set ? said : "there is no system message; /system TEXT or /system @FILE sets one";
+    text_stream_write(&t->out, shown, strlen(shown));
+    text_stream_write(&t->out, "\n", 1);
     return EXIT_SUCCESS;
 }
 
@@ -284,9 +284,8 @@ static int do_edit(talk *t, char *text) {
     if (!question) return fail_without_question();
     if (!*text && line_input_read(t->input, "> ", question, &line, &length) != LINE_READ) return EXIT_SUCCESS;
     if (length == 0) return EXIT_SUCCESS;
-    json_decref(conversation_undo(&t->c));
     line_input_remember(t->input, line);
-    return ask(t, line, length);
+    return end_answer(t, conversation_ask_instead(&t->c, line, length));
 }
 
 static int do_read(talk *t, char *text) {
@@ -381,7 +380,10 @@ static line_result read_block(talk *t, const char *begun, char **text, size_t *l
         const char *end = strstr(line, mark);
         if (!first) fputc('\n', out);
         fwrite(line, 1, end ? (size_t)(end - line) : n, out);
-        if (end) break;
+        if (end) {
+            fputs(end + strlen(mark), out); /* what follows belongs to it too */
+            break;
+        }
         result = line_input_read(t->input, "... ", NULL, &line, &n);
     }
     if (fclose(out) != 0) result = LINE_ENDED;
@@ -431,7 +433,7 @@ static int talk_with(talk *t) {
         warned = result == LINE_INTERRUPTED;
         if (warned) continue;
         if (take_line(t, line, length, &status) == ENDS) break;
-        if (status == EXIT_INTERRUPTED && !interrupt_forget()) return status; /* SIGTERM */
+        if (interrupted() && !interrupt_forget()) return EXIT_INTERRUPTED; /* SIGTERM */
         if (ferror(stdout)) return EXIT_FAILURE;
     }
     return interrupted() ? EXIT_INTERRUPTED : EXIT_SUCCESS;

@@ -87,12 +87,22 @@ int conversation_set_system(conversation *c, const char *text, size_t length) {
     return EXIT_SUCCESS;
 }
 
-/* The oldest question and all that belongs to it go, if another is after it. */
+/* The messages without the oldest `n` questions and what belongs to them: a new reference, or NULL. There are more questions than that. */
+static json_t *without_oldest(const json_t *messages, size_t n) {
+    json_t *left = json_array(), *message;
+    size_t i, n_seen = 0;
+    json_array_foreach(messages, i, message) {
+        n_seen += has_role(message, "user");
+        if (n_seen > n || (i == 0 && has_role(message, "system"))) json_array_append(left, message);
+    }
+    return left;
+}
+
 static bool drop_oldest_turn(conversation *c) {
-    const size_t first = has_role(json_array_get(c->messages, 0), "system");
-    if (conversation_n_questions(c) < 2) return false;
-    do json_array_remove(c->messages, first);
-    while (!has_role(json_array_get(c->messages, first), "user"));
+    json_t *left = conversation_n_questions(c) >= 2 ? without_oldest(c->messages, 1) : NULL;
+    if (!left) return false;
+    json_decref(c->messages);
+    c->messages = left;
     return true;
 }
 
@@ -119,24 +129,73 @@ static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
-/* The same, and where the context has no room for an answer, without the oldest turns, if it may be so. */
-static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts) {
+size_t conversation_count_tokens(conversation *c) {
+    const json_t *last = last_message(c);
+    cllm_part *parts = NULL;
+    size_t n_parts;
+    cllm_error err;
+    if (c->counted == last) return conversation_n_tokens(c);
+    const bool counted = json_array_size(c->messages) > 0
+                             ? render(c, &parts, &n_parts) == EXIT_SUCCESS
+                             : cllm_transcript_set(c->transcript, NULL, 0, &err) == CLLM_OK;
+    if (counted) c->counted = last;
+    cllm_free(parts);
+    return conversation_n_tokens(c);
+}
+
+/* The same without the oldest `n` turns, which come back if there is no room for `room` more tokens then. fits: out. */
+static int render_without(conversation *c, size_t n, size_t room, cllm_part **parts, size_t *n_parts, bool *fits) {
     const uint32_t n_ctx = cllm_engine_plan(c->run->engine)->n_ctx;
-    const size_t wanted = c->shifts ? n_ctx / 8 : 0; /* tokens that an answer should find room for */
-    size_t n_dropped = 0;
-    int status = render(c, parts, n_parts);
-    while (status == EXIT_SUCCESS && conversation_n_tokens(c) + wanted >= n_ctx && c->shifts && drop_oldest_turn(c)) {
-        n_dropped++;
-        cllm_free(*parts);
-        status = render(c, parts, n_parts);
-    }
-    if (n_dropped > 0)
-        note(c->run->o, "context: full, so the oldest %zu turn%s left out from here on", n_dropped,
-             n_dropped > 1 ? "s are" : " is");
-    if (status != EXIT_SUCCESS || conversation_n_tokens(c) < n_ctx) return status;
+    json_t *all = c->messages, *left = without_oldest(all, n);
+    cllm_free(*parts);
+    *parts = NULL;
+    if (!left) return fail("out of memory");
+    c->messages = left;
+    const int status = render(c, parts, n_parts);
+    *fits = status == EXIT_SUCCESS && conversation_n_tokens(c) + room < n_ctx;
+    c->messages = *fits ? left : all;
+    json_decref(*fits ? all : left);
+    return status;
+}
+
+static int fail_full(const conversation *c) {
     return fail("context: the conversation has %zu tokens now, and all is full at %" PRIu32
-                "; /undo or /reset makes room, --ctx sets it, --context shift drops the oldest turns",
-                conversation_n_tokens(c), n_ctx);
+                "; /undo or /reset makes room, --ctx sets it%s",
+                conversation_n_tokens(c), cllm_engine_plan(c->run->engine)->n_ctx,
+                c->shifts ? "" : ", --context shift drops the oldest turns");
+}
+
+/* Render the conversation; where the context has no room for an answer, and it may be so, without the oldest turns: as few as will do. */
+static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts) {
+    const size_t n_questions = conversation_n_questions(c);
+    const bool shifts = c->shifts && n_questions > 1;
+    size_t room = shifts ? cllm_engine_plan(c->run->engine)->n_ctx / 8 : 0;
+    bool fits;
+    int status = render_without(c, 0, room, parts, n_parts, &fits);
+    if (status != EXIT_SUCCESS || fits) return status;
+    if (!shifts) return fail_full(c);
+    json_t *all = json_incref(c->messages);
+    size_t low = 1, high = n_questions - 1; /* the fewest to drop lie between; none was enough */
+    status = render_without(c, high, room, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS && !fits) status = render_without(c, high, room = 0, parts, n_parts, &fits);
+    const bool can_fit = fits;
+    while (status == EXIT_SUCCESS && can_fit && low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (interrupted()) status = EXIT_INTERRUPTED;
+        json_decref(c->messages);
+        c->messages = json_incref(all);
+        if (status == EXIT_SUCCESS) status = render_without(c, middle, room, parts, n_parts, &fits);
+        if (fits)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    if (status == EXIT_SUCCESS && can_fit && !fits) status = render_without(c, high, room, parts, n_parts, &fits);
+    json_decref(all);
+    if (status != EXIT_SUCCESS) return status;
+    if (!can_fit) return fail_full(c);
+    note(c->run->o, "context: full, so the oldest %zu turn%s left out from here on", high, high > 1 ? "s are" : " is");
+    return EXIT_SUCCESS;
 }
 
 /* Take back what the sequence holds beyond the transcript's beginning, and let all that it shares stay. */
@@ -271,8 +330,11 @@ static int end_reasoning(answering *a) {
     if (cllm_tokenizer_encode_parts(cllm_model_tokenizer(a->c->run->model), &part, 1, CLLM_ENCODE_GOES_ON, &tokens,
                                     &count, &err) != CLLM_OK)
         return fail_with(&err);
-    int status = keep_drawn(a, tokens, count);
+    const uint32_t n_ctx = cllm_engine_plan(a->c->run->engine)->n_ctx;
+    const bool fits = conversation_n_tokens(a->c) + (a->n_drawn - a->n_given) + count < n_ctx;
+    int status = fits ? keep_drawn(a, tokens, count) : EXIT_SUCCESS;
     cllm_free(tokens);
+    if (!fits) return EXIT_SUCCESS; /* the context ends within the reasoning */
     if (status == EXIT_SUCCESS) status = take_deltas(a, closing, false);
     return status == EXIT_SUCCESS ? start_generation(a) : status;
 }
@@ -300,6 +362,7 @@ static int write_answer(answering *a) {
         status = take_step(a, first, &span);
         first = false;
         if (status == EXIT_SUCCESS && interrupted()) status = EXIT_INTERRUPTED;
+        if (cllm_answer_has_ended(a->answer)) break; /* it spelled the end of its turn in letters */
         const bool reasons = a->lengths[true] > 0 && a->lengths[false] == 0;
         if (status == EXIT_SUCCESS && a->end == CLLM_END_CONTEXT_FULL && c->shifts && drop_oldest_turn(c))
             status = shift(a);
@@ -323,6 +386,7 @@ static int keep_answer(answering *a) {
     json_t *message = make_message("assistant", a->texts[false] ? a->texts[false] : "", a->lengths[false]);
     if (a->lengths[true] > 0) json_put(&message, "reasoning_content", json_text(a->texts[true], a->lengths[true]));
     if (json_array_append_new(a->c->messages, message) != 0) return fail("out of memory");
+    a->c->counted = last_message(a->c);
     return give_to_transcript(a);
 }
 
@@ -371,11 +435,31 @@ int conversation_ask(conversation *c, const char *text, size_t length) {
     return answer_question(c);
 }
 
-int conversation_retry(conversation *c) {
-    const uint64_t n_retries = c->n_retries + 1;
-    json_t *question = conversation_undo(c);
-    if (!question) return EXIT_SUCCESS;
-    if (json_array_append_new(c->messages, question) != 0) return fail("out of memory");
+/* Ask a message in the place of the last question; without an answer all is as it was. message: owned. */
+static int replace_question(conversation *c, json_t *message, uint64_t n_retries) {
+    json_t *before = json_copy(c->messages);
+    if (!before) return fail("out of memory");
+    json_decref(conversation_undo(c));
     c->n_retries = n_retries;
-    return answer_question(c);
+    int status = json_array_append_new(c->messages, message) == 0 ? answer_question(c) : fail("out of memory");
+    bool answered = has_role(last_message(c), "assistant");
+    for (size_t i = 0; i < json_array_size(before); i++) answered &= last_message(c) != json_array_get(before, i);
+    if (answered) {
+        json_decref(before);
+    } else {
+        json_decref(c->messages);
+        c->messages = before;
+    }
+    return status;
+}
+
+int conversation_ask_instead(conversation *c, const char *text, size_t length) {
+    return replace_question(c, make_message("user", text, length), 0);
+}
+
+int conversation_retry(conversation *c) {
+    for (size_t i = json_array_size(c->messages); i-- > 0;)
+        if (has_role(json_array_get(c->messages, i), "user"))
+            return replace_question(c, json_incref(json_array_get(c->messages, i)), c->n_retries + 1);
+    return EXIT_SUCCESS;
 }

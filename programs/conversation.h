@@ -29,7 +29,8 @@ typedef struct conversation {
 
     answer_sink sink;
     void *sink_user;
-    uint64_t n_retries; /* of the last question */
+    uint64_t n_retries;    /* of the last question */
+    const json_t *counted; /* the last message that the transcript has */
 
     /* what was done, in all */
     pace evaluated, generated;
@@ -42,7 +43,10 @@ void conversation_end(conversation *c);
 /* Say this to the model, and have its answer. An answer that is interrupted is kept; a question that has none of it goes. */
 int conversation_ask(conversation *c, const char *text, size_t length);
 
-int conversation_retry(conversation *c); /* another answer to the last question; with none there is nothing to do */
+/* The same in the place of the last question, or once more: if no answer comes, all is as it was. */
+int conversation_ask_instead(conversation *c, const char *text, size_t length);
+int conversation_retry(conversation *c);
+
 json_t *conversation_undo(
     conversation *c); /* forget the last question and all after it: a new reference to its message, or NULL */
 void conversation_reset(conversation *c);                                      /* forget all but the system message */
@@ -50,6 +54,7 @@ int conversation_set_system(conversation *c, const char *text, size_t length); /
 
 const char *conversation_last_question(const conversation *c); /* or NULL */
 size_t conversation_n_tokens(const conversation *c);           /* that the model has read and written */
+size_t conversation_count_tokens(conversation *c);             /* the same, also after undo, reset and load */
 size_t conversation_n_questions(const conversation *c);
 
 /* As JSON, or as Markdown if the name ends in .md. */

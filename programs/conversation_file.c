@@ -1,10 +1,13 @@
 /* Conversations in files: JSON, which can be loaded again, and Markdown for people. */
+#define _XOPEN_SOURCE 700 /* realpath */
+
 #include "conversation.h"
 #include "json_output.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static bool ends_with(const char *text, const char *end) {
@@ -41,25 +44,43 @@ static bool write_json(const conversation *c, FILE *out) {
     return written;
 }
 
-/* The old file or the new one is there, whatever happens. */
-int conversation_save(const conversation *c, const char *path) {
-    char partial[4096];
-    if (snprintf(partial, sizeof partial, "%s.partial", path) >= (int)sizeof partial)
-        return fail("the name of the file is too long: %s", path);
-    FILE *out = fopen(partial, "w");
-    if (!out) return fail_to_open(partial);
-    errno = 0;
+static bool write_to(const conversation *c, const char *name, FILE *out) {
     bool written = true;
-    if (ends_with(path, ".md"))
+    errno = 0;
+    if (ends_with(name, ".md"))
         write_markdown(c, out);
     else
         written = write_json(c, out);
-    written = fflush(out) == 0 && !ferror(out) && fsync(fileno(out)) == 0 && written;
-    written = fclose(out) == 0 && written && rename(partial, path) == 0;
-    if (written) return EXIT_SUCCESS;
-    const int reason = errno;
-    remove(partial);
-    return fail("%s: %s", path, reason ? strerror(reason) : "it could not be written");
+    return fflush(out) == 0 && !ferror(out) && written;
+}
+
+static int fail_to_write(const char *path) {
+    return fail("%s: %s", path, errno ? strerror(errno) : "it could not be written");
+}
+
+/* A pipe or a device is written to. Of a file the old one or the new one is there, whatever happens; a link stays. */
+int conversation_save(const conversation *c, const char *path) {
+    struct stat old;
+    const bool exists = stat(path, &old) == 0;
+    char *real = exists ? realpath(path, NULL) : strdup(path), partial[4096];
+    if (!real) return fail_to_write(path);
+    const bool replaces = !exists || S_ISREG(old.st_mode);
+    if (snprintf(partial, sizeof partial, "%s%s", real, replaces ? ".partial" : "") >= (int)sizeof partial) {
+        free(real);
+        return fail("the name of the file is too long: %s", path);
+    }
+    FILE *out = fopen(partial, "w");
+    bool written = out && write_to(c, path, out);
+    if (out && replaces && written) {
+        if (exists) (void)fchmod(fileno(out), old.st_mode & 0777);
+        written = fsync(fileno(out)) == 0;
+    }
+    if (out) written = fclose(out) == 0 && written;
+    if (written && replaces) written = rename(partial, real) == 0;
+    const int status = written ? EXIT_SUCCESS : fail_to_write(path);
+    if (!written && replaces && out) remove(partial);
+    free(real);
+    return status;
 }
 
 static bool is_message(const json_t *message) {

@@ -6,6 +6,7 @@
 #include "line_input.h"
 
 #include "interrupt.h"
+#include "text_stream.h"
 
 #include <errno.h>
 #include <locale.h>
@@ -37,8 +38,9 @@ struct line_input {
 
 static line_result read_plain(line_input *in, const char *prompt, const char **line, size_t *length) {
     if (isatty(STDIN_FILENO)) {
-        fputs(prompt, stdout);
-        fflush(stdout);
+        FILE *shown = isatty(STDOUT_FILENO) ? stdout : stderr;
+        fputs(prompt, shown);
+        fflush(shown);
     }
     errno = 0;
     const ssize_t n = getline(&in->plain, &in->capacity, stdin);
@@ -105,13 +107,13 @@ static int read_byte(EditLine *edit, char *byte) {
         return 1;
     }
     for (;;) {
+        if (interrupted()) return 0;
         const ssize_t n = read(STDIN_FILENO, byte, 1);
         if (n >= 0 || errno != EINTR) return (int)n;
         if (window_changed) {
             window_changed = 0;
             redraw(edit);
         }
-        if (interrupted()) return 0;
     }
 }
 
@@ -167,12 +169,12 @@ static unsigned char on_paste(EditLine *edit, int key) {
         length -= end;
         break;
     }
-    if (text) {
-        text[length] = '\0';
-        if (length > 0) el_insertstr(edit, text);
-    }
+    size_t repaired_length = 0;
+    char *repaired = text ? text_repaired(text, length, &repaired_length) : NULL;
+    const bool taken = repaired && (repaired_length == 0 || el_insertstr(edit, repaired) == 0);
+    free(repaired);
     free(text);
-    return CC_REFRESH;
+    return taken ? CC_REFRESH : CC_REFRESH_BEEP;
 }
 
 /* The longest beginning that all names share with the word before the cursor. */
@@ -243,7 +245,12 @@ static line_result read_edited(line_input *in, const char *begun, const char **l
     fflush(stdout);
     free(in->begun);
     in->begun = begun && *begun ? malloc(strlen(begun) + sizeof PASTE_BEGIN PASTE_END) : NULL;
-    if (in->begun) sprintf(in->begun, PASTE_BEGIN "%s" PASTE_END, begun);
+    if (in->begun) { /* an escape in it would end the paste, and what follows be typed */
+        char *at = in->begun + sprintf(in->begun, PASTE_BEGIN);
+        for (; *begun; begun++)
+            if (*begun != '\033') *at++ = *begun;
+        strcpy(at, PASTE_END);
+    }
     in->to_type = in->begun;
     const char *text = el_gets(in->edit, &count);
     fputs(PASTE_OFF, stdout);

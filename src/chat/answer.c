@@ -525,7 +525,7 @@ cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, s
     if (tools.length > 0) status = json_read(tools.data, tools.length, &a->arena, &a->tools.list, err);
     if (status == CLLM_OK && tools.length > 0 && a->tools.list.kind != JSON_ARRAY && a->tools.list.kind != JSON_NULL)
         status = error_set(err, CLLM_ERR_FORMAT, "tools are an array, not %s", json_kind_name(a->tools.list.kind));
-    a->tools.given = a->tools.list.kind == JSON_ARRAY && a->tools.list.count > 0;
+    a->tools.given = a->tools.list.kind == JSON_ARRAY;
     if (status == CLLM_OK) {
         add_marks(a);
         begin_answer(a, prompt, n_parts);
@@ -597,3 +597,5 @@ cllm_status cllm_answer_take(cllm_answer *a, cllm_string text, bool ended, const
     *n_deltas = a->n_deltas;
     return CLLM_OK;
 }
+
+bool cllm_answer_has_ended(const cllm_answer *a) { return a->state == AT_END; }

@@ -83,16 +83,13 @@ static void put_content(text_builder *b, const json_value *content) {
     }
 }
 
-/* Two contents as one text. */
-static bool join_contents(arena *a, const json_value *first, const json_value *second, json_value *out) {
-    text_builder b = {.arena = a};
-    put_content(&b, first);
-    const size_t length = b.length;
-    if (length > 0) put(&b, "\n\n", 2);
-    put_content(&b, second);
-    if (length > 0 && b.length == length + 2) b.length = length;
-    *out = built(&b);
-    return !b.failed;
+/* Another content behind what is there, after an empty line. */
+static void join_content(text_builder *b, const json_value *content) {
+    const size_t before = b->length;
+    if (before > 0) put(b, "\n\n", 2);
+    const size_t begin = b->length;
+    put_content(b, content);
+    if (b->length == begin) b->length = before;
 }
 
 static bool is_text_part(const json_value *part) {
@@ -237,33 +234,23 @@ static bool is_system(const json_value *message) {
     return is_text(role_of(message), "system") || is_text(role_of(message), "developer");
 }
 
-static void remove_message(message_list *l, uint32_t at) {
-    memmove(&l->items[at], &l->items[at + 1], (--l->count - at) * sizeof *l->items);
-}
-
-/* The content of a message goes to the end of another's. */
-static bool append_content(message_list *l, json_value *message, const json_value *more) {
-    json_value joined;
-    return join_contents(l->arena, json_find(message, "content"), json_find(more, "content"), &joined) &&
-           set_member(l->arena, message, "content", joined);
-}
-
 /* One system message, and it comes first. */
 static bool gather_systems(message_list *l) {
     json_value system = {.kind = JSON_OBJECT};
-    if (!set_member(l->arena, &system, "role", text_value("system", 6))) return false;
-    uint32_t n_found = 0;
-    for (uint32_t i = 0; i < l->count;) {
-        if (!is_system(&l->items[i])) {
-            i++;
-            continue;
-        }
-        if (!append_content(l, &system, &l->items[i])) return false;
-        remove_message(l, i);
-        n_found++;
+    text_builder b = {.arena = l->arena};
+    uint32_t n_left = 0;
+    for (uint32_t i = 0; i < l->count; i++) {
+        if (is_system(&l->items[i]))
+            join_content(&b, json_find(&l->items[i], "content"));
+        else
+            l->items[n_left++] = l->items[i];
     }
-    if (n_found == 0) return true;
-    memmove(l->items + 1, l->items, l->count++ * sizeof *l->items);
+    if (n_left == l->count) return true;
+    memmove(l->items + 1, l->items, n_left * sizeof *l->items);
+    l->count = n_left + 1;
+    if (b.failed || !set_member(l->arena, &system, "role", text_value("system", 6)) ||
+        !set_member(l->arena, &system, "content", built(&b)))
+        return false;
     l->items[0] = system;
     return true;
 }
@@ -274,9 +261,11 @@ static bool give_system_to_user(message_list *l) {
     if (l->count == 0 || !is_system(&l->items[0])) return true;
     if (!set_member(l->arena, &l->items[0], "role", text_value("user", 4))) return false;
     if (l->count < 2 || !is_text(role_of(&l->items[1]), "user")) return true;
-    if (!append_content(l, &l->items[0], &l->items[1])) return false;
-    remove_message(l, 1);
-    return true;
+    text_builder b = {.arena = l->arena};
+    join_content(&b, json_find(&l->items[0], "content"));
+    join_content(&b, json_find(&l->items[1], "content"));
+    memmove(&l->items[0], &l->items[1], --l->count * sizeof *l->items);
+    return !b.failed && set_member(l->arena, &l->items[0], "content", built(&b));
 }
 
 /* An id of nine letters and digits, the same for the same id. */
@@ -315,21 +304,25 @@ static bool has_calls(const json_value *message) {
     return calls && calls->kind == JSON_ARRAY && calls->count > 0;
 }
 
-/* Neighbours of one role are one message. */
+/* May the two be one message? */
+static bool are_one(const json_value *m, const json_value *next) {
+    const json_value *role = role_of(m), *next_role = role_of(next);
+    return (is_text(role, "user") && is_text(next_role, "user")) ||
+           (is_text(role, "assistant") && is_text(next_role, "assistant") && !has_calls(m));
+}
+
+/* Neighbours of one role are one message, with the calls of the last. */
 static bool join_neighbours(message_list *l) {
-    for (uint32_t i = 0; i + 1 < l->count;) {
-        json_value *m = &l->items[i], *next = m + 1;
-        const json_value *role = role_of(m), *next_role = role_of(next);
-        const bool user = is_text(role, "user") && is_text(next_role, "user");
-        const bool assistant = is_text(role, "assistant") && is_text(next_role, "assistant") && !has_calls(m);
-        if (!user && !assistant) {
-            i++;
-            continue;
-        }
-        if (!append_content(l, m, next)) return false;
-        if (has_calls(next) && !set_member(l->arena, m, "tool_calls", *json_find(next, "tool_calls"))) return false;
-        remove_message(l, i + 1);
+    uint32_t n_left = 0;
+    for (uint32_t i = 0, end; i < l->count; i = end) {
+        for (end = i + 1; end < l->count && are_one(&l->items[end - 1], &l->items[end]);) end++;
+        json_value joined = l->items[end - 1];
+        text_builder b = {.arena = l->arena};
+        for (uint32_t k = i; end > i + 1 && k < end; k++) join_content(&b, json_find(&l->items[k], "content"));
+        if (b.failed || (end > i + 1 && !set_member(l->arena, &joined, "content", built(&b)))) return false;
+        l->items[n_left++] = joined;
     }
+    l->count = n_left;
     return true;
 }
 

@@ -3,7 +3,8 @@
  *
  * What was evaluated keeps its ids: a new text is compared with the old one, and only what follows is encoded. The old text lies in
  * pieces, each encoded, or generated, at once. A piece that was encoded is kept whole or not at all, so that the ids depend on the
- * conversation alone, and not on what was taken back in between. A generated one may lose its end, at a border of tokens, where the
+ * conversation alone, and not on what was taken back in between. Trust may change from one render to the next (a template's own "assistant",
+ * and later a message's role): then the piece is encoded once more, and its ids decide. A generated one may lose its end, at a border of tokens, where the
  * template's own text goes on with a special token: templates trim answers. */
 #include "base/error.h"
 #include "cllm.h"
@@ -113,17 +114,78 @@ static place place_at(const cllm_part *parts, size_t n_parts, size_t offset) {
     return p;
 }
 
-/* How much of the old text's piece, from .. end - 1, the new text has at the same place. */
-static size_t count_equal(const cllm_transcript *t, size_t from, size_t end, bool generated, const cllm_part *parts,
-                          size_t n_parts) {
+/* How much of the old text, from .. end - 1, the new text has at the same place. */
+static size_t count_equal(const cllm_transcript *t, size_t from, size_t end, const cllm_part *parts, size_t n_parts,
+                          bool *same_trust) {
     size_t n = 0;
+    *same_trust = true;
     for (place p = place_at(parts, n_parts, from); p.n_parts > 0 && from + n < end;
          p = place_at(p.parts, p.n_parts, p.at + 1)) {
         if (p.parts->text.data[p.at] != t->text[from + n]) break;
-        if (!generated && (bool)t->trust[from + n] != p.parts->trusted) break;
+        if ((bool)t->trust[from + n] != p.parts->trusted) *same_trust = false;
         n++;
     }
     return n;
+}
+
+/* Of a text after so many tokens. */
+static int encode_flags(size_t n_before) { return n_before > 0 ? CLLM_ENCODE_GOES_ON : CLLM_ENCODE_ADD_SPECIAL; }
+
+/* Encode the new text from .. end - 1. tokens: out, owned. */
+static cllm_status encode_range(const cllm_transcript *t, const cllm_part *parts, size_t n_parts, size_t from,
+                                size_t end, int flags, int32_t **tokens, size_t *count, cllm_error *err) {
+    place p = place_at(parts, n_parts, from);
+    cllm_part *range = malloc((p.n_parts + 1) * sizeof *range);
+    if (!range) return error_set(err, CLLM_ERR_MEMORY, "no memory for a transcript");
+    size_t n = 0;
+    for (size_t at = from; p.n_parts > 0 && at < end; p = place_at(p.parts + 1, p.n_parts - 1, 0)) {
+        size_t length = p.parts->text.length - p.at;
+        if (length > end - at) length = end - at;
+        range[n++] = (cllm_part){p.parts->trusted, {p.parts->text.data + p.at, length}};
+        at += length;
+    }
+    const cllm_status status = cllm_tokenizer_encode_parts(t->tokenizer, range, n, flags, tokens, count, err);
+    free(range);
+    return status;
+}
+
+/* The special tokens of two texts, in turn: are they the same? Those of a generated piece were drawn as such, and letters that
+ * spell one are letters. */
+static bool same_specials(const cllm_transcript *t, const int32_t *a, size_t n_a, const int32_t *b, size_t n_b) {
+    for (size_t i = 0, k = 0;; i++, k++) {
+        while (i < n_a && !cllm_tokenizer_is_control(t->tokenizer, a[i])) i++;
+        while (k < n_b && !cllm_tokenizer_is_control(t->tokenizer, b[k])) k++;
+        if (i >= n_a || k >= n_b) return i >= n_a && k >= n_b;
+        if (a[i] != b[k]) return false;
+    }
+}
+
+/* How many tokens of piece `index` the new text keeps. `whole`: out, all of it. */
+static cllm_status count_kept(cllm_transcript *t, size_t index, const cllm_part *parts, size_t n_parts, size_t *n_kept,
+                              bool *whole, cllm_error *err) {
+    const piece *p = &t->pieces[index];
+    const size_t begin = index > 0 ? p[-1].text_end : 0, first = index > 0 ? p[-1].token_end : 0;
+    bool same_trust;
+    const size_t n_equal = count_equal(t, begin, p->text_end, parts, n_parts, &same_trust);
+    *whole = begin + n_equal == p->text_end;
+    *n_kept = *whole ? p->token_end - first : 0;
+    if (!p->generated && (!*whole || same_trust)) {
+        if (!*whole) *n_kept = 0;
+        return CLLM_OK;
+    }
+    for (size_t n = 0; p->generated && !*whole && first + n < p->token_end && t->ends[first + n] <= begin + n_equal;)
+        *n_kept = ++n;
+    const size_t end = *n_kept > 0 ? t->ends[first + *n_kept - 1] : begin;
+    int32_t *tokens = NULL;
+    size_t count = 0;
+    const cllm_status status = encode_range(t, parts, n_parts, begin, end, encode_flags(first), &tokens, &count, err);
+    const int32_t *old = t->tokens + first;
+    const bool same = p->generated ? same_specials(t, old, *n_kept, tokens, count)
+                                   : count == *n_kept && (count == 0 || memcmp(tokens, old, count * sizeof *old) == 0);
+    cllm_free(tokens);
+    if (!same) *n_kept = 0;
+    if (!same) *whole = false;
+    return status;
 }
 
 /* Forget the old text from piece `first` on, but for `n_kept` tokens of that piece. */
@@ -135,23 +197,6 @@ static void cut(cllm_transcript *t, size_t first, size_t n_kept) {
 }
 
 /* ----------------------------------------------------------------------------------------------------- setting */
-
-/* Encode what is beyond the text that is kept. tokens: out, owned. */
-static cllm_status encode_rest(const cllm_transcript *t, const cllm_part *parts, size_t n_parts, int32_t **tokens,
-                               size_t *count, cllm_error *err) {
-    const place p = place_at(parts, n_parts, t->length);
-    cllm_part *rest = malloc((p.n_parts + 1) * sizeof *rest);
-    if (!rest) return error_set(err, CLLM_ERR_MEMORY, "no memory for a transcript");
-    for (size_t i = 0; i < p.n_parts; i++) rest[i] = p.parts[i];
-    if (p.n_parts > 0) {
-        rest->text.data += p.at;
-        rest->text.length -= p.at;
-    }
-    const int flags = t->n_tokens > 0 ? CLLM_ENCODE_GOES_ON : CLLM_ENCODE_ADD_SPECIAL;
-    const cllm_status status = cllm_tokenizer_encode_parts(t->tokenizer, rest, p.n_parts, flags, tokens, count, err);
-    free(rest);
-    return status;
-}
 
 /* Add the new text, beyond what is kept, as one piece of these tokens. */
 static bool add_rest(cllm_transcript *t, const cllm_part *parts, size_t n_parts, const int32_t *tokens, size_t count) {
@@ -174,24 +219,22 @@ static bool add_rest(cllm_transcript *t, const cllm_part *parts, size_t n_parts,
 }
 
 cllm_status cllm_transcript_set(cllm_transcript *t, const cllm_part *parts, size_t n_parts, cllm_error *err) {
-    size_t first = 0, begin = 0, n_equal = 0;
-    for (; first < t->n_pieces; begin = t->pieces[first++].text_end) {
-        n_equal = count_equal(t, begin, t->pieces[first].text_end, t->pieces[first].generated, parts, n_parts);
-        if (begin + n_equal < t->pieces[first].text_end) break;
-    }
-    size_t n_tokens = 0; /* of a generated piece that ends earlier now */
-    if (first < t->n_pieces && t->pieces[first].generated) {
-        const size_t from = first > 0 ? t->pieces[first - 1].token_end : 0;
-        while (from + n_tokens < t->pieces[first].token_end && t->ends[from + n_tokens] <= begin + n_equal) n_tokens++;
-    }
+    cllm_status status = CLLM_OK;
+    size_t first = 0, n_kept = 0, count = 0;
     int32_t *tokens = NULL;
-    size_t count = 0;
-    cut(t, first, n_tokens);
-    cllm_status status = encode_rest(t, parts, n_parts, &tokens, &count, err);
-    if (status == CLLM_OK && n_tokens > 0 && (count == 0 || !cllm_tokenizer_is_control(t->tokenizer, tokens[0]))) {
+    for (bool whole = true; status == CLLM_OK && first < t->n_pieces; first++) {
+        status = count_kept(t, first, parts, n_parts, &n_kept, &whole, err);
+        if (status != CLLM_OK || !whole) break;
+        n_kept = 0;
+    }
+    if (status != CLLM_OK) return status;
+    cut(t, first, n_kept);
+    status = encode_range(t, parts, n_parts, t->length, SIZE_MAX, encode_flags(t->n_tokens), &tokens, &count, err);
+    if (status == CLLM_OK && n_kept > 0 && (count == 0 || !cllm_tokenizer_is_control(t->tokenizer, tokens[0]))) {
         cllm_free(tokens);
+        tokens = NULL;
         cut(t, first, 0);
-        status = encode_rest(t, parts, n_parts, &tokens, &count, err);
+        status = encode_range(t, parts, n_parts, t->length, SIZE_MAX, encode_flags(t->n_tokens), &tokens, &count, err);
     }
     if (status == CLLM_OK && !add_rest(t, parts, n_parts, tokens, count))
         status = error_set(err, CLLM_ERR_MEMORY, "no memory for a transcript");
