@@ -257,7 +257,8 @@ static line_result read_edited(line_input *in, const char *begun, const char **l
     if (in->interrupted) fputs("^C\n", stdout);
     fflush(stdout);
     if (in->interrupted) return LINE_INTERRUPTED;
-    if (!text || count <= 0 || interrupted()) return LINE_ENDED;
+    if (interrupted()) return interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED; /* Ctrl-C before it was a key */
+    if (!text || count <= 0) return LINE_ENDED;
     free(in->plain);
     in->plain = strdup(text);
     if (!in->plain) return LINE_ENDED;

@@ -143,6 +143,14 @@ commands() {
     small --ctx 64 --context shift
     check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full, so the oldest" "$out" &&
         grep -q "And the cow" "$temporary/shifted.json" && ! grep -q "A cat sat" "$temporary/shifted.json"'
+    small --ctx 64 --context shift
+    long=$(seq 60 | tr '\n' ' ')
+    printf '%s\n' 'A cat' 'The dog' "$long" '/save '"$temporary/kept.json" '/edit '"$long" '/save '"$temporary/edited.json" '/tokens' '/undo' '/undo' '/tokens' >"$temporary/script"
+    small --ctx 64 --context shift
+    check 'chat: a question that never fits takes nothing away' eval 'answer 2 | grep -q "the conversation has" &&
+        grep -q "A cat" "$temporary/kept.json" && cmp -s "$temporary/kept.json" "$temporary/edited.json"'
+    check 'chat /tokens: also after /undo' eval '[ "$(answer 6 | cut -d" " -f1)" -gt 5 ] && [ "$(answer 9 | cut -d" " -f1)" -le 1 ]'
+    printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' >"$temporary/script"
     small --ctx 64
     check 'chat: a full context is told, and what helps' grep -q '/undo or /reset makes room' "$out"
 }
@@ -186,6 +194,7 @@ published_turns() {
 terminal() { tmux -L "cllm$$" -f /dev/null "$@"; }
 screen() { terminal capture-pane -p | sed '/^$/d' >"$out"; }
 shows() { screen && prints "$1"; }
+last_line() { screen && [ "$(tail -n 1 "$out")" = "$1" ]; }
 type_keys() { terminal send-keys "$@"; }
 
 terminals() {
@@ -232,7 +241,7 @@ terminals() {
     type_keys C-c
     sleep 0.5
     type_keys '/edit' Enter
-    sleep 0.5
+    await last_line three
     type_keys ' four' Enter
     sleep 0.5
     type_keys C-c
@@ -241,11 +250,12 @@ terminals() {
     await [ -s "$temporary/edited.json" ]
     check 'terminal: /edit shows the last question, to be changed' grep -q 'one two.nthree four' "$temporary/edited.json"
     type_keys '/edit' Enter
-    sleep 0.5
+    await last_line 'three four'
     type_keys C-c
-    sleep 0.2
+    await last_line '>'
     type_keys "/save $temporary/kept.json" Enter
     await [ -s "$temporary/kept.json" ]
+    screen
     check 'terminal: Ctrl-C in /edit leaves all as it was' cmp -s "$temporary/edited.json" "$temporary/kept.json"
     type_keys '/undo' Enter
     # 10,000 characters at once, with newlines

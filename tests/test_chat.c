@@ -317,10 +317,31 @@ static void a_transcript_keeps_ids(void **state) {
         const cllm_part plain_rest[] = {PART(false, "Help")};
         set(t, plain, 4);
         assert_ids(v.tokenizer, t, NULL, 0, prompt, 3, plain_rest, 1);
-        /* the same characters, but another's: they are not the same text */
-        const cllm_part swapped[] = {PART(true, "user: Hi"), PART(true, " bot:")};
-        set(t, swapped, 2);
-        assert_ids(v.tokenizer, t, NULL, 0, swapped, 2, NULL, 0);
+        /* a role is the template's own word in the prompt, and a message's later: no special token, so the same text */
+        const cllm_part role[] = {PART(true, "user: "),   PART(false, "Hi"), PART(true, " "),
+                                  PART(false, "bot"),     PART(true, ":"),   PART(false, "Hello"),
+                                  PART(true, "\nuser: "), PART(false, "Bye")};
+        set(t, prompt, 3);
+        assert_ok(cllm_transcript_append(t, drawn, 5, &err), &err);
+        set(t, role, 8);
+        assert_ids(v.tokenizer, t, drawn, 5, prompt, 3, rest, 2);
+        /* letters that spell a special token are letters, and do not take its place when the template writes it */
+        int32_t *letters;
+        size_t n_letters;
+        const cllm_part spelled[] = {{false, end}};
+        assert_ok(cllm_tokenizer_encode_parts(v.tokenizer, spelled, 1, CLLM_ENCODE_GOES_ON, &letters, &n_letters, &err),
+                  &err);
+        set(t, prompt, 3);
+        assert_ok(cllm_transcript_append(t, letters, n_letters, &err), &err);
+        const cllm_part ended[] = {PART(true, "user: "), PART(false, "Hi"), PART(true, " bot:"), {true, end}};
+        set(t, ended, 4);
+        assert_int_equal(cllm_transcript_tokens(t)[cllm_transcript_n_tokens(t) - 1], eos);
+        cllm_free(letters);
+        /* nor the other way round: what a user writes there is no special token */
+        const cllm_part copied[] = {PART(true, "user: "), PART(false, "Hi"), PART(true, " bot:"), {false, end}};
+        set(t, copied, 4);
+        for (size_t k = 1; k < cllm_transcript_n_tokens(t); k++)
+            assert_int_not_equal(cllm_transcript_tokens(t)[k], eos);
         set(t, NULL, 0);
         assert_int_equal(cllm_transcript_n_tokens(t), cllm_tokenizer_adds_bos(v.tokenizer));
         free(drawn);
