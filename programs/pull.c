@@ -307,15 +307,37 @@ int list_models(const options *o) {
 
 /* --------------------------------------------------------------------------------------------------- rm */
 
+/* The pulled models of one repository. */
+typedef struct siblings {
+    const char *repo;
+    size_t count;
+    char names[1024]; /* as many as have room */
+} siblings;
+
+static void add_sibling(void *user, const stored_model *model) {
+    siblings *s = user;
+    const size_t length = strlen(s->names);
+    if (model->foreign || strcmp(model->name.repo, s->repo) != 0) return;
+    s->count++;
+    snprintf(s->names + length, sizeof s->names - length, "%s%s", length > 0 ? ", " : "", model->name.text);
+}
+
 static int remove_model(const char *text) {
     model_name name;
     stored_model model;
     if (!name_parse(text, &name)) return fail("rm: there is no pulled model '%s'", text);
+    if (*name.repo && !*name.tag && !*name.file) { /* the default tag is for pulling */
+        siblings s = {.repo = name.repo};
+        store_each(add_sibling, &s);
+        if (s.count > 1) return fail("rm: several models have the name '%s'; say which: %s", text, s.names);
+    }
     const bool found = store_find(&name, &model);
     if (found) {
         name = model.name;
+        const size_text size = format_bytes(stored_bytes(&model));
         const bool removed = store_remove(&model);
         free(model.files.items);
+        if (removed) printf("removed %s, %s\n", name.text, size.text);
         if (!removed) return fail("%s: %s", text, strerror(errno));
     }
     const size_t n_partials = store_drop_partials(&name);

@@ -276,6 +276,11 @@ rm -rf "$HF_HOME/hub/models--test--plain"
 run pull test/plain
 run rm test/cached:Q4_K_M
 check "rm leaves Hugging Face's cache alone" eval "refused 1 \"rm: 'test/cached:Q4_K_M' lies in Hugging Face's cache\" && [ -e $cache/snapshots/$commit/c-Q4_K_M.gguf ]"
+run pull -q test/plain:IQ4_XS
+run rm test/plain
+check 'rm without a tag, where there are two: it says which' eval 'refused 1 "rm: several models have the name" && says test/plain:Q4_K_M && says test/plain:IQ4_XS'
+run rm test/plain:IQ4_XS
+check 'rm says what it removed' prints 'removed test/plain:IQ4_XS, '
 run rm test/plain
 check 'rm without a tag, where there is one' eval 'exits 0 && silent && [ ! -e "$models/hf/test/plain" ]'
 run rm test/plain
