@@ -353,11 +353,13 @@ CLLM_API size_t cllm_transcript_n_tokens(const cllm_transcript *transcript);
 
 /* This is the text now. What it begins with like the text before keeps its ids; what follows is encoded. What was encoded at once is kept as a
  * whole or not at all; what was generated, up to where the new text differs. BOS comes first if the model wants it.
+ * Then, for a generation: truncate the sequence to what its tokens (cllm_sequence_tokens) and these have in common, but to n_tokens - 1 at
+ * most, since the last one is left to evaluate.
  * Errors: those of cllm_tokenizer_encode_parts. */
 CLLM_API cllm_status cllm_transcript_set(cllm_transcript *transcript, const cllm_part *parts, size_t n_parts,
                                          cllm_error *err);
 
-/* These tokens were generated after the text. Errors: MEMORY. */
+/* These tokens were generated after the text. Leave out an end token: the next text spells it. Errors: MEMORY. */
 CLLM_API cllm_status cllm_transcript_append(cllm_transcript *transcript, const int32_t *tokens, size_t count,
                                             cllm_error *err);
 
