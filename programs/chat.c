@@ -247,6 +247,7 @@ static void print_tokens(talk *t) {
 static int do_help(talk *t, char *text);
 
 static int do_system(talk *t, char *text) {
+    if (strcmp(text, "\"\"") == 0) return conversation_set_system(&t->c, "", 0);
     if (*text) return set_system(t, text);
     const json_t *first = json_array_get(t->c.messages, 0);
     const char *role = json_string_value(json_object_get(first, "role"));
@@ -323,7 +324,7 @@ static const struct slash {
     const char *about;
 } slashes[] = {
     {"/help", do_help, "this list"},
-    {"/system", do_system, "[TEXT|@FILE]  show or set what the model is told before the conversation"},
+    {"/system", do_system, "[TEXT|@FILE]  show or set what the model is told before the conversation; \"\" is nothing"},
     {"/read", do_read, "FILE  put a file's text behind the next question"},
     {"/undo", do_undo, "forget the last question and its answer"},
     {"/retry", do_retry, "another answer to the last question"},
