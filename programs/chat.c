@@ -197,23 +197,26 @@ static int set(talk *t, char *arguments) {
     return EXIT_SUCCESS;
 }
 
+/* A number of the file's metadata that is 0 or more, or -1. */
+static double recommended(const talk *t, const char *key) {
+    const cllm_value *v = cllm_gguf_find(cllm_model_gguf(t->c.run->model), key);
+    double value = -1;
+    if (v && (v->type == CLLM_FLOAT32 || v->type == CLLM_FLOAT64)) value = v->f;
+    if (v && (v->type == CLLM_UINT32 || v->type == CLLM_UINT64)) value = (double)v->u;
+    if (v && (v->type == CLLM_INT32 || v->type == CLLM_INT64)) value = (double)v->i;
+    return value >= 0 ? value : -1;
+}
+
 /* What the file recommends, then what the user says. */
 static void choose_sampling(talk *t) {
-    static const char *const keys[] = {"general.sampling.temp", "general.sampling.top_p", "general.sampling.top_k"};
-    const cllm_gguf *gguf = cllm_model_gguf(t->c.run->model);
     const options *o = t->o;
     cllm_sampler_options *s = &t->c.sampling;
+    const double temperature = recommended(t, "general.sampling.temp"),
+                 top_p = recommended(t, "general.sampling.top_p"), top_k = recommended(t, "general.sampling.top_k");
     *s = (cllm_sampler_options){o->temperature, o->top_p, (uint32_t)o->top_k, o->seed};
-    for (size_t i = 0; i < 3; i++) {
-        const cllm_value *v = cllm_gguf_find(gguf, keys[i]);
-        double value = -1;
-        if (v && (v->type == CLLM_FLOAT32 || v->type == CLLM_FLOAT64)) value = v->f;
-        if (v && (v->type == CLLM_UINT32 || v->type == CLLM_UINT64)) value = (double)v->u;
-        if (v && (v->type == CLLM_INT32 || v->type == CLLM_INT64)) value = (double)v->i;
-        if (i == 0 && value >= 0 && !is_given(o, "temperature")) s->temperature = (float)value;
-        if (i == 1 && value > 0 && value <= 1 && !is_given(o, "top-p")) s->top_p = (float)value;
-        if (i == 2 && value >= 0 && value <= INT32_MAX && !is_given(o, "top-k")) s->top_k = (uint32_t)value;
-    }
+    if (temperature >= 0 && !is_given(o, "temperature")) s->temperature = (float)temperature;
+    if (top_p > 0 && top_p <= 1 && !is_given(o, "top-p")) s->top_p = (float)top_p;
+    if (top_k >= 0 && top_k <= INT32_MAX && !is_given(o, "top-k")) s->top_k = (uint32_t)top_k;
     if (is_given(o, "seed")) return;
     FILE *random = fopen("/dev/urandom", "rb");
     if (!random || fread(&s->seed, sizeof s->seed, 1, random) != 1)
@@ -227,22 +230,6 @@ static void choose_sampling(talk *t) {
 typedef enum outcome { GOES_ON, ENDS } outcome;
 
 static int fail_without_question(void) { return fail("there is no question yet"); }
-
-static void print_stats(const talk *t) {
-    const pace *read = &t->c.evaluated, *written = &t->c.generated;
-    printf("questions %zu, tokens evaluated %" PRIu64 ", of prompts %zu", conversation_n_questions(&t->c),
-           cllm_engine_stats(t->c.run->engine).tokens_evaluated, read->n_tokens);
-    if (read->seconds > 0) printf(" (%.1f tok/s)", (double)read->n_timed / read->seconds);
-    printf(", generated %zu", written->n_tokens);
-    if (written->seconds > 0) printf(" (%.1f tok/s)", (double)written->n_timed / written->seconds);
-    printf("\nseed %" PRIu64 "\n", t->c.sampling.seed);
-}
-
-static void print_tokens(talk *t) {
-    const uint32_t n_ctx = cllm_engine_plan(t->c.run->engine)->n_ctx;
-    const size_t n = conversation_count_tokens(&t->c);
-    printf("%zu tokens of %" PRIu32 " (%zu left)\n", n, n_ctx, n_ctx > n ? n_ctx - n : 0);
-}
 
 static int do_help(talk *t, char *text);
 
@@ -267,9 +254,7 @@ static int do_reset(talk *t, char *text) {
 
 static int do_undo(talk *t, char *text) {
     (void)text;
-    json_t *question = conversation_undo(&t->c);
-    json_decref(question);
-    return question ? EXIT_SUCCESS : fail_without_question();
+    return conversation_undo(&t->c) ? EXIT_SUCCESS : fail_without_question();
 }
 
 static int do_retry(talk *t, char *text) {
@@ -308,13 +293,21 @@ static int do_load(talk *t, char *text) {
 
 static int do_stats(talk *t, char *text) {
     (void)text;
-    print_stats(t);
+    const pace *read = &t->c.evaluated, *written = &t->c.generated;
+    printf("questions %zu, tokens evaluated %" PRIu64 ", of prompts %zu", conversation_n_questions(&t->c),
+           cllm_engine_stats(t->c.run->engine).tokens_evaluated, read->n_tokens);
+    if (read->seconds > 0) printf(" (%.1f tok/s)", (double)read->n_timed / read->seconds);
+    printf(", generated %zu", written->n_tokens);
+    if (written->seconds > 0) printf(" (%.1f tok/s)", (double)written->n_timed / written->seconds);
+    printf("\nseed %" PRIu64 "\n", t->c.sampling.seed);
     return EXIT_SUCCESS;
 }
 
 static int do_tokens(talk *t, char *text) {
     (void)text;
-    print_tokens(t);
+    const uint32_t n_ctx = cllm_engine_plan(t->c.run->engine)->n_ctx;
+    const size_t n = conversation_count_tokens(&t->c);
+    printf("%zu tokens of %" PRIu32 " (%zu left)\n", n, n_ctx, n_ctx > n ? n_ctx - n : 0);
     return EXIT_SUCCESS;
 }
 

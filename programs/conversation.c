@@ -3,6 +3,7 @@
 
 #include "interrupt.h"
 #include "json_output.h"
+#include "text_stream.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -57,20 +58,24 @@ size_t conversation_n_questions(const conversation *c) {
 
 size_t conversation_n_tokens(const conversation *c) { return cllm_transcript_n_tokens(c->transcript); }
 
-const char *conversation_last_question(const conversation *c) {
+/* The last question, or NULL. */
+static json_t *find_question(const conversation *c) {
     for (size_t i = json_array_size(c->messages); i-- > 0;)
-        if (has_role(json_array_get(c->messages, i), "user"))
-            return json_string_value(json_object_get(json_array_get(c->messages, i), "content"));
+        if (has_role(json_array_get(c->messages, i), "user")) return json_array_get(c->messages, i);
     return NULL;
 }
 
-json_t *conversation_undo(conversation *c) {
-    if (conversation_n_questions(c) == 0) return NULL;
-    while (!has_role(last_message(c), "user")) drop_last(c);
-    json_t *question = json_incref(last_message(c));
-    drop_last(c);
+const char *conversation_last_question(const conversation *c) {
+    return json_string_value(json_object_get(find_question(c), "content"));
+}
+
+bool conversation_undo(conversation *c) {
+    const json_t *question = find_question(c);
+    if (!question) return false;
+    for (bool found = false; !found; drop_last(c)) found = last_message(c) == question;
     c->n_retries = 0;
-    return question;
+    c->counted = false;
+    return true;
 }
 
 void conversation_reset(conversation *c) {
@@ -78,10 +83,12 @@ void conversation_reset(conversation *c) {
     const bool keeps = has_role(first, "system");
     while (json_array_size(c->messages) > (keeps ? 1 : 0)) drop_last(c);
     c->n_retries = 0;
+    c->counted = false;
 }
 
 int conversation_set_system(conversation *c, const char *text, size_t length) {
     if (has_role(json_array_get(c->messages, 0), "system")) json_array_remove(c->messages, 0);
+    c->counted = false;
     if (length == 0) return EXIT_SUCCESS;
     if (json_array_insert_new(c->messages, 0, make_message("system", text, length)) != 0) return fail("out of memory");
     return EXIT_SUCCESS;
@@ -114,6 +121,7 @@ static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
     json_t *object = json_object();
     cllm_error err;
     *parts = NULL;
+    c->counted = false;
     json_put(&object, "messages", json_incref(c->messages));
     json_put(&object, "add_generation_prompt", json_true());
     char *text = object ? json_dumps(object, 0) : NULL;
@@ -130,31 +138,31 @@ static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
 }
 
 size_t conversation_count_tokens(conversation *c) {
-    const json_t *last = last_message(c);
     cllm_part *parts = NULL;
     size_t n_parts;
     cllm_error err;
-    if (c->counted == last) return conversation_n_tokens(c);
-    const bool counted = json_array_size(c->messages) > 0
-                             ? render(c, &parts, &n_parts) == EXIT_SUCCESS
-                             : cllm_transcript_set(c->transcript, NULL, 0, &err) == CLLM_OK;
-    if (counted) c->counted = last;
+    if (c->counted) return conversation_n_tokens(c);
+    c->counted = json_array_size(c->messages) > 0 ? render(c, &parts, &n_parts) == EXIT_SUCCESS
+                                                  : cllm_transcript_set(c->transcript, NULL, 0, &err) == CLLM_OK;
     cllm_free(parts);
     return conversation_n_tokens(c);
 }
 
-/* The same without the oldest `n` turns, which come back if there is no room for `room` more tokens then. fits: out. */
-static int render_without(conversation *c, size_t n, size_t room, cllm_part **parts, size_t *n_parts, bool *fits) {
-    const uint32_t n_ctx = cllm_engine_plan(c->run->engine)->n_ctx;
-    json_t *all = c->messages, *left = without_oldest(all, n);
-    cllm_free(*parts);
-    *parts = NULL;
+/* The same without the oldest `n` turns of `all`. If there is room for `room` more tokens then, these are the messages; else all are.
+ * fits: out. */
+static int render_without(conversation *c, json_t *all, size_t n, size_t room, cllm_part **parts, size_t *n_parts,
+                          bool *fits) {
+    json_t *left = without_oldest(all, n);
+    *fits = false;
     if (!left) return fail("out of memory");
+    json_decref(c->messages);
     c->messages = left;
+    cllm_free(*parts);
     const int status = render(c, parts, n_parts);
-    *fits = status == EXIT_SUCCESS && conversation_n_tokens(c) + room < n_ctx;
-    c->messages = *fits ? left : all;
-    json_decref(*fits ? all : left);
+    *fits = status == EXIT_SUCCESS && conversation_n_tokens(c) + room < cllm_engine_plan(c->run->engine)->n_ctx;
+    if (*fits) return status;
+    c->messages = json_incref(all);
+    json_decref(left);
     return status;
 }
 
@@ -165,37 +173,40 @@ static int fail_full(const conversation *c) {
                 c->shifts ? "" : ", --context shift drops the oldest turns");
 }
 
-/* Render the conversation; where the context has no room for an answer, and it may be so, without the oldest turns: as few as will do. */
-static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts) {
-    const size_t n_questions = conversation_n_questions(c);
-    const bool shifts = c->shifts && n_questions > 1;
-    size_t room = shifts ? cllm_engine_plan(c->run->engine)->n_ctx / 8 : 0;
+/* The fewest of the oldest turns, 1 or more, without which there is room. Returns an exit status. */
+static int shift_before_answer(conversation *c, json_t *all, size_t room, cllm_part **parts, size_t *n_parts) {
+    size_t low = 1, high = conversation_n_questions(c) - 1; /* the number lies between */
     bool fits;
-    int status = render_without(c, 0, room, parts, n_parts, &fits);
-    if (status != EXIT_SUCCESS || fits) return status;
-    if (!shifts) return fail_full(c);
-    json_t *all = json_incref(c->messages);
-    size_t low = 1, high = n_questions - 1; /* the fewest to drop lie between; none was enough */
-    status = render_without(c, high, room, parts, n_parts, &fits);
-    if (status == EXIT_SUCCESS && !fits) status = render_without(c, high, room = 0, parts, n_parts, &fits);
-    const bool can_fit = fits;
-    while (status == EXIT_SUCCESS && can_fit && low < high) {
+    int status = render_without(c, all, high, room, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS && !fits) status = render_without(c, all, high, room = 0, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS && !fits) return fail_full(c);
+    while (status == EXIT_SUCCESS && low < high) {
         const size_t middle = low + (high - low) / 2;
-        if (interrupted()) status = EXIT_INTERRUPTED;
-        json_decref(c->messages);
-        c->messages = json_incref(all);
-        if (status == EXIT_SUCCESS) status = render_without(c, middle, room, parts, n_parts, &fits);
+        if (interrupted()) return EXIT_INTERRUPTED;
+        status = render_without(c, all, middle, room, parts, n_parts, &fits);
         if (fits)
             high = middle;
         else
             low = middle + 1;
     }
-    if (status == EXIT_SUCCESS && can_fit && !fits) status = render_without(c, high, room, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS && !fits) status = render_without(c, all, high, room, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS)
+        note(c->run->o, "context: full, so the oldest %zu turn%s left out from here on", high,
+             high > 1 ? "s are" : " is");
+    return status;
+}
+
+/* Render the conversation; where the context has no room for an answer, and turns may be left out, without the oldest. */
+static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts) {
+    const bool shifts = c->shifts && conversation_n_questions(c) > 1;
+    const size_t room = shifts ? cllm_engine_plan(c->run->engine)->n_ctx / 8 : 0;
+    json_t *all = json_incref(c->messages);
+    bool fits;
+    int status = render_without(c, all, 0, room, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS && !fits)
+        status = shifts ? shift_before_answer(c, all, room, parts, n_parts) : fail_full(c);
     json_decref(all);
-    if (status != EXIT_SUCCESS) return status;
-    if (!can_fit) return fail_full(c);
-    note(c->run->o, "context: full, so the oldest %zu turn%s left out from here on", high, high > 1 ? "s are" : " is");
-    return EXIT_SUCCESS;
+    return status;
 }
 
 /* Take back what the sequence holds beyond the transcript's beginning, and let all that it shares stay. */
@@ -219,23 +230,12 @@ typedef struct answering {
     cllm_generation *generation;
     cllm_answer *answer;
     cllm_sampler *sampler;
-    char *texts[2]; /* content and reasoning so far: owned */
-    size_t lengths[2], capacities[2];
-    int32_t *drawn; /* [n_drawn] tokens, but for an end token: owned */
-    size_t n_drawn, capacity;
-    size_t n_given;       /* of them: to the transcript */
-    uint64_t n_reasoning; /* tokens of reasoning */
+    text_buffer content, reasoning; /* so far */
+    id_list drawn;                  /* tokens, but for an end token */
+    size_t n_given;                 /* of them: to the transcript */
+    uint64_t n_reasoning;           /* tokens of reasoning */
     cllm_end end;
 } answering;
-
-static bool append(void **memory, size_t *capacity, size_t count, size_t more, size_t size) {
-    if (count + more <= *capacity) return true;
-    void *larger = realloc(*memory, 2 * (count + more) * size);
-    if (!larger) return false;
-    *memory = larger;
-    *capacity = 2 * (count + more);
-    return true;
-}
 
 /* What the parser found goes to the sink, and is kept. */
 static int take_deltas(answering *a, cllm_string text, bool ended) {
@@ -246,10 +246,8 @@ static int take_deltas(answering *a, cllm_string text, bool ended) {
     for (size_t i = 0; i < n_deltas; i++) {
         const cllm_delta *d = &deltas[i];
         const bool reasoning = d->kind == CLLM_DELTA_REASONING;
-        if (!append((void **)&a->texts[reasoning], &a->capacities[reasoning], a->lengths[reasoning], d->text.length, 1))
+        if (!text_buffer_add(reasoning ? &a->reasoning : &a->content, d->text.data, d->text.length))
             return fail("out of memory");
-        if (d->text.length > 0) memcpy(a->texts[reasoning] + a->lengths[reasoning], d->text.data, d->text.length);
-        a->lengths[reasoning] += d->text.length;
         if (!reasoning || a->c->reasoning == REASONING_SHOWN)
             a->c->sink(a->c->sink_user, reasoning, d->text.data, d->text.length);
     }
@@ -257,9 +255,8 @@ static int take_deltas(answering *a, cllm_string text, bool ended) {
 }
 
 static int keep_drawn(answering *a, const int32_t *tokens, size_t n) {
-    if (!append((void **)&a->drawn, &a->capacity, a->n_drawn, n, sizeof *a->drawn)) return fail("out of memory");
-    if (n > 0) memcpy(a->drawn + a->n_drawn, tokens, n * sizeof *tokens);
-    a->n_drawn += n;
+    for (size_t i = 0; i < n; i++)
+        if (!id_list_add(&a->drawn, tokens[i])) return fail("out of memory");
     return EXIT_SUCCESS;
 }
 
@@ -267,8 +264,8 @@ static int keep_drawn(answering *a, const int32_t *tokens, size_t n) {
 static int give_to_transcript(answering *a) {
     cllm_error err;
     const cllm_status status =
-        cllm_transcript_append(a->c->transcript, a->drawn + a->n_given, a->n_drawn - a->n_given, &err);
-    a->n_given = a->n_drawn;
+        cllm_transcript_append(a->c->transcript, a->drawn.ids + a->n_given, a->drawn.count - a->n_given, &err);
+    a->n_given = a->drawn.count;
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
@@ -278,14 +275,14 @@ static int start_generation(answering *a) {
     cllm_error err;
     const cllm_generation_options wanted = {
         .sampler = a->sampler,
-        .n_most = c->n_most > a->n_drawn ? c->n_most - a->n_drawn : c->n_most > 0,
+        .n_most = c->n_most > a->drawn.count ? c->n_most - a->drawn.count : c->n_most > 0,
         .spell_control = true,
         .draft_lookup = strcmp(c->run->o->draft, "lookup") == 0,
     };
     cllm_generation_destroy(a->generation);
     a->generation = NULL;
     a->end = CLLM_END_NONE;
-    if (a->n_drawn > a->n_given && give_to_transcript(a) != EXIT_SUCCESS) return EXIT_FAILURE;
+    if (a->drawn.count > a->n_given && give_to_transcript(a) != EXIT_SUCCESS) return EXIT_FAILURE;
     cllm_status status = rewind_sequence(c, &err);
     if (status == CLLM_OK)
         status = cllm_generation_create(c->run->sequence, cllm_transcript_tokens(c->transcript),
@@ -312,10 +309,9 @@ static int take_step(answering *a, bool first, cllm_span *span) {
     const size_t n_kept = event.n_tokens - (event.end == CLLM_END_TOKEN);
     c->generated.n_tokens += n_kept;
     a->end = event.end;
-    const size_t before = a->lengths[false];
     int result = keep_drawn(a, event.tokens, n_kept);
     if (result == EXIT_SUCCESS) result = take_deltas(a, event.text, false);
-    if (a->lengths[false] == before && a->lengths[false] == 0) a->n_reasoning += n_kept;
+    if (a->content.length == 0) a->n_reasoning += n_kept;
     return result == EXIT_SUCCESS ? flush_output() : result;
 }
 
@@ -331,7 +327,7 @@ static int end_reasoning(answering *a) {
                                     &count, &err) != CLLM_OK)
         return fail_with(&err);
     const uint32_t n_ctx = cllm_engine_plan(a->c->run->engine)->n_ctx;
-    const bool fits = conversation_n_tokens(a->c) + (a->n_drawn - a->n_given) + count < n_ctx;
+    const bool fits = conversation_n_tokens(a->c) + (a->drawn.count - a->n_given) + count < n_ctx;
     int status = fits ? keep_drawn(a, tokens, count) : EXIT_SUCCESS;
     cllm_free(tokens);
     if (!fits) return EXIT_SUCCESS; /* the context ends within the reasoning */
@@ -363,7 +359,7 @@ static int write_answer(answering *a) {
         first = false;
         if (status == EXIT_SUCCESS && interrupted()) status = EXIT_INTERRUPTED;
         if (cllm_answer_has_ended(a->answer)) break; /* it spelled the end of its turn in letters */
-        const bool reasons = a->lengths[true] > 0 && a->lengths[false] == 0;
+        const bool reasons = a->reasoning.length > 0 && a->content.length == 0;
         if (status == EXIT_SUCCESS && a->end == CLLM_END_CONTEXT_FULL && c->shifts && drop_oldest_turn(c))
             status = shift(a);
         else if (status == EXIT_SUCCESS && a->end == CLLM_END_NONE && reasons && can_end_reasoning &&
@@ -383,10 +379,11 @@ static uint64_t seed_of_answer(const conversation *c) {
 
 /* Put what was said behind the question. */
 static int keep_answer(answering *a) {
-    json_t *message = make_message("assistant", a->texts[false] ? a->texts[false] : "", a->lengths[false]);
-    if (a->lengths[true] > 0) json_put(&message, "reasoning_content", json_text(a->texts[true], a->lengths[true]));
+    json_t *message = make_message("assistant", a->content.bytes ? a->content.bytes : "", a->content.length);
+    if (a->reasoning.length > 0)
+        json_put(&message, "reasoning_content", json_text(a->reasoning.bytes, a->reasoning.length));
     if (json_array_append_new(a->c->messages, message) != 0) return fail("out of memory");
-    a->c->counted = last_message(a->c);
+    a->c->counted = true;
     return give_to_transcript(a);
 }
 
@@ -407,7 +404,7 @@ static int answer_question(conversation *c) {
         status = made == CLLM_OK ? start_generation(&a) : fail_with(&err);
     }
     if (status == EXIT_SUCCESS) status = write_answer(&a);
-    if (status == EXIT_SUCCESS || (status == EXIT_INTERRUPTED && a.n_drawn > 0)) {
+    if (status == EXIT_SUCCESS || (status == EXIT_INTERRUPTED && a.drawn.count > 0)) {
         const int ended = take_deltas(&a, (cllm_string){"", 0}, true), kept = keep_answer(&a);
         if (ended != EXIT_SUCCESS || kept != EXIT_SUCCESS) status = EXIT_FAILURE;
     }
@@ -415,17 +412,17 @@ static int answer_question(conversation *c) {
         fprintf(stderr,
                 "%scontext: all %" PRIu32
                 " tokens are in use, so the answer stops here; /undo or /reset makes room, --ctx sets it\n",
-                a.lengths[false] > 0 ? "\n" : "", cllm_engine_plan(c->run->engine)->n_ctx);
-    if (status == EXIT_SUCCESS && c->reasoning != REASONING_SHOWN && a.lengths[true] > 0 && a.lengths[false] == 0)
+                a.content.length > 0 ? "\n" : "", cllm_engine_plan(c->run->engine)->n_ctx);
+    if (status == EXIT_SUCCESS && c->reasoning != REASONING_SHOWN && a.reasoning.length > 0 && a.content.length == 0)
         note(c->run->o, "the model said nothing but its reasoning; --reasoning show prints it");
     if (!has_role(last_message(c), "assistant")) drop_last(c); /* a question without an answer */
     cllm_generation_destroy(a.generation);
     cllm_sampler_destroy(a.sampler);
     cllm_answer_destroy(a.answer);
     cllm_free(parts);
-    free(a.texts[false]);
-    free(a.texts[true]);
-    free(a.drawn);
+    free(a.content.bytes);
+    free(a.reasoning.bytes);
+    free(a.drawn.ids);
     return status;
 }
 
@@ -439,7 +436,7 @@ int conversation_ask(conversation *c, const char *text, size_t length) {
 static int replace_question(conversation *c, json_t *message, uint64_t n_retries) {
     json_t *before = json_copy(c->messages);
     if (!before) return fail("out of memory");
-    json_decref(conversation_undo(c));
+    conversation_undo(c);
     c->n_retries = n_retries;
     int status = json_array_append_new(c->messages, message) == 0 ? answer_question(c) : fail("out of memory");
     bool answered = has_role(last_message(c), "assistant");
@@ -458,8 +455,6 @@ int conversation_ask_instead(conversation *c, const char *text, size_t length) {
 }
 
 int conversation_retry(conversation *c) {
-    for (size_t i = json_array_size(c->messages); i-- > 0;)
-        if (has_role(json_array_get(c->messages, i), "user"))
-            return replace_question(c, json_incref(json_array_get(c->messages, i)), c->n_retries + 1);
-    return EXIT_SUCCESS;
+    json_t *question = find_question(c);
+    return question ? replace_question(c, json_incref(question), c->n_retries + 1) : EXIT_SUCCESS;
 }

@@ -29,8 +29,8 @@ typedef struct conversation {
 
     answer_sink sink;
     void *sink_user;
-    uint64_t n_retries;    /* of the last question */
-    const json_t *counted; /* the last message that the transcript has */
+    uint64_t n_retries; /* of the last question */
+    bool counted;       /* the transcript has all messages */
 
     /* what was done, in all */
     pace evaluated, generated;
@@ -47,9 +47,8 @@ int conversation_ask(conversation *c, const char *text, size_t length);
 int conversation_ask_instead(conversation *c, const char *text, size_t length);
 int conversation_retry(conversation *c);
 
-json_t *conversation_undo(
-    conversation *c); /* forget the last question and all after it: a new reference to its message, or NULL */
-void conversation_reset(conversation *c);                                      /* forget all but the system message */
+bool conversation_undo(conversation *c);  /* forget the last question and all after it; false: there is none */
+void conversation_reset(conversation *c); /* forget all but the system message */
 int conversation_set_system(conversation *c, const char *text, size_t length); /* "": none */
 
 const char *conversation_last_question(const conversation *c); /* or NULL */

@@ -108,5 +108,6 @@ int conversation_load(conversation *c, const char *path) {
     json_decref(c->messages);
     c->messages = messages;
     c->n_retries = 0;
+    c->counted = false;
     return EXIT_SUCCESS;
 }

@@ -141,7 +141,7 @@ int fail_to_open(const char *path) {
     return fail("%s: %s", path, strerror(errno));
 }
 
-static bool id_list_add(id_list *list, int32_t id) {
+bool id_list_add(id_list *list, int32_t id) {
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? 2 * list->capacity : 256;
         int32_t *larger = realloc(list->ids, capacity * sizeof *larger);

@@ -58,6 +58,8 @@ typedef struct id_list {
     size_t count, capacity;
 } id_list;
 
+bool id_list_add(id_list *list, int32_t id); /* false: no memory */
+
 /* Append the ids in a text, separated by spaces, newlines or commas. what: names the text in the message.
  * Returns an exit status, after saying why. */
 int id_list_parse(id_list *list, const char *what, const char *text, size_t length);

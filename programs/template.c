@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "json_output.h"
 #include "program.h"
+#include "text_stream.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -40,62 +41,51 @@ static int render(const options *o, const cllm_chat *chat, const input *conversa
 
 /* ---------------------------------------------------------------------------------------------------- answers */
 
-typedef struct text {
-    char *bytes; /* owned */
-    size_t length, capacity;
-} text;
-
-static bool append(text *t, cllm_string more) {
-    if (t->length + more.length > t->capacity) {
-        const size_t capacity = 2 * (t->length + more.length);
-        char *grown = realloc(t->bytes, capacity);
-        if (!grown) return false;
-        t->bytes = grown;
-        t->capacity = capacity;
-    }
-    memcpy(t->bytes + t->length, more.data, more.length);
-    t->length += more.length;
-    return true;
-}
-
 /* A string, or null if nothing was said. */
-static json_t *text_or_null(text *t) {
-    json_t *value = t->length > 0 ? json_text(t->bytes, t->length) : json_null();
-    free(t->bytes);
-    return value;
+static json_t *text_or_null(const text_buffer *t) {
+    return t->length > 0 ? json_text(t->bytes, t->length) : json_null();
 }
 
-static json_t *call_json(const cllm_delta *call, text *arguments, size_t index) {
+/* A call that begins, without its arguments yet. */
+static json_t *call_json(const cllm_delta *call) {
     char own_id[32];
-    snprintf(own_id, sizeof own_id, "call_%zu", index);
+    snprintf(own_id, sizeof own_id, "call_%zu", call->call);
     json_t *function = json_object(), *object = json_object();
     json_put(&function, "name", json_text(call->text.data, call->text.length));
-    json_put(&function, "arguments", json_text(arguments->bytes ? arguments->bytes : "", arguments->length));
     json_put(&object, "id", call->id.length > 0 ? json_text(call->id.data, call->id.length) : json_string(own_id));
     json_put(&object, "type", json_string("function"));
     json_put(&object, "function", function);
-    free(arguments->bytes);
     return object;
 }
 
+/* Give the last call its arguments, which are all there. */
+static bool end_call(const json_t *calls, text_buffer *arguments) {
+    const size_t n = json_array_size(calls);
+    json_t *function = n > 0 ? json_object_get(json_array_get(calls, n - 1), "function") : NULL;
+    const char *bytes = arguments->bytes ? arguments->bytes : "";
+    const bool put = !function || json_object_set_new(function, "arguments", json_text(bytes, arguments->length)) == 0;
+    arguments->length = 0;
+    return put;
+}
+
 static int print_answer(const cllm_delta *deltas, size_t n_deltas) {
-    text reasoning = {0}, content = {0}, arguments = {0};
+    text_buffer texts[4] = {0}; /* by the kind of their deltas */
     json_t *calls = json_array(), *answer = json_object();
     bool whole = true;
     for (size_t i = 0; i < n_deltas; i++) {
         const cllm_delta *d = &deltas[i];
-        if (d->kind == CLLM_DELTA_REASONING) whole &= append(&reasoning, d->text);
-        if (d->kind == CLLM_DELTA_CONTENT) whole &= append(&content, d->text);
-        if (d->kind != CLLM_DELTA_CALL) continue;
-        arguments = (text){0};
-        for (size_t k = i + 1; k < n_deltas; k++)
-            if (deltas[k].kind == CLLM_DELTA_ARGUMENTS && deltas[k].call == d->call)
-                whole &= append(&arguments, deltas[k].text);
-        json_add(&calls, call_json(d, &arguments, d->call));
+        if (d->kind != CLLM_DELTA_CALL) {
+            whole &= text_buffer_add(&texts[d->kind], d->text.data, d->text.length);
+            continue;
+        }
+        whole &= end_call(calls, &texts[CLLM_DELTA_ARGUMENTS]);
+        json_add(&calls, call_json(d));
     }
-    json_put(&answer, "reasoning_content", text_or_null(&reasoning));
-    json_put(&answer, "content", text_or_null(&content));
+    whole &= end_call(calls, &texts[CLLM_DELTA_ARGUMENTS]);
+    json_put(&answer, "reasoning_content", text_or_null(&texts[CLLM_DELTA_REASONING]));
+    json_put(&answer, "content", text_or_null(&texts[CLLM_DELTA_CONTENT]));
     json_put(&answer, "tool_calls", calls);
+    for (size_t i = 0; i < 4; i++) free(texts[i].bytes);
     char *line = answer && whole ? json_dumps(answer, JSON_COMPACT) : NULL;
     json_decref(answer);
     if (!line) return fail("out of memory");

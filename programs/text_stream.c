@@ -52,6 +52,20 @@ void text_stream_end(text_stream *stream) {
     stream->n_held = 0;
 }
 
+bool text_buffer_add(text_buffer *t, const char *bytes, size_t length) {
+    if (length == 0) return true;
+    if (length > t->capacity - t->length) {
+        const size_t capacity = 2 * (t->length + length);
+        char *larger = realloc(t->bytes, capacity);
+        if (!larger) return false;
+        t->bytes = larger;
+        t->capacity = capacity;
+    }
+    memcpy(t->bytes + t->length, bytes, length);
+    t->length += length;
+    return true;
+}
+
 char *text_repaired(const char *bytes, size_t length, size_t *repaired_length) {
     char *repaired = NULL;
     text_stream stream = {.out = open_memstream(&repaired, repaired_length)};

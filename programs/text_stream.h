@@ -23,6 +23,14 @@ typedef struct text_stream {
 void text_stream_write(text_stream *stream, const char *bytes, size_t length);
 void text_stream_end(text_stream *stream); /* nothing more comes */
 
+/* A text that grows. */
+typedef struct text_buffer {
+    char *bytes; /* [length], or NULL: owned, release with free */
+    size_t length, capacity;
+} text_buffer;
+
+bool text_buffer_add(text_buffer *t, const char *bytes, size_t length); /* false: no memory */
+
 /* The bytes as valid UTF-8: owned, release with free; NULL if memory is out. */
 char *text_repaired(const char *bytes, size_t length, size_t *repaired_length);
 

@@ -2,6 +2,7 @@
  * of its arguments only grows, whatever follows. */
 #include "base/utf8.h"
 #include "chat/answer.h"
+#include "gguf/gguf.h"
 
 #include <string.h>
 
@@ -18,10 +19,6 @@ typedef struct call_reader {
 static cllm_string text_of(const char *terminated) { return (cllm_string){terminated, strlen(terminated)}; }
 
 static cllm_string from_here(const text_reader *r, size_t from) { return (cllm_string){r->text + from, r->at - from}; }
-
-static bool spells(cllm_string s, const char *text) {
-    return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
-}
 
 static size_t find(const text_reader *r, size_t from, cllm_string part) {
     for (size_t i = from; i + part.length <= r->length; i++)
@@ -119,15 +116,16 @@ static reading read_members(call_reader *c, json_call *j, int depth);
 static reading read_member(call_reader *c, json_call *j, cllm_string key, int depth) {
     text_reader *r = c->r;
     const size_t from = r->at;
-    const bool is_id = spells(key, "id") || spells(key, "tool_call_id") || spells(key, "call_id"),
-               is_function = spells(key, "function");
+    const bool is_id = gguf_is_text(key, "id") || gguf_is_text(key, "tool_call_id") || gguf_is_text(key, "call_id"),
+               is_function = gguf_is_text(key, "function");
     if (from == r->length) return at_end(r);
     if (is_function && r->text[from] == '{') {
         if (depth == MOST_DEPTH) return READ_NO;
         r->at++;
         return read_members(c, j, depth + 1);
     }
-    if (!j->has_arguments && (spells(key, "arguments") || spells(key, "parameters") || spells(key, "args"))) {
+    if (!j->has_arguments &&
+        (gguf_is_text(key, "arguments") || gguf_is_text(key, "parameters") || gguf_is_text(key, "args"))) {
         if (r->text[from] == 'n') {
             const reading read = reader_scan_json(r);
             j->has_arguments = read == READ_YES;
@@ -145,7 +143,7 @@ static reading read_member(call_reader *c, json_call *j, cllm_string key, int de
     cllm_string value = from_here(r, from);
     const bool is_string = *value.data == '"';
     if (is_string) value = (cllm_string){value.data + 1, value.length - 2};
-    if (!j->has_name && is_string && (spells(key, "name") || spells(key, "tool_name") || is_function)) {
+    if (!j->has_name && is_string && (gguf_is_text(key, "name") || gguf_is_text(key, "tool_name") || is_function)) {
         for (size_t i = 0; i < value.length; i++)
             if (char_is_one_of(value.data[i], "\\ <>{}")) return READ_NO;
         if (!take_name(c, value)) return READ_NO;
@@ -472,7 +470,7 @@ static reading read_tag_value(call_reader *c, cllm_string name, int depth, answe
         const cllm_string key = from_here(r, key_at);
         const reading closed = depth == MOST_DEPTH ? READ_NO : reader_match_char(r, '>');
         if (closed != READ_YES) return closed;
-        if (n == 0) list = spells(key, "item");
+        if (n == 0) list = gguf_is_text(key, "item");
         answer_put(out, n > 0 ? ", " : list ? "[" : "{", n > 0 ? 2 : 1);
         nested = true;
         if (!list) {

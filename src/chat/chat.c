@@ -126,7 +126,6 @@ void cllm_chat_destroy(cllm_chat *chat) {
 
 const char *cllm_chat_note(const cllm_chat *chat) { return chat->note; }
 cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) { return chat->reasoning_end; }
-cllm_string cllm_chat_template(const cllm_chat *chat) { return chat->source; }
 
 /* ------------------------------------------------------------------------------------------------- rendering */
 
@@ -207,32 +206,14 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
 static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member members[2], arena *a,
                              cllm_error *err) {
     const json_value *given = find_variable(objects, *n_objects, "messages");
-    const json_value *last =
-        given && given->kind == JSON_ARRAY && given->count > 0 ? &given->items[given->count - 1] : NULL;
-    const json_value *content = last ? json_find(last, "content") : NULL;
-    if (!content || content->kind != JSON_STRING)
-        return error_set(err, CLLM_ERR_ARGUMENT,
-                         "continue_final_message goes on with the text of the last message, and there is none");
-    const size_t length = content->string.length + strlen(GOES_ON);
-    json_value *messages = arena_alloc(a, given->count, sizeof *messages);
-    json_member *fields = arena_alloc(a, last->count, sizeof *fields);
-    char *text = arena_alloc(a, length + 1, 1);
-    if (!messages || !fields || !text) return error_set(err, CLLM_ERR_MEMORY, "no memory for messages");
-    memcpy(text, content->string.data, content->string.length);
-    memcpy(text + content->string.length, GOES_ON, strlen(GOES_ON));
-    memcpy(messages, given->items, given->count * sizeof *messages);
-    memcpy(fields, last->members, last->count * sizeof *fields);
-    for (uint32_t i = 0; i < last->count; i++)
-        if (&last->members[i].value == content)
-            fields[i].value = (json_value){.kind = JSON_STRING, .string = {text, length}};
-    messages[given->count - 1].members = fields;
-    members[0] = (json_member){{"messages", 8}, {.kind = JSON_ARRAY, .count = given->count, .items = messages}};
+    members[0] = (json_member){{"messages", 8}, {.kind = JSON_NULL}};
     members[1] = (json_member){{"add_generation_prompt", 21}, {.kind = JSON_BOOL}};
-    objects[(*n_objects)++] = (json_value){.kind = JSON_OBJECT, .count = 2, .members = members};
-    return CLLM_OK;
+    const cllm_status status = messages_extend_last(given, GOES_ON, a, &members[0].value, err);
+    if (status == CLLM_OK) objects[(*n_objects)++] = (json_value){.kind = JSON_OBJECT, .count = 2, .members = members};
+    return status;
 }
 
-/* End the text at the mark. The last message is the last text that is not trusted, or one of the last: what came from it is in one part. */
+/* End the text at the last mark. All of a mark is in one part: none of it is trusted. */
 static cllm_status cut_at_mark(cllm_part *parts, size_t *n_parts, cllm_error *err) {
     const size_t length = strlen(GOES_ON);
     for (size_t i = *n_parts; i-- > 0;)

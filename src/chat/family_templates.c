@@ -2,6 +2,8 @@
  * other family has. The forms are those of the publishers' own templates, without tools. */
 #include "chat/family_templates.h"
 
+#include "gguf/gguf.h"
+
 #include <string.h>
 
 /* A message in the middle of a template: what comes before its content, and after it. */
@@ -83,10 +85,6 @@ const char *family_template_names(void) {
     return "chatml, command-r, deepseek, gemma, gemma4, glm4, granite, llama3, mistral, phi3";
 }
 
-static bool spells(cllm_string s, const char *text) {
-    return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
-}
-
 const family_template *family_template_of(const cllm_gguf *gguf) {
     bool found[N_FAMILIES][MOST_TOKENS] = {0};
     const cllm_value *tokens = cllm_gguf_find(gguf, "tokenizer.ggml.tokens");
@@ -97,7 +95,7 @@ const family_template *family_template_of(const cllm_gguf *gguf) {
         if (token.string.length == 0 || !strchr("<[", token.string.data[0])) continue;
         for (size_t i = 0; i < N_FAMILIES; i++)
             for (size_t k = 0; k < MOST_TOKENS && families[i].tokens[k]; k++)
-                if (spells(token.string, families[i].tokens[k])) found[i][k] = true;
+                if (gguf_is_text(token.string, families[i].tokens[k])) found[i][k] = true;
     }
     for (size_t i = 0; i < N_FAMILIES; i++) {
         bool all = true;

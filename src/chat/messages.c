@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "chat/chat.h"
+#include "gguf/gguf.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +14,7 @@
 /* ---------------------------------------------------------------------------------------------- values, in an arena */
 
 static bool is_text(const json_value *v, const char *text) {
-    return v && v->kind == JSON_STRING && v->string.length == strlen(text) &&
-           memcmp(v->string.data, text, v->string.length) == 0;
+    return v && v->kind == JSON_STRING && gguf_is_text(v->string, text);
 }
 
 static json_value text_value(const char *bytes, size_t length) {
@@ -27,9 +27,7 @@ static bool set_member(arena *a, json_value *object, const char *name, json_valu
     if (!members) return false;
     if (object->count > 0) memcpy(members, object->members, object->count * sizeof *members);
     uint32_t at = 0;
-    while (at < object->count && !(members[at].name.length == strlen(name) &&
-                                   memcmp(members[at].name.data, name, members[at].name.length) == 0))
-        at++;
+    while (at < object->count && !gguf_is_text(members[at].name, name)) at++;
     members[at] = (json_member){{name, strlen(name)}, value};
     if (at == object->count) object->count++;
     object->members = members;
@@ -217,6 +215,23 @@ cllm_status messages_in_form(const message_forms *forms, const json_value *messa
             (reasoning && !json_find(m, "reasoning_content") && !set_member(a, m, "reasoning_content", *reasoning)))
             return error_set(err, CLLM_ERR_MEMORY, "no memory for messages");
     }
+    return CLLM_OK;
+}
+
+cllm_status messages_extend_last(const json_value *messages, const char *more, arena *a, json_value *out,
+                                 cllm_error *err) {
+    const bool has_last = messages && messages->kind == JSON_ARRAY && messages->count > 0;
+    const json_value *content = has_last ? json_find(&messages->items[messages->count - 1], "content") : NULL;
+    text_builder b = {.arena = a};
+    if (!content || content->kind != JSON_STRING)
+        return error_set(err, CLLM_ERR_ARGUMENT,
+                         "continue_final_message goes on with the text of the last message, and there is none");
+    *out = copy_list(a, messages);
+    put_content(&b, content);
+    put(&b, more, strlen(more));
+    if (out->kind != JSON_ARRAY || b.failed ||
+        !set_member(a, (json_value *)&out->items[out->count - 1], "content", built(&b)))
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for messages");
     return CLLM_OK;
 }
 

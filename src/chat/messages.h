@@ -28,4 +28,8 @@ cllm_status messages_in_form(const message_forms *forms, const json_value *messa
  * Returns false if there is no change number `n` any more. out: messages, or unchanged. */
 bool messages_change(size_t n, const json_value *messages, arena *a, json_value *out);
 
+/* The messages with more text at the end of the last one's content. messages: may be NULL. Errors: ARGUMENT (the last has no text), MEMORY. */
+cllm_status messages_extend_last(const json_value *messages, const char *more, arena *a, json_value *out,
+                                 cllm_error *err);
+
 #endif

@@ -19,10 +19,10 @@ typedef struct piece {
 
 struct cllm_transcript {
     const cllm_tokenizer *tokenizer;
-    char *text,
-        *trust; /* [length] bytes, and of each: may it be part of a special token? That of generated ones counts not */
+    char *text;      /* [length] */
+    char *trust;     /* [length] may this byte be part of a special token? Of generated ones it does not count */
     int32_t *tokens; /* [n_tokens] */
-    size_t *ends;    /* [n_tokens] where in the text each one ends */
+    size_t *ends;    /* [n_tokens] where in the text each one ends; of encoded pieces: where the piece ends */
     piece *pieces;   /* [n_pieces] */
     size_t length, text_capacity, n_tokens, token_capacity, n_pieces, piece_capacity;
 };
@@ -128,6 +128,12 @@ static size_t count_equal(const cllm_transcript *t, size_t from, size_t end, con
     return n;
 }
 
+/* The trust of the new text is that of the old now, from .. end - 1. */
+static void take_trust(cllm_transcript *t, size_t from, size_t end, const cllm_part *parts, size_t n_parts) {
+    for (place p = place_at(parts, n_parts, from); from < end; p = place_at(p.parts, p.n_parts, p.at + 1))
+        t->trust[from++] = p.parts->trusted;
+}
+
 /* Of a text after so many tokens. */
 static int encode_flags(size_t n_before) { return n_before > 0 ? CLLM_ENCODE_GOES_ON : CLLM_ENCODE_ADD_SPECIAL; }
 
@@ -149,8 +155,7 @@ static cllm_status encode_range(const cllm_transcript *t, const cllm_part *parts
     return status;
 }
 
-/* The special tokens of two texts, in turn: are they the same? Those of a generated piece were drawn as such, and letters that
- * spell one are letters. */
+/* Do two texts have the same special tokens, in the same order? A model may draw letters that spell one: they are letters. */
 static bool same_specials(const cllm_transcript *t, const int32_t *a, size_t n_a, const int32_t *b, size_t n_b) {
     for (size_t i = 0, k = 0;; i++, k++) {
         while (i < n_a && !cllm_tokenizer_is_control(t->tokenizer, a[i])) i++;
@@ -185,6 +190,7 @@ static cllm_status count_kept(cllm_transcript *t, size_t index, const cllm_part 
     cllm_free(tokens);
     if (!same) *n_kept = 0;
     if (!same) *whole = false;
+    if (same && !p->generated) take_trust(t, begin, end, parts, n_parts); /* so that it is not encoded next time */
     return status;
 }
 
@@ -209,8 +215,7 @@ static bool add_rest(cllm_transcript *t, const cllm_part *parts, size_t n_parts,
         memset(t->trust + t->length, p.parts->trusted, n);
         t->length += n;
     }
-    for (size_t i = 0; i < count;
-         i++) { /* only whole pieces of this kind are kept: where tokens end within is not asked */
+    for (size_t i = 0; i < count; i++) {
         t->tokens[t->n_tokens] = tokens[i];
         t->ends[t->n_tokens++] = t->length;
     }
