@@ -352,8 +352,7 @@ CLLM_API size_t cllm_transcript_n_tokens(const cllm_transcript *transcript);
 
 /* This is the text now. What it begins with like the text before keeps its ids; what follows is encoded. What was encoded at once is kept as a
  * whole or not at all; what was generated, up to where the new text differs. BOS comes first if the model wants it.
- * Then, for a generation: truncate the sequence to what its tokens (cllm_sequence_tokens) and these have in common, but to n_tokens - 1 at
- * most, since the last one is left to evaluate.
+ * For a generation, cllm_sequence_reuse then lets a sequence begin with these tokens.
  * Errors: those of cllm_tokenizer_encode_parts. */
 CLLM_API cllm_status cllm_transcript_set(cllm_transcript *transcript, const cllm_part *parts, size_t n_parts,
                                          cllm_error *err);
@@ -504,7 +503,7 @@ CLLM_API void cllm_engine_set_progress(cllm_engine *engine, cllm_progress progre
 
 typedef struct cllm_stats {
     uint64_t tokens_evaluated; /* rows of all forward passes */
-    uint64_t cache_hits;       /* calls of cllm_sequence_reuse that found something */
+    uint64_t cache_hits;       /* calls of cllm_sequence_reuse that found something in it */
     uint64_t tokens_reused;    /* by them, in all */
     uint64_t evictions;        /* pages that the prefix cache gave up */
     uint32_t pages_held;       /* by sequences now; a page that several share counts once */
@@ -538,10 +537,11 @@ CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t 
  * have dropped what that length looks back at. */
 CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
 
-/* Let an empty sequence begin with the longest prefix of `tokens` that the prefix cache has, but never all of them: the last
- * token is left to evaluate. All that an engine evaluates is in its cache at once, while its sequence lives and after. n_reused: out, the sequence's length then. Errors: ARGUMENT (the sequence is not empty). */
-CLLM_API cllm_status cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count, size_t *n_reused,
-                                         cllm_error *err);
+/* Let a sequence begin with `tokens`, as far as they are evaluated already: what it has of them stays, and all after that is forgotten;
+ * where that is nothing, or windows have dropped what comes before, it begins with the longest prefix that the prefix cache has. Never with
+ * all of them: the last token is left to evaluate. All that an engine evaluates is in its cache at once, while its sequence lives and after.
+ * Returns the sequence's length then. */
+CLLM_API size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count);
 
 /* Save a sequence's tokens, keys and values, to go on from them later without evaluating them again. The file is written beside
  * `path`, as path.partial, and renamed: whatever happens, the old file or the new one is there. It holds the text.

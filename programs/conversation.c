@@ -209,19 +209,6 @@ static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts)
     return status;
 }
 
-/* Take back what the sequence holds beyond the transcript's beginning, and let all that it shares stay. */
-static cllm_status rewind_sequence(const conversation *c, cllm_error *err) {
-    cllm_sequence *sequence = c->run->sequence;
-    const int32_t *held = cllm_sequence_tokens(sequence), *tokens = cllm_transcript_tokens(c->transcript);
-    const size_t length = cllm_sequence_length(sequence), count = conversation_n_tokens(c);
-    size_t n = 0, n_reused;
-    while (n < length && n + 1 < count && held[n] == tokens[n]) n++;
-    cllm_status status = cllm_sequence_truncate(sequence, (uint32_t)n, err);
-    if (status != CLLM_ERR_UNSUPPORTED) return status;
-    status = cllm_sequence_truncate(sequence, 0, err); /* windows have dropped what is before */
-    return status == CLLM_OK ? cllm_sequence_reuse(sequence, tokens, count, &n_reused, err) : status;
-}
-
 /* ------------------------------------------------------------------------------------------------- answer */
 
 /* One answer while it is written. */
@@ -283,11 +270,12 @@ static int start_generation(answering *a) {
     a->generation = NULL;
     a->end = CLLM_END_NONE;
     if (a->drawn.count > a->n_given && give_to_transcript(a) != EXIT_SUCCESS) return EXIT_FAILURE;
-    cllm_status status = rewind_sequence(c, &err);
-    if (status == CLLM_OK)
-        status = cllm_generation_create(c->run->sequence, cllm_transcript_tokens(c->transcript),
-                                        conversation_n_tokens(c), &wanted, &a->generation, &err);
-    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
+    const int32_t *tokens = cllm_transcript_tokens(c->transcript);
+    const size_t count = conversation_n_tokens(c);
+    cllm_sequence_reuse(c->run->sequence, tokens, count);
+    if (cllm_generation_create(c->run->sequence, tokens, count, &wanted, &a->generation, &err) != CLLM_OK)
+        return fail_with(&err);
+    return EXIT_SUCCESS;
 }
 
 /* Evaluate what is wanted next, and take what comes of it. */

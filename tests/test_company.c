@@ -103,10 +103,9 @@ static void begin(company *c, member *m) {
         c->n_forks++;
         return;
     }
-    size_t n_reused;
     m->text = below(N_TEXTS);
     assert_ok(cllm_sequence_create(c->engine, &m->sequence, &err), &err);
-    assert_ok(cllm_sequence_reuse(m->sequence, c->texts[m->text].tokens, c->n_ctx, &n_reused, &err), &err);
+    const size_t n_reused = cllm_sequence_reuse(m->sequence, c->texts[m->text].tokens, c->n_ctx);
     assert_true(n_reused < c->n_ctx && n_reused == cllm_sequence_length(m->sequence));
     c->n_reused += n_reused;
 }

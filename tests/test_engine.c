@@ -110,8 +110,9 @@ static void all_spans_are_checked_first(void **state) {
     assert_error(cllm_eval(engine, spans, 1, &err), &err, CLLM_ERR_MEMORY, "page");
     cllm_sequence_destroy(s[1]);
     assert_ok(cllm_eval(engine, spans, 1, &err), &err);
-    size_t n_reused;
-    assert_error(cllm_sequence_reuse(more, good, 3, &n_reused, &err), &err, CLLM_ERR_ARGUMENT, "5 tokens");
+    assert_int_equal(cllm_sequence_reuse(more, good, 3), 2); /* of its own, and the last is left */
+    assert_int_equal(cllm_sequence_length(more), 2);
+    assert_int_equal(cllm_sequence_reuse(more, good, 0), 0);
     cllm_engine_destroy(engine);
     cllm_engine_destroy(other);
     cllm_model_destroy(model);
@@ -327,7 +328,7 @@ static void a_small_cache_keeps_its_budget(void **state) {
     int32_t prompt[N_CTX];
     for (int i = 0; i < n_prompts; i++) {
         cllm_error err;
-        size_t n_reused, count = 1 + random_u64(&random) % (N_CTX - 1), kind = random_u64(&random) % 4;
+        size_t count = 1 + random_u64(&random) % (N_CTX - 1), kind = random_u64(&random) % 4;
         uint64_t text = kind; /* which of some beginnings, */
         const size_t same = random_u64(&random) % (count + 1);
         for (size_t k = 0; k < count; k++) {
@@ -335,7 +336,7 @@ static void a_small_cache_keeps_its_budget(void **state) {
             prompt[k] = (int32_t)(random_u64(&text) % 50);
         }
         assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
-        assert_ok(cllm_sequence_reuse(s[0], prompt, count, &n_reused, &err), &err);
+        const size_t n_reused = cllm_sequence_reuse(s[0], prompt, count);
         assert_true(n_reused < count);
         n_hits += n_reused > 0;
         n_tokens += n_reused;
@@ -365,16 +366,13 @@ static void a_prefix_is_found_while_it_is_in_use(void **state) {
     cllm_model *model = tiny(1024, 0);
     cllm_sequence *s[3];
     cllm_error err;
-    size_t n_reused;
     cllm_engine *engine = start(
         model, (cllm_engine_options){.n_ctx = 600, .n_sequences = 3, .n_positions = 2400, .cache_bytes = 1 << 24}, s);
     cllm_span span = span_of(s[0], tokens, 400, CLLM_WANT_NOTHING);
     assert_ok(cllm_eval(engine, &span, 1, &err), &err);
-    assert_ok(cllm_sequence_reuse(s[1], tokens, 400, &n_reused, &err), &err);
-    assert_int_equal(n_reused, 399); /* the last is left to evaluate */
+    assert_int_equal(cllm_sequence_reuse(s[1], tokens, 400), 399); /* the last is left to evaluate */
     other[350] = 1 + tokens[350] % 49;
-    assert_ok(cllm_sequence_reuse(s[2], other, 600, &n_reused, &err), &err);
-    assert_int_equal(n_reused, 350);
+    assert_int_equal(cllm_sequence_reuse(s[2], other, 600), 350);
     assert_int_equal(cllm_engine_stats(engine).pages_held, 2);
     cllm_span spans[] = {span_of(s[0], tokens + 400, 1, CLLM_WANT_LAST), span_of(s[1], tokens + 399, 2, CLLM_WANT_LAST),
                          span_of(s[2], other + 350, 1, CLLM_WANT_LAST)};
@@ -383,8 +381,7 @@ static void a_prefix_is_found_while_it_is_in_use(void **state) {
     assert_int_equal(cllm_engine_stats(engine).pages_held, 4); /* each has a last page of its own */
     assert_ok(cllm_sequence_truncate(s[2], 0, &err), &err);
     other[0] = 1 + tokens[0] % 49;
-    assert_ok(cllm_sequence_reuse(s[2], other, 600, &n_reused, &err), &err);
-    assert_int_equal(n_reused, 0);
+    assert_int_equal(cllm_sequence_reuse(s[2], other, 600), 0);
     assert_int_equal(cllm_engine_stats(engine).cache_hits, 2);
     cllm_engine_destroy(engine);
     cllm_model_destroy(model);
@@ -458,7 +455,6 @@ static void a_page_without_its_window_ends_no_prefix(void **state) {
     cllm_model *model = tiny(2048, WINDOW);
     cllm_sequence *s[2];
     cllm_error err;
-    size_t n_reused;
     cllm_engine *engine = start(
         model, (cllm_engine_options){.n_ctx = 2048, .n_sequences = 2, .n_positions = 4096, .cache_bytes = 1 << 24}, s);
     cllm_span spans[] = {span_of(s[0], a, 250, CLLM_WANT_NOTHING), span_of(s[1], b, 250, CLLM_WANT_NOTHING)};
@@ -466,12 +462,10 @@ static void a_page_without_its_window_ends_no_prefix(void **state) {
     const uint32_t page = s[0]->table.of[KV_FULL].pages[0];
     for (int i = 0; i < 2; i++) cllm_sequence_destroy(s[i]);
     assert_ok(cllm_sequence_create(engine, &s[0], &err), &err);
-    assert_ok(cllm_sequence_reuse(s[0], a, 250, &n_reused, &err), &err);
-    assert_int_equal(n_reused, 249);
+    assert_int_equal(cllm_sequence_reuse(s[0], a, 250), 249);
     assert_ok(cllm_sequence_truncate(s[0], 0, &err), &err);
     kv_page_evict_windowed(&engine->pages, page);
-    assert_ok(cllm_sequence_reuse(s[0], a, 250, &n_reused, &err), &err);
-    assert_int_equal(n_reused, 200); /* of the other's page */
+    assert_int_equal(cllm_sequence_reuse(s[0], a, 250), 200); /* of the other's page */
 
     /* also where the text goes on in more pages, which have nothing for this one */
     static int32_t c[1500];
@@ -482,8 +476,7 @@ static void a_page_without_its_window_ends_no_prefix(void **state) {
     kv_table_drop_chunks(&s[0]->table, &engine->pages, 2);
     for (uint32_t i = 0; i < 2; i++) kv_page_evict_windowed(&engine->pages, s[0]->table.of[KV_FULL].pages[i]);
     assert_ok(cllm_sequence_create(engine, &s[1], &err), &err);
-    assert_ok(cllm_sequence_reuse(s[1], c, 300, &n_reused, &err), &err);
-    assert_int_equal(n_reused, 200);
+    assert_int_equal(cllm_sequence_reuse(s[1], c, 300), 200);
     cllm_engine_destroy(engine);
     cllm_model_destroy(model);
 }
@@ -510,6 +503,11 @@ static void windowed_layers_hold_their_window(void **state) {
     }
     print_message("# %u windowed pages held at most, %u planned\n", most, engine->pages.pools[KV_WINDOWED].n_pages);
     assert_true(engine->pages.pools[KV_WINDOWED].n_pages * KV_CHUNK <= WINDOW + BATCH + 2 * KV_CHUNK);
+    /* what is near the end can be gone on from; of what is further back they have dropped too much */
+    assert_int_equal(cllm_sequence_reuse(s[0], tokens, N_CTX - 10), N_CTX - 11);
+    tokens[WINDOW]++;
+    assert_int_equal(cllm_sequence_reuse(s[0], tokens, N_CTX), 0);
+    assert_int_equal(cllm_sequence_length(s[0]), 0);
     cllm_engine_destroy(engine);
     cllm_model_destroy(model);
 }
@@ -533,12 +531,10 @@ static void evaluating_allocates_nothing(void **state) {
     assert_true(before > 0);
     for (uint32_t step = 0; step < 60; step++) {
         cllm_span spans[4];
-        size_t n_reused;
         for (uint32_t i = 0; i < 4; i++) {
             const uint32_t length = cllm_sequence_length(s[i]);
             if (length > 500 + i) assert_ok(cllm_sequence_truncate(s[i], step % 3 ? 0 : 300, &err), &err);
-            if (cllm_sequence_length(s[i]) == 0)
-                assert_ok(cllm_sequence_reuse(s[i], tokens, 200, &n_reused, &err), &err);
+            if (cllm_sequence_length(s[i]) == 0) cllm_sequence_reuse(s[i], tokens, 200);
             spans[i] = span_of(s[i], tokens + cllm_sequence_length(s[i]), 1 + (step + i) % 60, (cllm_want)(i % 3));
         }
         assert_ok(cllm_eval(engine, spans, 4, &err), &err);

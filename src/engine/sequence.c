@@ -63,20 +63,18 @@ cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t length, c
     return CLLM_OK;
 }
 
-cllm_status cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count, size_t *n_reused,
-                                cllm_error *err) {
-    *n_reused = 0;
+size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count) {
     cllm_engine *e = sequence->engine;
-    if (sequence->length > 0)
-        return error_set(err, CLLM_ERR_ARGUMENT, "the sequence has %u tokens; only an empty one can reuse a prefix",
-                         sequence->length);
-    if (count == 0) return CLLM_OK;
-    const uint32_t most = count - 1 < e->plan.n_ctx ? (uint32_t)(count - 1) : e->plan.n_ctx;
-    const uint32_t length = prefix_cache_reuse(&e->cache, tokens, most, &sequence->table);
+    const uint32_t n = count > 0 ? (uint32_t)(count - 1 < e->plan.n_ctx ? count - 1 : e->plan.n_ctx) : 0;
+    uint32_t length = 0;
+    while (length < n && length < sequence->length && sequence->tokens[length] == tokens[length]) length++;
+    if (!kv_table_reaches(&sequence->table, &e->pages, length)) length = 0;
+    sequence_cut(sequence, length);
+    if (length > 0 || n == 0) return length;
+    length = prefix_cache_reuse(&e->cache, tokens, n, &sequence->table);
     memcpy(sequence->tokens, tokens, length * sizeof *tokens);
     sequence->length = sequence->reached = length;
-    *n_reused = length;
-    return CLLM_OK;
+    return length;
 }
 
 cllm_status cllm_sequence_diagnose(const cllm_sequence *sequence, cllm_error *err) {
