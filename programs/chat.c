@@ -6,20 +6,26 @@
 #include "line_input.h"
 #include "text_stream.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+/* A text that goes with the next question. */
+typedef struct attachment {
+    char *name; /* its file, or "-": owned */
+    input text; /* owned */
+} attachment;
+
 typedef struct talk {
     conversation c;
     line_input *input;
-    const options *o;
-    char *attached; /* texts that go with the next question: owned, or NULL */
-    size_t attached_length;
+    options o;            /* as the command line has them, and /set after it */
+    attachment *attached; /* [n_attached], owned */
+    size_t n_attached;
 
     /* the answer, as it is printed */
     text_stream out;
@@ -44,13 +50,26 @@ static void print_piece(void *user, bool reasoning, const char *bytes, size_t le
     text_stream_write(&t->out, bytes, length);
 }
 
+/* What the user should know of an answer's end. */
+static void explain_end(const talk *t) {
+    const conversation *c = &t->c;
+    if (c->end == CLLM_END_CONTEXT_FULL)
+        fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the answer stops here; %s\n",
+                cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
+    if (c->end == CLLM_END_LENGTH)
+        note(&t->o, "the answer stops here, after %" PRIu64 " tokens (--n-tokens)", c->n_most);
+    if (c->only_reasoned) note(&t->o, "the model said nothing but its reasoning; --reasoning show prints it");
+}
+
 static int end_answer(talk *t, int status) {
-    text_stream_end(&t->out);
+    if (t->c.end == CLLM_END_TOKEN) text_stream_end(&t->out);
+    t->out.n_held = 0; /* half a character, where it was stopped */
     if (t->reasoning && t->colour) fputs("\033[0m", stdout);
     if (t->printed || status == EXIT_SUCCESS) putchar('\n');
     t->reasoning = t->printed = false;
     if (status == EXIT_FAILURE) return status; /* it was told why, perhaps that nothing can be written */
     const int flushed = flush_output();
+    if (status == EXIT_SUCCESS) explain_end(t);
     return status == EXIT_SUCCESS ? flushed : status;
 }
 
@@ -58,34 +77,44 @@ static int end_answer(talk *t, int status) {
 
 /* Add a file to what goes with the next question. It is a value: nothing in it becomes a special token. */
 static int attach(talk *t, const char *path) {
-    input in;
-    const int status = read_input(path, &in);
-    if (status != EXIT_SUCCESS) {
-        free(in.data);
+    attachment a = {.name = strdup(path)};
+    attachment *more = realloc(t->attached, (t->n_attached + 1) * sizeof *more);
+    if (more) t->attached = more;
+    int status = more && a.name ? read_input(path, &a.text) : fail("out of memory");
+    if (status == EXIT_SUCCESS && a.text.length > 0 && memchr(a.text.data, '\0', a.text.length))
+        status = fail("%s: it is no text: it has bytes of 0", path);
+    if (status == EXIT_SUCCESS && a.text.length > 0) {
+        t->attached[t->n_attached++] = a;
         return status;
     }
-    if (in.length > 0 && memchr(in.data, '\0', in.length)) {
-        free(in.data);
-        return fail("%s: it is no text: it has bytes of 0", path);
+    free(a.text.data);
+    free(a.name);
+    return status;
+}
+
+static void drop_attached(talk *t) {
+    for (size_t i = 0; i < t->n_attached; i++) {
+        free(t->attached[i].name);
+        free(t->attached[i].text.data);
     }
-    char *joined = NULL;
-    size_t length = 0;
-    FILE *out = open_memstream(&joined, &length);
-    if (out) {
-        if (t->attached) fwrite(t->attached, 1, t->attached_length, out);
-        if (t->attached_length > 0 && in.length > 0) fputs("\n\n", out);
-        if (strcmp(path, "-") != 0) fprintf(out, "%s:\n", path);
-        if (in.length > 0) fwrite(in.data, 1, in.length, out);
+    t->n_attached = 0;
+}
+
+/* A question and what is attached behind it: owned, or NULL. */
+static char *join_attached(const talk *t, const char *text, size_t length, size_t *whole_length) {
+    char *whole = NULL;
+    FILE *out = open_memstream(&whole, whole_length);
+    if (!out) return NULL;
+    fwrite(text, 1, length, out);
+    for (size_t i = 0; i < t->n_attached; i++) {
+        const attachment *a = &t->attached[i];
+        if (i > 0 || length > 0) fputs("\n\n", out);
+        if (strcmp(a->name, "-") != 0) fprintf(out, "%s:\n", a->name);
+        fwrite(a->text.data, 1, a->text.length, out);
     }
-    free(in.data);
-    if (!out || fclose(out) != 0) {
-        free(joined);
-        return fail("out of memory");
-    }
-    free(t->attached);
-    t->attached = joined;
-    t->attached_length = length;
-    return EXIT_SUCCESS;
+    if (fclose(out) == 0) return whole;
+    free(whole);
+    return NULL;
 }
 
 static int set_system(talk *t, const char *text) {
@@ -99,25 +128,11 @@ static int set_system(talk *t, const char *text) {
 
 /* Ask, with what was attached behind the question. An answer that Ctrl-C stopped is an answer. */
 static int ask(talk *t, const char *text, size_t length) {
-    char *whole = NULL;
-    size_t whole_length = 0;
-    int status;
-    if (t->attached_length == 0) {
-        status = conversation_ask(&t->c, text, length);
-    } else {
-        FILE *out = open_memstream(&whole, &whole_length);
-        if (!out) return fail("out of memory");
-        fwrite(text, 1, length, out);
-        if (length > 0) fputs("\n\n", out);
-        fwrite(t->attached, 1, t->attached_length, out);
-        status = fclose(out) == 0 ? conversation_ask(&t->c, whole, whole_length) : fail("out of memory");
-        free(whole);
-    }
-    if (status == EXIT_SUCCESS) { /* else the texts go with the next try */
-        free(t->attached);
-        t->attached = NULL;
-        t->attached_length = 0;
-    }
+    size_t whole_length;
+    char *whole = join_attached(t, text, length, &whole_length);
+    const int status = whole ? conversation_ask(&t->c, whole, whole_length) : fail("out of memory");
+    free(whole);
+    if (status == EXIT_SUCCESS) drop_attached(t); /* else the texts go with the next try */
     return end_answer(t, status);
 }
 
@@ -132,7 +147,7 @@ static int set_reasoning(talk *t, const char *text) {
     const bool shows = strcmp(text, "show") == 0, hides = strcmp(text, "hide") == 0;
     const bool off = strcmp(text, "off") == 0 || (counts && n == 0);
     if (!counts && !shows && !hides && !off)
-        return usage_error("reasoning: '%s' is not show, hide, off or a number of tokens", text);
+        return usage_error("--reasoning: '%s' is not show, hide, off or a number of tokens", text);
     t->c.reasoning_most = counts && n > 0 ? n : UINT64_MAX;
     if (shows) t->c.reasoning = REASONING_SHOWN;
     if (off) t->c.reasoning = REASONING_OFF;
@@ -155,48 +170,6 @@ static void print_settings(const talk *t) {
         puts("-1");
 }
 
-/* A number in a range, of /set. */
-static bool read_number(const char *text, double least, double most, double *value) {
-    char *end;
-    *value = strtod(text, &end);
-    return text[strspn(text, "0123456789.eE+-")] == '\0' && strchr("0123456789.", *text) && *text && !*end &&
-           *value >= least && *value <= most;
-}
-
-static int set(talk *t, char *arguments) {
-    char *name = strtok(arguments, " ="), *text = strtok(NULL, " =");
-    double value;
-    cllm_sampler_options *s = &t->c.sampling;
-    if (!name) {
-        print_settings(t);
-        return EXIT_SUCCESS;
-    }
-    if (!text) return usage_error("/set NAME VALUE; NAME is temperature, top-k, top-p, seed, reasoning or n-tokens");
-    const bool minus_one = strcmp(text, "-1") == 0;
-    if (strcmp(name, "reasoning") == 0) return set_reasoning(t, text);
-    if (strcmp(name, "seed") == 0) {
-        char *end;
-        errno = 0;
-        const uint64_t seed = strtoull(text, &end, 10);
-        if (*text < '0' || *text > '9' || *end || errno) return usage_error("seed: '%s' is not a whole number", text);
-        s->seed = seed;
-    } else if (strcmp(name, "temperature") == 0 && read_number(text, 0, 1e6, &value)) {
-        s->temperature = (float)value;
-    } else if (strcmp(name, "top-p") == 0 && read_number(text, 0, 1, &value) && value > 0) {
-        s->top_p = (float)value;
-    } else if (strcmp(name, "top-k") == 0 && read_number(text, 0, INT32_MAX, &value) && value == floor(value)) {
-        s->top_k = (uint32_t)value;
-    } else if (strcmp(name, "n-tokens") == 0 &&
-               (minus_one || (read_number(text, 1, INT32_MAX, &value) && value == floor(value)))) {
-        t->c.n_most = minus_one ? 0 : (uint64_t)value;
-    } else {
-        return usage_error(
-            "/set %s %s: NAME is temperature (0 or more), top-k, top-p (0 to 1), seed, reasoning or n-tokens", name,
-            text);
-    }
-    return EXIT_SUCCESS;
-}
-
 /* A number of the file's metadata that is 0 or more, or -1. */
 static double recommended(const talk *t, const char *key) {
     const cllm_value *v = cllm_gguf_find(cllm_model_gguf(t->c.run->model), key);
@@ -207,9 +180,18 @@ static double recommended(const talk *t, const char *key) {
     return value >= 0 ? value : -1;
 }
 
+static void draw_seed(talk *t) {
+    uint64_t *seed = &t->o.seed;
+    FILE *random = fopen("/dev/urandom", "rb");
+    if (!random || fread(seed, sizeof *seed, 1, random) != 1)
+        *seed = (uint64_t)time(NULL) * 0x9E3779B97F4A7C15u + (uint64_t)getpid();
+    if (random) fclose(random);
+    *seed %= 1000000000; /* short enough to be typed */
+}
+
 /* What the file recommends, then what the user says. */
-static void choose_sampling(talk *t) {
-    const options *o = t->o;
+static void apply_options(talk *t) {
+    const options *o = &t->o;
     cllm_sampler_options *s = &t->c.sampling;
     const double temperature = recommended(t, "general.sampling.temp"),
                  top_p = recommended(t, "general.sampling.top_p"), top_k = recommended(t, "general.sampling.top_k");
@@ -217,12 +199,25 @@ static void choose_sampling(talk *t) {
     if (temperature >= 0 && !is_given(o, "temperature")) s->temperature = (float)temperature;
     if (top_p > 0 && top_p <= 1 && !is_given(o, "top-p")) s->top_p = (float)top_p;
     if (top_k >= 0 && top_k <= INT32_MAX && !is_given(o, "top-k")) s->top_k = (uint32_t)top_k;
-    if (is_given(o, "seed")) return;
-    FILE *random = fopen("/dev/urandom", "rb");
-    if (!random || fread(&s->seed, sizeof s->seed, 1, random) != 1)
-        s->seed = (uint64_t)time(NULL) * 0x9E3779B97F4A7C15u + (uint64_t)getpid();
-    if (random) fclose(random);
-    s->seed %= 1000000000; /* short enough to be typed */
+    t->c.n_most = is_given(o, "n-tokens") && o->n_tokens != UINT64_MAX ? o->n_tokens : 0;
+}
+
+/* /set: the options of these names, as the command line takes them */
+static int set(talk *t, char *arguments) {
+    static const char *const names[] = {"temperature", "top-k", "top-p", "seed", "reasoning", "n-tokens"};
+    enum { N_NAMES = sizeof names / sizeof *names };
+    char *name = strtok(arguments, " ="), *value = strtok(NULL, " =");
+    size_t i = 0;
+    while (name && i < N_NAMES && strcmp(name, names[i]) != 0) i++;
+    if (name && (i == N_NAMES || !value || strtok(NULL, " =")))
+        return usage_error("/set NAME VALUE: NAME is temperature, top-k, top-p, seed, reasoning or n-tokens");
+    int status = EXIT_SUCCESS;
+    if (name)
+        status = strcmp(name, "reasoning") == 0 ? set_reasoning(t, value) : change_option(&t->o, CHAT, name, value);
+    if (status != EXIT_SUCCESS) return status;
+    apply_options(t);
+    print_settings(t);
+    return status;
 }
 
 /* ---------------------------------------------------------------------------------------------------- commands */
@@ -234,12 +229,16 @@ static int fail_without_question(void) { return fail("there is no question yet")
 static int do_help(talk *t, char *text);
 
 static int do_system(talk *t, char *text) {
-    if (strcmp(text, "\"\"") == 0) return conversation_set_system(&t->c, "", 0);
-    if (*text) return set_system(t, text);
     const json_t *first = json_array_get(t->c.messages, 0);
     const char *role = json_string_value(json_object_get(first, "role"));
     const char *said = json_string_value(json_object_get(first, "content"));
-    const bool is_set = role && said && strcmp(role, "system") == 0;
+    const bool is_set = role && said && strcmp(role, "system") == 0, empties = strcmp(text, "\"\"") == 0;
+    if (*text) {
+        const int status = set_system(t, empties ? "" : text);
+        if (status == EXIT_SUCCESS)
+            note(&t->o, empties ? "there is no system message now" : "the system message is set");
+        return status;
+    }
     const char *shown = is_set ? said : "there is no system message; /system TEXT or /system @FILE sets one";
     text_stream_write(&t->out, shown, strlen(shown));
     text_stream_write(&t->out, "\n", 1);
@@ -249,12 +248,16 @@ static int do_system(talk *t, char *text) {
 static int do_reset(talk *t, char *text) {
     (void)text;
     conversation_reset(&t->c);
+    note(&t->o, "all is forgotten%s", json_array_size(t->c.messages) > 0 ? " but the system message" : "");
     return EXIT_SUCCESS;
 }
 
 static int do_undo(talk *t, char *text) {
     (void)text;
-    return conversation_undo(&t->c) ? EXIT_SUCCESS : fail_without_question();
+    if (!conversation_undo(&t->c)) return fail_without_question();
+    const size_t n = conversation_n_questions(&t->c);
+    note(&t->o, "the last question is forgotten; %zu %s left", n, n == 1 ? "is" : "are");
+    return EXIT_SUCCESS;
 }
 
 static int do_retry(talk *t, char *text) {
@@ -275,20 +278,27 @@ static int do_edit(talk *t, char *text) {
 }
 
 static int do_read(talk *t, char *text) {
-    if (!*text) return usage_error("/read FILE");
-    const int status = attach(t, text);
-    if (status == EXIT_SUCCESS) note(t->o, "%s goes with the next question", text);
+    if (strcmp(text, "\"\"") == 0) drop_attached(t);
+    const int status = *text && strcmp(text, "\"\"") != 0 ? attach(t, text) : EXIT_SUCCESS;
+    if (status != EXIT_SUCCESS) return status;
+    for (size_t i = 0; i < t->n_attached; i++)
+        note(&t->o, "%s, %s, goes with the next question", t->attached[i].name,
+             format_bytes(t->attached[i].text.length).text);
+    if (t->n_attached == 0) note(&t->o, "no text goes with the next question");
     return status;
 }
 
 static int do_save(talk *t, char *text) {
-    if (!*text) return usage_error("/save FILE: JSON, or Markdown if its name ends in .md");
-    return conversation_save(&t->c, text);
+    const int status = conversation_save(&t->c, text);
+    if (status == EXIT_SUCCESS) note(&t->o, "saved to %s", text);
+    return status;
 }
 
 static int do_load(talk *t, char *text) {
-    if (!*text) return usage_error("/load FILE: JSON that /save wrote");
-    return conversation_load(&t->c, text);
+    const int status = conversation_load(&t->c, text);
+    const size_t n = conversation_n_questions(&t->c);
+    if (status == EXIT_SUCCESS) note(&t->o, "%s has %zu question%s", text, n, n == 1 ? "" : "s");
+    return status;
 }
 
 static int do_stats(talk *t, char *text) {
@@ -313,30 +323,37 @@ static int do_tokens(talk *t, char *text) {
 
 static const struct slash {
     const char *name;
+    const char *arguments;           /* in brackets if there may be none; "": there are none */
     int (*run)(talk *t, char *text); /* NULL: it ends the conversation */
-    const char *about;
+    const char *about;               /* NULL: another name of the one before */
 } slashes[] = {
-    {"/help", do_help, "this list"},
-    {"/system", do_system, "[TEXT|@FILE]  show or set what the model is told before the conversation; \"\" is nothing"},
-    {"/read", do_read, "FILE  put a file's text behind the next question"},
-    {"/undo", do_undo, "forget the last question and its answer"},
-    {"/retry", do_retry, "another answer to the last question"},
-    {"/edit", do_edit, "[TEXT]  ask the last question in other words"},
-    {"/reset", do_reset, "forget all but the system message"},
-    {"/save", do_save, "FILE  save the conversation: JSON, or Markdown if the name ends in .md"},
-    {"/load", do_load, "FILE  go on with a conversation from JSON"},
-    {"/set", set, "[NAME VALUE]  show or set temperature, top-k, top-p, seed, reasoning, n-tokens"},
-    {"/stats", do_stats, "tokens evaluated and generated, how fast, and the seed"},
-    {"/tokens", do_tokens, "how full the context is"},
-    {"/exit", NULL, "end; so does Ctrl-D, and Ctrl-C twice"},
+    {"/help", "", do_help, "this list"},
+    {"/system", "[TEXT|@FILE]", do_system,
+     "show or set what the model is told before the conversation; \"\" is nothing"},
+    {"/read", "[FILE]", do_read, "put a file's text behind the next question, or show which wait; \"\" drops them"},
+    {"/undo", "", do_undo, "forget the last question and its answer"},
+    {"/retry", "", do_retry, "another answer to the last question"},
+    {"/edit", "[TEXT]", do_edit, "ask the last question in other words"},
+    {"/reset", "", do_reset, "forget all but the system message"},
+    {"/save", "FILE", do_save, "save the conversation: JSON, or Markdown if the name ends in .md"},
+    {"/load", "FILE", do_load, "go on with a conversation from JSON"},
+    {"/set", "[NAME VALUE]", set, "show or set temperature, top-k, top-p, seed, reasoning, n-tokens"},
+    {"/stats", "", do_stats, "tokens evaluated and generated, how fast, and the seed"},
+    {"/tokens", "", do_tokens, "how full the context is"},
+    {"/exit", "", NULL, "end; so does Ctrl-D, and Ctrl-C twice"},
+    {"/quit", "", NULL, NULL},
+    {"/bye", "", NULL, NULL},
 };
 
 enum { N_SLASHES = sizeof slashes / sizeof *slashes };
 
 static int do_help(talk *t, char *text) {
     (void)t, (void)text;
-    for (size_t i = 0; i < N_SLASHES; i++) printf("  %-8s %s\n", slashes[i].name, slashes[i].about);
-    puts("\"\"\" begins and ends a text of several lines. Ctrl-C stops an answer, and keeps what was said.");
+    for (const struct slash *s = slashes; s < slashes + N_SLASHES; s++)
+        if (s->about) printf("  %-7s %-12s  %s\n", s->name, s->arguments, s->about);
+    puts("\"\"\" begins and ends a text of several lines; a space before a slash makes it a question. Ctrl-C stops an "
+         "answer, "
+         "and keeps what was said.");
     return EXIT_SUCCESS;
 }
 
@@ -344,18 +361,24 @@ static int do_help(talk *t, char *text) {
 static outcome run_slash(talk *t, const char *line, int *status) {
     const size_t length = strcspn(line, " \t");
     char *text = strdup(line + length + strspn(line + length, " \t"));
-    *status = EXIT_SUCCESS;
-    if (!text) return GOES_ON;
+    const struct slash *s = slashes;
+    if (!text) {
+        *status = fail("out of memory");
+        return GOES_ON;
+    }
     for (size_t n = strlen(text); n > 0 && strchr(" \t\n", text[n - 1]); n--) text[n - 1] = '\0';
-    size_t i = 0;
-    while (i < N_SLASHES && (strlen(slashes[i].name) != length || memcmp(slashes[i].name, line, length) != 0)) i++;
-    const bool other_end =
-        (length == 5 && memcmp(line, "/quit", 5) == 0) || (length == 4 && memcmp(line, "/bye", 4) == 0);
-    const bool ends = other_end || (i < N_SLASHES && !slashes[i].run);
-    if (!ends && i == N_SLASHES)
-        *status = usage_error("'%.*s' is not a command; see /help", (int)length, line);
+    while (s < slashes + N_SLASHES && (strlen(s->name) != length || memcmp(s->name, line, length) != 0)) s++;
+    const bool known = s < slashes + N_SLASHES, lacks = known && isupper((unsigned char)*s->arguments) && !*text;
+    const bool ends = known && !s->run && !*text;
+    if (!known)
+        *status =
+            usage_error("'%.*s' is not a command; see /help, or put a space before a question", (int)length, line);
+    else if (lacks)
+        *status = usage_error("%s %s: %s", s->name, s->arguments, s->about);
+    else if (*text && !*s->arguments)
+        *status = usage_error("%s takes no argument, but got '%s'", s->name, text);
     else if (!ends)
-        *status = slashes[i].run(t, text);
+        *status = s->run(t, text);
     free(text);
     return ends ? ENDS : GOES_ON;
 }
@@ -390,10 +413,10 @@ static line_result read_block(talk *t, const char *begun, char **text, size_t *l
 static outcome take_line(talk *t, const char *line, size_t length, int *status) {
     *status = EXIT_SUCCESS;
     const char *begun = line + strspn(line, " \t");
-    if (!*begun && t->attached_length == 0) return GOES_ON;
-    if (*begun == '/' && !strchr(line, '\n')) {
+    if (!*begun && t->n_attached == 0) return GOES_ON;
+    if (*line == '/' && !strchr(line, '\n')) {
         line_input_remember(t->input, line);
-        return run_slash(t, begun, status);
+        return run_slash(t, line, status);
     }
     if (strncmp(begun, "\"\"\"", 3) != 0) {
         line_input_remember(t->input, line);
@@ -412,10 +435,12 @@ static outcome take_line(talk *t, const char *line, size_t length, int *status) 
 
 static int talk_with(talk *t) {
     static const char *names[N_SLASHES + 1];
-    for (size_t i = 0; i < N_SLASHES; i++) names[i] = slashes[i].name;
+    size_t n_names = 0;
+    for (const struct slash *s = slashes; s < slashes + N_SLASHES; s++)
+        if (s->about) names[n_names++] = s->name;
     t->input = line_input_create(names);
     if (!t->input) return fail("the terminal cannot be used for line editing");
-    note(t->o, "%s; /help lists the commands", cllm_model_get_info(t->c.run->model)->name);
+    note(&t->o, "%s; /help lists the commands", cllm_model_get_info(t->c.run->model)->name);
     for (bool warned = false;;) {
         const char *line;
         size_t length;
@@ -423,7 +448,7 @@ static int talk_with(talk *t) {
         const line_result result = line_input_read(t->input, "> ", NULL, &line, &length);
         if (result == LINE_ENDED) break;
         if (result == LINE_INTERRUPTED && warned) return EXIT_SUCCESS;
-        if (result == LINE_INTERRUPTED) note(t->o, "Ctrl-C once more ends, or /exit");
+        if (result == LINE_INTERRUPTED) note(&t->o, "Ctrl-C once more ends, or /exit");
         warned = result == LINE_INTERRUPTED;
         if (warned) continue;
         if (take_line(t, line, length, &status) == ENDS) break;
@@ -436,43 +461,50 @@ static int talk_with(talk *t) {
 /* -------------------------------------------------------------------------------------------------------- start */
 
 static int start(talk *t, run *r) {
-    const options *o = t->o;
+    const options *o = &t->o;
     int status = run_load(r, o);
     t->c.run = r;
     if (status == EXIT_SUCCESS) status = run_start(r, o->ctx);
     if (status == EXIT_SUCCESS) status = conversation_start(&t->c);
     if (status != EXIT_SUCCESS) return status;
-    choose_sampling(t);
+    if (!is_given(o, "seed")) draw_seed(t);
+    apply_options(t);
     t->c.sink = print_piece;
     t->c.sink_user = t;
-    t->c.n_most = is_given(o, "n-tokens") && o->n_tokens != UINT64_MAX ? o->n_tokens : 0;
     t->c.shifts = strcmp(o->context, "shift") == 0;
     return o->system ? set_system(t, o->system) : EXIT_SUCCESS;
 }
 
+/* The question of the command line, and what is piped in. */
+static int ask_once(talk *t) {
+    const bool reads = !isatty(STDIN_FILENO) || (t->o.prompt && strcmp(t->o.prompt, "-") == 0);
+    const char *question = t->o.prompt && strcmp(t->o.prompt, "-") != 0 ? t->o.prompt : "";
+    const int status = reads ? attach(t, "-") : EXIT_SUCCESS;
+    if (status != EXIT_SUCCESS) return status;
+    if (!*question && t->n_attached == 0) return fail("there is no question: standard input is empty");
+    return ask(t, question, strlen(question));
+}
+
 int chat(const options *o) {
     const char *terminal = getenv("TERM"), *no_colour = getenv("NO_COLOR");
-    const bool shown = isatty(STDOUT_FILENO), typed = isatty(STDIN_FILENO);
-    talk t = {.o = o, .out = {.out = stdout, .safe = shown}};
+    const bool shown = isatty(STDOUT_FILENO);
+    talk t = {.o = *o, .out = {.out = stdout, .safe = shown}};
     run r = {0};
     t.colour = shown && terminal && strcmp(terminal, "dumb") != 0 && !(no_colour && *no_colour);
     t.c.reasoning = shown ? REASONING_SHOWN : REASONING_HIDDEN;
     t.c.reasoning_most = UINT64_MAX;
+    t.c.once = o->prompt || !isatty(STDIN_FILENO);
     if (o->image)
         return usage_error("--image: %s: models read text alone here, images are not supported yet", o->image);
     int status = o->reasoning ? set_reasoning(&t, o->reasoning) : EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = check_kwargs(o);
     for (size_t i = 0; status == EXIT_SUCCESS && i < o->n_attached; i++) status = attach(&t, o->attached[i]);
-    if (status == EXIT_SUCCESS && !typed) status = attach(&t, "-");
-    const bool once = o->prompt || !typed;
-    if (status == EXIT_SUCCESS && once && !o->prompt && t.attached_length == 0)
-        status = fail("there is no question: standard input is empty");
     if (status == EXIT_SUCCESS) status = start(&t, &r);
-    if (status == EXIT_SUCCESS)
-        status = once ? ask(&t, o->prompt ? o->prompt : "", o->prompt ? strlen(o->prompt) : 0) : talk_with(&t);
+    if (status == EXIT_SUCCESS) status = t.c.once ? ask_once(&t) : talk_with(&t);
     if (status == EXIT_SUCCESS && o->verbose) run_summary(&r, t.c.evaluated, t.c.generated);
     line_input_destroy(t.input);
     conversation_end(&t.c);
+    drop_attached(&t);
     free(t.attached);
     run_close(&r);
     return status;

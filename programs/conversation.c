@@ -166,11 +166,15 @@ static int render_without(conversation *c, json_t *all, size_t n, size_t room, c
     return status;
 }
 
+const char *conversation_room_advice(const conversation *c) {
+    if (c->once) return "--ctx makes it larger";
+    if (c->shifts) return "no older turn is left to drop; /undo or /reset makes room, --ctx makes it larger";
+    return "/undo or /reset makes room, --ctx makes it larger, --context shift drops the oldest turns";
+}
+
 static int fail_full(const conversation *c) {
-    return fail("context: the conversation has %zu tokens now, and all is full at %" PRIu32
-                "; /undo or /reset makes room, --ctx sets it%s",
-                conversation_n_tokens(c), cllm_engine_plan(c->run->engine)->n_ctx,
-                c->shifts ? "" : ", --context shift drops the oldest turns");
+    return fail("context: the conversation has %zu tokens now, and all is full at %" PRIu32 "; %s",
+                conversation_n_tokens(c), cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
 }
 
 /* The fewest of the oldest turns, 1 or more, without which there is room. Returns an exit status. */
@@ -365,8 +369,9 @@ static uint64_t seed_of_answer(const conversation *c) {
     return x ^ x >> 31;
 }
 
-/* Put what was said behind the question. */
+/* Put what was said behind the question; where it was stopped within a character, without its beginning. */
 static int keep_answer(answering *a) {
+    if (a->end != CLLM_END_TOKEN) text_buffer_end(&a->content);
     json_t *message = make_message("assistant", a->content.bytes ? a->content.bytes : "", a->content.length);
     if (a->reasoning.length > 0)
         json_put(&message, "reasoning_content", json_text(a->reasoning.bytes, a->reasoning.length));
@@ -396,13 +401,9 @@ static int answer_question(conversation *c) {
         const int ended = take_deltas(&a, (cllm_string){"", 0}, true), kept = keep_answer(&a);
         if (ended != EXIT_SUCCESS || kept != EXIT_SUCCESS) status = EXIT_FAILURE;
     }
-    if (status == EXIT_SUCCESS && a.end == CLLM_END_CONTEXT_FULL)
-        fprintf(stderr,
-                "%scontext: all %" PRIu32
-                " tokens are in use, so the answer stops here; /undo or /reset makes room, --ctx sets it\n",
-                a.content.length > 0 ? "\n" : "", cllm_engine_plan(c->run->engine)->n_ctx);
-    if (status == EXIT_SUCCESS && c->reasoning != REASONING_SHOWN && a.reasoning.length > 0 && a.content.length == 0)
-        note(c->run->o, "the model said nothing but its reasoning; --reasoning show prints it");
+    c->end = status == EXIT_SUCCESS ? a.end : CLLM_END_NONE;
+    c->only_reasoned =
+        status == EXIT_SUCCESS && c->reasoning != REASONING_SHOWN && a.reasoning.length > 0 && a.content.length == 0;
     if (!has_role(last_message(c), "assistant")) drop_last(c); /* a question without an answer */
     cllm_generation_destroy(a.generation);
     cllm_sampler_destroy(a.sampler);

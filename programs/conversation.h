@@ -25,12 +25,17 @@ typedef struct conversation {
     uint64_t reasoning_most; /* tokens; UINT64_MAX: any */
     uint64_t n_most;         /* tokens of an answer; 0: as many as the context holds */
     bool shifts;             /* a full context drops its oldest turns */
+    bool once;               /* one question, and then the end */
     cllm_sampler_options sampling;
 
     answer_sink sink;
     void *sink_user;
     uint64_t n_retries; /* of the last question */
     bool counted;       /* the transcript has all messages */
+
+    /* of the last answer */
+    cllm_end end;       /* NONE: there is none, or it was interrupted */
+    bool only_reasoned; /* and nothing of it was printed */
 
     /* what was done, in all */
     pace evaluated, generated;
@@ -55,6 +60,7 @@ const char *conversation_last_question(const conversation *c); /* or NULL */
 size_t conversation_n_tokens(const conversation *c);           /* that the model has read and written */
 size_t conversation_count_tokens(conversation *c);             /* the same, also after undo, reset and load */
 size_t conversation_n_questions(const conversation *c);
+const char *conversation_room_advice(const conversation *c); /* what makes room in a full context */
 
 /* As JSON, or as Markdown if the name ends in .md. */
 int conversation_save(const conversation *c, const char *path);

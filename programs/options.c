@@ -69,6 +69,8 @@ static const option_row rows[] = {
     {IN_TEXT, GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the text, every byte of it; - reads standard input, a last newline included; it may also be the argument "
              "after the model"},
+    {IN_TEXT, CHAT, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
+     .help = "the question, which may also be the argument after the model; - reads standard input"},
     {IN_TEXT, GENERATE, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the prompt from a file of any bytes"},
     {IN_TEXT, CHAT, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 1, INT32_MAX, .or_minus_one = true, .computed = "-1",
      .help = "most tokens of an answer; -1 goes on until the model ends it or the context is full"},
@@ -412,9 +414,9 @@ static int add_named_overrides(options *o) {
 
 /* ----------------------------------------------------------------------------------------------- parsing */
 
-static const option_row *row_named(const command *c, const char *name) {
+static const option_row *row_named(unsigned bit, const char *name) {
     for (int i = 0; i < N_ROWS; i++)
-        if ((rows[i].commands & c->bit) && strcmp(rows[i].name, name) == 0) return &rows[i];
+        if ((rows[i].commands & bit) && strcmp(rows[i].name, name) == 0) return &rows[i];
     return NULL;
 }
 
@@ -423,7 +425,7 @@ static const option_row *row_of(const command *c, int code) {
     for (int i = 0; code && i < N_ROWS; i++)
         if ((rows[i].commands & c->bit) && code == rows[i].letter) return &rows[i];
     for (int i = 0; code && i < N_ALIASES; i++)
-        if (code == aliases[i].letter) return row_named(c, aliases[i].meant);
+        if (code == aliases[i].letter) return row_named(c->bit, aliases[i].meant);
     return NULL;
 }
 
@@ -439,7 +441,7 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
     *letters++ = '-'; /* arguments between the options come out in order */
     *letters++ = ':'; /* a missing value is told from an unknown option */
     for (int i = 0; i < N_ROWS + N_ALIASES; i++) {
-        const option_row *row = i < N_ROWS ? &rows[i] : row_named(c, aliases[i - N_ROWS].meant);
+        const option_row *row = i < N_ROWS ? &rows[i] : row_named(c->bit, aliases[i - N_ROWS].meant);
         if (!row || !(row->commands & c->bit)) continue;
         const char *name = i < N_ROWS ? row->name : aliases[i - N_ROWS].name;
         const char letter = i < N_ROWS ? row->letter : aliases[i - N_ROWS].letter;
@@ -449,7 +451,7 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
         *letters++ = letter;
         if (value == required_argument) *letters++ = ':';
     }
-    if (row_named(c, "gpu-layers")) { /* -ngl, also where there is no -n */
+    if (row_named(c->bit, "gpu-layers")) { /* -ngl, also where there is no -n */
         *letters++ = NGL[1];
         *letters++ = ':';
     }
@@ -504,6 +506,20 @@ static int set_option(const option_row *row, char *text, options *o) {
                                  : set_value(row, text, o);
 }
 
+static void mark_given(const option_row *row, options *o) {
+    o->given[(row - rows) / 64] |= (uint64_t)1 << (row - rows) % 64;
+}
+
+int change_option(options *o, unsigned bit, const char *name, char *value) {
+    const option_row *row = row_named(bit, name);
+    options changed = *o;
+    const int failed = set_option(row, value, &changed);
+    if (failed) return failed;
+    mark_given(row, &changed);
+    *o = changed;
+    return failed;
+}
+
 /* All options and arguments in turn, to the first that is wrong, or that asks for help. */
 static int parse_words(const command *c, int argc, char **argv, options *o) {
     getopt_tables tables;
@@ -514,7 +530,7 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
         const option_row *row = row_of(c, code);
         const char *word = argv[optind - (optarg == argv[optind - 1] ? 2 : 1)]; /* the option, not its value */
         if (code == NGL[1] && strcmp(word, NGL) == 0) {
-            row = row_named(c, "gpu-layers");
+            row = row_named(c->bit, "gpu-layers");
             optarg = optind < argc ? argv[optind++] : NULL;
         } else if (code == NGL[1] && !row) {
             optopt = 0;
@@ -528,8 +544,8 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
             failed = set_option(row, optarg, o);
         else
             failed = refuse_option(c, row, code == NGL[1] ? word : argv[optind - 1]);
-        if (row && !failed) o->given[(row - rows) / 64] |= (uint64_t)1 << (row - rows) % 64;
-        if (row && row == row_named(c, "temperature")) o->temperature_by_letter = code == row->letter;
+        if (row && !failed) mark_given(row, o);
+        if (row && row == row_named(c->bit, "temperature")) o->temperature_by_letter = code == row->letter;
         if (o->help || o->version) return failed;
     }
     for (; !failed && optind < argc; optind++) o->arguments[o->n_arguments++] = argv[optind]; /* those after "--" */
@@ -619,10 +635,10 @@ static void print_row(const option_row *row) {
 static void print_aliases(const command *c) {
     char text[512] = "";
     size_t n = 0;
-    if (row_named(c, "gpu-layers")) n += (size_t)snprintf(text, sizeof text, NGL " for --gpu-layers");
+    if (row_named(c->bit, "gpu-layers")) n += (size_t)snprintf(text, sizeof text, NGL " for --gpu-layers");
     for (int i = 0; i < N_ALIASES; i++) {
         const char letter[] = {'-', aliases[i].letter, '\0'}, *name = aliases[i].name;
-        if (!row_named(c, aliases[i].meant)) continue;
+        if (!row_named(c->bit, aliases[i].meant)) continue;
         n += (size_t)snprintf(text + n, sizeof text - n, "%s%s%s%s%s for --%s", n ? ", " : "", letter[1] ? letter : "",
                               letter[1] && name ? " and " : "", name ? "--" : "", name ? name : "", aliases[i].meant);
     }

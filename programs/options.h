@@ -120,6 +120,10 @@ extern const command commands[]; /* main.c; ends with a bit of 0 */
 int parse_options(const command *c, int argc, char **argv, options *o);
 void free_options(options *o);
 
+/* Give an option another value, as the command line would; one that is kept as text points into `value`. bit: of a command that has an
+ * option of this name. Returns an exit status, after saying why. */
+int change_option(options *o, unsigned bit, const char *name, char *value);
+
 bool is_given(const options *o, const char *name); /* did the user give --name, or is it the default? */
 
 void print_help(const command *c); /* on stdout */

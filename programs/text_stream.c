@@ -66,6 +66,14 @@ bool text_buffer_add(text_buffer *t, const char *bytes, size_t length) {
     return true;
 }
 
+void text_buffer_end(text_buffer *t) {
+    for (size_t n = 1; n < 4 && n <= t->length; n++) {
+        if (utf8_begins(t->bytes + t->length - n, n) <= n) continue;
+        t->length -= n;
+        return;
+    }
+}
+
 char *text_repaired(const char *bytes, size_t length, size_t *repaired_length) {
     char *repaired = NULL;
     text_stream stream = {.out = open_memstream(&repaired, repaired_length)};

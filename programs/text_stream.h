@@ -30,6 +30,7 @@ typedef struct text_buffer {
 } text_buffer;
 
 bool text_buffer_add(text_buffer *t, const char *bytes, size_t length); /* false: no memory */
+void text_buffer_end(text_buffer *t); /* take away a last character that is not complete */
 
 /* The bytes as valid UTF-8: owned, release with free; NULL if memory is out. */
 char *text_repaired(const char *bytes, size_t length, size_t *repaired_length);

@@ -49,29 +49,36 @@ together() {
     done | diff - "$work/texts"
 }
 
+# A conversation of one question is what the command answers; of two, it begins with that.
+conversation() {
+    example=chat compile chat || return 1
+    "$build/mini-cllm" chat $model --chat-template chatml -q -t 0 -n 256 "$prompt" </dev/null >"$work/answer"
+    [ -s "$work/answer" ] && printf '%s\n' "$prompt" | "$work/chat" $model chatml | cmp - "$work/answer" &&
+        printf '%s\nOne "day"\t\\\n' "$prompt" | "$work/chat" $model chatml >"$work/answers" &&
+        head -c "$(wc -c <"$work/answer")" "$work/answers" | cmp - "$work/answer" && ! cmp -s "$work/answers" "$work/answer"
+}
+
 same_text() {
     "$work/$1" $model "$prompt" >"$work/text" && [ -s "$work/expected" ] && diff "$work/expected" "$work/text"
 }
 
-check_text() { # the text is compared where there is a model
-    if [ -f $model ]; then check "$2" same_text "$1"; else
+check_with_model() { # COMMAND TEXT
+    if [ -f $model ]; then check "$2" $1; else
         n=$((n + 1))
         echo "ok $n - $2 # SKIP no $model"
     fi
 }
 
-echo 1..8
+echo 1..9
 check 'make install puts everything in its place' installed
 check 'make uninstall leaves nothing behind' nothing_left
 [ ! -f $model ] || "$build/mini-cllm" $model -p "$prompt" -q >"$work/expected"
 
 static=''
 check 'the example builds against the shared library' compile shared
-check_text shared 'and writes what mini-cllm writes'
-if [ -f $model ]; then check 'the example of a batch writes what mini-cllm writes' together; else
-    n=$((n + 1))
-    echo "ok $n - the example of a batch # SKIP no $model"
-fi
+check_with_model 'same_text shared' 'and writes what mini-cllm writes'
+check_with_model together 'the example of a batch writes what mini-cllm writes'
+check_with_model conversation 'the example of a conversation answers as mini-cllm chat does'
 
 # An embedder may use the names that the library uses inside.
 printf 'int %s;\n' error_set arena_alloc thread_pool_create reader_take >"$work/clash.c"
@@ -79,4 +86,4 @@ mkdir "$work/lib" && cp "$prefix/lib/libcllm.a" "$work/lib" # a folder without t
 static=--static
 check 'the example builds against the static library' compile static "-L$work/lib"
 check 'whose names inside clash with none of its own' compile clash "-L$work/lib" "$work/clash.c"
-check_text clash 'and writes what mini-cllm writes'
+check_with_model 'same_text clash' 'and writes what mini-cllm writes'

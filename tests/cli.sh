@@ -38,7 +38,7 @@ while read -r command flags; do
     check "$command --help names nothing else$unknown" [ -z "$unknown" ]
 done <<'END'
 generate --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --echo --save --load --draft --draft-model --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --version --model
-chat --attach --system --reasoning --context --image --n-tokens --chat-template --chat-template-kwargs --temperature --top-p --top-k --seed --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --draft --pre --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
+chat --prompt --attach --system --reasoning --context --image --n-tokens --chat-template --chat-template-kwargs --temperature --top-p --top-k --seed --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --draft --pre --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 inspect --json --tensors --ctx --override --model
 tokenize --prompt --no-bos --no-special --pre --text --json --override --model
 detokenize --pre --override --model

@@ -28,6 +28,10 @@ pipes() {
     check 'chat: a question from a pipe' cmp -s "$out" "$temporary/answer"
     chat -q 'Once upon' <"$temporary/question"
     cp "$out" "$temporary/joined"
+    chat -q -p - <"$temporary/question"
+    check 'chat -p -' cmp -s "$out" "$temporary/answer"
+    run chat /nonexistent.gguf -q </dev/null
+    check 'chat: a model that is missing is told before the question' refused 1 '/nonexistent.gguf: cannot open: No such file'
     chat -q "$(printf 'Once upon\n\nOnce upon a time')" </dev/null
     check "chat: a pipe's text goes behind the question" cmp -s "$out" "$temporary/joined"
     chat -q 'Once upon' -a "$temporary/question" -a "$template" </dev/null
@@ -50,11 +54,11 @@ pipes() {
         run chat $thinks Hi </dev/null
         check 'chat: reasoning is hidden where there is no terminal, and a note says so' eval 'is_text "\n" && says "said nothing but its reasoning"'
         run chat $thinks --reasoning show Hi </dev/null
-        check 'chat --reasoning show' eval '[ "$(wc -c <"$out")" -gt 9 ] && silent'
+        check 'chat --reasoning show' eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line && says "after 12 tokens (--n-tokens)"'
         run chat $thinks --reasoning off Hi </dev/null
-        check "chat --reasoning off: by the template's variable" eval '[ "$(wc -c <"$out")" -gt 9 ] && silent'
+        check "chat --reasoning off: by the template's variable" eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
         run chat $thinks --reasoning 4 Hi </dev/null
-        check 'chat --reasoning N: then the answer begins' eval '[ "$(wc -c <"$out")" -gt 9 ] && silent'
+        check 'chat --reasoning N: then the answer begins' eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
     }
 
     while IFS='|' read -r want message arguments; do
@@ -62,7 +66,7 @@ pipes() {
         check "chat refused: $arguments" refused "$want" "$message"
     done <<END
 2|--image: x.png: models read text alone here|--image x.png Hi
-2|reasoning: 'loud' is not show, hide, off or a number|--reasoning loud Hi
+2|--reasoning: 'loud' is not show, hide, off or a number|--reasoning loud Hi
 2|--chat-template-kwargs: '1' is not a JSON object|--chat-template-kwargs 1 Hi
 2|--context: 'grow' is not one of: stop|--context grow Hi
 1|$temporary/none: No such file or directory|-a '$temporary/none' Hi
@@ -112,7 +116,7 @@ commands() {
     check 'chat: saved as Markdown' eval 'grep -q "^## User" "$temporary/saved.md" && grep -q "^A cat sat" "$temporary/saved.md"'
     check 'chat: another try is another answer' eval '[ "$(answer 0)" != "$(answer 5)" ]'
     check 'chat /undo: there is nothing left' eval 'answer 7 | grep -q "there is no question yet"'
-    check 'chat /set' eval 'answer 11 | grep -q "/set top-k x" && answer 12 | grep -q "temperature 0, top-k 40, top-p 0.9, seed 7"'
+    check 'chat /set' eval 'answer 11 | grep -q "top-k: .x. is not a whole number" && answer 12 | grep -q "temperature 0, top-k 40, top-p 0.9, seed 7"'
     check 'chat /system' eval 'answer 13 | grep -q "there is no system message" && [ "$(answer 15)" = "Be brief" ] &&
         answer 26 | grep -q "there is no system message"'
     check 'chat: errors leave the conversation as it is' eval 'answer 16 | grep -q "not a command" &&
@@ -126,6 +130,16 @@ commands() {
     answer 0 >"$temporary/answer"
     talk "$any" --chat-template "$template"
     check 'chat: a fresh seed each time' eval '! same 0'
+
+    printf 'It rains.' >"$temporary/note.txt"
+    printf '%s\n' '/undo all' '/save' '/set top-p 0' '/set colour red' "/read $temporary/note.txt" '/read' '/read ""' '/read' \
+        "/read $temporary/note.txt" 'What?' '/read' ' /etc is a folder' "/save $temporary/slash.json" >"$temporary/script"
+    small
+    check 'chat: arguments that are missing, or too many' eval 'answer 0 | grep -q "/undo takes no argument" &&
+        answer 1 | grep -q "/save FILE" && answer 2 | grep -q "top-p: .0. is not a number in (0, 1]" && answer 3 | grep -q "/set NAME VALUE"'
+    check 'chat /read: what goes with the next question' eval 'answer 5 | grep -q "note.txt, 9 bytes, goes with" && answer 7 | grep -q "no text goes" &&
+        answer 10 | grep -q "no text goes" && grep -q "What?.n.n.*note.txt:.nIt rains" "$temporary/slash.json"'
+    check 'chat: a space before a slash' grep -q '" /etc is a folder"' "$temporary/slash.json"
 
     # what was taken back leaves no trace, at any temperature
     printf '%s\n' 'A cat sat' 'The dog' 'And then' >"$temporary/script"
