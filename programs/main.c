@@ -41,7 +41,7 @@ const command commands[] = {
      "for a newer commit.",
      pull},
     {LIST, "list", "[--json]", "List the models that are pulled.", list_models},
-    {REMOVE, "rm", "NAME...", "Remove pulled models, and parts of them.", remove_models},
+    {REMOVE, "rm", "NAME...", "Remove pulled models, and what a pull that was stopped has left.", remove_models},
     {0},
 };
 

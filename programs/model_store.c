@@ -44,6 +44,12 @@ path_text store_folder(void) {
     return *cache.text ? path_of("%s/mini-cllm", cache.text) : cache;
 }
 
+bool store_exists(void) {
+    DIR *dir = opendir(store_folder().text);
+    if (dir) closedir(dir);
+    return dir != NULL;
+}
+
 static path_text hf_cache_folder(void) {
     if (setting("HF_HUB_CACHE")) return path_of("%s", setting("HF_HUB_CACHE"));
     if (setting("HF_HOME")) return path_of("%s/hub", setting("HF_HOME"));
@@ -429,7 +435,7 @@ bool store_write(const stored_model *model) {
 }
 
 typedef struct each_model {
-    void (*take)(void *user, const stored_model *model);
+    void (*take)(void *user, stored_model *model); /* the model's files are its own then */
     void *user;
     path_text folder;
 } each_model;
@@ -440,7 +446,6 @@ static void take_manifest(void *user, const char *path, uint64_t size) {
     (void)size;
     if (!ends_with(path, ".json") || !read_manifest(path_of("%s/%s", each->folder.text, path).text, &model)) return;
     each->take(each->user, &model);
-    free(model.files.items);
 }
 
 /* The only model of a repository that is there; a second makes `count` 2. */
@@ -449,14 +454,12 @@ typedef struct only_model {
     size_t count;
 } only_model;
 
-static void take_only(void *user, const stored_model *model) {
+static void take_only(void *user, stored_model *model) {
     only_model *only = user;
-    if (only->count++ > 0) return;
-    only->model = *model;
-    only->model.files = (file_list){0};
-    for (size_t i = 0; i < model->files.count; i++)
-        file_list_add(&only->model.files, model->files.items[i].path, model->files.items[i].size,
-                      model->files.items[i].sha256);
+    if (only->count++ == 0)
+        only->model = *model;
+    else
+        free(model->files.items);
 }
 
 bool store_find(const model_name *name, stored_model *model) {
@@ -538,15 +541,34 @@ static void each_of_hf_repo(const char *folder, const each_model *each) {
         snprintf(name.tag, sizeof name.tag, "%s", tag.text);
         snprintf(name.file, sizeof name.file, "%s", *tag.text ? "" : path);
         name_spell(&name);
-        if (!hf_cache_find(&name, &model)) continue;
-        each->take(each->user, &model);
-        free(model.files.items);
+        if (hf_cache_find(&name, &model)) each->take(each->user, &model);
     }
     free(all.items);
 }
 
-void store_each(void (*take)(void *user, const stored_model *model), void *user) {
-    each_model each = {take, user, path_of("%s/hf", store_folder().text)};
+typedef struct model_list {
+    stored_model *items; /* [count], owned */
+    size_t count;
+} model_list;
+
+static void keep_model(void *user, stored_model *model) {
+    model_list *list = user;
+    stored_model *more = realloc(list->items, (list->count + 1) * sizeof *more);
+    if (more) {
+        list->items = more;
+        list->items[list->count++] = *model;
+    } else {
+        free(model->files.items);
+    }
+}
+
+static int by_name(const void *a, const void *b) {
+    const stored_model *one = a, *other = b;
+    return one->foreign != other->foreign ? one->foreign - other->foreign : strcmp(one->name.text, other->name.text);
+}
+
+static void collect_models(model_list *list) {
+    each_model each = {keep_model, list, path_of("%s/hf", store_folder().text)};
     walk(each.folder.text, "", take_manifest, &each);
     each.folder = path_of("%s/url", store_folder().text);
     walk(each.folder.text, "", take_manifest, &each);
@@ -554,6 +576,17 @@ void store_each(void (*take)(void *user, const stored_model *model), void *user)
     if (!dir) return;
     for (struct dirent *entry; (entry = readdir(dir));) each_of_hf_repo(entry->d_name, &each);
     closedir(dir);
+}
+
+void store_each(void (*take)(void *user, const stored_model *model), void *user) {
+    model_list list = {0};
+    collect_models(&list);
+    if (list.count > 0) qsort(list.items, list.count, sizeof *list.items, by_name);
+    for (size_t i = 0; i < list.count; i++) {
+        take(user, &list.items[i]);
+        free(list.items[i].files.items);
+    }
+    free(list.items);
 }
 
 /* --------------------------------------------------------------------------------------------- removing */

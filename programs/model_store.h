@@ -79,6 +79,7 @@ typedef struct stored_model {
 } stored_model;
 
 path_text store_folder(void);                                          /* DIR; "": there is no home */
+bool store_exists(void);                                               /* and can it be read? false: errno */
 path_text store_folder_of(const model_name *name, const char *commit); /* of its files */
 
 bool store_find(const model_name *name, stored_model *model);    /* among the pulled ones, all files whole */
@@ -94,7 +95,7 @@ bool store_remove(const stored_model *model);       /* manifest and files; false
 size_t store_drop_partials(const model_name *name); /* how many there were */
 bool make_folders(const char *path);                /* those above a file; false: errno */
 
-/* Call with each model, those of Hugging Face's cache last. */
+/* Call with each model in the order of their names, those of Hugging Face's cache last. */
 void store_each(void (*take)(void *user, const stored_model *model), void *user);
 
 #endif

@@ -181,8 +181,11 @@ static bool is_offline(void) {
 
 /* Pull a model. path: out, its first file. Returns an exit status, after saying why. */
 static int pull_model(const options *o, const model_name *name, path_text *path) {
-    if (is_offline()) return fail("%s: HF_HUB_OFFLINE is set, so it is not asked for", name->text);
-    if (!*store_folder().text) return fail("there is no folder for models: MINI_CLLM_MODELS or HOME has to name one");
+    if (is_offline()) return fail("%s: HF_HUB_OFFLINE is set, so the Hub is not asked for it", name->text);
+    const path_text folder = store_folder();
+    if (!*folder.text) return fail("there is no folder for models: MINI_CLLM_MODELS or HOME has to name one");
+    if (!make_folders(path_of("%s/", folder.text).text) || access(folder.text, W_OK | X_OK) != 0)
+        return fail("%s: %s; MINI_CLLM_MODELS can name another folder for models", folder.text, strerror(errno));
     pulling p = {.o = o, .h = http_open(), .model = {.name = *name}};
     if (!p.h) return fail("libcurl cannot start");
     int status = *name->repo ? find_on_hub(&p) : find_at_url(&p);
@@ -236,8 +239,10 @@ static int find_model(const options *o, const char *model, char **path) {
     } else if (for_sure) {
         const int status = pull_model(o, &name, &at);
         if (status != EXIT_SUCCESS) return status;
-    } else {
+    } else if (*name.file || strstr(model, ".gguf")) {
         return EXIT_SUCCESS; /* a path to a file that is not there */
+    } else {
+        return fail("there is no file '%s', and no model of that name is pulled; hf:%s pulls it", model, name.text);
     }
     *path = strdup(at.text);
     return *path ? EXIT_SUCCESS : fail("out of memory");
@@ -301,7 +306,9 @@ static void list_model(void *user, const stored_model *model) {
 int list_models(const options *o) {
     if (o->n_arguments > 0) return usage_error("list: unexpected argument '%s'", o->arguments[0]);
     listing l = {o->json ? json_array() : NULL, 0};
+    if (!store_exists() && errno != ENOENT) return fail("%s: %s", store_folder().text, strerror(errno));
     store_each(list_model, &l);
+    if (!o->json && l.count == 0) note(o, "no models are pulled; 'mini-cllm pull OWNER/NAME' fetches one");
     return o->json ? print_json(l.json) : EXIT_SUCCESS;
 }
 

@@ -35,6 +35,7 @@ static int render(const options *o, const cllm_chat *chat, const input *conversa
     if (cllm_chat_render(chat, objects, 2, o->adapt ? 0 : CLLM_RENDER_AS_IS, now_is, &parts, &n_parts, &err) != CLLM_OK)
         return fail_with(&err);
     const int status = print_parts(o, parts, n_parts);
+    if (n_parts == 0) note(o, "the template prints nothing; the conversation's \"messages\" may be missing");
     cllm_free(parts);
     return status;
 }
@@ -152,8 +153,8 @@ int render_template(const options *o) {
     input conversation = {0};
     int status = check_kwargs(o);
     if (status == EXIT_SUCCESS && o->tools && !o->parse) status = usage_error("--tools goes with --parse");
-    if (status == EXIT_SUCCESS && o->parse && o->show_parts)
-        status = usage_error("--parse and --parts exclude each other");
+    if (status == EXIT_SUCCESS && o->parse && (o->show_parts || o->adapt))
+        status = usage_error("--parse and %s exclude each other", o->adapt ? "--adapt" : "--parts");
     if (status == EXIT_SUCCESS && !o->model && !o->chat_template)
         status = usage_error("template: no model, and no --chat-template");
     if (status == EXIT_SUCCESS && o->model) status = open_gguf(o, o->model, &gguf);

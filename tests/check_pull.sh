@@ -239,7 +239,12 @@ check 'a name that is there asks no network' [ "$(requests)" = "$before" ]
 HF_HUB_OFFLINE=1 run hf:test/other -n 1
 check 'one that is not there, offline' refused 1 'test/other: HF_HUB_OFFLINE is set'
 run test/other -n 1
-check 'a name without hf: that is not pulled is a path' eval 'exits 1 && one_line && says "No such file"'
+check 'a name without hf: that is not pulled is a path, or else to be pulled' refused 1 "there is no file 'test/other'"
+: >"$temporary/file"
+MINI_CLLM_MODELS=$temporary/file/models run pull test/plain
+check 'a folder for models that cannot be made' refused 1 "$temporary/file/models: Not a directory; MINI_CLLM_MODELS"
+MINI_CLLM_MODELS=$temporary/file run list
+check 'and none that can be listed' refused 1 "$temporary/file: Not a directory"
 run hf:nonsense -n 1
 check 'hf: and no name' refused 2 "'hf:nonsense' is not hf:OWNER/NAME"
 

@@ -151,6 +151,14 @@ commands() {
     printf '%s\n' 'A cat sat' 'The bird' '/edit The dog' 'And now' '/edit And then' >"$temporary/script"
     small
     check 'chat /edit: the same as a fresh conversation' same 4
+    printf '%s\n' 'A cat' '/edit\r sat' "/save $temporary/edit.json" '/undo' '/undo' >"$temporary/script"
+    small
+    if LC_ALL=C grep -q libedit "$program"; then
+        check 'chat /edit: the last question stands in the line' eval 'grep -q "\"content\": \"A cat sat\"" "$temporary/edit.json" &&
+            [ "$(grep -c "\"user\"" "$temporary/edit.json")" = 1 ]'
+    else
+        skip 'chat /edit: the last question stands in the line' 'built without libedit'
+    fi
     printf '%s\n' '"""A cat' 'sat"""' '/save '"$temporary/block.json" >"$temporary/script"
     small
     check 'chat: a text of several lines' grep -q '"A cat\\nsat"' "$temporary/block.json"

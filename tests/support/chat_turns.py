@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Drive `mini-cllm chat` in a pseudo terminal: chat_turns.py PROGRAM MODEL SCRIPT [OPTION...]
 
-SCRIPT is a file of lines: each is typed, and its answer awaited until the next prompt. Prints what came after each line, as a JSON list.
+SCRIPT is a file of lines: each is typed (\\r in it is Enter, \\x03 Ctrl-C), and its answer awaited until the next prompt. Prints what came after each line, as a JSON list.
 Needs nothing but Python."""
 import fcntl, json, os, pty, re, select, struct, sys, termios, time
 
@@ -42,7 +42,7 @@ answers, ended = [], False
 for line in lines:
     if ended:
         break
-    os.write(terminal, line.encode().replace(b"\\x03", b"\x03") + b"\r")
+    os.write(terminal, line.encode().replace(b"\\x03", b"\x03").replace(b"\\r", b"\r") + b"\r")
     seen, ended = until_prompt()
     text = clean(seen)
     answers.append(text[len(line):].lstrip("\n") if text.startswith(line) else text)
