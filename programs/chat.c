@@ -100,7 +100,7 @@ static void drop_attached(talk *t) {
     t->n_attached = 0;
 }
 
-/* A question and what is attached behind it: owned, or NULL. */
+/* A question and what is attached after it: owned, or NULL. */
 static char *join_attached(const talk *t, const char *text, size_t length, size_t *whole_length) {
     char *whole = NULL;
     FILE *out = open_memstream(&whole, whole_length);
@@ -126,7 +126,7 @@ static int set_system(talk *t, const char *text) {
     return status;
 }
 
-/* Ask, with what was attached behind the question. An answer that Ctrl-C stopped is an answer. */
+/* Ask, with what was attached after the question. An answer that Ctrl-C stopped is an answer. */
 static int ask(talk *t, const char *text, size_t length) {
     size_t whole_length;
     char *whole = join_attached(t, text, length, &whole_length);
@@ -330,7 +330,7 @@ static const struct slash {
     {"/help", "", do_help, "this list"},
     {"/system", "[TEXT|@FILE]", do_system,
      "show or set what the model is told before the conversation; \"\" is nothing"},
-    {"/read", "[FILE]", do_read, "put a file's text behind the next question, or show which wait; \"\" drops them"},
+    {"/read", "[FILE]", do_read, "put a file's text after the next question, or show which wait; \"\" drops them"},
     {"/undo", "", do_undo, "forget the last question and its answer"},
     {"/retry", "", do_retry, "another answer to the last question"},
     {"/edit", "[TEXT]", do_edit, "ask the last question in other words"},

@@ -105,9 +105,33 @@ static json_t *without_oldest(const json_t *messages, size_t n) {
     return left;
 }
 
+/* Say that the oldest `n` turns are left out: how many, and the last of their questions. */
+static void note_left_out(const conversation *c, const json_t *messages, size_t n) {
+    enum { MOST_BYTES = 40 };
+    const json_t *question = NULL, *message;
+    size_t i, n_seen = 0;
+    json_array_foreach(messages, i, message) {
+        if (has_role(message, "user") && ++n_seen == n) question = message;
+    }
+    const char *text = json_string_value(json_object_get(question, "content"));
+    if (!text) text = "";
+    size_t length = strcspn(text, "\n");
+    const bool is_cut = length > MOST_BYTES || text[length];
+    if (length > MOST_BYTES) length = MOST_BYTES;
+    while (is_cut && length > 0 && (text[length] & 0xC0) == 0x80) length--; /* within a character */
+    const char *more = is_cut ? "..." : "";
+    if (n == 1)
+        note(c->run->o, "context: full, so the oldest turn is left out from here on: \"%.*s%s\"", (int)length, text,
+             more);
+    else
+        note(c->run->o, "context: full, so the oldest %zu turns are left out from here on, up to \"%.*s%s\"", n,
+             (int)length, text, more);
+}
+
 static bool drop_oldest_turn(conversation *c) {
     json_t *left = conversation_n_questions(c) >= 2 ? without_oldest(c->messages, 1) : NULL;
     if (!left) return false;
+    note_left_out(c, c->messages, 1);
     json_decref(c->messages);
     c->messages = left;
     return true;
@@ -194,9 +218,7 @@ static int shift_before_answer(conversation *c, json_t *all, size_t room, cllm_p
             low = middle + 1;
     }
     if (status == EXIT_SUCCESS && !fits) status = render_without(c, all, high, room, parts, n_parts, &fits);
-    if (status == EXIT_SUCCESS)
-        note(c->run->o, "context: full, so the oldest %zu turn%s left out from here on", high,
-             high > 1 ? "s are" : " is");
+    if (status == EXIT_SUCCESS) note_left_out(c, all, high);
     return status;
 }
 
@@ -331,7 +353,6 @@ static int end_reasoning(answering *a) {
 static int shift(answering *a) {
     cllm_part *parts = NULL;
     size_t n_parts;
-    note(a->c->run->o, "context: full, so the oldest turn is left out from here on");
     const int status = render(a->c, &parts, &n_parts);
     cllm_free(parts);
     a->n_given = 0;
@@ -369,7 +390,7 @@ static uint64_t seed_of_answer(const conversation *c) {
     return x ^ x >> 31;
 }
 
-/* Put what was said behind the question; where it was stopped within a character, without its beginning. */
+/* Put what was said after the question; where it was stopped within a character, without its beginning. */
 static int keep_answer(answering *a) {
     if (a->end != CLLM_END_TOKEN) text_buffer_end(&a->content);
     json_t *message = make_message("assistant", a->content.bytes ? a->content.bytes : "", a->content.length);

@@ -111,8 +111,8 @@ static bool parse_repo(const char *text, model_name *name) {
 
 const char *hub_endpoint(void) { return setting("HF_ENDPOINT") ? setting("HF_ENDPOINT") : "https://huggingface.co"; }
 
-/* The path behind a server's address, or NULL: the URL is of another server. */
-static const char *behind(const char *url, const char *server) {
+/* The path after a server's address, or NULL: the URL is of another server. */
+static const char *path_after(const char *url, const char *server) {
     size_t length = strlen(server);
     while (length > 0 && server[length - 1] == '/') length--;
     return strncasecmp(url, server, length) == 0 && url[length] == '/' ? url + length + 1 : NULL;
@@ -137,8 +137,8 @@ static bool parse_hub_path(const char *path, model_name *name) {
 }
 
 static bool parse_url(const char *text, model_name *name) {
-    const char *on_hub = behind(text, hub_endpoint());
-    if (!on_hub) on_hub = behind(text, "https://huggingface.co");
+    const char *on_hub = path_after(text, hub_endpoint());
+    if (!on_hub) on_hub = path_after(text, "https://huggingface.co");
     if (on_hub && parse_hub_path(on_hub, name)) return true;
     *name = (model_name){0};
     const size_t length = strcspn(text, "?#");

@@ -57,14 +57,14 @@ typedef struct option_row {
 
 static const option_row rows[] = {
     {IN_TEXT, CHAT, 'a', "attach", ATTACH, 0, "FILE",
-     .help = "a text that goes with the question; for more files give it again"},
+     .help = "add a file's text to the question; give it again for more files"},
     {IN_TEXT, CHAT, 0, "system", TEXT, FIELD(system), "TEXT|@FILE",
      .help = "what the model is told before the conversation"},
     {IN_TEXT, CHAT, 0, "reasoning", TEXT, FIELD(reasoning), "show|hide|off|N",
      .computed = "show on a terminal, else hide",
-     .help = "print the model's reasoning or not; off asks it for none, N ends it after N tokens"},
+     .help = "show or hide the model's reasoning; off asks for none, N ends it after N tokens"},
     {IN_TEXT, CHAT, 0, "context", CHOICE, FIELD(context), "stop|shift", .initial = "stop",
-     .help = "what a full context does: shift drops the oldest turns"},
+     .help = "what happens when the context is full: stop the answer, or drop the oldest turns"},
     {IN_TEXT, CHAT, 0, "image", TEXT, FIELD(image), "FILE", .help = "not supported yet: models read text alone"},
     {IN_TEXT, GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the text, every byte of it; - reads standard input, a last newline included; it may also be the argument "
@@ -93,7 +93,7 @@ static const option_row rows[] = {
      .help =
          "a template of the model by its name, such as tool_use, that of a family, such as chatml, or one in a file"},
     {IN_TEXT, TEMPLATE | CHAT, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
-     .help = "an object of further variables, which count before those of the conversation"},
+     .help = "more variables for the template, as a JSON object; they take precedence over the conversation's"},
     {IN_TEXT, TEMPLATE, 0, "parse", FLAG, FIELD(parse),
      .help =
          "read a model's answer instead of a conversation, and print its reasoning, content and tool calls as JSON"},
@@ -187,16 +187,16 @@ static const option_row rows[] = {
 
     {IN_OUTPUT, TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
     {IN_OUTPUT, TEMPLATE, 0, "parts", FLAG, FIELD(show_parts),
-     .help = "print a line of JSON a part of the text: may it become special tokens?"},
+     .help = "print the text in parts, as lines of JSON that say whether a part may become special tokens"},
     {IN_OUTPUT, EVAL, 0, "logits", TEXT, FIELD(logits), "FILE",
      .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
     {IN_OUTPUT, INSPECT | TOKENIZE | BENCH | LIST, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
     {IN_OUTPUT, BENCH, 0, "csv", FLAG, FIELD(csv), .help = "print CSV, a line a combination, under a line of names"},
     {IN_OUTPUT, BENCH, 0, "md", FLAG, FIELD(markdown), .help = "print a Markdown table"},
-    {IN_OUTPUT, PULL, 'q', "quiet", FLAG, FIELD(quiet), .help = "no progress bar, and no word but errors"},
+    {IN_OUTPUT, PULL, 'q', "quiet", FLAG, FIELD(quiet), .help = "no progress bar and no messages but errors"},
     {IN_OUTPUT, RUNS, 'q', "quiet", FLAG, FIELD(quiet),
-     .help = "nothing on standard error but errors, and that the context's end cut a text short"},
+     .help = "write to standard error only errors, and that a full context ended the text"},
     {IN_OUTPUT, RUNS, 'v', "verbose", FLAG, FIELD(verbose),
      .help = "tell the model's shape, the memory plan and each stage"},
     {IN_OUTPUT, GENERATE, 0, "version", FLAG, FIELD(version), .help = "print the version"},

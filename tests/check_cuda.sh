@@ -161,10 +161,10 @@ planted_faults
 check 'caught: a kernel without a barrier' needs_a_barrier \
     'LOCAL_ARRAY(uint, y, 128); y[THREAD] = THREAD; x[THREAD] = y[127 - THREAD];'
 check 'caught: a barrier that some threads reach' ends_with 'threads diverge' 'if (THREAD < 7) BARRIER(); x[0] = 1;'
-check 'caught: a write just behind a buffer' ends_with 'writes behind an allocation of 1000 bytes' 'x[p.n] = 1;'
+check 'caught: a write just past a buffer' ends_with 'writes past an allocation of 1000 bytes' 'x[p.n] = 1;'
 check 'caught: a write just before a buffer' ends_with 'writes before an allocation of 1000 bytes' '*(x - 1) = 1;'
 for distance in 2000 200000 8000000; do
-    check "caught: a write $distance numbers behind a buffer" ends_with 'memory is touched that is none of' "x[p.n + $distance] = 1;"
+    check "caught: a write $distance numbers past a buffer" ends_with 'memory is touched that is none of' "x[p.n + $distance] = 1;"
     check "caught: a write $distance numbers before a buffer" ends_with 'memory is touched that is none of' "*(x - $distance) = 1;"
 done
 check 'caught: shared memory used as it is' is_rubbish

@@ -960,7 +960,7 @@ static void reference_attention(const context *c, size_t q, float *out) {
     free(scores);
 }
 
-/* Right, the same bits for a query alone, and nothing but what the query sees is touched: alone it has NaNs behind. */
+/* Right, the same bits for a query alone, and nothing but what the query sees is touched: alone it has NaNs after. */
 static void check_attention(context *c) {
     const size_t length = c->config.value_length, n = c->n_queries * length;
     float *out = guarded_new(n), *want = guarded_new(n), *alone = guarded_new(length);

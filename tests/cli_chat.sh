@@ -33,7 +33,7 @@ pipes() {
     run chat /nonexistent.gguf -q </dev/null
     check 'chat: a model that is missing is told before the question' refused 1 '/nonexistent.gguf: cannot open: No such file'
     chat -q "$(printf 'Once upon\n\nOnce upon a time')" </dev/null
-    check "chat: a pipe's text goes behind the question" cmp -s "$out" "$temporary/joined"
+    check "chat: a pipe's text goes after the question" cmp -s "$out" "$temporary/joined"
     chat -q 'Once upon' -a "$temporary/question" -a "$template" </dev/null
     check 'chat --attach' exits 0
     chat -q 'Hi' --system 'Be brief.' </dev/null
@@ -164,7 +164,7 @@ commands() {
     check 'chat: a text of several lines' grep -q '"A cat\\nsat"' "$temporary/block.json"
     printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' '/save '"$temporary/shifted.json" >"$temporary/script"
     small --ctx 64 --context shift
-    check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full, so the oldest" "$out" &&
+    check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full, so the oldest turn is left out from here on: ..A cat sat on the mat" "$out" &&
         grep -q "And the cow" "$temporary/shifted.json" && ! grep -q "A cat sat" "$temporary/shifted.json"'
     small --ctx 64 --context shift
     long=$(seq 60 | tr '\n' ' ')

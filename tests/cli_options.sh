@@ -48,8 +48,8 @@ neighbours() {
     alike 'their long names, and values attached' --model="$any" -q -p 'One day,' --temp=0.7 -s5 --n-predict=9 --ctx-size=100 \
         --n-gpu-layers=0 --batch-size=3
     alike 'the prompt is the argument after the model' "$any" 'One day,' -q --temp 0.7 -s 5 -n 9
-    alike 'also behind options' "$any" -q --temp 0.7 'One day,' -s 5 -n 9
-    alike 'and behind --' -q --temp 0.7 -s 5 -n 9 -- "$any" 'One day,'
+    alike 'also after options' "$any" -q --temp 0.7 'One day,' -s 5 -n 9
+    alike 'and after --' -q --temp 0.7 -s 5 -n 9 -- "$any" 'One day,'
     alike 'and where --model names the model, before it or after' 'One day,' -m "$any" -q --temp 0.7 -s 5 -n 9
     printf 'One day,' >"$temporary/prompt"
     "$program" "$any" - -q --temp 0.7 -s 5 -n 9 <"$temporary/prompt" >"$out" 2>"$err"

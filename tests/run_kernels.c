@@ -22,7 +22,7 @@ static void must(cllm_status status, const cllm_error *err) {
 }
 
 /* Lives until the program ends, and ends where a page does: a device that reads the host's memory by whole pages has
- * nothing of it behind the last row. */
+ * nothing of it after the last row. */
 static void *memory(size_t n_bytes) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE), whole_pages = (n_bytes + page - 1) / page * page;
     unsigned char *bytes = aligned_alloc(page, whole_pages);

@@ -85,7 +85,7 @@ static parsed parse(const question *q, size_t first, size_t step, uint64_t *draw
     for (size_t at = 0, n = first; at < q->text.length || n == 0;
          at += n, n = step ? step : 1 + random_u64(draw) % 20) {
         if (n > q->text.length - at) n = q->text.length - at;
-        char *piece = malloc(n + 1); /* a copy, so that nothing may look behind it */
+        char *piece = malloc(n + 1); /* a copy, so that nothing may look past it */
         assert_non_null(piece);
         memcpy(piece, q->text.data + at, n);
         take(answer, &p, piece, n, false);
@@ -567,7 +567,7 @@ static void long_calls_are_read_in_linear_time(void **state) {
     free_cases(&f);
 }
 
-/* What a piece gives at once: texts and arguments, one behind the other. */
+/* What a piece gives at once: texts and arguments, one after the other. */
 static void check_piece(cllm_answer *answer, const char *piece, const char *want) {
     buffer got = {0};
     const cllm_delta *deltas;

@@ -139,7 +139,7 @@ static const foreign_file foreign_files[] = {
     {"annex pointer", TEXT("/annex/objects/SHA256E-s4081004224--4d7a214614ab2935.gguf\n"),
      "this is a git-annex pointer, not the model: run 'git annex get' "},
     {"html", TEXT("\n <!DOCTYPE html>\n<html class=\"\"><head>"), "this is a web page (HTML), not the model: "},
-    {"html behind a mark", TEXT("\xEF\xBB\xBF<HTML lang=en>"), "this is a web page (HTML), not the model: "},
+    {"html after a mark", TEXT("\xEF\xBB\xBF<HTML lang=en>"), "this is a web page (HTML), not the model: "},
     {"xml", TEXT("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>"),
      "this is a message in XML, not the model: \"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>\""},
     {"json", TEXT("{\"error\":\"Invalid credentials in Authorization header\"}"),

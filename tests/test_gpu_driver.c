@@ -119,7 +119,7 @@ typedef struct opened {
 
 static const gpu_driver *driver_now; /* whose group of tests runs: cmocka hands a group's set-up nothing */
 
-/* The program as a string of its own, `more` behind it. */
+/* The program as a string of its own, `more` after it. */
 static char *program_text(const gpu_properties *properties, const char *more) {
     static const char format[] = "#define GROUP %d\n#define TEAM %d\n#define SIMD %d\n#define MATRICES %d\n"
                                  "#define KV_HALF 1\n%s\n%s%s";

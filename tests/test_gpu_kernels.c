@@ -228,7 +228,7 @@ static size_t cache_elements(const heads *h, uint32_t length) {
     return (size_t)h->n_pages * h->n_kv_heads * CHUNK * length;
 }
 
-/* Ints for the kernels, behind some that are no place. */
+/* Ints for the kernels, after some that are no place. */
 enum { NO_PLACE = -1000000, BEGIN = 3 };
 typedef struct ints {
     int32_t numbers[20000];
@@ -371,7 +371,7 @@ static void queries_are_rotated_and_keys_and_values_kept(void **state) {
 
 /* ------------------------------------------------------------------------------------------------- attention */
 
-/* The tokens that end a context, behind `first` rows that are none of theirs. */
+/* The tokens that end a context, after `first` rows that are none of theirs. */
 typedef struct attention {
     heads h;
     uint32_t context, n_tokens, first, stride, out_stride;
@@ -772,7 +772,7 @@ static void rows_and_pages_are_copied(void **state) {
 
 /* ----------------------------------------------------------------------------------------- the likeliest token */
 
-/* In the second of two rows, behind one that has another answer, and beyond which lies a larger one; beyond the tokens what stays. */
+/* In the second of two rows, after one that has another answer, and beyond which lies a larger one; beyond the tokens what stays. */
 static void check_argmax(const float *logits, uint32_t n, int32_t want, const char *what) {
     float *rows = calloc(2 * (size_t)n + 1, sizeof *rows);
     assert_non_null(rows);

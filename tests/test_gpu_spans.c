@@ -407,7 +407,7 @@ static void windows_are_each_sequence_s_own(void **state) {
          .kv_type = CLLM_KV_F32,
          .exact = true},
         {.name = "windows in all layers", .window = 100, .kv_type = CLLM_KV_F16, .exact = true},
-        {.name = "a layer with windows behind one without",
+        {.name = "a layer with windows after one without",
          .window = 300,
          .n_layers_before = 1,
          .kv_type = CLLM_KV_F16,

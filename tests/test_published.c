@@ -221,7 +221,7 @@ static void run_paths(path *paths, size_t n_paths, size_t n_beginning) {
     }
 }
 
-/* The scalar path computes in float32; the reference has six digits behind the point. */
+/* The scalar path computes in float32; the reference has six digits after the point. */
 static void assert_exact(const path *p) {
     assert_int_equal(p->n_likeliest, p->n_rows);
     assert_true(p->worst_error <= 1e-4);

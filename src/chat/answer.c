@@ -1,7 +1,7 @@
 /* cllm_answer: what a model writes, piece by piece, to reasoning, content and tool calls.
  *
  * Text is given out as soon as it is certain. What is not is held: the beginning of what may become a mark, white space that may belong
- * to the mark behind it, and a call until its name is known and its arguments begin. */
+ * to the mark after it, and a call until its name is known and its arguments begin. */
 #include "chat/answer.h"
 
 #include "base/error.h"
@@ -135,7 +135,7 @@ static void begin_stretch(cllm_answer *a, answer_state state, cllm_string lead, 
     a->scan = a->solid = a->at;
 }
 
-/* White space behind a stretch, up to `end`: what the template puts there is dropped. */
+/* White space after a stretch, up to `end`: what the template puts there is dropped. */
 static void end_stretch(cllm_answer *a, size_t end, cllm_string space, bool before_call) {
     const bool trims = a->state == IN_REASONING ? a->format->trims_reasoning : a->format->trims;
     size_t keep = end;
@@ -186,7 +186,7 @@ static void try_call(cllm_answer *a, size_t at, size_t piece, bool listed) {
     a->given = 0;
 }
 
-/* At the beginning of a stretch: go behind what opens it. False: that cannot be said yet, or the state is another. */
+/* At the beginning of a stretch: go past what opens it. False: that cannot be said yet, or the state is another. */
 static bool skip_opening(cllm_answer *a, bool *again) {
     const answer_format *o = a->format;
     const bool in_content = a->state == IN_CONTENT;
@@ -195,7 +195,7 @@ static bool skip_opening(cllm_answer *a, bool *again) {
         closes_turn |=
             o->turn_end.items[i].length == o->reasoning_close.text.length &&
             memcmp(o->turn_end.items[i].data, o->reasoning_close.text.data, o->reasoning_close.text.length) == 0;
-    size_t at = a->at > a->solid ? a->at : a->solid; /* behind white space that was seen */
+    size_t at = a->at > a->solid ? a->at : a->solid; /* after white space that was seen */
     while (at < a->held.length && is_space(a->held.bytes[at])) at++;
     a->solid = at;
     *again = false;
@@ -316,7 +316,7 @@ static bool read_message_header(cllm_answer *a) {
 
 /* --------------------------------------------------------------------------------------------------------------- calls */
 
-/* The marks that may stand behind a call. YES: r->at is behind one. */
+/* The marks that may stand after a call. YES: r->at is after one. */
 static reading skip_closing(const cllm_answer *a, text_reader *r, bool *in_list) {
     reading best = READ_NO;
     reader_skip_space(r);

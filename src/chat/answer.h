@@ -31,16 +31,16 @@ typedef struct text_reader {
 
 void reader_skip_space(text_reader *r);
 
-/* Read a mark, and go behind it. White space in it that has a newline stands for any. Never PARTIAL where the text has ended. */
+/* Read a mark, and go past it. White space in it that has a newline stands for any. Never PARTIAL where the text has ended. */
 reading reader_match(text_reader *r, cllm_string mark);
 
-/* Go behind one character. */
+/* Go past one character. */
 reading reader_match_char(text_reader *r, char c);
 
-/* Go behind a JSON value. Else `at` is where it is cut off, or cannot go on: what stands before it is sure to be part of it. */
+/* Go past a JSON value. Else `at` is where it is cut off, or cannot go on: what stands before it is sure to be part of it. */
 reading reader_scan_json(text_reader *r);
 
-/* Go behind a literal of Python, JSON or Gemma, whose JSON is added to `out`, if it is YES. */
+/* Go past a literal of Python, JSON or Gemma, whose JSON is added to `out`, if it is YES. */
 reading reader_read_literal(text_reader *r, answer_text *out, int depth);
 
 /* The list of tools that the user gave. */
@@ -65,7 +65,7 @@ void answer_put_typed(answer_text *out, cllm_string value);
 /* A call so far. */
 typedef struct call_reading {
     reading state; /* NO: none, or if it has begun, it breaks at `end` */
-    size_t end;    /* of YES: behind it */
+    size_t end;    /* of YES: after it */
     bool begun;    /* its name is whole, and its arguments have begun */
     bool in_list;  /* more of them may follow after a comma */
     cllm_string name, id;
@@ -77,7 +77,7 @@ typedef struct call_reading {
 void answer_read_call(const answer_format *format, const answer_tools *tools, text_reader *r, size_t first,
                       bool in_list, answer_text *written, call_reading *call);
 
-/* The header of a message: gpt-oss and those like it. YES: `at` is behind <|message|>. */
+/* The header of a message: gpt-oss and those like it. YES: `at` is after <|message|>. */
 typedef struct message_header {
     cllm_string recipient; /* or "" */
     bool is_analysis;

@@ -344,7 +344,7 @@ static reading read_keyed_value(call_reader *c, cllm_string key) {
     if (in_cdata == READ_YES) from = ahead.at;
     is_string |= in_cdata == READ_YES;
     const reading read = find_value_end(c, from, &end);
-    const size_t behind = r->at;
+    const size_t after = r->at;
     if (read != READ_YES) {
         if (is_string) {
             put_key(c, key);
@@ -366,7 +366,7 @@ static reading read_keyed_value(call_reader *c, cllm_string key) {
     } else {
         answer_put_value(c->out, c->tools, c->call->name, key, value);
     }
-    r->at = behind;
+    r->at = after;
     return READ_YES;
 }
 

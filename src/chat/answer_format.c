@@ -178,8 +178,8 @@ static bool render_text(finder *f, const char *conversation, cllm_string *out) {
     const size_t at = status == CLLM_OK ? find_last(whole, text_of(USER)) : nowhere;
     bool found = at != nowhere && length - at < MOST_TEXT;
     if (found) {
-        const cllm_string behind = rest(whole, at + sizeof USER - 1);
-        *out = (cllm_string){arena_string(&f->chat->arena, behind.data, behind.length), behind.length};
+        const cllm_string after = rest(whole, at + sizeof USER - 1);
+        *out = (cllm_string){arena_string(&f->chat->arena, after.data, after.length), after.length};
         if (!out->data) status = CLLM_ERR_MEMORY;
         found = out->data != NULL;
     }
@@ -236,12 +236,12 @@ static bool find_reasoning_rendered(finder *f) {
         const cllm_string text = i < 2 ? render(f, messages[i], false) : render_calls(f, "\"\"", ", " REASONING);
         const size_t at = find(text, 0, text_of(REASON));
         if (at == nowhere) continue;
-        const cllm_string before = cut(text, 0, at), behind = rest(text, at + sizeof REASON - 1);
-        const size_t content = find(behind, 0, text_of(CONTENT));
-        cllm_string open = last_mark(before), close = first_mark(behind);
+        const cllm_string before = cut(text, 0, at), after = rest(text, at + sizeof REASON - 1);
+        const size_t content = find(after, 0, text_of(CONTENT));
+        cllm_string open = last_mark(before), close = first_mark(after);
         if (open.length == 0 || close.length == 0) continue;
         /* <|open|>think<|sep|> ... <|close|>think<|sep|> */
-        const cllm_string tail = rest(trimmed(behind), close.length);
+        const cllm_string tail = rest(trimmed(after), close.length);
         size_t word = 0;
         while (word < tail.length && tail.data[word] >= 'a' && tail.data[word] <= 'z') word++;
         const cllm_string wider = cut(trimmed(before), 0, trimmed(before).length - open.length);
@@ -250,12 +250,12 @@ static bool find_reasoning_rendered(finder *f) {
             open = (cllm_string){opener.data, opener.length + word + open.length};
             close.length += word + first_mark(rest(tail, word)).length;
         }
-        const size_t close_at = (size_t)(close.data - behind.data);
+        const size_t close_at = (size_t)(close.data - after.data);
         f->format->reasoning_open = (answer_mark){open, {"", 0}, space_behind(before)};
         f->format->reasoning_close =
-            (answer_mark){close, cut(behind, 0, close_at), space_before(rest(behind, close_at + close.length))};
+            (answer_mark){close, cut(after, 0, close_at), space_before(rest(after, close_at + close.length))};
         if (content != nowhere && content > close_at)
-            f->format->content_open = mark_of(cut(behind, close_at + close.length, content));
+            f->format->content_open = mark_of(cut(after, close_at + close.length, content));
         return true;
     }
     return false;
@@ -316,9 +316,9 @@ static void find_content(finder *f) {
     if (holds(spaced, CONTENT)) o->trims = !holds(spaced, "  " CONTENT) && !holds(spaced, CONTENT "  ");
     o->trims_reasoning |= o->trims;
     if (next_at == nowhere || trimmed(f->answer).length > 0) return;
-    const cllm_string behind = rest(next, next_at + sizeof CONTENT - 1);
-    add_piece(&o->turn_end, first_mark(behind));
-    o->ends = space_before(behind);
+    const cllm_string after = rest(next, next_at + sizeof CONTENT - 1);
+    add_piece(&o->turn_end, first_mark(after));
+    o->ends = space_before(after);
 }
 
 /* What stands between content and the end of a turn is known when calls are. */
@@ -409,8 +409,8 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
         o->is_string = cut(to_value, first, last - 1);
         o->key_close = (answer_mark){cut(to_value, 0, first), {"", 0}, {"", 0}};
     }
-    const cllm_string behind = rest(x, end);
-    const size_t closed = find(behind, 0, o->value_close.text);
+    const cllm_string after = rest(x, end);
+    const size_t closed = find(after, 0, o->value_close.text);
     return closed == nowhere ? nowhere : end + closed + o->value_close.text.length;
 }
 
@@ -419,14 +419,14 @@ static cllm_string find_lead(finder *f, cllm_string x, size_t name) {
     answer_format *o = f->format;
     const size_t content = find(cut(x, 0, name), 0, text_of(CONTENT));
     if (content != nowhere) {
-        const cllm_string behind = cut(x, content + sizeof CONTENT - 1, name);
-        const size_t closed = common_prefix(behind, f->answer);
-        if (trimmed(cut(behind, 0, closed)).length == 0) {
-            o->call_space = space_before(behind);
-            return behind;
+        const cllm_string after = cut(x, content + sizeof CONTENT - 1, name);
+        const size_t closed = common_prefix(after, f->answer);
+        if (trimmed(cut(after, 0, closed)).length == 0) {
+            o->call_space = space_before(after);
+            return after;
         }
-        o->content_close = mark_of(cut(behind, 0, closed));
-        return rest(behind, closed);
+        o->content_close = mark_of(cut(after, 0, closed));
+        return rest(after, closed);
     }
     cllm_string lead = rest(cut(x, 0, name), common_prefix(cut(x, 0, name), f->prompt));
     const size_t think = find_last(lead, o->reasoning_close.text);
@@ -502,15 +502,15 @@ static bool find_calls_in(finder *f, cllm_string x) {
         }
         if (end == nowhere) return true;
     }
-    cllm_string behind = rest(x, end);
-    const size_t content = find(behind, 0, text_of(CONTENT));
-    const size_t turn = content != nowhere ? content : behind.length - common_suffix(behind, f->answer);
-    if (content == nowhere) add_piece(&o->turn_end, first_mark(rest(behind, turn)));
-    behind = cut(behind, 0, turn);
-    while ((o->form == CALLS_JSON || o->form == CALLS_PYTHON) && behind.length > 0 &&
-           char_is_one_of(*trimmed(behind).data, "]}"))
-        behind = rest(trimmed(behind), 1);
-    o->close = pieces_of(behind);
+    cllm_string after = rest(x, end);
+    const size_t content = find(after, 0, text_of(CONTENT));
+    const size_t turn = content != nowhere ? content : after.length - common_suffix(after, f->answer);
+    if (content == nowhere) add_piece(&o->turn_end, first_mark(rest(after, turn)));
+    after = cut(after, 0, turn);
+    while ((o->form == CALLS_JSON || o->form == CALLS_PYTHON) && after.length > 0 &&
+           char_is_one_of(*trimmed(after).data, "]}"))
+        after = rest(trimmed(after), 1);
+    o->close = pieces_of(after);
     return true;
 }
 

@@ -37,7 +37,7 @@ typedef struct answer_format {
     answer_mark content_open, content_close;
     cllm_string role;       /* what opens an answer in the prompt, such as "<|im_start|>assistant" */
     cllm_string begins;     /* white space that the template puts before the first word of an answer */
-    cllm_string ends;       /* and behind the last */
+    cllm_string ends;       /* and after the last */
     answer_pieces turn_end; /* any of them ends the answer */
     bool trims;             /* the template trims what messages say, */
     bool trims_reasoning;   /* and think */
@@ -50,11 +50,11 @@ typedef struct answer_format {
     cllm_string call_space;            /* white space between content and a call */
     bool bare;                         /* a JSON object or a list that an answer begins with may be a call */
     bool name_is_key;                  /* JSON: {"f": {...}} */
-    bool id_is_last;                   /* JSON: the id comes behind the arguments */
+    bool id_is_last;                   /* JSON: the id comes after the arguments */
     bool id_is_name;                   /* the name is spelled as an id, "functions.f:0" */
     bool prompt_opens;                 /* the prompt ends with the mark of a call: ">>>" */
     cllm_string id_end;                /* what ends an id that stands before the name, or "" */
-    cllm_string id_begin;              /* what begins one that stands behind it, or "" */
+    cllm_string id_begin;              /* what begins one that stands after it, or "" */
     cllm_string name_end;              /* between a name and its arguments */
     bool name_end_varies;              /* something short follows that */
     cllm_string key_open;              /* of KEYS: before a key */

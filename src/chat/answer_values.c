@@ -144,7 +144,7 @@ static reading scan_character(text_reader *r) {
     return n > 0 ? READ_YES : READ_NO;
 }
 
-static reading scan_string(text_reader *r) { /* behind its quote */
+static reading scan_string(text_reader *r) { /* after its quote */
     for (reading read = READ_YES; read == READ_YES;) {
         if (r->at < r->length && r->text[r->at] == '"') {
             r->at++;
@@ -213,7 +213,7 @@ reading reader_scan_json(text_reader *r) {
 
 /* ---------------------------------------------------------------------------------------------------------- literals */
 
-/* Does a quote end its string? Templates write 'it's' at times: a quote does if a list or a call may go on behind it. */
+/* Does a quote end its string? Templates write 'it's' at times: a quote does if a list or a call may go on after it. */
 static reading ends_string(const text_reader *r) {
     size_t at = r->at;
     while (at < r->length && is_space(r->text[at])) at++;
@@ -269,7 +269,7 @@ static reading read_quoted(text_reader *r, answer_text *out) {
 
 static const char brace_quote[] = "<|\"|>"; /* Gemma's */
 
-static reading read_brace_quoted(text_reader *r, answer_text *out) { /* behind the first */
+static reading read_brace_quoted(text_reader *r, answer_text *out) { /* after the first */
     for (size_t i = r->at; i + 5 <= r->length; i++)
         if (memcmp(r->text + i, brace_quote, 5) == 0) {
             answer_put(out, "\"", 1);

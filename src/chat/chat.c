@@ -229,7 +229,7 @@ static cllm_status cut_at_mark(cllm_part *parts, size_t *n_parts, cllm_error *er
 
 /* ------------------------------------------------------------------------------------------------ the whole */
 
-/* Parts in one block of memory, their texts behind them. */
+/* Parts in one block of memory, their texts after them. */
 static cllm_part *copy_parts(const cllm_part *parts, size_t n_parts) {
     size_t length = 0;
     for (size_t i = 0; i < n_parts; i++) length += parts[i].text.length;

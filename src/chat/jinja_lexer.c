@@ -27,7 +27,7 @@ static uint32_t skip_space(const jinja_lexer *l, uint32_t at) {
     return at;
 }
 
-/* Where text that begins at `from` ends before a tag at `tag`, whose sign is behind its two characters. */
+/* Where text that begins at `from` ends before a tag at `tag`, whose sign is after its two characters. */
 static uint32_t strip_before(const jinja_lexer *l, uint32_t from, uint32_t tag, bool line_start) {
     const char sign = tag + 2 < l->length ? l->source[tag + 2] : 0;
     uint32_t end = tag;

@@ -115,7 +115,7 @@ enum { JINJA_MOST_ARGS = 8 };
 typedef struct jinja_function {
     const char *name;
     const char *
-        parameters; /* separated by spaces; "*": all arguments come as one tuple, and the named ones as a dict behind it */
+        parameters; /* separated by spaces; "*": all arguments come as one tuple, and the named ones as a dict after it */
     jinja_builtin call;
     jinja_value self; /* of a bound method */
 } jinja_function;

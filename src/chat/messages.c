@@ -81,7 +81,7 @@ static void put_content(text_builder *b, const json_value *content) {
     }
 }
 
-/* Another content behind what is there, after an empty line. */
+/* Another content after what is there, after an empty line. */
 static void join_content(text_builder *b, const json_value *content) {
     const size_t before = b->length;
     if (before > 0) put(b, "\n\n", 2);

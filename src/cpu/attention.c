@@ -145,7 +145,7 @@ static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
 }
 
 /* Of a token: norm the compressed keys and values, rotate its key and queries, store the key; what is plain of its queries
- * goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b, and what is rotated behind the place of the result. */
+ * goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b, and what is rotated after the place of the result. */
 static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;

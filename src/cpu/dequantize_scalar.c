@@ -403,7 +403,7 @@ static void unpack_TQ2_0(const block_TQ2_0 *block, float *restrict out) {
 }
 
 /* w = scale * (q - 1), five to a byte: byte / 256, rounded up when it was made, is the fraction 0.q0 q1 q2 q3 q4 in base 3.
- * So three times it has q0 before the point, and three times what is behind the point q1.
+ * So three times it has q0 before the point, and three times what is after the point q1.
  *
  *     bytes 0..31     q0 of elements 0..31, q1 of 32..63, ... q4 of 128..159
  *     bytes 32..47    q0 of elements 160..175, ... q4 of 224..239

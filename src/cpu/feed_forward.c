@@ -198,7 +198,7 @@ static void run_mixture(forward_cpu *f, uint32_t n_rows) {
                      .n_rows = n_rows,
                      .quantize = reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps)};
     product router[2] = {product_of(&w->ffn_gate_inp, 0, &f->buffers.normed, 0, n_rows, f->buffers.router)};
-    router[0].out_stride = 3 * (size_t)c->n_experts; /* behind a token's scores there is room to rank them */
+    router[0].out_stride = 3 * (size_t)c->n_experts; /* after a token's scores there is room to rank them */
     const bool shared_gate = w->ffn_gate_inp_shexp.w.data;
     if (shared_gate)
         router[1] = product_of(&w->ffn_gate_inp_shexp, 0, &f->buffers.normed, 0, n_rows, f->buffers.shared_gate);

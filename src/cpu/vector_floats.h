@@ -84,7 +84,7 @@ static const struct float_type {
 #undef X
 };
 
-/* The columns that fill no vector, zeros behind them. */
+/* The columns that fill no vector, zeros after them. */
 typedef struct float_tail {
     uint8_t rows[FLOAT_ROWS][4 * LANES];
     float x[FLOAT_COLUMNS][LANES];

@@ -78,7 +78,7 @@ INLINE void multiply_block(const format f, const size_t n_vectors, const size_t 
 /* While a block of each row is at work, as many bytes of the rows that come next are asked for, in the order in which they
  * lie in memory. So the memory sees one stream, however many rows are read at once, and its answers have a whole group of
  * rows' time. Never many at once: the first-level cache has few places to wait for memory, and the loads need them.
- * (An address behind the matrix does no harm.) */
+ * (An address after the matrix does no harm.) */
 INLINE void prefetch_block(const uint8_t *next, size_t block, const size_t n_bytes) {
     next += block * n_bytes;
     UNROLLED for (size_t at = 0; at < n_bytes; at += CACHE_LINE) __builtin_prefetch(next + at, 0, 2);

@@ -18,7 +18,7 @@ enum { DEFAULT_DRAFT = 16 };
 struct cllm_generation {
     cllm_sequence *sequence;
     cllm_generation_options options; /* end_tokens is a copy; the stop strings are in `stops` */
-    int32_t *tokens;                 /* [n_ctx] prompt and text, and behind them a draft */
+    int32_t *tokens;                 /* [n_ctx] prompt and text, and after them a draft */
     uint32_t n_prompt, count;        /* of tokens: the prompt's, and all without the draft */
     uint64_t n_most;                 /* to be drawn */
     cllm_end end;
@@ -289,7 +289,7 @@ static cllm_status draw(cllm_generation *g, const cllm_span *span, uint32_t row,
     return status;
 }
 
-/* Put a drawn token behind the text, and see whether that ends it. */
+/* Put a drawn token after the text, and see whether that ends it. */
 static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
     const int32_t previous = g->tokens[g->count - 1];
     cllm_status status = CLLM_OK;

@@ -185,7 +185,7 @@ static size_t largest_part(const cllm_engine *e) {
 /* The pages of a pool that are in a file: first .. kv_chunks(n_tokens) - 1. */
 static uint32_t first_page(uint32_t pool, const saved_header *h) { return pool == KV_WINDOWED ? h->first_windowed : 0; }
 
-/* Write a part of a page, without what is behind the last token. */
+/* Write a part of a page, without what is after the last token. */
 static cllm_status write_part(const cllm_sequence *s, bool of_gpu, uint32_t pool, uint32_t chunk, stream *to,
                               cllm_error *err) {
     const cllm_engine *e = s->engine;

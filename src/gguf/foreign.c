@@ -65,7 +65,7 @@ static bool matches(const signature *s, const unsigned char *bytes, uint64_t siz
     return size >= s->offset + s->length && memcmp(bytes + s->offset, s->bytes, s->length) == 0;
 }
 
-/* A header of JSON, behind its length. */
+/* A header of JSON, after its length. */
 static bool is_safetensors(const unsigned char *bytes, uint64_t size) {
     const uint64_t longest = 100000000; /* by the format's own reader */
     reader in = {.bytes = bytes, .size = size};

@@ -84,7 +84,7 @@ static cllm_status convert(const char *key, const cllm_value *value, cllm_value_
 
 /* -------------------------------------------------------------------------------------------------- keys */
 
-/* key: out, a copy of `given`, behind the architecture's name if it begins with a dot. */
+/* key: out, a copy of `given`, after the architecture's name if it begins with a dot. */
 static cllm_status complete_key(const metadata *m, const char *given, arena *memory, const char **key,
                                 cllm_error *err) {
     cllm_string prefix = {"", 0};

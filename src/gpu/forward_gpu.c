@@ -78,7 +78,7 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
         if (w->ffn_gate_inp.w.data) return "a mixture of experts";
         if (!w->attn_q_norm.weight != !w->attn_k_norm.weight) return "a norm of queries or keys alone";
         if (w->attn_q_norm.bias || w->attn_k_norm.bias) return "biases of norms of queries and keys";
-        if (layer_is_parallel(w) && w->post_attention_norm.weight) return "parallel layers with norms behind them";
+        if (layer_is_parallel(w) && w->post_attention_norm.weight) return "parallel layers with norms after them";
         if (w->attn_sinks) return "attention sinks";
         const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
                                          &w->ffn_gate, &w->ffn_up, &w->ffn_down};
@@ -228,7 +228,7 @@ typedef struct gpu_matrix {
 } gpu_matrix;
 
 typedef struct gpu_norm {
-    gpu_buffer *weight; /* [n_embd], and behind it as long a bias, if it has one; NULL: there is no norm */
+    gpu_buffer *weight; /* [n_embd], and after it as long a bias, if it has one; NULL: there is no norm */
     bool has_bias;
 } gpu_norm;
 
@@ -275,7 +275,7 @@ struct forward_gpu {
     gpu_buffer *scratch[N_SCRATCH];
     rope_table rope[2]; /* [1]: of windowed layers */
     float *staging;     /* angles on their way to the device, or x where its rows are padded */
-    float *cosines;     /* [n_pairs], and behind them as many sines */
+    float *cosines;     /* [n_pairs], and after them as many sines */
 
     gpu_batch batch;
     uint32_t n; /* rows at work: all of the batch, or from the last layer's attention on those that are kept */

@@ -63,12 +63,12 @@ typedef struct norm_args {
     int first_x, first_out;
     int centred;  /* LayerNorm, or RMS norm */
     int mode;     /* STORE or ADD */
-    int has_bias; /* behind the weights */
+    int has_bias; /* after the weights */
     float epsilon;
     float scale; /* of the result */
 } norm_args;
 
-/* Rows of queries, and behind them rows of keys, in the row of a token; the weights of both in this order, one for all rows
+/* Rows of queries, and after them rows of keys, in the row of a token; the weights of both in this order, one for all rows
  * or for `each` its own. */
 typedef struct norm_qk_args {
     int query_rows, query_length, key_length; /* a row's */

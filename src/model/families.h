@@ -30,7 +30,7 @@ typedef enum tensor_extent {
     DIM_EXPERTS,
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
     DIM_KV_RANK,
-    DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key behind them, */
+    DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key after them, */
     DIM_KEY_PLAIN,       /* the elements of a key that are not rotated, */
     DIM_VALUE_LATENT,    /* and a value's; */
     DIM_KV_B,            /* both of all heads */

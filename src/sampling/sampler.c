@@ -29,7 +29,7 @@ struct cllm_sampler {
     uint64_t next;   /* and what it becomes when a token is accepted */
     uint32_t n_vocab;
     candidate *heap;  /* [n_vocab], a copy of `kept` in another order */
-    candidate kept[]; /* [n_vocab] and behind it the heap: what may still be drawn, in the order of the vocabulary */
+    candidate kept[]; /* [n_vocab] and after it the heap: what may still be drawn, in the order of the vocabulary */
 };
 
 /* The generator's first state. xorshift64 draws numbers close to 0 from a state of few bits, such as a small seed is, and

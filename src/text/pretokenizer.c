@@ -54,7 +54,7 @@ static bool is_empty(const char_set *set) { return set->any == 0 && !set->ranges
 
 /* ------------------------------------------------------------------------------------------ rules */
 
-/* Where rules with a prefix go on: behind it, or, in a second attempt, where they are. Returns false where the attempt is
+/* Where rules with a prefix go on: after it, or, in a second attempt, where they are. Returns false where the attempt is
  * not to be made. */
 static bool skip_prefix(const scanner *s, const split_rule *r, bool with_prefix, size_t *at) {
     if (!with_prefix) return !r->needs_prefix;
@@ -64,7 +64,7 @@ static bool skip_prefix(const scanner *s, const split_rule *r, bool with_prefix,
     return is_in(c, &r->prefix);
 }
 
-/* Read up to `most` (0: any number of) characters of a set. Returns their number, *at is moved behind them. */
+/* Read up to `most` (0: any number of) characters of a set. Returns their number, *at is moved past them. */
 static size_t read_run(const scanner *s, const char_set *set, size_t most, size_t *at) {
     size_t count = 0;
     for (character c; (most == 0 || count < most) && is_in(c = char_at(s, *at), set); count++) *at += c.length;
@@ -171,7 +171,7 @@ static size_t match_contraction(const scanner *s, bool any_case, size_t at) {
 /* [upper]*[lower]+. Some characters are in both sets. If nothing of `lower` follows the longest run of `upper`, then the
  * run gives back what comes after the last character that is in both. */
 static size_t match_upper_then_lower(const scanner *s, const split_rule *r, size_t at) {
-    size_t end = NO_MATCH; /* behind the last character of the run that is in `lower` */
+    size_t end = NO_MATCH; /* after the last character of the run that is in `lower` */
     for (character c; is_in(c = char_at(s, at), &r->body);) {
         at += c.length;
         if (is_in(c, &r->lower)) end = at;

@@ -21,7 +21,7 @@ enum {
     N_CTX = 700,
     MOST_BYTES = 1 << 17,
     FIXED_BYTES = 208, /* of a header */
-    N_TOKENS_AT = 200, /* in it, and behind it the first windowed page; see saved_sequence.c */
+    N_TOKENS_AT = 200, /* in it, and after it the first windowed page; see saved_sequence.c */
     FIRST_WINDOWED_AT = 204,
 };
 
@@ -123,7 +123,7 @@ static uint64_t checksum_of(const saved_file *f) {
 
 static bool has_header(const saved_file *f) { return f->size >= FIXED_BYTES + sizeof(uint64_t); }
 
-/* n_before: tokens that it had. Pages stay behind the tokens. */
+/* n_before: tokens that it had. Pages stay after the tokens. */
 static void resize(saved_file *f, uint32_t n_before, const cllm_engine *engine) {
     const uint64_t n = number_at(f, N_TOKENS_AT), first = number_at(f, FIRST_WINDOWED_AT);
     const uint64_t n_pages = (n + KV_CHUNK - 1) / KV_CHUNK;

@@ -1,5 +1,5 @@
 /* The kernel's parameters say by attributes in double brackets which buffer each is. C++ ignores these; so they are read
- * here from the text after preprocessing, and for each kernel a call is written behind the text that takes an address
+ * here from the text after preprocessing, and for each kernel a call is written after the text that takes an address
  * for each parameter. */
 #define _GNU_SOURCE
 #include "msl_program.h"
@@ -81,7 +81,7 @@ static int index_of(const char *parameter, const char *end, const char *kernel) 
                  (int)(end - attribute), attribute);
 }
 
-/* list: behind the ( of the kernel's parameters. */
+/* list: after the ( of the kernel's parameters. */
 static void read_parameters(msl_kernel *kernel, const char *list) {
     int depth = 0;
     for (const char *c = list; depth >= 0; c++) {
@@ -99,7 +99,7 @@ static void read_parameters(msl_kernel *kernel, const char *list) {
     }
 }
 
-/* From the preprocessed text; entries: what is to be written behind it. */
+/* From the preprocessed text; entries: what is to be written after it. */
 static void read_kernels(msl_program *program, const char *text, FILE *entries) {
     for (const char *found = text; (found = strstr(found, "kernel void ")); found++) {
         if (found > text && (isalnum((unsigned char)found[-1]) || found[-1] == '_')) continue;

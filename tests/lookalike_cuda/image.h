@@ -1,5 +1,5 @@
 /* What the look-alike's compiler and its driver agree on. A compiled program, as nvrtcGetCUBIN or nvrtcGetPTX gives it and
- * cuModuleLoadData takes it, is an image_header and behind it a shared object for the host, which has one symbol:
+ * cuModuleLoadData takes it, is an image_header and after it a shared object for the host, which has one symbol:
  * lookalike_program_of_text. Read by C and, with the kernels, by C++. */
 #ifndef LOOKALIKE_CUDA_IMAGE_H
 #define LOOKALIKE_CUDA_IMAGE_H

@@ -1,4 +1,4 @@
-/* Tells libcuda.c what kernels a program has: LOOKALIKE_PROGRAM(LOOKALIKE_KERNEL(name), ...) behind the kernel text, which
+/* Tells libcuda.c what kernels a program has: LOOKALIKE_PROGRAM(LOOKALIKE_KERNEL(name), ...) after the kernel text, which
  * kernel_prelude.h is in front of. */
 #define LOOKALIKE_KERNEL(name) lookalike_description<name>::make(#name)
 #define LOOKALIKE_PROGRAM(...)                                                                              \

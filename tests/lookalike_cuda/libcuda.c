@@ -403,7 +403,7 @@ static void check_edges(const device_memory *m, const char *kernel) {
     for (const unsigned char *at = m->mapping; at < m->begin; at++)
         if (*at != 0xFF) fibers_fatal("%s writes before an allocation of %zu bytes", kernel, m->n_bytes);
     for (const unsigned char *at = m->begin + m->n_bytes; at < m->mapping + m->n_mapped; at++)
-        if (*at != 0xFF) fibers_fatal("%s writes behind an allocation of %zu bytes", kernel, m->n_bytes);
+        if (*at != 0xFF) fibers_fatal("%s writes past an allocation of %zu bytes", kernel, m->n_bytes);
 }
 
 CUresult cuMemFree_v2(CUdeviceptr memory) {

@@ -68,7 +68,7 @@ static char *formatted(const char *format, ...) {
     return text;
 }
 
-/* The whole file, with room for n_before bytes before it and a zero behind it, or NULL. Owned. */
+/* The whole file, with room for n_before bytes before it and a zero after it, or NULL. Owned. */
 static char *read_whole(const char *path, size_t n_before, size_t *n_bytes) {
     FILE *file = fopen(path, "rb");
     if (!file) return NULL;
@@ -104,7 +104,7 @@ static uint64_t hash_file(uint64_t so_far, const char *folder, const char *name)
 
 /* -------------------------------------------------------------------------------------------------- compiling */
 
-/* Append to the preprocessed text a list of its kernels: the names behind the mark of __global__, before the bracket. */
+/* Append to the preprocessed text a list of its kernels: the names after the mark of __global__, before the bracket. */
 static char *with_list(const char *text) {
     static const char mark[] = "annotate(\"lookalike kernel\")", bounds[] = "annotate(\"launch bounds\")";
     char *names = formatted("%s", "");
