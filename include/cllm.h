@@ -597,31 +597,107 @@ CLLM_API cllm_status cllm_sequence_diagnose(const cllm_sequence *sequence, cllm_
 
 typedef struct cllm_sampler cllm_sampler;
 
+/* The steps of a chain, in the order that is usual. */
+typedef enum cllm_sampler_step {
+    CLLM_STEP_END = 0,
+    CLLM_STEP_PENALTIES, /* repeat_penalty, frequency_penalty, presence_penalty */
+    CLLM_STEP_DRY,
+    CLLM_STEP_TOP_N_SIGMA,
+    CLLM_STEP_TEMPERATURE, /* with dynatemp_range */
+    CLLM_STEP_TOP_K,
+    CLLM_STEP_TYPICAL_P,
+    CLLM_STEP_TOP_P,
+    CLLM_STEP_MIN_P,
+    CLLM_STEP_XTC,
+    CLLM_STEP_INFILL,     /* is no part of the usual order */
+    CLLM_STEP_ADAPTIVE_P, /* the same; it always comes last */
+    CLLM_N_STEPS,
+} cllm_sampler_step;
+
+typedef struct cllm_logit_bias {
+    int32_t token;
+    float bias; /* is added to the logit; -INFINITY rules the token out */
+} cllm_logit_bias;
+
+/* The definitions are llama.cpp's. {0} is greedy, and every step is off; of a chain that draws, CLLM_SAMPLER_DEFAULTS are the beginning. Penalties
+ * and DRY look at the text so far, the prompt included: see cllm_sampler_begin. */
 typedef struct cllm_sampler_options {
-    float temperature; /* 0 or less: always the most likely token (the lowest id of equals) */
-    float top_p;       /* (0, 1]: keep the shortest prefix by probability that sums to this; 1, or 0: off */
-    uint32_t top_k;    /* keep the k most likely and their equals; 0: off */
-    uint64_t seed;     /* of the random numbers: any number, 0 too */
+    float
+        temperature; /* 0 or less: always the most likely token (the lowest id of equals) of what the other steps leave */
+    float top_p;     /* (0, 1]: keep the shortest prefix by probability that sums to this; 1, or 0: off */
+    uint32_t top_k; /* keep the k most likely and their equals; 0: off */
+    uint64_t seed;  /* of the random numbers: any number, 0 too */
+
+    float min_p; /* [0, 1]: keep tokens at least so many times as likely as the likeliest; 0: off */
+    float
+        typical_p; /* (0, 1]: keep the tokens whose surprise is closest to the expected one, until they sum to more; 1, or 0: off */
+    float top_n_sigma; /* keep logits within so many standard deviations of the largest; 0 or less: off */
+    float
+        xtc_probability; /* [0, 1]: how often all tokens that reach the threshold but the least likely of them go; 0: off */
+    float xtc_threshold; /* [0, 0.5]; more: off */
+    float
+        dynatemp_range; /* the temperature lies within so much of `temperature`, higher where the distribution is even; 0: off */
+    float dynatemp_exponent;
+
+    uint32_t penalty_last_n; /* of the last tokens, which are penalized; 0: off */
+    float repeat_penalty;    /* divides a positive logit and multiplies another; 1, or 0: off */
+    float frequency_penalty; /* is subtracted for each time that the token came */
+    float presence_penalty;  /* is subtracted once */
+
+    float dry_multiplier; /* DRY: a token that would prolong a run of n tokens, which the text has already, loses */
+    float dry_base;       /*   multiplier * base^(n - allowed_length); multiplier 0, or base below 1: off */
+    uint32_t dry_allowed_length; /* shorter runs lose nothing */
+    uint32_t dry_penalty_last_n; /* of the last tokens are looked at; 0: off */
+    const cllm_string *
+        dry_breakers; /* [n_dry_breakers] texts that no run goes across, up to 40 bytes of each; NULL: "\n" ":" "\"" "*" */
+    size_t n_dry_breakers;
+
+    uint32_t mirostat;  /* 1 or 2: temperature and this alone, in the place of the other steps; 0: off */
+    float mirostat_tau; /* the surprise that it aims at, in bits */
+    float mirostat_eta; /* how fast it gets there */
+    float
+        adaptive_target; /* [0, 1]: the probability that drawn tokens have on average; negative: the step does nothing */
+    float adaptive_decay; /* [0, 0.99]: how long it remembers what was drawn */
+
+    const cllm_logit_bias *logit_bias; /* [n_logit_bias], added before all steps, copied */
+    size_t n_logit_bias;
+    const cllm_sampler_step *steps; /* [n_steps], each once at most, copied; NULL: the usual order, up to XTC */
+    size_t n_steps;
+    const cllm_tokenizer *
+        tokenizer; /* of the vocabulary, for DRY's breakers (NULL: there are none) and infill; must outlive the sampler */
 } cllm_sampler_options;
 
-#define CLLM_SAMPLER_DEFAULTS \
-    { .temperature = 0.8f, .top_p = 0.9f, .top_k = 40, .seed = 42 }
+#define CLLM_SAMPLER_DEFAULTS                                                                                          \
+    {                                                                                                                  \
+        .temperature = 0.8f, .top_p = 0.9f, .top_k = 40, .seed = 42, .xtc_threshold = 0.1f, .dynatemp_exponent = 1,    \
+        .penalty_last_n = 64, .dry_base = 1.75f, .dry_allowed_length = 2, .dry_penalty_last_n = 64, .mirostat_tau = 5, \
+        .mirostat_eta = 0.1f, .adaptive_target = -1, .adaptive_decay = 0.9f                                            \
+    }
 
-/* options: NULL is {0}, greedy. out: owned. Errors: ARGUMENT, MEMORY. */
+/* options: NULL is {0}, greedy. out: owned. Errors: ARGUMENT (a value is not in its range), MEMORY. */
 CLLM_API cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *options, cllm_sampler **out,
                                          cllm_error *err);
 CLLM_API void cllm_sampler_destroy(cllm_sampler *sampler);
+
+/* The text so far, for penalties and DRY, in the place of what they knew: [count] tokens, of which the last are kept. cllm_generation_create
+ * calls it with the prompt. The random numbers, mirostat and adaptive-p go on as they are. */
+CLLM_API void cllm_sampler_begin(cllm_sampler *sampler, const int32_t *tokens, size_t count);
+
+/* Has the metadata key general.sampling.sequence, or an option, this step? name: llama.cpp's, such as top_k, top-k or topk, of any case. END: no
+ * step has that name. */
+CLLM_API cllm_sampler_step cllm_sampler_step_named(const char *name, size_t length);
+CLLM_API const char *cllm_sampler_step_name(cllm_sampler_step step); /* "top_k" */
 
 /* Words of a mask of tokens: token t is allowed if bit t % 32 of word t / 32 is set. */
 #define CLLM_MASK_WORDS(n_vocab) (((size_t)(n_vocab) + 31) / 32)
 
 /* Draw the next token. logits: [n_vocab], unchanged. mask: [CLLM_MASK_WORDS(n_vocab)] the tokens that may be drawn, or NULL: all.
  * The same logits give the same token until one is accepted.
- * Errors: FORMAT if a logit is NaN or that of the likeliest token is infinite, ARGUMENT if the mask allows no token. */
+ * Errors: FORMAT if a logit is NaN or that of the likeliest token is infinite, ARGUMENT if mask and logit bias allow no token. */
 CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, const uint32_t *mask,
                                          int32_t *token, cllm_error *err);
 
-/* Go on to the next draw: `token` is now part of the text. */
+/* Go on to the next draw: `token`, of the vocabulary, is now part of the text. */
 CLLM_API void cllm_sampler_accept(cllm_sampler *sampler, int32_t token);
 
 /* ------------------------------------------------------------------------------------------- generation */

@@ -4,6 +4,7 @@
 #include "conversation.h"
 #include "interrupt.h"
 #include "line_input.h"
+#include "sampling.h"
 #include "text_stream.h"
 
 #include <ctype.h>
@@ -23,8 +24,9 @@ typedef struct attachment {
 typedef struct talk {
     conversation c;
     line_input *input;
-    options o;            /* as the command line has them, and /set after it */
-    attachment *attached; /* [n_attached], owned */
+    options o;                             /* as the command line has them, and /set after it */
+    cllm_sampler_step steps[CLLM_N_STEPS]; /* the order that the file recommends */
+    attachment *attached;                  /* [n_attached], owned */
     size_t n_attached;
 
     /* the answer, as it is printed */
@@ -161,8 +163,8 @@ static const char *name_reasoning(const talk *t) {
 
 static void print_settings(const talk *t) {
     const cllm_sampler_options *s = &t->c.sampling;
-    printf("temperature %g, top-k %" PRIu32 ", top-p %g, seed %" PRIu64 ", reasoning %s, n-tokens ",
-           (double)s->temperature, s->top_k, (double)s->top_p, s->seed, name_reasoning(t));
+    printf("temperature %g, top-k %" PRIu32 ", top-p %g, min-p %g, seed %" PRIu64 ", reasoning %s, n-tokens ",
+           (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, s->seed, name_reasoning(t));
     if (t->c.reasoning_most != UINT64_MAX) printf("(reasoning ends after %" PRIu64 ") ", t->c.reasoning_most);
     if (t->c.n_most > 0)
         printf("%" PRIu64 "\n", t->c.n_most);
@@ -170,18 +172,8 @@ static void print_settings(const talk *t) {
         puts("-1");
 }
 
-/* A number of the file's metadata that is 0 or more, or -1. */
-static double recommended(const talk *t, const char *key) {
-    const cllm_value *v = cllm_gguf_find(cllm_model_gguf(t->c.run->model), key);
-    double value = -1;
-    if (v && (v->type == CLLM_FLOAT32 || v->type == CLLM_FLOAT64)) value = v->f;
-    if (v && (v->type == CLLM_UINT32 || v->type == CLLM_UINT64)) value = (double)v->u;
-    if (v && (v->type == CLLM_INT32 || v->type == CLLM_INT64)) value = (double)v->i;
-    return value >= 0 ? value : -1;
-}
-
 static void draw_seed(talk *t) {
-    uint64_t *seed = &t->o.seed;
+    uint64_t *seed = &t->o.sampling.seed;
     FILE *random = fopen("/dev/urandom", "rb");
     if (!random || fread(seed, sizeof *seed, 1, random) != 1)
         *seed = (uint64_t)time(NULL) * 0x9E3779B97F4A7C15u + (uint64_t)getpid();
@@ -192,25 +184,20 @@ static void draw_seed(talk *t) {
 /* What the file recommends, then what the user says. */
 static void apply_options(talk *t) {
     const options *o = &t->o;
-    cllm_sampler_options *s = &t->c.sampling;
-    const double temperature = recommended(t, "general.sampling.temp"),
-                 top_p = recommended(t, "general.sampling.top_p"), top_k = recommended(t, "general.sampling.top_k");
-    *s = (cllm_sampler_options){o->temperature, o->top_p, (uint32_t)o->top_k, o->seed};
-    if (temperature >= 0 && !is_given(o, "temperature")) s->temperature = (float)temperature;
-    if (top_p > 0 && top_p <= 1 && !is_given(o, "top-p")) s->top_p = (float)top_p;
-    if (top_k >= 0 && top_k <= INT32_MAX && !is_given(o, "top-k")) s->top_k = (uint32_t)top_k;
+    t->c.sampling = o->sampling;
+    take_recommended(o, cllm_model_gguf(t->c.run->model), &t->c.sampling, t->steps);
     t->c.n_most = is_given(o, "n-tokens") && o->n_tokens != UINT64_MAX ? o->n_tokens : 0;
 }
 
 /* /set: the options of these names, as the command line takes them */
 static int set(talk *t, char *arguments) {
-    static const char *const names[] = {"temperature", "top-k", "top-p", "seed", "reasoning", "n-tokens"};
+    static const char *const names[] = {"temperature", "top-k", "top-p", "min-p", "seed", "reasoning", "n-tokens"};
     enum { N_NAMES = sizeof names / sizeof *names };
     char *name = strtok(arguments, " ="), *value = strtok(NULL, " =");
     size_t i = 0;
     while (name && i < N_NAMES && strcmp(name, names[i]) != 0) i++;
     if (name && (i == N_NAMES || !value || strtok(NULL, " =")))
-        return usage_error("/set NAME VALUE: NAME is temperature, top-k, top-p, seed, reasoning or n-tokens");
+        return usage_error("/set NAME VALUE: NAME is temperature, top-k, top-p, min-p, seed, reasoning or n-tokens");
     int status = EXIT_SUCCESS;
     if (name)
         status = strcmp(name, "reasoning") == 0 ? set_reasoning(t, value) : change_option(&t->o, CHAT, name, value);
@@ -337,7 +324,7 @@ static const struct slash {
     {"/reset", "", do_reset, "forget all but the system message"},
     {"/save", "FILE", do_save, "save the conversation: JSON, or Markdown if the name ends in .md"},
     {"/load", "FILE", do_load, "go on with a conversation from JSON"},
-    {"/set", "[NAME VALUE]", set, "show or set temperature, top-k, top-p, seed, reasoning, n-tokens"},
+    {"/set", "[NAME VALUE]", set, "show or set temperature, top-k, top-p, min-p, seed, reasoning, n-tokens"},
     {"/stats", "", do_stats, "tokens evaluated and generated, how fast, and the seed"},
     {"/tokens", "", do_tokens, "how full the context is"},
     {"/exit", "", NULL, "end; so does Ctrl-D, and Ctrl-C twice"},

@@ -3,6 +3,7 @@
 
 #include "interrupt.h"
 #include "json_output.h"
+#include "sampling.h"
 #include "text_stream.h"
 
 #include <inttypes.h>
@@ -410,10 +411,10 @@ static int answer_question(conversation *c) {
     cllm_status made = CLLM_OK;
     int status = render_what_fits(c, &parts, &n_parts);
     if (status == EXIT_SUCCESS) {
-        cllm_sampler_options sampling = c->sampling;
+        cllm_sampler_options sampling = sampling_for(c->run, &c->sampling);
         sampling.seed = seed_of_answer(c);
         made = cllm_answer_create(c->chat, parts, n_parts, (cllm_string){"[]", 2}, &a.answer, &err);
-        if (made == CLLM_OK && sampling.temperature > 0)
+        if (made == CLLM_OK)
             made = cllm_sampler_create(cllm_model_get_info(c->run->model)->n_vocab, &sampling, &a.sampler, &err);
         status = made == CLLM_OK ? start_generation(&a) : fail_with(&err);
     }

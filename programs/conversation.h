@@ -22,11 +22,11 @@ typedef struct conversation {
 
     /* settings */
     reasoning_use reasoning;
-    uint64_t reasoning_most; /* tokens; UINT64_MAX: any */
-    uint64_t n_most;         /* tokens of an answer; 0: as many as the context holds */
-    bool shifts;             /* a full context drops its oldest turns */
-    bool once;               /* one question, and then the end */
-    cllm_sampler_options sampling;
+    uint64_t reasoning_most;       /* tokens; UINT64_MAX: any */
+    uint64_t n_most;               /* tokens of an answer; 0: as many as the context holds */
+    bool shifts;                   /* a full context drops its oldest turns */
+    bool once;                     /* one question, and then the end */
+    cllm_sampler_options sampling; /* its lists are borrowed */
 
     answer_sink sink;
     void *sink_user;

@@ -3,6 +3,7 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "program.h"
+#include "sampling.h"
 #include "text_stream.h"
 
 #include <errno.h>
@@ -251,11 +252,9 @@ int generate(const options *o) {
     if (status == EXIT_SUCCESS) status = run_check_fits(&r, "the prompt", p.count);
     if (status == EXIT_SUCCESS) status = start_draft(&r, &d);
     if (status == EXIT_SUCCESS) {
-        const cllm_sampler_options sampling = {o->temperature, o->top_p, (uint32_t)o->top_k, o->seed};
+        const cllm_sampler_options sampling = sampling_for(&r, &o->sampling);
         cllm_error err;
-        cllm_status made = CLLM_OK;
-        if (o->temperature > 0)
-            made = cllm_sampler_create(cllm_model_get_info(r.model)->n_vocab, &sampling, &sampler, &err);
+        cllm_status made = cllm_sampler_create(cllm_model_get_info(r.model)->n_vocab, &sampling, &sampler, &err);
         if (made == CLLM_OK) made = create_generation(&r, &p, sampler, &d, &generation, &err);
         if (made != CLLM_OK) status = fail_with(&err);
     }

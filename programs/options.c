@@ -25,11 +25,15 @@ typedef enum option_kind {
     CHOICE,   /* const char *, one of `value` */
     DEVICE,   /* const char *, one of the library's names */
     WHOLE,    /* uint64_t from `least` to `most` */
+    WHOLE32,  /* uint32_t of the same; -1 is UINT32_MAX */
     COUNTS,   /* count_list of the same */
     NUMBER,   /* float in [lower, upper], or above `lower` where lower_is_out */
     OVERRIDE, /* one more of options.overrides: KEY=TYPE:VALUE */
     LORA,     /* one more of options.loras: FILE or FILE:SCALE */
     ATTACH,   /* one more of options.attached: FILE */
+    STEPS,    /* options.sampling.steps: names, separated by semicolons or commas */
+    BIAS,     /* one more of options.sampling.logit_bias: ID+BIAS or ID-BIAS */
+    BREAKER,  /* one more of options.sampling.dry_breakers: TEXT, or "none" */
 } option_kind;
 
 typedef struct option_row {
@@ -108,16 +112,72 @@ static const option_row rows[] = {
     {IN_TEXT, EVAL, 0, "text", TEXT, FIELD(text), "FILE",
      .help = "measure perplexity on a text, - reads standard input"},
 
-    {IN_SAMPLING, WRITES, 't', "temperature", NUMBER, FIELD(temperature), "F", .lower = 0, .upper = INFINITY,
+    {IN_SAMPLING, WRITES, 't', "temperature", NUMBER, FIELD(sampling.temperature), "F", .lower = 0, .upper = INFINITY,
      .initial = "0.8", .help = "0 is greedy, more is more varied"},
-    {IN_SAMPLING, WRITES, 0, "top-k", WHOLE, FIELD(top_k), "N", 0, INT32_MAX, .initial = "40",
+    {IN_SAMPLING, WRITES, 0, "top-k", WHOLE32, FIELD(sampling.top_k), "N", 0, INT32_MAX, .initial = "40",
      .help = "keep the N likeliest tokens; 0 is off"},
-    {IN_SAMPLING, WRITES, 0, "top-p", NUMBER, FIELD(top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1,
+    {IN_SAMPLING, WRITES, 0, "top-p", NUMBER, FIELD(sampling.top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1,
      .initial = "0.9", .help = "keep the likeliest tokens that sum to this probability"},
-    {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .initial = "42",
+    {IN_SAMPLING, WRITES, 0, "min-p", NUMBER, FIELD(sampling.min_p), "F", .lower = 0, .upper = 1, .initial = "0",
+     .help = "keep tokens at least F times as likely as the likeliest; 0 is off"},
+    {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .initial = "42",
      .help = "a seed gives the same text every time"},
-    {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(seed), "N", 0, UINT64_MAX, .computed = "a fresh one each time",
+    {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .computed = "a fresh one each time",
      .help = "a seed gives the same answers every time; /stats tells it"},
+    {IN_SAMPLING, WRITES, 0, "typical-p", NUMBER, FIELD(sampling.typical_p), "F", .lower = 0, .lower_is_out = true,
+     .upper = 1, .initial = "1",
+     .help = "keep the tokens whose surprise is closest to the expected one, up to this probability"},
+    {IN_SAMPLING, WRITES, 0, "top-n-sigma", NUMBER, FIELD(sampling.top_n_sigma), "F", .lower = -1, .upper = INFINITY,
+     .initial = "-1", .help = "keep logits within F standard deviations of the largest; -1 and 0 are off"},
+    {IN_SAMPLING, WRITES, 0, "xtc-probability", NUMBER, FIELD(sampling.xtc_probability), "F", .lower = 0, .upper = 1,
+     .initial = "0",
+     .help = "how often XTC leaves out all tokens that reach its threshold, but the least likely of them"},
+    {IN_SAMPLING, WRITES, 0, "xtc-threshold", NUMBER, FIELD(sampling.xtc_threshold), "F", .lower = 0, .upper = 1,
+     .initial = "0.1", .help = "the threshold of XTC; more than 0.5 is off"},
+    {IN_SAMPLING, WRITES, 0, "dynatemp-range", NUMBER, FIELD(sampling.dynatemp_range), "F", .lower = 0,
+     .upper = INFINITY, .initial = "0",
+     .help = "let the temperature vary by F in both directions, higher where many tokens are likely; 0 is off"},
+    {IN_SAMPLING, WRITES, 0, "dynatemp-exp", NUMBER, FIELD(sampling.dynatemp_exponent), "F", .lower = 0,
+     .upper = INFINITY, .initial = "1", .help = "the exponent of that relation"},
+    {IN_SAMPLING, WRITES, 0, "repeat-penalty", NUMBER, FIELD(sampling.repeat_penalty), "F", .lower = 0,
+     .lower_is_out = true, .upper = INFINITY, .initial = "1",
+     .help = "divide the positive logits of tokens that came lately, multiply the others; 1 is off"},
+    {IN_SAMPLING, WRITES, 0, "frequency-penalty", NUMBER, FIELD(sampling.frequency_penalty), "F", .lower = -INFINITY,
+     .upper = INFINITY, .initial = "0", .help = "subtract F from a token's logit for each time that it came lately"},
+    {IN_SAMPLING, WRITES, 0, "presence-penalty", NUMBER, FIELD(sampling.presence_penalty), "F", .lower = -INFINITY,
+     .upper = INFINITY, .initial = "0", .help = "subtract F once, if it came lately"},
+    {IN_SAMPLING, WRITES, 0, "repeat-last-n", WHOLE32, FIELD(sampling.penalty_last_n), "N", 0, INT32_MAX,
+     .or_minus_one = true, .initial = "64",
+     .help = "lately is within the last N tokens of prompt and text; -1 is all of them"},
+    {IN_SAMPLING, WRITES, 0, "dry-multiplier", NUMBER, FIELD(sampling.dry_multiplier), "F", .lower = 0,
+     .upper = INFINITY, .initial = "0",
+     .help = "DRY: subtract F * base^(n - allowed length) from the logit of a token that would prolong a run of n "
+             "tokens which came before; 0 is off"},
+    {IN_SAMPLING, WRITES, 0, "dry-base", NUMBER, FIELD(sampling.dry_base), "F", .lower = 0, .upper = INFINITY,
+     .initial = "1.75", .help = "its base"},
+    {IN_SAMPLING, WRITES, 0, "dry-allowed-length", WHOLE32, FIELD(sampling.dry_allowed_length), "N", 0, INT32_MAX,
+     .initial = "2", .help = "shorter runs cost nothing"},
+    {IN_SAMPLING, WRITES, 0, "dry-penalty-last-n", WHOLE32, FIELD(sampling.dry_penalty_last_n), "N", 0, INT32_MAX,
+     .or_minus_one = true, .initial = "64", .help = "look for runs in the last N tokens; -1 is all of them"},
+    {IN_SAMPLING, WRITES, 0, "dry-sequence-breaker", BREAKER, 0, "TEXT", .computed = "newline : \" *",
+     .help = "a text that no run goes across; none is none; for more give it again"},
+    {IN_SAMPLING, WRITES, 0, "mirostat", WHOLE32, FIELD(sampling.mirostat), "N", 0, 2, .initial = "0",
+     .help = "1 or 2: aim at a surprise that stays the same, by mirostat or its second version, with the temperature "
+             "and no other sampler"},
+    {IN_SAMPLING, WRITES, 0, "mirostat-ent", NUMBER, FIELD(sampling.mirostat_tau), "F", .lower = 0, .upper = INFINITY,
+     .initial = "5", .help = "the surprise of a token, in bits, that it aims at (tau)"},
+    {IN_SAMPLING, WRITES, 0, "mirostat-lr", NUMBER, FIELD(sampling.mirostat_eta), "F", .lower = 0, .upper = INFINITY,
+     .initial = "0.1", .help = "how fast it gets there (eta)"},
+    {IN_SAMPLING, WRITES, 0, "adaptive-target", NUMBER, FIELD(sampling.adaptive_target), "F", .lower = -1, .upper = 1,
+     .initial = "-1",
+     .help = "prefer tokens about as likely as this, on average; needs adaptive_p in --samplers; -1 is off"},
+    {IN_SAMPLING, WRITES, 0, "adaptive-decay", NUMBER, FIELD(sampling.adaptive_decay), "F", .lower = 0, .upper = 0.99f,
+     .initial = "0.9", .help = "how long that average remembers"},
+    {IN_SAMPLING, WRITES, 0, "logit-bias", BIAS, 0, "ID+F|ID-F",
+     .help = "add F to the logit of a token, or subtract it; ID-inf forbids it; for more give it again"},
+    {IN_SAMPLING, WRITES, 0, "samplers", STEPS, 0, "NAME;...",
+     .computed = "penalties;dry;top_n_sigma;temperature;top_k;typ_p;top_p;min_p;xtc",
+     .help = "which samplers there are, in their order; infill and adaptive_p are two more"},
 
     {IN_TEST, BENCH, 'p', "prompt", COUNTS, FIELD(prompts), "N,..", 0, MOST_TOKENS, .initial = "512",
      .help = "evaluate prompts of so many tokens at once; 0 measures none"},
@@ -211,8 +271,9 @@ static const struct {
     const char *name; /* or NULL */
     const char *meant;
 } aliases[] = {
-    {0, "temp", "temperature"}, {0, "n-predict", "n-tokens"}, {'s', NULL, "seed"},
-    {'c', "ctx-size", "ctx"},   {'b', "batch-size", "batch"}, {0, "n-gpu-layers", "gpu-layers"},
+    {0, "temp", "temperature"},   {0, "n-predict", "n-tokens"},      {'s', NULL, "seed"},
+    {0, "typical", "typical-p"},  {'l', NULL, "logit-bias"},         {'c', "ctx-size", "ctx"},
+    {'b', "batch-size", "batch"}, {0, "n-gpu-layers", "gpu-layers"},
 };
 
 enum { N_ALIASES = sizeof aliases / sizeof aliases[0] };
@@ -229,7 +290,7 @@ typedef struct range_text {
 /* The values a row allows, as help and errors say it; "" if all. */
 static range_text range_of(const option_row *row) {
     range_text range = {""};
-    if (row->kind == WHOLE || row->kind == COUNTS)
+    if (row->kind == WHOLE || row->kind == WHOLE32 || row->kind == COUNTS)
         snprintf(range.text, sizeof range.text, "from %" PRIu64 " to %" PRIu64 "%s", row->least, row->most,
                  row->or_minus_one ? ", or -1" : "");
     if (row->kind == NUMBER)
@@ -274,6 +335,13 @@ static int set_whole(const option_row *row, const char *text, uint64_t *value) {
     return usage_error("--%s: '%s' is not a whole number %s", row->name, text, range_of(row).text);
 }
 
+static int set_whole32(const option_row *row, const char *text, uint32_t *value) {
+    uint64_t wide;
+    const int failed = set_whole(row, text, &wide);
+    if (!failed) *value = wide == UINT64_MAX ? UINT32_MAX : (uint32_t)wide;
+    return failed;
+}
+
 static int set_counts(const option_row *row, const char *text, count_list *list) {
     list->count = 0;
     for (const char *at = text; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
@@ -302,6 +370,7 @@ static int set_value(const option_row *row, const char *text, options *o) {
     switch (row->kind) {
     case FLAG: *(bool *)field = true; return 0;
     case WHOLE: return set_whole(row, text, field);
+    case WHOLE32: return set_whole32(row, text, field);
     case COUNTS: return set_counts(row, text, field);
     case NUMBER: return set_number(row, text, field);
     case CHOICE:
@@ -312,7 +381,10 @@ static int set_value(const option_row *row, const char *text, options *o) {
     case TEXT:
     case OVERRIDE:
     case LORA:
-    case ATTACH: break; /* these have functions of their own */
+    case ATTACH:
+    case STEPS:
+    case BIAS:
+    case BREAKER: break; /* these have functions of their own */
     }
     *(const char **)field = text;
     return 0;
@@ -387,6 +459,55 @@ static int add_lora(char *text, options *o) {
         return usage_error("--lora: '%s' in '%s' is not a finite number", colon + 1, text);
     if (colon) *colon = '\0';
     o->loras[o->n_loras++] = (cllm_lora){text, (float)scale.f};
+    return 0;
+}
+
+/* ------------------------------------------------------------------------------------------------ sampling */
+
+int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM_N_STEPS], size_t *n) {
+    unsigned seen = 0;
+    *n = 0;
+    for (const char *at = text;; at++) {
+        const size_t length = strcspn(at, ";,");
+        const cllm_sampler_step step = cllm_sampler_step_named(at, length);
+        if (step == CLLM_STEP_END && length > 0)
+            return usage_error(
+                "%s: '%.*s' is not one of: penalties;dry;top_n_sigma;temperature;top_k;typ_p;top_p;min_p;"
+                "xtc;infill;adaptive_p",
+                what, (int)length, at);
+        if (seen >> step & 1 && length > 0) return usage_error("%s: '%.*s' comes twice", what, (int)length, at);
+        seen |= 1u << step;
+        if (length > 0) steps[(*n)++] = step;
+        at += length;
+        if (!*at) return 0;
+    }
+}
+
+static int set_steps(const char *text, options *o) {
+    o->sampling.steps = o->steps;
+    return parse_steps("--samplers", text, o->steps, &o->sampling.n_steps);
+}
+
+static int add_bias(const char *text, options *o) {
+    char *end = NULL;
+    errno = 0;
+    const unsigned long long token = strtoull(text, &end, 10);
+    const bool signs = *text >= '0' && *text <= '9' && errno == 0 && (*end == '+' || *end == '-');
+    const char *number = end;
+    const float bias = signs ? strtof(number, &end) : 0;
+    if (!signs || *end || end == number || token > INT32_MAX || isnan(bias) || bias == INFINITY)
+        return usage_error("--logit-bias: '%s' is not of the form ID+NUMBER or ID-NUMBER, such as 15043-1", text);
+    o->bias[o->sampling.n_logit_bias++] = (cllm_logit_bias){(int32_t)token, bias};
+    return 0;
+}
+
+/* The first one takes the place of the usual ones. */
+static int add_breaker(const char *text, options *o) {
+    o->sampling.dry_breakers = o->breakers;
+    if (strcmp(text, "none") == 0)
+        o->sampling.n_dry_breakers = 0;
+    else
+        o->breakers[o->sampling.n_dry_breakers++] = (cllm_string){text, strlen(text)};
     return 0;
 }
 
@@ -499,11 +620,15 @@ static int place_arguments(const command *c, options *o) {
 }
 
 static int set_option(const option_row *row, char *text, options *o) {
-    if (row->kind == ATTACH) o->attached[o->n_attached++] = text;
-    if (row->kind == ATTACH) return 0;
-    return row->kind == OVERRIDE ? add_override(text, o)
-           : row->kind == LORA   ? add_lora(text, o)
-                                 : set_value(row, text, o);
+    switch (row->kind) {
+    case ATTACH: o->attached[o->n_attached++] = text; return 0;
+    case OVERRIDE: return add_override(text, o);
+    case LORA: return add_lora(text, o);
+    case STEPS: return set_steps(text, o);
+    case BIAS: return add_bias(text, o);
+    case BREAKER: return add_breaker(text, o);
+    default: return set_value(row, text, o);
+    }
 }
 
 static void mark_given(const option_row *row, options *o) {
@@ -558,8 +683,13 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
                    .overrides = calloc((size_t)argc + NAMED_OVERRIDES, sizeof *o->overrides),
                    .loras = calloc((size_t)argc, sizeof *o->loras),
-                   .attached = calloc((size_t)argc, sizeof *o->attached)};
-    if (!o->arguments || !o->overrides || !o->loras || !o->attached) return fail("out of memory");
+                   .attached = calloc((size_t)argc, sizeof *o->attached),
+                   .steps = calloc(CLLM_N_STEPS, sizeof *o->steps),
+                   .bias = calloc((size_t)argc, sizeof *o->bias),
+                   .breakers = calloc((size_t)argc, sizeof *o->breakers)};
+    if (!o->arguments || !o->overrides || !o->loras || !o->attached || !o->steps || !o->bias || !o->breakers)
+        return fail("out of memory");
+    o->sampling.logit_bias = o->bias;
     for (int i = 0; i < N_ROWS; i++)
         if (rows[i].initial) set_value(&rows[i], rows[i].initial, o);
     o->gpu_layers = AS_MANY_AS_FIT;
@@ -571,8 +701,8 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     failed = place_arguments(c, o);
     if (failed) return failed;
     o->verbose = o->verbose && !o->quiet;
-    if (o->temperature_by_letter && o->temperature >= hot)
-        note(o, "-t %g is the temperature; --threads sets the number of threads", (double)o->temperature);
+    if (o->temperature_by_letter && o->sampling.temperature >= hot)
+        note(o, "-t %g is the temperature; --threads sets the number of threads", (double)o->sampling.temperature);
     return 0;
 }
 
@@ -581,6 +711,9 @@ void free_options(options *o) {
     free(o->overrides);
     free(o->loras);
     free(o->attached);
+    free(o->steps);
+    free(o->bias);
+    free(o->breakers);
     while (o->n_found > 0) free(o->found[--o->n_found]);
     free(o->found);
 }

@@ -18,7 +18,7 @@ typedef struct count_list {
 #define AS_MANY_AS_FIT UINT64_MAX /* of --gpu-layers, where it is not given */
 
 typedef struct options {
-    uint64_t given[2];  /* bits of the table's rows that the user gave: see is_given */
+    uint64_t given[3];  /* bits of the table's rows that the user gave: see is_given */
     const char *model;  /* that of --model, or the first argument that is no option */
     char **arguments;   /* the others: owned */
     size_t n_arguments; /* for detokenize ids, for bench further models; what they are for others is in other fields */
@@ -32,18 +32,18 @@ typedef struct options {
     const char *system;               /* a system message, "@FILE" of one, or NULL */
     const char **attached;            /* [n_attached] files whose text goes with the question: owned */
     size_t n_attached;
-    const char *reasoning;      /* "show", "hide", "off" or a number of tokens; NULL: by the output */
-    const char *context;        /* "stop" or "shift" */
-    const char *tools;          /* a file with a JSON list of tools, or NULL */
-    const char *image;          /* not supported yet */
-    uint64_t now;               /* seconds since 1970; UINT64_MAX: the clock's */
-    const char *pre;            /* the pre-tokenizer, or NULL: the file's */
-    uint64_t n_tokens;          /* most tokens to generate; UINT64_MAX: as many as the context holds */
-    float temperature;          /* 0: greedy */
+    const char *reasoning;         /* "show", "hide", "off" or a number of tokens; NULL: by the output */
+    const char *context;           /* "stop" or "shift" */
+    const char *tools;             /* a file with a JSON list of tools, or NULL */
+    const char *image;             /* not supported yet */
+    uint64_t now;                  /* seconds since 1970; UINT64_MAX: the clock's */
+    const char *pre;               /* the pre-tokenizer, or NULL: the file's */
+    uint64_t n_tokens;             /* most tokens to generate; UINT64_MAX: as many as the context holds */
+    cllm_sampler_options sampling; /* its last_n of UINT32_MAX: the whole context; its lists are these: */
+    cllm_sampler_step *steps;      /* owned, as the next two */
+    cllm_logit_bias *bias;
+    cllm_string *breakers;
     bool temperature_by_letter; /* it came as -t, which elsewhere is the number of threads */
-    float top_p;                /* (0, 1] */
-    uint64_t top_k;             /* 0: off */
-    uint64_t seed;              /* of the sampler */
     const char *device;         /* where to compute */
     uint64_t device_index;      /* which of that API's devices */
     uint64_t gpu_layers;        /* layers to put on a GPU, or AS_MANY_AS_FIT */
@@ -123,6 +123,10 @@ void free_options(options *o);
 /* Give an option another value, as the command line would; one that is kept as text points into `value`. bit: of a command that has an
  * option of this name. Returns an exit status, after saying why. */
 int change_option(options *o, unsigned bit, const char *name, char *value);
+
+/* Names of a sampler's steps, separated by semicolons or commas. n: out. what: names the text in the message. Returns an exit status, after
+ * saying why. */
+int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM_N_STEPS], size_t *n);
 
 bool is_given(const options *o, const char *name); /* did the user give --name, or is it the default? */
 

@@ -2,6 +2,7 @@
 #include "program.h"
 
 #include "interrupt.h"
+#include "sampling.h"
 #include "text_stream.h"
 
 #include <errno.h>
@@ -359,6 +360,7 @@ int run_load(run *r, const options *o) {
     r->load_seconds = now() - start;
     if (o->verbose) describe_model(r);
     if (*cllm_model_file_note(r->model)) note(o, "%s", cllm_model_file_note(r->model));
+    if (o->verbose) note_recommended(o, cllm_model_gguf(r->model));
     remark_unread(o, cllm_model_gguf(r->model), "model");
     remark_scaling(r);
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);

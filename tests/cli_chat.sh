@@ -116,7 +116,7 @@ commands() {
     check 'chat: saved as Markdown' eval 'grep -q "^## User" "$temporary/saved.md" && grep -q "^A cat sat" "$temporary/saved.md"'
     check 'chat: another try is another answer' eval '[ "$(answer 0)" != "$(answer 5)" ]'
     check 'chat /undo: there is nothing left' eval 'answer 7 | grep -q "there is no question yet"'
-    check 'chat /set' eval 'answer 11 | grep -q "top-k: .x. is not a whole number" && answer 12 | grep -q "temperature 0, top-k 40, top-p 0.9, seed 7"'
+    check 'chat /set' eval 'answer 11 | grep -q "top-k: .x. is not a whole number" && answer 12 | grep -q "temperature 0, top-k 40, top-p 0.9, min-p 0, seed 7"'
     check 'chat /system' eval 'answer 13 | grep -q "there is no system message" && [ "$(answer 15)" = "Be brief" ] &&
         answer 26 | grep -q "there is no system message"'
     check 'chat: errors leave the conversation as it is' eval 'answer 16 | grep -q "not a command" &&
@@ -126,6 +126,8 @@ commands() {
     talk "$any" --chat-template "$template" --override general.sampling.temp=float:0.5 --override general.sampling.top_k=int:7 --top-k 9
     check "chat: the file's own settings, unless an option says otherwise" eval 'answer 0 | grep -q "temperature 0.5, top-k 9, top-p 0.9" &&
         ! grep -q "has no effect" "$out"'
+    talk "$any" --chat-template "$template" --override general.sampling.min_p=float:0.25 --override general.sampling.top_p=float:7
+    check 'chat: a setting that is out of range is left out' eval 'answer 0 | grep -q "top-p 0.9, min-p 0.25"'
     talk "$any" --chat-template "$template"
     answer 0 >"$temporary/answer"
     talk "$any" --chat-template "$template"

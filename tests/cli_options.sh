@@ -79,6 +79,51 @@ neighbours() {
     done
 }
 
+samplers() {
+    story() { run "$any" -q -n 20 --threads 1 -p 'One day,' "$@"; }
+    story
+    cp "$out" "$temporary/want"
+    for flags in '--samplers top-n-sigma;temp;topk,typical_p;nucleus' '--min-p 0 --typical 1 --top-n-sigma -1' '--xtc-probability 0.9 --xtc-threshold 0.6' \
+        '--repeat-penalty 1' '--repeat-penalty 2 --repeat-last-n 0' '--dry-multiplier 1 --dry-base 0.5' '--logit-bias 3+0' \
+        '--samplers penalties;dry;top_n_sigma;temperature;top_k;typ_p;top_p;min_p;xtc;adaptive_p' '--mirostat-ent 2'; do
+        # shellcheck disable=SC2086 # words
+        story $flags
+        check "samplers that are off: $flags" eval 'exits 0 && cmp -s "$out" "$temporary/want"'
+    done
+    for flags in '--min-p 0.9' '--typical-p 0.1' '--top-n-sigma 0.01' '--xtc-probability 1 --xtc-threshold 0.02' '--dynatemp-range 0.7' \
+        '--repeat-penalty 3' '--frequency-penalty 40' '--presence-penalty -3 --repeat-last-n -1' '--mirostat 1 --mirostat-ent 1' '--mirostat 2' \
+        '--samplers temperature' '--samplers top_k;adaptive_p --adaptive-target 0.1' '--samplers top_k;infill'; do
+        # shellcheck disable=SC2086 # words
+        story $flags
+        check "samplers that are on: $flags" eval 'exits 0 && ! cmp -s "$out" "$temporary/want"'
+    done
+    story -t 0 -n 200 --ignore-eos --ctx 300
+    cp "$out" "$temporary/want"
+    story -t 0 -n 200 --ignore-eos --ctx 300 --dry-multiplier 2 --dry-penalty-last-n -1
+    check 'DRY at temperature 0' eval 'exits 0 && ! cmp -s "$out" "$temporary/want"'
+    first=$("$program" tokenize "$any" "$(head -c 30 "$temporary/want")" --no-bos | cut -d" " -f2)
+    story -t 0 -l "$first-inf"
+    check '--logit-bias forbids a token' eval 'exits 0 && ! cmp -s "$out" "$temporary/want"'
+    run "$any" -n 1 -v --override general.sampling.temp=float:0.6 --override general.sampling.top_k=int:20 \
+        --override general.sampling.sequence=str:top_k
+    check '-v shows what the file recommends' says 'the file recommends temperature 0.6, top-k 20, samplers top_k'
+    while IFS='|' read -r message arguments; do
+        eval "run '$any' -n 1 $arguments" </dev/null
+        check "refused: $arguments" refused 2 "$message"
+    done <<'END'
+--min-p: '1.5' is not a number in [0, 1]|--min-p 1.5
+--mirostat: '3' is not a whole number from 0 to 2|--mirostat 3
+--repeat-last-n: '-2' is not a whole number from 0 to 2147483647, or -1|--repeat-last-n -2
+--samplers: 'beam' is not one of: penalties;dry|--samplers 'top_k;beam'
+--samplers: 'temp' comes twice|--samplers 'temperature;temp'
+--logit-bias: '5' is not of the form ID+NUMBER|--logit-bias 5
+--logit-bias: '5+inf' is not of the form ID+NUMBER|-l 5+inf
+--logit-bias: '-5+1' is not of the form|--logit-bias=-5+1
+END
+    run "$any" -n 1 -q -l 2000000000+1
+    check 'a logit bias of no token' refused 1 'logit bias: token 2000000000 of '
+}
+
 begin_tokens() {
     run "$stories" -n 1 -p '<s>Once'
     check 'a prompt with a begin token of its own: said once, and kept' eval 'exits 0 &&
@@ -130,5 +175,6 @@ END
 
 help_groups
 group neighbours "$any"
+group samplers "$any"
 for name in begin_tokens colons; do group $name "$stories"; done
 finish

@@ -124,6 +124,7 @@ cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *promp
         status = error_set(err, CLLM_ERR_MEMORY, "no memory for a generation of up to %u tokens",
                            sequence->engine->plan.n_ctx);
     if (status == CLLM_OK && count == sequence->engine->plan.n_ctx) g->end = CLLM_END_CONTEXT_FULL;
+    if (status == CLLM_OK && o->sampler) cllm_sampler_begin(o->sampler, prompt, count);
     if (status == CLLM_OK)
         *out = g;
     else
@@ -174,7 +175,8 @@ bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *
     g->n_rows = 1 + g->n_drafted;
     span->count += g->n_drafted;
     g->reach += g->n_drafted;
-    const bool greedy = !g->options.sampler && !g->masks && !g->logprobs;
+    const cllm_sampler *sampler = g->options.sampler;
+    const bool greedy = (!sampler || sampler_takes_likeliest(sampler)) && !g->masks && !g->logprobs;
     span->want = g->n_drafted > 0 ? CLLM_WANT_EACH : greedy ? CLLM_WANT_NEXT : CLLM_WANT_LAST;
     return true;
 }

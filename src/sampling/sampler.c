@@ -1,36 +1,167 @@
 /* cllm_sampler: logits to the next token. Before it on the road: cllm_eval. After it: the tokenizer's decode.
  *
- *   temperature 0 or less: the most likely token. Else, in this order:
- *   logits / temperature -> top-k -> softmax -> top-p -> draw
+ *   logits + logit bias -> the steps of the chain, in their order -> draw
  *
- * All arithmetic is float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by
- * falling probability), so that a seed gives the same text on every machine with the same expf.
- *
- * The vocabulary is never sorted: a binary heap is built in O(n), just as many tokens as top-k or top-p keep are taken
- * off it, and the last of them is the threshold by which the list, still in the vocabulary's order, is filtered
- * (Floyd 1964; top-p: Holtzman et al. 2019; xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and Flood 2014). */
+ * The steps are in filters.c and penalties.c; here are the chain, the ways to draw, and what goes on from token to token. All arithmetic is
+ * float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by falling probability), so that a seed gives the same
+ * text on every machine with the same expf (xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and Flood 2014; mirostat: Basu et al. 2021;
+ * adaptive-p: MrJackSpade, llama.cpp#17927). */
 #include "sampling/sampler.h"
 
+#include "base/arena.h"
 #include "base/error.h"
-#include "base/exponential.h"
+#include "sampling/candidates.h"
+#include "sampling/filters.h"
+#include "sampling/penalties.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-typedef struct candidate {
-    float weight; /* the logit divided by the temperature; from softmax on, the probability */
-    int32_t token;
-} candidate;
+/* What changes from token to token, beside the text. */
+typedef struct progress {
+    uint64_t random;              /* the generator's state */
+    float mu;                     /* mirostat: the most surprise, in bits */
+    float target_sum, target_all; /* adaptive-p: of the last probabilities, and of their weights */
+} progress;
 
 struct cllm_sampler {
     cllm_sampler_options options;
-    uint64_t random; /* the generator's state, */
-    uint64_t next;   /* and what it becomes when a token is accepted */
+    arena arena; /* of all that follows, and of what the options point to */
     uint32_t n_vocab;
-    candidate *heap;  /* [n_vocab], a copy of `kept` in another order */
-    candidate kept[]; /* [n_vocab] and after it the heap: what may still be drawn, in the order of the vocabulary */
+    candidates candidates;
+    history history;
+    breakers breakers;
+    uint32_t *counts, *z; /* work space of the penalties */
+    progress now, next;   /* next: when `drawn` is accepted */
+    int32_t drawn;
+    bool changes_choice; /* greedy too is more than the largest logit */
 };
+
+/* ------------------------------------------------------------------------------------------------- options */
+
+static const struct {
+    const char *name, *other; /* other: NULL, or another name */
+} step_names[CLLM_N_STEPS] = {
+    [CLLM_STEP_PENALTIES] = {"penalties", NULL},
+    [CLLM_STEP_DRY] = {"dry", NULL},
+    [CLLM_STEP_TOP_N_SIGMA] = {"top_n_sigma", NULL},
+    [CLLM_STEP_TEMPERATURE] = {"temperature", "temp"},
+    [CLLM_STEP_TOP_K] = {"top_k", NULL},
+    [CLLM_STEP_TYPICAL_P] = {"typ_p", "typical_p"},
+    [CLLM_STEP_TOP_P] = {"top_p", "nucleus"},
+    [CLLM_STEP_MIN_P] = {"min_p", NULL},
+    [CLLM_STEP_XTC] = {"xtc", NULL},
+    [CLLM_STEP_INFILL] = {"infill", NULL},
+    [CLLM_STEP_ADAPTIVE_P] = {"adaptive_p", NULL},
+};
+
+static const cllm_sampler_step usual_steps[] = {
+    CLLM_STEP_PENALTIES, CLLM_STEP_DRY,   CLLM_STEP_TOP_N_SIGMA, CLLM_STEP_TEMPERATURE, CLLM_STEP_TOP_K,
+    CLLM_STEP_TYPICAL_P, CLLM_STEP_TOP_P, CLLM_STEP_MIN_P,       CLLM_STEP_XTC,
+};
+
+/* The same letters, but for their case and what joins the words? */
+static bool spells(const char *name, const char *text, size_t length) {
+    for (size_t i = 0;; i++) {
+        while (i < length && (text[i] == '_' || text[i] == '-')) i++;
+        while (*name == '_') name++;
+        if (i == length || !*name) return i == length && !*name;
+        if ((text[i] | 0x20) != *name++) return false;
+    }
+}
+
+cllm_sampler_step cllm_sampler_step_named(const char *name, size_t length) {
+    for (int i = CLLM_STEP_END + 1; i < CLLM_N_STEPS; i++)
+        if (spells(step_names[i].name, name, length) ||
+            (step_names[i].other && spells(step_names[i].other, name, length)))
+            return (cllm_sampler_step)i;
+    return CLLM_STEP_END;
+}
+
+const char *cllm_sampler_step_name(cllm_sampler_step step) {
+    return step > CLLM_STEP_END && step < CLLM_N_STEPS ? step_names[step].name : "";
+}
+
+static bool penalizes(const cllm_sampler_options *o) {
+    const bool repeat = o->repeat_penalty > 0 && o->repeat_penalty != 1;
+    return o->penalty_last_n > 0 && (repeat || o->frequency_penalty != 0 || o->presence_penalty != 0);
+}
+
+static bool uses_dry(const cllm_sampler_options *o) {
+    return o->dry_multiplier != 0 && o->dry_base >= 1 && o->dry_penalty_last_n > 0;
+}
+
+static bool uses_xtc(const cllm_sampler_options *o) { return o->xtc_probability > 0 && o->xtc_threshold <= 0.5f; }
+
+static bool uses_typical(const cllm_sampler_options *o) { return o->typical_p > 0 && o->typical_p < 1; }
+
+static bool is_greedy(const cllm_sampler_options *o) { return o->temperature <= 0 && o->dynatemp_range <= 0; }
+
+static cllm_status check_numbers(const cllm_sampler_options *o, cllm_error *err) {
+    const struct {
+        const char *name;
+        float value, least, most;
+    } ranges[] = {
+        {"temperature", o->temperature, -FLT_MAX, FLT_MAX},
+        {"top-p", o->top_p, 0, 1},
+        {"min-p", o->min_p, 0, 1},
+        {"typical-p", o->typical_p, 0, 1},
+        {"top-n-sigma", o->top_n_sigma, -FLT_MAX, FLT_MAX},
+        {"xtc-probability", o->xtc_probability, 0, 1},
+        {"xtc-threshold", o->xtc_threshold, 0, FLT_MAX},
+        {"dynatemp-range", o->dynatemp_range, 0, FLT_MAX},
+        {"dynatemp-exp", o->dynatemp_exponent, 0, FLT_MAX},
+        {"repeat-penalty", o->repeat_penalty, 0, FLT_MAX},
+        {"frequency-penalty", o->frequency_penalty, -FLT_MAX, FLT_MAX},
+        {"presence-penalty", o->presence_penalty, -FLT_MAX, FLT_MAX},
+        {"dry-multiplier", o->dry_multiplier, 0, FLT_MAX},
+        {"dry-base", o->dry_base, 0, FLT_MAX},
+        {"mirostat", (float)o->mirostat, 0, 2},
+        {"mirostat-ent", o->mirostat_tau, 0, FLT_MAX},
+        {"mirostat-lr", o->mirostat_eta, 0, FLT_MAX},
+        {"adaptive-target", o->adaptive_target, -FLT_MAX, 1},
+        {"adaptive-decay", o->adaptive_decay, 0, 0.99f},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (!(ranges[i].value >= ranges[i].least && ranges[i].value <= ranges[i].most))
+            return error_set(err, CLLM_ERR_ARGUMENT, "%s %g is not in [%g, %g]", ranges[i].name,
+                             (double)ranges[i].value, (double)ranges[i].least, (double)ranges[i].most);
+    return CLLM_OK;
+}
+
+static cllm_status check_options(const cllm_sampler_options *o, uint32_t n_vocab, cllm_error *err) {
+    unsigned seen = 0;
+    for (size_t i = 0; o->steps && i < o->n_steps; i++) {
+        const cllm_sampler_step step = o->steps[i];
+        if (step <= CLLM_STEP_END || step >= CLLM_N_STEPS)
+            return error_set(err, CLLM_ERR_ARGUMENT, "%d is no step of a sampler", (int)step);
+        if (seen >> step & 1)
+            return error_set(err, CLLM_ERR_ARGUMENT, "the step %s comes twice", step_names[step].name);
+        if (step == CLLM_STEP_INFILL && !o->tokenizer)
+            return error_set(err, CLLM_ERR_ARGUMENT, "infill needs the tokenizer of the vocabulary");
+        seen |= 1u << step;
+    }
+    for (size_t i = 0; i < o->n_logit_bias; i++) {
+        const cllm_logit_bias *b = &o->logit_bias[i];
+        if (b->token < 0 || (uint32_t)b->token >= n_vocab || isnan(b->bias) || b->bias == INFINITY)
+            return error_set(err, CLLM_ERR_ARGUMENT, "logit bias: token %d of %u, bias %g", b->token, n_vocab,
+                             (double)b->bias);
+    }
+    if (o->tokenizer && cllm_tokenizer_n_vocab(o->tokenizer) != n_vocab)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the tokenizer has %u tokens, not %u",
+                         cllm_tokenizer_n_vocab(o->tokenizer), n_vocab);
+    return check_numbers(o, err);
+}
+
+/* A copy of n things in the sampler's memory; NULL: there is none. */
+static void *copy_of(arena *a, const void *items, size_t n, size_t size) {
+    void *copy = arena_alloc(a, n, size);
+    if (copy && n > 0) memcpy(copy, items, n * size);
+    return copy;
+}
 
 /* The generator's first state. xorshift64 draws numbers close to 0 from a state of few bits, such as a small seed is, and
  * nothing but 0 from 0: so a seed is mixed, as splitmix64 makes its first number of it. */
@@ -42,102 +173,77 @@ static uint64_t mix_seed(uint64_t seed) {
     return x ? x : 1;
 }
 
+/* Memory of its own for what the options point to, and for the work. */
+static bool allocate(cllm_sampler *s) {
+    static const cllm_string usual_breakers[] = {{"\n", 1}, {":", 1}, {"\"", 1}, {"*", 1}};
+    cllm_sampler_options *o = &s->options;
+    const bool usual = !o->dry_breakers;
+    const size_t penalty = penalizes(o) ? o->penalty_last_n : 0, dry = uses_dry(o) ? o->dry_penalty_last_n : 0;
+    o->steps =
+        copy_of(&s->arena, o->steps ? o->steps : usual_steps,
+                o->steps ? o->n_steps : (o->n_steps = sizeof usual_steps / sizeof *usual_steps), sizeof *o->steps);
+    o->logit_bias = copy_of(&s->arena, o->logit_bias, o->n_logit_bias, sizeof *o->logit_bias);
+    s->candidates.list = arena_alloc(&s->arena, s->n_vocab, sizeof *s->candidates.list);
+    s->candidates.heap = arena_alloc(&s->arena, s->n_vocab, sizeof *s->candidates.heap);
+    s->history.most = penalty > dry ? penalty : dry;
+    s->history.tokens = arena_alloc(&s->arena, 2 * (uint64_t)s->history.most, sizeof *s->history.tokens);
+    s->counts = arena_alloc(&s->arena, s->history.most > 0 ? s->n_vocab : 0, sizeof *s->counts);
+    s->z = arena_alloc(&s->arena, dry, sizeof *s->z);
+    if (!o->steps || !o->logit_bias || !s->candidates.list || !s->candidates.heap || !s->history.tokens || !s->counts ||
+        !s->z)
+        return false;
+    if (dry == 0 || !o->tokenizer) return true;
+    return breakers_find(&s->breakers, o->tokenizer, usual ? usual_breakers : o->dry_breakers,
+                         usual ? sizeof usual_breakers / sizeof *usual_breakers : o->n_dry_breakers, &s->arena);
+}
+
 cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *options, cllm_sampler **out,
                                 cllm_error *err) {
-    *out = NULL;
     static const cllm_sampler_options greedy = {0};
     const cllm_sampler_options *o = options ? options : &greedy;
+    *out = NULL;
     if (n_vocab == 0 || n_vocab > INT32_MAX)
         return error_set(err, CLLM_ERR_ARGUMENT, "a vocabulary of %u is not possible", n_vocab);
-    if (!isfinite(o->temperature))
-        return error_set(err, CLLM_ERR_ARGUMENT, "temperature %g is not a finite number", (double)o->temperature);
-    if (!(o->top_p >= 0 && o->top_p <= 1))
-        return error_set(err, CLLM_ERR_ARGUMENT, "top-p %g is not in (0, 1], nor 0 for off", (double)o->top_p);
-    cllm_sampler *sampler = malloc(sizeof *sampler + 2 * (size_t)n_vocab * sizeof(candidate));
-    if (!sampler) return error_set(err, CLLM_ERR_MEMORY, "no memory for a sampler of %u tokens", n_vocab);
-    sampler->options = *o;
-    sampler_set_state(sampler, mix_seed(o->seed));
-    sampler->n_vocab = n_vocab;
-    sampler->heap = sampler->kept + n_vocab;
-    *out = sampler;
+    cllm_status status = check_options(o, n_vocab, err);
+    if (status != CLLM_OK) return status;
+    cllm_sampler *s = calloc(1, sizeof *s);
+    if (!s) return error_set(err, CLLM_ERR_MEMORY, "no memory for a sampler");
+    s->options = *o;
+    s->n_vocab = n_vocab;
+    if (!allocate(s)) {
+        cllm_sampler_destroy(s);
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for a sampler of %u tokens", n_vocab);
+    }
+    s->changes_choice = o->n_logit_bias > 0;
+    for (size_t i = 0; i < s->options.n_steps; i++) {
+        const cllm_sampler_step step = s->options.steps[i];
+        s->changes_choice |= (step == CLLM_STEP_PENALTIES && penalizes(o)) || (step == CLLM_STEP_DRY && uses_dry(o)) ||
+                             (step == CLLM_STEP_XTC && uses_xtc(o)) ||
+                             (step == CLLM_STEP_TYPICAL_P && uses_typical(o)) || step == CLLM_STEP_INFILL;
+    }
+    const float weights = 1 / (1 - o->adaptive_decay);
+    s->now = (progress){mix_seed(o->seed), 2 * o->mirostat_tau, o->adaptive_target * weights, weights};
+    s->next = s->now;
+    s->drawn = -1;
+    *out = s;
     return CLLM_OK;
+}
+
+bool sampler_takes_likeliest(const cllm_sampler *sampler) {
+    return is_greedy(&sampler->options) && !sampler->changes_choice;
 }
 
 uint32_t sampler_n_vocab(const cllm_sampler *sampler) { return sampler->n_vocab; }
 
-void sampler_set_state(cllm_sampler *sampler, uint64_t state) { sampler->random = sampler->next = state; }
+void sampler_set_state(cllm_sampler *sampler, uint64_t state) { sampler->now.random = sampler->next.random = state; }
 
-void cllm_sampler_destroy(cllm_sampler *sampler) { free(sampler); }
-
-/* ------------------------------------------------------------------------------------ a heap of candidates */
-
-static bool likelier(const candidate *a, const candidate *b) {
-    return a->weight > b->weight || (a->weight == b->weight && a->token < b->token);
+void cllm_sampler_destroy(cllm_sampler *sampler) {
+    if (!sampler) return;
+    arena_free(&sampler->arena);
+    free(sampler);
 }
 
-static void sift_down(candidate *heap, size_t n, size_t at) {
-    const candidate moving = heap[at];
-    for (size_t child; (child = 2 * at + 1) < n; at = child) {
-        if (child + 1 < n && likelier(&heap[child + 1], &heap[child])) child++;
-        if (!likelier(&heap[child], &moving)) break;
-        heap[at] = heap[child];
-    }
-    heap[at] = moving;
-}
-
-static void build_heap(candidate *heap, const candidate *list, size_t n) {
-    memcpy(heap, list, n * sizeof *heap);
-    for (size_t at = n / 2; at-- > 0;) sift_down(heap, n, at);
-}
-
-/* Take the likeliest off a heap of n, which is then one shorter. */
-static candidate take_likeliest(candidate *heap, size_t n) {
-    const candidate top = heap[0];
-    heap[0] = heap[n - 1];
-    if (n > 1) sift_down(heap, n - 1, 0);
-    return top;
-}
-
-/* -------------------------------------------------------------------------------------------------- steps */
-
-/* Keep the k likeliest of n, k < n, and all that equal the k-th. Returns how many. */
-static size_t keep_top_k(cllm_sampler *s, size_t n, size_t k) {
-    build_heap(s->heap, s->kept, n);
-    for (size_t taken = 0; taken + 1 < k; taken++) take_likeliest(s->heap, n - taken);
-    const float threshold = s->heap[0].weight;
-    size_t n_kept = 0;
-    for (size_t i = 0; i < n; i++)
-        if (s->kept[i].weight >= threshold) s->kept[n_kept++] = s->kept[i];
-    return n_kept;
-}
-
-/* Probabilities of the n that are left. */
-static void softmax(candidate *kept, size_t n) {
-    float largest = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) largest = kept[i].weight > largest ? kept[i].weight : largest;
-    for (size_t i = 0; i < n; i++) sum += kept[i].weight = exp_or_zero(kept[i].weight - largest);
-    for (size_t i = 0; i < n; i++) kept[i].weight = normal_or_zero(kept[i].weight / sum);
-}
-
-/* Keep the shortest run of the likeliest of n whose probabilities reach p, renormalised. Returns how many. */
-static size_t keep_top_p(cllm_sampler *s, size_t n, float p) {
-    build_heap(s->heap, s->kept, n);
-    candidate last = take_likeliest(s->heap, n);
-    float reached = last.weight;
-    for (size_t left = n - 1; left > 0 && reached < p; left--) {
-        last = take_likeliest(s->heap, left);
-        reached += last.weight;
-    }
-    size_t n_kept = 0;
-    float sum = 0;
-    for (size_t i = 0; i < n; i++)
-        if (!likelier(&last, &s->kept[i])) {
-            s->kept[n_kept++] = s->kept[i];
-            sum += s->kept[i].weight;
-        }
-    for (size_t i = 0; i < n_kept; i++) s->kept[i].weight /= sum;
-    return n_kept;
-}
+/* ------------------------------------------------------------------------------------------------- drawing */
 
 static float next_random(uint64_t *state) {
     uint64_t x = *state;
@@ -149,15 +255,87 @@ static float next_random(uint64_t *state) {
 }
 
 /* The first whose running sum exceeds a random number; rounding may leave the sum short of it: then the last. */
-static int32_t draw(const candidate *kept, size_t n, float random) {
+static const candidate *draw(candidates *c, uint64_t *random_state) {
+    const float random = next_random(random_state);
+    const candidate *list = c->list;
     float sum = 0;
-    for (size_t i = 0; i < n; i++) {
-        sum += kept[i].weight;
-        if (random < sum) return kept[i].token;
+    candidates_softmax(c);
+    for (size_t i = 0; i < c->n; i++) {
+        sum += list[i].p;
+        if (random < sum) return &list[i];
     }
-    while (n > 1 && kept[n - 1].weight == 0) n--;
-    return kept[n - 1].token;
+    size_t n = c->n;
+    while (n > 1 && list[n - 1].p == 0) n--;
+    return &list[n - 1];
 }
+
+/* Mirostat 1: so many of the likeliest as have, if the text is Zipf's, the surprise that is wanted. */
+static void keep_mirostat_1(candidates *c, uint32_t n_vocab, float mu) {
+    enum { MOST = 100 }; /* tokens that Zipf's exponent is estimated by */
+    float products = 0, squares = 0;
+    candidates_rank_probabilities(c);
+    ranked last = ranked_take(c->heap, c->n);
+    for (size_t i = 0; i + 1 < MOST && i + 1 < c->n; i++) {
+        const ranked following = ranked_take(c->heap, c->n - 1 - i);
+        const float t = logf((float)(i + 2) / (float)(i + 1));
+        products += t * logf(last.key / following.key);
+        squares += t * t;
+        last = following;
+    }
+    const float exponent = products / squares, epsilon = exponent - 1;
+    const float ratio =
+        fabsf(epsilon) > 1e-4f ? epsilon / (1 - powf((float)n_vocab, -epsilon)) : 1 / logf((float)n_vocab);
+    const float k = powf(ratio * powf(2, mu), 1 / exponent);
+    if (k < (float)c->n) filter_top_k(c, k >= 1 ? (uint32_t)k : 1); /* not where k is no number */
+}
+
+/* Mirostat 2: those that do not surprise too much. */
+static void keep_mirostat_2(candidates *c, float mu) {
+    candidates_softmax(c);
+    const candidate likeliest = c->list[candidates_likeliest(c)];
+    for (size_t i = 0; i < c->n; i++)
+        if (-log2f(c->list[i].p) > mu) c->list[i].token = -1;
+    candidates_compact(c);
+    if (c->n == 0) c->list[c->n++] = likeliest;
+    candidates_normalize(c);
+}
+
+static const candidate *draw_mirostat(cllm_sampler *s) {
+    const cllm_sampler_options *o = &s->options;
+    candidates *c = &s->candidates;
+    apply_temperature(c, o->temperature);
+    if (o->mirostat == 1)
+        keep_mirostat_1(c, s->n_vocab, s->now.mu);
+    else
+        keep_mirostat_2(c, s->now.mu);
+    const candidate *drawn = draw(c, &s->next.random);
+    s->next.mu -= o->mirostat_eta * (-log2f(drawn->p) - o->mirostat_tau);
+    return drawn;
+}
+
+/* Tokens that are about as likely as the target are preferred, and the target moves against what was drawn lately. */
+static const candidate *draw_adaptive(cllm_sampler *s) {
+    const float width = 0.3f, peak = 5, sharpness = 10;
+    const cllm_sampler_options *o = &s->options;
+    candidates *c = &s->candidates;
+    float target = 2 * o->adaptive_target - s->now.target_sum / s->now.target_all;
+    target = target < 0 ? 0 : target > 1 ? 1 : target;
+    candidates_softmax(c);
+    for (size_t i = 0; i < c->n; i++) {
+        candidate *one = &c->list[i];
+        if (isinf(one->score)) continue;
+        const float distance = fabsf(one->p - target) / width;
+        c->heap[i].key = one->p; /* as it was */
+        one->score = peak - sharpness * distance * distance / (1 + distance);
+    }
+    c->has_p = false;
+    const candidate *drawn = draw(c, &s->next.random);
+    s->next.target_sum = c->heap[drawn - c->list].key + o->adaptive_decay * s->now.target_sum;
+    s->next.target_all = 1 + o->adaptive_decay * s->now.target_all;
+    return drawn;
+}
+
+/* ---------------------------------------------------------------------------------------------------- chain */
 
 static cllm_status bad_logit(cllm_error *err, uint32_t token) {
     return error_set(err, CLLM_ERR_FORMAT,
@@ -178,27 +356,120 @@ cllm_status likeliest_token(const float *logits, const uint32_t *mask, uint32_t 
     return isinf(logits[best]) ? bad_logit(err, best) : CLLM_OK;
 }
 
+/* The place of a token among the candidates, which are in the vocabulary's order; or NULL. */
+static candidate *find_candidate(const candidates *c, int32_t token) {
+    size_t low = 0, high = c->n;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (c->list[middle].token < token)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->n && c->list[low].token == token ? &c->list[low] : NULL;
+}
+
+/* What the mask allows, with the logit bias. */
+static cllm_status gather(cllm_sampler *s, const float *logits, const uint32_t *mask, cllm_error *err) {
+    const cllm_sampler_options *o = &s->options;
+    candidates *c = &s->candidates;
+    c->n = 0;
+    c->has_p = false;
+    for (uint32_t i = 0; i < s->n_vocab; i++)
+        if (allows(mask, i)) c->list[c->n++] = (candidate){.score = logits[i], .token = (int32_t)i};
+    for (size_t i = 0; i < o->n_logit_bias; i++) {
+        candidate *one = find_candidate(c, o->logit_bias[i].token);
+        if (one) one->score += o->logit_bias[i].bias;
+    }
+    if (o->n_logit_bias > 0 && isinf(c->list[candidates_likeliest(c)].score))
+        return error_set(err, CLLM_ERR_ARGUMENT, "the logit bias allows no token");
+    return CLLM_OK;
+}
+
+static void take_step(cllm_sampler *s, cllm_sampler_step step, const uint32_t *mask) {
+    const cllm_sampler_options *o = &s->options;
+    candidates *c = &s->candidates;
+    switch (step) {
+    case CLLM_STEP_PENALTIES:
+        if (penalizes(o)) apply_penalties(c, &s->history, o, s->counts);
+        break;
+    case CLLM_STEP_DRY:
+        if (uses_dry(o)) apply_dry(c, &s->history, &s->breakers, o, s->counts, s->z);
+        break;
+    case CLLM_STEP_TOP_N_SIGMA:
+        if (o->top_n_sigma > 0) filter_top_n_sigma(c, o->top_n_sigma);
+        break;
+    case CLLM_STEP_TEMPERATURE:
+        if (o->dynatemp_range > 0)
+            apply_dynamic_temperature(c, fmaxf(0, o->temperature - o->dynatemp_range),
+                                      o->temperature + o->dynatemp_range, o->dynatemp_exponent);
+        else if (o->temperature > 0)
+            apply_temperature(c, o->temperature);
+        break;
+    case CLLM_STEP_TOP_K:
+        if (o->top_k > 0) filter_top_k(c, o->top_k);
+        break;
+    case CLLM_STEP_TYPICAL_P:
+        if (uses_typical(o)) filter_typical_p(c, o->typical_p);
+        break;
+    case CLLM_STEP_TOP_P:
+        if (o->top_p > 0 && o->top_p < 1) filter_top_p(c, o->top_p);
+        break;
+    case CLLM_STEP_MIN_P:
+        if (o->min_p > 0) filter_min_p(c, o->min_p);
+        break;
+    case CLLM_STEP_XTC:
+        if (uses_xtc(o) && c->n > 1 && next_random(&s->next.random) <= o->xtc_probability)
+            filter_xtc(c, o->xtc_threshold);
+        break;
+    case CLLM_STEP_INFILL: {
+        const int32_t end = cllm_tokenizer_eos(o->tokenizer);
+        filter_infill(c, o->tokenizer, end >= 0 && allows(mask, (uint32_t)end) ? end : -1);
+        break;
+    }
+    case CLLM_STEP_ADAPTIVE_P: /* a way to draw */
+    case CLLM_STEP_END:
+    case CLLM_N_STEPS: break;
+    }
+}
+
+static const candidate *run_chain(cllm_sampler *s, const uint32_t *mask) {
+    const cllm_sampler_options *o = &s->options;
+    bool adapts = false;
+    for (size_t i = 0; i < o->n_steps; i++) {
+        take_step(s, o->steps[i], mask);
+        adapts |= o->steps[i] == CLLM_STEP_ADAPTIVE_P && o->adaptive_target >= 0;
+    }
+    if (is_greedy(o)) return &s->candidates.list[candidates_likeliest(&s->candidates)];
+    return adapts ? draw_adaptive(s) : draw(&s->candidates, &s->next.random);
+}
+
 cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, const uint32_t *mask, int32_t *token,
                                 cllm_error *err) {
-    const cllm_sampler_options *o = &sampler->options;
-    const uint32_t n_vocab = sampler->n_vocab;
-    sampler->next = sampler->random;
-    cllm_status status = likeliest_token(logits, mask, n_vocab, token, err);
+    cllm_sampler *s = sampler;
+    const cllm_sampler_options *o = &s->options;
+    s->next = s->now;
+    cllm_status status = likeliest_token(logits, mask, s->n_vocab, token, err);
+    s->drawn = *token;
+    if (status != CLLM_OK || sampler_takes_likeliest(s)) return status;
+    status = gather(s, logits, mask, err);
     if (status != CLLM_OK) return status;
-    if (o->temperature <= 0 || isinf(logits[*token] / o->temperature)) /* too cold for float: the limit is greedy */
-        return CLLM_OK;
-    size_t n = 0; /* candidates left */
-    for (uint32_t i = 0; i < n_vocab; i++)
-        if (allows(mask, i))
-            sampler->kept[n++] = (candidate){.weight = logits[i] / o->temperature, .token = (int32_t)i};
-    if (o->top_k > 0 && o->top_k < n) n = keep_top_k(sampler, n, o->top_k);
-    softmax(sampler->kept, n);
-    if (o->top_p > 0 && o->top_p < 1) n = keep_top_p(sampler, n, o->top_p);
-    *token = draw(sampler->kept, n, next_random(&sampler->next));
+    const bool aims = o->mirostat > 0 && o->temperature > 0;
+    *token = s->drawn = (aims ? draw_mirostat(s) : run_chain(s, mask))->token;
     return CLLM_OK;
 }
 
 void cllm_sampler_accept(cllm_sampler *sampler, int32_t token) {
-    (void)token;
-    sampler->random = sampler->next;
+    if (token == sampler->drawn)
+        sampler->now = sampler->next;
+    else
+        sampler->now.random = sampler->next.random; /* another token tells the others nothing */
+    history_add(&sampler->history, token);
+}
+
+void cllm_sampler_begin(cllm_sampler *sampler, const int32_t *tokens, size_t count) {
+    history *h = &sampler->history;
+    const size_t n = count < h->most ? count : h->most;
+    history_clear(h);
+    for (size_t i = count - n; i < count; i++) history_add(h, tokens[i]);
 }

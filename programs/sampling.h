@@ -1,0 +1,18 @@
+/* How tokens are drawn: what the options say, and what the model's file recommends. */
+#ifndef SAMPLING_H
+#define SAMPLING_H
+
+#include "program.h"
+
+/* In place of what the user has not given, what the file recommends (general.sampling.*). What is not in its range is noted and left out.
+ * steps: [CLLM_N_STEPS] memory for an order of its own. */
+void take_recommended(const options *o, const cllm_gguf *gguf, cllm_sampler_options *sampling,
+                      cllm_sampler_step *steps);
+
+/* What the file recommends, in one line of a note; none, if it recommends nothing. */
+void note_recommended(const options *o, const cllm_gguf *gguf);
+
+/* For a model that is started: its tokenizer, and as many last tokens as its context has, where all are meant. */
+cllm_sampler_options sampling_for(const run *r, const cllm_sampler_options *wanted);
+
+#endif
