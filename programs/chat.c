@@ -60,7 +60,9 @@ static void explain_end(const talk *t) {
                 cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
     if (c->end == CLLM_END_LENGTH)
         note(&t->o, "the answer stops here, after %" PRIu64 " tokens (--n-tokens)", c->n_most);
-    if (c->only_reasoned) note(&t->o, "the model said nothing but its reasoning; --reasoning show prints it");
+    if (c->only_reasoned)
+        note(&t->o, "the model said nothing but its reasoning; %s prints it",
+             c->once ? "--reasoning show" : "/set reasoning show");
 }
 
 static int end_answer(talk *t, int status) {
@@ -77,18 +79,31 @@ static int end_answer(talk *t, int status) {
 
 /* ------------------------------------------------------------------------------------------------------- texts */
 
+/* Nothing but white space? */
+static bool is_blank(const char *text, size_t length) {
+    while (length > 0 && strchr(" \t\r\n", text[length - 1])) length--;
+    return length == 0;
+}
+
+/* A text of a file, "-" being standard input: no bytes of 0. Returns an exit status, after saying why. */
+static int read_text(const char *path, input *text) {
+    int status = read_input(path, text);
+    if (status == EXIT_SUCCESS && text->length > 0 && memchr(text->data, '\0', text->length))
+        status = fail("%s: it is no text: it has bytes of 0", strcmp(path, "-") == 0 ? "standard input" : path);
+    return status;
+}
+
 /* Add a file to what goes with the next question. It is a value: nothing in it becomes a special token. */
 static int attach(talk *t, const char *path) {
     attachment a = {.name = strdup(path)};
     attachment *more = realloc(t->attached, (t->n_attached + 1) * sizeof *more);
     if (more) t->attached = more;
-    int status = more && a.name ? read_input(path, &a.text) : fail("out of memory");
-    if (status == EXIT_SUCCESS && a.text.length > 0 && memchr(a.text.data, '\0', a.text.length))
-        status = fail("%s: it is no text: it has bytes of 0", path);
-    if (status == EXIT_SUCCESS && a.text.length > 0) {
+    const int status = more && a.name ? read_text(path, &a.text) : fail("out of memory");
+    if (status == EXIT_SUCCESS && !is_blank(a.text.data, a.text.length)) {
         t->attached[t->n_attached++] = a;
         return status;
     }
+    if (status == EXIT_SUCCESS && strcmp(path, "-") != 0) note(&t->o, "%s is empty", path);
     free(a.text.data);
     free(a.name);
     return status;
@@ -122,7 +137,8 @@ static char *join_attached(const talk *t, const char *text, size_t length, size_
 static int set_system(talk *t, const char *text) {
     input in = {0};
     if (*text != '@') return conversation_set_system(&t->c, text, strlen(text));
-    int status = read_input(text + 1, &in);
+    if (!text[1]) return usage_error("@ needs the name of a file after it");
+    int status = read_text(text + 1, &in);
     if (status == EXIT_SUCCESS) status = conversation_set_system(&t->c, in.data ? in.data : "", in.length);
     free(in.data);
     return status;
@@ -134,7 +150,9 @@ static int ask(talk *t, const char *text, size_t length) {
     char *whole = join_attached(t, text, length, &whole_length);
     const int status = whole ? conversation_ask(&t->c, whole, whole_length) : fail("out of memory");
     free(whole);
-    if (status == EXIT_SUCCESS) drop_attached(t); /* else the texts go with the next try */
+    if (status == EXIT_SUCCESS) drop_attached(t);
+    if (status == EXIT_FAILURE && t->n_attached > 0 && !t->c.once)
+        note(&t->o, "what is attached stays for the next question; /read lists it, /read \"\" drops it");
     return end_answer(t, status);
 }
 
@@ -151,9 +169,11 @@ static int set_reasoning(talk *t, const char *text) {
     if (!counts && !shows && !hides && !off)
         return usage_error("--reasoning: '%s' is not show, hide, off or a number of tokens", text);
     t->c.reasoning_most = counts && n > 0 ? n : UINT64_MAX;
-    if (shows) t->c.reasoning = REASONING_SHOWN;
     if (off) t->c.reasoning = REASONING_OFF;
-    if (hides || (counts && n > 0 && t->c.reasoning == REASONING_OFF)) t->c.reasoning = REASONING_HIDDEN;
+    if (hides) t->c.reasoning = REASONING_HIDDEN;
+    if (shows || (counts && n > 0 && t->c.reasoning == REASONING_OFF && isatty(STDOUT_FILENO)))
+        t->c.reasoning = REASONING_SHOWN;
+    if (counts && n > 0 && t->c.reasoning == REASONING_OFF) t->c.reasoning = REASONING_HIDDEN;
     return EXIT_SUCCESS;
 }
 
@@ -163,13 +183,13 @@ static const char *name_reasoning(const talk *t) {
 
 static void print_settings(const talk *t) {
     const cllm_sampler_options *s = &t->c.sampling;
-    printf("temperature %g, top-k %" PRIu32 ", top-p %g, min-p %g, seed %" PRIu64 ", reasoning %s, n-tokens ",
+    printf("temperature %g, top-k %" PRIu32 ", top-p %g, min-p %g, seed %" PRIu64 ", reasoning %s",
            (double)s->temperature, s->top_k, (double)s->top_p, (double)s->min_p, s->seed, name_reasoning(t));
-    if (t->c.reasoning_most != UINT64_MAX) printf("(reasoning ends after %" PRIu64 ") ", t->c.reasoning_most);
+    if (t->c.reasoning_most != UINT64_MAX) printf(" up to %" PRIu64 " tokens", t->c.reasoning_most);
     if (t->c.n_most > 0)
-        printf("%" PRIu64 "\n", t->c.n_most);
+        printf(", n-tokens %" PRIu64 "\n", t->c.n_most);
     else
-        puts("-1");
+        puts(", n-tokens -1");
 }
 
 static void draw_seed(talk *t) {
@@ -207,6 +227,44 @@ static int set(talk *t, char *arguments) {
     return status;
 }
 
+/* ---------------------------------------------------------------------------------------- several lines */
+
+#define BLOCK_MARK "\"\"\""
+
+/* Does a line end the text? The mark stands at its end, and is not the other one of a pair within the line. */
+static bool ends_block(const char *line, size_t *length) {
+    size_t n_marks = 0;
+    while (*length > 0 && strchr(" \t", line[*length - 1])) --*length;
+    for (const char *at = line; (at = strstr(at, BLOCK_MARK)) && at < line + *length; at += strlen(BLOCK_MARK))
+        n_marks++;
+    if (n_marks % 2 == 0 || *length < strlen(BLOCK_MARK) ||
+        memcmp(line + *length - strlen(BLOCK_MARK), BLOCK_MARK, strlen(BLOCK_MARK)) != 0)
+        return false;
+    *length -= strlen(BLOCK_MARK);
+    return true;
+}
+
+/* What follows the mark, up to a line that ends with another; a paste is one line here. text: out, owned, if that is LINE_READ. */
+static line_result read_block(talk *t, const char *begun, char **text, size_t *length) {
+    const char *line = begun;
+    size_t n = strlen(begun);
+    line_result result = LINE_READ;
+    FILE *out = open_memstream(text, length);
+    if (!out) return LINE_ENDED;
+    for (bool first = true, ended = false; result == LINE_READ && !ended; first = false) {
+        size_t kept = n;
+        ended = ends_block(line, &kept);
+        if (!first) fputc('\n', out);
+        fwrite(line, 1, ended ? kept : n, out);
+        if (!ended) result = line_input_read(t->input, "... ", NULL, &line, &n);
+    }
+    if (fclose(out) != 0) result = LINE_ENDED;
+    if (result == LINE_READ && *length > 0 && (*text)[0] == '\n') /* the text begins on the line after the mark */
+        memmove(*text, *text + 1, (*length)--);
+    if (result == LINE_READ && *length > 0 && (*text)[*length - 1] == '\n') (*text)[--*length] = '\0';
+    return result;
+}
+
 /* ---------------------------------------------------------------------------------------------------- commands */
 
 typedef enum outcome { GOES_ON, ENDS } outcome;
@@ -223,10 +281,13 @@ static int do_system(talk *t, char *text) {
     if (*text) {
         const int status = set_system(t, empties ? "" : text);
         if (status == EXIT_SUCCESS)
-            note(&t->o, empties ? "there is no system message now" : "the system message is set");
+            note(&t->o, empties ? "there is no system message now, but for what the template may have"
+                                : "the system message is set");
         return status;
     }
-    const char *shown = is_set ? said : "there is no system message; /system TEXT or /system @FILE sets one";
+    const char *shown =
+        is_set ? said
+               : "there is no system message, but for what the template may have; /system TEXT or @FILE sets one";
     text_stream_write(&t->out, shown, strlen(shown));
     text_stream_write(&t->out, "\n", 1);
     return EXIT_SUCCESS;
@@ -250,6 +311,7 @@ static int do_undo(talk *t, char *text) {
 static int do_retry(talk *t, char *text) {
     (void)text;
     if (!conversation_last_question(&t->c)) return fail_without_question();
+    if (t->c.sampling.temperature <= 0) note(&t->o, "at temperature 0 every answer is the same; /set temperature 0.8");
     return end_answer(t, conversation_retry(&t->c));
 }
 
@@ -284,17 +346,23 @@ static int do_save(talk *t, char *text) {
 static int do_load(talk *t, char *text) {
     const int status = conversation_load(&t->c, text);
     const size_t n = conversation_n_questions(&t->c);
-    if (status == EXIT_SUCCESS) note(&t->o, "%s has %zu question%s", text, n, n == 1 ? "" : "s");
+    if (status != EXIT_SUCCESS) return status;
+    const size_t n_tokens = conversation_count_tokens(&t->c);
+    const uint32_t n_ctx = cllm_engine_plan(t->c.run->engine)->n_ctx;
+    note(&t->o, "%s has %zu question%s", text, n, n == 1 ? "" : "s");
+    if (n_tokens >= n_ctx)
+        note(&t->o, "it has %zu tokens, and the context holds %" PRIu32 "; %s", n_tokens, n_ctx,
+             conversation_room_advice(&t->c));
     return status;
 }
 
 static int do_stats(talk *t, char *text) {
     (void)text;
     const pace *read = &t->c.evaluated, *written = &t->c.generated;
-    printf("questions %zu, tokens evaluated %" PRIu64 ", of prompts %zu", conversation_n_questions(&t->c),
+    printf("questions %zu, tokens evaluated %" PRIu64 ": of prompts %zu", conversation_n_questions(&t->c),
            cllm_engine_stats(t->c.run->engine).tokens_evaluated, read->n_tokens);
     if (read->seconds > 0) printf(" (%.1f tok/s)", (double)read->n_timed / read->seconds);
-    printf(", generated %zu", written->n_tokens);
+    printf(", of answers the others; tokens generated %zu", written->n_tokens);
     if (written->seconds > 0) printf(" (%.1f tok/s)", (double)written->n_timed / written->seconds);
     printf("\nseed %" PRIu64 "\n", t->c.sampling.seed);
     return EXIT_SUCCESS;
@@ -317,7 +385,7 @@ static const struct slash {
     {"/help", "", do_help, "this list"},
     {"/system", "[TEXT|@FILE]", do_system,
      "show or set what the model is told before the conversation; \"\" is nothing"},
-    {"/read", "[FILE]", do_read, "put a file's text after the next question, or show which wait; \"\" drops them"},
+    {"/read", "[FILE]", do_read, "attach a file to the next question, or list what is attached; \"\" drops it"},
     {"/undo", "", do_undo, "forget the last question and its answer"},
     {"/retry", "", do_retry, "another answer to the last question"},
     {"/edit", "[TEXT]", do_edit, "ask the last question in other words"},
@@ -344,58 +412,63 @@ static int do_help(talk *t, char *text) {
     return EXIT_SUCCESS;
 }
 
+/* A file's name as a person types it: quotes around it, and ~ for the home. Owned, or NULL. */
+static char *typed_path(const char *text) {
+    const char *home = getenv("HOME");
+    const size_t length = strlen(text);
+    const bool quoted = length > 2 && text[0] == text[length - 1] && (*text == '"' || *text == '\'');
+    const int n = (int)length - (quoted ? 2 : 0);
+    const char *bare = text + quoted;
+    const bool at_home = bare[0] == '~' && bare[1] == '/' && home;
+    char *path = malloc(strlen(home ? home : "") + length + 1);
+    if (path) sprintf(path, "%s%.*s", at_home ? home : "", n - at_home, bare + at_home);
+    return path;
+}
+
+/* What a command gets of its line: owned, or NULL. A text may be one of several lines; then the result says how its reading ended. */
+static char *argument_of(talk *t, const struct slash *s, const char *text, line_result *result) {
+    char *block = NULL;
+    size_t length;
+    *result = LINE_READ;
+    if (strstr(s->arguments, "TEXT") && strncmp(text, BLOCK_MARK, strlen(BLOCK_MARK)) == 0) {
+        *result = read_block(t, text + strlen(BLOCK_MARK), &block, &length);
+        return block;
+    }
+    return strstr(s->arguments, "FILE") && *text != '@' && strcmp(text, "\"\"") != 0 ? typed_path(text) : strdup(text);
+}
+
 /* A line that begins with a slash. */
 static outcome run_slash(talk *t, const char *line, int *status) {
     const size_t length = strcspn(line, " \t");
-    char *text = strdup(line + length + strspn(line + length, " \t"));
+    const char *rest = line + length + strspn(line + length, " \t");
     const struct slash *s = slashes;
-    if (!text) {
-        *status = fail("out of memory");
-        return GOES_ON;
-    }
-    for (size_t n = strlen(text); n > 0 && strchr(" \t\n", text[n - 1]); n--) text[n - 1] = '\0';
     while (s < slashes + N_SLASHES && (strlen(s->name) != length || memcmp(s->name, line, length) != 0)) s++;
-    const bool known = s < slashes + N_SLASHES, lacks = known && isupper((unsigned char)*s->arguments) && !*text;
-    const bool ends = known && !s->run && !*text;
-    if (!known)
+    if (s == slashes + N_SLASHES) {
         *status =
             usage_error("'%.*s' is not a command; see /help, or put a space before a question", (int)length, line);
-    else if (lacks)
+        return GOES_ON;
+    }
+    char *trimmed = strdup(rest);
+    for (size_t n = trimmed ? strlen(trimmed) : 0; n > 0 && strchr(" \t\n", trimmed[n - 1]); n--) trimmed[n - 1] = '\0';
+    line_result result = LINE_READ;
+    char *text = trimmed ? argument_of(t, s, trimmed, &result) : NULL;
+    const bool ends = text && !s->run && !*text;
+    if (!text)
+        *status = fail("out of memory");
+    else if (result != LINE_READ)
+        *status = EXIT_SUCCESS; /* the text was given up */
+    else if (isupper((unsigned char)*s->arguments) && !*text)
         *status = usage_error("%s %s: %s", s->name, s->arguments, s->about);
     else if (*text && !*s->arguments)
         *status = usage_error("%s takes no argument, but got '%s'", s->name, text);
     else if (!ends)
         *status = s->run(t, text);
     free(text);
+    free(trimmed);
     return ends ? ENDS : GOES_ON;
 }
 
 /* -------------------------------------------------------------------------------------------------------- loop */
-
-/* What follows """, up to the next """. Returns LINE_READ, and the text, which is owned. */
-static line_result read_block(talk *t, const char *begun, char **text, size_t *length) {
-    static const char mark[] = "\"\"\"";
-    const char *line = begun;
-    size_t n = strlen(begun);
-    line_result result = LINE_READ;
-    FILE *out = open_memstream(text, length);
-    if (!out) return LINE_ENDED;
-    for (bool first = true; result == LINE_READ; first = false) {
-        const char *end = strstr(line, mark);
-        if (!first) fputc('\n', out);
-        fwrite(line, 1, end ? (size_t)(end - line) : n, out);
-        if (end) {
-            fputs(end + strlen(mark), out); /* what follows belongs to it too */
-            break;
-        }
-        result = line_input_read(t->input, "... ", NULL, &line, &n);
-    }
-    if (fclose(out) != 0) result = LINE_ENDED;
-    if (result == LINE_READ && *length > 0 && (*text)[0] == '\n') /* the text begins on the line after the mark */
-        memmove(*text, *text + 1, (*length)--);
-    if (result == LINE_READ && *length > 0 && (*text)[*length - 1] == '\n') (*text)[--*length] = '\0';
-    return result;
-}
 
 static outcome take_line(talk *t, const char *line, size_t length, int *status) {
     *status = EXIT_SUCCESS;
@@ -405,19 +478,18 @@ static outcome take_line(talk *t, const char *line, size_t length, int *status) 
         line_input_remember(t->input, line);
         return run_slash(t, line, status);
     }
-    if (strncmp(begun, "\"\"\"", 3) != 0) {
+    if (strncmp(begun, BLOCK_MARK, strlen(BLOCK_MARK)) != 0) {
         line_input_remember(t->input, line);
         *status = ask(t, line, length);
         return GOES_ON;
     }
     char *text = NULL;
-    const line_result result = read_block(t, begun + 3, &text, &length);
-    if (result == LINE_READ) {
+    if (read_block(t, begun + strlen(BLOCK_MARK), &text, &length) == LINE_READ && !is_blank(text, length)) {
         line_input_remember(t->input, text);
         *status = ask(t, text, length);
     }
     free(text);
-    return result == LINE_ENDED ? ENDS : GOES_ON;
+    return GOES_ON;
 }
 
 static int talk_with(talk *t) {
@@ -459,7 +531,8 @@ static int start(talk *t, run *r) {
     t->c.sink = print_piece;
     t->c.sink_user = t;
     t->c.shifts = strcmp(o->context, "shift") == 0;
-    return o->system ? set_system(t, o->system) : EXIT_SUCCESS;
+    status = o->load ? conversation_load(&t->c, o->load) : EXIT_SUCCESS;
+    return status == EXIT_SUCCESS && o->system ? set_system(t, o->system) : status;
 }
 
 /* The question of the command line, and what is piped in. */
@@ -468,7 +541,8 @@ static int ask_once(talk *t) {
     const char *question = t->o.prompt && strcmp(t->o.prompt, "-") != 0 ? t->o.prompt : "";
     const int status = reads ? attach(t, "-") : EXIT_SUCCESS;
     if (status != EXIT_SUCCESS) return status;
-    if (!*question && t->n_attached == 0) return fail("there is no question: standard input is empty");
+    if (is_blank(question, strlen(question)) && t->n_attached == 0)
+        return fail(reads ? "there is no question: standard input is empty" : "the question is empty");
     return ask(t, question, strlen(question));
 }
 
@@ -487,7 +561,11 @@ int chat(const options *o) {
     if (status == EXIT_SUCCESS) status = check_kwargs(o);
     for (size_t i = 0; status == EXIT_SUCCESS && i < o->n_attached; i++) status = attach(&t, o->attached[i]);
     if (status == EXIT_SUCCESS) status = start(&t, &r);
-    if (status == EXIT_SUCCESS) status = t.c.once ? ask_once(&t) : talk_with(&t);
+    if (status == EXIT_SUCCESS) {
+        status = t.c.once ? ask_once(&t) : talk_with(&t);
+        const int saved = o->save && status != EXIT_FAILURE ? conversation_save(&t.c, o->save) : EXIT_SUCCESS;
+        if (status == EXIT_SUCCESS) status = saved;
+    }
     if (status == EXIT_SUCCESS && o->verbose) run_summary(&r, t.c.evaluated, t.c.generated);
     line_input_destroy(t.input);
     conversation_end(&t.c);

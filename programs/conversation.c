@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 int conversation_start(conversation *c) {
     const run *r = c->run;
@@ -70,10 +71,17 @@ const char *conversation_last_question(const conversation *c) {
     return json_string_value(json_object_get(find_question(c), "content"));
 }
 
+/* The model sees at least the last question. */
+static void bound_left_out(conversation *c) {
+    const size_t n = conversation_n_questions(c);
+    if (c->n_left_out >= n) c->n_left_out = n > 0 ? n - 1 : 0;
+}
+
 bool conversation_undo(conversation *c) {
     const json_t *question = find_question(c);
     if (!question) return false;
     for (bool found = false; !found; drop_last(c)) found = last_message(c) == question;
+    bound_left_out(c);
     c->n_retries = 0;
     c->counted = false;
     return true;
@@ -83,7 +91,7 @@ void conversation_reset(conversation *c) {
     json_t *first = json_array_get(c->messages, 0);
     const bool keeps = has_role(first, "system");
     while (json_array_size(c->messages) > (keeps ? 1 : 0)) drop_last(c);
-    c->n_retries = 0;
+    c->n_retries = c->n_left_out = 0;
     c->counted = false;
 }
 
@@ -95,24 +103,25 @@ int conversation_set_system(conversation *c, const char *text, size_t length) {
     return EXIT_SUCCESS;
 }
 
-/* The messages without the oldest `n` questions and what belongs to them: a new reference, or NULL. There are more questions than that. */
-static json_t *without_oldest(const json_t *messages, size_t n) {
-    json_t *left = json_array(), *message;
+/* What of the messages the model sees: all but the oldest questions, and what belongs to them. A new reference, or NULL. */
+static json_t *messages_in_view(const conversation *c) {
+    json_t *view = json_array(), *message;
     size_t i, n_seen = 0;
-    json_array_foreach(messages, i, message) {
+    json_array_foreach(c->messages, i, message) {
         n_seen += has_role(message, "user");
-        if (n_seen > n || (i == 0 && has_role(message, "system"))) json_array_append(left, message);
+        if (n_seen > c->n_left_out || (i == 0 && has_role(message, "system"))) json_array_append(view, message);
     }
-    return left;
+    return view;
 }
 
-/* Say that the oldest `n` turns are left out: how many, and the last of their questions. */
-static void note_left_out(const conversation *c, const json_t *messages, size_t n) {
+/* Say which of the oldest turns are left out now, beside the `n_before` that were: how many, and the last of their questions. */
+static void note_left_out(const conversation *c, size_t n_before) {
     enum { MOST_BYTES = 40 };
     const json_t *question = NULL, *message;
+    const size_t n = c->n_left_out - n_before;
     size_t i, n_seen = 0;
-    json_array_foreach(messages, i, message) {
-        if (has_role(message, "user") && ++n_seen == n) question = message;
+    json_array_foreach(c->messages, i, message) {
+        if (has_role(message, "user") && ++n_seen == c->n_left_out) question = message;
     }
     const char *text = json_string_value(json_object_get(question, "content"));
     if (!text) text = "";
@@ -129,15 +138,6 @@ static void note_left_out(const conversation *c, const json_t *messages, size_t 
              (int)length, text, more);
 }
 
-static bool drop_oldest_turn(conversation *c) {
-    json_t *left = conversation_n_questions(c) >= 2 ? without_oldest(c->messages, 1) : NULL;
-    if (!left) return false;
-    note_left_out(c, c->messages, 1);
-    json_decref(c->messages);
-    c->messages = left;
-    return true;
-}
-
 /* ------------------------------------------------------------------------------------------------- prompt */
 
 /* Render the conversation and put it into the transcript, up to where the model is to go on. parts: out, owned, for cllm_answer_create. */
@@ -147,7 +147,7 @@ static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
     cllm_error err;
     *parts = NULL;
     c->counted = false;
-    json_put(&object, "messages", json_incref(c->messages));
+    json_put(&object, "messages", messages_in_view(c));
     json_put(&object, "add_generation_prompt", json_true());
     char *text = object ? json_dumps(object, 0) : NULL;
     json_decref(object);
@@ -159,7 +159,8 @@ static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
                          (int64_t)time(NULL), parts, n_parts, &err);
     free(text);
     if (status == CLLM_OK) status = cllm_transcript_set(c->transcript, *parts, *n_parts, &err);
-    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
+    if (status != CLLM_OK) return fail_with(&err);
+    return *n_parts > 0 ? EXIT_SUCCESS : fail("the chat template prints nothing");
 }
 
 size_t conversation_count_tokens(conversation *c) {
@@ -173,66 +174,59 @@ size_t conversation_count_tokens(conversation *c) {
     return conversation_n_tokens(c);
 }
 
-/* The same without the oldest `n` turns of `all`. If there is room for `room` more tokens then, these are the messages; else all are.
- * fits: out. */
-static int render_without(conversation *c, json_t *all, size_t n, size_t room, cllm_part **parts, size_t *n_parts,
-                          bool *fits) {
-    json_t *left = without_oldest(all, n);
-    *fits = false;
-    if (!left) return fail("out of memory");
-    json_decref(c->messages);
-    c->messages = left;
+/* The same with the oldest `n` turns left out. fits: out, is there room for `room` more tokens then? */
+static int render_without(conversation *c, size_t n, size_t room, cllm_part **parts, size_t *n_parts, bool *fits) {
+    c->n_left_out = n;
     cllm_free(*parts);
     const int status = render(c, parts, n_parts);
     *fits = status == EXIT_SUCCESS && conversation_n_tokens(c) + room < cllm_engine_plan(c->run->engine)->n_ctx;
-    if (*fits) return status;
-    c->messages = json_incref(all);
-    json_decref(left);
     return status;
 }
 
 const char *conversation_room_advice(const conversation *c) {
+    const size_t n_seen = conversation_n_questions(c) - c->n_left_out;
     if (c->once) return "--ctx makes it larger";
-    if (c->shifts) return "no older turn is left to drop; /undo or /reset makes room, --ctx makes it larger";
+    if (n_seen < 2) return "less text needs less, --ctx makes it larger";
+    if (c->shifts) return "/undo or /reset makes room, --ctx makes it larger";
     return "/undo or /reset makes room, --ctx makes it larger, --context shift drops the oldest turns";
 }
 
 static int fail_full(const conversation *c) {
-    return fail("context: the conversation has %zu tokens now, and all is full at %" PRIu32 "; %s",
+    return fail("context: the conversation needs more than %zu tokens, and the context holds %" PRIu32 "; %s",
                 conversation_n_tokens(c), cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
 }
 
-/* The fewest of the oldest turns, 1 or more, without which there is room. Returns an exit status. */
-static int shift_before_answer(conversation *c, json_t *all, size_t room, cllm_part **parts, size_t *n_parts) {
-    size_t low = 1, high = conversation_n_questions(c) - 1; /* the number lies between */
+/* The fewest of the oldest turns, at least one more than now, without which there is room. Returns an exit status. */
+static int shift_before_answer(conversation *c, size_t room, cllm_part **parts, size_t *n_parts) {
+    const size_t n_before = c->n_left_out;
+    size_t low = n_before + 1, high = conversation_n_questions(c) - 1; /* the number lies between */
     bool fits;
-    int status = render_without(c, all, high, room, parts, n_parts, &fits);
-    if (status == EXIT_SUCCESS && !fits) status = render_without(c, all, high, room = 0, parts, n_parts, &fits);
+    int status = render_without(c, high, room, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS && !fits) status = render_without(c, high, room = 0, parts, n_parts, &fits);
     if (status == EXIT_SUCCESS && !fits) return fail_full(c);
     while (status == EXIT_SUCCESS && low < high) {
         const size_t middle = low + (high - low) / 2;
         if (interrupted()) return EXIT_INTERRUPTED;
-        status = render_without(c, all, middle, room, parts, n_parts, &fits);
+        status = render_without(c, middle, room, parts, n_parts, &fits);
         if (fits)
             high = middle;
         else
             low = middle + 1;
     }
-    if (status == EXIT_SUCCESS && !fits) status = render_without(c, all, high, room, parts, n_parts, &fits);
-    if (status == EXIT_SUCCESS) note_left_out(c, all, high);
+    if (status == EXIT_SUCCESS && !fits) status = render_without(c, high, room, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS) note_left_out(c, n_before);
     return status;
 }
 
 /* Render the conversation; where the context has no room for an answer, and turns may be left out, without the oldest. */
 static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts) {
-    const bool shifts = c->shifts && conversation_n_questions(c) > 1;
+    const size_t n_before = c->n_left_out;
+    const bool shifts = c->shifts && conversation_n_questions(c) > n_before + 1;
     const size_t room = shifts ? cllm_engine_plan(c->run->engine)->n_ctx / 8 : 0;
-    json_t *all = json_incref(c->messages);
     bool fits;
-    int status = render_without(c, all, 0, room, parts, n_parts, &fits);
-    if (status == EXIT_SUCCESS && !fits)
-        status = shifts ? shift_before_answer(c, all, room, parts, n_parts) : fail_full(c);
-    json_decref(all);
+    int status = render_without(c, n_before, room, parts, n_parts, &fits);
+    if (status == EXIT_SUCCESS && !fits) status = shifts ? shift_before_answer(c, room, parts, n_parts) : fail_full(c);
+    if (status != EXIT_SUCCESS) c->n_left_out = n_before;
     return status;
 }
 
@@ -354,6 +348,9 @@ static int end_reasoning(answering *a) {
 static int shift(answering *a) {
     cllm_part *parts = NULL;
     size_t n_parts;
+    if (isatty(STDERR_FILENO)) fputc('\n', stderr); /* the answer stands there */
+    a->c->n_left_out++;
+    note_left_out(a->c, a->c->n_left_out - 1);
     const int status = render(a->c, &parts, &n_parts);
     cllm_free(parts);
     a->n_given = 0;
@@ -374,7 +371,8 @@ static int write_answer(answering *a) {
         if (status == EXIT_SUCCESS && interrupted()) status = EXIT_INTERRUPTED;
         if (cllm_answer_has_ended(a->answer)) break; /* it spelled the end of its turn in letters */
         const bool reasons = a->reasoning.length > 0 && a->content.length == 0;
-        if (status == EXIT_SUCCESS && a->end == CLLM_END_CONTEXT_FULL && c->shifts && drop_oldest_turn(c))
+        if (status == EXIT_SUCCESS && a->end == CLLM_END_CONTEXT_FULL && c->shifts &&
+            conversation_n_questions(c) > c->n_left_out + 1)
             status = shift(a);
         else if (status == EXIT_SUCCESS && a->end == CLLM_END_NONE && reasons && can_end_reasoning &&
                  a->n_reasoning >= most)
@@ -446,6 +444,7 @@ int conversation_ask(conversation *c, const char *text, size_t length) {
 /* Ask a message in the place of the last question; without an answer all is as it was. message: owned. */
 static int replace_question(conversation *c, json_t *message, uint64_t n_retries) {
     json_t *before = json_copy(c->messages);
+    const size_t n_left_out = c->n_left_out;
     if (!before) return fail("out of memory");
     conversation_undo(c);
     c->n_retries = n_retries;
@@ -457,6 +456,7 @@ static int replace_question(conversation *c, json_t *message, uint64_t n_retries
     } else {
         json_decref(c->messages);
         c->messages = before;
+        c->n_left_out = n_left_out;
     }
     return status;
 }

@@ -31,6 +31,7 @@ typedef struct conversation {
     answer_sink sink;
     void *sink_user;
     uint64_t n_retries; /* of the last question */
+    size_t n_left_out;  /* of the oldest questions, which with their answers the model does not see any more */
     bool counted;       /* the transcript has all messages */
 
     /* of the last answer */

@@ -93,13 +93,14 @@ int conversation_load(conversation *c, const char *path) {
     if (read_input(path, &in) != EXIT_SUCCESS) return EXIT_FAILURE;
     json_t *document = json_loadb(in.data ? in.data : "", in.length, 0, &error);
     free(in.data);
-    if (!document) return fail("%s: line %d: %s", path, error.line, error.text);
+    if (!document)
+        return fail("%s: line %d: %s; only the JSON that /save writes can be loaded", path, error.line, error.text);
     json_t *messages = json_incref(json_is_array(document) ? document : json_object_get(document, "messages"));
     const char *model = json_string_value(json_object_get(document, "model"));
     const char *ours = cllm_model_get_info(c->run->model)->name;
     if (model && strcmp(model, ours) != 0) note(c->run->o, "%s: a conversation with %s, not %s", path, model, ours);
     json_decref(document);
-    bool sound = json_is_array(messages);
+    bool sound = json_array_size(messages) > 0;
     for (size_t i = 0; sound && i < json_array_size(messages); i++) sound = is_message(json_array_get(messages, i));
     if (!sound) {
         json_decref(messages);
@@ -107,7 +108,7 @@ int conversation_load(conversation *c, const char *path) {
     }
     json_decref(c->messages);
     c->messages = messages;
-    c->n_retries = 0;
+    c->n_retries = c->n_left_out = 0;
     c->counted = false;
     return EXIT_SUCCESS;
 }

@@ -47,6 +47,7 @@ static line_result read_plain(line_input *in, const char *prompt, const char **l
     if (n < 0) {
         const bool stopped = errno == EINTR && interrupted();
         clearerr(stdin);
+        if (stopped && isatty(STDOUT_FILENO)) putchar('\n'); /* after the ^C that the terminal shows */
         return stopped && interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED;
     }
     *line = in->plain;

@@ -152,10 +152,20 @@ static bool parse_url(const char *text, model_name *name) {
            path_is_safe(slash + 1);
 }
 
+/* What follows one of the ways to say that a name is of the Hub; or the text itself. */
+static const char *after_hub_prefix(const char *text) {
+    static const char *const prefixes[] = {"hf:", "hf.co/", "huggingface.co/"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
+        if (strncmp(text, prefixes[i], strlen(prefixes[i])) == 0) return text + strlen(prefixes[i]);
+    return text;
+}
+
+bool name_is_of_hub(const char *text) { return after_hub_prefix(text) != text; }
+
 bool name_parse(const char *text, model_name *name) {
     *name = (model_name){0};
     if (strncmp(text, "https://", 8) == 0 || strncmp(text, "http://", 7) == 0) return parse_url(text, name);
-    return parse_repo(strncmp(text, "hf:", 3) == 0 ? text + 3 : text, name);
+    return parse_repo(after_hub_prefix(text), name);
 }
 
 /* ------------------------------------------------------------------------------------------------ files */

@@ -33,7 +33,8 @@ typedef struct model_name {
 /* Is the text hf:OWNER/NAME[:TAG], the same without hf:, or a URL of a GGUF file? FILE may follow OWNER/NAME/, and @REVISION
  * the whole. */
 bool name_parse(const char *text, model_name *name);
-void name_spell(model_name *name); /* its `text`, after a field has changed */
+bool name_is_of_hub(const char *text); /* does it begin with hf:, hf.co/ or huggingface.co/? */
+void name_spell(model_name *name);     /* its `text`, after a field has changed */
 
 const char *hub_endpoint(void); /* $HF_ENDPOINT, or https://huggingface.co */
 

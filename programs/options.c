@@ -81,6 +81,10 @@ static const option_row rows[] = {
     {IN_TEXT, GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .or_minus_one = true,
      .initial = "256",
      .help = "most tokens to generate; -1 goes on until the model ends the text or the context is full"},
+    {IN_TEXT, CHAT, 0, "load", TEXT, FIELD(load), "FILE",
+     .help = "go on with a conversation that /save or --save wrote as JSON"},
+    {IN_TEXT, CHAT, 0, "save", TEXT, FIELD(save), "FILE",
+     .help = "save the conversation at the end: JSON, or Markdown if the name ends in .md"},
     {IN_TEXT, GENERATE, 0, "save", TEXT, FIELD(save), "FILE",
      .help = "save the text with its keys and values, to go on from it with --load"},
     {IN_TEXT, GENERATE, 0, "load", TEXT, FIELD(load), "FILE",
@@ -256,7 +260,7 @@ static const option_row rows[] = {
     {IN_OUTPUT, BENCH, 0, "md", FLAG, FIELD(markdown), .help = "print a Markdown table"},
     {IN_OUTPUT, PULL, 'q', "quiet", FLAG, FIELD(quiet), .help = "no progress bar and no messages but errors"},
     {IN_OUTPUT, RUNS, 'q', "quiet", FLAG, FIELD(quiet),
-     .help = "write to standard error only errors, and that a full context ended the text"},
+     .help = "print no messages except errors and the note that the context is full"},
     {IN_OUTPUT, RUNS, 'v', "verbose", FLAG, FIELD(verbose),
      .help = "tell the model's shape, the memory plan and each stage"},
     {IN_OUTPUT, GENERATE, 0, "version", FLAG, FIELD(version), .help = "print the version"},
@@ -602,6 +606,8 @@ static int place_arguments(const command *c, options *o) {
         memmove(o->arguments, o->arguments + 1, --o->n_arguments * sizeof *o->arguments);
     }
     if (!o->model && c->bit == TEMPLATE && o->chat_template) return 0;
+    if (!o->model && c->bit == TEMPLATE) return usage_error("template: no model, and no --chat-template NAME|FILE");
+    if (o->model && !*o->model) return usage_error("the model's name is empty");
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
     if (c->bit == GENERATE && !named && !strpbrk(o->model, "./:") && access(o->model, F_OK) != 0)
         return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);

@@ -207,17 +207,21 @@ static int pull_model(const options *o, const model_name *name, path_text *path)
 #endif
 
 int pull(const options *o) {
+    int status = EXIT_SUCCESS;
     if (o->n_arguments == 0) return usage_error("pull: no model named; see 'mini-cllm pull --help'");
     for (size_t i = 0; i < o->n_arguments; i++) {
         model_name name;
         path_text path;
         if (!name_parse(o->arguments[i], &name))
             return usage_error("pull: '%s' is not OWNER/NAME[:QUANT], nor the URL of a GGUF file", o->arguments[i]);
-        const int status = pull_model(o, &name, &path);
-        if (status != EXIT_SUCCESS) return status;
-        puts(path.text);
+        const int pulled = pull_model(o, &name, &path);
+        if (pulled == EXIT_INTERRUPTED) return pulled;
+        if (pulled == EXIT_SUCCESS)
+            puts(path.text);
+        else
+            status = pulled; /* the others are pulled all the same */
     }
-    return EXIT_SUCCESS;
+    return status;
 }
 
 /* ------------------------------------------------------------------------------------------ other commands */
@@ -225,12 +229,14 @@ int pull(const options *o) {
 /* The path of a model that is given by name: owned, or NULL if it is a path already. Returns an exit status, after saying why. */
 static int find_model(const options *o, const char *model, char **path) {
     model_name name;
-    const bool for_sure = strncmp(model, "hf:", 3) == 0 || strstr(model, "://");
+    const bool for_sure = name_is_of_hub(model) || strstr(model, "://");
     *path = NULL;
     if (access(model, F_OK) == 0) return EXIT_SUCCESS;
-    if (!name_parse(model, &name))
-        return for_sure ? usage_error("'%s' is not hf:OWNER/NAME[:QUANT], nor the URL of a GGUF file", model)
-                        : EXIT_SUCCESS;
+    if (!name_parse(model, &name)) {
+        if (for_sure) return usage_error("'%s' is not hf:OWNER/NAME[:QUANT], nor the URL of a GGUF file", model);
+        if (strpbrk(model, "/.")) return EXIT_SUCCESS; /* a path to a file that is not there */
+        return fail("there is no file '%s'; a model of the Hugging Face Hub is named hf:OWNER/NAME[:QUANT]", model);
+    }
     stored_model found;
     path_text at = {""};
     if (store_find(&name, &found) || hf_cache_find(&name, &found)) {
@@ -242,7 +248,7 @@ static int find_model(const options *o, const char *model, char **path) {
     } else if (*name.file || strstr(model, ".gguf")) {
         return EXIT_SUCCESS; /* a path to a file that is not there */
     } else {
-        return fail("there is no file '%s', and no model of that name is pulled; hf:%s pulls it", model, name.text);
+        return fail("there is no file '%s', and no model of that name is pulled; hf:%s pulls it", model, model);
     }
     *path = strdup(at.text);
     return *path ? EXIT_SUCCESS : fail("out of memory");

@@ -155,8 +155,6 @@ int render_template(const options *o) {
     if (status == EXIT_SUCCESS && o->tools && !o->parse) status = usage_error("--tools goes with --parse");
     if (status == EXIT_SUCCESS && o->parse && (o->show_parts || o->adapt))
         status = usage_error("--parse and %s exclude each other", o->adapt ? "--adapt" : "--parts");
-    if (status == EXIT_SUCCESS && !o->model && !o->chat_template)
-        status = usage_error("template: no model, and no --chat-template");
     if (status == EXIT_SUCCESS && o->model) status = open_gguf(o, o->model, &gguf);
     if (status == EXIT_SUCCESS && gguf) cllm_tokenizer_create(gguf, &tokenizer, NULL); /* a file may have none */
     if (status == EXIT_SUCCESS) status = make_chat(o, gguf, tokenizer, &chat);

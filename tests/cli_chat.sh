@@ -74,11 +74,18 @@ pipes() {
 2|unexpected argument 'b' after the prompt 'a'|a b
 1|there is no chat template 'nothing': neither in the file nor among chatml|--chat-template nothing Hi
 END
+    printf ' \n' | chat -q
+    check 'chat: a question of white space' refused 1 'there is no question: standard input is empty'
+    : >"$temporary/nothing"
+    chat -q -p Hi --chat-template "$temporary/nothing" </dev/null
+    check 'chat: a template that prints nothing' refused 1 'the chat template prints nothing'
     printf 'a\0b' >"$temporary/binary"
+    chat Hi --system "@$temporary/binary" </dev/null
+    check 'chat: a system message that is no text' refused 1 "$temporary/binary: it is no text"
     chat Hi -a "$temporary/binary" </dev/null
     check 'chat: an attached file that is no text' refused 1 "$temporary/binary: it is no text"
     chat -n 4 --ctx 32 'one two three four five six seven eight nine ten one two three four five six seven eight nine ten' </dev/null
-    check 'chat: a question that the context does not hold' refused 1 'context: the conversation has '
+    check 'chat: a question that the context does not hold' refused 1 'context: the conversation needs more than '
     run chat "$any" --chat-template "$template" -t 0 --ctx 40 -n -1 --threads 1 -q 'Hi' </dev/null
     check 'chat: an answer that fills the context' eval 'exits 0 && says "context: all 40 tokens are in use"'
     seq 20000 >"$temporary/long"
@@ -164,15 +171,29 @@ commands() {
     printf '%s\n' '"""A cat' 'sat"""' '/save '"$temporary/block.json" >"$temporary/script"
     small
     check 'chat: a text of several lines' grep -q '"A cat\\nsat"' "$temporary/block.json"
+    printf '%s\n' '"""' 'def f():' '    """It is f."""' '    say """hi""" to me' '"""' '/system """Be' 'brief"""' '/system' "/save $temporary/block.json" \
+        >"$temporary/script"
+    small
+    check 'chat: marks within such a text stay' grep -qF 'f():\n    \"\"\"It is f.\"\"\"\n    say \"\"\"hi\"\"\" to me"' "$temporary/block.json"
+    check 'chat: a command takes such a text' eval 'answer 7 | tr "\n" "+" | grep -q "^Be+brief"'
+    cp "$temporary/block.json" "$temporary/with space.json"
+    printf '%s\n' '/load "~/with space.json"' '/load ~/with space.json' '/load '"$template" '/load /nonexistent/x' >"$temporary/script"
+    HOME=$temporary small
+    check 'chat: names of files as a person types them' eval 'answer 0 | grep -q "has 1 question" && answer 1 | grep -q "has 1 question"'
+    check 'chat /load: what is no JSON' eval 'answer 2 | grep -q "only the JSON that /save writes" && answer 3 | grep -q "/nonexistent/x"'
+    chat -q --load "$temporary/block.json" --save "$temporary/longer.json" 'And now?' </dev/null
+    check 'chat --load and --save' eval 'exits 0 && silent && [ "$(grep -c "\"user\"" "$temporary/longer.json")" = 2 ] && grep -q "It is f" "$temporary/longer.json"'
+    chat -q --save /nonexistent/x 'And now?' </dev/null
+    check 'chat --save: nowhere' eval 'exits 1 && says "/nonexistent/x: No such file"'
     printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' '/save '"$temporary/shifted.json" >"$temporary/script"
     small --ctx 64 --context shift
     check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full, so the oldest turn is left out from here on: ..A cat sat on the mat" "$out" &&
-        grep -q "And the cow" "$temporary/shifted.json" && ! grep -q "A cat sat" "$temporary/shifted.json"'
+        grep -q "And the cow" "$temporary/shifted.json" && grep -q "A cat sat" "$temporary/shifted.json"'
     small --ctx 64 --context shift
     long=$(seq 60 | tr '\n' ' ')
     printf '%s\n' 'A cat' 'The dog' "$long" '/save '"$temporary/kept.json" '/edit '"$long" '/save '"$temporary/edited.json" '/tokens' '/undo' '/undo' '/tokens' >"$temporary/script"
     small --ctx 64 --context shift
-    check 'chat: a question that never fits takes nothing away' eval 'answer 2 | grep -q "the conversation has" &&
+    check 'chat: a question that never fits takes nothing away' eval 'answer 2 | grep -q "the conversation needs more than" &&
         grep -q "A cat" "$temporary/kept.json" && cmp -s "$temporary/kept.json" "$temporary/edited.json"'
     check 'chat /tokens: also after /undo' eval '[ "$(answer 6 | cut -d" " -f1)" -gt 5 ] && [ "$(answer 9 | cut -d" " -f1)" -le 1 ]'
     printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' >"$temporary/script"
@@ -186,7 +207,7 @@ count_turns() {
 import json, re, sys
 answers = json.load(open(sys.argv[1]))["answers"]
 for i in range(0, len(answers), 3):
-    evaluated, prompts, generated = re.search(r"evaluated (\d+), of prompts (\d+)[^,]*, generated (\d+)", answers[i + 1]).groups()
+    evaluated, prompts, generated = re.search(r"evaluated (\d+): of prompts (\d+)[^,]*, .* generated (\d+)", answers[i + 1]).groups()
     print(re.search(r"(\d+) tokens of", answers[i + 2])[1], evaluated, prompts, generated)
 END
 }
