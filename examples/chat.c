@@ -1,4 +1,4 @@
-/* Talk with a model, through the library alone: each line of standard input is a question.
+/* Talk with a model, through the library alone: each line of standard input, up to 4095 bytes of it, is a question.
  *
  *   cc chat.c $(pkg-config --cflags --libs cllm) -o chat && ./chat MODEL.gguf [TEMPLATE] */
 #include <cllm.h>
@@ -23,7 +23,7 @@ static void add(text *t, const char *bytes, size_t length) {
 
 static void add_words(text *t, const char *words) { add(t, words, strlen(words)); }
 
-/* A string of JSON; a byte that is no character becomes a question mark. */
+/* A string of JSON; what is no character, or would change the direction of the text, becomes question marks. */
 static void add_string(text *t, const char *bytes, size_t length) {
     add_words(t, "\"");
     for (size_t i = 0, n; i < length; i += n ? n : 1) {

@@ -352,12 +352,13 @@ CLLM_API size_t cllm_transcript_n_tokens(const cllm_transcript *transcript);
 
 /* This is the text now. What it begins with like the text before keeps its ids; what follows is encoded. What was encoded at once is kept as a
  * whole or not at all; what was generated, up to where the new text differs. BOS comes first if the model wants it.
- * For a generation, cllm_sequence_reuse then lets a sequence begin with these tokens.
+ * For a generation, cllm_sequence_reuse then lets a sequence begin with these tokens. After an error some of the old text is left.
  * Errors: those of cllm_tokenizer_encode_parts. */
 CLLM_API cllm_status cllm_transcript_set(cllm_transcript *transcript, const cllm_part *parts, size_t n_parts,
                                          cllm_error *err);
 
-/* These tokens were generated after the text. Leave out an end token: the next text spells it. Errors: MEMORY. */
+/* These tokens were generated after the text. Leave out an end token: the next text spells it. The ids are those of the
+ * vocabulary. Errors: MEMORY. */
 CLLM_API cllm_status cllm_transcript_append(cllm_transcript *transcript, const int32_t *tokens, size_t count,
                                             cllm_error *err);
 
@@ -537,9 +538,9 @@ CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t 
  * have dropped what that length looks back at. */
 CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
 
-/* Let a sequence begin with `tokens`, as far as they are evaluated already: what it has of them stays, and all after that is forgotten;
- * where that is nothing, or windows have dropped what comes before, it begins with the longest prefix that the prefix cache has. Never with
- * all of them: the last token is left to evaluate. All that an engine evaluates is in its cache at once, while its sequence lives and after.
+/* Let a sequence begin with `tokens`, [count], as far as they are evaluated already: what it has of them stays, and all after that is forgotten;
+ * or, where the prefix cache has more of them, it begins with that. Never with all of them: the last token is left to evaluate. count 0: the
+ * sequence is empty then. All that an engine evaluates is in its cache at once, while its sequence lives and after.
  * Returns the sequence's length then. */
 CLLM_API size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count);
 

@@ -150,7 +150,7 @@ static int ask(talk *t, const char *text, size_t length) {
     char *whole = join_attached(t, text, length, &whole_length);
     const int status = whole ? conversation_ask(&t->c, whole, whole_length) : fail("out of memory");
     free(whole);
-    if (status == EXIT_SUCCESS) drop_attached(t);
+    if (t->c.answered) drop_attached(t);
     if (status == EXIT_FAILURE && t->n_attached > 0 && !t->c.once)
         note(&t->o, "what is attached stays for the next question; /read lists it, /read \"\" drops it");
     return end_answer(t, status);

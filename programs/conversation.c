@@ -26,6 +26,7 @@ int conversation_start(conversation *c) {
 
 void conversation_end(conversation *c) {
     json_decref(c->messages);
+    free(c->retries.ids);
     cllm_transcript_destroy(c->transcript);
     cllm_chat_destroy(c->chat);
 }
@@ -58,7 +59,8 @@ size_t conversation_n_questions(const conversation *c) {
     return n;
 }
 
-size_t conversation_n_tokens(const conversation *c) { return cllm_transcript_n_tokens(c->transcript); }
+/* Of the transcript: what was rendered last, and what was drawn since. */
+static size_t count_tokens(const conversation *c) { return cllm_transcript_n_tokens(c->transcript); }
 
 /* The last question, or NULL. */
 static json_t *find_question(const conversation *c) {
@@ -81,8 +83,8 @@ bool conversation_undo(conversation *c) {
     const json_t *question = find_question(c);
     if (!question) return false;
     for (bool found = false; !found; drop_last(c)) found = last_message(c) == question;
+    c->retries.count--;
     bound_left_out(c);
-    c->n_retries = 0;
     c->counted = false;
     return true;
 }
@@ -91,8 +93,18 @@ void conversation_reset(conversation *c) {
     json_t *first = json_array_get(c->messages, 0);
     const bool keeps = has_role(first, "system");
     while (json_array_size(c->messages) > (keeps ? 1 : 0)) drop_last(c);
-    c->n_retries = c->n_left_out = 0;
+    c->retries.count = c->n_left_out = 0;
     c->counted = false;
+}
+
+int conversation_set_messages(conversation *c, json_t *messages) {
+    json_decref(c->messages);
+    c->messages = messages;
+    c->retries.count = c->n_left_out = 0;
+    c->counted = false;
+    for (size_t i = 0; i < conversation_n_questions(c); i++)
+        if (!id_list_add(&c->retries, 0)) return fail("out of memory");
+    return EXIT_SUCCESS;
 }
 
 int conversation_set_system(conversation *c, const char *text, size_t length) {
@@ -109,7 +121,8 @@ static json_t *messages_in_view(const conversation *c) {
     size_t i, n_seen = 0;
     json_array_foreach(c->messages, i, message) {
         n_seen += has_role(message, "user");
-        if (n_seen > c->n_left_out || (i == 0 && has_role(message, "system"))) json_array_append(view, message);
+        if (c->n_left_out == 0 || n_seen > c->n_left_out || (i == 0 && has_role(message, "system")))
+            json_array_append(view, message);
     }
     return view;
 }
@@ -140,38 +153,49 @@ static void note_left_out(const conversation *c, size_t n_before) {
 
 /* ------------------------------------------------------------------------------------------------- prompt */
 
-/* Render the conversation and put it into the transcript, up to where the model is to go on. parts: out, owned, for cllm_answer_create. */
-static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
+/* The conversation as the model sees it; asks: up to where it is to go on. parts: out, owned. */
+static int render_messages(const conversation *c, bool asks, cllm_part **parts, size_t *n_parts) {
     const options *o = c->run->o;
     json_t *object = json_object();
     cllm_error err;
     *parts = NULL;
-    c->counted = false;
     json_put(&object, "messages", messages_in_view(c));
-    json_put(&object, "add_generation_prompt", json_true());
+    json_put(&object, "add_generation_prompt", json_boolean(asks));
     char *text = object ? json_dumps(object, 0) : NULL;
     json_decref(object);
     if (!text) return fail("out of memory");
     const char *kwargs = o->chat_template_kwargs ? o->chat_template_kwargs : "{}";
     const cllm_string objects[] = {{text, strlen(text)}, {kwargs, strlen(kwargs)}};
-    cllm_status status =
+    const cllm_status status =
         cllm_chat_render(c->chat, objects, 2, c->reasoning == REASONING_OFF ? CLLM_RENDER_NO_REASONING : 0,
                          (int64_t)time(NULL), parts, n_parts, &err);
     free(text);
-    if (status == CLLM_OK) status = cllm_transcript_set(c->transcript, *parts, *n_parts, &err);
-    if (status != CLLM_OK) return fail_with(&err);
-    return *n_parts > 0 ? EXIT_SUCCESS : fail("the chat template prints nothing");
+    return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
+}
+
+/* Put the conversation into the transcript. parts: out, owned, for cllm_answer_create. */
+static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
+    cllm_error err;
+    c->counted = false;
+    const int status = render_messages(c, true, parts, n_parts);
+    if (status != EXIT_SUCCESS) return status;
+    if (*n_parts == 0) return fail("the chat template prints nothing");
+    return cllm_transcript_set(c->transcript, *parts, *n_parts, &err) == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
 size_t conversation_count_tokens(conversation *c) {
     cllm_part *parts = NULL;
-    size_t n_parts;
+    int32_t *tokens = NULL;
+    size_t n_parts, count = 0;
     cllm_error err;
-    if (c->counted) return conversation_n_tokens(c);
-    c->counted = json_array_size(c->messages) > 0 ? render(c, &parts, &n_parts) == EXIT_SUCCESS
-                                                  : cllm_transcript_set(c->transcript, NULL, 0, &err) == CLLM_OK;
+    if (c->counted) return count_tokens(c);
+    if (json_array_size(c->messages) == 0 || render_messages(c, false, &parts, &n_parts) != EXIT_SUCCESS) return 0;
+    if (cllm_tokenizer_encode_parts(cllm_model_tokenizer(c->run->model), parts, n_parts, CLLM_ENCODE_ADD_SPECIAL,
+                                    &tokens, &count, &err) != CLLM_OK)
+        fail_with(&err);
+    cllm_free(tokens);
     cllm_free(parts);
-    return conversation_n_tokens(c);
+    return count;
 }
 
 /* The same with the oldest `n` turns left out. fits: out, is there room for `room` more tokens then? */
@@ -179,7 +203,7 @@ static int render_without(conversation *c, size_t n, size_t room, cllm_part **pa
     c->n_left_out = n;
     cllm_free(*parts);
     const int status = render(c, parts, n_parts);
-    *fits = status == EXIT_SUCCESS && conversation_n_tokens(c) + room < cllm_engine_plan(c->run->engine)->n_ctx;
+    *fits = status == EXIT_SUCCESS && count_tokens(c) + room < cllm_engine_plan(c->run->engine)->n_ctx;
     return status;
 }
 
@@ -193,7 +217,7 @@ const char *conversation_room_advice(const conversation *c) {
 
 static int fail_full(const conversation *c) {
     return fail("context: the conversation needs more than %zu tokens, and the context holds %" PRIu32 "; %s",
-                conversation_n_tokens(c), cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
+                count_tokens(c), cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
 }
 
 /* The fewest of the oldest turns, at least one more than now, without which there is room. Returns an exit status. */
@@ -242,6 +266,8 @@ typedef struct answering {
     id_list drawn;                  /* tokens, but for an end token */
     size_t n_given;                 /* of them: to the transcript */
     uint64_t n_reasoning;           /* tokens of reasoning */
+    bool reads;                     /* a text is to be evaluated, before tokens are drawn one by one */
+    bool reasoning_ended;           /* by us */
     cllm_end end;
 } answering;
 
@@ -283,16 +309,18 @@ static int start_generation(answering *a) {
     cllm_error err;
     const cllm_generation_options wanted = {
         .sampler = a->sampler,
-        .n_most = c->n_most > a->drawn.count ? c->n_most - a->drawn.count : c->n_most > 0,
+        .n_most = c->n_most > 0 ? c->n_most - a->drawn.count : 0,
         .spell_control = true,
         .draft_lookup = strcmp(c->run->o->draft, "lookup") == 0,
     };
     cllm_generation_destroy(a->generation);
     a->generation = NULL;
     a->end = CLLM_END_NONE;
+    a->reads = true;
+    run_stage(c->run, "reading");
     if (a->drawn.count > a->n_given && give_to_transcript(a) != EXIT_SUCCESS) return EXIT_FAILURE;
     const int32_t *tokens = cllm_transcript_tokens(c->transcript);
-    const size_t count = conversation_n_tokens(c);
+    const size_t count = count_tokens(c);
     cllm_sequence_reuse(c->run->sequence, tokens, count);
     if (cllm_generation_create(c->run->sequence, tokens, count, &wanted, &a->generation, &err) != CLLM_OK)
         return fail_with(&err);
@@ -300,7 +328,7 @@ static int start_generation(answering *a) {
 }
 
 /* Evaluate what is wanted next, and take what comes of it. */
-static int take_step(answering *a, bool first, cllm_span *span) {
+static int take_step(answering *a, cllm_span *span) {
     conversation *c = a->c;
     cllm_event event;
     cllm_error err;
@@ -308,13 +336,15 @@ static int take_step(answering *a, bool first, cllm_span *span) {
     cllm_status status = cllm_eval(c->run->engine, span, 1, &err);
     if (status == CLLM_OK || status == CLLM_ERR_CANCELLED)
         status = cllm_generation_take(a->generation, span, &event, &err);
-    if (first) run_stage(c->run, "%s", "");
+    const bool reads = a->reads;
+    a->reads = false;
+    if (reads) run_stage(c->run, "%s", "");
     if (status != CLLM_OK) return fail_with(&err);
-    pace *p = first ? &c->evaluated : &c->generated;
-    const size_t n_timed = first ? span->count : event.n_tokens;
+    pace *p = reads ? &c->evaluated : &c->generated;
+    const size_t n_timed = reads ? span->count : event.n_tokens;
     p->seconds += now() - start;
     p->n_timed += n_timed;
-    if (first) p->n_tokens += n_timed;
+    if (reads) p->n_tokens += n_timed;
     const size_t n_kept = event.n_tokens - (event.end == CLLM_END_TOKEN);
     c->generated.n_tokens += n_kept;
     a->end = event.end;
@@ -328,6 +358,7 @@ static int take_step(answering *a, bool first, cllm_span *span) {
 static int end_reasoning(answering *a) {
     const cllm_string closing = cllm_chat_reasoning_end(a->c->chat);
     const cllm_part part = {true, closing};
+    a->reasoning_ended = true;
     int32_t *tokens;
     size_t count;
     cllm_error err;
@@ -336,11 +367,15 @@ static int end_reasoning(answering *a) {
                                     &count, &err) != CLLM_OK)
         return fail_with(&err);
     const uint32_t n_ctx = cllm_engine_plan(a->c->run->engine)->n_ctx;
-    const bool fits = conversation_n_tokens(a->c) + (a->drawn.count - a->n_given) + count < n_ctx;
+    const bool fits = count_tokens(a->c) + (a->drawn.count - a->n_given) + count < n_ctx;
     int status = fits ? keep_drawn(a, tokens, count) : EXIT_SUCCESS;
     cllm_free(tokens);
     if (!fits) return EXIT_SUCCESS; /* the context ends within the reasoning */
     if (status == EXIT_SUCCESS) status = take_deltas(a, closing, false);
+    if (status == EXIT_SUCCESS && a->c->n_most > 0 && a->drawn.count >= a->c->n_most) {
+        a->end = CLLM_END_LENGTH;
+        return status;
+    }
     return status == EXIT_SUCCESS ? start_generation(a) : status;
 }
 
@@ -361,29 +396,28 @@ static int write_answer(answering *a) {
     conversation *c = a->c;
     const bool can_end_reasoning = cllm_chat_reasoning_end(c->chat).length > 0;
     const uint64_t most = c->reasoning == REASONING_OFF ? 0 : c->reasoning_most; /* some templates cannot turn it off */
-    bool first = true;
     int status = EXIT_SUCCESS;
     cllm_span span;
-    run_stage(c->run, "reading");
     while (status == EXIT_SUCCESS && cllm_generation_wants(a->generation, SIZE_MAX, &span)) {
-        status = take_step(a, first, &span);
-        first = false;
+        status = take_step(a, &span);
         if (status == EXIT_SUCCESS && interrupted()) status = EXIT_INTERRUPTED;
-        if (cllm_answer_has_ended(a->answer)) break; /* it spelled the end of its turn in letters */
-        const bool reasons = a->reasoning.length > 0 && a->content.length == 0;
-        if (status == EXIT_SUCCESS && a->end == CLLM_END_CONTEXT_FULL && c->shifts &&
-            conversation_n_questions(c) > c->n_left_out + 1)
+        if (status != EXIT_SUCCESS || cllm_answer_has_ended(a->answer))
+            break; /* the end of its turn, spelled in letters */
+        if (c->n_most > 0 && a->drawn.count >= c->n_most && a->end == CLLM_END_CONTEXT_FULL) a->end = CLLM_END_LENGTH;
+        const bool reasons = a->reasoning.length > 0 && a->content.length == 0 && !a->reasoning_ended;
+        if (a->end == CLLM_END_CONTEXT_FULL && c->shifts && conversation_n_questions(c) > c->n_left_out + 1)
             status = shift(a);
-        else if (status == EXIT_SUCCESS && a->end == CLLM_END_NONE && reasons && can_end_reasoning &&
-                 a->n_reasoning >= most)
+        else if (a->end == CLLM_END_NONE && reasons && can_end_reasoning && a->n_reasoning >= most)
             status = end_reasoning(a);
+        if (a->end != CLLM_END_NONE) break;
     }
     return status;
 }
 
 /* A seed of its own for each question and each try, so that what was taken back leaves no trace. */
 static uint64_t seed_of_answer(const conversation *c) {
-    uint64_t x = c->sampling.seed + 0x9E3779B97F4A7C15u * (conversation_n_questions(c) - 1) + (c->n_retries << 32);
+    uint64_t x = c->sampling.seed + 0x9E3779B97F4A7C15u * (c->retries.count - 1) +
+                 ((uint64_t)c->retries.ids[c->retries.count - 1] << 32);
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u; /* splitmix64 */
     x = (x ^ x >> 27) * 0x94D049BB133111EBu;
     return x ^ x >> 31;
@@ -424,7 +458,7 @@ static int answer_question(conversation *c) {
     c->end = status == EXIT_SUCCESS ? a.end : CLLM_END_NONE;
     c->only_reasoned =
         status == EXIT_SUCCESS && c->reasoning != REASONING_SHOWN && a.reasoning.length > 0 && a.content.length == 0;
-    if (!has_role(last_message(c), "assistant")) drop_last(c); /* a question without an answer */
+    c->answered = has_role(last_message(c), "assistant");
     cllm_generation_destroy(a.generation);
     cllm_sampler_destroy(a.sampler);
     cllm_answer_destroy(a.answer);
@@ -435,29 +469,45 @@ static int answer_question(conversation *c) {
     return status;
 }
 
+/* A question, which was asked so many times before, and its answer. message: owned. */
+static int ask(conversation *c, json_t *message, int32_t n_retries) {
+    const size_t n_left_out = c->n_left_out;
+    c->answered = false;
+    if (!id_list_add(&c->retries, n_retries)) {
+        json_decref(message);
+        return fail("out of memory");
+    }
+    int status = json_array_append_new(c->messages, message) == 0 ? answer_question(c) : fail("out of memory");
+    if (c->answered) return status;
+    if (find_question(c) == message) drop_last(c);
+    c->retries.count--;
+    c->n_left_out = n_left_out;
+    return status;
+}
+
 int conversation_ask(conversation *c, const char *text, size_t length) {
-    c->n_retries = 0;
-    if (json_array_append_new(c->messages, make_message("user", text, length)) != 0) return fail("out of memory");
-    return answer_question(c);
+    return ask(c, make_message("user", text, length), 0);
 }
 
 /* Ask a message in the place of the last question; without an answer all is as it was. message: owned. */
-static int replace_question(conversation *c, json_t *message, uint64_t n_retries) {
+static int replace_question(conversation *c, json_t *message, int32_t n_retries) {
     json_t *before = json_copy(c->messages);
     const size_t n_left_out = c->n_left_out;
-    if (!before) return fail("out of memory");
-    conversation_undo(c);
-    c->n_retries = n_retries;
-    int status = json_array_append_new(c->messages, message) == 0 ? answer_question(c) : fail("out of memory");
-    bool answered = has_role(last_message(c), "assistant");
-    for (size_t i = 0; i < json_array_size(before); i++) answered &= last_message(c) != json_array_get(before, i);
-    if (answered) {
-        json_decref(before);
-    } else {
-        json_decref(c->messages);
-        c->messages = before;
-        c->n_left_out = n_left_out;
+    const int32_t n_before = c->retries.ids[c->retries.count - 1];
+    if (!before) {
+        json_decref(message);
+        return fail("out of memory");
     }
+    conversation_undo(c);
+    const int status = ask(c, message, n_retries);
+    if (c->answered) {
+        json_decref(before);
+        return status;
+    }
+    json_decref(c->messages);
+    c->messages = before;
+    c->n_left_out = n_left_out;
+    c->retries.ids[c->retries.count++] = n_before; /* it had room */
     return status;
 }
 
@@ -467,5 +517,6 @@ int conversation_ask_instead(conversation *c, const char *text, size_t length) {
 
 int conversation_retry(conversation *c) {
     json_t *question = find_question(c);
-    return question ? replace_question(c, json_incref(question), c->n_retries + 1) : EXIT_SUCCESS;
+    return question ? replace_question(c, json_incref(question), c->retries.ids[c->retries.count - 1] + 1)
+                    : EXIT_SUCCESS;
 }

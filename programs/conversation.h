@@ -30,11 +30,12 @@ typedef struct conversation {
 
     answer_sink sink;
     void *sink_user;
-    uint64_t n_retries; /* of the last question */
-    size_t n_left_out;  /* of the oldest questions, which with their answers the model does not see any more */
-    bool counted;       /* the transcript has all messages */
+    id_list retries;   /* of each question: how many answers it had before */
+    size_t n_left_out; /* of the oldest questions, which with their answers the model does not see any more */
+    bool counted;      /* the transcript has all messages */
 
     /* of the last answer */
+    bool answered;      /* it was kept */
     cllm_end end;       /* NONE: there is none, or it was interrupted */
     bool only_reasoned; /* and nothing of it was printed */
 
@@ -42,7 +43,7 @@ typedef struct conversation {
     pace evaluated, generated;
 } conversation;
 
-/* c: with what comes before the settings zero, and `run` a model that is started. Returns an exit status, after saying why, as all of these do. */
+/* c: zero, but for `run`, a model that is started, and the settings. Returns an exit status, after saying why, as all of these do. */
 int conversation_start(conversation *c);
 void conversation_end(conversation *c);
 
@@ -58,10 +59,11 @@ void conversation_reset(conversation *c); /* forget all but the system message *
 int conversation_set_system(conversation *c, const char *text, size_t length); /* "": none */
 
 const char *conversation_last_question(const conversation *c); /* or NULL */
-size_t conversation_n_tokens(const conversation *c);           /* that the model has read and written */
-size_t conversation_count_tokens(conversation *c);             /* the same, also after undo, reset and load */
+size_t conversation_count_tokens(conversation *c); /* of what the model sees; 0 also where it cannot be rendered */
 size_t conversation_n_questions(const conversation *c);
 const char *conversation_room_advice(const conversation *c); /* what makes room in a full context */
+
+int conversation_set_messages(conversation *c, json_t *messages); /* another conversation; messages: owned */
 
 /* As JSON, or as Markdown if the name ends in .md. */
 int conversation_save(const conversation *c, const char *path);

@@ -90,8 +90,9 @@ static bool is_message(const json_t *message) {
 int conversation_load(conversation *c, const char *path) {
     json_error_t error;
     input in;
-    if (read_input(path, &in) != EXIT_SUCCESS) return EXIT_FAILURE;
-    json_t *document = json_loadb(in.data ? in.data : "", in.length, 0, &error);
+    const int status = read_input(path, &in);
+    if (status != EXIT_SUCCESS) return status;
+    json_t *document = json_loadb(in.data ? in.data : "", in.length, JSON_ALLOW_NUL, &error);
     free(in.data);
     if (!document)
         return fail("%s: line %d: %s; only the JSON that /save writes can be loaded", path, error.line, error.text);
@@ -106,9 +107,5 @@ int conversation_load(conversation *c, const char *path) {
         json_decref(messages);
         return fail("%s: no conversation: \"messages\" is to be a list of objects with role and content", path);
     }
-    json_decref(c->messages);
-    c->messages = messages;
-    c->n_retries = c->n_left_out = 0;
-    c->counted = false;
-    return EXIT_SUCCESS;
+    return conversation_set_messages(c, messages);
 }

@@ -369,7 +369,7 @@ path_text store_folder_of(const model_name *name, const char *commit) {
     const path_text dir = store_folder();
     if (*name->repo) return path_of("%s/hf/%s/%s", dir.text, name->repo, commit);
     path_text folder = path_of("%s/url/%s", dir.text, strstr(name->url, "://") + 3);
-    *strrchr(folder.text, '/') = '\0';
+    if (*folder.text) *strrchr(folder.text, '/') = '\0'; /* else it is too long */
     return folder;
 }
 
@@ -383,6 +383,11 @@ static path_text manifest_of(const model_name *name) {
     for (char *c = key; *c; c++)
         if (*c == '/') *c = '+';
     return path_of("%s/hf/%s/%s.json", dir.text, name->repo, key);
+}
+
+bool commit_is_valid(const char *commit) {
+    const size_t n_digits = strspn(commit, "0123456789abcdef");
+    return n_digits >= 7 && commit[n_digits] == '\0';
 }
 
 /* False: it is none, or a file of it is missing or has another size. */
@@ -551,7 +556,14 @@ static void each_of_hf_repo(const char *folder, const each_model *each) {
         snprintf(name.tag, sizeof name.tag, "%s", tag.text);
         snprintf(name.file, sizeof name.file, "%s", *tag.text ? "" : path);
         name_spell(&name);
-        if (hf_cache_find(&name, &model)) each->take(each->user, &model);
+        bool found = hf_cache_find(&name, &model);
+        if (!found) { /* several have this tag, so its file's name tells it */
+            *name.tag = '\0';
+            snprintf(name.file, sizeof name.file, "%s", path);
+            name_spell(&name);
+            found = hf_cache_find(&name, &model);
+        }
+        if (found) each->take(each->user, &model);
     }
     free(all.items);
 }

@@ -88,6 +88,7 @@ bool hf_cache_find(const model_name *name, stored_model *model); /* in Hugging F
 path_text stored_path(const stored_model *model);                /* its first file */
 uint64_t stored_bytes(const stored_model *model);
 
+bool commit_is_valid(const char *commit);    /* hexadecimal digits, as git has them */
 bool store_write(const stored_model *model); /* its manifest; false: errno */
 
 /* Remove files that are in no other pulled model, and folders that are empty then. */

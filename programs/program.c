@@ -134,6 +134,9 @@ int read_input(const char *path, input *in) {
     if (!file) return fail_to_open(path);
     int status = read_all(file, standard ? "standard input" : path, in);
     if (!standard) fclose(file);
+    if (status == EXIT_SUCCESS) return status;
+    free(in->data);
+    *in = (input){0};
     return status;
 }
 

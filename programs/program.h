@@ -50,7 +50,7 @@ typedef struct input {
     size_t length;
 } input;
 
-/* The whole file, or all of standard input if path is "-". Returns an exit status, after saying why. */
+/* The whole file, or all of standard input if path is "-". Returns an exit status, after saying why; in is empty then. */
 int read_input(const char *path, input *in);
 
 typedef struct id_list {

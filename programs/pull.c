@@ -64,8 +64,7 @@ static int find_on_hub(pulling *p) {
     model_file *first = &p->model.files.items[0];
     status = hub_locate(p->h, name, name->revision, first->path, &p->first);
     if (status != EXIT_SUCCESS) return status;
-    const size_t digits = strspn(p->first.commit, "0123456789abcdef");
-    if (digits < 7 || p->first.commit[digits])
+    if (!commit_is_valid(p->first.commit))
         return fail("%s: the server does not tell the commit (x-repo-commit)", name->text);
     strcpy(p->model.commit, p->first.commit);
     if (p->first.size != HTTP_UNSAID) first->size = p->first.size;
@@ -287,8 +286,7 @@ static void list_model(void *user, const stored_model *model) {
     char when[32];
     struct tm local;
     const time_t pulled = (time_t)model->pulled;
-    localtime_r(&pulled, &local);
-    strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local);
+    if (!localtime_r(&pulled, &local) || strftime(when, sizeof when, "%Y-%m-%d %H:%M", &local) == 0) *when = '\0';
     const path_text path = stored_path(model);
     if (!l->json) {
         if (l->count == 1) printf("%-48s %10s  %-16s  %s\n", "NAME", "SIZE", "PULLED", "COMMIT");

@@ -240,6 +240,14 @@ HF_HUB_OFFLINE=1 run hf:test/other -n 1
 check 'one that is not there, offline' refused 1 'test/other: HF_HUB_OFFLINE is set'
 run test/other -n 1
 check 'a name without hf: that is not pulled is a path, or else to be pulled' refused 1 "there is no file 'test/other'"
+# a manifest that somebody has changed: its commit is a folder's name, and names no other place
+mkdir -p "$temporary/changed/hf/test/plain" "$temporary/victim" && echo keep >"$temporary/victim/plain.gguf"
+printf '%s' '{"name": "test/plain:Q4_K_M", "commit": "../../../../victim", "pulled": 9000000000000000000, "files": [{"path": "plain.gguf", "size": 5, "sha256": ""}]}' \
+    >"$temporary/changed/hf/test/plain/Q4_K_M.json"
+MINI_CLLM_MODELS=$temporary/changed run rm test/plain:Q4_K_M
+check 'rm stays in the folder for models' eval 'exits 1 && [ -e "$temporary/victim/plain.gguf" ]'
+MINI_CLLM_MODELS=$(printf "/tmp/%03500d" 1) run rm http://h.example/m.gguf
+check 'a path that is too long' eval '[ "$status" = 1 ] && one_line'
 : >"$temporary/file"
 MINI_CLLM_MODELS=$temporary/file/models run pull test/plain
 check 'a folder for models that cannot be made' refused 1 "$temporary/file/models: Not a directory; MINI_CLLM_MODELS"

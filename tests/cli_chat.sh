@@ -15,6 +15,20 @@ printf '%s' '{% for m in messages %}{{ m.role }}:{{ m.content }}
 # chat ARGUMENTS: one question to the small model, at temperature 0
 chat() { run chat "$any" --chat-template "$template" -t 0 -n 16 --threads 1 "$@"; }
 
+# talk SCRIPT ARGUMENTS: the lines of a script, in a pseudo terminal; answers as JSON in $out
+talk() {
+    model=$1
+    shift
+    python3 tests/support/chat_turns.py "$program" "$model" "$temporary/script" "$@" >"$out" 2>"$err"
+    status=$?
+}
+
+# answer N: what came after line N of the script, from 0
+answer() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["answers"][int(sys.argv[2])])' "$out" "$1"; }
+same() { [ "$(answer "$1")" = "$(cat "$temporary/answer")" ]; }
+
+small() { talk "$any" --chat-template "$template" -n 12 --threads 1 --seed 5 "$@"; }
+
 # ------------------------------------------------------------------------------------ questions without a terminal
 
 pipes() {
@@ -34,16 +48,20 @@ pipes() {
     check 'chat: a model that is missing is told before the question' refused 1 '/nonexistent.gguf: cannot open: No such file'
     chat -q "$(printf 'Once upon\n\nOnce upon a time')" </dev/null
     check "chat: a pipe's text goes after the question" cmp -s "$out" "$temporary/joined"
-    chat -q 'Once upon' -a "$temporary/question" -a "$template" </dev/null
-    check 'chat --attach' exits 0
+    chat -q 'Once upon' -a "$temporary/question" -a "$template" --save "$temporary/attached.json" </dev/null
+    check 'chat --attach' eval 'exits 0 && grep -qF "Once upon\n\n$temporary/question:\nOnce upon a time\n\n$template:\n{% for" "$temporary/attached.json"'
     chat -q 'Hi' --system 'Be brief.' </dev/null
     cp "$out" "$temporary/answer"
     printf 'Be brief.' >"$temporary/system"
     chat -q 'Hi' --system "@$temporary/system" </dev/null
     check 'chat --system TEXT and @FILE' eval 'exits 0 && cmp -s "$out" "$temporary/answer"'
-    # the letters of a special token are letters
-    chat -q '</s>' </dev/null
-    check 'chat: a question never becomes a special token' exits 0
+    # the letters of a special token are letters: of the file's own </s> a template would make one token
+    printf '%s\n' '</s>' '/stats' >"$temporary/script"
+    talk "$any" --chat-template "$template" -n 1 --threads 1
+    spelled=$(grep -o 'prompts [0-9]*' "$out")
+    printf '%s\n' 'x' '/stats' >"$temporary/script"
+    talk "$any" --chat-template "$template" -n 1 --threads 1
+    check 'chat: a question never becomes a special token' eval '[ "${spelled#prompts }" -ge $(($(grep -o "prompts [0-9]*" "$out" | cut -d" " -f2) + 2)) ]'
 
     # a template that opens the reasoning: the small model never ends it by itself
     printf '%s' '{% for m in messages %}{{ m.role }}:{% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}{{ m.content }}
@@ -98,19 +116,6 @@ END
 
 # ------------------------------------------------------------------------------------------- several questions
 
-# talk SCRIPT ARGUMENTS: the lines of a script, in a pseudo terminal; answers as JSON in $out
-talk() {
-    model=$1
-    shift
-    python3 tests/support/chat_turns.py "$program" "$model" "$temporary/script" "$@" >"$out" 2>"$err"
-    status=$?
-}
-
-# answer N: what came after line N of the script, from 0
-answer() { python3 -c 'import json, sys; print(json.load(open(sys.argv[1]))["answers"][int(sys.argv[2])])' "$out" "$1"; }
-same() { [ "$(answer "$1")" = "$(cat "$temporary/answer")" ]; }
-
-small() { talk "$any" --chat-template "$template" -n 12 --threads 1 --seed 5 "$@"; }
 
 commands() {
     command -v python3 >/dev/null || { skip 'chat: commands' 'python3 is missing'; return; }
@@ -171,6 +176,24 @@ commands() {
     printf '%s\n' '"""A cat' 'sat"""' '/save '"$temporary/block.json" >"$temporary/script"
     small
     check 'chat: a text of several lines' grep -q '"A cat\\nsat"' "$temporary/block.json"
+    # what is counted, refused or taken back changes no answer
+    printf '%s\n' 'A cat sat' >"$temporary/script"
+    small
+    answer 0 >"$temporary/answer"
+    printf '%s\n' '/tokens' 'A cat sat' '/retry' "/edit $long" '/retry' 'The dog' '/undo' '/retry' >"$temporary/script"
+    small --ctx 64
+    check 'chat: a question after /tokens' same 1
+    check 'chat /retry: another answer each time' eval '[ "$(answer 2)" != "$(answer 4)" ] && [ "$(answer 4)" != "$(answer 7)" ] &&
+        [ "$(answer 2)" != "$(answer 7)" ]'
+    printf '%s' '{"messages": [{"role": "assistant", "content": "Good morning!"}, {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": "Yes?"}]}' >"$temporary/greeting.json"
+    printf '%s\n' "/load $temporary/greeting.json" 'A cat' "/save $temporary/greeted.json" >"$temporary/script"
+    small
+    check 'chat: what comes before the first question stays' grep -q 'Good morning!' "$temporary/greeted.json"
+    # a template that opens the reasoning, and an answer after it: the end of the reasoning is never content
+    printf '%s\n' 'One' 'Two' 'Three' 'Four' 'Five' 'Six' 'Seven' 'Eight' "/save $temporary/reasoned.json" >"$temporary/script"
+    talk "$any" --chat-template "$temporary/think.jinja" -n 12 --threads 1 --seed 5 -t 9 --reasoning 3
+    check 'chat --reasoning N: its end is no content' eval 'grep -q "reasoning_content" "$temporary/reasoned.json" && ! grep -q "/think" "$temporary/reasoned.json"'
     printf '%s\n' '"""' 'def f():' '    """It is f."""' '    say """hi""" to me' '"""' '/system """Be' 'brief"""' '/system' "/save $temporary/block.json" \
         >"$temporary/script"
     small
@@ -218,15 +241,15 @@ turns() {
     talk "$1" -t 0 -n 10 --ctx 2000 $2
     count_turns >"$temporary/turns"
     # all is evaluated once, and at the end of an answer that was cut its last token not yet
-    check "chat: 20 turns evaluate what is new$3" awk '$2 != $1 && $2 != $1 - 1 { exit 1 } END { exit NR != 20 }' "$temporary/turns"
+    check "chat: 20 turns evaluate what is new$3" awk '$2 != $1 && $2 != $1 - 1 { bad = 1 } END { exit bad || NR != 20 }' "$temporary/turns"
     # a template that leaves out the beginning of an answer: it is evaluated again, and nothing before it
     printf '%s' '{% for m in messages %}{{ m.role }}:{{ m.content[3:] if m.role == "assistant" else m.content }}
 {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}' >"$temporary/drops.jinja"
     talk "$1" -t 0 -n 10 --ctx 2000 --chat-template "$temporary/drops.jinja"
     count_turns >"$temporary/turns"
     check "chat: an answer that the template changes is evaluated again, and nothing before it$3" awk '
-        { prompt = $1 - ($4 - generated); if (NR > 1 && $3 - prompts != prompt - before) exit 1
-          before = prompt; prompts = $3; generated = $4 } END { exit NR != 20 }' "$temporary/turns"
+        { prompt = $1 - ($4 - generated); if (NR > 1 && $3 - prompts != prompt - before) bad = 1
+          before = prompt; prompts = $3; generated = $4 } END { exit bad || NR != 20 }' "$temporary/turns"
 }
 small_turns() { turns "$any" "--chat-template $template" ''; }
 published_turns() {

@@ -58,6 +58,11 @@ static const struct {
     {"the first user says what the system is to say",
      "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" EACH(ALTERNATING PLAIN),
      "{\"role\": \"system\", \"content\": \"a\"}, {\"role\": \"user\", \"content\": \"b\"}", "(user:a\n\nb)"},
+    {"what is joined gets the form too",
+     EACH(
+         "{% if not loop.first and m.role == messages[loop.index0 - 1].role %}{{ raise_exception('twice') }}{% endif %}"
+         "{% for p in m.content %}<{{ p.text }}>{% endfor %}"),
+     "{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"user\", \"content\": \"b\"}", "<a\n\nb>"},
     {"ids of nine letters and digits",
      EACH("{% for c in m.tool_calls or [] %}{% if c.id | length != 9 %}{{ raise_exception('id') }}{% endif %}"
           "{{ c.function.name }}{% endfor %}{% if m.tool_call_id is defined %}={{ m.tool_call_id | length }}{% endif "
@@ -344,6 +349,14 @@ static void a_transcript_keeps_ids(void **state) {
             assert_int_not_equal(cllm_transcript_tokens(t)[k], eos);
         set(t, NULL, 0);
         assert_int_equal(cllm_transcript_n_tokens(t), cllm_tokenizer_adds_bos(v.tokenizer));
+        cllm_transcript *fresh;
+        assert_ok(cllm_transcript_create(v.tokenizer, &fresh, &err), &err);
+        set(t, prompt, 3); /* after nothing it is as if it was the first */
+        set(fresh, prompt, 3);
+        assert_int_equal(cllm_transcript_n_tokens(t), cllm_transcript_n_tokens(fresh));
+        assert_memory_equal(cllm_transcript_tokens(t), cllm_transcript_tokens(fresh),
+                            cllm_transcript_n_tokens(t) * sizeof(int32_t));
+        cllm_transcript_destroy(fresh);
         free(drawn);
         cllm_transcript_destroy(t);
         close_vocabulary(&v);

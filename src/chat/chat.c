@@ -193,8 +193,12 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
     if (status != CLLM_OK) return status;
     objects[n_objects] = (json_value){.kind = JSON_OBJECT, .count = 1, .members = &member};
     status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, err);
-    for (size_t i = 0; status == CLLM_ERR_ARGUMENT && messages_change(i, &member.value, a, &member.value); i++)
-        status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, NULL);
+    cllm_error refusal; /* the first is told; but memory that is out, or too much work, ends it */
+    for (size_t i = 0; status == CLLM_ERR_ARGUMENT && messages_change(i, &member.value, a, &member.value); i++) {
+        status = messages_in_form(&chat->forms, &member.value, a, &member.value, &refusal);
+        if (status == CLLM_OK) status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, &refusal);
+        if (status != CLLM_OK && status != CLLM_ERR_ARGUMENT && err) *err = refusal;
+    }
     return status;
 }
 

@@ -420,8 +420,6 @@ message_forms message_forms_find(const cllm_chat *chat) {
     snprintf(user, sizeof user, PROBE(SAYS("user", "%s")), parts);
     prober p = {.chat = chat};
     message_forms f;
-    f.system =
-        renders(&p, PROBE(SAYS("system", "\"probe_rule\"") "," SAYS("user", "\"probe_words\"")), "probe_rule", "\x01");
     f.content = choose(renders(&p, PROBE(SAYS("user", "\"probe_words\"")), "probe_words", "\x01"),
                        renders(&p, user, "probe_words", "type"));
     f.arguments = choose(

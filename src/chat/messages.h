@@ -11,7 +11,6 @@ typedef enum wanted_form { AS_IT_IS, WANTS_FIRST, WANTS_SECOND } wanted_form;
 
 /* What a template shows of a message. */
 typedef struct message_forms {
-    bool system;           /* a system message is rendered */
     wanted_form content;   /* FIRST: a text; SECOND: a list of parts */
     wanted_form arguments; /* of a tool call. FIRST: an object; SECOND: its JSON as a text */
     wanted_form nothing;   /* the content beside tool calls. FIRST: null; SECOND: an empty text */

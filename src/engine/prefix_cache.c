@@ -187,7 +187,7 @@ static bool has_windows(const prefix_cache *cache, uint32_t page, uint32_t lengt
     return all;
 }
 
-uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t count, kv_table *table) {
+uint32_t prefix_cache_find(prefix_cache *cache, const int32_t *tokens, uint32_t count) {
     if (cache->n_most == 0) return 0;
     uint64_t before = FIRST_HASH;
     uint32_t n_chunks = 0, n_same = KV_CHUNK, length = 0;
@@ -202,6 +202,11 @@ uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t
         if (end.n_same > 0 && has_windows(cache, end.page, n_chunks * KV_CHUNK + end.n_same))
             length = n_chunks * KV_CHUNK + end.n_same;
     }
+    return length;
+}
+
+uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t count, kv_table *table) {
+    const uint32_t length = prefix_cache_find(cache, tokens, count);
     if (length == 0) return 0;
     kv_table_adopt(table, cache->pages, cache->found, length);
     prefix_cache_touch(cache, table);

@@ -60,6 +60,7 @@ void prefix_cache_learn(prefix_cache *cache, const kv_table *table, const int32_
 void prefix_cache_touch(prefix_cache *cache, const kv_table *table);
 
 /* Give an empty table the longest prefix of `tokens` that is held, with what its windows see. Returns its length, at most count. */
+uint32_t prefix_cache_find(prefix_cache *cache, const int32_t *tokens, uint32_t count); /* its length alone */
 uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t count, kv_table *table);
 
 #endif

@@ -69,8 +69,9 @@ size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_
     uint32_t length = 0;
     while (length < n && length < sequence->length && sequence->tokens[length] == tokens[length]) length++;
     if (!kv_table_reaches(&sequence->table, &e->pages, length)) length = 0;
-    sequence_cut(sequence, length);
-    if (length > 0 || n == 0) return length;
+    const bool is_own = n == 0 || length >= prefix_cache_find(&e->cache, tokens, n);
+    sequence_cut(sequence, is_own ? length : 0);
+    if (is_own) return length;
     length = prefix_cache_reuse(&e->cache, tokens, n, &sequence->table);
     memcpy(sequence->tokens, tokens, length * sizeof *tokens);
     sequence->length = sequence->reached = length;

@@ -234,6 +234,7 @@ cllm_status cllm_transcript_set(cllm_transcript *t, const cllm_part *parts, size
     }
     if (status != CLLM_OK) return status;
     cut(t, first, n_kept);
+    if (t->length == 0) cut(t, 0, 0); /* BOS alone is no beginning to go on from */
     status = encode_range(t, parts, n_parts, t->length, SIZE_MAX, encode_flags(t->n_tokens), &tokens, &count, err);
     if (status == CLLM_OK && n_kept > 0 && (count == 0 || !cllm_tokenizer_is_control(t->tokenizer, tokens[0]))) {
         cllm_free(tokens);
