@@ -401,6 +401,7 @@ static bool read_manifest(const char *path, stored_model *model) {
                                          &pulled, "files", &files) == 0;
     whole =
         whole && name_parse(name, &model->name) && strlen(commit) < sizeof model->commit && json_array_size(files) > 0;
+    whole = whole && (!*model->name.repo || commit_is_valid(commit)); /* it becomes a folder's name */
     if (whole) {
         strcpy(model->commit, commit);
         model->pulled = pulled;
