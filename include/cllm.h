@@ -701,6 +701,51 @@ CLLM_API cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *log
 /* Go on to the next draw: `token`, of the vocabulary, is now part of the text. */
 CLLM_API void cllm_sampler_accept(cllm_sampler *sampler, int32_t token);
 
+/* --------------------------------------------------------------------------------------------- grammars */
+
+/* The texts of a vocabulary, put in order for grammars: made once, for all of them. Immutable; threads may share it. */
+typedef struct cllm_token_index cllm_token_index;
+
+/* tokenizer: must outlive it. out: owned. Errors: MEMORY. */
+CLLM_API cllm_status cllm_token_index_create(const cllm_tokenizer *tokenizer, cllm_token_index **out, cllm_error *err);
+CLLM_API void cllm_token_index_destroy(cllm_token_index *index);
+
+/* A set of texts. It remembers what it found out, so it and its matchers belong to one thread at a time. */
+typedef struct cllm_grammar cllm_grammar;
+
+typedef enum cllm_grammar_kind {
+    CLLM_GRAMMAR_GBNF,  /* rules in llama.cpp's form of BNF; `root` is the text */
+    CLLM_GRAMMAR_REGEX, /* a regular expression that the whole text matches, in the syntax of ECMAScript's */
+} cllm_grammar_kind;
+
+/* index: must outlive it. text: UTF-8. out: owned; must outlive its matchers.
+ * Errors, with line and column: FORMAT (the syntax), ARGUMENT (no text is allowed; left recursion; an unknown rule), UNSUPPORTED (what cannot be
+ * enforced, such as a look behind; it is too large), MEMORY. */
+CLLM_API cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
+                                         cllm_grammar **out, cllm_error *err);
+CLLM_API void cllm_grammar_destroy(cllm_grammar *grammar);
+
+/* A text that keeps to a grammar, so far. */
+typedef struct cllm_matcher cllm_matcher;
+
+/* An empty text; fork: one that goes on from where another is. out: owned. Errors: MEMORY. */
+CLLM_API cllm_status cllm_matcher_create(cllm_grammar *grammar, cllm_matcher **out, cllm_error *err);
+CLLM_API cllm_status cllm_matcher_fork(const cllm_matcher *matcher, cllm_matcher **out, cllm_error *err);
+CLLM_API void cllm_matcher_destroy(cllm_matcher *matcher);
+
+/* The tokens that may come next: mask is [CLLM_MASK_WORDS(n_vocab)], out. Tokens that end a text are allowed where the grammar may end.
+ * Errors: MEMORY; UNSUPPORTED (the grammar could go on in too many ways here), ARGUMENT (an end token was taken). */
+CLLM_API cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_error *err);
+
+/* The text goes on with a token. Errors: as above; ARGUMENT (it is not allowed), with nothing changed. */
+CLLM_API cllm_status cllm_matcher_take(cllm_matcher *matcher, int32_t token, cllm_error *err);
+
+/* The same with bytes, of which *n_taken are allowed. If those are not all, nothing changes. */
+CLLM_API cllm_status cllm_matcher_take_bytes(cllm_matcher *matcher, const char *bytes, size_t length, size_t *n_taken,
+                                             cllm_error *err);
+
+CLLM_API bool cllm_matcher_can_end(const cllm_matcher *matcher); /* may the text end here? */
+
 /* ------------------------------------------------------------------------------------------- generation */
 
 /* One request: what is to be evaluated next for a text that goes on from a prompt, and what becomes of the result. */

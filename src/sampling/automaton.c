@@ -1,0 +1,415 @@
+/* Sets of places are found by following edges of nothing, calls and returns (the closure), sorted, and looked up by their hash. Stacks are lists
+ * of frames that share their tails, so that a place is two numbers however deep it is (Tomita 1985). */
+#include "sampling/automaton.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define NO_FRAME UINT32_MAX
+#define UNKNOWN  UINT32_MAX
+
+enum {
+    MOST_PLACES = 20000, /* of a state */
+    MOST_STATES = 40000,
+    MOST_FRAMES = 2 << 20,
+    MOST_MASK_BYTES = 96 << 20,
+};
+
+/* A call that is open: where it came from, and the frames of the calls around it. */
+typedef struct frame {
+    uint32_t edge, below;
+    uint32_t count; /* of a repetition: turns that are done */
+    uint32_t hash_next;
+} frame;
+
+/* A place on the way, and how many frames were put on its stack since the last byte. */
+typedef struct step {
+    place at;
+    uint32_t n_pushed;
+} step;
+
+struct automaton {
+    const network *network;
+    bool *is_end; /* [n_nodes] of a rule */
+    bool *is_text; /* [n_nodes] */
+    uint8_t classes[256];
+    uint8_t example[256]; /* a byte of each class */
+    uint32_t n_classes;
+
+    state *states;
+    place *places;
+    frame *frames;
+    uint32_t n_states, states_capacity, n_places, places_capacity, n_frames, frames_capacity;
+    uint32_t *state_buckets, *frame_buckets; /* [N_BUCKETS] */
+    size_t mask_bytes;
+    uint32_t begin;
+    held_state *held;
+
+    /* the set under construction */
+    step *steps; /* found, and to be followed */
+    uint32_t n_steps, steps_capacity;
+    uint32_t *seen; /* [seen_capacity] places in steps by their hash, or NO_NODE */
+    uint32_t seen_capacity;
+    place *found; /* where a byte may be read */
+    uint32_t n_found, found_capacity;
+    bool accepts;
+
+    cllm_status failed;
+};
+
+enum { N_BUCKETS = 1 << 15 };
+
+static bool make_room(automaton *a, void *array, uint32_t count, uint32_t *capacity, size_t size) {
+    void **items = array;
+    if (count < *capacity) return true;
+    const uint32_t larger = *capacity > 0 ? 2 * *capacity : 256;
+    void *grown = realloc(*items, larger * size);
+    if (!grown) a->failed = CLLM_ERR_MEMORY;
+    if (!grown) return false;
+    *items = grown;
+    *capacity = larger;
+    return true;
+}
+
+/* Bytes that every edge treats alike are of one class. */
+static void find_classes(automaton *a) {
+    const network *n = a->network;
+    bool begins[257] = {[0] = true};
+    for (uint32_t i = 0; i < n->n_nodes; i++)
+        for (uint32_t at = n->nodes[i]; at != NO_NODE; at = n->edges[at].next)
+            if (n->edges[at].kind == EDGE_BYTES) begins[n->edges[at].low] = begins[n->edges[at].high + 1] = true;
+    for (int byte = 0; byte < 256; byte++) {
+        if (begins[byte]) a->example[a->n_classes++] = (uint8_t)byte;
+        a->classes[byte] = (uint8_t)(a->n_classes - 1);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------------ frames */
+
+static uint32_t push_frame(automaton *a, uint32_t edge_index, uint32_t count, uint32_t below) {
+    const uint32_t key[3] = {edge_index, count, below};
+    uint32_t *bucket = &a->frame_buckets[hash_bytes(1, key, sizeof key) % N_BUCKETS];
+    for (uint32_t i = *bucket; i != NO_FRAME; i = a->frames[i].hash_next)
+        if (a->frames[i].edge == edge_index && a->frames[i].count == count && a->frames[i].below == below) return i;
+    if (!make_room(a, &a->frames, a->n_frames, &a->frames_capacity, sizeof *a->frames)) return NO_FRAME;
+    a->frames[a->n_frames] = (frame){edge_index, below, count, *bucket};
+    return *bucket = a->n_frames++;
+}
+
+/* ----------------------------------------------------------------------------------------------------- closure */
+
+/* Follow this place too, unless it was already. */
+static void reach(automaton *a, uint32_t node, uint32_t stack, uint32_t n_pushed) {
+    const step s = {{node, stack}, n_pushed};
+    if (2 * a->n_steps >= a->seen_capacity) { /* a larger table of them */
+        const uint32_t larger = a->seen_capacity > 0 ? 2 * a->seen_capacity : 512;
+        uint32_t *seen = realloc(a->seen, larger * sizeof *seen);
+        if (!seen) {
+            a->failed = CLLM_ERR_MEMORY;
+            return;
+        }
+        a->seen = seen;
+        a->seen_capacity = larger;
+        for (uint32_t i = 0; i < larger; i++) seen[i] = NO_NODE;
+        for (uint32_t i = 0; i < a->n_steps; i++) {
+            uint32_t at = (uint32_t)(hash_bytes(2, &a->steps[i], sizeof s) % larger);
+            while (seen[at] != NO_NODE) at = (at + 1) % larger;
+            seen[at] = i;
+        }
+    }
+    uint32_t at = (uint32_t)(hash_bytes(2, &s, sizeof s) % a->seen_capacity);
+    for (; a->seen[at] != NO_NODE; at = (at + 1) % a->seen_capacity)
+        if (memcmp(&a->steps[a->seen[at]], &s, sizeof s) == 0) return;
+    if (a->n_steps >= MOST_PLACES) a->failed = CLLM_ERR_UNSUPPORTED;
+    if (a->failed != CLLM_OK || !make_room(a, &a->steps, a->n_steps, &a->steps_capacity, sizeof *a->steps)) return;
+    a->seen[at] = a->n_steps;
+    a->steps[a->n_steps++] = s;
+}
+
+/* Enter a rule. Where nothing comes after the call, its end is that of the caller. */
+static void enter(automaton *a, uint32_t edge_index, uint32_t count, uint32_t stack, uint32_t n_pushed) {
+    const edge *e = &a->network->edges[edge_index];
+    const uint32_t begin = a->network->rules[e->rule].begin;
+    const bool last = e->kind == EDGE_CALL && a->is_end[e->target] && a->network->nodes[e->target] == NO_NODE;
+    if (last)
+        reach(a, begin, stack, n_pushed);
+    else
+        reach(a, begin, push_frame(a, edge_index, count, stack), n_pushed + 1);
+}
+
+/* After `count` turns: go on, or once more. */
+static void turn(automaton *a, uint32_t edge_index, uint32_t count, uint32_t stack, uint32_t n_pushed) {
+    const edge *e = &a->network->edges[edge_index];
+    if (count >= e->least) reach(a, e->target, stack, n_pushed);
+    if (count < e->most) enter(a, edge_index, count, stack, n_pushed);
+}
+
+/* The end of a rule: back to where it was called. */
+static void leave(automaton *a, uint32_t stack, uint32_t n_pushed) {
+    if (stack == NO_FRAME) {
+        a->accepts = true;
+        return;
+    }
+    const frame f = a->frames[stack];
+    const edge *e = &a->network->edges[f.edge];
+    const uint32_t n_left = n_pushed > 0 ? n_pushed - 1 : 0;
+    if (e->kind == EDGE_CALL) {
+        reach(a, e->target, f.below, n_left);
+    } else if (n_pushed == 0) { /* an empty turn is no turn */
+        const uint32_t most = e->most == UINT32_MAX ? e->least : e->most; /* counting further tells nothing */
+        turn(a, f.edge, f.count < most ? f.count + 1 : most, f.below, 0);
+    }
+}
+
+static void follow(automaton *a, step s) {
+    const network *n = a->network;
+    bool reads = false;
+    if (a->is_end[s.at.node]) leave(a, s.at.stack, s.n_pushed);
+    for (uint32_t at = n->nodes[s.at.node]; at != NO_NODE; at = n->edges[at].next) {
+        const edge *e = &n->edges[at];
+        switch (e->kind) {
+        case EDGE_BYTES: reads = true; break;
+        case EDGE_EMPTY: reach(a, e->target, s.at.stack, s.n_pushed); break;
+        case EDGE_CALL: enter(a, at, 0, s.at.stack, s.n_pushed); break;
+        case EDGE_REPEAT: turn(a, at, 0, s.at.stack, s.n_pushed); break;
+        }
+    }
+    if (reads && make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found))
+        a->found[a->n_found++] = s.at;
+}
+
+static int by_place(const void *a, const void *b) {
+    const place *one = a, *other = b;
+    if (one->node != other->node) return one->node < other->node ? -1 : 1;
+    return one->stack < other->stack ? -1 : one->stack > other->stack;
+}
+
+static uint32_t add_state(automaton *a, uint32_t *bucket) {
+    if (!make_room(a, &a->states, a->n_states, &a->states_capacity, sizeof *a->states)) return DEAD_STATE;
+    while (a->n_places + a->n_found > a->places_capacity) {
+        uint32_t count = a->places_capacity;
+        if (!make_room(a, &a->places, count, &a->places_capacity, sizeof *a->places)) return DEAD_STATE;
+    }
+    uint32_t *next = malloc(a->n_classes * sizeof *next);
+    if (!next) {
+        a->failed = CLLM_ERR_MEMORY;
+        return DEAD_STATE;
+    }
+    for (uint32_t i = 0; i < a->n_classes; i++) next[i] = UNKNOWN;
+    state *s = &a->states[a->n_states];
+    *s = (state){.next = next, .places = a->n_places, .n_places = a->n_found, .hash_next = *bucket, .accepts = a->accepts};
+    if (a->n_found > 0) memcpy(a->places + a->n_places, a->found, a->n_found * sizeof *a->found);
+    for (uint32_t i = 0; i < a->n_found; i++) s->is_text |= a->is_text[a->found[i].node];
+    a->n_places += a->n_found;
+    return *bucket = a->n_states++;
+}
+
+static void begin_set(automaton *a) {
+    if (8 * a->n_steps >= a->seen_capacity)
+        for (uint32_t i = 0; i < a->seen_capacity; i++) a->seen[i] = NO_NODE;
+    else
+        for (uint32_t i = 0; i < a->n_steps; i++) { /* few: each where it was put, or further on */
+            uint32_t at = (uint32_t)(hash_bytes(2, &a->steps[i], sizeof *a->steps) % a->seen_capacity);
+            while (a->seen[at] != i) at = (at + 1) % a->seen_capacity;
+            a->seen[at] = NO_NODE;
+        }
+    a->n_steps = a->n_found = 0;
+    a->accepts = false;
+}
+
+/* The state of all places that are reached. */
+static uint32_t end_set(automaton *a) {
+    for (uint32_t i = 0; i < a->n_steps && a->failed == CLLM_OK; i++) follow(a, a->steps[i]);
+    if (a->failed != CLLM_OK || (a->n_found == 0 && !a->accepts)) return DEAD_STATE;
+    qsort(a->found, a->n_found, sizeof *a->found, by_place);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < a->n_found; i++)
+        if (i == 0 || by_place(&a->found[i], &a->found[i - 1]) != 0) a->found[n++] = a->found[i];
+    a->n_found = n;
+    uint32_t *bucket =
+        &a->state_buckets[hash_bytes(a->accepts, a->found, n * sizeof *a->found) % N_BUCKETS];
+    for (uint32_t i = *bucket; i != UNKNOWN; i = a->states[i].hash_next) {
+        const state *s = &a->states[i];
+        if (s->n_places == n && s->accepts == a->accepts &&
+            (n == 0 || memcmp(a->places + s->places, a->found, n * sizeof *a->found) == 0))
+            return i;
+    }
+    return add_state(a, bucket);
+}
+
+/* -------------------------------------------------------------------------------------------------- the outside */
+
+uint32_t automaton_begin(automaton *a) {
+    if (a->begin == UNKNOWN) {
+        begin_set(a);
+        reach(a, a->network->rules[0].begin, NO_FRAME, 0);
+        a->begin = end_set(a);
+    }
+    return a->begin;
+}
+
+state *automaton_state(const automaton *a, uint32_t index) { return &a->states[index]; }
+
+uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte) {
+    const uint32_t class = a->classes[byte];
+    const uint32_t known = a->states[from].next[class];
+    if (known != UNKNOWN) return known;
+    const network *n = a->network;
+    begin_set(a);
+    for (uint32_t i = 0; i < a->states[from].n_places; i++) {
+        const place at = a->places[a->states[from].places + i];
+        for (uint32_t k = n->nodes[at.node]; k != NO_NODE; k = n->edges[k].next) {
+            const edge *e = &n->edges[k];
+            if (e->kind == EDGE_BYTES && byte >= e->low && byte <= e->high) reach(a, e->target, at.stack, 0);
+        }
+    }
+    const uint32_t to = end_set(a);
+    if (a->failed == CLLM_OK) a->states[from].next[class] = to;
+    return to;
+}
+
+static void forget_states(automaton *a) {
+    for (uint32_t i = 0; i < a->n_states; i++) {
+        free(a->states[i].next);
+        free(a->states[i].mask);
+    }
+    a->n_states = a->n_places = a->n_frames = 0;
+    a->mask_bytes = 0;
+    a->begin = UNKNOWN;
+    for (uint32_t i = 0; i < N_BUCKETS; i++) a->state_buckets[i] = a->frame_buckets[i] = UNKNOWN;
+}
+
+/* The first state, in which nothing can follow. */
+static void add_dead_state(automaton *a) {
+    uint32_t bucket = UNKNOWN; /* it is never looked for */
+    begin_set(a);
+    add_state(a, &bucket);
+    for (uint32_t i = 0; a->failed == CLLM_OK && i < a->n_classes; i++) a->states[DEAD_STATE].next[i] = DEAD_STATE;
+}
+
+automaton *automaton_create(const network *n) {
+    automaton *a = calloc(1, sizeof *a);
+    if (!a) return NULL;
+    a->network = n;
+    a->is_end = calloc(n->n_nodes, sizeof *a->is_end);
+    a->is_text = calloc(n->n_nodes, sizeof *a->is_text);
+    a->state_buckets = malloc(N_BUCKETS * sizeof *a->state_buckets);
+    a->frame_buckets = malloc(N_BUCKETS * sizeof *a->frame_buckets);
+    if (!a->is_end || !a->is_text || !a->state_buckets || !a->frame_buckets) {
+        automaton_destroy(a);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < n->n_rules; i++) a->is_end[n->rules[i].end] = true;
+    for (uint32_t i = 0; i < n->n_text_nodes; i++) a->is_text[n->text_nodes[i]] = true;
+    find_classes(a);
+    forget_states(a);
+    add_dead_state(a);
+    if (a->failed == CLLM_OK) return a;
+    automaton_destroy(a);
+    return NULL;
+}
+
+void automaton_destroy(automaton *a) {
+    if (!a) return;
+    for (uint32_t i = 0; i < a->n_states; i++) {
+        free(a->states[i].next);
+        free(a->states[i].mask);
+    }
+    free(a->is_end);
+    free(a->is_text);
+    free(a->states);
+    free(a->places);
+    free(a->frames);
+    free(a->state_buckets);
+    free(a->frame_buckets);
+    free(a->steps);
+    free(a->seen);
+    free(a->found);
+    free(a);
+}
+
+void automaton_hold(automaton *a, held_state *held) {
+    held->state = automaton_begin(a);
+    held->next = a->held;
+    a->held = held;
+}
+
+void automaton_release(automaton *a, held_state *held) {
+    held_state **at = &a->held;
+    while (*at && *at != held) at = &(*at)->next;
+    if (*at) *at = held->next;
+}
+
+/* Put a stack of the old frames into the new ones. */
+static uint32_t move_stack(automaton *a, const frame *old, uint32_t stack) {
+    uint32_t depth = 0, moved = NO_FRAME;
+    for (uint32_t i = stack; i != NO_FRAME; i = old[i].below) depth++;
+    uint32_t *path = malloc((depth + 1) * sizeof *path);
+    if (!path) {
+        a->failed = CLLM_ERR_MEMORY;
+        return NO_FRAME;
+    }
+    depth = 0;
+    for (uint32_t i = stack; i != NO_FRAME; i = old[i].below) path[depth++] = i;
+    while (depth-- > 0) moved = push_frame(a, old[path[depth]].edge, old[path[depth]].count, moved);
+    free(path);
+    return moved;
+}
+
+void automaton_trim(automaton *a) {
+    if (a->mask_bytes > MOST_MASK_BYTES) {
+        for (uint32_t i = 0; i < a->n_states; i++) {
+            free(a->states[i].mask);
+            a->states[i].mask = NULL;
+        }
+        a->mask_bytes = 0;
+    }
+    if (a->n_states < MOST_STATES && a->n_frames < MOST_FRAMES) return;
+    /* held states are made anew from copies of the old places and frames */
+    state *states = a->states;
+    place *places = a->places;
+    frame *frames = a->frames;
+    const uint32_t n_states = a->n_states;
+    a->states = NULL;
+    a->places = NULL;
+    a->frames = NULL;
+    a->n_states = a->states_capacity = a->places_capacity = a->frames_capacity = 0;
+    forget_states(a);
+    add_dead_state(a);
+    for (held_state *held = a->held; held; held = held->next) {
+        const state *old = &states[held->state];
+        if (held->state == DEAD_STATE) continue;
+        begin_set(a);
+        for (uint32_t i = 0; i < old->n_places && a->failed == CLLM_OK; i++) {
+            const place at = places[old->places + i];
+            const place moved = {at.node, move_stack(a, frames, at.stack)};
+            if (make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found)) a->found[a->n_found++] = moved;
+        }
+        a->accepts = old->accepts;
+        held->state = end_set(a);
+    }
+    for (uint32_t i = 0; i < n_states; i++) {
+        free(states[i].next);
+        free(states[i].mask);
+    }
+    free(states);
+    free(places);
+    free(frames);
+}
+
+uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words) {
+    uint32_t *mask = calloc(n_words, sizeof *mask);
+    a->states[index].mask = mask;
+    if (mask) a->mask_bytes += n_words * sizeof *mask;
+    return mask;
+}
+
+cllm_status automaton_error(const automaton *a, cllm_error *err) {
+    if (a->failed == CLLM_ERR_MEMORY) return error_set(err, CLLM_ERR_MEMORY, "no memory for the states of a grammar");
+    if (a->failed != CLLM_OK)
+        return error_set(err, a->failed, "the grammar can go on in more than %d ways here", MOST_PLACES);
+    return CLLM_OK;
+}

@@ -1,0 +1,57 @@
+/* A walk through a network, byte by byte. Where a walk can be is a set of places, each a node and a stack of calls; such a set is a state, and
+ * equal ones are one. So the walk is a table that is filled in as it is used: state and byte to state.
+ *
+ * Memory has a cap: when it is reached all states go, but for those that somebody holds. */
+#ifndef SAMPLING_AUTOMATON_H
+#define SAMPLING_AUTOMATON_H
+
+#include "sampling/network.h"
+
+#define DEAD_STATE 0u /* nothing can follow */
+
+/* A place in the network. */
+typedef struct place {
+    uint32_t node, stack; /* stack: a frame, or NO_FRAME */
+} place;
+
+typedef struct state {
+    uint32_t *next;      /* [n_classes], owned; UNKNOWN where nobody went */
+    uint32_t places;     /* in automaton.places */
+    uint32_t n_places;
+    uint32_t hash_next;  /* the next one of its bucket */
+    uint32_t *mask;      /* of tokens that may follow, owned, or NULL */
+    bool accepts;        /* the text may end here */
+    bool is_text;        /* characters of a JSON string lead back here */
+} state;
+
+typedef struct automaton automaton;
+
+/* A state that is to stay: linked into the automaton. */
+typedef struct held_state {
+    uint32_t state;
+    struct held_state *next;
+} held_state;
+
+/* n: finished; must outlive it. NULL: no memory. */
+automaton *automaton_create(const network *n);
+void automaton_destroy(automaton *a);
+
+void automaton_hold(automaton *a, held_state *held); /* begins at the beginning of the grammar */
+void automaton_release(automaton *a, held_state *held);
+
+/* Where a byte leads. DEAD_STATE also where there is no memory, or too many places: see automaton_error. */
+uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
+
+state *automaton_state(const automaton *a, uint32_t index);
+uint32_t automaton_begin(automaton *a);
+
+/* Make room, if much is in use: to be called where no state is in a variable but held ones. */
+void automaton_trim(automaton *a);
+
+/* The mask of a state counts as memory. Returns [n_words] for automaton_state()->mask, or NULL. */
+uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words);
+
+/* Why steps have led to DEAD_STATE that should not have; or CLLM_OK. */
+cllm_status automaton_error(const automaton *a, cllm_error *err);
+
+#endif

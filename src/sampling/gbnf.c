@@ -1,0 +1,304 @@
+/* GBNF, llama.cpp's form of BNF (its grammars/README.md): rules of alternatives, literals, classes of characters, groups, and how often.
+ *
+ *   root   ::= "[" (item ("," item)*)? "]"     # a comment
+ *   item   ::= [0-9]{1,3} | "\"" [^"\x00-\x1F]* "\""
+ *
+ * A rule ends with its line, unless a bracket is open or the line ends in | or ::=. */
+#include "sampling/grammar.h"
+
+#include "base/error.h"
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_DEPTH = 200, MOST_RANGES = 1024 };
+
+/* A rule by its name. */
+typedef struct named_rule {
+    cllm_string name;
+    size_t at; /* where it was named first */
+    uint32_t rule;
+    bool defined;
+    uint32_t hash_next; /* 1 + its place, or 0 */
+} named_rule;
+
+enum { N_BUCKETS = 1024 };
+
+typedef struct parser {
+    network *n;
+    cllm_string text;
+    size_t at;
+    unsigned depth;
+    arena *arena; /* of names */
+    named_rule *rules; /* [n_rules], owned */
+    uint32_t n_rules, rules_capacity, buckets[N_BUCKETS];
+    cllm_status status;
+    cllm_error *err;
+} parser;
+
+static bool fails(parser *p, cllm_status status, size_t at, const char *what) {
+    const text_position where = position_in(p->text, at);
+    if (p->status == CLLM_OK)
+        p->status = error_set(p->err, status, "grammar, line %u, column %u: %s", where.line, where.column, what);
+    return false;
+}
+
+static bool ended(const parser *p) { return p->at >= p->text.length; }
+static char peek(const parser *p) { return ended(p) ? '\0' : p->text.data[p->at]; }
+
+static bool skip(parser *p, const char *word) {
+    const size_t length = strlen(word);
+    if (p->text.length - p->at < length || memcmp(p->text.data + p->at, word, length) != 0) return false;
+    p->at += length;
+    return true;
+}
+
+/* White space and comments; newlines too, if they end nothing here. */
+static void skip_space(parser *p, bool newlines) {
+    for (; !ended(p); p->at++) {
+        if (peek(p) == '#')
+            while (p->at + 1 < p->text.length && p->text.data[p->at + 1] != '\n') p->at++;
+        else if (!strchr(newlines ? " \t\r\n" : " \t\r", peek(p)) || !peek(p))
+            return;
+    }
+}
+
+static bool is_name_character(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+}
+
+/* ------------------------------------------------------------------------------------------------------- names */
+
+/* The rule of a name, which may be defined later. NULL: no memory. */
+static named_rule *rule_named(parser *p, cllm_string name, size_t at) {
+    uint32_t bucket = 0;
+    for (size_t i = 0; i < name.length; i++) bucket = bucket * 31 + (unsigned char)name.data[i];
+    bucket %= N_BUCKETS;
+    for (uint32_t i = p->buckets[bucket]; i > 0; i = p->rules[i - 1].hash_next)
+        if (p->rules[i - 1].name.length == name.length && memcmp(p->rules[i - 1].name.data, name.data, name.length) == 0)
+            return &p->rules[i - 1];
+    if (p->n_rules == p->rules_capacity) {
+        const uint32_t larger = p->rules_capacity > 0 ? 2 * p->rules_capacity : 64;
+        named_rule *grown = realloc(p->rules, larger * sizeof *grown);
+        if (!grown) return NULL;
+        p->rules = grown;
+        p->rules_capacity = larger;
+    }
+    const char *kept = arena_string(p->arena, name.data, name.length);
+    const uint32_t added = kept ? network_add_rule(p->n, kept) : 0;
+    if (!kept || p->n->failed) return NULL;
+    p->rules[p->n_rules++] = (named_rule){name, at, added, false, p->buckets[bucket]};
+    p->buckets[bucket] = p->n_rules;
+    return &p->rules[p->n_rules - 1];
+}
+
+/* The name that begins here; an empty one: none does. */
+static cllm_string take_name(parser *p) {
+    const size_t begun = p->at;
+    while (!ended(p) && is_name_character(peek(p))) p->at++;
+    return (cllm_string){p->text.data + begun, p->at - begun};
+}
+
+/* -------------------------------------------------------------------------------------------------- characters */
+
+/* A character of a literal or a class, or its escape. */
+static bool read_character(parser *p, uint32_t *value) {
+    static const char letters[] = "nrt\\\"[]", meant[] = "\n\r\t\\\"[]";
+    const size_t begun = p->at;
+    if (!skip(p, "\\")) {
+        const size_t length = utf8_length(p->text.data + p->at, p->text.length - p->at);
+        *value = utf8_decode(p->text.data + p->at, length);
+        p->at += length;
+        return true;
+    }
+    const char c = peek(p);
+    const char *letter = c ? strchr(letters, c) : NULL;
+    const unsigned n_digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
+    if (!letter && n_digits == 0) return fails(p, CLLM_ERR_FORMAT, begun, "an unknown escape");
+    p->at++;
+    if (letter) {
+        *value = (uint32_t)meant[letter - letters];
+        return true;
+    }
+    *value = 0;
+    for (unsigned i = 0; i < n_digits; i++, p->at++) {
+        const char d = peek(p);
+        const int digit = d >= '0' && d <= '9' ? d - '0' : (d | 0x20) >= 'a' && (d | 0x20) <= 'f' ? (d | 0x20) - 'a' + 10 : -1;
+        if (digit < 0) return fails(p, CLLM_ERR_FORMAT, p->at, "a hexadecimal digit was expected");
+        *value = *value * 16 + (uint32_t)digit;
+    }
+    if (*value > LAST_CHARACTER || (*value >= 0xD800 && *value <= 0xDFFF))
+        return fails(p, CLLM_ERR_FORMAT, begun, "this is no character");
+    return true;
+}
+
+static bool parse_literal(parser *p, uint32_t from, uint32_t to) {
+    const size_t begun = p->at - 1;
+    while (!ended(p) && peek(p) != '"') {
+        uint32_t value;
+        if (!read_character(p, &value)) return false;
+        const uint32_t next = network_add_node(p->n);
+        network_add_characters(p->n, from, &(char_range){value, value}, 1, next);
+        from = next;
+    }
+    network_add_empty(p->n, from, to);
+    return skip(p, "\"") || fails(p, CLLM_ERR_FORMAT, begun, "this \" is not closed");
+}
+
+/* is_text: out, it holds every character of a JSON string that needs no escape. */
+static bool parse_class(parser *p, uint32_t from, uint32_t to, bool *is_text) {
+    char_range ranges[MOST_RANGES];
+    size_t n = 0;
+    const size_t begun = p->at - 1;
+    const bool negated = skip(p, "^");
+    while (!ended(p) && peek(p) != ']') {
+        char_range range;
+        const size_t at = p->at;
+        if (!read_character(p, &range.low)) return false;
+        range.high = range.low;
+        if (peek(p) == '-' && p->at + 1 < p->text.length && p->text.data[p->at + 1] != ']') {
+            p->at++;
+            if (!read_character(p, &range.high)) return false;
+        }
+        if (range.low > range.high) return fails(p, CLLM_ERR_FORMAT, at, "a range out of order");
+        if (n == MOST_RANGES) return fails(p, CLLM_ERR_UNSUPPORTED, at, "a class of more than 1024 ranges");
+        ranges[n++] = range;
+    }
+    if (!skip(p, "]")) return fails(p, CLLM_ERR_FORMAT, begun, "this [ is not closed");
+    *is_text = !negated && ranges_hold_string_characters(ranges, n);
+    if (negated) { /* its complement holds them if it has none of them: only controls, the quote and the backslash are out */
+        *is_text = true;
+        for (size_t i = 0; i < n; i++)
+            for (uint32_t c = ranges[i].low; c <= ranges[i].high && *is_text; c++)
+                *is_text = c < ' ' || c == '"' || c == '\\' || (c >= 0xD800 && c <= 0xDFFF);
+        network_add_other_characters(p->n, from, ranges, n, to);
+    } else {
+        network_add_characters(p->n, from, ranges, n, to);
+    }
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------------------- structure */
+
+static bool parse_alternatives(parser *p, uint32_t from, uint32_t to);
+
+static bool parse_item(parser *p, uint32_t from, uint32_t to, bool *is_text) {
+    const size_t begun = p->at;
+    *is_text = false;
+    if (skip(p, "\"")) return parse_literal(p, from, to);
+    if (skip(p, "[")) return parse_class(p, from, to, is_text);
+    if (skip(p, ".")) {
+        network_add_characters(p->n, from, &(char_range){0, LAST_CHARACTER}, 1, to);
+        *is_text = true;
+        return true;
+    }
+    if (skip(p, "(")) {
+        if (++p->depth > MOST_DEPTH) return fails(p, CLLM_ERR_UNSUPPORTED, begun, "nested more than 200 deep");
+        skip_space(p, true);
+        if (!parse_alternatives(p, from, to)) return false;
+        p->depth--;
+        skip_space(p, true);
+        return skip(p, ")") || fails(p, CLLM_ERR_FORMAT, begun, "this ( is not closed");
+    }
+    if (peek(p) == '<' || peek(p) == '!')
+        return fails(p, CLLM_ERR_UNSUPPORTED, begun, "tokens in a grammar are not supported; write what they spell");
+    const cllm_string name = take_name(p);
+    if (name.length == 0) return fails(p, CLLM_ERR_FORMAT, begun, "a literal, a class, a group or the name of a rule was expected");
+    const named_rule *called = rule_named(p, name, begun);
+    if (called) network_add_call(p->n, from, called->rule, to);
+    return called || fails(p, CLLM_ERR_MEMORY, begun, "no memory");
+}
+
+static bool read_number(parser *p, uint32_t *value) {
+    const size_t begun = p->at;
+    *value = 0;
+    for (; peek(p) >= '0' && peek(p) <= '9'; p->at++)
+        if (*value < 1000000) *value = *value * 10 + (uint32_t)(peek(p) - '0');
+    if (p->at == begun) return fails(p, CLLM_ERR_FORMAT, begun, "a number was expected");
+    return *value < 1000000 || fails(p, CLLM_ERR_UNSUPPORTED, begun, "more than 999,999 times");
+}
+
+/* How often: * + ? {m} {m,} {m,n}; more than one of them, as in llama.cpp, is none. */
+static bool parse_count(parser *p, uint32_t *least, uint32_t *most) {
+    const size_t begun = p->at;
+    *least = *most = 1;
+    if (skip(p, "*")) {
+        *least = 0, *most = UINT32_MAX;
+    } else if (skip(p, "+")) {
+        *most = UINT32_MAX;
+    } else if (skip(p, "?")) {
+        *least = 0;
+    } else if (skip(p, "{")) {
+        skip_space(p, true);
+        *least = 0;
+        if (peek(p) != ',' && !read_number(p, least)) return false;
+        *most = *least;
+        skip_space(p, true);
+        if (skip(p, ",")) {
+            skip_space(p, true);
+            *most = UINT32_MAX;
+            if (peek(p) != '}' && !read_number(p, most)) return false;
+            skip_space(p, true);
+        }
+        if (!skip(p, "}")) return fails(p, CLLM_ERR_FORMAT, begun, "this { is not closed");
+        if (*least > *most) return fails(p, CLLM_ERR_FORMAT, begun, "a range out of order");
+    }
+    return true;
+}
+
+static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
+    for (;;) {
+        skip_space(p, p->depth > 0);
+        if (ended(p) || strchr("|)\n", peek(p))) break;
+        const uint32_t begin = network_add_node(p->n), end = network_add_node(p->n), next = network_add_node(p->n);
+        uint32_t least, most;
+        bool is_text;
+        if (!parse_item(p, begin, end, &is_text)) return false;
+        skip_space(p, p->depth > 0);
+        if (!parse_count(p, &least, &most)) return false;
+        network_add_repeated(p->n, begin, end, least, most, is_text, from, next);
+        from = next;
+    }
+    network_add_empty(p->n, from, to);
+    return true;
+}
+
+static bool parse_alternatives(parser *p, uint32_t from, uint32_t to) {
+    for (;;) {
+        const uint32_t begin = network_add_node(p->n);
+        network_add_empty(p->n, from, begin);
+        if (!parse_sequence(p, begin, to)) return false;
+        if (!skip(p, "|")) return true;
+        skip_space(p, true);
+    }
+}
+
+static bool parse_rule(parser *p) {
+    const size_t begun = p->at;
+    const cllm_string name = take_name(p);
+    if (name.length == 0) return fails(p, CLLM_ERR_FORMAT, begun, "the name of a rule was expected");
+    skip_space(p, false);
+    if (!skip(p, "::=")) return fails(p, CLLM_ERR_FORMAT, p->at, "::= was expected");
+    skip_space(p, true);
+    named_rule *defined = rule_named(p, name, begun);
+    if (!defined) return fails(p, CLLM_ERR_MEMORY, begun, "no memory");
+    if (defined->defined) return fails(p, CLLM_ERR_ARGUMENT, begun, "this rule is defined twice");
+    defined->defined = true;
+    const network_rule r = p->n->rules[defined->rule];
+    if (!parse_alternatives(p, r.begin, r.end)) return false;
+    return ended(p) || peek(p) == '\n' || fails(p, CLLM_ERR_FORMAT, p->at, "this ) closes nothing");
+}
+
+cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err) {
+    parser p = {.n = n, .text = text, .arena = a, .err = err};
+    named_rule *root = rule_named(&p, (cllm_string){"root", 4}, 0);
+    if (!root) return error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
+    for (skip_space(&p, true); !ended(&p) && p.status == CLLM_OK && !n->failed; skip_space(&p, true)) parse_rule(&p);
+    if (p.status == CLLM_OK && !n->failed && !p.rules[0].defined)
+        p.status = error_set(err, CLLM_ERR_ARGUMENT, "grammar: there is no rule root");
+    for (uint32_t i = 0; i < p.n_rules && p.status == CLLM_OK && !n->failed; i++)
+        if (!p.rules[i].defined) fails(&p, CLLM_ERR_ARGUMENT, p.rules[i].at, "this rule is not defined");
+    free(p.rules);
+    return p.status;
+}

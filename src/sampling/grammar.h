@@ -1,0 +1,17 @@
+/* Grammars for others of this room: the ways to write one, each of which builds a network. */
+#ifndef SAMPLING_GRAMMAR_H
+#define SAMPLING_GRAMMAR_H
+
+#include "sampling/network.h"
+
+/* Each adds the rules for a text, the first being the whole, and says what is wrong with line and column. Names of rules are in the arena. */
+cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err);
+cllm_status regex_build(network *n, cllm_string text, arena *a, cllm_error *err);
+
+/* A position in a text, as messages tell it. */
+typedef struct text_position {
+    unsigned line, column; /* from 1; a column is a character */
+} text_position;
+text_position position_in(cllm_string text, size_t at);
+
+#endif

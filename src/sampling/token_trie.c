@@ -1,0 +1,74 @@
+/* A vocabulary sorted by its bytes, and the tree that this order spells. */
+#include "sampling/token_trie.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct spelled {
+    cllm_string text;
+    int32_t token;
+} spelled;
+
+static int by_bytes(const void *a, const void *b) {
+    const spelled *one = a, *other = b;
+    const size_t n = one->text.length < other->text.length ? one->text.length : other->text.length;
+    const int order = memcmp(one->text.data, other->text.data, n);
+    if (order != 0) return order;
+    if (one->text.length != other->text.length) return one->text.length < other->text.length ? -1 : 1;
+    return one->token - other->token;
+}
+
+/* The text of a token wherever it stands; none of a control token. */
+static cllm_string text_of(const cllm_tokenizer *tokenizer, int32_t token) {
+    if (cllm_tokenizer_is_control(tokenizer, token)) return (cllm_string){"", 0};
+    return cllm_tokenizer_decode(tokenizer, token, token);
+}
+
+static size_t common_prefix(cllm_string a, cllm_string b) {
+    size_t n = 0;
+    while (n < a.length && n < b.length && a.data[n] == b.data[n]) n++;
+    return n;
+}
+
+/* Nodes for sorted texts. path: [depth] places of the nodes on the way to the last text. */
+static void lay_out(token_trie *t, const spelled *all, uint32_t *path) {
+    cllm_string last = {"", 0};
+    for (uint32_t i = 0; i < t->n_sorted; i++) {
+        const cllm_string text = all[i].text;
+        const size_t same = common_prefix(last, text);
+        for (size_t depth = same; depth < last.length; depth++) t->nodes[path[depth]].skip = t->n_nodes;
+        for (size_t depth = same; depth < text.length; depth++) {
+            path[depth] = t->n_nodes;
+            t->nodes[t->n_nodes++] = (trie_node){.first = i, .byte = (uint8_t)text.data[depth], .depth = (uint16_t)depth};
+        }
+        t->sorted[i] = all[i].token;
+        if (t->nodes[path[text.length - 1]].n_ends < UINT8_MAX) t->nodes[path[text.length - 1]].n_ends++;
+        last = text;
+    }
+    for (size_t depth = 0; depth < last.length; depth++) t->nodes[path[depth]].skip = t->n_nodes;
+}
+
+bool token_trie_build(token_trie *t, const cllm_tokenizer *tokenizer, trie_filter filter, const void *user, arena *a) {
+    const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
+    spelled *all = malloc(n_vocab * sizeof *all);
+    uint64_t n_nodes = 0;
+    *t = (token_trie){0};
+    if (!all) return false;
+    for (uint32_t i = 0; i < n_vocab; i++) {
+        const cllm_string text = text_of(tokenizer, (int32_t)i);
+        if (text.length == 0 || text.length > UINT16_MAX || (filter && !filter(user, text))) continue;
+        all[t->n_sorted++] = (spelled){text, (int32_t)i};
+        if (text.length > t->depth) t->depth = (uint32_t)text.length;
+    }
+    if (t->n_sorted > 0) qsort(all, t->n_sorted, sizeof *all, by_bytes);
+    for (uint32_t i = 0; i < t->n_sorted; i++)
+        n_nodes += all[i].text.length - (i > 0 ? common_prefix(all[i - 1].text, all[i].text) : 0);
+    uint32_t *path = malloc((t->depth + 1) * sizeof *path);
+    t->sorted = arena_alloc(a, t->n_sorted, sizeof *t->sorted);
+    t->nodes = n_nodes < UINT32_MAX ? arena_alloc(a, n_nodes, sizeof *t->nodes) : NULL;
+    const bool made = path && t->sorted && t->nodes;
+    if (made) lay_out(t, all, path);
+    free(path);
+    free(all);
+    return made;
+}
