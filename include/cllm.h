@@ -758,6 +758,7 @@ typedef enum cllm_end {
     CLLM_END_LENGTH,       /* n_most tokens were drawn */
     CLLM_END_CONTEXT_FULL, /* prompt and text fill the context */
     CLLM_END_CANCELLED,
+    CLLM_END_GRAMMAR, /* the grammar is fulfilled, and allows nothing more */
 } cllm_end;
 
 typedef struct cllm_logprob {
@@ -792,6 +793,7 @@ typedef struct cllm_generation_options {
     bool spell_control; /* control tokens stand in the text, as the vocabulary spells them: for cllm_answer_take */
     bool logprobs;
     uint32_t n_logprobs;           /* of the likeliest, beside that of the token itself */
+    cllm_grammar *grammar;         /* that the text keeps to, borrowed; or NULL */
     cllm_fill_mask fill_mask;      /* or NULL: any token may be drawn */
     void *fill_mask_user;          /* handed to fill_mask */
     uint32_t n_draft;              /* most tokens of a draft; 0: 16 */
@@ -805,7 +807,7 @@ typedef struct cllm_generation_options {
  * wants. options: may be NULL. out: owned.
  * With drafts the text is the same as without, at any temperature: they are evaluated together, and kept as far as the sampler
  * would have drawn them. Drafting rests while it does not pay.
- * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`), CONTEXT_FULL, MEMORY. A prompt that fills the
+ * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`, a grammar beside fill_mask), CONTEXT_FULL, MEMORY. A prompt that fills the
  * context has ended already: CLLM_END_CONTEXT_FULL. */
 CLLM_API cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,
                                             const cllm_generation_options *options, cllm_generation **out,

@@ -128,12 +128,13 @@ static void stop_draft(draft *d) {
     cllm_model_destroy(d->model);
 }
 
-static cllm_status create_generation(const run *r, const prompt *p, cllm_sampler *sampler, const draft *d,
-                                     cllm_generation **out, cllm_error *err) {
+static cllm_status create_generation(const run *r, const prompt *p, cllm_sampler *sampler, cllm_grammar *grammar,
+                                     const draft *d, cllm_generation **out, cllm_error *err) {
     static const int32_t none;
     const options *o = r->o;
     const cllm_generation_options generation = {
         .sampler = sampler,
+        .grammar = grammar,
         .end_tokens = o->ignore_eos ? &none : NULL,
         .n_most = o->n_tokens,
         .draft_lookup = strcmp(o->draft, "lookup") == 0,
@@ -241,6 +242,7 @@ int generate(const options *o) {
     run r = {0};
     cllm_sampler *sampler = NULL;
     cllm_generation *generation = NULL;
+    grammar_use g = {0};
     draft d = {0};
     if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
     int status = o->save ? check_save(o->save) : EXIT_SUCCESS;
@@ -251,11 +253,12 @@ int generate(const options *o) {
     if (status == EXIT_SUCCESS && o->load) status = load_text(&r, &p);
     if (status == EXIT_SUCCESS) status = run_check_fits(&r, "the prompt", p.count);
     if (status == EXIT_SUCCESS) status = start_draft(&r, &d);
+    if (status == EXIT_SUCCESS) status = make_grammar(o, cllm_model_tokenizer(r.model), &g);
     if (status == EXIT_SUCCESS) {
         const cllm_sampler_options sampling = sampling_for(&r, &o->sampling);
         cllm_error err;
         cllm_status made = cllm_sampler_create(cllm_model_get_info(r.model)->n_vocab, &sampling, &sampler, &err);
-        if (made == CLLM_OK) made = create_generation(&r, &p, sampler, &d, &generation, &err);
+        if (made == CLLM_OK) made = create_generation(&r, &p, sampler, g.grammar, &d, &generation, &err);
         if (made != CLLM_OK) status = fail_with(&err);
     }
     if (status == EXIT_SUCCESS) {
@@ -265,6 +268,7 @@ int generate(const options *o) {
     cllm_generation_destroy(generation);
     stop_draft(&d);
     cllm_sampler_destroy(sampler);
+    free_grammar(&g);
     cllm_free(p.encoded);
     free(p.joined);
     free(p.text.data);

@@ -56,7 +56,7 @@ typedef struct option_row {
 #define FIELD(name) offsetof(options, name)
 #define WRITES      (GENERATE | CHAT)
 #define RUNS        (WRITES | EVAL | BENCH)
-#define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE | TEMPLATE)
+#define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE | TEMPLATE | GRAMMAR)
 #define MOST_TOKENS (1 << 24) /* of a measurement */
 
 static const option_row rows[] = {
@@ -111,6 +111,10 @@ static const option_row rows[] = {
      .help = "the time that strftime_now tells, in seconds since 1970; -1 is the clock's"},
     {IN_TEXT, TEMPLATE, 0, "adapt", FLAG, FIELD(adapt),
      .help = "put messages into the form that the template takes, as chat does; without it they go in as they are"},
+    {IN_TEXT, GENERATE | GRAMMAR, 0, "grammar", TEXT, FIELD(grammar), "FILE",
+     .help = "keep the text to a grammar, in llama.cpp's GBNF"},
+    {IN_TEXT, GENERATE | GRAMMAR, 0, "regex", TEXT, FIELD(regex), "REGEX",
+     .help = "keep the text to a regular expression, which matches the whole of it"},
     {IN_TEXT, EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS",
      .help = "the ids to run, such as 1,2,3; - reads standard input"},
     {IN_TEXT, EVAL, 0, "text", TEXT, FIELD(text), "FILE",
@@ -243,7 +247,7 @@ static const option_row rows[] = {
      .upper = INFINITY, .computed = "the model's", .help = "how many times longer than in training the context is"},
     {IN_MODEL, RUNS, 0, "rope-freq-base", NUMBER, FIELD(rope_freq_base), "F", .lower = 1, .lower_is_out = true,
      .upper = INFINITY, .computed = "the model's", .help = "the base of RoPE's frequencies"},
-    {IN_MODEL, RUNS | TOKENIZE | DETOKENIZE, 0, "pre", TEXT, FIELD(pre), "NAME", .computed = "the file's",
+    {IN_MODEL, RUNS | TOKENIZE | DETOKENIZE | GRAMMAR, 0, "pre", TEXT, FIELD(pre), "NAME", .computed = "the file's",
      .help = "how a byte-level BPE vocabulary cuts text into words, such as llama-bpe or qwen2"},
     {IN_MODEL, ALL, 0, "override", OVERRIDE, 0, "KEY=TYPE:VALUE",
      .help = "put this in the place of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that "
@@ -256,6 +260,9 @@ static const option_row rows[] = {
      .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
     {IN_OUTPUT, INSPECT | TOKENIZE | BENCH | LIST, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
+    {IN_TEXT, GRAMMAR, 0, "check", FLAG, FIELD(check), .help = "FILEs follow, whose texts are checked"},
+    {IN_OUTPUT, GRAMMAR, 0, "timings", FLAG, FIELD(timings),
+     .help = "print the times as JSON instead, in microseconds: to compile the grammar, and to make a mask"},
     {IN_OUTPUT, BENCH, 0, "csv", FLAG, FIELD(csv), .help = "print CSV, a line a combination, under a line of names"},
     {IN_OUTPUT, BENCH, 0, "md", FLAG, FIELD(markdown), .help = "print a Markdown table"},
     {IN_OUTPUT, PULL, 'q', "quiet", FLAG, FIELD(quiet), .help = "no progress bar and no messages but errors"},
@@ -611,7 +618,7 @@ static int place_arguments(const command *c, options *o) {
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
     if (c->bit == GENERATE && !named && !strpbrk(o->model, "./:") && access(o->model, F_OK) != 0)
         return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);
-    if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH))) return 0;
+    if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH | GRAMMAR))) return 0;
     if (!(c->bit & (WRITES | TOKENIZE)))
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
                            o->model, space, c->name);

@@ -15,4 +15,17 @@ void note_recommended(const options *o, const cllm_gguf *gguf);
 /* For a model that is started: its tokenizer, and as many last tokens as its context has, where all are meant. */
 cllm_sampler_options sampling_for(const run *r, const cllm_sampler_options *wanted);
 
+/* A grammar, and what it stands on. */
+typedef struct grammar_use {
+    cllm_token_index *index;
+    cllm_grammar *grammar; /* NULL: none is wanted */
+    double seconds;        /* that compiling took */
+} grammar_use;
+
+enum { EXIT_NOT_ENFORCED = 3 }; /* of a grammar that is well written, but says what cannot be kept */
+
+/* The grammar that the options want, if any. Returns an exit status, after saying why: EXIT_USAGE if it is malformed or cannot be read. */
+int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use *g);
+void free_grammar(grammar_use *g);
+
 #endif

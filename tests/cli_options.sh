@@ -124,6 +124,50 @@ END
     check 'a logit bias of no token' refused 1 'logit bias: token 2000000000 of '
 }
 
+grammars() {
+    printf '%s\n' 'root ::= "{\"name\": \"" [A-Z] [a-z]{2,8} "\", \"age\": " [1-9] [0-9]? "}"' >"$temporary/person.gbnf"
+    printf '{"name": "Bob", "age": 7}' >"$temporary/good"
+    printf '{"name": "bob", "age": 7}' >"$temporary/bad"
+    printf '{"name": "Bob"' >"$temporary/short"
+    run grammar "$any" --grammar "$temporary/person.gbnf"
+    check 'grammar: one that is well written' eval 'exits 0 && silent && [ ! -s "$out" ]'
+    run grammar "$any" --grammar "$temporary/person.gbnf" --check "$temporary/good" "$temporary/bad" "$temporary/short"
+    check 'grammar --check: accepted, or refused at a byte' eval 'exits 1 && silent && is_text "accepted\nrefused at byte 10\nrefused at byte 14\n"'
+    run grammar "$any" --grammar "$temporary/person.gbnf" --check - <"$temporary/good"
+    check 'grammar --check -' eval 'exits 0 && is_text "accepted\n"'
+    run grammar "$any" --regex '.{3,}' --timings "$temporary/good"
+    check 'grammar --timings' eval 'exits 0 && grep -q "\"compile_us\": .*\"p99\": " "$out"'
+    while IFS='|' read -r want message arguments; do
+        eval "run grammar '$any' $arguments" </dev/null
+        check "grammar refused: $arguments" refused "$want" "$message"
+    done <<END
+2|grammar: no --grammar FILE or --regex REGEX|
+2|--grammar and --regex exclude each other|--regex a --grammar '$temporary/person.gbnf'
+2|--regex: regular expression, line 1, column 1: this ( is not closed|--regex '(a'
+3|--regex: regular expression, line 1, column 2: looking ahead or behind|--regex 'a(?=b)'
+2|$temporary/good: grammar, line 1, column 1: the name of a rule was expected|--grammar '$temporary/good'
+2|$temporary/none: No such file|--grammar '$temporary/none'
+2|$temporary/none: No such file|--regex a --check '$temporary/none'
+END
+    # whatever is drawn keeps to it, also where the model would say something else
+    bad=0
+    for seed in 1 2 3 4 5 6 7 8 9 10; do
+        run "$any" -p 'One day,' -q --threads 1 --grammar "$temporary/person.gbnf" -t 2 --seed $seed
+        head -c -1 "$out" >"$temporary/text"
+        "$program" grammar "$any" --grammar "$temporary/person.gbnf" --check "$temporary/text" >"$out" 2>"$err" || bad=$((bad + 1))
+    done
+    check '--grammar: texts of ten seeds at temperature 2' [ $bad = 0 ]
+    run "$any" -p 'One day,' -q --threads 1 --regex '(the (dog|cat) (ran|sat)\. ){3}' --seed 3
+    cp "$out" "$temporary/want"
+    check '--regex' grep -qxE '(the (dog|cat) (ran|sat)\. ){3}' "$out"
+    run "$any" -p 'One day,' -q --threads 1 --regex '(the (dog|cat) (ran|sat)\. ){3}' --seed 3 --draft lookup
+    check '--regex with drafts: the same text' cmp -s "$out" "$temporary/want"
+    run "$any" -p 'One day,' -q --threads 1 --regex '[a-z ]*' -n 20 --ignore-eos
+    check '--regex with --ignore-eos' grep -qxE '[a-z ]+' "$out"
+    run "$any" -n 1 --regex 'a('
+    check '--regex: malformed' refused 2 '--regex: regular expression'
+}
+
 begin_tokens() {
     run "$stories" -n 1 -p '<s>Once'
     check 'a prompt with a begin token of its own: said once, and kept' eval 'exits 0 &&
@@ -176,5 +220,6 @@ END
 help_groups
 group neighbours "$any"
 group samplers "$any"
+group grammars "$any"
 for name in begin_tokens colons; do group $name "$stories"; done
 finish

@@ -7,6 +7,7 @@
 #include "engine/drafts.h"
 #include "engine/engine.h"
 #include "engine/stops.h"
+#include "sampling/grammar.h"
 #include "sampling/sampler.h"
 
 #include <math.h>
@@ -26,10 +27,12 @@ struct cllm_generation {
 
     /* what was asked for last */
     uint32_t n_drafted;
-    uint32_t n_rows;  /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
-    uint32_t reach;   /* the sequence's length when all is evaluated; UINT32_MAX: nothing was asked for */
-    uint32_t *masks;  /* [1 + most drafts][mask words], or NULL */
-    uint32_t n_masks; /* that are computed for it */
+    uint32_t n_rows;               /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
+    uint32_t reach;                /* the sequence's length when all is evaluated; UINT32_MAX: nothing was asked for */
+    uint32_t *masks;               /* [1 + most drafts][mask words], or NULL */
+    uint32_t n_masks;              /* that are computed for it */
+    cllm_matcher *matcher, *ahead; /* of the grammar: after the text, and after a draft; or NULL */
+    cllm_error mask_error;         /* of a mask that could not be computed; its status OK: there is none */
     drafter drafter;
 
     char *text; /* [text_capacity] of what was drawn */
@@ -69,6 +72,11 @@ static cllm_status check_request(const cllm_sequence *s, const int32_t *prompt, 
     if (o->sampler && sampler_n_vocab(o->sampler) != n_vocab)
         return error_set(err, CLLM_ERR_ARGUMENT, "the sampler is for %u tokens, the vocabulary has %u",
                          sampler_n_vocab(o->sampler), n_vocab);
+    if (o->grammar && o->fill_mask)
+        return error_set(err, CLLM_ERR_ARGUMENT, "a grammar and fill_mask exclude each other");
+    if (o->grammar && grammar_n_vocab(o->grammar) != n_vocab)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the grammar is for %u tokens, the vocabulary has %u",
+                         grammar_n_vocab(o->grammar), n_vocab);
     if (o->n_logprobs > n_vocab)
         return error_set(err, CLLM_ERR_ARGUMENT, "there are no %u tokens, the vocabulary has %u", o->n_logprobs,
                          n_vocab);
@@ -85,7 +93,7 @@ static bool allocate(cllm_generation *g, const int32_t *prompt, size_t count) {
     memcpy(g->tokens, prompt, count * sizeof *prompt);
     if (o->end_tokens && o->n_end_tokens > 0) memcpy(ends, o->end_tokens, o->n_end_tokens * sizeof *ends);
     if (o->end_tokens) o->end_tokens = ends;
-    if (o->fill_mask) {
+    if (o->fill_mask || o->grammar) {
         g->masks = arena_alloc(&g->arena, n_rows, CLLM_MASK_WORDS(e->model->config.n_vocab) * sizeof *g->masks);
         if (!g->masks) return false;
     }
@@ -123,6 +131,7 @@ cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *promp
     if (status == CLLM_OK && !allocate(g, prompt, count))
         status = error_set(err, CLLM_ERR_MEMORY, "no memory for a generation of up to %u tokens",
                            sequence->engine->plan.n_ctx);
+    if (status == CLLM_OK && o->grammar) status = cllm_matcher_create(o->grammar, &g->matcher, err);
     if (status == CLLM_OK && count == sequence->engine->plan.n_ctx) g->end = CLLM_END_CONTEXT_FULL;
     if (status == CLLM_OK && o->sampler) cllm_sampler_begin(o->sampler, prompt, count);
     if (status == CLLM_OK)
@@ -134,6 +143,8 @@ cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *promp
 
 void cllm_generation_destroy(cllm_generation *generation) {
     if (!generation) return;
+    cllm_matcher_destroy(generation->matcher);
+    cllm_matcher_destroy(generation->ahead);
     free(generation->text);
     arena_free(&generation->arena);
     free(generation);
@@ -185,12 +196,42 @@ static uint32_t *mask_of(const cllm_generation *g, uint32_t row) {
     return g->masks ? g->masks + row * CLLM_MASK_WORDS(g->sequence->engine->model->config.n_vocab) : NULL;
 }
 
+/* What the grammar allows after `row` tokens of the draft, each of which it may have refused: then nobody asks. mask: zeros. */
+static cllm_status fill_by_grammar(cllm_generation *g, uint32_t row, uint32_t *mask, cllm_error *err) {
+    const cllm_generation_options *o = &g->options;
+    cllm_matcher *at = g->matcher;
+    if (row == 1) {
+        cllm_matcher_destroy(g->ahead);
+        const cllm_status forked = cllm_matcher_fork(g->matcher, &g->ahead, err);
+        if (forked != CLLM_OK) return forked;
+    }
+    if (row > 0) {
+        const cllm_status taken = g->ahead ? cllm_matcher_take(g->ahead, g->tokens[g->count + row - 1], err) : CLLM_OK;
+        if (taken == CLLM_ERR_ARGUMENT) {
+            cllm_matcher_destroy(g->ahead);
+            g->ahead = NULL;
+        } else if (taken != CLLM_OK) {
+            return taken;
+        }
+        if (!g->ahead || matcher_has_ended(g->ahead)) return CLLM_OK;
+        at = g->ahead;
+    }
+    const cllm_status status = cllm_matcher_fill_mask(at, mask, err);
+    if (status != CLLM_OK || !o->end_tokens) return status;
+    grammar_allow_ends(o->grammar, mask, o->end_tokens, cllm_matcher_can_end(at) ? o->n_end_tokens : 0);
+    return status;
+}
+
 void cllm_generation_prepare(cllm_generation *generation) {
     cllm_generation *g = generation;
     const size_t bytes = CLLM_MASK_WORDS(g->sequence->engine->model->config.n_vocab) * sizeof *g->masks;
-    for (; g->masks && g->n_masks < g->n_rows; g->n_masks++) {
-        memset(mask_of(g, g->n_masks), 0, bytes);
-        g->options.fill_mask(g->options.fill_mask_user, g->tokens, g->count + g->n_masks, mask_of(g, g->n_masks));
+    for (; g->masks && g->n_masks < g->n_rows && g->mask_error.status == CLLM_OK; g->n_masks++) {
+        uint32_t *mask = mask_of(g, g->n_masks);
+        memset(mask, 0, bytes);
+        if (g->matcher)
+            (void)fill_by_grammar(g, g->n_masks, mask, &g->mask_error);
+        else
+            g->options.fill_mask(g->options.fill_mask_user, g->tokens, g->count + g->n_masks, mask);
     }
 }
 
@@ -300,6 +341,10 @@ static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
         g->end = CLLM_END_TOKEN;
     else
         status = add_text(g, previous, token, err);
+    if (status == CLLM_OK && g->end == CLLM_END_NONE && g->matcher) {
+        status = cllm_matcher_take(g->matcher, token, err);
+        if (status == CLLM_OK && matcher_is_complete(g->matcher)) g->end = CLLM_END_GRAMMAR;
+    }
     if (g->end != CLLM_END_NONE || count_left(g) > 0) return status;
     g->end = g->count - g->n_prompt == g->n_most ? CLLM_END_LENGTH : CLLM_END_CONTEXT_FULL;
     return status;
@@ -327,6 +372,10 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
         return take_failed(g, span, err);
     else
         cllm_generation_prepare(g);
+    if (g->mask_error.status != CLLM_OK) {
+        if (err) *err = g->mask_error;
+        status = g->mask_error.status;
+    }
     for (uint32_t row = 0; status == CLLM_OK && g->end == CLLM_END_NONE && row < g->n_rows; row++) {
         int32_t token = -1;
         const int32_t drafted = row < g->n_drafted ? g->tokens[begin + row] : -1;

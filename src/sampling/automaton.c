@@ -34,7 +34,6 @@ typedef struct step {
 struct automaton {
     const network *network;
     bool *is_end; /* [n_nodes] of a rule */
-    bool *is_text; /* [n_nodes] */
     uint8_t classes[256];
     uint8_t example[256]; /* a byte of each class */
     uint32_t n_classes;
@@ -158,7 +157,7 @@ static void leave(automaton *a, uint32_t stack, uint32_t n_pushed) {
     const uint32_t n_left = n_pushed > 0 ? n_pushed - 1 : 0;
     if (e->kind == EDGE_CALL) {
         reach(a, e->target, f.below, n_left);
-    } else if (n_pushed == 0) { /* an empty turn is no turn */
+    } else if (n_pushed == 0) {                                           /* an empty turn is no turn */
         const uint32_t most = e->most == UINT32_MAX ? e->least : e->most; /* counting further tells nothing */
         turn(a, f.edge, f.count < most ? f.count + 1 : most, f.below, 0);
     }
@@ -200,9 +199,9 @@ static uint32_t add_state(automaton *a, uint32_t *bucket) {
     }
     for (uint32_t i = 0; i < a->n_classes; i++) next[i] = UNKNOWN;
     state *s = &a->states[a->n_states];
-    *s = (state){.next = next, .places = a->n_places, .n_places = a->n_found, .hash_next = *bucket, .accepts = a->accepts};
+    *s = (state){
+        .next = next, .places = a->n_places, .n_places = a->n_found, .hash_next = *bucket, .accepts = a->accepts};
     if (a->n_found > 0) memcpy(a->places + a->n_places, a->found, a->n_found * sizeof *a->found);
-    for (uint32_t i = 0; i < a->n_found; i++) s->is_text |= a->is_text[a->found[i].node];
     a->n_places += a->n_found;
     return *bucket = a->n_states++;
 }
@@ -224,13 +223,12 @@ static void begin_set(automaton *a) {
 static uint32_t end_set(automaton *a) {
     for (uint32_t i = 0; i < a->n_steps && a->failed == CLLM_OK; i++) follow(a, a->steps[i]);
     if (a->failed != CLLM_OK || (a->n_found == 0 && !a->accepts)) return DEAD_STATE;
-    qsort(a->found, a->n_found, sizeof *a->found, by_place);
+    if (a->n_found > 0) qsort(a->found, a->n_found, sizeof *a->found, by_place);
     uint32_t n = 0;
     for (uint32_t i = 0; i < a->n_found; i++)
         if (i == 0 || by_place(&a->found[i], &a->found[i - 1]) != 0) a->found[n++] = a->found[i];
     a->n_found = n;
-    uint32_t *bucket =
-        &a->state_buckets[hash_bytes(a->accepts, a->found, n * sizeof *a->found) % N_BUCKETS];
+    uint32_t *bucket = &a->state_buckets[hash_bytes(a->accepts, a->found, n * sizeof *a->found) % N_BUCKETS];
     for (uint32_t i = *bucket; i != UNKNOWN; i = a->states[i].hash_next) {
         const state *s = &a->states[i];
         if (s->n_places == n && s->accepts == a->accepts &&
@@ -271,6 +269,39 @@ uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte) {
     return to;
 }
 
+/* Do all bytes from low to high lead from `from` to `to`, and those with n_more bytes of a character after them? */
+static bool all_lead_to(automaton *a, uint32_t from, uint8_t low, uint8_t high, int n_more, uint32_t to) {
+    for (unsigned byte = low; byte <= high; byte++) {
+        if (byte > low && a->classes[byte] == a->classes[byte - 1]) continue;
+        const uint32_t next = automaton_step(a, from, (uint8_t)byte);
+        if (n_more > 0 ? next == DEAD_STATE || !all_lead_to(a, next, 0x80, 0xBF, n_more - 1, to) : next != to)
+            return false;
+    }
+    return true;
+}
+
+bool automaton_is_in_text(automaton *a, uint32_t index) {
+    static const struct {
+        uint8_t low, high; /* of first bytes */
+        uint8_t second_low, second_high;
+        int n_more; /* bytes after the second */
+    } longer[] = {{0xC2, 0xDF, 0x80, 0xBF, 0}, {0xE0, 0xE0, 0xA0, 0xBF, 1}, {0xE1, 0xEC, 0x80, 0xBF, 1},
+                  {0xED, 0xED, 0x80, 0x9F, 1}, {0xEE, 0xEF, 0x80, 0xBF, 1}, {0xF0, 0xF0, 0x90, 0xBF, 2},
+                  {0xF1, 0xF3, 0x80, 0xBF, 2}, {0xF4, 0xF4, 0x80, 0x8F, 2}};
+    if (!all_lead_to(a, index, ' ', '!', 0, index) || !all_lead_to(a, index, '#', '[', 0, index) ||
+        !all_lead_to(a, index, ']', '~', 0, index))
+        return false;
+    for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
+        for (unsigned byte = longer[i].low; byte <= longer[i].high; byte++) {
+            if (byte > longer[i].low && a->classes[byte] == a->classes[byte - 1]) continue;
+            const uint32_t next = automaton_step(a, index, (uint8_t)byte);
+            if (next == DEAD_STATE ||
+                !all_lead_to(a, next, longer[i].second_low, longer[i].second_high, longer[i].n_more, index))
+                return false;
+        }
+    return true;
+}
+
 static void forget_states(automaton *a) {
     for (uint32_t i = 0; i < a->n_states; i++) {
         free(a->states[i].next);
@@ -295,15 +326,13 @@ automaton *automaton_create(const network *n) {
     if (!a) return NULL;
     a->network = n;
     a->is_end = calloc(n->n_nodes, sizeof *a->is_end);
-    a->is_text = calloc(n->n_nodes, sizeof *a->is_text);
     a->state_buckets = malloc(N_BUCKETS * sizeof *a->state_buckets);
     a->frame_buckets = malloc(N_BUCKETS * sizeof *a->frame_buckets);
-    if (!a->is_end || !a->is_text || !a->state_buckets || !a->frame_buckets) {
+    if (!a->is_end || !a->state_buckets || !a->frame_buckets) {
         automaton_destroy(a);
         return NULL;
     }
     for (uint32_t i = 0; i < n->n_rules; i++) a->is_end[n->rules[i].end] = true;
-    for (uint32_t i = 0; i < n->n_text_nodes; i++) a->is_text[n->text_nodes[i]] = true;
     find_classes(a);
     forget_states(a);
     add_dead_state(a);
@@ -319,7 +348,6 @@ void automaton_destroy(automaton *a) {
         free(a->states[i].mask);
     }
     free(a->is_end);
-    free(a->is_text);
     free(a->states);
     free(a->places);
     free(a->frames);
@@ -386,7 +414,8 @@ void automaton_trim(automaton *a) {
         for (uint32_t i = 0; i < old->n_places && a->failed == CLLM_OK; i++) {
             const place at = places[old->places + i];
             const place moved = {at.node, move_stack(a, frames, at.stack)};
-            if (make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found)) a->found[a->n_found++] = moved;
+            if (make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found))
+                a->found[a->n_found++] = moved;
         }
         a->accepts = old->accepts;
         held->state = end_set(a);

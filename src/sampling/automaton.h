@@ -15,13 +15,12 @@ typedef struct place {
 } place;
 
 typedef struct state {
-    uint32_t *next;      /* [n_classes], owned; UNKNOWN where nobody went */
-    uint32_t places;     /* in automaton.places */
+    uint32_t *next;  /* [n_classes], owned; UNKNOWN where nobody went */
+    uint32_t places; /* in automaton.places */
     uint32_t n_places;
-    uint32_t hash_next;  /* the next one of its bucket */
-    uint32_t *mask;      /* of tokens that may follow, owned, or NULL */
-    bool accepts;        /* the text may end here */
-    bool is_text;        /* characters of a JSON string lead back here */
+    uint32_t hash_next; /* the next one of its bucket */
+    uint32_t *mask;     /* of tokens that may follow, owned, or NULL */
+    bool accepts;       /* the text may end here */
 } state;
 
 typedef struct automaton automaton;
@@ -41,6 +40,9 @@ void automaton_release(automaton *a, held_state *held);
 
 /* Where a byte leads. DEAD_STATE also where there is no memory, or too many places: see automaton_error. */
 uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
+
+/* Does every character that may stand in a JSON string as it is, but for DEL, lead back to this state? */
+bool automaton_is_in_text(automaton *a, uint32_t index);
 
 state *automaton_state(const automaton *a, uint32_t index);
 uint32_t automaton_begin(automaton *a);

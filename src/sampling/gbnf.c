@@ -30,7 +30,7 @@ typedef struct parser {
     cllm_string text;
     size_t at;
     unsigned depth;
-    arena *arena; /* of names */
+    arena *arena;      /* of names */
     named_rule *rules; /* [n_rules], owned */
     uint32_t n_rules, rules_capacity, buckets[N_BUCKETS];
     cllm_status status;
@@ -76,7 +76,8 @@ static named_rule *rule_named(parser *p, cllm_string name, size_t at) {
     for (size_t i = 0; i < name.length; i++) bucket = bucket * 31 + (unsigned char)name.data[i];
     bucket %= N_BUCKETS;
     for (uint32_t i = p->buckets[bucket]; i > 0; i = p->rules[i - 1].hash_next)
-        if (p->rules[i - 1].name.length == name.length && memcmp(p->rules[i - 1].name.data, name.data, name.length) == 0)
+        if (p->rules[i - 1].name.length == name.length &&
+            memcmp(p->rules[i - 1].name.data, name.data, name.length) == 0)
             return &p->rules[i - 1];
     if (p->n_rules == p->rules_capacity) {
         const uint32_t larger = p->rules_capacity > 0 ? 2 * p->rules_capacity : 64;
@@ -124,7 +125,9 @@ static bool read_character(parser *p, uint32_t *value) {
     *value = 0;
     for (unsigned i = 0; i < n_digits; i++, p->at++) {
         const char d = peek(p);
-        const int digit = d >= '0' && d <= '9' ? d - '0' : (d | 0x20) >= 'a' && (d | 0x20) <= 'f' ? (d | 0x20) - 'a' + 10 : -1;
+        const int digit = d >= '0' && d <= '9'                     ? d - '0'
+                          : (d | 0x20) >= 'a' && (d | 0x20) <= 'f' ? (d | 0x20) - 'a' + 10
+                                                                   : -1;
         if (digit < 0) return fails(p, CLLM_ERR_FORMAT, p->at, "a hexadecimal digit was expected");
         *value = *value * 16 + (uint32_t)digit;
     }
@@ -146,8 +149,7 @@ static bool parse_literal(parser *p, uint32_t from, uint32_t to) {
     return skip(p, "\"") || fails(p, CLLM_ERR_FORMAT, begun, "this \" is not closed");
 }
 
-/* is_text: out, it holds every character of a JSON string that needs no escape. */
-static bool parse_class(parser *p, uint32_t from, uint32_t to, bool *is_text) {
+static bool parse_class(parser *p, uint32_t from, uint32_t to) {
     char_range ranges[MOST_RANGES];
     size_t n = 0;
     const size_t begun = p->at - 1;
@@ -166,16 +168,10 @@ static bool parse_class(parser *p, uint32_t from, uint32_t to, bool *is_text) {
         ranges[n++] = range;
     }
     if (!skip(p, "]")) return fails(p, CLLM_ERR_FORMAT, begun, "this [ is not closed");
-    *is_text = !negated && ranges_hold_string_characters(ranges, n);
-    if (negated) { /* its complement holds them if it has none of them: only controls, the quote and the backslash are out */
-        *is_text = true;
-        for (size_t i = 0; i < n; i++)
-            for (uint32_t c = ranges[i].low; c <= ranges[i].high && *is_text; c++)
-                *is_text = c < ' ' || c == '"' || c == '\\' || (c >= 0xD800 && c <= 0xDFFF);
+    if (negated)
         network_add_other_characters(p->n, from, ranges, n, to);
-    } else {
+    else
         network_add_characters(p->n, from, ranges, n, to);
-    }
     return true;
 }
 
@@ -183,14 +179,12 @@ static bool parse_class(parser *p, uint32_t from, uint32_t to, bool *is_text) {
 
 static bool parse_alternatives(parser *p, uint32_t from, uint32_t to);
 
-static bool parse_item(parser *p, uint32_t from, uint32_t to, bool *is_text) {
+static bool parse_item(parser *p, uint32_t from, uint32_t to) {
     const size_t begun = p->at;
-    *is_text = false;
     if (skip(p, "\"")) return parse_literal(p, from, to);
-    if (skip(p, "[")) return parse_class(p, from, to, is_text);
+    if (skip(p, "[")) return parse_class(p, from, to);
     if (skip(p, ".")) {
         network_add_characters(p->n, from, &(char_range){0, LAST_CHARACTER}, 1, to);
-        *is_text = true;
         return true;
     }
     if (skip(p, "(")) {
@@ -204,7 +198,8 @@ static bool parse_item(parser *p, uint32_t from, uint32_t to, bool *is_text) {
     if (peek(p) == '<' || peek(p) == '!')
         return fails(p, CLLM_ERR_UNSUPPORTED, begun, "tokens in a grammar are not supported; write what they spell");
     const cllm_string name = take_name(p);
-    if (name.length == 0) return fails(p, CLLM_ERR_FORMAT, begun, "a literal, a class, a group or the name of a rule was expected");
+    if (name.length == 0)
+        return fails(p, CLLM_ERR_FORMAT, begun, "a literal, a class, a group or the name of a rule was expected");
     const named_rule *called = rule_named(p, name, begun);
     if (called) network_add_call(p->n, from, called->rule, to);
     return called || fails(p, CLLM_ERR_MEMORY, begun, "no memory");
@@ -253,11 +248,10 @@ static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
         if (ended(p) || strchr("|)\n", peek(p))) break;
         const uint32_t begin = network_add_node(p->n), end = network_add_node(p->n), next = network_add_node(p->n);
         uint32_t least, most;
-        bool is_text;
-        if (!parse_item(p, begin, end, &is_text)) return false;
+        if (!parse_item(p, begin, end)) return false;
         skip_space(p, p->depth > 0);
         if (!parse_count(p, &least, &most)) return false;
-        network_add_repeated(p->n, begin, end, least, most, is_text, from, next);
+        network_add_repeated(p->n, begin, end, least, most, from, next);
         from = next;
     }
     network_add_empty(p->n, from, to);

@@ -3,8 +3,8 @@
  *
  * Inside a JSON string nearly every token is allowed, and the walk would visit them all. So the tokens that are characters of such a string from
  * end to end are known beforehand; where the automaton is in a string without bounds they are allowed at once, and only the others are walked. */
-#include "sampling/automaton.h"
 #include "sampling/grammar.h"
+#include "sampling/automaton.h"
 #include "sampling/token_trie.h"
 
 #include "base/error.h"
@@ -52,7 +52,7 @@ static bool is_string_text(cllm_string text) {
     for (size_t at = 0; at < text.length;) {
         const size_t n = utf8_length(text.data + at, text.length - at);
         const unsigned char first = (unsigned char)text.data[at];
-        if (n == 0 || first < ' ' || first == '"' || first == '\\') return false;
+        if (n == 0 || first < ' ' || first == '"' || first == '\\' || first == 0x7F) return false;
         at += n;
     }
     return true;
@@ -77,7 +77,8 @@ cllm_status cllm_token_index_create(const cllm_tokenizer *tokenizer, cllm_token_
     if (!x->text_mask || !x->end_mask || !token_trie_build(&x->all, tokenizer, NULL, NULL, &x->arena) ||
         !token_trie_build(&x->others, tokenizer, is_other_text, NULL, &x->arena)) {
         cllm_token_index_destroy(x);
-        return error_set(err, CLLM_ERR_MEMORY, "no memory for an index of %u tokens", cllm_tokenizer_n_vocab(tokenizer));
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for an index of %u tokens",
+                         cllm_tokenizer_n_vocab(tokenizer));
     }
     for (uint32_t i = 0; i < x->all.n_sorted; i++) allow(x->text_mask, x->all.sorted[i]);
     for (uint32_t i = 0; i < x->others.n_sorted; i++)
@@ -230,10 +231,9 @@ cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_e
     if (!known) {
         uint32_t *made = automaton_new_mask(g->automaton, at, n_words);
         if (!made) return error_set(err, CLLM_ERR_MEMORY, "no memory for a mask");
-        const state *s = automaton_state(g->automaton, at);
-        const bool is_text = s->is_text;
+        const bool is_text = automaton_is_in_text(g->automaton, at);
         if (is_text) memcpy(made, index->text_mask, n_words * sizeof *made);
-        if (s->accepts)
+        if (automaton_state(g->automaton, at)->accepts)
             for (size_t i = 0; i < n_words; i++) made[i] |= index->end_mask[i];
         walk(g, is_text ? &index->others : &index->all, at, made);
         known = made;
@@ -242,3 +242,17 @@ cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_e
     if (status == CLLM_OK) memcpy(mask, known, n_words * sizeof *mask);
     return status;
 }
+
+uint32_t grammar_n_vocab(const cllm_grammar *grammar) { return grammar->index->n_vocab; }
+
+void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n) {
+    for (size_t i = 0; i < CLLM_MASK_WORDS(grammar->index->n_vocab); i++) mask[i] &= ~grammar->index->end_mask[i];
+    for (size_t i = 0; i < n; i++) allow(mask, tokens[i]);
+}
+
+bool matcher_is_complete(const cllm_matcher *matcher) {
+    const state *s = automaton_state(matcher->grammar->automaton, matcher->held.state);
+    return s->accepts && s->n_places == 0;
+}
+
+bool matcher_has_ended(const cllm_matcher *matcher) { return matcher->ended; }

@@ -68,13 +68,8 @@ void network_add_text(network *n, uint32_t from, const char *bytes, size_t lengt
     }
 }
 
-static void mark_text_node(network *n, uint32_t node) {
-    if (!make_room(n, &n->text_nodes, n->n_text_nodes, &n->text_nodes_capacity, sizeof *n->text_nodes)) return;
-    n->text_nodes[n->n_text_nodes++] = node;
-}
-
-void network_add_repeated(network *n, uint32_t begin, uint32_t end, uint32_t least, uint32_t most, bool is_text,
-                          uint32_t from, uint32_t to) {
+void network_add_repeated(network *n, uint32_t begin, uint32_t end, uint32_t least, uint32_t most, uint32_t from,
+                          uint32_t to) {
     const bool loops = most == UINT32_MAX && least <= 1;
     if (least <= 1 && (most == 1 || loops)) {
         const uint32_t middle = network_add_node(n);
@@ -83,7 +78,6 @@ void network_add_repeated(network *n, uint32_t begin, uint32_t end, uint32_t lea
         if (loops) network_add_empty(n, middle, begin);
         if (least == 0) network_add_empty(n, from, to);
         network_add_empty(n, middle, to);
-        if (loops && is_text) mark_text_node(n, begin);
         return;
     }
     const uint32_t body = network_add_rule(n, "of a repetition");
@@ -97,7 +91,6 @@ void network_free(network *n) {
     free(n->edges);
     free(n->nodes);
     free(n->rules);
-    free(n->text_nodes);
     *n = (network){0};
 }
 
@@ -139,7 +132,8 @@ static void add_between(network *n, uint32_t from, const char *low, const char *
 }
 
 void network_add_characters(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, uint32_t to) {
-    static const char_range lengths[] = {{0, 0x7F}, {0x80, 0x7FF}, {0x800, 0xD7FF}, {0xE000, 0xFFFF}, {0x10000, LAST_CHARACTER}};
+    static const char_range lengths[] = {
+        {0, 0x7F}, {0x80, 0x7FF}, {0x800, 0xD7FF}, {0xE000, 0xFFFF}, {0x10000, LAST_CHARACTER}};
     uint32_t tails[4] = {NO_NODE, NO_NODE, NO_NODE, NO_NODE};
     for (size_t i = 0; i < n_ranges; i++)
         for (size_t k = 0; k < sizeof lengths / sizeof *lengths; k++) {
@@ -168,35 +162,18 @@ void network_add_other_characters(network *n, uint32_t from, char_range *ranges,
     }
 }
 
-bool ranges_hold_string_characters(const char_range *ranges, size_t n_ranges) {
-    static const char_range wanted[] = {{' ', '!'}, {'#', '['}, {']', 0xD7FF}, {0xE000, LAST_CHARACTER}};
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        uint32_t next = wanted[i].low;
-        for (bool grown = true; grown && next <= wanted[i].high;) {
-            grown = false;
-            for (size_t k = 0; k < n_ranges; k++) {
-                if (ranges[k].low > next || ranges[k].high < next) continue;
-                next = ranges[k].high + 1;
-                grown = true;
-            }
-        }
-        if (next <= wanted[i].high) return false;
-    }
-    return true;
-}
-
 /* --------------------------------------------------------------------------------------------------- finishing */
 
 /* Marks for all nodes and rules, and lists to work through. */
 typedef struct finishing {
     network *n;
-    uint32_t *sources;        /* [n_edges] the node that an edge leaves */
-    uint32_t *first, *next;   /* edges by what they wait for: [n_nodes], [2 * n_edges] */
-    uint32_t *waiting;        /* [n_nodes] nodes that are to be looked at */
-    bool *live;               /* [n_nodes]: the rule can be finished from here */
-    bool *nullable;           /* [n_rules]: it may be empty */
-    uint8_t *seen;            /* [n_rules]: 1 while it is open, 2 when it is done */
-    uint32_t *left, *n_left;  /* what a rule may begin with: [..], [n_rules + 1] */
+    uint32_t *sources;       /* [n_edges] the node that an edge leaves */
+    uint32_t *first, *next;  /* edges by what they wait for: [n_nodes], [2 * n_edges] */
+    uint32_t *waiting;       /* [n_nodes] nodes that are to be looked at */
+    bool *live;              /* [n_nodes]: the rule can be finished from here */
+    bool *nullable;          /* [n_rules]: it may be empty */
+    uint8_t *seen;           /* [n_rules]: 1 while it is open, 2 when it is done */
+    uint32_t *left, *n_left; /* what a rule may begin with: [..], [n_rules + 1] */
 } finishing;
 
 static bool is_optional(const edge *e) { return e->kind == EDGE_REPEAT && e->least == 0; }
@@ -207,7 +184,8 @@ static void wait_for(finishing *f, uint32_t node, uint32_t slot) {
 }
 
 /* Mark the nodes from which the ends of rules are reached by edges that `passes`; each edge waits for its target and for its rule. */
-static void mark_backwards(finishing *f, bool *marked, bool (*passes)(const finishing *f, const edge *e, const bool *marked)) {
+static void mark_backwards(finishing *f, bool *marked,
+                           bool (*passes)(const finishing *f, const edge *e, const bool *marked)) {
     network *n = f->n;
     uint32_t n_waiting = 0;
     memset(marked, 0, n->n_nodes * sizeof *marked);

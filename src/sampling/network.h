@@ -33,12 +33,13 @@ typedef struct network_rule {
 } network_rule;
 
 typedef struct network {
-    edge *edges;     /* [n_edges], owned as the others */
-    uint32_t *nodes; /* [n_nodes] the first edge, or NO_NODE */
-    network_rule *rules;     /* [n_rules]; the first is the whole grammar */
+    edge *edges;         /* [n_edges], owned as the others */
+    uint32_t *nodes;     /* [n_nodes] the first edge, or NO_NODE */
+    network_rule *rules; /* [n_rules]; the first is the whole grammar */
     uint32_t n_edges, edges_capacity, n_nodes, nodes_capacity, n_rules, rules_capacity;
     bool failed; /* memory, or the cap on its size */
-    uint32_t *text_nodes; /* [n_text_nodes]: from each of them characters of a JSON string, as many as come, lead back to it */
+    uint32_t *
+        text_nodes; /* [n_text_nodes]: from each of them characters of a JSON string, as many as come, lead back to it */
     uint32_t n_text_nodes, text_nodes_capacity;
 } network;
 
@@ -53,10 +54,9 @@ void network_add_call(network *n, uint32_t from, uint32_t rule, uint32_t to);
 void network_add_repeat(network *n, uint32_t from, uint32_t rule, uint32_t least, uint32_t most, uint32_t to);
 void network_add_text(network *n, uint32_t from, const char *bytes, size_t length, uint32_t to);
 
-/* From `from` to `to` by what leads from `begin` to `end`, so many times; most: UINT32_MAX is any number. is_text: one turn may be any character
- * of a JSON string. */
-void network_add_repeated(network *n, uint32_t begin, uint32_t end, uint32_t least, uint32_t most, bool is_text,
-                          uint32_t from, uint32_t to);
+/* From `from` to `to` by what leads from `begin` to `end`, so many times; most: UINT32_MAX is any number. */
+void network_add_repeated(network *n, uint32_t begin, uint32_t end, uint32_t least, uint32_t most, uint32_t from,
+                          uint32_t to);
 void network_free(network *n);
 
 /* A set of characters: ranges that may overlap. */
@@ -71,9 +71,6 @@ void network_add_characters(network *n, uint32_t from, const char_range *ranges,
 
 /* The same of all other characters. Sorts the ranges. */
 void network_add_other_characters(network *n, uint32_t from, char_range *ranges, size_t n_ranges, uint32_t to);
-
-/* Does the set, sorted or not, hold all that may stand in a JSON string without an escape? */
-bool ranges_hold_string_characters(const char_range *ranges, size_t n_ranges);
 
 /* Take away what no text can be finished by, and tell apart what a walk would never come to the end of. Errors: ARGUMENT (no text at all is
  * allowed; a rule begins with itself, so that nothing is read before it is called again), MEMORY, UNSUPPORTED (it is too large). */

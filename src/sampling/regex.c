@@ -13,15 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_DEPTH = 200, MOST_RANGES = 256 };
+enum { MOST_DEPTH = 200, MOST_RANGES = 256, AT_BEGIN = 1, AT_END = 2 };
 
 typedef struct parser {
     network *n;
     cllm_string text;
     size_t at;
     unsigned depth;
-    bool may_begin; /* nothing can have been read before what is read next, */
-    bool anchored;  /* and the last group says so, or that nothing comes after it */
+    bool may_begin;    /* nothing can have been read before what is read next */
+    unsigned anchored; /* what the last group says: AT_BEGIN, AT_END */
     cllm_status status;
     cllm_error *err;
 } parser;
@@ -35,7 +35,8 @@ typedef struct char_set {
 static bool fails(parser *p, cllm_status status, size_t at, const char *what) {
     const text_position where = position_in(p->text, at);
     if (p->status == CLLM_OK)
-        p->status = error_set(p->err, status, "regular expression, line %u, column %u: %s", where.line, where.column, what);
+        p->status =
+            error_set(p->err, status, "regular expression, line %u, column %u: %s", where.line, where.column, what);
     return false;
 }
 
@@ -103,7 +104,9 @@ static bool read_hex(parser *p, unsigned n_digits, uint32_t *value) {
     *value = 0;
     for (unsigned i = 0; i < n_digits; i++) {
         const char c = peek(p);
-        const int digit = c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
+        const int digit = c >= '0' && c <= '9'                     ? c - '0'
+                          : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10
+                                                                   : -1;
         if (digit < 0) return fails(p, CLLM_ERR_FORMAT, p->at, "a hexadecimal digit was expected");
         *value = *value * 16 + (uint32_t)digit;
         p->at++;
@@ -154,8 +157,10 @@ static bool read_escape(parser *p, uint32_t *value) {
         p->at++;
         return true;
     }
-    if ((c >= '1' && c <= '9') || c == 'k') return fails(p, CLLM_ERR_UNSUPPORTED, begun, "back references are not supported");
-    if (c == 'p' || c == 'P') return fails(p, CLLM_ERR_UNSUPPORTED, begun, "classes of Unicode properties are not supported");
+    if ((c >= '1' && c <= '9') || c == 'k')
+        return fails(p, CLLM_ERR_UNSUPPORTED, begun, "back references are not supported");
+    if (c == 'p' || c == 'P')
+        return fails(p, CLLM_ERR_UNSUPPORTED, begun, "classes of Unicode properties are not supported");
     if (c == 'b' || c == 'B') return fails(p, CLLM_ERR_UNSUPPORTED, begun, "word boundaries are not supported");
     if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z')) return fails(p, CLLM_ERR_FORMAT, begun, "an unknown escape");
     *value = take_character(p);
@@ -207,14 +212,15 @@ static bool read_class(parser *p, char_set *set, bool *negated) {
     return skip(p, "]") || fails(p, CLLM_ERR_FORMAT, begun, "this [ is not closed");
 }
 
-static void add_set(parser *p, char_set *set, bool negated, uint32_t from, uint32_t to, bool *is_text) {
+static void add_set(parser *p, char_set *set, bool negated, uint32_t from, uint32_t to) {
     char_set all = {.n = 0};
     if (negated) { /* the others, as ranges */
         uint32_t next = 0;
         for (bool found = true; found && next <= LAST_CHARACTER;) { /* the lowest range that is not passed yet */
             const char_range *lowest = NULL;
             for (size_t i = 0; i < set->n; i++)
-                if (set->ranges[i].high >= next && (!lowest || set->ranges[i].low < lowest->low)) lowest = &set->ranges[i];
+                if (set->ranges[i].high >= next && (!lowest || set->ranges[i].low < lowest->low))
+                    lowest = &set->ranges[i];
             found = lowest != NULL;
             if (found && lowest->low > next) add_range(p, &all, next, lowest->low - 1);
             if (found) next = lowest->high + 1;
@@ -222,7 +228,6 @@ static void add_set(parser *p, char_set *set, bool negated, uint32_t from, uint3
         if (next <= LAST_CHARACTER) add_range(p, &all, next, LAST_CHARACTER);
         set = &all;
     }
-    *is_text = ranges_hold_string_characters(set->ranges, set->n);
     network_add_characters(p->n, from, set->ranges, set->n, to);
 }
 
@@ -249,35 +254,39 @@ static bool parse_group(parser *p, uint32_t from, uint32_t to) {
     return skip(p, ")") || fails(p, CLLM_ERR_FORMAT, begun, "this ( is not closed");
 }
 
-/* is_text: out, every character of a JSON string is one. */
-static bool parse_atom(parser *p, uint32_t from, uint32_t to, bool *is_text) {
+/* Does a number of times follow? Another brace is itself. */
+static bool count_follows(const parser *p) {
+    const char next = p->at + 1 < p->text.length ? p->text.data[p->at + 1] : '\0';
+    return peek(p) == '{' && next >= '0' && next <= '9';
+}
+
+static bool parse_atom(parser *p, uint32_t from, uint32_t to) {
     char_set set = {.n = 0};
     bool negated = false;
     uint32_t value;
     const size_t begun = p->at;
-    *is_text = false;
     if (skip(p, "(")) return parse_group(p, from, to);
     if (skip(p, "[")) {
         if (!read_class(p, &set, &negated)) return false;
-        add_set(p, &set, negated, from, to, is_text);
+        add_set(p, &set, negated, from, to);
         return true;
     }
     if (skip(p, ".")) {
         static const char_range line_ends[] = {{'\n', '\n'}, {'\r', '\r'}, {0x2028, 0x2029}};
         add_others(p, &set, line_ends, 3);
-        add_set(p, &set, false, from, to, is_text);
-        *is_text = false; /* but for U+2028 and 2029 it would be */
+        add_set(p, &set, false, from, to);
         return true;
     }
     if (skip(p, "\\")) {
         if (!ended(p) && add_named_class(p, &set, peek(p))) {
             p->at++;
-            add_set(p, &set, false, from, to, is_text);
+            add_set(p, &set, false, from, to);
             return p->status == CLLM_OK;
         }
         if (!read_escape(p, &value)) return false;
     } else {
-        if (strchr("*+?{}])", peek(p))) return fails(p, CLLM_ERR_FORMAT, begun, "this stands for nothing here");
+        if (count_follows(p) || strchr("*+?)", peek(p)))
+            return fails(p, CLLM_ERR_FORMAT, begun, "this stands for nothing here");
         value = take_character(p);
     }
     network_add_characters(p->n, from, &(char_range){value, value}, 1, to);
@@ -303,7 +312,8 @@ static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
         *most = UINT32_MAX;
     } else if (skip(p, "?")) {
         *least = 0;
-    } else if (skip(p, "{")) {
+    } else if (count_follows(p)) {
+        p->at++;
         if (!read_number(p, least)) return false;
         *most = *least;
         if (skip(p, ",")) {
@@ -316,38 +326,39 @@ static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
         return true;
     }
     (void)skip(p, "?"); /* lazy or not, the same texts match */
-    if (!ended(p) && strchr("*+?{", peek(p))) return fails(p, CLLM_ERR_FORMAT, p->at, "there is nothing to repeat");
+    if (!ended(p) && strchr("*+?", peek(p))) return fails(p, CLLM_ERR_FORMAT, p->at, "there is nothing to repeat");
     return true;
 }
 
 /* An anchor says what is so anyway, since the whole text matches; elsewhere it would ask for the impossible. */
 static bool parse_anchor(parser *p) {
-    const bool fits = peek(p) == '^' ? p->may_begin : p->at + 1 == p->text.length || strchr("|)", p->text.data[p->at + 1]);
-    p->anchored = true;
+    const bool fits =
+        peek(p) == '^' ? p->may_begin : p->at + 1 == p->text.length || strchr("|)", p->text.data[p->at + 1]);
+    p->anchored = peek(p) == '^' ? AT_BEGIN : AT_END;
     return fits ? p->at++ < p->text.length : fails(p, CLLM_ERR_UNSUPPORTED, p->at, "an anchor within the text");
 }
 
 static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
     const bool may_begin = p->may_begin;
-    bool anchored = false;
+    unsigned anchored = 0;
     while (!ended(p) && peek(p) != '|' && peek(p) != ')') {
         uint32_t least, most;
-        bool is_text;
         const size_t begun = p->at;
         if (peek(p) == '^' || peek(p) == '$') {
             if (!parse_anchor(p)) return false;
-            anchored = true;
+            anchored |= p->anchored;
             continue;
         }
-        p->anchored = false;
+        p->anchored = 0;
         const uint32_t begin = network_add_node(p->n), end = network_add_node(p->n), next = network_add_node(p->n);
-        if (!parse_atom(p, begin, end, &is_text) || !parse_quantifier(p, &least, &most)) return false;
+        if (!parse_atom(p, begin, end) || !parse_quantifier(p, &least, &most)) return false;
         /* a group that says where the text begins or ends is not repeated, and what it says of the end is true */
         const bool is_last = ended(p) || peek(p) == '|' || peek(p) == ')';
-        if (p->anchored && (least != 1 || most != 1 || (!is_last && !p->may_begin)))
+        const bool repeats = p->anchored && (least != 1 || most != 1);
+        if (repeats || (p->anchored & AT_END && !is_last))
             return fails(p, CLLM_ERR_UNSUPPORTED, begun, "an anchor within the text");
         anchored |= p->anchored;
-        network_add_repeated(p->n, begin, end, least, most, is_text, from, next);
+        network_add_repeated(p->n, begin, end, least, most, from, next);
         from = next;
         p->may_begin = false;
     }
@@ -358,7 +369,7 @@ static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
 }
 
 static bool parse_alternation(parser *p, uint32_t from, uint32_t to) {
-    bool anchored = false;
+    unsigned anchored = 0;
     do {
         const uint32_t begin = network_add_node(p->n);
         network_add_empty(p->n, from, begin);

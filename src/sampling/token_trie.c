@@ -39,7 +39,8 @@ static void lay_out(token_trie *t, const spelled *all, uint32_t *path) {
         for (size_t depth = same; depth < last.length; depth++) t->nodes[path[depth]].skip = t->n_nodes;
         for (size_t depth = same; depth < text.length; depth++) {
             path[depth] = t->n_nodes;
-            t->nodes[t->n_nodes++] = (trie_node){.first = i, .byte = (uint8_t)text.data[depth], .depth = (uint16_t)depth};
+            t->nodes[t->n_nodes++] =
+                (trie_node){.first = i, .byte = (uint8_t)text.data[depth], .depth = (uint16_t)depth};
         }
         t->sorted[i] = all[i].token;
         if (t->nodes[path[text.length - 1]].n_ends < UINT8_MAX) t->nodes[path[text.length - 1]].n_ends++;

@@ -1,0 +1,158 @@
+/* Grammars for the command line: making them, and checking texts by them. */
+#include "commands.h"
+#include "sampling.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use *g) {
+    input file = {0};
+    cllm_error err;
+    *g = (grammar_use){0};
+    if (!o->grammar && !o->regex) return EXIT_SUCCESS;
+    if (o->grammar && o->regex) return usage_error("--grammar and --regex exclude each other");
+    if (o->grammar && read_input(o->grammar, &file) != EXIT_SUCCESS) return EXIT_USAGE;
+    const cllm_string text =
+        o->regex ? (cllm_string){o->regex, strlen(o->regex)} : (cllm_string){file.data, file.length};
+    cllm_status status = cllm_token_index_create(tokenizer, &g->index, &err);
+    const double begun = now();
+    if (status == CLLM_OK)
+        status =
+            cllm_grammar_create(g->index, o->regex ? CLLM_GRAMMAR_REGEX : CLLM_GRAMMAR_GBNF, text, &g->grammar, &err);
+    g->seconds = now() - begun;
+    free(file.data);
+    if (status == CLLM_OK) return EXIT_SUCCESS;
+    if (o->grammar)
+        fail("%s: %s", o->grammar, err.message);
+    else
+        fail("--regex: %s", err.message);
+    return status == CLLM_ERR_MEMORY ? EXIT_FAILURE : status == CLLM_ERR_UNSUPPORTED ? EXIT_NOT_ENFORCED : EXIT_USAGE;
+}
+
+void free_grammar(grammar_use *g) {
+    cllm_grammar_destroy(g->grammar);
+    cllm_token_index_destroy(g->index);
+}
+
+/* -------------------------------------------------------------------------------------------------- checking */
+
+/* Times of masks, in seconds. */
+typedef struct mask_times {
+    double *items; /* [count], owned */
+    size_t count, capacity;
+} mask_times;
+
+static bool add_time(mask_times *t, double seconds) {
+    if (t->count == t->capacity) {
+        const size_t larger = t->capacity > 0 ? 2 * t->capacity : 256;
+        double *grown = realloc(t->items, larger * sizeof *grown);
+        if (!grown) return false;
+        t->items = grown;
+        t->capacity = larger;
+    }
+    t->items[t->count++] = seconds;
+    return true;
+}
+
+static int by_value(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int print_times(double compile, mask_times *t) {
+    double sum = 0;
+    qsort(t->items, t->count, sizeof *t->items, by_value);
+    for (size_t i = 0; i < t->count; i++) sum += t->items[i];
+    const size_t last = t->count > 0 ? t->count - 1 : 0;
+    printf("{\"compile_us\": %.1f, \"masks\": %zu", compile * 1e6, t->count);
+    if (t->count > 0)
+        printf(", \"mask_us\": {\"mean\": %.2f, \"p50\": %.2f, \"p99\": %.2f, \"max\": %.2f}",
+               sum / (double)t->count * 1e6, t->items[last / 2] * 1e6, t->items[last * 99 / 100] * 1e6,
+               t->items[last] * 1e6);
+    puts("}");
+    return EXIT_SUCCESS;
+}
+
+/* The ids of a text that spell all of it; if the tokenizer gives others, none. */
+static size_t encode_exactly(const cllm_tokenizer *tokenizer, const input *text, int32_t **tokens) {
+    size_t count = 0, length = 0;
+    *tokens = NULL;
+    if (cllm_tokenizer_encode(tokenizer, text->data ? text->data : "", text->length, CLLM_ENCODE_GOES_ON, tokens,
+                              &count, NULL) != CLLM_OK)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        const cllm_string spelled = cllm_tokenizer_decode(tokenizer, (*tokens)[i], (*tokens)[i]);
+        if (length + spelled.length > text->length || memcmp(text->data + length, spelled.data, spelled.length) != 0)
+            return 0;
+        length += spelled.length;
+    }
+    return length == text->length ? count : 0;
+}
+
+/* How many bytes of a text the grammar takes; accepted: out. */
+static cllm_status check_text(const grammar_use *g, const cllm_tokenizer *tokenizer, const input *text,
+                              mask_times *times, size_t *n_bytes, bool *accepted, cllm_error *err) {
+    uint32_t *mask = calloc(CLLM_MASK_WORDS(cllm_tokenizer_n_vocab(tokenizer)), sizeof *mask);
+    cllm_matcher *matcher = NULL;
+    int32_t *tokens;
+    const size_t n_tokens = encode_exactly(tokenizer, text, &tokens);
+    cllm_status status = mask ? cllm_matcher_create(g->grammar, &matcher, err) : CLLM_ERR_MEMORY;
+    *n_bytes = 0;
+    *accepted = false;
+    for (size_t i = 0; status == CLLM_OK && i < n_tokens; i++) {
+        const cllm_string spelled = cllm_tokenizer_decode(tokenizer, tokens[i], tokens[i]);
+        size_t n_taken;
+        const double begun = now();
+        status = cllm_matcher_fill_mask(matcher, mask, err);
+        if (status == CLLM_OK && !add_time(times, now() - begun)) status = CLLM_ERR_MEMORY;
+        const bool allowed = mask[tokens[i] / 32] >> tokens[i] % 32 & 1;
+        if (status == CLLM_OK) status = cllm_matcher_take_bytes(matcher, spelled.data, spelled.length, &n_taken, err);
+        if (status != CLLM_OK) break;
+        *n_bytes += n_taken;
+        if (!allowed || n_taken < spelled.length) break;
+    }
+    if (status == CLLM_OK && n_tokens == 0) /* a vocabulary without all bytes */
+        status = cllm_matcher_take_bytes(matcher, text->data ? text->data : "", text->length, n_bytes, err);
+    if (status == CLLM_OK) *accepted = *n_bytes == text->length && cllm_matcher_can_end(matcher);
+    cllm_matcher_destroy(matcher);
+    cllm_free(tokens);
+    free(mask);
+    return status;
+}
+
+static int check_file(const options *o, const grammar_use *g, const cllm_tokenizer *tokenizer, const char *path,
+                      mask_times *times) {
+    input text;
+    size_t n_bytes;
+    bool accepted;
+    cllm_error err = {.message = "out of memory"};
+    if (read_input(path, &text) != EXIT_SUCCESS) return EXIT_USAGE;
+    const cllm_status status = check_text(g, tokenizer, &text, times, &n_bytes, &accepted, &err);
+    free(text.data);
+    if (status != CLLM_OK) return fail("%s: %s", path, err.message);
+    if (!o->timings && accepted) puts("accepted");
+    if (!o->timings && !accepted) printf("refused at byte %zu\n", n_bytes);
+    return accepted ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int check_grammar(const options *o) {
+    cllm_gguf *gguf = NULL;
+    cllm_tokenizer *tokenizer = NULL;
+    cllm_error err;
+    grammar_use g = {0};
+    mask_times times = {0};
+    if (!o->grammar && !o->regex) return usage_error("grammar: no --grammar FILE or --regex REGEX");
+    int status = open_gguf(o, o->model, &gguf);
+    if (status == EXIT_SUCCESS && cllm_tokenizer_create(gguf, &tokenizer, &err) != CLLM_OK) status = fail_with(&err);
+    if (status == EXIT_SUCCESS) status = make_grammar(o, tokenizer, &g);
+    for (size_t i = 0; g.grammar && i < o->n_arguments; i++) {
+        const int checked = check_file(o, &g, tokenizer, o->arguments[i], &times);
+        if (checked > status) status = checked;
+    }
+    if (g.grammar && o->timings) print_times(g.seconds, &times);
+    free(times.items);
+    free_grammar(&g);
+    cllm_tokenizer_destroy(tokenizer);
+    if (gguf) close_gguf(gguf);
+    return status;
+}

@@ -1,0 +1,101 @@
+/* Any text as a grammar: it is refused, or its masks allow just what its bytes do. The first byte says which kind it is, and how the walk begins.
+ * Run by `make fuzz`. */
+#include "gguf/gguf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
+
+static void require(bool holds) {
+    if (!holds) abort();
+}
+
+static unsigned char file[1 << 14];
+static size_t file_size;
+
+static void put(const void *bytes, size_t n) {
+    require(n <= sizeof file - file_size);
+    memcpy(file + file_size, bytes, n);
+    file_size += n;
+}
+
+static void put_number(uint64_t value, unsigned n_bytes) {
+    for (unsigned i = 0; i < n_bytes; i++) put(&(unsigned char){(unsigned char)(value >> (8 * i))}, 1);
+}
+
+static void put_string(const char *text) {
+    put_number(strlen(text), 8);
+    put(text, strlen(text));
+}
+
+static void put_array(const char *key, unsigned type, size_t count) {
+    put_string(key);
+    put_number(9, 4); /* an array */
+    put_number(type, 4);
+    put_number(count, 8);
+}
+
+/* A vocabulary of all bytes and some words, made once. */
+static cllm_tokenizer *small_vocabulary(void) {
+    static const char *const words[] = {"<unk>", "<s>", "</s>", "a",  "b",  "ab",       "abc",
+                                        "\"",    "\":", "{\"",  "[1", "12", "\xC3\xA4", "true"};
+    enum { N_WORDS = sizeof words / sizeof *words, STRING = 8, INT32 = 5, FLOAT32 = 6 };
+    static cllm_gguf *gguf; /* it stays, as the tokenizer does */
+    cllm_tokenizer *tokenizer;
+    put("GGUF", 4);
+    put_number(3, 4);
+    put_number(0, 8);
+    put_number(4, 8); /* keys */
+    put_string("tokenizer.ggml.model");
+    put_number(STRING, 4);
+    put_string("llama");
+    put_array("tokenizer.ggml.tokens", STRING, N_WORDS + 256);
+    for (size_t i = 0; i < N_WORDS; i++) put_string(words[i]);
+    for (unsigned byte = 0; byte < 256; byte++) {
+        const char *digits = "0123456789ABCDEF";
+        put_string((char[]){'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>', '\0'});
+    }
+    put_array("tokenizer.ggml.token_type", INT32, N_WORDS + 256);
+    for (size_t i = 0; i < N_WORDS + 256; i++) put_number(i == 0 ? 2 : i < 3 ? 3 : i < N_WORDS ? 1 : 6, 4);
+    put_array("tokenizer.ggml.scores", FLOAT32, N_WORDS + 256);
+    for (size_t i = 0; i < N_WORDS + 256; i++) put_number(0, 4);
+    require(gguf_open_memory(file, file_size, &gguf, NULL) == CLLM_OK);
+    require(cllm_tokenizer_create(gguf, &tokenizer, NULL) == CLLM_OK);
+    return tokenizer;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
+    static cllm_tokenizer *tokenizer;
+    static cllm_token_index *index;
+    cllm_grammar *grammar;
+    cllm_matcher *matcher;
+    if (n_bytes == 0 || n_bytes > 4096) return 0;
+    if (!index) {
+        tokenizer = small_vocabulary();
+        require(cllm_token_index_create(tokenizer, &index, NULL) == CLLM_OK);
+    }
+    const cllm_string text = {(const char *)bytes + 1, n_bytes - 1};
+    const cllm_grammar_kind kind = bytes[0] & 1 ? CLLM_GRAMMAR_REGEX : CLLM_GRAMMAR_GBNF;
+    if (cllm_grammar_create(index, kind, text, &grammar, NULL) != CLLM_OK) return 0;
+    require(cllm_matcher_create(grammar, &matcher, NULL) == CLLM_OK);
+    uint64_t random = bytes[0];
+    const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
+    uint32_t *mask = calloc(CLLM_MASK_WORDS(n_vocab), sizeof *mask);
+    for (int step = 0; step < 12; step++) {
+        if (cllm_matcher_fill_mask(matcher, mask, NULL) != CLLM_OK) break; /* too many ways to go on */
+        int32_t token = -1;
+        uint64_t n_allowed = 0;
+        for (uint32_t t = 0; t < n_vocab; t++) {
+            if (!(mask[t / 32] >> t % 32 & 1)) continue;
+            random = random * 6364136223846793005u + 1442695040888963407u;
+            if ((random >> 33) % ++n_allowed == 0) token = (int32_t)t;
+        }
+        if (token < 0) require(cllm_matcher_can_end(matcher)); /* else some byte can follow, and each is a token */
+        if (token < 0 || cllm_matcher_take(matcher, token, NULL) != CLLM_OK) break;
+    }
+    free(mask);
+    cllm_matcher_destroy(matcher);
+    cllm_grammar_destroy(grammar);
+    return 0;
+}
