@@ -5,9 +5,9 @@
  *
  * A rule ends with its line, unless a bracket is open or the line ends in | or ::=. */
 #include "sampling/grammar.h"
+#include "sampling/grammar_text.h"
 
 #include "base/error.h"
-#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,39 +27,19 @@ enum { N_BUCKETS = 1024 };
 
 typedef struct parser {
     network *n;
-    cllm_string text;
-    size_t at;
+    grammar_text t;
     unsigned depth;
     arena *arena;      /* of names */
     named_rule *rules; /* [n_rules], owned */
     uint32_t n_rules, rules_capacity, buckets[N_BUCKETS];
-    cllm_status status;
-    cllm_error *err;
 } parser;
-
-static bool fails(parser *p, cllm_status status, size_t at, const char *what) {
-    const text_position where = position_in(p->text, at);
-    if (p->status == CLLM_OK)
-        p->status = error_set(p->err, status, "grammar, line %u, column %u: %s", where.line, where.column, what);
-    return false;
-}
-
-static bool ended(const parser *p) { return p->at >= p->text.length; }
-static char peek(const parser *p) { return ended(p) ? '\0' : p->text.data[p->at]; }
-
-static bool skip(parser *p, const char *word) {
-    const size_t length = strlen(word);
-    if (p->text.length - p->at < length || memcmp(p->text.data + p->at, word, length) != 0) return false;
-    p->at += length;
-    return true;
-}
 
 /* White space and comments; newlines too, if they end nothing here. */
 static void skip_space(parser *p, bool newlines) {
-    for (; !ended(p); p->at++) {
-        if (peek(p) == '#')
-            while (p->at + 1 < p->text.length && p->text.data[p->at + 1] != '\n') p->at++;
-        else if (!strchr(newlines ? " \t\r\n" : " \t\r", peek(p)) || !peek(p))
+    for (; !text_ended(&p->t); p->t.at++) {
+        if (text_peek(&p->t) == '#')
+            while (p->t.at + 1 < p->t.text.length && p->t.text.data[p->t.at + 1] != '\n') p->t.at++;
+        else if (!strchr(newlines ? " \t\r\n" : " \t\r", text_peek(&p->t)) || !text_peek(&p->t))
             return;
     }
 }
@@ -96,9 +76,9 @@ static named_rule *rule_named(parser *p, cllm_string name, size_t at) {
 
 /* The name that begins here; an empty one: none does. */
 static cllm_string take_name(parser *p) {
-    const size_t begun = p->at;
-    while (!ended(p) && is_name_character(peek(p))) p->at++;
-    return (cllm_string){p->text.data + begun, p->at - begun};
+    const size_t begun = p->t.at;
+    while (!text_ended(&p->t) && is_name_character(text_peek(&p->t))) p->t.at++;
+    return (cllm_string){p->t.text.data + begun, p->t.at - begun};
 }
 
 /* -------------------------------------------------------------------------------------------------- characters */
@@ -106,39 +86,29 @@ static cllm_string take_name(parser *p) {
 /* A character of a literal or a class, or its escape. */
 static bool read_character(parser *p, uint32_t *value) {
     static const char letters[] = "nrt\\\"[]", meant[] = "\n\r\t\\\"[]";
-    const size_t begun = p->at;
-    if (!skip(p, "\\")) {
-        const size_t length = utf8_length(p->text.data + p->at, p->text.length - p->at);
-        *value = utf8_decode(p->text.data + p->at, length);
-        p->at += length;
+    const size_t begun = p->t.at;
+    if (!text_skip(&p->t, "\\")) {
+        *value = text_take_character(&p->t);
         return true;
     }
-    const char c = peek(p);
+    const char c = text_peek(&p->t);
     const char *letter = c ? strchr(letters, c) : NULL;
     const unsigned n_digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
-    if (!letter && n_digits == 0) return fails(p, CLLM_ERR_FORMAT, begun, "an unknown escape");
-    p->at++;
+    if (!letter && n_digits == 0) return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "an unknown escape");
+    p->t.at++;
     if (letter) {
         *value = (uint32_t)meant[letter - letters];
         return true;
     }
-    *value = 0;
-    for (unsigned i = 0; i < n_digits; i++, p->at++) {
-        const char d = peek(p);
-        const int digit = d >= '0' && d <= '9'                     ? d - '0'
-                          : (d | 0x20) >= 'a' && (d | 0x20) <= 'f' ? (d | 0x20) - 'a' + 10
-                                                                   : -1;
-        if (digit < 0) return fails(p, CLLM_ERR_FORMAT, p->at, "a hexadecimal digit was expected");
-        *value = *value * 16 + (uint32_t)digit;
-    }
+    if (!text_read_hex(&p->t, n_digits, value)) return false;
     if (*value > LAST_CHARACTER || (*value >= 0xD800 && *value <= 0xDFFF))
-        return fails(p, CLLM_ERR_FORMAT, begun, "this is no character");
+        return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this is no character");
     return true;
 }
 
 static bool parse_literal(parser *p, uint32_t from, uint32_t to) {
-    const size_t begun = p->at - 1;
-    while (!ended(p) && peek(p) != '"') {
+    const size_t begun = p->t.at - 1;
+    while (!text_ended(&p->t) && text_peek(&p->t) != '"') {
         uint32_t value;
         if (!read_character(p, &value)) return false;
         const uint32_t next = network_add_node(p->n);
@@ -146,28 +116,28 @@ static bool parse_literal(parser *p, uint32_t from, uint32_t to) {
         from = next;
     }
     network_add_empty(p->n, from, to);
-    return skip(p, "\"") || fails(p, CLLM_ERR_FORMAT, begun, "this \" is not closed");
+    return text_skip(&p->t, "\"") || text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this \" is not closed");
 }
 
 static bool parse_class(parser *p, uint32_t from, uint32_t to) {
     char_range ranges[MOST_RANGES];
     size_t n = 0;
-    const size_t begun = p->at - 1;
-    const bool negated = skip(p, "^");
-    while (!ended(p) && peek(p) != ']') {
+    const size_t begun = p->t.at - 1;
+    const bool negated = text_skip(&p->t, "^");
+    while (!text_ended(&p->t) && text_peek(&p->t) != ']') {
         char_range range;
-        const size_t at = p->at;
+        const size_t at = p->t.at;
         if (!read_character(p, &range.low)) return false;
         range.high = range.low;
-        if (peek(p) == '-' && p->at + 1 < p->text.length && p->text.data[p->at + 1] != ']') {
-            p->at++;
+        if (text_peek(&p->t) == '-' && p->t.at + 1 < p->t.text.length && p->t.text.data[p->t.at + 1] != ']') {
+            p->t.at++;
             if (!read_character(p, &range.high)) return false;
         }
-        if (range.low > range.high) return fails(p, CLLM_ERR_FORMAT, at, "a range out of order");
-        if (n == MOST_RANGES) return fails(p, CLLM_ERR_UNSUPPORTED, at, "a class of more than 1024 ranges");
+        if (range.low > range.high) return text_fails(&p->t, CLLM_ERR_FORMAT, at, "a range out of order");
+        if (n == MOST_RANGES) return text_fails(&p->t, CLLM_ERR_UNSUPPORTED, at, "a class of more than 1024 ranges");
         ranges[n++] = range;
     }
-    if (!skip(p, "]")) return fails(p, CLLM_ERR_FORMAT, begun, "this [ is not closed");
+    if (!text_skip(&p->t, "]")) return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this [ is not closed");
     if (negated)
         network_add_other_characters(p->n, from, ranges, n, to);
     else
@@ -180,64 +150,57 @@ static bool parse_class(parser *p, uint32_t from, uint32_t to) {
 static bool parse_alternatives(parser *p, uint32_t from, uint32_t to);
 
 static bool parse_item(parser *p, uint32_t from, uint32_t to) {
-    const size_t begun = p->at;
-    if (skip(p, "\"")) return parse_literal(p, from, to);
-    if (skip(p, "[")) return parse_class(p, from, to);
-    if (skip(p, ".")) {
+    const size_t begun = p->t.at;
+    if (text_skip(&p->t, "\"")) return parse_literal(p, from, to);
+    if (text_skip(&p->t, "[")) return parse_class(p, from, to);
+    if (text_skip(&p->t, ".")) {
         network_add_characters(p->n, from, &(char_range){0, LAST_CHARACTER}, 1, to);
         return true;
     }
-    if (skip(p, "(")) {
-        if (++p->depth > MOST_DEPTH) return fails(p, CLLM_ERR_UNSUPPORTED, begun, "nested more than 200 deep");
+    if (text_skip(&p->t, "(")) {
+        if (++p->depth > MOST_DEPTH) return text_fails(&p->t, CLLM_ERR_UNSUPPORTED, begun, "nested more than 200 deep");
         skip_space(p, true);
         if (!parse_alternatives(p, from, to)) return false;
         p->depth--;
         skip_space(p, true);
-        return skip(p, ")") || fails(p, CLLM_ERR_FORMAT, begun, "this ( is not closed");
+        return text_skip(&p->t, ")") || text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this ( is not closed");
     }
-    if (peek(p) == '<' || peek(p) == '!')
-        return fails(p, CLLM_ERR_UNSUPPORTED, begun, "tokens in a grammar are not supported; write what they spell");
+    if (text_peek(&p->t) == '<' || text_peek(&p->t) == '!')
+        return text_fails(&p->t, CLLM_ERR_UNSUPPORTED, begun,
+                          "tokens in a grammar are not supported; write what they spell");
     const cllm_string name = take_name(p);
     if (name.length == 0)
-        return fails(p, CLLM_ERR_FORMAT, begun, "a literal, a class, a group or the name of a rule was expected");
+        return text_fails(&p->t, CLLM_ERR_FORMAT, begun,
+                          "a literal, a class, a group or the name of a rule was expected");
     const named_rule *called = rule_named(p, name, begun);
     if (called) network_add_call(p->n, from, called->rule, to);
-    return called || fails(p, CLLM_ERR_MEMORY, begun, "no memory");
-}
-
-static bool read_number(parser *p, uint32_t *value) {
-    const size_t begun = p->at;
-    *value = 0;
-    for (; peek(p) >= '0' && peek(p) <= '9'; p->at++)
-        if (*value < 1000000) *value = *value * 10 + (uint32_t)(peek(p) - '0');
-    if (p->at == begun) return fails(p, CLLM_ERR_FORMAT, begun, "a number was expected");
-    return *value < 1000000 || fails(p, CLLM_ERR_UNSUPPORTED, begun, "more than 999,999 times");
+    return called || text_fails(&p->t, CLLM_ERR_MEMORY, begun, "no memory");
 }
 
 /* How often: * + ? {m} {m,} {m,n}; more than one of them, as in llama.cpp, is none. */
 static bool parse_count(parser *p, uint32_t *least, uint32_t *most) {
-    const size_t begun = p->at;
+    const size_t begun = p->t.at;
     *least = *most = 1;
-    if (skip(p, "*")) {
+    if (text_skip(&p->t, "*")) {
         *least = 0, *most = UINT32_MAX;
-    } else if (skip(p, "+")) {
+    } else if (text_skip(&p->t, "+")) {
         *most = UINT32_MAX;
-    } else if (skip(p, "?")) {
+    } else if (text_skip(&p->t, "?")) {
         *least = 0;
-    } else if (skip(p, "{")) {
+    } else if (text_skip(&p->t, "{")) {
         skip_space(p, true);
         *least = 0;
-        if (peek(p) != ',' && !read_number(p, least)) return false;
+        if (text_peek(&p->t) != ',' && !text_read_count(&p->t, least)) return false;
         *most = *least;
         skip_space(p, true);
-        if (skip(p, ",")) {
+        if (text_skip(&p->t, ",")) {
             skip_space(p, true);
             *most = UINT32_MAX;
-            if (peek(p) != '}' && !read_number(p, most)) return false;
+            if (text_peek(&p->t) != '}' && !text_read_count(&p->t, most)) return false;
             skip_space(p, true);
         }
-        if (!skip(p, "}")) return fails(p, CLLM_ERR_FORMAT, begun, "this { is not closed");
-        if (*least > *most) return fails(p, CLLM_ERR_FORMAT, begun, "a range out of order");
+        if (!text_skip(&p->t, "}")) return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this { is not closed");
+        if (*least > *most) return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "a range out of order");
     }
     return true;
 }
@@ -245,7 +208,7 @@ static bool parse_count(parser *p, uint32_t *least, uint32_t *most) {
 static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
     for (;;) {
         skip_space(p, p->depth > 0);
-        if (ended(p) || strchr("|)\n", peek(p))) break;
+        if (text_ended(&p->t) || strchr("|)\n", text_peek(&p->t))) break;
         const uint32_t begin = network_add_node(p->n), end = network_add_node(p->n), next = network_add_node(p->n);
         uint32_t least, most;
         if (!parse_item(p, begin, end)) return false;
@@ -263,36 +226,38 @@ static bool parse_alternatives(parser *p, uint32_t from, uint32_t to) {
         const uint32_t begin = network_add_node(p->n);
         network_add_empty(p->n, from, begin);
         if (!parse_sequence(p, begin, to)) return false;
-        if (!skip(p, "|")) return true;
+        if (!text_skip(&p->t, "|")) return true;
         skip_space(p, true);
     }
 }
 
 static bool parse_rule(parser *p) {
-    const size_t begun = p->at;
+    const size_t begun = p->t.at;
     const cllm_string name = take_name(p);
-    if (name.length == 0) return fails(p, CLLM_ERR_FORMAT, begun, "the name of a rule was expected");
+    if (name.length == 0) return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "the name of a rule was expected");
     skip_space(p, false);
-    if (!skip(p, "::=")) return fails(p, CLLM_ERR_FORMAT, p->at, "::= was expected");
+    if (!text_skip(&p->t, "::=")) return text_fails(&p->t, CLLM_ERR_FORMAT, p->t.at, "::= was expected");
     skip_space(p, true);
     named_rule *defined = rule_named(p, name, begun);
-    if (!defined) return fails(p, CLLM_ERR_MEMORY, begun, "no memory");
-    if (defined->defined) return fails(p, CLLM_ERR_ARGUMENT, begun, "this rule is defined twice");
+    if (!defined) return text_fails(&p->t, CLLM_ERR_MEMORY, begun, "no memory");
+    if (defined->defined) return text_fails(&p->t, CLLM_ERR_ARGUMENT, begun, "this rule is defined twice");
     defined->defined = true;
     const network_rule r = p->n->rules[defined->rule];
     if (!parse_alternatives(p, r.begin, r.end)) return false;
-    return ended(p) || peek(p) == '\n' || fails(p, CLLM_ERR_FORMAT, p->at, "this ) closes nothing");
+    return text_ended(&p->t) || text_peek(&p->t) == '\n' ||
+           text_fails(&p->t, CLLM_ERR_FORMAT, p->t.at, "this ) closes nothing");
 }
 
 cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err) {
-    parser p = {.n = n, .text = text, .arena = a, .err = err};
+    parser p = {.n = n, .t = {.text = text, .what = "grammar", .err = err}, .arena = a};
     named_rule *root = rule_named(&p, (cllm_string){"root", 4}, 0);
     if (!root) return error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
-    for (skip_space(&p, true); !ended(&p) && p.status == CLLM_OK && !n->failed; skip_space(&p, true)) parse_rule(&p);
-    if (p.status == CLLM_OK && !n->failed && !p.rules[0].defined)
-        p.status = error_set(err, CLLM_ERR_ARGUMENT, "grammar: there is no rule root");
-    for (uint32_t i = 0; i < p.n_rules && p.status == CLLM_OK && !n->failed; i++)
-        if (!p.rules[i].defined) fails(&p, CLLM_ERR_ARGUMENT, p.rules[i].at, "this rule is not defined");
+    for (skip_space(&p, true); !text_ended(&p.t) && p.t.status == CLLM_OK && !n->failed; skip_space(&p, true))
+        parse_rule(&p);
+    if (p.t.status == CLLM_OK && !n->failed && !p.rules[0].defined)
+        p.t.status = error_set(err, CLLM_ERR_ARGUMENT, "grammar: there is no rule root");
+    for (uint32_t i = 0; i < p.n_rules && p.t.status == CLLM_OK && !n->failed; i++)
+        if (!p.rules[i].defined) text_fails(&p.t, CLLM_ERR_ARGUMENT, p.rules[i].at, "this rule is not defined");
     free(p.rules);
-    return p.status;
+    return p.t.status;
 }

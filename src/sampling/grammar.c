@@ -36,16 +36,6 @@ struct cllm_matcher {
     bool ended; /* by an end token */
 };
 
-text_position position_in(cllm_string text, size_t at) {
-    text_position p = {1, 1};
-    for (size_t i = 0; i < at && i < text.length; i++) {
-        const unsigned char byte = (unsigned char)text.data[i];
-        if (byte == '\n') p = (text_position){p.line + 1, 0};
-        if ((byte & 0xC0) != 0x80) p.column++; /* not within a character */
-    }
-    return p;
-}
-
 /* --------------------------------------------------------------------------------------------------- the tokens */
 
 static bool is_string_text(cllm_string text) {

@@ -16,10 +16,4 @@ void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32
 bool matcher_is_complete(const cllm_matcher *matcher); /* the text may end, and nothing else can follow */
 bool matcher_has_ended(const cllm_matcher *matcher);   /* by an end token */
 
-/* A position in a text, as messages tell it. */
-typedef struct text_position {
-    unsigned line, column; /* from 1; a column is a character */
-} text_position;
-text_position position_in(cllm_string text, size_t at);
-
 #endif
