@@ -177,6 +177,7 @@ commands() {
     small
     check 'chat: a text of several lines' grep -q '"A cat\\nsat"' "$temporary/block.json"
     # what is counted, refused or taken back changes no answer
+    long=$(seq 60 | tr '\n' ' ')
     printf '%s\n' 'A cat sat' >"$temporary/script"
     small
     answer 0 >"$temporary/answer"
@@ -213,7 +214,6 @@ commands() {
     check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full, so the oldest turn is left out from here on: ..A cat sat on the mat" "$out" &&
         grep -q "And the cow" "$temporary/shifted.json" && grep -q "A cat sat" "$temporary/shifted.json"'
     small --ctx 64 --context shift
-    long=$(seq 60 | tr '\n' ' ')
     printf '%s\n' 'A cat' 'The dog' "$long" '/save '"$temporary/kept.json" '/edit '"$long" '/save '"$temporary/edited.json" '/tokens' '/undo' '/undo' '/tokens' >"$temporary/script"
     small --ctx 64 --context shift
     check 'chat: a question that never fits takes nothing away' eval 'answer 2 | grep -q "the conversation needs more than" &&
