@@ -13,7 +13,9 @@
 
 enum {
     MOST_PLACES = 20000, /* of a state */
-    MOST_STATES = 40000,
+    MOST_STATES = 40000, /* when a trim begins anew; one walk may make more, up to these: */
+    MOST_STATES_EVER = 1 << 20,
+    MOST_PLACES_EVER = 32 << 20,
     MOST_FRAMES = 2 << 20,
     MOST_MASK_BYTES = 96 << 20,
 };
@@ -187,6 +189,10 @@ static int by_place(const void *a, const void *b) {
 }
 
 static uint32_t add_state(automaton *a, uint32_t *bucket) {
+    if (a->n_states >= MOST_STATES_EVER || a->n_places + a->n_found > MOST_PLACES_EVER) {
+        a->failed = CLLM_ERR_UNSUPPORTED;
+        return DEAD_STATE;
+    }
     if (!make_room(a, &a->states, a->n_states, &a->states_capacity, sizeof *a->states)) return DEAD_STATE;
     while (a->n_places + a->n_found > a->places_capacity) {
         uint32_t count = a->places_capacity;
@@ -438,7 +444,6 @@ uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words) {
 
 cllm_status automaton_error(const automaton *a, cllm_error *err) {
     if (a->failed == CLLM_ERR_MEMORY) return error_set(err, CLLM_ERR_MEMORY, "no memory for the states of a grammar");
-    if (a->failed != CLLM_OK)
-        return error_set(err, a->failed, "the grammar can go on in more than %d ways here", MOST_PLACES);
+    if (a->failed != CLLM_OK) return error_set(err, a->failed, "the grammar can go on in too many ways here");
     return CLLM_OK;
 }
