@@ -719,7 +719,7 @@ typedef enum cllm_grammar_kind {
 } cllm_grammar_kind;
 
 /* index: must outlive it. text: UTF-8. out: owned; must outlive its matchers.
- * Errors, with line and column: FORMAT (the syntax), ARGUMENT (no text is allowed; left recursion; an unknown rule), UNSUPPORTED (what cannot be
+ * Errors, with line and column if they have a place: FORMAT (the syntax), ARGUMENT (no text is allowed; left recursion; an unknown rule), UNSUPPORTED (what cannot be
  * enforced, such as a look behind; it is too large), MEMORY. */
 CLLM_API cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
                                          cllm_grammar **out, cllm_error *err);
@@ -728,7 +728,7 @@ CLLM_API void cllm_grammar_destroy(cllm_grammar *grammar);
 /* A text that keeps to a grammar, so far. */
 typedef struct cllm_matcher cllm_matcher;
 
-/* An empty text; fork: one that goes on from where another is. out: owned. Errors: MEMORY. */
+/* An empty text; fork: one that goes on from where another is. out: owned. Errors: MEMORY, UNSUPPORTED (it could begin in too many ways). */
 CLLM_API cllm_status cllm_matcher_create(cllm_grammar *grammar, cllm_matcher **out, cllm_error *err);
 CLLM_API cllm_status cllm_matcher_fork(const cllm_matcher *matcher, cllm_matcher **out, cllm_error *err);
 CLLM_API void cllm_matcher_destroy(cllm_matcher *matcher);

@@ -315,6 +315,52 @@ static void old_states_make_room(void **state) {
     unmake(&m);
 }
 
+/* A rule that calls itself at its end needs no stack. */
+static void right_recursion_is_a_loop(void **state) {
+    (void)state;
+    made m = make(CLLM_GRAMMAR_GBNF, "root ::= [a-z] root | word{0} \"!\"\nword ::= root \"x\"");
+    cllm_matcher *matcher;
+    cllm_error err;
+    size_t n_taken;
+    assert_ok(cllm_matcher_create(m.grammar, &matcher, &err), &err);
+    for (int i = 0; i < 50000; i++) {
+        assert_ok(cllm_matcher_take_bytes(matcher, "a", 1, &n_taken, &err), &err);
+        assert_int_equal(n_taken, 1);
+    }
+    assert_ok(cllm_matcher_take_bytes(matcher, "!", 1, &n_taken, &err), &err);
+    assert_true(cllm_matcher_can_end(matcher));
+    cllm_matcher_destroy(matcher);
+    unmake(&m);
+}
+
+/* Too many ways to go on are told, and nothing more: others go on. */
+static void too_many_ways_are_an_error_of_that_place(void **state) {
+    (void)state;
+    char *text = malloc(1 << 20), *at = text;
+    at += sprintf(text, "root ::= \"b\" [a-z]* | \"a\" (");
+    for (int i = 0; i < 3000; i++) at += sprintf(at, "%s[a-z]* \"%d\" .{%d}", i > 0 ? " | " : "", i, 1 + i % 7);
+    strcpy(at, "){0,9}");
+    made m = make(CLLM_GRAMMAR_GBNF, text);
+    uint32_t mask[CLLM_MASK_WORDS(1000)];
+    cllm_matcher *bad, *good;
+    cllm_error err;
+    size_t n_taken;
+    assert_ok(cllm_matcher_create(m.grammar, &good, &err), &err);
+    assert_ok(cllm_matcher_create(m.grammar, &bad, &err), &err);
+    assert_ok(cllm_matcher_take_bytes(good, "bx", 2, &n_taken, &err), &err);
+    const cllm_status status = cllm_matcher_take_bytes(bad, "axxxxxxxxxxxxxxxx", 17, &n_taken, &err);
+    print_message("# %s\n", status == CLLM_OK ? "taken" : err.message);
+    assert_true(status == CLLM_OK || status == CLLM_ERR_UNSUPPORTED);
+    (void)cllm_matcher_fill_mask(bad, mask, &err);
+    assert_ok(cllm_matcher_fill_mask(good, mask, &err), &err);
+    assert_ok(cllm_matcher_take_bytes(good, "y", 1, &n_taken, &err), &err);
+    assert_true(n_taken == 1 && cllm_matcher_can_end(good));
+    cllm_matcher_destroy(good);
+    cllm_matcher_destroy(bad);
+    unmake(&m);
+    free(text);
+}
+
 /* ------------------------------------------------------------------------------------------------------- errors */
 
 static void what_is_wrong_is_told_with_its_place(void **state) {
@@ -360,6 +406,8 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
         {CLLM_GRAMMAR_REGEX, "[a", CLLM_ERR_FORMAT, "this [ is not closed"},
         {CLLM_GRAMMAR_REGEX, "\\ud800", CLLM_ERR_FORMAT, "surrogate"},
         {CLLM_GRAMMAR_REGEX, "a\\", CLLM_ERR_FORMAT, "backslash at the end"},
+        {CLLM_GRAMMAR_REGEX, "\\c\xC3\xA9", CLLM_ERR_FORMAT, "an unknown escape"},
+        {CLLM_GRAMMAR_REGEX, "\\u{}", CLLM_ERR_FORMAT, "this is no character"},
         {CLLM_GRAMMAR_REGEX, "[]", CLLM_ERR_ARGUMENT, "allows no text at all"},
     };
     loaded v = small_vocabulary();
@@ -396,6 +444,8 @@ int main(void) {
         cmocka_unit_test(what_ecmascript_writes_means_what_it_says),
         cmocka_unit_test(masks_allow_what_can_follow),
         cmocka_unit_test(old_states_make_room),
+        cmocka_unit_test(right_recursion_is_a_loop),
+        cmocka_unit_test(too_many_ways_are_an_error_of_that_place),
         cmocka_unit_test(what_is_wrong_is_told_with_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -542,6 +542,24 @@ static void infill_joins_beginnings_and_ends_early(void **state) {
     unload(&l);
 }
 
+/* A penalty that is as small as a float can be makes scores as large: something is drawn all the same. */
+static void scores_that_overflow_are_drawn_from(void **state) {
+    (void)state;
+    static const cllm_sampler_step steps[] = {CLLM_STEP_PENALTIES, CLLM_STEP_TOP_P};
+    const cllm_sampler_options o = {
+        .temperature = 1, .top_p = 0.9f, .repeat_penalty = 1e-38f, .penalty_last_n = 8, .steps = steps, .n_steps = 2};
+    const float logits[] = {20, 21, 22, 23, 24};
+    static const int32_t text[] = {1, 3};
+    cllm_error err;
+    cllm_sampler *sampler;
+    int32_t token;
+    assert_ok(cllm_sampler_create(5, &o, &sampler, &err), &err);
+    cllm_sampler_begin(sampler, text, 2);
+    assert_ok(cllm_sampler_sample(sampler, logits, NULL, &token, &err), &err);
+    assert_true(token == 1 || token == 3);
+    cllm_sampler_destroy(sampler);
+}
+
 /* -------------------------------------------------------------------------------------------------- options */
 
 static void greedy_minds_bias_and_penalties(void **state) {
@@ -645,6 +663,7 @@ int main(void) {
         cmocka_unit_test(mirostat_reaches_its_surprise),
         cmocka_unit_test(adaptive_p_draws_near_its_target),
         cmocka_unit_test(infill_joins_beginnings_and_ends_early),
+        cmocka_unit_test(scores_that_overflow_are_drawn_from),
         cmocka_unit_test(greedy_minds_bias_and_penalties),
         cmocka_unit_test(steps_have_names),
         cmocka_unit_test(values_out_of_range_are_named),

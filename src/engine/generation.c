@@ -32,7 +32,7 @@ struct cllm_generation {
     uint32_t *masks;               /* [1 + most drafts][mask words], or NULL */
     uint32_t n_masks;              /* that are computed for it */
     cllm_matcher *matcher, *ahead; /* of the grammar: after the text, and after a draft; or NULL */
-    cllm_error mask_error;         /* of a mask that could not be computed; its status OK: there is none */
+    cllm_error mask_error;         /* of the mask number n_masks, if that is less than n_rows */
     drafter drafter;
 
     char *text; /* [text_capacity] of what was drawn */
@@ -133,6 +133,7 @@ cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *promp
                            sequence->engine->plan.n_ctx);
     if (status == CLLM_OK && o->grammar) status = cllm_matcher_create(o->grammar, &g->matcher, err);
     if (status == CLLM_OK && count == sequence->engine->plan.n_ctx) g->end = CLLM_END_CONTEXT_FULL;
+    if (status == CLLM_OK && g->matcher && matcher_is_complete(g->matcher)) g->end = CLLM_END_GRAMMAR;
     if (status == CLLM_OK && o->sampler) cllm_sampler_begin(o->sampler, prompt, count);
     if (status == CLLM_OK)
         *out = g;
@@ -218,20 +219,18 @@ static cllm_status fill_by_grammar(cllm_generation *g, uint32_t row, uint32_t *m
     }
     const cllm_status status = cllm_matcher_fill_mask(at, mask, err);
     if (status != CLLM_OK || !o->end_tokens) return status;
-    grammar_allow_ends(o->grammar, mask, o->end_tokens, cllm_matcher_can_end(at) ? o->n_end_tokens : 0);
+    grammar_allow_ends(o->grammar, mask, o->end_tokens, o->n_end_tokens, cllm_matcher_can_end(at));
     return status;
 }
 
 void cllm_generation_prepare(cllm_generation *generation) {
     cllm_generation *g = generation;
     const size_t bytes = CLLM_MASK_WORDS(g->sequence->engine->model->config.n_vocab) * sizeof *g->masks;
-    for (; g->masks && g->n_masks < g->n_rows && g->mask_error.status == CLLM_OK; g->n_masks++) {
+    for (; g->masks && g->n_masks < g->n_rows; g->n_masks++) {
         uint32_t *mask = mask_of(g, g->n_masks);
         memset(mask, 0, bytes);
-        if (g->matcher)
-            (void)fill_by_grammar(g, g->n_masks, mask, &g->mask_error);
-        else
-            g->options.fill_mask(g->options.fill_mask_user, g->tokens, g->count + g->n_masks, mask);
+        if (g->matcher && fill_by_grammar(g, g->n_masks, mask, &g->mask_error) != CLLM_OK) return;
+        if (!g->matcher) g->options.fill_mask(g->options.fill_mask_user, g->tokens, g->count + g->n_masks, mask);
     }
 }
 
@@ -372,13 +371,14 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
         return take_failed(g, span, err);
     else
         cllm_generation_prepare(g);
-    if (g->mask_error.status != CLLM_OK) {
-        if (err) *err = g->mask_error;
-        status = g->mask_error.status;
-    }
     for (uint32_t row = 0; status == CLLM_OK && g->end == CLLM_END_NONE && row < g->n_rows; row++) {
         int32_t token = -1;
         const int32_t drafted = row < g->n_drafted ? g->tokens[begin + row] : -1;
+        if (g->masks && row >= g->n_masks) { /* its mask could not be made */
+            if (err) *err = g->mask_error;
+            status = g->mask_error.status;
+            break;
+        }
         status = draw(g, span, row, &token, err);
         if (status == CLLM_OK) status = accept(g, token, err);
         if (token != drafted) break;

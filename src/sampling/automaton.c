@@ -15,7 +15,7 @@ enum {
     MOST_PLACES = 20000, /* of a state */
     MOST_STATES = 40000, /* when a trim begins anew; one walk may make more, up to these: */
     MOST_STATES_EVER = 1 << 20,
-    MOST_PLACES_EVER = 32 << 20,
+    MOST_PLACES_EVER = 8 << 20,
     MOST_FRAMES = 2 << 20,
     MOST_MASK_BYTES = 96 << 20,
 };
@@ -35,7 +35,8 @@ typedef struct step {
 
 struct automaton {
     const network *network;
-    bool *is_end; /* [n_nodes] of a rule */
+    bool *is_end;  /* [n_nodes] of a rule */
+    bool *is_tail; /* [n_nodes]: nothing but the end of the rule comes after it */
     uint8_t classes[256];
     uint8_t example[256]; /* a byte of each class */
     uint32_t n_classes;
@@ -67,12 +68,27 @@ static bool make_room(automaton *a, void *array, uint32_t count, uint32_t *capac
     void **items = array;
     if (count < *capacity) return true;
     const uint32_t larger = *capacity > 0 ? 2 * *capacity : 256;
-    void *grown = realloc(*items, larger * size);
+    void *grown = larger > *capacity ? realloc(*items, larger * size) : NULL;
     if (!grown) a->failed = CLLM_ERR_MEMORY;
     if (!grown) return false;
     *items = grown;
     *capacity = larger;
     return true;
+}
+
+/* From a node without a choice one edge of nothing leads on, in the end perhaps to that of the rule. */
+static void find_tails(automaton *a) {
+    const network *n = a->network;
+    enum { MOST_STEPS = 16 }; /* as long as such a chain gets; a longer one costs a frame */
+    for (uint32_t i = 0; i < n->n_nodes; i++) {
+        uint32_t at = i;
+        for (int i_step = 0; i_step < MOST_STEPS && !a->is_end[at]; i_step++) {
+            const uint32_t only = n->nodes[at];
+            if (only == NO_NODE || n->edges[only].kind != EDGE_EMPTY || n->edges[only].next != NO_NODE) break;
+            at = n->edges[only].target;
+        }
+        a->is_tail[i] = a->is_end[at] && n->nodes[at] == NO_NODE;
+    }
 }
 
 /* Bytes that every edge treats alike are of one class. */
@@ -134,8 +150,7 @@ static void reach(automaton *a, uint32_t node, uint32_t stack, uint32_t n_pushed
 static void enter(automaton *a, uint32_t edge_index, uint32_t count, uint32_t stack, uint32_t n_pushed) {
     const edge *e = &a->network->edges[edge_index];
     const uint32_t begin = a->network->rules[e->rule].begin;
-    const bool last = e->kind == EDGE_CALL && a->is_end[e->target] && a->network->nodes[e->target] == NO_NODE;
-    if (last)
+    if (e->kind == EDGE_CALL && a->is_tail[e->target])
         reach(a, begin, stack, n_pushed);
     else
         reach(a, begin, push_frame(a, edge_index, count, stack), n_pushed + 1);
@@ -332,13 +347,15 @@ automaton *automaton_create(const network *n) {
     if (!a) return NULL;
     a->network = n;
     a->is_end = calloc(n->n_nodes, sizeof *a->is_end);
+    a->is_tail = calloc(n->n_nodes, sizeof *a->is_tail);
     a->state_buckets = malloc(N_BUCKETS * sizeof *a->state_buckets);
     a->frame_buckets = malloc(N_BUCKETS * sizeof *a->frame_buckets);
-    if (!a->is_end || !a->state_buckets || !a->frame_buckets) {
+    if (!a->is_end || !a->is_tail || !a->state_buckets || !a->frame_buckets) {
         automaton_destroy(a);
         return NULL;
     }
     for (uint32_t i = 0; i < n->n_rules; i++) a->is_end[n->rules[i].end] = true;
+    find_tails(a);
     find_classes(a);
     forget_states(a);
     add_dead_state(a);
@@ -354,6 +371,7 @@ void automaton_destroy(automaton *a) {
         free(a->states[i].mask);
     }
     free(a->is_end);
+    free(a->is_tail);
     free(a->states);
     free(a->places);
     free(a->frames);
@@ -401,18 +419,27 @@ void automaton_trim(automaton *a) {
         }
         a->mask_bytes = 0;
     }
-    if (a->n_states < MOST_STATES && a->n_frames < MOST_FRAMES) return;
+    if (a->n_states < MOST_STATES && a->n_frames < MOST_FRAMES && a->n_places < MOST_PLACES_EVER / 2) return;
     /* held states are made anew from copies of the old places and frames */
     state *states = a->states;
     place *places = a->places;
     frame *frames = a->frames;
-    const uint32_t n_states = a->n_states;
+    const uint32_t n_states = a->n_states, n_places = a->n_places, n_frames = a->n_frames;
     a->states = NULL;
     a->places = NULL;
     a->frames = NULL;
     a->n_states = a->states_capacity = a->places_capacity = a->frames_capacity = 0;
     forget_states(a);
     add_dead_state(a);
+    if (a->failed != CLLM_OK) { /* no memory: all is kept */
+        a->states = states;
+        a->places = places;
+        a->frames = frames;
+        a->n_states = a->states_capacity = n_states;
+        a->n_places = a->places_capacity = n_places;
+        a->n_frames = a->frames_capacity = n_frames;
+        return;
+    }
     for (held_state *held = a->held; held; held = held->next) {
         const state *old = &states[held->state];
         if (held->state == DEAD_STATE) continue;
@@ -442,8 +469,14 @@ uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words) {
     return mask;
 }
 
-cllm_status automaton_error(const automaton *a, cllm_error *err) {
-    if (a->failed == CLLM_ERR_MEMORY) return error_set(err, CLLM_ERR_MEMORY, "no memory for the states of a grammar");
-    if (a->failed != CLLM_OK) return error_set(err, a->failed, "the grammar can go on in too many ways here");
-    return CLLM_OK;
+void automaton_drop_mask(automaton *a, uint32_t index) {
+    free(a->states[index].mask);
+    a->states[index].mask = NULL;
+}
+
+cllm_status automaton_error(automaton *a, cllm_error *err) {
+    const cllm_status failed = a->failed;
+    a->failed = CLLM_OK;
+    if (failed == CLLM_ERR_MEMORY) return error_set(err, failed, "no memory for the states of a grammar");
+    return failed == CLLM_OK ? CLLM_OK : error_set(err, failed, "the grammar can go on in too many ways here");
 }

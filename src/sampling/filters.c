@@ -34,8 +34,10 @@ void filter_top_p(candidates *c, float p) {
         reached += last.key;
     }
     size_t n = 0;
+    const candidate kept = c->list[last.at];
     for (size_t i = 0; i < c->n; i++)
         if (c->list[i].p > last.key || (c->list[i].p == last.key && i <= last.at)) c->list[n++] = c->list[i];
+    if (n == 0) c->list[n++] = kept; /* a score that is infinite has no probability */
     c->n = n;
     candidates_normalize(c);
 }

@@ -8,6 +8,7 @@
 #include "sampling/grammar_text.h"
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -208,7 +209,7 @@ static bool parse_count(parser *p, uint32_t *least, uint32_t *most) {
 static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
     for (;;) {
         skip_space(p, p->depth > 0);
-        if (text_ended(&p->t) || strchr("|)\n", text_peek(&p->t))) break;
+        if (text_ended(&p->t) || char_is_one_of(text_peek(&p->t), "|)\n")) break;
         const uint32_t begin = network_add_node(p->n), end = network_add_node(p->n), next = network_add_node(p->n);
         uint32_t least, most;
         if (!parse_item(p, begin, end)) return false;

@@ -156,12 +156,16 @@ cllm_status cllm_matcher_take_bytes(cllm_matcher *matcher, const char *bytes, si
     automaton *a = matcher->grammar->automaton;
     uint32_t at = matcher->held.state;
     size_t n = 0;
+    held_state here;
+    automaton_hold(a, &here);
     while (n < length && !matcher->ended) {
         const uint32_t next = automaton_step(a, at, (uint8_t)bytes[n]);
         if (next == DEAD_STATE) break;
-        at = next;
-        n++;
+        at = here.state = next;
+        if (++n % 256 == 0) automaton_trim(a);
+        at = here.state;
     }
+    automaton_release(a, &here);
     *n_taken = n;
     const cllm_status status = automaton_error(a, err);
     if (status != CLLM_OK) return status;
@@ -177,7 +181,7 @@ cllm_status cllm_matcher_take(cllm_matcher *matcher, int32_t token, cllm_error *
         matcher->ended = true;
         return CLLM_OK;
     }
-    const cllm_string text = cllm_tokenizer_is_control(tokenizer, token)
+    const cllm_string text = cllm_tokenizer_is_control(tokenizer, token) || cllm_tokenizer_is_eog(tokenizer, token)
                                  ? (cllm_string){"", 0}
                                  : cllm_tokenizer_decode(tokenizer, token, token);
     const cllm_status status = cllm_matcher_take_bytes(matcher, text.data, text.length, &n_taken, err);
@@ -229,15 +233,21 @@ cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_e
         known = made;
     }
     const cllm_status status = automaton_error(g->automaton, err);
-    if (status == CLLM_OK) memcpy(mask, known, n_words * sizeof *mask);
+    if (status == CLLM_OK)
+        memcpy(mask, known, n_words * sizeof *mask);
+    else
+        automaton_drop_mask(g->automaton, at); /* it is not whole */
     return status;
 }
 
 uint32_t grammar_n_vocab(const cllm_grammar *grammar) { return grammar->index->n_vocab; }
 
-void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n) {
+void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n, bool may_end) {
     for (size_t i = 0; i < CLLM_MASK_WORDS(grammar->index->n_vocab); i++) mask[i] &= ~grammar->index->end_mask[i];
-    for (size_t i = 0; i < n; i++) allow(mask, tokens[i]);
+    for (size_t i = 0; i < n; i++) {
+        mask[tokens[i] / 32] &= ~(1u << tokens[i] % 32); /* it may be text as well */
+        if (may_end) allow(mask, tokens[i]);
+    }
 }
 
 bool matcher_is_complete(const cllm_matcher *matcher) {

@@ -10,8 +10,8 @@ cllm_status regex_build(network *n, cllm_string text, arena *a, cllm_error *err)
 
 uint32_t grammar_n_vocab(const cllm_grammar *grammar);
 
-/* Allow these tokens to end the text, [n], and not those that the vocabulary has for it. */
-void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n);
+/* Let these tokens end the text, [n], where it may end, and not those that the vocabulary has for it. */
+void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n, bool may_end);
 
 bool matcher_is_complete(const cllm_matcher *matcher); /* the text may end, and nothing else can follow */
 bool matcher_has_ended(const cllm_matcher *matcher);   /* by an end token */

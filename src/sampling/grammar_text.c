@@ -39,9 +39,13 @@ bool text_skip(grammar_text *t, const char *word) {
 
 uint32_t text_take_character(grammar_text *t) {
     const size_t length = utf8_length(t->text.data + t->at, t->text.length - t->at);
-    const uint32_t c = utf8_decode(t->text.data + t->at, length);
+    if (length == 0) { /* within a character, where nobody should be */
+        t->at = t->text.length;
+        text_fails(t, CLLM_ERR_FORMAT, t->at, "this is no character");
+        return 0;
+    }
     t->at += length;
-    return c;
+    return utf8_decode(t->text.data + t->at - length, length);
 }
 
 bool text_read_hex(grammar_text *t, unsigned n_digits, uint32_t *value) {

@@ -71,6 +71,10 @@ void network_add_text(network *n, uint32_t from, const char *bytes, size_t lengt
 void network_add_repeated(network *n, uint32_t begin, uint32_t end, uint32_t least, uint32_t most, uint32_t from,
                           uint32_t to) {
     const bool loops = most == UINT32_MAX && least <= 1;
+    if (most == 0) {
+        network_add_empty(n, from, to);
+        return;
+    }
     if (least <= 1 && (most == 1 || loops)) {
         const uint32_t middle = network_add_node(n);
         network_add_empty(n, from, begin);

@@ -40,6 +40,7 @@ void apply_penalties(candidates *c, const history *h, const cllm_sampler_options
         if (o->repeat_penalty > 0)
             one->score = one->score <= 0 ? one->score * o->repeat_penalty : one->score / o->repeat_penalty;
         one->score -= (float)count * o->frequency_penalty + o->presence_penalty;
+        if (one->score > FLT_MAX) one->score = FLT_MAX; /* an infinite one would have no probability */
     }
     for (size_t i = 0; i < n; i++) counts[last[i]] = 0;
     c->has_p = false;

@@ -9,6 +9,7 @@
 #include "sampling/grammar_text.h"
 
 #include "base/error.h"
+#include "base/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -74,6 +75,7 @@ static bool read_unicode(parser *p, uint32_t *value) {
     const size_t begun = p->t.at;
     if (text_skip(&p->t, "{")) {
         *value = 0;
+        if (text_peek(&p->t) == '}') return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this is no character");
         while (text_peek(&p->t) != '}') {
             uint32_t digit;
             if (*value > LAST_CHARACTER || !text_read_hex(&p->t, 1, &digit)) break;
@@ -102,8 +104,9 @@ static bool read_escape(parser *p, uint32_t *value) {
         p->t.at++;
         return c == 'x' ? text_read_hex(&p->t, 2, value) : read_unicode(p, value);
     }
-    if (c == 'c' && p->t.at + 1 < p->t.text.length) {
-        *value = (uint32_t)(p->t.text.data[p->t.at + 1] & 0x1F);
+    const char control = p->t.at + 1 < p->t.text.length ? p->t.text.data[p->t.at + 1] : '\0';
+    if (c == 'c' && ((control | 0x20) >= 'a' && (control | 0x20) <= 'z')) {
+        *value = (uint32_t)(control & 0x1F);
         p->t.at += 2;
         return true;
     }
@@ -245,7 +248,7 @@ static bool parse_atom(parser *p, uint32_t from, uint32_t to) {
         }
         if (!read_escape(p, &value)) return false;
     } else {
-        if (count_follows(p) || strchr("*+?)", text_peek(&p->t)))
+        if (count_follows(p) || char_is_one_of(text_peek(&p->t), "*+?)"))
             return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this stands for nothing here");
         value = text_take_character(&p->t);
     }
@@ -277,7 +280,7 @@ static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
         return true;
     }
     (void)text_skip(&p->t, "?"); /* lazy or not, the same texts match */
-    if (!text_ended(&p->t) && strchr("*+?", text_peek(&p->t)))
+    if (!text_ended(&p->t) && char_is_one_of(text_peek(&p->t), "*+?"))
         return text_fails(&p->t, CLLM_ERR_FORMAT, p->t.at, "there is nothing to repeat");
     return true;
 }

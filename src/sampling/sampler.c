@@ -450,7 +450,7 @@ cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, cons
     const cllm_sampler_options *o = &s->options;
     s->next = s->now;
     cllm_status status = likeliest_token(logits, mask, s->n_vocab, token, err);
-    s->drawn = *token;
+    s->drawn = status == CLLM_OK ? *token : -1;
     if (status != CLLM_OK || sampler_takes_likeliest(s)) return status;
     status = gather(s, logits, mask, err);
     if (status != CLLM_OK) return status;

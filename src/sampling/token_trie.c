@@ -18,9 +18,10 @@ static int by_bytes(const void *a, const void *b) {
     return one->token - other->token;
 }
 
-/* The text of a token wherever it stands; none of a control token. */
+/* The text of a token wherever it stands; none of a control token, nor of one that ends a text. */
 static cllm_string text_of(const cllm_tokenizer *tokenizer, int32_t token) {
-    if (cllm_tokenizer_is_control(tokenizer, token)) return (cllm_string){"", 0};
+    if (cllm_tokenizer_is_control(tokenizer, token) || cllm_tokenizer_is_eog(tokenizer, token))
+        return (cllm_string){"", 0};
     return cllm_tokenizer_decode(tokenizer, token, token);
 }
 
