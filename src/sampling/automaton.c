@@ -323,11 +323,15 @@ bool automaton_is_in_text(automaton *a, uint32_t index) {
     return true;
 }
 
-static void forget_states(automaton *a) {
-    for (uint32_t i = 0; i < a->n_states; i++) {
-        free(a->states[i].next);
-        free(a->states[i].mask);
+static void free_parts(const state *states, uint32_t count) {
+    for (uint32_t i = 0; i < count; i++) {
+        free(states[i].next);
+        free(states[i].mask);
     }
+}
+
+static void forget_states(automaton *a) {
+    free_parts(a->states, a->n_states);
     a->n_states = a->n_places = a->n_frames = 0;
     a->mask_bytes = 0;
     a->begin = UNKNOWN;
@@ -366,10 +370,7 @@ automaton *automaton_create(const network *n) {
 
 void automaton_destroy(automaton *a) {
     if (!a) return;
-    for (uint32_t i = 0; i < a->n_states; i++) {
-        free(a->states[i].next);
-        free(a->states[i].mask);
-    }
+    free_parts(a->states, a->n_states);
     free(a->is_end);
     free(a->is_tail);
     free(a->states);
@@ -453,10 +454,7 @@ void automaton_trim(automaton *a) {
         a->accepts = old->accepts;
         held->state = end_set(a);
     }
-    for (uint32_t i = 0; i < n_states; i++) {
-        free(states[i].next);
-        free(states[i].mask);
-    }
+    free_parts(states, n_states);
     free(states);
     free(places);
     free(frames);

@@ -48,10 +48,7 @@ static bool is_string_text(cllm_string text) {
     return true;
 }
 
-static bool is_other_text(const void *user, cllm_string text) {
-    (void)user;
-    return !is_string_text(text);
-}
+static bool is_other_text(cllm_string text) { return !is_string_text(text); }
 
 static void allow(uint32_t *mask, int32_t token) { mask[token / 32] |= 1u << token % 32; }
 
@@ -64,8 +61,8 @@ cllm_status cllm_token_index_create(const cllm_tokenizer *tokenizer, cllm_token_
     const size_t n_words = CLLM_MASK_WORDS(x->n_vocab);
     x->text_mask = arena_alloc(&x->arena, n_words, sizeof *x->text_mask);
     x->end_mask = arena_alloc(&x->arena, n_words, sizeof *x->end_mask);
-    if (!x->text_mask || !x->end_mask || !token_trie_build(&x->all, tokenizer, NULL, NULL, &x->arena) ||
-        !token_trie_build(&x->others, tokenizer, is_other_text, NULL, &x->arena)) {
+    if (!x->text_mask || !x->end_mask || !token_trie_build(&x->all, tokenizer, NULL, &x->arena) ||
+        !token_trie_build(&x->others, tokenizer, is_other_text, &x->arena)) {
         cllm_token_index_destroy(x);
         return error_set(err, CLLM_ERR_MEMORY, "no memory for an index of %u tokens",
                          cllm_tokenizer_n_vocab(tokenizer));
@@ -181,9 +178,7 @@ cllm_status cllm_matcher_take(cllm_matcher *matcher, int32_t token, cllm_error *
         matcher->ended = true;
         return CLLM_OK;
     }
-    const cllm_string text = cllm_tokenizer_is_control(tokenizer, token) || cllm_tokenizer_is_eog(tokenizer, token)
-                                 ? (cllm_string){"", 0}
-                                 : cllm_tokenizer_decode(tokenizer, token, token);
+    const cllm_string text = token_trie_text(tokenizer, token);
     const cllm_status status = cllm_matcher_take_bytes(matcher, text.data, text.length, &n_taken, err);
     if (status != CLLM_OK) return status;
     if (text.length == 0 || n_taken < text.length)

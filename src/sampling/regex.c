@@ -175,22 +175,10 @@ static bool read_class(parser *p, char_set *set, bool *negated) {
 }
 
 static void add_set(parser *p, char_set *set, bool negated, uint32_t from, uint32_t to) {
-    char_set all = {.n = 0};
-    if (negated) { /* the others, as ranges */
-        uint32_t next = 0;
-        for (bool found = true; found && next <= LAST_CHARACTER;) { /* the lowest range that is not passed yet */
-            const char_range *lowest = NULL;
-            for (size_t i = 0; i < set->n; i++)
-                if (set->ranges[i].high >= next && (!lowest || set->ranges[i].low < lowest->low))
-                    lowest = &set->ranges[i];
-            found = lowest != NULL;
-            if (found && lowest->low > next) add_range(p, &all, next, lowest->low - 1);
-            if (found) next = lowest->high + 1;
-        }
-        if (next <= LAST_CHARACTER) add_range(p, &all, next, LAST_CHARACTER);
-        set = &all;
-    }
-    network_add_characters(p->n, from, set->ranges, set->n, to);
+    if (negated)
+        network_add_other_characters(p->n, from, set->ranges, set->n, to);
+    else
+        network_add_characters(p->n, from, set->ranges, set->n, to);
 }
 
 /* ------------------------------------------------------------------------------------------------------ structure */

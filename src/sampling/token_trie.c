@@ -18,8 +18,7 @@ static int by_bytes(const void *a, const void *b) {
     return one->token - other->token;
 }
 
-/* The text of a token wherever it stands; none of a control token, nor of one that ends a text. */
-static cllm_string text_of(const cllm_tokenizer *tokenizer, int32_t token) {
+cllm_string token_trie_text(const cllm_tokenizer *tokenizer, int32_t token) {
     if (cllm_tokenizer_is_control(tokenizer, token) || cllm_tokenizer_is_eog(tokenizer, token))
         return (cllm_string){"", 0};
     return cllm_tokenizer_decode(tokenizer, token, token);
@@ -50,15 +49,15 @@ static void lay_out(token_trie *t, const spelled *all, uint32_t *path) {
     for (size_t depth = 0; depth < last.length; depth++) t->nodes[path[depth]].skip = t->n_nodes;
 }
 
-bool token_trie_build(token_trie *t, const cllm_tokenizer *tokenizer, trie_filter filter, const void *user, arena *a) {
+bool token_trie_build(token_trie *t, const cllm_tokenizer *tokenizer, trie_filter filter, arena *a) {
     const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
     spelled *all = malloc(n_vocab * sizeof *all);
     uint64_t n_nodes = 0;
     *t = (token_trie){0};
     if (!all) return false;
     for (uint32_t i = 0; i < n_vocab; i++) {
-        const cllm_string text = text_of(tokenizer, (int32_t)i);
-        if (text.length == 0 || text.length > UINT16_MAX || (filter && !filter(user, text))) continue;
+        const cllm_string text = token_trie_text(tokenizer, (int32_t)i);
+        if (text.length == 0 || text.length > UINT16_MAX || (filter && !filter(text))) continue;
         all[t->n_sorted++] = (spelled){text, (int32_t)i};
         if (text.length > t->depth) t->depth = (uint32_t)text.length;
     }

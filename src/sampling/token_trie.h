@@ -21,10 +21,13 @@ typedef struct token_trie {
     uint32_t depth; /* bytes of the longest token */
 } token_trie;
 
-/* Is this token to be in it? */
-typedef bool (*trie_filter)(const void *user, cllm_string text);
+/* The text of a token wherever it stands; none of a control token, nor of one that ends a text. */
+cllm_string token_trie_text(const cllm_tokenizer *tokenizer, int32_t token);
+
+/* Is a token of this text to be in it? */
+typedef bool (*trie_filter)(cllm_string text);
 
 /* All tokens of a vocabulary that are text and pass the filter (NULL: all). Memory comes from the arena; false: there is none. */
-bool token_trie_build(token_trie *t, const cllm_tokenizer *tokenizer, trie_filter filter, const void *user, arena *a);
+bool token_trie_build(token_trie *t, const cllm_tokenizer *tokenizer, trie_filter filter, arena *a);
 
 #endif
