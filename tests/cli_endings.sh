@@ -94,18 +94,18 @@ signals() {
     is_stopped_measuring TERM 143
 
     # Whatever was printed is in the file, wherever the signal came.
-    text="-t 0 --ignore-eos --ctx 3000 -p x"
+    text="-t 0 --ignore-eos --ctx 6100 -p x"
     # shellcheck disable=SC2086 # words
-    run "$any" $text -n 2900 -q && cp "$out" "$temporary/whole"
+    run "$any" $text -n 6000 -q && cp "$out" "$temporary/whole"
     spoilt=0
-    for nap in 0.1 0.15 0.2 0.25 0.3; do
+    for nap in 0.02 0.04 0.06 0.1 0.15; do
         # shellcheck disable=SC2086 # words
-        start "$any" $text -n 2900 --save "$temporary/stopped.seq"
+        start "$any" $text -n 6000 --save "$temporary/stopped.seq"
         await [ -s "$out" ]
         sleep $nap
         end_by INT
         exits 130 && perl -pe 'chomp if eof' "$out" >"$temporary/both"
-        run "$any" -t 0 --ignore-eos --ctx 3000 -q -n 20 --load "$temporary/stopped.seq"
+        run "$any" -t 0 --ignore-eos --ctx 6100 -q -n 20 --load "$temporary/stopped.seq"
         perl -pe 'chomp if eof' "$out" >>"$temporary/both"
         head -c "$(wc -c <"$temporary/both")" "$temporary/whole" | cmp -s - "$temporary/both" || spoilt=$((spoilt + 1))
     done
@@ -115,7 +115,7 @@ signals() {
     exec 3<>"$temporary/pipe"
     rm -f "$temporary/stopped.seq"
     # shellcheck disable=SC2086 # words
-    hears_interrupts "$program" "$any" --ignore-eos --ctx 30000 -n 29000 --save "$temporary/stopped.seq" >"$temporary/pipe" 2>"$err" &
+    hears_interrupts "$program" "$any" --ignore-eos --ctx 30000 -n 60000 --save "$temporary/stopped.seq" >"$temporary/pipe" 2>"$err" &
     process=$!
     sleep 10 # the pipe holds 64 KiB
     end_by INT
