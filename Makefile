@@ -224,6 +224,10 @@ $(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c tests/avx512_mo
     $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
+# MaskBench's schemas as grammars: bench/maskbench builds and runs it.
+$(BUILD)/maskbench: $(call object,bench/maskbench.c) $(BUILD)/internal.a
+	$(LINK) $^ $(LIBS) -o $@
+
 $(BUILD)/check_kernels: $(BUILD)/obj/tests/check_kernels.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 

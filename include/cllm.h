@@ -714,13 +714,19 @@ CLLM_API void cllm_token_index_destroy(cllm_token_index *index);
 typedef struct cllm_grammar cllm_grammar;
 
 typedef enum cllm_grammar_kind {
-    CLLM_GRAMMAR_GBNF,  /* rules in llama.cpp's form of BNF; `root` is the text */
-    CLLM_GRAMMAR_REGEX, /* a regular expression that the whole text matches, in the syntax of ECMAScript's */
+    CLLM_GRAMMAR_GBNF,        /* rules in llama.cpp's form of BNF; `root` is the text */
+    CLLM_GRAMMAR_REGEX,       /* a regular expression that the whole text matches, in the syntax of ECMAScript's */
+    CLLM_GRAMMAR_JSON_SCHEMA, /* JSON by a schema (draft 4 to 2020-12; $schema says which), properties in any order */
+    CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
+    CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty ones do not count */
 } cllm_grammar_kind;
 
 /* index: must outlive it. text: UTF-8. out: owned; must outlive its matchers.
- * Errors, with line and column if they have a place: FORMAT (the syntax), ARGUMENT (no text is allowed; left recursion; an unknown rule), UNSUPPORTED (what cannot be
- * enforced, such as a look behind; it is too large), MEMORY. */
+ * Errors, with line and column, or the path of a schema's part, if they have a place: FORMAT (the syntax), ARGUMENT (no text is allowed; left recursion;
+ * an unknown rule), UNSUPPORTED (what cannot be enforced, such as a look behind; it is too large), MEMORY.
+ *
+ * A schema's JSON has at most 20 characters of white space between its tokens. Names, enumerated strings and strings with a pattern or format are spelled
+ * without needless escapes. A format is enforced; one that JSON Schema does not know is a remark. */
 CLLM_API cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
                                          cllm_grammar **out, cllm_error *err);
 CLLM_API void cllm_grammar_destroy(cllm_grammar *grammar);

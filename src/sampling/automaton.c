@@ -11,21 +11,31 @@
 #define NO_FRAME UINT32_MAX
 #define UNKNOWN  UINT32_MAX
 
+#define UNKNOWN_TEXT (UINT32_MAX - 1) /* of state.text_next */
+
 enum {
     MOST_PLACES = 20000, /* of a state */
     MOST_STATES = 40000, /* when a trim begins anew; one walk may make more, up to these: */
     MOST_STATES_EVER = 1 << 20,
     MOST_PLACES_EVER = 8 << 20,
     MOST_FRAMES = 2 << 20,
+    MOST_WORDS = 4 << 20,
     MOST_MASK_BYTES = 96 << 20,
 };
 
 /* A call that is open: where it came from, and the frames of the calls around it. */
 typedef struct frame {
     uint32_t edge, below;
-    uint32_t count; /* of a repetition: turns that are done */
+    uint32_t count; /* of a repetition: turns that are done. Of a collection: what it holds, a set */
     uint32_t hash_next;
 } frame;
+
+/* What a collection holds: words, of which the first is the number of members, as far as it matters, the others bits of those that are told
+ * apart. No words: it is empty. */
+typedef struct member_set {
+    uint32_t first, n_words; /* in automaton.words */
+    uint32_t hash_next;
+} member_set;
 
 /* A place on the way, and how many frames were put on its stack since the last byte. */
 typedef struct step {
@@ -35,17 +45,22 @@ typedef struct step {
 
 struct automaton {
     const network *network;
-    bool *is_end;  /* [n_nodes] of a rule */
-    bool *is_tail; /* [n_nodes]: nothing but the end of the rule comes after it */
-    uint8_t classes[256];
-    uint8_t example[256]; /* a byte of each class */
+    bool *is_end;           /* [n_nodes] of a rule */
+    bool *is_tail;          /* [n_nodes]: nothing but the end of the rule comes after it */
+    uint32_t classes[256];  /* of bytes */
+    uint32_t *class_begins; /* [n_classes] */
     uint32_t n_classes;
+    bool has_ends; /* there are edges AT_END */
 
     state *states;
     place *places;
     frame *frames;
+    member_set *sets; /* the first is the empty one */
+    uint32_t *words;
     uint32_t n_states, states_capacity, n_places, places_capacity, n_frames, frames_capacity;
-    uint32_t *state_buckets, *frame_buckets; /* [N_BUCKETS] */
+    uint32_t n_sets, sets_capacity, n_words, words_capacity;
+    uint32_t *state_buckets, *frame_buckets, *set_buckets; /* [N_BUCKETS] */
+    uint32_t *set;                                         /* [most words of a set] work space */
     size_t mask_bytes;
     uint32_t begin;
     held_state *held;
@@ -57,12 +72,12 @@ struct automaton {
     uint32_t seen_capacity;
     place *found; /* where a byte may be read */
     uint32_t n_found, found_capacity;
-    bool accepts;
+    bool accepts, at_begin, at_end;
 
     cllm_status failed;
 };
 
-enum { N_BUCKETS = 1 << 15 };
+enum { N_BUCKETS = 1 << 13 };
 
 static bool make_room(automaton *a, void *array, uint32_t count, uint32_t *capacity, size_t size) {
     void **items = array;
@@ -91,17 +106,39 @@ static void find_tails(automaton *a) {
     }
 }
 
-/* Bytes that every edge treats alike are of one class. */
-static void find_classes(automaton *a) {
+static int by_number(const void *a, const void *b) {
+    const uint32_t one = *(const uint32_t *)a, other = *(const uint32_t *)b;
+    return one < other ? -1 : one > other;
+}
+
+/* A class begins where an edge begins, or after its end. false: no memory. */
+static bool find_classes(automaton *a) {
     const network *n = a->network;
-    bool begins[257] = {[0] = true};
+    bool small[257] = {[0] = true};
+    uint32_t n_large = 0, *large = malloc((2 * (size_t)n->n_edges + 1) * sizeof *large);
+    if (!large) return false;
     for (uint32_t i = 0; i < n->n_nodes; i++)
-        for (uint32_t at = n->nodes[i]; at != NO_NODE; at = n->edges[at].next)
-            if (n->edges[at].kind == EDGE_BYTES) begins[n->edges[at].low] = begins[n->edges[at].high + 1] = true;
-    for (int byte = 0; byte < 256; byte++) {
-        if (begins[byte]) a->example[a->n_classes++] = (uint8_t)byte;
-        a->classes[byte] = (uint8_t)(a->n_classes - 1);
+        for (uint32_t at = n->nodes[i]; at != NO_NODE; at = n->edges[at].next) {
+            const edge *e = &n->edges[at];
+            if (e->kind != EDGE_SYMBOLS) continue;
+            const uint32_t begins[] = {e->low, e->high + 1};
+            for (int k = 0; k < 2; k++)
+                if (begins[k] < 256)
+                    small[begins[k]] = true;
+                else
+                    large[n_large++] = begins[k];
+        }
+    if (n_large > 0) qsort(large, n_large, sizeof *large, by_number);
+    a->class_begins = malloc((256 + (size_t)n_large) * sizeof *a->class_begins);
+    for (uint32_t i = 0; a->class_begins && i < 256; i++) {
+        if (small[i]) a->class_begins[a->n_classes++] = i;
+        a->classes[i] = a->n_classes - 1;
     }
+    for (uint32_t i = 0; a->class_begins && i < n_large && n->of_characters; i++)
+        if (large[i] <= LAST_CHARACTER && (i == 0 || large[i] != large[i - 1]))
+            a->class_begins[a->n_classes++] = large[i];
+    free(large);
+    return a->class_begins;
 }
 
 /* ------------------------------------------------------------------------------------------------------ frames */
@@ -114,6 +151,90 @@ static uint32_t push_frame(automaton *a, uint32_t edge_index, uint32_t count, ui
     if (!make_room(a, &a->frames, a->n_frames, &a->frames_capacity, sizeof *a->frames)) return NO_FRAME;
     a->frames[a->n_frames] = (frame){edge_index, below, count, *bucket};
     return *bucket = a->n_frames++;
+}
+
+/* ------------------------------------------------------------------------------------------------- collections */
+
+static const collection *collected_by(const automaton *a, uint32_t stack) {
+    return a->network->rules[a->network->edges[a->frames[stack].edge].rule].collected;
+}
+
+static const uint32_t *words_of(const automaton *a, uint32_t set) { return a->words + a->sets[set].first; }
+
+static bool has_bit(const uint32_t *bits, uint32_t i) { return bits[i / 32] >> i % 32 & 1; }
+
+static uint32_t n_in(const automaton *a, uint32_t set) { return set > 0 ? words_of(a, set)[0] : 0; }
+
+static bool is_in(const automaton *a, uint32_t set, uint32_t member) {
+    return set > 0 && has_bit(words_of(a, set) + 1, member);
+}
+
+/* The number for these words. */
+static uint32_t find_set(automaton *a, const uint32_t *words, uint32_t n_words) {
+    uint32_t *bucket = &a->set_buckets[hash_bytes(3, words, n_words * sizeof *words) % N_BUCKETS];
+    for (uint32_t i = *bucket; i != UNKNOWN; i = a->sets[i].hash_next)
+        if (a->sets[i].n_words == n_words && memcmp(words_of(a, i), words, n_words * sizeof *words) == 0) return i;
+    while (a->n_words + n_words > a->words_capacity)
+        if (!make_room(a, &a->words, a->words_capacity, &a->words_capacity, sizeof *a->words)) return 0;
+    if (!make_room(a, &a->sets, a->n_sets, &a->sets_capacity, sizeof *a->sets)) return 0;
+    memcpy(a->words + a->n_words, words, n_words * sizeof *words);
+    a->sets[a->n_sets] = (member_set){a->n_words, n_words, *bucket};
+    a->n_words += n_words;
+    return *bucket = a->n_sets++;
+}
+
+/* A set with one more member. */
+static uint32_t add_to_set(automaton *a, const collection *c, uint32_t set, uint32_t member) {
+    const uint32_t n_words = 1 + WORDS_OF(c->n_members), most = c->most == UINT32_MAX ? c->least : c->most + 1;
+    memset(a->set, 0, n_words * sizeof *a->set);
+    if (set > 0) memcpy(a->set, words_of(a, set), n_words * sizeof *a->set);
+    if (a->set[0] < most) a->set[0]++; /* counting further tells nothing */
+    if (member != OTHER_MEMBER) a->set[1 + (member & ~REPEATABLE) / 32] |= 1u << (member & ~REPEATABLE) % 32;
+    for (uint32_t i = 0; i < n_words; i++)
+        if (a->set[i] != 0) return find_set(a, a->set, n_words);
+    return 0;
+}
+
+/* What is still needed in a set with `member`, or OTHER_MEMBER, added. before: of the members before this one only. */
+static uint32_t n_needed(automaton *a, const collection *c, uint32_t set, uint32_t member, uint32_t before) {
+    const uint32_t n_words = WORDS_OF(c->n_members);
+    uint32_t *needed = a->set, count = 0;
+    for (uint32_t i = 0; i < n_words; i++)
+        needed[i] = c->required[i] | (c->n_implications > 0 && set > 0 ? words_of(a, set)[1 + i] : 0);
+    if (c->n_implications > 0 && member != OTHER_MEMBER) needed[member / 32] |= 1u << member % 32;
+    for (bool grows = c->n_implications > 0; grows;) {
+        grows = false;
+        for (uint32_t i = 0; i < c->n_implications; i++) {
+            const implication m = c->implications[i];
+            if (!has_bit(needed, m.member) || has_bit(needed, m.needed)) continue;
+            needed[m.needed / 32] |= 1u << m.needed % 32;
+            grows = true;
+        }
+    }
+    for (uint32_t i = 0; i < c->n_members && i < before; i++)
+        if (has_bit(needed, i) && i != member && !is_in(a, set, i)) count++;
+    return count;
+}
+
+static bool may_add(automaton *a, const collection *c, uint32_t set, uint32_t member_and_flag) {
+    const bool is_other = member_and_flag == OTHER_MEMBER;
+    const uint32_t member = is_other ? OTHER_MEMBER : member_and_flag & ~REPEATABLE;
+    if (!is_other && !(member_and_flag & REPEATABLE) && is_in(a, set, member)) return false;
+    if (c->in_order && n_needed(a, c, set, member, member) > 0) return false;
+    if (c->in_order && !is_other)
+        for (uint32_t i = member + 1; i < c->n_members; i++)
+            if (is_in(a, set, i)) return false;
+    return c->most == UINT32_MAX || n_in(a, set) + 1 + n_needed(a, c, set, member, UINT32_MAX) <= c->most;
+}
+
+static bool may_add_any(automaton *a, const collection *c, uint32_t set) {
+    for (uint32_t at = a->network->nodes[c->choices]; at != NO_NODE; at = a->network->edges[at].next)
+        if (a->network->edges[at].kind == EDGE_MAY_ADD && may_add(a, c, set, a->network->edges[at].low)) return true;
+    return false;
+}
+
+static bool is_complete(automaton *a, const collection *c, uint32_t set) {
+    return n_in(a, set) >= c->least && n_needed(a, c, set, OTHER_MEMBER, UINT32_MAX) == 0;
 }
 
 /* ----------------------------------------------------------------------------------------------------- closure */
@@ -159,8 +280,8 @@ static void enter(automaton *a, uint32_t edge_index, uint32_t count, uint32_t st
 /* After `count` turns: go on, or once more. */
 static void turn(automaton *a, uint32_t edge_index, uint32_t count, uint32_t stack, uint32_t n_pushed) {
     const edge *e = &a->network->edges[edge_index];
-    if (count >= e->least) reach(a, e->target, stack, n_pushed);
-    if (count < e->most) enter(a, edge_index, count, stack, n_pushed);
+    if (count >= e->low) reach(a, e->target, stack, n_pushed);
+    if (count < e->high) enter(a, edge_index, count, stack, n_pushed);
 }
 
 /* The end of a rule: back to where it was called. */
@@ -172,12 +293,24 @@ static void leave(automaton *a, uint32_t stack, uint32_t n_pushed) {
     const frame f = a->frames[stack];
     const edge *e = &a->network->edges[f.edge];
     const uint32_t n_left = n_pushed > 0 ? n_pushed - 1 : 0;
-    if (e->kind == EDGE_CALL) {
+    if (e->kind != EDGE_REPEAT) {
         reach(a, e->target, f.below, n_left);
-    } else if (n_pushed == 0) {                                           /* an empty turn is no turn */
-        const uint32_t most = e->most == UINT32_MAX ? e->least : e->most; /* counting further tells nothing */
+    } else if (n_pushed == 0) {                                         /* an empty turn is no turn */
+        const uint32_t most = e->high == UINT32_MAX ? e->low : e->high; /* counting further tells nothing */
         turn(a, f.edge, f.count < most ? f.count + 1 : most, f.below, 0);
     }
+}
+
+/* An edge within the rule of a collection, which is the frame on top. */
+static void follow_member(automaton *a, const edge *e, uint32_t stack, uint32_t n_pushed) {
+    const frame f = a->frames[stack];
+    const collection *c = collected_by(a, stack);
+    const bool passes = e->kind == EDGE_MAY_ADD    ? may_add(a, c, f.count, e->low)
+                        : e->kind == EDGE_MORE     ? may_add_any(a, c, f.count)
+                        : e->kind == EDGE_COMPLETE ? is_complete(a, c, f.count)
+                                                   : true;
+    if (e->kind == EDGE_ADD) stack = push_frame(a, f.edge, add_to_set(a, c, f.count, e->low), f.below);
+    if (passes) reach(a, e->target, stack, n_pushed);
 }
 
 static void follow(automaton *a, step s) {
@@ -187,13 +320,25 @@ static void follow(automaton *a, step s) {
     for (uint32_t at = n->nodes[s.at.node]; at != NO_NODE; at = n->edges[at].next) {
         const edge *e = &n->edges[at];
         switch (e->kind) {
-        case EDGE_BYTES: reads = true; break;
-        case EDGE_EMPTY: reach(a, e->target, s.at.stack, s.n_pushed); break;
-        case EDGE_CALL: enter(a, at, 0, s.at.stack, s.n_pushed); break;
+        case EDGE_SYMBOLS: reads = true; break;
+        case EDGE_EMPTY:
+        case EDGE_NEEDS: reach(a, e->target, s.at.stack, s.n_pushed); break;
+        case EDGE_AT_BEGIN:
+            if (a->at_begin) reach(a, e->target, s.at.stack, s.n_pushed);
+            break;
+        case EDGE_AT_END:
+            if (a->at_end) reach(a, e->target, s.at.stack, s.n_pushed);
+            break;
+        case EDGE_CALL:
+        case EDGE_COLLECT: enter(a, at, 0, s.at.stack, s.n_pushed); break;
         case EDGE_REPEAT: turn(a, at, 0, s.at.stack, s.n_pushed); break;
+        case EDGE_MAY_ADD:
+        case EDGE_ADD:
+        case EDGE_MORE:
+        case EDGE_COMPLETE: follow_member(a, e, s.at.stack, s.n_pushed); break;
         }
     }
-    if (reads && make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found))
+    if (reads && !a->at_end && make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found))
         a->found[a->n_found++] = s.at;
 }
 
@@ -220,8 +365,12 @@ static uint32_t add_state(automaton *a, uint32_t *bucket) {
     }
     for (uint32_t i = 0; i < a->n_classes; i++) next[i] = UNKNOWN;
     state *s = &a->states[a->n_states];
-    *s = (state){
-        .next = next, .places = a->n_places, .n_places = a->n_found, .hash_next = *bucket, .accepts = a->accepts};
+    *s = (state){.next = next,
+                 .places = a->n_places,
+                 .n_places = a->n_found,
+                 .hash_next = *bucket,
+                 .text_next = UNKNOWN_TEXT,
+                 .accepts = a->accepts};
     if (a->n_found > 0) memcpy(a->places + a->n_places, a->found, a->n_found * sizeof *a->found);
     a->n_places += a->n_found;
     return *bucket = a->n_states++;
@@ -243,6 +392,11 @@ static void begin_set(automaton *a) {
 /* The state of all places that are reached. */
 static uint32_t end_set(automaton *a) {
     for (uint32_t i = 0; i < a->n_steps && a->failed == CLLM_OK; i++) follow(a, a->steps[i]);
+    if (a->has_ends) { /* the same once more, if this is the end */
+        a->at_end = true;
+        for (uint32_t i = 0; i < a->n_steps && a->failed == CLLM_OK; i++) follow(a, a->steps[i]);
+        a->at_end = false;
+    }
     if (a->failed != CLLM_OK || (a->n_found == 0 && !a->accepts)) return DEAD_STATE;
     if (a->n_found > 0) qsort(a->found, a->n_found, sizeof *a->found, by_place);
     uint32_t n = 0;
@@ -265,16 +419,22 @@ uint32_t automaton_begin(automaton *a) {
     if (a->begin == UNKNOWN) {
         begin_set(a);
         reach(a, a->network->rules[0].begin, NO_FRAME, 0);
+        a->at_begin = true;
         a->begin = end_set(a);
+        a->at_begin = false;
     }
     return a->begin;
 }
 
 state *automaton_state(const automaton *a, uint32_t index) { return &a->states[index]; }
 
-uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte) {
-    const uint32_t class = a->classes[byte];
-    const uint32_t known = a->states[from].next[class];
+uint32_t automaton_classes(const automaton *a, const uint32_t **begins) {
+    *begins = a->class_begins;
+    return a->n_classes;
+}
+
+uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class) {
+    const uint32_t known = a->states[from].next[class], symbol = a->class_begins[class];
     if (known != UNKNOWN) return known;
     const network *n = a->network;
     begin_set(a);
@@ -282,7 +442,7 @@ uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte) {
         const place at = a->places[a->states[from].places + i];
         for (uint32_t k = n->nodes[at.node]; k != NO_NODE; k = n->edges[k].next) {
             const edge *e = &n->edges[k];
-            if (e->kind == EDGE_BYTES && byte >= e->low && byte <= e->high) reach(a, e->target, at.stack, 0);
+            if (e->kind == EDGE_SYMBOLS && symbol >= e->low && symbol <= e->high) reach(a, e->target, at.stack, 0);
         }
     }
     const uint32_t to = end_set(a);
@@ -290,18 +450,28 @@ uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte) {
     return to;
 }
 
-/* Do all bytes from low to high lead from `from` to `to`, and those with n_more bytes of a character after them? */
-static bool all_lead_to(automaton *a, uint32_t from, uint8_t low, uint8_t high, int n_more, uint32_t to) {
+uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte) {
+    const uint32_t class = a->classes[byte], known = a->states[from].next[class];
+    return known != UNKNOWN ? known : automaton_step_class(a, from, class);
+}
+
+/* Do all bytes from low to high lead to one state, which is *to or, if that is UNKNOWN_TEXT, becomes it; and those with n_more bytes of a
+ * character after them? */
+static bool all_lead_to(automaton *a, uint32_t from, uint8_t low, uint8_t high, int n_more, uint32_t *to) {
     for (unsigned byte = low; byte <= high; byte++) {
         if (byte > low && a->classes[byte] == a->classes[byte - 1]) continue;
         const uint32_t next = automaton_step(a, from, (uint8_t)byte);
-        if (n_more > 0 ? next == DEAD_STATE || !all_lead_to(a, next, 0x80, 0xBF, n_more - 1, to) : next != to)
-            return false;
+        if (n_more > 0 && next != DEAD_STATE) {
+            if (!all_lead_to(a, next, 0x80, 0xBF, n_more - 1, to)) return false;
+            continue;
+        }
+        if (*to == UNKNOWN_TEXT) *to = next;
+        if (*to != next) return false;
     }
     return true;
 }
 
-bool automaton_is_in_text(automaton *a, uint32_t index) {
+static uint32_t find_text_next(automaton *a, uint32_t from) {
     static const struct {
         uint8_t low, high; /* of first bytes */
         uint8_t second_low, second_high;
@@ -309,18 +479,28 @@ bool automaton_is_in_text(automaton *a, uint32_t index) {
     } longer[] = {{0xC2, 0xDF, 0x80, 0xBF, 0}, {0xE0, 0xE0, 0xA0, 0xBF, 1}, {0xE1, 0xEC, 0x80, 0xBF, 1},
                   {0xED, 0xED, 0x80, 0x9F, 1}, {0xEE, 0xEF, 0x80, 0xBF, 1}, {0xF0, 0xF0, 0x90, 0xBF, 2},
                   {0xF1, 0xF3, 0x80, 0xBF, 2}, {0xF4, 0xF4, 0x80, 0x8F, 2}};
-    if (!all_lead_to(a, index, ' ', '!', 0, index) || !all_lead_to(a, index, '#', '[', 0, index) ||
-        !all_lead_to(a, index, ']', '~', 0, index))
-        return false;
+    uint32_t to = UNKNOWN_TEXT;
+    if (!all_lead_to(a, from, ' ', '!', 0, &to) || !all_lead_to(a, from, '#', '[', 0, &to) ||
+        !all_lead_to(a, from, ']', '~', 0, &to))
+        return NOT_TEXT;
     for (size_t i = 0; i < sizeof longer / sizeof *longer; i++)
         for (unsigned byte = longer[i].low; byte <= longer[i].high; byte++) {
             if (byte > longer[i].low && a->classes[byte] == a->classes[byte - 1]) continue;
-            const uint32_t next = automaton_step(a, index, (uint8_t)byte);
-            if (next == DEAD_STATE ||
-                !all_lead_to(a, next, longer[i].second_low, longer[i].second_high, longer[i].n_more, index))
-                return false;
+            const uint32_t next = automaton_step(a, from, (uint8_t)byte);
+            if (next == DEAD_STATE
+                    ? to != DEAD_STATE
+                    : !all_lead_to(a, next, longer[i].second_low, longer[i].second_high, longer[i].n_more, &to))
+                return NOT_TEXT;
         }
-    return true;
+    return to;
+}
+
+uint32_t automaton_text_next(automaton *a, uint32_t from) {
+    if (a->states[from].text_next == UNKNOWN_TEXT) {
+        const uint32_t to = find_text_next(a, from);
+        a->states[from].text_next = to;
+    }
+    return a->states[from].text_next;
 }
 
 static void free_parts(const state *states, uint32_t count) {
@@ -330,12 +510,18 @@ static void free_parts(const state *states, uint32_t count) {
     }
 }
 
+static bool add_first_set(automaton *a) {
+    if (!make_room(a, &a->sets, 0, &a->sets_capacity, sizeof *a->sets)) return false;
+    a->sets[0] = (member_set){0};
+    return true;
+}
+
 static void forget_states(automaton *a) {
-    free_parts(a->states, a->n_states);
-    a->n_states = a->n_places = a->n_frames = 0;
+    a->n_states = a->n_places = a->n_frames = a->n_words = 0;
+    a->n_sets = 1;
     a->mask_bytes = 0;
     a->begin = UNKNOWN;
-    for (uint32_t i = 0; i < N_BUCKETS; i++) a->state_buckets[i] = a->frame_buckets[i] = UNKNOWN;
+    for (uint32_t i = 0; i < N_BUCKETS; i++) a->state_buckets[i] = a->frame_buckets[i] = a->set_buckets[i] = UNKNOWN;
 }
 
 /* The first state, in which nothing can follow. */
@@ -354,13 +540,20 @@ automaton *automaton_create(const network *n) {
     a->is_tail = calloc(n->n_nodes, sizeof *a->is_tail);
     a->state_buckets = malloc(N_BUCKETS * sizeof *a->state_buckets);
     a->frame_buckets = malloc(N_BUCKETS * sizeof *a->frame_buckets);
-    if (!a->is_end || !a->is_tail || !a->state_buckets || !a->frame_buckets) {
+    a->set_buckets = malloc(N_BUCKETS * sizeof *a->set_buckets);
+    uint32_t most_members = 0;
+    for (uint32_t i = 0; i < n->n_rules; i++)
+        if (n->rules[i].collected && n->rules[i].collected->n_members > most_members)
+            most_members = n->rules[i].collected->n_members;
+    a->set = malloc((1 + WORDS_OF(most_members)) * sizeof *a->set);
+    if (!a->is_end || !a->is_tail || !a->state_buckets || !a->frame_buckets || !a->set_buckets || !a->set ||
+        !add_first_set(a) || !find_classes(a)) {
         automaton_destroy(a);
         return NULL;
     }
     for (uint32_t i = 0; i < n->n_rules; i++) a->is_end[n->rules[i].end] = true;
+    for (uint32_t i = 0; i < n->n_edges; i++) a->has_ends |= n->edges[i].kind == EDGE_AT_END;
     find_tails(a);
-    find_classes(a);
     forget_states(a);
     add_dead_state(a);
     if (a->failed == CLLM_OK) return a;
@@ -376,8 +569,13 @@ void automaton_destroy(automaton *a) {
     free(a->states);
     free(a->places);
     free(a->frames);
+    free(a->sets);
+    free(a->words);
+    free(a->set);
+    free(a->class_begins);
     free(a->state_buckets);
     free(a->frame_buckets);
+    free(a->set_buckets);
     free(a->steps);
     free(a->seen);
     free(a->found);
@@ -397,19 +595,61 @@ void automaton_release(automaton *a, held_state *held) {
 }
 
 /* Put a stack of the old frames into the new ones. */
-static uint32_t move_stack(automaton *a, const frame *old, uint32_t stack) {
+static uint32_t move_stack(automaton *a, const automaton *old, uint32_t stack) {
     uint32_t depth = 0, moved = NO_FRAME;
-    for (uint32_t i = stack; i != NO_FRAME; i = old[i].below) depth++;
+    for (uint32_t i = stack; i != NO_FRAME; i = old->frames[i].below) depth++;
     uint32_t *path = malloc((depth + 1) * sizeof *path);
     if (!path) {
         a->failed = CLLM_ERR_MEMORY;
         return NO_FRAME;
     }
     depth = 0;
-    for (uint32_t i = stack; i != NO_FRAME; i = old[i].below) path[depth++] = i;
-    while (depth-- > 0) moved = push_frame(a, old[path[depth]].edge, old[path[depth]].count, moved);
+    for (uint32_t i = stack; i != NO_FRAME; i = old->frames[i].below) path[depth++] = i;
+    while (depth-- > 0) {
+        const frame f = old->frames[path[depth]];
+        const bool is_set = a->network->edges[f.edge].kind == EDGE_COLLECT && f.count > 0;
+        const member_set *set = &old->sets[is_set ? f.count : 0];
+        moved = push_frame(a, f.edge, is_set ? find_set(a, old->words + set->first, set->n_words) : f.count, moved);
+    }
     free(path);
     return moved;
+}
+
+/* The states that are held are made anew from copies of the old parts, and all others go. */
+static void begin_anew(automaton *a) {
+    const automaton old = *a;
+    a->states = NULL;
+    a->places = NULL;
+    a->frames = NULL;
+    a->sets = NULL;
+    a->words = NULL;
+    a->states_capacity = a->places_capacity = a->frames_capacity = a->sets_capacity = a->words_capacity = 0;
+    forget_states(a);
+    if (add_first_set(a)) add_dead_state(a);
+    if (a->failed != CLLM_OK) { /* no memory: all is kept, but not found again */
+        *a = old;
+        a->failed = CLLM_ERR_MEMORY;
+        return;
+    }
+    for (held_state *held = a->held; held && a->failed == CLLM_OK; held = held->next) {
+        const state *was = &old.states[held->state];
+        if (held->state == DEAD_STATE) continue;
+        begin_set(a);
+        for (uint32_t i = 0; i < was->n_places && a->failed == CLLM_OK; i++) {
+            const place at = old.places[was->places + i];
+            const place moved = {at.node, move_stack(a, &old, at.stack)};
+            if (make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found))
+                a->found[a->n_found++] = moved;
+        }
+        a->accepts = was->accepts;
+        held->state = end_set(a);
+    }
+    free_parts(old.states, old.n_states);
+    free(old.states);
+    free(old.places);
+    free(old.frames);
+    free(old.sets);
+    free(old.words);
 }
 
 void automaton_trim(automaton *a) {
@@ -420,44 +660,9 @@ void automaton_trim(automaton *a) {
         }
         a->mask_bytes = 0;
     }
-    if (a->n_states < MOST_STATES && a->n_frames < MOST_FRAMES && a->n_places < MOST_PLACES_EVER / 2) return;
-    /* held states are made anew from copies of the old places and frames */
-    state *states = a->states;
-    place *places = a->places;
-    frame *frames = a->frames;
-    const uint32_t n_states = a->n_states, n_places = a->n_places, n_frames = a->n_frames;
-    a->states = NULL;
-    a->places = NULL;
-    a->frames = NULL;
-    a->n_states = a->states_capacity = a->places_capacity = a->frames_capacity = 0;
-    forget_states(a);
-    add_dead_state(a);
-    if (a->failed != CLLM_OK) { /* no memory: all is kept */
-        a->states = states;
-        a->places = places;
-        a->frames = frames;
-        a->n_states = a->states_capacity = n_states;
-        a->n_places = a->places_capacity = n_places;
-        a->n_frames = a->frames_capacity = n_frames;
-        return;
-    }
-    for (held_state *held = a->held; held; held = held->next) {
-        const state *old = &states[held->state];
-        if (held->state == DEAD_STATE) continue;
-        begin_set(a);
-        for (uint32_t i = 0; i < old->n_places && a->failed == CLLM_OK; i++) {
-            const place at = places[old->places + i];
-            const place moved = {at.node, move_stack(a, frames, at.stack)};
-            if (make_room(a, &a->found, a->n_found, &a->found_capacity, sizeof *a->found))
-                a->found[a->n_found++] = moved;
-        }
-        a->accepts = old->accepts;
-        held->state = end_set(a);
-    }
-    free_parts(states, n_states);
-    free(states);
-    free(places);
-    free(frames);
+    if (a->n_states >= MOST_STATES || a->n_frames >= MOST_FRAMES || a->n_places >= MOST_PLACES_EVER / 2 ||
+        a->n_words >= MOST_WORDS)
+        begin_anew(a);
 }
 
 uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words) {

@@ -1,5 +1,5 @@
-/* A walk through a network, byte by byte. Where a walk can be is a set of places, each a node and a stack of calls; such a set is a state, and
- * equal ones are one. So the walk is a table that is filled in as it is used: state and byte to state.
+/* A walk through a network, symbol by symbol. Where a walk can be is a set of places, each a node and a stack of calls; such a set is a state, and
+ * equal ones are one. So the walk is a table that is filled in as it is used: state and symbol to state.
  *
  * Memory has a cap: when it is reached all states go, but for those that somebody holds. */
 #ifndef SAMPLING_AUTOMATON_H
@@ -7,7 +7,8 @@
 
 #include "sampling/network.h"
 
-#define DEAD_STATE 0u /* nothing can follow */
+#define DEAD_STATE 0u         /* nothing can follow */
+#define NOT_TEXT   UINT32_MAX /* characters of a string lead to several states */
 
 /* A place in the network. */
 typedef struct place {
@@ -20,7 +21,9 @@ typedef struct state {
     uint32_t n_places;
     uint32_t hash_next; /* the next one of its bucket */
     uint32_t *mask;     /* of tokens that may follow, owned, or NULL */
-    bool accepts;       /* the text may end here */
+    uint32_t
+        text_next; /* where every character of a JSON string leads that may stand there as it is, or NOT_TEXT: see automaton_text_next */
+    bool accepts; /* the text may end here */
 } state;
 
 typedef struct automaton automaton;
@@ -41,8 +44,12 @@ void automaton_release(automaton *a, held_state *held);
 /* Where a byte leads. DEAD_STATE also where there is no memory, or too many places: see automaton_error. */
 uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
 
-/* Does every character that may stand in a JSON string as it is, but for DEL, lead back to this state? */
-bool automaton_is_in_text(automaton *a, uint32_t index);
+/* Symbols that every edge treats alike are of one class. begins: [n] the first symbol of each; returns n. */
+uint32_t automaton_classes(const automaton *a, const uint32_t **begins);
+uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
+
+/* Where every character leads that may stand in a JSON string as it is, but for DEL: a state, which may be DEAD_STATE, or NOT_TEXT. */
+uint32_t automaton_text_next(automaton *a, uint32_t from);
 
 state *automaton_state(const automaton *a, uint32_t index);
 uint32_t automaton_begin(automaton *a);

@@ -5,6 +5,7 @@
  * end to end are known beforehand; where the automaton is in a string without bounds they are allowed at once, and only the others are walked. */
 #include "sampling/grammar.h"
 #include "sampling/automaton.h"
+#include "sampling/schema.h"
 #include "sampling/token_trie.h"
 
 #include "base/error.h"
@@ -84,6 +85,39 @@ void cllm_token_index_destroy(cllm_token_index *index) {
 
 /* ----------------------------------------------------------------------------------------------------- grammars */
 
+/* One of the lines. */
+static cllm_status choice_build(network *n, cllm_string text, cllm_error *err) {
+    size_t count = 1, n_lines = 0;
+    for (size_t i = 0; i < text.length; i++) count += text.data[i] == '\n';
+    cllm_string *lines = malloc(count * sizeof *lines);
+    const uint32_t root = network_add_rule(n, "root");
+    if (!lines || n->failed) {
+        free(lines);
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for a choice");
+    }
+    for (size_t at = 0, next; at < text.length; at = next + 1) {
+        for (next = at; next < text.length && text.data[next] != '\n';) next++;
+        size_t length = next - at;
+        if (length > 0 && text.data[at + length - 1] == '\r') length--;
+        if (length > 0) lines[n_lines++] = (cllm_string){text.data + at, length};
+    }
+    const bool done = json_add_texts(n, lines, n_lines, false, n->rules[root].begin, n->rules[root].end);
+    free(lines);
+    return done ? CLLM_OK : error_set(err, CLLM_ERR_MEMORY, "no memory for a choice");
+}
+
+static cllm_status build(network *n, cllm_grammar_kind kind, cllm_string text, arena *a, cllm_error *err) {
+    switch (kind) {
+    case CLLM_GRAMMAR_GBNF: return gbnf_build(n, text, a, err);
+    case CLLM_GRAMMAR_REGEX: return regex_build(n, text, false, err);
+    case CLLM_GRAMMAR_JSON_SCHEMA:
+    case CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER:
+        return schema_build(n, text, kind == CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, a, err);
+    case CLLM_GRAMMAR_CHOICE: return choice_build(n, text, err);
+    }
+    return error_set(err, CLLM_ERR_ARGUMENT, "an unknown kind of grammar");
+}
+
 cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
                                 cllm_grammar **out, cllm_error *err) {
     *out = NULL;
@@ -96,9 +130,7 @@ cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind
         if (n == 0) status = error_set(err, CLLM_ERR_FORMAT, "grammar: byte %zu is not UTF-8", at);
         at += n;
     }
-    if (status == CLLM_OK)
-        status = kind == CLLM_GRAMMAR_GBNF ? gbnf_build(&g->network, text, &g->arena, err)
-                                           : regex_build(&g->network, text, &g->arena, err);
+    if (status == CLLM_OK) status = build(&g->network, kind, text, &g->arena, err);
     if (status == CLLM_OK) status = network_finish(&g->network, err);
     if (status == CLLM_OK) {
         g->automaton = automaton_create(&g->network);
@@ -220,7 +252,7 @@ cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_e
     if (!known) {
         uint32_t *made = automaton_new_mask(g->automaton, at, n_words);
         if (!made) return error_set(err, CLLM_ERR_MEMORY, "no memory for a mask");
-        const bool is_text = automaton_is_in_text(g->automaton, at);
+        const bool is_text = automaton_text_next(g->automaton, at) == at;
         if (is_text) memcpy(made, index->text_mask, n_words * sizeof *made);
         if (automaton_state(g->automaton, at)->accepts)
             for (size_t i = 0; i < n_words; i++) made[i] |= index->end_mask[i];

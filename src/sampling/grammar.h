@@ -4,9 +4,14 @@
 
 #include "sampling/network.h"
 
-/* Each adds the rules for a text, the first being the whole, and says what is wrong with line and column. Names of rules are in the arena. */
+/* Each adds the rules for a text, the first being the whole, and says what is wrong with line and column. Names of rules are in the arena.
+ * anywhere: the expression matches if some part of the text does. */
 cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err);
-cllm_status regex_build(network *n, cllm_string text, arena *a, cllm_error *err);
+cllm_status regex_build(network *n, cllm_string text, bool anywhere, cllm_error *err);
+
+/* A JSON Schema. in_order: properties come as the schema has them. Errors name the part: FORMAT (it is none), UNSUPPORTED (what it asks cannot
+ * be enforced), MEMORY. */
+cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, cllm_error *err);
 
 uint32_t grammar_n_vocab(const cllm_grammar *grammar);
 

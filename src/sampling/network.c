@@ -32,7 +32,7 @@ uint32_t network_add_node(network *n) {
 uint32_t network_add_rule(network *n, const char *name) {
     const uint32_t begin = network_add_node(n), end = network_add_node(n);
     if (!make_room(n, &n->rules, n->n_rules, &n->rules_capacity, sizeof *n->rules)) return 0;
-    n->rules[n->n_rules] = (network_rule){begin, end, name};
+    n->rules[n->n_rules] = (network_rule){.begin = begin, .end = end, .name = name};
     return n->n_rules++;
 }
 
@@ -43,8 +43,8 @@ static void add_edge(network *n, uint32_t from, edge e) {
     n->nodes[from] = n->n_edges++;
 }
 
-void network_add_bytes(network *n, uint32_t from, uint8_t low, uint8_t high, uint32_t to) {
-    add_edge(n, from, (edge){.kind = EDGE_BYTES, .low = low, .high = high, .target = to});
+void network_add_symbols(network *n, uint32_t from, uint32_t low, uint32_t high, uint32_t to) {
+    add_edge(n, from, (edge){.kind = EDGE_SYMBOLS, .low = low, .high = high, .target = to});
 }
 
 void network_add_empty(network *n, uint32_t from, uint32_t to) {
@@ -56,14 +56,34 @@ void network_add_call(network *n, uint32_t from, uint32_t rule, uint32_t to) {
 }
 
 void network_add_repeat(network *n, uint32_t from, uint32_t rule, uint32_t least, uint32_t most, uint32_t to) {
-    add_edge(n, from, (edge){.kind = EDGE_REPEAT, .rule = rule, .least = least, .most = most, .target = to});
+    add_edge(n, from, (edge){.kind = EDGE_REPEAT, .rule = rule, .low = least, .high = most, .target = to});
+}
+
+void network_add_needs(network *n, uint32_t from, uint32_t rule, uint32_t to) {
+    add_edge(n, from, (edge){.kind = EDGE_NEEDS, .rule = rule, .target = to});
+}
+
+void network_add_anchor(network *n, uint32_t from, edge_kind kind, uint32_t to) {
+    add_edge(n, from, (edge){.kind = kind, .target = to});
+}
+
+void network_add_collect(network *n, uint32_t from, uint32_t rule, uint32_t to) {
+    add_edge(n, from, (edge){.kind = EDGE_COLLECT, .rule = rule, .target = to});
+}
+
+void network_add_member(network *n, uint32_t from, edge_kind kind, uint32_t member, uint32_t to) {
+    add_edge(n, from, (edge){.kind = kind, .low = member, .target = to});
+}
+
+void network_add_guard(network *n, uint32_t from, edge_kind kind, uint32_t to) {
+    add_edge(n, from, (edge){.kind = kind, .target = to});
 }
 
 void network_add_text(network *n, uint32_t from, const char *bytes, size_t length, uint32_t to) {
     if (length == 0) network_add_empty(n, from, to);
     for (size_t i = 0; i < length; i++) {
         const uint32_t next = i + 1 < length ? network_add_node(n) : to;
-        network_add_bytes(n, from, (uint8_t)bytes[i], (uint8_t)bytes[i], next);
+        network_add_symbols(n, from, (uint8_t)bytes[i], (uint8_t)bytes[i], next);
         from = next;
     }
 }
@@ -108,21 +128,21 @@ static void add_between(network *n, uint32_t from, const char *low, const char *
     const size_t rest = length - at - 1;
     uint8_t first = (uint8_t)low[at], last = (uint8_t)high[at];
     if (rest == 0) {
-        network_add_bytes(n, from, first, last, to);
+        network_add_symbols(n, from, first, last, to);
         return;
     }
     char bound[4];
     if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* the first byte with some of its tails */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, first == last ? high + at + 1 : most, rest);
-        network_add_bytes(n, from, first, first, node);
+        network_add_symbols(n, from, first, first, node);
         add_between(n, node, low, bound, at + 1, length, to, tails);
         if (first++ == last) return;
     }
     if (memcmp(high + at + 1, most, rest) != 0) { /* the last one with some */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, least, rest);
-        network_add_bytes(n, from, last, last, node);
+        network_add_symbols(n, from, last, last, node);
         add_between(n, node, bound, high, at + 1, length, to, tails);
         last--;
     }
@@ -130,9 +150,9 @@ static void add_between(network *n, uint32_t from, const char *low, const char *
     for (size_t k = 1; k <= rest; k++) {
         if (tails[k] != NO_NODE) continue;
         tails[k] = network_add_node(n);
-        network_add_bytes(n, tails[k], 0x80, 0xBF, k == 1 ? to : tails[k - 1]);
+        network_add_symbols(n, tails[k], 0x80, 0xBF, k == 1 ? to : tails[k - 1]);
     }
-    network_add_bytes(n, from, first, last, tails[rest]);
+    network_add_symbols(n, from, first, last, tails[rest]);
 }
 
 void network_add_characters(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, uint32_t to) {
@@ -145,6 +165,10 @@ void network_add_characters(network *n, uint32_t from, const char_range *ranges,
             const uint32_t high = ranges[i].high < lengths[k].high ? ranges[i].high : lengths[k].high;
             char first[4], last[4];
             if (low > high) continue;
+            if (n->of_characters) {
+                network_add_symbols(n, from, low, high, to);
+                continue;
+            }
             const size_t length = utf8_encode(low, first);
             utf8_encode(high, last);
             add_between(n, from, first, last, 0, length, to, tails);
@@ -180,7 +204,9 @@ typedef struct finishing {
     uint32_t *left, *n_left; /* what a rule may begin with: [..], [n_rules + 1] */
 } finishing;
 
-static bool is_optional(const edge *e) { return e->kind == EDGE_REPEAT && e->least == 0; }
+static bool calls(const edge *e) { return e->kind == EDGE_CALL || e->kind == EDGE_REPEAT || e->kind == EDGE_COLLECT; }
+
+static bool is_optional(const edge *e) { return e->kind == EDGE_REPEAT && e->low == 0; }
 
 static void wait_for(finishing *f, uint32_t node, uint32_t slot) {
     f->next[slot] = f->first[node];
@@ -209,13 +235,13 @@ static void mark_backwards(finishing *f, bool *marked,
 }
 
 static bool can_be_finished(const finishing *f, const edge *e, const bool *marked) {
-    const bool calls = e->kind == EDGE_CALL || (e->kind == EDGE_REPEAT && e->least > 0);
-    return marked[e->target] && (!calls || marked[f->n->rules[e->rule].begin]);
+    const bool needs = e->kind == EDGE_NEEDS || (calls(e) && !is_optional(e));
+    return marked[e->target] && (!needs || marked[f->n->rules[e->rule].begin]);
 }
 
 static bool can_be_empty(const finishing *f, const edge *e, const bool *marked) {
-    return e->kind != EDGE_BYTES && marked[e->target] &&
-           (e->kind == EDGE_EMPTY || is_optional(e) || marked[f->n->rules[e->rule].begin]);
+    return e->kind != EDGE_SYMBOLS && marked[e->target] &&
+           (!calls(e) || is_optional(e) || marked[f->n->rules[e->rule].begin]);
 }
 
 /* Edges that lead nowhere are taken out of their lists; what may be repeated but not finished is left out. */
@@ -225,10 +251,12 @@ static void cut_dead_edges(finishing *f) {
         for (uint32_t *at = &n->nodes[node]; *at != NO_NODE;) {
             edge *e = &n->edges[*at];
             if (is_optional(e) && f->live[e->target] && !f->live[n->rules[e->rule].begin]) e->kind = EDGE_EMPTY;
-            if (can_be_finished(f, e, f->live))
+            if (can_be_finished(f, e, f->live)) {
+                if (e->kind == EDGE_NEEDS) e->kind = EDGE_EMPTY;
                 at = &e->next;
-            else
+            } else {
                 *at = e->next;
+            }
         }
 }
 
@@ -236,7 +264,7 @@ static void cut_dead_edges(finishing *f) {
 static void loosen_repeats(finishing *f) {
     network *n = f->n;
     for (uint32_t i = 0; i < n->n_edges; i++)
-        if (n->edges[i].kind == EDGE_REPEAT && f->nullable[n->edges[i].rule]) n->edges[i].least = 0;
+        if (n->edges[i].kind == EDGE_REPEAT && f->nullable[n->edges[i].rule]) n->edges[i].low = 0;
 }
 
 /* What rules each rule may call before it reads a byte. */
@@ -251,9 +279,9 @@ static void find_left_calls(finishing *f, bool *reached) {
         for (; begun < n_waiting; begun++)
             for (uint32_t at = n->nodes[f->waiting[begun]]; at != NO_NODE; at = n->edges[at].next) {
                 const edge *e = &n->edges[at];
-                if (e->kind == EDGE_BYTES) continue;
-                if (e->kind != EDGE_EMPTY) f->left[n_calls++] = e->rule;
-                const bool passes = e->kind == EDGE_EMPTY || is_optional(e) || f->nullable[e->rule];
+                if (e->kind == EDGE_SYMBOLS) continue;
+                if (calls(e)) f->left[n_calls++] = e->rule;
+                const bool passes = !calls(e) || is_optional(e) || f->nullable[e->rule];
                 if (!passes || reached[e->target]) continue;
                 reached[e->target] = true;
                 f->waiting[n_waiting++] = e->target;
@@ -315,7 +343,7 @@ cllm_status network_finish(network *n, cllm_error *err) {
                 const edge *e = &n->edges[at];
                 f.sources[at] = i;
                 wait_for(&f, e->target, 2 * at);
-                if (e->kind == EDGE_CALL || e->kind == EDGE_REPEAT) wait_for(&f, n->rules[e->rule].begin, 2 * at + 1);
+                if (calls(e) || e->kind == EDGE_NEEDS) wait_for(&f, n->rules[e->rule].begin, 2 * at + 1);
             }
         mark_backwards(&f, f.live, can_be_finished);
         mark_backwards(&f, empty, can_be_empty);

@@ -1,5 +1,6 @@
-/* What a grammar is compiled to: a network of nodes, whose edges are bytes, nothing, or calls of rules. A rule is a part of the network
- * with a beginning and an end; a call remembers where to go on. Grammars, schemas and regular expressions build it; automaton.c walks it.
+/* What a grammar is compiled to: a network of nodes, whose edges are symbols (bytes, or characters), nothing, or calls of rules. A rule is a part
+ * of the network with a beginning and an end; a call remembers where to go on. Grammars, schemas and regular expressions build it; automaton.c
+ * walks it.
  *
  *   root ::= "[" item* "]"          (0) --[--> (1) --call item--> (1) --]--> (2) end
  */
@@ -12,35 +13,63 @@
 #define NO_NODE UINT32_MAX
 
 typedef enum edge_kind {
-    EDGE_BYTES,  /* one byte from `low` to `high` */
-    EDGE_EMPTY,  /* nothing */
-    EDGE_CALL,   /* a rule, and then the target */
-    EDGE_REPEAT, /* a rule so many times, and then the target */
+    EDGE_SYMBOLS,  /* one symbol from `low` to `high` */
+    EDGE_EMPTY,    /* nothing */
+    EDGE_CALL,     /* a rule, and then the target */
+    EDGE_REPEAT,   /* a rule so many times, and then the target */
+    EDGE_AT_BEGIN, /* nothing, before the first symbol */
+    EDGE_AT_END,   /* nothing, after the last one */
+    EDGE_NEEDS,    /* nothing, where a rule allows some text */
+    EDGE_COLLECT,  /* a rule that builds a collection, and then the target. In that rule: */
+    EDGE_MAY_ADD,  /* nothing, where `member` may be added */
+    EDGE_ADD,      /* nothing, and `member` is added */
+    EDGE_MORE,     /* nothing, where any member may be added */
+    EDGE_COMPLETE, /* nothing, where no more is needed */
 } edge_kind;
 
 typedef struct edge {
     edge_kind kind;
-    uint8_t low, high;
+    uint32_t low,
+        high; /* of SYMBOLS. REPEAT: least and most times; most: UINT32_MAX is any number. Members: `low` is the member */
     uint32_t target;
-    uint32_t rule;        /* of CALL and REPEAT */
-    uint32_t least, most; /* of REPEAT; most: UINT32_MAX is any number */
-    uint32_t next;        /* of the same node, or NO_NODE */
+    uint32_t rule; /* of CALL, REPEAT, NEEDS, COLLECT */
+    uint32_t next; /* of the same node, or NO_NODE */
 } edge;
 
+/* What is gathered in any order: an object's properties, an array's items. Some members are told apart, and are added once; of the others
+ * (OTHER_MEMBER) only the number counts. */
+#define OTHER_MEMBER UINT32_MAX
+#define REPEATABLE   0x80000000u /* a flag of a member that may be added again */
+
+typedef struct implication {
+    uint32_t member, needed; /* where one is, so is the other */
+} implication;
+
+typedef struct collection {
+    uint32_t n_members;       /* that are told apart */
+    uint32_t least, most;     /* of all members; most: UINT32_MAX is any number */
+    const uint32_t *required; /* [WORDS_OF(n_members)] bits */
+    const implication *implications;
+    uint32_t n_implications;
+    uint32_t choices; /* the node whose MAY_ADD edges are all there are */
+    bool in_order;    /* members come in their order, others after them */
+} collection;
+
+#define WORDS_OF(n_bits) (((n_bits) + 31) / 32)
+
 typedef struct network_rule {
-    uint32_t begin, end; /* nodes */
-    const char *name;    /* for messages */
+    uint32_t begin, end;         /* nodes */
+    const char *name;            /* for messages */
+    const collection *collected; /* by COLLECT, or NULL */
 } network_rule;
 
 typedef struct network {
+    bool of_characters;  /* the symbols are code points, not bytes */
     edge *edges;         /* [n_edges], owned as the others */
     uint32_t *nodes;     /* [n_nodes] the first edge, or NO_NODE */
     network_rule *rules; /* [n_rules]; the first is the whole grammar */
     uint32_t n_edges, edges_capacity, n_nodes, nodes_capacity, n_rules, rules_capacity;
     bool failed; /* memory, or the cap on its size */
-    uint32_t *
-        text_nodes; /* [n_text_nodes]: from each of them characters of a JSON string, as many as come, lead back to it */
-    uint32_t n_text_nodes, text_nodes_capacity;
 } network;
 
 enum { NETWORK_MOST_EDGES = 8 << 20 };
@@ -48,10 +77,18 @@ enum { NETWORK_MOST_EDGES = 8 << 20 };
 /* What goes wrong is remembered in `failed`, so that a builder asks once, at its end. */
 uint32_t network_add_node(network *n);
 uint32_t network_add_rule(network *n, const char *name); /* with a beginning and an end; name: kept, not copied */
-void network_add_bytes(network *n, uint32_t from, uint8_t low, uint8_t high, uint32_t to);
+void network_add_symbols(network *n, uint32_t from, uint32_t low, uint32_t high, uint32_t to);
 void network_add_empty(network *n, uint32_t from, uint32_t to);
 void network_add_call(network *n, uint32_t from, uint32_t rule, uint32_t to);
+void network_add_needs(network *n, uint32_t from, uint32_t rule, uint32_t to);
 void network_add_repeat(network *n, uint32_t from, uint32_t rule, uint32_t least, uint32_t most, uint32_t to);
+void network_add_anchor(network *n, uint32_t from, edge_kind kind, uint32_t to); /* AT_BEGIN, AT_END */
+
+/* A rule that builds a collection is called by COLLECT. The collection is kept, not copied. */
+void network_add_collect(network *n, uint32_t from, uint32_t rule, uint32_t to);
+void network_add_member(network *n, uint32_t from, edge_kind kind, uint32_t member, uint32_t to); /* MAY_ADD, ADD */
+void network_add_guard(network *n, uint32_t from, edge_kind kind, uint32_t to);                   /* MORE, COMPLETE */
+
 void network_add_text(network *n, uint32_t from, const char *bytes, size_t length, uint32_t to);
 
 /* From `from` to `to` by what leads from `begin` to `end`, so many times; most: UINT32_MAX is any number. */
@@ -66,7 +103,7 @@ typedef struct char_range {
 
 enum { LAST_CHARACTER = 0x10FFFF };
 
-/* One character of the ranges, in UTF-8; surrogates are none. */
+/* One character of the ranges, in UTF-8 where symbols are bytes; surrogates are none. */
 void network_add_characters(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, uint32_t to);
 
 /* The same of all other characters. Sorts the ranges. */

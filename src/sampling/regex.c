@@ -1,4 +1,4 @@
-/* Regular expressions in the syntax of ECMAScript (ECMA-262, with the flag u): the whole text matches. What looks elsewhere in the text (back references,
+/* Regular expressions in the syntax of ECMAScript (ECMA-262, with the flag u): the whole text matches, or some of it. What looks elsewhere in the text (back references,
  * looking ahead or behind, word boundaries) cannot be said by an automaton of this kind, and is refused.
  *
  *   alternation  := sequence ('|' sequence)*
@@ -20,6 +20,7 @@ typedef struct parser {
     network *n;
     grammar_text t;
     unsigned depth;
+    bool anywhere;     /* the expression may match within the text; anchors then are edges */
     bool may_begin;    /* nothing can have been read before what is read next */
     unsigned anchored; /* what the last group says: AT_BEGIN, AT_END */
 } parser;
@@ -289,7 +290,15 @@ static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
     while (!text_ended(&p->t) && text_peek(&p->t) != '|' && text_peek(&p->t) != ')') {
         uint32_t least, most;
         const size_t begun = p->t.at;
-        if (text_peek(&p->t) == '^' || text_peek(&p->t) == '$') {
+        const bool is_anchor = text_peek(&p->t) == '^' || text_peek(&p->t) == '$';
+        if (is_anchor && p->anywhere) {
+            const uint32_t next = network_add_node(p->n);
+            network_add_anchor(p->n, from, text_peek(&p->t) == '^' ? EDGE_AT_BEGIN : EDGE_AT_END, next);
+            from = next;
+            p->t.at++;
+            continue;
+        }
+        if (is_anchor) {
             if (!parse_anchor(p)) return false;
             anchored |= p->anchored;
             continue;
@@ -325,12 +334,23 @@ static bool parse_alternation(parser *p, uint32_t from, uint32_t to) {
     return true;
 }
 
-cllm_status regex_build(network *n, cllm_string text, arena *a, cllm_error *err) {
-    (void)a;
-    parser p = {.n = n, .t = {.text = text, .what = "regular expression", .err = err}, .may_begin = true};
+cllm_status regex_build(network *n, cllm_string text, bool anywhere, cllm_error *err) {
+    parser p = {
+        .n = n, .t = {.text = text, .what = "regular expression", .err = err}, .anywhere = anywhere, .may_begin = true};
     const uint32_t root = network_add_rule(n, "root");
     if (n->failed) return error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
-    if (parse_alternation(&p, n->rules[root].begin, n->rules[root].end) && !text_ended(&p.t))
+    uint32_t begin = n->rules[root].begin, end = n->rules[root].end;
+    if (anywhere) {
+        static const char_range any = {0, LAST_CHARACTER};
+        const uint32_t before = network_add_node(n), after = network_add_node(n);
+        network_add_empty(n, begin, before);
+        network_add_characters(n, before, &any, 1, before);
+        network_add_characters(n, after, &any, 1, after);
+        network_add_empty(n, after, end);
+        begin = before;
+        end = after;
+    }
+    if (parse_alternation(&p, begin, end) && !text_ended(&p.t))
         text_fails(&p.t, CLLM_ERR_FORMAT, p.t.at, "this ) closes nothing");
     return p.t.status;
 }

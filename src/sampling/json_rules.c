@@ -1,0 +1,196 @@
+/* JSON's own rules (RFC 8259) as parts of a network. Between its tokens there is room for 20 characters of white space. */
+#include "sampling/schema.h"
+
+#include "base/utf8.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_SPACE = 20 };
+
+static uint32_t begin_rule(json_rules *r, uint32_t *kept, const char *name, uint32_t *begin, uint32_t *end) {
+    const uint32_t rule = network_add_rule(r->n, name);
+    *kept = rule;
+    *begin = r->n->rules ? r->n->rules[rule].begin : 0;
+    *end = r->n->rules ? r->n->rules[rule].end : 0;
+    return rule;
+}
+
+uint32_t json_space(json_rules *r) {
+    uint32_t at, end;
+    if (r->space != NO_NODE) return r->space;
+    begin_rule(r, &r->space, "white space", &at, &end);
+    for (int i = 0; i < MOST_SPACE; i++) {
+        const uint32_t next = i + 1 < MOST_SPACE ? network_add_node(r->n) : end;
+        network_add_symbols(r->n, at, '\t', '\n', next);
+        network_add_symbols(r->n, at, '\r', '\r', next);
+        network_add_symbols(r->n, at, ' ', ' ', next);
+        network_add_empty(r->n, at, end);
+        at = next;
+    }
+    return r->space;
+}
+
+static const char_range any_character = {0, LAST_CHARACTER};
+
+uint32_t json_character(json_rules *r) {
+    uint32_t begin, end;
+    if (r->character != NO_NODE) return r->character;
+    begin_rule(r, &r->character, "a character", &begin, &end);
+    characters_add_in_json(r->n, begin, &any_character, 1, true, end);
+    return r->character;
+}
+
+uint32_t json_string(json_rules *r) {
+    uint32_t begin, end;
+    if (r->string != NO_NODE) return r->string;
+    begin_rule(r, &r->string, "a string", &begin, &end);
+    const uint32_t inside = network_add_node(r->n);
+    network_add_symbols(r->n, begin, '"', '"', inside);
+    characters_add_in_json(r->n, inside, &any_character, 1, true, inside);
+    network_add_symbols(r->n, inside, '"', '"', end);
+    return r->string;
+}
+
+/* A number, or an integer, which may be written as 5.0 and 5e3. */
+static void add_number(network *n, uint32_t begin, bool is_integer, uint32_t end) {
+    const uint32_t sign = network_add_node(n), digits = network_add_node(n), whole = network_add_node(n);
+    const uint32_t point = network_add_node(n), fraction = network_add_node(n), mantissa = network_add_node(n);
+    const uint32_t e = network_add_node(n), power_sign = network_add_node(n), power = network_add_node(n);
+    network_add_symbols(n, begin, '-', '-', sign);
+    network_add_empty(n, begin, sign);
+    network_add_symbols(n, sign, '0', '0', whole);
+    network_add_symbols(n, sign, '1', '9', digits);
+    network_add_symbols(n, digits, '0', '9', digits);
+    network_add_empty(n, digits, whole);
+    network_add_empty(n, whole, mantissa);
+    network_add_symbols(n, whole, '.', '.', point);
+    network_add_symbols(n, point, '0', is_integer ? '0' : '9', fraction);
+    network_add_symbols(n, fraction, '0', is_integer ? '0' : '9', fraction);
+    network_add_empty(n, fraction, mantissa);
+    network_add_empty(n, mantissa, end);
+    network_add_symbols(n, mantissa, 'e', 'e', e);
+    network_add_symbols(n, mantissa, 'E', 'E', e);
+    network_add_symbols(n, e, '+', '+', power_sign);
+    if (!is_integer) network_add_symbols(n, e, '-', '-', power_sign);
+    network_add_empty(n, e, power_sign);
+    network_add_symbols(n, power_sign, '0', '9', power);
+    network_add_symbols(n, power, '0', '9', power);
+    network_add_empty(n, power, end);
+}
+
+uint32_t json_number(json_rules *r) {
+    uint32_t begin, end;
+    if (r->number != NO_NODE) return r->number;
+    begin_rule(r, &r->number, "a number", &begin, &end);
+    add_number(r->n, begin, false, end);
+    return r->number;
+}
+
+uint32_t json_integer(json_rules *r) {
+    uint32_t begin, end;
+    if (r->integer != NO_NODE) return r->integer;
+    begin_rule(r, &r->integer, "an integer", &begin, &end);
+    add_number(r->n, begin, true, end);
+    return r->integer;
+}
+
+uint32_t json_any(json_rules *r) {
+    uint32_t begin, end;
+    if (r->value != NO_NODE) return r->value;
+    begin_rule(r, &r->value, "a value", &begin, &end);
+    network_add_call(r->n, begin, json_string(r), end);
+    network_add_call(r->n, begin, json_number(r), end);
+    network_add_text(r->n, begin, "true", 4, end);
+    network_add_text(r->n, begin, "false", 5, end);
+    network_add_text(r->n, begin, "null", 4, end);
+    network_add_call(r->n, begin, json_array(r), end);
+    network_add_call(r->n, begin, json_object(r), end);
+    return r->value;
+}
+
+/* Items between brackets, separated by commas: each by what leads from the node that is returned to *after. */
+static uint32_t add_list(json_rules *r, uint32_t begin, char open, char close, uint32_t *after, uint32_t end) {
+    network *n = r->n;
+    const uint32_t opened = network_add_node(n), first = network_add_node(n), item = network_add_node(n);
+    const uint32_t comma = network_add_node(n), done = network_add_node(n);
+    *after = network_add_node(n);
+    network_add_symbols(n, begin, (uint8_t)open, (uint8_t)open, opened);
+    network_add_call(n, opened, json_space(r), first);
+    network_add_symbols(n, first, (uint8_t)close, (uint8_t)close, end);
+    network_add_empty(n, first, item);
+    network_add_call(n, *after, json_space(r), done);
+    network_add_symbols(n, done, (uint8_t)close, (uint8_t)close, end);
+    network_add_symbols(n, done, ',', ',', comma);
+    network_add_call(n, comma, json_space(r), item);
+    return item;
+}
+
+uint32_t json_array(json_rules *r) {
+    uint32_t begin, end, after;
+    if (r->array != NO_NODE) return r->array;
+    begin_rule(r, &r->array, "an array", &begin, &end);
+    const uint32_t item = add_list(r, begin, '[', ']', &after, end);
+    network_add_call(r->n, item, json_any(r), after);
+    return r->array;
+}
+
+uint32_t json_object(json_rules *r) {
+    uint32_t begin, end, after;
+    if (r->object != NO_NODE) return r->object;
+    begin_rule(r, &r->object, "an object", &begin, &end);
+    const uint32_t name = add_list(r, begin, '{', '}', &after, end), named = network_add_node(r->n);
+    const uint32_t before = network_add_node(r->n), colon = network_add_node(r->n), value = network_add_node(r->n);
+    network_add_call(r->n, name, json_string(r), named);
+    network_add_call(r->n, named, json_space(r), before);
+    network_add_symbols(r->n, before, ':', ':', colon);
+    network_add_call(r->n, colon, json_space(r), value);
+    network_add_call(r->n, value, json_any(r), after);
+    return r->object;
+}
+
+/* ------------------------------------------------------------------------------------------------------- texts */
+
+static int by_bytes(const void *a, const void *b) {
+    const cllm_string *one = a, *other = b;
+    const size_t n = one->length < other->length ? one->length : other->length;
+    const int order = n > 0 ? memcmp(one->data, other->data, n) : 0;
+    return order != 0 ? order : one->length < other->length ? -1 : one->length > other->length;
+}
+
+/* A tree: each text goes on where it leaves the one before. */
+bool json_add_texts(network *n, cllm_string *texts, size_t count, bool quoted, uint32_t from, uint32_t to) {
+    size_t longest = 0;
+    for (size_t i = 0; i < count; i++) longest = texts[i].length > longest ? texts[i].length : longest;
+    uint32_t *path = malloc((longest + 1) * sizeof *path); /* the node after so many bytes */
+    if (!path) return false;
+    if (count > 0) qsort(texts, count, sizeof *texts, by_bytes);
+    path[0] = from;
+    uint32_t end = to;
+    if (quoted && count > 0) {
+        end = network_add_node(n);
+        path[0] = network_add_node(n);
+        network_add_symbols(n, from, '"', '"', path[0]);
+        network_add_symbols(n, end, '"', '"', to);
+    }
+    for (size_t i = 0; i < count; i++) {
+        size_t at = 0;
+        if (i > 0)
+            while (at < texts[i].length && at < texts[i - 1].length && texts[i].data[at] == texts[i - 1].data[at]) at++;
+        if (i > 0 && at == texts[i].length && at == texts[i - 1].length) continue;
+        while (at > 0 && at < texts[i].length && (texts[i].data[at] & 0xC0) == 0x80) at--; /* between characters */
+        for (size_t length; at < texts[i].length; at += length) {
+            const uint32_t next = network_add_node(n);
+            length = utf8_length(texts[i].data + at, texts[i].length - at);
+            const uint32_t character = utf8_decode(texts[i].data + at, length);
+            if (quoted)
+                characters_add_in_json(n, path[at], &(char_range){character, character}, 1, false, next);
+            else
+                network_add_text(n, path[at], texts[i].data + at, length, next);
+            path[at + length] = next;
+        }
+        network_add_empty(n, path[texts[i].length], end);
+    }
+    free(path);
+    return true;
+}

@@ -1,0 +1,39 @@
+/* Numbers of a kind as automata over their characters: bounds, multiples, single values. */
+#ifndef SAMPLING_NUMBERS_H
+#define SAMPLING_NUMBERS_H
+
+#include "base/json.h"
+#include "sampling/characters.h"
+
+/* A number in decimal, exactly as it was read. */
+typedef struct decimal {
+    bool negative;
+    const char *whole, *fraction; /* digits, without zeros before and after that mean nothing; "0" is no digit */
+    uint32_t n_whole, n_fraction;
+} decimal;
+
+cllm_status decimal_from_json(const json_value *number, arena *a, decimal *out, cllm_error *err);
+int decimal_compare(const decimal *a, const decimal *b); /* -1, 0, 1 */
+bool decimal_is_zero(const decimal *d);
+
+typedef enum numbers_form {
+    ANY_NUMBER,
+    NO_EXPONENT,
+    WHOLE_NUMBER,       /* also as 5.0 and 5e3 */
+    WHOLE_NO_EXPONENT,  /* also as 5.0 */
+    WHOLE_WITHOUT_POINT /* as draft 4 had it */
+} numbers_form;
+
+/* All in the arena. Errors: MEMORY, UNSUPPORTED (too many states). */
+cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cllm_error *err);
+cllm_status numbers_from(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err);
+cllm_status numbers_up_to(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err);
+cllm_status numbers_equal_to(const decimal *d, arena *a, char_automaton *out, cllm_error *err);
+
+/* unit: above zero. */
+cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *out, cllm_error *err);
+
+/* The text of a number, as Python would write it. */
+cllm_string number_text(const json_value *number, char text[JSON_NUMBER_BYTES]);
+
+#endif

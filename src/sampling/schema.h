@@ -1,0 +1,229 @@
+/* JSON Schema (draft 4 to 2020-12) as a grammar. The road of a schema:
+ *
+ *   schema.c         the document: where references lead, the path of a part for messages, and the rules that are still to be made.
+ *                    A rule is for a set of demands (schemas that hold or fail), so that each set is compiled once and recursion is a call
+ *   schema_shapes.c  a set of demands becomes shapes: allOf, anyOf, oneOf, not and if are worked out, and each shape is plain facts
+ *   schema_rules.c   a shape becomes a part of the network: strings, numbers, arrays, objects
+ *   json_rules.c     what all schemas share: white space, any value, texts in quotes
+ */
+#ifndef SAMPLING_SCHEMA_H
+#define SAMPLING_SCHEMA_H
+
+#include "base/json.h"
+#include "sampling/characters.h"
+
+enum {
+    TYPE_NULL = 1,
+    TYPE_BOOLEAN = 2,
+    TYPE_INTEGER = 4,
+    TYPE_FRACTION = 8, /* a number that is no integer */
+    TYPE_NUMBER = TYPE_INTEGER | TYPE_FRACTION,
+    TYPE_STRING = 16,
+    TYPE_ARRAY = 32,
+    TYPE_OBJECT = 64,
+    ALL_TYPES = 127,
+};
+
+/* What a value has to be. */
+typedef enum demand_kind {
+    DEMAND_SCHEMA,   /* valid by the schema `value` */
+    DEMAND_VALUE,    /* equal to `value` */
+    DEMAND_KEYWORD,  /* invalid by `keyword` of the schema `value`; `fails` is true */
+    DEMAND_TYPES,    /* one of `types` */
+    DEMAND_MEMBER,   /* an object with the member `name` */
+    DEMAND_PROPERTY, /* the same, whose value is valid by the schema `value`; or, if `fails`, is not */
+    DEMAND_IMPLIED,  /* nothing of what a dependency says: `keyword` is its member; `fails` is true */
+} demand_kind;
+
+typedef struct demand {
+    demand_kind kind;
+    bool fails; /* the opposite */
+    uint32_t types;
+    const json_value *value;
+    const json_member *keyword;
+    cllm_string name;
+} demand;
+
+/* One thing that a shape says of values of a type. */
+typedef enum fact_kind {
+    FACT_VALUES, /* a scalar of the array `value`; with is_single, `value` itself */
+    FACT_LEAST,  /* numbers from `value` on; excluded: above it */
+    FACT_MOST,
+    FACT_MULTIPLE,
+    FACT_PATTERN, /* `name`: a regular expression, anywhere */
+    FACT_FORMAT,  /* `name` */
+    FACT_ARRAY, /* items by the array of schemas `value` (NULL: none), and those after them by the schema `other` (NULL: any) */
+    FACT_ITEMS,    /* exactly the items of the array `value` */
+    FACT_CONTAINS, /* an item by the schema `value` */
+    FACT_UNIQUE,
+    FACT_OBJECT,   /* the properties, patternProperties and additionalProperties of the schema `value` */
+    FACT_MEMBERS,  /* exactly the members of the object `value` */
+    FACT_MEMBER,   /* the member `name` is there; fails: it is not */
+    FACT_PROPERTY, /* if `name` is there, it is valid by the schema `value` */
+    FACT_NAMES,    /* names are valid by the schema `value` */
+    FACT_IMPLIES,  /* where the member `name` is, `second` is too */
+} fact_kind;
+
+typedef struct fact {
+    fact_kind kind;
+    bool fails; /* the opposite of it */
+    bool is_excluded, is_single;
+    const json_value *value, *other;
+    cllm_string name, second;
+    const struct fact *next;
+} fact;
+
+/* A choice that is still to be made. */
+typedef enum choice_kind {
+    CHOICE_ANY_OF,     /* of the schemas of `value` */
+    CHOICE_ONE_OF,     /* exactly one of them */
+    CHOICE_FAILING,    /* one of them fails */
+    CHOICE_NOT_ONE_OF, /* none, or more than one of them */
+    CHOICE_IF,         /* of the schema `value`; fails: not that */
+    CHOICE_VALUES,     /* a scalar, an array or an object of the array `value` */
+    CHOICE_NOT,        /* some keyword of the schema `value` fails */
+    CHOICE_NAMES,      /* one of the names of the array `value` is missing */
+    CHOICE_PROPERTIES, /* one of the properties of the object `value` is invalid */
+    CHOICE_DEPENDS,    /* `keyword`: either its name is missing or its schema holds */
+    CHOICE_NO_DEPENDS, /* one of the dependencies of the object `value` fails */
+} choice_kind;
+
+typedef struct choice {
+    choice_kind kind;
+    bool fails;
+    const json_value *value;
+    const json_member *keyword;
+    const struct choice *next;
+} choice;
+
+/* Values that are described by plain facts: one of `types`, and for each type what is said of it. Copied by value; lists are shared. */
+typedef struct shape {
+    uint32_t types;
+    uint32_t least_length, most_length, least_items, most_items, least_members, most_members;
+    const fact *facts;
+    const choice *choices;
+    const struct seen *seen; /* schemas that are part of it */
+} shape;
+
+/* Automata that must, or must not, accept a text. */
+typedef struct language {
+    char_automaton parts[CHARACTERS_MOST_PARTS];
+    uint32_t n, wanted; /* bit i: part i is to accept */
+} language;
+
+/* Texts and what was made for them. */
+typedef struct memo_entry {
+    cllm_string key;
+    uint32_t number;
+    char_automaton *automaton;
+    struct memo_entry *next;
+} memo_entry;
+
+typedef struct schema_rule {
+    demand *demands; /* [n] */
+    uint32_t n, rule;
+} schema_rule;
+
+/* The rules of JSON that all schemas share, made when they are needed; NO_NODE before. */
+typedef struct json_rules {
+    network *n;
+    uint32_t space, character, string, number, integer, value, array, object;
+} json_rules;
+
+typedef enum schema_draft { DRAFT_4 = 4, DRAFT_6 = 6, DRAFT_7 = 7, DRAFT_2019 = 8, DRAFT_2020 = 9 } schema_draft;
+
+typedef struct schema_compiler {
+    network *n;
+    arena *a;
+    cllm_status status;
+    cllm_error *err;
+    json_value root;
+    schema_draft draft;
+    bool draft_is_said; /* else keywords of all drafts count */
+    bool in_order;      /* properties in the order of the schema */
+    json_rules rules;
+    schema_rule *made; /* [n_made], of which n_done are in the network; owned */
+    uint32_t n_made, n_done, made_capacity;
+    uint32_t *table; /* of `made`, by their hash; owned */
+    uint32_t table_size;
+    memo_entry **memo;                    /* [MEMO_BUCKETS] */
+    const struct identifier *identifiers; /* names of parts, as references write them */
+    const struct base *bases;             /* [n_bases] what references within parts are relative to, sorted by part */
+    uint32_t n_bases;
+    bool has_identifiers;
+    uint32_t n_steps; /* of expansions */
+} schema_compiler;
+
+enum { SCHEMA_MOST_STEPS = 400000, SCHEMA_MOST_SHAPES = 2000, SCHEMA_MOST_NAMES = 10000, MEMO_BUCKETS = 1024 };
+
+/* ---- schema.c */
+
+/* Returns false, and remembers the first error with the path of `at`, a part of the document. */
+bool schema_fails(schema_compiler *c, cllm_status status, const json_value *at, const char *message);
+bool schema_no_memory(schema_compiler *c);
+
+/* The rule for values by all of these, made now or later. */
+uint32_t schema_rule_for(schema_compiler *c, const demand *demands, size_t n);
+
+/* Where a reference leads, or NULL after an error. at: the value of $ref. */
+const json_value *schema_resolve(schema_compiler *c, const json_value *at);
+
+/* The schema itself, past references that are all it is. */
+const json_value *schema_target(schema_compiler *c, const json_value *schema);
+
+const json_value *schema_find(const json_value *object, cllm_string name);
+bool schema_same_text(cllm_string a, cllm_string b);
+
+/* What was made for a text of a kind; new: entries with number NO_NODE. NULL: no memory, remembered. */
+memo_entry *schema_remember(schema_compiler *c, char kind, const char *bytes, size_t length);
+
+/* ---- schema_shapes.c */
+
+typedef struct shapes {
+    const shape *items; /* [n] */
+    uint32_t n;
+} shapes;
+
+/* All shapes that fulfil the demands, but for those that no value has. false: an error, remembered. */
+bool schema_expand(schema_compiler *c, const demand *demands, size_t n, shapes *out);
+
+/* What is demanded of a member's value, into room for SCHEMA_MOST_DEMANDS. false: nothing is allowed there. */
+enum { SCHEMA_MOST_DEMANDS = 200 };
+bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name, demand *demands, uint32_t *n);
+
+/* What unevaluatedProperties says where it is as good as additionalProperties, or NULL. */
+const json_value *schema_unevaluated_properties(const schema_compiler *c, const json_value *schema);
+
+/* Does it demand nothing at all? */
+bool schema_is_true(const json_value *schema);
+
+/* Does a value of the document equal another? Numbers by their value. */
+bool schema_equal(const json_value *a, const json_value *b);
+
+/* ---- schema_rules.c */
+
+/* From `from` to `to` by each value that has the shape. */
+bool schema_write(schema_compiler *c, const shape *s, uint32_t from, uint32_t to);
+
+const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, cllm_string text, bool is_format);
+
+/* ---- json_rules.c */
+
+uint32_t json_space(json_rules *r);
+uint32_t json_character(json_rules *r); /* of a string, however it is written */
+uint32_t json_string(json_rules *r);
+uint32_t json_number(json_rules *r);
+uint32_t json_integer(json_rules *r);
+uint32_t json_any(json_rules *r);
+uint32_t json_array(json_rules *r);
+uint32_t json_object(json_rules *r);
+
+/* From `from` to `to` by one of these texts. quoted: as JSON strings. Sorts them. false: no memory. */
+bool json_add_texts(network *n, cllm_string *texts, size_t count, bool quoted, uint32_t from, uint32_t to);
+
+/* ---- formats.c */
+
+/* The regular expression of a format that is enforced, or NULL. known: out, the name is one of JSON Schema's. */
+const char *format_pattern(cllm_string name, bool *known);
+
+#endif

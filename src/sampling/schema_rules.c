@@ -1,0 +1,866 @@
+/* From a shape to its part of the network, type by type. */
+#include "sampling/grammar.h"
+#include "sampling/numbers.h"
+#include "sampling/schema.h"
+
+#include "base/error.h"
+#include "base/hash.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool failed(schema_compiler *c, cllm_status status, const json_value *at, const cllm_error *why) {
+    return status == CLLM_ERR_MEMORY ? schema_no_memory(c) : schema_fails(c, status, at, why->message);
+}
+
+/* A node between two others. */
+static uint32_t node(schema_compiler *c) { return network_add_node(c->n); }
+
+static uint32_t after_space(schema_compiler *c, uint32_t from) {
+    const uint32_t to = node(c);
+    network_add_call(c->n, from, json_space(&c->rules), to);
+    return to;
+}
+
+static uint32_t after_symbol(schema_compiler *c, uint32_t from, char symbol) {
+    const uint32_t to = node(c);
+    network_add_symbols(c->n, from, (uint8_t)symbol, (uint8_t)symbol, to);
+    return to;
+}
+
+static bool is_scalar_of(const json_value *v, json_kind kind, json_kind other) {
+    return v->kind == kind || v->kind == other;
+}
+
+/* ------------------------------------------------------------------------------------------------------- languages */
+
+const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, cllm_string text, bool is_format) {
+    memo_entry *m = schema_remember(c, is_format ? 'f' : 'p', text.data, text.length);
+    cllm_error err;
+    bool known;
+    if (!m) return NULL;
+    if (m->automaton) return m->automaton;
+    const char *format = is_format ? format_pattern(text, &known) : NULL;
+    network n = {.of_characters = true};
+    char_automaton *made = arena_alloc(c->a, 1, sizeof *made);
+    cllm_status status = made ? CLLM_OK : CLLM_ERR_MEMORY;
+    if (status == CLLM_OK)
+        status = regex_build(&n, format ? (cllm_string){format, strlen(format)} : text, !is_format, &err);
+    if (status == CLLM_OK) status = characters_from_network(&n, c->a, made, &err);
+    network_free(&n);
+    if (status == CLLM_OK)
+        m->automaton = made;
+    else
+        failed(c, status, at, &err);
+    return m->automaton;
+}
+
+static bool add_part(schema_compiler *c, language *l, const char_automaton *part, bool fails, const json_value *at) {
+    if (l->n == CHARACTERS_MOST_PARTS) return schema_fails(c, CLLM_ERR_UNSUPPORTED, at, "too many conditions at once");
+    l->parts[l->n] = *part;
+    if (!fails) l->wanted |= 1u << l->n;
+    l->n++;
+    return true;
+}
+
+/* What strings of a shape are to be, but for its list of values. */
+static bool string_language(schema_compiler *c, const shape *s, language *l) {
+    cllm_error err;
+    char_automaton part;
+    size_t n_words = 0;
+    const json_value *at = &c->root;
+    uint32_t most = s->most_length;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (f->kind == FACT_VALUES && f->fails && f->value->kind == JSON_STRING) n_words++;
+        if (f->kind != FACT_PATTERN && f->kind != FACT_FORMAT) continue;
+        at = f->value;
+        const char_automaton *pattern = schema_pattern(c, at, f->name, f->kind == FACT_FORMAT);
+        if (!pattern || !add_part(c, l, pattern, f->fails, at)) return false;
+        const bool is_hostname = schema_same_text(f->name, (cllm_string){"hostname", 8});
+        if (f->kind == FACT_FORMAT && is_hostname && !f->fails && most > 253) most = 253; /* RFC 1035 */
+    }
+    if (n_words > 0) {
+        cllm_string *words = arena_alloc(c->a, n_words, sizeof *words);
+        if (!words) return schema_no_memory(c);
+        n_words = 0;
+        for (const fact *f = s->facts; f; f = f->next)
+            if (f->kind == FACT_VALUES && f->fails && f->value->kind == JSON_STRING)
+                words[n_words++] = f->value->string;
+        const cllm_status status = characters_from_words(words, n_words, c->a, &part, &err);
+        if (status != CLLM_OK) return failed(c, status, at, &err);
+        if (!add_part(c, l, &part, true, at)) return false;
+    }
+    if (l->n == 0 || (s->least_length == 0 && most == UINT32_MAX)) return true;
+    const cllm_status status = characters_from_length(s->least_length, most, c->a, &part, &err);
+    return status == CLLM_OK ? add_part(c, l, &part, false, at) : failed(c, status, at, &err);
+}
+
+static bool is_in_language(const language *l, cllm_string text) {
+    for (uint32_t i = 0; i < l->n; i++)
+        if ((characters_label(&l->parts[i], text) != 0) != (l->wanted >> i & 1)) return false;
+    return true;
+}
+
+static bool write_language(schema_compiler *c, const language *l, characters_spelling spelling, uint32_t from,
+                           uint32_t to) {
+    char_automaton whole;
+    cllm_error err;
+    const bool is_one = l->n == 1 && l->wanted == 1;
+    const cllm_status status =
+        is_one ? CLLM_OK : characters_product(l->parts, l->n, l->wanted == 0, c->a, &whole, &err);
+    if (status != CLLM_OK) return failed(c, status, &c->root, &err);
+    if (is_one) whole = l->parts[0];
+    uint32_t *exits = malloc(whole.n_states * sizeof *exits);
+    if (!exits) return schema_no_memory(c);
+    for (uint32_t i = 0; i < whole.n_states; i++) exits[i] = whole.labels[i] == l->wanted ? to : NO_NODE;
+    characters_write(&whole, exits, spelling, c->n, from); /* if there is no such text, nothing leads on */
+    free(exits);
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------------------------- strings */
+
+static size_t count_characters(cllm_string s) {
+    size_t n = 0;
+    for (size_t i = 0; i < s.length; i++) n += ((uint8_t)s.data[i] & 0xC0) != 0x80;
+    return n;
+}
+
+/* Is it in every list of values, and in none that it must not be in? */
+static bool is_listed(const shape *s, const json_value *v) {
+    for (const fact *f = s->facts; f; f = f->next) {
+        bool found = false;
+        if (f->kind != FACT_VALUES) continue;
+        if (f->is_single) found = schema_equal(f->value, v);
+        for (uint32_t i = 0; !f->is_single && !found && i < f->value->count; i++)
+            found = schema_equal(&f->value->items[i], v);
+        if (found == f->fails) return false;
+    }
+    return true;
+}
+
+/* The list that all values are in, or NULL; is_single: it is one value itself. */
+static const fact *values_of(const shape *s) {
+    const fact *shortest = NULL;
+    uint32_t n_lists = 0;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (f->kind != FACT_VALUES || f->fails) continue;
+        n_lists++;
+        if (!shortest || f->is_single || (!shortest->is_single && f->value->count < shortest->value->count))
+            shortest = f;
+    }
+    return shortest;
+}
+
+static uint32_t n_values(const fact *values) { return values->is_single ? 1 : values->value->count; }
+static const json_value *value_at(const fact *values, uint32_t i) {
+    return values->is_single ? values->value : &values->value->items[i];
+}
+
+/* There is one list, and nothing else says anything of values. */
+static bool is_only_list(const shape *s, const fact *values) {
+    for (const fact *f = s->facts; f; f = f->next)
+        if (f->kind == FACT_VALUES && f != values) return false;
+    return true;
+}
+
+static bool write_string(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
+    language l = {.n = 0};
+    const fact *values = values_of(s);
+    if (!string_language(c, s, &l)) return false;
+    if (values) {
+        cllm_string *texts = malloc((n_values(values) + 1) * sizeof *texts);
+        const bool is_only = is_only_list(s, values);
+        size_t n = 0;
+        if (!texts) return schema_no_memory(c);
+        for (uint32_t i = 0; i < n_values(values); i++) {
+            const json_value *v = value_at(values, i);
+            if (v->kind != JSON_STRING || (!is_only && !is_listed(s, v)) || !is_in_language(&l, v->string)) continue;
+            const size_t length = count_characters(v->string);
+            if (length >= s->least_length && length <= s->most_length) texts[n++] = v->string;
+        }
+        const bool done = json_add_texts(c->n, texts, n, true, from, to);
+        free(texts);
+        return done || schema_no_memory(c);
+    }
+    if (l.n == 0 && s->least_length == 0 && s->most_length == UINT32_MAX) {
+        network_add_call(c->n, from, json_string(&c->rules), to);
+        return true;
+    }
+    const uint32_t inside = after_symbol(c, from, '"'), end = node(c);
+    network_add_symbols(c->n, end, '"', '"', to);
+    if (l.n > 0) return write_language(c, &l, SPELLED_IN_JSON, inside, end);
+    network_add_repeat(c->n, inside, json_character(&c->rules), s->least_length, s->most_length, end);
+    return true;
+}
+
+/* --------------------------------------------------------------------------------------------------------- numbers */
+
+static bool add_tightest(schema_compiler *c, const shape *s, fact_kind kind, language *l) {
+    const fact *tightest = NULL;
+    decimal bound = {0};
+    char_automaton part;
+    cllm_error err;
+    for (const fact *f = s->facts; f; f = f->next) {
+        decimal d;
+        if (f->kind != kind) continue;
+        const cllm_status status = decimal_from_json(f->value, c->a, &d, &err);
+        if (status != CLLM_OK) return failed(c, status, f->value, &err);
+        const int order = tightest ? decimal_compare(&d, &bound) * (kind == FACT_LEAST ? 1 : -1) : 1;
+        if (order < 0 || (order == 0 && !f->is_excluded)) continue;
+        tightest = f;
+        bound = d;
+    }
+    if (!tightest) return true;
+    const cllm_status status = kind == FACT_LEAST ? numbers_from(&bound, tightest->is_excluded, c->a, &part, &err)
+                                                  : numbers_up_to(&bound, tightest->is_excluded, c->a, &part, &err);
+    return status == CLLM_OK ? add_part(c, l, &part, false, tightest->value) : failed(c, status, tightest->value, &err);
+}
+
+static bool number_language(schema_compiler *c, const shape *s, language *l) {
+    char_automaton part;
+    cllm_error err;
+    bool is_exact = false; /* no exponents: what is said of the digits has to hold */
+    const bool is_integer = !(s->types & TYPE_FRACTION), is_fraction = !(s->types & TYPE_INTEGER);
+    for (const fact *f = s->facts; f; f = f->next) {
+        const bool is_excluded = f->kind == FACT_VALUES && f->fails && is_scalar_of(f->value, JSON_INTEGER, JSON_FLOAT);
+        decimal d;
+        if (f->kind != FACT_MULTIPLE && !is_excluded) continue;
+        cllm_status status = decimal_from_json(f->value, c->a, &d, &err);
+        if (status == CLLM_OK)
+            status = is_excluded ? numbers_equal_to(&d, c->a, &part, &err) : numbers_multiple_of(&d, c->a, &part, &err);
+        if (status != CLLM_OK) return failed(c, status, f->value, &err);
+        if (!add_part(c, l, &part, f->fails, f->value)) return false;
+        is_exact = true;
+    }
+    if (is_fraction) {
+        const cllm_status status = numbers_of_form(WHOLE_NO_EXPONENT, c->a, &part, &err);
+        if (status != CLLM_OK) return failed(c, status, &c->root, &err);
+        if (!add_part(c, l, &part, true, &c->root)) return false;
+        is_exact = true;
+    }
+    if (!add_tightest(c, s, FACT_LEAST, l) || !add_tightest(c, s, FACT_MOST, l)) return false;
+    if (l->n == 0 && (!is_integer || c->draft != DRAFT_4)) return true;
+    numbers_form form = is_exact ? NO_EXPONENT : ANY_NUMBER;
+    if (is_integer) form = c->draft == DRAFT_4 ? WHOLE_WITHOUT_POINT : is_exact ? WHOLE_NO_EXPONENT : WHOLE_NUMBER;
+    memo_entry *m = schema_remember(c, 'n', (const char *)&form, sizeof form);
+    if (!m) return false;
+    if (!m->automaton) {
+        char_automaton *made = arena_alloc(c->a, 1, sizeof *made);
+        if (!made) return schema_no_memory(c);
+        const cllm_status status = numbers_of_form(form, c->a, made, &err);
+        if (status != CLLM_OK) return failed(c, status, &c->root, &err);
+        m->automaton = made;
+    }
+    return add_part(c, l, m->automaton, false, &c->root);
+}
+
+/* A list of numbers: each as it was read, and in the forms that are equal to it. */
+static bool write_number_list(schema_compiler *c, const shape *s, const language *l, const fact *values, uint32_t from,
+                              uint32_t to) {
+    for (uint32_t i = 0; i < n_values(values); i++) {
+        const json_value *v = value_at(values, i);
+        char buffer[JSON_NUMBER_BYTES];
+        language own = {.n = 0};
+        char_automaton part;
+        cllm_error err;
+        decimal d;
+        if (!is_scalar_of(v, JSON_INTEGER, JSON_FLOAT) || !is_listed(s, v)) continue;
+        cllm_status status = decimal_from_json(v, c->a, &d, &err);
+        if (status == CLLM_OK) status = numbers_equal_to(&d, c->a, &part, &err);
+        if (status != CLLM_OK) return failed(c, status, v, &err);
+        const cllm_string text = number_text(v, buffer);
+        if (l->n == 0 && memchr(text.data, 'e', text.length)) network_add_text(c->n, from, text.data, text.length, to);
+        own = *l;
+        if (!add_part(c, &own, &part, false, v) || !write_language(c, &own, SPELLED_AS_UTF8, from, to)) return false;
+    }
+    return true;
+}
+
+/* The text that stands for a language of bounds alone, so that the same ones share a rule; 0: it is none. */
+static size_t bounds_key(const shape *s, uint32_t draft, char *key, size_t room) {
+    size_t length = (size_t)snprintf(key, room, "%u %u", s->types & TYPE_NUMBER, draft);
+    for (const fact *f = s->facts; f; f = f->next) {
+        char buffer[JSON_NUMBER_BYTES];
+        if (f->kind == FACT_MULTIPLE || f->kind == FACT_VALUES) return 0;
+        if (f->kind != FACT_LEAST && f->kind != FACT_MOST) continue;
+        const cllm_string text = number_text(f->value, buffer);
+        if (text.length + 8 > room - length) return 0;
+        length += (size_t)snprintf(key + length, room - length, " %d%d%.*s", f->kind == FACT_LEAST, f->is_excluded,
+                                   (int)text.length, text.data);
+    }
+    return length;
+}
+
+static bool write_number(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
+    language l = {.n = 0};
+    const fact *values = values_of(s);
+    char key[200];
+    const size_t length = bounds_key(s, c->draft, key, sizeof key);
+    memo_entry *m = length > 0 ? schema_remember(c, 'b', key, length) : NULL;
+    if (length > 0 && !m) return false;
+    if (m && m->number != NO_NODE) {
+        network_add_call(c->n, from, m->number, to);
+        return true;
+    }
+    if (!number_language(c, s, &l)) return false;
+    if (values) return write_number_list(c, s, &l, values, from, to);
+    if (l.n == 0) {
+        network_add_call(c->n, from, s->types & TYPE_FRACTION ? json_number(&c->rules) : json_integer(&c->rules), to);
+        return true;
+    }
+    if (!m) return write_language(c, &l, SPELLED_AS_UTF8, from, to);
+    const uint32_t rule = network_add_rule(c->n, "a number of the schema");
+    if (c->n->failed) return true;
+    m->number = rule;
+    network_add_call(c->n, from, rule, to);
+    return write_language(c, &l, SPELLED_AS_UTF8, c->n->rules[rule].begin, c->n->rules[rule].end);
+}
+
+/* ------------------------------------------------------------------------------------------------------ collections */
+
+/* The rule of a collection and the call of it. */
+static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint32_t from, uint32_t to, uint32_t *begin,
+                                    uint32_t *end) {
+    const uint32_t rule = network_add_rule(c->n, "a collection");
+    collection *made = arena_alloc(c->a, 1, sizeof *made);
+    uint32_t *required = arena_alloc(c->a, WORDS_OF(n_members) + 1, sizeof *required);
+    if (!made || !required || c->n->failed) {
+        schema_no_memory(c);
+        return NULL;
+    }
+    *made = (collection){.n_members = n_members, .most = UINT32_MAX, .required = required, .in_order = c->in_order};
+    c->n->rules[rule].collected = made;
+    *begin = c->n->rules[rule].begin;
+    *end = c->n->rules[rule].end;
+    network_add_collect(c->n, from, rule, to);
+    return made;
+}
+
+static void require(collection *made, uint32_t member) {
+    ((uint32_t *)made->required)[member / 32] |= 1u << member % 32;
+}
+
+/* ----------------------------------------------------------------------------------------------------------- arrays */
+
+/* What is demanded of the item at a place. false: no item may be there. */
+static bool item_demands(schema_compiler *c, const shape *s, uint32_t at, demand *demands, uint32_t *n) {
+    *n = 0;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (*n == SCHEMA_MOST_DEMANDS)
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "too many schemas at once");
+        if (f->kind == FACT_ITEMS) {
+            if (at >= f->value->count) return false;
+            demands[(*n)++] = (demand){.kind = DEMAND_VALUE, .value = &f->value->items[at]};
+        }
+        if (f->kind != FACT_ARRAY) continue;
+        const json_value *schema = f->value && at < f->value->count ? &f->value->items[at] : f->other;
+        if (schema) demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = schema, .fails = f->fails};
+    }
+    return true;
+}
+
+/* The values that items can have, if those are few, into a list of texts; false: others are possible. */
+static bool list_items(schema_compiler *c, const demand *demands, uint32_t n, json_value *values, uint32_t room,
+                       uint32_t *count) {
+    shapes s;
+    *count = 0;
+    if (!schema_expand(c, demands, n, &s)) return false;
+    for (uint32_t i = 0; i < s.n; i++) {
+        const fact *list = values_of(&s.items[i]);
+        const uint32_t types = s.items[i].types;
+        if (!list && types & ~(uint32_t)(TYPE_NULL | TYPE_BOOLEAN)) return false;
+        json_value plain[] = {
+            {.kind = JSON_NULL}, {.kind = JSON_BOOL, .boolean = false}, {.kind = JSON_BOOL, .boolean = true}};
+        const uint32_t n_listed = list ? n_values(list) : 3;
+        for (uint32_t k = 0; k < n_listed; k++) {
+            const json_value *v = list ? value_at(list, k) : &plain[k];
+            if (v->kind == JSON_ARRAY || v->kind == JSON_OBJECT || !is_listed(&s.items[i], v)) continue;
+            if (v->kind == JSON_NULL ? !(types & TYPE_NULL) : v->kind == JSON_BOOL && !(types & TYPE_BOOLEAN)) continue;
+            bool known = false;
+            for (uint32_t j = 0; j < *count; j++) known |= schema_equal(&values[j], v);
+            if (known) continue;
+            if (*count == room) return false;
+            values[(*count)++] = *v;
+        }
+    }
+    return true;
+}
+
+enum { MOST_UNIQUE = 1000 };
+
+/* Items of a list, each at most once. */
+static bool write_unique(schema_compiler *c, const shape *s, const fact *unique, uint32_t from, uint32_t to) {
+    demand demands[SCHEMA_MOST_DEMANDS];
+    uint32_t n, count = 0, begin, end;
+    json_value *values = arena_alloc(c->a, MOST_UNIQUE, sizeof *values);
+    if (!values) return schema_no_memory(c);
+    if (item_demands(c, s, 0, demands, &n)) {
+        const bool is_list = list_items(c, demands, n, values, MOST_UNIQUE, &count);
+        if (!is_list)
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, unique->value,
+                                "unique items can be enforced for a list of values only");
+    }
+    if (c->status != CLLM_OK) return false;
+    collection *made = begin_collection(c, count, from, to, &begin, &end);
+    if (!made) return false;
+    made->least = s->least_items;
+    made->most = s->most_items;
+    made->in_order = false;
+    if (s->least_items > count) return true; /* no such array: nothing leads on */
+    const uint32_t first = after_space(c, after_symbol(c, begin, '[')), item = node(c), after = node(c),
+                   close = node(c);
+    const uint32_t done = after_space(c, after), comma = node(c);
+    made->choices = item;
+    network_add_guard(c->n, first, EDGE_COMPLETE, close);
+    network_add_guard(c->n, done, EDGE_COMPLETE, close);
+    network_add_symbols(c->n, close, ']', ']', end);
+    network_add_guard(c->n, first, EDGE_MORE, item);
+    network_add_guard(c->n, done, EDGE_MORE, comma);
+    network_add_call(c->n, after_symbol(c, comma, ','), json_space(&c->rules), item);
+    for (uint32_t i = count; i-- > 0;) {
+        const uint32_t chosen = node(c), taken = node(c);
+        const demand own = {.kind = DEMAND_VALUE, .value = &values[i]};
+        demand all[SCHEMA_MOST_DEMANDS + 1];
+        memcpy(all, demands, n * sizeof *all); /* a number may have to be more than listed */
+        all[n] = own;
+        network_add_member(c->n, item, EDGE_MAY_ADD, i, chosen);
+        network_add_call(c->n, chosen, schema_rule_for(c, all, n + 1), taken);
+        network_add_member(c->n, taken, EDGE_ADD, i, after);
+    }
+    return true;
+}
+
+/* Items of which one at least has a form of its own. */
+static bool write_containing(schema_compiler *c, const shape *s, const fact *contains, uint32_t from, uint32_t to) {
+    demand demands[SCHEMA_MOST_DEMANDS + 1];
+    uint32_t n, begin, end;
+    const bool has_items = item_demands(c, s, 0, demands, &n);
+    if (!has_items) return c->status == CLLM_OK;
+    collection *made = begin_collection(c, 1, from, to, &begin, &end);
+    if (!made) return false;
+    made->least = s->least_items;
+    made->most = s->most_items;
+    made->in_order = false;
+    require(made, 0);
+    const uint32_t first = after_space(c, after_symbol(c, begin, '[')), item = node(c), after = node(c),
+                   close = node(c);
+    const uint32_t done = after_space(c, after), comma = node(c), any = node(c), any_taken = node(c), own = node(c),
+                   own_taken = node(c);
+    const uint32_t any_rule = schema_rule_for(c, demands, n);
+    demands[n] = (demand){.kind = DEMAND_SCHEMA, .value = contains->value, .fails = contains->fails};
+    const uint32_t own_rule = schema_rule_for(c, demands, n + 1);
+    const uint32_t closed = node(c);
+    made->choices = item;
+    network_add_guard(c->n, first, EDGE_MORE, item);
+    network_add_guard(c->n, done, EDGE_MORE, comma);
+    network_add_guard(c->n, done, EDGE_COMPLETE, close);
+    network_add_symbols(c->n, close, ']', ']', closed);
+    network_add_needs(c->n, closed, own_rule, end);
+    network_add_call(c->n, after_symbol(c, comma, ','), json_space(&c->rules), item);
+    network_add_member(c->n, item, EDGE_MAY_ADD, OTHER_MEMBER, any);
+    network_add_call(c->n, any, any_rule, any_taken);
+    network_add_member(c->n, any_taken, EDGE_ADD, OTHER_MEMBER, after);
+    network_add_member(c->n, item, EDGE_MAY_ADD, 0 | REPEATABLE, own);
+    network_add_call(c->n, own, own_rule, own_taken);
+    network_add_member(c->n, own_taken, EDGE_ADD, 0, after);
+    return true;
+}
+
+static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
+    demand demands[SCHEMA_MOST_DEMANDS];
+    uint32_t n, n_prefix = 0, most = s->most_items;
+    const fact *unique = NULL, *contains = NULL;
+    bool is_plain = s->least_items == 0 && most == UINT32_MAX;
+    for (const fact *f = s->facts; f; f = f->next) {
+        const json_value *prefix = f->kind == FACT_ARRAY || f->kind == FACT_ITEMS ? f->value : NULL;
+        if (prefix && prefix->count > n_prefix) n_prefix = prefix->count;
+        if (f->kind == FACT_CONTAINS && contains)
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "this cannot be enforced beside another one");
+        if (f->kind == FACT_CONTAINS) contains = f;
+        if (f->kind == FACT_UNIQUE) unique = f;
+        is_plain &=
+            f->kind != FACT_ARRAY && f->kind != FACT_ITEMS && f->kind != FACT_CONTAINS && f->kind != FACT_UNIQUE;
+    }
+    if (is_plain) {
+        network_add_call(c->n, from, json_array(&c->rules), to);
+        return true;
+    }
+    bool is_exact = false;
+    for (const fact *f = s->facts; f; f = f->next) is_exact |= f->kind == FACT_ITEMS;
+    if (unique && is_exact) { /* it is so, or not */
+        for (const fact *f = s->facts; f; f = f->next)
+            for (uint32_t i = 0; f->kind == FACT_ITEMS && i < f->value->count; i++)
+                for (uint32_t k = 0; k < i; k++)
+                    if (schema_equal(&f->value->items[i], &f->value->items[k])) return true;
+        unique = NULL;
+    }
+    if (most <= 1) unique = NULL;
+    if ((unique && (contains || n_prefix > 0)) || (contains && n_prefix > 0))
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, (unique ? unique : contains)->value,
+                            "this cannot be enforced beside other keywords for items");
+    if (unique) return write_unique(c, s, unique, from, to);
+    if (contains) return write_containing(c, s, contains, from, to);
+    /* the first items, each in its place */
+    uint32_t at = after_space(c, after_symbol(c, from, '['));
+    const uint32_t close = node(c);
+    network_add_symbols(c->n, close, ']', ']', to);
+    if (s->least_items == 0) network_add_empty(c->n, at, close);
+    uint32_t i = 0;
+    for (; i < n_prefix && i < most; i++) {
+        const uint32_t after = node(c);
+        if (!item_demands(c, s, i, demands, &n)) return c->status == CLLM_OK;
+        network_add_call(c->n, at, schema_rule_for(c, demands, n), after);
+        at = after_space(c, after);
+        if (i + 1 >= s->least_items) network_add_empty(c->n, at, close);
+        if (i + 1 < n_prefix && i + 1 < most) at = after_space(c, after_symbol(c, at, ','));
+    }
+    if (i == most || !item_demands(c, s, n_prefix, demands, &n)) return c->status == CLLM_OK;
+    /* and the others */
+    const uint32_t rule = schema_rule_for(c, demands, n), more = network_add_rule(c->n, "more items");
+    if (c->n->failed) return true;
+    if (i == 0) {
+        const uint32_t after = node(c);
+        network_add_call(c->n, at, rule, after);
+        at = after_space(c, after);
+        i = 1;
+    }
+    const uint32_t before = after_space(c, after_symbol(c, c->n->rules[more].begin, ',')), after = node(c);
+    network_add_call(c->n, before, rule, after);
+    network_add_call(c->n, after, json_space(&c->rules), c->n->rules[more].end);
+    network_add_repeat(c->n, at, more, s->least_items > i ? s->least_items - i : 0,
+                       most == UINT32_MAX ? most : most - i, close);
+    return true;
+}
+
+/* ---------------------------------------------------------------------------------------------------------- objects */
+
+/* The names that an object's facts tell, in their order. */
+typedef struct names {
+    cllm_string *items; /* [n], owned as the table */
+    uint32_t n, capacity;
+    uint32_t *table;
+} names;
+
+static uint32_t name_index(const names *all, cllm_string name) {
+    if (all->capacity == 0) return NO_NODE;
+    uint32_t at = (uint32_t)(hash_bytes(6, name.data, name.length) % (2 * all->capacity));
+    for (; all->table[at] != NO_NODE; at = (at + 1) % (2 * all->capacity))
+        if (schema_same_text(all->items[all->table[at]], name)) return all->table[at];
+    return NO_NODE;
+}
+
+static bool add_name(schema_compiler *c, names *all, cllm_string name) {
+    if (name_index(all, name) != NO_NODE) return true;
+    if (all->n == SCHEMA_MOST_NAMES)
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, &c->root, "an object of more than 10,000 properties");
+    if (all->n == all->capacity) {
+        const uint32_t larger = all->capacity > 0 ? 2 * all->capacity : 16;
+        cllm_string *items = realloc(all->items, larger * sizeof *items);
+        if (items) all->items = items;
+        uint32_t *table = items ? realloc(all->table, 2 * (size_t)larger * sizeof *table) : NULL;
+        if (!table) return schema_no_memory(c);
+        all->table = table;
+        all->capacity = larger;
+        for (uint32_t i = 0; i < 2 * larger; i++) table[i] = NO_NODE;
+        for (uint32_t i = 0; i < all->n; i++) {
+            uint32_t at = (uint32_t)(hash_bytes(6, items[i].data, items[i].length) % (2 * larger));
+            while (table[at] != NO_NODE) at = (at + 1) % (2 * larger);
+            table[at] = i;
+        }
+    }
+    uint32_t at = (uint32_t)(hash_bytes(6, name.data, name.length) % (2 * all->capacity));
+    while (all->table[at] != NO_NODE) at = (at + 1) % (2 * all->capacity);
+    all->table[at] = all->n;
+    all->items[all->n++] = name;
+    return true;
+}
+
+/* In the order of the document: facts are linked from the last to the first. */
+static bool collect_names(schema_compiler *c, const shape *s, names *all) {
+    uint32_t n_facts = 0;
+    for (const fact *f = s->facts; f; f = f->next) n_facts++;
+    const fact **facts = malloc((n_facts + 1) * sizeof *facts);
+    bool done = facts || schema_no_memory(c);
+    uint32_t at = n_facts;
+    for (const fact *f = s->facts; done && f; f = f->next) facts[--at] = f;
+    for (uint32_t i = 0; done && i < n_facts; i++) {
+        const json_value *of = facts[i]->kind == FACT_MEMBERS  ? facts[i]->value
+                               : facts[i]->kind == FACT_OBJECT ? json_find(facts[i]->value, "properties")
+                                                               : NULL;
+        for (uint32_t k = 0; done && of && k < of->count; k++) done = add_name(c, all, of->members[k].name);
+    }
+    for (uint32_t i = 0; done && i < n_facts; i++) {
+        const fact_kind kind = facts[i]->kind;
+        if (kind == FACT_MEMBER || kind == FACT_PROPERTY || kind == FACT_IMPLIES)
+            done = add_name(c, all, facts[i]->name);
+        if (done && kind == FACT_IMPLIES) done = add_name(c, all, facts[i]->second);
+    }
+    free(facts);
+    return done;
+}
+
+/* What names are to be: one language, or a failure. */
+static bool names_language(schema_compiler *c, const shape *s, language *l) {
+    for (const fact *f = s->facts; f; f = f->next) {
+        const demand demands[] = {{.kind = DEMAND_SCHEMA, .value = f->value},
+                                  {.kind = DEMAND_TYPES, .types = TYPE_STRING}};
+        shapes found;
+        cllm_error err;
+        if (f->kind != FACT_NAMES) continue;
+        if (!schema_expand(c, demands, 2, &found)) return false;
+        if (found.n > 1)
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "names of several kinds cannot be enforced");
+        const shape *told = found.n > 0 ? &found.items[0] : NULL;
+        const fact *values = told ? values_of(told) : NULL;
+        if (told && !string_language(c, told, l)) return false;
+        if (told && l->n == 0 && (told->least_length > 0 || told->most_length < UINT32_MAX)) {
+            char_automaton part;
+            const cllm_status status = characters_from_length(told->least_length, told->most_length, c->a, &part, &err);
+            if (status != CLLM_OK) return failed(c, status, f->value, &err);
+            if (!add_part(c, l, &part, false, f->value)) return false;
+        }
+        if (told && !values) continue;
+        cllm_string *words = arena_alloc(c->a, values ? n_values(values) + 1 : 1, sizeof *words);
+        char_automaton part;
+        size_t n = 0;
+        if (!words) return schema_no_memory(c);
+        for (uint32_t i = 0; values && i < n_values(values); i++)
+            if (value_at(values, i)->kind == JSON_STRING && is_listed(told, value_at(values, i)))
+                words[n++] = value_at(values, i)->string;
+        const cllm_status status = characters_from_words(words, n, c->a, &part, &err);
+        if (status != CLLM_OK) return failed(c, status, f->value, &err);
+        if (!add_part(c, l, &part, false, f->value)) return false;
+    }
+    return true;
+}
+
+/* After a name: the colon, the value and what comes then. */
+static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule, uint32_t to) {
+    const uint32_t colon = after_symbol(c, after_space(c, from), ':');
+    network_add_call(c->n, after_space(c, colon), rule, to);
+}
+
+/* What is demanded of the values of names that no fact tells, if just these patterns match. false: they are not allowed. */
+static bool other_demands(schema_compiler *c, const shape *s, cllm_string const *patterns, uint32_t n_patterns,
+                          uint32_t label, demand *demands, uint32_t *n) {
+    *n = 0;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (f->kind == FACT_MEMBERS) return false;
+        if (f->kind != FACT_OBJECT) continue;
+        const json_value *of = json_find(f->value, "patternProperties"),
+                         *additional = json_find(f->value, "additionalProperties");
+        bool is_matched = false;
+        if (!additional) additional = schema_unevaluated_properties(c, f->value);
+        for (uint32_t i = 0; of && i < of->count; i++)
+            for (uint32_t k = 0; k < n_patterns; k++) {
+                if (!(label >> k & 1) || !schema_same_text(patterns[k], of->members[i].name)) continue;
+                if (*n + 2 > SCHEMA_MOST_DEMANDS)
+                    return schema_fails(c, CLLM_ERR_UNSUPPORTED, of, "too many schemas at once");
+                demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = &of->members[i].value};
+                is_matched = true;
+            }
+        if (is_matched || !additional) continue;
+        if (*n + 2 > SCHEMA_MOST_DEMANDS)
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "too many schemas at once");
+        demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = additional};
+    }
+    for (uint32_t i = 0; i < *n; i++)
+        if (demands[i].value->kind == JSON_BOOL && !demands[i].value->boolean) return false;
+    return true;
+}
+
+/* Names that are not told, after their opening quote, and their values. opened: out, whether there are any. */
+static bool write_others(schema_compiler *c, const shape *s, const names *all, const language *allowed, uint32_t from,
+                         uint32_t to) {
+    cllm_string patterns[CHARACTERS_MOST_PARTS];
+    language l = {.n = 0};
+    uint32_t n_patterns = 0, most_exits = 0;
+    demand demands[SCHEMA_MOST_DEMANDS];
+    uint32_t n;
+    cllm_error err;
+    for (const fact *f = s->facts; f; f = f->next) {
+        const json_value *of = f->kind == FACT_OBJECT ? json_find(f->value, "patternProperties") : NULL;
+        for (uint32_t i = 0; of && i < of->count; i++) {
+            bool is_known = false;
+            for (uint32_t k = 0; k < n_patterns; k++) is_known |= schema_same_text(patterns[k], of->members[i].name);
+            if (is_known) continue;
+            const char_automaton *pattern = schema_pattern(c, &of->members[i].value, of->members[i].name, false);
+            if (!pattern || !add_part(c, &l, pattern, false, of)) return false;
+            patterns[n_patterns++] = of->members[i].name;
+        }
+    }
+    const bool plain =
+        other_demands(c, s, patterns, n_patterns, 0, demands, &n); /* names that match nothing are allowed */
+    if (c->status != CLLM_OK) return false;
+    if (n_patterns == 0 && !plain) return true;
+    for (uint32_t i = 0; i < allowed->n; i++)
+        if (!add_part(c, &l, &allowed->parts[i], false, &c->root)) return false;
+    if (all->n > 0) {
+        char_automaton told;
+        const cllm_status status = characters_from_words(all->items, all->n, c->a, &told, &err);
+        if (status != CLLM_OK) return failed(c, status, &c->root, &err);
+        if (!add_part(c, &l, &told, false, &c->root)) return false;
+    }
+    if (l.n == 0) { /* any name */
+        static const char_range any = {0, LAST_CHARACTER};
+        const uint32_t inside = node(c), named = node(c);
+        network_add_empty(c->n, from, inside);
+        characters_add_in_json(c->n, inside, &any, 1, false, inside);
+        network_add_symbols(c->n, inside, '"', '"', named);
+        write_member_value(c, named, schema_rule_for(c, demands, n), to);
+        return c->status == CLLM_OK;
+    }
+    char_automaton whole;
+    const cllm_status status = characters_product(l.parts, l.n, plain, c->a, &whole, &err);
+    if (status != CLLM_OK) return failed(c, status, &c->root, &err);
+    uint32_t *exits = malloc(whole.n_states * sizeof *exits), *labels = malloc(whole.n_states * sizeof *labels);
+    uint32_t *nodes = malloc(whole.n_states * sizeof *nodes); /* of each label */
+    bool done = (exits && labels && nodes) || schema_no_memory(c);
+    const uint32_t told_bit = all->n > 0 ? 1u << (l.n - 1) : 0;
+    for (uint32_t i = 0; done && i < whole.n_states; i++) {
+        const uint32_t label = whole.labels[i] & ((1u << n_patterns) - 1), names_label = whole.labels[i] >> n_patterns;
+        const uint32_t allowed_mask = (allowed->n > 0 ? (1u << allowed->n) - 1 : 0);
+        uint32_t k = 0;
+        exits[i] = NO_NODE;
+        if (whole.labels[i] & told_bit || (names_label & allowed_mask) != allowed->wanted) continue;
+        while (k < most_exits && labels[k] != label) k++;
+        if (k == most_exits) {
+            labels[most_exits] = label;
+            nodes[most_exits++] = NO_NODE;
+            if (other_demands(c, s, patterns, n_patterns, label, demands, &n)) {
+                const uint32_t close = node(c), named = node(c);
+                nodes[k] = close;
+                network_add_symbols(c->n, close, '"', '"', named);
+                write_member_value(c, named, schema_rule_for(c, demands, n), to);
+            }
+            done = c->status == CLLM_OK;
+        }
+        exits[i] = nodes[k];
+    }
+    if (done) characters_write(&whole, exits, SPELLED_IN_JSON, c->n, from);
+    free(exits);
+    free(labels);
+    free(nodes);
+    return done;
+}
+
+/* Implications between the names of an object. */
+static bool add_implications(schema_compiler *c, const shape *s, const names *all, collection *made) {
+    uint32_t n = 0;
+    for (const fact *f = s->facts; f; f = f->next) n += f->kind == FACT_IMPLIES;
+    implication *list = arena_alloc(c->a, n, sizeof *list);
+    if (!list) return schema_no_memory(c);
+    for (const fact *f = s->facts; f; f = f->next)
+        if (f->kind == FACT_IMPLIES)
+            list[made->n_implications++] = (implication){name_index(all, f->name), name_index(all, f->second)};
+    made->implications = list;
+    return true;
+}
+
+static bool write_collected(schema_compiler *c, const shape *s, const names *all, uint32_t from, uint32_t to) {
+    language allowed = {.n = 0};
+    demand demands[SCHEMA_MOST_DEMANDS];
+    uint32_t n, begin, end, n_possible = 0;
+    if (!names_language(c, s, &allowed)) return false;
+    collection *made = begin_collection(c, all->n, from, to, &begin, &end);
+    if (!made || !add_implications(c, s, all, made)) return false;
+    made->least = s->least_members;
+    made->most = s->most_members;
+    const uint32_t first = after_space(c, after_symbol(c, begin, '{')), name = node(c),
+                   inside = after_symbol(c, name, '"'), after = node(c);
+    const uint32_t done = after_space(c, after), close = node(c), comma = node(c);
+    uint32_t closed = node(c);
+    network_add_guard(c->n, first, EDGE_COMPLETE, close);
+    network_add_guard(c->n, done, EDGE_COMPLETE, close);
+    network_add_symbols(c->n, close, '}', '}', closed);
+    network_add_guard(c->n, first, EDGE_MORE, name);
+    network_add_guard(c->n, done, EDGE_MORE, comma);
+    network_add_call(c->n, after_symbol(c, comma, ','), json_space(&c->rules), name);
+    made->choices = inside;
+    bool has_required = false;
+    for (const fact *f = s->facts; f; f = f->next)
+        if (f->kind == FACT_MEMBER && !f->fails) {
+            require(made, name_index(all, f->name));
+            has_required = true;
+        }
+    /* names that are told, in their order: edges are followed from the last to the first */
+    for (uint32_t i = all->n; i-- > 0;) {
+        const bool is_required = has_required && made->required[i / 32] >> i % 32 & 1;
+        const bool may_be =
+            is_in_language(&allowed, all->items[i]) && schema_member_demands(c, s, all->items[i], demands, &n);
+        if (c->status != CLLM_OK) return false;
+        if (!may_be && is_required) return true; /* no such object: nothing leads on to `end` */
+        if (!may_be) continue;
+        const uint32_t rule = schema_rule_for(c, demands, n), chosen = node(c), quote = node(c), named = node(c),
+                       taken = node(c);
+        network_add_member(c->n, inside, EDGE_MAY_ADD, i, chosen);
+        if (!json_add_texts(c->n, &all->items[i], 1, false, chosen, quote)) return schema_no_memory(c);
+        network_add_symbols(c->n, quote, '"', '"', named);
+        network_add_member(c->n, named, EDGE_ADD, i, taken);
+        write_member_value(c, taken, rule, after);
+        n_possible++;
+        if (!is_required) continue;
+        const uint32_t next = node(c);
+        network_add_needs(c->n, closed, rule, next);
+        closed = next;
+    }
+    /* and others */
+    const uint32_t other = node(c), other_taken = node(c);
+    network_add_member(c->n, inside, EDGE_MAY_ADD, OTHER_MEMBER, other);
+    if (!write_others(c, s, all, &allowed, other, other_taken)) return false;
+    network_add_member(c->n, other_taken, EDGE_ADD, OTHER_MEMBER, after);
+    const bool has_others = c->n->nodes[other] != NO_NODE;
+    if (!has_others && n_possible < s->least_members) return true;
+    uint32_t n_required = 0;
+    for (uint32_t i = 0; i < all->n; i++) n_required += made->required[i / 32] >> i % 32 & 1;
+    if (n_required > s->most_members) return true;
+    if (has_others && s->least_members > n_required + 1 && s->least_members > 1) {
+        /* names that are not told could come twice, and count once */
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, &c->root, "minProperties cannot be enforced where names are free");
+    }
+    network_add_empty(c->n, closed, end);
+    return true;
+}
+
+static bool write_object(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
+    names all = {0};
+    bool is_plain = s->least_members == 0 && s->most_members == UINT32_MAX;
+    for (const fact *f = s->facts; f; f = f->next) is_plain &= f->kind < FACT_OBJECT;
+    if (is_plain) {
+        network_add_call(c->n, from, json_object(&c->rules), to);
+        return true;
+    }
+    const bool done = collect_names(c, s, &all) && write_collected(c, s, &all, from, to);
+    free(all.items);
+    free(all.table);
+    return done;
+}
+
+/* ------------------------------------------------------------------------------------------------------------ shapes */
+
+static bool write_boolean(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
+    for (int i = 0; i < 2; i++)
+        if (is_listed(s, &(json_value){.kind = JSON_BOOL, .boolean = i == 1}))
+            network_add_text(c->n, from, i == 1 ? "true" : "false", i == 1 ? 4 : 5, to);
+    return true;
+}
+
+bool schema_write(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
+    const shape unbound = {.most_length = UINT32_MAX, .most_items = UINT32_MAX, .most_members = UINT32_MAX};
+    const bool is_free = !s->facts && s->types == ALL_TYPES && s->least_length == 0 && s->least_items == 0 &&
+                         s->least_members == 0 && s->most_length == unbound.most_length &&
+                         s->most_items == unbound.most_items && s->most_members == unbound.most_members;
+    if (is_free) {
+        network_add_call(c->n, from, json_any(&c->rules), to);
+        return true;
+    }
+    if (s->types & TYPE_NULL && is_listed(s, &(json_value){.kind = JSON_NULL}))
+        network_add_text(c->n, from, "null", 4, to);
+    return (!(s->types & TYPE_BOOLEAN) || write_boolean(c, s, from, to)) &&
+           (!(s->types & TYPE_NUMBER) || write_number(c, s, from, to)) &&
+           (!(s->types & TYPE_STRING) || write_string(c, s, from, to)) &&
+           (!(s->types & TYPE_ARRAY) || write_array(c, s, from, to)) &&
+           (!(s->types & TYPE_OBJECT) || write_object(c, s, from, to));
+}

@@ -1,0 +1,998 @@
+/* From demands to shapes: keywords become facts, and where schemas leave a choice each way is tried. A way that no value can go is dropped as soon
+ * as it is seen, so that what looks like many combinations is mostly a few. */
+#include "sampling/numbers.h"
+#include "sampling/schema.h"
+
+#include "base/error.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Demands that are still to be worked in. */
+typedef struct pending {
+    demand d;
+    const struct pending *next;
+} pending;
+
+/* A schema that is part of a shape already. */
+typedef struct seen {
+    const json_value *schema;
+    bool fails;
+    const struct seen *next;
+} seen;
+
+/* One run of schema_expand. */
+typedef struct expansion {
+    schema_compiler *c;
+    shape *found; /* [n_found], owned */
+    uint32_t n_found, capacity;
+    bool any_will_do; /* one shape is enough */
+    uint32_t depth;   /* how far members' values are looked at */
+} expansion;
+
+enum { MOST_DEPTH = 3, MOST_TRIAL_STEPS = 3000 };
+
+static bool is_alive(schema_compiler *c, const demand *demands, size_t n, const shape *base, uint32_t depth);
+
+/* -------------------------------------------------------------------------------------------------------- values */
+
+bool schema_same_text(cllm_string a, cllm_string b) {
+    return a.length == b.length && (a.length == 0 || memcmp(a.data, b.data, a.length) == 0);
+}
+
+static bool is_text(cllm_string a, const char *text) { return schema_same_text(a, (cllm_string){text, strlen(text)}); }
+
+const json_value *schema_find(const json_value *object, cllm_string name) {
+    if (object->kind != JSON_OBJECT) return NULL;
+    for (uint32_t i = 0; i < object->count; i++)
+        if (schema_same_text(object->members[i].name, name)) return &object->members[i].value;
+    return NULL;
+}
+
+static bool is_number(const json_value *v) { return v->kind == JSON_INTEGER || v->kind == JSON_FLOAT; }
+static bool is_composite(const json_value *v) { return v->kind == JSON_ARRAY || v->kind == JSON_OBJECT; }
+
+static bool same_numbers(const json_value *a, const json_value *b) {
+    arena scratch = {0};
+    decimal one, other;
+    const bool same = decimal_from_json(a, &scratch, &one, NULL) == CLLM_OK &&
+                      decimal_from_json(b, &scratch, &other, NULL) == CLLM_OK && decimal_compare(&one, &other) == 0;
+    arena_free(&scratch);
+    return same;
+}
+
+bool schema_equal(const json_value *a, const json_value *b) {
+    if (is_number(a) && is_number(b)) return same_numbers(a, b);
+    if (a->kind != b->kind) return false;
+    switch (a->kind) {
+    case JSON_BOOL: return a->boolean == b->boolean;
+    case JSON_STRING: return schema_same_text(a->string, b->string);
+    case JSON_ARRAY:
+        if (a->count != b->count) return false;
+        for (uint32_t i = 0; i < a->count; i++)
+            if (!schema_equal(&a->items[i], &b->items[i])) return false;
+        return true;
+    case JSON_OBJECT:
+        if (a->count != b->count) return false;
+        for (uint32_t i = 0; i < a->count; i++) {
+            const json_value *other = schema_find(b, a->members[i].name);
+            if (!other || !schema_equal(&a->members[i].value, other)) return false;
+        }
+        return true;
+    default: return true;
+    }
+}
+
+static uint32_t type_of(const json_value *v) {
+    switch (v->kind) {
+    case JSON_NULL: return TYPE_NULL;
+    case JSON_BOOL: return TYPE_BOOLEAN;
+    case JSON_INTEGER: return TYPE_INTEGER;
+    case JSON_FLOAT:
+        return v->number == (double)(int64_t)v->number && v->number > -9e18 && v->number < 9e18 ? TYPE_INTEGER
+                                                                                                : TYPE_NUMBER;
+    case JSON_STRING: return TYPE_STRING;
+    case JSON_ARRAY: return TYPE_ARRAY;
+    default: return TYPE_OBJECT;
+    }
+}
+
+/* ---------------------------------------------------------------------------------------------------- small steps */
+
+static bool push(schema_compiler *c, const pending **todo, demand d) {
+    pending *p = arena_alloc(c->a, 1, sizeof *p);
+    if (!p) return schema_no_memory(c);
+    *p = (pending){d, *todo};
+    *todo = p;
+    return true;
+}
+
+static bool push_schema(schema_compiler *c, const pending **todo, const json_value *schema, bool fails) {
+    return push(c, todo, (demand){.kind = DEMAND_SCHEMA, .value = schema, .fails = fails});
+}
+
+static bool add_fact(schema_compiler *c, shape *s, fact f) {
+    fact *added = arena_alloc(c->a, 1, sizeof *added);
+    if (!added) return schema_no_memory(c);
+    *added = f;
+    added->next = s->facts;
+    s->facts = added;
+    return true;
+}
+
+static bool add_choice(schema_compiler *c, shape *s, choice_kind kind, bool fails, const json_value *value,
+                       const json_member *keyword) {
+    choice *added = arena_alloc(c->a, 1, sizeof *added);
+    if (!added) return schema_no_memory(c);
+    *added = (choice){.kind = kind, .fails = fails, .value = value, .keyword = keyword, .next = s->choices};
+    s->choices = added;
+    return true;
+}
+
+static bool malformed(schema_compiler *c, const json_value *at, const char *what) {
+    return schema_fails(c, CLLM_ERR_FORMAT, at, what);
+}
+
+/* A number of items, characters or members. */
+static bool read_count(schema_compiler *c, const json_value *v, uint32_t *count) {
+    double number = v->kind == JSON_FLOAT ? v->number : -1;
+    if (v->kind == JSON_INTEGER) number = json_parse_float(v->string.data, v->string.length);
+    if (number < 0 || number != (double)(uint64_t)(number < 1e18 ? number : 1e18))
+        return malformed(c, v, "this has to be a whole number from 0 on");
+    *count = number < 4e9 ? (uint32_t)number : UINT32_MAX - 1;
+    return true;
+}
+
+static uint32_t least_of(uint32_t a, uint32_t b) { return a < b ? a : b; }
+static uint32_t most_of(uint32_t a, uint32_t b) { return a > b ? a : b; }
+
+/* ----------------------------------------------------------------------------------------------------- keywords */
+
+/* The keywords that say something of values, in the order of the road: what they are for, which drafts have them. */
+typedef enum keyword {
+    KEY_REF,
+    KEY_TYPE,
+    KEY_ENUM,
+    KEY_CONST,
+    KEY_MINIMUM,
+    KEY_MAXIMUM,
+    KEY_EXCLUSIVE_MINIMUM,
+    KEY_EXCLUSIVE_MAXIMUM,
+    KEY_MULTIPLE_OF,
+    KEY_MIN_LENGTH,
+    KEY_MAX_LENGTH,
+    KEY_PATTERN,
+    KEY_FORMAT,
+    KEY_MIN_ITEMS,
+    KEY_MAX_ITEMS,
+    KEY_ITEMS,
+    KEY_PREFIX_ITEMS,
+    KEY_ADDITIONAL_ITEMS,
+    KEY_CONTAINS,
+    KEY_MIN_CONTAINS,
+    KEY_MAX_CONTAINS,
+    KEY_UNIQUE_ITEMS,
+    KEY_UNEVALUATED_ITEMS,
+    KEY_MIN_PROPERTIES,
+    KEY_MAX_PROPERTIES,
+    KEY_REQUIRED,
+    KEY_PROPERTIES,
+    KEY_PATTERN_PROPERTIES,
+    KEY_ADDITIONAL_PROPERTIES,
+    KEY_PROPERTY_NAMES,
+    KEY_UNEVALUATED_PROPERTIES,
+    KEY_DEPENDENCIES,
+    KEY_DEPENDENT_REQUIRED,
+    KEY_DEPENDENT_SCHEMAS,
+    KEY_ALL_OF,
+    KEY_ANY_OF,
+    KEY_ONE_OF,
+    KEY_NOT,
+    KEY_IF,
+    KEY_THEN,
+    KEY_ELSE,
+    KEY_DYNAMIC_REF,
+    N_KEYWORDS
+} keyword;
+
+static const struct {
+    const char *name;
+    int from, until; /* drafts */
+} keywords[N_KEYWORDS] = {
+    [KEY_REF] = {"$ref", DRAFT_4, DRAFT_2020},
+    [KEY_TYPE] = {"type", DRAFT_4, DRAFT_2020},
+    [KEY_ENUM] = {"enum", DRAFT_4, DRAFT_2020},
+    [KEY_CONST] = {"const", DRAFT_6, DRAFT_2020},
+    [KEY_MINIMUM] = {"minimum", DRAFT_4, DRAFT_2020},
+    [KEY_MAXIMUM] = {"maximum", DRAFT_4, DRAFT_2020},
+    [KEY_EXCLUSIVE_MINIMUM] = {"exclusiveMinimum", DRAFT_4, DRAFT_2020},
+    [KEY_EXCLUSIVE_MAXIMUM] = {"exclusiveMaximum", DRAFT_4, DRAFT_2020},
+    [KEY_MULTIPLE_OF] = {"multipleOf", DRAFT_4, DRAFT_2020},
+    [KEY_MIN_LENGTH] = {"minLength", DRAFT_4, DRAFT_2020},
+    [KEY_MAX_LENGTH] = {"maxLength", DRAFT_4, DRAFT_2020},
+    [KEY_PATTERN] = {"pattern", DRAFT_4, DRAFT_2020},
+    [KEY_FORMAT] = {"format", DRAFT_4, DRAFT_2020},
+    [KEY_MIN_ITEMS] = {"minItems", DRAFT_4, DRAFT_2020},
+    [KEY_MAX_ITEMS] = {"maxItems", DRAFT_4, DRAFT_2020},
+    [KEY_ITEMS] = {"items", DRAFT_4, DRAFT_2020},
+    [KEY_PREFIX_ITEMS] = {"prefixItems", DRAFT_2020, DRAFT_2020},
+    [KEY_ADDITIONAL_ITEMS] = {"additionalItems", DRAFT_4, DRAFT_2019},
+    [KEY_CONTAINS] = {"contains", DRAFT_6, DRAFT_2020},
+    [KEY_MIN_CONTAINS] = {"minContains", DRAFT_2019, DRAFT_2020},
+    [KEY_MAX_CONTAINS] = {"maxContains", DRAFT_2019, DRAFT_2020},
+    [KEY_UNIQUE_ITEMS] = {"uniqueItems", DRAFT_4, DRAFT_2020},
+    [KEY_UNEVALUATED_ITEMS] = {"unevaluatedItems", DRAFT_2019, DRAFT_2020},
+    [KEY_MIN_PROPERTIES] = {"minProperties", DRAFT_4, DRAFT_2020},
+    [KEY_MAX_PROPERTIES] = {"maxProperties", DRAFT_4, DRAFT_2020},
+    [KEY_REQUIRED] = {"required", DRAFT_4, DRAFT_2020},
+    [KEY_PROPERTIES] = {"properties", DRAFT_4, DRAFT_2020},
+    [KEY_PATTERN_PROPERTIES] = {"patternProperties", DRAFT_4, DRAFT_2020},
+    [KEY_ADDITIONAL_PROPERTIES] = {"additionalProperties", DRAFT_4, DRAFT_2020},
+    [KEY_PROPERTY_NAMES] = {"propertyNames", DRAFT_6, DRAFT_2020},
+    [KEY_UNEVALUATED_PROPERTIES] = {"unevaluatedProperties", DRAFT_2019, DRAFT_2020},
+    [KEY_DEPENDENCIES] = {"dependencies", DRAFT_4, DRAFT_7},
+    [KEY_DEPENDENT_REQUIRED] = {"dependentRequired", DRAFT_2019, DRAFT_2020},
+    [KEY_DEPENDENT_SCHEMAS] = {"dependentSchemas", DRAFT_2019, DRAFT_2020},
+    [KEY_ALL_OF] = {"allOf", DRAFT_4, DRAFT_2020},
+    [KEY_ANY_OF] = {"anyOf", DRAFT_4, DRAFT_2020},
+    [KEY_ONE_OF] = {"oneOf", DRAFT_4, DRAFT_2020},
+    [KEY_NOT] = {"not", DRAFT_4, DRAFT_2020},
+    [KEY_IF] = {"if", DRAFT_7, DRAFT_2020},
+    [KEY_THEN] = {"then", DRAFT_7, DRAFT_2020},
+    [KEY_ELSE] = {"else", DRAFT_7, DRAFT_2020},
+    [KEY_DYNAMIC_REF] = {"$dynamicRef", DRAFT_2019, DRAFT_2020},
+};
+
+static keyword keyword_of(const schema_compiler *c, cllm_string name) {
+    for (int i = 0; i < N_KEYWORDS; i++)
+        if (is_text(name, keywords[i].name))
+            return !c->draft_is_said || ((int)c->draft >= keywords[i].from && (int)c->draft <= keywords[i].until)
+                       ? (keyword)i
+                       : N_KEYWORDS;
+    return is_text(name, "$recursiveRef") && c->draft == DRAFT_2019 ? KEY_DYNAMIC_REF : N_KEYWORDS;
+}
+
+static bool is_schema(schema_compiler *c, const json_value *v) {
+    return v->kind == JSON_OBJECT || v->kind == JSON_BOOL ||
+           malformed(c, v, "this has to be a schema: an object, true or false");
+}
+
+/* An array of schemas, which is not empty. */
+static bool is_schema_list(schema_compiler *c, const json_value *v) {
+    if (v->kind != JSON_ARRAY || v->count == 0) return malformed(c, v, "this has to be an array of schemas");
+    for (uint32_t i = 0; i < v->count; i++)
+        if (!is_schema(c, &v->items[i])) return false;
+    return true;
+}
+
+static bool is_name_list(schema_compiler *c, const json_value *v) {
+    bool is_list = v->kind == JSON_ARRAY;
+    for (uint32_t i = 0; is_list && i < v->count; i++) is_list = v->items[i].kind == JSON_STRING;
+    return is_list || malformed(c, v, "this has to be an array of names");
+}
+
+static bool is_object(schema_compiler *c, const json_value *v) {
+    return v->kind == JSON_OBJECT || malformed(c, v, "this has to be an object");
+}
+
+bool schema_is_true(const json_value *schema) {
+    return schema->kind == JSON_BOOL ? schema->boolean : schema->kind == JSON_OBJECT && schema->count == 0;
+}
+
+static bool is_false(const json_value *schema) { return schema->kind == JSON_BOOL && !schema->boolean; }
+
+static bool read_types(schema_compiler *c, const json_value *v, uint32_t *types) {
+    static const struct {
+        const char *name;
+        uint32_t type;
+    } names[] = {{"null", TYPE_NULL},     {"boolean", TYPE_BOOLEAN}, {"integer", TYPE_INTEGER}, {"number", TYPE_NUMBER},
+                 {"string", TYPE_STRING}, {"array", TYPE_ARRAY},     {"object", TYPE_OBJECT}};
+    const uint32_t n = v->kind == JSON_ARRAY ? v->count : 1;
+    *types = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        const json_value *item = v->kind == JSON_ARRAY ? &v->items[i] : v;
+        uint32_t found = 0;
+        for (size_t k = 0; k < sizeof names / sizeof *names; k++)
+            if (item->kind == JSON_STRING && is_text(item->string, names[k].name)) found = names[k].type;
+        if (found == 0) return malformed(c, item, "this is no type");
+        *types |= found;
+    }
+    return true;
+}
+
+/* The bound of a keyword, in the form of draft 4 too, where another keyword says whether it is excluded. */
+static bool add_bound(schema_compiler *c, shape *s, const json_value *schema, keyword key, const json_value *v,
+                      bool fails) {
+    const bool is_least = key == KEY_MINIMUM || key == KEY_EXCLUSIVE_MINIMUM;
+    bool is_excluded = key == KEY_EXCLUSIVE_MINIMUM || key == KEY_EXCLUSIVE_MAXIMUM;
+    const json_value *flag = json_find(schema, is_least ? "exclusiveMinimum" : "exclusiveMaximum");
+    if (is_excluded && v->kind == JSON_BOOL) return true; /* it is the flag */
+    if (!is_excluded && flag && flag->kind == JSON_BOOL) is_excluded = flag->boolean;
+    if (!is_number(v)) return malformed(c, v, "this has to be a number");
+    return add_fact(
+        c, s,
+        (fact){.kind = is_least != fails ? FACT_LEAST : FACT_MOST, .value = v, .is_excluded = is_excluded != fails});
+}
+
+static bool has_any(const json_value *schema, const char *const *names) {
+    for (; *names; names++)
+        if (json_find(schema, *names)) return true;
+    return false;
+}
+
+/* unevaluatedProperties is as good as additionalProperties, unevaluatedItems as items, where nothing else of the schema can evaluate any. */
+static const json_value *unevaluated_of(const schema_compiler *c, const json_value *schema, const char *name) {
+    static const char *const others[] = {"allOf", "anyOf",       "oneOf",    "not",
+                                         "if",    "then",        "else",     "dependentSchemas",
+                                         "$ref",  "$dynamicRef", "contains", NULL};
+    return c->draft >= DRAFT_2019 && !has_any(schema, others) ? json_find(schema, name) : NULL;
+}
+
+const json_value *schema_unevaluated_properties(const schema_compiler *c, const json_value *schema) {
+    return unevaluated_of(c, schema, "unevaluatedProperties");
+}
+
+static const json_value *additional_properties(const schema_compiler *c, const json_value *schema) {
+    const json_value *additional = json_find(schema, "additionalProperties");
+    return additional ? additional : schema_unevaluated_properties(c, schema);
+}
+
+static bool check_unevaluated(schema_compiler *c, const json_value *schema, const json_member *m, const char *instead) {
+    if (!is_schema(c, &m->value)) return false;
+    if (schema_is_true(&m->value) || json_find(schema, instead) || unevaluated_of(c, schema, m->name.data)) return true;
+    return schema_fails(c, CLLM_ERR_UNSUPPORTED, &m->value, "this cannot be enforced beside other schemas");
+}
+
+/* What the items are to be: FACT_ARRAY. */
+static bool add_items(schema_compiler *c, shape *s, const json_value *schema) {
+    const json_value *items = json_find(schema, "items"), *prefix = json_find(schema, "prefixItems"), *rest = items;
+    if (c->draft < DRAFT_2020) prefix = NULL;
+    if (prefix && !is_schema_list(c, prefix)) return false;
+    if (!prefix && items && items->kind == JSON_ARRAY) { /* as it was before 2020-12 */
+        prefix = items;
+        for (uint32_t i = 0; i < items->count; i++)
+            if (!is_schema(c, &items->items[i])) return false;
+        rest = json_find(schema, "additionalItems");
+    }
+    if (!rest) rest = unevaluated_of(c, schema, "unevaluatedItems");
+    if (rest && !is_schema(c, rest)) return false;
+    return add_fact(c, s, (fact){.kind = FACT_ARRAY, .value = prefix, .other = rest});
+}
+
+static bool add_properties(schema_compiler *c, shape *s, const json_value *schema) {
+    const json_value *properties = json_find(schema, "properties"), *patterns = json_find(schema, "patternProperties");
+    const json_value *additional = json_find(schema, "additionalProperties");
+    if (additional && !is_schema(c, additional)) return false;
+    for (int i = 0; i < 2; i++) {
+        const json_value *of = i == 0 ? properties : patterns;
+        if (of && !is_object(c, of)) return false;
+        for (uint32_t k = 0; of && k < of->count; k++)
+            if (!is_schema(c, &of->members[k].value)) return false;
+    }
+    return add_fact(c, s, (fact){.kind = FACT_OBJECT, .value = schema});
+}
+
+static bool add_dependencies(schema_compiler *c, shape *s, const json_value *v) {
+    if (!is_object(c, v)) return false;
+    for (uint32_t i = 0; i < v->count; i++) {
+        const json_member *m = &v->members[i];
+        if (m->value.kind != JSON_ARRAY) {
+            if (!is_schema(c, &m->value)) return false;
+            if (!schema_is_true(&m->value) && !add_choice(c, s, CHOICE_DEPENDS, false, v, m)) return false;
+            continue;
+        }
+        if (!is_name_list(c, &m->value)) return false;
+        for (uint32_t k = 0; k < m->value.count; k++)
+            if (!add_fact(
+                    c, s,
+                    (fact){.kind = FACT_IMPLIES, .value = v, .name = m->name, .second = m->value.items[k].string}))
+                return false;
+    }
+    return true;
+}
+
+static bool add_format(schema_compiler *c, shape *s, const json_value *v, bool fails) {
+    bool known;
+    if (v->kind != JSON_STRING) return malformed(c, v, "this has to be the name of a format");
+    if (!format_pattern(v->string, &known)) {
+        if (known) return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "this format cannot be enforced");
+        if (!fails) return true; /* a name of somebody's own is a remark */
+        s->types = 0;
+        return true;
+    }
+    return add_fact(c, s, (fact){.kind = FACT_FORMAT, .fails = fails, .value = v, .name = v->string});
+}
+
+static bool cannot_fail(schema_compiler *c, const json_value *v) {
+    return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "its opposite cannot be enforced");
+}
+
+static bool is_relative(keyword key) {
+    return key == KEY_THEN || key == KEY_ELSE || key == KEY_MIN_CONTAINS || key == KEY_MAX_CONTAINS;
+}
+
+/* A keyword that holds. */
+static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, const json_value *schema,
+                        const json_member *m, keyword key) {
+    const json_value *v = &m->value;
+    uint32_t count = 0, types;
+    switch (key) {
+    case KEY_REF: {
+        const json_value *target = schema_resolve(c, v);
+        return target && push_schema(c, todo, target, false);
+    }
+    case KEY_TYPE:
+        if (!read_types(c, v, &types)) return false;
+        s->types &= types;
+        return true;
+    case KEY_ENUM:
+        if (v->kind != JSON_ARRAY) return malformed(c, v, "this has to be an array of values");
+        for (uint32_t i = 0; i < v->count; i++)
+            if (is_composite(&v->items[i])) return add_choice(c, s, CHOICE_VALUES, false, v, NULL);
+        types = 0;
+        for (uint32_t i = 0; i < v->count; i++) types |= type_of(&v->items[i]);
+        s->types &= types;
+        return add_fact(c, s, (fact){.kind = FACT_VALUES, .value = v});
+    case KEY_CONST: return push(c, todo, (demand){.kind = DEMAND_VALUE, .value = v});
+    case KEY_MINIMUM:
+    case KEY_MAXIMUM:
+    case KEY_EXCLUSIVE_MINIMUM:
+    case KEY_EXCLUSIVE_MAXIMUM: return add_bound(c, s, schema, key, v, false);
+    case KEY_MULTIPLE_OF:
+        if (!is_number(v) ||
+            (v->kind == JSON_FLOAT ? v->number <= 0 : v->string.data[0] == '-' || v->string.data[0] == '0'))
+            return malformed(c, v, "this has to be a number above 0");
+        return add_fact(c, s, (fact){.kind = FACT_MULTIPLE, .value = v});
+    case KEY_MIN_LENGTH:
+        if (!read_count(c, v, &count)) return false;
+        s->least_length = most_of(s->least_length, count);
+        return true;
+    case KEY_MAX_LENGTH:
+        if (!read_count(c, v, &count)) return false;
+        s->most_length = least_of(s->most_length, count);
+        return true;
+    case KEY_PATTERN:
+        if (v->kind != JSON_STRING) return malformed(c, v, "this has to be a regular expression");
+        return add_fact(c, s, (fact){.kind = FACT_PATTERN, .value = v, .name = v->string});
+    case KEY_FORMAT: return add_format(c, s, v, false);
+    case KEY_MIN_ITEMS:
+        if (!read_count(c, v, &count)) return false;
+        s->least_items = most_of(s->least_items, count);
+        return true;
+    case KEY_MAX_ITEMS:
+        if (!read_count(c, v, &count)) return false;
+        s->most_items = least_of(s->most_items, count);
+        return true;
+    case KEY_PREFIX_ITEMS:
+        return json_find(schema, "items") ? true : add_items(c, s, schema); /* with items, if they are there */
+    case KEY_ITEMS: return add_items(c, s, schema);
+    case KEY_UNEVALUATED_ITEMS:
+        if (!check_unevaluated(c, schema, m, "items")) return false;
+        return json_find(schema, "items") || json_find(schema, "prefixItems") || schema_is_true(v)
+                   ? true
+                   : add_items(c, s, schema);
+    case KEY_CONTAINS: {
+        const json_value *least = c->draft >= DRAFT_2019 ? json_find(schema, "minContains") : NULL;
+        const json_value *most = c->draft >= DRAFT_2019 ? json_find(schema, "maxContains") : NULL;
+        count = 1;
+        if (!is_schema(c, v) || (least && !read_count(c, least, &count))) return false;
+        if (most || count > 1)
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, most ? most : least, "this cannot be enforced");
+        return count == 0 || add_fact(c, s, (fact){.kind = FACT_CONTAINS, .value = v});
+    }
+    case KEY_UNIQUE_ITEMS:
+        if (v->kind != JSON_BOOL) return malformed(c, v, "this has to be true or false");
+        return !v->boolean || add_fact(c, s, (fact){.kind = FACT_UNIQUE, .value = v});
+    case KEY_MIN_PROPERTIES:
+        if (!read_count(c, v, &count)) return false;
+        s->least_members = most_of(s->least_members, count);
+        return true;
+    case KEY_MAX_PROPERTIES:
+        if (!read_count(c, v, &count)) return false;
+        s->most_members = least_of(s->most_members, count);
+        return true;
+    case KEY_REQUIRED:
+        if (!is_name_list(c, v)) return false;
+        for (uint32_t i = 0; i < v->count; i++)
+            if (!add_fact(c, s, (fact){.kind = FACT_MEMBER, .value = v, .name = v->items[i].string})) return false;
+        return true;
+    case KEY_PROPERTIES: return add_properties(c, s, schema);
+    case KEY_PATTERN_PROPERTIES: return json_find(schema, "properties") ? true : add_properties(c, s, schema);
+    case KEY_ADDITIONAL_PROPERTIES:
+        return json_find(schema, "properties") || json_find(schema, "patternProperties") || schema_is_true(v)
+                   ? true
+                   : add_properties(c, s, schema);
+    case KEY_UNEVALUATED_PROPERTIES:
+        if (!check_unevaluated(c, schema, m, "additionalProperties")) return false;
+        return json_find(schema, "properties") || json_find(schema, "patternProperties") ||
+                       json_find(schema, "additionalProperties") || schema_is_true(v)
+                   ? true
+                   : add_properties(c, s, schema);
+    case KEY_PROPERTY_NAMES:
+        return is_schema(c, v) && (schema_is_true(v) || add_fact(c, s, (fact){.kind = FACT_NAMES, .value = v}));
+    case KEY_DEPENDENCIES:
+    case KEY_DEPENDENT_REQUIRED:
+    case KEY_DEPENDENT_SCHEMAS: return add_dependencies(c, s, v);
+    case KEY_ALL_OF:
+        if (!is_schema_list(c, v)) return false;
+        for (uint32_t i = v->count; i-- > 0;)
+            if (!push_schema(c, todo, &v->items[i], false)) return false;
+        return true;
+    case KEY_ANY_OF: return is_schema_list(c, v) && add_choice(c, s, CHOICE_ANY_OF, false, v, NULL);
+    case KEY_ONE_OF: return is_schema_list(c, v) && add_choice(c, s, CHOICE_ONE_OF, false, v, NULL);
+    case KEY_NOT: return is_schema(c, v) && push_schema(c, todo, v, true);
+    case KEY_IF:
+        if (!is_schema(c, v)) return false;
+        return json_find(schema, "then") || json_find(schema, "else") ? add_choice(c, s, CHOICE_IF, false, schema, NULL)
+                                                                      : true;
+    case KEY_DYNAMIC_REF:
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "references that depend on the way cannot be followed");
+    default: return true;
+    }
+}
+
+static bool restrict_to(shape *s, uint32_t types) {
+    s->types &= types;
+    return true;
+}
+
+/* A keyword that fails. */
+static bool add_failing(schema_compiler *c, shape *s, const pending **todo, const json_value *schema,
+                        const json_member *m, keyword key) {
+    const json_value *v = &m->value;
+    uint32_t count = 0, types;
+    switch (key) {
+    case KEY_REF: {
+        const json_value *target = schema_resolve(c, v);
+        return target && push_schema(c, todo, target, true);
+    }
+    case KEY_TYPE: return read_types(c, v, &types) && restrict_to(s, ~types);
+    case KEY_ENUM:
+        if (v->kind != JSON_ARRAY) return malformed(c, v, "this has to be an array of values");
+        for (uint32_t i = 0; i < v->count; i++)
+            if (!push(c, todo, (demand){.kind = DEMAND_VALUE, .value = &v->items[i], .fails = true})) return false;
+        return true;
+    case KEY_CONST: return push(c, todo, (demand){.kind = DEMAND_VALUE, .value = v, .fails = true});
+    case KEY_MINIMUM:
+    case KEY_MAXIMUM:
+    case KEY_EXCLUSIVE_MINIMUM:
+    case KEY_EXCLUSIVE_MAXIMUM:
+        return restrict_to(s, v->kind == JSON_BOOL ? 0 : TYPE_NUMBER) && add_bound(c, s, schema, key, v, true);
+    case KEY_MULTIPLE_OF:
+        if (!is_number(v)) return malformed(c, v, "this has to be a number above 0");
+        return restrict_to(s, TYPE_NUMBER) && add_fact(c, s, (fact){.kind = FACT_MULTIPLE, .value = v, .fails = true});
+    case KEY_MIN_LENGTH:
+        if (!read_count(c, v, &count)) return false;
+        s->types &= count > 0 ? TYPE_STRING : 0;
+        s->most_length = least_of(s->most_length, count - 1);
+        return true;
+    case KEY_MAX_LENGTH:
+        if (!read_count(c, v, &count)) return false;
+        s->types &= TYPE_STRING;
+        s->least_length = most_of(s->least_length, count + 1);
+        return true;
+    case KEY_PATTERN:
+        if (v->kind != JSON_STRING) return malformed(c, v, "this has to be a regular expression");
+        return restrict_to(s, TYPE_STRING) &&
+               add_fact(c, s, (fact){.kind = FACT_PATTERN, .value = v, .name = v->string, .fails = true});
+    case KEY_FORMAT: return restrict_to(s, TYPE_STRING) && add_format(c, s, v, true);
+    case KEY_MIN_ITEMS:
+        if (!read_count(c, v, &count)) return false;
+        s->types &= count > 0 ? TYPE_ARRAY : 0;
+        s->most_items = least_of(s->most_items, count - 1);
+        return true;
+    case KEY_MAX_ITEMS:
+        if (!read_count(c, v, &count)) return false;
+        s->types &= TYPE_ARRAY;
+        s->least_items = most_of(s->least_items, count + 1);
+        return true;
+    case KEY_ITEMS: /* some item fails */
+        if (v->kind == JSON_ARRAY || json_find(schema, "prefixItems")) return cannot_fail(c, v);
+        return is_schema(c, v) && restrict_to(s, TYPE_ARRAY) &&
+               add_fact(c, s, (fact){.kind = FACT_CONTAINS, .value = v, .fails = true});
+    case KEY_CONTAINS: /* all items fail */
+        if (json_find(schema, "minContains") || json_find(schema, "maxContains")) return cannot_fail(c, v);
+        return is_schema(c, v) && restrict_to(s, TYPE_ARRAY) &&
+               add_fact(c, s, (fact){.kind = FACT_ARRAY, .other = v, .fails = true});
+    case KEY_UNIQUE_ITEMS:
+        if (v->kind == JSON_BOOL && v->boolean) return cannot_fail(c, v);
+        return restrict_to(s, 0);
+    case KEY_MIN_PROPERTIES:
+        if (!read_count(c, v, &count)) return false;
+        s->types &= count > 0 ? TYPE_OBJECT : 0;
+        s->most_members = least_of(s->most_members, count - 1);
+        return true;
+    case KEY_MAX_PROPERTIES:
+        if (!read_count(c, v, &count)) return false;
+        s->types &= TYPE_OBJECT;
+        s->least_members = most_of(s->least_members, count + 1);
+        return true;
+    case KEY_REQUIRED:
+        return is_name_list(c, v) && restrict_to(s, TYPE_OBJECT) && add_choice(c, s, CHOICE_NAMES, false, v, NULL);
+    case KEY_PROPERTIES:
+        return is_object(c, v) && restrict_to(s, TYPE_OBJECT) && add_choice(c, s, CHOICE_PROPERTIES, false, v, NULL);
+    case KEY_DEPENDENCIES:
+    case KEY_DEPENDENT_REQUIRED:
+    case KEY_DEPENDENT_SCHEMAS:
+        return is_object(c, v) && restrict_to(s, TYPE_OBJECT) && add_choice(c, s, CHOICE_NO_DEPENDS, false, v, NULL);
+    case KEY_ALL_OF: return is_schema_list(c, v) && add_choice(c, s, CHOICE_FAILING, false, v, NULL);
+    case KEY_ANY_OF:
+        if (!is_schema_list(c, v)) return false;
+        for (uint32_t i = 0; i < v->count; i++)
+            if (!push_schema(c, todo, &v->items[i], true)) return false;
+        return true;
+    case KEY_ONE_OF: return is_schema_list(c, v) && add_choice(c, s, CHOICE_NOT_ONE_OF, false, v, NULL);
+    case KEY_NOT: return is_schema(c, v) && push_schema(c, todo, v, false);
+    case KEY_IF:
+        if (!json_find(schema, "then") && !json_find(schema, "else")) return restrict_to(s, 0);
+        return is_schema(c, v) && add_choice(c, s, CHOICE_IF, true, schema, NULL);
+    case KEY_DYNAMIC_REF:
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "references that depend on the way cannot be followed");
+    default: /* lists that are true for all values cannot fail */
+        if (schema_is_true(v) || (key == KEY_PATTERN_PROPERTIES && v->kind == JSON_OBJECT && v->count == 0))
+            return restrict_to(s, 0);
+        return cannot_fail(c, v);
+    }
+}
+
+/* The keyword at a place of a schema, or N_KEYWORDS if it says nothing by itself. */
+static keyword keyword_at(const schema_compiler *c, const json_value *schema, uint32_t i) {
+    const keyword key = keyword_of(c, schema->members[i].name);
+    if (c->draft <= DRAFT_7 && key != KEY_REF && json_find(schema, "$ref")) return N_KEYWORDS;
+    return key;
+}
+
+static bool add_schema(schema_compiler *c, shape *s, const pending **todo, const json_value *schema, bool fails) {
+    if (!is_schema(c, schema)) return false;
+    if (schema->kind == JSON_BOOL) return schema->boolean != fails || restrict_to(s, 0);
+    for (const seen *at = s->seen; at; at = at->next)
+        if (at->schema == schema && at->fails == fails) return true;
+    seen *entry = arena_alloc(c->a, 1, sizeof *entry);
+    if (!entry) return schema_no_memory(c);
+    *entry = (seen){schema, fails, s->seen};
+    s->seen = entry;
+    if (!fails) {
+        for (uint32_t i = 0; i < schema->count; i++) {
+            const keyword key = keyword_at(c, schema, i);
+            if (key != N_KEYWORDS && !add_keyword(c, s, todo, schema, &schema->members[i], key)) return false;
+        }
+        return true;
+    }
+    uint32_t n = 0, only = 0;
+    for (uint32_t i = 0; i < schema->count; i++) {
+        const keyword key = keyword_at(c, schema, i);
+        if (key == N_KEYWORDS || is_relative(key)) continue;
+        n++;
+        only = i;
+    }
+    if (n == 0) return restrict_to(s, 0);
+    if (n > 1) return add_choice(c, s, CHOICE_NOT, false, schema, NULL);
+    return push(c, todo,
+                (demand){.kind = DEMAND_KEYWORD, .value = schema, .keyword = &schema->members[only], .fails = true});
+}
+
+/* A value as a shape. */
+static bool add_value(schema_compiler *c, shape *s, const json_value *v, bool fails) {
+    if (fails && is_composite(v)) {
+        if (!(s->types & type_of(v))) return true;
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "the opposite of an array or an object cannot be enforced");
+    }
+    if (!fails) s->types &= type_of(v);
+    switch (v->kind) {
+    case JSON_NULL:
+        if (fails) s->types &= ~(uint32_t)TYPE_NULL;
+        return true;
+    case JSON_ARRAY:
+        s->least_items = most_of(s->least_items, v->count);
+        s->most_items = least_of(s->most_items, v->count);
+        return add_fact(c, s, (fact){.kind = FACT_ITEMS, .value = v});
+    case JSON_OBJECT:
+        for (uint32_t i = 0; i < v->count; i++)
+            if (!add_fact(c, s, (fact){.kind = FACT_MEMBER, .value = v, .name = v->members[i].name})) return false;
+        return add_fact(c, s, (fact){.kind = FACT_MEMBERS, .value = v});
+    default: return add_fact(c, s, (fact){.kind = FACT_VALUES, .is_single = true, .value = v, .fails = fails});
+    }
+}
+
+static bool add_demand(schema_compiler *c, shape *s, const pending **todo, const demand *d) {
+    switch (d->kind) {
+    case DEMAND_SCHEMA: return add_schema(c, s, todo, d->value, d->fails);
+    case DEMAND_VALUE: return add_value(c, s, d->value, d->fails);
+    case DEMAND_KEYWORD: return add_failing(c, s, todo, d->value, d->keyword, keyword_of(c, d->keyword->name));
+    case DEMAND_TYPES: return restrict_to(s, d->types);
+    case DEMAND_MEMBER:
+        return (d->fails || restrict_to(s, TYPE_OBJECT)) &&
+               add_fact(c, s, (fact){.kind = FACT_MEMBER, .fails = d->fails, .value = d->value, .name = d->name});
+    case DEMAND_PROPERTY:
+        return restrict_to(s, TYPE_OBJECT) &&
+               add_fact(c, s, (fact){.kind = FACT_MEMBER, .value = d->value, .name = d->name}) &&
+               add_fact(c, s, (fact){.kind = FACT_PROPERTY, .fails = d->fails, .value = d->value, .name = d->name});
+    default: return true;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- what is alive */
+
+/* Is the value of an enumeration in the shape's other ones, as far as lists tell? */
+static bool may_be(const shape *s, const json_value *v) {
+    if (is_composite(v) || !(s->types & type_of(v))) return false;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (f->kind != FACT_VALUES) continue;
+        bool found = f->is_single && schema_equal(f->value, v);
+        for (uint32_t i = 0; !f->is_single && !found && i < f->value->count; i++)
+            found = schema_equal(&f->value->items[i], v);
+        if (found == f->fails) return false;
+    }
+    return true;
+}
+
+static double number_of(const json_value *v) {
+    return v->kind == JSON_FLOAT ? v->number : json_parse_float(v->string.data, v->string.length);
+}
+
+/* Drop the types for which the facts contradict each other. depth: how far members' values are looked at. */
+static void drop_dead_types(schema_compiler *c, shape *s, uint32_t depth) {
+    const fact *least = NULL, *most = NULL, *values = NULL;
+    if (s->least_length > s->most_length) s->types &= ~(uint32_t)TYPE_STRING;
+    if (s->least_items > s->most_items) s->types &= ~(uint32_t)TYPE_ARRAY;
+    if (s->least_members > s->most_members) s->types &= ~(uint32_t)TYPE_OBJECT;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (f->kind == FACT_LEAST && (!least || number_of(f->value) > number_of(least->value))) least = f;
+        if (f->kind == FACT_MOST && (!most || number_of(f->value) < number_of(most->value))) most = f;
+        if (f->kind == FACT_VALUES && !f->fails && (!values || f->is_single)) values = f;
+    }
+    if (least && most) {
+        const double low = number_of(least->value), high = number_of(most->value);
+        if (low > high || (low == high && (least->is_excluded || most->is_excluded)))
+            s->types &= ~(uint32_t)TYPE_NUMBER;
+    }
+    if (values) { /* only types that a value is left of */
+        uint32_t types = 0;
+        if (values->is_single) types = may_be(s, values->value) ? type_of(values->value) : 0;
+        for (uint32_t i = 0; !values->is_single && i < values->value->count; i++)
+            if (may_be(s, &values->value->items[i])) types |= type_of(&values->value->items[i]);
+        s->types &= types;
+    }
+    for (const fact *f = s->facts; f && s->types & TYPE_OBJECT; f = f->next) {
+        demand demands[SCHEMA_MOST_DEMANDS];
+        uint32_t n;
+        if (f->kind != FACT_MEMBER || f->fails) continue;
+        for (const fact *other = s->facts; other; other = other->next)
+            if (other->kind == FACT_MEMBER && other->fails && schema_same_text(other->name, f->name))
+                s->types &= ~(uint32_t)TYPE_OBJECT;
+        if (!schema_member_demands(c, s, f->name, demands, &n))
+            s->types &= ~(uint32_t)TYPE_OBJECT;
+        else if (depth > 0 && n > 1 && !is_alive(c, demands, n, NULL, depth - 1)) /* one alone is left to the network */
+            s->types &= ~(uint32_t)TYPE_OBJECT;
+    }
+}
+
+bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name, demand *demands, uint32_t *n) {
+    *n = 0;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (*n + 8 > SCHEMA_MOST_DEMANDS)
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "too many schemas at once");
+        if (f->kind == FACT_MEMBER && f->fails && schema_same_text(f->name, name)) return false;
+        if (f->kind == FACT_PROPERTY && schema_same_text(f->name, name))
+            demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = f->value, .fails = f->fails};
+        if (f->kind == FACT_MEMBERS) {
+            const json_value *member = schema_find(f->value, name);
+            if (!member) return false;
+            demands[(*n)++] = (demand){.kind = DEMAND_VALUE, .value = member};
+        }
+        if (f->kind != FACT_OBJECT) continue;
+        const json_value *properties = json_find(f->value, "properties"),
+                         *patterns = json_find(f->value, "patternProperties");
+        const json_value *own = properties ? schema_find(properties, name) : NULL;
+        bool is_declared = own;
+        if (own) demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = own};
+        for (uint32_t i = 0; patterns && i < patterns->count; i++) {
+            const char_automaton *pattern =
+                schema_pattern(c, &patterns->members[i].value, patterns->members[i].name, false);
+            if (!pattern) return false;
+            if (*n + 8 > SCHEMA_MOST_DEMANDS)
+                return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "too many schemas at once");
+            if (!characters_label(pattern, name)) continue;
+            is_declared = true;
+            demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = &patterns->members[i].value};
+        }
+        const json_value *additional = is_declared ? NULL : additional_properties(c, f->value);
+        if (additional) demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = additional};
+    }
+    for (uint32_t i = 0; i < *n; i++)
+        if (demands[i].kind == DEMAND_SCHEMA &&
+            (demands[i].fails ? schema_is_true(demands[i].value) : is_false(demands[i].value)))
+            return false;
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------------------- choices */
+
+static bool expand(expansion *e, shape s, const pending *todo);
+
+static bool go_on(expansion *e, const shape *s, const demand *demands, size_t n) {
+    const pending *todo = NULL;
+    for (size_t i = n; i-- > 0;)
+        if (!push(e->c, &todo, demands[i])) return false;
+    return expand(e, *s, todo);
+}
+
+static demand holds(const json_value *schema) { return (demand){.kind = DEMAND_SCHEMA, .value = schema}; }
+static demand fails(const json_value *schema) {
+    return (demand){.kind = DEMAND_SCHEMA, .value = schema, .fails = true};
+}
+
+/* Exactly one of them: one holds, and those fail that could hold beside it. */
+static bool expand_one_of(expansion *e, const shape *s, const json_value *list) {
+    demand *demands = arena_alloc(e->c->a, list->count, sizeof *demands);
+    if (!demands) return schema_no_memory(e->c);
+    for (uint32_t i = 0; i < list->count; i++) {
+        size_t n = 0;
+        demands[n++] = holds(&list->items[i]);
+        if (!is_alive(e->c, demands, 1, s, e->depth)) continue;
+        for (uint32_t k = 0; k < list->count; k++) {
+            const demand both[] = {holds(&list->items[i]), holds(&list->items[k])};
+            if (k != i && is_alive(e->c, both, 2, s, e->depth)) demands[n++] = fails(&list->items[k]);
+        }
+        if (!go_on(e, s, demands, n)) return false;
+        if (e->any_will_do && e->n_found > 0) return true;
+    }
+    return true;
+}
+
+/* None of them, or two. */
+static bool expand_not_one_of(expansion *e, const shape *s, const json_value *list) {
+    demand *demands = arena_alloc(e->c->a, list->count, sizeof *demands);
+    if (!demands) return schema_no_memory(e->c);
+    for (uint32_t i = 0; i < list->count; i++) demands[i] = fails(&list->items[i]);
+    if (!go_on(e, s, demands, list->count)) return false;
+    for (uint32_t i = 0; i < list->count; i++)
+        for (uint32_t k = i + 1; k < list->count; k++)
+            if (!go_on(e, s, (demand[]){holds(&list->items[i]), holds(&list->items[k])}, 2)) return false;
+    return true;
+}
+
+static bool expand_if(expansion *e, const shape *s, const choice *made) {
+    const json_value *condition = json_find(made->value, "if"), *then = json_find(made->value, "then"),
+                     *otherwise = json_find(made->value, "else");
+    demand demands[2] = {holds(condition)};
+    size_t n = 1;
+    if (then) demands[n++] = made->fails ? fails(then) : holds(then);
+    if ((then || !made->fails) && !go_on(e, s, demands, n)) return false;
+    demands[0] = fails(condition);
+    n = 1;
+    if (otherwise) demands[n++] = made->fails ? fails(otherwise) : holds(otherwise);
+    return (!otherwise && made->fails) || go_on(e, s, demands, n);
+}
+
+static bool expand_values(expansion *e, const shape *s, const json_value *list) {
+    shape scalars = *s;
+    if (!add_fact(e->c, &scalars, (fact){.kind = FACT_VALUES, .value = list}) || !expand(e, scalars, NULL))
+        return false;
+    for (uint32_t i = 0; i < list->count; i++)
+        if (is_composite(&list->items[i]) && !go_on(e, s, &(demand){.kind = DEMAND_VALUE, .value = &list->items[i]}, 1))
+            return false;
+    return true;
+}
+
+/* A dependency is broken where its name is there and what it asks for is not. */
+static bool expand_no_dependency(expansion *e, const shape *s, const json_value *list) {
+    for (uint32_t i = 0; i < list->count; i++) {
+        const json_member *m = &list->members[i];
+        demand demands[2] = {{.kind = DEMAND_MEMBER, .name = m->name, .value = list}, fails(&m->value)};
+        if (m->value.kind != JSON_ARRAY && !go_on(e, s, demands, 2)) return false;
+        for (uint32_t k = 0; m->value.kind == JSON_ARRAY && k < m->value.count; k++) {
+            if (m->value.items[k].kind != JSON_STRING) continue;
+            demands[1] =
+                (demand){.kind = DEMAND_MEMBER, .fails = true, .name = m->value.items[k].string, .value = list};
+            if (!go_on(e, s, demands, 2)) return false;
+        }
+    }
+    return true;
+}
+
+/* s: without the choice. */
+static bool expand_choice(expansion *e, const shape *s, const choice *made) {
+    const json_value *list = made->value;
+    demand demands[2];
+    switch (made->kind) {
+    case CHOICE_ONE_OF: return expand_one_of(e, s, list);
+    case CHOICE_NOT_ONE_OF: return expand_not_one_of(e, s, list);
+    case CHOICE_IF: return expand_if(e, s, made);
+    case CHOICE_VALUES: return expand_values(e, s, list);
+    case CHOICE_NO_DEPENDS: return expand_no_dependency(e, s, list);
+    case CHOICE_DEPENDS: {
+        demands[0] = (demand){.kind = DEMAND_MEMBER, .fails = true, .name = made->keyword->name, .value = list};
+        if (!go_on(e, s, demands, 1)) return false;
+        demands[0].fails = false;
+        demands[1] = holds(&made->keyword->value);
+        return go_on(e, s, demands, 2);
+    }
+    default: break;
+    }
+    for (uint32_t i = 0; i < list->count; i++) {
+        switch (made->kind) {
+        case CHOICE_ANY_OF: demands[0] = holds(&list->items[i]); break;
+        case CHOICE_FAILING: demands[0] = fails(&list->items[i]); break;
+        case CHOICE_NAMES:
+            demands[0] = (demand){.kind = DEMAND_MEMBER, .fails = true, .name = list->items[i].string, .value = list};
+            break;
+        case CHOICE_PROPERTIES:
+            demands[0] = (demand){.kind = DEMAND_PROPERTY,
+                                  .fails = true,
+                                  .name = list->members[i].name,
+                                  .value = &list->members[i].value};
+            break;
+        default: { /* CHOICE_NOT */
+            const keyword key = keyword_at(e->c, list, i);
+            if (key == N_KEYWORDS || is_relative(key)) continue;
+            demands[0] = (demand){.kind = DEMAND_KEYWORD, .fails = true, .value = list, .keyword = &list->members[i]};
+        }
+        }
+        if (!go_on(e, s, demands, 1)) return false;
+        if (e->any_will_do && e->n_found > 0) return true;
+    }
+    return true;
+}
+
+static bool expand(expansion *e, shape s, const pending *todo) {
+    schema_compiler *c = e->c;
+    if (++c->n_steps > SCHEMA_MOST_STEPS)
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, &c->root, "its schemas can be combined in too many ways");
+    while (todo) {
+        const pending *now = todo;
+        todo = todo->next;
+        if (!add_demand(c, &s, &todo, &now->d)) return false;
+        if (s.types == 0) return true;
+    }
+    drop_dead_types(c, &s, e->depth);
+    if (c->status != CLLM_OK) return false;
+    if (s.types == 0) return true;
+    if (s.choices) {
+        const choice *made = s.choices;
+        s.choices = made->next;
+        return expand_choice(e, &s, made);
+    }
+    if (e->n_found == SCHEMA_MOST_SHAPES)
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, &c->root, "its schemas can be combined in too many ways");
+    if (e->n_found == e->capacity) {
+        const uint32_t larger = e->capacity > 0 ? 2 * e->capacity : 4;
+        shape *grown = realloc(e->found, larger * sizeof *grown);
+        if (!grown) return schema_no_memory(c);
+        e->found = grown;
+        e->capacity = larger;
+    }
+    e->found[e->n_found++] = s;
+    return true;
+}
+
+static const shape any_shape = {
+    .types = ALL_TYPES, .most_length = UINT32_MAX, .most_items = UINT32_MAX, .most_members = UINT32_MAX};
+
+bool schema_expand(schema_compiler *c, const demand *demands, size_t n, shapes *out) {
+    expansion e = {.c = c, .depth = MOST_DEPTH};
+    const bool done = go_on(&e, &any_shape, demands, n);
+    shape *items = done ? arena_alloc(c->a, e.n_found, sizeof *items) : NULL;
+    if (done && !items) schema_no_memory(c);
+    if (items && e.n_found > 0) memcpy(items, e.found, e.n_found * sizeof *items);
+    *out = (shapes){items, items ? e.n_found : 0};
+    free(e.found);
+    return items;
+}
+
+/* May a value fulfil all of these? true also where that is not known. base: what is known already, or NULL; choices are left out. */
+static bool is_alive(schema_compiler *c, const demand *demands, size_t n, const shape *base, uint32_t depth) {
+    expansion e = {.c = c, .any_will_do = true, .depth = depth};
+    shape s = base ? *base : any_shape;
+    cllm_error *err = c->err;
+    const uint32_t n_steps = c->n_steps, begun = most_of(n_steps, SCHEMA_MOST_STEPS - MOST_TRIAL_STEPS);
+    s.choices = NULL;
+    c->err = NULL;
+    c->n_steps = begun;
+    const bool known = go_on(&e, &s, demands, n);
+    free(e.found);
+    c->err = err;
+    c->n_steps = n_steps + (c->n_steps - begun) / 4; /* many long ones are too much */
+    if (!known && c->status != CLLM_ERR_MEMORY) c->status = CLLM_OK;
+    return !known || e.n_found > 0;
+}
