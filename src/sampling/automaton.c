@@ -652,14 +652,16 @@ static void begin_anew(automaton *a) {
     free(old.words);
 }
 
-void automaton_trim(automaton *a) {
-    if (a->mask_bytes > MOST_MASK_BYTES) {
-        for (uint32_t i = 0; i < a->n_states; i++) {
-            free(a->states[i].mask);
-            a->states[i].mask = NULL;
-        }
-        a->mask_bytes = 0;
+void automaton_drop_masks(automaton *a) {
+    for (uint32_t i = 0; i < a->n_states; i++) {
+        free(a->states[i].mask);
+        a->states[i].mask = NULL;
     }
+    a->mask_bytes = 0;
+}
+
+void automaton_trim(automaton *a) {
+    if (a->mask_bytes > MOST_MASK_BYTES) automaton_drop_masks(a);
     if (a->n_states >= MOST_STATES || a->n_frames >= MOST_FRAMES || a->n_places >= MOST_PLACES_EVER / 2 ||
         a->n_words >= MOST_WORDS)
         begin_anew(a);
@@ -670,11 +672,6 @@ uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words) {
     a->states[index].mask = mask;
     if (mask) a->mask_bytes += n_words * sizeof *mask;
     return mask;
-}
-
-void automaton_drop_mask(automaton *a, uint32_t index) {
-    free(a->states[index].mask);
-    a->states[index].mask = NULL;
 }
 
 cllm_status automaton_error(automaton *a, cllm_error *err) {

@@ -60,7 +60,7 @@ void automaton_trim(automaton *a);
 /* The mask of a state counts as memory. Returns [n_words] for automaton_state()->mask, or NULL. */
 uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words);
 
-void automaton_drop_mask(automaton *a, uint32_t index);
+void automaton_drop_masks(automaton *a);
 
 /* Why steps since the last call have led to DEAD_STATE that should not have; or CLLM_OK. */
 cllm_status automaton_error(automaton *a, cllm_error *err);

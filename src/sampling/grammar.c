@@ -1,8 +1,9 @@
 /* Grammars as masks. The texts of the vocabulary are a tree, the grammar an automaton: a mask is a walk through both at once, which leaves out
  * whatever begins with bytes that cannot come. Masks stay with their states.
  *
- * Inside a JSON string nearly every token is allowed, and the walk would visit them all. So the tokens that are characters of such a string from
- * end to end are known beforehand; where the automaton is in a string without bounds they are allowed at once, and only the others are walked. */
+ * Inside a JSON string nearly every token is allowed, and the walk would visit them all. But most characters are alike there: wherever one leads, the
+ * others lead too. So tokens are known by how many such characters they begin with. After each number of them the automaton has one state, which
+ * allows the tokens that are no longer than that at once, and only what comes after them in others is walked. */
 #include "sampling/grammar.h"
 #include "sampling/automaton.h"
 #include "sampling/schema.h"
@@ -14,12 +15,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_TEXT = 24 }; /* characters at the front of a token that are counted */
+
+/* Characters that may stand in a JSON string as they are, at the front of tokens, are their text. */
 struct cllm_token_index {
     const cllm_tokenizer *tokenizer;
     arena arena;
-    token_trie all, others; /* others: those that are not text from end to end */
-    uint32_t *text_mask;    /* [CLLM_MASK_WORDS(n_vocab)] those that are */
-    uint32_t *end_mask;     /* the same of tokens that end a text */
+    token_trie all;
+    token_trie ends[MOST_TEXT + 1]; /* by the length of their text: what follows it in tokens that are not text from end to end */
+    token_trie any_ends;            /* all of those */
+    token_trie longer;              /* what follows the first MOST_TEXT characters, in tokens with a longer text */
+    uint32_t *texts[MOST_TEXT + 1]; /* [CLLM_MASK_WORDS(n_vocab)] tokens that are text from end to end, of so many characters at most */
+    uint32_t *any_texts;            /* the same of all lengths */
+    uint32_t *end_mask;             /* tokens that end a text */
     uint32_t n_vocab;
 };
 
@@ -28,7 +36,7 @@ struct cllm_grammar {
     arena arena;
     network network;
     automaton *automaton;
-    uint32_t *states; /* [depth + 1] work space of a walk */
+    uint32_t *states, *others; /* [depth + 2] work space of walks */
 };
 
 struct cllm_matcher {
@@ -39,19 +47,67 @@ struct cllm_matcher {
 
 /* --------------------------------------------------------------------------------------------------- the tokens */
 
-static bool is_string_text(cllm_string text) {
-    for (size_t at = 0; at < text.length;) {
-        const size_t n = utf8_length(text.data + at, text.length - at);
+/* How many characters of text a token begins with, and the bytes of the first `most` of them. */
+static uint32_t count_text(cllm_string text, uint32_t most, size_t *n_bytes) {
+    uint32_t n = 0;
+    *n_bytes = 0;
+    for (size_t at = 0; at < text.length; n++) {
+        const size_t length = utf8_length(text.data + at, text.length - at);
         const unsigned char first = (unsigned char)text.data[at];
-        if (n == 0 || first < ' ' || first == '"' || first == '\\' || first == 0x7F) return false;
-        at += n;
+        if (length == 0 || first < ' ' || first == '"' || first == '\\' || first == 0x7F) break;
+        at += length;
+        if (n < most) *n_bytes = at;
     }
-    return true;
+    return n;
 }
 
-static bool is_other_text(cllm_string text) { return !is_string_text(text); }
-
 static void allow(uint32_t *mask, int32_t token) { mask[token / 32] |= 1u << token % 32; }
+static void forbid(uint32_t *mask, int32_t token) { mask[token / 32] &= ~(1u << token % 32); }
+
+/* The tokens with a text of n characters (UINT32_MAX: any number) and more after it, without that text. */
+static bool build_ends(cllm_token_index *x, const spelled_token *all, uint32_t n_all, uint32_t n, spelled_token *some, token_trie *t) {
+    uint32_t n_some = 0;
+    for (uint32_t i = 0; i < n_all; i++) {
+        size_t n_bytes;
+        const uint32_t n_text = count_text(all[i].text, UINT32_MAX, &n_bytes);
+        if (n_bytes < all[i].text.length && (n == UINT32_MAX || n_text == n))
+            some[n_some++] = (spelled_token){{all[i].text.data + n_bytes, all[i].text.length - n_bytes}, all[i].token};
+    }
+    return token_trie_build(t, some, n_some, &x->arena);
+}
+
+static bool build_index(cllm_token_index *x) {
+    const size_t n_words = CLLM_MASK_WORDS(x->n_vocab);
+    spelled_token *all = malloc(x->n_vocab * sizeof *all), *some = malloc(x->n_vocab * sizeof *some);
+    uint32_t n_all = 0, n_longer = 0;
+    bool built = all && some;
+    x->any_texts = arena_alloc(&x->arena, n_words, sizeof *x->any_texts);
+    x->end_mask = arena_alloc(&x->arena, n_words, sizeof *x->end_mask);
+    built = built && x->any_texts && x->end_mask;
+    for (uint32_t n = 0; built && n <= MOST_TEXT; n++) {
+        x->texts[n] = arena_alloc(&x->arena, n_words, sizeof *x->texts[n]);
+        built = x->texts[n];
+    }
+    for (uint32_t i = 0; built && i < x->n_vocab; i++) {
+        const cllm_string text = token_trie_text(x->tokenizer, (int32_t)i);
+        size_t n_bytes;
+        if (cllm_tokenizer_is_eog(x->tokenizer, (int32_t)i)) allow(x->end_mask, (int32_t)i);
+        if (text.length == 0 || text.length > UINT16_MAX) continue;
+        all[n_all++] = (spelled_token){text, (int32_t)i};
+        const uint32_t n_text = count_text(text, MOST_TEXT, &n_bytes);
+        if (n_text > MOST_TEXT) some[n_longer++] = (spelled_token){{text.data + n_bytes, text.length - n_bytes}, (int32_t)i};
+        count_text(text, UINT32_MAX, &n_bytes);
+        if (n_bytes < text.length) continue;
+        allow(x->any_texts, (int32_t)i);
+        for (uint32_t n = n_text; n <= MOST_TEXT; n++) allow(x->texts[n], (int32_t)i);
+    }
+    built = built && token_trie_build(&x->longer, some, n_longer, &x->arena) && build_ends(x, all, n_all, UINT32_MAX, some, &x->any_ends);
+    for (uint32_t n = 0; built && n <= MOST_TEXT; n++) built = build_ends(x, all, n_all, n, some, &x->ends[n]);
+    built = built && token_trie_build(&x->all, all, n_all, &x->arena);
+    free(all);
+    free(some);
+    return built;
+}
 
 cllm_status cllm_token_index_create(const cllm_tokenizer *tokenizer, cllm_token_index **out, cllm_error *err) {
     *out = NULL;
@@ -59,20 +115,11 @@ cllm_status cllm_token_index_create(const cllm_tokenizer *tokenizer, cllm_token_
     if (!x) return error_set(err, CLLM_ERR_MEMORY, "no memory for an index of tokens");
     x->tokenizer = tokenizer;
     x->n_vocab = cllm_tokenizer_n_vocab(tokenizer);
-    const size_t n_words = CLLM_MASK_WORDS(x->n_vocab);
-    x->text_mask = arena_alloc(&x->arena, n_words, sizeof *x->text_mask);
-    x->end_mask = arena_alloc(&x->arena, n_words, sizeof *x->end_mask);
-    if (!x->text_mask || !x->end_mask || !token_trie_build(&x->all, tokenizer, NULL, &x->arena) ||
-        !token_trie_build(&x->others, tokenizer, is_other_text, &x->arena)) {
+    if (!build_index(x)) {
         cllm_token_index_destroy(x);
         return error_set(err, CLLM_ERR_MEMORY, "no memory for an index of %u tokens",
                          cllm_tokenizer_n_vocab(tokenizer));
     }
-    for (uint32_t i = 0; i < x->all.n_sorted; i++) allow(x->text_mask, x->all.sorted[i]);
-    for (uint32_t i = 0; i < x->others.n_sorted; i++)
-        x->text_mask[x->others.sorted[i] / 32] &= ~(1u << x->others.sorted[i] % 32);
-    for (uint32_t i = 0; i < x->n_vocab; i++)
-        if (cllm_tokenizer_is_eog(tokenizer, (int32_t)i)) allow(x->end_mask, (int32_t)i);
     *out = x;
     return CLLM_OK;
 }
@@ -135,7 +182,8 @@ cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind
     if (status == CLLM_OK) {
         g->automaton = automaton_create(&g->network);
         g->states = arena_alloc(&g->arena, index->all.depth + 2, sizeof *g->states);
-        if (!g->automaton || !g->states) status = error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
+        g->others = arena_alloc(&g->arena, index->all.depth + 2, sizeof *g->others);
+        if (!g->automaton || !g->states || !g->others) status = error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
     }
     if (status == CLLM_OK)
         *out = g;
@@ -241,30 +289,109 @@ static void walk(cllm_grammar *g, const token_trie *t, uint32_t from, uint32_t *
     }
 }
 
+static const uint32_t *mask_of(cllm_grammar *g, uint32_t at);
+
+/* The mask of a state by that of another one, which is given: where both come to the same state they allow the same. */
+static void walk_beside(cllm_grammar *g, uint32_t from, uint32_t other, uint32_t *mask) {
+    const token_trie *t = &g->index->all;
+    const trie_node *nodes = t->nodes;
+    g->states[0] = from;
+    g->others[0] = other;
+    for (uint32_t i = 0; i < t->n_nodes;) {
+        const uint32_t depth = nodes[i].depth;
+        const uint32_t at = automaton_step(g->automaton, g->states[depth], nodes[i].byte);
+        const uint32_t beside = g->others[depth] == DEAD_STATE ? DEAD_STATE : automaton_step(g->automaton, g->others[depth], nodes[i].byte);
+        if (at == beside) {
+            i = nodes[i].skip;
+            continue;
+        }
+        if (at == DEAD_STATE) {
+            const uint32_t end = nodes[i].skip < t->n_nodes ? nodes[nodes[i].skip].first : t->n_sorted;
+            for (uint32_t k = nodes[i].first; k < end; k++) forbid(mask, t->sorted[k]);
+            i = nodes[i].skip;
+            continue;
+        }
+        for (uint32_t k = 0; k < nodes[i].n_ends; k++) allow(mask, t->sorted[nodes[i].first + k]);
+        g->states[depth + 1] = at;
+        g->others[depth + 1] = beside;
+        i++;
+    }
+}
+
+/* A state in the middle of any text, to which most characters lead; or DEAD_STATE. */
+static uint32_t find_text_state(cllm_grammar *g, uint32_t from) {
+    static const char some[] = "~0zQ e";
+    for (const char *c = some; *c; c++) {
+        const uint32_t to = automaton_step(g->automaton, from, (uint8_t)*c);
+        if (to != DEAD_STATE && automaton_text_next(g->automaton, to) == to) return to;
+    }
+    return DEAD_STATE;
+}
+
+/* Allow what can come in a state. */
+static void fill(cllm_grammar *g, uint32_t from, uint32_t *mask) {
+    const cllm_token_index *x = g->index;
+    const size_t n_words = CLLM_MASK_WORDS(x->n_vocab);
+    const uint32_t next = automaton_text_next(g->automaton, from);
+    if (next == from) { /* text leads back, as much as comes */
+        memcpy(mask, x->any_texts, n_words * sizeof *mask);
+        walk(g, &x->any_ends, from, mask);
+        return;
+    }
+    uint32_t at = from, n = 0;
+    while (n < MOST_TEXT) { /* `at` is the state after n characters */
+        const uint32_t after = automaton_text_next(g->automaton, at);
+        if (after == NOT_TEXT || after == DEAD_STATE) break;
+        at = after;
+        n++;
+    }
+    if (automaton_text_next(g->automaton, at) == NOT_TEXT) { /* as it is from the beginning, mostly */
+        const uint32_t text = find_text_state(g, from);
+        const uint32_t *known = text == DEAD_STATE ? NULL : mask_of(g, text);
+        if (known) {
+            memcpy(mask, known, n_words * sizeof *mask);
+            walk_beside(g, from, text, mask);
+        } else {
+            walk(g, &x->all, from, mask);
+        }
+        return;
+    }
+    memcpy(mask, x->texts[n], n_words * sizeof *mask);
+    if (n == MOST_TEXT) walk(g, &x->longer, at, mask);
+    at = from;
+    for (uint32_t i = 0; i <= n; i++) {
+        walk(g, &x->ends[i], at, mask);
+        if (i < n) at = automaton_text_next(g->automaton, at);
+    }
+}
+
+/* The mask of a state without tokens that end the text, made if it is not known. NULL: no memory. */
+static const uint32_t *mask_of(cllm_grammar *g, uint32_t at) {
+    const size_t n_words = CLLM_MASK_WORDS(g->index->n_vocab);
+    const uint32_t *known = automaton_state(g->automaton, at)->mask;
+    if (known) return known;
+    uint32_t *made = automaton_new_mask(g->automaton, at, n_words);
+    if (made) fill(g, at, made);
+    return made;
+}
+
 cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_error *err) {
     cllm_grammar *g = matcher->grammar;
-    const cllm_token_index *index = g->index;
-    const size_t n_words = CLLM_MASK_WORDS(index->n_vocab);
+    const size_t n_words = CLLM_MASK_WORDS(g->index->n_vocab);
     if (matcher->ended) return error_set(err, CLLM_ERR_ARGUMENT, "the text has ended, so no token can follow");
     automaton_trim(g->automaton);
     const uint32_t at = matcher->held.state;
-    const uint32_t *known = automaton_state(g->automaton, at)->mask;
-    if (!known) {
-        uint32_t *made = automaton_new_mask(g->automaton, at, n_words);
-        if (!made) return error_set(err, CLLM_ERR_MEMORY, "no memory for a mask");
-        const bool is_text = automaton_text_next(g->automaton, at) == at;
-        if (is_text) memcpy(made, index->text_mask, n_words * sizeof *made);
-        if (automaton_state(g->automaton, at)->accepts)
-            for (size_t i = 0; i < n_words; i++) made[i] |= index->end_mask[i];
-        walk(g, is_text ? &index->others : &index->all, at, made);
-        known = made;
-    }
+    const uint32_t *known = mask_of(g, at);
+    if (!known) return error_set(err, CLLM_ERR_MEMORY, "no memory for a mask");
     const cllm_status status = automaton_error(g->automaton, err);
-    if (status == CLLM_OK)
-        memcpy(mask, known, n_words * sizeof *mask);
-    else
-        automaton_drop_mask(g->automaton, at); /* it is not whole */
-    return status;
+    if (status != CLLM_OK) {
+        automaton_drop_masks(g->automaton); /* some are not whole */
+        return status;
+    }
+    memcpy(mask, known, n_words * sizeof *mask);
+    if (cllm_matcher_can_end(matcher))
+        for (size_t i = 0; i < n_words; i++) mask[i] |= g->index->end_mask[i];
+    return CLLM_OK;
 }
 
 uint32_t grammar_n_vocab(const cllm_grammar *grammar) { return grammar->index->n_vocab; }
@@ -272,7 +399,7 @@ uint32_t grammar_n_vocab(const cllm_grammar *grammar) { return grammar->index->n
 void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n, bool may_end) {
     for (size_t i = 0; i < CLLM_MASK_WORDS(grammar->index->n_vocab); i++) mask[i] &= ~grammar->index->end_mask[i];
     for (size_t i = 0; i < n; i++) {
-        mask[tokens[i] / 32] &= ~(1u << tokens[i] % 32); /* it may be text as well */
+        forbid(mask, tokens[i]); /* it may be text as well */
         if (may_end) allow(mask, tokens[i]);
     }
 }

@@ -4,13 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct spelled {
-    cllm_string text;
-    int32_t token;
-} spelled;
-
 static int by_bytes(const void *a, const void *b) {
-    const spelled *one = a, *other = b;
+    const spelled_token *one = a, *other = b;
     const size_t n = one->text.length < other->text.length ? one->text.length : other->text.length;
     const int order = memcmp(one->text.data, other->text.data, n);
     if (order != 0) return order;
@@ -31,7 +26,7 @@ static size_t common_prefix(cllm_string a, cllm_string b) {
 }
 
 /* Nodes for sorted texts. path: [depth] places of the nodes on the way to the last text. */
-static void lay_out(token_trie *t, const spelled *all, uint32_t *path) {
+static void lay_out(token_trie *t, const spelled_token *all, uint32_t *path) {
     cllm_string last = {"", 0};
     for (uint32_t i = 0; i < t->n_sorted; i++) {
         const cllm_string text = all[i].text;
@@ -43,33 +38,25 @@ static void lay_out(token_trie *t, const spelled *all, uint32_t *path) {
                 (trie_node){.first = i, .byte = (uint8_t)text.data[depth], .depth = (uint16_t)depth};
         }
         t->sorted[i] = all[i].token;
-        if (t->nodes[path[text.length - 1]].n_ends < UINT8_MAX) t->nodes[path[text.length - 1]].n_ends++;
+        t->nodes[path[text.length - 1]].n_ends++;
         last = text;
     }
     for (size_t depth = 0; depth < last.length; depth++) t->nodes[path[depth]].skip = t->n_nodes;
 }
 
-bool token_trie_build(token_trie *t, const cllm_tokenizer *tokenizer, trie_filter filter, arena *a) {
-    const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
-    spelled *all = malloc(n_vocab * sizeof *all);
+bool token_trie_build(token_trie *t, spelled_token *all, uint32_t n, arena *a) {
     uint64_t n_nodes = 0;
-    *t = (token_trie){0};
-    if (!all) return false;
-    for (uint32_t i = 0; i < n_vocab; i++) {
-        const cllm_string text = token_trie_text(tokenizer, (int32_t)i);
-        if (text.length == 0 || text.length > UINT16_MAX || (filter && !filter(text))) continue;
-        all[t->n_sorted++] = (spelled){text, (int32_t)i};
-        if (text.length > t->depth) t->depth = (uint32_t)text.length;
-    }
-    if (t->n_sorted > 0) qsort(all, t->n_sorted, sizeof *all, by_bytes);
-    for (uint32_t i = 0; i < t->n_sorted; i++)
+    *t = (token_trie){.n_sorted = n};
+    if (n > 0) qsort(all, n, sizeof *all, by_bytes);
+    for (uint32_t i = 0; i < n; i++) {
+        if (all[i].text.length > t->depth) t->depth = (uint32_t)all[i].text.length;
         n_nodes += all[i].text.length - (i > 0 ? common_prefix(all[i - 1].text, all[i].text) : 0);
+    }
     uint32_t *path = malloc((t->depth + 1) * sizeof *path);
-    t->sorted = arena_alloc(a, t->n_sorted, sizeof *t->sorted);
+    t->sorted = arena_alloc(a, n, sizeof *t->sorted);
     t->nodes = n_nodes < UINT32_MAX ? arena_alloc(a, n_nodes, sizeof *t->nodes) : NULL;
     const bool made = path && t->sorted && t->nodes;
     if (made) lay_out(t, all, path);
     free(path);
-    free(all);
     return made;
 }

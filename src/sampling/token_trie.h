@@ -8,9 +8,9 @@
 typedef struct trie_node {
     uint32_t skip;  /* the first node that is not below this one */
     uint32_t first; /* in `sorted`: of the tokens below; those that end here come first */
+    uint32_t n_ends; /* tokens that end here */
+    uint16_t depth;  /* of the byte in its tokens, from 0 */
     uint8_t byte;
-    uint8_t n_ends; /* tokens that end here */
-    uint16_t depth; /* of the byte in its tokens, from 0 */
 } trie_node;
 
 typedef struct token_trie {
@@ -24,10 +24,12 @@ typedef struct token_trie {
 /* The text of a token wherever it stands; none of a control token, nor of one that ends a text. */
 cllm_string token_trie_text(const cllm_tokenizer *tokenizer, int32_t token);
 
-/* Is a token of this text to be in it? */
-typedef bool (*trie_filter)(cllm_string text);
+typedef struct spelled_token {
+    cllm_string text; /* or the rest of it */
+    int32_t token;
+} spelled_token;
 
-/* All tokens of a vocabulary that are text and pass the filter (NULL: all). Memory comes from the arena; false: there is none. */
-bool token_trie_build(token_trie *t, const cllm_tokenizer *tokenizer, trie_filter filter, arena *a);
+/* A tree of texts, which are sorted for it; none is empty. Memory comes from the arena; false: there is none. */
+bool token_trie_build(token_trie *t, spelled_token *all, uint32_t n, arena *a);
 
 #endif
