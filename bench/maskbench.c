@@ -25,7 +25,8 @@ typedef struct text {
 } text;
 
 typedef struct totals {
-    size_t n_files, n_passed, n_not_compiled, n_valid_refused, n_invalid_accepted, n_failed; /* files, in one of them each */
+    size_t n_files, n_passed, n_not_compiled, n_valid_refused, n_invalid_accepted,
+        n_failed; /* files, in one of them each */
     size_t n_instances;
     times compiling, masks;
 } totals;
@@ -60,9 +61,9 @@ static void print_times(const char *name, times *t) {
     if (t->n == 0) return;
     qsort(t->items, t->n, sizeof *t->items, by_value);
     for (size_t i = 0; i < t->n; i++) sum += t->items[i];
-    printf("%-10s %9zu  mean %8.1f us  p50 %8.1f  p75 %8.1f  p90 %8.1f  p99 %8.1f  max %10.1f\n", name, t->n, sum / (double)t->n,
-           t->items[(t->n - 1) / 2], t->items[(t->n - 1) * 3 / 4], t->items[(t->n - 1) * 9 / 10], t->items[(t->n - 1) * 99 / 100],
-           t->items[t->n - 1]);
+    printf("%-10s %9zu  mean %8.1f us  p50 %8.1f  p75 %8.1f  p90 %8.1f  p99 %8.1f  max %10.1f\n", name, t->n,
+           sum / (double)t->n, t->items[(t->n - 1) / 2], t->items[(t->n - 1) * 3 / 4], t->items[(t->n - 1) * 9 / 10],
+           t->items[(t->n - 1) * 99 / 100], t->items[t->n - 1]);
 }
 
 static void put(void *user, const char *bytes, size_t length) {
@@ -93,13 +94,14 @@ static bool read_file(const char *path, text *t) {
 }
 
 /* Does the grammar take the text, token by token? */
-static cllm_status check(cllm_grammar *grammar, const cllm_tokenizer *tokenizer, const text *t, uint32_t *mask, times *masks,
-                         bool *accepted, cllm_error *err) {
+static cllm_status check(cllm_grammar *grammar, const cllm_tokenizer *tokenizer, const text *t, uint32_t *mask,
+                         times *masks, bool *accepted, cllm_error *err) {
     cllm_matcher *matcher = NULL;
     int32_t *tokens = NULL;
     size_t n_tokens = 0, at = 0;
     *accepted = false;
-    cllm_status status = cllm_tokenizer_encode(tokenizer, t->data, t->length, CLLM_ENCODE_GOES_ON, &tokens, &n_tokens, err);
+    cllm_status status =
+        cllm_tokenizer_encode(tokenizer, t->data, t->length, CLLM_ENCODE_GOES_ON, &tokens, &n_tokens, err);
     if (status == CLLM_OK) status = cllm_matcher_create(grammar, &matcher, err);
     for (; status == CLLM_OK && at < n_tokens; at++) {
         const double begun = now();
@@ -114,8 +116,8 @@ static cllm_status check(cllm_grammar *grammar, const cllm_tokenizer *tokenizer,
     return status;
 }
 
-static void judge(const char *name, const json_value *file, const cllm_token_index *index, const cllm_tokenizer *tokenizer, uint32_t *mask,
-                  totals *sum, bool list) {
+static void judge(const char *name, const json_value *file, const cllm_token_index *index,
+                  const cllm_tokenizer *tokenizer, uint32_t *mask, totals *sum, bool list) {
     static text schema, instance;
     cllm_grammar *grammar = NULL;
     cllm_error err;
@@ -126,7 +128,8 @@ static void judge(const char *name, const json_value *file, const cllm_token_ind
     sum->n_files++;
     write_value(&schema, of);
     const double begun = now();
-    status = cllm_grammar_create(index, CLLM_GRAMMAR_JSON_SCHEMA, (cllm_string){schema.data, schema.length}, &grammar, &err);
+    status =
+        cllm_grammar_create(index, CLLM_GRAMMAR_JSON_SCHEMA, (cllm_string){schema.data, schema.length}, &grammar, &err);
     add_time(&sum->compiling, now() - begun);
     if (status != CLLM_OK) {
         sum->n_not_compiled++;
@@ -142,7 +145,8 @@ static void judge(const char *name, const json_value *file, const cllm_token_ind
         sum->n_instances++;
         n_valid_refused += valid->boolean && !accepted;
         n_invalid_accepted += !valid->boolean && accepted;
-        if (list && status == CLLM_OK && valid->boolean != accepted) printf("%s: instance %u: %s\n", name, i, accepted ? "invalid, accepted" : "valid, refused");
+        if (list && status == CLLM_OK && valid->boolean != accepted)
+            printf("%s: instance %u: %s\n", name, i, accepted ? "invalid, accepted" : "valid, refused");
     }
     if (list && status != CLLM_OK) printf("%s: failed: %s\n", name, err.message);
     if (status != CLLM_OK)
@@ -181,7 +185,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "maskbench: %s: no JSON files\n", argv[1]);
         return 2;
     }
-    if (cllm_gguf_open(argv[2], NULL, &gguf, &err) != CLLM_OK || cllm_tokenizer_create(gguf, &tokenizer, &err) != CLLM_OK ||
+    if (cllm_gguf_open(argv[2], NULL, &gguf, &err) != CLLM_OK ||
+        cllm_tokenizer_create(gguf, &tokenizer, &err) != CLLM_OK ||
         cllm_token_index_create(tokenizer, &index, &err) != CLLM_OK) {
         fprintf(stderr, "maskbench: %s\n", err.message);
         return 2;
@@ -201,9 +206,10 @@ int main(int argc, char **argv) {
         if (i % 100 == 0) fprintf(stderr, "\r%d of %d", i, n);
     }
     fprintf(stderr, "\r%*s\r", 30, "");
-    printf("%zu schemas, %zu instances: %zu pass (%.1f%%), %zu refuse a valid instance, %zu accept an invalid one, %zu fail, %zu not compiled\n",
-           sum.n_files, sum.n_instances, sum.n_passed, 100.0 * (double)sum.n_passed / (double)sum.n_files, sum.n_valid_refused,
-           sum.n_invalid_accepted, sum.n_failed, sum.n_not_compiled);
+    printf("%zu schemas, %zu instances: %zu pass (%.1f%%), %zu refuse a valid instance, %zu accept an invalid one, %zu "
+           "fail, %zu not compiled\n",
+           sum.n_files, sum.n_instances, sum.n_passed, 100.0 * (double)sum.n_passed / (double)sum.n_files,
+           sum.n_valid_refused, sum.n_invalid_accepted, sum.n_failed, sum.n_not_compiled);
     print_times("compile", &sum.compiling);
     print_times("mask", &sum.masks);
     free(entries);

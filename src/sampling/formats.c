@@ -61,7 +61,7 @@
 #define NAME_CHARACTER "([A-Za-z0-9_]|" PERCENT ")"
 #define VARIABLE       NAME_CHARACTER "(\\.?" NAME_CHARACTER ")*(:[1-9]\\d{0,3}|\\*)?"
 #define TEMPLATE \
-    "([!#$&(-;=?-\\[\\]_a-z~" UCS PRIVATE "]|" PERCENT "|\\{[+#./;?&=,!@|]?" VARIABLE "(," VARIABLE ")*\\})*"
+    "([!#$&-;=?-\\[\\]_a-z~" UCS PRIVATE "]|" PERCENT "|\\{[+#./;?&=,!@|]?" VARIABLE "(," VARIABLE ")*\\})*"
 #define POINTER "(/([^/~]|~[01])*)*"
 
 static const struct {

@@ -22,12 +22,15 @@ struct cllm_token_index {
     const cllm_tokenizer *tokenizer;
     arena arena;
     token_trie all;
-    token_trie ends[MOST_TEXT + 1]; /* by the length of their text: what follows it in tokens that are not text from end to end */
-    token_trie any_ends;            /* all of those */
-    token_trie longer;              /* what follows the first MOST_TEXT characters, in tokens with a longer text */
-    uint32_t *texts[MOST_TEXT + 1]; /* [CLLM_MASK_WORDS(n_vocab)] tokens that are text from end to end, of so many characters at most */
-    uint32_t *any_texts;            /* the same of all lengths */
-    uint32_t *end_mask;             /* tokens that end a text */
+    token_trie ends[MOST_TEXT +
+                    1];  /* by the length of their text: what follows it in tokens that are not text from end to end */
+    token_trie any_ends; /* all of those */
+    token_trie longer;   /* what follows the first MOST_TEXT characters, in tokens with a longer text */
+    uint32_t
+        *texts[MOST_TEXT +
+               1]; /* [CLLM_MASK_WORDS(n_vocab)] tokens that are text from end to end, of so many characters at most */
+    uint32_t *any_texts; /* the same of all lengths */
+    uint32_t *end_mask;  /* tokens that end a text */
     uint32_t n_vocab;
 };
 
@@ -65,7 +68,8 @@ static void allow(uint32_t *mask, int32_t token) { mask[token / 32] |= 1u << tok
 static void forbid(uint32_t *mask, int32_t token) { mask[token / 32] &= ~(1u << token % 32); }
 
 /* The tokens with a text of n characters (UINT32_MAX: any number) and more after it, without that text. */
-static bool build_ends(cllm_token_index *x, const spelled_token *all, uint32_t n_all, uint32_t n, spelled_token *some, token_trie *t) {
+static bool build_ends(cllm_token_index *x, const spelled_token *all, uint32_t n_all, uint32_t n, spelled_token *some,
+                       token_trie *t) {
     uint32_t n_some = 0;
     for (uint32_t i = 0; i < n_all; i++) {
         size_t n_bytes;
@@ -95,13 +99,15 @@ static bool build_index(cllm_token_index *x) {
         if (text.length == 0 || text.length > UINT16_MAX) continue;
         all[n_all++] = (spelled_token){text, (int32_t)i};
         const uint32_t n_text = count_text(text, MOST_TEXT, &n_bytes);
-        if (n_text > MOST_TEXT) some[n_longer++] = (spelled_token){{text.data + n_bytes, text.length - n_bytes}, (int32_t)i};
+        if (n_text > MOST_TEXT)
+            some[n_longer++] = (spelled_token){{text.data + n_bytes, text.length - n_bytes}, (int32_t)i};
         count_text(text, UINT32_MAX, &n_bytes);
         if (n_bytes < text.length) continue;
         allow(x->any_texts, (int32_t)i);
         for (uint32_t n = n_text; n <= MOST_TEXT; n++) allow(x->texts[n], (int32_t)i);
     }
-    built = built && token_trie_build(&x->longer, some, n_longer, &x->arena) && build_ends(x, all, n_all, UINT32_MAX, some, &x->any_ends);
+    built = built && token_trie_build(&x->longer, some, n_longer, &x->arena) &&
+            build_ends(x, all, n_all, UINT32_MAX, some, &x->any_ends);
     for (uint32_t n = 0; built && n <= MOST_TEXT; n++) built = build_ends(x, all, n_all, n, some, &x->ends[n]);
     built = built && token_trie_build(&x->all, all, n_all, &x->arena);
     free(all);
@@ -148,7 +154,7 @@ static cllm_status choice_build(network *n, cllm_string text, cllm_error *err) {
         if (length > 0 && text.data[at + length - 1] == '\r') length--;
         if (length > 0) lines[n_lines++] = (cllm_string){text.data + at, length};
     }
-    const bool done = json_add_texts(n, lines, n_lines, false, n->rules[root].begin, n->rules[root].end);
+    const bool done = json_add_texts(n, lines, n_lines, SPELLED_AS_UTF8, n->rules[root].begin, n->rules[root].end);
     free(lines);
     return done ? CLLM_OK : error_set(err, CLLM_ERR_MEMORY, "no memory for a choice");
 }
@@ -183,7 +189,8 @@ cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind
         g->automaton = automaton_create(&g->network);
         g->states = arena_alloc(&g->arena, index->all.depth + 2, sizeof *g->states);
         g->others = arena_alloc(&g->arena, index->all.depth + 2, sizeof *g->others);
-        if (!g->automaton || !g->states || !g->others) status = error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
+        if (!g->automaton || !g->states || !g->others)
+            status = error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
     }
     if (status == CLLM_OK)
         *out = g;
@@ -300,7 +307,8 @@ static void walk_beside(cllm_grammar *g, uint32_t from, uint32_t other, uint32_t
     for (uint32_t i = 0; i < t->n_nodes;) {
         const uint32_t depth = nodes[i].depth;
         const uint32_t at = automaton_step(g->automaton, g->states[depth], nodes[i].byte);
-        const uint32_t beside = g->others[depth] == DEAD_STATE ? DEAD_STATE : automaton_step(g->automaton, g->others[depth], nodes[i].byte);
+        const uint32_t beside =
+            g->others[depth] == DEAD_STATE ? DEAD_STATE : automaton_step(g->automaton, g->others[depth], nodes[i].byte);
         if (at == beside) {
             i = nodes[i].skip;
             continue;

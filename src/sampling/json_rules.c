@@ -159,20 +159,14 @@ static int by_bytes(const void *a, const void *b) {
 }
 
 /* A tree: each text goes on where it leaves the one before. */
-bool json_add_texts(network *n, cllm_string *texts, size_t count, bool quoted, uint32_t from, uint32_t to) {
+bool json_add_texts(network *n, cllm_string *texts, size_t count, characters_spelling spelling, uint32_t from,
+                    uint32_t to) {
     size_t longest = 0;
     for (size_t i = 0; i < count; i++) longest = texts[i].length > longest ? texts[i].length : longest;
     uint32_t *path = malloc((longest + 1) * sizeof *path); /* the node after so many bytes */
     if (!path) return false;
     if (count > 0) qsort(texts, count, sizeof *texts, by_bytes);
     path[0] = from;
-    uint32_t end = to;
-    if (quoted && count > 0) {
-        end = network_add_node(n);
-        path[0] = network_add_node(n);
-        network_add_symbols(n, from, '"', '"', path[0]);
-        network_add_symbols(n, end, '"', '"', to);
-    }
     for (size_t i = 0; i < count; i++) {
         size_t at = 0;
         if (i > 0)
@@ -183,13 +177,13 @@ bool json_add_texts(network *n, cllm_string *texts, size_t count, bool quoted, u
             const uint32_t next = network_add_node(n);
             length = utf8_length(texts[i].data + at, texts[i].length - at);
             const uint32_t character = utf8_decode(texts[i].data + at, length);
-            if (quoted)
+            if (spelling == SPELLED_IN_JSON)
                 characters_add_in_json(n, path[at], &(char_range){character, character}, 1, false, next);
             else
                 network_add_text(n, path[at], texts[i].data + at, length, next);
             path[at + length] = next;
         }
-        network_add_empty(n, path[texts[i].length], end);
+        network_add_empty(n, path[texts[i].length], to);
     }
     free(path);
     return true;

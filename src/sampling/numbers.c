@@ -72,6 +72,20 @@ int decimal_compare(const decimal *a, const decimal *b) {
     return a->negative ? compare_sizes(b, a) : compare_sizes(a, b);
 }
 
+/* All digits as one number, up to a limit. */
+static uint64_t size_of(const decimal *d) {
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < d->n_whole + d->n_fraction && size < 1000000000; i++)
+        size = size * 10 + (uint64_t)((i < d->n_whole ? d->whole[i] : d->fraction[i - d->n_whole]) - '0');
+    return size;
+}
+
+bool decimal_divides_one(const decimal *d) {
+    uint64_t one = 1;
+    for (uint32_t i = 0; i < d->n_fraction && i < 9; i++) one *= 10;
+    return d->n_fraction <= 9 && size_of(d) > 0 && one % size_of(d) == 0;
+}
+
 /* --------------------------------------------------------------------------------------------------- the pieces */
 
 /* A network for numbers, which ends in `end`. */
@@ -302,9 +316,7 @@ cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *o
                                       DIGITS + 1, DIGITS + 2, DIGITS + 3, DIGITS + 4, DIGITS + 5, DIGITS + 6,
                                       DIGITS + 7, DIGITS + 8, DIGITS + 9, OTHER};
     const uint32_t n_classes = sizeof begins / sizeof *begins, n_fraction = unit->n_fraction;
-    uint64_t size = 0; /* the unit, without its point */
-    for (uint32_t i = 0; i < unit->n_whole + n_fraction && size < 1000000; i++)
-        size = size * 10 + (uint64_t)((i < unit->n_whole ? unit->whole[i] : unit->fraction[i - unit->n_whole]) - '0');
+    const uint64_t size = size_of(unit); /* without its point */
     const uint64_t n_states = size * (n_fraction + 2);
     if (n_states * n_classes > CHARACTERS_MOST_MOVES)
         return error_set(err, CLLM_ERR_UNSUPPORTED, "multiples of this number have too many states");

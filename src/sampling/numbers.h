@@ -15,6 +15,7 @@ typedef struct decimal {
 cllm_status decimal_from_json(const json_value *number, arena *a, decimal *out, cllm_error *err);
 int decimal_compare(const decimal *a, const decimal *b); /* -1, 0, 1 */
 bool decimal_is_zero(const decimal *d);
+bool decimal_divides_one(const decimal *d); /* so that each whole number is a multiple */
 
 typedef enum numbers_form {
     ANY_NUMBER,

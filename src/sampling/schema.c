@@ -424,22 +424,30 @@ done:
     return rule;
 }
 
-static void read_draft(schema_compiler *c) {
+/* $schema, with or without what is before and after the draft's name. */
+static bool read_draft(schema_compiler *c) {
     static const struct {
-        const char *part;
+        const char *name;
         schema_draft draft;
-    } drafts[] = {{"draft-03", DRAFT_4}, {"draft-04", DRAFT_4},   {"draft-06", DRAFT_6},
-                  {"draft-07", DRAFT_7}, {"2019-09", DRAFT_2019}, {"2020-12", DRAFT_2020}};
+    } drafts[] = {
+        {"json-schema.org/draft-04/schema", DRAFT_4},         {"json-schema.org/draft-06/schema", DRAFT_6},
+        {"json-schema.org/draft-07/schema", DRAFT_7},         {"json-schema.org/draft/2019-09/schema", DRAFT_2019},
+        {"json-schema.org/draft/2020-12/schema", DRAFT_2020}, {"json-schema.org/schema", DRAFT_2020}};
     const json_value *said = json_find(&c->root, "$schema");
     c->draft = DRAFT_2020;
-    for (size_t i = 0; said && said->kind == JSON_STRING && i < sizeof drafts / sizeof *drafts; i++) {
-        const size_t length = strlen(drafts[i].part);
-        for (size_t at = 0; at + length <= said->string.length; at++) {
-            if (memcmp(said->string.data + at, drafts[i].part, length) != 0) continue;
-            c->draft = drafts[i].draft;
-            c->draft_is_said = true;
-        }
+    if (!said) return true;
+    cllm_string name = said->kind == JSON_STRING ? said->string : (cllm_string){"", 0};
+    const size_t scheme = scheme_length(name);
+    if (scheme > 0 && name.length >= scheme + 2) name = part_of(name, scheme + 2, name.length);
+    name.length = index_of(name, '#');
+    for (size_t i = 0; i < sizeof drafts / sizeof *drafts; i++) {
+        if (!schema_same_text(name, (cllm_string){drafts[i].name, strlen(drafts[i].name)})) continue;
+        c->draft = drafts[i].draft;
+        c->draft_is_said = true;
+        return true;
     }
+    return schema_fails(c, CLLM_ERR_UNSUPPORTED, said,
+                        "an unknown dialect; drafts 4, 6, 7, 2019-09 and 2020-12 are known");
 }
 
 cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, cllm_error *err) {
@@ -453,8 +461,7 @@ cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, 
     c.status = json_read(text.data, text.length, a, &c.root, err);
     if (c.status != CLLM_OK) return c.status;
     const uint32_t root = network_add_rule(n, "root");
-    read_draft(&c);
-    if (!find_identifiers(&c)) return c.status;
+    if (!read_draft(&c) || !find_identifiers(&c)) return c.status;
     const uint32_t value = schema_rule_for(&c, &(demand){.kind = DEMAND_SCHEMA, .value = &c.root}, 1);
     if (!n->failed) network_add_call(n, n->rules[root].begin, value, n->rules[root].end);
     while (c.n_done < c.n_made && c.status == CLLM_OK && !n->failed) {

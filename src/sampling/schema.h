@@ -218,8 +218,9 @@ uint32_t json_any(json_rules *r);
 uint32_t json_array(json_rules *r);
 uint32_t json_object(json_rules *r);
 
-/* From `from` to `to` by one of these texts. quoted: as JSON strings. Sorts them. false: no memory. */
-bool json_add_texts(network *n, cllm_string *texts, size_t count, bool quoted, uint32_t from, uint32_t to);
+/* From `from` to `to` by one of these texts, without quotes. Sorts them. false: no memory. */
+bool json_add_texts(network *n, cllm_string *texts, size_t count, characters_spelling spelling, uint32_t from,
+                    uint32_t to);
 
 /* ---- formats.c */
 

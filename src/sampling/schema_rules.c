@@ -169,6 +169,12 @@ static bool write_string(schema_compiler *c, const shape *s, uint32_t from, uint
     language l = {.n = 0};
     const fact *values = values_of(s);
     if (!string_language(c, s, &l)) return false;
+    if (!values && l.n == 0 && s->least_length == 0 && s->most_length == UINT32_MAX) {
+        network_add_call(c->n, from, json_string(&c->rules), to);
+        return true;
+    }
+    const uint32_t inside = after_symbol(c, from, '"'), end = node(c);
+    network_add_symbols(c->n, end, '"', '"', to);
     if (values) {
         cllm_string *texts = malloc((n_values(values) + 1) * sizeof *texts);
         const bool is_only = is_only_list(s, values);
@@ -180,16 +186,10 @@ static bool write_string(schema_compiler *c, const shape *s, uint32_t from, uint
             const size_t length = count_characters(v->string);
             if (length >= s->least_length && length <= s->most_length) texts[n++] = v->string;
         }
-        const bool done = json_add_texts(c->n, texts, n, true, from, to);
+        const bool done = json_add_texts(c->n, texts, n, SPELLED_IN_JSON, inside, end);
         free(texts);
         return done || schema_no_memory(c);
     }
-    if (l.n == 0 && s->least_length == 0 && s->most_length == UINT32_MAX) {
-        network_add_call(c->n, from, json_string(&c->rules), to);
-        return true;
-    }
-    const uint32_t inside = after_symbol(c, from, '"'), end = node(c);
-    network_add_symbols(c->n, end, '"', '"', to);
     if (l.n > 0) return write_language(c, &l, SPELLED_IN_JSON, inside, end);
     network_add_repeat(c->n, inside, json_character(&c->rules), s->least_length, s->most_length, end);
     return true;
@@ -228,6 +228,7 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
         decimal d;
         if (f->kind != FACT_MULTIPLE && !is_excluded) continue;
         cllm_status status = decimal_from_json(f->value, c->a, &d, &err);
+        if (status == CLLM_OK && !is_excluded && !f->fails && is_integer && decimal_divides_one(&d)) continue;
         if (status == CLLM_OK)
             status = is_excluded ? numbers_equal_to(&d, c->a, &part, &err) : numbers_multiple_of(&d, c->a, &part, &err);
         if (status != CLLM_OK) return failed(c, status, f->value, &err);
@@ -796,7 +797,7 @@ static bool write_collected(schema_compiler *c, const shape *s, const names *all
         const uint32_t rule = schema_rule_for(c, demands, n), chosen = node(c), quote = node(c), named = node(c),
                        taken = node(c);
         network_add_member(c->n, inside, EDGE_MAY_ADD, i, chosen);
-        if (!json_add_texts(c->n, &all->items[i], 1, false, chosen, quote)) return schema_no_memory(c);
+        if (!json_add_texts(c->n, &all->items[i], 1, SPELLED_IN_JSON, chosen, quote)) return schema_no_memory(c);
         network_add_symbols(c->n, quote, '"', '"', named);
         network_add_member(c->n, named, EDGE_ADD, i, taken);
         write_member_value(c, taken, rule, after);

@@ -230,7 +230,7 @@ static const struct {
     [KEY_ADDITIONAL_PROPERTIES] = {"additionalProperties", DRAFT_4, DRAFT_2020},
     [KEY_PROPERTY_NAMES] = {"propertyNames", DRAFT_6, DRAFT_2020},
     [KEY_UNEVALUATED_PROPERTIES] = {"unevaluatedProperties", DRAFT_2019, DRAFT_2020},
-    [KEY_DEPENDENCIES] = {"dependencies", DRAFT_4, DRAFT_7},
+    [KEY_DEPENDENCIES] = {"dependencies", DRAFT_4, DRAFT_2020},
     [KEY_DEPENDENT_REQUIRED] = {"dependentRequired", DRAFT_2019, DRAFT_2020},
     [KEY_DEPENDENT_SCHEMAS] = {"dependentSchemas", DRAFT_2019, DRAFT_2020},
     [KEY_ALL_OF] = {"allOf", DRAFT_4, DRAFT_2020},

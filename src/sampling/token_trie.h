@@ -6,8 +6,8 @@
 #include "cllm.h"
 
 typedef struct trie_node {
-    uint32_t skip;  /* the first node that is not below this one */
-    uint32_t first; /* in `sorted`: of the tokens below; those that end here come first */
+    uint32_t skip;   /* the first node that is not below this one */
+    uint32_t first;  /* in `sorted`: of the tokens below; those that end here come first */
     uint32_t n_ends; /* tokens that end here */
     uint16_t depth;  /* of the byte in its tokens, from 0 */
     uint8_t byte;
