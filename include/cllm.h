@@ -224,6 +224,13 @@ CLLM_API const char *cllm_chat_note(const cllm_chat *chat);
 /* What ends the reasoning of an answer, such as "</think>" and the newlines after it, or an empty string: answers have none. */
 CLLM_API cllm_string cllm_chat_reasoning_end(const cllm_chat *chat);
 
+/* What may come before the content of an answer: a reasoning, between two marks. */
+typedef struct cllm_preamble {
+    cllm_string opens;  /* "": nothing but is_open begins it */
+    cllm_string closes; /* "": there is none */
+    bool is_open;       /* it has begun already, in the prompt */
+} cllm_preamble;
+
 /* A piece of a text. What the template spells is trusted, and may become special tokens; what its variables spell is not, wherever the
  * template puts it. */
 typedef struct cllm_part {
@@ -250,6 +257,9 @@ enum {
  * itself too deep), MEMORY. */
 CLLM_API cllm_status cllm_chat_render(const cllm_chat *chat, const cllm_string *objects, size_t n_objects, int flags,
                                       int64_t now, cllm_part **parts, size_t *n_parts, cllm_error *err);
+
+/* What may come before the content of the answer that follows a prompt, [n_parts]. Valid as long as the chat. */
+CLLM_API cllm_preamble cllm_chat_preamble(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts);
 
 /* An answer while it is written: reasoning, content and tool calls, as the model's format has them. */
 typedef struct cllm_answer cllm_answer;
@@ -800,6 +810,7 @@ typedef struct cllm_generation_options {
     bool logprobs;
     uint32_t n_logprobs;           /* of the likeliest, beside that of the token itself */
     cllm_grammar *grammar;         /* that the text keeps to, borrowed; or NULL */
+    cllm_preamble preamble;        /* copied: the grammar begins after it, and white space; {0}: at once */
     cllm_fill_mask fill_mask;      /* or NULL: any token may be drawn */
     void *fill_mask_user;          /* handed to fill_mask */
     uint32_t n_draft;              /* most tokens of a draft; 0: 16 */
@@ -812,7 +823,8 @@ typedef struct cllm_generation_options {
  * The sequence stays the caller's, must outlive the generation, and may be truncated, or emptied and reused, between a take and the next
  * wants. options: may be NULL. out: owned.
  * With drafts the text is the same as without, at any temperature: they are evaluated together, and kept as far as the sampler
- * would have drawn them. Drafting rests while it does not pay.
+ * would have drawn them. Drafting rests while it does not pay. Where a grammar leaves no choice of bytes those are drafted too, on a GPU if the
+ * engine is exact.
  * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`, a grammar beside fill_mask), CONTEXT_FULL, MEMORY. A prompt that fills the
  * context has ended already: CLLM_END_CONTEXT_FULL. */
 CLLM_API cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,

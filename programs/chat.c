@@ -28,6 +28,8 @@ typedef struct talk {
     cllm_sampler_step steps[CLLM_N_STEPS]; /* the order that the file recommends */
     attachment *attached;                  /* [n_attached], owned */
     size_t n_attached;
+    grammar_use form; /* of answers, from `form_name`: owned, or NULL for none or the command line's */
+    char *form_name;
 
     /* the answer, as it is printed */
     text_stream out;
@@ -337,6 +339,38 @@ static int do_read(talk *t, char *text) {
     return status;
 }
 
+/* A grammar or a schema from a file takes the place of the one before. */
+static int set_format(talk *t, const char *path) {
+    const size_t length = strlen(path);
+    const bool is_grammar = length > 5 && strcmp(path + length - 5, ".gbnf") == 0;
+    options o = t->o;
+    o.regex = o.choice = NULL;
+    o.grammar = is_grammar ? path : NULL;
+    o.json_schema = is_grammar ? NULL : path;
+    char *name = strdup(path);
+    const int status = name ? make_grammar(&o, cllm_model_tokenizer(t->c.run->model), &t->form) : fail("out of memory");
+    if (status != EXIT_SUCCESS) {
+        free(name);
+        return status;
+    }
+    free(t->form_name);
+    t->form_name = name;
+    return status;
+}
+
+static int do_format(talk *t, char *text) {
+    const bool drops = strcmp(text, "\"\"") == 0;
+    const int status = *text && !drops ? set_format(t, text) : EXIT_SUCCESS;
+    if (status != EXIT_SUCCESS) return status;
+    if (drops) drop_grammar(&t->form);
+    t->c.grammar = t->form.grammar;
+    if (!t->c.grammar)
+        note(&t->o, "answers have any form");
+    else
+        note(&t->o, "answers keep to %s", t->form_name ? t->form_name : "the form that the command line gives");
+    return status;
+}
+
 static int do_save(talk *t, char *text) {
     const int status = conversation_save(&t->c, text);
     if (status == EXIT_SUCCESS) note(&t->o, "saved to %s", text);
@@ -393,6 +427,8 @@ static const struct slash {
     {"/save", "FILE", do_save, "save the conversation: JSON, or Markdown if the name ends in .md"},
     {"/load", "FILE", do_load, "go on with a conversation from JSON"},
     {"/set", "[NAME VALUE]", set, "show or set temperature, top-k, top-p, min-p, seed, reasoning, n-tokens"},
+    {"/format", "[FILE]", do_format,
+     "show or set the form of answers: a GBNF grammar if the name ends in .gbnf, else a JSON schema; \"\" is none"},
     {"/stats", "", do_stats, "tokens evaluated and generated, how fast, and the seed"},
     {"/tokens", "", do_tokens, "how full the context is"},
     {"/exit", "", NULL, "end; so does Ctrl-D, and Ctrl-C twice"},
@@ -531,6 +567,9 @@ static int start(talk *t, run *r) {
     t->c.sink = print_piece;
     t->c.sink_user = t;
     t->c.shifts = strcmp(o->context, "shift") == 0;
+    status = make_grammar(o, cllm_model_tokenizer(r->model), &t->form);
+    if (status != EXIT_SUCCESS) return status;
+    t->c.grammar = t->form.grammar;
     status = o->load ? conversation_load(&t->c, o->load) : EXIT_SUCCESS;
     return status == EXIT_SUCCESS && o->system ? set_system(t, o->system) : status;
 }
@@ -571,6 +610,8 @@ int chat(const options *o) {
     conversation_end(&t.c);
     drop_attached(&t);
     free(t.attached);
+    free(t.form_name);
+    free_grammar(&t.form);
     run_close(&r);
     return status;
 }

@@ -266,6 +266,7 @@ typedef struct answering {
     id_list drawn;                  /* tokens, but for an end token */
     size_t n_given;                 /* of them: to the transcript */
     uint64_t n_reasoning;           /* tokens of reasoning */
+    cllm_preamble preamble;         /* what may come before the grammar */
     bool reads;                     /* a text is to be evaluated, before tokens are drawn one by one */
     bool reasoning_ended;           /* by us */
     cllm_end end;
@@ -312,6 +313,8 @@ static int start_generation(answering *a) {
         .n_most = c->n_most > 0 ? c->n_most - a->drawn.count : 0,
         .spell_control = true,
         .draft_lookup = strcmp(c->run->o->draft, "lookup") == 0,
+        .grammar = c->grammar,
+        .preamble = a->reasoning_ended ? (cllm_preamble){.is_open = false} : a->preamble,
     };
     cllm_generation_destroy(a->generation);
     a->generation = NULL;
@@ -405,7 +408,8 @@ static int write_answer(answering *a) {
             break; /* the end of its turn, spelled in letters */
         if (c->n_most > 0 && a->drawn.count >= c->n_most && a->end == CLLM_END_CONTEXT_FULL) a->end = CLLM_END_LENGTH;
         const bool reasons = a->reasoning.length > 0 && a->content.length == 0 && !a->reasoning_ended;
-        if (a->end == CLLM_END_CONTEXT_FULL && c->shifts && conversation_n_questions(c) > c->n_left_out + 1)
+        if (a->end == CLLM_END_CONTEXT_FULL && c->shifts && !c->grammar &&
+            conversation_n_questions(c) > c->n_left_out + 1)
             status = shift(a);
         else if (a->end == CLLM_END_NONE && reasons && can_end_reasoning && a->n_reasoning >= most)
             status = end_reasoning(a);
@@ -446,6 +450,7 @@ static int answer_question(conversation *c) {
         cllm_sampler_options sampling = sampling_for(c->run, &c->sampling);
         sampling.seed = seed_of_answer(c);
         made = cllm_answer_create(c->chat, parts, n_parts, (cllm_string){"[]", 2}, &a.answer, &err);
+        a.preamble = cllm_chat_preamble(c->chat, parts, n_parts);
         if (made == CLLM_OK)
             made = cllm_sampler_create(cllm_model_get_info(c->run->model)->n_vocab, &sampling, &a.sampler, &err);
         status = made == CLLM_OK ? start_generation(&a) : fail_with(&err);

@@ -27,6 +27,7 @@ typedef struct conversation {
     bool shifts;                   /* a full context drops its oldest turns */
     bool once;                     /* one question, and then the end */
     cllm_sampler_options sampling; /* its lists are borrowed */
+    cllm_grammar *grammar;         /* that answers keep to, borrowed; or NULL */
 
     answer_sink sink;
     void *sink_user;

@@ -5,32 +5,63 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* One way to ask for a grammar. */
+typedef struct wanted_form {
+    const char *name, *value; /* of the option; value: NULL if it is not given */
+    cllm_grammar_kind kind;
+    bool is_file;
+} wanted_form;
+
+enum { N_FORMS = 4 };
+
+static void list_forms(const options *o, wanted_form forms[N_FORMS]) {
+    const bool in_order = strcmp(o->json_order, "declared") == 0;
+    const char *schema = o->json_schema;
+    forms[0] = (wanted_form){"--grammar", o->grammar, CLLM_GRAMMAR_GBNF, true};
+    forms[1] =
+        (wanted_form){"--json-schema", schema, in_order ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA,
+                      schema && schema[strspn(schema, " \t\r\n")] != '{'};
+    forms[2] = (wanted_form){"--regex", o->regex, CLLM_GRAMMAR_REGEX, false};
+    forms[3] = (wanted_form){"--choice", o->choice, CLLM_GRAMMAR_CHOICE, true};
+}
+
 int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use *g) {
+    wanted_form forms[N_FORMS];
+    const wanted_form *form = NULL;
     input file = {0};
     cllm_error err;
-    *g = (grammar_use){0};
-    if (!o->grammar && !o->regex) return EXIT_SUCCESS;
-    if (o->grammar && o->regex) return usage_error("--grammar and --regex exclude each other");
-    if (o->grammar && read_input(o->grammar, &file) != EXIT_SUCCESS) return EXIT_USAGE;
+    cllm_grammar *made = NULL;
+    list_forms(o, forms);
+    for (int i = 0; i < N_FORMS; i++) {
+        if (!forms[i].value) continue;
+        if (form) return usage_error("%s and %s exclude each other", form->name, forms[i].name);
+        form = &forms[i];
+    }
+    if (!form) return EXIT_SUCCESS;
+    if (form->is_file && read_input(form->value, &file) != EXIT_SUCCESS) return EXIT_USAGE;
     const cllm_string text =
-        o->regex ? (cllm_string){o->regex, strlen(o->regex)} : (cllm_string){file.data, file.length};
-    cllm_status status = cllm_token_index_create(tokenizer, &g->index, &err);
+        form->is_file ? (cllm_string){file.data, file.length} : (cllm_string){form->value, strlen(form->value)};
+    cllm_status status = g->index ? CLLM_OK : cllm_token_index_create(tokenizer, &g->index, &err);
     const double begun = now();
-    if (status == CLLM_OK)
-        status =
-            cllm_grammar_create(g->index, o->regex ? CLLM_GRAMMAR_REGEX : CLLM_GRAMMAR_GBNF, text, &g->grammar, &err);
+    if (status == CLLM_OK) status = cllm_grammar_create(g->index, form->kind, text, &made, &err);
     g->seconds = now() - begun;
     free(file.data);
-    if (status == CLLM_OK) return EXIT_SUCCESS;
-    if (o->grammar)
-        fail("%s: %s", o->grammar, err.message);
-    else
-        fail("--regex: %s", err.message);
+    if (status == CLLM_OK) {
+        cllm_grammar_destroy(g->grammar);
+        g->grammar = made;
+        return EXIT_SUCCESS;
+    }
+    fail("%s: %s", form->is_file ? form->value : form->name, err.message);
     return status == CLLM_ERR_MEMORY ? EXIT_FAILURE : status == CLLM_ERR_UNSUPPORTED ? EXIT_NOT_ENFORCED : EXIT_USAGE;
 }
 
-void free_grammar(grammar_use *g) {
+void drop_grammar(grammar_use *g) {
     cllm_grammar_destroy(g->grammar);
+    g->grammar = NULL;
+}
+
+void free_grammar(grammar_use *g) {
+    drop_grammar(g);
     cllm_token_index_destroy(g->index);
 }
 
@@ -141,7 +172,8 @@ int check_grammar(const options *o) {
     cllm_error err;
     grammar_use g = {0};
     mask_times times = {0};
-    if (!o->grammar && !o->regex) return usage_error("grammar: no --grammar FILE or --regex REGEX");
+    if (!o->grammar && !o->regex && !o->json_schema && !o->choice)
+        return usage_error("grammar: no --grammar FILE, --json-schema FILE, --regex REGEX or --choice FILE");
     int status = open_gguf(o, o->model, &gguf);
     if (status == EXIT_SUCCESS && cllm_tokenizer_create(gguf, &tokenizer, &err) != CLLM_OK) status = fail_with(&err);
     if (status == EXIT_SUCCESS) status = make_grammar(o, tokenizer, &g);

@@ -32,7 +32,7 @@ const command commands[] = {
      "Render a conversation, a JSON object of messages and other variables on standard input, by a chat template;\n"
      "or with --parse read a model's answer.",
      render_template},
-    {GRAMMAR, "grammar", "MODEL.gguf (--grammar FILE | --regex REGEX) [--check FILE...] [options]",
+    {GRAMMAR, "grammar", "MODEL.gguf (--grammar FILE | --json-schema FILE | ...) [--check FILE...] [options]",
      "Does a text keep to a grammar? Feeds each FILE (- is standard input) token by token, and prints a line for it:\n"
      "accepted, or refused at byte N.",
      check_grammar},

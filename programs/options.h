@@ -32,12 +32,14 @@ typedef struct options {
     const char *system;               /* a system message, "@FILE" of one, or NULL */
     const char **attached;            /* [n_attached] files whose text goes with the question: owned */
     size_t n_attached;
-    const char *reasoning;       /* "show", "hide", "off" or a number of tokens; NULL: by the output */
-    const char *context;         /* "stop" or "shift" */
-    const char *tools;           /* a file with a JSON list of tools, or NULL */
-    const char *image;           /* not supported yet */
-    uint64_t now;                /* seconds since 1970; UINT64_MAX: the clock's */
-    const char *grammar, *regex; /* a grammar's file, or the expression itself; or NULL */
+    const char *reasoning;           /* "show", "hide", "off" or a number of tokens; NULL: by the output */
+    const char *context;             /* "stop" or "shift" */
+    const char *tools;               /* a file with a JSON list of tools, or NULL */
+    const char *image;               /* not supported yet */
+    uint64_t now;                    /* seconds since 1970; UINT64_MAX: the clock's */
+    const char *grammar, *choice;    /* files of a grammar, and of lines of which one is to be the text; or NULL */
+    const char *json_schema, *regex; /* a schema's file or itself, and an expression; or NULL */
+    const char *json_order;          /* "any" or "declared" */
     bool timings, check;
     const char *pre;               /* the pre-tokenizer, or NULL: the file's */
     uint64_t n_tokens;             /* most tokens to generate; UINT64_MAX: as many as the context holds */

@@ -24,8 +24,10 @@ typedef struct grammar_use {
 
 enum { EXIT_NOT_ENFORCED = 3 }; /* of a grammar that is well written, but says what cannot be kept */
 
-/* The grammar that the options want, if any. Returns an exit status, after saying why: EXIT_USAGE if it is malformed or cannot be read. */
+/* The grammar that the options want, if any, in the place of the one in `g`. Returns an exit status, after saying why: EXIT_USAGE if it is
+ * malformed or cannot be read; then that one stays. */
 int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use *g);
+void drop_grammar(grammar_use *g); /* none is wanted any more */
 void free_grammar(grammar_use *g);
 
 #endif

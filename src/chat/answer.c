@@ -477,23 +477,39 @@ static void add_marks(cllm_answer *a) {
     for (size_t i = 0; i < o->turn_end.count; i++) add_mark(a, MARK_TURN_END, o->turn_end.items[i], 0);
 }
 
+enum { PROMPT_TAIL = 128 };
+
+/* The end of what the template wrote, up to PROMPT_TAIL bytes, from the mark of the answer's role on. tail: room for it. */
+static cllm_string end_of_prompt(const answer_format *o, const cllm_part *prompt, size_t n_parts, char *tail) {
+    size_t n = 0;
+    for (size_t i = n_parts; prompt && i-- > 0 && n < PROMPT_TAIL;)
+        for (size_t k = prompt[i].text.length; prompt[i].trusted && k-- > 0 && n < PROMPT_TAIL;)
+            tail[PROMPT_TAIL - ++n] = prompt[i].text.data[k];
+    cllm_string written = {tail + PROMPT_TAIL - n, n};
+    for (size_t i = 0; o->role.length > 0 && i + o->role.length <= written.length; i++)
+        if (memcmp(written.data + i, o->role.data, o->role.length) == 0)
+            written = (cllm_string){written.data + i, written.length - i};
+    return written;
+}
+
+cllm_preamble cllm_chat_preamble(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts) {
+    const answer_format *o = &chat->format;
+    char tail[PROMPT_TAIL];
+    if (o->content_open.text.length > 0) return (cllm_preamble){.closes = o->content_open.text, .is_open = true};
+    return (cllm_preamble){.opens = o->reasoning_open.text,
+                           .closes = o->reasoning_close.text,
+                           .is_open = answer_opens_reasoning(o, end_of_prompt(o, prompt, n_parts, tail))};
+}
+
 /* Where the answer begins: what the template wrote at the end of the prompt says it. */
 static void begin_answer(cllm_answer *a, const cllm_part *prompt, size_t n_parts) {
     const answer_format *o = a->format;
-    enum { TAIL = 128 };
-    char tail[TAIL];
-    size_t n = 0;
+    char tail[PROMPT_TAIL];
     bool opens = o->opens_reasoning, opens_call = o->prompt_opens, spaced = opens;
-    for (size_t i = n_parts; prompt && i-- > 0 && n < TAIL;)
-        for (size_t k = prompt[i].text.length; prompt[i].trusted && k-- > 0 && n < TAIL;)
-            tail[TAIL - ++n] = prompt[i].text.data[k];
-    cllm_string written = {tail + TAIL - n, n};
+    cllm_string written = end_of_prompt(o, prompt, n_parts, tail);
     if (prompt) {
-        for (size_t i = 0; o->role.length > 0 && i + o->role.length <= written.length; i++)
-            if (memcmp(written.data + i, o->role.data, o->role.length) == 0)
-                written = (cllm_string){written.data + i, written.length - i};
         opens = answer_opens_reasoning(o, written);
-        spaced = n > 0 && is_space(tail[TAIL - 1]);
+        spaced = written.length > 0 && is_space(tail[PROMPT_TAIL - 1]);
         while (written.length > 0 && is_space(written.data[written.length - 1])) written.length--;
     }
     if (opens_call) {

@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "engine/drafts.h"
 #include "engine/engine.h"
+#include "engine/preamble.h"
 #include "engine/stops.h"
 #include "sampling/grammar.h"
 #include "sampling/sampler.h"
@@ -27,11 +28,13 @@ struct cllm_generation {
 
     /* what was asked for last */
     uint32_t n_drafted;
+    bool by_grammar;               /* that is no guess of the drafter's */
     uint32_t n_rows;               /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
     uint32_t reach;                /* the sequence's length when all is evaluated; UINT32_MAX: nothing was asked for */
     uint32_t *masks;               /* [1 + most drafts][mask words], or NULL */
     uint32_t n_masks;              /* that are computed for it */
     cllm_matcher *matcher, *ahead; /* of the grammar: after the text, and after a draft; or NULL */
+    preamble preamble;             /* of the grammar */
     cllm_error mask_error;         /* of the mask number n_masks, if that is less than n_rows */
     drafter drafter;
 
@@ -45,12 +48,14 @@ struct cllm_generation {
 
 /* ------------------------------------------------------------------------------------------------- making one */
 
+/* Is a token the same one in a batch? */
+static bool can_draft(const cllm_engine *e) { return !on_gpu(e) || e->exact; }
+
 static cllm_status check_drafts(const cllm_generation *g, cllm_error *err) {
     const cllm_engine *e = g->sequence->engine;
     const cllm_sequence *small = g->options.draft_sequence;
     if (!small && !g->options.draft_lookup) return CLLM_OK;
-    if (on_gpu(e) && !e->exact)
-        return error_set(err, CLLM_ERR_ARGUMENT, "drafts on a GPU need an engine that is exact");
+    if (!can_draft(e)) return error_set(err, CLLM_ERR_ARGUMENT, "drafts on a GPU need an engine that is exact");
     if (!small) return CLLM_OK;
     if (small->engine == e || small->length > 0)
         return error_set(err, CLLM_ERR_ARGUMENT, "a draft's sequence is an empty one of another engine");
@@ -104,6 +109,11 @@ static bool allocate(cllm_generation *g, const int32_t *prompt, size_t count) {
     return true;
 }
 
+/* Is all said that the grammar allows? */
+static bool is_complete(const cllm_generation *g) {
+    return g->matcher && g->preamble.state == PREAMBLE_OVER && matcher_is_complete(g->matcher);
+}
+
 cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,
                                    const cllm_generation_options *options, cllm_generation **out, cllm_error *err) {
     static const cllm_generation_options defaults = {0};
@@ -118,7 +128,7 @@ cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *promp
     g->n_prompt = g->count = (uint32_t)count;
     g->n_most = o->n_most ? o->n_most : UINT64_MAX;
     g->reach = UINT32_MAX;
-    if (o->draft_lookup || o->draft_sequence) {
+    if (o->draft_lookup || o->draft_sequence || (o->grammar && can_draft(sequence->engine))) {
         const uint32_t most = o->n_draft ? o->n_draft : DEFAULT_DRAFT;
         g->drafter = (drafter){.lookup = o->draft_lookup,
                                .sequence = o->draft_sequence,
@@ -132,8 +142,9 @@ cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *promp
         status = error_set(err, CLLM_ERR_MEMORY, "no memory for a generation of up to %u tokens",
                            sequence->engine->plan.n_ctx);
     if (status == CLLM_OK && o->grammar) status = cllm_matcher_create(o->grammar, &g->matcher, err);
+    if (status == CLLM_OK && o->grammar) status = preamble_create(&o->preamble, &g->arena, &g->preamble, err);
     if (status == CLLM_OK && count == sequence->engine->plan.n_ctx) g->end = CLLM_END_CONTEXT_FULL;
-    if (status == CLLM_OK && g->matcher && matcher_is_complete(g->matcher)) g->end = CLLM_END_GRAMMAR;
+    if (status == CLLM_OK && is_complete(g)) g->end = CLLM_END_GRAMMAR;
     if (status == CLLM_OK && o->sampler) cllm_sampler_begin(o->sampler, prompt, count);
     if (status == CLLM_OK)
         *out = g;
@@ -170,6 +181,23 @@ static uint32_t most_drafted(const cllm_generation *g, size_t room) {
     return n < g->drafter.most ? (uint32_t)n : g->drafter.most;
 }
 
+/* The next tokens of a text that the grammar has no choice about: as the tokenizer cuts it, without the last one, which might go on. */
+static uint32_t draft_by_grammar(cllm_generation *g, uint32_t most) {
+    char text[64];
+    int32_t *tokens;
+    size_t n;
+    if (!g->matcher || g->preamble.state != PREAMBLE_OVER) return 0;
+    const size_t length = matcher_only_text(g->matcher, text, sizeof text);
+    if (length < 2 || cllm_tokenizer_encode(g->sequence->engine->model->tokenizer, text, length, CLLM_ENCODE_GOES_ON,
+                                            &tokens, &n, NULL) != CLLM_OK)
+        return 0;
+    n = n > 0 ? n - 1 : 0;
+    if (n > most) n = most;
+    if (n > 0) memcpy(g->tokens + g->count, tokens, n * sizeof *tokens);
+    cllm_free(tokens);
+    return (uint32_t)n;
+}
+
 bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *span) {
     cllm_generation *g = generation;
     *span = (cllm_span){.sequence = g->sequence, .want = CLLM_WANT_NOTHING, .next = -1};
@@ -182,7 +210,9 @@ bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *
     g->reach = length + (uint32_t)span->count;
     if (span->count < n) return true;
     const uint32_t n_draft = most_drafted(g, most - n);
-    if (n == 1 && n_draft > 0)
+    if (n == 1 && n_draft > 0) g->n_drafted = draft_by_grammar(g, n_draft);
+    g->by_grammar = g->n_drafted > 0;
+    if (n == 1 && n_draft > 0 && g->n_drafted == 0 && g->preamble.state == PREAMBLE_OVER)
         g->n_drafted = drafter_guess(&g->drafter, g->tokens, g->count, n_draft, g->tokens + g->count);
     g->n_rows = 1 + g->n_drafted;
     span->count += g->n_drafted;
@@ -218,8 +248,11 @@ static cllm_status fill_by_grammar(cllm_generation *g, uint32_t row, uint32_t *m
         at = g->ahead;
     }
     const cllm_status status = cllm_matcher_fill_mask(at, mask, err);
-    if (status != CLLM_OK || !o->end_tokens) return status;
-    grammar_allow_ends(o->grammar, mask, o->end_tokens, o->n_end_tokens, cllm_matcher_can_end(at));
+    if (status != CLLM_OK) return status;
+    const cllm_model *model = g->sequence->engine->model;
+    preamble_allow(&g->preamble, model->tokenizer, model->config.n_vocab, mask);
+    const bool may_end = g->preamble.state == PREAMBLE_OVER && cllm_matcher_can_end(at);
+    if (o->end_tokens) grammar_allow_ends(o->grammar, mask, o->end_tokens, o->n_end_tokens, may_end);
     return status;
 }
 
@@ -331,6 +364,23 @@ static cllm_status draw(cllm_generation *g, const cllm_span *span, uint32_t row,
     return status;
 }
 
+/* The token is of the preamble, or of the grammar. */
+static cllm_status take_by_grammar(cllm_generation *g, int32_t token, cllm_error *err) {
+    if (g->preamble.state != PREAMBLE_OVER) {
+        const cllm_string text = cllm_tokenizer_decode(g->sequence->engine->model->tokenizer, token, token);
+        cllm_error refused;
+        cllm_matcher *tried;
+        const cllm_status forked = cllm_matcher_fork(g->matcher, &tried, err);
+        if (forked != CLLM_OK) return forked;
+        const bool by_grammar = cllm_matcher_take(tried, token, &refused) == CLLM_OK;
+        cllm_matcher_destroy(tried);
+        if (preamble_take(&g->preamble, text, by_grammar)) return CLLM_OK;
+    }
+    const cllm_status status = cllm_matcher_take(g->matcher, token, err);
+    if (status == CLLM_OK && is_complete(g)) g->end = CLLM_END_GRAMMAR;
+    return status;
+}
+
 /* Put a drawn token after the text, and see whether that ends it. */
 static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
     const int32_t previous = g->tokens[g->count - 1];
@@ -340,10 +390,7 @@ static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
         g->end = CLLM_END_TOKEN;
     else
         status = add_text(g, previous, token, err);
-    if (status == CLLM_OK && g->end == CLLM_END_NONE && g->matcher) {
-        status = cllm_matcher_take(g->matcher, token, err);
-        if (status == CLLM_OK && matcher_is_complete(g->matcher)) g->end = CLLM_END_GRAMMAR;
-    }
+    if (status == CLLM_OK && g->end == CLLM_END_NONE && g->matcher) status = take_by_grammar(g, token, err);
     if (g->end != CLLM_END_NONE || count_left(g) > 0) return status;
     g->end = g->count - g->n_prompt == g->n_most ? CLLM_END_LENGTH : CLLM_END_CONTEXT_FULL;
     return status;
@@ -384,7 +431,7 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
         if (token != drafted) break;
     }
     const uint32_t n_drawn = g->count - begin;
-    if (n_drawn > 0) drafter_learn(&g->drafter, g->n_drafted, n_drawn - 1);
+    if (n_drawn > 0 && !g->by_grammar) drafter_learn(&g->drafter, g->n_drafted, n_drawn - 1);
     if (g->sequence->length >= g->count) { /* drafts that were not kept */
         const cllm_status cut = cllm_sequence_truncate(g->sequence, g->count - 1, status == CLLM_OK ? err : NULL);
         if (status == CLLM_OK) status = cut;

@@ -455,6 +455,18 @@ uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte) {
     return known != UNKNOWN ? known : automaton_step_class(a, from, class);
 }
 
+bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte) {
+    uint32_t n = 0;
+    if (a->states[from].accepts) return false;
+    for (uint32_t k = 0; k < a->n_classes && n < 2; k++) {
+        const uint32_t last = k + 1 < a->n_classes ? a->class_begins[k + 1] - 1 : 255;
+        if (automaton_step_class(a, from, k) == DEAD_STATE) continue;
+        *byte = (uint8_t)last;
+        n += last - a->class_begins[k] + 1;
+    }
+    return n == 1;
+}
+
 /* Do all bytes from low to high lead to one state, which is *to or, if that is UNKNOWN_TEXT, becomes it; and those with n_more bytes of a
  * character after them? */
 static bool all_lead_to(automaton *a, uint32_t from, uint8_t low, uint8_t high, int n_more, uint32_t *to) {

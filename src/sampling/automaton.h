@@ -48,6 +48,9 @@ uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
 uint32_t automaton_classes(const automaton *a, const uint32_t **begins);
 uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
 
+/* Is there one byte that can follow, and no end? */
+bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte);
+
 /* Where every character leads that may stand in a JSON string as it is, but for DEL: a state, which may be DEAD_STATE, or NOT_TEXT. */
 uint32_t automaton_text_next(automaton *a, uint32_t from);
 

@@ -417,4 +417,13 @@ bool matcher_is_complete(const cllm_matcher *matcher) {
     return s->accepts && s->n_places == 0;
 }
 
+size_t matcher_only_text(cllm_matcher *matcher, char *text, size_t room) {
+    automaton *a = matcher->grammar->automaton;
+    uint32_t at = matcher->held.state;
+    size_t n = 0;
+    while (n < room && !matcher->ended && automaton_only_byte(a, at, (uint8_t *)&text[n]))
+        at = automaton_step(a, at, (uint8_t)text[n++]);
+    return automaton_error(a, NULL) == CLLM_OK ? n : 0;
+}
+
 bool matcher_has_ended(const cllm_matcher *matcher) { return matcher->ended; }

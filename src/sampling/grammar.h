@@ -19,6 +19,8 @@ uint32_t grammar_n_vocab(const cllm_grammar *grammar);
 void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n, bool may_end);
 
 bool matcher_is_complete(const cllm_matcher *matcher); /* the text may end, and nothing else can follow */
-bool matcher_has_ended(const cllm_matcher *matcher);   /* by an end token */
+/* The bytes that have to come next, up to where there is a choice: into `text` of `room` bytes. Returns how many. */
+size_t matcher_only_text(cllm_matcher *matcher, char *text, size_t room);
+bool matcher_has_ended(const cllm_matcher *matcher); /* by an end token */
 
 #endif

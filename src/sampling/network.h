@@ -72,7 +72,7 @@ typedef struct network {
     bool failed; /* memory, or the cap on its size */
 } network;
 
-enum { NETWORK_MOST_EDGES = 8 << 20 };
+enum { NETWORK_MOST_EDGES = 2 << 20 };
 
 /* What goes wrong is remembered in `failed`, so that a builder asks once, at its end. */
 uint32_t network_add_node(network *n);

@@ -461,11 +461,13 @@ cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, 
     c.status = json_read(text.data, text.length, a, &c.root, err);
     if (c.status != CLLM_OK) return c.status;
     const uint32_t root = network_add_rule(n, "root");
+    c.at = &c.root;
     if (!read_draft(&c) || !find_identifiers(&c)) return c.status;
     const uint32_t value = schema_rule_for(&c, &(demand){.kind = DEMAND_SCHEMA, .value = &c.root}, 1);
     if (!n->failed) network_add_call(n, n->rules[root].begin, value, n->rules[root].end);
     while (c.n_done < c.n_made && c.status == CLLM_OK && !n->failed) {
         const schema_rule made = c.made[c.n_done++];
+        c.at = made.demands[0].value;
         shapes s;
         if (!schema_expand(&c, made.demands, made.n, &s)) break;
         for (uint32_t i = 0; i < s.n && !n->failed; i++)

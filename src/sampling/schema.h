@@ -138,6 +138,7 @@ typedef struct schema_compiler {
     cllm_status status;
     cllm_error *err;
     json_value root;
+    const json_value *at; /* the schema that is worked on, for messages */
     schema_draft draft;
     bool draft_is_said; /* else keywords of all drafts count */
     bool in_order;      /* properties in the order of the schema */
@@ -154,7 +155,7 @@ typedef struct schema_compiler {
     uint32_t n_steps; /* of expansions */
 } schema_compiler;
 
-enum { SCHEMA_MOST_STEPS = 400000, SCHEMA_MOST_SHAPES = 2000, SCHEMA_MOST_NAMES = 10000, MEMO_BUCKETS = 1024 };
+enum { SCHEMA_MOST_STEPS = 100000, SCHEMA_MOST_SHAPES = 2000, SCHEMA_MOST_NAMES = 10000, MEMO_BUCKETS = 1024 };
 
 /* ---- schema.c */
 

@@ -69,7 +69,7 @@ static bool string_language(schema_compiler *c, const shape *s, language *l) {
     cllm_error err;
     char_automaton part;
     size_t n_words = 0;
-    const json_value *at = &c->root;
+    const json_value *at = c->at;
     uint32_t most = s->most_length;
     for (const fact *f = s->facts; f; f = f->next) {
         if (f->kind == FACT_VALUES && f->fails && f->value->kind == JSON_STRING) n_words++;
@@ -109,7 +109,7 @@ static bool write_language(schema_compiler *c, const language *l, characters_spe
     const bool is_one = l->n == 1 && l->wanted == 1;
     const cllm_status status =
         is_one ? CLLM_OK : characters_product(l->parts, l->n, l->wanted == 0, c->a, &whole, &err);
-    if (status != CLLM_OK) return failed(c, status, &c->root, &err);
+    if (status != CLLM_OK) return failed(c, status, c->at, &err);
     if (is_one) whole = l->parts[0];
     uint32_t *exits = malloc(whole.n_states * sizeof *exits);
     if (!exits) return schema_no_memory(c);
@@ -237,8 +237,8 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
     }
     if (is_fraction) {
         const cllm_status status = numbers_of_form(WHOLE_NO_EXPONENT, c->a, &part, &err);
-        if (status != CLLM_OK) return failed(c, status, &c->root, &err);
-        if (!add_part(c, l, &part, true, &c->root)) return false;
+        if (status != CLLM_OK) return failed(c, status, c->at, &err);
+        if (!add_part(c, l, &part, true, c->at)) return false;
         is_exact = true;
     }
     if (!add_tightest(c, s, FACT_LEAST, l) || !add_tightest(c, s, FACT_MOST, l)) return false;
@@ -251,10 +251,10 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
         char_automaton *made = arena_alloc(c->a, 1, sizeof *made);
         if (!made) return schema_no_memory(c);
         const cllm_status status = numbers_of_form(form, c->a, made, &err);
-        if (status != CLLM_OK) return failed(c, status, &c->root, &err);
+        if (status != CLLM_OK) return failed(c, status, c->at, &err);
         m->automaton = made;
     }
-    return add_part(c, l, m->automaton, false, &c->root);
+    return add_part(c, l, m->automaton, false, c->at);
 }
 
 /* A list of numbers: each as it was read, and in the forms that are equal to it. */
@@ -555,7 +555,7 @@ static uint32_t name_index(const names *all, cllm_string name) {
 static bool add_name(schema_compiler *c, names *all, cllm_string name) {
     if (name_index(all, name) != NO_NODE) return true;
     if (all->n == SCHEMA_MOST_NAMES)
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, &c->root, "an object of more than 10,000 properties");
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "an object of more than 10,000 properties");
     if (all->n == all->capacity) {
         const uint32_t larger = all->capacity > 0 ? 2 * all->capacity : 16;
         cllm_string *items = realloc(all->items, larger * sizeof *items);
@@ -697,12 +697,12 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
     if (c->status != CLLM_OK) return false;
     if (n_patterns == 0 && !plain) return true;
     for (uint32_t i = 0; i < allowed->n; i++)
-        if (!add_part(c, &l, &allowed->parts[i], false, &c->root)) return false;
+        if (!add_part(c, &l, &allowed->parts[i], false, c->at)) return false;
     if (all->n > 0) {
         char_automaton told;
         const cllm_status status = characters_from_words(all->items, all->n, c->a, &told, &err);
-        if (status != CLLM_OK) return failed(c, status, &c->root, &err);
-        if (!add_part(c, &l, &told, false, &c->root)) return false;
+        if (status != CLLM_OK) return failed(c, status, c->at, &err);
+        if (!add_part(c, &l, &told, false, c->at)) return false;
     }
     if (l.n == 0) { /* any name */
         static const char_range any = {0, LAST_CHARACTER};
@@ -715,7 +715,7 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
     }
     char_automaton whole;
     const cllm_status status = characters_product(l.parts, l.n, plain, c->a, &whole, &err);
-    if (status != CLLM_OK) return failed(c, status, &c->root, &err);
+    if (status != CLLM_OK) return failed(c, status, c->at, &err);
     uint32_t *exits = malloc(whole.n_states * sizeof *exits), *labels = malloc(whole.n_states * sizeof *labels);
     uint32_t *nodes = malloc(whole.n_states * sizeof *nodes); /* of each label */
     bool done = (exits && labels && nodes) || schema_no_memory(c);
@@ -819,7 +819,7 @@ static bool write_collected(schema_compiler *c, const shape *s, const names *all
     if (n_required > s->most_members) return true;
     if (has_others && s->least_members > n_required + 1 && s->least_members > 1) {
         /* names that are not told could come twice, and count once */
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, &c->root, "minProperties cannot be enforced where names are free");
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "minProperties cannot be enforced where names are free");
     }
     network_add_empty(c->n, closed, end);
     return true;

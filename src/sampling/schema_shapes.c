@@ -938,7 +938,7 @@ static bool expand_choice(expansion *e, const shape *s, const choice *made) {
 static bool expand(expansion *e, shape s, const pending *todo) {
     schema_compiler *c = e->c;
     if (++c->n_steps > SCHEMA_MOST_STEPS)
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, &c->root, "its schemas can be combined in too many ways");
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "its schemas can be combined in too many ways");
     while (todo) {
         const pending *now = todo;
         todo = todo->next;
@@ -954,7 +954,7 @@ static bool expand(expansion *e, shape s, const pending *todo) {
         return expand_choice(e, &s, made);
     }
     if (e->n_found == SCHEMA_MOST_SHAPES)
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, &c->root, "its schemas can be combined in too many ways");
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "its schemas can be combined in too many ways");
     if (e->n_found == e->capacity) {
         const uint32_t larger = e->capacity > 0 ? 2 * e->capacity : 4;
         shape *grown = realloc(e->found, larger * sizeof *grown);

@@ -1,0 +1,31 @@
+/* What an answer may say before its grammar begins: a reasoning, in any words, between two marks. */
+#ifndef ENGINE_PREAMBLE_H
+#define ENGINE_PREAMBLE_H
+
+#include "engine/stops.h"
+
+typedef enum preamble_state {
+    PREAMBLE_OVER,     /* the grammar holds */
+    PREAMBLE_MAY_OPEN, /* it may begin here, or the grammar */
+    PREAMBLE_OPENING,  /* within its first mark */
+    PREAMBLE_OPEN,     /* anything may come, up to its last mark */
+    PREAMBLE_CLOSED,   /* white space may come before the grammar */
+} preamble_state;
+
+typedef struct preamble {
+    preamble_state state;
+    cllm_string opens; /* copied */
+    size_t n_opened;   /* bytes of it that came */
+    stops closes;
+} preamble;
+
+/* o: as in cllm_generation_options. Errors: MEMORY. */
+cllm_status preamble_create(const cllm_preamble *o, arena *a, preamble *out, cllm_error *err);
+
+/* Put what the preamble allows into a mask that holds what the grammar allows. n_vocab tokens. */
+void preamble_allow(const preamble *p, const cllm_tokenizer *tokenizer, uint32_t n_vocab, uint32_t *mask);
+
+/* A token that was drawn. by_grammar: the grammar allows it too. Returns false if it is the grammar's. */
+bool preamble_take(preamble *p, cllm_string text, bool by_grammar);
+
+#endif
