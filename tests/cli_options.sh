@@ -135,14 +135,32 @@ grammars() {
     check 'grammar --check: accepted, or refused at a byte' eval 'exits 1 && silent && is_text "accepted\nrefused at byte 10\nrefused at byte 14\n"'
     run grammar "$any" --grammar "$temporary/person.gbnf" --check - <"$temporary/good"
     check 'grammar --check -' eval 'exits 0 && is_text "accepted\n"'
+    printf '{"type": "object", "properties": {"age": {"type": "integer"}, "name": {"type": "string"}}, "required": ["age"]}' >"$temporary/schema"
+    printf '%s' '{"age":7,"name":"Bob"}' >"$temporary/in_order"
+    run grammar "$any" --json-schema "$temporary/schema" --check "$temporary/good" "$temporary/in_order" "$temporary/short"
+    check 'grammar --json-schema: properties in any order' eval 'exits 1 && silent && is_text "accepted\naccepted\nrefused at byte 14\n"'
+    run grammar "$any" --json-schema "$temporary/schema" --json-order declared --check "$temporary/good" "$temporary/in_order"
+    check 'grammar --json-order declared' eval 'exits 1 && silent && is_text "refused at byte 2\naccepted\n"'
+    printf 'yes\nno\n' >"$temporary/lines"
+    : >"$temporary/empty"
+    printf '[]' >"$temporary/list"
+    printf 'no' >"$temporary/no"
+    run grammar "$any" --choice "$temporary/lines" --check "$temporary/no" "$temporary/lines"
+    check 'grammar --choice' eval 'exits 1 && silent && is_text "accepted\nrefused at byte 3\n"'
     run grammar "$any" --regex '.{3,}' --timings "$temporary/good"
     check 'grammar --timings' eval 'exits 0 && grep -q "\"compile_us\": .*\"p99\": " "$out"'
     while IFS='|' read -r want message arguments; do
         eval "run grammar '$any' $arguments" </dev/null
         check "grammar refused: $arguments" refused "$want" "$message"
     done <<END
-2|grammar: no --grammar FILE or --regex REGEX|
+2|grammar: no --grammar FILE, --json-schema FILE, --regex REGEX or --choice FILE|
 2|--grammar and --regex exclude each other|--regex a --grammar '$temporary/person.gbnf'
+2|--json-schema and --choice exclude each other|--choice '$temporary/lines' --json-schema '{}'
+2|$temporary/list: schema, #: this has to be a schema|--json-schema '$temporary/list'
+2|--json-schema: JSON, line 1, column 2: |--json-schema '{'
+2|--json-schema: schema, #/properties/a/type: this is no type|--json-schema '{"properties": {"a": {"type": "x"}}}'
+3|--json-schema: schema, #/\$ref: this refers to what is not in the document|--json-schema '{"\$ref": "http://a/b"}'
+2|$temporary/empty: the grammar allows no text at all|--choice '$temporary/empty'
 2|--regex: regular expression, line 1, column 1: this ( is not closed|--regex '(a'
 3|--regex: regular expression, line 1, column 2: looking ahead or behind|--regex 'a(?=b)'
 2|$temporary/good: grammar, line 1, column 1: the name of a rule was expected|--grammar '$temporary/good'

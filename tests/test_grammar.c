@@ -58,7 +58,12 @@ static loaded small_vocabulary(void) {
                                         "2024",
                                         "()",
                                         "+",
-                                        "*"};
+                                        "*",
+                                        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                        "aaaaaaaaaaaaaaaaaaaaaaaaaa\"",
+                                        "abab\",",
+                                        "b\\",
+                                        "\": \""};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) add(&v, words[i], -(float)i, NORMAL);
     return load_without_prefix(&v);
 }
@@ -248,6 +253,31 @@ static void masks_allow_what_can_follow(void **state) {
         {CLLM_GRAMMAR_GBNF, json_grammar, is_json},
         {CLLM_GRAMMAR_REGEX, "\\d{4}-(0[1-9]|1[0-2])", is_date},
         {CLLM_GRAMMAR_GBNF, "root ::= (\"(\" root \")\")*", is_balanced},
+        {CLLM_GRAMMAR_JSON_SCHEMA, "{}", is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA,
+         "{\"type\": \"object\", \"properties\": {\"name\": {\"type\": \"string\", \"maxLength\": 5}, \"na\": "
+         "{\"type\": \"string\", \"minLength\": 2}}, \"required\": [\"name\"], \"maxProperties\": 3}",
+         is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\": \"string\", \"minLength\": 3, \"maxLength\": 40}", is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\": \"string\", \"pattern\": \"^[a-c]+(x y)?$\"}", is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA, "{\"anyOf\": [{\"type\": \"string\", \"maxLength\": 2}, {\"pattern\": \"a\"}]}", is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA,
+         "{\"type\": \"object\", \"properties\": {\"abc\": {\"enum\": [\"a\", \"ab\", \"abc\", 12, 1.5, null]}}, "
+         "\"additionalProperties\": {\"type\": \"string\", \"maxLength\": 3}, \"minProperties\": 1}",
+         is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA,
+         "{\"type\": \"array\", \"items\": {\"enum\": [\"a\", \"ab\", true, 12, 20]}, \"uniqueItems\": true, \"minItems\": "
+         "3}",
+         is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA,
+         "{\"type\": \"array\", \"items\": {\"type\": \"integer\", \"minimum\": -12, \"maximum\": 123, \"multipleOf\": 4}, "
+         "\"contains\": {\"const\": 12}, \"maxItems\": 3}",
+         is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA,
+         "{\"properties\": {\"a\": {\"$ref\": \"#\"}}, \"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
+         "\"dependentRequired\": {\"a\": [\"a\"]}}",
+         is_json},
+        {CLLM_GRAMMAR_CHOICE, "true\nfalse\n\nnull\n12\n123", is_json},
     };
     uint64_t random = test_seed();
     size_t n_masks = 0, n_ends = 0;
