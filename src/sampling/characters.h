@@ -15,7 +15,7 @@ typedef struct char_automaton {
     uint32_t *labels;             /* [n_states] of a product: bit i where automaton i accepts; else 1 or 0 */
 } char_automaton;
 
-enum { CHARACTERS_MOST_PARTS = 32, CHARACTERS_MOST_MOVES = 2 << 20 };
+enum { CHARACTERS_MOST_PARTS = 32, CHARACTERS_MOST_MOVES = 1 << 19 };
 
 /* All of these live in the arena. Errors: MEMORY, UNSUPPORTED (there are too many states). */
 

@@ -313,7 +313,8 @@ const json_value *schema_target(schema_compiler *c, const json_value *schema) {
         if (!target) return NULL;
         schema = target;
     }
-    return schema;
+    schema_fails(c, CLLM_ERR_UNSUPPORTED, json_find(schema, "$ref"), "this reference leads back to itself");
+    return NULL;
 }
 
 /* ----------------------------------------------------------------------------------------------------------- memo */

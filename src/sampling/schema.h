@@ -155,7 +155,7 @@ typedef struct schema_compiler {
     uint32_t n_steps; /* of expansions */
 } schema_compiler;
 
-enum { SCHEMA_MOST_STEPS = 100000, SCHEMA_MOST_SHAPES = 2000, SCHEMA_MOST_NAMES = 10000, MEMO_BUCKETS = 1024 };
+enum { SCHEMA_MOST_STEPS = 50000, SCHEMA_MOST_SHAPES = 2000, SCHEMA_MOST_NAMES = 10000, MEMO_BUCKETS = 1024 };
 
 /* ---- schema.c */
 

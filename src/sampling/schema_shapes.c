@@ -992,7 +992,7 @@ static bool is_alive(schema_compiler *c, const demand *demands, size_t n, const 
     const bool known = go_on(&e, &s, demands, n);
     free(e.found);
     c->err = err;
-    c->n_steps = n_steps + (c->n_steps - begun) / 4; /* many long ones are too much */
+    c->n_steps = n_steps + (c->n_steps - begun); /* many long ones are too much */
     if (!known && c->status != CLLM_ERR_MEMORY) c->status = CLLM_OK;
     return !known || e.n_found > 0;
 }
