@@ -593,6 +593,115 @@ static void a_draft_model_has_the_same_vocabulary(void **state) {
     close_demo(&d);
 }
 
+/* -------------------------------------------------------------------------------------------------- grammars */
+
+typedef struct by_hand {
+    cllm_grammar *grammar;
+    size_t n_prompt;
+} by_hand;
+
+/* The grammar by a matcher that reads all anew. */
+static void allow_by_hand(void *user, const int32_t *tokens, size_t count, uint32_t *mask) {
+    const by_hand *b = user;
+    cllm_matcher *matcher;
+    cllm_error err;
+    assert_ok(cllm_matcher_create(b->grammar, &matcher, &err), &err);
+    for (size_t i = b->n_prompt; i < count; i++) assert_ok(cllm_matcher_take(matcher, tokens[i], &err), &err);
+    assert_ok(cllm_matcher_fill_mask(matcher, mask, &err), &err);
+    cllm_matcher_destroy(matcher);
+}
+
+static cllm_grammar *schema_of(const demo *d, const char *text, cllm_token_index **index) {
+    cllm_grammar *grammar;
+    cllm_error err;
+    assert_ok(cllm_token_index_create(cllm_model_tokenizer(d->model), index, &err), &err);
+    assert_ok(cllm_grammar_create(*index, CLLM_GRAMMAR_JSON_SCHEMA, (cllm_string){text, strlen(text)}, &grammar, &err),
+              &err);
+    return grammar;
+}
+
+static const char person[] =
+    "{\"type\": \"object\", \"properties\": {\"name of the person\": {\"type\": \"string\", \"maxLength\": 12}, "
+    "\"age of the person\": {\"type\": \"integer\", \"minimum\": 0, \"maximum\": 150}}, \"required\": "
+    "[\"name of the person\", \"age of the person\"], \"additionalProperties\": false}";
+
+/* Its drafts, which are always tried, change nothing either. */
+static void a_grammar_is_that_of_a_mask_made_by_hand(void **state) {
+    (void)state;
+    demo d = open_demo("Tell me of a person:", 512);
+    cllm_token_index *index;
+    cllm_grammar *grammar = schema_of(&d, person, &index);
+    uint64_t n_accepted = 0;
+    for (uint64_t seed = 1; seed <= 8; seed++) {
+        const cllm_sampler_options sampling = {.temperature = 0.3f * (float)(seed - 1), .top_p = 1, .seed = seed};
+        by_hand b = {grammar, d.count};
+        cllm_sampler *sampler;
+        cllm_error err;
+        assert_ok(cllm_sampler_create((uint32_t)d.s->n_vocab, &sampling, &sampler, &err), &err);
+        const cllm_generation_options masked = {
+            .sampler = sampler, .n_most = 300, .fill_mask = allow_by_hand, .fill_mask_user = &b};
+        outcome want = run_anew(d.s, d.prompt, d.count, &masked, 64);
+        cllm_sampler_destroy(sampler);
+        assert_ok(cllm_sampler_create((uint32_t)d.s->n_vocab, &sampling, &sampler, &err), &err);
+        const cllm_generation_options own = {.sampler = sampler, .n_most = 300, .grammar = grammar};
+        const outcome got = run_anew(d.s, d.prompt, d.count, &own, 64);
+        cllm_sampler_destroy(sampler);
+        if (want.end == CLLM_END_TOKEN)
+            want.n_tokens--, want.end = CLLM_END_GRAMMAR; /* nothing else is allowed there */
+        assert_same_outcome(&got, &want, "a grammar");
+        n_accepted += got.n_accepted;
+    }
+    printf("# %llu tokens by drafts\n", (unsigned long long)n_accepted);
+    assert_true(n_accepted > 8);
+    cllm_grammar_destroy(grammar);
+    cllm_token_index_destroy(index);
+    close_demo(&d);
+}
+
+/* In the preamble anything may be said, up to its end; then white space, and the grammar. */
+static void a_grammar_begins_after_the_reasoning(void **state) {
+    (void)state;
+    demo d = open_demo("Once upon a time", 1024);
+    cllm_token_index *index;
+    cllm_grammar *grammar =
+        schema_of(&d, "{\"type\": \"array\", \"items\": {\"type\": \"null\"}, \"maxItems\": 2}", &index);
+    size_t n_opened = 0, n_at_once = 0, n_cut = 0;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        const cllm_sampler_options sampling = {.temperature = 1.2f, .top_p = 1, .seed = seed};
+        const bool is_open = seed % 2 == 0;
+        cllm_sampler *sampler;
+        cllm_error err;
+        assert_ok(cllm_sampler_create((uint32_t)d.s->n_vocab, &sampling, &sampler, &err), &err);
+        const cllm_generation_options options = {
+            .sampler = sampler,
+            .n_most = 300,
+            .grammar = grammar,
+            .preamble = {.opens = {"(", 1}, .closes = {".", 1}, .is_open = is_open}};
+        const outcome got = run_anew(d.s, d.prompt, d.count, &options, 64);
+        cllm_sampler_destroy(sampler);
+        const char *closed = strchr(got.text, '.');
+        const bool begins = is_open || got.text[0] == '(';
+        if (begins && !closed) {
+            n_cut++;
+            assert_int_equal(got.end, CLLM_END_LENGTH);
+            continue;
+        }
+        n_opened += begins;
+        n_at_once += !begins;
+        const char *rest = begins ? closed + 1 : got.text;
+        while (begins && *rest && *rest != '[') rest++; /* the end of the token that closed it, and white space */
+        bool empty = true;
+        for (const char *at = rest; *at; at++) empty &= strchr("[] \t\r\nnul,", *at) != NULL;
+        if (got.end == CLLM_END_GRAMMAR && (!empty || *rest != '[' || got.text[got.length - 1] != ']'))
+            fail_msg("'%s' is no answer", got.text);
+    }
+    printf("# %zu reasoned, %zu did not, %zu did not come to an end\n", n_opened, n_at_once, n_cut);
+    assert_true(n_opened > 10 && n_at_once > 0);
+    cllm_grammar_destroy(grammar);
+    cllm_token_index_destroy(index);
+    close_demo(&d);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tokens_and_text_are_those_of_a_plain_loop),
@@ -606,6 +715,8 @@ int main(void) {
         cmocka_unit_test(what_is_not_finite_is_taken_back),
         cmocka_unit_test(a_draft_that_fails_is_no_more_asked),
         cmocka_unit_test(a_draft_model_has_the_same_vocabulary),
+        cmocka_unit_test(a_grammar_is_that_of_a_mask_made_by_hand),
+        cmocka_unit_test(a_grammar_begins_after_the_reasoning),
     };
     return cmocka_run_group_tests_name("generation", tests, NULL, NULL);
 }

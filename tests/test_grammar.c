@@ -260,21 +260,25 @@ static void masks_allow_what_can_follow(void **state) {
          is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\": \"string\", \"minLength\": 3, \"maxLength\": 40}", is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\": \"string\", \"pattern\": \"^[a-c]+(x y)?$\"}", is_json},
-        {CLLM_GRAMMAR_JSON_SCHEMA, "{\"anyOf\": [{\"type\": \"string\", \"maxLength\": 2}, {\"pattern\": \"a\"}]}", is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA, "{\"anyOf\": [{\"type\": \"string\", \"maxLength\": 2}, {\"pattern\": \"a\"}]}",
+         is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA,
          "{\"type\": \"object\", \"properties\": {\"abc\": {\"enum\": [\"a\", \"ab\", \"abc\", 12, 1.5, null]}}, "
          "\"additionalProperties\": {\"type\": \"string\", \"maxLength\": 3}, \"minProperties\": 1}",
          is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA,
-         "{\"type\": \"array\", \"items\": {\"enum\": [\"a\", \"ab\", true, 12, 20]}, \"uniqueItems\": true, \"minItems\": "
+         "{\"type\": \"array\", \"items\": {\"enum\": [\"a\", \"ab\", true, 12, 20]}, \"uniqueItems\": true, "
+         "\"minItems\": "
          "3}",
          is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA,
-         "{\"type\": \"array\", \"items\": {\"type\": \"integer\", \"minimum\": -12, \"maximum\": 123, \"multipleOf\": 4}, "
+         "{\"type\": \"array\", \"items\": {\"type\": \"integer\", \"minimum\": -12, \"maximum\": 123, \"multipleOf\": "
+         "4}, "
          "\"contains\": {\"const\": 12}, \"maxItems\": 3}",
          is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA,
-         "{\"properties\": {\"a\": {\"$ref\": \"#\"}}, \"type\": [\"object\", \"null\"], \"additionalProperties\": false, "
+         "{\"properties\": {\"a\": {\"$ref\": \"#\"}}, \"type\": [\"object\", \"null\"], \"additionalProperties\": "
+         "false, "
          "\"dependentRequired\": {\"a\": [\"a\"]}}",
          is_json},
         {CLLM_GRAMMAR_CHOICE, "true\nfalse\n\nnull\n12\n123", is_json},

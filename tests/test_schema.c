@@ -242,15 +242,20 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"{'a':1,'c':2}", "{'c':1,'a':2}"},
          {"{'a':1,'b':2}", "{'a':1,'x':2}", "{'b':1,'a':2}"}},
-        {"{'type': 'object', 'dependentRequired': {'a': ['b']}, 'dependentSchemas': {'b': {'properties': {'c': {'type': 'null'}}}}}",
+        {"{'type': 'object', 'dependentRequired': {'a': ['b']}, 'dependentSchemas': {'b': {'properties': {'c': "
+         "{'type': 'null'}}}}}",
          false,
          {"{'c':1}", "{'a':1,'b':2}", "{'b':2,'c':null}"},
          {"{'a':1}", "{'a':1,'b':2,'c':3}", "{'c':3,'b':1}"}},
-        {"{'patternProperties': {'^x': {'type': 'integer'}, 'y$': {'minimum': 5}}, 'additionalProperties': false, 'type': 'object'}",
+        {"{'patternProperties': {'^x': {'type': 'integer'}, 'y$': {'minimum': 5}}, 'additionalProperties': false, "
+         "'type': 'object'}",
          false,
          {"{'x':1}", "{'y':5}", "{'y':null}", "{'xy':7,'x':1}"},
          {"{'x':'a'}", "{'y':1}", "{'xy':1}", "{'z':1}", "{'xy':'a'}"}},
-        {"{'propertyNames': {'pattern': '^[a-z]{2}$'}, 'type': 'object'}", false, {"{}", "{'ab':1}"}, {"{'a':1}", "{'A1':1}"}},
+        {"{'propertyNames': {'pattern': '^[a-z]{2}$'}, 'type': 'object'}",
+         false,
+         {"{}", "{'ab':1}"},
+         {"{'a':1}", "{'A1':1}"}},
         /* names and texts are spelled without needless escapes; what is not ASCII may be escaped */
         {"{'enum': ['\xC3\xA4', 'a/b', '\xF0\x9F\x98\x80']}",
          false,
@@ -260,11 +265,20 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"'ab'", "'\xC3\xA4\xF0\x9F\x98\x80'", "'\\u0041\\n\\ud83d\\ude00'", "'\\/a'"},
          {"'a'", "'abcd'", "'\\ud83d'", "'a\n'"}},
-        {"{'type': 'string', 'pattern': 'a.c|^x', 'maxLength': 5}", false, {"'abc'", "'xx'", "'xaac'"}, {"'ac'", "'ax'", "'xxxxxx'", "''"}},
+        {"{'type': 'string', 'pattern': 'a.c|^x', 'maxLength': 5}",
+         false,
+         {"'abc'", "'xx'", "'xaac'"},
+         {"'ac'", "'ax'", "'xxxxxx'", "''"}},
         {"{'type': 'string', 'pattern': '^(a|^b$)c?$'}", false, {"'a'", "'ac'", "'b'"}, {"'bc'", "'c'"}},
-        {"{'type': 'string', 'not': {'pattern': '^a'}, 'maxLength': 2}", false, {"'b'", "''", "'ba'"}, {"'a'", "'ab'", "'bab'"}},
+        {"{'type': 'string', 'not': {'pattern': '^a'}, 'maxLength': 2}",
+         false,
+         {"'b'", "''", "'ba'"},
+         {"'a'", "'ab'", "'bab'"}},
         {"{'type': 'string', 'not': {'enum': ['a', 'ab']}}", false, {"''", "'b'", "'abc'"}, {"'a'", "'ab'"}},
-        {"{'type': 'string', 'format': 'date'}", false, {"'2024-02-29'", "'2023-12-31'"}, {"'2023-02-29'", "'2024-13-01'", "'2024-1-1'"}},
+        {"{'type': 'string', 'format': 'date'}",
+         false,
+         {"'2024-02-29'", "'2023-12-31'"},
+         {"'2023-02-29'", "'2024-13-01'", "'2024-1-1'"}},
         {"{'type': 'string', 'format': 'an own one'}", false, {"'x'"}, {"1"}},
         /* numbers */
         {"{'type': 'integer', 'minimum': -12, 'maximum': 105}",
@@ -275,44 +289,76 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"1.26", "1.251", "2", "20", "20.000", "13.5"},
          {"1.25", "1", "20.01", "21", "-2", "1.2", "3e0"}},
-        {"{'type': 'number', 'minimum': -0.5}", false, {"-0.5", "-0.25", "0", "1e9", "7.25e-3"}, {"-0.51", "-1", "-0.5001"}},
-        {"{'type': 'number', 'multipleOf': 0.01, 'minimum': 0}", false, {"19.99", "3", "0.10", "7.500"}, {"0.001", "19.999", "-1"}},
-        {"{'type': 'integer', 'multipleOf': 7, 'not': {'const': 14}}", false, {"7", "21", "-7", "0"}, {"14", "8", "14.0"}},
+        {"{'type': 'number', 'minimum': -0.5}",
+         false,
+         {"-0.5", "-0.25", "0", "1e9", "7.25e-3"},
+         {"-0.51", "-1", "-0.5001"}},
+        {"{'type': 'number', 'multipleOf': 0.01, 'minimum': 0}",
+         false,
+         {"19.99", "3", "0.10", "7.500"},
+         {"0.001", "19.999", "-1"}},
+        {"{'type': 'integer', 'multipleOf': 7, 'not': {'const': 14}}",
+         false,
+         {"7", "21", "-7", "0"},
+         {"14", "8", "14.0"}},
         {"{'enum': [1, 2.5, 1e2]}", false, {"1", "1.0", "2.5", "2.50", "100"}, {"2", "10", "1.5"}},
-        {"{'$schema': 'http://json-schema.org/draft-04/schema#', 'type': 'number', 'minimum': 3, 'exclusiveMinimum': true}",
+        {"{'$schema': 'http://json-schema.org/draft-04/schema#', 'type': 'number', 'minimum': 3, 'exclusiveMinimum': "
+         "true}",
          false,
          {"3.1", "4"},
          {"3", "3.0", "2"}},
         /* arrays */
-        {"{'type': 'array', 'prefixItems': [{'type': 'integer'}, {'type': 'string'}], 'items': {'type': 'null'}, 'minItems': 1, 'maxItems': 4}",
+        {"{'type': 'array', 'prefixItems': [{'type': 'integer'}, {'type': 'string'}], 'items': {'type': 'null'}, "
+         "'minItems': 1, 'maxItems': 4}",
          false,
          {"[1]", "[1,'a']", "[1,'a',null,null]"},
          {"[]", "['a']", "[1,'a',1]", "[1,'a',null,null,null]"}},
-        {"{'items': [{'const': 1}], 'additionalItems': false, 'type': 'array'}", false, {"[]", "[1]"}, {"[2]", "[1,1]"}},
-        {"{'type': 'array', 'contains': {'const': 7}, 'maxItems': 2}", false, {"[7]", "[1,7]", "[7,7]"}, {"[]", "[1,2]", "[1,2,7]"}},
+        {"{'items': [{'const': 1}], 'additionalItems': false, 'type': 'array'}",
+         false,
+         {"[]", "[1]"},
+         {"[2]", "[1,1]"}},
+        {"{'type': 'array', 'contains': {'const': 7}, 'maxItems': 2}",
+         false,
+         {"[7]", "[1,7]", "[7,7]"},
+         {"[]", "[1,2]", "[1,2,7]"}},
         {"{'type': 'array', 'items': {'enum': ['a', 'b', 1]}, 'uniqueItems': true, 'minItems': 2}",
          false,
          {"['b','a']", "[1,'a','b']"},
          {"['a']", "['a','a']", "[1,1.0]"}},
         /* schemas of schemas */
         {"{'oneOf': [{'type': 'integer'}, {'minimum': 2}]}", false, {"1", "2.5", "'a'"}, {"3", "1.5"}},
-        {"{'oneOf': [{'required': ['a']}, {'required': ['b']}], 'type': 'object'}", false, {"{'a':1}", "{'b':1,'c':2}"}, {"{}", "{'a':1,'b':2}"}},
-        {"{'anyOf': [{'type': 'string', 'maxLength': 1}, {'type': 'integer'}], 'not': {'const': 5}}", false, {"'a'", "4"}, {"'ab'", "5", "null"}},
-        {"{'if': {'properties': {'a': {'const': 1}}, 'required': ['a']}, 'then': {'required': ['b']}, 'else': {'required': ['c']}, 'type': 'object'}",
+        {"{'oneOf': [{'required': ['a']}, {'required': ['b']}], 'type': 'object'}",
+         false,
+         {"{'a':1}", "{'b':1,'c':2}"},
+         {"{}", "{'a':1,'b':2}"}},
+        {"{'anyOf': [{'type': 'string', 'maxLength': 1}, {'type': 'integer'}], 'not': {'const': 5}}",
+         false,
+         {"'a'", "4"},
+         {"'ab'", "5", "null"}},
+        {"{'if': {'properties': {'a': {'const': 1}}, 'required': ['a']}, 'then': {'required': ['b']}, 'else': "
+         "{'required': ['c']}, 'type': 'object'}",
          false,
          {"{'a':1,'b':2}", "{'c':1}", "{'a':2,'c':1}"},
          {"{'a':1}", "{}", "{'a':2,'b':1}"}},
-        {"{'allOf': [{'$ref': '#/$defs/n'}, {'maximum': 5}], '$defs': {'n': {'type': 'integer', 'minimum': 3}}}", false, {"3", "5"}, {"2", "6", "'a'"}},
-        {"{'$id': 'http://x/root', 'properties': {'a': {'$ref': 'sub#here'}}, 'type': 'object', '$defs': {'s': {'$id': 'sub', '$defs': {'t': "
+        {"{'allOf': [{'$ref': '#/$defs/n'}, {'maximum': 5}], '$defs': {'n': {'type': 'integer', 'minimum': 3}}}",
+         false,
+         {"3", "5"},
+         {"2", "6", "'a'"}},
+        {"{'$id': 'http://x/root', 'properties': {'a': {'$ref': 'sub#here'}}, 'type': 'object', '$defs': {'s': {'$id': "
+         "'sub', '$defs': {'t': "
          "{'$anchor': 'here', 'type': 'null'}}}}}",
          false,
          {"{'a':null}"},
          {"{'a':1}"}},
-        {"{'type': 'object', 'properties': {'next': {'$ref': '#'}, 'n': {'type': 'integer'}}, 'additionalProperties': false}",
+        {"{'type': 'object', 'properties': {'next': {'$ref': '#'}, 'n': {'type': 'integer'}}, 'additionalProperties': "
+         "false}",
          false,
          {"{'next':{'next':{'n':1}}}"},
          {"{'next':{'next':1}}"}},
-        {"{'const': {'a': [1, {'b': null}]}}", false, {"{'a':[1,{'b':null}]}", "{ 'a': [1.0, {'b': null}] }"}, {"{}", "{'a':[1]}"}},
+        {"{'const': {'a': [1, {'b': null}]}}",
+         false,
+         {"{'a':[1,{'b':null}]}", "{ 'a': [1.0, {'b': null}] }"},
+         {"{}", "{'a':[1]}"}},
         {"true", false, {"1", "{'a':[]}"}, {"", "{"}},
     };
     judge j = make_judge();
@@ -321,13 +367,15 @@ static void schemas_take_what_they_describe(void **state) {
         cllm_grammar *grammar;
         cllm_error err;
         from_single_quotes(cases[i].schema, text, sizeof text);
-        if (compile(&j, text_of(text), cases[i].in_order, &grammar, &err) != CLLM_OK) fail_msg("%s: %s", text, err.message);
+        if (compile(&j, text_of(text), cases[i].in_order, &grammar, &err) != CLLM_OK)
+            fail_msg("%s: %s", text, err.message);
         for (int k = 0; k < 2 * MOST_TEXTS; k++) {
             const bool valid = k < MOST_TEXTS;
             const char *instance = valid ? cases[i].valid[k] : cases[i].invalid[k - MOST_TEXTS];
             if (!instance) continue;
             from_single_quotes(instance, text, sizeof text);
-            if (accepts(grammar, text, strlen(text)) != valid) fail_msg("%s: %s is %s", cases[i].schema, text, valid ? "refused" : "accepted");
+            if (accepts(grammar, text, strlen(text)) != valid)
+                fail_msg("%s: %s is %s", cases[i].schema, text, valid ? "refused" : "accepted");
         }
         cllm_grammar_destroy(grammar);
     }
@@ -349,19 +397,25 @@ static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
         {"{'required': 'a'}", CLLM_ERR_FORMAT, "#/required: this has to be an array of names"},
         {"{'multipleOf': 0}", CLLM_ERR_FORMAT, "#/multipleOf: this has to be a number above 0"},
         {"{'pattern': '('}", CLLM_ERR_FORMAT, "#/pattern: regular expression, line 1, column 1"},
-        {"{'pattern': '(?=a)'}", CLLM_ERR_UNSUPPORTED, "#/pattern: regular expression, line 1, column 1: looking ahead"},
+        {"{'pattern': '(?=a)'}", CLLM_ERR_UNSUPPORTED,
+         "#/pattern: regular expression, line 1, column 1: looking ahead"},
         {"{'$ref': '#/$defs/none'}", CLLM_ERR_UNSUPPORTED, "#/$ref: this refers to what is not in the document"},
-        {"{'properties': {'a': {'$ref': 'http://elsewhere/'}}}", CLLM_ERR_UNSUPPORTED, "#/properties/a/$ref: this refers"},
-        {"{'properties': {'a': {'uniqueItems': true}}}", CLLM_ERR_UNSUPPORTED, "#/properties/a/uniqueItems: unique items"},
+        {"{'properties': {'a': {'$ref': 'http://elsewhere/'}}}", CLLM_ERR_UNSUPPORTED,
+         "#/properties/a/$ref: this refers"},
+        {"{'properties': {'a': {'uniqueItems': true}}}", CLLM_ERR_UNSUPPORTED,
+         "#/properties/a/uniqueItems: unique items"},
         {"{'$schema': 'http://my/own'}", CLLM_ERR_UNSUPPORTED, "#/$schema: an unknown dialect"},
         {"{'$dynamicRef': '#x'}", CLLM_ERR_UNSUPPORTED, "#/$dynamicRef"},
         {"{'items': {'format': 'regex'}}", CLLM_ERR_UNSUPPORTED, "#/items/format: this format cannot be enforced"},
-        {"{'allOf': [{'properties': {'a': {}}}], 'unevaluatedProperties': false}", CLLM_ERR_UNSUPPORTED, "#/unevaluatedProperties"},
+        {"{'allOf': [{'properties': {'a': {}}}], 'unevaluatedProperties': false}", CLLM_ERR_UNSUPPORTED,
+         "#/unevaluatedProperties"},
         {"{'properties': {'a': {'minProperties': 3}}}", CLLM_ERR_UNSUPPORTED, "#/properties/a: minProperties cannot"},
-        {"{'properties': {'a': {'type': 'integer', 'multipleOf': 1234567}}}", CLLM_ERR_UNSUPPORTED, "#/properties/a/multipleOf: "},
+        {"{'properties': {'a': {'type': 'integer', 'multipleOf': 1234567}}}", CLLM_ERR_UNSUPPORTED,
+         "#/properties/a/multipleOf: "},
         {"false", CLLM_ERR_ARGUMENT, "allows no text"},
         {"{'type': 'string', 'minLength': 2, 'maxLength': 1}", CLLM_ERR_ARGUMENT, "allows no text"},
-        {"{'$ref': '#/$defs/a', '$defs': {'a': {'type': 'array', 'items': {'$ref': '#/$defs/a'}, 'minItems': 1}}}", CLLM_ERR_ARGUMENT, "allows no text"},
+        {"{'$ref': '#/$defs/a', '$defs': {'a': {'type': 'array', 'items': {'$ref': '#/$defs/a'}, 'minItems': 1}}}",
+         CLLM_ERR_ARGUMENT, "allows no text"},
     };
     judge j = make_judge();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -385,8 +439,10 @@ static void large_schemas_come_to_an_end(void **state) {
     put_text(&text, "{\"type\": \"object\", \"properties\": {");
     for (int i = 0; i < 9000; i++) {
         char line[400];
-        snprintf(line, sizeof line, "%s\"property number %d\": {\"description\": \"%0150d\", \"enum\": [\"one of %d\", \"two of %d\", %d]}",
-                               i > 0 ? ", " : "", i, i, i, i, i);
+        snprintf(
+            line, sizeof line,
+            "%s\"property number %d\": {\"description\": \"%0150d\", \"enum\": [\"one of %d\", \"two of %d\", %d]}",
+            i > 0 ? ", " : "", i, i, i, i, i);
         put_text(&text, line);
     }
     put_text(&text, "}, \"additionalProperties\": false}");
@@ -400,7 +456,8 @@ static void large_schemas_come_to_an_end(void **state) {
         const char *schema;
         bool compiles;
     } cases[] = {
-        {"{'allOf': [{'oneOf': [{'required': ['a']}, {'required': ['b']}]}, {'$ref': '#/$defs/x'}], '$defs': {'x': {'anyOf': "
+        {"{'allOf': [{'oneOf': [{'required': ['a']}, {'required': ['b']}]}, {'$ref': '#/$defs/x'}], '$defs': {'x': "
+         "{'anyOf': "
          "[{'$ref': '#'}, {'$ref': '#/$defs/x'}]}}}",
          true},
         {"{'type': 'string', 'pattern': '^a{1,999999}b{1,999999}$'}", false},
@@ -418,7 +475,8 @@ static void large_schemas_come_to_an_end(void **state) {
         char schema[1000];
         from_single_quotes(cases[i].schema, schema, sizeof schema);
         const cllm_status status = compile(&j, text_of(schema), false, &grammar, &err);
-        if (status != (cases[i].compiles ? CLLM_OK : CLLM_ERR_UNSUPPORTED)) fail_msg("%s: %s", schema, status == CLLM_OK ? "compiles" : err.message);
+        if (status != (cases[i].compiles ? CLLM_OK : CLLM_ERR_UNSUPPORTED))
+            fail_msg("%s: %s", schema, status == CLLM_OK ? "compiles" : err.message);
         cllm_grammar_destroy(grammar);
     }
     free(text.text);

@@ -80,10 +80,10 @@ uint32_t drafter_guess(drafter *d, const int32_t *tokens, uint32_t count, uint32
     return n;
 }
 
-void drafter_learn(drafter *d, uint32_t n_drafted, uint32_t n_accepted) {
-    if (n_drafted == 0) return;
+void drafter_learn(drafter *d, uint32_t n_drafted, uint32_t n_accepted, bool is_guess) {
     d->n_drafted += n_drafted;
     d->n_accepted += n_accepted;
+    if (n_drafted == 0 || !is_guess) return;
     d->depth = n_accepted == n_drafted ? 2 * d->depth : (d->depth + n_accepted + 1) / 2;
     if (d->depth > d->most) d->depth = d->most;
     if (n_accepted > 0) {

@@ -23,7 +23,7 @@ cllm_status drafter_check_vocabulary(const cllm_model *model, const cllm_model *
 /* drafts: out, [most]: up to `most` tokens that may come after tokens: [count]. Returns how many; 0 also if drafting rests. */
 uint32_t drafter_guess(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts);
 
-/* Of n_drafted tokens, 0 or more, so many were kept. */
-void drafter_learn(drafter *d, uint32_t n_drafted, uint32_t n_accepted);
+/* Of n_drafted tokens, 0 or more, so many were kept. is_guess: they came from drafter_guess, so the next ones follow that. */
+void drafter_learn(drafter *d, uint32_t n_drafted, uint32_t n_accepted, bool is_guess);
 
 #endif

@@ -431,7 +431,7 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
         if (token != drafted) break;
     }
     const uint32_t n_drawn = g->count - begin;
-    if (n_drawn > 0 && !g->by_grammar) drafter_learn(&g->drafter, g->n_drafted, n_drawn - 1);
+    if (n_drawn > 0) drafter_learn(&g->drafter, g->n_drafted, n_drawn - 1, !g->by_grammar);
     if (g->sequence->length >= g->count) { /* drafts that were not kept */
         const cllm_status cut = cllm_sequence_truncate(g->sequence, g->count - 1, status == CLLM_OK ? err : NULL);
         if (status == CLLM_OK) status = cut;
