@@ -51,7 +51,7 @@ LIB_SOURCES     := $(filter-out $(KERNELS:%=%.c),$(wildcard src/*/*.c))
 PROGRAM_SOURCES := $(wildcard programs/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 # Programs that shell tests run, or people.
-TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c
+TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
