@@ -65,6 +65,17 @@ static cllm_tokenizer *small_vocabulary(void) {
     return tokenizer;
 }
 
+/* Each token is taken by a copy of the matcher if it is allowed, and only then. */
+static void check_mask(const cllm_matcher *matcher, const uint32_t *mask, uint32_t n_vocab) {
+    for (uint32_t t = 0; t < n_vocab; t++) {
+        cllm_matcher *copy;
+        if (cllm_matcher_fork(matcher, &copy, NULL) != CLLM_OK) return;
+        const cllm_status status = cllm_matcher_take(copy, (int32_t)t, NULL);
+        cllm_matcher_destroy(copy);
+        if (status == CLLM_OK || status == CLLM_ERR_ARGUMENT) require((mask[t / 32] >> t % 32 & 1) == (status == CLLM_OK));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     static cllm_tokenizer *tokenizer;
     static cllm_token_index *index;
@@ -76,7 +87,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
         require(cllm_token_index_create(tokenizer, &index, NULL) == CLLM_OK);
     }
     const cllm_string text = {(const char *)bytes + 1, n_bytes - 1};
-    const cllm_grammar_kind kind = bytes[0] & 1 ? CLLM_GRAMMAR_REGEX : CLLM_GRAMMAR_GBNF;
+    const cllm_grammar_kind kind = bytes[0] & 128   ? CLLM_GRAMMAR_CHOICE
+                                   : bytes[0] & 64 ? bytes[0] & 1 ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA
+                                   : bytes[0] & 1  ? CLLM_GRAMMAR_REGEX
+                                                   : CLLM_GRAMMAR_GBNF;
     if (cllm_grammar_create(index, kind, text, &grammar, NULL) != CLLM_OK) return 0;
     require(cllm_matcher_create(grammar, &matcher, NULL) == CLLM_OK);
     uint64_t random = bytes[0];
@@ -84,6 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     uint32_t *mask = calloc(CLLM_MASK_WORDS(n_vocab), sizeof *mask);
     for (int step = 0; step < 12; step++) {
         if (cllm_matcher_fill_mask(matcher, mask, NULL) != CLLM_OK) break; /* too many ways to go on */
+        check_mask(matcher, mask, n_vocab);
         int32_t token = -1;
         uint64_t n_allowed = 0;
         for (uint32_t t = 0; t < n_vocab; t++) {
