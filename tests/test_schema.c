@@ -428,6 +428,68 @@ static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
     unmake_judge(&j);
 }
 
+/* A random number of at most three digits after its point: its thousandths, and how it is written. */
+static int64_t draw_number(uint64_t *random, char text[32]) {
+    static const int64_t sizes[] = {1, 10, 100, 2500, 100000};
+    const int64_t whole = (int64_t)(random_u64(random) % (uint64_t)sizes[random_u64(random) % 5]);
+    const int64_t fraction = random_u64(random) % 2 ? (int64_t)(random_u64(random) % 1000) : 0;
+    const bool negative = random_u64(random) % 2;
+    const char *sign = negative ? "-" : "";
+    if (fraction == 0)
+        snprintf(text, 32, random_u64(random) % 4 ? "%s%lld" : "%s%lld.00", sign, (long long)whole);
+    else
+        snprintf(text, 32, "%s%lld.%03lld", sign, (long long)whole, (long long)fraction);
+    return (negative ? -1 : 1) * (whole * 1000 + fraction);
+}
+
+static void bounds_are_exact(void **state) {
+    (void)state;
+    judge j = make_judge();
+    uint64_t random = test_seed();
+    size_t n_valid = 0, n_tried = 0;
+    for (int round = 0; round < 300; round++) {
+        char low_text[32], high_text[32], schema[300];
+        const int64_t low = draw_number(&random, low_text), high = draw_number(&random, high_text),
+                      unit = random_u64(&random) % 3 ? 0 : 1 + (int64_t)(random_u64(&random) % 60);
+        const bool is_integer = random_u64(&random) % 3 == 0, low_out = random_u64(&random) % 2,
+                   high_out = random_u64(&random) % 2;
+        const int n = snprintf(schema, sizeof schema, "{\"type\": \"%s\", \"%s\": %s, \"%s\": %s",
+                               is_integer ? "integer" : "number", low_out ? "exclusiveMinimum" : "minimum", low_text,
+                               high_out ? "exclusiveMaximum" : "maximum", high_text);
+        if (unit)
+            snprintf(schema + n, sizeof schema - (size_t)n, ", \"multipleOf\": %lld.%02lld}", (long long)unit / 20,
+                     (long long)unit % 20 * 5);
+        else
+            snprintf(schema + n, sizeof schema - (size_t)n, "}");
+        cllm_grammar *grammar;
+        cllm_error err;
+        const cllm_status status = compile(&j, text_of(schema), false, &grammar, &err);
+        if (status == CLLM_ERR_ARGUMENT) continue; /* there is no such number */
+        assert_ok(status, &err);
+        for (int i = 0; i < 60; i++) {
+            char text[32];
+            int64_t value = draw_number(&random, text);
+            if (i < 12) { /* near the bounds */
+                static const int64_t steps[] = {0, 1, -1, 1000, -1000, 50};
+                value = (i % 2 ? low : high) + steps[i / 2];
+                snprintf(text, sizeof text, "%s%lld.%03lld", value < 0 ? "-" : "",
+                         (long long)(value < 0 ? -value : value) / 1000,
+                         (long long)(value < 0 ? -value : value) % 1000);
+            }
+            const bool valid = (low_out ? value > low : value >= low) && (high_out ? value < high : value <= high) &&
+                               (!is_integer || value % 1000 == 0) && (unit == 0 || value % (unit * 50) == 0);
+            n_valid += valid;
+            n_tried++;
+            if (accepts(grammar, text, strlen(text)) != valid)
+                fail_msg("%s: %s is %s", schema, text, valid ? "refused" : "accepted");
+        }
+        cllm_grammar_destroy(grammar);
+    }
+    printf("# %zu of %zu numbers are valid\n", n_valid, n_tried);
+    assert_true(n_valid > 100);
+    unmake_judge(&j);
+}
+
 /* What is large compiles or is refused, soon. */
 static void large_schemas_come_to_an_end(void **state) {
     (void)state;
@@ -488,6 +550,7 @@ int main(void) {
         cmocka_unit_test(the_published_suite_is_judged_right),
         cmocka_unit_test(schemas_take_what_they_describe),
         cmocka_unit_test(what_is_wrong_or_too_much_is_told_with_its_path),
+        cmocka_unit_test(bounds_are_exact),
         cmocka_unit_test(large_schemas_come_to_an_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

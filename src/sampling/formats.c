@@ -3,10 +3,13 @@
 
 #include <string.h>
 
-/* RFC 3339, with the days that each month has; a second 60 only where UTC says so without an offset. */
-#define DATE                                                                                  \
-    "(\\d{4}-(0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|\\d{4}-(0[469]|11)-(0[1-9]|[12]\\d|30)|" \
-    "\\d{4}-02-(0[1-9]|1\\d|2[0-8])|(\\d\\d(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)"
+/* RFC 3339, with the days that each month has, from the year 1 on; a second 60 only where UTC says so without an offset. */
+#define YEAR      "(000[1-9]|00[1-9]\\d|0[1-9]\\d\\d|[1-9]\\d{3})"
+#define FOURTH    "(0[48]|[2468][048]|[13579][26])"
+#define LEAP_YEAR "(\\d\\d" FOURTH "|" FOURTH "00)"
+#define DATE                                                                              \
+    "(" YEAR "-((0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])|(0[469]|11)-(0[1-9]|[12]\\d|30)|" \
+    "02-(0[1-9]|1\\d|2[0-8]))|" LEAP_YEAR "-02-29)"
 #define TIME                                                                             \
     "(([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?([zZ]|[+-]([01]\\d|2[0-3]):[0-5]\\d)|" \
     "23:59:60(\\.\\d+)?([zZ]|[+-]00:00))"

@@ -201,18 +201,27 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
             network_add_empty(n, at, p->any_fraction);
         }
     }
-    for (uint32_t i = 0; i < count; i++) { /* of as many */
+    uint32_t rest =
+        p->any_fraction; /* from here as many digits as are left, whatever they are; made from the last one on */
+    uint32_t *nodes = calloc(count + 1, sizeof *nodes);
+    if (!nodes) {
+        n->failed = true;
+        return;
+    }
+    nodes[0] = equal;
+    for (uint32_t i = 1; i <= count; i++) nodes[i] = network_add_node(n);
+    for (uint32_t i = count; i-- > 0;) { /* of as many */
         const char digit = digit_of(bound, i);
-        const uint32_t next = network_add_node(n), other = network_add_node(n);
         const char low = larger ? (char)(digit + 1) : i == 0 && count > 1 ? '1' : '0';
         const char high = larger ? '9' : (char)(digit - 1);
-        if (low <= high) {
-            network_add_symbols(n, equal, (uint8_t)low, (uint8_t)high, other);
-            network_add_empty(n, add_any_digits(n, other, count - 1 - i), p->any_fraction);
-        }
-        network_add_symbols(n, equal, (uint8_t)digit, (uint8_t)digit, next);
-        equal = next;
+        if (low <= high) network_add_symbols(n, nodes[i], (uint8_t)low, (uint8_t)high, rest);
+        network_add_symbols(n, nodes[i], (uint8_t)digit, (uint8_t)digit, nodes[i + 1]);
+        const uint32_t longer = network_add_node(n);
+        network_add_symbols(n, longer, '0', '9', rest);
+        rest = longer;
     }
+    equal = nodes[count];
+    free(nodes);
     /* the whole parts are equal */
     const uint32_t digits = network_add_node(n), point = network_add_node(n);
     network_add_symbols(n, digits, '0', '9', digits);
@@ -259,13 +268,11 @@ cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cl
 cllm_status numbers_from(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err) {
     piece p;
     begin_piece(&p);
-    if (bound->negative) {
+    if (bound->negative || (decimal_is_zero(bound) && !is_excluded)) {
         const uint32_t minus = network_add_node(&p.n);
         add_any(&p, p.begin);
         network_add_symbols(&p.n, p.begin, '-', '-', minus);
-        add_compared(&p, minus, bound, false, is_excluded);
-    } else if (decimal_is_zero(bound) && !is_excluded) {
-        add_any(&p, p.begin);
+        add_compared(&p, minus, bound, false, is_excluded); /* -0 too */
     } else {
         add_compared(&p, p.begin, bound, true, is_excluded);
     }

@@ -72,7 +72,8 @@ static void check_mask(const cllm_matcher *matcher, const uint32_t *mask, uint32
         if (cllm_matcher_fork(matcher, &copy, NULL) != CLLM_OK) return;
         const cllm_status status = cllm_matcher_take(copy, (int32_t)t, NULL);
         cllm_matcher_destroy(copy);
-        if (status == CLLM_OK || status == CLLM_ERR_ARGUMENT) require((mask[t / 32] >> t % 32 & 1) == (status == CLLM_OK));
+        if (status == CLLM_OK || status == CLLM_ERR_ARGUMENT)
+            require((mask[t / 32] >> t % 32 & 1) == (status == CLLM_OK));
     }
 }
 
@@ -87,10 +88,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
         require(cllm_token_index_create(tokenizer, &index, NULL) == CLLM_OK);
     }
     const cllm_string text = {(const char *)bytes + 1, n_bytes - 1};
-    const cllm_grammar_kind kind = bytes[0] & 128   ? CLLM_GRAMMAR_CHOICE
-                                   : bytes[0] & 64 ? bytes[0] & 1 ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA
-                                   : bytes[0] & 1  ? CLLM_GRAMMAR_REGEX
-                                                   : CLLM_GRAMMAR_GBNF;
+    const cllm_grammar_kind kind = bytes[0] & 128 ? CLLM_GRAMMAR_CHOICE
+                                   : bytes[0] & 64
+                                       ? bytes[0] & 1 ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA
+                                   : bytes[0] & 1 ? CLLM_GRAMMAR_REGEX
+                                                  : CLLM_GRAMMAR_GBNF;
     if (cllm_grammar_create(index, kind, text, &grammar, NULL) != CLLM_OK) return 0;
     require(cllm_matcher_create(grammar, &matcher, NULL) == CLLM_OK);
     uint64_t random = bytes[0];
