@@ -77,6 +77,10 @@ pipes() {
         check "chat --reasoning off: by the template's variable" eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
         run chat $thinks --reasoning 4 Hi </dev/null
         check 'chat --reasoning N: then the answer begins' eval '[ "$(wc -c <"$out")" -gt 9 ] && one_line'
+        run chat $thinks -q --reasoning 2 --regex '[0-9]{2}' Hi </dev/null
+        check 'chat --regex: an answer of that form, after the reasoning' eval 'silent && grep -qxE "[0-9]{2}" "$out"'
+        run chat $thinks -q --reasoning show --regex '[0-9]{2}' Hi </dev/null
+        check 'chat --regex: the reasoning is free' eval '[ "$(wc -c <"$out")" -gt 9 ] && ! grep -q "[0-9]" "$out"'
     }
 
     while IFS='|' read -r want message arguments; do
@@ -219,6 +223,16 @@ commands() {
     check 'chat: a question that never fits takes nothing away' eval 'answer 2 | grep -q "the conversation needs more than" &&
         grep -q "A cat" "$temporary/kept.json" && cmp -s "$temporary/kept.json" "$temporary/edited.json"'
     check 'chat /tokens: also after /undo' eval '[ "$(answer 6 | cut -d" " -f1)" -gt 5 ] && [ "$(answer 9 | cut -d" " -f1)" -le 1 ]'
+    printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' >"$temporary/script"
+    printf '%s' '{"enum": ["yes", "no"]}' >"$temporary/yes.json"
+    printf '%s\n' 'root ::= "It is " [0-9] [0-9]' >"$temporary/digits.gbnf"
+    printf '%s\n' '/format' "/format $temporary/yes.json" 'Which?' "/format $temporary/digits.gbnf" 'Which?' '/format' "/format $temporary/none" \
+        "/format $template" 'Which?' '/format ""' >"$temporary/script"
+    small
+    check 'chat /format: a schema, a grammar, or none' eval 'answer 0 | grep -q "any form" && answer 2 | grep -qE "^.(yes|no).$" &&
+        answer 4 | grep -qE "^It is [0-9][0-9]" && answer 5 | grep -q "keep to .*digits.gbnf" && answer 9 | grep -q "any form"'
+    check 'chat /format: what cannot be read changes nothing' eval 'answer 6 | grep -q "none: No such file" && answer 7 | grep -q "JSON, line 1" &&
+        answer 8 | grep -qE "^It is [0-9][0-9]"'
     printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' >"$temporary/script"
     small --ctx 64
     check 'chat: a full context is told, and what helps' grep -q '/undo or /reset makes room' "$out"
