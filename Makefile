@@ -256,7 +256,7 @@ $(BUILD)/lookalike_cuda/include: $(LOOKALIKE_CUDA_HEADERS)
 # ------------------------------------------------------------------------------------------------ checking
 
 # What runs over the look-alike of CUDA is skipped under a sanitizer.
-tests: $(TESTS) $(if $(SANITIZE),,$(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver))
+tests: $(TESTS) $(BUILD)/maskbench $(if $(SANITIZE),,$(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver))
 
 # The program and the tests of the GPU over the look-alike of Metal, where there is what that takes.
 OBJECTIVE_C := $(and $(filter Linux,$(UNAME)),$(shell command -v clang),$(wildcard $(shell gcc -print-file-name=include)/objc/objc.h))
