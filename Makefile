@@ -51,7 +51,7 @@ LIB_SOURCES     := $(filter-out $(KERNELS:%=%.c),$(wildcard src/*/*.c))
 PROGRAM_SOURCES := $(wildcard programs/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 # Programs that shell tests run, or people.
-TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c
+TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c tests/maskbench.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
@@ -224,10 +224,6 @@ $(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c tests/avx512_mo
     $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
-# MaskBench's schemas as grammars: bench/maskbench builds and runs it.
-$(BUILD)/maskbench: $(call object,bench/maskbench.c) $(BUILD)/internal.a
-	$(LINK) $^ $(LIBS) -o $@
-
 $(BUILD)/check_kernels: $(BUILD)/obj/tests/check_kernels.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
@@ -256,7 +252,7 @@ $(BUILD)/lookalike_cuda/include: $(LOOKALIKE_CUDA_HEADERS)
 # ------------------------------------------------------------------------------------------------ checking
 
 # What runs over the look-alike of CUDA is skipped under a sanitizer.
-tests: $(TESTS) $(BUILD)/maskbench $(if $(SANITIZE),,$(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver))
+tests: $(TESTS) $(if $(SANITIZE),,$(if $(filter Linux,$(UNAME)),$(LOOKALIKE_CUDA) $(BUILD)/lookalike_cuda/check_driver))
 
 # The program and the tests of the GPU over the look-alike of Metal, where there is what that takes.
 OBJECTIVE_C := $(and $(filter Linux,$(UNAME)),$(shell command -v clang),$(wildcard $(shell gcc -print-file-name=include)/objc/objc.h))
@@ -309,7 +305,7 @@ test: all tests stage lookalike threads arm
 test-long:
 	@MINICLLM_TEST_LONG=1 TEST_SECONDS=$${TEST_SECONDS:-10800} $(MAKE) test
 
-FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c bench/*.c)
+FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
 check-format:
 	@$(CLANG_FORMAT) --version | grep -q 'version 14' || { echo 'check-format needs clang-format 14' >&2; exit 1; }
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)

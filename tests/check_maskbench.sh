@@ -17,7 +17,7 @@ enough() { cat "$folder/result" && awk "BEGIN { exit !($(number '%') >= 84) }"; 
 few_refused() { cat "$folder/result" && [ "$(number ' refuse a valid')" -le 4 ]; }
 none() { cat "$folder/result" && [ "$(number "$1")" = 0 ]; }
 
-tar -xzf "$sample" -C "$folder" && "$build/maskbench" "$folder/maskbench" "$vocabulary" 2>/dev/null | head -n 1 >"$folder/result"
+tar -xzf "$sample" -C "$folder" && "$build/tests/maskbench" "$folder/maskbench" "$vocabulary" 2>/dev/null | head -n 1 >"$folder/result"
 sed 's/^/# /' "$folder/result"
 check 'at least 84% of the schemas pass' enough
 check 'at most 0.2% refuse a valid instance' few_refused

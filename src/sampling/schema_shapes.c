@@ -411,6 +411,22 @@ static bool is_relative(keyword key) {
     return key == KEY_THEN || key == KEY_ELSE || key == KEY_MIN_CONTAINS || key == KEY_MAX_CONTAINS;
 }
 
+/* A bound of a count, of characters, items or members. fails: it is not kept, so it is a bound from the other side. */
+static bool add_count(schema_compiler *c, shape *s, keyword key, const json_value *v, bool fails) {
+    const bool is_length = key == KEY_MIN_LENGTH || key == KEY_MAX_LENGTH,
+               is_items = key == KEY_MIN_ITEMS || key == KEY_MAX_ITEMS;
+    const bool is_least = key == KEY_MIN_LENGTH || key == KEY_MIN_ITEMS || key == KEY_MIN_PROPERTIES;
+    uint32_t *least = is_length ? &s->least_length : is_items ? &s->least_items : &s->least_members;
+    uint32_t *most = is_length ? &s->most_length : is_items ? &s->most_items : &s->most_members, count;
+    if (!read_count(c, v, &count)) return false;
+    if (fails) s->types &= is_least && count == 0 ? 0 : is_length ? TYPE_STRING : is_items ? TYPE_ARRAY : TYPE_OBJECT;
+    if (is_least != fails)
+        *least = most_of(*least, count + fails);
+    else
+        *most = least_of(*most, count - (fails && count > 0));
+    return true;
+}
+
 /* A keyword that holds. */
 static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, const json_value *schema,
                         const json_member *m, keyword key) {
@@ -444,25 +460,15 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
             return malformed(c, v, "this has to be a number above 0");
         return add_fact(c, s, (fact){.kind = FACT_MULTIPLE, .value = v});
     case KEY_MIN_LENGTH:
-        if (!read_count(c, v, &count)) return false;
-        s->least_length = most_of(s->least_length, count);
-        return true;
     case KEY_MAX_LENGTH:
-        if (!read_count(c, v, &count)) return false;
-        s->most_length = least_of(s->most_length, count);
-        return true;
+    case KEY_MIN_ITEMS:
+    case KEY_MAX_ITEMS:
+    case KEY_MIN_PROPERTIES:
+    case KEY_MAX_PROPERTIES: return add_count(c, s, key, v, false);
     case KEY_PATTERN:
         if (v->kind != JSON_STRING) return malformed(c, v, "this has to be a regular expression");
         return add_fact(c, s, (fact){.kind = FACT_PATTERN, .value = v, .name = v->string});
     case KEY_FORMAT: return add_format(c, s, v, false);
-    case KEY_MIN_ITEMS:
-        if (!read_count(c, v, &count)) return false;
-        s->least_items = most_of(s->least_items, count);
-        return true;
-    case KEY_MAX_ITEMS:
-        if (!read_count(c, v, &count)) return false;
-        s->most_items = least_of(s->most_items, count);
-        return true;
     case KEY_PREFIX_ITEMS:
         return json_find(schema, "items") ? true : add_items(c, s, schema); /* with items, if they are there */
     case KEY_ITEMS: return add_items(c, s, schema);
@@ -483,14 +489,6 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_UNIQUE_ITEMS:
         if (v->kind != JSON_BOOL) return malformed(c, v, "this has to be true or false");
         return !v->boolean || add_fact(c, s, (fact){.kind = FACT_UNIQUE, .value = v});
-    case KEY_MIN_PROPERTIES:
-        if (!read_count(c, v, &count)) return false;
-        s->least_members = most_of(s->least_members, count);
-        return true;
-    case KEY_MAX_PROPERTIES:
-        if (!read_count(c, v, &count)) return false;
-        s->most_members = least_of(s->most_members, count);
-        return true;
     case KEY_REQUIRED:
         if (!is_name_list(c, v)) return false;
         for (uint32_t i = 0; i < v->count; i++)
@@ -540,7 +538,7 @@ static bool restrict_to(shape *s, uint32_t types) {
 static bool add_failing(schema_compiler *c, shape *s, const pending **todo, const json_value *schema,
                         const json_member *m, keyword key) {
     const json_value *v = &m->value;
-    uint32_t count = 0, types;
+    uint32_t types;
     switch (key) {
     case KEY_REF: {
         const json_value *target = schema_resolve(c, v);
@@ -562,30 +560,16 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
         if (!is_number(v)) return malformed(c, v, "this has to be a number above 0");
         return restrict_to(s, TYPE_NUMBER) && add_fact(c, s, (fact){.kind = FACT_MULTIPLE, .value = v, .fails = true});
     case KEY_MIN_LENGTH:
-        if (!read_count(c, v, &count)) return false;
-        s->types &= count > 0 ? TYPE_STRING : 0;
-        s->most_length = least_of(s->most_length, count - 1);
-        return true;
     case KEY_MAX_LENGTH:
-        if (!read_count(c, v, &count)) return false;
-        s->types &= TYPE_STRING;
-        s->least_length = most_of(s->least_length, count + 1);
-        return true;
+    case KEY_MIN_ITEMS:
+    case KEY_MAX_ITEMS:
+    case KEY_MIN_PROPERTIES:
+    case KEY_MAX_PROPERTIES: return add_count(c, s, key, v, true);
     case KEY_PATTERN:
         if (v->kind != JSON_STRING) return malformed(c, v, "this has to be a regular expression");
         return restrict_to(s, TYPE_STRING) &&
                add_fact(c, s, (fact){.kind = FACT_PATTERN, .value = v, .name = v->string, .fails = true});
     case KEY_FORMAT: return restrict_to(s, TYPE_STRING) && add_format(c, s, v, true);
-    case KEY_MIN_ITEMS:
-        if (!read_count(c, v, &count)) return false;
-        s->types &= count > 0 ? TYPE_ARRAY : 0;
-        s->most_items = least_of(s->most_items, count - 1);
-        return true;
-    case KEY_MAX_ITEMS:
-        if (!read_count(c, v, &count)) return false;
-        s->types &= TYPE_ARRAY;
-        s->least_items = most_of(s->least_items, count + 1);
-        return true;
     case KEY_ITEMS: /* some item fails */
         if (v->kind == JSON_ARRAY || json_find(schema, "prefixItems")) return cannot_fail(c, v);
         return is_schema(c, v) && restrict_to(s, TYPE_ARRAY) &&
@@ -597,16 +581,6 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_UNIQUE_ITEMS:
         if (v->kind == JSON_BOOL && v->boolean) return cannot_fail(c, v);
         return restrict_to(s, 0);
-    case KEY_MIN_PROPERTIES:
-        if (!read_count(c, v, &count)) return false;
-        s->types &= count > 0 ? TYPE_OBJECT : 0;
-        s->most_members = least_of(s->most_members, count - 1);
-        return true;
-    case KEY_MAX_PROPERTIES:
-        if (!read_count(c, v, &count)) return false;
-        s->types &= TYPE_OBJECT;
-        s->least_members = most_of(s->least_members, count + 1);
-        return true;
     case KEY_REQUIRED:
         return is_name_list(c, v) && restrict_to(s, TYPE_OBJECT) && add_choice(c, s, CHOICE_NAMES, false, v, NULL);
     case KEY_PROPERTIES:
