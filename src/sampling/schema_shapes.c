@@ -417,7 +417,7 @@ static bool add_count(schema_compiler *c, shape *s, keyword key, const json_valu
                is_items = key == KEY_MIN_ITEMS || key == KEY_MAX_ITEMS;
     const bool is_least = key == KEY_MIN_LENGTH || key == KEY_MIN_ITEMS || key == KEY_MIN_PROPERTIES;
     uint32_t *least = is_length ? &s->least_length : is_items ? &s->least_items : &s->least_members;
-    uint32_t *most = is_length ? &s->most_length : is_items ? &s->most_items : &s->most_members, count;
+    uint32_t *most = is_length ? &s->most_length : is_items ? &s->most_items : &s->most_members, count = 0;
     if (!read_count(c, v, &count)) return false;
     if (fails) s->types &= is_least && count == 0 ? 0 : is_length ? TYPE_STRING : is_items ? TYPE_ARRAY : TYPE_OBJECT;
     if (is_least != fails)
