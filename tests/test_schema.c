@@ -317,6 +317,11 @@ static void schemas_take_what_they_describe(void **state) {
          false,
          {"[]", "[1]"},
          {"[2]", "[1,1]"}},
+        {"{'type': ['object', 'null'], 'properties': {'a': {}, 'c': {}}, 'additionalProperties': false, "
+         "'dependentRequired': {'a': ['b']}}",
+         false,
+         {"{}", "{'c':1}"},
+         {"{'a':1}", "{'a"}},
         {"{'type': 'array', 'contains': {'const': 7}, 'maxItems': 2}",
          false,
          {"[7]", "[1,7]", "[7,7]"},
@@ -414,6 +419,12 @@ static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
          "#/properties/a/multipleOf: "},
         {"false", CLLM_ERR_ARGUMENT, "allows no text"},
         {"{'type': 'string', 'minLength': 2, 'maxLength': 1}", CLLM_ERR_ARGUMENT, "allows no text"},
+        {"{'type': 'array', 'items': {'enum': ['a', 'bb'], 'maxLength': 1}, 'uniqueItems': true, 'minItems': 2}",
+         CLLM_ERR_ARGUMENT, "allows no text"},
+        {"{'type': 'object', 'properties': {'a': {}, 'b': {'$ref': '#/properties/b', 'type': 'array', 'minItems': 1, "
+         "'items': {'$ref': "
+         "'#/properties/b'}}}, 'additionalProperties': false, 'minProperties': 2}",
+         CLLM_ERR_ARGUMENT, "allows no text"},
         {"{'$ref': '#/$defs/a', '$defs': {'a': {'type': 'array', 'items': {'$ref': '#/$defs/a'}, 'minItems': 1}}}",
          CLLM_ERR_ARGUMENT, "allows no text"},
     };

@@ -199,6 +199,7 @@ typedef struct finishing {
     uint32_t *first, *next;  /* edges by what they wait for: [n_nodes], [2 * n_edges] */
     uint32_t *waiting;       /* [n_nodes] nodes that are to be looked at */
     bool *live;              /* [n_nodes]: the rule can be finished from here */
+    bool *blocked;           /* [n_nodes]: it cannot, whatever its edges say */
     bool *nullable;          /* [n_rules]: it may be empty */
     uint8_t *seen;           /* [n_rules]: 1 while it is open, 2 when it is done */
     uint32_t *left, *n_left; /* what a rule may begin with: [..], [n_rules + 1] */
@@ -227,7 +228,7 @@ static void mark_backwards(finishing *f, bool *marked,
         const uint32_t node = f->waiting[--n_waiting];
         for (uint32_t slot = f->first[node]; slot != NO_NODE; slot = f->next[slot]) {
             const uint32_t source = f->sources[slot / 2];
-            if (marked[source] || !passes(f, &n->edges[slot / 2], marked)) continue;
+            if (marked[source] || f->blocked[source] || !passes(f, &n->edges[slot / 2], marked)) continue;
             marked[source] = true;
             f->waiting[n_waiting++] = source;
         }
@@ -242,6 +243,32 @@ static bool can_be_finished(const finishing *f, const edge *e, const bool *marke
 static bool can_be_empty(const finishing *f, const edge *e, const bool *marked) {
     return e->kind != EDGE_SYMBOLS && marked[e->target] &&
            (!calls(e) || is_optional(e) || marked[f->n->rules[e->rule].begin]);
+}
+
+/* Can as many members be added as a collection needs, where each may be added once? */
+static bool has_enough(const finishing *f, const collection *c) {
+    const network *n = f->n;
+    uint32_t count = 0;
+    for (uint32_t at = n->nodes[c->choices]; at != NO_NODE; at = n->edges[at].next) {
+        if (n->edges[at].kind != EDGE_MAY_ADD || !f->live[n->edges[at].target]) continue;
+        if (n->edges[at].low == OTHER_MEMBER || n->edges[at].low & REPEATABLE) return true;
+        count++;
+    }
+    return count >= c->least;
+}
+
+/* Mark what can be finished, without the collections that never hold enough. */
+static void mark_live(finishing *f) {
+    network *n = f->n;
+    for (bool changed = true; changed;) {
+        changed = false;
+        mark_backwards(f, f->live, can_be_finished);
+        for (uint32_t i = 0; i < n->n_rules; i++) {
+            const network_rule *r = &n->rules[i];
+            if (!r->collected || !f->live[r->begin] || has_enough(f, r->collected)) continue;
+            f->blocked[r->begin] = changed = true;
+        }
+    }
 }
 
 /* Edges that lead nowhere are taken out of their lists; what may be repeated but not finished is left out. */
@@ -326,6 +353,7 @@ cllm_status network_finish(network *n, cllm_error *err) {
                    .next = arena_alloc(&a, 2 * (uint64_t)n->n_edges, sizeof *f.next),
                    .waiting = arena_alloc(&a, n->n_nodes, sizeof *f.waiting),
                    .live = arena_alloc(&a, n->n_nodes, sizeof *f.live),
+                   .blocked = arena_alloc(&a, n->n_nodes, sizeof *f.blocked),
                    .nullable = arena_alloc(&a, n->n_rules, sizeof *f.nullable),
                    .seen = arena_alloc(&a, n->n_rules, sizeof *f.seen),
                    .left = arena_alloc(&a, n->n_edges, sizeof *f.left),
@@ -333,8 +361,8 @@ cllm_status network_finish(network *n, cllm_error *err) {
     bool *empty = arena_alloc(&a, n->n_nodes, sizeof *empty);
     uint32_t *path = arena_alloc(&a, n->n_rules, sizeof *path), *places = arena_alloc(&a, n->n_rules, sizeof *places);
     cllm_status status = CLLM_OK;
-    if (!f.sources || !f.first || !f.next || !f.waiting || !f.live || !f.nullable || !f.seen || !f.left || !f.n_left ||
-        !empty || !path || !places) {
+    if (!f.sources || !f.first || !f.next || !f.waiting || !f.live || !f.blocked || !f.nullable || !f.seen || !f.left ||
+        !f.n_left || !empty || !path || !places) {
         status = error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar of %u nodes", n->n_nodes);
     } else {
         for (uint32_t i = 0; i < n->n_nodes; i++) f.first[i] = NO_NODE;
@@ -345,7 +373,7 @@ cllm_status network_finish(network *n, cllm_error *err) {
                 wait_for(&f, e->target, 2 * at);
                 if (calls(e) || e->kind == EDGE_NEEDS) wait_for(&f, n->rules[e->rule].begin, 2 * at + 1);
             }
-        mark_backwards(&f, f.live, can_be_finished);
+        mark_live(&f);
         mark_backwards(&f, empty, can_be_empty);
         for (uint32_t i = 0; i < n->n_rules; i++) f.nullable[i] = empty[n->rules[i].begin];
         if (!f.live[n->rules[0].begin]) status = error_set(err, CLLM_ERR_ARGUMENT, "the grammar allows no text at all");

@@ -409,7 +409,6 @@ static bool write_unique(schema_compiler *c, const shape *s, const fact *unique,
     made->least = s->least_items;
     made->most = s->most_items;
     made->in_order = false;
-    if (s->least_items > count) return true; /* no such array: nothing leads on */
     const uint32_t first = after_space(c, after_symbol(c, begin, '[')), item = node(c), after = node(c),
                    close = node(c);
     const uint32_t done = after_space(c, after), comma = node(c);
@@ -760,51 +759,87 @@ static bool add_implications(schema_compiler *c, const shape *s, const names *al
     return true;
 }
 
-static bool write_collected(schema_compiler *c, const shape *s, const names *all, uint32_t from, uint32_t to) {
-    language allowed = {.n = 0};
+/* The rules for the values of the names that are told, [n], into `values`: NO_NODE where a name may not be. */
+static bool find_values(schema_compiler *c, const shape *s, const names *all, const language *allowed,
+                        const collection *made, uint32_t *values) {
     demand demands[SCHEMA_MOST_DEMANDS];
-    uint32_t n, begin, end, n_possible = 0;
-    if (!names_language(c, s, &allowed)) return false;
-    collection *made = begin_collection(c, all->n, from, to, &begin, &end);
-    if (!made || !add_implications(c, s, all, made)) return false;
-    made->least = s->least_members;
-    made->most = s->most_members;
-    const uint32_t first = after_space(c, after_symbol(c, begin, '{')), name = node(c),
-                   inside = after_symbol(c, name, '"'), after = node(c);
-    const uint32_t done = after_space(c, after), close = node(c), comma = node(c);
-    uint32_t closed = node(c);
+    uint32_t n;
+    for (uint32_t i = 0; i < all->n; i++) {
+        const bool may_be =
+            is_in_language(allowed, all->items[i]) && schema_member_demands(c, s, all->items[i], demands, &n);
+        values[i] = may_be ? schema_rule_for(c, demands, n) : NO_NODE;
+        if (c->status != CLLM_OK) return false;
+    }
+    for (bool changed = true; changed;) { /* nor may one be that needs such a name */
+        changed = false;
+        for (uint32_t i = 0; i < made->n_implications; i++) {
+            const implication m = made->implications[i];
+            if (values[m.member] == NO_NODE || values[m.needed] != NO_NODE) continue;
+            values[m.member] = NO_NODE;
+            changed = true;
+        }
+    }
+    return true;
+}
+
+/* A member that is told, from after the quote before its name. */
+static bool write_told(schema_compiler *c, const names *all, const collection *made, const uint32_t *values, uint32_t i,
+                       uint32_t from, uint32_t to) {
+    const uint32_t chosen = node(c), quote = node(c), named = node(c);
+    uint32_t taken = node(c);
+    network_add_member(c->n, from, EDGE_MAY_ADD, i, chosen);
+    if (!json_add_texts(c->n, &all->items[i], 1, SPELLED_IN_JSON, chosen, quote)) return schema_no_memory(c);
+    network_add_symbols(c->n, quote, '"', '"', named);
+    network_add_member(c->n, named, EDGE_ADD, i, taken);
+    for (uint32_t k = 0; k < made->n_implications; k++) {
+        if (made->implications[k].member != i) continue;
+        const uint32_t next = node(c);
+        network_add_needs(c->n, taken, values[made->implications[k].needed], next);
+        taken = next;
+    }
+    write_member_value(c, taken, values[i], to);
+    return true;
+}
+
+/* The braces, and what is between members: from node `inside`, after the quote before a name, to node `after`, after a value. */
+static uint32_t write_braces(schema_compiler *c, uint32_t begin, uint32_t *inside, uint32_t *after) {
+    const uint32_t first = after_space(c, after_symbol(c, begin, '{')), name = node(c), close = node(c),
+                   comma = node(c);
+    *inside = after_symbol(c, name, '"');
+    *after = node(c);
+    const uint32_t done = after_space(c, *after);
     network_add_guard(c->n, first, EDGE_COMPLETE, close);
     network_add_guard(c->n, done, EDGE_COMPLETE, close);
-    network_add_symbols(c->n, close, '}', '}', closed);
     network_add_guard(c->n, first, EDGE_MORE, name);
     network_add_guard(c->n, done, EDGE_MORE, comma);
     network_add_call(c->n, after_symbol(c, comma, ','), json_space(&c->rules), name);
+    return after_symbol(c, close, '}');
+}
+
+static bool write_collected(schema_compiler *c, const shape *s, const names *all, uint32_t from, uint32_t to) {
+    language allowed = {.n = 0};
+    uint32_t begin, end, inside, after, n_required = 0;
+    uint32_t *values = arena_alloc(c->a, all->n, sizeof *values);
+    if (!values) return schema_no_memory(c);
+    if (!names_language(c, s, &allowed)) return false;
+    collection *made = begin_collection(c, all->n, from, to, &begin, &end);
+    if (!made || !add_implications(c, s, all, made) || !find_values(c, s, all, &allowed, made, values)) return false;
+    made->least = s->least_members;
+    made->most = s->most_members;
+    uint32_t closed = write_braces(c, begin, &inside, &after);
     made->choices = inside;
-    bool has_required = false;
     for (const fact *f = s->facts; f; f = f->next)
-        if (f->kind == FACT_MEMBER && !f->fails) {
-            require(made, name_index(all, f->name));
-            has_required = true;
-        }
+        if (f->kind == FACT_MEMBER && !f->fails) require(made, name_index(all, f->name));
     /* names that are told, in their order: edges are followed from the last to the first */
     for (uint32_t i = all->n; i-- > 0;) {
-        const bool is_required = has_required && made->required[i / 32] >> i % 32 & 1;
-        const bool may_be =
-            is_in_language(&allowed, all->items[i]) && schema_member_demands(c, s, all->items[i], demands, &n);
-        if (c->status != CLLM_OK) return false;
-        if (!may_be && is_required) return true; /* no such object: nothing leads on to `end` */
-        if (!may_be) continue;
-        const uint32_t rule = schema_rule_for(c, demands, n), chosen = node(c), quote = node(c), named = node(c),
-                       taken = node(c);
-        network_add_member(c->n, inside, EDGE_MAY_ADD, i, chosen);
-        if (!json_add_texts(c->n, &all->items[i], 1, SPELLED_IN_JSON, chosen, quote)) return schema_no_memory(c);
-        network_add_symbols(c->n, quote, '"', '"', named);
-        network_add_member(c->n, named, EDGE_ADD, i, taken);
-        write_member_value(c, taken, rule, after);
-        n_possible++;
+        const bool is_required = made->required[i / 32] >> i % 32 & 1;
+        n_required += is_required;
+        if (values[i] == NO_NODE && is_required) return true; /* no such object: nothing leads on to `end` */
+        if (values[i] == NO_NODE) continue;
+        if (!write_told(c, all, made, values, i, inside, after)) return false;
         if (!is_required) continue;
         const uint32_t next = node(c);
-        network_add_needs(c->n, closed, rule, next);
+        network_add_needs(c->n, closed, values[i], next);
         closed = next;
     }
     /* and others */
@@ -812,12 +847,8 @@ static bool write_collected(schema_compiler *c, const shape *s, const names *all
     network_add_member(c->n, inside, EDGE_MAY_ADD, OTHER_MEMBER, other);
     if (!write_others(c, s, all, &allowed, other, other_taken)) return false;
     network_add_member(c->n, other_taken, EDGE_ADD, OTHER_MEMBER, after);
-    const bool has_others = c->n->nodes[other] != NO_NODE;
-    if (!has_others && n_possible < s->least_members) return true;
-    uint32_t n_required = 0;
-    for (uint32_t i = 0; i < all->n; i++) n_required += made->required[i / 32] >> i % 32 & 1;
     if (n_required > s->most_members) return true;
-    if (has_others && s->least_members > n_required + 1 && s->least_members > 1) {
+    if (c->n->nodes[other] != NO_NODE && s->least_members > n_required + 1) {
         /* names that are not told could come twice, and count once */
         return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "minProperties cannot be enforced where names are free");
     }
