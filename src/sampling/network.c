@@ -245,10 +245,12 @@ static bool can_be_empty(const finishing *f, const edge *e, const bool *marked) 
            (!calls(e) || is_optional(e) || marked[f->n->rules[e->rule].begin]);
 }
 
-/* Can as many members be added as a collection needs, where each may be added once? */
-static bool has_enough(const finishing *f, const collection *c) {
+/* Can as many members be added as a collection needs, where each may be added once, and not more than it may have? */
+static bool can_be_complete(const finishing *f, const collection *c) {
     const network *n = f->n;
-    uint32_t count = 0;
+    uint32_t count = 0, n_required = 0;
+    for (uint32_t i = 0; i < c->n_members; i++) n_required += c->required[i / 32] >> i % 32 & 1;
+    if (n_required > c->most) return false;
     for (uint32_t at = n->nodes[c->choices]; at != NO_NODE; at = n->edges[at].next) {
         if (n->edges[at].kind != EDGE_MAY_ADD || !f->live[n->edges[at].target]) continue;
         if (n->edges[at].low == OTHER_MEMBER || n->edges[at].low & REPEATABLE) return true;
@@ -257,7 +259,7 @@ static bool has_enough(const finishing *f, const collection *c) {
     return count >= c->least;
 }
 
-/* Mark what can be finished, without the collections that never hold enough. */
+/* Mark what can be finished, without the collections that never can. */
 static void mark_live(finishing *f) {
     network *n = f->n;
     for (bool changed = true; changed;) {
@@ -265,7 +267,7 @@ static void mark_live(finishing *f) {
         mark_backwards(f, f->live, can_be_finished);
         for (uint32_t i = 0; i < n->n_rules; i++) {
             const network_rule *r = &n->rules[i];
-            if (!r->collected || !f->live[r->begin] || has_enough(f, r->collected)) continue;
+            if (!r->collected || !f->live[r->begin] || can_be_complete(f, r->collected)) continue;
             f->blocked[r->begin] = changed = true;
         }
     }

@@ -759,6 +759,23 @@ static bool add_implications(schema_compiler *c, const shape *s, const names *al
     return true;
 }
 
+static bool is_required(const collection *made, uint32_t member) {
+    return made->required[member / 32] >> member % 32 & 1;
+}
+
+/* What is needed by what is required is required. */
+static void require_implied(collection *made) {
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (uint32_t i = 0; i < made->n_implications; i++) {
+            const implication m = made->implications[i];
+            if (!is_required(made, m.member) || is_required(made, m.needed)) continue;
+            require(made, m.needed);
+            changed = true;
+        }
+    }
+}
+
 /* The rules for the values of the names that are told, [n], into `values`: NO_NODE where a name may not be. */
 static bool find_values(schema_compiler *c, const shape *s, const names *all, const language *allowed,
                         const collection *made, uint32_t *values) {
@@ -830,14 +847,14 @@ static bool write_collected(schema_compiler *c, const shape *s, const names *all
     made->choices = inside;
     for (const fact *f = s->facts; f; f = f->next)
         if (f->kind == FACT_MEMBER && !f->fails) require(made, name_index(all, f->name));
+    require_implied(made);
     /* names that are told, in their order: edges are followed from the last to the first */
     for (uint32_t i = all->n; i-- > 0;) {
-        const bool is_required = made->required[i / 32] >> i % 32 & 1;
-        n_required += is_required;
-        if (values[i] == NO_NODE && is_required) return true; /* no such object: nothing leads on to `end` */
+        n_required += is_required(made, i);
+        if (values[i] == NO_NODE && is_required(made, i)) return true; /* no such object: nothing leads on to `end` */
         if (values[i] == NO_NODE) continue;
         if (!write_told(c, all, made, values, i, inside, after)) return false;
-        if (!is_required) continue;
+        if (!is_required(made, i)) continue;
         const uint32_t next = node(c);
         network_add_needs(c->n, closed, values[i], next);
         closed = next;
@@ -847,7 +864,6 @@ static bool write_collected(schema_compiler *c, const shape *s, const names *all
     network_add_member(c->n, inside, EDGE_MAY_ADD, OTHER_MEMBER, other);
     if (!write_others(c, s, all, &allowed, other, other_taken)) return false;
     network_add_member(c->n, other_taken, EDGE_ADD, OTHER_MEMBER, after);
-    if (n_required > s->most_members) return true;
     if (c->n->nodes[other] != NO_NODE && s->least_members > n_required + 1) {
         /* names that are not told could come twice, and count once */
         return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "minProperties cannot be enforced where names are free");

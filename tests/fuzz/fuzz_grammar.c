@@ -77,6 +77,20 @@ static void check_mask(const cllm_matcher *matcher, const uint32_t *mask, uint32
     }
 }
 
+/* One of the tokens that are allowed, or -1; spaces: also of those that are white space. */
+static int32_t draw(const cllm_tokenizer *tokenizer, const uint32_t *mask, uint32_t n_vocab, bool spaces,
+                    uint64_t *random) {
+    int32_t token = -1;
+    uint64_t n_allowed = 0;
+    for (uint32_t t = 0; t < n_vocab; t++) {
+        const cllm_string text = cllm_tokenizer_decode(tokenizer, (int32_t)t, (int32_t)t);
+        if (!(mask[t / 32] >> t % 32 & 1) || (!spaces && text.length == 1 && strchr(" \t\r\n", text.data[0]))) continue;
+        *random = *random * 6364136223846793005u + 1442695040888963407u;
+        if ((*random >> 33) % ++n_allowed == 0) token = (int32_t)t;
+    }
+    return token;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     static cllm_tokenizer *tokenizer;
     static cllm_token_index *index;
@@ -98,17 +112,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     uint64_t random = bytes[0];
     const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
     uint32_t *mask = calloc(CLLM_MASK_WORDS(n_vocab), sizeof *mask);
-    for (int step = 0; step < 12; step++) {
+    int n_spaces = 0; /* where nothing else could follow */
+    for (int step = 0; step < 60; step++) {
         if (cllm_matcher_fill_mask(matcher, mask, NULL) != CLLM_OK) break; /* too many ways to go on */
-        check_mask(matcher, mask, n_vocab);
-        int32_t token = -1;
-        uint64_t n_allowed = 0;
-        for (uint32_t t = 0; t < n_vocab; t++) {
-            if (!(mask[t / 32] >> t % 32 & 1)) continue;
-            random = random * 6364136223846793005u + 1442695040888963407u;
-            if ((random >> 33) % ++n_allowed == 0) token = (int32_t)t;
-        }
+        if (step < 12) check_mask(matcher, mask, n_vocab);
+        int32_t token = draw(tokenizer, mask, n_vocab, false, &random);
+        n_spaces = token < 0 ? n_spaces + 1 : 0;
+        if (token < 0) token = draw(tokenizer, mask, n_vocab, true, &random);
         if (token < 0) require(cllm_matcher_can_end(matcher)); /* else some byte can follow, and each is a token */
+        if (kind == CLLM_GRAMMAR_JSON_SCHEMA || kind == CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER) require(n_spaces <= 21);
         if (token < 0 || cllm_matcher_take(matcher, token, NULL) != CLLM_OK) break;
     }
     free(mask);
