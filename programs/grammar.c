@@ -5,6 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Is it a schema itself, and no file's name? */
+static bool is_schema_text(const char *text) {
+    return text[strspn(text, " \t\r\n")] == '{' || strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
+}
+
 /* One way to ask for a grammar. */
 typedef struct wanted_form {
     const char *name, *value; /* of the option; value: NULL if it is not given */
@@ -20,7 +25,7 @@ static void list_forms(const options *o, wanted_form forms[N_FORMS]) {
     forms[0] = (wanted_form){"--grammar", o->grammar, CLLM_GRAMMAR_GBNF, true};
     forms[1] =
         (wanted_form){"--json-schema", schema, in_order ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA,
-                      schema && schema[strspn(schema, " \t\r\n")] != '{'};
+                      schema && !is_schema_text(schema)};
     forms[2] = (wanted_form){"--regex", o->regex, CLLM_GRAMMAR_REGEX, false};
     forms[3] = (wanted_form){"--choice", o->choice, CLLM_GRAMMAR_CHOICE, true};
 }

@@ -173,7 +173,7 @@ int main(int argc, char **argv) {
     cllm_gguf *gguf = NULL;
     cllm_tokenizer *tokenizer = NULL;
     cllm_token_index *index = NULL;
-    cllm_error err;
+    cllm_error err = {.message = "it cannot be read"};
     totals sum = {0};
     text file = {0};
     if (argc < 3 || (argc == 4 && !list) || argc > 4) {

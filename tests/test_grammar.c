@@ -434,7 +434,7 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
         {CLLM_GRAMMAR_REGEX, "(a$|b)c", CLLM_ERR_UNSUPPORTED, "an anchor within the text"},
         {CLLM_GRAMMAR_REGEX, "(a$)*", CLLM_ERR_UNSUPPORTED, "an anchor within the text"},
         {CLLM_GRAMMAR_REGEX, "a**", CLLM_ERR_FORMAT, "nothing to repeat"},
-        {CLLM_GRAMMAR_REGEX, "*a", CLLM_ERR_FORMAT, "stands for nothing"},
+        {CLLM_GRAMMAR_REGEX, "*a", CLLM_ERR_FORMAT, "nothing to repeat before this"},
         {CLLM_GRAMMAR_REGEX, "(a", CLLM_ERR_FORMAT, "this ( is not closed"},
         {CLLM_GRAMMAR_REGEX, "a)", CLLM_ERR_FORMAT, "closes nothing"},
         {CLLM_GRAMMAR_REGEX, "[a", CLLM_ERR_FORMAT, "this [ is not closed"},

@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+enum { MOST_SPACES = 20 }; /* after the last mark */
+
 cllm_status preamble_create(const cllm_preamble *o, arena *a, preamble *out, cllm_error *err) {
     *out = (preamble){.state = PREAMBLE_OVER};
     if (o->closes.length == 0 || (o->opens.length == 0 && !o->is_open)) return CLLM_OK;
@@ -37,9 +39,11 @@ void preamble_allow(const preamble *p, const cllm_tokenizer *tokenizer, uint32_t
         bool allowed = is_free && !is_end;
         if (!is_free && !is_end) {
             const cllm_string text = cllm_tokenizer_decode(tokenizer, token, token);
-            allowed = p->state == PREAMBLE_CLOSED ? is_space(text) : goes_on(p, text);
+            allowed = p->state == PREAMBLE_CLOSED ? p->n_spaces + text.length <= MOST_SPACES && is_space(text)
+                                                  : goes_on(p, text);
         }
         if (allowed) mask[i / 32] |= 1u << i % 32;
+        if (is_end && (is_free || p->state == PREAMBLE_OPENING)) mask[i / 32] &= ~(1u << i % 32);
     }
 }
 
@@ -53,7 +57,8 @@ bool preamble_take(preamble *p, cllm_string text, bool by_grammar) {
     case PREAMBLE_OVER: return false;
     case PREAMBLE_OPEN: take_free(p, text); return true;
     case PREAMBLE_CLOSED:
-        if (is_space(text)) return true;
+        p->n_spaces += (uint32_t)text.length;
+        if (is_space(text) && p->n_spaces <= MOST_SPACES) return true;
         p->state = PREAMBLE_OVER;
         return false;
     case PREAMBLE_MAY_OPEN:

@@ -16,6 +16,7 @@ typedef struct preamble {
     preamble_state state;
     cllm_string opens; /* copied */
     size_t n_opened;   /* bytes of it that came */
+    uint32_t n_spaces; /* bytes of white space after the last mark */
     stops closes;
 } preamble;
 

@@ -163,7 +163,10 @@ static const uint32_t *words_of(const automaton *a, uint32_t set) { return a->wo
 
 static bool has_bit(const uint32_t *bits, uint32_t i) { return bits[i / 32] >> i % 32 & 1; }
 
-static uint32_t n_in(const automaton *a, uint32_t set) { return set > 0 ? words_of(a, set)[0] : 0; }
+/* Of the first word: another member came, where they have an order. */
+#define OTHER_CAME 0x80000000u
+
+static uint32_t n_in(const automaton *a, uint32_t set) { return set > 0 ? words_of(a, set)[0] & ~OTHER_CAME : 0; }
 
 static bool is_in(const automaton *a, uint32_t set, uint32_t member) {
     return set > 0 && has_bit(words_of(a, set) + 1, member);
@@ -188,7 +191,8 @@ static uint32_t add_to_set(automaton *a, const collection *c, uint32_t set, uint
     const uint32_t n_words = 1 + WORDS_OF(c->n_members), most = c->most == UINT32_MAX ? c->least : c->most + 1;
     memset(a->set, 0, n_words * sizeof *a->set);
     if (set > 0) memcpy(a->set, words_of(a, set), n_words * sizeof *a->set);
-    if (a->set[0] < most) a->set[0]++; /* counting further tells nothing */
+    if ((a->set[0] & ~OTHER_CAME) < most) a->set[0]++; /* counting further tells nothing */
+    if (c->in_order && member == OTHER_MEMBER) a->set[0] |= OTHER_CAME;
     if (member != OTHER_MEMBER) a->set[1 + (member & ~REPEATABLE) / 32] |= 1u << (member & ~REPEATABLE) % 32;
     for (uint32_t i = 0; i < n_words; i++)
         if (a->set[i] != 0) return find_set(a, a->set, n_words);
@@ -221,6 +225,7 @@ static bool may_add(automaton *a, const collection *c, uint32_t set, uint32_t me
     const uint32_t member = is_other ? OTHER_MEMBER : member_and_flag & ~REPEATABLE;
     if (!is_other && !(member_and_flag & REPEATABLE) && is_in(a, set, member)) return false;
     if (c->in_order && n_needed(a, c, set, member, member) > 0) return false;
+    if (c->in_order && !is_other && set > 0 && words_of(a, set)[0] & OTHER_CAME) return false;
     if (c->in_order && !is_other)
         for (uint32_t i = member + 1; i < c->n_members; i++)
             if (is_in(a, set, i)) return false;
@@ -392,7 +397,7 @@ static void begin_set(automaton *a) {
 /* The state of all places that are reached. */
 static uint32_t end_set(automaton *a) {
     for (uint32_t i = 0; i < a->n_steps && a->failed == CLLM_OK; i++) follow(a, a->steps[i]);
-    if (a->has_ends) { /* the same once more, if this is the end */
+    if (a->has_ends) { /* once more, with the edges AT_END open */
         a->at_end = true;
         for (uint32_t i = 0; i < a->n_steps && a->failed == CLLM_OK; i++) follow(a, a->steps[i]);
         a->at_end = false;
@@ -420,8 +425,10 @@ uint32_t automaton_begin(automaton *a) {
         begin_set(a);
         reach(a, a->network->rules[0].begin, NO_FRAME, 0);
         a->at_begin = true;
-        a->begin = end_set(a);
+        const uint32_t begin = end_set(a);
         a->at_begin = false;
+        if (a->failed != CLLM_OK) return DEAD_STATE;
+        a->begin = begin;
     }
     return a->begin;
 }
@@ -510,6 +517,7 @@ static uint32_t find_text_next(automaton *a, uint32_t from) {
 uint32_t automaton_text_next(automaton *a, uint32_t from) {
     if (a->states[from].text_next == UNKNOWN_TEXT) {
         const uint32_t to = find_text_next(a, from);
+        if (a->failed != CLLM_OK) return NOT_TEXT;
         a->states[from].text_next = to;
     }
     return a->states[from].text_next;
@@ -639,13 +647,21 @@ static void begin_anew(automaton *a) {
     forget_states(a);
     if (add_first_set(a)) add_dead_state(a);
     if (a->failed != CLLM_OK) { /* no memory: all is kept, but not found again */
+        free_parts(a->states, a->n_states);
+        free(a->states);
+        free(a->places);
+        free(a->sets);
         *a = old;
         a->failed = CLLM_ERR_MEMORY;
         return;
     }
-    for (held_state *held = a->held; held && a->failed == CLLM_OK; held = held->next) {
+    for (held_state *held = a->held; held; held = held->next) {
         const state *was = &old.states[held->state];
         if (held->state == DEAD_STATE) continue;
+        if (a->failed != CLLM_OK) { /* it is told to whoever asks next */
+            held->state = DEAD_STATE;
+            continue;
+        }
         begin_set(a);
         for (uint32_t i = 0; i < was->n_places && a->failed == CLLM_OK; i++) {
             const place at = old.places[was->places + i];

@@ -150,8 +150,9 @@ cllm_status characters_from_words(const cllm_string *words, size_t n, arena *a, 
 }
 
 cllm_status characters_from_length(uint32_t least, uint32_t most, arena *a, char_automaton *out, cllm_error *err) {
-    const uint32_t n_states = (most == UINT32_MAX ? least : most) + 1;
-    if (n_states > CHARACTERS_MOST_MOVES) return too_large(err);
+    const uint64_t needed = (uint64_t)(most == UINT32_MAX ? least : most) + 1;
+    if (needed > CHARACTERS_MOST_MOVES) return too_large(err);
+    const uint32_t n_states = (uint32_t)needed;
     *out = (char_automaton){.n_states = n_states,
                             .n_classes = 1,
                             .class_begins = arena_alloc(a, 1, sizeof *out->class_begins),

@@ -15,7 +15,7 @@ typedef struct char_automaton {
     uint32_t *labels;             /* [n_states] of a product: bit i where automaton i accepts; else 1 or 0 */
 } char_automaton;
 
-enum { CHARACTERS_MOST_PARTS = 32, CHARACTERS_MOST_MOVES = 1 << 19 };
+enum { CHARACTERS_MOST_PARTS = 31, CHARACTERS_MOST_MOVES = 1 << 19 };
 
 /* All of these live in the arena. Errors: MEMORY, UNSUPPORTED (there are too many states). */
 
@@ -36,7 +36,7 @@ uint32_t characters_label(const char_automaton *c, cllm_string text); /* of the 
 
 typedef enum characters_spelling {
     SPELLED_AS_UTF8,
-    SPELLED_IN_JSON, /* as they are, and escaped where JSON knows a short form or where they are not ASCII */
+    SPELLED_IN_JSON, /* what JSON has to escape is escaped; what is not ASCII may be, or may stand as it is */
 } characters_spelling;
 
 /* From `from`, by each text that ends in a state, to that state's exit: exits is [n_states], NO_NODE for no end. What cannot come to an

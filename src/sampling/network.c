@@ -241,7 +241,8 @@ static bool can_be_finished(const finishing *f, const edge *e, const bool *marke
 }
 
 static bool can_be_empty(const finishing *f, const edge *e, const bool *marked) {
-    return e->kind != EDGE_SYMBOLS && marked[e->target] &&
+    const bool is_anchor = e->kind == EDGE_AT_BEGIN || e->kind == EDGE_AT_END; /* empty in one place only */
+    return e->kind != EDGE_SYMBOLS && !is_anchor && marked[e->target] &&
            (!calls(e) || is_optional(e) || marked[f->n->rules[e->rule].begin]);
 }
 
@@ -259,11 +260,16 @@ static bool can_be_complete(const finishing *f, const collection *c) {
     return count >= c->least;
 }
 
-/* Mark what can be finished, without the collections that never can. */
+enum { MOST_ROUNDS = 100 };
+
+/* Mark what can be finished, without the collections that never can. That may leave less for others, so it goes by rounds; one that needs
+ * more of them than anybody writes counts as too large. */
 static void mark_live(finishing *f) {
     network *n = f->n;
-    for (bool changed = true; changed;) {
+    uint32_t n_rounds = 0;
+    for (bool changed = true; changed && !n->failed;) {
         changed = false;
+        n->failed = ++n_rounds > MOST_ROUNDS;
         mark_backwards(f, f->live, can_be_finished);
         for (uint32_t i = 0; i < n->n_rules; i++) {
             const network_rule *r = &n->rules[i];
@@ -376,9 +382,11 @@ cllm_status network_finish(network *n, cllm_error *err) {
                 if (calls(e) || e->kind == EDGE_NEEDS) wait_for(&f, n->rules[e->rule].begin, 2 * at + 1);
             }
         mark_live(&f);
+        if (n->failed) status = error_set(err, CLLM_ERR_UNSUPPORTED, "the grammar is too large");
         mark_backwards(&f, empty, can_be_empty);
         for (uint32_t i = 0; i < n->n_rules; i++) f.nullable[i] = empty[n->rules[i].begin];
-        if (!f.live[n->rules[0].begin]) status = error_set(err, CLLM_ERR_ARGUMENT, "the grammar allows no text at all");
+        if (status == CLLM_OK && !f.live[n->rules[0].begin])
+            status = error_set(err, CLLM_ERR_ARGUMENT, "the grammar allows no text at all");
         cut_dead_edges(&f);
         loosen_repeats(&f);
         memset(empty, 0, n->n_nodes * sizeof *empty);

@@ -260,6 +260,7 @@ cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cl
     };
     network n = {.of_characters = true};
     cllm_status status = regex_build(&n, (cllm_string){forms[form], strlen(forms[form])}, false, err);
+    if (status == CLLM_OK) status = network_finish(&n, err);
     if (status == CLLM_OK) status = characters_from_network(&n, a, out, err);
     network_free(&n);
     return status;
@@ -301,9 +302,9 @@ cllm_status numbers_equal_to(const decimal *d, arena *a, char_automaton *out, cl
         at = network_add_node(&p.n);
         network_add_symbols(&p.n, p.begin, '-', '-', at);
     } else if (decimal_is_zero(d)) {
-        const uint32_t minus = network_add_node(&p.n);
-        network_add_symbols(&p.n, p.begin, '-', '-', minus);
-        network_add_symbols(&p.n, minus, '0', '0', p.end);
+        at = network_add_node(&p.n);
+        network_add_symbols(&p.n, p.begin, '-', '-', at);
+        network_add_empty(&p.n, p.begin, at);
     }
     const uint32_t whole = network_add_node(&p.n), point = network_add_node(&p.n), fraction = network_add_node(&p.n);
     network_add_text(&p.n, at, d->n_whole > 0 ? d->whole : "0", n_digits(d), whole);
@@ -325,7 +326,7 @@ cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *o
     const uint32_t n_classes = sizeof begins / sizeof *begins, n_fraction = unit->n_fraction;
     const uint64_t size = size_of(unit); /* without its point */
     const uint64_t n_states = size * (n_fraction + 2);
-    if (n_states * n_classes > CHARACTERS_MOST_MOVES)
+    if (size == 0 || n_states * n_classes > CHARACTERS_MOST_MOVES)
         return error_set(err, CLLM_ERR_UNSUPPORTED, "multiples of this number have too many states");
     *out = (char_automaton){.n_states = (uint32_t)n_states,
                             .n_classes = n_classes,

@@ -238,7 +238,7 @@ static bool parse_atom(parser *p, uint32_t from, uint32_t to) {
         if (!read_escape(p, &value)) return false;
     } else {
         if (count_follows(p) || char_is_one_of(text_peek(&p->t), "*+?)"))
-            return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this stands for nothing here");
+            return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "there is nothing to repeat before this");
         value = text_take_character(&p->t);
     }
     network_add_characters(p->n, from, &(char_range){value, value}, 1, to);
@@ -278,7 +278,7 @@ static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
 static bool parse_anchor(parser *p) {
     const bool fits = text_peek(&p->t) == '^'
                           ? p->may_begin
-                          : p->t.at + 1 == p->t.text.length || strchr("|)", p->t.text.data[p->t.at + 1]);
+                          : p->t.at + 1 == p->t.text.length || char_is_one_of(p->t.text.data[p->t.at + 1], "|)");
     p->anchored = text_peek(&p->t) == '^' ? AT_BEGIN : AT_END;
     return fits ? p->t.at++ < p->t.text.length
                 : text_fails(&p->t, CLLM_ERR_UNSUPPORTED, p->t.at, "an anchor within the text");

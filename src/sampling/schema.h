@@ -32,7 +32,6 @@ typedef enum demand_kind {
     DEMAND_TYPES,    /* one of `types` */
     DEMAND_MEMBER,   /* an object with the member `name` */
     DEMAND_PROPERTY, /* the same, whose value is valid by the schema `value`; or, if `fails`, is not */
-    DEMAND_IMPLIED,  /* nothing of what a dependency says: `keyword` is its member; `fails` is true */
 } demand_kind;
 
 typedef struct demand {
@@ -153,9 +152,16 @@ typedef struct schema_compiler {
     uint32_t n_bases;
     bool has_identifiers;
     uint32_t n_steps; /* of expansions */
+    uint32_t n_open;  /* expansions within each other */
 } schema_compiler;
 
-enum { SCHEMA_MOST_STEPS = 50000, SCHEMA_MOST_SHAPES = 2000, SCHEMA_MOST_NAMES = 10000, MEMO_BUCKETS = 1024 };
+enum {
+    SCHEMA_MOST_STEPS = 50000,
+    SCHEMA_MOST_SHAPES = 2000,
+    SCHEMA_MOST_OPEN = 400,
+    SCHEMA_MOST_NAMES = 10000,
+    MEMO_BUCKETS = 1024
+};
 
 /* ---- schema.c */
 
@@ -192,11 +198,15 @@ bool schema_expand(schema_compiler *c, const demand *demands, size_t n, shapes *
 enum { SCHEMA_MOST_DEMANDS = 200 };
 bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name, demand *demands, uint32_t *n);
 
-/* What unevaluatedProperties says where it is as good as additionalProperties, or NULL. */
-const json_value *schema_unevaluated_properties(const schema_compiler *c, const json_value *schema);
+/* What additionalProperties says, or unevaluatedProperties where that is as good; or NULL. */
+const json_value *schema_additional(const schema_compiler *c, const json_value *schema);
 
 /* Does it demand nothing at all? */
 bool schema_is_true(const json_value *schema);
+bool schema_is_false(const json_value *schema); /* as far as it is that word */
+
+/* Is a scalar of the shape's types, in all its lists of values, and none that it must not be? but: the list that it was taken from, or NULL. */
+bool schema_lists(const shape *s, const json_value *v, const fact *but);
 
 /* Does a value of the document equal another? Numbers by their value. */
 bool schema_equal(const json_value *a, const json_value *b);

@@ -47,8 +47,10 @@ const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, c
     cllm_status status = made ? CLLM_OK : CLLM_ERR_MEMORY;
     if (status == CLLM_OK)
         status = regex_build(&n, format ? (cllm_string){format, strlen(format)} : text, !is_format, &err);
+    if (status == CLLM_OK) status = network_finish(&n, &err);
     if (status == CLLM_OK) status = characters_from_network(&n, c->a, made, &err);
     network_free(&n);
+    if (status == CLLM_ERR_ARGUMENT) status = characters_from_words(NULL, 0, c->a, made, &err); /* it matches no text */
     if (status == CLLM_OK)
         m->automaton = made;
     else
@@ -127,26 +129,11 @@ static size_t count_characters(cllm_string s) {
     return n;
 }
 
-/* Is it in every list of values, and in none that it must not be in? */
-static bool is_listed(const shape *s, const json_value *v) {
-    for (const fact *f = s->facts; f; f = f->next) {
-        bool found = false;
-        if (f->kind != FACT_VALUES) continue;
-        if (f->is_single) found = schema_equal(f->value, v);
-        for (uint32_t i = 0; !f->is_single && !found && i < f->value->count; i++)
-            found = schema_equal(&f->value->items[i], v);
-        if (found == f->fails) return false;
-    }
-    return true;
-}
-
 /* The list that all values are in, or NULL; is_single: it is one value itself. */
 static const fact *values_of(const shape *s) {
     const fact *shortest = NULL;
-    uint32_t n_lists = 0;
     for (const fact *f = s->facts; f; f = f->next) {
         if (f->kind != FACT_VALUES || f->fails) continue;
-        n_lists++;
         if (!shortest || f->is_single || (!shortest->is_single && f->value->count < shortest->value->count))
             shortest = f;
     }
@@ -156,13 +143,6 @@ static const fact *values_of(const shape *s) {
 static uint32_t n_values(const fact *values) { return values->is_single ? 1 : values->value->count; }
 static const json_value *value_at(const fact *values, uint32_t i) {
     return values->is_single ? values->value : &values->value->items[i];
-}
-
-/* There is one list, and nothing else says anything of values. */
-static bool is_only_list(const shape *s, const fact *values) {
-    for (const fact *f = s->facts; f; f = f->next)
-        if (f->kind == FACT_VALUES && f != values) return false;
-    return true;
 }
 
 static bool write_string(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
@@ -177,12 +157,11 @@ static bool write_string(schema_compiler *c, const shape *s, uint32_t from, uint
     network_add_symbols(c->n, end, '"', '"', to);
     if (values) {
         cllm_string *texts = malloc((n_values(values) + 1) * sizeof *texts);
-        const bool is_only = is_only_list(s, values);
         size_t n = 0;
         if (!texts) return schema_no_memory(c);
         for (uint32_t i = 0; i < n_values(values); i++) {
             const json_value *v = value_at(values, i);
-            if (v->kind != JSON_STRING || (!is_only && !is_listed(s, v)) || !is_in_language(&l, v->string)) continue;
+            if (v->kind != JSON_STRING || !schema_lists(s, v, values) || !is_in_language(&l, v->string)) continue;
             const size_t length = count_characters(v->string);
             if (length >= s->least_length && length <= s->most_length) texts[n++] = v->string;
         }
@@ -267,7 +246,7 @@ static bool write_number_list(schema_compiler *c, const shape *s, const language
         char_automaton part;
         cllm_error err;
         decimal d;
-        if (!is_scalar_of(v, JSON_INTEGER, JSON_FLOAT) || !is_listed(s, v)) continue;
+        if (!is_scalar_of(v, JSON_INTEGER, JSON_FLOAT) || !schema_lists(s, v, values)) continue;
         cllm_status status = decimal_from_json(v, c->a, &d, &err);
         if (status == CLLM_OK) status = numbers_equal_to(&d, c->a, &part, &err);
         if (status != CLLM_OK) return failed(c, status, v, &err);
@@ -327,9 +306,14 @@ static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint
     const uint32_t rule = network_add_rule(c->n, "a collection");
     collection *made = arena_alloc(c->a, 1, sizeof *made);
     uint32_t *required = arena_alloc(c->a, WORDS_OF(n_members) + 1, sizeof *required);
-    if (!made || !required || c->n->failed) {
+    if (!made || !required) {
         schema_no_memory(c);
         return NULL;
+    }
+    if (c->n->failed) { /* it is told at the end */
+        *made = (collection){.required = required};
+        *begin = *end = 0;
+        return made;
     }
     *made = (collection){.n_members = n_members, .most = UINT32_MAX, .required = required, .in_order = c->in_order};
     c->n->rules[rule].collected = made;
@@ -377,7 +361,7 @@ static bool list_items(schema_compiler *c, const demand *demands, uint32_t n, js
         const uint32_t n_listed = list ? n_values(list) : 3;
         for (uint32_t k = 0; k < n_listed; k++) {
             const json_value *v = list ? value_at(list, k) : &plain[k];
-            if (v->kind == JSON_ARRAY || v->kind == JSON_OBJECT || !is_listed(&s.items[i], v)) continue;
+            if (v->kind == JSON_ARRAY || v->kind == JSON_OBJECT || !schema_lists(&s.items[i], v, list)) continue;
             if (v->kind == JSON_NULL ? !(types & TYPE_NULL) : v->kind == JSON_BOOL && !(types & TYPE_BOOLEAN)) continue;
             bool known = false;
             for (uint32_t j = 0; j < *count; j++) known |= schema_equal(&values[j], v);
@@ -462,7 +446,7 @@ static bool write_containing(schema_compiler *c, const shape *s, const fact *con
     network_add_member(c->n, item, EDGE_MAY_ADD, OTHER_MEMBER, any);
     network_add_call(c->n, any, any_rule, any_taken);
     network_add_member(c->n, any_taken, EDGE_ADD, OTHER_MEMBER, after);
-    network_add_member(c->n, item, EDGE_MAY_ADD, 0 | REPEATABLE, own);
+    network_add_member(c->n, item, EDGE_MAY_ADD, REPEATABLE, own);
     network_add_call(c->n, own, own_rule, own_taken);
     network_add_member(c->n, own_taken, EDGE_ADD, 0, after);
     return true;
@@ -627,7 +611,7 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
         size_t n = 0;
         if (!words) return schema_no_memory(c);
         for (uint32_t i = 0; values && i < n_values(values); i++)
-            if (value_at(values, i)->kind == JSON_STRING && is_listed(told, value_at(values, i)))
+            if (value_at(values, i)->kind == JSON_STRING && schema_lists(told, value_at(values, i), values))
                 words[n++] = value_at(values, i)->string;
         const cllm_status status = characters_from_words(words, n, c->a, &part, &err);
         if (status != CLLM_OK) return failed(c, status, f->value, &err);
@@ -649,10 +633,8 @@ static bool other_demands(schema_compiler *c, const shape *s, cllm_string const 
     for (const fact *f = s->facts; f; f = f->next) {
         if (f->kind == FACT_MEMBERS) return false;
         if (f->kind != FACT_OBJECT) continue;
-        const json_value *of = json_find(f->value, "patternProperties"),
-                         *additional = json_find(f->value, "additionalProperties");
+        const json_value *of = json_find(f->value, "patternProperties"), *additional = schema_additional(c, f->value);
         bool is_matched = false;
-        if (!additional) additional = schema_unevaluated_properties(c, f->value);
         for (uint32_t i = 0; of && i < of->count; i++)
             for (uint32_t k = 0; k < n_patterns; k++) {
                 if (!(label >> k & 1) || !schema_same_text(patterns[k], of->members[i].name)) continue;
@@ -667,7 +649,7 @@ static bool other_demands(schema_compiler *c, const shape *s, cllm_string const 
         demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = additional};
     }
     for (uint32_t i = 0; i < *n; i++)
-        if (demands[i].value->kind == JSON_BOOL && !demands[i].value->boolean) return false;
+        if (schema_is_false(demands[i].value)) return false;
     return true;
 }
 
@@ -890,7 +872,7 @@ static bool write_object(schema_compiler *c, const shape *s, uint32_t from, uint
 
 static bool write_boolean(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
     for (int i = 0; i < 2; i++)
-        if (is_listed(s, &(json_value){.kind = JSON_BOOL, .boolean = i == 1}))
+        if (schema_lists(s, &(json_value){.kind = JSON_BOOL, .boolean = i == 1}, NULL))
             network_add_text(c->n, from, i == 1 ? "true" : "false", i == 1 ? 4 : 5, to);
     return true;
 }
@@ -904,7 +886,7 @@ bool schema_write(schema_compiler *c, const shape *s, uint32_t from, uint32_t to
         network_add_call(c->n, from, json_any(&c->rules), to);
         return true;
     }
-    if (s->types & TYPE_NULL && is_listed(s, &(json_value){.kind = JSON_NULL}))
+    if (s->types & TYPE_NULL && schema_lists(s, &(json_value){.kind = JSON_NULL}, NULL))
         network_add_text(c->n, from, "null", 4, to);
     return (!(s->types & TYPE_BOOLEAN) || write_boolean(c, s, from, to)) &&
            (!(s->types & TYPE_NUMBER) || write_number(c, s, from, to)) &&

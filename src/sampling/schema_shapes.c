@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,9 +89,7 @@ static uint32_t type_of(const json_value *v) {
     case JSON_NULL: return TYPE_NULL;
     case JSON_BOOL: return TYPE_BOOLEAN;
     case JSON_INTEGER: return TYPE_INTEGER;
-    case JSON_FLOAT:
-        return v->number == (double)(int64_t)v->number && v->number > -9e18 && v->number < 9e18 ? TYPE_INTEGER
-                                                                                                : TYPE_NUMBER;
+    case JSON_FLOAT: return v->number == trunc(v->number) ? TYPE_INTEGER : TYPE_FRACTION;
     case JSON_STRING: return TYPE_STRING;
     case JSON_ARRAY: return TYPE_ARRAY;
     default: return TYPE_OBJECT;
@@ -271,6 +270,13 @@ static bool is_name_list(schema_compiler *c, const json_value *v) {
     return is_list || malformed(c, v, "this has to be an array of names");
 }
 
+static bool is_unit(schema_compiler *c, const json_value *v) {
+    const bool is_above_zero = v->kind == JSON_FLOAT     ? v->number > 0
+                               : v->kind == JSON_INTEGER ? v->string.data[0] >= '1' && v->string.data[0] <= '9'
+                                                         : false;
+    return is_above_zero || malformed(c, v, "this has to be a number above 0");
+}
+
 static bool is_object(schema_compiler *c, const json_value *v) {
     return v->kind == JSON_OBJECT || malformed(c, v, "this has to be an object");
 }
@@ -279,7 +285,7 @@ bool schema_is_true(const json_value *schema) {
     return schema->kind == JSON_BOOL ? schema->boolean : schema->kind == JSON_OBJECT && schema->count == 0;
 }
 
-static bool is_false(const json_value *schema) { return schema->kind == JSON_BOOL && !schema->boolean; }
+bool schema_is_false(const json_value *schema) { return schema->kind == JSON_BOOL && !schema->boolean; }
 
 static bool read_types(schema_compiler *c, const json_value *v, uint32_t *types) {
     static const struct {
@@ -328,13 +334,9 @@ static const json_value *unevaluated_of(const schema_compiler *c, const json_val
     return c->draft >= DRAFT_2019 && !has_any(schema, others) ? json_find(schema, name) : NULL;
 }
 
-const json_value *schema_unevaluated_properties(const schema_compiler *c, const json_value *schema) {
-    return unevaluated_of(c, schema, "unevaluatedProperties");
-}
-
-static const json_value *additional_properties(const schema_compiler *c, const json_value *schema) {
+const json_value *schema_additional(const schema_compiler *c, const json_value *schema) {
     const json_value *additional = json_find(schema, "additionalProperties");
-    return additional ? additional : schema_unevaluated_properties(c, schema);
+    return additional ? additional : unevaluated_of(c, schema, "unevaluatedProperties");
 }
 
 static bool check_unevaluated(schema_compiler *c, const json_value *schema, const json_member *m, const char *instead) {
@@ -454,11 +456,7 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_MAXIMUM:
     case KEY_EXCLUSIVE_MINIMUM:
     case KEY_EXCLUSIVE_MAXIMUM: return add_bound(c, s, schema, key, v, false);
-    case KEY_MULTIPLE_OF:
-        if (!is_number(v) ||
-            (v->kind == JSON_FLOAT ? v->number <= 0 : v->string.data[0] == '-' || v->string.data[0] == '0'))
-            return malformed(c, v, "this has to be a number above 0");
-        return add_fact(c, s, (fact){.kind = FACT_MULTIPLE, .value = v});
+    case KEY_MULTIPLE_OF: return is_unit(c, v) && add_fact(c, s, (fact){.kind = FACT_MULTIPLE, .value = v});
     case KEY_MIN_LENGTH:
     case KEY_MAX_LENGTH:
     case KEY_MIN_ITEMS:
@@ -557,8 +555,8 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_EXCLUSIVE_MAXIMUM:
         return restrict_to(s, v->kind == JSON_BOOL ? 0 : TYPE_NUMBER) && add_bound(c, s, schema, key, v, true);
     case KEY_MULTIPLE_OF:
-        if (!is_number(v)) return malformed(c, v, "this has to be a number above 0");
-        return restrict_to(s, TYPE_NUMBER) && add_fact(c, s, (fact){.kind = FACT_MULTIPLE, .value = v, .fails = true});
+        return is_unit(c, v) && restrict_to(s, TYPE_NUMBER) &&
+               add_fact(c, s, (fact){.kind = FACT_MULTIPLE, .value = v, .fails = true});
     case KEY_MIN_LENGTH:
     case KEY_MAX_LENGTH:
     case KEY_MIN_ITEMS:
@@ -687,11 +685,10 @@ static bool add_demand(schema_compiler *c, shape *s, const pending **todo, const
 
 /* ------------------------------------------------------------------------------------------------- what is alive */
 
-/* Is the value of an enumeration in the shape's other ones, as far as lists tell? */
-static bool may_be(const shape *s, const json_value *v) {
+bool schema_lists(const shape *s, const json_value *v, const fact *but) {
     if (is_composite(v) || !(s->types & type_of(v))) return false;
     for (const fact *f = s->facts; f; f = f->next) {
-        if (f->kind != FACT_VALUES) continue;
+        if (f->kind != FACT_VALUES || f == but) continue;
         bool found = f->is_single && schema_equal(f->value, v);
         for (uint32_t i = 0; !f->is_single && !found && i < f->value->count; i++)
             found = schema_equal(&f->value->items[i], v);
@@ -702,6 +699,27 @@ static bool may_be(const shape *s, const json_value *v) {
 
 static double number_of(const json_value *v) {
     return v->kind == JSON_FLOAT ? v->number : json_parse_float(v->string.data, v->string.length);
+}
+
+/* Can the members be that have to? Only what several facts say of one is looked at: one alone is left to the network. */
+static bool members_can_be(schema_compiler *c, const shape *s, uint32_t depth) {
+    uint32_t n_facts = 0, n_sources = 0;
+    for (const fact *f = s->facts; f; f = f->next) {
+        n_facts++;
+        n_sources += f->kind == FACT_OBJECT || f->kind == FACT_MEMBERS || f->kind == FACT_PROPERTY ||
+                     (f->kind == FACT_MEMBER && f->fails);
+    }
+    for (const fact *f = s->facts; f && n_sources > 1; f = f->next) {
+        demand demands[SCHEMA_MOST_DEMANDS];
+        uint32_t n;
+        if (f->kind != FACT_MEMBER || f->fails) continue;
+        c->n_steps += n_facts / 256; /* so much work */
+        for (const fact *other = s->facts; other; other = other->next)
+            if (other->kind == FACT_MEMBER && other->fails && schema_same_text(other->name, f->name)) return false;
+        if (!schema_member_demands(c, s, f->name, demands, &n)) return false;
+        if (depth > 0 && n > 1 && !is_alive(c, demands, n, NULL, depth - 1)) return false;
+    }
+    return true;
 }
 
 /* Drop the types for which the facts contradict each other. depth: how far members' values are looked at. */
@@ -717,28 +735,16 @@ static void drop_dead_types(schema_compiler *c, shape *s, uint32_t depth) {
     }
     if (least && most) {
         const double low = number_of(least->value), high = number_of(most->value);
-        if (low > high || (low == high && (least->is_excluded || most->is_excluded)))
-            s->types &= ~(uint32_t)TYPE_NUMBER;
+        if (low > high) s->types &= ~(uint32_t)TYPE_NUMBER;
     }
     if (values) { /* only types that a value is left of */
         uint32_t types = 0;
-        if (values->is_single) types = may_be(s, values->value) ? type_of(values->value) : 0;
+        if (values->is_single) types = schema_lists(s, values->value, values) ? type_of(values->value) : 0;
         for (uint32_t i = 0; !values->is_single && i < values->value->count; i++)
-            if (may_be(s, &values->value->items[i])) types |= type_of(&values->value->items[i]);
+            if (schema_lists(s, &values->value->items[i], values)) types |= type_of(&values->value->items[i]);
         s->types &= types;
     }
-    for (const fact *f = s->facts; f && s->types & TYPE_OBJECT; f = f->next) {
-        demand demands[SCHEMA_MOST_DEMANDS];
-        uint32_t n;
-        if (f->kind != FACT_MEMBER || f->fails) continue;
-        for (const fact *other = s->facts; other; other = other->next)
-            if (other->kind == FACT_MEMBER && other->fails && schema_same_text(other->name, f->name))
-                s->types &= ~(uint32_t)TYPE_OBJECT;
-        if (!schema_member_demands(c, s, f->name, demands, &n))
-            s->types &= ~(uint32_t)TYPE_OBJECT;
-        else if (depth > 0 && n > 1 && !is_alive(c, demands, n, NULL, depth - 1)) /* one alone is left to the network */
-            s->types &= ~(uint32_t)TYPE_OBJECT;
-    }
+    if (s->types & TYPE_OBJECT && !members_can_be(c, s, depth)) s->types &= ~(uint32_t)TYPE_OBJECT;
 }
 
 bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name, demand *demands, uint32_t *n) {
@@ -770,12 +776,12 @@ bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name,
             is_declared = true;
             demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = &patterns->members[i].value};
         }
-        const json_value *additional = is_declared ? NULL : additional_properties(c, f->value);
+        const json_value *additional = is_declared ? NULL : schema_additional(c, f->value);
         if (additional) demands[(*n)++] = (demand){.kind = DEMAND_SCHEMA, .value = additional};
     }
     for (uint32_t i = 0; i < *n; i++)
         if (demands[i].kind == DEMAND_SCHEMA &&
-            (demands[i].fails ? schema_is_true(demands[i].value) : is_false(demands[i].value)))
+            (demands[i].fails ? schema_is_true(demands[i].value) : schema_is_false(demands[i].value)))
             return false;
     return true;
 }
@@ -783,6 +789,10 @@ bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name,
 /* ------------------------------------------------------------------------------------------------------- choices */
 
 static bool expand(expansion *e, shape s, const pending *todo);
+
+static bool too_many_ways(schema_compiler *c) {
+    return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "its schemas can be combined in too many ways");
+}
 
 static bool go_on(expansion *e, const shape *s, const demand *demands, size_t n) {
     const pending *todo = NULL;
@@ -796,6 +806,48 @@ static demand fails(const json_value *schema) {
     return (demand){.kind = DEMAND_SCHEMA, .value = schema, .fails = true};
 }
 
+/* The values that a schema lists, or NULL; one of its own in `single`. */
+static const json_value *list_of(const json_value *schema, json_value *single) {
+    const json_value *list = json_find(schema, "enum"), *one = json_find(schema, "const");
+    *single = (json_value){.kind = JSON_ARRAY, .count = 1, .items = one};
+    return one ? single : list && list->kind == JSON_ARRAY ? list : NULL;
+}
+
+static bool requires(const json_value *schema, cllm_string name) {
+    const json_value *required = json_find(schema, "required");
+    for (uint32_t i = 0; required && required->kind == JSON_ARRAY && i < required->count; i++)
+        if (required->items[i].kind == JSON_STRING && schema_same_text(required->items[i].string, name)) return true;
+    return false;
+}
+
+/* Do two schemas plainly exclude each other: by their values, or by those of a member that both require? */
+static bool exclude(schema_compiler *c, const json_value *a, const json_value *b, uint32_t depth) {
+    json_value one, other;
+    a = schema_target(c, a);
+    b = schema_target(c, b);
+    if (!a || !b || a->kind != JSON_OBJECT || b->kind != JSON_OBJECT) return false;
+    const json_value *values = list_of(a, &one), *others = list_of(b, &other);
+    bool common = !values || !others;
+    for (uint32_t i = 0; !common && i < values->count; i++)
+        for (uint32_t k = 0; !common && k < others->count; k++)
+            common = schema_equal(&values->items[i], &others->items[k]);
+    if (!common) return true;
+    const json_value *members = json_find(a, "properties"), *same = json_find(b, "properties");
+    if (depth == 0 || !members || !same || members->kind != JSON_OBJECT || !json_find(a, "type") ||
+        !json_find(b, "type"))
+        return false;
+    for (uint32_t i = 0; i < members->count; i++) {
+        const cllm_string name = members->members[i].name;
+        const json_value *its = schema_find(same, name);
+        if (its && requires(a, name) && requires(b, name) && exclude(c, &members->members[i].value, its, depth - 1)) {
+            uint32_t types = 0, other_types = 0;
+            return read_types(c, json_find(a, "type"), &types) && read_types(c, json_find(b, "type"), &other_types) &&
+                   (types & other_types & ~(uint32_t)TYPE_OBJECT) == 0;
+        }
+    }
+    return false;
+}
+
 /* Exactly one of them: one holds, and those fail that could hold beside it. */
 static bool expand_one_of(expansion *e, const shape *s, const json_value *list) {
     demand *demands = arena_alloc(e->c->a, list->count, sizeof *demands);
@@ -806,7 +858,8 @@ static bool expand_one_of(expansion *e, const shape *s, const json_value *list) 
         if (!is_alive(e->c, demands, 1, s, e->depth)) continue;
         for (uint32_t k = 0; k < list->count; k++) {
             const demand both[] = {holds(&list->items[i]), holds(&list->items[k])};
-            if (k != i && is_alive(e->c, both, 2, s, e->depth)) demands[n++] = fails(&list->items[k]);
+            if (k != i && !exclude(e->c, &list->items[i], &list->items[k], 2) && is_alive(e->c, both, 2, s, e->depth))
+                demands[n++] = fails(&list->items[k]);
         }
         if (!go_on(e, s, demands, n)) return false;
         if (e->any_will_do && e->n_found > 0) return true;
@@ -909,10 +962,23 @@ static bool expand_choice(expansion *e, const shape *s, const choice *made) {
     return true;
 }
 
+static bool keep(expansion *e, const shape *s) {
+    schema_compiler *c = e->c;
+    if (e->n_found == SCHEMA_MOST_SHAPES) return too_many_ways(c);
+    if (e->n_found == e->capacity) {
+        const uint32_t larger = e->capacity > 0 ? 2 * e->capacity : 4;
+        shape *grown = realloc(e->found, larger * sizeof *grown);
+        if (!grown) return schema_no_memory(c);
+        e->found = grown;
+        e->capacity = larger;
+    }
+    e->found[e->n_found++] = *s;
+    return true;
+}
+
 static bool expand(expansion *e, shape s, const pending *todo) {
     schema_compiler *c = e->c;
-    if (++c->n_steps > SCHEMA_MOST_STEPS)
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "its schemas can be combined in too many ways");
+    if (++c->n_steps > SCHEMA_MOST_STEPS || c->n_open == SCHEMA_MOST_OPEN) return too_many_ways(c);
     while (todo) {
         const pending *now = todo;
         todo = todo->next;
@@ -922,22 +988,13 @@ static bool expand(expansion *e, shape s, const pending *todo) {
     drop_dead_types(c, &s, e->depth);
     if (c->status != CLLM_OK) return false;
     if (s.types == 0) return true;
-    if (s.choices) {
-        const choice *made = s.choices;
-        s.choices = made->next;
-        return expand_choice(e, &s, made);
-    }
-    if (e->n_found == SCHEMA_MOST_SHAPES)
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "its schemas can be combined in too many ways");
-    if (e->n_found == e->capacity) {
-        const uint32_t larger = e->capacity > 0 ? 2 * e->capacity : 4;
-        shape *grown = realloc(e->found, larger * sizeof *grown);
-        if (!grown) return schema_no_memory(c);
-        e->found = grown;
-        e->capacity = larger;
-    }
-    e->found[e->n_found++] = s;
-    return true;
+    if (!s.choices) return keep(e, &s);
+    const choice *made = s.choices;
+    s.choices = made->next;
+    c->n_open++;
+    const bool done = expand_choice(e, &s, made);
+    c->n_open--;
+    return done;
 }
 
 static const shape any_shape = {
