@@ -736,7 +736,7 @@ typedef enum cllm_grammar_kind {
  * an unknown rule), UNSUPPORTED (what cannot be enforced, such as a look behind; it is too large), MEMORY.
  *
  * A schema's JSON has at most 20 characters of white space between its tokens. Names, enumerated strings and strings with a pattern or format are spelled
- * without needless escapes. A format is enforced; one that JSON Schema does not know is a remark. */
+ * without needless escapes. A format is enforced; one that JSON Schema does not know has no effect. */
 CLLM_API cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
                                          cllm_grammar **out, cllm_error *err);
 CLLM_API void cllm_grammar_destroy(cllm_grammar *grammar);
@@ -792,6 +792,7 @@ typedef struct cllm_event {
     const cllm_logprob
         *logprobs; /* [n_tokens][1 + n_logprobs]: of each token drawn its own, and the likeliest; or NULL */
     cllm_end end;
+    bool is_unfinished;             /* with a grammar: the text has ended before it was one of the grammar's */
     size_t stop_string;             /* of CLLM_END_STOP_STRING: which */
     uint64_t n_drafted, n_accepted; /* draft tokens so far, and those that were also drawn */
 } cllm_event;

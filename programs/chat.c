@@ -365,9 +365,9 @@ static int do_format(talk *t, char *text) {
     if (drops) drop_grammar(&t->form);
     t->c.grammar = t->form.grammar;
     if (!t->c.grammar)
-        note(&t->o, "answers have any form");
+        puts("answers have any form");
     else
-        note(&t->o, "answers keep to %s", t->form_name ? t->form_name : "the form that the command line gives");
+        printf("answers keep to %s\n", t->form_name ? t->form_name : "the form that the command line gives");
     return status;
 }
 
@@ -582,7 +582,8 @@ static int ask_once(talk *t) {
     if (status != EXIT_SUCCESS) return status;
     if (is_blank(question, strlen(question)) && t->n_attached == 0)
         return fail(reads ? "there is no question: standard input is empty" : "the question is empty");
-    return ask(t, question, strlen(question));
+    const int asked = ask(t, question, strlen(question));
+    return asked == EXIT_SUCCESS && t->c.n_unfinished > 0 ? fail_unfinished(t->c.n_unfinished) : asked;
 }
 
 int chat(const options *o) {

@@ -36,9 +36,10 @@ typedef struct conversation {
     bool counted;      /* the transcript has all messages */
 
     /* of the last answer */
-    bool answered;      /* it was kept */
-    cllm_end end;       /* NONE: there is none, or it was interrupted */
-    bool only_reasoned; /* and nothing of it was printed */
+    bool answered;         /* it was kept */
+    cllm_end end;          /* NONE: there is none, or it was interrupted */
+    bool only_reasoned;    /* and nothing of it was printed */
+    uint64_t n_unfinished; /* tokens that it has, if the grammar wanted more; else 0 */
 
     /* what was done, in all */
     pace evaluated, generated;

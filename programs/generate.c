@@ -71,8 +71,9 @@ static int load_text(run *r, prompt *p) {
 /* What became of a generation. */
 typedef struct answer {
     cllm_end end;
-    int32_t last; /* token drawn, which is not evaluated yet; -1: none was, or it ended the text */
-    bool failed;  /* to be evaluated */
+    int32_t last;       /* token drawn, which is not evaluated yet; -1: none was, or it ended the text */
+    bool failed;        /* to be evaluated */
+    bool is_unfinished; /* the grammar wants more */
     pace evaluated, generated;
 } answer;
 
@@ -159,6 +160,7 @@ static int take_step(const run *r, cllm_generation *generation, cllm_span *span,
     a->generated.n_drafted = (size_t)event.n_drafted;
     a->generated.n_accepted = (size_t)event.n_accepted;
     a->end = event.end;
+    a->is_unfinished = event.is_unfinished;
     if (event.n_tokens > 0) a->last = event.end == CLLM_END_TOKEN ? -1 : event.tokens[event.n_tokens - 1];
     return flush_output();
 }
@@ -213,7 +215,7 @@ static int write_answer(run *r, cllm_generation *generation, const prompt *p) {
         const int saved = save_text(r, &a);
         if (saved != EXIT_SUCCESS) return saved;
     }
-    return status;
+    return status == EXIT_SUCCESS && a.is_unfinished ? fail_unfinished(a.generated.n_tokens) : status;
 }
 
 /* The prompt is evaluated, and that is all: with -n 0, or where it fills the context. */

@@ -2,6 +2,7 @@
 #include "commands.h"
 #include "sampling.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,11 @@ void drop_grammar(grammar_use *g) {
 void free_grammar(grammar_use *g) {
     drop_grammar(g);
     cllm_token_index_destroy(g->index);
+}
+
+int fail_unfinished(uint64_t n_tokens) {
+    return fail("the text is not finished: after %" PRIu64 " tokens its form wants more; -n or --ctx allows that",
+                n_tokens);
 }
 
 /* -------------------------------------------------------------------------------------------------- checking */

@@ -814,5 +814,5 @@ void print_help(const command *c) {
     if (c->bit != GENERATE) return;
     puts("\nFurther commands, each with a --help of its own:");
     for (c++; c->bit; c++) printf("  mini-cllm %s %s\n", c->name, c->synopsis);
-    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C, 143 by kill.");
+    puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 cannot be enforced, 130 stopped by Ctrl-C, 143 by kill.");
 }

@@ -30,4 +30,7 @@ int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use 
 void drop_grammar(grammar_use *g); /* none is wanted any more */
 void free_grammar(grammar_use *g);
 
+/* Say that a text ended before its grammar was fulfilled. Returns EXIT_FAILURE. */
+int fail_unfinished(uint64_t n_tokens);
+
 #endif

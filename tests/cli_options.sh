@@ -158,7 +158,7 @@ grammars() {
 2|--json-schema and --choice exclude each other|--choice '$temporary/lines' --json-schema '{}'
 2|$temporary/list: schema, #: this has to be a schema|--json-schema '$temporary/list'
 2|--json-schema: JSON, line 1, column 2: |--json-schema '{'
-2|--json-schema: schema, #/properties/a/type: this is no type|--json-schema '{"properties": {"a": {"type": "x"}}}'
+2|--json-schema: schema, #/properties/a/type: this is none of the types null|--json-schema '{"properties": {"a": {"type": "x"}}}'
 3|--json-schema: schema, #/\$ref: this refers to what is not in the document|--json-schema '{"\$ref": "http://a/b"}'
 2|$temporary/empty: the grammar allows no text at all|--choice '$temporary/empty'
 2|--regex: regular expression, line 1, column 1: this ( is not closed|--regex '(a'
@@ -182,6 +182,8 @@ END
     check '--regex with drafts: the same text' cmp -s "$out" "$temporary/want"
     run "$any" -p 'One day,' -q --threads 1 --regex '[a-z ]*' -n 20 --ignore-eos
     check '--regex with --ignore-eos' grep -qxE '[a-z ]+' "$out"
+    run "$any" -p 'One day,' -q --threads 1 --regex '[a-z ]{50}' -n 5
+    check '--regex: a text that is cut before its end' eval 'exits 1 && says "the text is not finished: after 5 tokens"'
     run "$any" -n 1 --regex 'a('
     check '--regex: malformed' refused 2 '--regex: regular expression'
 }

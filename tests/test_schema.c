@@ -396,7 +396,9 @@ static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
     } cases[] = {
         {"{", CLLM_ERR_FORMAT, "JSON, line 1, column 2"},
         {"[]", CLLM_ERR_FORMAT, "schema, #: this has to be a schema"},
-        {"{'properties': {'a/b': {'type': 'text'}}}", CLLM_ERR_FORMAT, "#/properties/a~1b/type: this is no type"},
+        {"{'properties': {'a/b': {'type': 'text'}}}", CLLM_ERR_FORMAT,
+         "#/properties/a~1b/type: this is none of the types null, boolean, integer, number, string, array and object: "
+         "'text'"},
         {"{'items': {'minLength': -1}}", CLLM_ERR_FORMAT, "#/items/minLength: this has to be a whole number"},
         {"{'anyOf': []}", CLLM_ERR_FORMAT, "#/anyOf: this has to be an array of schemas"},
         {"{'required': 'a'}", CLLM_ERR_FORMAT, "#/required: this has to be an array of names"},
@@ -447,7 +449,7 @@ static int64_t draw_number(uint64_t *random, char text[32]) {
     const bool negative = random_u64(random) % 2;
     const char *sign = negative ? "-" : "";
     if (fraction == 0)
-        snprintf(text, 32, random_u64(random) % 4 ? "%s%lld" : "%s%lld.00", sign, (long long)whole);
+        snprintf(text, 32, random_u64(random) % 4 ? "%s%lld" : "%s%lld.0", sign, (long long)whole);
     else
         snprintf(text, 32, "%s%lld.%03lld", sign, (long long)whole, (long long)fraction);
     return (negative ? -1 : 1) * (whole * 1000 + fraction);
@@ -483,9 +485,9 @@ static void bounds_are_exact(void **state) {
             if (i < 12) { /* near the bounds */
                 static const int64_t steps[] = {0, 1, -1, 1000, -1000, 50};
                 value = (i % 2 ? low : high) + steps[i / 2];
-                snprintf(text, sizeof text, "%s%lld.%03lld", value < 0 ? "-" : "",
-                         (long long)(value < 0 ? -value : value) / 1000,
-                         (long long)(value < 0 ? -value : value) % 1000);
+                const long long size = value < 0 ? -value : value;
+                snprintf(text, sizeof text, "%s%lld.%0*lld", value < 0 ? "-" : "", size / 1000,
+                         size % 1000 == 0 ? 1 : 3, size % 1000);
             }
             const bool valid = (low_out ? value > low : value >= low) && (high_out ? value < high : value <= high) &&
                                (!is_integer || value % 1000 == 0) && (unit == 0 || value % (unit * 50) == 0);

@@ -406,6 +406,13 @@ static cllm_status take_failed(cllm_generation *g, const cllm_span *span, cllm_e
     return error_set(err, span->status, "the tokens of a generation could not be evaluated");
 }
 
+/* Does the grammar want more of the text than there is? */
+static bool is_unfinished(const cllm_generation *g) {
+    if (!g->matcher || g->end == CLLM_END_TOKEN || g->end == CLLM_END_GRAMMAR) return false;
+    const bool begun = g->preamble.state == PREAMBLE_OVER || g->preamble.state == PREAMBLE_CLOSED;
+    return !begun || !cllm_matcher_can_end(g->matcher);
+}
+
 cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *span, cllm_event *event,
                                  cllm_error *err) {
     cllm_generation *g = generation;
@@ -442,6 +449,7 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
     event->n_tokens = n_drawn;
     event->text = give_text(g);
     event->end = g->end;
+    event->is_unfinished = g->end != CLLM_END_NONE && is_unfinished(g);
     event->stop_string = g->stop_string;
     event->n_drafted = g->drafter.n_drafted;
     event->n_accepted = g->drafter.n_accepted;

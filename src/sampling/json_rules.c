@@ -52,11 +52,21 @@ uint32_t json_string(json_rules *r) {
     return r->string;
 }
 
-/* A number, or an integer, which may be written as 5.0 and 5e3. */
+/* From `from` to `to` by up to so many digits, at least one. */
+static void add_digits(network *n, uint32_t from, uint32_t most, char last, uint32_t to) {
+    for (uint32_t i = 0; i < most; i++) {
+        const uint32_t next = network_add_node(n);
+        network_add_symbols(n, from, '0', (uint8_t)last, next);
+        network_add_empty(n, next, to);
+        from = next;
+    }
+}
+
+/* A number, or an integer, which may be written as 5.0 and 5e3: what numbers.h calls ANY_NUMBER and WHOLE_NUMBER. */
 static void add_number(network *n, uint32_t begin, bool is_integer, uint32_t end) {
     const uint32_t sign = network_add_node(n), digits = network_add_node(n), whole = network_add_node(n);
-    const uint32_t point = network_add_node(n), fraction = network_add_node(n), mantissa = network_add_node(n);
-    const uint32_t e = network_add_node(n), power_sign = network_add_node(n), power = network_add_node(n);
+    const uint32_t point = network_add_node(n), mantissa = network_add_node(n);
+    const uint32_t e = network_add_node(n), power_sign = network_add_node(n);
     network_add_symbols(n, begin, '-', '-', sign);
     network_add_empty(n, begin, sign);
     network_add_symbols(n, sign, '0', '0', whole);
@@ -65,18 +75,14 @@ static void add_number(network *n, uint32_t begin, bool is_integer, uint32_t end
     network_add_empty(n, digits, whole);
     network_add_empty(n, whole, mantissa);
     network_add_symbols(n, whole, '.', '.', point);
-    network_add_symbols(n, point, '0', is_integer ? '0' : '9', fraction);
-    network_add_symbols(n, fraction, '0', is_integer ? '0' : '9', fraction);
-    network_add_empty(n, fraction, mantissa);
+    add_digits(n, point, is_integer ? 1 : 22, is_integer ? '0' : '9', mantissa);
     network_add_empty(n, mantissa, end);
     network_add_symbols(n, mantissa, 'e', 'e', e);
     network_add_symbols(n, mantissa, 'E', 'E', e);
     network_add_symbols(n, e, '+', '+', power_sign);
     if (!is_integer) network_add_symbols(n, e, '-', '-', power_sign);
     network_add_empty(n, e, power_sign);
-    network_add_symbols(n, power_sign, '0', '9', power);
-    network_add_symbols(n, power, '0', '9', power);
-    network_add_empty(n, power, end);
+    add_digits(n, power_sign, 3, '9', end);
 }
 
 uint32_t json_number(json_rules *r) {

@@ -252,10 +252,12 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
 
 cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cllm_error *err) {
     static const char *const forms[] = {
-        [ANY_NUMBER] = "-?(0|[1-9]\\d*)(\\.\\d+)?([eE][+-]?\\d+)?",
-        [NO_EXPONENT] = "-?(0|[1-9]\\d*)(\\.\\d+)?",
-        [WHOLE_NUMBER] = "-?(0|[1-9]\\d*)(\\.0+)?([eE]\\+?\\d+)?",
-        [WHOLE_NO_EXPONENT] = "-?(0|[1-9]\\d*)(\\.0+)?",
+        [ANY_NUMBER] = "-?(0|[1-9]\\d*)(\\.\\d{1,22})?([eE][+-]?\\d{1,3})?",
+        [NO_EXPONENT] = "-?(0|[1-9]\\d*)(\\.\\d{1,22})?",
+        [WHOLE_NUMBER] = "-?(0|[1-9]\\d*)(\\.0)?([eE]\\+?\\d{1,3})?",
+        [WHOLE_NO_EXPONENT] = "-?(0|[1-9]\\d*)(\\.0)?",
+        [ANY_DIGITS] = "-?(0|[1-9]\\d*)(\\.\\d+)?",
+        [WHOLE_VALUE] = "-?(0|[1-9]\\d*)(\\.0+)?",
         [WHOLE_WITHOUT_POINT] = "-?(0|[1-9]\\d*)",
     };
     network n = {.of_characters = true};
@@ -315,7 +317,9 @@ cllm_status numbers_equal_to(const decimal *d, arena *a, char_automaton *out, cl
     return end_piece(&p, a, out, err);
 }
 
-/* States: the remainder so far, for each number of digits after the point, of which there are as many as the unit has, and then zeros. */
+enum { MOST_ZEROS = 3 }; /* after the digits that a multiple may have */
+
+/* States: the remainder so far, for each number of digits after the point, of which there are as many as the unit has, and then a few zeros. */
 cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *out, cllm_error *err) {
     enum { MINUS, POINT, OTHER, DIGITS, N_SYMBOLS = DIGITS + 10 };
     static const uint32_t begins[] = {0,   '-', '-' + 1, '.', '.' + 1, '0', '1', '2',
@@ -325,7 +329,7 @@ cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *o
                                       DIGITS + 7, DIGITS + 8, DIGITS + 9, OTHER};
     const uint32_t n_classes = sizeof begins / sizeof *begins, n_fraction = unit->n_fraction;
     const uint64_t size = size_of(unit); /* without its point */
-    const uint64_t n_states = size * (n_fraction + 2);
+    const uint64_t n_states = size * (n_fraction + 2 + MOST_ZEROS);
     if (size == 0 || n_states * n_classes > CHARACTERS_MOST_MOVES)
         return error_set(err, CLLM_ERR_UNSUPPORTED, "multiples of this number have too many states");
     *out = (char_automaton){.n_states = (uint32_t)n_states,
@@ -354,8 +358,8 @@ cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *o
                 *to = appended;
             else if (digits <= n_fraction)
                 *to = (digits + 1) * (uint32_t)size + appended;
-            else if (digit == 0)
-                *to = s;
+            else if (digit == 0 && digits <= n_fraction + MOST_ZEROS)
+                *to = s + (uint32_t)size;
         }
     }
     return CLLM_OK;

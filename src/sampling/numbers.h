@@ -17,11 +17,14 @@ int decimal_compare(const decimal *a, const decimal *b); /* -1, 0, 1 */
 bool decimal_is_zero(const decimal *d);
 bool decimal_divides_one(const decimal *d); /* so that each whole number is a multiple */
 
+/* As programs write them: at most 22 digits after the point and 3 of an exponent, since a model might write zeros for ever. */
 typedef enum numbers_form {
     ANY_NUMBER,
     NO_EXPONENT,
+    ANY_DIGITS,         /* no exponent, and any number of digits */
     WHOLE_NUMBER,       /* also as 5.0 and 5e3 */
     WHOLE_NO_EXPONENT,  /* also as 5.0 */
+    WHOLE_VALUE,        /* also as 5.000, with any number of zeros */
     WHOLE_WITHOUT_POINT /* as draft 4 had it */
 } numbers_form;
 

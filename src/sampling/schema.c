@@ -57,7 +57,10 @@ bool schema_fails(schema_compiler *c, cllm_status status, const json_value *at, 
     c->status = status;
     if (!c->err) return false; /* it was only tried */
     if (!find_path(&c->root, at, path, 1)) strcpy(path, "#");
-    error_set(c->err, status, "schema, %s: %s", path, message);
+    if (at->kind == JSON_STRING && at->string.length < 80)
+        error_set(c->err, status, "schema, %s: %s: '%.*s'", path, message, (int)at->string.length, at->string.data);
+    else
+        error_set(c->err, status, "schema, %s: %s", path, message);
     return false;
 }
 

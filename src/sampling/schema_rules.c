@@ -33,6 +33,17 @@ static bool is_scalar_of(const json_value *v, json_kind kind, json_kind other) {
     return v->kind == kind || v->kind == other;
 }
 
+/* The list that all values are in, or NULL; is_single: it is one value itself. */
+static const fact *values_of(const shape *s) {
+    const fact *shortest = NULL;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (f->kind != FACT_VALUES || f->fails) continue;
+        if (!shortest || f->is_single || (!shortest->is_single && f->value->count < shortest->value->count))
+            shortest = f;
+    }
+    return shortest;
+}
+
 /* ------------------------------------------------------------------------------------------------------- languages */
 
 const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, cllm_string text, bool is_format) {
@@ -129,17 +140,6 @@ static size_t count_characters(cllm_string s) {
     return n;
 }
 
-/* The list that all values are in, or NULL; is_single: it is one value itself. */
-static const fact *values_of(const shape *s) {
-    const fact *shortest = NULL;
-    for (const fact *f = s->facts; f; f = f->next) {
-        if (f->kind != FACT_VALUES || f->fails) continue;
-        if (!shortest || f->is_single || (!shortest->is_single && f->value->count < shortest->value->count))
-            shortest = f;
-    }
-    return shortest;
-}
-
 static uint32_t n_values(const fact *values) { return values->is_single ? 1 : values->value->count; }
 static const json_value *value_at(const fact *values, uint32_t i) {
     return values->is_single ? values->value : &values->value->items[i];
@@ -200,7 +200,7 @@ static bool add_tightest(schema_compiler *c, const shape *s, fact_kind kind, lan
 static bool number_language(schema_compiler *c, const shape *s, language *l) {
     char_automaton part;
     cllm_error err;
-    bool is_exact = false; /* no exponents: what is said of the digits has to hold */
+    bool is_multiple = false, is_exact = false; /* no exponents: what is said of the digits has to hold */
     const bool is_integer = !(s->types & TYPE_FRACTION), is_fraction = !(s->types & TYPE_INTEGER);
     for (const fact *f = s->facts; f; f = f->next) {
         const bool is_excluded = f->kind == FACT_VALUES && f->fails && is_scalar_of(f->value, JSON_INTEGER, JSON_FLOAT);
@@ -213,16 +213,18 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
         if (status != CLLM_OK) return failed(c, status, f->value, &err);
         if (!add_part(c, l, &part, f->fails, f->value)) return false;
         is_exact = true;
+        is_multiple |= !is_excluded && !f->fails;
     }
     if (is_fraction) {
-        const cllm_status status = numbers_of_form(WHOLE_NO_EXPONENT, c->a, &part, &err);
+        const cllm_status status = numbers_of_form(WHOLE_VALUE, c->a, &part, &err);
         if (status != CLLM_OK) return failed(c, status, c->at, &err);
         if (!add_part(c, l, &part, true, c->at)) return false;
         is_exact = true;
     }
     if (!add_tightest(c, s, FACT_LEAST, l) || !add_tightest(c, s, FACT_MOST, l)) return false;
-    if (l->n == 0 && (!is_integer || c->draft != DRAFT_4)) return true;
-    numbers_form form = is_exact ? NO_EXPONENT : ANY_NUMBER;
+    if (l->n == 0 && !values_of(s) && (!is_integer || c->draft != DRAFT_4)) return true;
+    is_exact |= values_of(s) != NULL;
+    numbers_form form = is_multiple ? ANY_DIGITS : is_exact ? NO_EXPONENT : ANY_NUMBER;
     if (is_integer) form = c->draft == DRAFT_4 ? WHOLE_WITHOUT_POINT : is_exact ? WHOLE_NO_EXPONENT : WHOLE_NUMBER;
     memo_entry *m = schema_remember(c, 'n', (const char *)&form, sizeof form);
     if (!m) return false;
@@ -251,7 +253,7 @@ static bool write_number_list(schema_compiler *c, const shape *s, const language
         if (status == CLLM_OK) status = numbers_equal_to(&d, c->a, &part, &err);
         if (status != CLLM_OK) return failed(c, status, v, &err);
         const cllm_string text = number_text(v, buffer);
-        if (l->n == 0 && memchr(text.data, 'e', text.length)) network_add_text(c->n, from, text.data, text.length, to);
+        if (l->n == 1 && memchr(text.data, 'e', text.length)) network_add_text(c->n, from, text.data, text.length, to);
         own = *l;
         if (!add_part(c, &own, &part, false, v) || !write_language(c, &own, SPELLED_AS_UTF8, from, to)) return false;
     }

@@ -300,7 +300,9 @@ static bool read_types(schema_compiler *c, const json_value *v, uint32_t *types)
         uint32_t found = 0;
         for (size_t k = 0; k < sizeof names / sizeof *names; k++)
             if (item->kind == JSON_STRING && is_text(item->string, names[k].name)) found = names[k].type;
-        if (found == 0) return malformed(c, item, "this is no type");
+        if (found == 0)
+            return malformed(c, item,
+                             "this is none of the types null, boolean, integer, number, string, array and object");
         *types |= found;
     }
     return true;
