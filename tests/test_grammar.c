@@ -259,6 +259,8 @@ static void masks_allow_what_can_follow(void **state) {
          "{\"type\": \"string\", \"minLength\": 2}}, \"required\": [\"name\"], \"maxProperties\": 3}",
          is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\": \"string\", \"minLength\": 3, \"maxLength\": 40}", is_json},
+        {CLLM_GRAMMAR_JSON_SCHEMA, "{\"format\": \"email\", \"minLength\": 5, \"maxLength\": 30, \"type\": \"string\"}",
+         is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\": \"string\", \"pattern\": \"^[a-c]+(x y)?$\"}", is_json},
         {CLLM_GRAMMAR_JSON_SCHEMA, "{\"anyOf\": [{\"type\": \"string\", \"maxLength\": 2}, {\"pattern\": \"a\"}]}",
          is_json},

@@ -220,7 +220,8 @@ static uint32_t n_needed(automaton *a, const collection *c, uint32_t set, uint32
     return count;
 }
 
-static bool may_add(automaton *a, const collection *c, uint32_t set, uint32_t member_and_flag) {
+static bool may_add(automaton *a, const collection *c, uint32_t set, const edge *e) {
+    const uint32_t member_and_flag = e->low;
     const bool is_other = member_and_flag == OTHER_MEMBER;
     const uint32_t member = is_other ? OTHER_MEMBER : member_and_flag & ~REPEATABLE;
     if (!is_other && !(member_and_flag & REPEATABLE) && is_in(a, set, member)) return false;
@@ -229,12 +230,13 @@ static bool may_add(automaton *a, const collection *c, uint32_t set, uint32_t me
     if (c->in_order && !is_other)
         for (uint32_t i = member + 1; i < c->n_members; i++)
             if (is_in(a, set, i)) return false;
-    return c->most == UINT32_MAX || n_in(a, set) + 1 + n_needed(a, c, set, member, UINT32_MAX) <= c->most;
+    return c->most == UINT32_MAX ||
+           (uint64_t)n_in(a, set) + 1 + n_needed(a, c, set, member, UINT32_MAX) + e->high <= c->most;
 }
 
 static bool may_add_any(automaton *a, const collection *c, uint32_t set) {
     for (uint32_t at = a->network->nodes[c->choices]; at != NO_NODE; at = a->network->edges[at].next)
-        if (a->network->edges[at].kind == EDGE_MAY_ADD && may_add(a, c, set, a->network->edges[at].low)) return true;
+        if (a->network->edges[at].kind == EDGE_MAY_ADD && may_add(a, c, set, &a->network->edges[at])) return true;
     return false;
 }
 
@@ -310,7 +312,7 @@ static void leave(automaton *a, uint32_t stack, uint32_t n_pushed) {
 static void follow_member(automaton *a, const edge *e, uint32_t stack, uint32_t n_pushed) {
     const frame f = a->frames[stack];
     const collection *c = collected_by(a, stack);
-    const bool passes = e->kind == EDGE_MAY_ADD    ? may_add(a, c, f.count, e->low)
+    const bool passes = e->kind == EDGE_MAY_ADD    ? may_add(a, c, f.count, e)
                         : e->kind == EDGE_MORE     ? may_add_any(a, c, f.count)
                         : e->kind == EDGE_COMPLETE ? is_complete(a, c, f.count)
                                                    : true;

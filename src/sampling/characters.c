@@ -401,75 +401,106 @@ void characters_add_in_json(network *n, uint32_t from, const char_range *ranges,
     add_in_json(n, from, ranges, n_ranges, any_escape, &shared, to);
 }
 
-/* Mark the states from which an exit is reached. false: no memory. */
-static bool mark_live(const char_automaton *c, const uint32_t *exits, bool *live) {
+#define NO_EXIT UINT32_MAX
+
+/* How many characters each state is from an exit, or NO_EXIT. false: no memory. */
+static bool find_distances(const char_automaton *c, const uint32_t *exits, uint32_t *distances) {
     const size_t n_moves = (size_t)c->n_states * c->n_classes;
     uint32_t *first = malloc(c->n_states * sizeof *first),
              *link = malloc((n_moves + 1) * sizeof *link); /* moves to a state */
-    uint32_t *waiting = malloc(c->n_states * sizeof *waiting), n_waiting = 0;
-    const bool done = first && link && waiting;
+    uint32_t *reached = malloc(c->n_states * sizeof *reached), n_reached = 0;
+    const bool done = first && link && reached;
     for (uint32_t i = 0; done && i < c->n_states; i++) {
         first[i] = UINT32_MAX;
-        live[i] = exits[i] != NO_NODE;
-        if (live[i]) waiting[n_waiting++] = i;
+        distances[i] = exits[i] != NO_NODE ? 0 : NO_EXIT;
+        if (exits[i] != NO_NODE) reached[n_reached++] = i;
     }
     for (uint32_t i = 0; done && i < n_moves; i++) {
         if (c->next[i] == NO_STATE) continue;
         link[i] = first[c->next[i]];
         first[c->next[i]] = i;
     }
-    while (done && n_waiting > 0)
-        for (uint32_t i = first[waiting[--n_waiting]]; i != UINT32_MAX; i = link[i]) {
+    for (uint32_t at = 0; done && at < n_reached; at++) /* the nearest ones come first */
+        for (uint32_t i = first[reached[at]]; i != UINT32_MAX; i = link[i]) {
             const uint32_t source = i / c->n_classes;
-            if (live[source]) continue;
-            live[source] = true;
-            waiting[n_waiting++] = source;
+            if (distances[source] != NO_EXIT) continue;
+            distances[source] = distances[reached[at]] + 1;
+            reached[n_reached++] = source;
         }
     free(first);
     free(link);
-    free(waiting);
+    free(reached);
+    return done;
+}
+
+/* Where a state is in the network. */
+typedef struct written_state {
+    uint32_t node, before; /* before: where its characters lead, which then are counted; else the same */
+    uint32_t shared;       /* see add_in_json */
+} written_state;
+
+/* The characters that lead from class k on to the same state; marks their classes. Returns how many ranges. */
+static size_t ranges_of(const char_automaton *c, const uint32_t *next, uint32_t k, bool *marked, char_range *ranges) {
+    size_t n_ranges = 0;
+    for (uint32_t j = k; j < c->n_classes; j++) {
+        if (next[j] != next[k]) continue;
+        const uint32_t high = j + 1 < c->n_classes ? c->class_begins[j + 1] - 1 : LAST_CHARACTER;
+        marked[j] = true;
+        if (n_ranges > 0 && ranges[n_ranges - 1].high + 1 == c->class_begins[j])
+            ranges[n_ranges - 1].high = high;
+        else
+            ranges[n_ranges++] = (char_range){c->class_begins[j], high};
+    }
+    return n_ranges;
+}
+
+/* most: characters, which are counted; UINT32_MAX: they are not. */
+static bool write_states(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, uint32_t most,
+                         network *n, uint32_t from) {
+    const bool counts = most != UINT32_MAX;
+    uint32_t *distances = malloc(c->n_states * sizeof *distances);
+    written_state *states = malloc(c->n_states * sizeof *states);
+    char_range *ranges = malloc((c->n_classes + 1) * sizeof *ranges);
+    bool *marked = calloc(c->n_classes, sizeof *marked);
+    const bool done = distances && states && ranges && marked && find_distances(c, exits, distances) &&
+                      distances[0] != NO_EXIT && distances[0] <= most;
+    for (uint32_t i = 0; done && i < c->n_states; i++) {
+        if (distances[i] == NO_EXIT) continue;
+        const uint32_t node = network_add_node(n), before = counts ? network_add_node(n) : node;
+        if (counts) network_add_member(n, before, EDGE_ADD, OTHER_MEMBER, node);
+        states[i] = (written_state){node, before, NO_NODE};
+    }
+    if (done) network_add_empty(n, from, states[0].node);
+    for (uint32_t i = 0; done && i < c->n_states; i++) {
+        if (distances[i] == NO_EXIT) continue;
+        const uint32_t *next = c->next + (size_t)i * c->n_classes;
+        if (exits[i] != NO_NODE) network_add_empty(n, states[i].node, exits[i]);
+        memset(marked, 0, c->n_classes * sizeof *marked);
+        for (uint32_t k = 0; k < c->n_classes; k++) {
+            if (marked[k] || next[k] == NO_STATE || distances[next[k]] == NO_EXIT) continue;
+            const size_t n_ranges = ranges_of(c, next, k, marked, ranges);
+            written_state *to = &states[next[k]];
+            const uint32_t at = counts ? network_add_node(n) : states[i].node;
+            if (counts) network_add_other(n, states[i].node, distances[next[k]], at);
+            if (spelling == SPELLED_IN_JSON)
+                add_in_json(n, at, ranges, n_ranges, false, &to->shared, to->before);
+            else
+                network_add_characters(n, at, ranges, n_ranges, to->before);
+        }
+    }
+    free(distances);
+    free(states);
+    free(ranges);
+    free(marked);
     return done;
 }
 
 bool characters_write(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, network *n,
                       uint32_t from) {
-    bool *live = calloc(c->n_states, sizeof *live);
-    uint32_t *nodes = malloc(c->n_states * sizeof *nodes), *shared = malloc(c->n_states * sizeof *shared);
-    char_range *ranges = malloc((c->n_classes + 1) * sizeof *ranges);
-    bool *written = calloc(c->n_classes, sizeof *written);
-    bool done = live && nodes && shared && ranges && written && mark_live(c, exits, live) && live[0];
-    for (uint32_t i = 0; done && i < c->n_states; i++) {
-        nodes[i] = i == 0 ? network_add_node(n) : live[i] ? network_add_node(n) : NO_NODE;
-        shared[i] = NO_NODE;
-    }
-    if (done) network_add_empty(n, from, nodes[0]);
-    for (uint32_t i = 0; done && i < c->n_states; i++) {
-        if (!live[i]) continue;
-        const uint32_t *next = c->next + (size_t)i * c->n_classes;
-        if (exits[i] != NO_NODE) network_add_empty(n, nodes[i], exits[i]);
-        memset(written, 0, c->n_classes * sizeof *written);
-        for (uint32_t k = 0; k < c->n_classes; k++) {
-            if (written[k] || next[k] == NO_STATE || !live[next[k]]) continue;
-            size_t n_ranges = 0; /* all that lead to the same state */
-            for (uint32_t j = k; j < c->n_classes; j++) {
-                if (next[j] != next[k]) continue;
-                const uint32_t high = j + 1 < c->n_classes ? c->class_begins[j + 1] - 1 : LAST_CHARACTER;
-                written[j] = true;
-                if (n_ranges > 0 && ranges[n_ranges - 1].high + 1 == c->class_begins[j])
-                    ranges[n_ranges - 1].high = high;
-                else
-                    ranges[n_ranges++] = (char_range){c->class_begins[j], high};
-            }
-            if (spelling == SPELLED_IN_JSON)
-                add_in_json(n, nodes[i], ranges, n_ranges, false, &shared[next[k]], nodes[next[k]]);
-            else
-                network_add_characters(n, nodes[i], ranges, n_ranges, nodes[next[k]]);
-        }
-    }
-    free(live);
-    free(nodes);
-    free(shared);
-    free(ranges);
-    free(written);
-    return done;
+    return write_states(c, exits, spelling, UINT32_MAX, n, from);
+}
+
+bool characters_write_counted(const char_automaton *c, const uint32_t *exits, characters_spelling spelling,
+                              uint32_t most, network *n, uint32_t from) {
+    return write_states(c, exits, spelling, most, n, from);
 }

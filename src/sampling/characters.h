@@ -44,6 +44,11 @@ typedef enum characters_spelling {
 bool characters_write(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, network *n,
                       uint32_t from);
 
+/* The same in a rule that builds a collection of at most `most` members: each character is one, if there is room for what has to come after
+ * it. */
+bool characters_write_counted(const char_automaton *c, const uint32_t *exits, characters_spelling spelling,
+                              uint32_t most, network *n, uint32_t from);
+
 /* One character of the ranges, in a JSON string. any_escape: also as \uXXXX where that is not needed. */
 void characters_add_in_json(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, bool any_escape,
                             uint32_t to);

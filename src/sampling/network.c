@@ -75,6 +75,10 @@ void network_add_member(network *n, uint32_t from, edge_kind kind, uint32_t memb
     add_edge(n, from, (edge){.kind = kind, .low = member, .target = to});
 }
 
+void network_add_other(network *n, uint32_t from, uint32_t room, uint32_t to) {
+    add_edge(n, from, (edge){.kind = EDGE_MAY_ADD, .low = OTHER_MEMBER, .high = room, .target = to});
+}
+
 void network_add_guard(network *n, uint32_t from, edge_kind kind, uint32_t to) {
     add_edge(n, from, (edge){.kind = kind, .target = to});
 }

@@ -30,7 +30,7 @@ typedef enum edge_kind {
 typedef struct edge {
     edge_kind kind;
     uint32_t low,
-        high; /* of SYMBOLS. REPEAT: least and most times; most: UINT32_MAX is any number. Members: `low` is the member */
+        high; /* of SYMBOLS. REPEAT: least and most times; most: UINT32_MAX is any number. Members: `low` is the member, `high` the room that has to be left after it */
     uint32_t target;
     uint32_t rule; /* of CALL, REPEAT, NEEDS, COLLECT */
     uint32_t next; /* of the same node, or NO_NODE */
@@ -87,7 +87,9 @@ void network_add_anchor(network *n, uint32_t from, edge_kind kind, uint32_t to);
 /* A rule that builds a collection is called by COLLECT. The collection is kept, not copied. */
 void network_add_collect(network *n, uint32_t from, uint32_t rule, uint32_t to);
 void network_add_member(network *n, uint32_t from, edge_kind kind, uint32_t member, uint32_t to); /* MAY_ADD, ADD */
-void network_add_guard(network *n, uint32_t from, edge_kind kind, uint32_t to);                   /* MORE, COMPLETE */
+void network_add_other(network *n, uint32_t from, uint32_t room,
+                       uint32_t to); /* MAY_ADD, with room for more after it */
+void network_add_guard(network *n, uint32_t from, edge_kind kind, uint32_t to); /* MORE, COMPLETE */
 
 void network_add_text(network *n, uint32_t from, const char *bytes, size_t length, uint32_t to);
 

@@ -108,6 +108,7 @@ typedef struct shape {
 typedef struct language {
     char_automaton parts[CHARACTERS_MOST_PARTS];
     uint32_t n, wanted; /* bit i: part i is to accept */
+    uint32_t most;      /* characters, counted one by one where that takes fewer states; 0: as the parts say */
 } language;
 
 /* Texts and what was made for them. */

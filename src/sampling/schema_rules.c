@@ -77,8 +77,10 @@ static bool add_part(schema_compiler *c, language *l, const char_automaton *part
     return true;
 }
 
-/* What strings of a shape are to be, but for its list of values. */
-static bool string_language(schema_compiler *c, const shape *s, language *l) {
+enum { MOST_LENGTH_STATES = 4000 }; /* of an automaton whose length is not counted */
+
+/* What strings of a shape are to be, but for its list of values. counts: their length may be counted. */
+static bool string_language(schema_compiler *c, const shape *s, bool counts, language *l) {
     cllm_error err;
     char_automaton part;
     size_t n_words = 0;
@@ -105,6 +107,13 @@ static bool string_language(schema_compiler *c, const shape *s, language *l) {
         if (!add_part(c, l, &part, true, at)) return false;
     }
     if (l->n == 0 || (s->least_length == 0 && most == UINT32_MAX)) return true;
+    uint64_t n_states = 1;
+    for (uint32_t i = 0; i < l->n; i++) n_states += l->parts[i].n_states;
+    if (counts && most > 0 && most != UINT32_MAX && n_states * most > MOST_LENGTH_STATES) {
+        l->most = most;
+        most = UINT32_MAX;
+        if (s->least_length == 0) return true;
+    }
     const cllm_status status = characters_from_length(s->least_length, most, c->a, &part, &err);
     return status == CLLM_OK ? add_part(c, l, &part, false, at) : failed(c, status, at, &err);
 }
@@ -112,6 +121,43 @@ static bool string_language(schema_compiler *c, const shape *s, language *l) {
 static bool is_in_language(const language *l, cllm_string text) {
     for (uint32_t i = 0; i < l->n; i++)
         if ((characters_label(&l->parts[i], text) != 0) != (l->wanted >> i & 1)) return false;
+    return true;
+}
+
+/* The rule of a collection and the call of it. */
+static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint32_t from, uint32_t to, uint32_t *begin,
+                                    uint32_t *end) {
+    const uint32_t rule = network_add_rule(c->n, "a collection");
+    collection *made = arena_alloc(c->a, 1, sizeof *made);
+    uint32_t *required = arena_alloc(c->a, WORDS_OF(n_members) + 1, sizeof *required);
+    if (!made || !required) {
+        schema_no_memory(c);
+        return NULL;
+    }
+    if (c->n->failed) { /* it is told at the end */
+        *made = (collection){.required = required};
+        *begin = *end = 0;
+        return made;
+    }
+    *made = (collection){.n_members = n_members, .most = UINT32_MAX, .required = required, .in_order = c->in_order};
+    c->n->rules[rule].collected = made;
+    *begin = c->n->rules[rule].begin;
+    *end = c->n->rules[rule].end;
+    network_add_collect(c->n, from, rule, to);
+    return made;
+}
+
+/* The characters are the members of a collection, so that they are counted as they come. exits: of any number where a text may end. */
+static bool write_counted(schema_compiler *c, const language *l, const char_automaton *whole, uint32_t *exits,
+                          characters_spelling spelling, uint32_t from, uint32_t to) {
+    uint32_t begin, end;
+    collection *made = begin_collection(c, 0, from, to, &begin, &end);
+    if (!made) return false;
+    made->most = l->most;
+    made->in_order = false;
+    for (uint32_t i = 0; i < whole->n_states; i++)
+        if (exits[i] != NO_NODE) exits[i] = end;
+    characters_write_counted(whole, exits, spelling, l->most, c->n, begin);
     return true;
 }
 
@@ -127,9 +173,11 @@ static bool write_language(schema_compiler *c, const language *l, characters_spe
     uint32_t *exits = malloc(whole.n_states * sizeof *exits);
     if (!exits) return schema_no_memory(c);
     for (uint32_t i = 0; i < whole.n_states; i++) exits[i] = whole.labels[i] == l->wanted ? to : NO_NODE;
-    characters_write(&whole, exits, spelling, c->n, from); /* if there is no such text, nothing leads on */
+    /* if there is no such text, nothing leads on */
+    const bool done = l->most == 0 ? characters_write(&whole, exits, spelling, c->n, from) || true
+                                   : write_counted(c, l, &whole, exits, spelling, from, to);
     free(exits);
-    return true;
+    return done;
 }
 
 /* --------------------------------------------------------------------------------------------------------- strings */
@@ -148,7 +196,7 @@ static const json_value *value_at(const fact *values, uint32_t i) {
 static bool write_string(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
     language l = {.n = 0};
     const fact *values = values_of(s);
-    if (!string_language(c, s, &l)) return false;
+    if (!string_language(c, s, !values, &l)) return false;
     if (!values && l.n == 0 && s->least_length == 0 && s->most_length == UINT32_MAX) {
         network_add_call(c->n, from, json_string(&c->rules), to);
         return true;
@@ -301,29 +349,6 @@ static bool write_number(schema_compiler *c, const shape *s, uint32_t from, uint
 }
 
 /* ------------------------------------------------------------------------------------------------------ collections */
-
-/* The rule of a collection and the call of it. */
-static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint32_t from, uint32_t to, uint32_t *begin,
-                                    uint32_t *end) {
-    const uint32_t rule = network_add_rule(c->n, "a collection");
-    collection *made = arena_alloc(c->a, 1, sizeof *made);
-    uint32_t *required = arena_alloc(c->a, WORDS_OF(n_members) + 1, sizeof *required);
-    if (!made || !required) {
-        schema_no_memory(c);
-        return NULL;
-    }
-    if (c->n->failed) { /* it is told at the end */
-        *made = (collection){.required = required};
-        *begin = *end = 0;
-        return made;
-    }
-    *made = (collection){.n_members = n_members, .most = UINT32_MAX, .required = required, .in_order = c->in_order};
-    c->n->rules[rule].collected = made;
-    *begin = c->n->rules[rule].begin;
-    *end = c->n->rules[rule].end;
-    network_add_collect(c->n, from, rule, to);
-    return made;
-}
 
 static void require(collection *made, uint32_t member) {
     ((uint32_t *)made->required)[member / 32] |= 1u << member % 32;
@@ -600,7 +625,7 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
             return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "names of several kinds cannot be enforced");
         const shape *told = found.n > 0 ? &found.items[0] : NULL;
         const fact *values = told ? values_of(told) : NULL;
-        if (told && !string_language(c, told, l)) return false;
+        if (told && !string_language(c, told, false, l)) return false;
         if (told && l->n == 0 && (told->least_length > 0 || told->most_length < UINT32_MAX)) {
             char_automaton part;
             const cllm_status status = characters_from_length(told->least_length, told->most_length, c->a, &part, &err);
