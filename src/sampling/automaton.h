@@ -48,6 +48,9 @@ uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
 uint32_t automaton_classes(const automaton *a, const uint32_t **begins);
 uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
 
+/* How many places all its states hold. */
+uint32_t automaton_n_places(const automaton *a);
+
 /* Is there one byte that can follow, and no end? */
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte);
 

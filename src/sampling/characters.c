@@ -50,6 +50,8 @@ static bool finish(const uint32_t *begins, const rows *r, uint32_t n_states, are
     return true;
 }
 
+enum { MOST_PLACES = 1 << 18 }; /* of all states of a pattern: where each has many, many steps are made */
+
 cllm_status characters_from_network(const network *n, arena *a, char_automaton *out, cllm_error *err) {
     automaton *walk = automaton_create(n);
     if (!walk) return no_memory(err);
@@ -66,7 +68,8 @@ cllm_status characters_from_network(const network *n, arena *a, char_automaton *
             if (to > last) last = to;
         }
         if (status == CLLM_OK) status = automaton_error(walk, err);
-        if (status == CLLM_OK && is_too_large(last, r.n_classes)) status = too_large(err);
+        if (status == CLLM_OK && (is_too_large(last, r.n_classes) || automaton_n_places(walk) > MOST_PLACES))
+            status = too_large(err);
     }
     if (status == CLLM_OK && last == DEAD_STATE) { /* no text at all: one state that leads nowhere */
         if (!rows_make_room(&r, 0)) status = no_memory(err);
