@@ -174,8 +174,11 @@ static bool write_language(schema_compiler *c, const language *l, characters_spe
     if (!exits) return schema_no_memory(c);
     for (uint32_t i = 0; i < whole.n_states; i++) exits[i] = whole.labels[i] == l->wanted ? to : NO_NODE;
     /* if there is no such text, nothing leads on */
-    const bool done = l->most == 0 ? characters_write(&whole, exits, spelling, c->n, from) || true
-                                   : write_counted(c, l, &whole, exits, spelling, from, to);
+    bool done = true;
+    if (l->most == 0)
+        characters_write(&whole, exits, spelling, c->n, from);
+    else
+        done = write_counted(c, l, &whole, exits, spelling, from, to);
     free(exits);
     return done;
 }
@@ -905,10 +908,9 @@ static bool write_boolean(schema_compiler *c, const shape *s, uint32_t from, uin
 }
 
 bool schema_write(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
-    const shape unbound = {.most_length = UINT32_MAX, .most_items = UINT32_MAX, .most_members = UINT32_MAX};
     const bool is_free = !s->facts && s->types == ALL_TYPES && s->least_length == 0 && s->least_items == 0 &&
-                         s->least_members == 0 && s->most_length == unbound.most_length &&
-                         s->most_items == unbound.most_items && s->most_members == unbound.most_members;
+                         s->least_members == 0 && s->most_length == UINT32_MAX && s->most_items == UINT32_MAX &&
+                         s->most_members == UINT32_MAX;
     if (is_free) {
         network_add_call(c->n, from, json_any(&c->rules), to);
         return true;
