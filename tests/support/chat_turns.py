@@ -10,8 +10,8 @@ lines = open(script, encoding="utf-8").read().splitlines()
 pid, terminal = pty.fork()
 if pid == 0:
     os.environ["TERM"] = "xterm"
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 400, 0, 0))  # before the program can see another size
     os.execv(program, [program, "chat", model] + sys.argv[4:])
-fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 400, 0, 0))
 PROMPTS = (b"\x1b[?2004h> ", b"\x1b[?2004h... ", b"\n> ", b"\n... ")
 
 
