@@ -292,8 +292,8 @@ static const option_row rows[] = {
 
     {IN_SERVER, SERVE, 0, "host", LIST_OF, FIELD(host), "ADDRESS", .computed = "127.0.0.1 and ::1",
      .help = "where to listen; another than this machine needs --api-key or --no-auth; for more give it again"},
-    {IN_SERVER, SERVE, 0, "port", WHOLE, FIELD(port), "N", 1, 65535, .initial = "8080",
-     .help = "the port to listen on"},
+    {IN_SERVER, SERVE, 0, "port", WHOLE, FIELD(port), "N", 0, 65535, .initial = "8080",
+     .help = "the port to listen on; 0 is one that is free, which is told"},
     {IN_SERVER, SERVE, 0, "api-key", TEXT, FIELD(api_key), "KEY,..", .help = "keys, one of which a request must have"},
     {IN_SERVER, SERVE, 0, "api-key-file", TEXT, FIELD(api_key_file), "FILE", .help = "the same, a line each"},
     {IN_SERVER, SERVE, 0, "no-auth", FLAG, FIELD(no_auth), .help = "let everybody ask who can reach the --host"},

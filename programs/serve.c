@@ -36,7 +36,7 @@ static void notify_system(const char *state) {
 static void announce(const options *o) {
     const char *host = o->host.count > 0 ? o->host.items[0] : "127.0.0.1";
     const bool is_v6 = strchr(host, ':');
-    note(o, "listening on http://%s%s%s:%" PRIu64 "%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", o->port,
+    note(o, "listening on http://%s%s%s:%u%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", http_port(),
          o->api_prefix ? o->api_prefix : "");
 }
 

@@ -301,7 +301,7 @@ bool completion_take(choice *c, const cllm_span *span) {
     if (reads) c->usage.n_read = cllm_sequence_length(c->sequence);
     if (status == CLLM_OK && r->kind == REQUEST_EMBED)
         status = take_embedding(c, e, span) ? CLLM_OK : CLLM_ERR_MEMORY;
-    else if (status == CLLM_OK && span->want == CLLM_WANT_EACH)
+    else if (status == CLLM_OK && is_scoring(c))
         status = score_prompt(c, span) ? CLLM_OK : CLLM_ERR_MEMORY;
     else if (status == CLLM_OK && c->generation)
         status = take_text(c, e, span, &err);

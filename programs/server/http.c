@@ -43,6 +43,7 @@ static struct {
     struct MHD_Daemon *daemons[MOST_DAEMONS];
     size_t n_daemons;
     bool on_loopback; /* all addresses are */
+    unsigned port;
     char **keys;      /* [n_keys] */
     size_t n_keys;
 
@@ -641,8 +642,9 @@ static int listen_on(const struct addrinfo *at, const char *host) {
         (unsigned)http.o->max_connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)http.o->timeout,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
     if (!daemon)
-        return fail("--host %s, --port %" PRIu64 ": cannot listen there: %s", host, http.o->port, strerror(errno));
+        return fail("--host %s, --port %u: cannot listen there: %s", host, http.port, strerror(errno));
     http.daemons[http.n_daemons++] = daemon;
+    if (http.port == 0) http.port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
     http.on_loopback &= is_loopback(at->ai_addr);
     return EXIT_SUCCESS;
 }
@@ -650,7 +652,7 @@ static int listen_on(const struct addrinfo *at, const char *host) {
 static int listen_by_name(const char *host, bool may_lack) {
     char port[8];
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
-    snprintf(port, sizeof port, "%" PRIu64, http.o->port);
+    snprintf(port, sizeof port, "%u", http.port);
     const int error = getaddrinfo(host, port, &hints, &found);
     if (error) return may_lack ? EXIT_SUCCESS : fail("--host %s: %s", host, gai_strerror(error));
     int status = EXIT_SUCCESS;
@@ -705,6 +707,7 @@ static int read_keys(const options *o) {
 int http_start(const options *o) {
     http.o = o;
     http.on_loopback = true;
+    http.port = (unsigned)o->port;
     int status = read_keys(o);
     if (status != EXIT_SUCCESS) return status;
     if (o->host.count == 0) {
@@ -718,6 +721,8 @@ int http_start(const options *o) {
         if (pthread_create(&http.workers[i], NULL, work, NULL) != 0) return fail("out of memory");
     return pthread_create(&http.ticker, NULL, tick, NULL) == 0 ? EXIT_SUCCESS : fail("out of memory");
 }
+
+unsigned http_port(void) { return http.port; }
 
 void http_stop_accepting(void) {
     for (size_t i = 0; i < http.n_daemons; i++) {

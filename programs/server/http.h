@@ -80,6 +80,7 @@ void request_look_for_client(request *r);
 
 /* Listen, as the options say. Returns an exit status, after saying why. */
 int http_start(const options *o);
+unsigned http_port(void); /* that it listens on */
 void http_stop_accepting(void);
 bool http_is_idle(void);
 void http_stop(void);
