@@ -44,7 +44,7 @@ static struct {
     size_t n_daemons;
     bool on_loopback; /* all addresses are */
     unsigned port;
-    char **keys;      /* [n_keys] */
+    char **keys; /* [n_keys] */
     size_t n_keys;
 
     pthread_mutex_t lock; /* of what follows */
@@ -641,8 +641,7 @@ static int listen_on(const struct addrinfo *at, const char *host) {
         (unsigned)http.o->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         (unsigned)http.o->max_connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)http.o->timeout,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
-    if (!daemon)
-        return fail("--host %s, --port %u: cannot listen there: %s", host, http.port, strerror(errno));
+    if (!daemon) return fail("--host %s, --port %u: cannot listen there: %s", host, http.port, strerror(errno));
     http.daemons[http.n_daemons++] = daemon;
     if (http.port == 0) http.port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
     http.on_loopback &= is_loopback(at->ai_addr);

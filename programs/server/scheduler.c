@@ -76,8 +76,7 @@ static void begin_masks(scheduler *s) {
     s->n_to_prepare = 0;
     for (size_t i = 0; i < s->n_spans; i++) {
         const choice *c = s->slots[s->of_span[i]].choice;
-        if (c->request->grammar && c->generation)
-            s->to_prepare[s->n_to_prepare++] = c->generation;
+        if (c->request->grammar && c->generation) s->to_prepare[s->n_to_prepare++] = c->generation;
     }
     if (s->n_to_prepare == 0) return;
     pthread_mutex_lock(&s->lock);
