@@ -729,6 +729,7 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_JSON_SCHEMA, /* JSON by a schema (draft 4 to 2020-12; $schema says which), properties in any order */
     CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty ones do not count */
+    CLLM_GRAMMAR_STRUCTURE, /* parts in JSON, as below; only its texts may also be written by special tokens */
 } cllm_grammar_kind;
 
 /* index: must outlive it. text: UTF-8. out: owned; must outlive its matchers.
@@ -736,7 +737,17 @@ typedef enum cllm_grammar_kind {
  * an unknown rule), UNSUPPORTED (what cannot be enforced, such as a look behind; it is too large), MEMORY.
  *
  * A schema's JSON has at most 20 characters of white space between its tokens. Names, enumerated strings and strings with a pattern or format are spelled
- * without needless escapes. A format is enforced; one that JSON Schema does not know has no effect. */
+ * without needless escapes. A format is enforced; one that JSON Schema does not know has no effect.
+ *
+ * A part of a structure is
+ *   "text"                                            that text, by its letters or by special tokens that it spells
+ *   [part, ...]                                       one after the other
+ *   {"any": [part, ...]}                              one of them
+ *   {"repeat": part, "least": n, "most": m}           so many times; without the numbers: any number of times
+ *   {"regex": "..."}                                  a text that matches
+ *   {"without": ["text", ...]}                        any text in which none of these occurs
+ *   {"schema": {...}, "in_order": true, "name": "..", "else": part}
+ *                                                     JSON by a schema; messages say its name. `else` takes its place if it cannot be enforced */
 CLLM_API cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
                                          cllm_grammar **out, cllm_error *err);
 CLLM_API void cllm_grammar_destroy(cllm_grammar *grammar);
