@@ -72,6 +72,8 @@ static loaded vocabulary_of_marks(void) {
     vocabulary v = with_specials();
     add_bytes(&v);
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) add(&v, words[i], -(float)i, NORMAL);
+    add(&v, "<|return|>", 0, CONTROL); /* with these two <|end|> ends no text */
+    add(&v, "<|call|>", 0, CONTROL);
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) add(&v, marks[i], 0, i % 2 ? CONTROL : USER_DEFINED);
     return load_without_prefix(&v);
 }
@@ -191,10 +193,10 @@ static const struct wish {
 } wishes[] = {{"", true, false},           {"", true, true},   {"look_up", false, false},
               {"get_weather", true, true}, {"", false, false}, {"", false, true}};
 
-static bool fulfils(world *w, const struct wish *wish, const answer_read *read) {
+static bool fulfils(world *w, const struct wish *wish, const answer_read *read, bool in_messages) {
     const bool must = wish->must || *wish->name;
     if ((must && read->n_calls == 0) || (wish->one && read->n_calls > 1)) return false;
-    if (must && read->n_content > 0) return false;
+    if (must && read->n_content > 0 && !in_messages) return false; /* a message before a call may say something */
     for (size_t i = 0; i < read->n_calls; i++) {
         const bool is_weather = strcmp(read->names[i], "get_weather") == 0;
         if (*wish->name && strcmp(read->names[i], wish->name) != 0) return false;
@@ -230,7 +232,7 @@ static size_t check_chat(world *w, const cllm_chat *chat, const char *name, int 
             }
             read_answer(chat, (cllm_string){text, before + length}, &read);
             w->n_calls += read.n_calls;
-            if (fulfils(w, &wishes[k], &read)) continue;
+            if (fulfils(w, &wishes[k], &read, strncmp(text, "<|channel|>", 11) == 0)) continue;
             if (n_wrong++ < 2) {
                 print_message("# %s, way %zu: [%s] %zu bytes of content\n", name, k, text, read.n_content);
                 for (size_t i = 0; i < read.n_calls; i++)
