@@ -10,7 +10,7 @@
 #include "server/metrics.h"
 #include "server/scheduler.h"
 
-typedef enum model_state { MODEL_UNLOADED, MODEL_LOADING, MODEL_READY, MODEL_FAILED } model_state;
+typedef enum model_state { MODEL_UNLOADED, MODEL_LOADING, MODEL_READY, MODEL_FAILED, MODEL_UNLOADING } model_state;
 
 struct served_model {
     char *name;        /* owned */
@@ -47,6 +47,10 @@ int models_load_first(void); /* of the command line. Returns an exit status, aft
 /* The model of that name (NULL or "": the first), loaded, and held until model_release; NULL: f says why. */
 served_model *model_acquire(const char *name, failure *f);
 void model_release(served_model *m); /* NULL is allowed */
+
+/* Look at a model without using it: if it is ready it stays until model_let_go, which does not count as a use. Never waits. */
+bool model_hold(served_model *m);
+void model_let_go(served_model *m);
 
 /* All of them in turn; loaded or not. The list does not change. */
 size_t models_count(void);

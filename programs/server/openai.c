@@ -608,10 +608,10 @@ void openai_embeddings(exchange *x) { answer_with(x, REQUEST_EMBED, "embd-", &em
 
 json_t *describe_model(served_model *m) {
     json_t *o = json_object(), *meta = json_object();
-    const bool ready = model_get_state(m) == MODEL_READY;
+    const bool ready = model_hold(m);
     json_put(&o, "id", json_text(m->name, strlen(m->name)));
     json_put(&o, "object", json_string("model"));
-    json_put(&o, "created", json_integer(m->created));
+    json_put(&o, "created", json_integer(ready ? m->created : 0));
     json_put(&o, "owned_by", json_string("mini-cllm"));
     if (!ready) return o;
     const cllm_model_info *info = cllm_model_get_info(m->run.model);
@@ -629,14 +629,18 @@ json_t *describe_model(served_model *m) {
     json_put(&meta, "n_params", json_integer((json_int_t)info->n_parameters));
     json_put(&meta, "size", json_integer((json_int_t)cllm_gguf_n_bytes(cllm_model_gguf(m->run.model))));
     json_put(&o, "meta", meta);
+    model_let_go(m);
     return o;
 }
 
 /* As Codex CLI parses it: https://github.com/openai/codex, models_manager. */
 static json_t *describe_for_codex(served_model *m) {
+    const bool ready = model_hold(m);
+    const json_int_t n_ctx = ready ? m->n_ctx : 0;
+    if (ready) model_let_go(m);
     return json_pack("{s:o, s:o, s:o, s:I}", "slug", json_text(m->name, strlen(m->name)), "name",
                      json_text(m->name, strlen(m->name)), "model", json_text(m->name, strlen(m->name)),
-                     "context_window", (json_int_t)m->n_ctx);
+                     "context_window", n_ctx);
 }
 
 void openai_models(exchange *x) {

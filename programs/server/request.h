@@ -113,7 +113,7 @@ typedef struct answer_form {
     json_t *(*whole)(request *r);                                 /* where it is not a stream; may set r->whole_type */
 } answer_form;
 
-enum { MOST_CHOICES = 128, MOST_STOPS = 64 };
+enum { MOST_CHOICES = 128, MOST_STOPS = 64, MOST_UNTAKEN = 4 << 20 /* bytes of events that a stream's client does not read */ };
 
 struct request {
     /* what is wanted */
@@ -167,6 +167,7 @@ struct request {
     size_t n_told;      /* choices that have ended */
     exchange *exchange; /* who waits for it, or NULL: the client is gone */
     event *first, **last;
+    size_t n_untaken; /* bytes of these */
     atomic_bool cancelled;
 };
 

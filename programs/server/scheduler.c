@@ -1,5 +1,4 @@
 /* What scheduler.h says. */
-#define _GNU_SOURCE /* POLLRDHUP */
 #include "server/scheduler.h"
 
 #include "server/completion.h"
@@ -7,7 +6,6 @@
 #include "server/metrics.h"
 #include "server/models.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +29,7 @@ struct scheduler {
     size_t n_queued, most_queued, n_active;
     engine_call *calls;
     cllm_stats stats;
-    bool stops;
+    bool stops, ended; /* ended: nobody runs calls any more */
 
     /* the engine's thread */
     slot *slots; /* [n_slots] */
@@ -251,9 +249,14 @@ static void drop_gone(scheduler *s) {
 
 /* -------------------------------------------------------------------------------------------------- steps */
 
+/* A choice that wants nothing and has not ended would wait for ever, and keep this thread busy. */
 static void add_span(scheduler *s, uint32_t index, size_t most, size_t *n_tokens) {
     cllm_span span;
-    if (!completion_wants(s->slots[index].choice, most, &span)) return;
+    if (!completion_wants(s->slots[index].choice, most, &span)) {
+        failure f;
+        refuse(&f, 500, NULL, "the text cannot go on: nothing is left to evaluate, and it has not ended");
+        return completion_fail(s->slots[index].choice, &f);
+    }
     s->of_span[s->n_spans] = index;
     s->spans[s->n_spans++] = span;
     *n_tokens += span.count;
@@ -297,10 +300,17 @@ static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n
     }
 }
 
+/* What was told its end by add_span leaves. */
+static void empty_idle(scheduler *s) {
+    for (size_t i = s->n_running; i-- > 0;)
+        if (s->slots[s->order[i]].choice->told) empty_slot(s, s->order[i]);
+}
+
 static void step(scheduler *s) {
     size_t n_writing;
     cllm_error err = {.message = ""};
     const size_t n_read = make_spans(s, &n_writing);
+    empty_idle(s);
     if (s->n_spans == 0) return;
     begin_masks(s);
     const double begun = now();
@@ -359,6 +369,10 @@ static void *run_engine(void *user) {
         s->stats = stats;
         pthread_mutex_unlock(&s->lock);
     }
+    pthread_mutex_lock(&s->lock);
+    s->ended = true;
+    pthread_mutex_unlock(&s->lock);
+    run_calls(s); /* that came until then */
     while (s->n_running > 0) empty_slot(s, s->order[0]);
     for (choice *c = s->queue, *next; c; c = next) {
         next = c->next;
@@ -388,13 +402,12 @@ scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_q
     const bool whole = s->slots && s->order && s->spans && s->of_span && s->to_prepare;
     if (whole && pthread_create(&s->mask_thread, NULL, make_masks, s) == 0) {
         if (pthread_create(&s->thread, NULL, run_engine, s) == 0) return s;
+        pthread_mutex_lock(&s->lock);
         s->stops = true;
         pthread_cond_broadcast(&s->masks);
+        pthread_mutex_unlock(&s->lock);
         pthread_join(s->mask_thread, NULL);
     }
-    s->n_slots = s->slots ? n_slots : 0;
-    s->thread = s->mask_thread;
-    s->stops = true;
     free(s->slots), free(s->order), free(s->spans), free(s->of_span), free(s->to_prepare), free(s);
     return NULL;
 }
@@ -440,15 +453,17 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
     return false;
 }
 
-void scheduler_call(scheduler *s, void (*function)(void *user), void *user) {
+bool scheduler_call(scheduler *s, void (*function)(void *user), void *user) {
     engine_call call = {.function = function, .user = user};
     pthread_mutex_lock(&s->lock);
+    const bool runs = !s->ended;
     engine_call **at = &s->calls;
     while (*at) at = &(*at)->next;
-    *at = &call;
+    if (runs) *at = &call;
     pthread_cond_signal(&s->wakes);
-    while (!call.done) pthread_cond_wait(&s->called, &s->lock);
+    while (runs && !call.done) pthread_cond_wait(&s->called, &s->lock);
     pthread_mutex_unlock(&s->lock);
+    return runs;
 }
 
 slot *scheduler_slots(scheduler *s, uint32_t *n_slots) {
