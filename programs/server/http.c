@@ -209,14 +209,16 @@ void answer_request(exchange *x, request *r) {
     request_release(r);
 }
 
+static bool has_hung_up(int socket) {
+    struct pollfd peer = {.fd = socket, .events = POLLRDHUP};
+    return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLERR | POLLHUP));
+}
+
 void request_look_for_client(request *r) {
     pthread_mutex_lock(&r->lock);
-    if (r->exchange && !atomic_load(&r->cancelled)) {
-        struct pollfd peer = {.fd = r->exchange->socket, .events = POLLRDHUP};
-        if (poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLERR | POLLHUP))) {
-            atomic_store(&r->cancelled, true);
-            give_up(r->exchange);
-        }
+    if (r->exchange && !atomic_load(&r->cancelled) && has_hung_up(r->exchange->socket)) {
+        atomic_store(&r->cancelled, true);
+        give_up(r->exchange);
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -717,9 +719,15 @@ static bool is_too_slow(const exchange *x, double time) {
     return x->reads ? time > read_by : sent_by > 0 && time > sent_by;
 }
 
+/* Has the client closed it, and all that it sent been read? epoll tells MHD so once, and MHD may miss it while it reads what came before. */
+static bool is_at_end(int socket) {
+    char byte;
+    return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+}
+
 /* Under the lock of the list. */
 static void look_after(exchange *x, double time) {
-    if (is_too_slow(x, time)) shutdown(x->socket, SHUT_RDWR);
+    if (is_too_slow(x, time) || (x->reads && is_at_end(x->socket))) shutdown(x->socket, SHUT_RDWR);
     pthread_mutex_lock(&x->lock);
     const bool silent = x->stage == EXCHANGE_STREAMS && x->suspended && x->request && x->request->streams &&
                         time - x->last_sent > SILENCE_SECONDS && x->last_sent > 0;
@@ -737,7 +745,8 @@ static void *tick(void *unused) {
         const bool stops = http.stops;
         for (exchange *x = http.exchanges; x; x = x->next) look_after(x, time);
         for (connection *c = http.connections; c; c = c->next)
-            if (c->idle_since > 0 && time - c->idle_since > (double)http.o->timeout) shutdown(c->socket, SHUT_RDWR);
+            if (c->idle_since > 0 && (time - c->idle_since > (double)http.o->timeout || is_at_end(c->socket)))
+                shutdown(c->socket, SHUT_RDWR);
         pthread_mutex_unlock(&http.lock);
         if (stops) return NULL;
         models_unload_idle();

@@ -9,9 +9,10 @@ can_serve() {
 }
 
 serving() {
+    : >"$log"
     hears_interrupts "$program" serve --port 0 "$@" >"$out" 2>"$log" </dev/null &
     server=$!
-    trap 'kill -9 $server 2>/dev/null; rm -rf "$temporary"' EXIT
+    trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null; rm -rf "$temporary"' EXIT
     await listens
     url=$(sed -n 's|^listening on \(http://[^ ]*\)$|\1|p' "$log" | tail -n 1)
     port=${url##*:}
@@ -21,6 +22,24 @@ listens() { grep -q '^listening on' "$log" || ! kill -0 "$server" 2>/dev/null; }
 
 serving_ends() { # [SIGNAL]
     kill -"${1:-TERM}" "$server"
+    server_ended
+}
+server_ended() { # by itself; its number may be another's from now on
     wait "$server"
     status=$?
+    server=''
+}
+
+# adopt COMMAND...: the checks of a script that prints TAP, as ours
+adopt() {
+    "$@" >"$temporary/tap" 2>&1
+    while IFS= read -r line; do
+        case $line in
+        ok\ *) tests=$((tests + 1)) && echo "ok $tests - ${line#*- }" ;;
+        not\ ok\ *) tests=$((tests + 1)) failures=$((failures + 1)) && echo "not ok $tests - ${line#*- }" ;;
+        1..*) ;;
+        *) echo "# $line" ;;
+        esac
+    done <"$temporary/tap"
+    grep -q '^1\.\.' "$temporary/tap" || check "$* came to its end" false
 }
