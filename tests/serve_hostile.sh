@@ -46,11 +46,11 @@ serving "$@" --drain 3600
 adopt python3 tests/serve_limits.py drain "$url" "$server"
 check 'SIGTERM: open requests are answered, then exit 143' ends 143
 
-serving "$@" --drain 1
+serving "$@" --drain 1 --queue 2000
 adopt python3 tests/serve_limits.py cut "$url" "$server"
 check 'SIGTERM and --drain 1: exit 143' ends 143
 
-serving "$@" --drain 3600
+serving "$@" --drain 3600 --queue 2000
 adopt python3 tests/serve_limits.py cut "$url" "$server" twice
 check 'a second SIGTERM ends it at once: exit 143' ends 143
 finish
