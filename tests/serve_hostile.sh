@@ -37,6 +37,10 @@ serving "$@" --timeout 3600 --max-connections-per-address 40 --queue 4 --paralle
 adopt python3 tests/serve_limits.py full "$url"
 check 'limits left no fault' ended 143
 
+serving "$@" --timeout 3600 --queue 2000 --parallel 1
+adopt python3 tests/serve_limits.py streams "$url" "$server"
+check 'a thousand streams left no fault' ended 143
+
 cp "$any" "$temporary/other.gguf"
 serving "$any" "$temporary/other.gguf" --chat-template chatml --ctx 1024 --models-max 1 --sleep-idle-seconds 1
 adopt python3 tests/serve_limits.py models "$url"

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Limits of mini-cllm serve, each with the options that make it testable (tests/serve_hostile.sh): serve_limits.py slow|full|unread|models|drain|cut URL [PID].
+"""Limits of mini-cllm serve, each with the options that make it testable (tests/serve_hostile.sh): serve_limits.py slow|full|unread|streams|models|drain|cut URL [PID].
 What is awaited is that something happens, not when. Prints TAP."""
-import json, os, signal, socket, sys, threading, time
+import json, os, re, resource, signal, socket, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
-from api import ask, check, done
+from api import ask, check, done, skip
 from wire import LIMIT, Wire, becomes, metric, post
 
 part, url = sys.argv[1], sys.argv[2]
@@ -119,6 +119,33 @@ def models():  # two models, --models-max 1 --sleep-idle-seconds 1
     check("and wake again", ask(url, "/v1/completions", {"model": names[0], "prompt": "Once", "seed": 3, "max_tokens": 5})[2]["choices"][0]["text"] == before[names[0]])
 
 
+def resident():
+    with open(f"/proc/{pid}/status") as f:
+        return int(re.search(r"VmRSS:\s+(\d+)", f.read())[1])
+
+
+def streams():  # --timeout 3600 --queue 2000 --parallel 1
+    """What a client costs that waits for its turn."""
+    count, name = 1000, "streams that wait take less than 64 KB each"
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < count + 50: return skip(name, f"this process may open {hard} files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count + 50), hard))
+    before, wires = resident() if os.path.exists("/proc/self/status") else 0, []
+    for _ in range(count):
+        wires.append(Wire(url))
+        wires[-1].send(ask_for(900, stream=True))
+    heads = [w.until(b"\r\n\r\n") for w in wires]
+    check(f"{count} streams begin at once", all(h and b" 200 " in h for h in heads))
+    if not before: skip(name, "there is no /proc here")
+    elif os.environ.get("SANITIZE"): skip(name, "a sanitizer takes its own share")
+    else:
+        each = (resident() - before) / count
+        check(name, each < 64, f"{each:.1f} KB")
+        print(f"# {each:.1f} KB each")
+    for w in wires: w.close()
+    check("and leave nothing when they go", becomes(url, "requests_deferred", 0) == 0 and becomes(url, "requests_processing", 0) == 0 and becomes(url, "pages_held", 0) == 0)
+
+
 def refused():
     """No new connection is taken."""
     end = time.time() + LIMIT
@@ -158,5 +185,5 @@ def cut():  # --drain 1, or a second signal
     check("streams are cut when the time is over", not any(w.buffer.endswith(b"0\r\n\r\n") for w in wires), [w.buffer for w in wires])
 
 
-{"slow": slow, "full": full, "unread": unread, "models": models, "drain": drain, "cut": cut}[part]()
+{"slow": slow, "full": full, "unread": unread, "streams": streams, "models": models, "drain": drain, "cut": cut}[part]()
 done()

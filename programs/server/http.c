@@ -598,7 +598,8 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection_
         return take_body(x, data, n);
     }
     x->reads = false;
-    switch (x->stage) {
+    const exchange_stage stage = x->stage;
+    switch (stage) {
     case EXCHANGE_READS: break;
     case EXCHANGE_WORKS: return MHD_YES;
     case EXCHANGE_ANSWERED: return send_answer(x);
