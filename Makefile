@@ -334,11 +334,11 @@ fuzz:
 	    $(FUZZERS:%=fuzz-run-%)
 
 $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
-	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $(filter %.o,$^) $(filter %.a,$^) $(FUZZ_LIBS) $(LIBS) -o $@
+	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(LIBS) -o $@
 
 # This one drives the program's own code, the server.
-$(BUILD)/fuzz_request: $(filter-out %/main.o,$(PROGRAM_OBJECTS))
-$(BUILD)/fuzz_request: FUZZ_LIBS = $(PROGRAM_LIBS)
+$(BUILD)/fuzz_request: $(BUILD)/obj/tests/fuzz/fuzz_request.o $(filter-out %/main.o,$(PROGRAM_OBJECTS)) $(BUILD)/libcllm.a
+	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
 
 fuzz-run-%: $(BUILD)/fuzz_%
 	@mkdir -p $(BUILD)/corpus/$*
