@@ -13,7 +13,7 @@
 
 /* What a client sent, in chat form: all owned. */
 typedef struct conversation {
-    const options *o;      /* borrowed: of the model, for remarks */
+    const options *o; /* borrowed: of the model, for remarks */
     json_t *messages, *tools, *tool_choice;
     json_t *called;        /* the names of functions that were called, by the ids of the calls */
     json_t *names;         /* of functions in namespaces: {"flat": {"namespace", "name"}} */
@@ -134,8 +134,9 @@ static bool take_message(conversation *c, const json_t *item, const char *where,
     if (strcmp(name, "user") != 0 && strcmp(name, "assistant") != 0 && strcmp(name, "system") != 0)
         return refuse(f, 400, where, "%s.role: '%.40s' is not user, assistant, system or developer", where, name);
     const bool is_assistant = strcmp(name, "assistant") == 0, is_system = strcmp(name, "system") == 0;
-    const bool is_first = json_array_size(c->messages) == 0 ||
-                          (json_array_size(c->messages) == 1 && strcmp(string_of(last_message(c), "role"), "system") == 0);
+    const bool is_first =
+        json_array_size(c->messages) == 0 ||
+        (json_array_size(c->messages) == 1 && strcmp(string_of(last_message(c), "role"), "system") == 0);
     json_t *parts = json_array();
     snprintf(inner, sizeof inner, "%s.content", where);
     bool good = add_texts(&parts, json_object_get(item, "content"), false, inner, f);
@@ -167,11 +168,13 @@ static bool take_call(conversation *c, const json_t *item, const char *where, fa
     json_t *flat = flat_name(string_of(item, "namespace"), json_string_value(name)), *whole = NULL;
     if (is_custom) whole = json_pack("{s:O}", "input", given);
     char *arguments = is_custom ? json_dumps(whole, JSON_COMPACT) : NULL;
-    json_t *call = json_pack("{s:O, s:s, s:{s:O, s:o}}", "id", id, "type", "function", "function", "name", flat,
-                             "arguments", is_custom ? json_string(arguments ? arguments : "") : json_incref((json_t *)given));
+    json_t *call =
+        json_pack("{s:O, s:s, s:{s:O, s:o}}", "id", id, "type", "function", "function", "name", flat, "arguments",
+                  is_custom ? json_string(arguments ? arguments : "") : json_incref((json_t *)given));
     json_t *last = last_message(c);
     json_object_set(c->called, json_string_value(id), flat);
-    if (c->reasoning.length > 0 || strcmp(string_of(last, "role"), "assistant") != 0) last = add_assistant(c, json_null());
+    if (c->reasoning.length > 0 || strcmp(string_of(last, "role"), "assistant") != 0)
+        last = add_assistant(c, json_null());
     if (!json_object_get(last, "tool_calls")) json_object_set_new(last, "tool_calls", json_array());
     const bool good = json_array_append_new(json_object_get(last, "tool_calls"), call) == 0;
     json_decref(whole);
@@ -333,8 +336,8 @@ typedef struct stream_state {
     json_int_t n_events;
     size_t n_items;
     item_kind open;
-    size_t call;                  /* of ITEM_CALL */
-    size_t begins, n_texts[3];    /* of the open item in its text of the outcome, and how much of each kind was sent */
+    size_t call;               /* of ITEM_CALL */
+    size_t begins, n_texts[3]; /* of the open item in its text of the outcome, and how much of each kind was sent */
 } stream_state;
 
 /* The client asked for a summary of the reasoning: the whole of it is the only one there is. */
@@ -364,6 +367,16 @@ static const char *part_type(const request *r, item_kind kind) {
     return kind == ITEM_MESSAGE ? "output_text" : sums_up(r) ? "summary_text" : "reasoning_text";
 }
 
+static const json_t *spaced_name(const request *r, const called *call) {
+    return json_object_get(json_object_get(r->details, "names"), call->name);
+}
+
+/* As the client knows the function. */
+static json_t *shown_name(const request *r, const called *call) {
+    const json_t *spaced = spaced_name(r, call);
+    return spaced ? json_incref(json_object_get(spaced, "name")) : json_text(call->name, strlen(call->name));
+}
+
 /* An item of the output. text: of it, or of its arguments; NULL: it has only begun. */
 static json_t *item_of(const request *r, item_kind kind, size_t index, const called *call, json_t *text,
                        const char *status) {
@@ -387,15 +400,13 @@ static json_t *item_of(const request *r, item_kind kind, size_t index, const cal
         json_put(&item, "role", json_string("assistant"));
         json_put(&item, "content", json_incref(parts));
         break;
-    case ITEM_CALL: {
-        const json_t *spaced = json_object_get(json_object_get(r->details, "names"), call->name);
+    case ITEM_CALL:
         json_put(&item, "type", json_string("function_call"));
         json_put(&item, "call_id", json_string(call->id));
-        json_put(&item, "name",
-                 spaced ? json_incref(json_object_get(spaced, "name")) : json_text(call->name, strlen(call->name)));
-        if (spaced) json_put(&item, "namespace", json_incref(json_object_get(spaced, "namespace")));
+        json_put(&item, "name", shown_name(r, call));
+        if (spaced_name(r, call))
+            json_put(&item, "namespace", json_incref(json_object_get(spaced_name(r, call), "namespace")));
         json_put(&item, "arguments", text ? text : json_string(""));
-    }
     }
     json_decref(parts);
     json_put(&item, "status", json_string(status));
@@ -483,6 +494,7 @@ static void write_item_event(request *r, text_buffer *out, const char *type, con
             json_put(&o, s->open == ITEM_REASONING && sums_up(r) ? "summary_index" : "content_index", json_integer(0));
     }
     if (strncmp(type, "response.output_text.", 21) == 0) json_put(&o, "logprobs", json_array());
+    if (strcmp(key, "arguments") == 0) json_put(&o, "name", shown_name(r, &r->outcomes[0].calls[s->call]));
     json_put(&o, key, value);
     write_event(out, type, o);
 }
@@ -493,8 +505,9 @@ typedef struct item_events {
 } item_events;
 
 static const item_events *events_of(const request *r, item_kind kind) {
-    static const item_events summary = {"response.reasoning_summary_part.added", "response.reasoning_summary_text.delta",
-                                        "response.reasoning_summary_text.done", "response.reasoning_summary_part.done"},
+    static const item_events summary = {"response.reasoning_summary_part.added",
+                                        "response.reasoning_summary_text.delta", "response.reasoning_summary_text.done",
+                                        "response.reasoning_summary_part.done"},
                              reasoning = {"response.content_part.added", "response.reasoning_text.delta",
                                           "response.reasoning_text.done", "response.content_part.done"},
                              message = {"response.content_part.added", "response.output_text.delta",
@@ -618,9 +631,11 @@ static bool check_stateless(const json_t *body, failure *f) {
     bool background = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (field_find(body, names[i]))
-            return refuse(f, 400, names[i], "%s: nothing is stored here; send the whole conversation as input", names[i]);
+            return refuse(f, 400, names[i], "%s: nothing is stored here; send the whole conversation as input",
+                          names[i]);
     if (!field_bool(body, "background", &background, f)) return false;
-    return !background || refuse(f, 400, "background", "background: nothing is stored here; stream the response instead");
+    return !background ||
+           refuse(f, 400, "background", "background: nothing is stored here; stream the response instead");
 }
 
 /* A field of the client as it stands, or what counts where it is absent (taken). */
@@ -674,8 +689,7 @@ static bool take_conversation(request *r, const json_t *body, conversation *c, f
         !field_array(body, "tools", &tools, f) || !field_object(body, "reasoning", &reasoning, f) ||
         !field_string(reasoning, "effort", &chat.reasoning_effort, f) ||
         !field_string(reasoning, "summary", &summary, f) || !field_object(body, "text", &text, f) ||
-        !field_object(body, "metadata", &metadata, f) ||
-        !field_object(body, "chat_template_kwargs", &chat.kwargs, f) ||
+        !field_object(body, "metadata", &metadata, f) || !field_object(body, "chat_template_kwargs", &chat.kwargs, f) ||
         !field_bool(body, "parallel_tool_calls", &parallel, f) ||
         !field_whole(body, "max_output_tokens", -1, INT64_MAX, &most, f) || !ask_sampling(r, body, f) ||
         !take_text_format(r, text, f) || !ask_form(r, body, f))

@@ -24,3 +24,17 @@ serving_ends() { # [SIGNAL]
     wait "$server"
     status=$?
 }
+
+# adopt COMMAND...: the checks of a script that prints TAP, as ours
+adopt() {
+    "$@" >"$temporary/tap" 2>&1
+    while IFS= read -r line; do
+        case $line in
+        ok\ *) tests=$((tests + 1)) && echo "ok $tests - ${line#*- }" ;;
+        not\ ok\ *) tests=$((tests + 1)) failures=$((failures + 1)) && echo "not ok $tests - ${line#*- }" ;;
+        1..*) ;;
+        *) echo "# $line" ;;
+        esac
+    done <"$temporary/tap"
+    grep -q '^1\.\.' "$temporary/tap" || check "$* came to its end" false
+}
