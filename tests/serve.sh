@@ -26,4 +26,11 @@ serving "$any" --chat-template chatml
 adopt python3 tests/serve_openai.py "$url"
 serving_ends
 check 'SIGTERM: exit 143' exits 143
+
+# few pages for many
+clients=32
+[ -z "${SANITIZE:-}" ] || clients=8
+serving "$any" --ctx 1024 --parallel 8 --kv-unified --cache-ram 1
+adopt python3 tests/serve_bits.py "$url" "$program" "$any" $clients --ctx 1024
+serving_ends
 finish

@@ -41,7 +41,7 @@ struct scheduler {
     cllm_span *spans; /* [n_slots] */
     uint32_t *of_span;
     size_t n_spans;
-    uint64_t n_tasks;
+    uint64_t n_tasks, n_ended; /* choices that began, and ended */
     /* how long a step takes, in seconds: of one that only writes, and what a token of a prompt adds */
     double writing_time, reading_time;
 
@@ -96,9 +96,22 @@ static void await_masks(scheduler *s) {
 
 static uint32_t n_pages(size_t n_tokens) { return (uint32_t)((n_tokens + PAGE - 1) / PAGE); }
 
-/* Do pages for so many tokens remain? What no sequence holds the cache gives up. */
+/* Do pages for so many tokens remain, beside what those that run will need for their prompts and next tokens? What no sequence holds the cache
+ * gives up. */
 static bool has_pages(const scheduler *s, size_t n_tokens) {
-    return cllm_engine_stats(s->engine).pages_held + n_pages(n_tokens) <= n_pages(s->model->n_positions);
+    uint32_t n = cllm_engine_stats(s->engine).pages_held + n_pages(n_tokens);
+    for (size_t i = 0; i < s->n_running; i++) {
+        const slot *at = &s->slots[s->order[i]];
+        if (!at->gave_way)
+            n += n_pages(at->choice->tokens.count + 1) - n_pages(cllm_sequence_length(at->choice->sequence));
+    }
+    return n <= n_pages(s->model->n_positions);
+}
+
+static bool somebody_gave_way(const scheduler *s) {
+    bool found = false;
+    for (size_t i = 0; i < s->n_running; i++) found |= s->slots[s->order[i]].gave_way;
+    return found;
 }
 
 static void keep_tokens(slot *at) {
@@ -118,6 +131,7 @@ static void empty_slot(scheduler *s, uint32_t index) {
     completion_stop(at->choice);
     at->choice = NULL;
     at->gave_way = false;
+    s->n_ended++;
     size_t n = 0;
     for (size_t i = 0; i < s->n_running; i++)
         if (s->order[i] != index) s->order[n++] = s->order[i];
@@ -183,7 +197,7 @@ static void admit(scheduler *s) {
     for (choice **at = &s->queue;;) {
         pthread_mutex_lock(&s->lock);
         choice *c = *at;
-        const uint32_t index = free_slot(s);
+        const uint32_t index = somebody_gave_way(s) ? s->n_slots : free_slot(s); /* who gave way comes first */
         const bool gone = c && atomic_load(&c->request->cancelled);
         bool fits = false, waits = false;
         if (c && !gone && index < s->n_slots) {
@@ -207,12 +221,13 @@ static void admit(scheduler *s) {
     }
 }
 
-/* Those that gave way go on when there is room again, the oldest first. */
+/* Those that gave way go on, the oldest first, when another has ended and there is room. */
 static void come_back(scheduler *s) {
     for (size_t i = 0; i < s->n_running; i++) {
         slot *at = &s->slots[s->order[i]];
         if (!at->gave_way) continue;
-        if (!has_pages(s, at->choice->tokens.count + 1) && i > 0) return;
+        const bool may = s->n_ended != at->n_ended_before && has_pages(s, at->choice->tokens.count + 1);
+        if (!may && i > 0) return;
         at->gave_way = false;
         if (at->choice->request->uses_cache)
             cllm_sequence_reuse(at->choice->sequence, at->choice->tokens.ids, at->choice->tokens.count);
@@ -228,6 +243,7 @@ static bool give_way(scheduler *s) {
         slot *at = &s->slots[s->order[i]];
         if (at->gave_way) continue;
         at->gave_way = true;
+        at->n_ended_before = s->n_ended;
         at->choice->n_scored = 0;
         metrics_gave_way(&s->model->metrics);
         return cllm_sequence_truncate(at->choice->sequence, 0, &err) == CLLM_OK;
