@@ -48,7 +48,7 @@ KERNEL_PARTS    := TABLE ATTENTION TILES SIMPLE SUPER_BLOCKS HALVES CODEBOOKS
 KERNELS         := $(addprefix src/cpu/kernels_,$(if $(filter x86_64-%,$(MACHINE)),avx2 avx512)$(if \
                    $(filter aarch64-% arm64-%,$(MACHINE)),neon i8mm))
 LIB_SOURCES     := $(filter-out $(KERNELS:%=%.c),$(wildcard src/*/*.c))
-PROGRAM_SOURCES := $(wildcard programs/*.c)
+PROGRAM_SOURCES := $(wildcard programs/*.c programs/server/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 # Programs that shell tests run, or people.
 TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c tests/maskbench.c
@@ -57,7 +57,7 @@ FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS     := $(foreach kernels,$(KERNELS),$(KERNEL_PARTS:%=$(BUILD)/obj/$(kernels).%.o)) \
                    $(call object,$(LIB_SOURCES)) $(BUILD)/obj/kernel_text.o
-PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
+PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES)) $(BUILD)/obj/web_files.o
 SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
 TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model \
                    $(TOOL_SOURCES:%.c=$(BUILD)/%)
@@ -153,11 +153,31 @@ $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
+# The files of the server's web page, as they are: each a string, whose ETag is its checksum.
+WEB_FILES := $(wildcard programs/server/web/*)
+$(BUILD)/obj/web_files.c: $(WEB_FILES) Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "server/web_page.h"'; echo 'const web_file web_files[] = {'; \
+	for file in $(WEB_FILES); do \
+	    case $$file in \
+	    *.html) type=text/html ;; *.js) type=text/javascript ;; *.css) type=text/css ;; *.svg) type=image/svg+xml ;; \
+	    *) type=text/plain ;; \
+	    esac; \
+	    set -- $$(cksum <$$file); \
+	    echo "    {\"/$${file##*/}\", \"$$type; charset=utf-8\", \"\\\"$$1-$$2\\\"\", (const unsigned char *)"; \
+	    LC_ALL=C sed -e 's/[\\"?]/\\&/g' -e 's/.*/        "&\\n"/' $$file; \
+	    echo "    , $$2},"; \
+	done; echo '    {0}};'; } >$@.new
+	@mv $@.new $@
+
+$(BUILD)/obj/web_files.o: $(BUILD)/obj/web_files.c $(BUILD)/settings
+	$(CC) $(FLAGS) -Iprograms $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
+
 # The program links jansson (its --json output), what pulls models, and libedit for typing, where that is found; the library none.
-$(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson) $(PULL_FLAGS)
+$(PROGRAM_OBJECTS): OBJECT_FLAGS = -Iprograms $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson) $(PULL_FLAGS)
 PROGRAM_LIBS = $(shell pkg-config --libs jansson) $(PULL_LIBS)
 ifneq ($(shell pkg-config --exists libedit 2>/dev/null && echo yes),)
-$(call object,programs/line_input.c): OBJECT_FLAGS = $(shell pkg-config --cflags libedit) -DHAVE_LIBEDIT
+$(call object,programs/line_input.c): OBJECT_FLAGS = -Iprograms $(shell pkg-config --cflags libedit) -DHAVE_LIBEDIT
 PROGRAM_LIBS += $(shell pkg-config --libs libedit)
 endif
 $(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
@@ -305,7 +325,7 @@ test: all tests stage lookalike threads arm
 test-long:
 	@MINICLLM_TEST_LONG=1 TEST_SECONDS=$${TEST_SECONDS:-10800} $(MAKE) test
 
-FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
+FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] programs/server/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
 check-format:
 	@$(CLANG_FORMAT) --version | grep -q 'version 14' || { echo 'check-format needs clang-format 14' >&2; exit 1; }
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)

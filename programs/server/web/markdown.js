@@ -81,7 +81,7 @@ export class GrowingMarkdown {
   #text = '';
   #settled = 0; // characters of the blocks that can no longer change,
   #nodes = 0; // and the nodes that show them
-  #links = Object.create(null); // targets by name, which any block may define
+  #links = Object.create(null); // targets by name, which these blocks define
   #defines = false;
   #waiting = false;
   #readyAt = 0;
@@ -102,8 +102,9 @@ export class GrowingMarkdown {
   finish() {
     this.#waiting = false;
     this.#draw(true);
-    if (this.#defines) { // names may be defined after their use
+    if (this.#defines) { // after their use, it may be
       this.#settled = this.#nodes = 0;
+      this.#links = Object.create(null);
       this.#draw(true);
     }
   }
@@ -122,7 +123,6 @@ export class GrowingMarkdown {
     const lexer = new marked.Lexer(marked.defaults);
     Object.assign(lexer.tokens.links, this.#links);
     const tokens = lexer.lex(this.#text.slice(this.#settled));
-    Object.assign(this.#links, tokens.links);
     // One block may yet join the one before it: "2" is a paragraph, "2. " an item of the list.
     const blocks = tokens.flatMap((token, i) => (token.type === 'space' ? [] : [i]));
     const firstOpen = finished ? tokens.length : (blocks.at(-2) ?? 0);
@@ -133,6 +133,7 @@ export class GrowingMarkdown {
       growing = !finished && i === tokens.length - 1;
       this.#element.append(dress(harmless(marked.parser([token]))));
       if (i >= firstOpen) return;
+      if (token.type === 'def') this.#links[token.tag] ??= { href: token.href, title: token.title };
       this.#settled += token.raw.length;
       this.#nodes = this.#element.childNodes.length;
     });

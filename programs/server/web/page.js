@@ -256,6 +256,7 @@ function articleOf(conversation, message) {
   $$('.to-settings').onclick = openSettings;
   if (!isAnswer) {
     $$('.content').textContent = message.content;
+    for (const name of ['.reasoning', '.waiting', '.failure', '.figures']) $$(name).remove();
     return article;
   }
   if (message.reasoning) $$('.reasoning div').textContent = message.reasoning;
