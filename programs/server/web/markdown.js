@@ -1,7 +1,8 @@
 /* Markdown to the document: text that still grows is shown block by block, and what comes from a model is harmless. */
 import { Marked, DOMPurify, hljs } from './vendor.js';
 
-const longCode = 10000; // characters: code that still grows beyond this gets its colours at the end
+const longCode = 10000; // characters: code that still grows beyond this gets its colours at the end,
+const plainCode = 100000; // and beyond this none
 const marked = new Marked({ gfm: true });
 
 const escapes = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
@@ -14,7 +15,7 @@ let growing = false; // is the block that is being rendered still growing?
 
 function code({ text, lang }) {
   const name = (lang ?? '').match(/^[^\s{]*/)[0];
-  const known = hljs.getLanguage(name) && !(growing && text.length > longCode) && text.length < 200000;
+  const known = hljs.getLanguage(name) && text.length < (growing ? longCode : plainCode);
   const html = known ? hljs.highlight(text, { language: name, ignoreIllegals: true }).value : escape(text);
   return `<pre title="${escape(name || 'text')}"><code>${html}\n</code></pre>\n`;
 }

@@ -185,7 +185,9 @@ log.addEventListener('scroll', () => {
   lastTop = log.scrollTop;
 });
 function follow() {
-  if (follows) log.scrollTop = lastTop = log.scrollHeight;
+  if (!follows) return;
+  log.scrollTop = log.scrollHeight;
+  lastTop = log.scrollTop;
 }
 
 function showTitle() {
