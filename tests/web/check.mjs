@@ -169,6 +169,7 @@ test('an answer goes on while another conversation is shown', async (page) => {
 
 test('rename, delete, export, import', async (page) => {
   await asks(page, 'Keep me', { text: 'An answer.' });
+  await page.locator('#list li').hover();
   await page.locator('#list .rename').click();
   await page.locator('#list input').fill('A new title');
   await page.keyboard.press('Enter');
@@ -179,6 +180,7 @@ test('rename, delete, export, import', async (page) => {
   const { format, conversations } = JSON.parse(readFileSync(path, 'utf8'));
   assert.equal(format, 'mini-cllm conversations');
   assert.deepEqual(conversations[0].messages.map((message) => message.content), ['Keep me', 'An answer.']);
+  await page.locator('#list li').hover();
   await page.locator('#list .delete').click();
   await page.waitForFunction(() => document.querySelectorAll('#list li').length === 0);
   assert.equal(await page.locator('article').count(), 0);
@@ -319,9 +321,11 @@ test('Markdown renders', async (page) => {
   await asks(page, 'Show me everything', { text: sample });
   const has = async (selector, count) => assert.equal(await content(page).locator(selector).count(), count, selector);
   await has('h1', 1);
-  await has('ol > li', 3);
+  await has('ol > li', 4);
   await has('ol ul > li', 2);
+  await has('ol[start="7"]', 1);
   await has('table tbody tr', 2);
+  await has('td[align=right]', 2);
   await has('blockquote', 1);
   await has('.code', 3);
   await has('.hljs-comment', 3);
@@ -341,7 +345,7 @@ test('text that grows looks as text that is there', async (page) => {
     const frame = () => new Promise(requestAnimationFrame);
     const found = [];
     const whole = document.createElement('div');
-    for (const part of [text, `${text}\n\n- a\n- b\n\n- c\n\n1. x\n2. y\n\nend`, text.replaceAll('\n', '\r\n'), '', '\n\n  \n', '1. a\n2', '```\nopen']) {
+    for (const part of [text, `${text}\n\n[x]: https://x.test/\n\n- [x] and [Named]\n- a\n- b\n\n- c\n\n1. x\n2. y\n\nend`, text.replaceAll('\n', '\r\n'), '', '\n\n  \n', '1. a\n2', '```\nopen']) {
       const view = new GrowingMarkdown(whole);
       view.append(part);
       view.finish();
@@ -442,7 +446,7 @@ const kinds = {
   'of paragraphs': Array.from({ length: 10000 }, (_, i) => (i % 90 === 89 ? 'end.\n\n' : words(8)[i % 8])),
   'of one paragraph': words(10000),
   'of one list': Array.from({ length: 10000 }, (_, i) => (i % 12 === 0 ? `\n- item **${i}** ` : words(8)[i % 8])),
-  'of one piece of code': ['```c\n', ...Array.from({ length: 2000 }, (_, i) => ['    if ', '(a > ', `${i}) `, 'return b', ' + 1; // x\n']).flat(), '```\n'],
+  'of one piece of code': ['```c\n', ...Array.from({ length: 2000 }, (_, i) => ['if ', '(a > ', `${i}) `, 'f(b + 1', '); // x\n']).flat(), '```\n'],
   'of one table': ['| a | b | c |\n|---|---|---|\n', ...Array.from({ length: 1250 }, (_, i) => ['| ', `${i}`, ' | ', 'word ', 'and ', '| ', '`code`', ' |\n']).flat()],
 };
 for (const [kind, pieces] of Object.entries(kinds))
@@ -463,6 +467,8 @@ for (const [kind, pieces] of Object.entries(kinds))
     });
     const text = pieces.slice(0, 10000);
     await asks(page, 'At length', { pieces: text, every: 0.4 });
+    await page.waitForTimeout(1000);
+    if (kind.endsWith('code')) assert.equal(await content(page).locator('.hljs-comment').count(), 2000);
     const { longest, frames } = await page.evaluate(() => ({ longest: window.longest, frames: window.frames.sort((a, b) => a - b) }));
     const worst = Math.max(longest, frames.at(-1));
     console.log(`# ${kind}: longest frame ${worst.toFixed(0)} ms, of 95 % ${frames[Math.floor(0.95 * frames.length)].toFixed(0)} ms; ${await figures(page).textContent()}`);

@@ -253,12 +253,11 @@ function articleOf(conversation, message) {
   $$('.copy').onclick = ({ currentTarget }) => copy(message.content, currentTarget);
   $$('.edit').hidden = isAnswer;
   $$('.edit').onclick = () => edit(conversation, message, article);
-  $$('.retry').hidden = !isAnswer;
   $$('.retry').onclick = $$('.again').onclick = () => retry(conversation, message);
   $$('.to-settings').onclick = openSettings;
   if (!isAnswer) {
     $$('.content').textContent = message.content;
-    for (const name of ['.reasoning', '.waiting', '.failure', '.figures']) $$(name).remove();
+    for (const name of ['.reasoning', '.waiting', '.failure', '.retry', '.figures']) $$(name).remove();
     return article;
   }
   if (message.reasoning) $$('.reasoning div').textContent = message.reasoning;
@@ -281,6 +280,8 @@ function showState(article, message, runs) {
   $$('.tools').hidden = runs;
   if (runs) return;
   const { failure } = message;
+  $$('.copy').hidden = !message.content;
+  $$('.retry').hidden = Boolean(failure);
   $$('.failure').hidden = !failure;
   if (failure) {
     $$('.told').textContent = failure.message;
@@ -288,7 +289,7 @@ function showState(article, message, runs) {
     $$('.to-settings').hidden = !failure.wantsKey;
   }
   const figures = [];
-  if (message.speed > 0) figures.push(`${message.speed.toFixed(message.speed < 10 ? 2 : 1)} tokens/s`);
+  if (message.speed > 0) figures.push(`${message.speed.toFixed(message.speed < 100 ? 1 : 0)} tokens/s`);
   if (message.tokens > 0) figures.push(`${message.tokens} tokens`);
   if (message.context > 0 && contextLength) figures.push(`${Math.round(100 * message.context / contextLength)} % of the context`);
   if (message.ended === 'length') figures.push('ended at the most tokens');
@@ -528,7 +529,7 @@ $('composer').onsubmit = (event) => {
   fit(question);
   ask(text);
 };
-question.oninput = () => fit(question);
+question.oninput = window.onresize = () => fit(question);
 question.onkeydown = (event) => {
   if (!sends(event)) return;
   event.preventDefault();
