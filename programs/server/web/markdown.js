@@ -61,7 +61,7 @@ function coloured(text, language) {
 
 /* Long code gets its colours when it is whole, and when nothing else is to be done; the longest none. */
 const longCode = 10000; // characters
-const longestCode = 50000;
+const longestCode = 100000;
 const whenIdle = window.requestIdleCallback ?? setTimeout;
 
 function colour(code, language, whole) {
