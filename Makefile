@@ -189,6 +189,10 @@ $(call object,tests/test_pretokenizer.c): OBJECT_FLAGS = -Itests $(shell pkg-con
 $(BUILD)/tests/test_pretokenizer: TEST_LIBS = $(shell pkg-config --libs libpcre2-8)
 endif
 
+# The program's own files that a test looks at.
+$(call object,tests/test_web_page.c): OBJECT_FLAGS = -Itests -Iprograms $(shell pkg-config --cflags cmocka)
+$(BUILD)/tests/test_web_page: $(call object,programs/server/web_page.c) $(BUILD)/obj/web_files.o
+
 # Allocations are counted where the linker can put itself before them, and no sanitizer does.
 ifneq ($(UNAME),Darwin)
 ifndef SANITIZE

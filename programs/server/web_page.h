@@ -12,8 +12,8 @@ typedef struct web_file {
 } web_file;
 
 /* The Content-Security-Policy to send with each file: the page runs and asks nothing but what comes from its own server. */
-#define WEB_PAGE_POLICY                                                                                                \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "              \
+#define WEB_PAGE_POLICY                                                                                   \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " \
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 /* The file at a path of a URL, without its query; "/" is the page. NULL: there is none. */

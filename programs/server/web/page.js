@@ -330,7 +330,8 @@ function edit(conversation, message, article) {
 
 function retry(conversation, message) {
   if (running.has(conversation.id)) return;
-  if (!message.content) conversation.messages = conversation.messages.filter((other) => other !== message && other.parent !== message.id);
+  const hasMore = siblings(conversation, { parent: message.id }).length > 0;
+  if (!message.content && !hasMore) conversation.messages = conversation.messages.filter((other) => other !== message);
   answer(conversation, find(conversation, message.parent));
 }
 
