@@ -96,7 +96,8 @@ function isConversation(it) {
   return typeof it?.title === 'string' && Array.isArray(it.messages) && it.messages.every((message) => {
     const fine = typeof message?.id === 'string' && seen.has(message.parent) && !seen.has(message.id) &&
       ['user', 'assistant'].includes(message.role) && typeof message.content === 'string' &&
-      ['string', 'undefined'].includes(typeof message.reasoning);
+      ['string', 'undefined'].includes(typeof message.reasoning) &&
+      ['speed', 'tokens', 'context', 'thought'].every((name) => ['number', 'undefined'].includes(typeof message[name]));
     seen.add(message?.id);
     return fine;
   }) && seen.has(it.leaf);
@@ -317,7 +318,10 @@ function edit(conversation, message, article) {
       event.stopPropagation();
       end();
     }
-    if (sends(event)) form.requestSubmit();
+    if (sends(event)) {
+      event.preventDefault();
+      form.requestSubmit();
+    }
   };
   form.querySelector('.cancel').onclick = end;
   form.onsubmit = (event) => {
