@@ -48,7 +48,8 @@ KERNEL_PARTS    := TABLE ATTENTION TILES SIMPLE SUPER_BLOCKS HALVES CODEBOOKS
 KERNELS         := $(addprefix src/cpu/kernels_,$(if $(filter x86_64-%,$(MACHINE)),avx2 avx512)$(if \
                    $(filter aarch64-% arm64-%,$(MACHINE)),neon i8mm))
 LIB_SOURCES     := $(filter-out $(KERNELS:%=%.c),$(wildcard src/*/*.c))
-PROGRAM_SOURCES := $(wildcard programs/*.c programs/server/*.c)
+PROGRAM_SOURCES := $(wildcard programs/*.c)
+SERVER_SOURCES  := $(wildcard programs/server/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 # Programs that shell tests run, or people.
 TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c tests/maskbench.c
@@ -57,7 +58,7 @@ FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS     := $(foreach kernels,$(KERNELS),$(KERNEL_PARTS:%=$(BUILD)/obj/$(kernels).%.o)) \
                    $(call object,$(LIB_SOURCES)) $(BUILD)/obj/kernel_text.o
-PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES)) $(BUILD)/obj/web_files.o
+PROGRAM_OBJECTS := $(call object,$(PROGRAM_SOURCES))
 SUPPORT_OBJECTS := $(call object,$(SUPPORT_SOURCES))
 TESTS           := $(subst tests/check,check,$(TEST_SOURCES:%.c=$(BUILD)/%)) $(BUILD)/check_avx512_model \
                    $(TOOL_SOURCES:%.c=$(BUILD)/%)
@@ -105,12 +106,19 @@ else
 PULL_FLAGS := -DMISSING_LIBRARIES='"$(strip $(PULL_MISSING))"'
 endif
 
+# What `mini-cllm serve` needs, likewise.
+ifneq ($(shell pkg-config --exists libmicrohttpd 2>/dev/null && echo yes),)
+SERVER_FLAGS    := $(shell pkg-config --cflags libmicrohttpd) -DHAVE_MICROHTTPD
+SERVER_LIBS     := $(shell pkg-config --libs libmicrohttpd)
+PROGRAM_OBJECTS += $(call object,$(SERVER_SOURCES)) $(BUILD)/obj/web_files.o
+endif
+
 all: $(BUILD)/mini-cllm $(BUILD)/libcllm.a $(BUILD)/$(SHARED)
 
 # ------------------------------------------------------------------------------------------------ compiling
 
 # Changes when the compiler or its flags do, so that nothing stale is kept.
-SETTINGS := $(CC) $(FLAGS) $(CFLAGS) $(strip $(PULL_MISSING))
+SETTINGS := $(CC) $(FLAGS) $(CFLAGS) $(strip $(PULL_MISSING)) $(SERVER_FLAGS)
 $(BUILD)/settings: FORCE
 	@mkdir -p $(@D)
 	@echo '$(SETTINGS)' | cmp -s - $@ || echo '$(SETTINGS)' > $@
@@ -174,10 +182,11 @@ $(BUILD)/obj/web_files.o: $(BUILD)/obj/web_files.c $(BUILD)/settings
 	$(CC) $(FLAGS) -Iprograms $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
 # The program links jansson (its --json output), what pulls models, and libedit for typing, where that is found; the library none.
-$(PROGRAM_OBJECTS): OBJECT_FLAGS = -Iprograms $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson) $(PULL_FLAGS)
-PROGRAM_LIBS = $(shell pkg-config --libs jansson) $(PULL_LIBS)
+$(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson) $(PULL_FLAGS) \
+    $(SERVER_FLAGS) -Iprograms
+PROGRAM_LIBS = $(shell pkg-config --libs jansson) $(PULL_LIBS) $(SERVER_LIBS)
 ifneq ($(shell pkg-config --exists libedit 2>/dev/null && echo yes),)
-$(call object,programs/line_input.c): OBJECT_FLAGS = -Iprograms $(shell pkg-config --cflags libedit) -DHAVE_LIBEDIT
+$(call object,programs/line_input.c): OBJECT_FLAGS = $(shell pkg-config --cflags libedit) -DHAVE_LIBEDIT
 PROGRAM_LIBS += $(shell pkg-config --libs libedit)
 endif
 $(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
@@ -231,6 +240,7 @@ $(BUILD)/$(SHARED): $(LIB_OBJECTS)
 
 $(BUILD)/mini-cllm: $(PROGRAM_OBJECTS) $(if $(SANITIZE),$(call object,tests/support/sanitizers.c)) $(BUILD)/libcllm.a
 	$(LINK) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
+	$(if $(SERVER_LIBS),,@echo 'mini-cllm: built without serve, which needs libmicrohttpd; scripts/setup installs it')
 	$(if $(PULL_LIBS),,@echo 'mini-cllm: built without pull, which needs $(strip $(PULL_MISSING)); scripts/setup installs them')
 
 $(BUILD)/tests/%: $(BUILD)/obj/tests/%.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
@@ -329,7 +339,7 @@ test: all tests stage lookalike threads arm
 test-long:
 	@MINICLLM_TEST_LONG=1 TEST_SECONDS=$${TEST_SECONDS:-10800} $(MAKE) test
 
-FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] programs/server/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
+FORMATTED := $(wildcard include/*.h src/*/*.[chm] programs/*.[ch] programs/*/*.[ch] tests/*.[ch] tests/*/*.[chm] examples/*.c)
 check-format:
 	@$(CLANG_FORMAT) --version | grep -q 'version 14' || { echo 'check-format needs clang-format 14' >&2; exit 1; }
 	$(CLANG_FORMAT) --dry-run -Werror $(FORMATTED)

@@ -294,6 +294,27 @@ CLLM_API cllm_status cllm_answer_take(cllm_answer *answer, cllm_string text, boo
 /* Has the model written what ends its turn? All that follows is left out. */
 CLLM_API bool cllm_answer_has_ended(const cllm_answer *answer);
 
+/* What an answer has to be, when it is to call tools. */
+typedef struct cllm_call_options {
+    cllm_string
+        tools; /* JSON, the list of tools in OpenAI's form. Those that say "strict": true get arguments by their schemas, or it is an
+                          error; others as far as their schemas can be enforced, else any arguments */
+    cllm_string name; /* only this one of them is called, and has to be; or "" */
+    bool must_call;   /* else the answer may say something before it calls, or call nothing */
+    bool one_call;    /* at most one */
+} cllm_call_options;
+
+/* The answers of this chat's format that call tools, as CLLM_GRAMMAR_STRUCTURE; its special tokens have to be spelled for cllm_answer_take
+ * (spell_control). prompt: [n_parts] what they follow, or NULL, as cllm_answer_create has it. structure: owned, terminated: release with cllm_free.
+ * preamble: out, for cllm_generation_options: the reasoning that may come before. Valid as long as the chat.
+ * Where arguments stand between marks, key by key, they come in the order of the schema, and a free string ends at its mark.
+ * Errors: FORMAT and UNSUPPORTED (tools is no JSON), ARGUMENT (no tool, or none of this name; a name that calls cannot spell), UNSUPPORTED (a
+ * strict tool's arguments, which this format cannot hold to its schema), MEMORY. cllm_grammar_create refuses the schema of a strict tool that it
+ * cannot enforce, and names the tool. */
+CLLM_API cllm_status cllm_chat_call_structure(const cllm_chat *chat, const cllm_call_options *options,
+                                              const cllm_part *prompt, size_t n_parts, char **structure,
+                                              cllm_preamble *preamble, cllm_error *err);
+
 /* -------------------------------------------------------------------------------------------- tokenizer */
 
 /* Make the tokenizer that a file's tokenizer.ggml.* keys describe; the file needs no tensors. The tokenizer keeps
@@ -729,6 +750,7 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_JSON_SCHEMA, /* JSON by a schema (draft 4 to 2020-12; $schema says which), properties in any order */
     CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty ones do not count */
+    CLLM_GRAMMAR_STRUCTURE, /* parts in JSON, as below; only its texts may also be written by special tokens */
 } cllm_grammar_kind;
 
 /* index: must outlive it. text: UTF-8. out: owned; must outlive its matchers.
@@ -736,7 +758,17 @@ typedef enum cllm_grammar_kind {
  * an unknown rule), UNSUPPORTED (what cannot be enforced, such as a look behind; it is too large), MEMORY.
  *
  * A schema's JSON has at most 20 characters of white space between its tokens. Names, enumerated strings and strings with a pattern or format are spelled
- * without needless escapes. A format is enforced; one that JSON Schema does not know has no effect. */
+ * without needless escapes. A format is enforced; one that JSON Schema does not know has no effect.
+ *
+ * A part of a structure is
+ *   "text"                                            that text, by its letters or by special tokens that it spells
+ *   [part, ...]                                       one after the other
+ *   {"any": [part, ...]}                              one of them
+ *   {"repeat": part, "least": n, "most": m}           so many times; without the numbers: any number of times
+ *   {"regex": "..."}                                  a text that matches
+ *   {"without": ["text", ...]}                        any text in which none of these occurs
+ *   {"schema": {...}, "in_order": true, "name": "..", "else": part}
+ *                                                     JSON by a schema; messages say its name. `else` takes its place if it cannot be enforced */
 CLLM_API cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
                                          cllm_grammar **out, cllm_error *err);
 CLLM_API void cllm_grammar_destroy(cllm_grammar *grammar);

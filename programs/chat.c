@@ -599,7 +599,7 @@ int chat(const options *o) {
         return usage_error("--image: %s: models read text alone here, images are not supported yet", o->image);
     int status = o->reasoning ? set_reasoning(&t, o->reasoning) : EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = check_kwargs(o);
-    for (size_t i = 0; status == EXIT_SUCCESS && i < o->n_attached; i++) status = attach(&t, o->attached[i]);
+    for (size_t i = 0; status == EXIT_SUCCESS && i < o->attached.count; i++) status = attach(&t, o->attached.items[i]);
     if (status == EXIT_SUCCESS) status = start(&t, &r);
     if (status == EXIT_SUCCESS) {
         status = t.c.once ? ask_once(&t) : talk_with(&t);

@@ -13,6 +13,7 @@ int eval(const options *o);
 int check_grammar(const options *o);
 int render_template(const options *o);
 int bench(const options *o);
+int serve(const options *o);
 int pull(const options *o);
 int list_models(const options *o);
 int remove_models(const options *o);

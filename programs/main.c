@@ -40,6 +40,10 @@ const command commands[] = {
      "Measure the speed of prompts and of decoding, beside what the machine can do at most. Where an option\n"
      "takes numbers separated by commas, all combinations are measured.",
      bench},
+    {SERVE, "serve", "[MODEL.gguf...] [--port N] [options]",
+     "Serve models over HTTP, to clients of OpenAI, Anthropic, ollama and llama-server. Without a MODEL, those that\n"
+     "are pulled are loaded as requests name them. Short options mean what llama-server's do.",
+     serve},
     {PULL, "pull", "OWNER/NAME[:QUANT]... [-q]",
      "Fetch models from the Hugging Face Hub, or by the URL of a GGUF file. For one that is there the Hub is asked\n"
      "for a newer commit.",

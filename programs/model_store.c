@@ -298,7 +298,7 @@ static size_t count_models(const file_list *all, const char *tag, const model_fi
     return count;
 }
 
-choice choose_files(const model_name *name, const file_list *all, file_list *chosen) {
+file_choice choose_files(const model_name *name, const file_list *all, file_list *chosen) {
     const model_file *first = NULL;
     size_t count;
     if (*name->file) {

@@ -57,8 +57,8 @@ bool file_list_add(file_list *list, const char *path, uint64_t size, const char 
 bool path_is_safe(const char *path);
 
 /* The files of the model that a name means: all its shards. What is no model (mmproj, mtp, imatrix) never is. */
-typedef enum choice { CHOICE_MADE, CHOICE_NONE, CHOICE_SEVERAL, CHOICE_SHARDS_MISSING } choice;
-choice choose_files(const model_name *name, const file_list *all, file_list *chosen);
+typedef enum file_choice { CHOICE_MADE, CHOICE_NONE, CHOICE_SEVERAL, CHOICE_SHARDS_MISSING } file_choice;
+file_choice choose_files(const model_name *name, const file_list *all, file_list *chosen);
 
 typedef struct tag_text {
     char text[64];

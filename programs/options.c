@@ -14,10 +14,19 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef enum option_group { IN_TEXT, IN_SAMPLING, IN_TEST, IN_SPEED, IN_MODEL, IN_OUTPUT, N_GROUPS } option_group;
+typedef enum option_group {
+    IN_TEXT,
+    IN_SAMPLING,
+    IN_TEST,
+    IN_SPEED,
+    IN_MODEL,
+    IN_SERVER,
+    IN_OUTPUT,
+    N_GROUPS
+} option_group;
 
 static const char *const group_names[N_GROUPS] = {"Text",  "Sampling", "Measurement", "Speed and memory",
-                                                  "Model", "Output"};
+                                                  "Model", "Server",   "Output"};
 
 typedef enum option_kind {
     FLAG,     /* bool */
@@ -30,7 +39,7 @@ typedef enum option_kind {
     NUMBER,   /* float in [lower, upper], or above `lower` where lower_is_out */
     OVERRIDE, /* one more of options.overrides: KEY=TYPE:VALUE */
     LORA,     /* one more of options.loras: FILE or FILE:SCALE */
-    ATTACH,   /* one more of options.attached: FILE */
+    LIST_OF,  /* text_list: one more text */
     STEPS,    /* options.sampling.steps: names, separated by semicolons or commas */
     BIAS,     /* one more of options.sampling.logit_bias: ID+BIAS or ID-BIAS */
     BREAKER,  /* one more of options.sampling.dry_breakers: TEXT, or "none" */
@@ -55,12 +64,13 @@ typedef struct option_row {
 
 #define FIELD(name) offsetof(options, name)
 #define WRITES      (GENERATE | CHAT)
-#define RUNS        (WRITES | EVAL | BENCH)
+#define SAMPLES     (WRITES | SERVE)
+#define RUNS        (SAMPLES | EVAL | BENCH)
 #define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE | TEMPLATE | GRAMMAR)
 #define MOST_TOKENS (1 << 24) /* of a measurement */
 
 static const option_row rows[] = {
-    {IN_TEXT, CHAT, 'a', "attach", ATTACH, 0, "FILE",
+    {IN_TEXT, CHAT, 'a', "attach", LIST_OF, FIELD(attached), "FILE",
      .help = "add a file's text to the question; give it again for more files"},
     {IN_TEXT, CHAT, 0, "system", TEXT, FIELD(system), "TEXT|@FILE",
      .help = "what the model is told before the conversation"},
@@ -81,6 +91,9 @@ static const option_row rows[] = {
     {IN_TEXT, GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .or_minus_one = true,
      .initial = "256",
      .help = "most tokens to generate; -1 goes on until the model ends the text or the context is full"},
+    {IN_TEXT, SERVE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 1, INT32_MAX, .or_minus_one = true, .initial = "-1",
+     .help = "most tokens of a text whose request gives no limit; -1 goes on until the model ends it or the context is "
+             "full"},
     {IN_TEXT, CHAT, 0, "load", TEXT, FIELD(load), "FILE",
      .help = "go on with a conversation that /save or --save wrote as JSON"},
     {IN_TEXT, CHAT, 0, "save", TEXT, FIELD(save), "FILE",
@@ -96,11 +109,11 @@ static const option_row rows[] = {
     {IN_TEXT, TOKENIZE, 0, "no-bos", FLAG, FIELD(no_bos), .help = "put no BOS and EOS tokens around the text"},
     {IN_TEXT, TEMPLATE, 'f', "file", TEXT, FIELD(file), "FILE",
      .help = "read the conversation, or the answer, from a file instead of standard input"},
-    {IN_TEXT, TEMPLATE | CHAT, 0, "chat-template", TEXT, FIELD(chat_template), "NAME|FILE",
+    {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template", TEXT, FIELD(chat_template), "NAME|FILE",
      .computed = "the model's own",
      .help =
          "a template of the model by its name, such as tool_use, that of a family, such as chatml, or one in a file"},
-    {IN_TEXT, TEMPLATE | CHAT, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
+    {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
      .help = "more variables for the template, as a JSON object; they take precedence over the conversation's"},
     {IN_TEXT, TEMPLATE, 0, "parse", FLAG, FIELD(parse),
      .help =
@@ -128,68 +141,72 @@ static const option_row rows[] = {
 
     {IN_SAMPLING, WRITES, 't', "temperature", NUMBER, FIELD(sampling.temperature), "F", .lower = 0, .upper = INFINITY,
      .initial = "0.8", .help = "0 is greedy, more is more varied"},
-    {IN_SAMPLING, WRITES, 0, "top-k", WHOLE32, FIELD(sampling.top_k), "N", 0, INT32_MAX, .initial = "40",
+    {IN_SAMPLING, SERVE, 0, "temperature", NUMBER, FIELD(sampling.temperature), "F", .lower = 0, .upper = INFINITY,
+     .initial = "0.8", .help = "0 is greedy, more is more varied"},
+    {IN_SAMPLING, SAMPLES, 0, "top-k", WHOLE32, FIELD(sampling.top_k), "N", 0, INT32_MAX, .initial = "40",
      .help = "keep the N likeliest tokens; 0 is off"},
-    {IN_SAMPLING, WRITES, 0, "top-p", NUMBER, FIELD(sampling.top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1,
+    {IN_SAMPLING, SAMPLES, 0, "top-p", NUMBER, FIELD(sampling.top_p), "F", .lower = 0, .lower_is_out = true, .upper = 1,
      .initial = "0.9", .help = "keep the likeliest tokens that sum to this probability"},
-    {IN_SAMPLING, WRITES, 0, "min-p", NUMBER, FIELD(sampling.min_p), "F", .lower = 0, .upper = 1, .initial = "0",
+    {IN_SAMPLING, SAMPLES, 0, "min-p", NUMBER, FIELD(sampling.min_p), "F", .lower = 0, .upper = 1, .initial = "0",
      .help = "keep tokens at least F times as likely as the likeliest; 0 is off"},
     {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .initial = "42",
      .help = "a seed gives the same text every time"},
     {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .computed = "a fresh one each time",
      .help = "a seed gives the same answers every time; /stats tells it"},
-    {IN_SAMPLING, WRITES, 0, "typical-p", NUMBER, FIELD(sampling.typical_p), "F", .lower = 0, .lower_is_out = true,
+    {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .or_minus_one = true,
+     .computed = "a fresh one for each request", .help = "the seed of requests that give none; -1 is a fresh one"},
+    {IN_SAMPLING, SAMPLES, 0, "typical-p", NUMBER, FIELD(sampling.typical_p), "F", .lower = 0, .lower_is_out = true,
      .upper = 1, .initial = "1",
      .help = "keep the tokens whose surprise is closest to the expected one, up to this probability"},
-    {IN_SAMPLING, WRITES, 0, "top-n-sigma", NUMBER, FIELD(sampling.top_n_sigma), "F", .lower = -1, .upper = INFINITY,
+    {IN_SAMPLING, SAMPLES, 0, "top-n-sigma", NUMBER, FIELD(sampling.top_n_sigma), "F", .lower = -1, .upper = INFINITY,
      .initial = "-1", .help = "keep logits within F standard deviations of the largest; -1 and 0 are off"},
-    {IN_SAMPLING, WRITES, 0, "xtc-probability", NUMBER, FIELD(sampling.xtc_probability), "F", .lower = 0, .upper = 1,
+    {IN_SAMPLING, SAMPLES, 0, "xtc-probability", NUMBER, FIELD(sampling.xtc_probability), "F", .lower = 0, .upper = 1,
      .initial = "0",
      .help = "how often XTC leaves out all tokens that reach its threshold, but the least likely of them"},
-    {IN_SAMPLING, WRITES, 0, "xtc-threshold", NUMBER, FIELD(sampling.xtc_threshold), "F", .lower = 0, .upper = 1,
+    {IN_SAMPLING, SAMPLES, 0, "xtc-threshold", NUMBER, FIELD(sampling.xtc_threshold), "F", .lower = 0, .upper = 1,
      .initial = "0.1", .help = "the threshold of XTC; more than 0.5 is off"},
-    {IN_SAMPLING, WRITES, 0, "dynatemp-range", NUMBER, FIELD(sampling.dynatemp_range), "F", .lower = 0,
+    {IN_SAMPLING, SAMPLES, 0, "dynatemp-range", NUMBER, FIELD(sampling.dynatemp_range), "F", .lower = 0,
      .upper = INFINITY, .initial = "0",
      .help = "let the temperature vary by F in both directions, higher where many tokens are likely; 0 is off"},
-    {IN_SAMPLING, WRITES, 0, "dynatemp-exp", NUMBER, FIELD(sampling.dynatemp_exponent), "F", .lower = 0,
+    {IN_SAMPLING, SAMPLES, 0, "dynatemp-exp", NUMBER, FIELD(sampling.dynatemp_exponent), "F", .lower = 0,
      .upper = INFINITY, .initial = "1", .help = "the exponent of that relation"},
-    {IN_SAMPLING, WRITES, 0, "repeat-penalty", NUMBER, FIELD(sampling.repeat_penalty), "F", .lower = 0,
+    {IN_SAMPLING, SAMPLES, 0, "repeat-penalty", NUMBER, FIELD(sampling.repeat_penalty), "F", .lower = 0,
      .lower_is_out = true, .upper = INFINITY, .initial = "1",
      .help = "divide the positive logits of tokens that came lately, multiply the others; 1 is off"},
-    {IN_SAMPLING, WRITES, 0, "frequency-penalty", NUMBER, FIELD(sampling.frequency_penalty), "F", .lower = -INFINITY,
+    {IN_SAMPLING, SAMPLES, 0, "frequency-penalty", NUMBER, FIELD(sampling.frequency_penalty), "F", .lower = -INFINITY,
      .upper = INFINITY, .initial = "0", .help = "subtract F from a token's logit for each time that it came lately"},
-    {IN_SAMPLING, WRITES, 0, "presence-penalty", NUMBER, FIELD(sampling.presence_penalty), "F", .lower = -INFINITY,
+    {IN_SAMPLING, SAMPLES, 0, "presence-penalty", NUMBER, FIELD(sampling.presence_penalty), "F", .lower = -INFINITY,
      .upper = INFINITY, .initial = "0", .help = "subtract F once, if it came lately"},
-    {IN_SAMPLING, WRITES, 0, "repeat-last-n", WHOLE32, FIELD(sampling.penalty_last_n), "N", 0, INT32_MAX,
+    {IN_SAMPLING, SAMPLES, 0, "repeat-last-n", WHOLE32, FIELD(sampling.penalty_last_n), "N", 0, INT32_MAX,
      .or_minus_one = true, .initial = "64",
      .help = "lately is within the last N tokens of prompt and text; -1 is all of them"},
-    {IN_SAMPLING, WRITES, 0, "dry-multiplier", NUMBER, FIELD(sampling.dry_multiplier), "F", .lower = 0,
+    {IN_SAMPLING, SAMPLES, 0, "dry-multiplier", NUMBER, FIELD(sampling.dry_multiplier), "F", .lower = 0,
      .upper = INFINITY, .initial = "0",
      .help = "DRY: subtract F * base^(n - allowed length) from the logit of a token that would prolong a run of n "
              "tokens which came before; 0 is off"},
-    {IN_SAMPLING, WRITES, 0, "dry-base", NUMBER, FIELD(sampling.dry_base), "F", .lower = 0, .upper = INFINITY,
+    {IN_SAMPLING, SAMPLES, 0, "dry-base", NUMBER, FIELD(sampling.dry_base), "F", .lower = 0, .upper = INFINITY,
      .initial = "1.75", .help = "its base"},
-    {IN_SAMPLING, WRITES, 0, "dry-allowed-length", WHOLE32, FIELD(sampling.dry_allowed_length), "N", 0, INT32_MAX,
+    {IN_SAMPLING, SAMPLES, 0, "dry-allowed-length", WHOLE32, FIELD(sampling.dry_allowed_length), "N", 0, INT32_MAX,
      .initial = "2", .help = "shorter runs cost nothing"},
-    {IN_SAMPLING, WRITES, 0, "dry-penalty-last-n", WHOLE32, FIELD(sampling.dry_penalty_last_n), "N", 0, INT32_MAX,
+    {IN_SAMPLING, SAMPLES, 0, "dry-penalty-last-n", WHOLE32, FIELD(sampling.dry_penalty_last_n), "N", 0, INT32_MAX,
      .or_minus_one = true, .initial = "64", .help = "look for runs in the last N tokens; -1 is all of them"},
-    {IN_SAMPLING, WRITES, 0, "dry-sequence-breaker", BREAKER, 0, "TEXT", .computed = "newline : \" *",
+    {IN_SAMPLING, SAMPLES, 0, "dry-sequence-breaker", BREAKER, 0, "TEXT", .computed = "newline : \" *",
      .help = "a text that no run goes across; none is none; for more give it again"},
-    {IN_SAMPLING, WRITES, 0, "mirostat", WHOLE32, FIELD(sampling.mirostat), "N", 0, 2, .initial = "0",
+    {IN_SAMPLING, SAMPLES, 0, "mirostat", WHOLE32, FIELD(sampling.mirostat), "N", 0, 2, .initial = "0",
      .help = "1 or 2: aim at a surprise that stays the same, by mirostat or its second version, with the temperature "
              "and no other sampler"},
-    {IN_SAMPLING, WRITES, 0, "mirostat-ent", NUMBER, FIELD(sampling.mirostat_tau), "F", .lower = 0, .upper = INFINITY,
+    {IN_SAMPLING, SAMPLES, 0, "mirostat-ent", NUMBER, FIELD(sampling.mirostat_tau), "F", .lower = 0, .upper = INFINITY,
      .initial = "5", .help = "the surprise of a token, in bits, that it aims at (tau)"},
-    {IN_SAMPLING, WRITES, 0, "mirostat-lr", NUMBER, FIELD(sampling.mirostat_eta), "F", .lower = 0, .upper = INFINITY,
+    {IN_SAMPLING, SAMPLES, 0, "mirostat-lr", NUMBER, FIELD(sampling.mirostat_eta), "F", .lower = 0, .upper = INFINITY,
      .initial = "0.1", .help = "how fast it gets there (eta)"},
-    {IN_SAMPLING, WRITES, 0, "adaptive-target", NUMBER, FIELD(sampling.adaptive_target), "F", .lower = -1, .upper = 1,
+    {IN_SAMPLING, SAMPLES, 0, "adaptive-target", NUMBER, FIELD(sampling.adaptive_target), "F", .lower = -1, .upper = 1,
      .initial = "-1",
      .help = "prefer tokens about as likely as this, on average; needs adaptive_p in --samplers; -1 is off"},
-    {IN_SAMPLING, WRITES, 0, "adaptive-decay", NUMBER, FIELD(sampling.adaptive_decay), "F", .lower = 0, .upper = 0.99f,
+    {IN_SAMPLING, SAMPLES, 0, "adaptive-decay", NUMBER, FIELD(sampling.adaptive_decay), "F", .lower = 0, .upper = 0.99f,
      .initial = "0.9", .help = "how long that average remembers"},
-    {IN_SAMPLING, WRITES, 0, "logit-bias", BIAS, 0, "ID+F|ID-F",
+    {IN_SAMPLING, SAMPLES, 0, "logit-bias", BIAS, 0, "ID+F|ID-F",
      .help = "add F to the logit of a token, or subtract it; ID-inf forbids it; for more give it again"},
-    {IN_SAMPLING, WRITES, 0, "samplers", STEPS, 0, "NAME;...",
+    {IN_SAMPLING, SAMPLES, 0, "samplers", STEPS, 0, "NAME;...",
      .computed = "penalties;dry;top_n_sigma;temperature;top_k;typ_p;top_p;min_p;xtc",
      .help = "which samplers there are, in their order; infill and adaptive_p are two more"},
 
@@ -209,14 +226,28 @@ static const option_row rows[] = {
 
     {IN_SPEED, WRITES | EVAL, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024,
      .computed = "the cores this process may use", .help = "threads to compute with"},
+    {IN_SPEED, SERVE, 't', "threads", WHOLE, FIELD(threads), "N", 1, 1024, .computed = "the cores this process may use",
+     .help = "threads to compute with"},
     {IN_SPEED, BENCH, 0, "threads", COUNTS, FIELD(thread_counts), "N,..", 1, 1024,
      .computed = "the cores this process may use", .help = "threads to compute with"},
     {IN_SPEED, WRITES | INSPECT, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "the model's, or what fits in memory", .help = "context in tokens"},
+    {IN_SPEED, SERVE, 0, "ctx", WHOLE, FIELD(ctx), "N", 0, INT32_MAX, .initial = "0",
+     .help = "positions of all requests together; 0 is the model's context, or what of it fits in memory"},
+    {IN_SPEED, SERVE, 0, "parallel", WHOLE, FIELD(parallel), "N", 1, 1024, .initial = "4",
+     .help = "requests at a time; where it is given each has its share of --ctx"},
+    {IN_SPEED, SERVE, 0, "kv-unified", FLAG, FIELD(kv_unified),
+     .help = "with --parallel: one request may use all of --ctx"},
+    {IN_SPEED, SERVE, 0, "cache-ram", WHOLE, FIELD(cache_ram), "MIB", 0, 1 << 24, .initial = "1024",
+     .help = "memory of the prefix cache, beside that of requests; 0 is none"},
+    {IN_SPEED, SERVE, 0, "queue", WHOLE, FIELD(queue), "N", 0, 1 << 20, .initial = "256",
+     .help = "requests that may wait; more are refused with status 503"},
+    {IN_SPEED, SERVE, 0, "pooling", CHOICE, FIELD(pooling), "last|mean", .initial = "last",
+     .help = "how an embedding is made of a text's tokens"},
     {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "as much of the model's as fits in memory; with --text 512",
      .help = "context in tokens; with --text the length of a chunk"},
-    {IN_SPEED, WRITES | EVAL, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
+    {IN_SPEED, SAMPLES | EVAL, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
     {IN_SPEED, BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
@@ -232,7 +263,7 @@ static const option_row rows[] = {
      .help = "compute so many of the last layers on the GPU, and the others on the cpu; 0 is the cpu alone"},
     {IN_SPEED, RUNS, 0, "exact", FLAG, FIELD(exact),
      .help = "on a GPU too, the same bits for any --batch: without the faster kernels for prompts"},
-    {IN_SPEED, WRITES, 0, "draft", CHOICE, FIELD(draft), "none|lookup", .initial = "none",
+    {IN_SPEED, SAMPLES, 0, "draft", CHOICE, FIELD(draft), "none|lookup", .initial = "none",
      .help =
          "draft tokens from the text so far, and keep those that would have come anyway: the same text, faster where "
          "it repeats itself; on a GPU it turns --exact on"},
@@ -258,6 +289,49 @@ static const option_row rows[] = {
     {IN_MODEL, ALL, 0, "override", OVERRIDE, 0, "KEY=TYPE:VALUE",
      .help = "put this in the place of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that "
              "begins with a dot is the architecture's; for more keys give it again"},
+
+    {IN_SERVER, SERVE, 0, "host", LIST_OF, FIELD(host), "ADDRESS", .computed = "127.0.0.1 and ::1",
+     .help = "where to listen; another than this machine needs --api-key or --no-auth; for more give it again"},
+    {IN_SERVER, SERVE, 0, "port", WHOLE, FIELD(port), "N", 0, 65535, .initial = "8080",
+     .help = "the port to listen on; 0 is one that is free, which is told"},
+    {IN_SERVER, SERVE, 0, "api-key", TEXT, FIELD(api_key), "KEY,..", .help = "keys, one of which a request must have"},
+    {IN_SERVER, SERVE, 0, "api-key-file", TEXT, FIELD(api_key_file), "FILE", .help = "the same, a line each"},
+    {IN_SERVER, SERVE, 0, "no-auth", FLAG, FIELD(no_auth), .help = "let everybody ask who can reach the --host"},
+    {IN_SERVER, SERVE, 0, "allow-host", LIST_OF, FIELD(allow_host), "NAME",
+     .help = "another name of this machine that a request may have in its Host; * is any; for more give it again"},
+    {IN_SERVER, SERVE, 0, "cors", LIST_OF, FIELD(cors), "ORIGIN",
+     .help = "let pages of another origin ask, such as https://a.example or tauri://localhost; * is any; for more give "
+             "it again"},
+    {IN_SERVER, SERVE, 0, "api-prefix", TEXT, FIELD(api_prefix), "PATH",
+     .help = "what all paths begin with, such as /llm"},
+    {IN_SERVER, SERVE, 'a', "alias", LIST_OF, FIELD(alias), "NAME",
+     .help = "another name of the model; for more give it again"},
+    {IN_SERVER, SERVE, 0, "strict-model", FLAG, FIELD(strict_model),
+     .help = "refuse requests for another model, which the only one answers otherwise"},
+    {IN_SERVER, SERVE, 0, "models-max", WHOLE, FIELD(models_max), "N", 0, 1024, .initial = "4",
+     .help = "models that are loaded at a time; 0 is no limit"},
+    {IN_SERVER, SERVE, 0, "sleep-idle-seconds", WHOLE, FIELD(sleep_idle_seconds), "N", 1, INT32_MAX,
+     .or_minus_one = true, .initial = "-1", .help = "unload a model that was not used for so long; -1 is never"},
+    {IN_SERVER, SERVE, 0, "slot-save-path", TEXT, FIELD(slot_save_path), "FOLDER",
+     .help = "where /slots/N?action=save keeps files; without it that is refused"},
+    {IN_SERVER, SERVE, 0, "no-webui", FLAG, FIELD(no_webui), .help = "serve no web page"},
+    {IN_SERVER, SERVE, 0, "drain", WHOLE, FIELD(drain), "SECONDS", 0, 86400, .initial = "30",
+     .help = "how long open requests may go on after SIGTERM or Ctrl-C; a second signal ends at once"},
+    {IN_SERVER, SERVE, 0, "timeout", WHOLE, FIELD(timeout), "SECONDS", 1, 86400, .initial = "60",
+     .help = "close a connection on which nothing moves for so long"},
+    {IN_SERVER, SERVE, 0, "max-body", WHOLE, FIELD(max_body), "BYTES", 1, UINT32_MAX, .initial = "33554432",
+     .help = "largest body of a request"},
+    {IN_SERVER, SERVE, 0, "max-connections", WHOLE, FIELD(max_connections), "N", 1, 1 << 20, .initial = "2048",
+     .help = "open connections in all"},
+    {IN_SERVER, SERVE, 0, "max-connections-per-address", WHOLE, FIELD(max_connections_per_address), "N", 1, 1 << 20,
+     .initial = "1024", .help = "and of one client's address"},
+    {IN_SERVER, SERVE, 0, "log-format", CHOICE, FIELD(log_format), "text|json", .initial = "text",
+     .help = "form of the access log on stderr"},
+    {IN_SERVER, SERVE, 0, "log-prompts", FLAG, FIELD(log_prompts), .help = "log what requests say, too"},
+    {IN_SERVER, SERVE, 0, "ssl-key-file", TEXT, FIELD(ssl_key_file), "FILE",
+     .help = "not supported: put a proxy in front"},
+    {IN_SERVER, SERVE, 0, "ssl-cert-file", TEXT, FIELD(ssl_cert_file), "FILE", .help = "not supported either"},
+    {IN_SERVER, SERVE, 0, "mmproj", TEXT, FIELD(mmproj), "FILE", .help = "not supported yet: models read text alone"},
 
     {IN_OUTPUT, TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
     {IN_OUTPUT, TEMPLATE, 0, "parts", FLAG, FIELD(show_parts),
@@ -290,7 +364,7 @@ static const struct {
 } aliases[] = {
     {0, "temp", "temperature"},   {0, "n-predict", "n-tokens"},      {'s', NULL, "seed"},
     {0, "typical", "typical-p"},  {'l', NULL, "logit-bias"},         {'c', "ctx-size", "ctx"},
-    {'b', "batch-size", "batch"}, {0, "n-gpu-layers", "gpu-layers"},
+    {'b', "batch-size", "batch"}, {0, "n-gpu-layers", "gpu-layers"}, {0, "np", "parallel"},
 };
 
 enum { N_ALIASES = sizeof aliases / sizeof aliases[0] };
@@ -398,7 +472,7 @@ static int set_value(const option_row *row, const char *text, options *o) {
     case TEXT:
     case OVERRIDE:
     case LORA:
-    case ATTACH:
+    case LIST_OF:
     case STEPS:
     case BIAS:
     case BREAKER: break; /* these have functions of their own */
@@ -618,13 +692,13 @@ static int place_arguments(const command *c, options *o) {
         o->model = o->arguments[0];
         memmove(o->arguments, o->arguments + 1, --o->n_arguments * sizeof *o->arguments);
     }
-    if (!o->model && c->bit == TEMPLATE && o->chat_template) return 0;
+    if (!o->model && ((c->bit == TEMPLATE && o->chat_template) || c->bit == SERVE)) return 0;
     if (!o->model && c->bit == TEMPLATE) return usage_error("template: no model, and no --chat-template NAME|FILE");
     if (o->model && !*o->model) return usage_error("the model's name is empty");
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
     if (c->bit == GENERATE && !named && !strpbrk(o->model, "./:") && access(o->model, F_OK) != 0)
         return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);
-    if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH | GRAMMAR))) return 0;
+    if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH | GRAMMAR | SERVE))) return 0;
     if (!(c->bit & (WRITES | TOKENIZE)))
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
                            o->model, space, c->name);
@@ -638,9 +712,17 @@ static int place_arguments(const command *c, options *o) {
     return 0;
 }
 
+static int add_text(text_list *list, const char *text) {
+    const char **more = realloc(list->items, (list->count + 1) * sizeof *more);
+    if (!more) return fail("out of memory");
+    list->items = more;
+    list->items[list->count++] = text;
+    return 0;
+}
+
 static int set_option(const option_row *row, char *text, options *o) {
     switch (row->kind) {
-    case ATTACH: o->attached[o->n_attached++] = text; return 0;
+    case LIST_OF: return add_text((text_list *)(void *)((char *)o + row->field), text);
     case OVERRIDE: return add_override(text, o);
     case LORA: return add_lora(text, o);
     case STEPS: return set_steps(text, o);
@@ -702,11 +784,10 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
                    .overrides = calloc((size_t)argc + NAMED_OVERRIDES, sizeof *o->overrides),
                    .loras = calloc((size_t)argc, sizeof *o->loras),
-                   .attached = calloc((size_t)argc, sizeof *o->attached),
                    .steps = calloc(CLLM_N_STEPS, sizeof *o->steps),
                    .bias = calloc((size_t)argc, sizeof *o->bias),
                    .breakers = calloc((size_t)argc, sizeof *o->breakers)};
-    if (!o->arguments || !o->overrides || !o->loras || !o->attached || !o->steps || !o->bias || !o->breakers)
+    if (!o->arguments || !o->overrides || !o->loras || !o->steps || !o->bias || !o->breakers)
         return fail("out of memory");
     o->sampling.logit_bias = o->bias;
     for (int i = 0; i < N_ROWS; i++)
@@ -729,7 +810,9 @@ void free_options(options *o) {
     free(o->arguments);
     free(o->overrides);
     free(o->loras);
-    free(o->attached);
+    for (int i = 0; i < N_ROWS; i++)
+        if (rows[i].kind == LIST_OF) free(((text_list *)(void *)((char *)o + rows[i].field))->items);
+    free(o->names);
     free(o->steps);
     free(o->bias);
     free(o->breakers);

@@ -14,6 +14,12 @@ typedef struct count_list {
     size_t count;
 } count_list;
 
+/* Texts of an option that may be given again. */
+typedef struct text_list {
+    const char **items; /* [count]: owned; the texts are argv's */
+    size_t count;
+} text_list;
+
 /* What the user asked for; which fields mean something depends on the command. */
 #define AS_MANY_AS_FIT UINT64_MAX /* of --gpu-layers, where it is not given */
 
@@ -30,16 +36,15 @@ typedef struct options {
     const char *chat_template;        /* its name in the file, or its own file; or NULL: the model's */
     const char *chat_template_kwargs; /* a JSON object, or NULL */
     const char *system;               /* a system message, "@FILE" of one, or NULL */
-    const char **attached;            /* [n_attached] files whose text goes with the question: owned */
-    size_t n_attached;
-    const char *reasoning;           /* "show", "hide", "off" or a number of tokens; NULL: by the output */
-    const char *context;             /* "stop" or "shift" */
-    const char *tools;               /* a file with a JSON list of tools, or NULL */
-    const char *image;               /* not supported yet */
-    uint64_t now;                    /* seconds since 1970; UINT64_MAX: the clock's */
-    const char *grammar, *choice;    /* files of a grammar, and of lines of which one is to be the text; or NULL */
-    const char *json_schema, *regex; /* a schema's file or itself, and an expression; or NULL */
-    const char *json_order;          /* "any" or "declared" */
+    text_list attached;               /* files whose text goes with the question */
+    const char *reasoning;            /* "show", "hide", "off" or a number of tokens; NULL: by the output */
+    const char *context;              /* "stop" or "shift" */
+    const char *tools;                /* a file with a JSON list of tools, or NULL */
+    const char *image;                /* not supported yet */
+    uint64_t now;                     /* seconds since 1970; UINT64_MAX: the clock's */
+    const char *grammar, *choice;     /* files of a grammar, and of lines of which one is to be the text; or NULL */
+    const char *json_schema, *regex;  /* a schema's file or itself, and an expression; or NULL */
+    const char *json_order;           /* "any" or "declared" */
     bool timings, check;
     const char *pre;               /* the pre-tokenizer, or NULL: the file's */
     uint64_t n_tokens;             /* most tokens to generate; UINT64_MAX: as many as the context holds */
@@ -82,6 +87,20 @@ typedef struct options {
     bool quiet, verbose;
     bool help, version;
 
+    /* of the server */
+    text_list host, alias, allow_host, cors;
+    uint64_t port, parallel, queue, cache_ram; /* cache_ram: MiB, UINT64_MAX: no limit */
+    bool kv_unified;
+    const char *pooling;                /* "last" or "mean" */
+    const char *api_key, *api_key_file; /* or NULL */
+    bool no_auth, strict_model, no_webui, log_prompts;
+    const char *api_prefix;
+    const char *slot_save_path;
+    const char *log_format; /* "text" or "json" */
+    uint64_t models_max, sleep_idle_seconds, drain;
+    uint64_t max_body, max_connections, max_connections_per_address, timeout;
+    const char *ssl_key_file, *ssl_cert_file, *mmproj; /* not supported */
+
     cllm_metadata *overrides; /* of the file's: those of --override, and what --pre and these three stand for; owned */
     size_t n_overrides;
     const char *rope_scaling; /* NULL: not given */
@@ -91,6 +110,8 @@ typedef struct options {
     size_t n_loras;
     char **found; /* [n_found], owned: paths of models that were given by name */
     size_t n_found;
+    const char **names; /* [n_names], owned: what the user called the models, where they are found elsewhere */
+    size_t n_names;
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */
@@ -106,7 +127,8 @@ enum {
     PULL = 256,
     LIST = 512,
     REMOVE = 1024,
-    GRAMMAR = 2048
+    GRAMMAR = 2048,
+    SERVE = 4096
 };
 
 typedef struct command {

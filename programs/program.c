@@ -412,7 +412,11 @@ int run_start(run *r, uint64_t n_ctx) {
         .device_index = (uint32_t)o->device_index,
         .gpu_layers = o->gpu_layers == AS_MANY_AS_FIT ? 0 : (uint32_t)o->gpu_layers,
         .n_sequences = r->n_sequences,
-        .n_positions = r->n_sequences > 1 ? r->n_sequences * whole_pages((uint32_t)n_ctx) : 0,
+        .n_positions = r->n_positions       ? r->n_positions
+                       : r->n_sequences > 1 ? r->n_sequences * whole_pages((uint32_t)n_ctx)
+                                            : 0,
+        .cache_bytes = r->cache_bytes,
+        .pooling = r->pooling,
         .exact = o->exact || o->draft_model || strcmp(o->draft, "lookup") == 0,
         .progress = on_eval,
         .user = r,

@@ -94,6 +94,9 @@ typedef struct run {
     cllm_engine *engine;
     cllm_sequence *sequence; /* its first */
     uint32_t n_sequences;    /* that it is to have; 0: one */
+    uint32_t n_positions;    /* of them together; 0: as many as each may have by itself */
+    uint64_t cache_bytes;    /* of the prefix cache */
+    cllm_pooling pooling;
     double load_seconds;
     char stage[80];     /* what is evaluated, for the progress bar; "": draw none */
     double stage_start; /* when it became other than "" */

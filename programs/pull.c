@@ -29,7 +29,7 @@ typedef struct pulling {
     location first; /* of the first file */
 } pulling;
 
-static int fail_to_choose(const model_name *name, choice made, const file_list *all) {
+static int fail_to_choose(const model_name *name, file_choice made, const file_list *all) {
     if (made == CHOICE_SHARDS_MISSING) return fail("%s: the Hub lacks a shard of this model", name->text);
     char list[2048] = "";
     size_t n = 0;
@@ -53,7 +53,7 @@ static int find_on_hub(pulling *p) {
     file_list all = {0};
     int status = hub_list(p->h, name, &all);
     if (status == EXIT_SUCCESS) {
-        const choice made = choose_files(name, &all, &p->model.files);
+        const file_choice made = choose_files(name, &all, &p->model.files);
         if (made != CHOICE_MADE) status = fail_to_choose(name, made, &all);
     }
     free(all.items);
@@ -256,8 +256,11 @@ static int find_model(const options *o, const char *model, char **path) {
 int find_models(const command *c, options *o) {
     if (c->bit & (PULL | LIST | REMOVE)) return EXIT_SUCCESS;
     o->found = calloc(o->n_arguments + 2, sizeof *o->found);
-    if (!o->found) return fail("out of memory");
-    const size_t n_further = c->bit == BENCH ? o->n_arguments : 0;
+    o->names = calloc(o->n_arguments + 1, sizeof *o->names);
+    if (!o->found || !o->names) return fail("out of memory");
+    o->names[o->n_names++] = o->model;
+    for (size_t i = 0; i < o->n_arguments; i++) o->names[o->n_names++] = o->arguments[i];
+    const size_t n_further = c->bit & (BENCH | SERVE) ? o->n_arguments : 0;
     for (size_t i = 0; i < 2 + n_further; i++) {
         const char *given = i == 0 ? o->model : i == 1 ? o->draft_model : o->arguments[i - 2];
         if (!given) continue;

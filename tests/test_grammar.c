@@ -65,6 +65,8 @@ static loaded small_vocabulary(void) {
                                         "b\\",
                                         "\": \""};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) add(&v, words[i], -(float)i, NORMAL);
+    add(&v, "<call>", 0, CONTROL);
+    add(&v, "</call>", 0, USER_DEFINED);
     return load_without_prefix(&v);
 }
 
@@ -242,6 +244,27 @@ static bool is_balanced(const char *text) {
     return open == 0;
 }
 
+/* Words without <call>, and then one or two of <call>{"a": number}</call>. */
+#define CALLS_STRUCTURE                                                                                               \
+    "[{\"without\": [\"<call>\", \"<<\"]}, {\"repeat\": [\"<call>\", {\"any\": [{\"schema\": {\"type\": \"object\", " \
+    "\"properties\": {\"a\": {\"enum\": [1, 12]}}, \"additionalProperties\": false}}, {\"regex\": \"[0-9]+\"}]}, "    \
+    "\"</call>\"], \"least\": 1, \"most\": 2}]"
+
+static bool is_calls(const char *text) {
+    const char *at = strstr(text, "<call>"), *doubled = strstr(text, "<<");
+    size_t n = 0;
+    if (doubled && at && doubled < at && doubled + 1 != at) return false;
+    for (; at && *at; n++) {
+        char inside[256] = "";
+        const char *end = strstr(at, "</call>");
+        if (strncmp(at, "<call>", 6) != 0 || !end || end - at - 6 >= (ptrdiff_t)sizeof inside) return false;
+        memcpy(inside, at + 6, (size_t)(end - at - 6));
+        if (!is_json(inside) && strspn(inside, "0123456789") != strlen(inside)) return false;
+        at = end + 7;
+    }
+    return n == 1 || n == 2;
+}
+
 /* Random walks: each mask is right, some token can always follow, and where the text may end it is one of the grammar. */
 static void masks_allow_what_can_follow(void **state) {
     (void)state;
@@ -284,6 +307,7 @@ static void masks_allow_what_can_follow(void **state) {
          "\"dependentRequired\": {\"a\": [\"a\"]}}",
          is_json},
         {CLLM_GRAMMAR_CHOICE, "true\nfalse\n\nnull\n12\n123", is_json},
+        {CLLM_GRAMMAR_STRUCTURE, CALLS_STRUCTURE, is_calls},
     };
     uint64_t random = test_seed();
     size_t n_masks = 0, n_ends = 0;
@@ -307,8 +331,11 @@ static void masks_allow_what_can_follow(void **state) {
                 int32_t token = -1; /* one of those that are allowed */
                 size_t n_allowed = 0;
                 for (uint32_t t = 0; t < n_vocab; t++) {
-                    const bool text_token = !cllm_tokenizer_is_control(m.vocabulary.tokenizer, (int32_t)t);
-                    if ((mask[t / 32] >> t % 32 & 1) && text_token && random_u64(&random) % ++n_allowed == 0)
+                    const bool is_end = cllm_tokenizer_is_eog(m.vocabulary.tokenizer, (int32_t)t);
+                    const cllm_string spelled = cllm_tokenizer_decode(m.vocabulary.tokenizer, (int32_t)t, (int32_t)t);
+                    const bool ends_string = spelled.length == 1 && spelled.data[0] == '\0'; /* for what checks it */
+                    if ((mask[t / 32] >> t % 32 & 1) && !is_end && !ends_string &&
+                        random_u64(&random) % ++n_allowed == 0)
                         token = (int32_t)t;
                 }
                 if (token < 0 && !cllm_matcher_can_end(matcher)) fail_msg("nothing can follow '%s'", text);
@@ -326,6 +353,79 @@ static void masks_allow_what_can_follow(void **state) {
     }
     print_message("# %zu masks, %zu texts that may end\n", n_masks, n_ends);
     assert_true(n_ends > 100);
+}
+
+/* Parts of a structure, each by a text of it and one that is none. */
+static void structures_allow_their_parts(void **state) {
+    (void)state;
+    static const struct {
+        const char *structure, *yes, *no;
+    } cases[] = {
+        {"\"abc\"", "abc", "ab"},
+        {"[]", "", "a"},
+        {"[\"a\", [], {\"any\": [\"b\", \"\"]}, \"c\"]", "ac", "abb"},
+        {"{\"repeat\": \"ab\", \"least\": 2, \"most\": 3}", "abab", "ab"},
+        {"{\"repeat\": \"ab\", \"most\": 1}", "", "abab"},
+        {"{\"repeat\": {\"any\": [\"a\", \"bc\"]}}", "abcaabc", "ac"},
+        {"[{\"regex\": \"^[0-9]{2}$\"}, {\"regex\": \"x?\"}]", "12x", "1x"},
+        {"{\"without\": []}", "any <text>\n\xC3\xA4", NULL},
+        {"{\"without\": [\"abab\", \"bb\"]}", "aba ab\xC3\xA4", "xabababx"},
+        {"{\"without\": [\"abab\", \"bb\"]}", "baba", "abb"},
+        {"{\"without\": [\"abc\", \"b\"]}", "ac", "ab"},
+        {"{\"without\": [\"\xE6\x97\xA5\xE6\x9C\xAC\"]}", "\xE6\x97\xA5 \xE6\x9C\xAC",
+         "\xE6\x97\xA5\xE6\x97\xA5\xE6\x9C\xAC"},
+        {"[{\"without\": [\"</v>\"]}, \"</v>\"]", "a </v </v>", "a</v></v>"},
+        {"{\"schema\": {\"properties\": {\"a\": {\"$ref\": \"#/$defs/n\"}}, \"$defs\": {\"n\": {\"type\": \"null\"}}}}",
+         "{\"a\": null}", "{\"a\": 1}"},
+        {"{\"schema\": {\"required\": [\"b\", \"a\"], \"properties\": {\"a\": {}, \"b\": {}}}, \"in_order\": true}",
+         "{\"a\": 1, \"b\": 2}", "{\"b\": 1, \"a\": 2}"},
+        {"[\"f\", {\"schema\": {\"format\": \"regex\"}, \"else\": {\"schema\": {\"type\": \"object\"}}}, \"!\"]",
+         "f{\"a\": 1}!", "f1!"},
+        {"[\"f\", {\"schema\": {\"type\": 5}, \"name\": \"f\", \"else\": \"x\"}]", "fx", "f5"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        made m = make(CLLM_GRAMMAR_STRUCTURE, cases[i].structure);
+        if (!accepts(m.grammar, cases[i].yes)) fail_msg("%s does not accept '%s'", cases[i].structure, cases[i].yes);
+        if (cases[i].no && accepts(m.grammar, cases[i].no))
+            fail_msg("%s accepts '%s'", cases[i].structure, cases[i].no);
+        unmake(&m);
+    }
+}
+
+/* A literal of a structure may be one special token; in a text that is free, and in other grammars, it is none. */
+static void special_tokens_spell_literals(void **state) {
+    (void)state;
+    static const struct {
+        cllm_grammar_kind kind;
+        const char *text, *before;
+        bool allowed;
+    } cases[] = {
+        {CLLM_GRAMMAR_STRUCTURE, "\"a<call>b\"", "a", true},
+        {CLLM_GRAMMAR_STRUCTURE, "\"a<call>b\"", "a<", false},
+        {CLLM_GRAMMAR_STRUCTURE, "[{\"without\": [\"x\"]}, \"x<call>\"]", "", false},
+        {CLLM_GRAMMAR_STRUCTURE, "[{\"without\": [\"x\"]}, \"x<call>\"]", "abx", true},
+        {CLLM_GRAMMAR_STRUCTURE, "[{\"without\": [\"<call>\"]}, \"<call>\"]", "ab <c", true},
+        {CLLM_GRAMMAR_STRUCTURE, "[\"<\", \"call>\", \"</s>\"]", "", false},
+        {CLLM_GRAMMAR_STRUCTURE, "{\"regex\": \"<call>\"}", "", false},
+        {CLLM_GRAMMAR_GBNF, "root ::= \"<call>\"", "", false},
+        {CLLM_GRAMMAR_CHOICE, "<call>", "", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        made m = make(cases[i].kind, cases[i].text);
+        const int32_t call = (int32_t)cllm_tokenizer_n_vocab(m.vocabulary.tokenizer) - 2;
+        uint32_t mask[CLLM_MASK_WORDS(1000)] = {0};
+        cllm_matcher *matcher;
+        cllm_error err;
+        size_t n_taken;
+        assert_ok(cllm_matcher_create(m.grammar, &matcher, &err), &err);
+        assert_ok(cllm_matcher_take_bytes(matcher, cases[i].before, strlen(cases[i].before), &n_taken, &err), &err);
+        assert_int_equal(n_taken, strlen(cases[i].before));
+        assert_ok(cllm_matcher_fill_mask(matcher, mask, &err), &err);
+        if ((mask[call / 32] >> call % 32 & 1) != cases[i].allowed) fail_msg("case %zu", i);
+        check_mask(matcher, &m, mask);
+        cllm_matcher_destroy(matcher);
+        unmake(&m);
+    }
 }
 
 /* Many states: those that nobody holds go, and a matcher does not notice. */
@@ -445,6 +545,19 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
         {CLLM_GRAMMAR_REGEX, "\\c\xC3\xA9", CLLM_ERR_FORMAT, "an unknown escape"},
         {CLLM_GRAMMAR_REGEX, "\\u{}", CLLM_ERR_FORMAT, "this is no character"},
         {CLLM_GRAMMAR_REGEX, "[]", CLLM_ERR_ARGUMENT, "allows no text at all"},
+        {CLLM_GRAMMAR_STRUCTURE, "[\"a\", 5]", CLLM_ERR_FORMAT, "structure, #/1: a part is a text, a list"},
+        {CLLM_GRAMMAR_STRUCTURE, "[", CLLM_ERR_FORMAT, "line 1, column 2"},
+        {CLLM_GRAMMAR_STRUCTURE, "[{\"any\": []}]", CLLM_ERR_FORMAT, "#/0: \"any\" needs a list"},
+        {CLLM_GRAMMAR_STRUCTURE, "{\"any\": [\"a\", {\"repeat\": {}}]}", CLLM_ERR_FORMAT, "#/any/1/repeat: a part"},
+        {CLLM_GRAMMAR_STRUCTURE, "{\"repeat\": \"a\", \"least\": 3, \"most\": 2}", CLLM_ERR_FORMAT, "above \"most\""},
+        {CLLM_GRAMMAR_STRUCTURE, "{\"repeat\": \"a\", \"least\": 1.5}", CLLM_ERR_FORMAT, "numbers from 0"},
+        {CLLM_GRAMMAR_STRUCTURE, "{\"repeat\": \"a\", \"max\": 2}", CLLM_ERR_FORMAT, "member that is not known"},
+        {CLLM_GRAMMAR_STRUCTURE, "{\"without\": [\"\"]}", CLLM_ERR_FORMAT, "not empty"},
+        {CLLM_GRAMMAR_STRUCTURE, "[{\"regex\": \"(a\"}]", CLLM_ERR_FORMAT, "this ( is not closed"},
+        {CLLM_GRAMMAR_STRUCTURE, "[\"a\", {\"schema\": {\"items\": {\"format\": \"regex\"}}}]", CLLM_ERR_UNSUPPORTED,
+         "structure, #/1: schema, #/items"},
+        {CLLM_GRAMMAR_STRUCTURE, "{\"schema\": {\"type\": 5}, \"name\": \"the tool f\"}", CLLM_ERR_FORMAT,
+         "the tool f: schema, #"},
     };
     loaded v = small_vocabulary();
     cllm_token_index *index;
@@ -479,6 +592,8 @@ int main(void) {
         cmocka_unit_test(expressions_match_as_the_c_librarys_do),
         cmocka_unit_test(what_ecmascript_writes_means_what_it_says),
         cmocka_unit_test(masks_allow_what_can_follow),
+        cmocka_unit_test(structures_allow_their_parts),
+        cmocka_unit_test(special_tokens_spell_literals),
         cmocka_unit_test(old_states_make_room),
         cmocka_unit_test(right_recursion_is_a_loop),
         cmocka_unit_test(too_many_ways_are_an_error_of_that_place),

@@ -35,7 +35,8 @@ static bool make_grammar(writer *w, const json_value *line, cllm_error *err) {
                  {"regex", CLLM_GRAMMAR_REGEX},
                  {"json_schema", CLLM_GRAMMAR_JSON_SCHEMA},
                  {"json_schema_in_order", CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER},
-                 {"choice", CLLM_GRAMMAR_CHOICE}};
+                 {"choice", CLLM_GRAMMAR_CHOICE},
+                 {"structure", CLLM_GRAMMAR_STRUCTURE}};
     const json_value *kind = json_find(line, "kind"), *text = json_find(line, "text");
     for (size_t i = 0; kind && text && i < sizeof kinds / sizeof *kinds; i++) {
         char *written = NULL;

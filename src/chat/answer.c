@@ -492,32 +492,42 @@ static cllm_string end_of_prompt(const answer_format *o, const cllm_part *prompt
     return written;
 }
 
-cllm_preamble cllm_chat_preamble(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts) {
-    const answer_format *o = &chat->format;
+cllm_preamble answer_reasoning(const answer_format *o, const cllm_part *prompt, size_t n_parts) {
     char tail[PROMPT_TAIL];
-    if (o->content_open.text.length > 0) return (cllm_preamble){.closes = o->content_open.text, .is_open = true};
     return (cllm_preamble){.opens = o->reasoning_open.text,
                            .closes = o->reasoning_close.text,
                            .is_open = answer_opens_reasoning(o, end_of_prompt(o, prompt, n_parts, tail))};
+}
+
+cllm_preamble cllm_chat_preamble(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts) {
+    const answer_format *o = &chat->format;
+    if (o->content_open.text.length > 0) return (cllm_preamble){.closes = o->content_open.text, .is_open = true};
+    return answer_reasoning(o, prompt, n_parts);
+}
+
+bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, size_t n_parts) {
+    char tail[PROMPT_TAIL];
+    if (!o->prompt_opens || !prompt) return o->prompt_opens;
+    const cllm_string mark = o->open.items[o->open.count - 1];
+    cllm_string written = end_of_prompt(o, prompt, n_parts, tail);
+    while (written.length > 0 && is_space(written.data[written.length - 1])) written.length--;
+    return written.length >= mark.length &&
+           memcmp(written.data + written.length - mark.length, mark.data, mark.length) == 0;
 }
 
 /* Where the answer begins: what the template wrote at the end of the prompt says it. */
 static void begin_answer(cllm_answer *a, const cllm_part *prompt, size_t n_parts) {
     const answer_format *o = a->format;
     char tail[PROMPT_TAIL];
-    bool opens = o->opens_reasoning, opens_call = o->prompt_opens, spaced = opens;
-    cllm_string written = end_of_prompt(o, prompt, n_parts, tail);
+    bool opens = o->opens_reasoning, spaced = opens;
+    const cllm_string written = end_of_prompt(o, prompt, n_parts, tail);
     if (prompt) {
         opens = answer_opens_reasoning(o, written);
         spaced = written.length > 0 && is_space(tail[PROMPT_TAIL - 1]);
-        while (written.length > 0 && is_space(written.data[written.length - 1])) written.length--;
     }
-    if (opens_call) {
+    if (answer_prompt_opens_call(o, prompt, n_parts)) {
         const cllm_string mark = o->open.items[o->open.count - 1];
-        if (prompt)
-            opens_call = written.length >= mark.length &&
-                         memcmp(written.data + written.length - mark.length, mark.data, mark.length) == 0;
-        if (opens_call) answer_put(&a->held, mark.data, mark.length);
+        answer_put(&a->held, mark.data, mark.length);
         a->unsaid = a->held.length;
     }
     begin_stretch(a,

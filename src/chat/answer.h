@@ -52,8 +52,16 @@ typedef struct answer_tools {
 /* Is there a tool of this name? Without tools every name is one. */
 bool answer_may_call(const answer_tools *tools, cllm_string name);
 
-/* Can an argument be nothing but a string? */
+/* Can an argument be nothing but a string? Can it be one? */
 bool answer_is_string(const answer_tools *tools, cllm_string name, cllm_string key);
+bool answer_may_be_string(const answer_tools *tools, cllm_string name, cllm_string key);
+
+/* A tool of the list, without what is around it, or NULL: it has no name. */
+const json_value *answer_function(const json_value *tool);
+
+/* The end of the prompt, as cllm_answer_create has it: does it open the reasoning, or a call? */
+cllm_preamble answer_reasoning(const answer_format *o, const cllm_part *prompt, size_t n_parts);
+bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, size_t n_parts);
 
 /* Add a value as JSON that is spelled without quotes, by the type that the tool's schema says. */
 void answer_put_value(answer_text *out, const answer_tools *tools, cllm_string name, cllm_string key,

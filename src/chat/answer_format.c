@@ -13,9 +13,9 @@
 #define USER      "question-of-the-user"
 #define REASON    "thoughts-before"
 #define CONTENT   "words-to-the-user"
-#define NAME      "first_tool"
+#define NAME      ANSWER_NAME
 #define NAME_2    "second_tool"
-#define KEY       "alpha_key"
+#define KEY       ANSWER_KEY
 #define VALUE     "alpha-value"
 #define KEY_2     "beta_key"
 #define VALUE_2   "17171"
@@ -407,6 +407,8 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
         if (last <= first + 1) return nowhere;
         o->type_close = rest(to_value, last - 1);
         o->is_string = cut(to_value, first, last - 1);
+        const size_t quote = find(to_value_2, first, text_of("\""));
+        o->not_string = quote == nowhere ? (cllm_string){"", 0} : cut(to_value_2, first, quote);
         o->key_close = (answer_mark){cut(to_value, 0, first), {"", 0}, {"", 0}};
     }
     const cllm_string after = rest(x, end);
@@ -442,7 +444,18 @@ static cllm_string before_object(answer_format *o, cllm_string lead) {
     for (size_t outer; ends_with(trimmed(cut(lead, 0, at)), text_of(":")); at = outer)
         if ((outer = find_last(cut(lead, 0, at), text_of("{"))) == nowhere) break;
     lead = trimmed(cut(lead, 0, at));
-    return ends_with(lead, text_of("[")) ? cut(lead, 0, lead.length - 1) : lead;
+    o->in_list = ends_with(lead, text_of("["));
+    return o->in_list ? cut(lead, 0, lead.length - 1) : lead;
+}
+
+/* Which marks stand around each call, and which around all of them? between: what stands between two of them. */
+static void find_repeated(answer_format *o, cllm_string between) {
+    o->n_outer = o->open.count;
+    while (!o->in_list && o->n_outer > 0 && find(between, 0, o->open.items[o->n_outer - 1]) != nowhere) o->n_outer--;
+    for (size_t at = 0; !o->in_list && o->n_inner < o->close.count; o->n_inner++) {
+        at = find(between, at, o->close.items[o->n_inner]);
+        if (at == nowhere) break;
+    }
 }
 
 static bool find_calls_in(finder *f, cllm_string x) {
@@ -464,7 +477,9 @@ static bool find_calls_in(finder *f, cllm_string x) {
         const size_t id_at = find(x, 0, text_of(ID));
         o->id_is_last = id_at != nowhere && id_at > key;
         const cllm_string open = before_object(o, lead);
-        end = end_of_object(x, find(x, (size_t)(open.data + open.length - x.data), text_of("{")));
+        const size_t begin = find(x, (size_t)(open.data + open.length - x.data), text_of("{"));
+        end = end_of_object(x, begin);
+        if (begin < end) o->call_object = cut(x, begin, end);
         lead = open;
     } else {
         if (id != nowhere) {
@@ -476,13 +491,15 @@ static bool find_calls_in(finder *f, cllm_string x) {
             lead = cut(lead, 0, lead.length - 10);
         }
         end = read_arguments(o, x, name + sizeof NAME - 1, key);
-        if (o->form == CALLS_PYTHON && ends_with(lead, text_of("["))) lead = cut(lead, 0, lead.length - 1);
+        o->in_list = o->form == CALLS_PYTHON && ends_with(lead, text_of("["));
+        if (o->in_list) lead = cut(lead, 0, lead.length - 1);
     }
     if (end == nowhere) return false;
     o->open = pieces_of(lead);
     o->bare = o->open.count == 0;
     o->prompt_opens = o->open.count > 0 && ends_with(trimmed(f->prompt), o->open.items[o->open.count - 1]);
     const size_t second = find(x, end, text_of(NAME_2));
+    const cllm_string between = second == nowhere ? x : cut(x, end, second);
     if (second != nowhere) {
         const answer_format first = *o;
         answer_format again = first;
@@ -497,10 +514,16 @@ static bool find_calls_in(finder *f, cllm_string x) {
             size_t n = 0;
             while (n < again.name_end.length && n < o->name_end.length && again.name_end.data[n] == o->name_end.data[n])
                 n++;
+            o->name_end_rest = rest(o->name_end, n);
+            while (o->name_end_rest.length > 0 && char_is_one_of(*o->name_end_rest.data, "0123456789"))
+                o->name_end_rest = rest(o->name_end_rest, 1);
             o->name_end.length = n;
             o->name_end_varies = true;
         }
-        if (end == nowhere) return true;
+        if (end == nowhere) {
+            find_repeated(o, between);
+            return true;
+        }
     }
     cllm_string after = rest(x, end);
     const size_t content = find(after, 0, text_of(CONTENT));
@@ -511,6 +534,7 @@ static bool find_calls_in(finder *f, cllm_string x) {
            char_is_one_of(*trimmed(after).data, "]}"))
         after = rest(trimmed(after), 1);
     o->close = pieces_of(after);
+    find_repeated(o, between);
     return true;
 }
 
@@ -545,6 +569,16 @@ static void assume_calls(finder *f) {
     f->format->name_end = text_of(row->name_end);
     f->format->call_space = text_of("\n");
     f->format->id_is_name = row->id_is_name;
+    f->format->assumed = true;
+    f->format->in_list = row->form == CALLS_PYTHON;
+    if (f->format->open.count > 1) { /* those of the first line stand around all */
+        f->format->n_outer = 1;
+        f->format->n_inner = f->format->close.count - 1;
+    } else if (!f->format->in_list) {
+        f->format->n_inner = f->format->close.count;
+    } else {
+        f->format->n_outer = f->format->open.count;
+    }
     f->format->bare = !*row->open || strcmp(row->open, "<|python_tag|>") == 0;
 }
 

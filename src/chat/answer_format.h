@@ -30,6 +30,10 @@ typedef struct answer_mark {
     cllm_string before, after; /* white space */
 } answer_mark;
 
+/* The function and the argument of the known conversations, which stand in call_object. */
+#define ANSWER_NAME "first_tool"
+#define ANSWER_KEY  "alpha_key"
+
 /* All strings live in the chat's arena. */
 typedef struct answer_format {
     /* text */
@@ -48,6 +52,11 @@ typedef struct answer_format {
     call_form form;
     answer_pieces open, close;
     cllm_string call_space;            /* white space between content and a call */
+    size_t n_outer;                    /* of `open`: so many stand before the first call only, */
+    size_t n_inner;                    /* of `close`: and so many after each; the others follow the last */
+    bool in_list;                      /* calls stand between brackets, with commas */
+    bool assumed;                      /* the template writes no calls: their form is what models like it have */
+    cllm_string call_object;           /* JSON: a call as the template writes it, or "" */
     bool bare;                         /* a JSON object or a list that an answer begins with may be a call */
     bool name_is_key;                  /* JSON: {"f": {...}} */
     bool id_is_last;                   /* JSON: the id comes after the arguments */
@@ -56,10 +65,12 @@ typedef struct answer_format {
     cllm_string id_end;                /* what ends an id that stands before the name, or "" */
     cllm_string id_begin;              /* what begins one that stands after it, or "" */
     cllm_string name_end;              /* between a name and its arguments */
-    bool name_end_varies;              /* something short follows that */
+    bool name_end_varies;              /* something short follows that: */
+    cllm_string name_end_rest;         /* a number, and this */
     cllm_string key_open;              /* of KEYS: before a key */
     answer_mark key_close;             /* between key and value; of typed values: between key and type */
-    cllm_string type_close, is_string; /* between type and value; the type of a string */
+    cllm_string type_close, is_string; /* between type and value; the type of a string, */
+    cllm_string not_string;            /* and of what is none */
     answer_mark value_close;
     bool has_cdata; /* of KEYS: a value may stand in <![CDATA[..]]> */
 } answer_format;

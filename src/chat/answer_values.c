@@ -2,6 +2,7 @@
 #include "base/utf8.h"
 #include "chat/answer.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -403,12 +404,17 @@ static unsigned types_of(const json_value *schema, int depth) {
     return types ? types : IS_ANY;
 }
 
+const json_value *answer_function(const json_value *tool) {
+    const json_value *function = json_find(tool, "function");
+    if (function) tool = function;
+    const json_value *own = json_find(tool, "name");
+    return own && own->kind == JSON_STRING ? tool : NULL;
+}
+
 static const json_value *find_tool(const answer_tools *tools, cllm_string name) {
     for (uint32_t i = 0; i < tools->list.count; i++) {
-        const json_value *tool = &tools->list.items[i], *function = json_find(tool, "function");
-        if (function) tool = function;
-        const json_value *own = json_find(tool, "name");
-        if (own && own->kind == JSON_STRING && equal(own->string, name)) return tool;
+        const json_value *tool = answer_function(&tools->list.items[i]);
+        if (tool && equal(json_find(tool, "name")->string, name)) return tool;
     }
     return NULL;
 }
@@ -428,6 +434,25 @@ bool answer_is_string(const answer_tools *tools, cllm_string name, cllm_string k
     return argument_types(tools, name, key) == IS_STRING;
 }
 
+bool answer_may_be_string(const answer_tools *tools, cllm_string name, cllm_string key) {
+    return argument_types(tools, name, key) & IS_STRING;
+}
+
+/* Is a value of the types? 7.0 is an integer. */
+static bool is_of(const json_value *v, unsigned types) {
+    if (types >> v->kind & 1) return true;
+    return v->kind == JSON_FLOAT && types & IS_INTEGER && v->number >= -1e15 && v->number <= 1e15 &&
+           v->number == (double)(int64_t)v->number;
+}
+
+/* Can it be written as JSON? A number such as 1e999 can only be copied. */
+static bool is_finite(const json_value *v) {
+    bool finite = v->kind != JSON_FLOAT || isfinite(v->number);
+    for (uint32_t i = 0; v->kind >= JSON_ARRAY && i < v->count && finite; i++)
+        finite = is_finite(v->kind == JSON_ARRAY ? &v->items[i] : &v->members[i].value);
+    return finite;
+}
+
 static void put_value(answer_text *out, unsigned types, cllm_string value) {
     size_t from = 0, end = value.length;
     while (from < end && is_space(value.data[from])) from++;
@@ -437,16 +462,19 @@ static void put_value(answer_text *out, unsigned types, cllm_string value) {
     const bool may_be = types != IS_STRING && end > from;
     bool written = false;
     if (may_be && json_read(value.data + from, end - from, &a, &v, NULL) == CLLM_OK && v.kind != JSON_STRING &&
-        (types >> v.kind & 1)) {
+        is_of(&v, types)) {
         json_writer w = {.put = put_json, .user = out};
-        json_write(&w, &v);
+        if (is_finite(&v))
+            json_write(&w, &v);
+        else
+            answer_put(out, value.data + from, end - from);
         written = true;
     } else if (may_be && (!(types & IS_STRING) || char_is_one_of(value.data[from], "{["))) { /* as Python prints it */
         text_reader r = {.text = value.data + from, .length = end - from, .ended = true};
         answer_text literal = {0};
         if (reader_read_literal(&r, &literal, 0) == READ_YES && r.at == r.length &&
             json_read(literal.bytes, literal.length, &a, &v, NULL) == CLLM_OK && v.kind != JSON_STRING &&
-            (types >> v.kind & 1)) {
+            is_of(&v, types)) {
             answer_put(out, literal.bytes, literal.length);
             written = true;
         }

@@ -134,7 +134,7 @@ static bool find_classes(automaton *a) {
         if (small[i]) a->class_begins[a->n_classes++] = i;
         a->classes[i] = a->n_classes - 1;
     }
-    for (uint32_t i = 0; a->class_begins && i < n_large && n->of_characters; i++)
+    for (uint32_t i = 0; a->class_begins && i < n_large; i++)
         if (large[i] <= LAST_CHARACTER && (i == 0 || large[i] != large[i - 1]))
             a->class_begins[a->n_classes++] = large[i];
     free(large);
@@ -466,11 +466,18 @@ uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte) {
     return known != UNKNOWN ? known : automaton_step_class(a, from, class);
 }
 
+uint32_t automaton_step_token(automaton *a, uint32_t from, int32_t token) {
+    const uint32_t symbol = FIRST_TOKEN_SYMBOL + (uint32_t)token;
+    const uint32_t *begins = bsearch(&symbol, a->class_begins, a->n_classes, sizeof symbol, by_number);
+    return begins ? automaton_step_class(a, from, (uint32_t)(begins - a->class_begins)) : DEAD_STATE;
+}
+
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte) {
     uint32_t n = 0;
     if (a->states[from].accepts) return false;
-    for (uint32_t k = 0; k < a->n_classes && n < 2; k++) {
-        const uint32_t last = k + 1 < a->n_classes ? a->class_begins[k + 1] - 1 : 255;
+    for (uint32_t k = 0; k < a->n_classes && a->class_begins[k] < 256 && n < 2; k++) {
+        const bool is_last = k + 1 == a->n_classes || a->class_begins[k + 1] > 256;
+        const uint32_t last = is_last ? 255 : a->class_begins[k + 1] - 1;
         if (automaton_step_class(a, from, k) == DEAD_STATE) continue;
         *byte = (uint8_t)last;
         n += last - a->class_begins[k] + 1;

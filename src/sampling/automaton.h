@@ -44,6 +44,9 @@ void automaton_release(automaton *a, held_state *held);
 /* Where a byte leads. DEAD_STATE also where there is no memory, or too many places: see automaton_error. */
 uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
 
+/* Where a special token leads. */
+uint32_t automaton_step_token(automaton *a, uint32_t from, int32_t token);
+
 /* Symbols that every edge treats alike are of one class. begins: [n] the first symbol of each; returns n. */
 uint32_t automaton_classes(const automaton *a, const uint32_t **begins);
 uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);

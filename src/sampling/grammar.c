@@ -40,6 +40,8 @@ struct cllm_grammar {
     network network;
     automaton *automaton;
     uint32_t *states, *others; /* [depth + 2] work space of walks */
+    int32_t *specials;         /* [n_specials] special tokens that it may have */
+    uint32_t n_specials;
 };
 
 struct cllm_matcher {
@@ -159,7 +161,9 @@ static cllm_status choice_build(network *n, cllm_string text, cllm_error *err) {
     return done ? CLLM_OK : error_set(err, CLLM_ERR_MEMORY, "no memory for a choice");
 }
 
-static cllm_status build(network *n, cllm_grammar_kind kind, cllm_string text, arena *a, cllm_error *err) {
+static cllm_status build(cllm_grammar *g, cllm_grammar_kind kind, cllm_string text, cllm_error *err) {
+    network *n = &g->network;
+    arena *a = &g->arena;
     switch (kind) {
     case CLLM_GRAMMAR_GBNF: return gbnf_build(n, text, a, err);
     case CLLM_GRAMMAR_REGEX: return regex_build(n, text, false, err);
@@ -167,8 +171,22 @@ static cllm_status build(network *n, cllm_grammar_kind kind, cllm_string text, a
     case CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER:
         return schema_build(n, text, kind == CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, a, err);
     case CLLM_GRAMMAR_CHOICE: return choice_build(n, text, err);
+    case CLLM_GRAMMAR_STRUCTURE: return structure_build(n, g->index->tokenizer, text, a, err);
     }
     return error_set(err, CLLM_ERR_ARGUMENT, "an unknown kind of grammar");
+}
+
+/* The special tokens among the symbols. Returns false if there is no memory. */
+static bool list_specials(cllm_grammar *g) {
+    const uint32_t *begins, n = automaton_classes(g->automaton, &begins);
+    g->specials = arena_alloc(&g->arena, n, sizeof *g->specials);
+    for (uint32_t i = 0; g->specials && i < n; i++) {
+        const bool is_token = begins[i] >= FIRST_TOKEN_SYMBOL && begins[i] - FIRST_TOKEN_SYMBOL < g->index->n_vocab;
+        const int32_t token = is_token ? (int32_t)(begins[i] - FIRST_TOKEN_SYMBOL) : -1;
+        /* a class may begin after that of such a token, too */
+        if (is_token && token_trie_text(g->index->tokenizer, token).length == 0) g->specials[g->n_specials++] = token;
+    }
+    return g->specials;
 }
 
 cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
@@ -183,13 +201,13 @@ cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind
         if (n == 0) status = error_set(err, CLLM_ERR_FORMAT, "grammar: byte %zu is not UTF-8", at);
         at += n;
     }
-    if (status == CLLM_OK) status = build(&g->network, kind, text, &g->arena, err);
+    if (status == CLLM_OK) status = build(g, kind, text, err);
     if (status == CLLM_OK) status = network_finish(&g->network, err);
     if (status == CLLM_OK) {
         g->automaton = automaton_create(&g->network);
         g->states = arena_alloc(&g->arena, index->all.depth + 2, sizeof *g->states);
         g->others = arena_alloc(&g->arena, index->all.depth + 2, sizeof *g->others);
-        if (!g->automaton || !g->states || !g->others)
+        if (!g->automaton || !g->states || !g->others || !list_specials(g))
             status = error_set(err, CLLM_ERR_MEMORY, "no memory for a grammar");
     }
     if (status == CLLM_OK)
@@ -266,6 +284,17 @@ cllm_status cllm_matcher_take(cllm_matcher *matcher, int32_t token, cllm_error *
         return CLLM_OK;
     }
     const cllm_string text = token_trie_text(tokenizer, token);
+    if (text.length == 0 && token >= 0) {
+        automaton *a = matcher->grammar->automaton;
+        const uint32_t next = automaton_step_token(a, matcher->held.state, token);
+        const cllm_status failed = automaton_error(a, err);
+        if (failed != CLLM_OK) return failed;
+        if (next != DEAD_STATE) {
+            matcher->held.state = next;
+            automaton_trim(a);
+            return automaton_error(a, err);
+        }
+    }
     const cllm_status status = cllm_matcher_take_bytes(matcher, text.data, text.length, &n_taken, err);
     if (status != CLLM_OK) return status;
     if (text.length == 0 || n_taken < text.length)
@@ -380,6 +409,10 @@ static const uint32_t *mask_of(cllm_grammar *g, uint32_t at) {
     if (known) return known;
     uint32_t *made = automaton_new_mask(g->automaton, at, n_words);
     if (made) fill(g, at, made);
+    for (uint32_t i = 0; made && i < g->n_specials; i++) {
+        forbid(made, g->specials[i]); /* the mask of another state may have been copied */
+        if (automaton_step_token(g->automaton, at, g->specials[i]) != DEAD_STATE) allow(made, g->specials[i]);
+    }
     return made;
 }
 

@@ -2,9 +2,10 @@
 #ifndef SAMPLING_GRAMMAR_H
 #define SAMPLING_GRAMMAR_H
 
+#include "base/json.h"
 #include "sampling/network.h"
 
-/* Each adds the rules for a text, the first being the whole, and says what is wrong with line and column. Names of rules are in the arena.
+/* Each adds the rules for a text, the first of them being the whole, and says what is wrong with line and column. Names of rules are in the arena.
  * anywhere: the expression matches if some part of the text does. */
 cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err);
 cllm_status regex_build(network *n, cllm_string text, bool anywhere, cllm_error *err);
@@ -12,6 +13,10 @@ cllm_status regex_build(network *n, cllm_string text, bool anywhere, cllm_error 
 /* A JSON Schema. in_order: properties come as the schema has them. Errors name the part: FORMAT (it is none), UNSUPPORTED (what it asks cannot
  * be enforced), MEMORY. */
 cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, cllm_error *err);
+cllm_status schema_add(network *n, const json_value *schema, bool in_order, arena *a, cllm_error *err);
+
+/* Parts, in JSON. The special tokens of the tokenizer may spell what its literals say. */
+cllm_status structure_build(network *n, const cllm_tokenizer *tokenizer, cllm_string text, arena *a, cllm_error *err);
 
 uint32_t grammar_n_vocab(const cllm_grammar *grammar);
 

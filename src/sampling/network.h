@@ -1,4 +1,4 @@
-/* What a grammar is compiled to: a network of nodes, whose edges are symbols (bytes, or characters), nothing, or calls of rules. A rule is a part
+/* What a grammar is compiled to: a network of nodes, whose edges are symbols (bytes and special tokens, or characters), nothing, or calls of rules. A rule is a part
  * of the network with a beginning and an end; a call remembers where to go on. Grammars, schemas and regular expressions build it; automaton.c
  * walks it.
  *
@@ -11,6 +11,9 @@
 #include "cllm.h"
 
 #define NO_NODE UINT32_MAX
+
+/* Where symbols are bytes, those from here on are special tokens: token t is FIRST_TOKEN_SYMBOL + t. */
+#define FIRST_TOKEN_SYMBOL 256u
 
 typedef enum edge_kind {
     EDGE_SYMBOLS,  /* one symbol from `low` to `high` */

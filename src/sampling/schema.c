@@ -454,16 +454,15 @@ static bool read_draft(schema_compiler *c) {
                         "an unknown dialect; drafts 4, 6, 7, 2019-09 and 2020-12 are known");
 }
 
-cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, cllm_error *err) {
+cllm_status schema_add(network *n, const json_value *schema, bool in_order, arena *a, cllm_error *err) {
     schema_compiler c = {.n = n,
                          .a = a,
                          .err = err,
+                         .root = *schema,
                          .in_order = in_order,
                          .rules = {n, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE},
                          .memo = arena_alloc(a, MEMO_BUCKETS, sizeof *c.memo)};
     if (!c.memo) return error_set(err, CLLM_ERR_MEMORY, "no memory for a schema");
-    c.status = json_read(text.data, text.length, a, &c.root, err);
-    if (c.status != CLLM_OK) return c.status;
     const uint32_t root = network_add_rule(n, "root");
     c.at = &c.root;
     if (!read_draft(&c) || !find_identifiers(&c)) return c.status;
@@ -480,4 +479,10 @@ cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, 
     free(c.made);
     free(c.table);
     return c.status;
+}
+
+cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, cllm_error *err) {
+    json_value schema;
+    const cllm_status status = json_read(text.data, text.length, a, &schema, err);
+    return status == CLLM_OK ? schema_add(n, &schema, in_order, a, err) : status;
 }

@@ -102,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
         require(cllm_token_index_create(tokenizer, &index, NULL) == CLLM_OK);
     }
     const cllm_string text = {(const char *)bytes + 1, n_bytes - 1};
-    const cllm_grammar_kind kind = bytes[0] & 128 ? CLLM_GRAMMAR_CHOICE
+    const cllm_grammar_kind kind = bytes[0] & 128 ? bytes[0] & 1 ? CLLM_GRAMMAR_STRUCTURE : CLLM_GRAMMAR_CHOICE
                                    : bytes[0] & 64
                                        ? bytes[0] & 1 ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA
                                    : bytes[0] & 1 ? CLLM_GRAMMAR_REGEX

@@ -1,0 +1,83 @@
+/* Serving models to clients over HTTP: from the options to the end. The work is done in programs/server. */
+#include "commands.h"
+#include "program.h"
+
+#ifdef HAVE_MICROHTTPD
+
+#include "interrupt.h"
+#include "server/http.h"
+#include "server/models.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static void nap(void) { nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); }
+
+/* Tell systemd, if it is that who started us: https://www.freedesktop.org/software/systemd/man/sd_notify.html */
+static void notify_system(const char *state) {
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un to = {.sun_family = AF_UNIX};
+    if (!path || strlen(path) >= sizeof to.sun_path || (*path != '/' && *path != '@')) return;
+    memcpy(to.sun_path, path, strlen(path));
+    if (*path == '@') to.sun_path[0] = '\0';
+    const int out = socket(AF_UNIX, SOCK_DGRAM, 0);
+    if (out < 0) return;
+    const socklen_t length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(path));
+    (void)!sendto(out, state, strlen(state), 0, (const struct sockaddr *)&to, length);
+    close(out);
+}
+
+static void announce(const options *o) {
+    const char *host = o->host.count > 0 ? o->host.items[0] : "127.0.0.1";
+    const bool is_v6 = strchr(host, ':');
+    note(o, "listening on http://%s%s%s:%u%s", is_v6 ? "[" : "", host, is_v6 ? "]" : "", http_port(),
+         o->api_prefix ? o->api_prefix : "");
+}
+
+/* No new connections; those that are open have so many seconds to end. */
+static void drain(const options *o) {
+    const double end = now() + (double)o->drain;
+    http_stop_accepting();
+    if (!http_is_idle()) note(o, "ending: open requests have %" PRIu64 " s; a second signal ends at once", o->drain);
+    while (!http_is_idle() && now() < end) nap();
+}
+
+int serve(const options *o) {
+    if (o->ssl_key_file || o->ssl_cert_file)
+        return usage_error("--ssl-key-file: there is no TLS here; put nginx or HAProxy in front");
+    if (o->mmproj) return usage_error("--mmproj: not supported yet: models read text alone");
+    if (o->api_prefix && (*o->api_prefix != '/' || o->api_prefix[strlen(o->api_prefix) - 1] == '/'))
+        return usage_error("--api-prefix: '%s' must begin with / and end without", o->api_prefix);
+    signal(SIGPIPE, SIG_IGN); /* a client that goes away is no reason to end */
+    json_object_seed(0);
+    int status = models_open(o);
+    if (status == EXIT_SUCCESS) status = http_start(o);
+    const bool listens = status == EXIT_SUCCESS;
+    if (listens) status = models_load_first();
+    if (status == EXIT_SUCCESS) {
+        announce(o);
+        notify_system("READY=1");
+        while (!interrupted()) nap();
+        notify_system("STOPPING=1");
+        drain(o);
+        status = EXIT_INTERRUPTED;
+    }
+    http_stop();
+    models_close();
+    return status;
+}
+
+#else
+
+int serve(const options *o) {
+    (void)o;
+    return fail("this mini-cllm was built without the server, which needs libmicrohttpd; scripts/setup installs it");
+}
+
+#endif

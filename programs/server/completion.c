@@ -1,0 +1,330 @@
+/* What completion.h says. The road: what the engine computed -> cllm_generation: tokens and text -> cllm_answer: reasoning, content and calls
+ * -> stop strings, which act on content alone -> an event. */
+#include "server/completion.h"
+
+#include "server/models.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Rows of logits that are looked at in one step, to score a prompt. */
+enum { SCORED_AT_ONCE = 32 };
+
+void completion_fail(choice *c, const failure *f) {
+    event *e = event_create(c->index);
+    if (c->told || !e) return event_destroy(e);
+    c->told = true;
+    e->finish = FINISH_FAILED;
+    e->failure = *f;
+    e->usage = c->usage;
+    request_add_event(c->request, e);
+}
+
+void completion_fail_with(choice *c, const cllm_error *err) {
+    failure f;
+    refuse(&f, err->status == CLLM_ERR_ARGUMENT || err->status == CLLM_ERR_CONTEXT_FULL ? 400 : 500, NULL, "%s",
+           err->message);
+    completion_fail(c, &f);
+}
+
+/* ------------------------------------------------------------------------------------------------ start */
+
+/* Of the choices of a request the first has its seed, and each other one of its own. */
+static uint64_t seed_of(const choice *c) {
+    const size_t n = c->index % c->request->n_each;
+    uint64_t x = c->request->sampling.seed + 0x9E3779B97F4A7C15u * n;
+    if (n == 0) return x;
+    x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u; /* splitmix64 */
+    x = (x ^ x >> 27) * 0x94D049BB133111EBu;
+    return x ^ x >> 31;
+}
+
+static cllm_status create_generation(choice *c, cllm_error *err) {
+    const request *r = c->request;
+    static const int32_t none;
+    cllm_string *stops = calloc(r->n_stops + 1, sizeof *stops);
+    if (!stops) return err->status = CLLM_ERR_MEMORY;
+    for (size_t i = 0; i < r->n_stops; i++) stops[i] = (cllm_string){r->stops[i], strlen(r->stops[i])};
+    const bool is_chat = r->kind == REQUEST_CHAT; /* whose stop strings are looked for in its content */
+    const cllm_generation_options wanted = {
+        .sampler = c->sampler,
+        .end_tokens = r->ignores_end ? &none : NULL,
+        .stop_strings = stops,
+        .n_stop_strings = is_chat ? 0 : r->n_stops,
+        .n_most = r->n_most == UINT64_MAX ? 0 : r->n_most,
+        .spell_control = is_chat,
+        .logprobs = r->wants_logprobs,
+        .n_logprobs = r->n_logprobs,
+        .grammar = r->grammar,
+        .preamble = r->preamble,
+        .draft_lookup = r->model->drafts,
+    };
+    const cllm_status status =
+        cllm_generation_create(c->sequence, c->prompt->tokens, c->prompt->count, &wanted, &c->generation, err);
+    free(stops);
+    return status;
+}
+
+bool completion_start(choice *c, cllm_sequence *sequence) {
+    request *r = c->request;
+    cllm_error err = {.message = "the server is out of memory"};
+    cllm_status status = CLLM_OK;
+    c->sequence = sequence;
+    c->started = now();
+    c->usage.n_prompt = c->prompt->count;
+    c->usage.n_cached = cllm_sequence_length(sequence);
+    for (size_t i = 0; i < c->prompt->count; i++)
+        if (!id_list_add(&c->tokens, c->prompt->tokens[i])) status = CLLM_ERR_MEMORY;
+    if (status == CLLM_OK && r->kind != REQUEST_EMBED && !r->no_text) {
+        cllm_sampler_options sampling = r->sampling;
+        sampling.seed = seed_of(c);
+        status = cllm_sampler_create(cllm_model_get_info(r->model->run.model)->n_vocab, &sampling, &c->sampler, &err);
+        if (status == CLLM_OK) status = create_generation(c, &err);
+    }
+    if (status == CLLM_OK && r->kind == REQUEST_CHAT)
+        status = cllm_answer_create(r->model->chat, r->parts, r->n_parts,
+                                    r->tools ? (cllm_string){r->tools, strlen(r->tools)} : (cllm_string){"[]", 2},
+                                    &c->answer, &err);
+    if (status != CLLM_OK) completion_fail_with(c, &err);
+    return status == CLLM_OK;
+}
+
+void completion_stop(choice *c) {
+    cllm_generation_destroy(c->generation);
+    cllm_sampler_destroy(c->sampler);
+    cllm_answer_destroy(c->answer);
+    cllm_sequence_destroy(c->sequence);
+    c->generation = NULL;
+    c->sampler = NULL;
+    c->answer = NULL;
+    c->sequence = NULL;
+}
+
+void completion_destroy(choice *c) {
+    free(c->held.bytes);
+    free(c->tokens.ids);
+}
+
+/* ------------------------------------------------------------------------------------------------- wants */
+
+size_t completion_n_left(const choice *c) { return c->tokens.count - cllm_sequence_length(c->sequence); }
+
+static bool is_scoring(const choice *c) { return c->request->scores_prompt && c->n_scored + 1 < c->prompt->count; }
+
+bool completion_wants(choice *c, size_t most, cllm_span *span) {
+    const request *r = c->request;
+    const uint32_t length = cllm_sequence_length(c->sequence);
+    size_t count = completion_n_left(c);
+    const bool by_ourselves = r->kind == REQUEST_EMBED || is_scoring(c) || !c->generation;
+    if (!by_ourselves) return cllm_generation_wants(c->generation, most, span);
+    if (c->told) return false;
+    cllm_want want = CLLM_WANT_NOTHING;
+    if (is_scoring(c)) {
+        want = CLLM_WANT_EACH;
+        if (count > SCORED_AT_ONCE) count = SCORED_AT_ONCE;
+        if (c->generation && count == completion_n_left(c)) count--; /* the last token is the generation's */
+    } else if (r->kind == REQUEST_EMBED) {
+        want = CLLM_WANT_EMBEDDING; /* of a mean all rows are needed at once */
+    } else if (count > most) {
+        count = most;
+    }
+    *span = (cllm_span){.sequence = c->sequence, .tokens = c->tokens.ids + length, .count = count, .want = want};
+    return true;
+}
+
+/* -------------------------------------------------------------------------------------------------- take */
+
+/* The log probability of a token, and those of the likeliest: [1 + n]. */
+static void score(const float *logits, uint32_t n_vocab, int32_t token, uint32_t n, cllm_logprob *row) {
+    float most = -INFINITY;
+    double sum = 0;
+    for (uint32_t i = 0; i < n_vocab; i++)
+        if (logits[i] > most) most = logits[i];
+    for (uint32_t i = 0; i < n_vocab; i++) sum += exp((double)(logits[i] - most));
+    const double base = (double)most + log(sum);
+    row[0] = (cllm_logprob){token, (float)((double)logits[token] - base)};
+    uint32_t n_found = 0;
+    for (uint32_t i = 0; i < n_vocab; i++) { /* kept in order, the likeliest first */
+        if (n_found == n && (n == 0 || logits[i] <= logits[row[n].token])) continue;
+        uint32_t at = n_found < n ? ++n_found : n;
+        for (; at > 1 && logits[i] > logits[row[at - 1].token]; at--) row[at] = row[at - 1];
+        row[at].token = (int32_t)i;
+    }
+    for (uint32_t i = 1; i <= n_found; i++) row[i].logprob = (float)((double)logits[row[i].token] - base);
+}
+
+static bool score_prompt(choice *c, const cllm_span *span) {
+    const request *r = c->request;
+    const size_t row = 1 + r->n_logprobs;
+    const uint32_t n_vocab = cllm_model_get_info(r->model->run.model)->n_vocab;
+    if (!c->prompt->logprobs) c->prompt->logprobs = calloc(c->prompt->count * row, sizeof *c->prompt->logprobs);
+    if (!c->prompt->logprobs) return false;
+    for (size_t i = 0; i < span->count && c->n_scored + 1 < c->prompt->count; i++) {
+        const size_t next = ++c->n_scored;
+        score(span->rows + i * n_vocab, n_vocab, c->prompt->tokens[next], r->n_logprobs,
+              c->prompt->logprobs + next * row);
+    }
+    return true;
+}
+
+/* How many bytes at the end of a text may be the beginning of a stop string. */
+static size_t n_maybe_stop(const request *r, const char *text, size_t length) {
+    size_t most = 0;
+    for (size_t i = 0; i < r->n_stops; i++) {
+        size_t n = strlen(r->stops[i]) - 1;
+        if (n > length) n = length;
+        while (n > most && memcmp(text + length - n, r->stops[i], n) != 0) n--;
+        if (n > most) most = n;
+    }
+    return most;
+}
+
+/* Where the first stop string begins, or SIZE_MAX. which: out. */
+static size_t find_stop(const request *r, const char *text, size_t length, size_t *which) {
+    for (size_t at = 0; at < length; at++)
+        for (size_t i = 0; i < r->n_stops; i++) {
+            const size_t n = strlen(r->stops[i]);
+            *which = i;
+            if (n <= length - at && memcmp(text + at, r->stops[i], n) == 0) return at;
+        }
+    return SIZE_MAX;
+}
+
+/* Content on its way into an event: what may become a stop string waits. */
+static bool add_content(choice *c, event *e, cllm_string text) {
+    const request *r = c->request;
+    if (r->n_stops == 0) return text.length == 0 || event_add_piece(e, CLLM_DELTA_CONTENT, 0, (cllm_string){0}, text);
+    if (!text_buffer_add(&c->held, text.data, text.length)) return false;
+    const size_t stop = find_stop(r, c->held.bytes, c->held.length, &e->stop_string);
+    const size_t n = stop != SIZE_MAX ? stop : c->held.length - n_maybe_stop(r, c->held.bytes, c->held.length);
+    const bool added =
+        n == 0 || event_add_piece(e, CLLM_DELTA_CONTENT, 0, (cllm_string){0}, (cllm_string){c->held.bytes, n});
+    if (n > 0) memmove(c->held.bytes, c->held.bytes + n, c->held.length -= n);
+    if (stop != SIZE_MAX) e->finish = FINISH_STOP_STRING;
+    return added;
+}
+
+/* What is held goes out: no stop string comes of it. */
+static bool let_go(choice *c, event *e) {
+    const cllm_string held = {c->held.bytes, c->held.length};
+    c->held.length = 0;
+    return held.length == 0 || event_add_piece(e, CLLM_DELTA_CONTENT, 0, (cllm_string){0}, held);
+}
+
+static cllm_status add_answer(choice *c, event *e, cllm_string text, bool ended, cllm_error *err) {
+    const cllm_delta *deltas;
+    size_t n_deltas;
+    const cllm_status status = cllm_answer_take(c->answer, text, ended, &deltas, &n_deltas, err);
+    bool added = status == CLLM_OK;
+    for (size_t i = 0; added && i < n_deltas && e->finish == FINISH_NONE; i++) {
+        const cllm_delta *d = &deltas[i];
+        if (d->kind == CLLM_DELTA_CALL && d->call > 0 && c->request->one_call) {
+            e->finish = FINISH_CALLS;
+        } else if (d->kind == CLLM_DELTA_CONTENT) {
+            added = add_content(c, e, d->text);
+        } else {
+            c->calls |= d->kind == CLLM_DELTA_CALL;
+            added = let_go(c, e) && event_add_piece(e, d->kind, d->call, d->id, d->text);
+        }
+    }
+    if (ended && added && e->finish == FINISH_NONE) added = let_go(c, e);
+    return status == CLLM_OK && !added ? CLLM_ERR_MEMORY : status;
+}
+
+static finish finish_of(const choice *c, cllm_end end) {
+    switch (end) {
+    case CLLM_END_NONE: return FINISH_NONE;
+    case CLLM_END_LENGTH: return FINISH_LENGTH;
+    case CLLM_END_CONTEXT_FULL: return FINISH_CONTEXT;
+    case CLLM_END_STOP_STRING: return FINISH_STOP_STRING;
+    default: return c->calls ? FINISH_CALLS : FINISH_STOP;
+    }
+}
+
+static bool copy_tokens(choice *c, event *e, const cllm_event *from) {
+    const size_t n = from->n_tokens, row = 1 + c->request->n_logprobs;
+    if (n == 0) return true;
+    e->tokens = malloc(n * sizeof *e->tokens);
+    if (from->logprobs) e->logprobs = malloc(n * row * sizeof *e->logprobs);
+    if (!e->tokens || (from->logprobs && !e->logprobs)) return false;
+    memcpy(e->tokens, from->tokens, n * sizeof *e->tokens);
+    if (e->logprobs) memcpy(e->logprobs, from->logprobs, n * row * sizeof *e->logprobs);
+    e->n_tokens = n;
+    for (size_t i = 0; i < n; i++)
+        if (!id_list_add(&c->tokens, from->tokens[i])) return false;
+    return true;
+}
+
+/* The text that a step has brought, as pieces of the event. */
+static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_error *err) {
+    cllm_event from;
+    const request *r = c->request;
+    cllm_status status = cllm_generation_take(c->generation, span, &from, err);
+    if (status != CLLM_OK) return status;
+    if (!copy_tokens(c, e, &from)) return CLLM_ERR_MEMORY;
+    c->usage.n_drawn += from.n_tokens;
+    c->usage.n_drafted = (size_t)from.n_drafted;
+    c->usage.n_accepted = (size_t)from.n_accepted;
+    e->stop_string = from.stop_string;
+    if (r->kind == REQUEST_CHAT)
+        status = add_answer(c, e, from.text, from.end != CLLM_END_NONE, err);
+    else if (from.text.length > 0 && !event_add_piece(e, CLLM_DELTA_CONTENT, 0, (cllm_string){0}, from.text))
+        status = CLLM_ERR_MEMORY;
+    if (status != CLLM_OK) return status;
+    if (e->finish == FINISH_NONE) e->finish = finish_of(c, from.end);
+    if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) { /* spelled in letters */
+        status = add_answer(c, e, (cllm_string){"", 0}, true, err);
+        if (e->finish == FINISH_NONE) e->finish = c->calls ? FINISH_CALLS : FINISH_STOP;
+    }
+    if (e->finish == FINISH_NONE && r->n_limit > 0 && c->tokens.count >= r->n_limit) e->finish = FINISH_CONTEXT;
+    if (e->finish == FINISH_NONE && r->most_ms > 0 && c->read > 0 && (now() - c->read) * 1000 > (double)r->most_ms)
+        e->finish = FINISH_LENGTH;
+    return status;
+}
+
+static bool take_embedding(choice *c, event *e, const cllm_span *span) {
+    e->n_floats = cllm_model_get_info(c->request->model->run.model)->n_embd;
+    e->embedding = malloc(e->n_floats * sizeof *e->embedding);
+    if (!e->embedding) return false;
+    memcpy(e->embedding, span->rows, e->n_floats * sizeof *e->embedding);
+    e->finish = FINISH_STOP;
+    return true;
+}
+
+bool completion_take(choice *c, const cllm_span *span) {
+    request *r = c->request;
+    cllm_error err = {.status = CLLM_ERR_MEMORY, .message = "the server is out of memory"};
+    event *e = event_create(c->index);
+    cllm_status status = e ? span->status : CLLM_ERR_MEMORY;
+    const bool reads = c->read == 0;
+    if (reads) c->usage.n_read = cllm_sequence_length(c->sequence);
+    if (status == CLLM_OK && r->kind == REQUEST_EMBED)
+        status = take_embedding(c, e, span) ? CLLM_OK : CLLM_ERR_MEMORY;
+    else if (status == CLLM_OK && is_scoring(c))
+        status = score_prompt(c, span) ? CLLM_OK : CLLM_ERR_MEMORY;
+    else if (status == CLLM_OK && c->generation)
+        status = take_text(c, e, span, &err);
+    if (status == CLLM_OK && !c->generation && completion_n_left(c) == 0) e->finish = FINISH_LENGTH;
+    if (status != CLLM_OK) {
+        err.status = status;
+        completion_fail_with(c, &err);
+        event_destroy(e);
+        return false;
+    }
+    const double time = now();
+    if (reads && (completion_n_left(c) <= 1 || e->n_tokens > 0)) c->read = time;
+    if (reads)
+        c->usage.prompt_ms = (time - c->started) * 1000;
+    else
+        c->usage.drawn_ms = (time - c->read) * 1000;
+    if (reads && c->usage.n_read > c->usage.n_prompt) c->usage.n_read = c->usage.n_prompt;
+    e->usage = c->usage;
+    c->told = e->finish != FINISH_NONE;
+    const bool goes_on = !c->told;
+    if (c->told || e->n_tokens > 0 || e->n_pieces > 0 || r->shows_progress)
+        request_add_event(r, e);
+    else
+        event_destroy(e);
+    return goes_on;
+}

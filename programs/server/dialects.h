@@ -1,0 +1,27 @@
+/* The APIs, a file each: which handlers routes.c may name, and how each one says that a request failed. */
+#ifndef SERVER_DIALECTS_H
+#define SERVER_DIALECTS_H
+
+#include "server/http.h"
+
+/* openai.c: OpenAI's chat completions, completions, embeddings and models */
+json_t *openai_failure(const failure *f);
+void openai_chat(exchange *x);
+void openai_completions(exchange *x);
+void openai_embeddings(exchange *x);
+void openai_models(exchange *x);
+void openai_model(exchange *x);
+
+/* What OpenAI's answers share with others. */
+json_t *openai_usage(const request *r);
+json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, const cllm_logprob *logprobs, size_t n,
+                        int32_t previous);
+json_t *llama_timings(usage u);
+json_t *describe_model(served_model *m); /* an element of /v1/models */
+
+/* operation.c: what tells of the server */
+void show_health(exchange *x);
+void show_metrics(exchange *x);
+void show_root(exchange *x);
+
+#endif

@@ -1,0 +1,756 @@
+/* What http.h says. */
+#define _GNU_SOURCE /* POLLRDHUP */
+#include "server/http.h"
+
+#include "server/models.h"
+#include "server/write.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <microhttpd.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef POLLRDHUP
+#define POLLRDHUP POLLHUP
+#endif
+
+enum {
+    MOST_DAEMONS = 16,
+    N_WORKERS = 4,
+    POOL_BYTES = 24 << 10, /* of a connection: its headers must fit */
+    IDLE_SECONDS = 75,     /* a connection without a request */
+    SILENCE_SECONDS = 15,  /* of a stream, before a sign of life */
+    MOST_UNSENT = 4 << 20, /* bytes of a stream that its client does not take */
+};
+
+/* One that is open; it may have a request, or wait for one. */
+typedef struct connection {
+    int socket;
+    double idle_since; /* 0: it has a request */
+    struct connection *previous, *next;
+} connection;
+
+static struct {
+    const options *o;
+    struct MHD_Daemon *daemons[MOST_DAEMONS];
+    size_t n_daemons;
+    bool on_loopback; /* all addresses are */
+    unsigned port;
+    char **keys; /* [n_keys] */
+    size_t n_keys;
+
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t has_work;
+    exchange *exchanges; /* that are open */
+    connection *connections;
+    exchange *work[4096]; /* a ring of those that wait for a worker */
+    size_t first_work, n_work;
+    bool stops;
+    pthread_t workers[N_WORKERS], ticker;
+    uint64_t n_requests;
+} http = {.lock = PTHREAD_MUTEX_INITIALIZER, .has_work = PTHREAD_COND_INITIALIZER};
+
+/* --------------------------------------------------------------------------------------------- exchanges */
+
+static void exchange_release(exchange *x) {
+    pthread_mutex_lock(&x->lock);
+    const bool last = --x->n_holders == 0;
+    pthread_mutex_unlock(&x->lock);
+    if (!last) return;
+    pthread_mutex_destroy(&x->lock);
+    free(x->url);
+    free(x->body.bytes);
+    free(x->answer.bytes);
+    free(x);
+}
+
+void exchange_wake(exchange *x) {
+    pthread_mutex_lock(&x->lock);
+    if (x->suspended && x->connection) {
+        x->suspended = false;
+        MHD_resume_connection(x->connection);
+    }
+    pthread_mutex_unlock(&x->lock);
+}
+
+/* There is nobody to answer. */
+static void give_up(exchange *x) {
+    pthread_mutex_lock(&x->lock);
+    x->stage = EXCHANGE_GONE;
+    pthread_mutex_unlock(&x->lock);
+    exchange_wake(x);
+}
+
+static void suspend(exchange *x) {
+    pthread_mutex_lock(&x->lock);
+    x->suspended = true;
+    MHD_suspend_connection(x->connection);
+    pthread_mutex_unlock(&x->lock);
+}
+
+const char *exchange_header(const exchange *x, const char *name) {
+    return MHD_lookup_connection_value(x->connection, MHD_HEADER_KIND, name);
+}
+
+const char *exchange_argument(const exchange *x, const char *name) {
+    return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
+}
+
+json_t *exchange_json(exchange *x, failure *f) {
+    json_error_t error;
+    if (x->body.length == 0) {
+        refuse(f, 400, NULL, "the body is empty; a JSON object is wanted");
+        return NULL;
+    }
+    json_t *value = json_loadb(x->body.bytes, x->body.length, JSON_ALLOW_NUL, &error);
+    if (!value)
+        refuse(f, 400, NULL, "the body is not JSON: line %d, column %d: %s", error.line, error.column, error.text);
+    if (value && !json_is_object(value)) {
+        refuse(f, 400, NULL, "the body must be a JSON object");
+        json_decref(value);
+        value = NULL;
+    }
+    return value;
+}
+
+/* ----------------------------------------------------------------------------------------------- answers */
+
+void answer_text(exchange *x, int status, const char *type, const void *bytes, size_t length) {
+    x->status = status;
+    x->type = type;
+    x->answer.length = 0;
+    text_buffer_add(&x->answer, bytes, length);
+    x->stage = EXCHANGE_ANSWERED;
+}
+
+void answer_json(exchange *x, int status, json_t *value) {
+    x->status = value ? status : 500;
+    x->type = "application/json";
+    x->answer.length = 0;
+    write_json(&x->answer, value);
+    x->stage = EXCHANGE_ANSWERED;
+}
+
+void answer_failure(exchange *x, const failure *f) {
+    x->retry_after = f->retry_after;
+    const failure_form form = x->route ? x->route->fails : failure_form_of(x->path);
+    answer_json(x, f->status, form(f));
+}
+
+/* Before the request runs it knows whom to wake; after that it may end at any moment. */
+void answer_request(exchange *x, request *r) {
+    failure f = {0};
+    request_hold(r);
+    pthread_mutex_lock(&r->lock);
+    r->exchange = x;
+    pthread_mutex_unlock(&r->lock);
+    pthread_mutex_lock(&x->lock);
+    x->request = r;
+    x->stage = EXCHANGE_STREAMS;
+    pthread_mutex_unlock(&x->lock);
+    if (scheduler_submit(r->model->scheduler, r, &f)) {
+        request_release(r);
+        return;
+    }
+    pthread_mutex_lock(&r->lock);
+    r->exchange = NULL;
+    pthread_mutex_unlock(&r->lock);
+    x->request = NULL;
+    request_release(r);
+    request_release(r);
+    answer_failure(x, &f);
+}
+
+void request_look_for_client(request *r) {
+    pthread_mutex_lock(&r->lock);
+    if (r->exchange && !atomic_load(&r->cancelled)) {
+        struct pollfd peer = {.fd = r->exchange->socket, .events = POLLRDHUP};
+        if (poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLERR | POLLHUP))) {
+            atomic_store(&r->cancelled, true);
+            give_up(r->exchange);
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void add_headers(const exchange *x, struct MHD_Response *response) {
+    char number[16];
+    MHD_add_response_header(response, "Content-Type", x->type ? x->type : "application/json");
+    MHD_add_response_header(response, "X-Request-Id", x->id);
+    MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    if (x->allow) MHD_add_response_header(response, "Allow", x->allow);
+    if (x->retry_after > 0) {
+        snprintf(number, sizeof number, "%u", x->retry_after);
+        MHD_add_response_header(response, "Retry-After", number);
+    }
+    const char *origin = exchange_header(x, "Origin");
+    for (size_t i = 0; origin && i < http.o->cors.count; i++) {
+        const bool any = strcmp(http.o->cors.items[i], "*") == 0;
+        if (!any && strcmp(http.o->cors.items[i], origin) != 0) continue;
+        MHD_add_response_header(response, "Access-Control-Allow-Origin", any ? "*" : origin);
+        MHD_add_response_header(response, "Access-Control-Expose-Headers", "X-Request-Id");
+        if (!any) MHD_add_response_header(response, "Vary", "Origin");
+        break;
+    }
+}
+
+static enum MHD_Result send_answer(exchange *x) {
+    struct MHD_Response *response = MHD_create_response_from_buffer(
+        x->answer.length, x->answer.bytes ? x->answer.bytes : "", MHD_RESPMEM_MUST_COPY);
+    if (!response) return MHD_NO;
+    add_headers(x, response);
+    x->n_bytes = x->answer.length;
+    const enum MHD_Result queued = MHD_queue_response(x->connection, (unsigned)x->status, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+/* ----------------------------------------------------------------------------------------------- streams */
+
+/* More bytes of a stream; none: the connection sleeps until an event comes. */
+static ssize_t read_stream(void *user, uint64_t position, char *to, size_t most) {
+    exchange *x = user;
+    (void)position;
+    if (x->n_sent == x->answer.length) {
+        x->n_sent = x->answer.length = 0;
+        if (x->ends) return MHD_CONTENT_READER_END_OF_STREAM;
+        if (x->stage == EXCHANGE_GONE) return MHD_CONTENT_READER_END_WITH_ERROR;
+        x->ends = request_take_events(x->request, &x->answer);
+        if (x->answer.length == 0 && !x->ends && x->wants_ping && x->request->form->wait)
+            x->request->form->wait(x->request, &x->answer);
+        x->wants_ping = false;
+    }
+    const size_t n = x->answer.length - x->n_sent;
+    if (n == 0 && x->ends) return MHD_CONTENT_READER_END_OF_STREAM;
+    if (n == 0) {
+        pthread_mutex_lock(&x->request->lock);
+        if (!x->request->first && x->stage != EXCHANGE_GONE) suspend(x);
+        pthread_mutex_unlock(&x->request->lock);
+        return 0;
+    }
+    x->last_sent = now();
+    if (n < most) most = n;
+    memcpy(to, x->answer.bytes + x->n_sent, most);
+    x->n_sent += most;
+    x->n_bytes += most;
+    return (ssize_t)most;
+}
+
+static enum MHD_Result begin_stream(exchange *x) {
+    struct MHD_Response *response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 8 << 10, read_stream, x, NULL);
+    if (!response) return MHD_NO;
+    x->status = 200;
+    x->type = x->request->form->stream_type;
+    add_headers(x, response);
+    MHD_add_response_header(response, "Cache-Control", "no-cache");
+    MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx would hold it back */
+    if (x->request->form->begin) x->request->form->begin(x->request, &x->answer);
+    x->last_sent = now();
+    const enum MHD_Result queued = MHD_queue_response(x->connection, 200, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+/* A request that is under way. One that is no stream is awaited whole. */
+static enum MHD_Result go_on(exchange *x) {
+    request *r = x->request;
+    if (x->stage == EXCHANGE_GONE) return MHD_NO;
+    if (r->streams) return begin_stream(x);
+    if (request_take_events(r, NULL)) {
+        if (r->failure.status != 0)
+            answer_failure(x, &r->failure);
+        else
+            answer_json(x, 200, r->form->whole(r));
+        return send_answer(x);
+    }
+    pthread_mutex_lock(&r->lock);
+    if (!r->first && x->stage != EXCHANGE_GONE) suspend(x);
+    pthread_mutex_unlock(&r->lock);
+    return MHD_YES;
+}
+
+/* --------------------------------------------------------------------------------------- who may ask */
+
+static bool same_text(const char *one, const char *other) { /* in a time that does not tell where they differ */
+    const size_t n = strlen(one), m = strlen(other);
+    unsigned differs = n != m;
+    for (size_t i = 0; i < n; i++) differs |= (unsigned char)one[i] ^ (unsigned char)other[m > 0 ? i % m : 0];
+    return differs == 0;
+}
+
+static bool has_key(const exchange *x) {
+    const char *given = exchange_header(x, "Authorization");
+    if (given && strncasecmp(given, "Bearer ", 7) == 0)
+        given += 7;
+    else
+        given = exchange_header(x, "X-Api-Key");
+    if (!given) given = exchange_header(x, "Api-Key");
+    bool found = http.n_keys == 0;
+    for (size_t i = 0; given && i < http.n_keys; i++) found |= same_text(given, http.keys[i]);
+    return found;
+}
+
+/* A page of another site can make a browser ask 127.0.0.1 by a name of its own: that name stands in Host. */
+static bool is_host_allowed(const exchange *x) {
+    static const char *const own[] = {"localhost", "127.0.0.1", "[::1]", "::1"};
+    const char *host = exchange_header(x, "Host");
+    if (!http.on_loopback || !host) return true;
+    const char *colon = strrchr(host, ':');
+    const size_t length = colon && !strchr(colon, ']') && (strchr(host, ':') == colon || *host == '[')
+                              ? (size_t)(colon - host)
+                              : strlen(host);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strlen(own[i]) == length && strncasecmp(own[i], host, length) == 0) return true;
+    for (size_t i = 0; i < http.o->allow_host.count; i++) {
+        const char *allowed = http.o->allow_host.items[i];
+        if (strcmp(allowed, "*") == 0 || (strlen(allowed) == length && strncasecmp(allowed, host, length) == 0))
+            return true;
+    }
+    return false;
+}
+
+static const char *match(const char *pattern, const char *path) {
+    const size_t n = strlen(pattern);
+    if (pattern[n - 1] == '*') return strncmp(pattern, path, n - 1) == 0 && path[n - 1] ? path + n - 1 : NULL;
+    return strcmp(pattern, path) == 0 ? "" : NULL;
+}
+
+/* Find the route. false: f says that there is none. */
+static bool find_route(exchange *x, failure *f) {
+    static _Thread_local char allowed[128];
+    const char *method = strcmp(x->method, "HEAD") == 0 ? "GET" : x->method;
+    *allowed = '\0';
+    for (const route *r = routes; r->method; r++) {
+        const char *rest = match(r->path, x->path);
+        if (!rest) continue;
+        x->rest = rest;
+        if (strcmp(r->method, method) == 0) {
+            x->route = r;
+            return true;
+        }
+        if (strlen(allowed) + strlen(r->method) + 3 < sizeof allowed && !strstr(allowed, r->method))
+            strcat(strcat(allowed, *allowed ? ", " : ""), r->method);
+    }
+    if (!*allowed) return refuse(f, 404, NULL, "%s %.200s: there is no such endpoint", x->method, x->path);
+    x->allow = allowed;
+    return refuse(f, 405, NULL, "%.200s takes %s, not %s", x->path, allowed, x->method);
+}
+
+static enum MHD_Result answer_preflight(exchange *x) {
+    const char *wanted = exchange_header(x, "Access-Control-Request-Headers");
+    struct MHD_Response *response = MHD_create_response_from_buffer(0, "", MHD_RESPMEM_PERSISTENT);
+    if (!response) return MHD_NO;
+    x->status = 204;
+    add_headers(x, response);
+    MHD_add_response_header(response, "Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS");
+    MHD_add_response_header(response, "Access-Control-Allow-Headers", wanted ? wanted : "*");
+    MHD_add_response_header(response, "Access-Control-Max-Age", "600");
+    const enum MHD_Result queued = MHD_queue_response(x->connection, 204, response);
+    MHD_destroy_response(response);
+    return queued;
+}
+
+/* All that can be said before the body is read. */
+static bool check(exchange *x, failure *f) {
+    if (!is_host_allowed(x))
+        return refuse(f, 403, NULL, "the host '%.100s' is not allowed; --allow-host adds a name",
+                      exchange_header(x, "Host"));
+    if (!find_route(x, f)) return false;
+    if (!(x->route->flags & ROUTE_PUBLIC) && !has_key(x)) {
+        refuse(f, 401, NULL, "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'");
+        f->code = "invalid_api_key";
+        return false;
+    }
+    const char *upgrade = exchange_header(x, "Upgrade");
+    if (upgrade && strcasecmp(upgrade, "websocket") == 0)
+        return refuse(f, 426, NULL, "there are no WebSockets here; ask by POST and read the stream of events");
+    const char *encoding = exchange_header(x, "Content-Encoding");
+    if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
+        return refuse(f, 415, NULL, "the content encoding '%.40s' is not read here; send the body as it is", encoding);
+    const char *length = exchange_header(x, "Content-Length");
+    if (length && strtoull(length, NULL, 10) > http.o->max_body)
+        return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------- from outside */
+
+static void push_work(exchange *x) {
+    const size_t most = sizeof http.work / sizeof *http.work;
+    pthread_mutex_lock(&http.lock);
+    const bool full = http.n_work == most || http.stops;
+    if (!full) {
+        x->n_holders++; /* the worker's; nobody else has the exchange yet */
+        http.work[(http.first_work + http.n_work++) % most] = x;
+        pthread_cond_signal(&http.has_work);
+    }
+    pthread_mutex_unlock(&http.lock);
+    if (!full) return;
+    failure f;
+    refuse(&f, 503, NULL, "too many requests wait already; try again later");
+    f.retry_after = 1;
+    answer_failure(x, &f);
+    exchange_wake(x);
+}
+
+static void *work(void *unused) {
+    (void)unused;
+    for (;;) {
+        pthread_mutex_lock(&http.lock);
+        while (http.n_work == 0 && !http.stops) pthread_cond_wait(&http.has_work, &http.lock);
+        exchange *x = NULL;
+        if (http.n_work > 0) {
+            x = http.work[http.first_work++ % (sizeof http.work / sizeof *http.work)];
+            http.n_work--;
+        }
+        pthread_mutex_unlock(&http.lock);
+        if (!x) return NULL;
+        x->route->handle(x);
+        exchange_wake(x);
+        exchange_release(x);
+    }
+}
+
+static void join_list(exchange *x) {
+    pthread_mutex_lock(&http.lock);
+    x->next = http.exchanges;
+    if (x->next) x->next->previous = x;
+    http.exchanges = x;
+    if (x->peer) x->peer->idle_since = 0;
+    snprintf(x->id, sizeof x->id, "%08x%06" PRIx64, (unsigned)time(NULL), ++http.n_requests & 0xFFFFFF);
+    pthread_mutex_unlock(&http.lock);
+}
+
+static exchange *open_exchange(struct MHD_Connection *connection_of, const char *url, const char *method) {
+    exchange *x = calloc(1, sizeof *x);
+    if (!x || !(x->url = strdup(url))) return free(x), NULL;
+    pthread_mutex_init(&x->lock, NULL);
+    x->n_holders = 1;
+    x->connection = connection_of;
+    x->method = method; /* MHD's, as long as the connection */
+    x->path = x->url;
+    x->rest = "";
+    x->begun = now();
+    const size_t prefix = http.o->api_prefix ? strlen(http.o->api_prefix) : 0;
+    if (prefix > 0 && strncmp(x->path, http.o->api_prefix, prefix) == 0 && (x->path[prefix] == '/' || !x->path[prefix]))
+        x->path = x->path[prefix] ? x->path + prefix : "/";
+    x->socket = MHD_get_connection_info(connection_of, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    x->peer = MHD_get_connection_info(connection_of, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    join_list(x);
+    return x;
+}
+
+static enum MHD_Result begin(exchange *x) {
+    failure f = {0};
+    if (strcmp(x->method, "OPTIONS") == 0) return answer_preflight(x);
+    if (check(x, &f)) return MHD_YES;
+    answer_failure(x, &f);
+    return send_answer(x);
+}
+
+/* MHD calls this when the headers are there, for each piece of the body, at its end, and when a suspended connection goes on. */
+static enum MHD_Result on_request(void *user, struct MHD_Connection *connection_of, const char *url, const char *method,
+                                  const char *version, const char *data, size_t *n_data, void **state) {
+    (void)user, (void)version;
+    exchange *x = *state;
+    if (!x) {
+        x = *state = open_exchange(connection_of, url, method);
+        return x ? begin(x) : MHD_NO;
+    }
+    if (*n_data > 0) {
+        if (x->body.length + *n_data > http.o->max_body) x->too_large = true;
+        if (!x->too_large && !text_buffer_add(&x->body, data, *n_data)) return MHD_NO;
+        if (x->too_large && (x->n_bytes += *n_data) > http.o->max_body) return MHD_NO; /* it goes on for ever */
+        *n_data = 0;
+        return MHD_YES;
+    }
+    switch (x->stage) {
+    case EXCHANGE_READS: break;
+    case EXCHANGE_WORKS: return MHD_YES;
+    case EXCHANGE_ANSWERED: return send_answer(x);
+    case EXCHANGE_STREAMS: return go_on(x);
+    case EXCHANGE_GONE: return MHD_NO;
+    }
+    if (x->too_large) {
+        failure f;
+        refuse(&f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
+        answer_failure(x, &f);
+        return send_answer(x);
+    }
+    if (x->route->flags & ROUTE_AT_ONCE) {
+        x->route->handle(x);
+        return send_answer(x);
+    }
+    x->stage = EXCHANGE_WORKS;
+    suspend(x);
+    push_work(x);
+    return MHD_YES;
+}
+
+static void log_access(const exchange *x) {
+    if (http.o->quiet) return;
+    char address[64] = "-", date[32];
+    struct sockaddr_storage from;
+    socklen_t length = sizeof from;
+    if (getpeername(x->socket, (struct sockaddr *)&from, &length) == 0)
+        getnameinfo((struct sockaddr *)&from, length, address, sizeof address, NULL, 0, NI_NUMERICHOST);
+    const time_t second = time(NULL);
+    struct tm parts;
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&second, &parts));
+    const double ms = (now() - x->begun) * 1000;
+    const usage u = x->request ? request_usage(x->request) : (usage){0};
+    const bool is_gone = x->stage == EXCHANGE_GONE;
+    const int status = is_gone ? 499 : x->status; /* nginx's number for it */
+    if (strcmp(http.o->log_format, "json") == 0) {
+        json_t *line =
+            json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:I, s:f, s:I, s:I, s:I}", "time", date, "id", x->id, "address",
+                      address, "method", x->method, "path", json_text(x->path, strlen(x->path)), "status", status,
+                      "bytes", (json_int_t)x->n_bytes, "ms", ms, "prompt_tokens", (json_int_t)u.n_prompt,
+                      "cached_tokens", (json_int_t)u.n_cached, "completion_tokens", (json_int_t)u.n_drawn);
+        char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+        if (text) fprintf(stderr, "%s\n", text);
+        free(text);
+        json_decref(line);
+        return;
+    }
+    flockfile(stderr);
+    fprintf(stderr, "%s %s %s %s ", date, x->id, address, x->method);
+    print_escaped(stderr, x->path, strlen(x->path), 200);
+    fprintf(stderr, " %d %zu bytes %.1f ms", status, x->n_bytes, ms);
+    if (u.n_prompt > 0) fprintf(stderr, " prompt %zu (%zu cached) drawn %zu", u.n_prompt, u.n_cached, u.n_drawn);
+    fputc('\n', stderr);
+    funlockfile(stderr);
+}
+
+static void on_completed(void *user, struct MHD_Connection *connection_of, void **state,
+                         enum MHD_RequestTerminationCode code) {
+    (void)user, (void)connection_of;
+    exchange *x = *state;
+    if (!x) return;
+    *state = NULL;
+    if (code != MHD_REQUEST_TERMINATED_COMPLETED_OK) x->stage = EXCHANGE_GONE;
+    log_access(x);
+    request *r = x->request;
+    if (r) {
+        pthread_mutex_lock(&r->lock);
+        r->exchange = NULL;
+        atomic_store(&r->cancelled, true); /* if it has not ended */
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_lock(&x->lock);
+    x->connection = NULL;
+    x->request = NULL;
+    pthread_mutex_unlock(&x->lock);
+    request_release(r);
+    pthread_mutex_lock(&http.lock);
+    if (x->previous)
+        x->previous->next = x->next;
+    else
+        http.exchanges = x->next;
+    if (x->next) x->next->previous = x->previous;
+    if (x->peer) x->peer->idle_since = now();
+    pthread_mutex_unlock(&http.lock);
+    exchange_release(x);
+}
+
+static void on_connection(void *user, struct MHD_Connection *connection_of, void **context,
+                          enum MHD_ConnectionNotificationCode code) {
+    (void)user;
+    connection *c = *context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+        *context = c = calloc(1, sizeof *c);
+        if (!c) return;
+        c->socket = MHD_get_connection_info(connection_of, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+        c->idle_since = now();
+        pthread_mutex_lock(&http.lock);
+        c->next = http.connections;
+        if (c->next) c->next->previous = c;
+        http.connections = c;
+        pthread_mutex_unlock(&http.lock);
+    } else if (c) {
+        pthread_mutex_lock(&http.lock);
+        if (c->previous)
+            c->previous->next = c->next;
+        else
+            http.connections = c->next;
+        if (c->next) c->next->previous = c->previous;
+        pthread_mutex_unlock(&http.lock);
+        free(c);
+        *context = NULL;
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- ticker */
+
+/* A body must come at 16 KB/s on average, after half a minute. */
+static bool is_too_slow(const exchange *x, double time) {
+    return x->stage == EXCHANGE_READS && time - x->begun > 30 + (double)x->body.length / (16 << 10);
+}
+
+/* Under the lock of the list. */
+static void look_after(exchange *x, double time) {
+    if (is_too_slow(x, time)) shutdown(x->socket, SHUT_RDWR);
+    pthread_mutex_lock(&x->lock);
+    const bool silent = x->stage == EXCHANGE_STREAMS && x->suspended && x->request && x->request->streams &&
+                        time - x->last_sent > SILENCE_SECONDS && x->last_sent > 0;
+    if (silent) x->wants_ping = true;
+    pthread_mutex_unlock(&x->lock);
+    if (silent) exchange_wake(x);
+}
+
+static void *tick(void *unused) {
+    (void)unused;
+    for (;;) {
+        nanosleep(&(struct timespec){.tv_nsec = 500000000}, NULL);
+        const double time = now();
+        pthread_mutex_lock(&http.lock);
+        const bool stops = http.stops;
+        for (exchange *x = http.exchanges; x; x = x->next) look_after(x, time);
+        for (connection *c = http.connections; c; c = c->next)
+            if (c->idle_since > 0 && time - c->idle_since > IDLE_SECONDS) shutdown(c->socket, SHUT_RDWR);
+        pthread_mutex_unlock(&http.lock);
+        if (stops) return NULL;
+        models_unload_idle();
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- start */
+
+static bool is_loopback(const struct sockaddr *address) {
+    if (address->sa_family == AF_INET)
+        return (ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24) == 127;
+    return address->sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
+static int listen_on(const struct addrinfo *at, const char *host) {
+    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
+    if (at->ai_family == AF_INET6) flags |= MHD_USE_IPv6;
+    if (MHD_is_feature_supported(MHD_FEATURE_EPOLL) != MHD_YES)
+        flags = (flags & ~(unsigned)MHD_USE_EPOLL_INTERNAL_THREAD) | MHD_USE_POLL_INTERNAL_THREAD;
+    struct MHD_Daemon *daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, on_request, NULL, MHD_OPTION_SOCK_ADDR, at->ai_addr, MHD_OPTION_NOTIFY_COMPLETED,
+        on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)http.o->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+        (unsigned)http.o->max_connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)http.o->timeout,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+    if (!daemon) return fail("--host %s, --port %u: cannot listen there: %s", host, http.port, strerror(errno));
+    http.daemons[http.n_daemons++] = daemon;
+    if (http.port == 0) http.port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
+    http.on_loopback &= is_loopback(at->ai_addr);
+    return EXIT_SUCCESS;
+}
+
+static int listen_by_name(const char *host, bool may_lack) {
+    char port[8];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found;
+    snprintf(port, sizeof port, "%u", http.port);
+    const int error = getaddrinfo(host, port, &hints, &found);
+    if (error) return may_lack ? EXIT_SUCCESS : fail("--host %s: %s", host, gai_strerror(error));
+    int status = EXIT_SUCCESS;
+    for (const struct addrinfo *at = found; at && status == EXIT_SUCCESS && http.n_daemons < MOST_DAEMONS;
+         at = at->ai_next) {
+        if (!is_loopback(at->ai_addr) && http.n_keys == 0 && !http.o->no_auth)
+            status = usage_error("--host %s: others can reach it; give an --api-key, or --no-auth if everybody may ask",
+                                 host);
+        else if (may_lack) { /* a machine without IPv6 */
+            const int probe = socket(at->ai_family, SOCK_STREAM, 0);
+            const bool there = probe >= 0 && bind(probe, at->ai_addr, at->ai_addrlen) == 0;
+            if (probe >= 0) close(probe);
+            if (there) status = listen_on(at, host);
+        } else
+            status = listen_on(at, host);
+    }
+    freeaddrinfo(found);
+    return status;
+}
+
+static bool add_key(const char *key, size_t length) {
+    char **more = realloc(http.keys, (http.n_keys + 1) * sizeof *more);
+    if (!more) return false;
+    http.keys = more;
+    return (http.keys[http.n_keys] = strndup(key, length)) && ++http.n_keys;
+}
+
+/* Keys, separated by commas or newlines; lines that begin with # do not count. */
+static int add_keys(const char *text, const char *separators) {
+    for (const char *at = text; *at; at += strspn(at, separators)) {
+        const size_t length = strcspn(at, separators);
+        if (length > 0 && *at != '#' && !add_key(at, length)) return fail("out of memory");
+        at += length;
+    }
+    return EXIT_SUCCESS;
+}
+
+static int read_keys(const options *o) {
+    int status = EXIT_SUCCESS;
+    if (o->api_key) status = add_keys(o->api_key, ",");
+    if (status != EXIT_SUCCESS || !o->api_key_file) return status;
+    input file;
+    status = read_input(o->api_key_file, &file);
+    if (status != EXIT_SUCCESS) return status;
+    char *text = strndup(file.data, file.length);
+    status = text ? add_keys(text, "\r\n") : fail("out of memory");
+    free(text);
+    free(file.data);
+    return status == EXIT_SUCCESS && http.n_keys == 0 ? fail("%s: there is no key in it", o->api_key_file) : status;
+}
+
+int http_start(const options *o) {
+    http.o = o;
+    http.on_loopback = true;
+    http.port = (unsigned)o->port;
+    int status = read_keys(o);
+    if (status != EXIT_SUCCESS) return status;
+    if (o->host.count == 0) {
+        status = listen_by_name("127.0.0.1", false);
+        if (status == EXIT_SUCCESS) status = listen_by_name("::1", true);
+    }
+    for (size_t i = 0; status == EXIT_SUCCESS && i < o->host.count; i++)
+        status = listen_by_name(o->host.items[i], false);
+    if (status != EXIT_SUCCESS) return status;
+    for (size_t i = 0; i < N_WORKERS; i++)
+        if (pthread_create(&http.workers[i], NULL, work, NULL) != 0) return fail("out of memory");
+    return pthread_create(&http.ticker, NULL, tick, NULL) == 0 ? EXIT_SUCCESS : fail("out of memory");
+}
+
+unsigned http_port(void) { return http.port; }
+
+void http_stop_accepting(void) {
+    for (size_t i = 0; i < http.n_daemons; i++) {
+        const MHD_socket socket = MHD_quiesce_daemon(http.daemons[i]);
+        if (socket != MHD_INVALID_SOCKET) close(socket);
+    }
+}
+
+bool http_is_idle(void) {
+    pthread_mutex_lock(&http.lock);
+    const bool idle = !http.exchanges;
+    pthread_mutex_unlock(&http.lock);
+    return idle;
+}
+
+void http_stop(void) {
+    pthread_mutex_lock(&http.lock);
+    http.stops = true;
+    pthread_cond_broadcast(&http.has_work);
+    for (exchange *x = http.exchanges; x; x = x->next) {
+        if (x->stage != EXCHANGE_READS) shutdown(x->socket, SHUT_RDWR);
+        if (x->stage == EXCHANGE_STREAMS) give_up(x);
+    }
+    pthread_mutex_unlock(&http.lock);
+    if (http.n_daemons > 0) {
+        for (size_t i = 0; i < N_WORKERS; i++) pthread_join(http.workers[i], NULL);
+        pthread_join(http.ticker, NULL);
+    }
+    for (size_t i = 0; i < http.n_daemons; i++) MHD_stop_daemon(http.daemons[i]);
+    for (size_t i = 0; i < http.n_keys; i++) free(http.keys[i]);
+    free(http.keys);
+}

@@ -1,0 +1,351 @@
+/* What models.h says. */
+#include "server/models.h"
+
+#include "interrupt.h"
+#include "model_store.h"
+#include "sampling.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    served_model **items; /* [n] */
+    size_t n, n_given;    /* n_given: of the command line, which come first */
+    const options *o;
+    const char **aliases; /* [n_aliases] of the first model */
+    size_t n_aliases;
+    atomic_bool closing;
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
+/* ------------------------------------------------------------------------------------------------- names */
+
+static char *name_of_path(const char *path) {
+    const char *slash = strrchr(path, '/'), *base = slash ? slash + 1 : path;
+    const size_t length = strlen(base);
+    const bool is_gguf = length > 5 && strcasecmp(base + length - 5, ".gguf") == 0;
+    return strndup(base, is_gguf ? length - 5 : length);
+}
+
+static bool add_model(const char *name, const char *path) {
+    served_model **more = realloc(all.items, (all.n + 1) * sizeof *more);
+    if (!more) return false;
+    all.items = more;
+    served_model *m = calloc(1, sizeof *m);
+    if (!m) return false;
+    all.items[all.n++] = m;
+    m->name = strdup(name);
+    m->path = strdup(path);
+    m->o = *all.o;
+    m->o.model = m->path;
+    m->keep_seconds = all.o->sleep_idle_seconds == UINT64_MAX ? -1 : (double)all.o->sleep_idle_seconds;
+    pthread_mutex_init(&m->lock, NULL);
+    metrics_init(&m->metrics);
+    return m->name && m->path;
+}
+
+static void add_pulled(void *user, const stored_model *stored) {
+    bool *whole = user;
+    const path_text path = stored_path(stored);
+    if (*path.text) *whole &= add_model(stored->name.text, path.text);
+}
+
+int models_open(const options *o) {
+    all.o = o;
+    bool whole = true;
+    for (size_t i = 0; whole && o->model && i <= o->n_arguments; i++) {
+        const char *path = i == 0 ? o->model : o->arguments[i - 1];
+        const char *said = i < o->n_names ? o->names[i] : path; /* as the user wrote it, before it was found */
+        char *name = said == path || strcmp(said, path) == 0 ? name_of_path(path) : strdup(said);
+        whole = name && add_model(name, path);
+        free(name);
+    }
+    all.n_given = all.n;
+    if (all.n == 0) store_each(add_pulled, &whole);
+    if (!whole) return fail("out of memory");
+    all.aliases = o->alias.items;
+    all.n_aliases = o->alias.count;
+    if (all.n_aliases > 0 && all.n != 1)
+        return usage_error("--alias: other names are for one model; %zu are served", all.n);
+    return EXIT_SUCCESS;
+}
+
+static bool is_name_of(const served_model *m, const char *name) {
+    if (strcasecmp(m->name, name) == 0 || strcmp(m->path, name) == 0) return true;
+    const size_t length = strlen(m->name);
+    if (strncasecmp(m->name, name, length) == 0 && strcmp(name + length, ":latest") == 0)
+        return true; /* as ollama says */
+    if (strncmp(m->name, "hf:", 3) == 0 && strcasecmp(m->name + 3, name) == 0) return true;
+    for (size_t i = 0; i < all.n_aliases; i++)
+        if (strcmp(all.aliases[i], name) == 0) return true;
+    return false;
+}
+
+static served_model *find_named(const char *name) {
+    if (all.n > 0 && (!name || !*name)) return all.items[0];
+    for (size_t i = 0; i < all.n; i++)
+        if (is_name_of(all.items[i], name)) return all.items[i];
+    return all.n == 1 && !all.o->strict_model ? all.items[0] : NULL;
+}
+
+size_t models_count(void) { return all.n; }
+served_model *model_at(size_t index) { return all.items[index]; }
+
+/* ------------------------------------------------------------------------------------------------ loading */
+
+static bool may_go_on(void *user, uint64_t done, uint64_t total) {
+    (void)user, (void)done, (void)total;
+    return !atomic_load(&all.closing);
+}
+
+static void unload(served_model *m) {
+    scheduler_destroy(m->scheduler);
+    cllm_token_index_destroy(m->index);
+    cllm_chat_destroy(m->chat);
+    run_close(&m->run);
+    m->scheduler = NULL;
+    m->index = NULL;
+    m->chat = NULL;
+    m->run = (struct run){.o = NULL};
+}
+
+static int make_templates(served_model *m) {
+    const cllm_gguf *gguf = cllm_model_gguf(m->run.model);
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(m->run.model);
+    cllm_error err;
+    if (m->o.chat_template) return make_chat(&m->o, gguf, tokenizer, &m->chat);
+    const cllm_chat_options wanted = {.gguf = gguf, .tokenizer = tokenizer};
+    if (cllm_chat_create(&wanted, &m->chat, &err) == CLLM_OK) {
+        if (*cllm_chat_note(m->chat)) note(&m->o, "%s: %s", m->name, cllm_chat_note(m->chat));
+    } else {
+        snprintf(m->chat_error, sizeof m->chat_error, "%s cannot chat: %s", m->name, err.message);
+        m->chat = NULL;
+    }
+    return EXIT_SUCCESS;
+}
+
+/* The engine, with room for so many requests. */
+static int start_engine(served_model *m) {
+    const options *o = &m->o;
+    const uint32_t trained = cllm_model_get_info(m->run.model)->n_ctx_train;
+    cllm_memory_plan plan;
+    cllm_error err;
+    uint64_t n_all = o->ctx;
+    if (n_all == 0) { /* as much of the model's context as fits */
+        const cllm_engine_options most = {.n_batch = (uint32_t)o->batch};
+        if (cllm_plan_memory(cllm_model_gguf(m->run.model), &most, &plan, &err) != CLLM_OK) return fail_with(&err);
+        n_all = plan.n_ctx > 0 ? plan.n_ctx : trained;
+    }
+    const bool unified = o->kv_unified || !is_given(o, "parallel");
+    m->n_slots = (uint32_t)o->parallel;
+    m->n_ctx = (uint32_t)(unified ? n_all : n_all / o->parallel);
+    if (m->n_ctx == 0)
+        return usage_error("--ctx: %llu positions are less than one for each of %u slots", (unsigned long long)n_all,
+                           m->n_slots);
+    m->run.n_sequences = m->n_slots;
+    m->run.n_positions = (uint32_t)(unified ? n_all : 0);
+    m->run.cache_bytes = o->cache_ram == UINT64_MAX ? UINT64_MAX / 2 : o->cache_ram << 20;
+    m->run.pooling = strcmp(o->pooling, "mean") == 0 ? CLLM_POOLING_MEAN : CLLM_POOLING_LAST;
+    const int status = run_start(&m->run, m->n_ctx);
+    if (status != EXIT_SUCCESS) return status;
+    cllm_sequence_destroy(m->run.sequence);
+    m->run.sequence = NULL;
+    cllm_engine_set_progress(m->run.engine, may_go_on, m);
+    m->n_positions = unified ? (uint32_t)n_all : m->n_slots * ((m->n_ctx + 255) / 256 * 256);
+    m->n_batch = (uint32_t)o->batch;
+    m->drafts = strcmp(o->draft, "lookup") == 0;
+    return EXIT_SUCCESS;
+}
+
+static int load(served_model *m) {
+    struct stat file;
+    const double begun = now();
+    int status = run_load(&m->run, &m->o);
+    if (status == EXIT_SUCCESS && !cllm_model_tokenizer(m->run.model)) status = fail_without_tokenizer(&m->run);
+    if (status == EXIT_SUCCESS) status = make_templates(m);
+    if (status == EXIT_SUCCESS) status = start_engine(m);
+    if (status == EXIT_SUCCESS) {
+        m->sampling = sampling_for(&m->run, &m->o.sampling);
+        take_recommended(&m->o, cllm_model_gguf(m->run.model), &m->sampling, m->steps);
+        m->created = stat(m->path, &file) == 0 ? (int64_t)file.st_mtime : 0;
+        m->scheduler = scheduler_create(m, m->n_slots, (size_t)m->o.queue);
+        if (!m->scheduler) status = fail("out of memory");
+    }
+    if (status != EXIT_SUCCESS) {
+        unload(m);
+        return status;
+    }
+    note(&m->o, "%s: ready after %.2f s, %u positions for each request, %u in all, %u requests at a time", m->name,
+         now() - begun, m->n_ctx, m->n_positions, m->n_slots);
+    return EXIT_SUCCESS;
+}
+
+/* Make room: the model that was not used for longest goes. Under the lock. false: all are in use. */
+static bool make_room(void) {
+    size_t n_loaded = 0;
+    served_model *oldest = NULL;
+    for (size_t i = 0; i < all.n; i++) {
+        served_model *m = all.items[i];
+        n_loaded += m->state == MODEL_READY || m->state == MODEL_LOADING;
+        if (m->state == MODEL_READY && m->n_holders == 0 && (!oldest || m->last_used < oldest->last_used)) oldest = m;
+    }
+    if (all.o->models_max == 0 || n_loaded < all.o->models_max) return true;
+    if (!oldest) return false;
+    oldest->state = MODEL_UNLOADED;
+    note(&oldest->o, "%s: unloaded, to make room", oldest->name);
+    unload(oldest);
+    return true;
+}
+
+/* Under the lock, which is let go meanwhile. */
+static bool load_under_lock(served_model *m, failure *f) {
+    while (m->state == MODEL_LOADING) pthread_cond_wait(&all.changed, &all.lock);
+    if (m->state == MODEL_READY) return true;
+    if (!make_room()) {
+        refuse(f, 503, NULL, "%s is not loaded, and all %llu models that may be are in use; try again later", m->name,
+               (unsigned long long)all.o->models_max);
+        f->retry_after = 5;
+        return false;
+    }
+    m->state = MODEL_LOADING;
+    pthread_mutex_unlock(&all.lock);
+    const int status = load(m);
+    pthread_mutex_lock(&all.lock);
+    m->state = status == EXIT_SUCCESS ? MODEL_READY : MODEL_FAILED;
+    m->last_used = now();
+    pthread_cond_broadcast(&all.changed);
+    if (status == EXIT_SUCCESS) return true;
+    return refuse(f, 500, NULL, "%s could not be loaded; the server's log says why", m->name);
+}
+
+served_model *model_acquire(const char *name, failure *f) {
+    pthread_mutex_lock(&all.lock);
+    served_model *m = find_named(name);
+    bool ready = false;
+    if (!m) {
+        if (all.n == 0)
+            refuse(f, 404, "model", "there is no model: 'mini-cllm pull' fetches one");
+        else
+            refuse(f, 404, "model", "the model '%.100s' does not exist; /v1/models lists those that do",
+                   name ? name : "");
+        f->code = "model_not_found";
+    } else {
+        m->n_holders++; /* so that it is not unloaded meanwhile */
+        ready = load_under_lock(m, f);
+        if (!ready) m->n_holders--;
+    }
+    pthread_mutex_unlock(&all.lock);
+    return ready ? m : NULL;
+}
+
+void model_release(served_model *m) {
+    if (!m) return;
+    pthread_mutex_lock(&all.lock);
+    m->n_holders--;
+    m->last_used = now();
+    pthread_cond_broadcast(&all.changed);
+    pthread_mutex_unlock(&all.lock);
+}
+
+model_state model_get_state(const served_model *m) {
+    pthread_mutex_lock(&all.lock);
+    const model_state state = m->state;
+    pthread_mutex_unlock(&all.lock);
+    return state;
+}
+
+bool model_load_now(const char *name, failure *f) {
+    served_model *m = model_acquire(name, f);
+    model_release(m);
+    return m;
+}
+
+bool model_unload(const char *name, failure *f) {
+    pthread_mutex_lock(&all.lock);
+    served_model *m = find_named(name);
+    bool done = m != NULL;
+    if (!m) refuse(f, 404, "model", "the model '%.100s' does not exist", name ? name : "");
+    if (m && m->state == MODEL_READY) {
+        if (m->n_holders > 0) {
+            done = refuse(f, 409, "model", "%s is in use", m->name);
+        } else {
+            m->state = MODEL_UNLOADED;
+            unload(m);
+        }
+    }
+    pthread_mutex_unlock(&all.lock);
+    return done;
+}
+
+void models_unload_idle(void) {
+    pthread_mutex_lock(&all.lock);
+    for (size_t i = 0; i < all.n; i++) {
+        served_model *m = all.items[i];
+        if (m->state != MODEL_READY || m->n_holders > 0 || m->keep_seconds < 0 ||
+            now() - m->last_used < m->keep_seconds)
+            continue;
+        note(&m->o, "%s: unloaded, for it was not used for %.0f s", m->name, m->keep_seconds);
+        m->state = MODEL_UNLOADED;
+        unload(m);
+    }
+    pthread_mutex_unlock(&all.lock);
+}
+
+void model_keep(served_model *m, double seconds) {
+    pthread_mutex_lock(&all.lock);
+    m->keep_seconds = seconds;
+    pthread_mutex_unlock(&all.lock);
+}
+
+bool models_ready(void) {
+    bool ready = all.n == 0 || all.n_given == 0;
+    pthread_mutex_lock(&all.lock);
+    for (size_t i = 0; i < all.n; i++) ready |= all.items[i]->state == MODEL_READY;
+    pthread_mutex_unlock(&all.lock);
+    return ready;
+}
+
+int models_load_first(void) {
+    failure f = {0};
+    if (all.n_given == 0) return EXIT_SUCCESS;
+    return model_load_now(NULL, &f) ? EXIT_SUCCESS : interrupted() ? EXIT_INTERRUPTED : EXIT_FAILURE;
+}
+
+void models_close(void) {
+    atomic_store(&all.closing, true);
+    for (size_t i = 0; i < all.n; i++) {
+        served_model *m = all.items[i];
+        if (m->state == MODEL_READY) unload(m);
+        free(m->name);
+        free(m->path);
+        free(m);
+    }
+    free(all.items);
+    all.items = NULL;
+    all.n = 0;
+}
+
+/* -------------------------------------------------------------------------------------------------- use */
+
+cllm_token_index *model_index(served_model *m) {
+    cllm_error err;
+    pthread_mutex_lock(&m->lock);
+    if (!m->index && cllm_token_index_create(cllm_model_tokenizer(m->run.model), &m->index, &err) != CLLM_OK)
+        m->index = NULL;
+    cllm_token_index *index = m->index;
+    pthread_mutex_unlock(&m->lock);
+    return index;
+}
+
+cllm_stats model_stats(served_model *m) { return scheduler_stats(m->scheduler); }
+
+bool model_encode(const served_model *m, const char *text, size_t length, int flags, int32_t **tokens, size_t *count,
+                  failure *f) {
+    cllm_error err;
+    if (cllm_tokenizer_encode(cllm_model_tokenizer(m->run.model), text, length, flags, tokens, count, &err) == CLLM_OK)
+        return true;
+    return refuse(f, 400, NULL, "%s", err.message);
+}

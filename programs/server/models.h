@@ -1,0 +1,70 @@
+/* The models that are served: by which names, which are loaded, and what each one works with.
+ *
+ * A model is loaded when a request names it, and stays until it was not used for so long, or another needs its place. Each has an engine and a thread
+ * of its own. */
+#ifndef SERVER_MODELS_H
+#define SERVER_MODELS_H
+
+#include "program.h"
+#include "server/failure.h"
+#include "server/metrics.h"
+#include "server/scheduler.h"
+
+typedef enum model_state { MODEL_UNLOADED, MODEL_LOADING, MODEL_READY, MODEL_FAILED } model_state;
+
+struct served_model {
+    char *name;        /* owned */
+    char *path;        /* owned */
+    options o;         /* those of the command line, with this model's path; its lists are borrowed */
+    model_state state; /* under the lock of all models */
+    int n_holders;
+    double last_used;    /* now() */
+    double keep_seconds; /* unused, before it is unloaded; negative: for ever */
+    char error[640];     /* of MODEL_FAILED */
+
+    /* of a model that is ready; constant then */
+    run run;
+    cllm_chat *chat; /* NULL: it has no template, and chat_error says why */
+    char chat_error[600];
+    cllm_sampler_options sampling; /* what a request begins with */
+    cllm_sampler_step steps[CLLM_N_STEPS];
+    uint32_t n_slots, n_positions, n_batch;
+    uint32_t n_ctx; /* positions that one request can use */
+    bool drafts;
+    int64_t created; /* of the file, in seconds since 1970 */
+    scheduler *scheduler;
+    metrics metrics;
+
+    pthread_mutex_t lock; /* of the index */
+    cllm_token_index *index;
+};
+
+/* Which models there are: those of the command line, and with none of them all that are pulled. Returns an exit status, after saying why. */
+int models_open(const options *o);
+void models_close(void);     /* unloads all */
+int models_load_first(void); /* of the command line. Returns an exit status, after saying why */
+
+/* The model of that name (NULL or "": the first), loaded, and held until model_release; NULL: f says why. */
+served_model *model_acquire(const char *name, failure *f);
+void model_release(served_model *m); /* NULL is allowed */
+
+/* All of them in turn; loaded or not. The list does not change. */
+size_t models_count(void);
+served_model *model_at(size_t index);
+model_state model_get_state(const served_model *m);
+bool model_load_now(const char *name, failure *f);
+bool model_unload(const char *name, failure *f); /* when nobody uses it */
+void models_unload_idle(void);
+void model_keep(served_model *m, double seconds); /* from its last use; negative: for ever */
+
+/* Is there one at all that is ready? */
+bool models_ready(void);
+
+cllm_token_index *model_index(served_model *m); /* made when it is first asked for; NULL: out of memory */
+cllm_stats model_stats(served_model *m);
+
+/* Text to tokens, with BOS first if the model wants it. false: f says why. */
+bool model_encode(const served_model *m, const char *text, size_t length, int flags, int32_t **tokens, size_t *count,
+                  failure *f);
+
+#endif

@@ -1,0 +1,34 @@
+/* What tells of the server itself. */
+#include "server/dialects.h"
+#include "server/metrics.h"
+#include "server/models.h"
+#include "server/write.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void show_health(exchange *x) {
+    if (models_ready()) return answer_json(x, 200, json_pack("{s:s}", "status", "ok"));
+    failure f;
+    refuse(&f, 503, NULL, "Loading model");
+    f.retry_after = 1;
+    answer_failure(x, &f);
+}
+
+void show_metrics(exchange *x) {
+    text_buffer text = {0};
+    for (size_t i = 0; i < models_count();
+         i++) /* of the first that is ready: the names are llama-server's, which has one */
+        if (model_get_state(model_at(i)) == MODEL_READY) {
+            metrics_print(model_at(i), &text);
+            break;
+        }
+    answer_text(x, 200, "text/plain; version=0.0.4", text.bytes ? text.bytes : "", text.length);
+    free(text.bytes);
+}
+
+/* ollama's clients look for this sentence. */
+void show_root(exchange *x) {
+    static const char text[] = "Ollama is running";
+    answer_text(x, 200, "text/plain; charset=utf-8", text, sizeof text - 1);
+}

@@ -1,0 +1,25 @@
+/* Which endpoint is whose. */
+#include "server/dialects.h"
+
+#include <string.h>
+
+const route routes[] = {
+    {"GET", "/", show_root, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
+    {"GET", "/health", show_health, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
+    {"GET", "/v1/health", show_health, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
+    {"GET", "/metrics", show_metrics, openai_failure, ROUTE_AT_ONCE},
+
+    {"GET", "/v1/models", openai_models, openai_failure, ROUTE_AT_ONCE},
+    {"GET", "/models", openai_models, openai_failure, ROUTE_AT_ONCE},
+    {"GET", "/v1/models/*", openai_model, openai_failure, 0},
+    {"POST", "/v1/chat/completions", openai_chat, openai_failure, 0},
+    {"POST", "/chat/completions", openai_chat, openai_failure, 0},
+    {"POST", "/v1/completions", openai_completions, openai_failure, 0},
+    {"POST", "/v1/embeddings", openai_embeddings, openai_failure, 0},
+    {.method = NULL},
+};
+
+failure_form failure_form_of(const char *path) {
+    (void)path;
+    return openai_failure;
+}

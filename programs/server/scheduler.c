@@ -1,0 +1,473 @@
+/* What scheduler.h says. */
+#define _GNU_SOURCE /* POLLRDHUP */
+#include "server/scheduler.h"
+
+#include "server/completion.h"
+#include "server/http.h"
+#include "server/metrics.h"
+#include "server/models.h"
+
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { PAGE = 256 }; /* positions */
+
+typedef struct engine_call {
+    void (*function)(void *user);
+    void *user;
+    bool done;
+    struct engine_call *next;
+} engine_call;
+
+struct scheduler {
+    served_model *model;
+    cllm_engine *engine;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wakes, called;
+    /* under the lock */
+    choice *queue;
+    size_t n_queued, most_queued, n_active;
+    engine_call *calls;
+    cllm_stats stats;
+    bool stops;
+
+    /* the engine's thread */
+    slot *slots; /* [n_slots] */
+    uint32_t n_slots;
+    uint32_t *order; /* [n_slots] of those that run, the oldest first */
+    size_t n_running;
+    cllm_span *spans; /* [n_slots] */
+    uint32_t *of_span;
+    size_t n_spans;
+    uint64_t n_tasks;
+    /* how long a step takes, in seconds: of one that only writes, and what a token of a prompt adds */
+    double writing_time, reading_time;
+
+    /* masks are made beside the forward pass */
+    pthread_t mask_thread;
+    pthread_cond_t masks;
+    cllm_generation **to_prepare; /* [n_to_prepare] */
+    size_t n_to_prepare;
+    bool prepares;
+};
+
+/* ------------------------------------------------------------------------------------------------- masks */
+
+static void *make_masks(void *user) {
+    scheduler *s = user;
+    pthread_mutex_lock(&s->lock);
+    while (!s->stops || s->prepares) {
+        while (!s->prepares && !s->stops) pthread_cond_wait(&s->masks, &s->lock);
+        if (!s->prepares) break;
+        pthread_mutex_unlock(&s->lock);
+        for (size_t i = 0; i < s->n_to_prepare; i++) cllm_generation_prepare(s->to_prepare[i]);
+        pthread_mutex_lock(&s->lock);
+        s->prepares = false;
+        pthread_cond_broadcast(&s->masks);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+/* The masks of the spans' generations, while they are evaluated. */
+static void begin_masks(scheduler *s) {
+    s->n_to_prepare = 0;
+    for (size_t i = 0; i < s->n_spans; i++) {
+        const choice *c = s->slots[s->of_span[i]].choice;
+        if (c->request->grammar && c->generation) s->to_prepare[s->n_to_prepare++] = c->generation;
+    }
+    if (s->n_to_prepare == 0) return;
+    pthread_mutex_lock(&s->lock);
+    s->prepares = true;
+    pthread_cond_broadcast(&s->masks);
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void await_masks(scheduler *s) {
+    if (s->n_to_prepare == 0) return;
+    pthread_mutex_lock(&s->lock);
+    while (s->prepares) pthread_cond_wait(&s->masks, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* ------------------------------------------------------------------------------------------------- slots */
+
+static uint32_t n_pages(size_t n_tokens) { return (uint32_t)((n_tokens + PAGE - 1) / PAGE); }
+
+/* Do pages for so many tokens remain? What no sequence holds the cache gives up. */
+static bool has_pages(const scheduler *s, size_t n_tokens) {
+    return cllm_engine_stats(s->engine).pages_held + n_pages(n_tokens) <= n_pages(s->model->n_positions);
+}
+
+static void keep_tokens(slot *at) {
+    id_list *from = &at->choice->tokens, before = at->last;
+    const uint32_t length = cllm_sequence_length(at->choice->sequence);
+    at->last = *from;
+    if (at->last.count > length && !at->gave_way) at->last.count = length;
+    *from = before;
+}
+
+/* The choice in a slot has ended: what it used is free. */
+static void empty_slot(scheduler *s, uint32_t index) {
+    slot *at = &s->slots[index];
+    request *r = at->choice->request;
+    if (at->choice->sequence) keep_tokens(at);
+    metrics_ended(&s->model->metrics, at->choice);
+    completion_stop(at->choice);
+    at->choice = NULL;
+    at->gave_way = false;
+    size_t n = 0;
+    for (size_t i = 0; i < s->n_running; i++)
+        if (s->order[i] != index) s->order[n++] = s->order[i];
+    s->n_running = n;
+    request_release(r);
+    pthread_mutex_lock(&s->lock);
+    s->n_active = n;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* The choice that reads the same prompt for the same request, and has begun; or NULL. */
+static choice *find_sibling(const scheduler *s, const choice *c) {
+    for (size_t i = 0; i < s->n_running; i++) {
+        choice *other = s->slots[s->order[i]].choice;
+        if (other->prompt == c->prompt && other != c) return other;
+    }
+    return NULL;
+}
+
+static uint32_t free_slot(const scheduler *s) {
+    uint32_t i = 0;
+    while (i < s->n_slots && s->slots[i].choice) i++;
+    return i;
+}
+
+static void drop(choice *c) {
+    request *r = c->request;
+    completion_stop(c);
+    request_release(r);
+}
+
+/* Give a choice a slot, and let it begin with what is evaluated already: of a sibling, or in the cache. */
+static void start(scheduler *s, choice *c, uint32_t index) {
+    const request *r = c->request;
+    cllm_error err;
+    cllm_sequence *sequence = NULL;
+    choice *sibling = find_sibling(s, c);
+    const uint32_t n_shared = (uint32_t)c->prompt->count - 1;
+    cllm_status status = CLLM_ERR_UNSUPPORTED;
+    if (sibling && sibling->sequence && n_shared > 0 && cllm_sequence_length(sibling->sequence) > n_shared)
+        status = cllm_sequence_fork(sibling->sequence, n_shared, &sequence, &err);
+    if (status != CLLM_OK) {
+        status = cllm_sequence_create(s->engine, &sequence, &err);
+        if (status == CLLM_OK && r->uses_cache && !r->scores_prompt && r->kind != REQUEST_EMBED)
+            cllm_sequence_reuse(sequence, c->prompt->tokens, c->prompt->count);
+    }
+    if (status != CLLM_OK) {
+        completion_fail_with(c, &err);
+        return drop(c);
+    }
+    if (!completion_start(c, sequence)) return drop(c);
+    s->slots[index].choice = c;
+    s->slots[index].task = ++s->n_tasks;
+    s->order[s->n_running++] = index;
+    metrics_started(&s->model->metrics, c);
+    pthread_mutex_lock(&s->lock);
+    s->n_active = s->n_running;
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* Choices of the queue begin, as long as there are slots, and pages for their prompts. */
+static void admit(scheduler *s) {
+    for (choice **at = &s->queue;;) {
+        pthread_mutex_lock(&s->lock);
+        choice *c = *at;
+        const uint32_t index = free_slot(s);
+        const bool gone = c && atomic_load(&c->request->cancelled);
+        bool fits = false, waits = false;
+        if (c && !gone && index < s->n_slots) {
+            const choice *sibling = find_sibling(s, c);
+            waits = sibling && sibling->read == 0;
+            fits = !waits && (s->n_running == 0 || sibling || has_pages(s, c->prompt->count + 1));
+        }
+        if (gone || fits) {
+            *at = c->next;
+            s->n_queued--;
+        }
+        pthread_mutex_unlock(&s->lock);
+        if (gone)
+            drop(c);
+        else if (fits)
+            start(s, c, index);
+        else if (waits) /* for the prompt that both have */
+            at = &c->next;
+        else
+            return;
+    }
+}
+
+/* Those that gave way go on when there is room again, the oldest first. */
+static void come_back(scheduler *s) {
+    for (size_t i = 0; i < s->n_running; i++) {
+        slot *at = &s->slots[s->order[i]];
+        if (!at->gave_way) continue;
+        if (!has_pages(s, at->choice->tokens.count + 1) && i > 0) return;
+        at->gave_way = false;
+        if (at->choice->request->uses_cache)
+            cllm_sequence_reuse(at->choice->sequence, at->choice->tokens.ids, at->choice->tokens.count);
+    }
+}
+
+/* The youngest gives its pages to the others. Returns false if there is none but one. */
+static bool give_way(scheduler *s) {
+    cllm_error err;
+    size_t n_left = 0;
+    for (size_t i = 0; i < s->n_running; i++) n_left += !s->slots[s->order[i]].gave_way;
+    for (size_t i = s->n_running; i-- > 0 && n_left > 1;) {
+        slot *at = &s->slots[s->order[i]];
+        if (at->gave_way) continue;
+        at->gave_way = true;
+        at->choice->n_scored = 0;
+        metrics_gave_way(&s->model->metrics);
+        return cllm_sequence_truncate(at->choice->sequence, 0, &err) == CLLM_OK;
+    }
+    return false;
+}
+
+/* Choices whose client has gone away end, in the queue too. */
+static void drop_gone(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    for (choice *c = s->queue; c; c = c->next) request_look_for_client(c->request);
+    pthread_mutex_unlock(&s->lock);
+    for (size_t i = s->n_running; i-- > 0;) {
+        request *r = s->slots[s->order[i]].choice->request;
+        request_look_for_client(r);
+        if (!atomic_load(&r->cancelled)) continue;
+        metrics_cancelled(&s->model->metrics);
+        empty_slot(s, s->order[i]);
+    }
+}
+
+/* -------------------------------------------------------------------------------------------------- steps */
+
+static void add_span(scheduler *s, uint32_t index, size_t most, size_t *n_tokens) {
+    cllm_span span;
+    if (!completion_wants(s->slots[index].choice, most, &span)) return;
+    s->of_span[s->n_spans] = index;
+    s->spans[s->n_spans++] = span;
+    *n_tokens += span.count;
+}
+
+static bool is_reading(const slot *at) {
+    return completion_n_left(at->choice) > 1 || at->choice->request->kind == REQUEST_EMBED;
+}
+
+/* How many tokens of prompts the step has: beside those that write, as many as take about as long as they do. */
+static size_t reading_budget(const scheduler *s, size_t n_writing) {
+    const size_t least = 16, most = s->model->n_batch;
+    if (n_writing == 0) return most;
+    if (s->reading_time <= 0) return 64;
+    const double n = 0.8 * s->writing_time / s->reading_time;
+    return n < (double)least ? least : n > (double)most ? most : (size_t)n;
+}
+
+/* The spans of a step. Those that write come first. Returns how many tokens of prompts are among them. */
+static size_t make_spans(scheduler *s, size_t *n_writing) {
+    size_t n_written = 0, n_read = 0;
+    s->n_spans = 0;
+    for (size_t i = 0; i < s->n_running; i++)
+        if (!s->slots[s->order[i]].gave_way && !is_reading(&s->slots[s->order[i]]))
+            add_span(s, s->order[i], SIZE_MAX, &n_written);
+    *n_writing = s->n_spans;
+    const size_t budget = reading_budget(s, s->n_spans);
+    for (size_t i = 0; i < s->n_running && n_read < budget; i++)
+        if (!s->slots[s->order[i]].gave_way && is_reading(&s->slots[s->order[i]]))
+            add_span(s, s->order[i], budget - n_read, &n_read);
+    return n_read;
+}
+
+static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
+    const double weight = 0.1;
+    if (n_writing > 0 && n_read == 0) {
+        s->writing_time += (s->writing_time > 0 ? weight : 1) * (seconds - s->writing_time);
+    } else if (n_read >= 16) {
+        const double each = (seconds - (n_writing > 0 ? s->writing_time : 0)) / (double)n_read;
+        if (each > 0) s->reading_time += (s->reading_time > 0 ? weight : 1) * (each - s->reading_time);
+    }
+}
+
+static void step(scheduler *s) {
+    size_t n_writing;
+    cllm_error err = {.message = ""};
+    const size_t n_read = make_spans(s, &n_writing);
+    if (s->n_spans == 0) return;
+    begin_masks(s);
+    const double begun = now();
+    const cllm_status status = cllm_eval(s->engine, s->spans, s->n_spans, &err);
+    const double seconds = now() - begun;
+    await_masks(s);
+    if (status == CLLM_ERR_MEMORY && give_way(s)) return;
+    if (status == CLLM_OK) learn_times(s, seconds, n_writing, n_read);
+    metrics_step(&s->model->metrics, s->n_spans, n_writing, n_read, seconds);
+    for (size_t i = 0; i < s->n_spans; i++) {
+        choice *c = s->slots[s->of_span[i]].choice;
+        bool goes_on;
+        if (s->spans[i].status == CLLM_OK && status != CLLM_OK && status != CLLM_ERR_DEVICE &&
+            status != CLLM_ERR_CANCELLED) {
+            goes_on = true; /* another span was at fault: it is wanted anew */
+        } else if (s->spans[i].status != CLLM_OK) {
+            completion_fail_with(c, &err);
+            goes_on = false;
+        } else {
+            goes_on = completion_take(c, &s->spans[i]);
+        }
+        if (!goes_on) empty_slot(s, s->of_span[i]);
+    }
+}
+
+static void run_calls(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    engine_call *call = s->calls;
+    s->calls = NULL;
+    pthread_mutex_unlock(&s->lock);
+    for (engine_call *next; call; call = next) {
+        next = call->next;
+        call->function(call->user);
+        pthread_mutex_lock(&s->lock);
+        call->done = true;
+        pthread_cond_broadcast(&s->called);
+        pthread_mutex_unlock(&s->lock);
+    }
+}
+
+static void *run_engine(void *user) {
+    scheduler *s = user;
+    for (;;) {
+        pthread_mutex_lock(&s->lock);
+        while (!s->stops && !s->queue && !s->calls && s->n_running == 0) pthread_cond_wait(&s->wakes, &s->lock);
+        const bool stops = s->stops;
+        pthread_mutex_unlock(&s->lock);
+        run_calls(s);
+        if (stops) break;
+        drop_gone(s);
+        come_back(s);
+        admit(s);
+        step(s);
+        const cllm_stats stats = cllm_engine_stats(s->engine);
+        pthread_mutex_lock(&s->lock);
+        s->stats = stats;
+        pthread_mutex_unlock(&s->lock);
+    }
+    while (s->n_running > 0) empty_slot(s, s->order[0]);
+    for (choice *c = s->queue, *next; c; c = next) {
+        next = c->next;
+        failure f;
+        refuse(&f, 503, NULL, "the server is shutting down");
+        completion_fail(c, &f);
+        drop(c);
+    }
+    return NULL;
+}
+
+/* ------------------------------------------------------------------------------------------- from outside */
+
+scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_queued) {
+    scheduler *s = calloc(1, sizeof *s);
+    if (!s) return NULL;
+    *s = (scheduler){.model = model, .engine = model->run.engine, .n_slots = n_slots, .most_queued = most_queued};
+    s->slots = calloc(n_slots, sizeof *s->slots);
+    s->order = calloc(n_slots, sizeof *s->order);
+    s->spans = calloc(n_slots, sizeof *s->spans);
+    s->of_span = calloc(n_slots, sizeof *s->of_span);
+    s->to_prepare = calloc(n_slots, sizeof *s->to_prepare);
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_cond_init(&s->wakes, NULL);
+    pthread_cond_init(&s->called, NULL);
+    pthread_cond_init(&s->masks, NULL);
+    const bool whole = s->slots && s->order && s->spans && s->of_span && s->to_prepare;
+    if (whole && pthread_create(&s->mask_thread, NULL, make_masks, s) == 0) {
+        if (pthread_create(&s->thread, NULL, run_engine, s) == 0) return s;
+        s->stops = true;
+        pthread_cond_broadcast(&s->masks);
+        pthread_join(s->mask_thread, NULL);
+    }
+    s->n_slots = s->slots ? n_slots : 0;
+    s->thread = s->mask_thread;
+    s->stops = true;
+    free(s->slots), free(s->order), free(s->spans), free(s->of_span), free(s->to_prepare), free(s);
+    return NULL;
+}
+
+void scheduler_destroy(scheduler *s) {
+    if (!s) return;
+    pthread_mutex_lock(&s->lock);
+    s->stops = true;
+    pthread_cond_broadcast(&s->wakes);
+    pthread_cond_broadcast(&s->masks);
+    pthread_mutex_unlock(&s->lock);
+    pthread_join(s->thread, NULL);
+    pthread_join(s->mask_thread, NULL);
+    for (uint32_t i = 0; i < s->n_slots; i++) free(s->slots[i].last.ids);
+    free(s->slots);
+    free(s->order);
+    free(s->spans);
+    free(s->of_span);
+    free(s->to_prepare);
+    free(s);
+}
+
+bool scheduler_submit(scheduler *s, request *r, failure *f) {
+    pthread_mutex_lock(&s->lock);
+    const bool full = s->n_queued + r->n_choices > s->most_queued + (s->n_slots - s->n_active) || s->stops;
+    if (!full) {
+        choice **at = &s->queue;
+        while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
+        for (size_t i = 0; i < r->n_choices; i++) {
+            request_hold(r);
+            r->choices[i].queued = now();
+            r->choices[i].next = *at;
+            *at = &r->choices[i];
+            at = &r->choices[i].next;
+        }
+        s->n_queued += r->n_choices;
+        pthread_cond_signal(&s->wakes);
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (!full) return true;
+    refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
+    f->retry_after = 1;
+    return false;
+}
+
+void scheduler_call(scheduler *s, void (*function)(void *user), void *user) {
+    engine_call call = {.function = function, .user = user};
+    pthread_mutex_lock(&s->lock);
+    engine_call **at = &s->calls;
+    while (*at) at = &(*at)->next;
+    *at = &call;
+    pthread_cond_signal(&s->wakes);
+    while (!call.done) pthread_cond_wait(&s->called, &s->lock);
+    pthread_mutex_unlock(&s->lock);
+}
+
+slot *scheduler_slots(scheduler *s, uint32_t *n_slots) {
+    *n_slots = s->n_slots;
+    return s->slots;
+}
+
+cllm_stats scheduler_stats(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    const cllm_stats stats = s->stats;
+    pthread_mutex_unlock(&s->lock);
+    return stats;
+}
+
+cllm_engine *scheduler_engine(scheduler *s) { return s->engine; }
+
+workload scheduler_load(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    const workload now_there = {.n_active = s->n_active, .n_queued = s->n_queued};
+    pthread_mutex_unlock(&s->lock);
+    return now_there;
+}

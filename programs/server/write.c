@@ -1,0 +1,38 @@
+/* What write.h says. */
+#include "server/write.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void write_text(text_buffer *out, const char *format, ...) {
+    char text[1024], *longer = NULL;
+    va_list arguments, again;
+    va_start(arguments, format);
+    va_copy(again, arguments);
+    const int n = vsnprintf(text, sizeof text, format, arguments);
+    if (n >= (int)sizeof text && (longer = malloc((size_t)n + 1)) != NULL)
+        vsnprintf(longer, (size_t)n + 1, format, again);
+    if (n > 0 && (longer || n < (int)sizeof text)) text_buffer_add(out, longer ? longer : text, (size_t)n);
+    free(longer);
+    va_end(again);
+    va_end(arguments);
+}
+
+static int add(const char *bytes, size_t length, void *out) { return text_buffer_add(out, bytes, length) ? 0 : -1; }
+
+void write_json(text_buffer *out, json_t *value) {
+    if (value) json_dump_callback(value, add, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+    json_decref(value);
+}
+
+void write_event(text_buffer *out, const char *name, json_t *value) {
+    if (name) write_text(out, "event: %s\n", name);
+    text_buffer_add(out, "data: ", 6);
+    write_json(out, value);
+    text_buffer_add(out, "\n\n", 2);
+}
+
+json_t *json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

@@ -1,0 +1,17 @@
+/* Text and JSON into a buffer. What finds no memory is left out: the answer is then cut, never wrong. */
+#ifndef SERVER_WRITE_H
+#define SERVER_WRITE_H
+
+#include "json_output.h"
+#include "text_stream.h"
+
+void write_text(text_buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void write_json(text_buffer *out, json_t *value); /* compact; takes the value */
+
+/* An event of a stream: "event: NAME" (NULL: none) and "data: JSON". Takes the value. */
+void write_event(text_buffer *out, const char *name, json_t *value);
+
+/* What jansson refuses is null: a number that is not finite. */
+json_t *json_number(double value);
+
+#endif

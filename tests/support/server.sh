@@ -1,0 +1,26 @@
+# A server for shell tests, after program.sh: serving MODEL... [OPTION...] starts it on a free port and waits until it is ready ($url, $port);
+# serving_ends stops it (status in $status, its log in $log). Tests where it cannot be are skipped: can_serve says.
+log=$temporary/log
+
+can_serve() {
+    command -v python3 >/dev/null || { echo '1..0 # SKIP python3 is missing' && return 1; }
+    run serve --ssl-key-file x
+    if says 'built without'; then echo '1..0 # SKIP the program was built without libmicrohttpd' && return 1; fi
+}
+
+serving() {
+    hears_interrupts "$program" serve --port 0 "$@" >"$out" 2>"$log" </dev/null &
+    server=$!
+    trap 'kill -9 $server 2>/dev/null; rm -rf "$temporary"' EXIT
+    await listens
+    url=$(sed -n 's|^listening on \(http://[^ ]*\)$|\1|p' "$log" | tail -n 1)
+    port=${url##*:}
+    port=${port%%/*}
+}
+listens() { grep -q '^listening on' "$log" || ! kill -0 "$server" 2>/dev/null; }
+
+serving_ends() { # [SIGNAL]
+    kill -"${1:-TERM}" "$server"
+    wait "$server"
+    status=$?
+}
