@@ -70,7 +70,7 @@ const figures = (page) => page.locator('article.assistant .figures').last();
 // ------------------------------------------------------------------------------------------------ conversations
 
 test('the policy is as strict as it is meant to be', async () => {
-  const reply = await fetch(server.url);
+  const reply = await fetch(server.url, { headers: { Accept: 'text/html' } });
   assert.equal(reply.headers.get('content-security-policy'), policy);
   assert.match(policy, /^default-src 'none'; script-src 'self'; style-src 'self'; /);
   assert.doesNotMatch(policy, /unsafe|\*|https?:/);
@@ -78,7 +78,7 @@ test('the policy is as strict as it is meant to be', async () => {
 });
 
 test('the files that a server sends are those of programs/server/web', async () => {
-  const html = await (await fetch(server.url)).text();
+  const html = await (await fetch(server.url, { headers: { Accept: 'text/html' } })).text();
   const named = [...html.matchAll(/(?:href|src)="([\w.-]+)"/g)].map((match) => match[1]);
   for (const name of new Set(['index.html', 'markdown.js', 'client.js', 'store.js', 'vendor.js', ...named]))
     assert.equal(await (await fetch(new URL(name, server.url))).text(), readFileSync(`programs/server/web/${name}`, 'utf8'), name);
