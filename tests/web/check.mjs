@@ -14,7 +14,9 @@ mkdirSync(pictures, { recursive: true });
 /* In milliseconds: no frame takes longer, whatever comes. */
 const longestFrame = 250;
 
-const server = await standIn({ upstream });
+const upheld = await standIn({ upstream });
+const alone = await standIn(); // for what a real server is not asked to be
+let server = upheld;
 const browser = await chromium.launch({
   executablePath: process.env.MINICLLM_CHROMIUM,
   args: ['--no-sandbox', '--disable-dev-shm-usage', '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1'],
@@ -94,7 +96,7 @@ test('a conversation streams', async (page) => {
   await finished(page);
   assert.ok(early < (await content(page).textContent()).length);
   assert.equal((await content(page).textContent()).trim(), words(60).join('').trim());
-  assert.match(await figures(page).textContent(), /^[\d.]+ tokens\/s · 60 tokens · 0 % of the context$/);
+  assert.match(await figures(page).textContent(), /^[\d.]+ tokens\/s · 60 tokens · \d+ % of the context$/);
   assert.equal(await page.locator('#title').textContent(), 'Tell me something');
   await asks(page, 'More', { text: 'Yes.' });
   const { messages, stream, stream_options: options, model } = server.asked.at(-1);
@@ -240,40 +242,36 @@ test('settings, system prompt and key reach the server', async (page) => {
   assert.equal(await page.locator('[name=system]').inputValue(), '');
 });
 
-if (!upstream) {
-  test('one of several models is chosen', async (page) => {
-    server.models = ['small', 'large'];
-    await page.reload();
-    await page.locator('#model').selectOption('large');
-    await asks(page, 'Hello', { text: 'Hi.' });
-    assert.equal(server.asked.at(-1).model, 'large');
-    server.models = ['stand-in'];
-  });
+test('one of several models is chosen', async (page) => {
+  server.models = ['small', 'large'];
+  await page.reload();
+  await page.locator('#model').selectOption('large');
+  await asks(page, 'Hello', { text: 'Hi.' });
+  assert.equal(server.asked.at(-1).model, 'large');
+}, { alone: true });
 
-  test('a key that is missing is asked for', async (page) => {
-    server.key = 'right';
-    await page.reload();
-    await page.locator('#banner', { hasText: 'API key' }).locator('button').click();
-    await page.locator('#settings [name=key]').fill('right');
-    await page.locator('#close-settings').click();
-    await page.waitForFunction(() => document.getElementById('banner').hidden);
-    await asks(page, 'Hello', { text: 'Hi.' });
-    assert.equal((await content(page).textContent()).trim(), 'Hi.');
-  });
-  tests.at(-1).after = () => { server.key = ''; };
+test('a key that is missing is asked for', async (page) => {
+  server.key = 'right';
+  await page.reload();
+  await page.locator('#banner', { hasText: 'API key' }).locator('button').click();
+  await page.locator('#settings [name=key]').fill('right');
+  await page.locator('#close-settings').click();
+  await page.waitForFunction(() => document.getElementById('banner').hidden);
+  await asks(page, 'Hello', { text: 'Hi.' });
+  assert.equal((await content(page).textContent()).trim(), 'Hi.');
+}, { alone: true });
 
-  test('behind a prefix', async () => {
-    const other = await standIn({ prefix: '/some/where/' });
-    const page = await newPage({}, other.url);
-    other.script = () => ({ text: 'From afar.' });
-    await ask(page, 'Hello');
-    await finished(page);
-    assert.equal((await content(page).textContent()).trim(), 'From afar.');
-    assert.deepEqual(page.wrong, []);
-    await page.context().close();
-    other.close();
-  });
-}
+test('behind a prefix', async () => {
+  const other = await standIn({ prefix: '/some/where/' });
+  const page = await newPage({}, other.url);
+  other.script = () => ({ text: 'From afar.' });
+  await ask(page, 'Hello');
+  await finished(page);
+  assert.equal((await content(page).textContent()).trim(), 'From afar.');
+  assert.deepEqual(page.wrong, []);
+  await page.context().close();
+  other.close();
+});
 
 test('failures are told, with what to do', async (page) => {
   const cases = [
@@ -623,10 +621,11 @@ const only = process.env.MINICLLM_WEB_ONLY;
 const wanted = tests.filter(({ name }) => !only || name.includes(only));
 console.log(`1..${wanted.length}`);
 let failed = 0;
-for (const [i, { name, run, after }] of wanted.entries()) {
+for (const [i, { name, run, options }] of wanted.entries()) {
   let page;
   try {
-    server.asked = [];
+    server = options.alone ? alone : upheld;
+    Object.assign(server, { asked: [], key: '', models: ['stand-in'] });
     page = run.length ? await newPage() : null;
     await run(page);
     if (page) assert.deepEqual(page.wrong, [], 'what the page should not do');
@@ -636,10 +635,7 @@ for (const [i, { name, run, after }] of wanted.entries()) {
     console.log(`not ok ${i + 1} - page: ${name}\n${String(error.stack).replace(/^/gm, '# ')}`);
     await page?.screenshot({ path: `${pictures}/failed-${i + 1}.png` }).catch(() => {});
   }
-  after?.();
   await page?.context().close();
 }
 await browser.close();
-server.closeAllConnections();
-server.close();
 process.exit(failed ? 1 : 0);

@@ -48,8 +48,8 @@ export async function standIn({ port = 0, upstream = '', prefix = '/' } = {}) {
     }
     if (server.key && request.headers.authorization !== `Bearer ${server.key}`)
       return reply(response, 401, { error: { message: 'The API key is missing or wrong.', code: 401 } });
-    if (path === 'v1/models') return reply(response, 200, { object: 'list', data: server.models.map((id) => ({ id, object: 'model' })) });
-    if (path === 'props') return reply(response, 200, { default_generation_settings: { n_ctx: 16384, params: { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05 } } });
+    if (path === 'v1/models') return reply(response, 200, { object: 'list', data: server.models.map((id) => ({ id, object: 'model', meta: { n_ctx: 16384 } })) });
+    if (path === 'props') return reply(response, 200, { default_generation_settings: { params: { temperature: 0.8, top_k: 40, top_p: 0.95, min_p: 0.05 } } });
     if (isChat) return stream(response, asked, script ?? { text: plain });
     reply(response, 404, { error: { message: `${path} is not here`, code: 404 } });
   }

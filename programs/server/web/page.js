@@ -13,7 +13,7 @@ const conversations = new Map(); // by id
 const running = new Map(); // the answers that are being written, by the id of their conversation
 let current = null; // the conversation that is shown; null: a new one
 let models = []; // names
-let contextLength = 0; // tokens; 0: unknown
+const contexts = new Map(); // how many tokens each takes, where that is known
 
 const $ = (id) => document.getElementById(id);
 const cloned = (id) => $(id).content.firstElementChild.cloneNode(true);
@@ -97,7 +97,7 @@ function isConversation(it) {
     const fine = typeof message?.id === 'string' && seen.has(message.parent) && !seen.has(message.id) &&
       ['user', 'assistant'].includes(message.role) && typeof message.content === 'string' &&
       ['string', 'undefined'].includes(typeof message.reasoning) &&
-      ['speed', 'tokens', 'context', 'thought'].every((name) => ['number', 'undefined'].includes(typeof message[name]));
+      ['speed', 'tokens', 'filled', 'thought'].every((name) => ['number', 'undefined'].includes(typeof message[name]));
     seen.add(message?.id);
     return fine;
   }) && seen.has(it.leaf);
@@ -292,7 +292,7 @@ function showState(article, message, runs) {
   const figures = [];
   if (message.speed > 0) figures.push(`${message.speed.toFixed(message.speed < 100 ? 1 : 0)} tokens/s`);
   if (message.tokens > 0) figures.push(`${message.tokens} tokens`);
-  if (message.context > 0 && contextLength) figures.push(`${Math.round(100 * message.context / contextLength)} % of the context`);
+  if (message.filled > 0) figures.push(`${Math.round(100 * message.filled)} % of the context`);
   if (message.ended === 'length') figures.push('ended at the most tokens');
   if (message.ended === 'stopped') figures.push('stopped');
   if (!message.ended) figures.push('cut off when the page was closed');
@@ -391,7 +391,7 @@ async function answer(conversation, asked) {
       if (choice?.finish_reason) message.ended = choice.finish_reason;
       if (chunk.usage) {
         message.tokens = chunk.usage.completion_tokens;
-        message.context = chunk.usage.prompt_tokens + chunk.usage.completion_tokens;
+        message.filled = (chunk.usage.prompt_tokens + chunk.usage.completion_tokens) / contexts.get(message.model) || 0;
       }
       if (chunk.timings?.predicted_per_second) message.speed = chunk.timings.predicted_per_second;
       if (performance.now() > saved + 2000) {
@@ -510,7 +510,9 @@ function takeSetting({ name, value, validity }) {
 async function meetServer() {
   $('banner').hidden = true;
   try {
-    models = (await server.models(settings.key)).map(({ id }) => id);
+    const list = await server.models(settings.key);
+    models = list.map(({ id }) => id);
+    for (const model of list) contexts.set(model.id, model.meta?.n_ctx ?? model.context_length);
   } catch (error) {
     return warn(error.message, error.advice ?? '', error.wantsKey);
   }
@@ -519,7 +521,6 @@ async function meetServer() {
   if (models.length) $('greeting').textContent = `Ask ${models.length > 1 ? 'one of the models' : models[0].replace(/^.*\//, '')} something.`;
   const known = await server.properties(settings.key).catch(() => ({}));
   const defaults = known.default_generation_settings ?? {};
-  contextLength = defaults.n_ctx ?? 0;
   for (const field of fields) {
     const value = (defaults.params ?? defaults)[field.name];
     if (field.type === 'number') field.placeholder = value >= 0 ? Number(value.toFixed(3)) : '';
