@@ -23,5 +23,6 @@ json_t *describe_model(served_model *m); /* an element of /v1/models */
 void show_health(exchange *x);
 void show_metrics(exchange *x);
 void show_root(exchange *x);
+void show_page(exchange *x); /* a file of it */
 
 #endif

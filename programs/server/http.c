@@ -131,6 +131,13 @@ void answer_text(exchange *x, int status, const char *type, const void *bytes, s
     x->stage = EXCHANGE_ANSWERED;
 }
 
+void answer_file(exchange *x, const web_file *file) {
+    const char *known = exchange_header(x, "If-None-Match");
+    const bool same = known && strstr(known, file->etag);
+    answer_text(x, same ? 304 : 200, file->type, file->bytes, same ? 0 : file->length);
+    x->file = file;
+}
+
 void answer_json(exchange *x, int status, json_t *value) {
     x->status = value ? status : 500;
     x->type = "application/json";
@@ -187,6 +194,12 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     MHD_add_response_header(response, "X-Request-Id", x->id);
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (x->allow) MHD_add_response_header(response, "Allow", x->allow);
+    if (x->file) {
+        MHD_add_response_header(response, "Content-Security-Policy", WEB_PAGE_POLICY);
+        MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+        MHD_add_response_header(response, "Cache-Control", "no-cache");
+        MHD_add_response_header(response, "ETag", x->file->etag);
+    }
     if (x->retry_after > 0) {
         snprintf(number, sizeof number, "%u", x->retry_after);
         MHD_add_response_header(response, "Retry-After", number);
