@@ -140,9 +140,11 @@ void answer_json(exchange *x, int status, json_t *value) {
 }
 
 void answer_failure(exchange *x, const failure *f) {
+    failure told = *f;
+    memcpy(told.request_id, x->id, sizeof told.request_id);
     x->retry_after = f->retry_after;
     const failure_form form = x->route ? x->route->fails : failure_form_of(x->path);
-    answer_json(x, f->status, form(f));
+    answer_json(x, f->status, form(&told));
 }
 
 /* Before the request runs it knows whom to wake; after that it may end at any moment. */
@@ -185,6 +187,7 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     char number[16];
     MHD_add_response_header(response, "Content-Type", x->type ? x->type : "application/json");
     MHD_add_response_header(response, "X-Request-Id", x->id);
+    MHD_add_response_header(response, "Request-Id", x->id); /* as Anthropic's clients read it */
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (x->allow) MHD_add_response_header(response, "Allow", x->allow);
     if (x->retry_after > 0) {
