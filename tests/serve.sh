@@ -26,4 +26,8 @@ serving "$any" --chat-template chatml
 adopt python3 tests/serve_openai.py "$url"
 serving_ends
 check 'SIGTERM: exit 143' exits 143
+
+serving "$any" --chat-template tests/support/agent.jinja --ctx 2048 --api-key secret
+adopt python3 tests/serve_anthropic.py "$url" secret
+serving_ends
 finish
