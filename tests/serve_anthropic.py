@@ -124,6 +124,10 @@ for path in ("/v1/messages", "/v1/messages/count_tokens"):
 
 # ---------------------------------------------------------------------------------------------------------------- messages
 
+listed = ask("/v1/models?limit=1000")[2]
+model = listed["data"][0]
+check("models: as Anthropic has them", listed["has_more"] is False and model["type"] == "model" and model["display_name"] == model["id"] and model["max_input_tokens"] == 2048 and
+      re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", model["created_at"]), listed)
 status, headers, answer = message({})
 text = answer["content"][0].get("text", "")
 check("a message", status == 200 and answer["type"] == "message" and answer["role"] == "assistant" and [b["type"] for b in answer["content"]] == ["text"] and text and
