@@ -107,6 +107,7 @@ for name, body, words in [("no messages", {"messages": []}, "messages"), ("messa
                           ("a text block without text", {"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
                           ("a tool_use at the end", {"messages": QUESTION + [{"role": "assistant", "content": [use]}]}, "tool_result"),
                           ("a tool without a name", {"tools": [{"input_schema": {"type": "object"}}]}, "tools[0].name"),
+                          ("a schema that is none", {"tools": [{"type": "web_search_20250305", "name": "web_search"}, {"name": "a", "input_schema": 5}]}, "tools[1].input_schema"),
                           ("a tool_choice that is not there", {"tool_choice": {"type": "some"}}, "tool_choice"),
                           ("thinking of a wrong type", {"thinking": {"type": "loud"}}, "thinking"), ("a wrong system", {"system": [{"type": "text"}]}, "system[0].text"),
                           ("temperature of a wrong type", {"temperature": "hot"}, "temperature"), ("stop_sequences of a wrong type", {"stop_sequences": 5}, "stop_sequences")]:

@@ -233,8 +233,8 @@ static bool take_message(conversation *c, const json_t *message, size_t index, f
     return good;
 }
 
-/* The text of a system block without its first line, where that is Claude Code's for billing: it changes with every request, and the cache would be
- * of no use. NULL: nothing is left. */
+/* The text of a system block without its first line, where that is Claude Code's for billing: it changes with every request, so
+ * that nothing would be found in the cache. NULL: nothing is left. */
 static const char *without_billing(const char *text) {
     static const char billing[] = "x-anthropic-billing-header:";
     if (strncmp(text, billing, sizeof billing - 1) != 0) return text;
@@ -262,29 +262,32 @@ static bool take_system(conversation *c, const json_t *system, failure *f) {
     return good;
 }
 
+static json_t *tool_of(const json_t *given) {
+    static const char *const same[] = {"name", "description", "strict"};
+    json_t *function = json_object(), *tool = json_object();
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        const json_t *value = field_find(given, same[i]);
+        if (value) json_put(&function, same[i], json_incref((json_t *)value));
+    }
+    json_put(&function, "parameters", json_incref(json_object_get(given, "input_schema")));
+    json_put(&tool, "type", json_string("function"));
+    json_put(&tool, "function", function);
+    return tool;
+}
+
 /* Those that have a schema; tools that Anthropic's own servers run, such as web_search, have none. */
 static bool take_tools(conversation *c, const json_t *body, failure *f) {
     const json_t *tools = NULL, *tool;
     size_t i;
     if (!field_array(body, "tools", &tools, f)) return false;
     json_array_foreach(tools, i, tool) {
-        static const char *const same[] = {"name", "description", "strict"};
-        json_t *function = json_object(), *made = json_object();
-        if (!field_find(tool, "input_schema")) {
-            json_decref(function);
-            json_decref(made);
-            continue;
-        }
-        for (size_t k = 0; k < sizeof same / sizeof *same; k++) {
-            const json_t *value = field_find(tool, same[k]);
-            if (value) json_put(&function, same[k], json_incref((json_t *)value));
-        }
-        json_put(&function, "parameters", json_incref(json_object_get(tool, "input_schema")));
-        const bool named = json_is_string(json_object_get(function, "name"));
-        json_put(&made, "type", json_string("function"));
-        json_put(&made, "function", function);
-        json_add(&c->tools, made);
-        if (!named) return refuse(f, 400, "tools", "tools[%zu].name: a string is wanted here", i);
+        const json_t *schema = field_find(tool, "input_schema");
+        if (!schema) continue;
+        if (!json_is_string(json_object_get(tool, "name")))
+            return refuse(f, 400, "tools", "tools[%zu].name: a string is wanted here", i);
+        if (!json_is_object(schema))
+            return refuse(f, 400, "tools", "tools[%zu].input_schema: an object is wanted here", i);
+        json_add(&c->tools, tool_of(tool));
     }
     return true;
 }
