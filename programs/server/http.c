@@ -289,16 +289,18 @@ static bool same_text(const char *one, const char *other) { /* in a time that do
     return differs == 0;
 }
 
-static bool has_key(const exchange *x) {
-    const char *given = exchange_header(x, "Authorization");
-    if (given && strncasecmp(given, "Bearer ", 7) == 0)
-        given += 7;
-    else
-        given = exchange_header(x, "X-Api-Key");
-    if (!given) given = exchange_header(x, "Api-Key");
-    bool found = http.n_keys == 0;
+static bool is_key(const char *given) {
+    bool found = false;
     for (size_t i = 0; given && i < http.n_keys; i++) found |= same_text(given, http.keys[i]);
     return found;
+}
+
+/* Each of them may have the key: clients send one that is meant for another server, too. */
+static bool has_key(const exchange *x) {
+    const char *bearer = exchange_header(x, "Authorization");
+    if (bearer && strncasecmp(bearer, "Bearer ", 7) != 0) bearer = NULL;
+    return http.n_keys == 0 || is_key(bearer ? bearer + 7 : NULL) || is_key(exchange_header(x, "X-Api-Key")) ||
+           is_key(exchange_header(x, "Api-Key"));
 }
 
 /* A page of another site can make a browser ask 127.0.0.1 by a name of its own: that name stands in Host. */
