@@ -33,4 +33,8 @@ clients=32
 serving "$any" --ctx 1024 --parallel 8 --kv-unified --cache-ram 1
 adopt python3 tests/serve_bits.py "$url" "$program" "$any" $clients --ctx 1024
 serving_ends
+
+serving "$any" --chat-template tests/support/agent.jinja --ctx 2048 --api-key secret
+adopt python3 tests/serve_anthropic.py "$url" secret
+serving_ends
 finish

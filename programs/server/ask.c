@@ -244,7 +244,7 @@ bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const ch
 bool ask_schema(request *r, const char *field, const json_t *schema, bool in_order, failure *f) {
     if (!json_is_object(schema) && !json_is_boolean(schema))
         return refuse(f, 400, field, "%s: a JSON schema is wanted here", field);
-    char *text = json_dumps(schema, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *text = json_spelled(schema);
     if (!text) return refuse_memory(f);
     const bool good =
         ask_grammar(r, field, in_order ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA, text, f);
@@ -397,7 +397,7 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     if (kwargs && chat->reasoning_effort && strcmp(chat->reasoning_effort, "none") != 0 &&
         !json_object_get(kwargs, "reasoning_effort"))
         json_object_set_new(kwargs, "reasoning_effort", json_string(chat->reasoning_effort));
-    char *text = object ? json_dumps(object, 0) : NULL, *more = kwargs ? json_dumps(kwargs, 0) : NULL;
+    char *text = object ? json_spelled(object) : NULL, *more = kwargs ? json_spelled(kwargs) : NULL;
     json_decref(object);
     json_decref(kwargs);
     const char *own = m->o.chat_template_kwargs ? m->o.chat_template_kwargs : "{}";
@@ -498,7 +498,7 @@ bool ask_chat(request *r, const chat_request *chat, failure *f) {
     r->preamble = cllm_chat_preamble(r->model->chat, r->parts, r->n_parts);
     r->one_call = chat->calls_one;
     const bool has_tools = json_array_size(chat->tools) > 0 && !none;
-    r->tools = has_tools ? json_dumps(chat->tools, 0) : strdup("[]");
+    r->tools = has_tools ? json_spelled(chat->tools) : strdup("[]");
     if (!r->tools) return refuse_memory(f);
     if (!has_tools && calls.must_call) return refuse(f, 400, "tool_choice", "tool_choice: there are no tools to call");
     return !has_tools || ask_calls(r, chat, &calls, f);

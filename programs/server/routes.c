@@ -25,10 +25,12 @@ const route routes[] = {
     {"POST", "/chat/completions", openai_chat, openai_failure, 0},
     {"POST", "/v1/completions", openai_completions, openai_failure, 0},
     {"POST", "/v1/embeddings", openai_embeddings, openai_failure, 0},
+
+    {"POST", "/v1/messages", anthropic_messages, anthropic_failure, 0},
+    {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, anthropic_failure, 0},
     {.method = NULL},
 };
 
 failure_form failure_form_of(const char *path) {
-    (void)path;
-    return openai_failure;
+    return strncmp(path, "/v1/messages", 12) == 0 ? anthropic_failure : openai_failure;
 }
