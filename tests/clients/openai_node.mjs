@@ -92,7 +92,7 @@ async function metric(name) {
   return Number(page.match(new RegExp(`^\\w+:${name} (\\S+)`, 'm'))[1]);
 }
 const before = await metric('requests_cancelled_total');
-for await (const _ of await client.chat.completions.create({ model, messages: question, stream: true, ignore_eos: true })) break; // which aborts
+for await (const _ of await client.chat.completions.create({ model, messages: question, stream: true, ignore_eos: true, logit_bias: model === 'demo' ? [['</s>', false]] : [] })) break; // which aborts
 for (let i = 0; i < 200 && (await metric('requests_cancelled_total')) === before; i++) await new Promise((wake) => setTimeout(wake, 50));
 check('abort: the server stops', (await metric('requests_cancelled_total')) === before + 1 && (await metric('requests_processing')) === 0);
 

@@ -63,7 +63,7 @@ async function cancelled() {
   return Number(page.match(/^\w+:requests_cancelled_total (\S+)/m)[1]);
 }
 const before = await cancelled(), controller = new AbortController();
-const endless = streamText({ model: provider({ ignore_eos: true })(model), ...common, abortSignal: controller.signal, onError: () => {} });
+const endless = streamText({ model: provider({ ignore_eos: true, logit_bias: tiny ? [['</s>', false]] : [] })(model), ...common, abortSignal: controller.signal, onError: () => {} });
 try {
   for await (const _ of endless.textStream) controller.abort();
 } catch (e) {

@@ -151,8 +151,9 @@ func main() {
 
 	before := metric(url, "requests_cancelled_total")
 	endless, abort := context.WithCancel(ctx)
-	stream = client.Chat.Completions.NewStreaming(endless, openai.ChatCompletionNewParams{Model: model, Messages: question}, option.WithJSONSet("ignore_eos", true))
-	stream.Next()
+	whole := client.Completions.NewStreaming(endless, openai.CompletionNewParams{Model: openai.CompletionNewParamsModel(model),
+		Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("Once upon a time")}}, option.WithJSONSet("ignore_eos", true))
+	whole.Next()
 	abort()
 	for i := 0; i < 200 && metric(url, "requests_cancelled_total") == before; i++ {
 		time.Sleep(50 * time.Millisecond)

@@ -15,6 +15,8 @@ import com.openai.models.chat.completions.ChatCompletionCreateParams;
 import com.openai.models.chat.completions.ChatCompletionStreamOptions;
 import com.openai.models.chat.completions.ChatCompletionToolChoiceOption;
 import com.openai.models.chat.completions.ChatCompletionToolMessageParam;
+import com.openai.models.completions.Completion;
+import com.openai.models.completions.CompletionCreateParams;
 import com.openai.models.embeddings.Embedding;
 import com.openai.models.embeddings.EmbeddingCreateParams;
 import java.net.URI;
@@ -134,8 +136,8 @@ public class OpenAiJava {
         check("embeddings", vectors.size() == 2 && Math.abs(length - 1) < 1e-3, length);
 
         double before = metric("requests_cancelled_total");
-        StreamResponse<ChatCompletionChunk> endless = client.chat().completions().createStreaming(
-                ChatCompletionCreateParams.builder().model(model).addUserMessage("Once upon a time").putAdditionalBodyProperty("ignore_eos", JsonValue.from(true)).build());
+        StreamResponse<Completion> endless = client.completions().createStreaming(
+                CompletionCreateParams.builder().model(model).prompt("Once upon a time").putAdditionalBodyProperty("ignore_eos", JsonValue.from(true)).build());
         endless.stream().findFirst();
         endless.close();
         for (int i = 0; i < 200 && metric("requests_cancelled_total") == before; i++) Thread.sleep(50);
