@@ -328,6 +328,19 @@ bool ask_form(request *r, const json_t *fields, failure *f) {
     return (!inner || take_structured(r, inner, structured, f)) && take_structured(r, fields, guided, f);
 }
 
+/* ------------------------------------------------------------------------------------------------- text */
+
+bool ask_text(request *r, const char *text, size_t length, failure *f) {
+    const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
+    int32_t *tokens;
+    size_t count;
+    if (!model_encode(r->model, text, length, CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL, &tokens, &count, f))
+        return false;
+    if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
+    if (count == 0 && cllm_tokenizer_bos(t) >= 0) tokens[count++] = cllm_tokenizer_bos(t);
+    return request_add_prompt(r, tokens, count) || refuse_memory(f);
+}
+
 /* ------------------------------------------------------------------------------------------------- chat */
 
 /* Variables of a client, but for those that the vocabulary spells: they count as the template's own text. */
@@ -447,9 +460,10 @@ bool ask_end(request *r, failure *f) {
             return refuse_length(f, r->prompts[i].count, n_ctx);
     }
     if (r->n_prompts == 0) return refuse(f, 400, NULL, "there is no prompt");
-    if (r->n_prompts * r->n_each > MOST_CHOICES)
-        return refuse(f, 400, "n", "n: %zu texts are more than the %d that one request can have",
-                      r->n_prompts * r->n_each, MOST_CHOICES);
+    const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
+    if (r->n_prompts * r->n_each > most)
+        return refuse(f, 400, r->kind == REQUEST_EMBED ? "input" : "n",
+                      "%zu texts are more than the %zu that one request can have", r->n_prompts * r->n_each, most);
     return request_complete(r) || refuse_memory(f);
 }
 

@@ -366,17 +366,9 @@ static bool ids_of(const served_model *m, const json_t *list, int32_t **tokens, 
 
 static bool add_prompt(request *r, const json_t *value, failure *f) {
     int32_t *tokens;
-    size_t count = json_array_size(value);
-    if (json_is_string(value)) {
-        const int flags = CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL; /* the client's own template */
-        const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
-        if (!model_encode(r->model, json_string_value(value), json_string_length(value), flags, &tokens, &count, f))
-            return false;
-        if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
-        if (count == 0 && cllm_tokenizer_bos(t) >= 0) tokens[count++] = cllm_tokenizer_bos(t);
-    } else if (!ids_of(r->model, value, &tokens, f)) {
-        return false;
-    }
+    const size_t count = json_array_size(value);
+    if (json_is_string(value)) return ask_text(r, json_string_value(value), json_string_length(value), f);
+    if (!ids_of(r->model, value, &tokens, f)) return false;
     return request_add_prompt(r, tokens, count) || refuse_memory(f);
 }
 
@@ -387,8 +379,8 @@ static bool add_prompts(request *r, const json_t *value, const char *name, failu
     if (!json_is_string(value) && !json_is_array(value))
         return refuse(f, 400, name, "%s: a text, token ids, or a list of them is wanted here", name);
     if (json_is_string(value) || json_is_integer(first)) return add_prompt(r, value, f);
-    if (json_array_size(value) > MOST_CHOICES)
-        return refuse(f, 400, name, "%s: at most %d in one request", name, MOST_CHOICES);
+    const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
+    if (json_array_size(value) > most) return refuse(f, 400, name, "%s: at most %zu in one request", name, most);
     json_array_foreach(value, i, item) {
         if (!json_is_string(item) && !json_is_array(item))
             return refuse(f, 400, name, "%s[%zu]: a text or token ids are wanted here", name, i);
