@@ -391,6 +391,10 @@ static json_t *without_images(json_t *messages) {
     return messages;
 }
 
+static bool wants_no_reasoning(const chat_request *chat) {
+    return chat->no_reasoning || (chat->reasoning_effort && strcmp(chat->reasoning_effort, "none") == 0);
+}
+
 bool render_chat(const served_model *m, const chat_request *chat, cllm_part **parts, size_t *n_parts, failure *f) {
     cllm_error err;
     if (!m->chat) return refuse(f, 400, NULL, "%s", m->chat_error);
@@ -414,7 +418,7 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     json_decref(object);
     json_decref(kwargs);
     const char *own = m->o.chat_template_kwargs ? m->o.chat_template_kwargs : "{}";
-    const bool off = chat->no_reasoning || (chat->reasoning_effort && strcmp(chat->reasoning_effort, "none") == 0);
+    const bool off = wants_no_reasoning(chat);
     bool good = (text && more) || refuse_memory(f);
     if (good) {
         const cllm_string objects[] = {{own, strlen(own)}, {text, strlen(text)}, {more, strlen(more)}};
@@ -439,6 +443,7 @@ bool ask_chat(request *r, const chat_request *chat, failure *f) {
         return refuse(f, 400, "messages", "messages: %s", err.message);
     if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
     r->preamble = cllm_chat_preamble(r->model->chat, r->parts, r->n_parts);
+    if (wants_no_reasoning(chat) && !r->preamble.is_open) r->preamble = (cllm_preamble){0};
     r->one_call = chat->calls_one;
     const bool has_tools =
         json_array_size(chat->tools) > 0 &&

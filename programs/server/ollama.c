@@ -118,6 +118,13 @@ static void write_line(text_buffer *out, json_t *o) {
     text_buffer_add(out, "\n", 1);
 }
 
+/* The token before the first of an answer's last n. */
+static int32_t token_before(const request *r, size_t n) {
+    const id_list *drawn = &r->outcomes[0].tokens;
+    const prompt *p = &r->prompts[0];
+    return drawn->count > n ? drawn->ids[drawn->count - n - 1] : p->tokens[p->count - 1];
+}
+
 static void write_step(request *r, const event *e, text_buffer *out) {
     ollama_state *s = r->state;
     const outcome *a = &r->outcomes[0];
@@ -132,13 +139,11 @@ static void write_step(request *r, const event *e, text_buffer *out) {
     }
     if (e->finish != FINISH_NONE) add_calls(a, &s->n_sent, a->n_calls, &calls);
     if (content.length > 0 || thinking.length > 0 || json_array_size(calls) > 0 || e->logprobs) {
-        const size_t n_before = a->tokens.count - e->n_tokens;
         json_t *o = begin_answer(r->model);
         put_text(&o, s->is_chat, &content, &thinking, calls);
         if (e->logprobs)
             json_put(&o, "logprobs",
-                     openai_logprobs(r, 0, e->tokens, e->logprobs, e->n_tokens,
-                                     n_before > 0 ? a->tokens.ids[n_before - 1] : -1));
+                     openai_logprobs(r, 0, e->tokens, e->logprobs, e->n_tokens, token_before(r, e->n_tokens)));
         json_put(&o, "done", json_false());
         write_line(out, o);
     } else {
@@ -178,7 +183,8 @@ static json_t *whole_answer(request *r) {
     add_calls(a, &n_sent, a->n_calls, &calls);
     put_text(&o, s->is_chat, &a->content, &a->reasoning, calls);
     if (r->wants_logprobs)
-        json_put(&o, "logprobs", openai_logprobs(r, 0, a->tokens.ids, a->logprobs, a->tokens.count, -1));
+        json_put(&o, "logprobs",
+                 openai_logprobs(r, 0, a->tokens.ids, a->logprobs, a->tokens.count, token_before(r, a->tokens.count)));
     put_end(r, &o);
     return o;
 }

@@ -165,6 +165,11 @@ static json_t *delta_of(const piece *p) {
     return delta;
 }
 
+static int32_t last_of_prompt(const request *r, size_t index) {
+    const prompt *p = &r->prompts[index / r->n_each];
+    return p->tokens[p->count - 1];
+}
+
 /* The log probabilities of a step go with its first chunk. */
 static void put_chunk_logprobs(const request *r, const event *e, json_t *o) {
     const id_list *tokens = &r->outcomes[e->choice].tokens;
@@ -172,7 +177,7 @@ static void put_chunk_logprobs(const request *r, const event *e, json_t *o) {
     json_t *choice_of = json_array_get(json_object_get(o, "choices"), 0), *logprobs = json_object();
     json_put(&logprobs, "content",
              openai_logprobs(r, e->choice, e->tokens, e->logprobs, e->n_tokens,
-                             n_before > 0 ? tokens->ids[n_before - 1] : -1));
+                             n_before > 0 ? tokens->ids[n_before - 1] : last_of_prompt(r, e->choice)));
     json_put(&logprobs, "refusal", json_null());
     json_object_set_new(choice_of, "logprobs", logprobs);
 }
@@ -259,7 +264,8 @@ static json_t *chat_whole(request *r) {
         json_t *c = json_object(), *logprobs = json_null();
         if (r->wants_logprobs) {
             logprobs = json_object();
-            json_put(&logprobs, "content", openai_logprobs(r, i, a->tokens.ids, a->logprobs, a->tokens.count, -1));
+            json_put(&logprobs, "content",
+                     openai_logprobs(r, i, a->tokens.ids, a->logprobs, a->tokens.count, last_of_prompt(r, i)));
             json_put(&logprobs, "refusal", json_null());
         }
         json_put(&c, "index", json_integer((json_int_t)i));
