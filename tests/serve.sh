@@ -26,4 +26,19 @@ serving "$any" --chat-template chatml
 adopt python3 tests/serve_openai.py "$url"
 serving_ends
 check 'SIGTERM: exit 143' exits 143
+
+serving "$any" --chat-template tests/support/ollama.jinja
+adopt python3 tests/serve_ollama.py "$url"
+serving_ends
+
+# a server of pulled models, beside a server that plays the Hub
+python3 tests/hub_server.py "$any" "$temporary/hub" >"$temporary/ports" &
+hub=$!
+await [ -s "$temporary/ports" ]
+export HF_ENDPOINT="http://127.0.0.1:$(cut -d ' ' -f 1 "$temporary/ports")" MINI_CLLM_MODELS="$temporary/models" HF_HOME="$temporary/hf_home"
+unset HF_TOKEN HF_TOKEN_PATH HF_HUB_CACHE HF_HUB_OFFLINE
+serving
+adopt python3 tests/serve_ollama_pull.py "$url"
+serving_ends
+kill "$hub"
 finish

@@ -80,12 +80,14 @@ static const char *name_without_hub(const char *name) {
     return name;
 }
 
+/* Case does not count. As with ollama, a name may have the tag :latest more than the model, and without a tag it means one of any tag. */
 static bool is_name_of(const served_model *m, const char *name) {
-    if (strcasecmp(m->name, name) == 0 || strcmp(m->path, name) == 0) return true;
-    const size_t length = strlen(m->name);
-    if (strncasecmp(m->name, name, length) == 0 && strcmp(name + length, ":latest") == 0)
-        return true; /* as ollama says */
-    if (strncmp(m->name, "hf:", 3) == 0 && strcasecmp(m->name + 3, name_without_hub(name)) == 0) return true;
+    const char *own = name_without_hub(m->name), *wanted = name_without_hub(name);
+    const size_t length = strlen(wanted), n_latest = strlen(":latest");
+    const bool is_latest = length > n_latest && strcasecmp(wanted + length - n_latest, ":latest") == 0;
+    const size_t n = is_latest ? length - n_latest : length;
+    if (strcasecmp(own, wanted) == 0 || strcmp(m->path, name) == 0) return true;
+    if (n > 0 && strncasecmp(own, wanted, n) == 0 && (!own[n] || own[n] == ':')) return true;
     for (size_t i = 0; i < all.n_aliases; i++)
         if (strcmp(all.aliases[i], name) == 0) return true;
     return false;
