@@ -38,7 +38,7 @@ check("/: ollama is running", ask(url, "/")[2] == "Ollama is running")
 check("version: a plain number", re.fullmatch(r"\d+\.\d+\.\d+", ask(url, "/api/version")[2]["version"]))
 shown = ask(url, "/api/show", {"model": model})[2]
 family = shown["model_info"]["general.architecture"]
-check("show: capabilities by the template", shown["capabilities"] == ["completion", "tools", "thinking"], shown["capabilities"])
+check("show: capabilities by the template", shown["capabilities"] == ["completion", "tools", "thinking", "insert"], shown["capabilities"])
 check("show: metadata, of which long arrays are empty", shown["model_info"][family + ".context_length"] > 0 and shown["model_info"]["general.parameter_count"] > 0 and
       shown["model_info"]["tokenizer.ggml.tokens"] == [] and "tokenizer.chat_template" not in shown["model_info"], shown["model_info"])
 check("show: details", shown["details"] == tags[0]["details"] and shown["details"]["parameter_size"][-1] in "KMB", shown["details"])
@@ -146,7 +146,12 @@ asked = generate({"system": "Be short."})[2]
 system = chat({"messages": [{"role": "system", "content": "Be short."}] + QUESTION})[2]
 check("generate: system", asked["response"] == system["message"]["content"] and asked["prompt_eval_count"] == system["prompt_eval_count"], (asked, system))
 check("generate: a template is not used", generate({"template": "{{ .Prompt }}"})[2]["response"] == text)
-refused("generate: suffix, of a model that fills no gaps", generate({"suffix": "the end"}), 400, "does not support insert")
+fill = generate({"prompt": "Once upon", "suffix": " the end</s>", "options": {**SEED, "temperature": 0}})[2]
+before, gap = fill["context"][:fill["prompt_eval_count"]], [verbose["model_info"][f"tokenizer.ggml.fim_{k}_token_id"] for k in ("pre", "suf", "mid")]
+check("generate: suffix: the tokens say what is before the gap and what after, and its text has none", [t for t in before if t in gap] == gap and before[-1] == gap[2] and before[:2] == [verbose["model_info"]["tokenizer.ggml.bos_token_id"], gap[0]] and
+      2 not in before, (before, gap))
+same = ask(url, "/v1/completions", {"prompt": before, "temperature": 0, "max_tokens": 12})[2]["choices"][0]["text"]
+check("generate: suffix: the answer is what comes after them", fill["response"] == same, (fill, same))
 refused("generate: images", generate({"images": ["aGVsbG8="]}), 400, "text alone")
 check("generate: thinking", generate({"think": True})[2]["thinking"] == thought["thinking"])
 check("generate: format", json.loads(generate({"format": schema, "think": False, "options": {"seed": 7}})[2]["response"])["name"] in ("Ann", "Bob"))

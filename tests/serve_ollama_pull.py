@@ -23,6 +23,8 @@ check("pull: then it is served", [m["name"] for m in models] == ["test/plain:Q4_
 for name in ("hf:test/plain:Q4_K_M", "hf.co/test/plain:Q4_K_M", "test/plain:q4_k_m", "anything"):
     answer = ask(url, "/api/generate", {"model": name, "prompt": "Once", "stream": False, "raw": True, "options": {"num_predict": 3}})[2]
     check(f"pull: as {name}", answer.get("model") == "test/plain:Q4_K_M" and answer["response"], answer)
+status, _, failure = ask(url, "/api/generate", {"prompt": "Once", "suffix": "the end"})
+check("a model without the tokens fills no gaps", status == 400 and "does not support insert" in failure["error"], failure)
 check("pull: again, at once", ask(url, "/api/pull", {"name": "test/plain", "stream": False})[2] == {"status": "success"})
 check("pull: there is one of it", len(ask(url, "/api/tags")[2]["models"]) == 1)
 

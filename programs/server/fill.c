@@ -6,8 +6,10 @@
 static int32_t by_key(const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, const char *key, const char *older_key) {
     const cllm_value *value = cllm_gguf_find(gguf, key);
     if (!value) value = cllm_gguf_find(gguf, older_key);
-    const bool is_id = value && (value->type == CLLM_UINT32 || value->type == CLLM_UINT64);
-    return is_id && value->u < cllm_tokenizer_n_vocab(tokenizer) ? (int32_t)value->u : -1;
+    const bool is_whole =
+        value && (value->type <= CLLM_INT32 || value->type == CLLM_UINT64 || value->type == CLLM_INT64);
+    /* a negative number is out of range, too */
+    return is_whole && value->u < cllm_tokenizer_n_vocab(tokenizer) ? (int32_t)value->u : -1;
 }
 
 /* The one special token that a text spells, or -1. */

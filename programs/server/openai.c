@@ -606,12 +606,15 @@ void openai_embeddings(exchange *x) { answer_with(x, REQUEST_EMBED, "embd-", &em
 
 json_t *describe_model(served_model *m) {
     json_t *o = json_object(), *meta = json_object();
-    const bool ready = model_get_state(m) == MODEL_READY;
+    const bool ready = model_hold(m);
     json_put(&o, "id", json_text(m->name, strlen(m->name)));
     json_put(&o, "object", json_string("model"));
     json_put(&o, "created", json_integer(m->created));
     json_put(&o, "owned_by", json_string("mini-cllm"));
-    if (!ready) return o;
+    if (!ready) {
+        json_decref(meta);
+        return o;
+    }
     const cllm_model_info *info = cllm_model_get_info(m->run.model);
     json_put(&o, "max_model_len", json_integer(m->n_ctx));
     json_put(&o, "context_length", json_integer(m->n_ctx));
@@ -627,6 +630,7 @@ json_t *describe_model(served_model *m) {
     json_put(&meta, "n_params", json_integer((json_int_t)info->n_parameters));
     json_put(&meta, "size", json_integer((json_int_t)cllm_gguf_n_bytes(cllm_model_gguf(m->run.model))));
     json_put(&o, "meta", meta);
+    model_let_go(m);
     return o;
 }
 
