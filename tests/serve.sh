@@ -32,6 +32,7 @@ for mark in pre=508 suf=509 mid=510; do set -- "$@" --override "tokenizer.ggml.f
 serving "$any" --chat-template tests/support/ollama.jinja "$@"
 adopt python3 tests/serve_ollama.py "$url"
 serving_ends
+check 'after requests of ollama: exit 143' exits 143
 
 # a server of pulled models, beside a server that plays the Hub
 python3 tests/hub_server.py "$any" "$temporary/hub" >"$temporary/ports" &
@@ -42,5 +43,6 @@ unset HF_TOKEN HF_TOKEN_PATH HF_HUB_CACHE HF_HUB_OFFLINE
 serving
 adopt python3 tests/serve_ollama_pull.py "$url"
 serving_ends
+check 'after pulls: exit 143' exits 143
 kill "$hub"
 finish

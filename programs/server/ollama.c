@@ -302,6 +302,7 @@ static void name_result(json_t *message, json_t *calls) {
     size_t i;
     if (tool) json_object_set_new(message, "name", json_string(tool));
     json_object_del(message, "tool_name");
+    tool = json_string_value(field_find(message, "name"));
     const char *id = json_string_value(field_find(message, "tool_call_id"));
     json_array_foreach(calls, i, call) {
         const char *its = json_string_value(json_object_get(call, "id"));
