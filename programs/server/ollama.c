@@ -545,6 +545,13 @@ static void load_or_unload(exchange *x, served_model *m, bool is_chat, bool keep
     answer_json(x, 200, o);
 }
 
+/* Is a field absent, or an empty text or list? */
+static bool has_nothing(const json_t *body, const char *field) {
+    const json_t *value = field_find(body, field);
+    return !value || (json_is_string(value) && json_string_length(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0);
+}
+
 typedef bool (*take_body)(exchange *x, request *r, const json_t *body, failure *f);
 
 static void answer_with(exchange *x, request_kind kind, const answer_form *form, take_body take) {
@@ -554,13 +561,8 @@ static void answer_with(exchange *x, request_kind kind, const answer_form *form,
     request *r = NULL;
     json_t *body = exchange_json(x, &f);
     served_model *m = body && take_keep_alive(body, &keeps, &seconds, &f) ? ollama_find(body, &f) : NULL;
-    const json_t *messages = json_object_get(body, "messages");
     const bool is_chat = take == take_chat;
-    const bool is_empty =
-        is_chat ? !field_find(body, "messages") || (json_is_array(messages) && json_array_size(messages) == 0)
-                : take == take_generate &&
-                      (!field_find(body, "prompt") || json_string_length(json_object_get(body, "prompt")) == 0) &&
-                      (!field_find(body, "prompt") || json_is_string(json_object_get(body, "prompt")));
+    const bool is_empty = kind == REQUEST_CHAT && has_nothing(body, is_chat ? "messages" : "prompt");
     if (m && is_empty) {
         json_decref(body);
         return load_or_unload(x, m, is_chat, keeps, seconds);
@@ -658,10 +660,7 @@ static bool take_embeddings(exchange *x, request *r, const json_t *body, failure
 static bool answer_empty(exchange *x, const char *field) {
     failure f = {0};
     json_t *body = exchange_json(x, &f);
-    const json_t *text = field_find(body, field);
-    const bool is_old = strcmp(field, "prompt") == 0;
-    const bool empty = body && (!text || (json_is_string(text) && json_string_length(text) == 0) ||
-                                (json_is_array(text) && json_array_size(text) == 0 && !is_old));
+    const bool is_old = strcmp(field, "prompt") == 0, empty = body && has_nothing(body, field);
     if (empty) {
         served_model *m = ollama_find(body, &f);
         if (!m || !model_load_now(m->name, &f))

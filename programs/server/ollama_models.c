@@ -32,7 +32,8 @@ static void close_file(opened *file) {
     cllm_gguf_close(file->gguf);
 }
 
-static bool open_file(const served_model *m, opened *file, failure *f) {
+/* all_of_it: with its tokenizer and template. */
+static bool open_file(const served_model *m, bool all_of_it, opened *file, failure *f) {
     const cllm_load_options wanted = {.overrides = m->o.overrides, .n_overrides = m->o.n_overrides};
     cllm_error err;
     *file = (opened){0};
@@ -40,6 +41,7 @@ static bool open_file(const served_model *m, opened *file, failure *f) {
         file->gguf = NULL;
         return refuse(f, 500, NULL, "%s: %s", m->name, err.message);
     }
+    if (!all_of_it) return true;
     if (cllm_tokenizer_create(file->gguf, &file->tokenizer, NULL) != CLLM_OK) file->tokenizer = NULL;
     if (m->o.chat_template) {
         if (make_chat(&m->o, file->gguf, file->tokenizer, &file->chat) != EXIT_SUCCESS) file->chat = NULL;
@@ -227,7 +229,7 @@ static known *find_known(const served_model *m, failure *f) {
     if (k && strcmp(k->path.text, path.text) == 0 && k->modified.tv_sec == file.st_mtim.tv_sec &&
         k->modified.tv_nsec == file.st_mtim.tv_nsec)
         return k;
-    if (!open_file(m, &now_open, f)) return NULL;
+    if (!open_file(m, true, &now_open, f)) return NULL;
     if (!k) {
         known **more = realloc(all.items, (all.n + 1) * sizeof *more);
         if (more) all.items = more;
@@ -410,7 +412,7 @@ void ollama_show(exchange *x) {
     bool verbose = false;
     json_t *body = exchange_json(x, &f);
     served_model *m = body && field_bool(body, "verbose", &verbose, &f) ? ollama_find(body, &f) : NULL;
-    if (m && open_file(m, &file, &f)) {
+    if (m && open_file(m, false, &file, &f)) {
         answer_json(x, 200, show_file(m, &file, verbose));
         close_file(&file);
     } else {
