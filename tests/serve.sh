@@ -27,6 +27,17 @@ adopt python3 tests/serve_openai.py "$url"
 serving_ends
 check 'SIGTERM: exit 143' exits 143
 
+# few pages for many
+clients=32
+[ -z "${SANITIZE:-}" ] || clients=8
+serving "$any" --ctx 1024 --parallel 8 --kv-unified --cache-ram 1
+adopt python3 tests/serve_bits.py "$url" "$program" "$any" $clients --ctx 1024
+serving_ends
+
+serving "$any" --chat-template tests/support/agent.jinja --ctx 2048 --api-key secret
+adopt python3 tests/serve_anthropic.py "$url" secret
+serving_ends
+
 set -- # tokens that the test's texts do not have become the marks of a gap
 for mark in pre=508 suf=509 mid=510; do set -- "$@" --override "tokenizer.ggml.fim_${mark%=*}_token_id=int:${mark#*=}"; done
 serving "$any" --chat-template tests/support/ollama.jinja "$@"

@@ -12,6 +12,11 @@ void openai_embeddings(exchange *x);
 void openai_models(exchange *x);
 void openai_model(exchange *x);
 
+/* anthropic.c: Anthropic's messages */
+json_t *anthropic_failure(const failure *f);
+void anthropic_messages(exchange *x);
+void anthropic_count_tokens(exchange *x);
+
 /* What OpenAI's answers share with others. */
 json_t *openai_usage(const request *r);
 json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, const cllm_logprob *logprobs, size_t n,
@@ -40,5 +45,6 @@ void ollama_pull(exchange *x);
 void show_health(exchange *x);
 void show_metrics(exchange *x);
 void show_root(exchange *x);
+void show_page(exchange *x); /* a file of it */
 
 #endif

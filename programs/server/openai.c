@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* ---------------------------------------------------------------------------------------------- failures */
 
@@ -604,6 +605,17 @@ void openai_embeddings(exchange *x) { answer_with(x, REQUEST_EMBED, "embd-", &em
 
 /* ----------------------------------------------------------------------------------------------- models */
 
+/* The same as Anthropic's clients read it. */
+static void put_anthropic_names(json_t **o, const served_model *m) {
+    char date[32];
+    struct tm parts;
+    const time_t created = (time_t)m->created;
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&created, &parts));
+    json_put(o, "type", json_string("model"));
+    json_put(o, "display_name", json_text(m->name, strlen(m->name)));
+    json_put(o, "created_at", json_string(date));
+}
+
 json_t *describe_model(served_model *m) {
     json_t *o = json_object(), *meta = json_object();
     const bool ready = model_hold(m);
@@ -611,6 +623,7 @@ json_t *describe_model(served_model *m) {
     json_put(&o, "object", json_string("model"));
     json_put(&o, "created", json_integer(m->created));
     json_put(&o, "owned_by", json_string("mini-cllm"));
+    put_anthropic_names(&o, m);
     if (!ready) {
         json_decref(meta);
         return o;
@@ -618,6 +631,7 @@ json_t *describe_model(served_model *m) {
     const cllm_model_info *info = cllm_model_get_info(m->run.model);
     json_put(&o, "max_model_len", json_integer(m->n_ctx));
     json_put(&o, "context_length", json_integer(m->n_ctx));
+    json_put(&o, "max_input_tokens", json_integer(m->n_ctx));
     json_put(&o, "architecture", json_text(info->architecture, strlen(info->architecture)));
     json_t *aliases = json_array();
     for (size_t i = 0; i < m->o.alias.count; i++)
@@ -650,6 +664,7 @@ void openai_models(exchange *x) {
     json_put(&o, "object", json_string("list"));
     json_put(&o, "data", list);
     json_put(&o, "models", codex);
+    json_put(&o, "has_more", json_false()); /* so that Anthropic's clients ask for no second page */
     answer_json(x, 200, o);
 }
 
