@@ -311,7 +311,7 @@ static double writing_time(const scheduler *s, size_t n_writing) {
 
 /* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last step took. */
 static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
-    const double weight = 0.2, share = 0.7, least = 8, most = (double)s->model->n_batch;
+    const double weight = 0.2, share = 0.6, least = 8, most = (double)s->model->n_batch;
     double *known = &s->writing_times[n_writing], usual = writing_time(s, n_writing);
     if (n_writing > 0 && n_read == 0) *known += (*known > 0 ? weight : 1) * (seconds - *known);
     if (n_writing == 0 || n_read < (size_t)s->budget || usual <= 0) return;
