@@ -554,7 +554,7 @@ static bool has_nothing(const json_t *body, const char *field) {
 
 typedef bool (*take_body)(exchange *x, request *r, const json_t *body, failure *f);
 
-static void answer_with(exchange *x, request_kind kind, const answer_form *form, take_body take) {
+static void answer_body(exchange *x, request_kind kind, const answer_form *form, take_body take) {
     failure f = {0};
     bool keeps = false;
     double seconds = 0;
@@ -578,8 +578,8 @@ static void answer_with(exchange *x, request_kind kind, const answer_form *form,
     answer_failure(x, &f);
 }
 
-void ollama_chat(exchange *x) { answer_with(x, REQUEST_CHAT, &text_form, take_chat); }
-void ollama_generate(exchange *x) { answer_with(x, REQUEST_CHAT, &text_form, take_generate); }
+void ollama_chat(exchange *x) { answer_body(x, REQUEST_CHAT, &text_form, take_chat); }
+void ollama_generate(exchange *x) { answer_body(x, REQUEST_CHAT, &text_form, take_generate); }
 
 /* ----------------------------------------------------------------------------------------------- embed */
 
@@ -675,9 +675,9 @@ static bool answer_empty(exchange *x, const char *field) {
 }
 
 void ollama_embed(exchange *x) {
-    if (!answer_empty(x, "input")) answer_with(x, REQUEST_EMBED, &embed_form, take_embed);
+    if (!answer_empty(x, "input")) answer_body(x, REQUEST_EMBED, &embed_form, take_embed);
 }
 
 void ollama_embeddings(exchange *x) {
-    if (!answer_empty(x, "prompt")) answer_with(x, REQUEST_EMBED, &embedding_form, take_embeddings);
+    if (!answer_empty(x, "prompt")) answer_body(x, REQUEST_EMBED, &embedding_form, take_embeddings);
 }
