@@ -450,7 +450,9 @@ void scheduler_destroy(scheduler *s) {
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const bool full = s->n_queued + r->n_choices > s->most_queued + (s->n_slots - s->n_active) || s->stops;
+    const size_t n_new =
+        r->kind == REQUEST_EMBED ? 1 : r->n_choices; /* its texts are short work, one after the other */
+    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active) || s->stops;
     if (!full) {
         choice **at = &s->queue;
         while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
