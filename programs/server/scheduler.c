@@ -165,7 +165,6 @@ static void drop(choice *c) {
 
 /* Give a choice a slot, and let it begin with what is evaluated already: of a sibling, or in the cache. */
 static void start(scheduler *s, choice *c, uint32_t index) {
-    const request *r = c->request;
     cllm_error err;
     cllm_sequence *sequence = NULL;
     choice *sibling = find_sibling(s, c);
@@ -173,11 +172,7 @@ static void start(scheduler *s, choice *c, uint32_t index) {
     cllm_status status = CLLM_ERR_UNSUPPORTED;
     if (sibling && sibling->sequence && n_shared > 0 && cllm_sequence_length(sibling->sequence) > n_shared)
         status = cllm_sequence_fork(sibling->sequence, n_shared, &sequence, &err);
-    if (status != CLLM_OK) {
-        status = cllm_sequence_create(s->engine, &sequence, &err);
-        if (status == CLLM_OK && r->uses_cache && !r->scores_prompt && r->kind != REQUEST_EMBED)
-            cllm_sequence_reuse(sequence, c->prompt->tokens, c->prompt->count);
-    }
+    if (status != CLLM_OK) status = cllm_sequence_create(s->engine, &sequence, &err);
     if (status != CLLM_OK) {
         completion_fail_with(c, &err);
         return drop(c);
@@ -229,14 +224,12 @@ static void come_back(scheduler *s) {
         const bool may = s->n_ended != at->n_ended_before && has_pages(s, at->choice->tokens.count + 1);
         if (!may && i > 0) return;
         at->gave_way = false;
-        if (at->choice->request->uses_cache)
-            cllm_sequence_reuse(at->choice->sequence, at->choice->tokens.ids, at->choice->tokens.count);
+        completion_come_back(at->choice);
     }
 }
 
 /* The youngest gives its pages to the others. Returns false if there is none but one. */
 static bool give_way(scheduler *s) {
-    cllm_error err;
     size_t n_left = 0;
     for (size_t i = 0; i < s->n_running; i++) n_left += !s->slots[s->order[i]].gave_way;
     for (size_t i = s->n_running; i-- > 0 && n_left > 1;) {
@@ -244,9 +237,8 @@ static bool give_way(scheduler *s) {
         if (at->gave_way) continue;
         at->gave_way = true;
         at->n_ended_before = s->n_ended;
-        at->choice->n_scored = 0;
         metrics_gave_way(&s->model->metrics);
-        return cllm_sequence_truncate(at->choice->sequence, 0, &err) == CLLM_OK;
+        return completion_give_way(at->choice);
     }
     return false;
 }
@@ -311,7 +303,7 @@ static double writing_time(const scheduler *s, size_t n_writing) {
 
 /* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last step took. */
 static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
-    const double weight = 0.2, share = 0.7, least = 8, most = (double)s->model->n_batch;
+    const double weight = 0.2, share = 0.6, least = 8, most = (double)s->model->n_batch;
     double *known = &s->writing_times[n_writing], usual = writing_time(s, n_writing);
     if (n_writing > 0 && n_read == 0) *known += (*known > 0 ? weight : 1) * (seconds - *known);
     if (n_writing == 0 || n_read < (size_t)s->budget || usual <= 0) return;
@@ -458,7 +450,9 @@ void scheduler_destroy(scheduler *s) {
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const bool full = s->n_queued + r->n_choices > s->most_queued + (s->n_slots - s->n_active) || s->stops;
+    const size_t n_new =
+        r->kind == REQUEST_EMBED ? 1 : r->n_choices; /* its texts are short work, one after the other */
+    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active) || s->stops;
     if (!full) {
         choice **at = &s->queue;
         while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
