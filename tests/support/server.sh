@@ -35,6 +35,7 @@ adopt() {
         ok\ *) tests=$((tests + 1)) && echo "ok $tests - $of${line#*- }" ;;
         not\ ok\ *) tests=$((tests + 1)) failures=$((failures + 1)) && echo "not ok $tests - $of${line#*- }" ;;
         1..*) ;;
+        \#*) echo "$line" ;;
         *) echo "# $line" ;;
         esac
     done <"$temporary/tap"
