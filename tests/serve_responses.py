@@ -124,6 +124,16 @@ check("tool_choice: none calls nothing", all(i["type"] == "message" for i in res
 status, failed = respond({**two, "tool_choice": {"type": "function", "name": "nothing"}})
 check("tool_choice: a tool that is not there", status == 400 and failed["error"]["param"] == "tool_choice", failed)
 
+spelled = ['<tool_call>{\\"name\\": \\"weather\\", \\"arguments\\": {\\"city\\": \\"%s\\"}}</tool_call>' % city for city in ("Rome", "Paris")]
+mixed = {"input": QUESTION, "tools": [WEATHER], "grammar": f'root ::= "<unk>"? "One." "{spelled[0]}" "Two." "{spelled[1]}" "Three."'}
+got = stream(mixed)
+told = [i["content"][0]["text"] if i["type"] == "message" else json.loads(i["arguments"])["city"] for i in got[-1]["response"]["output"]]
+check("texts and calls in a stream: each in its place, by its index", well_formed and told == ["One.", "Rome", "Two.", "Paris", "Three."] and
+      [e["output_index"] for e in got if e["type"] == "response.output_item.added"] == [0, 1, 2, 3, 4] and len({i["id"] for i in got[-1]["response"]["output"]}) == 5 and
+      joined(got, "response.output_text.delta") == "One.Two.Three.", got)
+whole = respond(mixed)[1]["output"]
+check("texts and calls in one piece: the text first", [i["type"] for i in whole] == ["message", "function_call", "function_call"] and text_of({"output": whole}) == "One.Two.Three.", whole)
+
 # ---- reasoning
 thinking = {"input": QUESTION, "max_output_tokens": 600, "chat_template_kwargs": {"enable_thinking": True}, **HELP}
 for summary, kind in (None, "reasoning_text"), ("auto", "reasoning_summary_text"):

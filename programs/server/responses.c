@@ -441,6 +441,7 @@ static json_t *response_of(const request *r, const char *status, json_t *output)
     return o;
 }
 
+/* What was said between calls is one message before them; a stream has each in its place. */
 static json_t *responses_whole(request *r) {
     const outcome *a = &r->outcomes[0];
     json_t *output = json_array();
