@@ -95,7 +95,7 @@ def fault(answer, allowed=None, by_library=False):
             json.loads(body)
         except ValueError:
             return f"no JSON: {body[:200]!r}"
-    if kind in ("text/event-stream", "application/x-ndjson") and (b'"server_error"' in body or not body.endswith(b"\n")): return f"a stream that fails: {body[-300:]!r}"
+    if kind in ("text/event-stream", "application/x-ndjson") and (re.search(rb'"(server_error|api_error)"|^\{"error"', body, re.M) or not body.endswith(b"\n")): return f"a stream that fails: {body[-300:]!r}"
     return None
 
 

@@ -44,6 +44,7 @@ typedef struct piece {
 typedef struct usage {
     size_t n_prompt, n_cached, n_drawn; /* tokens: of the prompt, of those from the cache, and drawn */
     size_t n_read;                      /* of the prompt so far */
+    size_t n_reasoning;                 /* of those drawn, before the reasoning ended */
     double prompt_ms, drawn_ms;
     size_t n_drafted, n_accepted;
 } usage;
@@ -113,7 +114,12 @@ typedef struct answer_form {
     json_t *(*whole)(request *r);                                 /* where it is not a stream; may set r->whole_type */
 } answer_form;
 
-enum { MOST_CHOICES = 128, MOST_STOPS = 64, MOST_UNTAKEN = 4 << 20 /* bytes of events that a stream's client does not read */ };
+enum {
+    MOST_CHOICES = 128,
+    MOST_EMBEDDINGS = 2048,
+    MOST_STOPS = 64,
+    MOST_UNTAKEN = 4 << 20, /* bytes of events that a stream's client does not read */
+};
 
 struct request {
     /* what is wanted */

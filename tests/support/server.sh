@@ -9,7 +9,7 @@ can_serve() {
 }
 
 serving() {
-    : >"$log"
+    : >"$log" # of the one before
     hears_interrupts "$program" serve --port 0 "$@" >"$out" 2>"$log" </dev/null &
     server=$!
     trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null; rm -rf "$temporary"' EXIT
@@ -30,16 +30,18 @@ server_ended() { # by itself; its number may be another's from now on
     server=''
 }
 
-# adopt COMMAND...: the checks of a script that prints TAP, as ours
+# adopt COMMAND...: the checks of a script that prints TAP, as ours, with $of before their names
+of=''
 adopt() {
     "$@" >"$temporary/tap" 2>&1
     while IFS= read -r line; do
         case $line in
-        ok\ *) tests=$((tests + 1)) && echo "ok $tests - ${line#*- }" ;;
-        not\ ok\ *) tests=$((tests + 1)) failures=$((failures + 1)) && echo "not ok $tests - ${line#*- }" ;;
+        ok\ *) tests=$((tests + 1)) && echo "ok $tests - $of${line#*- }" ;;
+        not\ ok\ *) tests=$((tests + 1)) failures=$((failures + 1)) && echo "not ok $tests - $of${line#*- }" ;;
         1..*) ;;
+        \#*) echo "$line" ;;
         *) echo "# $line" ;;
         esac
     done <"$temporary/tap"
-    grep -q '^1\.\.' "$temporary/tap" || check "$* came to its end" false
+    grep -q '^1\.\.' "$temporary/tap" || check "$of$* came to its end" false
 }

@@ -89,7 +89,7 @@ def post(path, body, headers=b""):
 def metric(url, name):
     said = ask(url, "/metrics")[2]
     found = re.search(rf"^llamacpp:{name} (\S+)$", said, re.M)
-    return float(found[1]) if found else None
+    return float(found[1]) if found else 0  # the model sleeps
 
 
 def becomes(url, name, wanted):
