@@ -355,6 +355,7 @@ static bool read_value(reader *r, json_value *out) {
 }
 
 cllm_status json_read(const char *text, size_t length, arena *a, json_value *out, cllm_error *err) {
+    if (length == 0) text = ""; /* it may be NULL */
     reader r = {.text = text, .at = text, .end = text + length, .arena = a, .err = err};
     *out = (json_value){.kind = JSON_NULL};
     r.strings = arena_alloc(a, length, 1);
