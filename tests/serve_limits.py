@@ -85,8 +85,9 @@ def unread():  # --timeout 3600: nothing else would end them
     while w.more(): w.buffer = w.buffer[-100:]
     check("its connection is closed before the end", b"[DONE]" not in w.buffer, w.buffer)
     wires = [Wire(url) for _ in range(12)]  # in slots and in the queue
-    for w in wires: w.send(ask_for(900, n=8, stream=w is not wires[3]))
+    wires[0].send(ask_for(900, n=8, stream=True))
     wires[0].until(b"data: ")
+    for w in wires[1:]: w.send(ask_for(900, n=8, stream=w is not wires[3]))
     for w in wires: w.close()
     check("clients that go away while they wait or read leave nothing", becomes(url, "requests_processing", 0) == 0 and becomes(url, "requests_deferred", 0) == 0 and becomes(url, "pages_held", 0) == 0)
 
@@ -174,8 +175,9 @@ def drain():  # --drain 3600
 
 def cut():  # --drain 1, or a second signal
     wires = [Wire(url) for _ in range(6)]
-    for w in wires: w.send(ask_for(900, n=128, stream=w is not wires[1]))
+    wires[0].send(ask_for(900, n=128, stream=True))
     wires[0].until(b"data: ")
+    for w in wires[1:]: w.send(ask_for(900, n=128, stream=w is not wires[1]))
     os.kill(pid, signal.SIGTERM)
     if len(sys.argv) > 4:
         check("after SIGTERM no connection is taken", refused())
