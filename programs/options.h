@@ -96,6 +96,7 @@ typedef struct options {
     bool no_auth, strict_model, no_webui, log_prompts;
     const char *api_prefix;
     const char *slot_save_path;
+    bool no_slots, spm_infill;
     const char *log_format; /* "text" or "json" */
     uint64_t models_max, sleep_idle_seconds, drain;
     uint64_t max_body, max_connections, max_connections_per_address, timeout;

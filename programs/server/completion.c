@@ -256,6 +256,26 @@ static bool copy_tokens(choice *c, event *e, const cllm_event *from) {
     return true;
 }
 
+/* Look at the lines of what was drawn. Returns false at the first that is indented by less than the request wants: the text ends there. */
+static bool keeps_indent(choice *c, cllm_string *text) {
+    for (size_t i = 0; i < text->length; i++) {
+        const char byte = text->data[i];
+        const bool is_blank = byte == ' ' || byte == '\t';
+        if (c->is_in_indent && is_blank) c->n_blanks++;
+        if (c->is_in_indent && !is_blank) {
+            c->is_in_indent = false;
+            if (c->n_blanks < c->request->n_indent) {
+                text->length = i;
+                return false;
+            }
+        }
+        if (byte != '\n') continue;
+        c->has_new_line = c->is_in_indent = true;
+        c->n_blanks = 0;
+    }
+    return true;
+}
+
 /* The text that a step has brought, as pieces of the event. */
 static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_error *err) {
     cllm_event from;
@@ -267,18 +287,21 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
     c->usage.n_drafted = (size_t)from.n_drafted;
     c->usage.n_accepted = (size_t)from.n_accepted;
     e->stop_string = from.stop_string;
+    const bool goes_on = keeps_indent(c, &from.text);
     if (r->kind == REQUEST_CHAT)
         status = add_answer(c, e, from.text, from.end != CLLM_END_NONE, err);
     else if (from.text.length > 0 && !event_add_piece(e, CLLM_DELTA_CONTENT, 0, (cllm_string){0}, from.text))
         status = CLLM_ERR_MEMORY;
     if (status != CLLM_OK) return status;
+    if (!goes_on) e->finish = FINISH_LENGTH;
     if (e->finish == FINISH_NONE) e->finish = finish_of(c, from.end);
     if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) { /* spelled in letters */
         status = add_answer(c, e, (cllm_string){"", 0}, true, err);
         if (e->finish == FINISH_NONE) e->finish = c->calls ? FINISH_CALLS : FINISH_STOP;
     }
     if (e->finish == FINISH_NONE && r->n_limit > 0 && c->tokens.count >= r->n_limit) e->finish = FINISH_CONTEXT;
-    if (e->finish == FINISH_NONE && r->most_ms > 0 && c->read > 0 && (now() - c->read) * 1000 > (double)r->most_ms)
+    if (e->finish == FINISH_NONE && r->most_ms > 0 && c->has_new_line && c->read > 0 &&
+        (now() - c->read) * 1000 > (double)r->most_ms)
         e->finish = FINISH_LENGTH;
     return status;
 }

@@ -21,7 +21,10 @@ struct choice {
     text_buffer held; /* content that may become a stop string */
     id_list tokens;   /* the prompt and what was drawn: to begin again from, after its pages were given away */
     usage usage;
-    size_t n_scored;      /* tokens of the prompt that have their log probabilities */
+    size_t n_scored;   /* tokens of the prompt that have their log probabilities */
+    bool has_new_line; /* in what was drawn */
+    bool is_in_indent; /* its last line has n_blanks spaces and tabs, and nothing else */
+    uint32_t n_blanks;
     bool calls;           /* it has called a tool */
     bool told;            /* its finish */
     double started, read; /* when it began, and when its prompt was evaluated; 0: not yet */
