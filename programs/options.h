@@ -113,6 +113,8 @@ typedef struct options {
     size_t n_found;
     const char **names; /* [n_names], owned: what the user called the models, where they are found elsewhere */
     size_t n_names;
+    char **words; /* [n_words], owned: argv of `serve`, in our own words */
+    int n_words;
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */
