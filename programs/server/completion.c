@@ -66,6 +66,28 @@ static cllm_status create_generation(choice *c, cllm_error *err) {
     return status;
 }
 
+static finish finish_of(const choice *c, cllm_end end) {
+    switch (end) {
+    case CLLM_END_NONE: return FINISH_NONE;
+    case CLLM_END_LENGTH: return FINISH_LENGTH;
+    case CLLM_END_CONTEXT_FULL: return FINISH_CONTEXT;
+    case CLLM_END_STOP_STRING: return FINISH_STOP_STRING;
+    default: return c->calls ? FINISH_CALLS : FINISH_STOP;
+    }
+}
+
+/* A text may have ended before it began: where a grammar allows nothing more than the empty one. */
+static bool ends_at_once(choice *c) {
+    const cllm_end end = c->generation ? cllm_generation_end(c->generation) : CLLM_END_NONE;
+    event *e = end != CLLM_END_NONE ? event_create(c->index) : NULL;
+    if (!e) return false;
+    c->told = true;
+    e->finish = finish_of(c, end);
+    e->usage = c->usage;
+    request_add_event(c->request, e);
+    return true;
+}
+
 bool completion_start(choice *c, cllm_sequence *sequence) {
     request *r = c->request;
     cllm_error err = {.message = "the server is out of memory"};
@@ -87,7 +109,7 @@ bool completion_start(choice *c, cllm_sequence *sequence) {
                                     r->tools ? (cllm_string){r->tools, strlen(r->tools)} : (cllm_string){"[]", 2},
                                     &c->answer, &err);
     if (status != CLLM_OK) completion_fail_with(c, &err);
-    return status == CLLM_OK;
+    return status == CLLM_OK && !ends_at_once(c);
 }
 
 void completion_stop(choice *c) {
@@ -230,16 +252,6 @@ static cllm_status add_answer(choice *c, event *e, cllm_string text, bool ended,
     }
     if (ended && added && e->finish == FINISH_NONE) added = let_go(c, e);
     return status == CLLM_OK && !added ? CLLM_ERR_MEMORY : status;
-}
-
-static finish finish_of(const choice *c, cllm_end end) {
-    switch (end) {
-    case CLLM_END_NONE: return FINISH_NONE;
-    case CLLM_END_LENGTH: return FINISH_LENGTH;
-    case CLLM_END_CONTEXT_FULL: return FINISH_CONTEXT;
-    case CLLM_END_STOP_STRING: return FINISH_STOP_STRING;
-    default: return c->calls ? FINISH_CALLS : FINISH_STOP;
-    }
 }
 
 static bool copy_tokens(choice *c, event *e, const cllm_event *from) {

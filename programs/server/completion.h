@@ -30,8 +30,8 @@ struct choice {
     double started, read; /* when it began, and when its prompt was evaluated; 0: not yet */
 };
 
-/* Begin, in this sequence, which may hold a beginning of the prompt already: it is the choice's from then on. If it cannot, the request has been
- * told, and false is returned. */
+/* Begin, in this sequence, which may hold a beginning of the prompt already: it is the choice's from then on. If it cannot, or
+ * ends at once, the request has been told, and false is returned. */
 bool completion_start(choice *c, cllm_sequence *sequence);
 
 /* What is to be evaluated next, at most `most` tokens of a prompt. false: nothing. */

@@ -332,13 +332,13 @@ static json_t *step_of(const request *r, const event *e) {
 }
 
 static void answer_step(request *r, const event *e, text_buffer *out) {
-    if (r->shows_progress && e->n_tokens == 0 && e->finish == FINISH_NONE) {
-        json_t *o = step_of(r, e);
+    const bool reads = r->outcomes[e->choice].tokens.count == e->n_tokens; /* this step read of the prompt */
+    if (r->shows_progress && reads) {
+        json_t *o = step_of(r, &(event){.choice = e->choice, .usage = e->usage});
         json_put(&o, "prompt_progress", llama_progress(e->usage));
         write_event(out, NULL, o);
-    } else if (e->n_pieces > 0 || e->n_tokens > 0) {
-        write_event(out, NULL, step_of(r, e));
     }
+    if (e->n_pieces > 0 || e->n_tokens > 0) write_event(out, NULL, step_of(r, e));
     if (e->finish != FINISH_NONE) write_event(out, NULL, whole_of(r, e->choice));
 }
 

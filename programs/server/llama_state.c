@@ -231,7 +231,10 @@ static void answer_order(exchange *x, const slot_order *order, const char *name,
 }
 
 static bool do_order(slot_order *order, void (*act)(void *user), failure *f) {
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* models may have the same file */
+    pthread_mutex_lock(&one_at_a_time);
     scheduler_call(order->model->scheduler, act, order);
+    pthread_mutex_unlock(&one_at_a_time);
     if (order->is_busy) {
         refuse(f, 503, NULL, "slot %u is busy; try again when its request has ended", order->index);
         f->retry_after = 1;
@@ -240,7 +243,10 @@ static bool do_order(slot_order *order, void (*act)(void *user), failure *f) {
     switch (order->err.status) {
     case CLLM_OK: return true;
     case CLLM_ERR_MEMORY: refuse(f, 503, NULL, "%s", order->err.message); break;
-    case CLLM_ERR_IO: refuse(f, act == save_slot ? 500 : 400, "filename", "%s", order->err.message); break;
+    case CLLM_ERR_IO: /* the message has the whole path, which is nobody's business */
+        refuse(f, act == save_slot ? 500 : 404, "filename", "the file could not be %s",
+               act == save_slot ? "written" : "read");
+        break;
     default: refuse(f, 400, "filename", "%s", order->err.message); break;
     }
     return false;
@@ -285,6 +291,8 @@ void llama_change_slot(exchange *x) {
     if (!m && f.status == 0) refuse(&f, 503, NULL, "no model is loaded");
     if (m && (*x->rest < '0' || *x->rest > '9' || *end || index >= m->n_slots))
         refuse(&f, 400, "id_slot", "there is no slot '%.20s', but those from 0 to %u", x->rest, m->n_slots - 1);
+    if (m && f.status == 0 && actions[i].act == restore_slot && m->o.cache_ram == 0)
+        refuse(&f, 501, NULL, "what is restored goes to the prefix cache; start the server without --cache-ram 0");
     slot_order order = {.model = m, .index = (uint32_t)index};
     char *path = m && f.status == 0 && actions[i].has_file ? path_of(m, body, &f) : NULL;
     order.path = path;

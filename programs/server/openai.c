@@ -485,7 +485,8 @@ static void completion_step(request *r, const event *e, text_buffer *out) {
     if (begins && echoes(r)) add_prompt_text(r, p, &text);
     if (begins) s->begun[e->choice] = true;
     for (size_t i = 0; i < e->n_pieces; i++) text_buffer_add(&text, e->pieces[i].text, e->pieces[i].length);
-    if (text.length == 0 && e->finish == FINISH_NONE && !e->logprobs) return free(text.bytes);
+    const bool progress = r->shows_progress && e->n_tokens == 0 && e->finish == FINISH_NONE;
+    if (text.length == 0 && e->finish == FINISH_NONE && !e->logprobs && !progress) return free(text.bytes);
     json_t *o = begin_object(r, "text_completion"), *c = json_object(), *list = json_array(), *logprobs = json_null();
     if (e->logprobs) {
         json_t *lists[4] = {json_array(), json_array(), json_array(), json_array()};
@@ -503,6 +504,8 @@ static void completion_step(request *r, const event *e, text_buffer *out) {
     json_put(&c, "finish_reason", reason ? json_string(reason) : json_null());
     json_add(&list, c);
     json_put(&o, "choices", list);
+    if (progress) json_put(&o, "prompt_progress", llama_progress(e->usage));
+    if (s->wants_timings && !reason) json_put(&o, "timings", llama_timings(e->usage));
     if (reason) put_extras(r, &o, e->usage);
     write_event(out, NULL, o);
     free(text.bytes);
