@@ -110,7 +110,7 @@ endif
 ifneq ($(shell pkg-config --exists libmicrohttpd 2>/dev/null && echo yes),)
 SERVER_FLAGS    := $(shell pkg-config --cflags libmicrohttpd) -DHAVE_MICROHTTPD
 SERVER_LIBS     := $(shell pkg-config --libs libmicrohttpd)
-PROGRAM_OBJECTS += $(call object,$(SERVER_SOURCES))
+PROGRAM_OBJECTS += $(call object,$(SERVER_SOURCES)) $(BUILD)/obj/web_files.o
 endif
 
 all: $(BUILD)/mini-cllm $(BUILD)/libcllm.a $(BUILD)/$(SHARED)
@@ -161,6 +161,26 @@ $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
+# The files of the server's web page, as they are: each a string, whose ETag is its checksum.
+WEB_FILES := $(wildcard programs/server/web/*)
+$(BUILD)/obj/web_files.c: $(WEB_FILES) Makefile
+	@mkdir -p $(@D)
+	@{ echo '#include "server/web_page.h"'; echo 'const web_file web_files[] = {'; \
+	for file in $(WEB_FILES); do \
+	    case $$file in \
+	    *.html) type=text/html ;; *.js) type=text/javascript ;; *.css) type=text/css ;; *.svg) type=image/svg+xml ;; \
+	    *) type=text/plain ;; \
+	    esac; \
+	    set -- $$(cksum <$$file); \
+	    echo "    {\"/$${file##*/}\", \"$$type; charset=utf-8\", \"\\\"$$1-$$2\\\"\", (const unsigned char *)"; \
+	    LC_ALL=C sed -e 's/[\\"?]/\\&/g' -e 's/.*/        "&\\n"/' $$file; \
+	    echo "    , $$2},"; \
+	done; echo '    {0}};'; } >$@.new
+	@mv $@.new $@
+
+$(BUILD)/obj/web_files.o: $(BUILD)/obj/web_files.c $(BUILD)/settings
+	$(CC) $(FLAGS) -Iprograms $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
+
 # The program links jansson (its --json output), what pulls models, and libedit for typing, where that is found; the library none.
 $(PROGRAM_OBJECTS): OBJECT_FLAGS = $(call need,jansson,libjansson-dev,mini-cllm)$(shell pkg-config --cflags jansson) $(PULL_FLAGS) \
     $(SERVER_FLAGS) -Iprograms
@@ -177,6 +197,10 @@ ifneq ($(shell pkg-config --exists libpcre2-8 2>/dev/null && echo yes),)
 $(call object,tests/test_pretokenizer.c): OBJECT_FLAGS = -Itests $(shell pkg-config --cflags cmocka libpcre2-8) -DHAVE_PCRE2
 $(BUILD)/tests/test_pretokenizer: TEST_LIBS = $(shell pkg-config --libs libpcre2-8)
 endif
+
+# The program's own files that a test looks at.
+$(call object,tests/test_web_page.c): OBJECT_FLAGS = -Itests -Iprograms $(shell pkg-config --cflags cmocka)
+$(BUILD)/tests/test_web_page: $(call object,programs/server/web_page.c) $(BUILD)/obj/web_files.o
 
 # Allocations are counted where the linker can put itself before them, and no sanitizer does.
 ifneq ($(UNAME),Darwin)

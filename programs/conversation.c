@@ -419,10 +419,12 @@ static int write_answer(answering *a) {
     return status;
 }
 
-/* A seed of its own for each question and each try, so that what was taken back leaves no trace. */
+/* A seed of its own for each question and each try, so that what was taken back leaves no trace. The first answer has the seed itself, and so is that
+ * of generate, and of a server, for the same text. */
 static uint64_t seed_of_answer(const conversation *c) {
-    uint64_t x = c->sampling.seed + 0x9E3779B97F4A7C15u * (c->retries.count - 1) +
-                 ((uint64_t)c->retries.ids[c->retries.count - 1] << 32);
+    const uint64_t n_retries = (uint64_t)c->retries.ids[c->retries.count - 1];
+    uint64_t x = c->sampling.seed + 0x9E3779B97F4A7C15u * (c->retries.count - 1) + (n_retries << 32);
+    if (c->retries.count == 1 && n_retries == 0) return x;
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u; /* splitmix64 */
     x = (x ^ x >> 27) * 0x94D049BB133111EBu;
     return x ^ x >> 31;

@@ -22,6 +22,7 @@ violations() {
             may("gpu", "base gguf model gpu")
             may("sampling", "base text sampling")
             may("engine", "base gguf text model cpu gpu sampling engine")
+            may("programs", "server") # programs/server
         }
         function complain(what) { print FILENAME ":" FNR ": " what }
         FNR == 1 {

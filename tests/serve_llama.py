@@ -168,7 +168,15 @@ for name_of, body, field in [("no prefix", {"input_prefix": None}, "input_prefix
                              ("a file without text", {"input_extra": [{"filename": "a"}]}, "input_extra[0]"), ("files that are no list", {"input_extra": {}}, "input_extra")]:
     refused(f"infill: {name_of}", "/infill", {"input_prefix": "a", "input_suffix": "b", **body}, 400, field)
 suffixed = ask(url, "/v1/completions", {"prompt": "int a;\n", "suffix": "\nend", "max_tokens": 4, "seed": 7})[2]["choices"][0]["text"]
-check("/v1/completions: a suffix is a gap to fill", suffixed == infill({})["content"], suffixed)
+
+
+def within(text):  # its tokens, where other text is before it
+    before, both = (ask(url, "/tokenize", {"content": "\n" + t})[2]["tokens"] for t in ("", text))
+    return both[len(before):]
+
+
+gap = [1, 5, *within("int a;\n"), 6, *within("\nend"), 7]
+check("/v1/completions: a suffix is a gap to fill", suffixed == completion({"prompt": gap, "n_predict": 4})[2]["content"], suffixed)
 check("/v1/completions: an empty suffix is none", ask(url, "/v1/completions", {"prompt": TEXT, "suffix": "", "max_tokens": 12, "seed": 7})[2]["choices"][0]["text"] == text)
 check("/v1/completions: suffix and echo", ask(url, "/v1/completions", {"prompt": "a", "suffix": "b", "echo": True})[2]["error"]["param"] == "suffix")
 
@@ -257,7 +265,7 @@ try:
     check("slots: a file of another model is refused", refused_file[0] == 400 and "saved with" in refused_file[2]["error"]["message"], refused_file[2])
     check("infill: a model without the tokens says so", ask(there, "/infill", {"input_prefix": "a", "input_suffix": "b"})[::2] ==
           (501, {"error": {"code": 501, "type": "not_supported_error",
-                           "message": f"{name} cannot fill a gap in a text: its vocabulary has no tokens for prefix, suffix and middle"}}))
+                           "message": f"{name} cannot fill a gap in a text: its vocabulary has no tokens for what is before and after one"}}))
     check("/v1/completions: and a suffix likewise", ask(there, "/v1/completions", {"prompt": "a", "suffix": "b"})[0] == 501)
 finally:
     other.kill()

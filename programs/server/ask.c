@@ -247,7 +247,7 @@ bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const ch
 bool ask_schema(request *r, const char *field, const json_t *schema, bool in_order, failure *f) {
     if (!json_is_object(schema) && !json_is_boolean(schema))
         return refuse(f, 400, field, "%s: a JSON schema is wanted here", field);
-    char *text = json_dumps(schema, JSON_ENCODE_ANY | JSON_COMPACT);
+    char *text = json_spelled(schema);
     if (!text) return refuse_memory(f);
     const bool good =
         ask_grammar(r, field, in_order ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA, text, f);
@@ -331,6 +331,19 @@ bool ask_form(request *r, const json_t *fields, failure *f) {
     return (!inner || take_structured(r, inner, structured, f)) && take_structured(r, fields, guided, f);
 }
 
+/* ------------------------------------------------------------------------------------------------- text */
+
+bool ask_text(request *r, const char *text, size_t length, failure *f) {
+    const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
+    int32_t *tokens;
+    size_t count;
+    if (!model_encode(r->model, text, length, CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL, &tokens, &count, f))
+        return false;
+    if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
+    if (count == 0 && cllm_tokenizer_bos(t) >= 0) tokens[count++] = cllm_tokenizer_bos(t);
+    return request_add_prompt(r, tokens, count) || refuse_memory(f);
+}
+
 /* ------------------------------------------------------------------------------------------------- chat */
 
 /* Variables of a client, but for those that the vocabulary spells: they count as the template's own text. */
@@ -381,6 +394,10 @@ static json_t *without_images(json_t *messages) {
     return messages;
 }
 
+static bool wants_no_reasoning(const chat_request *chat) {
+    return chat->no_reasoning || (chat->reasoning_effort && strcmp(chat->reasoning_effort, "none") == 0);
+}
+
 bool render_chat(const served_model *m, const chat_request *chat, cllm_part **parts, size_t *n_parts, failure *f) {
     cllm_error err;
     if (!m->chat) return refuse(f, 400, NULL, "%s", m->chat_error);
@@ -400,11 +417,11 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     if (kwargs && chat->reasoning_effort && strcmp(chat->reasoning_effort, "none") != 0 &&
         !json_object_get(kwargs, "reasoning_effort"))
         json_object_set_new(kwargs, "reasoning_effort", json_string(chat->reasoning_effort));
-    char *text = object ? json_dumps(object, 0) : NULL, *more = kwargs ? json_dumps(kwargs, 0) : NULL;
+    char *text = object ? json_spelled(object) : NULL, *more = kwargs ? json_spelled(kwargs) : NULL;
     json_decref(object);
     json_decref(kwargs);
     const char *own = m->o.chat_template_kwargs ? m->o.chat_template_kwargs : "{}";
-    const bool off = chat->no_reasoning || (chat->reasoning_effort && strcmp(chat->reasoning_effort, "none") == 0);
+    const bool off = wants_no_reasoning(chat);
     bool good = (text && more) || refuse_memory(f);
     if (good) {
         const cllm_string objects[] = {{own, strlen(own)}, {text, strlen(text)}, {more, strlen(more)}};
@@ -419,22 +436,93 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     return good;
 }
 
+/* OpenAI's tool_choice: none, auto, required, or a function by its name ({type: function, function: {name}}; Responses and Anthropic's
+ * dialects say the same so). Returns false after filling f. */
+static bool read_tool_choice(const chat_request *chat, cllm_call_options *calls, bool *none, failure *f) {
+    const json_t *choice_of = chat->tool_choice;
+    const char *word = json_string_value(choice_of);
+    const json_t *function = json_object_get(choice_of, "function"), *tool;
+    const char *name = json_string_value(json_object_get(function ? function : choice_of, "name"));
+    size_t i;
+    if (!choice_of || (word && strcmp(word, "auto") == 0)) return true;
+    *none = word && strcmp(word, "none") == 0;
+    if (*none) return true;
+    calls->must_call = true;
+    if (word && (strcmp(word, "required") == 0 || strcmp(word, "any") == 0)) return true;
+    if (!name)
+        return refuse(f, 400, "tool_choice",
+                      "tool_choice: none, auto, required, or a function with its name is wanted here");
+    calls->name = (cllm_string){name, strlen(name)};
+    json_array_foreach(chat->tools, i, tool) {
+        const char *its = json_string_value(json_object_get(json_object_get(tool, "function"), "name"));
+        if (its && strcmp(its, name) == 0) return true;
+    }
+    return refuse(f, 400, "tool_choice", "tool_choice: there is no tool '%.100s'", name);
+}
+
+static bool has_strict_tool(const json_t *tools) {
+    const json_t *tool;
+    size_t i;
+    json_array_foreach(
+        tools, i, tool) if (json_is_true(json_object_get(json_object_get(tool, "function"), "strict"))) return true;
+    return false;
+}
+
+static bool check_tools(const json_t *tools, failure *f) {
+    const json_t *tool;
+    size_t i;
+    json_array_foreach(tools, i, tool) {
+        char name[64];
+        const json_t *function = json_object_get(tool, "function"), *schema = field_find(function, "parameters");
+        snprintf(name, sizeof name, "tools[%zu].function.name", i);
+        if (!json_is_string(json_object_get(function, "name")))
+            return refuse(f, 400, name, "%s: a string is wanted here", name);
+        snprintf(name, sizeof name, "tools[%zu].function.parameters", i);
+        if (schema && !json_is_object(schema)) return refuse(f, 400, name, "%s: a JSON schema is wanted here", name);
+    }
+    return true;
+}
+
+/* The answer keeps to the form of calls where it must call, or a tool is strict. What another tool's schema asks for is enforced as far as it can be. */
+static bool ask_calls(request *r, const chat_request *chat, cllm_call_options *calls, failure *f) {
+    cllm_error err;
+    char *structure = NULL;
+    if (!calls->must_call && !has_strict_tool(chat->tools)) return true;
+    if (r->grammar) {
+        if (!calls->must_call) return true; /* the form of the text is what was asked for first */
+        return refuse(f, 400, "tool_choice",
+                      "tool_choice: an answer that must call tools cannot have another form, too");
+    }
+    calls->tools = (cllm_string){r->tools, strlen(r->tools)};
+    calls->one_call = chat->calls_one;
+    cllm_status status =
+        cllm_chat_call_structure(r->model->chat, calls, r->parts, r->n_parts, &structure, &r->preamble, &err);
+    if (status != CLLM_OK) return refuse(f, 400, "tools", "tools: %s", err.message);
+    const bool made = ask_grammar(r, "tools", CLLM_GRAMMAR_STRUCTURE, structure, f);
+    cllm_free(structure);
+    return made;
+}
+
 bool ask_chat(request *r, const chat_request *chat, failure *f) {
     cllm_error err;
+    cllm_call_options calls = {.must_call = false};
+    bool none = false;
     int32_t *tokens;
     size_t count;
+    if (!check_tools(chat->tools, f) || !read_tool_choice(chat, &calls, &none, f)) return false;
     if (!render_chat(r->model, chat, &r->parts, &r->n_parts, f)) return false;
     if (cllm_tokenizer_encode_parts(cllm_model_tokenizer(r->model->run.model), r->parts, r->n_parts,
                                     CLLM_ENCODE_ADD_SPECIAL, &tokens, &count, &err) != CLLM_OK)
         return refuse(f, 400, "messages", "messages: %s", err.message);
     if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
     r->preamble = cllm_chat_preamble(r->model->chat, r->parts, r->n_parts);
+    if (wants_no_reasoning(chat) && !r->preamble.is_open) r->preamble = (cllm_preamble){0};
     r->one_call = chat->calls_one;
-    const bool has_tools =
-        json_array_size(chat->tools) > 0 &&
-        !(json_is_string(chat->tool_choice) && strcmp(json_string_value(chat->tool_choice), "none") == 0);
-    r->tools = has_tools ? json_dumps(chat->tools, 0) : strdup("[]");
-    return r->tools || refuse_memory(f);
+    const bool has_tools = json_array_size(chat->tools) > 0 && !none;
+    r->tools = has_tools ? json_spelled(chat->tools) : strdup("[]");
+    if (!r->tools) return refuse_memory(f);
+    if (!has_tools && calls.must_call) return refuse(f, 400, "tool_choice", "tool_choice: there are no tools to call");
+    return !has_tools || ask_calls(r, chat, &calls, f);
 }
 
 /* -------------------------------------------------------------------------------------------------- end */
@@ -450,9 +538,10 @@ bool ask_end(request *r, failure *f) {
             return refuse_length(f, r->prompts[i].count, n_ctx);
     }
     if (r->n_prompts == 0) return refuse(f, 400, NULL, "there is no prompt");
-    if (r->n_prompts * r->n_each > MOST_CHOICES)
-        return refuse(f, 400, "n", "n: %zu texts are more than the %d that one request can have",
-                      r->n_prompts * r->n_each, MOST_CHOICES);
+    const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
+    if (r->n_prompts * r->n_each > most)
+        return refuse(f, 400, r->kind == REQUEST_EMBED ? "input" : "n",
+                      "%zu texts are more than the %zu that one request can have", r->n_prompts * r->n_each, most);
     return request_complete(r) || refuse_memory(f);
 }
 

@@ -12,6 +12,11 @@ void openai_embeddings(exchange *x);
 void openai_models(exchange *x);
 void openai_model(exchange *x);
 
+/* anthropic.c: Anthropic's messages */
+json_t *anthropic_failure(const failure *f);
+void anthropic_messages(exchange *x);
+void anthropic_count_tokens(exchange *x);
+
 /* What OpenAI's answers share with others. */
 json_t *openai_usage(const request *r);
 json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, const cllm_logprob *logprobs, size_t n,
@@ -46,9 +51,27 @@ void llama_set_adapters(exchange *x);
 void llama_load(exchange *x);
 void llama_unload(exchange *x);
 
+/* ollama.c: texts of ollama's API */
+json_t *ollama_failure(const failure *f);
+void ollama_chat(exchange *x);
+void ollama_generate(exchange *x);
+void ollama_embed(exchange *x);
+void ollama_embeddings(exchange *x);
+
+/* ollama_models.c: its models */
+void ollama_tags(exchange *x);
+void ollama_show(exchange *x);
+void ollama_ps(exchange *x);
+void ollama_version(exchange *x);
+void ollama_not_here(exchange *x); /* what changes or uploads models */
+
+/* ollama_pull.c */
+void ollama_pull(exchange *x);
+
 /* operation.c: what tells of the server */
 void show_health(exchange *x);
 void show_metrics(exchange *x);
 void show_root(exchange *x);
+void show_page(exchange *x); /* a file of it */
 
 #endif

@@ -15,6 +15,7 @@ typedef struct failure {
     size_t n_prompt;      /* of a prompt that is too long: its tokens; else 0 */
     size_t n_ctx;         /* and those that a request can have */
     unsigned retry_after; /* seconds; 0: trying again does not help */
+    char request_id[20];  /* of the exchange that is told, or "" */
 } failure;
 
 /* Fill a failure. Returns false, for `return refuse(...)`. field: may be NULL. */

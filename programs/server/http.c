@@ -131,6 +131,13 @@ void answer_text(exchange *x, int status, const char *type, const void *bytes, s
     x->stage = EXCHANGE_ANSWERED;
 }
 
+void answer_file(exchange *x, const web_file *file) {
+    const char *known = exchange_header(x, "If-None-Match");
+    const bool same = known && strstr(known, file->etag);
+    answer_text(x, same ? 304 : 200, file->type, file->bytes, same ? 0 : file->length);
+    x->file = file;
+}
+
 void answer_json(exchange *x, int status, json_t *value) {
     x->status = value ? status : 500;
     x->type = "application/json";
@@ -140,15 +147,14 @@ void answer_json(exchange *x, int status, json_t *value) {
 }
 
 void answer_failure(exchange *x, const failure *f) {
+    failure told = *f;
+    memcpy(told.request_id, x->id, sizeof told.request_id);
     x->retry_after = f->retry_after;
     const failure_form form = x->route ? x->route->fails : failure_form_of(x->path);
-    answer_json(x, f->status, form(f));
+    answer_json(x, f->status, form(&told));
 }
 
-/* Before the request runs it knows whom to wake; after that it may end at any moment. */
-void answer_request(exchange *x, request *r) {
-    failure f = {0};
-    request_hold(r);
+void answer_events(exchange *x, request *r) {
     pthread_mutex_lock(&r->lock);
     r->exchange = x;
     pthread_mutex_unlock(&r->lock);
@@ -156,6 +162,13 @@ void answer_request(exchange *x, request *r) {
     x->request = r;
     x->stage = EXCHANGE_STREAMS;
     pthread_mutex_unlock(&x->lock);
+}
+
+/* Before the request runs it knows whom to wake; after that it may end at any moment. */
+void answer_request(exchange *x, request *r) {
+    failure f = {0};
+    request_hold(r);
+    answer_events(x, r);
     if (scheduler_submit(r->model->scheduler, r, &f)) {
         request_release(r);
         return;
@@ -185,8 +198,15 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     char number[16];
     MHD_add_response_header(response, "Content-Type", x->type ? x->type : "application/json");
     MHD_add_response_header(response, "X-Request-Id", x->id);
+    MHD_add_response_header(response, "Request-Id", x->id); /* as Anthropic's clients read it */
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (x->allow) MHD_add_response_header(response, "Allow", x->allow);
+    if (x->file) {
+        MHD_add_response_header(response, "Content-Security-Policy", WEB_PAGE_POLICY);
+        MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
+        MHD_add_response_header(response, "Cache-Control", "no-cache");
+        MHD_add_response_header(response, "ETag", x->file->etag);
+    }
     if (x->retry_after > 0) {
         snprintf(number, sizeof number, "%u", x->retry_after);
         MHD_add_response_header(response, "Retry-After", number);
@@ -286,16 +306,18 @@ static bool same_text(const char *one, const char *other) { /* in a time that do
     return differs == 0;
 }
 
-static bool has_key(const exchange *x) {
-    const char *given = exchange_header(x, "Authorization");
-    if (given && strncasecmp(given, "Bearer ", 7) == 0)
-        given += 7;
-    else
-        given = exchange_header(x, "X-Api-Key");
-    if (!given) given = exchange_header(x, "Api-Key");
-    bool found = http.n_keys == 0;
+static bool is_key(const char *given) {
+    bool found = false;
     for (size_t i = 0; given && i < http.n_keys; i++) found |= same_text(given, http.keys[i]);
     return found;
+}
+
+/* Each of them may have the key: clients send one that is meant for another server, too. */
+static bool has_key(const exchange *x) {
+    const char *bearer = exchange_header(x, "Authorization");
+    if (bearer && strncasecmp(bearer, "Bearer ", 7) != 0) bearer = NULL;
+    return http.n_keys == 0 || is_key(bearer ? bearer + 7 : NULL) || is_key(exchange_header(x, "X-Api-Key")) ||
+           is_key(exchange_header(x, "Api-Key"));
 }
 
 /* A page of another site can make a browser ask 127.0.0.1 by a name of its own: that name stands in Host. */

@@ -10,6 +10,7 @@
 
 #include "server/failure.h"
 #include "server/request.h"
+#include "server/web_page.h"
 
 #include <jansson.h>
 
@@ -53,7 +54,8 @@ struct exchange {
     int status;
     unsigned retry_after;
     const char *type, *allow;
-    text_buffer answer; /* whole, or what of a stream is to be sent */
+    const web_file *file; /* that the answer is */
+    text_buffer answer;   /* whole, or what of a stream is to be sent */
     size_t n_sent, n_bytes;
     request *request;
     exchange *previous, *next;
@@ -68,10 +70,14 @@ json_t *exchange_json(exchange *x, failure *f);
 /* Answer, once. The value is taken. */
 void answer_json(exchange *x, int status, json_t *value);
 void answer_text(exchange *x, int status, const char *type, const void *bytes, size_t length);
+void answer_file(exchange *x, const web_file *file); /* of the web page */
 void answer_failure(exchange *x, const failure *f);
 
 /* The answer is what becomes of a request, which is taken, and queued now. */
 void answer_request(exchange *x, request *r);
+
+/* The same for a request to no model, whose events somebody else adds. It has to be complete. */
+void answer_events(exchange *x, request *r);
 
 void exchange_wake(exchange *x); /* something came for it */
 

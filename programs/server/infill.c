@@ -5,71 +5,10 @@
  * where the marks of repositories and files are left out if the vocabulary has none. */
 #include "server/infill.h"
 
+#include "server/fill.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-typedef enum mark { PREFIX, SUFFIX, MIDDLE, REPOSITORY, NEXT_FILE, N_MARKS } mark;
-
-/* Where the metadata is silent, the usual spellings count: StarCoder's, Qwen's, DeepSeek's, CodeLlama's, Granite's, GLM's. */
-static const struct {
-    const char *keys[2];
-    const char *spellings[8];
-} marks_known[N_MARKS] = {
-    [PREFIX] = {{"tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id"},
-                {"<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>",
-                 "<\xEF\xBD\x9C"
-                 "fim\xE2\x96\x81"
-                 "begin\xEF\xBD\x9C>",
-                 "<PRE>", "\xE2\x96\x81<PRE>", "<|code_prefix|>"}},
-    [SUFFIX] = {{"tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id"},
-                {"<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>",
-                 "<\xEF\xBD\x9C"
-                 "fim\xE2\x96\x81hole\xEF\xBD\x9C>",
-                 "<SUF>", "\xE2\x96\x81<SUF>", "<|code_suffix|>"}},
-    [MIDDLE] = {{"tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id"},
-                {"<|fim_middle|>", "<fim-middle>", "<fim_middle>",
-                 "<\xEF\xBD\x9C"
-                 "fim\xE2\x96\x81"
-                 "end\xEF\xBD\x9C>",
-                 "<MID>", "\xE2\x96\x81<MID>", "<|code_middle|>"}},
-    [REPOSITORY] = {{"tokenizer.ggml.fim_rep_token_id"},
-                    {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>", "<repo_name>"}},
-    [NEXT_FILE] = {{"tokenizer.ggml.fim_sep_token_id"}, {"<|file_sep|>", "<file_sep>"}},
-};
-
-/* ----------------------------------------------------------------------------------------------- marks */
-
-static int32_t mark_by_key(const served_model *m, mark which) {
-    for (size_t i = 0; i < 2 && marks_known[which].keys[i]; i++) {
-        const cllm_value *value = cllm_gguf_find(cllm_model_gguf(m->run.model), marks_known[which].keys[i]);
-        if (!value || value->type > CLLM_INT64 || value->type == CLLM_FLOAT32 || value->type == CLLM_BOOL ||
-            value->type == CLLM_STRING || value->type == CLLM_ARRAY)
-            continue;
-        if (value->u < cllm_model_get_info(m->run.model)->n_vocab)
-            return (int32_t)value->u; /* a negative one is large */
-    }
-    return -1;
-}
-
-static bool is_spelled(mark which, cllm_string spelling) {
-    for (const char *const *at = marks_known[which].spellings; *at; at++)
-        if (strlen(*at) == spelling.length && memcmp(*at, spelling.data, spelling.length) == 0) return true;
-    return false;
-}
-
-/* -1: the vocabulary has none. */
-static void find_marks(const served_model *m, int32_t marks[N_MARKS]) {
-    const cllm_tokenizer *t = cllm_model_tokenizer(m->run.model);
-    const uint32_t n_vocab = cllm_tokenizer_n_vocab(t);
-    bool whole = true;
-    for (mark i = 0; i < N_MARKS; i++) whole &= (marks[i] = mark_by_key(m, i)) >= 0;
-    for (uint32_t id = 0; !whole && id < n_vocab; id++) {
-        const cllm_string spelling = cllm_tokenizer_piece(t, (int32_t)id);
-        if (spelling.length < 5 || !memchr("<\xE2", spelling.data[0], 2)) continue; /* most */
-        for (mark i = 0; i < N_MARKS; i++)
-            if (marks[i] < 0 && is_spelled(i, spelling)) marks[i] = (int32_t)id;
-    }
-}
 
 /* ------------------------------------------------------------------------------------------------ texts */
 
@@ -93,21 +32,20 @@ static bool add_name(const request *r, int32_t mark_before, const char *name, id
            add_text(r, (cllm_string){name, strlen(name)}, to, f) && add_text(r, (cllm_string){"\n", 1}, to, f);
 }
 
-static bool add_file(const request *r, const int32_t marks[N_MARKS], const json_t *file, size_t index, id_list *to,
+static bool add_file(const request *r, const fill_tokens *marks, const json_t *file, size_t index, id_list *to,
                      failure *f) {
     char field[40];
     const json_t *text = field_find(file, "text"), *name = field_find(file, "filename");
     snprintf(field, sizeof field, "input_extra[%zu]", index);
     if (!json_is_string(text) || (name && !json_is_string(name)))
         return refuse(f, 400, field, "%s: an object with a text and a filename is wanted here", field);
-    if (marks[NEXT_FILE] >= 0 && !add_name(r, marks[NEXT_FILE], name ? json_string_value(name) : "tmp", to, f))
-        return false;
+    if (marks->file >= 0 && !add_name(r, marks->file, name ? json_string_value(name) : "tmp", to, f)) return false;
     return add_text(r, (cllm_string){json_string_value(text), json_string_length(text)}, to, f) &&
-           (marks[NEXT_FILE] >= 0 || add_text(r, (cllm_string){"\n", 1}, to, f));
+           (marks->file >= 0 || add_text(r, (cllm_string){"\n", 1}, to, f));
 }
 
 /* The last files that fit, in their order. */
-static bool add_files(const request *r, const int32_t marks[N_MARKS], const json_t *extra, size_t room, id_list *to,
+static bool add_files(const request *r, const fill_tokens *marks, const json_t *extra, size_t room, id_list *to,
                       failure *f) {
     const size_t n = json_array_size(extra);
     id_list *files = calloc(n + 1, sizeof *files);
@@ -143,34 +81,35 @@ typedef struct parts {
     id_list head, prefix, suffix; /* head: what is before the mark of the prefix, but for files */
 } parts;
 
-static bool encode(const request *r, const gap *wanted, const int32_t marks[N_MARKS], parts *p, failure *f) {
+static bool encode(const request *r, const gap *wanted, const fill_tokens *marks, parts *p, failure *f) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     if (cllm_tokenizer_adds_bos(t) && cllm_tokenizer_bos(t) >= 0 && !id_list_add(&p->head, cllm_tokenizer_bos(t)))
         return refuse_memory(f);
-    if (marks[REPOSITORY] >= 0 && !add_name(r, marks[REPOSITORY], "myproject", &p->head, f)) return false;
+    if (marks->repository >= 0 && !add_name(r, marks->repository, "myproject", &p->head, f)) return false;
     return add_text(r, wanted->prefix, &p->prefix, f) && add_text(r, wanted->middle, &p->prefix, f) &&
            add_text(r, wanted->suffix, &p->suffix, f);
 }
 
-static bool add_gap(const request *r, const int32_t marks[N_MARKS], const parts *p, size_t n_prefix, size_t n_suffix,
+static bool add_gap(const request *r, const fill_tokens *marks, const parts *p, size_t n_prefix, size_t n_suffix,
                     id_list *to) {
+    const bool suffix_first = r->model->o.spm_infill || marks->middle < 0;
     const int32_t *prefix = p->prefix.ids + (p->prefix.count - n_prefix);
     bool added = true;
     for (int i = 0; i < 2; i++) {
-        const bool is_prefix = (i == 0) != r->model->o.spm_infill;
-        added = added && id_list_add(to, marks[is_prefix ? PREFIX : SUFFIX]);
+        const bool is_prefix = (i == 0) != suffix_first;
+        added = added && id_list_add(to, is_prefix ? marks->prefix : marks->suffix);
         for (size_t k = 0; added && k < (is_prefix ? n_prefix : n_suffix); k++)
             added = id_list_add(to, is_prefix ? prefix[k] : p->suffix.ids[k]);
     }
-    return added && id_list_add(to, marks[MIDDLE]);
+    return added && (marks->middle < 0 || id_list_add(to, marks->middle));
 }
 
-static bool build(const request *r, const gap *wanted, const int32_t marks[N_MARKS], parts *p, failure *f) {
+static bool build(const request *r, const gap *wanted, const fill_tokens *marks, parts *p, failure *f) {
     const size_t n_ctx = r->n_limit > 0 && r->n_limit < r->model->n_ctx ? r->n_limit : r->model->n_ctx;
     const size_t quarter = n_ctx / 4 + 1, n_new = r->n_most < quarter ? (size_t)r->n_most : quarter;
     if (!encode(r, wanted, marks, p, f)) return false;
     id_list name = {0}; /* of the file with the gap */
-    bool good = marks[NEXT_FILE] < 0 || add_name(r, marks[NEXT_FILE], "filename", &name, f);
+    bool good = marks->file < 0 || add_name(r, marks->file, "filename", &name, f);
     const size_t n_fixed = p->head.count + name.count + 3 + n_new;
     if (good && n_fixed + 8 > n_ctx) good = refuse_length(f, n_fixed + p->prefix.count + p->suffix.count, n_ctx);
     if (good) {
@@ -186,14 +125,14 @@ static bool build(const request *r, const gap *wanted, const int32_t marks[N_MAR
 }
 
 bool ask_infill(request *r, const gap *wanted, failure *f) {
-    int32_t marks[N_MARKS];
+    fill_tokens marks;
     parts p = {0};
-    find_marks(r->model, marks);
-    if (marks[PREFIX] < 0 || marks[SUFFIX] < 0 || marks[MIDDLE] < 0)
+    if (!find_fill_tokens(cllm_model_gguf(r->model->run.model), cllm_model_tokenizer(r->model->run.model), &marks))
         return refuse(f, 501, NULL,
-                      "%s cannot fill a gap in a text: its vocabulary has no tokens for prefix, suffix and middle",
+                      "%s cannot fill a gap in a text: its vocabulary has no tokens for what is before and after one",
                       r->model->name);
-    const bool good = build(r, wanted, marks, &p, f);
+    if (!wanted->in_repository) marks.repository = marks.file = -1;
+    const bool good = build(r, wanted, &marks, &p, f);
     free(p.prefix.ids);
     free(p.suffix.ids);
     if (good) return request_add_prompt(r, p.head.ids, p.head.count) || refuse_memory(f);

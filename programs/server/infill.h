@@ -8,6 +8,7 @@
 typedef struct gap {
     cllm_string prefix, suffix;
     cllm_string middle;  /* goes on from the prefix; what is generated comes after it */
+    bool in_repository;  /* files have names in the prompt, where the vocabulary has marks for them */
     const json_t *extra; /* an array of {filename, text}, or NULL */
 } gap;
 

@@ -432,7 +432,7 @@ static bool take_text(const json_t *body, const char *name, bool required, cllm_
 }
 
 static bool take_infill(request *r, const json_t *body, failure *f) {
-    gap wanted = {.extra = NULL};
+    gap wanted = {.in_repository = true};
     if (!take_fields(r, body, f) || !take_text(body, "input_prefix", true, &wanted.prefix, f) ||
         !take_text(body, "input_suffix", true, &wanted.suffix, f) ||
         !take_text(body, "prompt", false, &wanted.middle, f) || !field_array(body, "input_extra", &wanted.extra, f) ||

@@ -253,7 +253,7 @@ static bool do_order(slot_order *order, void (*act)(void *user), failure *f) {
 }
 
 /* The file's path: owned. NULL: f says why. */
-static char *path_of(const served_model *m, const json_t *body, failure *f) {
+static char *file_of(const served_model *m, const json_t *body, failure *f) {
     const json_t *name = field_find(body, "filename");
     const char *folder = m->o.slot_save_path;
     char *path = NULL;
@@ -294,7 +294,7 @@ void llama_change_slot(exchange *x) {
     if (m && f.status == 0 && actions[i].act == restore_slot && m->o.cache_ram == 0)
         refuse(&f, 501, NULL, "what is restored goes to the prefix cache; start the server without --cache-ram 0");
     slot_order order = {.model = m, .index = (uint32_t)index};
-    char *path = m && f.status == 0 && actions[i].has_file ? path_of(m, body, &f) : NULL;
+    char *path = m && f.status == 0 && actions[i].has_file ? file_of(m, body, &f) : NULL;
     order.path = path;
     const double begun = now();
     if (m && f.status == 0 && do_order(&order, actions[i].act, &f))

@@ -28,7 +28,15 @@ void show_metrics(exchange *x) {
 }
 
 /* ollama's clients look for this sentence. */
+/* The page for a browser; what Ollama's clients look for, for others. */
 void show_root(exchange *x) {
+    const char *accept = exchange_header(x, "Accept");
+    if (accept && strstr(accept, "text/html")) {
+        answer_file(x, web_page_find("/"));
+        return;
+    }
     static const char text[] = "Ollama is running";
     answer_text(x, 200, "text/plain; charset=utf-8", text, sizeof text - 1);
 }
+
+void show_page(exchange *x) { answer_file(x, web_page_find(x->path)); }

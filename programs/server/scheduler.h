@@ -21,10 +21,11 @@ void scheduler_call(scheduler *s, void (*function)(void *user), void *user);
 
 /* A slot, for those who look: in the engine's thread. */
 typedef struct slot {
-    choice *choice; /* NULL: it is free */
-    bool gave_way;  /* its pages are given to others */
-    id_list last;   /* tokens of what it had last */
-    uint64_t task;  /* counts what ran */
+    choice *choice;          /* NULL: it is free */
+    bool gave_way;           /* its pages are given to others, */
+    uint64_t n_ended_before; /* when so many choices had ended */
+    id_list last;            /* tokens of what it had last */
+    uint64_t task;           /* counts what ran */
 } slot;
 slot *scheduler_slots(scheduler *s, uint32_t *n_slots);
 cllm_engine *scheduler_engine(scheduler *s);

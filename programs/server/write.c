@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Of a number: all that a double keeps of a decimal one, so that 0.1 stays 0.1. */
+enum { MOST_DIGITS = 15 };
+
 void write_text(text_buffer *out, const char *format, ...) {
     char text[1024], *longer = NULL;
     va_list arguments, again;
@@ -24,7 +27,7 @@ void write_text(text_buffer *out, const char *format, ...) {
 static int add(const char *bytes, size_t length, void *out) { return text_buffer_add(out, bytes, length) ? 0 : -1; }
 
 void write_json(text_buffer *out, json_t *value) {
-    if (value) json_dump_callback(value, add, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+    if (value) json_dump_callback(value, add, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(MOST_DIGITS));
     json_decref(value);
 }
 
@@ -35,4 +38,20 @@ void write_event(text_buffer *out, const char *name, json_t *value) {
     text_buffer_add(out, "\n\n", 2);
 }
 
-json_t *json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+json_t *json_number(double value) {
+    char digits[32];
+    if (!isfinite(value)) return json_null();
+    snprintf(digits, sizeof digits, "%.9g", value);
+    return json_real(strtod(digits, NULL));
+}
+
+char *json_spelled(const json_t *value) {
+    char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(MOST_DIGITS));
+    json_t *again = text ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL) : NULL;
+    if (text && !json_equal(again, value)) { /* a number has more digits */
+        free(text);
+        text = json_dumps(value, JSON_ENCODE_ANY);
+    }
+    json_decref(again);
+    return text;
+}

@@ -11,7 +11,10 @@ void write_json(text_buffer *out, json_t *value); /* compact; takes the value */
 /* An event of a stream: "event: NAME" (NULL: none) and "data: JSON". Takes the value. */
 void write_event(text_buffer *out, const char *name, json_t *value);
 
-/* What jansson refuses is null: a number that is not finite. */
+/* A number with the nine digits that a float has. What jansson refuses is null: a number that is not finite. */
 json_t *json_number(double value);
+
+/* JSON as Python spells it, with numbers as short as they were written: owned, released with free; NULL: no memory. */
+char *json_spelled(const json_t *value);
 
 #endif

@@ -9,7 +9,7 @@ can_serve() {
 }
 
 serving() {
-    : >"$log" # of one before
+    : >"$log" # of the one before
     hears_interrupts "$program" serve --port 0 "$@" >"$out" 2>"$log" </dev/null &
     server=$!
     trap 'kill -9 $server 2>/dev/null; rm -rf "$temporary"' EXIT

@@ -1,0 +1,25 @@
+/* The server's web page, which the program carries in itself: the files of programs/server/web. */
+#ifndef SERVER_WEB_PAGE_H
+#define SERVER_WEB_PAGE_H
+
+#include <stddef.h>
+
+typedef struct web_file {
+    const char *path, *type; /* "/page.js", "text/javascript; charset=utf-8" */
+    const char *etag;        /* of these bytes, with its quotes */
+    const unsigned char *bytes;
+    size_t length;
+} web_file;
+
+/* The Content-Security-Policy to send with each file: the page runs and asks nothing but what comes from its own server. */
+#define WEB_PAGE_POLICY                                                                                   \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " \
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+/* The file at a path of a URL, without its query; "/" is the page. NULL: there is none. */
+const web_file *web_page_find(const char *path);
+
+/* All of them: the Makefile makes build/obj/web_files.c, which ends with a row of NULL. */
+extern const web_file web_files[];
+
+#endif
