@@ -214,8 +214,9 @@ check("slots: one that works says at what", at_work and all(s["params"]["n_predi
       s["next_token"]["n_remain"] + s["next_token"]["n_decoded"] == 400 for s in at_work) and any(s["next_token"]["n_decoded"] > 0 for s in at_work), at_work[:1])
 check("a slot at work is not changed: 503", busy <= {200, 503} and 503 in busy, busy)
 
-for bad in ("", ".", "..", "../x", "a/b", "a\\b", ".hidden", "a\0b", "a\nb", "x.partial", "a" * 300, 5, None):
-    refused(f"slots: no file {bad!r:.20}", "/slots/0?action=save", {"filename": bad}, 400, "filename")
+for what, bad in {"without a name": "", "that is the folder": ".", "that is the folder above": "..", "elsewhere": "../x", "below": "a/b", "by a backslash": "a\\b", "that hides": ".hidden",
+                  "with a zero byte": "a\0b", "of two lines": "a\nb", "that saving uses": "x.partial", "with a long name": "a" * 300, "that is a number": 5, "that is null": None}.items():
+    refused(f"slots: no file {what}", "/slots/0?action=save", {"filename": bad}, 400, "filename")
 check("slots: and none was written", os.listdir(folder) == [], os.listdir(folder))
 refused("slots: no action", "/slots/0", {"filename": "a"}, 400, "action")
 refused("slots: another action", "/slots/0?action=burn", {"filename": "a"}, 400, "action")
