@@ -108,7 +108,7 @@ check("stream: without [DONE], which llama-server does not send here", "[DONE]" 
 status, _, failure = completion({"prompt": "word " * 2000})
 check("too long: with both counts", status == 400 and failure["error"]["type"] == "exceed_context_size_error" and failure["error"]["n_prompt_tokens"] > failure["error"]["n_ctx"] == 512 and
       "exceeds the available context size" in failure["error"]["message"], failure)
-for name_of, body, field in [("no prompt", {"prompt": None}, "prompt"), ("a wrong type", {"temperature": "hot"}, "temperature"), ("a slot that is not there", {"id_slot": 9}, "id_slot"),
+for name_of, body, field in [("no prompt", {"prompt": None}, "prompt"), ("a wrong type", {"temperature": "hot"}, "temperature"), ("no slot", {"id_slot": "a"}, "id_slot"),
                              ("an id outside the vocabulary", {"prompt": [1, 10**7]}, "prompt"), ("no list", {"response_fields": "content"}, "response_fields"),
                              ("two forms", {"grammar": 'root ::= "a"', "json_schema": {}}, ""), ("a bad grammar", {"grammar": "root ::= ("}, "grammar")]:
     refused(f"completion: {name_of}", "/completion", {"prompt": TEXT, "n_predict": 1, **body}, 400, field)
@@ -149,7 +149,9 @@ check("infill: of too many files the last stay, each whole", "\n99.c"[1:] in pro
       prompt.split(B[4])[1].split("\n")[1].startswith("number"), prompt[:200])
 long = infill({"input_prefix": "".join(f"p{i} " for i in range(1000)), "input_suffix": "".join(f"s{i} " for i in range(1000))})
 check("infill: of a long text what is near the gap stays", f"p999 {B[1]}s0 " in long["prompt"] and "p0 " not in long["prompt"] and "s999" not in long["prompt"] and
-      400 < long["tokens_evaluated"] < 512, (long["tokens_evaluated"], long["prompt"][-200:]))
+      300 < long["tokens_evaluated"] < 512, (long["tokens_evaluated"], long["prompt"][-200:]))
+one, more = (infill({"input_prefix": "".join(f"p{i} " for i in range(1000)) + typed, "n_predict": 0}) for typed in ("", "typed on"))
+check("infill: of one that grows what stays begins with the same tokens", more["timings"]["prompt_n"] < one["tokens_evaluated"] // 2, more["timings"])
 spelled = infill({"input_prefix": "</s>", "input_suffix": ""})
 n_plain = len(ask(url, "/tokenize", {"content": "</s>", "parse_special": False})[2]["tokens"])
 n_empty = infill({"input_prefix": "", "input_suffix": ""})["tokens_evaluated"]
@@ -201,6 +203,7 @@ answer = slow.getresponse()
 rest = answer.read().decode()
 check("id_slot: the request ran there", json.loads(rest.strip().split("data: ")[-1])["id_slot"] == 1, rest[-300:])
 slow.close()
+check("id_slot: numbers go round", [completion({"id_slot": i})[2]["id_slot"] for i in (0, 1, 2, 7)] == [0, 1, 0, 1])
 blockers = [threading.Thread(target=completion, args=({"n_predict": 400, "ignore_eos": True, "id_slot": i},)) for i in (0, 1) for _ in range(8)]
 for b in blockers:
     b.start()

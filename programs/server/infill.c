@@ -69,12 +69,17 @@ static bool add_files(const request *r, const fill_tokens *marks, const json_t *
 
 /* ------------------------------------------------------------------------------------------------ prompt */
 
-/* How much of both is kept: of the suffix at least a quarter of the room, where there is as much of it. */
-static void fit(size_t room, size_t *n_prefix, size_t *n_suffix) {
-    if (*n_prefix + *n_suffix <= room) return;
+/* How much of both is kept: of the suffix at least a quarter of the room, where there is as much of it. The prefix loses whole eighths of the room, so
+ * that it begins with the same token, which is cached, while somebody writes on. Returns what is left of the room. */
+static size_t fit(size_t room, size_t *n_prefix, size_t *n_suffix) {
+    if (*n_prefix + *n_suffix <= room) return room - *n_prefix - *n_suffix;
     const size_t rest = *n_prefix < room ? room - *n_prefix : 0, share = rest > room / 4 ? rest : room / 4;
     if (*n_suffix > share) *n_suffix = share;
-    if (*n_prefix > room - *n_suffix) *n_prefix = room - *n_suffix;
+    if (*n_prefix > room - *n_suffix) {
+        const size_t step = room / 8 + 1, n_lost = *n_prefix - (room - *n_suffix);
+        *n_prefix -= (n_lost + step - 1) / step * step;
+    }
+    return 0;
 }
 
 typedef struct parts {
@@ -114,8 +119,8 @@ static bool build(const request *r, const gap *wanted, const fill_tokens *marks,
     if (good && n_fixed + 8 > n_ctx) good = refuse_length(f, n_fixed + p->prefix.count + p->suffix.count, n_ctx);
     if (good) {
         size_t n_prefix = p->prefix.count, n_suffix = p->suffix.count;
-        fit(n_ctx - n_fixed, &n_prefix, &n_suffix);
-        good = add_files(r, marks, wanted->extra, n_ctx - n_fixed - n_prefix - n_suffix, &p->head, f);
+        const size_t n_free = fit(n_ctx - n_fixed, &n_prefix, &n_suffix);
+        good = add_files(r, marks, wanted->extra, n_free, &p->head, f);
         bool added = true;
         for (size_t i = 0; good && added && i < name.count; i++) added = id_list_add(&p->head, name.ids[i]);
         if (good) good = (added && add_gap(r, marks, p, n_prefix, n_suffix, &p->head)) || refuse_memory(f);

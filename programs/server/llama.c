@@ -363,13 +363,11 @@ static bool take_limits(request *r, const json_t *body, failure *f) {
     if (!field_whole(body, "n_indent", 0, INT32_MAX, &n_indent, f) ||
         !field_whole(body, "id_slot", -1, INT32_MAX, &wanted_slot, f))
         return false;
-    if (wanted_slot >= (int64_t)r->model->n_slots)
-        return refuse(f, 400, "id_slot", "id_slot: there is no slot %lld, but those from 0 to %u",
-                      (long long)wanted_slot, r->model->n_slots - 1);
     if (most >= 0) r->n_most = (uint64_t)most;
     r->n_each = (uint32_t)n;
     r->n_indent = (uint32_t)n_indent;
-    r->slot = (int32_t)wanted_slot;
+    /* llama.vim counts on: there is a slot for every number */
+    r->slot = wanted_slot < 0 ? -1 : (int32_t)(wanted_slot % r->model->n_slots);
     return true;
 }
 
