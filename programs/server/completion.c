@@ -321,6 +321,8 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
         status = CLLM_ERR_MEMORY;
     if (status != CLLM_OK) return status;
     if (!goes_on) e->finish = FINISH_LENGTH;
+    for (size_t i = 0; i < e->n_pieces; i++)
+        if (e->pieces[i].kind == CLLM_DELTA_REASONING) c->usage.n_reasoning = c->usage.n_drawn;
     if (e->finish == FINISH_NONE) e->finish = finish_of(c, from.end);
     if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) { /* spelled in letters */
         status = add_answer(c, e, (cllm_string){"", 0}, true, err);
