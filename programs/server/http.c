@@ -26,7 +26,7 @@
 enum {
     MOST_DAEMONS = 16,
     N_WORKERS = 4,
-    POOL_BYTES = 24 << 10, /* of a connection: its headers must fit */
+    POOL_BYTES = 24 << 10,   /* of a connection: its headers must fit */
     MOST_HEADERS = 14 << 10, /* of them: what headers take */
     LEAST_SPEED = 16 << 10,  /* bytes a second of a body, or of an answer that is whole, after the --timeout */
     SILENCE_SECONDS = 15,    /* of a stream, before a sign of life */

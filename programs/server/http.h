@@ -59,10 +59,10 @@ struct exchange {
     _Atomic exchange_stage stage;
     bool works; /* a worker has it, and wakes it when done */
     bool suspended, ends, wants_ping;
-    bool closes;               /* the connection, after the answer */
-    atomic_bool reads;         /* the body is not there yet */
-    atomic_size_t n_received;  /* bytes of it, kept or not */
-    _Atomic double sent_by; /* when the last of its answer must have been sent; 0: it is not there yet */
+    bool closes;              /* the connection, after the answer */
+    atomic_bool reads;        /* the body is not there yet */
+    atomic_size_t n_received; /* bytes of it, kept or not */
+    _Atomic double sent_by;   /* when the last of its answer must have been sent; 0: it is not there yet */
     double begun, last_sent;
     int status;
     unsigned retry_after;

@@ -12,7 +12,7 @@
 request *request_create(request_kind kind) {
     request *r = calloc(1, sizeof *r);
     if (!r) return NULL;
-    *r = (request){.kind = kind, .n_each = 1, .n_most = UINT64_MAX, .uses_cache = true, .n_holders = 1};
+    *r = (request){.kind = kind, .n_each = 1, .n_most = UINT64_MAX, .slot = -1, .uses_cache = true, .n_holders = 1};
     r->created = (int64_t)time(NULL);
     r->received = now();
     r->last = &r->first;

@@ -47,6 +47,7 @@ typedef struct usage {
     size_t n_reasoning;                 /* of those drawn, before the reasoning ended */
     double prompt_ms, drawn_ms;
     size_t n_drafted, n_accepted;
+    uint32_t slot; /* that it ran in */
 } usage;
 
 /* What one step brought to a choice. */
@@ -137,7 +138,9 @@ struct request {
     uint64_t n_most;       /* tokens of a choice; UINT64_MAX: as many as the context holds */
     bool no_text;          /* with n_most 0: the prompt is evaluated, and that is all */
     uint32_t n_limit;      /* positions that it may use; 0: the context's */
-    uint64_t most_ms;      /* of drawing; 0: any */
+    uint64_t most_ms;      /* of drawing, once there is a new line; 0: any */
+    uint32_t n_indent;     /* of a text: it ends at a line that begins with fewer spaces and tabs */
+    int32_t slot;          /* that its first choice is to run in; -1: any */
     char **stops;          /* [n_stops]: owned */
     size_t n_stops;
     bool ignores_end;

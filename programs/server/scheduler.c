@@ -149,8 +149,13 @@ static choice *find_sibling(const scheduler *s, const choice *c) {
     return NULL;
 }
 
-static uint32_t free_slot(const scheduler *s) {
+/* The slot that a choice is to run in; n_slots: none is free. */
+static uint32_t free_slot(const scheduler *s, const choice *c) {
     uint32_t i = 0;
+    if (c && c->index == 0 && c->request->slot >= 0) {
+        i = (uint32_t)c->request->slot;
+        return s->slots[i].choice ? s->n_slots : i;
+    }
     while (i < s->n_slots && s->slots[i].choice) i++;
     return i;
 }
@@ -176,6 +181,7 @@ static void start(scheduler *s, choice *c, uint32_t index) {
         return drop(c);
     }
     if (!completion_start(c, sequence)) return drop(c);
+    c->usage.slot = index;
     s->slots[index].choice = c;
     s->slots[index].task = ++s->n_tasks;
     s->order[s->n_running++] = index;
@@ -190,9 +196,11 @@ static void admit(scheduler *s) {
     for (choice **at = &s->queue;;) {
         pthread_mutex_lock(&s->lock);
         choice *c = *at;
-        const uint32_t index = somebody_gave_way(s) ? s->n_slots : free_slot(s); /* who gave way comes first */
+        const bool yields = somebody_gave_way(s); /* who gave way comes first */
+        const uint32_t index = yields ? s->n_slots : free_slot(s, c);
         const bool gone = c && atomic_load(&c->request->cancelled);
         bool fits = false, waits = false;
+        if (c && !gone && index == s->n_slots) waits = !yields && s->n_running < s->n_slots; /* for its own slot */
         if (c && !gone && index < s->n_slots) {
             const choice *sibling = find_sibling(s, c);
             waits = sibling && sibling->read == 0;
@@ -207,7 +215,7 @@ static void admit(scheduler *s) {
             drop(c);
         else if (fits)
             start(s, c, index);
-        else if (waits) /* for the prompt that both have */
+        else if (waits) /* for that slot, or the prompt that both have */
             at = &c->next;
         else
             return;

@@ -22,9 +22,24 @@ static size_t n_posts;
 
 /* Texts are short, and so is the queue: that many of them in one request are refused. */
 static void start(void) {
-    static char *arguments[] = {"serve",   "models/demo.gguf", "--chat-template", "chatml", "--ctx", "64", "--parallel",
-                                "2",       "--kv-unified",     "--queue",         "8",      "-n",    "4",  "--threads",
-                                "1",       "--cache-ram",      "1",               "--quiet"};
+    static char *arguments[] = {"serve",
+                                "models/demo.gguf",
+                                "--chat-template",
+                                "chatml",
+                                "--ctx",
+                                "64",
+                                "--parallel",
+                                "2",
+                                "--kv-unified",
+                                "--queue",
+                                "8",
+                                "-n",
+                                "4",
+                                "--threads",
+                                "1",
+                                "--cache-ram",
+                                "1",
+                                "--quiet"};
     static const command serving = {.bit = SERVE, .name = "serve"};
     require(parse_options(&serving, sizeof arguments / sizeof *arguments, arguments, &server_options) == EXIT_SUCCESS);
     require(models_open(&server_options) == EXIT_SUCCESS && models_load_first() == EXIT_SUCCESS);
@@ -58,7 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     if (n_posts == 0) start();
     if (n_bytes == 0) return 0;
     const route *chosen = posts[bytes[0] % n_posts];
-    exchange x = {.route = chosen, .method = "POST", .path = chosen->path, .rest = "demo", .id = "fuzz", .n_holders = 1};
+    exchange x = {
+        .route = chosen, .method = "POST", .path = chosen->path, .rest = "demo", .id = "fuzz", .n_holders = 1};
     pthread_mutex_init(&x.lock, NULL);
     x.works = true;
     x.stage = EXCHANGE_WORKS;
