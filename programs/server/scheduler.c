@@ -100,8 +100,10 @@ static bool has_pages(const scheduler *s, size_t n_tokens) {
     uint32_t n = cllm_engine_stats(s->engine).pages_held + n_pages(n_tokens);
     for (size_t i = 0; i < s->n_running; i++) {
         const slot *at = &s->slots[s->order[i]];
-        if (!at->gave_way)
-            n += n_pages(at->choice->tokens.count + 1) - n_pages(cllm_sequence_length(at->choice->sequence));
+        if (at->gave_way) continue;
+        const uint32_t length = cllm_sequence_length(at->choice->sequence);
+        const bool copies = length % PAGE != 0 && length == at->choice->n_adopted;
+        n += n_pages(at->choice->tokens.count + 1) - n_pages(length) + copies;
     }
     return n <= n_pages(s->model->n_positions);
 }
@@ -191,6 +193,11 @@ static void start(scheduler *s, choice *c, uint32_t index) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Of a request for vectors the last text alone counts in the queue: its texts are short work, one after the other. */
+static bool counts_in_queue(const choice *c) {
+    return c->request->kind != REQUEST_EMBED || c->index + 1 == c->request->n_choices;
+}
+
 /* Choices of the queue begin, as long as there are slots, and pages for their prompts. */
 static void admit(scheduler *s) {
     for (choice **at = &s->queue;;) {
@@ -208,7 +215,7 @@ static void admit(scheduler *s) {
         }
         if (gone || fits) {
             *at = c->next;
-            s->n_queued--;
+            s->n_queued -= counts_in_queue(c);
         }
         pthread_mutex_unlock(&s->lock);
         if (gone)
@@ -252,7 +259,11 @@ static bool give_way(scheduler *s) {
 /* Choices whose client has gone away end, in the queue too. */
 static void drop_gone(scheduler *s) {
     pthread_mutex_lock(&s->lock);
-    for (choice *c = s->queue; c; c = c->next) request_look_for_client(c->request);
+    const request *seen = NULL; /* choices of a request wait side by side */
+    for (choice *c = s->queue; c; c = c->next) {
+        if (c->request != seen) request_look_for_client(c->request);
+        seen = c->request;
+    }
     pthread_mutex_unlock(&s->lock);
     for (size_t i = s->n_running; i-- > 0;) {
         request *r = s->slots[s->order[i]].choice->request;
@@ -471,8 +482,7 @@ void scheduler_destroy(scheduler *s) {
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const size_t n_new =
-        r->kind == REQUEST_EMBED ? 1 : r->n_choices; /* its texts are short work, one after the other */
+    const size_t n_new = r->kind == REQUEST_EMBED ? 1 : r->n_choices;
     const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active) || s->stops;
     if (!full) {
         choice **at = &s->queue;
@@ -484,7 +494,7 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
             *at = &r->choices[i];
             at = &r->choices[i].next;
         }
-        s->n_queued += r->n_choices;
+        s->n_queued += n_new;
         pthread_cond_signal(&s->wakes);
     }
     pthread_mutex_unlock(&s->lock);
