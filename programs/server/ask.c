@@ -76,15 +76,22 @@ static bool take_bias_pair(request *r, const json_t *pair, failure *f) {
                     json_is_false(bias) ? -(double)INFINITY : json_number_value(bias), f);
 }
 
+/* The request's own list, which begins with the server's. */
+static bool own_bias(request *r, failure *f) {
+    if (r->bias) return true;
+    r->bias = calloc(r->sampling.n_logit_bias + 1, sizeof *r->bias);
+    if (!r->bias) return refuse_memory(f);
+    if (r->sampling.n_logit_bias > 0)
+        memcpy(r->bias, r->sampling.logit_bias, r->sampling.n_logit_bias * sizeof *r->bias);
+    return true;
+}
+
 static bool take_bias(request *r, const json_t *value, failure *f) {
     const char *key;
     json_t *item;
     size_t i;
     if (!value) return true;
-    cllm_logit_bias *own = calloc(r->sampling.n_logit_bias + 1, sizeof *own); /* the server's come first */
-    if (!own) return refuse_memory(f);
-    if (r->sampling.n_logit_bias > 0) memcpy(own, r->sampling.logit_bias, r->sampling.n_logit_bias * sizeof *own);
-    r->bias = own;
+    if (!own_bias(r, f)) return false;
     bool good = json_is_object(value) || json_is_array(value);
     if (!good) return refuse(f, 400, "logit_bias", "logit_bias: an object or an array is wanted here");
     json_object_foreach((json_t *)value, key, item) {
@@ -97,6 +104,17 @@ static bool take_bias(request *r, const json_t *value, failure *f) {
     json_array_foreach(value, i, item) {
         if (good) good = take_bias_pair(r, item, f);
     }
+    r->sampling.logit_bias = r->bias;
+    return good;
+}
+
+/* A text whose end is ignored never draws a token that ends it. */
+static bool ban_ends(request *r, failure *f) {
+    const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
+    const int32_t n_vocab = (int32_t)cllm_model_get_info(r->model->run.model)->n_vocab;
+    bool good = own_bias(r, f);
+    for (int32_t token = 0; good && token < n_vocab; token++)
+        if (cllm_tokenizer_is_eog(t, token)) good = add_bias(r, NULL, token, -(double)INFINITY, f);
     r->sampling.logit_bias = r->bias;
     return good;
 }
@@ -509,6 +527,7 @@ bool ask_chat(request *r, const chat_request *chat, failure *f) {
 bool ask_end(request *r, failure *f) {
     const uint32_t n_ctx = r->n_limit > 0 && r->n_limit < r->model->n_ctx ? r->n_limit : r->model->n_ctx;
     r->no_text = r->n_most == 0 && r->kind != REQUEST_EMBED;
+    if (r->ignores_end && !ban_ends(r, f)) return false;
     for (size_t i = 0; i < r->n_prompts; i++) {
         if (r->prompts[i].count == 0)
             return refuse(f, 400, NULL, "the prompt is empty, and the model has no token to begin a text with");

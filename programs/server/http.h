@@ -54,6 +54,7 @@ struct exchange {
     int status;
     unsigned retry_after;
     const char *type, *allow;
+    char *location;       /* where the page is, for one who asks for the prefix without a slash: owned; or NULL */
     const web_file *file; /* that the answer is */
     text_buffer answer;   /* whole, or what of a stream is to be sent */
     size_t n_sent, n_bytes;

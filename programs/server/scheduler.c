@@ -31,7 +31,7 @@ struct scheduler {
     size_t n_queued, most_queued, n_active;
     engine_call *calls;
     cllm_stats stats;
-    bool stops;
+    bool ends, stops; /* ends: of requests, with a failure; stops: of the threads, too */
 
     /* the engine's thread */
     slot *slots; /* [n_slots] */
@@ -323,14 +323,14 @@ static void step(scheduler *s) {
     const cllm_status status = cllm_eval(s->engine, s->spans, s->n_spans, &err);
     const double seconds = now() - begun;
     await_masks(s);
+    if (status == CLLM_ERR_CANCELLED) return; /* all requests are about to end */
     if (status == CLLM_ERR_MEMORY && give_way(s)) return;
     if (status == CLLM_OK) learn_times(s, seconds, n_writing, n_read);
     metrics_step(&s->model->metrics, s->n_spans, n_writing, n_read, seconds);
     for (size_t i = 0; i < s->n_spans; i++) {
         choice *c = s->slots[s->of_span[i]].choice;
         bool goes_on;
-        if (s->spans[i].status == CLLM_OK && status != CLLM_OK && status != CLLM_ERR_DEVICE &&
-            status != CLLM_ERR_CANCELLED) {
+        if (s->spans[i].status == CLLM_OK && status != CLLM_OK && status != CLLM_ERR_DEVICE) {
             goes_on = true; /* another span was at fault: it is wanted anew */
         } else if (s->spans[i].status != CLLM_OK) {
             completion_fail_with(c, &err);
@@ -357,15 +357,37 @@ static void run_calls(scheduler *s) {
     }
 }
 
+/* Those that run and those that wait are told that the server goes. */
+static void end_requests(scheduler *s) {
+    failure f;
+    refuse(&f, 503, NULL, "the server is shutting down");
+    f.retry_after = 1;
+    while (s->n_running > 0) {
+        completion_fail(s->slots[s->order[0]].choice, &f);
+        empty_slot(s, s->order[0]);
+    }
+    pthread_mutex_lock(&s->lock);
+    choice *c = s->queue;
+    s->queue = NULL;
+    s->n_queued = 0;
+    pthread_mutex_unlock(&s->lock);
+    for (choice *next; c; c = next) {
+        next = c->next;
+        completion_fail(c, &f);
+        drop(c);
+    }
+}
+
 static void *run_engine(void *user) {
     scheduler *s = user;
     for (;;) {
         pthread_mutex_lock(&s->lock);
         while (!s->stops && !s->queue && !s->calls && s->n_running == 0) pthread_cond_wait(&s->wakes, &s->lock);
-        const bool stops = s->stops;
+        const bool stops = s->stops, ends = s->ends;
         pthread_mutex_unlock(&s->lock);
         run_calls(s);
-        if (stops) break;
+        if (ends) end_requests(s);
+        if (stops) return NULL;
         drop_gone(s);
         come_back(s);
         admit(s);
@@ -375,15 +397,6 @@ static void *run_engine(void *user) {
         s->stats = stats;
         pthread_mutex_unlock(&s->lock);
     }
-    while (s->n_running > 0) empty_slot(s, s->order[0]);
-    for (choice *c = s->queue, *next; c; c = next) {
-        next = c->next;
-        failure f;
-        refuse(&f, 503, NULL, "the server is shutting down");
-        completion_fail(c, &f);
-        drop(c);
-    }
-    return NULL;
 }
 
 /* ------------------------------------------------------------------------------------------- from outside */
@@ -415,10 +428,17 @@ scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_q
     return NULL;
 }
 
+void scheduler_end_requests(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    s->ends = true;
+    pthread_cond_signal(&s->wakes);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void scheduler_destroy(scheduler *s) {
     if (!s) return;
     pthread_mutex_lock(&s->lock);
-    s->stops = true;
+    s->ends = s->stops = true;
     pthread_cond_broadcast(&s->wakes);
     pthread_cond_broadcast(&s->masks);
     pthread_mutex_unlock(&s->lock);
@@ -435,8 +455,8 @@ void scheduler_destroy(scheduler *s) {
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const bool full = s->n_queued + r->n_choices > s->most_queued + (s->n_slots - s->n_active) || s->stops;
-    if (!full) {
+    const bool full = s->n_queued + r->n_choices > s->most_queued + (s->n_slots - s->n_active), ends = s->ends;
+    if (!full && !ends) {
         choice **at = &s->queue;
         while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
         for (size_t i = 0; i < r->n_choices; i++) {
@@ -450,8 +470,11 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
         pthread_cond_signal(&s->wakes);
     }
     pthread_mutex_unlock(&s->lock);
-    if (!full) return true;
-    refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
+    if (!full && !ends) return true;
+    if (ends)
+        refuse(f, 503, NULL, "the server is shutting down");
+    else
+        refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
     f->retry_after = 1;
     return false;
 }
