@@ -24,6 +24,7 @@ typedef enum sink_fault {
     WRITE_FAILED, /* errno */
     TOO_LONG,
     OTHER_SIZE,
+    NOT_WANTED,  /* who watches has ended it */
     OTHER_RANGE, /* the server sends other bytes than were asked for */
 } sink_fault;
 
@@ -42,10 +43,13 @@ typedef struct transfer {
 
 /* ------------------------------------------------------------------------------------------------- bar */
 
-static void draw(transfer *t, bool last) {
+/* false: who watches wants no more. */
+static bool draw(transfer *t, bool last) {
     const double time = now(), seconds = time - t->start;
-    if (!last && time - t->drawn < 0.1) return;
+    if (!last && time - t->drawn < 0.1) return true;
     t->drawn = time;
+    const pull_watch *watch = t->d->watch;
+    if (watch) return watch->tell(watch->user, t->d->file, t->d->sha256, t->length, t->d->size);
     const char *slash = strrchr(t->d->path.text, '/');
     char rest[96] = "";
     const double rate = seconds > 0 ? (double)(t->length - t->begin_length) / seconds : 0;
@@ -58,6 +62,7 @@ static void draw(transfer *t, bool last) {
     }
     draw_bar(t->d->o, slash ? slash + 1 : t->d->path.text,
              sized ? (int)(100 * (double)t->length / (double)t->d->size) : 0, rest, last);
+    return true;
 }
 
 /* ------------------------------------------------------------------------------------------------ lock */
@@ -127,8 +132,7 @@ static bool take_bytes(void *user, const http_reply *reply, const char *bytes, s
         t->length += (uint64_t)written;
         done += (size_t)written;
     }
-    draw(t, false);
-    return true;
+    return draw(t, false) || sink_fails(t, NOT_WANTED);
 }
 
 static int fail_wrong(transfer *t, const char *what) {
@@ -141,6 +145,8 @@ static int fail_sink(transfer *t) {
     const char *what = strerror(t->write_errno);
     if (t->fault == OTHER_SIZE) return fail_wrong(t, "the server's file has another size than the Hub says");
     if (t->fault == TOO_LONG) return fail_wrong(t, "the server sends more bytes than the file has");
+    if (t->fault == NOT_WANTED)
+        return fail("%s: nobody waits for it any more; what has arrived stays for the next time", t->d->name->text);
     return fail("%s: %s; what has arrived stays for the next time", t->partial.text, what);
 }
 

@@ -4,9 +4,11 @@
 
 #include "hub.h"
 #include "options.h"
+#include "pull.h"
 
 typedef struct download {
     const options *o;
+    const pull_watch *watch; /* NULL: a bar is drawn */
     http *h;
     const model_name *name;
     const char *revision; /* a commit of the repository */

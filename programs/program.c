@@ -27,7 +27,19 @@ static void print_formatted(const char *format, va_list arguments) {
     print_line(stderr, line);
 }
 
+static _Thread_local char *told; /* [told_size], or NULL */
+static _Thread_local size_t told_size;
+
+void fail_into(char *text, size_t size) {
+    told = text;
+    told_size = size;
+}
+
 static void print_message(const char *format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    if (told) vsnprintf(told, told_size, format, again);
+    va_end(again);
     if (stderr_is_terminal()) fputs(ERASE_LINE, stderr); /* a progress bar, perhaps */
     fputs("mini-cllm: ", stderr);
     print_formatted(format, arguments);

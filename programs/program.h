@@ -14,6 +14,9 @@
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Let what fail says in this thread from now on be here, too; NULL: no more. The text is cut to its size. */
+void fail_into(char *text, size_t size);
+
 /* fail for an error of the library; one that a signal to stop brought about is silent and gives EXIT_INTERRUPTED. */
 int fail_with(const cllm_error *err);
 const char *remedy_of(const cllm_error *err); /* the option that helps, to follow the message, or "" */

@@ -1,4 +1,5 @@
 /* Models by name: the commands pull, list and rm, and the path of a model that another command is given by name. */
+#include "pull.h"
 #include "commands.h"
 #include "download.h"
 #include "interrupt.h"
@@ -22,6 +23,7 @@
 /* What is pulled: in the end `model` is in the store. */
 typedef struct pulling {
     const options *o;
+    const pull_watch *watch;
     http *h;
     stored_model model; /* its files are owned */
     stored_model older; /* the one of that name that was there; its files are owned */
@@ -112,6 +114,7 @@ static int pull_files(pulling *p) {
         const size_t folder_length = *name->url ? (size_t)(strrchr(name->url, '/') - name->url) : 0;
         const path_text url = path_of("%.*s/%s%s", (int)folder_length, name->url, file->path, name->query);
         download d = {.o = p->o,
+                      .watch = p->watch,
                       .h = p->h,
                       .name = name,
                       .revision = p->model.commit,
@@ -178,18 +181,18 @@ static bool is_offline(void) {
            strcasecmp(offline, "no") != 0 && strcasecmp(offline, "off") != 0;
 }
 
-/* Pull a model. path: out, its first file. Returns an exit status, after saying why. */
-static int pull_model(const options *o, const model_name *name, path_text *path) {
+int pull_model(const options *o, model_name *name, const pull_watch *watch, path_text *path) {
     if (is_offline()) return fail("%s: HF_HUB_OFFLINE is set, so the Hub is not asked for it", name->text);
     const path_text folder = store_folder();
     if (!*folder.text) return fail("there is no folder for models: MINI_CLLM_MODELS or HOME has to name one");
     if (!make_folders(path_of("%s/", folder.text).text) || access(folder.text, W_OK | X_OK) != 0)
         return fail("%s: %s; MINI_CLLM_MODELS can name another folder for models", folder.text, strerror(errno));
-    pulling p = {.o = o, .h = http_open(), .model = {.name = *name}};
+    pulling p = {.o = o, .watch = watch, .h = http_open(), .model = {.name = *name}};
     if (!p.h) return fail("libcurl cannot start");
     int status = *name->repo ? find_on_hub(&p) : find_at_url(&p);
     if (status == EXIT_SUCCESS) status = pull_found(&p);
     if (status == EXIT_SUCCESS) *path = stored_path(is_current(&p) ? &p.older : &p.model);
+    *name = p.model.name;
     free(p.model.files.items);
     free(p.older.files.items);
     http_close(p.h);
@@ -198,8 +201,8 @@ static int pull_model(const options *o, const model_name *name, path_text *path)
 
 #else
 
-static int pull_model(const options *o, const model_name *name, path_text *path) {
-    (void)o, (void)path;
+int pull_model(const options *o, model_name *name, const pull_watch *watch, path_text *path) {
+    (void)o, (void)watch, (void)path;
     return fail("%s: this mini-cllm was built without %s, which pulling a model needs", name->text, MISSING_LIBRARIES);
 }
 
@@ -213,7 +216,7 @@ int pull(const options *o) {
         path_text path;
         if (!name_parse(o->arguments[i], &name))
             return usage_error("pull: '%s' is not OWNER/NAME[:QUANT], nor the URL of a GGUF file", o->arguments[i]);
-        const int pulled = pull_model(o, &name, &path);
+        const int pulled = pull_model(o, &name, NULL, &path);
         if (pulled == EXIT_INTERRUPTED) return pulled;
         if (pulled == EXIT_SUCCESS)
             puts(path.text);
@@ -242,7 +245,7 @@ static int find_model(const options *o, const char *model, char **path) {
         at = stored_path(&found);
         free(found.files.items);
     } else if (for_sure) {
-        const int status = pull_model(o, &name, &at);
+        const int status = pull_model(o, &name, NULL, &at);
         if (status != EXIT_SUCCESS) return status;
     } else if (*name.file || strstr(model, ".gguf")) {
         return EXIT_SUCCESS; /* a path to a file that is not there */

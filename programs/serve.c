@@ -7,6 +7,7 @@
 #include "interrupt.h"
 #include "server/http.h"
 #include "server/models.h"
+#include "server/ollama.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -76,6 +77,7 @@ int serve(const options *o) {
         status = EXIT_INTERRUPTED;
     }
     http_stop();
+    ollama_end_pulls();
     models_close();
     return status;
 }

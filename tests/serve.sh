@@ -37,4 +37,23 @@ serving_ends
 serving "$any" --chat-template tests/support/agent.jinja --ctx 2048 --api-key secret
 adopt python3 tests/serve_anthropic.py "$url" secret
 serving_ends
+
+set -- # tokens that the test's texts do not have become the marks of a gap
+for mark in pre=508 suf=509 mid=510; do set -- "$@" --override "tokenizer.ggml.fim_${mark%=*}_token_id=int:${mark#*=}"; done
+serving "$any" --chat-template tests/support/ollama.jinja "$@"
+adopt python3 tests/serve_ollama.py "$url"
+serving_ends
+check 'after requests of ollama: exit 143' exits 143
+
+# a server of pulled models, beside a server that plays the Hub
+python3 tests/hub_server.py "$any" "$temporary/hub" >"$temporary/ports" &
+hub=$!
+await [ -s "$temporary/ports" ]
+export HF_ENDPOINT="http://127.0.0.1:$(cut -d ' ' -f 1 "$temporary/ports")" MINI_CLLM_MODELS="$temporary/models" HF_HOME="$temporary/hf_home"
+unset HF_TOKEN HF_TOKEN_PATH HF_HUB_CACHE HF_HUB_OFFLINE
+serving
+adopt python3 tests/serve_ollama_pull.py "$url"
+serving_ends
+check 'after pulls: exit 143' exits 143
+kill "$hub"
 finish

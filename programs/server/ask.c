@@ -346,6 +346,19 @@ bool ask_form(request *r, const json_t *fields, failure *f) {
     return (!inner || take_structured(r, inner, structured, f)) && take_structured(r, fields, guided, f);
 }
 
+/* ------------------------------------------------------------------------------------------------- text */
+
+bool ask_text(request *r, const char *text, size_t length, failure *f) {
+    const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
+    int32_t *tokens;
+    size_t count;
+    if (!model_encode(r->model, text, length, CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL, &tokens, &count, f))
+        return false;
+    if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
+    if (count == 0 && cllm_tokenizer_bos(t) >= 0) tokens[count++] = cllm_tokenizer_bos(t);
+    return request_add_prompt(r, tokens, count) || refuse_memory(f);
+}
+
 /* ------------------------------------------------------------------------------------------------- chat */
 
 /* Variables of a client, but for those that the vocabulary spells: they count as the template's own text. */
@@ -396,6 +409,10 @@ static json_t *without_images(json_t *messages) {
     return messages;
 }
 
+static bool wants_no_reasoning(const chat_request *chat) {
+    return chat->no_reasoning || (chat->reasoning_effort && strcmp(chat->reasoning_effort, "none") == 0);
+}
+
 bool render_chat(const served_model *m, const chat_request *chat, cllm_part **parts, size_t *n_parts, failure *f) {
     cllm_error err;
     if (!m->chat) return refuse(f, 400, NULL, "%s", m->chat_error);
@@ -419,7 +436,7 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     json_decref(object);
     json_decref(kwargs);
     const char *own = m->o.chat_template_kwargs ? m->o.chat_template_kwargs : "{}";
-    const bool off = chat->no_reasoning || (chat->reasoning_effort && strcmp(chat->reasoning_effort, "none") == 0);
+    const bool off = wants_no_reasoning(chat);
     bool good = (text && more) || refuse_memory(f);
     if (good) {
         const cllm_string objects[] = {{own, strlen(own)}, {text, strlen(text)}, {more, strlen(more)}};
@@ -514,6 +531,7 @@ bool ask_chat(request *r, const chat_request *chat, failure *f) {
         return refuse(f, 400, "messages", "messages: %s", err.message);
     if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
     r->preamble = cllm_chat_preamble(r->model->chat, r->parts, r->n_parts);
+    if (wants_no_reasoning(chat) && !r->preamble.is_open) r->preamble = (cllm_preamble){0};
     r->one_call = chat->calls_one;
     const bool has_tools = json_array_size(chat->tools) > 0 && !none;
     r->tools = has_tools ? json_spelled(chat->tools) : strdup("[]");
@@ -536,9 +554,10 @@ bool ask_end(request *r, failure *f) {
             return refuse_length(f, r->prompts[i].count, n_ctx);
     }
     if (r->n_prompts == 0) return refuse(f, 400, NULL, "there is no prompt");
-    if (r->n_prompts * r->n_each > MOST_CHOICES)
-        return refuse(f, 400, "n", "n: %zu texts are more than the %d that one request can have",
-                      r->n_prompts * r->n_each, MOST_CHOICES);
+    const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
+    if (r->n_prompts * r->n_each > most)
+        return refuse(f, 400, r->kind == REQUEST_EMBED ? "input" : "n",
+                      "%zu texts are more than the %zu that one request can have", r->n_prompts * r->n_each, most);
     return request_complete(r) || refuse_memory(f);
 }
 

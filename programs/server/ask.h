@@ -20,6 +20,9 @@ bool ask_form(request *r, const json_t *fields, failure *f);
 bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const char *text, failure *f);
 bool ask_schema(request *r, const char *field, const json_t *schema, bool in_order, failure *f);
 
+/* A text to go on from, or to embed: its tokens become a prompt. It is the client's own template, so special tokens are read in it. */
+bool ask_text(request *r, const char *text, size_t length, failure *f);
+
 /* A conversation, in OpenAI's form. */
 typedef struct chat_request {
     const json_t *messages;

@@ -66,6 +66,21 @@ static cllm_status create_generation(choice *c, cllm_error *err) {
     return status;
 }
 
+static bool is_scoring(const choice *c) { return c->request->scores_prompt && c->n_scored + 1 < c->prompt->count; }
+
+/* What of its tokens is evaluated already need not be again, unless something else than keys and values is wanted of them. */
+void completion_come_back(choice *c) {
+    const request *r = c->request;
+    if (r->uses_cache && r->kind != REQUEST_EMBED && !is_scoring(c))
+        cllm_sequence_reuse(c->sequence, c->tokens.ids, c->tokens.count);
+}
+
+bool completion_give_way(choice *c) {
+    cllm_error err;
+    if (is_scoring(c)) c->n_scored = 0;
+    return cllm_sequence_truncate(c->sequence, 0, &err) == CLLM_OK;
+}
+
 bool completion_start(choice *c, cllm_sequence *sequence) {
     request *r = c->request;
     cllm_error err = {.message = "the server is out of memory"};
@@ -73,9 +88,11 @@ bool completion_start(choice *c, cllm_sequence *sequence) {
     c->sequence = sequence;
     c->started = now();
     c->usage.n_prompt = c->prompt->count;
-    c->usage.n_cached = cllm_sequence_length(sequence);
+    if (c->index % r->n_each != 0) c->n_scored = c->prompt->count; /* by the first of them, for all */
     for (size_t i = 0; i < c->prompt->count; i++)
         if (!id_list_add(&c->tokens, c->prompt->tokens[i])) status = CLLM_ERR_MEMORY;
+    if (status == CLLM_OK && cllm_sequence_length(sequence) == 0) completion_come_back(c);
+    c->usage.n_cached = cllm_sequence_length(sequence);
     if (status == CLLM_OK && r->kind != REQUEST_EMBED && !r->no_text) {
         cllm_sampler_options sampling = r->sampling;
         sampling.seed = seed_of(c);
@@ -109,8 +126,6 @@ void completion_destroy(choice *c) {
 /* ------------------------------------------------------------------------------------------------- wants */
 
 size_t completion_n_left(const choice *c) { return c->tokens.count - cllm_sequence_length(c->sequence); }
-
-static bool is_scoring(const choice *c) { return c->request->scores_prompt && c->n_scored + 1 < c->prompt->count; }
 
 bool completion_wants(choice *c, size_t most, cllm_span *span) {
     const request *r = c->request;

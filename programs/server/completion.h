@@ -27,8 +27,8 @@ struct choice {
     double started, read; /* when it began, and when its prompt was evaluated; 0: not yet */
 };
 
-/* Begin, in this sequence, which may hold a beginning of the prompt already: it is the choice's from then on. If it cannot, the request has been
- * told, and false is returned. */
+/* Begin, in this sequence, which may hold a beginning of the prompt already, else with what the cache has of it. The sequence is the choice's from then
+ * on. If it cannot begin, the request has been told, and false is returned. */
 bool completion_start(choice *c, cllm_sequence *sequence);
 
 /* What is to be evaluated next, at most `most` tokens of a prompt. false: nothing. */
@@ -37,6 +37,10 @@ size_t completion_n_left(const choice *c); /* tokens that are to be evaluated be
 
 /* Take the result. false: it has ended, and the request has been told. */
 bool completion_take(choice *c, const cllm_span *span);
+
+/* Give its pages to others, and later begin again from its tokens. */
+bool completion_give_way(choice *c);
+void completion_come_back(choice *c);
 
 /* Tell the request that this choice cannot go on. */
 void completion_fail(choice *c, const failure *f);

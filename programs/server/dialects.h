@@ -24,6 +24,23 @@ json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, 
 json_t *llama_timings(usage u);
 json_t *describe_model(served_model *m); /* an element of /v1/models */
 
+/* ollama.c: texts of ollama's API */
+json_t *ollama_failure(const failure *f);
+void ollama_chat(exchange *x);
+void ollama_generate(exchange *x);
+void ollama_embed(exchange *x);
+void ollama_embeddings(exchange *x);
+
+/* ollama_models.c: its models */
+void ollama_tags(exchange *x);
+void ollama_show(exchange *x);
+void ollama_ps(exchange *x);
+void ollama_version(exchange *x);
+void ollama_not_here(exchange *x); /* what changes or uploads models */
+
+/* ollama_pull.c */
+void ollama_pull(exchange *x);
+
 /* operation.c: what tells of the server */
 void show_health(exchange *x);
 void show_metrics(exchange *x);

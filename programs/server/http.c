@@ -157,10 +157,7 @@ void answer_failure(exchange *x, const failure *f) {
     answer_json(x, f->status, form(&told));
 }
 
-/* Before the request runs it knows whom to wake; after that it may end at any moment. */
-void answer_request(exchange *x, request *r) {
-    failure f = {0};
-    request_hold(r);
+void answer_events(exchange *x, request *r) {
     pthread_mutex_lock(&r->lock);
     r->exchange = x;
     pthread_mutex_unlock(&r->lock);
@@ -168,6 +165,13 @@ void answer_request(exchange *x, request *r) {
     x->request = r;
     x->stage = EXCHANGE_STREAMS;
     pthread_mutex_unlock(&x->lock);
+}
+
+/* Before the request runs it knows whom to wake; after that it may end at any moment. */
+void answer_request(exchange *x, request *r) {
+    failure f = {0};
+    request_hold(r);
+    answer_events(x, r);
     if (scheduler_submit(r->model->scheduler, r, &f)) {
         request_release(r);
         return;

@@ -77,6 +77,9 @@ void answer_failure(exchange *x, const failure *f);
 /* The answer is what becomes of a request, which is taken, and queued now. */
 void answer_request(exchange *x, request *r);
 
+/* The same for a request to no model, whose events somebody else adds. It has to be complete. */
+void answer_events(exchange *x, request *r);
+
 void exchange_wake(exchange *x); /* something came for it */
 
 /* Has the client of a request gone away? Then it is cancelled. */

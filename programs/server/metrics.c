@@ -58,13 +58,16 @@ void metrics_gave_way(metrics *m) {
     pthread_mutex_unlock(&m->lock);
 }
 
-void metrics_step(metrics *m, size_t n, size_t n_writing, size_t n_read, double seconds) {
-    (void)n_read;
+void metrics_step(metrics *m, const step_count *n) {
     pthread_mutex_lock(&m->lock);
     m->n_steps++;
-    m->n_rows += n;
-    observe(&m->batch, rows, (double)n);
-    for (size_t i = 0; i < n_writing; i++) observe(&m->between_tokens, times, seconds);
+    m->n_rows += n->n_spans;
+    if (n->n_read == 0) {
+        m->n_written += n->n_drawn;
+        m->writing_seconds += n->seconds;
+    }
+    observe(&m->batch, rows, (double)n->n_spans);
+    for (size_t i = 0; i < n->n_writing; i++) observe(&m->between_tokens, times, n->seconds);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -115,6 +118,9 @@ void metrics_print(served_model *model, text_buffer *out) {
                 (double)m->n_cached);
     print_value(out, "drafted_tokens_total", "counter", "Tokens drafted.", (double)m->n_drafted);
     print_value(out, "accepted_tokens_total", "counter", "Drafted tokens that were kept.", (double)m->n_accepted);
+    print_value(out, "written_tokens_total", "counter", "Tokens generated in steps that read no prompt.",
+                (double)m->n_written);
+    print_value(out, "writing_seconds_total", "counter", "Time of those steps, in seconds.", m->writing_seconds);
     print_value(out, "pages_held", "gauge", "Pages of keys and values that requests hold.", (double)stats.pages_held);
     print_value(out, "pages_cached", "gauge", "Pages that the prefix cache alone holds.", (double)stats.pages_cached);
     print_value(out, "cache_evictions_total", "counter", "Pages that the prefix cache gave up.",

@@ -20,6 +20,8 @@ typedef struct metrics {
     uint64_t n_prompt, n_cached, n_drawn; /* tokens */
     double prompt_seconds, drawn_seconds;
     uint64_t n_steps, n_rows; /* forward passes, and sequences in them */
+    uint64_t n_written;       /* tokens of steps that read no prompt, */
+    double writing_seconds;   /*   and how long those took */
     uint64_t n_requests, n_cancelled, n_gave_way;
     uint64_t n_drafted, n_accepted;
     histogram first_token, between_tokens, queue, batch, cached; /* seconds; rows of a step; share of a prompt */
@@ -31,8 +33,13 @@ void metrics_ended(metrics *m, const struct choice *c);
 void metrics_cancelled(metrics *m);
 void metrics_gave_way(metrics *m);
 
-/* One forward pass over n spans, of which n_writing draw a token. */
-void metrics_step(metrics *m, size_t n, size_t n_writing, size_t n_read, double seconds);
+/* One step: a forward pass, and what came of it. */
+typedef struct step_count {
+    size_t n_spans, n_writing, n_read,
+        n_drawn; /* n_writing: spans that draw; the others are n_read tokens of prompts */
+    double seconds;
+} step_count;
+void metrics_step(metrics *m, const step_count *n);
 
 void metrics_print(struct served_model *model, text_buffer *out);
 

@@ -41,7 +41,6 @@ static bool add_model(const char *name, const char *path) {
     m->path = strdup(path);
     m->o = *all.o;
     m->o.model = m->path;
-    m->keep_seconds = all.o->sleep_idle_seconds == UINT64_MAX ? -1 : (double)all.o->sleep_idle_seconds;
     pthread_mutex_init(&m->lock, NULL);
     metrics_init(&m->metrics);
     return m->name && m->path;
@@ -73,15 +72,33 @@ int models_open(const options *o) {
     return EXIT_SUCCESS;
 }
 
+/* The Hub's own name of a model, of which clients of ollama write hf.co/OWNER/NAME. */
+static const char *name_without_hub(const char *name) {
+    static const char *const hubs[] = {"hf:", "hf.co/", "huggingface.co/"};
+    for (size_t i = 0; i < sizeof hubs / sizeof *hubs; i++)
+        if (strncasecmp(name, hubs[i], strlen(hubs[i])) == 0) return name + strlen(hubs[i]);
+    return name;
+}
+
+/* Case does not count. As with ollama, a name may have the tag :latest more than the model, and without a tag it means one of any tag. */
 static bool is_name_of(const served_model *m, const char *name) {
-    if (strcasecmp(m->name, name) == 0 || strcmp(m->path, name) == 0) return true;
-    const size_t length = strlen(m->name);
-    if (strncasecmp(m->name, name, length) == 0 && strcmp(name + length, ":latest") == 0)
-        return true; /* as ollama says */
-    if (strncmp(m->name, "hf:", 3) == 0 && strcasecmp(m->name + 3, name) == 0) return true;
+    const char *own = name_without_hub(m->name), *wanted = name_without_hub(name);
+    const size_t length = strlen(wanted), n_latest = strlen(":latest");
+    const bool is_latest = length > n_latest && strcasecmp(wanted + length - n_latest, ":latest") == 0;
+    const size_t n = is_latest ? length - n_latest : length;
+    if (strcasecmp(own, wanted) == 0 || strcmp(m->path, name) == 0) return true;
+    if (n > 0 && strncasecmp(own, wanted, n) == 0 && (!own[n] || own[n] == ':')) return true;
     for (size_t i = 0; i < all.n_aliases; i++)
         if (strcmp(all.aliases[i], name) == 0) return true;
     return false;
+}
+
+static void refuse_name(const char *name, failure *f) {
+    if (all.n == 0)
+        refuse(f, 404, "model", "there is no model: 'mini-cllm pull' fetches one");
+    else
+        refuse(f, 404, "model", "the model '%.100s' does not exist; /v1/models lists those that do", name ? name : "");
+    f->code = "model_not_found";
 }
 
 static served_model *find_named(const char *name) {
@@ -91,8 +108,37 @@ static served_model *find_named(const char *name) {
     return all.n == 1 && !all.o->strict_model ? all.items[0] : NULL;
 }
 
-size_t models_count(void) { return all.n; }
-served_model *model_at(size_t index) { return all.items[index]; }
+served_model *model_find(const char *name, failure *f) {
+    pthread_mutex_lock(&all.lock);
+    served_model *m = find_named(name);
+    if (!m) refuse_name(name, f);
+    pthread_mutex_unlock(&all.lock);
+    return m;
+}
+
+size_t models_count(void) {
+    pthread_mutex_lock(&all.lock);
+    const size_t n = all.n;
+    pthread_mutex_unlock(&all.lock);
+    return n;
+}
+
+served_model *model_at(size_t index) {
+    pthread_mutex_lock(&all.lock);
+    served_model *m = all.items[index];
+    pthread_mutex_unlock(&all.lock);
+    return m;
+}
+
+path_text model_path(const served_model *m) {
+    pthread_mutex_lock(&all.lock);
+    const path_text path = path_of("%s", m->path);
+    pthread_mutex_unlock(&all.lock);
+    return path;
+}
+
+const options *models_options(void) { return all.o; }
+bool models_are_pulled(void) { return all.n_given == 0; }
 
 /* ------------------------------------------------------------------------------------------------ loading */
 
@@ -211,6 +257,7 @@ static bool load_under_lock(served_model *m, failure *f) {
         return false;
     }
     m->state = MODEL_LOADING;
+    m->keep_seconds = all.o->sleep_idle_seconds == UINT64_MAX ? -1 : (double)all.o->sleep_idle_seconds;
     pthread_mutex_unlock(&all.lock);
     const int status = load(m);
     pthread_mutex_lock(&all.lock);
@@ -226,12 +273,7 @@ served_model *model_acquire(const char *name, failure *f) {
     served_model *m = find_named(name);
     bool ready = false;
     if (!m) {
-        if (all.n == 0)
-            refuse(f, 404, "model", "there is no model: 'mini-cllm pull' fetches one");
-        else
-            refuse(f, 404, "model", "the model '%.100s' does not exist; /v1/models lists those that do",
-                   name ? name : "");
-        f->code = "model_not_found";
+        refuse_name(name, f);
     } else {
         m->n_holders++; /* so that it is not unloaded meanwhile */
         ready = load_under_lock(m, f);
@@ -246,6 +288,21 @@ void model_release(served_model *m) {
     pthread_mutex_lock(&all.lock);
     m->n_holders--;
     m->last_used = now();
+    pthread_cond_broadcast(&all.changed);
+    pthread_mutex_unlock(&all.lock);
+}
+
+bool model_hold(served_model *m) {
+    pthread_mutex_lock(&all.lock);
+    const bool ready = m->state == MODEL_READY;
+    m->n_holders += ready;
+    pthread_mutex_unlock(&all.lock);
+    return ready;
+}
+
+void model_let_go(served_model *m) {
+    pthread_mutex_lock(&all.lock);
+    m->n_holders--;
     pthread_cond_broadcast(&all.changed);
     pthread_mutex_unlock(&all.lock);
 }
@@ -280,6 +337,28 @@ bool model_unload(const char *name, failure *f) {
     return done;
 }
 
+/* Under the lock: a newer file of a model, which takes the place of the older one as soon as nobody uses that. */
+static bool replace_file(served_model *m, const char *path) {
+    char *newer = strdup(path);
+    if (!newer) return false;
+    while (m->state == MODEL_LOADING || m->n_holders > 0) pthread_cond_wait(&all.changed, &all.lock);
+    if (m->state == MODEL_READY) unload(m);
+    m->state = MODEL_UNLOADED;
+    free(m->path);
+    m->o.model = m->path = newer;
+    return true;
+}
+
+bool models_add_pulled(const char *name, const char *path) {
+    served_model *m = NULL;
+    pthread_mutex_lock(&all.lock);
+    for (size_t i = 0; i < all.n && !m; i++)
+        if (strcmp(all.items[i]->name, name) == 0) m = all.items[i];
+    const bool done = !m ? add_model(name, path) : strcmp(m->path, path) == 0 || replace_file(m, path);
+    pthread_mutex_unlock(&all.lock);
+    return done;
+}
+
 void models_unload_idle(void) {
     pthread_mutex_lock(&all.lock);
     for (size_t i = 0; i < all.n; i++) {
@@ -298,6 +377,14 @@ void model_keep(served_model *m, double seconds) {
     pthread_mutex_lock(&all.lock);
     m->keep_seconds = seconds;
     pthread_mutex_unlock(&all.lock);
+}
+
+double model_expires(served_model *m) {
+    pthread_mutex_lock(&all.lock);
+    const double from = m->n_holders > 0 ? now() : m->last_used;
+    const double expires = m->keep_seconds < 0 ? -1 : from + m->keep_seconds;
+    pthread_mutex_unlock(&all.lock);
+    return expires;
 }
 
 bool models_ready(void) {

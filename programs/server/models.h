@@ -5,6 +5,7 @@
 #ifndef SERVER_MODELS_H
 #define SERVER_MODELS_H
 
+#include "model_store.h"
 #include "program.h"
 #include "server/failure.h"
 #include "server/metrics.h"
@@ -49,14 +50,28 @@ int models_load_first(void);    /* of the command line. Returns an exit status, 
 served_model *model_acquire(const char *name, failure *f);
 void model_release(served_model *m); /* NULL is allowed */
 
-/* All of them in turn; loaded or not. The list does not change. */
+/* The model of that name as it is, loaded or not; NULL: f says that there is none. */
+served_model *model_find(const char *name, failure *f);
+
+/* Hold a model if it is ready, so that what is constant then may be read. This is no use of it: it is unloaded as soon as without. */
+bool model_hold(served_model *m);
+void model_let_go(served_model *m);
+
+/* All of them in turn; loaded or not. They stay, and others may be added at the end. */
 size_t models_count(void);
 served_model *model_at(size_t index);
+path_text model_path(const served_model *m);
+
+/* Does the server serve what is pulled, rather than models of the command line? Then this is one more, or a newer file of one. */
+bool models_are_pulled(void);
+const options *models_options(void); /* of the command line */
+bool models_add_pulled(const char *name, const char *path);
 model_state model_get_state(const served_model *m);
 bool model_load_now(const char *name, failure *f);
 bool model_unload(const char *name, failure *f); /* when nobody uses it */
 void models_unload_idle(void);
-void model_keep(served_model *m, double seconds); /* from its last use; negative: for ever */
+void model_keep(served_model *m, double seconds); /* from its last use, until it is unloaded; negative: for ever */
+double model_expires(served_model *m);            /* when, by now(); negative: never */
 
 /* Is there one at all that is ready? */
 bool models_ready(void);

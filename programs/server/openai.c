@@ -166,6 +166,11 @@ static json_t *delta_of(const piece *p) {
     return delta;
 }
 
+static int32_t last_of_prompt(const request *r, size_t index) {
+    const prompt *p = &r->prompts[index / r->n_each];
+    return p->tokens[p->count - 1];
+}
+
 /* The log probabilities of a step go with its first chunk. */
 static void put_chunk_logprobs(const request *r, const event *e, json_t *o) {
     const id_list *tokens = &r->outcomes[e->choice].tokens;
@@ -173,7 +178,7 @@ static void put_chunk_logprobs(const request *r, const event *e, json_t *o) {
     json_t *choice_of = json_array_get(json_object_get(o, "choices"), 0), *logprobs = json_object();
     json_put(&logprobs, "content",
              openai_logprobs(r, e->choice, e->tokens, e->logprobs, e->n_tokens,
-                             n_before > 0 ? tokens->ids[n_before - 1] : -1));
+                             n_before > 0 ? tokens->ids[n_before - 1] : last_of_prompt(r, e->choice)));
     json_put(&logprobs, "refusal", json_null());
     json_object_set_new(choice_of, "logprobs", logprobs);
 }
@@ -260,7 +265,8 @@ static json_t *chat_whole(request *r) {
         json_t *c = json_object(), *logprobs = json_null();
         if (r->wants_logprobs) {
             logprobs = json_object();
-            json_put(&logprobs, "content", openai_logprobs(r, i, a->tokens.ids, a->logprobs, a->tokens.count, -1));
+            json_put(&logprobs, "content",
+                     openai_logprobs(r, i, a->tokens.ids, a->logprobs, a->tokens.count, last_of_prompt(r, i)));
             json_put(&logprobs, "refusal", json_null());
         }
         json_put(&c, "index", json_integer((json_int_t)i));
@@ -367,17 +373,9 @@ static bool ids_of(const served_model *m, const json_t *list, int32_t **tokens, 
 
 static bool add_prompt(request *r, const json_t *value, failure *f) {
     int32_t *tokens;
-    size_t count = json_array_size(value);
-    if (json_is_string(value)) {
-        const int flags = CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL; /* the client's own template */
-        const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
-        if (!model_encode(r->model, json_string_value(value), json_string_length(value), flags, &tokens, &count, f))
-            return false;
-        if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
-        if (count == 0 && cllm_tokenizer_bos(t) >= 0) tokens[count++] = cllm_tokenizer_bos(t);
-    } else if (!ids_of(r->model, value, &tokens, f)) {
-        return false;
-    }
+    const size_t count = json_array_size(value);
+    if (json_is_string(value)) return ask_text(r, json_string_value(value), json_string_length(value), f);
+    if (!ids_of(r->model, value, &tokens, f)) return false;
     return request_add_prompt(r, tokens, count) || refuse_memory(f);
 }
 
@@ -388,8 +386,8 @@ static bool add_prompts(request *r, const json_t *value, const char *name, failu
     if (!json_is_string(value) && !json_is_array(value))
         return refuse(f, 400, name, "%s: a text, token ids, or a list of them is wanted here", name);
     if (json_is_string(value) || json_is_integer(first)) return add_prompt(r, value, f);
-    if (json_array_size(value) > MOST_CHOICES)
-        return refuse(f, 400, name, "%s: at most %d in one request", name, MOST_CHOICES);
+    const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
+    if (json_array_size(value) > most) return refuse(f, 400, name, "%s: at most %zu in one request", name, most);
     json_array_foreach(value, i, item) {
         if (!json_is_string(item) && !json_is_array(item))
             return refuse(f, 400, name, "%s[%zu]: a text or token ids are wanted here", name, i);
@@ -620,13 +618,16 @@ static void put_anthropic_names(json_t **o, const served_model *m) {
 
 json_t *describe_model(served_model *m) {
     json_t *o = json_object(), *meta = json_object();
-    const bool ready = model_get_state(m) == MODEL_READY;
+    const bool ready = model_hold(m);
     json_put(&o, "id", json_text(m->name, strlen(m->name)));
     json_put(&o, "object", json_string("model"));
     json_put(&o, "created", json_integer(m->created));
     json_put(&o, "owned_by", json_string("mini-cllm"));
     put_anthropic_names(&o, m);
-    if (!ready) return o;
+    if (!ready) {
+        json_decref(meta);
+        return o;
+    }
     const cllm_model_info *info = cllm_model_get_info(m->run.model);
     json_put(&o, "max_model_len", json_integer(m->n_ctx));
     json_put(&o, "context_length", json_integer(m->n_ctx));
@@ -643,6 +644,7 @@ json_t *describe_model(served_model *m) {
     json_put(&meta, "n_params", json_integer((json_int_t)info->n_parameters));
     json_put(&meta, "size", json_integer((json_int_t)cllm_gguf_n_bytes(cllm_model_gguf(m->run.model))));
     json_put(&o, "meta", meta);
+    model_let_go(m);
     return o;
 }
 

@@ -113,7 +113,7 @@ typedef struct answer_form {
     json_t *(*whole)(request *r);                                 /* where it is not a stream; may set r->whole_type */
 } answer_form;
 
-enum { MOST_CHOICES = 128, MOST_STOPS = 64 };
+enum { MOST_CHOICES = 128, MOST_EMBEDDINGS = 2048, MOST_STOPS = 64 };
 
 struct request {
     /* what is wanted */

@@ -28,9 +28,26 @@ const route routes[] = {
 
     {"POST", "/v1/messages", anthropic_messages, anthropic_failure, 0},
     {"POST", "/v1/messages/count_tokens", anthropic_count_tokens, anthropic_failure, 0},
+
+    {"POST", "/api/chat", ollama_chat, ollama_failure, 0},
+    {"POST", "/api/generate", ollama_generate, ollama_failure, 0},
+    {"POST", "/api/embed", ollama_embed, ollama_failure, 0},
+    {"POST", "/api/embeddings", ollama_embeddings, ollama_failure, 0},
+    {"GET", "/api/tags", ollama_tags, ollama_failure, 0},
+    {"POST", "/api/show", ollama_show, ollama_failure, 0},
+    {"GET", "/api/ps", ollama_ps, ollama_failure, 0},
+    {"GET", "/api/version", ollama_version, ollama_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
+    {"POST", "/api/pull", ollama_pull, ollama_failure, 0},
+    {"POST", "/api/create", ollama_not_here, ollama_failure, ROUTE_AT_ONCE},
+    {"POST", "/api/copy", ollama_not_here, ollama_failure, ROUTE_AT_ONCE},
+    {"DELETE", "/api/delete", ollama_not_here, ollama_failure, ROUTE_AT_ONCE},
+    {"POST", "/api/push", ollama_not_here, ollama_failure, ROUTE_AT_ONCE},
+    {"GET", "/api/blobs/*", ollama_not_here, ollama_failure, ROUTE_AT_ONCE},
+    {"POST", "/api/blobs/*", ollama_not_here, ollama_failure, ROUTE_AT_ONCE},
     {.method = NULL},
 };
 
 failure_form failure_form_of(const char *path) {
+    if (strncmp(path, "/api/", 5) == 0) return ollama_failure;
     return strncmp(path, "/v1/messages", 12) == 0 ? anthropic_failure : openai_failure;
 }

@@ -42,8 +42,8 @@ struct scheduler {
     uint32_t *of_span;
     size_t n_spans;
     uint64_t n_tasks, n_ended; /* choices that began, and ended */
-    /* how long a step takes, in seconds: of one that only writes, and what a token of a prompt adds */
-    double writing_time, reading_time;
+    double *writing_times;     /* [n_slots + 1] seconds of a step in which so many write; 0: not known */
+    double budget;             /* tokens of prompts in a step in which others write */
 
     /* masks are made beside the forward pass */
     pthread_t mask_thread;
@@ -165,7 +165,6 @@ static void drop(choice *c) {
 
 /* Give a choice a slot, and let it begin with what is evaluated already: of a sibling, or in the cache. */
 static void start(scheduler *s, choice *c, uint32_t index) {
-    const request *r = c->request;
     cllm_error err;
     cllm_sequence *sequence = NULL;
     choice *sibling = find_sibling(s, c);
@@ -173,11 +172,7 @@ static void start(scheduler *s, choice *c, uint32_t index) {
     cllm_status status = CLLM_ERR_UNSUPPORTED;
     if (sibling && sibling->sequence && n_shared > 0 && cllm_sequence_length(sibling->sequence) > n_shared)
         status = cllm_sequence_fork(sibling->sequence, n_shared, &sequence, &err);
-    if (status != CLLM_OK) {
-        status = cllm_sequence_create(s->engine, &sequence, &err);
-        if (status == CLLM_OK && r->uses_cache && !r->scores_prompt && r->kind != REQUEST_EMBED)
-            cllm_sequence_reuse(sequence, c->prompt->tokens, c->prompt->count);
-    }
+    if (status != CLLM_OK) status = cllm_sequence_create(s->engine, &sequence, &err);
     if (status != CLLM_OK) {
         completion_fail_with(c, &err);
         return drop(c);
@@ -229,14 +224,12 @@ static void come_back(scheduler *s) {
         const bool may = s->n_ended != at->n_ended_before && has_pages(s, at->choice->tokens.count + 1);
         if (!may && i > 0) return;
         at->gave_way = false;
-        if (at->choice->request->uses_cache)
-            cllm_sequence_reuse(at->choice->sequence, at->choice->tokens.ids, at->choice->tokens.count);
+        completion_come_back(at->choice);
     }
 }
 
 /* The youngest gives its pages to the others. Returns false if there is none but one. */
 static bool give_way(scheduler *s) {
-    cllm_error err;
     size_t n_left = 0;
     for (size_t i = 0; i < s->n_running; i++) n_left += !s->slots[s->order[i]].gave_way;
     for (size_t i = s->n_running; i-- > 0 && n_left > 1;) {
@@ -244,9 +237,8 @@ static bool give_way(scheduler *s) {
         if (at->gave_way) continue;
         at->gave_way = true;
         at->n_ended_before = s->n_ended;
-        at->choice->n_scored = 0;
         metrics_gave_way(&s->model->metrics);
-        return cllm_sequence_truncate(at->choice->sequence, 0, &err) == CLLM_OK;
+        return completion_give_way(at->choice);
     }
     return false;
 }
@@ -279,13 +271,9 @@ static bool is_reading(const slot *at) {
     return completion_n_left(at->choice) > 1 || at->choice->request->kind == REQUEST_EMBED;
 }
 
-/* How many tokens of prompts the step has: beside those that write, as many as take about as long as they do. */
+/* How many tokens of prompts the step has: beside those that write, as many as take a little less time than they do. */
 static size_t reading_budget(const scheduler *s, size_t n_writing) {
-    const size_t least = 16, most = s->model->n_batch;
-    if (n_writing == 0) return most;
-    if (s->reading_time <= 0) return 64;
-    const double n = 0.8 * s->writing_time / s->reading_time;
-    return n < (double)least ? least : n > (double)most ? most : (size_t)n;
+    return n_writing == 0 ? s->model->n_batch : (size_t)s->budget;
 }
 
 /* The spans of a step. Those that write come first. Returns how many tokens of prompts are among them. */
@@ -303,43 +291,65 @@ static size_t make_spans(scheduler *s, size_t *n_writing) {
     return n_read;
 }
 
-static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
-    const double weight = 0.1;
-    if (n_writing > 0 && n_read == 0) {
-        s->writing_time += (s->writing_time > 0 ? weight : 1) * (seconds - s->writing_time);
-    } else if (n_read >= 16) {
-        const double each = (seconds - (n_writing > 0 ? s->writing_time : 0)) / (double)n_read;
-        if (each > 0) s->reading_time += (s->reading_time > 0 ? weight : 1) * (each - s->reading_time);
+/* How long a step takes in which so many write, and nobody reads; or in which the nearest number that is known does. 0: none is. */
+static double writing_time(const scheduler *s, size_t n_writing) {
+    for (size_t away = 0; away < s->n_slots; away++) {
+        if (n_writing > away && s->writing_times[n_writing - away] > 0) return s->writing_times[n_writing - away];
+        if (n_writing + away <= s->n_slots && s->writing_times[n_writing + away] > 0)
+            return s->writing_times[n_writing + away];
     }
+    return 0;
 }
 
-static void step(scheduler *s) {
-    size_t n_writing;
+/* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last step took. */
+static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
+    const double weight = 0.2, share = 0.6, least = 8, most = (double)s->model->n_batch;
+    double *known = &s->writing_times[n_writing], usual = writing_time(s, n_writing);
+    if (n_writing > 0 && n_read == 0) *known += (*known > 0 ? weight : 1) * (seconds - *known);
+    if (n_writing == 0 || n_read < (size_t)s->budget || usual <= 0) return;
+    const double more = seconds - usual, factor = more > 0 ? share * usual / more : 2;
+    s->budget *= factor < 0.5 ? 0.5 : factor > 1.25 ? 1.25 : factor;
+    if (s->budget < least) s->budget = least;
+    if (s->budget > most) s->budget = most;
+}
+
+/* What became of the spans goes to their choices. Returns how many tokens were drawn. */
+static size_t take_spans(scheduler *s, cllm_status status, const cllm_error *err) {
+    size_t n_drawn = 0;
+    for (size_t i = 0; i < s->n_spans; i++) {
+        choice *c = s->slots[s->of_span[i]].choice;
+        const size_t n_before = c->usage.n_drawn;
+        bool goes_on = true;
+        if (s->spans[i].status != CLLM_OK || status == CLLM_ERR_DEVICE) {
+            completion_fail_with(c, err);
+            goes_on = false;
+        } else if (status == CLLM_OK) { /* else another span was at fault, and this one is wanted anew */
+            goes_on = completion_take(c, &s->spans[i]);
+        }
+        n_drawn += c->usage.n_drawn - n_before;
+        if (!goes_on) empty_slot(s, s->of_span[i]);
+    }
+    return n_drawn;
+}
+
+/* begun: when the engine's thread turned to it */
+static void step(scheduler *s, double begun) {
+    step_count n = {0};
     cllm_error err = {.message = ""};
-    const size_t n_read = make_spans(s, &n_writing);
+    n.n_read = make_spans(s, &n.n_writing);
+    n.n_spans = s->n_spans;
     if (s->n_spans == 0) return;
     begin_masks(s);
-    const double begun = now();
+    const double eval_begun = now();
     const cllm_status status = cllm_eval(s->engine, s->spans, s->n_spans, &err);
-    const double seconds = now() - begun;
+    const double seconds = now() - eval_begun;
     await_masks(s);
     if (status == CLLM_ERR_CANCELLED) return; /* all requests are about to end */
     if (status == CLLM_ERR_MEMORY && give_way(s)) return;
-    if (status == CLLM_OK) learn_times(s, seconds, n_writing, n_read);
-    metrics_step(&s->model->metrics, s->n_spans, n_writing, n_read, seconds);
-    for (size_t i = 0; i < s->n_spans; i++) {
-        choice *c = s->slots[s->of_span[i]].choice;
-        bool goes_on;
-        if (s->spans[i].status == CLLM_OK && status != CLLM_OK && status != CLLM_ERR_DEVICE) {
-            goes_on = true; /* another span was at fault: it is wanted anew */
-        } else if (s->spans[i].status != CLLM_OK) {
-            completion_fail_with(c, &err);
-            goes_on = false;
-        } else {
-            goes_on = completion_take(c, &s->spans[i]);
-        }
-        if (!goes_on) empty_slot(s, s->of_span[i]);
-    }
+    if (status == CLLM_OK) learn_times(s, seconds, n.n_writing, n.n_read);
+    n.n_drawn = take_spans(s, status, &err);
+    n.seconds = now() - begun;
+    metrics_step(&s->model->metrics, &n);
 }
 
 static void run_calls(scheduler *s) {
@@ -385,13 +395,14 @@ static void *run_engine(void *user) {
         while (!s->stops && !s->queue && !s->calls && s->n_running == 0) pthread_cond_wait(&s->wakes, &s->lock);
         const bool stops = s->stops, ends = s->ends;
         pthread_mutex_unlock(&s->lock);
+        const double begun = now();
         run_calls(s);
         if (ends) end_requests(s);
         if (stops) return NULL;
         drop_gone(s);
         come_back(s);
         admit(s);
-        step(s);
+        step(s, begun);
         const cllm_stats stats = cllm_engine_stats(s->engine);
         pthread_mutex_lock(&s->lock);
         s->stats = stats;
@@ -409,12 +420,14 @@ scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_q
     s->order = calloc(n_slots, sizeof *s->order);
     s->spans = calloc(n_slots, sizeof *s->spans);
     s->of_span = calloc(n_slots, sizeof *s->of_span);
+    s->writing_times = calloc(n_slots + 1, sizeof *s->writing_times);
+    s->budget = 32;
     s->to_prepare = calloc(n_slots, sizeof *s->to_prepare);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->wakes, NULL);
     pthread_cond_init(&s->called, NULL);
     pthread_cond_init(&s->masks, NULL);
-    const bool whole = s->slots && s->order && s->spans && s->of_span && s->to_prepare;
+    const bool whole = s->slots && s->order && s->spans && s->of_span && s->writing_times && s->to_prepare;
     if (whole && pthread_create(&s->mask_thread, NULL, make_masks, s) == 0) {
         if (pthread_create(&s->thread, NULL, run_engine, s) == 0) return s;
         s->stops = true;
@@ -424,7 +437,8 @@ scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_q
     s->n_slots = s->slots ? n_slots : 0;
     s->thread = s->mask_thread;
     s->stops = true;
-    free(s->slots), free(s->order), free(s->spans), free(s->of_span), free(s->to_prepare), free(s);
+    free(s->slots), free(s->order), free(s->spans), free(s->of_span), free(s->writing_times), free(s->to_prepare),
+        free(s);
     return NULL;
 }
 
@@ -449,13 +463,16 @@ void scheduler_destroy(scheduler *s) {
     free(s->order);
     free(s->spans);
     free(s->of_span);
+    free(s->writing_times);
     free(s->to_prepare);
     free(s);
 }
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const bool full = s->n_queued + r->n_choices > s->most_queued + (s->n_slots - s->n_active), ends = s->ends;
+    const size_t n_new =
+        r->kind == REQUEST_EMBED ? 1 : r->n_choices; /* its texts are short work, one after the other */
+    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active), ends = s->ends;
     if (!full && !ends) {
         choice **at = &s->queue;
         while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
