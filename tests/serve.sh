@@ -8,24 +8,16 @@ export LC_ALL
 . tests/support/server.sh
 can_serve || exit 0
 
-# adopt COMMAND...: the checks of a script that prints TAP, as ours
-adopt() {
-    "$@" >"$temporary/tap" 2>&1
-    while IFS= read -r line; do
-        case $line in
-        ok\ *) tests=$((tests + 1)) && echo "ok $tests - ${line#*- }" ;;
-        not\ ok\ *) tests=$((tests + 1)) failures=$((failures + 1)) && echo "not ok $tests - ${line#*- }" ;;
-        1..*) ;;
-        *) echo "# $line" ;;
-        esac
-    done <"$temporary/tap"
-    grep -q '^1\.\.' "$temporary/tap" || check "$* came to its end" false
-}
-
 serving "$any" --chat-template chatml
 adopt python3 tests/serve_openai.py "$url"
 serving_ends
 check 'SIGTERM: exit 143' exits 143
+
+serving "$any" --chat-template tests/support/agent.jinja --ctx 4096
+adopt python3 tests/serve_responses.py "$url"
+check 'Responses: a line for each tool that is left out' grep -qF "tools[1]: a tool of the type 'web_search' is left out" "$log"
+check 'Responses: a line for each item that is left out' grep -qF "input[4]: an item of the type 'item_of_tomorrow' is left out" "$log"
+serving_ends
 
 # few pages for many
 clients=32

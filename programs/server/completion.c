@@ -287,6 +287,8 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
     else if (from.text.length > 0 && !event_add_piece(e, CLLM_DELTA_CONTENT, 0, (cllm_string){0}, from.text))
         status = CLLM_ERR_MEMORY;
     if (status != CLLM_OK) return status;
+    for (size_t i = 0; i < e->n_pieces; i++)
+        if (e->pieces[i].kind == CLLM_DELTA_REASONING) c->usage.n_reasoning = c->usage.n_drawn;
     if (e->finish == FINISH_NONE) e->finish = finish_of(c, from.end);
     if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) { /* spelled in letters */
         status = add_answer(c, e, (cllm_string){"", 0}, true, err);

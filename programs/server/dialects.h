@@ -12,6 +12,9 @@ void openai_embeddings(exchange *x);
 void openai_models(exchange *x);
 void openai_model(exchange *x);
 
+/* responses.c: OpenAI's Responses */
+void openai_responses(exchange *x);
+
 /* anthropic.c: Anthropic's messages */
 json_t *anthropic_failure(const failure *f);
 void anthropic_messages(exchange *x);

@@ -390,15 +390,15 @@ static bool check(exchange *x, failure *f) {
     if (!is_host_allowed(x))
         return refuse(f, 403, NULL, "the host '%.100s' is not allowed; --allow-host adds a name",
                       exchange_header(x, "Host"));
+    const char *upgrade = exchange_header(x, "Upgrade");
+    if (upgrade && strcasecmp(upgrade, "websocket") == 0)
+        return refuse(f, 426, NULL, "there are no WebSockets here; ask by POST and read the stream of events");
     if (!find_route(x, f)) return false;
     if (!(x->route->flags & ROUTE_PUBLIC) && !has_key(x)) {
         refuse(f, 401, NULL, "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'");
         f->code = "invalid_api_key";
         return false;
     }
-    const char *upgrade = exchange_header(x, "Upgrade");
-    if (upgrade && strcasecmp(upgrade, "websocket") == 0)
-        return refuse(f, 426, NULL, "there are no WebSockets here; ask by POST and read the stream of events");
     const char *encoding = exchange_header(x, "Content-Encoding");
     if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
         return refuse(f, 415, NULL, "the content encoding '%.40s' is not read here; send the body as it is", encoding);

@@ -238,6 +238,7 @@ usage request_usage(const request *r) {
         sum.n_read += first ? u->n_read : 0;
         sum.prompt_ms += first ? u->prompt_ms : 0;
         sum.n_drawn += u->n_drawn;
+        sum.n_reasoning += u->n_reasoning;
         sum.drawn_ms += u->drawn_ms;
         sum.n_drafted += u->n_drafted;
         sum.n_accepted += u->n_accepted;

@@ -44,6 +44,7 @@ typedef struct piece {
 typedef struct usage {
     size_t n_prompt, n_cached, n_drawn; /* tokens: of the prompt, of those from the cache, and drawn */
     size_t n_read;                      /* of the prompt so far */
+    size_t n_reasoning;                 /* of those drawn, before the reasoning ended */
     double prompt_ms, drawn_ms;
     size_t n_drafted, n_accepted;
 } usage;

@@ -25,6 +25,8 @@ const route routes[] = {
     {"POST", "/v1/chat/completions", openai_chat, openai_failure, 0},
     {"POST", "/chat/completions", openai_chat, openai_failure, 0},
     {"POST", "/v1/completions", openai_completions, openai_failure, 0},
+    {"POST", "/v1/responses", openai_responses, openai_failure, 0},
+    {"POST", "/responses", openai_responses, openai_failure, 0},
     {"POST", "/v1/embeddings", openai_embeddings, openai_failure, 0},
 
     {"POST", "/v1/messages", anthropic_messages, anthropic_failure, 0},

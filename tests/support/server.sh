@@ -25,3 +25,19 @@ serving_ends() { # [SIGNAL]
     wait "$server"
     status=$?
 }
+
+# adopt COMMAND...: the checks of a script that prints TAP, as ours, with $of before their names
+of=''
+adopt() {
+    "$@" >"$temporary/tap" 2>&1
+    while IFS= read -r line; do
+        case $line in
+        ok\ *) tests=$((tests + 1)) && echo "ok $tests - $of${line#*- }" ;;
+        not\ ok\ *) tests=$((tests + 1)) failures=$((failures + 1)) && echo "not ok $tests - $of${line#*- }" ;;
+        1..*) ;;
+        \#*) echo "$line" ;;
+        *) echo "# $line" ;;
+        esac
+    done <"$temporary/tap"
+    grep -q '^1\.\.' "$temporary/tap" || check "$of$* came to its end" false
+}
