@@ -548,24 +548,30 @@ static text_buffer logged_prompt(const request *r, const prompt *p) {
     return text;
 }
 
+/* "ID prompt N: TEXT", escaped: owned, or NULL. */
+static char *spell_prompt(const exchange *x, size_t index, const text_buffer *text) {
+    char *line = NULL;
+    size_t size;
+    FILE *out = open_memstream(&line, &size);
+    if (!out) return NULL;
+    fprintf(out, "%s prompt %zu: ", x->id, index);
+    print_escaped(out, text->bytes, text->length, SIZE_MAX);
+    fclose(out);
+    return line;
+}
+
 static void log_prompts(const exchange *x) {
     const request *r = x->request;
+    const bool is_json = strcmp(http.o->log_format, "json") == 0;
     for (size_t i = 0; i < r->n_prompts; i++) {
         text_buffer text = logged_prompt(r, &r->prompts[i]);
-        if (strcmp(http.o->log_format, "json") == 0) {
-            json_t *line = json_pack("{s:s, s:I, s:o}", "id", x->id, "prompt", (json_int_t)i, "text",
-                                     json_text(text.bytes ? text.bytes : "", text.length));
-            char *spelled = line ? json_dumps(line, JSON_COMPACT) : NULL;
-            if (spelled) fprintf(stderr, "%s\n", spelled);
-            free(spelled);
-            json_decref(line);
-        } else {
-            flockfile(stderr);
-            fprintf(stderr, "%s prompt %zu: ", x->id, i);
-            print_escaped(stderr, text.bytes, text.length, SIZE_MAX);
-            fputc('\n', stderr);
-            funlockfile(stderr);
-        }
+        json_t *said = is_json ? json_pack("{s:s, s:I, s:o}", "id", x->id, "prompt", (json_int_t)i, "text",
+                                           json_text(text.bytes ? text.bytes : "", text.length))
+                               : NULL;
+        char *line = is_json ? json_dumps(said, JSON_COMPACT) : spell_prompt(x, i, &text);
+        if (line) fprintf(stderr, "%s\n", line);
+        free(line);
+        json_decref(said);
         free(text.bytes);
     }
 }
