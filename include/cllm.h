@@ -221,6 +221,9 @@ CLLM_API void cllm_chat_destroy(cllm_chat *chat);
 /* What the user should know of the template, in one line, or "": it is not the file's own. */
 CLLM_API const char *cllm_chat_note(const cllm_chat *chat);
 
+/* The template itself. Valid as long as the chat. */
+CLLM_API cllm_string cllm_chat_source(const cllm_chat *chat);
+
 /* What ends the reasoning of an answer, such as "</think>" and the newlines after it, or an empty string: answers have none. */
 CLLM_API cllm_string cllm_chat_reasoning_end(const cllm_chat *chat);
 

@@ -10,7 +10,7 @@ static const int stopping[] = {SIGINT, SIGTERM};
 enum { N_STOPPING = sizeof stopping / sizeof *stopping };
 
 static atomic_flag stopping_already = ATOMIC_FLAG_INIT;
-static volatile sig_atomic_t stop_signal; /* the first that came, or 0 */
+static atomic_int stop_signal; /* the first that came, or 0; other threads look at it */
 static const char *volatile watched_path;
 static const cllm_gguf *volatile watched_gguf;
 static const cllm_model *volatile watched_model;

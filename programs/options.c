@@ -3,6 +3,7 @@
 
 #include "bench.h"
 #include "program.h"
+#include "server_flags.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -314,6 +315,9 @@ static const option_row rows[] = {
      .or_minus_one = true, .initial = "-1", .help = "unload a model that was not used for so long; -1 is never"},
     {IN_SERVER, SERVE, 0, "slot-save-path", TEXT, FIELD(slot_save_path), "FOLDER",
      .help = "where /slots/N?action=save keeps files; without it that is refused"},
+    {IN_SERVER, SERVE, 0, "no-slots", FLAG, FIELD(no_slots), .help = "tell nobody what the slots do: no GET /slots"},
+    {IN_SERVER, SERVE, 0, "spm-infill", FLAG, FIELD(spm_infill),
+     .help = "fill gaps by suffix, prefix and middle, in this order, as some models prefer it"},
     {IN_SERVER, SERVE, 0, "no-webui", FLAG, FIELD(no_webui), .help = "serve no web page"},
     {IN_SERVER, SERVE, 0, "drain", WHOLE, FIELD(drain), "SECONDS", 0, 86400, .initial = "30",
      .help = "how long open requests may go on after SIGTERM or Ctrl-C; a second signal ends at once"},
@@ -779,7 +783,27 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
     return failed;
 }
 
-int parse_options(const command *c, int argc, char **argv, options *o) {
+/* The option of `serve` that a word names. takes_next: its value is the next word. */
+static const char *served_option(const char *word, bool *takes_next) {
+    if (strncmp(word, "--", 2) == 0) {
+        const size_t length = strcspn(word += 2, "=");
+        for (int i = 0; i < N_ROWS + N_ALIASES; i++) {
+            const char *name = i < N_ROWS ? rows[i].name : aliases[i - N_ROWS].name;
+            const option_row *row = i < N_ROWS ? &rows[i] : row_named(SERVE, aliases[i - N_ROWS].meant);
+            if (!row || !(row->commands & SERVE) || !name || strlen(name) != length || strncmp(name, word, length) != 0)
+                continue;
+            *takes_next = row->kind != FLAG && !word[length];
+            return row->name;
+        }
+        return NULL;
+    }
+    const option_row *row = row_of(&(command){.bit = SERVE}, *++word);
+    while (row && row->kind == FLAG && word[1]) row = row_of(&(command){.bit = SERVE}, *++word); /* -qv */
+    *takes_next = row && row->kind != FLAG && !word[1];
+    return row ? row->name : NULL;
+}
+
+static int parse_own_words(const command *c, int argc, char **argv, options *o) {
     enum { NAMED_OVERRIDES = 4 };
     const float hot = 2; /* as a temperature; as a number of threads it is usual */
     *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
@@ -807,7 +831,24 @@ int parse_options(const command *c, int argc, char **argv, options *o) {
     return 0;
 }
 
+int parse_options(const command *c, int argc, char **argv, options *o) {
+    server_words words = {0};
+    if (c->bit != SERVE) return parse_own_words(c, argc, argv, o);
+    int failed = translate_server_words(argc, argv, served_option, &words);
+    *o = (options){0};
+    if (!failed) failed = parse_own_words(c, words.count, words.items, o);
+    for (size_t i = 0; !failed && !o->help && i < words.n_notes; i++) note(o, "%s", words.notes[i]);
+    o->words = words.items;
+    o->n_words = words.count;
+    words.items = NULL;
+    words.count = 0;
+    server_words_free(&words);
+    return failed;
+}
+
 void free_options(options *o) {
+    for (int i = 0; i < o->n_words; i++) free(o->words[i]);
+    free(o->words);
     free(o->arguments);
     free(o->overrides);
     free(o->loras);
@@ -879,6 +920,10 @@ static void print_aliases(const command *c) {
                               letter[1] && name ? " and " : "", name ? "--" : "", name ? name : "", aliases[i].meant);
     }
     if (n == 0) return;
+    if (c->bit == SERVE) {
+        printf("\n  ");
+        return print_wrapped(2, server_flags_help());
+    }
     printf("\nAlso understood, as llama.cpp spells them:\n  ");
     print_wrapped(2, text);
 }

@@ -96,6 +96,7 @@ typedef struct options {
     bool no_auth, strict_model, no_webui, log_prompts;
     const char *api_prefix;
     const char *slot_save_path;
+    bool no_slots, spm_infill;
     const char *log_format; /* "text" or "json" */
     uint64_t models_max, sleep_idle_seconds, drain;
     uint64_t max_body, max_connections, max_connections_per_address, timeout;
@@ -112,6 +113,8 @@ typedef struct options {
     size_t n_found;
     const char **names; /* [n_names], owned: what the user called the models, where they are found elsewhere */
     size_t n_names;
+    char **words; /* [n_words], owned: argv of `serve`, in our own words */
+    int n_words;
 } options;
 
 /* Bits, so that an option's row can name all commands that take it. */

@@ -246,7 +246,8 @@ int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tok
 }
 
 bool read_by_chat(const char *key) {
-    return strncmp(key, "general.sampling.", 17) == 0 || strncmp(key, "tokenizer.chat_template", 23) == 0;
+    return strncmp(key, "general.sampling.", 17) == 0 || strncmp(key, "tokenizer.chat_template", 23) == 0 ||
+           strncmp(key, "tokenizer.ggml.fim_", 19) == 0;
 }
 
 void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader) {

@@ -84,7 +84,7 @@ int check_kwargs(const options *o);
  * saying why. */
 int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, cllm_chat **chat);
 
-/* Is this metadata that chat and template read, beside the model and its tokenizer? */
+/* Is this metadata that chat, template and serve read, beside the model and its tokenizer? */
 bool read_by_chat(const char *key);
 
 /* Note which overrides, or options that stand for one, nothing has read by now. reader: what was made of the file. */

@@ -13,6 +13,15 @@ adopt python3 tests/serve_openai.py "$url"
 serving_ends
 check 'SIGTERM: exit 143' exits 143
 
+# bytes as the marks of gaps
+mkdir "$temporary/slots"
+gap=tokenizer.ggml.fim_
+serving "$any" --chat-template chatml --ctx 1024 --parallel 2 --slot-save-path "$temporary/slots" --override-kv \
+    ${gap}pre_token_id=int:5,${gap}suf_token_id=int:6,${gap}mid_token_id=int:7,${gap}rep_token_id=int:8,${gap}sep_token_id=int:9
+adopt python3 tests/serve_llama.py "$url" "$temporary/slots" "$program" "$any"
+serving_ends
+adopt sh tests/serve_flags.sh "$1"
+
 serving "$any" --chat-template tests/support/agent.jinja --ctx 4096
 adopt python3 tests/serve_responses.py "$url"
 check 'Responses: a line for each tool that is left out' grep -qF "tools[1]: a tool of the type 'web_search' is left out" "$log"

@@ -224,6 +224,9 @@ bool ask_sampling(request *r, const json_t *fields, failure *f) {
         !field_whole(fields, "t_max_predict_ms", -1, INT32_MAX, &most_ms, f))
         return false;
     r->most_ms = most_ms > 0 ? (uint64_t)most_ms : 0;
+    const uint32_t n_ctx = r->model->n_ctx; /* no text is longer, and a sampler keeps so many tokens */
+    if (s->penalty_last_n > n_ctx) s->penalty_last_n = n_ctx;
+    if (s->dry_penalty_last_n > n_ctx) s->dry_penalty_last_n = n_ctx;
     return true;
 }
 

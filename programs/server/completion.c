@@ -66,6 +66,28 @@ static cllm_status create_generation(choice *c, cllm_error *err) {
     return status;
 }
 
+static finish finish_of(const choice *c, cllm_end end) {
+    switch (end) {
+    case CLLM_END_NONE: return FINISH_NONE;
+    case CLLM_END_LENGTH: return FINISH_LENGTH;
+    case CLLM_END_CONTEXT_FULL: return FINISH_CONTEXT;
+    case CLLM_END_STOP_STRING: return FINISH_STOP_STRING;
+    default: return c->calls ? FINISH_CALLS : FINISH_STOP;
+    }
+}
+
+/* A text may have ended before it began: where a grammar allows nothing more than the empty one. */
+static bool ends_at_once(choice *c) {
+    const cllm_end end = c->generation ? cllm_generation_end(c->generation) : CLLM_END_NONE;
+    event *e = end != CLLM_END_NONE ? event_create(c->index) : NULL;
+    if (!e) return false;
+    c->told = true;
+    e->finish = finish_of(c, end);
+    e->usage = c->usage;
+    request_add_event(c->request, e);
+    return true;
+}
+
 static bool is_scoring(const choice *c) { return c->request->scores_prompt && c->n_scored + 1 < c->prompt->count; }
 
 /* What of its tokens is evaluated already need not be again, unless something else than keys and values is wanted of them. */
@@ -104,7 +126,7 @@ bool completion_start(choice *c, cllm_sequence *sequence) {
                                     r->tools ? (cllm_string){r->tools, strlen(r->tools)} : (cllm_string){"[]", 2},
                                     &c->answer, &err);
     if (status != CLLM_OK) completion_fail_with(c, &err);
-    return status == CLLM_OK;
+    return status == CLLM_OK && !ends_at_once(c);
 }
 
 void completion_stop(choice *c) {
@@ -247,16 +269,6 @@ static cllm_status add_answer(choice *c, event *e, cllm_string text, bool ended,
     return status == CLLM_OK && !added ? CLLM_ERR_MEMORY : status;
 }
 
-static finish finish_of(const choice *c, cllm_end end) {
-    switch (end) {
-    case CLLM_END_NONE: return FINISH_NONE;
-    case CLLM_END_LENGTH: return FINISH_LENGTH;
-    case CLLM_END_CONTEXT_FULL: return FINISH_CONTEXT;
-    case CLLM_END_STOP_STRING: return FINISH_STOP_STRING;
-    default: return c->calls ? FINISH_CALLS : FINISH_STOP;
-    }
-}
-
 static bool copy_tokens(choice *c, event *e, const cllm_event *from) {
     const size_t n = from->n_tokens, row = 1 + c->request->n_logprobs;
     if (n == 0) return true;
@@ -271,6 +283,26 @@ static bool copy_tokens(choice *c, event *e, const cllm_event *from) {
     return true;
 }
 
+/* Look at the lines of what was drawn. Returns false at the first that is indented by less than the request wants: the text ends there. */
+static bool keeps_indent(choice *c, cllm_string *text) {
+    for (size_t i = 0; i < text->length; i++) {
+        const char byte = text->data[i];
+        const bool is_blank = byte == ' ' || byte == '\t';
+        if (c->is_in_indent && is_blank) c->n_blanks++;
+        if (c->is_in_indent && !is_blank) {
+            c->is_in_indent = false;
+            if (c->n_blanks < c->request->n_indent) {
+                text->length = i;
+                return false;
+            }
+        }
+        if (byte != '\n') continue;
+        c->has_new_line = c->is_in_indent = true;
+        c->n_blanks = 0;
+    }
+    return true;
+}
+
 /* The text that a step has brought, as pieces of the event. */
 static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_error *err) {
     cllm_event from;
@@ -282,11 +314,13 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
     c->usage.n_drafted = (size_t)from.n_drafted;
     c->usage.n_accepted = (size_t)from.n_accepted;
     e->stop_string = from.stop_string;
+    const bool goes_on = keeps_indent(c, &from.text);
     if (r->kind == REQUEST_CHAT)
         status = add_answer(c, e, from.text, from.end != CLLM_END_NONE, err);
     else if (from.text.length > 0 && !event_add_piece(e, CLLM_DELTA_CONTENT, 0, (cllm_string){0}, from.text))
         status = CLLM_ERR_MEMORY;
     if (status != CLLM_OK) return status;
+    if (!goes_on) e->finish = FINISH_LENGTH;
     for (size_t i = 0; i < e->n_pieces; i++)
         if (e->pieces[i].kind == CLLM_DELTA_REASONING) c->usage.n_reasoning = c->usage.n_drawn;
     if (e->finish == FINISH_NONE) e->finish = finish_of(c, from.end);
@@ -295,7 +329,8 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
         if (e->finish == FINISH_NONE) e->finish = c->calls ? FINISH_CALLS : FINISH_STOP;
     }
     if (e->finish == FINISH_NONE && r->n_limit > 0 && c->tokens.count >= r->n_limit) e->finish = FINISH_CONTEXT;
-    if (e->finish == FINISH_NONE && r->most_ms > 0 && c->read > 0 && (now() - c->read) * 1000 > (double)r->most_ms)
+    if (e->finish == FINISH_NONE && r->most_ms > 0 && c->has_new_line && c->read > 0 &&
+        (now() - c->read) * 1000 > (double)r->most_ms)
         e->finish = FINISH_LENGTH;
     return status;
 }

@@ -21,14 +21,18 @@ struct choice {
     text_buffer held; /* content that may become a stop string */
     id_list tokens;   /* the prompt and what was drawn: to begin again from, after its pages were given away */
     usage usage;
-    size_t n_scored;      /* tokens of the prompt that have their log probabilities */
+    size_t n_scored;   /* tokens of the prompt that have their log probabilities */
+    bool has_new_line; /* in what was drawn */
+    bool is_in_indent; /* its last line has n_blanks spaces and tabs, and nothing else */
+    uint32_t n_blanks;
     bool calls;           /* it has called a tool */
     bool told;            /* its finish */
     double started, read; /* when it began, and when its prompt was evaluated; 0: not yet */
 };
 
 /* Begin, in this sequence, which may hold a beginning of the prompt already, else with what the cache has of it. The sequence is the choice's from then
- * on. If it cannot begin, the request has been told, and false is returned. */
+ * on. If it cannot begin, or ends at once, the request has been told, and false is
+ * returned. */
 bool completion_start(choice *c, cllm_sequence *sequence);
 
 /* What is to be evaluated next, at most `most` tokens of a prompt. false: nothing. */

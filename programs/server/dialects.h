@@ -25,7 +25,34 @@ json_t *openai_usage(const request *r);
 json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, const cllm_logprob *logprobs, size_t n,
                         int32_t previous);
 json_t *llama_timings(usage u);
+json_t *llama_progress(usage u);         /* of reading the prompt */
 json_t *describe_model(served_model *m); /* an element of /v1/models */
+
+/* Read the body, make a request of it, and let it run. id_prefix: of the answer's id. */
+void answer_with(exchange *x, request_kind kind, const char *id_prefix, const answer_form *form,
+                 bool (*take)(request *r, const json_t *body, failure *f));
+
+/* llama.c: llama-server's own completions */
+json_t *llama_failure(const failure *f);
+void llama_completion(exchange *x);
+void llama_infill(exchange *x);
+
+/* llama_text.c: what it makes of texts */
+void llama_tokenize(exchange *x);
+void llama_detokenize(exchange *x);
+void llama_apply_template(exchange *x);
+void llama_embeddings(exchange *x);
+void llama_rerank(exchange *x);
+
+/* llama_state.c: what it tells of itself, and lets clients change */
+void llama_props(exchange *x);
+void llama_set_props(exchange *x);
+void llama_slots(exchange *x);
+void llama_change_slot(exchange *x);
+void llama_adapters(exchange *x);
+void llama_set_adapters(exchange *x);
+void llama_load(exchange *x);
+void llama_unload(exchange *x);
 
 /* ollama.c: texts of ollama's API */
 json_t *ollama_failure(const failure *f);

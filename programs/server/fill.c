@@ -5,7 +5,7 @@
 
 static int32_t by_key(const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, const char *key, const char *older_key) {
     const cllm_value *value = cllm_gguf_find(gguf, key);
-    if (!value) value = cllm_gguf_find(gguf, older_key);
+    if (!value && older_key) value = cllm_gguf_find(gguf, older_key);
     const bool is_whole =
         value && (value->type <= CLLM_INT32 || value->type == CLLM_UINT64 || value->type == CLLM_INT64);
     /* a negative number is out of range, too */
@@ -24,6 +24,13 @@ static int32_t by_spelling(const cllm_tokenizer *tokenizer, const char *text) {
     return id;
 }
 
+static int32_t by_either(const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, const char *key,
+                         const char *const *spellings) {
+    int32_t id = by_key(gguf, tokenizer, key, NULL);
+    while (id < 0 && *spellings) id = by_spelling(tokenizer, *spellings++);
+    return id;
+}
+
 bool find_fill_tokens(const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, fill_tokens *found) {
     static const char *const spellings[][3] = {
         {"<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"},    /* Qwen Coder, CodeGemma, Granite */
@@ -32,6 +39,11 @@ bool find_fill_tokens(const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, fi
         {"<｜fim▁begin｜>", "<｜fim▁hole｜>", "<｜fim▁end｜>"},    /* DeepSeek Coder */
         {"<|code_prefix|>", "<|code_suffix|>", "<|code_middle|>"}, /* GLM */
     };
+    static const char *const repositories[] = {"<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>",
+                                               "<reponame>",   "<repo_name>",   NULL};
+    static const char *const files[] = {"<|file_sep|>", "<file_sep>", NULL};
+    found->repository = by_either(gguf, tokenizer, "tokenizer.ggml.fim_rep_token_id", repositories);
+    found->file = by_either(gguf, tokenizer, "tokenizer.ggml.fim_sep_token_id", files);
     found->prefix = by_key(gguf, tokenizer, "tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id");
     found->suffix = by_key(gguf, tokenizer, "tokenizer.ggml.fim_suf_token_id", "tokenizer.ggml.suffix_token_id");
     found->middle = by_key(gguf, tokenizer, "tokenizer.ggml.fim_mid_token_id", "tokenizer.ggml.middle_token_id");

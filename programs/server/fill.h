@@ -7,6 +7,7 @@
 typedef struct fill_tokens {
     int32_t prefix, suffix,
         middle; /* middle: -1 where the text after the gap comes first, and nothing follows the text before it */
+    int32_t repository, file; /* before the names of these; -1: there is none */
 } fill_tokens;
 
 /* By the file's metadata, or by the spellings that families have. false: the vocabulary has none. */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,11 +26,13 @@
 enum {
     MOST_DAEMONS = 16,
     N_WORKERS = 4,
-    POOL_BYTES = 24 << 10, /* of a connection: its headers must fit */
-    IDLE_SECONDS = 75,     /* a connection without a request */
-    SILENCE_SECONDS = 15,  /* of a stream, before a sign of life */
-    MOST_LOGGED = 4000,    /* bytes of a prompt, with --log-prompts */
-    MOST_UNSENT = 4 << 20, /* bytes of a stream that its client does not take */
+    POOL_BYTES = 24 << 10,   /* of a connection: its headers must fit */
+    MOST_HEADERS = 14 << 10, /* of them: what headers take */
+    LEAST_SPEED = 16 << 10,  /* bytes a second of a body, or of an answer that is whole, after the --timeout */
+    SILENCE_SECONDS = 15,    /* of a stream, before a sign of life */
+    MOST_VALUES = 1 << 20,   /* of JSON, in a body */
+    MOST_LOGGED = 4000,      /* bytes of a prompt, with --log-prompts */
+    MOST_BODIES = 16,        /* times --max-body: of all requests together */
 };
 
 /* One that is open; it may have a request, or wait for one. */
@@ -57,10 +60,19 @@ static struct {
     bool stops;
     atomic_bool drains; /* connections close after their answers */
     pthread_t workers[N_WORKERS], ticker;
+    size_t n_workers;
+    bool ticks;
     uint64_t n_requests;
+    atomic_size_t n_body_bytes; /* that are held */
 } http = {.lock = PTHREAD_MUTEX_INITIALIZER, .has_work = PTHREAD_COND_INITIALIZER};
 
 /* --------------------------------------------------------------------------------------------- exchanges */
+
+static void forget_body(exchange *x) {
+    atomic_fetch_sub(&http.n_body_bytes, x->body.length);
+    free(x->body.bytes);
+    x->body = (text_buffer){0};
+}
 
 static void exchange_release(exchange *x) {
     pthread_mutex_lock(&x->lock);
@@ -70,14 +82,15 @@ static void exchange_release(exchange *x) {
     pthread_mutex_destroy(&x->lock);
     free(x->url);
     free(x->location);
-    free(x->body.bytes);
+    forget_body(x);
     free(x->answer.bytes);
     free(x);
 }
 
+/* While a worker has it nothing is lost: the worker wakes it in the end. */
 void exchange_wake(exchange *x) {
     pthread_mutex_lock(&x->lock);
-    if (x->suspended && x->connection) {
+    if (x->suspended && !x->works && x->connection) {
         x->suspended = false;
         MHD_resume_connection(x->connection);
     }
@@ -92,10 +105,18 @@ static void give_up(exchange *x) {
     exchange_wake(x);
 }
 
+void exchange_drop(exchange *x) {
+    shutdown(x->socket, SHUT_RDWR);
+    give_up(x);
+}
+
+/* The connection sleeps until it is woken; but not if there is nobody to wait for. */
 static void suspend(exchange *x) {
     pthread_mutex_lock(&x->lock);
-    x->suspended = true;
-    MHD_suspend_connection(x->connection);
+    if (x->stage != EXCHANGE_GONE) {
+        x->suspended = true;
+        MHD_suspend_connection(x->connection);
+    }
     pthread_mutex_unlock(&x->lock);
 }
 
@@ -107,10 +128,30 @@ const char *exchange_argument(const exchange *x, const char *name) {
     return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+/* Are there more values than a request has? A body of "[],[],..." takes fifty times its length when it is parsed. */
+static bool has_too_many_values(const text_buffer *body) {
+    size_t n = 0;
+    bool in_string = false;
+    for (size_t i = 0; i < body->length; i++) {
+        const char c = body->bytes[i];
+        if (c == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += c == '\\';
+        else
+            n += c == ',' || c == '[' || c == '{';
+    }
+    return n > MOST_VALUES;
+}
+
 json_t *exchange_json(exchange *x, failure *f) {
     json_error_t error;
     if (x->body.length == 0) {
         refuse(f, 400, NULL, "the body is empty; a JSON object is wanted");
+        return NULL;
+    }
+    if (has_too_many_values(&x->body)) {
+        refuse(f, 413, NULL, "the body has more than %d values", MOST_VALUES);
         return NULL;
     }
     json_t *value = json_loadb(x->body.bytes, x->body.length, JSON_ALLOW_NUL, &error);
@@ -163,36 +204,38 @@ void answer_events(exchange *x, request *r) {
     pthread_mutex_unlock(&r->lock);
     pthread_mutex_lock(&x->lock);
     x->request = r;
-    x->stage = EXCHANGE_STREAMS;
+    if (x->stage == EXCHANGE_WORKS) x->stage = EXCHANGE_STREAMS;
     pthread_mutex_unlock(&x->lock);
 }
 
-/* Before the request runs it knows whom to wake; after that it may end at any moment. */
+/* Before the request runs it knows whom to wake; after that it may end at any moment. The connection sleeps until the worker is done. */
 void answer_request(exchange *x, request *r) {
     failure f = {0};
     request_hold(r);
     answer_events(x, r);
-    if (scheduler_submit(r->model->scheduler, r, &f)) {
+    if (!scheduler_submit(r->model->scheduler, r, &f)) {
+        pthread_mutex_lock(&r->lock);
+        r->exchange = NULL;
+        pthread_mutex_unlock(&r->lock);
+        pthread_mutex_lock(&x->lock);
+        x->request = NULL;
+        pthread_mutex_unlock(&x->lock);
         request_release(r);
-        return;
+        answer_failure(x, &f);
     }
-    pthread_mutex_lock(&r->lock);
-    r->exchange = NULL;
-    pthread_mutex_unlock(&r->lock);
-    x->request = NULL;
     request_release(r);
-    request_release(r);
-    answer_failure(x, &f);
+}
+
+static bool has_hung_up(int socket) {
+    struct pollfd peer = {.fd = socket, .events = POLLRDHUP};
+    return poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLERR | POLLHUP));
 }
 
 void request_look_for_client(request *r) {
     pthread_mutex_lock(&r->lock);
-    if (r->exchange && !atomic_load(&r->cancelled)) {
-        struct pollfd peer = {.fd = r->exchange->socket, .events = POLLRDHUP};
-        if (poll(&peer, 1, 0) > 0 && (peer.revents & (POLLRDHUP | POLLERR | POLLHUP))) {
-            atomic_store(&r->cancelled, true);
-            give_up(r->exchange);
-        }
+    if (r->exchange && !atomic_load(&r->cancelled) && has_hung_up(r->exchange->socket)) {
+        atomic_store(&r->cancelled, true);
+        give_up(r->exchange);
     }
     pthread_mutex_unlock(&r->lock);
 }
@@ -203,9 +246,9 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     MHD_add_response_header(response, "X-Request-Id", x->id);
     MHD_add_response_header(response, "Request-Id", x->id); /* as Anthropic's clients read it */
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (atomic_load(&http.drains)) MHD_add_response_header(response, "Connection", "close");
+    if (x->closes || atomic_load(&http.drains)) MHD_add_response_header(response, "Connection", "close");
     if (x->status == 308) MHD_add_response_header(response, "Location", x->location);
-    if (x->allow) MHD_add_response_header(response, "Allow", x->allow);
+    if (*x->allow) MHD_add_response_header(response, "Allow", x->allow);
     if (x->file) {
         MHD_add_response_header(response, "Content-Security-Policy", WEB_PAGE_POLICY);
         MHD_add_response_header(response, "Referrer-Policy", "no-referrer");
@@ -227,12 +270,18 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     }
 }
 
+/* A client that reads at a snail's pace holds its answer no longer than this. */
+static void limit_sending(exchange *x) {
+    x->sent_by = now() + (double)http.o->timeout + (double)x->answer.length / LEAST_SPEED;
+}
+
 static enum MHD_Result send_answer(exchange *x) {
     struct MHD_Response *response = MHD_create_response_from_buffer(
         x->answer.length, x->answer.bytes ? x->answer.bytes : "", MHD_RESPMEM_MUST_COPY);
     if (!response) return MHD_NO;
     add_headers(x, response);
     x->n_bytes = x->answer.length;
+    limit_sending(x);
     const enum MHD_Result queued = MHD_queue_response(x->connection, (unsigned)x->status, response);
     MHD_destroy_response(response);
     return queued;
@@ -252,6 +301,7 @@ static ssize_t read_stream(void *user, uint64_t position, char *to, size_t most)
         if (x->answer.length == 0 && !x->ends && x->wants_ping && x->request->form->wait)
             x->request->form->wait(x->request, &x->answer);
         x->wants_ping = false;
+        if (x->ends) limit_sending(x);
     }
     const size_t n = x->answer.length - x->n_sent;
     if (n == 0 && x->ends) return MHD_CONTENT_READER_END_OF_STREAM;
@@ -287,19 +337,22 @@ static enum MHD_Result begin_stream(exchange *x) {
 /* A request that is under way. One that is no stream is awaited whole. */
 static enum MHD_Result go_on(exchange *x) {
     request *r = x->request;
-    if (x->stage == EXCHANGE_GONE) return MHD_NO;
-    if (r->streams) return begin_stream(x);
-    if (request_take_events(r, NULL)) {
-        if (r->failure.status != 0)
-            answer_failure(x, &r->failure);
-        else
-            answer_json(x, 200, r->form->whole(r));
-        return send_answer(x);
+    while (x->stage != EXCHANGE_GONE) {
+        if (r->streams) return begin_stream(x);
+        if (request_take_events(r, NULL)) {
+            if (r->failure.status != 0)
+                answer_failure(x, &r->failure);
+            else
+                answer_json(x, 200, r->form->whole(r));
+            return send_answer(x);
+        }
+        pthread_mutex_lock(&r->lock);
+        const bool waits = !r->first;
+        if (waits) suspend(x);
+        pthread_mutex_unlock(&r->lock);
+        if (waits && x->stage != EXCHANGE_GONE) return MHD_YES;
     }
-    pthread_mutex_lock(&r->lock);
-    if (!r->first && x->stage != EXCHANGE_GONE) suspend(x);
-    pthread_mutex_unlock(&r->lock);
-    return MHD_YES;
+    return MHD_NO;
 }
 
 /* --------------------------------------------------------------------------------------- who may ask */
@@ -352,22 +405,21 @@ static const char *match(const char *pattern, const char *path) {
 
 /* Find the route. false: f says that there is none. */
 static bool find_route(exchange *x, failure *f) {
-    static _Thread_local char allowed[128];
+    char *allowed = x->allow;
     const char *method = strcmp(x->method, "HEAD") == 0 ? "GET" : x->method;
-    *allowed = '\0';
     for (const route *r = routes; r->method; r++) {
         const char *rest = match(r->path, x->path);
         if (!rest) continue;
         x->rest = rest;
         if (strcmp(r->method, method) == 0) {
+            *allowed = '\0';
             x->route = r;
             return true;
         }
-        if (strlen(allowed) + strlen(r->method) + 3 < sizeof allowed && !strstr(allowed, r->method))
+        if (strlen(allowed) + strlen(r->method) + 3 < sizeof x->allow && !strstr(allowed, r->method))
             strcat(strcat(allowed, *allowed ? ", " : ""), r->method);
     }
     if (!*allowed) return refuse(f, 404, NULL, "%s %.200s: there is no such endpoint", x->method, x->path);
-    x->allow = allowed;
     return refuse(f, 405, NULL, "%.200s takes %s, not %s", x->path, allowed, x->method);
 }
 
@@ -383,6 +435,48 @@ static enum MHD_Result answer_preflight(exchange *x) {
     const enum MHD_Result queued = MHD_queue_response(x->connection, 204, response);
     MHD_destroy_response(response);
     return queued;
+}
+
+typedef struct header_counts {
+    size_t n, n_lengths, n_encodings, n_hosts;
+    bool strange;
+} header_counts;
+
+static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const char *name, const char *value) {
+    header_counts *counts = user;
+    (void)kind;
+    counts->n++;
+    counts->n_lengths += strcasecmp(name, "Content-Length") == 0;
+    counts->n_hosts += strcasecmp(name, "Host") == 0;
+    const bool is_encoding = strcasecmp(name, "Transfer-Encoding") == 0;
+    counts->n_encodings += is_encoding;
+    counts->strange |= strpbrk(name, " \t\r") != NULL || (is_encoding && (!value || strcasecmp(value, "chunked") != 0));
+    return MHD_YES;
+}
+
+/* A proxy before us could read such headers otherwise, and see the request end elsewhere. The memory of a connection holds its body and its
+ * answer's headers, too. */
+static bool check_headers(exchange *x, failure *f) {
+    header_counts counts = {0};
+    MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_header, &counts);
+    const size_t length = MHD_get_connection_info(x->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
+    x->closes = true;
+    if (length + counts.n * 96 > MOST_HEADERS) return refuse(f, 431, NULL, "the request's headers are too large");
+    if (counts.strange || counts.n_lengths + counts.n_encodings > 1 || counts.n_hosts > 1)
+        return refuse(f, 400, NULL,
+                      "the headers are ambiguous: one Host, and one Content-Length or 'Transfer-Encoding: chunked' is "
+                      "wanted");
+    x->closes = false;
+    return true;
+}
+
+static uint64_t declared_length(const exchange *x) {
+    const char *length = exchange_header(x, "Content-Length");
+    return length ? strtoull(length, NULL, 10) : 0;
+}
+
+static bool refuse_body(failure *f) {
+    return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
 }
 
 /* All that can be said before the body is read. */
@@ -402,20 +496,25 @@ static bool check(exchange *x, failure *f) {
     const char *encoding = exchange_header(x, "Content-Encoding");
     if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
         return refuse(f, 415, NULL, "the content encoding '%.40s' is not read here; send the body as it is", encoding);
-    const char *length = exchange_header(x, "Content-Length");
-    if (length && strtoull(length, NULL, 10) > http.o->max_body)
-        return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
-    return true;
+    return declared_length(x) <= http.o->max_body || refuse_body(f);
 }
 
 /* ------------------------------------------------------------------------------------------- from outside */
+
+/* What a worker had of it is given back. */
+static void end_work(exchange *x) {
+    pthread_mutex_lock(&x->lock);
+    x->works = false;
+    pthread_mutex_unlock(&x->lock);
+    exchange_wake(x);
+    exchange_release(x);
+}
 
 static void push_work(exchange *x) {
     const size_t most = sizeof http.work / sizeof *http.work;
     pthread_mutex_lock(&http.lock);
     const bool full = http.n_work == most || http.stops;
     if (!full) {
-        x->n_holders++; /* the worker's; nobody else has the exchange yet */
         http.work[(http.first_work + http.n_work++) % most] = x;
         pthread_cond_signal(&http.has_work);
     }
@@ -425,7 +524,7 @@ static void push_work(exchange *x) {
     refuse(&f, 503, NULL, "too many requests wait already; try again later");
     f.retry_after = 1;
     answer_failure(x, &f);
-    exchange_wake(x);
+    end_work(x);
 }
 
 static void *work(void *unused) {
@@ -441,8 +540,8 @@ static void *work(void *unused) {
         pthread_mutex_unlock(&http.lock);
         if (!x) return NULL;
         x->route->handle(x);
-        exchange_wake(x);
-        exchange_release(x);
+        forget_body(x);
+        end_work(x);
     }
 }
 
@@ -461,6 +560,7 @@ static exchange *open_exchange(struct MHD_Connection *connection_of, const char 
     if (!x || !(x->url = strdup(url))) return free(x), NULL;
     pthread_mutex_init(&x->lock, NULL);
     x->n_holders = 1;
+    x->reads = true;
     x->connection = connection_of;
     x->method = method; /* MHD's, as long as the connection */
     x->path = x->url;
@@ -479,16 +579,42 @@ static exchange *open_exchange(struct MHD_Connection *connection_of, const char 
     return x;
 }
 
+/* Where the client has sent the body already, or is about to, it is read before a refusal: a connection that is closed over unread bytes
+ * loses the answer. */
 static enum MHD_Result begin(exchange *x) {
     failure f = {0};
-    if (strcmp(x->method, "OPTIONS") == 0) return answer_preflight(x);
-    if (!check(x, &f))
-        answer_failure(x, &f);
-    else if (x->location)
-        answer_text(x, 308, "text/plain", "", 0);
-    else
+    const bool clear = check_headers(x, &f);
+    if (clear && strcmp(x->method, "OPTIONS") == 0) return answer_preflight(x);
+    if (clear && check(x, &f)) {
+        if (x->location) answer_text(x, 308, "text/plain", "", 0);
         return MHD_YES;
-    return send_answer(x);
+    }
+    answer_failure(x, &f);
+    const bool at_once = x->closes || exchange_header(x, "Expect") || declared_length(x) > 4 * http.o->max_body;
+    return at_once ? send_answer(x) : MHD_YES;
+}
+
+/* More of the body. What nobody wants is read all the same, to a point. */
+static enum MHD_Result take_body(exchange *x, const char *data, size_t n) {
+    failure f = {0};
+    const size_t n_received = atomic_fetch_add(&x->n_received, n) + n;
+    if (n_received > 4 * http.o->max_body) return MHD_NO;
+    if (x->stage == EXCHANGE_ANSWERED) return MHD_YES;
+    if (n_received > http.o->max_body) {
+        refuse_body(&f);
+    } else if (atomic_fetch_add(&http.n_body_bytes, n) + n > MOST_BODIES * http.o->max_body) {
+        atomic_fetch_sub(&http.n_body_bytes, n);
+        refuse(&f, 503, NULL, "too many large requests come at once; try again later");
+        f.retry_after = 1;
+    } else if (text_buffer_add(&x->body, data, n)) {
+        return MHD_YES;
+    } else {
+        atomic_fetch_sub(&http.n_body_bytes, n);
+        refuse_memory(&f);
+    }
+    forget_body(x);
+    answer_failure(x, &f);
+    return MHD_YES;
 }
 
 /* MHD calls this when the headers are there, for each piece of the body, at its end, and when a suspended connection goes on. */
@@ -501,30 +627,26 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection_
         return x ? begin(x) : MHD_NO;
     }
     if (*n_data > 0) {
-        if (x->body.length + *n_data > http.o->max_body) x->too_large = true;
-        if (!x->too_large && !text_buffer_add(&x->body, data, *n_data)) return MHD_NO;
-        if (x->too_large && (x->n_bytes += *n_data) > http.o->max_body) return MHD_NO; /* it goes on for ever */
+        const size_t n = *n_data;
         *n_data = 0;
-        return MHD_YES;
+        return take_body(x, data, n);
     }
-    switch (x->stage) {
+    x->reads = false;
+    const exchange_stage stage = x->stage;
+    switch (stage) {
     case EXCHANGE_READS: break;
     case EXCHANGE_WORKS: return MHD_YES;
     case EXCHANGE_ANSWERED: return send_answer(x);
     case EXCHANGE_STREAMS: return go_on(x);
     case EXCHANGE_GONE: return MHD_NO;
     }
-    if (x->too_large) {
-        failure f;
-        refuse(&f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
-        answer_failure(x, &f);
-        return send_answer(x);
-    }
     if (x->route->flags & ROUTE_AT_ONCE) {
         x->route->handle(x);
         return send_answer(x);
     }
     x->stage = EXCHANGE_WORKS;
+    x->works = true;
+    x->n_holders++; /* the worker's; nobody else has the exchange yet */
     suspend(x);
     push_work(x);
     return MHD_YES;
@@ -627,11 +749,6 @@ static void on_completed(void *user, struct MHD_Connection *connection_of, void 
         atomic_store(&r->cancelled, true); /* if it has not ended */
         pthread_mutex_unlock(&r->lock);
     }
-    pthread_mutex_lock(&x->lock);
-    x->connection = NULL;
-    x->request = NULL;
-    pthread_mutex_unlock(&x->lock);
-    request_release(r);
     pthread_mutex_lock(&http.lock);
     if (x->previous)
         x->previous->next = x->next;
@@ -640,6 +757,11 @@ static void on_completed(void *user, struct MHD_Connection *connection_of, void 
     if (x->next) x->next->previous = x->previous;
     if (x->peer) x->peer->idle_since = now();
     pthread_mutex_unlock(&http.lock);
+    pthread_mutex_lock(&x->lock);
+    x->connection = NULL;
+    x->request = NULL;
+    pthread_mutex_unlock(&x->lock);
+    request_release(r);
     exchange_release(x);
 }
 
@@ -672,14 +794,22 @@ static void on_connection(void *user, struct MHD_Connection *connection_of, void
 
 /* ------------------------------------------------------------------------------------------------- ticker */
 
-/* A body must come at 16 KB/s on average, after half a minute. */
+/* A body must come, and a whole answer go, at some speed: MHD's own time limit ends what does not move at all. */
 static bool is_too_slow(const exchange *x, double time) {
-    return x->stage == EXCHANGE_READS && time - x->begun > 30 + (double)x->body.length / (16 << 10);
+    const double read_by = x->begun + (double)http.o->timeout + (double)atomic_load(&x->n_received) / LEAST_SPEED;
+    const double sent_by = x->sent_by;
+    return x->reads ? time > read_by : sent_by > 0 && time > sent_by;
+}
+
+/* Has the client closed it, and all that it sent been read? epoll tells MHD so once, and MHD may miss it while it reads what came before. */
+static bool is_at_end(int socket) {
+    char byte;
+    return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 /* Under the lock of the list. */
 static void look_after(exchange *x, double time) {
-    if (is_too_slow(x, time)) shutdown(x->socket, SHUT_RDWR);
+    if (is_too_slow(x, time) || (x->reads && is_at_end(x->socket))) shutdown(x->socket, SHUT_RDWR);
     pthread_mutex_lock(&x->lock);
     const bool silent = x->stage == EXCHANGE_STREAMS && x->suspended && x->request && x->request->streams &&
                         time - x->last_sent > SILENCE_SECONDS && x->last_sent > 0;
@@ -697,7 +827,8 @@ static void *tick(void *unused) {
         const bool stops = http.stops;
         for (exchange *x = http.exchanges; x; x = x->next) look_after(x, time);
         for (connection *c = http.connections; c; c = c->next)
-            if (c->idle_since > 0 && time - c->idle_since > IDLE_SECONDS) shutdown(c->socket, SHUT_RDWR);
+            if (c->idle_since > 0 && (time - c->idle_since > (double)http.o->timeout || is_at_end(c->socket)))
+                shutdown(c->socket, SHUT_RDWR);
         pthread_mutex_unlock(&http.lock);
         if (stops) return NULL;
         models_unload_idle();
@@ -785,12 +916,21 @@ static int read_keys(const options *o) {
     return status == EXIT_SUCCESS && http.n_keys == 0 ? fail("%s: there is no key in it", o->api_key_file) : status;
 }
 
+/* A connection is a file. */
+static void allow_files(uint64_t n) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= n) return;
+    limit.rlim_cur = limit.rlim_max < n ? limit.rlim_max : (rlim_t)n;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int http_start(const options *o) {
     http.o = o;
     http.on_loopback = true;
     http.port = (unsigned)o->port;
     int status = read_keys(o);
     if (status != EXIT_SUCCESS) return status;
+    allow_files(o->max_connections + 64);
     if (o->host.count == 0) {
         status = listen_by_name("127.0.0.1", false);
         if (status == EXIT_SUCCESS) status = listen_by_name("::1", true);
@@ -798,9 +938,12 @@ int http_start(const options *o) {
     for (size_t i = 0; status == EXIT_SUCCESS && i < o->host.count; i++)
         status = listen_by_name(o->host.items[i], false);
     if (status != EXIT_SUCCESS) return status;
-    for (size_t i = 0; i < N_WORKERS; i++)
-        if (pthread_create(&http.workers[i], NULL, work, NULL) != 0) return fail("out of memory");
-    return pthread_create(&http.ticker, NULL, tick, NULL) == 0 ? EXIT_SUCCESS : fail("out of memory");
+    while (http.n_workers < N_WORKERS) {
+        if (pthread_create(&http.workers[http.n_workers], NULL, work, NULL) != 0) return fail("out of memory");
+        http.n_workers++;
+    }
+    http.ticks = pthread_create(&http.ticker, NULL, tick, NULL) == 0;
+    return http.ticks ? EXIT_SUCCESS : fail("out of memory");
 }
 
 unsigned http_port(void) { return http.port; }
@@ -820,19 +963,23 @@ bool http_is_idle(void) {
     return idle;
 }
 
+static void end_streams(void) {
+    pthread_mutex_lock(&http.lock);
+    for (exchange *x = http.exchanges; x; x = x->next)
+        if (x->stage == EXCHANGE_STREAMS) exchange_drop(x);
+    pthread_mutex_unlock(&http.lock);
+}
+
+/* What the workers have at hand may become a stream: those are ended when the workers have. No connection may be suspended after that. */
 void http_stop(void) {
     pthread_mutex_lock(&http.lock);
     http.stops = true;
     pthread_cond_broadcast(&http.has_work);
-    for (exchange *x = http.exchanges; x; x = x->next) {
-        if (x->stage != EXCHANGE_READS) shutdown(x->socket, SHUT_RDWR);
-        if (x->stage == EXCHANGE_STREAMS) give_up(x);
-    }
     pthread_mutex_unlock(&http.lock);
-    if (http.n_daemons > 0) {
-        for (size_t i = 0; i < N_WORKERS; i++) pthread_join(http.workers[i], NULL);
-        pthread_join(http.ticker, NULL);
-    }
+    end_streams();
+    for (size_t i = 0; i < http.n_workers; i++) pthread_join(http.workers[i], NULL);
+    if (http.ticks) pthread_join(http.ticker, NULL);
+    end_streams();
     for (size_t i = 0; i < http.n_daemons; i++) MHD_stop_daemon(http.daemons[i]);
     for (size_t i = 0; i < http.n_keys; i++) free(http.keys[i]);
     free(http.keys);

@@ -34,6 +34,14 @@ struct route {
 extern const route routes[];                    /* routes.c; ends with a NULL method */
 failure_form failure_form_of(const char *path); /* where no route is found */
 
+typedef enum exchange_stage {
+    EXCHANGE_READS,    /* its body */
+    EXCHANGE_WORKS,    /* its handler does */
+    EXCHANGE_ANSWERED, /* the answer is there */
+    EXCHANGE_STREAMS,  /* its request is under way */
+    EXCHANGE_GONE,     /* nobody is there to answer */
+} exchange_stage;
+
 /* One request of HTTP, and its answer. */
 struct exchange {
     const route *route;
@@ -46,14 +54,20 @@ struct exchange {
     struct connection *peer;
     int socket;
     char *url;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* of holders, stage, works, suspended */
     int n_holders;
-    enum { EXCHANGE_READS, EXCHANGE_WORKS, EXCHANGE_ANSWERED, EXCHANGE_STREAMS, EXCHANGE_GONE } stage;
-    bool suspended, ends, too_large, wants_ping;
+    _Atomic exchange_stage stage;
+    bool works; /* a worker has it, and wakes it when done */
+    bool suspended, ends, wants_ping;
+    bool closes;              /* the connection, after the answer */
+    atomic_bool reads;        /* the body is not there yet */
+    atomic_size_t n_received; /* bytes of it, kept or not */
+    _Atomic double sent_by;   /* when the last of its answer must have been sent; 0: it is not there yet */
     double begun, last_sent;
     int status;
     unsigned retry_after;
-    const char *type, *allow;
+    const char *type;
+    char allow[64];
     char *location;       /* where the page is, for one who asks for the prefix without a slash: owned; or NULL */
     const web_file *file; /* that the answer is */
     text_buffer answer;   /* whole, or what of a stream is to be sent */
@@ -84,6 +98,9 @@ void exchange_wake(exchange *x); /* something came for it */
 
 /* Has the client of a request gone away? Then it is cancelled. */
 void request_look_for_client(request *r);
+
+/* Its client does not take what is sent: the connection ends. Under the lock of the exchange's request. */
+void exchange_drop(exchange *x);
 
 /* Listen, as the options say. Returns an exit status, after saying why. */
 int http_start(const options *o);

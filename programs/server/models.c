@@ -229,32 +229,54 @@ static int load(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-/* Make room: the model that was not used for longest goes. Under the lock. false: all are in use. */
+/* Under the lock, which is let go meanwhile: nobody waits for one who only asks for another model. Who wants this one waits. */
+static void unload_under_lock(served_model *m) {
+    m->state = MODEL_UNLOADING;
+    pthread_mutex_unlock(&all.lock);
+    unload(m);
+    pthread_mutex_lock(&all.lock);
+    m->state = MODEL_UNLOADED;
+    pthread_cond_broadcast(&all.changed);
+}
+
+static bool is_changing(const served_model *m) { return m->state == MODEL_LOADING || m->state == MODEL_UNLOADING; }
+
+/* Make room: the model that was not used for longest goes. Under the lock, which is let go meanwhile. false: all are in use. */
 static bool make_room(void) {
-    size_t n_loaded = 0;
-    served_model *oldest = NULL;
-    for (size_t i = 0; i < all.n; i++) {
-        served_model *m = all.items[i];
-        n_loaded += m->state == MODEL_READY || m->state == MODEL_LOADING;
-        if (m->state == MODEL_READY && m->n_holders == 0 && (!oldest || m->last_used < oldest->last_used)) oldest = m;
+    for (;;) {
+        size_t n_loaded = 0, n_going = 0;
+        served_model *oldest = NULL;
+        for (size_t i = 0; i < all.n; i++) {
+            served_model *m = all.items[i];
+            n_loaded += m->state == MODEL_READY || is_changing(m);
+            n_going += m->state == MODEL_UNLOADING;
+            if (m->state == MODEL_READY && m->n_holders == 0 && (!oldest || m->last_used < oldest->last_used))
+                oldest = m;
+        }
+        if (all.o->models_max == 0 || n_loaded < all.o->models_max) return true;
+        if (n_going > 0) {
+            pthread_cond_wait(&all.changed, &all.lock);
+        } else if (oldest) {
+            note(&oldest->o, "%s: unloaded, to make room", oldest->name);
+            unload_under_lock(oldest);
+        } else {
+            return false;
+        }
     }
-    if (all.o->models_max == 0 || n_loaded < all.o->models_max) return true;
-    if (!oldest) return false;
-    oldest->state = MODEL_UNLOADED;
-    note(&oldest->o, "%s: unloaded, to make room", oldest->name);
-    unload(oldest);
-    return true;
 }
 
 /* Under the lock, which is let go meanwhile. */
 static bool load_under_lock(served_model *m, failure *f) {
-    while (m->state == MODEL_LOADING) pthread_cond_wait(&all.changed, &all.lock);
-    if (m->state == MODEL_READY) return true;
-    if (!make_room()) {
-        refuse(f, 503, NULL, "%s is not loaded, and all %llu models that may be are in use; try again later", m->name,
-               (unsigned long long)all.o->models_max);
-        f->retry_after = 5;
-        return false;
+    for (;;) {
+        while (is_changing(m)) pthread_cond_wait(&all.changed, &all.lock);
+        if (m->state == MODEL_READY) return true;
+        if (!make_room()) {
+            refuse(f, 503, NULL, "%s is not loaded, and all %llu models that may be are in use; try again later",
+                   m->name, (unsigned long long)all.o->models_max);
+            f->retry_after = 5;
+            return false;
+        }
+        if (m->state == MODEL_UNLOADED || m->state == MODEL_FAILED) break; /* nobody else has begun meanwhile */
     }
     m->state = MODEL_LOADING;
     m->keep_seconds = all.o->sleep_idle_seconds == UINT64_MAX ? -1 : (double)all.o->sleep_idle_seconds;
@@ -329,8 +351,7 @@ bool model_unload(const char *name, failure *f) {
         if (m->n_holders > 0) {
             done = refuse(f, 409, "model", "%s is in use", m->name);
         } else {
-            m->state = MODEL_UNLOADED;
-            unload(m);
+            unload_under_lock(m);
         }
     }
     pthread_mutex_unlock(&all.lock);
@@ -341,8 +362,8 @@ bool model_unload(const char *name, failure *f) {
 static bool replace_file(served_model *m, const char *path) {
     char *newer = strdup(path);
     if (!newer) return false;
-    while (m->state == MODEL_LOADING || m->n_holders > 0) pthread_cond_wait(&all.changed, &all.lock);
-    if (m->state == MODEL_READY) unload(m);
+    while (is_changing(m) || m->n_holders > 0) pthread_cond_wait(&all.changed, &all.lock);
+    if (m->state == MODEL_READY) unload_under_lock(m);
     m->state = MODEL_UNLOADED;
     free(m->path);
     m->o.model = m->path = newer;
@@ -367,8 +388,7 @@ void models_unload_idle(void) {
             now() - m->last_used < m->keep_seconds)
             continue;
         note(&m->o, "%s: unloaded, for it was not used for %.0f s", m->name, m->keep_seconds);
-        m->state = MODEL_UNLOADED;
-        unload(m);
+        unload_under_lock(m);
     }
     pthread_mutex_unlock(&all.lock);
 }

@@ -11,7 +11,7 @@
 #include "server/metrics.h"
 #include "server/scheduler.h"
 
-typedef enum model_state { MODEL_UNLOADED, MODEL_LOADING, MODEL_READY, MODEL_FAILED } model_state;
+typedef enum model_state { MODEL_UNLOADED, MODEL_LOADING, MODEL_READY, MODEL_FAILED, MODEL_UNLOADING } model_state;
 
 struct served_model {
     char *name;        /* owned */

@@ -4,7 +4,7 @@
 
 #include "server/ask.h"
 #include "server/dialects.h"
-#include "server/fill.h"
+#include "server/infill.h"
 #include "server/write.h"
 
 #include <ctype.h>
@@ -409,33 +409,9 @@ static bool put_context(request *r, const json_t *context, failure *f) {
 
 /* A prompt with a gap, which the answer fills. Nothing in the texts is a special token. */
 static bool ask_gap(request *r, const char *before, const char *after, failure *f) {
-    const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
-    const char *const texts[] = {before, after};
-    int32_t *parts[2] = {NULL, NULL};
-    size_t counts[2] = {0, 0}, n = 0;
-    fill_tokens fill;
-    if (!find_fill_tokens(cllm_model_gguf(r->model->run.model), t, &fill))
-        return refuse(f, 400, "suffix", "\"%.100s\" does not support insert", r->model->name);
-    bool good = true;
-    for (size_t i = 0; good && i < 2; i++)
-        good = model_encode(r->model, texts[i], strlen(texts[i]), CLLM_ENCODE_GOES_ON, &parts[i], &counts[i], f);
-    int32_t *tokens = good ? malloc((counts[0] + counts[1] + 4) * sizeof *tokens) : NULL;
-    if (good && !tokens) good = refuse_memory(f);
-    if (good) {
-        const size_t first = fill.middle >= 0 ? 0 : 1;
-        const int32_t marks[] = {fill.prefix, fill.suffix};
-        if (cllm_tokenizer_adds_bos(t)) tokens[n++] = cllm_tokenizer_bos(t);
-        for (size_t k = 0; k < 2; k++) {
-            const size_t i = k ^ first;
-            tokens[n++] = marks[i];
-            memcpy(tokens + n, parts[i], counts[i] * sizeof *tokens);
-            n += counts[i];
-        }
-        if (fill.middle >= 0) tokens[n++] = fill.middle;
-        good = request_add_prompt(r, tokens, n) || refuse_memory(f);
-    }
-    for (size_t i = 0; i < 2; i++) cllm_free(parts[i]);
-    return good;
+    const gap wanted = {.prefix = {before, strlen(before)}, .suffix = {after, strlen(after)}};
+    if (ask_infill(r, &wanted, f)) return true;
+    return f->status != 501 || refuse(f, 400, "suffix", "\"%.100s\" does not support insert", r->model->name);
 }
 
 /* The prompt as a message of a user, after one of the system. */

@@ -1,6 +1,7 @@
 /* OpenAI's API: https://platform.openai.com/docs/api-reference, with the fields that llama-server, vLLM and their clients add. */
 #include "server/ask.h"
 #include "server/dialects.h"
+#include "server/infill.h"
 #include "server/write.h"
 
 #include <stdlib.h>
@@ -67,6 +68,11 @@ json_t *llama_timings(usage u) {
         json_put(&t, "draft_n_accepted", json_integer((json_int_t)u.n_accepted));
     }
     return t;
+}
+
+json_t *llama_progress(usage u) {
+    return json_pack("{s:I, s:I, s:I, s:f}", "total", (json_int_t)u.n_prompt, "cache", (json_int_t)u.n_cached,
+                     "processed", (json_int_t)u.n_read, "time_ms", u.prompt_ms);
 }
 
 static json_t *bytes_of(cllm_string text) {
@@ -200,10 +206,7 @@ static void chat_step(request *r, const event *e, text_buffer *out) {
     }
     if (r->shows_progress && e->n_tokens == 0 && e->finish == FINISH_NONE) {
         json_t *o = chat_chunk(r, e->choice, json_object(), NULL);
-        json_put(&o, "prompt_progress",
-                 json_pack("{s:I, s:I, s:I, s:f}", "total", (json_int_t)e->usage.n_prompt, "cache",
-                           (json_int_t)e->usage.n_cached, "processed", (json_int_t)e->usage.n_read, "time_ms",
-                           e->usage.prompt_ms));
+        json_put(&o, "prompt_progress", llama_progress(e->usage));
         write_event(out, NULL, o);
     }
     if (e->finish == FINISH_NONE) return;
@@ -331,9 +334,8 @@ static bool take_chat(request *r, const json_t *body, failure *f) {
     return ask_chat(r, &chat, f) && ask_end(r, f) && take_stream(r, body, f);
 }
 
-/* Read the body, make a request of it, and let it run. */
-static void answer_with(exchange *x, request_kind kind, const char *id_prefix, const answer_form *form,
-                        bool (*take)(request *r, const json_t *body, failure *f)) {
+void answer_with(exchange *x, request_kind kind, const char *id_prefix, const answer_form *form,
+                 bool (*take)(request *r, const json_t *body, failure *f)) {
     failure f = {0};
     const char *model = NULL;
     request *r = NULL;
@@ -445,10 +447,8 @@ static json_t *completion_choice(const request *r, size_t i) {
     const prompt *p = &r->prompts[i / r->n_each];
     text_buffer text = {0};
     json_t *c = json_object(), *logprobs = json_null();
-    const char *suffix = json_string_value(json_object_get(r->details, "suffix"));
     if (echoes(r)) add_prompt_text(r, p, &text);
     text_buffer_add(&text, a->content.bytes ? a->content.bytes : "", a->content.length);
-    if (echoes(r) && suffix) text_buffer_add(&text, suffix, strlen(suffix));
     if (r->wants_logprobs) {
         json_t *lists[4] = {json_array(), json_array(), json_array(), json_array()};
         size_t offset = 0;
@@ -484,7 +484,8 @@ static void completion_step(request *r, const event *e, text_buffer *out) {
     if (begins && echoes(r)) add_prompt_text(r, p, &text);
     if (begins) s->begun[e->choice] = true;
     for (size_t i = 0; i < e->n_pieces; i++) text_buffer_add(&text, e->pieces[i].text, e->pieces[i].length);
-    if (text.length == 0 && e->finish == FINISH_NONE && !e->logprobs) return free(text.bytes);
+    const bool progress = r->shows_progress && e->n_tokens == 0 && e->finish == FINISH_NONE;
+    if (text.length == 0 && e->finish == FINISH_NONE && !e->logprobs && !progress) return free(text.bytes);
     json_t *o = begin_object(r, "text_completion"), *c = json_object(), *list = json_array(), *logprobs = json_null();
     if (e->logprobs) {
         json_t *lists[4] = {json_array(), json_array(), json_array(), json_array()};
@@ -502,6 +503,8 @@ static void completion_step(request *r, const event *e, text_buffer *out) {
     json_put(&c, "finish_reason", reason ? json_string(reason) : json_null());
     json_add(&list, c);
     json_put(&o, "choices", list);
+    if (progress) json_put(&o, "prompt_progress", llama_progress(e->usage));
+    if (s->wants_timings && !reason) json_put(&o, "timings", llama_timings(e->usage));
     if (reason) put_extras(r, &o, e->usage);
     write_event(out, NULL, o);
     free(text.bytes);
@@ -516,10 +519,25 @@ static const answer_form completion_form = {.stream_type = "text/event-stream",
                                             .wait = write_comment,
                                             .whole = completion_whole};
 
+/* Texts that end before the suffix: gaps to fill. */
+static bool add_gaps(request *r, const json_t *prompts, cllm_string suffix, failure *f) {
+    const size_t n = json_is_array(prompts) ? json_array_size(prompts) : 1;
+    if (echoes(r)) return refuse(f, 400, "suffix", "suffix: with echo there is none");
+    for (size_t i = 0; i < n; i++) {
+        const json_t *text = json_is_array(prompts) ? json_array_get(prompts, i) : prompts;
+        if (!json_is_string(text) || i >= MOST_CHOICES)
+            return refuse(f, 400, "prompt", "prompt: with a suffix, a text or at most %d of them are wanted here",
+                          MOST_CHOICES);
+        const gap wanted = {.prefix = {json_string_value(text), json_string_length(text)}, .suffix = suffix};
+        if (!ask_infill(r, &wanted, f)) return false;
+    }
+    return true;
+}
+
 static bool take_completion(request *r, const json_t *body, failure *f) {
     int64_t n_top = -1;
     bool echo = false;
-    const char *suffix = NULL;
+    const char *suffix = "";
     const json_t *given = field_find(body, "prompt");
     if (!field_whole(body, "logprobs", 0, 20, &n_top, f) || !field_bool(body, "echo", &echo, f) ||
         !field_string(body, "suffix", &suffix, f) || !take_limits(r, body, f) || !ask_sampling(r, body, f) ||
@@ -528,10 +546,13 @@ static bool take_completion(request *r, const json_t *body, failure *f) {
     r->wants_logprobs = n_top >= 0;
     r->n_logprobs = n_top > 0 ? (uint32_t)n_top : 0;
     r->scores_prompt = echo && r->wants_logprobs;
-    r->details = json_pack("{s:b, s:s?}", "echo", echo, "suffix", suffix);
+    r->details = json_pack("{s:b}", "echo", echo);
     if (!r->details) return refuse_memory(f);
     if (!given) return refuse(f, 400, "prompt", "prompt is missing");
-    return add_prompts(r, given, "prompt", f) && ask_end(r, f) && take_stream(r, body, f);
+    const bool added =
+        *suffix ? add_gaps(r, given, (cllm_string){suffix, json_string_length(json_object_get(body, "suffix"))}, f)
+                : add_prompts(r, given, "prompt", f);
+    return added && ask_end(r, f) && take_stream(r, body, f);
 }
 
 void openai_completions(exchange *x) { answer_with(x, REQUEST_TEXT, "cmpl-", &completion_form, take_completion); }
@@ -621,7 +642,7 @@ json_t *describe_model(served_model *m) {
     const bool ready = model_hold(m);
     json_put(&o, "id", json_text(m->name, strlen(m->name)));
     json_put(&o, "object", json_string("model"));
-    json_put(&o, "created", json_integer(m->created));
+    json_put(&o, "created", json_integer(ready ? m->created : 0));
     json_put(&o, "owned_by", json_string("mini-cllm"));
     put_anthropic_names(&o, m);
     if (!ready) {
@@ -650,9 +671,12 @@ json_t *describe_model(served_model *m) {
 
 /* As Codex CLI parses it: https://github.com/openai/codex, models_manager. */
 static json_t *describe_for_codex(served_model *m) {
+    const bool ready = model_hold(m);
+    const json_int_t n_ctx = ready ? m->n_ctx : 0;
+    if (ready) model_let_go(m);
     return json_pack("{s:o, s:o, s:o, s:I}", "slug", json_text(m->name, strlen(m->name)), "name",
                      json_text(m->name, strlen(m->name)), "model", json_text(m->name, strlen(m->name)),
-                     "context_window", (json_int_t)m->n_ctx);
+                     "context_window", n_ctx);
 }
 
 void openai_models(exchange *x) {

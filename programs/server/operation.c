@@ -17,12 +17,13 @@ void show_health(exchange *x) {
 
 void show_metrics(exchange *x) {
     text_buffer text = {0};
-    for (size_t i = 0; i < models_count();
-         i++) /* of the first that is ready: the names are llama-server's, which has one */
-        if (model_get_state(model_at(i)) == MODEL_READY) {
-            metrics_print(model_at(i), &text);
-            break;
-        }
+    bool found = false; /* the first that is ready: the names are llama-server's, which has one */
+    for (size_t i = 0; !found && i < models_count(); i++) {
+        found = model_hold(model_at(i));
+        if (!found) continue;
+        metrics_print(model_at(i), &text);
+        model_let_go(model_at(i));
+    }
     answer_text(x, 200, "text/plain; version=0.0.4", text.bytes ? text.bytes : "", text.length);
     free(text.bytes);
 }

@@ -12,7 +12,7 @@
 request *request_create(request_kind kind) {
     request *r = calloc(1, sizeof *r);
     if (!r) return NULL;
-    *r = (request){.kind = kind, .n_each = 1, .n_most = UINT64_MAX, .uses_cache = true, .n_holders = 1};
+    *r = (request){.kind = kind, .n_each = 1, .n_most = UINT64_MAX, .slot = -1, .uses_cache = true, .n_holders = 1};
     r->created = (int64_t)time(NULL);
     r->received = now();
     r->last = &r->first;
@@ -145,13 +145,22 @@ void event_destroy(event *e) {
     free(e);
 }
 
+static size_t n_bytes_of(const request *r, const event *e) {
+    size_t n = sizeof *e + e->n_pieces * sizeof *e->pieces + e->n_tokens * sizeof *e->tokens;
+    for (size_t i = 0; i < e->n_pieces; i++) n += e->pieces[i].length;
+    return n + (e->logprobs ? e->n_tokens * (1 + r->n_logprobs) * sizeof *e->logprobs : 0);
+}
+
 void request_add_event(request *r, event *e) {
     pthread_mutex_lock(&r->lock);
     *r->last = e;
     r->last = &e->next;
     r->n_told += e->finish != FINISH_NONE;
     const bool matters = r->streams || e->finish == FINISH_FAILED || r->n_told == r->n_choices;
+    r->n_untaken += n_bytes_of(r, e);
     if (r->exchange && matters) exchange_wake(r->exchange);
+    if (r->exchange && r->streams && r->n_untaken > MOST_UNTAKEN && !atomic_exchange(&r->cancelled, true))
+        exchange_drop(r->exchange);
     pthread_mutex_unlock(&r->lock);
 }
 
@@ -215,6 +224,7 @@ bool request_take_events(request *r, text_buffer *out) {
     event *e = r->first;
     r->first = NULL;
     r->last = &r->first;
+    r->n_untaken = 0;
     pthread_mutex_unlock(&r->lock);
     for (event *next; e; e = next) {
         next = e->next;

@@ -47,6 +47,7 @@ typedef struct usage {
     size_t n_reasoning;                 /* of those drawn, before the reasoning ended */
     double prompt_ms, drawn_ms;
     size_t n_drafted, n_accepted;
+    uint32_t slot; /* that it ran in */
 } usage;
 
 /* What one step brought to a choice. */
@@ -114,7 +115,12 @@ typedef struct answer_form {
     json_t *(*whole)(request *r);                                 /* where it is not a stream; may set r->whole_type */
 } answer_form;
 
-enum { MOST_CHOICES = 128, MOST_EMBEDDINGS = 2048, MOST_STOPS = 64 };
+enum {
+    MOST_CHOICES = 128,
+    MOST_EMBEDDINGS = 2048,
+    MOST_STOPS = 64,
+    MOST_UNTAKEN = 4 << 20, /* bytes of events that a stream's client does not read */
+};
 
 struct request {
     /* what is wanted */
@@ -132,7 +138,9 @@ struct request {
     uint64_t n_most;       /* tokens of a choice; UINT64_MAX: as many as the context holds */
     bool no_text;          /* with n_most 0: the prompt is evaluated, and that is all */
     uint32_t n_limit;      /* positions that it may use; 0: the context's */
-    uint64_t most_ms;      /* of drawing; 0: any */
+    uint64_t most_ms;      /* of drawing, once there is a new line; 0: any */
+    uint32_t n_indent;     /* of a text: it ends at a line that begins with fewer spaces and tabs */
+    int32_t slot;          /* that its first choice is to run in; -1: any */
     char **stops;          /* [n_stops]: owned */
     size_t n_stops;
     bool ignores_end;
@@ -168,6 +176,7 @@ struct request {
     size_t n_told;      /* choices that have ended */
     exchange *exchange; /* who waits for it, or NULL: the client is gone */
     event *first, **last;
+    size_t n_untaken; /* bytes of these */
     atomic_bool cancelled;
 };
 

@@ -1,5 +1,4 @@
 /* What scheduler.h says. */
-#define _GNU_SOURCE /* POLLRDHUP */
 #include "server/scheduler.h"
 
 #include "server/completion.h"
@@ -7,7 +6,6 @@
 #include "server/metrics.h"
 #include "server/models.h"
 
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +29,8 @@ struct scheduler {
     size_t n_queued, most_queued, n_active;
     engine_call *calls;
     cllm_stats stats;
-    bool ends, stops; /* ends: of requests, with a failure; stops: of the threads, too */
+    bool closes; /* all requests fail */
+    bool stops, ended; /* ended: nobody runs calls any more */
 
     /* the engine's thread */
     slot *slots; /* [n_slots] */
@@ -151,8 +150,13 @@ static choice *find_sibling(const scheduler *s, const choice *c) {
     return NULL;
 }
 
-static uint32_t free_slot(const scheduler *s) {
+/* The slot that a choice is to run in; n_slots: none is free. */
+static uint32_t free_slot(const scheduler *s, const choice *c) {
     uint32_t i = 0;
+    if (c && c->index == 0 && c->request->slot >= 0) {
+        i = (uint32_t)c->request->slot;
+        return s->slots[i].choice ? s->n_slots : i;
+    }
     while (i < s->n_slots && s->slots[i].choice) i++;
     return i;
 }
@@ -178,6 +182,7 @@ static void start(scheduler *s, choice *c, uint32_t index) {
         return drop(c);
     }
     if (!completion_start(c, sequence)) return drop(c);
+    c->usage.slot = index;
     s->slots[index].choice = c;
     s->slots[index].task = ++s->n_tasks;
     s->order[s->n_running++] = index;
@@ -192,9 +197,11 @@ static void admit(scheduler *s) {
     for (choice **at = &s->queue;;) {
         pthread_mutex_lock(&s->lock);
         choice *c = *at;
-        const uint32_t index = somebody_gave_way(s) ? s->n_slots : free_slot(s); /* who gave way comes first */
+        const bool yields = somebody_gave_way(s); /* who gave way comes first */
+        const uint32_t index = yields ? s->n_slots : free_slot(s, c);
         const bool gone = c && atomic_load(&c->request->cancelled);
         bool fits = false, waits = false;
+        if (c && !gone && index == s->n_slots) waits = !yields && s->n_running < s->n_slots; /* for its own slot */
         if (c && !gone && index < s->n_slots) {
             const choice *sibling = find_sibling(s, c);
             waits = sibling && sibling->read == 0;
@@ -209,7 +216,7 @@ static void admit(scheduler *s) {
             drop(c);
         else if (fits)
             start(s, c, index);
-        else if (waits) /* for the prompt that both have */
+        else if (waits) /* for that slot, or the prompt that both have */
             at = &c->next;
         else
             return;
@@ -259,9 +266,14 @@ static void drop_gone(scheduler *s) {
 
 /* -------------------------------------------------------------------------------------------------- steps */
 
+/* A choice that wants nothing and has not ended would wait for ever, and keep this thread busy. */
 static void add_span(scheduler *s, uint32_t index, size_t most, size_t *n_tokens) {
     cllm_span span;
-    if (!completion_wants(s->slots[index].choice, most, &span)) return;
+    if (!completion_wants(s->slots[index].choice, most, &span)) {
+        failure f;
+        refuse(&f, 500, NULL, "the text cannot go on: nothing is left to evaluate, and it has not ended");
+        return completion_fail(s->slots[index].choice, &f);
+    }
     s->of_span[s->n_spans] = index;
     s->spans[s->n_spans++] = span;
     *n_tokens += span.count;
@@ -301,6 +313,12 @@ static double writing_time(const scheduler *s, size_t n_writing) {
     return 0;
 }
 
+/* What was told its end by add_span leaves. */
+static void empty_idle(scheduler *s) {
+    for (size_t i = s->n_running; i-- > 0;)
+        if (s->slots[s->order[i]].choice->told) empty_slot(s, s->order[i]);
+}
+
 /* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last step took. */
 static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
     const double weight = 0.2, share = 0.6, least = 8, most = (double)s->model->n_batch;
@@ -337,6 +355,7 @@ static void step(scheduler *s, double begun) {
     step_count n = {0};
     cllm_error err = {.message = ""};
     n.n_read = make_spans(s, &n.n_writing);
+    empty_idle(s);
     n.n_spans = s->n_spans;
     if (s->n_spans == 0) return;
     begin_masks(s);
@@ -393,12 +412,12 @@ static void *run_engine(void *user) {
     for (;;) {
         pthread_mutex_lock(&s->lock);
         while (!s->stops && !s->queue && !s->calls && s->n_running == 0) pthread_cond_wait(&s->wakes, &s->lock);
-        const bool stops = s->stops, ends = s->ends;
+        const bool stops = s->stops, closes = s->closes;
         pthread_mutex_unlock(&s->lock);
         const double begun = now();
         run_calls(s);
-        if (ends) end_requests(s);
-        if (stops) return NULL;
+        if (closes) end_requests(s);
+        if (stops) break;
         drop_gone(s);
         come_back(s);
         admit(s);
@@ -408,6 +427,11 @@ static void *run_engine(void *user) {
         s->stats = stats;
         pthread_mutex_unlock(&s->lock);
     }
+    pthread_mutex_lock(&s->lock);
+    s->ended = true;
+    pthread_mutex_unlock(&s->lock);
+    run_calls(s); /* that came until then */
+    return NULL;
 }
 
 /* ------------------------------------------------------------------------------------------- from outside */
@@ -430,13 +454,12 @@ scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_q
     const bool whole = s->slots && s->order && s->spans && s->of_span && s->writing_times && s->to_prepare;
     if (whole && pthread_create(&s->mask_thread, NULL, make_masks, s) == 0) {
         if (pthread_create(&s->thread, NULL, run_engine, s) == 0) return s;
+        pthread_mutex_lock(&s->lock);
         s->stops = true;
         pthread_cond_broadcast(&s->masks);
+        pthread_mutex_unlock(&s->lock);
         pthread_join(s->mask_thread, NULL);
     }
-    s->n_slots = s->slots ? n_slots : 0;
-    s->thread = s->mask_thread;
-    s->stops = true;
     free(s->slots), free(s->order), free(s->spans), free(s->of_span), free(s->writing_times), free(s->to_prepare),
         free(s);
     return NULL;
@@ -444,7 +467,7 @@ scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_q
 
 void scheduler_end_requests(scheduler *s) {
     pthread_mutex_lock(&s->lock);
-    s->ends = true;
+    s->closes = true;
     pthread_cond_signal(&s->wakes);
     pthread_mutex_unlock(&s->lock);
 }
@@ -452,7 +475,7 @@ void scheduler_end_requests(scheduler *s) {
 void scheduler_destroy(scheduler *s) {
     if (!s) return;
     pthread_mutex_lock(&s->lock);
-    s->ends = s->stops = true;
+    s->closes = s->stops = true;
     pthread_cond_broadcast(&s->wakes);
     pthread_cond_broadcast(&s->masks);
     pthread_mutex_unlock(&s->lock);
@@ -472,8 +495,8 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
     const size_t n_new =
         r->kind == REQUEST_EMBED ? 1 : r->n_choices; /* its texts are short work, one after the other */
-    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active), ends = s->ends;
-    if (!full && !ends) {
+    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active), closes = s->closes;
+    if (!full && !closes) {
         choice **at = &s->queue;
         while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
         for (size_t i = 0; i < r->n_choices; i++) {
@@ -487,8 +510,8 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
         pthread_cond_signal(&s->wakes);
     }
     pthread_mutex_unlock(&s->lock);
-    if (!full && !ends) return true;
-    if (ends)
+    if (!full && !closes) return true;
+    if (closes)
         refuse(f, 503, NULL, "the server is shutting down");
     else
         refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
@@ -496,15 +519,17 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
     return false;
 }
 
-void scheduler_call(scheduler *s, void (*function)(void *user), void *user) {
+bool scheduler_call(scheduler *s, void (*function)(void *user), void *user) {
     engine_call call = {.function = function, .user = user};
     pthread_mutex_lock(&s->lock);
+    const bool runs = !s->ended;
     engine_call **at = &s->calls;
     while (*at) at = &(*at)->next;
-    *at = &call;
+    if (runs) *at = &call;
     pthread_cond_signal(&s->wakes);
-    while (!call.done) pthread_cond_wait(&s->called, &s->lock);
+    while (runs && !call.done) pthread_cond_wait(&s->called, &s->lock);
     pthread_mutex_unlock(&s->lock);
+    return runs;
 }
 
 slot *scheduler_slots(scheduler *s, uint32_t *n_slots) {

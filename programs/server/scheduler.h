@@ -18,8 +18,8 @@ void scheduler_destroy(scheduler *s);
 /* Queue all choices of a request. false: the queue is full. */
 bool scheduler_submit(scheduler *s, request *r, failure *f);
 
-/* Run a function in the engine's thread, between two steps, and wait for it. */
-void scheduler_call(scheduler *s, void (*function)(void *user), void *user);
+/* Run a function in the engine's thread, between two steps, and wait for it. false: that thread has ended. */
+bool scheduler_call(scheduler *s, void (*function)(void *user), void *user);
 
 /* A slot, for those who look: in the engine's thread. */
 typedef struct slot {

@@ -125,6 +125,7 @@ void cllm_chat_destroy(cllm_chat *chat) {
 }
 
 const char *cllm_chat_note(const cllm_chat *chat) { return chat->note; }
+cllm_string cllm_chat_source(const cllm_chat *chat) { return chat->source; }
 cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) { return chat->reasoning_end; }
 
 /* ------------------------------------------------------------------------------------------------- rendering */

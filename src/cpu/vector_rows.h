@@ -101,9 +101,9 @@ static void multiply_tiles(const matrix *w, const row_vector rows[TILE_VECTORS],
         for (size_t done = 0, n_run; done < n_tokens; done += n_run) {
             const size_t left = n_tokens - done;
             n_run = left >= TILE_COLUMNS ? TILE_COLUMNS : left >= 3 ? 3 : left;
+            const rows_ahead here = done == 0 ? ahead : (rows_ahead){.next = ahead.next};
             kernel->multiply((const unpacked(*)[TILE_VECTORS])scratch->tile, depth / ACTIVATION_BLOCK, n_run,
-                             columns_from(x, token + done, column), done == 0 ? ahead : (rows_ahead){0},
-                             scratch->sums[done][0]);
+                             columns_from(x, token + done, column), here, scratch->sums[done][0]);
         }
         ahead.next += depth / ACTIVATION_BLOCK * ahead.step;
     }

@@ -12,7 +12,7 @@ serving() {
     : >"$log" # of the one before
     hears_interrupts "$program" serve --port 0 "$@" >"$out" 2>"$log" </dev/null &
     server=$!
-    trap 'kill -9 $server 2>/dev/null; rm -rf "$temporary"' EXIT
+    trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null; rm -rf "$temporary"' EXIT
     await listens
     url=$(sed -n 's|^listening on \(http://[^ ]*\)$|\1|p' "$log" | tail -n 1)
     port=${url##*:}
@@ -22,8 +22,12 @@ listens() { grep -q '^listening on' "$log" || ! kill -0 "$server" 2>/dev/null; }
 
 serving_ends() { # [SIGNAL]
     kill -"${1:-TERM}" "$server"
+    server_ended
+}
+server_ended() { # by itself; its number may be another's from now on
     wait "$server"
     status=$?
+    server=''
 }
 
 # adopt COMMAND...: the checks of a script that prints TAP, as ours, with $of before their names

@@ -1,0 +1,114 @@
+#!/bin/sh
+# llama-server's flags and variables, as mini-cllm serve understands them: tests/serve_flags.sh BUILD, from the top of the repository. Prints TAP.
+set -u
+LC_ALL=C
+export LC_ALL
+
+. tests/support/program.sh
+. tests/support/server.sh
+can_serve || exit 0
+unset LLAMA_API_KEY
+
+# started OPTION...: the server, until it is ready; what it says is in $log. ended: no more.
+started() { serving --chat-template chatml "$@"; }
+ended() { serving_ends KILL 2>/dev/null; }
+logs() { grep -qF -- "$1" "$log"; }
+answers() { # PATH TEXT...: are these in the answer?
+    path=$1
+    shift
+    python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())' "$url$path" >"$out" 2>/dev/null
+    for text in "$@"; do prints "$text" || return 1; done
+}
+status_of() { python3 -c '
+import sys, urllib.error, urllib.request
+request = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + sys.argv[2]})
+try: print(urllib.request.urlopen(request).status)
+except urllib.error.HTTPError as e: print(e.code)' "$url$1" "${2:-none}"; }
+
+# as people start it
+started -m "$any" -np 2 -c 1024 -fa on -ctk q8_0 -ctv q8_0 --jinja -b 2048 -ub 64 -cb --mlock --metrics -t 2 -n 5 -a one,two --temp 0.25 -v
+check 'short options of several letters: slots, context, types' eval 'logs "512 positions for each request, 1024 in all, 2 requests at a time" && logs "batches of 64, q8_0 keys"'
+check 'what has no effect is noted, a line each' eval 'logs "-fa has no effect here" && logs "--jinja has no effect here" && logs "-cb has no effect here" &&
+    logs "--mlock has no effect here" && logs "--metrics has no effect here: /metrics is there always"'
+check 'the other values arrived' answers /props '"total_slots":2' '"n_predict":5' '"temperature":0.25'
+check 'aliases in one value' answers /v1/models '"aliases":["one","two"]'
+ended
+started "$any" --flash-attn --n-gpu-layers 0 --no-slots -kvu -np 3 -c 768 -lv 3 --predict 7 --no-kv-unified
+check 'an option whose value may be missing, and those that are flags' eval '[ -n "$url" ] && answers /props "\"n_ctx\":768" "\"n_predict\":7" && [ "$(status_of /slots)" = 501 ]'
+ended
+run serve nothere.gguf --log-disable -fa --jinja
+check '--log-disable: no notes' refused 1 'nothere.gguf: cannot open'
+
+# variables; a flag counts before them
+export LLAMA_ARG_CTX_SIZE=1024 LLAMA_ARG_N_PARALLEL=2 LLAMA_ARG_ENDPOINT_SLOTS=0 LLAMA_ARG_FLASH_ATTN=1 LLAMA_ARG_TOP_K=7 LLAMA_API_KEY=first,second LLAMA_ARG_MODEL=/nowhere LLAMA_ARG_HOST=0.0.0.0 \
+    LLAMA_ARG_CONT_BATCHING=false
+started "$any" --parallel 4 --host 127.0.0.1
+check 'variables: the context, but the slots of the flag, the model of the argument and the host of the flag' eval \
+    'logs "256 positions for each request, 1024 in all, 4 requests" && [ "$url" = "http://127.0.0.1:$port" ] && [ "$(grep -c "^listening" "$log")" = 1 ]'
+check 'variables: LLAMA_API_KEY' eval '[ "$(status_of /props)-$(status_of /props first)-$(status_of /props second)-$(status_of /health)" = 401-200-200-200 ]'
+check 'variables: one that says no' eval '[ "$(status_of /slots first)" = 501 ]'
+check 'variables: what has no effect is noted by name' eval 'logs "LLAMA_ARG_FLASH_ATTN has no effect here" && logs "LLAMA_ARG_CONT_BATCHING has no effect here"'
+ended
+started -m "$any" --api-key third
+check 'a flag hides the variable of its kind' eval '[ "$(status_of /props first)-$(status_of /props third)" = 401-200 ]'
+ended
+unset LLAMA_API_KEY LLAMA_ARG_HOST LLAMA_ARG_ENDPOINT_SLOTS
+LLAMA_ARG_MODEL=$any
+export LLAMA_ARG_MODEL
+LLAMA_ARG_NO_WEBUI=1 serving --chat-template chatml
+check 'variables: the model' answers /props "\"model_path\":\"$any\"" '"top_k":7'
+ended
+run tokenize -p hello
+check 'no other command reads them' refused 2 'no model given'
+run "$any" -p a --n-predict 1 -np 2
+check 'nor knows the flags' refused 2 "--n-tokens: 'p' is not"
+LLAMA_ARG_PORT=x run serve "$any"
+check 'variables: a wrong value' refused 2 "--port: 'x' is not a whole number"
+LLAMA_ARG_MMPROJ=x run serve "$any" -q
+check 'variables: what is not supported' refused 2 '--mmproj: not supported yet'
+unset LLAMA_ARG_MODEL LLAMA_ARG_CTX_SIZE LLAMA_ARG_N_PARALLEL LLAMA_ARG_FLASH_ATTN LLAMA_ARG_TOP_K LLAMA_ARG_CONT_BATCHING
+
+# what is refused, before a model is opened: what stderr says, the arguments
+while IFS='|' read -r message arguments; do
+    eval "run serve m.gguf $arguments" </dev/null
+    check "refused: $arguments" refused 2 "$message"
+done <<'END'
+--cache-type-k f16 and --cache-type-v q8_0: keys and values have the same type here|-ctk f16 -ctv q8_0
+--kv-type: 'q4_0' is not one of: f16|-ctk q4_0
+-np needs a value|-c 5 -np
+--jinja takes no value|--jinja=1
+--hf-file: the repository is missing|-hff a.gguf
+--tools all is not supported: the server runs no tools|--tools all
+--rpc a:1 is not supported|--rpc a:1
+--no-models-autoload is not supported|--no-models-autoload
+--rerank is not supported|--rerank
+--context-shift is not supported: a full context ends the text|--context-shift
+--reasoning-budget 0 is not supported|--reasoning-budget 0
+--reasoning-format none is not supported|--reasoning-format=none
+--cors-origins: 'localhost' is no origin|--cors-origins localhost
+--device: 'CUDA0,CUDA1' is more than one|-dev CUDA0,CUDA1
+--device: 'tpu' is not one of|-dev tpu
+--rope-freq-scale: 'x' is not a number above 0|--rope-freq-scale x
+--rope-scale: '0' is not|--rope-scale 0
+--override: 'key' is not of the form|--override-kv key
+--parallel: 'x' is not a whole number|-np x
+--n-tokens: 'p2' is not a whole number|-np2
+unknown option '--bogus'; see 'mini-cllm serve --help'|--bogus -np 2
+unknown option '-z'|-z
+END
+run serve "$any" --ssl-key-file a
+check 'refused by name: --ssl-key-file' refused 2 '--ssl-key-file: there is no TLS here'
+run serve "$any" -mm a
+check 'refused by name: --mmproj' refused 2 '--mmproj: not supported yet'
+
+started "$any" --reasoning-budget -1 --reasoning-format auto -sm none --keep 0 --cache-reuse 0 -np -1 -t -1 -n -2 --override-kv tokenizer.ggml.fim_pre_token_id=int:5,tokenizer.ggml.fim_suf_token_id=int:6
+check 'values that are as things are: no word of them' eval '[ -n "$url" ] && ! logs "no effect"'
+check 'several overrides in one value' eval '! logs "fim_" && logs "4 requests at a time"'
+ended
+started "$any" -- "$any"
+check 'after -- there are models alone' eval 'answers /v1/models && [ "$(grep -o "\"object\":\"model\"" "$out" | wc -l)" = 2 ]'
+ended
+run serve --help
+tr -s ' \n' ' ' <"$out" >"$temporary/words" && cp "$temporary/words" "$out"
+check '--help tells of the flags and the variables' eval "prints \"llama-server's flags\" && prints 'LLAMA_ARG_*' && prints 'LLAMA_API_KEY'"
+finish
