@@ -393,6 +393,21 @@ static bool check_messages(const json_t *messages, failure *f) {
     return true;
 }
 
+static bool check_tools(const json_t *tools, failure *f) {
+    const json_t *tool;
+    size_t i;
+    json_array_foreach(tools, i, tool) {
+        char name[64];
+        const json_t *function = json_object_get(tool, "function"), *schema = field_find(function, "parameters");
+        snprintf(name, sizeof name, "tools[%zu].function.name", i);
+        if (!json_is_string(json_object_get(function, "name")))
+            return refuse(f, 400, name, "%s: a string is wanted here", name);
+        snprintf(name, sizeof name, "tools[%zu].function.parameters", i);
+        if (schema && !json_is_object(schema)) return refuse(f, 400, name, "%s: a JSON schema is wanted here", name);
+    }
+    return true;
+}
+
 /* An image in a tool's result becomes a text that says so: no template takes it there. */
 static json_t *without_images(json_t *messages) {
     json_t *message, *part;
@@ -419,7 +434,7 @@ static bool wants_no_reasoning(const chat_request *chat) {
 bool render_chat(const served_model *m, const chat_request *chat, cllm_part **parts, size_t *n_parts, failure *f) {
     cllm_error err;
     if (!m->chat) return refuse(f, 400, NULL, "%s", m->chat_error);
-    if (!check_messages(chat->messages, f)) return false;
+    if (!check_messages(chat->messages, f) || !check_tools(chat->tools, f)) return false;
     json_t *object = json_object(), *kwargs = client_variables(chat->kwargs), *message;
     size_t i;
     json_t *messages = without_images(json_deep_copy(chat->messages));
@@ -486,21 +501,6 @@ static bool has_strict_tool(const json_t *tools) {
     return false;
 }
 
-static bool check_tools(const json_t *tools, failure *f) {
-    const json_t *tool;
-    size_t i;
-    json_array_foreach(tools, i, tool) {
-        char name[64];
-        const json_t *function = json_object_get(tool, "function"), *schema = field_find(function, "parameters");
-        snprintf(name, sizeof name, "tools[%zu].function.name", i);
-        if (!json_is_string(json_object_get(function, "name")))
-            return refuse(f, 400, name, "%s: a string is wanted here", name);
-        snprintf(name, sizeof name, "tools[%zu].function.parameters", i);
-        if (schema && !json_is_object(schema)) return refuse(f, 400, name, "%s: a JSON schema is wanted here", name);
-    }
-    return true;
-}
-
 /* The answer keeps to the form of calls where it must call, or a tool is strict. What another tool's schema asks for is enforced as far as it can be. */
 static bool ask_calls(request *r, const chat_request *chat, cllm_call_options *calls, failure *f) {
     cllm_error err;
@@ -527,7 +527,7 @@ bool ask_chat(request *r, const chat_request *chat, failure *f) {
     bool none = false;
     int32_t *tokens;
     size_t count;
-    if (!check_tools(chat->tools, f) || !read_tool_choice(chat, &calls, &none, f)) return false;
+    if (!read_tool_choice(chat, &calls, &none, f)) return false;
     if (!render_chat(r->model, chat, &r->parts, &r->n_parts, f)) return false;
     if (cllm_tokenizer_encode_parts(cllm_model_tokenizer(r->model->run.model), r->parts, r->n_parts,
                                     CLLM_ENCODE_ADD_SPECIAL, &tokens, &count, &err) != CLLM_OK)
