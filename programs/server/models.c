@@ -421,6 +421,14 @@ int models_load_first(void) {
     return model_load_now(NULL, &f) ? EXIT_SUCCESS : interrupted() ? EXIT_INTERRUPTED : EXIT_FAILURE;
 }
 
+void models_end_requests(void) {
+    atomic_store(&all.closing, true);
+    pthread_mutex_lock(&all.lock);
+    for (size_t i = 0; i < all.n; i++)
+        if (all.items[i]->state == MODEL_READY) scheduler_end_requests(all.items[i]->scheduler);
+    pthread_mutex_unlock(&all.lock);
+}
+
 void models_close(void) {
     atomic_store(&all.closing, true);
     for (size_t i = 0; i < all.n; i++) {

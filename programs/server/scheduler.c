@@ -29,6 +29,7 @@ struct scheduler {
     size_t n_queued, most_queued, n_active;
     engine_call *calls;
     cllm_stats stats;
+    bool closes;       /* all requests fail */
     bool stops, ended; /* ended: nobody runs calls any more */
 
     /* the engine's thread */
@@ -343,13 +344,12 @@ static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n
 
 /* What became of the spans goes to their choices. Returns how many tokens were drawn. */
 static size_t take_spans(scheduler *s, cllm_status status, const cllm_error *err) {
-    const bool all_failed = status == CLLM_ERR_DEVICE || status == CLLM_ERR_CANCELLED;
     size_t n_drawn = 0;
     for (size_t i = 0; i < s->n_spans; i++) {
         choice *c = s->slots[s->of_span[i]].choice;
         const size_t n_before = c->usage.n_drawn;
         bool goes_on = true;
-        if (s->spans[i].status != CLLM_OK || all_failed) {
+        if (s->spans[i].status != CLLM_OK || status == CLLM_ERR_DEVICE) {
             completion_fail_with(c, err);
             goes_on = false;
         } else if (status == CLLM_OK) { /* else another span was at fault, and this one is wanted anew */
@@ -374,6 +374,7 @@ static void step(scheduler *s, double begun) {
     const cllm_status status = cllm_eval(s->engine, s->spans, s->n_spans, &err);
     const double seconds = now() - eval_begun;
     await_masks(s);
+    if (status == CLLM_ERR_CANCELLED) return; /* all requests are about to end */
     if (status == CLLM_ERR_MEMORY && give_way(s)) return;
     if (status == CLLM_OK) learn_times(s, seconds, n.n_writing, n.n_read);
     n.n_drawn = take_spans(s, status, &err);
@@ -396,15 +397,37 @@ static void run_calls(scheduler *s) {
     }
 }
 
+/* Those that run and those that wait are told that the server goes. */
+static void end_requests(scheduler *s) {
+    failure f;
+    refuse(&f, 503, NULL, "the server is shutting down");
+    f.retry_after = 1;
+    while (s->n_running > 0) {
+        completion_fail(s->slots[s->order[0]].choice, &f);
+        empty_slot(s, s->order[0]);
+    }
+    pthread_mutex_lock(&s->lock);
+    choice *c = s->queue;
+    s->queue = NULL;
+    s->n_queued = 0;
+    pthread_mutex_unlock(&s->lock);
+    for (choice *next; c; c = next) {
+        next = c->next;
+        completion_fail(c, &f);
+        drop(c);
+    }
+}
+
 static void *run_engine(void *user) {
     scheduler *s = user;
     for (;;) {
         pthread_mutex_lock(&s->lock);
         while (!s->stops && !s->queue && !s->calls && s->n_running == 0) pthread_cond_wait(&s->wakes, &s->lock);
-        const bool stops = s->stops;
+        const bool stops = s->stops, closes = s->closes;
         pthread_mutex_unlock(&s->lock);
         const double begun = now();
         run_calls(s);
+        if (closes) end_requests(s);
         if (stops) break;
         drop_gone(s);
         come_back(s);
@@ -419,14 +442,6 @@ static void *run_engine(void *user) {
     s->ended = true;
     pthread_mutex_unlock(&s->lock);
     run_calls(s); /* that came until then */
-    while (s->n_running > 0) empty_slot(s, s->order[0]);
-    for (choice *c = s->queue, *next; c; c = next) {
-        next = c->next;
-        failure f;
-        refuse(&f, 503, NULL, "the server is shutting down");
-        completion_fail(c, &f);
-        drop(c);
-    }
     return NULL;
 }
 
@@ -461,10 +476,17 @@ scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_q
     return NULL;
 }
 
+void scheduler_end_requests(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    s->closes = true;
+    pthread_cond_signal(&s->wakes);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void scheduler_destroy(scheduler *s) {
     if (!s) return;
     pthread_mutex_lock(&s->lock);
-    s->stops = true;
+    s->closes = s->stops = true;
     pthread_cond_broadcast(&s->wakes);
     pthread_cond_broadcast(&s->masks);
     pthread_mutex_unlock(&s->lock);
@@ -482,9 +504,10 @@ void scheduler_destroy(scheduler *s) {
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const size_t n_new = r->kind == REQUEST_EMBED ? 1 : r->n_choices;
-    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active) || s->stops;
-    if (!full) {
+    const size_t n_new =
+        r->kind == REQUEST_EMBED ? 1 : r->n_choices; /* its texts are short work, one after the other */
+    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active), closes = s->closes;
+    if (!full && !closes) {
         choice **at = &s->queue;
         while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
         for (size_t i = 0; i < r->n_choices; i++) {
@@ -498,8 +521,11 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
         pthread_cond_signal(&s->wakes);
     }
     pthread_mutex_unlock(&s->lock);
-    if (!full) return true;
-    refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
+    if (!full && !closes) return true;
+    if (closes)
+        refuse(f, 503, NULL, "the server is shutting down");
+    else
+        refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
     f->retry_after = 1;
     return false;
 }
