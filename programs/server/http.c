@@ -25,7 +25,7 @@
 
 enum {
     MOST_DAEMONS = 16,
-    N_WORKERS = 4,
+    MOST_WORKERS = 64,       /* one waits while a model loads; the others go on */
     POOL_BYTES = 24 << 10,   /* of a connection: its headers must fit */
     MOST_HEADERS = 14 << 10, /* of them: what headers take */
     LEAST_SPEED = 16 << 10,  /* bytes a second of a body, or of an answer that is whole, after the --timeout */
@@ -59,8 +59,8 @@ static struct {
     size_t first_work, n_work;
     bool stops;
     atomic_bool drains; /* connections close after their answers */
-    pthread_t workers[N_WORKERS], ticker;
-    size_t n_workers;
+    pthread_t workers[MOST_WORKERS], ticker;
+    size_t n_workers, n_idle;
     bool ticks;
     uint64_t n_requests;
     atomic_size_t n_body_bytes; /* that are held */
@@ -510,28 +510,13 @@ static void end_work(exchange *x) {
     exchange_release(x);
 }
 
-static void push_work(exchange *x) {
-    const size_t most = sizeof http.work / sizeof *http.work;
-    pthread_mutex_lock(&http.lock);
-    const bool full = http.n_work == most || http.stops;
-    if (!full) {
-        http.work[(http.first_work + http.n_work++) % most] = x;
-        pthread_cond_signal(&http.has_work);
-    }
-    pthread_mutex_unlock(&http.lock);
-    if (!full) return;
-    failure f;
-    refuse(&f, 503, NULL, "too many requests wait already; try again later");
-    f.retry_after = 1;
-    answer_failure(x, &f);
-    end_work(x);
-}
-
 static void *work(void *unused) {
     (void)unused;
     for (;;) {
         pthread_mutex_lock(&http.lock);
+        http.n_idle++;
         while (http.n_work == 0 && !http.stops) pthread_cond_wait(&http.has_work, &http.lock);
+        http.n_idle--;
         exchange *x = NULL;
         if (http.n_work > 0) {
             x = http.work[http.first_work++ % (sizeof http.work / sizeof *http.work)];
@@ -543,6 +528,30 @@ static void *work(void *unused) {
         forget_body(x);
         end_work(x);
     }
+}
+
+/* Under the lock. A worker more, where all have something to do. */
+static void add_worker(void) {
+    const bool wanted = http.n_work > http.n_idle && http.n_workers < MOST_WORKERS;
+    if (wanted && pthread_create(&http.workers[http.n_workers], NULL, work, NULL) == 0) http.n_workers++;
+}
+
+static void push_work(exchange *x) {
+    const size_t most = sizeof http.work / sizeof *http.work;
+    pthread_mutex_lock(&http.lock);
+    const bool full = http.n_work == most || http.stops;
+    if (!full) {
+        http.work[(http.first_work + http.n_work++) % most] = x;
+        add_worker();
+        pthread_cond_signal(&http.has_work);
+    }
+    pthread_mutex_unlock(&http.lock);
+    if (!full) return;
+    failure f;
+    refuse(&f, 503, NULL, "too many requests wait already; try again later");
+    f.retry_after = 1;
+    answer_failure(x, &f);
+    end_work(x);
 }
 
 static void join_list(exchange *x) {
@@ -938,10 +947,8 @@ int http_start(const options *o) {
     for (size_t i = 0; status == EXIT_SUCCESS && i < o->host.count; i++)
         status = listen_by_name(o->host.items[i], false);
     if (status != EXIT_SUCCESS) return status;
-    while (http.n_workers < N_WORKERS) {
-        if (pthread_create(&http.workers[http.n_workers], NULL, work, NULL) != 0) return fail("out of memory");
-        http.n_workers++;
-    }
+    if (pthread_create(&http.workers[0], NULL, work, NULL) != 0) return fail("out of memory");
+    http.n_workers = 1;
     http.ticks = pthread_create(&http.ticker, NULL, tick, NULL) == 0;
     return http.ticks ? EXIT_SUCCESS : fail("out of memory");
 }

@@ -187,10 +187,8 @@ static int start_engine(served_model *m) {
     }
     const bool unified = o->kv_unified || !is_given(o, "parallel");
     m->n_slots = (uint32_t)o->parallel;
-    m->n_ctx = (uint32_t)(unified ? n_all : n_all / o->parallel);
-    if (m->n_ctx == 0)
-        return usage_error("--ctx: %llu positions are less than one for each of %u slots", (unsigned long long)n_all,
-                           m->n_slots);
+    m->n_ctx = (uint32_t)(unified ? n_all : (n_all / o->parallel + PAGE - 1) / PAGE * PAGE); /* whole pages */
+    if (m->n_ctx == 0) m->n_ctx = PAGE;
     m->run.n_sequences = m->n_slots;
     m->run.n_positions = (uint32_t)(unified ? n_all : 0);
     m->run.cache_bytes = o->cache_ram == UINT64_MAX ? UINT64_MAX / 2 : o->cache_ram << 20;
@@ -200,7 +198,7 @@ static int start_engine(served_model *m) {
     cllm_sequence_destroy(m->run.sequence);
     m->run.sequence = NULL;
     cllm_engine_set_progress(m->run.engine, may_go_on, m);
-    m->n_positions = unified ? (uint32_t)n_all : m->n_slots * ((m->n_ctx + 255) / 256 * 256);
+    m->n_positions = unified ? (uint32_t)n_all : m->n_slots * m->n_ctx;
     m->n_batch = (uint32_t)o->batch;
     m->drafts = strcmp(o->draft, "lookup") == 0;
     return EXIT_SUCCESS;

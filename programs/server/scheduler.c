@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 256 }; /* positions */
-
 typedef struct engine_call {
     void (*function)(void *user);
     void *user;
