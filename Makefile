@@ -163,14 +163,15 @@ $(BUILD)/obj/kernel_text.c: $(KERNEL_TEXT) Makefile
 $(BUILD)/obj/kernel_text.o: $(BUILD)/obj/kernel_text.c $(BUILD)/settings
 	$(CC) $(FLAGS) $(if $(WERROR),-Werror) $(CFLAGS) -c $< -o $@
 
-# The files of the server's web page, as they are: each a string, whose ETag is its checksum.
-WEB_FILES := $(wildcard programs/server/web/*)
+# The files of the server's web page, and the description of its API, as they are: each a string, whose ETag is its checksum.
+WEB_FILES := $(wildcard programs/server/web/*) programs/server/openapi.json
 $(BUILD)/obj/web_files.c: $(WEB_FILES) Makefile
 	@mkdir -p $(@D)
 	@{ echo '#include "server/web_page.h"'; echo 'const web_file web_files[] = {'; \
 	for file in $(WEB_FILES); do \
 	    case $$file in \
 	    *.html) type=text/html ;; *.js) type=text/javascript ;; *.css) type=text/css ;; *.svg) type=image/svg+xml ;; \
+	    *.json) type=application/json ;; \
 	    *) type=text/plain ;; \
 	    esac; \
 	    set -- $$(cksum <$$file); \

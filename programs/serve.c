@@ -41,12 +41,19 @@ static void announce(const options *o) {
          o->api_prefix ? o->api_prefix : "");
 }
 
-/* No new connections; those that are open have so many seconds to end. */
+enum { FLUSH_SECONDS = 5 }; /* for what clients are told last */
+
+/* No new connections; requests that are open have so many seconds to end, and are told then that the server goes. */
 static void drain(const options *o) {
     const double end = now() + (double)o->drain;
     http_stop_accepting();
     if (!http_is_idle()) note(o, "ending: open requests have %" PRIu64 " s; a second signal ends at once", o->drain);
     while (!http_is_idle() && now() < end) nap();
+    const double flushed = now() + FLUSH_SECONDS;
+    while (!http_is_idle() && now() < flushed) {
+        models_end_requests(); /* again and again: one may be loaded meanwhile */
+        nap();
+    }
 }
 
 int serve(const options *o) {

@@ -39,6 +39,10 @@ serving "$any" --chat-template tests/support/agent.jinja --ctx 2048 --api-key se
 adopt python3 tests/serve_anthropic.py "$url" secret
 serving_ends
 
+serving "$any" --chat-template tests/support/agent.jinja --ctx 4096 --api-key secret
+adopt python3 tests/serve_agents.py "$url" secret
+serving_ends
+
 set -- # tokens that the test's texts do not have become the marks of a gap
 for mark in pre=508 suf=509 mid=510; do set -- "$@" --override "tokenizer.ggml.fim_${mark%=*}_token_id=int:${mark#*=}"; done
 serving "$any" --chat-template tests/support/ollama.jinja "$@"

@@ -10,8 +10,9 @@ url, program, model, n_clients = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.
 options = sys.argv[5:]
 seed = int(os.environ.get("MINICLLM_TEST_SEED") or time.time())
 rng = random.Random(seed)
+END = 2  # </s>, of both models that this is run with
 words = "the a cat dog sea old house and was in village of king queen blue went to they saw night star".split()
-shared = " ".join(rng.choice(words) for _ in range(120))
+shared = " ".join(rng.choice(words) for _ in range(200))  # with words of its own and an answer: one page or two
 
 
 class Request:
@@ -24,13 +25,16 @@ class Request:
         self.cancels = rng.random() < 0.25
         self.streams = rng.random() < 0.5
         self.cached = rng.random() < 0.8
+        self.grows = rng.random() < 0.6  # over several pages
+        if self.grows:
+            self.n = 600
 
     def body(self):
         return {"prompt": self.prompt, "seed": self.seed, "max_tokens": self.n, "temperature": self.temperature, "stream": self.streams or self.cancels,
-                "cache_prompt": self.cached}
+                "cache_prompt": self.cached, **({"logit_bias": [[END, False]]} if self.grows else {})}
 
     def by_command(self):
-        made = subprocess.run([program, model, "-p", self.prompt, "-n", str(self.n), "--seed", str(self.seed), "-t", str(self.temperature), "-q", *options],
+        made = subprocess.run([program, model, "-p", self.prompt, "-n", str(self.n), "--seed", str(self.seed), "-t", str(self.temperature), "-q", *(["--logit-bias", f"{END}-inf"] if self.grows else []), *options],
                               capture_output=True, timeout=300)
         return made.stdout.decode("utf-8")[:-1]
 

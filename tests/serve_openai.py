@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """OpenAI's API as mini-cllm serves it: serve_openai.py URL. Prints TAP."""
-import base64, os, struct, sys
+import base64, os, struct, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 from api import ask, check, done, events
@@ -90,6 +90,12 @@ packed = ask(url, "/v1/embeddings", {"input": "a dog", "encoding_format": "base6
 numbers = struct.unpack(f"<{len(floats[0]['embedding'])}f", base64.b64decode(packed))
 check("embeddings: floats and base64 agree", len(floats) == 2 and all(abs(a - b) < 1e-6 for a, b in zip(numbers, floats[0]["embedding"])))
 check("embeddings: of length 1", abs(sum(x * x for x in numbers) - 1) < 1e-3)
+
+many = threading.Thread(target=ask, args=(url, "/v1/embeddings", {"input": ["many words " * 20] * 600}))
+many.start()
+time.sleep(0.05)
+check("embeddings: many texts in one request do not fill the queue", ask(url, "/v1/completions", {"prompt": "a", "max_tokens": 1})[0] == 200)
+many.join()
 
 status, headers, _ = ask(url, "/v1/chat/completions")
 check("GET where POST is wanted: 405 with Allow", status == 405 and headers["Allow"] == "POST", headers)

@@ -76,15 +76,22 @@ static bool take_bias_pair(request *r, const json_t *pair, failure *f) {
                     json_is_false(bias) ? -(double)INFINITY : json_number_value(bias), f);
 }
 
+/* The request's own list, which begins with the server's. */
+static bool own_bias(request *r, failure *f) {
+    if (r->bias) return true;
+    r->bias = calloc(r->sampling.n_logit_bias + 1, sizeof *r->bias);
+    if (!r->bias) return refuse_memory(f);
+    if (r->sampling.n_logit_bias > 0)
+        memcpy(r->bias, r->sampling.logit_bias, r->sampling.n_logit_bias * sizeof *r->bias);
+    return true;
+}
+
 static bool take_bias(request *r, const json_t *value, failure *f) {
     const char *key;
     json_t *item;
     size_t i;
     if (!value) return true;
-    cllm_logit_bias *own = calloc(r->sampling.n_logit_bias + 1, sizeof *own); /* the server's come first */
-    if (!own) return refuse_memory(f);
-    if (r->sampling.n_logit_bias > 0) memcpy(own, r->sampling.logit_bias, r->sampling.n_logit_bias * sizeof *own);
-    r->bias = own;
+    if (!own_bias(r, f)) return false;
     bool good = json_is_object(value) || json_is_array(value);
     if (!good) return refuse(f, 400, "logit_bias", "logit_bias: an object or an array is wanted here");
     json_object_foreach((json_t *)value, key, item) {
@@ -97,6 +104,17 @@ static bool take_bias(request *r, const json_t *value, failure *f) {
     json_array_foreach(value, i, item) {
         if (good) good = take_bias_pair(r, item, f);
     }
+    r->sampling.logit_bias = r->bias;
+    return good;
+}
+
+/* A text whose end is ignored never draws a token that ends it. */
+static bool ban_ends(request *r, failure *f) {
+    const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
+    const int32_t n_vocab = (int32_t)cllm_model_get_info(r->model->run.model)->n_vocab;
+    bool good = own_bias(r, f);
+    for (int32_t token = 0; good && token < n_vocab; token++)
+        if (cllm_tokenizer_is_eog(t, token)) good = add_bias(r, NULL, token, -(double)INFINITY, f);
     r->sampling.logit_bias = r->bias;
     return good;
 }
@@ -375,6 +393,21 @@ static bool check_messages(const json_t *messages, failure *f) {
     return true;
 }
 
+static bool check_tools(const json_t *tools, failure *f) {
+    const json_t *tool;
+    size_t i;
+    json_array_foreach(tools, i, tool) {
+        char name[64];
+        const json_t *function = json_object_get(tool, "function"), *schema = field_find(function, "parameters");
+        snprintf(name, sizeof name, "tools[%zu].function.name", i);
+        if (!json_is_string(json_object_get(function, "name")))
+            return refuse(f, 400, name, "%s: a string is wanted here", name);
+        snprintf(name, sizeof name, "tools[%zu].function.parameters", i);
+        if (schema && !json_is_object(schema)) return refuse(f, 400, name, "%s: a JSON schema is wanted here", name);
+    }
+    return true;
+}
+
 /* An image in a tool's result becomes a text that says so: no template takes it there. */
 static json_t *without_images(json_t *messages) {
     json_t *message, *part;
@@ -401,7 +434,7 @@ static bool wants_no_reasoning(const chat_request *chat) {
 bool render_chat(const served_model *m, const chat_request *chat, cllm_part **parts, size_t *n_parts, failure *f) {
     cllm_error err;
     if (!m->chat) return refuse(f, 400, NULL, "%s", m->chat_error);
-    if (!check_messages(chat->messages, f)) return false;
+    if (!check_messages(chat->messages, f) || !check_tools(chat->tools, f)) return false;
     json_t *object = json_object(), *kwargs = client_variables(chat->kwargs), *message;
     size_t i;
     json_t *messages = without_images(json_deep_copy(chat->messages));
@@ -468,21 +501,6 @@ static bool has_strict_tool(const json_t *tools) {
     return false;
 }
 
-static bool check_tools(const json_t *tools, failure *f) {
-    const json_t *tool;
-    size_t i;
-    json_array_foreach(tools, i, tool) {
-        char name[64];
-        const json_t *function = json_object_get(tool, "function"), *schema = field_find(function, "parameters");
-        snprintf(name, sizeof name, "tools[%zu].function.name", i);
-        if (!json_is_string(json_object_get(function, "name")))
-            return refuse(f, 400, name, "%s: a string is wanted here", name);
-        snprintf(name, sizeof name, "tools[%zu].function.parameters", i);
-        if (schema && !json_is_object(schema)) return refuse(f, 400, name, "%s: a JSON schema is wanted here", name);
-    }
-    return true;
-}
-
 /* The answer keeps to the form of calls where it must call, or a tool is strict. What another tool's schema asks for is enforced as far as it can be. */
 static bool ask_calls(request *r, const chat_request *chat, cllm_call_options *calls, failure *f) {
     cllm_error err;
@@ -509,7 +527,7 @@ bool ask_chat(request *r, const chat_request *chat, failure *f) {
     bool none = false;
     int32_t *tokens;
     size_t count;
-    if (!check_tools(chat->tools, f) || !read_tool_choice(chat, &calls, &none, f)) return false;
+    if (!read_tool_choice(chat, &calls, &none, f)) return false;
     if (!render_chat(r->model, chat, &r->parts, &r->n_parts, f)) return false;
     if (cllm_tokenizer_encode_parts(cllm_model_tokenizer(r->model->run.model), r->parts, r->n_parts,
                                     CLLM_ENCODE_ADD_SPECIAL, &tokens, &count, &err) != CLLM_OK)
@@ -530,6 +548,7 @@ bool ask_chat(request *r, const chat_request *chat, failure *f) {
 bool ask_end(request *r, failure *f) {
     const uint32_t n_ctx = r->n_limit > 0 && r->n_limit < r->model->n_ctx ? r->n_limit : r->model->n_ctx;
     r->no_text = r->n_most == 0 && r->kind != REQUEST_EMBED;
+    if (r->ignores_end && !ban_ends(r, f)) return false;
     for (size_t i = 0; i < r->n_prompts; i++) {
         if (r->prompts[i].count == 0)
             return refuse(f, 400, NULL, "the prompt is empty, and the model has no token to begin a text with");

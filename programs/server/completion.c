@@ -95,6 +95,7 @@ void completion_come_back(choice *c) {
     const request *r = c->request;
     if (r->uses_cache && r->kind != REQUEST_EMBED && !is_scoring(c))
         cllm_sequence_reuse(c->sequence, c->tokens.ids, c->tokens.count);
+    c->n_adopted = cllm_sequence_length(c->sequence);
 }
 
 bool completion_give_way(choice *c) {
@@ -114,7 +115,7 @@ bool completion_start(choice *c, cllm_sequence *sequence) {
     for (size_t i = 0; i < c->prompt->count; i++)
         if (!id_list_add(&c->tokens, c->prompt->tokens[i])) status = CLLM_ERR_MEMORY;
     if (status == CLLM_OK && cllm_sequence_length(sequence) == 0) completion_come_back(c);
-    c->usage.n_cached = cllm_sequence_length(sequence);
+    c->usage.n_cached = c->n_adopted = cllm_sequence_length(sequence);
     if (status == CLLM_OK && r->kind != REQUEST_EMBED && !r->no_text) {
         cllm_sampler_options sampling = r->sampling;
         sampling.seed = seed_of(c);

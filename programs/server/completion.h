@@ -21,6 +21,8 @@ struct choice {
     text_buffer held; /* content that may become a stop string */
     id_list tokens;   /* the prompt and what was drawn: to begin again from, after its pages were given away */
     usage usage;
+    uint32_t
+        n_adopted; /* positions that the cache or another choice gave: the page that holds the last of them is copied when it is written */
     size_t n_scored;   /* tokens of the prompt that have their log probabilities */
     bool has_new_line; /* in what was drawn */
     bool is_in_indent; /* its last line has n_blanks spaces and tabs, and nothing else */

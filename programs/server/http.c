@@ -25,12 +25,13 @@
 
 enum {
     MOST_DAEMONS = 16,
-    N_WORKERS = 4,
+    MOST_WORKERS = 64,       /* one waits while a model loads; the others go on */
     POOL_BYTES = 24 << 10,   /* of a connection: its headers must fit */
     MOST_HEADERS = 14 << 10, /* of them: what headers take */
     LEAST_SPEED = 16 << 10,  /* bytes a second of a body, or of an answer that is whole, after the --timeout */
     SILENCE_SECONDS = 15,    /* of a stream, before a sign of life */
     MOST_VALUES = 1 << 20,   /* of JSON, in a body */
+    MOST_LOGGED = 4000,      /* bytes of a prompt, with --log-prompts */
     MOST_BODIES = 16,        /* times --max-body: of all requests together */
 };
 
@@ -57,8 +58,9 @@ static struct {
     exchange *work[4096]; /* a ring of those that wait for a worker */
     size_t first_work, n_work;
     bool stops;
-    pthread_t workers[N_WORKERS], ticker;
-    size_t n_workers;
+    atomic_bool drains; /* connections close after their answers */
+    pthread_t workers[MOST_WORKERS], ticker;
+    size_t n_workers, n_idle;
     bool ticks;
     uint64_t n_requests;
     atomic_size_t n_body_bytes; /* that are held */
@@ -79,6 +81,7 @@ static void exchange_release(exchange *x) {
     if (!last) return;
     pthread_mutex_destroy(&x->lock);
     free(x->url);
+    free(x->location);
     forget_body(x);
     free(x->answer.bytes);
     free(x);
@@ -243,7 +246,8 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     MHD_add_response_header(response, "X-Request-Id", x->id);
     MHD_add_response_header(response, "Request-Id", x->id); /* as Anthropic's clients read it */
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
-    if (x->closes) MHD_add_response_header(response, "Connection", "close");
+    if (x->closes || atomic_load(&http.drains)) MHD_add_response_header(response, "Connection", "close");
+    if (x->status == 308) MHD_add_response_header(response, "Location", x->location);
     if (*x->allow) MHD_add_response_header(response, "Allow", x->allow);
     if (x->file) {
         MHD_add_response_header(response, "Content-Security-Policy", WEB_PAGE_POLICY);
@@ -506,28 +510,13 @@ static void end_work(exchange *x) {
     exchange_release(x);
 }
 
-static void push_work(exchange *x) {
-    const size_t most = sizeof http.work / sizeof *http.work;
-    pthread_mutex_lock(&http.lock);
-    const bool full = http.n_work == most || http.stops;
-    if (!full) {
-        http.work[(http.first_work + http.n_work++) % most] = x;
-        pthread_cond_signal(&http.has_work);
-    }
-    pthread_mutex_unlock(&http.lock);
-    if (!full) return;
-    failure f;
-    refuse(&f, 503, NULL, "too many requests wait already; try again later");
-    f.retry_after = 1;
-    answer_failure(x, &f);
-    end_work(x);
-}
-
 static void *work(void *unused) {
     (void)unused;
     for (;;) {
         pthread_mutex_lock(&http.lock);
+        http.n_idle++;
         while (http.n_work == 0 && !http.stops) pthread_cond_wait(&http.has_work, &http.lock);
+        http.n_idle--;
         exchange *x = NULL;
         if (http.n_work > 0) {
             x = http.work[http.first_work++ % (sizeof http.work / sizeof *http.work)];
@@ -539,6 +528,30 @@ static void *work(void *unused) {
         forget_body(x);
         end_work(x);
     }
+}
+
+/* Under the lock. A worker more, where all have something to do. */
+static void add_worker(void) {
+    const bool wanted = http.n_work > http.n_idle && http.n_workers < MOST_WORKERS;
+    if (wanted && pthread_create(&http.workers[http.n_workers], NULL, work, NULL) == 0) http.n_workers++;
+}
+
+static void push_work(exchange *x) {
+    const size_t most = sizeof http.work / sizeof *http.work;
+    pthread_mutex_lock(&http.lock);
+    const bool full = http.n_work == most || http.stops;
+    if (!full) {
+        http.work[(http.first_work + http.n_work++) % most] = x;
+        add_worker();
+        pthread_cond_signal(&http.has_work);
+    }
+    pthread_mutex_unlock(&http.lock);
+    if (!full) return;
+    failure f;
+    refuse(&f, 503, NULL, "too many requests wait already; try again later");
+    f.retry_after = 1;
+    answer_failure(x, &f);
+    end_work(x);
 }
 
 static void join_list(exchange *x) {
@@ -563,8 +576,12 @@ static exchange *open_exchange(struct MHD_Connection *connection_of, const char 
     x->rest = "";
     x->begun = now();
     const size_t prefix = http.o->api_prefix ? strlen(http.o->api_prefix) : 0;
-    if (prefix > 0 && strncmp(x->path, http.o->api_prefix, prefix) == 0 && (x->path[prefix] == '/' || !x->path[prefix]))
+    if (prefix > 0 && strncmp(x->path, http.o->api_prefix, prefix) == 0 &&
+        (x->path[prefix] == '/' || !x->path[prefix])) {
+        if (!x->path[prefix] && (x->location = malloc(prefix + 2)))
+            strcat(strcpy(x->location, http.o->api_prefix), "/"); /* the page's own addresses are relative */
         x->path = x->path[prefix] ? x->path + prefix : "/";
+    }
     x->socket = MHD_get_connection_info(connection_of, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     x->peer = MHD_get_connection_info(connection_of, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
     join_list(x);
@@ -577,7 +594,10 @@ static enum MHD_Result begin(exchange *x) {
     failure f = {0};
     const bool clear = check_headers(x, &f);
     if (clear && strcmp(x->method, "OPTIONS") == 0) return answer_preflight(x);
-    if (clear && check(x, &f)) return MHD_YES;
+    if (clear && check(x, &f)) {
+        if (x->location) answer_text(x, 308, "text/plain", "", 0);
+        return MHD_YES;
+    }
     answer_failure(x, &f);
     const bool at_once = x->closes || exchange_header(x, "Expect") || declared_length(x) > 4 * http.o->max_body;
     return at_once ? send_answer(x) : MHD_YES;
@@ -641,8 +661,55 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection_
     return MHD_YES;
 }
 
+/* The end of a prompt, which is what is new in a conversation; control tokens are spelled. */
+static text_buffer logged_prompt(const request *r, const prompt *p) {
+    const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
+    text_buffer text = {0};
+    for (size_t i = 0; i < p->count; i++) {
+        const cllm_string part = cllm_tokenizer_is_control(t, p->tokens[i])
+                                     ? cllm_tokenizer_piece(t, p->tokens[i])
+                                     : cllm_tokenizer_decode(t, i > 0 ? p->tokens[i - 1] : -1, p->tokens[i]);
+        text_buffer_add(&text, part.data, part.length);
+    }
+    if (text.length > MOST_LOGGED) {
+        memmove(text.bytes, text.bytes + text.length - MOST_LOGGED, MOST_LOGGED);
+        memcpy(text.bytes, "...", 3);
+        text.length = MOST_LOGGED;
+    }
+    return text;
+}
+
+/* "ID prompt N: TEXT", escaped: owned, or NULL. */
+static char *spell_prompt(const exchange *x, size_t index, const text_buffer *text) {
+    char *line = NULL;
+    size_t size;
+    FILE *out = open_memstream(&line, &size);
+    if (!out) return NULL;
+    fprintf(out, "%s prompt %zu: ", x->id, index);
+    print_escaped(out, text->bytes, text->length, SIZE_MAX);
+    fclose(out);
+    return line;
+}
+
+static void log_prompts(const exchange *x) {
+    const request *r = x->request;
+    const bool is_json = strcmp(http.o->log_format, "json") == 0;
+    for (size_t i = 0; i < r->n_prompts; i++) {
+        text_buffer text = logged_prompt(r, &r->prompts[i]);
+        json_t *said = is_json ? json_pack("{s:s, s:I, s:o}", "id", x->id, "prompt", (json_int_t)i, "text",
+                                           json_text(text.bytes ? text.bytes : "", text.length))
+                               : NULL;
+        char *line = is_json ? json_dumps(said, JSON_COMPACT) : spell_prompt(x, i, &text);
+        if (line) fprintf(stderr, "%s\n", line);
+        free(line);
+        json_decref(said);
+        free(text.bytes);
+    }
+}
+
 static void log_access(const exchange *x) {
     if (http.o->quiet) return;
+    if (http.o->log_prompts && x->request && x->request->model) log_prompts(x);
     char address[64] = "-", date[32];
     struct sockaddr_storage from;
     socklen_t length = sizeof from;
@@ -880,10 +947,8 @@ int http_start(const options *o) {
     for (size_t i = 0; status == EXIT_SUCCESS && i < o->host.count; i++)
         status = listen_by_name(o->host.items[i], false);
     if (status != EXIT_SUCCESS) return status;
-    while (http.n_workers < N_WORKERS) {
-        if (pthread_create(&http.workers[http.n_workers], NULL, work, NULL) != 0) return fail("out of memory");
-        http.n_workers++;
-    }
+    if (pthread_create(&http.workers[0], NULL, work, NULL) != 0) return fail("out of memory");
+    http.n_workers = 1;
     http.ticks = pthread_create(&http.ticker, NULL, tick, NULL) == 0;
     return http.ticks ? EXIT_SUCCESS : fail("out of memory");
 }
@@ -891,6 +956,7 @@ int http_start(const options *o) {
 unsigned http_port(void) { return http.port; }
 
 void http_stop_accepting(void) {
+    atomic_store(&http.drains, true);
     for (size_t i = 0; i < http.n_daemons; i++) {
         const MHD_socket socket = MHD_quiesce_daemon(http.daemons[i]);
         if (socket != MHD_INVALID_SOCKET) close(socket);

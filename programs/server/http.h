@@ -68,6 +68,7 @@ struct exchange {
     unsigned retry_after;
     const char *type;
     char allow[64];
+    char *location;       /* where the page is, for one who asks for the prefix without a slash: owned; or NULL */
     const web_file *file; /* that the answer is */
     text_buffer answer;   /* whole, or what of a stream is to be sent */
     size_t n_sent, n_bytes;

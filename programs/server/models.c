@@ -187,10 +187,8 @@ static int start_engine(served_model *m) {
     }
     const bool unified = o->kv_unified || !is_given(o, "parallel");
     m->n_slots = (uint32_t)o->parallel;
-    m->n_ctx = (uint32_t)(unified ? n_all : n_all / o->parallel);
-    if (m->n_ctx == 0)
-        return usage_error("--ctx: %llu positions are less than one for each of %u slots", (unsigned long long)n_all,
-                           m->n_slots);
+    m->n_ctx = (uint32_t)(unified ? n_all : (n_all / o->parallel + PAGE - 1) / PAGE * PAGE); /* whole pages */
+    if (m->n_ctx == 0) m->n_ctx = PAGE;
     m->run.n_sequences = m->n_slots;
     m->run.n_positions = (uint32_t)(unified ? n_all : 0);
     m->run.cache_bytes = o->cache_ram == UINT64_MAX ? UINT64_MAX / 2 : o->cache_ram << 20;
@@ -200,7 +198,7 @@ static int start_engine(served_model *m) {
     cllm_sequence_destroy(m->run.sequence);
     m->run.sequence = NULL;
     cllm_engine_set_progress(m->run.engine, may_go_on, m);
-    m->n_positions = unified ? (uint32_t)n_all : m->n_slots * ((m->n_ctx + 255) / 256 * 256);
+    m->n_positions = unified ? (uint32_t)n_all : m->n_slots * m->n_ctx;
     m->n_batch = (uint32_t)o->batch;
     m->drafts = strcmp(o->draft, "lookup") == 0;
     return EXIT_SUCCESS;
@@ -419,6 +417,14 @@ int models_load_first(void) {
     failure f = {0};
     if (all.n_given == 0) return EXIT_SUCCESS;
     return model_load_now(NULL, &f) ? EXIT_SUCCESS : interrupted() ? EXIT_INTERRUPTED : EXIT_FAILURE;
+}
+
+void models_end_requests(void) {
+    atomic_store(&all.closing, true);
+    pthread_mutex_lock(&all.lock);
+    for (size_t i = 0; i < all.n; i++)
+        if (all.items[i]->state == MODEL_READY) scheduler_end_requests(all.items[i]->scheduler);
+    pthread_mutex_unlock(&all.lock);
 }
 
 void models_close(void) {

@@ -42,8 +42,9 @@ struct served_model {
 
 /* Which models there are: those of the command line, and with none of them all that are pulled. Returns an exit status, after saying why. */
 int models_open(const options *o);
-void models_close(void);     /* unloads all */
-int models_load_first(void); /* of the command line. Returns an exit status, after saying why */
+void models_end_requests(void); /* all fail, those to come too: the server is shutting down. Returns at once */
+void models_close(void);        /* unloads all */
+int models_load_first(void);    /* of the command line. Returns an exit status, after saying why */
 
 /* The model of that name (NULL or "": the first), loaded, and held until model_release; NULL: f says why. */
 served_model *model_acquire(const char *name, failure *f);

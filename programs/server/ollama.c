@@ -637,9 +637,13 @@ static bool answer_empty(exchange *x, const char *field) {
     failure f = {0};
     json_t *body = exchange_json(x, &f);
     const bool is_old = strcmp(field, "prompt") == 0, empty = body && has_nothing(body, field);
+    bool keeps = false;
+    double seconds = 0;
     if (empty) {
-        served_model *m = ollama_find(body, &f);
-        if (!m || !model_load_now(m->name, &f))
+        served_model *m = take_keep_alive(body, &keeps, &seconds, &f) ? ollama_find(body, &f) : NULL;
+        const bool loaded = m && model_load_now(m->name, &f);
+        if (loaded && keeps) model_keep(m, seconds);
+        if (!loaded)
             answer_failure(x, &f);
         else if (is_old)
             answer_json(x, 200, json_pack("{s:[]}", "embedding"));

@@ -14,6 +14,7 @@ const route routes[] = {
     {"GET", "/vendor.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
     {"GET", "/icon.svg", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
     {"GET", "/LICENSES.txt", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
+    {"GET", "/openapi.json", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
     {"GET", "/health", show_health, llama_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
     {"GET", "/v1/health", show_health, llama_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
     {"GET", "/metrics", show_metrics, llama_failure, ROUTE_AT_ONCE},

@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAGE = 256 }; /* positions */
-
 typedef struct engine_call {
     void (*function)(void *user);
     void *user;
@@ -29,6 +27,7 @@ struct scheduler {
     size_t n_queued, most_queued, n_active;
     engine_call *calls;
     cllm_stats stats;
+    bool closes;       /* all requests fail */
     bool stops, ended; /* ended: nobody runs calls any more */
 
     /* the engine's thread */
@@ -100,8 +99,10 @@ static bool has_pages(const scheduler *s, size_t n_tokens) {
     uint32_t n = cllm_engine_stats(s->engine).pages_held + n_pages(n_tokens);
     for (size_t i = 0; i < s->n_running; i++) {
         const slot *at = &s->slots[s->order[i]];
-        if (!at->gave_way)
-            n += n_pages(at->choice->tokens.count + 1) - n_pages(cllm_sequence_length(at->choice->sequence));
+        if (at->gave_way) continue;
+        const uint32_t length = cllm_sequence_length(at->choice->sequence);
+        const bool copies = length % PAGE != 0 && length == at->choice->n_adopted;
+        n += n_pages(at->choice->tokens.count + 1) - n_pages(length) + copies;
     }
     return n <= n_pages(s->model->n_positions);
 }
@@ -191,6 +192,11 @@ static void start(scheduler *s, choice *c, uint32_t index) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Of a request for vectors the last text alone counts in the queue: its texts are short work, one after the other. */
+static bool counts_in_queue(const choice *c) {
+    return c->request->kind != REQUEST_EMBED || c->index + 1 == c->request->n_choices;
+}
+
 /* Choices of the queue begin, as long as there are slots, and pages for their prompts. */
 static void admit(scheduler *s) {
     for (choice **at = &s->queue;;) {
@@ -208,7 +214,7 @@ static void admit(scheduler *s) {
         }
         if (gone || fits) {
             *at = c->next;
-            s->n_queued--;
+            s->n_queued -= counts_in_queue(c);
         }
         pthread_mutex_unlock(&s->lock);
         if (gone)
@@ -252,7 +258,11 @@ static bool give_way(scheduler *s) {
 /* Choices whose client has gone away end, in the queue too. */
 static void drop_gone(scheduler *s) {
     pthread_mutex_lock(&s->lock);
-    for (choice *c = s->queue; c; c = c->next) request_look_for_client(c->request);
+    const request *seen = NULL; /* choices of a request wait side by side */
+    for (choice *c = s->queue; c; c = c->next) {
+        if (c->request != seen) request_look_for_client(c->request);
+        seen = c->request;
+    }
     pthread_mutex_unlock(&s->lock);
     for (size_t i = s->n_running; i-- > 0;) {
         request *r = s->slots[s->order[i]].choice->request;
@@ -332,13 +342,12 @@ static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n
 
 /* What became of the spans goes to their choices. Returns how many tokens were drawn. */
 static size_t take_spans(scheduler *s, cllm_status status, const cllm_error *err) {
-    const bool all_failed = status == CLLM_ERR_DEVICE || status == CLLM_ERR_CANCELLED;
     size_t n_drawn = 0;
     for (size_t i = 0; i < s->n_spans; i++) {
         choice *c = s->slots[s->of_span[i]].choice;
         const size_t n_before = c->usage.n_drawn;
         bool goes_on = true;
-        if (s->spans[i].status != CLLM_OK || all_failed) {
+        if (s->spans[i].status != CLLM_OK || status == CLLM_ERR_DEVICE) {
             completion_fail_with(c, err);
             goes_on = false;
         } else if (status == CLLM_OK) { /* else another span was at fault, and this one is wanted anew */
@@ -363,6 +372,7 @@ static void step(scheduler *s, double begun) {
     const cllm_status status = cllm_eval(s->engine, s->spans, s->n_spans, &err);
     const double seconds = now() - eval_begun;
     await_masks(s);
+    if (status == CLLM_ERR_CANCELLED) return; /* all requests are about to end */
     if (status == CLLM_ERR_MEMORY && give_way(s)) return;
     if (status == CLLM_OK) learn_times(s, seconds, n.n_writing, n.n_read);
     n.n_drawn = take_spans(s, status, &err);
@@ -385,15 +395,37 @@ static void run_calls(scheduler *s) {
     }
 }
 
+/* Those that run and those that wait are told that the server goes. */
+static void end_requests(scheduler *s) {
+    failure f;
+    refuse(&f, 503, NULL, "the server is shutting down");
+    f.retry_after = 1;
+    while (s->n_running > 0) {
+        completion_fail(s->slots[s->order[0]].choice, &f);
+        empty_slot(s, s->order[0]);
+    }
+    pthread_mutex_lock(&s->lock);
+    choice *c = s->queue;
+    s->queue = NULL;
+    s->n_queued = 0;
+    pthread_mutex_unlock(&s->lock);
+    for (choice *next; c; c = next) {
+        next = c->next;
+        completion_fail(c, &f);
+        drop(c);
+    }
+}
+
 static void *run_engine(void *user) {
     scheduler *s = user;
     for (;;) {
         pthread_mutex_lock(&s->lock);
         while (!s->stops && !s->queue && !s->calls && s->n_running == 0) pthread_cond_wait(&s->wakes, &s->lock);
-        const bool stops = s->stops;
+        const bool stops = s->stops, closes = s->closes;
         pthread_mutex_unlock(&s->lock);
         const double begun = now();
         run_calls(s);
+        if (closes) end_requests(s);
         if (stops) break;
         drop_gone(s);
         come_back(s);
@@ -408,14 +440,6 @@ static void *run_engine(void *user) {
     s->ended = true;
     pthread_mutex_unlock(&s->lock);
     run_calls(s); /* that came until then */
-    while (s->n_running > 0) empty_slot(s, s->order[0]);
-    for (choice *c = s->queue, *next; c; c = next) {
-        next = c->next;
-        failure f;
-        refuse(&f, 503, NULL, "the server is shutting down");
-        completion_fail(c, &f);
-        drop(c);
-    }
     return NULL;
 }
 
@@ -450,10 +474,17 @@ scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_q
     return NULL;
 }
 
+void scheduler_end_requests(scheduler *s) {
+    pthread_mutex_lock(&s->lock);
+    s->closes = true;
+    pthread_cond_signal(&s->wakes);
+    pthread_mutex_unlock(&s->lock);
+}
+
 void scheduler_destroy(scheduler *s) {
     if (!s) return;
     pthread_mutex_lock(&s->lock);
-    s->stops = true;
+    s->closes = s->stops = true;
     pthread_cond_broadcast(&s->wakes);
     pthread_cond_broadcast(&s->masks);
     pthread_mutex_unlock(&s->lock);
@@ -473,8 +504,8 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
     const size_t n_new =
         r->kind == REQUEST_EMBED ? 1 : r->n_choices; /* its texts are short work, one after the other */
-    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active) || s->stops;
-    if (!full) {
+    const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active), closes = s->closes;
+    if (!full && !closes) {
         choice **at = &s->queue;
         while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
         for (size_t i = 0; i < r->n_choices; i++) {
@@ -484,12 +515,15 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
             *at = &r->choices[i];
             at = &r->choices[i].next;
         }
-        s->n_queued += r->n_choices;
+        s->n_queued += n_new;
         pthread_cond_signal(&s->wakes);
     }
     pthread_mutex_unlock(&s->lock);
-    if (!full) return true;
-    refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
+    if (!full && !closes) return true;
+    if (closes)
+        refuse(f, 503, NULL, "the server is shutting down");
+    else
+        refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
     f->retry_after = 1;
     return false;
 }

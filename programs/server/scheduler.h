@@ -8,10 +8,14 @@
 
 #include "server/request.h"
 
+enum { PAGE = 256 }; /* positions: of cllm_engine_options.n_positions */
+
 typedef struct scheduler scheduler;
 
 scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_queued); /* NULL: out of memory */
-void scheduler_destroy(scheduler *s); /* what it has left to do is cancelled */
+void scheduler_end_requests(
+    scheduler *s); /* all fail, those to come too: the server is shutting down. Returns at once */
+void scheduler_destroy(scheduler *s);
 
 /* Queue all choices of a request. false: the queue is full. */
 bool scheduler_submit(scheduler *s, request *r, failure *f);

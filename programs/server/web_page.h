@@ -1,4 +1,4 @@
-/* The server's web page, which the program carries in itself: the files of programs/server/web. */
+/* The server's web page, which the program carries in itself: the files of programs/server/web; and the description of its API. */
 #ifndef SERVER_WEB_PAGE_H
 #define SERVER_WEB_PAGE_H
 

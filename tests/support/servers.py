@@ -1,0 +1,71 @@
+"""Servers that a test starts and ends itself, several of them if it likes.
+
+    with Server(PROGRAM, MODEL, OPTION...) as s   -> s.url, s.log(), s.signal(), s.wait(); killed at the end, come what may
+    until(condition, what)                        -> waits for a condition, long; says what was awaited if it never comes
+    free_port()"""
+import os, re, signal, socket, subprocess, tempfile, time
+
+PATIENCE = 300  # seconds: also for a machine that is busy, or a program that is watched
+
+
+def until(condition, what, process=None):
+    end = time.monotonic() + PATIENCE
+    while True:
+        value = condition()
+        if value:
+            return value
+        if process and process.poll() is not None:
+            value = condition()
+            if value:
+                return value
+            raise RuntimeError(f"the process ended before: {what}")
+        if time.monotonic() > end:
+            raise TimeoutError(what)
+        time.sleep(0.02)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    def __init__(self, program, model, *options, environment=None, waits=True, port=0):
+        self.file = tempfile.NamedTemporaryFile("w+", prefix="serve-log-")
+        command = [program, "serve", model, "--port", str(port), *options]
+        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.file, stderr=self.file, env={**os.environ, **(environment or {})})
+        self.url = f"http://127.0.0.1:{port}"
+        if waits:
+            self.await_ready()
+
+    def await_ready(self):
+        try:
+            self.url = until(lambda: re.search(r"^listening on (\S+)$", self.log(), re.M), "the server listens", self.process)[1]
+        except Exception:
+            self.kill()
+            raise RuntimeError("the server did not start: " + self.log())
+
+    def log(self):
+        with open(self.file.name, errors="replace") as f:
+            return f.read()
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def wait(self):
+        """The status as a shell has it."""
+        code = self.process.wait(timeout=PATIENCE)
+        return 128 - code if code < 0 else code
+
+    def kill(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+        self.file.close()
