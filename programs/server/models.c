@@ -30,6 +30,11 @@ static char *name_of_path(const char *path) {
     return strndup(base, is_gguf ? length - 5 : length);
 }
 
+static int64_t time_of(const char *path) {
+    struct stat file;
+    return stat(path, &file) == 0 ? (int64_t)file.st_mtime : 0;
+}
+
 static bool add_model(const char *name, const char *path) {
     served_model **more = realloc(all.items, (all.n + 1) * sizeof *more);
     if (!more) return false;
@@ -39,6 +44,7 @@ static bool add_model(const char *name, const char *path) {
     all.items[all.n++] = m;
     m->name = strdup(name);
     m->path = strdup(path);
+    m->created = time_of(path);
     m->o = *all.o;
     m->o.model = m->path;
     pthread_mutex_init(&m->lock, NULL);
@@ -205,7 +211,6 @@ static int start_engine(served_model *m) {
 }
 
 static int load(served_model *m) {
-    struct stat file;
     const double begun = now();
     int status = run_load(&m->run, &m->o);
     if (status == EXIT_SUCCESS && !cllm_model_tokenizer(m->run.model)) status = fail_without_tokenizer(&m->run);
@@ -214,7 +219,6 @@ static int load(served_model *m) {
     if (status == EXIT_SUCCESS) {
         m->sampling = sampling_for(&m->run, &m->o.sampling);
         take_recommended(&m->o, cllm_model_gguf(m->run.model), &m->sampling, m->steps);
-        m->created = stat(m->path, &file) == 0 ? (int64_t)file.st_mtime : 0;
         m->scheduler = scheduler_create(m, m->n_slots, (size_t)m->o.queue);
         if (!m->scheduler) status = fail("out of memory");
     }
@@ -365,6 +369,7 @@ static bool replace_file(served_model *m, const char *path) {
     m->state = MODEL_UNLOADED;
     free(m->path);
     m->o.model = m->path = newer;
+    m->created = time_of(path);
     return true;
 }
 

@@ -19,9 +19,10 @@ struct served_model {
     options o;         /* those of the command line, with this model's path; its lists are borrowed */
     model_state state; /* under the lock of all models */
     int n_holders;
-    double last_used;    /* now() */
-    double keep_seconds; /* unused, before it is unloaded; negative: for ever */
-    char error[640];     /* of MODEL_FAILED */
+    double last_used;        /* now() */
+    _Atomic int64_t created; /* of the file, in seconds since 1970 */
+    double keep_seconds;     /* unused, before it is unloaded; negative: for ever */
+    char error[640];         /* of MODEL_FAILED */
 
     /* of a model that is ready; constant then */
     run run;
@@ -32,7 +33,6 @@ struct served_model {
     uint32_t n_slots, n_positions, n_batch;
     uint32_t n_ctx; /* positions that one request can use */
     bool drafts;
-    int64_t created; /* of the file, in seconds since 1970 */
     scheduler *scheduler;
     metrics metrics;
 

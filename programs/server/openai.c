@@ -642,7 +642,7 @@ json_t *describe_model(served_model *m) {
     const bool ready = model_hold(m);
     json_put(&o, "id", json_text(m->name, strlen(m->name)));
     json_put(&o, "object", json_string("model"));
-    json_put(&o, "created", json_integer(ready ? m->created : 0));
+    json_put(&o, "created", json_integer(m->created));
     json_put(&o, "owned_by", json_string("mini-cllm"));
     put_anthropic_names(&o, m);
     if (!ready) {
