@@ -920,25 +920,28 @@ static void print_aliases(const command *c) {
                               letter[1] && name ? " and " : "", name ? "--" : "", name ? name : "", aliases[i].meant);
     }
     if (n == 0) return;
-    if (c->bit == SERVE) {
-        printf("\n  ");
-        return print_wrapped(2, server_flags_help());
-    }
     printf("\nAlso understood, as llama.cpp spells them:\n  ");
     print_wrapped(2, text);
+    if (c->bit != SERVE) return;
+    printf("  ");
+    print_wrapped(2, server_flags_help());
+}
+
+static void print_group(const command *c, option_group group) {
+    bool named = false;
+    for (int i = 0; i < N_ROWS; i++) {
+        if (rows[i].group != group || !(rows[i].commands & c->bit)) continue;
+        if (!named) printf("\n%s:\n", group_names[group]);
+        named = true;
+        print_row(&rows[i]);
+    }
 }
 
 void print_help(const command *c) {
     printf("usage: mini-cllm %s%s%s\n\n%s\n", c->name, *c->name ? " " : "", c->synopsis, c->about);
-    for (option_group group = 0; group < N_GROUPS; group++) {
-        bool named = false;
-        for (int i = 0; i < N_ROWS; i++) {
-            if (rows[i].group != group || !(rows[i].commands & c->bit)) continue;
-            if (!named) printf("\n%s:\n", group_names[group]);
-            named = true;
-            print_row(&rows[i]);
-        }
-    }
+    print_group(c, IN_SERVER);
+    for (option_group group = 0; group < N_GROUPS; group++)
+        if (group != IN_SERVER) print_group(c, group);
     print_aliases(c);
     if (c->bit != GENERATE) return;
     puts("\nFurther commands, each with a --help of its own:");

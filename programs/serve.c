@@ -9,11 +9,13 @@
 #include "server/models.h"
 #include "server/ollama.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,6 +64,12 @@ int serve(const options *o) {
     if (o->mmproj) return usage_error("--mmproj: not supported yet: models read text alone");
     if (o->api_prefix && (*o->api_prefix != '/' || o->api_prefix[strlen(o->api_prefix) - 1] == '/'))
         return usage_error("--api-prefix: '%s' must begin with / and end without", o->api_prefix);
+    if (check_kwargs(o) != EXIT_SUCCESS) return EXIT_USAGE;
+    struct stat folder;
+    if (o->slot_save_path && stat(o->slot_save_path, &folder) == 0 && !S_ISDIR(folder.st_mode))
+        return fail("--slot-save-path %s: this is no folder", o->slot_save_path);
+    if (o->slot_save_path && access(o->slot_save_path, W_OK | X_OK) != 0)
+        return fail("--slot-save-path %s: %s", o->slot_save_path, strerror(errno));
     signal(SIGPIPE, SIG_IGN); /* a client that goes away is no reason to end */
     json_object_seed(0);
     int status = models_open(o);
@@ -70,6 +78,7 @@ int serve(const options *o) {
     if (listens) status = models_load_first();
     if (status == EXIT_SUCCESS) {
         announce(o);
+        if (models_count() == 0) note(o, "no model is pulled yet: 'mini-cllm pull OWNER/NAME' fetches one");
         notify_system("READY=1");
         while (!interrupted()) nap();
         notify_system("STOPPING=1");

@@ -25,7 +25,7 @@ inspect|Speed and memory,Model,Output
 tokenize|Text,Model,Output
 eval|Text,Speed and memory,Model,Output
 bench|Measurement,Speed and memory,Model,Output
-serve|Text,Sampling,Speed and memory,Model,Server,Output
+serve|Server,Text,Sampling,Speed and memory,Model,Output
 END
     run --help
     tr -s ' \n' ' ' <"$out" >"$temporary/words" && cp "$temporary/words" "$out"

@@ -27,7 +27,7 @@ except urllib.error.HTTPError as e: print(e.code)' "$url$1" "${2:-none}"; }
 
 # as people start it
 started -m "$any" -np 2 -c 1024 -fa on -ctk q8_0 -ctv q8_0 --jinja -b 2048 -ub 64 -cb --mlock --metrics -t 2 -n 5 -a one,two --temp 0.25 -v
-check 'short options of several letters: slots, context, types' eval 'logs "512 positions for each request, 1024 in all, 2 requests at a time" && logs "batches of 64, q8_0 keys"'
+check 'short options of several letters: slots, context, types' eval 'logs "context 512 tokens for each, 2 requests at a time" && logs "batches of 64, q8_0 keys"'
 check 'what has no effect is noted, a line each' eval 'logs "-fa has no effect here" && logs "--jinja has no effect here" && logs "-cb has no effect here" &&
     logs "--mlock has no effect here" && logs "--metrics has no effect here: /metrics is there always"'
 check 'the other values arrived' answers /props '"total_slots":2' '"n_predict":5' '"temperature":0.25'
@@ -44,7 +44,7 @@ export LLAMA_ARG_CTX_SIZE=1024 LLAMA_ARG_N_PARALLEL=2 LLAMA_ARG_ENDPOINT_SLOTS=0
     LLAMA_ARG_CONT_BATCHING=false
 started "$any" --parallel 4 --host 127.0.0.1
 check 'variables: the context, but the slots of the flag, the model of the argument and the host of the flag' eval \
-    'logs "256 positions for each request, 1024 in all, 4 requests" && [ "$url" = "http://127.0.0.1:$port" ] && [ "$(grep -c "^listening" "$log")" = 1 ]'
+    'logs "context 256 tokens for each, 4 requests at a time" && [ "$url" = "http://127.0.0.1:$port" ] && [ "$(grep -c "^listening" "$log")" = 1 ]'
 check 'variables: LLAMA_API_KEY' eval '[ "$(status_of /props)-$(status_of /props first)-$(status_of /props second)-$(status_of /health)" = 401-200-200-200 ]'
 check 'variables: one that says no' eval '[ "$(status_of /slots first)" = 501 ]'
 check 'variables: what has no effect is noted by name' eval 'logs "LLAMA_ARG_FLASH_ATTN has no effect here" && logs "LLAMA_ARG_CONT_BATCHING has no effect here"'
@@ -105,8 +105,25 @@ started "$any" --reasoning-budget -1 --reasoning-format auto -sm none --keep 0 -
 check 'values that are as things are: no word of them' eval '[ -n "$url" ] && ! logs "no effect"'
 check 'several overrides in one value' eval '! logs "fim_" && logs "4 requests at a time"'
 ended
-started "$any" -- "$any"
+cp "$any" "$temporary/another.gguf"
+started "$any" -- "$temporary/another.gguf"
 check 'after -- there are models alone' eval 'answers /v1/models && [ "$(grep -o "\"object\":\"model\"" "$out" | wc -l)" = 2 ]'
+ended
+run serve "$any" "$any" --port 0
+check 'two models of one name' refused 2 'two models have the name'
+run serve "$any" "$temporary/nothing.gguf" --port 0
+check 'a further model that is not there is told at once' refused 1 "$temporary/nothing.gguf: cannot open"
+for folder in "$temporary/nothing" "$any"; do
+    run serve "$any" --port 0 --slot-save-path "$folder"
+    check "--slot-save-path $folder is looked at at once" refused 1 "--slot-save-path $folder: "
+done
+run serve "$any" --port 0 --api-key ,
+check '--api-key without a key' refused 2 '--api-key: there is no key'
+run serve "$any" --port 0 --chat-template-kwargs '{bad'
+check '--chat-template-kwargs that is no object' refused 2 '--chat-template-kwargs: '
+started "$any"
+run serve "$any" --port "$port"
+check 'a port that is taken' refused 1 '--host 127.0.0.1, --port '
 ended
 run serve --help
 tr -s ' \n' ' ' <"$out" >"$temporary/words" && cp "$temporary/words" "$out"

@@ -53,6 +53,13 @@ import json
 form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "strict": True, "schema": schema}}})[2]
 value = json.loads(form["choices"][0]["message"]["content"])
 check("chat: response_format json_schema", list(value) == ["age"] and 1 <= value["age"] <= 9, form)
+listed = {"type": "object", "properties": {"const": {"const": {"properties": {}}}, "inner": {"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"]}}, "required": ["const", "inner"]}
+form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "seed": 7, "temperature": 2, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": listed}}})[2]
+check("chat: an object has the properties that its schema lists, and no others", json.loads(form["choices"][0]["message"]["content"]) == {"const": {"properties": {}}, "inner": {"a": 1}}, form)
+for name, asked in {"it may have others": {**listed, "additionalProperties": True}, "it must have one that is not listed": {"type": "object", "properties": {"a": {"type": "null"}}, "required": ["b"]},
+                    "schemas are put together": {"allOf": [{"type": "object", "properties": {"a": {"enum": [1]}}, "required": ["a"]}, {"type": "object", "properties": {"b": {"enum": [2]}}, "required": ["b"]}]}}.items():
+    status, _, form = ask(url, "/v1/chat/completions", {"messages": QUESTION, "max_tokens": 300, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": asked}}})
+    check(f"chat: unless {name}", status == 200, form)
 for field, body in {"structured_outputs": {"choice": ["yes", "no"]}, "guided_choice": ["yes", "no"]}.items():
     said = ask(url, "/v1/chat/completions", {"messages": QUESTION, field: body})[2]["choices"][0]["message"]["content"]
     check(f"chat: {field}", said in ("yes", "no"), said)
@@ -78,6 +85,8 @@ check("completions: a text", whole["object"] == "text_completion" and whole["cho
 echo = ask(url, "/v1/completions", {"prompt": "Once upon a time", "seed": 7, "max_tokens": 3, "echo": True, "logprobs": 2})[2]["choices"][0]
 check("completions: echo has the prompt and its log probabilities", echo["text"].startswith("Once upon a time") and echo["logprobs"]["token_logprobs"][0] is None and
       all(l < 0 for l in echo["logprobs"]["token_logprobs"][1:]) and len(echo["logprobs"]["tokens"]) == len(echo["logprobs"]["text_offset"]), echo)
+short = ask(url, "/v1/completions", {"prompt": [1], "seed": 7, "max_tokens": 1, "echo": True, "logprobs": 0})[2]["choices"][0]["logprobs"]
+check("completions: echo of a prompt of one token", len(short["tokens"]) == 2 and short["token_logprobs"][0] is None, short)
 scored = ask(url, "/v1/completions", {"prompt": "Once upon a time", "max_tokens": 0, "echo": True, "logprobs": 2})[2]["choices"][0]
 check("completions: max_tokens 0 scores the prompt", scored["text"] == "Once upon a time" and scored["logprobs"]["token_logprobs"] == echo["logprobs"]["token_logprobs"][:len(scored["logprobs"]["tokens"])], scored)
 many = ask(url, "/v1/completions", {"prompt": ["Once upon a time", [1, 2, 3]], "n": 2, "seed": 7, "max_tokens": 12})[2]["choices"]
@@ -97,6 +106,11 @@ time.sleep(0.05)
 check("embeddings: many texts in one request do not fill the queue", ask(url, "/v1/completions", {"prompt": "a", "max_tokens": 1})[0] == 200)
 many.join()
 
+for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site", "Origin": url}):
+    status, _, failure = ask(url, "/v1/chat/completions", {"messages": QUESTION, "max_tokens": 1}, headers=headers)
+    check(f"a page of another site may not ask: {headers}", status == 403 and "--cors" in failure["error"]["message"], failure)
+for headers in ({"Origin": url}, {"Origin": "http://evil.example", "Sec-Fetch-Site": "same-origin"}):
+    check(f"a page of this site may: {headers}", ask(url, "/v1/chat/completions", {"messages": QUESTION, "max_tokens": 1}, headers=headers)[0] == 200)
 status, headers, _ = ask(url, "/v1/chat/completions")
 check("GET where POST is wanted: 405 with Allow", status == 405 and headers["Allow"] == "POST", headers)
 check("an endpoint that is not there", ask(url, "/v1/nothing")[0] == 404)

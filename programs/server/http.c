@@ -479,17 +479,38 @@ static bool refuse_body(failure *f) {
     return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
 }
 
+static bool is_cors_origin(const char *origin) {
+    for (size_t i = 0; i < http.o->cors.count; i++)
+        if (strcmp(http.o->cors.items[i], "*") == 0 || strcmp(http.o->cors.items[i], origin) == 0) return true;
+    return false;
+}
+
+/* A browser sends a form of another site's page without asking first, and only hides the answer. Where no key is needed, what such a page asks for is
+ * not done. */
+static bool is_of_foreign_page(const exchange *x) {
+    const char *origin = exchange_header(x, "Origin"), *site = exchange_header(x, "Sec-Fetch-Site");
+    const char *host = exchange_header(x, "Host"), *scheme_end = origin ? strstr(origin, "://") : NULL;
+    if (http.n_keys > 0 || strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0) return false;
+    if (origin && is_cors_origin(origin)) return false;
+    if (site) return strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
+    return origin && !(scheme_end && host && strcasecmp(scheme_end + 3, host) == 0);
+}
+
 /* All that can be said before the body is read. */
 static bool check(exchange *x, failure *f) {
     if (!is_host_allowed(x))
         return refuse(f, 403, NULL, "the host '%.100s' is not allowed; --allow-host adds a name",
                       exchange_header(x, "Host"));
+    if (is_of_foreign_page(x))
+        return refuse(f, 403, NULL, "a page of %.100s may not ask; --cors allows an origin",
+                      exchange_header(x, "Origin") ? exchange_header(x, "Origin") : "another site");
     const char *upgrade = exchange_header(x, "Upgrade");
     if (upgrade && strcasecmp(upgrade, "websocket") == 0)
         return refuse(f, 426, NULL, "there are no WebSockets here; ask by POST and read the stream of events");
     if (!find_route(x, f)) return false;
     if (!(x->route->flags & ROUTE_PUBLIC) && !has_key(x)) {
-        refuse(f, 401, NULL, "the API key is missing or wrong; send it as 'Authorization: Bearer KEY'");
+        refuse(f, 401, NULL,
+               "the API key is missing or wrong; send it as 'Authorization: Bearer KEY' or 'X-Api-Key: KEY'");
         f->code = "invalid_api_key";
         return false;
     }
@@ -862,7 +883,7 @@ static int listen_on(const struct addrinfo *at, const char *host) {
         on_completed, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, NULL, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)http.o->max_connections, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
         (unsigned)http.o->max_connections_per_address, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)http.o->timeout,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_LISTENING_ADDRESS_REUSE, 1u, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_END);
     if (!daemon) return fail("--host %s, --port %u: cannot listen there: %s", host, http.port, strerror(errno));
     http.daemons[http.n_daemons++] = daemon;
     if (http.port == 0) http.port = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_BIND_PORT)->port;
@@ -882,11 +903,12 @@ static int listen_by_name(const char *host, bool may_lack) {
         if (!is_loopback(at->ai_addr) && http.n_keys == 0 && !http.o->no_auth)
             status = usage_error("--host %s: others can reach it; give an --api-key, or --no-auth if everybody may ask",
                                  host);
-        else if (may_lack) { /* a machine without IPv6 */
+        else if (may_lack) { /* a machine without IPv6; a port that was chosen for us may be taken there */
             const int probe = socket(at->ai_family, SOCK_STREAM, 0);
-            const bool there = probe >= 0 && bind(probe, at->ai_addr, at->ai_addrlen) == 0;
+            const bool is_free = probe >= 0 && bind(probe, at->ai_addr, at->ai_addrlen) == 0;
+            const bool is_taken = probe >= 0 && !is_free && errno == EADDRINUSE;
             if (probe >= 0) close(probe);
-            if (there) status = listen_on(at, host);
+            if (is_free || (is_taken && http.o->port != 0)) status = listen_on(at, host);
         } else
             status = listen_on(at, host);
     }
@@ -914,6 +936,8 @@ static int add_keys(const char *text, const char *separators) {
 static int read_keys(const options *o) {
     int status = EXIT_SUCCESS;
     if (o->api_key) status = add_keys(o->api_key, ",");
+    if (status == EXIT_SUCCESS && o->api_key && http.n_keys == 0)
+        return usage_error("--api-key: there is no key in '%s'", o->api_key);
     if (status != EXIT_SUCCESS || !o->api_key_file) return status;
     input file;
     status = read_input(o->api_key_file, &file);

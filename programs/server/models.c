@@ -68,6 +68,17 @@ int models_open(const options *o) {
         whole = name && add_model(name, path);
         free(name);
     }
+    for (size_t i = 0; whole && i < all.n; i++) {
+        cllm_gguf *gguf;
+        const int status =
+            open_gguf(o, all.items[i]->path, &gguf); /* a wrong name is told now, not when a request has it */
+        if (status != EXIT_SUCCESS) return status;
+        close_gguf(gguf);
+        for (size_t k = 0; k < i; k++)
+            if (strcasecmp(all.items[k]->name, all.items[i]->name) == 0)
+                return usage_error("two models have the name %s: %s and %s", all.items[i]->name, all.items[k]->path,
+                                   all.items[i]->path);
+    }
     all.n_given = all.n;
     if (all.n == 0) store_each(add_pulled, &whole);
     if (!whole) return fail("out of memory");
@@ -173,7 +184,9 @@ static int make_templates(served_model *m) {
     if (cllm_chat_create(&wanted, &m->chat, &err) == CLLM_OK) {
         if (*cllm_chat_note(m->chat)) note(&m->o, "%s: %s", m->name, cllm_chat_note(m->chat));
     } else {
-        snprintf(m->chat_error, sizeof m->chat_error, "%s cannot chat: %s", m->name, err.message);
+        snprintf(m->chat_error, sizeof m->chat_error, "%s cannot chat: %s; --chat-template NAME|FILE gives one",
+                 m->name, err.message);
+        note(&m->o, "%s", m->chat_error);
         m->chat = NULL;
     }
     return EXIT_SUCCESS;
@@ -226,8 +239,11 @@ static int load(served_model *m) {
         unload(m);
         return status;
     }
-    note(&m->o, "%s: ready after %.2f s, %u positions for each request, %u in all, %u requests at a time", m->name,
-         now() - begun, m->n_ctx, m->n_positions, m->n_slots);
+    note(&m->o, "%s: ready after %.2f s; context %u tokens%s, %u request%s at a time", m->name, now() - begun, m->n_ctx,
+         m->n_slots == 1             ? ""
+         : m->n_positions > m->n_ctx ? " for each"
+                                     : ", which they share",
+         m->n_slots, m->n_slots == 1 ? "" : "s");
     return EXIT_SUCCESS;
 }
 

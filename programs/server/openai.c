@@ -452,7 +452,7 @@ static json_t *completion_choice(const request *r, size_t i) {
     if (r->wants_logprobs) {
         json_t *lists[4] = {json_array(), json_array(), json_array(), json_array()};
         size_t offset = 0;
-        if (echoes(r) && p->logprobs)
+        if (echoes(r) && (p->logprobs || p->count == 1))
             add_legacy_logprobs(r, lists, &offset, p->tokens, p->logprobs, p->count, -1, true);
         if (a->logprobs)
             add_legacy_logprobs(r, lists, &offset, a->tokens.ids, a->logprobs, a->tokens.count, p->tokens[p->count - 1],
