@@ -184,8 +184,9 @@ check 'it is the newest' eval 'exits 0 && says "is there already, and the newest
 
 # ------------------------------------------------------------------------------------------------- interrupted
 
+a_part() { [ -n "$(find "$models/hf/test/slow" -name '*.partial' -size +0 2>/dev/null)" ]; }
 start pull test/slow
-sleep 0.3
+await a_part
 kill -INT $process
 finished
 check 'Ctrl-C: status 130, how to go on, and the part stays' eval 'exits 130 && says "goes on after" && ! nothing_half'
@@ -197,7 +198,7 @@ check 'rm' eval 'exits 0 && silent && [ ! -e "$models/hf/test/slow" ]'
 : >"$log"
 "$program" pull test/slow >"$temporary/first" 2>&1 &
 first=$!
-sleep 0.2
+await a_part
 run pull test/slow
 wait $first
 check 'two at once share the work' eval 'pulled slow slow-Q4_K_M.gguf && says "waiting for it" && [ "$(grep -c "^CDN GET" "$log")" = 1 ]'
@@ -302,8 +303,9 @@ run list extra
 check 'list takes no name' refused 2 'list: unexpected argument'
 run rm
 check 'rm needs a name' refused 2 'rm: no model named'
+a_part() { [ -n "$(find "$models/hf/test/slow" -name '*.partial' -size +0 2>/dev/null)" ]; }
 start pull test/slow
-sleep 0.3
+await a_part
 kill -INT $process
 finished
 run rm test/slow
