@@ -189,20 +189,25 @@ def left():  # seconds until it is unloaded
 
 for value, least, most in [("5m", 290, 301), (90, 80, 91), ("1h30m", 5300, 5401), ("-1", 1e9, 1e10), (-1, 1e9, 1e10), ("2.5s", 1, 2.6)]:
     check(f"keep_alive {value}", chat({"keep_alive": value})[0] == 200 and least < left() < most)
+def goes():
+    """The model is unloaded as soon as nobody uses it; a request that has just been answered may hold it for a moment."""
+    end = time.time() + 60
+    while loaded() and time.time() < end:
+        time.sleep(0.05)
+    return loaded() == []
+
+
 refused("keep_alive of another kind", chat({"keep_alive": "soon"}), 400, "keep_alive")
 unload = ask(url, "/api/chat", {"model": model, "messages": [], "keep_alive": 0})[2]
-check("no messages and keep_alive 0 unload", unload["done"] and unload["done_reason"] == "unload" and unload["message"] == {"role": "assistant", "content": ""} and loaded() == [], unload)
+check("no messages and keep_alive 0 unload", unload["done"] and unload["done_reason"] == "unload" and unload["message"] == {"role": "assistant", "content": ""} and goes(), unload)
 check("tags, show and ps load nothing", ask(url, "/api/tags")[2]["models"][0]["name"] == model and ask(url, "/api/show", {"model": model})[2]["capabilities"] == shown["capabilities"] and loaded() == [])
 load = ask(url, "/api/chat", {"model": model})[2]
 check("no messages load", load["done"] and load["done_reason"] == "load" and len(loaded()) == 1, load)
 check("a loaded model stays as the server says", left() > 1e9)
-check("no prompt and keep_alive 0 unload", ask(url, "/api/generate", {"model": model, "keep_alive": "0"})[2]["done_reason"] == "unload" and loaded() == [])
+check("no prompt and keep_alive 0 unload", ask(url, "/api/generate", {"model": model, "keep_alive": "0"})[2]["done_reason"] == "unload" and goes())
 check("no prompt loads", ask(url, "/api/generate", {"model": model, "prompt": ""})[2]["done_reason"] == "load" and len(loaded()) == 1)
 check("keep_alive 0 unloads after the answer", chat({"keep_alive": 0})[2]["message"]["content"] == text)
-end = time.time() + 10
-while loaded() and time.time() < end:
-    time.sleep(0.1)
-check("and soon", loaded() == [])
+check("and soon", goes())
 
 # ---- what is not there
 refused("a body that is no JSON", ask(url, "/api/chat", raw=b"{"), 400, "JSON")
