@@ -98,6 +98,8 @@ floats = ask(url, "/v1/embeddings", {"input": ["a dog", "a cat"]})[2]["data"]
 packed = ask(url, "/v1/embeddings", {"input": "a dog", "encoding_format": "base64"})[2]["data"][0]["embedding"]
 numbers = struct.unpack(f"<{len(floats[0]['embedding'])}f", base64.b64decode(packed))
 check("embeddings: floats and base64 agree", len(floats) == 2 and all(abs(a - b) < 1e-6 for a, b in zip(numbers, floats[0]["embedding"])))
+status, _, failure = ask(url, "/v1/embeddings", {"input": []})
+check("embeddings: of nothing", status == 400 and failure["error"]["param"] == "input", failure)
 check("embeddings: of length 1", abs(sum(x * x for x in numbers) - 1) < 1e-3)
 
 many = threading.Thread(target=ask, args=(url, "/v1/embeddings", {"input": ["many words " * 20] * 600}))

@@ -389,6 +389,7 @@ static bool add_prompts(request *r, const json_t *value, const char *name, failu
         return refuse(f, 400, name, "%s: a text, token ids, or a list of them is wanted here", name);
     if (json_is_string(value) || json_is_integer(first)) return add_prompt(r, value, f);
     const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
+    if (json_array_size(value) == 0) return refuse(f, 400, name, "%s: at least one text is wanted", name);
     if (json_array_size(value) > most) return refuse(f, 400, name, "%s: at most %zu in one request", name, most);
     json_array_foreach(value, i, item) {
         if (!json_is_string(item) && !json_is_array(item))
