@@ -90,7 +90,7 @@ done
 
 # What is known to take long, the longest first, where no seconds are known.
 longest='check_metal.sh check_gpu_opencl_models.sh check_gpu_cuda_models.sh check_cuda.sh
-    check_arm.sh check_avx512_model test_gpu_products test_gpu_session test_company test_gpu_spans check_kernels cli.sh demo_stories.sh check_kernel_text.sh
+    check_arm.sh check_pull.sh check_openapi.sh serve.sh check_avx512_model test_gpu_products test_gpu_session test_company test_gpu_spans check_kernels cli.sh demo_stories.sh check_kernel_text.sh
     check_threads.sh check_web.sh'
 guess() { # NAME
     seconds=9999
