@@ -112,7 +112,7 @@ SERVER_FLAGS    := $(shell pkg-config --cflags libmicrohttpd) -DHAVE_MICROHTTPD
 SERVER_LIBS     := $(shell pkg-config --libs libmicrohttpd)
 PROGRAM_OBJECTS += $(call object,$(SERVER_SOURCES)) $(BUILD)/obj/web_files.o
 else
-FUZZERS         := $(filter-out request,$(FUZZERS))
+FUZZERS         := $(filter-out request http,$(FUZZERS))
 endif
 
 all: $(BUILD)/mini-cllm $(BUILD)/libcllm.a $(BUILD)/$(SHARED)
@@ -192,7 +192,7 @@ ifneq ($(shell pkg-config --exists libedit 2>/dev/null && echo yes),)
 $(call object,programs/line_input.c): OBJECT_FLAGS = $(shell pkg-config --cflags libedit) -DHAVE_LIBEDIT
 PROGRAM_LIBS += $(shell pkg-config --libs libedit)
 endif
-$(call object,tests/fuzz/fuzz_request.c): OBJECT_FLAGS = $(shell pkg-config --cflags jansson) $(SERVER_FLAGS) -Iprograms
+$(call object,tests/fuzz/fuzz_request.c tests/fuzz/fuzz_http.c): OBJECT_FLAGS = $(shell pkg-config --cflags jansson) $(SERVER_FLAGS) -Iprograms
 $(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
 
@@ -362,7 +362,7 @@ $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/internal.a
 	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(LIBS) -o $@
 
 # This one drives the program's own code, the server.
-$(BUILD)/fuzz_request: $(BUILD)/obj/tests/fuzz/fuzz_request.o $(filter-out %/main.o,$(PROGRAM_OBJECTS)) $(BUILD)/libcllm.a
+$(BUILD)/fuzz_request $(BUILD)/fuzz_http: $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(filter-out %/main.o,$(PROGRAM_OBJECTS)) $(BUILD)/libcllm.a
 	$(CC) $(CFLAGS) -pthread -fsanitize=fuzzer,$(FUZZ_CHECKS) $^ $(PROGRAM_LIBS) $(LIBS) -o $@
 
 fuzz-run-%: $(BUILD)/fuzz_%
