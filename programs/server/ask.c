@@ -578,6 +578,34 @@ static bool ask_calls(request *r, const chat_request *chat, cllm_call_options *c
     return made;
 }
 
+bool chat_takes_tools(const cllm_chat *chat) {
+    static const char text[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"?\"}], \"add_generation_prompt\": "
+                               "true, \"tools\": [{\"type\": \"function\", "
+                               "\"function\": {\"name\": \"probe_of_tools\", \"description\": \"?\", \"parameters\": "
+                               "{\"type\": \"object\", \"properties\": {}}}}]}";
+    const cllm_string object = {text, sizeof text - 1};
+    cllm_part *parts;
+    size_t n_parts;
+    bool found = false;
+    if (cllm_chat_render(chat, &object, 1, 0, 0, &parts, &n_parts, NULL) != CLLM_OK) return false;
+    for (size_t i = 0; i < n_parts && !found; i++) {
+        char *part = strndup(parts[i].text.data, parts[i].text.length);
+        found = part && strstr(part, "probe_of_tools");
+        free(part);
+    }
+    cllm_free(parts);
+    return found;
+}
+
+/* A model that is not told of the tools seldom calls them well. */
+static void note_unseen_tools(served_model *m) {
+    if (atomic_exchange(&m->told_of_tools, true) || chat_takes_tools(m->chat)) return;
+    note(
+        &m->o,
+        "%s: a request has tools, but the chat template does not show them to the model; --chat-template gives another",
+        m->name);
+}
+
 bool ask_chat(request *r, const chat_request *chat, failure *f) {
     cllm_error err;
     cllm_call_options calls = {.must_call = false};
@@ -597,6 +625,7 @@ bool ask_chat(request *r, const chat_request *chat, failure *f) {
     r->tools = has_tools ? json_spelled(chat->tools) : strdup("[]");
     if (!r->tools) return refuse_memory(f);
     if (!has_tools && calls.must_call) return refuse(f, 400, "tool_choice", "tool_choice: there are no tools to call");
+    if (has_tools) note_unseen_tools(r->model);
     return !has_tools || ask_calls(r, chat, &calls, f);
 }
 

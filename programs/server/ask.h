@@ -35,6 +35,7 @@ typedef struct chat_request {
     bool calls_one; /* at most one tool call */
 } chat_request;
 bool ask_chat(request *r, const chat_request *chat, failure *f);
+bool chat_takes_tools(const cllm_chat *chat); /* does its template print the tools that it is given? */
 
 /* The conversation as the model would see it: parts, owned. */
 bool render_chat(const served_model *m, const chat_request *chat, cllm_part **parts, size_t *n_parts, failure *f);

@@ -28,6 +28,7 @@ struct served_model {
     run run;
     cllm_chat *chat; /* NULL: it has no template, and chat_error says why */
     char chat_error[600];
+    atomic_bool told_of_tools;     /* the log has a line of what its template does with tools, or needs none */
     cllm_sampler_options sampling; /* what a request begins with */
     cllm_sampler_step steps[CLLM_N_STEPS];
     uint32_t n_slots, n_positions, n_batch;

@@ -1,6 +1,7 @@
 /* ollama's API for models: which there are, what they can do, which are loaded. What is told of a model comes from its file, loaded or not. */
 #include "server/ollama.h"
 
+#include "server/ask.h"
 #include "server/dialects.h"
 #include "server/fill.h"
 #include "server/write.h"
@@ -127,33 +128,13 @@ static const char *quantization_of(const cllm_gguf *gguf) {
 
 /* ------------------------------------------------------------------------------------------ capabilities */
 
-/* Does the template print the tools that it is given? */
-static bool takes_tools(const cllm_chat *chat) {
-    static const char text[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"?\"}], \"add_generation_prompt\": "
-                               "true, \"tools\": [{\"type\": \"function\", "
-                               "\"function\": {\"name\": \"probe_of_tools\", \"description\": \"?\", \"parameters\": "
-                               "{\"type\": \"object\", \"properties\": {}}}}]}";
-    const cllm_string object = {text, sizeof text - 1};
-    cllm_part *parts;
-    size_t n_parts;
-    bool found = false;
-    if (cllm_chat_render(chat, &object, 1, 0, 0, &parts, &n_parts, NULL) != CLLM_OK) return false;
-    for (size_t i = 0; i < n_parts && !found; i++) {
-        char *part = strndup(parts[i].text.data, parts[i].text.length);
-        found = part && strstr(part, "probe_of_tools");
-        free(part);
-    }
-    cllm_free(parts);
-    return found;
-}
-
 static capabilities capabilities_of(const opened *file) {
     fill_tokens fill;
     const bool embeds = find_of_architecture(file->gguf, "pooling_type") != NULL;
     return (capabilities){
         .completion = !embeds,
         .embedding = embeds,
-        .tools = !embeds && file->chat && takes_tools(file->chat),
+        .tools = !embeds && file->chat && chat_takes_tools(file->chat),
         .thinking = !embeds && file->chat && cllm_chat_reasoning_end(file->chat).length > 0,
         .insert = !embeds && file->tokenizer && find_fill_tokens(file->gguf, file->tokenizer, &fill),
     };
