@@ -3,6 +3,7 @@
  *   system, messages and tools -> a conversation in OpenAI's form -> ask_chat -> events -> content blocks */
 #include "server/ask.h"
 #include "server/dialects.h"
+#include "server/messages.h"
 #include "server/write.h"
 
 #include <stdlib.h>
@@ -58,36 +59,22 @@ static void drop_conversation(conversation *c) {
     json_decref(c->names);
 }
 
-static const char *string_of(const json_t *object, const char *name) {
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
-
-static bool is_type(const json_t *block, const char *type) { return strcmp(string_of(block, "type"), type) == 0; }
-
-static json_t *text_part(const char *text, size_t length) {
-    json_t *part = json_object();
-    json_put(&part, "type", json_string("text"));
-    json_put(&part, "text", json_stringn(text, length));
-    return part;
-}
-
 static void add_text(json_t **parts, const json_t *text) {
-    json_add(parts, text_part(json_string_value(text), json_string_length(text)));
+    message_add_text(parts, json_string_value(text), json_string_length(text));
 }
 
 /* Adds the text of a block. false: it is an image, a file or something else that has none. */
 static bool add_text_of(json_t **parts, const json_t *block) {
     const json_t *inner = NULL, *title = json_object_get(block, "title"), *item;
     size_t i;
-    if (is_type(block, "text")) {
+    if (message_is_type(block, "text")) {
         inner = json_object_get(block, "text");
         title = NULL;
-    } else if (is_type(block, "document")) {
+    } else if (message_is_type(block, "document")) {
         const json_t *source = json_object_get(block, "source");
-        if (is_type(source, "text")) inner = json_object_get(source, "data");
-        if (is_type(source, "content")) inner = json_object_get(source, "content");
-    } else if (is_type(block, "search_result")) {
+        if (message_is_type(source, "text")) inner = json_object_get(source, "data");
+        if (message_is_type(source, "content")) inner = json_object_get(source, "content");
+    } else if (message_is_type(block, "search_result")) {
         inner = json_object_get(block, "content");
     }
     if (!json_is_string(inner) && !json_is_array(inner)) return false;
@@ -97,37 +84,21 @@ static bool add_text_of(json_t **parts, const json_t *block) {
     return true;
 }
 
-/* Content in OpenAI's form: one text is a string, several are parts. Takes the parts. */
-static json_t *content_of(json_t *parts) {
-    if (!parts || json_array_size(parts) > 1) return parts;
-    json_t *text =
-        json_array_size(parts) == 1 ? json_incref(json_object_get(json_array_get(parts, 0), "text")) : json_string("");
-    json_decref(parts);
-    return text;
-}
-
-static json_t *message_of(const char *role, json_t *content) {
-    json_t *message = json_object();
-    json_put(&message, "role", json_string(role));
-    json_put(&message, "content", content);
-    return message;
-}
-
 /* A tool has failed if it says so; what a model cannot see is told in words. */
 static json_t *result_of(const conversation *c, const json_t *block) {
     const json_t *content = json_object_get(block, "content"), *item, *id = json_object_get(block, "tool_use_id"),
                  *name = json_object_get(c->names, json_string_value(id));
     json_t *parts = json_array();
     size_t i;
-    if (json_is_true(json_object_get(block, "is_error"))) json_add(&parts, text_part("Error:", 6));
+    if (json_is_true(json_object_get(block, "is_error"))) message_add_text(&parts, "Error:", 6);
     if (json_is_string(content)) add_text(&parts, content);
     json_array_foreach(content, i, item) {
         char told[80];
         if (add_text_of(&parts, item)) continue;
-        const int n = snprintf(told, sizeof told, "[%.30s: this model reads text only]", string_of(item, "type"));
-        json_add(&parts, text_part(told, (size_t)n));
+        const int n = snprintf(told, sizeof told, "[%.30s: this model reads text only]", message_string(item, "type"));
+        message_add_text(&parts, told, (size_t)n);
     }
-    json_t *message = message_of("tool", content_of(parts));
+    json_t *message = message_create("tool", message_content(parts));
     json_put(&message, "tool_call_id", json_incref((json_t *)id));
     if (name) json_put(&message, "name", json_incref((json_t *)name));
     return message;
@@ -155,12 +126,12 @@ typedef struct gathered {
 
 static bool take_assistant_block(conversation *c, gathered *g, const json_t *block, const char *where, failure *f) {
     const json_t *name = json_object_get(block, "name"), *id = json_object_get(block, "id");
-    if (is_type(block, "thinking")) {
+    if (message_is_type(block, "thinking")) {
         const json_t *text = json_object_get(block, "thinking");
         if (!json_is_string(text)) return refuse(f, 400, where, "%s.thinking: a string is wanted here", where);
         return text_buffer_add(&g->reasoning, json_string_value(text), json_string_length(text)) || refuse_memory(f);
     }
-    if (is_type(block, "tool_use")) {
+    if (message_is_type(block, "tool_use")) {
         if (!json_is_string(name)) return refuse(f, 400, where, "%s.name: a string is wanted here", where);
         if (!json_is_string(id)) return refuse(f, 400, where, "%s.id: a string is wanted here", where);
         if (!json_is_object(json_object_get(block, "input")))
@@ -174,7 +145,7 @@ static bool take_assistant_block(conversation *c, gathered *g, const json_t *blo
 }
 
 static bool take_user_block(const conversation *c, gathered *g, const json_t *block, const char *where, failure *f) {
-    if (is_type(block, "tool_result")) {
+    if (message_is_type(block, "tool_result")) {
         const json_t *content = field_find(block, "content");
         if (!json_is_string(json_object_get(block, "tool_use_id")))
             return refuse(f, 400, where, "%s.tool_use_id: a string is wanted here", where);
@@ -183,11 +154,11 @@ static bool take_user_block(const conversation *c, gathered *g, const json_t *bl
         json_add(&g->results, result_of(c, block));
         return true;
     }
-    if (is_type(block, "text") && !json_is_string(json_object_get(block, "text")))
+    if (message_is_type(block, "text") && !json_is_string(json_object_get(block, "text")))
         return refuse(f, 400, where, "%s.text: a string is wanted here", where);
     return add_text_of(&g->texts, block) ||
            refuse(f, 400, where, "%s: this model reads text only, and cannot take a block of the type '%.60s'", where,
-                  string_of(block, "type"));
+                  message_string(block, "type"));
 }
 
 /* Results of tools come first: they belong to the calls of the message before. */
@@ -197,7 +168,7 @@ static void add_message(conversation *c, const char *role, gathered *g) {
     size_t i;
     json_array_foreach(g->results, i, result) json_add(&c->messages, json_incref(result));
     if (json_array_size(g->results) > 0 && json_array_size(g->texts) == 0) return;
-    json_t *message = message_of(role, content_of(json_incref(g->texts)));
+    json_t *message = message_create(role, message_content(json_incref(g->texts)));
     if (is_assistant && g->reasoning.length > 0)
         json_put(&message, "reasoning_content", json_text(g->reasoning.bytes, g->reasoning.length));
     if (is_assistant && json_array_size(g->calls) > 0) json_put(&message, "tool_calls", json_incref(g->calls));
@@ -206,7 +177,7 @@ static void add_message(conversation *c, const char *role, gathered *g) {
 
 static bool take_message(conversation *c, const json_t *message, size_t index, failure *f) {
     char where[64];
-    const char *role = string_of(message, "role");
+    const char *role = message_string(message, "role");
     const json_t *content = json_object_get(message, "content"), *block;
     const bool is_assistant = strcmp(role, "assistant") == 0;
     size_t i;
@@ -249,14 +220,14 @@ static bool take_system(conversation *c, const json_t *system, failure *f) {
     bool good = !system || json_is_string(system) || json_is_array(system) ||
                 refuse(f, 400, "system", "system: a string or an array of text blocks is wanted here");
     const char *text = json_is_string(system) ? without_billing(json_string_value(system)) : NULL;
-    if (text) json_add(&parts, text_part(text, strlen(text)));
+    if (text) message_add_text(&parts, text, strlen(text));
     json_array_foreach(system, i, block) {
         text = json_string_value(json_object_get(block, "text"));
         if (good && !text) good = refuse(f, 400, "system", "system[%zu].text: a string is wanted here", i);
-        if (good && (text = without_billing(text))) json_add(&parts, text_part(text, strlen(text)));
+        if (good && (text = without_billing(text))) message_add_text(&parts, text, strlen(text));
     }
     if (good && (!parts || json_array_size(parts) > 0))
-        json_add(&c->messages, message_of("system", content_of(parts)));
+        json_add(&c->messages, message_create("system", message_content(parts)));
     else
         json_decref(parts);
     return good;
@@ -297,11 +268,11 @@ static bool take_tool_choice(conversation *c, const json_t *body, failure *f) {
     if (!field_object(body, "tool_choice", &choice_of, f)) return false;
     if (!choice_of) return true;
     if (!field_bool(choice_of, "disable_parallel_tool_use", &c->chat.calls_one, f)) return false;
-    if (is_type(choice_of, "auto") || is_type(choice_of, "none"))
+    if (message_is_type(choice_of, "auto") || message_is_type(choice_of, "none"))
         c->tool_choice = json_incref(json_object_get(choice_of, "type"));
-    else if (is_type(choice_of, "any"))
+    else if (message_is_type(choice_of, "any"))
         c->tool_choice = json_string("required");
-    else if (is_type(choice_of, "tool") && *string_of(choice_of, "name"))
+    else if (message_is_type(choice_of, "tool") && *message_string(choice_of, "name"))
         c->tool_choice =
             json_pack("{s:s, s:{s:O}}", "type", "function", "function", "name", json_object_get(choice_of, "name"));
     else
@@ -318,10 +289,11 @@ static bool take_thinking(conversation *c, const json_t *body, failure *f) {
         (output && !field_string(output, "effort", &effort, f)) ||
         (thinking && !field_string(thinking, "display", &display, f)))
         return false;
-    c->chat.no_reasoning = thinking && is_type(thinking, "disabled");
+    c->chat.no_reasoning = thinking && message_is_type(thinking, "disabled");
     c->omits_thinking = strcmp(display, "omitted") == 0;
     const bool on = thinking && !c->chat.no_reasoning;
-    if (on && !is_type(thinking, "enabled") && !is_type(thinking, "adaptive") && !is_type(thinking, "between_tools"))
+    if (on && !message_is_type(thinking, "enabled") && !message_is_type(thinking, "adaptive") &&
+        !message_is_type(thinking, "between_tools"))
         return refuse(f, 400, "thinking", "thinking.type: enabled, adaptive or disabled is wanted here");
     if (effort && (strcmp(effort, "xhigh") == 0 || strcmp(effort, "max") == 0))
         effort = "high"; /* the most that templates know */
@@ -333,7 +305,7 @@ static bool take_thinking(conversation *c, const json_t *body, failure *f) {
 /* A last message of the assistant is the beginning of the answer; one that calls tools has to have their results. */
 static bool take_end(conversation *c, failure *f) {
     const json_t *last = json_array_get(c->messages, json_array_size(c->messages) - 1);
-    if (strcmp(string_of(last, "role"), "assistant") != 0) return true;
+    if (strcmp(message_string(last, "role"), "assistant") != 0) return true;
     if (json_object_get(last, "tool_calls"))
         return refuse(f, 400, "messages", "messages: the last one has tool_use blocks without tool_result blocks");
     c->chat.continues = true;
@@ -564,7 +536,8 @@ static bool take_format(request *r, const json_t *body, failure *f) {
     const char *field = format ? "output_config.format" : "output_format";
     if (!format) format = older;
     if (!format) return true;
-    if (!is_type(format, "json_schema")) return refuse(f, 400, field, "%s.type: json_schema is wanted here", field);
+    if (!message_is_type(format, "json_schema"))
+        return refuse(f, 400, field, "%s.type: json_schema is wanted here", field);
     return ask_schema(r, field, json_object_get(format, "schema"), true, f);
 }
 

@@ -22,6 +22,7 @@ void anthropic_count_tokens(exchange *x);
 
 /* What OpenAI's answers share with others. */
 json_t *openai_usage(const request *r);
+void openai_wait(request *r, text_buffer *out); /* a comment in a stream */
 json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, const cllm_logprob *logprobs, size_t n,
                         int32_t previous);
 json_t *llama_timings(usage u);

@@ -342,15 +342,10 @@ static void answer_step(request *r, const event *e, text_buffer *out) {
     if (e->finish != FINISH_NONE) write_event(out, NULL, whole_of(r, e->choice));
 }
 
-static void write_comment(request *r, text_buffer *out) {
-    (void)r;
-    write_text(out, ": waiting\n\n");
-}
-
 static const answer_form completion_form = {.stream_type = "text/event-stream",
                                             .step = answer_step,
                                             .fail = write_failure,
-                                            .wait = write_comment,
+                                            .wait = openai_wait,
                                             .whole = answer_whole};
 
 static bool take_limits(request *r, const json_t *body, failure *f) {

@@ -161,7 +161,7 @@ static void write_end(request *r, text_buffer *out) {
     write_line(out, o);
 }
 
-static void write_failure(request *r, const failure *f, text_buffer *out) {
+void ollama_write_failure(request *r, const failure *f, text_buffer *out) {
     (void)r;
     write_line(out, ollama_failure(f));
 }
@@ -192,7 +192,7 @@ static json_t *whole_answer(request *r) {
 static const answer_form text_form = {.stream_type = "application/x-ndjson",
                                       .step = write_step,
                                       .end = write_end,
-                                      .fail = write_failure,
+                                      .fail = ollama_write_failure,
                                       .wait = write_wait,
                                       .whole = whole_answer};
 

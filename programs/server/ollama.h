@@ -15,6 +15,9 @@ json_t *ollama_name(const served_model *m);
 /* The model that a body names, as `model` or `name`, as it is. NULL: f says why. */
 served_model *ollama_find(const json_t *body, failure *f);
 
+/* A failure as a line of a stream. */
+void ollama_write_failure(request *r, const failure *f, text_buffer *out);
+
 /* What a model can do. It is found out when it is first asked for. false: its file cannot be read, and f says why. */
 typedef struct capabilities {
     bool completion, tools, thinking, insert, embedding;

@@ -33,12 +33,6 @@ static void write_step(request *r, const event *e, text_buffer *out) {
     }
 }
 
-static void write_failure(request *r, const failure *f, text_buffer *out) {
-    (void)r;
-    write_json(out, ollama_failure(f));
-    text_buffer_add(out, "\n", 1);
-}
-
 static void write_wait(request *r, text_buffer *out) {
     (void)r;
     text_buffer_add(out, "{\"status\":\"waiting\"}\n", 21);
@@ -51,7 +45,7 @@ static json_t *whole_answer(request *r) {
 
 static const answer_form pull_form = {.stream_type = "application/x-ndjson",
                                       .step = write_step,
-                                      .fail = write_failure,
+                                      .fail = ollama_write_failure,
                                       .wait = write_wait,
                                       .whole = whole_answer};
 

@@ -230,7 +230,7 @@ static void write_end(request *r, text_buffer *out, const char *object) {
 
 static void chat_end(request *r, text_buffer *out) { write_end(r, out, "chat.completion.chunk"); }
 
-static void write_comment(request *r, text_buffer *out) {
+void openai_wait(request *r, text_buffer *out) {
     (void)r;
     write_text(out, ": waiting\n\n");
 }
@@ -288,7 +288,7 @@ static const answer_form chat_form = {.stream_type = "text/event-stream",
                                       .step = chat_step,
                                       .end = chat_end,
                                       .fail = write_failure,
-                                      .wait = write_comment,
+                                      .wait = openai_wait,
                                       .whole = chat_whole};
 
 static bool take_stream(request *r, const json_t *body, failure *f) {
@@ -517,7 +517,7 @@ static const answer_form completion_form = {.stream_type = "text/event-stream",
                                             .step = completion_step,
                                             .end = completion_end,
                                             .fail = write_failure,
-                                            .wait = write_comment,
+                                            .wait = openai_wait,
                                             .whole = completion_whole};
 
 /* Texts that end before the suffix: gaps to fill. */

@@ -4,6 +4,7 @@
  *   instructions, input and tools -> a conversation in OpenAI's chat form -> ask_chat -> events -> items: reasoning, messages and calls */
 #include "server/ask.h"
 #include "server/dialects.h"
+#include "server/messages.h"
 #include "server/write.h"
 
 #include <stdlib.h>
@@ -29,13 +30,6 @@ static void drop_conversation(conversation *c) {
     free(c->reasoning.bytes);
 }
 
-static const char *string_of(const json_t *object, const char *name) {
-    const char *text = json_string_value(json_object_get(object, name));
-    return text ? text : "";
-}
-
-static bool is_type(const json_t *object, const char *type) { return strcmp(string_of(object, "type"), type) == 0; }
-
 /* The string of an object that is wanted there: NULL after filling f. */
 static json_t *wanted_string(const json_t *object, const char *name, const char *where, failure *f) {
     json_t *text = json_object_get(object, name);
@@ -44,51 +38,29 @@ static json_t *wanted_string(const json_t *object, const char *name, const char 
     return NULL;
 }
 
-static void add_text(json_t **parts, const char *text, size_t length) {
-    json_t *part = json_object();
-    json_put(&part, "type", json_string("text"));
-    json_put(&part, "text", json_stringn(text, length));
-    json_add(parts, part);
-}
-
 /* Add the texts of content: a string, or a list of parts. What has no text is told in words in the result of a tool, and refused elsewhere. */
 static bool add_texts(json_t **parts, const json_t *content, bool is_result, const char *where, failure *f) {
     const json_t *part;
     size_t i;
-    if (json_is_string(content)) add_text(parts, json_string_value(content), json_string_length(content));
+    if (json_is_string(content)) message_add_text(parts, json_string_value(content), json_string_length(content));
     if (content && !json_is_null(content) && !json_is_string(content) && !json_is_array(content))
         return refuse(f, 400, where, "%s: a string or an array of parts is wanted here", where);
     json_array_foreach(content, i, part) {
-        const json_t *text = json_object_get(part, is_type(part, "refusal") ? "refusal" : "text");
+        const json_t *text = json_object_get(part, message_is_type(part, "refusal") ? "refusal" : "text");
         char told[80];
         if (json_is_string(text)) {
-            add_text(parts, json_string_value(text), json_string_length(text));
+            message_add_text(parts, json_string_value(text), json_string_length(text));
         } else if (is_result) {
-            const int n = snprintf(told, sizeof told, "[%.30s: this model reads text only]", string_of(part, "type"));
-            add_text(parts, told, (size_t)n);
+            const int n =
+                snprintf(told, sizeof told, "[%.30s: this model reads text only]", message_string(part, "type"));
+            message_add_text(parts, told, (size_t)n);
         } else {
             return refuse(f, 400, where,
                           "%s[%zu]: this model reads text only, and cannot take a part of the type '%.60s'", where, i,
-                          string_of(part, "type"));
+                          message_string(part, "type"));
         }
     }
     return true;
-}
-
-/* Content in chat form: one text is a string, several are parts. Takes the parts. */
-static json_t *content_of(json_t *parts) {
-    if (!parts || json_array_size(parts) > 1) return parts;
-    json_t *text =
-        json_array_size(parts) == 1 ? json_incref(json_object_get(json_array_get(parts, 0), "text")) : json_string("");
-    json_decref(parts);
-    return text;
-}
-
-static json_t *message_of(const char *role, json_t *content) {
-    json_t *message = json_object();
-    json_put(&message, "role", json_string(role));
-    json_put(&message, "content", content);
-    return message;
 }
 
 static json_t *last_message(const conversation *c) {
@@ -111,13 +83,13 @@ static bool join_system(conversation *c, const json_t *parts) {
     json_t *content = json_stringn(joined.bytes ? joined.bytes : "", joined.length);
     free(joined.bytes);
     if (last) return json_object_set_new(last, "content", content) == 0 && good;
-    json_add(&c->messages, message_of("system", content));
+    json_add(&c->messages, message_create("system", content));
     return good && c->messages;
 }
 
 /* A message of the assistant, with the reasoning that came before it. */
 static json_t *add_assistant(conversation *c, json_t *content) {
-    json_t *message = message_of("assistant", content);
+    json_t *message = message_create("assistant", content);
     if (c->reasoning.length > 0)
         json_put(&message, "reasoning_content", json_text(c->reasoning.bytes, c->reasoning.length));
     c->reasoning.length = 0;
@@ -136,17 +108,17 @@ static bool take_message(conversation *c, const json_t *item, const char *where,
     const bool is_assistant = strcmp(name, "assistant") == 0, is_system = strcmp(name, "system") == 0;
     const bool is_first =
         json_array_size(c->messages) == 0 ||
-        (json_array_size(c->messages) == 1 && strcmp(string_of(last_message(c), "role"), "system") == 0);
+        (json_array_size(c->messages) == 1 && strcmp(message_string(last_message(c), "role"), "system") == 0);
     json_t *parts = json_array();
     snprintf(inner, sizeof inner, "%s.content", where);
     bool good = add_texts(&parts, json_object_get(item, "content"), false, inner, f);
     if (good && is_system && is_first) {
         good = join_system(c, parts) || refuse_memory(f);
     } else if (good && is_assistant) {
-        add_assistant(c, content_of(json_incref(parts)));
+        add_assistant(c, message_content(json_incref(parts)));
     } else if (good) {
         c->reasoning.length = 0; /* nothing was said after it */
-        json_add(&c->messages, message_of(name, content_of(json_incref(parts))));
+        json_add(&c->messages, message_create(name, message_content(json_incref(parts))));
     }
     json_decref(parts);
     return good;
@@ -161,11 +133,11 @@ static json_t *flat_name(const char *space, const char *name) {
 
 /* Calls belong to the message before them, if it is the assistant's. */
 static bool take_call(conversation *c, const json_t *item, const char *where, failure *f) {
-    const bool is_custom = is_type(item, "custom_tool_call");
+    const bool is_custom = message_is_type(item, "custom_tool_call");
     const json_t *id = wanted_string(item, "call_id", where, f), *name = wanted_string(item, "name", where, f),
                  *given = wanted_string(item, is_custom ? "input" : "arguments", where, f);
     if (!id || !name || !given) return false;
-    json_t *flat = flat_name(string_of(item, "namespace"), json_string_value(name)), *whole = NULL;
+    json_t *flat = flat_name(message_string(item, "namespace"), json_string_value(name)), *whole = NULL;
     if (is_custom) whole = json_pack("{s:O}", "input", given);
     char *arguments = is_custom ? json_dumps(whole, JSON_COMPACT) : NULL;
     json_t *call =
@@ -173,7 +145,7 @@ static bool take_call(conversation *c, const json_t *item, const char *where, fa
                   is_custom ? json_string(arguments ? arguments : "") : json_incref((json_t *)given));
     json_t *last = last_message(c);
     json_object_set(c->called, json_string_value(id), flat);
-    if (c->reasoning.length > 0 || strcmp(string_of(last, "role"), "assistant") != 0)
+    if (c->reasoning.length > 0 || strcmp(message_string(last, "role"), "assistant") != 0)
         last = add_assistant(c, json_null());
     if (!json_object_get(last, "tool_calls")) json_object_set_new(last, "tool_calls", json_array());
     const bool good = json_array_append_new(json_object_get(last, "tool_calls"), call) == 0;
@@ -191,7 +163,8 @@ static bool take_result(conversation *c, const json_t *item, const char *where, 
         json_decref(parts);
         return false;
     }
-    json_t *message = message_of("tool", content_of(parts)), *name = json_object_get(c->called, json_string_value(id));
+    json_t *message = message_create("tool", message_content(parts)),
+           *name = json_object_get(c->called, json_string_value(id));
     json_put(&message, "tool_call_id", json_incref(id));
     if (name) json_put(&message, "name", json_incref(name));
     c->reasoning.length = 0;
@@ -218,13 +191,14 @@ static bool take_item(conversation *c, const json_t *item, size_t index, failure
     char where[32];
     snprintf(where, sizeof where, "input[%zu]", index);
     if (!json_is_object(item)) return refuse(f, 400, where, "%s: an object is wanted here", where);
-    const bool is_message = !field_find(item, "type") || is_type(item, "message");
+    const bool is_message = !field_find(item, "type") || message_is_type(item, "message");
     if (is_message) return take_message(c, item, where, f);
-    if (is_type(item, "function_call") || is_type(item, "custom_tool_call")) return take_call(c, item, where, f);
-    if (is_type(item, "function_call_output") || is_type(item, "custom_tool_call_output"))
+    if (message_is_type(item, "function_call") || message_is_type(item, "custom_tool_call"))
+        return take_call(c, item, where, f);
+    if (message_is_type(item, "function_call_output") || message_is_type(item, "custom_tool_call_output"))
         return take_result(c, item, where, f);
-    if (is_type(item, "reasoning")) return take_reasoning(c, item, f);
-    note(c->o, "%s: an item of the type '%.60s' is left out", where, string_of(item, "type"));
+    if (message_is_type(item, "reasoning")) return take_reasoning(c, item, f);
+    note(c->o, "%s: an item of the type '%.60s' is left out", where, message_string(item, "type"));
     return true;
 }
 
@@ -237,7 +211,7 @@ static bool take_input(conversation *c, const json_t *body, failure *f) {
     json_decref(parts);
     if (!good) return false;
     if (json_is_string(items))
-        json_add(&c->messages, message_of("user", json_incref((json_t *)items)));
+        json_add(&c->messages, message_create("user", json_incref((json_t *)items)));
     else if (!json_is_array(items))
         return refuse(f, 400, "input", "input: a text or an array of items is wanted here");
     json_array_foreach(items, i, item) {
@@ -277,15 +251,15 @@ static bool take_tools(conversation *c, const json_t *tools, const char *space, 
         char where[48];
         snprintf(where, sizeof where, "%stools[%zu]", *space ? "tools[]." : "", i);
         if (!json_is_object(tool)) return refuse(f, 400, where, "%s: an object is wanted here", where);
-        if (is_type(tool, "function")) {
+        if (message_is_type(tool, "function")) {
             if (!take_function(c, tool, space, where, f)) return false;
-        } else if (is_type(tool, "namespace") && !*space) {
+        } else if (message_is_type(tool, "namespace") && !*space) {
             const json_t *name = wanted_string(tool, "name", where, f);
             inner = NULL;
             if (!name || !field_array(tool, "tools", &inner, f)) return false;
             if (json_string_length(name) > 0 && !take_tools(c, inner, json_string_value(name), f)) return false;
         } else {
-            note(c->o, "%s: a tool of the type '%.60s' is left out", where, string_of(tool, "type"));
+            note(c->o, "%s: a tool of the type '%.60s' is left out", where, message_string(tool, "type"));
         }
     }
     return c->tools || refuse_memory(f);
@@ -293,7 +267,7 @@ static bool take_tools(conversation *c, const json_t *tools, const char *space, 
 
 static json_t *name_of_choice(const json_t *wanted) {
     const json_t *inner = field_find(wanted, "function");
-    return flat_name(string_of(wanted, "namespace"), string_of(inner ? inner : wanted, "name"));
+    return flat_name(message_string(wanted, "namespace"), message_string(inner ? inner : wanted, "name"));
 }
 
 /* {"type": "allowed_tools", "mode", "tools"}: the others are not there. */
@@ -302,7 +276,7 @@ static void keep_allowed(conversation *c, const json_t *allowed) {
     const json_t *one;
     size_t i, k;
     json_array_foreach(c->tools, i, tool) {
-        const char *name = string_of(json_object_get(tool, "function"), "name");
+        const char *name = message_string(json_object_get(tool, "function"), "name");
         bool found = false;
         json_array_foreach(allowed, k, one) {
             json_t *flat = name_of_choice(one);
@@ -316,9 +290,9 @@ static void keep_allowed(conversation *c, const json_t *allowed) {
 }
 
 static void take_choice(conversation *c, const json_t *wanted) {
-    if (is_type(wanted, "function")) {
+    if (message_is_type(wanted, "function")) {
         c->tool_choice = json_pack("{s:s, s:{s:o}}", "type", "function", "function", "name", name_of_choice(wanted));
-    } else if (is_type(wanted, "allowed_tools")) {
+    } else if (message_is_type(wanted, "allowed_tools")) {
         const json_t *mode = field_find(wanted, "mode");
         keep_allowed(c, json_object_get(wanted, "tools"));
         c->tool_choice = mode ? json_incref((json_t *)mode) : NULL;
