@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """How mini-cllm serve is operated: serve_operation.py PROGRAM MODEL. Prints TAP."""
-import http.client, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, urllib.parse
+import http.client, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, threading, time, urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 from api import ask, check, connect, done, skip
@@ -318,13 +318,26 @@ def test_proxy(name, start):
         try:
             until(lambda: answers(url, "/health")[0] == 200, f"{name} answers", proxy)
             homes = {}
+
+            def ended():
+                return open(at(name + ".log")).read().count("POST /v1/chat/completions")
+
+            def say_alone(headers):
+                """HAProxy counts a request until it has logged it, and a replica with more of them than the average hands new ones on."""
+                n_before = ended()
+                answered = say(url, headers)
+                if name == "haproxy":
+                    until(lambda: ended() > n_before, "the request has ended in the proxy", proxy)
+                    time.sleep(0.02)
+                return answered
+
             for by in ("X-Conversation-Id", "Authorization"):
                 for i in range(12):
                     headers = {by: f"Bearer {i}" if by == "Authorization" else f"conversation {i}"}
                     if by == "X-Conversation-Id":
                         headers["Authorization"] = "Bearer same"
                     before = [count(s.url, "requests_total") for s in replicas]
-                    answered = [say(url, headers) for _ in range(3)]
+                    answered = [say_alone(headers) for _ in range(3)]
                     grew = [count(s.url, "requests_total") - n for s, n in zip(replicas, before)]
                     homes[by, i] = grew.index(3) if sorted(grew) == [0, 3] and all(s == 200 for s, _, _ in answered) else None
                     if i == 0:

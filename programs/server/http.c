@@ -240,6 +240,16 @@ void request_look_for_client(request *r) {
     pthread_mutex_unlock(&r->lock);
 }
 
+/* What --cors allows the page that asks: its origin, or all by a star. NULL: nothing, or no page asks. */
+static const char *allowed_origin(const exchange *x) {
+    const char *origin = exchange_header(x, "Origin");
+    for (size_t i = 0; origin && i < http.o->cors.count; i++) {
+        const char *allowed = http.o->cors.items[i];
+        if (strcmp(allowed, "*") == 0 || strcmp(allowed, origin) == 0) return allowed;
+    }
+    return NULL;
+}
+
 static void add_headers(const exchange *x, struct MHD_Response *response) {
     char number[16];
     MHD_add_response_header(response, "Content-Type", x->type ? x->type : "application/json");
@@ -259,14 +269,11 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
         snprintf(number, sizeof number, "%u", x->retry_after);
         MHD_add_response_header(response, "Retry-After", number);
     }
-    const char *origin = exchange_header(x, "Origin");
-    for (size_t i = 0; origin && i < http.o->cors.count; i++) {
-        const bool any = strcmp(http.o->cors.items[i], "*") == 0;
-        if (!any && strcmp(http.o->cors.items[i], origin) != 0) continue;
-        MHD_add_response_header(response, "Access-Control-Allow-Origin", any ? "*" : origin);
+    const char *origin = allowed_origin(x);
+    if (origin) {
+        MHD_add_response_header(response, "Access-Control-Allow-Origin", origin);
         MHD_add_response_header(response, "Access-Control-Expose-Headers", "X-Request-Id");
-        if (!any) MHD_add_response_header(response, "Vary", "Origin");
-        break;
+        if (strcmp(origin, "*") != 0) MHD_add_response_header(response, "Vary", "Origin");
     }
 }
 
@@ -479,19 +486,13 @@ static bool refuse_body(failure *f) {
     return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
 }
 
-static bool is_cors_origin(const char *origin) {
-    for (size_t i = 0; i < http.o->cors.count; i++)
-        if (strcmp(http.o->cors.items[i], "*") == 0 || strcmp(http.o->cors.items[i], origin) == 0) return true;
-    return false;
-}
-
 /* A browser sends a form of another site's page without asking first, and only hides the answer. Where no key is needed, what such a page asks for is
  * not done. */
 static bool is_of_foreign_page(const exchange *x) {
     const char *origin = exchange_header(x, "Origin"), *site = exchange_header(x, "Sec-Fetch-Site");
     const char *host = exchange_header(x, "Host"), *scheme_end = origin ? strstr(origin, "://") : NULL;
     if (http.n_keys > 0 || strcmp(x->method, "GET") == 0 || strcmp(x->method, "HEAD") == 0) return false;
-    if (origin && is_cors_origin(origin)) return false;
+    if (allowed_origin(x)) return false;
     if (site) return strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0;
     return origin && !(scheme_end && host && strcasecmp(scheme_end + 3, host) == 0);
 }
