@@ -95,6 +95,14 @@ def unread():  # --timeout 3600: nothing else would end them
 def models():  # two models, --models-max 1 --sleep-idle-seconds 1
     names = [m["id"] for m in ask(url, "/v1/models")[2]["data"]]
     before = {name: ask(url, "/v1/completions", {"model": name, "prompt": "Once", "seed": 3, "max_tokens": 5})[2]["choices"][0]["text"] for name in names}
+    answers = []
+    while len(answers) < 4 and 200 not in answers:  # on a slow machine the first may take too long
+        w = Wire(url)
+        w.send(ask_for(400 >> len(answers), model=names[0], stream=True))
+        w.until(b"data: ")
+        answers.append(ask(url, "/v1/completions", {"model": names[1], "prompt": "Once", "max_tokens": 1})[0])
+        w.close()
+    check("a request waits until another model is let go", 200 in answers, answers)
     wrong, ends = [], threading.Event()
 
     def look():

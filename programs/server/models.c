@@ -10,6 +10,8 @@
 #include <strings.h>
 #include <sys/stat.h>
 
+enum { ROOM_SECONDS = 5 }; /* so long a request waits for another model to be let go */
+
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -259,8 +261,12 @@ static void unload_under_lock(served_model *m) {
 
 static bool is_changing(const served_model *m) { return m->state == MODEL_LOADING || m->state == MODEL_UNLOADING; }
 
-/* Make room: the model that was not used for longest goes. Under the lock, which is let go meanwhile. false: all are in use. */
+/* Make room: the model that was not used for longest goes. Under the lock, which is let go meanwhile. false: all are in use, and
+   stay so for ROOM_SECONDS. */
 static bool make_room(void) {
+    struct timespec end; /* of the clock that a condition has */
+    clock_gettime(CLOCK_REALTIME, &end);
+    end.tv_sec += ROOM_SECONDS;
     for (;;) {
         size_t n_loaded = 0, n_going = 0;
         served_model *oldest = NULL;
@@ -277,7 +283,7 @@ static bool make_room(void) {
         } else if (oldest) {
             note(&oldest->o, "%s: unloaded, to make room", oldest->name);
             unload_under_lock(oldest);
-        } else {
+        } else if (atomic_load(&all.closing) || pthread_cond_timedwait(&all.changed, &all.lock, &end) != 0) {
             return false;
         }
     }
@@ -291,7 +297,7 @@ static bool load_under_lock(served_model *m, failure *f) {
         if (!make_room()) {
             refuse(f, 503, NULL, "%s is not loaded, and all %llu models that may be are in use; try again later",
                    m->name, (unsigned long long)all.o->models_max);
-            f->retry_after = 5;
+            f->retry_after = ROOM_SECONDS;
             return false;
         }
         if (m->state == MODEL_UNLOADED || m->state == MODEL_FAILED) break; /* nobody else has begun meanwhile */
@@ -445,6 +451,7 @@ void models_end_requests(void) {
     pthread_mutex_lock(&all.lock);
     for (size_t i = 0; i < all.n; i++)
         if (all.items[i]->state == MODEL_READY) scheduler_end_requests(all.items[i]->scheduler);
+    pthread_cond_broadcast(&all.changed);
     pthread_mutex_unlock(&all.lock);
 }
 
