@@ -260,6 +260,26 @@ def test_prefix():
 # ------------------------------------------------------------------------------------------------ ignore_eos
 
 
+def test_shared_prompt():
+    """Requests that come together, and begin alike: one reads the beginning, for all."""
+    n_clients, n_shared, n_own = 6, 700, 20
+    with Server(program, model, *CHAT, "--ctx", "8192", "--parallel", str(n_clients)) as s:
+        for turn in range(5):
+            prompts, used = [[3 + (7 * i + turn) % 200 for i in range(n_shared)] + [3 + (11 * i + client) % 200 for i in range(n_own)] for client in range(n_clients)], []
+            together = threading.Barrier(n_clients)
+
+            def client(prompt):
+                together.wait()
+                used.append(ask(s.url, "/v1/completions", {"prompt": prompt, "max_tokens": 2, "ignore_eos": True})[2]["usage"]["prompt_tokens_details"]["cached_tokens"])
+
+            clients = [threading.Thread(target=client, args=(p,)) for p in prompts]
+            for t in clients: t.start()
+            for t in clients: t.join()
+            used.sort()
+            if used[1] < n_shared: break
+        check("requests that begin alike evaluate their beginning once", len(used) == n_clients and used[0] < n_shared <= used[1], used)
+
+
 def test_ignore_eos():
     with Server(program, model, *CHAT, "--ctx", "1024") as s:
         for path, body in {"/v1/chat/completions": {"messages": QUESTION}, "/v1/completions": {"prompt": "Once upon a time"}, "/v1/messages": {"messages": QUESTION}}.items():
@@ -386,6 +406,7 @@ test_text_log()
 test_json_log()
 test_keys()
 test_prefix()
+test_shared_prompt()
 test_ignore_eos()
 os.environ["PATH"] += ":/usr/sbin"
 version = re.search(r"version (\d+)\.(\d+)", subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout) if shutil.which("haproxy") else None

@@ -7,6 +7,7 @@
 #include "sampling/penalties.h"
 #include "sampling/sampler.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -601,6 +602,65 @@ static void greedy_minds_bias_and_penalties(void **state) {
     cllm_sampler_destroy(sampler);
 }
 
+/* Where a chain begins with top-k only the likeliest are gathered: as if all were. */
+static void a_short_list_draws_as_the_whole(void **state) {
+    (void)state;
+    enum { N_VOCAB = 4999, N_BIAS = 4 };
+    static const float temperatures[] = {0, 1e-38f, 1e-3f, 0.3f, 0.8f, 1, 1.9f, 5, 1e6f, 1e30f};
+    static const cllm_sampler_step reversed[] = {CLLM_STEP_PENALTIES, CLLM_STEP_TOP_K, CLLM_STEP_MIN_P,
+                                                 CLLM_STEP_TEMPERATURE, CLLM_STEP_TOP_P};
+    static float logits[N_VOCAB];
+    static uint32_t mask[CLLM_MASK_WORDS(N_VOCAB)];
+    uint64_t random = test_seed();
+    for (int round = 0; round < (test_sanitized() ? 300 : 3000); round++) {
+        const uint64_t kind = random_u64(&random) % 5;
+        for (int i = 0; i < N_VOCAB; i++) {
+            logits[i] = random_float(&random) * 10;
+            if (kind == 1) logits[i] = roundf(logits[i]);                                      /* equals */
+            if (kind == 2) logits[i] *= powf(10, random_float(&random) * 35);                  /* far apart */
+            if (kind == 3 && random_u64(&random) % 2) logits[i] = -INFINITY;                   /* ruled out */
+            if (kind == 4) logits[i] = 1.99f + FLT_EPSILON * (float)(random_u64(&random) % 3); /* after division */
+        }
+        const uint64_t allowed = random_u64(&random) % 4; /* all, most, few, none of many words */
+        for (size_t i = 0; i < CLLM_MASK_WORDS(N_VOCAB); i++) {
+            mask[i] = (uint32_t)random_u64(&random) | (uint32_t)random_u64(&random);
+            if (allowed == 2) mask[i] &= (uint32_t)(random_u64(&random) & random_u64(&random) & random_u64(&random));
+            if (allowed == 3 && random_u64(&random) % 60) mask[i] = 0;
+        }
+        mask[0] |= 1;
+        if (isinf(logits[0])) logits[0] = 1;
+        cllm_logit_bias bias[N_BIAS] = {{.token = 1, .bias = -INFINITY}}; /* of the likeliest, and of others */
+        for (int i = 2; i < N_VOCAB; i++)
+            if (logits[i] > logits[bias[0].token]) bias[0].token = i;
+        for (int i = 1; i < N_BIAS; i++)
+            bias[i] = (cllm_logit_bias){.token = (int32_t)(random_u64(&random) % (N_VOCAB - 1)) + 1,
+                                        .bias = random_float(&random) * 20};
+        cllm_sampler_options o = {
+            .temperature = temperatures[random_u64(&random) % (sizeof temperatures / sizeof *temperatures)],
+            .top_k = 1 + (uint32_t)(random_u64(&random) % 100),
+            .top_p = 0.95f,
+            .seed = random_u64(&random),
+            .logit_bias = bias,
+            .n_logit_bias = (size_t)(random_u64(&random) % (N_BIAS + 1)),
+        };
+        if (random_u64(&random) % 2) {
+            o.steps = reversed;
+            o.n_steps = sizeof reversed / sizeof *reversed;
+        }
+        int32_t tokens[2];
+        for (uint32_t whole = 0; whole < 2; whole++) {
+            cllm_error err;
+            cllm_sampler *sampler;
+            o.penalty_last_n = whole; /* of an empty text: a step that changes nothing */
+            o.presence_penalty = 1;
+            assert_ok(cllm_sampler_create(N_VOCAB, &o, &sampler, &err), &err);
+            assert_ok(cllm_sampler_sample(sampler, logits, allowed > 0 ? mask : NULL, &tokens[whole], &err), &err);
+            cllm_sampler_destroy(sampler);
+        }
+        assert_int_equal(tokens[0], tokens[1]);
+    }
+}
+
 static void steps_have_names(void **state) {
     (void)state;
     static const struct {
@@ -665,6 +725,7 @@ int main(void) {
         cmocka_unit_test(infill_joins_beginnings_and_ends_early),
         cmocka_unit_test(scores_that_overflow_are_drawn_from),
         cmocka_unit_test(greedy_minds_bias_and_penalties),
+        cmocka_unit_test(a_short_list_draws_as_the_whole),
         cmocka_unit_test(steps_have_names),
         cmocka_unit_test(values_out_of_range_are_named),
     };

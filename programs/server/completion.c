@@ -90,12 +90,14 @@ static bool ends_at_once(choice *c) {
 
 static bool is_scoring(const choice *c) { return c->request->scores_prompt && c->n_scored + 1 < c->prompt->count; }
 
-/* What of its tokens is evaluated already need not be again, unless something else than keys and values is wanted of them. */
-void completion_come_back(choice *c) {
-    const request *r = c->request;
-    if (r->uses_cache && r->kind != REQUEST_EMBED && !is_scoring(c))
-        cllm_sequence_reuse(c->sequence, c->tokens.ids, c->tokens.count);
+bool completion_may_adopt(const choice *c) {
+    return c->request->uses_cache && c->request->kind != REQUEST_EMBED && !is_scoring(c);
+}
+
+void completion_adopt(choice *c) {
+    if (completion_may_adopt(c)) cllm_sequence_reuse(c->sequence, c->tokens.ids, c->tokens.count);
     c->n_adopted = cllm_sequence_length(c->sequence);
+    if (!c->begun) c->usage.n_cached = c->n_adopted;
 }
 
 bool completion_give_way(choice *c) {
@@ -114,8 +116,7 @@ bool completion_start(choice *c, cllm_sequence *sequence) {
     if (c->index % r->n_each != 0) c->n_scored = c->prompt->count; /* by the first of them, for all */
     for (size_t i = 0; i < c->prompt->count; i++)
         if (!id_list_add(&c->tokens, c->prompt->tokens[i])) status = CLLM_ERR_MEMORY;
-    if (status == CLLM_OK && cllm_sequence_length(sequence) == 0) completion_come_back(c);
-    c->usage.n_cached = c->n_adopted = cllm_sequence_length(sequence);
+    if (status == CLLM_OK) completion_adopt(c);
     if (status == CLLM_OK && r->kind != REQUEST_EMBED && !r->no_text) {
         cllm_sampler_options sampling = r->sampling;
         sampling.seed = seed_of(c);
@@ -351,6 +352,7 @@ bool completion_take(choice *c, const cllm_span *span) {
     event *e = event_create(c->index);
     cllm_status status = e ? span->status : CLLM_ERR_MEMORY;
     const bool reads = c->read == 0;
+    c->begun = true;
     if (reads) c->usage.n_read = cllm_sequence_length(c->sequence);
     if (status == CLLM_OK && r->kind == REQUEST_EMBED)
         status = take_embedding(c, e, span) ? CLLM_OK : CLLM_ERR_MEMORY;

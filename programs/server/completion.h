@@ -28,6 +28,7 @@ struct choice {
     bool is_in_indent; /* its last line has n_blanks spaces and tabs, and nothing else */
     uint32_t n_blanks;
     bool calls;           /* it has called a tool */
+    bool begun;           /* some of it has been evaluated */
     bool told;            /* its finish */
     double started, read; /* when it began, and when its prompt was evaluated; 0: not yet */
 };
@@ -44,9 +45,12 @@ size_t completion_n_left(const choice *c); /* tokens that are to be evaluated be
 /* Take the result. false: it has ended, and the request has been told. */
 bool completion_take(choice *c, const cllm_span *span);
 
-/* Give its pages to others, and later begin again from its tokens. */
+/* Begin with what the cache has of its tokens by now, if something else than keys and values is not wanted of them too. */
+bool completion_may_adopt(const choice *c);
+void completion_adopt(choice *c);
+
+/* Give its pages to others. Later it begins again from its tokens. */
 bool completion_give_way(choice *c);
-void completion_come_back(choice *c);
 
 /* Tell the request that this choice cannot go on. */
 void completion_fail(choice *c, const failure *f);

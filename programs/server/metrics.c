@@ -29,7 +29,6 @@ void metrics_started(metrics *m, const choice *c) {
     pthread_mutex_lock(&m->lock);
     m->n_requests++;
     observe(&m->queue, waits, c->started - c->queued);
-    observe(&m->cached, shares, (double)c->usage.n_cached / (double)c->prompt->count);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -37,6 +36,7 @@ void metrics_ended(metrics *m, const choice *c) {
     pthread_mutex_lock(&m->lock);
     m->n_prompt += c->usage.n_read > c->usage.n_cached ? c->usage.n_read - c->usage.n_cached : 0;
     m->n_cached += c->usage.n_cached;
+    observe(&m->cached, shares, (double)c->usage.n_cached / (double)c->prompt->count);
     m->n_drawn += c->usage.n_drawn;
     m->prompt_seconds += c->usage.prompt_ms / 1000;
     m->drawn_seconds += c->usage.drawn_ms / 1000;

@@ -20,7 +20,7 @@ static struct {
     const options *o;
     const char **aliases; /* [n_aliases] of the first model */
     size_t n_aliases;
-    atomic_bool closing;
+    atomic_bool ready, closing;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
 
 /* ------------------------------------------------------------------------------------------------- names */
@@ -432,18 +432,13 @@ double model_expires(served_model *m) {
     return expires;
 }
 
-bool models_ready(void) {
-    bool ready = all.n == 0 || all.n_given == 0;
-    pthread_mutex_lock(&all.lock);
-    for (size_t i = 0; i < all.n; i++) ready |= all.items[i]->state == MODEL_READY;
-    pthread_mutex_unlock(&all.lock);
-    return ready;
-}
+bool models_ready(void) { return atomic_load(&all.ready); }
 
 int models_load_first(void) {
     failure f = {0};
-    if (all.n_given == 0) return EXIT_SUCCESS;
-    return model_load_now(NULL, &f) ? EXIT_SUCCESS : interrupted() ? EXIT_INTERRUPTED : EXIT_FAILURE;
+    if (all.n_given > 0 && !model_load_now(NULL, &f)) return interrupted() ? EXIT_INTERRUPTED : EXIT_FAILURE;
+    atomic_store(&all.ready, true);
+    return EXIT_SUCCESS;
 }
 
 void models_end_requests(void) {

@@ -74,7 +74,7 @@ void models_unload_idle(void);
 void model_keep(served_model *m, double seconds); /* from its last use, until it is unloaded; negative: for ever */
 double model_expires(served_model *m);            /* when, by now(); negative: never */
 
-/* Is there one at all that is ready? */
+/* Has the first been loaded? It may sleep since then: a request wakes it. */
 bool models_ready(void);
 
 cllm_token_index *model_index(served_model *m); /* made when it is first asked for; NULL: out of memory */

@@ -236,7 +236,7 @@ static void come_back(scheduler *s) {
         const bool may = s->n_ended != at->n_ended_before && has_pages(s, at->choice->tokens.count + 1);
         if (!may && i > 0) return;
         at->gave_way = false;
-        completion_come_back(at->choice);
+        completion_adopt(at->choice);
     }
 }
 
@@ -297,6 +297,27 @@ static size_t reading_budget(const scheduler *s, size_t n_writing) {
     return n_writing == 0 ? s->model->n_batch : (size_t)s->budget;
 }
 
+static size_t count_common(const id_list *a, const id_list *b) {
+    size_t n = 0;
+    while (n < a->count && n < b->count && a->ids[n] == b->ids[n]) n++;
+    return n;
+}
+
+/* Is an older one about to read much of what this one, the n-th, would begin with? Then it will be in the cache. */
+static bool awaits_older(const scheduler *s, size_t n) {
+    enum { MUCH = 16 };
+    const choice *c = s->slots[s->order[n]].choice;
+    bool found = false;
+    if (c->begun || s->model->run.cache_bytes == 0 || !completion_may_adopt(c)) return false;
+    for (size_t i = 0; i < n && !found; i++) {
+        const slot *at = &s->slots[s->order[i]];
+        if (at->gave_way || !is_reading(at)) continue;
+        const size_t n_common = count_common(&at->choice->tokens, &c->tokens);
+        found = n_common >= c->n_adopted + MUCH && cllm_sequence_length(at->choice->sequence) < n_common;
+    }
+    return found;
+}
+
 /* The spans of a step. Those that write come first. Returns how many tokens of prompts are among them. */
 static size_t make_spans(scheduler *s, size_t *n_writing) {
     size_t n_written = 0, n_read = 0;
@@ -306,9 +327,12 @@ static size_t make_spans(scheduler *s, size_t *n_writing) {
             add_span(s, s->order[i], SIZE_MAX, &n_written);
     *n_writing = s->n_spans;
     const size_t budget = reading_budget(s, s->n_spans);
-    for (size_t i = 0; i < s->n_running && n_read < budget; i++)
-        if (!s->slots[s->order[i]].gave_way && is_reading(&s->slots[s->order[i]]))
-            add_span(s, s->order[i], budget - n_read, &n_read);
+    for (size_t i = 0; i < s->n_running && n_read < budget; i++) {
+        slot *at = &s->slots[s->order[i]];
+        if (at->gave_way || !is_reading(at) || awaits_older(s, i)) continue;
+        if (!at->choice->begun) completion_adopt(at->choice);
+        add_span(s, s->order[i], budget - n_read, &n_read);
+    }
     return n_read;
 }
 

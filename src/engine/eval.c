@@ -3,7 +3,7 @@
  * Before it on the road: the sequences. After it: the sampler. */
 #include "base/error.h"
 #include "engine/engine.h"
-#include "sampling/sampler.h"
+#include "sampling/logits.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -9,6 +9,7 @@
 #include "engine/preamble.h"
 #include "engine/stops.h"
 #include "sampling/grammar.h"
+#include "sampling/logits.h"
 #include "sampling/sampler.h"
 
 #include <math.h>

@@ -45,7 +45,7 @@ void ranked_build(ranked *heap, size_t n) {
     for (size_t at = n / 2; at-- > 0;) sift_down(heap, n, at);
 }
 
-void ranked_replace(ranked *heap, size_t n, ranked with) {
+static void replace_first(ranked *heap, size_t n, ranked with) {
     heap[0] = with;
     sift_down(heap, n, 0);
 }
@@ -55,6 +55,13 @@ ranked ranked_take(ranked *heap, size_t n) {
     heap[0] = heap[n - 1];
     if (n > 1) sift_down(heap, n - 1, 0);
     return top;
+}
+
+float ranked_kth(ranked *items, size_t n, size_t k) {
+    ranked_build(items, k); /* the k smallest so far, the largest of them first: few come in later */
+    for (size_t i = k; i < n; i++)
+        if (items[i].key < items[0].key) replace_first(items, k, items[i]);
+    return items[0].key;
 }
 
 void candidates_rank_probabilities(candidates *c) {

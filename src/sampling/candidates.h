@@ -34,8 +34,10 @@ void candidates_compact(candidates *c);
 
 /* Make a heap of n whose keys and places are filled in: the largest key comes first, of equals the first in the list. */
 void ranked_build(ranked *heap, size_t n);
-ranked ranked_take(ranked *heap, size_t n);               /* the first, which is gone then: n - 1 are left */
-void ranked_replace(ranked *heap, size_t n, ranked with); /* another in the place of the first */
+ranked ranked_take(ranked *heap, size_t n); /* the first, which is gone then: n - 1 are left */
+
+/* The k-th smallest key of n, whose order is lost. k: 1..n */
+float ranked_kth(ranked *items, size_t n, size_t k);
 
 void candidates_rank_probabilities(candidates *c); /* a heap of all by their probabilities */
 

@@ -17,12 +17,8 @@ static void keep_scores(candidates *c, float least) {
 
 void filter_top_k(candidates *c, uint32_t k) {
     if (k >= c->n) return;
-    /* the k largest so far, the least of them first: few come in later */
-    for (uint32_t i = 0; i < k; i++) c->heap[i] = (ranked){-c->list[i].score, i};
-    ranked_build(c->heap, k);
-    for (size_t i = k; i < c->n; i++)
-        if (c->list[i].score > -c->heap[0].key) ranked_replace(c->heap, k, (ranked){-c->list[i].score, (uint32_t)i});
-    keep_scores(c, -c->heap[0].key);
+    for (size_t i = 0; i < c->n; i++) c->heap[i] = (ranked){-c->list[i].score, (uint32_t)i};
+    keep_scores(c, -ranked_kth(c->heap, c->n, k));
 }
 
 void filter_top_p(candidates *c, float p) {

@@ -2,8 +2,8 @@
  *
  *   logits + logit bias -> the steps of the chain, in their order -> draw
  *
- * The steps are in filters.c and penalties.c; here are the chain, the ways to draw, and what goes on from token to token. All arithmetic is
- * float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by falling probability), so that a seed gives the same
+ * The steps are in filters.c and penalties.c, what reads all logits in logits.c; here are the chain, the ways to draw, and what goes on from
+ * token to token. All arithmetic is float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by falling probability), so that a seed gives the same
  * text on every machine with the same expf (xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and Flood 2014; mirostat: Basu et al. 2021;
  * adaptive-p: MrJackSpade, llama.cpp#17927). */
 #include "sampling/sampler.h"
@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "sampling/candidates.h"
 #include "sampling/filters.h"
+#include "sampling/logits.h"
 #include "sampling/penalties.h"
 
 #include <float.h>
@@ -31,6 +32,7 @@ struct cllm_sampler {
     cllm_sampler_options options;
     arena arena; /* of all that follows, and of what the options point to */
     uint32_t n_vocab;
+    float *block_most; /* of find_block_maxima */
     candidates candidates;
     history history;
     breakers breakers;
@@ -38,6 +40,9 @@ struct cllm_sampler {
     progress now, next;   /* next: when `drawn` is accepted */
     int32_t drawn;
     bool changes_choice; /* greedy too is more than the largest logit */
+    uint64_t
+        n_first; /* so many of the largest logits are all that the chain needs, and what a bias lifts above them: */
+    float largest_bias; /* 0 or more */
 };
 
 /* ------------------------------------------------------------------------------------------------- options */
@@ -94,9 +99,25 @@ static bool uses_dry(const cllm_sampler_options *o) {
     return o->dry_multiplier != 0 && o->dry_base >= 1 && o->dry_penalty_last_n > 0;
 }
 
-static bool uses_xtc(const cllm_sampler_options *o) { return o->xtc_probability > 0 && o->xtc_threshold <= 0.5f; }
-
-static bool uses_typical(const cllm_sampler_options *o) { return o->typical_p > 0 && o->typical_p < 1; }
+/* Does a step change anything, with these options? */
+static bool is_active(const cllm_sampler_options *o, cllm_sampler_step step) {
+    switch (step) {
+    case CLLM_STEP_PENALTIES: return penalizes(o);
+    case CLLM_STEP_DRY: return uses_dry(o);
+    case CLLM_STEP_TOP_N_SIGMA: return o->top_n_sigma > 0;
+    case CLLM_STEP_TEMPERATURE: return o->temperature > 0 || o->dynatemp_range > 0;
+    case CLLM_STEP_TOP_K: return o->top_k > 0;
+    case CLLM_STEP_TYPICAL_P: return o->typical_p > 0 && o->typical_p < 1;
+    case CLLM_STEP_TOP_P: return o->top_p > 0 && o->top_p < 1;
+    case CLLM_STEP_MIN_P: return o->min_p > 0;
+    case CLLM_STEP_XTC: return o->xtc_probability > 0 && o->xtc_threshold <= 0.5f;
+    case CLLM_STEP_INFILL: return true;
+    case CLLM_STEP_ADAPTIVE_P: return o->adaptive_target >= 0;
+    case CLLM_STEP_END:
+    case CLLM_N_STEPS: break;
+    }
+    return false;
+}
 
 static bool is_greedy(const cllm_sampler_options *o) { return o->temperature <= 0 && o->dynatemp_range <= 0; }
 
@@ -156,6 +177,14 @@ static cllm_status check_options(const cllm_sampler_options *o, uint32_t n_vocab
     return check_numbers(o, err);
 }
 
+/* How many of the largest logits are all that the chain needs: top_k, where nothing before it looks at the others or changes their order.
+ * A bias may put others in the place of so many. */
+static uint64_t count_first(const cllm_sampler_options *o, uint32_t n_vocab) {
+    const bool cools = o->n_steps > 0 && o->steps[0] == CLLM_STEP_TEMPERATURE && o->dynatemp_range <= 0;
+    const bool cuts = o->n_steps > cools && o->steps[cools] == CLLM_STEP_TOP_K;
+    return cuts && o->mirostat == 0 ? (uint64_t)o->top_k + o->n_logit_bias : n_vocab;
+}
+
 /* A copy of n things in the sampler's memory; NULL: there is none. */
 static void *copy_of(arena *a, const void *items, size_t n, size_t size) {
     void *copy = arena_alloc(a, n, size);
@@ -173,24 +202,37 @@ static uint64_t mix_seed(uint64_t seed) {
     return x ? x : 1;
 }
 
+/* The steps that change something, in their order, in the sampler's memory. */
+static bool keep_steps(cllm_sampler *s) {
+    cllm_sampler_options *o = &s->options;
+    const cllm_sampler_step *wanted = o->steps ? o->steps : usual_steps;
+    const size_t n_wanted = o->steps ? o->n_steps : sizeof usual_steps / sizeof *usual_steps;
+    cllm_sampler_step *kept = arena_alloc(&s->arena, n_wanted, sizeof *kept);
+    if (!kept) return false;
+    o->steps = kept;
+    o->n_steps = 0;
+    for (size_t i = 0; i < n_wanted; i++)
+        if (is_active(o, wanted[i])) kept[o->n_steps++] = wanted[i];
+    return true;
+}
+
 /* Memory of its own for what the options point to, and for the work. */
 static bool allocate(cllm_sampler *s) {
     static const cllm_string usual_breakers[] = {{"\n", 1}, {":", 1}, {"\"", 1}, {"*", 1}};
     cllm_sampler_options *o = &s->options;
     const bool usual = !o->dry_breakers;
     const size_t penalty = penalizes(o) ? o->penalty_last_n : 0, dry = uses_dry(o) ? o->dry_penalty_last_n : 0;
-    o->steps =
-        copy_of(&s->arena, o->steps ? o->steps : usual_steps,
-                o->steps ? o->n_steps : (o->n_steps = sizeof usual_steps / sizeof *usual_steps), sizeof *o->steps);
+    if (!keep_steps(s)) return false;
     o->logit_bias = copy_of(&s->arena, o->logit_bias, o->n_logit_bias, sizeof *o->logit_bias);
+    s->block_most = arena_alloc(&s->arena, CLLM_MASK_WORDS(s->n_vocab), sizeof *s->block_most);
     s->candidates.list = arena_alloc(&s->arena, s->n_vocab, sizeof *s->candidates.list);
     s->candidates.heap = arena_alloc(&s->arena, s->n_vocab, sizeof *s->candidates.heap);
     s->history.most = penalty > dry ? penalty : dry;
     s->history.tokens = arena_alloc(&s->arena, 2 * (uint64_t)s->history.most, sizeof *s->history.tokens);
     s->counts = arena_alloc(&s->arena, s->history.most > 0 ? s->n_vocab : 0, sizeof *s->counts);
     s->z = arena_alloc(&s->arena, dry, sizeof *s->z);
-    if (!o->steps || !o->logit_bias || !s->candidates.list || !s->candidates.heap || !s->history.tokens || !s->counts ||
-        !s->z)
+    if (!o->logit_bias || !s->block_most || !s->candidates.list || !s->candidates.heap || !s->history.tokens ||
+        !s->counts || !s->z)
         return false;
     if (dry == 0 || !o->tokenizer) return true;
     return breakers_find(&s->breakers, o->tokenizer, usual ? usual_breakers : o->dry_breakers,
@@ -217,10 +259,11 @@ cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *op
     s->changes_choice = o->n_logit_bias > 0;
     for (size_t i = 0; i < s->options.n_steps; i++) {
         const cllm_sampler_step step = s->options.steps[i];
-        s->changes_choice |= (step == CLLM_STEP_PENALTIES && penalizes(o)) || (step == CLLM_STEP_DRY && uses_dry(o)) ||
-                             (step == CLLM_STEP_XTC && uses_xtc(o)) ||
-                             (step == CLLM_STEP_TYPICAL_P && uses_typical(o)) || step == CLLM_STEP_INFILL;
+        s->changes_choice |= step == CLLM_STEP_PENALTIES || step == CLLM_STEP_DRY || step == CLLM_STEP_XTC ||
+                             step == CLLM_STEP_TYPICAL_P || step == CLLM_STEP_INFILL;
     }
+    s->n_first = count_first(&s->options, n_vocab);
+    for (size_t i = 0; i < o->n_logit_bias; i++) s->largest_bias = fmaxf(s->largest_bias, o->logit_bias[i].bias);
     const float weights = 1 / (1 - o->adaptive_decay);
     s->now = (progress){mix_seed(o->seed), 2 * o->mirostat_tau, o->adaptive_target * weights, weights};
     s->next = s->now;
@@ -337,55 +380,7 @@ static const candidate *draw_adaptive(cllm_sampler *s) {
 
 /* ---------------------------------------------------------------------------------------------------- chain */
 
-static cllm_status bad_logit(cllm_error *err, uint32_t token) {
-    return error_set(err, CLLM_ERR_FORMAT,
-                     "the logit of token %u is not a finite number; cllm_sequence_diagnose says why", token);
-}
-
 static bool allows(const uint32_t *mask, uint32_t token) { return !mask || mask[token / 32] >> token % 32 & 1; }
-
-/* The largest logit. Sixteen lanes, so that compilers use vectors. any_nan: out. */
-static float largest_logit(const float *logits, uint32_t n_vocab, bool *any_nan) {
-    enum { LANES = 16, INFINITE = 0x7F800000 };
-    float most[LANES];
-    int32_t magnitude[LANES] = {0}; /* the largest bits without the sign: those of NaN are above infinity's */
-    for (int l = 0; l < LANES; l++) most[l] = -INFINITY;
-    for (uint32_t i = 0; i < n_vocab / LANES * LANES; i += LANES)
-        for (int l = 0; l < LANES; l++) {
-            int32_t bits;
-            memcpy(&bits, &logits[i + (uint32_t)l], sizeof bits);
-            bits &= INT32_MAX;
-            most[l] = logits[i + (uint32_t)l] > most[l] ? logits[i + (uint32_t)l] : most[l];
-            magnitude[l] = bits > magnitude[l] ? bits : magnitude[l];
-        }
-    float all = -INFINITY;
-    *any_nan = false;
-    for (int l = 0; l < LANES; l++) {
-        all = most[l] > all ? most[l] : all;
-        *any_nan |= magnitude[l] > INFINITE;
-    }
-    for (uint32_t i = n_vocab / LANES * LANES; i < n_vocab; i++) {
-        all = logits[i] > all ? logits[i] : all;
-        *any_nan |= isnan(logits[i]);
-    }
-    return all;
-}
-
-cllm_status likeliest_token(const float *logits, const uint32_t *mask, uint32_t n_vocab, int32_t *token,
-                            cllm_error *err) {
-    uint32_t best = n_vocab;
-    bool any_nan;
-    const float most = largest_logit(logits, n_vocab, &any_nan);
-    for (uint32_t i = 0; any_nan && i < n_vocab; i++)
-        if (isnan(logits[i])) return bad_logit(err, i);
-    if (!mask)
-        for (best = 0; best < n_vocab && logits[best] != most;) best++;
-    for (uint32_t i = 0; mask && i < n_vocab; i++)
-        if (allows(mask, i) && (best == n_vocab || logits[i] > logits[best])) best = i;
-    if (best == n_vocab) return error_set(err, CLLM_ERR_ARGUMENT, "the mask allows no token");
-    *token = (int32_t)best;
-    return isinf(logits[best]) ? bad_logit(err, best) : CLLM_OK;
-}
 
 /* The place of a token among the candidates, which are in the vocabulary's order; or NULL. */
 static candidate *find_candidate(const candidates *c, int32_t token) {
@@ -400,14 +395,27 @@ static candidate *find_candidate(const candidates *c, int32_t token) {
     return low < c->n && c->list[low].token == token ? &c->list[low] : NULL;
 }
 
-/* What the mask allows, with the logit bias. */
+/* Where the chain begins with top-k, or has nothing but the temperature before it, all others may be left out at once. Returns a logit that the
+ * k largest have at least: so many blocks have one. Division by the temperature makes equals of logits that are close. -INFINITY: all are
+ * needed. */
+static float least_needed(const cllm_sampler *s) {
+    const size_t n_blocks = CLLM_MASK_WORDS(s->n_vocab), k = s->n_first;
+    const float bias = s->largest_bias;
+    if (k >= n_blocks) return -INFINITY;
+    ranked *heap = s->candidates.heap;
+    for (uint32_t i = 0; i < n_blocks; i++) heap[i] = (ranked){-s->block_most[i], i};
+    const float kth = -ranked_kth(heap, n_blocks, k);
+    return kth - bias - 1e-6f * (fabsf(kth) + bias + 1);
+}
+
+/* What the mask allows and the chain needs, with the logit bias. */
 static cllm_status gather(cllm_sampler *s, const float *logits, const uint32_t *mask, cllm_error *err) {
     const cllm_sampler_options *o = &s->options;
     candidates *c = &s->candidates;
-    c->n = 0;
+    const cllm_status status = find_block_maxima(logits, mask, s->n_vocab, s->block_most, err);
+    if (status != CLLM_OK) return status;
     c->has_p = false;
-    for (uint32_t i = 0; i < s->n_vocab; i++)
-        if (allows(mask, i)) c->list[c->n++] = (candidate){.score = logits[i], .token = (int32_t)i};
+    c->n = gather_logits(logits, mask, s->n_vocab, s->block_most, least_needed(s), c->list);
     for (size_t i = 0; i < o->n_logit_bias; i++) {
         candidate *one = find_candidate(c, o->logit_bias[i].token);
         if (one) one->score += o->logit_bias[i].bias;
@@ -421,37 +429,22 @@ static void take_step(cllm_sampler *s, cllm_sampler_step step, const uint32_t *m
     const cllm_sampler_options *o = &s->options;
     candidates *c = &s->candidates;
     switch (step) {
-    case CLLM_STEP_PENALTIES:
-        if (penalizes(o)) apply_penalties(c, &s->history, o, s->counts);
-        break;
-    case CLLM_STEP_DRY:
-        if (uses_dry(o)) apply_dry(c, &s->history, &s->breakers, o, s->counts, s->z);
-        break;
-    case CLLM_STEP_TOP_N_SIGMA:
-        if (o->top_n_sigma > 0) filter_top_n_sigma(c, o->top_n_sigma);
-        break;
+    case CLLM_STEP_PENALTIES: apply_penalties(c, &s->history, o, s->counts); break;
+    case CLLM_STEP_DRY: apply_dry(c, &s->history, &s->breakers, o, s->counts, s->z); break;
+    case CLLM_STEP_TOP_N_SIGMA: filter_top_n_sigma(c, o->top_n_sigma); break;
     case CLLM_STEP_TEMPERATURE:
         if (o->dynatemp_range > 0)
             apply_dynamic_temperature(c, fmaxf(0, o->temperature - o->dynatemp_range),
                                       o->temperature + o->dynatemp_range, o->dynatemp_exponent);
-        else if (o->temperature > 0)
+        else
             apply_temperature(c, o->temperature);
         break;
-    case CLLM_STEP_TOP_K:
-        if (o->top_k > 0) filter_top_k(c, o->top_k);
-        break;
-    case CLLM_STEP_TYPICAL_P:
-        if (uses_typical(o)) filter_typical_p(c, o->typical_p);
-        break;
-    case CLLM_STEP_TOP_P:
-        if (o->top_p > 0 && o->top_p < 1) filter_top_p(c, o->top_p);
-        break;
-    case CLLM_STEP_MIN_P:
-        if (o->min_p > 0) filter_min_p(c, o->min_p);
-        break;
+    case CLLM_STEP_TOP_K: filter_top_k(c, o->top_k); break;
+    case CLLM_STEP_TYPICAL_P: filter_typical_p(c, o->typical_p); break;
+    case CLLM_STEP_TOP_P: filter_top_p(c, o->top_p); break;
+    case CLLM_STEP_MIN_P: filter_min_p(c, o->min_p); break;
     case CLLM_STEP_XTC:
-        if (uses_xtc(o) && c->n > 1 && next_random(&s->next.random) <= o->xtc_probability)
-            filter_xtc(c, o->xtc_threshold);
+        if (c->n > 1 && next_random(&s->next.random) <= o->xtc_probability) filter_xtc(c, o->xtc_threshold);
         break;
     case CLLM_STEP_INFILL: {
         const int32_t end = cllm_tokenizer_eos(o->tokenizer);
@@ -469,7 +462,7 @@ static const candidate *run_chain(cllm_sampler *s, const uint32_t *mask) {
     bool adapts = false;
     for (size_t i = 0; i < o->n_steps; i++) {
         take_step(s, o->steps[i], mask);
-        adapts |= o->steps[i] == CLLM_STEP_ADAPTIVE_P && o->adaptive_target >= 0;
+        adapts |= o->steps[i] == CLLM_STEP_ADAPTIVE_P;
     }
     if (is_greedy(o)) return &s->candidates.list[candidates_likeliest(&s->candidates)];
     return adapts ? draw_adaptive(s) : draw(&s->candidates, &s->next.random);
@@ -480,11 +473,15 @@ cllm_status cllm_sampler_sample(cllm_sampler *sampler, const float *logits, cons
     cllm_sampler *s = sampler;
     const cllm_sampler_options *o = &s->options;
     s->next = s->now;
-    cllm_status status = likeliest_token(logits, mask, s->n_vocab, token, err);
-    s->drawn = status == CLLM_OK ? *token : -1;
-    if (status != CLLM_OK || sampler_takes_likeliest(s)) return status;
-    status = gather(s, logits, mask, err);
+    s->drawn = -1;
+    const bool takes_likeliest = sampler_takes_likeliest(s);
+    const cllm_status status =
+        takes_likeliest ? likeliest_token(logits, mask, s->n_vocab, token, err) : gather(s, logits, mask, err);
     if (status != CLLM_OK) return status;
+    if (takes_likeliest) {
+        s->drawn = *token;
+        return CLLM_OK;
+    }
     const bool aims = o->mirostat > 0 && o->temperature > 0;
     *token = s->drawn = (aims ? draw_mirostat(s) : run_chain(s, mask))->token;
     return CLLM_OK;

@@ -4,11 +4,6 @@
 
 #include "cllm.h"
 
-/* The most likely token that the mask (NULL: any) allows, the lowest id of equals. logits: [n_vocab]. Errors: FORMAT if a logit is NaN or
- * that of the token is infinite, ARGUMENT if the mask allows none. */
-cllm_status likeliest_token(const float *logits, const uint32_t *mask, uint32_t n_vocab, int32_t *token,
-                            cllm_error *err);
-
 uint32_t sampler_n_vocab(const cllm_sampler *sampler);
 
 /* Is every draw the likeliest token? Then nobody needs all logits, nor tells the sampler what was drawn. */
