@@ -40,7 +40,9 @@ struct scheduler {
     size_t n_spans;
     uint64_t n_tasks, n_ended; /* choices that began, and ended */
     double *writing_times;     /* [n_slots + 1] seconds of a step in which so many write; 0: not known */
-    double budget;             /* tokens of prompts in a step in which others write */
+    double reading_time;       /* seconds that a token of a prompt adds to a step in which others write; 0: not known */
+    double budget;             /* tokens of prompts in such a step */
+    size_t n_mixed;            /* such steps, one after the other */
 
     /* masks are made beside the forward pass */
     pthread_t mask_thread;
@@ -292,9 +294,11 @@ static bool is_reading(const slot *at) {
     return completion_n_left(at->choice) > 1 || at->choice->request->kind == REQUEST_EMBED;
 }
 
-/* How many tokens of prompts the step has: beside those that write, as many as take a little less time than they do. */
+/* How many tokens of prompts the step has: beside those that write, as many as take a little less time than they do. Now and then none, to see
+ * how long they take by now. */
 static size_t reading_budget(const scheduler *s, size_t n_writing) {
-    return n_writing == 0 ? s->model->n_batch : (size_t)s->budget;
+    enum { OFTEN = 32 };
+    return n_writing == 0 ? s->model->n_batch : s->n_mixed >= OFTEN ? 0 : (size_t)s->budget;
 }
 
 static size_t count_common(const id_list *a, const id_list *b) {
@@ -352,14 +356,16 @@ static void empty_idle(scheduler *s) {
         if (s->slots[s->order[i]].choice->told) empty_slot(s, s->order[i]);
 }
 
-/* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last step took. */
+/* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last steps took. */
 static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
-    const double weight = 0.2, share = 0.6, least = 8, most = (double)s->model->n_batch;
+    const double weight = 0.2, share = 0.7, least = 4, most = (double)s->model->n_batch;
     double *known = &s->writing_times[n_writing], usual = writing_time(s, n_writing);
+    s->n_mixed = n_writing > 0 && n_read > 0 ? s->n_mixed + 1 : 0;
     if (n_writing > 0 && n_read == 0) *known += (*known > 0 ? weight : 1) * (seconds - *known);
     if (n_writing == 0 || n_read < (size_t)s->budget || usual <= 0) return;
-    const double more = seconds - usual, factor = more > 0 ? share * usual / more : 2;
-    s->budget *= factor < 0.5 ? 0.5 : factor > 1.25 ? 1.25 : factor;
+    const double each = (seconds > usual ? seconds - usual : 0) / (double)n_read;
+    s->reading_time += (s->reading_time > 0 ? weight : 1) * (each - s->reading_time);
+    s->budget = s->reading_time > 0 ? share * usual / s->reading_time : most;
     if (s->budget < least) s->budget = least;
     if (s->budget > most) s->budget = most;
 }
