@@ -53,3 +53,10 @@ int print_json(json_t *document) {
     free(text);
     return EXIT_SUCCESS;
 }
+
+void log_json(json_t *line) {
+    char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
+    if (text) fprintf(stderr, "%s\n", text);
+    free(text);
+    json_decref(line);
+}

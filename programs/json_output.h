@@ -1,4 +1,4 @@
-/* JSON on stdout, by way of jansson. A part that finds no memory is NULL, and so becomes what contains it: a document is
+/* JSON on stdout and in logs, by way of jansson. A part that finds no memory is NULL, and so becomes what contains it: a document is
  * built without checks, and print_json says if it is whole. */
 #ifndef JSON_OUTPUT_H
 #define JSON_OUTPUT_H
@@ -14,5 +14,8 @@ void json_add(json_t **array, json_t *part);
 
 /* Print the document and release it. Returns an exit status, after saying why. */
 int print_json(json_t *document);
+
+/* A line of a log on stderr, which is released; nothing if there was no memory for it. */
+void log_json(json_t *line);
 
 #endif

@@ -2,12 +2,12 @@
 #include "program.h"
 
 #include "interrupt.h"
+#include "json_output.h"
 #include "sampling.h"
 #include "text_stream.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,8 +21,10 @@
 
 static bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
+enum { LONGEST_LINE = 8192 }; /* two paths and more */
+
 static void print_formatted(const char *format, va_list arguments) {
-    char line[8192]; /* two paths and more */
+    char line[LONGEST_LINE];
     vsnprintf(line, sizeof line, format, arguments);
     print_line(stderr, line);
 }
@@ -74,12 +76,25 @@ int fail_with(const cllm_error *err) {
     return fail("%s%s", err->message, remedy_of(err));
 }
 
+date_text date_now(void) {
+    date_text date;
+    const time_t second = time(NULL);
+    struct tm parts;
+    strftime(date.text, sizeof date.text, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&second, &parts));
+    return date;
+}
+
 void note(const options *o, const char *format, ...) {
     if (o->quiet) return;
+    char line[LONGEST_LINE];
     va_list arguments;
     va_start(arguments, format);
-    print_formatted(format, arguments);
+    vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    if (o->log_format && strcmp(o->log_format, "json") == 0)
+        log_json(json_pack("{s:s, s:o}", "time", date_now().text, "message", json_text(line, strlen(line))));
+    else
+        print_line(stderr, line);
 }
 
 void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count) {

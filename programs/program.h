@@ -24,7 +24,12 @@ const char *remedy_of(const cllm_error *err); /* the option that helps, to follo
 /* fail for a file that was not opened, by errno; silent too where a signal to stop ended the wait for a pipe's other end. */
 int fail_to_open(const char *path);
 
-/* A remark on stderr, unless the user wants quiet. */
+typedef struct date_text {
+    char text[32];
+} date_text;
+date_text date_now(void); /* 2026-01-31T12:00:00Z */
+
+/* A remark on stderr, unless the user wants quiet. With --log-format json it is a line of JSON. */
 void note(const options *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Note that an encoded text begins with two BOS tokens: the one that the model adds, and the text's own. */

@@ -58,12 +58,24 @@ static void drain(const options *o) {
     }
 }
 
+/* As browsers spell one: https://fetch.spec.whatwg.org/#origin-header */
+static bool is_origin(const char *text) {
+    const char *scheme_end = strstr(text, "://");
+    if (strcmp(text, "*") == 0 || strcmp(text, "null") == 0) return true;
+    return scheme_end && scheme_end > text && scheme_end[3] && !strpbrk(scheme_end + 3, "/ ?#*");
+}
+
 int serve(const options *o) {
     if (o->ssl_key_file || o->ssl_cert_file)
         return usage_error("--ssl-key-file: there is no TLS here; put nginx or HAProxy in front");
     if (o->mmproj) return usage_error("--mmproj: not supported yet: models read text alone");
     if (o->api_prefix && (*o->api_prefix != '/' || o->api_prefix[strlen(o->api_prefix) - 1] == '/'))
         return usage_error("--api-prefix: '%s' must begin with / and end without", o->api_prefix);
+    for (size_t i = 0; i < o->cors.count; i++)
+        if (!is_origin(o->cors.items[i]))
+            return usage_error(
+                "--cors: '%s' is no origin; one is SCHEME://HOST, SCHEME://HOST:PORT, null, or * for any",
+                o->cors.items[i]);
     if (check_kwargs(o) != EXIT_SUCCESS) return EXIT_USAGE;
     struct stat folder;
     if (o->slot_save_path && stat(o->slot_save_path, &folder) == 0 && !S_ISDIR(folder.st_mode))

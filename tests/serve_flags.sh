@@ -38,6 +38,10 @@ check 'an option whose value may be missing, and those that are flags' eval '[ -
 ended
 run serve nothere.gguf --log-disable -fa --jinja
 check '--log-disable: no notes' refused 1 'nothere.gguf: cannot open'
+for origin in nonsense https:// https://a.example/ 'https://*.example' ''; do
+    run serve nothere.gguf --cors "$origin"
+    check "--cors '$origin' is no origin" refused 2 "--cors: '$origin' is no origin"
+done
 
 # variables; a flag counts before them
 export LLAMA_ARG_CTX_SIZE=1024 LLAMA_ARG_N_PARALLEL=2 LLAMA_ARG_ENDPOINT_SLOTS=0 LLAMA_ARG_FLASH_ATTN=1 LLAMA_ARG_TOP_K=7 LLAMA_API_KEY=first,second LLAMA_ARG_MODEL=/nowhere LLAMA_ARG_HOST=0.0.0.0 \

@@ -95,6 +95,7 @@ def unread():  # --timeout 3600: nothing else would end them
 def models():  # two models, --models-max 1 --sleep-idle-seconds 1
     names = [m["id"] for m in ask(url, "/v1/models")[2]["data"]]
     before = {name: ask(url, "/v1/completions", {"model": name, "prompt": "Once", "seed": 3, "max_tokens": 5})[2]["choices"][0]["text"] for name in names}
+    check("a model that is not loaded tells its context", [m["context_length"] for m in ask(url, "/v1/models")[2]["data"]] == [1024] * 2)
     answers = []
     while len(answers) < 4 and 200 not in answers:  # on a slow machine the first may take too long
         w = Wire(url)

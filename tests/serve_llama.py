@@ -27,7 +27,7 @@ check("props: what clients read", status == 200 and props["total_slots"] == 2 an
       props["model_path"] == model and "<|im_start|>" in props["chat_template"] and props["bos_token"] == "<s>" and props["eos_token"] == "</s>" and
       props["modalities"] == {"vision": False, "audio": False} and props["build_info"] and props["is_sleeping"] is False, props)
 params = props["default_generation_settings"]["params"]
-check("props: what a request begins with", params["seed"] == 4294967295 and params["n_predict"] == -1 and params["top_k"] == 40 and "top_k" in params["samplers"], params)
+check("props: what a request begins with", params["seed"] == 4294967295 and params["n_predict"] == -1 and params["temperature"] == 0.8 and params["top_p"] == 0.9 and params["top_k"] == 40 and "top_k" in params["samplers"], params)
 refused("POST /props", "/props", {"a": 1}, 501, type="not_supported_error")
 check("lora-adapters: none", ask(url, "/lora-adapters")[2] == [])
 refused("POST /lora-adapters", "/lora-adapters", [], 501, type="not_supported_error")

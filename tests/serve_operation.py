@@ -199,6 +199,7 @@ def test_json_log():
         said, line = (json.loads(l) for l in logged(s, identity))
         check("--log-format json: a line", line["id"] == identity and line["method"] == "POST" and line["path"] == "/v1/chat/completions" and line["status"] == 200 and line["completion_tokens"] == 5 and
               line["prompt_tokens"] == answer["usage"]["prompt_tokens"] and line["bytes"] > 0 and line["ms"] >= 0 and line["address"] == "127.0.0.1", line)
+        check("--log-format json: every line is an object, with a time or what it is of", all(set(json.loads(l)) & {"time", "id"} for l in s.log().split("\n")[:-1]), s.log())
         check("--log-format json: and one of the prompt", said["id"] == identity and said["prompt"] == 0 and SECRET in said["text"], said)
     with Server(program, model, *CHAT, "--quiet", waits=False, port=free_port()) as s:
         until(lambda: answers(s.url, "/health")[0] == 200, "the server is ready", s.process)

@@ -718,13 +718,12 @@ static void log_prompts(const exchange *x) {
     const bool is_json = strcmp(http.o->log_format, "json") == 0;
     for (size_t i = 0; i < r->n_prompts; i++) {
         text_buffer text = logged_prompt(r, &r->prompts[i]);
-        json_t *said = is_json ? json_pack("{s:s, s:I, s:o}", "id", x->id, "prompt", (json_int_t)i, "text",
-                                           json_text(text.bytes ? text.bytes : "", text.length))
-                               : NULL;
-        char *line = is_json ? json_dumps(said, JSON_COMPACT) : spell_prompt(x, i, &text);
+        char *line = is_json ? NULL : spell_prompt(x, i, &text);
+        if (is_json)
+            log_json(json_pack("{s:s, s:I, s:o}", "id", x->id, "prompt", (json_int_t)i, "text",
+                               json_text(text.bytes ? text.bytes : "", text.length)));
         if (line) fprintf(stderr, "%s\n", line);
         free(line);
-        json_decref(said);
         free(text.bytes);
     }
 }
@@ -732,32 +731,26 @@ static void log_prompts(const exchange *x) {
 static void log_access(const exchange *x) {
     if (http.o->quiet) return;
     if (http.o->log_prompts && x->request && x->request->model) log_prompts(x);
-    char address[64] = "-", date[32];
+    char address[64] = "-";
     struct sockaddr_storage from;
     socklen_t length = sizeof from;
     if (getpeername(x->socket, (struct sockaddr *)&from, &length) == 0)
         getnameinfo((struct sockaddr *)&from, length, address, sizeof address, NULL, 0, NI_NUMERICHOST);
-    const time_t second = time(NULL);
-    struct tm parts;
-    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&second, &parts));
+    const date_text date = date_now();
     const double ms = (now() - x->begun) * 1000;
     const usage u = x->request ? request_usage(x->request) : (usage){0};
     const bool is_gone = x->stage == EXCHANGE_GONE;
     const int status = is_gone ? 499 : x->status; /* nginx's number for it */
     if (strcmp(http.o->log_format, "json") == 0) {
-        json_t *line =
-            json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:I, s:f, s:I, s:I, s:I}", "time", date, "id", x->id, "address",
-                      address, "method", x->method, "path", json_text(x->path, strlen(x->path)), "status", status,
-                      "bytes", (json_int_t)x->n_bytes, "ms", ms, "prompt_tokens", (json_int_t)u.n_prompt,
-                      "cached_tokens", (json_int_t)u.n_cached, "completion_tokens", (json_int_t)u.n_drawn);
-        char *text = line ? json_dumps(line, JSON_COMPACT) : NULL;
-        if (text) fprintf(stderr, "%s\n", text);
-        free(text);
-        json_decref(line);
+        log_json(json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:I, s:f, s:I, s:I, s:I}", "time", date.text, "id", x->id,
+                           "address", address, "method", x->method, "path", json_text(x->path, strlen(x->path)),
+                           "status", status, "bytes", (json_int_t)x->n_bytes, "ms", ms, "prompt_tokens",
+                           (json_int_t)u.n_prompt, "cached_tokens", (json_int_t)u.n_cached, "completion_tokens",
+                           (json_int_t)u.n_drawn));
         return;
     }
     flockfile(stderr);
-    fprintf(stderr, "%s %s %s %s ", date, x->id, address, x->method);
+    fprintf(stderr, "%s %s %s %s ", date.text, x->id, address, x->method);
     print_escaped(stderr, x->path, strlen(x->path), 200);
     fprintf(stderr, " %d %zu bytes %.1f ms", status, x->n_bytes, ms);
     if (u.n_prompt > 0) fprintf(stderr, " prompt %zu (%zu cached) drawn %zu", u.n_prompt, u.n_cached, u.n_drawn);

@@ -164,7 +164,7 @@ static void put_sampling(json_t **o, const cllm_sampler_options *s) {
         {"adaptive_decay", s->adaptive_decay},
     };
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-        json_put(o, numbers[i].name, json_number((double)numbers[i].value));
+        json_put(o, numbers[i].name, json_float(numbers[i].value));
     json_put(o, "top_k", json_integer(s->top_k));
     json_put(o, "repeat_last_n", whole_or_minus_one(s->penalty_last_n, UINT32_MAX));
     json_put(o, "dry_allowed_length", json_integer(s->dry_allowed_length));
@@ -185,7 +185,7 @@ json_t *llama_settings(const served_model *m, const request *r) {
     for (size_t i = 0; r && i < r->n_stops; i++) json_add(&stops, json_text(r->stops[i], strlen(r->stops[i])));
     for (size_t i = 0; i < s->n_logit_bias; i++) /* -inf is no JSON: null */
         json_add(&bias, json_pack("{s:i, s:o}", "token", (int)s->logit_bias[i].token, "bias",
-                                  json_number((double)s->logit_bias[i].bias)));
+                                  json_float(s->logit_bias[i].bias)));
     json_put(&o, "stop", stops);
     json_put(&o, "logit_bias", bias);
     json_put(&o, "n_predict", whole_or_minus_one(n_most, UINT64_MAX));

@@ -194,22 +194,38 @@ static int make_templates(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-/* The engine, with room for so many requests. */
-static int start_engine(served_model *m) {
-    const options *o = &m->o;
-    const uint32_t trained = cllm_model_get_info(m->run.model)->n_ctx_train;
-    cllm_memory_plan plan;
-    cllm_error err;
+/* Positions of all requests together, and of one. */
+typedef struct context_sizes {
+    uint64_t n_all;
+    uint32_t n_ctx;
+    bool unified; /* one may use all */
+} context_sizes;
+
+static cllm_status find_sizes(const options *o, const cllm_gguf *gguf, context_sizes *sizes, cllm_error *err) {
     uint64_t n_all = o->ctx;
     if (n_all == 0) { /* as much of the model's context as fits */
         const cllm_engine_options most = {.n_batch = (uint32_t)o->batch};
-        if (cllm_plan_memory(cllm_model_gguf(m->run.model), &most, &plan, &err) != CLLM_OK) return fail_with(&err);
-        n_all = plan.n_ctx > 0 ? plan.n_ctx : trained;
+        cllm_memory_plan plan;
+        const cllm_status status = cllm_plan_memory(gguf, &most, &plan, err);
+        if (status != CLLM_OK) return status;
+        n_all = plan.n_ctx;
     }
     const bool unified = o->kv_unified || !is_given(o, "parallel");
+    const uint64_t n = unified ? n_all : (n_all / o->parallel + PAGE - 1) / PAGE * PAGE; /* whole pages */
+    *sizes = (context_sizes){n_all, n > 0 ? (uint32_t)n : PAGE, unified};
+    return CLLM_OK;
+}
+
+/* The engine, with room for so many requests. */
+static int start_engine(served_model *m) {
+    const options *o = &m->o;
+    context_sizes sizes;
+    cllm_error err;
+    if (find_sizes(o, cllm_model_gguf(m->run.model), &sizes, &err) != CLLM_OK) return fail_with(&err);
+    const uint64_t n_all = sizes.n_all;
+    const bool unified = sizes.unified;
     m->n_slots = (uint32_t)o->parallel;
-    m->n_ctx = (uint32_t)(unified ? n_all : (n_all / o->parallel + PAGE - 1) / PAGE * PAGE); /* whole pages */
-    if (m->n_ctx == 0) m->n_ctx = PAGE;
+    m->n_ctx = sizes.n_ctx;
     m->run.n_sequences = m->n_slots;
     m->run.n_positions = (uint32_t)(unified ? n_all : 0);
     m->run.cache_bytes = o->cache_ram == UINT64_MAX ? UINT64_MAX / 2 : o->cache_ram << 20;
@@ -360,6 +376,25 @@ model_state model_get_state(const served_model *m) {
     return state;
 }
 
+uint32_t model_n_ctx(served_model *m) {
+    pthread_mutex_lock(&all.lock);
+    uint32_t n_ctx = m->state == MODEL_READY ? m->n_ctx : m->n_ctx_expected;
+    const path_text path = path_of("%s", m->path);
+    pthread_mutex_unlock(&all.lock);
+    if (n_ctx > 0) return n_ctx;
+    const cllm_load_options load = {.overrides = m->o.overrides, .n_overrides = m->o.n_overrides};
+    cllm_gguf *gguf;
+    context_sizes sizes = {0};
+    if (cllm_gguf_open(path.text, &load, &gguf, NULL) != CLLM_OK) return 0;
+    if (find_sizes(&m->o, gguf, &sizes, NULL) == CLLM_OK) {
+        pthread_mutex_lock(&all.lock);
+        m->n_ctx_expected = sizes.n_ctx;
+        pthread_mutex_unlock(&all.lock);
+    }
+    cllm_gguf_close(gguf);
+    return sizes.n_ctx;
+}
+
 bool model_load_now(const char *name, failure *f) {
     served_model *m = model_acquire(name, f);
     model_release(m);
@@ -389,6 +424,7 @@ static bool replace_file(served_model *m, const char *path) {
     while (is_changing(m) || m->n_holders > 0) pthread_cond_wait(&all.changed, &all.lock);
     if (m->state == MODEL_READY) unload_under_lock(m);
     m->state = MODEL_UNLOADED;
+    m->n_ctx_expected = 0;
     free(m->path);
     m->o.model = m->path = newer;
     m->created = time_of(path);

@@ -23,6 +23,7 @@ struct served_model {
     _Atomic int64_t created; /* of the file, in seconds since 1970 */
     double keep_seconds;     /* unused, before it is unloaded; negative: for ever */
     char error[640];         /* of MODEL_FAILED */
+    uint32_t n_ctx_expected; /* of model_n_ctx while it is not loaded; 0: nobody has asked */
 
     /* of a model that is ready; constant then */
     run run;
@@ -73,6 +74,9 @@ bool model_unload(const char *name, failure *f); /* when nobody uses it */
 void models_unload_idle(void);
 void model_keep(served_model *m, double seconds); /* from its last use, until it is unloaded; negative: for ever */
 double model_expires(served_model *m);            /* when, by now(); negative: never */
+
+uint32_t model_n_ctx(
+    served_model *m); /* what one request can use; of one that is not loaded, by its file; 0: that cannot be read */
 
 /* Has the first been loaded? It may sleep since then: a request wakes it. */
 bool models_ready(void);

@@ -646,19 +646,22 @@ json_t *describe_model(served_model *m) {
     json_put(&o, "created", json_integer(m->created));
     json_put(&o, "owned_by", json_string("mini-cllm"));
     put_anthropic_names(&o, m);
+    json_t *aliases = json_array();
+    for (size_t i = 0; i < m->o.alias.count; i++)
+        json_add(&aliases, json_text(m->o.alias.items[i], strlen(m->o.alias.items[i])));
+    json_put(&o, "aliases", aliases);
+    const uint32_t n_ctx = model_n_ctx(m);
+    if (n_ctx > 0) {
+        json_put(&o, "max_model_len", json_integer(n_ctx));
+        json_put(&o, "context_length", json_integer(n_ctx));
+        json_put(&o, "max_input_tokens", json_integer(n_ctx));
+    }
     if (!ready) {
         json_decref(meta);
         return o;
     }
     const cllm_model_info *info = cllm_model_get_info(m->run.model);
-    json_put(&o, "max_model_len", json_integer(m->n_ctx));
-    json_put(&o, "context_length", json_integer(m->n_ctx));
-    json_put(&o, "max_input_tokens", json_integer(m->n_ctx));
     json_put(&o, "architecture", json_text(info->architecture, strlen(info->architecture)));
-    json_t *aliases = json_array();
-    for (size_t i = 0; i < m->o.alias.count; i++)
-        json_add(&aliases, json_text(m->o.alias.items[i], strlen(m->o.alias.items[i])));
-    json_put(&o, "aliases", aliases);
     json_put(&meta, "n_ctx", json_integer(m->n_ctx));
     json_put(&meta, "n_ctx_train", json_integer(info->n_ctx_train));
     json_put(&meta, "n_vocab", json_integer(info->n_vocab));
@@ -672,12 +675,9 @@ json_t *describe_model(served_model *m) {
 
 /* As Codex CLI parses it: https://github.com/openai/codex, models_manager. */
 static json_t *describe_for_codex(served_model *m) {
-    const bool ready = model_hold(m);
-    const json_int_t n_ctx = ready ? m->n_ctx : 0;
-    if (ready) model_let_go(m);
     return json_pack("{s:o, s:o, s:o, s:I}", "slug", json_text(m->name, strlen(m->name)), "name",
                      json_text(m->name, strlen(m->name)), "model", json_text(m->name, strlen(m->name)),
-                     "context_window", n_ctx);
+                     "context_window", (json_int_t)model_n_ctx(m));
 }
 
 void openai_models(exchange *x) {

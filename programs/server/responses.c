@@ -640,12 +640,12 @@ static json_t *asked_of(const request *r, const json_t *body) {
     put_asked(&o, body, "reasoning", json_pack("{s:n, s:n}", "effort", "summary"));
     json_put(&o, "service_tier", json_string("default"));
     json_put(&o, "store", json_false());
-    put_asked(&o, body, "temperature", json_number((double)r->sampling.temperature));
+    put_asked(&o, body, "temperature", json_float(r->sampling.temperature));
     put_asked(&o, body, "text", json_pack("{s:{s:s}}", "format", "type", "text"));
     put_asked(&o, body, "tool_choice", json_string("auto"));
     put_asked(&o, body, "tools", json_array());
     json_put(&o, "top_logprobs", json_integer(0));
-    put_asked(&o, body, "top_p", json_number((double)r->sampling.top_p));
+    put_asked(&o, body, "top_p", json_float(r->sampling.top_p));
     json_put(&o, "truncation", json_string("disabled"));
     json_put(&o, "usage", json_null());
     put_asked(&o, body, "user", NULL);

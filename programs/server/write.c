@@ -38,6 +38,14 @@ void write_event(text_buffer *out, const char *name, json_t *value) {
     text_buffer_add(out, "\n\n", 2);
 }
 
+json_t *json_float(float value) {
+    char digits[32];
+    int n = 6;
+    do snprintf(digits, sizeof digits, "%.*g", n, (double)value);
+    while (n++ < MOST_DIGITS && strtof(digits, NULL) != value);
+    return isfinite(value) ? json_real(strtod(digits, NULL)) : json_null();
+}
+
 json_t *json_number(double value) {
     char digits[32];
     if (!isfinite(value)) return json_null();

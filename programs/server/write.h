@@ -13,6 +13,7 @@ void write_event(text_buffer *out, const char *name, json_t *value);
 
 /* A number with the nine digits that a float has. What jansson refuses is null: a number that is not finite. */
 json_t *json_number(double value);
+json_t *json_float(float value); /* as few digits as tell it from its neighbours: 0.8 */
 
 /* JSON as Python spells it, with numbers as short as they were written: owned, released with free; NULL: no memory. */
 char *json_spelled(const json_t *value);

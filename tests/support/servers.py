@@ -41,7 +41,7 @@ class Server:
 
     def await_ready(self):
         try:
-            self.url = until(lambda: re.search(r"^listening on (\S+)$", self.log(), re.M), "the server listens", self.process)[1]
+            self.url = until(lambda: re.search(r"\blistening on ([^\s\"]+)", self.log()), "the server listens", self.process)[1]
         except Exception:
             self.kill()
             raise RuntimeError("the server did not start: " + self.log())
