@@ -281,6 +281,19 @@ def test_shared_prompt():
         check("requests that begin alike evaluate their beginning once", len(used) == n_clients and used[0] < n_shared <= used[1], used)
 
 
+def test_many_texts():
+    """Texts for vectors leave room between them for who comes later."""
+    with Server(program, model, *CHAT) as s:
+        answer = []
+        asker = threading.Thread(target=lambda: answer.append(ask(s.url, "/v1/embeddings", {"input": [f"the {i} old king and the sea " * 10 for i in range(300)]})))
+        asker.start()
+        until(lambda: count(s.url, "requests_processing") > 0, "the texts are worked on", s.process)
+        status = ask(s.url, "/v1/completions", {"prompt": "Once", "max_tokens": 2})[0]
+        check("a request goes between the texts of one that came before", status == 200 and not answer, (status, len(answer)))
+        asker.join(PATIENCE)
+        check("and the texts have their vectors", answer and answer[0][0] == 200 and [e["index"] for e in answer[0][2]["data"]] == list(range(300)), answer)
+
+
 def test_ignore_eos():
     with Server(program, model, *CHAT, "--ctx", "1024") as s:
         for path, body in {"/v1/chat/completions": {"messages": QUESTION}, "/v1/completions": {"prompt": "Once upon a time"}, "/v1/messages": {"messages": QUESTION}}.items():
@@ -408,6 +421,7 @@ test_json_log()
 test_keys()
 test_prefix()
 test_shared_prompt()
+test_many_texts()
 test_ignore_eos()
 os.environ["PATH"] += ":/usr/sbin"
 version = re.search(r"version (\d+)\.(\d+)", subprocess.run(["haproxy", "-v"], capture_output=True, text=True).stdout) if shutil.which("haproxy") else None

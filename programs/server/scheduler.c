@@ -91,6 +91,23 @@ static void await_masks(scheduler *s) {
     pthread_mutex_unlock(&s->lock);
 }
 
+/* ------------------------------------------------------------------------------------------------- queue */
+
+/* The next n choices of a request go behind those of its priority. Under the lock. */
+static void enqueue(scheduler *s, request *r, size_t n) {
+    choice **at = &s->queue;
+    while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
+    for (; n > 0 && r->n_queued < r->n_choices; n--) {
+        choice *c = &r->choices[r->n_queued++];
+        request_hold(r);
+        c->queued = now();
+        c->next = *at;
+        *at = c;
+        at = &c->next;
+        s->n_queued++;
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------- slots */
 
 static uint32_t n_pages(size_t n_tokens) { return (uint32_t)((n_tokens + PAGE - 1) / PAGE); }
@@ -137,10 +154,11 @@ static void empty_slot(scheduler *s, uint32_t index) {
     for (size_t i = 0; i < s->n_running; i++)
         if (s->order[i] != index) s->order[n++] = s->order[i];
     s->n_running = n;
-    request_release(r);
     pthread_mutex_lock(&s->lock);
     s->n_active = n;
+    if (!s->closes && !atomic_load(&r->cancelled)) enqueue(s, r, 1);
     pthread_mutex_unlock(&s->lock);
+    request_release(r);
 }
 
 /* The choice that reads the same prompt for the same request, and has begun; or NULL. */
@@ -194,11 +212,6 @@ static void start(scheduler *s, choice *c, uint32_t index) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Of a request for vectors the last text alone counts in the queue: its texts are short work, one after the other. */
-static bool counts_in_queue(const choice *c) {
-    return c->request->kind != REQUEST_EMBED || c->index + 1 == c->request->n_choices;
-}
-
 /* Choices of the queue begin, as long as there are slots, and pages for their prompts. */
 static void admit(scheduler *s) {
     for (choice **at = &s->queue;;) {
@@ -216,7 +229,7 @@ static void admit(scheduler *s) {
         }
         if (gone || fits) {
             *at = c->next;
-            s->n_queued -= counts_in_queue(c);
+            s->n_queued--;
         }
         pthread_mutex_unlock(&s->lock);
         if (gone)
@@ -532,20 +545,11 @@ void scheduler_destroy(scheduler *s) {
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const size_t n_new =
-        r->kind == REQUEST_EMBED ? 1 : r->n_choices; /* its texts are short work, one after the other */
+    const bool is_embed = r->kind == REQUEST_EMBED; /* its texts are short work, and come one after the other */
+    const size_t n_new = is_embed ? 1 : r->n_choices;
     const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active), closes = s->closes;
     if (!full && !closes) {
-        choice **at = &s->queue;
-        while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
-        for (size_t i = 0; i < r->n_choices; i++) {
-            request_hold(r);
-            r->choices[i].queued = now();
-            r->choices[i].next = *at;
-            *at = &r->choices[i];
-            at = &r->choices[i].next;
-        }
-        s->n_queued += n_new;
+        enqueue(s, r, is_embed ? s->n_slots : r->n_choices);
         pthread_cond_signal(&s->wakes);
     }
     pthread_mutex_unlock(&s->lock);

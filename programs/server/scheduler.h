@@ -17,7 +17,7 @@ void scheduler_end_requests(
     scheduler *s); /* all fail, those to come too: the server is shutting down. Returns at once */
 void scheduler_destroy(scheduler *s);
 
-/* Queue all choices of a request. false: the queue is full. */
+/* Queue a request. false: the queue is full. */
 bool scheduler_submit(scheduler *s, request *r, failure *f);
 
 /* Run a function in the engine's thread, between two steps, and wait for it. false: that thread has ended. */
