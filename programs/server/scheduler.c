@@ -369,9 +369,10 @@ static void empty_idle(scheduler *s) {
         if (s->slots[s->order[i]].choice->told) empty_slot(s, s->order[i]);
 }
 
-/* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last steps took. */
+/* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last steps took. Fewer than eight
+ * tokens take almost as long as eight, which share the reading of weights, keys and values. */
 static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
-    const double weight = 0.2, share = 0.7, least = 4, most = (double)s->model->n_batch;
+    const double weight = 0.2, share = 0.75, least = 8, most = (double)s->model->n_batch;
     double *known = &s->writing_times[n_writing], usual = writing_time(s, n_writing);
     s->n_mixed = n_writing > 0 && n_read > 0 ? s->n_mixed + 1 : 0;
     if (n_writing > 0 && n_read == 0) *known += (*known > 0 ? weight : 1) * (seconds - *known);
