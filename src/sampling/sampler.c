@@ -3,9 +3,9 @@
  *   logits + logit bias -> the steps of the chain, in their order -> draw
  *
  * The steps are in filters.c and penalties.c, what reads all logits in logits.c; here are the chain, the ways to draw, and what goes on from
- * token to token. All arithmetic is float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by falling probability), so that a seed gives the same
- * text on every machine with the same expf (xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and Flood 2014; mirostat: Basu et al. 2021;
- * adaptive-p: MrJackSpade, llama.cpp#17927). */
+ * token to token. All arithmetic is float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by falling
+ * probability), so that a seed gives the same text on every machine with the same expf (xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and
+ * Flood 2014; mirostat: Basu et al. 2021; adaptive-p: MrJackSpade, llama.cpp#17927). */
 #include "sampling/sampler.h"
 
 #include "base/arena.h"
@@ -40,9 +40,8 @@ struct cllm_sampler {
     progress now, next;   /* next: when `drawn` is accepted */
     int32_t drawn;
     bool changes_choice; /* greedy too is more than the largest logit */
-    uint64_t
-        n_first; /* so many of the largest logits are all that the chain needs, and what a bias lifts above them: */
-    float largest_bias; /* 0 or more */
+    uint64_t n_first;    /* so many of the largest logits are all that the chain needs, */
+    float largest_bias;  /* and those that this, 0 or more, may lift above them */
 };
 
 /* ------------------------------------------------------------------------------------------------- options */
