@@ -14,11 +14,11 @@ serving() {
     server=$!
     trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null; rm -rf "$temporary"' EXIT
     await listens
-    url=$(sed -n 's|^listening on \(http://[^ ]*\)$|\1|p' "$log" | tail -n 1)
+    url=$(sed -n 's|.*listening on \(http://[^ "]*\).*|\1|p' "$log" | tail -n 1) # in a line, or in one of JSON
     port=${url##*:}
     port=${port%%/*}
 }
-listens() { grep -q '^listening on' "$log" || ! kill -0 "$server" 2>/dev/null; }
+listens() { grep -q 'listening on http' "$log" || ! kill -0 "$server" 2>/dev/null; }
 
 serving_ends() { # [SIGNAL]
     kill -"${1:-TERM}" "$server"
