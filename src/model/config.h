@@ -25,6 +25,7 @@ typedef struct model_config {
     char architecture[64];
     const model_traits *traits; /* NULL: of an architecture that is not known, of which there are but the sizes */
     uint32_t n_layers;
+    uint32_t n_blocks; /* of the file: after the layers come those that only draft */
     uint32_t n_embd;
     uint32_t n_heads;    /* query heads */
     uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */

@@ -150,7 +150,8 @@ typedef struct model_traits {
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
     bool expert_weights_normalised; /* to the sum 1 over the chosen */
-    bool latent_attention;          /* multi-head latent attention; its keys and those of the gating are read */
+    bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
+    bool latent_attention;          /* multi-head latent attention; its keys are read */
 
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */

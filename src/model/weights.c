@@ -378,10 +378,12 @@ static void refuse_unused(binder *b, model_weights *weights) {
             weights->n_skipped++;
             continue;
         }
-        if (sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= c->n_layers)
+        const bool of_layer = sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1;
+        if (of_layer && layer >= c->n_layers && layer < c->n_blocks) continue; /* it only drafts */
+        if (of_layer && layer >= c->n_layers)
             b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
                                      "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,
-                                     c->architecture, c->n_layers);
+                                     c->architecture, c->n_blocks);
         else
             b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, tensor->name, tensor->offset,
                                      "%s: this tensor is no part of a %s model as far as this program knows it",
