@@ -407,8 +407,9 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"stablelm", "attn_k_norm."}, {"stablelm", "attn_q.bias"}, {"stablelm", "attn_k.bias"},
         {"stablelm", "attn_v.bias"},  {"llama-bias", ".bias"},     {"glm4moe", ".bias"},
     };
-    static const char *const own_output[] = {"qwen2moe", "olmo",  "stablelm", "internlm2",  "gpt-oss", "phi2",
-                                             "xverse",   "orion", "dots1",    "minimax-m2", "glm4moe"};
+    static const char *const own_output[] = {"qwen2moe", "olmo",    "stablelm", "internlm2", "gpt-oss",
+                                             "phi2",     "xverse",  "orion",    "dots1",     "minimax-m2",
+                                             "glm4moe",  "gptneox", "nemotron", "chatglm"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;

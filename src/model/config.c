@@ -531,7 +531,10 @@ cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error 
     if (!(config->norm_epsilon >= 0))
         return bad_value(err, config, epsilon, "%g is negative", (double)config->norm_epsilon);
 
-    status = read_latent(gguf, config, err);
+    if (config->traits->parallel_key)
+        status =
+            gguf_get_bool(gguf, key_of(config, "use_parallel_residual").text, GGUF_REQUIRED, &config->is_parallel, err);
+    if (status == CLLM_OK) status = read_latent(gguf, config, err);
     if (status == CLLM_OK) status = read_rope(gguf, config, err);
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);

@@ -105,7 +105,10 @@ typedef enum activation {
     GEGLU,          /* gelu(gate) * up */
     GELU,           /* gelu(up): there is no gate (Hendrycks & Gimpel 2016; the tanh form) */
     CLAMPED_SWIGLU, /* g * sigmoid(1.702 g) * (u + 1), g = min(gate, 7), u = up within -7..7 (gpt-oss) */
+    RELU_SQUARED,   /* max(up, 0)^2: there is no gate (So et al. 2021) */
 } activation;
+
+static inline bool activation_has_gate(activation which) { return which != GELU && which != RELU_SQUARED; }
 
 typedef enum qk_norm_kind {
     QK_NORM_HEAD, /* [key_length], of each head */
@@ -142,8 +145,10 @@ typedef struct model_traits {
     rope_pairing rope;
     activation activation;
     qk_norm_kind qk_norm;
+    bool qk_norm_after_rope;
     bool gate_in_up;                      /* ffn_up is gate and then up, in one tensor */
     bool ffn_norm_is_post_attention_norm; /* by its name in the file */
+    bool parallel_key;                    /* read whether both halves of a layer begin with x, each with its norm */
     bool ollama_names;                    /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */

@@ -222,6 +222,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_traits *traits = c->traits;
     tensor_set needs = traits->tensors;
     needs |= config_has_experts(c, layer) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
@@ -243,6 +244,8 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const char *name = row->name;
     if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_is_post_attention_norm) name = "post_attention_norm";
     if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
+    if (tensor == LAYER_attn_norm_2 && c->is_parallel) name = "attn_norm";
+    if (tensor == LAYER_attn_norm && c->is_parallel) name = "ffn_norm";
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
     case TENSOR_NORM: *(norm_weights *)field = bind_norm(b, layer, name, rows, columns, weight, bias); break;
