@@ -254,7 +254,6 @@ static const model_traits families[] = {
      .rope = ROPE_HALVES},
     {.architecture = "seed_oss",
      .tensors = ATTENTION | NORMS,
-     .biases = PROJECTIONS,
      .dense = GATED,
      .rope = ROPE_HALVES,
      .ffn_norm_is_post_attention_norm = true},
