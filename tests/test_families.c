@@ -406,7 +406,7 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"falcon", "attn_norm_2.w"},  {"stablelm", "ffn_norm.w"},  {"stablelm", "attn_q_norm."},
         {"stablelm", "attn_k_norm."}, {"stablelm", "attn_q.bias"}, {"stablelm", "attn_k.bias"},
         {"stablelm", "attn_v.bias"},  {"llama-bias", ".bias"},     {"glm4moe", ".bias"},
-        {"glm4moe", "attn_q_norm."}, {"glm4moe", "attn_k_norm."}, {"seed_oss", ".bias"},
+        {"glm4moe", "attn_q_norm."},  {"glm4moe", "attn_k_norm."}, {"seed_oss", ".bias"},
         {"ernie4_5", ".bias"},
     };
     static const char *const own_output[] = {"qwen2moe", "olmo",    "stablelm", "internlm2", "gpt-oss",
