@@ -286,6 +286,10 @@ static void values_that_cannot_be_are_refused(void **state) {
         {{"qwen2", 4, {{"attention.causal", 'b', 0, NULL}}},
          CLLM_ERR_UNSUPPORTED,
          "qwen2.attention.causal: false: models whose tokens also see later tokens"},
+        {{"glm4moe", 2, {{"expert_count", 'u', 0, NULL}, {"nextn_predict_layers", 'u', 2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "glm4moe.nextn_predict_layers: 2 of the 2 blocks would leave none"},
+        {{"gptneox", 2, {{0}}}, CLLM_ERR_FORMAT, "gptneox.use_parallel_residual"},
         {{"mamba", 2, {{0}}},
          CLLM_ERR_UNSUPPORTED,
          "architecture 'mamba' is not supported; supported: llama mistral3 qwen2"},
@@ -298,8 +302,20 @@ static void values_that_cannot_be_are_refused(void **state) {
     }
 }
 
+static void blocks_that_draft_are_no_layers(void **state) {
+    (void)state;
+    const model_config config = config_of(&(config_case){
+        "glm4moe", 4, {{"nextn_predict_layers", 'u', 1, NULL}, {"attention.head_count_kv", 'l', 2, NULL}}});
+    assert_int_equal(config.n_layers, 3);
+    assert_int_equal(config.n_blocks, 4);
+    assert_string_equal(config.note,
+                        "glm4moe.nextn_predict_layers: the last 1 of the blocks, which draft, are not used");
+    assert_int_equal(config_of(&(config_case){"llama", 4, {{0}}}).n_layers, 4);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(blocks_that_draft_are_no_layers),
         cmocka_unit_test(windows_follow_the_familys_rhythm),
         cmocka_unit_test(what_is_not_applied_is_said),
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),

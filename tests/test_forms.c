@@ -1,4 +1,4 @@
-/* Other forms of files of known families: experts in tensors of their own, tensors of a model of images beside the text
+/* Other forms of files of known families: experts in tensors of their own, gates in one tensor with what they gate, tensors of a model of images beside the text
  * model, and the names that ollama gives to gpt-oss. Each must compute what the usual form computes. */
 #include "support/check.h"
 #include "support/solo.h"
@@ -11,23 +11,29 @@
 
 enum { N_TOKENS = 24, N_VOCAB = 50, N_EMBD = 64, N_FF = 32, N_EXPERTS = 3 };
 
-/* Random floats that follow from the name; first: elements to leave out, so that a part has the whole's. */
-static void put(gguf_builder *g, const char *seed, const char *name, uint32_t n_dims, const uint64_t *shape,
-                size_t first) {
+/* n random floats that follow from the name; first: elements to leave out, so that a part has the whole's. */
+static float *values_of(const char *seed, size_t first, size_t n, bool of_norm) {
     uint64_t random = 1;
-    size_t n = 1;
-    for (const char *c = seed; *c; c++) random = random * 31 + (unsigned char)*c;
-    for (uint32_t i = 0; i < n_dims; i++) n *= (size_t)shape[i];
     float *values = malloc(n * sizeof *values);
     assert_non_null(values);
+    for (const char *c = seed; *c; c++) random = random * 31 + (unsigned char)*c;
     for (size_t i = 0; i < first; i++) random_float(&random);
-    for (size_t i = 0; i < n; i++) values[i] = random_float(&random) * 0.3f + (n_dims == 1);
+    for (size_t i = 0; i < n; i++) values[i] = random_float(&random) * 0.3f + of_norm;
+    return values;
+}
+
+static void put(gguf_builder *g, const char *seed, const char *name, uint32_t n_dims, const uint64_t *shape,
+                size_t first) {
+    size_t n = 1;
+    for (uint32_t i = 0; i < n_dims; i++) n *= (size_t)shape[i];
+    float *values = values_of(seed, first, n, n_dims == 1);
     builder_tensor(g, name, QUANT_F32, n_dims, shape, values, n * sizeof *values);
     free(values);
 }
 
 typedef struct form {
     bool apart;      /* experts in tensors of their own */
+    bool fused;      /* gate and up of all experts in one tensor */
     bool incomplete; /* the last of them is missing */
     bool ollama;     /* the names of ollama, where there are sinks: of gpt-oss */
     bool oss;
@@ -50,6 +56,22 @@ static void put_experts(gguf_builder *g, const form *f, uint32_t layer, const ch
     }
     snprintf(name, sizeof name, "blk.%u.ffn_%s_exps.bias", layer, kind);
     if (f->oss) put(g, name, name, 2, shape + 1, 0);
+}
+
+/* Of each expert the rows of gate, then those of up. length: of a row */
+static void put_fused(gguf_builder *g, uint32_t layer, const char *part, const char *gate, const char *up,
+                      size_t length) {
+    const size_t n = N_FF * length;
+    const uint64_t matrices[] = {N_EMBD, 2 * N_FF, N_EXPERTS}, vectors[] = {2 * N_FF, N_EXPERTS};
+    float *halves[] = {values_of(gate, 0, N_EXPERTS * n, false), values_of(up, 0, N_EXPERTS * n, false)};
+    float *all = malloc(2 * N_EXPERTS * n * sizeof *all);
+    char name[64];
+    assert_non_null(all);
+    for (size_t i = 0; i < 2 * N_EXPERTS; i++) memcpy(all + i * n, halves[i % 2] + i / 2 * n, n * sizeof *all);
+    snprintf(name, sizeof name, "blk.%u.ffn_gate_up_exps.%s", layer, part);
+    builder_tensor(g, name, QUANT_F32, length > 1 ? 3 : 2, length > 1 ? matrices : vectors, all,
+                   2 * N_EXPERTS * n * sizeof *all);
+    free(all), free(halves[0]), free(halves[1]);
 }
 
 static void put_layer(gguf_builder *g, const form *f, uint32_t layer) {
@@ -80,8 +102,17 @@ static void put_layer(gguf_builder *g, const form *f, uint32_t layer) {
         snprintf(name, sizeof name, "blk.%u.%s.bias", layer, stem);
         if (f->oss && tensors[i].bias) put(g, seed, name, 1, &tensors[i].shape[1], 0);
     }
-    put_experts(g, f, layer, "gate", N_EMBD, N_FF);
-    put_experts(g, f, layer, "up", N_EMBD, N_FF);
+    if (f->fused) {
+        char gate[64], up[64];
+        snprintf(gate, sizeof gate, "%u.gate", layer), snprintf(up, sizeof up, "%u.up", layer);
+        put_fused(g, layer, "weight", gate, up, N_EMBD);
+        snprintf(gate, sizeof gate, "blk.%u.ffn_gate_exps.bias", layer);
+        snprintf(up, sizeof up, "blk.%u.ffn_up_exps.bias", layer);
+        if (f->oss) put_fused(g, layer, "bias", gate, up, 1);
+    } else {
+        put_experts(g, f, layer, "gate", N_EMBD, N_FF);
+        put_experts(g, f, layer, "up", N_EMBD, N_FF);
+    }
     put_experts(g, f, layer, "down", N_FF, N_EMBD);
 }
 
@@ -169,6 +200,15 @@ static void experts_apart_are_experts(void **state) {
                  CLLM_ERR_FORMAT, "blk.0.ffn_gate.1.weight");
 }
 
+static void gates_may_be_in_one_tensor(void **state) {
+    (void)state;
+    check_same(&(form){.fused = true}, &(form){.fused = false});
+    check_same(&(form){.fused = true, .oss = true}, &(form){.oss = true});
+    const rows want = logits_of(&(form){.fused = false}, true), got = logits_of(&(form){.fused = true}, true);
+    assert_memory_equal(got.logits, want.logits, sizeof want.logits);
+    assert_int_equal(got.n_parameters, want.n_parameters);
+}
+
 static void tensors_of_images_are_skipped_and_said(void **state) {
     (void)state;
     check_same(&(form){.images = true}, &(form){.images = false});
@@ -187,6 +227,7 @@ static void gpt_oss_may_have_the_names_of_ollama(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(experts_apart_are_experts),
+        cmocka_unit_test(gates_may_be_in_one_tensor),
         cmocka_unit_test(tensors_of_images_are_skipped_and_said),
         cmocka_unit_test(gpt_oss_may_have_the_names_of_ollama),
     };

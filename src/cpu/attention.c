@@ -107,16 +107,23 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
     const size_t group = c->n_heads / c->n_kv_heads;
     const float scale = query_scale(f, b);
 
-    normalize_heads(f, &w->attn_q_norm, f->buffers.queries + b * c->n_heads * c->key_length, c->n_heads);
-    normalize_heads(f, &w->attn_k_norm, f->buffers.keys + b * c->n_kv_heads * c->key_length, c->n_kv_heads);
+    const bool norms_last = c->traits->qk_norm_after_rope;
+    if (!norms_last) {
+        normalize_heads(f, &w->attn_q_norm, f->buffers.queries + b * c->n_heads * c->key_length, c->n_heads);
+        normalize_heads(f, &w->attn_k_norm, f->buffers.keys + b * c->n_kv_heads * c->key_length, c->n_kv_heads);
+    }
     for (uint32_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++) {
         const size_t row = b * c->n_kv_heads + kv_head;
         float *key = f->buffers.keys + row * c->key_length;
         float *queries = f->buffers.queries + row * group * c->key_length;
         float *rotated = f->buffers.rotated + (kv_head * (size_t)f->all.count + b) * group * c->key_length;
         rotate(f, b, key);
-        store_in_cache(f, kv_head, b, key, f->buffers.values + row * c->value_length);
         for (size_t g = 0; g < group; g++) rotate(f, b, queries + g * c->key_length);
+        if (norms_last) {
+            normalize_heads(f, &w->attn_k_norm, key, 1);
+            normalize_heads(f, &w->attn_q_norm, queries, group);
+        }
+        store_in_cache(f, kv_head, b, key, f->buffers.values + row * c->value_length);
         for (size_t i = 0; i < group * c->key_length; i++) rotated[i] = queries[i] * scale;
     }
 }

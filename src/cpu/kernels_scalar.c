@@ -120,6 +120,7 @@ static void scalar_activate(activation which, float *gate, const float *up, size
         case SWIGLU: gate[i] = gate[i] * sigmoid(gate[i]) * up[i]; break;
         case GEGLU: gate[i] = gelu(gate[i]) * up[i]; break;
         case GELU: gate[i] = gelu(gate[i]); break;
+        case RELU_SQUARED: gate[i] = gate[i] < 0 ? 0 : gate[i] * gate[i]; break;
         case CLAMPED_SWIGLU: gate[i] = clamped_swiglu(gate[i], up[i]); break;
         }
         gate[i] = normal_or_zero(gate[i]);

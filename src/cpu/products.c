@@ -196,7 +196,7 @@ void run_products(forward_cpu *f, product *products, size_t n_products, float *s
 }
 
 void run_activated_products(forward_cpu *f, product *products, size_t n_products) {
-    const uint32_t together = f->model.config->traits->activation == GELU ? 1 : 2;
+    const uint32_t together = activation_has_gate(f->model.config->traits->activation) ? 2 : 1;
     product_work work = {.f = f, .products = products, .together = together};
     if (f->model.config->lora.n_products > 0) run_inner_products(f, products, n_products);
     run_work(&work, n_products, activated_item);

@@ -74,13 +74,14 @@ INLINE floats activated(const activation which, floats gate, floats up) {
     if (which == SWIGLU) return gate / (1 + exponential(-gate)) * up;
     if (which == GEGLU) return gelu(gate) * up;
     if (which == GELU) return gelu(gate);
+    if (which == RELU_SQUARED) return larger((floats){0}, gate) * larger((floats){0}, gate);
     const floats most = all_floats(7);
     const floats g = -larger(-most, -gate), u = -larger(-most, -larger(-most, up));
     return g / (1 + exponential(-1.702f * g)) * (u + 1);
 }
 
 INLINE void activate_all(const activation which, float *gate, const float *up, size_t n) {
-    const bool gated = which != GELU;
+    const bool gated = activation_has_gate(which);
     for (size_t i = 0; i + LANES <= n; i += LANES) {
         const floats u = gated ? load_floats(up + i) : (floats){0};
         store_floats(gate + i, all_normal_or_zero(activated(which, load_floats(gate + i), u)));
@@ -96,6 +97,7 @@ static void vector_activate(activation which, float *gate, const float *up, size
     case SWIGLU: activate_all(SWIGLU, gate, up, n); break;
     case GEGLU: activate_all(GEGLU, gate, up, n); break;
     case GELU: activate_all(GELU, gate, up, n); break;
+    case RELU_SQUARED: activate_all(RELU_SQUARED, gate, up, n); break;
     case CLAMPED_SWIGLU: activate_all(CLAMPED_SWIGLU, gate, up, n); break;
     }
 }

@@ -46,14 +46,15 @@ static cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, co
     const cllm_value *value = cllm_gguf_find(gguf, key.text);
     if (!value || value->type != CLLM_ARRAY || config->n_layers == 0)
         return gguf_get_u32(gguf, key.text, need, out, err);
-    if (value->array.count != config->n_layers)
+    if (value->array.count != config->n_blocks)
         return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", value->array.count,
-                         config->n_layers);
+                         config->n_blocks);
     cllm_array rest;
     cllm_value element;
     cllm_status status = gguf_get_array(gguf, key.text, need, value->array.element_type, &rest, err);
     if (status != CLLM_OK) return status;
     for (uint32_t layer = 0; cllm_array_next(&rest, &element); layer++) {
+        if (layer == config->n_layers) break;
         uint64_t number;
         if (!gguf_value_as_u64(&element, &number) || number > UINT32_MAX)
             return bad_value(err, config, suffix, "the value of layer %" PRIu32 " is not a whole number of 32 bits",
@@ -143,6 +144,22 @@ bool config_has_experts(const model_config *config, uint32_t layer) {
     return config->n_experts > 0 && layer >= config->n_dense_layers;
 }
 
+/* The last blocks may be heads that draft tokens further ahead (multi-token prediction, DeepSeek-AI 2024): the text does not need them. */
+static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    uint32_t n = 0;
+    config->n_blocks = config->n_layers;
+    cllm_status status = get_u32(gguf, config, "nextn_predict_layers", GGUF_OPTIONAL, &n, err);
+    if (status != CLLM_OK || n == 0) return status;
+    if (n >= config->n_layers)
+        return bad_value(err, config, "nextn_predict_layers", "%u of the %u blocks would leave none", n,
+                         config->n_layers);
+    config->n_layers = config->n_blocks - n;
+    snprintf(config->note, sizeof config->note,
+             "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
+             config->architecture, n);
+    return CLLM_OK;
+}
+
 cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     *config = (model_config){0};
     cllm_status status = read_architecture(gguf, config, err);
@@ -167,6 +184,9 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
     if (config->n_layers > MAX_LAYERS)
         return bad_value(err, config, "block_count", "%u layers are more than the %u that are possible",
                          config->n_layers, MAX_LAYERS);
+
+    status = leave_drafts_out(gguf, config, err);
+    if (status != CLLM_OK) return status;
 
     config->n_ctx_open = config->n_ctx_train;
     config->n_kv_heads = config->n_heads;
@@ -440,7 +460,7 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
         {"expert_feed_forward_length", NULL, &config->n_ff_expert},
         {"expert_shared_feed_forward_length", NULL, &config->n_ff_shared},
     };
-    const optional_key latent[] = {
+    const optional_key more[] = {
         {"leading_dense_block_count", NULL, &config->n_dense_layers},
         {"expert_shared_count", NULL, &n_shared},
         {"expert_weights_scale", &config->expert_weights_scale, NULL},
@@ -449,8 +469,8 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
         {"expert_group_used_count", NULL, &config->n_expert_groups_used},
     };
     status = READ_OPTIONAL(keys);
-    if (status == CLLM_OK && traits->latent_attention) {
-        status = READ_OPTIONAL(latent);
+    if (status == CLLM_OK && traits->expert_keys) {
+        status = READ_OPTIONAL(more);
         if (status == CLLM_OK)
             status = gguf_get_bool(gguf, key_of(config, "expert_weights_norm").text, GGUF_OPTIONAL,
                                    &config->expert_weights_normalised, err);
@@ -511,7 +531,10 @@ cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error 
     if (!(config->norm_epsilon >= 0))
         return bad_value(err, config, epsilon, "%g is negative", (double)config->norm_epsilon);
 
-    status = read_latent(gguf, config, err);
+    if (config->traits->parallel_key)
+        status =
+            gguf_get_bool(gguf, key_of(config, "use_parallel_residual").text, GGUF_REQUIRED, &config->is_parallel, err);
+    if (status == CLLM_OK) status = read_latent(gguf, config, err);
     if (status == CLLM_OK) status = read_rope(gguf, config, err);
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);

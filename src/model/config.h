@@ -25,6 +25,7 @@ typedef struct model_config {
     char architecture[64];
     const model_traits *traits; /* NULL: of an architecture that is not known, of which there are but the sizes */
     uint32_t n_layers;
+    uint32_t n_blocks; /* of the file: after the layers come those that only draft */
     uint32_t n_embd;
     uint32_t n_heads;    /* query heads */
     uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
@@ -35,6 +36,7 @@ typedef struct model_config {
     uint32_t n_ctx_train;
     uint32_t n_ctx_open; /* the context of an engine that asks for none: n_ctx_train; of LongRoPE the original */
     float norm_epsilon;
+    bool is_parallel; /* of a family whose files say so: both halves of a layer begin with x */
 
     uint32_t window;           /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
     uint32_t window_period;    /* the last layer of each period is not windowed, */

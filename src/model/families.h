@@ -26,6 +26,7 @@ typedef enum tensor_extent {
     DIM_FF,
     DIM_FF_TWICE,
     DIM_FF_EXPERT,
+    DIM_GATE_UP, /* the two of an expert together */
     DIM_FF_SHARED,
     DIM_EXPERTS,
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
@@ -73,6 +74,7 @@ typedef enum tensor_kind {
     X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)              \
     X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)   \
     X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
+    X(ffn_gate_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_GATE_UP, DIM_EMBD)  \
     X(ffn_down_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_EMBD, DIM_FF_EXPERT)   \
     X(ffn_gate_inp_shexp, TENSOR_LINEAR, DIM_ONE, DIM_ONE, DIM_EMBD)        \
     X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)      \
@@ -105,7 +107,10 @@ typedef enum activation {
     GEGLU,          /* gelu(gate) * up */
     GELU,           /* gelu(up): there is no gate (Hendrycks & Gimpel 2016; the tanh form) */
     CLAMPED_SWIGLU, /* g * sigmoid(1.702 g) * (u + 1), g = min(gate, 7), u = up within -7..7 (gpt-oss) */
+    RELU_SQUARED,   /* max(up, 0)^2: there is no gate (So et al. 2021) */
 } activation;
+
+static inline bool activation_has_gate(activation which) { return which != GELU && which != RELU_SQUARED; }
 
 typedef enum qk_norm_kind {
     QK_NORM_HEAD, /* [key_length], of each head */
@@ -142,15 +147,18 @@ typedef struct model_traits {
     rope_pairing rope;
     activation activation;
     qk_norm_kind qk_norm;
+    bool qk_norm_after_rope;
     bool gate_in_up;                      /* ffn_up is gate and then up, in one tensor */
     bool ffn_norm_is_post_attention_norm; /* by its name in the file */
+    bool parallel_key;                    /* read whether both halves of a layer begin with x, each with its norm */
     bool ollama_names;                    /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
     bool expert_weights_normalised; /* to the sum 1 over the chosen */
-    bool latent_attention;          /* multi-head latent attention; its keys and those of the gating are read */
+    bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
+    bool latent_attention;          /* multi-head latent attention; its keys are read */
 
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */

@@ -179,6 +179,7 @@ static uint64_t extent(const model_config *c, tensor_extent which) {
     case DIM_FF: return c->n_ff;
     case DIM_FF_TWICE: return 2 * (uint64_t)c->n_ff;
     case DIM_FF_EXPERT: return c->n_ff_expert;
+    case DIM_GATE_UP: return 2 * (uint64_t)c->n_ff_expert;
     case DIM_FF_SHARED: return c->n_ff_shared;
     case DIM_EXPERTS: return c->n_experts;
     case DIM_Q_RANK: return c->q_rank;
@@ -207,7 +208,9 @@ static const tensor_row tensor_rows[N_LAYER_TENSORS] = {
 
 linear *layer_linear(layer_weights *w, layer_tensor tensor) {
     const tensor_row *row = &tensor_rows[tensor];
-    if (row->kind != TENSOR_LINEAR || tensor == LAYER_attn_qkv || tensor == LAYER_attn_kv_b) return NULL;
+    if (row->kind != TENSOR_LINEAR || tensor == LAYER_attn_qkv || tensor == LAYER_attn_kv_b ||
+        tensor == LAYER_ffn_gate_up_exps)
+        return NULL;
     linear *field = (linear *)(void *)((char *)w + row->field);
     return field->w.data ? field : NULL;
 }
@@ -222,6 +225,9 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_traits *traits = c->traits;
     tensor_set needs = traits->tensors;
     needs |= config_has_experts(c, layer) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (config_has_experts(c, layer) && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
+        needs = (needs & ~(TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps))) | TENSOR_BIT(ffn_gate_up_exps);
+    if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
@@ -243,6 +249,8 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const char *name = row->name;
     if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_is_post_attention_norm) name = "post_attention_norm";
     if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
+    if (tensor == LAYER_attn_norm_2 && c->is_parallel) name = "attn_norm";
+    if (tensor == LAYER_attn_norm && c->is_parallel) name = "ffn_norm";
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
     case TENSOR_NORM: *(norm_weights *)field = bind_norm(b, layer, name, rows, columns, weight, bias); break;
@@ -296,6 +304,29 @@ static void split_latent(binder *b, layer_weights *w) {
     b->bytes_per_token += c->n_heads * n_keys * whole->row_bytes;
 }
 
+/* Some of the rows of each matrix of l, and of its bias, as matrices of their own. */
+static linear take_rows_of_each(binder *b, const linear *l, uint32_t first_row, uint32_t n_rows) {
+    const uint32_t count = l->w.count;
+    const void **apart = arena_alloc(b->arena, count, sizeof *apart);
+    float *bias = l->bias ? arena_alloc(b->arena, (uint64_t)count * n_rows, sizeof *bias) : NULL;
+    linear out = *l;
+    if (!apart || (l->bias && !bias)) {
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the table of %" PRIu32 " experts", count);
+        return out;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const matrix one = matrix_of(&l->w, i);
+        apart[i] = (const unsigned char *)one.data + first_row * one.row_bytes;
+        if (bias)
+            memcpy(bias + (size_t)i * n_rows, l->bias + (size_t)i * l->w.n_rows + first_row, n_rows * sizeof *bias);
+    }
+    out.w.n_rows = n_rows;
+    out.w.apart = apart;
+    out.w.data = apart[0];
+    out.bias = bias;
+    return out;
+}
+
 static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
     const model_config *c = b->config;
     if (w->attn_qkv.w.data) {
@@ -310,6 +341,10 @@ static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
         }
     }
     if (w->attn_kv_b.w.data) split_latent(b, w);
+    if (w->ffn_gate_up_exps.w.data) {
+        w->ffn_gate_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, 0, c->n_ff_expert);
+        w->ffn_up_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, c->n_ff_expert, c->n_ff_expert);
+    }
     if (c->traits->gate_in_up && w->ffn_up.w.data) {
         linear rest = w->ffn_up;
         w->ffn_gate = take_rows(&rest, c->n_ff);
@@ -378,10 +413,12 @@ static void refuse_unused(binder *b, model_weights *weights) {
             weights->n_skipped++;
             continue;
         }
-        if (sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= c->n_layers)
+        const bool of_layer = sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1;
+        if (of_layer && layer >= c->n_layers && layer < c->n_blocks) continue; /* it only drafts */
+        if (of_layer && layer >= c->n_layers)
             b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
                                      "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,
-                                     c->architecture, c->n_layers);
+                                     c->architecture, c->n_blocks);
         else
             b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, tensor->name, tensor->offset,
                                      "%s: this tensor is no part of a %s model as far as this program knows it",

@@ -58,6 +58,7 @@ typedef struct layer_weights {
     linear ffn_gate, ffn_up, ffn_down; /* also where the file has gate and up in one tensor, ffn_up */
     linear ffn_gate_inp;               /* the router */
     const float *exp_probs_b;          /* [n_experts] added to scores when experts are chosen */
+    linear ffn_gate_up_exps;           /* where the file has the next two in one tensor: they are then parts of it */
     linear ffn_gate_exps, ffn_up_exps, ffn_down_exps;
     linear ffn_gate_inp_shexp, ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp;
     norm_weights post_ffw_norm;
