@@ -44,6 +44,10 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
     for (size_t i = 0; i < N_COMMON + 12; i++) {
         const key_value *k = i < N_COMMON ? &common[i] : &of->keys[i - N_COMMON];
         if (!k->suffix) break;
+        bool again = false; /* the case has its own */
+        for (size_t n = 0; i < N_COMMON && n < 12 && of->keys[n].suffix; n++)
+            again |= strcmp(of->keys[n].suffix, k->suffix) == 0;
+        if (again) continue;
         snprintf(key, sizeof key, "%s.%s", of->architecture, k->suffix);
         if (k->type == 'u') builder_u32(&g, key, (uint32_t)k->number);
         if (k->type == 'f') builder_f32(&g, key, (float)k->number);
@@ -130,8 +134,12 @@ static void numbers_of_all_layers_that_are_alike_are_one(void **state) {
                             3,
                             {{"attention.head_count_kv", 'l', 2, NULL},
                              {"expert_count", 'l', 0, NULL},
-                             {"attention.sliding_window", 'l', 64, NULL}}};
+                             {"attention.sliding_window", 'l', 64, NULL},
+                             {"attention.head_count", 'l', 4, NULL},
+                             {"feed_forward_length", 'l', 1024, NULL}}};
     const model_config config = config_of(&of);
+    assert_int_equal(config.n_heads, 4);
+    assert_int_equal(config.n_ff, 1024);
     assert_int_equal(config.n_kv_heads, 2);
     assert_int_equal(config.window, 64);
 }
@@ -289,6 +297,13 @@ static void values_that_cannot_be_are_refused(void **state) {
         {{"glm4moe", 2, {{"expert_count", 'u', 0, NULL}, {"nextn_predict_layers", 'u', 2, NULL}}},
          CLLM_ERR_FORMAT,
          "glm4moe.nextn_predict_layers: 2 of the 2 blocks would leave none"},
+        {{"minimax-m2",
+          2,
+          {{"expert_count", 'u', 8, NULL},
+           {"expert_used_count", 'u', 3, NULL},
+           {"leading_dense_block_count", 'u', 1, NULL}}},
+         CLLM_ERR_FORMAT,
+         "minimax-m2.leading_dense_block_count: no dense layers are known"},
         {{"gptneox", 2, {{0}}}, CLLM_ERR_FORMAT, "gptneox.use_parallel_residual"},
         {{"mamba", 2, {{0}}},
          CLLM_ERR_UNSUPPORTED,

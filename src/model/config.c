@@ -147,7 +147,6 @@ bool config_has_experts(const model_config *config, uint32_t layer) {
 /* The last blocks may be heads that draft tokens further ahead (multi-token prediction, DeepSeek-AI 2024): the text does not need them. */
 static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     uint32_t n = 0;
-    config->n_blocks = config->n_layers;
     cllm_status status = get_u32(gguf, config, "nextn_predict_layers", GGUF_OPTIONAL, &n, err);
     if (status != CLLM_OK || n == 0) return status;
     if (n >= config->n_layers)
@@ -180,6 +179,7 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
         if (*required[i].out == 0 || *required[i].out > INT32_MAX)
             return bad_value(err, config, required[i].suffix, "%u is not between 1 and %d", *required[i].out,
                              INT32_MAX);
+        if (i == 0) config->n_blocks = config->n_layers; /* the others may have a number for each */
     }
     if (config->n_layers > MAX_LAYERS)
         return bad_value(err, config, "block_count", "%u layers are more than the %u that are possible",
@@ -476,6 +476,11 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
                                    &config->expert_weights_normalised, err);
     }
     if (status != CLLM_OK) return status;
+    if (config->n_dense_layers > 0 && !traits->dense)
+        return bad_value(err, config, "leading_dense_block_count",
+                         "no dense layers are known of this architecture, and "
+                         "%u are asked for",
+                         config->n_dense_layers);
     if (config->n_ff_expert == 0 || config->n_ff_expert > INT32_MAX)
         return bad_value(err, config, "expert_feed_forward_length", "%u is not between 1 and %d", config->n_ff_expert,
                          INT32_MAX);
