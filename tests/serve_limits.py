@@ -104,6 +104,16 @@ def models():  # two models, --models-max 1 --sleep-idle-seconds 1
         answers.append(ask(url, "/v1/completions", {"model": names[1], "prompt": "Once", "max_tokens": 1})[0])
         w.close()
     check("a request waits until another model is let go", 200 in answers, answers)
+    together = []
+    for turn in range(5):  # two that wait for the same model: one loads it, for both
+        w = Wire(url)
+        w.send(ask_for(100, model=names[0], stream=True))
+        w.until(b"data: ")
+        both = [threading.Thread(target=lambda: together.append(ask(url, "/v1/completions", {"model": names[1], "prompt": "Once", "max_tokens": 1, "seed": 1})[0])) for _ in range(3)]
+        for t in both: t.start()
+        for t in both: t.join()
+        w.close()
+    check("and so do several that want the same", together.count(200) >= 12, together)
     wrong, ends = [], threading.Event()
 
     def look():

@@ -635,6 +635,7 @@ static void a_short_list_draws_as_the_whole(void **state) {
         for (int i = 1; i < N_BIAS; i++)
             bias[i] = (cllm_logit_bias){.token = (int32_t)(random_u64(&random) % (N_VOCAB - 1)) + 1,
                                         .bias = random_float(&random) * 20};
+        if (random_u64(&random) % 2) bias[2].token = bias[3].token = bias[1].token; /* one may have several */
         cllm_sampler_options o = {
             .temperature = temperatures[random_u64(&random) % (sizeof temperatures / sizeof *temperatures)],
             .top_k = 1 + (uint32_t)(random_u64(&random) % 100),

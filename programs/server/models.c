@@ -277,13 +277,13 @@ static void unload_under_lock(served_model *m) {
 
 static bool is_changing(const served_model *m) { return m->state == MODEL_LOADING || m->state == MODEL_UNLOADING; }
 
-/* Make room: the model that was not used for longest goes. Under the lock, which is let go meanwhile. false: all are in use, and
-   stay so for ROOM_SECONDS. */
-static bool make_room(void) {
+/* Make room for a model, unless another request loads it meanwhile: the one that was not used for longest goes. Under the lock, which is
+   let go meanwhile. false: all are in use, and stay so for ROOM_SECONDS. */
+static bool make_room(const served_model *wanted) {
     struct timespec end; /* of the clock that a condition has */
     clock_gettime(CLOCK_REALTIME, &end);
     end.tv_sec += ROOM_SECONDS;
-    for (;;) {
+    for (bool waits = true; wanted->state != MODEL_READY && !is_changing(wanted);) {
         size_t n_loaded = 0, n_going = 0;
         served_model *oldest = NULL;
         for (size_t i = 0; i < all.n; i++) {
@@ -299,10 +299,13 @@ static bool make_room(void) {
         } else if (oldest) {
             note(&oldest->o, "%s: unloaded, to make room", oldest->name);
             unload_under_lock(oldest);
-        } else if (atomic_load(&all.closing) || pthread_cond_timedwait(&all.changed, &all.lock, &end) != 0) {
+        } else if (waits && !atomic_load(&all.closing)) { /* and then look once more, when the time is over, too */
+            waits = pthread_cond_timedwait(&all.changed, &all.lock, &end) == 0;
+        } else {
             return false;
         }
     }
+    return true;
 }
 
 /* Under the lock, which is let go meanwhile. */
@@ -310,7 +313,7 @@ static bool load_under_lock(served_model *m, failure *f) {
     for (;;) {
         while (is_changing(m)) pthread_cond_wait(&all.changed, &all.lock);
         if (m->state == MODEL_READY) return true;
-        if (!make_room()) {
+        if (!make_room(m)) {
             refuse(f, 503, NULL, "%s is not loaded, and all %llu models that may be are in use; try again later",
                    m->name, (unsigned long long)all.o->models_max);
             f->retry_after = ROOM_SECONDS;

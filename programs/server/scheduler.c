@@ -156,7 +156,7 @@ static void empty_slot(scheduler *s, uint32_t index) {
     s->n_running = n;
     pthread_mutex_lock(&s->lock);
     s->n_active = n;
-    if (!s->closes && !atomic_load(&r->cancelled)) enqueue(s, r, 1);
+    if (!atomic_load(&r->cancelled)) enqueue(s, r, 1);
     pthread_mutex_unlock(&s->lock);
     request_release(r);
 }

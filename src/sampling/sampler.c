@@ -262,7 +262,8 @@ cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *op
                              step == CLLM_STEP_TYPICAL_P || step == CLLM_STEP_INFILL;
     }
     s->n_first = count_first(&s->options, n_vocab);
-    for (size_t i = 0; i < o->n_logit_bias; i++) s->largest_bias = fmaxf(s->largest_bias, o->logit_bias[i].bias);
+    for (size_t i = 0; i < o->n_logit_bias; i++)
+        s->largest_bias += fmaxf(0, o->logit_bias[i].bias); /* one token may have all */
     const float weights = 1 / (1 - o->adaptive_decay);
     s->now = (progress){mix_seed(o->seed), 2 * o->mirostat_tau, o->adaptive_target * weights, weights};
     s->next = s->now;
