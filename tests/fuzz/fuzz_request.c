@@ -73,8 +73,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     if (n_posts == 0) start();
     if (n_bytes == 0) return 0;
     const route *chosen = posts[bytes[0] % n_posts];
-    exchange x = {
-        .route = chosen, .method = "POST", .path = chosen->path, .rest = "demo", .id = "fuzz", .n_holders = 1};
+    exchange x = {.route = chosen,
+                  .method = "POST",
+                  .path = chosen->path,
+                  .rest = "demo",
+                  .id = "fuzz",
+                  .n_holders = 1,
+                  .socket = -1}; /* a client that never hangs up */
     pthread_mutex_init(&x.lock, NULL);
     x.works = true;
     x.stage = EXCHANGE_WORKS;
