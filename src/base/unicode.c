@@ -2,7 +2,8 @@
 #include "base/unicode.h"
 
 static uint32_t classes_of(uint32_t range) {
-    return 1u << (range & 15) | (range & 1 << 4 ? CHAR_WHITE : 0) | (range & 1 << 5 ? CHAR_HAN : 0);
+    return 1u << (range & 15) | (range & 1 << 4 ? CHAR_WHITE : 0) | (range & 1 << 5 ? CHAR_HAN : 0) |
+           (range & 1 << 6 ? CHAR_NONSPACING : 0);
 }
 
 uint32_t unicode_range_at(const uint32_t *ranges, size_t count, unsigned shift, uint32_t code_point) {

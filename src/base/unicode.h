@@ -21,8 +21,9 @@ enum {
     CHAR_PUNCTUATION = 1 << 9, /* the rest of P */
     CHAR_SYMBOL = 1 << 10,     /* S */
 
-    CHAR_WHITE = 1 << 11, /* White_Space, the \s of patterns */
-    CHAR_HAN = 1 << 12,   /* the script Han */
+    CHAR_WHITE = 1 << 11,      /* White_Space, the \s of patterns */
+    CHAR_HAN = 1 << 12,        /* the script Han */
+    CHAR_NONSPACING = 1 << 13, /* Mn: marks that take no room of their own */
     /* the bits above are for others to use */
 };
 

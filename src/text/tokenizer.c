@@ -43,16 +43,19 @@ static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *er
     bool has_scores = cllm_gguf_find(gguf, "tokenizer.ggml.scores") != NULL;
     if (gguf_is_text(model, "gpt2"))
         status = choose_pretokenizer(t, gguf, err);
+    else if (gguf_is_text(model, "bert"))
+        t->is_wordpiece = true;
     else if (!gguf_is_text(model, "llama"))
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, MODEL_KEY, CLLM_NO_OFFSET,
-                            MODEL_KEY ": \"%.*s\" is not supported; supported are \"llama\" (SentencePiece BPE) and "
-                                      "\"gpt2\" (byte-level BPE)",
+                            MODEL_KEY
+                            ": \"%.*s\" is not supported; supported are \"llama\" (SentencePiece BPE), \"gpt2\" "
+                            "(byte-level BPE) and \"bert\" (WordPiece)",
                             shown_length(model), model.data);
     else if (!has_scores && !cllm_gguf_find(gguf, "tokenizer.ggml.merges"))
         return error_set_at(err, CLLM_ERR_FORMAT, "tokenizer.ggml.scores", CLLM_NO_OFFSET,
                             "tokenizer.ggml.scores: missing, and tokenizer.ggml.merges too; one of them is needed");
     if (status == CLLM_OK) status = vocabulary_load(t, gguf, err);
-    if (status == CLLM_OK && (t->pre || !has_scores)) status = merges_load(t, gguf, err);
+    if (status == CLLM_OK && !t->is_wordpiece && (t->pre || !has_scores)) status = merges_load(t, gguf, err);
     return status;
 }
 
@@ -168,8 +171,9 @@ static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t
         size_t end = next; /* of the ordinary text */
         while (special && special->strips_left && end > begin && is_white(text[end - 1])) end--;
         if (end > begin)
-            status = t->pre ? bpe_encode(t, text + begin, end - begin, out, err)
-                            : spm_encode(t, text + begin, end - begin, goes_on && begin == 0, out, err);
+            status = t->is_wordpiece ? wordpiece_encode(t, text + begin, end - begin, out, err)
+                     : t->pre        ? bpe_encode(t, text + begin, end - begin, out, err)
+                                     : spm_encode(t, text + begin, end - begin, goes_on && begin == 0, out, err);
         if (special && status == CLLM_OK) status = token_list_add(out, special->id, err);
         begin = next + (special ? special->spelling.length : 0);
         while (special && special->strips_right && begin < length && is_white(text[begin])) begin++;

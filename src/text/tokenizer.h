@@ -1,7 +1,8 @@
 /* The tokenizer from inside: what vocabulary.c reads from a file, and what encoding and decoding look up in it.
  *
  *   GGUF metadata -> vocabulary.c, special_tokens.c -> struct cllm_tokenizer -> tokenizer.c -> ids
- *                                         for the text between special tokens: \ tokenizer_spm.c or tokenizer_bpe.c, merger.c
+ *                                         for the text between special tokens: \ tokenizer_spm.c or tokenizer_bpe.c, merger.c;
+ *                                                                                or tokenizer_wordpiece.c
  *
  * Files do not spell tokens as the bytes that they stand for: SentencePiece has U+2581 for a space, byte-level BPE a letter
  * for every byte. Here the translation is made once, on the vocabulary, so that texts are looked up as they are, and the
@@ -57,9 +58,10 @@ typedef struct merge_rule {
 struct cllm_tokenizer {
     arena memory; /* all of the below */
 
-    const pretokenizer *pre; /* byte-level BPE; or NULL: SentencePiece BPE */
-    bool guessed_pre;        /* the file does not name it */
-    bool wants_nfc;          /* text between special tokens is put into Unicode's NFC first */
+    const pretokenizer *pre; /* byte-level BPE; or NULL: SentencePiece BPE, or WordPiece */
+    bool is_wordpiece;
+    bool guessed_pre; /* the file does not name it */
+    bool wants_nfc;   /* text between special tokens is put into Unicode's NFC first */
 
     vocabulary_token *tokens; /* [n_vocab] */
     uint32_t n_vocab;
@@ -130,5 +132,7 @@ cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err);
 cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
                        cllm_error *err);
 cllm_status bpe_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);
+cllm_status wordpiece_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out,
+                             cllm_error *err);
 
 #endif

@@ -93,22 +93,31 @@ static int compare_composite(const void *code_point, const void *pair) {
     return a < b ? -1 : a > b;
 }
 
-static void decompose(segment *s, uint32_t code_point) {
-    uint32_t place = code_point - SYLLABLE;
+size_t unicode_decompose(uint32_t code_point, uint32_t parts[UNICODE_MOST_PARTS]) {
+    const uint32_t place = code_point - SYLLABLE;
     if (place < N_SYLLABLES) {
-        add_character(s, LEADING + place / (N_VOWELS * N_TRAILING));
-        add_character(s, VOWEL + place / N_TRAILING % N_VOWELS);
-        if (place % N_TRAILING) add_character(s, TRAILING + place % N_TRAILING);
-        return;
+        parts[0] = LEADING + place / (N_VOWELS * N_TRAILING);
+        parts[1] = VOWEL + place / N_TRAILING % N_VOWELS;
+        parts[2] = TRAILING + place % N_TRAILING;
+        return place % N_TRAILING ? 3 : 2;
     }
-    const unicode_pair *pair =
-        bsearch(&code_point, unicode_pairs, n_unicode_pairs, sizeof *unicode_pairs, compare_composite);
-    if (!pair) {
-        add_character(s, code_point);
-        return;
+    size_t n = 0; /* the first of a pair may be one itself; the second ones come after it, the last found first */
+    uint32_t seconds[UNICODE_MOST_PARTS];
+    const unicode_pair *pair;
+    while (n + 1 < UNICODE_MOST_PARTS &&
+           (pair = bsearch(&code_point, unicode_pairs, n_unicode_pairs, sizeof *unicode_pairs, compare_composite))) {
+        code_point = pair->first;
+        if (pair->second) seconds[n++] = pair->second;
     }
-    decompose(s, pair->first);
-    if (pair->second) add_character(s, pair->second);
+    parts[0] = code_point;
+    for (size_t i = 0; i < n; i++) parts[1 + i] = seconds[n - 1 - i];
+    return 1 + n;
+}
+
+static void decompose(segment *s, uint32_t code_point) {
+    uint32_t parts[UNICODE_MOST_PARTS];
+    const size_t n = unicode_decompose(code_point, parts);
+    for (size_t i = 0; i < n; i++) add_character(s, parts[i]);
 }
 
 /* Sort each run of marks by class; those of a class stay in their order. */

@@ -13,6 +13,10 @@
  * no valid UTF-8 stay as they are, and nothing is composed across them. Returns false if there is no memory. */
 bool unicode_compose(const char *text, size_t length, char **composed, size_t *composed_length);
 
+/* The characters of which a character is made, in their order (its canonical decomposition): how many, 1 to 4. */
+enum { UNICODE_MOST_PARTS = 4 };
+size_t unicode_decompose(uint32_t code_point, uint32_t parts[UNICODE_MOST_PARTS]);
+
 /* Below here: the data. */
 
 /* A character is the same as `first` followed by `second`, if that is not 0. The second one is never such a pair itself. */

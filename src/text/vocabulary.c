@@ -127,16 +127,26 @@ static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, con
     return CLLM_OK;
 }
 
-/* Without keys: SentencePiece's <unk>, <s> and </s>, or the <|endoftext|> of Falcon, the first with byte-level BPE. */
+/* Without keys: SentencePiece's <unk>, <s> and </s>, or the <|endoftext|> of Falcon, the first with byte-level BPE. WordPiece's texts stand
+ * between [CLS] and [SEP], which have keys of their own. */
 static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
-    uint32_t unknown = t->pre ? UINT32_MAX : 0, bos = t->pre ? 11 : 1, eos = t->pre ? 11 : 2;
+    static const char *const cls = "tokenizer.ggml.cls_token_id", *const sep = "tokenizer.ggml.seperator_token_id";
+    const uint32_t none = UINT32_MAX;
+    const uint32_t unknown = t->pre ? none : 0,
+                   bos = t->pre            ? 11
+                         : t->is_wordpiece ? none
+                                           : 1,
+                   eos = t->pre            ? 11
+                         : t->is_wordpiece ? none
+                                           : 2;
+    const char *bos_key = t->is_wordpiece && cllm_gguf_find(gguf, cls) ? cls : "tokenizer.ggml.bos_token_id";
+    const char *eos_key = t->is_wordpiece && cllm_gguf_find(gguf, sep) ? sep : "tokenizer.ggml.eos_token_id";
     cllm_status status =
         load_special_id(t, gguf, "tokenizer.ggml.unknown_token_id", unknown, TOKEN_UNKNOWN, &t->unknown, err);
-    if (status == CLLM_OK)
-        status = load_special_id(t, gguf, "tokenizer.ggml.bos_token_id", bos, TOKEN_CONTROL, &t->bos, err);
-    if (status == CLLM_OK)
-        status = load_special_id(t, gguf, "tokenizer.ggml.eos_token_id", eos, TOKEN_CONTROL, &t->eos, err);
+    if (status == CLLM_OK) status = load_special_id(t, gguf, bos_key, bos, TOKEN_CONTROL, &t->bos, err);
+    if (status == CLLM_OK) status = load_special_id(t, gguf, eos_key, eos, TOKEN_CONTROL, &t->eos, err);
 
+    t->add_eos = t->is_wordpiece;
     t->add_bos = !t->pre || (t->pre->flags & PRE_ADDS_BOS);
     t->add_space_prefix = true;
     if (status == CLLM_OK)

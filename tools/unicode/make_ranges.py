@@ -13,7 +13,7 @@ import sys
 CLASSES = {"Lu": 2, "Lt": 2, "Ll": 3, "Lm": 4, "Lo": 4, "Mn": 5, "Mc": 5, "Me": 5, "Nd": 6, "Nl": 7, "No": 7,
            "Pc": 8, "Pd": 9, "Ps": 9, "Pe": 9, "Pi": 9, "Pf": 9, "Po": 9, "Sm": 10, "Sc": 10, "Sk": 10, "So": 10,
            "Zs": 1, "Zl": 1, "Zp": 1, "Cc": 1, "Cf": 1, "Cs": 1, "Co": 1}
-WHITE, HAN = 1 << 4, 1 << 5
+WHITE, HAN, NONSPACING = 1 << 4, 1 << 5, 1 << 6
 N_CODE_POINTS = 0x110000
 
 
@@ -28,7 +28,7 @@ def read_categories(path, classes):
         if not name.endswith(", Last>"):
             first = code_point
         for each in range(first, code_point + 1):
-            classes[each] = CLASSES[category]
+            classes[each] = CLASSES[category] | (NONSPACING if category == "Mn" else 0)
 
 
 def add_property(path, name, bit, classes):
