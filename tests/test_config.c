@@ -27,6 +27,14 @@ typedef struct config_case {
     key_value keys[12];
 } config_case;
 
+static arena layers; /* of all configs */
+
+static int free_layers(void **state) {
+    (void)state;
+    arena_free(&layers);
+    return 0;
+}
+
 static cllm_status read_config(const config_case *of, model_config *config, cllm_error *err) {
     static cllm_gguf *last; /* a config points into it */
     gguf_builder g;
@@ -66,7 +74,7 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
     bytes = builder_finish(&g, &n_bytes);
     builder_free(&g);
     assert_ok(gguf_open_memory(bytes, n_bytes, &last, err), err);
-    return config_read(last, config, err);
+    return config_read(last, &layers, config, err);
 }
 
 static model_config config_of(const config_case *of) {
@@ -109,12 +117,12 @@ static void windows_follow_the_familys_rhythm(void **state) {
         const model_config config = config_of(&cases[i].of);
         assert_int_equal(config.window, cases[i].window);
         for (uint32_t layer = 0; layer < config.n_layers; layer++)
-            assert_int_equal(config_is_windowed(&config, layer), cases[i].layers[layer] == 'w');
+            assert_int_equal(config.layers[layer].windowed, cases[i].layers[layer] == 'w');
     }
     const model_config large = config_of(&(config_case){.architecture = "exaone4", .n_layers = 64});
     assert_int_equal(large.window, 4096);
-    assert_true(config_is_windowed(&large, 0) && !config_is_windowed(&large, 3) && !config_is_windowed(&large, 63));
-    assert_true(config_has_rope(&large, 0) && !config_has_rope(&large, 3));
+    assert_true(large.layers[0].windowed && !large.layers[3].windowed && !large.layers[63].windowed);
+    assert_true((large.layers[0].rope_dimension_count > 0) && !(large.layers[3].rope_dimension_count > 0));
 }
 
 static void what_is_not_applied_is_said(void **state) {
@@ -179,14 +187,15 @@ static void the_keys_of_yarn_are_read_of_every_family(void **state) {
 static void rope_is_left_out_where_the_family_does(void **state) {
     (void)state;
     const model_config smollm3 = config_of(&(config_case){.architecture = "smollm3", .n_layers = 8});
-    for (uint32_t layer = 0; layer < 8; layer++) assert_int_equal(config_has_rope(&smollm3, layer), layer % 4 != 3);
+    for (uint32_t layer = 0; layer < 8; layer++)
+        assert_int_equal((smollm3.layers[layer].rope_dimension_count > 0), layer % 4 != 3);
     const config_case nope = {"granite", 2, {{"rope.scaling.finetuned", 'b', 0, NULL}}};
     const model_config granite = config_of(&nope),
                        gpt2 = config_of(&(config_case){.architecture = "gpt2", .n_layers = 2});
-    assert_false(config_has_rope(&granite, 0));
-    assert_false(config_has_rope(&gpt2, 0));
+    assert_false((granite.layers[0].rope_dimension_count > 0));
+    assert_false((gpt2.layers[0].rope_dimension_count > 0));
     const model_config exaone4 = config_of(&(config_case){.architecture = "exaone4", .n_layers = 30});
-    assert_true(config_has_rope(&exaone4, 3)); /* there are no windows: all layers have it */
+    assert_true((exaone4.layers[3].rope_dimension_count > 0)); /* there are no windows: all layers have it */
 }
 
 static void scales_depend_on_the_size_of_some_models(void **state) {
@@ -194,13 +203,13 @@ static void scales_depend_on_the_size_of_some_models(void **state) {
     const config_case heads = {"gemma2", 46, {{"attention.key_length", 'u', 64, NULL}}};
     config_case smaller = heads;
     smaller.n_layers = 42;
-    assert_near((double)config_of(&heads).attention_scale, 1 / sqrt(512.0 / 4));
-    assert_near((double)config_of(&smaller).attention_scale, 1 / sqrt(64.0));
+    assert_near((double)config_of(&heads).layers[0].attention_scale, 1 / sqrt(512.0 / 4));
+    assert_near((double)config_of(&smaller).layers[0].attention_scale, 1 / sqrt(64.0));
     assert_near((double)config_of(&heads).embedding_scale, sqrt(512.0));
     assert_near((double)config_of(&heads).attention_softcap, 50);
     assert_near((double)config_of(&heads).logit_softcap, 30);
     const config_case large = {"gemma3", 62, {{"attention.key_length", 'u', 64, NULL}}};
-    assert_near((double)config_of(&large).attention_scale, 1 / sqrt(512.0 / 4));
+    assert_near((double)config_of(&large).layers[0].attention_scale, 1 / sqrt(512.0 / 4));
     assert_near((double)config_of(&large).rope_freq_base_windowed, 10000);
     assert_near((double)config_of(&large).logit_softcap, 0);
     const config_case granite = {"granite", 2, {{"logit_scale", 'f', 8, NULL}}};
@@ -220,8 +229,9 @@ static void scales_depend_on_the_size_of_some_models(void **state) {
 static void latent_attention_agrees_with_itself(void **state) {
     (void)state;
     config_case of = {"deepseek2", 2, {LATENT}};
-    assert_int_equal(config_of(&of).q_rank, 96);
-    assert_int_equal(query_length(&(model_config){.kv_rank = 64, .key_length = 80, .latent_key_length = 48}), 48);
+    const model_config latent = config_of(&of);
+    assert_int_equal(latent.q_rank, 96);
+    assert_int_equal(query_length(&latent, &latent.layers[0]), 48);
     of.keys[8] = (key_value){"blk.0.attn_q_a.weight", 't', 0, NULL};
     assert_int_equal(config_of(&of).q_rank, 96);
     of.keys[8].suffix = "blk.0.attn_q.weight"; /* queries of one matrix: the rank is not used */
