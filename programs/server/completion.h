@@ -33,9 +33,8 @@ struct choice {
     double started, read; /* when it began, and when its prompt was evaluated; 0: not yet */
 };
 
-/* Begin, in this sequence, which may hold a beginning of the prompt already, else with what the cache has of it. The sequence is the choice's from then
- * on. If it cannot begin, or ends at once, the request has been told, and false is
- * returned. */
+/* Begin, in a sequence that may hold a beginning of the prompt already; else with what the cache has of it. The choice owns the sequence from
+ * then on. false: it cannot begin, or has ended at once; the request has been told. */
 bool completion_start(choice *c, cllm_sequence *sequence);
 
 /* What is to be evaluated next, at most `most` tokens of a prompt. false: nothing. */
@@ -45,8 +44,10 @@ size_t completion_n_left(const choice *c); /* tokens that are to be evaluated be
 /* Take the result. false: it has ended, and the request has been told. */
 bool completion_take(choice *c, const cllm_span *span);
 
-/* Begin with what the cache has of its tokens by now, if something else than keys and values is not wanted of them too. */
+/* May it begin with tokens that the cache holds? Not if it wants rows of them: embeddings, or scores of a prompt. */
 bool completion_may_adopt(const choice *c);
+
+/* Take over from the cache the longest beginning of its tokens that is there by now. */
 void completion_adopt(choice *c);
 
 /* Give its pages to others. Later it begins again from its tokens. */

@@ -10,7 +10,7 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { ROOM_SECONDS = 5 }; /* so long a request waits for another model to be let go */
+enum { ROOM_SECONDS = 5 }; /* how long a request waits until another model is no longer in use and can be unloaded */
 
 static struct {
     pthread_mutex_t lock;

@@ -168,8 +168,8 @@ struct request {
     choice *choices;           /* [n_choices]: the engine's */
     outcome *outcomes;         /* [n_choices]: the connection's */
     size_t n_choices, n_ended; /* n_ended: the connection's */
-    size_t n_queued; /* choices that were; of many texts others follow when some have ended: the scheduler's */
-    failure failure; /* the connection's */
+    size_t n_queued;           /* choices that the scheduler has put into its queue so far: its own */
+    failure failure;           /* the connection's */
 
     /* between the threads */
     pthread_mutex_t lock;

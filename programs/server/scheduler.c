@@ -270,7 +270,7 @@ static bool give_way(scheduler *s) {
     return false;
 }
 
-/* Choices whose client has gone away end, in the queue too. */
+/* Running choices whose client has gone away end here. Those in the queue are only marked: admit drops them. */
 static void drop_gone(scheduler *s) {
     pthread_mutex_lock(&s->lock);
     const request *seen = NULL; /* choices of a request wait side by side */
@@ -369,10 +369,12 @@ static void empty_idle(scheduler *s) {
         if (s->slots[s->order[i]].choice->told) empty_slot(s, s->order[i]);
 }
 
-/* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last steps took. Fewer than eight
- * tokens take almost as long as eight, which share the reading of weights, keys and values. */
+/* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last steps took. It grows at most
+ * twofold a step, for one quick step may be chance. Fewer than eight tokens take almost as long as eight, which share the reading of weights,
+ * keys and values. */
 static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
-    const double weight = 0.2, share = 0.75, least = 8, most = (double)s->model->n_batch;
+    const double weight = 0.2, share = 0.75, least = 8, twofold = 2 * s->budget;
+    const double most = twofold < (double)s->model->n_batch ? twofold : (double)s->model->n_batch;
     double *known = &s->writing_times[n_writing], usual = writing_time(s, n_writing);
     s->n_mixed = n_writing > 0 && n_read > 0 ? s->n_mixed + 1 : 0;
     if (n_writing > 0 && n_read == 0) *known += (*known > 0 ? weight : 1) * (seconds - *known);

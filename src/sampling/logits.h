@@ -1,5 +1,5 @@
-/* A row of logits, as long as the vocabulary, which is read for every token that is drawn: once, by blocks of as many tokens as a word of a mask
- * has. What follows looks into the few blocks whose largest logit is large enough. */
+/* Reads a row of logits ([n_vocab]) once for each token that is drawn. A block is as many tokens as a word of a mask has bits; the sampler first
+ * finds the largest logit of each block, then looks only into blocks whose largest logit is large enough. */
 #ifndef SAMPLING_LOGITS_H
 #define SAMPLING_LOGITS_H
 

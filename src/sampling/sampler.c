@@ -40,8 +40,8 @@ struct cllm_sampler {
     progress now, next;   /* next: when `drawn` is accepted */
     int32_t drawn;
     bool changes_choice; /* greedy too is more than the largest logit */
-    uint64_t n_first;    /* so many of the largest logits are all that the chain needs, */
-    float largest_bias;  /* and those that this, 0 or more, may lift above them */
+    uint64_t n_first;    /* the chain needs only so many of the largest logits, */
+    float largest_bias;  /* and others that a logit bias of this much, 0 or more, could lift above them */
 };
 
 /* ------------------------------------------------------------------------------------------------- options */
@@ -395,9 +395,9 @@ static candidate *find_candidate(const candidates *c, int32_t token) {
     return low < c->n && c->list[low].token == token ? &c->list[low] : NULL;
 }
 
-/* Where the chain begins with top-k, or has nothing but the temperature before it, all others may be left out at once. Returns a logit that the
- * k largest have at least: so many blocks have one. Division by the temperature makes equals of logits that are close. -INFINITY: all are
- * needed. */
+/* The least logit that the chain needs; -INFINITY: it needs all. Where it begins with top-k (the temperature alone may come before), that is the
+ * k-th largest of the blocks' maxima: at least k tokens have as much. It is lowered a little, because division by the temperature can make
+ * close logits equal. */
 static float least_needed(const cllm_sampler *s) {
     const size_t n_blocks = CLLM_MASK_WORDS(s->n_vocab), k = s->n_first;
     const float bias = s->largest_bias;
