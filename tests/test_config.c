@@ -318,6 +318,7 @@ static void values_that_cannot_be_are_refused(void **state) {
          CLLM_ERR_FORMAT,
          "minimax-m2.leading_dense_block_count: no dense layers are known"},
         {{"gptneox", 2, {{0}}}, CLLM_ERR_FORMAT, "gptneox.use_parallel_residual"},
+        {{"qwen3", 2, {{"pooling_type", 'u', 5, NULL}}}, CLLM_ERR_FORMAT, "qwen3.pooling_type: 5 is not known"},
         {{"mamba", 2, {{0}}},
          CLLM_ERR_UNSUPPORTED,
          "architecture 'mamba' is not supported; supported: llama mistral3 qwen2"},
@@ -328,6 +329,16 @@ static void values_that_cannot_be_are_refused(void **state) {
         assert_error(read_config(&cases[i].of, &config, &err), &err, cases[i].status, cases[i].message);
         assert_null(strchr(err.message, '\n'));
     }
+}
+
+static void the_file_may_name_the_pooling(void **state) {
+    (void)state;
+    static const cllm_pooling pooling[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
+                                           CLLM_POOLING_RANK};
+    for (size_t i = 0; i < sizeof pooling / sizeof *pooling; i++)
+        assert_int_equal(config_of(&(config_case){"qwen3", 2, {{"pooling_type", 'u', (double)i, NULL}}}).pooling,
+                         pooling[i]);
+    assert_int_equal(config_of(&(config_case){"qwen3", 2, {{0}}}).pooling, CLLM_POOLING_LAST);
 }
 
 static void blocks_that_draft_are_no_layers(void **state) {
@@ -344,6 +355,7 @@ static void blocks_that_draft_are_no_layers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_that_draft_are_no_layers),
+        cmocka_unit_test(the_file_may_name_the_pooling),
         cmocka_unit_test(windows_follow_the_familys_rhythm),
         cmocka_unit_test(what_is_not_applied_is_said),
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),

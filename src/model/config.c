@@ -519,6 +519,19 @@ static cllm_status refuse_architecture(const model_config *config, cllm_error *e
                         "architecture '%s' is not supported; supported: %s", config->architecture, names);
 }
 
+static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const cllm_pooling kinds[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
+                                         CLLM_POOLING_RANK}; /* as files number them */
+    uint32_t number = 3;
+    cllm_status status = get_u32(gguf, config, "pooling_type", GGUF_OPTIONAL, &number, err);
+    if (status != CLLM_OK) return status;
+    if (number >= sizeof kinds / sizeof *kinds)
+        return bad_value(err, config, "pooling_type",
+                         "%u is not known: none is 0, mean 1, the first row 2, the last 3, rank 4", number);
+    config->pooling = kinds[number];
+    return CLLM_OK;
+}
+
 /* Of a model whose tokens see what comes after them no text can be generated. */
 static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config *config, cllm_error *err) {
     const config_key key = key_of(config, "attention.causal");
@@ -553,5 +566,6 @@ cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error 
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
+    if (status == CLLM_OK) status = read_pooling(gguf, config, err);
     return status;
 }

@@ -34,7 +34,8 @@ typedef struct model_config {
     uint32_t n_ff;
     uint32_t n_vocab;
     uint32_t n_ctx_train;
-    uint32_t n_ctx_open; /* the context of an engine that asks for none: n_ctx_train; of LongRoPE the original */
+    uint32_t n_ctx_open;  /* the context of an engine that asks for none: n_ctx_train; of LongRoPE the original */
+    cllm_pooling pooling; /* that the file names; else the last row's */
     float norm_epsilon;
     bool is_parallel; /* of a family whose files say so: both halves of a layer begin with x */
 

@@ -143,6 +143,7 @@ typedef struct model_traits {
     tensor_set optional; /* that a layer may have */
     tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
+    bool bidirectional; /* tokens see those after them, too: an encoder, which has no cache and can only embed */
     norm_kind norm;
     rope_pairing rope;
     activation activation;
