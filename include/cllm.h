@@ -400,6 +400,16 @@ CLLM_API cllm_status cllm_transcript_append(cllm_transcript *transcript, const i
 
 typedef struct cllm_model cllm_model;
 
+/* How CLLM_WANT_EMBEDDING makes one vector of a span's rows. */
+typedef enum cllm_pooling {
+    CLLM_POOLING_MODEL = 0, /* as the file's <architecture>.pooling_type says; where it does not, the last row */
+    CLLM_POOLING_NONE = 1,  /* each row is handed out */
+    CLLM_POOLING_MEAN = 2,  /* the mean of all rows of the span */
+    CLLM_POOLING_CLS = 3,   /* the first row */
+    CLLM_POOLING_LAST = 4,  /* the last row */
+    CLLM_POOLING_RANK = 5,  /* what the model's classifier makes of one vector: scores, which are never scaled */
+} cllm_pooling;
+
 typedef struct cllm_model_info {
     const char *architecture;
     const char *name;      /* general.name, or "" */
@@ -412,6 +422,10 @@ typedef struct cllm_model_info {
     uint32_t n_ff;         /* feed-forward length */
     uint32_t n_vocab;
     uint32_t n_ctx_train;     /* the context the model was trained for */
+    uint32_t n_embd_out;      /* floats of an embedding: n_embd, or what dense layers after the pooling make of it */
+    uint32_t n_scores;        /* the same of CLLM_POOLING_RANK; 0: the model has no classifier */
+    cllm_pooling pooling;     /* what CLLM_POOLING_MODEL stands for */
+    bool is_encoder;          /* its tokens see those after them, too: it can only embed, and generates no text */
     uint64_t n_parameters;    /* elements of all tensors, but for those of a model of images in the file */
     uint64_t bytes_per_token; /* weight bytes that generating one token reads */
     const char *note;         /* what the file has or asks for and does not get, in one line, or "" */
@@ -451,13 +465,6 @@ typedef enum cllm_kv_type {
     CLLM_KV_F32 = 1,
     CLLM_KV_Q8_0 = 2, /* int8, 32 of which share a scale */
 } cllm_kv_type;
-
-/* How CLLM_WANT_EMBEDDING makes one vector of a span's rows. */
-typedef enum cllm_pooling {
-    CLLM_POOLING_LAST = 0, /* the last row */
-    CLLM_POOLING_MEAN = 1, /* the mean of all rows of the span */
-    CLLM_POOLING_NONE = 2, /* each row is handed out */
-} cllm_pooling;
 
 #define CLLM_GPU_LAYERS_ALL UINT32_MAX
 
@@ -528,6 +535,8 @@ CLLM_API void cllm_engine_destroy(cllm_engine *engine);
 CLLM_API const cllm_memory_plan *cllm_engine_plan(const cllm_engine *engine);
 CLLM_API uint32_t cllm_engine_n_threads(const cllm_engine *engine);
 CLLM_API const char *cllm_engine_cpu_isa(const cllm_engine *engine);     /* the kernel path in use */
+CLLM_API cllm_pooling cllm_engine_pooling(const cllm_engine *engine);    /* never CLLM_POOLING_MODEL */
+CLLM_API uint32_t cllm_engine_n_embd_out(const cllm_engine *engine);     /* floats of a row of CLLM_WANT_EMBEDDING */
 CLLM_API const char *cllm_engine_device(const cllm_engine *engine);      /* "cpu", or the name of the GPU's API */
 CLLM_API const char *cllm_engine_device_name(const cllm_engine *engine); /* the GPU's own name, or "" */
 /* Why "auto" chose the CPU, in one line: there is no GPU, or none that can run the model. Else "". */
@@ -592,11 +601,12 @@ CLLM_API cllm_status cllm_sequence_load(cllm_engine *engine, const char *path, c
 /* ------------------------------------------------------------------------------------------- evaluating */
 
 typedef enum cllm_want {
-    CLLM_WANT_NOTHING,   /* keys and values alone */
-    CLLM_WANT_NEXT,      /* the likeliest next token; a GPU then hands back one number */
-    CLLM_WANT_LAST,      /* the logits of the last token */
-    CLLM_WANT_EACH,      /* the logits of every token */
-    CLLM_WANT_EMBEDDING, /* the state after the model's last norm, as the engine's `pooling` says */
+    CLLM_WANT_NOTHING, /* keys and values alone */
+    CLLM_WANT_NEXT,    /* the likeliest next token; a GPU then hands back one number */
+    CLLM_WANT_LAST,    /* the logits of the last token */
+    CLLM_WANT_EACH,    /* the logits of every token */
+    CLLM_WANT_EMBEDDING, /* the state after the model's last norm, as the engine's `pooling` says. Of an encoder (is_encoder) there
+                            is nothing else to want: the sequence must be empty, and is empty afterwards */
 } cllm_want;
 
 /* Tokens of one sequence that are to be evaluated. */
@@ -605,9 +615,10 @@ typedef struct cllm_span {
     const int32_t *tokens;   /* [count], after the sequence's end */
     size_t count;            /* 1 or more */
     cllm_want want;
-    const float
-        *rows;    /* out: [1 or count][n_vocab] logits, or [1 or count][n_embd]; until the next cllm_eval, or NULL */
-    int32_t next; /* out, of WANT_NEXT: the likeliest token, the lowest id of equals; else -1 */
+    const float *
+        rows; /* out: [1 or count][n_vocab] logits, or [1, or of CLLM_POOLING_NONE count][cllm_engine_n_embd_out]; until
+                            the next cllm_eval, or NULL */
+    int32_t next;       /* out, of WANT_NEXT: the likeliest token, the lowest id of equals; else -1 */
     cllm_status status; /* out */
 } cllm_span;
 

@@ -91,7 +91,7 @@ typedef struct options {
     text_list host, alias, allow_host, cors;
     uint64_t port, parallel, queue, cache_ram; /* cache_ram: MiB, UINT64_MAX: no limit */
     bool kv_unified;
-    const char *pooling;                /* "last" or "mean" */
+    const char *pooling;                /* a name of pooling_of's */
     const char *api_key, *api_key_file; /* or NULL */
     bool no_auth, strict_model, no_webui, log_prompts;
     const char *api_prefix;

@@ -401,6 +401,13 @@ int run_load(run *r, const options *o) {
     return EXIT_SUCCESS;
 }
 
+cllm_pooling pooling_of(const char *name) {
+    static const char *const names[] = {"model", "none", "mean", "cls", "last", "rank"}; /* as the enum has them */
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
+        if (strcmp(name, names[i]) == 0) return (cllm_pooling)i;
+    return CLLM_POOLING_MODEL;
+}
+
 static cllm_kv_type kv_type_of(const char *name) {
     return strcmp(name, "f32") == 0 ? CLLM_KV_F32 : strcmp(name, "q8_0") == 0 ? CLLM_KV_Q8_0 : CLLM_KV_F16;
 }

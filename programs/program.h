@@ -95,6 +95,8 @@ bool read_by_chat(const char *key);
 /* Note which overrides, or options that stand for one, nothing has read by now. reader: what was made of the file. */
 void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader);
 
+cllm_pooling pooling_of(const char *name); /* of --pooling */
+
 /* A model at work, as the options want it. */
 typedef struct run {
     const options *o;

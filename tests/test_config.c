@@ -189,6 +189,18 @@ static void rope_is_left_out_where_the_family_does(void **state) {
     assert_true(config_has_rope(&exaone4, 3)); /* there are no windows: all layers have it */
 }
 
+static void models_of_some_sizes_have_alibi(void **state) {
+    (void)state;
+    const model_config small = config_of(&(config_case){.architecture = "baichuan", .n_layers = 32}),
+                       large = config_of(&(config_case){.architecture = "baichuan", .n_layers = 40}),
+                       other = config_of(&(config_case){.architecture = "baichuan", .n_layers = 16}),
+                       bloom = config_of(&(config_case){.architecture = "bloom", .n_layers = 2});
+    assert_true(config_has_rope(&small, 0) && !config_has_rope(&large, 0) && !config_has_rope(&other, 0));
+    assert_near((double)large.alibi_max_bias, 8);
+    assert_near((double)bloom.alibi_max_bias, 8);
+    assert_true(small.alibi_max_bias == 0 && other.alibi_max_bias == 0);
+}
+
 static void scales_depend_on_the_size_of_some_models(void **state) {
     (void)state;
     const config_case heads = {"gemma2", 46, {{"attention.key_length", 'u', 64, NULL}}};
@@ -257,6 +269,7 @@ static void values_that_cannot_be_are_refused(void **state) {
          "qwen3moe.expert_count: 70000 is more than 4096"},
         {{"qwen3", 2, {{"expert_count", 'u', 8, NULL}}}, CLLM_ERR_UNSUPPORTED, "no mixture of experts is known"},
         {{"gemma2", 2, {{"attention.sliding_window", 'u', 4e9, NULL}}}, CLLM_ERR_FORMAT, "4000000000 is more than"},
+        {{"bloom", 2, {{"attention.max_alibi_bias", 'f', -1, NULL}}}, CLLM_ERR_FORMAT, "-1 is not between 0 and 1000"},
         {{"granite", 2, {{"logit_scale", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "granite.logit_scale: 0 would make"},
         {{"mistral3", 2, {{"rope.scaling.yarn_beta_fast", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "are not positive"},
         {{"mistral3", 2, {{"rope.scaling.yarn_ext_factor", 'f', 1.5, NULL}}},
@@ -305,6 +318,7 @@ static void values_that_cannot_be_are_refused(void **state) {
          CLLM_ERR_FORMAT,
          "minimax-m2.leading_dense_block_count: no dense layers are known"},
         {{"gptneox", 2, {{0}}}, CLLM_ERR_FORMAT, "gptneox.use_parallel_residual"},
+        {{"qwen3", 2, {{"pooling_type", 'u', 5, NULL}}}, CLLM_ERR_FORMAT, "qwen3.pooling_type: 5 is not known"},
         {{"mamba", 2, {{0}}},
          CLLM_ERR_UNSUPPORTED,
          "architecture 'mamba' is not supported; supported: llama mistral3 qwen2"},
@@ -315,6 +329,16 @@ static void values_that_cannot_be_are_refused(void **state) {
         assert_error(read_config(&cases[i].of, &config, &err), &err, cases[i].status, cases[i].message);
         assert_null(strchr(err.message, '\n'));
     }
+}
+
+static void the_file_may_name_the_pooling(void **state) {
+    (void)state;
+    static const cllm_pooling pooling[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
+                                           CLLM_POOLING_RANK};
+    for (size_t i = 0; i < sizeof pooling / sizeof *pooling; i++)
+        assert_int_equal(config_of(&(config_case){"qwen3", 2, {{"pooling_type", 'u', (double)i, NULL}}}).pooling,
+                         pooling[i]);
+    assert_int_equal(config_of(&(config_case){"qwen3", 2, {{0}}}).pooling, CLLM_POOLING_LAST);
 }
 
 static void blocks_that_draft_are_no_layers(void **state) {
@@ -331,11 +355,13 @@ static void blocks_that_draft_are_no_layers(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_that_draft_are_no_layers),
+        cmocka_unit_test(the_file_may_name_the_pooling),
         cmocka_unit_test(windows_follow_the_familys_rhythm),
         cmocka_unit_test(what_is_not_applied_is_said),
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),
         cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
+        cmocka_unit_test(models_of_some_sizes_have_alibi),
         cmocka_unit_test(scales_depend_on_the_size_of_some_models),
         cmocka_unit_test(latent_attention_agrees_with_itself),
         cmocka_unit_test(values_that_cannot_be_are_refused),

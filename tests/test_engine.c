@@ -272,6 +272,7 @@ static void check_embeddings(const cllm_model *model, cllm_pooling pooling, bool
     const uint32_t n_embd = cllm_model_get_info(model)->n_embd, n_vocab = cllm_model_get_info(model)->n_vocab;
     const float *output = cllm_gguf_find_tensor(cllm_model_gguf(model), "output.weight")->data;
     const size_t n_rows = pooling == CLLM_POOLING_NONE ? N : 1;
+    assert_int_equal(cllm_engine_n_embd_out(engine), n_embd);
     for (size_t row = 0; row < n_rows; row++) {
         const float *x = spans[0].rows + row * n_embd;
         double length = 0, scale = 0;
@@ -282,7 +283,9 @@ static void check_embeddings(const cllm_model *model, cllm_pooling pooling, bool
             for (uint32_t i = 0; i < n_embd; i++) logits[v] += x[i] * output[v * n_embd + i];
         for (size_t k = 0; k < N; k++) /* the rows that it is made of */
             for (uint32_t v = 0; v < n_vocab; v++)
-                if (pooling == CLLM_POOLING_MEAN || k == (pooling == CLLM_POOLING_NONE ? row : N - 1))
+                if (pooling == CLLM_POOLING_MEAN || k == (pooling == CLLM_POOLING_NONE  ? row
+                                                          : pooling == CLLM_POOLING_CLS ? 0
+                                                                                        : N - 1))
                     want[v] += spans[1].rows[k * n_vocab + v] / (pooling == CLLM_POOLING_MEAN ? N : 1);
         for (uint32_t v = 0; v < n_vocab; v++) scale += (double)want[v] * (double)want[v];
         double own = 0;
@@ -299,15 +302,17 @@ static void check_embeddings(const cllm_model *model, cllm_pooling pooling, bool
 static void embeddings_are_the_last_state(void **state) {
     (void)state;
     cllm_model *model = tiny(256, 0);
-    for (int pooling = CLLM_POOLING_LAST; pooling <= CLLM_POOLING_NONE; pooling++)
+    for (int pooling = CLLM_POOLING_MODEL; pooling <= CLLM_POOLING_LAST; pooling++)
         for (int raw = 0; raw < 2; raw++) {
             check_embeddings(model, (cllm_pooling)pooling, raw, 512);
             check_embeddings(model, (cllm_pooling)pooling, raw, 9);
         }
-    const cllm_engine_options options = {.pooling = (cllm_pooling)3};
+    const cllm_engine_options options = {.pooling = (cllm_pooling)6};
     cllm_engine *engine;
     cllm_error err;
-    assert_error(cllm_engine_create(model, &options, &engine, &err), &err, CLLM_ERR_ARGUMENT, "pooling 3");
+    assert_error(cllm_engine_create(model, &options, &engine, &err), &err, CLLM_ERR_ARGUMENT, "pooling 6");
+    const cllm_engine_options ranks = {.pooling = CLLM_POOLING_RANK};
+    assert_error(cllm_engine_create(model, &ranks, &engine, &err), &err, CLLM_ERR_ARGUMENT, "no classifier");
     cllm_model_destroy(model);
 }
 

@@ -75,11 +75,16 @@ static float *logits_of(const cllm_model *model, run how) {
     return rows;
 }
 
-/* The same of a model for embeddings: [n_tokens][n_embd], not normalised. */
-static float *embeddings_of(const cllm_model *model, const char *isa) {
-    const cllm_engine_options options = {
-        .n_threads = 2, .kv_type = CLLM_KV_F32, .cpu_isa = isa, .pooling = CLLM_POOLING_NONE, .raw_embeddings = true};
-    const size_t n = reference.n_tokens * cllm_model_get_info(model)->n_embd;
+/* The same of a model for embeddings: [n_tokens][n_embd_out], or one row, of which the file says how it is made. */
+static float *embeddings_of(const cllm_model *model, cllm_pooling pooling, run how) {
+    const cllm_engine_options options = {.n_batch = how.n_batch,
+                                         .n_threads = how.n_threads,
+                                         .kv_type = how.kv_type,
+                                         .cpu_isa = how.isa,
+                                         .pooling = pooling,
+                                         .raw_embeddings = true};
+    const size_t n_rows = pooling == CLLM_POOLING_NONE ? reference.n_tokens : 1;
+    const size_t n = n_rows * cllm_model_get_info(model)->n_embd_out;
     float *rows = calloc(n, sizeof *rows);
     cllm_engine *engine;
     cllm_sequence *sequence;
@@ -154,18 +159,44 @@ static void agrees(void **state) {
     const bool embeds = access(path_of(of->name, ".embd.f32"), F_OK) == 0;
     unsigned char *want = read_file(path_of(of->name, embeds ? ".embd.f32" : ".logits.f32"), &n_bytes);
     const cllm_model_info *info = cllm_model_get_info(model);
-    const size_t n = reference.n_tokens * (embeds ? info->n_embd : info->n_vocab);
+    const size_t n = reference.n_tokens * (embeds ? info->n_embd_out : info->n_vocab);
     assert_int_equal(n_bytes, n * sizeof(float));
     const double limit = of->peer_nmse > 1e-5 ? 4 * of->peer_nmse : 1e-5;
     static const char *const isas[] = {"scalar", NULL};
     for (size_t i = 0; i < 2; i++) {
-        float *got = embeds ? embeddings_of(model, isas[i]) : logits_of(model, (run){CLLM_KV_F32, 0, 2, isas[i]});
+        const run how = {CLLM_KV_F32, 0, 2, isas[i]};
+        float *got = embeds ? embeddings_of(model, CLLM_POOLING_NONE, how) : logits_of(model, how);
         const double error = nmse(got, (const float *)(const void *)want, n);
         print_message("# %s, %s: NMSE %.2e\n", of->name, isas[i] ? isas[i] : "the best", error);
         if (!(error <= limit)) fail_msg("%s: NMSE %.3e, more than %.1e", of->name, error, limit);
         free(got);
     }
     free(want);
+    cllm_model_destroy(model);
+}
+
+/* The embedding of the whole text, of which the reference is of length 1. */
+static void pools(void **state) {
+    const family *of = *state;
+    if (is_unknown(of) || access(path_of(of->name, ".pooled.f32"), F_OK) != 0) skip();
+    cllm_model *model = load(of, false);
+    const size_t n = cllm_model_get_info(model)->n_embd_out;
+    size_t n_bytes;
+    unsigned char *bytes = read_file(path_of(of->name, ".pooled.f32"), &n_bytes);
+    assert_int_equal(n_bytes, n * sizeof(float));
+    const float *want = (const float *)(const void *)bytes;
+    float *got = embeddings_of(model, CLLM_POOLING_MODEL, (run){CLLM_KV_F32, 0, 2, NULL});
+    double product = 0, squares = 0, wanted = 0;
+    for (size_t i = 0; i < n; i++) {
+        product += (double)got[i] * (double)want[i];
+        squares += (double)got[i] * (double)got[i];
+        wanted += (double)want[i] * (double)want[i];
+    }
+    const double distance = 1 - product / sqrt(squares * wanted);
+    print_message("# %s: cosine distance %.2e\n", of->name, distance);
+    if (!(distance <= 1e-6)) fail_msg("%s: cosine distance %.3e", of->name, distance);
+    free(got);
+    free(bytes);
     cllm_model_destroy(model);
 }
 
@@ -415,9 +446,9 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"glm4moe", "attn_q_norm."},  {"glm4moe", "attn_k_norm."}, {"seed_oss", ".bias"},
         {"ernie4_5", ".bias"},
     };
-    static const char *const own_output[] = {"qwen2moe", "olmo",    "stablelm", "internlm2", "gpt-oss",
-                                             "phi2",     "xverse",  "orion",    "dots1",     "minimax-m2",
-                                             "glm4moe",  "gptneox", "nemotron", "chatglm"};
+    static const char *const own_output[] = {"qwen2moe",   "olmo",     "stablelm", "internlm2", "gpt-oss",
+                                             "phi2",       "baichuan", "xverse",   "orion",     "dots1",
+                                             "minimax-m2", "glm4moe",  "gptneox",  "nemotron",  "chatglm"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;
@@ -513,8 +544,10 @@ int main(void) {
     static const struct {
         const char *says;
         void (*test)(void **);
-    } kinds[] = {
-        {"agrees", agrees}, {"has the same bits", same_bits}, {"is asked for each tensor", each_tensor_is_asked_for}};
+    } kinds[] = {{"agrees", agrees},
+                 {"pools", pools},
+                 {"has the same bits", same_bits},
+                 {"is asked for each tensor", each_tensor_is_asked_for}};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
     static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 4];
     static char names[N_KINDS * MOST_FAMILIES][96];

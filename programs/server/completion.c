@@ -338,7 +338,7 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
 }
 
 static bool take_embedding(choice *c, event *e, const cllm_span *span) {
-    e->n_floats = cllm_model_get_info(c->request->model->run.model)->n_embd;
+    e->n_floats = cllm_engine_n_embd_out(c->request->model->run.engine);
     e->embedding = malloc(e->n_floats * sizeof *e->embedding);
     if (!e->embedding) return false;
     memcpy(e->embedding, span->rows, e->n_floats * sizeof *e->embedding);

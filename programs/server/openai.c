@@ -607,7 +607,7 @@ static const answer_form embeddings_form = {.whole = embeddings_whole};
 static bool take_embeddings(request *r, const json_t *body, failure *f) {
     const char *format = "float";
     const json_t *given = field_find(body, "input");
-    const uint32_t n_embd = cllm_model_get_info(r->model->run.model)->n_embd;
+    const uint32_t n_embd = cllm_engine_n_embd_out(r->model->run.engine);
     int64_t n_dims = n_embd;
     if (!field_string(body, "encoding_format", &format, f) ||
         !field_whole(body, "dimensions", 1, INT32_MAX, &n_dims, f))

@@ -53,8 +53,10 @@ static cllm_status create(cllm_engine *e, const cllm_engine_options *options, cl
         return error_set(err, CLLM_ERR_ARGUMENT,
                          "a context of %u is more than the %u positions that the model has embeddings of",
                          settings.n_ctx, config->n_ctx_train);
+    e->pooling = options && options->pooling != CLLM_POOLING_MODEL ? options->pooling : config->pooling;
+    if (e->pooling == CLLM_POOLING_RANK && e->model->info.n_scores == 0)
+        return error_set(err, CLLM_ERR_ARGUMENT, "the model cannot rank: it has no classifier (cls.output.weight)");
     if (options) {
-        e->pooling = options->pooling;
         e->raw_embeddings = options->raw_embeddings;
         cllm_engine_set_progress(e, options->progress, options->user);
     }
@@ -96,6 +98,11 @@ void cllm_engine_destroy(cllm_engine *engine) {
 }
 
 const cllm_memory_plan *cllm_engine_plan(const cllm_engine *engine) { return &engine->plan; }
+cllm_pooling cllm_engine_pooling(const cllm_engine *engine) { return engine->pooling; }
+uint32_t cllm_engine_n_embd_out(const cllm_engine *engine) {
+    const cllm_model_info *info = &engine->model->info;
+    return engine->pooling == CLLM_POOLING_RANK ? info->n_scores : info->n_embd_out;
+}
 uint32_t cllm_engine_n_threads(const cllm_engine *engine) { return thread_pool_size(engine->pool); }
 const char *cllm_engine_cpu_isa(const cllm_engine *engine) { return engine->kernels->name; }
 

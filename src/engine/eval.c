@@ -87,7 +87,7 @@ static kept_kind kind_of(const cllm_engine *e, const cllm_span *span) {
 }
 
 static size_t count_floats(const cllm_engine *e, const cllm_span *span) {
-    const size_t n_vocab = e->model->config.n_vocab, n_embd = e->model->config.n_embd;
+    const size_t n_vocab = e->model->config.n_vocab, n_embd = cllm_engine_n_embd_out(e);
     switch (kind_of(e, span)) {
     case KEPT_LOGITS: return span->want == CLLM_WANT_EACH ? span->count * n_vocab : n_vocab;
     case KEPT_EMBEDDING: return e->pooling == CLLM_POOLING_NONE ? span->count * n_embd : n_embd;
@@ -193,6 +193,7 @@ static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm
         if (e->pooling == CLLM_POOLING_MEAN) continue;
         if (!e->raw_embeddings) scale_to_one(s->out, n);
         s->out += n;
+        if (e->pooling == CLLM_POOLING_CLS) break;
     }
     if (e->pooling == CLLM_POOLING_MEAN && ends_here(span)) {
         for (size_t c = 0; c < n; c++) s->out[c] /= (float)span->count;
@@ -232,10 +233,10 @@ static bool keep_going_at(void *user, uint32_t layer) {
 static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_engine *)user)->forward.layer); }
 
 /* Of the last so many rows of a span's piece something is wanted. */
-static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t n_rows, bool ends) {
-    const bool each =
-        span->want == CLLM_WANT_EACH || (span->want == CLLM_WANT_EMBEDDING && e->pooling != CLLM_POOLING_LAST);
-    if (each) return n_rows;
+static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t n_rows, bool begins, bool ends) {
+    const bool embeds = span->want == CLLM_WANT_EMBEDDING;
+    if (embeds && e->pooling == CLLM_POOLING_CLS) return begins ? n_rows : 0;
+    if (span->want == CLLM_WANT_EACH || (embeds && e->pooling != CLLM_POOLING_LAST)) return n_rows;
     return ends && span->want != CLLM_WANT_NOTHING;
 }
 
@@ -253,7 +254,7 @@ static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
         e->spans[n++] = (forward_span){.table = &s->table,
                                        .first_position = s->length,
                                        .n_rows = n_rows,
-                                       .n_kept = count_kept(e, &spans[i], n_rows, n_rows == left)};
+                                       .n_kept = count_kept(e, &spans[i], n_rows, done == 0, n_rows == left)};
         e->n_rows += n_rows;
     }
     return n;

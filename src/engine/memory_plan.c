@@ -54,7 +54,7 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
     if (settings->n_sequences > MAX_SEQUENCES)
         return error_set(err, CLLM_ERR_ARGUMENT, "%u sequences are not between 1 and %u", o->n_sequences,
                          MAX_SEQUENCES);
-    if (o->pooling != CLLM_POOLING_LAST && o->pooling != CLLM_POOLING_MEAN && o->pooling != CLLM_POOLING_NONE)
+    if (o->pooling < CLLM_POOLING_MODEL || o->pooling > CLLM_POOLING_RANK)
         return error_set(err, CLLM_ERR_ARGUMENT, "the pooling %d is not known", (int)o->pooling);
     return CLLM_OK;
 }

@@ -60,6 +60,9 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
         .n_ff = c->n_ff,
         .n_vocab = c->n_vocab,
         .n_ctx_train = c->n_ctx_train,
+        .n_embd_out = c->n_embd,
+        .pooling = c->pooling,
+        .is_encoder = c->traits->bidirectional,
         .bytes_per_token = model->weights.bytes_per_token,
         .note = write_note(model),
     };

@@ -307,7 +307,8 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     const uint32_t most = query_length(config);
-    if (traits->rope == ROPE_NONE) return CLLM_OK;
+    if (traits->rope == ROPE_NONE || (traits->rope_layers > 0 && config->n_layers != traits->rope_layers))
+        return CLLM_OK;
     config->rope_dimension_count = config->key_length;
     config->rope_freq_base = 10000.0f;
     const optional_key keys[] = {{"rope.dimension_count", NULL, &config->rope_dimension_count},
@@ -393,6 +394,8 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     const bool by_embd = traits->layers_scaled_by_embd > 0 && traits->layers_scaled_by_embd == config->n_layers;
     config->attention_scale =
         1.0f / sqrtf(by_embd ? (float)(config->n_embd / config->n_heads) : (float)query_length(config));
+    const bool alibi = traits->alibi_layers == 0 || traits->alibi_layers == config->n_layers;
+    config->alibi_max_bias = alibi ? traits->alibi_max_bias : 0;
     config->attention_softcap = traits->attention_softcap;
     config->logit_softcap = traits->logit_softcap;
     config->embedding_scale = traits->embedding_scale_sqrt ? sqrtf((float)config->n_embd) : 1;
@@ -402,6 +405,7 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
         {"final_logit_softcapping", &config->logit_softcap, NULL},
         {"logit_scale", &config->logit_scale, NULL},
     };
+    const optional_key alibi_key[] = {{"attention.max_alibi_bias", &config->alibi_max_bias, NULL}};
     const optional_key scales[] = {
         {"attention.scale", &config->attention_scale, NULL},
         {"embedding_scale", &config->embedding_scale, NULL},
@@ -410,6 +414,11 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     cllm_status status = READ_OPTIONAL(common);
     if (status == CLLM_OK && traits->scales) status = READ_OPTIONAL(scales);
     if (status != CLLM_OK) return status;
+    if (alibi && traits->alibi_max_bias > 0) status = READ_OPTIONAL(alibi_key);
+    if (status != CLLM_OK) return status;
+    if (!(config->alibi_max_bias >= 0 && config->alibi_max_bias <= 1000))
+        return bad_value(err, config, "attention.max_alibi_bias", "%g is not between 0 and 1000",
+                         (double)config->alibi_max_bias);
     if (config->logit_scale == 0) return bad_value(err, config, "logit_scale", "0 would make all logits the same");
     if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale;
 
@@ -510,6 +519,19 @@ static cllm_status refuse_architecture(const model_config *config, cllm_error *e
                         "architecture '%s' is not supported; supported: %s", config->architecture, names);
 }
 
+static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const cllm_pooling kinds[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
+                                         CLLM_POOLING_RANK}; /* as files number them */
+    uint32_t number = 3;
+    cllm_status status = get_u32(gguf, config, "pooling_type", GGUF_OPTIONAL, &number, err);
+    if (status != CLLM_OK) return status;
+    if (number >= sizeof kinds / sizeof *kinds)
+        return bad_value(err, config, "pooling_type",
+                         "%u is not known: none is 0, mean 1, the first row 2, the last 3, rank 4", number);
+    config->pooling = kinds[number];
+    return CLLM_OK;
+}
+
 /* Of a model whose tokens see what comes after them no text can be generated. */
 static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config *config, cllm_error *err) {
     const config_key key = key_of(config, "attention.causal");
@@ -544,5 +566,6 @@ cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error 
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
+    if (status == CLLM_OK) status = read_pooling(gguf, config, err);
     return status;
 }
