@@ -51,7 +51,7 @@ static void print_launch(void *user, const char *kernel, double seconds, uint64_
 
 /* Between them and llama, all that the GPU knows of. */
 static const model_traits parallel_and_centred = {
-    .norm = NORM_LAYER, .rope = ROPE_NONE, .activation = GELU, .qk_norm = QK_NORM_EACH};
+    .norm = NORM_LAYER, .rope = ROPE_NONE, .position_embd = true, .activation = GELU, .qk_norm = QK_NORM_EACH};
 static const model_traits normed_behind = {.rope = ROPE_HALVES, .activation = GEGLU, .qk_norm = QK_NORM_ROW};
 
 /* A model of one layer, by the types of its matrices. */
@@ -101,7 +101,7 @@ static void bind_weights(const small_model *m, layer_weights *layer, model_weigh
                                .output_norm.weight = random_vector(c->n_embd),
                                .output.w = random_matrix(m->output, c->n_vocab, c->n_embd)};
     weights->token_embd = weights->output.w; /* tied */
-    if (m->traits && m->traits->rope == ROPE_NONE)
+    if (m->traits && m->traits->position_embd)
         weights->position_embd = random_matrix(m->output, c->n_ctx_train, c->n_embd);
 }
 

@@ -15,7 +15,7 @@
 /* A key beside those that every file has. */
 typedef struct key_value {
     const char *suffix;
-    /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'm': one more; 't' a tensor */
+    /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'F' the same of float32, 'm': one more; 't' a tensor */
     char type;
     double number;
     const char *text;
@@ -65,6 +65,9 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
         int32_t numbers[8];
         for (int n = 0; n < 8; n++) numbers[n] = (int32_t)k->number + (k->type == 'd' && n == 2);
         if (k->type == 'l' || k->type == 'd') builder_i32s(&g, key, numbers, of->n_layers);
+        float floats[8];
+        for (int n = 0; n < 8; n++) floats[n] = (float)k->number + (n == 2);
+        if (k->type == 'F') builder_f32s(&g, key, floats, of->n_layers);
         if (k->type == 'm') builder_i32s(&g, key, numbers, of->n_layers + 1);
     }
     size_t n_bytes;
@@ -152,6 +155,35 @@ static void numbers_of_all_layers_that_are_alike_are_one(void **state) {
     assert_int_equal(config.window, 64);
 }
 
+static void layers_may_differ(void **state) {
+    (void)state;
+    const config_case of = {"llama",
+                            4,
+                            {{"attention.head_count", 'd', 4, NULL},
+                             {"attention.head_count_kv", 'l', 1, NULL},
+                             {"attention.key_length", 'd', 32, NULL},
+                             {"attention.value_length", 'F', 16, NULL},
+                             {"feed_forward_length", 'd', 100, NULL},
+                             {"attention.sliding_window", 'u', 64, NULL},
+                             {"attention.sliding_window_pattern", 'd', 0, NULL},
+                             {"rope.dimension_count", 'u', 32, NULL}}};
+    const model_config config = config_of(&of);
+    for (uint32_t i = 0; i < 4; i++) {
+        const layer_config *l = &config.layers[i];
+        assert_int_equal(l->n_heads, i == 2 ? 5 : 4);
+        assert_int_equal(l->n_kv_heads, 1);
+        assert_int_equal(l->key_length, i == 2 ? 33 : 32);
+        assert_int_equal(l->value_length, i == 2 ? 17 : 16);
+        assert_int_equal(l->n_ff, i == 2 ? 101 : 100);
+        assert_int_equal(l->windowed, i == 2);
+        assert_near((double)l->attention_scale, 1 / sqrt(l->key_length));
+    }
+    assert_int_equal(config.n_heads, 5);
+    assert_int_equal(config.key_length, 33);
+    assert_int_equal(config.value_length, 17);
+    assert_int_equal(config.n_ff, 101);
+}
+
 static void the_keys_of_yarn_are_read_of_every_family(void **state) {
     (void)state;
     static const char *const families[] = {"llama", "qwen2", "olmo2", "gpt-oss", "deepseek2"};
@@ -196,6 +228,19 @@ static void rope_is_left_out_where_the_family_does(void **state) {
     assert_false((gpt2.layers[0].rope_dimension_count > 0));
     const model_config exaone4 = config_of(&(config_case){.architecture = "exaone4", .n_layers = 30});
     assert_true((exaone4.layers[3].rope_dimension_count > 0)); /* there are no windows: all layers have it */
+}
+
+static void models_of_some_sizes_have_alibi(void **state) {
+    (void)state;
+    const model_config small = config_of(&(config_case){.architecture = "baichuan", .n_layers = 32}),
+                       large = config_of(&(config_case){.architecture = "baichuan", .n_layers = 40}),
+                       other = config_of(&(config_case){.architecture = "baichuan", .n_layers = 16}),
+                       bloom = config_of(&(config_case){.architecture = "bloom", .n_layers = 2});
+    assert_true(small.layers[0].rope_dimension_count > 0 && large.layers[0].rope_dimension_count == 0 &&
+                other.layers[0].rope_dimension_count == 0);
+    assert_near((double)large.alibi_max_bias, 8);
+    assert_near((double)bloom.alibi_max_bias, 8);
+    assert_true(small.alibi_max_bias == 0 && other.alibi_max_bias == 0);
 }
 
 static void scales_depend_on_the_size_of_some_models(void **state) {
@@ -267,6 +312,7 @@ static void values_that_cannot_be_are_refused(void **state) {
          "qwen3moe.expert_count: 70000 is more than 4096"},
         {{"qwen3", 2, {{"expert_count", 'u', 8, NULL}}}, CLLM_ERR_UNSUPPORTED, "no mixture of experts is known"},
         {{"gemma2", 2, {{"attention.sliding_window", 'u', 4e9, NULL}}}, CLLM_ERR_FORMAT, "4000000000 is more than"},
+        {{"bloom", 2, {{"attention.max_alibi_bias", 'f', -1, NULL}}}, CLLM_ERR_FORMAT, "-1 is not between 0 and 1000"},
         {{"granite", 2, {{"logit_scale", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "granite.logit_scale: 0 would make"},
         {{"mistral3", 2, {{"rope.scaling.yarn_beta_fast", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "are not positive"},
         {{"mistral3", 2, {{"rope.scaling.yarn_ext_factor", 'f', 1.5, NULL}}},
@@ -292,9 +338,14 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"expert_group_count", 'u', 3, NULL}}},
          CLLM_ERR_FORMAT,
          "deepseek2.expert_group_count: 3 groups do not divide the 8"},
-        {{"llama", 4, {{"attention.head_count_kv", 'd', 1, NULL}}},
+        {{"llama", 4, {{"attention.sliding_window", 'd', 1, NULL}}},
          CLLM_ERR_UNSUPPORTED,
-         "llama.attention.head_count_kv: layers that differ in it are not supported"},
+         "llama.attention.sliding_window: layers that differ in it are not supported"},
+        {{"llama", 4, {{"attention.head_count_kv", 'd', 2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "llama.attention.head_count_kv: 3 does not divide the 4 query heads"},
+        {{"llama", 4, {{"feed_forward_length", 'F', 0.5, NULL}}}, CLLM_ERR_FORMAT, "not a whole number of 32 bits"},
+        {{"llama", 4, {{"feed_forward_length", 'd', -1, NULL}}}, CLLM_ERR_FORMAT, "not a whole number of 32 bits"},
         {{"llama", 4, {{"attention.head_count_kv", 'l', -1, NULL}}},
          CLLM_ERR_FORMAT,
          "llama.attention.head_count_kv: the value of layer 0 is not a whole number"},
@@ -356,11 +407,13 @@ int main(void) {
         cmocka_unit_test(windows_follow_the_familys_rhythm),
         cmocka_unit_test(what_is_not_applied_is_said),
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),
+        cmocka_unit_test(layers_may_differ),
         cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
+        cmocka_unit_test(models_of_some_sizes_have_alibi),
         cmocka_unit_test(scales_depend_on_the_size_of_some_models),
         cmocka_unit_test(latent_attention_agrees_with_itself),
         cmocka_unit_test(values_that_cannot_be_are_refused),
     };
-    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("config", tests, NULL, free_layers);
 }

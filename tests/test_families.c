@@ -446,9 +446,9 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"glm4moe", "attn_q_norm."},  {"glm4moe", "attn_k_norm."}, {"seed_oss", ".bias"},
         {"ernie4_5", ".bias"},
     };
-    static const char *const own_output[] = {"qwen2moe", "olmo",    "stablelm", "internlm2", "gpt-oss",
-                                             "phi2",     "xverse",  "orion",    "dots1",     "minimax-m2",
-                                             "glm4moe",  "gptneox", "nemotron", "chatglm"};
+    static const char *const own_output[] = {"qwen2moe",   "olmo",     "stablelm", "internlm2", "gpt-oss",
+                                             "phi2",       "baichuan", "xverse",   "orion",     "dots1",
+                                             "minimax-m2", "glm4moe",  "gptneox",  "nemotron",  "chatglm"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;

@@ -289,15 +289,34 @@ static uint32_t within_chunk(uint32_t position, uint32_t first) {
     return position <= first ? 0 : position - first < KV_CHUNK ? position - first : KV_CHUNK;
 }
 
-/* What each query of some tokens sees of a chunk. */
-static void set_visible(const attention_work *work, size_t first_token, size_t n_tokens, uint32_t chunk,
-                        visible_range *visible) {
+/* ALiBi's slopes fall from head to head by one factor, so that with n heads the last is 2^-max; of heads beyond a power of two
+ * each lies between two of the others. */
+static float alibi_slope(float max_bias, uint32_t n_heads, uint32_t head) {
+    uint32_t n = 1;
+    if (max_bias == 0) return 0;
+    while (n <= n_heads / 2) n *= 2;
+    const uint32_t steps = head < n ? 2 * (head + 1) : 2 * (head - n) + 1;
+    return exp2f(-max_bias * (float)steps / (float)(2 * n));
+}
+
+/* What the queries of a key/value head and some tokens see of a chunk. */
+static void set_visible(const attention_work *work, uint32_t kv_head, size_t first_token, size_t n_tokens,
+                        uint32_t chunk, visible_range *visible) {
     const uint32_t first = chunk * KV_CHUNK;
+    for (size_t g = 0; g < work->group; g++)
+        visible[g].slope = alibi_slope(work->f->model.config->alibi_max_bias, layer_of(work->f)->n_heads,
+                                       (uint32_t)(kv_head * work->group + g));
     for (size_t t = 0; t < n_tokens; t++) {
         const uint32_t begin = first_seen(work, first_token + t), end = work->rows->positions[first_token + t] + 1;
-        const visible_range range = {within_chunk(begin, first), within_chunk(end, first)};
-        for (size_t g = 0; g < work->group; g++)
-            visible[t * work->group + g] = range.first < range.end ? range : (visible_range){0, 0};
+        visible_range range = {.own = (int32_t)(end - 1) - (int32_t)first};
+        if (within_chunk(begin, first) < within_chunk(end, first)) {
+            range.first = within_chunk(begin, first);
+            range.end = within_chunk(end, first);
+        }
+        for (size_t g = 0; g < work->group; g++) {
+            range.slope = visible[g].slope;
+            visible[t * work->group + g] = range;
+        }
     }
 }
 
@@ -349,7 +368,7 @@ static void attend_block(const attention_work *work, uint32_t s, size_t item, ui
     for (uint32_t i = first_chunk; i <= work->rows->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
         const kv_chunk chunk = chunk_of(f, span, kv_head, i);
         const bool more = i > first_chunk;
-        set_visible(work, first, n_tokens, i, room.visible);
+        set_visible(work, kv_head, first, n_tokens, i, room.visible);
         f->model.kernels->attend(&chunk, queries_of(work, kv_head, first), room.visible, n_queries,
                                  c->attention_softcap, room.parts[more], room.values[more]);
         for (size_t q = 0; more && q < n_queries; q++)
@@ -373,7 +392,7 @@ static void attend_chunk(const attention_work *work, uint32_t s, size_t item, ui
     const uint32_t kv_head = (uint32_t)(item / of->n_chunks), i = of->first_chunk + (uint32_t)(item % of->n_chunks);
     const kv_chunk chunk = chunk_of(f, span, kv_head, i);
     visible_range *visible = attention_room_in(l, thread_scratch(f, thread)).visible;
-    set_visible(work, span->first_row, span->n_rows, i, visible);
+    set_visible(work, kv_head, span->first_row, span->n_rows, i, visible);
     f->model.kernels->attend(&chunk, queries_of(work, kv_head, span->first_row), visible, n_queries,
                              c->attention_softcap, f->buffers.parts + first_part,
                              f->buffers.part_values + first_part * kv_padded(l->value_length));

@@ -142,10 +142,12 @@ static void embed_item(void *argument, size_t b, uint32_t thread) {
     read_row(f, &f->model.weights->token_embd, (uint32_t)work->tokens[b], thread, x);
     if (f->model.weights->token_embd_loras) adapt_embedding(f, b, (uint32_t)work->tokens[b], thread, x);
     scale_floats(x, f->model.config->embedding_scale, n);
-    if (!f->model.weights->position_embd.data) return;
-    float *position = f->buffers.projected + b * n;
-    read_row(f, &f->model.weights->position_embd, f->all.positions[b], thread, position);
-    f->model.kernels->add(x, position, n);
+    if (f->model.weights->position_embd.data) {
+        float *position = f->buffers.projected + b * n;
+        read_row(f, &f->model.weights->position_embd, f->all.positions[b], thread, position);
+        f->model.kernels->add(x, position, n);
+    }
+    normalize(f, &f->model.weights->token_embd_norm, x, n, x);
 }
 
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {

@@ -379,7 +379,8 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
 
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
-    if (traits->rope == ROPE_NONE) return CLLM_OK;
+    if (traits->rope == ROPE_NONE || (traits->rope_layers > 0 && config->n_layers != traits->rope_layers))
+        return CLLM_OK;
     config->rope_dimension_count = config->key_length;
     config->rope_freq_base = 10000.0f;
     const optional_key keys[] = {{"rope.dimension_count", NULL, &config->rope_dimension_count},
@@ -493,6 +494,8 @@ static cllm_status read_attention_scale(const cllm_gguf *gguf, model_config *con
 
 static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
+    const bool alibi = traits->alibi_layers == 0 || traits->alibi_layers == config->n_layers;
+    config->alibi_max_bias = alibi ? traits->alibi_max_bias : 0;
     config->attention_softcap = traits->attention_softcap;
     config->logit_softcap = traits->logit_softcap;
     config->embedding_scale = traits->embedding_scale_sqrt ? sqrtf((float)config->n_embd) : 1;
@@ -502,6 +505,7 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
         {"final_logit_softcapping", &config->logit_softcap, NULL},
         {"logit_scale", &config->logit_scale, NULL},
     };
+    const optional_key alibi_key[] = {{"attention.max_alibi_bias", &config->alibi_max_bias, NULL}};
     const optional_key scales[] = {
         {"embedding_scale", &config->embedding_scale, NULL},
         {"residual_scale", &config->residual_scale, NULL},
@@ -509,6 +513,11 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     cllm_status status = READ_OPTIONAL(common);
     if (status == CLLM_OK && traits->scales) status = READ_OPTIONAL(scales);
     if (status != CLLM_OK) return status;
+    if (alibi && traits->alibi_max_bias > 0) status = READ_OPTIONAL(alibi_key);
+    if (status != CLLM_OK) return status;
+    if (!(config->alibi_max_bias >= 0 && config->alibi_max_bias <= 1000))
+        return bad_value(err, config, "attention.max_alibi_bias", "%g is not between 0 and 1000",
+                         (double)config->alibi_max_bias);
     if (config->logit_scale == 0) return bad_value(err, config, "logit_scale", "0 would make all logits the same");
     if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale;
     status = read_attention_scale(gguf, config, err);

@@ -75,8 +75,9 @@ typedef struct model_config {
 
     float attention_temperature; /* queries times 1 + this * ln(floor(position / length) + 1); 0: none */
     uint32_t attention_temperature_length;
-    float attention_softcap;                            /* scores become cap * tanh(score / cap); 0: none */
-    float logit_softcap;                                /* the same of logits */
+    float alibi_max_bias;    /* ALiBi: a score falls with distance, in the last head by 2^-this a position; 0: no */
+    float attention_softcap; /* scores become cap * tanh(score / cap); 0: none */
+    float logit_softcap;     /* the same of logits */
     float embedding_scale, residual_scale, logit_scale; /* factors of what is embedded, added to x, and put out */
 
     uint32_t n_experts; /* 0: a dense model */

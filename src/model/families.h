@@ -99,7 +99,7 @@ typedef enum norm_kind { NORM_RMS, NORM_LAYER } norm_kind;
 typedef enum rope_pairing {
     ROPE_NEIGHBOURS, /* 2j and 2j + 1 */
     ROPE_HALVES,     /* j and j + n/2: what is called NEOX */
-    ROPE_NONE,       /* positions have embeddings of their own instead */
+    ROPE_NONE,
 } rope_pairing;
 
 typedef enum activation {
@@ -167,8 +167,13 @@ typedef struct model_traits {
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
     float windowed_freq_base;  /* 0: that of the other layers; a key may say otherwise */
+    uint32_t rope_layers;      /* only a model of so many layers has RoPE; 0: any */
     uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
     bool rope_in_windows_only; /* where there are windows */
+    bool position_embd;        /* positions have embeddings of their own; with ALiBi, if the file has them */
+    bool embedding_norm;       /* of what is embedded (token_embd_norm) */
+    float alibi_max_bias;      /* ALiBi's constant, where the file does not say; 0: the family has none */
+    uint32_t alibi_layers;     /* only a model of so many layers has ALiBi; 0: any */
 
     bool yarn_unrounded;            /* YaRN's ramp begins and ends between two pairs */
     bool yarn_unless_said;          /* where the file does not name the kind of stretching */

@@ -459,8 +459,12 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
 
     weights->token_embd = bind_matrix(&b, "token_embd.weight", 1, config->n_vocab, config->n_embd, false);
     b.bytes_per_token = weights->token_embd.row_bytes; /* of the embedding table a token reads one row */
-    if (config->traits->rope == ROPE_NONE)
-        weights->position_embd = bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd, false);
+    if (config->traits->position_embd)
+        weights->position_embd = bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd,
+                                             config->traits->alibi_max_bias > 0);
+    if (config->traits->embedding_norm)
+        weights->token_embd_norm = bind_norm(&b, -1, "token_embd_norm", 1, config->n_embd, MUST,
+                                             config->traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     for (uint32_t i = 0; i < config->n_layers; i++) bind_layer(&b, i, &weights->layers[i]);
     bind_output(&b, weights);
     weights->rope_factors = bind_rope_factors(&b, "rope_freqs");
