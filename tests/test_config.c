@@ -261,6 +261,13 @@ static void scales_depend_on_the_size_of_some_models(void **state) {
     const config_case cohere = {"command-r", 2, {{"logit_scale", 'f', 8, NULL}}};
     assert_near((double)config_of(&granite).logit_scale, 1.0 / 8);
     assert_near((double)config_of(&cohere).logit_scale, 8);
+    const config_case written = {"minicpm", 4, {{"logit_scale", 'f', 8, NULL}, {"residual_scale", 'f', 0.25, NULL}}};
+    const model_config minicpm = config_of(&(config_case){.architecture = "minicpm", .n_layers = 4});
+    assert_near((double)minicpm.embedding_scale, 12);
+    assert_near((double)minicpm.residual_scale, 0.7);
+    assert_near((double)minicpm.logit_scale, 0.5); /* 256 / 512 */
+    assert_near((double)config_of(&written).residual_scale, 0.25);
+    assert_near((double)config_of(&written).logit_scale, 1.0 / 8);
 }
 
 #define LATENT                                                                                      \
@@ -312,7 +319,10 @@ static void values_that_cannot_be_are_refused(void **state) {
          "qwen3moe.expert_count: 70000 is more than 4096"},
         {{"qwen3", 2, {{"expert_count", 'u', 8, NULL}}}, CLLM_ERR_UNSUPPORTED, "no mixture of experts is known"},
         {{"gemma2", 2, {{"attention.sliding_window", 'u', 4e9, NULL}}}, CLLM_ERR_FORMAT, "4000000000 is more than"},
-        {{"bloom", 2, {{"attention.max_alibi_bias", 'f', -1, NULL}}}, CLLM_ERR_FORMAT, "-1 is not between 0 and 1000"},
+        {{"olmo", 2, {{"attention.clamp_kqv", 'f', -2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "olmo.attention.clamp_kqv: -2 is negative"},
+        {{"mpt", 2, {{"attention.max_alibi_bias", 'f', -1, NULL}}}, CLLM_ERR_FORMAT, "-1 is not between 0 and 1000"},
         {{"granite", 2, {{"logit_scale", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "granite.logit_scale: 0 would make"},
         {{"mistral3", 2, {{"rope.scaling.yarn_beta_fast", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "are not positive"},
         {{"mistral3", 2, {{"rope.scaling.yarn_ext_factor", 'f', 1.5, NULL}}},

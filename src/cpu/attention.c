@@ -98,6 +98,10 @@ static void normalize_heads(const forward_cpu *f, const norm_weights *norm, floa
     }
 }
 
+static void clamp_floats(float *x, float limit, size_t n) {
+    for (size_t i = 0; limit > 0 && i < n; i++) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+
 /* Norm and rotate a token's queries and keys; put keys and values into the cache, and the queries, scaled, where attention
  * finds those of one key/value head together. */
 static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
@@ -109,6 +113,12 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     const size_t group = l->n_heads / l->n_kv_heads;
     const float scale = query_scale(f, b);
+
+    clamp_floats(f->buffers.queries + b * l->n_heads * l->key_length, c->projection_limit, l->n_heads * l->key_length);
+    clamp_floats(f->buffers.keys + b * l->n_kv_heads * l->key_length, c->projection_limit,
+                 l->n_kv_heads * l->key_length);
+    clamp_floats(f->buffers.values + b * l->n_kv_heads * l->value_length, c->projection_limit,
+                 l->n_kv_heads * l->value_length);
 
     const bool norms_last = c->traits->qk_norm_after_rope;
     if (!norms_last) {

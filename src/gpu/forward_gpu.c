@@ -110,6 +110,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
     if (traits->activation == RELU_SQUARED) return "a squared activation";
     if (c->alibi_max_bias > 0) return "ALiBi";
+    if (c->projection_limit > 0) return "clamped queries, keys and values";
     if (weights->token_embd_norm.weight) return "a norm of embeddings";
     if (traits->qk_norm_after_rope) return "norms after RoPE";
     const uint64_t lengths[] = {c->n_embd, c->n_ff, c->n_vocab, (uint64_t)c->n_heads * MAX_HEAD * 3};

@@ -231,7 +231,7 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     for (layer_config *l = layers; status == CLLM_OK && l < end; l++) {
         status = check_heads(config, l, err);
         if (status == CLLM_OK && l->key_length == 0) l->key_length = config->n_embd / l->n_heads;
-        l->value_length = l->key_length;
+        l->value_length = config->n_embd % l->n_heads == 0 ? config->n_embd / l->n_heads : l->key_length;
     }
     if (status == CLLM_OK) status = GET_EACH("attention.value_length", GGUF_OPTIONAL, value_length);
     if (status == CLLM_OK) status = GET_EACH("feed_forward_length", GGUF_REQUIRED, n_ff);
@@ -402,7 +402,7 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
                              "%u is not an even number up to the head's %u elements", config->rope_dimension_count,
                              most);
     }
-    if (traits->scales) { /* granite's switch for no RoPE at all */
+    if (traits->rope_key) { /* granite's switch for no RoPE at all */
         bool rotated = true;
         status = gguf_get_bool(gguf, key_of(config, "rope.scaling.finetuned").text, GGUF_OPTIONAL, &rotated, err);
         if (!rotated) config->rope_dimension_count = 0;
@@ -414,7 +414,8 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
 /* The lengths of latent attention. The cache's are those that the file has for keys and values. */
 static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (!config->traits->latent_attention) return CLLM_OK;
-    config->kv_b_is_whole = cllm_gguf_find_tensor(gguf, "blk.0.attn_kv_b.weight");
+    config->kv_b_is_whole =
+        (config->traits->tensors & TENSOR_BIT(attn_kv_b)) != 0 || cllm_gguf_find_tensor(gguf, "blk.0.attn_kv_b.weight");
     config->latent_key_length = config->key_length; /* of a file that has none of the keys of compressed heads */
     config->latent_value_length = config->value_length;
     const gguf_need need = config->kv_b_is_whole ? GGUF_OPTIONAL : GGUF_REQUIRED;
@@ -500,10 +501,15 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     config->logit_softcap = traits->logit_softcap;
     config->embedding_scale = traits->embedding_scale_sqrt ? sqrtf((float)config->n_embd) : 1;
     config->residual_scale = config->logit_scale = 1;
+    if (traits->embedding_scale > 0) config->embedding_scale = traits->embedding_scale;
+    if (traits->depth_scale > 0) config->residual_scale = traits->depth_scale / sqrtf((float)config->n_layers);
+    if (traits->base_embd > 0) config->logit_scale = (float)traits->base_embd / (float)config->n_embd;
+    if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale; /* as a file would have it */
     const optional_key common[] = {
         {"attn_logit_softcapping", &config->attention_softcap, NULL},
         {"final_logit_softcapping", &config->logit_softcap, NULL},
         {"logit_scale", &config->logit_scale, NULL},
+        {"attention.clamp_kqv", &config->projection_limit, NULL},
     };
     const optional_key alibi_key[] = {{"attention.max_alibi_bias", &config->alibi_max_bias, NULL}};
     const optional_key scales[] = {
@@ -513,11 +519,13 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     cllm_status status = READ_OPTIONAL(common);
     if (status == CLLM_OK && traits->scales) status = READ_OPTIONAL(scales);
     if (status != CLLM_OK) return status;
-    if (alibi && traits->alibi_max_bias > 0) status = READ_OPTIONAL(alibi_key);
+    if (traits->alibi_key) status = READ_OPTIONAL(alibi_key);
     if (status != CLLM_OK) return status;
     if (!(config->alibi_max_bias >= 0 && config->alibi_max_bias <= 1000))
         return bad_value(err, config, "attention.max_alibi_bias", "%g is not between 0 and 1000",
                          (double)config->alibi_max_bias);
+    if (!(config->projection_limit >= 0))
+        return bad_value(err, config, "attention.clamp_kqv", "%g is negative", (double)config->projection_limit);
     if (config->logit_scale == 0) return bad_value(err, config, "logit_scale", "0 would make all logits the same");
     if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale;
     status = read_attention_scale(gguf, config, err);

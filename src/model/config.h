@@ -75,6 +75,7 @@ typedef struct model_config {
 
     float attention_temperature; /* queries times 1 + this * ln(floor(position / length) + 1); 0: none */
     uint32_t attention_temperature_length;
+    float projection_limit;  /* queries, keys and values lie within -this .. this; 0: anywhere */
     float alibi_max_bias;    /* ALiBi: a score falls with distance, in the last head by 2^-this a position; 0: no */
     float attention_softcap; /* scores become cap * tanh(score / cap); 0: none */
     float logit_softcap;     /* the same of logits */

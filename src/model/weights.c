@@ -157,6 +157,14 @@ static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64
     return out;
 }
 
+/* Weights of 1, that the file does not have. */
+static norm_weights unit_norm(binder *b, uint64_t n) {
+    float *ones = arena_alloc(b->arena, n, sizeof *ones);
+    if (!ones) b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for a norm of %" PRIu64 " elements", n);
+    for (uint64_t i = 0; ones && i < n; i++) ones[i] = 1;
+    return (norm_weights){.weight = ones};
+}
+
 /* ------------------------------------------------------------------------------------------------- layers */
 
 static uint64_t extent(const model_config *c, const layer_config *l, tensor_extent which) {
@@ -248,13 +256,17 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const uint64_t count = extent(c, l, row->count), columns = extent(c, l, row->columns);
     const uint64_t rows = extent(c, l, twice ? DIM_FF_TWICE : row->rows);
     const char *name = row->name;
-    if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_is_post_attention_norm) name = "post_attention_norm";
+    if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_name) name = c->traits->ffn_norm_name;
     if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
     if (tensor == LAYER_attn_norm_2 && c->is_parallel) name = "attn_norm";
     if (tensor == LAYER_attn_norm && c->is_parallel) name = "ffn_norm";
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
-    case TENSOR_NORM: *(norm_weights *)field = bind_norm(b, layer, name, rows, columns, weight, bias); break;
+    case TENSOR_NORM:
+        *(norm_weights *)field = c->traits->unit_norms >> tensor & 1
+                                     ? unit_norm(b, columns)
+                                     : bind_norm(b, layer, name, rows, columns, weight, bias);
+        break;
     case TENSOR_LINEAR:
         *(linear *)field = apart ? bind_experts_apart(b, layer, name, (uint32_t)count, rows, columns)
                                  : bind_linear(b, layer, name, count, rows, columns, weight, bias);
@@ -431,8 +443,11 @@ static void refuse_unused(binder *b, model_weights *weights) {
 static void bind_output(binder *b, model_weights *weights) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
-    weights->output_norm =
-        bind_norm(b, -1, "output_norm", 1, c->n_embd, MUST, traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
+    if (traits->unit_norms & TENSOR_BIT(attn_norm))
+        weights->output_norm = unit_norm(b, c->n_embd);
+    else
+        weights->output_norm =
+            bind_norm(b, -1, "output_norm", 1, c->n_embd, MUST, traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     if (traits->output != OUTPUT_TIED)
         weights->output = bind_linear(b, -1, "output", 1, c->n_vocab, c->n_embd,
                                       traits->output == OUTPUT_OWN ? MUST : MAY, traits->output_bias ? MUST : MAY);
@@ -460,8 +475,8 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
     weights->token_embd = bind_matrix(&b, "token_embd.weight", 1, config->n_vocab, config->n_embd, false);
     b.bytes_per_token = weights->token_embd.row_bytes; /* of the embedding table a token reads one row */
     if (config->traits->position_embd)
-        weights->position_embd = bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd,
-                                             config->traits->alibi_max_bias > 0);
+        weights->position_embd =
+            bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd, config->traits->alibi_key);
     if (config->traits->embedding_norm)
         weights->token_embd_norm = bind_norm(&b, -1, "token_embd_norm", 1, config->n_embd, MUST,
                                              config->traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
