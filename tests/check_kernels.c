@@ -798,10 +798,11 @@ static void quantize_rounds_to_the_nearest(void **state) {
 /* A context of one head, and queries that see parts of it. */
 typedef struct context {
     model_config config;
+    layer_config layer;
     cllm_kv_type type;
     uint32_t n_positions;
     uint32_t window; /* that a query sees, or 0 */
-    float softcap;
+    float softcap, slope;
     size_t n_queries;
     double *keys, *values; /* [n_positions][length], as stored */
     float *queries;        /* [n_queries][key_length] */
@@ -851,6 +852,7 @@ static void fill_pages(context *c, uint32_t n) {
         .n_ctx = c->n_positions, .n_batch = WINDOW_BATCH, .n_sequences = 1, .n_positions = c->n_positions};
     arena_free(&c->arena);
     cllm_error err;
+    c->config.layers = &c->layer;
     assert_ok(kv_pages_create(&c->config, &size, &c->arena, &c->pages, &err), &err);
     assert_ok(kv_table_create(&c->pages, &c->arena, &c->table, &err), &err);
     assert_ok(kv_store_create(&c->config, c->type, 1, &size, &c->arena, &c->store, &err), &err);
@@ -870,11 +872,12 @@ static void fill_pages(context *c, uint32_t n) {
 
 static context context_new(cllm_kv_type type, uint32_t key_length, uint32_t value_length, uint32_t n_positions,
                            uint32_t window, size_t n_queries, uint64_t *random) {
-    context c = {.config = {.n_layers = 1,
-                            .n_kv_heads = 1,
-                            .key_length = key_length,
-                            .value_length = value_length,
-                            .window = window},
+    context c = {.config = {.n_layers = 1, .key_length = key_length, .value_length = value_length, .window = window},
+                 .layer = {.windowed = window > 0,
+                           .n_heads = 1,
+                           .n_kv_heads = 1,
+                           .key_length = key_length,
+                           .value_length = value_length},
                  .type = type,
                  .n_positions = n_positions,
                  .window = window,
@@ -904,6 +907,11 @@ static uint32_t first_seen(const context *c, size_t q) {
     return c->window > 0 && c->n_seen[q] > c->window ? c->n_seen[q] - c->window : 0;
 }
 
+/* Some queries see positions after their own. */
+static uint32_t own_position(const context *c, size_t q) { return q % 3 ? c->n_seen[q] - 1 : c->n_seen[q] / 2; }
+
+static float slope_of(const context *c, size_t q) { return c->slope * (float)(q % 4); }
+
 static uint32_t within_chunk(uint32_t position, uint32_t first) {
     return position <= first ? 0 : position - first < KV_CHUNK ? position - first : KV_CHUNK;
 }
@@ -925,7 +933,9 @@ static void attend_to_all(const context *c, size_t first, size_t n, float *out) 
         for (size_t q = 0; q < n; q++) {
             visible[q].first = within_chunk(first_seen(c, first + q), i * KV_CHUNK);
             visible[q].end = within_chunk(c->n_seen[first + q], i * KV_CHUNK);
-            if (visible[q].first == visible[q].end) visible[q] = (visible_range){0, 0};
+            if (visible[q].first == visible[q].end) visible[q].first = visible[q].end = 0;
+            visible[q].own = (int32_t)own_position(c, first + q) - (int32_t)(i * KV_CHUNK);
+            visible[q].slope = slope_of(c, first + q);
         }
         kernels->attend(&chunk, c->queries + first * c->config.key_length, visible, n, c->softcap, parts[more],
                         values[more]);
@@ -951,6 +961,7 @@ static void reference_attention(const context *c, size_t q, float *out) {
         scores[p] = 0;
         for (size_t i = 0; i < k; i++) scores[p] += c->keys[p * k + i] * (double)c->queries[q * k + i];
         if (cap > 0) scores[p] = cap * tanh(scores[p] / cap);
+        scores[p] -= (double)slope_of(c, q) * fabs((double)p - own_position(c, q));
         max = fmax(max, scores[p]);
     }
     for (uint32_t p = first; p < end; p++) sum += scores[p] = exp(scores[p] - max);
@@ -1024,6 +1035,25 @@ static void windows_see_their_positions_alone(void **state) {
     }
 }
 
+static void scores_fall_with_distance(void **state) {
+    (void)state;
+    static const uint32_t heads[] = {16, 48, 80};
+    static const uint32_t contexts[] = {1, 17, 100, 256, 300, 700};
+    static const float slopes[] = {0.5f, 0.03f, 0.001f};
+    enum { N_HEADS = sizeof heads / sizeof *heads, N_CONTEXTS = sizeof contexts / sizeof *contexts };
+    uint64_t random = 18;
+    for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
+        for (size_t i = 0; i < 18; i++) {
+            const uint32_t head = heads[i % N_HEADS];
+            context c = context_new((cllm_kv_type)type, head, head, contexts[i % N_CONTEXTS], i % 2 ? 200 : 0,
+                                    1 + i % 20, &random);
+            c.slope = slopes[i / N_CONTEXTS];
+            check_attention(&c);
+            context_free(&c);
+        }
+    }
+}
+
 /* Scores far apart and far from zero: without subtracting the maximum, exp would overflow. */
 static void attention_bears_large_scores(void **state) {
     (void)state;
@@ -1048,7 +1078,8 @@ static void attention_bears_large_scores(void **state) {
 static void weights_are_normal_or_nothing(void **state) {
     (void)state;
     const kv_size size = {.n_ctx = KV_CHUNK, .n_batch = 1, .n_sequences = 1, .n_positions = KV_CHUNK};
-    const model_config config = {.n_layers = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
+    layer_config layer = {.n_heads = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
+    const model_config config = {.n_layers = 1, .layers = &layer};
     arena a = {0};
     kv_pages pages;
     kv_table table;
@@ -1059,7 +1090,7 @@ static void weights_are_normal_or_nothing(void **state) {
     assert_ok(kv_store_create(&config, CLLM_KV_F32, 1, &size, &a, &store, &err), &err);
     kv_table_grow(&table, &pages, 0, KV_CHUNK);
     const kv_chunk chunk = kv_store_chunk(&store, &table, 0, 0, 0);
-    const visible_range all = {0, KV_CHUNK};
+    const visible_range all = {.end = KV_CHUNK};
     const float query = 1, edge = -126 * 0.693147181f;
     float scores[KV_CHUNK] = {0}, *weights = guarded_new(KV_CHUNK);
     for (int round = 0; round < 2; round++) {
@@ -1155,6 +1186,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(quantize_rounds_to_the_nearest),
         cmocka_unit_test(attention_is_right_and_blind_to_what_is_not_visible),
         cmocka_unit_test(windows_see_their_positions_alone),
+        cmocka_unit_test(scores_fall_with_distance),
         cmocka_unit_test(attention_bears_large_scores),
         cmocka_unit_test(weights_are_normal_or_nothing),
         cmocka_unit_test(activations_are_normal_or_nothing),

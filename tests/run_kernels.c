@@ -51,13 +51,14 @@ static void print_launch(void *user, const char *kernel, double seconds, uint64_
 
 /* Between them and llama, all that the GPU knows of. */
 static const model_traits parallel_and_centred = {
-    .norm = NORM_LAYER, .rope = ROPE_NONE, .activation = GELU, .qk_norm = QK_NORM_EACH};
+    .norm = NORM_LAYER, .rope = ROPE_NONE, .position_embd = true, .activation = GELU, .qk_norm = QK_NORM_EACH};
 static const model_traits normed_behind = {.rope = ROPE_HALVES, .activation = GEGLU, .qk_norm = QK_NORM_ROW};
 
 /* A model of one layer, by the types of its matrices. */
 typedef struct small_model {
     const char *kind; /* of its types */
     model_config config;
+    layer_config layer;
     const model_traits *traits;           /* NULL: llama's */
     quant_type q, k, v, gate, up, output; /* of n_embd columns */
     quant_type attn_output, down;         /* of n_heads * value_length and n_ff columns */
@@ -100,7 +101,7 @@ static void bind_weights(const small_model *m, layer_weights *layer, model_weigh
                                .output_norm.weight = random_vector(c->n_embd),
                                .output.w = random_matrix(m->output, c->n_vocab, c->n_embd)};
     weights->token_embd = weights->output.w; /* tied */
-    if (m->traits && m->traits->rope == ROPE_NONE)
+    if (m->traits && m->traits->position_embd)
         weights->position_embd = random_matrix(m->output, c->n_ctx_train, c->n_embd);
 }
 
@@ -264,9 +265,19 @@ int main(int argc, char **argv) {
         m.config.rope_dimension_count = m.config.key_length - 2;
         m.config.rope_freq_base = 10000;
         m.config.rope_freq_base_windowed = 1000;
-        m.config.window = m.traits == &normed_behind ? 270 : 0; /* of all layers, for there is no period */
+        m.config.window = m.traits == &normed_behind ? 270 : 0; /* of all layers */
         m.config.rope_scaling_factor = 1;
-        m.config.attention_scale = m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
+        m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
+        m.layer = (layer_config){.windowed = m.config.window > 0,
+                                 .n_heads = m.config.n_heads,
+                                 .n_kv_heads = m.config.n_kv_heads,
+                                 .key_length = m.config.key_length,
+                                 .value_length = m.config.value_length,
+                                 .n_ff = m.config.n_ff,
+                                 .rope_dimension_count =
+                                     m.config.traits->rope == ROPE_NONE ? 0 : m.config.rope_dimension_count,
+                                 .attention_scale = 1};
+        m.config.layers = &m.layer;
         run_model(&m, briefly);
     }
     if (strcmp(kind, "embeddings") == 0) {

@@ -98,7 +98,8 @@ static void attention_has_the_same_bits(void **state) {
         bytes[i] = (int8_t)random_u64(&random);
     }
     void *const stored[] = {[CLLM_KV_F16] = halfs, [CLLM_KV_F32] = elements, [CLLM_KV_Q8_0] = bytes};
-    const visible_range visible[QUERIES] = {{0, KV_CHUNK}, {0, 1}, {3, 15}, {40, 100}, {0, 255}};
+    const visible_range visible[QUERIES] = {
+        {0, KV_CHUNK, 0, 0}, {0, 1, 0, 0}, {3, 15, 14, 0.5f}, {40, 100, 70, 0.01f}, {0, 255, 300, 0.1f}};
     for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
         const kv_chunk chunk = {.type = (cllm_kv_type)type,
                                 .key_length = HEAD,

@@ -57,8 +57,7 @@ typedef struct run {
 
 /* Returns [n_tokens][n_vocab]; release with free(). */
 static float *logits_of(const cllm_model *model, run how) {
-    const char *architecture = cllm_model_get_info(model)->architecture;
-    const bool learned = strcmp(architecture, "gpt2") == 0 || strcmp(architecture, "starcoder") == 0; /* positions */
+    const bool learned = cllm_gguf_find_tensor(cllm_model_gguf(model), "position_embd.weight"); /* positions */
     const cllm_engine_options options = {.n_ctx = learned ? 0 : N_CTX,
                                          .n_batch = how.n_batch,
                                          .n_threads = how.n_threads,
@@ -439,16 +438,28 @@ static bool is_optional(const char *tensor, const char *family_name) {
     static const struct {
         const char *family, *tensor;
     } known[] = {
-        {"", "rope_freqs."},          {"", "rope_factors_"},       {"", "exp_probs_b"},
-        {"falcon", "attn_norm_2.w"},  {"stablelm", "ffn_norm.w"},  {"stablelm", "attn_q_norm."},
-        {"stablelm", "attn_k_norm."}, {"stablelm", "attn_q.bias"}, {"stablelm", "attn_k.bias"},
-        {"stablelm", "attn_v.bias"},  {"llama-bias", ".bias"},     {"glm4moe", ".bias"},
-        {"glm4moe", "attn_q_norm."},  {"glm4moe", "attn_k_norm."}, {"seed_oss", ".bias"},
+        {"", "rope_freqs."},
+        {"", "rope_factors_"},
+        {"", "exp_probs_b"},
+        {"falcon", "attn_norm_2.w"},
+        {"stablelm", "ffn_norm.w"},
+        {"stablelm", "attn_q_norm."},
+        {"stablelm", "attn_k_norm."},
+        {"stablelm", "attn_q.bias"},
+        {"stablelm", "attn_k.bias"},
+        {"stablelm", "attn_v.bias"},
+        {"llama-bias", ".bias"},
+        {"glm4moe", ".bias"},
+        {"glm4moe", "attn_q_norm."},
+        {"glm4moe", "attn_k_norm."},
+        {"seed_oss", ".bias"},
         {"ernie4_5", ".bias"},
+        {"mpt", ".bias"},
+        {"mpt", "position_embd."},
     };
-    static const char *const own_output[] = {"qwen2moe", "olmo",    "stablelm", "internlm2", "gpt-oss",
-                                             "phi2",     "xverse",  "orion",    "dots1",     "minimax-m2",
-                                             "glm4moe",  "gptneox", "nemotron", "chatglm"};
+    static const char *const own_output[] = {"qwen2moe",  "olmo2",      "olmo3",   "olmoe",    "dbrx",     "stablelm",
+                                             "internlm2", "gpt-oss",    "phi2",    "baichuan", "xverse",   "orion",
+                                             "dots1",     "minimax-m2", "glm4moe", "gptneox",  "nemotron", "chatglm"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;

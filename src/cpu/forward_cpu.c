@@ -142,10 +142,12 @@ static void embed_item(void *argument, size_t b, uint32_t thread) {
     read_row(f, &f->model.weights->token_embd, (uint32_t)work->tokens[b], thread, x);
     if (f->model.weights->token_embd_loras) adapt_embedding(f, b, (uint32_t)work->tokens[b], thread, x);
     scale_floats(x, f->model.config->embedding_scale, n);
-    if (!f->model.weights->position_embd.data) return;
-    float *position = f->buffers.projected + b * n;
-    read_row(f, &f->model.weights->position_embd, f->all.positions[b], thread, position);
-    f->model.kernels->add(x, position, n);
+    if (f->model.weights->position_embd.data) {
+        float *position = f->buffers.projected + b * n;
+        read_row(f, &f->model.weights->position_embd, f->all.positions[b], thread, position);
+        f->model.kernels->add(x, position, n);
+    }
+    normalize(f, &f->model.weights->token_embd_norm, x, n, x);
 }
 
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
@@ -156,7 +158,6 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
-        f->windowed = config_is_windowed(f->model.config, f->layer);
         attention_block(f, rows, x);
         if (rows->count > 0) feed_forward_block(f, rows->count, x);
     }

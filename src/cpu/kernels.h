@@ -36,9 +36,12 @@ typedef struct activations {
     const activation_block *blocks; /* [n_batch][n_columns / ACTIVATION_BLOCK], or NULL */
 } activations;
 
-/* The positions of a chunk that a query sees: first <= p < end <= KV_CHUNK. None where first == end. */
+/* The positions of a chunk that a query sees: first <= p < end <= KV_CHUNK. None where first == end. Their scores become lower
+ * with their distance: by slope * |own - p|, where own is the query's position, counted as p is. (ALiBi: Press et al. 2022) */
 typedef struct visible_range {
     uint32_t first, end;
+    int32_t own;
+    float slope; /* 0: distance does not matter */
 } visible_range;
 
 /* The softmax of a stretch of positions, before it is divided by the sum. */
@@ -87,7 +90,7 @@ typedef struct cpu_kernels {
 
     /* What one chunk of keys and values gives to queries, [n_queries][key_length], that are already scaled:
      * with scores s = query . key of the positions that the query sees, visible[q], capped to softcap * tanh(s / softcap)
-     * if softcap > 0, parts[q] = {max s, sum of exp(s - max)}, and values[q] = the sum of exp(s - max) * value.
+     * if softcap > 0, then lowered by distance, parts[q] = {max s, sum of exp(s - max)}, and values[q] = the sum of exp(s - max) * value.
      * values: out, [n_queries][kv_padded(value_length)]. No other position has an effect, and none seen gives
      * {-infinity, 0} and zeros. */
     void (*attend)(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,

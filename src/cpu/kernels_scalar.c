@@ -197,6 +197,7 @@ static attention_part scalar_exponentiate(float *scores, visible_range visible, 
     attention_part part = {.max = -INFINITY};
     for (size_t i = visible.first; i < visible.end; i++) {
         if (softcap > 0) scores[i] = softcap * tanhf(scores[i] / softcap);
+        scores[i] -= visible.slope * fabsf((float)((int32_t)i - visible.own));
         part.max = scores[i] > part.max ? scores[i] : part.max;
     }
     double sum = 0;

@@ -94,6 +94,16 @@ INLINE void cap_scores(float *scores, visible_range visible, float cap) {
         store_floats(scores + i, cap - 2 * cap / (1 + exponential(load_floats(scores + i) * (2 / cap))));
 }
 
+INLINE void lower_by_distance(float *scores, visible_range visible) {
+    ints lane;
+    UNROLLED for (int32_t i = 0; i < LANES; i++) lane[i] = i;
+    for (size_t i = visible.first / KV_LANES * KV_LANES; i < visible.end; i += LANES) {
+        const floats difference = __builtin_convertvector(lane + ((int32_t)i - visible.own), floats);
+        const floats distance = (floats)((ints)difference & 0x7FFFFFFF);
+        store_floats(scores + i, load_floats(scores + i) - visible.slope * distance);
+    }
+}
+
 INLINE float largest_lane_of_floats(floats v) {
     float lanes[LANES];
     store_floats(lanes, v);
@@ -182,6 +192,7 @@ INLINE void attend_some(const cllm_kv_type type, const size_t n_queries, chunk_w
     make_scores(type, n_queries, work);
     for (size_t q = 0; q < n_queries; q++) {
         if (softcap > 0) cap_scores(work->weights[q], work->visible[q], softcap);
+        if (work->visible[q].slope > 0) lower_by_distance(work->weights[q], work->visible[q]);
         parts[q] = exponentiate(work->weights[q], work->visible[q]);
     }
     sum_values(type, n_queries, work, values);
@@ -208,8 +219,8 @@ void OF_ISA(vector_attend)(const kv_chunk *chunk, const float *queries, const vi
     chunk_work work = {.chunk = chunk};
     for (size_t first = 0, n; first < n_queries; first += n) {
         for (n = MOST_QUERIES; n > n_queries - first;) n /= 2;
-        work.any = (visible_range){KV_CHUNK, 0};
-        work.all = (visible_range){0, KV_CHUNK};
+        work.any = (visible_range){.first = KV_CHUNK};
+        work.all = (visible_range){.end = KV_CHUNK};
         for (size_t q = 0; q < n; q++) {
             const visible_range seen = visible[first + q];
             work.queries[q] = queries + (first + q) * chunk->key_length;

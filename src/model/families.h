@@ -99,7 +99,7 @@ typedef enum norm_kind { NORM_RMS, NORM_LAYER } norm_kind;
 typedef enum rope_pairing {
     ROPE_NEIGHBOURS, /* 2j and 2j + 1 */
     ROPE_HALVES,     /* j and j + n/2: what is called NEOX */
-    ROPE_NONE,       /* positions have embeddings of their own instead */
+    ROPE_NONE,
 } rope_pairing;
 
 typedef enum activation {
@@ -144,15 +144,18 @@ typedef struct model_traits {
     tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
     bool bidirectional; /* tokens see those after them, too: an encoder, which has no cache and can only embed */
+    tensor_set
+        unit_norms; /* of all those, norms of which the file has no weights: these are 1 (attn_norm: output_norm too) */
+
     norm_kind norm;
     rope_pairing rope;
     activation activation;
     qk_norm_kind qk_norm;
     bool qk_norm_after_rope;
-    bool gate_in_up;                      /* ffn_up is gate and then up, in one tensor */
-    bool ffn_norm_is_post_attention_norm; /* by its name in the file */
-    bool parallel_key;                    /* read whether both halves of a layer begin with x, each with its norm */
-    bool ollama_names;                    /* attn_out, and attn_sinks without .weight */
+    bool gate_in_up;           /* ffn_up is gate and then up, in one tensor */
+    const char *ffn_norm_name; /* in the file, where it is another than "ffn_norm" */
+    bool parallel_key;         /* read whether both halves of a layer begin with x, each with its norm */
+    bool ollama_names;         /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
 
@@ -167,17 +170,28 @@ typedef struct model_traits {
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
     float windowed_freq_base;  /* 0: that of the other layers; a key may say otherwise */
+    uint32_t rope_layers;      /* only a model of so many layers has RoPE; 0: any */
     uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
     bool rope_in_windows_only; /* where there are windows */
+    bool
+        position_embd; /* positions have embeddings of their own; of a family with a key for ALiBi, if the file has them */
+    bool embedding_norm;   /* of what is embedded (token_embd_norm) */
+    float alibi_max_bias;  /* ALiBi's constant, 0: the family has none */
+    bool alibi_key;        /* read it */
+    uint32_t alibi_layers; /* only a model of so many layers has ALiBi; 0: any */
 
     bool yarn_unrounded;            /* YaRN's ramp begins and ends between two pairs */
     bool yarn_unless_said;          /* where the file does not name the kind of stretching */
     float yarn_log_multiplier_unit; /* what yarn_log_multiplier is divided by; 0: not read */
     bool attention_temperature;     /* read its keys */
 
-    bool embedding_scale_sqrt;              /* embeddings times sqrt(n_embd) */
-    bool scales;                            /* read embedding, residual and attention scale */
-    bool logit_scale_divides;               /* else logits are multiplied by it */
+    bool embedding_scale_sqrt; /* embeddings times sqrt(n_embd) */
+    bool scales;               /* read embedding, residual and attention scale */
+    bool rope_key;             /* read whether there is RoPE at all */
+    float embedding_scale;     /* where the file does not say; 0: 1 */
+    float depth_scale;         /* the same: sums are times this / sqrt(n_layers); 0: they are as they are */
+    uint32_t base_embd;        /* the same: logits are times this / n_embd; 0: they are as they are */
+    bool logit_scale_divides;  /* else logits are multiplied by it */
     float attention_softcap, logit_softcap; /* where the file does not say */
     uint32_t layers_scaled_by_embd;         /* a model of so many layers divides scores by sqrt(n_embd / n_heads) */
 } model_traits;

@@ -71,6 +71,7 @@ typedef struct model_weights {
     matrix token_embd;                  /* [n_vocab][n_embd] */
     struct lora_pair *token_embd_loras; /* a list, or NULL: of A a token takes a row, which B is multiplied with */
     matrix position_embd;               /* [n_ctx_train][n_embd], where positions have embeddings of their own */
+    norm_weights token_embd_norm;       /* [n_embd] of what is embedded */
     layer_weights *layers;              /* [n_layers] */
     norm_weights output_norm;           /* [n_embd] */
     linear output;                      /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */

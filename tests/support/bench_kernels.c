@@ -98,7 +98,7 @@ static void bench_attend(bench *b, cllm_kv_type type, const char *name) {
                           .values = room(KV_CHUNK * HEAD * 4),
                           .key_scales = room(KV_CHUNK * 16),
                           .value_scales = room(KV_CHUNK * 16)};
-    for (size_t q = 0; q < GROUP; q++) b->visible[q] = (visible_range){0, KV_CHUNK};
+    for (size_t q = 0; q < GROUP; q++) b->visible[q] = (visible_range){.end = KV_CHUNK};
     const double macs = 2.0 * KV_CHUNK * HEAD * GROUP, seconds = time_of(run_attend, b);
     printf("attend %-8s %6.1f GB/s | %6.1f GMAC/s, %d queries of %d\n", name,
            2.0 * KV_CHUNK * HEAD * (double)kv_element_bytes(type) / seconds / 1e9, macs / seconds / 1e9, GROUP, HEAD);

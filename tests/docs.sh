@@ -1,0 +1,7 @@
+#!/bin/sh
+# The documentation, tried: its commands run, what they print is what it says, and its links and names exist. Prints TAP; see docs_check.py.
+set -u
+. tests/support/checks.sh
+[ -z "${SANITIZE:-}" ] || skip_all "its commands are those of the other tests: $SANITIZE"
+command -v python3 >/dev/null || skip_all "there is no python3"
+exec python3 tests/docs_check.py "${1:?usage: tests/docs.sh BUILD}"

@@ -1,0 +1,279 @@
+"""What the documentation says, tried: docs_check.py BUILD [FILE...], from the top of the repository. Prints TAP, a check a block or a file.
+
+A block ```console is a session: lines with "$ " are commands, run by sh one after another in one folder for all blocks of a file; the
+others are what the last one prints, in which "..." stands for anything. Among them, lines with "> " are typed at its prompt, in a terminal. A block ```sh is a script that must end with 0.
+The comment <!-- not run: REASON --> before a block leaves it out, and <!-- needs: COMMAND --> skips it where the command fails. A block that names a model which is not here is skipped: models/ has the demo
+model, $MINICLLM_PUBLISHED (a folder) may have published ones.
+
+Links lead to files and headings that exist; `names_with_underscores` and `paths/with/slashes` are found in the repository.
+"""
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import time
+
+SECONDS = 120
+ROOT = os.getcwd()
+checks = []
+
+
+def say(good, name, why=""):
+    checks.append(good)
+    print(f"{'ok' if good else 'not ok'} {len(checks)} - {name}", flush=True)
+    for line in why.splitlines()[:40]:
+        print("# " + line[:200])
+
+
+def skip(name, why):
+    checks.append(True)
+    print(f"ok {len(checks)} - {name} # SKIP {why}", flush=True)
+
+
+# ------------------------------------------------------------------------------------------------- blocks
+
+
+def blocks_of(text):
+    """(first line, kind, lines, the comment before it or None) of each fenced block."""
+    kind, lines, comment, begun = None, [], None, 0
+    for number, line in enumerate(text.splitlines(), 1):
+        fence = re.match(r"\s*```(\w*)\s*$", line)
+        if kind is None and fence:
+            kind, lines, begun = fence.group(1), [], number
+        elif kind is not None and fence:
+            yield begun, kind, lines, comment
+            kind, comment = None, None
+        elif kind is not None:
+            lines.append(line)
+        else:
+            said = re.match(r"\s*<!-- ((?:not run|needs): .*) -->$", line)
+            comment = said.group(1) if said else comment if not line.strip() else None
+
+
+def make_room(build, room):
+    """A folder that looks like the top of the repository, in which commands may leave files."""
+    for name in os.listdir(ROOT):
+        if not name.startswith(".") and name != "build":
+            os.symlink(os.path.join(ROOT, name), os.path.join(room, name))
+    os.symlink(os.path.abspath(build), os.path.join(room, "build"))
+    published = os.environ.get("MINICLLM_PUBLISHED", "")
+    for name in os.listdir(published) if os.path.isdir(published) else []:
+        if name.endswith(".gguf"):  # as the documentation calls them
+            os.symlink(os.path.join(published, name), os.path.join(room, name))
+
+
+def missing_model(text, room):
+    for name in re.findall(r"[\w./-]+\.gguf\b", text):
+        if not os.path.exists(os.path.join(room, name)) and f"> {name}" not in text and f"-o {name}" not in text:
+            return name
+    return None
+
+
+def environment_in(room):
+    return dict(os.environ, LC_ALL="C.UTF-8", PATH=os.path.join(room, "build") + os.pathsep + os.environ["PATH"])
+
+
+def run(script, room):
+    """Status, stdout and stderr. What was left in the background ends with it."""
+    outputs = []
+    for name in ("stdout", "stderr"):  # files, because what runs in the background would keep a pipe open
+        outputs.append(open(os.path.join(room, "." + name), "w+", encoding="utf-8", errors="replace"))
+    process = subprocess.Popen(["sh", "-c", script], cwd=room, env=environment_in(room), start_new_session=True,
+                               stdin=subprocess.DEVNULL, stdout=outputs[0], stderr=outputs[1])
+    try:
+        status = process.wait(SECONDS)
+    except subprocess.TimeoutExpired:
+        status = 124
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+    texts = []
+    for file in outputs:
+        file.seek(0)
+        texts.append(file.read())
+        file.close()
+    return status, texts[0], texts[1]
+
+
+def agrees(expected, output):
+    """Do these lines say the same, where "..." is anything?"""
+    pattern = "\n".join(re.escape(line.rstrip()) for line in expected).replace(re.escape("..."), r"(?:.|\n)*")
+    got = "\n".join(line.rstrip() for line in output.rstrip("\n").split("\n"))
+    return re.fullmatch(pattern, got) is not None
+
+
+def talk(script, typed, room):
+    """What a terminal shows of a conversation, in which each line is typed after a prompt; it is ended by /exit."""
+    here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 400, 0, 0))
+    process = subprocess.Popen(["sh", "-c", script], cwd=room, env=dict(environment_in(room), TERM="dumb"), start_new_session=True,
+                               stdin=there, stdout=there, stderr=there)
+    os.close(there)
+    shown, rest, end = b"", typed + ["/exit"], time.time() + SECONDS
+    while time.time() < end:
+        if not select.select([here], [], [], 1)[0]:
+            continue
+        try:
+            more = os.read(here, 65536)
+        except OSError:  # it has ended
+            break
+        shown += more
+        if rest and (b"\n" + shown).endswith(b"\n> "):
+            os.write(here, rest.pop(0).encode() + b"\n")
+    os.close(here)
+    process.kill()
+    process.wait()
+    return re.sub(r"\r|\x1b\[[0-9;]*[A-Za-z]", "", shown.decode(errors="replace")).removesuffix("\n> /exit\n")
+
+
+def try_session(lines, room):
+    commands = []
+    for line in lines:
+        if line.startswith("$ "):
+            commands.append((line[2:], []))
+        elif not commands:
+            return "the first line is no command"
+        else:
+            commands[-1][1].append(line)
+    for script, expected in commands:
+        typed = [line[2:] for line in expected if line.startswith("> ")]
+        if typed:
+            output = notes = talk(script, typed, room)
+        else:
+            _, output, notes = run(script, room)
+        if not agrees(expected, output) and not agrees(expected, notes + output):
+            return f"$ {script}\nsays:\n{output}{notes}\nand not:\n" + "\n".join(expected)
+    return ""
+
+
+def try_block(name, kind, lines, comment, room):
+    if comment and comment.startswith("not run: "):
+        return None
+    if comment and run(comment.removeprefix("needs: "), room)[0] != 0:
+        return skip(name, f"{comment.removeprefix('needs: ')} fails")
+    absent = missing_model("\n".join(lines), room)
+    if absent:
+        return skip(name, f"{absent} is not here")
+    if kind == "console":
+        why = try_session(lines, room)
+        return say(not why, name, why)
+    status, output, notes = run("set -e\n" + "\n".join(lines), room)
+    return say(status == 0, name, "" if status == 0 else f"status {status}\n{output}{notes}")
+
+
+# -------------------------------------------------------------------------------------------------- names
+
+
+def anchor_of(heading):
+    plain = re.sub(r"[`*]|\[([^\]]*)\]\([^)]*\)", r"\1", heading)
+    return re.sub(r"[^\w\- ]", "", plain.lower()).strip().replace(" ", "-")
+
+
+def prose_of(text):
+    return re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S)
+
+
+def bad_links(path, text):
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose_of(text)):
+        if "://" in target or target.startswith("mailto:"):
+            continue
+        file, _, anchor = target.partition("#")
+        other = os.path.normpath(os.path.join(os.path.dirname(path), file)) if file else path
+        if not os.path.exists(other):
+            yield f"the link {target} leads nowhere"
+        elif anchor and other.endswith(".md"):
+            with open(other, encoding="utf-8") as there:
+                headings = [anchor_of(h) for h in re.findall(r"^#+ (.*)$", prose_of(there.read()), re.M)]
+            if anchor not in headings:
+                yield f"the link {target}: there is no such heading"
+
+
+def known_words():
+    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True).stdout.split("\n")
+    words = set()
+    for name in files:
+        if name.endswith((".md", ".gguf", ".svg")) or not os.path.isfile(name):
+            continue
+        with open(name, encoding="utf-8", errors="replace") as file:
+            words.update(re.findall(r"\w+", file.read()))
+    return words, files
+
+
+def stands_for(name, words):
+    """block_TYPE stands for block_q4_0 and others."""
+    pattern = re.sub("TYPE|NAME", r"\\w+", name)
+    return pattern != name and any(re.fullmatch(pattern, word) for word in words)
+
+
+def bad_names(text, words, files):
+    for name in set(re.findall(r"`([^`\n]+)`", prose_of(text))):
+        word = name.rstrip("()")
+        if re.fullmatch(r"[a-zA-Z]\w*_\w+", word) and word not in words and not stands_for(word, words):
+            yield f"`{name}` is nowhere in the repository"
+        elif re.fullmatch(r"(src|tests|programs|bench|tools|examples|include|scripts|models)/[\w./-]+", name):
+            if not os.path.exists(name) and not any(f.startswith(name + ".") for f in files):
+                yield f"`{name}` does not exist"
+
+
+PLANTED = """# Faults
+[a](nowhere.md) [b](#no-heading) `no_such-function` `src/no/such.c`
+```console
+$ echo one
+two
+```
+```sh
+false
+true
+```
+<!-- needs: false -->
+```sh
+false
+```
+```console
+$ echo one and two
+one ...
+```
+"""
+
+
+def finds_planted_faults(build):
+    with tempfile.TemporaryDirectory() as room:
+        path = os.path.join(room, "planted.md")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(PLANTED.replace("-function", "_function"))  # a word that no file has
+        said = subprocess.run([sys.executable, __file__, build, path], capture_output=True, text=True).stdout
+    found = [re.sub(" .*", "", line.replace("not ok", "not")) for line in said.splitlines() if line.startswith(("ok", "not ok"))]
+    say(found == ["not", "not", "not", "ok", "ok"] and said.count("leads nowhere") == 1 and said.count("no such heading") == 1
+        and said.count("nowhere in the") == 1 and said.count("does not exist") == 1, "planted faults are found", said)
+
+
+def main():
+    build = sys.argv[1]
+    documents = sys.argv[2:] or ["README.md"] + sorted(f"docs/{name}" for name in os.listdir("docs") if name.endswith(".md"))
+    if len(sys.argv) == 2:
+        finds_planted_faults(build)
+    words, files = known_words()
+    for path in documents:
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+        tells_of_the_past = path.endswith("-log.md")  # of what is no longer there
+        why = list(bad_links(path, text)) + ([] if tells_of_the_past else list(bad_names(text, words, files)))
+        say(not why, f"{path}: links and names", "\n".join(why))
+        with tempfile.TemporaryDirectory() as room:
+            make_room(build, room)
+            for line, kind, lines, comment in blocks_of(text):
+                if kind in ("console", "sh"):
+                    try_block(f"{path}:{line}", kind, lines, comment, room)
+    print(f"1..{len(checks)}")
+    return 0 if all(checks) else 1
+
+
+sys.exit(main())
