@@ -804,6 +804,7 @@ static void quantize_rounds_to_the_nearest(void **state) {
 /* A context of one head, and queries that see parts of it. */
 typedef struct context {
     model_config config;
+    layer_config layer;
     cllm_kv_type type;
     uint32_t n_positions;
     uint32_t window; /* that a query sees, or 0 */
@@ -857,6 +858,7 @@ static void fill_pages(context *c, uint32_t n) {
         .n_ctx = c->n_positions, .n_batch = WINDOW_BATCH, .n_sequences = 1, .n_positions = c->n_positions};
     arena_free(&c->arena);
     cllm_error err;
+    c->config.layers = &c->layer;
     assert_ok(kv_pages_create(&c->config, &size, &c->arena, &c->pages, &err), &err);
     assert_ok(kv_table_create(&c->pages, &c->arena, &c->table, &err), &err);
     assert_ok(kv_store_create(&c->config, c->type, 1, &size, &c->arena, &c->store, &err), &err);
@@ -876,11 +878,12 @@ static void fill_pages(context *c, uint32_t n) {
 
 static context context_new(cllm_kv_type type, uint32_t key_length, uint32_t value_length, uint32_t n_positions,
                            uint32_t window, size_t n_queries, uint64_t *random) {
-    context c = {.config = {.n_layers = 1,
-                            .n_kv_heads = 1,
-                            .key_length = key_length,
-                            .value_length = value_length,
-                            .window = window},
+    context c = {.config = {.n_layers = 1, .key_length = key_length, .value_length = value_length, .window = window},
+                 .layer = {.windowed = window > 0,
+                           .n_heads = 1,
+                           .n_kv_heads = 1,
+                           .key_length = key_length,
+                           .value_length = value_length},
                  .type = type,
                  .n_positions = n_positions,
                  .window = window,
@@ -1081,7 +1084,8 @@ static void attention_bears_large_scores(void **state) {
 static void weights_are_normal_or_nothing(void **state) {
     (void)state;
     const kv_size size = {.n_ctx = KV_CHUNK, .n_batch = 1, .n_sequences = 1, .n_positions = KV_CHUNK};
-    const model_config config = {.n_layers = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
+    layer_config layer = {.n_heads = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
+    const model_config config = {.n_layers = 1, .layers = &layer};
     arena a = {0};
     kv_pages pages;
     kv_table table;

@@ -15,7 +15,7 @@
 /* A key beside those that every file has. */
 typedef struct key_value {
     const char *suffix;
-    /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'm': one more; 't' a tensor */
+    /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'F' the same of float32, 'm': one more; 't' a tensor */
     char type;
     double number;
     const char *text;
@@ -26,6 +26,14 @@ typedef struct config_case {
     uint32_t n_layers;
     key_value keys[12];
 } config_case;
+
+static arena layers; /* of all configs */
+
+static int free_layers(void **state) {
+    (void)state;
+    arena_free(&layers);
+    return 0;
+}
 
 static cllm_status read_config(const config_case *of, model_config *config, cllm_error *err) {
     static cllm_gguf *last; /* a config points into it */
@@ -57,6 +65,9 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
         int32_t numbers[8];
         for (int n = 0; n < 8; n++) numbers[n] = (int32_t)k->number + (k->type == 'd' && n == 2);
         if (k->type == 'l' || k->type == 'd') builder_i32s(&g, key, numbers, of->n_layers);
+        float floats[8];
+        for (int n = 0; n < 8; n++) floats[n] = (float)k->number + (n == 2);
+        if (k->type == 'F') builder_f32s(&g, key, floats, of->n_layers);
         if (k->type == 'm') builder_i32s(&g, key, numbers, of->n_layers + 1);
     }
     size_t n_bytes;
@@ -66,7 +77,7 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
     bytes = builder_finish(&g, &n_bytes);
     builder_free(&g);
     assert_ok(gguf_open_memory(bytes, n_bytes, &last, err), err);
-    return config_read(last, config, err);
+    return config_read(last, &layers, config, err);
 }
 
 static model_config config_of(const config_case *of) {
@@ -109,12 +120,12 @@ static void windows_follow_the_familys_rhythm(void **state) {
         const model_config config = config_of(&cases[i].of);
         assert_int_equal(config.window, cases[i].window);
         for (uint32_t layer = 0; layer < config.n_layers; layer++)
-            assert_int_equal(config_is_windowed(&config, layer), cases[i].layers[layer] == 'w');
+            assert_int_equal(config.layers[layer].windowed, cases[i].layers[layer] == 'w');
     }
     const model_config large = config_of(&(config_case){.architecture = "exaone4", .n_layers = 64});
     assert_int_equal(large.window, 4096);
-    assert_true(config_is_windowed(&large, 0) && !config_is_windowed(&large, 3) && !config_is_windowed(&large, 63));
-    assert_true(config_has_rope(&large, 0) && !config_has_rope(&large, 3));
+    assert_true(large.layers[0].windowed && !large.layers[3].windowed && !large.layers[63].windowed);
+    assert_true((large.layers[0].rope_dimension_count > 0) && !(large.layers[3].rope_dimension_count > 0));
 }
 
 static void what_is_not_applied_is_said(void **state) {
@@ -142,6 +153,35 @@ static void numbers_of_all_layers_that_are_alike_are_one(void **state) {
     assert_int_equal(config.n_ff, 1024);
     assert_int_equal(config.n_kv_heads, 2);
     assert_int_equal(config.window, 64);
+}
+
+static void layers_may_differ(void **state) {
+    (void)state;
+    const config_case of = {"llama",
+                            4,
+                            {{"attention.head_count", 'd', 4, NULL},
+                             {"attention.head_count_kv", 'l', 1, NULL},
+                             {"attention.key_length", 'd', 32, NULL},
+                             {"attention.value_length", 'F', 16, NULL},
+                             {"feed_forward_length", 'd', 100, NULL},
+                             {"attention.sliding_window", 'u', 64, NULL},
+                             {"attention.sliding_window_pattern", 'd', 0, NULL},
+                             {"rope.dimension_count", 'u', 32, NULL}}};
+    const model_config config = config_of(&of);
+    for (uint32_t i = 0; i < 4; i++) {
+        const layer_config *l = &config.layers[i];
+        assert_int_equal(l->n_heads, i == 2 ? 5 : 4);
+        assert_int_equal(l->n_kv_heads, 1);
+        assert_int_equal(l->key_length, i == 2 ? 33 : 32);
+        assert_int_equal(l->value_length, i == 2 ? 17 : 16);
+        assert_int_equal(l->n_ff, i == 2 ? 101 : 100);
+        assert_int_equal(l->windowed, i == 2);
+        assert_near((double)l->attention_scale, 1 / sqrt(l->key_length));
+    }
+    assert_int_equal(config.n_heads, 5);
+    assert_int_equal(config.key_length, 33);
+    assert_int_equal(config.value_length, 17);
+    assert_int_equal(config.n_ff, 101);
 }
 
 static void the_keys_of_yarn_are_read_of_every_family(void **state) {
@@ -179,14 +219,15 @@ static void the_keys_of_yarn_are_read_of_every_family(void **state) {
 static void rope_is_left_out_where_the_family_does(void **state) {
     (void)state;
     const model_config smollm3 = config_of(&(config_case){.architecture = "smollm3", .n_layers = 8});
-    for (uint32_t layer = 0; layer < 8; layer++) assert_int_equal(config_has_rope(&smollm3, layer), layer % 4 != 3);
+    for (uint32_t layer = 0; layer < 8; layer++)
+        assert_int_equal((smollm3.layers[layer].rope_dimension_count > 0), layer % 4 != 3);
     const config_case nope = {"granite", 2, {{"rope.scaling.finetuned", 'b', 0, NULL}}};
     const model_config granite = config_of(&nope),
                        gpt2 = config_of(&(config_case){.architecture = "gpt2", .n_layers = 2});
-    assert_false(config_has_rope(&granite, 0));
-    assert_false(config_has_rope(&gpt2, 0));
+    assert_false((granite.layers[0].rope_dimension_count > 0));
+    assert_false((gpt2.layers[0].rope_dimension_count > 0));
     const model_config exaone4 = config_of(&(config_case){.architecture = "exaone4", .n_layers = 30});
-    assert_true(config_has_rope(&exaone4, 3)); /* there are no windows: all layers have it */
+    assert_true((exaone4.layers[3].rope_dimension_count > 0)); /* there are no windows: all layers have it */
 }
 
 static void models_of_some_sizes_have_alibi(void **state) {
@@ -195,7 +236,8 @@ static void models_of_some_sizes_have_alibi(void **state) {
                        large = config_of(&(config_case){.architecture = "baichuan", .n_layers = 40}),
                        other = config_of(&(config_case){.architecture = "baichuan", .n_layers = 16}),
                        bloom = config_of(&(config_case){.architecture = "bloom", .n_layers = 2});
-    assert_true(config_has_rope(&small, 0) && !config_has_rope(&large, 0) && !config_has_rope(&other, 0));
+    assert_true(small.layers[0].rope_dimension_count > 0 && large.layers[0].rope_dimension_count == 0 &&
+                other.layers[0].rope_dimension_count == 0);
     assert_near((double)large.alibi_max_bias, 8);
     assert_near((double)bloom.alibi_max_bias, 8);
     assert_true(small.alibi_max_bias == 0 && other.alibi_max_bias == 0);
@@ -206,13 +248,13 @@ static void scales_depend_on_the_size_of_some_models(void **state) {
     const config_case heads = {"gemma2", 46, {{"attention.key_length", 'u', 64, NULL}}};
     config_case smaller = heads;
     smaller.n_layers = 42;
-    assert_near((double)config_of(&heads).attention_scale, 1 / sqrt(512.0 / 4));
-    assert_near((double)config_of(&smaller).attention_scale, 1 / sqrt(64.0));
+    assert_near((double)config_of(&heads).layers[0].attention_scale, 1 / sqrt(512.0 / 4));
+    assert_near((double)config_of(&smaller).layers[0].attention_scale, 1 / sqrt(64.0));
     assert_near((double)config_of(&heads).embedding_scale, sqrt(512.0));
     assert_near((double)config_of(&heads).attention_softcap, 50);
     assert_near((double)config_of(&heads).logit_softcap, 30);
     const config_case large = {"gemma3", 62, {{"attention.key_length", 'u', 64, NULL}}};
-    assert_near((double)config_of(&large).attention_scale, 1 / sqrt(512.0 / 4));
+    assert_near((double)config_of(&large).layers[0].attention_scale, 1 / sqrt(512.0 / 4));
     assert_near((double)config_of(&large).rope_freq_base_windowed, 10000);
     assert_near((double)config_of(&large).logit_softcap, 0);
     const config_case granite = {"granite", 2, {{"logit_scale", 'f', 8, NULL}}};
@@ -239,8 +281,9 @@ static void scales_depend_on_the_size_of_some_models(void **state) {
 static void latent_attention_agrees_with_itself(void **state) {
     (void)state;
     config_case of = {"deepseek2", 2, {LATENT}};
-    assert_int_equal(config_of(&of).q_rank, 96);
-    assert_int_equal(query_length(&(model_config){.kv_rank = 64, .key_length = 80, .latent_key_length = 48}), 48);
+    const model_config latent = config_of(&of);
+    assert_int_equal(latent.q_rank, 96);
+    assert_int_equal(query_length(&latent, &latent.layers[0]), 48);
     of.keys[8] = (key_value){"blk.0.attn_q_a.weight", 't', 0, NULL};
     assert_int_equal(config_of(&of).q_rank, 96);
     of.keys[8].suffix = "blk.0.attn_q.weight"; /* queries of one matrix: the rank is not used */
@@ -305,9 +348,14 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"expert_group_count", 'u', 3, NULL}}},
          CLLM_ERR_FORMAT,
          "deepseek2.expert_group_count: 3 groups do not divide the 8"},
-        {{"llama", 4, {{"attention.head_count_kv", 'd', 1, NULL}}},
+        {{"llama", 4, {{"attention.sliding_window", 'd', 1, NULL}}},
          CLLM_ERR_UNSUPPORTED,
-         "llama.attention.head_count_kv: layers that differ in it are not supported"},
+         "llama.attention.sliding_window: layers that differ in it are not supported"},
+        {{"llama", 4, {{"attention.head_count_kv", 'd', 2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "llama.attention.head_count_kv: 3 does not divide the 4 query heads"},
+        {{"llama", 4, {{"feed_forward_length", 'F', 0.5, NULL}}}, CLLM_ERR_FORMAT, "not a whole number of 32 bits"},
+        {{"llama", 4, {{"feed_forward_length", 'd', -1, NULL}}}, CLLM_ERR_FORMAT, "not a whole number of 32 bits"},
         {{"llama", 4, {{"attention.head_count_kv", 'l', -1, NULL}}},
          CLLM_ERR_FORMAT,
          "llama.attention.head_count_kv: the value of layer 0 is not a whole number"},
@@ -369,6 +417,7 @@ int main(void) {
         cmocka_unit_test(windows_follow_the_familys_rhythm),
         cmocka_unit_test(what_is_not_applied_is_said),
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),
+        cmocka_unit_test(layers_may_differ),
         cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
         cmocka_unit_test(models_of_some_sizes_have_alibi),
@@ -376,5 +425,5 @@ int main(void) {
         cmocka_unit_test(latent_attention_agrees_with_itself),
         cmocka_unit_test(values_that_cannot_be_are_refused),
     };
-    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("config", tests, NULL, free_layers);
 }

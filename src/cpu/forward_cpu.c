@@ -158,7 +158,6 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
-        f->windowed = config_is_windowed(f->model.config, f->layer);
         attention_block(f, rows, x);
         if (rows->count > 0) feed_forward_block(f, rows->count, x);
     }

@@ -41,7 +41,7 @@ typedef struct forward_model {
 /* What the steps of a pass leave for one another. Each layer overwrites it. rows: as many as a step takes. */
 typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
-    forward_vectors attended; /* of n_heads * attended_length */
+    forward_vectors attended; /* of n_heads * attended_length, those of the layer at work */
     forward_vectors gate; /* as long as all hidden elements of a token; who uses it says of how many columns it is */
     float *queries;       /* [n_batch][n_heads][query_length] */
     float *keys;          /* [n_batch][n_kv_heads][key_length] */
@@ -76,7 +76,7 @@ typedef struct forward_buffers {
     struct attention_span *attention_spans; /* [n_spans] */
     attention_part *parts;                  /* [n_kv_heads][n_chunks][n_queries] of each span that goes by chunks */
     float *part_values;                     /* the same, each [kv_padded(value_length)] */
-    size_t n_parts;                         /* for so many there is room */
+    uint32_t n_chunks;                      /* of a sequence: there is room for attention_parts */
 
     unsigned char *scratch; /* [n_threads][scratch_bytes] what one thread needs within one item */
     size_t scratch_bytes;
@@ -90,7 +90,6 @@ typedef struct forward_cpu {
     forward_rows all;  /* all rows: each layer takes them, .. */
     forward_rows kept; /* .. and the last layer computes queries, and what follows from them, of these alone */
     uint32_t layer;    /* at work */
-    bool windowed;     /* is it? */
     bool stopped;      /* keep_going said no: nothing more is computed in this batch */
     bool (*keep_going)(void *user); /* asked before each step; or NULL */
     void *user;
@@ -103,10 +102,13 @@ typedef struct attention_room {
     visible_range *visible;   /* [n_queries] */
 } attention_room;
 
-attention_room attention_room_in(const model_config *c, void *scratch);
+attention_room attention_room_in(const layer_config *l, void *scratch);
 
 /* Tokens that an attention item takes together. */
-uint32_t attention_tokens(const model_config *c);
+uint32_t attention_tokens(const layer_config *l);
+
+/* How many parts of a layer there is room for. */
+uint64_t attention_parts(const layer_config *l, uint32_t n_chunks);
 
 /* Bytes that forward_cpu_create allocates, the pages aside; UINT64_MAX if that wraps. */
 uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels *kernels, uint32_t n_ctx,

@@ -20,6 +20,9 @@ void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, 
 /* The same as one step of the batch, unless it was stopped. */
 void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
 
+/* What the layer at work is. */
+static inline const layer_config *layer_of(const forward_cpu *f) { return &f->model.config->layers[f->layer]; }
+
 static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
     return f->buffers.scratch + thread * f->buffers.scratch_bytes;
 }

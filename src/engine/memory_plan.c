@@ -159,10 +159,13 @@ cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_engine_options *o
     *plan = (cllm_memory_plan){0};
     engine_settings settings;
     model_config config;
+    arena layers = {0};
     cllm_status status = settings_resolve(options, &settings, err);
     /* where the model could not be loaded, its sizes are enough for an estimate */
-    if (status == CLLM_OK && config_read(gguf, &config, NULL) != CLLM_OK)
-        status = config_read_sizes(gguf, &config, err);
-    if (status != CLLM_OK) return status;
-    return plan_engine(gguf, gguf_is_mapped(gguf) ? 0 : UINT64_MAX, &config, &settings, plan, err);
+    if (status == CLLM_OK && config_read(gguf, &layers, &config, NULL) != CLLM_OK)
+        status = config_read_sizes(gguf, &layers, &config, err);
+    if (status == CLLM_OK)
+        status = plan_engine(gguf, gguf_is_mapped(gguf) ? 0 : UINT64_MAX, &config, &settings, plan, err);
+    arena_free(&layers);
+    return status;
 }

@@ -78,8 +78,10 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
 cllm_status cllm_gguf_read_model_keys(cllm_gguf *gguf, cllm_error *err) {
     cllm_gguf *view;
     model_config config;
+    arena layers = {0};
     cllm_status status = gguf_view_create(gguf, gguf_is_read(gguf), &view, err);
-    if (status == CLLM_OK) status = config_read(view, &config, err);
+    if (status == CLLM_OK) status = config_read(view, &layers, &config, err);
+    arena_free(&layers);
     gguf_view_destroy(view);
     return status;
 }
@@ -133,7 +135,7 @@ static cllm_status read_model(cllm_model *model, cllm_error *err) {
     cllm_gguf *view;
     cllm_status status = gguf_view_create(model->gguf, gguf_is_read(model->gguf), &view, err);
     if (status == CLLM_OK) status = refuse_adapter(view, err);
-    if (status == CLLM_OK) status = config_read(view, &model->config, err);
+    if (status == CLLM_OK) status = config_read(view, &model->arena, &model->config, err);
     if (status == CLLM_OK) status = weights_bind(view, &model->config, &model->arena, &model->weights, err);
     if (status == CLLM_OK) status = load_tokenizer(view, model, err);
     if (status == CLLM_OK) status = read_name(view, model, err);

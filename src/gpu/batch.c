@@ -67,7 +67,7 @@ uint64_t batch_bytes(const model_config *c, const kv_size *size) {
 cllm_status batch_create(const model_config *config, const kv_size *size, uint32_t first_layer, gpu_batch *out,
                          cllm_error *err) {
     *out = (gpu_batch){.config = config, .size = *size};
-    for (uint32_t i = first_layer; i < config->n_layers; i++) out->has_layers[kv_pool_of(config, i)] = true;
+    for (uint32_t i = first_layer; i < config->n_layers; i++) out->has_layers[kv_pool_of(&config->layers[i])] = true;
     const uint64_t n = batch_most_numbers(config, size);
     if (n < SIZE_MAX / sizeof *out->numbers) out->numbers = malloc((size_t)n * sizeof *out->numbers);
     out->spans = calloc((size_t)most_spans(size), sizeof *out->spans);
@@ -198,7 +198,7 @@ static void add_rows(gpu_batch *b, const forward_span *spans, uint32_t n_spans) 
 }
 
 void batch_begin(gpu_batch *b, const forward_span *spans, uint32_t n_spans, const int32_t *tokens) {
-    const uint32_t last_pool = kv_pool_of(b->config, b->config->n_layers - 1);
+    const uint32_t last_pool = kv_pool_of(&b->config->layers[b->config->n_layers - 1]);
     b->n_rows = 0;
     for (uint32_t i = 0; i < n_spans; i++) b->n_rows += spans[i].n_rows;
     memcpy(b->numbers, tokens, b->n_rows * sizeof *tokens);

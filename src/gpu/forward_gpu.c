@@ -88,10 +88,23 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
     return weights->output.scale ? "scales of weight tensors" : NULL;
 }
 
+static const char *layers_lack(const model_config *c) {
+    for (const layer_config *l = c->layers; l < c->layers + c->n_layers; l++) {
+        if (l->n_heads != c->n_heads || l->n_kv_heads != c->n_kv_heads || l->key_length != c->key_length ||
+            l->value_length != c->value_length || l->attention_scale != c->layers->attention_scale)
+            return "layers with different heads";
+        if (l->n_ff != c->n_ff) return "feed-forward parts of different lengths";
+        if (l->rope_dimension_count > 0 && l->rope_dimension_count != c->rope_dimension_count)
+            return "layers that rotate different parts of a head";
+    }
+    return NULL;
+}
+
 const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
     const model_traits *traits = c->traits;
     if (c->lora.n_bytes > 0) return "LoRA adapters";
-    const char *lacks = weights_lack(c, weights);
+    const char *lacks = layers_lack(c);
+    if (!lacks) lacks = weights_lack(c, weights);
     if (lacks) return lacks;
     if (c->kv_rank > 0) return "latent attention";
     if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
@@ -134,7 +147,7 @@ static uint64_t page_bytes(const model_config *c, cllm_kv_type type, uint32_t le
 /* All pages. */
 static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32_t layer, uint32_t length) {
     uint64_t bytes;
-    const uint64_t n_pages = kv_pages_count(c, &s->size, kv_pool_of(c, layer));
+    const uint64_t n_pages = kv_pages_count(c, &s->size, kv_pool_of(&c->layers[layer]));
     return checked_mul(page_bytes(c, s->kv_type, length), n_pages, &bytes) ? bytes : UINT64_MAX;
 }
 
@@ -434,7 +447,9 @@ static cllm_status add_layer(forward_gpu *f, uint32_t index, gpu_layer *out, cll
                                    .norm = &w->ffn_norm,
                                    .mode = ACTIVATE};
     const product_parts ffn_down = ending(f, &w->ffn_down, &w->post_ffw_norm);
-    *out = (gpu_layer){.parallel = parallel, .has_rope = config_has_rope(c, index), .pool = kv_pool_of(c, index)};
+    *out = (gpu_layer){.parallel = parallel,
+                       .has_rope = c->layers[index].rope_dimension_count > 0,
+                       .pool = kv_pool_of(&c->layers[index])};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
@@ -764,7 +779,7 @@ static void rope(forward_gpu *f, const gpu_layer *layer) {
                             .positions = (int)f->batch.positions,
                             .pages = (int)f->batch.pages[layer->pool],
                             .stride = (int)qkv_length(c),
-                            .scale = c->attention_scale,
+                            .scale = c->layers->attention_scale,
                             .temperature = c->attention_temperature,
                             .temperature_length = (int)(length > INT32_MAX ? INT32_MAX
                                                         : length > 0       ? length

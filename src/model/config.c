@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -39,33 +40,76 @@ static cllm_status bad_value(cllm_error *err, const model_config *config, const 
     return error_set_at(err, CLLM_ERR_FORMAT, key.text, CLLM_NO_OFFSET, "%s: %s", key.text, detail);
 }
 
+/* Has a key a number for each layer? */
+static bool is_of_each_layer(const cllm_gguf *gguf, const model_config *config, const char *suffix) {
+    const cllm_value *value = cllm_gguf_find(gguf, key_of(config, suffix).text);
+    return value && value->type == CLLM_ARRAY && config->n_blocks > 0;
+}
+
+static cllm_status get_array_of_layers(const cllm_gguf *gguf, const model_config *config, const char *suffix,
+                                       cllm_array *out, cllm_error *err) {
+    const config_key key = key_of(config, suffix);
+    const cllm_array *array = &cllm_gguf_find(gguf, key.text)->array;
+    if (array->count != config->n_blocks)
+        return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", array->count,
+                         config->n_blocks);
+    return gguf_get_array(gguf, key.text, GGUF_REQUIRED, array->element_type, out, err);
+}
+
+/* Arrays may be of integers, of bools, or of floats that are whole numbers. */
+static cllm_status next_number(const model_config *config, const char *suffix, uint32_t layer, cllm_array *rest,
+                               uint32_t *out, cllm_error *err) {
+    cllm_value element;
+    uint64_t number = UINT64_MAX;
+    cllm_array_next(rest, &element);
+    if (element.type == CLLM_BOOL)
+        number = element.b;
+    else if (element.type == CLLM_FLOAT32 && element.f >= 0 && element.f <= UINT32_MAX && floor(element.f) == element.f)
+        number = (uint64_t)element.f;
+    else if (!gguf_value_as_u64(&element, &number))
+        number = UINT64_MAX;
+    if (number > UINT32_MAX)
+        return bad_value(err, config, suffix, "the value of layer %" PRIu32 " is not a whole number of 32 bits", layer);
+    *out = (uint32_t)number;
+    return CLLM_OK;
+}
+
 /* A number, or an array with the same number for each layer. */
 static cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
                            uint32_t *out, cllm_error *err) {
-    const config_key key = key_of(config, suffix);
-    const cllm_value *value = cllm_gguf_find(gguf, key.text);
-    if (!value || value->type != CLLM_ARRAY || config->n_layers == 0)
-        return gguf_get_u32(gguf, key.text, need, out, err);
-    if (value->array.count != config->n_blocks)
-        return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", value->array.count,
-                         config->n_blocks);
+    if (!is_of_each_layer(gguf, config, suffix)) return gguf_get_u32(gguf, key_of(config, suffix).text, need, out, err);
     cllm_array rest;
-    cllm_value element;
-    cllm_status status = gguf_get_array(gguf, key.text, need, value->array.element_type, &rest, err);
-    if (status != CLLM_OK) return status;
-    for (uint32_t layer = 0; cllm_array_next(&rest, &element); layer++) {
-        if (layer == config->n_layers) break;
-        uint64_t number;
-        if (!gguf_value_as_u64(&element, &number) || number > UINT32_MAX)
-            return bad_value(err, config, suffix, "the value of layer %" PRIu32 " is not a whole number of 32 bits",
-                             layer);
-        if (layer > 0 && number != *out)
-            return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
-                                "%s: layers that differ in it are not supported, and those of this model do", key.text);
-        *out = (uint32_t)number;
+    uint32_t number = 0, first = 0;
+    cllm_status status = get_array_of_layers(gguf, config, suffix, &rest, err);
+    for (uint32_t layer = 0; status == CLLM_OK && layer < config->n_layers; layer++) {
+        status = next_number(config, suffix, layer, &rest, &number, err);
+        if (status != CLLM_OK) return status;
+        if (layer == 0) first = number;
+        if (number != first)
+            return error_set_at(err, CLLM_ERR_UNSUPPORTED, key_of(config, suffix).text, CLLM_NO_OFFSET,
+                                "%s: layers that differ in it are not supported, and those of this model do",
+                                key_of(config, suffix).text);
     }
-    return CLLM_OK;
+    if (status == CLLM_OK) *out = first;
+    return status;
 }
+
+/* A number of all layers, or an array with one for each. field: which of layer_config's, its offset. */
+static cllm_status get_each(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
+                            size_t field, cllm_error *err) {
+    const bool is_array = is_of_each_layer(gguf, config, suffix);
+    cllm_array rest;
+    uint32_t number = 0;
+    if (!is_array && need == GGUF_OPTIONAL && !cllm_gguf_find(gguf, key_of(config, suffix).text)) return CLLM_OK;
+    cllm_status status = is_array ? get_array_of_layers(gguf, config, suffix, &rest, err)
+                                  : get_u32(gguf, config, suffix, need, &number, err);
+    for (uint32_t layer = 0; status == CLLM_OK && layer < config->n_layers; layer++) {
+        if (is_array) status = next_number(config, suffix, layer, &rest, &number, err);
+        memcpy((char *)&config->layers[layer] + field, &number, sizeof number);
+    }
+    return status;
+}
+#define GET_EACH(suffix, need, field) get_each(gguf, config, suffix, need, offsetof(layer_config, field), err)
 
 static cllm_status get_f32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
                            float *out, cllm_error *err) {
@@ -101,7 +145,6 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     const bool windowed =
         traits->window_period > 0 && (traits->window_layers == 0 || config->n_layers == traits->window_layers);
     config->window = windowed ? traits->window : 0;
-    config->window_period = traits->window_period;
     cllm_status status = get_u32(gguf, config, "attention.sliding_window", GGUF_OPTIONAL, &config->window, err);
     if (status != CLLM_OK) return status;
     if (!windowed) {
@@ -116,32 +159,27 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     if (config->window > INT32_MAX)
         return bad_value(err, config, "attention.sliding_window", "%u is more than %d", config->window, INT32_MAX);
 
-    const config_key pattern = key_of(config, "attention.sliding_window_pattern");
-    const cllm_value *value = cllm_gguf_find(gguf, pattern.text);
-    if (!value || value->type != CLLM_ARRAY)
-        return gguf_get_u32(gguf, pattern.text, GGUF_OPTIONAL, &config->window_period, err);
-    status = gguf_get_array(gguf, pattern.text, GGUF_OPTIONAL, CLLM_BOOL, &config->window_pattern, err);
-    if (status == CLLM_OK && config->window_pattern.count < config->n_layers)
-        return bad_value(err, config, "attention.sliding_window_pattern", "%llu values for %u layers",
-                         (unsigned long long)config->window_pattern.count, config->n_layers);
+    return CLLM_OK;
+}
+
+/* Which layers are windowed: the file tells for each, or the last of a period is not. */
+static cllm_status read_window_pattern(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "attention.sliding_window_pattern";
+    cllm_array pattern = {0};
+    uint32_t period = config->traits->window_period, windowed;
+    cllm_status status = CLLM_OK;
+    if (config->window == 0) return CLLM_OK;
+    const bool is_array = is_of_each_layer(gguf, config, suffix);
+    if (is_array)
+        status = get_array_of_layers(gguf, config, suffix, &pattern, err);
+    else
+        status = gguf_get_u32(gguf, key_of(config, suffix).text, GGUF_OPTIONAL, &period, err);
+    for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++) {
+        windowed = period == 0 || (i + 1) % period != 0;
+        if (is_array) status = next_number(config, suffix, i, &pattern, &windowed, err);
+        config->layers[i].windowed = windowed;
+    }
     return status;
-}
-
-bool config_is_windowed(const model_config *config, uint32_t layer) {
-    if (config->window == 0) return false;
-    if (config->window_pattern.count > 0) return config->window_pattern.bytes[layer] != 0; /* a bool is a byte */
-    return config->window_period == 0 || (layer + 1) % config->window_period != 0;
-}
-
-bool config_has_rope(const model_config *config, uint32_t layer) {
-    const model_traits *traits = config->traits;
-    if (config->rope_dimension_count == 0) return false;
-    if (traits->no_rope_period > 0 && (layer + 1) % traits->no_rope_period == 0) return false;
-    return !traits->rope_in_windows_only || config->window == 0 || config_is_windowed(config, layer);
-}
-
-bool config_has_experts(const model_config *config, uint32_t layer) {
-    return config->n_experts > 0 && layer >= config->n_dense_layers;
 }
 
 /* The last blocks may be heads that draft tokens further ahead (multi-token prediction, DeepSeek-AI 2024): the text does not need them. */
@@ -159,7 +197,64 @@ static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config,
     return CLLM_OK;
 }
 
-cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+static cllm_status check_heads(const model_config *config, const layer_config *l, cllm_error *err) {
+    if (l->n_heads == 0 || l->n_heads > INT32_MAX)
+        return bad_value(err, config, "attention.head_count", "%u is not between 1 and %d", l->n_heads, INT32_MAX);
+    if (l->n_kv_heads == 0 || l->n_heads % l->n_kv_heads != 0)
+        return bad_value(err, config, "attention.head_count_kv", "%u does not divide the %u query heads", l->n_kv_heads,
+                         l->n_heads);
+    if (l->key_length == 0 && config->n_embd % l->n_heads != 0)
+        return bad_value(err, config, "attention.head_count", "%u does not divide the embedding length %u", l->n_heads,
+                         config->n_embd);
+    return CLLM_OK;
+}
+
+static cllm_status check_lengths(const model_config *config, const layer_config *l, cllm_error *err) {
+    if (l->key_length > MAX_HEAD_LENGTH || l->value_length > MAX_HEAD_LENGTH || l->value_length == 0)
+        return bad_value(err, config, "attention.value_length", "keys of %u and values of %u elements are not possible",
+                         l->key_length, l->value_length);
+    if ((uint64_t)l->n_heads * l->key_length > INT32_MAX || (uint64_t)l->n_heads * l->value_length > INT32_MAX)
+        return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible", l->n_heads,
+                         l->key_length);
+    if (l->n_ff == 0 || l->n_ff > INT32_MAX)
+        return bad_value(err, config, "feed_forward_length", "%u is not between 1 and %d", l->n_ff, INT32_MAX);
+    return CLLM_OK;
+}
+
+/* The sizes of each layer. */
+static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    layer_config *const layers = config->layers, *const end = layers + config->n_layers;
+    cllm_status status = GET_EACH("attention.head_count", GGUF_REQUIRED, n_heads);
+    for (layer_config *l = layers; l < end; l++) l->n_kv_heads = l->n_heads;
+    if (status == CLLM_OK) status = GET_EACH("attention.head_count_kv", GGUF_OPTIONAL, n_kv_heads);
+    if (status == CLLM_OK) status = GET_EACH("attention.key_length", GGUF_OPTIONAL, key_length);
+    for (layer_config *l = layers; status == CLLM_OK && l < end; l++) {
+        status = check_heads(config, l, err);
+        if (status == CLLM_OK && l->key_length == 0) l->key_length = config->n_embd / l->n_heads;
+        l->value_length = config->n_embd % l->n_heads == 0 ? config->n_embd / l->n_heads : l->key_length;
+    }
+    if (status == CLLM_OK) status = GET_EACH("attention.value_length", GGUF_OPTIONAL, value_length);
+    if (status == CLLM_OK) status = GET_EACH("feed_forward_length", GGUF_REQUIRED, n_ff);
+    for (layer_config *l = layers; status == CLLM_OK && l < end; l++) status = check_lengths(config, l, err);
+    return status;
+}
+
+static void raise(uint32_t *most, uint32_t n) {
+    if (n > *most) *most = n;
+}
+
+static void find_largest(model_config *config) {
+    config->n_heads = config->n_kv_heads = config->key_length = config->value_length = config->n_ff = 0;
+    for (const layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {
+        raise(&config->n_heads, l->n_heads);
+        raise(&config->n_kv_heads, l->n_kv_heads);
+        raise(&config->key_length, l->key_length);
+        raise(&config->value_length, l->value_length);
+        raise(&config->n_ff, l->n_ff);
+    }
+}
+
+cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err) {
     *config = (model_config){0};
     cllm_status status = read_architecture(gguf, config, err);
     if (status != CLLM_OK) return status;
@@ -168,11 +263,9 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
     const struct {
         const char *suffix;
         uint32_t *out;
-    } required[] = {
-        {"block_count", &config->n_layers},         {"embedding_length", &config->n_embd},
-        {"attention.head_count", &config->n_heads}, {"feed_forward_length", &config->n_ff},
-        {"context_length", &config->n_ctx_train},
-    };
+    } required[] = {{"block_count", &config->n_layers},
+                    {"embedding_length", &config->n_embd},
+                    {"context_length", &config->n_ctx_train}};
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
         status = get_u32(gguf, config, required[i].suffix, GGUF_REQUIRED, required[i].out, err);
         if (status != CLLM_OK) return status;
@@ -187,37 +280,16 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
 
     status = leave_drafts_out(gguf, config, err);
     if (status != CLLM_OK) return status;
-
     config->n_ctx_open = config->n_ctx_train;
-    config->n_kv_heads = config->n_heads;
-    status = get_u32(gguf, config, "attention.head_count_kv", GGUF_OPTIONAL, &config->n_kv_heads, err);
-    if (status != CLLM_OK) return status;
-    if (config->n_kv_heads == 0 || config->n_heads % config->n_kv_heads != 0)
-        return bad_value(err, config, "attention.head_count_kv", "%u does not divide the %u query heads",
-                         config->n_kv_heads, config->n_heads);
-
-    status = get_u32(gguf, config, "attention.key_length", GGUF_OPTIONAL, &config->key_length, err);
-    if (status != CLLM_OK) return status;
-    if (config->key_length == 0) {
-        if (config->n_embd % config->n_heads != 0)
-            return bad_value(err, config, "attention.head_count", "%u does not divide the embedding length %u",
-                             config->n_heads, config->n_embd);
-        config->key_length = config->n_embd / config->n_heads;
-    }
-    config->value_length =
-        config->n_embd % config->n_heads == 0 ? config->n_embd / config->n_heads : config->key_length;
-    status = get_u32(gguf, config, "attention.value_length", GGUF_OPTIONAL, &config->value_length, err);
-    if (status != CLLM_OK) return status;
-    if (config->key_length > MAX_HEAD_LENGTH || config->value_length > MAX_HEAD_LENGTH || config->value_length == 0)
-        return bad_value(err, config, "attention.value_length", "keys of %u and values of %u elements are not possible",
-                         config->key_length, config->value_length);
-    if ((uint64_t)config->n_heads * config->key_length > INT32_MAX ||
-        (uint64_t)config->n_heads * config->value_length > INT32_MAX)
-        return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible",
-                         config->n_heads, config->key_length);
-
+    config->layers = arena_alloc(a, config->n_layers, sizeof *config->layers);
+    if (!config->layers)
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for a description of %u layers", config->n_layers);
+    status = read_layers(gguf, config, err);
+    if (status == CLLM_OK && config->traits) status = read_windows(gguf, config, err);
+    if (status == CLLM_OK && config->traits) status = read_window_pattern(gguf, config, err);
+    find_largest(config);
     read_vocabulary_size(gguf, config);
-    return config->traits ? read_windows(gguf, config, err) : CLLM_OK;
+    return status;
 }
 
 /* A key that is there or keeps its default. */
@@ -307,7 +379,6 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
 
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
-    const uint32_t most = query_length(config);
     if (traits->rope == ROPE_NONE || (traits->rope_layers > 0 && config->n_layers != traits->rope_layers))
         return CLLM_OK;
     config->rope_dimension_count = config->key_length;
@@ -324,9 +395,13 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
         return bad_value(err, config, config->rope_freq_base > 1 ? "rope.freq_base_swa" : "rope.freq_base",
                          "%g is not greater than 1",
                          (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
-    if (config->rope_dimension_count % 2 != 0 || config->rope_dimension_count > most)
-        return bad_value(err, config, "rope.dimension_count", "%u is not an even number up to the head's %u elements",
-                         config->rope_dimension_count, most);
+    for (uint32_t i = 0; i < config->n_layers; i++) {
+        const uint32_t most = query_length(config, &config->layers[i]);
+        if (config->rope_dimension_count % 2 != 0 || config->rope_dimension_count > most)
+            return bad_value(err, config, "rope.dimension_count",
+                             "%u is not an even number up to the head's %u elements", config->rope_dimension_count,
+                             most);
+    }
     if (traits->rope_key) { /* granite's switch for no RoPE at all */
         bool rotated = true;
         status = gguf_get_bool(gguf, key_of(config, "rope.scaling.finetuned").text, GGUF_OPTIONAL, &rotated, err);
@@ -374,28 +449,52 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
 
 static cllm_status check_latent(model_config *config, cllm_error *err) {
     if (config->kv_rank == 0) return CLLM_OK;
-    if (config->kv_b_is_whole) {
-        config->n_kv_heads = 1;
-        config->key_length = config->kv_rank + config->rope_dimension_count;
-        config->value_length = config->kv_rank;
-    }
     if (config->rope_dimension_count == 0 || config->rope_dimension_count >= config->latent_key_length)
         return bad_value(err, config, "attention.key_length_mla",
                          "%u elements, of which %u are rotated, are not possible", config->latent_key_length,
                          config->rope_dimension_count);
-    if (config->n_kv_heads != 1 || config->key_length != config->kv_rank + config->rope_dimension_count ||
-        config->value_length != config->kv_rank)
-        return bad_value(err, config, "attention.kv_lora_rank",
-                         "%u does not agree with %u heads of keys and values, of %u and %u elements", config->kv_rank,
-                         config->n_kv_heads, config->key_length, config->value_length);
+    const uint32_t key_length = config->kv_rank + config->rope_dimension_count;
+    for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {
+        if (config->kv_b_is_whole) {
+            l->n_kv_heads = 1;
+            l->key_length = key_length;
+            l->value_length = config->kv_rank;
+        }
+        if (l->n_kv_heads != 1 || l->key_length != key_length || l->value_length != config->kv_rank)
+            return bad_value(err, config, "attention.kv_lora_rank",
+                             "%u does not agree with %u heads of keys and values, of %u and %u elements",
+                             config->kv_rank, l->n_kv_heads, l->key_length, l->value_length);
+    }
+    find_largest(config);
+    return CLLM_OK;
+}
+
+/* What scores are multiplied by where the file does not say. */
+static float usual_attention_scale(const model_config *config, const layer_config *l) {
+    const uint32_t layers_by_embd = config->traits->layers_scaled_by_embd;
+    const bool by_embd = layers_by_embd > 0 && layers_by_embd == config->n_layers;
+    return 1.0f / sqrtf(by_embd ? (float)(config->n_embd / l->n_heads) : (float)query_length(config, l));
+}
+
+static cllm_status read_attention_scale(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    float said = 0, factor = 1;
+    if (config->traits->scales) {
+        cllm_status status = get_f32(gguf, config, "attention.scale", GGUF_OPTIONAL, &said, err);
+        if (status != CLLM_OK) return status;
+    }
+    /* latent attention rotates a part of each key alone, and YaRN's magnitude belongs to all of it */
+    if (config->kv_rank > 0 && config->rope_scaling == ROPE_SCALING_YARN) {
+        const float multiplier = config->yarn_log_multiplier > 0 ? config->yarn_log_multiplier : 1;
+        const float m = config->rope_attention_factor * (1 + 0.1f * multiplier * logf(config->rope_scaling_factor));
+        factor = m * m;
+    }
+    for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++)
+        l->attention_scale = (said != 0 ? said : usual_attention_scale(config, l)) * factor;
     return CLLM_OK;
 }
 
 static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
-    const bool by_embd = traits->layers_scaled_by_embd > 0 && traits->layers_scaled_by_embd == config->n_layers;
-    config->attention_scale =
-        1.0f / sqrtf(by_embd ? (float)(config->n_embd / config->n_heads) : (float)query_length(config));
     const bool alibi = traits->alibi_layers == 0 || traits->alibi_layers == config->n_layers;
     config->alibi_max_bias = alibi ? traits->alibi_max_bias : 0;
     config->attention_softcap = traits->attention_softcap;
@@ -414,7 +513,6 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     };
     const optional_key alibi_key[] = {{"attention.max_alibi_bias", &config->alibi_max_bias, NULL}};
     const optional_key scales[] = {
-        {"attention.scale", &config->attention_scale, NULL},
         {"embedding_scale", &config->embedding_scale, NULL},
         {"residual_scale", &config->residual_scale, NULL},
     };
@@ -430,13 +528,8 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
         return bad_value(err, config, "attention.clamp_kqv", "%g is negative", (double)config->projection_limit);
     if (config->logit_scale == 0) return bad_value(err, config, "logit_scale", "0 would make all logits the same");
     if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale;
-
-    /* latent attention rotates a part of each key alone, and YaRN's magnitude belongs to all of it */
-    if (config->kv_rank > 0 && config->rope_scaling == ROPE_SCALING_YARN) {
-        const float multiplier = config->yarn_log_multiplier > 0 ? config->yarn_log_multiplier : 1;
-        const float m = config->rope_attention_factor * (1 + 0.1f * multiplier * logf(config->rope_scaling_factor));
-        config->attention_scale *= m * m;
-    }
+    status = read_attention_scale(gguf, config, err);
+    if (status != CLLM_OK) return status;
     if (!traits->attention_temperature) return CLLM_OK;
     config->attention_temperature_length = config->rope_original_context;
     const optional_key temperature[] = {
@@ -551,12 +644,24 @@ static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config 
                         "%s: false: models whose tokens also see later tokens are not supported", key.text);
 }
 
-cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+/* Which layers rotate and which are mixtures. */
+static void finish_layers(model_config *config) {
+    const model_traits *traits = config->traits;
+    for (uint32_t i = 0; i < config->n_layers; i++) {
+        layer_config *l = &config->layers[i];
+        const bool passed_over = traits->no_rope_period > 0 && (i + 1) % traits->no_rope_period == 0;
+        const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed;
+        l->rope_dimension_count = rotates && !passed_over ? config->rope_dimension_count : 0;
+        l->has_experts = config->n_experts > 0 && i >= config->n_dense_layers;
+    }
+}
+
+cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err) {
     *config = (model_config){0};
     cllm_status status = read_architecture(gguf, config, err);
     if (status != CLLM_OK) return status;
     if (!family_find(config->architecture)) return refuse_architecture(config, err);
-    status = config_read_sizes(gguf, config, err);
+    status = config_read_sizes(gguf, a, config, err);
     if (status == CLLM_OK) status = refuse_other_kinds(gguf, config, err);
     if (status != CLLM_OK) return status;
 
@@ -576,5 +681,6 @@ cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error 
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
     if (status == CLLM_OK) status = read_pooling(gguf, config, err);
+    if (status == CLLM_OK) finish_layers(config);
     return status;
 }

@@ -3,6 +3,7 @@
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 
+#include "base/arena.h"
 #include "cllm.h"
 #include "model/families.h"
 
@@ -21,15 +22,35 @@ typedef struct lora_sizes {
     uint32_t longest_rank;
 } lora_sizes;
 
+/* What a layer mixes the tokens of a sequence with. */
+typedef enum mixer_kind { MIXER_ATTENTION } mixer_kind;
+
+/* What a layer is. Layers may differ in any of this, so who works on a layer reads these numbers and not the model's. */
+typedef struct layer_config {
+    mixer_kind mixer;
+    bool windowed; /* its tokens see the model's window, not all that is before them */
+    bool has_experts;
+    uint32_t n_heads;    /* query heads */
+    uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
+    uint32_t key_length; /* per head, of what the cache holds as keys, and of queries when they meet them */
+    uint32_t value_length;
+    uint32_t n_ff;                 /* of its network, where it is not a mixture */
+    uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
+                                      last); 0: none */
+    float attention_scale;         /* of scores: queries are multiplied by it */
+} layer_config;
+
 typedef struct model_config {
     char architecture[64];
     const model_traits *traits; /* NULL: of an architecture that is not known, of which there are but the sizes */
     uint32_t n_layers;
     uint32_t n_blocks; /* of the file: after the layers come those that only draft */
     uint32_t n_embd;
-    uint32_t n_heads;    /* query heads */
-    uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
-    uint32_t key_length; /* per head, of what the cache holds as keys, and of queries when they meet them */
+    layer_config *layers; /* [n_layers] */
+    /* the largest of all layers, each on its own: */
+    uint32_t n_heads;
+    uint32_t n_kv_heads;
+    uint32_t key_length;
     uint32_t value_length;
     uint32_t n_ff;
     uint32_t n_vocab;
@@ -39,12 +60,9 @@ typedef struct model_config {
     float norm_epsilon;
     bool is_parallel; /* of a family whose files say so: both halves of a layer begin with x */
 
-    uint32_t window;           /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
-    uint32_t window_period;    /* the last layer of each period is not windowed, */
-    cllm_array window_pattern; /* unless the file tells for each layer: [n_layers] bool, or a count of 0 */
+    uint32_t window; /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
 
-    uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
-                                      last); 0: none */
+    uint32_t rope_dimension_count; /* of layers that rotate */
     float rope_freq_base;
     float rope_freq_base_windowed;
     rope_scaling rope_scaling;
@@ -55,7 +73,6 @@ typedef struct model_config {
     float yarn_kept;      /* the most of its own frequency that a pair keeps: 1 is usual */
     float yarn_magnitude; /* what YaRN multiplies cos and sin with; 0: what its formula says */
 
-    float attention_scale;       /* of scores: queries are multiplied by it */
     float attention_temperature; /* queries times 1 + this * ln(floor(position / length) + 1); 0: none */
     uint32_t attention_temperature_length;
     float projection_limit;  /* queries, keys and values lie within -this .. this; 0: anywhere */
@@ -88,21 +105,20 @@ typedef struct model_config {
     char note[192]; /* what the file asks for and does not get, in one line, or "" */
 } model_config;
 
-/* Read the sizes that every architecture's file has, so that memory can be planned and shown. */
-cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_error *err);
+/* Read the sizes that every architecture's file has, so that memory can be planned and shown: of the layers all but how they
+ * rotate, scale and choose. Both take the memory of the layers from `a`. */
+cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err);
 
 /* Read everything that running needs. Architectures that cannot be run are refused by name. */
-cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error *err);
-
-bool config_is_windowed(const model_config *config, uint32_t layer);
-bool config_has_rope(const model_config *config, uint32_t layer);
-bool config_has_experts(const model_config *config, uint32_t layer);
+cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err);
 
 /* Elements that the projection to queries gives for a head, and that attention's output matrix takes of one: those of the
  * cache, but with latent attention. */
-static inline uint32_t query_length(const model_config *c) { return c->kv_rank ? c->latent_key_length : c->key_length; }
-static inline uint32_t attended_length(const model_config *c) {
-    return c->kv_rank ? c->latent_value_length : c->value_length;
+static inline uint32_t query_length(const model_config *c, const layer_config *l) {
+    return c->kv_rank ? c->latent_key_length : l->key_length;
+}
+static inline uint32_t attended_length(const model_config *c, const layer_config *l) {
+    return c->kv_rank ? c->latent_value_length : l->value_length;
 }
 
 #endif

@@ -7,14 +7,12 @@
 
 /* ------------------------------------------------------------------------------------------------- sizes */
 
-uint32_t kv_pool_of(const model_config *config, uint32_t layer) {
-    return config_is_windowed(config, layer) ? KV_WINDOWED : KV_FULL;
-}
+uint32_t kv_pool_of(const layer_config *layer) { return layer->windowed ? KV_WINDOWED : KV_FULL; }
 
-uint32_t kv_pool_layers(const model_config *config, uint32_t n_layers, uint32_t pool) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < n_layers; i++) n += kv_pool_of(config, i) == pool;
-    return n;
+static bool has_layers(const model_config *config, uint32_t pool) {
+    for (uint32_t i = 0; i < config->n_layers; i++)
+        if (kv_pool_of(&config->layers[i]) == pool) return true;
+    return false;
 }
 
 /* Windowed pages of a sequence: of what the first token of a batch still sees up to the last, wherever that begins in a page. */
@@ -27,7 +25,7 @@ static uint64_t windowed_pages(const model_config *c, const kv_size *size) {
 uint64_t kv_pages_count(const model_config *config, const kv_size *size, uint32_t pool) {
     const uint64_t all = (uint64_t)kv_chunks(size->n_positions) + size->n_cached;
     if (pool == KV_FULL) return all < KV_NONE ? all : UINT64_MAX;
-    if (kv_pool_layers(config, config->n_layers, KV_WINDOWED) == 0) return 0;
+    if (!has_layers(config, KV_WINDOWED)) return 0;
     const uint64_t seen = windowed_pages(config, size) * size->n_sequences + size->n_cached; /* 2^23 * 2^32 and more */
     return seen < all ? seen : kv_pages_count(config, size, KV_FULL);
 }

@@ -75,9 +75,8 @@ typedef struct kv_copies {
     } of[KV_POOLS];
 } kv_copies;
 
-/* The pool that a layer's keys and values lie in, and how many of the model's first n_layers lie in one. */
-uint32_t kv_pool_of(const model_config *config, uint32_t layer);
-uint32_t kv_pool_layers(const model_config *config, uint32_t n_layers, uint32_t pool);
+/* The pool that a layer's keys and values lie in. */
+uint32_t kv_pool_of(const layer_config *layer);
 
 /* Pages of a pool, 0 where there is no layer of its kind; UINT64_MAX if there are too many. */
 uint64_t kv_pages_count(const model_config *config, const kv_size *size, uint32_t pool);

@@ -167,9 +167,9 @@ static norm_weights unit_norm(binder *b, uint64_t n) {
 
 /* ------------------------------------------------------------------------------------------------- layers */
 
-static uint64_t extent(const model_config *c, tensor_extent which) {
-    const uint64_t queries = (uint64_t)c->n_heads * query_length(c), keys = (uint64_t)c->n_kv_heads * c->key_length;
-    const uint64_t values = (uint64_t)c->n_kv_heads * c->value_length;
+static uint64_t extent(const model_config *c, const layer_config *l, tensor_extent which) {
+    const uint64_t queries = (uint64_t)l->n_heads * query_length(c, l), keys = (uint64_t)l->n_kv_heads * l->key_length;
+    const uint64_t values = (uint64_t)l->n_kv_heads * l->value_length;
     const qk_norm_kind qk_norm = c->traits->qk_norm;
     switch (which) {
     case DIM_ONE: return 1;
@@ -178,14 +178,14 @@ static uint64_t extent(const model_config *c, tensor_extent which) {
     case DIM_KEYS: return keys;
     case DIM_VALUES: return values;
     case DIM_QKV: return queries + keys + values;
-    case DIM_ATTENDED: return (uint64_t)c->n_heads * attended_length(c);
-    case DIM_HEADS: return c->n_heads;
-    case DIM_Q_NORMS: return qk_norm == QK_NORM_EACH ? c->n_heads : 1;
-    case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? c->n_kv_heads : 1;
-    case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : c->key_length;
-    case DIM_K_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? keys : c->key_length;
-    case DIM_FF: return c->n_ff;
-    case DIM_FF_TWICE: return 2 * (uint64_t)c->n_ff;
+    case DIM_ATTENDED: return (uint64_t)l->n_heads * attended_length(c, l);
+    case DIM_HEADS: return l->n_heads;
+    case DIM_Q_NORMS: return qk_norm == QK_NORM_EACH ? l->n_heads : 1;
+    case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? l->n_kv_heads : 1;
+    case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : l->key_length;
+    case DIM_K_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? keys : l->key_length;
+    case DIM_FF: return l->n_ff;
+    case DIM_FF_TWICE: return 2 * (uint64_t)l->n_ff;
     case DIM_FF_EXPERT: return c->n_ff_expert;
     case DIM_GATE_UP: return 2 * (uint64_t)c->n_ff_expert;
     case DIM_FF_SHARED: return c->n_ff_shared;
@@ -195,7 +195,7 @@ static uint64_t extent(const model_config *c, tensor_extent which) {
     case DIM_KV_RANK_ROTATED: return (uint64_t)c->kv_rank + c->rope_dimension_count;
     case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
     case DIM_VALUE_LATENT: return c->latent_value_length;
-    case DIM_KV_B: return c->n_heads * ((uint64_t)extent(c, DIM_KEY_PLAIN) + c->latent_value_length);
+    case DIM_KV_B: return l->n_heads * ((uint64_t)extent(c, l, DIM_KEY_PLAIN) + c->latent_value_length);
     case N_EXTENTS: break;
     }
     return 0;
@@ -232,8 +232,8 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
     tensor_set needs = traits->tensors;
-    needs |= config_has_experts(c, layer) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
-    if (config_has_experts(c, layer) && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
+    needs |= c->layers[layer].has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (c->layers[layer].has_experts && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
         needs = (needs & ~(TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps))) | TENSOR_BIT(ffn_gate_up_exps);
     if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
@@ -252,8 +252,9 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const tensor_row *row = &tensor_rows[tensor];
     void *field = (char *)w + row->field;
     const bool twice = tensor == LAYER_ffn_up && c->traits->gate_in_up;
-    const uint64_t count = extent(c, row->count), columns = extent(c, row->columns);
-    const uint64_t rows = extent(c, twice ? DIM_FF_TWICE : row->rows);
+    const layer_config *l = &c->layers[layer];
+    const uint64_t count = extent(c, l, row->count), columns = extent(c, l, row->columns);
+    const uint64_t rows = extent(c, l, twice ? DIM_FF_TWICE : row->rows);
     const char *name = row->name;
     if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_name) name = c->traits->ffn_norm_name;
     if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
@@ -293,27 +294,27 @@ static linear take_rows(linear *rest, uint64_t n_rows) {
 }
 
 /* attn_kv_b has for each head the rows of keys and then those of values. */
-static void split_latent(binder *b, layer_weights *w) {
+static void split_latent(binder *b, const layer_config *l, layer_weights *w) {
     const model_config *c = b->config;
     const matrix *whole = &w->attn_kv_b.w;
-    const uint64_t n_keys = extent(c, DIM_KEY_PLAIN), n_values = c->latent_value_length;
-    const void **keys = arena_alloc(b->arena, c->n_heads, sizeof *keys);
-    const void **values = arena_alloc(b->arena, c->n_heads, sizeof *values);
+    const uint64_t n_keys = extent(c, l, DIM_KEY_PLAIN), n_values = c->latent_value_length;
+    const void **keys = arena_alloc(b->arena, l->n_heads, sizeof *keys);
+    const void **values = arena_alloc(b->arena, l->n_heads, sizeof *values);
     if (!keys || !values) {
-        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the tables of %" PRIu32 " heads", c->n_heads);
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the tables of %" PRIu32 " heads", l->n_heads);
         return;
     }
-    for (uint32_t i = 0; i < c->n_heads; i++) {
+    for (uint32_t i = 0; i < l->n_heads; i++) {
         keys[i] = (const unsigned char *)whole->data + i * (n_keys + n_values) * whole->row_bytes;
         values[i] = (const unsigned char *)keys[i] + n_keys * whole->row_bytes;
     }
     w->attn_k_b_rows = w->attn_v_b.w = *whole;
-    w->attn_k_b_rows.count = w->attn_v_b.w.count = c->n_heads;
+    w->attn_k_b_rows.count = w->attn_v_b.w.count = l->n_heads;
     w->attn_k_b_rows.n_rows = (uint32_t)n_keys;
     w->attn_v_b.w.n_rows = (uint32_t)n_values;
     w->attn_k_b_rows.apart = keys;
     w->attn_v_b.w.apart = values;
-    b->bytes_per_token += c->n_heads * n_keys * whole->row_bytes;
+    b->bytes_per_token += l->n_heads * n_keys * whole->row_bytes;
 }
 
 /* Some of the rows of each matrix of l, and of its bias, as matrices of their own. */
@@ -341,25 +342,26 @@ static linear take_rows_of_each(binder *b, const linear *l, uint32_t first_row, 
 
 static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
     const model_config *c = b->config;
+    const layer_config *l = &c->layers[layer];
     if (w->attn_qkv.w.data) {
         linear rest = w->attn_qkv;
-        w->attn_q = take_rows(&rest, extent(c, DIM_QUERIES));
-        w->attn_k = take_rows(&rest, extent(c, DIM_KEYS));
-        w->attn_v = take_rows(&rest, extent(c, DIM_VALUES));
+        w->attn_q = take_rows(&rest, extent(c, l, DIM_QUERIES));
+        w->attn_k = take_rows(&rest, extent(c, l, DIM_KEYS));
+        w->attn_v = take_rows(&rest, extent(c, l, DIM_VALUES));
         if (!w->attn_qkv.bias) { /* some files keep these apart */
-            w->attn_q.bias = bind_vector(b, name_of(layer, "attn_q", "bias").text, 1, extent(c, DIM_QUERIES), true);
-            w->attn_k.bias = bind_vector(b, name_of(layer, "attn_k", "bias").text, 1, extent(c, DIM_KEYS), true);
-            w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, DIM_VALUES), true);
+            w->attn_q.bias = bind_vector(b, name_of(layer, "attn_q", "bias").text, 1, extent(c, l, DIM_QUERIES), true);
+            w->attn_k.bias = bind_vector(b, name_of(layer, "attn_k", "bias").text, 1, extent(c, l, DIM_KEYS), true);
+            w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, l, DIM_VALUES), true);
         }
     }
-    if (w->attn_kv_b.w.data) split_latent(b, w);
+    if (w->attn_kv_b.w.data) split_latent(b, l, w);
     if (w->ffn_gate_up_exps.w.data) {
         w->ffn_gate_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, 0, c->n_ff_expert);
         w->ffn_up_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, c->n_ff_expert, c->n_ff_expert);
     }
     if (c->traits->gate_in_up && w->ffn_up.w.data) {
         linear rest = w->ffn_up;
-        w->ffn_gate = take_rows(&rest, c->n_ff);
+        w->ffn_gate = take_rows(&rest, l->n_ff);
         w->ffn_up = rest;
     }
 }
