@@ -633,15 +633,21 @@ static void add_is_right(void **state) {
     }
 }
 
+static const float numbers[ACTIVATION_NUMBERS] = {0.9f, 1.7f, 0.5f, -1e-6f};
+
 /* The activations' definitions, in double (families.h). */
 static double activated(activation which, double gate, double up) {
     const double gelu = 0.5 * gate * (1 + tanh(sqrt(2 / acos(-1)) * (gate + 0.044715 * gate * gate * gate)));
     const double clamped = fmin(gate, 7);
+    const double a = (double)numbers[0], b = (double)numbers[1], c = (double)numbers[2], d = (double)numbers[3];
     switch (which) {
     case SWIGLU: return gate / (1 + exp(-gate)) * up;
     case GEGLU: return gelu * up;
     case GELU: return gelu;
     case RELU_SQUARED: return fmax(gate, 0) * fmax(gate, 0);
+    case REGLU: return fmax(gate, 0) * up;
+    case LIMITED_SWIGLU: return fmin(gate / (1 + exp(-gate)), a) * fmax(-a, fmin(up, a));
+    case XIELU: return c * gate + (gate > 0 ? a * gate * gate : b * (expm1(fmin(gate, d)) - gate));
     case CLAMPED_SWIGLU: return clamped / (1 + exp(-1.702 * clamped)) * (fmax(-7, fmin(up, 7)) + 1);
     }
     return NAN;
@@ -650,7 +656,7 @@ static double activated(activation which, double gate, double up) {
 static void activations_are_right(void **state) {
     (void)state;
     uint64_t random = 9;
-    for (int which = SWIGLU; which <= RELU_SQUARED; which++)
+    for (int which = SWIGLU; which <= LAST_ACTIVATION; which++)
         for (size_t k = 0; k < N_LENGTHS; k++) {
             const size_t n = lengths[k];
             float *gate = random_floats(n, &random), *up = random_floats(n, &random), *want = guarded_new(n);
@@ -660,14 +666,14 @@ static void activations_are_right(void **state) {
                 up[i] *= 10;
                 want[i] = (float)activated((activation)which, (double)gate[i], (double)up[i]);
             }
-            kernels->activate((activation)which, gate, activation_has_gate((activation)which) ? up : NULL, n);
+            kernels->activate((activation)which, numbers, gate, activation_has_gate((activation)which) ? up : NULL, n);
             assert_close(gate, want, n, "activation");
             guarded_free(gate, n);
             guarded_free(up, n);
             guarded_free(want, n);
         }
     float extremes[] = {-1000, 1000, 0, NAN}, ones[] = {1, 1, 1, 1};
-    kernels->activate(SWIGLU, extremes, ones, 4);
+    kernels->activate(SWIGLU, NULL, extremes, ones, 4);
     assert_float_equal(extremes[0], 0, 0);
     assert_float_equal(extremes[1], 1000, 0);
     assert_float_equal(extremes[2], 0, 0);
@@ -675,7 +681,7 @@ static void activations_are_right(void **state) {
     for (float v = -86; v < 86; v += 0.37f) { /* each is as exact as its own size asks for */
         float got = v, one = 1;
         const double want = (double)v / (1 + exp(-(double)v));
-        kernels->activate(SWIGLU, &got, &one, 1);
+        kernels->activate(SWIGLU, NULL, &got, &one, 1);
         if (!(fabs((double)got - want) <= 4e-7 * fabs(want)))
             fail_msg("silu(%.9g) is %.9g, which should be %.9g", (double)v, (double)got, want);
     }
@@ -1130,11 +1136,12 @@ static void weights_are_normal_or_nothing(void **state) {
 /* The results of activations likewise: the next product multiplies each of them with a column of its matrix. */
 static void activations_are_normal_or_nothing(void **state) {
     (void)state;
-    for (int which = SWIGLU; which <= RELU_SQUARED; which++)
+    for (int which = SWIGLU; which <= LAST_ACTIVATION; which++)
         for (float x = -120; x < 1; x += 0.01f)
             for (float up = 1e-6f; up < 10; up *= 10) {
                 float gate[3] = {x, x / 10, x / 100}, ups[3] = {up, -up, up};
-                kernels->activate((activation)which, gate, activation_has_gate((activation)which) ? ups : NULL, 3);
+                kernels->activate((activation)which, numbers, gate, activation_has_gate((activation)which) ? ups : NULL,
+                                  3);
                 for (size_t i = 0; i < 3; i++)
                     if (gate[i] != 0 && fpclassify(gate[i]) != FP_NORMAL)
                         fail_msg("activation %d of %.9g and %g is %g", which, (double)x, (double)up, (double)gate[i]);

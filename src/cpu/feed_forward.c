@@ -25,7 +25,7 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
     product products[2] = {product_of(gated ? gate : up, 0, &f->buffers.normed, 0, n_rows, hidden.floats)};
     if (gated) products[1] = product_of(up, 0, &f->buffers.normed, 0, n_rows, f->buffers.up);
     if (reads_quantized(f, down)) quantize_result(&products[0], &hidden, 0);
-    run_activated_products(f, products, gated ? 2 : 1);
+    run_activated_products(f, products, gated ? 2 : 1, NULL);
     product out = product_of(down, 0, &hidden, 0, n_rows, f->buffers.projected);
     run_products(f, &out, 1, sum);
 }
@@ -179,7 +179,7 @@ static void run_experts(forward_cpu *f) {
             product_of(&w->ffn_up_exps, e, &f->buffers.gathered, first, count, f->buffers.up + first * c->n_ff_expert);
         if (quantize) quantize_result(&pair[0], &hidden, first);
     }
-    run_activated_products(f, f->buffers.products, 2 * n_pairs);
+    run_activated_products(f, f->buffers.products, 2 * n_pairs, NULL);
     size_t n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];

@@ -114,13 +114,26 @@ static float clamped_swiglu(float gate, float up) {
     return g * sigmoid(1.702f * g) * (u + 1);
 }
 
-static void scalar_activate(activation which, float *gate, const float *up, size_t n) {
+static float limited_swiglu(float limit, float gate, float up) {
+    const float g = gate * sigmoid(gate), u = up > limit ? limit : up < -limit ? -limit : up;
+    return (g > limit ? limit : g) * u;
+}
+
+static float xielu(const float *numbers, float u) {
+    if (u > 0) return numbers[0] * u * u + numbers[2] * u;
+    return numbers[1] * (expm1f(u < numbers[3] ? u : numbers[3]) - u) + numbers[2] * u;
+}
+
+static void scalar_activate(activation which, const float *numbers, float *gate, const float *up, size_t n) {
     for (size_t i = 0; i < n; i++) {
         switch (which) {
         case SWIGLU: gate[i] = gate[i] * sigmoid(gate[i]) * up[i]; break;
         case GEGLU: gate[i] = gelu(gate[i]) * up[i]; break;
         case GELU: gate[i] = gelu(gate[i]); break;
         case RELU_SQUARED: gate[i] = gate[i] < 0 ? 0 : gate[i] * gate[i]; break;
+        case REGLU: gate[i] = gate[i] < 0 ? 0 : gate[i] * up[i]; break;
+        case LIMITED_SWIGLU: gate[i] = limited_swiglu(numbers[0], gate[i], up[i]); break;
+        case XIELU: gate[i] = xielu(numbers, gate[i]); break;
         case CLAMPED_SWIGLU: gate[i] = clamped_swiglu(gate[i], up[i]); break;
         }
         gate[i] = normal_or_zero(gate[i]);

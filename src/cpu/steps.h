@@ -88,8 +88,8 @@ void quantize_result(product *p, const forward_vectors *v, size_t first_row);
 void run_products(forward_cpu *f, product *products, size_t n_products, float *sum);
 
 /* Pairs of gate and up, which have the same rows and vectors; the result of gate becomes the family's activation of both. Without
- * a gate in the family: of each product alone. */
-void run_activated_products(forward_cpu *f, product *products, size_t n_products);
+ * a gate in the family: of each product alone. numbers: the activation's, of this layer. */
+void run_activated_products(forward_cpu *f, product *products, size_t n_products, const float *numbers);
 
 /* The product of the output, whose results are scaled and capped as the family's logits are. */
 void run_logits(forward_cpu *f, product *output);

@@ -109,6 +109,9 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (c->kv_rank > 0) return "latent attention";
     if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
     if (traits->activation == RELU_SQUARED) return "a squared activation";
+    if (traits->activation == REGLU) return "ReLU before a gate";
+    if (traits->activation == LIMITED_SWIGLU) return "an activation with limits";
+    if (traits->activation == XIELU) return "xIELU";
     if (c->alibi_max_bias > 0) return "ALiBi";
     if (c->projection_limit > 0) return "clamped queries, keys and values";
     if (weights->token_embd_norm.weight) return "a norm of embeddings";

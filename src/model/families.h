@@ -108,9 +108,18 @@ typedef enum activation {
     GELU,           /* gelu(up): there is no gate (Hendrycks & Gimpel 2016; the tanh form) */
     CLAMPED_SWIGLU, /* g * sigmoid(1.702 g) * (u + 1), g = min(gate, 7), u = up within -7..7 (gpt-oss) */
     RELU_SQUARED,   /* max(up, 0)^2: there is no gate (So et al. 2021) */
+    REGLU,          /* max(gate, 0) * up */
+    LIMITED_SWIGLU, /* min(silu(gate), a) * (up within -a..a), a the layer's */
+    XIELU, /* a u^2 + c u of u > 0, else b (exp(min(u, d)) - 1 - u) + c u, u = up; a, b, c, d are the layer's; there
+                       is no gate (Huang & Schlag 2024) */
+    LAST_ACTIVATION = XIELU
 } activation;
 
-static inline bool activation_has_gate(activation which) { return which != GELU && which != RELU_SQUARED; }
+enum { ACTIVATION_NUMBERS = 4 }; /* a, b, c, d */
+
+static inline bool activation_has_gate(activation which) {
+    return which != GELU && which != RELU_SQUARED && which != XIELU;
+}
 
 typedef enum qk_norm_kind {
     QK_NORM_HEAD, /* [key_length], of each head */
