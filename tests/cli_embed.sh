@@ -84,7 +84,38 @@ faults() {
     check 'embed: Ctrl-C ends it' eval 'exits 130 && silent'
 }
 
+# the encoders' references are llama.cpp's; and a classifier of our own
+encoders() {
+    for model in bert nomic-bert jina-bert-v2 modern-bert qwen3-embedding; do
+        run embed "$shared/families2/$model.gguf" -q --raw --tokens "$(cat "$shared/families/tokens.txt")"
+        check "embed: $model" eval 'exits 0 && perl -e '"'"'local $/; my ($a, $b) = map { open my $f, "<:raw", $_ or die; [unpack "f<*", <$f>] } @ARGV;
+            my ($p, $x, $y) = (0, 0, 0); for (0 .. $#$a) { $p += $a->[$_] * $b->[$_]; $x += $a->[$_] ** 2; $y += $b->[$_] ** 2 }
+            exit !(@$a == @$b && $p / sqrt($x * $y) > 1 - 1e-6)'"'"' "$out" "$shared/families2/$model.pooled.f32"'
+    done
+    python3 tests/support/make_ranker.py "$shared/families2/bert.gguf" "$temporary/ranker.gguf"
+    ends=tokenizer.ggml.add_eos_token=bool:true
+    printf 'It rained.\nA dog sat.\r\nNobody knows who sat there.\n' >"$temporary/documents"
+    run rerank "$temporary/ranker.gguf" -q -p 'Who sat?' -f "$temporary/documents" --override $ends
+    check 'rerank: a line a document, the best first' eval 'exits 0 && silent && [ "$(cut -f 2 "$out")" = "$(cut -f 2 "$out" | sort -gr)" ] && [ "$(cut -f 1 "$out" | sort | paste -s -d , -)" = 0,1,2 ] && prints "	A dog sat."'
+    cp "$out" "$temporary/ranked"
+    # the pair is <s> query </s> document </s>
+    ids=$("$program" tokenize "$temporary/ranker.gguf" 'Who sat?' --override $ends),$("$program" tokenize "$temporary/ranker.gguf" 'A dog sat.' --override $ends --no-bos),2
+    run embed "$temporary/ranker.gguf" -q --pooling rank --tokens "$ids"
+    check 'rerank: the score of the pair' [ "$(cat "$out")" = "$(awk -F '\t' '$1 == 1 { print $2 }' "$temporary/ranked")" ]
+    run rerank "$temporary/ranker.gguf" -q -p 'Who sat?' --json --override $ends <"$temporary/documents"
+    check 'rerank --json: the same' python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); b = [l.rstrip("\n").split("\t") for l in open(sys.argv[2])]
+assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b] and all(abs(d["relevance_score"] - float(l[1])) < 1e-6 for d, l in zip(a, b))' "$out" "$temporary/ranked"
+    run rerank "$temporary/ranker.gguf" -q -p 'Who sat?' </dev/null
+    check 'rerank of nothing' eval 'exits 0 && silent && [ ! -s "$out" ]'
+    awk 'BEGIN { print "a"; for (i = 0; i < 200; i++) printf "b "; print "" }' >"$temporary/long"
+    run rerank "$temporary/ranker.gguf" -q -p a -f "$temporary/long"
+    check 'rerank: a document that is too long' eval 'exits 1 && one_line && says "the query with line 2 has " && says "the model has 128 positions"'
+    run "$temporary/ranker.gguf" -q -p a
+    check 'an encoder generates no text' eval 'exits 1 && one_line && says "generates no text"'
+}
+
 for name in forms poolings; do group $name "$any"; done
 group faults "$stories"
+group encoders "$shared/families2/qwen3-embedding.gguf"
 
 finish
