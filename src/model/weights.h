@@ -52,6 +52,7 @@ typedef struct layer_weights {
     matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
     const float *attn_sinks; /* [n_heads] */
+    linear attn_gate;        /* of what attention gives */
     linear attn_output;
     norm_weights post_attention_norm;
     norm_weights ffn_norm;
