@@ -498,6 +498,10 @@ static void blocks_that_draft_are_no_layers(void **state) {
     assert_int_equal(config.n_blocks, 4);
     assert_string_equal(config.note,
                         "glm4moe.nextn_predict_layers: the last 1 of the blocks, which draft, are not used");
+    const config_case both = {
+        "dots1", 4, {{"nextn_predict_layers", 'u', 1, NULL}, {"attention.sliding_window", 'u', 64, NULL}}};
+    const model_config notes = config_of(&both);
+    assert_non_null(strstr(notes.note, "which draft, are not used; dots1.attention.sliding_window: the window of 64"));
     assert_int_equal(config_of(&(config_case){"llama", 4, {{0}}}).n_layers, 4);
 }
 

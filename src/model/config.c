@@ -41,6 +41,18 @@ static cllm_status bad_value(cllm_error *err, const model_config *config, const 
     return error_set_at(err, CLLM_ERR_FORMAT, key.text, CLLM_NO_OFFSET, "%s: %s", key.text, detail);
 }
 
+static void add_note(model_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Of several, each after a semicolon. */
+static void add_note(model_config *config, const char *format, ...) {
+    size_t length = strlen(config->note);
+    va_list arguments;
+    if (length > 0) length += (size_t)snprintf(config->note + length, sizeof config->note - length, "; ");
+    va_start(arguments, format);
+    if (length < sizeof config->note) vsnprintf(config->note + length, sizeof config->note - length, format, arguments);
+    va_end(arguments);
+}
+
 /* Has a key a number for each layer? */
 static bool is_of_each_layer(const cllm_gguf *gguf, const model_config *config, const char *suffix) {
     const cllm_value *value = cllm_gguf_find(gguf, key_of(config, suffix).text);
@@ -151,7 +163,7 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     if (status != CLLM_OK) return status;
     if (!windowed) {
         if (config->window > 0 && config->window < config->n_ctx_train)
-            snprintf(config->note, sizeof config->note,
+            add_note(config,
                      "%.40s.attention.sliding_window: the window of %" PRIu32 " is not applied, for no layer of this "
                      "architecture is known to have one",
                      config->architecture, config->window);
@@ -193,8 +205,7 @@ static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config,
         return bad_value(err, config, "nextn_predict_layers", "%u of the %u blocks would leave none", n,
                          config->n_layers);
     config->n_layers = config->n_blocks - n;
-    snprintf(config->note, sizeof config->note,
-             "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
+    add_note(config, "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
              config->architecture, n);
     return CLLM_OK;
 }

@@ -115,7 +115,7 @@ typedef struct model_config {
 
     lora_sizes lora;
 
-    char note[192]; /* what the file asks for and does not get, in one line, or "" */
+    char note[384]; /* what the file asks for and does not get, in one line, or "" */
 } model_config;
 
 /* Read the sizes that every architecture's file has, so that memory can be planned and shown: of the layers all but how they

@@ -386,10 +386,13 @@ static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
     const tensor_set needs = layer_needs(b, layer);
+    const tensor_set gate_up = TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps);
+    tensor_set biases = traits->biases;
+    if ((biases & gate_up) == gate_up) biases |= TENSOR_BIT(ffn_gate_up_exps);
     for (uint32_t i = 0; i < N_LAYER_TENSORS && b->status == CLLM_OK; i++) {
         const tensor_set bit = (tensor_set)1 << i;
         if (!((needs | traits->optional) & bit)) continue;
-        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, traits->biases & bit ? MUST : MAY, w);
+        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, biases & bit ? MUST : MAY, w);
     }
     if (w->attn_kv_b.w.data) { /* some files repeat its halves */
         ignore(b, layer, LAYER_attn_k_b);
@@ -419,8 +422,17 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
     return factors;
 }
 
-bool is_vision_tensor(const cllm_tensor *tensor) {
+static bool is_vision_tensor(const cllm_tensor *tensor) {
     return strncmp(tensor->name, "v.", 2) == 0 || strncmp(tensor->name, "mm.", 3) == 0;
+}
+
+static bool only_drafts(const model_config *c, const cllm_tensor *tensor) {
+    uint32_t layer;
+    return sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= c->n_layers && layer < c->n_blocks;
+}
+
+bool is_unused_tensor(const model_config *config, const cllm_tensor *tensor) {
+    return is_vision_tensor(tensor) || only_drafts(config, tensor);
 }
 
 static void refuse_unused(binder *b, model_weights *weights) {
@@ -428,13 +440,12 @@ static void refuse_unused(binder *b, model_weights *weights) {
     for (size_t i = 0; b->status == CLLM_OK && i < cllm_gguf_n_tensors(b->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
         uint32_t layer;
-        if (b->used[i]) continue;
+        if (b->used[i] || only_drafts(c, tensor)) continue;
         if (is_vision_tensor(tensor)) {
             weights->n_skipped++;
             continue;
         }
         const bool of_layer = sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1;
-        if (of_layer && layer >= c->n_layers && layer < c->n_blocks) continue; /* it only drafts */
         if (of_layer && layer >= c->n_layers)
             b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
                                      "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,

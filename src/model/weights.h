@@ -103,8 +103,9 @@ uint32_t layer_matrices_met(const model_config *config, const linear *l, layer_t
  * original context: one that asks for none has n_ctx_open positions or, where memory is short, fewer. */
 const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx);
 
-/* Of a model of images in the same file, or of what projects its vectors for the text model. */
-bool is_vision_tensor(const cllm_tensor *tensor);
+/* Nothing here reads it: it is of a model of images in the same file, or of what projects its vectors for the text model, or of a
+ * block that only drafts. */
+bool is_unused_tensor(const model_config *config, const cllm_tensor *tensor);
 
 /* Tensors that are missing, of the wrong shape or of a type without a kernel are refused by name, and so is a tensor
  * that nothing here would read: a model with more than this program knows would give wrong answers. */
