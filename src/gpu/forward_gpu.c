@@ -115,6 +115,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (c->activation == REGLU) return "ReLU before a gate";
     if (c->activation == LIMITED_SWIGLU) return "an activation with limits";
     if (c->activation == XIELU) return "xIELU";
+    if (c->activation == GEGLU_ERF || c->activation == GELU_ERF) return "GELU without tanh";
     if (c->alibi_max_bias > 0) return "ALiBi";
     if (c->projection_limit > 0) return "clamped queries, keys and values";
     if (weights->token_embd_norm.weight) return "a norm of embeddings";
