@@ -127,6 +127,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(buffers.values), n_batch, FLOATS(most.values)},
         {SLOT(buffers.rotated), n_batch, FLOATS(most.rotated)},
         {SLOT(buffers.projected), n_batch, FLOATS(c->n_embd)},
+        {SLOT(buffers.gates), c->traits && c->traits->tensors & TENSOR_BIT(attn_gate) ? n_batch : 0,
+         FLOATS(most.attended)},
         {SLOT(buffers.up), n_batch, FLOATS(hidden)},
         {SLOT(model.rope[0].frequencies), 1, angles * sizeof(double)},
         {SLOT(model.rope[1].frequencies), 1, windowed_angles * sizeof(double)},

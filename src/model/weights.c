@@ -180,6 +180,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_QKV: return queries + keys + values;
     case DIM_ATTENDED: return (uint64_t)l->n_heads * attended_length(c, l);
     case DIM_HEADS: return l->n_heads;
+    case DIM_GATES: return c->traits->gate_per_head ? l->n_heads : (uint64_t)l->n_heads * attended_length(c, l);
     case DIM_Q_NORMS: return qk_norm == QK_NORM_EACH ? l->n_heads : 1;
     case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? l->n_kv_heads : 1;
     case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : l->key_length;
@@ -232,6 +233,9 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
     tensor_set needs = traits->tensors;
+    const bool unnormed = traits->qk_unnormed_experts > 0 && c->n_experts == traits->qk_unnormed_experts;
+    if (unnormed || (traits->qk_norm_with_rope && c->layers[layer].rope_dimension_count == 0))
+        needs &= ~(TENSOR_BIT(attn_q_norm) | TENSOR_BIT(attn_k_norm));
     needs |= c->layers[layer].has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
     if (layer == 0 && traits->first_layer_unnormed) needs &= ~TENSOR_BIT(attn_norm);
     if (traits->gate_in_up && has_tensor(b, layer, LAYER_ffn_gate)) needs |= TENSOR_BIT(ffn_gate);
