@@ -153,13 +153,16 @@ static void embed_item(void *argument, size_t b, uint32_t thread) {
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
     row_work work = {.f = f, .x = x, .tokens = tokens};
     run_items(f, f->all.count, (uint64_t)f->all.count * f->model.config->n_embd, embed_item, &work);
+    embed_per_layer(f, tokens, x);
 }
 
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
         attention_block(f, rows, x);
-        if (rows->count > 0) feed_forward_block(f, rows->count, x);
+        if (rows->count == 0) continue;
+        feed_forward_block(f, rows->count, x);
+        per_layer_block(f, rows->count, x);
     }
     return !f->stopped;
 }

@@ -49,7 +49,9 @@ typedef struct forward_buffers {
     float *rotated;       /* [n_kv_heads][rows][n_heads / n_kv_heads][key_length] queries as attention takes them */
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
     float *up;            /* as many as gate has */
-    float *rope_cos[2];   /* [n_batch][n_pairs] each */
+    float *beside;        /* [n_batch][n_embd] what a dense network gives that stands beside experts */
+    float *per_layer; /* [n_batch][n_layers][n_embd_per_layer] what each layer embeds on its own; later the kept rows */
+    float *rope_cos[2]; /* [n_batch][n_pairs] each */
     float *rope_sin[2];
 
     /* latent attention */

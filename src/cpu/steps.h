@@ -3,6 +3,7 @@
  *   forward_cpu.c     the road through the layers
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
+ *   per_layer.c       what a layer embeds on its own, and how its result is scaled
  *   products.c        matrix products, of which all of these are made
  *   forward_memory.c  the buffers
  */
@@ -133,6 +134,13 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 /* x: [n_rows][n_embd] */
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);
 bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */
+
+/* f->buffers.per_layer becomes what each layer embeds of the tokens on its own, if layers do. x: [all.count][n_embd] as the first
+ * layer begins with it. */
+void embed_per_layer(forward_cpu *f, const int32_t *tokens, const float *x);
+
+/* What follows the two halves of a layer, if anything does. x: [n_rows][n_embd] */
+void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x);
 
 /* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->buffers.projected. */
 void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint32_t n_rows);
