@@ -166,21 +166,23 @@ static void run_experts(forward_cpu *f) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = c->n_ff_expert;
-    const bool quantize = reads_quantized(f, &w->ffn_down_exps);
-    size_t n_pairs = 0;
+    const bool quantize = reads_quantized(f, &w->ffn_down_exps), gated = w->ffn_gate_exps.w.data;
+    size_t n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];
         const uint32_t count = f->buffers.first_row[e + 1] - f->buffers.first_row[e];
         if (count == 0) continue;
-        product *pair = f->buffers.products + 2 * n_pairs++;
-        pair[0] = product_of(&w->ffn_gate_exps, e, &f->buffers.gathered, first, count,
-                             hidden.floats + first * c->n_ff_expert);
-        pair[1] =
-            product_of(&w->ffn_up_exps, e, &f->buffers.gathered, first, count, f->buffers.up + first * c->n_ff_expert);
-        if (quantize) quantize_result(&pair[0], &hidden, first);
+        product *p = f->buffers.products + n_products;
+        p[0] = product_of(gated ? &w->ffn_gate_exps : &w->ffn_up_exps, e, &f->buffers.gathered, first, count,
+                          hidden.floats + first * c->n_ff_expert);
+        if (gated)
+            p[1] = product_of(&w->ffn_up_exps, e, &f->buffers.gathered, first, count,
+                              f->buffers.up + first * c->n_ff_expert);
+        if (quantize) quantize_result(&p[0], &hidden, first);
+        n_products += gated ? 2 : 1;
     }
-    run_activated_products(f, f->buffers.products, 2 * n_pairs, NULL);
-    size_t n_products = 0;
+    run_activated_products(f, f->buffers.products, n_products, NULL);
+    n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];
         const uint32_t count = f->buffers.first_row[e + 1] - f->buffers.first_row[e];
@@ -261,16 +263,21 @@ bool feed_forward_quantizes(const forward_cpu *f) {
 
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const bool at_once = adds_at_once(f, &w->post_ffw_norm);
+    const norm_weights none = {0};
+    const bool ends_normed = w->layer_output_norm.weight;
+    const bool at_once = !ends_normed && adds_at_once(f, &w->post_ffw_norm);
     if (!layer_is_parallel(w)) run_norm(f, &w->ffn_norm, x, n_rows, feed_forward_quantizes(f));
     if (w->ffn_gate_inp.w.data) {
         if (w->ffn_up.w.data)
             run_network_and_mixture(f, n_rows, x);
         else
             run_mixture(f, n_rows, x);
-        add_projected(f, &w->post_ffw_norm, x, n_rows);
-        return;
+    } else {
+        run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, at_once ? x : NULL);
+        if (at_once) return;
     }
-    run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, at_once ? x : NULL);
-    if (!at_once) add_projected(f, &w->post_ffw_norm, x, n_rows);
+    if (ends_normed)
+        add_and_norm(f, &w->layer_output_norm, &none, x, n_rows);
+    else
+        add_projected(f, &w->post_ffw_norm, x, n_rows);
 }

@@ -43,7 +43,7 @@ static void gate_item(void *argument, size_t b, uint32_t thread) {
     const uint32_t n = f->model.config->n_embd_per_layer;
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = n;
-    f->model.kernels->activate(f->model.config->traits->activation, NULL, hidden.floats + b * n,
+    f->model.kernels->activate(f->model.config->activation, NULL, hidden.floats + b * n,
                                f->buffers.per_layer + (b * f->model.config->n_layers + f->layer) * n, n);
     if (work->quantize) quantize_vector(f, &hidden, b);
 }

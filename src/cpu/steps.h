@@ -4,6 +4,7 @@
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
  *   per_layer.c       what a layer embeds on its own, and how its result is scaled
+ *   after_pooling.c   dense layers or a classifier, of an embedding
  *   products.c        matrix products, of which all of these are made
  *   forward_memory.c  the buffers
  */
@@ -48,8 +49,9 @@ typedef struct row_work {
     float *x;          /* [n_rows][n_embd] to be changed */
     const float *read; /* [n_rows][n_embd] */
     const norm_weights *norm;
-    const int32_t *tokens; /* [n_rows] */
-    bool quantize;         /* the result */
+    const norm_weights *second_norm; /* or NULL */
+    const int32_t *tokens;           /* [n_rows] */
+    bool quantize;                   /* the result */
 } row_work;
 
 void run_row_step(row_work *work, uint64_t floats_per_row, thread_task task);
@@ -141,6 +143,10 @@ void embed_per_layer(forward_cpu *f, const int32_t *tokens, const float *x);
 
 /* What follows the two halves of a layer, if anything does. x: [n_rows][n_embd] */
 void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x);
+
+/* x becomes the norm of x plus what a half of the layer has put into f->buffers.projected; with a second norm, which may have no weight, then
+ * that of this plus x as it was. */
+void add_and_norm(forward_cpu *f, const norm_weights *norm, const norm_weights *second, float *x, uint32_t n_rows);
 
 /* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->buffers.projected. */
 void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint32_t n_rows);

@@ -16,6 +16,12 @@
 #define CHOSEN      (T(ffn_gate_inp) | T(ffn_gate_exps) | T(ffn_up_exps) | T(ffn_down_exps))
 #define SHARED      (T(ffn_gate_shexp) | T(ffn_up_shexp) | T(ffn_down_shexp))
 
+/* Each half of a layer is normed after it was added, and nothing before it (Vaswani et al. 2017; BERT: Devlin et al. 2019). */
+#define ENDING_NORMS (T(attn_output_norm) | T(layer_output_norm))
+#define BERT                                                                                                       \
+    .bidirectional = true, .output = OUTPUT_TIED, .norm = NORM_LAYER, .embedding_norm = true, .token_types = true, \
+    .no_output_norm = true, .classifier = CLASSIFIER_TANH
+
 #define GPT_OSS                                                                                               \
     .output = OUTPUT_OWN, .tensors = ATTENTION | NORMS | T(attn_sinks), .biases = ATTENTION | CHOSEN,         \
     .experts = CHOSEN, .rope = ROPE_HALVES, .activation = CLAMPED_SWIGLU, .gating = GATING_SOFTMAX_OF_CHOSEN, \
@@ -44,13 +50,21 @@ static const model_traits families[] = {
      .experts = CHOSEN,
      .shared = SHARED | T(ffn_gate_inp_shexp),
      .rope = ROPE_HALVES},
-    {.architecture = "qwen3", .tensors = ATTENTION | NORMS | QK_NORMS, .dense = GATED, .rope = ROPE_HALVES},
+    {.architecture = "qwen3",
+     .tensors = ATTENTION | NORMS | QK_NORMS,
+     .dense = GATED,
+     .rope = ROPE_HALVES,
+     .classifier = CLASSIFIER_SOFTMAX},
     {.architecture = "qwen3moe",
      .tensors = ATTENTION | NORMS | QK_NORMS,
      .experts = CHOSEN,
      .expert_weights_normalised = true,
      .rope = ROPE_HALVES},
-    {.architecture = "qwen3vl", .tensors = ATTENTION | NORMS | QK_NORMS, .dense = GATED, .rope = ROPE_HALVES},
+    {.architecture = "qwen3vl",
+     .tensors = ATTENTION | NORMS | QK_NORMS,
+     .dense = GATED,
+     .rope = ROPE_HALVES,
+     .classifier = CLASSIFIER_SOFTMAX},
     {.architecture = "qwen3vlmoe",
      .tensors = ATTENTION | NORMS | QK_NORMS,
      .experts = CHOSEN,
@@ -380,6 +394,46 @@ static const model_traits families[] = {
     {.architecture = "glm4", .tensors = ATTENTION | NORMS | POST_NORMS, .dense = UNGATED, .gate_in_up = true},
     {GPT_OSS, .architecture = "gpt-oss", .ffn_norm_name = "post_attention_norm"},
     {GPT_OSS, .architecture = "gptoss", .yarn_unless_said = true, .ollama_names = true}, /* as ollama writes it */
+    {BERT, .architecture = "bert", .tensors = ATTENTION | ENDING_NORMS,
+     .biases = ATTENTION | ENDING_NORMS | UNGATED | T(attn_norm), .dense = UNGATED, .rope = ROPE_NONE,
+     .position_embd = true, .activation = GELU},
+    {BERT, .architecture = "nomic-bert", .tensors = T(attn_qkv) | T(attn_output) | ENDING_NORMS,
+     .biases = ENDING_NORMS | T(attn_norm), .dense = GATED, .rope = ROPE_HALVES},
+    {BERT, .architecture = "nomic-bert-moe", .tensors = T(attn_qkv) | T(attn_output) | ENDING_NORMS,
+     .biases = T(attn_qkv) | T(attn_output) | ENDING_NORMS | UNGATED | T(attn_norm), .dense = UNGATED,
+     .experts = T(ffn_gate_inp) | T(ffn_up_exps) | T(ffn_down_exps), .expert_period_key = true, .rope = ROPE_HALVES,
+     .activation = GELU},
+    {BERT, .architecture = "jina-bert-v2", .tensors = ATTENTION | ENDING_NORMS, .optional = QK_NORMS | T(attn_norm_2),
+     .biases = ATTENTION | ENDING_NORMS | QK_NORMS | T(attn_norm_2) | T(ffn_down) | T(attn_norm), .dense = UNGATED,
+     .gate_in_up = true, .rope = ROPE_NONE, .alibi_max_bias = 8, .qk_norm = QK_NORM_ROW, .activation = GEGLU},
+    {.architecture = "modern-bert",
+     .bidirectional = true,
+     .output = OUTPUT_TIED,
+     .tensors = T(attn_qkv) | T(attn_output) | NORMS,
+     .first_layer_unnormed = true,
+     .dense = UNGATED,
+     .gate_in_up = true,
+     .norm = NORM_LAYER,
+     .embedding_norm = true,
+     .classifier = CLASSIFIER_GELU,
+     .rope = ROPE_HALVES,
+     .activation = GEGLU,
+     .activation_key = true,
+     .window_period = 3,
+     .full_layer_first = true,
+     .windowed_freq_base = 10000},
+    {.architecture = "gemma-embedding",
+     .bidirectional = true,
+     .output = OUTPUT_TIED,
+     .tensors = ATTENTION | NORMS | QK_NORMS | POST_NORMS,
+     .dense = GATED,
+     .dense_after_pooling = true,
+     .rope = ROPE_HALVES,
+     .activation = GEGLU,
+     .embedding_scale_sqrt = true,
+     .window_period = 6,
+     .windowed_unscaled = true,
+     .windowed_freq_base = 10000},
     {.architecture = "mistral4",
      .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
      .optional = T(exp_probs_b),

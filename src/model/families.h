@@ -68,6 +68,7 @@ typedef enum tensor_kind {
     X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)             \
     X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
     X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
+    X(attn_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
     X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \
     X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                    \
     X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                   \
@@ -91,7 +92,8 @@ typedef enum tensor_kind {
     X(inp_gate, TENSOR_LINEAR, DIM_ONE, DIM_PER_LAYER, DIM_EMBD)            \
     X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                \
     X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
-    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)
+    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)         \
+    X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)
 
 typedef enum layer_tensor {
 #define X(name, kind, count, rows, columns) LAYER_##name,
@@ -154,6 +156,14 @@ typedef enum expert_gating {
 
 #define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
 
+/* How a model that ranks makes scores of an embedding, where its file has a classifier (cls.*). */
+typedef enum classifier_kind {
+    CLASSIFIER_NONE,
+    CLASSIFIER_TANH, /* of the first row: a dense layer and tanh, if the file has them, and a row of weights for each score */
+    CLASSIFIER_GELU,    /* the same of the mean, with gelu and a norm */
+    CLASSIFIER_SOFTMAX, /* of the last row: softmax over what a row of weights gives for each score */
+} classifier_kind;
+
 typedef struct model_traits {
     const char *architecture;
     tensor_set tensors; /* that each layer has, beside its feed-forward part: */
@@ -165,16 +175,25 @@ typedef struct model_traits {
     tensor_set optional; /* that a layer may have; attn_v: without it values are what attn_k gives */
     tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
-    bool bidirectional; /* tokens see those after them, too: an encoder, which has no cache and can only embed */
     tensor_set
         unit_norms; /* of all those, norms of which the file has no weights: these are 1 (attn_norm: output_norm too) */
+
+    bool
+        bidirectional; /* tokens see those after them, too, in windowed layers as far as half a window to each side: an encoder, which
+                           has no cache and can only embed */
+    bool token_types;          /* the first row of a table of theirs is added to every embedding, if the file has one */
+    bool first_layer_unnormed; /* has no attn_norm, since embeddings are normed */
+    bool no_output_norm;       /* the last layer ends with a norm of its own */
+    bool dense_after_pooling;  /* dense_2 and dense_3, if the file has them */
+    classifier_kind classifier;
 
     norm_kind norm;
     rope_pairing rope;
     activation activation;
     qk_norm_kind qk_norm;
     bool qk_norm_after_rope;
-    bool gate_in_up;           /* ffn_up is gate and then up, in one tensor */
+    bool gate_in_up;           /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
+    bool activation_key;       /* read which it is */
     const char *ffn_norm_name; /* in the file, where it is another than "ffn_norm" */
     bool parallel_key;         /* read whether both halves of a layer begin with x, each with its norm */
     bool ollama_names;         /* attn_out, and attn_sinks without .weight */
@@ -183,11 +202,13 @@ typedef struct model_traits {
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
     bool expert_weights_normalised; /* to the sum 1 over the chosen */
+    bool expert_period_key;         /* read of how many layers each second has experts */
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
 
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
+    bool full_layer_first;     /* of so many, instead of last */
     uint32_t window;           /* where the file does not say */
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched, and has no factors */
