@@ -280,6 +280,11 @@ static void embeds_in_company(void **state) {
 
 static cllm_model *load_named(const char *name);
 
+static bool stop_after(void *user, uint64_t done, uint64_t total) {
+    const double *share = user;
+    return (double)done <= *share * (double)total;
+}
+
 static void encoders_only_embed(void **state) {
     (void)state;
     if (reference.n_folders < 2) skip();
@@ -291,7 +296,9 @@ static void encoders_only_embed(void **state) {
     const uint32_t n_ctx = cllm_model_get_info(model)->n_ctx_train;
     int32_t *tokens = calloc(n_ctx + 1, sizeof *tokens);
     assert_non_null(tokens);
-    assert_ok(cllm_engine_create(model, NULL, &engine, &err), &err);
+    const cllm_engine_options options = {.n_batch = 20, .device = "auto"};
+    assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
+    assert_non_null(strstr(cllm_engine_device_note(engine), "tokens that see later ones"));
     assert_ok(cllm_sequence_create(engine, &sequence, &err), &err);
     cllm_span span = {.sequence = sequence, .tokens = tokens, .count = 3};
     for (int want = CLLM_WANT_NOTHING; want < CLLM_WANT_EMBEDDING; want++) {
@@ -301,6 +308,13 @@ static void encoders_only_embed(void **state) {
     span.want = CLLM_WANT_EMBEDDING;
     assert_ok(cllm_eval(engine, &span, 1, &err), &err);
     span.count = n_ctx;
+    assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+    for (double share = 0; share < 0.45; share += 0.09) { /* stopped in the middle, it holds nothing */
+        cllm_engine_set_progress(engine, stop_after, &share);
+        assert_error(cllm_eval(engine, &span, 1, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
+        assert_int_equal(cllm_engine_stats(engine).pages_held, 0);
+    }
+    cllm_engine_set_progress(engine, NULL, NULL);
     assert_ok(cllm_eval(engine, &span, 1, &err), &err);
     span.count = n_ctx + 1;
     snprintf(message, sizeof message, "%u tokens do not fit into a context of %u", n_ctx + 1, n_ctx);
