@@ -52,7 +52,7 @@ PROGRAM_SOURCES := $(wildcard programs/*.c)
 SERVER_SOURCES  := $(wildcard programs/server/*.c)
 TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 # Programs that shell tests run, or people.
-TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c tests/maskbench.c
+TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c tests/maskbench.c tests/print_tokens.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))

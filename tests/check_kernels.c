@@ -633,15 +633,24 @@ static void add_is_right(void **state) {
     }
 }
 
+static const float numbers[ACTIVATION_NUMBERS] = {0.9f, 1.7f, 0.5f, -1e-6f};
+
 /* The activations' definitions, in double (families.h). */
 static double activated(activation which, double gate, double up) {
     const double gelu = 0.5 * gate * (1 + tanh(sqrt(2 / acos(-1)) * (gate + 0.044715 * gate * gate * gate)));
+    const double gelu_erf = gate * erfc(-gate / sqrt(2)) / 2;
     const double clamped = fmin(gate, 7);
+    const double a = (double)numbers[0], b = (double)numbers[1], c = (double)numbers[2], d = (double)numbers[3];
     switch (which) {
     case SWIGLU: return gate / (1 + exp(-gate)) * up;
     case GEGLU: return gelu * up;
     case GELU: return gelu;
     case RELU_SQUARED: return fmax(gate, 0) * fmax(gate, 0);
+    case REGLU: return fmax(gate, 0) * up;
+    case LIMITED_SWIGLU: return fmin(gate / (1 + exp(-gate)), a) * fmax(-a, fmin(up, a));
+    case XIELU: return c * gate + (gate > 0 ? a * gate * gate : b * (expm1(fmin(gate, d)) - gate));
+    case GEGLU_ERF: return gelu_erf * up;
+    case GELU_ERF: return gelu_erf;
     case CLAMPED_SWIGLU: return clamped / (1 + exp(-1.702 * clamped)) * (fmax(-7, fmin(up, 7)) + 1);
     }
     return NAN;
@@ -650,7 +659,7 @@ static double activated(activation which, double gate, double up) {
 static void activations_are_right(void **state) {
     (void)state;
     uint64_t random = 9;
-    for (int which = SWIGLU; which <= RELU_SQUARED; which++)
+    for (int which = SWIGLU; which <= LAST_ACTIVATION; which++)
         for (size_t k = 0; k < N_LENGTHS; k++) {
             const size_t n = lengths[k];
             float *gate = random_floats(n, &random), *up = random_floats(n, &random), *want = guarded_new(n);
@@ -660,14 +669,14 @@ static void activations_are_right(void **state) {
                 up[i] *= 10;
                 want[i] = (float)activated((activation)which, (double)gate[i], (double)up[i]);
             }
-            kernels->activate((activation)which, gate, activation_has_gate((activation)which) ? up : NULL, n);
+            kernels->activate((activation)which, numbers, gate, activation_has_gate((activation)which) ? up : NULL, n);
             assert_close(gate, want, n, "activation");
             guarded_free(gate, n);
             guarded_free(up, n);
             guarded_free(want, n);
         }
     float extremes[] = {-1000, 1000, 0, NAN}, ones[] = {1, 1, 1, 1};
-    kernels->activate(SWIGLU, extremes, ones, 4);
+    kernels->activate(SWIGLU, NULL, extremes, ones, 4);
     assert_float_equal(extremes[0], 0, 0);
     assert_float_equal(extremes[1], 1000, 0);
     assert_float_equal(extremes[2], 0, 0);
@@ -675,9 +684,21 @@ static void activations_are_right(void **state) {
     for (float v = -86; v < 86; v += 0.37f) { /* each is as exact as its own size asks for */
         float got = v, one = 1;
         const double want = (double)v / (1 + exp(-(double)v));
-        kernels->activate(SWIGLU, &got, &one, 1);
+        kernels->activate(SWIGLU, NULL, &got, &one, 1);
         if (!(fabs((double)got - want) <= 4e-7 * fabs(want)))
             fail_msg("silu(%.9g) is %.9g, which should be %.9g", (double)v, (double)got, want);
+    }
+}
+
+/* Near 0 it is x / 2, and far below it vanishes. */
+static void gelu_is_exact_by_its_size(void **state) {
+    (void)state;
+    for (float v = -6; v < 6; v += 0.037f) {
+        float got = v;
+        const double want = activated(GELU_ERF, (double)v, 0);
+        kernels->activate(GELU_ERF, NULL, &got, NULL, 1);
+        if (!(fabs((double)got - want) <= 3e-7 * fmax(fabs((double)v), 1e-3)))
+            fail_msg("gelu(%.9g) is %.9g, which should be %.9g", (double)v, (double)got, want);
     }
 }
 
@@ -798,6 +819,7 @@ static void quantize_rounds_to_the_nearest(void **state) {
 /* A context of one head, and queries that see parts of it. */
 typedef struct context {
     model_config config;
+    layer_config layer;
     cllm_kv_type type;
     uint32_t n_positions;
     uint32_t window; /* that a query sees, or 0 */
@@ -851,6 +873,7 @@ static void fill_pages(context *c, uint32_t n) {
         .n_ctx = c->n_positions, .n_batch = WINDOW_BATCH, .n_sequences = 1, .n_positions = c->n_positions};
     arena_free(&c->arena);
     cllm_error err;
+    c->config.layers = &c->layer;
     assert_ok(kv_pages_create(&c->config, &size, &c->arena, &c->pages, &err), &err);
     assert_ok(kv_table_create(&c->pages, &c->arena, &c->table, &err), &err);
     assert_ok(kv_store_create(&c->config, c->type, 1, &size, &c->arena, &c->store, &err), &err);
@@ -870,11 +893,12 @@ static void fill_pages(context *c, uint32_t n) {
 
 static context context_new(cllm_kv_type type, uint32_t key_length, uint32_t value_length, uint32_t n_positions,
                            uint32_t window, size_t n_queries, uint64_t *random) {
-    context c = {.config = {.n_layers = 1,
-                            .n_kv_heads = 1,
-                            .key_length = key_length,
-                            .value_length = value_length,
-                            .window = window},
+    context c = {.config = {.n_layers = 1, .key_length = key_length, .value_length = value_length, .window = window},
+                 .layer = {.windowed = window > 0,
+                           .n_heads = 1,
+                           .n_kv_heads = 1,
+                           .key_length = key_length,
+                           .value_length = value_length},
                  .type = type,
                  .n_positions = n_positions,
                  .window = window,
@@ -1075,7 +1099,8 @@ static void attention_bears_large_scores(void **state) {
 static void weights_are_normal_or_nothing(void **state) {
     (void)state;
     const kv_size size = {.n_ctx = KV_CHUNK, .n_batch = 1, .n_sequences = 1, .n_positions = KV_CHUNK};
-    const model_config config = {.n_layers = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
+    layer_config layer = {.n_heads = 1, .n_kv_heads = 1, .key_length = 1, .value_length = KV_CHUNK};
+    const model_config config = {.n_layers = 1, .layers = &layer};
     arena a = {0};
     kv_pages pages;
     kv_table table;
@@ -1126,11 +1151,12 @@ static void weights_are_normal_or_nothing(void **state) {
 /* The results of activations likewise: the next product multiplies each of them with a column of its matrix. */
 static void activations_are_normal_or_nothing(void **state) {
     (void)state;
-    for (int which = SWIGLU; which <= RELU_SQUARED; which++)
+    for (int which = SWIGLU; which <= LAST_ACTIVATION; which++)
         for (float x = -120; x < 1; x += 0.01f)
             for (float up = 1e-6f; up < 10; up *= 10) {
                 float gate[3] = {x, x / 10, x / 100}, ups[3] = {up, -up, up};
-                kernels->activate((activation)which, gate, activation_has_gate((activation)which) ? ups : NULL, 3);
+                kernels->activate((activation)which, numbers, gate, activation_has_gate((activation)which) ? ups : NULL,
+                                  3);
                 for (size_t i = 0; i < 3; i++)
                     if (gate[i] != 0 && fpclassify(gate[i]) != FP_NORMAL)
                         fail_msg("activation %d of %.9g and %g is %g", which, (double)x, (double)up, (double)gate[i]);
@@ -1177,6 +1203,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(add_is_right),
         cmocka_unit_test(layer_norm_is_right_and_works_in_place),
         cmocka_unit_test(activations_are_right),
+        cmocka_unit_test(gelu_is_exact_by_its_size),
         cmocka_unit_test(rope_is_right),
         cmocka_unit_test(f16_conversion_is_that_of_half_h),
         cmocka_unit_test(quantize_rounds_to_the_nearest),

@@ -58,6 +58,7 @@ static const model_traits normed_behind = {.rope = ROPE_HALVES, .activation = GE
 typedef struct small_model {
     const char *kind; /* of its types */
     model_config config;
+    layer_config layer;
     const model_traits *traits;           /* NULL: llama's */
     quant_type q, k, v, gate, up, output; /* of n_embd columns */
     quant_type attn_output, down;         /* of n_heads * value_length and n_ff columns */
@@ -260,13 +261,24 @@ int main(int argc, char **argv) {
         m.config.n_ctx_train = 512;
         m.config.norm_epsilon = 1e-5f;
         m.config.traits = m.traits ? m.traits : family_find("llama");
+        m.config.activation = m.config.traits->activation;
         m.config.attention_softcap = m.config.logit_softcap = m.traits == &normed_behind ? 2 : 0;
         m.config.rope_dimension_count = m.config.key_length - 2;
         m.config.rope_freq_base = 10000;
         m.config.rope_freq_base_windowed = 1000;
-        m.config.window = m.traits == &normed_behind ? 270 : 0; /* of all layers, for there is no period */
+        m.config.window = m.traits == &normed_behind ? 270 : 0; /* of all layers */
         m.config.rope_scaling_factor = 1;
-        m.config.attention_scale = m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
+        m.config.embedding_scale = m.config.residual_scale = m.config.logit_scale = 1;
+        m.layer = (layer_config){.windowed = m.config.window > 0,
+                                 .n_heads = m.config.n_heads,
+                                 .n_kv_heads = m.config.n_kv_heads,
+                                 .key_length = m.config.key_length,
+                                 .value_length = m.config.value_length,
+                                 .n_ff = m.config.n_ff,
+                                 .rope_dimension_count =
+                                     m.config.traits->rope == ROPE_NONE ? 0 : m.config.rope_dimension_count,
+                                 .attention_scale = 1};
+        m.config.layers = &m.layer;
         run_model(&m, briefly);
     }
     if (strcmp(kind, "embeddings") == 0) {

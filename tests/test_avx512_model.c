@@ -138,8 +138,8 @@ static void steps_have_the_same_bits(void **state) {
         results[i] = random_floats(LENGTH, &random);
         y[i] = random_floats(LENGTH, &random);
         for (size_t k = 0; k < LENGTH; k++) results[i][k] *= 90; /* where exp ends, too */
-        for (int which = SWIGLU; which <= RELU_SQUARED; which++)
-            tables[i]->activate((activation)which, results[i], y[i], LENGTH);
+        for (int which = SWIGLU; which <= LAST_ACTIVATION; which++)
+            tables[i]->activate((activation)which, (const float[]){0.9f, 1.7f, 0.5f, -1e-6f}, results[i], y[i], LENGTH);
         tables[i]->rope_halves(results[i], y[i], y[i] + LENGTH / 2, LENGTH / 2);
         tables[i]->layer_norm(results[i], y[i], 0.1f, LENGTH, results[i]);
         tables[i]->rope(results[i], y[i], y[i] + LENGTH / 2, LENGTH / 2);

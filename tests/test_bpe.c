@@ -603,6 +603,7 @@ int main(void) {
         REFERENCE("mpt"),
         REFERENCE("command-r"),
         REFERENCE("qwen35"),
+        REFERENCE("gemma-4"),
         cmocka_unit_test(test_command_r_of_letters),
         cmocka_unit_test(test_merges_bytes_within_words),
         cmocka_unit_test(test_takes_whole_words),

@@ -15,7 +15,7 @@
 /* A key beside those that every file has. */
 typedef struct key_value {
     const char *suffix;
-    /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'm': one more; 't' a tensor */
+    /* 'u' uint32, 'f' float32, 'b' bool, 's' string, 'l' int32 of each layer, 'd': that differ, 'F' the same of float32, 'm': one more; 't' a tensor */
     char type;
     double number;
     const char *text;
@@ -26,6 +26,14 @@ typedef struct config_case {
     uint32_t n_layers;
     key_value keys[12];
 } config_case;
+
+static arena layers; /* of all configs */
+
+static int free_layers(void **state) {
+    (void)state;
+    arena_free(&layers);
+    return 0;
+}
 
 static cllm_status read_config(const config_case *of, model_config *config, cllm_error *err) {
     static cllm_gguf *last; /* a config points into it */
@@ -57,6 +65,9 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
         int32_t numbers[8];
         for (int n = 0; n < 8; n++) numbers[n] = (int32_t)k->number + (k->type == 'd' && n == 2);
         if (k->type == 'l' || k->type == 'd') builder_i32s(&g, key, numbers, of->n_layers);
+        float floats[8];
+        for (int n = 0; n < 8; n++) floats[n] = (float)k->number + (n == 2);
+        if (k->type == 'F') builder_f32s(&g, key, floats, of->n_layers);
         if (k->type == 'm') builder_i32s(&g, key, numbers, of->n_layers + 1);
     }
     size_t n_bytes;
@@ -66,7 +77,7 @@ static cllm_status read_config(const config_case *of, model_config *config, cllm
     bytes = builder_finish(&g, &n_bytes);
     builder_free(&g);
     assert_ok(gguf_open_memory(bytes, n_bytes, &last, err), err);
-    return config_read(last, config, err);
+    return config_read(last, &layers, config, err);
 }
 
 static model_config config_of(const config_case *of) {
@@ -104,17 +115,26 @@ static void windows_follow_the_familys_rhythm(void **state) {
         {{"starcoder2", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "wwww"},
         {{"qwen2", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "...."},
         {{"phi3", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "wwww"},
+        {{"llama4", 5, {{0}}}, 8192, "www.w"},
+        {{"llama4", 4, {{"attention.sliding_window", 'u', 0, NULL}}}, 0, "...."},
+        {{"smallthinker",
+          5,
+          {{"attention.sliding_window", 'u', 64, NULL},
+           {"expert_count", 'u', 4, NULL},
+           {"expert_used_count", 'u', 1, NULL}}},
+         64,
+         ".www."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const model_config config = config_of(&cases[i].of);
         assert_int_equal(config.window, cases[i].window);
         for (uint32_t layer = 0; layer < config.n_layers; layer++)
-            assert_int_equal(config_is_windowed(&config, layer), cases[i].layers[layer] == 'w');
+            assert_int_equal(config.layers[layer].windowed, cases[i].layers[layer] == 'w');
     }
     const model_config large = config_of(&(config_case){.architecture = "exaone4", .n_layers = 64});
     assert_int_equal(large.window, 4096);
-    assert_true(config_is_windowed(&large, 0) && !config_is_windowed(&large, 3) && !config_is_windowed(&large, 63));
-    assert_true(config_has_rope(&large, 0) && !config_has_rope(&large, 3));
+    assert_true(large.layers[0].windowed && !large.layers[3].windowed && !large.layers[63].windowed);
+    assert_true((large.layers[0].rope_dimension_count > 0) && !(large.layers[3].rope_dimension_count > 0));
 }
 
 static void what_is_not_applied_is_said(void **state) {
@@ -142,6 +162,74 @@ static void numbers_of_all_layers_that_are_alike_are_one(void **state) {
     assert_int_equal(config.n_ff, 1024);
     assert_int_equal(config.n_kv_heads, 2);
     assert_int_equal(config.window, 64);
+}
+
+static void layers_may_differ(void **state) {
+    (void)state;
+    const config_case of = {"llama",
+                            4,
+                            {{"attention.head_count", 'd', 4, NULL},
+                             {"attention.head_count_kv", 'l', 1, NULL},
+                             {"attention.key_length", 'd', 32, NULL},
+                             {"attention.value_length", 'F', 16, NULL},
+                             {"feed_forward_length", 'd', 100, NULL},
+                             {"attention.sliding_window", 'u', 64, NULL},
+                             {"attention.sliding_window_pattern", 'd', 0, NULL},
+                             {"rope.dimension_count", 'u', 32, NULL}}};
+    const model_config config = config_of(&of);
+    for (uint32_t i = 0; i < 4; i++) {
+        const layer_config *l = &config.layers[i];
+        assert_int_equal(l->n_heads, i == 2 ? 5 : 4);
+        assert_int_equal(l->n_kv_heads, 1);
+        assert_int_equal(l->key_length, i == 2 ? 33 : 32);
+        assert_int_equal(l->value_length, i == 2 ? 17 : 16);
+        assert_int_equal(l->n_ff, i == 2 ? 101 : 100);
+        assert_int_equal(l->windowed, i == 2);
+        assert_near((double)l->attention_scale, 1 / sqrt(l->key_length));
+    }
+    assert_int_equal(config.n_heads, 5);
+    assert_int_equal(config.key_length, 33);
+    assert_int_equal(config.value_length, 17);
+    assert_int_equal(config.n_ff, 101);
+}
+
+#define GEMMA4_HEADS                                                                                       \
+    {"attention.key_length", 'u', 64, NULL}, {"attention.value_length", 'u', 64, NULL},                    \
+        {"attention.key_length_swa", 'u', 32, NULL}, {"attention.value_length_swa", 'u', 32, NULL},        \
+        {"rope.dimension_count", 'u', 64, NULL}, {"rope.dimension_count_swa", 'u', 16, NULL},              \
+        {"attention.sliding_window", 'u', 64, NULL}, {"attention.sliding_window_pattern", 'u', 2, NULL}, { \
+        "embedding_length_per_layer_input", 'u', 24, NULL                                                  \
+    }
+
+static void windowed_layers_may_have_heads_of_their_own(void **state) {
+    (void)state;
+    const model_config config = config_of(&(config_case){"gemma4", 6, {GEMMA4_HEADS}});
+    for (uint32_t i = 0; i < 6; i++) {
+        const layer_config *l = &config.layers[i];
+        const bool windowed = i % 2 == 0;
+        assert_int_equal(l->windowed, windowed);
+        assert_int_equal(l->key_length, windowed ? 32 : 64);
+        assert_int_equal(l->value_length, windowed ? 32 : 64);
+        assert_int_equal(l->rope_dimension_count, windowed ? 16 : 64);
+        assert_near((double)l->attention_scale, 1);
+    }
+    assert_int_equal(config.n_embd_per_layer, 24);
+}
+
+static void last_layers_may_share_keys(void **state) {
+    (void)state;
+    config_case of = {"gemma4", 6, {GEMMA4_HEADS, {"attention.shared_kv_layers", 'u', 2, NULL}}};
+    const model_config config = config_of(&of);
+    static const uint32_t kv_layers[] = {0, 1, 2, 3, 2, 3};
+    for (uint32_t i = 0; i < 6; i++) assert_int_equal(config.layers[i].kv_layer, kv_layers[i]);
+    model_config refused;
+    cllm_error err;
+    of.keys[9].number = 3; /* the last with keys are layers 1 and 2: the windowed one is not the one before the last */
+    assert_error(read_config(&of, &refused, &err), &err, CLLM_ERR_FORMAT,
+                 "gemma4.attention.shared_kv_layers: layer 3 cannot share the keys and values of layer 2");
+    of.keys[9].number = 5;
+    assert_error(read_config(&of, &refused, &err), &err, CLLM_ERR_FORMAT,
+                 "gemma4.attention.shared_kv_layers: 5 of 6 layers would leave less than two");
 }
 
 static void the_keys_of_yarn_are_read_of_every_family(void **state) {
@@ -179,14 +267,15 @@ static void the_keys_of_yarn_are_read_of_every_family(void **state) {
 static void rope_is_left_out_where_the_family_does(void **state) {
     (void)state;
     const model_config smollm3 = config_of(&(config_case){.architecture = "smollm3", .n_layers = 8});
-    for (uint32_t layer = 0; layer < 8; layer++) assert_int_equal(config_has_rope(&smollm3, layer), layer % 4 != 3);
+    for (uint32_t layer = 0; layer < 8; layer++)
+        assert_int_equal((smollm3.layers[layer].rope_dimension_count > 0), layer % 4 != 3);
     const config_case nope = {"granite", 2, {{"rope.scaling.finetuned", 'b', 0, NULL}}};
     const model_config granite = config_of(&nope),
                        gpt2 = config_of(&(config_case){.architecture = "gpt2", .n_layers = 2});
-    assert_false(config_has_rope(&granite, 0));
-    assert_false(config_has_rope(&gpt2, 0));
+    assert_false((granite.layers[0].rope_dimension_count > 0));
+    assert_false((gpt2.layers[0].rope_dimension_count > 0));
     const model_config exaone4 = config_of(&(config_case){.architecture = "exaone4", .n_layers = 30});
-    assert_true(config_has_rope(&exaone4, 3)); /* there are no windows: all layers have it */
+    assert_true((exaone4.layers[3].rope_dimension_count > 0)); /* there are no windows: all layers have it */
 }
 
 static void models_of_some_sizes_have_alibi(void **state) {
@@ -195,10 +284,37 @@ static void models_of_some_sizes_have_alibi(void **state) {
                        large = config_of(&(config_case){.architecture = "baichuan", .n_layers = 40}),
                        other = config_of(&(config_case){.architecture = "baichuan", .n_layers = 16}),
                        bloom = config_of(&(config_case){.architecture = "bloom", .n_layers = 2});
-    assert_true(config_has_rope(&small, 0) && !config_has_rope(&large, 0) && !config_has_rope(&other, 0));
+    assert_true(small.layers[0].rope_dimension_count > 0 && large.layers[0].rope_dimension_count == 0 &&
+                other.layers[0].rope_dimension_count == 0);
     assert_near((double)large.alibi_max_bias, 8);
     assert_near((double)bloom.alibi_max_bias, 8);
     assert_true(small.alibi_max_bias == 0 && other.alibi_max_bias == 0);
+}
+
+#define MIXTURE \
+    {"expert_count", 'u', 4, NULL}, { "expert_used_count", 'u', 1, NULL }
+
+static void layers_are_mixtures_as_the_family_says(void **state) {
+    (void)state;
+    const model_config llama4 =
+        config_of(&(config_case){"llama4", 5, {MIXTURE, {"interleave_moe_layer_step", 'u', 2, NULL}}});
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(llama4.layers[i].has_experts, i % 2 == 1);
+        assert_int_equal(llama4.layers[i].rope_dimension_count > 0, i != 3);
+    }
+    assert_int_equal(llama4.n_ff_shared, 1024); /* there is one, as long as the others */
+    assert_near((double)llama4.attention_temperature, 0.1);
+    const model_config mimo2 =
+        config_of(&(config_case){"mimo2", 2, {MIXTURE, {"blk.1.ffn_gate_inp.weight", 't', 0, NULL}}});
+    assert_true(!mimo2.layers[0].has_experts && mimo2.layers[1].has_experts);
+    const model_config cohere = config_of(&(config_case){"cohere2moe",
+                                                         5,
+                                                         {MIXTURE,
+                                                          {"attention.sliding_window", 'u', 64, NULL},
+                                                          {"attention.sliding_window_pattern", 'u', 2, NULL},
+                                                          {"leading_dense_block_count", 'u', 2, NULL}}});
+    assert_int_equal(cohere.norm, NORM_RMS); /* the file has its epsilon */
+    for (uint32_t i = 0; i < 5; i++) assert_int_equal(cohere.layers[i].rope_dimension_count > 0, i != 3);
 }
 
 static void scales_depend_on_the_size_of_some_models(void **state) {
@@ -206,19 +322,26 @@ static void scales_depend_on_the_size_of_some_models(void **state) {
     const config_case heads = {"gemma2", 46, {{"attention.key_length", 'u', 64, NULL}}};
     config_case smaller = heads;
     smaller.n_layers = 42;
-    assert_near((double)config_of(&heads).attention_scale, 1 / sqrt(512.0 / 4));
-    assert_near((double)config_of(&smaller).attention_scale, 1 / sqrt(64.0));
+    assert_near((double)config_of(&heads).layers[0].attention_scale, 1 / sqrt(512.0 / 4));
+    assert_near((double)config_of(&smaller).layers[0].attention_scale, 1 / sqrt(64.0));
     assert_near((double)config_of(&heads).embedding_scale, sqrt(512.0));
     assert_near((double)config_of(&heads).attention_softcap, 50);
     assert_near((double)config_of(&heads).logit_softcap, 30);
     const config_case large = {"gemma3", 62, {{"attention.key_length", 'u', 64, NULL}}};
-    assert_near((double)config_of(&large).attention_scale, 1 / sqrt(512.0 / 4));
+    assert_near((double)config_of(&large).layers[0].attention_scale, 1 / sqrt(512.0 / 4));
     assert_near((double)config_of(&large).rope_freq_base_windowed, 10000);
     assert_near((double)config_of(&large).logit_softcap, 0);
     const config_case granite = {"granite", 2, {{"logit_scale", 'f', 8, NULL}}};
     const config_case cohere = {"command-r", 2, {{"logit_scale", 'f', 8, NULL}}};
     assert_near((double)config_of(&granite).logit_scale, 1.0 / 8);
     assert_near((double)config_of(&cohere).logit_scale, 8);
+    const config_case written = {"minicpm", 4, {{"logit_scale", 'f', 8, NULL}, {"residual_scale", 'f', 0.25, NULL}}};
+    const model_config minicpm = config_of(&(config_case){.architecture = "minicpm", .n_layers = 4});
+    assert_near((double)minicpm.embedding_scale, 12);
+    assert_near((double)minicpm.residual_scale, 0.7);
+    assert_near((double)minicpm.logit_scale, 0.5); /* 256 / 512 */
+    assert_near((double)config_of(&written).residual_scale, 0.25);
+    assert_near((double)config_of(&written).logit_scale, 1.0 / 8);
 }
 
 #define LATENT                                                                                      \
@@ -232,8 +355,9 @@ static void scales_depend_on_the_size_of_some_models(void **state) {
 static void latent_attention_agrees_with_itself(void **state) {
     (void)state;
     config_case of = {"deepseek2", 2, {LATENT}};
-    assert_int_equal(config_of(&of).q_rank, 96);
-    assert_int_equal(query_length(&(model_config){.kv_rank = 64, .key_length = 80, .latent_key_length = 48}), 48);
+    const model_config latent = config_of(&of);
+    assert_int_equal(latent.q_rank, 96);
+    assert_int_equal(query_length(&latent, &latent.layers[0]), 48);
     of.keys[8] = (key_value){"blk.0.attn_q_a.weight", 't', 0, NULL};
     assert_int_equal(config_of(&of).q_rank, 96);
     of.keys[8].suffix = "blk.0.attn_q.weight"; /* queries of one matrix: the rank is not used */
@@ -269,7 +393,16 @@ static void values_that_cannot_be_are_refused(void **state) {
          "qwen3moe.expert_count: 70000 is more than 4096"},
         {{"qwen3", 2, {{"expert_count", 'u', 8, NULL}}}, CLLM_ERR_UNSUPPORTED, "no mixture of experts is known"},
         {{"gemma2", 2, {{"attention.sliding_window", 'u', 4e9, NULL}}}, CLLM_ERR_FORMAT, "4000000000 is more than"},
-        {{"bloom", 2, {{"attention.max_alibi_bias", 'f', -1, NULL}}}, CLLM_ERR_FORMAT, "-1 is not between 0 and 1000"},
+        {{"olmo", 2, {{"attention.clamp_kqv", 'f', -2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "olmo.attention.clamp_kqv: -2 is negative"},
+        {{"apertus", 2, {{0}}}, CLLM_ERR_FORMAT, "xielu.alpha_p: key is missing"},
+        {{"smallthinker",
+          2,
+          {MIXTURE, {"interleave_moe_layer_step", 'u', 2, NULL}, {"leading_dense_block_count", 'u', 1, NULL}}},
+         CLLM_ERR_FORMAT,
+         "smallthinker.leading_dense_block_count: no dense layers are known"},
+        {{"mpt", 2, {{"attention.max_alibi_bias", 'f', -1, NULL}}}, CLLM_ERR_FORMAT, "-1 is not between 0 and 1000"},
         {{"granite", 2, {{"logit_scale", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "granite.logit_scale: 0 would make"},
         {{"mistral3", 2, {{"rope.scaling.yarn_beta_fast", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "are not positive"},
         {{"mistral3", 2, {{"rope.scaling.yarn_ext_factor", 'f', 1.5, NULL}}},
@@ -295,9 +428,14 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"expert_group_count", 'u', 3, NULL}}},
          CLLM_ERR_FORMAT,
          "deepseek2.expert_group_count: 3 groups do not divide the 8"},
-        {{"llama", 4, {{"attention.head_count_kv", 'd', 1, NULL}}},
+        {{"llama", 4, {{"attention.sliding_window", 'd', 1, NULL}}},
          CLLM_ERR_UNSUPPORTED,
-         "llama.attention.head_count_kv: layers that differ in it are not supported"},
+         "llama.attention.sliding_window: layers that differ in it are not supported"},
+        {{"llama", 4, {{"attention.head_count_kv", 'd', 2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "llama.attention.head_count_kv: 3 does not divide the 4 query heads"},
+        {{"llama", 4, {{"feed_forward_length", 'F', 0.5, NULL}}}, CLLM_ERR_FORMAT, "not a whole number of 32 bits"},
+        {{"llama", 4, {{"feed_forward_length", 'd', -1, NULL}}}, CLLM_ERR_FORMAT, "not a whole number of 32 bits"},
         {{"llama", 4, {{"attention.head_count_kv", 'l', -1, NULL}}},
          CLLM_ERR_FORMAT,
          "llama.attention.head_count_kv: the value of layer 0 is not a whole number"},
@@ -306,7 +444,7 @@ static void values_that_cannot_be_are_refused(void **state) {
          "llama.attention.head_count_kv: 5 values for 4 layers"},
         {{"qwen2", 4, {{"attention.causal", 'b', 0, NULL}}},
          CLLM_ERR_UNSUPPORTED,
-         "qwen2.attention.causal: false: models whose tokens also see later tokens"},
+         "qwen2.attention.causal: false: this architecture is not known to have tokens that also see later tokens"},
         {{"glm4moe", 2, {{"expert_count", 'u', 0, NULL}, {"nextn_predict_layers", 'u', 2, NULL}}},
          CLLM_ERR_FORMAT,
          "glm4moe.nextn_predict_layers: 2 of the 2 blocks would leave none"},
@@ -319,6 +457,22 @@ static void values_that_cannot_be_are_refused(void **state) {
          "minimax-m2.leading_dense_block_count: no dense layers are known"},
         {{"gptneox", 2, {{0}}}, CLLM_ERR_FORMAT, "gptneox.use_parallel_residual"},
         {{"qwen3", 2, {{"pooling_type", 'u', 5, NULL}}}, CLLM_ERR_FORMAT, "qwen3.pooling_type: 5 is not known"},
+        {{"qwen3", 2, {{"pooling_type", 'u', 4, NULL}}},
+         CLLM_ERR_FORMAT,
+         "qwen3.pooling_type: 4 ranks, and the file has no classifier"},
+        {{"gemma-embedding",
+          2,
+          {{"dense_2.weight", 't', 0, NULL}, {"dense_2_feat_in", 'u', 511, NULL}, {"dense_2_feat_out", 'u', 8, NULL}}},
+         CLLM_ERR_FORMAT,
+         "gemma-embedding.dense_2_feat_in: 511 is not the 512 elements"},
+        {{"gemma-embedding",
+          2,
+          {{"dense_2.weight", 't', 0, NULL}, {"dense_2_feat_in", 'u', 512, NULL}, {"dense_2_feat_out", 'u', 0, NULL}}},
+         CLLM_ERR_FORMAT,
+         "gemma-embedding.dense_2_feat_out: 0 is not between 1 and"},
+        {{"modern-bert", 2, {{"hidden_activation", 's', 0, "relu"}}},
+         CLLM_ERR_UNSUPPORTED,
+         "modern-bert.hidden_activation: 'relu' is not supported"},
         {{"mamba", 2, {{0}}},
          CLLM_ERR_UNSUPPORTED,
          "architecture 'mamba' is not supported; supported: llama mistral3 qwen2"},
@@ -336,9 +490,43 @@ static void the_file_may_name_the_pooling(void **state) {
     static const cllm_pooling pooling[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
                                            CLLM_POOLING_RANK};
     for (size_t i = 0; i < sizeof pooling / sizeof *pooling; i++)
-        assert_int_equal(config_of(&(config_case){"qwen3", 2, {{"pooling_type", 'u', (double)i, NULL}}}).pooling,
-                         pooling[i]);
+        assert_int_equal(
+            config_of(&(config_case){
+                          "qwen3", 2, {{"cls.output.weight", 't', 0, NULL}, {"pooling_type", 'u', (double)i, NULL}}})
+                .pooling,
+            pooling[i]);
     assert_int_equal(config_of(&(config_case){"qwen3", 2, {{0}}}).pooling, CLLM_POOLING_LAST);
+}
+
+static void layers_of_encoders_alternate(void **state) {
+    (void)state;
+    const model_config modern =
+        config_of(&(config_case){"modern-bert", 5, {{"attention.sliding_window", 'u', 16, NULL}}});
+    const model_config nomic = config_of(&(config_case){
+        "nomic-bert-moe",
+        5,
+        {{"expert_count", 'u', 8, NULL}, {"expert_used_count", 'u', 2, NULL}, {"moe_every_n_layers", 'u', 2, NULL}}});
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(modern.layers[i].windowed, i % 3 != 0);
+        assert_int_equal(nomic.layers[i].has_experts, i % 2 == 1);
+    }
+    assert_int_equal(modern.activation, GEGLU_ERF);
+    assert_int_equal(config_of(&(config_case){"modern-bert", 5, {{"hidden_activation", 's', 0, "silu"}}}).activation,
+                     SWIGLU);
+    const model_config gemma = config_of(&(config_case){"gemma-embedding",
+                                                        2,
+                                                        {{"dense_2.weight", 't', 0, NULL},
+                                                         {"dense_2_feat_in", 'u', 512, NULL},
+                                                         {"dense_2_feat_out", 'u', 2048, NULL},
+                                                         {"dense_3.weight", 't', 0, NULL},
+                                                         {"dense_3_feat_in", 'u', 2048, NULL},
+                                                         {"dense_3_feat_out", 'u', 300, NULL}}});
+    assert_int_equal(gemma.dense_lengths[0], 2048);
+    assert_int_equal(gemma.n_embd_out, 300);
+    const model_config ranks =
+        config_of(&(config_case){"bert", 2, {{"cls.output.weight", 't', 0, NULL}, {"pooling_type", 'u', 4, NULL}}});
+    assert_int_equal(ranks.pooling, CLLM_POOLING_RANK);
+    assert_int_equal(ranks.n_scores, 1);
 }
 
 static void blocks_that_draft_are_no_layers(void **state) {
@@ -349,6 +537,10 @@ static void blocks_that_draft_are_no_layers(void **state) {
     assert_int_equal(config.n_blocks, 4);
     assert_string_equal(config.note,
                         "glm4moe.nextn_predict_layers: the last 1 of the blocks, which draft, are not used");
+    const config_case both = {
+        "dots1", 4, {{"nextn_predict_layers", 'u', 1, NULL}, {"attention.sliding_window", 'u', 64, NULL}}};
+    const model_config notes = config_of(&both);
+    assert_non_null(strstr(notes.note, "which draft, are not used; dots1.attention.sliding_window: the window of 64"));
     assert_int_equal(config_of(&(config_case){"llama", 4, {{0}}}).n_layers, 4);
 }
 
@@ -356,15 +548,20 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_that_draft_are_no_layers),
         cmocka_unit_test(the_file_may_name_the_pooling),
+        cmocka_unit_test(layers_of_encoders_alternate),
         cmocka_unit_test(windows_follow_the_familys_rhythm),
         cmocka_unit_test(what_is_not_applied_is_said),
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),
+        cmocka_unit_test(layers_may_differ),
+        cmocka_unit_test(windowed_layers_may_have_heads_of_their_own),
+        cmocka_unit_test(last_layers_may_share_keys),
         cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
         cmocka_unit_test(models_of_some_sizes_have_alibi),
+        cmocka_unit_test(layers_are_mixtures_as_the_family_says),
         cmocka_unit_test(scales_depend_on_the_size_of_some_models),
         cmocka_unit_test(latent_attention_agrees_with_itself),
         cmocka_unit_test(values_that_cannot_be_are_refused),
     };
-    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("config", tests, NULL, free_layers);
 }

@@ -92,7 +92,12 @@ static void open_company(company *c, const cllm_model *model, const trial *t) {
     c->config = model->config;
     if (t->window) {
         c->config.window = t->window;
-        c->config.window_period = t->window_period;
+        c->config.layers = arena_alloc(&c->arena, c->config.n_layers, sizeof *c->config.layers);
+        assert_non_null(c->config.layers);
+        for (uint32_t i = 0; i < c->config.n_layers; i++) {
+            c->config.layers[i] = model->config.layers[i];
+            c->config.layers[i].windowed = t->window_period == 0 || (i + 1) % t->window_period != 0;
+        }
     }
     c->n_sequences = draw_below(8) ? 2 + draw_below(MOST_SEQUENCES - 1) : 1;
     const uint32_t n_ctx = c->config.n_ctx_train < N_CTX ? c->config.n_ctx_train : N_CTX;
@@ -336,7 +341,7 @@ static void check_plan(const company *c) {
         sum += kv_pages_count(&c->config, &c->settings.size, pool) * forward_gpu_page_bytes(c->forward, pool);
     assert_int_equal(needs.kv_cache, sum);
     model_config whole = c->config;
-    whole.window = 0;
+    whole.window = INT32_MAX;
     if (c->pages.drops && c->pages.pools[KV_WINDOWED].n_pages > 0)
         assert_true(needs.kv_cache < forward_gpu_needs(&whole, &c->model->weights, &c->settings).kv_cache);
 }

@@ -314,6 +314,37 @@ static void test_gemma(void **state) {
     unload(&l);
 }
 
+/* Gemma 4's are merged line by line, by a list; spaces are SentencePiece's, and bytes stand for what is no token. */
+static void test_lines_are_merged_apart(void **state) {
+    (void)state;
+    static const char *const merges[] = {"a " SPACE, SPACE " b", "a \n", "\n \n", "\n\n \n\n", SPACE " " SPACE, "b x"};
+    vocabulary v = {.model = "gemma4", .merges = merges, .n_merges = 7};
+    add(&v, "<unk>", 0, UNKNOWN), add(&v, "<bos>", 0, CONTROL), add(&v, "<eos>", 0, CONTROL);
+    static const char *const texts[] = {"a",   "b",    "\n",     SPACE,      "a" SPACE,  SPACE "b",
+                                        "a\n", "\n\n", "\n\n\n", "\n\n\n\n", SPACE SPACE};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) add(&v, texts[i], 0, NORMAL);
+    add_bytes(&v);
+    loaded l = load(&v);
+    static const char *const cases[][2] = {
+        {"a b", "a" SPACE "|b|"},
+        {" b", SPACE "b|"}, /* and no space of ours */
+        {"a\n", "a|\n|"},
+        {"\n\n\n", "\n\n\n|"}, /* no merges make it */
+        {"\n\n\n\na", "\n\n\n\n|a|"},
+        {"\n\n\n\n\n", "\n\n\n\n|\n|"},
+        {"\xC3\xA9", "<0xC3>|<0xA9>|"},
+        {"  b", SPACE "|" SPACE "b|"},
+        {"bx", "b|<0x78>|"}, /* a merge that makes no token is none */
+        {"<eos>", "<0x3C>|<0x65>|<0x6F>|<0x73>|<0x3E>|"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_string_equal(pieces(&l, cases[i][0], 0), cases[i][1]);
+    assert_string_equal(pieces(&l, "a<eos>", CLLM_ENCODE_PARSE_SPECIAL), "a|<eos>|");
+    assert_string_equal(decoded(&l, -1, 8), " b");
+    check_round_trips(&l, CLLM_ENCODE_PARSE_SPECIAL);
+    unload(&l);
+}
+
 static void test_bos_and_eos(void **state) {
     (void)state;
     vocabulary v = with_markup();
@@ -481,7 +512,7 @@ static void put_sound(gguf_builder *g) {
 }
 
 static void no_model(gguf_builder *g) { put_tokens(g, NORMAL); }
-static void other_model(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "bert"); }
+static void other_model(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "rwkv"); }
 static void model_not_string(gguf_builder *g) { builder_u32(g, "tokenizer.ggml.model", 1); }
 static void no_tokens(gguf_builder *g) {
     const float scores[] = {0};
@@ -579,7 +610,7 @@ static void test_bad_files(void **state) {
         const char *message;
     } cases[] = {
         {no_model, CLLM_ERR_FORMAT, "tokenizer.ggml.model"},
-        {other_model, CLLM_ERR_UNSUPPORTED, "tokenizer.ggml.model: \"bert\" is not supported; supported are \"llama\""},
+        {other_model, CLLM_ERR_UNSUPPORTED, "tokenizer.ggml.model: \"rwkv\" is not supported; supported are \"llama\""},
         {model_not_string, CLLM_ERR_FORMAT, "tokenizer.ggml.model"},
         {no_tokens, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens"},
         {empty_tokens, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens: has 0 tokens"},
@@ -636,6 +667,7 @@ int main(void) {
         cmocka_unit_test(test_text_over_1_gib),
         cmocka_unit_test(test_special_tokens_in_text),
         cmocka_unit_test(test_gemma),
+        cmocka_unit_test(test_lines_are_merged_apart),
         cmocka_unit_test(test_bos_and_eos),
         cmocka_unit_test(test_vocabulary_without_types),
         cmocka_unit_test(test_decoding),

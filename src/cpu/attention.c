@@ -48,17 +48,17 @@ static kv_chunk chunk_of(const forward_cpu *f, const forward_span *span, uint32_
 }
 
 static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {
-    const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     const uint32_t position = f->all.positions[b];
     const kv_chunk chunk = chunk_of(f, &f->all.spans[f->all.span_of[b]], kv_head, position / KV_CHUNK);
     kv_elements elements;
-    for (size_t i = 0; i < c->key_length; i += KV_SCALE_BLOCK) {
-        const size_t n = c->key_length - i < KV_SCALE_BLOCK ? c->key_length - i : KV_SCALE_BLOCK;
+    for (size_t i = 0; i < l->key_length; i += KV_SCALE_BLOCK) {
+        const size_t n = l->key_length - i < KV_SCALE_BLOCK ? l->key_length - i : KV_SCALE_BLOCK;
         const float scale = to_kv_type(f, key + i, n, &elements);
         kv_chunk_put_key(&chunk, position % KV_CHUNK, i, n, &elements, scale);
     }
-    for (size_t i = 0; i < c->value_length; i += KV_SCALE_BLOCK) {
-        const size_t n = c->value_length - i < KV_SCALE_BLOCK ? c->value_length - i : KV_SCALE_BLOCK;
+    for (size_t i = 0; i < l->value_length; i += KV_SCALE_BLOCK) {
+        const size_t n = l->value_length - i < KV_SCALE_BLOCK ? l->value_length - i : KV_SCALE_BLOCK;
         const float scale = to_kv_type(f, value + i, n, &elements);
         kv_chunk_put_value(&chunk, position % KV_CHUNK, i, n, &elements, scale);
     }
@@ -66,77 +66,108 @@ static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, con
 
 /* Rotate the elements of a head that are rotated, which begin at x, to the position of token b. */
 static void rotate(const forward_cpu *f, size_t b, float *x) {
-    const rope_table *rope = &f->model.rope[f->windowed];
+    const layer_config *l = layer_of(f);
+    const rope_table *rope = &f->model.rope[l->windowed];
     const size_t at = b * rope->n_pairs;
-    if (!config_has_rope(f->model.config, f->layer)) return;
+    if (l->rope_dimension_count == 0) return;
     if (f->model.config->traits->rope == ROPE_NEIGHBOURS)
-        f->model.kernels->rope(x, f->buffers.rope_cos[f->windowed] + at, f->buffers.rope_sin[f->windowed] + at,
+        f->model.kernels->rope(x, f->buffers.rope_cos[l->windowed] + at, f->buffers.rope_sin[l->windowed] + at,
                                rope->n_pairs);
     else
-        f->model.kernels->rope_halves(x, f->buffers.rope_cos[f->windowed] + at, f->buffers.rope_sin[f->windowed] + at,
+        f->model.kernels->rope_halves(x, f->buffers.rope_cos[l->windowed] + at, f->buffers.rope_sin[l->windowed] + at,
                                       rope->n_pairs);
 }
 
 /* What queries are multiplied with before they meet keys. */
 static float query_scale(const forward_cpu *f, size_t b) {
     const model_config *c = f->model.config;
-    if (c->attention_temperature == 0) return c->attention_scale;
-    const uint32_t lengths = f->all.positions[b] / c->attention_temperature_length;
-    return c->attention_scale * (1 + c->attention_temperature * logf((float)lengths + 1));
+    const layer_config *l = layer_of(f);
+    const bool unrotated_only = c->traits->temperature_scale > 0;
+    if (c->attention_temperature == 0 || (unrotated_only && l->rope_dimension_count > 0)) return l->attention_scale;
+    const uint32_t lengths = (f->all.positions[b] + unrotated_only) / c->attention_temperature_length;
+    return l->attention_scale * (1 + c->attention_temperature * logf((float)lengths + 1));
 }
 
 /* Norms of queries or keys, x: [n_heads][key_length] of one token. */
 static void normalize_heads(const forward_cpu *f, const norm_weights *norm, float *x, size_t n_heads) {
     const qk_norm_kind kind = f->model.config->traits->qk_norm;
     const size_t n_norms = kind == QK_NORM_ROW ? 1 : n_heads;
-    const size_t length = n_heads / n_norms * f->model.config->key_length, step = kind == QK_NORM_EACH ? length : 0;
+    const size_t length = n_heads / n_norms * layer_of(f)->key_length, step = kind == QK_NORM_EACH ? length : 0;
     for (size_t i = 0; norm->weight && i < n_norms; i++) {
         const norm_weights own = {norm->weight + i * step, norm->bias ? norm->bias + i * step : NULL};
         normalize(f, &own, x + i * length, length, x + i * length);
     }
 }
 
-/* Norm and rotate a token's queries and keys; put keys and values into the cache, and the queries, scaled, where attention
- * finds those of one key/value head together. */
-static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
-    (void)thread;
-    const row_work *work = argument;
-    forward_cpu *f = work->f;
-    const model_config *c = f->model.config;
-    const layer_weights *w = &f->model.weights->layers[f->layer];
-    const size_t group = c->n_heads / c->n_kv_heads;
-    const float scale = query_scale(f, b);
+static void clamp_floats(float *x, float limit, size_t n) {
+    for (size_t i = 0; limit > 0 && i < n; i++) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
 
-    const bool norms_last = c->traits->qk_norm_after_rope;
-    if (!norms_last) {
-        normalize_heads(f, &w->attn_q_norm, f->buffers.queries + b * c->n_heads * c->key_length, c->n_heads);
-        normalize_heads(f, &w->attn_k_norm, f->buffers.keys + b * c->n_kv_heads * c->key_length, c->n_kv_heads);
-    }
-    for (uint32_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++) {
-        const size_t row = b * c->n_kv_heads + kv_head;
-        float *key = f->buffers.keys + row * c->key_length;
-        float *queries = f->buffers.queries + row * group * c->key_length;
-        float *rotated = f->buffers.rotated + (kv_head * (size_t)f->all.count + b) * group * c->key_length;
-        rotate(f, b, key);
-        for (size_t g = 0; g < group; g++) rotate(f, b, queries + g * c->key_length);
-        if (norms_last) {
-            normalize_heads(f, &w->attn_k_norm, key, 1);
-            normalize_heads(f, &w->attn_q_norm, queries, group);
-        }
-        store_in_cache(f, kv_head, b, key, f->buffers.values + row * c->value_length);
-        for (size_t i = 0; i < group * c->key_length; i++) rotated[i] = queries[i] * scale;
+/* What stands before RoPE: x of a token, [n_heads][length]. */
+static void prepare_heads(const forward_cpu *f, const norm_weights *norm, float *x, size_t n_heads) {
+    clamp_floats(x, f->model.config->projection_limit, n_heads * layer_of(f)->key_length);
+    if (!f->model.config->traits->qk_norm_after_rope) normalize_heads(f, norm, x, n_heads);
+}
+
+/* Rotate a token's heads, x: [n_heads][key_length]. */
+static void rotate_heads(const forward_cpu *f, size_t b, const norm_weights *norm, float *x, size_t n_heads) {
+    for (size_t i = 0; i < n_heads; i++) rotate(f, b, x + i * layer_of(f)->key_length);
+    if (f->model.config->traits->qk_norm_after_rope) normalize_heads(f, norm, x, n_heads);
+}
+
+static bool makes_keys(const forward_cpu *f) { return f->part != LAYER_REST && layer_of(f)->kv_layer == f->layer; }
+
+/* Norm and rotate a token's keys, and put them and its values into the cache. */
+static void store_keys_values(const forward_cpu *f, size_t b) {
+    const layer_config *l = layer_of(f);
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    float *keys = f->buffers.keys + b * l->n_kv_heads * l->key_length;
+    float *values = f->buffers.values + b * l->n_kv_heads * l->value_length;
+    if (!w->attn_v.w.data) memcpy(values, keys, (size_t)l->n_kv_heads * l->value_length * sizeof *values);
+    clamp_floats(values, f->model.config->projection_limit, (size_t)l->n_kv_heads * l->value_length);
+    prepare_heads(f, &w->attn_k_norm, keys, l->n_kv_heads);
+    for (uint32_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
+        float *key = keys + kv_head * (size_t)l->key_length, *value = values + kv_head * (size_t)l->value_length;
+        rotate_heads(f, b, &w->attn_k_norm, key, 1);
+        normalize(f, &w->attn_v_norm, value, l->value_length, value);
+        store_in_cache(f, kv_head, b, key, value);
     }
 }
 
+/* Norm and rotate a token's queries; put them, scaled, where attention finds those of one key/value head together. */
+static void rotate_queries(const forward_cpu *f, size_t b) {
+    const layer_config *l = layer_of(f);
+    const norm_weights *norm = &f->model.weights->layers[f->layer].attn_q_norm;
+    const size_t group = l->n_heads / l->n_kv_heads;
+    const float scale = query_scale(f, b);
+    prepare_heads(f, norm, f->buffers.queries + b * l->n_heads * l->key_length, l->n_heads);
+    for (uint32_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
+        float *queries = f->buffers.queries + (b * l->n_kv_heads + kv_head) * group * l->key_length;
+        float *rotated = f->buffers.rotated + (kv_head * (size_t)f->all.count + b) * group * l->key_length;
+        rotate_heads(f, b, norm, queries, group);
+        for (size_t i = 0; i < group * l->key_length; i++) rotated[i] = queries[i] * scale;
+    }
+}
+
+static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    if (makes_keys(f)) store_keys_values(f, b);
+    if (f->part != LAYER_KEYS) rotate_queries(f, b);
+}
+
 static void make_queries_keys_values(forward_cpu *f) {
-    const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    product products[] = {product_of(&w->attn_q, 0, &f->buffers.normed, 0, f->all.count, f->buffers.queries),
-                          product_of(&w->attn_k, 0, &f->buffers.normed, 0, f->all.count, f->buffers.keys),
-                          product_of(&w->attn_v, 0, &f->buffers.normed, 0, f->all.count, f->buffers.values)};
+    const linear *const linears[] = {&w->attn_q, &w->attn_k, &w->attn_v};
+    float *const outs[] = {f->buffers.queries, f->buffers.keys, f->buffers.values};
+    product products[3];
+    size_t n = 0;
+    for (size_t i = f->part == LAYER_KEYS; i < (makes_keys(f) ? 3 : 1); i++)
+        if (linears[i]->w.data) products[n++] = product_of(linears[i], 0, &f->buffers.normed, 0, f->all.count, outs[i]);
     row_work work = {.f = f, .n_rows = f->all.count};
-    run_products(f, products, 3, NULL);
-    run_row_step(&work, 4 * (uint64_t)c->n_heads * c->key_length, rotate_and_store_item);
+    run_products(f, products, n, NULL);
+    run_row_step(&work, 4 * (uint64_t)l->n_heads * l->key_length, rotate_and_store_item);
 }
 
 /* -------------------------------------------------------------------------------------------- latent attention */
@@ -158,16 +189,17 @@ static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     const row_work *work = argument;
     forward_cpu *f = work->f;
     const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
     const size_t n_rotated = c->rope_dimension_count, n_plain = c->latent_key_length - n_rotated;
     const float scale = query_scale(f, b);
-    float *key = f->buffers.keys + b * c->key_length;
+    float *key = f->buffers.keys + b * l->key_length;
     normalize(f, &w->attn_kv_a_norm, key, c->kv_rank, key);
     rotate(f, b, key + c->kv_rank);
     store_in_cache(f, 0, b, key, key);
-    for (size_t head = 0; head < c->n_heads; head++) {
-        float *query = f->buffers.queries + (b * c->n_heads + head) * c->latent_key_length;
-        float *rotated = f->buffers.rotated + (b * c->n_heads + head) * c->key_length + c->kv_rank;
+    for (size_t head = 0; head < l->n_heads; head++) {
+        float *query = f->buffers.queries + (b * l->n_heads + head) * c->latent_key_length;
+        float *rotated = f->buffers.rotated + (b * l->n_heads + head) * l->key_length + c->kv_rank;
         const size_t row = head * f->all.count + b;
         rotate(f, b, query + n_plain);
         for (size_t i = 0; i < n_rotated; i++) rotated[i] = query[n_plain + i] * scale;
@@ -179,7 +211,7 @@ static void split_latent_item(void *argument, size_t b, uint32_t thread) {
 /* A head's matrix each, with its vectors of all tokens, x: [n_heads][n_rows]. */
 static void run_head_products(forward_cpu *f, const linear *l, const forward_vectors *x, uint32_t n_rows, float *out,
                               size_t out_length) {
-    const uint32_t n_heads = f->model.config->n_heads;
+    const uint32_t n_heads = layer_of(f)->n_heads;
     for (uint32_t head = 0; head < n_heads; head++) {
         product *p = &f->buffers.products[head];
         *p = product_of(l, head, x, (size_t)head * n_rows, n_rows, out + head * out_length);
@@ -192,15 +224,16 @@ static void run_head_products(forward_cpu *f, const linear *l, const forward_vec
 static void transposed_item(void *argument, size_t head, uint32_t thread) {
     const forward_cpu *f = argument;
     const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     const matrix w = matrix_of(&f->model.weights->layers[f->layer].attn_k_b_rows, (uint32_t)head);
     float *row = thread_scratch(f, thread);
     for (size_t b = 0; b < f->all.count; b++)
-        memset(f->buffers.rotated + (b * c->n_heads + head) * c->key_length, 0, c->kv_rank * sizeof *row);
+        memset(f->buffers.rotated + (b * l->n_heads + head) * l->key_length, 0, c->kv_rank * sizeof *row);
     for (size_t r = 0; r < w.n_rows; r++) {
         f->model.kernels->dequantize[w.type]((const unsigned char *)w.data + r * w.row_bytes, row, c->kv_rank);
         for (size_t b = 0; b < f->all.count; b++) {
             const float factor = f->buffers.latent_queries.floats[(head * f->all.count + b) * w.n_rows + r];
-            float *out = f->buffers.rotated + (b * c->n_heads + head) * c->key_length;
+            float *out = f->buffers.rotated + (b * l->n_heads + head) * l->key_length;
             for (size_t i = 0; i < c->kv_rank; i++) out[i] += factor * row[i];
         }
     }
@@ -208,6 +241,7 @@ static void transposed_item(void *argument, size_t head, uint32_t thread) {
 
 static void make_latent_queries_keys(forward_cpu *f) {
     const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
     const bool compressed = w->attn_q_a.w.data;
     product first[] = {
@@ -223,18 +257,18 @@ static void make_latent_queries_keys(forward_cpu *f) {
         run_products(f, &second, 1, NULL);
     }
     row_work split = {.f = f, .n_rows = f->all.count, .quantize = reads_quantized(f, &w->attn_k_b)};
-    run_row_step(&split, 2 * (uint64_t)c->n_heads * c->latent_key_length, split_latent_item);
+    run_row_step(&split, 2 * (uint64_t)l->n_heads * c->latent_key_length, split_latent_item);
     if (w->attn_k_b_rows.data)
-        run_step(f, c->n_heads, (uint64_t)c->n_heads * w->attn_k_b_rows.n_rows * c->kv_rank * (f->all.count + 1),
+        run_step(f, l->n_heads, (uint64_t)l->n_heads * w->attn_k_b_rows.n_rows * c->kv_rank * (f->all.count + 1),
                  transposed_item, f);
     else
-        run_head_products(f, &w->attn_k_b, &f->buffers.latent_queries, f->all.count, f->buffers.rotated, c->key_length);
+        run_head_products(f, &w->attn_k_b, &f->buffers.latent_queries, f->all.count, f->buffers.rotated, l->key_length);
 }
 
 static void quantize_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
-    for (size_t head = 0; head < work->f->model.config->n_heads; head++)
+    for (size_t head = 0; head < layer_of(work->f)->n_heads; head++)
         quantize_vector(work->f, &work->f->buffers.latent_values, head * work->n_rows + b);
 }
 
@@ -243,7 +277,7 @@ static void expand_latent_values(forward_cpu *f, uint32_t n_rows) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     row_work work = {.f = f, .n_rows = n_rows};
     if (reads_quantized(f, &w->attn_v_b))
-        run_row_step(&work, (uint64_t)f->model.config->n_heads * f->model.config->kv_rank, quantize_latent_item);
+        run_row_step(&work, (uint64_t)layer_of(f)->n_heads * f->model.config->kv_rank, quantize_latent_item);
     run_head_products(f, &w->attn_v_b, &f->buffers.latent_values, n_rows, f->buffers.attended.floats,
                       f->model.config->latent_value_length);
 }
@@ -254,7 +288,7 @@ typedef struct attention_work {
     forward_cpu *f;
     const forward_rows *rows; /* whose queries they are */
     size_t group;             /* query heads of a key/value head */
-    uint32_t window;          /* positions that a query sees, or 0: all up to its own */
+    uint32_t window;          /* positions that a query sees, or 0: all up to its own (an encoder's: or all) */
     size_t n_items[ATTENTION_STEPS];
     uint64_t cost[ATTENTION_STEPS];
 } attention_work;
@@ -276,7 +310,18 @@ static uint32_t span_of_item(const attention_work *work, attention_step step, si
 
 /* The first position that a token sees. */
 static uint32_t first_seen(const attention_work *work, size_t token) {
-    return kv_first_seen(work->window, work->rows->positions[token]);
+    const uint32_t position = work->rows->positions[token], half = work->window / 2;
+    if (!layer_of(work->f)->bidirectional)
+        return kv_first_seen(work->window, work->f->model.config->window_chunked, position);
+    return work->window > 0 && position > half ? position - half : 0;
+}
+
+/* The last one. */
+static uint32_t last_seen(const attention_work *work, size_t token) {
+    const uint32_t position = work->rows->positions[token], half = work->window / 2;
+    if (!layer_of(work->f)->bidirectional) return position;
+    const uint32_t last = work->rows->spans[work->rows->span_of[token]].end - 1;
+    return work->window > 0 && last - position > half ? position + half : last;
 }
 
 static uint32_t within_chunk(uint32_t position, uint32_t first) {
@@ -285,12 +330,12 @@ static uint32_t within_chunk(uint32_t position, uint32_t first) {
 
 /* ALiBi's slopes fall from head to head by one factor, so that with n heads the last is 2^-max; of heads beyond a power of two
  * each lies between two of the others. */
-static float alibi_slope(const model_config *c, uint32_t head) {
+static float alibi_slope(float max_bias, uint32_t n_heads, uint32_t head) {
     uint32_t n = 1;
-    if (c->alibi_max_bias == 0) return 0;
-    while (n <= c->n_heads / 2) n *= 2;
+    if (max_bias == 0) return 0;
+    while (n <= n_heads / 2) n *= 2;
     const uint32_t steps = head < n ? 2 * (head + 1) : 2 * (head - n) + 1;
-    return exp2f(-c->alibi_max_bias * (float)steps / (float)(2 * n));
+    return exp2f(-max_bias * (float)steps / (float)(2 * n));
 }
 
 /* What the queries of a key/value head and some tokens see of a chunk. */
@@ -298,10 +343,11 @@ static void set_visible(const attention_work *work, uint32_t kv_head, size_t fir
                         uint32_t chunk, visible_range *visible) {
     const uint32_t first = chunk * KV_CHUNK;
     for (size_t g = 0; g < work->group; g++)
-        visible[g].slope = alibi_slope(work->f->model.config, (uint32_t)(kv_head * work->group + g));
+        visible[g].slope = alibi_slope(work->f->model.config->alibi_max_bias, layer_of(work->f)->n_heads,
+                                       (uint32_t)(kv_head * work->group + g));
     for (size_t t = 0; t < n_tokens; t++) {
-        const uint32_t begin = first_seen(work, first_token + t), end = work->rows->positions[first_token + t] + 1;
-        visible_range range = {.own = (int32_t)(end - 1) - (int32_t)first};
+        const uint32_t begin = first_seen(work, first_token + t), end = last_seen(work, first_token + t) + 1;
+        visible_range range = {.own = (int32_t)work->rows->positions[first_token + t] - (int32_t)first};
         if (within_chunk(begin, first) < within_chunk(end, first)) {
             range.first = within_chunk(begin, first);
             range.end = within_chunk(end, first);
@@ -327,36 +373,38 @@ static void finish_query(const attention_work *work, size_t token, size_t head, 
                          const float *values) {
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
-    float *out = c->kv_rank > 0 ? f->buffers.latent_values.floats + (head * work->rows->count + token) * c->value_length
-                                : f->buffers.attended.floats + (token * c->n_heads + head) * c->value_length;
+    const layer_config *l = layer_of(f);
+    float *out = c->kv_rank > 0 ? f->buffers.latent_values.floats + (head * work->rows->count + token) * l->value_length
+                                : f->buffers.attended.floats + (token * l->n_heads + head) * l->value_length;
     float kept;
-    const float inverse = inverse_of_sum(f, head, part, &kept) * kept;
-    for (size_t i = 0; i < c->value_length; i++) out[i] = values[i] * inverse;
+    const float inverse = inverse_of_sum(f, head, part, &kept) * kept * c->value_scale;
+    for (size_t i = 0; i < l->value_length; i++) out[i] = values[i] * inverse;
 }
 
-static uint32_t span_blocks(const model_config *c, const forward_span *span) {
-    return (span->n_rows + attention_tokens(c) - 1) / attention_tokens(c);
+static uint32_t span_blocks(const layer_config *l, const forward_span *span) {
+    return (span->n_rows + attention_tokens(l) - 1) / attention_tokens(l);
 }
 
 /* Those of a key/value head, of token `first` and on. */
 static const float *queries_of(const attention_work *work, uint32_t kv_head, size_t first) {
     const size_t row = kv_head * (size_t)work->rows->count + first;
-    return work->f->buffers.rotated + row * work->group * work->f->model.config->key_length;
+    return work->f->buffers.rotated + row * work->group * layer_of(work->f)->key_length;
 }
 
 /* One key/value head and one block of a span's tokens; the last blocks, which see most, come first. */
 static void attend_block(const attention_work *work, uint32_t s, size_t item, uint32_t thread) {
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     const forward_span *span = &work->rows->spans[s];
-    const uint32_t kv_head = (uint32_t)(item % c->n_kv_heads), block_tokens = attention_tokens(c);
-    const size_t done = (span_blocks(c, span) - 1 - item / c->n_kv_heads) * block_tokens, left = span->n_rows - done;
+    const uint32_t kv_head = (uint32_t)(item % l->n_kv_heads), block_tokens = attention_tokens(l);
+    const size_t done = (span_blocks(l, span) - 1 - item / l->n_kv_heads) * block_tokens, left = span->n_rows - done;
     const size_t first = span->first_row + done, n_tokens = left < block_tokens ? left : block_tokens;
-    const size_t n_queries = n_tokens * work->group, n = kv_padded(c->value_length);
-    const attention_room room = attention_room_in(c, thread_scratch(f, thread));
+    const size_t n_queries = n_tokens * work->group, n = kv_padded(l->value_length);
+    const attention_room room = attention_room_in(l, thread_scratch(f, thread));
     const uint32_t first_chunk = first_seen(work, first) / KV_CHUNK;
 
-    for (uint32_t i = first_chunk; i <= work->rows->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
+    for (uint32_t i = first_chunk; i <= last_seen(work, first + n_tokens - 1) / KV_CHUNK; i++) {
         const kv_chunk chunk = chunk_of(f, span, kv_head, i);
         const bool more = i > first_chunk;
         set_visible(work, kv_head, first, n_tokens, i, room.visible);
@@ -376,16 +424,17 @@ static void attend_block(const attention_work *work, uint32_t s, size_t item, ui
 static void attend_chunk(const attention_work *work, uint32_t s, size_t item, uint32_t thread) {
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     const forward_span *span = &work->rows->spans[s];
     const attention_span *of = &f->buffers.attention_spans[s];
     const size_t n_queries = span->n_rows * work->group, first_part = of->first_part + item * n_queries;
     const uint32_t kv_head = (uint32_t)(item / of->n_chunks), i = of->first_chunk + (uint32_t)(item % of->n_chunks);
     const kv_chunk chunk = chunk_of(f, span, kv_head, i);
-    visible_range *visible = attention_room_in(c, thread_scratch(f, thread)).visible;
+    visible_range *visible = attention_room_in(l, thread_scratch(f, thread)).visible;
     set_visible(work, kv_head, span->first_row, span->n_rows, i, visible);
     f->model.kernels->attend(&chunk, queries_of(work, kv_head, span->first_row), visible, n_queries,
                              c->attention_softcap, f->buffers.parts + first_part,
-                             f->buffers.part_values + first_part * kv_padded(c->value_length));
+                             f->buffers.part_values + first_part * kv_padded(l->value_length));
 }
 
 static void attend_item(void *argument, size_t item, uint32_t thread) {
@@ -402,14 +451,14 @@ static void merge_item(void *argument, size_t item, uint32_t thread) {
     (void)thread;
     const attention_work *work = argument;
     const forward_cpu *f = work->f;
-    const uint32_t s = span_of_item(work, MERGE, &item), n_heads = f->model.config->n_heads;
+    const uint32_t s = span_of_item(work, MERGE, &item), n_heads = layer_of(f)->n_heads;
     const forward_span *span = &work->rows->spans[s];
     const attention_span *of = &f->buffers.attention_spans[s];
     const size_t token = span->first_row + item / n_heads, head = item % n_heads;
-    const size_t n_queries = span->n_rows * work->group, n = kv_padded(f->model.config->value_length);
+    const size_t n_queries = span->n_rows * work->group, n = kv_padded(layer_of(f)->value_length);
     const size_t q = item / n_heads * work->group + head % work->group;
     const uint32_t begin = first_seen(work, token) / KV_CHUNK - of->first_chunk;
-    const uint32_t last = work->rows->positions[token] / KV_CHUNK - of->first_chunk;
+    const uint32_t last = last_seen(work, token) / KV_CHUNK - of->first_chunk;
     const size_t first = of->first_part + (head / work->group * of->n_chunks + begin) * n_queries + q;
     for (uint32_t i = 1; i <= last - begin; i++) {
         const size_t other = first + i * n_queries;
@@ -421,10 +470,11 @@ static void merge_item(void *argument, size_t item, uint32_t thread) {
 
 /* What a span's tokens see, and the cost of it. */
 static void measure_span(attention_work *work, uint32_t s) {
-    const model_config *c = work->f->model.config;
+    const layer_config *l = layer_of(work->f);
     const forward_span *span = &work->rows->spans[s];
-    const uint32_t last = span->first_position + span->n_rows - 1, first = first_seen(work, span->first_row);
-    const uint64_t cost = (uint64_t)span->n_rows * c->n_heads * (last + 1 - first) * (c->key_length + c->value_length);
+    const uint32_t last = last_seen(work, span->first_row + span->n_rows - 1),
+                   first = first_seen(work, span->first_row);
+    const uint64_t cost = (uint64_t)span->n_rows * l->n_heads * (last + 1 - first) * (l->key_length + l->value_length);
     work->f->buffers.attention_spans[s] = (attention_span){
         .first_chunk = first / KV_CHUNK, .n_chunks = last / KV_CHUNK - first / KV_CHUNK + 1, .cost = cost};
     work->cost[ATTEND] += cost;
@@ -434,31 +484,33 @@ static void measure_span(attention_work *work, uint32_t s) {
  * goes by chunks, as far as there is room for the parts. It is of one block, as a longer one has items enough. */
 static void cut_spans(attention_work *work) {
     const forward_cpu *f = work->f;
-    const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     const uint64_t most = work->cost[ATTEND] / (ITEMS_PER_THREAD * thread_pool_size(f->model.pool));
+    const uint64_t most_parts = attention_parts(l, f->buffers.n_chunks);
     size_t n_parts = 0;
     for (uint32_t s = 0; s < work->rows->n_spans; s++) {
         const forward_span *span = &work->rows->spans[s];
         attention_span *of = &f->buffers.attention_spans[s];
-        const uint32_t n_blocks = span_blocks(c, span);
-        const size_t n_queries = (size_t)span->n_rows * c->n_heads, own_parts = n_queries * of->n_chunks;
-        of->by_chunks = n_blocks == 1 && of->n_chunks > 1 && of->cost / c->n_kv_heads > most &&
-                        own_parts <= f->buffers.n_parts - n_parts;
+        const uint32_t n_blocks = span_blocks(l, span);
+        const size_t n_queries = (size_t)span->n_rows * l->n_heads, own_parts = n_queries * of->n_chunks;
+        of->by_chunks =
+            n_blocks == 1 && of->n_chunks > 1 && of->cost / l->n_kv_heads > most && own_parts <= most_parts - n_parts;
         of->first_part = n_parts;
         of->first_item[ATTEND] = work->n_items[ATTEND];
         of->first_item[MERGE] = work->n_items[MERGE];
-        work->n_items[ATTEND] += (size_t)c->n_kv_heads * (of->by_chunks ? of->n_chunks : n_blocks);
+        work->n_items[ATTEND] += (size_t)l->n_kv_heads * (of->by_chunks ? of->n_chunks : n_blocks);
         if (!of->by_chunks) continue;
         n_parts += own_parts;
         work->n_items[MERGE] += n_queries;
-        work->cost[MERGE] += own_parts * c->value_length;
+        work->cost[MERGE] += own_parts * l->value_length;
     }
 }
 
 static void attend(forward_cpu *f, const forward_rows *rows) {
     const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     attention_work work = {
-        .f = f, .rows = rows, .group = c->n_heads / c->n_kv_heads, .window = f->windowed ? c->window : 0};
+        .f = f, .rows = rows, .group = l->n_heads / l->n_kv_heads, .window = l->windowed ? c->window : 0};
     for (uint32_t s = 0; s < rows->n_spans; s++) measure_span(&work, s);
     cut_spans(&work);
     run_step(f, work.n_items[ATTEND], work.cost[ATTEND], attend_item, &work);
@@ -476,21 +528,26 @@ static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
 /* Drop all rows but the kept ones. Each of these goes to its place, which is never after the one where it was. */
 static void drop_other_rows(forward_cpu *f, float *x) {
     const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
     forward_vectors *normed = &f->buffers.normed; /* which the other half of a parallel layer reads */
-    const size_t row = c->n_heads / c->n_kv_heads * (size_t)c->key_length;
-    const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK;
+    const size_t row = l->n_heads / l->n_kv_heads * (size_t)l->key_length;
+    const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK,
+                 n_per_layer = (size_t)c->n_layers * c->n_embd_per_layer;
     for (uint32_t s = 0, to = 0; s < f->all.n_spans; s++) {
         const forward_span *span = &f->all.spans[s];
         for (size_t from = span->first_row + span->n_rows - span->n_kept; from < span->first_row + span->n_rows;
              from++, to++) {
             memmove(x + to * n, x + from * n, n * sizeof *x);
+            memmove(f->buffers.per_layer + to * n_per_layer, f->buffers.per_layer + from * n_per_layer,
+                    n_per_layer * sizeof *x);
             memmove(normed->floats + to * n, normed->floats + from * n, n * sizeof *normed->floats);
             memmove(normed->quantized + to * n, normed->quantized + from * n, n);
             memmove(normed->blocks + to * n_blocks, normed->blocks + from * n_blocks,
                     n_blocks * sizeof *normed->blocks);
         }
     }
-    for (size_t kv_head = 0; kv_head < c->n_kv_heads; kv_head++) {
+    if (c->traits->router_reads_layer) keep_scores(f);
+    for (size_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
         float *to = f->buffers.rotated + kv_head * f->kept.count * row;
         for (uint32_t s = 0; s < f->all.n_spans; s++) {
             const forward_span *span = &f->all.spans[s];
@@ -501,27 +558,56 @@ static void drop_other_rows(forward_cpu *f, float *x) {
     }
 }
 
+/* What attention gave times the sigmoid of its gates, of a head or of an element each. */
+static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const size_t n = f->buffers.attended.n_columns, n_gates = f->model.weights->layers[f->layer].attn_gate.w.n_rows;
+    const size_t length = n / n_gates;
+    for (size_t gate = 0; gate < n_gates; gate++) {
+        const float open = sigmoid(f->buffers.gates[b * n_gates + gate]);
+        for (size_t i = 0; i < length; i++) f->buffers.attended.floats[b * n + gate * length + i] *= open;
+    }
+}
+
+static void gate_attended(forward_cpu *f, uint32_t n_rows) {
+    const linear *l = &f->model.weights->layers[f->layer].attn_gate;
+    product gates = product_of(l, 0, &f->buffers.normed, 0, n_rows, f->buffers.gates);
+    row_work work = {.f = f, .n_rows = n_rows};
+    run_products(f, &gates, 1, NULL);
+    run_row_step(&work, 16 * (uint64_t)f->buffers.attended.n_columns, gate_attended_item);
+}
+
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
+    const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const linear *const readers[] = {&w->attn_q, &w->attn_k, &w->attn_v, &w->attn_q_a, &w->attn_kv_a_mqa};
-    const bool parallel = layer_is_parallel(w), two_norms = w->attn_norm_2.weight;
+    const linear *const readers[] = {&w->attn_q,   &w->attn_k,        &w->attn_v,
+                                     &w->attn_q_a, &w->attn_kv_a_mqa, &w->attn_gate};
+    const bool parallel = layer_is_parallel(w), two_norms = parallel && w->attn_norm_2.weight;
     bool quantize = parallel && !two_norms && feed_forward_quantizes(f);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
 
+    f->buffers.attended.n_columns = l->n_heads * attended_length(f->model.config, l);
     run_norm(f, two_norms ? &w->attn_norm_2 : &w->attn_norm, x, f->all.count, quantize);
     if (f->model.config->kv_rank > 0)
         make_latent_queries_keys(f);
     else
         make_queries_keys_values(f);
-    if (parallel && two_norms) run_norm(f, &w->attn_norm, x, f->all.count, feed_forward_quantizes(f));
+    if (f->part == LAYER_KEYS) return;
+    if (two_norms) run_norm(f, &w->attn_norm, x, f->all.count, feed_forward_quantizes(f));
     if (rows->count < f->all.count && !f->stopped) drop_other_rows(f, x);
     if (rows->count == 0) return;
     attend(f, rows);
     if (f->model.config->kv_rank > 0) expand_latent_values(f, rows->count);
+    if (w->attn_gate.w.data) gate_attended(f, rows->count);
     row_work work = {.f = f, .n_rows = rows->count};
     if (reads_quantized(f, &w->attn_output)) run_row_step(&work, f->buffers.attended.n_columns, quantize_attended_item);
-    const bool at_once = adds_at_once(f, &w->post_attention_norm);
+    const bool ends_normed = w->attn_output_norm.weight;
+    const bool at_once = !ends_normed && adds_at_once(f, &w->post_attention_norm);
     product output = product_of(&w->attn_output, 0, &f->buffers.attended, 0, rows->count, f->buffers.projected);
     run_products(f, &output, 1, at_once ? x : NULL);
-    if (!at_once) add_projected(f, &w->post_attention_norm, x, rows->count);
+    if (ends_normed)
+        add_and_norm(f, &w->attn_output_norm, &w->attn_norm_2, x, rows->count);
+    else if (!at_once)
+        add_projected(f, &w->post_attention_norm, x, rows->count);
 }

@@ -41,15 +41,18 @@ typedef struct forward_model {
 /* What the steps of a pass leave for one another. Each layer overwrites it. rows: as many as a step takes. */
 typedef struct forward_buffers {
     forward_vectors normed;   /* of n_embd columns */
-    forward_vectors attended; /* of n_heads * attended_length */
+    forward_vectors attended; /* of n_heads * attended_length, those of the layer at work */
     forward_vectors gate; /* as long as all hidden elements of a token; who uses it says of how many columns it is */
     float *queries;       /* [n_batch][n_heads][query_length] */
     float *keys;          /* [n_batch][n_kv_heads][key_length] */
     float *values;        /* [n_batch][n_kv_heads][value_length] */
     float *rotated;       /* [n_kv_heads][rows][n_heads / n_kv_heads][key_length] queries as attention takes them */
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
+    float *gates;         /* [n_batch][..] of what attention gives: as many as attn_gate has rows */
     float *up;            /* as many as gate has */
-    float *rope_cos[2];   /* [n_batch][n_pairs] each */
+    float *beside;        /* [n_batch][n_embd] what a dense network gives that stands beside experts */
+    float *per_layer; /* [n_batch][n_layers][n_embd_per_layer] what each layer embeds on its own; later the kept rows */
+    float *rope_cos[2]; /* [n_batch][n_pairs] each */
     float *rope_sin[2];
 
     /* latent attention */
@@ -73,10 +76,14 @@ typedef struct forward_buffers {
     struct product *lora_products; /* that make them */
     float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B (A x) */
 
+    /* after the pooling, of one embedding */
+    forward_vectors
+        pooled[2]; /* [1] of as many columns as the longest that there is: what a product reads, and writes */
+
     struct attention_span *attention_spans; /* [n_spans] */
     attention_part *parts;                  /* [n_kv_heads][n_chunks][n_queries] of each span that goes by chunks */
     float *part_values;                     /* the same, each [kv_padded(value_length)] */
-    size_t n_parts;                         /* for so many there is room */
+    uint32_t n_chunks;                      /* of a sequence: there is room for attention_parts */
 
     unsigned char *scratch; /* [n_threads][scratch_bytes] what one thread needs within one item */
     size_t scratch_bytes;
@@ -90,9 +97,9 @@ typedef struct forward_cpu {
     forward_rows all;  /* all rows: each layer takes them, .. */
     forward_rows kept; /* .. and the last layer computes queries, and what follows from them, of these alone */
     uint32_t layer;    /* at work */
-    bool windowed;     /* is it? */
-    bool stopped;      /* keep_going said no: nothing more is computed in this batch */
-    bool (*keep_going)(void *user); /* asked before each step; or NULL */
+    enum { LAYER_WHOLE, LAYER_KEYS, LAYER_REST } part; /* of it at work */
+    bool stopped;                                      /* keep_going said no: nothing more is computed in this batch */
+    bool (*keep_going)(void *user);                    /* asked before each step; or NULL */
     void *user;
 } forward_cpu;
 
@@ -103,10 +110,13 @@ typedef struct attention_room {
     visible_range *visible;   /* [n_queries] */
 } attention_room;
 
-attention_room attention_room_in(const model_config *c, void *scratch);
+attention_room attention_room_in(const layer_config *l, void *scratch);
 
 /* Tokens that an attention item takes together. */
-uint32_t attention_tokens(const model_config *c);
+uint32_t attention_tokens(const layer_config *l);
+
+/* How many parts of a layer there is room for. */
+uint64_t attention_parts(const layer_config *l, uint32_t n_chunks);
 
 /* Bytes that forward_cpu_create allocates, the pages aside; UINT64_MAX if that wraps. */
 uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels *kernels, uint32_t n_ctx,
@@ -130,8 +140,19 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
  * stopped, and x is worth nothing. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
+/* The same with one layer of an encoder, whose tokens also attend to what comes after them: a text that is longer than a batch first puts
+ * the keys and values of all its batches into its pages (x stays as it is), and then each batch attends to all of them. No row is
+ * dropped. */
+bool forward_cpu_layer_keys(forward_cpu *f, float *x, uint32_t layer);
+bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer);
+
 /* x: [n_rows][n_embd] of the last layer's becomes its norm by the model's last one, in place. */
 void forward_cpu_embedding(forward_cpu *f, float *x, uint32_t n_rows);
+
+/* out: [n_embd_out], what the dense layers after the pooling make of an embedding x, [n_embd]; or scores: [n_scores], what the classifier
+ * does. False: it was stopped. */
+bool forward_cpu_dense(forward_cpu *f, const float *x, float *out);
+bool forward_cpu_classify(forward_cpu *f, const float *x, float *scores);
 
 /* logits: out, [n_rows][n_vocab], of n_rows <= n_batch rows of the last layer's x. */
 void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits);

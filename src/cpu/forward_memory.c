@@ -12,55 +12,92 @@ typedef struct buffer {
 } buffer;
 
 enum {
-    MOST_BUFFERS = 64,
+    MOST_BUFFERS = 96,
     ATTENTION_QUERIES = 32, /* that meet a chunk of keys together, while it is in the cache */
 };
 
 /* Tokens whose heads of one group make up so many queries. */
-uint32_t attention_tokens(const model_config *c) {
-    const uint32_t group = c->n_heads / c->n_kv_heads;
+uint32_t attention_tokens(const layer_config *l) {
+    const uint32_t group = l->n_heads / l->n_kv_heads;
     return group < ATTENTION_QUERIES ? ATTENTION_QUERIES / group : 1;
 }
 
-static size_t attention_queries(const model_config *c) {
-    return (size_t)attention_tokens(c) * (c->n_heads / c->n_kv_heads);
+static size_t attention_queries(const layer_config *l) {
+    return (size_t)attention_tokens(l) * (l->n_heads / l->n_kv_heads);
 }
 
 /* Of a few tokens and all chunks. */
-static uint64_t attention_parts(const model_config *c, uint32_t n_ctx) {
-    return (uint64_t)c->n_kv_heads * kv_chunks(n_ctx) * attention_queries(c);
+uint64_t attention_parts(const layer_config *l, uint32_t n_chunks) {
+    return (uint64_t)l->n_kv_heads * n_chunks * attention_queries(l);
 }
+
+static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 static size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
-static size_t attention_room_bytes(const model_config *c) {
-    return attention_queries(c) *
-           (2 * sizeof(attention_part) + 2 * kv_padded(c->value_length) * sizeof(float) + sizeof(visible_range));
+static size_t attention_room_bytes(const layer_config *l) {
+    return attention_queries(l) *
+           (2 * sizeof(attention_part) + 2 * kv_padded(l->value_length) * sizeof(float) + sizeof(visible_range));
 }
 
-attention_room attention_room_in(const model_config *c, void *scratch) {
-    const size_t n = attention_queries(c);
+attention_room attention_room_in(const layer_config *l, void *scratch) {
+    const size_t n = attention_queries(l);
     attention_room room;
     room.values[0] = scratch;
-    room.values[1] = room.values[0] + n * kv_padded(c->value_length);
-    room.parts[0] = (attention_part *)(void *)(room.values[1] + n * kv_padded(c->value_length));
+    room.values[1] = room.values[0] + n * kv_padded(l->value_length);
+    room.parts[0] = (attention_part *)(void *)(room.values[1] + n * kv_padded(l->value_length));
     room.parts[1] = room.parts[0] + n;
     room.visible = (visible_range *)(void *)(room.parts[1] + n);
     return room;
 }
 
-static uint32_t larger(uint32_t a, uint32_t b) { return a > b ? a : b; }
+/* The most that a layer's attention needs. */
+typedef struct layer_sizes {
+    uint64_t queries, rotated, keys, values, attended; /* floats of a token */
+    uint64_t parts, part_values;                       /* attention_parts, and floats of these */
+    size_t room;                                       /* attention_room_bytes */
+} layer_sizes;
+
+static layer_sizes largest_sizes(const model_config *c, uint32_t n_chunks) {
+    layer_sizes most = {0};
+    for (const layer_config *l = c->layers; l < c->layers + c->n_layers; l++) {
+        if (l->mixer != MIXER_ATTENTION) continue;
+        const uint64_t parts = attention_parts(l, n_chunks);
+        most.queries = larger(most.queries, (uint64_t)l->n_heads * query_length(c, l));
+        most.rotated = larger(most.rotated, (uint64_t)l->n_heads * l->key_length);
+        most.keys = larger(most.keys, (uint64_t)l->n_kv_heads * l->key_length);
+        most.values = larger(most.values, (uint64_t)l->n_kv_heads * l->value_length);
+        most.attended = larger(most.attended, (uint64_t)l->n_heads * attended_length(c, l));
+        most.parts = larger(most.parts, parts);
+        most.part_values = larger(most.part_values, parts * kv_padded(l->value_length));
+        most.room = larger(most.room, attention_room_bytes(l));
+    }
+    return most;
+}
+
+/* Of what products after the pooling read and write. */
+static uint32_t longest_pooled(const model_config *c) {
+    if (c->n_scores == 0 && c->dense_lengths[0] == 0 && c->dense_lengths[1] == 0) return 0;
+    const uint32_t lengths[] = {c->n_embd, c->dense_lengths[0], c->dense_lengths[1], c->n_scores};
+    uint32_t longest = 0;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) longest = lengths[i] > longest ? lengths[i] : longest;
+    return (uint32_t)round_up(longest, ACTIVATION_BLOCK);
+}
 
 /* What a thread needs at most. */
 static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
-    const uint32_t attended = c->n_heads * attended_length(c);
-    const uint32_t columns[] = {c->n_embd, c->n_ff,    c->n_ff_expert,       c->n_ff_shared,      attended,
-                                c->q_rank, c->kv_rank, c->latent_key_length, c->lora.longest_rank};
-    uint32_t longest = 0;
+    const layer_sizes most_of = largest_sizes(c, 0);
+    const uint64_t columns[] = {
+        c->n_embd,          c->n_ff,    c->n_ff_expert,       c->n_ff_shared,       most_of.attended,
+        c->q_rank,          c->kv_rank, c->latent_key_length, c->lora.longest_rank, longest_pooled(c),
+        c->n_embd_per_layer};
+    uint64_t longest = 0;
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
     const size_t needs[] = {
-        kernels->matmul_scratch_bytes(longest), attention_room_bytes(c),
-        (size_t)c->n_embd * sizeof(float),  /* a row of an embedding table, */
+        kernels->matmul_scratch_bytes((uint32_t)longest),
+        most_of.room,
+        (size_t)c->n_embd * sizeof(float), /* a row of an embedding table, */
+        (size_t)c->n_layers * c->n_embd_per_layer * sizeof(float),
         (size_t)c->kv_rank * sizeof(float), /* or of keys */
     };
     size_t most = 0;
@@ -71,15 +108,14 @@ static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
 /* Returns their number. */
 static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_batch, uint32_t n_threads, size_t scratch,
                            buffer buffers[MOST_BUFFERS]) {
-    const uint64_t queries = (uint64_t)c->n_heads * query_length(c), keys = (uint64_t)c->n_kv_heads * c->key_length;
-    const uint64_t values = (uint64_t)c->n_kv_heads * c->value_length;
-    const uint64_t attended = (uint64_t)c->n_heads * attended_length(c);
-    const uint64_t parts = attention_parts(c, n_ctx);
+    const layer_sizes most = largest_sizes(c, kv_chunks(n_ctx));
     const uint64_t choices = (uint64_t)n_batch * c->n_experts_used;
     const uint64_t experts_hidden = (uint64_t)c->n_experts_used * c->n_ff_expert;
-    const uint64_t network_hidden = larger(c->n_ff, c->n_ff_shared);
+    const uint64_t network_hidden = larger(larger(c->n_ff, c->n_ff_shared), c->n_embd_per_layer);
+    const bool beside = c->n_experts > 0 && c->traits->experts & TENSOR_BIT(ffn_up);
     const uint64_t hidden = experts_hidden > network_hidden ? experts_hidden : network_hidden;
-    const uint64_t angles = c->rope_dimension_count / 2, windowed_angles = c->window > 0 ? angles : 0;
+    const uint64_t angles = c->rope_dimension_count / 2;
+    const uint64_t windowed_angles = c->window > 0 ? c->rope_dimension_count_windowed / 2 : 0;
     const uint64_t latent_rows = c->kv_rank > 0 ? (uint64_t)n_batch * c->n_heads : 0;
     const uint64_t n_products = larger(2 * c->n_experts, c->kv_rank > 0 ? c->n_heads : 0);
 #define SLOT(field) offsetof(forward_cpu, field)
@@ -90,14 +126,18 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     }
     const buffer list[] = {
         VECTORS(normed, n_batch, c->n_embd),
-        VECTORS(attended, n_batch, attended),
+        VECTORS(attended, n_batch, most.attended),
         VECTORS(gate, n_batch, hidden),
-        {SLOT(buffers.queries), n_batch, FLOATS(queries)},
-        {SLOT(buffers.keys), n_batch, FLOATS(keys)},
-        {SLOT(buffers.values), n_batch, FLOATS(values)},
-        {SLOT(buffers.rotated), n_batch, FLOATS((uint64_t)c->n_heads * c->key_length)},
+        {SLOT(buffers.queries), n_batch, FLOATS(most.queries)},
+        {SLOT(buffers.keys), n_batch, FLOATS(most.keys)},
+        {SLOT(buffers.values), n_batch, FLOATS(most.values)},
+        {SLOT(buffers.rotated), n_batch, FLOATS(most.rotated)},
         {SLOT(buffers.projected), n_batch, FLOATS(c->n_embd)},
+        {SLOT(buffers.gates), c->traits && c->traits->tensors & TENSOR_BIT(attn_gate) ? n_batch : 0,
+         FLOATS(most.attended)},
         {SLOT(buffers.up), n_batch, FLOATS(hidden)},
+        {SLOT(buffers.beside), beside ? n_batch : 0, FLOATS(c->n_embd)},
+        {SLOT(buffers.per_layer), n_batch, FLOATS((uint64_t)c->n_layers * c->n_embd_per_layer)},
         {SLOT(model.rope[0].frequencies), 1, angles * sizeof(double)},
         {SLOT(model.rope[1].frequencies), 1, windowed_angles * sizeof(double)},
         {SLOT(buffers.rope_cos[0]), n_batch, FLOATS(angles)},
@@ -119,6 +159,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         VECTORS(lora_inner, n_batch, c->lora.inner_length),
         {SLOT(buffers.lora_products), c->lora.n_products, sizeof(product)},
         {SLOT(buffers.lora_room), c->lora.n_products > 0 ? n_threads : 0, FLOATS((uint64_t)LORA_VECTORS * MOST_ROWS)},
+        VECTORS(pooled[0], 1, longest_pooled(c)),
+        VECTORS(pooled[1], 1, longest_pooled(c)),
         {SLOT(all.spans), n_batch, sizeof(forward_span)},
         {SLOT(all.positions), n_batch, sizeof(uint32_t)},
         {SLOT(all.span_of), n_batch, sizeof(uint32_t)},
@@ -126,8 +168,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(kept.positions), n_batch, sizeof(uint32_t)},
         {SLOT(kept.span_of), n_batch, sizeof(uint32_t)},
         {SLOT(buffers.attention_spans), n_batch, sizeof(attention_span)},
-        {SLOT(buffers.parts), parts, sizeof(attention_part)},
-        {SLOT(buffers.part_values), parts, FLOATS(kv_padded(c->value_length))},
+        {SLOT(buffers.parts), most.parts, sizeof(attention_part)},
+        {SLOT(buffers.part_values), 1, FLOATS(most.part_values)},
         {SLOT(buffers.scratch), n_threads, scratch},
     };
 #undef VECTORS
@@ -157,13 +199,12 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
     *out =
         (forward_cpu){.model = {.config = config, .weights = weights, .kernels = kernels, .pool = pool, .store = store},
                       .buffers = {.normed.n_columns = config->n_embd,
-                                  .attended.n_columns = config->n_heads * attended_length(config),
                                   .compressed.n_columns = config->q_rank,
                                   .latent_queries.n_columns =
                                       config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
                                   .latent_values.n_columns = config->kv_rank,
                                   .gathered.n_columns = config->n_embd,
-                                  .n_parts = attention_parts(config, n_ctx),
+                                  .n_chunks = kv_chunks(n_ctx),
                                   .scratch_bytes = scratch_bytes(config, kernels)}};
     buffer buffers[MOST_BUFFERS];
     const size_t n = list_buffers(config, n_ctx, n_batch, thread_pool_size(pool), out->buffers.scratch_bytes, buffers);

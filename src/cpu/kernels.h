@@ -78,8 +78,9 @@ typedef struct cpu_kernels {
 
     void (*add)(float *sum, const float *x, size_t n); /* sum += x */
 
-    /* gate[i] becomes what families.h says of the activation. up: NULL for those without a gate, which read `gate`. */
-    void (*activate)(activation which, float *gate, const float *up, size_t n);
+    /* gate[i] becomes what families.h says of the activation. up: NULL for those without a gate, which read `gate`.
+     * numbers: [ACTIVATION_NUMBERS], for those that have any. */
+    void (*activate)(activation which, const float *numbers, float *gate, const float *up, size_t n);
 
     /* Rotate pairs (x[2j], x[2j+1]), or (x[j], x[j + n_pairs]), for j < n_pairs by the angles whose cos and sin are
      * given. (RoPE: Su et al. 2021) */

@@ -107,6 +107,7 @@ static void scalar_layer_norm(const float *x, const float *weight, float epsilon
 }
 
 /* 0.5 x (1 + tanh(u)) is x * sigmoid(2 u) */
+static float gelu_erf(float x) { return x * 0.5f * erfcf(x * -0.70710678f); }
 static float gelu(float x) { return x * sigmoid(1.5957691216f * (x + 0.044715f * x * x * x)); }
 
 static float clamped_swiglu(float gate, float up) {
@@ -114,13 +115,28 @@ static float clamped_swiglu(float gate, float up) {
     return g * sigmoid(1.702f * g) * (u + 1);
 }
 
-static void scalar_activate(activation which, float *gate, const float *up, size_t n) {
+static float limited_swiglu(float limit, float gate, float up) {
+    const float g = gate * sigmoid(gate), u = up > limit ? limit : up < -limit ? -limit : up;
+    return (g > limit ? limit : g) * u;
+}
+
+static float xielu(const float *numbers, float u) {
+    if (u > 0) return numbers[0] * u * u + numbers[2] * u;
+    return numbers[1] * (expm1f(u < numbers[3] ? u : numbers[3]) - u) + numbers[2] * u;
+}
+
+static void scalar_activate(activation which, const float *numbers, float *gate, const float *up, size_t n) {
     for (size_t i = 0; i < n; i++) {
         switch (which) {
         case SWIGLU: gate[i] = gate[i] * sigmoid(gate[i]) * up[i]; break;
         case GEGLU: gate[i] = gelu(gate[i]) * up[i]; break;
         case GELU: gate[i] = gelu(gate[i]); break;
         case RELU_SQUARED: gate[i] = gate[i] < 0 ? 0 : gate[i] * gate[i]; break;
+        case REGLU: gate[i] = gate[i] < 0 ? 0 : gate[i] * up[i]; break;
+        case LIMITED_SWIGLU: gate[i] = limited_swiglu(numbers[0], gate[i], up[i]); break;
+        case XIELU: gate[i] = xielu(numbers, gate[i]); break;
+        case GEGLU_ERF: gate[i] = gelu_erf(gate[i]) * up[i]; break;
+        case GELU_ERF: gate[i] = gelu_erf(gate[i]); break;
         case CLAMPED_SWIGLU: gate[i] = clamped_swiglu(gate[i], up[i]); break;
         }
         gate[i] = normal_or_zero(gate[i]);

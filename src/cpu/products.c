@@ -11,7 +11,8 @@ typedef struct product_work {
     const product *products;
     uint32_t together; /* products that an item takes the same rows of */
     uint32_t rows_per_item;
-    float *sum; /* as run_products takes it */
+    float *sum;           /* as run_products takes it */
+    const float *numbers; /* as run_activated_products takes them */
 } product_work;
 
 static uint32_t n_row_items(const product_work *work, const matrix *w) {
@@ -79,7 +80,7 @@ static void activated_item(void *argument, size_t item, uint32_t thread) {
     for (uint32_t i = 0; i < work->together; i++) multiply_rows(f, &p[i], first, end, thread);
     for (size_t b = 0; b < p->count; b++) {
         const size_t at = b * p->out_stride + first;
-        f->model.kernels->activate(f->model.config->traits->activation, p->out + at,
+        f->model.kernels->activate(f->model.config->activation, work->numbers, p->out + at,
                                    work->together > 1 ? p[1].out + at : NULL, end - first);
     }
     quantize_rows(f, p, first, end);
@@ -195,9 +196,9 @@ void run_products(forward_cpu *f, product *products, size_t n_products, float *s
     run_work(&work, n_products, product_item);
 }
 
-void run_activated_products(forward_cpu *f, product *products, size_t n_products) {
-    const uint32_t together = activation_has_gate(f->model.config->traits->activation) ? 2 : 1;
-    product_work work = {.f = f, .products = products, .together = together};
+void run_activated_products(forward_cpu *f, product *products, size_t n_products, const float *numbers) {
+    const uint32_t together = activation_has_gate(f->model.config->activation) ? 2 : 1;
+    product_work work = {.f = f, .products = products, .together = together, .numbers = numbers};
     if (f->model.config->lora.n_products > 0) run_inner_products(f, products, n_products);
     run_work(&work, n_products, activated_item);
 }

@@ -3,6 +3,8 @@
  *   forward_cpu.c     the road through the layers
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
+ *   per_layer.c       what a layer embeds on its own, and how its result is scaled
+ *   after_pooling.c   dense layers or a classifier, of an embedding
  *   products.c        matrix products, of which all of these are made
  *   forward_memory.c  the buffers
  */
@@ -19,6 +21,9 @@ void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, 
 
 /* The same as one step of the batch, unless it was stopped. */
 void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
+
+/* What the layer at work is. */
+static inline const layer_config *layer_of(const forward_cpu *f) { return &f->model.config->layers[f->layer]; }
 
 static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
     return f->buffers.scratch + thread * f->buffers.scratch_bytes;
@@ -44,8 +49,9 @@ typedef struct row_work {
     float *x;          /* [n_rows][n_embd] to be changed */
     const float *read; /* [n_rows][n_embd] */
     const norm_weights *norm;
-    const int32_t *tokens; /* [n_rows] */
-    bool quantize;         /* the result */
+    const norm_weights *second_norm; /* or NULL */
+    const int32_t *tokens;           /* [n_rows] */
+    bool quantize;                   /* the result */
 } row_work;
 
 void run_row_step(row_work *work, uint64_t floats_per_row, thread_task task);
@@ -85,8 +91,8 @@ void quantize_result(product *p, const forward_vectors *v, size_t first_row);
 void run_products(forward_cpu *f, product *products, size_t n_products, float *sum);
 
 /* Pairs of gate and up, which have the same rows and vectors; the result of gate becomes the family's activation of both. Without
- * a gate in the family: of each product alone. */
-void run_activated_products(forward_cpu *f, product *products, size_t n_products);
+ * a gate in the family: of each product alone. numbers: the activation's, of this layer. */
+void run_activated_products(forward_cpu *f, product *products, size_t n_products, const float *numbers);
 
 /* The product of the output, whose results are scaled and capped as the family's logits are. */
 void run_logits(forward_cpu *f, product *output);
@@ -127,9 +133,24 @@ void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t
  * A parallel layer leaves in f->buffers.normed what its feed-forward part reads. */
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 
+/* f->buffers.router becomes the scores of experts for x, [all.count][n_embd], of a mixture whose router reads the layer's x. */
+void route(forward_cpu *f, const float *x);
+void keep_scores(forward_cpu *f); /* of the rows that are kept */
+
 /* x: [n_rows][n_embd] */
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);
 bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */
+
+/* f->buffers.per_layer becomes what each layer embeds of the tokens on its own, if layers do. x: [all.count][n_embd] as the first
+ * layer begins with it. */
+void embed_per_layer(forward_cpu *f, const int32_t *tokens, const float *x);
+
+/* What follows the two halves of a layer, if anything does. x: [n_rows][n_embd] */
+void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x);
+
+/* x becomes the norm of x plus what a half of the layer has put into f->buffers.projected; with a second norm, which may have no weight, then
+ * that of this plus x as it was. */
+void add_and_norm(forward_cpu *f, const norm_weights *norm, const norm_weights *second, float *x, uint32_t n_rows);
 
 /* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->buffers.projected. */
 void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint32_t n_rows);

@@ -60,7 +60,8 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
         .n_ff = c->n_ff,
         .n_vocab = c->n_vocab,
         .n_ctx_train = c->n_ctx_train,
-        .n_embd_out = c->n_embd,
+        .n_embd_out = c->n_embd_out,
+        .n_scores = c->n_scores,
         .pooling = c->pooling,
         .is_encoder = c->traits->bidirectional,
         .bytes_per_token = model->weights.bytes_per_token,
@@ -70,7 +71,8 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
     for (size_t i = 0; i < cllm_gguf_n_tensors(model->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(model->gguf, i);
         const uint64_t *shape = tensor->shape;
-        if (!is_vision_tensor(tensor)) model->info.n_parameters += shape[0] * shape[1] * shape[2] * shape[3];
+        if (!is_unused_tensor(&model->config, tensor))
+            model->info.n_parameters += shape[0] * shape[1] * shape[2] * shape[3];
     }
     return CLLM_OK;
 }
@@ -78,8 +80,10 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
 cllm_status cllm_gguf_read_model_keys(cllm_gguf *gguf, cllm_error *err) {
     cllm_gguf *view;
     model_config config;
+    arena layers = {0};
     cllm_status status = gguf_view_create(gguf, gguf_is_read(gguf), &view, err);
-    if (status == CLLM_OK) status = config_read(view, &config, err);
+    if (status == CLLM_OK) status = config_read(view, &layers, &config, err);
+    arena_free(&layers);
     gguf_view_destroy(view);
     return status;
 }
@@ -133,7 +137,7 @@ static cllm_status read_model(cllm_model *model, cllm_error *err) {
     cllm_gguf *view;
     cllm_status status = gguf_view_create(model->gguf, gguf_is_read(model->gguf), &view, err);
     if (status == CLLM_OK) status = refuse_adapter(view, err);
-    if (status == CLLM_OK) status = config_read(view, &model->config, err);
+    if (status == CLLM_OK) status = config_read(view, &model->arena, &model->config, err);
     if (status == CLLM_OK) status = weights_bind(view, &model->config, &model->arena, &model->weights, err);
     if (status == CLLM_OK) status = load_tokenizer(view, model, err);
     if (status == CLLM_OK) status = read_name(view, model, err);

@@ -79,7 +79,11 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
         if (!w->attn_q_norm.weight != !w->attn_k_norm.weight) return "a norm of queries or keys alone";
         if (w->attn_q_norm.bias || w->attn_k_norm.bias) return "biases of norms of queries and keys";
         if (layer_is_parallel(w) && w->post_attention_norm.weight) return "parallel layers with norms after them";
+        if (!w->attn_v.w.data && !c->kv_rank) return "values that are keys";
+        if (w->attn_v_norm.weight) return "a norm of values";
+        if (w->layer_output_scale) return "layers whose results are scaled";
         if (w->attn_sinks) return "attention sinks";
+        if (w->attn_gate.w.data) return "gates of what attention gives";
         const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
                                          &w->ffn_gate, &w->ffn_up, &w->ffn_down};
         for (size_t m = 0; m < sizeof linears / sizeof *linears; m++)
@@ -88,15 +92,40 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
     return weights->output.scale ? "scales of weight tensors" : NULL;
 }
 
+static const char *layers_lack(const model_config *c) {
+    for (const layer_config *l = c->layers; l < c->layers + c->n_layers; l++) {
+        if (l->n_heads != c->n_heads || l->n_kv_heads != c->n_kv_heads || l->key_length != c->key_length ||
+            l->value_length != c->value_length || l->attention_scale != c->layers->attention_scale)
+            return "layers with different heads";
+        if (l->kv_layer != (uint32_t)(l - c->layers)) return "layers that share keys and values";
+        if (l->n_ff != c->n_ff) return "feed-forward parts of different lengths";
+        if (l->rope_dimension_count > 0 && l->rope_dimension_count != c->rope_dimension_count)
+            return "layers that rotate different parts of a head";
+    }
+    return NULL;
+}
+
 const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
     const model_traits *traits = c->traits;
     if (c->lora.n_bytes > 0) return "LoRA adapters";
-    const char *lacks = weights_lack(c, weights);
+    if (traits->bidirectional) return "tokens that see later ones";
+    if (weights->dense[0].w.data || weights->dense[1].w.data) return "dense layers after the pooling";
+    if (c->n_scores > 0) return "a classifier";
+    const char *lacks = layers_lack(c);
+    if (!lacks) lacks = weights_lack(c, weights);
     if (lacks) return lacks;
     if (c->kv_rank > 0) return "latent attention";
-    if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
-    if (traits->activation == RELU_SQUARED) return "a squared activation";
+    if (c->n_embd_per_layer > 0) return "embeddings of each layer";
+    if (c->activation == CLAMPED_SWIGLU) return "a clamped activation";
+    if (c->activation == RELU_SQUARED) return "a squared activation";
+    if (c->activation == REGLU) return "ReLU before a gate";
+    if (c->activation == LIMITED_SWIGLU) return "an activation with limits";
+    if (c->activation == XIELU) return "xIELU";
+    if (c->activation == GEGLU_ERF || c->activation == GELU_ERF) return "GELU without tanh";
     if (c->alibi_max_bias > 0) return "ALiBi";
+    if (c->window > 0 && c->window_chunked) return "windows that stand one after another";
+    if (c->value_scale != 1) return "scaled values";
+    if (c->projection_limit > 0) return "clamped queries, keys and values";
     if (weights->token_embd_norm.weight) return "a norm of embeddings";
     if (traits->qk_norm_after_rope) return "norms after RoPE";
     const uint64_t lengths[] = {c->n_embd, c->n_ff, c->n_vocab, (uint64_t)c->n_heads * MAX_HEAD * 3};
@@ -130,7 +159,7 @@ static uint64_t page_bytes(const model_config *c, cllm_kv_type type, uint32_t le
 /* All pages. */
 static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32_t layer, uint32_t length) {
     uint64_t bytes;
-    const uint64_t n_pages = kv_pages_count(c, &s->size, kv_pool_of(c, layer));
+    const uint64_t n_pages = kv_pages_count(c, &s->size, kv_pool_of(&c->layers[layer]));
     return checked_mul(page_bytes(c, s->kv_type, length), n_pages, &bytes) ? bytes : UINT64_MAX;
 }
 
@@ -392,8 +421,7 @@ static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_p
         status = add_matrix(f, &parts->linears[i]->w, &out->matrices[i], err);
     }
     if (status == CLLM_OK && parts->norm) status = add_norm(f, parts->norm, &out->norm, err);
-    out->folded =
-        out->norm.weight && !out->norm.has_bias && !parts->keeps_normed && f->config->traits->norm == NORM_RMS;
+    out->folded = out->norm.weight && !out->norm.has_bias && !parts->keeps_normed && f->config->norm == NORM_RMS;
     if (status == CLLM_OK && has_bias) status = add_vectors(f, biases, rows, 3, &out->bias, err);
     return status == CLLM_OK ? add_kernels(f, out, err) : status;
 }
@@ -430,7 +458,9 @@ static cllm_status add_layer(forward_gpu *f, uint32_t index, gpu_layer *out, cll
                                    .norm = &w->ffn_norm,
                                    .mode = ACTIVATE};
     const product_parts ffn_down = ending(f, &w->ffn_down, &w->post_ffw_norm);
-    *out = (gpu_layer){.parallel = parallel, .has_rope = config_has_rope(c, index), .pool = kv_pool_of(c, index)};
+    *out = (gpu_layer){.parallel = parallel,
+                       .has_rope = c->layers[index].rope_dimension_count > 0,
+                       .pool = kv_pool_of(&c->layers[index])};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
@@ -617,7 +647,7 @@ static vectors rows_of(gpu_buffer *buffer, uint32_t stride) { return (vectors){b
 
 static uint64_t vector_bytes(uint32_t n_tokens, uint32_t length) { return sizeof(float) * (uint64_t)n_tokens * length; }
 
-static bool is_gelu(const forward_gpu *f) { return f->config->traits->activation != SWIGLU; }
+static bool is_gelu(const forward_gpu *f) { return f->config->activation != SWIGLU; }
 
 static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
     const matrix *w = p->matrices[0].w;
@@ -666,7 +696,7 @@ static void normalize(forward_gpu *f, const gpu_norm *norm, uint32_t n, vectors 
                             .stride = (int)x.stride,
                             .first_x = (int)x.first,
                             .first_out = (int)out.first,
-                            .centred = f->config->traits->norm == NORM_LAYER,
+                            .centred = f->config->norm == NORM_LAYER,
                             .mode = mode,
                             .has_bias = norm->has_bias,
                             .epsilon = f->config->norm_epsilon,
@@ -737,7 +767,7 @@ static void normalize_heads(forward_gpu *f, const gpu_layer *layer) {
                                .key_length = (int)(c->key_length * (row ? c->n_kv_heads : 1)),
                                .each = kind == QK_NORM_EACH,
                                .stride = (int)qkv_length(c),
-                               .centred = kind == QK_NORM_EACH || c->traits->norm == NORM_LAYER,
+                               .centred = kind == QK_NORM_EACH || c->norm == NORM_LAYER,
                                .epsilon = c->norm_epsilon};
     run(f, &(launch){.kernel = KERNEL_NORM_QK,
                      .groups = {row ? 2 : c->n_heads + c->n_kv_heads, f->n, 1},
@@ -760,7 +790,7 @@ static void rope(forward_gpu *f, const gpu_layer *layer) {
                             .positions = (int)f->batch.positions,
                             .pages = (int)f->batch.pages[layer->pool],
                             .stride = (int)qkv_length(c),
-                            .scale = c->attention_scale,
+                            .scale = c->layers->attention_scale,
                             .temperature = c->attention_temperature,
                             .temperature_length = (int)(length > INT32_MAX ? INT32_MAX
                                                         : length > 0       ? length

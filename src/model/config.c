@@ -8,12 +8,14 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_LAYERS      65536u
 #define MAX_HEAD_LENGTH 65536u
 #define MAX_EXPERTS     4096u
+#define MAX_SCORES      65536u
 
 /* "<architecture>.<suffix>" */
 typedef struct config_key {
@@ -39,33 +41,88 @@ static cllm_status bad_value(cllm_error *err, const model_config *config, const 
     return error_set_at(err, CLLM_ERR_FORMAT, key.text, CLLM_NO_OFFSET, "%s: %s", key.text, detail);
 }
 
+static void add_note(model_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Of several, each after a semicolon. */
+static void add_note(model_config *config, const char *format, ...) {
+    size_t length = strlen(config->note);
+    va_list arguments;
+    if (length > 0) length += (size_t)snprintf(config->note + length, sizeof config->note - length, "; ");
+    va_start(arguments, format);
+    if (length < sizeof config->note) vsnprintf(config->note + length, sizeof config->note - length, format, arguments);
+    va_end(arguments);
+}
+
+/* Has a key a number for each layer? */
+static bool is_of_each_layer(const cllm_gguf *gguf, const model_config *config, const char *suffix) {
+    const cllm_value *value = cllm_gguf_find(gguf, key_of(config, suffix).text);
+    return value && value->type == CLLM_ARRAY && config->n_blocks > 0;
+}
+
+static cllm_status get_array_of_layers(const cllm_gguf *gguf, const model_config *config, const char *suffix,
+                                       cllm_array *out, cllm_error *err) {
+    const config_key key = key_of(config, suffix);
+    const cllm_array *array = &cllm_gguf_find(gguf, key.text)->array;
+    if (array->count != config->n_blocks)
+        return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", array->count,
+                         config->n_blocks);
+    return gguf_get_array(gguf, key.text, GGUF_REQUIRED, array->element_type, out, err);
+}
+
+/* Arrays may be of integers, of bools, or of floats that are whole numbers. */
+static cllm_status next_number(const model_config *config, const char *suffix, uint32_t layer, cllm_array *rest,
+                               uint32_t *out, cllm_error *err) {
+    cllm_value element;
+    uint64_t number = UINT64_MAX;
+    cllm_array_next(rest, &element);
+    if (element.type == CLLM_BOOL)
+        number = element.b;
+    else if (element.type == CLLM_FLOAT32 && element.f >= 0 && element.f <= UINT32_MAX && floor(element.f) == element.f)
+        number = (uint64_t)element.f;
+    else if (!gguf_value_as_u64(&element, &number))
+        number = UINT64_MAX;
+    if (number > UINT32_MAX)
+        return bad_value(err, config, suffix, "the value of layer %" PRIu32 " is not a whole number of 32 bits", layer);
+    *out = (uint32_t)number;
+    return CLLM_OK;
+}
+
 /* A number, or an array with the same number for each layer. */
 static cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
                            uint32_t *out, cllm_error *err) {
-    const config_key key = key_of(config, suffix);
-    const cllm_value *value = cllm_gguf_find(gguf, key.text);
-    if (!value || value->type != CLLM_ARRAY || config->n_layers == 0)
-        return gguf_get_u32(gguf, key.text, need, out, err);
-    if (value->array.count != config->n_blocks)
-        return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", value->array.count,
-                         config->n_blocks);
+    if (!is_of_each_layer(gguf, config, suffix)) return gguf_get_u32(gguf, key_of(config, suffix).text, need, out, err);
     cllm_array rest;
-    cllm_value element;
-    cllm_status status = gguf_get_array(gguf, key.text, need, value->array.element_type, &rest, err);
-    if (status != CLLM_OK) return status;
-    for (uint32_t layer = 0; cllm_array_next(&rest, &element); layer++) {
-        if (layer == config->n_layers) break;
-        uint64_t number;
-        if (!gguf_value_as_u64(&element, &number) || number > UINT32_MAX)
-            return bad_value(err, config, suffix, "the value of layer %" PRIu32 " is not a whole number of 32 bits",
-                             layer);
-        if (layer > 0 && number != *out)
-            return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
-                                "%s: layers that differ in it are not supported, and those of this model do", key.text);
-        *out = (uint32_t)number;
+    uint32_t number = 0, first = 0;
+    cllm_status status = get_array_of_layers(gguf, config, suffix, &rest, err);
+    for (uint32_t layer = 0; status == CLLM_OK && layer < config->n_layers; layer++) {
+        status = next_number(config, suffix, layer, &rest, &number, err);
+        if (status != CLLM_OK) return status;
+        if (layer == 0) first = number;
+        if (number != first)
+            return error_set_at(err, CLLM_ERR_UNSUPPORTED, key_of(config, suffix).text, CLLM_NO_OFFSET,
+                                "%s: layers that differ in it are not supported, and those of this model do",
+                                key_of(config, suffix).text);
     }
-    return CLLM_OK;
+    if (status == CLLM_OK) *out = first;
+    return status;
 }
+
+/* A number of all layers, or an array with one for each. field: which of layer_config's, its offset. */
+static cllm_status get_each(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
+                            size_t field, cllm_error *err) {
+    const bool is_array = is_of_each_layer(gguf, config, suffix);
+    cllm_array rest;
+    uint32_t number = 0;
+    if (!is_array && need == GGUF_OPTIONAL && !cllm_gguf_find(gguf, key_of(config, suffix).text)) return CLLM_OK;
+    cllm_status status = is_array ? get_array_of_layers(gguf, config, suffix, &rest, err)
+                                  : get_u32(gguf, config, suffix, need, &number, err);
+    for (uint32_t layer = 0; status == CLLM_OK && layer < config->n_layers; layer++) {
+        if (is_array) status = next_number(config, suffix, layer, &rest, &number, err);
+        memcpy((char *)&config->layers[layer] + field, &number, sizeof number);
+    }
+    return status;
+}
+#define GET_EACH(suffix, need, field) get_each(gguf, config, suffix, need, offsetof(layer_config, field), err)
 
 static cllm_status get_f32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
                            float *out, cllm_error *err) {
@@ -101,12 +158,12 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     const bool windowed =
         traits->window_period > 0 && (traits->window_layers == 0 || config->n_layers == traits->window_layers);
     config->window = windowed ? traits->window : 0;
-    config->window_period = traits->window_period;
+    config->window_chunked = traits->window_chunked;
     cllm_status status = get_u32(gguf, config, "attention.sliding_window", GGUF_OPTIONAL, &config->window, err);
     if (status != CLLM_OK) return status;
     if (!windowed) {
         if (config->window > 0 && config->window < config->n_ctx_train)
-            snprintf(config->note, sizeof config->note,
+            add_note(config,
                      "%.40s.attention.sliding_window: the window of %" PRIu32 " is not applied, for no layer of this "
                      "architecture is known to have one",
                      config->architecture, config->window);
@@ -116,32 +173,27 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     if (config->window > INT32_MAX)
         return bad_value(err, config, "attention.sliding_window", "%u is more than %d", config->window, INT32_MAX);
 
-    const config_key pattern = key_of(config, "attention.sliding_window_pattern");
-    const cllm_value *value = cllm_gguf_find(gguf, pattern.text);
-    if (!value || value->type != CLLM_ARRAY)
-        return gguf_get_u32(gguf, pattern.text, GGUF_OPTIONAL, &config->window_period, err);
-    status = gguf_get_array(gguf, pattern.text, GGUF_OPTIONAL, CLLM_BOOL, &config->window_pattern, err);
-    if (status == CLLM_OK && config->window_pattern.count < config->n_layers)
-        return bad_value(err, config, "attention.sliding_window_pattern", "%llu values for %u layers",
-                         (unsigned long long)config->window_pattern.count, config->n_layers);
+    return CLLM_OK;
+}
+
+/* Which layers are windowed: the file tells for each, or the last of a period is not. */
+static cllm_status read_window_pattern(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "attention.sliding_window_pattern";
+    cllm_array pattern = {0};
+    uint32_t period = config->traits->window_period, windowed;
+    cllm_status status = CLLM_OK;
+    if (config->window == 0) return CLLM_OK;
+    const bool is_array = is_of_each_layer(gguf, config, suffix);
+    if (is_array)
+        status = get_array_of_layers(gguf, config, suffix, &pattern, err);
+    else
+        status = gguf_get_u32(gguf, key_of(config, suffix).text, GGUF_OPTIONAL, &period, err);
+    for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++) {
+        windowed = period == 0 || (config->traits->full_layer_first ? i : i + 1) % period != 0;
+        if (is_array) status = next_number(config, suffix, i, &pattern, &windowed, err);
+        config->layers[i].windowed = windowed;
+    }
     return status;
-}
-
-bool config_is_windowed(const model_config *config, uint32_t layer) {
-    if (config->window == 0) return false;
-    if (config->window_pattern.count > 0) return config->window_pattern.bytes[layer] != 0; /* a bool is a byte */
-    return config->window_period == 0 || (layer + 1) % config->window_period != 0;
-}
-
-bool config_has_rope(const model_config *config, uint32_t layer) {
-    const model_traits *traits = config->traits;
-    if (config->rope_dimension_count == 0) return false;
-    if (traits->no_rope_period > 0 && (layer + 1) % traits->no_rope_period == 0) return false;
-    return !traits->rope_in_windows_only || config->window == 0 || config_is_windowed(config, layer);
-}
-
-bool config_has_experts(const model_config *config, uint32_t layer) {
-    return config->n_experts > 0 && layer >= config->n_dense_layers;
 }
 
 /* The last blocks may be heads that draft tokens further ahead (multi-token prediction, DeepSeek-AI 2024): the text does not need them. */
@@ -153,13 +205,108 @@ static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config,
         return bad_value(err, config, "nextn_predict_layers", "%u of the %u blocks would leave none", n,
                          config->n_layers);
     config->n_layers = config->n_blocks - n;
-    snprintf(config->note, sizeof config->note,
-             "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
+    add_note(config, "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
              config->architecture, n);
     return CLLM_OK;
 }
 
-cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+static cllm_status check_heads(const model_config *config, const layer_config *l, cllm_error *err) {
+    if (l->n_heads == 0 || l->n_heads > INT32_MAX)
+        return bad_value(err, config, "attention.head_count", "%u is not between 1 and %d", l->n_heads, INT32_MAX);
+    if (l->n_kv_heads == 0 || l->n_heads % l->n_kv_heads != 0)
+        return bad_value(err, config, "attention.head_count_kv", "%u does not divide the %u query heads", l->n_kv_heads,
+                         l->n_heads);
+    if (l->key_length == 0 && config->n_embd % l->n_heads != 0)
+        return bad_value(err, config, "attention.head_count", "%u does not divide the embedding length %u", l->n_heads,
+                         config->n_embd);
+    return CLLM_OK;
+}
+
+static cllm_status check_lengths(const model_config *config, const layer_config *l, cllm_error *err) {
+    if (l->key_length > MAX_HEAD_LENGTH || l->value_length > MAX_HEAD_LENGTH || l->value_length == 0)
+        return bad_value(err, config, "attention.value_length", "keys of %u and values of %u elements are not possible",
+                         l->key_length, l->value_length);
+    if ((uint64_t)l->n_heads * l->key_length > INT32_MAX || (uint64_t)l->n_heads * l->value_length > INT32_MAX)
+        return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible", l->n_heads,
+                         l->key_length);
+    if (l->n_ff == 0 || l->n_ff > INT32_MAX)
+        return bad_value(err, config, "feed_forward_length", "%u is not between 1 and %d", l->n_ff, INT32_MAX);
+    return CLLM_OK;
+}
+
+/* The last layers may have no keys and values of their own: windowed ones read those of the last windowed layer that has some, the
+ * others those of the last other one. Of the two, the latter is the last of all. */
+static cllm_status read_shared_keys(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "attention.shared_kv_layers";
+    uint32_t n = 0;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &n, err);
+    if (status != CLLM_OK || n == 0) return status;
+    if (config->n_layers < 2 || n > config->n_layers - 2)
+        return bad_value(err, config, suffix, "%u of %u layers would leave less than two with keys and values", n,
+                         config->n_layers);
+    for (uint32_t i = config->n_layers - n; i < config->n_layers; i++) {
+        layer_config *l = &config->layers[i];
+        l->kv_layer = config->n_layers - n - (l->windowed ? 2 : 1);
+        const layer_config *from = &config->layers[l->kv_layer];
+        if (from->windowed != l->windowed || from->n_kv_heads != l->n_kv_heads || from->key_length != l->key_length ||
+            from->value_length != l->value_length)
+            return bad_value(err, config, suffix, "layer %u cannot share the keys and values of layer %u", i,
+                             l->kv_layer);
+    }
+    return CLLM_OK;
+}
+
+/* A key of windowed layers, which is also the others' where there is no such key. field: as of get_each. */
+static cllm_status get_windowed(const cllm_gguf *gguf, const model_config *config, const char *suffix, size_t field,
+                                cllm_error *err) {
+    uint32_t number = 0;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &number, err);
+    for (uint32_t i = 0; status == CLLM_OK && number > 0 && i < config->n_layers; i++)
+        if (config->layers[i].windowed) memcpy((char *)&config->layers[i] + field, &number, sizeof number);
+    return status;
+}
+#define GET_WINDOWED(suffix, field) get_windowed(gguf, config, suffix, offsetof(layer_config, field), err)
+
+/* The sizes of each layer. */
+static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    layer_config *const layers = config->layers, *const end = layers + config->n_layers;
+    cllm_status status = GET_EACH("attention.head_count", GGUF_REQUIRED, n_heads);
+    for (layer_config *l = layers; l < end; l++) {
+        l->n_kv_heads = l->n_heads;
+        l->bidirectional = config->traits && config->traits->bidirectional;
+    }
+    if (status == CLLM_OK) status = GET_EACH("attention.head_count_kv", GGUF_OPTIONAL, n_kv_heads);
+    if (status == CLLM_OK) status = GET_EACH("attention.key_length", GGUF_OPTIONAL, key_length);
+    if (status == CLLM_OK) status = GET_WINDOWED("attention.key_length_swa", key_length);
+    for (layer_config *l = layers; status == CLLM_OK && l < end; l++) {
+        status = check_heads(config, l, err);
+        if (status != CLLM_OK) return status;
+        if (l->key_length == 0) l->key_length = config->n_embd / l->n_heads;
+        l->value_length = config->n_embd % l->n_heads == 0 ? config->n_embd / l->n_heads : l->key_length;
+    }
+    if (status == CLLM_OK) status = GET_EACH("attention.value_length", GGUF_OPTIONAL, value_length);
+    if (status == CLLM_OK) status = GET_WINDOWED("attention.value_length_swa", value_length);
+    if (status == CLLM_OK) status = GET_EACH("feed_forward_length", GGUF_REQUIRED, n_ff);
+    for (layer_config *l = layers; status == CLLM_OK && l < end; l++) status = check_lengths(config, l, err);
+    return status;
+}
+
+static void raise(uint32_t *most, uint32_t n) {
+    if (n > *most) *most = n;
+}
+
+static void find_largest(model_config *config) {
+    config->n_heads = config->n_kv_heads = config->key_length = config->value_length = config->n_ff = 0;
+    for (const layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {
+        raise(&config->n_heads, l->n_heads);
+        raise(&config->n_kv_heads, l->n_kv_heads);
+        raise(&config->key_length, l->key_length);
+        raise(&config->value_length, l->value_length);
+        raise(&config->n_ff, l->n_ff);
+    }
+}
+
+cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err) {
     *config = (model_config){0};
     cllm_status status = read_architecture(gguf, config, err);
     if (status != CLLM_OK) return status;
@@ -168,11 +315,9 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
     const struct {
         const char *suffix;
         uint32_t *out;
-    } required[] = {
-        {"block_count", &config->n_layers},         {"embedding_length", &config->n_embd},
-        {"attention.head_count", &config->n_heads}, {"feed_forward_length", &config->n_ff},
-        {"context_length", &config->n_ctx_train},
-    };
+    } required[] = {{"block_count", &config->n_layers},
+                    {"embedding_length", &config->n_embd},
+                    {"context_length", &config->n_ctx_train}};
     for (size_t i = 0; i < sizeof required / sizeof *required; i++) {
         status = get_u32(gguf, config, required[i].suffix, GGUF_REQUIRED, required[i].out, err);
         if (status != CLLM_OK) return status;
@@ -187,36 +332,19 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_
 
     status = leave_drafts_out(gguf, config, err);
     if (status != CLLM_OK) return status;
-
     config->n_ctx_open = config->n_ctx_train;
-    config->n_kv_heads = config->n_heads;
-    status = get_u32(gguf, config, "attention.head_count_kv", GGUF_OPTIONAL, &config->n_kv_heads, err);
-    if (status != CLLM_OK) return status;
-    if (config->n_kv_heads == 0 || config->n_heads % config->n_kv_heads != 0)
-        return bad_value(err, config, "attention.head_count_kv", "%u does not divide the %u query heads",
-                         config->n_kv_heads, config->n_heads);
-
-    status = get_u32(gguf, config, "attention.key_length", GGUF_OPTIONAL, &config->key_length, err);
-    if (status != CLLM_OK) return status;
-    if (config->key_length == 0) {
-        if (config->n_embd % config->n_heads != 0)
-            return bad_value(err, config, "attention.head_count", "%u does not divide the embedding length %u",
-                             config->n_heads, config->n_embd);
-        config->key_length = config->n_embd / config->n_heads;
-    }
-    config->value_length = config->key_length;
-    status = get_u32(gguf, config, "attention.value_length", GGUF_OPTIONAL, &config->value_length, err);
-    if (status != CLLM_OK) return status;
-    if (config->key_length > MAX_HEAD_LENGTH || config->value_length > MAX_HEAD_LENGTH || config->value_length == 0)
-        return bad_value(err, config, "attention.value_length", "keys of %u and values of %u elements are not possible",
-                         config->key_length, config->value_length);
-    if ((uint64_t)config->n_heads * config->key_length > INT32_MAX ||
-        (uint64_t)config->n_heads * config->value_length > INT32_MAX)
-        return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible",
-                         config->n_heads, config->key_length);
-
+    config->layers = arena_alloc(a, config->n_layers, sizeof *config->layers);
+    if (!config->layers)
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for a description of %u layers", config->n_layers);
+    for (uint32_t i = 0; i < config->n_layers; i++) config->layers[i].kv_layer = i;
+    if (config->traits) status = read_windows(gguf, config, err);
+    if (status == CLLM_OK && config->traits) status = read_window_pattern(gguf, config, err);
+    if (status == CLLM_OK) status = read_layers(gguf, config, err);
+    if (status == CLLM_OK && config->traits && config->traits->shares_keys)
+        status = read_shared_keys(gguf, config, err);
+    find_largest(config);
     read_vocabulary_size(gguf, config);
-    return config->traits ? read_windows(gguf, config, err) : CLLM_OK;
+    return status;
 }
 
 /* A key that is there or keeps its default. */
@@ -304,9 +432,19 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
     return CLLM_OK;
 }
 
+static uint32_t rotated_elements(const model_config *config, const layer_config *l) {
+    return l->windowed ? config->rope_dimension_count_windowed : config->rope_dimension_count;
+}
+
+static cllm_status check_rotated(const model_config *config, const layer_config *l, cllm_error *err) {
+    const uint32_t n = rotated_elements(config, l), most = query_length(config, l);
+    if (n % 2 == 0 && n <= most) return CLLM_OK;
+    return bad_value(err, config, l->windowed ? "rope.dimension_count_swa" : "rope.dimension_count",
+                     "%u is not an even number up to the head's %u elements", n, most);
+}
+
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
-    const uint32_t most = query_length(config);
     if (traits->rope == ROPE_NONE || (traits->rope_layers > 0 && config->n_layers != traits->rope_layers))
         return CLLM_OK;
     config->rope_dimension_count = config->key_length;
@@ -323,13 +461,16 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
         return bad_value(err, config, config->rope_freq_base > 1 ? "rope.freq_base_swa" : "rope.freq_base",
                          "%g is not greater than 1",
                          (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
-    if (config->rope_dimension_count % 2 != 0 || config->rope_dimension_count > most)
-        return bad_value(err, config, "rope.dimension_count", "%u is not an even number up to the head's %u elements",
-                         config->rope_dimension_count, most);
-    if (traits->scales) { /* granite's switch for no RoPE at all */
+    config->rope_dimension_count_windowed = config->rope_dimension_count;
+    status =
+        get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL, &config->rope_dimension_count_windowed, err);
+    for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++)
+        status = check_rotated(config, &config->layers[i], err);
+    if (status != CLLM_OK) return status;
+    if (traits->rope_key) { /* granite's switch for no RoPE at all */
         bool rotated = true;
         status = gguf_get_bool(gguf, key_of(config, "rope.scaling.finetuned").text, GGUF_OPTIONAL, &rotated, err);
-        if (!rotated) config->rope_dimension_count = 0;
+        if (!rotated) config->rope_dimension_count = config->rope_dimension_count_windowed = 0;
         if (status != CLLM_OK) return status;
     }
     return read_rope_scaling(gguf, config, err);
@@ -338,7 +479,8 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
 /* The lengths of latent attention. The cache's are those that the file has for keys and values. */
 static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (!config->traits->latent_attention) return CLLM_OK;
-    config->kv_b_is_whole = cllm_gguf_find_tensor(gguf, "blk.0.attn_kv_b.weight");
+    config->kv_b_is_whole =
+        (config->traits->tensors & TENSOR_BIT(attn_kv_b)) != 0 || cllm_gguf_find_tensor(gguf, "blk.0.attn_kv_b.weight");
     config->latent_key_length = config->key_length; /* of a file that has none of the keys of compressed heads */
     config->latent_value_length = config->value_length;
     const gguf_need need = config->kv_b_is_whole ? GGUF_OPTIONAL : GGUF_REQUIRED;
@@ -372,62 +514,93 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
 
 static cllm_status check_latent(model_config *config, cllm_error *err) {
     if (config->kv_rank == 0) return CLLM_OK;
-    if (config->kv_b_is_whole) {
-        config->n_kv_heads = 1;
-        config->key_length = config->kv_rank + config->rope_dimension_count;
-        config->value_length = config->kv_rank;
-    }
     if (config->rope_dimension_count == 0 || config->rope_dimension_count >= config->latent_key_length)
         return bad_value(err, config, "attention.key_length_mla",
                          "%u elements, of which %u are rotated, are not possible", config->latent_key_length,
                          config->rope_dimension_count);
-    if (config->n_kv_heads != 1 || config->key_length != config->kv_rank + config->rope_dimension_count ||
-        config->value_length != config->kv_rank)
-        return bad_value(err, config, "attention.kv_lora_rank",
-                         "%u does not agree with %u heads of keys and values, of %u and %u elements", config->kv_rank,
-                         config->n_kv_heads, config->key_length, config->value_length);
+    const uint32_t key_length = config->kv_rank + config->rope_dimension_count;
+    for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {
+        if (config->kv_b_is_whole) {
+            l->n_kv_heads = 1;
+            l->key_length = key_length;
+            l->value_length = config->kv_rank;
+        }
+        if (l->n_kv_heads != 1 || l->key_length != key_length || l->value_length != config->kv_rank)
+            return bad_value(err, config, "attention.kv_lora_rank",
+                             "%u does not agree with %u heads of keys and values, of %u and %u elements",
+                             config->kv_rank, l->n_kv_heads, l->key_length, l->value_length);
+    }
+    find_largest(config);
+    return CLLM_OK;
+}
+
+/* What scores are multiplied by where the file does not say. */
+static float usual_attention_scale(const model_config *config, const layer_config *l) {
+    if (config->traits->attention_scale > 0) return config->traits->attention_scale;
+    const uint32_t layers_by_embd = config->traits->layers_scaled_by_embd;
+    const bool by_embd = layers_by_embd > 0 && layers_by_embd == config->n_layers;
+    return 1.0f / sqrtf(by_embd ? (float)(config->n_embd / l->n_heads) : (float)query_length(config, l));
+}
+
+static cllm_status read_attention_scale(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    float said = 0, factor = 1;
+    if (config->traits->scales) {
+        cllm_status status = get_f32(gguf, config, "attention.scale", GGUF_OPTIONAL, &said, err);
+        if (status != CLLM_OK) return status;
+    }
+    /* latent attention rotates a part of each key alone, and YaRN's magnitude belongs to all of it */
+    if (config->kv_rank > 0 && config->rope_scaling == ROPE_SCALING_YARN) {
+        const float multiplier = config->yarn_log_multiplier > 0 ? config->yarn_log_multiplier : 1;
+        const float m = config->rope_attention_factor * (1 + 0.1f * multiplier * logf(config->rope_scaling_factor));
+        factor = m * m;
+    }
+    for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++)
+        l->attention_scale = (said != 0 ? said : usual_attention_scale(config, l)) * factor;
     return CLLM_OK;
 }
 
 static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
-    const bool by_embd = traits->layers_scaled_by_embd > 0 && traits->layers_scaled_by_embd == config->n_layers;
-    config->attention_scale =
-        1.0f / sqrtf(by_embd ? (float)(config->n_embd / config->n_heads) : (float)query_length(config));
     const bool alibi = traits->alibi_layers == 0 || traits->alibi_layers == config->n_layers;
     config->alibi_max_bias = alibi ? traits->alibi_max_bias : 0;
+    config->value_scale = 1;
     config->attention_softcap = traits->attention_softcap;
     config->logit_softcap = traits->logit_softcap;
     config->embedding_scale = traits->embedding_scale_sqrt ? sqrtf((float)config->n_embd) : 1;
     config->residual_scale = config->logit_scale = 1;
+    if (traits->embedding_scale > 0) config->embedding_scale = traits->embedding_scale;
+    if (traits->depth_scale > 0) config->residual_scale = traits->depth_scale / sqrtf((float)config->n_layers);
+    if (traits->base_embd > 0) config->logit_scale = (float)traits->base_embd / (float)config->n_embd;
+    if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale; /* as a file would have it */
     const optional_key common[] = {
         {"attn_logit_softcapping", &config->attention_softcap, NULL},
         {"final_logit_softcapping", &config->logit_softcap, NULL},
         {"logit_scale", &config->logit_scale, NULL},
+        {"attention.clamp_kqv", &config->projection_limit, NULL},
     };
     const optional_key alibi_key[] = {{"attention.max_alibi_bias", &config->alibi_max_bias, NULL}};
     const optional_key scales[] = {
-        {"attention.scale", &config->attention_scale, NULL},
         {"embedding_scale", &config->embedding_scale, NULL},
         {"residual_scale", &config->residual_scale, NULL},
     };
     cllm_status status = READ_OPTIONAL(common);
     if (status == CLLM_OK && traits->scales) status = READ_OPTIONAL(scales);
     if (status != CLLM_OK) return status;
-    if (alibi && traits->alibi_max_bias > 0) status = READ_OPTIONAL(alibi_key);
+    if (traits->alibi_key) status = READ_OPTIONAL(alibi_key);
+    if (status == CLLM_OK && traits->value_scale_key)
+        status = get_f32(gguf, config, "attention.value_scale", GGUF_OPTIONAL, &config->value_scale, err);
     if (status != CLLM_OK) return status;
     if (!(config->alibi_max_bias >= 0 && config->alibi_max_bias <= 1000))
         return bad_value(err, config, "attention.max_alibi_bias", "%g is not between 0 and 1000",
                          (double)config->alibi_max_bias);
+    if (!(config->projection_limit >= 0))
+        return bad_value(err, config, "attention.clamp_kqv", "%g is negative", (double)config->projection_limit);
     if (config->logit_scale == 0) return bad_value(err, config, "logit_scale", "0 would make all logits the same");
     if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale;
-
-    /* latent attention rotates a part of each key alone, and YaRN's magnitude belongs to all of it */
-    if (config->kv_rank > 0 && config->rope_scaling == ROPE_SCALING_YARN) {
-        const float multiplier = config->yarn_log_multiplier > 0 ? config->yarn_log_multiplier : 1;
-        const float m = config->rope_attention_factor * (1 + 0.1f * multiplier * logf(config->rope_scaling_factor));
-        config->attention_scale *= m * m;
-    }
+    status = read_attention_scale(gguf, config, err);
+    if (status != CLLM_OK) return status;
+    config->attention_temperature = traits->temperature_scale;
+    config->attention_temperature_length = traits->temperature_length;
     if (!traits->attention_temperature) return CLLM_OK;
     config->attention_temperature_length = config->rope_original_context;
     const optional_key temperature[] = {
@@ -460,7 +633,7 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
         return bad_value(err, config, "expert_used_count", "%u is not between 1 and the %u that there are",
                          config->n_experts_used, config->n_experts);
 
-    uint32_t n_shared = 0, gating = traits->gating ? traits->gating : GATING_SOFTMAX;
+    uint32_t n_shared = traits->n_shared_experts, gating = traits->gating ? traits->gating : GATING_SOFTMAX;
     config->n_ff_expert = config->n_ff;
     config->expert_weights_normalised = traits->expert_weights_normalised;
     config->expert_weights_scale = 1;
@@ -477,14 +650,21 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
         {"expert_group_count", NULL, &config->n_expert_groups},
         {"expert_group_used_count", NULL, &config->n_expert_groups_used},
     };
+    const optional_key period[] = {{"moe_every_n_layers", NULL, &config->expert_period}};
     status = READ_OPTIONAL(keys);
+    if (status == CLLM_OK && traits->expert_period_key) status = READ_OPTIONAL(period);
     if (status == CLLM_OK && traits->expert_keys) {
         status = READ_OPTIONAL(more);
         if (status == CLLM_OK)
             status = gguf_get_bool(gguf, key_of(config, "expert_weights_norm").text, GGUF_OPTIONAL,
                                    &config->expert_weights_normalised, err);
     }
+    config->expert_step = 1;
+    if (status == CLLM_OK && traits->expert_step_key)
+        status = get_u32(gguf, config, "interleave_moe_layer_step", GGUF_OPTIONAL, &config->expert_step, err);
     if (status != CLLM_OK) return status;
+    if (config->expert_step != 1 && !traits->dense)
+        return bad_value(err, config, "interleave_moe_layer_step", "no dense layers are known of this architecture");
     if (config->n_dense_layers > 0 && !traits->dense)
         return bad_value(err, config, "leading_dense_block_count",
                          "no dense layers are known of this architecture, and "
@@ -519,6 +699,16 @@ static cllm_status refuse_architecture(const model_config *config, cllm_error *e
                         "architecture '%s' is not supported; supported: %s", config->architecture, names);
 }
 
+static cllm_status read_per_layer(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "embedding_length_per_layer_input";
+    if (!config->traits->per_layer) return CLLM_OK;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &config->n_embd_per_layer, err);
+    if (status == CLLM_OK && (uint64_t)config->n_embd_per_layer * config->n_layers > INT32_MAX)
+        return bad_value(err, config, suffix, "%u elements for each of %u layers are not possible",
+                         config->n_embd_per_layer, config->n_layers);
+    return status;
+}
+
 static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const cllm_pooling kinds[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
                                          CLLM_POOLING_RANK}; /* as files number them */
@@ -532,27 +722,159 @@ static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cll
     return CLLM_OK;
 }
 
-/* Of a model whose tokens see what comes after them no text can be generated. */
+/* What is made of an embedding after the pooling. */
+static cllm_status read_dense(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const struct {
+        const char *tensor, *in, *out;
+    } layers[] = {{"dense_2.weight", "dense_2_feat_in", "dense_2_feat_out"},
+                  {"dense_3.weight", "dense_3_feat_in", "dense_3_feat_out"}};
+    config->n_embd_out = config->n_embd;
+    for (size_t i = 0; config->traits->dense_after_pooling && i < sizeof layers / sizeof *layers; i++) {
+        uint32_t in = 0, out = 0;
+        if (!cllm_gguf_find_tensor(gguf, layers[i].tensor)) continue;
+        cllm_status status = get_u32(gguf, config, layers[i].in, GGUF_REQUIRED, &in, err);
+        if (status == CLLM_OK) status = get_u32(gguf, config, layers[i].out, GGUF_REQUIRED, &out, err);
+        if (status != CLLM_OK) return status;
+        if (in != config->n_embd_out)
+            return bad_value(err, config, layers[i].in, "%u is not the %u elements that come before it", in,
+                             config->n_embd_out);
+        if (out == 0 || out > INT32_MAX)
+            return bad_value(err, config, layers[i].out, "%u is not between 1 and %d", out, INT32_MAX);
+        config->dense_lengths[i] = config->n_embd_out = out;
+    }
+    return CLLM_OK;
+}
+
+/* A score for each label; without labels there is one. */
+static cllm_status read_classifier(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const classifier_kind kind = config->traits->classifier;
+    const config_key key = key_of(config, "classifier.output_labels");
+    const bool whole = cllm_gguf_find_tensor(gguf, "cls.output.weight");
+    if (kind != CLASSIFIER_NONE && (whole || (kind == CLASSIFIER_TANH && cllm_gguf_find_tensor(gguf, "cls.weight")))) {
+        cllm_array labels = {.count = 1};
+        cllm_status status = gguf_get_array(gguf, key.text, GGUF_OPTIONAL, CLLM_STRING, &labels, err);
+        if (status != CLLM_OK) return status;
+        if (labels.count == 0 || labels.count > MAX_SCORES)
+            return bad_value(err, config, "classifier.output_labels", "%" PRIu64 " labels are not between 1 and %u",
+                             labels.count, MAX_SCORES);
+        config->n_scores = (uint32_t)labels.count;
+    }
+    if (config->pooling == CLLM_POOLING_RANK && config->n_scores == 0)
+        return bad_value(err, config, "pooling_type", "4 ranks, and the file has no classifier (cls.output.weight)");
+    return CLLM_OK;
+}
+
+static cllm_status read_activation(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const struct {
+        const char *name;
+        activation activation;
+    } known[] = {{"gelu", GEGLU_ERF}, {"geglu", GEGLU_ERF}, {"silu", SWIGLU}, {"swish", SWIGLU}, {"swiglu", SWIGLU}};
+    const config_key key = key_of(config, "hidden_activation");
+    cllm_string name = {0};
+    config->activation = config->traits->activation;
+    if (!config->traits->activation_key) return CLLM_OK;
+    cllm_status status = gguf_get_string(gguf, key.text, GGUF_OPTIONAL, &name, err);
+    if (status != CLLM_OK || !name.data) return status;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (gguf_is_text(name, known[i].name)) {
+            config->activation = known[i].activation;
+            return CLLM_OK;
+        }
+    return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
+                        "%s: '%.*s' is not supported; supported: gelu, silu", key.text,
+                        (int)(name.length < 80 ? name.length : 80), name.data);
+}
+
+/* Families whose tokens see what comes after them are marked as such. */
 static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config *config, cllm_error *err) {
     const config_key key = key_of(config, "attention.causal");
     bool causal = true;
+    if (config->traits->bidirectional) return CLLM_OK;
     cllm_status status = gguf_get_bool(gguf, key.text, GGUF_OPTIONAL, &causal, err);
     if (status != CLLM_OK || causal) return status;
     return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
-                        "%s: false: models whose tokens also see later tokens are not supported", key.text);
+                        "%s: false: this architecture is not known to have tokens that also see later tokens",
+                        key.text);
 }
 
-cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+/* Of each layer, or one of all. These keys have no prefix. */
+static cllm_status read_activation_number(const cllm_gguf *gguf, model_config *config, const char *key, size_t number,
+                                          cllm_error *err) {
+    const cllm_value *value = cllm_gguf_find(gguf, key);
+    const bool is_array = value && value->type == CLLM_ARRAY;
+    cllm_array rest = {0};
+    cllm_value element;
+    float one = 0;
+    cllm_status status = is_array ? gguf_get_array(gguf, key, GGUF_REQUIRED, CLLM_FLOAT32, &rest, err)
+                                  : gguf_get_f32(gguf, key, GGUF_REQUIRED, &one, err);
+    if (status == CLLM_OK && is_array && rest.count != config->n_blocks)
+        return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: %" PRIu64 " values for %" PRIu32 " layers",
+                            key, rest.count, config->n_blocks);
+    for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++) {
+        if (is_array && cllm_array_next(&rest, &element)) one = (float)element.f;
+        if (!isfinite(one))
+            return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: %g of layer %" PRIu32 " is not finite",
+                                key, (double)one, i);
+        config->layers[i].activation_numbers[0][number] = one;
+    }
+    return status;
+}
+
+static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char *const keys[ACTIVATION_NUMBERS] = {"xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"};
+    cllm_status status = CLLM_OK;
+    if (config->traits->activation != XIELU) return status;
+    for (size_t i = 0; status == CLLM_OK && i < ACTIVATION_NUMBERS; i++)
+        status = read_activation_number(gguf, config, keys[i], i, err);
+    for (layer_config *l = config->layers; status == CLLM_OK && l < config->layers + config->n_layers; l++) {
+        float *const a = &l->activation_numbers[0][0], *const b = a + 1, *const c = a + 2; /* softplus of the file's */
+        *a = (float)log1p(exp((double)*a));
+        *b = *c + (float)log1p(exp((double)*b));
+    }
+    return status;
+}
+
+/* Has a layer of the file a router, or experts for one that is missing? */
+static bool has_mixture(const cllm_gguf *gguf, uint32_t layer) {
+    static const char *const parts[] = {"ffn_gate_inp", "ffn_down_exps"};
+    bool has = false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.weight", layer, parts[i]);
+        has = has || cllm_gguf_find_tensor(gguf, name);
+    }
+    return has;
+}
+
+/* Which layers rotate and which are mixtures. */
+static void finish_layers(const cllm_gguf *gguf, model_config *config) {
+    const model_traits *traits = config->traits;
+    for (uint32_t i = 0; i < config->n_layers; i++) {
+        layer_config *l = &config->layers[i];
+        const bool passed_over = traits->no_rope_period > 0 && (i + 1) % traits->no_rope_period == 0;
+        const bool first = traits->rope_in_dense_layers && i < config->n_dense_layers;
+        const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed || first;
+        l->rope_dimension_count = rotates && !passed_over ? rotated_elements(config, l) : 0;
+        l->has_experts = config->n_experts > 0 && i >= config->n_dense_layers && config->expert_step > 0 &&
+                         (i + 1) % config->expert_step == 0 && (!traits->experts_by_tensors || has_mixture(gguf, i));
+        if (config->expert_period > 0 && i % config->expert_period != 1) l->has_experts = false;
+    }
+}
+
+cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err) {
     *config = (model_config){0};
     cllm_status status = read_architecture(gguf, config, err);
     if (status != CLLM_OK) return status;
     if (!family_find(config->architecture)) return refuse_architecture(config, err);
-    status = config_read_sizes(gguf, config, err);
+    status = config_read_sizes(gguf, a, config, err);
     if (status == CLLM_OK) status = refuse_other_kinds(gguf, config, err);
     if (status != CLLM_OK) return status;
 
-    const char *epsilon =
-        config->traits->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+    static const char rms_epsilon[] = "attention.layer_norm_rms_epsilon";
+    config->norm = config->traits->norm;
+    if (config->traits->rms_norm_by_key && cllm_gguf_find(gguf, key_of(config, rms_epsilon).text))
+        config->norm = NORM_RMS;
+    const char *epsilon = config->norm == NORM_RMS ? rms_epsilon : "attention.layer_norm_epsilon";
     status = get_f32(gguf, config, epsilon, GGUF_REQUIRED, &config->norm_epsilon, err);
     if (status != CLLM_OK) return status;
     if (!(config->norm_epsilon >= 0))
@@ -566,6 +888,12 @@ cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error 
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
+    if (status == CLLM_OK) status = read_per_layer(gguf, config, err);
+    if (status == CLLM_OK) status = read_activation(gguf, config, err);
     if (status == CLLM_OK) status = read_pooling(gguf, config, err);
+    if (status == CLLM_OK) status = read_activation_numbers(gguf, config, err);
+    if (status == CLLM_OK) status = read_dense(gguf, config, err);
+    if (status == CLLM_OK) status = read_classifier(gguf, config, err);
+    if (status == CLLM_OK) finish_layers(gguf, config);
     return status;
 }

@@ -3,6 +3,7 @@
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 
+#include "base/arena.h"
 #include "cllm.h"
 #include "model/families.h"
 
@@ -21,30 +22,61 @@ typedef struct lora_sizes {
     uint32_t longest_rank;
 } lora_sizes;
 
+/* What a layer mixes the tokens of a sequence with. */
+typedef enum mixer_kind { MIXER_ATTENTION } mixer_kind;
+
+/* What a layer is. Layers may differ in any of this, so who works on a layer reads these numbers and not the model's. */
+typedef struct layer_config {
+    mixer_kind mixer;
+    bool windowed; /* its tokens see the model's window, not all that is before them */
+    bool
+        bidirectional; /* they see those after them, too, or half a window to both sides; each layer overwrites the keys and values of the
+                           one before it */
+    bool has_experts;
+    uint32_t n_heads;    /* query heads */
+    uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
+    uint32_t key_length; /* per head, of what the cache holds as keys, and of queries when they meet them */
+    uint32_t value_length;
+    uint32_t
+        kv_layer;  /* whose keys and values its queries meet: itself, or an earlier layer that is windowed as it is */
+    uint32_t n_ff; /* of its network, where it is not a mixture */
+    uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
+                                      last); 0: none */
+    float activation_numbers[2][ACTIVATION_NUMBERS]; /* of its network or shared experts, and of experts: families.h */
+    float attention_scale;                           /* of scores: queries are multiplied by it */
+} layer_config;
+
 typedef struct model_config {
     char architecture[64];
     const model_traits *traits; /* NULL: of an architecture that is not known, of which there are but the sizes */
     uint32_t n_layers;
     uint32_t n_blocks; /* of the file: after the layers come those that only draft */
     uint32_t n_embd;
-    uint32_t n_heads;    /* query heads */
-    uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
-    uint32_t key_length; /* per head, of what the cache holds as keys, and of queries when they meet them */
+    layer_config *layers; /* [n_layers] */
+    /* the largest of all layers, each on its own: */
+    uint32_t n_heads;
+    uint32_t n_kv_heads;
+    uint32_t key_length;
     uint32_t value_length;
     uint32_t n_ff;
     uint32_t n_vocab;
+    uint32_t n_embd_per_layer; /* of what each layer embeds on its own; 0: nothing */
     uint32_t n_ctx_train;
     uint32_t n_ctx_open;  /* the context of an engine that asks for none: n_ctx_train; of LongRoPE the original */
     cllm_pooling pooling; /* that the file names; else the last row's */
     float norm_epsilon;
-    bool is_parallel; /* of a family whose files say so: both halves of a layer begin with x */
+    activation activation;
+    uint32_t dense_lengths[2]; /* of what dense layers after the pooling give, one after the other; 0: there is none */
+    uint32_t n_scores;         /* of a classifier; 0: there is none */
+    uint32_t n_embd_out;       /* of an embedding: what the last dense layer gives, or n_embd */
+    bool is_parallel;          /* of a family whose files say so: both halves of a layer begin with x */
 
-    uint32_t window;           /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
-    uint32_t window_period;    /* the last layer of each period is not windowed, */
-    cllm_array window_pattern; /* unless the file tells for each layer: [n_layers] bool, or a count of 0 */
+    norm_kind norm;
+    bool window_chunked; /* families.h */
+    uint32_t window;     /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
 
-    uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
-                                      last); 0: none */
+    uint32_t rope_dimension_count; /* of layers that rotate */
+    uint32_t rope_dimension_count_windowed;
     float rope_freq_base;
     float rope_freq_base_windowed;
     rope_scaling rope_scaling;
@@ -55,9 +87,10 @@ typedef struct model_config {
     float yarn_kept;      /* the most of its own frequency that a pair keeps: 1 is usual */
     float yarn_magnitude; /* what YaRN multiplies cos and sin with; 0: what its formula says */
 
-    float attention_scale;       /* of scores: queries are multiplied by it */
     float attention_temperature; /* queries times 1 + this * ln(floor(position / length) + 1); 0: none */
     uint32_t attention_temperature_length;
+    float value_scale;       /* what attention gives is multiplied by it */
+    float projection_limit;  /* queries, keys and values lie within -this .. this; 0: anywhere */
     float alibi_max_bias;    /* ALiBi: a score falls with distance, in the last head by 2^-this a position; 0: no */
     float attention_softcap; /* scores become cap * tanh(score / cap); 0: none */
     float logit_softcap;     /* the same of logits */
@@ -65,7 +98,9 @@ typedef struct model_config {
 
     uint32_t n_experts; /* 0: a dense model */
     uint32_t n_experts_used;
+    uint32_t expert_step;    /* the last layer of so many is a mixture; 0: none */
     uint32_t n_dense_layers; /* the first, which have no experts */
+    uint32_t expert_period;  /* layer i has experts if i % this is 1; 0: all have */
     uint32_t n_ff_expert;
     uint32_t n_ff_shared; /* of all shared experts together; 0: none */
     expert_gating expert_gating;
@@ -84,24 +119,23 @@ typedef struct model_config {
 
     lora_sizes lora;
 
-    char note[192]; /* what the file asks for and does not get, in one line, or "" */
+    char note[384]; /* what the file asks for and does not get, in one line, or "" */
 } model_config;
 
-/* Read the sizes that every architecture's file has, so that memory can be planned and shown. */
-cllm_status config_read_sizes(const cllm_gguf *gguf, model_config *config, cllm_error *err);
+/* Read the sizes that every architecture's file has, so that memory can be planned and shown: of the layers all but how they
+ * rotate, scale and choose. Both take the memory of the layers from `a`. */
+cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err);
 
 /* Read everything that running needs. Architectures that cannot be run are refused by name. */
-cllm_status config_read(const cllm_gguf *gguf, model_config *config, cllm_error *err);
-
-bool config_is_windowed(const model_config *config, uint32_t layer);
-bool config_has_rope(const model_config *config, uint32_t layer);
-bool config_has_experts(const model_config *config, uint32_t layer);
+cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, cllm_error *err);
 
 /* Elements that the projection to queries gives for a head, and that attention's output matrix takes of one: those of the
  * cache, but with latent attention. */
-static inline uint32_t query_length(const model_config *c) { return c->kv_rank ? c->latent_key_length : c->key_length; }
-static inline uint32_t attended_length(const model_config *c) {
-    return c->kv_rank ? c->latent_value_length : c->value_length;
+static inline uint32_t query_length(const model_config *c, const layer_config *l) {
+    return c->kv_rank ? c->latent_key_length : l->key_length;
+}
+static inline uint32_t attended_length(const model_config *c, const layer_config *l) {
+    return c->kv_rank ? c->latent_value_length : l->value_length;
 }
 
 #endif

@@ -19,16 +19,19 @@ typedef enum tensor_extent {
     DIM_QKV,      /* the three above together */
     DIM_ATTENDED, /* query heads times the length of a value */
     DIM_HEADS,
+    DIM_GATES,   /* of what attention gives: one a head, or an element */
     DIM_Q_NORMS, /* rows of attn_q_norm, and how long they are: see qk_norm_kind */
     DIM_K_NORMS,
     DIM_Q_NORM_LENGTH,
     DIM_K_NORM_LENGTH,
+    DIM_V_NORM_LENGTH,
     DIM_FF,
     DIM_FF_TWICE,
     DIM_FF_EXPERT,
     DIM_GATE_UP, /* the two of an expert together */
     DIM_FF_SHARED,
     DIM_EXPERTS,
+    DIM_PER_LAYER, /* n_embd_per_layer */
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
     DIM_KV_RANK,
     DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key after them, */
@@ -55,6 +58,7 @@ typedef enum tensor_kind {
     X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                 \
     X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)    \
     X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)    \
+    X(attn_v_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_V_NORM_LENGTH)        \
     X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)               \
     X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)             \
     X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)            \
@@ -64,13 +68,16 @@ typedef enum tensor_kind {
     X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
     X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)             \
     X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
+    X(attn_gate, TENSOR_LINEAR, DIM_ONE, DIM_GATES, DIM_EMBD)               \
     X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
+    X(attn_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
     X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \
     X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                    \
     X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                   \
     X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                     \
     X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                   \
     X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)          \
+    X(ffn_gate_inp_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
     X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)              \
     X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)   \
     X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
@@ -80,7 +87,15 @@ typedef enum tensor_kind {
     X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)      \
     X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)        \
     X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)      \
-    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)
+    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
+    X(post_ffw_norm_1, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(pre_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)              \
+    X(post_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(inp_gate, TENSOR_LINEAR, DIM_ONE, DIM_PER_LAYER, DIM_EMBD)            \
+    X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                \
+    X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)         \
+    X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)
 
 typedef enum layer_tensor {
 #define X(name, kind, count, rows, columns) LAYER_##name,
@@ -108,9 +123,20 @@ typedef enum activation {
     GELU,           /* gelu(up): there is no gate (Hendrycks & Gimpel 2016; the tanh form) */
     CLAMPED_SWIGLU, /* g * sigmoid(1.702 g) * (u + 1), g = min(gate, 7), u = up within -7..7 (gpt-oss) */
     RELU_SQUARED,   /* max(up, 0)^2: there is no gate (So et al. 2021) */
+    REGLU,          /* max(gate, 0) * up */
+    LIMITED_SWIGLU, /* min(silu(gate), a) * (up within -a..a), a the layer's */
+    XIELU, /* a u^2 + c u of u > 0, else b (exp(min(u, d)) - 1 - u) + c u, u = up; a, b, c, d are the layer's; there
+                       is no gate (Huang & Schlag 2024) */
+    GEGLU_ERF, /* these two as they are defined, x times the normal distribution's share below x, which the tanh form comes near to */
+    GELU_ERF,
+    LAST_ACTIVATION = GELU_ERF
 } activation;
 
-static inline bool activation_has_gate(activation which) { return which != GELU && which != RELU_SQUARED; }
+enum { ACTIVATION_NUMBERS = 4 }; /* a, b, c, d */
+
+static inline bool activation_has_gate(activation which) {
+    return which != GELU && which != RELU_SQUARED && which != XIELU && which != GELU_ERF;
+}
 
 typedef enum qk_norm_kind {
     QK_NORM_HEAD, /* [key_length], of each head */
@@ -134,55 +160,102 @@ typedef enum expert_gating {
 
 #define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
 
+/* How a model that ranks makes scores of an embedding, where its file has a classifier (cls.*). */
+typedef enum classifier_kind {
+    CLASSIFIER_NONE,
+    CLASSIFIER_TANH, /* of the first row: a dense layer and tanh, if the file has them, and a row of weights for each score */
+    CLASSIFIER_GELU,    /* the same of the mean, with gelu and a norm */
+    CLASSIFIER_SOFTMAX, /* of the last row: softmax over what a row of weights gives for each score */
+} classifier_kind;
+
 typedef struct model_traits {
     const char *architecture;
-    tensor_set tensors;  /* that each layer has, beside its feed-forward part: */
-    tensor_set dense;    /* one part for all tokens, */
-    tensor_set experts;  /* or, where expert_count is more than 0, many to choose from; empty: never */
-    tensor_set shared;   /* experts that every token takes, where their length is more than 0 */
-    tensor_set optional; /* that a layer may have */
+    tensor_set tensors; /* that each layer has, beside its feed-forward part: */
+    tensor_set dense;   /* one part for all tokens, */
+    tensor_set experts; /* or, where expert_count is more than 0, many to choose from; empty: never */
+    tensor_set shared;  /* experts that every token takes, where their length is more than 0 */
+    tensor_set
+        per_layer; /* what a layer embeds of a token on its own, where the length of that is more than 0; empty: never */
+    tensor_set optional; /* that a layer may have; attn_v: without it values are what attn_k gives */
     tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
-    bool bidirectional; /* tokens see those after them, too: an encoder, which has no cache and can only embed */
+    tensor_set
+        unit_norms; /* of all those, norms of which the file has no weights: these are 1 (attn_norm: output_norm too) */
+
+    bool
+        bidirectional; /* tokens see those after them, too, in windowed layers as far as half a window to each side: an encoder, which
+                           has no cache and can only embed */
+    bool token_types;          /* the first row of a table of theirs is added to every embedding, if the file has one */
+    bool first_layer_unnormed; /* has no attn_norm, since embeddings are normed */
+    bool no_output_norm;       /* the last layer ends with a norm of its own */
+    bool dense_after_pooling;  /* dense_2 and dense_3, if the file has them */
+    classifier_kind classifier;
+
     norm_kind norm;
     rope_pairing rope;
     activation activation;
     qk_norm_kind qk_norm;
     bool qk_norm_after_rope;
-    bool gate_in_up;                      /* ffn_up is gate and then up, in one tensor */
-    bool ffn_norm_is_post_attention_norm; /* by its name in the file */
-    bool parallel_key;                    /* read whether both halves of a layer begin with x, each with its norm */
-    bool ollama_names;                    /* attn_out, and attn_sinks without .weight */
+    bool qk_norm_with_rope;       /* in layers that have RoPE */
+    uint32_t qk_unnormed_experts; /* a model of so many experts has no such norms */
+    bool rms_norm_by_key;         /* RMS norm, if the file has its epsilon */
+    bool gate_per_head;           /* attn_gate has a row a head */
+    bool gate_in_up;              /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
+    bool activation_key;          /* read which it is */
+    const char *ffn_norm_name;    /* in the file, where it is another than "ffn_norm" */
+    bool parallel_key;            /* read whether both halves of a layer begin with x, each with its norm */
+    bool ollama_names;            /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
     bool expert_weights_normalised; /* to the sum 1 over the chosen */
+    bool expert_weights_on_input;   /* experts are given the token's vector times their weight */
+    bool experts_by_tensors;        /* a layer is a mixture if the file has a router for it */
+    bool expert_step_key;           /* read of how many layers the last is a mixture */
+    bool router_reads_layer;        /* scores are of x as it comes into the layer */
+    bool shared_mean;               /* with shared experts the result is the mean of both kinds */
+    uint32_t n_shared_experts;      /* where the file does not say */
+    bool expert_period_key;         /* read of how many layers each second has experts */
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
 
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
+    bool full_layer_first;     /* of so many, instead of last */
+    bool window_chunked;       /* windows stand one after another: a token sees its own as far as itself */
     uint32_t window;           /* where the file does not say */
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
-    bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
+    bool windowed_unscaled;    /* RoPE of windowed layers is never stretched, and has no factors */
+    bool shares_keys;          /* read how many layers, the last, have the keys and values of earlier ones */
     float windowed_freq_base;  /* 0: that of the other layers; a key may say otherwise */
     uint32_t rope_layers;      /* only a model of so many layers has RoPE; 0: any */
     uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
     bool rope_in_windows_only; /* where there are windows */
-    bool position_embd;        /* positions have embeddings of their own; with ALiBi, if the file has them */
-    bool embedding_norm;       /* of what is embedded (token_embd_norm) */
-    float alibi_max_bias;      /* ALiBi's constant, where the file does not say; 0: the family has none */
-    uint32_t alibi_layers;     /* only a model of so many layers has ALiBi; 0: any */
+    bool rope_in_dense_layers; /* and in the first layers that are no mixture */
+    bool
+        position_embd; /* positions have embeddings of their own; of a family with a key for ALiBi, if the file has them */
+    bool embedding_norm;   /* of what is embedded (token_embd_norm) */
+    float alibi_max_bias;  /* ALiBi's constant, 0: the family has none */
+    bool alibi_key;        /* read it */
+    uint32_t alibi_layers; /* only a model of so many layers has ALiBi; 0: any */
 
     bool yarn_unrounded;            /* YaRN's ramp begins and ends between two pairs */
     bool yarn_unless_said;          /* where the file does not name the kind of stretching */
     float yarn_log_multiplier_unit; /* what yarn_log_multiplier is divided by; 0: not read */
     bool attention_temperature;     /* read its keys */
+    float temperature_scale; /* instead of the keys: this and the next, in layers without RoPE, of the position + 1 */
+    uint32_t temperature_length;
 
-    bool embedding_scale_sqrt;              /* embeddings times sqrt(n_embd) */
-    bool scales;                            /* read embedding, residual and attention scale */
-    bool logit_scale_divides;               /* else logits are multiplied by it */
+    bool embedding_scale_sqrt; /* embeddings times sqrt(n_embd) */
+    bool scales;               /* read embedding, residual and attention scale */
+    bool rope_key;             /* read whether there is RoPE at all */
+    float embedding_scale;     /* where the file does not say; 0: 1 */
+    float depth_scale;         /* the same: sums are times this / sqrt(n_layers); 0: they are as they are */
+    uint32_t base_embd;        /* the same: logits are times this / n_embd; 0: they are as they are */
+    bool logit_scale_divides;  /* else logits are multiplied by it */
+    bool value_scale_key;      /* what attention gives is scaled, read by how much */
+    float attention_scale;     /* of scores; 0: 1 / sqrt(elements of a query) */
     float attention_softcap, logit_softcap; /* where the file does not say */
     uint32_t layers_scaled_by_embd;         /* a model of so many layers divides scores by sqrt(n_embd / n_heads) */
 } model_traits;

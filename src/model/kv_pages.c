@@ -7,14 +7,14 @@
 
 /* ------------------------------------------------------------------------------------------------- sizes */
 
-uint32_t kv_pool_of(const model_config *config, uint32_t layer) {
-    return config_is_windowed(config, layer) ? KV_WINDOWED : KV_FULL;
+uint32_t kv_pool_of(const layer_config *layer) {
+    return layer->windowed && !layer->bidirectional ? KV_WINDOWED : KV_FULL;
 }
 
-uint32_t kv_pool_layers(const model_config *config, uint32_t n_layers, uint32_t pool) {
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < n_layers; i++) n += kv_pool_of(config, i) == pool;
-    return n;
+static bool has_layers(const model_config *config, uint32_t pool) {
+    for (uint32_t i = 0; i < config->n_layers; i++)
+        if (kv_pool_of(&config->layers[i]) == pool) return true;
+    return false;
 }
 
 /* Windowed pages of a sequence: of what the first token of a batch still sees up to the last, wherever that begins in a page. */
@@ -27,7 +27,7 @@ static uint64_t windowed_pages(const model_config *c, const kv_size *size) {
 uint64_t kv_pages_count(const model_config *config, const kv_size *size, uint32_t pool) {
     const uint64_t all = (uint64_t)kv_chunks(size->n_positions) + size->n_cached;
     if (pool == KV_FULL) return all < KV_NONE ? all : UINT64_MAX;
-    if (kv_pool_layers(config, config->n_layers, KV_WINDOWED) == 0) return 0;
+    if (!has_layers(config, KV_WINDOWED)) return 0;
     const uint64_t seen = windowed_pages(config, size) * size->n_sequences + size->n_cached; /* 2^23 * 2^32 and more */
     return seen < all ? seen : kv_pages_count(config, size, KV_FULL);
 }
@@ -53,6 +53,7 @@ static cllm_status no_memory(uint32_t n_positions, cllm_error *err) {
 cllm_status kv_pages_create(const model_config *config, const kv_size *size, arena *a, kv_pages *out, cllm_error *err) {
     *out = (kv_pages){.n_chunks = kv_chunks(size->n_ctx),
                       .window = config->window,
+                      .chunked = config->window_chunked,
                       .drops = windowed_pages(config, size) < kv_chunks(size->n_ctx)};
     for (uint32_t i = 0; i < KV_POOLS; i++) {
         const uint64_t n = kv_pages_count(config, size, i);
@@ -164,7 +165,7 @@ void kv_table_drop_chunks(kv_table *table, kv_pages *pages, uint32_t first) {
 }
 
 void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept) {
-    if (pages->drops) kv_table_drop_chunks(table, pages, kv_first_seen(pages->window, kept) / KV_CHUNK);
+    if (pages->drops) kv_table_drop_chunks(table, pages, kv_first_seen(pages->window, pages->chunked, kept) / KV_CHUNK);
 }
 
 kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t length, uint32_t end) {
@@ -195,12 +196,13 @@ void kv_table_truncate(kv_table *table, kv_pages *pages, uint32_t length) {
 }
 
 bool kv_table_reaches(const kv_table *table, const kv_pages *pages, uint32_t position) {
-    return position == 0 || table->of[KV_WINDOWED].first <= kv_first_seen(pages->window, position) / KV_CHUNK;
+    return position == 0 ||
+           table->of[KV_WINDOWED].first <= kv_first_seen(pages->window, pages->chunked, position) / KV_CHUNK;
 }
 
 void kv_table_adopt(kv_table *table, kv_pages *pages, const uint32_t *numbers, uint32_t length) {
     const uint32_t n = kv_chunks(length);
-    const uint32_t first = has_windowed(pages) ? kv_first_seen(pages->window, length) / KV_CHUNK : 0;
+    const uint32_t first = has_windowed(pages) ? kv_first_seen(pages->window, pages->chunked, length) / KV_CHUNK : 0;
     for (uint32_t i = 0; i < n; i++) {
         hold(pages, numbers[i], has_windowed(pages) && i >= first);
         put(table, pages, i, numbers[i]);

@@ -25,13 +25,32 @@ static chunk_bytes bytes_of_chunk(cllm_kv_type type, uint32_t key_length, uint32
 
 static uint64_t sum_of(chunk_bytes b) { return b.keys + b.values + b.key_scales + b.value_scales; }
 
-/* A chunk has less than 2^31 * 10 * KV_CHUNK bytes, a page up to 2^16 layers of 2^31 heads. */
+/* Fill a layer's place, which begins at *end of its pool's page (of an encoder's layer, all at 0); *end is moved behind it. False if that
+ * wraps. */
+static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *end, kv_place *out) {
+    const bool keeps = layer->mixer == MIXER_ATTENTION;
+    *out = (kv_place){.pool = kv_pool_of(layer),
+                      .n_kv_heads = keeps ? layer->n_kv_heads : 0,
+                      .key_length = layer->key_length,
+                      .value_length = layer->value_length,
+                      .offset = layer->bidirectional ? 0 : *end};
+    uint64_t bytes, own_end; /* a chunk has less than 2^31 * 10 * KV_CHUNK */
+    if (!checked_mul(out->n_kv_heads, sum_of(bytes_of_chunk(type, out->key_length, out->value_length)), &bytes) ||
+        !checked_add(out->offset, bytes, &own_end))
+        return false;
+    if (own_end > *end) *end = own_end;
+    return true;
+}
+
 uint64_t kv_store_page_bytes(const model_config *config, cllm_kv_type type, uint32_t n_layers, uint32_t pool) {
-    const uint64_t heads = (uint64_t)kv_pool_layers(config, n_layers, pool) * config->n_kv_heads;
-    uint64_t bytes;
-    return checked_mul(heads, sum_of(bytes_of_chunk(type, config->key_length, config->value_length)), &bytes)
-               ? bytes
-               : UINT64_MAX;
+    uint64_t sum = 0;
+    kv_place place;
+    for (uint32_t i = 0; i < n_layers; i++) {
+        const layer_config *layer = &config->layers[i];
+        if (kv_pool_of(layer) != pool || layer->kv_layer != i) continue;
+        if (!place_layer(layer, type, &sum, &place)) return UINT64_MAX;
+    }
+    return sum;
 }
 
 uint64_t kv_store_bytes(const model_config *config, cllm_kv_type type, uint32_t n_layers, const kv_size *size) {
@@ -48,14 +67,8 @@ uint64_t kv_store_bytes(const model_config *config, cllm_kv_type type, uint32_t 
 
 cllm_status kv_store_create(const model_config *config, cllm_kv_type type, uint32_t n_layers, const kv_size *size,
                             arena *a, kv_store *out, cllm_error *err) {
-    *out = (kv_store){.type = type,
-                      .n_layers = n_layers,
-                      .n_kv_heads = config->n_kv_heads,
-                      .key_length = config->key_length,
-                      .value_length = config->value_length,
-                      .pool_of = arena_alloc(a, n_layers, sizeof *out->pool_of),
-                      .place_of = arena_alloc(a, n_layers, sizeof *out->place_of)};
-    bool complete = out->pool_of && out->place_of;
+    *out = (kv_store){.type = type, .n_layers = n_layers, .places = arena_alloc(a, n_layers, sizeof *out->places)};
+    bool complete = out->places;
     for (uint32_t i = 0; complete && i < KV_POOLS; i++) {
         out->pools[i].page_bytes = kv_store_page_bytes(config, type, n_layers, i);
         out->pools[i].bytes = arena_alloc(a, kv_pages_count(config, size, i), out->pools[i].page_bytes);
@@ -64,11 +77,12 @@ cllm_status kv_store_create(const model_config *config, cllm_kv_type type, uint3
     if (!complete)
         return error_set(err, CLLM_ERR_MEMORY,
                          "no memory for the keys and values of %u positions; use a smaller context", size->n_positions);
-    uint32_t n_placed[KV_POOLS] = {0};
-    for (uint32_t i = 0; i < n_layers; i++) {
-        out->pool_of[i] = kv_pool_of(config, i);
-        out->place_of[i] = n_placed[out->pool_of[i]]++;
-    }
+    uint64_t ends[KV_POOLS] = {0}; /* they end at page_bytes */
+    for (uint32_t i = 0; i < n_layers; i++)
+        if (config->layers[i].kv_layer == i)
+            place_layer(&config->layers[i], type, &ends[kv_pool_of(&config->layers[i])], &out->places[i]);
+        else
+            out->places[i] = out->places[config->layers[i].kv_layer];
     return CLLM_OK;
 }
 
@@ -80,14 +94,13 @@ void kv_store_copy(const kv_store *store, const kv_copies *copies) {
     }
 }
 
-/* Number i of the chunks of a page. */
-static kv_chunk chunk_of_page(const kv_store *store, void *page, uint64_t i) {
-    const chunk_bytes bytes = bytes_of_chunk(store->type, store->key_length, store->value_length);
-    unsigned char *at = (unsigned char *)page + i * sum_of(bytes);
+static kv_chunk chunk_of_page(const kv_store *store, void *page, const kv_place *place, uint32_t kv_head) {
+    const chunk_bytes bytes = bytes_of_chunk(store->type, place->key_length, place->value_length);
+    unsigned char *at = (unsigned char *)page + place->offset + kv_head * sum_of(bytes);
     return (kv_chunk){
         .type = store->type,
-        .key_length = store->key_length,
-        .value_length = store->value_length,
+        .key_length = place->key_length,
+        .value_length = place->value_length,
         .keys = at,
         .values = at + bytes.keys,
         .key_scales = (float *)(void *)(at + bytes.keys + bytes.values),
@@ -97,26 +110,27 @@ static kv_chunk chunk_of_page(const kv_store *store, void *page, uint64_t i) {
 
 kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t layer, uint32_t kv_head,
                         uint32_t chunk) {
-    const uint32_t pool = store->pool_of[layer];
-    return chunk_of_page(store, kv_store_page(store, pool, table->of[pool].pages[chunk]),
-                         (uint64_t)store->place_of[layer] * store->n_kv_heads + kv_head);
+    const kv_place *place = &store->places[layer];
+    return chunk_of_page(store, kv_store_page(store, place->pool, table->of[place->pool].pages[chunk]), place, kv_head);
+}
+
+static void blank_chunk(const kv_chunk *chunk, uint32_t first) {
+    static const unsigned char zeros[KV_SCALE_BLOCK * sizeof(float)];
+    for (uint32_t position = first; position < KV_CHUNK; position++) {
+        for (size_t k = 0; k < chunk->key_length; k += KV_SCALE_BLOCK)
+            kv_chunk_put_key(chunk, position, k,
+                             chunk->key_length - k < KV_SCALE_BLOCK ? chunk->key_length - k : KV_SCALE_BLOCK, zeros, 0);
+        for (size_t k = 0; k < kv_padded(chunk->value_length); k += KV_LANES)
+            kv_chunk_put_value(chunk, position, k, KV_LANES, zeros, 0);
+    }
 }
 
 void kv_store_blank(const kv_store *store, uint32_t pool, void *page, uint32_t first) {
-    static const unsigned char zeros[KV_SCALE_BLOCK * sizeof(float)];
-    const uint64_t n_chunks =
-        store->pools[pool].page_bytes / sum_of(bytes_of_chunk(store->type, store->key_length, store->value_length));
-    for (uint64_t i = 0; i < n_chunks; i++) {
-        const kv_chunk chunk = chunk_of_page(store, page, i);
-        for (uint32_t position = first; position < KV_CHUNK; position++) {
-            for (size_t k = 0; k < chunk.key_length; k += KV_SCALE_BLOCK)
-                kv_chunk_put_key(&chunk, position, k,
-                                 chunk.key_length - k < KV_SCALE_BLOCK ? chunk.key_length - k : KV_SCALE_BLOCK, zeros,
-                                 0);
-            for (size_t k = 0; k < kv_padded(chunk.value_length); k += KV_LANES)
-                kv_chunk_put_value(&chunk, position, k, KV_LANES, zeros, 0);
+    for (const kv_place *place = store->places; place < store->places + store->n_layers; place++)
+        for (uint32_t head = 0; place->pool == pool && head < place->n_kv_heads; head++) {
+            const kv_chunk chunk = chunk_of_page(store, page, place, head);
+            blank_chunk(&chunk, first);
         }
-    }
 }
 
 static bool position_beyond_f16(const kv_chunk *chunk, size_t position) {
@@ -131,8 +145,8 @@ static bool position_beyond_f16(const kv_chunk *chunk, size_t position) {
 
 bool kv_store_beyond_f16(const kv_store *store, const kv_table *table, uint32_t end) {
     for (uint32_t layer = 0; store->type == CLLM_KV_F16 && layer < store->n_layers; layer++) {
-        const uint32_t pool = store->pool_of[layer], held = table->of[pool].end * KV_CHUNK;
-        for (uint32_t head = 0; head < store->n_kv_heads; head++)
+        const uint32_t pool = store->places[layer].pool, held = table->of[pool].end * KV_CHUNK;
+        for (uint32_t head = 0; head < store->places[layer].n_kv_heads; head++)
             for (uint32_t position = table->of[pool].first * KV_CHUNK; position < end && position < held; position++) {
                 const kv_chunk chunk = kv_store_chunk(store, table, layer, head, position / KV_CHUNK);
                 if (position_beyond_f16(&chunk, position % KV_CHUNK)) return true;

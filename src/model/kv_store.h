@@ -1,4 +1,5 @@
-/* Where the keys and values of pages lie on the CPU: for each pool one block of memory, [pages][layers of the pool][n_kv_heads] chunks.
+/* Where the keys and values of pages lie on the CPU: for each pool one block of memory, [pages][layers of the pool][n_kv_heads] chunks,
+ * each layer's of its own number and size.
  *
  * Filled and read by the CPU's forward pass. It is made with the engine, and nothing is allocated later.
  *
@@ -42,18 +43,23 @@ static inline size_t kv_element_bytes(cllm_kv_type type) {
     return type == CLLM_KV_Q8_0 ? 1 : type == CLLM_KV_F16 ? 2 : 4;
 }
 
+/* Where a layer's chunks lie in a page. */
+typedef struct kv_place {
+    uint32_t pool;
+    uint32_t n_kv_heads; /* chunks; 0: the layer keeps nothing */
+    uint32_t key_length;
+    uint32_t value_length;
+    uint64_t offset; /* of the first */
+} kv_place;
+
 typedef struct kv_store {
     cllm_kv_type type;
     uint32_t n_layers;
-    uint32_t n_kv_heads;
-    uint32_t key_length;
-    uint32_t value_length;
     struct {
         unsigned char *bytes; /* [n_pages][page_bytes] */
         uint64_t page_bytes;
     } pools[KV_POOLS];
-    uint32_t *pool_of;  /* [n_layers] */
-    uint32_t *place_of; /* [n_layers] of a layer among those of its pool */
+    kv_place *places; /* [n_layers]; of a layer without keys of its own, that of the one that it reads */
 } kv_store;
 
 /* Bytes of one page of a pool, for the model's first n_layers; UINT64_MAX if that wraps. */

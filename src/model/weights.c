@@ -5,6 +5,7 @@
 #include "gguf/gguf.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,6 +111,8 @@ static linear bind_linear(binder *b, int64_t layer, const char *stem, uint64_t c
     linear out = {.w = bind_matrix(b, name_of(layer, stem, "weight").text, count, n_rows, n_columns, weight == MAY)};
     if (!out.w.data) return out;
     out.bias = bind_vector(b, name_of(layer, stem, "bias").text, count, n_rows, bias == MAY);
+    if (strcmp(stem, "ffn_gate_inp") == 0 && b->config->traits->experts & TENSOR_BIT(ffn_gate_inp_norm))
+        return out; /* its .scale is another thing: see bind_router_norm */
     /* of NVFP4: a factor of all weights, and one of the activations, which are not rounded to that type here */
     out.scale = bind_vector(b, name_of(layer, stem, "scale").text, 1, count, true);
     bind_vector(b, name_of(layer, stem, "input_scale").text, 1, count, true);
@@ -157,11 +160,19 @@ static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64
     return out;
 }
 
+/* Weights of 1, that the file does not have. */
+static norm_weights unit_norm(binder *b, uint64_t n) {
+    float *ones = arena_alloc(b->arena, n, sizeof *ones);
+    if (!ones) b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for a norm of %" PRIu64 " elements", n);
+    for (uint64_t i = 0; ones && i < n; i++) ones[i] = 1;
+    return (norm_weights){.weight = ones};
+}
+
 /* ------------------------------------------------------------------------------------------------- layers */
 
-static uint64_t extent(const model_config *c, tensor_extent which) {
-    const uint64_t queries = (uint64_t)c->n_heads * query_length(c), keys = (uint64_t)c->n_kv_heads * c->key_length;
-    const uint64_t values = (uint64_t)c->n_kv_heads * c->value_length;
+static uint64_t extent(const model_config *c, const layer_config *l, tensor_extent which) {
+    const uint64_t queries = (uint64_t)l->n_heads * query_length(c, l), keys = (uint64_t)l->n_kv_heads * l->key_length;
+    const uint64_t values = (uint64_t)l->n_kv_heads * l->value_length;
     const qk_norm_kind qk_norm = c->traits->qk_norm;
     switch (which) {
     case DIM_ONE: return 1;
@@ -170,14 +181,17 @@ static uint64_t extent(const model_config *c, tensor_extent which) {
     case DIM_KEYS: return keys;
     case DIM_VALUES: return values;
     case DIM_QKV: return queries + keys + values;
-    case DIM_ATTENDED: return (uint64_t)c->n_heads * attended_length(c);
-    case DIM_HEADS: return c->n_heads;
-    case DIM_Q_NORMS: return qk_norm == QK_NORM_EACH ? c->n_heads : 1;
-    case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? c->n_kv_heads : 1;
-    case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : c->key_length;
-    case DIM_K_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? keys : c->key_length;
-    case DIM_FF: return c->n_ff;
-    case DIM_FF_TWICE: return 2 * (uint64_t)c->n_ff;
+    case DIM_ATTENDED: return (uint64_t)l->n_heads * attended_length(c, l);
+    case DIM_HEADS: return l->n_heads;
+    case DIM_GATES: return c->traits->gate_per_head ? l->n_heads : (uint64_t)l->n_heads * attended_length(c, l);
+    case DIM_Q_NORMS: return qk_norm == QK_NORM_EACH ? l->n_heads : 1;
+    case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? l->n_kv_heads : 1;
+    case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : l->key_length;
+    case DIM_K_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? keys : l->key_length;
+    case DIM_V_NORM_LENGTH: return l->value_length;
+    case DIM_PER_LAYER: return c->n_embd_per_layer;
+    case DIM_FF: return l->n_ff;
+    case DIM_FF_TWICE: return 2 * (uint64_t)l->n_ff;
     case DIM_FF_EXPERT: return c->n_ff_expert;
     case DIM_GATE_UP: return 2 * (uint64_t)c->n_ff_expert;
     case DIM_FF_SHARED: return c->n_ff_shared;
@@ -187,7 +201,7 @@ static uint64_t extent(const model_config *c, tensor_extent which) {
     case DIM_KV_RANK_ROTATED: return (uint64_t)c->kv_rank + c->rope_dimension_count;
     case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
     case DIM_VALUE_LATENT: return c->latent_value_length;
-    case DIM_KV_B: return c->n_heads * ((uint64_t)extent(c, DIM_KEY_PLAIN) + c->latent_value_length);
+    case DIM_KV_B: return l->n_heads * ((uint64_t)extent(c, l, DIM_KEY_PLAIN) + c->latent_value_length);
     case N_EXTENTS: break;
     }
     return 0;
@@ -219,14 +233,22 @@ static bool has_tensor(const binder *b, uint32_t layer, layer_tensor tensor) {
     return cllm_gguf_find_tensor(b->gguf, name_of(layer, tensor_rows[tensor].name, "weight").text) != NULL;
 }
 
+static bool shares_keys(const model_config *c, uint32_t layer) { return c->layers[layer].kv_layer != layer; }
+
 /* The tensors that this layer of this file must have. */
 static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
     tensor_set needs = traits->tensors;
-    needs |= config_has_experts(c, layer) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
-    if (config_has_experts(c, layer) && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
+    const bool unnormed = traits->qk_unnormed_experts > 0 && c->n_experts == traits->qk_unnormed_experts;
+    if (unnormed || (traits->qk_norm_with_rope && c->layers[layer].rope_dimension_count == 0))
+        needs &= ~(TENSOR_BIT(attn_q_norm) | TENSOR_BIT(attn_k_norm));
+    needs |= c->layers[layer].has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (layer == 0 && traits->first_layer_unnormed) needs &= ~TENSOR_BIT(attn_norm);
+    if (traits->gate_in_up && has_tensor(b, layer, LAYER_ffn_gate)) needs |= TENSOR_BIT(ffn_gate);
+    if (c->layers[layer].has_experts && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
         needs = (needs & ~(TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps))) | TENSOR_BIT(ffn_gate_up_exps);
+    if (c->n_embd_per_layer > 0) needs |= traits->per_layer;
     if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (traits->latent_attention)
@@ -234,26 +256,46 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
                                : TENSOR_BIT(attn_q);
     else if (has_tensor(b, layer, LAYER_attn_qkv)) /* queries, keys and values in one tensor or three: both are found */
         needs = (needs & ~TENSOR_PROJECTIONS) | TENSOR_BIT(attn_qkv);
-    else if (has_tensor(b, layer, LAYER_attn_q))
+    else if (has_tensor(b, layer, LAYER_attn_q) && needs & TENSOR_BIT(attn_qkv))
         needs = (needs & ~TENSOR_BIT(attn_qkv)) | TENSOR_PROJECTIONS;
     return needs;
+}
+
+/* The router reads a norm of its own: x of length 1, times these weights. */
+static norm_weights bind_router_norm(binder *b, uint32_t layer) {
+    const uint32_t n = b->config->n_embd;
+    const tensor_name name = name_of(layer, "ffn_gate_inp", "scale");
+    float *weights = arena_alloc(b->arena, n, sizeof *weights);
+    const float *scale = bind_vector(b, name.text, 1, n, false);
+    if (!weights) b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name.text);
+    for (uint32_t i = 0; b->status == CLLM_OK && i < n; i++) weights[i] = scale[i] / sqrtf((float)n);
+    return (norm_weights){.weight = weights};
 }
 
 static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need weight, need bias, layer_weights *w) {
     const model_config *c = b->config;
     const tensor_row *row = &tensor_rows[tensor];
     void *field = (char *)w + row->field;
-    const bool twice = tensor == LAYER_ffn_up && c->traits->gate_in_up;
-    const uint64_t count = extent(c, row->count), columns = extent(c, row->columns);
-    const uint64_t rows = extent(c, twice ? DIM_FF_TWICE : row->rows);
+    const bool twice = tensor == LAYER_ffn_up && c->traits->gate_in_up && !has_tensor(b, layer, LAYER_ffn_gate);
+    const layer_config *l = &c->layers[layer];
+    const uint64_t count = extent(c, l, row->count), columns = extent(c, l, row->columns);
+    const uint64_t rows = extent(c, l, twice ? DIM_FF_TWICE : row->rows);
     const char *name = row->name;
-    if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_is_post_attention_norm) name = "post_attention_norm";
+    if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_name) name = c->traits->ffn_norm_name;
     if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
     if (tensor == LAYER_attn_norm_2 && c->is_parallel) name = "attn_norm";
     if (tensor == LAYER_attn_norm && c->is_parallel) name = "ffn_norm";
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
-    case TENSOR_NORM: *(norm_weights *)field = bind_norm(b, layer, name, rows, columns, weight, bias); break;
+    case TENSOR_NORM:
+        if (tensor == LAYER_ffn_gate_inp_norm) {
+            *(norm_weights *)field = bind_router_norm(b, layer);
+            break;
+        }
+        *(norm_weights *)field = c->traits->unit_norms >> tensor & 1
+                                     ? unit_norm(b, columns)
+                                     : bind_norm(b, layer, name, rows, columns, weight, bias);
+        break;
     case TENSOR_LINEAR:
         *(linear *)field = apart ? bind_experts_apart(b, layer, name, (uint32_t)count, rows, columns)
                                  : bind_linear(b, layer, name, count, rows, columns, weight, bias);
@@ -281,27 +323,27 @@ static linear take_rows(linear *rest, uint64_t n_rows) {
 }
 
 /* attn_kv_b has for each head the rows of keys and then those of values. */
-static void split_latent(binder *b, layer_weights *w) {
+static void split_latent(binder *b, const layer_config *l, layer_weights *w) {
     const model_config *c = b->config;
     const matrix *whole = &w->attn_kv_b.w;
-    const uint64_t n_keys = extent(c, DIM_KEY_PLAIN), n_values = c->latent_value_length;
-    const void **keys = arena_alloc(b->arena, c->n_heads, sizeof *keys);
-    const void **values = arena_alloc(b->arena, c->n_heads, sizeof *values);
+    const uint64_t n_keys = extent(c, l, DIM_KEY_PLAIN), n_values = c->latent_value_length;
+    const void **keys = arena_alloc(b->arena, l->n_heads, sizeof *keys);
+    const void **values = arena_alloc(b->arena, l->n_heads, sizeof *values);
     if (!keys || !values) {
-        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the tables of %" PRIu32 " heads", c->n_heads);
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the tables of %" PRIu32 " heads", l->n_heads);
         return;
     }
-    for (uint32_t i = 0; i < c->n_heads; i++) {
+    for (uint32_t i = 0; i < l->n_heads; i++) {
         keys[i] = (const unsigned char *)whole->data + i * (n_keys + n_values) * whole->row_bytes;
         values[i] = (const unsigned char *)keys[i] + n_keys * whole->row_bytes;
     }
     w->attn_k_b_rows = w->attn_v_b.w = *whole;
-    w->attn_k_b_rows.count = w->attn_v_b.w.count = c->n_heads;
+    w->attn_k_b_rows.count = w->attn_v_b.w.count = l->n_heads;
     w->attn_k_b_rows.n_rows = (uint32_t)n_keys;
     w->attn_v_b.w.n_rows = (uint32_t)n_values;
     w->attn_k_b_rows.apart = keys;
     w->attn_v_b.w.apart = values;
-    b->bytes_per_token += c->n_heads * n_keys * whole->row_bytes;
+    b->bytes_per_token += l->n_heads * n_keys * whole->row_bytes;
 }
 
 /* Some of the rows of each matrix of l, and of its bias, as matrices of their own. */
@@ -329,25 +371,26 @@ static linear take_rows_of_each(binder *b, const linear *l, uint32_t first_row, 
 
 static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
     const model_config *c = b->config;
+    const layer_config *l = &c->layers[layer];
     if (w->attn_qkv.w.data) {
         linear rest = w->attn_qkv;
-        w->attn_q = take_rows(&rest, extent(c, DIM_QUERIES));
-        w->attn_k = take_rows(&rest, extent(c, DIM_KEYS));
-        w->attn_v = take_rows(&rest, extent(c, DIM_VALUES));
+        w->attn_q = take_rows(&rest, extent(c, l, DIM_QUERIES));
+        w->attn_k = take_rows(&rest, extent(c, l, DIM_KEYS));
+        w->attn_v = take_rows(&rest, extent(c, l, DIM_VALUES));
         if (!w->attn_qkv.bias) { /* some files keep these apart */
-            w->attn_q.bias = bind_vector(b, name_of(layer, "attn_q", "bias").text, 1, extent(c, DIM_QUERIES), true);
-            w->attn_k.bias = bind_vector(b, name_of(layer, "attn_k", "bias").text, 1, extent(c, DIM_KEYS), true);
-            w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, DIM_VALUES), true);
+            w->attn_q.bias = bind_vector(b, name_of(layer, "attn_q", "bias").text, 1, extent(c, l, DIM_QUERIES), true);
+            w->attn_k.bias = bind_vector(b, name_of(layer, "attn_k", "bias").text, 1, extent(c, l, DIM_KEYS), true);
+            w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, l, DIM_VALUES), true);
         }
     }
-    if (w->attn_kv_b.w.data) split_latent(b, w);
+    if (w->attn_kv_b.w.data) split_latent(b, l, w);
     if (w->ffn_gate_up_exps.w.data) {
         w->ffn_gate_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, 0, c->n_ff_expert);
         w->ffn_up_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, c->n_ff_expert, c->n_ff_expert);
     }
-    if (c->traits->gate_in_up && w->ffn_up.w.data) {
+    if (c->traits->gate_in_up && w->ffn_up.w.data && !w->ffn_gate.w.data) {
         linear rest = w->ffn_up;
-        w->ffn_gate = take_rows(&rest, c->n_ff);
+        w->ffn_gate = take_rows(&rest, l->n_ff);
         w->ffn_up = rest;
     }
 }
@@ -365,11 +408,18 @@ static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
 
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
-    const tensor_set needs = layer_needs(b, layer);
+    const tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
+                                                                  TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
+                                                            : 0;
+    const tensor_set needs = layer_needs(b, layer) & ~shared, may = traits->optional & ~shared;
+    const tensor_set gate_up = TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps);
+    tensor_set biases = traits->biases;
+    if ((biases & gate_up) == gate_up) biases |= TENSOR_BIT(ffn_gate_up_exps);
     for (uint32_t i = 0; i < N_LAYER_TENSORS && b->status == CLLM_OK; i++) {
         const tensor_set bit = (tensor_set)1 << i;
-        if (!((needs | traits->optional) & bit)) continue;
-        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, traits->biases & bit ? MUST : MAY, w);
+        if (shared & bit) ignore(b, layer, (layer_tensor)i);
+        if (!((needs | may) & bit)) continue;
+        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, biases & bit ? MUST : MAY, w);
     }
     if (w->attn_kv_b.w.data) { /* some files repeat its halves */
         ignore(b, layer, LAYER_attn_k_b);
@@ -399,8 +449,17 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
     return factors;
 }
 
-bool is_vision_tensor(const cllm_tensor *tensor) {
+static bool is_vision_tensor(const cllm_tensor *tensor) {
     return strncmp(tensor->name, "v.", 2) == 0 || strncmp(tensor->name, "mm.", 3) == 0;
+}
+
+static bool only_drafts(const model_config *c, const cllm_tensor *tensor) {
+    uint32_t layer;
+    return sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= c->n_layers && layer < c->n_blocks;
+}
+
+bool is_unused_tensor(const model_config *config, const cllm_tensor *tensor) {
+    return is_vision_tensor(tensor) || only_drafts(config, tensor);
 }
 
 static void refuse_unused(binder *b, model_weights *weights) {
@@ -408,13 +467,12 @@ static void refuse_unused(binder *b, model_weights *weights) {
     for (size_t i = 0; b->status == CLLM_OK && i < cllm_gguf_n_tensors(b->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
         uint32_t layer;
-        if (b->used[i]) continue;
+        if (b->used[i] || only_drafts(c, tensor)) continue;
         if (is_vision_tensor(tensor)) {
             weights->n_skipped++;
             continue;
         }
         const bool of_layer = sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1;
-        if (of_layer && layer >= c->n_layers && layer < c->n_blocks) continue; /* it only drafts */
         if (of_layer && layer >= c->n_layers)
             b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
                                      "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,
@@ -426,16 +484,54 @@ static void refuse_unused(binder *b, model_weights *weights) {
     }
 }
 
+static void bind_per_layer(binder *b, model_weights *weights) {
+    const model_config *c = b->config;
+    const uint32_t n = c->n_embd_per_layer, all = c->n_layers * n;
+    weights->per_layer_token_embd = bind_matrix(b, "per_layer_token_embd.weight", 1, c->n_vocab, all, false);
+    weights->per_layer_model_proj = bind_linear(b, -1, "per_layer_model_proj", 1, all, c->n_embd, MUST, MAY);
+    weights->per_layer_proj_norm = bind_norm(b, -1, "per_layer_proj_norm", 1, n, MUST, MAY);
+    b->bytes_per_token +=
+        weights->per_layer_token_embd.row_bytes + (uint64_t)weights->per_layer_model_proj.w.row_bytes * all;
+}
+
 static void bind_output(binder *b, model_weights *weights) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
-    weights->output_norm =
-        bind_norm(b, -1, "output_norm", 1, c->n_embd, MUST, traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
+    if (traits->unit_norms & TENSOR_BIT(attn_norm))
+        weights->output_norm = unit_norm(b, c->n_embd);
+    else if (!traits->no_output_norm)
+        weights->output_norm =
+            bind_norm(b, -1, "output_norm", 1, c->n_embd, MUST, traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     if (traits->output != OUTPUT_TIED)
         weights->output = bind_linear(b, -1, "output", 1, c->n_vocab, c->n_embd,
                                       traits->output == OUTPUT_OWN ? MUST : MAY, traits->output_bias ? MUST : MAY);
     if (!weights->output.w.data) weights->output.w = weights->token_embd;
-    b->bytes_per_token += (uint64_t)weights->output.w.row_bytes * c->n_vocab;
+    if (!traits->bidirectional) b->bytes_per_token += (uint64_t)weights->output.w.row_bytes * c->n_vocab;
+}
+
+/* What makes an embedding or scores of the last layer's x. */
+static void bind_after_pooling(binder *b, model_weights *weights) {
+    static const char *const dense[] = {"dense_2", "dense_3"};
+    const model_config *c = b->config;
+    uint32_t length = c->n_embd;
+    for (size_t i = 0; i < sizeof dense / sizeof *dense; i++) {
+        if (c->dense_lengths[i] == 0) continue;
+        weights->dense[i] = bind_linear(b, -1, dense[i], 1, c->dense_lengths[i], length, MUST, MAY);
+        length = c->dense_lengths[i];
+    }
+    if (c->n_scores == 0) return;
+    const bool alone = !cllm_gguf_find_tensor(b->gguf, "cls.output.weight");
+    if (c->traits->classifier != CLASSIFIER_SOFTMAX)
+        weights->cls = bind_linear(b, -1, "cls", 1, alone ? c->n_scores : c->n_embd, c->n_embd, MAY, MAY);
+    if (c->traits->classifier == CLASSIFIER_GELU && weights->cls.w.data)
+        weights->cls_norm = bind_norm(b, -1, "cls.norm", 1, c->n_embd, MAY, MAY);
+    if (!alone) weights->cls_output = bind_linear(b, -1, "cls.output", 1, c->n_scores, c->n_embd, MUST, MAY);
+}
+
+static matrix bind_token_types(binder *b) {
+    const cllm_tensor *tensor = cllm_gguf_find_tensor(b->gguf, "token_types.weight");
+    if (!tensor || tensor->shape[1] > INT32_MAX) return (matrix){0};
+    return bind_matrix(b, tensor->name, 1, tensor->shape[1], b->config->n_embd, false);
 }
 
 cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, arena *a, model_weights *weights,
@@ -458,13 +554,16 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
     weights->token_embd = bind_matrix(&b, "token_embd.weight", 1, config->n_vocab, config->n_embd, false);
     b.bytes_per_token = weights->token_embd.row_bytes; /* of the embedding table a token reads one row */
     if (config->traits->position_embd)
-        weights->position_embd = bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd,
-                                             config->traits->alibi_max_bias > 0);
+        weights->position_embd =
+            bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd, config->traits->alibi_key);
+    if (config->traits->token_types) weights->token_types = bind_token_types(&b);
     if (config->traits->embedding_norm)
         weights->token_embd_norm = bind_norm(&b, -1, "token_embd_norm", 1, config->n_embd, MUST,
                                              config->traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     for (uint32_t i = 0; i < config->n_layers; i++) bind_layer(&b, i, &weights->layers[i]);
+    if (config->n_embd_per_layer > 0) bind_per_layer(&b, weights);
     bind_output(&b, weights);
+    bind_after_pooling(&b, weights);
     weights->rope_factors = bind_rope_factors(&b, "rope_freqs");
     weights->rope_factors_long = bind_rope_factors(&b, "rope_factors_long");
     weights->rope_factors_short = bind_rope_factors(&b, "rope_factors_short");

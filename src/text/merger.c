@@ -80,7 +80,7 @@ static cllm_status parse_merge(cllm_tokenizer *t, uint32_t rank, cllm_string lin
     if (!in_letters) return CLLM_OK; /* no text has such a piece */
     *token = find_made(t, joined, left_length + right_length, (uint32_t)*token + 1);
     if (*token >= 0) add_merge(t, rank, *token, (uint32_t)left_length);
-    if (*token >= 0 || t->pre)
+    if (*token >= 0 || t->pre || t->cuts_lines)
         return CLLM_OK; /* a token that is special, perhaps, or was taken out: none merges to it */
     return error_set_at(err, CLLM_ERR_FORMAT, MERGES_KEY, CLLM_NO_OFFSET,
                         MERGES_KEY ": entry %u, \"%.*s\", makes a token that is not in the vocabulary", rank,

@@ -20,11 +20,19 @@
 
 /* ------------------------------------------------------------------------------------------ making one */
 
+/* These cut lines, and no words, and spell a space as SentencePiece does. */
+static bool choose_line_cutter(cllm_tokenizer *t, cllm_string name) {
+    t->whole_line_ends = gguf_is_text(name, "gemma4") || gguf_is_text(name, "granite-embed-multi-311m");
+    t->cuts_lines = t->whole_line_ends || gguf_is_text(name, "sarvam-moe");
+    t->kind = t->cuts_lines ? KIND_SPM : KIND_BPE;
+    return t->cuts_lines;
+}
+
 /* A byte-level BPE file names its pre-tokenizer. */
 static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     cllm_string name = {0};
     cllm_status status = gguf_get_string(gguf, PRE_KEY, GGUF_OPTIONAL, &name, err);
-    if (status != CLLM_OK) return status;
+    if (status != CLLM_OK || choose_line_cutter(t, name)) return status;
     t->guessed_pre = name.length == 0;
     if (t->guessed_pre) name = (cllm_string){"default", 7};
     t->pre = pretokenizer_find(name.data, name.length);
@@ -36,26 +44,41 @@ static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf,
                         shown_length(name), name.data);
 }
 
-static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+static cllm_status choose_kind(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     cllm_string model = {0};
     cllm_status status = gguf_get_string(gguf, MODEL_KEY, GGUF_REQUIRED, &model, err);
     if (status != CLLM_OK) return status;
-    bool has_scores = cllm_gguf_find(gguf, "tokenizer.ggml.scores") != NULL;
-    if (gguf_is_text(model, "gpt2"))
-        status = choose_pretokenizer(t, gguf, err);
+    if (gguf_is_text(model, "gpt2")) return choose_pretokenizer(t, gguf, err);
+    if (gguf_is_text(model, "gemma4"))
+        choose_line_cutter(t, model);
     else if (gguf_is_text(model, "bert"))
-        t->is_wordpiece = true;
+        t->kind = KIND_WORDPIECE;
+    else if (gguf_is_text(model, "t5"))
+        t->kind = KIND_UNIGRAM;
     else if (!gguf_is_text(model, "llama"))
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, MODEL_KEY, CLLM_NO_OFFSET,
                             MODEL_KEY
                             ": \"%.*s\" is not supported; supported are \"llama\" (SentencePiece BPE), \"gpt2\" "
-                            "(byte-level BPE) and \"bert\" (WordPiece)",
+                            "(byte-level BPE), \"gemma4\" (BPE of lines), \"bert\" (WordPiece) and \"t5\" (Unigram)",
                             shown_length(model), model.data);
-    else if (!has_scores && !cllm_gguf_find(gguf, "tokenizer.ggml.merges"))
-        return error_set_at(err, CLLM_ERR_FORMAT, "tokenizer.ggml.scores", CLLM_NO_OFFSET,
-                            "tokenizer.ggml.scores: missing, and tokenizer.ggml.merges too; one of them is needed");
-    if (status == CLLM_OK) status = vocabulary_load(t, gguf, err);
-    if (status == CLLM_OK && !t->is_wordpiece && (t->pre || !has_scores)) status = merges_load(t, gguf, err);
+    return CLLM_OK;
+}
+
+static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    static const char scores[] = "tokenizer.ggml.scores";
+    const bool has_scores = cllm_gguf_find(gguf, scores) != NULL;
+    cllm_status status = choose_kind(t, gguf, err);
+    if (status != CLLM_OK) return status;
+    const bool merges = t->kind == KIND_BPE || t->cuts_lines || (t->kind == KIND_SPM && !has_scores);
+    if (!t->pre && merges && !t->cuts_lines && !cllm_gguf_find(gguf, "tokenizer.ggml.merges"))
+        return error_set_at(err, CLLM_ERR_FORMAT, scores, CLLM_NO_OFFSET,
+                            "%s: missing, and tokenizer.ggml.merges too; one of them is needed", scores);
+    if (t->kind == KIND_UNIGRAM && !has_scores)
+        return error_set_at(err, CLLM_ERR_FORMAT, scores, CLLM_NO_OFFSET,
+                            "%s: missing, and the vocabulary is Unigram's, which needs them", scores);
+    status = vocabulary_load(t, gguf, err);
+    if (status == CLLM_OK && merges) status = merges_load(t, gguf, err);
+    if (status == CLLM_OK && t->kind == KIND_UNIGRAM) status = unigram_load(t, gguf, err);
     return status;
 }
 
@@ -153,6 +176,16 @@ cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err) {
 
 static bool is_white(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 
+static cllm_status encode_ordinary(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on,
+                                   token_list *out, cllm_error *err) {
+    switch (t->kind) {
+    case KIND_BPE: return bpe_encode(t, text, length, out, err);
+    case KIND_WORDPIECE: return wordpiece_encode(t, text, length, out, err);
+    case KIND_UNIGRAM: return unigram_encode(t, text, length, goes_on, out, err);
+    default: return spm_encode(t, text, length, goes_on, out, err);
+    }
+}
+
 /* Ordinary text lies between special tokens. User-defined ones are found always. trust: [length] of FIND_TRUSTED: is this byte?
  * goes_on: the text goes on from other text, so that no space is put in front of it. */
 static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t length, special_rule rule,
@@ -170,10 +203,7 @@ static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t
         }
         size_t end = next; /* of the ordinary text */
         while (special && special->strips_left && end > begin && is_white(text[end - 1])) end--;
-        if (end > begin)
-            status = t->is_wordpiece ? wordpiece_encode(t, text + begin, end - begin, out, err)
-                     : t->pre        ? bpe_encode(t, text + begin, end - begin, out, err)
-                                     : spm_encode(t, text + begin, end - begin, goes_on && begin == 0, out, err);
+        if (end > begin) status = encode_ordinary(t, text + begin, end - begin, goes_on && begin == 0, out, err);
         if (special && status == CLLM_OK) status = token_list_add(out, special->id, err);
         begin = next + (special ? special->spelling.length : 0);
         while (special && special->strips_right && begin < length && is_white(text[begin])) begin++;

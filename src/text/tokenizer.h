@@ -2,7 +2,7 @@
  *
  *   GGUF metadata -> vocabulary.c, special_tokens.c -> struct cllm_tokenizer -> tokenizer.c -> ids
  *                                         for the text between special tokens: \ tokenizer_spm.c or tokenizer_bpe.c, merger.c;
- *                                                                                or tokenizer_wordpiece.c
+ *                                                                                or tokenizer_wordpiece.c; or tokenizer_unigram.c
  *
  * Files do not spell tokens as the bytes that they stand for: SentencePiece has U+2581 for a space, byte-level BPE a letter
  * for every byte. Here the translation is made once, on the vocabulary, so that texts are looked up as they are, and the
@@ -13,6 +13,7 @@
 
 #include "base/arena.h"
 #include "cllm.h"
+#include "text/charsmap.h"
 #include "text/pretokenizer.h"
 
 /* The numbers of tokenizer.ggml.token_type. */
@@ -55,13 +56,21 @@ typedef struct merge_rule {
     uint32_t next_plus_1; /* another rule for the same token; 0: none */
 } merge_rule;
 
+/* What cuts ordinary text into tokens. */
+typedef enum tokenizer_kind { KIND_SPM, KIND_BPE, KIND_WORDPIECE, KIND_UNIGRAM } tokenizer_kind;
+
+typedef struct sorted_text sorted_text;
+
 struct cllm_tokenizer {
     arena memory; /* all of the below */
 
-    const pretokenizer *pre; /* byte-level BPE; or NULL: SentencePiece BPE, or WordPiece */
-    bool is_wordpiece;
-    bool guessed_pre; /* the file does not name it */
-    bool wants_nfc;   /* text between special tokens is put into Unicode's NFC first */
+    tokenizer_kind kind;
+    const pretokenizer *pre; /* byte-level BPE; else NULL */
+    bool guessed_pre;        /* the file does not name it */
+    bool wants_nfc;          /* text between special tokens is put into Unicode's NFC first */
+    bool cuts_lines,
+        whole_line_ends; /* SentencePiece BPE: line feeds are merged apart; a run that is a token is that */
+    bool keeps_capitals, keeps_accents; /* WordPiece */
 
     vocabulary_token *tokens; /* [n_vocab] */
     uint32_t n_vocab;
@@ -79,6 +88,13 @@ struct cllm_tokenizer {
     /* Always with byte-level BPE, else only where the file has no scores: rules in their order of precedence. */
     merge_rule *merges;           /* [n_merges], or NULL: any two pieces that spell a token, by its score */
     uint32_t *first_merge_plus_1; /* [n_vocab], the first rule for each token; 0: none */
+
+    /* Unigram. */
+    sorted_text *sorted;       /* the texts in `slots`, by their bytes; those that begin with byte b are ... */
+    uint32_t sorted_from[257]; /* ... sorted[sorted_from[b]] up to sorted[sorted_from[b + 1]] */
+    charsmap charsmap;
+    float unknown_score;
+    bool merges_spaces; /* several are one, and those at the end of a text are none */
 
     int32_t bos, eos, unknown; /* -1: none */
     bool add_bos, add_eos, add_space_prefix;
@@ -127,11 +143,16 @@ typedef struct token_list {
 bool token_list_reserve(token_list *list, size_t more);
 cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err);
 
+/* What Unigram has beside a vocabulary. Errors: FORMAT, MEMORY. */
+cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
+
 /* Append the ids of a text without special tokens; for SentencePiece after a space of our own if add_space_prefix.
  * length: 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
 cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
                        cllm_error *err);
 cllm_status bpe_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);
+cllm_status unigram_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
+                           cllm_error *err);
 cllm_status wordpiece_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out,
                              cllm_error *err);
 

@@ -1,10 +1,24 @@
-/* SentencePiece BPE, for vocabularies of tokenizer.ggml.model "llama": owns what its texts look like before they are
- * merged. Before it: tokenizer.c, which takes special tokens out of the text. After it: merger.c.
+/* SentencePiece BPE, for vocabularies of tokenizer.ggml.model "llama", and "gemma4", whose texts are merged line by line: owns what
+ * texts look like before they are merged. Before it: tokenizer.c, which takes special tokens out of the text. After it: merger.c.
  */
 #include "base/error.h"
 #include "text/merger.h"
 
 #include <stdlib.h>
+
+/* Lines, and the line feeds between them, are merged apart. */
+static cllm_status encode_lines(merger *m, const char *text, size_t length, token_list *out, cllm_error *err) {
+    cllm_status status = CLLM_OK;
+    for (size_t at = 0, end; at < length && status == CLLM_OK; at = end) {
+        const bool is_end = text[at] == '\n';
+        for (end = at + 1; end < length && (text[end] == '\n') == is_end;) end++;
+        const int32_t whole =
+            is_end && m->tokenizer->whole_line_ends ? vocabulary_find(m->tokenizer, text + at, end - at) : -1;
+        status =
+            whole >= 0 ? token_list_add(out, whole, err) : merger_encode(m, text + at, (uint32_t)(end - at), out, err);
+    }
+    return status;
+}
 
 cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
                        cllm_error *err) {
@@ -16,7 +30,8 @@ cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length,
     prepared[0] = ' ';
     size_t prefix = t->add_space_prefix && !goes_on;
     length = prefix + unescape_spaces(text, length, prepared + prefix);
-    cllm_status status = merger_encode(&m, prepared, (uint32_t)length, out, err);
+    cllm_status status = t->cuts_lines ? encode_lines(&m, prepared, length, out, err)
+                                       : merger_encode(&m, prepared, (uint32_t)length, out, err);
     merger_free(&m);
     free(prepared);
     return status;

@@ -1,5 +1,5 @@
-/* WordPiece, for vocabularies of tokenizer.ggml.model "bert": owns what a text becomes before it is looked up (without case and
- * accents), the words, and the pieces of each. Before it: tokenizer.c, which takes special tokens out of the text.
+/* WordPiece, for vocabularies of tokenizer.ggml.model "bert": owns what a text becomes before it is looked up (mostly without
+ * case and accents), the words, and the pieces of each. Before it: tokenizer.c, which takes special tokens out of the text.
  *
  * A word is made of the longest token that it begins with, then of the longest that goes on from there, to its end; or it is
  * unknown as a whole (Wu et al. 2016; BERT, Devlin et al. 2018). In the vocabulary a token that begins a word has a space before it.
@@ -74,17 +74,18 @@ static bool is_punctuation(uint32_t c, uint32_t classes) {
     return is_ascii_mark || (classes & (CHAR_PUNCTUATION | CHAR_CONNECTOR));
 }
 
-/* What is left of a character without case and accents goes to the word, or is one. */
+/* What is left of a character, mostly without case and accents, goes to the word, or is one. */
 static cllm_status take_character(word_reader *r, uint32_t code_point, bool alone, cllm_error *err) {
-    uint32_t parts[UNICODE_MOST_PARTS];
-    const size_t n_parts = unicode_decompose(code_point, parts);
+    const cllm_tokenizer *t = r->tokenizer;
+    uint32_t parts[UNICODE_MOST_PARTS] = {code_point};
+    const size_t n_parts = t->keeps_accents ? 1 : unicode_decompose(code_point, parts);
     cllm_status status = alone ? end_word(r, err) : CLLM_OK;
     for (size_t i = 0; i < n_parts && status == CLLM_OK; i++) {
         const uint32_t classes = unicode_classes(parts[i]);
-        if (classes & CHAR_NONSPACING) continue;
+        if (classes & CHAR_NONSPACING && !t->keeps_accents) continue;
         const bool ends = is_punctuation(parts[i], classes);
         if (ends) status = end_word(r, err);
-        if (status == CLLM_OK) add_to_word(r, unicode_lower(parts[i]));
+        if (status == CLLM_OK) add_to_word(r, t->keeps_capitals ? parts[i] : unicode_lower(parts[i]));
         if (ends && status == CLLM_OK) status = end_word(r, err);
     }
     return alone && status == CLLM_OK ? end_word(r, err) : status;

@@ -127,37 +127,64 @@ static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, con
     return CLLM_OK;
 }
 
-/* Without keys: SentencePiece's <unk>, <s> and </s>, or the <|endoftext|> of Falcon, the first with byte-level BPE. WordPiece's texts stand
- * between [CLS] and [SEP], which have keys of their own. */
+/* Which ids such vocabularies have for a lack of keys, and what a text gets. NONE: no token. */
+typedef struct kind_defaults {
+    uint32_t unknown, bos, eos;
+    bool add_bos, add_eos, add_space_prefix;
+} kind_defaults;
+
+/* SentencePiece's <unk>, <s> and </s>; the <|endoftext|> of Falcon, the first with byte-level BPE; BERT's [UNK], [CLS] and [SEP];
+ * T5's <unk> and </s>. */
+static kind_defaults defaults_of(const cllm_tokenizer *t) {
+    enum { NONE = UINT32_MAX };
+    const bool adds_bos = t->pre && (t->pre->flags & PRE_ADDS_BOS);
+    switch (t->kind) {
+    case KIND_BPE: return (kind_defaults){NONE, 11, 11, adds_bos, false, false};
+    case KIND_WORDPIECE: return (kind_defaults){100, 101, 102, true, true, true};
+    case KIND_UNIGRAM: return (kind_defaults){2, NONE, 1, false, true, false};
+    default:
+        return t->cuts_lines ? (kind_defaults){NONE, NONE, NONE, true, false, false}
+                             : (kind_defaults){0, 1, 2, true, false, true};
+    }
+}
+
+/* WordPiece's texts stand between [CLS] and [SEP], which have keys of their own. */
 static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     static const char *const cls = "tokenizer.ggml.cls_token_id", *const sep = "tokenizer.ggml.seperator_token_id";
-    const uint32_t none = UINT32_MAX;
-    const uint32_t unknown = t->pre ? none : 0,
-                   bos = t->pre            ? 11
-                         : t->is_wordpiece ? none
-                                           : 1,
-                   eos = t->pre            ? 11
-                         : t->is_wordpiece ? none
-                                           : 2;
-    const char *bos_key = t->is_wordpiece && cllm_gguf_find(gguf, cls) ? cls : "tokenizer.ggml.bos_token_id";
-    const char *eos_key = t->is_wordpiece && cllm_gguf_find(gguf, sep) ? sep : "tokenizer.ggml.eos_token_id";
+    const bool is_wordpiece = t->kind == KIND_WORDPIECE;
+    const kind_defaults usual = defaults_of(t);
+    const char *bos_key = is_wordpiece && cllm_gguf_find(gguf, cls) ? cls : "tokenizer.ggml.bos_token_id";
+    const char *eos_key = is_wordpiece && cllm_gguf_find(gguf, sep) ? sep : "tokenizer.ggml.eos_token_id";
     cllm_status status =
-        load_special_id(t, gguf, "tokenizer.ggml.unknown_token_id", unknown, TOKEN_UNKNOWN, &t->unknown, err);
-    if (status == CLLM_OK) status = load_special_id(t, gguf, bos_key, bos, TOKEN_CONTROL, &t->bos, err);
-    if (status == CLLM_OK) status = load_special_id(t, gguf, eos_key, eos, TOKEN_CONTROL, &t->eos, err);
+        load_special_id(t, gguf, "tokenizer.ggml.unknown_token_id", usual.unknown, TOKEN_UNKNOWN, &t->unknown, err);
+    if (status == CLLM_OK) status = load_special_id(t, gguf, bos_key, usual.bos, TOKEN_CONTROL, &t->bos, err);
+    if (status == CLLM_OK) status = load_special_id(t, gguf, eos_key, usual.eos, TOKEN_CONTROL, &t->eos, err);
 
-    t->add_eos = t->is_wordpiece;
-    t->add_bos = !t->pre || (t->pre->flags & PRE_ADDS_BOS);
-    t->add_space_prefix = true;
+    t->add_bos = usual.add_bos;
+    t->add_eos = usual.add_eos;
+    t->add_space_prefix = usual.add_space_prefix;
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_bos_token", GGUF_OPTIONAL, &t->add_bos, err);
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_eos_token", GGUF_OPTIONAL, &t->add_eos, err);
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_space_prefix", GGUF_OPTIONAL, &t->add_space_prefix, err);
-    t->add_space_prefix = t->add_space_prefix && !t->pre;
-    t->add_bos = t->add_bos && t->bos >= 0;
+    if (t->pre || t->cuts_lines) t->add_space_prefix = false;
+    /* Gemma 4 needs its BOS, and files say otherwise. */
+    t->add_bos = (t->add_bos || t->whole_line_ends) && t->bos >= 0;
     t->add_eos = t->add_eos && t->eos >= 0;
+    return status;
+}
+
+/* Do capitals and accents count? Without the second key accents are kept where capitals are. */
+static cllm_status load_word_rules(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    bool lowercase = true;
+    cllm_status status = gguf_get_bool(gguf, "tokenizer.ggml.normalizer.lowercase", GGUF_OPTIONAL, &lowercase, err);
+    bool strips = lowercase;
+    if (status == CLLM_OK)
+        status = gguf_get_bool(gguf, "tokenizer.ggml.normalizer.strip_accents", GGUF_OPTIONAL, &strips, err);
+    t->keeps_capitals = !lowercase;
+    t->keeps_accents = !strips;
     return status;
 }
 
@@ -259,6 +286,7 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
     if (status == CLLM_OK) status = load_types(t, gguf, err);
     if (status == CLLM_OK) status = load_scores(t, gguf, err);
     if (status == CLLM_OK) status = load_special_ids(t, gguf, err);
+    if (status == CLLM_OK && t->kind == KIND_WORDPIECE) status = load_word_rules(t, gguf, err);
     if (status == CLLM_OK) status = find_end_tokens(t, gguf, err);
     if (status == CLLM_OK) status = load_texts(t, err);
     if (status == CLLM_OK) status = index_texts(t, err);

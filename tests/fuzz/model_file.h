@@ -92,7 +92,7 @@ static void end_file(void) {
 static void read_model(cllm_model *model) {
     cllm_error err;
     require(gguf_open_memory(file, file_size, &model->gguf, &err) == CLLM_OK);
-    require(config_read(model->gguf, &model->config, &err) == CLLM_OK);
+    require(config_read(model->gguf, &model->arena, &model->config, &err) == CLLM_OK);
     require(weights_bind(model->gguf, &model->config, &model->arena, &model->weights, &err) == CLLM_OK);
 }
 

@@ -65,8 +65,8 @@ static void run_attend(bench *b) {
 }
 static void run_rms_norm(bench *b) { b->kernels->rms_norm(b->floats[0], b->floats[2], 1e-5f, WIDTH, b->floats[1]); }
 static void run_layer_norm(bench *b) { b->kernels->layer_norm(b->floats[0], b->floats[2], 1e-5f, WIDTH, b->floats[1]); }
-static void run_swiglu(bench *b) { b->kernels->activate(SWIGLU, b->floats[1], b->floats[0], WIDTH); }
-static void run_gelu(bench *b) { b->kernels->activate(GELU, b->floats[1], NULL, WIDTH); }
+static void run_swiglu(bench *b) { b->kernels->activate(SWIGLU, NULL, b->floats[1], b->floats[0], WIDTH); }
+static void run_gelu(bench *b) { b->kernels->activate(GELU, NULL, b->floats[1], NULL, WIDTH); }
 static void run_rope(bench *b) { b->kernels->rope(b->floats[1], b->floats[0], b->floats[2], WIDTH / 2); }
 static void run_rope_halves(bench *b) { b->kernels->rope_halves(b->floats[1], b->floats[0], b->floats[2], WIDTH / 2); }
 static void run_quantize(bench *b) { b->kernels->quantize(b->floats[0], WIDTH, b->quantized, b->blocks); }

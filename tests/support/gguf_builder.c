@@ -9,6 +9,7 @@
 
 /* The numbers of the specification, not of cllm.h: a test that writes and reads with one table would miss its faults. */
 enum {
+    TYPE_UINT8 = 0,
     TYPE_UINT32 = 4,
     TYPE_INT32 = 5,
     TYPE_FLOAT32 = 6,
@@ -116,6 +117,11 @@ void builder_strings(gguf_builder *g, const char *key, const char *const *values
 void builder_f32s(gguf_builder *g, const char *key, const float *values, size_t n) {
     begin_array(g, key, TYPE_FLOAT32, n);
     for (size_t i = 0; i < n; i++) put_f32(&g->metadata, values[i]);
+}
+
+void builder_u8s(gguf_builder *g, const char *key, const unsigned char *values, size_t n) {
+    begin_array(g, key, TYPE_UINT8, n);
+    buffer_put(&g->metadata, values, n);
 }
 
 void builder_i32s(gguf_builder *g, const char *key, const int32_t *values, size_t n) {

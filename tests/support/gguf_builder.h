@@ -35,6 +35,7 @@ void builder_bool(gguf_builder *g, const char *key, int value);
 void builder_string(gguf_builder *g, const char *key, const char *value);
 void builder_strings(gguf_builder *g, const char *key, const char *const *values, size_t n);
 void builder_f32s(gguf_builder *g, const char *key, const float *values, size_t n);
+void builder_u8s(gguf_builder *g, const char *key, const unsigned char *values, size_t n);
 void builder_i32s(gguf_builder *g, const char *key, const int32_t *values, size_t n);
 void builder_i64s(gguf_builder *g, const char *key, const int64_t *values, size_t n);
 

@@ -1,0 +1,71 @@
+/* Owns the reading of a precompiled charsmap. Before it: gguf. After it: tokenizer_unigram.c.
+ *
+ * The format is SentencePiece's (its normalizer.cc): the number of bytes of a double array, the array, and the replacements. The
+ * array is a trie as Darts-clone writes it (Aoe 1989; Yata 2007). A unit is 32 bits: the byte that leads to it (0..7), whether a
+ * value belongs to it (8), and how far its children are (10..30, in units of 256 if bit 9 is set). The child by byte b of a
+ * unit at i is at i ^ offset ^ b, the value at i ^ offset: there bits 0..30 are the place of the replacement.
+ *
+ * All of it is untrusted. Every access is checked, and what leads outside is no entry.
+ */
+#include "text/charsmap.h"
+
+#include "base/error.h"
+#include "gguf/gguf.h"
+
+#include <string.h>
+
+#define CHARSMAP_KEY "tokenizer.ggml.precompiled_charsmap"
+
+enum { LONGEST_ENTRY = 256 /* bytes; real maps have about 30. A trie that leads back to itself has no end */ };
+
+static uint32_t read_u32(const unsigned char *bytes) {
+    return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
+}
+
+cllm_status charsmap_load(const cllm_gguf *gguf, charsmap *map, cllm_error *err) {
+    *map = (charsmap){0};
+    const cllm_value *value = cllm_gguf_find(gguf, CHARSMAP_KEY);
+    const bool is_signed = value && value->type == CLLM_ARRAY && value->array.element_type == CLLM_INT8;
+    cllm_array bytes = {0};
+    cllm_status status =
+        gguf_get_array(gguf, CHARSMAP_KEY, GGUF_OPTIONAL, is_signed ? CLLM_INT8 : CLLM_UINT8, &bytes, err);
+    if (status != CLLM_OK || bytes.count == 0) return status;
+    const uint64_t n_trie_bytes = bytes.count >= 4 ? read_u32(bytes.bytes) : 0;
+    if (bytes.count < 4 || n_trie_bytes > bytes.count - 4 || n_trie_bytes % 4 != 0)
+        return error_set_at(err, CLLM_ERR_FORMAT, CHARSMAP_KEY, CLLM_NO_OFFSET,
+                            CHARSMAP_KEY
+                            ": its trie has %llu bytes by its header, and the array %llu: the map is damaged",
+                            (unsigned long long)n_trie_bytes, (unsigned long long)bytes.count);
+    map->units = bytes.bytes + 4;
+    map->n_units = (uint32_t)(n_trie_bytes / 4);
+    map->replacements = (const char *)map->units + n_trie_bytes;
+    map->n_bytes = (size_t)(bytes.count - 4 - n_trie_bytes);
+    return CLLM_OK;
+}
+
+static bool read_unit(const charsmap *map, uint32_t place, uint32_t *unit) {
+    if (place >= map->n_units) return false;
+    *unit = read_u32(map->units + (size_t)place * 4);
+    return true;
+}
+
+static uint32_t offset_of(uint32_t unit) { return unit >> 10 << (unit & 1u << 9 ? 8 : 0); }
+
+size_t charsmap_match(const charsmap *map, const char *text, size_t length, cllm_string *replacement) {
+    size_t matched = 0;
+    uint32_t unit, value, place = 0;
+    if (!read_unit(map, 0, &unit)) return 0;
+    for (size_t i = 0; i < length && i < LONGEST_ENTRY && text[i]; i++) {
+        place ^= offset_of(unit) ^ (unsigned char)text[i];
+        const uint32_t label = 0x800000FF; /* and a value is no child */
+        if (!read_unit(map, place, &unit) || (unit & label) != (unsigned char)text[i]) break;
+        if (!(unit & 1u << 8) || !read_unit(map, place ^ offset_of(unit), &value)) continue;
+        value &= 0x7FFFFFFF;
+        const char *found = value < map->n_bytes ? map->replacements + value : NULL;
+        const char *end = found ? memchr(found, 0, map->n_bytes - value) : NULL;
+        if (!end) continue;
+        *replacement = (cllm_string){found, (size_t)(end - found)};
+        matched = i + 1;
+    }
+    return matched;
+}

@@ -1,0 +1,278 @@
+/* Unigram, for vocabularies of tokenizer.ggml.model "t5": owns what its texts look like before they are cut, and the best way to
+ * cut them. Before it: tokenizer.c, which takes special tokens out of the text; charsmap.c. After it: ids.
+ *
+ * A token's score is the logarithm of how likely it is, so the score of a text is the sum of its tokens', and Viterbi's algorithm
+ * finds the best (Kudo 2018): for each place, in order, the best way to get there. A character that is no token becomes the
+ * unknown one, at a score below that of all others; several in a row are one. As in the merger, boundaries that no token spans
+ * cut the text into stretches, which are short enough to stay in the cache.
+ */
+#include "base/error.h"
+#include "base/utf8.h"
+#include "gguf/gguf.h"
+#include "text/tokenizer.h"
+
+#include <float.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define UNKNOWN_PENALTY 10.0f
+#define LONGEST         ((size_t)1 << 31) /* bytes of a text when it is normalised */
+
+struct sorted_text {
+    uint64_t head; /* the first 8 bytes, the first the highest; zeros after the end */
+    uint32_t id;
+    uint32_t length;
+};
+
+/* ------------------------------------------------------------------------------------------ making one */
+
+/* The texts that are compared are too many to be reached through an argument: a text's bytes lie at its token. */
+typedef struct sort_item {
+    sorted_text text;
+    const char *bytes;
+} sort_item;
+
+static int compare_texts(const void *left, const void *right) {
+    const sort_item *a = left, *b = right;
+    if (a->text.head != b->text.head) return a->text.head < b->text.head ? -1 : 1;
+    const uint32_t common = a->text.length < b->text.length ? a->text.length : b->text.length;
+    const int order = memcmp(a->bytes, b->bytes, common);
+    return order != 0 ? order : a->text.length < b->text.length ? -1 : a->text.length > b->text.length;
+}
+
+static uint64_t head_of(cllm_string text) {
+    uint64_t head = 0;
+    for (size_t i = 0; i < 8; i++) head = head << 8 | (i < text.length ? (unsigned char)text.data[i] : 0);
+    return head;
+}
+
+static cllm_status sort_texts(cllm_tokenizer *t, cllm_error *err) {
+    uint32_t n = 0;
+    for (uint32_t id = 0; id < t->n_vocab; id++) n += t->tokens[id].is_indexed;
+    sort_item *items = calloc((size_t)n + 1, sizeof *items);
+    t->sorted = arena_alloc(&t->memory, n, sizeof *t->sorted);
+    if (!items || !t->sorted) {
+        free(items);
+        return error_set(err, CLLM_ERR_MEMORY, "not enough memory for the vocabulary");
+    }
+    n = 0;
+    for (uint32_t id = 0; id < t->n_vocab; id++) {
+        const cllm_string text = t->tokens[id].text;
+        if (t->tokens[id].is_indexed) items[n++] = (sort_item){{head_of(text), id, (uint32_t)text.length}, text.data};
+    }
+    qsort(items, n, sizeof *items, compare_texts);
+    for (uint32_t i = 0; i < n; i++) {
+        t->sorted[i] = items[i].text;
+        t->sorted_from[(items[i].text.head >> 56) + 1] = i + 1;
+    }
+    for (int byte = 0; byte < 256; byte++)
+        if (t->sorted_from[byte + 1] == 0) t->sorted_from[byte + 1] = t->sorted_from[byte];
+    free(items);
+    return CLLM_OK;
+}
+
+cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    cllm_status status =
+        gguf_get_bool(gguf, "tokenizer.ggml.remove_extra_whitespaces", GGUF_OPTIONAL, &t->merges_spaces, err);
+    if (status == CLLM_OK) status = charsmap_load(gguf, &t->charsmap, err);
+    if (status == CLLM_OK) status = sort_texts(t, err);
+    t->add_space_prefix =
+        t->add_space_prefix || t->merges_spaces; /* then each word has one space before it, the first too */
+    float least = FLT_MAX;
+    for (uint32_t id = 0; id < t->n_vocab; id++)
+        if (t->tokens[id].type == TOKEN_NORMAL && t->tokens[id].score < least) least = t->tokens[id].score;
+    t->unknown_score = least - UNKNOWN_PENALTY;
+    return status;
+}
+
+/* ------------------------------------------------------------------------------------------ normalising */
+
+/* A text as the vocabulary sees it: normalised, and with a space for U+2581 and for what stands for a space. */
+typedef struct plain_text {
+    char *bytes; /* [length]; release with free() */
+    size_t length, capacity;
+    bool wants_space; /* before the next character that is none */
+} plain_text;
+
+static bool reserve_bytes(plain_text *p, size_t more) {
+    if (more <= p->capacity - p->length) return true;
+    if (more > LONGEST || p->length + more > LONGEST) return false;
+    const size_t capacity = 2 * (p->length + more);
+    char *bytes = realloc(p->bytes, capacity);
+    if (!bytes) return false;
+    p->bytes = bytes;
+    p->capacity = capacity;
+    return true;
+}
+
+/* Add a character, or what is in its place. False: no memory. */
+static bool add_plain(const cllm_tokenizer *t, plain_text *p, cllm_string piece) {
+    if (!reserve_bytes(p, 2 * piece.length)) return false;
+    for (size_t i = 0, n; i < piece.length; i += n) {
+        n = 1;
+        if (piece.data[i] == ' ') {
+            p->wants_space = p->wants_space || t->merges_spaces;
+            if (!t->merges_spaces) p->bytes[p->length++] = ' ';
+            continue;
+        }
+        if (p->wants_space) p->bytes[p->length++] = ' ';
+        p->wants_space = false;
+        const bool is_u2581 = piece.length - i >= 3 && memcmp(piece.data + i, "\xE2\x96\x81", 3) == 0;
+        p->bytes[p->length++] = is_u2581 ? ' ' : piece.data[i];
+        if (is_u2581) n = 3;
+    }
+    return true;
+}
+
+static bool normalise(const cllm_tokenizer *t, const char *text, size_t length, plain_text *p) {
+    for (size_t at = 0, n; at < length; at += n) {
+        cllm_string piece = {0};
+        n = charsmap_match(&t->charsmap, text + at, length - at, &piece);
+        if (n == 0) {
+            n = utf8_length(text + at, length - at);
+            piece = n ? (cllm_string){text + at, n} : (cllm_string){"\xEF\xBF\xBD", 3};
+            if (n == 0) n = 1;
+        }
+        if (!add_plain(t, p, piece)) return false;
+    }
+    return true;
+}
+
+/* ------------------------------------------------------------------------------------------ the best path */
+
+/* The best way to a place of a stretch: its last token. */
+typedef struct best_path {
+    double score;   /* of the whole text so far */
+    uint32_t begin; /* of the last token; NOWHERE: no way leads here yet */
+    int32_t id;
+} best_path;
+
+enum { NOWHERE = UINT32_MAX };
+
+typedef struct lattice {
+    const cllm_tokenizer *tokenizer;
+    const char *text;
+    uint32_t length; /* of the stretch */
+    best_path *best; /* [capacity], [length + 1] in use */
+    size_t capacity;
+    double score; /* of the stretches before; a sum is rounded by what it began with, so the text has one */
+} lattice;
+
+static void consider(lattice *l, uint32_t begin, uint32_t length, int32_t id, float score) {
+    best_path *there = &l->best[begin + length];
+    const double sum = l->best[begin].score + (double)score;
+    if (there->begin == NOWHERE || sum > there->score) *there = (best_path){sum, begin, id};
+}
+
+static unsigned byte_at(const cllm_tokenizer *t, const sorted_text *s, uint32_t depth) {
+    return depth < 8 ? (unsigned char)(s->head >> (56 - 8 * depth)) : (unsigned char)t->tokens[s->id].text.data[depth];
+}
+
+/* In sorted[low, high), which agree in their first `depth` bytes and are longer: the first whose next byte is `byte` or greater. */
+static uint32_t first_from_byte(const cllm_tokenizer *t, uint32_t low, uint32_t high, uint32_t depth, unsigned byte) {
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (byte_at(t, &t->sorted[middle], depth) < byte)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Consider all tokens that begin at a character of the stretch. Each byte narrows the range of those that may still match. */
+static void consider_tokens(lattice *l, uint32_t begin, uint32_t character_length) {
+    const cllm_tokenizer *t = l->tokenizer;
+    const unsigned char *text = (const unsigned char *)l->text + begin;
+    uint32_t low = t->sorted_from[text[0]], high = t->sorted_from[text[0] + 1];
+    bool is_token = false; /* the character */
+    for (uint32_t depth = 1; low < high; depth++) {
+        const sorted_text *candidate = &t->sorted[low];
+        if (candidate->length == depth) {
+            consider(l, begin, depth, (int32_t)candidate->id, t->tokens[candidate->id].score);
+            is_token = is_token || depth == character_length;
+            low++;
+        }
+        if (begin + depth == l->length) break;
+        low = first_from_byte(t, low, high, depth, text[depth]);
+        high = first_from_byte(t, low, high, depth, text[depth] + 1u);
+    }
+    if (!is_token) consider(l, begin, character_length, t->unknown, t->unknown_score);
+}
+
+static uint32_t character_at(const char *text, size_t length) {
+    const size_t n = utf8_length(text, length);
+    return n ? (uint32_t)n : 1;
+}
+
+static bool begin_stretch(lattice *l, const char *text, uint32_t length) {
+    if ((size_t)length + 1 > l->capacity) {
+        const size_t capacity = 2 * ((size_t)length + 1);
+        free(l->best);
+        l->best = capacity <= SIZE_MAX / sizeof *l->best ? malloc(capacity * sizeof *l->best) : NULL;
+        l->capacity = l->best ? capacity : 0;
+        if (!l->best) return false;
+    }
+    l->text = text;
+    l->length = length;
+    l->best[0] = (best_path){.score = l->score};
+    for (uint32_t i = 1; i <= length; i++) l->best[i].begin = NOWHERE;
+    return true;
+}
+
+/* Append the tokens of the best path. first: of the list, those of this text. */
+static cllm_status take_path(lattice *l, size_t first, token_list *out, cllm_error *err) {
+    const int32_t unknown = l->tokenizer->unknown;
+    uint32_t next = 0;
+    for (uint32_t at = l->length; at > 0;) { /* turn the links round: from a token's end to the end of the next */
+        const uint32_t begin = l->best[at].begin;
+        l->best[at].begin = next;
+        next = at;
+        at = begin;
+    }
+    l->score = l->best[l->length].score;
+    for (uint32_t at = next; at > 0; at = l->best[at].begin) {
+        const int32_t id = l->best[at].id;
+        if (id < 0)
+            return error_set(
+                err, CLLM_ERR_UNSUPPORTED,
+                "the text has a character that the vocabulary cannot express, and there is no unknown token");
+        if (id == unknown && out->count > first && out->ids[out->count - 1] == unknown) continue;
+        const cllm_status status = token_list_add(out, id, err);
+        if (status != CLLM_OK) return status;
+    }
+    return CLLM_OK;
+}
+
+static cllm_status cut_stretch(lattice *l, size_t first, token_list *out, cllm_error *err) {
+    for (uint32_t at = 0, n; at < l->length; at += n) {
+        n = character_at(l->text + at, l->length - at);
+        consider_tokens(l, at, n);
+    }
+    return take_path(l, first, out, err);
+}
+
+/* The bytes up to the next boundary between characters that no token spans. */
+static uint32_t stretch_length(const cllm_tokenizer *t, const char *text, size_t length) {
+    size_t at = 0;
+    do at += character_at(text + at, length - at);
+    while (at < length && t->joins[(unsigned char)text[at - 1]][(unsigned char)text[at]]);
+    return (uint32_t)at;
+}
+
+cllm_status unigram_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
+                           cllm_error *err) {
+    plain_text plain = {.wants_space = t->add_space_prefix && !goes_on};
+    lattice l = {.tokenizer = t};
+    const size_t first = out->count;
+    bool has_memory = normalise(t, text, length, &plain);
+    cllm_status status = CLLM_OK;
+    for (size_t at = 0; at < plain.length && has_memory && status == CLLM_OK; at += l.length) {
+        has_memory = begin_stretch(&l, plain.bytes + at, stretch_length(t, plain.bytes + at, plain.length - at));
+        if (has_memory) status = cut_stretch(&l, first, out, err);
+    }
+    free(l.best);
+    free(plain.bytes);
+    if (has_memory) return status;
+    return error_set(err, CLLM_ERR_MEMORY, "not enough memory to encode a text of %zu bytes", length);
+}
