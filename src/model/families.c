@@ -350,6 +350,7 @@ static const model_traits families[] = {
      .experts = CHOSEN,
      .shared = SHARED,
      .expert_weights_normalised = true,
+     .expert_step_key = true,
      .expert_keys = true},
     {.architecture = "dots1",
      .output = OUTPUT_OWN,
