@@ -50,7 +50,9 @@ typedef struct forward_buffers {
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
     float *gates;         /* [n_batch][..] of what attention gives: as many as attn_gate has rows */
     float *up;            /* as many as gate has */
-    float *rope_cos[2];   /* [n_batch][n_pairs] each */
+    float *beside;        /* [n_batch][n_embd] what a dense network gives that stands beside experts */
+    float *per_layer; /* [n_batch][n_layers][n_embd_per_layer] what each layer embeds on its own; later the kept rows */
+    float *rope_cos[2]; /* [n_batch][n_pairs] each */
     float *rope_sin[2];
 
     /* latent attention */

@@ -41,6 +41,18 @@ static cllm_status bad_value(cllm_error *err, const model_config *config, const 
     return error_set_at(err, CLLM_ERR_FORMAT, key.text, CLLM_NO_OFFSET, "%s: %s", key.text, detail);
 }
 
+static void add_note(model_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Of several, each after a semicolon. */
+static void add_note(model_config *config, const char *format, ...) {
+    size_t length = strlen(config->note);
+    va_list arguments;
+    if (length > 0) length += (size_t)snprintf(config->note + length, sizeof config->note - length, "; ");
+    va_start(arguments, format);
+    if (length < sizeof config->note) vsnprintf(config->note + length, sizeof config->note - length, format, arguments);
+    va_end(arguments);
+}
+
 /* Has a key a number for each layer? */
 static bool is_of_each_layer(const cllm_gguf *gguf, const model_config *config, const char *suffix) {
     const cllm_value *value = cllm_gguf_find(gguf, key_of(config, suffix).text);
@@ -151,7 +163,7 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     if (status != CLLM_OK) return status;
     if (!windowed) {
         if (config->window > 0 && config->window < config->n_ctx_train)
-            snprintf(config->note, sizeof config->note,
+            add_note(config,
                      "%.40s.attention.sliding_window: the window of %" PRIu32 " is not applied, for no layer of this "
                      "architecture is known to have one",
                      config->architecture, config->window);
@@ -193,8 +205,7 @@ static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config,
         return bad_value(err, config, "nextn_predict_layers", "%u of the %u blocks would leave none", n,
                          config->n_layers);
     config->n_layers = config->n_blocks - n;
-    snprintf(config->note, sizeof config->note,
-             "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
+    add_note(config, "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
              config->architecture, n);
     return CLLM_OK;
 }
@@ -223,6 +234,39 @@ static cllm_status check_lengths(const model_config *config, const layer_config 
     return CLLM_OK;
 }
 
+/* The last layers may have no keys and values of their own: windowed ones read those of the last windowed layer that has some, the
+ * others those of the last other one. Of the two, the latter is the last of all. */
+static cllm_status read_shared_keys(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "attention.shared_kv_layers";
+    uint32_t n = 0;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &n, err);
+    if (status != CLLM_OK || n == 0) return status;
+    if (config->n_layers < 2 || n > config->n_layers - 2)
+        return bad_value(err, config, suffix, "%u of %u layers would leave less than two with keys and values", n,
+                         config->n_layers);
+    for (uint32_t i = config->n_layers - n; i < config->n_layers; i++) {
+        layer_config *l = &config->layers[i];
+        l->kv_layer = config->n_layers - n - (l->windowed ? 2 : 1);
+        const layer_config *from = &config->layers[l->kv_layer];
+        if (from->windowed != l->windowed || from->n_kv_heads != l->n_kv_heads || from->key_length != l->key_length ||
+            from->value_length != l->value_length)
+            return bad_value(err, config, suffix, "layer %u cannot share the keys and values of layer %u", i,
+                             l->kv_layer);
+    }
+    return CLLM_OK;
+}
+
+/* A key of windowed layers, which is also the others' where there is no such key. field: as of get_each. */
+static cllm_status get_windowed(const cllm_gguf *gguf, const model_config *config, const char *suffix, size_t field,
+                                cllm_error *err) {
+    uint32_t number = 0;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &number, err);
+    for (uint32_t i = 0; status == CLLM_OK && number > 0 && i < config->n_layers; i++)
+        if (config->layers[i].windowed) memcpy((char *)&config->layers[i] + field, &number, sizeof number);
+    return status;
+}
+#define GET_WINDOWED(suffix, field) get_windowed(gguf, config, suffix, offsetof(layer_config, field), err)
+
 /* The sizes of each layer. */
 static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     layer_config *const layers = config->layers, *const end = layers + config->n_layers;
@@ -233,6 +277,7 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     }
     if (status == CLLM_OK) status = GET_EACH("attention.head_count_kv", GGUF_OPTIONAL, n_kv_heads);
     if (status == CLLM_OK) status = GET_EACH("attention.key_length", GGUF_OPTIONAL, key_length);
+    if (status == CLLM_OK) status = GET_WINDOWED("attention.key_length_swa", key_length);
     for (layer_config *l = layers; status == CLLM_OK && l < end; l++) {
         status = check_heads(config, l, err);
         if (status != CLLM_OK) return status;
@@ -240,6 +285,7 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
         l->value_length = config->n_embd % l->n_heads == 0 ? config->n_embd / l->n_heads : l->key_length;
     }
     if (status == CLLM_OK) status = GET_EACH("attention.value_length", GGUF_OPTIONAL, value_length);
+    if (status == CLLM_OK) status = GET_WINDOWED("attention.value_length_swa", value_length);
     if (status == CLLM_OK) status = GET_EACH("feed_forward_length", GGUF_REQUIRED, n_ff);
     for (layer_config *l = layers; status == CLLM_OK && l < end; l++) status = check_lengths(config, l, err);
     return status;
@@ -290,9 +336,12 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *con
     config->layers = arena_alloc(a, config->n_layers, sizeof *config->layers);
     if (!config->layers)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a description of %u layers", config->n_layers);
-    status = read_layers(gguf, config, err);
-    if (status == CLLM_OK && config->traits) status = read_windows(gguf, config, err);
+    for (uint32_t i = 0; i < config->n_layers; i++) config->layers[i].kv_layer = i;
+    if (config->traits) status = read_windows(gguf, config, err);
     if (status == CLLM_OK && config->traits) status = read_window_pattern(gguf, config, err);
+    if (status == CLLM_OK) status = read_layers(gguf, config, err);
+    if (status == CLLM_OK && config->traits && config->traits->shares_keys)
+        status = read_shared_keys(gguf, config, err);
     find_largest(config);
     read_vocabulary_size(gguf, config);
     return status;
@@ -383,6 +432,17 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
     return CLLM_OK;
 }
 
+static uint32_t rotated_elements(const model_config *config, const layer_config *l) {
+    return l->windowed ? config->rope_dimension_count_windowed : config->rope_dimension_count;
+}
+
+static cllm_status check_rotated(const model_config *config, const layer_config *l, cllm_error *err) {
+    const uint32_t n = rotated_elements(config, l), most = query_length(config, l);
+    if (n % 2 == 0 && n <= most) return CLLM_OK;
+    return bad_value(err, config, l->windowed ? "rope.dimension_count_swa" : "rope.dimension_count",
+                     "%u is not an even number up to the head's %u elements", n, most);
+}
+
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     if (traits->rope == ROPE_NONE || (traits->rope_layers > 0 && config->n_layers != traits->rope_layers))
@@ -401,17 +461,17 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
         return bad_value(err, config, config->rope_freq_base > 1 ? "rope.freq_base_swa" : "rope.freq_base",
                          "%g is not greater than 1",
                          (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
-    for (uint32_t i = 0; i < config->n_layers; i++) {
-        const uint32_t most = query_length(config, &config->layers[i]);
-        if (config->rope_dimension_count % 2 != 0 || config->rope_dimension_count > most)
-            return bad_value(err, config, "rope.dimension_count",
-                             "%u is not an even number up to the head's %u elements", config->rope_dimension_count,
-                             most);
-    }
+    config->rope_dimension_count_windowed = config->rope_dimension_count;
+    if (traits->full_rope_halved) config->rope_dimension_count /= 2;
+    status =
+        get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL, &config->rope_dimension_count_windowed, err);
+    for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++)
+        status = check_rotated(config, &config->layers[i], err);
+    if (status != CLLM_OK) return status;
     if (traits->rope_key) { /* granite's switch for no RoPE at all */
         bool rotated = true;
         status = gguf_get_bool(gguf, key_of(config, "rope.scaling.finetuned").text, GGUF_OPTIONAL, &rotated, err);
-        if (!rotated) config->rope_dimension_count = 0;
+        if (!rotated) config->rope_dimension_count = config->rope_dimension_count_windowed = 0;
         if (status != CLLM_OK) return status;
     }
     return read_rope_scaling(gguf, config, err);
@@ -477,6 +537,7 @@ static cllm_status check_latent(model_config *config, cllm_error *err) {
 
 /* What scores are multiplied by where the file does not say. */
 static float usual_attention_scale(const model_config *config, const layer_config *l) {
+    if (config->traits->attention_scale > 0) return config->traits->attention_scale;
     const uint32_t layers_by_embd = config->traits->layers_scaled_by_embd;
     const bool by_embd = layers_by_embd > 0 && layers_by_embd == config->n_layers;
     return 1.0f / sqrtf(by_embd ? (float)(config->n_embd / l->n_heads) : (float)query_length(config, l));
@@ -639,6 +700,16 @@ static cllm_status refuse_architecture(const model_config *config, cllm_error *e
                         "architecture '%s' is not supported; supported: %s", config->architecture, names);
 }
 
+static cllm_status read_per_layer(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "embedding_length_per_layer_input";
+    if (!config->traits->per_layer) return CLLM_OK;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &config->n_embd_per_layer, err);
+    if (status == CLLM_OK && (uint64_t)config->n_embd_per_layer * config->n_layers > INT32_MAX)
+        return bad_value(err, config, suffix, "%u elements for each of %u layers are not possible",
+                         config->n_embd_per_layer, config->n_layers);
+    return status;
+}
+
 static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const cllm_pooling kinds[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
                                          CLLM_POOLING_RANK}; /* as files number them */
@@ -698,7 +769,7 @@ static cllm_status read_activation(const cllm_gguf *gguf, model_config *config, 
     static const struct {
         const char *name;
         activation activation;
-    } known[] = {{"gelu", GEGLU}, {"geglu", GEGLU}, {"silu", SWIGLU}, {"swish", SWIGLU}, {"swiglu", SWIGLU}};
+    } known[] = {{"gelu", GEGLU_ERF}, {"geglu", GEGLU_ERF}, {"silu", SWIGLU}, {"swish", SWIGLU}, {"swiglu", SWIGLU}};
     const config_key key = key_of(config, "hidden_activation");
     cllm_string name = {0};
     config->activation = config->traits->activation;
@@ -727,16 +798,16 @@ static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config 
                         key.text);
 }
 
-/* Of each layer, or one of all. These keys have no prefix. */
-static cllm_status read_activation_number(const cllm_gguf *gguf, model_config *config, const char *key, size_t number,
-                                          cllm_error *err) {
+/* Of each layer, or one of all. field: offset in layer_config. */
+static cllm_status get_each_f32(const cllm_gguf *gguf, model_config *config, const char *key, gguf_need need,
+                                size_t field, cllm_error *err) {
     const cllm_value *value = cllm_gguf_find(gguf, key);
     const bool is_array = value && value->type == CLLM_ARRAY;
     cllm_array rest = {0};
     cllm_value element;
     float one = 0;
-    cllm_status status = is_array ? gguf_get_array(gguf, key, GGUF_REQUIRED, CLLM_FLOAT32, &rest, err)
-                                  : gguf_get_f32(gguf, key, GGUF_REQUIRED, &one, err);
+    cllm_status status =
+        is_array ? gguf_get_array(gguf, key, need, CLLM_FLOAT32, &rest, err) : gguf_get_f32(gguf, key, need, &one, err);
     if (status == CLLM_OK && is_array && rest.count != config->n_blocks)
         return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: %" PRIu64 " values for %" PRIu32 " layers",
                             key, rest.count, config->n_blocks);
@@ -745,23 +816,48 @@ static cllm_status read_activation_number(const cllm_gguf *gguf, model_config *c
         if (!isfinite(one))
             return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: %g of layer %" PRIu32 " is not finite",
                                 key, (double)one, i);
-        config->layers[i].activation_numbers[0][number] = one;
+        memcpy((char *)&config->layers[i] + field, &one, sizeof one);
     }
     return status;
 }
 
-static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+static float softplus(float x) { return x > 30 ? x : (float)log1p(exp((double)x)); }
+
+/* These keys have no prefix. */
+static cllm_status read_xielu(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char *const keys[ACTIVATION_NUMBERS] = {"xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"};
     cllm_status status = CLLM_OK;
-    if (config->traits->activation != XIELU) return status;
     for (size_t i = 0; status == CLLM_OK && i < ACTIVATION_NUMBERS; i++)
-        status = read_activation_number(gguf, config, keys[i], i, err);
+        status = get_each_f32(gguf, config, keys[i], GGUF_REQUIRED,
+                              offsetof(layer_config, activation_numbers) + i * sizeof(float), err);
     for (layer_config *l = config->layers; status == CLLM_OK && l < config->layers + config->n_layers; l++) {
-        float *const a = &l->activation_numbers[0][0], *const b = a + 1, *const c = a + 2; /* softplus of the file's */
-        *a = (float)log1p(exp((double)*a));
-        *b = *c + (float)log1p(exp((double)*b));
+        float *const numbers = l->activation_numbers[0];
+        numbers[0] = softplus(numbers[0]);
+        numbers[1] = numbers[2] + softplus(numbers[1]);
     }
     return status;
+}
+
+/* A limit of 0 is none. */
+static cllm_status read_limits(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char *const suffixes[] = {"swiglu_clamp_shexp", "swiglu_clamp_exp"}; /* of activation_numbers */
+    for (size_t i = 0; i < 2; i++) {
+        cllm_status status = get_each_f32(
+            gguf, config, key_of(config, suffixes[i]).text, GGUF_OPTIONAL,
+            offsetof(layer_config, activation_numbers) + i * sizeof(config->layers->activation_numbers[0]), err);
+        if (status != CLLM_OK) return status;
+        for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {
+            float *const limit = l->activation_numbers[i];
+            if (*limit < 0) return bad_value(err, config, suffixes[i], "%g is negative", (double)*limit);
+            if (*limit == 0) *limit = INFINITY;
+        }
+    }
+    return CLLM_OK;
+}
+
+static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    if (config->traits->activation == XIELU) return read_xielu(gguf, config, err);
+    return config->traits->activation == LIMITED_SWIGLU ? read_limits(gguf, config, err) : CLLM_OK;
 }
 
 /* Has a layer of the file a router, or experts for one that is missing? */
@@ -784,7 +880,7 @@ static void finish_layers(const cllm_gguf *gguf, model_config *config) {
         const bool passed_over = traits->no_rope_period > 0 && (i + 1) % traits->no_rope_period == 0;
         const bool first = traits->rope_in_dense_layers && i < config->n_dense_layers;
         const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed || first;
-        l->rope_dimension_count = rotates && !passed_over ? config->rope_dimension_count : 0;
+        l->rope_dimension_count = rotates && !passed_over ? rotated_elements(config, l) : 0;
         l->has_experts = config->n_experts > 0 && i >= config->n_dense_layers && config->expert_step > 0 &&
                          (i + 1) % config->expert_step == 0 && (!traits->experts_by_tensors || has_mixture(gguf, i));
         if (config->expert_period > 0 && i % config->expert_period != 1) l->has_experts = false;
@@ -818,6 +914,7 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
+    if (status == CLLM_OK) status = read_per_layer(gguf, config, err);
     if (status == CLLM_OK) status = read_activation(gguf, config, err);
     if (status == CLLM_OK) status = read_pooling(gguf, config, err);
     if (status == CLLM_OK) status = read_activation_numbers(gguf, config, err);

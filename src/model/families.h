@@ -24,12 +24,14 @@ typedef enum tensor_extent {
     DIM_K_NORMS,
     DIM_Q_NORM_LENGTH,
     DIM_K_NORM_LENGTH,
+    DIM_V_NORM_LENGTH,
     DIM_FF,
     DIM_FF_TWICE,
     DIM_FF_EXPERT,
     DIM_GATE_UP, /* the two of an expert together */
     DIM_FF_SHARED,
     DIM_EXPERTS,
+    DIM_PER_LAYER, /* n_embd_per_layer */
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
     DIM_KV_RANK,
     DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key after them, */
@@ -56,6 +58,7 @@ typedef enum tensor_kind {
     X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                 \
     X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)    \
     X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)    \
+    X(attn_v_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_V_NORM_LENGTH)        \
     X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)               \
     X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)             \
     X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)            \
@@ -74,6 +77,7 @@ typedef enum tensor_kind {
     X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                     \
     X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                   \
     X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)          \
+    X(ffn_gate_inp_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
     X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)              \
     X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)   \
     X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
@@ -84,6 +88,13 @@ typedef enum tensor_kind {
     X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)        \
     X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)      \
     X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
+    X(post_ffw_norm_1, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(pre_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)              \
+    X(post_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(inp_gate, TENSOR_LINEAR, DIM_ONE, DIM_PER_LAYER, DIM_EMBD)            \
+    X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                \
+    X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)         \
     X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)
 
 typedef enum layer_tensor {
@@ -116,13 +127,15 @@ typedef enum activation {
     LIMITED_SWIGLU, /* min(silu(gate), a) * (up within -a..a), a the layer's */
     XIELU, /* a u^2 + c u of u > 0, else b (exp(min(u, d)) - 1 - u) + c u, u = up; a, b, c, d are the layer's; there
                        is no gate (Huang & Schlag 2024) */
-    LAST_ACTIVATION = XIELU
+    GEGLU_ERF, /* these two as they are defined, x times the normal distribution's share below x, which the tanh form comes near to */
+    GELU_ERF,
+    LAST_ACTIVATION = GELU_ERF
 } activation;
 
 enum { ACTIVATION_NUMBERS = 4 }; /* a, b, c, d */
 
 static inline bool activation_has_gate(activation which) {
-    return which != GELU && which != RELU_SQUARED && which != XIELU;
+    return which != GELU && which != RELU_SQUARED && which != XIELU && which != GELU_ERF;
 }
 
 typedef enum qk_norm_kind {
@@ -157,11 +170,13 @@ typedef enum classifier_kind {
 
 typedef struct model_traits {
     const char *architecture;
-    tensor_set tensors;  /* that each layer has, beside its feed-forward part: */
-    tensor_set dense;    /* one part for all tokens, */
-    tensor_set experts;  /* or, where expert_count is more than 0, many to choose from; empty: never */
-    tensor_set shared;   /* experts that every token takes, where their length is more than 0 */
-    tensor_set optional; /* that a layer may have */
+    tensor_set tensors; /* that each layer has, beside its feed-forward part: */
+    tensor_set dense;   /* one part for all tokens, */
+    tensor_set experts; /* or, where expert_count is more than 0, many to choose from; empty: never */
+    tensor_set shared;  /* experts that every token takes, where their length is more than 0 */
+    tensor_set
+        per_layer; /* what a layer embeds of a token on its own, where the length of that is more than 0; empty: never */
+    tensor_set optional; /* that a layer may have; attn_v: without it values are what attn_k gives */
     tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
     tensor_set
@@ -205,16 +220,19 @@ typedef struct model_traits {
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
 
-    uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
+    uint32_t window_period;   /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
-    bool full_layer_first;     /* of so many, instead of last */
-    bool window_chunked;       /* windows stand one after another: a token sees its own as far as itself */
-    uint32_t window;           /* where the file does not say */
-    uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
-    bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
-    float windowed_freq_base;  /* 0: that of the other layers; a key may say otherwise */
-    uint32_t rope_layers;      /* only a model of so many layers has RoPE; 0: any */
-    uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
+    bool full_layer_first;    /* of so many, instead of last */
+    bool window_chunked;      /* windows stand one after another: a token sees its own as far as itself */
+    uint32_t window;          /* where the file does not say */
+    uint32_t window_layers;   /* only a model of so many layers has windows; 0: any */
+    bool windowed_unscaled;   /* RoPE of windowed layers is never stretched, and has no factors */
+    bool shares_keys;         /* read how many layers, the last, have the keys and values of earlier ones */
+    float windowed_freq_base; /* 0: that of the other layers; a key may say otherwise */
+    uint32_t rope_layers;     /* only a model of so many layers has RoPE; 0: any */
+    uint32_t no_rope_period;  /* the last layer of every so many has no RoPE */
+    bool
+        full_rope_halved; /* layers without window rotate half as many elements; a list of factors has those of windows */
     bool rope_in_windows_only; /* where there are windows */
     bool rope_in_dense_layers; /* and in the first layers that are no mixture */
     bool
@@ -239,6 +257,7 @@ typedef struct model_traits {
     uint32_t base_embd;        /* the same: logits are times this / n_embd; 0: they are as they are */
     bool logit_scale_divides;  /* else logits are multiplied by it */
     bool value_scale_key;      /* what attention gives is scaled, read by how much */
+    float attention_scale;     /* of scores; 0: 1 / sqrt(elements of a query) */
     float attention_softcap, logit_softcap; /* where the file does not say */
     uint32_t layers_scaled_by_embd;         /* a model of so many layers divides scores by sqrt(n_embd / n_heads) */
 } model_traits;
