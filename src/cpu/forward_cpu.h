@@ -48,6 +48,7 @@ typedef struct forward_buffers {
     float *values;        /* [n_batch][n_kv_heads][value_length] */
     float *rotated;       /* [n_kv_heads][rows][n_heads / n_kv_heads][key_length] queries as attention takes them */
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
+    float *gates;         /* [n_batch][..] of what attention gives: as many as attn_gate has rows */
     float *up;            /* as many as gate has */
     float *beside;        /* [n_batch][n_embd] what a dense network gives that stands beside experts */
     float *per_layer; /* [n_batch][n_layers][n_embd_per_layer] what each layer embeds on its own; later the kept rows */

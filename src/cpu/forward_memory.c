@@ -12,7 +12,7 @@ typedef struct buffer {
 } buffer;
 
 enum {
-    MOST_BUFFERS = 80,
+    MOST_BUFFERS = 96,
     ATTENTION_QUERIES = 32, /* that meet a chunk of keys together, while it is in the cache */
 };
 
@@ -134,6 +134,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(buffers.values), n_batch, FLOATS(most.values)},
         {SLOT(buffers.rotated), n_batch, FLOATS(most.rotated)},
         {SLOT(buffers.projected), n_batch, FLOATS(c->n_embd)},
+        {SLOT(buffers.gates), c->traits && c->traits->tensors & TENSOR_BIT(attn_gate) ? n_batch : 0,
+         FLOATS(most.attended)},
         {SLOT(buffers.up), n_batch, FLOATS(hidden)},
         {SLOT(buffers.beside), beside ? n_batch : 0, FLOATS(c->n_embd)},
         {SLOT(buffers.streams), n_batch, FLOATS(c->n_streams > 0 ? (uint64_t)(c->n_streams - 1) * c->n_embd : 0)},

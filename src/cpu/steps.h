@@ -134,6 +134,10 @@ void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t
  * A parallel layer leaves in f->buffers.normed what its feed-forward part reads. */
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 
+/* f->buffers.router becomes the scores of experts for x, [all.count][n_embd], of a mixture whose router reads the layer's x. */
+void route(forward_cpu *f, const float *x);
+void keep_scores(forward_cpu *f); /* of the rows that are kept */
+
 /* x: [n_rows][n_embd] */
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);
 bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */

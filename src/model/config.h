@@ -45,7 +45,8 @@ typedef struct layer_config {
     uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
                                       last); 0: none */
     float gate_deviations;         /* above their mean, which elements of a gate must be to pass; 0: all pass */
-    float attention_scale;         /* of scores: queries are multiplied by it */
+    float activation_numbers[2][ACTIVATION_NUMBERS]; /* of its network or shared experts, and of experts: families.h */
+    float attention_scale;                           /* of scores: queries are multiplied by it */
 } layer_config;
 
 typedef struct model_config {
@@ -74,7 +75,9 @@ typedef struct model_config {
     uint32_t n_embd_out;       /* of an embedding: what the last dense layer gives, or n_embd */
     bool is_parallel;          /* of a family whose files say so: both halves of a layer begin with x */
 
-    uint32_t window; /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
+    norm_kind norm;
+    bool window_chunked; /* families.h */
+    uint32_t window;     /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
 
     uint32_t rope_dimension_count; /* of layers that rotate */
     uint32_t rope_dimension_count_windowed;
@@ -90,6 +93,7 @@ typedef struct model_config {
 
     float attention_temperature; /* queries times 1 + this * ln(floor(position / length) + 1); 0: none */
     uint32_t attention_temperature_length;
+    float value_scale;       /* what attention gives is multiplied by it */
     float projection_limit;  /* queries, keys and values lie within -this .. this; 0: anywhere */
     float alibi_max_bias;    /* ALiBi: a score falls with distance, in the last head by 2^-this a position; 0: no */
     float attention_softcap; /* scores become cap * tanh(score / cap); 0: none */
@@ -98,6 +102,7 @@ typedef struct model_config {
 
     uint32_t n_experts; /* 0: a dense model */
     uint32_t n_experts_used;
+    uint32_t expert_step;    /* the last layer of so many is a mixture; 0: none */
     uint32_t n_dense_layers; /* the first, which have no experts */
     uint32_t expert_period;  /* layer i has experts if i % this is 1; 0: all have */
     uint32_t n_ff_expert;
@@ -118,7 +123,7 @@ typedef struct model_config {
 
     lora_sizes lora;
 
-    char note[192]; /* what the file asks for and does not get, in one line, or "" */
+    char note[384]; /* what the file asks for and does not get, in one line, or "" */
 } model_config;
 
 /* Read the sizes that every architecture's file has, so that memory can be planned and shown: of the layers all but how they

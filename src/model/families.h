@@ -19,6 +19,7 @@ typedef enum tensor_extent {
     DIM_QKV,      /* the three above together */
     DIM_ATTENDED, /* query heads times the length of a value */
     DIM_HEADS,
+    DIM_GATES,   /* of what attention gives: one a head, or an element */
     DIM_Q_NORMS, /* rows of attn_q_norm, and how long they are: see qk_norm_kind */
     DIM_K_NORMS,
     DIM_Q_NORM_LENGTH,
@@ -32,7 +33,7 @@ typedef enum tensor_extent {
     DIM_EXPERTS,
     DIM_PER_LAYER, /* n_embd_per_layer */
     DIM_STREAMS,
-    DIM_STREAMS_TWICE, /* the square of that */
+    DIM_MIXES, /* the square of that */
     DIM_LAUREL_RANK,
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
     DIM_KV_RANK,
@@ -51,59 +52,60 @@ typedef enum tensor_kind {
 } tensor_kind;
 
 /* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
-#define LAYER_TENSORS(X)                                                          \
-    X(attn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                         \
-    X(attn_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                       \
-    X(attn_qkv, TENSOR_LINEAR, DIM_ONE, DIM_QKV, DIM_EMBD)                        \
-    X(attn_q, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_EMBD)                      \
-    X(attn_k, TENSOR_LINEAR, DIM_ONE, DIM_KEYS, DIM_EMBD)                         \
-    X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                       \
-    X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)          \
-    X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)          \
-    X(attn_v_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_V_NORM_LENGTH)              \
-    X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)                     \
-    X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)                   \
-    X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)                  \
-    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_ROTATED, DIM_EMBD)       \
-    X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)                 \
-    X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)             \
-    X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)          \
-    X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)                   \
-    X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)                     \
-    X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)                \
-    X(attn_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                  \
-    X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
-    X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                          \
-    X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                         \
-    X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                           \
-    X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                         \
-    X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)                \
-    X(ffn_gate_inp_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
-    X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)                    \
-    X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)         \
-    X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)           \
-    X(ffn_gate_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_GATE_UP, DIM_EMBD)        \
-    X(ffn_down_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_EMBD, DIM_FF_EXPERT)         \
-    X(ffn_gate_inp_shexp, TENSOR_LINEAR, DIM_ONE, DIM_ONE, DIM_EMBD)              \
-    X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)            \
-    X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)              \
-    X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)            \
-    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                     \
-    X(post_ffw_norm_1, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
-    X(pre_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                    \
-    X(post_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
-    X(inp_gate, TENSOR_LINEAR, DIM_ONE, DIM_PER_LAYER, DIM_EMBD)                  \
-    X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                      \
-    X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                         \
-    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)               \
-    X(altup_router, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_EMBD)                \
-    X(altup_router_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
-    X(altup_predict_coef, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS_TWICE, DIM_STREAMS) \
-    X(altup_correct_coef, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_STREAMS)       \
-    X(altup_correct_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)             \
-    X(laurel_l, TENSOR_LINEAR, DIM_ONE, DIM_LAUREL_RANK, DIM_EMBD)                \
-    X(laurel_r, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_LAUREL_RANK)                \
-    X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                  \
+#define LAYER_TENSORS(X)                                                    \
+    X(attn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(attn_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
+    X(attn_qkv, TENSOR_LINEAR, DIM_ONE, DIM_QKV, DIM_EMBD)                  \
+    X(attn_q, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_EMBD)                \
+    X(attn_k, TENSOR_LINEAR, DIM_ONE, DIM_KEYS, DIM_EMBD)                   \
+    X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                 \
+    X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)    \
+    X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)    \
+    X(attn_v_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_V_NORM_LENGTH)        \
+    X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)               \
+    X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)             \
+    X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)            \
+    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_ROTATED, DIM_EMBD) \
+    X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)           \
+    X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)       \
+    X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
+    X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)             \
+    X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
+    X(attn_gate, TENSOR_LINEAR, DIM_ONE, DIM_GATES, DIM_EMBD)               \
+    X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
+    X(attn_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
+    X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \
+    X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                    \
+    X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                   \
+    X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                     \
+    X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                   \
+    X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)          \
+    X(ffn_gate_inp_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)              \
+    X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)   \
+    X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
+    X(ffn_gate_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_GATE_UP, DIM_EMBD)  \
+    X(ffn_down_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_EMBD, DIM_FF_EXPERT)   \
+    X(ffn_gate_inp_shexp, TENSOR_LINEAR, DIM_ONE, DIM_ONE, DIM_EMBD)        \
+    X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)      \
+    X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)        \
+    X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)      \
+    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
+    X(post_ffw_norm_1, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(pre_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)              \
+    X(post_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(inp_gate, TENSOR_LINEAR, DIM_ONE, DIM_PER_LAYER, DIM_EMBD)            \
+    X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                \
+    X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)         \
+    X(altup_router, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_EMBD)          \
+    X(altup_router_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    X(altup_predict_coef, TENSOR_LINEAR, DIM_ONE, DIM_MIXES, DIM_STREAMS)   \
+    X(altup_correct_coef, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_STREAMS) \
+    X(altup_correct_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)       \
+    X(laurel_l, TENSOR_LINEAR, DIM_ONE, DIM_LAUREL_RANK, DIM_EMBD)          \
+    X(laurel_r, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_LAUREL_RANK)          \
+    X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
     X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)
 
 typedef enum layer_tensor {
@@ -136,13 +138,15 @@ typedef enum activation {
     LIMITED_SWIGLU, /* min(silu(gate), a) * (up within -a..a), a the layer's */
     XIELU, /* a u^2 + c u of u > 0, else b (exp(min(u, d)) - 1 - u) + c u, u = up; a, b, c, d are the layer's; there
                        is no gate (Huang & Schlag 2024) */
-    LAST_ACTIVATION = XIELU
+    GEGLU_ERF, /* these two as they are defined, x times the normal distribution's share below x, which the tanh form comes near to */
+    GELU_ERF,
+    LAST_ACTIVATION = GELU_ERF
 } activation;
 
 enum { ACTIVATION_NUMBERS = 4 }; /* a, b, c, d */
 
 static inline bool activation_has_gate(activation which) {
-    return which != GELU && which != RELU_SQUARED && which != XIELU;
+    return which != GELU && which != RELU_SQUARED && which != XIELU && which != GELU_ERF;
 }
 
 typedef enum qk_norm_kind {
@@ -203,16 +207,26 @@ typedef struct model_traits {
     activation activation;
     qk_norm_kind qk_norm;
     bool qk_norm_after_rope;
-    bool gate_in_up;           /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
-    bool activation_key;       /* read which it is */
-    const char *ffn_norm_name; /* in the file, where it is another than "ffn_norm" */
-    bool parallel_key;         /* read whether both halves of a layer begin with x, each with its norm */
-    bool ollama_names;         /* attn_out, and attn_sinks without .weight */
+    bool qk_norm_with_rope;       /* in layers that have RoPE */
+    uint32_t qk_unnormed_experts; /* a model of so many experts has no such norms */
+    bool rms_norm_by_key;         /* RMS norm, if the file has its epsilon */
+    bool gate_per_head;           /* attn_gate has a row a head */
+    bool gate_in_up;              /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
+    bool activation_key;          /* read which it is */
+    const char *ffn_norm_name;    /* in the file, where it is another than "ffn_norm" */
+    bool parallel_key;            /* read whether both halves of a layer begin with x, each with its norm */
+    bool ollama_names;            /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
     bool expert_weights_normalised; /* to the sum 1 over the chosen */
+    bool expert_weights_on_input;   /* experts are given the token's vector times their weight */
+    bool experts_by_tensors;        /* a layer is a mixture if the file has a router for it */
+    bool expert_step_key;           /* read of how many layers the last is a mixture */
+    bool router_reads_layer;        /* scores are of x as it comes into the layer */
+    bool shared_mean;               /* with shared experts the result is the mean of both kinds */
+    uint32_t n_shared_experts;      /* where the file does not say */
     bool expert_period_key;         /* read of how many layers each second has experts */
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
@@ -220,6 +234,7 @@ typedef struct model_traits {
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
     bool full_layer_first;     /* of so many, instead of last */
+    bool window_chunked;       /* windows stand one after another: a token sees its own as far as itself */
     uint32_t window;           /* where the file does not say */
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched, and has no factors */
@@ -228,6 +243,7 @@ typedef struct model_traits {
     uint32_t rope_layers;      /* only a model of so many layers has RoPE; 0: any */
     uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
     bool rope_in_windows_only; /* where there are windows */
+    bool rope_in_dense_layers; /* and in the first layers that are no mixture */
     bool
         position_embd; /* positions have embeddings of their own; of a family with a key for ALiBi, if the file has them */
     bool embedding_norm;   /* of what is embedded (token_embd_norm) */
@@ -239,6 +255,8 @@ typedef struct model_traits {
     bool yarn_unless_said;          /* where the file does not name the kind of stretching */
     float yarn_log_multiplier_unit; /* what yarn_log_multiplier is divided by; 0: not read */
     bool attention_temperature;     /* read its keys */
+    float temperature_scale; /* instead of the keys: this and the next, in layers without RoPE, of the position + 1 */
+    uint32_t temperature_length;
 
     bool embedding_scale_sqrt; /* embeddings times sqrt(n_embd) */
     bool scales;               /* read embedding, residual and attention scale */
@@ -250,6 +268,7 @@ typedef struct model_traits {
     uint32_t n_streams;        /* vectors of a token (AltUp), where the file does not say; 0: x alone */
     uint32_t laurel_rank;      /* of what is added beside attention (LAuReL), where there are streams */
     uint32_t sparse_layers;    /* the first so many let only the largest twentieth of their gates through */
+    bool value_scale_key;      /* what attention gives is scaled, read by how much */
     float attention_scale;     /* of scores; 0: 1 / sqrt(elements of a query) */
     float attention_softcap, logit_softcap; /* where the file does not say */
     uint32_t layers_scaled_by_embd;         /* a model of so many layers divides scores by sqrt(n_embd / n_heads) */

@@ -183,6 +183,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_QKV: return queries + keys + values;
     case DIM_ATTENDED: return (uint64_t)l->n_heads * attended_length(c, l);
     case DIM_HEADS: return l->n_heads;
+    case DIM_GATES: return c->traits->gate_per_head ? l->n_heads : (uint64_t)l->n_heads * attended_length(c, l);
     case DIM_Q_NORMS: return qk_norm == QK_NORM_EACH ? l->n_heads : 1;
     case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? l->n_kv_heads : 1;
     case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : l->key_length;
@@ -190,7 +191,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_V_NORM_LENGTH: return l->value_length;
     case DIM_PER_LAYER: return c->n_embd_per_layer;
     case DIM_STREAMS: return c->n_streams;
-    case DIM_STREAMS_TWICE: return (uint64_t)c->n_streams * c->n_streams;
+    case DIM_MIXES: return (uint64_t)c->n_streams * c->n_streams;
     case DIM_LAUREL_RANK: return c->traits->laurel_rank;
     case DIM_FF: return l->n_ff;
     case DIM_FF_TWICE: return 2 * (uint64_t)l->n_ff;
@@ -242,6 +243,9 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
     tensor_set needs = traits->tensors;
+    const bool unnormed = traits->qk_unnormed_experts > 0 && c->n_experts == traits->qk_unnormed_experts;
+    if (unnormed || (traits->qk_norm_with_rope && c->layers[layer].rope_dimension_count == 0))
+        needs &= ~(TENSOR_BIT(attn_q_norm) | TENSOR_BIT(attn_k_norm));
     needs |= c->layers[layer].has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
     if (layer == 0 && traits->first_layer_unnormed) needs &= ~TENSOR_BIT(attn_norm);
     if (traits->gate_in_up && has_tensor(b, layer, LAYER_ffn_gate)) needs |= TENSOR_BIT(ffn_gate);
@@ -411,11 +415,14 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
                                                                   TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
                                                             : 0;
     const tensor_set needs = layer_needs(b, layer) & ~shared, may = traits->optional & ~shared;
+    const tensor_set gate_up = TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps);
+    tensor_set biases = traits->biases;
+    if ((biases & gate_up) == gate_up) biases |= TENSOR_BIT(ffn_gate_up_exps);
     for (uint32_t i = 0; i < N_LAYER_TENSORS && b->status == CLLM_OK; i++) {
         const tensor_set bit = (tensor_set)1 << i;
         if (shared & bit) ignore(b, layer, (layer_tensor)i);
         if (!((needs | may) & bit)) continue;
-        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, traits->biases & bit ? MUST : MAY, w);
+        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, biases & bit ? MUST : MAY, w);
     }
     if (w->attn_kv_b.w.data) { /* some files repeat its halves */
         ignore(b, layer, LAYER_attn_k_b);
@@ -445,8 +452,17 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
     return factors;
 }
 
-bool is_vision_tensor(const cllm_tensor *tensor) {
+static bool is_vision_tensor(const cllm_tensor *tensor) {
     return strncmp(tensor->name, "v.", 2) == 0 || strncmp(tensor->name, "mm.", 3) == 0;
+}
+
+static bool only_drafts(const model_config *c, const cllm_tensor *tensor) {
+    uint32_t layer;
+    return sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= c->n_layers && layer < c->n_blocks;
+}
+
+bool is_unused_tensor(const model_config *config, const cllm_tensor *tensor) {
+    return is_vision_tensor(tensor) || only_drafts(config, tensor);
 }
 
 static void refuse_unused(binder *b, model_weights *weights) {
@@ -454,13 +470,12 @@ static void refuse_unused(binder *b, model_weights *weights) {
     for (size_t i = 0; b->status == CLLM_OK && i < cllm_gguf_n_tensors(b->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
         uint32_t layer;
-        if (b->used[i]) continue;
+        if (b->used[i] || only_drafts(c, tensor)) continue;
         if (is_vision_tensor(tensor)) {
             weights->n_skipped++;
             continue;
         }
         const bool of_layer = sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1;
-        if (of_layer && layer >= c->n_layers && layer < c->n_blocks) continue; /* it only drafts */
         if (of_layer && layer >= c->n_layers)
             b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
                                      "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,

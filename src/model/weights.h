@@ -52,6 +52,7 @@ typedef struct layer_weights {
     matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
     const float *attn_sinks; /* [n_heads] */
+    linear attn_gate;        /* of what attention gives */
     linear attn_output;
     norm_weights
         attn_output_norm; /* of x after attention was added; attn_norm_2 then of that and what was added to, if it is there */
@@ -118,8 +119,9 @@ uint32_t layer_matrices_met(const model_config *config, const linear *l, layer_t
  * original context: one that asks for none has n_ctx_open positions or, where memory is short, fewer. */
 const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx);
 
-/* Of a model of images in the same file, or of what projects its vectors for the text model. */
-bool is_vision_tensor(const cllm_tensor *tensor);
+/* Nothing here reads it: it is of a model of images in the same file, or of what projects its vectors for the text model, or of a
+ * block that only drafts. */
+bool is_unused_tensor(const model_config *config, const cllm_tensor *tensor);
 
 /* Tensors that are missing, of the wrong shape or of a type without a kernel are refused by name, and so is a tensor
  * that nothing here would read: a model with more than this program knows would give wrong answers. */
