@@ -308,7 +308,7 @@ static void so_they_have_in_every_family(void **state) {
 /* Layers with heads of their own, windowed ones with small pages, and layers that read the keys and values of others. */
 static void so_they_have_where_layers_differ(void **state) {
     (void)state;
-    static const char *const names[] = {"gemma4-ple.gguf", "gemma4.gguf"};
+    static const char *const names[] = {"gemma4-ple.gguf", "gemma4.gguf", "gemma3n.gguf"};
     const char *first = shared_file("families2/tokens.txt");
     if (!first || device) skip();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

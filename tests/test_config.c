@@ -232,6 +232,25 @@ static void last_layers_may_share_keys(void **state) {
                  "gemma4.attention.shared_kv_layers: 5 of 6 layers would leave less than two");
 }
 
+static void tokens_may_have_several_vectors(void **state) {
+    (void)state;
+    const config_case of = {"gemma3n", 12, {{"attention.shared_kv_layers", 'u', 0, NULL}}};
+    const model_config config = config_of(&of), gemma4 = config_of(&(config_case){"gemma4", 2, {{0}}});
+    assert_int_equal(config.n_streams, 4);
+    assert_int_equal(gemma4.n_streams, 0);
+    assert_near((double)config.logit_softcap, 30);
+    for (uint32_t i = 0; i < 12; i++) assert_int_equal(config.layers[i].gate_deviations > 0, i < 10);
+    model_config refused;
+    cllm_error err;
+    const config_case many = {"gemma3n", 2, {{"altup.num_inputs", 'u', 9, NULL}}},
+                      other = {"gemma3n", 2, {{"altup.active_idx", 'u', 1, NULL}}},
+                      wide = {"gemma3n", 2, {{"embedding_length_per_layer_input", 'u', 2e9, NULL}}};
+    assert_error(read_config(&many, &refused, &err), &err, CLLM_ERR_FORMAT,
+                 "altup.num_inputs: 9 is not between 2 and 8");
+    assert_error(read_config(&other, &refused, &err), &err, CLLM_ERR_FORMAT, "altup.active_idx: 1 is not 0");
+    assert_error(read_config(&wide, &refused, &err), &err, CLLM_ERR_FORMAT, "for each of 2 layers are not possible");
+}
+
 static void the_keys_of_yarn_are_read_of_every_family(void **state) {
     (void)state;
     static const char *const families[] = {"llama", "qwen2", "olmo2", "gpt-oss", "deepseek2"};
@@ -575,6 +594,7 @@ int main(void) {
         cmocka_unit_test(layers_may_differ),
         cmocka_unit_test(windowed_layers_may_have_heads_of_their_own),
         cmocka_unit_test(last_layers_may_share_keys),
+        cmocka_unit_test(tokens_may_have_several_vectors),
         cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
         cmocka_unit_test(models_of_some_sizes_have_alibi),

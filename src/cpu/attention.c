@@ -533,6 +533,7 @@ static void drop_other_rows(forward_cpu *f, float *x) {
     const size_t row = l->n_heads / l->n_kv_heads * (size_t)l->key_length;
     const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK,
                  n_per_layer = (size_t)c->n_layers * c->n_embd_per_layer;
+    const size_t n_predicted = c->n_streams > 0 ? n : 0, n_streams = c->n_streams > 0 ? (c->n_streams - 1) * n : 0;
     for (uint32_t s = 0, to = 0; s < f->all.n_spans; s++) {
         const forward_span *span = &f->all.spans[s];
         for (size_t from = span->first_row + span->n_rows - span->n_kept; from < span->first_row + span->n_rows;
@@ -540,6 +541,9 @@ static void drop_other_rows(forward_cpu *f, float *x) {
             memmove(x + to * n, x + from * n, n * sizeof *x);
             memmove(f->buffers.per_layer + to * n_per_layer, f->buffers.per_layer + from * n_per_layer,
                     n_per_layer * sizeof *x);
+            memmove(f->buffers.streams + to * n_streams, f->buffers.streams + from * n_streams, n_streams * sizeof *x);
+            memmove(f->buffers.predicted + to * n_predicted, f->buffers.predicted + from * n_predicted,
+                    n_predicted * sizeof *x);
             memmove(normed->floats + to * n, normed->floats + from * n, n * sizeof *normed->floats);
             memmove(normed->quantized + to * n, normed->quantized + from * n, n);
             memmove(normed->blocks + to * n_blocks, normed->blocks + from * n_blocks,
@@ -581,8 +585,8 @@ static void gate_attended(forward_cpu *f, uint32_t n_rows) {
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const linear *const readers[] = {&w->attn_q,   &w->attn_k,        &w->attn_v,
-                                     &w->attn_q_a, &w->attn_kv_a_mqa, &w->attn_gate};
+    const linear *const readers[] = {&w->attn_q,        &w->attn_k,    &w->attn_v,  &w->attn_q_a,
+                                     &w->attn_kv_a_mqa, &w->attn_gate, &w->laurel_l};
     const bool parallel = layer_is_parallel(w), two_norms = parallel && w->attn_norm_2.weight;
     bool quantize = parallel && !two_norms && feed_forward_quantizes(f);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);

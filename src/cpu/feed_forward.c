@@ -15,6 +15,25 @@
 
 /* ------------------------------------------------------------------------------------------------- one network */
 
+/* Only elements of a token's gate that lie far above their mean stay, less what they must be above. */
+static void sparse_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const row_work *work = argument;
+    const forward_cpu *f = work->f;
+    const layer_config *l = layer_of(f);
+    forward_vectors hidden = f->buffers.gate;
+    hidden.n_columns = l->n_ff;
+    float *gate = hidden.floats + b * (size_t)l->n_ff;
+    double sum = 0, squares = 0;
+    for (uint32_t i = 0; i < l->n_ff; i++) sum += (double)gate[i];
+    const double mean = sum / l->n_ff;
+    for (uint32_t i = 0; i < l->n_ff; i++) squares += ((double)gate[i] - mean) * ((double)gate[i] - mean);
+    const float least = (float)(mean + (double)l->gate_deviations * sqrt(squares / (l->n_ff - 1.0)));
+    for (uint32_t i = 0; i < l->n_ff; i++) gate[i] = gate[i] > least ? gate[i] - least : 0;
+    f->model.kernels->activate(f->model.config->activation, NULL, gate, f->buffers.up + b * (size_t)l->n_ff, l->n_ff);
+    if (work->quantize) quantize_vector(f, &hidden, b);
+}
+
 /* gate, up and down, or up and down. sum: as run_products takes it, or NULL: into f->buffers.projected alone. */
 static void run_network(forward_cpu *f, const linear *gate, const linear *up, const linear *down, uint32_t n_rows,
                         float *sum) {
@@ -24,8 +43,14 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
     hidden.n_columns = n_ff;
     product products[2] = {product_of(gated ? gate : up, 0, &f->buffers.normed, 0, n_rows, hidden.floats)};
     if (gated) products[1] = product_of(up, 0, &f->buffers.normed, 0, n_rows, f->buffers.up);
-    if (reads_quantized(f, down)) quantize_result(&products[0], &hidden, 0);
-    run_activated_products(f, products, gated ? 2 : 1, layer_of(f)->activation_numbers[0]);
+    if (layer_of(f)->gate_deviations > 0) {
+        row_work work = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, down)};
+        run_products(f, products, 2, NULL);
+        run_row_step(&work, 12 * (uint64_t)n_ff, sparse_item);
+    } else {
+        if (reads_quantized(f, down)) quantize_result(&products[0], &hidden, 0);
+        run_activated_products(f, products, gated ? 2 : 1, layer_of(f)->activation_numbers[0]);
+    }
     product out = product_of(down, 0, &hidden, 0, n_rows, f->buffers.projected);
     run_products(f, &out, 1, sum);
 }

@@ -177,6 +177,7 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
     row_work work = {.f = f, .x = x, .tokens = tokens};
     run_items(f, f->all.count, (uint64_t)f->all.count * f->model.config->n_embd, embed_item, &work);
     embed_per_layer(f, tokens, x);
+    begin_streams(f, x);
 }
 
 static bool run_part(forward_cpu *f, float *x, uint32_t layer) {
@@ -200,11 +201,15 @@ bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t
     f->part = LAYER_WHOLE;
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
+        predict_streams(f, f->all.count, x);
         if (f->model.config->traits->router_reads_layer) route(f, x);
         attention_block(f, rows, x);
         if (rows->count == 0) continue;
+        add_laurel(f, rows->count, x);
         feed_forward_block(f, rows->count, x);
+        correct_streams(f, rows->count, x);
         per_layer_block(f, rows->count, x);
+        if (rows == &f->kept) merge_streams(f, rows->count, x);
     }
     return !f->stopped;
 }

@@ -52,6 +52,13 @@ typedef struct forward_buffers {
     float *up;            /* as many as gate has */
     float *beside;        /* [n_batch][n_embd] what a dense network gives that stands beside experts */
     float *per_layer; /* [n_batch][n_layers][n_embd_per_layer] what each layer embeds on its own; later the kept rows */
+
+    /* several streams of vectors (streams.c) */
+    float *streams;        /* [n_batch][n_streams - 1][n_embd] */
+    float *predicted;      /* [n_batch][n_embd] what x was predicted to be */
+    forward_vectors modes; /* [n_batch] of n_streams: the router's */
+    float *mixes;          /* [n_batch][n_streams][n_streams] */
+
     float *rope_cos[2]; /* [n_batch][n_pairs] each */
     float *rope_sin[2];
 

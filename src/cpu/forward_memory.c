@@ -111,7 +111,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const layer_sizes most = largest_sizes(c, kv_chunks(n_ctx));
     const uint64_t choices = (uint64_t)n_batch * c->n_experts_used;
     const uint64_t experts_hidden = (uint64_t)c->n_experts_used * c->n_ff_expert;
-    const uint64_t network_hidden = larger(larger(c->n_ff, c->n_ff_shared), c->n_embd_per_layer);
+    const uint64_t network_hidden = larger(larger(c->n_ff, c->n_ff_shared),
+                                           larger(c->n_embd_per_layer, c->n_streams > 0 ? c->traits->laurel_rank : 0));
     const bool beside = c->n_experts > 0 && c->traits->experts & TENSOR_BIT(ffn_up);
     const uint64_t hidden = experts_hidden > network_hidden ? experts_hidden : network_hidden;
     const uint64_t angles = c->rope_dimension_count / 2;
@@ -137,6 +138,10 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
          FLOATS(most.attended)},
         {SLOT(buffers.up), n_batch, FLOATS(hidden)},
         {SLOT(buffers.beside), beside ? n_batch : 0, FLOATS(c->n_embd)},
+        {SLOT(buffers.streams), n_batch, FLOATS(c->n_streams > 0 ? (uint64_t)(c->n_streams - 1) * c->n_embd : 0)},
+        {SLOT(buffers.predicted), c->n_streams > 0 ? n_batch : 0, FLOATS(c->n_embd)},
+        VECTORS(modes, n_batch, c->n_streams),
+        {SLOT(buffers.mixes), n_batch, FLOATS((uint64_t)c->n_streams * c->n_streams)},
         {SLOT(buffers.per_layer), n_batch, FLOATS((uint64_t)c->n_layers * c->n_embd_per_layer)},
         {SLOT(model.rope[0].frequencies), 1, angles * sizeof(double)},
         {SLOT(model.rope[1].frequencies), 1, windowed_angles * sizeof(double)},
@@ -203,6 +208,7 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
                                   .latent_queries.n_columns =
                                       config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
                                   .latent_values.n_columns = config->kv_rank,
+                                  .modes.n_columns = config->n_streams,
                                   .gathered.n_columns = config->n_embd,
                                   .n_chunks = kv_chunks(n_ctx),
                                   .scratch_bytes = scratch_bytes(config, kernels)}};

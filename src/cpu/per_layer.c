@@ -55,19 +55,43 @@ static void scale_item(void *argument, size_t b, uint32_t thread) {
     scale_floats(work->x + b * n, *work->f->model.weights->layers[work->f->layer].layer_output_scale, n);
 }
 
+/* What the gate reads where there are streams: x times weights. */
+static void scale_for_gate_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const row_work *work = argument;
+    const forward_cpu *f = work->f;
+    const size_t n = f->model.config->n_embd;
+    const float *scale = f->model.weights->layers[f->layer].altup_correct_scale;
+    float *out = f->buffers.normed.floats + b * n;
+    for (size_t i = 0; i < n; i++) out[i] = work->read[b * n + i] * scale[i];
+    if (work->quantize) quantize_vector(f, &f->buffers.normed, b);
+}
+
+static void read_for_gate(forward_cpu *f, uint32_t n_rows, const float *x) {
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    row_work work = {.f = f, .n_rows = n_rows, .read = x, .quantize = reads_quantized(f, &w->inp_gate)};
+    if (w->altup_correct_scale)
+        run_row_step(&work, f->model.config->n_embd, scale_for_gate_item);
+    else
+        run_norm(f, &no_norm, x, n_rows, work.quantize);
+}
+
 void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = f->model.config->n_embd_per_layer;
     row_work work = {.f = f, .n_rows = n_rows, .x = x, .quantize = reads_quantized(f, &w->proj)};
     if (w->inp_gate.w.data) {
-        run_norm(f, &no_norm, x, n_rows, reads_quantized(f, &w->inp_gate));
+        read_for_gate(f, n_rows, x);
         product gate = product_of(&w->inp_gate, 0, &f->buffers.normed, 0, n_rows, hidden.floats);
         run_products(f, &gate, 1, NULL);
         run_row_step(&work, 8 * (uint64_t)hidden.n_columns, gate_item);
         product out = product_of(&w->proj, 0, &hidden, 0, n_rows, f->buffers.projected);
         run_products(f, &out, 1, NULL);
-        add_projected(f, &w->post_norm, x, n_rows);
+        if (f->model.config->n_streams > 0)
+            add_projected_to_others(f, &w->post_norm, n_rows);
+        else
+            add_projected(f, &w->post_norm, x, n_rows);
     }
     if (w->layer_output_scale) run_row_step(&work, f->model.config->n_embd, scale_item);
 }

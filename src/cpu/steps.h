@@ -5,6 +5,7 @@
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
  *   per_layer.c       what a layer embeds on its own, and how its result is scaled
  *   after_pooling.c   dense layers or a classifier, of an embedding
+ *   streams.c         several vectors of a token beside x
  *   products.c        matrix products, of which all of these are made
  *   forward_memory.c  the buffers
  */
@@ -144,6 +145,15 @@ bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized
 /* f->buffers.per_layer becomes what each layer embeds of the tokens on its own, if layers do. x: [all.count][n_embd] as the first
  * layer begins with it. */
 void embed_per_layer(forward_cpu *f, const int32_t *tokens, const float *x);
+
+/* The vectors of a token beside x, where there are some; see streams.c for what each step does. x: [n_rows][n_embd] or, of the first,
+ * [all.count][n_embd]. add_laurel: f->buffers.normed is what attention read. */
+void begin_streams(forward_cpu *f, const float *x);
+void predict_streams(forward_cpu *f, uint32_t n_rows, float *x);
+void add_laurel(forward_cpu *f, uint32_t n_rows, float *x);
+void correct_streams(forward_cpu *f, uint32_t n_rows, float *x);
+void add_projected_to_others(forward_cpu *f, const norm_weights *post_norm, uint32_t n_rows); /* as add_projected */
+void merge_streams(forward_cpu *f, uint32_t n_rows, float *x);
 
 /* What follows the two halves of a layer, if anything does. x: [n_rows][n_embd] */
 void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x);

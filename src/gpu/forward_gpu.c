@@ -115,6 +115,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (!lacks) lacks = weights_lack(c, weights);
     if (lacks) return lacks;
     if (c->kv_rank > 0) return "latent attention";
+    if (c->n_streams > 0) return "several streams of vectors";
     if (c->n_embd_per_layer > 0) return "embeddings of each layer";
     if (c->activation == CLAMPED_SWIGLU) return "a clamped activation";
     if (c->activation == RELU_SQUARED) return "a squared activation";

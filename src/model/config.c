@@ -710,6 +710,20 @@ static cllm_status read_per_layer(const cllm_gguf *gguf, model_config *config, c
     return status;
 }
 
+static cllm_status read_streams(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    uint32_t active = 0;
+    const optional_key keys[] = {{"altup.num_inputs", NULL, &config->n_streams}, {"altup.active_idx", NULL, &active}};
+    if (config->traits->n_streams == 0) return CLLM_OK;
+    config->n_streams = config->traits->n_streams;
+    cllm_status status = READ_OPTIONAL(keys);
+    if (status != CLLM_OK) return status;
+    if (config->n_streams < 2 || config->n_streams > MOST_STREAMS)
+        return bad_value(err, config, "altup.num_inputs", "%u is not between 2 and %d", config->n_streams,
+                         MOST_STREAMS);
+    if (active != 0) return bad_value(err, config, "altup.active_idx", "%u is not 0", active);
+    return CLLM_OK;
+}
+
 static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const cllm_pooling kinds[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
                                          CLLM_POOLING_RANK}; /* as files number them */
@@ -874,6 +888,7 @@ static bool has_mixture(const cllm_gguf *gguf, uint32_t layer) {
 
 /* Which layers rotate and which are mixtures. */
 static void finish_layers(const cllm_gguf *gguf, model_config *config) {
+    const float twentieth = 1.6448535f; /* of a normal distribution lies so many deviations above the mean */
     const model_traits *traits = config->traits;
     for (uint32_t i = 0; i < config->n_layers; i++) {
         layer_config *l = &config->layers[i];
@@ -881,6 +896,7 @@ static void finish_layers(const cllm_gguf *gguf, model_config *config) {
         const bool first = traits->rope_in_dense_layers && i < config->n_dense_layers;
         const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed || first;
         l->rope_dimension_count = rotates && !passed_over ? rotated_elements(config, l) : 0;
+        l->gate_deviations = i < traits->sparse_layers ? twentieth : 0;
         l->has_experts = config->n_experts > 0 && i >= config->n_dense_layers && config->expert_step > 0 &&
                          (i + 1) % config->expert_step == 0 && (!traits->experts_by_tensors || has_mixture(gguf, i));
         if (config->expert_period > 0 && i % config->expert_period != 1) l->has_experts = false;
@@ -914,6 +930,7 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
+    if (status == CLLM_OK) status = read_streams(gguf, config, err);
     if (status == CLLM_OK) status = read_per_layer(gguf, config, err);
     if (status == CLLM_OK) status = read_activation(gguf, config, err);
     if (status == CLLM_OK) status = read_pooling(gguf, config, err);

@@ -22,6 +22,8 @@ typedef struct lora_sizes {
     uint32_t longest_rank;
 } lora_sizes;
 
+enum { MOST_STREAMS = 8 };
+
 /* What a layer mixes the tokens of a sequence with. */
 typedef enum mixer_kind { MIXER_ATTENTION } mixer_kind;
 
@@ -42,6 +44,7 @@ typedef struct layer_config {
     uint32_t n_ff; /* of its network, where it is not a mixture */
     uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
                                       last); 0: none */
+    float gate_deviations;         /* above their mean, which elements of a gate must be to pass; 0: all pass */
     float activation_numbers[2][ACTIVATION_NUMBERS]; /* of its network or shared experts, and of experts: families.h */
     float attention_scale;                           /* of scores: queries are multiplied by it */
 } layer_config;
@@ -60,6 +63,7 @@ typedef struct model_config {
     uint32_t value_length;
     uint32_t n_ff;
     uint32_t n_vocab;
+    uint32_t n_streams;        /* vectors that a token has, x among them; 0: x alone */
     uint32_t n_embd_per_layer; /* of what each layer embeds on its own; 0: nothing */
     uint32_t n_ctx_train;
     uint32_t n_ctx_open;  /* the context of an engine that asks for none: n_ctx_train; of LongRoPE the original */

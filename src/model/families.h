@@ -32,6 +32,9 @@ typedef enum tensor_extent {
     DIM_FF_SHARED,
     DIM_EXPERTS,
     DIM_PER_LAYER, /* n_embd_per_layer */
+    DIM_STREAMS,
+    DIM_MIXES, /* the square of that */
+    DIM_LAUREL_RANK,
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
     DIM_KV_RANK,
     DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key after them, */
@@ -95,6 +98,14 @@ typedef enum tensor_kind {
     X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                \
     X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
     X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)         \
+    X(altup_router, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_EMBD)          \
+    X(altup_router_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    X(altup_predict_coef, TENSOR_LINEAR, DIM_ONE, DIM_MIXES, DIM_STREAMS)   \
+    X(altup_correct_coef, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_STREAMS) \
+    X(altup_correct_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)       \
+    X(laurel_l, TENSOR_LINEAR, DIM_ONE, DIM_LAUREL_RANK, DIM_EMBD)          \
+    X(laurel_r, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_LAUREL_RANK)          \
+    X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
     X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)
 
 typedef enum layer_tensor {
@@ -256,6 +267,9 @@ typedef struct model_traits {
     float depth_scale;         /* the same: sums are times this / sqrt(n_layers); 0: they are as they are */
     uint32_t base_embd;        /* the same: logits are times this / n_embd; 0: they are as they are */
     bool logit_scale_divides;  /* else logits are multiplied by it */
+    uint32_t n_streams;        /* vectors of a token (AltUp), where the file does not say; 0: x alone */
+    uint32_t laurel_rank;      /* of what is added beside attention (LAuReL), where there are streams */
+    uint32_t sparse_layers;    /* the first so many let only the largest twentieth of their gates through */
     bool value_scale_key;      /* what attention gives is scaled, read by how much */
     float attention_scale;     /* of scores; 0: 1 / sqrt(elements of a query) */
     float attention_softcap, logit_softcap; /* where the file does not say */

@@ -190,6 +190,9 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_K_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? keys : l->key_length;
     case DIM_V_NORM_LENGTH: return l->value_length;
     case DIM_PER_LAYER: return c->n_embd_per_layer;
+    case DIM_STREAMS: return c->n_streams;
+    case DIM_MIXES: return (uint64_t)c->n_streams * c->n_streams;
+    case DIM_LAUREL_RANK: return c->traits->laurel_rank;
     case DIM_FF: return l->n_ff;
     case DIM_FF_TWICE: return 2 * (uint64_t)l->n_ff;
     case DIM_FF_EXPERT: return c->n_ff_expert;
@@ -495,6 +498,13 @@ static void bind_per_layer(binder *b, model_weights *weights) {
         weights->per_layer_token_embd.row_bytes + (uint64_t)weights->per_layer_model_proj.w.row_bytes * all;
 }
 
+static void bind_streams(binder *b, model_weights *weights) {
+    const uint64_t n = b->config->n_embd, count = b->config->n_streams - 1;
+    weights->altup_proj = bind_linear(b, -1, "altup_proj", count, n, n, MUST, MAY);
+    weights->altup_unembd_proj = bind_linear(b, -1, "altup_unembd_proj", count, n, n, MUST, MAY);
+    b->bytes_per_token += count * n * (weights->altup_proj.w.row_bytes + weights->altup_unembd_proj.w.row_bytes);
+}
+
 static void bind_output(binder *b, model_weights *weights) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
@@ -563,6 +573,7 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
                                              config->traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     for (uint32_t i = 0; i < config->n_layers; i++) bind_layer(&b, i, &weights->layers[i]);
     if (config->n_embd_per_layer > 0) bind_per_layer(&b, weights);
+    if (config->n_streams > 0) bind_streams(&b, weights);
     bind_output(&b, weights);
     bind_after_pooling(&b, weights);
     weights->rope_factors = bind_rope_factors(&b, "rope_freqs");

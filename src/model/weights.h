@@ -68,8 +68,14 @@ typedef struct layer_weights {
     linear ffn_gate_exps, ffn_up_exps, ffn_down_exps;
     linear ffn_gate_inp_shexp, ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp;
     norm_weights post_ffw_norm;
-    linear inp_gate, proj;           /* to and from the length of what the layer embeds on its own */
-    norm_weights post_norm;          /* after proj */
+    linear inp_gate, proj;  /* to and from the length of what the layer embeds on its own */
+    norm_weights post_norm; /* after proj */
+    linear altup_router;    /* several streams: see cpu/streams.c */
+    norm_weights altup_router_norm;
+    linear altup_predict_coef, altup_correct_coef;
+    const float *altup_correct_scale; /* [n_embd] of what inp_gate reads */
+    linear laurel_l, laurel_r;        /* to and from a low rank, beside attention */
+    norm_weights laurel_post_norm;
     const float *layer_output_scale; /* [1] what the layer leaves in x is multiplied by it; or NULL */
     norm_weights layer_output_norm;  /* of x after the feed-forward part was added */
 } layer_weights;
@@ -80,18 +86,19 @@ static inline bool layer_is_parallel(const layer_weights *w) {
 }
 
 typedef struct model_weights {
-    matrix token_embd;                  /* [n_vocab][n_embd] */
-    struct lora_pair *token_embd_loras; /* a list, or NULL: of A a token takes a row, which B is multiplied with */
-    matrix position_embd;               /* [n_ctx_train][n_embd], where positions have embeddings of their own */
-    matrix token_types;                 /* [types][n_embd] the first is added to every embedding */
-    norm_weights token_embd_norm;       /* [n_embd] of what is embedded */
-    layer_weights *layers;              /* [n_layers] */
-    matrix per_layer_token_embd;        /* [n_vocab][n_layers * n_embd_per_layer], where layers embed on their own, */
-    linear per_layer_model_proj;        /* [n_layers * n_embd_per_layer][n_embd] of the embedding of all layers, */
-    norm_weights per_layer_proj_norm;   /* [n_embd_per_layer] which this norms, for each layer */
-    norm_weights output_norm;           /* [n_embd] */
-    linear output;                      /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
-    linear dense[2];                    /* after the pooling, one after the other */
+    matrix token_embd;                    /* [n_vocab][n_embd] */
+    struct lora_pair *token_embd_loras;   /* a list, or NULL: of A a token takes a row, which B is multiplied with */
+    matrix position_embd;                 /* [n_ctx_train][n_embd], where positions have embeddings of their own */
+    matrix token_types;                   /* [types][n_embd] the first is added to every embedding */
+    norm_weights token_embd_norm;         /* [n_embd] of what is embedded */
+    layer_weights *layers;                /* [n_layers] */
+    matrix per_layer_token_embd;          /* [n_vocab][n_layers * n_embd_per_layer], where layers embed on their own, */
+    linear per_layer_model_proj;          /* [n_layers * n_embd_per_layer][n_embd] of the embedding of all layers, */
+    norm_weights per_layer_proj_norm;     /* [n_embd_per_layer] which this norms, for each layer */
+    linear altup_proj, altup_unembd_proj; /* [n_streams - 1] of [n_embd][n_embd]: to the other streams, and back */
+    norm_weights output_norm;             /* [n_embd] */
+    linear output;                        /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
+    linear dense[2];                      /* after the pooling, one after the other */
     linear cls, cls_output;    /* the classifier: [n_embd][n_embd], [n_scores][n_embd] (alone, cls is the latter) */
     norm_weights cls_norm;     /* [n_embd] between the two */
     const float *rope_factors; /* [rope_dimension_count / 2] divisors of the frequencies (Llama 3.1), or NULL */
