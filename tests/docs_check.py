@@ -22,6 +22,7 @@ import time
 
 SECONDS = 120
 ROOT = os.getcwd()
+OTHERS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "bench/README.md"]  # beside docs/*.md
 checks = []
 
 
@@ -208,8 +209,8 @@ def known_words():
 
 
 def stands_for(name, words):
-    """block_TYPE stands for block_q4_0 and others."""
-    pattern = re.sub("TYPE|NAME", r"\\w+", name)
+    """block_TYPE stands for block_q4_0 and others, results/NAME.csv for results/zen5.csv."""
+    pattern = re.sub("TYPE|NAME", r"[\\w-]+", name)
     return pattern != name and any(re.fullmatch(pattern, word) for word in words)
 
 
@@ -219,7 +220,7 @@ def bad_names(text, words, files):
         if re.fullmatch(r"[a-zA-Z]\w*_\w+", word) and word not in words and not stands_for(word, words):
             yield f"`{name}` is nowhere in the repository"
         elif re.fullmatch(r"(src|tests|programs|bench|tools|examples|include|scripts|models)/[\w./-]+", name):
-            if not os.path.exists(name) and not any(f.startswith(name + ".") for f in files):
+            if not os.path.exists(name) and not any(f.startswith(name + ".") for f in files) and not stands_for(name, files):
                 yield f"`{name}` does not exist"
 
 
@@ -257,7 +258,7 @@ def finds_planted_faults(build):
 
 def main():
     build = sys.argv[1]
-    documents = sys.argv[2:] or ["README.md"] + sorted(f"docs/{name}" for name in os.listdir("docs") if name.endswith(".md"))
+    documents = sys.argv[2:] or OTHERS + sorted(f"docs/{name}" for name in os.listdir("docs") if name.endswith(".md"))
     if len(sys.argv) == 2:
         finds_planted_faults(build)
     words, files = known_words()
