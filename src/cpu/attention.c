@@ -50,7 +50,9 @@ static kv_chunk chunk_of(const forward_cpu *f, const forward_span *span, uint32_
 static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {
     const layer_config *l = layer_of(f);
     const uint32_t position = f->all.positions[b];
-    const kv_chunk chunk = chunk_of(f, &f->all.spans[f->all.span_of[b]], kv_head, position / KV_CHUNK);
+    const forward_span *span = &f->all.spans[f->all.span_of[b]];
+    if (b - span->first_row < span->n_replayed) return; /* its page may be others' too */
+    const kv_chunk chunk = chunk_of(f, span, kv_head, position / KV_CHUNK);
     kv_elements elements;
     for (size_t i = 0; i < l->key_length; i += KV_SCALE_BLOCK) {
         const size_t n = l->key_length - i < KV_SCALE_BLOCK ? l->key_length - i : KV_SCALE_BLOCK;
@@ -141,14 +143,38 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
     }
 }
 
+/* Part what attn_q gave of a token, for each head a query and then a gate. */
+static void part_gates_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const layer_config *l = layer_of(f);
+    const size_t n = l->key_length;
+    for (size_t row = b * l->n_heads; row < (b + 1) * l->n_heads; row++) {
+        memcpy(f->buffers.queries + row * n, f->buffers.gated_queries + 2 * row * n, n * sizeof(float));
+        memcpy(f->buffers.gates + row * n, f->buffers.gated_queries + (2 * row + 1) * n, n * sizeof(float));
+    }
+}
+
+/* What attention gave times the sigmoid of the gate. */
+static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const size_t n = f->buffers.attended.n_columns;
+    float *attended = f->buffers.attended.floats + b * n;
+    for (size_t i = 0; i < n; i++) attended[i] *= sigmoid(f->buffers.gates[b * n + i]);
+}
+
 static void make_queries_keys_values(forward_cpu *f) {
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    product products[] = {product_of(&w->attn_q, 0, &f->buffers.normed, 0, f->all.count, f->buffers.queries),
+    const bool gated = f->model.config->traits->query_gate;
+    product products[] = {product_of(&w->attn_q, 0, &f->buffers.normed, 0, f->all.count,
+                                     gated ? f->buffers.gated_queries : f->buffers.queries),
                           product_of(&w->attn_k, 0, &f->buffers.normed, 0, f->all.count, f->buffers.keys),
                           product_of(&w->attn_v, 0, &f->buffers.normed, 0, f->all.count, f->buffers.values)};
     row_work work = {.f = f, .n_rows = f->all.count};
     run_products(f, products, 3, NULL);
+    if (gated) run_row_step(&work, 2 * (uint64_t)l->n_heads * l->key_length, part_gates_item);
     run_row_step(&work, 4 * (uint64_t)l->n_heads * l->key_length, rotate_and_store_item);
 }
 
@@ -495,19 +521,20 @@ static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
     quantize_vector(work->f, &work->f->buffers.attended, b);
 }
 
-/* Drop all rows but the kept ones. Each of these goes to its place, which is never after the one where it was. */
+/* Drop all rows but the kept ones. */
 static void drop_other_rows(forward_cpu *f, float *x) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
     forward_vectors *normed = &f->buffers.normed; /* which the other half of a parallel layer reads */
     const size_t row = l->n_heads / l->n_kv_heads * (size_t)l->key_length;
     const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK;
+    keep_rows(f, x, n);
+    keep_rows(f, normed->floats, n);
+    if (c->traits->query_gate) keep_rows(f, f->buffers.gates, f->buffers.attended.n_columns);
     for (uint32_t s = 0, to = 0; s < f->all.n_spans; s++) {
         const forward_span *span = &f->all.spans[s];
         for (size_t from = span->first_row + span->n_rows - span->n_kept; from < span->first_row + span->n_rows;
              from++, to++) {
-            memmove(x + to * n, x + from * n, n * sizeof *x);
-            memmove(normed->floats + to * n, normed->floats + from * n, n * sizeof *normed->floats);
             memmove(normed->quantized + to * n, normed->quantized + from * n, n);
             memmove(normed->blocks + to * n_blocks, normed->blocks + from * n_blocks,
                     n_blocks * sizeof *normed->blocks);
@@ -544,6 +571,8 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     attend(f, rows);
     if (f->model.config->kv_rank > 0) expand_latent_values(f, rows->count);
     row_work work = {.f = f, .n_rows = rows->count};
+    if (f->model.config->traits->query_gate)
+        run_row_step(&work, 16 * (uint64_t)f->buffers.attended.n_columns, gate_attended_item);
     if (reads_quantized(f, &w->attn_output)) run_row_step(&work, f->buffers.attended.n_columns, quantize_attended_item);
     const bool at_once = adds_at_once(f, &w->post_attention_norm);
     product output = product_of(&w->attn_output, 0, &f->buffers.attended, 0, rows->count, f->buffers.projected);

@@ -166,21 +166,23 @@ static void run_experts(forward_cpu *f) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = c->n_ff_expert;
-    const bool quantize = reads_quantized(f, &w->ffn_down_exps);
-    size_t n_pairs = 0;
+    const bool quantize = reads_quantized(f, &w->ffn_down_exps), gated = w->ffn_gate_exps.w.data;
+    size_t n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];
         const uint32_t count = f->buffers.first_row[e + 1] - f->buffers.first_row[e];
         if (count == 0) continue;
-        product *pair = f->buffers.products + 2 * n_pairs++;
-        pair[0] = product_of(&w->ffn_gate_exps, e, &f->buffers.gathered, first, count,
-                             hidden.floats + first * c->n_ff_expert);
-        pair[1] =
-            product_of(&w->ffn_up_exps, e, &f->buffers.gathered, first, count, f->buffers.up + first * c->n_ff_expert);
-        if (quantize) quantize_result(&pair[0], &hidden, first);
+        product *p = f->buffers.products + n_products;
+        p[0] = product_of(gated ? &w->ffn_gate_exps : &w->ffn_up_exps, e, &f->buffers.gathered, first, count,
+                          hidden.floats + first * c->n_ff_expert);
+        if (gated)
+            p[1] = product_of(&w->ffn_up_exps, e, &f->buffers.gathered, first, count,
+                              f->buffers.up + first * c->n_ff_expert);
+        if (quantize) quantize_result(&p[0], &hidden, first);
+        n_products += gated ? 2 : 1;
     }
-    run_activated_products(f, f->buffers.products, 2 * n_pairs, NULL);
-    size_t n_products = 0;
+    run_activated_products(f, f->buffers.products, n_products, NULL);
+    n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];
         const uint32_t count = f->buffers.first_row[e + 1] - f->buffers.first_row[e];

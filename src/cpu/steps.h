@@ -2,6 +2,7 @@
  *
  *   forward_cpu.c     the road through the layers
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
+ *   recurrent.c       the same by a state that is carried along
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
  *   products.c        matrix products, of which all of these are made
  *   forward_memory.c  the buffers
@@ -129,6 +130,15 @@ void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t
  * keys and values are made of all rows of the batch, queries of `rows`, which are all of them or those that are kept.
  * A parallel layer leaves in f->buffers.normed what its feed-forward part reads. */
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
+
+/* The same of a recurrent layer. Where there is attention beside it, it begins with `mix`, goes on with attention_block, which
+ * leaves the rows that are kept, and ends with `add`. */
+void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x);
+void recurrent_mix(forward_cpu *f, const float *x);
+void recurrent_add(forward_cpu *f, const forward_rows *rows, float *x);
+
+/* Of the batch's rows only the kept ones stay. x: [all.count][n], and afterwards [kept.count][n]. */
+void keep_rows(const forward_cpu *f, float *x, size_t n);
 
 /* x: [n_rows][n_embd] */
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);

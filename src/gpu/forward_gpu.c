@@ -107,6 +107,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (!lacks) lacks = weights_lack(c, weights);
     if (lacks) return lacks;
     if (c->kv_rank > 0) return "latent attention";
+    if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
     if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
     if (traits->activation == RELU_SQUARED) return "a squared activation";
     if (traits->activation == REGLU) return "ReLU before a gate";

@@ -41,6 +41,12 @@ typedef struct norm_weights {
     const float *bias;   /* or NULL */
 } norm_weights;
 
+/* Of a convolution over tokens, the oldest first. */
+typedef struct taps_weights {
+    const float *weight; /* [kernel][n_channels] */
+    const float *bias;   /* [n_channels], or NULL */
+} taps_weights;
+
 /* What a layer has is told by families.h, and the shapes too; what it has not is NULL. The fields bear the tensors' names. */
 typedef struct layer_weights {
     norm_weights attn_norm, attn_norm_2;
@@ -62,6 +68,19 @@ typedef struct layer_weights {
     linear ffn_gate_exps, ffn_up_exps, ffn_down_exps;
     linear ffn_gate_inp_shexp, ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp;
     norm_weights post_ffw_norm;
+
+    /* recurrent layers; the names are those of most files */
+    linear ssm_in;              /* what the convolution reads, and beside it */
+    linear ssm_gate;            /* of delta nets */
+    taps_weights ssm_conv1d;    /* [kernel][n_channels] */
+    linear ssm_beta, ssm_alpha; /* [n_heads] */
+    linear ssm_ba;              /* of each group the betas of its heads, and then their alphas */
+    linear ssm_x, ssm_dt;       /* of Mamba */
+    norm_weights ssm_dt_norm, ssm_b_norm, ssm_c_norm;
+    const float *ssm_dt_bias;   /* [n_heads] */
+    const float *ssm_a, *ssm_d; /* [n_heads]; of Mamba [state_size][inner_size] and [inner_size] */
+    norm_weights ssm_norm;
+    linear ssm_out;
 } layer_weights;
 
 /* Attention and feed-forward part both read the layer's input, for the second has no norm of its own before or after it. */
