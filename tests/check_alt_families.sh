@@ -1,7 +1,7 @@
 #!/bin/sh
 # Other models of the families, with other sizes, head counts and weights than those of the shared folder, whose logits
 # llama.cpp computes on the spot: tests/check_alt_families.sh BUILD. $PEER is the program that does it (tools/peer of the shared
-# folder makes it); ALT_SEEDS are the seeds of the weights.
+# folder makes it), and $PEER_EMBED the one for embeddings (tools/peer/embed.c); ALT_SEEDS are the seeds of the weights.
 #
 # A mixture of experts whose router is so near a tie that rounding turns its choice differs by 1e-3, whoever is right: such a
 # model is drawn again, a few times, and fails if it never agrees.
@@ -27,12 +27,23 @@ tokens=$(cat "$folder/tokens.txt")
 
 said=$folder/said
 
+embeds() { case $1 in *bert* | *embedding*) ;; *) return 1 ;; esac; } # FAMILY
+
+compute() { # FAMILY
+    if embeds "$1"; then
+        "$PEER_EMBED" tokens "$folder/$1.gguf" 1 "$tokens" "$folder/$1.embd.f32" &&
+            "$PEER_EMBED" pooled "$folder/$1.gguf" 1 "$tokens" "$folder/$1.pooled.f32"
+    else
+        PEER_KV=f32 "$PEER" logits "$folder/$1.gguf" 1 "$tokens" "$folder/$1.logits.f32"
+    fi
+}
+
 # Make the model and have both compute it: draw FAMILY SEED NUMBER.
 draw() {
     set -- "$1" "$2" "$3" ""
     [ "$1" != minicpm ] || set -- "$1" "$2" "$3" "--set=logit_scale=0.5" # without it llama.cpp and the authors differ
     "$python" "$folder/tools/$maker.py" "$1" "$folder/$1.gguf" --alt --seed "$2" --draw "$3" ${4:+"$4"} &&
-        PEER_KV=f32 "$PEER" logits "$folder/$1.gguf" 1 "$tokens" "$folder/$1.logits.f32" >/dev/null 2>"$folder/peer" || return 1
+        compute "$1" >/dev/null 2>"$folder/peer" || return 1
     cat "$tools"/../families*/llama.cpp-nmse.tsv | awk -v name="$1" '$1 == name' >"$folder/llama.cpp-nmse.tsv"
     MINICLLM_FAMILIES=$folder CMOCKA_MESSAGE_OUTPUT=TAP "$build/tests/test_families"
 }
@@ -56,7 +67,7 @@ number=0
 for seed in $seeds; do
     for maker in mkfamily mkfamily2; do
         for family in $("$python" "$folder/tools/$maker.py" --list); do
-            if ! is_known "$family"; then skip "another $family, seed $seed" "the architecture is not supported"; else
+            if embeds "$family" && ! [ -x "${PEER_EMBED:-}" ]; then skip "another $family, seed $seed" "set PEER_EMBED"; elif ! is_known "$family"; then skip "another $family, seed $seed" "the architecture is not supported"; else
                 check "another $family, seed $seed" agrees "$family" "$seed"
                 [ $number = 0 ] || echo "# drawn $((number + 1)) times"
             fi

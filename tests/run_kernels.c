@@ -261,6 +261,7 @@ int main(int argc, char **argv) {
         m.config.n_ctx_train = 512;
         m.config.norm_epsilon = 1e-5f;
         m.config.traits = m.traits ? m.traits : family_find("llama");
+        m.config.activation = m.config.traits->activation;
         m.config.attention_softcap = m.config.logit_softcap = m.traits == &normed_behind ? 2 : 0;
         m.config.rope_dimension_count = m.config.key_length - 2;
         m.config.rope_freq_base = 10000;

@@ -456,7 +456,7 @@ static void values_that_cannot_be_are_refused(void **state) {
          "llama.attention.head_count_kv: 5 values for 4 layers"},
         {{"qwen2", 4, {{"attention.causal", 'b', 0, NULL}}},
          CLLM_ERR_UNSUPPORTED,
-         "qwen2.attention.causal: false: models whose tokens also see later tokens"},
+         "qwen2.attention.causal: false: this architecture is not known to have tokens that also see later tokens"},
         {{"glm4moe", 2, {{"expert_count", 'u', 0, NULL}, {"nextn_predict_layers", 'u', 2, NULL}}},
          CLLM_ERR_FORMAT,
          "glm4moe.nextn_predict_layers: 2 of the 2 blocks would leave none"},
@@ -469,6 +469,22 @@ static void values_that_cannot_be_are_refused(void **state) {
          "minimax-m2.leading_dense_block_count: no dense layers are known"},
         {{"gptneox", 2, {{0}}}, CLLM_ERR_FORMAT, "gptneox.use_parallel_residual"},
         {{"qwen3", 2, {{"pooling_type", 'u', 5, NULL}}}, CLLM_ERR_FORMAT, "qwen3.pooling_type: 5 is not known"},
+        {{"qwen3", 2, {{"pooling_type", 'u', 4, NULL}}},
+         CLLM_ERR_FORMAT,
+         "qwen3.pooling_type: 4 ranks, and the file has no classifier"},
+        {{"gemma-embedding",
+          2,
+          {{"dense_2.weight", 't', 0, NULL}, {"dense_2_feat_in", 'u', 511, NULL}, {"dense_2_feat_out", 'u', 8, NULL}}},
+         CLLM_ERR_FORMAT,
+         "gemma-embedding.dense_2_feat_in: 511 is not the 512 elements"},
+        {{"gemma-embedding",
+          2,
+          {{"dense_2.weight", 't', 0, NULL}, {"dense_2_feat_in", 'u', 512, NULL}, {"dense_2_feat_out", 'u', 0, NULL}}},
+         CLLM_ERR_FORMAT,
+         "gemma-embedding.dense_2_feat_out: 0 is not between 1 and"},
+        {{"modern-bert", 2, {{"hidden_activation", 's', 0, "relu"}}},
+         CLLM_ERR_UNSUPPORTED,
+         "modern-bert.hidden_activation: 'relu' is not supported"},
         {{"unheard-of", 2, {{0}}},
          CLLM_ERR_UNSUPPORTED,
          "architecture 'unheard-of' is not supported; supported: llama mistral3 qwen2"},
@@ -486,9 +502,43 @@ static void the_file_may_name_the_pooling(void **state) {
     static const cllm_pooling pooling[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
                                            CLLM_POOLING_RANK};
     for (size_t i = 0; i < sizeof pooling / sizeof *pooling; i++)
-        assert_int_equal(config_of(&(config_case){"qwen3", 2, {{"pooling_type", 'u', (double)i, NULL}}}).pooling,
-                         pooling[i]);
+        assert_int_equal(
+            config_of(&(config_case){
+                          "qwen3", 2, {{"cls.output.weight", 't', 0, NULL}, {"pooling_type", 'u', (double)i, NULL}}})
+                .pooling,
+            pooling[i]);
     assert_int_equal(config_of(&(config_case){"qwen3", 2, {{0}}}).pooling, CLLM_POOLING_LAST);
+}
+
+static void layers_of_encoders_alternate(void **state) {
+    (void)state;
+    const model_config modern =
+        config_of(&(config_case){"modern-bert", 5, {{"attention.sliding_window", 'u', 16, NULL}}});
+    const model_config nomic = config_of(&(config_case){
+        "nomic-bert-moe",
+        5,
+        {{"expert_count", 'u', 8, NULL}, {"expert_used_count", 'u', 2, NULL}, {"moe_every_n_layers", 'u', 2, NULL}}});
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(modern.layers[i].windowed, i % 3 != 0);
+        assert_int_equal(nomic.layers[i].has_experts, i % 2 == 1);
+    }
+    assert_int_equal(modern.activation, GEGLU);
+    assert_int_equal(config_of(&(config_case){"modern-bert", 5, {{"hidden_activation", 's', 0, "silu"}}}).activation,
+                     SWIGLU);
+    const model_config gemma = config_of(&(config_case){"gemma-embedding",
+                                                        2,
+                                                        {{"dense_2.weight", 't', 0, NULL},
+                                                         {"dense_2_feat_in", 'u', 512, NULL},
+                                                         {"dense_2_feat_out", 'u', 2048, NULL},
+                                                         {"dense_3.weight", 't', 0, NULL},
+                                                         {"dense_3_feat_in", 'u', 2048, NULL},
+                                                         {"dense_3_feat_out", 'u', 300, NULL}}});
+    assert_int_equal(gemma.dense_lengths[0], 2048);
+    assert_int_equal(gemma.n_embd_out, 300);
+    const model_config ranks =
+        config_of(&(config_case){"bert", 2, {{"cls.output.weight", 't', 0, NULL}, {"pooling_type", 'u', 4, NULL}}});
+    assert_int_equal(ranks.pooling, CLLM_POOLING_RANK);
+    assert_int_equal(ranks.n_scores, 1);
 }
 
 static void blocks_that_draft_are_no_layers(void **state) {
@@ -506,6 +556,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_that_draft_are_no_layers),
         cmocka_unit_test(the_file_may_name_the_pooling),
+        cmocka_unit_test(layers_of_encoders_alternate),
         cmocka_unit_test(windows_follow_the_familys_rhythm),
         cmocka_unit_test(what_is_not_applied_is_said),
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),

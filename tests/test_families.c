@@ -100,6 +100,13 @@ static float *embeddings_of(const cllm_model *model, cllm_pooling pooling, run h
     return rows;
 }
 
+/* Logits, or of an encoder embeddings, of each token. n: out, of all of them. */
+static float *rows_of(const cllm_model *model, run how, size_t *n) {
+    const cllm_model_info *info = cllm_model_get_info(model);
+    *n = reference.n_tokens * (info->is_encoder ? info->n_embd_out : info->n_vocab);
+    return info->is_encoder ? embeddings_of(model, CLLM_POOLING_NONE, how) : logits_of(model, how);
+}
+
 static double number_of(const cllm_gguf *gguf, const char *key) {
     const cllm_value *value = cllm_gguf_find(gguf, key);
     assert_non_null(value);
@@ -207,10 +214,10 @@ static void same_bits(void **state) {
         const run runs[] = {
             {types[t], 0, 2, NULL}, {types[t], 1, 1, NULL}, {types[t], 7, 2, NULL}, {types[t], 33, 1, NULL}};
         cllm_model *model = load(of, t == 1);
-        const size_t n = reference.n_tokens * cllm_model_get_info(model)->n_vocab;
-        float *want = logits_of(model, runs[0]);
+        size_t n;
+        float *want = rows_of(model, runs[0], &n);
         for (size_t i = 1; i < sizeof runs / sizeof *runs; i++) {
-            float *got = logits_of(model, runs[i]);
+            float *got = rows_of(model, runs[i], &n);
             if (memcmp(got, want, n * sizeof *got) != 0)
                 fail_msg("%s: batches of %u give other bits (keys and values of type %d)", of->name, runs[i].n_batch,
                          (int)types[t]);
@@ -219,6 +226,89 @@ static void same_bits(void **state) {
         free(want);
         cllm_model_destroy(model);
     }
+}
+
+/* ------------------------------------------------------------------------------------------- encoders */
+
+/* Texts shorter and longer than a batch and a page, alone and all in one call: the same bits. No sequence keeps anything. */
+static void embeds_in_company(void **state) {
+    enum { N_TEXTS = 7, LONGEST = 600, N_BATCH = 64 };
+    static const size_t counts[N_TEXTS] = {5, 1, 600, 17, 64, 65, 300};
+    const family *of = *state;
+    if (is_unknown(of)) skip();
+    cllm_model *model = load(of, false);
+    const cllm_model_info *info = cllm_model_get_info(model);
+    if (!info->is_encoder) {
+        cllm_model_destroy(model);
+        skip();
+    }
+    int32_t tokens[N_TEXTS + LONGEST];
+    for (size_t i = 0; i < N_TEXTS + LONGEST; i++) tokens[i] = reference.tokens[i * i % reference.n_tokens];
+    float *want = calloc((size_t)N_TEXTS * info->n_embd_out, sizeof *want);
+    assert_non_null(want);
+    const size_t bytes = info->n_embd_out * sizeof *want;
+    for (int together = 0; together < 2; together++) {
+        cllm_engine *engine;
+        cllm_span spans[N_TEXTS];
+        cllm_error err;
+        const cllm_engine_options options = {
+            .n_batch = together ? N_BATCH : 0, .n_threads = together ? 2 : 1, .n_sequences = N_TEXTS};
+        assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
+        for (size_t i = 0; i < N_TEXTS; i++) {
+            const size_t count = counts[i] < info->n_ctx_train ? counts[i] : info->n_ctx_train;
+            spans[i] = (cllm_span){.tokens = tokens + i, .count = count, .want = CLLM_WANT_EMBEDDING};
+            assert_ok(cllm_sequence_create(engine, &spans[i].sequence, &err), &err);
+        }
+        for (size_t i = 0; i < N_TEXTS; i += together ? N_TEXTS : 1)
+            for (int again = 0; again < 2; again++) {
+                assert_ok(cllm_eval(engine, spans + i, together ? N_TEXTS : 1, &err), &err);
+                for (size_t k = i; k < (together ? N_TEXTS : i + 1); k++) {
+                    if (together || again)
+                        assert_memory_equal(spans[k].rows, want + k * info->n_embd_out, bytes);
+                    else
+                        memcpy(want + k * info->n_embd_out, spans[k].rows, bytes);
+                    assert_int_equal(cllm_sequence_length(spans[k].sequence), 0);
+                }
+                assert_int_equal(cllm_engine_stats(engine).pages_held, 0);
+            }
+        cllm_engine_destroy(engine);
+    }
+    free(want);
+    cllm_model_destroy(model);
+}
+
+static cllm_model *load_named(const char *name);
+
+static void encoders_only_embed(void **state) {
+    (void)state;
+    if (reference.n_folders < 2) skip();
+    cllm_model *model = load_named("bert");
+    cllm_engine *engine;
+    cllm_sequence *sequence;
+    cllm_error err;
+    char message[64];
+    const uint32_t n_ctx = cllm_model_get_info(model)->n_ctx_train;
+    int32_t *tokens = calloc(n_ctx + 1, sizeof *tokens);
+    assert_non_null(tokens);
+    assert_ok(cllm_engine_create(model, NULL, &engine, &err), &err);
+    assert_ok(cllm_sequence_create(engine, &sequence, &err), &err);
+    cllm_span span = {.sequence = sequence, .tokens = tokens, .count = 3};
+    for (int want = CLLM_WANT_NOTHING; want < CLLM_WANT_EMBEDDING; want++) {
+        span.want = (cllm_want)want;
+        assert_error(cllm_eval(engine, &span, 1, &err), &err, CLLM_ERR_UNSUPPORTED, "only embeddings can be wanted");
+    }
+    span.want = CLLM_WANT_EMBEDDING;
+    assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+    span.count = n_ctx;
+    assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+    span.count = n_ctx + 1;
+    snprintf(message, sizeof message, "%u tokens do not fit into a context of %u", n_ctx + 1, n_ctx);
+    assert_error(cllm_eval(engine, &span, 1, &err), &err, CLLM_ERR_CONTEXT_FULL, message);
+    cllm_engine_destroy(engine);
+    const cllm_engine_options longer = {.n_ctx = n_ctx + 1};
+    assert_error(cllm_engine_create(model, &longer, &engine, &err), &err, CLLM_ERR_ARGUMENT, "positions");
+    free(tokens);
+    cllm_model_destroy(model);
 }
 
 /* ------------------------------------------------------------------------------------------- sliding windows */
@@ -438,12 +528,29 @@ static bool is_optional(const char *tensor, const char *family_name) {
     static const struct {
         const char *family, *tensor;
     } known[] = {
-        {"", "rope_freqs."},          {"", "rope_factors_"},        {"", "exp_probs_b"},
-        {"falcon", "attn_norm_2.w"},  {"falcon-h1", "ssm_norm."},   {"stablelm", "ffn_norm.w"},
-        {"stablelm", "attn_q_norm."}, {"stablelm", "attn_k_norm."}, {"stablelm", "attn_q.bias"},
-        {"stablelm", "attn_k.bias"},  {"stablelm", "attn_v.bias"},  {"llama-bias", ".bias"},
-        {"glm4moe", ".bias"},         {"glm4moe", "attn_q_norm."},  {"glm4moe", "attn_k_norm."},
-        {"seed_oss", ".bias"},        {"ernie4_5", ".bias"},        {"mpt", ".bias"},
+        {"", "token_types."},
+        {"jina", "attn_q_norm."},
+        {"jina", "attn_k_norm."},
+        {"jina", "attn_norm_2."},
+        {"", "dense_3."},
+        {"", "rope_freqs."},
+        {"", "rope_factors_"},
+        {"", "exp_probs_b"},
+        {"falcon", "attn_norm_2.w"},
+        {"falcon-h1", "ssm_norm."},
+        {"stablelm", "ffn_norm.w"},
+        {"stablelm", "attn_q_norm."},
+        {"stablelm", "attn_k_norm."},
+        {"stablelm", "attn_q.bias"},
+        {"stablelm", "attn_k.bias"},
+        {"stablelm", "attn_v.bias"},
+        {"llama-bias", ".bias"},
+        {"glm4moe", ".bias"},
+        {"glm4moe", "attn_q_norm."},
+        {"glm4moe", "attn_k_norm."},
+        {"seed_oss", ".bias"},
+        {"ernie4_5", ".bias"},
+        {"mpt", ".bias"},
         {"mpt", "position_embd."},
     };
     static const char *const own_output[] = {"qwen2moe",  "olmo2",      "olmo3",   "olmoe",    "dbrx",     "stablelm",
@@ -486,6 +593,10 @@ static void each_tensor_is_asked_for(void **state) {
         entry[length - 1] = '_';
         if (is_optional(tensor->name, of->name))
             assert_refused(path, bytes, n_bytes, renamed, "no part of");
+        else if (strcmp(tensor->name, "dense_2.weight") == 0)
+            assert_refused(path, bytes, n_bytes, "dense_3_feat_in", "elements that come before it");
+        else if (strcmp(of->name, "jina-bert-v2") == 0 && strstr(tensor->name, "ffn_gate."))
+            assert_refused(path, bytes, n_bytes, "ffn_up.weight", "the model needs"); /* which then has both */
         else
             assert_refused(path, bytes, n_bytes, strstr(tensor->name, "gate_up") ? "ffn_gate_exps" : tensor->name,
                            "does not have this tensor");
@@ -548,6 +659,7 @@ int main(void) {
         void (*test)(void **);
     } kinds[] = {{"agrees", agrees},
                  {"pools", pools},
+                 {"embeds in company", embeds_in_company},
                  {"has the same bits", same_bits},
                  {"is asked for each tensor", each_tensor_is_asked_for}};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
@@ -565,6 +677,7 @@ int main(void) {
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_hold_a_batch_and_two_pages_more_than_they_see);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_go_back_as_far_as_they_can);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(embedded_positions_end_the_context);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(encoders_only_embed);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(latent_keys_and_values_may_be_one_tensor);
     return _cmocka_run_group_tests("families", tests, n_tests, NULL, NULL);
 }

@@ -175,15 +175,15 @@ static void another_tokenizer_leaves_the_model_without_one(void **state) {
     builder_init(&g);
     tiny_model_metadata(&g, &m);
     tiny_model_tensors(&g, &m);
-    builder_string(&g, "tokenizer.ggml.model", "bert");
+    builder_string(&g, "tokenizer.ggml.model", "plamo2");
     size_t n_bytes;
     unsigned char *bytes = builder_finish(&g, &n_bytes);
     cllm_error err;
     cllm_model *model;
     cllm_tokenizer *tokenizer;
-    assert_ok(cllm_model_load(write_temporary("bert.gguf", bytes, n_bytes), NULL, &model, &err), &err);
+    assert_ok(cllm_model_load(write_temporary("plamo2.gguf", bytes, n_bytes), NULL, &model, &err), &err);
     assert_null(cllm_model_tokenizer(model));
-    assert_error(cllm_tokenizer_create(cllm_model_gguf(model), &tokenizer, &err), &err, CLLM_ERR_UNSUPPORTED, "bert");
+    assert_error(cllm_tokenizer_create(cllm_model_gguf(model), &tokenizer, &err), &err, CLLM_ERR_UNSUPPORTED, "plamo2");
     cllm_model_destroy(model);
     free(bytes);
     builder_free(&g);

@@ -104,43 +104,50 @@ static void clamp_floats(float *x, float limit, size_t n) {
     for (size_t i = 0; limit > 0 && i < n; i++) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
 }
 
-/* Norm and rotate a token's queries and keys; put keys and values into the cache, and the queries, scaled, where attention
- * finds those of one key/value head together. */
-static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
-    (void)thread;
-    const row_work *work = argument;
-    forward_cpu *f = work->f;
+/* Norm and rotate a token's keys; put keys and values into the cache. */
+static void rotate_and_store_keys(const forward_cpu *f, size_t b) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
-    const layer_weights *w = &f->model.weights->layers[f->layer];
-    const size_t group = l->n_heads / l->n_kv_heads;
-    const float scale = query_scale(f, b);
-
-    clamp_floats(f->buffers.queries + b * l->n_heads * l->key_length, c->projection_limit, l->n_heads * l->key_length);
-    clamp_floats(f->buffers.keys + b * l->n_kv_heads * l->key_length, c->projection_limit,
-                 l->n_kv_heads * l->key_length);
-    clamp_floats(f->buffers.values + b * l->n_kv_heads * l->value_length, c->projection_limit,
-                 l->n_kv_heads * l->value_length);
-
+    const norm_weights *norm = &f->model.weights->layers[f->layer].attn_k_norm;
     const bool norms_last = c->traits->qk_norm_after_rope;
-    if (!norms_last) {
-        normalize_heads(f, &w->attn_q_norm, f->buffers.queries + b * l->n_heads * l->key_length, l->n_heads);
-        normalize_heads(f, &w->attn_k_norm, f->buffers.keys + b * l->n_kv_heads * l->key_length, l->n_kv_heads);
-    }
+    const size_t n_keys = l->n_kv_heads * (size_t)l->key_length, n_values = l->n_kv_heads * (size_t)l->value_length;
+    clamp_floats(f->buffers.keys + b * n_keys, c->projection_limit, n_keys);
+    clamp_floats(f->buffers.values + b * n_values, c->projection_limit, n_values);
+    if (!norms_last) normalize_heads(f, norm, f->buffers.keys + b * l->n_kv_heads * l->key_length, l->n_kv_heads);
     for (uint32_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
         const size_t row = b * l->n_kv_heads + kv_head;
         float *key = f->buffers.keys + row * l->key_length;
-        float *queries = f->buffers.queries + row * group * l->key_length;
-        float *rotated = f->buffers.rotated + (kv_head * (size_t)f->all.count + b) * group * l->key_length;
         rotate(f, b, key);
-        for (size_t g = 0; g < group; g++) rotate(f, b, queries + g * l->key_length);
-        if (norms_last) {
-            normalize_heads(f, &w->attn_k_norm, key, 1);
-            normalize_heads(f, &w->attn_q_norm, queries, group);
-        }
+        if (norms_last) normalize_heads(f, norm, key, 1);
         store_in_cache(f, kv_head, b, key, f->buffers.values + row * l->value_length);
+    }
+}
+
+/* Norm and rotate a token's queries; put them, scaled, where attention finds those of one key/value head together. */
+static void rotate_queries(const forward_cpu *f, size_t b) {
+    const model_config *c = f->model.config;
+    const layer_config *l = layer_of(f);
+    const norm_weights *norm = &f->model.weights->layers[f->layer].attn_q_norm;
+    const size_t group = l->n_heads / l->n_kv_heads;
+    const float scale = query_scale(f, b);
+    const bool norms_last = c->traits->qk_norm_after_rope;
+    const size_t n_queries = l->n_heads * (size_t)l->key_length;
+    clamp_floats(f->buffers.queries + b * n_queries, c->projection_limit, n_queries);
+    if (!norms_last) normalize_heads(f, norm, f->buffers.queries + b * l->n_heads * l->key_length, l->n_heads);
+    for (uint32_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
+        float *queries = f->buffers.queries + (b * l->n_kv_heads + kv_head) * group * l->key_length;
+        float *rotated = f->buffers.rotated + (kv_head * (size_t)f->all.count + b) * group * l->key_length;
+        for (size_t g = 0; g < group; g++) rotate(f, b, queries + g * l->key_length);
+        if (norms_last) normalize_heads(f, norm, queries, group);
         for (size_t i = 0; i < group * l->key_length; i++) rotated[i] = queries[i] * scale;
     }
+}
+
+static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    if (f->part != LAYER_REST) rotate_and_store_keys(f, b);
+    if (f->part != LAYER_KEYS) rotate_queries(f, b);
 }
 
 /* Part what attn_q gave of a token, for each head a query and then a gate. */
@@ -173,7 +180,8 @@ static void make_queries_keys_values(forward_cpu *f) {
                           product_of(&w->attn_k, 0, &f->buffers.normed, 0, f->all.count, f->buffers.keys),
                           product_of(&w->attn_v, 0, &f->buffers.normed, 0, f->all.count, f->buffers.values)};
     row_work work = {.f = f, .n_rows = f->all.count};
-    run_products(f, products, 3, NULL);
+    const bool has_queries = f->part != LAYER_KEYS, has_keys = f->part != LAYER_REST;
+    run_products(f, has_queries ? products : products + 1, has_queries + 2 * (size_t)has_keys, NULL);
     if (gated) run_row_step(&work, 2 * (uint64_t)l->n_heads * l->key_length, part_gates_item);
     run_row_step(&work, 4 * (uint64_t)l->n_heads * l->key_length, rotate_and_store_item);
 }
@@ -296,7 +304,7 @@ typedef struct attention_work {
     forward_cpu *f;
     const forward_rows *rows; /* whose queries they are */
     size_t group;             /* query heads of a key/value head */
-    uint32_t window;          /* positions that a query sees, or 0: all up to its own */
+    uint32_t window;          /* positions that a query sees, or 0: all up to its own (an encoder's: or all) */
     size_t n_items[ATTENTION_STEPS];
     uint64_t cost[ATTENTION_STEPS];
 } attention_work;
@@ -318,7 +326,17 @@ static uint32_t span_of_item(const attention_work *work, attention_step step, si
 
 /* The first position that a token sees. */
 static uint32_t first_seen(const attention_work *work, size_t token) {
-    return kv_first_seen(work->window, work->rows->positions[token]);
+    const uint32_t position = work->rows->positions[token], half = work->window / 2;
+    if (!layer_of(work->f)->bidirectional) return kv_first_seen(work->window, position);
+    return work->window > 0 && position > half ? position - half : 0;
+}
+
+/* The last one. */
+static uint32_t last_seen(const attention_work *work, size_t token) {
+    const uint32_t position = work->rows->positions[token], half = work->window / 2;
+    if (!layer_of(work->f)->bidirectional) return position;
+    const uint32_t last = work->rows->spans[work->rows->span_of[token]].end - 1;
+    return work->window > 0 && last - position > half ? position + half : last;
 }
 
 static uint32_t within_chunk(uint32_t position, uint32_t first) {
@@ -343,8 +361,8 @@ static void set_visible(const attention_work *work, uint32_t kv_head, size_t fir
         visible[g].slope = alibi_slope(work->f->model.config->alibi_max_bias, layer_of(work->f)->n_heads,
                                        (uint32_t)(kv_head * work->group + g));
     for (size_t t = 0; t < n_tokens; t++) {
-        const uint32_t begin = first_seen(work, first_token + t), end = work->rows->positions[first_token + t] + 1;
-        visible_range range = {.own = (int32_t)(end - 1) - (int32_t)first};
+        const uint32_t begin = first_seen(work, first_token + t), end = last_seen(work, first_token + t) + 1;
+        visible_range range = {.own = (int32_t)work->rows->positions[first_token + t] - (int32_t)first};
         if (within_chunk(begin, first) < within_chunk(end, first)) {
             range.first = within_chunk(begin, first);
             range.end = within_chunk(end, first);
@@ -401,7 +419,7 @@ static void attend_block(const attention_work *work, uint32_t s, size_t item, ui
     const attention_room room = attention_room_in(l, thread_scratch(f, thread));
     const uint32_t first_chunk = first_seen(work, first) / KV_CHUNK;
 
-    for (uint32_t i = first_chunk; i <= work->rows->positions[first + n_tokens - 1] / KV_CHUNK; i++) {
+    for (uint32_t i = first_chunk; i <= last_seen(work, first + n_tokens - 1) / KV_CHUNK; i++) {
         const kv_chunk chunk = chunk_of(f, span, kv_head, i);
         const bool more = i > first_chunk;
         set_visible(work, kv_head, first, n_tokens, i, room.visible);
@@ -455,7 +473,7 @@ static void merge_item(void *argument, size_t item, uint32_t thread) {
     const size_t n_queries = span->n_rows * work->group, n = kv_padded(layer_of(f)->value_length);
     const size_t q = item / n_heads * work->group + head % work->group;
     const uint32_t begin = first_seen(work, token) / KV_CHUNK - of->first_chunk;
-    const uint32_t last = work->rows->positions[token] / KV_CHUNK - of->first_chunk;
+    const uint32_t last = last_seen(work, token) / KV_CHUNK - of->first_chunk;
     const size_t first = of->first_part + (head / work->group * of->n_chunks + begin) * n_queries + q;
     for (uint32_t i = 1; i <= last - begin; i++) {
         const size_t other = first + i * n_queries;
@@ -469,7 +487,8 @@ static void merge_item(void *argument, size_t item, uint32_t thread) {
 static void measure_span(attention_work *work, uint32_t s) {
     const layer_config *l = layer_of(work->f);
     const forward_span *span = &work->rows->spans[s];
-    const uint32_t last = span->first_position + span->n_rows - 1, first = first_seen(work, span->first_row);
+    const uint32_t last = last_seen(work, span->first_row + span->n_rows - 1),
+                   first = first_seen(work, span->first_row);
     const uint64_t cost = (uint64_t)span->n_rows * l->n_heads * (last + 1 - first) * (l->key_length + l->value_length);
     work->f->buffers.attention_spans[s] = (attention_span){
         .first_chunk = first / KV_CHUNK, .n_chunks = last / KV_CHUNK - first / KV_CHUNK + 1, .cost = cost};
@@ -555,7 +574,7 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
     const linear *const readers[] = {&w->attn_q, &w->attn_k, &w->attn_v, &w->attn_q_a, &w->attn_kv_a_mqa};
-    const bool parallel = layer_is_parallel(w), two_norms = w->attn_norm_2.weight;
+    const bool parallel = layer_is_parallel(w), two_norms = parallel && w->attn_norm_2.weight;
     bool quantize = parallel && !two_norms && feed_forward_quantizes(f);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
 
@@ -565,7 +584,8 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
         make_latent_queries_keys(f);
     else
         make_queries_keys_values(f);
-    if (parallel && two_norms) run_norm(f, &w->attn_norm, x, f->all.count, feed_forward_quantizes(f));
+    if (f->part == LAYER_KEYS) return;
+    if (two_norms) run_norm(f, &w->attn_norm, x, f->all.count, feed_forward_quantizes(f));
     if (rows->count < f->all.count && !f->stopped) drop_other_rows(f, x);
     if (rows->count == 0) return;
     attend(f, rows);
@@ -574,8 +594,12 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     if (f->model.config->traits->query_gate)
         run_row_step(&work, 16 * (uint64_t)f->buffers.attended.n_columns, gate_attended_item);
     if (reads_quantized(f, &w->attn_output)) run_row_step(&work, f->buffers.attended.n_columns, quantize_attended_item);
-    const bool at_once = adds_at_once(f, &w->post_attention_norm);
+    const bool ends_normed = w->attn_output_norm.weight;
+    const bool at_once = !ends_normed && adds_at_once(f, &w->post_attention_norm);
     product output = product_of(&w->attn_output, 0, &f->buffers.attended, 0, rows->count, f->buffers.projected);
     run_products(f, &output, 1, at_once ? x : NULL);
-    if (!at_once) add_projected(f, &w->post_attention_norm, x, rows->count);
+    if (ends_normed)
+        add_and_norm(f, &w->attn_output_norm, &w->attn_norm_2, x, rows->count);
+    else if (!at_once)
+        add_projected(f, &w->post_attention_norm, x, rows->count);
 }

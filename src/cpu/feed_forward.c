@@ -228,13 +228,18 @@ bool feed_forward_quantizes(const forward_cpu *f) {
 
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const bool at_once = adds_at_once(f, &w->post_ffw_norm);
+    const norm_weights none = {0};
+    const bool ends_normed = w->layer_output_norm.weight;
+    const bool at_once = !ends_normed && adds_at_once(f, &w->post_ffw_norm);
     if (!layer_is_parallel(w)) run_norm(f, &w->ffn_norm, x, n_rows, feed_forward_quantizes(f));
     if (w->ffn_gate_inp.w.data) {
         run_mixture(f, n_rows);
-        add_projected(f, &w->post_ffw_norm, x, n_rows);
-        return;
+    } else {
+        run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, at_once ? x : NULL);
+        if (at_once) return;
     }
-    run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, at_once ? x : NULL);
-    if (!at_once) add_projected(f, &w->post_ffw_norm, x, n_rows);
+    if (ends_normed)
+        add_and_norm(f, &w->layer_output_norm, &none, x, n_rows);
+    else
+        add_projected(f, &w->post_ffw_norm, x, n_rows);
 }

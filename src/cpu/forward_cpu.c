@@ -63,6 +63,24 @@ static void add_projected_item(void *argument, size_t b, uint32_t thread) {
     f->model.kernels->add(work->x + b * n, projected, n);
 }
 
+static void add_and_norm_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const row_work *work = argument;
+    const forward_cpu *f = work->f;
+    const size_t n = f->model.config->n_embd;
+    float *projected = f->buffers.projected + b * n, *x = work->x + b * n;
+    for (const norm_weights *norm = work->norm; norm; norm = norm == work->norm ? work->second_norm : NULL) {
+        f->model.kernels->add(projected, x, n);
+        normalize(f, norm, projected, n, projected);
+    }
+    memcpy(x, projected, n * sizeof *x);
+}
+
+void add_and_norm(forward_cpu *f, const norm_weights *norm, const norm_weights *second, float *x, uint32_t n_rows) {
+    row_work work = {.f = f, .n_rows = n_rows, .x = x, .norm = norm, .second_norm = second->weight ? second : NULL};
+    run_row_step(&work, 2 * (uint64_t)f->model.config->n_embd, add_and_norm_item);
+}
+
 void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint32_t n_rows) {
     row_work work = {.f = f, .n_rows = n_rows, .x = x, .norm = post_norm};
     run_row_step(&work, f->model.config->n_embd, add_projected_item);
@@ -105,6 +123,7 @@ static void add_rows(forward_rows *rows, const forward_span *span, uint32_t n_ro
                                                   .state_from = span->state_from,
                                                   .state_middle = span->state_middle,
                                                   .state_to = span->state_to,
+                                                  .end = span->end,
                                                   .n_kept = span->n_kept};
     rows->count += n_rows;
 }
@@ -156,10 +175,14 @@ static void embed_item(void *argument, size_t b, uint32_t thread) {
     read_row(f, &f->model.weights->token_embd, (uint32_t)work->tokens[b], thread, x);
     if (f->model.weights->token_embd_loras) adapt_embedding(f, b, (uint32_t)work->tokens[b], thread, x);
     scale_floats(x, f->model.config->embedding_scale, n);
+    float *more = f->buffers.projected + b * n;
+    if (f->model.weights->token_types.data) {
+        read_row(f, &f->model.weights->token_types, 0, thread, more);
+        f->model.kernels->add(x, more, n);
+    }
     if (f->model.weights->position_embd.data) {
-        float *position = f->buffers.projected + b * n;
-        read_row(f, &f->model.weights->position_embd, f->all.positions[b], thread, position);
-        f->model.kernels->add(x, position, n);
+        read_row(f, &f->model.weights->position_embd, f->all.positions[b], thread, more);
+        f->model.kernels->add(x, more, n);
     }
     normalize(f, &f->model.weights->token_embd_norm, x, n, x);
 }
@@ -185,7 +208,25 @@ static void mix(forward_cpu *f, const forward_rows *rows, float *x) {
     }
 }
 
+static bool run_part(forward_cpu *f, float *x, uint32_t layer) {
+    f->layer = layer;
+    attention_block(f, &f->all, x);
+    if (f->part == LAYER_REST) feed_forward_block(f, f->all.count, x);
+    return !f->stopped;
+}
+
+bool forward_cpu_layer_keys(forward_cpu *f, float *x, uint32_t layer) {
+    f->part = LAYER_KEYS;
+    return run_part(f, x, layer);
+}
+
+bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer) {
+    f->part = LAYER_REST;
+    return run_part(f, x, layer);
+}
+
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
+    f->part = LAYER_WHOLE;
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
         mix(f, rows, x);

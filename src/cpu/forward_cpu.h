@@ -86,6 +86,10 @@ typedef struct forward_buffers {
     struct product *lora_products; /* that make them */
     float *lora_room;              /* [n_threads][LORA_VECTORS][MOST_ROWS] B (A x) */
 
+    /* after the pooling, of one embedding */
+    forward_vectors
+        pooled[2]; /* [1] of as many columns as the longest that there is: what a product reads, and writes */
+
     struct attention_span *attention_spans; /* [n_spans] */
     attention_part *parts;                  /* [n_kv_heads][n_chunks][n_queries] of each span that goes by chunks */
     float *part_values;                     /* the same, each [kv_padded(value_length)] */
@@ -103,8 +107,9 @@ typedef struct forward_cpu {
     forward_rows all;  /* all rows: each layer takes them, .. */
     forward_rows kept; /* .. and the last layer computes queries, and what follows from them, of these alone */
     uint32_t layer;    /* at work */
-    bool stopped;      /* keep_going said no: nothing more is computed in this batch */
-    bool (*keep_going)(void *user); /* asked before each step; or NULL */
+    enum { LAYER_WHOLE, LAYER_KEYS, LAYER_REST } part; /* of it at work */
+    bool stopped;                                      /* keep_going said no: nothing more is computed in this batch */
+    bool (*keep_going)(void *user);                    /* asked before each step; or NULL */
     void *user;
 } forward_cpu;
 
@@ -145,8 +150,19 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x);
  * stopped, and x is worth nothing. */
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer);
 
+/* The same with one layer of an encoder, whose tokens also attend to what comes after them: a text that is longer than a batch first puts
+ * the keys and values of all its batches into its pages (x stays as it is), and then each batch attends to all of them. No row is
+ * dropped. */
+bool forward_cpu_layer_keys(forward_cpu *f, float *x, uint32_t layer);
+bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer);
+
 /* x: [n_rows][n_embd] of the last layer's becomes its norm by the model's last one, in place. */
 void forward_cpu_embedding(forward_cpu *f, float *x, uint32_t n_rows);
+
+/* out: [n_embd_out], what the dense layers after the pooling make of an embedding x, [n_embd]; or scores: [n_scores], what the classifier
+ * does. False: it was stopped. */
+bool forward_cpu_dense(forward_cpu *f, const float *x, float *out);
+bool forward_cpu_classify(forward_cpu *f, const float *x, float *scores);
 
 /* logits: out, [n_rows][n_vocab], of n_rows <= n_batch rows of the last layer's x. */
 void forward_cpu_output(forward_cpu *f, const float *x, uint32_t n_rows, float *logits);

@@ -75,13 +75,23 @@ static layer_sizes largest_sizes(const model_config *c, uint32_t n_chunks) {
     return most;
 }
 
+/* Of what products after the pooling read and write. */
+static uint32_t longest_pooled(const model_config *c) {
+    if (c->n_scores == 0 && c->dense_lengths[0] == 0 && c->dense_lengths[1] == 0) return 0;
+    const uint32_t lengths[] = {c->n_embd, c->dense_lengths[0], c->dense_lengths[1], c->n_scores};
+    uint32_t longest = 0;
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) longest = lengths[i] > longest ? lengths[i] : longest;
+    return (uint32_t)round_up(longest, ACTIVATION_BLOCK);
+}
+
 /* What a thread needs at most. */
 static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     const layer_sizes most_of = largest_sizes(c, 0);
     const recurrent_config *r = &c->recurrent;
     const uint64_t columns[] = {c->n_embd,        c->n_ff,       c->n_ff_expert, c->n_ff_shared,
                                 most_of.attended, c->q_rank,     c->kv_rank,     c->latent_key_length,
-                                r->step_rank,     r->n_channels, r->inner_size,  c->lora.longest_rank};
+                                r->step_rank,     r->n_channels, r->inner_size,  c->lora.longest_rank,
+                                longest_pooled(c)};
     uint64_t longest = 0;
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
     const size_t needs[] = {
@@ -158,6 +168,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         VECTORS(lora_inner, n_batch, c->lora.inner_length),
         {SLOT(buffers.lora_products), c->lora.n_products, sizeof(product)},
         {SLOT(buffers.lora_room), c->lora.n_products > 0 ? n_threads : 0, FLOATS((uint64_t)LORA_VECTORS * MOST_ROWS)},
+        VECTORS(pooled[0], 1, longest_pooled(c)),
+        VECTORS(pooled[1], 1, longest_pooled(c)),
         {SLOT(all.spans), n_batch, sizeof(forward_span)},
         {SLOT(all.positions), n_batch, sizeof(uint32_t)},
         {SLOT(all.span_of), n_batch, sizeof(uint32_t)},

@@ -80,7 +80,7 @@ static void activated_item(void *argument, size_t item, uint32_t thread) {
     for (uint32_t i = 0; i < work->together; i++) multiply_rows(f, &p[i], first, end, thread);
     for (size_t b = 0; b < p->count; b++) {
         const size_t at = b * p->out_stride + first;
-        f->model.kernels->activate(f->model.config->traits->activation, work->numbers, p->out + at,
+        f->model.kernels->activate(f->model.config->activation, work->numbers, p->out + at,
                                    work->together > 1 ? p[1].out + at : NULL, end - first);
     }
     quantize_rows(f, p, first, end);
@@ -197,7 +197,7 @@ void run_products(forward_cpu *f, product *products, size_t n_products, float *s
 }
 
 void run_activated_products(forward_cpu *f, product *products, size_t n_products, const float *numbers) {
-    const uint32_t together = activation_has_gate(f->model.config->traits->activation) ? 2 : 1;
+    const uint32_t together = activation_has_gate(f->model.config->activation) ? 2 : 1;
     product_work work = {.f = f, .products = products, .together = together, .numbers = numbers};
     if (f->model.config->lora.n_products > 0) run_inner_products(f, products, n_products);
     run_work(&work, n_products, activated_item);

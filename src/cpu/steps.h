@@ -4,6 +4,7 @@
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
  *   recurrent.c       the same by a state that is carried along
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
+ *   after_pooling.c   dense layers or a classifier, of an embedding
  *   products.c        matrix products, of which all of these are made
  *   forward_memory.c  the buffers
  */
@@ -48,8 +49,9 @@ typedef struct row_work {
     float *x;          /* [n_rows][n_embd] to be changed */
     const float *read; /* [n_rows][n_embd] */
     const norm_weights *norm;
-    const int32_t *tokens; /* [n_rows] */
-    bool quantize;         /* the result */
+    const norm_weights *second_norm; /* or NULL */
+    const int32_t *tokens;           /* [n_rows] */
+    bool quantize;                   /* the result */
 } row_work;
 
 void run_row_step(row_work *work, uint64_t floats_per_row, thread_task task);
@@ -143,6 +145,10 @@ void keep_rows(const forward_cpu *f, float *x, size_t n);
 /* x: [n_rows][n_embd] */
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);
 bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */
+
+/* x becomes the norm of x plus what a half of the layer has put into f->buffers.projected; with a second norm, which may have no weight, then
+ * that of this plus x as it was. */
+void add_and_norm(forward_cpu *f, const norm_weights *norm, const norm_weights *second, float *x, uint32_t n_rows);
 
 /* x += residual_scale * the norm, if there is one, of what a half of the layer has put into f->buffers.projected. */
 void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint32_t n_rows);

@@ -36,11 +36,11 @@ static cllm_status create_sequences(cllm_engine *e, uint32_t n, cllm_error *err)
     return complete ? CLLM_OK : error_set(err, CLLM_ERR_MEMORY, "no memory for %u sequences; use fewer", n);
 }
 
-static cllm_status create_batch(cllm_engine *e, cllm_error *err) {
+static cllm_status create_batch(cllm_engine *e, const kv_size *size, cllm_error *err) {
     const model_config *config = &e->model->config;
     e->n_output = e->n_sequences * output_length(config);
     e->output = malloc(e->n_output * sizeof *e->output);
-    e->x = arena_alloc(&e->arena, e->n_batch, config->n_embd * sizeof *e->x);
+    e->x = arena_alloc(&e->arena, rows_of_x(config, size), config->n_embd * sizeof *e->x);
     e->tokens = arena_alloc(&e->arena, e->n_batch, sizeof *e->tokens);
     if (e->output && e->x && e->tokens) return CLLM_OK;
     return error_set(err, CLLM_ERR_MEMORY, "no memory for a batch of %u tokens; use a smaller one", e->n_batch);
@@ -72,7 +72,7 @@ static cllm_status create(cllm_engine *e, const cllm_engine_options *options, cl
     if (status == CLLM_OK) status = thread_pool_create(e->n_cpu_layers > 0 ? settings.n_threads : 1, &e->pool, err);
     if (status == CLLM_OK) status = create_pages(e, &size, &settings, err);
     if (status == CLLM_OK) status = create_sequences(e, settings.n_sequences, err);
-    if (status == CLLM_OK) status = create_batch(e, err);
+    if (status == CLLM_OK) status = create_batch(e, &size, err);
     return status;
 }
 

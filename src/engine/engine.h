@@ -59,8 +59,20 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
 /* The pages of an engine with a context of n_ctx positions. */
 kv_size settings_kv_size(const model_config *config, const engine_settings *settings, uint32_t n_ctx);
 
-/* Floats of a row of output: logits, or an embedding. */
-static inline size_t output_length(const model_config *c) { return c->n_vocab > c->n_embd ? c->n_vocab : c->n_embd; }
+/* Floats of a row of output, while it is made: logits, or an embedding. */
+static inline size_t embedding_length(const model_config *c) {
+    const size_t n = c->n_embd > c->n_embd_out ? c->n_embd : c->n_embd_out;
+    return n > c->n_scores ? n : c->n_scores;
+}
+static inline size_t output_length(const model_config *c) {
+    const size_t n = embedding_length(c);
+    return c->traits && c->traits->bidirectional ? n : n > c->n_vocab ? n : c->n_vocab;
+}
+
+/* Rows of x: a text of an encoder goes through each layer as a whole. */
+static inline uint32_t rows_of_x(const model_config *c, const kv_size *size) {
+    return c->traits && c->traits->bidirectional ? size->n_ctx : size->n_batch;
+}
 
 /* Sizes of everything, and the context when it was left open. weights_in_memory: bytes of weights that are no longer part of
  * what is available, UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
@@ -126,6 +138,7 @@ struct cllm_engine {
     uint64_t n_done, n_wanted; /* tokens of the call at work, for progress, */
     uint32_t n_rows;           /* and of its batch */
     size_t n_failed;           /* spans of it whose logits were not finite */
+    size_t n_encoded;          /* spans of it that an encoder has taken, the first */
     uint64_t n_evaluated;      /* tokens, in all */
 
     thread_pool *pool;
@@ -140,12 +153,13 @@ struct cllm_engine {
     forward_span *spans; /* [n_sequences] of the batch at work, */
     cllm_span **span_of; /* [n_sequences] and the caller's */
     int32_t *tokens;     /* [n_batch] */
-    float *x;            /* [n_batch][n_embd], where there are CPU layers; else of embeddings */
-    float *output;       /* [n_output] rows of logits and embeddings; of its own, since it may grow */
+    float *x;      /* [n_batch][n_embd], where there are CPU layers; else of embeddings; an encoder's [n_ctx][n_embd] */
+    float *output; /* [n_output] rows of logits and embeddings; of its own, since it may grow */
     size_t n_output;
     arena arena;
 };
 
+static inline bool is_encoder(const cllm_engine *e) { return e->model->config.traits->bidirectional; }
 static inline bool on_gpu(const cllm_engine *e) { return e->offload.forward; }
 
 #endif

@@ -20,6 +20,15 @@ static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_
     if (span->count == 0) return error_set(err, CLLM_ERR_ARGUMENT, "there are no tokens to evaluate");
     if (span->want < CLLM_WANT_NOTHING || span->want > CLLM_WANT_EMBEDDING)
         return error_set(err, CLLM_ERR_ARGUMENT, "a span wants %d, which is not known", (int)span->want);
+    if (is_encoder(e) && span->want != CLLM_WANT_EMBEDDING)
+        return error_set(
+            err, CLLM_ERR_UNSUPPORTED,
+            "a %s model generates no text, since its tokens see those after them: only embeddings can be wanted "
+            "of it",
+            e->model->config.architecture);
+    if (is_encoder(e) && span->count > e->plan.n_ctx)
+        return error_set(err, CLLM_ERR_CONTEXT_FULL, "%zu tokens do not fit into a context of %u", span->count,
+                         e->plan.n_ctx);
     if (span->count > e->plan.n_ctx - s->length)
         return error_set(err, CLLM_ERR_CONTEXT_FULL,
                          "%zu tokens after the %u already there do not fit into a context of %u", span->count,
@@ -43,6 +52,7 @@ static cllm_status check_pages(const cllm_engine *e, const cllm_span *spans, siz
     const cllm_sequence *s = span->sequence;
     const uint32_t n =
         kv_table_needs(&s->table, &e->pages, s->length, s->length + (uint32_t)span->count, count_leaving(e, spans, i));
+    if (is_encoder(e)) *n_needed = 0; /* its pages are free again after each batch */
     if (*n_needed + n <= prefix_cache_room(&e->cache)) {
         *n_needed += n;
         return CLLM_OK;
@@ -86,11 +96,14 @@ static kept_kind kind_of(const cllm_engine *e, const cllm_span *span) {
     return KEPT_NONE;
 }
 
+/* Room for a span's rows, also while they are made. */
 static size_t count_floats(const cllm_engine *e, const cllm_span *span) {
-    const size_t n_vocab = e->model->config.n_vocab, n_embd = cllm_engine_n_embd_out(e);
+    const size_t n_vocab = e->model->config.n_vocab;
     switch (kind_of(e, span)) {
     case KEPT_LOGITS: return span->want == CLLM_WANT_EACH ? span->count * n_vocab : n_vocab;
-    case KEPT_EMBEDDING: return e->pooling == CLLM_POOLING_NONE ? span->count * n_embd : n_embd;
+    case KEPT_EMBEDDING:
+        return e->pooling == CLLM_POOLING_NONE ? span->count * cllm_engine_n_embd_out(e)
+                                               : embedding_length(&e->model->config);
     default: return 0;
     }
 }
@@ -127,9 +140,10 @@ static cllm_status cancel(cllm_error *err) {
     return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
 }
 
-/* Is the last token of a span in the batch at work? */
+/* Is the last token of a span in the batch at work? An encoder takes spans whole, and keeps nothing of them. */
 static bool ends_here(const cllm_span *span) {
-    return span->sequence->length == span->sequence->first + (uint32_t)span->count;
+    const cllm_sequence *s = span->sequence;
+    return is_encoder(s->engine) || s->length == s->first + (uint32_t)span->count;
 }
 
 /* Spans first .. end - 1 of the batch, whose kept rows begin at `row`. */
@@ -175,31 +189,59 @@ static void scale_to_one(float *x, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] *= factor;
 }
 
+/* Which rows the engine's pooling takes: NONE, MEAN, CLS or LAST. */
+static cllm_pooling rows_of_pooling(const cllm_engine *e) {
+    if (e->pooling != CLLM_POOLING_RANK) return e->pooling;
+    switch (e->model->config.traits->classifier) {
+    case CLASSIFIER_GELU: return CLLM_POOLING_MEAN;
+    case CLASSIFIER_SOFTMAX: return CLLM_POOLING_LAST;
+    default: return CLLM_POOLING_CLS;
+    }
+}
+
+/* A vector of pooled rows, [n_embd], becomes what is handed out. out may be x. */
+static cllm_status finish_embedding(cllm_engine *e, const float *x, float *out, cllm_error *err) {
+    const model_config *config = &e->model->config;
+    const size_t n = cllm_engine_n_embd_out(e);
+    const model_weights *weights = &e->model->weights;
+    bool whole = true;
+    if (e->pooling == CLLM_POOLING_RANK)
+        whole = forward_cpu_classify(&e->forward, x, out);
+    else if (weights->dense[0].w.data || weights->dense[1].w.data)
+        whole = forward_cpu_dense(&e->forward, x, out);
+    else if (out != x)
+        memcpy(out, x, config->n_embd * sizeof *out);
+    if (!e->raw_embeddings && e->pooling != CLLM_POOLING_RANK) scale_to_one(out, n);
+    return whole ? CLLM_OK : cancel(err);
+}
+
+/* The kept rows of span i of the batch, which begin at `row`. A batch that is a part of a longer one's text has n_batch rows at most. */
 static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm_error *err) {
     const size_t n = e->model->config.n_embd;
+    const cllm_pooling pooling = rows_of_pooling(e);
     const cllm_span *span = e->span_of[i];
     const uint32_t n_rows = e->spans[i].n_kept;
     cllm_sequence *s = span->sequence;
     float *rows = e->x + row * n;
     cllm_status status = CLLM_OK;
-    if (on_gpu(e)) {
-        status = forward_gpu_embedding(e->offload.forward, row, n_rows, rows, err);
-    } else {
-        forward_cpu_embedding(&e->forward, rows, n_rows);
+    if (on_gpu(e)) status = forward_gpu_embedding(e->offload.forward, row, n_rows, rows, err);
+    for (uint32_t first = 0; !on_gpu(e) && first < n_rows; first += e->n_batch) {
+        forward_cpu_embedding(&e->forward, rows + first * n, n_rows - first < e->n_batch ? n_rows - first : e->n_batch);
         if (e->forward.stopped) return cancel(err);
     }
+    if (pooling == CLLM_POOLING_LAST) rows += (n_rows - 1) * n;
+    if (pooling == CLLM_POOLING_CLS || pooling == CLLM_POOLING_LAST) return finish_embedding(e, rows, s->out, err);
     for (uint32_t k = 0; status == CLLM_OK && k < n_rows; k++, rows += n) {
-        for (size_t c = 0; c < n; c++) s->out[c] += rows[c];
-        if (e->pooling == CLLM_POOLING_MEAN) continue;
-        if (!e->raw_embeddings) scale_to_one(s->out, n);
-        s->out += n;
-        if (e->pooling == CLLM_POOLING_CLS) break;
+        if (pooling == CLLM_POOLING_MEAN) {
+            for (size_t c = 0; c < n; c++) s->out[c] += rows[c];
+        } else {
+            status = finish_embedding(e, rows, s->out, err);
+            s->out += cllm_engine_n_embd_out(e);
+        }
     }
-    if (e->pooling == CLLM_POOLING_MEAN && ends_here(span)) {
-        for (size_t c = 0; c < n; c++) s->out[c] /= (float)span->count;
-        if (!e->raw_embeddings) scale_to_one(s->out, n);
-    }
-    return status;
+    if (status != CLLM_OK || pooling != CLLM_POOLING_MEAN || !ends_here(span)) return status;
+    for (size_t c = 0; c < n; c++) s->out[c] /= (float)span->count;
+    return finish_embedding(e, s->out, s->out, err);
 }
 
 /* What is wanted of the batch's spans. */
@@ -235,14 +277,35 @@ static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_eng
 /* Of the last so many rows of a span's piece something is wanted. */
 static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t n_rows, bool begins, bool ends) {
     const bool embeds = span->want == CLLM_WANT_EMBEDDING;
-    if (embeds && e->pooling == CLLM_POOLING_CLS) return begins ? n_rows : 0;
-    if (span->want == CLLM_WANT_EACH || (embeds && e->pooling != CLLM_POOLING_LAST)) return n_rows;
+    if (is_encoder(e)) return n_rows;
+    if (embeds && rows_of_pooling(e) == CLLM_POOLING_CLS) return begins ? n_rows : 0;
+    if (span->want == CLLM_WANT_EACH || (embeds && rows_of_pooling(e) != CLLM_POOLING_LAST)) return n_rows;
     return ends && span->want != CLLM_WANT_NOTHING;
+}
+
+/* The same of an encoder, which takes whole spans: as many as a batch and the pages have room for, or one that is longer than a batch. */
+static uint32_t fill_encoder_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
+    uint32_t n = 0, n_pages = 0;
+    e->n_rows = 0;
+    for (size_t i = e->n_encoded; i < n_spans; i++) {
+        const cllm_sequence *s = spans[i].sequence;
+        const uint32_t n_rows = (uint32_t)spans[i].count;
+        n_pages += kv_chunks(n_rows);
+        if (n > 0 && (n_rows > e->n_batch - e->n_rows || n_pages > e->pages.pools[KV_FULL].n_free)) break;
+        if (n_rows <= e->n_batch) memcpy(e->tokens + e->n_rows, spans[i].tokens, n_rows * sizeof *e->tokens);
+        e->span_of[n] = &spans[i];
+        e->spans[n++] = (forward_span){.table = &s->table, .n_rows = n_rows, .end = n_rows, .n_kept = n_rows};
+        e->n_rows += n_rows;
+        if (e->n_rows >= e->n_batch) break;
+    }
+    e->n_encoded += n;
+    return n;
 }
 
 /* Take the next rows of the spans, in their order. Returns the number of spans that have some. */
 static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     uint32_t n = 0;
+    if (is_encoder(e)) return fill_encoder_batch(e, spans, n_spans);
     e->n_rows = 0;
     for (size_t i = 0; i < n_spans && e->n_rows < e->n_batch; i++) {
         cllm_sequence *s = spans[i].sequence;
@@ -279,10 +342,39 @@ static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_seq
     return on_gpu(e) ? forward_gpu_copy(e->offload.forward, &copies, err) : CLLM_OK;
 }
 
+/* A step of all batches of a text that is longer than one, of an encoder: the embeddings, or of a layer the keys and values, and the rest.
+ * False: it was stopped. */
+typedef enum encoder_step { ENCODER_EMBEDS, ENCODER_KEYS, ENCODER_REST } encoder_step;
+static bool run_encoder_step(cllm_engine *e, encoder_step step, uint32_t layer) {
+    const forward_span *whole = &e->spans[0];
+    bool goes_on = true;
+    for (uint32_t first = 0; goes_on && first < whole->n_rows; first += e->n_batch) {
+        const uint32_t left = whole->n_rows - first, n_rows = left < e->n_batch ? left : e->n_batch;
+        const forward_span part = {
+            .table = whole->table, .first_position = first, .n_rows = n_rows, .end = whole->end, .n_kept = n_rows};
+        float *x = e->x + (size_t)first * e->model->config.n_embd;
+        forward_cpu_begin(&e->forward, &part, 1);
+        switch (step) {
+        case ENCODER_EMBEDS: forward_cpu_embed(&e->forward, e->span_of[0]->tokens + first, x); break;
+        case ENCODER_KEYS: goes_on = forward_cpu_layer_keys(&e->forward, x, layer); break;
+        case ENCODER_REST: goes_on = forward_cpu_layer_rest(&e->forward, x, layer); break;
+        }
+    }
+    return goes_on;
+}
+
+static bool run_long_text(cllm_engine *e) {
+    bool goes_on = run_encoder_step(e, ENCODER_EMBEDS, 0);
+    for (uint32_t layer = 0; goes_on && layer < e->model->config.n_layers; layer++)
+        goes_on = run_encoder_step(e, ENCODER_KEYS, layer) && run_encoder_step(e, ENCODER_REST, layer);
+    return goes_on;
+}
+
 static cllm_status run_layers(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
     if (e->n_cpu_layers > 0) {
         e->forward.keep_going = keep_going;
         e->forward.user = e;
+        if (e->n_rows > e->n_batch) return run_long_text(e) ? CLLM_OK : cancel(err);
         forward_cpu_begin(&e->forward, e->spans, n_spans);
         forward_cpu_embed(&e->forward, e->tokens, e->x);
         if (!forward_cpu_layers(&e->forward, e->x, 0, e->n_cpu_layers)) return cancel(err);
@@ -305,11 +397,15 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
             sequence_cut(s, s->length);
             continue;
         }
+        e->n_evaluated += n_new;
+        if (is_encoder(e)) {
+            sequence_cut(s, 0);
+            continue;
+        }
         memcpy(s->tokens + s->length, e->span_of[i]->tokens + (s->length - s->first), n_new * sizeof *s->tokens);
         prefix_cache_learn(&e->cache, &s->table, s->tokens, s->length, s->length + n_new);
         s->length += n_new;
         s->next += e->spans[i].n_rows;
-        e->n_evaluated += n_new;
     }
     return status == CLLM_OK ? make_output(e, n_spans, err) : status;
 }
@@ -317,7 +413,7 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
 /* All batches of a call. */
 static cllm_status run_spans(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
     cllm_status status = place_rows(e, spans, n_spans, err);
-    e->n_done = e->n_wanted = e->n_failed = 0;
+    e->n_done = e->n_wanted = e->n_failed = e->n_encoded = 0;
     for (size_t i = 0; i < n_spans; i++) {
         cllm_sequence *s = spans[i].sequence;
         s->first = s->length;

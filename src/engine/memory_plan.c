@@ -69,12 +69,24 @@ static uint32_t cached_pages(const model_config *config, const engine_settings *
     return n < INT32_MAX ? (uint32_t)n : INT32_MAX;
 }
 
+/* An encoder needs pages only while it is at work: for the longest text, or for some short ones that share a batch. */
+static uint32_t encoder_positions(const engine_settings *s, uint32_t n_ctx, uint32_t n_batch) {
+    enum { SHORT_TEXT = 8 };
+    const uint32_t n_texts = n_batch / SHORT_TEXT < s->n_sequences ? n_batch / SHORT_TEXT : s->n_sequences;
+    const uint64_t n = (uint64_t)n_ctx + (uint64_t)n_texts * KV_CHUNK;
+    return n < INT32_MAX ? (uint32_t)n : INT32_MAX;
+}
+
 kv_size settings_kv_size(const model_config *config, const engine_settings *s, uint32_t n_ctx) {
-    return (kv_size){.n_ctx = n_ctx,
-                     .n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx,
-                     .n_sequences = s->n_sequences,
-                     .n_positions = s->n_positions ? s->n_positions : n_ctx,
-                     .n_cached = cached_pages(config, s)};
+    kv_size size = {.n_ctx = n_ctx,
+                    .n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx,
+                    .n_sequences = s->n_sequences,
+                    .n_positions = s->n_positions ? s->n_positions : n_ctx};
+    if (config->traits && config->traits->bidirectional)
+        size.n_positions = encoder_positions(s, n_ctx, size.n_batch);
+    else
+        size.n_cached = cached_pages(config, s);
+    return size;
 }
 
 static void add(uint64_t *sum, uint64_t count, uint64_t size) {
@@ -94,7 +106,8 @@ static uint64_t plan_context(const model_config *config, const engine_settings *
     add(&plan->scratch, 1, s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, &size) : 0);
     add(&plan->scratch, 1, kv_pages_bytes(config, &size));
     add(&plan->scratch, 1, prefix_cache_bytes(config, &size));
-    add(&plan->scratch, size.n_batch, config->n_embd * sizeof(float) + sizeof(int32_t)); /* x, tokens */
+    add(&plan->scratch, rows_of_x(config, &size), config->n_embd * sizeof(float));
+    add(&plan->scratch, size.n_batch, sizeof(int32_t)); /* tokens */
     add(&plan->scratch, s->n_sequences, sizeof(cllm_sequence) + sizeof(forward_span) + sizeof(cllm_span *));
     add(&plan->scratch, s->n_sequences, n_ctx * sizeof(int32_t));
     add(&plan->scratch, s->n_sequences, output_length(config) * sizeof(float));

@@ -103,16 +103,19 @@ static const char *layers_lack(const model_config *c) {
 const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
     const model_traits *traits = c->traits;
     if (c->lora.n_bytes > 0) return "LoRA adapters";
+    if (traits->bidirectional) return "tokens that see later ones";
+    if (weights->dense[0].w.data || weights->dense[1].w.data) return "dense layers after the pooling";
+    if (c->n_scores > 0) return "a classifier";
     const char *lacks = layers_lack(c);
     if (!lacks) lacks = weights_lack(c, weights);
     if (lacks) return lacks;
     if (c->kv_rank > 0) return "latent attention";
     if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
-    if (traits->activation == CLAMPED_SWIGLU) return "a clamped activation";
-    if (traits->activation == RELU_SQUARED) return "a squared activation";
-    if (traits->activation == REGLU) return "ReLU before a gate";
-    if (traits->activation == LIMITED_SWIGLU) return "an activation with limits";
-    if (traits->activation == XIELU) return "xIELU";
+    if (c->activation == CLAMPED_SWIGLU) return "a clamped activation";
+    if (c->activation == RELU_SQUARED) return "a squared activation";
+    if (c->activation == REGLU) return "ReLU before a gate";
+    if (c->activation == LIMITED_SWIGLU) return "an activation with limits";
+    if (c->activation == XIELU) return "xIELU";
     if (c->alibi_max_bias > 0) return "ALiBi";
     if (c->projection_limit > 0) return "clamped queries, keys and values";
     if (weights->token_embd_norm.weight) return "a norm of embeddings";
@@ -637,7 +640,7 @@ static vectors rows_of(gpu_buffer *buffer, uint32_t stride) { return (vectors){b
 
 static uint64_t vector_bytes(uint32_t n_tokens, uint32_t length) { return sizeof(float) * (uint64_t)n_tokens * length; }
 
-static bool is_gelu(const forward_gpu *f) { return f->config->traits->activation != SWIGLU; }
+static bool is_gelu(const forward_gpu *f) { return f->config->activation != SWIGLU; }
 
 static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
     const matrix *w = p->matrices[0].w;

@@ -15,6 +15,7 @@
 #define MAX_LAYERS      65536u
 #define MAX_HEAD_LENGTH 65536u
 #define MAX_EXPERTS     4096u
+#define MAX_SCORES      65536u
 
 /* "<architecture>.<suffix>" */
 typedef struct config_key {
@@ -175,7 +176,7 @@ static cllm_status read_window_pattern(const cllm_gguf *gguf, model_config *conf
     else
         status = gguf_get_u32(gguf, key_of(config, suffix).text, GGUF_OPTIONAL, &period, err);
     for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++) {
-        windowed = period == 0 || (i + 1) % period != 0;
+        windowed = period == 0 || (config->traits->full_layer_first ? i : i + 1) % period != 0;
         if (is_array) status = next_number(config, suffix, i, &pattern, &windowed, err);
         config->layers[i].windowed = windowed;
     }
@@ -266,7 +267,10 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     layer_config *const layers = config->layers, *const end = layers + config->n_layers;
     const bool needs_network = !config->traits || config->traits->dense || !config->traits->experts;
     cllm_status status = GET_EACH("attention.head_count", GGUF_REQUIRED, n_heads);
-    for (layer_config *l = layers; l < end; l++) l->n_kv_heads = l->n_heads;
+    for (layer_config *l = layers; l < end; l++) {
+        l->n_kv_heads = l->n_heads;
+        l->bidirectional = config->traits && config->traits->bidirectional;
+    }
     if (status == CLLM_OK) status = GET_EACH("attention.head_count_kv", GGUF_OPTIONAL, n_kv_heads);
     if (status == CLLM_OK)
         status = GET_EACH("feed_forward_length", needs_network ? GGUF_REQUIRED : GGUF_OPTIONAL, n_ff);
@@ -275,7 +279,8 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     for (layer_config *l = layers; status == CLLM_OK && l < end; l++) {
         if (!layer_attends(l)) continue;
         status = check_heads(config, l, err);
-        if (status == CLLM_OK && l->key_length == 0) l->key_length = config->n_embd / l->n_heads;
+        if (status != CLLM_OK) return status;
+        if (l->key_length == 0) l->key_length = config->n_embd / l->n_heads;
         l->value_length = config->n_embd % l->n_heads == 0 ? config->n_embd / l->n_heads : l->key_length;
     }
     if (status == CLLM_OK) status = GET_EACH("attention.value_length", GGUF_OPTIONAL, value_length);
@@ -636,7 +641,9 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
         {"expert_group_count", NULL, &config->n_expert_groups},
         {"expert_group_used_count", NULL, &config->n_expert_groups_used},
     };
+    const optional_key period[] = {{"moe_every_n_layers", NULL, &config->expert_period}};
     status = READ_OPTIONAL(keys);
+    if (status == CLLM_OK && traits->expert_period_key) status = READ_OPTIONAL(period);
     if (status == CLLM_OK && traits->expert_keys) {
         status = READ_OPTIONAL(more);
         if (status == CLLM_OK)
@@ -758,14 +765,79 @@ static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cll
     return CLLM_OK;
 }
 
-/* Of a model whose tokens see what comes after them no text can be generated. */
+/* What is made of an embedding after the pooling. */
+static cllm_status read_dense(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const struct {
+        const char *tensor, *in, *out;
+    } layers[] = {{"dense_2.weight", "dense_2_feat_in", "dense_2_feat_out"},
+                  {"dense_3.weight", "dense_3_feat_in", "dense_3_feat_out"}};
+    config->n_embd_out = config->n_embd;
+    for (size_t i = 0; config->traits->dense_after_pooling && i < sizeof layers / sizeof *layers; i++) {
+        uint32_t in = 0, out = 0;
+        if (!cllm_gguf_find_tensor(gguf, layers[i].tensor)) continue;
+        cllm_status status = get_u32(gguf, config, layers[i].in, GGUF_REQUIRED, &in, err);
+        if (status == CLLM_OK) status = get_u32(gguf, config, layers[i].out, GGUF_REQUIRED, &out, err);
+        if (status != CLLM_OK) return status;
+        if (in != config->n_embd_out)
+            return bad_value(err, config, layers[i].in, "%u is not the %u elements that come before it", in,
+                             config->n_embd_out);
+        if (out == 0 || out > INT32_MAX)
+            return bad_value(err, config, layers[i].out, "%u is not between 1 and %d", out, INT32_MAX);
+        config->dense_lengths[i] = config->n_embd_out = out;
+    }
+    return CLLM_OK;
+}
+
+/* A score for each label; without labels there is one. */
+static cllm_status read_classifier(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const classifier_kind kind = config->traits->classifier;
+    const config_key key = key_of(config, "classifier.output_labels");
+    const bool whole = cllm_gguf_find_tensor(gguf, "cls.output.weight");
+    if (kind != CLASSIFIER_NONE && (whole || (kind == CLASSIFIER_TANH && cllm_gguf_find_tensor(gguf, "cls.weight")))) {
+        cllm_array labels = {.count = 1};
+        cllm_status status = gguf_get_array(gguf, key.text, GGUF_OPTIONAL, CLLM_STRING, &labels, err);
+        if (status != CLLM_OK) return status;
+        if (labels.count == 0 || labels.count > MAX_SCORES)
+            return bad_value(err, config, "classifier.output_labels", "%" PRIu64 " labels are not between 1 and %u",
+                             labels.count, MAX_SCORES);
+        config->n_scores = (uint32_t)labels.count;
+    }
+    if (config->pooling == CLLM_POOLING_RANK && config->n_scores == 0)
+        return bad_value(err, config, "pooling_type", "4 ranks, and the file has no classifier (cls.output.weight)");
+    return CLLM_OK;
+}
+
+static cllm_status read_activation(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const struct {
+        const char *name;
+        activation activation;
+    } known[] = {{"gelu", GEGLU}, {"geglu", GEGLU}, {"silu", SWIGLU}, {"swish", SWIGLU}, {"swiglu", SWIGLU}};
+    const config_key key = key_of(config, "hidden_activation");
+    cllm_string name = {0};
+    config->activation = config->traits->activation;
+    if (!config->traits->activation_key) return CLLM_OK;
+    cllm_status status = gguf_get_string(gguf, key.text, GGUF_OPTIONAL, &name, err);
+    if (status != CLLM_OK || !name.data) return status;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (gguf_is_text(name, known[i].name)) {
+            config->activation = known[i].activation;
+            return CLLM_OK;
+        }
+    return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
+                        "%s: '%.*s' is not supported; supported: gelu, silu", key.text,
+                        (int)(name.length < 80 ? name.length : 80), name.data);
+}
+
+/* Families whose tokens see what comes after them are marked as such. */
 static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config *config, cllm_error *err) {
     const config_key key = key_of(config, "attention.causal");
     bool causal = true;
+    if (config->traits->bidirectional) return CLLM_OK;
     cllm_status status = gguf_get_bool(gguf, key.text, GGUF_OPTIONAL, &causal, err);
     if (status != CLLM_OK || causal) return status;
     return error_set_at(err, CLLM_ERR_UNSUPPORTED, key.text, CLLM_NO_OFFSET,
-                        "%s: false: models whose tokens also see later tokens are not supported", key.text);
+                        "%s: false: this architecture is not known to have tokens that also see later tokens",
+                        key.text);
 }
 
 /* Which layers rotate and which are mixtures. */
@@ -778,6 +850,7 @@ static void finish_layers(const cllm_gguf *gguf, model_config *config) {
         l->rope_dimension_count = rotates && !passed_over ? config->rope_dimension_count : 0;
         l->has_experts = config->n_experts > 0 && i >= config->n_dense_layers && l->has_network;
         if (l->has_experts && traits->experts_by_tensors) l->has_experts = has_router_or_experts(gguf, i);
+        if (config->expert_period > 0 && i % config->expert_period != 1) l->has_experts = false;
     }
 }
 
@@ -806,7 +879,10 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
+    if (status == CLLM_OK) status = read_activation(gguf, config, err);
     if (status == CLLM_OK) status = read_pooling(gguf, config, err);
+    if (status == CLLM_OK) status = read_dense(gguf, config, err);
+    if (status == CLLM_OK) status = read_classifier(gguf, config, err);
     if (status == CLLM_OK) finish_layers(gguf, config);
     return status;
 }

@@ -35,6 +35,9 @@ typedef struct layer_config {
     mixer_kind mixer;
     bool has_network; /* a half that treats each token on its own */
     bool windowed;    /* its tokens see the model's window, not all that is before them */
+    bool
+        bidirectional; /* they see those after them, too, or half a window to both sides; each layer overwrites the keys and values of the
+                           one before it */
     bool has_experts;
     uint32_t n_heads;    /* query heads */
     uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
@@ -85,7 +88,11 @@ typedef struct model_config {
     uint32_t n_ctx_open;  /* the context of an engine that asks for none: n_ctx_train; of LongRoPE the original */
     cllm_pooling pooling; /* that the file names; else the last row's */
     float norm_epsilon;
-    bool is_parallel; /* of a family whose files say so: both halves of a layer begin with x */
+    activation activation;
+    uint32_t dense_lengths[2]; /* of what dense layers after the pooling give, one after the other; 0: there is none */
+    uint32_t n_scores;         /* of a classifier; 0: there is none */
+    uint32_t n_embd_out;       /* of an embedding: what the last dense layer gives, or n_embd */
+    bool is_parallel;          /* of a family whose files say so: both halves of a layer begin with x */
 
     uint32_t window; /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
 
@@ -111,6 +118,7 @@ typedef struct model_config {
     uint32_t n_experts; /* 0: a dense model */
     uint32_t n_experts_used;
     uint32_t n_dense_layers; /* the first, which have no experts */
+    uint32_t expert_period;  /* layer i has experts if i % this is 1; 0: all have */
     uint32_t n_ff_expert;
     uint32_t n_ff_shared; /* of all shared experts together; 0: none */
     expert_gating expert_gating;

@@ -62,42 +62,8 @@ typedef enum tensor_kind {
     TENSOR_TAPS,   /* .weight, [rows][columns], and .bias, [rows], of a convolution; kept as [columns][rows] */
 } tensor_kind;
 
-/* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
-#define LAYER_TENSORS(X)                                                      \
-    X(attn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                     \
-    X(attn_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
-    X(attn_qkv, TENSOR_LINEAR, DIM_ONE, DIM_QKV, DIM_EMBD)                    \
-    X(attn_q, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_EMBD)                  \
-    X(attn_k, TENSOR_LINEAR, DIM_ONE, DIM_KEYS, DIM_EMBD)                     \
-    X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                   \
-    X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)      \
-    X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)      \
-    X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)                 \
-    X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)               \
-    X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)              \
-    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_ROTATED, DIM_EMBD)   \
-    X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)             \
-    X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)         \
-    X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)      \
-    X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)               \
-    X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)                 \
-    X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)            \
-    X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
-    X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                      \
-    X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                     \
-    X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                       \
-    X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                     \
-    X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)            \
-    X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)                \
-    X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
-    X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)       \
-    X(ffn_gate_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_GATE_UP, DIM_EMBD)    \
-    X(ffn_down_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_EMBD, DIM_FF_EXPERT)     \
-    X(ffn_gate_inp_shexp, TENSOR_LINEAR, DIM_ONE, DIM_ONE, DIM_EMBD)          \
-    X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)        \
-    X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)          \
-    X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)        \
-    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
+/* Those of recurrent layers; the names are those of most files. */
+#define RECURRENT_TENSORS(X)                                                  \
     X(ssm_in, TENSOR_LINEAR, DIM_ONE, DIM_STATE_IN, DIM_EMBD)                 \
     X(ssm_gate, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_EMBD)            \
     X(ssm_conv1d, TENSOR_TAPS, DIM_ONE, DIM_STATE_CHANNELS, DIM_STATE_KERNEL) \
@@ -114,6 +80,46 @@ typedef enum tensor_kind {
     X(ssm_d, TENSOR_PLAIN, DIM_ONE, DIM_STATE_D_ROWS, DIM_STATE_D_LENGTH)     \
     X(ssm_norm, TENSOR_NORM, DIM_ONE, DIM_STATE_NORMS, DIM_STATE_NORM_LENGTH) \
     X(ssm_out, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_STATE_INNER)
+
+/* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
+#define LAYER_TENSORS(X)                                                    \
+    X(attn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(attn_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
+    X(attn_qkv, TENSOR_LINEAR, DIM_ONE, DIM_QKV, DIM_EMBD)                  \
+    X(attn_q, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_EMBD)                \
+    X(attn_k, TENSOR_LINEAR, DIM_ONE, DIM_KEYS, DIM_EMBD)                   \
+    X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                 \
+    X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)    \
+    X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)    \
+    X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)               \
+    X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)             \
+    X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)            \
+    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_ROTATED, DIM_EMBD) \
+    X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)           \
+    X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)       \
+    X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
+    X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)             \
+    X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
+    X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
+    X(attn_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
+    X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \
+    X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                    \
+    X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                   \
+    X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                     \
+    X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                   \
+    X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)          \
+    X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)              \
+    X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)   \
+    X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
+    X(ffn_gate_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_GATE_UP, DIM_EMBD)  \
+    X(ffn_down_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_EMBD, DIM_FF_EXPERT)   \
+    X(ffn_gate_inp_shexp, TENSOR_LINEAR, DIM_ONE, DIM_ONE, DIM_EMBD)        \
+    X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)      \
+    X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)        \
+    X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)      \
+    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
+    X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    RECURRENT_TENSORS(X)
 
 typedef enum layer_tensor {
 #define X(name, kind, count, rows, columns) LAYER_##name,
@@ -196,6 +202,14 @@ typedef enum mixer_plan {
 
 #define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
 
+/* How a model that ranks makes scores of an embedding, where its file has a classifier (cls.*). */
+typedef enum classifier_kind {
+    CLASSIFIER_NONE,
+    CLASSIFIER_TANH, /* of the first row: a dense layer and tanh, if the file has them, and a row of weights for each score */
+    CLASSIFIER_GELU,    /* the same of the mean, with gelu and a norm */
+    CLASSIFIER_SOFTMAX, /* of the last row: softmax over what a row of weights gives for each score */
+} classifier_kind;
+
 typedef struct model_traits {
     const char *architecture;
     tensor_set tensors;  /* that each layer has, beside its feed-forward part: */
@@ -205,16 +219,25 @@ typedef struct model_traits {
     tensor_set optional; /* that a layer may have */
     tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
-    bool bidirectional; /* tokens see those after them, too: an encoder, which has no cache and can only embed */
     tensor_set
         unit_norms; /* of all those, norms of which the file has no weights: these are 1 (attn_norm: output_norm too) */
+
+    bool
+        bidirectional; /* tokens see those after them, too, in windowed layers as far as half a window to each side: an encoder, which
+                           has no cache and can only embed */
+    bool token_types;          /* the first row of a table of theirs is added to every embedding, if the file has one */
+    bool first_layer_unnormed; /* has no attn_norm, since embeddings are normed */
+    bool no_output_norm;       /* the last layer ends with a norm of its own */
+    bool dense_after_pooling;  /* dense_2 and dense_3, if the file has them */
+    classifier_kind classifier;
 
     norm_kind norm;
     rope_pairing rope;
     activation activation;
     qk_norm_kind qk_norm;
     bool qk_norm_after_rope;
-    bool gate_in_up;           /* ffn_up is gate and then up, in one tensor */
+    bool gate_in_up;           /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
+    bool activation_key;       /* read which it is */
     const char *ffn_norm_name; /* in the file, where it is another than "ffn_norm" */
     bool parallel_key;         /* read whether both halves of a layer begin with x, each with its norm */
     bool ollama_names;         /* attn_out, and attn_sinks without .weight */
@@ -234,11 +257,13 @@ typedef struct model_traits {
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
     bool expert_weights_normalised; /* to the sum 1 over the chosen */
+    bool expert_period_key;         /* read of how many layers each second has experts */
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
 
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
+    bool full_layer_first;     /* of so many, instead of last */
     uint32_t window;           /* where the file does not say */
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */

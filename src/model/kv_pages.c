@@ -7,7 +7,9 @@
 
 /* ------------------------------------------------------------------------------------------------- sizes */
 
-uint32_t kv_pool_of(const layer_config *layer) { return layer->windowed ? KV_WINDOWED : KV_FULL; }
+uint32_t kv_pool_of(const layer_config *layer) {
+    return layer->windowed && !layer->bidirectional ? KV_WINDOWED : KV_FULL;
+}
 
 static bool has_layers(const model_config *config, uint32_t pool) {
     for (uint32_t i = 0; i < config->n_layers; i++)

@@ -25,17 +25,21 @@ static chunk_bytes bytes_of_chunk(cllm_kv_type type, uint32_t key_length, uint32
 
 static uint64_t sum_of(chunk_bytes b) { return b.keys + b.values + b.key_scales + b.value_scales; }
 
-/* Fill a layer's place, which begins at *end of its pool's page; *end is moved behind it. False if that wraps. */
+/* Fill a layer's place, which begins at *end of its pool's page (of an encoder's layer, all at 0); *end is moved behind it. False if that
+ * wraps. */
 static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *end, kv_place *out) {
     const bool keeps = layer_attends(layer);
     *out = (kv_place){.pool = kv_pool_of(layer),
                       .n_kv_heads = keeps ? layer->n_kv_heads : 0,
                       .key_length = layer->key_length,
                       .value_length = layer->value_length,
-                      .offset = *end};
-    uint64_t bytes; /* a chunk has less than 2^31 * 10 * KV_CHUNK */
-    return checked_mul(out->n_kv_heads, sum_of(bytes_of_chunk(type, out->key_length, out->value_length)), &bytes) &&
-           checked_add(*end, bytes, end);
+                      .offset = layer->bidirectional ? 0 : *end};
+    uint64_t bytes, own_end; /* a chunk has less than 2^31 * 10 * KV_CHUNK */
+    if (!checked_mul(out->n_kv_heads, sum_of(bytes_of_chunk(type, out->key_length, out->value_length)), &bytes) ||
+        !checked_add(out->offset, bytes, &own_end))
+        return false;
+    if (own_end > *end) *end = own_end;
+    return true;
 }
 
 uint64_t kv_store_page_bytes(const model_config *config, cllm_kv_type type, uint32_t n_layers, uint32_t pool) {

@@ -14,6 +14,7 @@ typedef struct forward_span {
     uint32_t state_from, state_middle,
         state_to;    /* slots of the state before all rows, after those that are replayed, and after
                                                     all; the last two may be one. Of a model with recurrent layers */
+    uint32_t end;    /* of the sequence's positions: an encoder's tokens see up to there */
     uint32_t n_kept; /* of the last so many rows logits may be wanted, of the others keys and values alone */
 } forward_span;
 

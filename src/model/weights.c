@@ -292,6 +292,8 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     if (l->mixer == MIXER_NONE) needs |= TENSOR_BIT(ffn_norm);
     if (l->has_network)
         needs |= l->has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (layer == 0 && traits->first_layer_unnormed) needs &= ~TENSOR_BIT(attn_norm);
+    if (traits->gate_in_up && has_tensor(b, layer, LAYER_ffn_gate)) needs |= TENSOR_BIT(ffn_gate);
     if (l->has_experts && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
         needs = (needs & ~(TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps))) | TENSOR_BIT(ffn_gate_up_exps);
     if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
@@ -311,7 +313,7 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const model_config *c = b->config;
     const tensor_row *row = &tensor_rows[tensor];
     void *field = (char *)w + row->field;
-    const bool twice = tensor == LAYER_ffn_up && c->traits->gate_in_up;
+    const bool twice = tensor == LAYER_ffn_up && c->traits->gate_in_up && !has_tensor(b, layer, LAYER_ffn_gate);
     const bool gated = tensor == LAYER_attn_q && c->traits->query_gate;
     const layer_config *l = &c->layers[layer];
     const uint64_t count = extent(c, l, row->count), columns = extent(c, l, row->columns);
@@ -434,7 +436,7 @@ static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
         w->ffn_gate_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, 0, c->n_ff_expert);
         w->ffn_up_exps = take_rows_of_each(b, &w->ffn_gate_up_exps, c->n_ff_expert, c->n_ff_expert);
     }
-    if (c->traits->gate_in_up && w->ffn_up.w.data) {
+    if (c->traits->gate_in_up && w->ffn_up.w.data && !w->ffn_gate.w.data) {
         linear rest = w->ffn_up;
         w->ffn_gate = take_rows(&rest, l->n_ff);
         w->ffn_up = rest;
@@ -520,14 +522,39 @@ static void bind_output(binder *b, model_weights *weights) {
     const model_traits *traits = c->traits;
     if (traits->unit_norms & TENSOR_BIT(attn_norm))
         weights->output_norm = unit_norm(b, c->n_embd);
-    else
+    else if (!traits->no_output_norm)
         weights->output_norm = bind_norm(b, -1, traits->output_norm ? traits->output_norm : "output_norm", 1, c->n_embd,
                                          MUST, traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     if (traits->output != OUTPUT_TIED)
         weights->output = bind_linear(b, -1, "output", 1, c->n_vocab, c->n_embd,
                                       traits->output == OUTPUT_OWN ? MUST : MAY, traits->output_bias ? MUST : MAY);
     if (!weights->output.w.data) weights->output.w = weights->token_embd;
-    b->bytes_per_token += (uint64_t)weights->output.w.row_bytes * c->n_vocab;
+    if (!traits->bidirectional) b->bytes_per_token += (uint64_t)weights->output.w.row_bytes * c->n_vocab;
+}
+
+/* What makes an embedding or scores of the last layer's x. */
+static void bind_after_pooling(binder *b, model_weights *weights) {
+    static const char *const dense[] = {"dense_2", "dense_3"};
+    const model_config *c = b->config;
+    uint32_t length = c->n_embd;
+    for (size_t i = 0; i < sizeof dense / sizeof *dense; i++) {
+        if (c->dense_lengths[i] == 0) continue;
+        weights->dense[i] = bind_linear(b, -1, dense[i], 1, c->dense_lengths[i], length, MUST, MAY);
+        length = c->dense_lengths[i];
+    }
+    if (c->n_scores == 0) return;
+    const bool alone = !cllm_gguf_find_tensor(b->gguf, "cls.output.weight");
+    if (c->traits->classifier != CLASSIFIER_SOFTMAX)
+        weights->cls = bind_linear(b, -1, "cls", 1, alone ? c->n_scores : c->n_embd, c->n_embd, MAY, MAY);
+    if (c->traits->classifier == CLASSIFIER_GELU && weights->cls.w.data)
+        weights->cls_norm = bind_norm(b, -1, "cls.norm", 1, c->n_embd, MAY, MAY);
+    if (!alone) weights->cls_output = bind_linear(b, -1, "cls.output", 1, c->n_scores, c->n_embd, MUST, MAY);
+}
+
+static matrix bind_token_types(binder *b) {
+    const cllm_tensor *tensor = cllm_gguf_find_tensor(b->gguf, "token_types.weight");
+    if (!tensor || tensor->shape[1] > INT32_MAX) return (matrix){0};
+    return bind_matrix(b, tensor->name, 1, tensor->shape[1], b->config->n_embd, false);
 }
 
 cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, arena *a, model_weights *weights,
@@ -552,11 +579,13 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
     if (config->traits->position_embd)
         weights->position_embd =
             bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd, config->traits->alibi_key);
+    if (config->traits->token_types) weights->token_types = bind_token_types(&b);
     if (config->traits->embedding_norm)
         weights->token_embd_norm = bind_norm(&b, -1, "token_embd_norm", 1, config->n_embd, MUST,
                                              config->traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     for (uint32_t i = 0; i < config->n_layers; i++) bind_layer(&b, i, &weights->layers[i]);
     bind_output(&b, weights);
+    bind_after_pooling(&b, weights);
     weights->rope_factors = bind_rope_factors(&b, "rope_freqs");
     weights->rope_factors_long = bind_rope_factors(&b, "rope_factors_long");
     weights->rope_factors_short = bind_rope_factors(&b, "rope_factors_short");

@@ -59,6 +59,8 @@ typedef struct layer_weights {
     norm_weights attn_q_a_norm, attn_kv_a_norm;
     const float *attn_sinks; /* [n_heads] */
     linear attn_output;
+    norm_weights
+        attn_output_norm; /* of x after attention was added; attn_norm_2 then of that and what was added to, if it is there */
     norm_weights post_attention_norm;
     norm_weights ffn_norm;
     linear ffn_gate, ffn_up, ffn_down; /* also where the file has gate and up in one tensor, ffn_up */
@@ -68,6 +70,7 @@ typedef struct layer_weights {
     linear ffn_gate_exps, ffn_up_exps, ffn_down_exps;
     linear ffn_gate_inp_shexp, ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp;
     norm_weights post_ffw_norm;
+    norm_weights layer_output_norm; /* of x after the feed-forward part was added */
 
     /* recurrent layers; the names are those of most files */
     linear ssm_in;              /* what the convolution reads, and beside it */
@@ -84,16 +87,22 @@ typedef struct layer_weights {
 } layer_weights;
 
 /* Attention and feed-forward part both read the layer's input, for the second has no norm of its own before or after it. */
-static inline bool layer_is_parallel(const layer_weights *w) { return !w->ffn_norm.weight && !w->post_ffw_norm.weight; }
+static inline bool layer_is_parallel(const layer_weights *w) {
+    return !w->ffn_norm.weight && !w->post_ffw_norm.weight && !w->layer_output_norm.weight;
+}
 
 typedef struct model_weights {
     matrix token_embd;                  /* [n_vocab][n_embd] */
     struct lora_pair *token_embd_loras; /* a list, or NULL: of A a token takes a row, which B is multiplied with */
     matrix position_embd;               /* [n_ctx_train][n_embd], where positions have embeddings of their own */
+    matrix token_types;                 /* [types][n_embd] the first is added to every embedding */
     norm_weights token_embd_norm;       /* [n_embd] of what is embedded */
     layer_weights *layers;              /* [n_layers] */
     norm_weights output_norm;           /* [n_embd] */
     linear output;                      /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
+    linear dense[2];                    /* after the pooling, one after the other */
+    linear cls, cls_output;    /* the classifier: [n_embd][n_embd], [n_scores][n_embd] (alone, cls is the latter) */
+    norm_weights cls_norm;     /* [n_embd] between the two */
     const float *rope_factors; /* [rope_dimension_count / 2] divisors of the frequencies (Llama 3.1), or NULL */
     const float *rope_factors_long,
         *rope_factors_short;  /* the same, for a context beyond the original or within it, or NULL */
