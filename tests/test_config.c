@@ -115,6 +115,15 @@ static void windows_follow_the_familys_rhythm(void **state) {
         {{"starcoder2", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "wwww"},
         {{"qwen2", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 0, "...."},
         {{"phi3", 4, {{"attention.sliding_window", 'u', 64, NULL}}}, 64, "wwww"},
+        {{"llama4", 5, {{0}}}, 8192, "www.w"},
+        {{"llama4", 4, {{"attention.sliding_window", 'u', 0, NULL}}}, 0, "...."},
+        {{"smallthinker",
+          5,
+          {{"attention.sliding_window", 'u', 64, NULL},
+           {"expert_count", 'u', 4, NULL},
+           {"expert_used_count", 'u', 1, NULL}}},
+         64,
+         ".www."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const model_config config = config_of(&cases[i].of);
@@ -241,6 +250,32 @@ static void models_of_some_sizes_have_alibi(void **state) {
     assert_near((double)large.alibi_max_bias, 8);
     assert_near((double)bloom.alibi_max_bias, 8);
     assert_true(small.alibi_max_bias == 0 && other.alibi_max_bias == 0);
+}
+
+#define MIXTURE \
+    {"expert_count", 'u', 4, NULL}, { "expert_used_count", 'u', 1, NULL }
+
+static void layers_are_mixtures_as_the_family_says(void **state) {
+    (void)state;
+    const model_config llama4 =
+        config_of(&(config_case){"llama4", 5, {MIXTURE, {"interleave_moe_layer_step", 'u', 2, NULL}}});
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(llama4.layers[i].has_experts, i % 2 == 1);
+        assert_int_equal(llama4.layers[i].rope_dimension_count > 0, i != 3);
+    }
+    assert_int_equal(llama4.n_ff_shared, 1024); /* there is one, as long as the others */
+    assert_near((double)llama4.attention_temperature, 0.1);
+    const model_config mimo2 =
+        config_of(&(config_case){"mimo2", 2, {MIXTURE, {"blk.1.ffn_gate_inp.weight", 't', 0, NULL}}});
+    assert_true(!mimo2.layers[0].has_experts && mimo2.layers[1].has_experts);
+    const model_config cohere = config_of(&(config_case){"cohere2moe",
+                                                         5,
+                                                         {MIXTURE,
+                                                          {"attention.sliding_window", 'u', 64, NULL},
+                                                          {"attention.sliding_window_pattern", 'u', 2, NULL},
+                                                          {"leading_dense_block_count", 'u', 2, NULL}}});
+    assert_int_equal(cohere.norm, NORM_RMS); /* the file has its epsilon */
+    for (uint32_t i = 0; i < 5; i++) assert_int_equal(cohere.layers[i].rope_dimension_count > 0, i != 3);
 }
 
 static void scales_depend_on_the_size_of_some_models(void **state) {
@@ -377,6 +412,12 @@ static void values_that_cannot_be_are_refused(void **state) {
         {{"olmo", 2, {{"attention.clamp_kqv", 'f', -2, NULL}}},
          CLLM_ERR_FORMAT,
          "olmo.attention.clamp_kqv: -2 is negative"},
+        {{"apertus", 2, {{0}}}, CLLM_ERR_FORMAT, "xielu.alpha_p: key is missing"},
+        {{"smallthinker",
+          2,
+          {MIXTURE, {"interleave_moe_layer_step", 'u', 2, NULL}, {"leading_dense_block_count", 'u', 1, NULL}}},
+         CLLM_ERR_FORMAT,
+         "smallthinker.leading_dense_block_count: no dense layers are known"},
         {{"mpt", 2, {{"attention.max_alibi_bias", 'f', -1, NULL}}}, CLLM_ERR_FORMAT, "-1 is not between 0 and 1000"},
         {{"granite", 2, {{"logit_scale", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "granite.logit_scale: 0 would make"},
         {{"mistral3", 2, {{"rope.scaling.yarn_beta_fast", 'f', 0, NULL}}}, CLLM_ERR_FORMAT, "are not positive"},
@@ -564,6 +605,7 @@ int main(void) {
         cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
         cmocka_unit_test(models_of_some_sizes_have_alibi),
+        cmocka_unit_test(layers_are_mixtures_as_the_family_says),
         cmocka_unit_test(scales_depend_on_the_size_of_some_models),
         cmocka_unit_test(latent_attention_agrees_with_itself),
         cmocka_unit_test(layers_are_what_the_keys_say),

@@ -84,8 +84,9 @@ static void rotate(const forward_cpu *f, size_t b, float *x) {
 static float query_scale(const forward_cpu *f, size_t b) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
-    if (c->attention_temperature == 0) return l->attention_scale;
-    const uint32_t lengths = f->all.positions[b] / c->attention_temperature_length;
+    const bool unrotated_only = c->traits->temperature_scale > 0;
+    if (c->attention_temperature == 0 || (unrotated_only && l->rope_dimension_count > 0)) return l->attention_scale;
+    const uint32_t lengths = (f->all.positions[b] + unrotated_only) / c->attention_temperature_length;
     return l->attention_scale * (1 + c->attention_temperature * logf((float)lengths + 1));
 }
 
@@ -160,15 +161,6 @@ static void part_gates_item(void *argument, size_t b, uint32_t thread) {
         memcpy(f->buffers.queries + row * n, f->buffers.gated_queries + 2 * row * n, n * sizeof(float));
         memcpy(f->buffers.gates + row * n, f->buffers.gated_queries + (2 * row + 1) * n, n * sizeof(float));
     }
-}
-
-/* What attention gave times the sigmoid of the gate. */
-static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
-    (void)thread;
-    const forward_cpu *f = ((const row_work *)argument)->f;
-    const size_t n = f->buffers.attended.n_columns;
-    float *attended = f->buffers.attended.floats + b * n;
-    for (size_t i = 0; i < n; i++) attended[i] *= sigmoid(f->buffers.gates[b * n + i]);
 }
 
 static void make_queries_keys_values(forward_cpu *f) {
@@ -327,7 +319,8 @@ static uint32_t span_of_item(const attention_work *work, attention_step step, si
 /* The first position that a token sees. */
 static uint32_t first_seen(const attention_work *work, size_t token) {
     const uint32_t position = work->rows->positions[token], half = work->window / 2;
-    if (!layer_of(work->f)->bidirectional) return kv_first_seen(work->window, position);
+    if (!layer_of(work->f)->bidirectional)
+        return kv_first_seen(work->window, work->f->model.config->window_chunked, position);
     return work->window > 0 && position > half ? position - half : 0;
 }
 
@@ -392,7 +385,7 @@ static void finish_query(const attention_work *work, size_t token, size_t head, 
     float *out = c->kv_rank > 0 ? f->buffers.latent_values.floats + (head * work->rows->count + token) * l->value_length
                                 : f->buffers.attended.floats + (token * l->n_heads + head) * l->value_length;
     float kept;
-    const float inverse = inverse_of_sum(f, head, part, &kept) * kept;
+    const float inverse = inverse_of_sum(f, head, part, &kept) * kept * c->value_scale;
     for (size_t i = 0; i < l->value_length; i++) out[i] = values[i] * inverse;
 }
 
@@ -559,6 +552,7 @@ static void drop_other_rows(forward_cpu *f, float *x) {
                     n_blocks * sizeof *normed->blocks);
         }
     }
+    if (c->traits->router_reads_layer) keep_scores(f);
     for (size_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
         float *to = f->buffers.rotated + kv_head * f->kept.count * row;
         for (uint32_t s = 0; s < f->all.n_spans; s++) {
@@ -570,10 +564,34 @@ static void drop_other_rows(forward_cpu *f, float *x) {
     }
 }
 
+/* What attention gave times the sigmoid of its gates, of a head or of an element each. */
+static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const linear *l = &f->model.weights->layers[f->layer].attn_gate;
+    const size_t n = f->buffers.attended.n_columns, n_gates = l->w.data ? l->w.n_rows : n;
+    const size_t length = n / n_gates;
+    for (size_t gate = 0; gate < n_gates; gate++) {
+        const float open = sigmoid(f->buffers.gates[b * n_gates + gate]);
+        for (size_t i = 0; i < length; i++) f->buffers.attended.floats[b * n + gate * length + i] *= open;
+    }
+}
+
+static void gate_attended(forward_cpu *f, uint32_t n_rows) {
+    const linear *l = &f->model.weights->layers[f->layer].attn_gate;
+    row_work work = {.f = f, .n_rows = n_rows};
+    if (l->w.data) { /* else they came with the queries */
+        product gates = product_of(l, 0, &f->buffers.normed, 0, n_rows, f->buffers.gates);
+        run_products(f, &gates, 1, NULL);
+    }
+    run_row_step(&work, 16 * (uint64_t)f->buffers.attended.n_columns, gate_attended_item);
+}
+
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const linear *const readers[] = {&w->attn_q, &w->attn_k, &w->attn_v, &w->attn_q_a, &w->attn_kv_a_mqa};
+    const linear *const readers[] = {&w->attn_q,   &w->attn_k,        &w->attn_v,
+                                     &w->attn_q_a, &w->attn_kv_a_mqa, &w->attn_gate};
     const bool parallel = layer_is_parallel(w), two_norms = parallel && w->attn_norm_2.weight;
     bool quantize = parallel && !two_norms && feed_forward_quantizes(f);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
@@ -590,9 +608,8 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     if (rows->count == 0) return;
     attend(f, rows);
     if (f->model.config->kv_rank > 0) expand_latent_values(f, rows->count);
+    if (w->attn_gate.w.data || f->model.config->traits->query_gate) gate_attended(f, rows->count);
     row_work work = {.f = f, .n_rows = rows->count};
-    if (f->model.config->traits->query_gate)
-        run_row_step(&work, 16 * (uint64_t)f->buffers.attended.n_columns, gate_attended_item);
     if (reads_quantized(f, &w->attn_output)) run_row_step(&work, f->buffers.attended.n_columns, quantize_attended_item);
     const bool ends_normed = w->attn_output_norm.weight;
     const bool at_once = !ends_normed && adds_at_once(f, &w->post_attention_norm);

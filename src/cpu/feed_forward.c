@@ -25,7 +25,7 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
     product products[2] = {product_of(gated ? gate : up, 0, &f->buffers.normed, 0, n_rows, hidden.floats)};
     if (gated) products[1] = product_of(up, 0, &f->buffers.normed, 0, n_rows, f->buffers.up);
     if (reads_quantized(f, down)) quantize_result(&products[0], &hidden, 0);
-    run_activated_products(f, products, gated ? 2 : 1, NULL);
+    run_activated_products(f, products, gated ? 2 : 1, layer_of(f)->activation_numbers[0]);
     product out = product_of(down, 0, &hidden, 0, n_rows, f->buffers.projected);
     run_products(f, &out, 1, sum);
 }
@@ -122,16 +122,19 @@ static void sort_by_expert(forward_cpu *f, uint32_t n_rows) {
     first[0] = 0;
 }
 
-/* Copy a token's vector to the rows of its choices. */
+/* Copy a token's vector to the rows of its choices, times the expert's weight where that belongs to the input. */
 static void gather_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
     const forward_cpu *f = work->f;
+    const bool weighted = f->model.config->traits->expert_weights_on_input;
     const size_t n = f->buffers.normed.n_columns, n_blocks = n / ACTIVATION_BLOCK;
     for (uint32_t k = 0; k < f->model.config->n_experts_used; k++) {
-        const size_t row = f->buffers.expert_rows[b * f->model.config->n_experts_used + k];
+        const size_t choice = b * f->model.config->n_experts_used + k, row = f->buffers.expert_rows[choice];
         memcpy(f->buffers.gathered.floats + row * n, f->buffers.normed.floats + b * n, n * sizeof(float));
-        if (!work->quantize) continue;
+        if (weighted) scale_floats(f->buffers.gathered.floats + row * n, f->buffers.expert_weights[choice], n);
+        if (work->quantize && weighted) quantize_vector(f, &f->buffers.gathered, row);
+        if (!work->quantize || weighted) continue;
         memcpy(f->buffers.gathered.quantized + row * n, f->buffers.normed.quantized + b * n, n);
         memcpy(f->buffers.gathered.blocks + row * n_blocks, f->buffers.normed.blocks + b * n_blocks,
                n_blocks * sizeof *f->buffers.normed.blocks);
@@ -155,9 +158,10 @@ static void combine_item(void *argument, size_t b, uint32_t thread) {
     for (uint32_t k = 0; k < c->n_experts_used; k++) {
         const size_t choice = b * c->n_experts_used + k;
         const float *expert = f->buffers.expert_out + f->buffers.expert_rows[choice] * n,
-                    weight = f->buffers.expert_weights[choice];
+                    weight = c->traits->expert_weights_on_input ? 1 : f->buffers.expert_weights[choice];
         for (size_t i = 0; i < n; i++) out[i] += weight * expert[i];
     }
+    if (c->traits->shared_mean && w->ffn_up_shexp.w.data) scale_floats(out, 0.5f, n);
 }
 
 /* The networks of the experts that were chosen at all. */
@@ -181,7 +185,7 @@ static void run_experts(forward_cpu *f) {
         if (quantize) quantize_result(&p[0], &hidden, first);
         n_products += gated ? 2 : 1;
     }
-    run_activated_products(f, f->buffers.products, n_products, NULL);
+    run_activated_products(f, f->buffers.products, n_products, layer_of(f)->activation_numbers[1]);
     n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];
@@ -193,18 +197,45 @@ static void run_experts(forward_cpu *f) {
     run_products(f, f->buffers.products, n_products, NULL);
 }
 
+/* Scores of experts, and of the gate of the shared one. After a token's scores there is room to rank them. */
+static void run_router(forward_cpu *f, uint32_t n_rows, bool router, bool shared_gate) {
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    product products[2];
+    size_t n = 0;
+    if (router) {
+        products[n] = product_of(&w->ffn_gate_inp, 0, &f->buffers.normed, 0, n_rows, f->buffers.router);
+        products[n++].out_stride = 3 * (size_t)f->model.config->n_experts;
+    }
+    if (shared_gate)
+        products[n++] = product_of(&w->ffn_gate_inp_shexp, 0, &f->buffers.normed, 0, n_rows, f->buffers.shared_gate);
+    if (n > 0) run_products(f, products, n, NULL);
+}
+
+void route(forward_cpu *f, const float *x) {
+    const linear *router = &f->model.weights->layers[f->layer].ffn_gate_inp;
+    if (!router->w.data) return;
+    run_norm(f, &(norm_weights){0}, x, f->all.count, reads_quantized(f, router));
+    run_router(f, f->all.count, true, false);
+}
+
+void keep_scores(forward_cpu *f) {
+    const size_t n = 3 * (size_t)f->model.config->n_experts;
+    float *to = f->buffers.router;
+    for (uint32_t s = 0; s < f->all.n_spans; s++) {
+        const forward_span *span = &f->all.spans[s];
+        const size_t from = span->first_row + span->n_rows - span->n_kept;
+        memmove(to, f->buffers.router + from * n, span->n_kept * n * sizeof *to);
+        to += span->n_kept * n;
+    }
+}
+
 static void run_mixture(forward_cpu *f, uint32_t n_rows) {
     const model_config *c = f->model.config;
     const layer_weights *w = &f->model.weights->layers[f->layer];
     row_work work = {.f = f,
                      .n_rows = n_rows,
                      .quantize = reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps)};
-    product router[2] = {product_of(&w->ffn_gate_inp, 0, &f->buffers.normed, 0, n_rows, f->buffers.router)};
-    router[0].out_stride = 3 * (size_t)c->n_experts; /* after a token's scores there is room to rank them */
-    const bool shared_gate = w->ffn_gate_inp_shexp.w.data;
-    if (shared_gate)
-        router[1] = product_of(&w->ffn_gate_inp_shexp, 0, &f->buffers.normed, 0, n_rows, f->buffers.shared_gate);
-    run_products(f, router, shared_gate ? 2 : 1, NULL);
+    run_router(f, n_rows, !c->traits->router_reads_layer, w->ffn_gate_inp_shexp.w.data);
     run_row_step(&work, (uint64_t)c->n_experts * (c->n_experts_used + 8), choose_item);
     if (f->stopped) return;
     sort_by_expert(f, n_rows);

@@ -31,7 +31,7 @@ void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, s
         if (out != x) memcpy(out, x, n * sizeof *out);
         return;
     }
-    if (f->model.config->traits->norm == NORM_RMS)
+    if (f->model.config->norm == NORM_RMS)
         f->model.kernels->rms_norm(x, norm->weight, epsilon, n, out);
     else
         f->model.kernels->layer_norm(x, norm->weight, epsilon, n, out);
@@ -229,6 +229,7 @@ bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t
     f->part = LAYER_WHOLE;
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
+        if (f->model.config->traits->router_reads_layer) route(f, x);
         mix(f, rows, x);
         if (rows->count > 0 && layer_of(f)->has_network) feed_forward_block(f, rows->count, x);
     }

@@ -50,9 +50,9 @@ typedef struct forward_buffers {
     float *values;        /* [n_batch][n_kv_heads][value_length] */
     float *rotated;       /* [n_kv_heads][rows][n_heads / n_kv_heads][key_length] queries as attention takes them */
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
+    float *gates;         /* [n_batch][..] of what attention gives: as many as attn_gate has rows, or one an element */
     float *up;            /* as many as gate has */
-    float *gated_queries; /* [n_batch][n_heads][2][key_length], where queries bring gates; */
-    float *gates;         /* [n_batch][n_heads][value_length] these, of what attention gives */
+    float *gated_queries; /* [n_batch][n_heads][2][key_length] queries and gates, where attn_q makes both */
     float *rope_cos[2];   /* [n_batch][n_pairs] each */
     float *rope_sin[2];
 

@@ -120,6 +120,7 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const recurrent_config *r = &c->recurrent;
     const recurrent_kind kind = c->traits ? c->traits->recurrent : RECURRENT_NONE;
     const uint64_t gated_rows = c->traits && c->traits->query_gate ? n_batch : 0;
+    const bool has_gates = gated_rows > 0 || (c->traits && c->traits->tensors & TENSOR_BIT(attn_gate));
     const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size : 2 * (uint64_t)r->n_heads;
     const uint64_t step_parts = r->step_rank + 2 * (uint64_t)r->state_size;
 #define SLOT(field) offsetof(forward_cpu, field)
@@ -137,6 +138,7 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(buffers.values), n_batch, FLOATS(most.values)},
         {SLOT(buffers.rotated), n_batch, FLOATS(most.rotated)},
         {SLOT(buffers.projected), n_batch, FLOATS(c->n_embd)},
+        {SLOT(buffers.gates), has_gates ? n_batch : 0, FLOATS(most.attended)},
         {SLOT(buffers.up), n_batch, FLOATS(hidden)},
         {SLOT(model.rope[0].frequencies), 1, angles * sizeof(double)},
         {SLOT(model.rope[1].frequencies), 1, windowed_angles * sizeof(double)},
@@ -148,7 +150,6 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         VECTORS(latent_queries, latent_rows, c->latent_key_length),
         VECTORS(latent_values, latent_rows, c->kv_rank),
         {SLOT(buffers.gated_queries), gated_rows, FLOATS(2 * most.queries)},
-        {SLOT(buffers.gates), gated_rows, FLOATS(most.attended)},
         {SLOT(buffers.recurrent_in), n_batch, FLOATS(r->n_in)},
         {SLOT(buffers.recurrent_gate), kind == RECURRENT_DELTA_NET ? n_batch : 0, FLOATS(r->inner_size)},
         {SLOT(buffers.recurrent_steps), n_batch, FLOATS(steps)},

@@ -133,6 +133,9 @@ void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t
  * A parallel layer leaves in f->buffers.normed what its feed-forward part reads. */
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 
+/* f->buffers.router becomes the scores of experts for x, [all.count][n_embd], of a mixture whose router reads the layer's x. */
+void route(forward_cpu *f, const float *x);
+void keep_scores(forward_cpu *f); /* of the rows that are kept */
 /* The same of a recurrent layer. Where there is attention beside it, it begins with `mix`, goes on with attention_block, which
  * leaves the rows that are kept, and ends with `add`. */
 void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x);

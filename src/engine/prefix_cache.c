@@ -178,7 +178,8 @@ static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const 
 
 /* Does a prefix of this length, whose last page is `page`, find all that its windows see? Fills cache->found with its pages. */
 static bool has_windows(const prefix_cache *cache, uint32_t page, uint32_t length) {
-    const uint32_t n_chunks = kv_chunks(length), first = kv_first_seen(cache->pages->window, length) / KV_CHUNK;
+    const uint32_t n_chunks = kv_chunks(length),
+                   first = kv_first_seen(cache->pages->window, cache->pages->chunked, length) / KV_CHUNK;
     bool all = true;
     for (uint32_t i = n_chunks; i-- > 0; page = cache->known[page].previous) {
         cache->found[i] = page;

@@ -87,7 +87,7 @@ static uint64_t hash_model(const cllm_model *model) {
 
 /* The first windowed page that the last token looks back at: to go on from a text it is evaluated anew. */
 static uint32_t first_seen(const cllm_engine *e, uint32_t n_tokens) {
-    return n_tokens > 0 ? kv_first_seen(e->pages.window, n_tokens - 1) / KV_CHUNK : 0;
+    return n_tokens > 0 ? kv_first_seen(e->pages.window, e->pages.chunked, n_tokens - 1) / KV_CHUNK : 0;
 }
 
 static saved_header header_of(const cllm_sequence *s) {
@@ -309,7 +309,7 @@ static cllm_status check_size(const cllm_engine *e, const saved_header *h, FILE 
     struct stat info;
     if (fstat(fileno(file), &info) != 0 || info.st_size < 0) return damaged("its size is not known", err);
     if (h->first_windowed < first_seen(e, h->n_tokens) ||
-        h->first_windowed > kv_first_seen(e->pages.window, h->n_tokens) / KV_CHUNK)
+        h->first_windowed > kv_first_seen(e->pages.window, e->pages.chunked, h->n_tokens) / KV_CHUNK)
         return damaged("its windows begin elsewhere", err);
     if (h->state_length > h->n_tokens) return damaged("its state is of more tokens than there are", err);
     const uint64_t want = file_bytes(e, h), got = (uint64_t)info.st_size;

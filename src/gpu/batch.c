@@ -90,7 +90,7 @@ static uint32_t window_of(const gpu_batch *b, uint32_t pool) { return pool == KV
 
 /* The chunks that a span's rows see, and their pages. */
 static void add_pages(gpu_batch *b, const forward_span *span, uint32_t pool, batch_span *s) {
-    s->first_chunk = kv_first_seen(window_of(b, pool), s->position) / KV_CHUNK;
+    s->first_chunk = kv_first_seen(window_of(b, pool), false, s->position) / KV_CHUNK;
     s->n_chunks = (s->position + s->n_rows - 1) / KV_CHUNK + 1 - s->first_chunk;
     s->pages = b->n_numbers;
     for (uint32_t i = 0; i < s->n_chunks; i++) add(b, span->table->of[pool].pages[s->first_chunk + i]);
@@ -127,7 +127,7 @@ static void add_items(gpu_batch *b, const batch_span *s, uint32_t window, attent
         const uint32_t first = s->position + (uint32_t)item.first_query / sharing(b->config);
         const uint32_t last = s->position + (uint32_t)(item.first_query + n - 1) / sharing(b->config);
         const uint32_t end = last / KV_CHUNK + 1;
-        uint32_t chunk = kv_first_seen(window, first) / KV_CHUNK;
+        uint32_t chunk = kv_first_seen(window, false, first) / KV_CHUNK;
         const uint32_t n_chunks = s->split ? 1 : end - chunk;
         for (; chunk < end; chunk += n_chunks) {
             item.first_chunk = (int)chunk;
@@ -141,7 +141,7 @@ static void add_items(gpu_batch *b, const batch_span *s, uint32_t window, attent
 
 static void add_merges(gpu_batch *b, const batch_span *s, uint32_t window, attention_list *list) {
     for (uint32_t i = 0; s->split && i < s->n_rows; i++) {
-        const uint32_t position = s->position + i, first_chunk = kv_first_seen(window, position) / KV_CHUNK;
+        const uint32_t position = s->position + i, first_chunk = kv_first_seen(window, false, position) / KV_CHUNK;
         const merge_item item = {
             .out_row = (int)(s->out_row + i),
             .part = (int)(s->part + i * b->config->n_heads * s->n_chunks + first_chunk - s->first_chunk),

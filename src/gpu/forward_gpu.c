@@ -80,6 +80,7 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
         if (w->attn_q_norm.bias || w->attn_k_norm.bias) return "biases of norms of queries and keys";
         if (layer_is_parallel(w) && w->post_attention_norm.weight) return "parallel layers with norms after them";
         if (w->attn_sinks) return "attention sinks";
+        if (w->attn_gate.w.data) return "gates of what attention gives";
         const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
                                          &w->ffn_gate, &w->ffn_up, &w->ffn_down};
         for (size_t m = 0; m < sizeof linears / sizeof *linears; m++)
@@ -117,6 +118,8 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (c->activation == LIMITED_SWIGLU) return "an activation with limits";
     if (c->activation == XIELU) return "xIELU";
     if (c->alibi_max_bias > 0) return "ALiBi";
+    if (c->window > 0 && c->window_chunked) return "windows that stand one after another";
+    if (c->value_scale != 1) return "scaled values";
     if (c->projection_limit > 0) return "clamped queries, keys and values";
     if (weights->token_embd_norm.weight) return "a norm of embeddings";
     if (traits->qk_norm_after_rope) return "norms after RoPE";
@@ -413,8 +416,7 @@ static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_p
         status = add_matrix(f, &parts->linears[i]->w, &out->matrices[i], err);
     }
     if (status == CLLM_OK && parts->norm) status = add_norm(f, parts->norm, &out->norm, err);
-    out->folded =
-        out->norm.weight && !out->norm.has_bias && !parts->keeps_normed && f->config->traits->norm == NORM_RMS;
+    out->folded = out->norm.weight && !out->norm.has_bias && !parts->keeps_normed && f->config->norm == NORM_RMS;
     if (status == CLLM_OK && has_bias) status = add_vectors(f, biases, rows, 3, &out->bias, err);
     return status == CLLM_OK ? add_kernels(f, out, err) : status;
 }
@@ -689,7 +691,7 @@ static void normalize(forward_gpu *f, const gpu_norm *norm, uint32_t n, vectors 
                             .stride = (int)x.stride,
                             .first_x = (int)x.first,
                             .first_out = (int)out.first,
-                            .centred = f->config->traits->norm == NORM_LAYER,
+                            .centred = f->config->norm == NORM_LAYER,
                             .mode = mode,
                             .has_bias = norm->has_bias,
                             .epsilon = f->config->norm_epsilon,
@@ -760,7 +762,7 @@ static void normalize_heads(forward_gpu *f, const gpu_layer *layer) {
                                .key_length = (int)(c->key_length * (row ? c->n_kv_heads : 1)),
                                .each = kind == QK_NORM_EACH,
                                .stride = (int)qkv_length(c),
-                               .centred = kind == QK_NORM_EACH || c->traits->norm == NORM_LAYER,
+                               .centred = kind == QK_NORM_EACH || c->norm == NORM_LAYER,
                                .epsilon = c->norm_epsilon};
     run(f, &(launch){.kernel = KERNEL_NORM_QK,
                      .groups = {row ? 2 : c->n_heads + c->n_kv_heads, f->n, 1},

@@ -146,6 +146,7 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     const bool windowed =
         traits->window_period > 0 && (traits->window_layers == 0 || config->n_layers == traits->window_layers);
     config->window = windowed ? traits->window : 0;
+    config->window_chunked = traits->window_chunked;
     cllm_status status = get_u32(gguf, config, "attention.sliding_window", GGUF_OPTIONAL, &config->window, err);
     if (status != CLLM_OK) return status;
     if (!windowed) {
@@ -547,6 +548,7 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     const model_traits *traits = config->traits;
     const bool alibi = traits->alibi_layers == 0 || traits->alibi_layers == config->n_layers;
     config->alibi_max_bias = alibi ? traits->alibi_max_bias : 0;
+    config->value_scale = 1;
     config->attention_softcap = traits->attention_softcap;
     config->logit_softcap = traits->logit_softcap;
     config->embedding_scale = traits->embedding_scale_sqrt ? sqrtf((float)config->n_embd) : 1;
@@ -570,6 +572,8 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     if (status == CLLM_OK && traits->scales) status = READ_OPTIONAL(scales);
     if (status != CLLM_OK) return status;
     if (traits->alibi_key) status = READ_OPTIONAL(alibi_key);
+    if (status == CLLM_OK && traits->value_scale_key)
+        status = get_f32(gguf, config, "attention.value_scale", GGUF_OPTIONAL, &config->value_scale, err);
     if (status != CLLM_OK) return status;
     if (!(config->alibi_max_bias >= 0 && config->alibi_max_bias <= 1000))
         return bad_value(err, config, "attention.max_alibi_bias", "%g is not between 0 and 1000",
@@ -580,6 +584,8 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale;
     status = read_attention_scale(gguf, config, err);
     if (status != CLLM_OK) return status;
+    config->attention_temperature = traits->temperature_scale;
+    config->attention_temperature_length = traits->temperature_length;
     if (!traits->attention_temperature) return CLLM_OK;
     config->attention_temperature_length = config->rope_original_context;
     const optional_key temperature[] = {
@@ -590,17 +596,6 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     if (status == CLLM_OK && config->attention_temperature_length == 0)
         return bad_value(err, config, "attention.temperature_length", "0 is not 1 or more");
     return status;
-}
-
-static bool has_router_or_experts(const cllm_gguf *gguf, uint32_t layer) {
-    static const char *const stems[] = {"ffn_gate_inp", "ffn_up_exps"};
-    char name[64];
-    bool has = false;
-    for (size_t i = 0; i < sizeof stems / sizeof *stems; i++) {
-        snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.weight", layer, stems[i]);
-        has = has || cllm_gguf_find_tensor(gguf, name);
-    }
-    return has;
 }
 
 static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
@@ -624,7 +619,7 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
         return bad_value(err, config, "expert_used_count", "%u is not between 1 and the %u that there are",
                          config->n_experts_used, config->n_experts);
 
-    uint32_t n_shared = 0, gating = traits->gating ? traits->gating : GATING_SOFTMAX;
+    uint32_t n_shared = traits->n_shared_experts, gating = traits->gating ? traits->gating : GATING_SOFTMAX;
     config->n_ff_expert = config->n_ff;
     config->expert_weights_normalised = traits->expert_weights_normalised;
     config->expert_weights_scale = 1;
@@ -650,7 +645,12 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
             status = gguf_get_bool(gguf, key_of(config, "expert_weights_norm").text, GGUF_OPTIONAL,
                                    &config->expert_weights_normalised, err);
     }
+    config->expert_step = 1;
+    if (status == CLLM_OK && traits->expert_step_key)
+        status = get_u32(gguf, config, "interleave_moe_layer_step", GGUF_OPTIONAL, &config->expert_step, err);
     if (status != CLLM_OK) return status;
+    if (config->expert_step != 1 && !traits->dense)
+        return bad_value(err, config, "interleave_moe_layer_step", "no dense layers are known of this architecture");
     if (config->n_dense_layers > 0 && !traits->dense)
         return bad_value(err, config, "leading_dense_block_count",
                          "no dense layers are known of this architecture, and "
@@ -840,16 +840,67 @@ static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config 
                         key.text);
 }
 
+/* Of each layer, or one of all. These keys have no prefix. */
+static cllm_status read_activation_number(const cllm_gguf *gguf, model_config *config, const char *key, size_t number,
+                                          cllm_error *err) {
+    const cllm_value *value = cllm_gguf_find(gguf, key);
+    const bool is_array = value && value->type == CLLM_ARRAY;
+    cllm_array rest = {0};
+    cllm_value element;
+    float one = 0;
+    cllm_status status = is_array ? gguf_get_array(gguf, key, GGUF_REQUIRED, CLLM_FLOAT32, &rest, err)
+                                  : gguf_get_f32(gguf, key, GGUF_REQUIRED, &one, err);
+    if (status == CLLM_OK && is_array && rest.count != config->n_blocks)
+        return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: %" PRIu64 " values for %" PRIu32 " layers",
+                            key, rest.count, config->n_blocks);
+    for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++) {
+        if (is_array && cllm_array_next(&rest, &element)) one = (float)element.f;
+        if (!isfinite(one))
+            return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: %g of layer %" PRIu32 " is not finite",
+                                key, (double)one, i);
+        config->layers[i].activation_numbers[0][number] = one;
+    }
+    return status;
+}
+
+static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char *const keys[ACTIVATION_NUMBERS] = {"xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"};
+    cllm_status status = CLLM_OK;
+    if (config->traits->activation != XIELU) return status;
+    for (size_t i = 0; status == CLLM_OK && i < ACTIVATION_NUMBERS; i++)
+        status = read_activation_number(gguf, config, keys[i], i, err);
+    for (layer_config *l = config->layers; status == CLLM_OK && l < config->layers + config->n_layers; l++) {
+        float *const a = &l->activation_numbers[0][0], *const b = a + 1, *const c = a + 2; /* softplus of the file's */
+        *a = (float)log1p(exp((double)*a));
+        *b = *c + (float)log1p(exp((double)*b));
+    }
+    return status;
+}
+
+/* Has a layer of the file a router, or experts for one that is missing? */
+static bool has_mixture(const cllm_gguf *gguf, uint32_t layer) {
+    static const char *const parts[] = {"ffn_gate_inp", "ffn_down_exps"};
+    bool has = false;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.weight", layer, parts[i]);
+        has = has || cllm_gguf_find_tensor(gguf, name);
+    }
+    return has;
+}
+
 /* Which layers rotate and which are mixtures. */
 static void finish_layers(const cllm_gguf *gguf, model_config *config) {
     const model_traits *traits = config->traits;
     for (uint32_t i = 0; i < config->n_layers; i++) {
         layer_config *l = &config->layers[i];
         const bool passed_over = traits->no_rope_period > 0 && (i + 1) % traits->no_rope_period == 0;
-        const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed;
+        const bool first = traits->rope_in_dense_layers && i < config->n_dense_layers;
+        const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed || first;
         l->rope_dimension_count = rotates && !passed_over ? config->rope_dimension_count : 0;
-        l->has_experts = config->n_experts > 0 && i >= config->n_dense_layers && l->has_network;
-        if (l->has_experts && traits->experts_by_tensors) l->has_experts = has_router_or_experts(gguf, i);
+        l->has_experts = l->has_network && config->n_experts > 0 && i >= config->n_dense_layers &&
+                         config->expert_step > 0 && (i + 1) % config->expert_step == 0 &&
+                         (!traits->experts_by_tensors || has_mixture(gguf, i));
         if (config->expert_period > 0 && i % config->expert_period != 1) l->has_experts = false;
     }
 }
@@ -863,8 +914,11 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (status == CLLM_OK) status = refuse_other_kinds(gguf, config, err);
     if (status != CLLM_OK) return status;
 
-    const char *epsilon =
-        config->traits->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+    static const char rms_epsilon[] = "attention.layer_norm_rms_epsilon";
+    config->norm = config->traits->norm;
+    if (config->traits->rms_norm_by_key && cllm_gguf_find(gguf, key_of(config, rms_epsilon).text))
+        config->norm = NORM_RMS;
+    const char *epsilon = config->norm == NORM_RMS ? rms_epsilon : "attention.layer_norm_epsilon";
     status = get_f32(gguf, config, epsilon, GGUF_REQUIRED, &config->norm_epsilon, err);
     if (status != CLLM_OK) return status;
     if (!(config->norm_epsilon >= 0))
@@ -881,6 +935,7 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
     if (status == CLLM_OK) status = read_activation(gguf, config, err);
     if (status == CLLM_OK) status = read_pooling(gguf, config, err);
+    if (status == CLLM_OK) status = read_activation_numbers(gguf, config, err);
     if (status == CLLM_OK) status = read_dense(gguf, config, err);
     if (status == CLLM_OK) status = read_classifier(gguf, config, err);
     if (status == CLLM_OK) finish_layers(gguf, config);

@@ -46,7 +46,8 @@ typedef struct layer_config {
     uint32_t n_ff;                 /* of its network, where it is not a mixture */
     uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
                                       last); 0: none */
-    float attention_scale;         /* of scores: queries are multiplied by it */
+    float activation_numbers[2][ACTIVATION_NUMBERS]; /* of its network or shared experts, and of experts: families.h */
+    float attention_scale;                           /* of scores: queries are multiplied by it */
 } layer_config;
 
 static inline bool layer_attends(const layer_config *l) {
@@ -94,7 +95,9 @@ typedef struct model_config {
     uint32_t n_embd_out;       /* of an embedding: what the last dense layer gives, or n_embd */
     bool is_parallel;          /* of a family whose files say so: both halves of a layer begin with x */
 
-    uint32_t window; /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
+    norm_kind norm;
+    bool window_chunked; /* families.h */
+    uint32_t window;     /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
 
     uint32_t rope_dimension_count; /* of layers that rotate */
     float rope_freq_base;
@@ -109,6 +112,7 @@ typedef struct model_config {
 
     float attention_temperature; /* queries times 1 + this * ln(floor(position / length) + 1); 0: none */
     uint32_t attention_temperature_length;
+    float value_scale;       /* what attention gives is multiplied by it */
     float projection_limit;  /* queries, keys and values lie within -this .. this; 0: anywhere */
     float alibi_max_bias;    /* ALiBi: a score falls with distance, in the last head by 2^-this a position; 0: no */
     float attention_softcap; /* scores become cap * tanh(score / cap); 0: none */
@@ -117,6 +121,7 @@ typedef struct model_config {
 
     uint32_t n_experts; /* 0: a dense model */
     uint32_t n_experts_used;
+    uint32_t expert_step;    /* the last layer of so many is a mixture; 0: none */
     uint32_t n_dense_layers; /* the first, which have no experts */
     uint32_t expert_period;  /* layer i has experts if i % this is 1; 0: all have */
     uint32_t n_ff_expert;

@@ -19,6 +19,7 @@ typedef enum tensor_extent {
     DIM_QKV,      /* the three above together */
     DIM_ATTENDED, /* query heads times the length of a value */
     DIM_HEADS,
+    DIM_GATES,   /* of what attention gives: one a head, or an element */
     DIM_Q_NORMS, /* rows of attn_q_norm, and how long they are: see qk_norm_kind */
     DIM_K_NORMS,
     DIM_Q_NORM_LENGTH,
@@ -100,6 +101,7 @@ typedef enum tensor_kind {
     X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
     X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)             \
     X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
+    X(attn_gate, TENSOR_LINEAR, DIM_ONE, DIM_GATES, DIM_EMBD)               \
     X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
     X(attn_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
     X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \
@@ -236,11 +238,15 @@ typedef struct model_traits {
     activation activation;
     qk_norm_kind qk_norm;
     bool qk_norm_after_rope;
-    bool gate_in_up;           /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
-    bool activation_key;       /* read which it is */
-    const char *ffn_norm_name; /* in the file, where it is another than "ffn_norm" */
-    bool parallel_key;         /* read whether both halves of a layer begin with x, each with its norm */
-    bool ollama_names;         /* attn_out, and attn_sinks without .weight */
+    bool qk_norm_with_rope;       /* in layers that have RoPE */
+    uint32_t qk_unnormed_experts; /* a model of so many experts has no such norms */
+    bool rms_norm_by_key;         /* RMS norm, if the file has its epsilon */
+    bool gate_per_head;           /* attn_gate has a row a head */
+    bool gate_in_up;              /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
+    bool activation_key;          /* read which it is */
+    const char *ffn_norm_name;    /* in the file, where it is another than "ffn_norm" */
+    bool parallel_key;            /* read whether both halves of a layer begin with x, each with its norm */
+    bool ollama_names;            /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
 
@@ -251,12 +257,17 @@ typedef struct model_traits {
     bool one_part_layers;    /* a layer with feed_forward_length 0 is a mixer alone, another one without heads of keys
                                      and values is a network alone */
     bool query_gate;         /* a head of attn_q is its query, and then a gate of what attention gives */
-    bool experts_by_tensors; /* a layer is a mixture if the file has a router or experts of it */
     bool plain_ffn_norm;     /* ffn_norm has no .weight in the file */
     const char *output_norm; /* its name in the file; NULL: output_norm */
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
     bool expert_weights_normalised; /* to the sum 1 over the chosen */
+    bool expert_weights_on_input;   /* experts are given the token's vector times their weight */
+    bool experts_by_tensors;        /* a layer is a mixture if the file has a router for it */
+    bool expert_step_key;           /* read of how many layers the last is a mixture */
+    bool router_reads_layer;        /* scores are of x as it comes into the layer */
+    bool shared_mean;               /* with shared experts the result is the mean of both kinds */
+    uint32_t n_shared_experts;      /* where the file does not say */
     bool expert_period_key;         /* read of how many layers each second has experts */
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
@@ -264,6 +275,7 @@ typedef struct model_traits {
     uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
     bool full_layer_first;     /* of so many, instead of last */
+    bool window_chunked;       /* windows stand one after another: a token sees its own as far as itself */
     uint32_t window;           /* where the file does not say */
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
     bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
@@ -271,6 +283,7 @@ typedef struct model_traits {
     uint32_t rope_layers;      /* only a model of so many layers has RoPE; 0: any */
     uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
     bool rope_in_windows_only; /* where there are windows */
+    bool rope_in_dense_layers; /* and in the first layers that are no mixture */
     bool
         position_embd; /* positions have embeddings of their own; of a family with a key for ALiBi, if the file has them */
     bool embedding_norm;   /* of what is embedded (token_embd_norm) */
@@ -282,6 +295,8 @@ typedef struct model_traits {
     bool yarn_unless_said;          /* where the file does not name the kind of stretching */
     float yarn_log_multiplier_unit; /* what yarn_log_multiplier is divided by; 0: not read */
     bool attention_temperature;     /* read its keys */
+    float temperature_scale; /* instead of the keys: this and the next, in layers without RoPE, of the position + 1 */
+    uint32_t temperature_length;
 
     bool embedding_scale_sqrt; /* embeddings times sqrt(n_embd) */
     bool scales;               /* read embedding, residual and attention scale */
@@ -290,6 +305,7 @@ typedef struct model_traits {
     float depth_scale;         /* the same: sums are times this / sqrt(n_layers); 0: they are as they are */
     uint32_t base_embd;        /* the same: logits are times this / n_embd; 0: they are as they are */
     bool logit_scale_divides;  /* else logits are multiplied by it */
+    bool value_scale_key;      /* what attention gives is scaled, read by how much */
     float attention_softcap, logit_softcap; /* where the file does not say */
     uint32_t layers_scaled_by_embd;         /* a model of so many layers divides scores by sqrt(n_embd / n_heads) */
 } model_traits;

@@ -53,6 +53,7 @@ static cllm_status no_memory(uint32_t n_positions, cllm_error *err) {
 cllm_status kv_pages_create(const model_config *config, const kv_size *size, arena *a, kv_pages *out, cllm_error *err) {
     *out = (kv_pages){.n_chunks = kv_chunks(size->n_ctx),
                       .window = config->window,
+                      .chunked = config->window_chunked,
                       .drops = windowed_pages(config, size) < kv_chunks(size->n_ctx)};
     for (uint32_t i = 0; i < KV_POOLS; i++) {
         const uint64_t n = kv_pages_count(config, size, i);
@@ -164,7 +165,7 @@ void kv_table_drop_chunks(kv_table *table, kv_pages *pages, uint32_t first) {
 }
 
 void kv_table_drop(kv_table *table, kv_pages *pages, uint32_t kept) {
-    if (pages->drops) kv_table_drop_chunks(table, pages, kv_first_seen(pages->window, kept) / KV_CHUNK);
+    if (pages->drops) kv_table_drop_chunks(table, pages, kv_first_seen(pages->window, pages->chunked, kept) / KV_CHUNK);
 }
 
 kv_copies kv_table_grow(kv_table *table, kv_pages *pages, uint32_t length, uint32_t end) {
@@ -195,12 +196,13 @@ void kv_table_truncate(kv_table *table, kv_pages *pages, uint32_t length) {
 }
 
 bool kv_table_reaches(const kv_table *table, const kv_pages *pages, uint32_t position) {
-    return position == 0 || table->of[KV_WINDOWED].first <= kv_first_seen(pages->window, position) / KV_CHUNK;
+    return position == 0 ||
+           table->of[KV_WINDOWED].first <= kv_first_seen(pages->window, pages->chunked, position) / KV_CHUNK;
 }
 
 void kv_table_adopt(kv_table *table, kv_pages *pages, const uint32_t *numbers, uint32_t length) {
     const uint32_t n = kv_chunks(length);
-    const uint32_t first = has_windowed(pages) ? kv_first_seen(pages->window, length) / KV_CHUNK : 0;
+    const uint32_t first = has_windowed(pages) ? kv_first_seen(pages->window, pages->chunked, length) / KV_CHUNK : 0;
     for (uint32_t i = 0; i < n; i++) {
         hold(pages, numbers[i], has_windowed(pages) && i >= first);
         put(table, pages, i, numbers[i]);

@@ -26,8 +26,10 @@ static inline uint32_t kv_chunks(uint32_t n_positions) {
     return n_positions / KV_CHUNK + (n_positions % KV_CHUNK != 0);
 }
 
-/* The first position that `position` looks back at, over a window or, if that is 0, over all. */
-static inline uint32_t kv_first_seen(uint32_t window, uint32_t position) {
+/* The first position that `position` looks back at, over a window or, if that is 0, over all. chunked: windows stand one after
+ * another, and it looks back to the begin of its own. */
+static inline uint32_t kv_first_seen(uint32_t window, bool chunked, uint32_t position) {
+    if (chunked && window > 0) return position / window * window;
     return window > 0 && position >= window ? position - window + 1 : 0;
 }
 
@@ -50,6 +52,7 @@ typedef struct kv_page {
 typedef struct kv_pages {
     uint32_t n_chunks; /* of a sequence */
     uint32_t window;   /* positions that a windowed layer sees */
+    bool chunked;      /* such windows stand one after another */
     bool drops;        /* does a table drop the windowed part of pages that the window has left? */
     struct {
         uint32_t n_pages; /* 0: no layer is of this kind */

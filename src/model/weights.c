@@ -203,6 +203,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_QKV: return queries + keys + values;
     case DIM_ATTENDED: return (uint64_t)l->n_heads * attended_length(c, l);
     case DIM_HEADS: return l->n_heads;
+    case DIM_GATES: return c->traits->gate_per_head ? l->n_heads : (uint64_t)l->n_heads * attended_length(c, l);
     case DIM_Q_NORMS: return qk_norm == QK_NORM_EACH ? l->n_heads : 1;
     case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? l->n_kv_heads : 1;
     case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : l->key_length;
@@ -288,6 +289,9 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_traits *traits = c->traits;
     const layer_config *l = &c->layers[layer];
     tensor_set needs = layer_attends(l) ? traits->tensors : 0;
+    const bool unnormed = traits->qk_unnormed_experts > 0 && c->n_experts == traits->qk_unnormed_experts;
+    if (unnormed || (traits->qk_norm_with_rope && l->rope_dimension_count == 0))
+        needs &= ~(TENSOR_BIT(attn_q_norm) | TENSOR_BIT(attn_k_norm));
     if (layer_is_recurrent(l)) needs |= traits->recurrent_tensors;
     if (l->mixer == MIXER_NONE) needs |= TENSOR_BIT(ffn_norm);
     if (l->has_network)

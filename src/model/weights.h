@@ -58,6 +58,7 @@ typedef struct layer_weights {
     matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
     const float *attn_sinks; /* [n_heads] */
+    linear attn_gate;        /* of what attention gives */
     linear attn_output;
     norm_weights
         attn_output_norm; /* of x after attention was added; attn_norm_2 then of that and what was added to, if it is there */
