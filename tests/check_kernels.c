@@ -638,6 +638,7 @@ static const float numbers[ACTIVATION_NUMBERS] = {0.9f, 1.7f, 0.5f, -1e-6f};
 /* The activations' definitions, in double (families.h). */
 static double activated(activation which, double gate, double up) {
     const double gelu = 0.5 * gate * (1 + tanh(sqrt(2 / acos(-1)) * (gate + 0.044715 * gate * gate * gate)));
+    const double gelu_erf = gate * erfc(-gate / sqrt(2)) / 2;
     const double clamped = fmin(gate, 7);
     const double a = (double)numbers[0], b = (double)numbers[1], c = (double)numbers[2], d = (double)numbers[3];
     switch (which) {
@@ -649,6 +650,8 @@ static double activated(activation which, double gate, double up) {
     case REGLU: return fmax(gate, 0) * up;
     case LIMITED_SWIGLU: return fmin(gate / (1 + exp(-gate)), a) * fmax(-a, fmin(up, a));
     case XIELU: return c * gate + (gate > 0 ? a * gate * gate : b * (expm1(fmin(gate, d)) - gate));
+    case GEGLU_ERF: return gelu_erf * up;
+    case GELU_ERF: return gelu_erf;
     case CLAMPED_SWIGLU: return clamped / (1 + exp(-1.702 * clamped)) * (fmax(-7, fmin(up, 7)) + 1);
     }
     return NAN;
@@ -685,6 +688,18 @@ static void activations_are_right(void **state) {
         kernels->activate(SWIGLU, NULL, &got, &one, 1);
         if (!(fabs((double)got - want) <= 4e-7 * fabs(want)))
             fail_msg("silu(%.9g) is %.9g, which should be %.9g", (double)v, (double)got, want);
+    }
+}
+
+/* Near 0 it is x / 2, and far below it vanishes. */
+static void gelu_is_exact_by_its_size(void **state) {
+    (void)state;
+    for (float v = -6; v < 6; v += 0.037f) {
+        float got = v;
+        const double want = activated(GELU_ERF, (double)v, 0);
+        kernels->activate(GELU_ERF, NULL, &got, NULL, 1);
+        if (!(fabs((double)got - want) <= 3e-7 * fmax(fabs((double)v), 1e-3)))
+            fail_msg("gelu(%.9g) is %.9g, which should be %.9g", (double)v, (double)got, want);
     }
 }
 
@@ -1189,6 +1204,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(add_is_right),
         cmocka_unit_test(layer_norm_is_right_and_works_in_place),
         cmocka_unit_test(activations_are_right),
+        cmocka_unit_test(gelu_is_exact_by_its_size),
         cmocka_unit_test(rope_is_right),
         cmocka_unit_test(f16_conversion_is_that_of_half_h),
         cmocka_unit_test(quantize_rounds_to_the_nearest),

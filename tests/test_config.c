@@ -563,7 +563,7 @@ static void layers_of_encoders_alternate(void **state) {
         assert_int_equal(modern.layers[i].windowed, i % 3 != 0);
         assert_int_equal(nomic.layers[i].has_experts, i % 2 == 1);
     }
-    assert_int_equal(modern.activation, GEGLU);
+    assert_int_equal(modern.activation, GEGLU_ERF);
     assert_int_equal(config_of(&(config_case){"modern-bert", 5, {{"hidden_activation", 's', 0, "silu"}}}).activation,
                      SWIGLU);
     const model_config gemma = config_of(&(config_case){"gemma-embedding",

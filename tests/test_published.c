@@ -6,7 +6,9 @@
  *
  * The scalar path must give these numbers. That makes it the reference for the whole distribution: KL is of the scalar path's
  * distribution to the fast path's, the mean over positions, in nats. The scalar path is slow, so it reads only the beginning of each
- * text, unless MINICLLM_TEST_LONG=1. */
+ * text, unless MINICLLM_TEST_LONG=1.
+ *
+ * And all-MiniLM-L6-v2 (minilm.gguf, F32): the ids of six lines, and their embeddings. */
 #include "support/check.h"
 #include "support/solo.h"
 
@@ -271,8 +273,84 @@ static void probabilities_are_close(void **state) {
     cllm_model_destroy(model);
 }
 
+/* ------------------------------------------------------------------------------------------------- embeddings */
+
+enum { N_EMBEDDED = 6, LONGEST_EMBEDDED = 64, MINILM_EMBD = 384 };
+
+/* A line of minilm.ids. Returns the number of ids. */
+static size_t read_ids(FILE *file, int32_t ids[LONGEST_EMBEDDED]) {
+    char line[1024];
+    assert_non_null(fgets(line, sizeof line, file));
+    size_t n = 0;
+    for (char *at = line, *end; n < LONGEST_EMBEDDED; at = end) {
+        const long id = strtol(at, &end, 10);
+        if (end == at) break;
+        ids[n++] = (int32_t)id;
+    }
+    return n;
+}
+
+/* all-MiniLM-L6-v2: the ids of Hugging Face's tokenizer, and its embeddings in float64. */
+static void minilm_embeds(void **state) {
+    (void)state;
+    const char *embd = shared_file("published/minilm.embd.f32");
+    if (!embd || access(model_path("minilm"), R_OK) != 0) skip();
+    size_t n_bytes, length;
+    unsigned char *bytes = read_file(embd, &n_bytes);
+    const float *want = (const float *)(const void *)bytes;
+    assert_int_equal(n_bytes, N_EMBEDDED * MINILM_EMBD * sizeof *want);
+    char *text = (char *)read_file(shared_file("published/minilm.txt"), &length), *line = text;
+    FILE *file = fopen(shared_file("published/minilm.ids"), "r");
+    assert_non_null(file);
+    cllm_model *model = NULL;
+    cllm_error err;
+    assert_ok(cllm_model_load(model_path("minilm"), NULL, &model, &err), &err);
+    static int32_t ids[N_EMBEDDED][LONGEST_EMBEDDED];
+    size_t counts[N_EMBEDDED];
+    for (size_t i = 0; i < N_EMBEDDED; i++) {
+        int32_t *tokens;
+        size_t count;
+        counts[i] = read_ids(file, ids[i]);
+        char *end = memchr(line, '\n', length - (size_t)(line - text));
+        assert_non_null(end);
+        assert_ok(cllm_tokenizer_encode(cllm_model_tokenizer(model), line, (size_t)(end - line),
+                                        CLLM_ENCODE_ADD_SPECIAL, &tokens, &count, &err),
+                  &err);
+        assert_int_equal(count, counts[i]);
+        assert_memory_equal(tokens, ids[i], count * sizeof *tokens);
+        cllm_free(tokens);
+        line = end + 1;
+    }
+    fclose(file);
+    static const char *const isas[] = {"scalar", NULL};
+    for (size_t p = 0; p < 2; p++) {
+        const cllm_engine_options options = {.cpu_isa = isas[p], .n_sequences = N_EMBEDDED};
+        cllm_engine *engine;
+        cllm_span spans[N_EMBEDDED];
+        double worst = 0;
+        assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
+        for (size_t i = 0; i < N_EMBEDDED; i++) {
+            spans[i] = (cllm_span){.tokens = ids[i], .count = counts[i], .want = CLLM_WANT_EMBEDDING};
+            assert_ok(cllm_sequence_create(engine, &spans[i].sequence, &err), &err);
+        }
+        assert_ok(cllm_eval(engine, spans, N_EMBEDDED, &err), &err);
+        for (size_t i = 0; i < N_EMBEDDED; i++) { /* both are of length 1 */
+            double product = 0;
+            for (size_t c = 0; c < MINILM_EMBD; c++)
+                product += (double)spans[i].rows[c] * (double)want[i * MINILM_EMBD + c];
+            worst = fmax(worst, 1 - product);
+        }
+        print_message("# %s: cosine distances up to %.2e\n", isas[p] ? isas[p] : "the best", worst);
+        if (!(worst <= 1e-6)) fail_msg("a cosine distance of %.3e", worst);
+        cllm_engine_destroy(engine);
+    }
+    cllm_model_destroy(model);
+    free(bytes);
+    free(text);
+}
+
 int main(void) {
-    static struct CMUnitTest tests[2 * N_TEXTS];
+    static struct CMUnitTest tests[2 * N_TEXTS + 1];
     static char names[2 * N_TEXTS][64];
     for (size_t i = 0; i < 2 * N_TEXTS; i++) {
         const published_text *of = &texts[i / 2];
@@ -281,5 +359,6 @@ int main(void) {
                                        .test_func = i % 2 ? probabilities_are_close : tokens_are_equal,
                                        .initial_state = (void *)(uintptr_t)of};
     }
+    tests[2 * N_TEXTS] = (struct CMUnitTest)cmocka_unit_test(minilm_embeds);
     return cmocka_run_group_tests_name("published", tests, NULL, NULL);
 }

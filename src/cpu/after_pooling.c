@@ -47,7 +47,7 @@ bool forward_cpu_classify(forward_cpu *f, const float *x, float *scores) {
         run_linear(f, &w->cls, from, to);
         float *hidden = to->floats;
         if (c->traits->classifier == CLASSIFIER_GELU)
-            f->model.kernels->activate(GELU, NULL, hidden, NULL, to->n_columns);
+            f->model.kernels->activate(GELU_ERF, NULL, hidden, NULL, to->n_columns);
         else
             for (size_t i = 0; i < to->n_columns; i++) hidden[i] = tanhf(hidden[i]);
         normalize(f, &w->cls_norm, hidden, to->n_columns, hidden);

@@ -107,6 +107,7 @@ static void scalar_layer_norm(const float *x, const float *weight, float epsilon
 }
 
 /* 0.5 x (1 + tanh(u)) is x * sigmoid(2 u) */
+static float gelu_erf(float x) { return x * 0.5f * erfcf(x * -0.70710678f); }
 static float gelu(float x) { return x * sigmoid(1.5957691216f * (x + 0.044715f * x * x * x)); }
 
 static float clamped_swiglu(float gate, float up) {
@@ -135,6 +136,8 @@ static void scalar_activate(activation which, const float *numbers, float *gate,
         case REGLU: gate[i] = gate[i] < 0 ? 0 : gate[i] * up[i]; break;
         case LIMITED_SWIGLU: gate[i] = limited_swiglu(numbers[0], gate[i], up[i]); break;
         case XIELU: gate[i] = xielu(numbers, gate[i]); break;
+        case GEGLU_ERF: gate[i] = gelu_erf(gate[i]) * up[i]; break;
+        case GELU_ERF: gate[i] = gelu_erf(gate[i]); break;
         case CLAMPED_SWIGLU: gate[i] = clamped_swiglu(gate[i], up[i]); break;
         }
         gate[i] = normal_or_zero(gate[i]);

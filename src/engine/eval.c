@@ -331,7 +331,7 @@ static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
 /* Take pages for a span of the batch. As many tokens as a batch has can be taken back of one call. */
 static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_sequence *s, cllm_error *err) {
     const uint32_t end = s->next + span->n_rows, back = end > e->n_batch ? end - e->n_batch : 0;
-    if (end == s->length) return CLLM_OK; /* all are replayed */
+    if (end <= s->length) return CLLM_OK; /* all are replayed */
     s->reached = end;
     kv_table_drop(&s->table, &e->pages, back > s->first ? back : s->first);
     prefix_cache_make_room(&e->cache, kv_table_needs(&s->table, &e->pages, s->length, end, 0));

@@ -117,6 +117,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (c->activation == REGLU) return "ReLU before a gate";
     if (c->activation == LIMITED_SWIGLU) return "an activation with limits";
     if (c->activation == XIELU) return "xIELU";
+    if (c->activation == GEGLU_ERF || c->activation == GELU_ERF) return "GELU without tanh";
     if (c->alibi_max_bias > 0) return "ALiBi";
     if (c->window > 0 && c->window_chunked) return "windows that stand one after another";
     if (c->value_scale != 1) return "scaled values";

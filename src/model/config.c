@@ -811,7 +811,7 @@ static cllm_status read_activation(const cllm_gguf *gguf, model_config *config, 
     static const struct {
         const char *name;
         activation activation;
-    } known[] = {{"gelu", GEGLU}, {"geglu", GEGLU}, {"silu", SWIGLU}, {"swish", SWIGLU}, {"swiglu", SWIGLU}};
+    } known[] = {{"gelu", GEGLU_ERF}, {"geglu", GEGLU_ERF}, {"silu", SWIGLU}, {"swish", SWIGLU}, {"swiglu", SWIGLU}};
     const config_key key = key_of(config, "hidden_activation");
     cllm_string name = {0};
     config->activation = config->traits->activation;

@@ -154,14 +154,16 @@ typedef enum activation {
     LIMITED_SWIGLU, /* min(silu(gate), a) * (up within -a..a), a the layer's */
     XIELU, /* a u^2 + c u of u > 0, else b (exp(min(u, d)) - 1 - u) + c u, u = up; a, b, c, d are the layer's; there
                        is no gate (Huang & Schlag 2024) */
-    SILU,  /* silu(up): there is no gate; of short convolutions */
+    GEGLU_ERF, /* these two as they are defined, x times the normal distribution's share below x, which the tanh form comes near to */
+    GELU_ERF,
+    SILU, /* silu(up): there is no gate; of short convolutions */
     LAST_ACTIVATION = SILU
 } activation;
 
 enum { ACTIVATION_NUMBERS = 4 }; /* a, b, c, d */
 
 static inline bool activation_has_gate(activation which) {
-    return which != GELU && which != RELU_SQUARED && which != XIELU && which != SILU;
+    return which != GELU && which != RELU_SQUARED && which != XIELU && which != GELU_ERF && which != SILU;
 }
 
 typedef enum qk_norm_kind {
