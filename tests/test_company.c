@@ -324,11 +324,25 @@ static void so_they_have_with_states(void **state) {
     }
 }
 
+/* Layers with heads of their own, windowed ones with small pages, and layers that read the keys and values of others. */
+static void so_they_have_where_layers_differ(void **state) {
+    (void)state;
+    static const char *const names[] = {"gemma4-ple.gguf", "gemma4.gguf"};
+    const char *first = shared_file("families2/tokens.txt");
+    if (!first || device) skip();
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[1100];
+        snprintf(path, sizeof path, "%.*s/%s", (int)(strlen(first) - strlen("/tokens.txt")), first, names[i]);
+        check_model(path, names[i]);
+    }
+}
+
 int main(int argc, char **argv) { /* [DEVICE] */
     static const char *const devices[] = {NULL, "opencl"};
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_have_the_same_bits_in_any_company),
         cmocka_unit_test(so_they_have_in_every_family),
+        cmocka_unit_test(so_they_have_where_layers_differ),
         cmocka_unit_test(so_they_have_with_states),
     };
     random_state = test_seed();

@@ -193,6 +193,45 @@ static void layers_may_differ(void **state) {
     assert_int_equal(config.n_ff, 101);
 }
 
+#define GEMMA4_HEADS                                                                                       \
+    {"attention.key_length", 'u', 64, NULL}, {"attention.value_length", 'u', 64, NULL},                    \
+        {"attention.key_length_swa", 'u', 32, NULL}, {"attention.value_length_swa", 'u', 32, NULL},        \
+        {"rope.dimension_count", 'u', 64, NULL}, {"rope.dimension_count_swa", 'u', 16, NULL},              \
+        {"attention.sliding_window", 'u', 64, NULL}, {"attention.sliding_window_pattern", 'u', 2, NULL}, { \
+        "embedding_length_per_layer_input", 'u', 24, NULL                                                  \
+    }
+
+static void windowed_layers_may_have_heads_of_their_own(void **state) {
+    (void)state;
+    const model_config config = config_of(&(config_case){"gemma4", 6, {GEMMA4_HEADS}});
+    for (uint32_t i = 0; i < 6; i++) {
+        const layer_config *l = &config.layers[i];
+        const bool windowed = i % 2 == 0;
+        assert_int_equal(l->windowed, windowed);
+        assert_int_equal(l->key_length, windowed ? 32 : 64);
+        assert_int_equal(l->value_length, windowed ? 32 : 64);
+        assert_int_equal(l->rope_dimension_count, windowed ? 16 : 64);
+        assert_near((double)l->attention_scale, 1);
+    }
+    assert_int_equal(config.n_embd_per_layer, 24);
+}
+
+static void last_layers_may_share_keys(void **state) {
+    (void)state;
+    config_case of = {"gemma4", 6, {GEMMA4_HEADS, {"attention.shared_kv_layers", 'u', 2, NULL}}};
+    const model_config config = config_of(&of);
+    static const uint32_t kv_layers[] = {0, 1, 2, 3, 2, 3};
+    for (uint32_t i = 0; i < 6; i++) assert_int_equal(config.layers[i].kv_layer, kv_layers[i]);
+    model_config refused;
+    cllm_error err;
+    of.keys[9].number = 3; /* the last with keys are layers 1 and 2: the windowed one is not the one before the last */
+    assert_error(read_config(&of, &refused, &err), &err, CLLM_ERR_FORMAT,
+                 "gemma4.attention.shared_kv_layers: layer 3 cannot share the keys and values of layer 2");
+    of.keys[9].number = 5;
+    assert_error(read_config(&of, &refused, &err), &err, CLLM_ERR_FORMAT,
+                 "gemma4.attention.shared_kv_layers: 5 of 6 layers would leave less than two");
+}
+
 static void the_keys_of_yarn_are_read_of_every_family(void **state) {
     (void)state;
     static const char *const families[] = {"llama", "qwen2", "olmo2", "gpt-oss", "deepseek2"};
@@ -590,6 +629,10 @@ static void blocks_that_draft_are_no_layers(void **state) {
     assert_int_equal(config.n_blocks, 4);
     assert_string_equal(config.note,
                         "glm4moe.nextn_predict_layers: the last 1 of the blocks, which draft, are not used");
+    const config_case both = {
+        "dots1", 4, {{"nextn_predict_layers", 'u', 1, NULL}, {"attention.sliding_window", 'u', 64, NULL}}};
+    const model_config notes = config_of(&both);
+    assert_non_null(strstr(notes.note, "which draft, are not used; dots1.attention.sliding_window: the window of 64"));
     assert_int_equal(config_of(&(config_case){"llama", 4, {{0}}}).n_layers, 4);
 }
 
@@ -602,6 +645,8 @@ int main(void) {
         cmocka_unit_test(what_is_not_applied_is_said),
         cmocka_unit_test(numbers_of_all_layers_that_are_alike_are_one),
         cmocka_unit_test(layers_may_differ),
+        cmocka_unit_test(windowed_layers_may_have_heads_of_their_own),
+        cmocka_unit_test(last_layers_may_share_keys),
         cmocka_unit_test(the_keys_of_yarn_are_read_of_every_family),
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
         cmocka_unit_test(models_of_some_sizes_have_alibi),

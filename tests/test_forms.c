@@ -34,7 +34,7 @@ static void put(gguf_builder *g, const char *seed, const char *name, uint32_t n_
 typedef struct form {
     bool apart;      /* experts in tensors of their own */
     bool fused;      /* gate and up of all experts in one tensor */
-    bool incomplete; /* the last of them is missing */
+    bool incomplete; /* the last of them is missing, or the biases of fused ones */
     bool ollama;     /* the names of ollama, where there are sinks: of gpt-oss */
     bool oss;
     bool images;
@@ -108,7 +108,7 @@ static void put_layer(gguf_builder *g, const form *f, uint32_t layer) {
         put_fused(g, layer, "weight", gate, up, N_EMBD);
         snprintf(gate, sizeof gate, "blk.%u.ffn_gate_exps.bias", layer);
         snprintf(up, sizeof up, "blk.%u.ffn_up_exps.bias", layer);
-        if (f->oss) put_fused(g, layer, "bias", gate, up, 1);
+        if (f->oss && !f->incomplete) put_fused(g, layer, "bias", gate, up, 1);
     } else {
         put_experts(g, f, layer, "gate", N_EMBD, N_FF);
         put_experts(g, f, layer, "up", N_EMBD, N_FF);
@@ -207,6 +207,11 @@ static void gates_may_be_in_one_tensor(void **state) {
     const rows want = logits_of(&(form){.fused = false}, true), got = logits_of(&(form){.fused = true}, true);
     assert_memory_equal(got.logits, want.logits, sizeof want.logits);
     assert_int_equal(got.n_parameters, want.n_parameters);
+    cllm_model *model;
+    cllm_error err;
+    assert_error(
+        cllm_model_load(write_form(&(form){.fused = true, .oss = true, .incomplete = true}), NULL, &model, &err), &err,
+        CLLM_ERR_FORMAT, "blk.0.ffn_gate_up_exps.bias: the file does not have this tensor");
 }
 
 static void tensors_of_images_are_skipped_and_said(void **state) {

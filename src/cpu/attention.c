@@ -105,41 +105,48 @@ static void clamp_floats(float *x, float limit, size_t n) {
     for (size_t i = 0; limit > 0 && i < n; i++) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
 }
 
-/* Norm and rotate a token's keys; put keys and values into the cache. */
-static void rotate_and_store_keys(const forward_cpu *f, size_t b) {
-    const model_config *c = f->model.config;
+/* What stands before RoPE: x of a token, [n_heads][length]. */
+static void prepare_heads(const forward_cpu *f, const norm_weights *norm, float *x, size_t n_heads) {
+    clamp_floats(x, f->model.config->projection_limit, n_heads * layer_of(f)->key_length);
+    if (!f->model.config->traits->qk_norm_after_rope) normalize_heads(f, norm, x, n_heads);
+}
+
+/* Rotate a token's heads, x: [n_heads][key_length]. */
+static void rotate_heads(const forward_cpu *f, size_t b, const norm_weights *norm, float *x, size_t n_heads) {
+    for (size_t i = 0; i < n_heads; i++) rotate(f, b, x + i * layer_of(f)->key_length);
+    if (f->model.config->traits->qk_norm_after_rope) normalize_heads(f, norm, x, n_heads);
+}
+
+static bool makes_keys(const forward_cpu *f) { return f->part != LAYER_REST && layer_of(f)->kv_layer == f->layer; }
+
+/* Norm and rotate a token's keys, and put them and its values into the cache. */
+static void store_keys_values(const forward_cpu *f, size_t b) {
     const layer_config *l = layer_of(f);
-    const norm_weights *norm = &f->model.weights->layers[f->layer].attn_k_norm;
-    const bool norms_last = c->traits->qk_norm_after_rope;
-    const size_t n_keys = l->n_kv_heads * (size_t)l->key_length, n_values = l->n_kv_heads * (size_t)l->value_length;
-    clamp_floats(f->buffers.keys + b * n_keys, c->projection_limit, n_keys);
-    clamp_floats(f->buffers.values + b * n_values, c->projection_limit, n_values);
-    if (!norms_last) normalize_heads(f, norm, f->buffers.keys + b * l->n_kv_heads * l->key_length, l->n_kv_heads);
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    float *keys = f->buffers.keys + b * l->n_kv_heads * l->key_length;
+    float *values = f->buffers.values + b * l->n_kv_heads * l->value_length;
+    if (!w->attn_v.w.data) memcpy(values, keys, (size_t)l->n_kv_heads * l->value_length * sizeof *values);
+    clamp_floats(values, f->model.config->projection_limit, (size_t)l->n_kv_heads * l->value_length);
+    prepare_heads(f, &w->attn_k_norm, keys, l->n_kv_heads);
     for (uint32_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
-        const size_t row = b * l->n_kv_heads + kv_head;
-        float *key = f->buffers.keys + row * l->key_length;
-        rotate(f, b, key);
-        if (norms_last) normalize_heads(f, norm, key, 1);
-        store_in_cache(f, kv_head, b, key, f->buffers.values + row * l->value_length);
+        float *key = keys + kv_head * (size_t)l->key_length, *value = values + kv_head * (size_t)l->value_length;
+        rotate_heads(f, b, &w->attn_k_norm, key, 1);
+        normalize(f, &w->attn_v_norm, value, l->value_length, value);
+        store_in_cache(f, kv_head, b, key, value);
     }
 }
 
 /* Norm and rotate a token's queries; put them, scaled, where attention finds those of one key/value head together. */
 static void rotate_queries(const forward_cpu *f, size_t b) {
-    const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
     const norm_weights *norm = &f->model.weights->layers[f->layer].attn_q_norm;
     const size_t group = l->n_heads / l->n_kv_heads;
     const float scale = query_scale(f, b);
-    const bool norms_last = c->traits->qk_norm_after_rope;
-    const size_t n_queries = l->n_heads * (size_t)l->key_length;
-    clamp_floats(f->buffers.queries + b * n_queries, c->projection_limit, n_queries);
-    if (!norms_last) normalize_heads(f, norm, f->buffers.queries + b * l->n_heads * l->key_length, l->n_heads);
+    prepare_heads(f, norm, f->buffers.queries + b * l->n_heads * l->key_length, l->n_heads);
     for (uint32_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
         float *queries = f->buffers.queries + (b * l->n_kv_heads + kv_head) * group * l->key_length;
         float *rotated = f->buffers.rotated + (kv_head * (size_t)f->all.count + b) * group * l->key_length;
-        for (size_t g = 0; g < group; g++) rotate(f, b, queries + g * l->key_length);
-        if (norms_last) normalize_heads(f, norm, queries, group);
+        rotate_heads(f, b, norm, queries, group);
         for (size_t i = 0; i < group * l->key_length; i++) rotated[i] = queries[i] * scale;
     }
 }
@@ -147,7 +154,7 @@ static void rotate_queries(const forward_cpu *f, size_t b) {
 static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
-    if (f->part != LAYER_REST) rotate_and_store_keys(f, b);
+    if (makes_keys(f)) store_keys_values(f, b);
     if (f->part != LAYER_KEYS) rotate_queries(f, b);
 }
 
@@ -167,13 +174,14 @@ static void make_queries_keys_values(forward_cpu *f) {
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
     const bool gated = f->model.config->traits->query_gate;
-    product products[] = {product_of(&w->attn_q, 0, &f->buffers.normed, 0, f->all.count,
-                                     gated ? f->buffers.gated_queries : f->buffers.queries),
-                          product_of(&w->attn_k, 0, &f->buffers.normed, 0, f->all.count, f->buffers.keys),
-                          product_of(&w->attn_v, 0, &f->buffers.normed, 0, f->all.count, f->buffers.values)};
+    const linear *const linears[] = {&w->attn_q, &w->attn_k, &w->attn_v};
+    float *const outs[] = {gated ? f->buffers.gated_queries : f->buffers.queries, f->buffers.keys, f->buffers.values};
+    product products[3];
+    size_t n = 0;
+    for (size_t i = f->part == LAYER_KEYS; i < (makes_keys(f) ? 3 : 1); i++)
+        if (linears[i]->w.data) products[n++] = product_of(linears[i], 0, &f->buffers.normed, 0, f->all.count, outs[i]);
     row_work work = {.f = f, .n_rows = f->all.count};
-    const bool has_queries = f->part != LAYER_KEYS, has_keys = f->part != LAYER_REST;
-    run_products(f, has_queries ? products : products + 1, has_queries + 2 * (size_t)has_keys, NULL);
+    run_products(f, products, n, NULL);
     if (gated) run_row_step(&work, 2 * (uint64_t)l->n_heads * l->key_length, part_gates_item);
     run_row_step(&work, 4 * (uint64_t)l->n_heads * l->key_length, rotate_and_store_item);
 }
@@ -539,10 +547,12 @@ static void drop_other_rows(forward_cpu *f, float *x) {
     const layer_config *l = layer_of(f);
     forward_vectors *normed = &f->buffers.normed; /* which the other half of a parallel layer reads */
     const size_t row = l->n_heads / l->n_kv_heads * (size_t)l->key_length;
-    const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK;
+    const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK,
+                 n_per_layer = (size_t)c->n_layers * c->n_embd_per_layer;
     keep_rows(f, x, n);
     keep_rows(f, normed->floats, n);
     if (c->traits->query_gate) keep_rows(f, f->buffers.gates, f->buffers.attended.n_columns);
+    keep_rows(f, f->buffers.per_layer, n_per_layer);
     for (uint32_t s = 0, to = 0; s < f->all.n_spans; s++) {
         const forward_span *span = &f->all.spans[s];
         for (size_t from = span->first_row + span->n_rows - span->n_kept; from < span->first_row + span->n_rows;

@@ -229,20 +229,55 @@ void keep_scores(forward_cpu *f) {
     }
 }
 
-static void run_mixture(forward_cpu *f, uint32_t n_rows) {
+static bool experts_quantize(const forward_cpu *f) {
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    return reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps);
+}
+
+/* x: what the experts read a norm of, where the router reads another; else both read f->buffers.normed. */
+static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     const model_config *c = f->model.config;
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    row_work work = {.f = f,
-                     .n_rows = n_rows,
-                     .quantize = reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps)};
+    row_work work = {.f = f, .n_rows = n_rows, .quantize = experts_quantize(f)};
     run_router(f, n_rows, !c->traits->router_reads_layer, w->ffn_gate_inp_shexp.w.data);
     run_row_step(&work, (uint64_t)c->n_experts * (c->n_experts_used + 8), choose_item);
     if (f->stopped) return;
     sort_by_expert(f, n_rows);
+    if (w->pre_ffw_norm_2.weight) run_norm(f, &w->pre_ffw_norm_2, x, n_rows, experts_quantize(f));
     run_row_step(&work, 2 * (uint64_t)c->n_embd * c->n_experts_used, gather_item);
     run_experts(f);
     if (w->ffn_up_shexp.w.data) run_network(f, &w->ffn_gate_shexp, &w->ffn_up_shexp, &w->ffn_down_shexp, n_rows, NULL);
     run_row_step(&work, (uint64_t)c->n_embd * (c->n_experts_used + 1), combine_item);
+}
+
+/* The two that stand side by side, each with norms around it: the network has run and the experts have not, */
+static void keep_network_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const size_t n = f->model.config->n_embd;
+    normalize(f, &f->model.weights->layers[f->layer].post_ffw_norm_1, f->buffers.projected + b * n, n,
+              f->buffers.beside + b * n);
+}
+
+/* and both have. */
+static void add_network_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const size_t n = f->model.config->n_embd;
+    float *out = f->buffers.projected + b * n;
+    normalize(f, &f->model.weights->layers[f->layer].post_ffw_norm_2, out, n, out);
+    f->model.kernels->add(out, f->buffers.beside + b * n, n);
+}
+
+/* f->buffers.normed: x's norm for the network. */
+static void run_network_and_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
+    const layer_weights *w = &f->model.weights->layers[f->layer];
+    row_work work = {.f = f, .n_rows = n_rows};
+    run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, NULL);
+    run_row_step(&work, f->model.config->n_embd, keep_network_item);
+    run_norm(f, &w->ffn_gate_inp_norm, x, n_rows, reads_quantized(f, &w->ffn_gate_inp));
+    run_mixture(f, n_rows, x);
+    run_row_step(&work, f->model.config->n_embd, add_network_item);
 }
 
 /* ------------------------------------------------------------------------------------------------- the half */
@@ -264,7 +299,10 @@ void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x) {
     const bool at_once = !ends_normed && adds_at_once(f, &w->post_ffw_norm);
     if (!layer_is_parallel(w)) run_norm(f, &w->ffn_norm, x, n_rows, feed_forward_quantizes(f));
     if (w->ffn_gate_inp.w.data) {
-        run_mixture(f, n_rows);
+        if (w->ffn_up.w.data)
+            run_network_and_mixture(f, n_rows, x);
+        else
+            run_mixture(f, n_rows, x);
     } else {
         run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, at_once ? x : NULL);
         if (at_once) return;

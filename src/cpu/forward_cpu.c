@@ -190,6 +190,7 @@ static void embed_item(void *argument, size_t b, uint32_t thread) {
 void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
     row_work work = {.f = f, .x = x, .tokens = tokens};
     run_items(f, f->all.count, (uint64_t)f->all.count * f->model.config->n_embd, embed_item, &work);
+    embed_per_layer(f, tokens, x);
 }
 
 /* The first half of the layer at work. */
@@ -231,7 +232,9 @@ bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
         if (f->model.config->traits->router_reads_layer) route(f, x);
         mix(f, rows, x);
-        if (rows->count > 0 && layer_of(f)->has_network) feed_forward_block(f, rows->count, x);
+        if (rows->count == 0) continue;
+        if (layer_of(f)->has_network) feed_forward_block(f, rows->count, x);
+        per_layer_block(f, rows->count, x);
     }
     return !f->stopped;
 }

@@ -51,9 +51,11 @@ typedef struct forward_buffers {
     float *rotated;       /* [n_kv_heads][rows][n_heads / n_kv_heads][key_length] queries as attention takes them */
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
     float *gates;         /* [n_batch][..] of what attention gives: as many as attn_gate has rows, or one an element */
-    float *up;            /* as many as gate has */
     float *gated_queries; /* [n_batch][n_heads][2][key_length] queries and gates, where attn_q makes both */
-    float *rope_cos[2];   /* [n_batch][n_pairs] each */
+    float *up;            /* as many as gate has */
+    float *beside;        /* [n_batch][n_embd] what a dense network gives that stands beside experts */
+    float *per_layer; /* [n_batch][n_layers][n_embd_per_layer] what each layer embeds on its own; later the kept rows */
+    float *rope_cos[2]; /* [n_batch][n_pairs] each */
     float *rope_sin[2];
 
     /* latent attention */

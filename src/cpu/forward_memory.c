@@ -12,7 +12,7 @@ typedef struct buffer {
 } buffer;
 
 enum {
-    MOST_BUFFERS = 80,
+    MOST_BUFFERS = 96,
     ATTENTION_QUERIES = 32, /* that meet a chunk of keys together, while it is in the cache */
 };
 
@@ -88,16 +88,20 @@ static uint32_t longest_pooled(const model_config *c) {
 static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     const layer_sizes most_of = largest_sizes(c, 0);
     const recurrent_config *r = &c->recurrent;
-    const uint64_t columns[] = {c->n_embd,        c->n_ff,       c->n_ff_expert, c->n_ff_shared,
-                                most_of.attended, c->q_rank,     c->kv_rank,     c->latent_key_length,
-                                r->step_rank,     r->n_channels, r->inner_size,  c->lora.longest_rank,
-                                longest_pooled(c)};
+    const uint64_t columns[] = {c->n_embd,         c->n_ff,
+                                c->n_ff_expert,    c->n_ff_shared,
+                                most_of.attended,  c->q_rank,
+                                c->kv_rank,        c->latent_key_length,
+                                r->step_rank,      r->n_channels,
+                                r->inner_size,     c->lora.longest_rank,
+                                longest_pooled(c), c->n_embd_per_layer};
     uint64_t longest = 0;
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
     const size_t needs[] = {
         kernels->matmul_scratch_bytes((uint32_t)longest),
         most_of.room,
-        (size_t)c->n_embd * sizeof(float),                            /* a row of an embedding table, */
+        (size_t)c->n_embd * sizeof(float), /* a row of an embedding table, */
+        (size_t)c->n_layers * c->n_embd_per_layer * sizeof(float),
         (size_t)c->kv_rank * sizeof(float),                           /* or of keys */
         (2 * (size_t)r->state_size + r->head_length) * sizeof(float), /* factors of a state's rows, and a value */
     };
@@ -112,9 +116,11 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const layer_sizes most = largest_sizes(c, kv_chunks(n_ctx));
     const uint64_t choices = (uint64_t)n_batch * c->n_experts_used;
     const uint64_t experts_hidden = (uint64_t)c->n_experts_used * c->n_ff_expert;
-    const uint64_t network_hidden = larger(c->n_ff, c->n_ff_shared);
+    const uint64_t network_hidden = larger(larger(c->n_ff, c->n_ff_shared), c->n_embd_per_layer);
+    const bool beside = c->n_experts > 0 && c->traits->experts & TENSOR_BIT(ffn_up);
     const uint64_t hidden = experts_hidden > network_hidden ? experts_hidden : network_hidden;
-    const uint64_t angles = c->rope_dimension_count / 2, windowed_angles = c->window > 0 ? angles : 0;
+    const uint64_t angles = c->rope_dimension_count / 2;
+    const uint64_t windowed_angles = c->window > 0 ? c->rope_dimension_count_windowed / 2 : 0;
     const uint64_t latent_rows = c->kv_rank > 0 ? (uint64_t)n_batch * c->n_heads : 0;
     const uint64_t n_products = larger(2 * c->n_experts, c->kv_rank > 0 ? c->n_heads : 0);
     const recurrent_config *r = &c->recurrent;
@@ -140,6 +146,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(buffers.projected), n_batch, FLOATS(c->n_embd)},
         {SLOT(buffers.gates), has_gates ? n_batch : 0, FLOATS(most.attended)},
         {SLOT(buffers.up), n_batch, FLOATS(hidden)},
+        {SLOT(buffers.beside), beside ? n_batch : 0, FLOATS(c->n_embd)},
+        {SLOT(buffers.per_layer), n_batch, FLOATS((uint64_t)c->n_layers * c->n_embd_per_layer)},
         {SLOT(model.rope[0].frequencies), 1, angles * sizeof(double)},
         {SLOT(model.rope[1].frequencies), 1, windowed_angles * sizeof(double)},
         {SLOT(buffers.rope_cos[0]), n_batch, FLOATS(angles)},

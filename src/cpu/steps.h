@@ -4,6 +4,7 @@
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
  *   recurrent.c       the same by a state that is carried along
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
+ *   per_layer.c       what a layer embeds on its own, and how its result is scaled
  *   after_pooling.c   dense layers or a classifier, of an embedding
  *   products.c        matrix products, of which all of these are made
  *   forward_memory.c  the buffers
@@ -148,6 +149,13 @@ void keep_rows(const forward_cpu *f, float *x, size_t n);
 /* x: [n_rows][n_embd] */
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);
 bool feed_forward_quantizes(const forward_cpu *f); /* does it read the quantized form of its input? */
+
+/* f->buffers.per_layer becomes what each layer embeds of the tokens on its own, if layers do. x: [all.count][n_embd] as the first
+ * layer begins with it. */
+void embed_per_layer(forward_cpu *f, const int32_t *tokens, const float *x);
+
+/* What follows the two halves of a layer, if anything does. x: [n_rows][n_embd] */
+void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x);
 
 /* x becomes the norm of x plus what a half of the layer has put into f->buffers.projected; with a second norm, which may have no weight, then
  * that of this plus x as it was. */

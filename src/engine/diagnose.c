@@ -23,10 +23,11 @@ static bool all_finite(const cllm_tensor *tensor) {
     return true;
 }
 
-static cllm_status check_tensors(const cllm_gguf *gguf, const char *whose, cllm_error *err) {
+static cllm_status check_tensors(const cllm_gguf *gguf, const model_config *config, const char *whose,
+                                 cllm_error *err) {
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(gguf, i);
-        if (!is_vision_tensor(tensor) && !all_finite(tensor))
+        if (!is_unused_tensor(config, tensor) && !all_finite(tensor))
             return error_set_at(
                 err, CLLM_ERR_FORMAT, tensor->name, CLLM_NO_OFFSET,
                 "tensor '%s' of the %s holds a number that is not finite: the file is probably damaged; "
@@ -37,9 +38,9 @@ static cllm_status check_tensors(const cllm_gguf *gguf, const char *whose, cllm_
 }
 
 cllm_status diagnose_logits(const cllm_model *model, bool beyond_f16, cllm_error *err) {
-    cllm_status status = check_tensors(model->gguf, "model", err);
+    cllm_status status = check_tensors(model->gguf, &model->config, "model", err);
     for (size_t i = 0; status == CLLM_OK && i < model->n_adapters; i++)
-        status = check_tensors(model->adapters[i], "adapter", err);
+        status = check_tensors(model->adapters[i], &model->config, "adapter", err);
     if (status != CLLM_OK) return status;
     if (beyond_f16)
         return error_set_at(

@@ -134,7 +134,7 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
     *plan = (cllm_memory_plan){.weights = config->lora.n_bytes, .available = system_available_memory()};
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(gguf, i);
-        if (!is_vision_tensor(tensor)) plan->weights += tensor->n_bytes;
+        if (!is_unused_tensor(config, tensor)) plan->weights += tensor->n_bytes;
     }
     const uint64_t available = plan->available ? plan->available : UINT64_MAX;
 

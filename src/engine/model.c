@@ -71,7 +71,8 @@ static cllm_status fill_info(cllm_model *model, cllm_error *err) {
     for (size_t i = 0; i < cllm_gguf_n_tensors(model->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(model->gguf, i);
         const uint64_t *shape = tensor->shape;
-        if (!is_vision_tensor(tensor)) model->info.n_parameters += shape[0] * shape[1] * shape[2] * shape[3];
+        if (!is_unused_tensor(&model->config, tensor))
+            model->info.n_parameters += shape[0] * shape[1] * shape[2] * shape[3];
     }
     return CLLM_OK;
 }

@@ -79,6 +79,9 @@ static const char *weights_lack(const model_config *c, const model_weights *weig
         if (!w->attn_q_norm.weight != !w->attn_k_norm.weight) return "a norm of queries or keys alone";
         if (w->attn_q_norm.bias || w->attn_k_norm.bias) return "biases of norms of queries and keys";
         if (layer_is_parallel(w) && w->post_attention_norm.weight) return "parallel layers with norms after them";
+        if (!w->attn_v.w.data && !c->kv_rank) return "values that are keys";
+        if (w->attn_v_norm.weight) return "a norm of values";
+        if (w->layer_output_scale) return "layers whose results are scaled";
         if (w->attn_sinks) return "attention sinks";
         if (w->attn_gate.w.data) return "gates of what attention gives";
         const linear *const linears[] = {&w->attn_q,   &w->attn_k, &w->attn_v,  &w->attn_output,
@@ -94,6 +97,7 @@ static const char *layers_lack(const model_config *c) {
         if (l->n_heads != c->n_heads || l->n_kv_heads != c->n_kv_heads || l->key_length != c->key_length ||
             l->value_length != c->value_length || l->attention_scale != c->layers->attention_scale)
             return "layers with different heads";
+        if (l->kv_layer != (uint32_t)(l - c->layers)) return "layers that share keys and values";
         if (l->n_ff != c->n_ff) return "feed-forward parts of different lengths";
         if (l->rope_dimension_count > 0 && l->rope_dimension_count != c->rope_dimension_count)
             return "layers that rotate different parts of a head";
@@ -111,6 +115,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (!lacks) lacks = weights_lack(c, weights);
     if (lacks) return lacks;
     if (c->kv_rank > 0) return "latent attention";
+    if (c->n_embd_per_layer > 0) return "embeddings of each layer";
     if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
     if (c->activation == CLAMPED_SWIGLU) return "a clamped activation";
     if (c->activation == RELU_SQUARED) return "a squared activation";

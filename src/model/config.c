@@ -41,6 +41,18 @@ static cllm_status bad_value(cllm_error *err, const model_config *config, const 
     return error_set_at(err, CLLM_ERR_FORMAT, key.text, CLLM_NO_OFFSET, "%s: %s", key.text, detail);
 }
 
+static void add_note(model_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Of several, each after a semicolon. */
+static void add_note(model_config *config, const char *format, ...) {
+    size_t length = strlen(config->note);
+    va_list arguments;
+    if (length > 0) length += (size_t)snprintf(config->note + length, sizeof config->note - length, "; ");
+    va_start(arguments, format);
+    if (length < sizeof config->note) vsnprintf(config->note + length, sizeof config->note - length, format, arguments);
+    va_end(arguments);
+}
+
 /* Has a key a number for each layer? */
 static bool is_of_each_layer(const cllm_gguf *gguf, const model_config *config, const char *suffix) {
     const cllm_value *value = cllm_gguf_find(gguf, key_of(config, suffix).text);
@@ -151,7 +163,7 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     if (status != CLLM_OK) return status;
     if (!windowed) {
         if (config->window > 0 && config->window < config->n_ctx_train)
-            snprintf(config->note, sizeof config->note,
+            add_note(config,
                      "%.40s.attention.sliding_window: the window of %" PRIu32 " is not applied, for no layer of this "
                      "architecture is known to have one",
                      config->architecture, config->window);
@@ -193,8 +205,7 @@ static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config,
         return bad_value(err, config, "nextn_predict_layers", "%u of the %u blocks would leave none", n,
                          config->n_layers);
     config->n_layers = config->n_blocks - n;
-    snprintf(config->note, sizeof config->note,
-             "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
+    add_note(config, "%.40s.nextn_predict_layers: the last %" PRIu32 " of the blocks, which draft, are not used",
              config->architecture, n);
     return CLLM_OK;
 }
@@ -263,6 +274,39 @@ static cllm_status check_lengths(const model_config *config, const layer_config 
     return CLLM_OK;
 }
 
+/* The last layers may have no keys and values of their own: windowed ones read those of the last windowed layer that has some, the
+ * others those of the last other one. Of the two, the latter is the last of all. */
+static cllm_status read_shared_keys(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "attention.shared_kv_layers";
+    uint32_t n = 0;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &n, err);
+    if (status != CLLM_OK || n == 0) return status;
+    if (config->n_layers < 2 || n > config->n_layers - 2)
+        return bad_value(err, config, suffix, "%u of %u layers would leave less than two with keys and values", n,
+                         config->n_layers);
+    for (uint32_t i = config->n_layers - n; i < config->n_layers; i++) {
+        layer_config *l = &config->layers[i];
+        l->kv_layer = config->n_layers - n - (l->windowed ? 2 : 1);
+        const layer_config *from = &config->layers[l->kv_layer];
+        if (from->windowed != l->windowed || from->n_kv_heads != l->n_kv_heads || from->key_length != l->key_length ||
+            from->value_length != l->value_length)
+            return bad_value(err, config, suffix, "layer %u cannot share the keys and values of layer %u", i,
+                             l->kv_layer);
+    }
+    return CLLM_OK;
+}
+
+/* A key of windowed layers, which is also the others' where there is no such key. field: as of get_each. */
+static cllm_status get_windowed(const cllm_gguf *gguf, const model_config *config, const char *suffix, size_t field,
+                                cllm_error *err) {
+    uint32_t number = 0;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &number, err);
+    for (uint32_t i = 0; status == CLLM_OK && number > 0 && i < config->n_layers; i++)
+        if (config->layers[i].windowed) memcpy((char *)&config->layers[i] + field, &number, sizeof number);
+    return status;
+}
+#define GET_WINDOWED(suffix, field) get_windowed(gguf, config, suffix, offsetof(layer_config, field), err)
+
 /* The sizes of each layer. */
 static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     layer_config *const layers = config->layers, *const end = layers + config->n_layers;
@@ -277,6 +321,7 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
         status = GET_EACH("feed_forward_length", needs_network ? GGUF_REQUIRED : GGUF_OPTIONAL, n_ff);
     if (status == CLLM_OK) status = read_mixers(gguf, config, err);
     if (status == CLLM_OK) status = GET_EACH("attention.key_length", GGUF_OPTIONAL, key_length);
+    if (status == CLLM_OK) status = GET_WINDOWED("attention.key_length_swa", key_length);
     for (layer_config *l = layers; status == CLLM_OK && l < end; l++) {
         if (!layer_attends(l)) continue;
         status = check_heads(config, l, err);
@@ -285,6 +330,7 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
         l->value_length = config->n_embd % l->n_heads == 0 ? config->n_embd / l->n_heads : l->key_length;
     }
     if (status == CLLM_OK) status = GET_EACH("attention.value_length", GGUF_OPTIONAL, value_length);
+    if (status == CLLM_OK) status = GET_WINDOWED("attention.value_length_swa", value_length);
     for (layer_config *l = layers; status == CLLM_OK && l < end; l++) status = check_lengths(config, l, err);
     return status;
 }
@@ -334,9 +380,12 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *con
     config->layers = arena_alloc(a, config->n_layers, sizeof *config->layers);
     if (!config->layers)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a description of %u layers", config->n_layers);
-    status = read_layers(gguf, config, err);
-    if (status == CLLM_OK && config->traits) status = read_windows(gguf, config, err);
+    for (uint32_t i = 0; i < config->n_layers; i++) config->layers[i].kv_layer = i;
+    if (config->traits) status = read_windows(gguf, config, err);
     if (status == CLLM_OK && config->traits) status = read_window_pattern(gguf, config, err);
+    if (status == CLLM_OK) status = read_layers(gguf, config, err);
+    if (status == CLLM_OK && config->traits && config->traits->shares_keys)
+        status = read_shared_keys(gguf, config, err);
     find_largest(config);
     read_vocabulary_size(gguf, config);
     return status;
@@ -427,6 +476,17 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
     return CLLM_OK;
 }
 
+static uint32_t rotated_elements(const model_config *config, const layer_config *l) {
+    return l->windowed ? config->rope_dimension_count_windowed : config->rope_dimension_count;
+}
+
+static cllm_status check_rotated(const model_config *config, const layer_config *l, cllm_error *err) {
+    const uint32_t n = rotated_elements(config, l), most = query_length(config, l);
+    if (n % 2 == 0 && n <= most) return CLLM_OK;
+    return bad_value(err, config, l->windowed ? "rope.dimension_count_swa" : "rope.dimension_count",
+                     "%u is not an even number up to the head's %u elements", n, most);
+}
+
 static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     if (traits->rope == ROPE_NONE || (traits->rope_layers > 0 && config->n_layers != traits->rope_layers))
@@ -445,18 +505,16 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
         return bad_value(err, config, config->rope_freq_base > 1 ? "rope.freq_base_swa" : "rope.freq_base",
                          "%g is not greater than 1",
                          (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
-    for (uint32_t i = 0; i < config->n_layers; i++) {
-        const uint32_t most = query_length(config, &config->layers[i]);
-        if (!layer_attends(&config->layers[i])) continue;
-        if (config->rope_dimension_count % 2 != 0 || config->rope_dimension_count > most)
-            return bad_value(err, config, "rope.dimension_count",
-                             "%u is not an even number up to the head's %u elements", config->rope_dimension_count,
-                             most);
-    }
+    config->rope_dimension_count_windowed = config->rope_dimension_count;
+    status =
+        get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL, &config->rope_dimension_count_windowed, err);
+    for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++)
+        if (layer_attends(&config->layers[i])) status = check_rotated(config, &config->layers[i], err);
+    if (status != CLLM_OK) return status;
     if (traits->rope_key) { /* granite's switch for no RoPE at all */
         bool rotated = true;
         status = gguf_get_bool(gguf, key_of(config, "rope.scaling.finetuned").text, GGUF_OPTIONAL, &rotated, err);
-        if (!rotated) config->rope_dimension_count = 0;
+        if (!rotated) config->rope_dimension_count = config->rope_dimension_count_windowed = 0;
         if (status != CLLM_OK) return status;
     }
     return read_rope_scaling(gguf, config, err);
@@ -522,6 +580,7 @@ static cllm_status check_latent(model_config *config, cllm_error *err) {
 
 /* What scores are multiplied by where the file does not say. */
 static float usual_attention_scale(const model_config *config, const layer_config *l) {
+    if (config->traits->attention_scale > 0) return config->traits->attention_scale;
     const uint32_t layers_by_embd = config->traits->layers_scaled_by_embd;
     const bool by_embd = layers_by_embd > 0 && layers_by_embd == config->n_layers;
     return 1.0f / sqrtf(by_embd ? (float)(config->n_embd / l->n_heads) : (float)query_length(config, l));
@@ -752,6 +811,16 @@ static cllm_status refuse_architecture(const model_config *config, cllm_error *e
                         "architecture '%s' is not supported; supported: %s", config->architecture, names);
 }
 
+static cllm_status read_per_layer(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "embedding_length_per_layer_input";
+    if (!config->traits->per_layer) return CLLM_OK;
+    cllm_status status = get_u32(gguf, config, suffix, GGUF_OPTIONAL, &config->n_embd_per_layer, err);
+    if (status == CLLM_OK && (uint64_t)config->n_embd_per_layer * config->n_layers > INT32_MAX)
+        return bad_value(err, config, suffix, "%u elements for each of %u layers are not possible",
+                         config->n_embd_per_layer, config->n_layers);
+    return status;
+}
+
 static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const cllm_pooling kinds[] = {CLLM_POOLING_NONE, CLLM_POOLING_MEAN, CLLM_POOLING_CLS, CLLM_POOLING_LAST,
                                          CLLM_POOLING_RANK}; /* as files number them */
@@ -897,7 +966,7 @@ static void finish_layers(const cllm_gguf *gguf, model_config *config) {
         const bool passed_over = traits->no_rope_period > 0 && (i + 1) % traits->no_rope_period == 0;
         const bool first = traits->rope_in_dense_layers && i < config->n_dense_layers;
         const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed || first;
-        l->rope_dimension_count = rotates && !passed_over ? config->rope_dimension_count : 0;
+        l->rope_dimension_count = rotates && !passed_over ? rotated_elements(config, l) : 0;
         l->has_experts = l->has_network && config->n_experts > 0 && i >= config->n_dense_layers &&
                          config->expert_step > 0 && (i + 1) % config->expert_step == 0 &&
                          (!traits->experts_by_tensors || has_mixture(gguf, i));
@@ -933,6 +1002,7 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (status == CLLM_OK) status = check_latent(config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
+    if (status == CLLM_OK) status = read_per_layer(gguf, config, err);
     if (status == CLLM_OK) status = read_activation(gguf, config, err);
     if (status == CLLM_OK) status = read_pooling(gguf, config, err);
     if (status == CLLM_OK) status = read_activation_numbers(gguf, config, err);

@@ -43,7 +43,9 @@ typedef struct layer_config {
     uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
     uint32_t key_length; /* per head, of what the cache holds as keys, and of queries when they meet them */
     uint32_t value_length;
-    uint32_t n_ff;                 /* of its network, where it is not a mixture */
+    uint32_t
+        kv_layer;  /* whose keys and values its queries meet: itself, or an earlier layer that is windowed as it is */
+    uint32_t n_ff; /* of its network, where it is not a mixture */
     uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
                                       last); 0: none */
     float activation_numbers[2][ACTIVATION_NUMBERS]; /* of its network or shared experts, and of experts: families.h */
@@ -85,6 +87,7 @@ typedef struct model_config {
     uint32_t value_length;
     uint32_t n_ff;
     uint32_t n_vocab;
+    uint32_t n_embd_per_layer; /* of what each layer embeds on its own; 0: nothing */
     uint32_t n_ctx_train;
     uint32_t n_ctx_open;  /* the context of an engine that asks for none: n_ctx_train; of LongRoPE the original */
     cllm_pooling pooling; /* that the file names; else the last row's */
@@ -100,6 +103,7 @@ typedef struct model_config {
     uint32_t window;     /* positions that a windowed layer sees, its own among them; 0: no layer is windowed */
 
     uint32_t rope_dimension_count; /* of layers that rotate */
+    uint32_t rope_dimension_count_windowed;
     float rope_freq_base;
     float rope_freq_base_windowed;
     rope_scaling rope_scaling;
@@ -144,7 +148,7 @@ typedef struct model_config {
 
     lora_sizes lora;
 
-    char note[192]; /* what the file asks for and does not get, in one line, or "" */
+    char note[384]; /* what the file asks for and does not get, in one line, or "" */
 } model_config;
 
 /* Read the sizes that every architecture's file has, so that memory can be planned and shown: of the layers all but how they

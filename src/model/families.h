@@ -24,12 +24,14 @@ typedef enum tensor_extent {
     DIM_K_NORMS,
     DIM_Q_NORM_LENGTH,
     DIM_K_NORM_LENGTH,
+    DIM_V_NORM_LENGTH,
     DIM_FF,
     DIM_FF_TWICE,
     DIM_FF_EXPERT,
     DIM_GATE_UP, /* the two of an expert together */
     DIM_FF_SHARED,
     DIM_EXPERTS,
+    DIM_PER_LAYER, /* n_embd_per_layer */
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
     DIM_KV_RANK,
     DIM_KV_RANK_ROTATED,   /* these with the rotated elements of a key after them, */
@@ -92,6 +94,7 @@ typedef enum tensor_kind {
     X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                 \
     X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)    \
     X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)    \
+    X(attn_v_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_V_NORM_LENGTH)        \
     X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)               \
     X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)             \
     X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)            \
@@ -110,6 +113,7 @@ typedef enum tensor_kind {
     X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                     \
     X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                   \
     X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)          \
+    X(ffn_gate_inp_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
     X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)              \
     X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)   \
     X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
@@ -120,6 +124,13 @@ typedef enum tensor_kind {
     X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)        \
     X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)      \
     X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
+    X(post_ffw_norm_1, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(pre_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)              \
+    X(post_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(inp_gate, TENSOR_LINEAR, DIM_ONE, DIM_PER_LAYER, DIM_EMBD)            \
+    X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                \
+    X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)         \
     X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
     RECURRENT_TENSORS(X)
 
@@ -216,11 +227,13 @@ typedef enum classifier_kind {
 
 typedef struct model_traits {
     const char *architecture;
-    tensor_set tensors;  /* that each layer has, beside its feed-forward part: */
-    tensor_set dense;    /* one part for all tokens, */
-    tensor_set experts;  /* or, where expert_count is more than 0, many to choose from; empty: never */
-    tensor_set shared;   /* experts that every token takes, where their length is more than 0 */
-    tensor_set optional; /* that a layer may have */
+    tensor_set tensors; /* that each layer has, beside its feed-forward part: */
+    tensor_set dense;   /* one part for all tokens, */
+    tensor_set experts; /* or, where expert_count is more than 0, many to choose from; empty: never */
+    tensor_set shared;  /* experts that every token takes, where their length is more than 0 */
+    tensor_set
+        per_layer; /* what a layer embeds of a token on its own, where the length of that is more than 0; empty: never */
+    tensor_set optional; /* that a layer may have; attn_v: without it values are what attn_k gives */
     tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
     tensor_set
@@ -280,7 +293,8 @@ typedef struct model_traits {
     bool window_chunked;       /* windows stand one after another: a token sees its own as far as itself */
     uint32_t window;           /* where the file does not say */
     uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
-    bool windowed_unscaled;    /* RoPE of windowed layers is never stretched */
+    bool windowed_unscaled;    /* RoPE of windowed layers is never stretched, and has no factors */
+    bool shares_keys;          /* read how many layers, the last, have the keys and values of earlier ones */
     float windowed_freq_base;  /* 0: that of the other layers; a key may say otherwise */
     uint32_t rope_layers;      /* only a model of so many layers has RoPE; 0: any */
     uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
@@ -308,6 +322,7 @@ typedef struct model_traits {
     uint32_t base_embd;        /* the same: logits are times this / n_embd; 0: they are as they are */
     bool logit_scale_divides;  /* else logits are multiplied by it */
     bool value_scale_key;      /* what attention gives is scaled, read by how much */
+    float attention_scale;     /* of scores; 0: 1 / sqrt(elements of a query) */
     float attention_softcap, logit_softcap; /* where the file does not say */
     uint32_t layers_scaled_by_embd;         /* a model of so many layers divides scores by sqrt(n_embd / n_heads) */
 } model_traits;

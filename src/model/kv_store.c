@@ -45,9 +45,11 @@ static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *
 uint64_t kv_store_page_bytes(const model_config *config, cllm_kv_type type, uint32_t n_layers, uint32_t pool) {
     uint64_t sum = 0;
     kv_place place;
-    for (uint32_t i = 0; i < n_layers; i++)
-        if (kv_pool_of(&config->layers[i]) == pool && !place_layer(&config->layers[i], type, &sum, &place))
-            return UINT64_MAX;
+    for (uint32_t i = 0; i < n_layers; i++) {
+        const layer_config *layer = &config->layers[i];
+        if (kv_pool_of(layer) != pool || layer->kv_layer != i) continue;
+        if (!place_layer(layer, type, &sum, &place)) return UINT64_MAX;
+    }
     return sum;
 }
 
@@ -77,7 +79,10 @@ cllm_status kv_store_create(const model_config *config, cllm_kv_type type, uint3
                          "no memory for the keys and values of %u positions; use a smaller context", size->n_positions);
     uint64_t ends[KV_POOLS] = {0}; /* they end at page_bytes */
     for (uint32_t i = 0; i < n_layers; i++)
-        place_layer(&config->layers[i], type, &ends[kv_pool_of(&config->layers[i])], &out->places[i]);
+        if (config->layers[i].kv_layer == i)
+            place_layer(&config->layers[i], type, &ends[kv_pool_of(&config->layers[i])], &out->places[i]);
+        else
+            out->places[i] = out->places[config->layers[i].kv_layer];
     return CLLM_OK;
 }
 

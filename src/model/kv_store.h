@@ -59,7 +59,7 @@ typedef struct kv_store {
         unsigned char *bytes; /* [n_pages][page_bytes] */
         uint64_t page_bytes;
     } pools[KV_POOLS];
-    kv_place *places; /* [n_layers] */
+    kv_place *places; /* [n_layers]; of a layer without keys of its own, that of the one that it reads */
 } kv_store;
 
 /* Bytes of one page of a pool, for the model's first n_layers; UINT64_MAX if that wraps. */

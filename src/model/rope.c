@@ -6,18 +6,17 @@
 /* YaRN (Peng et al. 2023): pairs that turn more than beta_fast times over the original context keep their frequency,
  * those that turn less than beta_slow times are stretched like linear scaling does, and between the two it is mixed. */
 
-/* The (fractional) pair that turns `rotations` times over the original context. */
-static double pair_of_rotations(const model_config *c, double rotations) {
+/* The (fractional) pair of n rotated elements that turns `rotations` times over the original context. */
+static double pair_of_rotations(const model_config *c, uint32_t n, double rotations) {
     const double two_pi = 6.283185307179586476925;
-    return c->rope_dimension_count * log(c->rope_original_context / (rotations * two_pi)) /
-           (2 * log((double)c->rope_freq_base));
+    return n * log(c->rope_original_context / (rotations * two_pi)) / (2 * log((double)c->rope_freq_base));
 }
 
 /* How much of pair j's own frequency is kept: 1 up to pair `low`, 0 from pair `high`. */
-static double yarn_kept(const model_config *c, uint32_t j) {
-    const double last = c->rope_dimension_count - 1;
-    double low = pair_of_rotations(c, (double)c->yarn_beta_fast),
-           high = pair_of_rotations(c, (double)c->yarn_beta_slow);
+static double yarn_kept(const model_config *c, uint32_t n, uint32_t j) {
+    const double last = n - 1;
+    double low = pair_of_rotations(c, n, (double)c->yarn_beta_fast),
+           high = pair_of_rotations(c, n, (double)c->yarn_beta_slow);
     if (!c->traits->yarn_unrounded) {
         low = floor(low);
         high = ceil(high);
@@ -45,12 +44,13 @@ void rope_prepare(const model_config *config, bool windowed, const float *factor
     const bool unscaled = windowed && config->traits->windowed_unscaled;
     const double base = (double)(windowed ? config->rope_freq_base_windowed : config->rope_freq_base);
     const double stretched = unscaled ? 1 : 1.0 / (double)config->rope_scaling_factor;
-    table->n_pairs = config->rope_dimension_count / 2;
+    const uint32_t n = windowed ? config->rope_dimension_count_windowed : config->rope_dimension_count;
+    table->n_pairs = n / 2;
     table->magnitude = unscaled ? 1.0f : (float)magnitude(config);
     for (uint32_t j = 0; j < table->n_pairs; j++) {
-        double frequency = pow(base, -2.0 * j / config->rope_dimension_count);
-        if (factors) frequency /= (double)factors[j];
-        double kept = config->rope_scaling == ROPE_SCALING_YARN ? yarn_kept(config, j) : 0;
+        double frequency = pow(base, -2.0 * j / n);
+        if (factors && !unscaled) frequency /= (double)factors[j];
+        double kept = config->rope_scaling == ROPE_SCALING_YARN ? yarn_kept(config, n, j) : 0;
         table->frequencies[j] = frequency * (stretched * (1 - kept) + kept);
     }
 }

@@ -11,7 +11,7 @@ typedef struct rope_table {
     float magnitude;     /* multiplies cos and sin */
 } rope_table;
 
-/* Fills table->frequencies, [rope_dimension_count / 2], which the caller has set to memory of that size, for the windowed
+/* Fills table->frequencies, [rope_dimension_count(_windowed) / 2], which the caller has set to memory of that size, for the windowed
  * layers or the others. factors: [n_pairs] divisors of the frequencies, or NULL. */
 void rope_prepare(const model_config *config, bool windowed, const float *factors, rope_table *table);
 

@@ -5,6 +5,7 @@
 #include "gguf/gguf.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -124,6 +125,8 @@ static linear bind_linear(binder *b, int64_t layer, const char *stem, uint64_t c
     linear out = {.w = bind_matrix(b, name_of(layer, stem, "weight").text, count, n_rows, n_columns, weight == MAY)};
     if (!out.w.data) return out;
     out.bias = bind_vector(b, name_of(layer, stem, "bias").text, count, n_rows, bias == MAY);
+    if (strcmp(stem, "ffn_gate_inp") == 0 && b->config->traits->experts & TENSOR_BIT(ffn_gate_inp_norm))
+        return out; /* its .scale is another thing: see bind_router_norm */
     /* of NVFP4: a factor of all weights, and one of the activations, which are not rounded to that type here */
     out.scale = bind_vector(b, name_of(layer, stem, "scale").text, 1, count, true);
     bind_vector(b, name_of(layer, stem, "input_scale").text, 1, count, true);
@@ -208,6 +211,8 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_K_NORMS: return qk_norm == QK_NORM_EACH ? l->n_kv_heads : 1;
     case DIM_Q_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? queries : l->key_length;
     case DIM_K_NORM_LENGTH: return qk_norm == QK_NORM_ROW ? keys : l->key_length;
+    case DIM_V_NORM_LENGTH: return l->value_length;
+    case DIM_PER_LAYER: return c->n_embd_per_layer;
     case DIM_FF: return l->n_ff;
     case DIM_FF_TWICE: return 2 * (uint64_t)l->n_ff;
     case DIM_FF_EXPERT: return c->n_ff_expert;
@@ -283,6 +288,8 @@ static bool has_tensor(const binder *b, uint32_t layer, layer_tensor tensor) {
     return cllm_gguf_find_tensor(b->gguf, name_of(layer, tensor_rows[tensor].name, "weight").text) != NULL;
 }
 
+static bool shares_keys(const model_config *c, uint32_t layer) { return c->layers[layer].kv_layer != layer; }
+
 /* The tensors that this layer of this file must have. */
 static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_config *c = b->config;
@@ -300,6 +307,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     if (traits->gate_in_up && has_tensor(b, layer, LAYER_ffn_gate)) needs |= TENSOR_BIT(ffn_gate);
     if (l->has_experts && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
         needs = (needs & ~(TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps))) | TENSOR_BIT(ffn_gate_up_exps);
+    if (c->n_embd_per_layer > 0) needs |= traits->per_layer;
     if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (!layer_attends(l)) return needs;
@@ -308,9 +316,20 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
                                : TENSOR_BIT(attn_q);
     else if (has_tensor(b, layer, LAYER_attn_qkv)) /* queries, keys and values in one tensor or three: both are found */
         needs = (needs & ~TENSOR_PROJECTIONS) | TENSOR_BIT(attn_qkv);
-    else if (has_tensor(b, layer, LAYER_attn_q))
+    else if (has_tensor(b, layer, LAYER_attn_q) && needs & TENSOR_BIT(attn_qkv))
         needs = (needs & ~TENSOR_BIT(attn_qkv)) | TENSOR_PROJECTIONS;
     return needs;
+}
+
+/* The router reads a norm of its own: x of length 1, times these weights. */
+static norm_weights bind_router_norm(binder *b, uint32_t layer) {
+    const uint32_t n = b->config->n_embd;
+    const tensor_name name = name_of(layer, "ffn_gate_inp", "scale");
+    float *weights = arena_alloc(b->arena, n, sizeof *weights);
+    const float *scale = bind_vector(b, name.text, 1, n, false);
+    if (!weights) b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name.text);
+    for (uint32_t i = 0; b->status == CLLM_OK && i < n; i++) weights[i] = scale[i] / sqrtf((float)n);
+    return (norm_weights){.weight = weights};
 }
 
 static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need weight, need bias, layer_weights *w) {
@@ -331,6 +350,11 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     case TENSOR_NORM:
         if (tensor == LAYER_ffn_norm && c->traits->plain_ffn_norm) {
             *(norm_weights *)field = bind_plain_norm(b, layer, name, columns);
+            break;
+        }
+
+        if (tensor == LAYER_ffn_gate_inp_norm) {
+            *(norm_weights *)field = bind_router_norm(b, layer);
             break;
         }
         *(norm_weights *)field = c->traits->unit_norms >> tensor & 1
@@ -460,11 +484,18 @@ static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
 
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
-    const tensor_set needs = layer_needs(b, layer);
+    const tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
+                                                                  TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
+                                                            : 0;
+    const tensor_set needs = layer_needs(b, layer) & ~shared, may = traits->optional & ~shared;
+    const tensor_set gate_up = TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps);
+    tensor_set biases = traits->biases;
+    if ((biases & gate_up) == gate_up) biases |= TENSOR_BIT(ffn_gate_up_exps);
     for (uint32_t i = 0; i < N_LAYER_TENSORS && b->status == CLLM_OK; i++) {
         const tensor_set bit = (tensor_set)1 << i;
-        if (!((needs | traits->optional) & bit)) continue;
-        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, traits->biases & bit ? MUST : MAY, w);
+        if (shared & bit) ignore(b, layer, (layer_tensor)i);
+        if (!((needs | may) & bit)) continue;
+        bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, biases & bit ? MUST : MAY, w);
     }
     if (w->attn_kv_b.w.data) { /* some files repeat its halves */
         ignore(b, layer, LAYER_attn_k_b);
@@ -494,8 +525,17 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
     return factors;
 }
 
-bool is_vision_tensor(const cllm_tensor *tensor) {
+static bool is_vision_tensor(const cllm_tensor *tensor) {
     return strncmp(tensor->name, "v.", 2) == 0 || strncmp(tensor->name, "mm.", 3) == 0;
+}
+
+static bool only_drafts(const model_config *c, const cllm_tensor *tensor) {
+    uint32_t layer;
+    return sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1 && layer >= c->n_layers && layer < c->n_blocks;
+}
+
+bool is_unused_tensor(const model_config *config, const cllm_tensor *tensor) {
+    return is_vision_tensor(tensor) || only_drafts(config, tensor);
 }
 
 static void refuse_unused(binder *b, model_weights *weights) {
@@ -503,13 +543,12 @@ static void refuse_unused(binder *b, model_weights *weights) {
     for (size_t i = 0; b->status == CLLM_OK && i < cllm_gguf_n_tensors(b->gguf); i++) {
         const cllm_tensor *tensor = cllm_gguf_tensor(b->gguf, i);
         uint32_t layer;
-        if (b->used[i]) continue;
+        if (b->used[i] || only_drafts(c, tensor)) continue;
         if (is_vision_tensor(tensor)) {
             weights->n_skipped++;
             continue;
         }
         const bool of_layer = sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1;
-        if (of_layer && layer >= c->n_layers && layer < c->n_blocks) continue; /* it only drafts */
         if (of_layer && layer >= c->n_layers)
             b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
                                      "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,
@@ -519,6 +558,16 @@ static void refuse_unused(binder *b, model_weights *weights) {
                                      "%s: this tensor is no part of a %s model as far as this program knows it",
                                      tensor->name, c->architecture);
     }
+}
+
+static void bind_per_layer(binder *b, model_weights *weights) {
+    const model_config *c = b->config;
+    const uint32_t n = c->n_embd_per_layer, all = c->n_layers * n;
+    weights->per_layer_token_embd = bind_matrix(b, "per_layer_token_embd.weight", 1, c->n_vocab, all, false);
+    weights->per_layer_model_proj = bind_linear(b, -1, "per_layer_model_proj", 1, all, c->n_embd, MUST, MAY);
+    weights->per_layer_proj_norm = bind_norm(b, -1, "per_layer_proj_norm", 1, n, MUST, MAY);
+    b->bytes_per_token +=
+        weights->per_layer_token_embd.row_bytes + (uint64_t)weights->per_layer_model_proj.w.row_bytes * all;
 }
 
 static void bind_output(binder *b, model_weights *weights) {
@@ -588,6 +637,7 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
         weights->token_embd_norm = bind_norm(&b, -1, "token_embd_norm", 1, config->n_embd, MUST,
                                              config->traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     for (uint32_t i = 0; i < config->n_layers; i++) bind_layer(&b, i, &weights->layers[i]);
+    if (config->n_embd_per_layer > 0) bind_per_layer(&b, weights);
     bind_output(&b, weights);
     bind_after_pooling(&b, weights);
     weights->rope_factors = bind_rope_factors(&b, "rope_freqs");

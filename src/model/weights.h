@@ -52,7 +52,7 @@ typedef struct layer_weights {
     norm_weights attn_norm, attn_norm_2;
     linear attn_qkv; /* where the file has the next three in one tensor: they are then parts of it */
     linear attn_q, attn_k, attn_v;
-    norm_weights attn_q_norm, attn_k_norm;
+    norm_weights attn_q_norm, attn_k_norm, attn_v_norm;
     linear attn_q_a, attn_q_b, attn_kv_a_mqa, attn_k_b, attn_v_b; /* latent attention */
     linear attn_kv_b;     /* where the file has the last two in one tensor: attn_v_b is then a part of it, and so is */
     matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
@@ -66,12 +66,18 @@ typedef struct layer_weights {
     norm_weights ffn_norm;
     linear ffn_gate, ffn_up, ffn_down; /* also where the file has gate and up in one tensor, ffn_up */
     linear ffn_gate_inp;               /* the router */
-    const float *exp_probs_b;          /* [n_experts] added to scores when experts are chosen */
-    linear ffn_gate_up_exps;           /* where the file has the next two in one tensor: they are then parts of it */
+    norm_weights ffn_gate_inp_norm;    /* of what the router reads, where experts stand beside a dense network; */
+    norm_weights post_ffw_norm_1;      /* then the dense network has a norm after it, */
+    norm_weights pre_ffw_norm_2, post_ffw_norm_2; /* and the experts before and after */
+    const float *exp_probs_b;                     /* [n_experts] added to scores when experts are chosen */
+    linear ffn_gate_up_exps; /* where the file has the next two in one tensor: they are then parts of it */
     linear ffn_gate_exps, ffn_up_exps, ffn_down_exps;
     linear ffn_gate_inp_shexp, ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp;
     norm_weights post_ffw_norm;
-    norm_weights layer_output_norm; /* of x after the feed-forward part was added */
+    linear inp_gate, proj;           /* to and from the length of what the layer embeds on its own */
+    norm_weights post_norm;          /* after proj */
+    const float *layer_output_scale; /* [1] what the layer leaves in x is multiplied by it; or NULL */
+    norm_weights layer_output_norm;  /* of x after the feed-forward part was added */
 
     /* recurrent layers; the names are those of most files */
     linear ssm_in;              /* what the convolution reads, and beside it */
@@ -99,6 +105,9 @@ typedef struct model_weights {
     matrix token_types;                 /* [types][n_embd] the first is added to every embedding */
     norm_weights token_embd_norm;       /* [n_embd] of what is embedded */
     layer_weights *layers;              /* [n_layers] */
+    matrix per_layer_token_embd;        /* [n_vocab][n_layers * n_embd_per_layer], where layers embed on their own, */
+    linear per_layer_model_proj;        /* [n_layers * n_embd_per_layer][n_embd] of the embedding of all layers, */
+    norm_weights per_layer_proj_norm;   /* [n_embd_per_layer] which this norms, for each layer */
     norm_weights output_norm;           /* [n_embd] */
     linear output;                      /* [n_vocab][n_embd]; token_embd itself when the file has no other (tied) */
     linear dense[2];                    /* after the pooling, one after the other */
@@ -122,8 +131,9 @@ uint32_t layer_matrices_met(const model_config *config, const linear *l, layer_t
  * original context: one that asks for none has n_ctx_open positions or, where memory is short, fewer. */
 const float *weights_rope_factors(const model_weights *weights, const model_config *config, uint32_t n_ctx);
 
-/* Of a model of images in the same file, or of what projects its vectors for the text model. */
-bool is_vision_tensor(const cllm_tensor *tensor);
+/* Nothing here reads it: it is of a model of images in the same file, or of what projects its vectors for the text model, or of a
+ * block that only drafts. */
+bool is_unused_tensor(const model_config *config, const cllm_tensor *tensor);
 
 /* Tensors that are missing, of the wrong shape or of a type without a kernel are refused by name, and so is a tensor
  * that nothing here would read: a model with more than this program knows would give wrong answers. */
