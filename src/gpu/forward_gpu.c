@@ -108,6 +108,7 @@ static const char *layers_lack(const model_config *c) {
 const char *forward_gpu_lacks(const model_config *c, const model_weights *weights) {
     const model_traits *traits = c->traits;
     if (c->lora.n_bytes > 0) return "LoRA adapters";
+    if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
     if (traits->bidirectional) return "tokens that see later ones";
     if (weights->dense[0].w.data || weights->dense[1].w.data) return "dense layers after the pooling";
     if (c->n_scores > 0) return "a classifier";
@@ -116,7 +117,6 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (lacks) return lacks;
     if (c->kv_rank > 0) return "latent attention";
     if (c->n_embd_per_layer > 0) return "embeddings of each layer";
-    if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
     if (c->activation == CLAMPED_SWIGLU) return "a clamped activation";
     if (c->activation == RELU_SQUARED) return "a squared activation";
     if (c->activation == REGLU) return "ReLU before a gate";
