@@ -256,6 +256,73 @@ static void a_sequence_reuses_its_own_beginning(void **state) {
     with_models(reuse_it);
 }
 
+/* ------------------------------------------------------------------------------------------------- drafts */
+
+enum { N_DRAWN = 60 };
+
+typedef struct outcome {
+    int32_t tokens[N_DRAWN];
+    size_t n_tokens;
+    uint64_t n_drafted, n_accepted;
+} outcome;
+
+static outcome generate(bench *b, cllm_generation_options options, float temperature) {
+    const cllm_sampler_options sampling = {.temperature = temperature, .seed = 3};
+    outcome out = {0};
+    cllm_generation *g;
+    cllm_span span;
+    cllm_event event;
+    cllm_error err;
+    options.n_most = N_DRAWN;
+    options.n_draft = 5;
+    options.end_tokens = b->tokens; /* none */
+    assert_ok(cllm_sequence_truncate(b->s->sequence, 0, &err), &err);
+    assert_ok(cllm_sampler_create(b->n_vocab, &sampling, &options.sampler, &err), &err);
+    assert_ok(cllm_generation_create(b->s->sequence, b->tokens, 20, &options, &g, &err), &err);
+    while (cllm_generation_wants(g, SIZE_MAX, &span)) {
+        assert_ok(cllm_eval(b->s->engine, &span, 1, &err), &err);
+        assert_ok(cllm_generation_take(g, &span, &event, &err), &err);
+        assert_true(out.n_tokens + event.n_tokens <= N_DRAWN);
+        memcpy(out.tokens + out.n_tokens, event.tokens, event.n_tokens * sizeof *event.tokens);
+        out.n_tokens += event.n_tokens;
+        out.n_drafted = event.n_drafted;
+        out.n_accepted = event.n_accepted;
+    }
+    cllm_generation_destroy(g);
+    cllm_sampler_destroy(options.sampler);
+    return out;
+}
+
+/* Guesses come from the text, or from a second engine of the same model, which takes its own back, too. */
+static void guess(bench *b) {
+    static const float temperatures[] = {0, 0.7f, 2};
+    const cllm_engine_options options = {.n_ctx = 128, .n_batch = BATCH, .n_threads = 1};
+    cllm_engine *engine;
+    cllm_error err;
+    uint64_t n_accepted = 0, n_refused = 0;
+    assert_ok(cllm_engine_create(b->model, &options, &engine, &err), &err);
+    for (size_t t = 0; t < sizeof temperatures / sizeof *temperatures; t++) {
+        const outcome want = generate(b, (cllm_generation_options){0}, temperatures[t]);
+        assert_int_equal(want.n_tokens, N_DRAWN);
+        for (int by_model = 0; by_model < 2; by_model++) {
+            cllm_generation_options drafts = {.draft_lookup = !by_model};
+            if (by_model) assert_ok(cllm_sequence_create(engine, &drafts.draft_sequence, &err), &err);
+            const outcome got = generate(b, drafts, temperatures[t]);
+            cllm_sequence_destroy(drafts.draft_sequence);
+            assert_memory_equal(got.tokens, want.tokens, sizeof want.tokens);
+            n_accepted += got.n_accepted;
+            n_refused += got.n_drafted - got.n_accepted;
+        }
+    }
+    assert_true(n_accepted > 0 && n_refused > 0);
+    cllm_engine_destroy(engine);
+}
+
+static void drafts_leave_the_text_as_it_is(void **state) {
+    (void)state;
+    with_models(guess);
+}
+
 /* ------------------------------------------------------------------------------------------------- cancelling */
 
 static bool stop_at(void *user, uint64_t done, uint64_t total) {
@@ -318,6 +385,7 @@ int main(void) {
         cmocka_unit_test(a_fork_has_its_own_state),
         cmocka_unit_test(a_saved_sequence_has_its_state),
         cmocka_unit_test(a_sequence_reuses_its_own_beginning),
+        cmocka_unit_test(drafts_leave_the_text_as_it_is),
         cmocka_unit_test(a_call_that_was_cancelled_leaves_the_state_of_its_last_batch),
         cmocka_unit_test(states_are_planned),
     };
