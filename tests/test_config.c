@@ -317,6 +317,22 @@ static void layers_are_mixtures_as_the_family_says(void **state) {
     for (uint32_t i = 0; i < 5; i++) assert_int_equal(cohere.layers[i].rope_dimension_count > 0, i != 3);
 }
 
+static void layers_have_limits_and_turn_in_parts(void **state) {
+    (void)state;
+    const config_case of = {"step35",
+                            2,
+                            {MIXTURE,
+                             {"attention.sliding_window", 'u', 64, NULL},
+                             {"attention.sliding_window_pattern", 'u', 2, NULL},
+                             {"rope.dimension_count", 'u', 64, NULL},
+                             {"swiglu_clamp_exp", 'f', 0.5, NULL}}};
+    const model_config config = config_of(&of);
+    assert_int_equal(config.layers[0].rope_dimension_count, 64);
+    assert_int_equal(config.layers[1].rope_dimension_count, 32); /* it sees everything */
+    assert_near((double)config.layers[1].activation_numbers[1][0], 0.5);
+    assert_true(isinf(config.layers[1].activation_numbers[0][0]));
+}
+
 static void scales_depend_on_the_size_of_some_models(void **state) {
     (void)state;
     const config_case heads = {"gemma2", 46, {{"attention.key_length", 'u', 64, NULL}}};
@@ -451,6 +467,10 @@ static void values_that_cannot_be_are_refused(void **state) {
         {{"olmo", 2, {{"attention.clamp_kqv", 'f', -2, NULL}}},
          CLLM_ERR_FORMAT,
          "olmo.attention.clamp_kqv: -2 is negative"},
+        {{"step35", 2, {MIXTURE, {"swiglu_clamp_exp", 'f', -1, NULL}}},
+         CLLM_ERR_FORMAT,
+         "step35.swiglu_clamp_exp: -1 is negative"},
+        {{"step35", 2, {MIXTURE, {"swiglu_clamp_shexp", 'l', 1, NULL}}}, CLLM_ERR_FORMAT, "step35.swiglu_clamp_shexp"},
         {{"apertus", 2, {{0}}}, CLLM_ERR_FORMAT, "xielu.alpha_p: key is missing"},
         {{"smallthinker",
           2,
@@ -651,6 +671,7 @@ int main(void) {
         cmocka_unit_test(rope_is_left_out_where_the_family_does),
         cmocka_unit_test(models_of_some_sizes_have_alibi),
         cmocka_unit_test(layers_are_mixtures_as_the_family_says),
+        cmocka_unit_test(layers_have_limits_and_turn_in_parts),
         cmocka_unit_test(scales_depend_on_the_size_of_some_models),
         cmocka_unit_test(latent_attention_agrees_with_itself),
         cmocka_unit_test(layers_are_what_the_keys_say),

@@ -5,6 +5,8 @@
 #include "support/gguf_builder.h"
 #include "support/solo.h"
 
+#include "gguf/quant_types.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -82,14 +84,13 @@ static float *embeddings_of(const cllm_model *model, cllm_pooling pooling, run h
                                          .cpu_isa = how.isa,
                                          .pooling = pooling,
                                          .raw_embeddings = true};
-    const size_t n_rows = pooling == CLLM_POOLING_NONE ? reference.n_tokens : 1;
-    const size_t n = n_rows * cllm_model_get_info(model)->n_embd_out;
-    float *rows = calloc(n, sizeof *rows);
     cllm_engine *engine;
     cllm_sequence *sequence;
     cllm_error err;
-    assert_non_null(rows);
     assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
+    const size_t n = (pooling == CLLM_POOLING_NONE ? reference.n_tokens : 1) * cllm_engine_n_embd_out(engine);
+    float *rows = calloc(n, sizeof *rows);
+    assert_non_null(rows);
     assert_ok(cllm_sequence_create(engine, &sequence, &err), &err);
     cllm_span span = {
         .sequence = sequence, .tokens = reference.tokens, .count = reference.n_tokens, .want = CLLM_WANT_EMBEDDING};
@@ -279,6 +280,11 @@ static void embeds_in_company(void **state) {
 
 static cllm_model *load_named(const char *name);
 
+static bool stop_after(void *user, uint64_t done, uint64_t total) {
+    const double *share = user;
+    return (double)done <= *share * (double)total;
+}
+
 static void encoders_only_embed(void **state) {
     (void)state;
     if (reference.n_folders < 2) skip();
@@ -290,7 +296,9 @@ static void encoders_only_embed(void **state) {
     const uint32_t n_ctx = cllm_model_get_info(model)->n_ctx_train;
     int32_t *tokens = calloc(n_ctx + 1, sizeof *tokens);
     assert_non_null(tokens);
-    assert_ok(cllm_engine_create(model, NULL, &engine, &err), &err);
+    const cllm_engine_options options = {.n_batch = 20, .device = "auto"};
+    assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
+    assert_non_null(strstr(cllm_engine_device_note(engine), "tokens that see later ones"));
     assert_ok(cllm_sequence_create(engine, &sequence, &err), &err);
     cllm_span span = {.sequence = sequence, .tokens = tokens, .count = 3};
     for (int want = CLLM_WANT_NOTHING; want < CLLM_WANT_EMBEDDING; want++) {
@@ -301,6 +309,13 @@ static void encoders_only_embed(void **state) {
     assert_ok(cllm_eval(engine, &span, 1, &err), &err);
     span.count = n_ctx;
     assert_ok(cllm_eval(engine, &span, 1, &err), &err);
+    for (double share = 0; share < 0.45; share += 0.09) { /* stopped in the middle, it holds nothing */
+        cllm_engine_set_progress(engine, stop_after, &share);
+        assert_error(cllm_eval(engine, &span, 1, &err), &err, CLLM_ERR_CANCELLED, "cancelled");
+        assert_int_equal(cllm_engine_stats(engine).pages_held, 0);
+    }
+    cllm_engine_set_progress(engine, NULL, NULL);
+    assert_ok(cllm_eval(engine, &span, 1, &err), &err);
     span.count = n_ctx + 1;
     snprintf(message, sizeof message, "%u tokens do not fit into a context of %u", n_ctx + 1, n_ctx);
     assert_error(cllm_eval(engine, &span, 1, &err), &err, CLLM_ERR_CONTEXT_FULL, message);
@@ -309,6 +324,83 @@ static void encoders_only_embed(void **state) {
     assert_error(cllm_engine_create(model, &longer, &engine, &err), &err, CLLM_ERR_ARGUMENT, "positions");
     free(tokens);
     cllm_model_destroy(model);
+}
+
+enum { RANK_EMBD = 64, RANK_SCORES = 3 };
+static float rank_dense[RANK_EMBD][RANK_EMBD], rank_dense_bias[RANK_EMBD], rank_output[RANK_SCORES][RANK_EMBD];
+
+/* The model with another pooling_type, its keys for the tokenizer left out, and a classifier of labels a, b and c. */
+static const char *write_classifier(const cllm_gguf *gguf, const char *architecture, bool dense) {
+    static const char *const labels[RANK_SCORES] = {"a", "b", "c"};
+    char key[128];
+    gguf_builder g;
+    builder_init(&g);
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
+        const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
+        if (strncmp(m->key, "tokenizer.", 10) == 0 || strstr(m->key, "pooling_type")) continue;
+        if (m->value.type == CLLM_UINT32) builder_u32(&g, m->key, (uint32_t)m->value.u);
+        if (m->value.type == CLLM_FLOAT32) builder_f32(&g, m->key, (float)m->value.f);
+        if (m->value.type == CLLM_BOOL) builder_bool(&g, m->key, m->value.b);
+        if (m->value.type != CLLM_STRING) continue;
+        snprintf(key, sizeof key, "%.*s", (int)m->value.string.length, m->value.string.data);
+        builder_string(&g, m->key, key);
+    }
+    snprintf(key, sizeof key, "%s.pooling_type", architecture);
+    builder_u32(&g, key, 4);
+    snprintf(key, sizeof key, "%s.classifier.output_labels", architecture);
+    builder_strings(&g, key, labels, RANK_SCORES);
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
+        builder_tensor(&g, t->name, (uint32_t)t->type, t->n_dims, t->shape, t->data, (size_t)t->n_bytes);
+    }
+    const uint64_t square[] = {RANK_EMBD, RANK_EMBD}, wide[] = {RANK_EMBD, RANK_SCORES};
+    for (size_t i = 0; i < RANK_EMBD; i++) {
+        rank_dense_bias[i] = 0.1f * (float)(i % 5);
+        for (size_t k = 0; k < RANK_EMBD; k++) rank_dense[i][k] = 0.05f * (float)((i * 7 + k * 3) % 11) - 0.25f;
+        for (size_t k = 0; k < RANK_SCORES; k++) rank_output[k][i] = 0.1f * (float)((i * 5 + k) % 7) - 0.3f;
+    }
+    if (dense) builder_tensor(&g, "cls.weight", QUANT_F32, 2, square, rank_dense, sizeof rank_dense);
+    if (dense) builder_tensor(&g, "cls.bias", QUANT_F32, 1, square, rank_dense_bias, sizeof rank_dense_bias);
+    builder_tensor(&g, "cls.output.weight", QUANT_F32, 2, wide, rank_output, sizeof rank_output);
+    return builder_write(&g, "rank.gguf");
+}
+
+/* A score for each label: of bert's first row, through a dense layer and tanh; of qwen3's last, whose scores are shares. */
+static void classifiers_give_scores(void **state) {
+    (void)state;
+    if (reference.n_folders < 2) skip();
+    static const char *const names[] = {"bert", "qwen3-embedding"};
+    for (int i = 0; i < 2; i++) {
+        const bool dense = i == 0;
+        const run how = {CLLM_KV_F32, 16, 2, NULL};
+        cllm_model *usual = load_named(names[i]), *model;
+        cllm_error err;
+        const cllm_model_info *info = cllm_model_get_info(usual);
+        assert_int_equal(info->n_embd, RANK_EMBD);
+        const char *path = write_classifier(cllm_model_gguf(usual), info->architecture, dense);
+        assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+        assert_int_equal(cllm_model_get_info(model)->pooling, CLLM_POOLING_RANK);
+        assert_int_equal(cllm_model_get_info(model)->n_scores, RANK_SCORES);
+        float *row = embeddings_of(usual, dense ? CLLM_POOLING_CLS : CLLM_POOLING_LAST, how);
+        double x[RANK_EMBD], scores[RANK_SCORES] = {0}, sum = 0;
+        for (size_t r = 0; r < RANK_EMBD; r++) {
+            double y = dense ? (double)rank_dense_bias[r] : (double)row[r];
+            for (size_t c = 0; dense && c < RANK_EMBD; c++) y += (double)rank_dense[r][c] * (double)row[c];
+            x[r] = dense ? tanh(y) : y;
+        }
+        for (size_t k = 0; k < RANK_SCORES; k++)
+            for (size_t c = 0; c < RANK_EMBD; c++) scores[k] += (double)rank_output[k][c] * x[c];
+        for (size_t k = 0; k < RANK_SCORES; k++) sum += exp(scores[k]);
+        float *got = embeddings_of(model, CLLM_POOLING_MODEL, how);
+        for (size_t k = 0; k < RANK_SCORES; k++) {
+            const double want = dense ? scores[k] : exp(scores[k]) / sum;
+            if (!(fabs((double)got[k] - want) <= 1e-5)) fail_msg("score %zu is %g, not %g", k, (double)got[k], want);
+        }
+        free(got);
+        free(row);
+        cllm_model_destroy(model);
+        cllm_model_destroy(usual);
+    }
 }
 
 /* ------------------------------------------------------------------------------------------- sliding windows */
@@ -611,9 +703,10 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"mpt", "position_embd."},
         {"mimo2", "attn_sinks."},
     };
-    static const char *const own_output[] = {
-        "qwen2moe", "mimo2",  "olmo2", "olmo3", "olmoe",      "dbrx",    "stablelm", "internlm2", "gpt-oss", "phi2",
-        "baichuan", "xverse", "orion", "dots1", "minimax-m2", "glm4moe", "gptneox",  "nemotron",  "chatglm"};
+    static const char *const own_output[] = {"qwen2moe",   "step35",   "mimo2",    "olmo2",     "olmo3",
+                                             "olmoe",      "dbrx",     "stablelm", "internlm2", "gpt-oss",
+                                             "phi2",       "baichuan", "xverse",   "orion",     "dots1",
+                                             "minimax-m2", "glm4moe",  "gptneox",  "nemotron",  "chatglm"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;
@@ -721,7 +814,7 @@ int main(void) {
                  {"has the same bits", same_bits},
                  {"is asked for each tensor", each_tensor_is_asked_for}};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
-    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 4];
+    static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 10];
     static char names[N_KINDS * MOST_FAMILIES][96];
     size_t n_tests = 0;
     read_reference();
@@ -738,6 +831,7 @@ int main(void) {
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(blocks_that_draft_do_not_count);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(embedded_positions_end_the_context);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(encoders_only_embed);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(classifiers_give_scores);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(latent_keys_and_values_may_be_one_tensor);
     return _cmocka_run_group_tests("families", tests, n_tests, NULL, NULL);
 }

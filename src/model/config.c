@@ -506,6 +506,7 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
                          "%g is not greater than 1",
                          (double)fminf(config->rope_freq_base, config->rope_freq_base_windowed));
     config->rope_dimension_count_windowed = config->rope_dimension_count;
+    if (traits->full_rope_halved) config->rope_dimension_count /= 2;
     status =
         get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL, &config->rope_dimension_count_windowed, err);
     for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++)
@@ -909,16 +910,16 @@ static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config 
                         key.text);
 }
 
-/* Of each layer, or one of all. These keys have no prefix. */
-static cllm_status read_activation_number(const cllm_gguf *gguf, model_config *config, const char *key, size_t number,
-                                          cllm_error *err) {
+/* Of each layer, or one of all. field: offset in layer_config. */
+static cllm_status get_each_f32(const cllm_gguf *gguf, model_config *config, const char *key, gguf_need need,
+                                size_t field, cllm_error *err) {
     const cllm_value *value = cllm_gguf_find(gguf, key);
     const bool is_array = value && value->type == CLLM_ARRAY;
     cllm_array rest = {0};
     cllm_value element;
     float one = 0;
-    cllm_status status = is_array ? gguf_get_array(gguf, key, GGUF_REQUIRED, CLLM_FLOAT32, &rest, err)
-                                  : gguf_get_f32(gguf, key, GGUF_REQUIRED, &one, err);
+    cllm_status status =
+        is_array ? gguf_get_array(gguf, key, need, CLLM_FLOAT32, &rest, err) : gguf_get_f32(gguf, key, need, &one, err);
     if (status == CLLM_OK && is_array && rest.count != config->n_blocks)
         return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: %" PRIu64 " values for %" PRIu32 " layers",
                             key, rest.count, config->n_blocks);
@@ -927,23 +928,48 @@ static cllm_status read_activation_number(const cllm_gguf *gguf, model_config *c
         if (!isfinite(one))
             return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET, "%s: %g of layer %" PRIu32 " is not finite",
                                 key, (double)one, i);
-        config->layers[i].activation_numbers[0][number] = one;
+        memcpy((char *)&config->layers[i] + field, &one, sizeof one);
     }
     return status;
 }
 
-static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+static float softplus(float x) { return x > 30 ? x : (float)log1p(exp((double)x)); }
+
+/* These keys have no prefix. */
+static cllm_status read_xielu(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char *const keys[ACTIVATION_NUMBERS] = {"xielu.alpha_p", "xielu.alpha_n", "xielu.beta", "xielu.eps"};
     cllm_status status = CLLM_OK;
-    if (config->traits->activation != XIELU) return status;
     for (size_t i = 0; status == CLLM_OK && i < ACTIVATION_NUMBERS; i++)
-        status = read_activation_number(gguf, config, keys[i], i, err);
+        status = get_each_f32(gguf, config, keys[i], GGUF_REQUIRED,
+                              offsetof(layer_config, activation_numbers) + i * sizeof(float), err);
     for (layer_config *l = config->layers; status == CLLM_OK && l < config->layers + config->n_layers; l++) {
-        float *const a = &l->activation_numbers[0][0], *const b = a + 1, *const c = a + 2; /* softplus of the file's */
-        *a = (float)log1p(exp((double)*a));
-        *b = *c + (float)log1p(exp((double)*b));
+        float *const numbers = l->activation_numbers[0];
+        numbers[0] = softplus(numbers[0]);
+        numbers[1] = numbers[2] + softplus(numbers[1]);
     }
     return status;
+}
+
+/* A limit of 0 is none. */
+static cllm_status read_limits(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char *const suffixes[] = {"swiglu_clamp_shexp", "swiglu_clamp_exp"}; /* of activation_numbers */
+    for (size_t i = 0; i < 2; i++) {
+        cllm_status status = get_each_f32(
+            gguf, config, key_of(config, suffixes[i]).text, GGUF_OPTIONAL,
+            offsetof(layer_config, activation_numbers) + i * sizeof(config->layers->activation_numbers[0]), err);
+        if (status != CLLM_OK) return status;
+        for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {
+            float *const limit = l->activation_numbers[i];
+            if (*limit < 0) return bad_value(err, config, suffixes[i], "%g is negative", (double)*limit);
+            if (*limit == 0) *limit = INFINITY;
+        }
+    }
+    return CLLM_OK;
+}
+
+static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    if (config->traits->activation == XIELU) return read_xielu(gguf, config, err);
+    return config->traits->activation == LIMITED_SWIGLU ? read_limits(gguf, config, err) : CLLM_OK;
 }
 
 /* Has a layer of the file a router, or experts for one that is missing? */

@@ -287,17 +287,19 @@ typedef struct model_traits {
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
 
-    uint32_t window_period;    /* the last layer of so many looks back all the way, the others see a window;
+    uint32_t window_period;   /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
-    bool full_layer_first;     /* of so many, instead of last */
-    bool window_chunked;       /* windows stand one after another: a token sees its own as far as itself */
-    uint32_t window;           /* where the file does not say */
-    uint32_t window_layers;    /* only a model of so many layers has windows; 0: any */
-    bool windowed_unscaled;    /* RoPE of windowed layers is never stretched, and has no factors */
-    bool shares_keys;          /* read how many layers, the last, have the keys and values of earlier ones */
-    float windowed_freq_base;  /* 0: that of the other layers; a key may say otherwise */
-    uint32_t rope_layers;      /* only a model of so many layers has RoPE; 0: any */
-    uint32_t no_rope_period;   /* the last layer of every so many has no RoPE */
+    bool full_layer_first;    /* of so many, instead of last */
+    bool window_chunked;      /* windows stand one after another: a token sees its own as far as itself */
+    uint32_t window;          /* where the file does not say */
+    uint32_t window_layers;   /* only a model of so many layers has windows; 0: any */
+    bool windowed_unscaled;   /* RoPE of windowed layers is never stretched, and has no factors */
+    bool shares_keys;         /* read how many layers, the last, have the keys and values of earlier ones */
+    float windowed_freq_base; /* 0: that of the other layers; a key may say otherwise */
+    uint32_t rope_layers;     /* only a model of so many layers has RoPE; 0: any */
+    uint32_t no_rope_period;  /* the last layer of every so many has no RoPE */
+    bool
+        full_rope_halved; /* layers without window rotate half as many elements; a list of factors has those of windows */
     bool rope_in_windows_only; /* where there are windows */
     bool rope_in_dense_layers; /* and in the first layers that are no mixture */
     bool

@@ -514,7 +514,8 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
 
 /* A frequency is divided by its factor. */
 static const float *bind_rope_factors(binder *b, const char *stem) {
-    const uint32_t n = b->config->rope_dimension_count / 2;
+    const model_config *c = b->config;
+    const uint32_t n = (c->traits->full_rope_halved ? c->rope_dimension_count_windowed : c->rope_dimension_count) / 2;
     const tensor_name name = name_of(-1, stem, "weight");
     const float *factors = n > 0 ? bind_vector(b, name.text, 1, n, true) : NULL;
     for (uint32_t i = 0; b->status == CLLM_OK && factors && i < n; i++)
