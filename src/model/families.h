@@ -197,7 +197,7 @@ typedef enum expert_gating {
     GATING_SOFTMAX_OF_CHOSEN = 3, /* chosen by logit, softmax over those alone */
 } expert_gating;
 
-/* What a layer carries from token to token (docs/04-transformer.md). */
+/* What a layer carries from token to token (docs/09-families.md). */
 typedef enum recurrent_kind {
     RECURRENT_NONE,
     RECURRENT_SHORT_CONVOLUTION, /* the last inputs of a gated convolution alone (Liquid AI 2025) */
