@@ -675,9 +675,9 @@ static bool is_optional(const char *tensor, const char *family_name) {
         const char *family, *tensor;
     } known[] = {
         {"", "token_types."},
-        {"jina", "attn_q_norm."},
-        {"jina", "attn_k_norm."},
-        {"jina", "attn_norm_2."},
+        {"jina", "attn_q_norm.w"},
+        {"jina", "attn_k_norm.w"},
+        {"jina", "attn_norm_2.w"},
         {"", "dense_3."},
         {"", "rope_freqs."},
         {"", "rope_factors_"},
