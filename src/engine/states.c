@@ -1,3 +1,4 @@
+/* Which slot holds what of a sequence (states.h). The bytes are the store's, and a pass writes them. */
 #include "engine/states.h"
 
 #include <string.h>

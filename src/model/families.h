@@ -34,21 +34,21 @@ typedef enum tensor_extent {
     DIM_PER_LAYER, /* n_embd_per_layer */
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
     DIM_KV_RANK,
-    DIM_KV_RANK_ROTATED,   /* these with the rotated elements of a key after them, */
-    DIM_KEY_PLAIN,         /* the elements of a key that are not rotated, */
-    DIM_VALUE_LATENT,      /* and a value's; */
-    DIM_KV_B,              /* both of all heads */
-    DIM_STATE_IN,          /* recurrent layers (config.h): what the first product makes, */
-    DIM_STATE_CHANNELS,    /* of which so many go through the convolution, */
-    DIM_STATE_KERNEL,      /* which sees so many tokens; */
-    DIM_STATE_INNER,       /* what the last product reads; */
-    DIM_STATE_HEADS,       /* heads that carry a state, */
-    DIM_STATE_PAIRS,       /* twice as many, */
-    DIM_STATE_SIZE,        /* elements of a key, */
-    DIM_STATE_A_ROWS,      /* of ssm_a, */
-    DIM_STATE_A_LENGTH,    /* */
-    DIM_STATE_D_ROWS,      /* and of ssm_d; */
-    DIM_STATE_D_LENGTH,    /* */
+    DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key after them, */
+    DIM_KEY_PLAIN,       /* the elements of a key that are not rotated, */
+    DIM_VALUE_LATENT,    /* and a value's; */
+    DIM_KV_B,            /* both of all heads */
+    DIM_STATE_IN,        /* recurrent layers (config.h): what the first product makes, */
+    DIM_STATE_CHANNELS,  /* of which so many go through the convolution, */
+    DIM_STATE_KERNEL,    /* which sees so many tokens; */
+    DIM_STATE_INNER,     /* what the last product reads; */
+    DIM_STATE_HEADS,     /* heads that carry a state, */
+    DIM_STATE_PAIRS,     /* twice as many, */
+    DIM_STATE_SIZE,      /* elements of a key, */
+    DIM_STATE_A_ROWS,    /* rows of ssm_a */
+    DIM_STATE_A_LENGTH,  /* and their length, */
+    DIM_STATE_D_ROWS,    /* and the same of ssm_d; */
+    DIM_STATE_D_LENGTH,
     DIM_STATE_NORMS,       /* norms of what the state gives, */
     DIM_STATE_NORM_LENGTH, /* and how long they are; */
     DIM_STEP_RANK,         /* the length of Mamba's steps, compressed, */
