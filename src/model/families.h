@@ -269,8 +269,8 @@ typedef struct model_traits {
     mixer_plan mixers;
     tensor_set recurrent_tensors; /* that such a layer has in the place of `tensors` */
     bool groups_in_turn;          /* head n reads group n % n_groups; else neighbouring heads share one */
-    bool one_part_layers;    /* a layer with feed_forward_length 0 is a mixer alone, another one without heads of keys
-                                     and values is a network alone */
+    /* a layer with feed_forward_length 0 is a mixer alone, another one without heads of keys and values a network alone */
+    bool one_part_layers;
     bool query_gate;         /* a head of attn_q is its query, and then a gate of what attention gives */
     bool plain_ffn_norm;     /* ffn_norm has no .weight in the file */
     const char *output_norm; /* its name in the file; NULL: output_norm */
