@@ -10,6 +10,8 @@ int inspect(const options *o);
 int tokenize(const options *o);
 int detokenize(const options *o);
 int eval(const options *o);
+int embed(const options *o);
+int rerank(const options *o);
 int check_grammar(const options *o);
 int render_template(const options *o);
 int bench(const options *o);

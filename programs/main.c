@@ -28,6 +28,12 @@ const command commands[] = {
      "Turn token ids, from the arguments or standard input, back into the text.", detokenize},
     {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
      "Run tokens and print the likeliest next token after each, or measure perplexity on a text.", eval},
+    {EMBED, "embed", "MODEL.gguf [TEXT | -p TEXT | -f FILE | --tokens IDS] [--json | --raw | --cosine] [options]",
+     "Turn each line of a text into a vector: numbers that are close to those of texts with a similar meaning.", embed},
+    {RERANK, "rerank", "MODEL.gguf -p QUERY [-f FILE] [--json] [options]",
+     "Sort documents, a line each, by how well they answer a query.\n"
+     "Prints index, score and document, the best first.",
+     rerank},
     {TEMPLATE, "template", "[MODEL.gguf] [--chat-template NAME|FILE] [-f FILE] [--parts | --parse] [options]",
      "Render a conversation, a JSON object of messages and other variables on standard input, by a chat template;\n"
      "or with --parse read a model's answer.",

@@ -66,7 +66,8 @@ typedef struct option_row {
 #define FIELD(name) offsetof(options, name)
 #define WRITES      (GENERATE | CHAT)
 #define SAMPLES     (WRITES | SERVE)
-#define RUNS        (SAMPLES | EVAL | BENCH)
+#define EMBEDS      (EMBED | RERANK)
+#define RUNS        (SAMPLES | EVAL | BENCH | EMBEDS)
 #define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE | TEMPLATE | GRAMMAR)
 #define MOST_TOKENS (1 << 24) /* of a measurement */
 
@@ -86,6 +87,13 @@ static const option_row rows[] = {
              "after the model"},
     {IN_TEXT, CHAT, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the question, which may also be the argument after the model; - reads standard input"},
+    {IN_TEXT, EMBED, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
+     .help = "the text, of which each line gives a vector; it may also be the argument after the model; without it and "
+             "--file standard input is read"},
+    {IN_TEXT, EMBED, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the texts from a file, a line each"},
+    {IN_TEXT, RERANK, 'p', "prompt", TEXT, FIELD(prompt), "QUERY", .help = "what the documents are to answer"},
+    {IN_TEXT, RERANK, 'f', "file", TEXT, FIELD(file), "FILE", .computed = "standard input",
+     .help = "read the documents from a file, a line each"},
     {IN_TEXT, GENERATE, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the prompt from a file of any bytes"},
     {IN_TEXT, CHAT, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 1, INT32_MAX, .or_minus_one = true, .computed = "-1",
      .help = "most tokens of an answer; -1 goes on until the model ends it or the context is full"},
@@ -135,6 +143,8 @@ static const option_row rows[] = {
      .help = "keep the text to a regular expression, which matches the whole of it"},
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "choice", TEXT, FIELD(choice), "FILE",
      .help = "keep the text to one of the lines of a file"},
+    {IN_TEXT, EMBED, 0, "tokens", TEXT, FIELD(tokens), "IDS",
+     .help = "the ids of one text, such as 1,2,3, instead of text"},
     {IN_TEXT, EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS",
      .help = "the ids to run, such as 1,2,3; - reads standard input"},
     {IN_TEXT, EVAL, 0, "text", TEXT, FIELD(text), "FILE",
@@ -225,7 +235,7 @@ static const option_row rows[] = {
      .help = "a line for the shell to run in turn with each test; {model} {threads} {prompt} {gen} {depth} "
              "{sequences} are filled in, and its last line of output is 'ppN X tgN@D Y', or of sequences 'btS@D Y'"},
 
-    {IN_SPEED, WRITES | EVAL, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024,
+    {IN_SPEED, WRITES | EVAL | EMBEDS, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024,
      .computed = "the cores this process may use", .help = "threads to compute with"},
     {IN_SPEED, SERVE, 't', "threads", WHOLE, FIELD(threads), "N", 1, 1024, .computed = "the cores this process may use",
      .help = "threads to compute with"},
@@ -245,10 +255,16 @@ static const option_row rows[] = {
      .help = "requests that may wait; more are refused with status 503"},
     {IN_SPEED, SERVE, 0, "pooling", CHOICE, FIELD(pooling), "model|none|mean|cls|last|rank", .initial = "model",
      .help = "how an embedding is made of a text's tokens; model is as the file says, or the last"},
+    {IN_OUTPUT, EMBED, 0, "pooling", CHOICE, FIELD(pooling), "none|mean|cls|last|rank",
+     .computed = "as the file says, else last",
+     .help = "how a vector is made of a text's tokens; none gives one for each token, rank the classifier's scores"},
+    {IN_OUTPUT, EMBED, 0, "no-normalize", FLAG, FIELD(no_normalize), .help = "do not scale vectors to length 1"},
+    {IN_OUTPUT, EMBED, 0, "raw", FLAG, FIELD(raw), .help = "write float32 numbers, little-endian, and nothing else"},
+    {IN_OUTPUT, EMBED, 0, "cosine", FLAG, FIELD(cosine), .help = "print the cosine of the angle between two lines"},
     {IN_SPEED, EVAL, 0, "ctx", WHOLE, FIELD(ctx), "N", 1, INT32_MAX,
      .computed = "as much of the model's as fits in memory; with --text 512",
      .help = "context in tokens; with --text the length of a chunk"},
-    {IN_SPEED, SAMPLES | EVAL, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
+    {IN_SPEED, SAMPLES | EVAL | EMBEDS, 0, "batch", WHOLE, FIELD(batch), "N", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
     {IN_SPEED, BENCH, 0, "batch", COUNTS, FIELD(batches), "N,..", 1, 1 << 16, .initial = "512",
      .help = "most tokens in one forward pass"},
@@ -344,7 +360,7 @@ static const option_row rows[] = {
     {IN_OUTPUT, EVAL, 0, "logits", TEXT, FIELD(logits), "FILE",
      .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
-    {IN_OUTPUT, INSPECT | TOKENIZE | BENCH | LIST, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
+    {IN_OUTPUT, INSPECT | TOKENIZE | BENCH | LIST | EMBEDS, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
     {IN_TEXT, GRAMMAR, 0, "check", FLAG, FIELD(check), .help = "FILEs follow, whose texts are checked"},
     {IN_OUTPUT, GRAMMAR, 0, "timings", FLAG, FIELD(timings),
      .help = "print the times as JSON instead, in microseconds: to compile the grammar, and to make a mask"},
@@ -704,7 +720,7 @@ static int place_arguments(const command *c, options *o) {
     if (c->bit == GENERATE && !named && !strpbrk(o->model, "./:") && access(o->model, F_OK) != 0)
         return usage_error("'%s' is not a command or a file; see 'mini-cllm --help'", o->model);
     if (o->n_arguments == 0 || (c->bit & (DETOKENIZE | BENCH | GRAMMAR | SERVE))) return 0;
-    if (!(c->bit & (WRITES | TOKENIZE)))
+    if (!(c->bit & (WRITES | TOKENIZE | EMBED)))
         return usage_error("unexpected argument '%s' after the model '%s'; see 'mini-cllm%s%s --help'", o->arguments[0],
                            o->model, space, c->name);
     if (o->prompt || o->file)

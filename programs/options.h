@@ -79,9 +79,10 @@ typedef struct options {
     bool repack;            /* move the weights into memory in the kernels' own order */
     bool json, show_pieces; /* forms of output */
     bool csv, markdown;
-    bool show_parts; /* of a rendered template */
-    bool adapt;      /* messages to what the template takes */
-    bool parse;      /* an answer */
+    bool raw, cosine, no_normalize; /* of vectors */
+    bool show_parts;                /* of a rendered template */
+    bool adapt;                     /* messages to what the template takes */
+    bool parse;                     /* an answer */
     bool show_tensors;
     bool no_bos, no_special;
     bool quiet, verbose;
@@ -91,7 +92,7 @@ typedef struct options {
     text_list host, alias, allow_host, cors;
     uint64_t port, parallel, queue, cache_ram; /* cache_ram: MiB, UINT64_MAX: no limit */
     bool kv_unified;
-    const char *pooling;                /* a name of pooling_of's */
+    const char *pooling;                /* a name of pooling_of's; of embed, too */
     const char *api_key, *api_key_file; /* or NULL */
     bool no_auth, strict_model, no_webui, log_prompts;
     const char *api_prefix;
@@ -131,7 +132,9 @@ enum {
     LIST = 512,
     REMOVE = 1024,
     GRAMMAR = 2048,
-    SERVE = 4096
+    SERVE = 4096,
+    EMBED = 8192,
+    RERANK = 16384
 };
 
 typedef struct command {

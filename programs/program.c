@@ -454,6 +454,7 @@ int run_start(run *r, uint64_t n_ctx) {
                                             : 0,
         .cache_bytes = r->cache_bytes,
         .pooling = r->pooling,
+        .raw_embeddings = r->raw_embeddings,
         .exact = o->exact || o->draft_model || strcmp(o->draft, "lookup") == 0,
         .progress = on_eval,
         .user = r,

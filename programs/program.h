@@ -107,6 +107,7 @@ typedef struct run {
     uint32_t n_positions;    /* of them together; 0: as many as each may have by itself */
     uint64_t cache_bytes;    /* of the prefix cache */
     cllm_pooling pooling;
+    bool raw_embeddings; /* they are not scaled to length 1 */
     double load_seconds;
     char stage[80];     /* what is evaluated, for the progress bar; "": draw none */
     double stage_start; /* when it became other than "" */

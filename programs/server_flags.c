@@ -452,7 +452,10 @@ static const flag flags[] = {
      .kind = IDLE,
      .variable = "LLAMA_ARG_EMBEDDINGS",
      .why = "embeddings are there always"},
-    {{"--rerank", "--reranking"}, .kind = REFUSED, .variable = "LLAMA_ARG_RERANKING"},
+    {{"--rerank", "--reranking"},
+     .kind = IDLE,
+     .variable = "LLAMA_ARG_RERANKING",
+     .why = "reranking is there always, for models that can"},
 
     /* images */
     {{"-mm", "--mmproj"}, .kind = SAME, .ours = "mmproj", .variable = "LLAMA_ARG_MMPROJ"},

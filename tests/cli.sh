@@ -42,6 +42,8 @@ chat --grammar --json-schema --json-order --regex --choice --save --load --min-p
 inspect --json --tensors --ctx --override --model
 tokenize --prompt --no-bos --no-special --pre --text --json --override --model
 detokenize --pre --override --model
+embed --prompt --file --tokens --pooling --no-normalize --json --raw --cosine --pre --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
+rerank --prompt --file --json --pre --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 grammar --grammar --json-schema --json-order --regex --choice --check --timings --pre --override --model
 template --file --chat-template --chat-template-kwargs --parse --tools --now --adapt --parts --override --model
 eval --tokens --text --logits --pre --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
@@ -185,6 +187,13 @@ done <<'END'
 2|eval needs either --tokens or --text|eval m.gguf
 2|eval needs either --tokens or --text|eval m.gguf --tokens 1 --text f
 2|--logits needs --tokens|eval m.gguf --text f --logits g
+2|--json, --raw and --cosine exclude each other|embed m.gguf --json --raw
+2|--tokens and a text exclude each other|embed m.gguf a --tokens 1
+2|the argument 'a' and --file are two prompts|embed m.gguf a -f b
+2|--pooling: 'max' is not one of: none|embed m.gguf --pooling max
+2|--cosine compares one vector of each text|embed m.gguf --cosine --pooling none
+2|rerank needs a query|rerank m.gguf
+2|unexpected argument 'a' after the model|rerank m.gguf a
 1|/nonexistent.gguf: |/nonexistent.gguf
 1|/nonexistent.gguf: |inspect /nonexistent.gguf
 1|programs: |tokenize programs -p x

@@ -24,6 +24,8 @@ rm|Output
 inspect|Speed and memory,Model,Output
 tokenize|Text,Model,Output
 eval|Text,Speed and memory,Model,Output
+embed|Text,Speed and memory,Model,Output
+rerank|Text,Speed and memory,Model,Output
 bench|Measurement,Speed and memory,Model,Output
 serve|Server,Text,Sampling,Speed and memory,Model,Output
 END

@@ -50,6 +50,21 @@ adopt python3 tests/serve_ollama.py "$url"
 serving_ends
 check 'after requests of ollama: exit 143' exits 143
 
+# an encoder, with a classifier of our own
+encoder=$shared/families2/bert.gguf
+if [ -r "$encoder" ] && python3 tests/support/make_ranker.py "$encoder" "$temporary/ranker.gguf"; then
+    ends=tokenizer.ggml.add_eos_token=bool:true
+    for kind in embed none rank; do
+        case $kind in embed) pooling=model ;; *) pooling=$kind ;; esac
+        serving "$temporary/ranker.gguf" --pooling $pooling --override $ends
+        adopt python3 tests/serve_embed.py "$url" $kind "$program" "$temporary/ranker.gguf" --override $ends
+        serving_ends
+        check "after requests to an encoder, $kind: exit 143" exits 143
+    done
+else
+    skip 'vectors of an encoder' "$encoder is missing"
+fi
+
 # a server of pulled models, beside a server that plays the Hub
 python3 tests/hub_server.py "$any" "$temporary/hub" >"$temporary/ports" &
 hub=$!

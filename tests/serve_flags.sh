@@ -85,7 +85,6 @@ done <<'END'
 --tools all is not supported: the server runs no tools|--tools all
 --rpc a:1 is not supported|--rpc a:1
 --no-models-autoload is not supported|--no-models-autoload
---rerank is not supported|--rerank
 --context-shift is not supported: a full context ends the text|--context-shift
 --reasoning-budget 0 is not supported|--reasoning-budget 0
 --reasoning-format none is not supported|--reasoning-format=none

@@ -32,7 +32,7 @@ refused("POST /props", "/props", {"a": 1}, 501, type="not_supported_error")
 check("lora-adapters: none", ask(url, "/lora-adapters")[2] == [])
 refused("POST /lora-adapters", "/lora-adapters", [], 501, type="not_supported_error")
 for path in ("/rerank", "/v1/rerank", "/reranking", "/v1/reranking"):
-    refused(path, path, {"query": "a", "documents": ["b"]}, 501, type="not_supported_error")
+    refused(path, path, {"query": "a", "documents": ["b"]}, 501, type="not_supported_error") # the model has no classifier
 name = ask(url, "/v1/models")[2]["data"][0]["id"]
 
 # ---- tokens

@@ -22,10 +22,14 @@ static uint64_t fresh_number(void) {
 request *ask_begin(const char *model, request_kind kind, const char *id_prefix, failure *f) {
     served_model *m = model_acquire(model, f);
     if (!m) return NULL;
-    request *r = request_create(kind);
+    const bool is_wrong = kind != REQUEST_EMBED && cllm_model_get_info(m->run.model)->is_encoder;
+    request *r = is_wrong ? NULL : request_create(kind);
     if (!r) {
         model_release(m);
-        refuse_memory(f);
+        if (is_wrong)
+            refuse(f, 400, "model", "model: this one makes vectors of texts, at /v1/embeddings, and writes no text");
+        else
+            refuse_memory(f);
         return NULL;
     }
     r->model = m;
@@ -417,6 +421,11 @@ bool ask_text(request *r, const char *text, size_t length, failure *f) {
     if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
     if (count == 0 && cllm_tokenizer_bos(t) >= 0) tokens[count++] = cllm_tokenizer_bos(t);
     return request_add_prompt(r, tokens, count) || refuse_memory(f);
+}
+
+bool ask_one_vector(const request *r, failure *f) {
+    if (cllm_engine_pooling(r->model->run.engine) != CLLM_POOLING_NONE) return true;
+    return refuse(f, 400, NULL, "the server has pooling none, which gives a vector for each token: POST /embedding");
 }
 
 /* ------------------------------------------------------------------------------------------------- chat */

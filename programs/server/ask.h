@@ -23,6 +23,9 @@ bool ask_schema(request *r, const char *field, const json_t *schema, bool in_ord
 /* A text to go on from, or to embed: its tokens become a prompt. It is the client's own template, so special tokens are read in it. */
 bool ask_text(request *r, const char *text, size_t length, failure *f);
 
+/* Does the model give one vector for a text, and not one for each token? Else it is refused. */
+bool ask_one_vector(const request *r, failure *f);
+
 /* A conversation, in OpenAI's form. */
 typedef struct chat_request {
     const json_t *messages;

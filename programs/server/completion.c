@@ -338,7 +338,9 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
 }
 
 static bool take_embedding(choice *c, event *e, const cllm_span *span) {
-    e->n_floats = cllm_engine_n_embd_out(c->request->model->run.engine);
+    const cllm_engine *engine = c->request->model->run.engine;
+    const size_t n_rows = cllm_engine_pooling(engine) == CLLM_POOLING_NONE ? span->count : 1;
+    e->n_floats = n_rows * cllm_engine_n_embd_out(engine);
     e->embedding = malloc(e->n_floats * sizeof *e->embedding);
     if (!e->embedding) return false;
     memcpy(e->embedding, span->rows, e->n_floats * sizeof *e->embedding);

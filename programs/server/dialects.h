@@ -43,6 +43,8 @@ void llama_tokenize(exchange *x);
 void llama_detokenize(exchange *x);
 void llama_apply_template(exchange *x);
 void llama_embeddings(exchange *x);
+
+/* rerank.c: documents by a query */
 void llama_rerank(exchange *x);
 
 /* llama_state.c: what it tells of itself, and lets clients change */

@@ -146,13 +146,19 @@ static double divisor_of(const float *values, size_t n, int64_t norm) {
 
 static json_t *embeddings_whole(request *r) {
     const json_int_t norm = json_integer_value(json_object_get(r->details, "norm"));
+    const size_t n_embd = cllm_engine_n_embd_out(r->model->run.engine);
     json_t *list = json_array();
     for (size_t i = 0; i < r->n_choices; i++) {
         const outcome *a = &r->outcomes[i];
-        const double divisor = divisor_of(a->embedding, a->n_floats, norm);
-        json_t *one = json_object(), *rows = json_array(), *row = json_array();
-        for (size_t k = 0; k < a->n_floats; k++) json_add(&row, json_number((double)a->embedding[k] / divisor));
-        json_add(&rows, row); /* one vector for all tokens */
+        json_t *one = json_object(), *rows = json_array();
+        for (size_t first = 0; first < a->n_floats;
+             first += n_embd) { /* one for all tokens; of pooling none for each */
+            const double divisor = divisor_of(a->embedding + first, n_embd, norm);
+            json_t *row = json_array();
+            for (size_t k = first; k < first + n_embd; k++)
+                json_add(&row, json_number((double)a->embedding[k] / divisor));
+            json_add(&rows, row);
+        }
         json_put(&one, "index", json_integer((json_int_t)i));
         json_put(&one, "embedding", rows);
         json_add(&list, one);
@@ -176,9 +182,3 @@ static bool take_embeddings(request *r, const json_t *body, failure *f) {
 }
 
 void llama_embeddings(exchange *x) { answer_with(x, REQUEST_EMBED, "embd-", &embeddings_form, take_embeddings); }
-
-void llama_rerank(exchange *x) {
-    failure f;
-    refuse(&f, 501, NULL, "reranking is not supported: no model here gives scores to documents");
-    answer_failure(x, &f);
-}

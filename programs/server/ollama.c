@@ -604,6 +604,7 @@ static void cut_prompt(request *r) {
 
 static bool add_input(request *r, const char *name, const json_t *text, bool cuts, failure *f) {
     if (!json_is_string(text)) return refuse(f, 400, name, "%s: a text, or a list of them, is wanted here", name);
+    if (!ask_one_vector(r, f)) return false;
     if (!ask_text(r, json_string_value(text), json_string_length(text), f)) return false;
     if (cuts) cut_prompt(r);
     return true;

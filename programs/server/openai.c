@@ -609,6 +609,7 @@ static bool take_embeddings(request *r, const json_t *body, failure *f) {
     const json_t *given = field_find(body, "input");
     const uint32_t n_embd = cllm_engine_n_embd_out(r->model->run.engine);
     int64_t n_dims = n_embd;
+    if (!ask_one_vector(r, f)) return false;
     if (!field_string(body, "encoding_format", &format, f) ||
         !field_whole(body, "dimensions", 1, INT32_MAX, &n_dims, f))
         return false;

@@ -1,0 +1,107 @@
+/* Documents by how well they answer a query: a line a document, the best first. */
+#include "commands.h"
+#include "embedder.h"
+#include "json_output.h"
+#include "pair.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct ranked {
+    size_t index; /* of its line, from 0 */
+    cllm_string document;
+    float score;
+} ranked;
+
+/* The documents in the order of the file, while they are read. */
+typedef struct ranking {
+    ranked *items; /* [count], owned */
+    size_t count, capacity;
+} ranking;
+
+static int add_document(ranking *list, cllm_string document) {
+    if (list->count == list->capacity) {
+        const size_t capacity = list->capacity ? 2 * list->capacity : 64;
+        ranked *items = realloc(list->items, capacity * sizeof *items);
+        if (!items) return fail("out of memory");
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count] = (ranked){list->count, document, 0};
+    list->count++;
+    return EXIT_SUCCESS;
+}
+
+static int read_pairs(const run *r, const input *in, ranking *list, token_texts *texts) {
+    const cllm_string query = {r->o->prompt, strlen(r->o->prompt)};
+    cllm_string line;
+    int status = EXIT_SUCCESS;
+    for (size_t at = 0; status == EXIT_SUCCESS && next_line(in, &at, &line);) {
+        int32_t *tokens = NULL;
+        size_t count;
+        cllm_error err;
+        if (pair_encode(r->model, query, line, &tokens, &count, &err) != CLLM_OK)
+            return fail("line %zu: %s", list->count + 1, err.message);
+        status = token_texts_add(texts, tokens, count);
+        if (status == EXIT_SUCCESS) status = add_document(list, line);
+        cllm_free(tokens);
+    }
+    return status;
+}
+
+static int take_score(void *user, size_t index, const float *rows, size_t n_rows, size_t n_floats) {
+    (void)n_rows, (void)n_floats;
+    ((ranking *)user)->items[index].score = rows[0];
+    return EXIT_SUCCESS;
+}
+
+/* The higher score first; of equals the earlier line. */
+static int compare_ranked(const void *left, const void *right) {
+    const ranked *a = left, *b = right;
+    if (a->score != b->score) return a->score > b->score ? -1 : 1;
+    return a->index < b->index ? -1 : 1;
+}
+
+static int print_ranking(const options *o, const ranking *list) {
+    json_t *results = json_array();
+    for (size_t i = 0; i < list->count && !ferror(stdout); i++) {
+        const ranked *d = &list->items[i];
+        if (o->json) {
+            json_t *one = json_object();
+            json_put(&one, "index", json_integer((json_int_t)d->index));
+            json_put(&one, "relevance_score", json_real((double)d->score));
+            json_put(&one, "document", json_text(d->document.data, d->document.length));
+            json_add(&results, one);
+            continue;
+        }
+        printf("%zu\t%.9g\t", d->index, (double)d->score);
+        fwrite(d->document.data, 1, d->document.length, stdout);
+        putchar('\n');
+    }
+    if (o->json) return print_json(results);
+    json_decref(results);
+    return flush_output();
+}
+
+int rerank(const options *o) {
+    if (!o->prompt) return usage_error("rerank needs a query: --prompt TEXT");
+    run r = {0};
+    input in = {0};
+    ranking list = {0};
+    token_texts texts = {0};
+    int status = run_load(&r, o);
+    if (status == EXIT_SUCCESS && cllm_model_get_info(r.model)->n_scores == 0)
+        status = fail("%s: the model ranks no documents: it has no classifier", o->model);
+    if (status == EXIT_SUCCESS && !cllm_model_tokenizer(r.model)) status = fail_without_tokenizer(&r);
+    r.pooling = CLLM_POOLING_RANK;
+    if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &in);
+    if (status == EXIT_SUCCESS) status = read_pairs(&r, &in, &list, &texts);
+    if (status == EXIT_SUCCESS) status = embed_all(&r, &texts, "the query with line", take_score, &list);
+    if (status == EXIT_SUCCESS && list.count > 0) qsort(list.items, list.count, sizeof *list.items, compare_ranked);
+    if (status == EXIT_SUCCESS) status = print_ranking(o, &list);
+    free(list.items);
+    free(in.data);
+    token_texts_free(&texts);
+    run_close(&r);
+    return status;
+}

@@ -1,0 +1,109 @@
+/* Documents by how well they answer a query, as llama-server, Jina and Cohere have it, or by TEI's names (texts, return_text, a list for an
+ * answer). Each document makes a pair with the query, which is evaluated as a text to embed is: the vector is its score. */
+#include "server/ask.h"
+#include "server/dialects.h"
+#include "server/llama.h"
+
+#include "pair.h"
+#include "server/write.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct ranked {
+    size_t index; /* of the document in the request */
+    float score;
+} ranked;
+
+/* The higher score first; of equals the earlier document. */
+static int compare_ranked(const void *left, const void *right) {
+    const ranked *a = left, *b = right;
+    if (a->score != b->score) return a->score > b->score ? -1 : 1;
+    return a->index < b->index ? -1 : 1;
+}
+
+/* details: {top_n, is_tei, documents or null} */
+static json_t *result_of(const request *r, const ranked *d) {
+    const bool is_tei = json_is_true(json_object_get(r->details, "is_tei"));
+    json_t *text = json_array_get(json_object_get(r->details, "documents"), d->index), *o = json_object();
+    json_put(&o, "index", json_integer((json_int_t)d->index));
+    json_put(&o, is_tei ? "score" : "relevance_score", json_number((double)d->score));
+    if (text && is_tei) json_put(&o, "text", json_incref(text));
+    if (text && !is_tei) json_put(&o, "document", json_pack("{s:O}", "text", text));
+    return o;
+}
+
+static json_t *ranking_whole(request *r) {
+    const usage u = request_usage(r);
+    const size_t n_most = (size_t)json_integer_value(json_object_get(r->details, "top_n"));
+    ranked *list = malloc(r->n_choices * sizeof *list);
+    json_t *results = list ? json_array() : NULL, *o = json_object();
+    for (size_t i = 0; list && i < r->n_choices; i++) list[i] = (ranked){i, r->outcomes[i].embedding[0]};
+    if (list) qsort(list, r->n_choices, sizeof *list, compare_ranked);
+    for (size_t i = 0; list && i < r->n_choices && i < n_most; i++) json_add(&results, result_of(r, &list[i]));
+    free(list);
+    if (json_is_true(json_object_get(r->details, "is_tei"))) {
+        json_decref(o);
+        return results;
+    }
+    json_put(&o, "id", json_string(r->id));
+    json_put(&o, "object", json_string("list"));
+    json_put(&o, "model", json_text(r->model->name, strlen(r->model->name)));
+    json_put(&o, "results", results);
+    json_put(&o, "usage",
+             json_pack("{s:I, s:I}", "prompt_tokens", (json_int_t)u.n_prompt, "total_tokens", (json_int_t)u.n_prompt));
+    return o;
+}
+
+static const answer_form ranking_form = {.whole = ranking_whole};
+
+/* A document is a text, or as Cohere has it an object with one. */
+static const json_t *text_of(const json_t *document) {
+    return json_is_object(document) ? json_object_get(document, "text") : document;
+}
+
+static cllm_string string_of(const json_t *text) {
+    return (cllm_string){json_string_value(text), json_string_length(text)};
+}
+
+static bool add_pairs(request *r, const json_t *query, const char *name, const json_t *documents, json_t *texts,
+                      failure *f) {
+    const json_t *document;
+    size_t i;
+    json_array_foreach(documents, i, document) {
+        const json_t *text = text_of(document);
+        int32_t *tokens;
+        size_t count;
+        cllm_error err;
+        if (!json_is_string(text)) return refuse(f, 400, name, "%s[%zu]: a text is wanted here", name, i);
+        if (texts && json_array_append(texts, (json_t *)text) != 0) return refuse_memory(f);
+        if (pair_encode(r->model->run.model, string_of(query), string_of(text), &tokens, &count, &err) != CLLM_OK)
+            return refuse(f, 400, name, "%s[%zu]: %s", name, i, err.message);
+        if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
+    }
+    return true;
+}
+
+static bool take_ranking(request *r, const json_t *body, failure *f) {
+    const bool is_tei = field_find(body, "texts") != NULL;
+    const char *name = is_tei ? "texts" : "documents";
+    const json_t *query = field_find(body, "query"), *documents = NULL;
+    int64_t n_most = INT32_MAX;
+    bool returns = false;
+    if (cllm_engine_pooling(r->model->run.engine) != CLLM_POOLING_RANK)
+        return refuse(f, 501, NULL, "reranking is not supported by this model: it gives no scores to documents");
+    if (!field_array(body, name, &documents, f) || !field_whole(body, "top_n", 1, INT32_MAX, &n_most, f) ||
+        !field_bool(body, is_tei ? "return_text" : "return_documents", &returns, f))
+        return false;
+    if (!json_is_string(query)) return refuse(f, 400, "query", "query: a text is wanted here");
+    if (json_array_size(documents) == 0) return refuse(f, 400, name, "%s: at least one text is wanted", name);
+    if (json_array_size(documents) > MOST_EMBEDDINGS)
+        return refuse(f, 400, name, "%s: at most %d in one request", name, MOST_EMBEDDINGS);
+    r->details = json_pack("{s:I, s:b, s:o}", "top_n", (json_int_t)n_most, "is_tei", is_tei, "documents",
+                           returns ? json_array() : json_null());
+    if (!r->details) return refuse_memory(f);
+    json_t *texts = returns ? json_object_get(r->details, "documents") : NULL;
+    return add_pairs(r, query, name, documents, texts, f) && ask_end(r, f);
+}
+
+void llama_rerank(exchange *x) { answer_with(x, REQUEST_EMBED, "rerank-", &ranking_form, take_ranking); }

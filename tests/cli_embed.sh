@@ -1,0 +1,121 @@
+#!/bin/sh
+# Vectors of texts, and documents by rank: tests/cli_embed.sh BUILD, from the top of the repository. Prints TAP.
+set -u
+LC_ALL=C
+export LC_ALL
+
+. tests/support/program.sh
+
+# the largest difference of two files of numbers, at most $3?
+near() {
+    paste -d ' ' "$1" "$2" | awk -v most="$3" '{ n = NF / 2; for (i = 1; i <= n; i++) { d = $i - $(i + n); if (d < 0) d = -d; if (d > m) m = d } all += n }
+        END { print m; exit !(all > 0 && m <= most) }'
+}
+
+forms() {
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do echo "Once upon a time there were $i dogs, and the $i$i-th sat down."; done >"$temporary/texts"
+    head -n 2 "$temporary/texts" >"$temporary/two"
+    run embed "$any" -q -f "$temporary/texts"
+    check 'embed: a line of text gives a line of numbers' eval 'exits 0 && silent && [ "$(wc -l <"$out")" = 20 ]'
+    cp "$out" "$temporary/together"
+    check 'embed: of length 1' awk '{ s = 0; for (i = 1; i <= NF; i++) s += $i * $i; if (s < 0.99999 || s > 1.00001 || NF < 8) bad = 1 } END { exit bad }' "$temporary/together"
+    while read -r line; do "$program" embed "$any" -q "$line"; done <"$temporary/texts" >"$temporary/alone"
+    check 'embed: the same numbers alone as in company' cmp "$temporary/together" "$temporary/alone"
+    run embed "$any" -q --batch 5 --threads 1 <"$temporary/texts"
+    check 'embed: and for any batch, from standard input' cmp "$temporary/together" "$out"
+    run embed "$any" -q --raw -f "$temporary/two"
+    perl -e 'local $/; my @x = unpack "f<*", <STDIN>; my $n = @x / 2; printf "%s\n", join " ", map { sprintf "%.9g", $_ } splice @x, 0, $n for 1, 2' \
+        <"$out" >"$temporary/unpacked"
+    head -n 2 "$temporary/together" >"$temporary/want"
+    check 'embed --raw: the same numbers' cmp "$temporary/unpacked" "$temporary/want"
+    run embed "$any" -q --json -f "$temporary/two"
+    check 'embed --json: the same numbers' eval 'exits 0 && tr -d "[]," <"$out" | sed "s/^ //" | cmp - "$temporary/want"'
+    check 'embed --json: arrays in one' python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); assert len(a) == 2 and len(a[0]) == len(a[1]) > 7' "$out"
+    run embed "$any" -q --cosine -f "$temporary/two"
+    awk '{ for (i = 1; i <= NF; i++) s += NR == 1 ? 0 * (x[i] = $i) : x[i] * $i } END { printf "%.6f\n", s }' "$temporary/want" >"$temporary/cosine"
+    check 'embed --cosine: of two lines' eval 'exits 0 && near "$out" "$temporary/cosine" 1e-5'
+    printf 'one line\n' >"$temporary/one"
+    run embed "$any" -q --cosine -f "$temporary/one"
+    check 'embed --cosine: of one line' refused 1 '--cosine needs two lines of text, and there are 1'
+    run embed "$any" -q </dev/null
+    check 'embed of nothing' eval 'exits 0 && silent && [ ! -s "$out" ]'
+    run embed "$any" -q --json </dev/null
+    check 'embed --json of nothing' is_text '[]\n'
+    printf 'a\r\nb' >"$temporary/ends"
+    run embed "$any" -q -f "$temporary/ends" && cp "$out" "$temporary/want"
+    printf 'a\nb\n' >"$temporary/ends"
+    run embed "$any" -q -f "$temporary/ends"
+    check 'embed: lines by any end, and the last by none' cmp "$out" "$temporary/want"
+}
+
+poolings() {
+    ids=$("$program" tokenize "$any" -p 'One day, a girl')
+    run embed "$any" -q --pooling last 'One day, a girl' && cp "$out" "$temporary/want"
+    run embed "$any" -q --pooling last --tokens "$ids"
+    check 'embed --tokens: the same as the text' eval 'exits 0 && cmp "$out" "$temporary/want"'
+    run embed "$any" -q --pooling none --no-normalize --tokens "$ids" && cp "$out" "$temporary/rows"
+    check 'embed --pooling none: a line a token' [ "$(wc -l <"$out")" = "$(echo "$ids" | wc -w)" ]
+    run embed "$any" -q --pooling none --json --tokens "$ids"
+    check 'embed --pooling none --json: an array a text' python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); assert len(a) == 1 and len(a[0]) == int(sys.argv[2])' \
+        "$out" "$(echo "$ids" | wc -w)"
+    for pooling in mean cls last; do
+        awk -v pooling=$pooling '{ n = NF; for (i = 1; i <= n; i++) if (pooling == "mean") s[i] += $i; else if (pooling == "last" || NR == 1) s[i] = $i }
+            END { for (i = 1; i <= n; i++) printf "%.9g ", pooling == "mean" ? s[i] / NR : s[i]; print "" }' "$temporary/rows" >"$temporary/want"
+        run embed "$any" -q --no-normalize --pooling $pooling --tokens "$ids"
+        check "embed --pooling $pooling" eval 'exits 0 && near "$out" "$temporary/want" 1e-5'
+    done
+}
+
+faults() {
+    run embed "$stories" -q --tokens 1,512
+    check 'embed: an id outside the vocabulary' refused 1 'token 512 is not in the vocabulary of 512'
+    awk 'BEGIN { print "a"; for (i = 0; i < 600; i++) printf "b "; print "" }' >"$temporary/long"
+    run embed "$stories" -q -f "$temporary/long"
+    check 'embed: a text that is too long' refused 1 'line 2 has 602 tokens, the model has 512 positions'
+    run embed "$stories" -q --pooling rank a
+    check 'embed --pooling rank without a classifier' refused 1 'the model cannot rank'
+    run rerank "$stories" -q -p a -f "$temporary/long"
+    check 'rerank without a classifier' eval 'exits 1 && one_line && says "the model ranks no documents"'
+    awk 'BEGIN { for (i = 0; i < 200000; i++) print "One day there was a girl, and a dog, and a boy who said that it was late." }' >"$temporary/many"
+    start embed "$stories" -q -f "$temporary/many"
+    await [ -s "$out" ]
+    kill -INT "$process"
+    finished
+    check 'embed: Ctrl-C ends it' eval 'exits 130 && silent'
+}
+
+# the encoders' references are llama.cpp's; and a classifier of our own
+encoders() {
+    for model in bert nomic-bert jina-bert-v2 modern-bert qwen3-embedding; do
+        run embed "$shared/families2/$model.gguf" -q --raw --tokens "$(cat "$shared/families/tokens.txt")"
+        check "embed: $model" eval 'exits 0 && perl -e '"'"'local $/; my ($a, $b) = map { open my $f, "<:raw", $_ or die; [unpack "f<*", <$f>] } @ARGV;
+            my ($p, $x, $y) = (0, 0, 0); for (0 .. $#$a) { $p += $a->[$_] * $b->[$_]; $x += $a->[$_] ** 2; $y += $b->[$_] ** 2 }
+            exit !(@$a == @$b && $p / sqrt($x * $y) > 1 - 1e-6)'"'"' "$out" "$shared/families2/$model.pooled.f32"'
+    done
+    python3 tests/support/make_ranker.py "$shared/families2/bert.gguf" "$temporary/ranker.gguf"
+    ends=tokenizer.ggml.add_eos_token=bool:true
+    printf 'It rained.\nA dog sat.\r\nNobody knows who sat there.\n' >"$temporary/documents"
+    run rerank "$temporary/ranker.gguf" -q -p 'Who sat?' -f "$temporary/documents" --override $ends
+    check 'rerank: a line a document, the best first' eval 'exits 0 && silent && [ "$(cut -f 2 "$out")" = "$(cut -f 2 "$out" | sort -gr)" ] && [ "$(cut -f 1 "$out" | sort | paste -s -d , -)" = 0,1,2 ] && prints "	A dog sat."'
+    cp "$out" "$temporary/ranked"
+    # the pair is <s> query </s> document </s>
+    ids=$("$program" tokenize "$temporary/ranker.gguf" 'Who sat?' --override $ends),$("$program" tokenize "$temporary/ranker.gguf" 'A dog sat.' --override $ends --no-bos),2
+    run embed "$temporary/ranker.gguf" -q --pooling rank --tokens "$ids"
+    check 'rerank: the score of the pair' [ "$(cat "$out")" = "$(awk -F '\t' '$1 == 1 { print $2 }' "$temporary/ranked")" ]
+    run rerank "$temporary/ranker.gguf" -q -p 'Who sat?' --json --override $ends <"$temporary/documents"
+    check 'rerank --json: the same' python3 -c 'import json, sys; a = json.load(open(sys.argv[1])); b = [l.rstrip("\n").split("\t") for l in open(sys.argv[2])]
+assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b] and all(abs(d["relevance_score"] - float(l[1])) < 1e-6 for d, l in zip(a, b))' "$out" "$temporary/ranked"
+    run rerank "$temporary/ranker.gguf" -q -p 'Who sat?' </dev/null
+    check 'rerank of nothing' eval 'exits 0 && silent && [ ! -s "$out" ]'
+    awk 'BEGIN { print "a"; for (i = 0; i < 200; i++) printf "b "; print "" }' >"$temporary/long"
+    run rerank "$temporary/ranker.gguf" -q -p a -f "$temporary/long"
+    check 'rerank: a document that is too long' eval 'exits 1 && one_line && says "the query with line 2 has " && says "the model has 128 positions"'
+    run "$temporary/ranker.gguf" -q -p a
+    check 'an encoder generates no text' eval 'exits 1 && one_line && says "generates no text"'
+}
+
+for name in forms poolings; do group $name "$any"; done
+group faults "$stories"
+group encoders "$shared/families2/qwen3-embedding.gguf"
+
+finish
