@@ -683,6 +683,7 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"", "rope_factors_"},
         {"", "exp_probs_b"},
         {"falcon", "attn_norm_2.w"},
+        {"falcon-h1", "ssm_norm."},
         {"stablelm", "ffn_norm.w"},
         {"stablelm", "attn_q_norm."},
         {"stablelm", "attn_k_norm."},
@@ -710,8 +711,10 @@ static bool is_optional(const char *tensor, const char *family_name) {
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;
     bool output = strcmp(tensor, "output.weight") == 0;
-    for (size_t i = 0; i < sizeof own_output / sizeof *own_output; i++)
-        output = output && strncmp(family_name, own_output[i], strlen(own_output[i])) != 0;
+    for (size_t i = 0; i < sizeof own_output / sizeof *own_output; i++) { /* nemotron_h is another family */
+        const size_t length = strlen(own_output[i]);
+        output = output && (strncmp(family_name, own_output[i], length) != 0 || family_name[length] == '_');
+    }
     return output;
 }
 
