@@ -507,6 +507,13 @@ void run_close(run *r) {
     cllm_model_destroy(r->model);
 }
 
+int run_check_writes(const run *r) {
+    const cllm_model_info *info = cllm_model_get_info(r->model);
+    if (!info->is_encoder) return EXIT_SUCCESS;
+    return fail("%s: a %s model generates no text; 'mini-cllm embed' makes vectors of texts with it", r->o->model,
+                info->architecture);
+}
+
 int fail_without_tokenizer(const run *r) {
     cllm_tokenizer *tokenizer;
     cllm_error err;
