@@ -505,6 +505,7 @@ typedef struct cllm_engine_options {
 typedef struct cllm_memory_plan {
     uint64_t weights;
     uint64_t kv_cache;  /* pages of keys and values, those of the prefix cache among them */
+    uint64_t states;    /* of recurrent layers, a few of each sequence; 0: there are none */
     uint64_t scratch;   /* the buffers of a forward pass: activations and logits */
     uint64_t available; /* what this process may still take, or 0 if unknown */
     uint32_t n_ctx;     /* the context planned for */

@@ -283,6 +283,7 @@ static void fill_tokens(bencher *b) {
 /* Of one model: every number of threads with every batch. */
 static int run_model(bencher *b) {
     int status = run_load(&b->r, &b->o);
+    if (status == EXIT_SUCCESS) status = run_check_writes(&b->r);
     if (status == EXIT_SUCCESS) {
         const cllm_gguf *gguf = cllm_model_gguf(b->r.model);
         b->file_bytes = cllm_gguf_n_bytes(gguf);

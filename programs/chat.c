@@ -558,6 +558,7 @@ static int talk_with(talk *t) {
 static int start(talk *t, run *r) {
     const options *o = &t->o;
     int status = run_load(r, o);
+    if (status == EXIT_SUCCESS) status = run_check_writes(r);
     t->c.run = r;
     if (status == EXIT_SUCCESS) status = run_start(r, o->ctx);
     if (status == EXIT_SUCCESS) status = conversation_start(&t->c);

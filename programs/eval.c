@@ -241,6 +241,7 @@ int eval(const options *o) {
         return usage_error("--logits: the ids go to standard output; name a file");
     run r;
     int status = run_load(&r, o);
+    if (status == EXIT_SUCCESS) status = run_check_writes(&r);
     if (status == EXIT_SUCCESS) status = o->tokens ? eval_tokens(&r) : eval_text(&r);
     run_close(&r);
     return status;

@@ -250,6 +250,7 @@ int generate(const options *o) {
     int status = o->save ? check_save(o->save) : EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = read_prompt(o, &p);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
+    if (status == EXIT_SUCCESS) status = run_check_writes(&r);
     if (status == EXIT_SUCCESS) status = encode_prompt(&r, &p);
     if (status == EXIT_SUCCESS) status = run_start(&r, o->ctx);
     if (status == EXIT_SUCCESS && o->load) status = load_text(&r, &p);

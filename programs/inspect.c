@@ -283,6 +283,7 @@ static json_t *json_memory(const cllm_memory_plan *plan, const char *problem) {
         json_put(&memory, "ctx", json_integer(plan->n_ctx));
         json_put(&memory, "weights", json_whole(plan->weights));
         json_put(&memory, "kv_cache", json_whole(plan->kv_cache));
+        json_put(&memory, "states", json_whole(plan->states));
         json_put(&memory, "scratch", json_whole(plan->scratch));
         json_put(&memory, "available", json_whole(plan->available));
         json_put(&memory, "ctx_capped", json_boolean(plan->n_ctx_capped));

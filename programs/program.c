@@ -129,9 +129,11 @@ size_text format_bytes(uint64_t n_bytes) {
 }
 
 void print_plan(FILE *out, const cllm_memory_plan *plan) {
-    fprintf(out, "context of %" PRIu32 " tokens: weights %s + KV cache %s + scratch %s = %s", plan->n_ctx,
-            format_bytes(plan->weights).text, format_bytes(plan->kv_cache).text, format_bytes(plan->scratch).text,
-            format_bytes(plan->weights + plan->kv_cache + plan->scratch).text);
+    fprintf(out, "context of %" PRIu32 " tokens: weights %s + KV cache %s", plan->n_ctx,
+            format_bytes(plan->weights).text, format_bytes(plan->kv_cache).text);
+    if (plan->states) fprintf(out, " + states %s", format_bytes(plan->states).text);
+    fprintf(out, " + scratch %s = %s", format_bytes(plan->scratch).text,
+            format_bytes(plan->weights + plan->kv_cache + plan->states + plan->scratch).text);
     if (plan->available) fprintf(out, ", %s available", format_bytes(plan->available).text);
     if (plan->n_ctx_capped) fputs(" (the model's own context does not fit)", out);
 }
@@ -503,6 +505,13 @@ void run_close(run *r) {
     interrupt_watch_file(NULL, NULL);
     run_stop(r);
     cllm_model_destroy(r->model);
+}
+
+int run_check_writes(const run *r) {
+    const cllm_model_info *info = cllm_model_get_info(r->model);
+    if (!info->is_encoder) return EXIT_SUCCESS;
+    return fail("%s: a %s model generates no text; 'mini-cllm embed' makes vectors of texts with it", r->o->model,
+                info->architecture);
 }
 
 int fail_without_tokenizer(const run *r) {

@@ -128,6 +128,7 @@ void run_stage(run *r, const char *format, ...) __attribute__((format(printf, 2,
 /* The same bar for work that is no evaluation, drawn when this is called. */
 void run_progress(run *r, const char *what, uint64_t done, uint64_t total);
 
+int run_check_writes(const run *r);                                  /* fails if a loaded model writes no text */
 int fail_without_tokenizer(const run *r);                            /* why a loaded model has none */
 int run_check_fits(const run *r, const char *what, size_t n_tokens); /* in the context? else an exit status */
 

@@ -645,6 +645,7 @@ static double activated(activation which, double gate, double up) {
     case SWIGLU: return gate / (1 + exp(-gate)) * up;
     case GEGLU: return gelu * up;
     case GELU: return gelu;
+    case SILU: return gate / (1 + exp(-gate));
     case RELU_SQUARED: return fmax(gate, 0) * fmax(gate, 0);
     case REGLU: return fmax(gate, 0) * up;
     case LIMITED_SWIGLU: return fmin(gate / (1 + exp(-gate)), a) * fmax(-a, fmin(up, a));

@@ -110,8 +110,11 @@ assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b
     awk 'BEGIN { print "a"; for (i = 0; i < 200; i++) printf "b "; print "" }' >"$temporary/long"
     run rerank "$temporary/ranker.gguf" -q -p a -f "$temporary/long"
     check 'rerank: a document that is too long' eval 'exits 1 && one_line && says "the query with line 2 has " && says "the model has 128 positions"'
-    run "$temporary/ranker.gguf" -q -p a
-    check 'an encoder generates no text' eval 'exits 1 && one_line && says "generates no text"'
+    for command in "$temporary/ranker.gguf -p a" "chat $temporary/ranker.gguf a" "eval $temporary/ranker.gguf --tokens 1,2" \
+        "bench $temporary/ranker.gguf"; do
+        run $command
+        check "an encoder generates no text: ${command%%[ /]*}" eval 'exits 1 && one_line && says "generates no text"'
+    done
 }
 
 for name in forms poolings; do group $name "$any"; done

@@ -305,6 +305,25 @@ static void so_they_have_in_every_family(void **state) {
     globfree(&found);
 }
 
+/* Models with recurrent layers, whose states go where their sequences go. */
+static void so_they_have_with_states(void **state) {
+    (void)state;
+    static const char *const names[] = {"lfm2",           "lfm2moe",   "qwen35",     "qwen3next",
+                                        "granitehybrid",  "mamba2",    "nemotron_h", "granitehybrid-moe",
+                                        "nemotron_h_moe", "falcon-h1", "mamba",      "jamba"};
+    enum { N_NAMES = sizeof names / sizeof *names };
+    size_t chosen[N_NAMES];
+    if (device) skip();
+    const size_t n = test_draw(N_NAMES, test_sanitized() ? FAMILIES_SANITIZED : FAMILIES_DRAWN, chosen);
+    for (size_t i = 0; i < n; i++) {
+        char file[100];
+        snprintf(file, sizeof file, "families2/%s.gguf", names[chosen[i]]);
+        const char *path = shared_file(file);
+        if (!path) skip();
+        check_model(path, names[chosen[i]]);
+    }
+}
+
 /* Layers with heads of their own, windowed ones with small pages, and layers that read the keys and values of others. */
 static void so_they_have_where_layers_differ(void **state) {
     (void)state;
@@ -324,6 +343,7 @@ int main(int argc, char **argv) { /* [DEVICE] */
         cmocka_unit_test(rows_have_the_same_bits_in_any_company),
         cmocka_unit_test(so_they_have_in_every_family),
         cmocka_unit_test(so_they_have_where_layers_differ),
+        cmocka_unit_test(so_they_have_with_states),
     };
     random_state = test_seed();
     int n_failed = 0;

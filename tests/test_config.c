@@ -410,6 +410,61 @@ static void latent_attention_agrees_with_itself(void **state) {
     assert_error(read_config(&of, &config, &err), &err, CLLM_ERR_FORMAT, "attention.key_length_mla: key is missing");
 }
 
+#define STATE \
+    {"ssm.conv_kernel", 'u', 4, NULL}, {"ssm.state_size", 'u', 32, NULL}, { "ssm.group_count", 'u', 2, NULL }
+
+static void layers_are_what_the_keys_say(void **state) {
+    (void)state;
+    static const struct {
+        config_case of;
+        const char *mixers; /* of each layer: * attends, M is recurrent, B is both, - is a network alone */
+    } cases[] = {
+        {{"lfm2", 3, {{"shortconv.l_cache", 'u', 3, NULL}, {"attention.head_count_kv", 'l', 0, NULL}}}, "MMM"},
+        {{"lfm2", 2, {{"shortconv.l_cache", 'u', 3, NULL}, {"attention.head_count_kv", 'u', 2, NULL}}}, "**"},
+        {{"qwen35", 6, {STATE, {"ssm.time_step_rank", 'u', 4, NULL}, {"ssm.inner_size", 'u', 128, NULL}}}, "MMM*MM"},
+        {{"qwen35",
+          4,
+          {STATE,
+           {"ssm.time_step_rank", 'u', 4, NULL},
+           {"ssm.inner_size", 'u', 128, NULL},
+           {"full_attention_interval", 'u', 2, NULL}}},
+         "M*M*"},
+        {{"mamba2", 2, {STATE, {"ssm.time_step_rank", 'u', 4, NULL}, {"ssm.inner_size", 'u', 128, NULL}}}, "MM"},
+        {{"falcon-h1", 2, {STATE, {"ssm.time_step_rank", 'u', 4, NULL}, {"ssm.inner_size", 'u', 128, NULL}}}, "BB"},
+        {{"nemotron_h",
+          2,
+          {STATE,
+           {"ssm.time_step_rank", 'u', 4, NULL},
+           {"ssm.inner_size", 'u', 128, NULL},
+           {"attention.head_count_kv", 'l', 0, NULL}}},
+         "--"},
+        {{"nemotron_h",
+          2,
+          {STATE,
+           {"ssm.time_step_rank", 'u', 4, NULL},
+           {"ssm.inner_size", 'u', 128, NULL},
+           {"feed_forward_length", 'l', 0, NULL},
+           {"attention.head_count_kv", 'l', 0, NULL}}},
+         "MM"},
+        {{"nemotron_h",
+          2,
+          {STATE,
+           {"ssm.time_step_rank", 'u', 4, NULL},
+           {"ssm.inner_size", 'u', 128, NULL},
+           {"feed_forward_length", 'l', 0, NULL}}},
+         "**"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        model_config config;
+        cllm_error err;
+        assert_ok(read_config(&cases[i].of, &config, &err), &err);
+        for (uint32_t k = 0; k < config.n_layers; k++)
+            if ("*MB-"[config.layers[k].mixer] != cases[i].mixers[k])
+                fail_msg("case %zu: layer %u is of kind %d, and not '%c'", i, k, (int)config.layers[k].mixer,
+                         cases[i].mixers[k]);
+    }
+}
+
 static void values_that_cannot_be_are_refused(void **state) {
     (void)state;
     static const struct {
@@ -467,6 +522,43 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"expert_group_count", 'u', 3, NULL}}},
          CLLM_ERR_FORMAT,
          "deepseek2.expert_group_count: 3 groups do not divide the 8"},
+        {{"lfm2", 2, {{0}}}, CLLM_ERR_FORMAT, "lfm2.shortconv.l_cache: key is missing"},
+        {{"lfm2", 2, {{"shortconv.l_cache", 'u', 0, NULL}}},
+         CLLM_ERR_FORMAT,
+         "lfm2.shortconv.l_cache: 0 is not between"},
+        {{"lfm2", 4, {{"attention.head_count_kv", 'm', 2, NULL}}}, CLLM_ERR_FORMAT, "5 values for 4 layers"},
+        {{"qwen35", 2, {{"full_attention_interval", 'u', 0, NULL}}},
+         CLLM_ERR_FORMAT,
+         "qwen35.full_attention_interval: 0 is not 1 or more"},
+        {{"qwen35", 2, {STATE, {"ssm.time_step_rank", 'u', 4, NULL}, {"ssm.inner_size", 'u', 256, NULL}}},
+         CLLM_ERR_FORMAT,
+         "qwen35.ssm.inner_size: 256 is not 4 heads of ssm.state_size 32"},
+        {{"qwen35", 2, {STATE, {"ssm.time_step_rank", 'u', 3, NULL}, {"ssm.inner_size", 'u', 96, NULL}}},
+         CLLM_ERR_FORMAT,
+         "qwen35.ssm.group_count: 2 does not divide the 3 heads"},
+        {{"qwen35",
+          4,
+          {STATE,
+           {"ssm.time_step_rank", 'u', 4, NULL},
+           {"ssm.inner_size", 'u', 128, NULL},
+           {"attention.value_length", 'u', 64, NULL}}},
+         CLLM_ERR_FORMAT,
+         "qwen35.attention.value_length: a gate comes with each query of 128 elements"},
+        {{"mamba2", 2, {STATE, {"ssm.time_step_rank", 'u', 6, NULL}, {"ssm.inner_size", 'u', 128, NULL}}},
+         CLLM_ERR_FORMAT,
+         "mamba2.ssm.inner_size: 128 is not a multiple of the 6 heads"},
+        {{"mamba2", 2, {STATE, {"ssm.time_step_rank", 'u', 4e9, NULL}, {"ssm.inner_size", 'u', 128, NULL}}},
+         CLLM_ERR_FORMAT,
+         "mamba2.ssm.time_step_rank: 4000000000 is not between 1 and 1048576"},
+        {{"mamba2",
+          2,
+          {{"ssm.conv_kernel", 'u', 4, NULL},
+           {"ssm.state_size", 'u', 1048576, NULL},
+           {"ssm.group_count", 'u', 1048576, NULL},
+           {"ssm.time_step_rank", 'u', 1048576, NULL},
+           {"ssm.inner_size", 'u', 1048576, NULL}}},
+         CLLM_ERR_FORMAT,
+         "mamba2.ssm.state_size: 1048576 groups of 1048576 elements are not possible"},
         {{"llama", 4, {{"attention.sliding_window", 'd', 1, NULL}}},
          CLLM_ERR_UNSUPPORTED,
          "llama.attention.sliding_window: layers that differ in it are not supported"},
@@ -512,9 +604,9 @@ static void values_that_cannot_be_are_refused(void **state) {
         {{"modern-bert", 2, {{"hidden_activation", 's', 0, "relu"}}},
          CLLM_ERR_UNSUPPORTED,
          "modern-bert.hidden_activation: 'relu' is not supported"},
-        {{"mamba", 2, {{0}}},
+        {{"unheard-of", 2, {{0}}},
          CLLM_ERR_UNSUPPORTED,
-         "architecture 'mamba' is not supported; supported: llama mistral3 qwen2"},
+         "architecture 'unheard-of' is not supported; supported: llama mistral3 qwen2"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         model_config config;
@@ -602,6 +694,7 @@ int main(void) {
         cmocka_unit_test(layers_have_limits_and_turn_in_parts),
         cmocka_unit_test(scales_depend_on_the_size_of_some_models),
         cmocka_unit_test(latent_attention_agrees_with_itself),
+        cmocka_unit_test(layers_are_what_the_keys_say),
         cmocka_unit_test(values_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, free_layers);

@@ -50,7 +50,9 @@ static kv_chunk chunk_of(const forward_cpu *f, const forward_span *span, uint32_
 static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {
     const layer_config *l = layer_of(f);
     const uint32_t position = f->all.positions[b];
-    const kv_chunk chunk = chunk_of(f, &f->all.spans[f->all.span_of[b]], kv_head, position / KV_CHUNK);
+    const forward_span *span = &f->all.spans[f->all.span_of[b]];
+    if (b - span->first_row < span->n_replayed) return; /* its page may be others' too */
+    const kv_chunk chunk = chunk_of(f, span, kv_head, position / KV_CHUNK);
     kv_elements elements;
     for (size_t i = 0; i < l->key_length; i += KV_SCALE_BLOCK) {
         const size_t n = l->key_length - i < KV_SCALE_BLOCK ? l->key_length - i : KV_SCALE_BLOCK;
@@ -156,17 +158,31 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
     if (f->part != LAYER_KEYS) rotate_queries(f, b);
 }
 
+/* Part what attn_q gave of a token, for each head a query and then a gate. */
+static void part_gates_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const layer_config *l = layer_of(f);
+    const size_t n = l->key_length;
+    for (size_t row = b * l->n_heads; row < (b + 1) * l->n_heads; row++) {
+        memcpy(f->buffers.queries + row * n, f->buffers.gated_queries + 2 * row * n, n * sizeof(float));
+        memcpy(f->buffers.gates + row * n, f->buffers.gated_queries + (2 * row + 1) * n, n * sizeof(float));
+    }
+}
+
 static void make_queries_keys_values(forward_cpu *f) {
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
+    const bool gated = f->model.config->traits->query_gate;
     const linear *const linears[] = {&w->attn_q, &w->attn_k, &w->attn_v};
-    float *const outs[] = {f->buffers.queries, f->buffers.keys, f->buffers.values};
+    float *const outs[] = {gated ? f->buffers.gated_queries : f->buffers.queries, f->buffers.keys, f->buffers.values};
     product products[3];
     size_t n = 0;
     for (size_t i = f->part == LAYER_KEYS; i < (makes_keys(f) ? 3 : 1); i++)
         if (linears[i]->w.data) products[n++] = product_of(linears[i], 0, &f->buffers.normed, 0, f->all.count, outs[i]);
     row_work work = {.f = f, .n_rows = f->all.count};
     run_products(f, products, n, NULL);
+    if (gated) run_row_step(&work, 2 * (uint64_t)l->n_heads * l->key_length, part_gates_item);
     run_row_step(&work, 4 * (uint64_t)l->n_heads * l->key_length, rotate_and_store_item);
 }
 
@@ -525,7 +541,7 @@ static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
     quantize_vector(work->f, &work->f->buffers.attended, b);
 }
 
-/* Drop all rows but the kept ones. Each of these goes to its place, which is never after the one where it was. */
+/* Drop all rows but the kept ones. */
 static void drop_other_rows(forward_cpu *f, float *x) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
@@ -533,18 +549,16 @@ static void drop_other_rows(forward_cpu *f, float *x) {
     const size_t row = l->n_heads / l->n_kv_heads * (size_t)l->key_length;
     const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK,
                  n_per_layer = (size_t)c->n_layers * c->n_embd_per_layer;
-    const size_t n_predicted = c->n_streams > 0 ? n : 0, n_streams = c->n_streams > 0 ? (c->n_streams - 1) * n : 0;
+    keep_rows(f, x, n);
+    keep_rows(f, normed->floats, n);
+    if (c->traits->query_gate) keep_rows(f, f->buffers.gates, f->buffers.attended.n_columns);
+    keep_rows(f, f->buffers.per_layer, n_per_layer);
+    keep_rows(f, f->buffers.streams, c->n_streams > 0 ? (c->n_streams - 1) * n : 0);
+    keep_rows(f, f->buffers.predicted, c->n_streams > 0 ? n : 0);
     for (uint32_t s = 0, to = 0; s < f->all.n_spans; s++) {
         const forward_span *span = &f->all.spans[s];
         for (size_t from = span->first_row + span->n_rows - span->n_kept; from < span->first_row + span->n_rows;
              from++, to++) {
-            memmove(x + to * n, x + from * n, n * sizeof *x);
-            memmove(f->buffers.per_layer + to * n_per_layer, f->buffers.per_layer + from * n_per_layer,
-                    n_per_layer * sizeof *x);
-            memmove(f->buffers.streams + to * n_streams, f->buffers.streams + from * n_streams, n_streams * sizeof *x);
-            memmove(f->buffers.predicted + to * n_predicted, f->buffers.predicted + from * n_predicted,
-                    n_predicted * sizeof *x);
-            memmove(normed->floats + to * n, normed->floats + from * n, n * sizeof *normed->floats);
             memmove(normed->quantized + to * n, normed->quantized + from * n, n);
             memmove(normed->blocks + to * n_blocks, normed->blocks + from * n_blocks,
                     n_blocks * sizeof *normed->blocks);
@@ -566,7 +580,8 @@ static void drop_other_rows(forward_cpu *f, float *x) {
 static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
-    const size_t n = f->buffers.attended.n_columns, n_gates = f->model.weights->layers[f->layer].attn_gate.w.n_rows;
+    const linear *l = &f->model.weights->layers[f->layer].attn_gate;
+    const size_t n = f->buffers.attended.n_columns, n_gates = l->w.data ? l->w.n_rows : n;
     const size_t length = n / n_gates;
     for (size_t gate = 0; gate < n_gates; gate++) {
         const float open = sigmoid(f->buffers.gates[b * n_gates + gate]);
@@ -576,9 +591,11 @@ static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
 
 static void gate_attended(forward_cpu *f, uint32_t n_rows) {
     const linear *l = &f->model.weights->layers[f->layer].attn_gate;
-    product gates = product_of(l, 0, &f->buffers.normed, 0, n_rows, f->buffers.gates);
     row_work work = {.f = f, .n_rows = n_rows};
-    run_products(f, &gates, 1, NULL);
+    if (l->w.data) { /* else they came with the queries */
+        product gates = product_of(l, 0, &f->buffers.normed, 0, n_rows, f->buffers.gates);
+        run_products(f, &gates, 1, NULL);
+    }
     run_row_step(&work, 16 * (uint64_t)f->buffers.attended.n_columns, gate_attended_item);
 }
 
@@ -603,7 +620,7 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     if (rows->count == 0) return;
     attend(f, rows);
     if (f->model.config->kv_rank > 0) expand_latent_values(f, rows->count);
-    if (w->attn_gate.w.data) gate_attended(f, rows->count);
+    if (w->attn_gate.w.data || f->model.config->traits->query_gate) gate_attended(f, rows->count);
     row_work work = {.f = f, .n_rows = rows->count};
     if (reads_quantized(f, &w->attn_output)) run_row_step(&work, f->buffers.attended.n_columns, quantize_attended_item);
     const bool ends_normed = w->attn_output_norm.weight;

@@ -86,6 +86,16 @@ void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint
     run_row_step(&work, f->model.config->n_embd, add_projected_item);
 }
 
+/* A row's place is never after the one where it was. */
+void keep_rows(const forward_cpu *f, float *x, size_t n) {
+    float *to = x;
+    for (uint32_t s = 0; s < f->all.n_spans; s++) {
+        const forward_span *span = &f->all.spans[s];
+        memmove(to, x + (span->first_row + span->n_rows - span->n_kept) * n, span->n_kept * n * sizeof *x);
+        to += span->n_kept * n;
+    }
+}
+
 /* ---------------------------------------------------------------------------------------------- the road */
 
 static void angles_item(void *argument, size_t b, uint32_t thread) {
@@ -109,6 +119,10 @@ static void add_rows(forward_rows *rows, const forward_span *span, uint32_t n_ro
                                                   .first_position = first_position,
                                                   .first_row = rows->count,
                                                   .n_rows = n_rows,
+                                                  .n_replayed = span->n_replayed,
+                                                  .state_from = span->state_from,
+                                                  .state_middle = span->state_middle,
+                                                  .state_to = span->state_to,
                                                   .end = span->end,
                                                   .n_kept = span->n_kept};
     rows->count += n_rows;
@@ -180,6 +194,22 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
     begin_streams(f, x);
 }
 
+/* The first half of the layer at work. */
+static void mix(forward_cpu *f, const forward_rows *rows, float *x) {
+    switch (layer_of(f)->mixer) {
+    case MIXER_ATTENTION: attention_block(f, rows, x); break;
+    case MIXER_RECURRENT: recurrent_block(f, rows, x); break;
+    case MIXER_BOTH:
+        recurrent_mix(f, x);
+        attention_block(f, rows, x);
+        recurrent_add(f, rows, x);
+        break;
+    case MIXER_NONE:
+        if (rows->count < f->all.count && !f->stopped) keep_rows(f, x, f->model.config->n_embd);
+        break;
+    }
+}
+
 static bool run_part(forward_cpu *f, float *x, uint32_t layer) {
     f->layer = layer;
     attention_block(f, &f->all, x);
@@ -203,10 +233,10 @@ bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
         predict_streams(f, f->all.count, x);
         if (f->model.config->traits->router_reads_layer) route(f, x);
-        attention_block(f, rows, x);
+        mix(f, rows, x);
         if (rows->count == 0) continue;
         add_laurel(f, rows->count, x);
-        feed_forward_block(f, rows->count, x);
+        if (layer_of(f)->has_network) feed_forward_block(f, rows->count, x);
         correct_streams(f, rows->count, x);
         per_layer_block(f, rows->count, x);
         if (rows == &f->kept) merge_streams(f, rows->count, x);

@@ -9,6 +9,7 @@
 #include "model/kv_store.h"
 #include "model/rope.h"
 #include "model/span.h"
+#include "model/state_store.h"
 #include "model/weights.h"
 
 /* What a matrix is multiplied with; the quantized form is filled only for matrices that are read with it. */
@@ -35,7 +36,8 @@ typedef struct forward_model {
     const cpu_kernels *kernels;
     thread_pool *pool;
     const kv_store *store; /* keys and values */
-    rope_table rope[2];    /* of layers that see everything, and of windowed ones */
+    const state_store *states;
+    rope_table rope[2]; /* of layers that see everything, and of windowed ones */
 } forward_model;
 
 /* What the steps of a pass leave for one another. Each layer overwrites it. rows: as many as a step takes. */
@@ -48,7 +50,8 @@ typedef struct forward_buffers {
     float *values;        /* [n_batch][n_kv_heads][value_length] */
     float *rotated;       /* [n_kv_heads][rows][n_heads / n_kv_heads][key_length] queries as attention takes them */
     float *projected;     /* [n_batch][n_embd] what attention or feed-forward adds to x */
-    float *gates;         /* [n_batch][..] of what attention gives: as many as attn_gate has rows */
+    float *gates;         /* [n_batch][..] of what attention gives: as many as attn_gate has rows, or one an element */
+    float *gated_queries; /* [n_batch][n_heads][2][key_length] queries and gates, where attn_q makes both */
     float *up;            /* as many as gate has */
     float *beside;        /* [n_batch][n_embd] what a dense network gives that stands beside experts */
     float *per_layer; /* [n_batch][n_layers][n_embd_per_layer] what each layer embeds on its own; later the kept rows */
@@ -66,6 +69,15 @@ typedef struct forward_buffers {
     forward_vectors compressed;     /* [n_batch] of q_rank columns: queries */
     forward_vectors latent_queries; /* [n_heads][rows] of what is not rotated */
     forward_vectors latent_values;  /* [n_heads][rows] of kv_rank */
+
+    /* recurrent layers */
+    float *recurrent_in;    /* [n_batch][n_in] what the first product makes */
+    float *recurrent_gate;  /* [n_batch][inner_size] of delta nets */
+    float *recurrent_steps; /* [n_batch][2][n_heads] of delta nets: betas and alphas; [n_batch][inner_size] of Mamba */
+    float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] of Mamba */
+    forward_vectors step_parts; /* [n_batch] of step_rank: the first of these */
+    forward_vectors convolved;  /* [n_batch] of n_channels */
+    forward_vectors mixed;      /* [n_batch] of inner_size: what the last product reads */
 
     /* experts; a choice is a token and one of its experts: [n_batch][n_experts_used] */
     float *router;            /* [n_batch][3][n_experts] scores, and room to rank them */
@@ -131,8 +143,8 @@ uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels
 
 /* All pointers stay borrowed. Memory comes from `a`. Errors: MEMORY. */
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
-                               thread_pool *pool, const kv_store *store, uint32_t n_ctx, uint32_t n_batch, arena *a,
-                               forward_cpu *out, cllm_error *err);
+                               thread_pool *pool, const kv_store *store, const state_store *states, uint32_t n_ctx,
+                               uint32_t n_batch, arena *a, forward_cpu *out, cllm_error *err);
 
 /* Begin a batch of spans, in the order of their rows: 1..n_batch rows in all. first_row is set here, the rest is the caller's; the
  * tables stay borrowed until the next batch. */

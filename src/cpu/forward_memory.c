@@ -61,7 +61,7 @@ typedef struct layer_sizes {
 static layer_sizes largest_sizes(const model_config *c, uint32_t n_chunks) {
     layer_sizes most = {0};
     for (const layer_config *l = c->layers; l < c->layers + c->n_layers; l++) {
-        if (l->mixer != MIXER_ATTENTION) continue;
+        if (!layer_attends(l)) continue;
         const uint64_t parts = attention_parts(l, n_chunks);
         most.queries = larger(most.queries, (uint64_t)l->n_heads * query_length(c, l));
         most.rotated = larger(most.rotated, (uint64_t)l->n_heads * l->key_length);
@@ -87,10 +87,14 @@ static uint32_t longest_pooled(const model_config *c) {
 /* What a thread needs at most. */
 static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     const layer_sizes most_of = largest_sizes(c, 0);
-    const uint64_t columns[] = {
-        c->n_embd,          c->n_ff,    c->n_ff_expert,       c->n_ff_shared,       most_of.attended,
-        c->q_rank,          c->kv_rank, c->latent_key_length, c->lora.longest_rank, longest_pooled(c),
-        c->n_embd_per_layer};
+    const recurrent_config *r = &c->recurrent;
+    const uint64_t columns[] = {c->n_embd,         c->n_ff,
+                                c->n_ff_expert,    c->n_ff_shared,
+                                most_of.attended,  c->q_rank,
+                                c->kv_rank,        c->latent_key_length,
+                                r->step_rank,      r->n_channels,
+                                r->inner_size,     c->lora.longest_rank,
+                                longest_pooled(c), c->n_embd_per_layer};
     uint64_t longest = 0;
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
     const size_t needs[] = {
@@ -98,7 +102,8 @@ static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
         most_of.room,
         (size_t)c->n_embd * sizeof(float), /* a row of an embedding table, */
         (size_t)c->n_layers * c->n_embd_per_layer * sizeof(float),
-        (size_t)c->kv_rank * sizeof(float), /* or of keys */
+        (size_t)c->kv_rank * sizeof(float),                           /* or of keys */
+        (2 * (size_t)r->state_size + r->head_length) * sizeof(float), /* factors of a state's rows, and a value */
     };
     size_t most = 0;
     for (size_t i = 0; i < sizeof needs / sizeof *needs; i++) most = needs[i] > most ? needs[i] : most;
@@ -119,6 +124,12 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const uint64_t windowed_angles = c->window > 0 ? c->rope_dimension_count_windowed / 2 : 0;
     const uint64_t latent_rows = c->kv_rank > 0 ? (uint64_t)n_batch * c->n_heads : 0;
     const uint64_t n_products = larger(2 * c->n_experts, c->kv_rank > 0 ? c->n_heads : 0);
+    const recurrent_config *r = &c->recurrent;
+    const recurrent_kind kind = c->traits ? c->traits->recurrent : RECURRENT_NONE;
+    const uint64_t gated_rows = c->traits && c->traits->query_gate ? n_batch : 0;
+    const bool has_gates = gated_rows > 0 || (c->traits && c->traits->tensors & TENSOR_BIT(attn_gate));
+    const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size : 2 * (uint64_t)r->n_heads;
+    const uint64_t step_parts = r->step_rank + 2 * (uint64_t)r->state_size;
 #define SLOT(field) offsetof(forward_cpu, field)
 #define FLOATS(n)   (n) * sizeof(float)
 #define VECTORS(field, rows, n)                                                                \
@@ -134,8 +145,7 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(buffers.values), n_batch, FLOATS(most.values)},
         {SLOT(buffers.rotated), n_batch, FLOATS(most.rotated)},
         {SLOT(buffers.projected), n_batch, FLOATS(c->n_embd)},
-        {SLOT(buffers.gates), c->traits && c->traits->tensors & TENSOR_BIT(attn_gate) ? n_batch : 0,
-         FLOATS(most.attended)},
+        {SLOT(buffers.gates), has_gates ? n_batch : 0, FLOATS(most.attended)},
         {SLOT(buffers.up), n_batch, FLOATS(hidden)},
         {SLOT(buffers.beside), beside ? n_batch : 0, FLOATS(c->n_embd)},
         {SLOT(buffers.streams), n_batch, FLOATS(c->n_streams > 0 ? (uint64_t)(c->n_streams - 1) * c->n_embd : 0)},
@@ -152,6 +162,14 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         VECTORS(compressed, n_batch, c->q_rank),
         VECTORS(latent_queries, latent_rows, c->latent_key_length),
         VECTORS(latent_values, latent_rows, c->kv_rank),
+        {SLOT(buffers.gated_queries), gated_rows, FLOATS(2 * most.queries)},
+        {SLOT(buffers.recurrent_in), n_batch, FLOATS(r->n_in)},
+        {SLOT(buffers.recurrent_gate), kind == RECURRENT_DELTA_NET ? n_batch : 0, FLOATS(r->inner_size)},
+        {SLOT(buffers.recurrent_steps), n_batch, FLOATS(steps)},
+        {SLOT(buffers.recurrent_parts), kind == RECURRENT_MAMBA ? n_batch : 0, FLOATS(step_parts)},
+        VECTORS(step_parts, n_batch, r->step_rank),
+        VECTORS(convolved, n_batch, r->n_channels),
+        VECTORS(mixed, n_batch, r->inner_size),
         {SLOT(buffers.router), n_batch, FLOATS(3 * (uint64_t)c->n_experts)},
         {SLOT(buffers.shared_gate), c->n_ff_shared > 0 ? n_batch : 0, FLOATS(1)},
         {SLOT(buffers.chosen), choices, sizeof(uint32_t)},
@@ -199,19 +217,23 @@ uint64_t forward_cpu_scratch_bytes(const model_config *config, const cpu_kernels
 }
 
 cllm_status forward_cpu_create(const model_config *config, const model_weights *weights, const cpu_kernels *kernels,
-                               thread_pool *pool, const kv_store *store, uint32_t n_ctx, uint32_t n_batch, arena *a,
-                               forward_cpu *out, cllm_error *err) {
-    *out =
-        (forward_cpu){.model = {.config = config, .weights = weights, .kernels = kernels, .pool = pool, .store = store},
-                      .buffers = {.normed.n_columns = config->n_embd,
-                                  .compressed.n_columns = config->q_rank,
-                                  .latent_queries.n_columns =
-                                      config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
-                                  .latent_values.n_columns = config->kv_rank,
-                                  .modes.n_columns = config->n_streams,
-                                  .gathered.n_columns = config->n_embd,
-                                  .n_chunks = kv_chunks(n_ctx),
-                                  .scratch_bytes = scratch_bytes(config, kernels)}};
+                               thread_pool *pool, const kv_store *store, const state_store *states, uint32_t n_ctx,
+                               uint32_t n_batch, arena *a, forward_cpu *out, cllm_error *err) {
+    *out = (forward_cpu){
+        .model =
+            {.config = config, .weights = weights, .kernels = kernels, .pool = pool, .store = store, .states = states},
+        .buffers = {.normed.n_columns = config->n_embd,
+                    .compressed.n_columns = config->q_rank,
+                    .latent_queries.n_columns =
+                        config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
+                    .latent_values.n_columns = config->kv_rank,
+                    .step_parts.n_columns = config->recurrent.step_rank,
+                    .convolved.n_columns = config->recurrent.n_channels,
+                    .mixed.n_columns = config->recurrent.inner_size,
+                    .modes.n_columns = config->n_streams,
+                    .gathered.n_columns = config->n_embd,
+                    .n_chunks = kv_chunks(n_ctx),
+                    .scratch_bytes = scratch_bytes(config, kernels)}};
     buffer buffers[MOST_BUFFERS];
     const size_t n = list_buffers(config, n_ctx, n_batch, thread_pool_size(pool), out->buffers.scratch_bytes, buffers);
     bool complete = true;

@@ -89,6 +89,20 @@ typedef struct cpu_kernels {
 
     void (*f32_to_f16)(const float *x, uint16_t *out, size_t n);
 
+    /* Steps of recurrences, whose state is a matrix, [n_rows][n]. What it holds under keys: out[j] = sum over i of
+     * weights[i] * state[i][j]. */
+    void (*state_read)(const float *state, size_t n_rows, size_t n, const float *weights, float *out);
+
+    /* One token further: to[i][j] = decay[i] * from[i][j] + key[i] * value[j], and what it then holds:
+     * out[j] = sum over i of query[i] * to[i][j]. to may be from. */
+    void (*state_step)(const float *from, float *to, size_t n_rows, size_t n, const float *decay, const float *key,
+                       const float *value, const float *query, float *out);
+
+    /* The same where each element decays on its own: to[i][j] = exp(rates[i][j] * steps[j]) * from[i][j] + key[i] * value[j].
+     * The rows of all three matrices are `stride` floats apart. */
+    void (*state_step_each)(const float *from, float *to, size_t n_rows, size_t n, size_t stride, const float *rates,
+                            const float *steps, const float *key, const float *value, const float *query, float *out);
+
     /* What one chunk of keys and values gives to queries, [n_queries][key_length], that are already scaled:
      * with scores s = query . key of the positions that the query sees, visible[q], capped to softcap * tanh(s / softcap)
      * if softcap > 0, then lowered by distance, parts[q] = {max s, sum of exp(s - max)}, and values[q] = the sum of exp(s - max) * value.

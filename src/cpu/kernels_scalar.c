@@ -132,6 +132,7 @@ static void scalar_activate(activation which, const float *numbers, float *gate,
         case GEGLU: gate[i] = gelu(gate[i]) * up[i]; break;
         case GELU: gate[i] = gelu(gate[i]); break;
         case RELU_SQUARED: gate[i] = gate[i] < 0 ? 0 : gate[i] * gate[i]; break;
+        case SILU: gate[i] = gate[i] * sigmoid(gate[i]); break;
         case REGLU: gate[i] = gate[i] < 0 ? 0 : gate[i] * up[i]; break;
         case LIMITED_SWIGLU: gate[i] = limited_swiglu(numbers[0], gate[i], up[i]); break;
         case XIELU: gate[i] = xielu(numbers, gate[i]); break;
@@ -258,6 +259,38 @@ static void scalar_merge(attention_part *part, float *values, const attention_pa
     for (size_t i = 0; i < n; i++) values[i] = values[i] * kept + other_values[i] * added;
 }
 
+/* ---------------------------------------------------------------------------------------------- recurrences */
+
+static void scalar_state_read(const float *state, size_t n_rows, size_t n, const float *weights, float *out) {
+    memset(out, 0, n * sizeof *out);
+    for (size_t i = 0; i < n_rows; i++)
+        for (size_t j = 0; j < n; j++) out[j] += weights[i] * state[i * n + j];
+}
+
+static void scalar_state_step(const float *from, float *to, size_t n_rows, size_t n, const float *decay,
+                              const float *key, const float *value, const float *query, float *out) {
+    memset(out, 0, n * sizeof *out);
+    for (size_t i = 0; i < n_rows; i++) {
+        for (size_t j = 0; j < n; j++) {
+            to[i * n + j] = normal_or_zero(decay[i] * from[i * n + j] + key[i] * value[j]);
+            out[j] += query[i] * to[i * n + j];
+        }
+    }
+}
+
+static void scalar_state_step_each(const float *from, float *to, size_t n_rows, size_t n, size_t stride,
+                                   const float *rates, const float *steps, const float *key, const float *value,
+                                   const float *query, float *out) {
+    memset(out, 0, n * sizeof *out);
+    for (size_t i = 0; i < n_rows; i++) {
+        for (size_t j = 0; j < n; j++) {
+            const size_t at = i * stride + j;
+            to[at] = normal_or_zero(exp_or_zero(rates[at] * steps[j]) * from[at] + key[i] * value[j]);
+            out[j] += query[i] * to[at];
+        }
+    }
+}
+
 static const cpu_kernels table = {
     .name = "scalar",
     .dequantize = dequantize_scalar,
@@ -270,6 +303,9 @@ static const cpu_kernels table = {
     .rope = scalar_rope,
     .rope_halves = scalar_rope_halves,
     .f32_to_f16 = scalar_f32_to_f16,
+    .state_read = scalar_state_read,
+    .state_step = scalar_state_step,
+    .state_step_each = scalar_state_step_each,
     .quantize = scalar_quantize,
     .attend = scalar_attend,
     .merge = scalar_merge,

@@ -2,6 +2,7 @@
  *
  *   forward_cpu.c     the road through the layers
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
+ *   recurrent.c       the same by a state that is carried along
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
  *   per_layer.c       what a layer embeds on its own, and how its result is scaled
  *   after_pooling.c   dense layers or a classifier, of an embedding
@@ -137,6 +138,14 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 /* f->buffers.router becomes the scores of experts for x, [all.count][n_embd], of a mixture whose router reads the layer's x. */
 void route(forward_cpu *f, const float *x);
 void keep_scores(forward_cpu *f); /* of the rows that are kept */
+/* The same of a recurrent layer. Where there is attention beside it, it begins with `mix`, goes on with attention_block, which
+ * leaves the rows that are kept, and ends with `add`. */
+void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x);
+void recurrent_mix(forward_cpu *f, const float *x);
+void recurrent_add(forward_cpu *f, const forward_rows *rows, float *x);
+
+/* Of the batch's rows only the kept ones stay. x: [all.count][n], and afterwards [kept.count][n]. */
+void keep_rows(const forward_cpu *f, float *x, size_t n);
 
 /* x: [n_rows][n_embd] */
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x);

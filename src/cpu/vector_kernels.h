@@ -42,6 +42,7 @@ void OF_ISA(vector_merge)(attention_part *part, float *values, const attention_p
 
 #if IN_PART(TABLE)
 #include "cpu/vector_floats.h"
+#include "cpu/vector_recurrence.h"
 #include "cpu/vector_rows.h"
 #include "cpu/vector_steps.h"
 
@@ -81,6 +82,9 @@ static const cpu_kernels vector_table = {
     .rope = vector_rope,
     .rope_halves = vector_rope_halves,
     .f32_to_f16 = vector_f32_to_f16,
+    .state_read = vector_state_read,
+    .state_step = vector_state_step,
+    .state_step_each = vector_state_step_each,
     .attend = OF_ISA(vector_attend),
     .merge = OF_ISA(vector_merge),
 };

@@ -97,6 +97,7 @@ INLINE floats activated(const activation which, const float *numbers, floats gat
     if (which == SWIGLU) return gate / (1 + exponential(-gate)) * up;
     if (which == GEGLU) return gelu(gate) * up;
     if (which == GELU) return gelu(gate);
+    if (which == SILU) return gate / (1 + exponential(-gate));
     if (which == GEGLU_ERF) return gelu_erf(gate) * up;
     if (which == GELU_ERF) return gelu_erf(gate);
     if (which == RELU_SQUARED) return larger((floats){0}, gate) * larger((floats){0}, gate);
@@ -127,6 +128,7 @@ static void vector_activate(activation which, const float *numbers, float *gate,
     case GEGLU: activate_all(GEGLU, numbers, gate, up, n); break;
     case GELU: activate_all(GELU, numbers, gate, up, n); break;
     case RELU_SQUARED: activate_all(RELU_SQUARED, numbers, gate, up, n); break;
+    case SILU: activate_all(SILU, numbers, gate, up, n); break;
     case REGLU: activate_all(REGLU, numbers, gate, up, n); break;
     case LIMITED_SWIGLU: activate_all(LIMITED_SWIGLU, numbers, gate, up, n); break;
     case XIELU: activate_all(XIELU, numbers, gate, up, n); break;

@@ -97,6 +97,12 @@ cllm_status offload_start(const cllm_model *model, const cllm_engine_options *op
                           cllm_memory_plan *plan, offload *out, cllm_error *err);
 void offload_stop(offload *o); /* leaves it empty; an empty one is allowed */
 
+/* A state of the first `length` tokens (states.h). */
+typedef struct held_state {
+    bool held;
+    uint32_t length;
+} held_state;
+
 /* A place for one of an engine's sequences; those in use have been handed out. */
 struct cllm_sequence {
     cllm_engine *engine;
@@ -104,11 +110,13 @@ struct cllm_sequence {
     kv_table table;
     int32_t *tokens; /* [n_ctx]; the first `length` are evaluated */
     uint32_t length;
-    uint32_t reached; /* by the last evaluation, also one that failed */
+    uint32_t reached;                       /* by the last evaluation, also one that failed */
+    held_state states[STATES_PER_SEQUENCE]; /* of a model with recurrent layers */
 
     /* during a call of cllm_eval */
     const cllm_span *span; /* NULL: it has none */
     uint32_t first;        /* length before the call */
+    uint32_t next;         /* position that is evaluated next: `length`, or before it where tokens are replayed */
     float *out;            /* where the next rows go */
 };
 
@@ -137,6 +145,7 @@ struct cllm_engine {
     kv_pages pages;
     prefix_cache cache;
     kv_store store;      /* of the CPU's layers */
+    state_store states;  /* of recurrent layers, which the CPU has all */
     forward_cpu forward; /* where there are CPU layers */
     offload offload;
     cllm_sequence *sequences; /* [n_sequences] */

@@ -2,7 +2,7 @@
  * for what they write, and puts the rows that are wanted where the caller finds them.
  * Before it on the road: the sequences. After it: the sampler. */
 #include "base/error.h"
-#include "engine/engine.h"
+#include "engine/states.h"
 #include "sampling/logits.h"
 
 #include <inttypes.h>
@@ -308,16 +308,21 @@ static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     if (is_encoder(e)) return fill_encoder_batch(e, spans, n_spans);
     e->n_rows = 0;
     for (size_t i = 0; i < n_spans && e->n_rows < e->n_batch; i++) {
-        const cllm_sequence *s = spans[i].sequence;
-        const size_t done = s->length - s->first, left = spans[i].count - done, room = e->n_batch - e->n_rows;
-        const uint32_t n_rows = (uint32_t)(left < room ? left : room);
+        cllm_sequence *s = spans[i].sequence;
+        const uint32_t left = s->first + (uint32_t)spans[i].count - s->next, room = e->n_batch - e->n_rows;
+        const uint32_t n_rows = left < room ? left : room, behind = s->length - s->next;
+        const uint32_t n_replayed = behind < n_rows ? behind : n_rows, n_new = n_rows - n_replayed;
         if (n_rows == 0) continue;
-        memcpy(e->tokens + e->n_rows, spans[i].tokens + done, n_rows * sizeof *e->tokens);
+        memcpy(e->tokens + e->n_rows, s->tokens + s->next, n_replayed * sizeof *e->tokens);
+        memcpy(e->tokens + e->n_rows + n_replayed, spans[i].tokens + (s->length - s->first), n_new * sizeof *e->tokens);
         e->span_of[n] = &spans[i];
-        e->spans[n++] = (forward_span){.table = &s->table,
-                                       .first_position = s->length,
-                                       .n_rows = n_rows,
-                                       .n_kept = count_kept(e, &spans[i], n_rows, done == 0, n_rows == left)};
+        e->spans[n] = (forward_span){.table = &s->table,
+                                     .first_position = s->next,
+                                     .n_rows = n_rows,
+                                     .n_replayed = n_replayed,
+                                     .n_kept = count_kept(e, &spans[i], n_new, s->length == s->first, n_rows == left)};
+        if (has_states(e)) states_plan(s, &e->spans[n]);
+        n++;
         e->n_rows += n_rows;
     }
     return n;
@@ -325,7 +330,8 @@ static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
 
 /* Take pages for a span of the batch. As many tokens as a batch has can be taken back of one call. */
 static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_sequence *s, cllm_error *err) {
-    const uint32_t end = s->length + span->n_rows, back = end > e->n_batch ? end - e->n_batch : 0;
+    const uint32_t end = s->next + span->n_rows, back = end > e->n_batch ? end - e->n_batch : 0;
+    if (end <= s->length) return CLLM_OK; /* all are replayed */
     s->reached = end;
     kv_table_drop(&s->table, &e->pages, back > s->first ? back : s->first);
     prefix_cache_make_room(&e->cache, kv_table_needs(&s->table, &e->pages, s->length, end, 0));
@@ -385,19 +391,21 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
     if (status == CLLM_OK) status = run_layers(e, n_spans, err);
     for (uint32_t i = 0; i < n_spans; i++) {
         cllm_sequence *s = e->span_of[i]->sequence;
+        const uint32_t n_new = e->spans[i].n_rows - e->spans[i].n_replayed;
+        if (has_states(e)) states_end(s, &e->spans[i], status != CLLM_OK);
         if (status != CLLM_OK) {
             sequence_cut(s, s->length);
             continue;
         }
-        e->n_evaluated += e->spans[i].n_rows;
+        e->n_evaluated += n_new;
         if (is_encoder(e)) {
             sequence_cut(s, 0);
             continue;
         }
-        memcpy(s->tokens + s->length, e->span_of[i]->tokens + (s->length - s->first),
-               e->spans[i].n_rows * sizeof *s->tokens);
-        prefix_cache_learn(&e->cache, &s->table, s->tokens, s->length, s->length + e->spans[i].n_rows);
-        s->length += e->spans[i].n_rows;
+        memcpy(s->tokens + s->length, e->span_of[i]->tokens + (s->length - s->first), n_new * sizeof *s->tokens);
+        prefix_cache_learn(&e->cache, &s->table, s->tokens, s->length, s->length + n_new);
+        s->length += n_new;
+        s->next += e->spans[i].n_rows;
     }
     return status == CLLM_OK ? make_output(e, n_spans, err) : status;
 }
@@ -407,8 +415,10 @@ static cllm_status run_spans(cllm_engine *e, cllm_span *spans, size_t n_spans, c
     cllm_status status = place_rows(e, spans, n_spans, err);
     e->n_done = e->n_wanted = e->n_failed = e->n_encoded = 0;
     for (size_t i = 0; i < n_spans; i++) {
-        spans[i].sequence->first = spans[i].sequence->length;
-        e->n_wanted += spans[i].count;
+        cllm_sequence *s = spans[i].sequence;
+        s->first = s->length;
+        s->next = has_states(e) ? states_begin(s) : s->length;
+        e->n_wanted += spans[i].count + (s->length - s->next);
     }
     while (status == CLLM_OK && e->n_done < e->n_wanted) {
         status = run_batch(e, fill_batch(e, spans, n_spans), err);

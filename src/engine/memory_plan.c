@@ -59,9 +59,10 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
     return CLLM_OK;
 }
 
-/* Pages that fit into the prefix cache's budget; both parts of a page count. */
+/* Pages that fit into the prefix cache's budget; both parts of a page count. Without the state that belongs to them they are of no use. */
 static uint32_t cached_pages(const model_config *config, const engine_settings *s) {
     uint64_t bytes = 0;
+    if (state_slot_bytes(config) > 0) return 0;
     for (uint32_t pool = 0; pool < KV_POOLS; pool++)
         if (!checked_add(bytes, kv_store_page_bytes(config, s->kv_type, config->n_layers, pool), &bytes)) return 0;
     const uint64_t n = bytes > 0 ? s->cache_bytes / bytes : 0;
@@ -100,6 +101,7 @@ static uint64_t plan_context(const model_config *config, const engine_settings *
     const kv_size size = settings_kv_size(config, s, n_ctx);
     plan->n_ctx = n_ctx;
     plan->kv_cache = kv_store_bytes(config, s->kv_type, n_layers, &size);
+    plan->states = state_store_bytes(config, s->n_sequences);
     plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, size.n_batch, s->n_threads) : 0;
     add(&plan->scratch, 1, s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, &size) : 0);
     add(&plan->scratch, 1, kv_pages_bytes(config, &size));
@@ -110,7 +112,7 @@ static uint64_t plan_context(const model_config *config, const engine_settings *
     add(&plan->scratch, s->n_sequences, n_ctx * sizeof(int32_t));
     add(&plan->scratch, s->n_sequences, output_length(config) * sizeof(float));
     uint64_t sum;
-    return checked_add(plan->kv_cache, plan->scratch, &sum) ? sum : UINT64_MAX;
+    return checked_add(plan->kv_cache, plan->scratch, &sum) && checked_add(sum, plan->states, &sum) ? sum : UINT64_MAX;
 }
 
 /* The largest context up to `most` whose memory fits into `budget`, or 0. */
@@ -154,11 +156,12 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
     if (sum <= available && sum != UINT64_MAX) return CLLM_OK;
     return error_set(
         err, CLLM_ERR_MEMORY,
-        "a context of %" PRIu32 " needs %.0f MiB of keys and values and %.0f MiB of scratch beside %.0f MiB "
+        "a context of %" PRIu32 " needs %.0f MiB of keys and values%s and %.0f MiB of scratch beside %.0f MiB "
         "of weights; %.0f MiB are available: use a smaller context%s%s or batch",
-        plan->n_ctx, (double)plan->kv_cache / BYTES_PER_MIB, (double)plan->scratch / BYTES_PER_MIB,
-        (double)plan->weights / BYTES_PER_MIB, (double)plan->available / BYTES_PER_MIB,
-        settings->n_positions ? ", fewer positions" : "", settings->cache_bytes ? ", a smaller prefix cache" : "");
+        plan->n_ctx, (double)(plan->kv_cache + plan->states) / BYTES_PER_MIB, plan->states ? " and states" : "",
+        (double)plan->scratch / BYTES_PER_MIB, (double)plan->weights / BYTES_PER_MIB,
+        (double)plan->available / BYTES_PER_MIB, settings->n_positions ? ", fewer positions" : "",
+        settings->cache_bytes ? ", a smaller prefix cache" : "");
 }
 
 cllm_status plan_model_engine(const cllm_model *model, const engine_settings *settings, cllm_memory_plan *plan,

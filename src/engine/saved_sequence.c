@@ -4,12 +4,13 @@
  *   tokens           int32 [n_tokens]
  *   pages            of the CPU's layers, then of a GPU's: those of the first pool in the order of the positions, then the windowed ones
  *                    that the last token still sees. Behind the last token a page is zeros.
+ *   state            of a model with recurrent layers, after the first state_length tokens: a slot (state_store.h)
  *   checksum         uint64 of all bytes before it
  *
  * A file is read only where each byte of its pages means the same: the header is compared field by field. */
 #include "base/error.h"
 #include "base/hash.h"
-#include "engine/engine.h"
+#include "engine/states.h"
 #include "gguf/gguf.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@
 
 static const char magic[8] = "CLLMSEQ";
 
-enum { FORMAT_VERSION = 1, SAMPLED_BYTES = 4096 /* of each tensor */ };
+enum { FORMAT_VERSION = 2, SAMPLED_BYTES = 4096 /* of each tensor */ };
 
 typedef struct saved_header {
     char magic[8];
@@ -36,6 +37,8 @@ typedef struct saved_header {
     uint32_t exact;
     uint32_t n_tokens;
     uint32_t first_windowed; /* page that is in the file */
+    uint32_t state_length;   /* at most n_tokens; those after it are replayed */
+    uint32_t reserved;
 } saved_header;
 
 /* ------------------------------------------------------------------------------------------------- hashing */
@@ -96,6 +99,7 @@ static saved_header header_of(const cllm_sequence *s) {
                       .exact = on_gpu(e) && e->exact, /* of the CPU every sequence is */
                       .n_tokens = s->length,
                       .first_windowed = s->table.of[KV_WINDOWED].first};
+    if (has_states(e) && s->length > 0) h.state_length = s->states[states_find(s, s->length)].length;
     const uint32_t seen = first_seen(e, s->length);
     if (h.first_windowed < seen) h.first_windowed = seen;
     const float *factors = weights_rope_factors(&e->model->weights, &e->model->config, e->plan.n_ctx);
@@ -229,13 +233,18 @@ static cllm_status move_pages(const cllm_sequence *s, const saved_header *h, mov
     return status;
 }
 
+/* Of the state in a file. */
+static uint64_t state_bytes(const cllm_engine *e, const saved_header *h) {
+    return h->n_tokens > 0 ? e->states.slot_floats * sizeof(float) : 0;
+}
+
 /* Bytes of a whole file. */
 static uint64_t file_bytes(const cllm_engine *e, const saved_header *h) {
     uint64_t sum = sizeof *h + (uint64_t)h->n_tokens * sizeof(int32_t) + sizeof(uint64_t);
     for (uint32_t i = 0; i < 2 * KV_POOLS; i++)
         sum += (uint64_t)(kv_chunks(h->n_tokens) - first_page(i % KV_POOLS, h)) *
                part_bytes(e, i / KV_POOLS, i % KV_POOLS);
-    return sum;
+    return sum + state_bytes(e, h);
 }
 
 /* --------------------------------------------------------------------------------------------------- saving */
@@ -251,6 +260,8 @@ static cllm_status write_all(const cllm_sequence *s, stream *to, cllm_error *err
         return CLLM_ERR_IO;
     cllm_status status = move_pages(s, &h, write_part, to, err);
     if (status != CLLM_OK) return status;
+    if (state_bytes(s->engine, &h) > 0 && !write_bytes(to, states_newest(s), state_bytes(s->engine, &h)))
+        return CLLM_ERR_IO;
     const bool written = fwrite(&to->checksum, sizeof to->checksum, 1, to->file) == 1 && fflush(to->file) == 0 &&
                          fsync(fileno(to->file)) == 0;
     return written ? CLLM_OK : CLLM_ERR_IO;
@@ -300,6 +311,7 @@ static cllm_status check_size(const cllm_engine *e, const saved_header *h, FILE 
     if (h->first_windowed < first_seen(e, h->n_tokens) ||
         h->first_windowed > kv_first_seen(e->pages.window, e->pages.chunked, h->n_tokens) / KV_CHUNK)
         return damaged("its windows begin elsewhere", err);
+    if (h->state_length > h->n_tokens) return damaged("its state is of more tokens than there are", err);
     const uint64_t want = file_bytes(e, h), got = (uint64_t)info.st_size;
     if (got != want)
         return error_set(err, CLLM_ERR_FORMAT, "the file is damaged: it has %llu bytes, and %llu belong there",
@@ -341,6 +353,8 @@ static cllm_status read_sequence(cllm_sequence *s, stream *from, cllm_error *err
         return damaged("it cannot be read to its end", err);
     status = move_pages(s, &h, read_part, from, err);
     if (status != CLLM_OK) return status;
+    if (state_bytes(e, &h) > 0 && !read_bytes(from, states_give(s, h.state_length), state_bytes(e, &h)))
+        return damaged("it cannot be read to its end", err);
     const uint64_t sum = from->checksum;
     if (fread(&checksum, sizeof checksum, 1, from->file) != 1 || checksum != sum)
         return damaged("its checksum is another", err);

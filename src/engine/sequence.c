@@ -1,7 +1,7 @@
 /* cllm_sequence: a place in its engine for the tokens of one text, and its table of pages. Before it on the road: the tokenizer.
  * After it: cllm_eval. */
 #include "base/error.h"
-#include "engine/engine.h"
+#include "engine/states.h"
 
 #include <string.h>
 
@@ -18,6 +18,7 @@ cllm_status cllm_sequence_create(cllm_engine *engine, cllm_sequence **out, cllm_
 void sequence_cut(cllm_sequence *s, uint32_t length) {
     cllm_engine *e = s->engine;
     s->length = length;
+    states_cut(s, length);
     if (s->table.of[KV_FULL].end <= kv_chunks(length)) return;
     prefix_cache_touch(&e->cache, &s->table);
     kv_table_truncate(&s->table, &e->pages, length);
@@ -33,6 +34,13 @@ void cllm_sequence_destroy(cllm_sequence *sequence) {
 uint32_t cllm_sequence_length(const cllm_sequence *sequence) { return sequence->length; }
 const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence) { return sequence->tokens; }
 
+/* Is there a state to go on from after `length` tokens, by replaying those that come after it? */
+static bool has_state_for(const cllm_sequence *s, uint32_t length) {
+    if (!has_states(s->engine) || length == 0) return true;
+    const uint32_t number = states_find(s, length);
+    return number < STATES_PER_SEQUENCE && kv_table_reaches(&s->table, &s->engine->pages, s->states[number].length);
+}
+
 static cllm_status check_length(const cllm_sequence *s, uint32_t length, const char *verb, cllm_error *err) {
     if (length > s->length)
         return error_set(err, CLLM_ERR_ARGUMENT, "cannot %s %u tokens: only %u were evaluated", verb, length,
@@ -42,6 +50,12 @@ static cllm_status check_length(const cllm_sequence *s, uint32_t length, const c
                          "cannot %s %u tokens: the model's sliding windows of %u have dropped what comes before; begin "
                          "anew from 0",
                          verb, length, s->engine->model->config.window);
+    if (!has_state_for(s, length))
+        return error_set(
+            err, CLLM_ERR_UNSUPPORTED,
+            "cannot %s %u tokens: of the model's recurrent layers no state is held that is as old; begin anew "
+            "from 0",
+            verb, length);
     return CLLM_OK;
 }
 
@@ -60,6 +74,7 @@ cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t length, c
     kv_table_adopt(&(*out)->table, &e->pages, sequence->table.of[KV_FULL].pages, length);
     memcpy((*out)->tokens, sequence->tokens, length * sizeof *sequence->tokens);
     (*out)->length = (*out)->reached = length;
+    if (has_states(e) && length > 0) states_copy(*out, sequence, states_find(sequence, length));
     return CLLM_OK;
 }
 
@@ -69,6 +84,10 @@ size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_
     uint32_t length = 0;
     while (length < n && length < sequence->length && sequence->tokens[length] == tokens[length]) length++;
     if (!kv_table_reaches(&sequence->table, &e->pages, length)) length = 0;
+    if (has_states(e) && length > 0) { /* as far as nothing need be replayed */
+        const uint32_t number = states_find(sequence, length);
+        length = number < STATES_PER_SEQUENCE ? sequence->states[number].length : 0;
+    }
     const bool is_own = n == 0 || length >= prefix_cache_find(&e->cache, tokens, n);
     sequence_cut(sequence, is_own ? length : 0);
     if (is_own) return length;

@@ -210,6 +210,40 @@ static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config,
     return CLLM_OK;
 }
 
+/* Which layers attend, and what else they are. Heads and feed_forward_length are there. */
+static cllm_status read_mixers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const char suffix[] = "attention.recurrent_layers";
+    const model_traits *traits = config->traits;
+    const mixer_plan plan = traits ? traits->mixers : MIXERS_ATTEND;
+    const bool told = plan == MIXERS_BY_PERIOD && is_of_each_layer(gguf, config, suffix);
+    cllm_array rest;
+    uint32_t period = 4;
+    cllm_status status = CLLM_OK;
+    if (told) status = get_array_of_layers(gguf, config, suffix, &rest, err);
+    if (status == CLLM_OK && plan == MIXERS_BY_PERIOD && !told)
+        status = get_u32(gguf, config, "full_attention_interval", GGUF_OPTIONAL, &period, err);
+    if (status == CLLM_OK && period == 0)
+        return bad_value(err, config, "full_attention_interval", "0 is not 1 or more");
+    for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++) {
+        layer_config *l = &config->layers[i];
+        uint32_t recurrent = 0;
+        switch (plan) {
+        case MIXERS_ATTEND:
+        case MIXERS_BESIDE: break;
+        case MIXERS_BY_KV_HEADS: recurrent = l->n_kv_heads == 0; break;
+        case MIXERS_BY_PERIOD: recurrent = (i + 1) % period != 0; break;
+        case MIXERS_RECURRENT: recurrent = 1; break;
+        }
+        if (told) status = next_number(config, suffix, i, &rest, &recurrent, err);
+        l->mixer = plan == MIXERS_BESIDE ? MIXER_BOTH : recurrent ? MIXER_RECURRENT : MIXER_ATTENTION;
+        l->has_network = !traits || traits->dense || traits->experts;
+        if (!traits || !traits->one_part_layers) continue;
+        l->has_network = recurrent && l->n_ff > 0;
+        if (l->has_network) l->mixer = MIXER_NONE;
+    }
+    return status;
+}
+
 static cllm_status check_heads(const model_config *config, const layer_config *l, cllm_error *err) {
     if (l->n_heads == 0 || l->n_heads > INT32_MAX)
         return bad_value(err, config, "attention.head_count", "%u is not between 1 and %d", l->n_heads, INT32_MAX);
@@ -223,14 +257,20 @@ static cllm_status check_heads(const model_config *config, const layer_config *l
 }
 
 static cllm_status check_lengths(const model_config *config, const layer_config *l, cllm_error *err) {
+    const bool is_dense = !config->traits || config->traits->dense;
+    if (l->has_network && is_dense && (l->n_ff == 0 || l->n_ff > INT32_MAX))
+        return bad_value(err, config, "feed_forward_length", "%u is not between 1 and %d", l->n_ff, INT32_MAX);
+    if (!layer_attends(l)) return CLLM_OK;
     if (l->key_length > MAX_HEAD_LENGTH || l->value_length > MAX_HEAD_LENGTH || l->value_length == 0)
         return bad_value(err, config, "attention.value_length", "keys of %u and values of %u elements are not possible",
                          l->key_length, l->value_length);
     if ((uint64_t)l->n_heads * l->key_length > INT32_MAX || (uint64_t)l->n_heads * l->value_length > INT32_MAX)
         return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible", l->n_heads,
                          l->key_length);
-    if (l->n_ff == 0 || l->n_ff > INT32_MAX)
-        return bad_value(err, config, "feed_forward_length", "%u is not between 1 and %d", l->n_ff, INT32_MAX);
+    if (config->traits && config->traits->query_gate && l->key_length != l->value_length)
+        return bad_value(err, config, "attention.value_length",
+                         "a gate comes with each query of %u elements, and is not for values of %u", l->key_length,
+                         l->value_length);
     return CLLM_OK;
 }
 
@@ -270,15 +310,20 @@ static cllm_status get_windowed(const cllm_gguf *gguf, const model_config *confi
 /* The sizes of each layer. */
 static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     layer_config *const layers = config->layers, *const end = layers + config->n_layers;
+    const bool needs_network = !config->traits || config->traits->dense || !config->traits->experts;
     cllm_status status = GET_EACH("attention.head_count", GGUF_REQUIRED, n_heads);
     for (layer_config *l = layers; l < end; l++) {
         l->n_kv_heads = l->n_heads;
         l->bidirectional = config->traits && config->traits->bidirectional;
     }
     if (status == CLLM_OK) status = GET_EACH("attention.head_count_kv", GGUF_OPTIONAL, n_kv_heads);
+    if (status == CLLM_OK)
+        status = GET_EACH("feed_forward_length", needs_network ? GGUF_REQUIRED : GGUF_OPTIONAL, n_ff);
+    if (status == CLLM_OK) status = read_mixers(gguf, config, err);
     if (status == CLLM_OK) status = GET_EACH("attention.key_length", GGUF_OPTIONAL, key_length);
     if (status == CLLM_OK) status = GET_WINDOWED("attention.key_length_swa", key_length);
     for (layer_config *l = layers; status == CLLM_OK && l < end; l++) {
+        if (!layer_attends(l)) continue;
         status = check_heads(config, l, err);
         if (status != CLLM_OK) return status;
         if (l->key_length == 0) l->key_length = config->n_embd / l->n_heads;
@@ -286,7 +331,6 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     }
     if (status == CLLM_OK) status = GET_EACH("attention.value_length", GGUF_OPTIONAL, value_length);
     if (status == CLLM_OK) status = GET_WINDOWED("attention.value_length_swa", value_length);
-    if (status == CLLM_OK) status = GET_EACH("feed_forward_length", GGUF_REQUIRED, n_ff);
     for (layer_config *l = layers; status == CLLM_OK && l < end; l++) status = check_lengths(config, l, err);
     return status;
 }
@@ -466,7 +510,7 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
     status =
         get_u32(gguf, config, "rope.dimension_count_swa", GGUF_OPTIONAL, &config->rope_dimension_count_windowed, err);
     for (uint32_t i = 0; status == CLLM_OK && i < config->n_layers; i++)
-        status = check_rotated(config, &config->layers[i], err);
+        if (layer_attends(&config->layers[i])) status = check_rotated(config, &config->layers[i], err);
     if (status != CLLM_OK) return status;
     if (traits->rope_key) { /* granite's switch for no RoPE at all */
         bool rotated = true;
@@ -616,10 +660,11 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
 
 static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
+    const bool always = traits->experts && !traits->dense;
     cllm_status status =
-        get_u32(gguf, config, "expert_count", traits->dense ? GGUF_OPTIONAL : GGUF_REQUIRED, &config->n_experts, err);
+        get_u32(gguf, config, "expert_count", always ? GGUF_REQUIRED : GGUF_OPTIONAL, &config->n_experts, err);
     if (status != CLLM_OK || config->n_experts == 0) {
-        if (status == CLLM_OK && !traits->dense) return bad_value(err, config, "expert_count", "0 is not 1 or more");
+        if (status == CLLM_OK && always) return bad_value(err, config, "expert_count", "0 is not 1 or more");
         return status;
     }
     if (!traits->experts)
@@ -678,7 +723,7 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
         return bad_value(err, config, "expert_shared_count", "%u shared experts of %u elements are not possible",
                          n_shared, config->n_ff_expert);
     if (config->expert_weights_scale == 0) config->expert_weights_scale = 1; /* files write 0 for "none" */
-    if (n_shared > 0) config->n_ff_shared = n_shared * config->n_ff_expert;
+    if (n_shared > 0 && config->n_ff_shared == 0) config->n_ff_shared = n_shared * config->n_ff_expert;
     if (gating < GATING_SOFTMAX || gating > GATING_SOFTMAX_OF_CHOSEN)
         return bad_value(err, config, "expert_gating_func", "%u is not known: softmax is 1, sigmoid is 2", gating);
     config->expert_gating = (expert_gating)gating;
@@ -691,6 +736,73 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
                          "%u of %u groups cannot hold the %u experts of a token", config->n_expert_groups_used,
                          config->n_expert_groups, config->n_experts_used);
     return CLLM_OK;
+}
+
+#define MAX_STATE 1048576u
+
+/* Sizes that follow from those of the file. */
+static cllm_status complete_recurrent(model_config *config, cllm_error *err) {
+    recurrent_config *r = &config->recurrent;
+    const recurrent_kind kind = config->traits->recurrent;
+    uint64_t n_channels = r->inner_size + 2 * (uint64_t)r->n_groups * r->state_size, n_in = n_channels;
+    switch (kind) {
+    case RECURRENT_NONE: return CLLM_OK;
+    case RECURRENT_SHORT_CONVOLUTION:
+        n_channels = r->inner_size = config->n_embd;
+        n_in = 3 * n_channels;
+        break;
+    case RECURRENT_MAMBA:
+        r->n_heads = 1;
+        r->head_length = r->inner_size;
+        n_channels = r->inner_size;
+        n_in = 2 * n_channels;
+        break;
+    case RECURRENT_MAMBA2: n_in += (uint64_t)r->inner_size + r->n_heads; break;
+    case RECURRENT_DELTA_NET: break;
+    }
+    if (n_in > INT32_MAX)
+        return bad_value(err, config, "ssm.state_size", "%u groups of %u elements are not possible", r->n_groups,
+                         r->state_size);
+    r->n_channels = (uint32_t)n_channels;
+    r->n_in = (uint32_t)n_in;
+    if (kind == RECURRENT_SHORT_CONVOLUTION || kind == RECURRENT_MAMBA) return CLLM_OK;
+    r->head_length = r->inner_size / r->n_heads;
+    if (r->inner_size % r->n_heads != 0)
+        return bad_value(err, config, "ssm.inner_size", "%u is not a multiple of the %u heads", r->inner_size,
+                         r->n_heads);
+    if (r->n_heads % r->n_groups != 0)
+        return bad_value(err, config, "ssm.group_count", "%u does not divide the %u heads", r->n_groups, r->n_heads);
+    if (kind == RECURRENT_DELTA_NET && r->head_length != r->state_size)
+        return bad_value(err, config, "ssm.inner_size", "%u is not %u heads of ssm.state_size %u", r->inner_size,
+                         r->n_heads, r->state_size);
+    return CLLM_OK;
+}
+
+static cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    recurrent_config *r = &config->recurrent;
+    const recurrent_kind kind = config->traits->recurrent;
+    const bool is_short = kind == RECURRENT_SHORT_CONVOLUTION, is_mamba = kind == RECURRENT_MAMBA;
+    const struct {
+        const char *suffix;
+        uint32_t *out;
+    } keys[] = {
+        {is_short ? "shortconv.l_cache" : "ssm.conv_kernel", &r->kernel},
+        {"ssm.inner_size", &r->inner_size},
+        {"ssm.state_size", &r->state_size},
+        {"ssm.time_step_rank", is_mamba ? &r->step_rank : &r->n_heads},
+        {"ssm.group_count", &r->n_groups},
+    };
+    const size_t n_keys = kind == RECURRENT_NONE ? 0 : is_short ? 1 : is_mamba ? 4 : 5;
+    for (size_t i = 0; i < n_keys; i++) {
+        cllm_status status = get_u32(gguf, config, keys[i].suffix, GGUF_REQUIRED, keys[i].out, err);
+        if (status != CLLM_OK) return status;
+        if (*keys[i].out == 0 || *keys[i].out > MAX_STATE)
+            return bad_value(err, config, keys[i].suffix, "%u is not between 1 and %u", *keys[i].out, MAX_STATE);
+    }
+    cllm_status status = CLLM_OK;
+    if (is_mamba)
+        status = gguf_get_bool(gguf, key_of(config, "ssm.dt_b_c_rms").text, GGUF_OPTIONAL, &r->norms_parts, err);
+    return status == CLLM_OK ? complete_recurrent(config, err) : status;
 }
 
 static cllm_status refuse_architecture(const model_config *config, cllm_error *err) {
@@ -897,8 +1009,9 @@ static void finish_layers(const cllm_gguf *gguf, model_config *config) {
         const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed || first;
         l->rope_dimension_count = rotates && !passed_over ? rotated_elements(config, l) : 0;
         l->gate_deviations = i < traits->sparse_layers ? twentieth : 0;
-        l->has_experts = config->n_experts > 0 && i >= config->n_dense_layers && config->expert_step > 0 &&
-                         (i + 1) % config->expert_step == 0 && (!traits->experts_by_tensors || has_mixture(gguf, i));
+        l->has_experts = l->has_network && config->n_experts > 0 && i >= config->n_dense_layers &&
+                         config->expert_step > 0 && (i + 1) % config->expert_step == 0 &&
+                         (!traits->experts_by_tensors || has_mixture(gguf, i));
         if (config->expert_period > 0 && i % config->expert_period != 1) l->has_experts = false;
     }
 }
@@ -925,6 +1038,7 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (config->traits->parallel_key)
         status =
             gguf_get_bool(gguf, key_of(config, "use_parallel_residual").text, GGUF_REQUIRED, &config->is_parallel, err);
+    if (status == CLLM_OK) status = read_recurrent(gguf, config, err);
     if (status == CLLM_OK) status = read_latent(gguf, config, err);
     if (status == CLLM_OK) status = read_rope(gguf, config, err);
     if (status == CLLM_OK) status = check_latent(config, err);

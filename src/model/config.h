@@ -25,12 +25,18 @@ typedef struct lora_sizes {
 enum { MOST_STREAMS = 8 };
 
 /* What a layer mixes the tokens of a sequence with. */
-typedef enum mixer_kind { MIXER_ATTENTION } mixer_kind;
+typedef enum mixer_kind {
+    MIXER_ATTENTION,
+    MIXER_RECURRENT, /* by what the model's traits say */
+    MIXER_BOTH,      /* of the same input, and added */
+    MIXER_NONE,      /* nothing: the layer is a network alone */
+} mixer_kind;
 
 /* What a layer is. Layers may differ in any of this, so who works on a layer reads these numbers and not the model's. */
 typedef struct layer_config {
     mixer_kind mixer;
-    bool windowed; /* its tokens see the model's window, not all that is before them */
+    bool has_network; /* a half that treats each token on its own */
+    bool windowed;    /* its tokens see the model's window, not all that is before them */
     bool
         bidirectional; /* they see those after them, too, or half a window to both sides; each layer overwrites the keys and values of the
                            one before it */
@@ -48,6 +54,27 @@ typedef struct layer_config {
     float activation_numbers[2][ACTIVATION_NUMBERS]; /* of its network or shared experts, and of experts: families.h */
     float attention_scale;                           /* of scores: queries are multiplied by it */
 } layer_config;
+
+static inline bool layer_attends(const layer_config *l) {
+    return l->mixer == MIXER_ATTENTION || l->mixer == MIXER_BOTH;
+}
+static inline bool layer_is_recurrent(const layer_config *l) {
+    return l->mixer == MIXER_RECURRENT || l->mixer == MIXER_BOTH;
+}
+
+/* Recurrent layers, which are all alike. What a kind has no use for is 0. */
+typedef struct recurrent_config {
+    uint32_t kernel;      /* tokens that the convolution sees, its own among them */
+    uint32_t n_channels;  /* of the convolution */
+    uint32_t n_in;        /* elements that the first product makes for a token */
+    uint32_t inner_size;  /* elements of what the state, or a short convolution, gives: n_heads * head_length */
+    uint32_t n_heads;     /* each with a state [state_size][head_length]; of Mamba 1 */
+    uint32_t head_length; /* of a value */
+    uint32_t state_size;  /* of a key, and of what asks for it */
+    uint32_t n_groups;    /* heads share these */
+    uint32_t step_rank;   /* of Mamba: the length of steps, compressed */
+    bool norms_parts;     /* of Mamba: steps, keys and queries are normed, without weights */
+} recurrent_config;
 
 typedef struct model_config {
     char architecture[64];
@@ -120,6 +147,8 @@ typedef struct model_config {
     uint32_t latent_key_length; /* per head, before compression */
     uint32_t latent_value_length;
     bool kv_b_is_whole; /* an older file: its heads are those before compression, and it has attn_kv_b */
+
+    recurrent_config recurrent; /* zeros: no layer is */
 
     lora_sizes lora;
 

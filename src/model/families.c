@@ -16,6 +16,19 @@
 #define CHOSEN      (T(ffn_gate_inp) | T(ffn_gate_exps) | T(ffn_up_exps) | T(ffn_down_exps))
 #define SHARED      (T(ffn_gate_shexp) | T(ffn_up_shexp) | T(ffn_down_shexp))
 
+#define RECURRENT (T(ssm_in) | T(ssm_conv1d) | T(ssm_out))
+#define DELTA     (RECURRENT | T(ssm_gate) | T(ssm_dt_bias) | T(ssm_a) | T(ssm_norm))
+#define MAMBA2    (RECURRENT | T(ssm_dt_bias) | T(ssm_a) | T(ssm_d) | T(ssm_norm))
+#define MAMBA     (RECURRENT | T(ssm_x) | T(ssm_dt) | T(ssm_a) | T(ssm_d))
+
+#define DELTA_NET                                                                                         \
+    .tensors = ATTENTION | NORMS | QK_NORMS, .rope = ROPE_HALVES, .ffn_norm_name = "post_attention_norm", \
+    .recurrent = RECURRENT_DELTA_NET, .mixers = MIXERS_BY_PERIOD, .query_gate = true
+
+#define NEMOTRON_H                                                                                              \
+    .tensors = ATTENTION | T(attn_norm), .recurrent_tensors = T(attn_norm) | MAMBA2, .biases = T(ssm_conv1d),   \
+    .rope = ROPE_NONE, .activation = RELU_SQUARED, .recurrent = RECURRENT_MAMBA2, .mixers = MIXERS_BY_KV_HEADS, \
+    .one_part_layers = true
 /* Each half of a layer is normed after it was added, and nothing before it (Vaswani et al. 2017; BERT: Devlin et al. 2019). */
 #define ENDING_NORMS (T(attn_output_norm) | T(layer_output_norm))
 #define BERT                                                                                                       \
@@ -567,6 +580,83 @@ static const model_traits families[] = {
      .latent_attention = true,
      .yarn_log_multiplier_unit = 0.1f, /* files store a tenth of it */
      .attention_temperature = true},
+    {.architecture = "lfm2",
+     .tensors = ATTENTION | NORMS | QK_NORMS,
+     .recurrent_tensors = NORMS | RECURRENT,
+     .dense = GATED,
+     .rope = ROPE_HALVES,
+     .recurrent = RECURRENT_SHORT_CONVOLUTION,
+     .mixers = MIXERS_BY_KV_HEADS,
+     .output_norm = "token_embd_norm"},
+    {.architecture = "lfm2moe",
+     .tensors = ATTENTION | NORMS | QK_NORMS,
+     .recurrent_tensors = NORMS | RECURRENT,
+     .optional = T(exp_probs_b),
+     .dense = GATED,
+     .experts = CHOSEN,
+     .rope = ROPE_HALVES,
+     .gating = GATING_SIGMOID,
+     .expert_weights_normalised = true,
+     .expert_keys = true,
+     .recurrent = RECURRENT_SHORT_CONVOLUTION,
+     .mixers = MIXERS_BY_KV_HEADS,
+     .output_norm = "token_embd_norm"},
+    {DELTA_NET, .architecture = "qwen35", .recurrent_tensors = NORMS | DELTA | T(ssm_beta) | T(ssm_alpha),
+     .dense = GATED, .groups_in_turn = true},
+    {DELTA_NET, .architecture = "qwen35moe", .recurrent_tensors = NORMS | DELTA | T(ssm_beta) | T(ssm_alpha),
+     .experts = CHOSEN, .shared = SHARED | T(ffn_gate_inp_shexp), .expert_weights_normalised = true,
+     .groups_in_turn = true},
+    {DELTA_NET, .architecture = "qwen3next", .recurrent_tensors = NORMS | DELTA | T(ssm_ba), .experts = CHOSEN,
+     .shared = SHARED | T(ffn_gate_inp_shexp), .expert_weights_normalised = true},
+    {.architecture = "granitehybrid",
+     .tensors = ATTENTION | NORMS,
+     .recurrent_tensors = NORMS | MAMBA2,
+     .biases = T(ssm_conv1d),
+     .dense = GATED,
+     .experts = CHOSEN,
+     .shared = SHARED,
+     .expert_weights_normalised = true,
+     .scales = true,
+     .rope_key = true,
+     .logit_scale_divides = true,
+     .recurrent = RECURRENT_MAMBA2,
+     .mixers = MIXERS_BY_KV_HEADS},
+    {.architecture = "mamba2",
+     .recurrent_tensors = T(attn_norm) | MAMBA2,
+     .biases = T(ssm_conv1d),
+     .rope = ROPE_NONE,
+     .recurrent = RECURRENT_MAMBA2,
+     .mixers = MIXERS_RECURRENT},
+    {.architecture = "mamba",
+     .recurrent_tensors = T(attn_norm) | MAMBA,
+     .biases = T(ssm_conv1d) | T(ssm_dt),
+     .rope = ROPE_NONE,
+     .recurrent = RECURRENT_MAMBA,
+     .mixers = MIXERS_RECURRENT},
+    {NEMOTRON_H, .architecture = "nemotron_h", .dense = UNGATED},
+    {NEMOTRON_H, .architecture = "nemotron_h_moe", .optional = T(exp_probs_b),
+     .experts = T(ffn_gate_inp) | T(ffn_up_exps) | T(ffn_down_exps), .shared = T(ffn_up_shexp) | T(ffn_down_shexp),
+     .gating = GATING_SIGMOID, .expert_keys = true},
+    {.architecture = "falcon-h1",
+     .tensors = ATTENTION | NORMS,
+     .recurrent_tensors = MAMBA2 & ~T(ssm_norm),
+     .optional = T(ssm_norm),
+     .biases = T(ssm_conv1d),
+     .dense = GATED,
+     .rope = ROPE_HALVES,
+     .recurrent = RECURRENT_MAMBA2,
+     .mixers = MIXERS_BESIDE,
+     .plain_ffn_norm = true},
+    {.architecture = "jamba",
+     .tensors = ATTENTION | NORMS,
+     .recurrent_tensors = NORMS | MAMBA | T(ssm_dt_norm) | T(ssm_b_norm) | T(ssm_c_norm),
+     .biases = T(ssm_conv1d) | T(ssm_dt),
+     .dense = GATED,
+     .experts = CHOSEN,
+     .experts_by_tensors = true,
+     .rope = ROPE_NONE,
+     .recurrent = RECURRENT_MAMBA,
+     .mixers = MIXERS_BY_KV_HEADS},
 };
 
 enum { N_FAMILIES = sizeof families / sizeof *families };

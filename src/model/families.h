@@ -41,6 +41,21 @@ typedef enum tensor_extent {
     DIM_KEY_PLAIN,       /* the elements of a key that are not rotated, */
     DIM_VALUE_LATENT,    /* and a value's; */
     DIM_KV_B,            /* both of all heads */
+    DIM_STATE_IN,        /* recurrent layers (config.h): what the first product makes, */
+    DIM_STATE_CHANNELS,  /* of which so many go through the convolution, */
+    DIM_STATE_KERNEL,    /* which sees so many tokens; */
+    DIM_STATE_INNER,     /* what the last product reads; */
+    DIM_STATE_HEADS,     /* heads that carry a state, */
+    DIM_STATE_PAIRS,     /* twice as many, */
+    DIM_STATE_SIZE,      /* elements of a key, */
+    DIM_STATE_A_ROWS,    /* rows of ssm_a */
+    DIM_STATE_A_LENGTH,  /* and their length, */
+    DIM_STATE_D_ROWS,    /* and the same of ssm_d; */
+    DIM_STATE_D_LENGTH,
+    DIM_STATE_NORMS,       /* norms of what the state gives, */
+    DIM_STATE_NORM_LENGTH, /* and how long they are; */
+    DIM_STEP_RANK,         /* the length of Mamba's steps, compressed, */
+    DIM_STEP_PARTS,        /* and of these, keys and queries together */
     N_EXTENTS
 } tensor_extent;
 
@@ -49,7 +64,28 @@ typedef enum tensor_kind {
     TENSOR_LINEAR, /* .weight, [rows][columns], and .bias, [rows] */
     TENSOR_VECTOR, /* .weight, [columns] */
     TENSOR_BIAS,   /* .bias, [columns], alone */
+    TENSOR_PLAIN,  /* without a suffix, [rows][columns]; of several rows it is kept as [columns][rows] */
+    TENSOR_TAPS,   /* .weight, [rows][columns], and .bias, [rows], of a convolution; kept as [columns][rows] */
 } tensor_kind;
+
+/* Those of recurrent layers; the names are those of most files. */
+#define RECURRENT_TENSORS(X)                                                  \
+    X(ssm_in, TENSOR_LINEAR, DIM_ONE, DIM_STATE_IN, DIM_EMBD)                 \
+    X(ssm_gate, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_EMBD)            \
+    X(ssm_conv1d, TENSOR_TAPS, DIM_ONE, DIM_STATE_CHANNELS, DIM_STATE_KERNEL) \
+    X(ssm_beta, TENSOR_LINEAR, DIM_ONE, DIM_STATE_HEADS, DIM_EMBD)            \
+    X(ssm_alpha, TENSOR_LINEAR, DIM_ONE, DIM_STATE_HEADS, DIM_EMBD)           \
+    X(ssm_ba, TENSOR_LINEAR, DIM_ONE, DIM_STATE_PAIRS, DIM_EMBD)              \
+    X(ssm_x, TENSOR_LINEAR, DIM_ONE, DIM_STEP_PARTS, DIM_STATE_INNER)         \
+    X(ssm_dt, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_STEP_RANK)         \
+    X(ssm_dt_bias, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_STATE_HEADS)            \
+    X(ssm_dt_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_STEP_RANK)              \
+    X(ssm_b_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_STATE_SIZE)              \
+    X(ssm_c_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_STATE_SIZE)              \
+    X(ssm_a, TENSOR_PLAIN, DIM_ONE, DIM_STATE_A_ROWS, DIM_STATE_A_LENGTH)     \
+    X(ssm_d, TENSOR_PLAIN, DIM_ONE, DIM_STATE_D_ROWS, DIM_STATE_D_LENGTH)     \
+    X(ssm_norm, TENSOR_NORM, DIM_ONE, DIM_STATE_NORMS, DIM_STATE_NORM_LENGTH) \
+    X(ssm_out, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_STATE_INNER)
 
 /* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
 #define LAYER_TENSORS(X)                                                    \
@@ -106,7 +142,8 @@ typedef enum tensor_kind {
     X(laurel_l, TENSOR_LINEAR, DIM_ONE, DIM_LAUREL_RANK, DIM_EMBD)          \
     X(laurel_r, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_LAUREL_RANK)          \
     X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
-    X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)
+    X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    RECURRENT_TENSORS(X)
 
 typedef enum layer_tensor {
 #define X(name, kind, count, rows, columns) LAYER_##name,
@@ -115,7 +152,8 @@ typedef enum layer_tensor {
         N_LAYER_TENSORS
 } layer_tensor;
 
-typedef uint64_t tensor_set; /* bit LAYER_<name>: it is in */
+__extension__ typedef unsigned __int128 tensor_set; /* bit LAYER_<name>: it is in */
+_Static_assert(N_LAYER_TENSORS <= 128, "each tensor has a bit");
 #define TENSOR_BIT(name)   ((tensor_set)1 << LAYER_##name)
 #define TENSOR_PROJECTIONS (TENSOR_BIT(attn_q) | TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v)) /* or attn_qkv */
 
@@ -140,13 +178,14 @@ typedef enum activation {
                        is no gate (Huang & Schlag 2024) */
     GEGLU_ERF, /* these two as they are defined, x times the normal distribution's share below x, which the tanh form comes near to */
     GELU_ERF,
-    LAST_ACTIVATION = GELU_ERF
+    SILU, /* silu(up): there is no gate; of short convolutions */
+    LAST_ACTIVATION = SILU
 } activation;
 
 enum { ACTIVATION_NUMBERS = 4 }; /* a, b, c, d */
 
 static inline bool activation_has_gate(activation which) {
-    return which != GELU && which != RELU_SQUARED && which != XIELU && which != GELU_ERF;
+    return which != GELU && which != RELU_SQUARED && which != XIELU && which != GELU_ERF && which != SILU;
 }
 
 typedef enum qk_norm_kind {
@@ -168,6 +207,24 @@ typedef enum expert_gating {
     GATING_SIGMOID = 2,
     GATING_SOFTMAX_OF_CHOSEN = 3, /* chosen by logit, softmax over those alone */
 } expert_gating;
+
+/* What a layer carries from token to token (docs/09-families.md). */
+typedef enum recurrent_kind {
+    RECURRENT_NONE,
+    RECURRENT_SHORT_CONVOLUTION, /* the last inputs of a gated convolution alone (Liquid AI 2025) */
+    RECURRENT_DELTA_NET,         /* a state that is corrected under each key, and decays (Yang et al. 2024) */
+    RECURRENT_MAMBA2,            /* a state for each head, which decays as a whole (Dao & Gu 2024) */
+    RECURRENT_MAMBA,             /* a state for each channel, whose elements decay on their own (Gu & Dao 2023) */
+} recurrent_kind;
+
+/* Which layers attend, and which are recurrent. */
+typedef enum mixer_plan {
+    MIXERS_ATTEND,      /* all attend */
+    MIXERS_BY_KV_HEADS, /* a layer with heads of keys and values attends, */
+    MIXERS_BY_PERIOD, /* or the last of each full_attention_interval, unless attention.recurrent_layers tells for each; */
+    MIXERS_RECURRENT, /* none attends; */
+    MIXERS_BESIDE,    /* each does both, with the same input, and adds both */
+} mixer_plan;
 
 #define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
 
@@ -218,6 +275,16 @@ typedef struct model_traits {
     bool ollama_names;            /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
+
+    recurrent_kind recurrent; /* of layers that are: */
+    mixer_plan mixers;
+    tensor_set recurrent_tensors; /* that such a layer has in the place of `tensors` */
+    bool groups_in_turn;          /* head n reads group n % n_groups; else neighbouring heads share one */
+    /* a layer with feed_forward_length 0 is a mixer alone, another one without heads of keys and values a network alone */
+    bool one_part_layers;
+    bool query_gate;         /* a head of attn_q is its query, and then a gate of what attention gives */
+    bool plain_ffn_norm;     /* ffn_norm has no .weight in the file */
+    const char *output_norm; /* its name in the file; NULL: output_norm */
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
     bool expert_weights_normalised; /* to the sum 1 over the chosen */

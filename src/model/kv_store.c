@@ -28,7 +28,7 @@ static uint64_t sum_of(chunk_bytes b) { return b.keys + b.values + b.key_scales 
 /* Fill a layer's place, which begins at *end of its pool's page (of an encoder's layer, all at 0); *end is moved behind it. False if that
  * wraps. */
 static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *end, kv_place *out) {
-    const bool keeps = layer->mixer == MIXER_ATTENTION;
+    const bool keeps = layer_attends(layer);
     *out = (kv_place){.pool = kv_pool_of(layer),
                       .n_kv_heads = keeps ? layer->n_kv_heads : 0,
                       .key_length = layer->key_length,

@@ -65,6 +65,20 @@ static const float *bind_vector(binder *b, const char *name, uint64_t count, uin
     return copy;
 }
 
+/* A vector for each of n rows, kept by columns: [n_columns][n_rows]. */
+static const float *bind_columns(binder *b, const char *name, uint64_t n_rows, uint64_t n_columns, bool optional) {
+    const float *rows = bind_vector(b, name, n_rows, n_columns, optional);
+    if (!rows || n_rows == 1 || n_columns == 1) return rows;
+    float *columns = arena_alloc(b->arena, n_rows * n_columns, sizeof *columns);
+    if (!columns) {
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name);
+        return NULL;
+    }
+    for (uint64_t r = 0; r < n_rows; r++)
+        for (uint64_t i = 0; i < n_columns; i++) columns[i * n_rows + r] = rows[r * n_columns + i];
+    return columns;
+}
+
 static matrix bind_matrix(binder *b, const char *name, uint64_t count, uint64_t n_rows, uint64_t n_columns,
                           bool optional) {
     const uint64_t shape[] = {n_columns, n_rows, count};
@@ -153,6 +167,13 @@ static linear bind_experts_apart(binder *b, uint32_t layer, const char *stem, ui
     return out;
 }
 
+/* Of a norm without a suffix. */
+static norm_weights bind_plain_norm(binder *b, uint32_t layer, const char *stem, uint64_t n) {
+    char name[64];
+    snprintf(name, sizeof name, "blk.%" PRIu32 ".%s", layer, stem);
+    return (norm_weights){.weight = bind_vector(b, name, 1, n, false)};
+}
+
 static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64_t count, uint64_t n, need weight,
                               need bias) {
     norm_weights out = {.weight = bind_vector(b, name_of(layer, stem, "weight").text, count, n, weight == MAY)};
@@ -174,6 +195,8 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     const uint64_t queries = (uint64_t)l->n_heads * query_length(c, l), keys = (uint64_t)l->n_kv_heads * l->key_length;
     const uint64_t values = (uint64_t)l->n_kv_heads * l->value_length;
     const qk_norm_kind qk_norm = c->traits->qk_norm;
+    const recurrent_config *r = &c->recurrent;
+    const recurrent_kind kind = c->traits->recurrent;
     switch (which) {
     case DIM_ONE: return 1;
     case DIM_EMBD: return c->n_embd;
@@ -205,6 +228,21 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
     case DIM_VALUE_LATENT: return c->latent_value_length;
     case DIM_KV_B: return l->n_heads * ((uint64_t)extent(c, l, DIM_KEY_PLAIN) + c->latent_value_length);
+    case DIM_STATE_IN: return r->n_in;
+    case DIM_STATE_CHANNELS: return r->n_channels;
+    case DIM_STATE_KERNEL: return r->kernel;
+    case DIM_STATE_INNER: return r->inner_size;
+    case DIM_STATE_HEADS: return r->n_heads;
+    case DIM_STATE_PAIRS: return 2 * (uint64_t)r->n_heads;
+    case DIM_STATE_SIZE: return r->state_size;
+    case DIM_STATE_A_ROWS: return kind == RECURRENT_MAMBA2 ? r->n_heads : kind == RECURRENT_MAMBA ? r->inner_size : 1;
+    case DIM_STATE_A_LENGTH: return kind == RECURRENT_MAMBA2 ? 1 : kind == RECURRENT_MAMBA ? r->state_size : r->n_heads;
+    case DIM_STATE_D_ROWS: return kind == RECURRENT_MAMBA2 ? r->n_heads : 1;
+    case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA2 ? 1 : r->inner_size;
+    case DIM_STATE_NORMS: return kind == RECURRENT_MAMBA2 ? r->n_groups : 1;
+    case DIM_STATE_NORM_LENGTH: return kind == RECURRENT_MAMBA2 ? r->inner_size / r->n_groups : r->head_length;
+    case DIM_STEP_RANK: return r->step_rank;
+    case DIM_STEP_PARTS: return r->step_rank + 2 * (uint64_t)r->state_size;
     case N_EXTENTS: break;
     }
     return 0;
@@ -232,6 +270,23 @@ linear *layer_linear(layer_weights *w, layer_tensor tensor) {
     return field->w.data ? field : NULL;
 }
 
+/* The tensor's name in the file, where it is not that of the row. */
+static const char *name_in_file(const model_traits *traits, const layer_config *l, layer_tensor tensor) {
+    const bool is_short = traits->recurrent == RECURRENT_SHORT_CONVOLUTION;
+    switch (tensor) {
+    case LAYER_ssm_in:
+        if (traits->recurrent == RECURRENT_DELTA_NET) return "attn_qkv";
+        return is_short ? "shortconv.in_proj" : "ssm_in";
+    case LAYER_ssm_conv1d: return is_short ? "shortconv.conv" : "ssm_conv1d";
+    case LAYER_ssm_out: return is_short ? "shortconv.out_proj" : "ssm_out";
+    case LAYER_ssm_gate: return "attn_gate";
+    case LAYER_ssm_dt_bias: return "ssm_dt";
+    case LAYER_ffn_norm:
+        return l->mixer == MIXER_NONE ? "attn_norm" : traits->ffn_norm_name ? traits->ffn_norm_name : "ffn_norm";
+    default: return tensor_rows[tensor].name;
+    }
+}
+
 static bool has_tensor(const binder *b, uint32_t layer, layer_tensor tensor) {
     return cllm_gguf_find_tensor(b->gguf, name_of(layer, tensor_rows[tensor].name, "weight").text) != NULL;
 }
@@ -242,18 +297,23 @@ static bool shares_keys(const model_config *c, uint32_t layer) { return c->layer
 static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
-    tensor_set needs = traits->tensors;
+    const layer_config *l = &c->layers[layer];
+    tensor_set needs = layer_attends(l) ? traits->tensors : 0;
     const bool unnormed = traits->qk_unnormed_experts > 0 && c->n_experts == traits->qk_unnormed_experts;
-    if (unnormed || (traits->qk_norm_with_rope && c->layers[layer].rope_dimension_count == 0))
+    if (unnormed || (traits->qk_norm_with_rope && l->rope_dimension_count == 0))
         needs &= ~(TENSOR_BIT(attn_q_norm) | TENSOR_BIT(attn_k_norm));
-    needs |= c->layers[layer].has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (layer_is_recurrent(l)) needs |= traits->recurrent_tensors;
+    if (l->mixer == MIXER_NONE) needs |= TENSOR_BIT(ffn_norm);
+    if (l->has_network)
+        needs |= l->has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
     if (layer == 0 && traits->first_layer_unnormed) needs &= ~TENSOR_BIT(attn_norm);
     if (traits->gate_in_up && has_tensor(b, layer, LAYER_ffn_gate)) needs |= TENSOR_BIT(ffn_gate);
-    if (c->layers[layer].has_experts && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
+    if (l->has_experts && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
         needs = (needs & ~(TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps))) | TENSOR_BIT(ffn_gate_up_exps);
     if (c->n_embd_per_layer > 0) needs |= traits->per_layer;
     if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
+    if (!layer_attends(l)) return needs;
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
                                : TENSOR_BIT(attn_q);
@@ -280,17 +340,22 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const tensor_row *row = &tensor_rows[tensor];
     void *field = (char *)w + row->field;
     const bool twice = tensor == LAYER_ffn_up && c->traits->gate_in_up && !has_tensor(b, layer, LAYER_ffn_gate);
+    const bool gated = tensor == LAYER_attn_q && c->traits->query_gate;
     const layer_config *l = &c->layers[layer];
     const uint64_t count = extent(c, l, row->count), columns = extent(c, l, row->columns);
-    const uint64_t rows = extent(c, l, twice ? DIM_FF_TWICE : row->rows);
-    const char *name = row->name;
-    if (tensor == LAYER_ffn_norm && c->traits->ffn_norm_name) name = c->traits->ffn_norm_name;
+    const uint64_t rows = extent(c, l, twice ? DIM_FF_TWICE : row->rows) * (gated ? 2 : 1);
+    const char *name = name_in_file(c->traits, l, tensor);
     if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
     if (tensor == LAYER_attn_norm_2 && c->is_parallel) name = "attn_norm";
     if (tensor == LAYER_attn_norm && c->is_parallel) name = "ffn_norm";
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
     case TENSOR_NORM:
+        if (tensor == LAYER_ffn_norm && c->traits->plain_ffn_norm) {
+            *(norm_weights *)field = bind_plain_norm(b, layer, name, columns);
+            break;
+        }
+
         if (tensor == LAYER_ffn_gate_inp_norm) {
             *(norm_weights *)field = bind_router_norm(b, layer);
             break;
@@ -309,6 +374,17 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
         *(const float **)field = bind_vector(b, full.text, 1, columns, weight == MAY);
         break;
     }
+    case TENSOR_PLAIN: {
+        tensor_name full = name_of(layer, name, "weight");
+        full.text[strlen(full.text) - strlen(".weight")] = '\0';
+        *(const float **)field = bind_columns(b, full.text, rows, columns, weight == MAY);
+        break;
+    }
+    case TENSOR_TAPS:
+        *(taps_weights *)field =
+            (taps_weights){.weight = bind_columns(b, name_of(layer, name, "weight").text, rows, columns, weight == MAY),
+                           .bias = bind_vector(b, name_of(layer, name, "bias").text, 1, rows, bias == MAY)};
+        break;
     case TENSOR_BIAS:
         *(const float **)field = bind_vector(b, name_of(layer, name, "bias").text, 1, columns, weight == MAY);
         break;
@@ -511,8 +587,8 @@ static void bind_output(binder *b, model_weights *weights) {
     if (traits->unit_norms & TENSOR_BIT(attn_norm))
         weights->output_norm = unit_norm(b, c->n_embd);
     else if (!traits->no_output_norm)
-        weights->output_norm =
-            bind_norm(b, -1, "output_norm", 1, c->n_embd, MUST, traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
+        weights->output_norm = bind_norm(b, -1, traits->output_norm ? traits->output_norm : "output_norm", 1, c->n_embd,
+                                         MUST, traits->biases & TENSOR_BIT(attn_norm) ? MUST : MAY);
     if (traits->output != OUTPUT_TIED)
         weights->output = bind_linear(b, -1, "output", 1, c->n_vocab, c->n_embd,
                                       traits->output == OUTPUT_OWN ? MUST : MAY, traits->output_bias ? MUST : MAY);

@@ -41,6 +41,12 @@ typedef struct norm_weights {
     const float *bias;   /* or NULL */
 } norm_weights;
 
+/* Of a convolution over tokens, the oldest first. */
+typedef struct taps_weights {
+    const float *weight; /* [kernel][n_channels] */
+    const float *bias;   /* [n_channels], or NULL */
+} taps_weights;
+
 /* What a layer has is told by families.h, and the shapes too; what it has not is NULL. The fields bear the tensors' names. */
 typedef struct layer_weights {
     norm_weights attn_norm, attn_norm_2;
@@ -78,6 +84,19 @@ typedef struct layer_weights {
     norm_weights laurel_post_norm;
     const float *layer_output_scale; /* [1] what the layer leaves in x is multiplied by it; or NULL */
     norm_weights layer_output_norm;  /* of x after the feed-forward part was added */
+
+    /* recurrent layers; the names are those of most files */
+    linear ssm_in;              /* what the convolution reads, and beside it */
+    linear ssm_gate;            /* of delta nets */
+    taps_weights ssm_conv1d;    /* [kernel][n_channels] */
+    linear ssm_beta, ssm_alpha; /* [n_heads] */
+    linear ssm_ba;              /* of each group the betas of its heads, and then their alphas */
+    linear ssm_x, ssm_dt;       /* of Mamba */
+    norm_weights ssm_dt_norm, ssm_b_norm, ssm_c_norm;
+    const float *ssm_dt_bias;   /* [n_heads] */
+    const float *ssm_a, *ssm_d; /* [n_heads]; of Mamba [state_size][inner_size] and [inner_size] */
+    norm_weights ssm_norm;
+    linear ssm_out;
 } layer_weights;
 
 /* Attention and feed-forward part both read the layer's input, for the second has no norm of its own before or after it. */

@@ -20,7 +20,7 @@ enum {
 
     N_CTX = 700,
     MOST_BYTES = 1 << 17,
-    FIXED_BYTES = 208, /* of a header */
+    FIXED_BYTES = 216, /* of a header */
     N_TOKENS_AT = 200, /* in it, and after it the first windowed page; see saved_sequence.c */
     FIRST_WINDOWED_AT = 204,
 };

@@ -1,0 +1,384 @@
+/* The half of a layer that carries a state from token to token instead of looking back at all of them: short convolutions, gated
+ * delta nets (Yang et al. 2024), Mamba-2 (Dao & Gu 2024) and Mamba (Gu & Dao 2023).
+ *
+ * All go the same way: a product makes the inputs; a convolution over the last few of them; the state takes in one token after the
+ * other, always in the same order, and is asked what it holds; a product of the answers is added to x. A head's state is a matrix
+ * with a row for each element of a key and a column for each element of a value, and no sum goes along a row. So the bits do not
+ * depend on how the tokens are cut into batches. Heads and sequences are independent of each other: they are the items.
+ *
+ * A pass reads the state of a span from one slot and leaves it in another, which may be the same, and that after the rows that are
+ * replayed in a third one (span.h).
+ */
+#include "cpu/steps.h"
+
+#include "base/exponential.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CHANNELS_PER_ITEM = 64 }; /* of Mamba, where each channel is a head */
+
+static const layer_weights *weights_of(const forward_cpu *f) { return &f->model.weights->layers[f->layer]; }
+
+static float softplus(float x) { return x > 20 ? x : log1pf(exp_or_zero(x)); }
+
+/* x / sqrt(sum x^2 + epsilon) * factor. The sum goes over 8 partial sums and a fixed tree. */
+static void scale_to_length(float *x, size_t n, float epsilon, float factor) {
+    float sums[8] = {0};
+    for (size_t i = 0; i + 8 <= n; i += 8)
+        for (size_t k = 0; k < 8; k++) sums[k] += x[i + k] * x[i + k];
+    for (size_t i = n / 8 * 8; i < n; i++) sums[i % 8] += x[i] * x[i];
+    const float sum = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
+    scale_floats(x, factor / sqrtf(sum + epsilon), n);
+}
+
+/* ---------------------------------------------------------------------------------------------- convolution */
+
+/* The inputs of the convolution of row b of the batch: [n_channels] of what a product made, after the gate in Mamba-2. */
+static float *inputs_of(const forward_cpu *f, size_t b) {
+    const model_config *c = f->model.config;
+    const size_t first = c->traits->recurrent == RECURRENT_MAMBA2 ? c->recurrent.inner_size : 0;
+    return f->buffers.recurrent_in + b * c->recurrent.n_in + first;
+}
+
+/* Input number i of a span, as one of the kernel - 1 before its first row is number 0. */
+static const float *input_number(const forward_cpu *f, const forward_span *span, size_t i) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    const size_t n_before = r->kernel - 1;
+    if (i < n_before) return state_inputs(f->model.states, span->state_from, f->layer) + i * r->n_channels;
+    return inputs_of(f, span->first_row + i - n_before);
+}
+
+static void convolve(const forward_cpu *f, size_t b, float *out) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    const layer_weights *w = weights_of(f);
+    const forward_span *span = &f->all.spans[f->all.span_of[b]];
+    if (w->ssm_conv1d.bias)
+        memcpy(out, w->ssm_conv1d.bias, r->n_channels * sizeof *out);
+    else
+        memset(out, 0, r->n_channels * sizeof *out);
+    for (size_t i = 0; i < r->kernel; i++) {
+        const float *in = input_number(f, span, b - span->first_row + i);
+        const float *tap = w->ssm_conv1d.weight + i * r->n_channels;
+        for (size_t k = 0; k < r->n_channels; k++) out[k] += tap[k] * in[k];
+    }
+}
+
+static void convolve_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const row_work *work = argument;
+    const forward_cpu *f = work->f;
+    const model_config *c = f->model.config;
+    const recurrent_config *r = &c->recurrent;
+    float *out = f->buffers.convolved.floats + b * r->n_channels;
+    convolve(f, b, out);
+    f->model.kernels->activate(SILU, NULL, out, NULL, r->n_channels);
+    if (work->quantize) quantize_vector(f, &f->buffers.convolved, b);
+    if (c->traits->recurrent != RECURRENT_DELTA_NET) return;
+    const float query_scale = 1 / sqrtf((float)r->state_size);
+    for (size_t i = 0; i < 2 * (size_t)r->n_groups; i++) /* queries, then keys */
+        scale_to_length(out + i * r->state_size, r->state_size, c->norm_epsilon, i < r->n_groups ? query_scale : 1);
+}
+
+/* Leave the last inputs of a span's first n_rows rows to what comes after them. */
+static void keep_inputs_after(const forward_cpu *f, const forward_span *span, uint32_t n_rows, uint32_t slot) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    float *to = state_inputs(f->model.states, slot, f->layer);
+    for (size_t i = 0; i + 1 < r->kernel; i++)
+        memmove(to + i * r->n_channels, input_number(f, span, n_rows + i), r->n_channels * sizeof *to);
+}
+
+static void keep_inputs(const forward_cpu *f, const forward_span *span) {
+    if (span->state_middle != span->state_to) keep_inputs_after(f, span, span->n_replayed, span->state_middle);
+    keep_inputs_after(f, span, span->n_rows, span->state_to);
+}
+
+/* Where the state goes from row b of a span, in the layer at work. */
+static float *state_after(const forward_cpu *f, const forward_span *span, size_t b) {
+    const bool replayed = b - span->first_row < span->n_replayed;
+    return state_of(f->model.states, replayed ? span->state_middle : span->state_to, f->layer);
+}
+
+/* ------------------------------------------------------------------------------------------ short convolution */
+
+/* The inputs of the convolution are the first third times the last one. */
+static void gate_inputs_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const size_t n = f->model.config->n_embd;
+    float *in = inputs_of(f, b);
+    for (size_t i = 0; i < n; i++) in[i] *= in[2 * n + i];
+}
+
+static void short_convolution_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const size_t n = f->model.config->n_embd;
+    const float *gate = inputs_of(f, b) + n;
+    float *out = f->buffers.mixed.floats + b * n;
+    convolve(f, b, out);
+    for (size_t i = 0; i < n; i++) out[i] *= gate[i];
+}
+
+static void keep_inputs_item(void *argument, size_t s, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = argument;
+    keep_inputs(f, &f->all.spans[s]);
+}
+
+static void run_short_convolution(forward_cpu *f) {
+    const uint64_t n = f->model.config->n_embd;
+    row_work work = {.f = f, .n_rows = f->all.count};
+    product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
+    run_products(f, &in, 1, NULL);
+    run_row_step(&work, n, gate_inputs_item);
+    run_row_step(&work, n * (f->model.config->recurrent.kernel + 1), short_convolution_item);
+    run_step(f, f->all.n_spans, f->all.n_spans * n, keep_inputs_item, f);
+}
+
+/* ---------------------------------------------------------------------------------------------- delta net */
+
+/* One head of a span: of each token what the state should hold under the key and what it does hold differ, and a part of the
+ * difference is written. */
+static void delta_item(void *argument, size_t item, uint32_t thread) {
+    const forward_cpu *f = argument;
+    const model_config *c = f->model.config;
+    const recurrent_config *r = &c->recurrent;
+    const layer_weights *w = weights_of(f);
+    const forward_span *span = &f->all.spans[item / (r->n_heads + 1)];
+    const size_t head = item % (r->n_heads + 1), n = r->state_size, n_values = r->head_length;
+    if (head == r->n_heads) {
+        keep_inputs(f, span);
+        return;
+    }
+    const size_t group = c->traits->groups_in_turn ? head % r->n_groups : head / (r->n_heads / r->n_groups);
+    /* of so many heads the betas lie together, and then their alphas */
+    const size_t n_together = w->ssm_ba.w.data ? r->n_heads / r->n_groups : r->n_heads,
+                 at = 2 * head - head % n_together;
+    const float *from = state_of(f->model.states, span->state_from, f->layer) + head * n * n_values;
+    float *decays = thread_scratch(f, thread), *weights = decays + n, *values = weights + n;
+    for (size_t b = span->first_row; b < span->first_row + span->n_rows; b++) {
+        float *to = state_after(f, span, b) + head * n * n_values;
+        const float *convolved = f->buffers.convolved.floats + b * r->n_channels;
+        const float *query = convolved + group * n, *key = query + r->n_groups * n;
+        const float *value = convolved + 2 * r->n_groups * n + head * n_values;
+        const float *steps = f->buffers.recurrent_steps + b * 2 * r->n_heads;
+        const float beta = sigmoid(steps[at]);
+        const float decay = exp_or_zero(softplus(steps[at + n_together] + w->ssm_dt_bias[head]) * w->ssm_a[head]);
+        float *out = f->buffers.mixed.floats + (b * r->n_heads + head) * n_values;
+        for (size_t i = 0; i < n; i++) decays[i] = decay;
+        for (size_t i = 0; i < n; i++) weights[i] = decay * key[i];
+        f->model.kernels->state_read(from, n, n_values, weights, values);
+        for (size_t i = 0; i < n_values; i++) values[i] = beta * (value[i] - values[i]);
+        f->model.kernels->state_step(from, to, n, n_values, decays, key, values, query, out);
+        from = to;
+
+        float *gate = f->buffers.recurrent_gate + (b * r->n_heads + head) * n_values;
+        normalize(f, &w->ssm_norm, out, n_values, out);
+        f->model.kernels->activate(SWIGLU, NULL, gate, out, n_values);
+        memcpy(out, gate, n_values * sizeof *out);
+    }
+}
+
+static void run_delta_net(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    const layer_weights *w = weights_of(f);
+    const uint32_t n_rows = f->all.count;
+    const forward_vectors *x = &f->buffers.normed;
+    float *steps = f->buffers.recurrent_steps;
+    product products[4] = {product_of(&w->ssm_in, 0, x, 0, n_rows, f->buffers.recurrent_in),
+                           product_of(&w->ssm_gate, 0, x, 0, n_rows, f->buffers.recurrent_gate)};
+    if (w->ssm_ba.w.data) {
+        products[2] = product_of(&w->ssm_ba, 0, x, 0, n_rows, steps);
+    } else {
+        products[2] = product_of(&w->ssm_beta, 0, x, 0, n_rows, steps);
+        products[3] = product_of(&w->ssm_alpha, 0, x, 0, n_rows, steps + r->n_heads);
+        products[2].out_stride = products[3].out_stride = 2 * (size_t)r->n_heads;
+    }
+    run_products(f, products, w->ssm_ba.w.data ? 3 : 4, NULL);
+    row_work work = {.f = f, .n_rows = n_rows};
+    run_row_step(&work, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
+    run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1),
+             2 * (uint64_t)n_rows * r->n_heads * r->state_size * r->head_length, delta_item, f);
+}
+
+/* ---------------------------------------------------------------------------------------------- Mamba-2 */
+
+/* One head of a span: the state decays, takes in the head's part of x, and is asked. */
+static void mamba2_item(void *argument, size_t item, uint32_t thread) {
+    const forward_cpu *f = argument;
+    const recurrent_config *r = &f->model.config->recurrent;
+    const layer_weights *w = weights_of(f);
+    const forward_span *span = &f->all.spans[item / (r->n_heads + 1)];
+    const size_t head = item % (r->n_heads + 1), n = r->state_size, length = r->head_length;
+    if (head == r->n_heads) {
+        keep_inputs(f, span);
+        return;
+    }
+    const size_t group = head / (r->n_heads / r->n_groups);
+    const float *from = state_of(f->model.states, span->state_from, f->layer) + head * n * length;
+    float *decays = thread_scratch(f, thread), *values = decays + n;
+    for (size_t b = span->first_row; b < span->first_row + span->n_rows; b++) {
+        float *to = state_after(f, span, b) + head * n * length;
+        const float *x = f->buffers.convolved.floats + b * r->n_channels + head * length;
+        const float *key = f->buffers.convolved.floats + b * r->n_channels + r->inner_size + group * n;
+        const float *query = key + r->n_groups * n;
+        const float step = softplus(inputs_of(f, b)[r->n_channels + head] + w->ssm_dt_bias[head]);
+        const float decay = exp_or_zero(step * w->ssm_a[head]);
+        float *out = f->buffers.mixed.floats + b * r->inner_size + head * length;
+        for (size_t i = 0; i < n; i++) decays[i] = decay;
+        for (size_t i = 0; i < length; i++) values[i] = step * x[i];
+        f->model.kernels->state_step(from, to, n, length, decays, key, values, query, out);
+        from = to;
+        for (size_t i = 0; i < length; i++) out[i] += w->ssm_d[head] * x[i];
+    }
+}
+
+/* Of a token: the gate, which lies before the inputs, and then a norm of each group. */
+static void gate_and_norm_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const recurrent_config *r = &f->model.config->recurrent;
+    const norm_weights *norm = &weights_of(f)->ssm_norm;
+    const size_t n = r->inner_size / r->n_groups;
+    float *gate = f->buffers.recurrent_in + b * r->n_in, *out = f->buffers.mixed.floats + b * r->inner_size;
+    f->model.kernels->activate(SWIGLU, NULL, gate, out, r->inner_size);
+    for (size_t i = 0; i < r->n_groups; i++) {
+        const norm_weights own = {norm->weight ? norm->weight + i * n : NULL, NULL};
+        normalize(f, &own, gate + i * n, n, out + i * n);
+    }
+}
+
+static void run_mamba2(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    row_work work = {.f = f, .n_rows = f->all.count};
+    product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
+    run_products(f, &in, 1, NULL);
+    run_row_step(&work, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
+    run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1), (uint64_t)f->all.count * r->inner_size * r->state_size,
+             mamba2_item, f);
+    run_row_step(&work, 8 * (uint64_t)r->inner_size, gate_and_norm_item);
+}
+
+/* ---------------------------------------------------------------------------------------------- Mamba */
+
+/* Norm a part of what ssm_x gave: by weights, or by those of the file's key without. */
+static void normalize_part(const forward_cpu *f, const norm_weights *norm, float *x, size_t n) {
+    const model_config *c = f->model.config;
+    normalize(f, norm, x, n, x);
+    if (c->recurrent.norms_parts) scale_to_length(x, n, c->norm_epsilon * (float)n, sqrtf((float)n));
+}
+
+/* Of a token: norms of the three parts of what ssm_x gave: steps, keys and queries. */
+static void split_mamba_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const row_work *work = argument;
+    const forward_cpu *f = work->f;
+    const recurrent_config *r = &f->model.config->recurrent;
+    const layer_weights *w = weights_of(f);
+    float *parts = f->buffers.recurrent_parts + b * (r->step_rank + 2 * r->state_size), *keys = parts + r->step_rank;
+    normalize_part(f, &w->ssm_dt_norm, parts, r->step_rank);
+    normalize_part(f, &w->ssm_b_norm, keys, r->state_size);
+    normalize_part(f, &w->ssm_c_norm, keys + r->state_size, r->state_size);
+    memcpy(f->buffers.step_parts.floats + b * r->step_rank, parts, r->step_rank * sizeof *parts);
+    if (work->quantize) quantize_vector(f, &f->buffers.step_parts, b);
+}
+
+static size_t mamba_items(const recurrent_config *r) {
+    return (r->inner_size + CHANNELS_PER_ITEM - 1) / CHANNELS_PER_ITEM;
+}
+
+/* Some channels of a span. */
+static void mamba_item(void *argument, size_t item, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = argument;
+    const recurrent_config *r = &f->model.config->recurrent;
+    const layer_weights *w = weights_of(f);
+    const forward_span *span = &f->all.spans[item / (mamba_items(r) + 1)];
+    const size_t first = item % (mamba_items(r) + 1) * CHANNELS_PER_ITEM, stride = r->inner_size;
+    if (first >= stride) {
+        keep_inputs(f, span);
+        return;
+    }
+    const size_t n = stride - first < CHANNELS_PER_ITEM ? stride - first : CHANNELS_PER_ITEM;
+    const float *from = state_of(f->model.states, span->state_from, f->layer) + first;
+    for (size_t b = span->first_row; b < span->first_row + span->n_rows; b++) {
+        float *to = state_after(f, span, b) + first;
+        const float *x = f->buffers.convolved.floats + b * stride + first;
+        const float *key = f->buffers.recurrent_parts + b * (r->step_rank + 2 * r->state_size) + r->step_rank;
+        float *gate = f->buffers.recurrent_in + b * r->n_in + stride + first;
+        float *out = f->buffers.mixed.floats + b * stride + first,
+              *steps = f->buffers.recurrent_steps + b * stride + first;
+        float values[CHANNELS_PER_ITEM];
+        for (size_t i = 0; i < n; i++) {
+            steps[i] = softplus(steps[i]);
+            values[i] = steps[i] * x[i];
+        }
+        f->model.kernels->state_step_each(from, to, r->state_size, n, stride, w->ssm_a + first, steps, key, values,
+                                          key + r->state_size, out);
+        from = to;
+        for (size_t i = 0; i < n; i++) out[i] += w->ssm_d[first + i] * x[i];
+        f->model.kernels->activate(SWIGLU, NULL, gate, out, n);
+        memcpy(out, gate, n * sizeof *out);
+    }
+}
+
+static void run_mamba(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    const layer_weights *w = weights_of(f);
+    const uint32_t n_rows = f->all.count;
+    row_work convolution = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->ssm_x)};
+    row_work split = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->ssm_dt)};
+    product in = product_of(&w->ssm_in, 0, &f->buffers.normed, 0, n_rows, f->buffers.recurrent_in);
+    product parts = product_of(&w->ssm_x, 0, &f->buffers.convolved, 0, n_rows, f->buffers.recurrent_parts);
+    product steps = product_of(&w->ssm_dt, 0, &f->buffers.step_parts, 0, n_rows, f->buffers.recurrent_steps);
+    run_products(f, &in, 1, NULL);
+    run_row_step(&convolution, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
+    run_products(f, &parts, 1, NULL);
+    run_row_step(&split, 4 * ((uint64_t)r->step_rank + 2 * r->state_size), split_mamba_item);
+    run_products(f, &steps, 1, NULL);
+    run_step(f, f->all.n_spans * (mamba_items(r) + 1), 16 * (uint64_t)n_rows * r->inner_size * r->state_size,
+             mamba_item, f);
+}
+
+/* ------------------------------------------------------------------------------------------------- the half */
+
+static void quantize_mixed_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    quantize_vector(f, &f->buffers.mixed, b);
+}
+
+void recurrent_mix(forward_cpu *f, const float *x) {
+    const layer_weights *w = weights_of(f);
+    const linear *const readers[] = {&w->ssm_in, &w->ssm_gate, &w->ssm_beta, &w->ssm_alpha, &w->ssm_ba};
+    bool quantize = false;
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
+    run_norm(f, &w->attn_norm, x, f->all.count, quantize);
+    switch (f->model.config->traits->recurrent) {
+    case RECURRENT_NONE: break;
+    case RECURRENT_SHORT_CONVOLUTION: run_short_convolution(f); break;
+    case RECURRENT_DELTA_NET: run_delta_net(f); break;
+    case RECURRENT_MAMBA2: run_mamba2(f); break;
+    case RECURRENT_MAMBA: run_mamba(f); break;
+    }
+}
+
+void recurrent_add(forward_cpu *f, const forward_rows *rows, float *x) {
+    const layer_weights *w = weights_of(f);
+    row_work work = {.f = f, .n_rows = rows->count};
+    if (f->stopped) return;
+    if (rows->count < f->all.count) keep_rows(f, f->buffers.mixed.floats, f->buffers.mixed.n_columns);
+    if (rows->count == 0) return;
+    if (reads_quantized(f, &w->ssm_out)) run_row_step(&work, f->buffers.mixed.n_columns, quantize_mixed_item);
+    const bool at_once = adds_at_once(f, &w->post_attention_norm);
+    product output = product_of(&w->ssm_out, 0, &f->buffers.mixed, 0, rows->count, f->buffers.projected);
+    run_products(f, &output, 1, at_once ? x : NULL);
+    if (!at_once) add_projected(f, &w->post_attention_norm, x, rows->count);
+}
+
+void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x) {
+    recurrent_mix(f, x);
+    if (rows->count < f->all.count && !f->stopped) keep_rows(f, x, f->model.config->n_embd);
+    recurrent_add(f, rows, x);
+}

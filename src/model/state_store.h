@@ -1,0 +1,48 @@
+/* Where the states of recurrent layers lie on the CPU: slots of one fixed size, each of all recurrent layers of one sequence at one
+ * length. Which slot holds what is the engine's affair (engine/states.h).
+ *
+ * Of a layer a slot has the last inputs of its convolution, and the state itself:
+ *
+ *     inputs   [conv_kernel - 1][n_channels], the oldest first
+ *     state    [n_heads][state_size][head_length], so that a step goes along rows (kernels.h)
+ */
+#ifndef MODEL_STATE_STORE_H
+#define MODEL_STATE_STORE_H
+
+#include "base/arena.h"
+#include "model/config.h"
+
+enum { STATES_PER_SEQUENCE = 3 }; /* the newest, and two to go back to */
+
+typedef struct state_store {
+    uint32_t n_slots;
+    uint64_t inputs_floats; /* of one layer, each padded to whole cache lines */
+    uint64_t layer_floats;
+    uint64_t slot_floats;
+    float *floats;      /* [n_slots][slot_floats] */
+    uint32_t *place_of; /* [n_layers] of a recurrent layer among those */
+} state_store;
+
+/* Bytes of a slot, 0 for a model without recurrent layers; UINT64_MAX if that wraps. */
+uint64_t state_slot_bytes(const model_config *config);
+
+/* Bytes of all slots of so many sequences; UINT64_MAX if that wraps. */
+uint64_t state_store_bytes(const model_config *config, uint32_t n_sequences);
+
+/* Errors: MEMORY. A slot is not touched until it is written. */
+cllm_status state_store_create(const model_config *config, uint32_t n_sequences, arena *a, state_store *out,
+                               cllm_error *err);
+
+static inline float *state_slot(const state_store *store, uint32_t slot) {
+    return store->floats + slot * store->slot_floats;
+}
+
+/* The two parts of a recurrent layer. */
+static inline float *state_inputs(const state_store *store, uint32_t slot, uint32_t layer) {
+    return state_slot(store, slot) + store->place_of[layer] * store->layer_floats;
+}
+static inline float *state_of(const state_store *store, uint32_t slot, uint32_t layer) {
+    return state_inputs(store, slot, layer) + store->inputs_floats;
+}
+
+#endif

@@ -1,0 +1,393 @@
+/* Models whose layers carry a state: the kernels of recurrences, and what becomes of states when tokens are taken back, forked, saved,
+ * cancelled or guessed. That rows have the same bits in any company is tested in test_company.c, and what they are in
+ * test_families.c. The models are those of families2/ of the shared folder. */
+#include "support/check.h"
+#include "support/gguf_builder.h"
+#include "support/solo.h"
+
+#include "cpu/kernels.h"
+#include "engine/engine.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ------------------------------------------------------------------------------------------------- kernels */
+
+enum { ROWS = 13, MOST_COLUMNS = 100 };
+
+static const char *const isas[] = {"scalar", "avx2", "avx512", "neon", "i8mm"};
+static const size_t lengths[] = {1, 3, 4, 7, 8, 15, 16, 24, 33, 64, MOST_COLUMNS};
+
+typedef struct step {
+    float from[ROWS * MOST_COLUMNS], to[ROWS * MOST_COLUMNS], rates[ROWS * MOST_COLUMNS];
+    float decay[ROWS], key[ROWS], query[ROWS], value[MOST_COLUMNS], steps[MOST_COLUMNS], out[MOST_COLUMNS];
+} step;
+
+static void draw_step(step *s, uint64_t *random) {
+    float *const all = (float *)s;
+    for (size_t i = 0; i < sizeof *s / sizeof *all; i++) all[i] = random_float(random);
+    for (size_t j = 0; j < MOST_COLUMNS; j++) s->steps[j] = fabsf(s->steps[j]);
+}
+
+static void assert_near(float got, double want, const char *isa, const char *what) {
+    if (!(fabs((double)got - want) <= 3e-6 * (1 + fabs(want))))
+        fail_msg("%s, %s: %.9g, not %.9g", isa, what, (double)got, want);
+}
+
+/* each: every element decays on its own. */
+static void check_step(const cpu_kernels *k, step *s, size_t n, bool each) {
+    if (each)
+        k->state_step_each(s->from, s->to, ROWS, n, MOST_COLUMNS, s->rates, s->steps, s->key, s->value, s->query,
+                           s->out);
+    else
+        k->state_step(s->from, s->to, ROWS, n, s->decay, s->key, s->value, s->query, s->out);
+    const size_t stride = each ? MOST_COLUMNS : n;
+    for (size_t j = 0; j < n; j++) {
+        double out = 0;
+        for (size_t i = 0; i < ROWS; i++) {
+            const size_t at = i * stride + j;
+            const double decay = each ? exp((double)s->rates[at] * (double)s->steps[j]) : (double)s->decay[i];
+            const double to = decay * (double)s->from[at] + (double)s->key[i] * (double)s->value[j];
+            assert_near(s->to[at], to, k->name, "an element of the state");
+            out += (double)s->query[i] * to;
+        }
+        assert_near(s->out[j], out, k->name, "what the state holds");
+    }
+}
+
+static void steps_of_states_are_right(void **state) {
+    (void)state;
+    uint64_t random = 7;
+    static step s, in_place;
+    for (size_t a = 0; a < sizeof isas / sizeof *isas; a++) {
+        const cpu_kernels *k = kernels_select(isas[a]);
+        for (size_t l = 0; k && l < sizeof lengths / sizeof *lengths; l++) {
+            const size_t n = lengths[l];
+            draw_step(&s, &random);
+            in_place = s;
+            if (n < MOST_COLUMNS) s.to[ROWS * n] = 77;
+            check_step(k, &s, n, false);
+            if (n < MOST_COLUMNS) assert_float_equal(s.to[ROWS * n], 77, 0);
+            k->state_step(in_place.from, in_place.from, ROWS, n, s.decay, s.key, s.value, s.query, in_place.out);
+            assert_memory_equal(in_place.from, s.to, ROWS * n * sizeof *s.to);
+            assert_memory_equal(in_place.out, s.out, n * sizeof *s.out);
+            check_step(k, &s, n, true);
+            k->state_read(s.from, ROWS, n, s.query, s.out);
+            for (size_t j = 0; j < n; j++) {
+                double want = 0;
+                for (size_t i = 0; i < ROWS; i++) want += (double)s.query[i] * (double)s.from[i * n + j];
+                assert_near(s.out[j], want, k->name, "a sum");
+            }
+        }
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- models */
+
+enum { N_TOKENS = 90, BATCH = 8 };
+
+static const char *const models[] = {"lfm2",       "qwen35",    "granitehybrid", "mamba2",
+                                     "nemotron_h", "falcon-h1", "mamba",         "jamba"};
+enum { N_MODELS = sizeof models / sizeof *models };
+
+typedef struct bench {
+    const char *name;
+    cllm_model *model;
+    uint32_t n_vocab;
+    int32_t tokens[N_TOKENS];
+    float *want; /* [N_TOKENS][n_vocab] of one evaluation of all */
+    solo *s;
+} bench;
+
+static bool open_bench(bench *b, const char *name, cllm_progress progress, void *user) {
+    char file[100];
+    cllm_error err;
+    snprintf(file, sizeof file, "families2/%s.gguf", name);
+    const char *path = shared_file(file);
+    if (!path) return false;
+    *b = (bench){.name = name};
+    assert_ok(cllm_model_load(path, NULL, &b->model, &err), &err);
+    b->n_vocab = cllm_model_get_info(b->model)->n_vocab;
+    b->want = malloc(N_TOKENS * b->n_vocab * sizeof *b->want);
+    assert_non_null(b->want);
+    for (int32_t i = 0; i < N_TOKENS; i++) b->tokens[i] = 1 + i * 97 % 500;
+    cllm_engine_options options = {.n_ctx = 128, .n_threads = 2};
+    assert_ok(solo_create(b->model, &options, &b->s, &err), &err);
+    assert_ok(solo_each(b->s, b->tokens, N_TOKENS, b->want, &err), &err);
+    solo_destroy(b->s);
+    options = (cllm_engine_options){.n_ctx = 128,
+                                    .n_batch = BATCH,
+                                    .n_threads = 1,
+                                    .n_sequences = 2,
+                                    .n_positions = 512,
+                                    .progress = progress,
+                                    .user = user};
+    assert_ok(solo_create(b->model, &options, &b->s, &err), &err);
+    return true;
+}
+
+static void close_bench(bench *b) {
+    solo_destroy(b->s);
+    free(b->want);
+    cllm_model_destroy(b->model);
+}
+
+/* Evaluate up to position `end`, and compare all rows. */
+static void go_on(bench *b, cllm_sequence *s, uint32_t end) {
+    const uint32_t first = cllm_sequence_length(s);
+    cllm_span span = {.sequence = s, .tokens = b->tokens + first, .count = end - first, .want = CLLM_WANT_EACH};
+    cllm_error err;
+    assert_ok(cllm_eval(b->s->engine, &span, 1, &err), &err);
+    for (uint32_t i = 0; i < end - first; i++)
+        if (memcmp(span.rows + (size_t)i * b->n_vocab, b->want + (size_t)(first + i) * b->n_vocab,
+                   b->n_vocab * sizeof *b->want) != 0)
+            fail_msg("%s: position %u has other bits", b->name, first + i);
+}
+
+typedef void (*check)(bench *b);
+
+static void with_models(check run) {
+    bench b;
+    size_t n = 0;
+    for (size_t i = 0; i < N_MODELS; i++) {
+        if (!open_bench(&b, models[i], NULL, NULL)) continue;
+        run(&b);
+        close_bench(&b);
+        n++;
+    }
+    if (n == 0) skip();
+}
+
+static void take_back(bench *b) {
+    cllm_sequence *s = b->s->sequence;
+    cllm_error err;
+    go_on(b, s, 30);
+    for (uint32_t back = 1; back <= BATCH; back++) { /* of a call of many batches */
+        assert_ok(cllm_sequence_truncate(s, 30 - back, &err), &err);
+        assert_int_equal(cllm_sequence_length(s), 30 - back);
+        if (back > 1) go_on(b, s, 30 - back + 1);
+        go_on(b, s, 30);
+        assert_ok(cllm_sequence_truncate(s, 0, &err), &err);
+        go_on(b, s, 30);
+    }
+    for (uint32_t i = 30; i < 50; i++) { /* of calls of one token, and of guesses that are refused again and again */
+        go_on(b, s, i + 5);
+        assert_ok(cllm_sequence_truncate(s, i + 1, &err), &err);
+    }
+    go_on(b, s, 51);
+    assert_ok(cllm_sequence_truncate(s, 50, &err), &err);
+    go_on(b, s, 80);
+    assert_int_equal(cllm_sequence_truncate(s, 20, &err), CLLM_ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "state"));
+    assert_int_equal(cllm_sequence_length(s), 80);
+    go_on(b, s, N_TOKENS);
+}
+
+static void tokens_of_the_last_call_can_be_taken_back(void **state) {
+    (void)state;
+    with_models(take_back);
+}
+
+static void fork_it(bench *b) {
+    cllm_sequence *s = b->s->sequence, *other;
+    cllm_error err;
+    go_on(b, s, 20);
+    go_on(b, s, 26);
+    for (uint32_t length = 20; length <= 26; length += 3) {
+        assert_ok(cllm_sequence_fork(s, length, &other, &err), &err);
+        go_on(b, other, 40);
+        cllm_sequence_destroy(other);
+    }
+    assert_int_equal(cllm_sequence_fork(s, 5, &other, &err), CLLM_ERR_UNSUPPORTED);
+    assert_ok(cllm_sequence_fork(s, 0, &other, &err), &err);
+    go_on(b, other, 40);
+    cllm_sequence_destroy(other);
+    go_on(b, s, N_TOKENS);
+}
+
+static void a_fork_has_its_own_state(void **state) {
+    (void)state;
+    with_models(fork_it);
+}
+
+static void save_it(bench *b) {
+    const char *path = write_temporary("state.seq", "", 0);
+    cllm_sequence *s = b->s->sequence, *loaded;
+    cllm_error err;
+    go_on(b, s, 33);
+    for (uint32_t length = 33; length >= 29; length -= 4) { /* the second time some tokens are replayed */
+        assert_ok(cllm_sequence_truncate(s, length, &err), &err);
+        assert_ok(cllm_sequence_save(s, path, &err), &err);
+        assert_ok(cllm_sequence_load(b->s->engine, path, &loaded, &err), &err);
+        assert_int_equal(cllm_sequence_length(loaded), length);
+        go_on(b, loaded, 50);
+        cllm_sequence_destroy(loaded);
+    }
+    size_t n;
+    unsigned char *bytes = read_file(path, &n);
+    bytes[n - 12] ^= 1; /* of the state */
+    const char *damaged = write_temporary("state.seq", bytes, n);
+    assert_int_equal(cllm_sequence_load(b->s->engine, damaged, &loaded, &err), CLLM_ERR_FORMAT);
+    free(bytes);
+}
+
+static void a_saved_sequence_has_its_state(void **state) {
+    (void)state;
+    with_models(save_it);
+}
+
+/* What a sequence holds itself is all that it can reuse. */
+static void reuse_it(bench *b) {
+    cllm_sequence *s = b->s->sequence;
+    go_on(b, s, 20);
+    go_on(b, s, 30);
+    assert_int_equal(cllm_sequence_reuse(s, b->tokens, 40), 30);
+    go_on(b, s, 35);
+    assert_int_equal(cllm_sequence_reuse(s, b->tokens, 33), 30);
+    go_on(b, s, 35);
+    assert_int_equal(cllm_sequence_reuse(s, b->tokens, 10), 0);
+    go_on(b, s, 35);
+}
+
+static void a_sequence_reuses_its_own_beginning(void **state) {
+    (void)state;
+    with_models(reuse_it);
+}
+
+/* ------------------------------------------------------------------------------------------------- drafts */
+
+enum { N_DRAWN = 60 };
+
+typedef struct outcome {
+    int32_t tokens[N_DRAWN];
+    size_t n_tokens;
+    uint64_t n_drafted, n_accepted;
+} outcome;
+
+static outcome generate(bench *b, cllm_generation_options options, float temperature) {
+    const cllm_sampler_options sampling = {.temperature = temperature, .seed = 3};
+    outcome out = {0};
+    cllm_generation *g;
+    cllm_span span;
+    cllm_event event;
+    cllm_error err;
+    options.n_most = N_DRAWN;
+    options.n_draft = 5;
+    options.end_tokens = b->tokens; /* none */
+    assert_ok(cllm_sequence_truncate(b->s->sequence, 0, &err), &err);
+    assert_ok(cllm_sampler_create(b->n_vocab, &sampling, &options.sampler, &err), &err);
+    assert_ok(cllm_generation_create(b->s->sequence, b->tokens, 20, &options, &g, &err), &err);
+    while (cllm_generation_wants(g, SIZE_MAX, &span)) {
+        assert_ok(cllm_eval(b->s->engine, &span, 1, &err), &err);
+        assert_ok(cllm_generation_take(g, &span, &event, &err), &err);
+        assert_true(out.n_tokens + event.n_tokens <= N_DRAWN);
+        memcpy(out.tokens + out.n_tokens, event.tokens, event.n_tokens * sizeof *event.tokens);
+        out.n_tokens += event.n_tokens;
+        out.n_drafted = event.n_drafted;
+        out.n_accepted = event.n_accepted;
+    }
+    cllm_generation_destroy(g);
+    cllm_sampler_destroy(options.sampler);
+    return out;
+}
+
+/* Guesses come from the text, or from a second engine of the same model, which takes its own back, too. */
+static void guess(bench *b) {
+    static const float temperatures[] = {0, 0.7f, 2};
+    const cllm_engine_options options = {.n_ctx = 128, .n_batch = BATCH, .n_threads = 1};
+    cllm_engine *engine;
+    cllm_error err;
+    uint64_t n_accepted = 0, n_refused = 0;
+    assert_ok(cllm_engine_create(b->model, &options, &engine, &err), &err);
+    for (size_t t = 0; t < sizeof temperatures / sizeof *temperatures; t++) {
+        const outcome want = generate(b, (cllm_generation_options){0}, temperatures[t]);
+        assert_int_equal(want.n_tokens, N_DRAWN);
+        for (int by_model = 0; by_model < 2; by_model++) {
+            cllm_generation_options drafts = {.draft_lookup = !by_model};
+            if (by_model) assert_ok(cllm_sequence_create(engine, &drafts.draft_sequence, &err), &err);
+            const outcome got = generate(b, drafts, temperatures[t]);
+            cllm_sequence_destroy(drafts.draft_sequence);
+            assert_memory_equal(got.tokens, want.tokens, sizeof want.tokens);
+            n_accepted += got.n_accepted;
+            n_refused += got.n_drafted - got.n_accepted;
+        }
+    }
+    assert_true(n_accepted > 0 && n_refused > 0);
+    cllm_engine_destroy(engine);
+}
+
+static void drafts_leave_the_text_as_it_is(void **state) {
+    (void)state;
+    with_models(guess);
+}
+
+/* ------------------------------------------------------------------------------------------------- cancelling */
+
+static bool stop_at(void *user, uint64_t done, uint64_t total) {
+    (void)total;
+    return done < *(uint64_t *)user;
+}
+
+static void a_call_that_was_cancelled_leaves_the_state_of_its_last_batch(void **state) {
+    (void)state;
+    for (size_t i = 0; i < N_MODELS; i++) {
+        uint64_t most = UINT64_MAX;
+        bench b;
+        cllm_error err;
+        if (!open_bench(&b, models[i], stop_at, &most)) skip();
+        cllm_sequence *s = b.s->sequence;
+        const uint32_t n_layers = cllm_model_get_info(b.model)->n_layers;
+        go_on(&b, s, 10);
+        for (uint32_t n = 1; n < 20; n += 3) {
+            cllm_span span = {.sequence = s, .tokens = b.tokens + 10, .count = 30};
+            most = n * n_layers - 1;
+            assert_int_equal(cllm_eval(b.s->engine, &span, 1, &err), CLLM_ERR_CANCELLED);
+            most = UINT64_MAX;
+            assert_true(cllm_sequence_length(s) < 40);
+            go_on(&b, s, cllm_sequence_length(s) + 3);
+            assert_ok(cllm_sequence_truncate(s, 0, &err), &err);
+            go_on(&b, s, 10);
+        }
+        close_bench(&b);
+    }
+}
+
+/* ------------------------------------------------------------------------------------------------- the plan */
+
+static void states_are_planned(void **state) {
+    (void)state;
+    bench b;
+    cllm_error err;
+    if (!open_bench(&b, "qwen35", NULL, NULL)) skip();
+    const uint64_t two = cllm_engine_plan(b.s->engine)->states;
+    /* 3 layers of 3 inputs of 192 channels, and 4 heads of 24 times 24, 3 times for each of 2 sequences */
+    assert_int_equal(two, (uint64_t)2 * 3 * 3 * (3 * 192 + 4 * 24 * 24) * sizeof(float));
+    const cllm_engine_options options = {.n_ctx = 128, .n_sequences = 4, .device = "opencl"};
+    cllm_engine *engine = NULL;
+    cllm_memory_plan plan;
+    cllm_gguf *gguf;
+    assert_ok(cllm_gguf_open(shared_file("families2/qwen35.gguf"), NULL, &gguf, &err), &err);
+    assert_ok(cllm_plan_memory(gguf, &options, &plan, &err), &err);
+    assert_int_equal(plan.states, 2 * two);
+    cllm_gguf_close(gguf);
+    if (cllm_engine_create(b.model, &options, &engine, &err) != CLLM_OK && !strstr(err.message, "not"))
+        assert_non_null(strstr(err.message, "recurrent layers"));
+    cllm_engine_destroy(engine);
+    close_bench(&b);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(steps_of_states_are_right),
+        cmocka_unit_test(tokens_of_the_last_call_can_be_taken_back),
+        cmocka_unit_test(a_fork_has_its_own_state),
+        cmocka_unit_test(a_saved_sequence_has_its_state),
+        cmocka_unit_test(a_sequence_reuses_its_own_beginning),
+        cmocka_unit_test(drafts_leave_the_text_as_it_is),
+        cmocka_unit_test(a_call_that_was_cancelled_leaves_the_state_of_its_last_batch),
+        cmocka_unit_test(states_are_planned),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
