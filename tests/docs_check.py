@@ -198,7 +198,10 @@ def bad_links(path, text):
 
 
 def known_words():
-    files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True).stdout.split("\n")
+    files = []
+    for folder, folders, names in os.walk("."):
+        folders[:] = [name for name in folders if not name.startswith((".", "build", "node_modules"))]
+        files += [os.path.join(folder, name)[2:] for name in names]
     words = set()
     for name in files:
         if name.endswith((".md", ".gguf", ".svg")) or not os.path.isfile(name):
