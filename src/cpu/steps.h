@@ -138,7 +138,7 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 /* f->buffers.router becomes the scores of experts for x, [all.count][n_embd], of a mixture whose router reads the layer's x. */
 void route(forward_cpu *f, const float *x);
 void keep_scores(forward_cpu *f); /* of the rows that are kept */
-/* The same of a recurrent layer. Where there is attention beside it, it begins with `mix`, goes on with attention_block, which
+/* What attention_block does, of a recurrent layer. Where there is attention beside it, it begins with `mix`, goes on with attention_block, which
  * leaves the rows that are kept, and ends with `add`. */
 void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x);
 void recurrent_mix(forward_cpu *f, const float *x);

@@ -504,7 +504,8 @@ static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
         cllm_status status = allocate(f, bytes[i], &f->scratch[i], err);
         if (status != CLLM_OK) return status;
     }
-    const uint32_t n_pairs = c->rope_dimension_count / 2;
+    const uint32_t n_full = c->rope_dimension_count / 2, n_windowed = c->rope_dimension_count_windowed / 2;
+    const uint32_t n_pairs = n_full > n_windowed ? n_full : n_windowed;
     f->staging = calloc(1, staging_bytes(c, f->settings.size.n_batch));
     f->cosines = calloc(2 * (size_t)n_pairs + 1, sizeof *f->cosines);
     if (!f->staging || !f->cosines) return no_memory(err);

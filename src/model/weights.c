@@ -485,6 +485,16 @@ static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
     if (there) b->used[there - cllm_gguf_tensor(b->gguf, 0)] = 1;
 }
 
+/* Where keys are values too, they are as long. */
+static void check_values(binder *b, uint32_t layer, const layer_weights *w) {
+    const layer_config *l = &b->config->layers[layer];
+    if (b->status != CLLM_OK || !w->attn_k.w.data || w->attn_v.w.data || l->key_length == l->value_length) return;
+    const tensor_name name = name_of(layer, "attn_v", "weight");
+    b->status = error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
+                             "%s: missing, and keys of %" PRIu32 " elements cannot be the values of %" PRIu32,
+                             name.text, l->key_length, l->value_length);
+}
+
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
     const tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
@@ -505,6 +515,7 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
         ignore(b, layer, LAYER_attn_v_b);
     }
     if (b->status == CLLM_OK) split_fused(b, layer, w);
+    check_values(b, layer, w);
     for (uint32_t i = 0; i < N_LAYER_TENSORS; i++) {
         const linear *l = layer_linear(w, (layer_tensor)i);
         if (!l) continue;
@@ -526,6 +537,12 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
             b->status =
                 error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
                              "%s: factor %" PRIu32 " is %g, it must be positive", name.text, i, (double)factors[i]);
+    const uint32_t full = c->rope_dimension_count / 2;
+    const uint32_t windowed = c->window > 0 && !c->traits->windowed_unscaled ? c->rope_dimension_count_windowed / 2 : 0;
+    const uint32_t most = full > windowed ? full : windowed;
+    if (b->status == CLLM_OK && factors && most > n)
+        b->status = error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
+                                 "%s: %" PRIu32 " factors for %" PRIu32 " rotated pairs", name.text, n, most);
     return factors;
 }
 

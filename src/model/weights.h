@@ -47,7 +47,7 @@ typedef struct taps_weights {
     const float *bias;   /* [n_channels], or NULL */
 } taps_weights;
 
-/* What a layer has is told by families.h, and the shapes too; what it has not is NULL. The fields bear the tensors' names. */
+/* families.h says which tensors a layer has, and their shapes. Absent ones are NULL. The fields have the tensors' names. */
 typedef struct layer_weights {
     norm_weights attn_norm, attn_norm_2;
     linear attn_qkv; /* where the file has the next three in one tensor: they are then parts of it */
