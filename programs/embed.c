@@ -40,7 +40,9 @@ static int print_rows(void *user, size_t index, const float *rows, size_t n_rows
     printer *p = user;
     const bool is_none = cllm_engine_pooling(p->r->engine) == CLLM_POOLING_NONE;
     if (p->o->cosine && is_none)
-        return fail("--cosine compares one vector of each text, and pooling none gives one of each token; --pooling");
+        return fail(
+            "--cosine compares one vector of each text, and the file's pooling gives one of each token; --pooling "
+            "mean is another");
     if (p->o->cosine) return print_cosine(p, rows, n_floats);
     if (p->o->raw) { /* the machine is little-endian, as the model file is */
         fwrite(rows, sizeof *rows, n_rows * n_floats, stdout);
@@ -99,6 +101,8 @@ static int check(const options *o) {
     if (o->tokens && (o->prompt || o->file)) return usage_error("--tokens and a text exclude each other");
     if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
     if (o->cosine && o->tokens) return usage_error("--cosine compares two lines of text");
+    if (o->cosine && strcmp(o->pooling, "none") == 0)
+        return usage_error("--cosine compares one vector of each text, and --pooling none gives one of each token");
     return EXIT_SUCCESS;
 }
 
