@@ -115,6 +115,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     const char *lacks = layers_lack(c);
     if (!lacks) lacks = weights_lack(c, weights);
     if (lacks) return lacks;
+    if (c->n_index_heads > 0) return "an indexer that chooses positions";
     if (c->kv_rank > 0) return "latent attention";
     if (c->n_streams > 0) return "several streams of vectors";
     if (c->n_embd_per_layer > 0) return "embeddings of each layer";
