@@ -90,66 +90,70 @@ typedef enum tensor_kind {
     X(ssm_norm, TENSOR_NORM, DIM_ONE, DIM_STATE_NORMS, DIM_STATE_NORM_LENGTH) \
     X(ssm_out, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_STATE_INNER)
 
-/* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
-#define LAYER_TENSORS(X)                                                       \
-    X(attn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                      \
-    X(attn_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                    \
-    X(attn_qkv, TENSOR_LINEAR, DIM_ONE, DIM_QKV, DIM_EMBD)                     \
-    X(attn_q, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_EMBD)                   \
-    X(attn_k, TENSOR_LINEAR, DIM_ONE, DIM_KEYS, DIM_EMBD)                      \
-    X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                    \
-    X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)       \
-    X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)       \
-    X(attn_v_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_V_NORM_LENGTH)           \
-    X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)                  \
-    X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)                \
-    X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)               \
-    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_ROTATED, DIM_EMBD)    \
-    X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)              \
-    X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)          \
-    X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)       \
-    X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)                \
+/* Those of an indexer, which are called indexer.<..> in files. */
+#define INDEXER_TENSORS(X)                                                     \
     X(indexer_attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_QUERIES, DIM_Q_RANK) \
     X(indexer_attn_k, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_KEY, DIM_EMBD)         \
     X(indexer_k_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_INDEX_KEY)            \
-    X(indexer_proj, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_HEADS, DIM_EMBD)         \
-    X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)                  \
-    X(attn_gate, TENSOR_LINEAR, DIM_ONE, DIM_GATES, DIM_EMBD)                  \
-    X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)             \
-    X(attn_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
-    X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
-    X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                       \
-    X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                      \
-    X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                        \
-    X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                      \
-    X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)             \
-    X(ffn_gate_inp_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)              \
-    X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)                 \
-    X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)      \
-    X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)        \
-    X(ffn_gate_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_GATE_UP, DIM_EMBD)     \
-    X(ffn_down_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_EMBD, DIM_FF_EXPERT)      \
-    X(ffn_gate_inp_shexp, TENSOR_LINEAR, DIM_ONE, DIM_ONE, DIM_EMBD)           \
-    X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)         \
-    X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)           \
-    X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)         \
-    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                  \
-    X(post_ffw_norm_1, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                \
-    X(pre_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
-    X(post_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                \
-    X(inp_gate, TENSOR_LINEAR, DIM_ONE, DIM_PER_LAYER, DIM_EMBD)               \
-    X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                   \
-    X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                      \
-    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)            \
-    X(altup_router, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_EMBD)             \
-    X(altup_router_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)              \
-    X(altup_predict_coef, TENSOR_LINEAR, DIM_ONE, DIM_MIXES, DIM_STREAMS)      \
-    X(altup_correct_coef, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_STREAMS)    \
-    X(altup_correct_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)          \
-    X(laurel_l, TENSOR_LINEAR, DIM_ONE, DIM_LAUREL_RANK, DIM_EMBD)             \
-    X(laurel_r, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_LAUREL_RANK)             \
-    X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
-    X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)              \
+    X(indexer_proj, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_HEADS, DIM_EMBD)
+
+/* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
+#define LAYER_TENSORS(X)                                                    \
+    X(attn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(attn_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                 \
+    X(attn_qkv, TENSOR_LINEAR, DIM_ONE, DIM_QKV, DIM_EMBD)                  \
+    X(attn_q, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_EMBD)                \
+    X(attn_k, TENSOR_LINEAR, DIM_ONE, DIM_KEYS, DIM_EMBD)                   \
+    X(attn_v, TENSOR_LINEAR, DIM_ONE, DIM_VALUES, DIM_EMBD)                 \
+    X(attn_q_norm, TENSOR_NORM, DIM_ONE, DIM_Q_NORMS, DIM_Q_NORM_LENGTH)    \
+    X(attn_k_norm, TENSOR_NORM, DIM_ONE, DIM_K_NORMS, DIM_K_NORM_LENGTH)    \
+    X(attn_v_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_V_NORM_LENGTH)        \
+    X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)               \
+    X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)             \
+    X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)            \
+    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_ROTATED, DIM_EMBD) \
+    X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)           \
+    X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)       \
+    X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
+    X(attn_kv_b, TENSOR_LINEAR, DIM_ONE, DIM_KV_B, DIM_KV_RANK)             \
+    X(attn_sinks, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_HEADS)               \
+    X(attn_gate, TENSOR_LINEAR, DIM_ONE, DIM_GATES, DIM_EMBD)               \
+    X(attn_output, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_ATTENDED)          \
+    X(attn_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
+    X(post_attention_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)         \
+    X(ffn_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                    \
+    X(ffn_gate, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                   \
+    X(ffn_up, TENSOR_LINEAR, DIM_ONE, DIM_FF, DIM_EMBD)                     \
+    X(ffn_down, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF)                   \
+    X(ffn_gate_inp, TENSOR_LINEAR, DIM_ONE, DIM_EXPERTS, DIM_EMBD)          \
+    X(ffn_gate_inp_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    X(exp_probs_b, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_EXPERTS)              \
+    X(ffn_gate_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)   \
+    X(ffn_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_FF_EXPERT, DIM_EMBD)     \
+    X(ffn_gate_up_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_GATE_UP, DIM_EMBD)  \
+    X(ffn_down_exps, TENSOR_LINEAR, DIM_EXPERTS, DIM_EMBD, DIM_FF_EXPERT)   \
+    X(ffn_gate_inp_shexp, TENSOR_LINEAR, DIM_ONE, DIM_ONE, DIM_EMBD)        \
+    X(ffn_gate_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)      \
+    X(ffn_up_shexp, TENSOR_LINEAR, DIM_ONE, DIM_FF_SHARED, DIM_EMBD)        \
+    X(ffn_down_shexp, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_FF_SHARED)      \
+    X(post_ffw_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)               \
+    X(post_ffw_norm_1, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(pre_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)              \
+    X(post_ffw_norm_2, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)             \
+    X(inp_gate, TENSOR_LINEAR, DIM_ONE, DIM_PER_LAYER, DIM_EMBD)            \
+    X(proj, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_PER_LAYER)                \
+    X(post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)                   \
+    X(layer_output_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_ONE)         \
+    X(altup_router, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_EMBD)          \
+    X(altup_router_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    X(altup_predict_coef, TENSOR_LINEAR, DIM_ONE, DIM_MIXES, DIM_STREAMS)   \
+    X(altup_correct_coef, TENSOR_LINEAR, DIM_ONE, DIM_STREAMS, DIM_STREAMS) \
+    X(altup_correct_scale, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)       \
+    X(laurel_l, TENSOR_LINEAR, DIM_ONE, DIM_LAUREL_RANK, DIM_EMBD)          \
+    X(laurel_r, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_LAUREL_RANK)          \
+    X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
+    X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    INDEXER_TENSORS(X)                                                      \
     RECURRENT_TENSORS(X)
 
 typedef enum layer_tensor {
@@ -306,9 +310,7 @@ typedef struct model_traits {
     bool latent_attention;          /* multi-head latent attention; its keys are read */
     tensor_set indexer;             /* of layers that choose which positions a token sees; empty: it sees all */
     rope_pairing index_rope;        /* of its queries and keys */
-    uint32_t
-        index_shared_from; /* of a model trained with so many positions, whose file does not say which layers have an indexer: the
-                                   first two, and then the first of each four; 0: all have one */
+    uint32_t index_shared_from;     /* a model of so many positions shares choices though its file does not say so */
 
     uint32_t window_period;   /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
