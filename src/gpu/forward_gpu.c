@@ -109,6 +109,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     const model_traits *traits = c->traits;
     if (c->lora.n_bytes > 0) return "LoRA adapters";
     if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
+    if (c->n_index_heads > 0) return "an indexer that chooses positions";
     if (traits->bidirectional) return "tokens that see later ones";
     if (weights->dense[0].w.data || weights->dense[1].w.data) return "dense layers after the pooling";
     if (c->n_scores > 0) return "a classifier";

@@ -228,6 +228,9 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
     case DIM_VALUE_LATENT: return c->latent_value_length;
     case DIM_KV_B: return l->n_heads * ((uint64_t)extent(c, l, DIM_KEY_PLAIN) + c->latent_value_length);
+    case DIM_INDEX_KEY: return l->index_key_length;
+    case DIM_INDEX_HEADS: return c->n_index_heads;
+    case DIM_INDEX_QUERIES: return (uint64_t)c->n_index_heads * l->index_key_length;
     case DIM_STATE_IN: return r->n_in;
     case DIM_STATE_CHANNELS: return r->n_channels;
     case DIM_STATE_KERNEL: return r->kernel;
@@ -280,6 +283,10 @@ static const char *name_in_file(const model_traits *traits, const layer_config *
     case LAYER_ssm_conv1d: return is_short ? "shortconv.conv" : "ssm_conv1d";
     case LAYER_ssm_out: return is_short ? "shortconv.out_proj" : "ssm_out";
     case LAYER_ssm_gate: return "attn_gate";
+    case LAYER_indexer_attn_q_b: return "indexer.attn_q_b";
+    case LAYER_indexer_attn_k: return "indexer.attn_k";
+    case LAYER_indexer_k_norm: return "indexer.k_norm";
+    case LAYER_indexer_proj: return "indexer.proj";
     case LAYER_ssm_dt_bias: return "ssm_dt";
     case LAYER_ffn_norm:
         return l->mixer == MIXER_NONE ? "attn_norm" : traits->ffn_norm_name ? traits->ffn_norm_name : "ffn_norm";
@@ -314,6 +321,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (!layer_attends(l)) return needs;
+    if (l->index_key_length > 0) needs |= traits->indexer;
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
                                : TENSOR_BIT(attn_q);
@@ -480,9 +488,12 @@ uint32_t layer_matrices_met(const model_config *c, const linear *l, layer_tensor
 
 /* A tensor that may be there and is not needed. */
 static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
-    const tensor_name name = name_of(layer, tensor_rows[tensor].name, "weight");
-    const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name.text);
-    if (there) b->used[there - cllm_gguf_tensor(b->gguf, 0)] = 1;
+    static const char *const parts[] = {"weight", "bias"};
+    const char *stem = name_in_file(b->config->traits, &b->config->layers[layer], tensor);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name_of(layer, stem, parts[i]).text);
+        if (there) b->used[there - cllm_gguf_tensor(b->gguf, 0)] = 1;
+    }
 }
 
 /* Where keys are values too, they are as long. */
@@ -497,9 +508,10 @@ static void check_values(binder *b, uint32_t layer, const layer_weights *w) {
 
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
-    const tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
-                                                                  TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
-                                                            : 0;
+    tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
+                                                            TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
+                                                      : 0;
+    if (b->config->layers[layer].index_key_length == 0) shared |= traits->indexer;
     const tensor_set needs = layer_needs(b, layer) & ~shared, may = traits->optional & ~shared;
     const tensor_set gate_up = TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps);
     tensor_set biases = traits->biases;
