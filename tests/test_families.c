@@ -401,12 +401,7 @@ static const char *write_classifier(const cllm_gguf *gguf, const char *architect
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
         const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
         if (strncmp(m->key, "tokenizer.", 10) == 0 || strstr(m->key, "pooling_type")) continue;
-        if (m->value.type == CLLM_UINT32) builder_u32(&g, m->key, (uint32_t)m->value.u);
-        if (m->value.type == CLLM_FLOAT32) builder_f32(&g, m->key, (float)m->value.f);
-        if (m->value.type == CLLM_BOOL) builder_bool(&g, m->key, m->value.b);
-        if (m->value.type != CLLM_STRING) continue;
-        snprintf(key, sizeof key, "%.*s", (int)m->value.string.length, m->value.string.data);
-        builder_string(&g, m->key, key);
+        builder_copy(&g, m->key, &m->value);
     }
     snprintf(key, sizeof key, "%s.pooling_type", architecture);
     builder_u32(&g, key, 4);
@@ -641,16 +636,10 @@ static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves) {
     builder_init(&g);
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
         const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
-        char text[128];
         if (strstr(m->key, "_mla") || strstr(m->key, "attention.key_length") || strstr(m->key, "value_length"))
             continue;
         if (strncmp(m->key, "tokenizer.", 10) == 0 || strstr(m->key, "head_count_kv")) continue;
-        if (m->value.type == CLLM_UINT32) builder_u32(&g, m->key, (uint32_t)m->value.u);
-        if (m->value.type == CLLM_FLOAT32) builder_f32(&g, m->key, (float)m->value.f);
-        if (m->value.type == CLLM_BOOL) builder_bool(&g, m->key, m->value.b);
-        if (m->value.type != CLLM_STRING) continue;
-        snprintf(text, sizeof text, "%.*s", (int)m->value.string.length, m->value.string.data);
-        builder_string(&g, m->key, text);
+        builder_copy(&g, m->key, &m->value);
     }
     builder_u32(&g, "deepseek2.attention.key_length", PLAIN + 16);
     builder_u32(&g, "deepseek2.attention.value_length", VALUE);

@@ -31,6 +31,13 @@
     .tensors = ATTENTION | T(attn_norm), .recurrent_tensors = T(attn_norm) | MAMBA2, .biases = T(ssm_conv1d),   \
     .rope = ROPE_NONE, .activation = RELU_SQUARED, .recurrent = RECURRENT_MAMBA2, .mixers = MIXERS_BY_KV_HEADS, \
     .one_part_layers = true
+
+/* Multi-head latent attention; the first layers may be dense, the others are mixtures (DeepSeek-AI 2024). */
+#define LATENT                                                                                            \
+    .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output), \
+    .optional = T(exp_probs_b), .dense = GATED, .experts = CHOSEN, .shared = SHARED, .expert_keys = true, \
+    .latent_attention = true
+
 /* Each half of a layer is normed after it was added, and nothing before it (Vaswani et al. 2017; BERT: Devlin et al. 2019). */
 #define ENDING_NORMS (T(attn_output_norm) | T(layer_output_norm))
 #define BERT                                                                                                       \
@@ -562,50 +569,12 @@ static const model_traits families[] = {
      .window_period = 6,
      .windowed_unscaled = true,
      .windowed_freq_base = 10000},
-    {.architecture = "mistral4",
-     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
-     .optional = T(exp_probs_b),
-     .dense = GATED,
-     .experts = CHOSEN,
-     .shared = SHARED,
-     .expert_keys = true,
-     .latent_attention = true,
-     .yarn_log_multiplier_unit = 0.1f,
+    {LATENT, .architecture = "mistral4", .yarn_log_multiplier_unit = 0.1f, .attention_temperature = true},
+    {LATENT, .architecture = "deepseek2", .yarn_log_multiplier_unit = 0.1f, /* files store a tenth of it */
      .attention_temperature = true},
-    {.architecture = "deepseek2",
-     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
-     .optional = T(exp_probs_b),
-     .dense = GATED,
-     .experts = CHOSEN,
-     .shared = SHARED,
-     .expert_keys = true,
-     .latent_attention = true,
-     .yarn_log_multiplier_unit = 0.1f, /* files store a tenth of it */
-     .attention_temperature = true},
-    {.architecture = "deepseek32",
-     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
-     .optional = T(exp_probs_b),
-     .biases = T(indexer_k_norm),
-     .dense = GATED,
-     .experts = CHOSEN,
-     .shared = SHARED,
-     .gating = GATING_SIGMOID,
-     .expert_keys = true,
-     .latent_attention = true,
-     .indexer = INDEXER,
-     .index_rope = ROPE_HALVES,
-     .yarn_log_multiplier_unit = 0.1f},
-    {.architecture = "glm-dsa",
-     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
-     .optional = T(exp_probs_b),
-     .biases = T(indexer_k_norm),
-     .dense = GATED,
-     .experts = CHOSEN,
-     .shared = SHARED,
-     .gating = GATING_SIGMOID,
-     .expert_keys = true,
-     .latent_attention = true,
-     .indexer = INDEXER,
+    {LATENT, .architecture = "deepseek32", .biases = T(indexer_k_norm), .gating = GATING_SIGMOID, .indexer = INDEXER,
+     .index_rope = ROPE_HALVES, .yarn_log_multiplier_unit = 0.1f},
+    {LATENT, .architecture = "glm-dsa", .biases = T(indexer_k_norm), .gating = GATING_SIGMOID, .indexer = INDEXER,
      .index_shared_from = 1048576},
     {.architecture = "lfm2",
      .tensors = ATTENTION | NORMS | QK_NORMS,
