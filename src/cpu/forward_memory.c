@@ -129,6 +129,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const uint64_t gated_rows = c->traits && c->traits->query_gate ? n_batch : 0;
     const bool has_gates = gated_rows > 0 || (c->traits && c->traits->tensors & TENSOR_BIT(attn_gate));
     const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET;
+    const bool has_parts = kind == RECURRENT_MAMBA || kind == RECURRENT_MAMBA_HEADS;
+    const bool has_gate = kind == RECURRENT_DELTA_NET || by_channel || kind == RECURRENT_MAMBA_HEADS;
     const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size
                            : by_channel            ? (uint64_t)r->n_heads + r->inner_size
                                                    : 2 * (uint64_t)r->n_heads;
@@ -167,9 +169,9 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         VECTORS(latent_values, latent_rows, c->kv_rank),
         {SLOT(buffers.gated_queries), gated_rows, FLOATS(2 * most.queries)},
         {SLOT(buffers.recurrent_in), n_batch, FLOATS(r->n_in)},
-        {SLOT(buffers.recurrent_gate), kind == RECURRENT_DELTA_NET || by_channel ? n_batch : 0, FLOATS(r->inner_size)},
+        {SLOT(buffers.recurrent_gate), has_gate ? n_batch : 0, FLOATS(r->inner_size)},
         {SLOT(buffers.recurrent_steps), n_batch, FLOATS(steps)},
-        {SLOT(buffers.recurrent_parts), kind == RECURRENT_MAMBA ? n_batch : 0, FLOATS(step_parts)},
+        {SLOT(buffers.recurrent_parts), has_parts ? n_batch : 0, FLOATS(step_parts)},
         VECTORS(step_parts, (by_channel ? 2 : 1) * (uint64_t)n_batch, r->step_rank),
         VECTORS(convolved, n_batch, r->n_channels),
         VECTORS(mixed, n_batch, r->inner_size),

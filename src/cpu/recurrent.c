@@ -24,6 +24,9 @@ static bool is_delta_net(const model_config *c) {
     return c->traits->recurrent == RECURRENT_DELTA_NET || c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET;
 }
 
+/* Of what ssm_x gives of a token. */
+static size_t part_floats(const recurrent_config *r) { return r->step_rank + 2 * (size_t)r->state_size; }
+
 static float softplus(float x) { return x > 20 ? x : log1pf(exp_or_zero(x)); }
 
 /* x / sqrt(sum x^2 + epsilon) * factor. The sum goes over 8 partial sums and a fixed tree. */
@@ -275,14 +278,17 @@ static void mamba2_item(void *argument, size_t item, uint32_t thread) {
         return;
     }
     const size_t group = head / (r->n_heads / r->n_groups);
+    const bool by_parts = f->model.config->traits->recurrent == RECURRENT_MAMBA_HEADS;
     const float *from = state_of(f->model.states, span->state_from, f->layer) + head * n * length;
     float *decays = thread_scratch(f, thread), *values = decays + n;
     for (size_t b = span->first_row; b < span->first_row + span->n_rows; b++) {
         float *to = state_after(f, span, b) + head * n * length;
-        const float *x = f->buffers.convolved.floats + b * r->n_channels + head * length;
-        const float *key = f->buffers.convolved.floats + b * r->n_channels + r->inner_size + group * n;
+        const float *x_of_all = f->buffers.convolved.floats + b * r->n_channels, *x = x_of_all + head * length;
+        const float *key =
+            by_parts ? f->buffers.recurrent_parts + b * part_floats(r) : x_of_all + r->inner_size + group * n;
         const float *query = key + r->n_groups * n;
-        const float step = softplus(inputs_of(f, b)[r->n_channels + head] + w->ssm_dt_bias[head]);
+        const float step = softplus(by_parts ? f->buffers.recurrent_steps[b * r->n_heads + head]
+                                             : inputs_of(f, b)[r->n_channels + head] + w->ssm_dt_bias[head]);
         const float decay = exp_or_zero(step * w->ssm_a[head]);
         float *out = f->buffers.mixed.floats + b * r->inner_size + head * length;
         for (size_t i = 0; i < n; i++) decays[i] = decay;
@@ -293,19 +299,29 @@ static void mamba2_item(void *argument, size_t item, uint32_t thread) {
     }
 }
 
-/* Of a token: the gate, which lies before the inputs, and then a norm of each group. */
+/* Of a token: the gate, which lies before the inputs or apart, and then a norm of each group. */
 static void gate_and_norm_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const recurrent_config *r = &f->model.config->recurrent;
     const norm_weights *norm = &weights_of(f)->ssm_norm;
     const size_t n = r->inner_size / r->n_groups;
-    float *gate = f->buffers.recurrent_in + b * r->n_in, *out = f->buffers.mixed.floats + b * r->inner_size;
+    const bool apart = f->model.config->traits->recurrent == RECURRENT_MAMBA_HEADS;
+    float *gate = apart ? f->buffers.recurrent_gate + b * r->inner_size : f->buffers.recurrent_in + b * r->n_in;
+    float *out = f->buffers.mixed.floats + b * r->inner_size;
     f->model.kernels->activate(SWIGLU, NULL, gate, out, r->inner_size);
     for (size_t i = 0; i < r->n_groups; i++) {
         const norm_weights own = {norm->weight ? norm->weight + i * n : NULL, NULL};
         normalize(f, &own, gate + i * n, n, out + i * n);
     }
+}
+
+static void run_heads(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    row_work work = {.f = f, .n_rows = f->all.count};
+    run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1), (uint64_t)f->all.count * r->inner_size * r->state_size,
+             mamba2_item, f);
+    run_row_step(&work, 8 * (uint64_t)r->inner_size, gate_and_norm_item);
 }
 
 static void run_mamba2(forward_cpu *f) {
@@ -314,9 +330,7 @@ static void run_mamba2(forward_cpu *f) {
     product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
     run_products(f, &in, 1, NULL);
     run_row_step(&work, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
-    run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1), (uint64_t)f->all.count * r->inner_size * r->state_size,
-             mamba2_item, f);
-    run_row_step(&work, 8 * (uint64_t)r->inner_size, gate_and_norm_item);
+    run_heads(f);
 }
 
 /* ---------------------------------------------------------------------------------------------- Mamba */
@@ -328,18 +342,22 @@ static void normalize_part(const forward_cpu *f, const norm_weights *norm, float
     if (c->recurrent.norms_parts) scale_to_length(x, n, c->norm_epsilon * (float)n, sqrtf((float)n));
 }
 
-/* Of a token: norms of the three parts of what ssm_x gave: steps, keys and queries. */
+/* Of a token: norms of the three parts of what ssm_x gave: steps, keys and queries, or keys, queries and steps. */
 static void split_mamba_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
     const forward_cpu *f = work->f;
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
-    float *parts = f->buffers.recurrent_parts + b * (r->step_rank + 2 * r->state_size), *keys = parts + r->step_rank;
-    normalize_part(f, &w->ssm_dt_norm, parts, r->step_rank);
+    float *parts = f->buffers.recurrent_parts + b * part_floats(r), *steps = parts, *keys = parts + r->step_rank;
+    if (f->model.config->traits->recurrent == RECURRENT_MAMBA_HEADS) {
+        keys = parts;
+        steps = parts + 2 * r->state_size;
+    }
+    normalize_part(f, &w->ssm_dt_norm, steps, r->step_rank);
     normalize_part(f, &w->ssm_b_norm, keys, r->state_size);
     normalize_part(f, &w->ssm_c_norm, keys + r->state_size, r->state_size);
-    memcpy(f->buffers.step_parts.floats + b * r->step_rank, parts, r->step_rank * sizeof *parts);
+    memcpy(f->buffers.step_parts.floats + b * r->step_rank, steps, r->step_rank * sizeof *steps);
     if (work->quantize) quantize_vector(f, &f->buffers.step_parts, b);
 }
 
@@ -364,7 +382,7 @@ static void mamba_item(void *argument, size_t item, uint32_t thread) {
     for (size_t b = span->first_row; b < span->first_row + span->n_rows; b++) {
         float *to = state_after(f, span, b) + first;
         const float *x = f->buffers.convolved.floats + b * stride + first;
-        const float *key = f->buffers.recurrent_parts + b * (r->step_rank + 2 * r->state_size) + r->step_rank;
+        const float *key = f->buffers.recurrent_parts + b * part_floats(r) + r->step_rank;
         float *gate = f->buffers.recurrent_in + b * r->n_in + stride + first;
         float *out = f->buffers.mixed.floats + b * stride + first,
               *steps = f->buffers.recurrent_steps + b * stride + first;
@@ -382,22 +400,50 @@ static void mamba_item(void *argument, size_t item, uint32_t thread) {
     }
 }
 
-static void run_mamba(forward_cpu *f) {
+/* From the inputs of the convolution to f->buffers.recurrent_parts and steps. */
+static void make_parts(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
     const uint32_t n_rows = f->all.count;
     row_work convolution = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->ssm_x)};
     row_work split = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->ssm_dt)};
-    product in = product_of(&w->ssm_in, 0, &f->buffers.normed, 0, n_rows, f->buffers.recurrent_in);
     product parts = product_of(&w->ssm_x, 0, &f->buffers.convolved, 0, n_rows, f->buffers.recurrent_parts);
     product steps = product_of(&w->ssm_dt, 0, &f->buffers.step_parts, 0, n_rows, f->buffers.recurrent_steps);
-    run_products(f, &in, 1, NULL);
     run_row_step(&convolution, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
     run_products(f, &parts, 1, NULL);
-    run_row_step(&split, 4 * ((uint64_t)r->step_rank + 2 * r->state_size), split_mamba_item);
+    run_row_step(&split, 4 * (uint64_t)part_floats(r), split_mamba_item);
     run_products(f, &steps, 1, NULL);
-    run_step(f, f->all.n_spans * (mamba_items(r) + 1), 16 * (uint64_t)n_rows * r->inner_size * r->state_size,
+}
+
+static void run_mamba(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
+    run_products(f, &in, 1, NULL);
+    make_parts(f);
+    run_step(f, f->all.n_spans * (mamba_items(r) + 1), 16 * (uint64_t)f->all.count * r->inner_size * r->state_size,
              mamba_item, f);
+}
+
+/* Of a token: what ssm_in gave has for each head its gates and then its inputs. The inputs move to the front. */
+static void part_gates_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const recurrent_config *r = &f->model.config->recurrent;
+    const size_t n = r->head_length;
+    float *in = f->buffers.recurrent_in + b * r->n_in, *gates = f->buffers.recurrent_gate + b * r->inner_size;
+    for (size_t head = 0; head < r->n_heads; head++) {
+        memcpy(gates + head * n, in + 2 * head * n, n * sizeof *in);
+        memmove(in + head * n, in + (2 * head + 1) * n, n * sizeof *in);
+    }
+}
+
+static void run_mamba_heads(forward_cpu *f) {
+    row_work work = {.f = f, .n_rows = f->all.count};
+    product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
+    run_products(f, &in, 1, NULL);
+    run_row_step(&work, f->model.config->recurrent.n_in, part_gates_item);
+    make_parts(f);
+    run_heads(f);
 }
 
 /* ------------------------------------------------------------------------------------------------- the half */
@@ -421,6 +467,7 @@ void recurrent_mix(forward_cpu *f, const float *x) {
     case RECURRENT_DELTA_NET: run_delta_net(f); break;
     case RECURRENT_CHANNEL_DELTA_NET: run_channel_delta_net(f); break;
     case RECURRENT_MAMBA2: run_mamba2(f); break;
+    case RECURRENT_MAMBA_HEADS: run_mamba_heads(f); break;
     case RECURRENT_MAMBA: run_mamba(f); break;
     }
 }

@@ -773,6 +773,12 @@ static cllm_status complete_recurrent(model_config *config, cllm_error *err) {
         n_channels = r->inner_size;
         n_in = 2 * n_channels;
         break;
+    case RECURRENT_MAMBA_HEADS:
+        r->step_rank = config->n_embd / 16 > 64 ? config->n_embd / 16 : 64;
+        r->n_groups = 1;
+        n_channels = r->inner_size;
+        n_in = 2 * n_channels;
+        break;
     case RECURRENT_MAMBA2: n_in += (uint64_t)r->inner_size + r->n_heads; break;
     case RECURRENT_DELTA_NET: break;
     case RECURRENT_CHANNEL_DELTA_NET:
@@ -807,7 +813,7 @@ static cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, c
     recurrent_config *r = &config->recurrent;
     const recurrent_kind kind = config->traits->recurrent;
     const bool is_short = kind == RECURRENT_SHORT_CONVOLUTION, is_mamba = kind == RECURRENT_MAMBA;
-    const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET;
+    const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET, by_parts = kind == RECURRENT_MAMBA_HEADS;
     const struct {
         const char *suffix;
         uint32_t *out;
@@ -818,7 +824,7 @@ static cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, c
         {"ssm.inner_size", &r->inner_size},
         {"ssm.group_count", &r->n_groups},
     };
-    const size_t n_keys = kind == RECURRENT_NONE ? 0 : is_short ? 1 : by_channel ? 3 : is_mamba ? 4 : 5;
+    const size_t n_keys = kind == RECURRENT_NONE ? 0 : is_short ? 1 : by_channel ? 3 : is_mamba || by_parts ? 4 : 5;
     for (size_t i = 0; i < n_keys; i++) {
         cllm_status status = get_u32(gguf, config, keys[i].suffix, GGUF_REQUIRED, keys[i].out, err);
         if (status != CLLM_OK) return status;

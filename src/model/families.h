@@ -46,10 +46,10 @@ typedef enum tensor_extent {
     DIM_STATE_KERNEL,   /* which sees so many tokens; */
     DIM_STATE_INNER,    /* what the last product reads; */
     DIM_STATE_HEADS,    /* heads that carry a state, */
-    DIM_STATE_STEPS,    /* what is told of how far it decays: one a head, or of each element of a key, */
-    DIM_STATE_PAIRS,    /* twice as many, */
-    DIM_STATE_SIZE,     /* elements of a key, */
-    DIM_STATE_A_ROWS,   /* rows of ssm_a */
+    DIM_STATE_STEPS,  /* what a token says of how far it decays: one a head, or of each element of a key or channel; */
+    DIM_STATE_PAIRS,  /* twice as many, */
+    DIM_STATE_SIZE,   /* elements of a key, */
+    DIM_STATE_A_ROWS, /* rows of ssm_a */
     DIM_STATE_A_LENGTH, /* and their length, */
     DIM_STATE_D_ROWS,   /* and the same of ssm_d; */
     DIM_STATE_D_LENGTH,
@@ -85,7 +85,7 @@ typedef enum tensor_kind {
     X(ssm_g_a, TENSOR_LINEAR, DIM_ONE, DIM_STEP_RANK, DIM_EMBD)               \
     X(ssm_g_b, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_STEP_RANK)        \
     X(ssm_x, TENSOR_LINEAR, DIM_ONE, DIM_STEP_PARTS, DIM_STATE_INNER)         \
-    X(ssm_dt, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_STEP_RANK)         \
+    X(ssm_dt, TENSOR_LINEAR, DIM_ONE, DIM_STATE_STEPS, DIM_STEP_RANK)         \
     X(ssm_dt_bias, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_STATE_STEPS)            \
     X(ssm_dt_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_STEP_RANK)              \
     X(ssm_b_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_STATE_SIZE)              \
@@ -223,7 +223,8 @@ typedef enum recurrent_kind {
     RECURRENT_DELTA_NET,         /* a state that is corrected under each key, and decays (Yang et al. 2024) */
     RECURRENT_CHANNEL_DELTA_NET, /* the same, and each element of a key decays on its own (Kimi Team 2025) */
     RECURRENT_MAMBA2,            /* a state for each head, which decays as a whole (Dao & Gu 2024) */
-    RECURRENT_MAMBA,             /* a state for each channel, whose elements decay on their own (Gu & Dao 2023) */
+    RECURRENT_MAMBA_HEADS, /* the state of Mamba-2, with inputs made as Mamba makes them (Preferred Networks 2025) */
+    RECURRENT_MAMBA,       /* a state for each channel, whose elements decay on their own (Gu & Dao 2023) */
 } recurrent_kind;
 
 /* Which layers attend, and which are recurrent. */
@@ -292,7 +293,7 @@ typedef struct model_traits {
     /* a layer with feed_forward_length 0 is a mixer alone, another one without heads of keys and values a network alone */
     bool one_part_layers;
     bool query_gate;         /* a head of attn_q is its query, and then a gate of what attention gives */
-    bool plain_ffn_norm;     /* ffn_norm has no .weight in the file */
+    tensor_set plain_norms;  /* that have no .weight in the file */
     const char *output_norm; /* its name in the file; NULL: output_norm */
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */

@@ -217,6 +217,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     const qk_norm_kind qk_norm = c->traits->qk_norm;
     const recurrent_config *r = &c->recurrent;
     const recurrent_kind kind = c->traits->recurrent;
+    const bool in_rows = kind == RECURRENT_MAMBA2 || kind == RECURRENT_CHANNEL_DELTA_NET; /* a row a head */
     switch (which) {
     case DIM_ONE: return 1;
     case DIM_EMBD: return c->n_embd;
@@ -253,15 +254,14 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_STATE_KERNEL: return r->kernel;
     case DIM_STATE_INNER: return r->inner_size;
     case DIM_STATE_HEADS: return r->n_heads;
-    case DIM_STATE_STEPS: return kind == RECURRENT_CHANNEL_DELTA_NET ? r->inner_size : r->n_heads;
+    case DIM_STATE_STEPS:
+        return kind == RECURRENT_CHANNEL_DELTA_NET || kind == RECURRENT_MAMBA ? r->inner_size : r->n_heads;
     case DIM_STATE_PAIRS: return 2 * (uint64_t)r->n_heads;
     case DIM_STATE_SIZE: return r->state_size;
-    case DIM_STATE_A_ROWS:
-        return kind == RECURRENT_DELTA_NET ? 1 : kind == RECURRENT_MAMBA ? r->inner_size : r->n_heads;
-    case DIM_STATE_A_LENGTH:
-        return kind == RECURRENT_DELTA_NET ? r->n_heads : kind == RECURRENT_MAMBA ? r->state_size : 1;
-    case DIM_STATE_D_ROWS: return kind == RECURRENT_MAMBA2 ? r->n_heads : 1;
-    case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA2 ? 1 : r->inner_size;
+    case DIM_STATE_A_ROWS: return kind == RECURRENT_MAMBA ? r->inner_size : in_rows ? r->n_heads : 1;
+    case DIM_STATE_A_LENGTH: return kind == RECURRENT_MAMBA ? r->state_size : in_rows ? 1 : r->n_heads;
+    case DIM_STATE_D_ROWS: return in_rows ? r->n_heads : 1;
+    case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA ? r->inner_size : in_rows ? 1 : r->n_heads;
     case DIM_STATE_NORMS: return kind == RECURRENT_MAMBA2 ? r->n_groups : 1;
     case DIM_STATE_NORM_LENGTH: return kind == RECURRENT_MAMBA2 ? r->inner_size / r->n_groups : r->head_length;
     case DIM_STEP_RANK: return r->step_rank;
@@ -379,7 +379,7 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
     case TENSOR_NORM:
-        if (tensor == LAYER_ffn_norm && c->traits->plain_ffn_norm) {
+        if (c->traits->plain_norms >> tensor & 1) {
             *(norm_weights *)field = bind_plain_norm(b, layer, name, columns);
             break;
         }
