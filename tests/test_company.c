@@ -325,10 +325,12 @@ static void so_they_have_with_states(void **state) {
     }
 }
 
-/* Layers with heads of their own, windowed ones with small pages, and layers that read the keys and values of others. */
+/* Layers with heads of their own, windowed ones with small pages, layers that read the keys and values of others, and those that choose
+ * which positions a token sees. */
 static void so_they_have_where_layers_differ(void **state) {
     (void)state;
-    static const char *const names[] = {"gemma4-ple.gguf", "gemma4.gguf", "gemma3n.gguf"};
+    static const char *const names[] = {"gemma4-ple.gguf", "gemma4.gguf", "gemma3n.gguf", "deepseek32.gguf",
+                                        "glm-dsa.gguf"};
     const char *first = shared_file("families2/tokens.txt");
     if (!first || device) skip();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

@@ -70,6 +70,13 @@ typedef struct forward_buffers {
     forward_vectors latent_queries; /* [n_heads][rows] of what is not rotated */
     forward_vectors latent_values;  /* [n_heads][rows] of kv_rank */
 
+    /* an indexer: of the rows that choose, but for the keys */
+    float *index_keys;    /* [n_batch][index_key_length] */
+    float *index_queries; /* [n_batch][n_index_heads][index_key_length] */
+    float *index_weights; /* [n_batch][n_index_heads] */
+    float *index_scores;  /* [INDEX_ROWS][n_chunks * KV_CHUNK] of some rows at a time */
+    uint32_t *seen;       /* [n_batch][top_k] positions, ascending; for later layers too */
+
     /* recurrent layers */
     float *recurrent_in;   /* [n_batch][n_in] what the first product makes */
     float *recurrent_gate; /* [n_batch][inner_size] of delta nets */
@@ -129,6 +136,7 @@ typedef struct attention_room {
     attention_part *parts[2]; /* [n_queries] */
     float *values[2];         /* [n_queries][kv_padded(value_length)] */
     visible_range *visible;   /* [n_queries] */
+    void *gathered;           /* a chunk of what an indexer chose */
 } attention_room;
 
 attention_room attention_room_in(const layer_config *l, void *scratch);

@@ -63,7 +63,7 @@ static cllm_status get_array_of_layers(const cllm_gguf *gguf, const model_config
                                        cllm_array *out, cllm_error *err) {
     const config_key key = key_of(config, suffix);
     const cllm_array *array = &cllm_gguf_find(gguf, key.text)->array;
-    if (array->count != config->n_blocks)
+    if (array->count != config->n_blocks && array->count != config->n_layers)
         return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", array->count,
                          config->n_blocks);
     return gguf_get_array(gguf, key.text, GGUF_REQUIRED, array->element_type, out, err);
@@ -335,6 +335,40 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     return status;
 }
 
+/* Which layers have an indexer, and its sizes, which are those of all: its keys are in the pages. */
+static cllm_status read_indexer(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const model_traits *traits = config->traits;
+    uint32_t key_length = 0, top_k = 0;
+    const struct {
+        const char *suffix;
+        uint32_t *out, most;
+    } keys[] = {
+        {"attention.indexer.head_count", &config->n_index_heads, MAX_HEAD_LENGTH},
+        {"attention.indexer.key_length", &key_length, MAX_HEAD_LENGTH},
+        {"attention.indexer.top_k", &top_k, INT32_MAX},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        cllm_status status = get_u32(gguf, config, keys[i].suffix, GGUF_REQUIRED, keys[i].out, err);
+        if (status != CLLM_OK) return status;
+        if (*keys[i].out == 0 || *keys[i].out > keys[i].most)
+            return bad_value(err, config, keys[i].suffix, "%u is not between 1 and %u", *keys[i].out, keys[i].most);
+    }
+    if ((uint64_t)config->n_index_heads * key_length > INT32_MAX)
+        return bad_value(err, config, keys[0].suffix, "%u heads of %u elements are not possible", config->n_index_heads,
+                         key_length);
+    const bool some_share = traits->index_shared_from > 0 && config->n_ctx_train >= traits->index_shared_from;
+    for (uint32_t i = 0; i < config->n_layers; i++)
+        config->layers[i].index_key_length = !some_share || i < 2 || i % 4 == 2; /* has one? */
+    cllm_status status = GET_EACH("attention.indexer.types", GGUF_OPTIONAL, index_key_length);
+    for (layer_config *l = config->layers; status == CLLM_OK && l < config->layers + config->n_layers; l++) {
+        l->top_k = top_k;
+        l->index_key_length = l->index_key_length ? key_length : 0;
+    }
+    if (status == CLLM_OK && config->layers->index_key_length == 0)
+        return bad_value(err, config, "attention.indexer.types", "layer 0 has no indexer, and none is before it");
+    return status;
+}
+
 static void raise(uint32_t *most, uint32_t n) {
     if (n > *most) *most = n;
 }
@@ -386,6 +420,7 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *con
     if (status == CLLM_OK) status = read_layers(gguf, config, err);
     if (status == CLLM_OK && config->traits && config->traits->shares_keys)
         status = read_shared_keys(gguf, config, err);
+    if (status == CLLM_OK && config->traits && config->traits->indexer) status = read_indexer(gguf, config, err);
     find_largest(config);
     read_vocabulary_size(gguf, config);
     return status;
@@ -577,6 +612,12 @@ static cllm_status check_latent(const cllm_gguf *gguf, model_config *config, cll
     if (*shared == 0 || *shared >= config->latent_key_length)
         return bad_value(err, config, "attention.key_length_mla",
                          "%u elements, of which heads share %u, are not possible", config->latent_key_length, *shared);
+    if (config->n_index_heads > 0 && config->q_rank == 0)
+        return bad_value(err, config, "attention.q_lora_rank", "0: an indexer reads compressed queries");
+    if (config->n_index_heads > 0 && config->rope_dimension_count > config->layers->index_key_length)
+        return bad_value(err, config, "attention.indexer.key_length",
+                         "%u elements, of which %u are rotated, are not possible", config->layers->index_key_length,
+                         config->rope_dimension_count);
     const uint32_t key_length = config->kv_rank + *shared;
     const bool says_values = cllm_gguf_find(gguf, key_of(config, "attention.value_length").text);
     for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {

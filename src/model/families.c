@@ -16,6 +16,8 @@
 #define CHOSEN      (T(ffn_gate_inp) | T(ffn_gate_exps) | T(ffn_up_exps) | T(ffn_down_exps))
 #define SHARED      (T(ffn_gate_shexp) | T(ffn_up_shexp) | T(ffn_down_shexp))
 
+#define INDEXER (T(indexer_attn_q_b) | T(indexer_attn_k) | T(indexer_k_norm) | T(indexer_proj))
+
 #define RECURRENT (T(ssm_in) | T(ssm_conv1d) | T(ssm_out))
 #define DELTA     (RECURRENT | T(ssm_gate) | T(ssm_dt_bias) | T(ssm_a) | T(ssm_norm))
 #define CHANNEL_DELTA                                                                                    \
@@ -583,6 +585,31 @@ static const model_traits families[] = {
      .latent_attention = true,
      .yarn_log_multiplier_unit = 0.1f, /* files store a tenth of it */
      .attention_temperature = true},
+    {.architecture = "deepseek32",
+     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
+     .optional = T(exp_probs_b),
+     .biases = T(indexer_k_norm),
+     .dense = GATED,
+     .experts = CHOSEN,
+     .shared = SHARED,
+     .gating = GATING_SIGMOID,
+     .expert_keys = true,
+     .latent_attention = true,
+     .indexer = INDEXER,
+     .index_rope = ROPE_HALVES,
+     .yarn_log_multiplier_unit = 0.1f},
+    {.architecture = "glm-dsa",
+     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
+     .optional = T(exp_probs_b),
+     .biases = T(indexer_k_norm),
+     .dense = GATED,
+     .experts = CHOSEN,
+     .shared = SHARED,
+     .gating = GATING_SIGMOID,
+     .expert_keys = true,
+     .latent_attention = true,
+     .indexer = INDEXER,
+     .index_shared_from = 1048576},
     {.architecture = "lfm2",
      .tensors = ATTENTION | NORMS | QK_NORMS,
      .recurrent_tensors = NORMS | RECURRENT,

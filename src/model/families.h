@@ -41,6 +41,9 @@ typedef enum tensor_extent {
     DIM_KEY_PLAIN,      /* the other elements of a key, */
     DIM_VALUE_LATENT,   /* and a value's; */
     DIM_KV_B,           /* both of all heads */
+    DIM_INDEX_KEY,      /* an indexer (config.h): the elements of its key, */
+    DIM_INDEX_HEADS,    /* its heads, */
+    DIM_INDEX_QUERIES,  /* and the elements of their queries together; */
     DIM_STATE_IN,       /* recurrent layers (config.h): what the first product makes, */
     DIM_STATE_CHANNELS, /* of which so many go through the convolution, */
     DIM_STATE_KERNEL,   /* which sees so many tokens; */
@@ -94,6 +97,13 @@ typedef enum tensor_kind {
     X(ssm_d, TENSOR_PLAIN, DIM_ONE, DIM_STATE_D_ROWS, DIM_STATE_D_LENGTH)     \
     X(ssm_norm, TENSOR_NORM, DIM_ONE, DIM_STATE_NORMS, DIM_STATE_NORM_LENGTH) \
     X(ssm_out, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_STATE_INNER)
+
+/* Those of an indexer, which are called indexer.<..> in files. */
+#define INDEXER_TENSORS(X)                                                     \
+    X(indexer_attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_QUERIES, DIM_Q_RANK) \
+    X(indexer_attn_k, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_KEY, DIM_EMBD)         \
+    X(indexer_k_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_INDEX_KEY)            \
+    X(indexer_proj, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_HEADS, DIM_EMBD)
 
 /* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
 #define LAYER_TENSORS(X)                                                    \
@@ -151,6 +161,7 @@ typedef enum tensor_kind {
     X(laurel_r, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_LAUREL_RANK)          \
     X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
     X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    INDEXER_TENSORS(X)                                                      \
     RECURRENT_TENSORS(X)
 
 typedef enum layer_tensor {
@@ -307,6 +318,9 @@ typedef struct model_traits {
     bool expert_period_key;         /* read of how many layers each second has experts */
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
+    tensor_set indexer;             /* of layers that choose which positions a token sees; empty: it sees all */
+    rope_pairing index_rope;        /* of its queries and keys */
+    uint32_t index_shared_from;     /* a model of so many positions shares choices though its file does not say so */
 
     uint32_t window_period;   /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */

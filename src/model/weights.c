@@ -249,6 +249,9 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_KEY_PLAIN: return c->latent_key_length - c->latent_shared_length;
     case DIM_VALUE_LATENT: return c->latent_value_length;
     case DIM_KV_B: return l->n_heads * ((uint64_t)extent(c, l, DIM_KEY_PLAIN) + c->latent_value_length);
+    case DIM_INDEX_KEY: return l->index_key_length;
+    case DIM_INDEX_HEADS: return c->n_index_heads;
+    case DIM_INDEX_QUERIES: return (uint64_t)c->n_index_heads * l->index_key_length;
     case DIM_STATE_IN: return r->n_in;
     case DIM_STATE_CHANNELS: return r->n_channels;
     case DIM_STATE_KERNEL: return r->kernel;
@@ -308,6 +311,10 @@ static const char *name_in_file(const model_traits *traits, const layer_config *
         if (traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) return "attn_output";
         return is_short ? "shortconv.out_proj" : "ssm_out";
     case LAYER_ssm_gate: return "attn_gate";
+    case LAYER_indexer_attn_q_b: return "indexer.attn_q_b";
+    case LAYER_indexer_attn_k: return "indexer.attn_k";
+    case LAYER_indexer_k_norm: return "indexer.k_norm";
+    case LAYER_indexer_proj: return "indexer.proj";
     case LAYER_ssm_dt_bias: return "ssm_dt";
     case LAYER_ffn_norm:
         return l->mixer == MIXER_NONE ? "attn_norm" : traits->ffn_norm_name ? traits->ffn_norm_name : "ffn_norm";
@@ -342,6 +349,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (!layer_attends(l)) return needs;
+    if (l->index_key_length > 0) needs |= traits->indexer;
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
                                : TENSOR_BIT(attn_q);
@@ -512,16 +520,30 @@ uint32_t layer_matrices_met(const model_config *c, const linear *l, layer_tensor
 
 /* A tensor that may be there and is not needed. */
 static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
-    const tensor_name name = name_of(layer, tensor_rows[tensor].name, "weight");
-    const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name.text);
-    if (there) b->used[there - cllm_gguf_tensor(b->gguf, 0)] = 1;
+    static const char *const parts[] = {"weight", "bias"};
+    const char *stem = name_in_file(b->config->traits, &b->config->layers[layer], tensor);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name_of(layer, stem, parts[i]).text);
+        if (there) b->used[there - cllm_gguf_tensor(b->gguf, 0)] = 1;
+    }
+}
+
+/* Where keys are values too, they are as long. */
+static void check_values(binder *b, uint32_t layer, const layer_weights *w) {
+    const layer_config *l = &b->config->layers[layer];
+    if (b->status != CLLM_OK || !w->attn_k.w.data || w->attn_v.w.data || l->key_length == l->value_length) return;
+    const tensor_name name = name_of(layer, "attn_v", "weight");
+    b->status = error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
+                             "%s: missing, and keys of %" PRIu32 " elements cannot be the values of %" PRIu32,
+                             name.text, l->key_length, l->value_length);
 }
 
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
-    const tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
-                                                                  TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
-                                                            : 0;
+    tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
+                                                            TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
+                                                      : 0;
+    if (b->config->layers[layer].index_key_length == 0) shared |= traits->indexer;
     const tensor_set needs = layer_needs(b, layer) & ~shared, may = traits->optional & ~shared;
     const tensor_set gate_up = TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps);
     tensor_set biases = traits->biases;
@@ -537,6 +559,7 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
         ignore(b, layer, LAYER_attn_v_b);
     }
     if (b->status == CLLM_OK) split_fused(b, layer, w);
+    check_values(b, layer, w);
     for (uint32_t i = 0; i < N_LAYER_TENSORS; i++) {
         const linear *l = layer_linear(w, (layer_tensor)i);
         if (!l) continue;
@@ -558,6 +581,12 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
             b->status =
                 error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
                              "%s: factor %" PRIu32 " is %g, it must be positive", name.text, i, (double)factors[i]);
+    const uint32_t full = c->rope_dimension_count / 2;
+    const uint32_t windowed = c->window > 0 && !c->traits->windowed_unscaled ? c->rope_dimension_count_windowed / 2 : 0;
+    const uint32_t most = full > windowed ? full : windowed;
+    if (b->status == CLLM_OK && factors && most > n)
+        b->status = error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
+                                 "%s: %" PRIu32 " factors for %" PRIu32 " rotated pairs", name.text, n, most);
     return factors;
 }
 

@@ -47,7 +47,7 @@ typedef struct taps_weights {
     const float *bias;   /* [n_channels], or NULL */
 } taps_weights;
 
-/* What a layer has is told by families.h, and the shapes too; what it has not is NULL. The fields bear the tensors' names. */
+/* families.h says which tensors a layer has, and their shapes. Absent ones are NULL. The fields have the tensors' names. */
 typedef struct layer_weights {
     norm_weights attn_norm, attn_norm_2;
     linear attn_qkv; /* where the file has the next three in one tensor: they are then parts of it */
@@ -57,6 +57,8 @@ typedef struct layer_weights {
     linear attn_kv_b;     /* where the file has the last two in one tensor: attn_v_b is then a part of it, and so is */
     matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
+    linear indexer_attn_q_b, indexer_attn_k, indexer_proj; /* indexer_proj: the weights of its heads, [n_index_heads] */
+    norm_weights indexer_k_norm;
     const float *attn_sinks; /* [n_heads] */
     linear attn_gate;        /* of what attention gives */
     linear attn_output;
