@@ -440,6 +440,13 @@ static void layers_choose_or_take_the_choice(void **state) {
 #define STATE \
     {"ssm.conv_kernel", 'u', 4, NULL}, {"ssm.state_size", 'u', 32, NULL}, { "ssm.group_count", 'u', 2, NULL }
 
+#define CHANNELS(length)                                                                                               \
+    {"ssm.conv_kernel", 'u', 4, NULL}, {"kda.head_dim", 'u', length, NULL}, {"attention.kv_lora_rank", 'u', 64, NULL}, \
+        {"attention.key_length_mla", 'u', 96, NULL}, {"attention.value_length_mla", 'u', 32, NULL},                    \
+        {"rope.dimension_count", 'u', 32, NULL}, {                                                                     \
+        "attention.key_length", 'u', 96, NULL                                                                          \
+    }
+
 static void layers_are_what_the_keys_say(void **state) {
     (void)state;
     static const struct {
@@ -457,6 +464,16 @@ static void layers_are_what_the_keys_say(void **state) {
            {"full_attention_interval", 'u', 2, NULL}}},
          "M*M*"},
         {{"mamba2", 2, {STATE, {"ssm.time_step_rank", 'u', 4, NULL}, {"ssm.inner_size", 'u', 128, NULL}}}, "MM"},
+        {{"plamo2",
+          3,
+          {{"ssm.conv_kernel", 'u', 4, NULL},
+           {"ssm.state_size", 'u', 32, NULL},
+           {"ssm.time_step_rank", 'u', 4, NULL},
+           {"ssm.inner_size", 'u', 128, NULL},
+           {"ssm.group_count", 'u', 0, NULL},
+           {"attention.head_count_kv", 'd', 0, NULL}}},
+         "MM*"},
+        {{"kimi-linear", 2, {CHANNELS(16), {"attention.head_count_kv", 'l', 0, NULL}}}, "MM"},
         {{"falcon-h1", 2, {STATE, {"ssm.time_step_rank", 'u', 4, NULL}, {"ssm.inner_size", 'u', 128, NULL}}}, "BB"},
         {{"nemotron_h",
           2,
@@ -605,6 +622,24 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"ssm.inner_size", 'u', 1048576, NULL}}},
          CLLM_ERR_FORMAT,
          "mamba2.ssm.state_size: 1048576 groups of 1048576 elements are not possible"},
+        {{"plamo2",
+          2,
+          {{"ssm.conv_kernel", 'u', 4, NULL},
+           {"ssm.state_size", 'u', 32, NULL},
+           {"ssm.time_step_rank", 'u', 6, NULL},
+           {"ssm.inner_size", 'u', 128, NULL}}},
+         CLLM_ERR_FORMAT,
+         "plamo2.ssm.inner_size: 128 is not a multiple of the 6 heads"},
+        {{"kimi-linear", 2, {CHANNELS(0)}}, CLLM_ERR_FORMAT, "kimi-linear.kda.head_dim: 0 is not between"},
+        {{"kimi-linear", 2, {CHANNELS(1048576), {"attention.head_count", 'u', 1024, NULL}}},
+         CLLM_ERR_FORMAT,
+         "kimi-linear.kda.head_dim: 1024 heads of 1048576 elements are not possible"},
+        {{"kimi-linear", 3, {CHANNELS(16), {"attention.head_count", 'd', 2, NULL}}},
+         CLLM_ERR_UNSUPPORTED,
+         "kimi-linear.attention.head_count: layers that differ in it"},
+        {{"kimi-linear", 2, {CHANNELS(16), {"attention.head_count_kv", 'u', 2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "kimi-linear.attention.kv_lora_rank: 64 does not agree with 2 heads"},
         {{"llama", 4, {{"attention.sliding_window", 'd', 1, NULL}}},
          CLLM_ERR_UNSUPPORTED,
          "llama.attention.sliding_window: layers that differ in it are not supported"},

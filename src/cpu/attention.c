@@ -197,7 +197,7 @@ static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
 }
 
 /* Of a token: norm the compressed keys and values, rotate its key and queries, store the key; what is plain of its queries
- * goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b, and what is rotated after the place of the result. */
+ * goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b, and what meets the shared part after the place of the result. */
 static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -205,7 +205,7 @@ static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const size_t n_rotated = c->rope_dimension_count, n_plain = c->latent_key_length - n_rotated;
+    const size_t n_shared = c->latent_shared_length, n_plain = c->latent_key_length - n_shared;
     const float scale = query_scale(f, b);
     float *key = f->buffers.keys + b * l->key_length;
     normalize(f, &w->attn_kv_a_norm, key, c->kv_rank, key);
@@ -216,7 +216,7 @@ static void split_latent_item(void *argument, size_t b, uint32_t thread) {
         float *rotated = f->buffers.rotated + (b * l->n_heads + head) * l->key_length + c->kv_rank;
         const size_t row = head * f->all.count + b;
         rotate(f, c->traits->rope, b, query + n_plain);
-        for (size_t i = 0; i < n_rotated; i++) rotated[i] = query[n_plain + i] * scale;
+        for (size_t i = 0; i < n_shared; i++) rotated[i] = query[n_plain + i] * scale;
         for (size_t i = 0; i < n_plain; i++) f->buffers.latent_queries.floats[row * n_plain + i] = query[i] * scale;
         if (work->quantize) quantize_vector(f, &f->buffers.latent_queries, row);
     }

@@ -78,13 +78,15 @@ typedef struct forward_buffers {
     uint32_t *seen;       /* [n_batch][top_k] positions, ascending; for later layers too */
 
     /* recurrent layers */
-    float *recurrent_in;    /* [n_batch][n_in] what the first product makes */
-    float *recurrent_gate;  /* [n_batch][inner_size] of delta nets */
-    float *recurrent_steps; /* [n_batch][2][n_heads] of delta nets: betas and alphas; [n_batch][inner_size] of Mamba */
+    float *recurrent_in;   /* [n_batch][n_in] what the first product makes */
+    float *recurrent_gate; /* [n_batch][inner_size] of delta nets */
+    float *
+        recurrent_steps; /* [n_batch][2][n_heads] of delta nets: betas and alphas, or [n_batch][n_heads + inner_size]; [n_batch][inner_size] of Mamba */
     float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] of Mamba */
-    forward_vectors step_parts; /* [n_batch] of step_rank: the first of these */
-    forward_vectors convolved;  /* [n_batch] of n_channels */
-    forward_vectors mixed;      /* [n_batch] of inner_size: what the last product reads */
+    forward_vectors
+        step_parts; /* [n_batch] of step_rank: the first of these; of delta nets [2][n_batch], steps and gates, compressed */
+    forward_vectors convolved; /* [n_batch] of n_channels */
+    forward_vectors mixed;     /* [n_batch] of inner_size: what the last product reads */
 
     /* experts; a choice is a token and one of its experts: [n_batch][n_experts_used] */
     float *router;            /* [n_batch][3][n_experts] scores, and room to rank them */

@@ -139,7 +139,12 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const recurrent_kind kind = c->traits ? c->traits->recurrent : RECURRENT_NONE;
     const uint64_t gated_rows = c->traits && c->traits->query_gate ? n_batch : 0;
     const bool has_gates = gated_rows > 0 || (c->traits && c->traits->tensors & TENSOR_BIT(attn_gate));
-    const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size : 2 * (uint64_t)r->n_heads;
+    const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET;
+    const bool has_parts = kind == RECURRENT_MAMBA || kind == RECURRENT_MAMBA_HEADS;
+    const bool has_gate = kind == RECURRENT_DELTA_NET || by_channel || kind == RECURRENT_MAMBA_HEADS;
+    const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size
+                           : by_channel            ? (uint64_t)r->n_heads + r->inner_size
+                                                   : 2 * (uint64_t)r->n_heads;
     const uint64_t step_parts = r->step_rank + 2 * (uint64_t)r->state_size;
 #define SLOT(field) offsetof(forward_cpu, field)
 #define FLOATS(n)   (n) * sizeof(float)
@@ -180,10 +185,10 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(buffers.seen), choosing, most.chosen * sizeof(uint32_t)},
         {SLOT(buffers.gated_queries), gated_rows, FLOATS(2 * most.queries)},
         {SLOT(buffers.recurrent_in), n_batch, FLOATS(r->n_in)},
-        {SLOT(buffers.recurrent_gate), kind == RECURRENT_DELTA_NET ? n_batch : 0, FLOATS(r->inner_size)},
+        {SLOT(buffers.recurrent_gate), has_gate ? n_batch : 0, FLOATS(r->inner_size)},
         {SLOT(buffers.recurrent_steps), n_batch, FLOATS(steps)},
-        {SLOT(buffers.recurrent_parts), kind == RECURRENT_MAMBA ? n_batch : 0, FLOATS(step_parts)},
-        VECTORS(step_parts, n_batch, r->step_rank),
+        {SLOT(buffers.recurrent_parts), has_parts ? n_batch : 0, FLOATS(step_parts)},
+        VECTORS(step_parts, (by_channel ? 2 : 1) * (uint64_t)n_batch, r->step_rank),
         VECTORS(convolved, n_batch, r->n_channels),
         VECTORS(mixed, n_batch, r->inner_size),
         {SLOT(buffers.router), n_batch, FLOATS(3 * (uint64_t)c->n_experts)},
@@ -241,7 +246,7 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
         .buffers = {.normed.n_columns = config->n_embd,
                     .compressed.n_columns = config->q_rank,
                     .latent_queries.n_columns =
-                        config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
+                        config->kv_rank ? config->latent_key_length - config->latent_shared_length : 0,
                     .latent_values.n_columns = config->kv_rank,
                     .step_parts.n_columns = config->recurrent.step_rank,
                     .convolved.n_columns = config->recurrent.n_channels,

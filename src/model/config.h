@@ -75,7 +75,7 @@ typedef struct recurrent_config {
     uint32_t head_length; /* of a value */
     uint32_t state_size;  /* of a key, and of what asks for it */
     uint32_t n_groups;    /* heads share these */
-    uint32_t step_rank;   /* of Mamba: the length of steps, compressed */
+    uint32_t step_rank;   /* of steps, compressed; of a delta net gates have the same */
     bool norms_parts;     /* of Mamba: steps, keys and queries are normed, without weights */
 } recurrent_config;
 
@@ -144,10 +144,11 @@ typedef struct model_config {
     uint32_t n_expert_groups_used;
 
     /* multi-head latent attention (DeepSeek-AI 2024): the cache holds for all heads together a vector of kv_rank elements
-     * and a rotated part, key_length = kv_rank + rope_dimension_count, value_length = kv_rank */
+     * and a part that is rotated, where there is RoPE: key_length = kv_rank + latent_shared_length, value_length = kv_rank */
     uint32_t q_rank; /* 0: queries are not compressed */
     uint32_t kv_rank;
-    uint32_t latent_key_length; /* per head, before compression */
+    uint32_t latent_key_length; /* per head, before compression, with the shared part */
+    uint32_t latent_shared_length;
     uint32_t latent_value_length;
     bool kv_b_is_whole; /* an older file: its heads are those before compression, and it has attn_kv_b */
 

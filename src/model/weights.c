@@ -45,9 +45,9 @@ static const cllm_tensor *find(binder *b, const char *name, const uint64_t shape
     return tensor;
 }
 
-/* A norm, bias or the like, as floats of the arena's. count * n of them. */
-static const float *bind_vector(binder *b, const char *name, uint64_t count, uint64_t n, bool optional) {
-    const uint64_t shape[] = {n, count, 1};
+/* A norm, bias or the like, as floats of the arena's. */
+static const float *bind_floats(binder *b, const char *name, const uint64_t shape[3], bool optional) {
+    const uint64_t n = shape[0] * shape[1] * shape[2];
     const cllm_tensor *tensor = find(b, name, shape, optional);
     if (!tensor) return NULL;
     if (tensor->type != QUANT_F32) {
@@ -56,13 +56,18 @@ static const float *bind_vector(binder *b, const char *name, uint64_t count, uin
                                  cllm_tensor_type_name(tensor->type));
         return NULL;
     }
-    float *copy = arena_alloc(b->arena, count * n, sizeof *copy);
+    float *copy = arena_alloc(b->arena, n, sizeof *copy);
     if (!copy) {
         b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name);
         return NULL;
     }
     memcpy(copy, tensor->data, (size_t)tensor->n_bytes);
     return copy;
+}
+
+static const float *bind_vector(binder *b, const char *name, uint64_t count, uint64_t n, bool optional) {
+    const uint64_t shape[] = {n, count, 1};
+    return bind_floats(b, name, shape, optional);
 }
 
 /* A vector for each of n rows, kept by columns: [n_columns][n_rows]. */
@@ -181,6 +186,21 @@ static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64
     return out;
 }
 
+/* The taps of queries, keys and values, which the file has apart: [n_columns][3][n]. */
+static taps_weights bind_three_taps(binder *b, uint32_t layer, uint64_t n, uint64_t n_columns) {
+    static const char *const stems[] = {"ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v"};
+    const uint64_t shape[] = {n_columns, 1, n};
+    float *taps = arena_alloc(b->arena, 3 * n * n_columns, sizeof *taps);
+    if (!taps)
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the convolutions of layer %" PRIu32, layer);
+    for (uint64_t i = 0; i < 3; i++) {
+        const float *rows = bind_floats(b, name_of(layer, stems[i], "weight").text, shape, false);
+        for (uint64_t r = 0; rows && r < n; r++)
+            for (uint64_t k = 0; k < n_columns; k++) taps[(k * 3 + i) * n + r] = rows[r * n_columns + k];
+    }
+    return (taps_weights){.weight = taps};
+}
+
 /* Weights of 1, that the file does not have. */
 static norm_weights unit_norm(binder *b, uint64_t n) {
     float *ones = arena_alloc(b->arena, n, sizeof *ones);
@@ -197,6 +217,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     const qk_norm_kind qk_norm = c->traits->qk_norm;
     const recurrent_config *r = &c->recurrent;
     const recurrent_kind kind = c->traits->recurrent;
+    const bool in_rows = kind == RECURRENT_MAMBA2 || kind == RECURRENT_CHANNEL_DELTA_NET; /* a row a head */
     switch (which) {
     case DIM_ONE: return 1;
     case DIM_EMBD: return c->n_embd;
@@ -224,8 +245,8 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_EXPERTS: return c->n_experts;
     case DIM_Q_RANK: return c->q_rank;
     case DIM_KV_RANK: return c->kv_rank;
-    case DIM_KV_RANK_ROTATED: return (uint64_t)c->kv_rank + c->rope_dimension_count;
-    case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
+    case DIM_KV_RANK_SHARED: return (uint64_t)c->kv_rank + c->latent_shared_length;
+    case DIM_KEY_PLAIN: return c->latent_key_length - c->latent_shared_length;
     case DIM_VALUE_LATENT: return c->latent_value_length;
     case DIM_KV_B: return l->n_heads * ((uint64_t)extent(c, l, DIM_KEY_PLAIN) + c->latent_value_length);
     case DIM_INDEX_KEY: return l->index_key_length;
@@ -236,12 +257,14 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_STATE_KERNEL: return r->kernel;
     case DIM_STATE_INNER: return r->inner_size;
     case DIM_STATE_HEADS: return r->n_heads;
+    case DIM_STATE_STEPS:
+        return kind == RECURRENT_CHANNEL_DELTA_NET || kind == RECURRENT_MAMBA ? r->inner_size : r->n_heads;
     case DIM_STATE_PAIRS: return 2 * (uint64_t)r->n_heads;
     case DIM_STATE_SIZE: return r->state_size;
-    case DIM_STATE_A_ROWS: return kind == RECURRENT_MAMBA2 ? r->n_heads : kind == RECURRENT_MAMBA ? r->inner_size : 1;
-    case DIM_STATE_A_LENGTH: return kind == RECURRENT_MAMBA2 ? 1 : kind == RECURRENT_MAMBA ? r->state_size : r->n_heads;
-    case DIM_STATE_D_ROWS: return kind == RECURRENT_MAMBA2 ? r->n_heads : 1;
-    case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA2 ? 1 : r->inner_size;
+    case DIM_STATE_A_ROWS: return kind == RECURRENT_MAMBA ? r->inner_size : in_rows ? r->n_heads : 1;
+    case DIM_STATE_A_LENGTH: return kind == RECURRENT_MAMBA ? r->state_size : in_rows ? 1 : r->n_heads;
+    case DIM_STATE_D_ROWS: return in_rows ? r->n_heads : 1;
+    case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA ? r->inner_size : in_rows ? 1 : r->n_heads;
     case DIM_STATE_NORMS: return kind == RECURRENT_MAMBA2 ? r->n_groups : 1;
     case DIM_STATE_NORM_LENGTH: return kind == RECURRENT_MAMBA2 ? r->inner_size / r->n_groups : r->head_length;
     case DIM_STEP_RANK: return r->step_rank;
@@ -281,7 +304,12 @@ static const char *name_in_file(const model_traits *traits, const layer_config *
         if (traits->recurrent == RECURRENT_DELTA_NET) return "attn_qkv";
         return is_short ? "shortconv.in_proj" : "ssm_in";
     case LAYER_ssm_conv1d: return is_short ? "shortconv.conv" : "ssm_conv1d";
-    case LAYER_ssm_out: return is_short ? "shortconv.out_proj" : "ssm_out";
+    case LAYER_ssm_q: return "attn_q";
+    case LAYER_ssm_k: return "attn_k";
+    case LAYER_ssm_v: return "attn_v";
+    case LAYER_ssm_out:
+        if (traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) return "attn_output";
+        return is_short ? "shortconv.out_proj" : "ssm_out";
     case LAYER_ssm_gate: return "attn_gate";
     case LAYER_indexer_attn_q_b: return "indexer.attn_q_b";
     case LAYER_indexer_attn_k: return "indexer.attn_k";
@@ -359,7 +387,7 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
     case TENSOR_NORM:
-        if (tensor == LAYER_ffn_norm && c->traits->plain_ffn_norm) {
+        if (c->traits->plain_norms >> tensor & 1) {
             *(norm_weights *)field = bind_plain_norm(b, layer, name, columns);
             break;
         }
@@ -389,6 +417,10 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
         break;
     }
     case TENSOR_TAPS:
+        if (c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) {
+            *(taps_weights *)field = bind_three_taps(b, layer, c->recurrent.inner_size, columns);
+            break;
+        }
         *(taps_weights *)field =
             (taps_weights){.weight = bind_columns(b, name_of(layer, name, "weight").text, rows, columns, weight == MAY),
                            .bias = bind_vector(b, name_of(layer, name, "bias").text, 1, rows, bias == MAY)};

@@ -88,14 +88,17 @@ typedef struct layer_weights {
     norm_weights layer_output_norm;  /* of x after the feed-forward part was added */
 
     /* recurrent layers; the names are those of most files */
+    linear ssm_q, ssm_k, ssm_v; /* queries, keys and values, where the file has three tensors for ssm_in */
     linear ssm_in;              /* what the convolution reads, and beside it */
     linear ssm_gate;            /* of delta nets */
     taps_weights ssm_conv1d;    /* [kernel][n_channels] */
     linear ssm_beta, ssm_alpha; /* [n_heads] */
     linear ssm_ba;              /* of each group the betas of its heads, and then their alphas */
+    linear ssm_f_a, ssm_f_b;    /* to and from a low rank: how far each element of a key decays, */
+    linear ssm_g_a, ssm_g_b;    /* and the gate */
     linear ssm_x, ssm_dt;       /* of Mamba */
     norm_weights ssm_dt_norm, ssm_b_norm, ssm_c_norm;
-    const float *ssm_dt_bias;   /* [n_heads] */
+    const float *ssm_dt_bias;   /* [n_heads], or of each element of a key */
     const float *ssm_a, *ssm_d; /* [n_heads]; of Mamba [state_size][inner_size] and [inner_size] */
     norm_weights ssm_norm;
     linear ssm_out;
