@@ -1,9 +1,7 @@
 /* Keys are <architecture>.<suffix>; their names and defaults are those of the GGUF specification (docs/gguf.md of ggml). */
-#include "model/config.h"
+#include "model/config_keys.h"
 
 #include "base/error.h"
-#include "gguf/gguf.h"
-#include "gguf/metadata.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -17,30 +15,6 @@
 #define MAX_EXPERTS     4096u
 #define MAX_SCORES      65536u
 
-/* "<architecture>.<suffix>" */
-typedef struct config_key {
-    char text[128];
-} config_key;
-
-static config_key key_of(const model_config *config, const char *suffix) {
-    config_key key;
-    snprintf(key.text, sizeof key.text, "%s.%s", config->architecture, suffix);
-    return key;
-}
-
-static cllm_status bad_value(cllm_error *err, const model_config *config, const char *suffix, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-
-static cllm_status bad_value(cllm_error *err, const model_config *config, const char *suffix, const char *format, ...) {
-    char detail[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(detail, sizeof detail, format, arguments);
-    va_end(arguments);
-    config_key key = key_of(config, suffix);
-    return error_set_at(err, CLLM_ERR_FORMAT, key.text, CLLM_NO_OFFSET, "%s: %s", key.text, detail);
-}
-
 static void add_note(model_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Of several, each after a semicolon. */
@@ -51,82 +25,6 @@ static void add_note(model_config *config, const char *format, ...) {
     va_start(arguments, format);
     if (length < sizeof config->note) vsnprintf(config->note + length, sizeof config->note - length, format, arguments);
     va_end(arguments);
-}
-
-/* Has a key a number for each layer? */
-static bool is_of_each_layer(const cllm_gguf *gguf, const model_config *config, const char *suffix) {
-    const cllm_value *value = cllm_gguf_find(gguf, key_of(config, suffix).text);
-    return value && value->type == CLLM_ARRAY && config->n_blocks > 0;
-}
-
-static cllm_status get_array_of_layers(const cllm_gguf *gguf, const model_config *config, const char *suffix,
-                                       cllm_array *out, cllm_error *err) {
-    const config_key key = key_of(config, suffix);
-    const cllm_array *array = &cllm_gguf_find(gguf, key.text)->array;
-    if (array->count != config->n_blocks && array->count != config->n_layers)
-        return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", array->count,
-                         config->n_blocks);
-    return gguf_get_array(gguf, key.text, GGUF_REQUIRED, array->element_type, out, err);
-}
-
-/* Arrays may be of integers, of bools, or of floats that are whole numbers. */
-static cllm_status next_number(const model_config *config, const char *suffix, uint32_t layer, cllm_array *rest,
-                               uint32_t *out, cllm_error *err) {
-    cllm_value element;
-    uint64_t number = UINT64_MAX;
-    cllm_array_next(rest, &element);
-    if (element.type == CLLM_BOOL)
-        number = element.b;
-    else if (element.type == CLLM_FLOAT32 && element.f >= 0 && element.f <= UINT32_MAX && floor(element.f) == element.f)
-        number = (uint64_t)element.f;
-    else if (!gguf_value_as_u64(&element, &number))
-        number = UINT64_MAX;
-    if (number > UINT32_MAX)
-        return bad_value(err, config, suffix, "the value of layer %" PRIu32 " is not a whole number of 32 bits", layer);
-    *out = (uint32_t)number;
-    return CLLM_OK;
-}
-
-/* A number, or an array with the same number for each layer. */
-static cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
-                           uint32_t *out, cllm_error *err) {
-    if (!is_of_each_layer(gguf, config, suffix)) return gguf_get_u32(gguf, key_of(config, suffix).text, need, out, err);
-    cllm_array rest;
-    uint32_t number = 0, first = 0;
-    cllm_status status = get_array_of_layers(gguf, config, suffix, &rest, err);
-    for (uint32_t layer = 0; status == CLLM_OK && layer < config->n_layers; layer++) {
-        status = next_number(config, suffix, layer, &rest, &number, err);
-        if (status != CLLM_OK) return status;
-        if (layer == 0) first = number;
-        if (number != first)
-            return error_set_at(err, CLLM_ERR_UNSUPPORTED, key_of(config, suffix).text, CLLM_NO_OFFSET,
-                                "%s: layers that differ in it are not supported, and those of this model do",
-                                key_of(config, suffix).text);
-    }
-    if (status == CLLM_OK) *out = first;
-    return status;
-}
-
-/* A number of all layers, or an array with one for each. field: which of layer_config's, its offset. */
-static cllm_status get_each(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
-                            size_t field, cllm_error *err) {
-    const bool is_array = is_of_each_layer(gguf, config, suffix);
-    cllm_array rest;
-    uint32_t number = 0;
-    if (!is_array && need == GGUF_OPTIONAL && !cllm_gguf_find(gguf, key_of(config, suffix).text)) return CLLM_OK;
-    cllm_status status = is_array ? get_array_of_layers(gguf, config, suffix, &rest, err)
-                                  : get_u32(gguf, config, suffix, need, &number, err);
-    for (uint32_t layer = 0; status == CLLM_OK && layer < config->n_layers; layer++) {
-        if (is_array) status = next_number(config, suffix, layer, &rest, &number, err);
-        memcpy((char *)&config->layers[layer] + field, &number, sizeof number);
-    }
-    return status;
-}
-#define GET_EACH(suffix, need, field) get_each(gguf, config, suffix, need, offsetof(layer_config, field), err)
-
-static cllm_status get_f32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
-                           float *out, cllm_error *err) {
-    return gguf_get_f32(gguf, key_of(config, suffix).text, need, out, err);
 }
 
 static cllm_status read_architecture(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
@@ -425,23 +323,6 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *con
     read_vocabulary_size(gguf, config);
     return status;
 }
-
-/* A key that is there or keeps its default. */
-typedef struct optional_key {
-    const char *suffix;
-    float *number;   /* either this */
-    uint32_t *count; /* or this */
-} optional_key;
-
-static cllm_status read_optional(const cllm_gguf *gguf, const model_config *config, const optional_key *keys,
-                                 size_t n_keys, cllm_error *err) {
-    cllm_status status = CLLM_OK;
-    for (size_t i = 0; status == CLLM_OK && i < n_keys; i++)
-        status = keys[i].number ? get_f32(gguf, config, keys[i].suffix, GGUF_OPTIONAL, keys[i].number, err)
-                                : get_u32(gguf, config, keys[i].suffix, GGUF_OPTIONAL, keys[i].count, err);
-    return status;
-}
-#define READ_OPTIONAL(keys) read_optional(gguf, config, keys, sizeof(keys) / sizeof *(keys), err)
 
 static cllm_status parse_rope_scaling(const char *key, cllm_string type, rope_scaling *out, cllm_error *err) {
     static const char *const names[] = {"none", "linear", "yarn", "longrope"}; /* in the order of enum rope_scaling */
@@ -793,89 +674,6 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
                          "%u of %u groups cannot hold the %u experts of a token", config->n_expert_groups_used,
                          config->n_expert_groups, config->n_experts_used);
     return CLLM_OK;
-}
-
-#define MAX_STATE 1048576u
-
-/* Sizes that follow from those of the file. */
-static cllm_status complete_recurrent(model_config *config, cllm_error *err) {
-    recurrent_config *r = &config->recurrent;
-    const recurrent_kind kind = config->traits->recurrent;
-    uint64_t n_channels = r->inner_size + 2 * (uint64_t)r->n_groups * r->state_size, n_in = n_channels;
-    switch (kind) {
-    case RECURRENT_NONE: return CLLM_OK;
-    case RECURRENT_SHORT_CONVOLUTION:
-        n_channels = r->inner_size = config->n_embd;
-        n_in = 3 * n_channels;
-        break;
-    case RECURRENT_MAMBA:
-        r->n_heads = 1;
-        r->head_length = r->inner_size;
-        n_channels = r->inner_size;
-        n_in = 2 * n_channels;
-        break;
-    case RECURRENT_MAMBA_HEADS:
-        r->step_rank = config->n_embd / 16 > 64 ? config->n_embd / 16 : 64;
-        r->n_groups = 1;
-        n_channels = r->inner_size;
-        n_in = 2 * n_channels;
-        break;
-    case RECURRENT_MAMBA2: n_in += (uint64_t)r->inner_size + r->n_heads; break;
-    case RECURRENT_DELTA_NET: break;
-    case RECURRENT_CHANNEL_DELTA_NET:
-        r->n_groups = r->n_heads;
-        r->step_rank = r->state_size;
-        if ((uint64_t)r->n_heads * r->state_size > INT32_MAX / 3)
-            return bad_value(err, config, "kda.head_dim", "%u heads of %u elements are not possible", r->n_heads,
-                             r->state_size);
-        r->inner_size = r->n_heads * r->state_size;
-        n_in = n_channels = 3 * (uint64_t)r->inner_size;
-        break;
-    }
-    if (n_in > INT32_MAX)
-        return bad_value(err, config, "ssm.state_size", "%u groups of %u elements are not possible", r->n_groups,
-                         r->state_size);
-    r->n_channels = (uint32_t)n_channels;
-    r->n_in = (uint32_t)n_in;
-    if (kind == RECURRENT_SHORT_CONVOLUTION || kind == RECURRENT_MAMBA) return CLLM_OK;
-    r->head_length = r->inner_size / r->n_heads;
-    if (r->inner_size % r->n_heads != 0)
-        return bad_value(err, config, "ssm.inner_size", "%u is not a multiple of the %u heads", r->inner_size,
-                         r->n_heads);
-    if (r->n_heads % r->n_groups != 0)
-        return bad_value(err, config, "ssm.group_count", "%u does not divide the %u heads", r->n_groups, r->n_heads);
-    if (kind == RECURRENT_DELTA_NET && r->head_length != r->state_size)
-        return bad_value(err, config, "ssm.inner_size", "%u is not %u heads of ssm.state_size %u", r->inner_size,
-                         r->n_heads, r->state_size);
-    return CLLM_OK;
-}
-
-static cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
-    recurrent_config *r = &config->recurrent;
-    const recurrent_kind kind = config->traits->recurrent;
-    const bool is_short = kind == RECURRENT_SHORT_CONVOLUTION, is_mamba = kind == RECURRENT_MAMBA;
-    const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET, by_parts = kind == RECURRENT_MAMBA_HEADS;
-    const struct {
-        const char *suffix;
-        uint32_t *out;
-    } keys[] = {
-        {is_short ? "shortconv.l_cache" : "ssm.conv_kernel", &r->kernel},
-        {by_channel ? "kda.head_dim" : "ssm.state_size", &r->state_size},
-        {by_channel ? "attention.head_count" : "ssm.time_step_rank", is_mamba ? &r->step_rank : &r->n_heads},
-        {"ssm.inner_size", &r->inner_size},
-        {"ssm.group_count", &r->n_groups},
-    };
-    const size_t n_keys = kind == RECURRENT_NONE ? 0 : is_short ? 1 : by_channel ? 3 : is_mamba || by_parts ? 4 : 5;
-    for (size_t i = 0; i < n_keys; i++) {
-        cllm_status status = get_u32(gguf, config, keys[i].suffix, GGUF_REQUIRED, keys[i].out, err);
-        if (status != CLLM_OK) return status;
-        if (*keys[i].out == 0 || *keys[i].out > MAX_STATE)
-            return bad_value(err, config, keys[i].suffix, "%u is not between 1 and %u", *keys[i].out, MAX_STATE);
-    }
-    cllm_status status = CLLM_OK;
-    if (is_mamba)
-        status = gguf_get_bool(gguf, key_of(config, "ssm.dt_b_c_rms").text, GGUF_OPTIONAL, &r->norms_parts, err);
-    return status == CLLM_OK ? complete_recurrent(config, err) : status;
 }
 
 static cllm_status refuse_architecture(const model_config *config, cllm_error *err) {

@@ -1,0 +1,85 @@
+/* The sizes of recurrent layers. */
+#include "model/config_keys.h"
+
+#define MAX_STATE 1048576u
+
+/* Sizes that follow from those of the file. */
+static cllm_status complete_recurrent(model_config *config, cllm_error *err) {
+    recurrent_config *r = &config->recurrent;
+    const recurrent_kind kind = config->traits->recurrent;
+    uint64_t n_channels = r->inner_size + 2 * (uint64_t)r->n_groups * r->state_size, n_in = n_channels;
+    switch (kind) {
+    case RECURRENT_NONE: return CLLM_OK;
+    case RECURRENT_SHORT_CONVOLUTION:
+        n_channels = r->inner_size = config->n_embd;
+        n_in = 3 * n_channels;
+        break;
+    case RECURRENT_MAMBA:
+        r->n_heads = 1;
+        r->head_length = r->inner_size;
+        n_channels = r->inner_size;
+        n_in = 2 * n_channels;
+        break;
+    case RECURRENT_MAMBA_HEADS:
+        r->step_rank = config->n_embd / 16 > 64 ? config->n_embd / 16 : 64;
+        r->n_groups = 1;
+        n_channels = r->inner_size;
+        n_in = 2 * n_channels;
+        break;
+    case RECURRENT_MAMBA2: n_in += (uint64_t)r->inner_size + r->n_heads; break;
+    case RECURRENT_DELTA_NET: break;
+    case RECURRENT_CHANNEL_DELTA_NET:
+        r->n_groups = r->n_heads;
+        r->step_rank = r->state_size;
+        if ((uint64_t)r->n_heads * r->state_size > INT32_MAX / 3)
+            return bad_value(err, config, "kda.head_dim", "%u heads of %u elements are not possible", r->n_heads,
+                             r->state_size);
+        r->inner_size = r->n_heads * r->state_size;
+        n_in = n_channels = 3 * (uint64_t)r->inner_size;
+        break;
+    }
+    if (n_in > INT32_MAX)
+        return bad_value(err, config, "ssm.state_size", "%u groups of %u elements are not possible", r->n_groups,
+                         r->state_size);
+    r->n_channels = (uint32_t)n_channels;
+    r->n_in = (uint32_t)n_in;
+    if (kind == RECURRENT_SHORT_CONVOLUTION || kind == RECURRENT_MAMBA) return CLLM_OK;
+    r->head_length = r->inner_size / r->n_heads;
+    if (r->inner_size % r->n_heads != 0)
+        return bad_value(err, config, "ssm.inner_size", "%u is not a multiple of the %u heads", r->inner_size,
+                         r->n_heads);
+    if (r->n_heads % r->n_groups != 0)
+        return bad_value(err, config, "ssm.group_count", "%u does not divide the %u heads", r->n_groups, r->n_heads);
+    if (kind == RECURRENT_DELTA_NET && r->head_length != r->state_size)
+        return bad_value(err, config, "ssm.inner_size", "%u is not %u heads of ssm.state_size %u", r->inner_size,
+                         r->n_heads, r->state_size);
+    return CLLM_OK;
+}
+
+cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    recurrent_config *r = &config->recurrent;
+    const recurrent_kind kind = config->traits->recurrent;
+    const bool is_short = kind == RECURRENT_SHORT_CONVOLUTION, is_mamba = kind == RECURRENT_MAMBA;
+    const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET, by_parts = kind == RECURRENT_MAMBA_HEADS;
+    const struct {
+        const char *suffix;
+        uint32_t *out;
+    } keys[] = {
+        {is_short ? "shortconv.l_cache" : "ssm.conv_kernel", &r->kernel},
+        {by_channel ? "kda.head_dim" : "ssm.state_size", &r->state_size},
+        {by_channel ? "attention.head_count" : "ssm.time_step_rank", is_mamba ? &r->step_rank : &r->n_heads},
+        {"ssm.inner_size", &r->inner_size},
+        {"ssm.group_count", &r->n_groups},
+    };
+    const size_t n_keys = kind == RECURRENT_NONE ? 0 : is_short ? 1 : by_channel ? 3 : is_mamba || by_parts ? 4 : 5;
+    for (size_t i = 0; i < n_keys; i++) {
+        cllm_status status = get_u32(gguf, config, keys[i].suffix, GGUF_REQUIRED, keys[i].out, err);
+        if (status != CLLM_OK) return status;
+        if (*keys[i].out == 0 || *keys[i].out > MAX_STATE)
+            return bad_value(err, config, keys[i].suffix, "%u is not between 1 and %u", *keys[i].out, MAX_STATE);
+    }
+    cllm_status status = CLLM_OK;
+    if (is_mamba)
+        status = gguf_get_bool(gguf, key_of(config, "ssm.dt_b_c_rms").text, GGUF_OPTIONAL, &r->norms_parts, err);
+    return status == CLLM_OK ? complete_recurrent(config, err) : status;
+}
