@@ -755,10 +755,10 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"mpt", "position_embd."},
         {"mimo2", "attn_sinks."},
     };
-    static const char *const own_output[] = {"qwen2moe", "step35",   "mimo2",      "olmo2",      "olmo3",   "olmoe",
-                                             "dbrx",     "stablelm", "internlm2",  "gpt-oss",    "phi2",    "baichuan",
-                                             "xverse",   "orion",    "dots1",      "minimax-m2", "glm4moe", "gptneox",
-                                             "nemotron", "chatglm",  "kimi-linear"};
+    static const char *const own_output[] = {"qwen2moe", "step35",   "mimo2",       "olmo2",      "olmo3",   "olmoe",
+                                             "dbrx",     "stablelm", "internlm2",   "gpt-oss",    "phi2",    "baichuan",
+                                             "xverse",   "orion",    "dots1",       "minimax-m2", "glm4moe", "gptneox",
+                                             "nemotron", "chatglm",  "kimi-linear", "rwkv6",      "rwkv7"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;
@@ -770,10 +770,12 @@ static bool is_optional(const char *tensor, const char *family_name) {
     return output;
 }
 
-/* Some files have keys and values of layers that read those of others. */
+/* Some files have keys and values of layers that read those of others, and what the values of layer 0 would take of themselves. */
 static bool is_not_read(const char *tensor, unsigned layer, const char *family_name) {
     const bool shares = strcmp(family_name, "gemma3n") == 0 && layer >= 20;
-    return shares && (strstr(tensor, ".attn_k") || strstr(tensor, ".attn_v"));
+    const bool first = strcmp(family_name, "rwkv7") == 0 && layer == 0;
+    return (first && strstr(tensor, ".time_mix_v") && !strstr(tensor, ".time_mix_value")) ||
+           (shares && (strstr(tensor, ".attn_k") || strstr(tensor, ".attn_v")));
 }
 
 /* Each tensor in turn under another name, and of another shape: the message names it. */

@@ -228,15 +228,17 @@ bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer) {
 }
 
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
+    const bool channel_mix = f->model.config->traits->channel_mix; /* a row that is kept needs the one before it */
     f->part = LAYER_WHOLE;
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;
         predict_streams(f, f->all.count, x);
         if (f->model.config->traits->router_reads_layer) route(f, x);
-        mix(f, rows, x);
+        mix(f, channel_mix ? &f->all : rows, x);
+        if (channel_mix) channel_mix_block(f, rows, x);
         if (rows->count == 0) continue;
         add_laurel(f, rows->count, x);
-        if (layer_of(f)->has_network) feed_forward_block(f, rows->count, x);
+        if (layer_of(f)->has_network && !channel_mix) feed_forward_block(f, rows->count, x);
         correct_streams(f, rows->count, x);
         per_layer_block(f, rows->count, x);
         if (rows == &f->kept) merge_streams(f, rows->count, x);

@@ -79,14 +79,20 @@ typedef struct forward_buffers {
 
     /* recurrent layers */
     float *recurrent_in;   /* [n_batch][n_in] what the first product makes */
-    float *recurrent_gate; /* [n_batch][inner_size] of delta nets */
+    float *recurrent_gate; /* [n_batch][inner_size] */
     float *
-        recurrent_steps; /* [n_batch][2][n_heads] of delta nets: betas and alphas, or [n_batch][n_heads + inner_size]; [n_batch][inner_size] of Mamba */
+        recurrent_steps; /* [n_batch][2][n_heads] of delta nets: betas and alphas, or [n_batch][n_heads + inner_size]; [n_batch][inner_size] of Mamba; [n_batch][n_parts][mix_rank] of RWKV */
     float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] of Mamba */
     forward_vectors
         step_parts; /* [n_batch] of step_rank: the first of these; of delta nets [2][n_batch], steps and gates, compressed */
     forward_vectors convolved; /* [n_batch] of n_channels */
     forward_vectors mixed;     /* [n_batch] of inner_size: what the last product reads */
+
+    /* RWKV, which has in recurrent_in [n_in / inner_size][rows][inner_size] */
+    forward_vectors shifted;                             /* [n_parts][rows] of n_embd: mixtures with the token before */
+    forward_vectors mix_ranks;                           /* [n_parts][rows] of mix_rank */
+    forward_vectors gate_ranks, rate_ranks, value_ranks; /* [n_batch] */
+    float *first_values;                                 /* [n_batch][inner_size] layer 0's */
 
     /* experts; a choice is a token and one of its experts: [n_batch][n_experts_used] */
     float *router;            /* [n_batch][3][n_experts] scores, and room to rank them */

@@ -12,7 +12,7 @@ typedef struct buffer {
 } buffer;
 
 enum {
-    MOST_BUFFERS = 96,
+    MOST_BUFFERS = 128,
     ATTENTION_QUERIES = 32, /* that meet a chunk of keys together, while it is in the cache */
 };
 
@@ -104,7 +104,9 @@ static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
                                 c->kv_rank,        c->latent_key_length,
                                 r->step_rank,      r->n_channels,
                                 r->inner_size,     c->lora.longest_rank,
-                                longest_pooled(c), c->n_embd_per_layer};
+                                longest_pooled(c), c->n_embd_per_layer,
+                                r->gate_rank,      r->mix_rank,
+                                r->rate_rank,      r->value_rank};
     uint64_t longest = 0;
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
     const size_t needs[] = {
@@ -141,9 +143,11 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const bool has_gates = gated_rows > 0 || (c->traits && c->traits->tensors & TENSOR_BIT(attn_gate));
     const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET;
     const bool has_parts = kind == RECURRENT_MAMBA || kind == RECURRENT_MAMBA_HEADS;
-    const bool has_gate = kind == RECURRENT_DELTA_NET || by_channel || kind == RECURRENT_MAMBA_HEADS;
+    const bool is_rwkv = kind == RECURRENT_RWKV6 || kind == RECURRENT_RWKV7;
+    const bool has_gate = kind == RECURRENT_DELTA_NET || by_channel || kind == RECURRENT_MAMBA_HEADS || is_rwkv;
     const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size
                            : by_channel            ? (uint64_t)r->n_heads + r->inner_size
+                           : is_rwkv               ? (uint64_t)r->n_parts * r->mix_rank
                                                    : 2 * (uint64_t)r->n_heads;
     const uint64_t step_parts = r->step_rank + 2 * (uint64_t)r->state_size;
 #define SLOT(field) offsetof(forward_cpu, field)
@@ -189,8 +193,14 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         {SLOT(buffers.recurrent_steps), n_batch, FLOATS(steps)},
         {SLOT(buffers.recurrent_parts), has_parts ? n_batch : 0, FLOATS(step_parts)},
         VECTORS(step_parts, (by_channel ? 2 : 1) * (uint64_t)n_batch, r->step_rank),
-        VECTORS(convolved, n_batch, r->n_channels),
+        VECTORS(convolved, is_rwkv ? 0 : n_batch, r->n_channels),
         VECTORS(mixed, n_batch, r->inner_size),
+        VECTORS(shifted, (uint64_t)n_batch * r->n_parts, c->n_embd),
+        VECTORS(mix_ranks, (uint64_t)n_batch * r->n_parts, r->mix_rank),
+        VECTORS(gate_ranks, is_rwkv ? n_batch : 0, r->gate_rank),
+        VECTORS(rate_ranks, n_batch, r->rate_rank),
+        VECTORS(value_ranks, n_batch, r->value_rank),
+        {SLOT(buffers.first_values), r->value_rank > 0 ? n_batch : 0, FLOATS(r->inner_size)},
         {SLOT(buffers.router), n_batch, FLOATS(3 * (uint64_t)c->n_experts)},
         {SLOT(buffers.shared_gate), c->n_ff_shared > 0 ? n_batch : 0, FLOATS(1)},
         {SLOT(buffers.chosen), choices, sizeof(uint32_t)},
@@ -251,6 +261,11 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
                     .step_parts.n_columns = config->recurrent.step_rank,
                     .convolved.n_columns = config->recurrent.n_channels,
                     .mixed.n_columns = config->recurrent.inner_size,
+                    .shifted.n_columns = config->n_embd,
+                    .mix_ranks.n_columns = config->recurrent.mix_rank,
+                    .gate_ranks.n_columns = config->recurrent.gate_rank,
+                    .rate_ranks.n_columns = config->recurrent.rate_rank,
+                    .value_ranks.n_columns = config->recurrent.value_rank,
                     .modes.n_columns = config->n_streams,
                     .gathered.n_columns = config->n_embd,
                     .n_chunks = kv_chunks(n_ctx),

@@ -29,8 +29,8 @@ static size_t part_floats(const recurrent_config *r) { return r->step_rank + 2 *
 
 static float softplus(float x) { return x > 20 ? x : log1pf(exp_or_zero(x)); }
 
-/* x / sqrt(sum x^2 + epsilon) * factor. The sum goes over 8 partial sums and a fixed tree. */
-static void scale_to_length(float *x, size_t n, float epsilon, float factor) {
+/* The sum goes over 8 partial sums and a fixed tree. */
+void scale_to_length(float *x, size_t n, float epsilon, float factor) {
     float sums[8] = {0};
     for (size_t i = 0; i + 8 <= n; i += 8)
         for (size_t k = 0; k < 8; k++) sums[k] += x[i + k] * x[i + k];
@@ -102,8 +102,7 @@ static void keep_inputs(const forward_cpu *f, const forward_span *span) {
 
 /* Where the state goes from row b of a span, in the layer at work. */
 static float *state_after(const forward_cpu *f, const forward_span *span, size_t b) {
-    const bool replayed = b - span->first_row < span->n_replayed;
-    return state_of(f->model.states, replayed ? span->state_middle : span->state_to, f->layer);
+    return state_of(f->model.states, slot_after(span, b), f->layer);
 }
 
 /* ------------------------------------------------------------------------------------------ short convolution */
@@ -469,6 +468,8 @@ void recurrent_mix(forward_cpu *f, const float *x) {
     case RECURRENT_MAMBA2: run_mamba2(f); break;
     case RECURRENT_MAMBA_HEADS: run_mamba_heads(f); break;
     case RECURRENT_MAMBA: run_mamba(f); break;
+    case RECURRENT_RWKV6:
+    case RECURRENT_RWKV7: time_mix(f); break;
     }
 }
 

@@ -4,6 +4,7 @@
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
  *   indexer.c         which of them it sees, where it does not see all
  *   recurrent.c       the same by a state that is carried along
+ *   rwkv.c            both halves of a layer of RWKV
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
  *   per_layer.c       what a layer embeds on its own, and how its result is scaled
  *   after_pooling.c   dense layers or a classifier, of an embedding
@@ -171,6 +172,19 @@ void keep_scores(forward_cpu *f); /* of the rows that are kept */
 void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x);
 void recurrent_mix(forward_cpu *f, const float *x);
 void recurrent_add(forward_cpu *f, const forward_rows *rows, float *x);
+
+/* The slot that the state goes to from row b of a span. */
+static inline uint32_t slot_after(const forward_span *span, size_t b) {
+    return b - span->first_row < span->n_replayed ? span->state_middle : span->state_to;
+}
+
+/* x / sqrt(sum x^2 + epsilon) * factor */
+void scale_to_length(float *x, size_t n, float epsilon, float factor);
+
+/* RWKV: f->buffers.mixed becomes what the state gives, from f->buffers.normed, */
+void time_mix(forward_cpu *f);
+/* and the network that also reads the token before. x: [all.count][n_embd], of which the rows that are kept remain. */
+void channel_mix_block(forward_cpu *f, const forward_rows *rows, float *x);
 
 /* Of the batch's rows only the kept ones stay. x: [all.count][n], and afterwards [kept.count][n]. */
 void keep_rows(const forward_cpu *f, float *x, size_t n);

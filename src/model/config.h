@@ -75,8 +75,14 @@ typedef struct recurrent_config {
     uint32_t head_length; /* of a value */
     uint32_t state_size;  /* of a key, and of what asks for it */
     uint32_t n_groups;    /* heads share these */
-    uint32_t step_rank;   /* of steps, compressed; of a delta net gates have the same */
+    uint32_t step_rank;   /* of steps, or how far elements of a key decay, compressed */
+    uint32_t gate_rank;   /* the same of gates */
     bool norms_parts;     /* of Mamba: steps, keys and queries are normed, without weights */
+    /* of RWKV, which has the inputs of both halves of a layer in n_channels: */
+    uint32_t n_parts;    /* that read a mixture of two tokens each */
+    uint32_t mix_rank;   /* of how the mixture depends on the token, compressed */
+    uint32_t rate_rank;  /* of how much is corrected, compressed */
+    uint32_t value_rank; /* of how much of layer 0's values is taken, compressed */
 } recurrent_config;
 
 typedef struct model_config {
@@ -156,6 +162,7 @@ typedef struct model_config {
     uint32_t n_index_heads; /* 0: no layer has one */
 
     recurrent_config recurrent; /* zeros: no layer is */
+    uint32_t halving_period;    /* what the last layer of so many leaves in x is halved; 0: none */
 
     lora_sizes lora;
 

@@ -26,6 +26,15 @@
 #define MAMBA2 (RECURRENT | T(ssm_dt_bias) | T(ssm_a) | T(ssm_d) | T(ssm_norm))
 #define MAMBA  (RECURRENT | T(ssm_x) | T(ssm_dt) | T(ssm_a) | T(ssm_d))
 
+/* Both halves of a layer carry the token before along (Peng et al. 2024, 2025). */
+#define RWKV                                                                                                  \
+    .biases = NORMS | T(ssm_norm), .norm = NORM_LAYER, .rope = ROPE_NONE, .activation = RELU_SQUARED,         \
+    .embedding_norm = true, .output = OUTPUT_OWN, .ffn_norm_name = "attn_norm_2", .mixers = MIXERS_RECURRENT, \
+    .channel_mix = true
+#define TIME_MIX                                                                                                     \
+    (NORMS | T(time_mix_lerp_fused) | T(ssm_q) | T(ssm_k) | T(ssm_v) | T(ssm_f_a) | T(ssm_f_b) | T(time_mix_decay) | \
+     T(ssm_norm) | T(ssm_out))
+
 #define DELTA_NET                                                                                         \
     .tensors = ATTENTION | NORMS | QK_NORMS, .rope = ROPE_HALVES, .ffn_norm_name = "post_attention_norm", \
     .recurrent = RECURRENT_DELTA_NET, .mixers = MIXERS_BY_PERIOD, .query_gate = true
@@ -682,6 +691,16 @@ static const model_traits families[] = {
      .rope = ROPE_NONE,
      .recurrent = RECURRENT_MAMBA,
      .mixers = MIXERS_BY_KV_HEADS},
+    {RWKV, .architecture = "rwkv6",
+     .recurrent_tensors =
+         TIME_MIX | T(time_mix_lerp_x) | T(time_mix_w1) | T(time_mix_w2) | T(time_mix_first) | T(ssm_gate),
+     .dense = UNGATED | T(channel_mix_lerp_k) | T(channel_mix_lerp_r) | T(channel_mix_receptance),
+     .recurrent = RECURRENT_RWKV6},
+    {RWKV, .architecture = "rwkv7",
+     .recurrent_tensors = TIME_MIX | T(ssm_g_a) | T(ssm_g_b) | T(time_mix_a0) | T(time_mix_a1) | T(time_mix_a2) |
+                          T(time_mix_v0) | T(time_mix_v1) | T(time_mix_v2) | T(time_mix_k_k) | T(time_mix_k_a) |
+                          T(time_mix_r_k),
+     .dense = UNGATED | T(channel_mix_lerp_k), .recurrent = RECURRENT_RWKV7},
 };
 
 enum { N_FAMILIES = sizeof families / sizeof *families };

@@ -59,7 +59,13 @@ typedef enum tensor_extent {
     DIM_STATE_NORMS,       /* norms of what the state gives, */
     DIM_STATE_NORM_LENGTH, /* and how long they are; */
     DIM_STEP_RANK,         /* the length of steps, compressed, */
-    DIM_STEP_PARTS,        /* and of these, keys and queries together */
+    DIM_STEP_PARTS,        /* and of these, keys and queries together; */
+    DIM_GATE_RANK,         /* the same of gates, */
+    DIM_RATE_RANK,         /* rates of correction, */
+    DIM_VALUE_RANK,        /* how much of layer 0's values is taken, */
+    DIM_MIX_RANK,          /* and of how much of the token before is taken, for one part, */
+    DIM_MIX_RANKS,         /* and for all; */
+    DIM_STATE_PARTS,       /* the parts, each of which reads a mixture of two tokens of its own */
     N_EXTENTS
 } tensor_extent;
 
@@ -69,6 +75,7 @@ typedef enum tensor_kind {
     TENSOR_VECTOR, /* .weight, [columns] */
     TENSOR_BIAS,   /* .bias, [columns], alone */
     TENSOR_PLAIN,  /* without a suffix, [rows][columns]; of several rows it is kept as [columns][rows] */
+    TENSOR_MIXES,  /* .weight, [rows][1][1][columns], or in older files a tensor for each row */
     TENSOR_TAPS,   /* .weight, [rows][columns], and .bias, [rows], of a convolution; kept as [columns][rows] */
 } tensor_kind;
 
@@ -85,8 +92,8 @@ typedef enum tensor_kind {
     X(ssm_ba, TENSOR_LINEAR, DIM_ONE, DIM_STATE_PAIRS, DIM_EMBD)              \
     X(ssm_f_a, TENSOR_LINEAR, DIM_ONE, DIM_STEP_RANK, DIM_EMBD)               \
     X(ssm_f_b, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_STEP_RANK)        \
-    X(ssm_g_a, TENSOR_LINEAR, DIM_ONE, DIM_STEP_RANK, DIM_EMBD)               \
-    X(ssm_g_b, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_STEP_RANK)        \
+    X(ssm_g_a, TENSOR_LINEAR, DIM_ONE, DIM_GATE_RANK, DIM_EMBD)               \
+    X(ssm_g_b, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_GATE_RANK)        \
     X(ssm_x, TENSOR_LINEAR, DIM_ONE, DIM_STEP_PARTS, DIM_STATE_INNER)         \
     X(ssm_dt, TENSOR_LINEAR, DIM_ONE, DIM_STATE_STEPS, DIM_STEP_RANK)         \
     X(ssm_dt_bias, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_STATE_STEPS)            \
@@ -97,6 +104,27 @@ typedef enum tensor_kind {
     X(ssm_d, TENSOR_PLAIN, DIM_ONE, DIM_STATE_D_ROWS, DIM_STATE_D_LENGTH)     \
     X(ssm_norm, TENSOR_NORM, DIM_ONE, DIM_STATE_NORMS, DIM_STATE_NORM_LENGTH) \
     X(ssm_out, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_STATE_INNER)
+
+/* Those that RWKV alone has. */
+#define RWKV_TENSORS(X)                                                        \
+    X(time_mix_lerp_x, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)              \
+    X(time_mix_lerp_fused, TENSOR_MIXES, DIM_ONE, DIM_STATE_PARTS, DIM_EMBD)   \
+    X(time_mix_w1, TENSOR_LINEAR, DIM_ONE, DIM_MIX_RANKS, DIM_EMBD)            \
+    X(time_mix_w2, TENSOR_LINEAR, DIM_STATE_PARTS, DIM_EMBD, DIM_MIX_RANK)     \
+    X(time_mix_first, TENSOR_VECTOR, DIM_ONE, DIM_STATE_HEADS, DIM_STATE_SIZE) \
+    X(time_mix_decay, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_STATE_INNER)        \
+    X(time_mix_a0, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_STATE_INNER)           \
+    X(time_mix_a1, TENSOR_LINEAR, DIM_ONE, DIM_RATE_RANK, DIM_EMBD)            \
+    X(time_mix_a2, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_RATE_RANK)     \
+    X(time_mix_v0, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_STATE_INNER)           \
+    X(time_mix_v1, TENSOR_LINEAR, DIM_ONE, DIM_VALUE_RANK, DIM_EMBD)           \
+    X(time_mix_v2, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_VALUE_RANK)    \
+    X(time_mix_k_k, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_STATE_INNER)          \
+    X(time_mix_k_a, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_STATE_INNER)          \
+    X(time_mix_r_k, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_STATE_INNER)          \
+    X(channel_mix_lerp_k, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    X(channel_mix_lerp_r, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    X(channel_mix_receptance, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_EMBD)
 
 /* Those of an indexer, which are called indexer.<..> in files. */
 #define INDEXER_TENSORS(X)                                                     \
@@ -162,7 +190,8 @@ typedef enum tensor_kind {
     X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
     X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
     INDEXER_TENSORS(X)                                                      \
-    RECURRENT_TENSORS(X)
+    RECURRENT_TENSORS(X)                                                    \
+    RWKV_TENSORS(X)
 
 typedef enum layer_tensor {
 #define X(name, kind, count, rows, columns) LAYER_##name,
@@ -236,6 +265,8 @@ typedef enum recurrent_kind {
     RECURRENT_MAMBA2,            /* a state for each head, which decays as a whole (Dao & Gu 2024) */
     RECURRENT_MAMBA_HEADS, /* the state of Mamba-2, with inputs made as Mamba makes them (Preferred Networks 2025) */
     RECURRENT_MAMBA,       /* a state for each channel, whose elements decay on their own (Gu & Dao 2023) */
+    RECURRENT_RWKV6, /* a state that decays by elements of keys, of inputs that are mixed with the token before (Peng et al. 2024) */
+    RECURRENT_RWKV7, /* the same, and the state is corrected as that of a delta net (Peng et al. 2025) */
 } recurrent_kind;
 
 /* Which layers attend, and which are recurrent. */
@@ -303,6 +334,8 @@ typedef struct model_traits {
     bool groups_in_turn;          /* head n reads group n % n_groups; else neighbouring heads share one */
     /* a layer with feed_forward_length 0 is a mixer alone, another one without heads of keys and values a network alone */
     bool one_part_layers;
+    bool
+        channel_mix; /* the network, too, reads a mixture with the token before; after an ungated one there may be a gate */
     bool query_gate;         /* a head of attn_q is its query, and then a gate of what attention gives */
     tensor_set plain_norms;  /* that have no .weight in the file */
     const char *output_norm; /* its name in the file; NULL: output_norm */

@@ -23,7 +23,7 @@ typedef struct binder {
 } binder;
 
 /* The tensor of this name and shape (innermost first), or NULL: then `status` says why, unless it is optional. */
-static const cllm_tensor *find(binder *b, const char *name, const uint64_t shape[3], bool optional) {
+static const cllm_tensor *find(binder *b, const char *name, const uint64_t shape[4], bool optional) {
     if (b->status != CLLM_OK) return NULL;
     const cllm_tensor *tensor = cllm_gguf_find_tensor(b->gguf, name);
     if (!tensor) {
@@ -32,10 +32,10 @@ static const cllm_tensor *find(binder *b, const char *name, const uint64_t shape
                                      "%s: the file does not have this tensor, and the model needs it", name);
         return NULL;
     }
-    bool fits = tensor->shape[3] == 1;
-    for (uint32_t i = 0; i < 3; i++) fits = fits && tensor->shape[i] == shape[i];
+    bool fits = true;
+    for (uint32_t i = 0; i < 4; i++) fits = fits && tensor->shape[i] == shape[i];
     if (!fits) {
-        const uint32_t n_dims = shape[2] > 1 ? 3 : shape[1] > 1 ? 2 : 1;
+        const uint32_t n_dims = shape[3] > 1 ? 4 : shape[2] > 1 ? 3 : shape[1] > 1 ? 2 : 1;
         b->status = error_set_at(
             b->err, CLLM_ERR_FORMAT, name, tensor->offset, "%s: its shape is [%s], the model needs [%s]", name,
             gguf_shape_text(tensor->shape, tensor->n_dims).text, gguf_shape_text(shape, n_dims).text);
@@ -46,8 +46,8 @@ static const cllm_tensor *find(binder *b, const char *name, const uint64_t shape
 }
 
 /* A norm, bias or the like, as floats of the arena's. */
-static const float *bind_floats(binder *b, const char *name, const uint64_t shape[3], bool optional) {
-    const uint64_t n = shape[0] * shape[1] * shape[2];
+static const float *bind_floats(binder *b, const char *name, const uint64_t shape[4], bool optional) {
+    const uint64_t n = shape[0] * shape[1] * shape[2] * shape[3];
     const cllm_tensor *tensor = find(b, name, shape, optional);
     if (!tensor) return NULL;
     if (tensor->type != QUANT_F32) {
@@ -66,7 +66,7 @@ static const float *bind_floats(binder *b, const char *name, const uint64_t shap
 }
 
 static const float *bind_vector(binder *b, const char *name, uint64_t count, uint64_t n, bool optional) {
-    const uint64_t shape[] = {n, count, 1};
+    const uint64_t shape[] = {n, count, 1, 1};
     return bind_floats(b, name, shape, optional);
 }
 
@@ -86,7 +86,7 @@ static const float *bind_columns(binder *b, const char *name, uint64_t n_rows, u
 
 static matrix bind_matrix(binder *b, const char *name, uint64_t count, uint64_t n_rows, uint64_t n_columns,
                           bool optional) {
-    const uint64_t shape[] = {n_columns, n_rows, count};
+    const uint64_t shape[] = {n_columns, n_rows, count, 1};
     const cllm_tensor *tensor = find(b, name, shape, optional);
     if (!tensor) return (matrix){0};
     quant_type type = (quant_type)tensor->type;
@@ -189,7 +189,7 @@ static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64
 /* The taps of queries, keys and values, which the file has apart: [n_columns][3][n]. */
 static taps_weights bind_three_taps(binder *b, uint32_t layer, uint64_t n, uint64_t n_columns) {
     static const char *const stems[] = {"ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v"};
-    const uint64_t shape[] = {n_columns, 1, n};
+    const uint64_t shape[] = {n_columns, 1, n, 1};
     float *taps = arena_alloc(b->arena, 3 * n * n_columns, sizeof *taps);
     if (!taps)
         b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the convolutions of layer %" PRIu32, layer);
@@ -266,9 +266,17 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_STATE_D_ROWS: return in_rows ? r->n_heads : 1;
     case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA ? r->inner_size : in_rows ? 1 : r->n_heads;
     case DIM_STATE_NORMS: return kind == RECURRENT_MAMBA2 ? r->n_groups : 1;
-    case DIM_STATE_NORM_LENGTH: return kind == RECURRENT_MAMBA2 ? r->inner_size / r->n_groups : r->head_length;
+    case DIM_STATE_NORM_LENGTH:
+        if (c->traits->channel_mix) return r->inner_size;
+        return kind == RECURRENT_MAMBA2 ? r->inner_size / r->n_groups : r->head_length;
     case DIM_STEP_RANK: return r->step_rank;
     case DIM_STEP_PARTS: return r->step_rank + 2 * (uint64_t)r->state_size;
+    case DIM_GATE_RANK: return r->gate_rank;
+    case DIM_RATE_RANK: return r->rate_rank;
+    case DIM_VALUE_RANK: return r->value_rank;
+    case DIM_MIX_RANK: return r->mix_rank;
+    case DIM_MIX_RANKS: return (uint64_t)r->n_parts * r->mix_rank;
+    case DIM_STATE_PARTS: return r->n_parts;
     case N_EXTENTS: break;
     }
     return 0;
@@ -296,21 +304,47 @@ linear *layer_linear(layer_weights *w, layer_tensor tensor) {
     return field->w.data ? field : NULL;
 }
 
+#define KIND(name) (1u << RECURRENT_##name)
+#define RWKV       (KIND(RWKV6) | KIND(RWKV7))
+
+/* Of recurrent layers of these kinds, and of networks beside them. */
+static const struct {
+    layer_tensor tensor;
+    uint32_t kinds;
+    const char *name;
+} names_of_kinds[] = {
+    {LAYER_ssm_in, KIND(DELTA_NET), "attn_qkv"},
+    {LAYER_ssm_gate, KIND(DELTA_NET), "attn_gate"},
+    {LAYER_ssm_in, KIND(SHORT_CONVOLUTION), "shortconv.in_proj"},
+    {LAYER_ssm_conv1d, KIND(SHORT_CONVOLUTION), "shortconv.conv"},
+    {LAYER_ssm_out, KIND(SHORT_CONVOLUTION), "shortconv.out_proj"},
+    {LAYER_ssm_q, KIND(CHANNEL_DELTA_NET), "attn_q"},
+    {LAYER_ssm_k, KIND(CHANNEL_DELTA_NET), "attn_k"},
+    {LAYER_ssm_v, KIND(CHANNEL_DELTA_NET), "attn_v"},
+    {LAYER_ssm_out, KIND(CHANNEL_DELTA_NET), "attn_output"},
+    {LAYER_ssm_q, RWKV, "time_mix_receptance"},
+    {LAYER_ssm_k, RWKV, "time_mix_key"},
+    {LAYER_ssm_v, RWKV, "time_mix_value"},
+    {LAYER_ssm_norm, RWKV, "time_mix_ln"},
+    {LAYER_ssm_out, RWKV, "time_mix_output"},
+    {LAYER_ffn_up, RWKV, "channel_mix_key"},
+    {LAYER_ffn_down, RWKV, "channel_mix_value"},
+    {LAYER_ssm_gate, KIND(RWKV6), "time_mix_gate"},
+    {LAYER_ssm_f_a, KIND(RWKV6), "time_mix_decay_w1"},
+    {LAYER_ssm_f_b, KIND(RWKV6), "time_mix_decay_w2"},
+    {LAYER_ssm_f_a, KIND(RWKV7), "time_mix_w1"},
+    {LAYER_ssm_f_b, KIND(RWKV7), "time_mix_w2"},
+    {LAYER_time_mix_decay, KIND(RWKV7), "time_mix_w0"},
+    {LAYER_ssm_g_a, KIND(RWKV7), "time_mix_g1"},
+    {LAYER_ssm_g_b, KIND(RWKV7), "time_mix_g2"},
+};
+
 /* The tensor's name in the file, where it is not that of the row. */
 static const char *name_in_file(const model_traits *traits, const layer_config *l, layer_tensor tensor) {
-    const bool is_short = traits->recurrent == RECURRENT_SHORT_CONVOLUTION;
+    for (size_t i = 0; i < sizeof names_of_kinds / sizeof *names_of_kinds; i++)
+        if (names_of_kinds[i].tensor == tensor && names_of_kinds[i].kinds >> traits->recurrent & 1)
+            return names_of_kinds[i].name;
     switch (tensor) {
-    case LAYER_ssm_in:
-        if (traits->recurrent == RECURRENT_DELTA_NET) return "attn_qkv";
-        return is_short ? "shortconv.in_proj" : "ssm_in";
-    case LAYER_ssm_conv1d: return is_short ? "shortconv.conv" : "ssm_conv1d";
-    case LAYER_ssm_q: return "attn_q";
-    case LAYER_ssm_k: return "attn_k";
-    case LAYER_ssm_v: return "attn_v";
-    case LAYER_ssm_out:
-        if (traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) return "attn_output";
-        return is_short ? "shortconv.out_proj" : "ssm_out";
-    case LAYER_ssm_gate: return "attn_gate";
     case LAYER_indexer_attn_q_b: return "indexer.attn_q_b";
     case LAYER_indexer_attn_k: return "indexer.attn_k";
     case LAYER_indexer_k_norm: return "indexer.k_norm";
@@ -371,6 +405,24 @@ static norm_weights bind_router_norm(binder *b, uint32_t layer) {
     return (norm_weights){.weight = weights};
 }
 
+/* [n_rows][n_columns] of one tensor, or of those that older files of RWKV 6 have, in the order of its parts. */
+static const float *bind_mixes(binder *b, uint32_t layer, const char *stem, uint64_t n_rows, uint64_t n_columns) {
+    static const char *const apart[] = {"time_mix_lerp_w", "time_mix_lerp_k", "time_mix_lerp_v", "time_mix_lerp_r",
+                                        "time_mix_lerp_g"};
+    const uint64_t shape[] = {n_columns, 1, 1, n_rows};
+    const tensor_name name = name_of(layer, stem, "weight");
+    if (n_rows != sizeof apart / sizeof *apart || cllm_gguf_find_tensor(b->gguf, name.text) ||
+        !cllm_gguf_find_tensor(b->gguf, name_of(layer, apart[0], "weight").text))
+        return bind_floats(b, name.text, shape, false);
+    float *rows = arena_alloc(b->arena, n_rows * n_columns, sizeof *rows);
+    if (!rows) b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name.text);
+    for (size_t i = 0; i < n_rows && b->status == CLLM_OK; i++) {
+        const float *row = bind_vector(b, name_of(layer, apart[i], "weight").text, 1, n_columns, false);
+        if (row) memcpy(rows + i * n_columns, row, n_columns * sizeof *rows);
+    }
+    return rows;
+}
+
 static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need weight, need bias, layer_weights *w) {
     const model_config *c = b->config;
     const tensor_row *row = &tensor_rows[tensor];
@@ -407,9 +459,10 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     case TENSOR_VECTOR: {
         tensor_name full = name_of(layer, name, "weight");
         if (c->traits->ollama_names) full.text[strlen(full.text) - strlen(".weight")] = '\0';
-        *(const float **)field = bind_vector(b, full.text, 1, columns, weight == MAY);
+        *(const float **)field = bind_vector(b, full.text, rows, columns, weight == MAY);
         break;
     }
+    case TENSOR_MIXES: *(const float **)field = bind_mixes(b, layer, name, rows, columns); break;
     case TENSOR_PLAIN: {
         tensor_name full = name_of(layer, name, "weight");
         full.text[strlen(full.text) - strlen(".weight")] = '\0';
@@ -538,12 +591,17 @@ static void check_values(binder *b, uint32_t layer, const layer_weights *w) {
                              name.text, l->key_length, l->value_length);
 }
 
+static const float half = 0.5f;
+
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
     tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
                                                             TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
                                                       : 0;
     if (b->config->layers[layer].index_key_length == 0) shared |= traits->indexer;
+    if (layer == 0)
+        shared |=
+            traits->recurrent_tensors & (TENSOR_BIT(time_mix_v0) | TENSOR_BIT(time_mix_v1) | TENSOR_BIT(time_mix_v2));
     const tensor_set needs = layer_needs(b, layer) & ~shared, may = traits->optional & ~shared;
     const tensor_set gate_up = TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps);
     tensor_set biases = traits->biases;
@@ -559,6 +617,7 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
         ignore(b, layer, LAYER_attn_v_b);
     }
     if (b->status == CLLM_OK) split_fused(b, layer, w);
+    if (b->config->halving_period > 0 && (layer + 1) % b->config->halving_period == 0) w->layer_output_scale = &half;
     check_values(b, layer, w);
     for (uint32_t i = 0; i < N_LAYER_TENSORS; i++) {
         const linear *l = layer_linear(w, (layer_tensor)i);

@@ -84,8 +84,9 @@ typedef struct layer_weights {
     const float *altup_correct_scale; /* [n_embd] of what inp_gate reads */
     linear laurel_l, laurel_r;        /* to and from a low rank, beside attention */
     norm_weights laurel_post_norm;
-    const float *layer_output_scale; /* [1] what the layer leaves in x is multiplied by it; or NULL */
-    norm_weights layer_output_norm;  /* of x after the feed-forward part was added */
+    const float
+        *layer_output_scale; /* [1] what the layer leaves in x is multiplied by it, also by a file's key; or NULL */
+    norm_weights layer_output_norm; /* of x after the feed-forward part was added */
 
     /* recurrent layers; the names are those of most files */
     linear ssm_q, ssm_k, ssm_v; /* queries, keys and values, where the file has three tensors for ssm_in */
@@ -102,6 +103,20 @@ typedef struct layer_weights {
     const float *ssm_a, *ssm_d; /* [n_heads]; of Mamba [state_size][inner_size] and [inner_size] */
     norm_weights ssm_norm;
     linear ssm_out;
+
+    /* RWKV (cpu/rwkv.c). ssm_q is its receptance, ssm_f_a and ssm_f_b are of its decay; ffn_up and ffn_down of its channel mix */
+    const float *time_mix_lerp_x;     /* [n_embd] how much of the token before is taken, .. */
+    const float *time_mix_lerp_fused; /* [n_parts][n_embd] .. or by each part */
+    linear time_mix_w1,
+        time_mix_w2;             /* what a token adds to that, through a low rank; the latter is [n_parts] matrices */
+    const float *time_mix_first; /* [n_heads][state_size] what a token's own key counts for itself */
+    const float *time_mix_decay; /* [inner_size] without what the token adds, and so are a0 and v0 */
+    const float *time_mix_a0, *time_mix_v0;
+    linear time_mix_a1, time_mix_a2; /* to and from a low rank: how much is corrected, */
+    linear time_mix_v1, time_mix_v2; /* and how much of layer 0's values is taken, which layer 0 has not */
+    const float *time_mix_k_k, *time_mix_k_a, *time_mix_r_k; /* [inner_size] factors of keys */
+    const float *channel_mix_lerp_k, *channel_mix_lerp_r;    /* [n_embd] as time_mix_lerp_x */
+    linear channel_mix_receptance;                           /* a gate */
 } layer_weights;
 
 /* Attention and feed-forward part both read the layer's input, for the second has no norm of its own before or after it. */
