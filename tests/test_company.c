@@ -311,7 +311,7 @@ static void so_they_have_with_states(void **state) {
     static const char *const names[] = {"lfm2",           "lfm2moe",   "qwen35",     "qwen3next",
                                         "granitehybrid",  "mamba2",    "nemotron_h", "granitehybrid-moe",
                                         "nemotron_h_moe", "falcon-h1", "mamba",      "jamba",
-                                        "kimi-linear",    "plamo2"};
+                                        "kimi-linear",    "plamo2",    "rwkv6",      "rwkv7"};
     enum { N_NAMES = sizeof names / sizeof *names };
     size_t chosen[N_NAMES];
     if (device) skip();

@@ -88,8 +88,8 @@ static void steps_of_states_are_right(void **state) {
 
 enum { N_TOKENS = 90, BATCH = 8 };
 
-static const char *const models[] = {"lfm2",      "qwen35", "granitehybrid", "mamba2",      "nemotron_h",
-                                     "falcon-h1", "mamba",  "jamba",         "kimi-linear", "plamo2"};
+static const char *const models[] = {"lfm2",  "qwen35", "granitehybrid", "mamba2", "nemotron_h", "falcon-h1",
+                                     "mamba", "jamba",  "kimi-linear",   "plamo2", "rwkv6",      "rwkv7"};
 enum { N_MODELS = sizeof models / sizeof *models };
 
 typedef struct bench {
@@ -375,6 +375,12 @@ static void states_are_planned(void **state) {
     if (cllm_engine_create(b.model, &options, &engine, &err) != CLLM_OK && !strstr(err.message, "not"))
         assert_non_null(strstr(err.message, "recurrent layers"));
     cllm_engine_destroy(engine);
+    close_bench(&b);
+
+    if (!open_bench(&b, "rwkv7", NULL, NULL)) skip();
+    /* 3 layers of 2 vectors of 128 elements, and 2 heads of 64 times 64 */
+    assert_int_equal(cllm_engine_plan(b.s->engine)->states,
+                     (uint64_t)2 * 3 * 3 * (2 * 128 + 2 * 64 * 64) * sizeof(float));
     close_bench(&b);
 }
 
