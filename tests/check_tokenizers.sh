@@ -1,8 +1,9 @@
 #!/bin/sh
 # Vocabularies give random texts the ids that llama.cpp gives them: tests/check_tokenizers.sh BUILD. $PEER is the program that prints
 # those (tools/peer of the shared folder makes it), $MINICLLM_VOCAB the folder of vocabularies, such as models/ of llama.cpp's source,
-# TEXT_SEEDS the seeds of the texts. Where a model's own tokenizer does what llama.cpp does not, the check looks away: some compose
-# their texts, and BERT takes Hangul apart and keeps marks that take room of their own.
+# TEXT_SEEDS the seeds of the texts, RWKV_VOCABULARY the list that RWKV publishes (without it a vocabulary of its kind is made). Where
+# a model's own tokenizer does what llama.cpp does not, the check looks away: some compose their texts, and BERT takes Hangul apart and
+# keeps marks that take room of their own.
 set -u
 build=${1:?usage: tests/check_tokenizers.sh BUILD}
 . tests/support/checks.sh
@@ -32,5 +33,9 @@ for seed in $seeds; do
         python3 tests/support/random_texts.py "$seed" "$n_texts" docs/02-tokenizer.md $simple >"$folder/texts" || exit 1
         check "$name, seed $seed" agrees "$vocabulary"
     done
+    # llama.cpp has no vocabulary of this kind. In its plain texts <s> becomes the special token, so that here it is special.
+    python3 tests/support/random_texts.py "$seed" "$n_texts" docs/02-tokenizer.md >"$folder/texts" || exit 1
+    python3 tests/support/rwkv_vocabulary.py "$folder/rwkv.gguf" "${RWKV_VOCABULARY:-docs/02-tokenizer.md}" || exit 1
+    check "rwkv, seed $seed" agrees "$folder/rwkv.gguf" special
 done
 echo "1..$n"

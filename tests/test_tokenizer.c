@@ -512,7 +512,7 @@ static void put_sound(gguf_builder *g) {
 }
 
 static void no_model(gguf_builder *g) { put_tokens(g, NORMAL); }
-static void other_model(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "rwkv"); }
+static void other_model(gguf_builder *g) { builder_string(g, "tokenizer.ggml.model", "plamo2"); }
 static void model_not_string(gguf_builder *g) { builder_u32(g, "tokenizer.ggml.model", 1); }
 static void no_tokens(gguf_builder *g) {
     const float scores[] = {0};
@@ -610,7 +610,8 @@ static void test_bad_files(void **state) {
         const char *message;
     } cases[] = {
         {no_model, CLLM_ERR_FORMAT, "tokenizer.ggml.model"},
-        {other_model, CLLM_ERR_UNSUPPORTED, "tokenizer.ggml.model: \"rwkv\" is not supported; supported are \"llama\""},
+        {other_model, CLLM_ERR_UNSUPPORTED,
+         "tokenizer.ggml.model: \"plamo2\" is not supported; supported are \"llama\""},
         {model_not_string, CLLM_ERR_FORMAT, "tokenizer.ggml.model"},
         {no_tokens, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens"},
         {empty_tokens, CLLM_ERR_FORMAT, "tokenizer.ggml.tokens: has 0 tokens"},

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "gguf/gguf.h"
 #include "text/merger.h"
+#include "text/sorted_texts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -55,11 +56,14 @@ static cllm_status choose_kind(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_er
         t->kind = KIND_WORDPIECE;
     else if (gguf_is_text(model, "t5"))
         t->kind = KIND_UNIGRAM;
+    else if (gguf_is_text(model, "rwkv"))
+        t->kind = KIND_RWKV;
     else if (!gguf_is_text(model, "llama"))
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, MODEL_KEY, CLLM_NO_OFFSET,
                             MODEL_KEY
                             ": \"%.*s\" is not supported; supported are \"llama\" (SentencePiece BPE), \"gpt2\" "
-                            "(byte-level BPE), \"gemma4\" (BPE of lines), \"bert\" (WordPiece) and \"t5\" (Unigram)",
+                            "(byte-level BPE), \"gemma4\" (BPE of lines), \"bert\" (WordPiece), \"t5\" (Unigram) and "
+                            "\"rwkv\" (longest matches)",
                             shown_length(model), model.data);
     return CLLM_OK;
 }
@@ -79,6 +83,7 @@ static cllm_status load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *er
     status = vocabulary_load(t, gguf, err);
     if (status == CLLM_OK && merges) status = merges_load(t, gguf, err);
     if (status == CLLM_OK && t->kind == KIND_UNIGRAM) status = unigram_load(t, gguf, err);
+    if (status == CLLM_OK && t->kind == KIND_RWKV) status = sort_texts(t, err);
     return status;
 }
 
@@ -182,6 +187,7 @@ static cllm_status encode_ordinary(const cllm_tokenizer *t, const char *text, si
     case KIND_BPE: return bpe_encode(t, text, length, out, err);
     case KIND_WORDPIECE: return wordpiece_encode(t, text, length, out, err);
     case KIND_UNIGRAM: return unigram_encode(t, text, length, goes_on, out, err);
+    case KIND_RWKV: return rwkv_encode(t, text, length, out, err);
     default: return spm_encode(t, text, length, goes_on, out, err);
     }
 }

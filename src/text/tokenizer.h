@@ -2,10 +2,11 @@
  *
  *   GGUF metadata -> vocabulary.c, special_tokens.c -> struct cllm_tokenizer -> tokenizer.c -> ids
  *                                         for the text between special tokens: \ tokenizer_spm.c or tokenizer_bpe.c, merger.c;
- *                                                                                or tokenizer_wordpiece.c; or tokenizer_unigram.c
+ *                                                                                or tokenizer_wordpiece.c; or tokenizer_unigram.c;
+ *                                                                                or tokenizer_rwkv.c
  *
  * Files do not spell tokens as the bytes that they stand for: SentencePiece has U+2581 for a space, byte-level BPE a letter
- * for every byte. Here the translation is made once, on the vocabulary, so that texts are looked up as they are, and the
+ * for every byte, RWKV what Python prints. Here the translation is made once, on the vocabulary, so that texts are looked up as they are, and the
  * bytes of a decoded token are already there.
  */
 #ifndef TEXT_TOKENIZER_H
@@ -57,7 +58,7 @@ typedef struct merge_rule {
 } merge_rule;
 
 /* What cuts ordinary text into tokens. */
-typedef enum tokenizer_kind { KIND_SPM, KIND_BPE, KIND_WORDPIECE, KIND_UNIGRAM } tokenizer_kind;
+typedef enum tokenizer_kind { KIND_SPM, KIND_BPE, KIND_WORDPIECE, KIND_UNIGRAM, KIND_RWKV } tokenizer_kind;
 
 typedef struct sorted_text sorted_text;
 
@@ -89,7 +90,7 @@ struct cllm_tokenizer {
     merge_rule *merges;           /* [n_merges], or NULL: any two pieces that spell a token, by its score */
     uint32_t *first_merge_plus_1; /* [n_vocab], the first rule for each token; 0: none */
 
-    /* Unigram. */
+    /* Unigram, and of RWKV the first two (sorted_texts.h). */
     sorted_text *sorted;       /* the texts in `slots`, by their bytes; those that begin with byte b are ... */
     uint32_t sorted_from[257]; /* ... sorted[sorted_from[b]] up to sorted[sorted_from[b + 1]] */
     charsmap charsmap;
@@ -122,13 +123,14 @@ static inline bool token_is_special(token_type type) {
 }
 
 /* Copy the bytes that a spelling of ordinary text stands for: SentencePiece's with a space for each U+2581, byte-level
- * BPE's with a byte for each letter. `to` has room for `length` bytes. False: it has a character that is no such letter. It
- * is then copied as it is, and no text is merged to it. */
+ * BPE's with a byte for each letter, RWKV's with a byte for \n, \xff and the like. `to` has room for `length` bytes. False: it has a
+ * character that is no such letter, or what is no such escape. It is then copied as it is, and no text becomes it. */
 bool unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to, size_t *written);
 
-/* The two ways of it. unescape_spaces returns the bytes written. */
+/* The ways of it. unescape_spaces returns the bytes written. */
 size_t unescape_spaces(const char *from, size_t length, char *to);
 bool unescape_letters(const char *from, size_t length, char *to, size_t *written);
+bool unescape_bytes(const char *from, size_t length, char *to, size_t *written);
 
 /* The length to show of a string of the file, for "%.*s" in messages. */
 static inline int shown_length(cllm_string s) { return s.length < 64 ? (int)s.length : 64; }
@@ -155,5 +157,6 @@ cllm_status unigram_encode(const cllm_tokenizer *t, const char *text, size_t len
                            cllm_error *err);
 cllm_status wordpiece_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out,
                              cllm_error *err);
+cllm_status rwkv_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);
 
 #endif

@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "base/utf8.h"
 #include "gguf/gguf.h"
-#include "text/tokenizer.h"
+#include "text/sorted_texts.h"
 
 #include <float.h>
 #include <stdlib.h>
@@ -18,58 +18,7 @@
 #define UNKNOWN_PENALTY 10.0f
 #define LONGEST         ((size_t)1 << 31) /* bytes of a text when it is normalised */
 
-struct sorted_text {
-    uint64_t head; /* the first 8 bytes, the first the highest; zeros after the end */
-    uint32_t id;
-    uint32_t length;
-};
-
 /* ------------------------------------------------------------------------------------------ making one */
-
-/* The texts that are compared are too many to be reached through an argument: a text's bytes lie at its token. */
-typedef struct sort_item {
-    sorted_text text;
-    const char *bytes;
-} sort_item;
-
-static int compare_texts(const void *left, const void *right) {
-    const sort_item *a = left, *b = right;
-    if (a->text.head != b->text.head) return a->text.head < b->text.head ? -1 : 1;
-    const uint32_t common = a->text.length < b->text.length ? a->text.length : b->text.length;
-    const int order = memcmp(a->bytes, b->bytes, common);
-    return order != 0 ? order : a->text.length < b->text.length ? -1 : a->text.length > b->text.length;
-}
-
-static uint64_t head_of(cllm_string text) {
-    uint64_t head = 0;
-    for (size_t i = 0; i < 8; i++) head = head << 8 | (i < text.length ? (unsigned char)text.data[i] : 0);
-    return head;
-}
-
-static cllm_status sort_texts(cllm_tokenizer *t, cllm_error *err) {
-    uint32_t n = 0;
-    for (uint32_t id = 0; id < t->n_vocab; id++) n += t->tokens[id].is_indexed;
-    sort_item *items = calloc((size_t)n + 1, sizeof *items);
-    t->sorted = arena_alloc(&t->memory, n, sizeof *t->sorted);
-    if (!items || !t->sorted) {
-        free(items);
-        return error_set(err, CLLM_ERR_MEMORY, "not enough memory for the vocabulary");
-    }
-    n = 0;
-    for (uint32_t id = 0; id < t->n_vocab; id++) {
-        const cllm_string text = t->tokens[id].text;
-        if (t->tokens[id].is_indexed) items[n++] = (sort_item){{head_of(text), id, (uint32_t)text.length}, text.data};
-    }
-    qsort(items, n, sizeof *items, compare_texts);
-    for (uint32_t i = 0; i < n; i++) {
-        t->sorted[i] = items[i].text;
-        t->sorted_from[(items[i].text.head >> 56) + 1] = i + 1;
-    }
-    for (int byte = 0; byte < 256; byte++)
-        if (t->sorted_from[byte + 1] == 0) t->sorted_from[byte + 1] = t->sorted_from[byte];
-    free(items);
-    return CLLM_OK;
-}
 
 cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     cllm_status status =
@@ -164,22 +113,6 @@ static void consider(lattice *l, uint32_t begin, uint32_t length, int32_t id, fl
     if (there->begin == NOWHERE || sum > there->score) *there = (best_path){sum, begin, id};
 }
 
-static unsigned byte_at(const cllm_tokenizer *t, const sorted_text *s, uint32_t depth) {
-    return depth < 8 ? (unsigned char)(s->head >> (56 - 8 * depth)) : (unsigned char)t->tokens[s->id].text.data[depth];
-}
-
-/* In sorted[low, high), which agree in their first `depth` bytes and are longer: the first whose next byte is `byte` or greater. */
-static uint32_t first_from_byte(const cllm_tokenizer *t, uint32_t low, uint32_t high, uint32_t depth, unsigned byte) {
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        if (byte_at(t, &t->sorted[middle], depth) < byte)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 /* Consider all tokens that begin at a character of the stretch. Each byte narrows the range of those that may still match. */
 static void consider_tokens(lattice *l, uint32_t begin, uint32_t character_length) {
     const cllm_tokenizer *t = l->tokenizer;
@@ -194,8 +127,8 @@ static void consider_tokens(lattice *l, uint32_t begin, uint32_t character_lengt
             low++;
         }
         if (begin + depth == l->length) break;
-        low = first_from_byte(t, low, high, depth, text[depth]);
-        high = first_from_byte(t, low, high, depth, text[depth] + 1u);
+        low = sorted_from_byte(t, low, high, depth, text[depth]);
+        high = sorted_from_byte(t, low, high, depth, text[depth] + 1u);
     }
     if (!is_token) consider(l, begin, character_length, t->unknown, t->unknown_score);
 }

@@ -31,6 +31,7 @@ size_t unescape_spaces(const char *from, size_t length, char *to) {
 
 bool unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to, size_t *written) {
     if (t->pre) return unescape_letters(spelling, length, to, written);
+    if (t->kind == KIND_RWKV) return unescape_bytes(spelling, length, to, written);
     *written = unescape_spaces(spelling, length, to);
     return true;
 }
@@ -142,6 +143,7 @@ static kind_defaults defaults_of(const cllm_tokenizer *t) {
     case KIND_BPE: return (kind_defaults){NONE, 11, 11, adds_bos, false, false};
     case KIND_WORDPIECE: return (kind_defaults){100, 101, 102, true, true, true};
     case KIND_UNIGRAM: return (kind_defaults){2, NONE, 1, false, true, false};
+    case KIND_RWKV: return (kind_defaults){NONE, NONE, NONE, false, false, false};
     default:
         return t->cuts_lines ? (kind_defaults){NONE, NONE, NONE, true, false, false}
                              : (kind_defaults){0, 1, 2, true, false, true};
@@ -169,7 +171,7 @@ static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cl
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_eos_token", GGUF_OPTIONAL, &t->add_eos, err);
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_space_prefix", GGUF_OPTIONAL, &t->add_space_prefix, err);
-    if (t->pre || t->cuts_lines) t->add_space_prefix = false;
+    if (t->pre || t->cuts_lines || t->kind == KIND_RWKV) t->add_space_prefix = false;
     /* Gemma 4 needs its BOS, and files say otherwise. */
     t->add_bos = (t->add_bos || t->whole_line_ends) && t->bos >= 0;
     t->add_eos = t->add_eos && t->eos >= 0;
@@ -257,8 +259,9 @@ int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length
 }
 
 /* Of tokens with the same text the first is found. A spelling with a space of its own is out of reach for
- * SentencePiece, which sees every space as U+2581. */
+ * SentencePiece, which sees every space as U+2581. RWKV's vocabularies are filled up with tokens that are not used. */
 static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
+    const bool is_spaced = !t->pre && t->kind != KIND_RWKV;
     uint64_t n_slots = 2;
     while (n_slots < (uint64_t)t->n_vocab * 2) n_slots *= 2;
     t->slot_mask = (uint32_t)(n_slots - 1);
@@ -269,7 +272,8 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
         vocabulary_token *token = &t->tokens[id];
         if (token_is_special(token->type) || token->type == TOKEN_BYTE) continue;
         if (token->is_literal || token->text.length == 0 || token->text.length > UINT32_MAX) continue;
-        if (!t->pre && memchr(token->spelling.data, ' ', token->spelling.length)) continue;
+        if (is_spaced && memchr(token->spelling.data, ' ', token->spelling.length)) continue;
+        if (t->kind == KIND_RWKV && token->type == TOKEN_UNUSED) continue;
         uint32_t hash = hash_bytes(token->text.data, token->text.length);
         vocabulary_slot *slot = find_slot(t, token->text.data, token->text.length, hash);
         token->is_indexed = slot->id_plus_1 == 0;

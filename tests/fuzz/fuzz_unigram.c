@@ -1,5 +1,5 @@
-/* libFuzzer target of the other kinds of vocabulary: Unigram with any charsmap, WordPiece, and BPE of lines, whose texts must decode to
- * the same bytes.
+/* libFuzzer target of the other kinds of vocabulary: Unigram with any charsmap, WordPiece, and BPE of lines and RWKV's, whose texts must
+ * decode to the same bytes.
  *
  * Input: a byte that chooses the kind, a byte of settings, then, unless BUILT_IN, a vocabulary in a loose binary form (see
  * put_vocabulary), then the charsmap, then the text.
@@ -19,7 +19,7 @@ enum {
 
 enum { TYPE_UINT8 = 0 };
 
-static const char *const kinds[] = {"t5", "gemma4", "bert"};
+static const char *const kinds[] = {"t5", "gemma4", "bert", "rwkv"};
 
 static void put_map(input *in, uint8_t settings) {
     const size_t n_trie = 4 * (size_t)take(in), n_texts = take(in) % 64;
@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size); /* libFuzzer alone
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     input in = {data, size};
-    begin_file(kinds[take(&in) % 3]);
+    begin_file(kinds[take(&in) % 4]);
     const uint8_t settings = take(&in);
     put_flag("tokenizer.ggml.add_space_prefix", settings & SPACE_PREFIX);
     put_flag("tokenizer.ggml.remove_extra_whitespaces", settings & MERGES_SPACES);

@@ -125,7 +125,7 @@ static void check_round_trip(const cllm_tokenizer *t, input text, int flags) {
 
     size_t capacity = 1, size = 0;
     /* Some kinds change texts. The others do where a character became the unknown token, or BOS was put in front. */
-    bool exact = !strips(t) && (t->kind == KIND_SPM || t->kind == KIND_BPE);
+    bool exact = !strips(t) && (t->kind == KIND_SPM || t->kind == KIND_BPE || t->kind == KIND_RWKV);
     for (size_t i = 0; i < count; i++) {
         capacity += cllm_tokenizer_decode(t, -1, ids[i]).length + 1;
         exact = exact && ids[i] != t->unknown && !(flags & CLLM_ENCODE_ADD_SPECIAL);
