@@ -447,6 +447,37 @@ static void layers_choose_or_take_the_choice(void **state) {
         "attention.key_length", 'u', 96, NULL                                                                          \
     }
 
+#define RWKV6(size, rank)                                                          \
+    {"wkv.head_size", 'u', size, NULL}, {"time_mix_extra_dim", 'u', rank, NULL}, { \
+        "time_decay_extra_dim", 'u', 64, NULL                                      \
+    }
+#define RWKV7(rank)                                                                                               \
+    {"wkv.head_size", 'u', 64, NULL}, {"attention.decay_lora_rank", 'u', 32, NULL},                               \
+        {"attention.iclr_lora_rank", 'u', 16, NULL}, {"attention.value_residual_mix_lora_rank", 'u', 24, NULL}, { \
+        "attention.gate_lora_rank", 'u', rank, NULL                                                               \
+    }
+
+static void both_halves_may_carry_a_token(void **state) {
+    (void)state;
+    const model_config six =
+        config_of(&(config_case){"rwkv6", 2, {RWKV6(64, 48), {"rescale_every_n_layers", 'u', 6, NULL}}});
+    const model_config seven = config_of(&(config_case){"rwkv7", 2, {RWKV7(40)}});
+    const recurrent_config *r = &six.recurrent;
+    assert_int_equal(six.halving_period, 6);
+    assert_int_equal(r->mix_rank, 48);
+    assert_int_equal(r->step_rank, 64);
+    assert_int_equal(r->n_parts, 5);
+    assert_int_equal(seven.recurrent.n_parts, 6);
+    assert_int_equal(seven.recurrent.gate_rank, 40);
+    assert_int_equal(seven.recurrent.value_rank, 24);
+    for (const model_config *c = &six; c; c = c == &six ? &seven : NULL) {
+        assert_int_equal(c->recurrent.n_heads, 512 / 64);
+        assert_int_equal((c->recurrent.kernel - 1) * c->recurrent.n_channels, 2 * 512);
+        assert_int_equal(c->layers[1].mixer, MIXER_RECURRENT);
+        assert_true(c->layers[1].has_network);
+    }
+}
+
 static void layers_are_what_the_keys_say(void **state) {
     (void)state;
     static const struct {
@@ -640,6 +671,22 @@ static void values_that_cannot_be_are_refused(void **state) {
         {{"kimi-linear", 2, {CHANNELS(16), {"attention.head_count_kv", 'u', 2, NULL}}},
          CLLM_ERR_FORMAT,
          "kimi-linear.attention.kv_lora_rank: 64 does not agree with 2 heads"},
+        {{"rwkv6", 2, {{0}}}, CLLM_ERR_FORMAT, "rwkv6.wkv.head_size: key is missing"},
+        {{"rwkv6", 2, {RWKV6(0, 32)}}, CLLM_ERR_FORMAT, "rwkv6.wkv.head_size: 0 is not between 1 and 1048576"},
+        {{"rwkv6", 2, {RWKV6(96, 32)}},
+         CLLM_ERR_FORMAT,
+         "rwkv6.wkv.head_size: 96 does not divide the embedding length"},
+        {{"rwkv6", 2, {RWKV6(64, 4e9)}}, CLLM_ERR_FORMAT, "rwkv6.time_mix_extra_dim: 4000000000 is not between"},
+        {{"rwkv6", 2, {RWKV6(64, 32), {"token_shift_count", 'u', 1, NULL}}},
+         CLLM_ERR_FORMAT,
+         "rwkv6.token_shift_count: 1 is not 2"},
+        {{"rwkv7", 2, {{"wkv.head_size", 'u', 64, NULL}}},
+         CLLM_ERR_FORMAT,
+         "rwkv7.attention.decay_lora_rank: key is missing"},
+        {{"rwkv7", 2, {RWKV7(0)}}, CLLM_ERR_FORMAT, "rwkv7.attention.gate_lora_rank: 0 is not between"},
+        {{"rwkv7", 2, {RWKV7(32), {"embedding_length", 'u', 1u << 29, NULL}}},
+         CLLM_ERR_FORMAT,
+         "rwkv7.embedding_length: 536870912 is more than"},
         {{"llama", 4, {{"attention.sliding_window", 'd', 1, NULL}}},
          CLLM_ERR_UNSUPPORTED,
          "llama.attention.sliding_window: layers that differ in it are not supported"},
@@ -777,6 +824,7 @@ int main(void) {
         cmocka_unit_test(latent_attention_agrees_with_itself),
         cmocka_unit_test(layers_choose_or_take_the_choice),
         cmocka_unit_test(layers_are_what_the_keys_say),
+        cmocka_unit_test(both_halves_may_carry_a_token),
         cmocka_unit_test(values_that_cannot_be_are_refused),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, free_layers);
