@@ -7,6 +7,7 @@
 
 #include "cpu/kernels.h"
 #include "engine/engine.h"
+#include "gguf/metadata.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -354,6 +355,98 @@ static void a_call_that_was_cancelled_leaves_the_state_of_its_last_batch(void **
     }
 }
 
+/* --------------------------------------------------------------------------------------------- older forms */
+
+typedef void (*put_form)(gguf_builder *g, const cllm_gguf *gguf, const cllm_tensor *t, unsigned layer);
+
+/* Qwen3-Next's attn_qkv and attn_gate in one tensor, ssm_in: of each group the rows of its query, key, values and gates. */
+static void put_joined(gguf_builder *g, const cllm_gguf *gguf, const cllm_tensor *t, unsigned layer) {
+    char name[64];
+    snprintf(name, sizeof name, "blk.%u.ssm_dt.bias", layer);
+    const bool is_gate = strstr(t->name, ".attn_gate.");
+    if (!cllm_gguf_find_tensor(gguf, name) || !(is_gate || strstr(t->name, ".attn_qkv."))) {
+        builder_tensor(g, t->name, (uint32_t)t->type, t->n_dims, t->shape, t->data, (size_t)t->n_bytes);
+        return;
+    }
+    if (is_gate) return;
+    uint64_t n_groups, n_keys;
+    snprintf(name, sizeof name, "blk.%u.attn_gate.weight", layer);
+    const cllm_tensor *gate = cllm_gguf_find_tensor(gguf, name);
+    assert_true(gguf_value_as_u64(cllm_gguf_find(gguf, "qwen3next.ssm.group_count"), &n_groups) &&
+                gguf_value_as_u64(cllm_gguf_find(gguf, "qwen3next.ssm.state_size"), &n_keys));
+    const size_t row = (size_t)(t->n_bytes / t->shape[1]), n_values = (size_t)(gate->shape[1] / n_groups);
+    const unsigned char *qkv = t->data, *z = gate->data;
+    unsigned char *joined = malloc((size_t)(t->n_bytes + gate->n_bytes)), *to = joined;
+    assert_non_null(joined);
+    for (size_t i = 0; i < n_groups; i++) {
+        const struct {
+            const unsigned char *rows;
+            size_t n;
+        } parts[] = {{qkv + i * n_keys * row, n_keys},
+                     {qkv + (n_groups + i) * n_keys * row, n_keys},
+                     {qkv + (2 * n_groups * n_keys + i * n_values) * row, n_values},
+                     {z + i * n_values * row, n_values}};
+        for (size_t k = 0; k < sizeof parts / sizeof *parts; to += parts[k++].n * row)
+            memcpy(to, parts[k].rows, parts[k].n * row);
+    }
+    snprintf(name, sizeof name, "blk.%u.ssm_in.weight", layer);
+    builder_tensor(g, name, (uint32_t)t->type, 2, (uint64_t[]){t->shape[0], t->shape[1] + gate->shape[1]}, joined,
+                   (size_t)(t->n_bytes + gate->n_bytes));
+    free(joined);
+}
+
+/* RWKV 6 with a tensor for each part's weights of the mixture. */
+static void put_mixes_apart(gguf_builder *g, const cllm_gguf *gguf, const cllm_tensor *t, unsigned layer) {
+    (void)gguf;
+    if (!strstr(t->name, "time_mix_lerp_fused")) {
+        builder_tensor(g, t->name, (uint32_t)t->type, t->n_dims, t->shape, t->data, (size_t)t->n_bytes);
+        return;
+    }
+    for (size_t i = 0; i < 5; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%u.time_mix_lerp_%c.weight", layer, "wkvrg"[i]);
+        builder_tensor(g, name, (uint32_t)t->type, 3, (uint64_t[]){t->shape[0], 1, 1},
+                       (const float *)t->data + i * t->shape[0], (size_t)t->n_bytes / 5);
+    }
+}
+
+static void older_forms_have_the_same_bits(void **state) {
+    (void)state;
+    static const struct {
+        const char *model;
+        put_form put;
+    } forms[] = {{"qwen3next", put_joined}, {"rwkv6", put_mixes_apart}};
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
+        bench b;
+        cllm_error err;
+        if (!open_bench(&b, forms[i].model, NULL, NULL)) skip();
+        const cllm_gguf *gguf = cllm_model_gguf(b.model);
+        gguf_builder g;
+        builder_init(&g);
+        for (size_t k = 0; k < cllm_gguf_n_metadata(gguf); k++)
+            if (strncmp(cllm_gguf_metadata(gguf, k)->key, "tokenizer.", 10) != 0)
+                builder_copy(&g, cllm_gguf_metadata(gguf, k)->key, &cllm_gguf_metadata(gguf, k)->value);
+        for (size_t k = 0; k < cllm_gguf_n_tensors(gguf); k++) {
+            const cllm_tensor *t = cllm_gguf_tensor(gguf, k);
+            unsigned layer = 0;
+            sscanf(t->name, "blk.%u.", &layer);
+            forms[i].put(&g, gguf, t, layer);
+        }
+        const char *path = builder_write(&g, "older.gguf");
+        for (int repack = 0; repack < 2; repack++) {
+            const cllm_load_options loading = {.repack = repack};
+            const cllm_engine_options options = {.n_ctx = 128, .n_batch = BATCH, .n_threads = 2};
+            bench older = b;
+            assert_ok(cllm_model_load(path, &loading, &older.model, &err), &err);
+            assert_ok(solo_create(older.model, &options, &older.s, &err), &err);
+            go_on(&older, older.s->sequence, N_TOKENS);
+            solo_destroy(older.s);
+            cllm_model_destroy(older.model);
+        }
+        close_bench(&b);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------------- the plan */
 
 static void states_are_planned(void **state) {
@@ -393,6 +486,7 @@ int main(void) {
         cmocka_unit_test(a_sequence_reuses_its_own_beginning),
         cmocka_unit_test(drafts_leave_the_text_as_it_is),
         cmocka_unit_test(a_call_that_was_cancelled_leaves_the_state_of_its_last_batch),
+        cmocka_unit_test(older_forms_have_the_same_bits),
         cmocka_unit_test(states_are_planned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -213,22 +213,44 @@ static void run_deltas(forward_cpu *f) {
              2 * (uint64_t)f->all.count * r->n_heads * r->state_size * r->head_length, delta_item, f);
 }
 
+/* Of a token: what ssm_in gave has for each group its query, key, values and gates. */
+static void part_groups_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const recurrent_config *r = &f->model.config->recurrent;
+    const size_t n = r->state_size, n_keys = r->n_groups * n, n_values = r->inner_size / r->n_groups;
+    float *in = f->buffers.recurrent_in + b * r->n_in, *out = f->buffers.convolved.floats + b * r->n_channels;
+    float *gates = f->buffers.recurrent_gate + b * r->inner_size;
+    for (size_t g = 0; g < r->n_groups; g++) {
+        const float *group = in + g * 2 * (n + n_values);
+        memcpy(out + g * n, group, n * sizeof *out);
+        memcpy(out + n_keys + g * n, group + n, n * sizeof *out);
+        memcpy(out + 2 * n_keys + g * n_values, group + 2 * n, n_values * sizeof *out);
+        memcpy(gates + g * n_values, group + 2 * n + n_values, n_values * sizeof *out);
+    }
+    memcpy(in, out, r->n_channels * sizeof *in);
+}
+
 static void run_delta_net(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
     const uint32_t n_rows = f->all.count;
     const forward_vectors *x = &f->buffers.normed;
     float *steps = f->buffers.recurrent_steps;
-    product products[4] = {product_of(&w->ssm_in, 0, x, 0, n_rows, f->buffers.recurrent_in),
-                           product_of(&w->ssm_gate, 0, x, 0, n_rows, f->buffers.recurrent_gate)};
+    row_work work = {.f = f, .n_rows = n_rows};
+    size_t n = 0;
+    product products[4];
+    products[n++] = product_of(&w->ssm_in, 0, x, 0, n_rows, f->buffers.recurrent_in);
+    if (!r->joins_gate) products[n++] = product_of(&w->ssm_gate, 0, x, 0, n_rows, f->buffers.recurrent_gate);
     if (w->ssm_ba.w.data) {
-        products[2] = product_of(&w->ssm_ba, 0, x, 0, n_rows, steps);
+        products[n++] = product_of(&w->ssm_ba, 0, x, 0, n_rows, steps);
     } else {
-        products[2] = product_of(&w->ssm_beta, 0, x, 0, n_rows, steps);
-        products[3] = product_of(&w->ssm_alpha, 0, x, 0, n_rows, steps + r->n_heads);
-        products[2].out_stride = products[3].out_stride = 2 * (size_t)r->n_heads;
+        products[n++] = product_of(&w->ssm_beta, 0, x, 0, n_rows, steps);
+        products[n++] = product_of(&w->ssm_alpha, 0, x, 0, n_rows, steps + r->n_heads);
+        products[n - 2].out_stride = products[n - 1].out_stride = 2 * (size_t)r->n_heads;
     }
-    run_products(f, products, w->ssm_ba.w.data ? 3 : 4, NULL);
+    run_products(f, products, n, NULL);
+    if (r->joins_gate) run_row_step(&work, r->n_in, part_groups_item);
     run_deltas(f);
 }
 

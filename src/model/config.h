@@ -78,6 +78,7 @@ typedef struct recurrent_config {
     uint32_t step_rank;   /* of steps, or how far elements of a key decay, compressed */
     uint32_t gate_rank;   /* the same of gates */
     bool norms_parts;     /* of Mamba: steps, keys and queries are normed, without weights */
+    bool joins_gate; /* of a delta net, in older files: the first product makes the gate too, and all of it by groups */
     /* of RWKV, which has the inputs of both halves of a layer in n_channels: */
     uint32_t n_parts;    /* that read a mixture of two tokens each */
     uint32_t mix_rank;   /* of how the mixture depends on the token, compressed */

@@ -1,6 +1,9 @@
 /* The sizes of recurrent layers. */
 #include "model/config_keys.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #define MAX_STATE 1048576u
 
 /* Sizes that follow from those of the file. */
@@ -27,7 +30,7 @@ static cllm_status complete_recurrent(model_config *config, cllm_error *err) {
         n_in = 2 * n_channels;
         break;
     case RECURRENT_MAMBA2: n_in += (uint64_t)r->inner_size + r->n_heads; break;
-    case RECURRENT_DELTA_NET:
+    case RECURRENT_DELTA_NET: n_in += r->joins_gate ? r->inner_size : 0; break;
     case RECURRENT_RWKV6:
     case RECURRENT_RWKV7: break;
     case RECURRENT_CHANNEL_DELTA_NET:
@@ -117,6 +120,15 @@ static cllm_status read_rwkv(const cllm_gguf *gguf, model_config *config, cllm_e
     return status == CLLM_OK ? complete_rwkv(gguf, config, err) : status;
 }
 
+/* Has the first recurrent layer such a tensor? */
+static bool first_has_ssm_in(const cllm_gguf *gguf, const model_config *config) {
+    uint32_t i = 0;
+    char name[64];
+    while (i + 1 < config->n_layers && !layer_is_recurrent(&config->layers[i])) i++;
+    snprintf(name, sizeof name, "blk.%" PRIu32 ".ssm_in.weight", i);
+    return cllm_gguf_find_tensor(gguf, name);
+}
+
 cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     recurrent_config *r = &config->recurrent;
     const recurrent_kind kind = config->traits->recurrent;
@@ -134,5 +146,6 @@ cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, cllm_err
     cllm_status status = READ_SIZES(keys, is_short ? 1 : by_channel ? 3 : is_mamba || by_parts ? 4 : 5);
     if (status == CLLM_OK && is_mamba)
         status = gguf_get_bool(gguf, key_of(config, "ssm.dt_b_c_rms").text, GGUF_OPTIONAL, &r->norms_parts, err);
+    r->joins_gate = kind == RECURRENT_DELTA_NET && first_has_ssm_in(gguf, config);
     return status == CLLM_OK ? complete_recurrent(config, err) : status;
 }

@@ -372,6 +372,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     if (unnormed || (traits->qk_norm_with_rope && l->rope_dimension_count == 0))
         needs &= ~(TENSOR_BIT(attn_q_norm) | TENSOR_BIT(attn_k_norm));
     if (layer_is_recurrent(l)) needs |= traits->recurrent_tensors;
+    if (c->recurrent.joins_gate) needs &= ~TENSOR_BIT(ssm_gate);
     if (l->mixer == MIXER_NONE) needs |= TENSOR_BIT(ffn_norm);
     if (l->has_network)
         needs |= l->has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
@@ -435,6 +436,7 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const char *name = name_in_file(c->traits, l, tensor);
     if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
     if (tensor == LAYER_attn_norm_2 && c->is_parallel) name = "attn_norm";
+    if (tensor == LAYER_ssm_in && c->recurrent.joins_gate) name = "ssm_in";
     if (tensor == LAYER_attn_norm && c->is_parallel) name = "ffn_norm";
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
