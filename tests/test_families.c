@@ -755,10 +755,10 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"mpt", "position_embd."},
         {"mimo2", "attn_sinks."},
     };
-    static const char *const own_output[] = {"qwen2moe", "step35",   "mimo2",      "olmo2",      "olmo3",   "olmoe",
-                                             "dbrx",     "stablelm", "internlm2",  "gpt-oss",    "phi2",    "baichuan",
-                                             "xverse",   "orion",    "dots1",      "minimax-m2", "glm4moe", "gptneox",
-                                             "nemotron", "chatglm",  "kimi-linear"};
+    static const char *const own_output[] = {"qwen2moe", "step35",   "mimo2",       "olmo2",      "olmo3",   "olmoe",
+                                             "dbrx",     "stablelm", "internlm2",   "gpt-oss",    "phi2",    "baichuan",
+                                             "xverse",   "orion",    "dots1",       "minimax-m2", "glm4moe", "gptneox",
+                                             "nemotron", "chatglm",  "kimi-linear", "phimoe"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;
