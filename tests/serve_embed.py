@@ -43,7 +43,7 @@ def check_vectors():
         "/api/generate": {"model": "x", "prompt": "a"},
     }.items():
         refused(f"{path}: no text", path, body, 400, "writes no text")
-    refused("/rerank: another pooling", "/rerank", {"query": "a", "documents": ["b"]}, 501, "no scores")
+    refused("/rerank: another pooling", "/rerank", {"query": "a", "documents": ["b"]}, 501, "--pooling rank")
 
 
 def check_rows():
