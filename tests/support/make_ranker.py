@@ -1,4 +1,5 @@
-"""Give a GGUF file a classifier: make_ranker.py IN OUT [yes-no]. It has one score, of a row of weights. With yes-no the file, of qwen3, becomes
+"""Give a GGUF file a classifier: make_ranker.py IN OUT [yes-no | nan]. It has one score, of a row of weights, which are no
+numbers with nan. With yes-no the file, of qwen3, becomes
 what files of Qwen3-Reranker are: the scores are shares of "yes" and "no", whose rows are two of the embeddings', and a template says what a
 pair looks like. Layout of the file: docs/01-gguf.md."""
 import math
@@ -11,7 +12,7 @@ UINT32, RANK, YES, NO = 4, 4, 300, 301  # two tokens of any vocabulary
 TEMPLATE = b"<s>The answer is yes or no.\n<Query>: {query}\n<Document>: {document}</s>\n"
 
 reader = Reader(sys.argv[1])
-is_pair = len(sys.argv) > 3
+is_pair, is_nan = "yes-no" in sys.argv[3:], "nan" in sys.argv[3:]
 pooling = None
 for _ in range(reader.n_pairs):
     key, kind = reader.take_text(), reader.take("I")
@@ -32,7 +33,7 @@ body = reader.data[aligned(reader.position) :]
 body += bytes(aligned(len(body)) - len(body))
 _, shape, _, offset = next(t for t in tensors if t[0] == b"token_embd.weight")
 n_embd, n_scores = shape[0], 2 if is_pair else 1
-weights = struct.pack(f"<{n_embd}f", *(math.sin(7 * i) for i in range(n_embd)))
+weights = struct.pack(f"<{n_embd}f", *(math.nan if is_nan else math.sin(7 * i) for i in range(n_embd)))
 if is_pair:  # they are F16
     weights = b"".join(body[offset + i * 2 * n_embd : offset + (i + 1) * 2 * n_embd] for i in (YES, NO))
 table += text(b"cls.output.weight") + struct.pack("<IQQIQ", 2, n_embd, n_scores, F16 if is_pair else F32, len(body))
