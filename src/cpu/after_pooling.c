@@ -21,7 +21,7 @@ bool forward_cpu_dense(forward_cpu *f, const float *x, float *out) {
     forward_vectors *from = &f->buffers.pooled[0], *to = &f->buffers.pooled[1];
     memcpy(from->floats, x, c->n_embd * sizeof *x);
     for (size_t i = 0; i < 2; i++) {
-        if (!f->model.weights->dense[i].w.data) continue;
+        if (c->dense_lengths[i] == 0) continue;
         run_linear(f, &f->model.weights->dense[i], from, to);
         forward_vectors *last = to;
         to = from;

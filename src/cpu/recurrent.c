@@ -145,6 +145,9 @@ static void run_short_convolution(forward_cpu *f) {
 
 /* ---------------------------------------------------------------------------------------------- delta net */
 
+/* Betas and alphas are then one tensor: of each group the betas of its heads, and then their alphas. */
+static bool betas_by_group(const model_config *c) { return c->traits->recurrent_tensors & TENSOR_BIT(ssm_ba); }
+
 /* What a token says of a head: how much of a difference is written, and out, of each row of the state, how much stays. */
 static float read_steps(const forward_cpu *f, size_t b, size_t head, float *decays) {
     const recurrent_config *r = &f->model.config->recurrent;
@@ -157,7 +160,7 @@ static float read_steps(const forward_cpu *f, size_t b, size_t head, float *deca
         return sigmoid(betas[head]);
     }
     /* of so many heads the betas lie together, and then their alphas */
-    const size_t n_together = w->ssm_ba.w.data ? r->n_heads / r->n_groups : r->n_heads;
+    const size_t n_together = betas_by_group(f->model.config) ? r->n_heads / r->n_groups : r->n_heads;
     const float *betas = f->buffers.recurrent_steps + b * 2 * r->n_heads + 2 * head - head % n_together;
     const float decay = exp_or_zero(softplus(betas[n_together] + w->ssm_dt_bias[head]) * w->ssm_a[head]);
     for (size_t i = 0; i < n; i++) decays[i] = decay;
@@ -222,14 +225,14 @@ static void run_delta_net(forward_cpu *f) {
     float *steps = f->buffers.recurrent_steps;
     product products[4] = {product_of(&w->ssm_in, 0, x, 0, n_rows, f->buffers.recurrent_in),
                            product_of(&w->ssm_gate, 0, x, 0, n_rows, f->buffers.recurrent_gate)};
-    if (w->ssm_ba.w.data) {
+    if (betas_by_group(f->model.config)) {
         products[2] = product_of(&w->ssm_ba, 0, x, 0, n_rows, steps);
     } else {
         products[2] = product_of(&w->ssm_beta, 0, x, 0, n_rows, steps);
         products[3] = product_of(&w->ssm_alpha, 0, x, 0, n_rows, steps + r->n_heads);
         products[2].out_stride = products[3].out_stride = 2 * (size_t)r->n_heads;
     }
-    run_products(f, products, w->ssm_ba.w.data ? 3 : 4, NULL);
+    run_products(f, products, betas_by_group(f->model.config) ? 3 : 4, NULL);
     run_deltas(f);
 }
 

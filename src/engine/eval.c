@@ -203,11 +203,10 @@ static cllm_pooling rows_of_pooling(const cllm_engine *e) {
 static cllm_status finish_embedding(cllm_engine *e, const float *x, float *out, cllm_error *err) {
     const model_config *config = &e->model->config;
     const size_t n = cllm_engine_n_embd_out(e);
-    const model_weights *weights = &e->model->weights;
     bool whole = true;
     if (e->pooling == CLLM_POOLING_RANK)
         whole = forward_cpu_classify(&e->forward, x, out);
-    else if (weights->dense[0].w.data || weights->dense[1].w.data)
+    else if (config->dense_lengths[0] > 0 || config->dense_lengths[1] > 0)
         whole = forward_cpu_dense(&e->forward, x, out);
     else if (out != x)
         memcpy(out, x, config->n_embd * sizeof *out);

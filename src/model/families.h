@@ -213,6 +213,14 @@ typedef enum qk_norm_kind {
     QK_NORM_EACH, /* [heads][key_length], one of its own for each head */
 } qk_norm_kind;
 
+/* How the two halves of a layer, the mixer and the network, stand to each other. */
+typedef enum layer_form {
+    FORM_SERIAL,         /* each half reads a norm of x and adds its result to x, one after the other */
+    FORM_PARALLEL,       /* both halves read the same norm of the layer's input, and both results are added */
+    FORM_PARALLEL_APART, /* the same, but the network has a norm of its own; the mixer's is then attn_norm_2 */
+    FORM_NORMED_SUMS,    /* each half reads x itself, and the sum of x and its result is normed */
+} layer_form;
+
 /* The matrix that makes logits. */
 typedef enum output_kind {
     OUTPUT_OR_TIED, /* output.weight, or token_embd.weight where the file has none */
@@ -265,7 +273,7 @@ typedef struct model_traits {
     tensor_set shared;  /* experts that every token takes, where their length is more than 0 */
     tensor_set
         per_layer; /* what a layer embeds of a token on its own, where the length of that is more than 0; empty: never */
-    tensor_set optional; /* that a layer may have; attn_v: without it values are what attn_k gives */
+    tensor_set optional; /* that a layer may have; attn_v: see values_are_keys in config.h */
     tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
     tensor_set
@@ -292,7 +300,9 @@ typedef struct model_traits {
     bool gate_in_up;              /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
     bool activation_key;          /* read which it is */
     const char *ffn_norm_name;    /* in the file, where it is another than "ffn_norm" */
-    bool parallel_key;            /* read whether both halves of a layer begin with x, each with its norm */
+    layer_form form;              /* a file may have another: ffn_norm, where it is optional, makes a layer serial, and
+                                     attn_norm_2 makes a parallel one FORM_PARALLEL_APART */
+    bool parallel_key;            /* read whether the form is FORM_PARALLEL_APART */
     bool ollama_names;            /* attn_out, and attn_sinks without .weight */
     output_kind output;
     bool output_bias; /* the output has one */
