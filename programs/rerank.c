@@ -2,7 +2,6 @@
 #include "commands.h"
 #include "embedder.h"
 #include "json_output.h"
-#include "pair.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +32,7 @@ static int add_document(ranking *list, cllm_string document) {
 }
 
 static int read_pairs(const run *r, const input *in, ranking *list, token_texts *texts) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     const cllm_string query = {r->o->prompt, strlen(r->o->prompt)};
     cllm_string line;
     int status = EXIT_SUCCESS;
@@ -40,7 +40,7 @@ static int read_pairs(const run *r, const input *in, ranking *list, token_texts 
         int32_t *tokens = NULL;
         size_t count;
         cllm_error err;
-        if (pair_encode(r->model, query, line, &tokens, &count, &err) != CLLM_OK)
+        if (cllm_tokenizer_encode_pair(tokenizer, query, line, &tokens, &count, &err) != CLLM_OK)
             return fail("line %zu: %s", list->count + 1, err.message);
         status = token_texts_add(texts, tokens, count);
         if (status == EXIT_SUCCESS) status = add_document(list, line);

@@ -4,7 +4,6 @@
 #include "server/dialects.h"
 #include "server/llama.h"
 
-#include "pair.h"
 #include "server/write.h"
 
 #include <stdlib.h>
@@ -68,6 +67,7 @@ static cllm_string string_of(const json_t *text) {
 
 static bool add_pairs(request *r, const json_t *query, const char *name, const json_t *documents, json_t *texts,
                       failure *f) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model->run.model);
     const json_t *document;
     size_t i;
     json_array_foreach(documents, i, document) {
@@ -77,7 +77,7 @@ static bool add_pairs(request *r, const json_t *query, const char *name, const j
         cllm_error err;
         if (!json_is_string(text)) return refuse(f, 400, name, "%s[%zu]: a text is wanted here", name, i);
         if (texts && json_array_append(texts, (json_t *)text) != 0) return refuse_memory(f);
-        if (pair_encode(r->model->run.model, string_of(query), string_of(text), &tokens, &count, &err) != CLLM_OK)
+        if (cllm_tokenizer_encode_pair(tokenizer, string_of(query), string_of(text), &tokens, &count, &err) != CLLM_OK)
             return refuse(f, 400, name, "%s[%zu]: %s", name, i, err.message);
         if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
         if (count > r->model->n_ctx) return refuse_length(f, count, r->model->n_ctx); /* before there are thousands */
