@@ -2,15 +2,10 @@
 #include "commands.h"
 #include "embedder.h"
 #include "json_output.h"
+#include "ranking.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct ranked {
-    size_t index; /* of its line, from 0 */
-    cllm_string document;
-    float score;
-} ranked;
 
 /* The documents in the order of the file, while they are read. */
 typedef struct ranking {
@@ -53,13 +48,6 @@ static int take_score(void *user, size_t index, const float *rows, size_t n_rows
     (void)n_rows, (void)n_floats;
     ((ranking *)user)->items[index].score = rows[0];
     return EXIT_SUCCESS;
-}
-
-/* The higher score first; of equals the earlier line. */
-static int compare_ranked(const void *left, const void *right) {
-    const ranked *a = left, *b = right;
-    if (a->score != b->score) return a->score > b->score ? -1 : 1;
-    return a->index < b->index ? -1 : 1;
 }
 
 static int print_ranking(const options *o, const ranking *list) {

@@ -4,22 +4,11 @@
 #include "server/dialects.h"
 #include "server/llama.h"
 
+#include "ranking.h"
 #include "server/write.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct ranked {
-    size_t index; /* of the document in the request */
-    float score;
-} ranked;
-
-/* The higher score first; of equals the earlier document. */
-static int compare_ranked(const void *left, const void *right) {
-    const ranked *a = left, *b = right;
-    if (a->score != b->score) return a->score > b->score ? -1 : 1;
-    return a->index < b->index ? -1 : 1;
-}
 
 /* details: {top_n, is_tei, documents or null} */
 static json_t *result_of(const request *r, const ranked *d) {
@@ -37,7 +26,8 @@ static json_t *ranking_whole(request *r) {
     const size_t n_most = (size_t)json_integer_value(json_object_get(r->details, "top_n"));
     ranked *list = malloc(r->n_choices * sizeof *list);
     json_t *results = list ? json_array() : NULL, *o = json_object();
-    for (size_t i = 0; list && i < r->n_choices; i++) list[i] = (ranked){i, r->outcomes[i].embedding[0]};
+    for (size_t i = 0; list && i < r->n_choices; i++)
+        list[i] = (ranked){.index = i, .score = r->outcomes[i].embedding[0]};
     if (list) qsort(list, r->n_choices, sizeof *list, compare_ranked);
     for (size_t i = 0; list && i < r->n_choices && i < n_most; i++) json_add(&results, result_of(r, &list[i]));
     free(list);

@@ -57,11 +57,11 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
 
 /* ------------------------------------------------------------------------------------------------- choosing */
 
-static void softmax(float *scores, size_t n) {
+void softmax(float *x, size_t n) {
     float max = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) max = scores[i] > max ? scores[i] : max;
-    for (size_t i = 0; i < n; i++) sum += scores[i] = exp_or_zero(scores[i] - max);
-    for (size_t i = 0; i < n; i++) scores[i] = normal_or_zero(scores[i] / sum);
+    for (size_t i = 0; i < n; i++) max = x[i] > max ? x[i] : max;
+    for (size_t i = 0; i < n; i++) sum += x[i] = exp_or_zero(x[i] - max);
+    for (size_t i = 0; i < n; i++) x[i] = normal_or_zero(x[i] / sum);
 }
 
 /* Take the best out: its index; of equals the lowest. ranked: [n], no NaN; -infinity marks what is taken, and at least one

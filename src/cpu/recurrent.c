@@ -29,6 +29,12 @@ static size_t part_floats(const recurrent_config *r) { return r->step_rank + 2 *
 
 static float softplus(float x) { return x > 20 ? x : log1pf(exp_or_zero(x)); }
 
+/* x = silu(gate) * x. The gate is overwritten. */
+static void close_gate(const forward_cpu *f, float *gate, float *x, size_t n) {
+    f->model.kernels->activate(SWIGLU, NULL, gate, x, n);
+    memcpy(x, gate, n * sizeof *x);
+}
+
 /* x / sqrt(sum x^2 + epsilon) * factor. The sum goes over 8 partial sums and a fixed tree. */
 static void scale_to_length(float *x, size_t n, float epsilon, float factor) {
     float sums[8] = {0};
@@ -174,8 +180,7 @@ static void finish_delta(const forward_cpu *f, float *gate, float *x, size_t n) 
         for (size_t i = 0; i < n; i++) x[i] *= sigmoid(gate[i]);
         return;
     }
-    f->model.kernels->activate(SWIGLU, NULL, gate, x, n);
-    memcpy(x, gate, n * sizeof *x);
+    close_gate(f, gate, x, n);
 }
 
 /* One head of a span: of each token what the state should hold under the key and what it does hold differ, and a part of the
@@ -398,8 +403,7 @@ static void mamba_item(void *argument, size_t item, uint32_t thread) {
                                           key + r->state_size, out);
         from = to;
         for (size_t i = 0; i < n; i++) out[i] += w->ssm_d[first + i] * x[i];
-        f->model.kernels->activate(SWIGLU, NULL, gate, out, n);
-        memcpy(out, gate, n * sizeof *out);
+        close_gate(f, gate, out, n);
     }
 }
 

@@ -56,6 +56,13 @@ static void put_array(const char *key, unsigned element_type, size_t count) {
     put_number(count, 8);
 }
 
+/* <0x00> to <0xFF> */
+static inline void put_byte_spellings(void) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (unsigned byte = 0; byte < 256; byte++)
+        put_string((char[]){'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'}, 6);
+}
+
 static inline void put_score(float score) {
     uint32_t bits;
     memcpy(&bits, &score, sizeof bits);
