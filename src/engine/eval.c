@@ -168,7 +168,7 @@ static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uin
     return CLLM_OK;
 }
 
-/* The same of spans that a GPU looks for the next token of. */
+/* The likeliest next token of each span, where a GPU finds it. */
 static cllm_status make_next(cllm_engine *e, uint32_t first, uint32_t end, uint32_t row, uint32_t n_rows,
                              cllm_error *err) {
     int32_t *next = e->tokens; /* which the pass has read */
@@ -282,7 +282,8 @@ static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t
     return ends && span->want != CLLM_WANT_NOTHING;
 }
 
-/* The same of an encoder, which takes whole spans: as many as a batch and the pages have room for, or one that is longer than a batch. */
+/* The next batch of an encoder, which takes whole spans: as many as fit into a batch and the free pages. A span that is longer than a
+ * batch comes alone. Returns the number of spans. */
 static uint32_t fill_encoder_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     uint32_t n = 0, n_pages = 0;
     e->n_rows = 0;
