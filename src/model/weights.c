@@ -354,8 +354,8 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
         needs = (needs & ~(TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps))) | TENSOR_BIT(ffn_gate_up_exps);
     if (c->n_embd_per_layer > 0) needs |= traits->per_layer;
     if (l->form == FORM_PARALLEL_APART) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
-    if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (!layer_attends(l)) return needs;
+    if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (l->index_key_length > 0) needs |= traits->indexer;
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
@@ -406,9 +406,8 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
                                      : bind_norm(b, layer, name, rows, columns, weight, bias);
         break;
     case TENSOR_LINEAR:
-        if (tensor == LAYER_ffn_gate_inp && c->traits->experts & TENSOR_BIT(ffn_gate_inp_norm))
-            *(linear *)field =
-                bind_unscaled(b, layer, name, count, rows, columns, weight, bias); /* .scale is the norm's */
+        if (tensor == LAYER_ffn_gate_inp && c->traits->experts & TENSOR_BIT(ffn_gate_inp_norm)) /* has the .scale */
+            *(linear *)field = bind_unscaled(b, layer, name, count, rows, columns, weight, bias);
         else
             *(linear *)field = apart ? bind_experts_apart(b, layer, name, (uint32_t)count, rows, columns)
                                      : bind_linear(b, layer, name, count, rows, columns, weight, bias);
