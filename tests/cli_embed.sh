@@ -75,7 +75,7 @@ faults() {
     run embed "$stories" -q --pooling rank a
     check 'embed --pooling rank without a classifier' refused 1 'the model cannot rank'
     run rerank "$stories" -q -p a -f "$temporary/long"
-    check 'rerank without a classifier' eval 'exits 1 && one_line && says "the model ranks no documents"'
+    check 'rerank without a classifier' eval 'exits 1 && one_line && says "the model ranks no documents: it has no classifier (cls.output.weight)"'
     awk 'BEGIN { for (i = 0; i < 200000; i++) print "One day there was a girl, and a dog, and a boy who said that it was late." }' >"$temporary/many"
     start embed "$stories" -q -f "$temporary/many"
     await [ -s "$out" ]
@@ -110,6 +110,20 @@ assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b
     awk 'BEGIN { print "a"; for (i = 0; i < 200; i++) printf "b "; print "" }' >"$temporary/long"
     run rerank "$temporary/ranker.gguf" -q -p a -f "$temporary/long"
     check 'rerank: a document that is too long' eval 'exits 1 && one_line && says "the query with line 2 has " && says "the model has 128 positions"'
+    python3 tests/support/make_ranker.py "$shared/families2/bert.gguf" "$temporary/nan.gguf" nan
+    run rerank "$temporary/nan.gguf" -q -p 'Who sat?' -f "$temporary/documents"
+    check 'rerank: scores that are no numbers' refused 1 'the query with line 1: the model computes no finite numbers'
+    run embed "$shared/families2/qwen3-embedding.gguf" -q --pooling none --json 'a dog' && cp "$out" "$temporary/want"
+    run embed "$shared/families2/qwen3-embedding.gguf" -q --json 'a dog' --override qwen3.pooling_type=int:0
+    check 'embed: pooling none of the file' eval 'exits 0 && cmp "$out" "$temporary/want"'
+    printf 'a dog\na cat\n' >"$temporary/two"
+    run embed "$shared/families2/qwen3-embedding.gguf" -q --cosine -f "$temporary/two" --override qwen3.pooling_type=int:0
+    check 'embed --cosine: pooling none of the file' refused 1 '--cosine compares one vector of each text'
+    run embed "$shared/families2/qwen3-embedding.gguf" -q 'a</s>' && cp "$out" "$temporary/want"
+    run embed "$shared/families2/qwen3-embedding.gguf" -q --tokens "$("$program" tokenize "$shared/families2/qwen3-embedding.gguf" --no-special 'a</s>')"
+    check 'embed: nothing is special in a text' cmp "$out" "$temporary/want"
+    run "$stories" -q -p a -n 2 --draft-model "$shared/families2/bert.gguf"
+    check 'an encoder is no draft model' eval 'exits 1 && one_line && says "bert.gguf: --draft-model: a bert model generates no text"'
     for command in "$temporary/ranker.gguf -p a" "chat $temporary/ranker.gguf a" "eval $temporary/ranker.gguf --tokens 1,2" \
         "bench $temporary/ranker.gguf"; do
         run $command
@@ -117,8 +131,29 @@ assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b
     done
 }
 
+# Qwen3-Reranker: the shares of "yes" and "no", of a pair that a template makes. A causal model without the classifier cannot do it.
+answers_yes_or_no() {
+    model=$temporary/yes_no.gguf
+    python3 tests/support/make_ranker.py "$shared/families2/qwen3-embedding.gguf" "$model" yes-no
+    printf 'It rained.\nA dog </s> sat.\n' >"$temporary/documents"
+    run rerank "$model" -q -p 'Who <s> sat?' -f "$temporary/documents"
+    check 'rerank: yes or no' eval 'exits 0 && silent && awk -F "\t" "{ bad = bad || \$2 <= 0 || \$2 >= 1 } END { exit bad || NR != 2 }" "$out"'
+    cp "$out" "$temporary/ranked"
+    # special tokens are the template's own, and not those of the texts
+    pair='The answer is yes or no.
+<Query>: Who <s> sat?
+<Document>: A dog </s> sat.'
+    ids=1,$("$program" tokenize "$model" --no-bos --no-special -p "$pair"),2,$(echo | "$program" tokenize "$model" --no-bos -p -)
+    run embed "$model" -q --pooling rank --tokens "$(echo "$ids" | tr " " ,)"
+    check 'rerank: the share of yes' awk -F '\t' 'NR == FNR { split($0, a, " "); next } $1 == 1 { exit !(a[1] == $2 && a[1] + a[2] > 0.99999) }' "$out" "$temporary/ranked"
+    run rerank "$shared/families2/qwen3-embedding.gguf" -q -p a -f "$temporary/documents"
+    check 'rerank: a causal model without a classifier' eval 'exits 1 && one_line && says "it has no classifier (cls.output.weight)"'
+    run rerank "$shared/families2/qwen3-embedding.gguf" -q -p a -f "$temporary/documents" --override qwen3.pooling_type=int:4
+    check 'rerank: a file that only says so' eval 'exits 1 && one_line && says "qwen3.pooling_type: 4 ranks, and the file has no classifier (cls.output.weight)"'
+}
+
 for name in forms poolings; do group $name "$any"; done
 group faults "$stories"
-group encoders "$shared/families2/qwen3-embedding.gguf"
+for name in encoders answers_yes_or_no; do group $name "$shared/families2/qwen3-embedding.gguf"; done
 
 finish

@@ -52,12 +52,14 @@ check 'after requests of ollama: exit 143' exits 143
 
 # an encoder, with a classifier of our own
 encoder=$shared/families2/bert.gguf
-if [ -r "$encoder" ] && python3 tests/support/make_ranker.py "$encoder" "$temporary/ranker.gguf"; then
+if [ -r "$encoder" ] && python3 tests/support/make_ranker.py "$encoder" "$temporary/ranker.gguf" &&
+    python3 tests/support/make_ranker.py "$encoder" "$temporary/nan.gguf" nan; then
     ends=tokenizer.ggml.add_eos_token=bool:true
-    for kind in embed none rank; do
-        case $kind in embed) pooling=model ;; *) pooling=$kind ;; esac
-        serving "$temporary/ranker.gguf" --pooling $pooling --override $ends
-        adopt python3 tests/serve_embed.py "$url" $kind "$program" "$temporary/ranker.gguf" --override $ends
+    for kind in embed none rank nan; do
+        pooling=$kind model=$temporary/ranker.gguf
+        case $kind in embed) pooling=model ;; nan) pooling=rank model=$temporary/nan.gguf ;; esac
+        serving "$model" --pooling $pooling --override $ends
+        adopt python3 tests/serve_embed.py "$url" $kind "$program" "$model" --override $ends
         serving_ends
         check "after requests to an encoder, $kind: exit 143" exits 143
     done

@@ -1,5 +1,5 @@
 """Vectors and ranks of an encoder with a classifier: serve_embed.py URL KIND PROGRAM MODEL [OPTION...]. KIND is the server's pooling: embed, none
-or rank. What the program itself makes of the texts is compared."""
+or rank, or nan, where scores are no numbers. What the program itself makes of the texts is compared."""
 import json, math, os, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
@@ -30,6 +30,8 @@ def check_vectors():
     check("/v1/embeddings: again the same", ask(url, "/v1/embeddings", {"input": TEXTS})[2]["data"] == answer["data"])
     one = ask(url, "/v1/embeddings", {"input": TEXTS[3]})[2]
     check("/v1/embeddings: alone the same", one["data"][0]["embedding"] == answer["data"][3]["embedding"])
+    n_tokens = lambda text: ask(url, "/v1/embeddings", {"input": text})[2]["usage"]["prompt_tokens"]
+    check("/v1/embeddings: nothing is special in a text", n_tokens("a</s>") > n_tokens("a") + 1)
     status, _, own = ask(url, "/api/embed", {"model": "x", "input": TEXTS})
     check("/api/embed: the program's vectors", status == 200 and len(own["embeddings"]) == len(want) and all(near(a, b) for a, b in zip(own["embeddings"], want)), own)
     refused("a text that is too long", "/v1/embeddings", {"input": "once upon a " * 300}, 400, "tokens")
@@ -43,7 +45,7 @@ def check_vectors():
         "/api/generate": {"model": "x", "prompt": "a"},
     }.items():
         refused(f"{path}: no text", path, body, 400, "writes no text")
-    refused("/rerank: another pooling", "/rerank", {"query": "a", "documents": ["b"]}, 501, "no scores")
+    refused("/rerank: another pooling", "/rerank", {"query": "a", "documents": ["b"]}, 501, "--pooling rank")
 
 
 def check_rows():
@@ -76,7 +78,12 @@ def check_ranks():
     refused("rerank: a document that is no text", "/rerank", {"query": "a", "documents": ["b", 5]}, 400, "documents[1]")
     refused("rerank: top_n 0", "/rerank", body | {"top_n": 0}, 400, "top_n")
     refused("rerank: a document that is too long", "/rerank", {"query": "a", "documents": ["once upon a " * 300]}, 400, "tokens")
+    refused("rerank: and the first one is refused, before others are read", "/rerank", {"query": "a", "documents": ["once upon a " * 300, 5]}, 400, "tokens")
 
 
-{"embed": check_vectors, "none": check_rows, "rank": check_ranks}[kind]()
+def check_no_numbers():
+    refused("rerank: scores that are no numbers", "/rerank", {"query": "a", "documents": TEXTS}, 500, "no finite numbers")
+
+
+{"embed": check_vectors, "none": check_rows, "rank": check_ranks, "nan": check_no_numbers}[kind]()
 done()

@@ -695,6 +695,88 @@ static void latent_keys_and_values_may_be_one_tensor(void **state) {
 
 /* ------------------------------------------------------------------------------------------- damaged tensors */
 
+/* The file without its tokenizer, and with a tensor of ones, of this shape, under a name that it may have already. */
+static const char *write_changed(const cllm_gguf *gguf, const char *name, uint64_t n_columns, uint64_t n_rows) {
+    const uint64_t shape[] = {n_columns, n_rows};
+    const size_t n = (size_t)(n_columns * n_rows);
+    float *ones = malloc(n * sizeof *ones);
+    gguf_builder g;
+    assert_non_null(ones);
+    for (size_t i = 0; i < n; i++) ones[i] = 1;
+    builder_init(&g);
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
+        const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
+        if (strncmp(m->key, "tokenizer.", 10) != 0) builder_copy(&g, m->key, &m->value);
+    }
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
+        if (strcmp(t->name, name) != 0)
+            builder_tensor(&g, t->name, (uint32_t)t->type, t->n_dims, t->shape, t->data, (size_t)t->n_bytes);
+    }
+    builder_tensor(&g, name, QUANT_F32, n_rows > 1 ? 2 : 1, shape, ones, n * sizeof *ones);
+    free(ones);
+    return builder_write(&g, "changed.gguf");
+}
+
+/* Tensors that have the shapes of the keys, and yet do not fit each other. */
+static void lengths_fit_each_other(void **state) {
+    (void)state;
+    if (reference.n_folders < 2) skip();
+    static const struct {
+        const char *model, *tensor;
+        uint64_t n_columns, n_rows;
+        const char *keys[2]; /* overrides */
+        int64_t values[2];
+        const char *message; /* NULL: it loads */
+    } cases[] = {
+        /* a layer without attn_v, whose 4 heads attend to values that are keys of 32 */
+        {"gemma4", "blk.2.attn_output.weight", 128, 64, {".attention.value_length"}, {32}, NULL},
+        {"gemma4",
+         "blk.2.attn_output.weight",
+         64,
+         64,
+         {".attention.value_length"},
+         {16},
+         "blk.2.attn_v.weight: missing, and keys of 32 elements cannot be the values of 16"},
+        /* layers without windows turn half of a head's 16 elements, and their factors are the first of the others' */
+        {"step35", "rope_freqs.weight", 4, 1, {".rope.dimension_count_swa"}, {8}, NULL},
+        {"step35",
+         "rope_freqs.weight",
+         2,
+         1,
+         {".rope.dimension_count_swa"},
+         {4},
+         "rope_freqs.weight: 2 factors for 4 rotated pairs"},
+        /* layers with windows have the factors of the others */
+        {"cohere2", "rope_freqs.weight", 4, 1, {".rope.dimension_count", ".rope.dimension_count_swa"}, {8, 8}, NULL},
+        {"cohere2",
+         "rope_freqs.weight",
+         4,
+         1,
+         {".rope.dimension_count", ".rope.dimension_count_swa"},
+         {8, 16},
+         "rope_freqs.weight: 4 factors for 8 rotated pairs"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        cllm_metadata changes[2];
+        cllm_load_options options = {.overrides = changes};
+        for (; options.n_overrides < 2 && cases[i].keys[options.n_overrides]; options.n_overrides++)
+            changes[options.n_overrides] =
+                (cllm_metadata){.key = cases[i].keys[options.n_overrides],
+                                .value = {.type = CLLM_INT64, .i = cases[i].values[options.n_overrides]}};
+        cllm_model *usual = load_named(cases[i].model), *model = NULL;
+        const char *path = write_changed(cllm_model_gguf(usual), cases[i].tensor, cases[i].n_columns, cases[i].n_rows);
+        cllm_error err;
+        const cllm_status status = cllm_model_load(path, &options, &model, &err);
+        if (!cases[i].message)
+            assert_ok(status, &err);
+        else
+            assert_error(status, &err, CLLM_ERR_FORMAT, cases[i].message);
+        cllm_model_destroy(model);
+        cllm_model_destroy(usual);
+    }
+}
+
 /* The file's own bytes of a tensor's entry: its name, then n_dims and the shape. */
 static unsigned char *entry_of(unsigned char *bytes, size_t n_bytes, const char *name) {
     const size_t length = strlen(name);
@@ -755,10 +837,10 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"mpt", "position_embd."},
         {"mimo2", "attn_sinks."},
     };
-    static const char *const own_output[] = {"qwen2moe", "step35",   "mimo2",      "olmo2",      "olmo3",   "olmoe",
-                                             "dbrx",     "stablelm", "internlm2",  "gpt-oss",    "phi2",    "baichuan",
-                                             "xverse",   "orion",    "dots1",      "minimax-m2", "glm4moe", "gptneox",
-                                             "nemotron", "chatglm",  "kimi-linear"};
+    static const char *const own_output[] = {"qwen2moe", "step35",   "mimo2",       "olmo2",      "olmo3",   "olmoe",
+                                             "dbrx",     "stablelm", "internlm2",   "gpt-oss",    "phi2",    "baichuan",
+                                             "xverse",   "orion",    "dots1",       "minimax-m2", "glm4moe", "gptneox",
+                                             "nemotron", "chatglm",  "kimi-linear", "phimoe"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;
@@ -895,5 +977,6 @@ int main(void) {
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(encoders_only_embed);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(classifiers_give_scores);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(latent_keys_and_values_may_be_one_tensor);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(lengths_fit_each_other);
     return _cmocka_run_group_tests("families", tests, n_tests, NULL, NULL);
 }

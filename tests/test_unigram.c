@@ -7,15 +7,15 @@
 
 /* ------------------------------------------------------------------------------------------ the map */
 
-enum { BLOCK = 256, N_BLOCKS = 8, N_UNITS = BLOCK * N_BLOCKS, MOST_BYTES = 4 + 4 * N_UNITS + 64 };
+enum { BLOCK = 256, N_BLOCKS = 8, N_UNITS = BLOCK * N_BLOCKS, MOST_REPLACEMENTS = 512 };
 
 /* A charsmap under construction. Each unit's children fill a block of their own: the child by byte b is at block + b. */
 typedef struct map_builder {
     uint32_t units[N_UNITS];
     size_t n_blocks;
-    char replacements[64];
+    char replacements[MOST_REPLACEMENTS];
     size_t n_replacement_bytes;
-    unsigned char bytes[MOST_BYTES];
+    unsigned char bytes[4 + 4 * N_UNITS + MOST_REPLACEMENTS];
     size_t n_bytes;
 } map_builder;
 
@@ -37,6 +37,7 @@ static void map_entry(const char *text, const char *replacement) {
     }
     map.units[block_of(&map.units[place], place)] = 1u << 31 | (uint32_t)map.n_replacement_bytes;
     map.units[place] |= 1u << 8;
+    assert_true(map.n_replacement_bytes + strlen(replacement) < MOST_REPLACEMENTS);
     memcpy(map.replacements + map.n_replacement_bytes, replacement, strlen(replacement) + 1);
     map.n_replacement_bytes += strlen(replacement) + 1;
 }
@@ -263,6 +264,22 @@ static void lying_maps_do_no_harm(void **state) {
     unload(&l);
 }
 
+/* A text must not grow without end: a replacement has at most 255 bytes. */
+static void long_replacements_are_no_entries(void **state) {
+    (void)state;
+    vocabulary v = small();
+    for (size_t length = 255; length <= 256; length++) {
+        char replacement[256 + 1] = "a";
+        memset(replacement + 1, '~', length - 1);
+        memset(&map, 0, sizeof map);
+        map_entry("A", replacement);
+        finish_map();
+        loaded l = load_with(&v, put_map);
+        check_pieces(&l, "A", 0, length < 256 ? SPACE "a|<unk>|" : SPACE "|<unk>|");
+        unload(&l);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(best_path_is_taken),
@@ -274,6 +291,7 @@ int main(void) {
         cmocka_unit_test(time_is_linear),
         cmocka_unit_test(damaged_maps_are_refused),
         cmocka_unit_test(lying_maps_do_no_harm),
+        cmocka_unit_test(long_replacements_are_no_entries),
     };
     return cmocka_run_group_tests_name("unigram", tests, NULL, NULL);
 }

@@ -188,7 +188,7 @@ static int make_templates(served_model *m) {
     } else {
         snprintf(m->chat_error, sizeof m->chat_error, "%s cannot chat: %s; --chat-template NAME|FILE gives one",
                  m->name, err.message);
-        note(&m->o, "%s", m->chat_error);
+        if (!cllm_model_get_info(m->run.model)->is_encoder) note(&m->o, "%s", m->chat_error);
         m->chat = NULL;
     }
     return EXIT_SUCCESS;

@@ -82,7 +82,10 @@ static bool take_ranking(request *r, const json_t *body, failure *f) {
     int64_t n_most = INT32_MAX;
     bool returns = false;
     if (cllm_engine_pooling(r->model->run.engine) != CLLM_POOLING_RANK)
-        return refuse(f, 501, NULL, "reranking is not supported by this model: it gives no scores to documents");
+        return refuse(f, 501, NULL, "reranking is not supported by this model: %s",
+                      cllm_model_get_info(r->model->run.model)->n_scores > 0
+                          ? "the server makes vectors with it, and no scores (--pooling rank)"
+                          : "it has no classifier (cls.output.weight)");
     if (!field_array(body, name, &documents, f) || !field_whole(body, "top_n", 1, INT32_MAX, &n_most, f) ||
         !field_bool(body, is_tei ? "return_text" : "return_documents", &returns, f))
         return false;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { DECODED_APART = 16 /* tokens: as many are replayed at most after one was taken back */ };
+
 static uint32_t slot_of(const cllm_sequence *s, uint32_t number) {
     return (uint32_t)(s - s->engine->sequences) * STATES_PER_SEQUENCE + number;
 }
@@ -43,13 +45,14 @@ uint32_t states_begin(cllm_sequence *s) {
     return s->states[states_find(s, s->length)].length;
 }
 
-/* A call may be taken back to its beginning, and a long one by as many tokens as a batch has: from there on a state stays. Otherwise
- * a pass overwrites it, and one before it is still there if the pass fails. */
+/* A call of several tokens may be taken back to its beginning, and a long one by as many tokens as a batch has: from there on a state
+ * stays. Otherwise a pass overwrites it, which is less to read and write, and one before it is still there if the pass fails. */
 void states_plan(cllm_sequence *s, forward_span *span) {
+    const bool decodes = s->span->count == 1;
     const uint32_t from = states_find(s, s->next);
     const uint32_t before = s->next > 0 ? states_find(s, s->next - 1) : STATES_PER_SEQUENCE;
-    const bool stays = s->next == s->first || before == STATES_PER_SEQUENCE ||
-                       s->next - s->states[before].length >= s->engine->n_batch;
+    const bool stays = (s->next == s->first && !decodes) || before == STATES_PER_SEQUENCE ||
+                       s->next - s->states[before].length >= (decodes ? DECODED_APART : s->engine->n_batch);
     const bool has_both = span->n_replayed > 0 && span->n_replayed < span->n_rows;
     const uint32_t to = has_both || stays ? take(s, from, from) : from;
     span->state_from = slot_of(s, from);

@@ -1,6 +1,7 @@
-"""Random texts for tokenizers: random_texts.py SEED COUNT FILE [simple] writes COUNT texts with a byte 1E between them: words of many
+"""Random texts for tokenizers: random_texts.py SEED COUNT FILE [simple] [CHARACTERS] writes COUNT texts with a byte 1E between them: words of many
 languages, runs of spaces and line feeds, numbers, code, marks and any other characters, and pieces of FILE. "simple": without the
-characters that BERT takes apart and llama.cpp otherwise: Hangul, marks that take room of their own, and what the Unicode of this Python lacks."""
+characters that BERT takes apart and llama.cpp otherwise: Hangul, marks that take room of their own, and what the Unicode of this Python lacks.
+CHARACTERS are left out, too."""
 import random
 import sys
 import unicodedata
@@ -35,8 +36,8 @@ def main():
     draw = random.Random(int(sys.argv[1]))
     lines = open(sys.argv[3], encoding="utf-8").read().split("\n")
     texts = ["".join(word(draw, lines) + draw.choice(BLANKS) for _ in range(draw.randrange(1, 25))) for _ in range(int(sys.argv[2]))]
-    simple = sys.argv[4:] == ["simple"]
-    texts = ["".join(c for c in text if c != "\x1e" and not (simple and is_hard(c))) for text in texts]
+    simple, without = "simple" in sys.argv[4:], "\x1e" + "".join(word for word in sys.argv[4:] if word != "simple")
+    texts = ["".join(c for c in text if c not in without and not (simple and is_hard(c))) for text in texts]
     sys.stdout.buffer.write("\x1e".join(texts).encode())
 
 
