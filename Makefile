@@ -54,6 +54,7 @@ TEST_SOURCES    := $(wildcard tests/test_*.c tests/check_kernels.c)
 # Programs that shell tests run, or people.
 TOOL_SOURCES    := tests/print_kernel_text.c tests/run_kernels.c tests/time_gpu.c tests/write_by_grammar.c tests/maskbench.c tests/print_tokens.c
 SUPPORT_SOURCES := $(wildcard tests/support/*.c)
+KERNEL_TESTS    := $(wildcard tests/kernels/*.c)
 FUZZ_SOURCES    := $(wildcard tests/fuzz/fuzz_*.c)
 object           = $(patsubst %.c,$(BUILD)/obj/%.o,$(1))
 LIB_OBJECTS     := $(foreach kernels,$(KERNELS),$(KERNEL_PARTS:%=$(BUILD)/obj/$(kernels).%.o)) \
@@ -193,7 +194,7 @@ $(call object,programs/line_input.c): OBJECT_FLAGS = $(shell pkg-config --cflags
 PROGRAM_LIBS += $(shell pkg-config --libs libedit)
 endif
 $(call object,tests/fuzz/fuzz_request.c tests/fuzz/fuzz_http.c): OBJECT_FLAGS = $(shell pkg-config --cflags jansson) $(SERVER_FLAGS) -Iprograms
-$(call object,$(TEST_SOURCES) $(TOOL_SOURCES)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
+$(call object,$(TEST_SOURCES) $(TOOL_SOURCES) $(KERNEL_TESTS)) $(SUPPORT_OBJECTS): OBJECT_FLAGS = -Itests \
     $(call need,cmocka,libcmocka-dev,make test,test)$(shell pkg-config --cflags cmocka)
 
 # Regular expressions to compare pre-tokenizers with; without the library that test is skipped.
@@ -258,11 +259,11 @@ $(BUILD)/try_driver: $(call object,tests/lookalike/try_driver.c $(addprefix src/
     $(BUILD)/obj/kernel_text.o $(METAL_OBJECTS)
 	$(LINK) $^ $(LIBS) -o $@
 
-$(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c tests/avx512_model/dispatch.c) $(AVX512_MODEL) \
+$(BUILD)/check_avx512_model: $(call object,tests/check_kernels.c $(KERNEL_TESTS) tests/avx512_model/dispatch.c) $(AVX512_MODEL) \
     $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
-$(BUILD)/check_kernels: $(BUILD)/obj/tests/check_kernels.o $(SUPPORT_OBJECTS) $(BUILD)/internal.a
+$(BUILD)/check_kernels: $(call object,tests/check_kernels.c $(KERNEL_TESTS)) $(SUPPORT_OBJECTS) $(BUILD)/internal.a
 	$(LINK) $^ $(shell pkg-config --libs cmocka) $(LIBS) -o $@
 
 # Stand-ins for NVIDIA's libraries, for tests on hosts without a GPU: LD_LIBRARY_PATH=$(BUILD)/lookalike_cuda. Beside
@@ -409,5 +410,5 @@ FORCE:
 .PHONY: all tests test test-long stage lookalike threads arm check-format format fuzz install uninstall clean help FORCE
 .SECONDARY:
 -include $(patsubst %.o,%.d,$(LIB_OBJECTS) $(PROGRAM_OBJECTS) $(SUPPORT_OBJECTS) $(AVX512_MODEL) \
-    $(call object,$(TEST_SOURCES) $(TOOL_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c \
+    $(call object,$(TEST_SOURCES) $(KERNEL_TESTS) $(TOOL_SOURCES) $(FUZZ_SOURCES) tests/avx512_model/dispatch.c \
     tests/lookalike/fibers.c $(wildcard tests/lookalike_cuda/*.c)))

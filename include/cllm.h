@@ -358,6 +358,12 @@ CLLM_API cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer
                                                  size_t n_parts, int flags, int32_t **tokens, size_t *count,
                                                  cllm_error *err);
 
+/* The ids of two texts in one, as models that rank documents read them: by the file's template for it (tokenizer.chat_template.rerank),
+ * else with the tokens that the vocabulary has around two texts and between them. No special token is found in either text.
+ * tokens, errors: as cllm_tokenizer_encode has them. */
+CLLM_API cllm_status cllm_tokenizer_encode_pair(const cllm_tokenizer *tokenizer, cllm_string query,
+                                                cllm_string document, int32_t **tokens, size_t *count, cllm_error *err);
+
 /* The vocabulary's own spelling of a token, as it stands in the file. id: 0..n_vocab-1, else an empty string. */
 CLLM_API cllm_string cllm_tokenizer_piece(const cllm_tokenizer *tokenizer, int32_t id);
 

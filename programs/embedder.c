@@ -9,7 +9,6 @@
 #include <string.h>
 
 enum {
-    PAGE = 256,        /* positions that the keys and values of a text take at once */
     MOST_AT_ONCE = 16, /* texts of a model that keeps keys and values of them, */
     MOST_ENCODED = 64, /* and of one that keeps none */
 };
@@ -48,7 +47,6 @@ bool next_line(const input *in, size_t *at, cllm_string *line) {
 
 static size_t begin_of(const token_texts *texts, size_t i) { return i > 0 ? texts->ends[i - 1] : 0; }
 static size_t length_of(const token_texts *texts, size_t i) { return texts->ends[i] - begin_of(texts, i); }
-static uint32_t pages_of(size_t length) { return (uint32_t)((length + PAGE - 1) / PAGE); }
 
 /* All texts at work. */
 typedef struct embedder {

@@ -434,9 +434,6 @@ static void describe_device(const run *r) {
     fputc('\n', stderr);
 }
 
-/* Positions that sequences of n_ctx take: pages are taken whole. */
-static uint32_t whole_pages(uint32_t n_ctx) { return (n_ctx + 255) / 256 * 256; }
-
 int run_start(run *r, uint64_t n_ctx) {
     const options *o = r->o;
     cllm_engine_options engine = {
@@ -450,7 +447,7 @@ int run_start(run *r, uint64_t n_ctx) {
         .gpu_layers = o->gpu_layers == AS_MANY_AS_FIT ? 0 : (uint32_t)o->gpu_layers,
         .n_sequences = r->n_sequences,
         .n_positions = r->n_positions       ? r->n_positions
-                       : r->n_sequences > 1 ? r->n_sequences * whole_pages((uint32_t)n_ctx)
+                       : r->n_sequences > 1 ? r->n_sequences * pages_of(n_ctx) * PAGE
                                             : 0,
         .cache_bytes = r->cache_bytes,
         .pooling = r->pooling,

@@ -97,6 +97,10 @@ void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader);
 
 cllm_pooling pooling_of(const char *name); /* of --pooling */
 
+/* A sequence takes the engine's positions in pages of so many. */
+enum { PAGE = 256 };
+static inline uint32_t pages_of(size_t length) { return (uint32_t)((length + PAGE - 1) / PAGE); }
+
 /* A model at work, as the options want it. */
 typedef struct run {
     const options *o;

@@ -2,16 +2,10 @@
 #include "commands.h"
 #include "embedder.h"
 #include "json_output.h"
-#include "pair.h"
+#include "ranking.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct ranked {
-    size_t index; /* of its line, from 0 */
-    cllm_string document;
-    float score;
-} ranked;
 
 /* The documents in the order of the file, while they are read. */
 typedef struct ranking {
@@ -33,6 +27,7 @@ static int add_document(ranking *list, cllm_string document) {
 }
 
 static int read_pairs(const run *r, const input *in, ranking *list, token_texts *texts) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     const cllm_string query = {r->o->prompt, strlen(r->o->prompt)};
     cllm_string line;
     int status = EXIT_SUCCESS;
@@ -40,7 +35,7 @@ static int read_pairs(const run *r, const input *in, ranking *list, token_texts 
         int32_t *tokens = NULL;
         size_t count;
         cllm_error err;
-        if (pair_encode(r->model, query, line, &tokens, &count, &err) != CLLM_OK)
+        if (cllm_tokenizer_encode_pair(tokenizer, query, line, &tokens, &count, &err) != CLLM_OK)
             return fail("line %zu: %s", list->count + 1, err.message);
         status = token_texts_add(texts, tokens, count);
         if (status == EXIT_SUCCESS) status = add_document(list, line);
@@ -53,13 +48,6 @@ static int take_score(void *user, size_t index, const float *rows, size_t n_rows
     (void)n_rows, (void)n_floats;
     ((ranking *)user)->items[index].score = rows[0];
     return EXIT_SUCCESS;
-}
-
-/* The higher score first; of equals the earlier line. */
-static int compare_ranked(const void *left, const void *right) {
-    const ranked *a = left, *b = right;
-    if (a->score != b->score) return a->score > b->score ? -1 : 1;
-    return a->index < b->index ? -1 : 1;
 }
 
 static int print_ranking(const options *o, const ranking *list) {

@@ -444,6 +444,54 @@ static void test_white_space_beside_special_tokens(void **state) {
     unload(&l);
 }
 
+/* ------------------------------------------------------------------------------------------- pairs */
+
+static void put_ends(gguf_builder *g) {
+    builder_u32(g, "tokenizer.ggml.bos_token_id", 256 + N_HELLO);
+    builder_u32(g, "tokenizer.ggml.eos_token_id", 257 + N_HELLO);
+    builder_u32(g, "tokenizer.ggml.seperator_token_id", 257 + N_HELLO);
+    builder_bool(g, "tokenizer.ggml.add_bos_token", 1);
+    builder_bool(g, "tokenizer.ggml.add_eos_token", 1);
+}
+
+static void put_no_separator(gguf_builder *g) {
+    put_ends(g);
+    builder_bool(g, "tokenizer.ggml.add_sep_token", 0);
+}
+
+static void put_wrong_separator(gguf_builder *g) {
+    builder_u32(g, "tokenizer.ggml.seperator_token_id", 100000);
+    builder_bool(g, "tokenizer.ggml.add_sep_token", 1);
+}
+
+static void put_template(gguf_builder *g) {
+    put_ends(g);
+    builder_string(g, "tokenizer.chat_template.rerank", "<s>{document}w{query}{other}</s>");
+}
+
+static void test_pairs(void **state) {
+    (void)state;
+    static const struct {
+        const char *pre;
+        void (*keys)(gguf_builder *g);
+        const char *pair; /* of "he" and "</s>ll", which is a text */
+    } cases[] = {
+        {"roberta-bpe", put_ends, "<s>|he|</s>|</s>|<|/|s|>|ll|</s>|"},
+        {"roberta-bpe", put_no_separator, "<s>|he|</s>|<|/|s|>|ll|</s>|"},
+        {"gpt-2", put_ends, "<s>|he|</s>|<|/|s|>|ll|</s>|"},
+        {"gpt-2", put_wrong_separator, "he|<|/|s|>|ll|"},
+        {"roberta-bpe", put_template, "<s>|<|/|s|>|ll|w|he|{|o|t|he|r|}|</s>|"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        vocabulary v = byte_level(cases[i].pre, hello, N_HELLO);
+        add(&v, "<s>", 0, CONTROL);
+        add(&v, "</s>", 0, CONTROL);
+        loaded l = load_with(&v, cases[i].keys);
+        assert_string_equal(pair_pieces(&l, "he", "</s>ll"), cases[i].pair);
+        unload(&l);
+    }
+}
+
 /* ------------------------------------------------------------------------------------------- and back */
 
 static void test_round_trip(void **state) {
@@ -618,6 +666,7 @@ int main(void) {
         cmocka_unit_test(test_what_ends_a_text),
         cmocka_unit_test(test_an_array_of_end_tokens),
         cmocka_unit_test(test_white_space_beside_special_tokens),
+        cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_round_trip_of_real_vocabularies),
         cmocka_unit_test(test_time_is_n_log_n),

@@ -318,14 +318,15 @@ static void layers_are_mixtures_as_the_family_says(void **state) {
     const model_config llama4 =
         config_of(&(config_case){"llama4", 5, {MIXTURE, {"interleave_moe_layer_step", 'u', 2, NULL}}});
     for (uint32_t i = 0; i < 5; i++) {
-        assert_int_equal(llama4.layers[i].has_experts, i % 2 == 1);
+        assert_int_equal(llama4.layers[i].network, i % 2 == 1 ? NETWORK_EXPERTS : NETWORK_DENSE);
         assert_int_equal(llama4.layers[i].rope_dimension_count > 0, i != 3);
     }
     assert_int_equal(llama4.n_ff_shared, 1024); /* there is one, as long as the others */
     assert_near((double)llama4.attention_temperature, 0.1);
     const model_config mimo2 =
         config_of(&(config_case){"mimo2", 2, {MIXTURE, {"blk.1.ffn_gate_inp.weight", 't', 0, NULL}}});
-    assert_true(!mimo2.layers[0].has_experts && mimo2.layers[1].has_experts);
+    assert_int_equal(mimo2.layers[0].network, NETWORK_DENSE);
+    assert_int_equal(mimo2.layers[1].network, NETWORK_EXPERTS);
     const model_config cohere = config_of(&(config_case){"cohere2moe",
                                                          5,
                                                          {MIXTURE,
@@ -474,7 +475,7 @@ static void both_halves_may_carry_a_token(void **state) {
         assert_int_equal(c->recurrent.n_heads, 512 / 64);
         assert_int_equal((c->recurrent.kernel - 1) * c->recurrent.n_channels, 2 * 512);
         assert_int_equal(c->layers[1].mixer, MIXER_RECURRENT);
-        assert_true(c->layers[1].has_network);
+        assert_int_equal(c->layers[1].network, NETWORK_DENSE);
     }
 }
 
@@ -597,6 +598,9 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"expert_group_count", 'u', 3, NULL}}},
          CLLM_ERR_FORMAT,
          "deepseek2.expert_group_count: 3 groups do not divide the 8"},
+        {{"gemma4", 2, {{"attention.key_length", 'u', 64, NULL}, {"attention.value_length", 'u', 32, NULL}}},
+         CLLM_ERR_FORMAT,
+         "blk.0.attn_v.weight: missing, and keys of 64 elements cannot be the values of 32"},
         {{"deepseek32", 2, {LATENT}}, CLLM_ERR_FORMAT, "deepseek32.attention.indexer.head_count: key is missing"},
         {{"deepseek32", 2, {INDEXED(0, 64, 100)}}, CLLM_ERR_FORMAT, "indexer.head_count: 0 is not between 1 and 65536"},
         {{"deepseek32", 2, {INDEXED(8, 64, 0)}}, CLLM_ERR_FORMAT, "attention.indexer.top_k: 0 is not between"},
@@ -767,7 +771,7 @@ static void layers_of_encoders_alternate(void **state) {
         {{"expert_count", 'u', 8, NULL}, {"expert_used_count", 'u', 2, NULL}, {"moe_every_n_layers", 'u', 2, NULL}}});
     for (uint32_t i = 0; i < 5; i++) {
         assert_int_equal(modern.layers[i].windowed, i % 3 != 0);
-        assert_int_equal(nomic.layers[i].has_experts, i % 2 == 1);
+        assert_int_equal(nomic.layers[i].network, i % 2 == 1 ? NETWORK_EXPERTS : NETWORK_DENSE);
     }
     assert_int_equal(modern.activation, GEGLU_ERF);
     assert_int_equal(config_of(&(config_case){"modern-bert", 5, {{"hidden_activation", 's', 0, "silu"}}}).activation,
@@ -803,9 +807,66 @@ static void blocks_that_draft_are_no_layers(void **state) {
     assert_int_equal(config_of(&(config_case){"llama", 4, {{0}}}).n_layers, 4);
 }
 
+/* Each of 2 layers. */
+static void assert_forms(const config_case *of, layer_form first, layer_form second) {
+    const model_config config = config_of(of);
+    assert_int_equal(config.layers[0].form, first);
+    assert_int_equal(config.layers[1].form, second);
+}
+
+static void the_form_of_a_layer_is_said(void **state) {
+    (void)state;
+    assert_forms(&(config_case){"llama", 2, {{0}}}, FORM_SERIAL, FORM_SERIAL);
+    assert_forms(&(config_case){"bert", 2, {{0}}}, FORM_NORMED_SUMS, FORM_NORMED_SUMS);
+    assert_forms(&(config_case){"phi2", 2, {{"blk.1.ffn_norm.weight", 't', 0, NULL}}}, FORM_PARALLEL, FORM_PARALLEL);
+    assert_forms(&(config_case){"stablelm", 2, {{"blk.1.ffn_norm.weight", 't', 0, NULL}}}, FORM_PARALLEL, FORM_SERIAL);
+    assert_forms(&(config_case){"falcon", 2, {{"blk.1.attn_norm_2.weight", 't', 0, NULL}}}, FORM_PARALLEL,
+                 FORM_PARALLEL_APART);
+    assert_forms(&(config_case){"jina-bert-v2", 2, {{"blk.1.attn_norm_2.weight", 't', 0, NULL}}}, FORM_NORMED_SUMS,
+                 FORM_NORMED_SUMS);
+    assert_forms(&(config_case){"gptneox", 2, {{"use_parallel_residual", 'b', 1, NULL}}}, FORM_PARALLEL_APART,
+                 FORM_PARALLEL_APART);
+    assert_forms(&(config_case){"gptneox", 2, {{"use_parallel_residual", 'b', 0, NULL}}}, FORM_SERIAL, FORM_SERIAL);
+}
+
+static void keys_are_values_where_the_file_has_none(void **state) {
+    (void)state;
+    const model_config gemma = config_of(
+        &(config_case){"gemma4", 3, {{"blk.0.attn_v.weight", 't', 0, NULL}, {"blk.2.attn_qkv.weight", 't', 0, NULL}}});
+    assert_true(!gemma.layers[0].values_are_keys && gemma.layers[1].values_are_keys &&
+                !gemma.layers[2].values_are_keys);
+    assert_false(config_of(&(config_case){"llama", 3, {{0}}}).layers[1].values_are_keys);
+}
+
+/* What forward passes take from one trait and weights from another agrees in every row. */
+static void rows_agree_with_themselves(void **state) {
+    (void)state;
+    char names[4096];
+    family_names(names, sizeof names);
+    assert_true(strlen(names) + 1 < sizeof names);
+    for (const char *name = strtok(names, " "); name; name = strtok(NULL, " ")) {
+        const model_traits *t = family_find(name);
+        const bool gated = activation_has_gate(t->activation);
+        const bool parallel = t->form == FORM_PARALLEL, sums = t->form == FORM_NORMED_SUMS;
+        const tensor_set sum_norms = TENSOR_BIT(attn_output_norm) | TENSOR_BIT(layer_output_norm);
+        const tensor_set network_norms = TENSOR_BIT(ffn_norm) | TENSOR_BIT(post_ffw_norm);
+        if (t->dense && gated != (t->gate_in_up || t->dense & TENSOR_BIT(ffn_gate))) fail_msg("%s: dense", name);
+        if (t->experts && gated != !!(t->experts & TENSOR_BIT(ffn_gate_exps))) fail_msg("%s: experts", name);
+        if (t->shared && gated != !!(t->shared & TENSOR_BIT(ffn_gate_shexp))) fail_msg("%s: shared experts", name);
+        if (t->experts && !(t->experts & TENSOR_BIT(ffn_gate_inp))) fail_msg("%s: experts without a router", name);
+        if ((t->tensors & sum_norms) != (sums ? sum_norms : 0)) fail_msg("%s: norms of sums", name);
+        if ((parallel || sums) && t->tensors & network_norms) fail_msg("%s: norms of the network", name);
+        if (t->form == FORM_SERIAL && t->tensors && !t->one_part_layers && !(t->tensors & network_norms))
+            fail_msg("%s: the network has no norm", name);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(blocks_that_draft_are_no_layers),
+        cmocka_unit_test(the_form_of_a_layer_is_said),
+        cmocka_unit_test(keys_are_values_where_the_file_has_none),
+        cmocka_unit_test(rows_agree_with_themselves),
         cmocka_unit_test(the_file_may_name_the_pooling),
         cmocka_unit_test(layers_of_encoders_alternate),
         cmocka_unit_test(windows_follow_the_familys_rhythm),

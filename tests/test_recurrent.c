@@ -457,16 +457,32 @@ static void states_are_planned(void **state) {
     const uint64_t two = cllm_engine_plan(b.s->engine)->states;
     /* 3 layers of 3 inputs of 192 channels, and 4 heads of 24 times 24, 3 times for each of 2 sequences */
     assert_int_equal(two, (uint64_t)2 * 3 * 3 * (3 * 192 + 4 * 24 * 24) * sizeof(float));
-    const cllm_engine_options options = {.n_ctx = 128, .n_sequences = 4, .device = "opencl"};
-    cllm_engine *engine = NULL;
+    const cllm_engine_options options = {.n_ctx = 128, .n_sequences = 4};
     cllm_memory_plan plan;
     cllm_gguf *gguf;
     assert_ok(cllm_gguf_open(shared_file("families2/qwen35.gguf"), NULL, &gguf, &err), &err);
     assert_ok(cllm_plan_memory(gguf, &options, &plan, &err), &err);
     assert_int_equal(plan.states, 2 * two);
     cllm_gguf_close(gguf);
-    if (cllm_engine_create(b.model, &options, &engine, &err) != CLLM_OK && !strstr(err.message, "not"))
-        assert_non_null(strstr(err.message, "recurrent layers"));
+    close_bench(&b);
+}
+
+/* The model is looked at before the device, so that none is needed here. */
+static void a_gpu_leaves_states_to_the_cpu(void **state) {
+    (void)state;
+    bench b;
+    cllm_error err;
+    if (!open_bench(&b, "qwen35", NULL, NULL)) skip();
+    cllm_engine_options options = {.n_ctx = 128, .device = "opencl"};
+    cllm_engine *engine = NULL;
+    assert_int_equal(cllm_engine_create(b.model, &options, &engine, &err), CLLM_ERR_DEVICE);
+    assert_non_null(strstr(err.message, "recurrent layers"));
+    assert_null(engine);
+    options.device = "auto";
+    assert_ok(cllm_engine_create(b.model, &options, &engine, &err), &err);
+    assert_non_null(strstr(cllm_engine_device_note(engine), "recurrent layers"));
+    assert_int_equal(cllm_engine_plan(engine)->n_gpu_layers, 0);
+    assert_int_equal(2 * cllm_engine_plan(engine)->states, cllm_engine_plan(b.s->engine)->states);
     cllm_engine_destroy(engine);
     close_bench(&b);
 
@@ -488,6 +504,7 @@ int main(void) {
         cmocka_unit_test(a_call_that_was_cancelled_leaves_the_state_of_its_last_batch),
         cmocka_unit_test(older_forms_have_the_same_bits),
         cmocka_unit_test(states_are_planned),
+        cmocka_unit_test(a_gpu_leaves_states_to_the_cpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

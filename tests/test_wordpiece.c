@@ -97,12 +97,20 @@ static void pieces_have_their_texts(void **state) {
     unload(&l);
 }
 
+static void pairs_stand_between_marks(void **state) {
+    (void)state;
+    loaded l = small();
+    assert_string_equal(pair_pieces(&l, "the a", "una"), "[CLS]|" SPACE "the|" SPACE "a|[SEP]|" SPACE "una|[SEP]|");
+    assert_string_equal(pair_pieces(&l, "", ""), "[CLS]|[SEP]|[SEP]|");
+    assert_string_equal(pair_pieces(&l, "[SEP]", "a"), "[CLS]|[UNK]|[UNK]|[UNK]|[SEP]|" SPACE "a|[SEP]|"); /* a text */
+    unload(&l);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(reference_of_bge),
-        cmocka_unit_test(words_are_cut_greedily),
-        cmocka_unit_test(long_words_are_unknown),
-        cmocka_unit_test(pieces_have_their_texts),
+        cmocka_unit_test(reference_of_bge),          cmocka_unit_test(words_are_cut_greedily),
+        cmocka_unit_test(long_words_are_unknown),    cmocka_unit_test(pieces_have_their_texts),
+        cmocka_unit_test(pairs_stand_between_marks),
     };
     return cmocka_run_group_tests_name("wordpiece", tests, NULL, NULL);
 }

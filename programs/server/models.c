@@ -211,7 +211,7 @@ static cllm_status find_sizes(const options *o, const cllm_gguf *gguf, context_s
         n_all = plan.n_ctx;
     }
     const bool unified = o->kv_unified || !is_given(o, "parallel");
-    const uint64_t n = unified ? n_all : (n_all / o->parallel + PAGE - 1) / PAGE * PAGE; /* whole pages */
+    const uint64_t n = unified ? n_all : (uint64_t)pages_of(n_all / o->parallel) * PAGE;
     *sizes = (context_sizes){n_all, n > 0 ? (uint32_t)n : PAGE, unified};
     return CLLM_OK;
 }

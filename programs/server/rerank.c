@@ -4,23 +4,11 @@
 #include "server/dialects.h"
 #include "server/llama.h"
 
-#include "pair.h"
+#include "ranking.h"
 #include "server/write.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-typedef struct ranked {
-    size_t index; /* of the document in the request */
-    float score;
-} ranked;
-
-/* The higher score first; of equals the earlier document. */
-static int compare_ranked(const void *left, const void *right) {
-    const ranked *a = left, *b = right;
-    if (a->score != b->score) return a->score > b->score ? -1 : 1;
-    return a->index < b->index ? -1 : 1;
-}
 
 /* details: {top_n, is_tei, documents or null} */
 static json_t *result_of(const request *r, const ranked *d) {
@@ -38,7 +26,8 @@ static json_t *ranking_whole(request *r) {
     const size_t n_most = (size_t)json_integer_value(json_object_get(r->details, "top_n"));
     ranked *list = malloc(r->n_choices * sizeof *list);
     json_t *results = list ? json_array() : NULL, *o = json_object();
-    for (size_t i = 0; list && i < r->n_choices; i++) list[i] = (ranked){i, r->outcomes[i].embedding[0]};
+    for (size_t i = 0; list && i < r->n_choices; i++)
+        list[i] = (ranked){.index = i, .score = r->outcomes[i].embedding[0]};
     if (list) qsort(list, r->n_choices, sizeof *list, compare_ranked);
     for (size_t i = 0; list && i < r->n_choices && i < n_most; i++) json_add(&results, result_of(r, &list[i]));
     free(list);
@@ -68,6 +57,7 @@ static cllm_string string_of(const json_t *text) {
 
 static bool add_pairs(request *r, const json_t *query, const char *name, const json_t *documents, json_t *texts,
                       failure *f) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model->run.model);
     const json_t *document;
     size_t i;
     json_array_foreach(documents, i, document) {
@@ -77,7 +67,7 @@ static bool add_pairs(request *r, const json_t *query, const char *name, const j
         cllm_error err;
         if (!json_is_string(text)) return refuse(f, 400, name, "%s[%zu]: a text is wanted here", name, i);
         if (texts && json_array_append(texts, (json_t *)text) != 0) return refuse_memory(f);
-        if (pair_encode(r->model->run.model, string_of(query), string_of(text), &tokens, &count, &err) != CLLM_OK)
+        if (cllm_tokenizer_encode_pair(tokenizer, string_of(query), string_of(text), &tokens, &count, &err) != CLLM_OK)
             return refuse(f, 400, name, "%s[%zu]: %s", name, i, err.message);
         if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
         if (count > r->model->n_ctx) return refuse_length(f, count, r->model->n_ctx); /* before there are thousands */

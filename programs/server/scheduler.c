@@ -110,20 +110,18 @@ static void enqueue(scheduler *s, request *r, size_t n) {
 
 /* ------------------------------------------------------------------------------------------------- slots */
 
-static uint32_t n_pages(size_t n_tokens) { return (uint32_t)((n_tokens + PAGE - 1) / PAGE); }
-
 /* Do pages for so many tokens remain, beside what those that run will need for their prompts and next tokens? What no sequence holds the cache
  * gives up. */
 static bool has_pages(const scheduler *s, size_t n_tokens) {
-    uint32_t n = cllm_engine_stats(s->engine).pages_held + n_pages(n_tokens);
+    uint32_t n = cllm_engine_stats(s->engine).pages_held + pages_of(n_tokens);
     for (size_t i = 0; i < s->n_running; i++) {
         const slot *at = &s->slots[s->order[i]];
         if (at->gave_way) continue;
         const uint32_t length = cllm_sequence_length(at->choice->sequence);
         const bool copies = length % PAGE != 0 && length == at->choice->n_adopted;
-        n += n_pages(at->choice->tokens.count + 1) - n_pages(length) + copies;
+        n += pages_of(at->choice->tokens.count + 1) - pages_of(length) + copies;
     }
-    return n <= n_pages(s->model->n_positions);
+    return n <= pages_of(s->model->n_positions);
 }
 
 static bool somebody_gave_way(const scheduler *s) {

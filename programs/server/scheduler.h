@@ -8,8 +8,6 @@
 
 #include "server/request.h"
 
-enum { PAGE = 256 }; /* positions: of cllm_engine_options.n_positions */
-
 typedef struct scheduler scheduler;
 
 scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_queued); /* NULL: out of memory */

@@ -2,8 +2,6 @@
  * Before it on the road: the rows of the last layer, which the engine has pooled. After it: the caller. */
 #include "cpu/steps.h"
 
-#include "base/exponential.h"
-
 #include <math.h>
 #include <string.h>
 
@@ -21,7 +19,7 @@ bool forward_cpu_dense(forward_cpu *f, const float *x, float *out) {
     forward_vectors *from = &f->buffers.pooled[0], *to = &f->buffers.pooled[1];
     memcpy(from->floats, x, c->n_embd * sizeof *x);
     for (size_t i = 0; i < 2; i++) {
-        if (!f->model.weights->dense[i].w.data) continue;
+        if (c->dense_lengths[i] == 0) continue;
         run_linear(f, &f->model.weights->dense[i], from, to);
         forward_vectors *last = to;
         to = from;
@@ -29,13 +27,6 @@ bool forward_cpu_dense(forward_cpu *f, const float *x, float *out) {
     }
     memcpy(out, from->floats, c->n_embd_out * sizeof *out);
     return !f->stopped;
-}
-
-static void softmax(float *x, size_t n) {
-    float max = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) max = x[i] > max ? x[i] : max;
-    for (size_t i = 0; i < n; i++) sum += x[i] = exp_or_zero(x[i] - max);
-    for (size_t i = 0; i < n; i++) x[i] /= sum;
 }
 
 bool forward_cpu_classify(forward_cpu *f, const float *x, float *scores) {

@@ -123,7 +123,7 @@ static void store_keys_values(const forward_cpu *f, size_t b) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     float *keys = f->buffers.keys + b * l->n_kv_heads * l->key_length;
     float *values = f->buffers.values + b * l->n_kv_heads * l->value_length;
-    if (!w->attn_v.w.data) memcpy(values, keys, (size_t)l->n_kv_heads * l->value_length * sizeof *values);
+    if (l->values_are_keys) memcpy(values, keys, (size_t)l->n_kv_heads * l->value_length * sizeof *values);
     clamp_floats(values, f->model.config->projection_limit, (size_t)l->n_kv_heads * l->value_length);
     prepare_heads(f, &w->attn_k_norm, keys, l->n_kv_heads);
     for (uint32_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
@@ -257,7 +257,7 @@ static void make_latent_queries_keys(forward_cpu *f) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const bool compressed = w->attn_q_a.w.data;
+    const bool compressed = c->q_rank > 0;
     product first[] = {
         compressed ? product_of(&w->attn_q_a, 0, &f->buffers.normed, 0, f->all.count, f->buffers.compressed.floats)
                    : product_of(&w->attn_q, 0, &f->buffers.normed, 0, f->all.count, f->buffers.queries),
@@ -274,7 +274,7 @@ static void make_latent_queries_keys(forward_cpu *f) {
     }
     row_work split = {.f = f, .n_rows = f->all.count, .quantize = reads_quantized(f, &w->attn_k_b)};
     run_row_step(&split, 2 * (uint64_t)l->n_heads * c->latent_key_length, split_latent_item);
-    if (w->attn_k_b_rows.data)
+    if (c->kv_b_is_whole)
         run_step(f, l->n_heads, (uint64_t)l->n_heads * w->attn_k_b_rows.n_rows * c->kv_rank * (f->all.count + 1),
                  transposed_item, f);
     else
@@ -599,7 +599,7 @@ static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const linear *l = &f->model.weights->layers[f->layer].attn_gate;
-    const size_t n = f->buffers.attended.n_columns, n_gates = l->w.data ? l->w.n_rows : n;
+    const size_t n = f->buffers.attended.n_columns, n_gates = f->model.config->traits->query_gate ? n : l->w.n_rows;
     const size_t length = n / n_gates;
     for (size_t gate = 0; gate < n_gates; gate++) {
         const float open = sigmoid(f->buffers.gates[b * n_gates + gate]);
@@ -610,7 +610,7 @@ static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
 static void gate_attended(forward_cpu *f, uint32_t n_rows) {
     const linear *l = &f->model.weights->layers[f->layer].attn_gate;
     row_work work = {.f = f, .n_rows = n_rows};
-    if (l->w.data) { /* else they came with the queries */
+    if (!f->model.config->traits->query_gate) { /* else they came with the queries */
         product gates = product_of(l, 0, &f->buffers.normed, 0, n_rows, f->buffers.gates);
         run_products(f, &gates, 1, NULL);
     }
@@ -618,13 +618,14 @@ static void gate_attended(forward_cpu *f, uint32_t n_rows) {
 }
 
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
+    const model_traits *traits = f->model.config->traits;
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
     const linear *const readers[] = {&w->attn_q,   &w->attn_k,         &w->attn_v,
                                      &w->attn_q_a, &w->attn_kv_a_mqa,  &w->attn_gate,
                                      &w->laurel_l, &w->indexer_attn_k, &w->indexer_proj};
-    const bool parallel = layer_is_parallel(w), two_norms = parallel && w->attn_norm_2.weight;
-    bool quantize = parallel && !two_norms && feed_forward_quantizes(f);
+    const bool two_norms = l->form == FORM_PARALLEL_APART;
+    bool quantize = l->form == FORM_PARALLEL && feed_forward_quantizes(f);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
 
     f->buffers.attended.n_columns = l->n_heads * attended_length(f->model.config, l);
@@ -641,10 +642,10 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     if (l->index_key_length > 0) choose_positions(f, rows);
     attend(f, rows);
     if (f->model.config->kv_rank > 0) expand_latent_values(f, rows->count);
-    if (w->attn_gate.w.data || f->model.config->traits->query_gate) gate_attended(f, rows->count);
+    if (traits->tensors & TENSOR_BIT(attn_gate) || traits->query_gate) gate_attended(f, rows->count);
     row_work work = {.f = f, .n_rows = rows->count};
     if (reads_quantized(f, &w->attn_output)) run_row_step(&work, f->buffers.attended.n_columns, quantize_attended_item);
-    const bool ends_normed = w->attn_output_norm.weight;
+    const bool ends_normed = l->form == FORM_NORMED_SUMS;
     const bool at_once = !ends_normed && adds_at_once(f, &w->post_attention_norm);
     product output = product_of(&w->attn_output, 0, &f->buffers.attended, 0, rows->count, f->buffers.projected);
     run_products(f, &output, 1, at_once ? x : NULL);

@@ -37,7 +37,7 @@ static void sparse_item(void *argument, size_t b, uint32_t thread) {
 /* gate, up and down, or up and down. sum: as run_products takes it, or NULL: into f->buffers.projected alone. */
 static void run_network(forward_cpu *f, const linear *gate, const linear *up, const linear *down, uint32_t n_rows,
                         float *sum) {
-    const bool gated = gate->w.data;
+    const bool gated = activation_has_gate(f->model.config->activation);
     const uint32_t n_ff = up->w.n_rows;
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = n_ff;
@@ -57,11 +57,11 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
 
 /* ------------------------------------------------------------------------------------------------- choosing */
 
-static void softmax(float *scores, size_t n) {
+void softmax(float *x, size_t n) {
     float max = -INFINITY, sum = 0;
-    for (size_t i = 0; i < n; i++) max = scores[i] > max ? scores[i] : max;
-    for (size_t i = 0; i < n; i++) sum += scores[i] = exp_or_zero(scores[i] - max);
-    for (size_t i = 0; i < n; i++) scores[i] = normal_or_zero(scores[i] / sum);
+    for (size_t i = 0; i < n; i++) max = x[i] > max ? x[i] : max;
+    for (size_t i = 0; i < n; i++) sum += x[i] = exp_or_zero(x[i] - max);
+    for (size_t i = 0; i < n; i++) x[i] = normal_or_zero(x[i] / sum);
 }
 
 /* Take the best out: its index; of equals the lowest. ranked: [n], no NaN; -infinity marks what is taken, and at least one
@@ -166,17 +166,21 @@ static void gather_item(void *argument, size_t b, uint32_t thread) {
     }
 }
 
+/* Shared experts have a gate of their own in some families. */
+static bool gates_shared(const model_config *c) {
+    return c->n_ff_shared > 0 && c->traits->shared & TENSOR_BIT(ffn_gate_inp_shexp);
+}
+
 /* The weighted sum of a token's experts, and of the shared one in f->buffers.projected, which it becomes. */
 static void combine_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
-    const layer_weights *w = &f->model.weights->layers[f->layer];
     const size_t n = c->n_embd;
     float *out = f->buffers.projected + b * n;
-    if (!w->ffn_up_shexp.w.data) memset(out, 0, n * sizeof *out);
-    if (w->ffn_gate_inp_shexp.w.data) {
+    if (c->n_ff_shared == 0) memset(out, 0, n * sizeof *out);
+    if (gates_shared(c)) {
         const float open = sigmoid(f->buffers.shared_gate[b]);
         for (size_t i = 0; i < n; i++) out[i] *= open;
     }
@@ -186,7 +190,7 @@ static void combine_item(void *argument, size_t b, uint32_t thread) {
                     weight = c->traits->expert_weights_on_input ? 1 : f->buffers.expert_weights[choice];
         for (size_t i = 0; i < n; i++) out[i] += weight * expert[i];
     }
-    if (c->traits->shared_mean && w->ffn_up_shexp.w.data) scale_floats(out, 0.5f, n);
+    if (c->traits->shared_mean && c->n_ff_shared > 0) scale_floats(out, 0.5f, n);
 }
 
 /* The networks of the experts that were chosen at all. */
@@ -195,7 +199,7 @@ static void run_experts(forward_cpu *f) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = c->n_ff_expert;
-    const bool quantize = reads_quantized(f, &w->ffn_down_exps), gated = w->ffn_gate_exps.w.data;
+    const bool quantize = reads_quantized(f, &w->ffn_down_exps), gated = activation_has_gate(c->activation);
     size_t n_products = 0;
     for (uint32_t e = 0; e < c->n_experts; e++) {
         const size_t first = f->buffers.first_row[e];
@@ -238,7 +242,7 @@ static void run_router(forward_cpu *f, uint32_t n_rows, bool router, bool shared
 
 void route(forward_cpu *f, const float *x) {
     const linear *router = &f->model.weights->layers[f->layer].ffn_gate_inp;
-    if (!router->w.data) return;
+    if (!layer_has_experts(layer_of(f))) return;
     run_norm(f, &(norm_weights){0}, x, f->all.count, reads_quantized(f, router));
     run_router(f, f->all.count, true, false);
 }
@@ -264,14 +268,14 @@ static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     const model_config *c = f->model.config;
     const layer_weights *w = &f->model.weights->layers[f->layer];
     row_work work = {.f = f, .n_rows = n_rows, .quantize = experts_quantize(f)};
-    run_router(f, n_rows, !c->traits->router_reads_layer, w->ffn_gate_inp_shexp.w.data);
+    run_router(f, n_rows, !c->traits->router_reads_layer, gates_shared(c));
     run_row_step(&work, (uint64_t)c->n_experts * (c->n_experts_used + 8), choose_item);
     if (f->stopped) return;
     sort_by_expert(f, n_rows);
-    if (w->pre_ffw_norm_2.weight) run_norm(f, &w->pre_ffw_norm_2, x, n_rows, experts_quantize(f));
+    if (layer_of(f)->network == NETWORK_BOTH) run_norm(f, &w->pre_ffw_norm_2, x, n_rows, experts_quantize(f));
     run_row_step(&work, 2 * (uint64_t)c->n_embd * c->n_experts_used, gather_item);
     run_experts(f);
-    if (w->ffn_up_shexp.w.data) run_network(f, &w->ffn_gate_shexp, &w->ffn_up_shexp, &w->ffn_down_shexp, n_rows, NULL);
+    if (c->n_ff_shared > 0) run_network(f, &w->ffn_gate_shexp, &w->ffn_up_shexp, &w->ffn_down_shexp, n_rows, NULL);
     run_row_step(&work, (uint64_t)c->n_embd * (c->n_experts_used + 1), combine_item);
 }
 
@@ -318,17 +322,16 @@ bool feed_forward_quantizes(const forward_cpu *f) {
 }
 
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x) {
+    const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
     const norm_weights none = {0};
-    const bool ends_normed = w->layer_output_norm.weight;
+    const bool ends_normed = l->form == FORM_NORMED_SUMS;
     const bool at_once = !ends_normed && adds_at_once(f, &w->post_ffw_norm);
-    if (!layer_is_parallel(w)) run_norm(f, &w->ffn_norm, x, n_rows, feed_forward_quantizes(f));
-    if (w->ffn_gate_inp.w.data) {
-        if (w->ffn_up.w.data)
-            run_network_and_mixture(f, n_rows, x);
-        else
-            run_mixture(f, n_rows, x);
-    } else {
+    if (l->network == NETWORK_NONE) return;
+    if (!layer_is_parallel(l)) run_norm(f, &w->ffn_norm, x, n_rows, feed_forward_quantizes(f));
+    if (l->network == NETWORK_BOTH) run_network_and_mixture(f, n_rows, x);
+    if (l->network == NETWORK_EXPERTS) run_mixture(f, n_rows, x);
+    if (l->network == NETWORK_DENSE) {
         run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, at_once ? x : NULL);
         if (at_once) return;
     }

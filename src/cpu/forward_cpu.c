@@ -238,7 +238,7 @@ bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t
         if (channel_mix) channel_mix_block(f, rows, x);
         if (rows->count == 0) continue;
         add_laurel(f, rows->count, x);
-        if (layer_of(f)->has_network && !channel_mix) feed_forward_block(f, rows->count, x);
+        if (!channel_mix) feed_forward_block(f, rows->count, x);
         correct_streams(f, rows->count, x);
         per_layer_block(f, rows->count, x);
         if (rows == &f->kept) merge_streams(f, rows->count, x);

@@ -81,7 +81,7 @@ void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x) {
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = f->model.config->n_embd_per_layer;
     row_work work = {.f = f, .n_rows = n_rows, .x = x, .quantize = reads_quantized(f, &w->proj)};
-    if (w->inp_gate.w.data) {
+    if (hidden.n_columns > 0) {
         read_for_gate(f, n_rows, x);
         product gate = product_of(&w->inp_gate, 0, &f->buffers.normed, 0, n_rows, hidden.floats);
         run_products(f, &gate, 1, NULL);

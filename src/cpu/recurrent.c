@@ -29,6 +29,12 @@ static size_t part_floats(const recurrent_config *r) { return r->step_rank + 2 *
 
 static float softplus(float x) { return x > 20 ? x : log1pf(exp_or_zero(x)); }
 
+/* x = silu(gate) * x. The gate is overwritten. */
+static void close_gate(const forward_cpu *f, float *gate, float *x, size_t n) {
+    f->model.kernels->activate(SWIGLU, NULL, gate, x, n);
+    memcpy(x, gate, n * sizeof *x);
+}
+
 /* The sum goes over 8 partial sums and a fixed tree. */
 void scale_to_length(float *x, size_t n, float epsilon, float factor) {
     float sums[8] = {0};
@@ -144,6 +150,9 @@ static void run_short_convolution(forward_cpu *f) {
 
 /* ---------------------------------------------------------------------------------------------- delta net */
 
+/* Betas and alphas are then one tensor: of each group the betas of its heads, and then their alphas. */
+static bool betas_by_group(const model_config *c) { return c->traits->recurrent_tensors & TENSOR_BIT(ssm_ba); }
+
 /* What a token says of a head: how much of a difference is written, and out, of each row of the state, how much stays. */
 static float read_steps(const forward_cpu *f, size_t b, size_t head, float *decays) {
     const recurrent_config *r = &f->model.config->recurrent;
@@ -156,7 +165,7 @@ static float read_steps(const forward_cpu *f, size_t b, size_t head, float *deca
         return sigmoid(betas[head]);
     }
     /* of so many heads the betas lie together, and then their alphas */
-    const size_t n_together = w->ssm_ba.w.data ? r->n_heads / r->n_groups : r->n_heads;
+    const size_t n_together = betas_by_group(f->model.config) ? r->n_heads / r->n_groups : r->n_heads;
     const float *betas = f->buffers.recurrent_steps + b * 2 * r->n_heads + 2 * head - head % n_together;
     const float decay = exp_or_zero(softplus(betas[n_together] + w->ssm_dt_bias[head]) * w->ssm_a[head]);
     for (size_t i = 0; i < n; i++) decays[i] = decay;
@@ -170,8 +179,7 @@ static void finish_delta(const forward_cpu *f, float *gate, float *x, size_t n) 
         for (size_t i = 0; i < n; i++) x[i] *= sigmoid(gate[i]);
         return;
     }
-    f->model.kernels->activate(SWIGLU, NULL, gate, x, n);
-    memcpy(x, gate, n * sizeof *x);
+    close_gate(f, gate, x, n);
 }
 
 /* One head of a span: of each token what the state should hold under the key and what it does hold differ, and a part of the
@@ -242,7 +250,7 @@ static void run_delta_net(forward_cpu *f) {
     product products[4];
     products[n++] = product_of(&w->ssm_in, 0, x, 0, n_rows, f->buffers.recurrent_in);
     if (!r->joins_gate) products[n++] = product_of(&w->ssm_gate, 0, x, 0, n_rows, f->buffers.recurrent_gate);
-    if (w->ssm_ba.w.data) {
+    if (betas_by_group(f->model.config)) {
         products[n++] = product_of(&w->ssm_ba, 0, x, 0, n_rows, steps);
     } else {
         products[n++] = product_of(&w->ssm_beta, 0, x, 0, n_rows, steps);
@@ -416,8 +424,7 @@ static void mamba_item(void *argument, size_t item, uint32_t thread) {
                                           key + r->state_size, out);
         from = to;
         for (size_t i = 0; i < n; i++) out[i] += w->ssm_d[first + i] * x[i];
-        f->model.kernels->activate(SWIGLU, NULL, gate, out, n);
-        memcpy(out, gate, n * sizeof *out);
+        close_gate(f, gate, out, n);
     }
 }
 

@@ -123,6 +123,9 @@ void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row)
 /* out[i] = norm of x, of the family's kind. A norm that is not there copies. */
 void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, size_t n, float *out);
 
+/* Of a few numbers: experts, labels. */
+void softmax(float *x, size_t n);
+
 static inline void scale_floats(float *x, float factor, size_t n) {
     for (size_t i = 0; factor != 1 && i < n; i++) x[i] *= factor;
 }

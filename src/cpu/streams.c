@@ -160,7 +160,7 @@ static void add_laurel_item(void *argument, size_t b, uint32_t thread) {
 
 void add_laurel(forward_cpu *f, uint32_t n_rows, float *x) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    if (!w->laurel_l.w.data) return;
+    if (f->model.config->n_streams == 0) return;
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = w->laurel_l.w.n_rows;
     product low = product_of(&w->laurel_l, 0, &f->buffers.normed, 0, n_rows, hidden.floats);

@@ -168,7 +168,7 @@ static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uin
     return CLLM_OK;
 }
 
-/* The same of spans that a GPU looks for the next token of. */
+/* The likeliest next token of each span, where a GPU finds it. */
 static cllm_status make_next(cllm_engine *e, uint32_t first, uint32_t end, uint32_t row, uint32_t n_rows,
                              cllm_error *err) {
     int32_t *next = e->tokens; /* which the pass has read */
@@ -203,11 +203,10 @@ static cllm_pooling rows_of_pooling(const cllm_engine *e) {
 static cllm_status finish_embedding(cllm_engine *e, const float *x, float *out, cllm_error *err) {
     const model_config *config = &e->model->config;
     const size_t n = cllm_engine_n_embd_out(e);
-    const model_weights *weights = &e->model->weights;
     bool whole = true;
     if (e->pooling == CLLM_POOLING_RANK)
         whole = forward_cpu_classify(&e->forward, x, out);
-    else if (weights->dense[0].w.data || weights->dense[1].w.data)
+    else if (config->dense_lengths[0] > 0 || config->dense_lengths[1] > 0)
         whole = forward_cpu_dense(&e->forward, x, out);
     else if (out != x)
         memcpy(out, x, config->n_embd * sizeof *out);
@@ -283,7 +282,8 @@ static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t
     return ends && span->want != CLLM_WANT_NOTHING;
 }
 
-/* The same of an encoder, which takes whole spans: as many as a batch and the pages have room for, or one that is longer than a batch. */
+/* The next batch of an encoder, which takes whole spans: as many as fit into a batch and the free pages. A span that is longer than a
+ * batch comes alone. Returns the number of spans. */
 static uint32_t fill_encoder_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     uint32_t n = 0, n_pages = 0;
     e->n_rows = 0;

@@ -75,11 +75,12 @@ void gpu_close(gpu *g) {
 static const char *weights_lack(const model_config *c, const model_weights *weights) {
     for (uint32_t i = 0; i < c->n_layers; i++) {
         const layer_weights *w = &weights->layers[i];
-        if (w->ffn_gate_inp.w.data) return "a mixture of experts";
+        const layer_config *l = &c->layers[i];
+        if (layer_has_experts(l)) return "a mixture of experts";
         if (!w->attn_q_norm.weight != !w->attn_k_norm.weight) return "a norm of queries or keys alone";
         if (w->attn_q_norm.bias || w->attn_k_norm.bias) return "biases of norms of queries and keys";
-        if (layer_is_parallel(w) && w->post_attention_norm.weight) return "parallel layers with norms after them";
-        if (!w->attn_v.w.data && !c->kv_rank) return "values that are keys";
+        if (layer_is_parallel(l) && w->post_attention_norm.weight) return "parallel layers with norms after them";
+        if (l->values_are_keys) return "values that are keys";
         if (w->attn_v_norm.weight) return "a norm of values";
         if (w->layer_output_scale) return "layers whose results are scaled";
         if (w->attn_sinks) return "attention sinks";
@@ -111,7 +112,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
     if (c->n_index_heads > 0) return "an indexer that chooses positions";
     if (traits->bidirectional) return "tokens that see later ones";
-    if (weights->dense[0].w.data || weights->dense[1].w.data) return "dense layers after the pooling";
+    if (c->dense_lengths[0] > 0 || c->dense_lengths[1] > 0) return "dense layers after the pooling";
     if (c->n_scores > 0) return "a classifier";
     const char *lacks = layers_lack(c);
     if (!lacks) lacks = weights_lack(c, weights);
@@ -285,9 +286,10 @@ typedef struct gpu_product {
 typedef struct gpu_layer {
     gpu_product qkv, attn_output, gate_up, ffn_down;
     gpu_norm post_attention_norm, post_ffw_norm;
-    gpu_norm own_norm;    /* of a parallel layer's feed-forward part, if it is not the attention's */
+    gpu_norm own_norm;    /* of the feed-forward part, if the form is FORM_PARALLEL_APART */
     gpu_buffer *qk_norms; /* the queries' weights and the keys', or NULL */
-    bool parallel, has_rope;
+    layer_form form;
+    bool has_rope;
     uint32_t pool;             /* of its keys and values */
     gpu_buffer *keys, *values; /* [pages of the pool][n_kv_heads] chunks, see kernels.gpu */
 } gpu_layer;
@@ -443,8 +445,7 @@ static cllm_status add_layer_norms(forward_gpu *f, const layer_weights *w, gpu_l
     const float *const qk_norms[] = {w->attn_q_norm.weight, w->attn_k_norm.weight};
     cllm_status status = add_norm(f, &w->post_attention_norm, &out->post_attention_norm, err);
     if (status == CLLM_OK) status = add_norm(f, &w->post_ffw_norm, &out->post_ffw_norm, err);
-    if (status == CLLM_OK && layer_is_parallel(w) && w->attn_norm_2.weight)
-        status = add_norm(f, &w->attn_norm, &out->own_norm, err);
+    if (status == CLLM_OK && out->form == FORM_PARALLEL_APART) status = add_norm(f, &w->attn_norm, &out->own_norm, err);
     if (status == CLLM_OK && qk_norms[0]) status = add_vectors(f, qk_norms, lengths, 2, &out->qk_norms, err);
     return status;
 }
@@ -452,18 +453,17 @@ static cllm_status add_layer_norms(forward_gpu *f, const layer_weights *w, gpu_l
 static cllm_status add_layer(forward_gpu *f, uint32_t index, gpu_layer *out, cllm_error *err) {
     const layer_weights *w = &f->weights->layers[index];
     const model_config *c = f->config;
-    const bool gated = w->ffn_gate.w.data, parallel = layer_is_parallel(w), two_norms = w->attn_norm_2.weight;
+    const layer_config *l = &c->layers[index];
+    const bool gated = activation_has_gate(c->activation), two_norms = l->form == FORM_PARALLEL_APART;
     const product_parts qkv = {.linears = {&w->attn_q, &w->attn_k, &w->attn_v},
                                .norm = two_norms ? &w->attn_norm_2 : &w->attn_norm,
-                               .keeps_normed = parallel};
+                               .keeps_normed = layer_is_parallel(l)};
     const product_parts attn_output = ending(f, &w->attn_output, &w->post_attention_norm);
     const product_parts gate_up = {.linears = {gated ? &w->ffn_gate : &w->ffn_up, gated ? &w->ffn_up : NULL},
                                    .norm = &w->ffn_norm,
                                    .mode = ACTIVATE};
     const product_parts ffn_down = ending(f, &w->ffn_down, &w->post_ffw_norm);
-    *out = (gpu_layer){.parallel = parallel,
-                       .has_rope = c->layers[index].rope_dimension_count > 0,
-                       .pool = kv_pool_of(&c->layers[index])};
+    *out = (gpu_layer){.form = l->form, .has_rope = l->rope_dimension_count > 0, .pool = kv_pool_of(l)};
     cllm_status status = add_product(f, &qkv, &out->qkv, err);
     if (status == CLLM_OK) status = add_product(f, &attn_output, &out->attn_output, err);
     if (status == CLLM_OK) status = add_product(f, &gate_up, &out->gate_up, err);
@@ -871,7 +871,7 @@ static void keep_rows(forward_gpu *f, const gpu_layer *layer) {
     if (f->n == 0 || f->n == f->batch.n_rows) return;
     gather(f, f->scratch[X], f->scratch[KEPT]);
     f->x = f->scratch[KEPT];
-    if (!layer->parallel || layer->own_norm.weight) return;
+    if (layer->form != FORM_PARALLEL) return;
     gather(f, f->scratch[NORMED], f->scratch[X]); /* which is free now */
     f->normed = f->scratch[X];
 }
@@ -885,10 +885,10 @@ static void run_layer(forward_gpu *f, const gpu_layer *layer, bool last) {
     if (last) keep_rows(f, layer);
     if (f->n == 0) return;
     attend(f, layer, last ? &f->batch.kept : &f->batch.attention[layer->pool]);
-    if (layer->own_norm.weight)
+    if (layer->form == FORM_PARALLEL_APART)
         normalize(f, &layer->own_norm, f->n, rows_of(f->x, n_embd), rows_of(f->normed, n_embd), STORE);
     run_ending(f, &layer->attn_output, &layer->post_attention_norm, rows_of(f->scratch[ATTENDED], attended));
-    run_product(f, &layer->gate_up, f->n, rows_of(layer->parallel ? f->normed : f->x, n_embd),
+    run_product(f, &layer->gate_up, f->n, rows_of(layer->form == FORM_SERIAL ? f->x : f->normed, n_embd),
                 rows_of(f->scratch[GATED], padded(c->n_ff)));
     run_ending(f, &layer->ffn_down, &layer->post_ffw_norm, rows_of(f->scratch[GATED], padded(c->n_ff)));
 }

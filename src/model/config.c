@@ -134,10 +134,10 @@ static cllm_status read_mixers(const cllm_gguf *gguf, model_config *config, cllm
         }
         if (told) status = next_number(config, suffix, i, &rest, &recurrent, err);
         l->mixer = plan == MIXERS_BESIDE ? MIXER_BOTH : recurrent ? MIXER_RECURRENT : MIXER_ATTENTION;
-        l->has_network = !traits || traits->dense || traits->experts;
+        l->network = !traits || traits->dense || traits->experts ? NETWORK_DENSE : NETWORK_NONE;
         if (!traits || !traits->one_part_layers) continue;
-        l->has_network = recurrent && l->n_ff > 0;
-        if (l->has_network) l->mixer = MIXER_NONE;
+        l->network = recurrent && l->n_ff > 0 ? NETWORK_DENSE : NETWORK_NONE;
+        if (l->network != NETWORK_NONE) l->mixer = MIXER_NONE;
     }
     return status;
 }
@@ -156,7 +156,7 @@ static cllm_status check_heads(const model_config *config, const layer_config *l
 
 static cllm_status check_lengths(const model_config *config, const layer_config *l, cllm_error *err) {
     const bool is_dense = !config->traits || config->traits->dense;
-    if (l->has_network && is_dense && (l->n_ff == 0 || l->n_ff > INT32_MAX))
+    if (l->network != NETWORK_NONE && is_dense && (l->n_ff == 0 || l->n_ff > INT32_MAX))
         return bad_value(err, config, "feed_forward_length", "%u is not between 1 and %d", l->n_ff, INT32_MAX);
     if (!layer_attends(l)) return CLLM_OK;
     if (l->key_length > MAX_HEAD_LENGTH || l->value_length > MAX_HEAD_LENGTH || l->value_length == 0)
@@ -437,13 +437,17 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
     return read_rope_scaling(gguf, config, err);
 }
 
+static bool layer_has(const cllm_gguf *gguf, uint32_t layer, const char *stem) {
+    char name[64];
+    snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.weight", layer, stem);
+    return cllm_gguf_find_tensor(gguf, name) != NULL;
+}
+
 /* Is there such a tensor in the first layer that attends? */
 static bool first_attends_with(const cllm_gguf *gguf, const model_config *config, const char *stem) {
     uint32_t i = 0;
-    char name[64];
     while (i + 1 < config->n_layers && !layer_attends(&config->layers[i])) i++;
-    snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.weight", i, stem);
-    return cllm_gguf_find_tensor(gguf, name);
+    return layer_has(gguf, i, stem);
 }
 
 /* The lengths of latent attention. The cache's are those that the file has for keys and values. */
@@ -662,6 +666,7 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
                          n_shared, config->n_ff_expert);
     if (config->expert_weights_scale == 0) config->expert_weights_scale = 1; /* files write 0 for "none" */
     if (n_shared > 0 && config->n_ff_shared == 0) config->n_ff_shared = n_shared * config->n_ff_expert;
+    if (!traits->shared) config->n_ff_shared = 0;
     if (gating < GATING_SOFTMAX || gating > GATING_SOFTMAX_OF_CHOSEN)
         return bad_value(err, config, "expert_gating_func", "%u is not known: softmax is 1, sigmoid is 2", gating);
     config->expert_gating = (expert_gating)gating;
@@ -859,14 +864,41 @@ static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *
 
 /* Has a layer of the file a router, or experts for one that is missing? */
 static bool has_mixture(const cllm_gguf *gguf, uint32_t layer) {
-    static const char *const parts[] = {"ffn_gate_inp", "ffn_down_exps"};
-    bool has = false;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+    return layer_has(gguf, layer, "ffn_gate_inp") || layer_has(gguf, layer, "ffn_down_exps");
+}
+
+/* Optional norms tell the form of a layer where no key does. */
+static layer_form form_of(const cllm_gguf *gguf, const model_traits *traits, uint32_t layer) {
+    const layer_form form = traits->form;
+    if (traits->optional & TENSOR_BIT(ffn_norm) && layer_has(gguf, layer, "ffn_norm")) return FORM_SERIAL;
+    if (form != FORM_PARALLEL || !(traits->optional & TENSOR_BIT(attn_norm_2))) return form;
+    return layer_has(gguf, layer, "attn_norm_2") ? FORM_PARALLEL_APART : form;
+}
+
+static cllm_status read_forms(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const config_key key = key_of(config, "use_parallel_residual");
+    bool apart = false;
+    cllm_status status =
+        config->traits->parallel_key ? gguf_get_bool(gguf, key.text, GGUF_REQUIRED, &apart, err) : CLLM_OK;
+    for (uint32_t i = 0; i < config->n_layers; i++)
+        config->layers[i].form = apart ? FORM_PARALLEL_APART : form_of(gguf, config->traits, i);
+    return status;
+}
+
+/* Where the projection to values may be missing, keys take its place. Then both are as long. */
+static cllm_status read_values(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    for (uint32_t i = 0; i < config->n_layers && config->traits->optional & TENSOR_BIT(attn_v); i++) {
+        layer_config *l = &config->layers[i];
+        l->values_are_keys =
+            layer_attends(l) && l->kv_layer == i && !layer_has(gguf, i, "attn_v") && !layer_has(gguf, i, "attn_qkv");
+        if (!l->values_are_keys || l->key_length == l->value_length) continue;
         char name[64];
-        snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.weight", layer, parts[i]);
-        has = has || cllm_gguf_find_tensor(gguf, name);
+        snprintf(name, sizeof name, "blk.%" PRIu32 ".attn_v.weight", i);
+        return error_set_at(err, CLLM_ERR_FORMAT, name, CLLM_NO_OFFSET,
+                            "%s: missing, and keys of %" PRIu32 " elements cannot be the values of %" PRIu32, name,
+                            l->key_length, l->value_length);
     }
-    return has;
+    return CLLM_OK;
 }
 
 /* Which layers rotate and which are mixtures. */
@@ -880,10 +912,11 @@ static void finish_layers(const cllm_gguf *gguf, model_config *config) {
         const bool rotates = !traits->rope_in_windows_only || config->window == 0 || l->windowed || first;
         l->rope_dimension_count = rotates && !passed_over ? rotated_elements(config, l) : 0;
         l->gate_deviations = i < traits->sparse_layers ? twentieth : 0;
-        l->has_experts = l->has_network && config->n_experts > 0 && i >= config->n_dense_layers &&
-                         config->expert_step > 0 && (i + 1) % config->expert_step == 0 &&
-                         (!traits->experts_by_tensors || has_mixture(gguf, i));
-        if (config->expert_period > 0 && i % config->expert_period != 1) l->has_experts = false;
+        const bool by_period = config->expert_period == 0 || i % config->expert_period == 1;
+        const bool by_step = config->expert_step > 0 && (i + 1) % config->expert_step == 0;
+        if (l->network != NETWORK_NONE && config->n_experts > 0 && i >= config->n_dense_layers && by_step &&
+            by_period && (!traits->experts_by_tensors || has_mixture(gguf, i)))
+            l->network = traits->experts & TENSOR_BIT(ffn_up) ? NETWORK_BOTH : NETWORK_EXPERTS;
     }
 }
 
@@ -906,9 +939,8 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (!(config->norm_epsilon >= 0))
         return bad_value(err, config, epsilon, "%g is negative", (double)config->norm_epsilon);
 
-    if (config->traits->parallel_key)
-        status =
-            gguf_get_bool(gguf, key_of(config, "use_parallel_residual").text, GGUF_REQUIRED, &config->is_parallel, err);
+    status = read_forms(gguf, config, err);
+    if (status == CLLM_OK) status = read_values(gguf, config, err);
     if (status == CLLM_OK) status = read_recurrent(gguf, config, err);
     if (status == CLLM_OK) status = read_latent(gguf, config, err);
     if (status == CLLM_OK) status = read_rope(gguf, config, err);

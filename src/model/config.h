@@ -32,34 +32,48 @@ typedef enum mixer_kind {
     MIXER_NONE,      /* nothing: the layer is a network alone */
 } mixer_kind;
 
-/* What a layer is. Layers may differ in any of this, so who works on a layer reads these numbers and not the model's. */
+/* What treats each token on its own, after the mixer. */
+typedef enum network_kind {
+    NETWORK_NONE, /* nothing: the layer is a mixer alone */
+    NETWORK_DENSE,
+    NETWORK_EXPERTS, /* a mixture of experts */
+    NETWORK_BOTH,    /* a dense network and a mixture, side by side, and added */
+} network_kind;
+
+/* What a layer is. Layers may differ in any of this, so code that works on a layer reads these numbers and not the model's. */
 typedef struct layer_config {
     mixer_kind mixer;
-    bool has_network; /* a half that treats each token on its own */
-    bool windowed;    /* its tokens see the model's window, not all that is before them */
-    bool
-        bidirectional; /* they see those after them, too, or half a window to both sides; each layer overwrites the keys and values of the
-                           one before it */
-    bool has_experts;
-    uint32_t n_heads;    /* query heads */
-    uint32_t n_kv_heads; /* divides n_heads: each serves n_heads / n_kv_heads query heads */
-    uint32_t key_length; /* per head, of what the cache holds as keys, and of queries when they meet them */
-    uint32_t value_length;
-    uint32_t
-        kv_layer;   /* whose keys and values its queries meet: itself, or an earlier layer that is windowed as it is */
-    uint32_t top_k; /* a token sees so many positions at most, those that the layer's indexer chose; 0: it sees all */
-    uint32_t
-        index_key_length; /* of its indexer; 0: it has none, and takes the choice of the last layer before it that has one */
-    uint32_t n_ff;        /* of its network, where it is not a mixture */
-    uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
-                                      last); 0: none */
-    float gate_deviations;         /* above their mean, which elements of a gate must be to pass; 0: all pass */
-    float activation_numbers[2][ACTIVATION_NUMBERS]; /* of its network or shared experts, and of experts: families.h */
-    float attention_scale;                           /* of scores: queries are multiplied by it */
+    network_kind network;
+    layer_form form;
+
+    /* attention */
+    bool windowed;         /* tokens see the model's window, not all that is before them */
+    bool bidirectional;    /* they see later ones too, or half a window to each side; pages hold one layer at a time */
+    bool values_are_keys;  /* there is no attn_v: values are what attn_k gives, before norms and RoPE */
+    uint32_t n_heads;      /* query heads */
+    uint32_t n_kv_heads;   /* divides n_heads: each serves n_heads / n_kv_heads query heads */
+    uint32_t key_length;   /* per head, in the cache */
+    uint32_t value_length; /* per head, in the cache */
+    uint32_t kv_layer; /* whose keys and values are used: this layer's, or those of an earlier, equally windowed one */
+    uint32_t top_k;    /* a token sees at most so many positions, which an indexer chooses; 0: all */
+    uint32_t index_key_length;     /* of the layer's indexer; 0: the last indexer before this layer chooses */
+    uint32_t rope_dimension_count; /* even: the first so many elements of a head rotate (latent attention: the last) */
+    float attention_scale;         /* queries are multiplied by it */
+
+    /* the network */
+    uint32_t n_ff;                                   /* of a dense network */
+    float gate_deviations;                           /* gates pass that lie so far above their mean; 0: all pass */
+    float activation_numbers[2][ACTIVATION_NUMBERS]; /* of a dense network or shared experts; of experts */
 } layer_config;
 
 static inline bool layer_attends(const layer_config *l) {
     return l->mixer == MIXER_ATTENTION || l->mixer == MIXER_BOTH;
+}
+static inline bool layer_has_experts(const layer_config *l) {
+    return l->network == NETWORK_EXPERTS || l->network == NETWORK_BOTH;
+}
+static inline bool layer_is_parallel(const layer_config *l) {
+    return l->form == FORM_PARALLEL || l->form == FORM_PARALLEL_APART;
 }
 static inline bool layer_is_recurrent(const layer_config *l) {
     return l->mixer == MIXER_RECURRENT || l->mixer == MIXER_BOTH;
@@ -110,7 +124,6 @@ typedef struct model_config {
     uint32_t dense_lengths[2]; /* of what dense layers after the pooling give, one after the other; 0: there is none */
     uint32_t n_scores;         /* of a classifier; 0: there is none */
     uint32_t n_embd_out;       /* of an embedding: what the last dense layer gives, or n_embd */
-    bool is_parallel;          /* of a family whose files say so: both halves of a layer begin with x */
 
     norm_kind norm;
     bool window_chunked; /* families.h */

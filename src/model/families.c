@@ -52,9 +52,9 @@
 
 /* Each half of a layer is normed after it was added, and nothing before it (Vaswani et al. 2017; BERT: Devlin et al. 2019). */
 #define ENDING_NORMS (T(attn_output_norm) | T(layer_output_norm))
-#define BERT                                                                                                       \
-    .bidirectional = true, .output = OUTPUT_TIED, .norm = NORM_LAYER, .embedding_norm = true, .token_types = true, \
-    .no_output_norm = true, .classifier = CLASSIFIER_TANH
+#define BERT                                                                                    \
+    .bidirectional = true, .output = OUTPUT_TIED, .norm = NORM_LAYER, .form = FORM_NORMED_SUMS, \
+    .embedding_norm = true, .token_types = true, .no_output_norm = true, .classifier = CLASSIFIER_TANH
 
 #define GPT_OSS                                                                                               \
     .output = OUTPUT_OWN, .tensors = ATTENTION | NORMS | T(attn_sinks), .biases = ATTENTION | CHOSEN,         \
@@ -174,6 +174,7 @@ static const model_traits families[] = {
      .output = OUTPUT_OWN,
      .dense = UNGATED,
      .norm = NORM_LAYER,
+     .form = FORM_PARALLEL,
      .rope = ROPE_HALVES,
      .activation = GELU,
      .output_bias = true},
@@ -227,6 +228,7 @@ static const model_traits families[] = {
      .biases = T(attn_norm) | T(ffn_norm),
      .dense = GATED,
      .norm = NORM_LAYER,
+     .form = FORM_PARALLEL,
      .rope = ROPE_HALVES,
      .qk_norm = QK_NORM_EACH},
     {.architecture = "starcoder2",
@@ -262,12 +264,14 @@ static const model_traits families[] = {
      .optional = QK_NORMS,
      .dense = GATED,
      .norm = NORM_LAYER,
+     .form = FORM_PARALLEL,
      .qk_norm = QK_NORM_EACH,
      .output = OUTPUT_TIED},
     {.architecture = "cohere2",
      .tensors = ATTENTION | T(attn_norm),
      .dense = GATED,
      .norm = NORM_LAYER,
+     .form = FORM_PARALLEL,
      .output = OUTPUT_TIED,
      .window_period = 4,
      .rope_in_windows_only = true},
@@ -278,6 +282,7 @@ static const model_traits families[] = {
      .biases = T(attn_norm) | T(attn_norm_2),
      .dense = UNGATED,
      .norm = NORM_LAYER,
+     .form = FORM_PARALLEL,
      .rope = ROPE_HALVES,
      .activation = GELU},
     {.architecture = "gpt2",
@@ -479,6 +484,7 @@ static const model_traits families[] = {
      .experts = CHOSEN,
      .shared = SHARED,
      .norm = NORM_LAYER,
+     .form = FORM_PARALLEL,
      .rms_norm_by_key = true,
      .output = OUTPUT_TIED,
      .gating = GATING_SIGMOID,

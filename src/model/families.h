@@ -222,9 +222,9 @@ typedef enum activation {
     RELU_SQUARED,   /* max(up, 0)^2: there is no gate (So et al. 2021) */
     REGLU,          /* max(gate, 0) * up */
     LIMITED_SWIGLU, /* min(silu(gate), a) * (up within -a..a), a the layer's */
-    XIELU, /* a u^2 + c u of u > 0, else b (exp(min(u, d)) - 1 - u) + c u, u = up; a, b, c, d are the layer's; there
-                       is no gate (Huang & Schlag 2024) */
-    GEGLU_ERF, /* these two as they are defined, x times the normal distribution's share below x, which the tanh form comes near to */
+    XIELU, /* u > 0: a u^2 + c u; else b (exp(min(u, d)) - 1 - u) + c u; u = up; a, b, c, d are the layer's; there is no
+              gate (Huang & Schlag 2024) */
+    GEGLU_ERF, /* GEGLU and GELU by the exact formula, with erf; the tanh form approximates it */
     GELU_ERF,
     SILU, /* silu(up): there is no gate; of short convolutions */
     LAST_ACTIVATION = SILU
@@ -241,6 +241,14 @@ typedef enum qk_norm_kind {
     QK_NORM_ROW,  /* [heads * key_length], of all heads as one vector */
     QK_NORM_EACH, /* [heads][key_length], one of its own for each head */
 } qk_norm_kind;
+
+/* How the two halves of a layer, the mixer and the network, stand to each other. */
+typedef enum layer_form {
+    FORM_SERIAL,         /* each half reads a norm of x and adds its result to x, one after the other */
+    FORM_PARALLEL,       /* both halves read the same norm of the layer's input, and both results are added */
+    FORM_PARALLEL_APART, /* the same, but the network has a norm of its own; the mixer's is then attn_norm_2 */
+    FORM_NORMED_SUMS,    /* each half reads x itself, and the sum of x and its result is normed */
+} layer_form;
 
 /* The matrix that makes logits. */
 typedef enum output_kind {
@@ -272,10 +280,10 @@ typedef enum recurrent_kind {
 /* Which layers attend, and which are recurrent. */
 typedef enum mixer_plan {
     MIXERS_ATTEND,      /* all attend */
-    MIXERS_BY_KV_HEADS, /* a layer with heads of keys and values attends, */
-    MIXERS_BY_PERIOD, /* or the last of each full_attention_interval, unless attention.recurrent_layers tells for each; */
-    MIXERS_RECURRENT, /* none attends; */
-    MIXERS_BESIDE,    /* each does both, with the same input, and adds both */
+    MIXERS_BY_KV_HEADS, /* a layer that has heads of keys and values attends */
+    MIXERS_BY_PERIOD,   /* the last of each full_attention_interval attends, unless attention.recurrent_layers says */
+    MIXERS_RECURRENT,   /* all are recurrent */
+    MIXERS_BESIDE,      /* each layer does both with the same input, and adds both results */
 } mixer_plan;
 
 #define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
@@ -283,121 +291,136 @@ typedef enum mixer_plan {
 /* How a model that ranks makes scores of an embedding, where its file has a classifier (cls.*). */
 typedef enum classifier_kind {
     CLASSIFIER_NONE,
-    CLASSIFIER_TANH, /* of the first row: a dense layer and tanh, if the file has them, and a row of weights for each score */
-    CLASSIFIER_GELU,    /* the same of the mean, with gelu and a norm */
-    CLASSIFIER_SOFTMAX, /* of the last row: softmax over what a row of weights gives for each score */
+    CLASSIFIER_TANH,    /* of the first row: dense and tanh, if the file has them; then a weighted sum for each score */
+    CLASSIFIER_GELU,    /* of the mean: dense, gelu and a norm; then the same */
+    CLASSIFIER_SOFTMAX, /* of the last row: a weighted sum for each score, then softmax */
 } classifier_kind;
 
+/* What sets a family apart. Zero is what llama does. "A model of so many layers" and the like tell models of one family apart
+ * whose files do not say what they differ in. */
 typedef struct model_traits {
     const char *architecture;
-    tensor_set tensors; /* that each layer has, beside its feed-forward part: */
-    tensor_set dense;   /* one part for all tokens, */
-    tensor_set experts; /* or, where expert_count is more than 0, many to choose from; empty: never */
-    tensor_set shared;  /* experts that every token takes, where their length is more than 0 */
-    tensor_set
-        per_layer; /* what a layer embeds of a token on its own, where the length of that is more than 0; empty: never */
-    tensor_set optional; /* that a layer may have; attn_v: without it values are what attn_k gives */
-    tensor_set biases;   /* of all those, the ones whose .bias must be there; others may have one */
 
-    tensor_set
-        unit_norms; /* of all those, norms of which the file has no weights: these are 1 (attn_norm: output_norm too) */
+    /* Which tensors a layer has. */
+    tensor_set tensors;           /* of a layer that attends, without its network */
+    tensor_set recurrent_tensors; /* of a recurrent layer, without its network */
+    tensor_set dense;             /* of a dense network */
+    tensor_set experts;           /* of a mixture of experts; empty: the family has none */
+    tensor_set shared;            /* of shared experts, which every token takes; needs n_ff_shared > 0 */
+    tensor_set per_layer;         /* of embeddings that each layer has of its own; needs n_embd_per_layer > 0 */
+    tensor_set indexer;           /* of layers that choose the positions a token sees; empty: it sees all */
+    tensor_set optional;          /* the file may have these; without attn_v see values_are_keys in config.h */
+    tensor_set biases;            /* these must have a .bias; the others may have one */
+    tensor_set unit_norms;        /* norms that have no weights in the file: all are 1 (attn_norm: output_norm too) */
 
-    bool
-        bidirectional; /* tokens see those after them, too, in windowed layers as far as half a window to each side: an encoder, which
-                           has no cache and can only embed */
-    bool token_types;          /* the first row of a table of theirs is added to every embedding, if the file has one */
-    bool first_layer_unnormed; /* has no attn_norm, since embeddings are normed */
-    bool no_output_norm;       /* the last layer ends with a norm of its own */
-    bool dense_after_pooling;  /* dense_2 and dense_3, if the file has them */
-    classifier_kind classifier;
+    /* What they are called in the file. */
+    tensor_set plain_norms;    /* these norms have no .weight after the name */
+    const char *ffn_norm_name; /* NULL: ffn_norm */
+    const char *output_norm;   /* NULL: output_norm */
+    bool ollama_names;         /* attn_output is attn_out, and attn_sinks has no .weight */
 
+    /* Norms, and where they are. */
     norm_kind norm;
-    rope_pairing rope;
-    activation activation;
+    bool rms_norm_by_key;      /* RMS norm if the file has an epsilon for it */
+    layer_form form;           /* optional norms may change it: see form_of in config.c */
+    bool parallel_key;         /* a key says whether the form is FORM_PARALLEL_APART */
+    bool first_layer_unnormed; /* layer 0 has no attn_norm: the embeddings are normed */
+    bool embedding_norm;       /* embeddings are normed (token_embd_norm) */
+    bool no_output_norm;       /* the last layer ends with a norm */
+
+    /* Norms of queries and keys. */
     qk_norm_kind qk_norm;
-    bool qk_norm_after_rope;
-    bool qk_norm_with_rope;       /* in layers that have RoPE */
-    uint32_t qk_unnormed_experts; /* a model of so many experts has no such norms */
-    bool rms_norm_by_key;         /* RMS norm, if the file has its epsilon */
-    bool gate_per_head;           /* attn_gate has a row a head */
-    bool gate_in_up;              /* ffn_up is gate and then up, in one tensor, unless the file has ffn_gate */
-    bool activation_key;          /* read which it is */
-    const char *ffn_norm_name;    /* in the file, where it is another than "ffn_norm" */
-    bool parallel_key;            /* read whether both halves of a layer begin with x, each with its norm */
-    bool ollama_names;            /* attn_out, and attn_sinks without .weight */
-    output_kind output;
-    bool output_bias; /* the output has one */
+    bool qk_norm_after_rope;      /* else before it */
+    bool qk_norm_with_rope;       /* layers without RoPE have no such norms */
+    uint32_t qk_unnormed_experts; /* a model of so many experts has no such norms; 0: all have */
 
-    recurrent_kind recurrent; /* of layers that are: */
-    mixer_plan mixers;
-    tensor_set recurrent_tensors; /* that such a layer has in the place of `tensors` */
-    bool groups_in_turn;          /* head n reads group n % n_groups; else neighbouring heads share one */
-    /* a layer with feed_forward_length 0 is a mixer alone, another one without heads of keys and values a network alone */
-    bool one_part_layers;
-    bool
-        channel_mix; /* the network, too, reads a mixture with the token before; after an ungated one there may be a gate */
-    bool query_gate;         /* a head of attn_q is its query, and then a gate of what attention gives */
-    tensor_set plain_norms;  /* that have no .weight in the file */
-    const char *output_norm; /* its name in the file; NULL: output_norm */
-
-    expert_gating gating;           /* 0: GATING_SOFTMAX */
-    bool expert_weights_normalised; /* to the sum 1 over the chosen */
-    bool expert_weights_on_input;   /* experts are given the token's vector times their weight */
-    bool experts_by_tensors;        /* a layer is a mixture if the file has a router for it */
-    bool expert_step_key;           /* read of how many layers the last is a mixture */
-    bool router_reads_layer;        /* scores are of x as it comes into the layer */
-    bool shared_mean;               /* with shared experts the result is the mean of both kinds */
-    uint32_t n_shared_experts;      /* where the file does not say */
-    bool expert_period_key;         /* read of how many layers each second has experts */
-    bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
+    /* Attention. */
+    bool bidirectional;             /* an encoder: tokens see later tokens too, and there is no cache */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
-    tensor_set indexer;             /* of layers that choose which positions a token sees; empty: it sees all */
-    rope_pairing index_rope;        /* of its queries and keys */
-    uint32_t index_shared_from;     /* a model of so many positions shares choices though its file does not say so */
+    bool query_gate;                /* attn_q gives for each head a query, then a gate of attention's result */
+    bool gate_per_head;             /* attn_gate gives one gate a head, else one an element */
+    bool value_scale_key;           /* a key may scale attention's result */
+    float attention_scale;          /* scores are multiplied by it; 0: 1 / sqrt(elements of a query) */
+    uint32_t layers_scaled_by_embd; /* a model of so many layers has 1 / sqrt(n_embd / n_heads) instead */
+    float attention_softcap;        /* default of the key; 0: none */
+    bool attention_temperature;     /* the keys of a temperature are read */
+    float temperature_scale;        /* a temperature without keys, in layers without RoPE, by the position + 1 */
+    uint32_t temperature_length;    /* of that */
+    bool shares_keys;               /* a key says how many of the last layers use keys and values of earlier layers */
+    rope_pairing index_rope;        /* of the indexer's queries and keys */
+    uint32_t index_shared_from;     /* a model of so many positions or more shares choices of positions; 0: none */
 
-    uint32_t window_period;   /* the last layer of so many looks back all the way, the others see a window;
-                                      WINDOW_EVERYWHERE: all see it; 0: the family has no windows */
-    bool full_layer_first;    /* of so many, instead of last */
-    bool window_chunked;      /* windows stand one after another: a token sees its own as far as itself */
-    uint32_t window;          /* where the file does not say */
-    uint32_t window_layers;   /* only a model of so many layers has windows; 0: any */
-    bool windowed_unscaled;   /* RoPE of windowed layers is never stretched, and has no factors */
-    bool shares_keys;         /* read how many layers, the last, have the keys and values of earlier ones */
-    float windowed_freq_base; /* 0: that of the other layers; a key may say otherwise */
-    uint32_t rope_layers;     /* only a model of so many layers has RoPE; 0: any */
-    uint32_t no_rope_period;  /* the last layer of every so many has no RoPE */
+    /* Windows: in a windowed layer a token sees only the nearest positions. */
+    uint32_t window_period; /* the last layer of so many has no window; WINDOW_EVERYWHERE: all have; 0: none has */
+    bool full_layer_first;  /* the first layer of a period has no window, instead of the last */
+    bool window_chunked;    /* windows do not slide: a token sees its chunk of the text, up to itself */
+    uint32_t window;        /* default of the key */
+    uint32_t window_layers; /* only a model of so many layers has windows; 0: any */
+
+    /* Positions. */
+    rope_pairing rope;
+    bool rope_key;                  /* a key says whether there is RoPE at all */
+    uint32_t rope_layers;           /* only a model of so many layers has RoPE; 0: any */
+    uint32_t no_rope_period;        /* the last layer of every so many has no RoPE; 0: all have it */
+    bool rope_in_windows_only;      /* where some layers have windows, the others have no RoPE */
+    bool rope_in_dense_layers;      /* but the first layers, which are dense, have it */
+    float windowed_freq_base;       /* default of windowed layers; 0: that of the other layers */
+    bool windowed_unscaled;         /* windowed layers do not stretch RoPE, and use no factors */
+    bool full_rope_halved;          /* layers without a window rotate half as many elements as windowed ones,
+                                       and the list of factors is as long as these need */
+    bool yarn_unrounded;            /* YaRN's ramp may begin and end between two pairs */
+    bool yarn_unless_said;          /* YaRN is the default kind of stretching */
+    float yarn_log_multiplier_unit; /* yarn_log_multiplier is divided by it; 0: the key is not read */
+    bool position_embd;             /* positions have embeddings; with alibi_key, if the file has them */
+    float alibi_max_bias;           /* ALiBi's constant; 0: no ALiBi */
+    bool alibi_key;                 /* a key may set it */
+    uint32_t alibi_layers;          /* only a model of so many layers has ALiBi; 0: any */
+
+    /* Recurrent layers. */
+    recurrent_kind recurrent;
+    mixer_plan mixers;
+    bool groups_in_turn;  /* head n reads group n % n_groups; else neighbouring heads share a group */
+    bool one_part_layers; /* a layer is a mixer or a network, by feed_forward_length and heads of keys and values */
     bool
-        full_rope_halved; /* layers without window rotate half as many elements; a list of factors has those of windows */
-    bool rope_in_windows_only; /* where there are windows */
-    bool rope_in_dense_layers; /* and in the first layers that are no mixture */
-    bool
-        position_embd; /* positions have embeddings of their own; of a family with a key for ALiBi, if the file has them */
-    bool embedding_norm;   /* of what is embedded (token_embd_norm) */
-    float alibi_max_bias;  /* ALiBi's constant, 0: the family has none */
-    bool alibi_key;        /* read it */
-    uint32_t alibi_layers; /* only a model of so many layers has ALiBi; 0: any */
+        channel_mix; /* the network too reads a mixture with the token before; without a gate of its own it may have one after */
 
-    bool yarn_unrounded;            /* YaRN's ramp begins and ends between two pairs */
-    bool yarn_unless_said;          /* where the file does not name the kind of stretching */
-    float yarn_log_multiplier_unit; /* what yarn_log_multiplier is divided by; 0: not read */
-    bool attention_temperature;     /* read its keys */
-    float temperature_scale; /* instead of the keys: this and the next, in layers without RoPE, of the position + 1 */
-    uint32_t temperature_length;
+    /* Networks. */
+    activation activation;
+    bool activation_key;    /* a key may name another */
+    bool gate_in_up;        /* ffn_up is gate and up in one tensor, unless the file has ffn_gate */
+    uint32_t sparse_layers; /* the first so many layers keep only the largest twentieth of their gates */
 
-    bool embedding_scale_sqrt; /* embeddings times sqrt(n_embd) */
-    bool scales;               /* read embedding, residual and attention scale */
-    bool rope_key;             /* read whether there is RoPE at all */
-    float embedding_scale;     /* where the file does not say; 0: 1 */
-    float depth_scale;         /* the same: sums are times this / sqrt(n_layers); 0: they are as they are */
-    uint32_t base_embd;        /* the same: logits are times this / n_embd; 0: they are as they are */
-    bool logit_scale_divides;  /* else logits are multiplied by it */
-    uint32_t n_streams;        /* vectors of a token (AltUp), where the file does not say; 0: x alone */
-    uint32_t laurel_rank;      /* of what is added beside attention (LAuReL), where there are streams */
-    uint32_t sparse_layers;    /* the first so many let only the largest twentieth of their gates through */
-    bool value_scale_key;      /* what attention gives is scaled, read by how much */
-    float attention_scale;     /* of scores; 0: 1 / sqrt(elements of a query) */
-    float attention_softcap, logit_softcap; /* where the file does not say */
-    uint32_t layers_scaled_by_embd;         /* a model of so many layers divides scores by sqrt(n_embd / n_heads) */
+    /* Mixtures of experts: which layers are one, and how experts are chosen and weighted. */
+    bool experts_by_tensors;        /* a layer is a mixture if the file has a router for it */
+    bool expert_step_key;           /* a key says that the last layer of so many is a mixture */
+    bool expert_period_key;         /* a key says that the second layer of so many is a mixture */
+    bool expert_keys;               /* keys for gating, groups, dense layers and shared experts are read */
+    expert_gating gating;           /* default of the key; 0: GATING_SOFTMAX */
+    bool router_reads_layer;        /* the router reads the layer's input, without a norm */
+    bool expert_weights_normalised; /* weights of the chosen experts have the sum 1 */
+    bool expert_weights_on_input;   /* the input of an expert is multiplied by its weight, not the output */
+    uint32_t n_shared_experts;      /* default of the key */
+    bool shared_mean;               /* the result is the mean of shared and chosen experts, not the sum */
+
+    /* Scales of a whole model. */
+    bool scales;               /* the keys of embedding, residual and attention scale are read */
+    bool embedding_scale_sqrt; /* embeddings are multiplied by sqrt(n_embd) */
+    float embedding_scale;     /* default of the key; 0: 1 */
+    float depth_scale;         /* what is added to x is multiplied by this / sqrt(n_layers); 0: by 1 */
+    uint32_t base_embd;        /* logits are multiplied by this / n_embd; 0: by 1 */
+    bool logit_scale_divides;  /* logits are divided by the scale of the file, not multiplied */
+    float logit_softcap;       /* default of the key; 0: none */
+
+    /* Several vectors a token (AltUp), and a low rank beside attention (LAuReL). */
+    uint32_t n_streams;   /* default of the key; 0: x alone */
+    uint32_t laurel_rank; /* with streams */
+
+    /* Input and output. */
+    bool token_types; /* row 0 of token_types is added to every embedding, if the file has it */
+    output_kind output;
+    bool output_bias;         /* the output has a bias */
+    bool dense_after_pooling; /* the file may have dense_2 and dense_3 */
+    classifier_kind classifier;
 } model_traits;
 
 /* NULL: no such family. */

@@ -125,13 +125,17 @@ static tensor_name name_of(int64_t layer, const char *stem, const char *part) {
 
 typedef enum need { MUST, MAY } need;
 
+static linear bind_unscaled(binder *b, int64_t layer, const char *stem, uint64_t count, uint64_t n_rows,
+                            uint64_t n_columns, need weight, need bias) {
+    linear out = {.w = bind_matrix(b, name_of(layer, stem, "weight").text, count, n_rows, n_columns, weight == MAY)};
+    if (out.w.data) out.bias = bind_vector(b, name_of(layer, stem, "bias").text, count, n_rows, bias == MAY);
+    return out;
+}
+
 static linear bind_linear(binder *b, int64_t layer, const char *stem, uint64_t count, uint64_t n_rows,
                           uint64_t n_columns, need weight, need bias) {
-    linear out = {.w = bind_matrix(b, name_of(layer, stem, "weight").text, count, n_rows, n_columns, weight == MAY)};
+    linear out = bind_unscaled(b, layer, stem, count, n_rows, n_columns, weight, bias);
     if (!out.w.data) return out;
-    out.bias = bind_vector(b, name_of(layer, stem, "bias").text, count, n_rows, bias == MAY);
-    if (strcmp(stem, "ffn_gate_inp") == 0 && b->config->traits->experts & TENSOR_BIT(ffn_gate_inp_norm))
-        return out; /* its .scale is another thing: see bind_router_norm */
     /* of NVFP4: a factor of all weights, and one of the activations, which are not rounded to that type here */
     out.scale = bind_vector(b, name_of(layer, stem, "scale").text, 1, count, true);
     bind_vector(b, name_of(layer, stem, "input_scale").text, 1, count, true);
@@ -341,6 +345,7 @@ static const struct {
 
 /* The tensor's name in the file, where it is not that of the row. */
 static const char *name_in_file(const model_traits *traits, const layer_config *l, layer_tensor tensor) {
+    const bool named_in_turn = traits->parallel_key && l->form == FORM_PARALLEL_APART; /* as in a serial layer */
     for (size_t i = 0; i < sizeof names_of_kinds / sizeof *names_of_kinds; i++)
         if (names_of_kinds[i].tensor == tensor && names_of_kinds[i].kinds >> traits->recurrent & 1)
             return names_of_kinds[i].name;
@@ -350,6 +355,8 @@ static const char *name_in_file(const model_traits *traits, const layer_config *
     case LAYER_indexer_k_norm: return "indexer.k_norm";
     case LAYER_indexer_proj: return "indexer.proj";
     case LAYER_ssm_dt_bias: return "ssm_dt";
+    case LAYER_attn_norm: return named_in_turn ? "ffn_norm" : "attn_norm";
+    case LAYER_attn_norm_2: return named_in_turn ? "attn_norm" : "attn_norm_2";
     case LAYER_ffn_norm:
         return l->mixer == MIXER_NONE ? "attn_norm" : traits->ffn_norm_name ? traits->ffn_norm_name : "ffn_norm";
     default: return tensor_rows[tensor].name;
@@ -374,16 +381,16 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     if (layer_is_recurrent(l)) needs |= traits->recurrent_tensors;
     if (c->recurrent.joins_gate) needs &= ~TENSOR_BIT(ssm_gate);
     if (l->mixer == MIXER_NONE) needs |= TENSOR_BIT(ffn_norm);
-    if (l->has_network)
-        needs |= l->has_experts ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
+    if (l->network != NETWORK_NONE)
+        needs |= layer_has_experts(l) ? traits->experts | (c->n_ff_shared > 0 ? traits->shared : 0) : traits->dense;
     if (layer == 0 && traits->first_layer_unnormed) needs &= ~TENSOR_BIT(attn_norm);
     if (traits->gate_in_up && has_tensor(b, layer, LAYER_ffn_gate)) needs |= TENSOR_BIT(ffn_gate);
-    if (l->has_experts && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
+    if (layer_has_experts(l) && has_tensor(b, layer, LAYER_ffn_gate_up_exps))
         needs = (needs & ~(TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps))) | TENSOR_BIT(ffn_gate_up_exps);
     if (c->n_embd_per_layer > 0) needs |= traits->per_layer;
-    if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
-    if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
+    if (l->form == FORM_PARALLEL_APART) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (!layer_attends(l)) return needs;
+    if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (l->index_key_length > 0) needs |= traits->indexer;
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
@@ -435,9 +442,7 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const uint64_t rows = extent(c, l, twice ? DIM_FF_TWICE : row->rows) * (gated ? 2 : 1);
     const char *name = name_in_file(c->traits, l, tensor);
     if (tensor == LAYER_attn_output && c->traits->ollama_names) name = "attn_out";
-    if (tensor == LAYER_attn_norm_2 && c->is_parallel) name = "attn_norm";
     if (tensor == LAYER_ssm_in && c->recurrent.joins_gate) name = "ssm_in";
-    if (tensor == LAYER_attn_norm && c->is_parallel) name = "ffn_norm";
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
     case TENSOR_NORM:
@@ -455,8 +460,11 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
                                      : bind_norm(b, layer, name, rows, columns, weight, bias);
         break;
     case TENSOR_LINEAR:
-        *(linear *)field = apart ? bind_experts_apart(b, layer, name, (uint32_t)count, rows, columns)
-                                 : bind_linear(b, layer, name, count, rows, columns, weight, bias);
+        if (tensor == LAYER_ffn_gate_inp && c->traits->experts & TENSOR_BIT(ffn_gate_inp_norm)) /* has the .scale */
+            *(linear *)field = bind_unscaled(b, layer, name, count, rows, columns, weight, bias);
+        else
+            *(linear *)field = apart ? bind_experts_apart(b, layer, name, (uint32_t)count, rows, columns)
+                                     : bind_linear(b, layer, name, count, rows, columns, weight, bias);
         break;
     case TENSOR_VECTOR: {
         tensor_name full = name_of(layer, name, "weight");
@@ -583,16 +591,6 @@ static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
     }
 }
 
-/* Where keys are values too, they are as long. */
-static void check_values(binder *b, uint32_t layer, const layer_weights *w) {
-    const layer_config *l = &b->config->layers[layer];
-    if (b->status != CLLM_OK || !w->attn_k.w.data || w->attn_v.w.data || l->key_length == l->value_length) return;
-    const tensor_name name = name_of(layer, "attn_v", "weight");
-    b->status = error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
-                             "%s: missing, and keys of %" PRIu32 " elements cannot be the values of %" PRIu32,
-                             name.text, l->key_length, l->value_length);
-}
-
 static const float half = 0.5f;
 
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
@@ -620,7 +618,6 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     }
     if (b->status == CLLM_OK) split_fused(b, layer, w);
     if (b->config->halving_period > 0 && (layer + 1) % b->config->halving_period == 0) w->layer_output_scale = &half;
-    check_values(b, layer, w);
     for (uint32_t i = 0; i < N_LAYER_TENSORS; i++) {
         const linear *l = layer_linear(w, (layer_tensor)i);
         if (!l) continue;

@@ -119,11 +119,6 @@ typedef struct layer_weights {
     linear channel_mix_receptance;                           /* a gate */
 } layer_weights;
 
-/* Attention and feed-forward part both read the layer's input, for the second has no norm of its own before or after it. */
-static inline bool layer_is_parallel(const layer_weights *w) {
-    return !w->ffn_norm.weight && !w->post_ffw_norm.weight && !w->layer_output_norm.weight;
-}
-
 typedef struct model_weights {
     matrix token_embd;                    /* [n_vocab][n_embd] */
     struct lora_pair *token_embd_loras;   /* a list, or NULL: of A a token takes a row, which B is multiplied with */

@@ -61,8 +61,9 @@ enum { MAX_STAGES = 6 };
 
 /* What else goes with a name. */
 enum {
-    PRE_WHOLE_WORDS = 1, /* a word that is a token is taken as it is, without merging ("ignore_merges") */
-    PRE_ADDS_BOS = 2,    /* unless the file says otherwise */
+    PRE_WHOLE_WORDS = 1,    /* a word that is a token is taken as it is, without merging ("ignore_merges") */
+    PRE_ADDS_BOS = 2,       /* unless the file says otherwise */
+    PRE_ADDS_SEPARATOR = 4, /* between two texts, unless the file says otherwise */
 };
 
 typedef struct pretokenizer {

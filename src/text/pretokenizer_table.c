@@ -313,11 +313,12 @@ static const split_rule chameleon_punctuation[] = {
 /* Each name stands between spaces. */
 static const pretokenizer table[] = {
     {" default ", {default_punctuation, gpt2, numbers, three_digits}, 0},
-    {" gpt-2 a.x-4.0 exaone4 gigachat granite-docling jais jina-de jina-es jina-v1-en jina-v2-code jina-v2-de "
-     "jina-v2-es "
-     "mellum modern-bert mpt olmo phi-2 roberta-bpe trillion ",
+    {" gpt-2 a.x-4.0 exaone4 gigachat granite-docling jais jina-de jina-es jina-v2-de jina-v2-es mellum modern-bert "
+     "mpt "
+     "olmo phi-2 trillion ",
      {gpt2},
      0},
+    {" roberta-bpe jina-v1-en jina-v2-code ", {gpt2}, PRE_ADDS_SEPARATOR},
     {" starcoder codeshell command-r exaone mellum2 minerva-7b refact smollm ", {digit, gpt2}, 0},
     {" falcon ", {falcon_punctuation, gpt2, three_digits}, 0},
     {" chameleon ", {chameleon_spaces, digit, chameleon_punctuation, gpt2}, PRE_ADDS_BOS},

@@ -99,6 +99,8 @@ struct cllm_tokenizer {
 
     int32_t bos, eos, unknown; /* -1: none */
     bool add_bos, add_eos, add_space_prefix;
+    int32_t separator;         /* between two texts, after the end of the first; -1: none */
+    cllm_string pair_template; /* of two texts, instead of the tokens around them; or empty */
 };
 
 /* Fill a tokenizer, zeroed but for `pre`, from tokenizer.ggml.* keys; all but the merges. On error the caller destroys it.

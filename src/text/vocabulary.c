@@ -6,15 +6,17 @@
  */
 #include "base/error.h"
 #include "gguf/gguf.h"
+#include "gguf/metadata.h"
 #include "text/tokenizer.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TOKENS_KEY "tokenizer.ggml.tokens"
-#define SCORES_KEY "tokenizer.ggml.scores"
-#define TYPES_KEY  "tokenizer.ggml.token_type"
+#define SEPARATOR_KEY "tokenizer.ggml.seperator_token_id"
+#define TOKENS_KEY    "tokenizer.ggml.tokens"
+#define SCORES_KEY    "tokenizer.ggml.scores"
+#define TYPES_KEY     "tokenizer.ggml.token_type"
 
 #define LONGEST_SPECIAL 1024 /* bytes; real ones have a few dozen. It bounds the work at each byte of a text */
 
@@ -152,11 +154,12 @@ static kind_defaults defaults_of(const cllm_tokenizer *t) {
 
 /* WordPiece's texts stand between [CLS] and [SEP], which have keys of their own. */
 static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
-    static const char *const cls = "tokenizer.ggml.cls_token_id", *const sep = "tokenizer.ggml.seperator_token_id";
+    static const char *const cls = "tokenizer.ggml.cls_token_id";
     const bool is_wordpiece = t->kind == KIND_WORDPIECE;
     const kind_defaults usual = defaults_of(t);
     const char *bos_key = is_wordpiece && cllm_gguf_find(gguf, cls) ? cls : "tokenizer.ggml.bos_token_id";
-    const char *eos_key = is_wordpiece && cllm_gguf_find(gguf, sep) ? sep : "tokenizer.ggml.eos_token_id";
+    const char *eos_key =
+        is_wordpiece && cllm_gguf_find(gguf, SEPARATOR_KEY) ? SEPARATOR_KEY : "tokenizer.ggml.eos_token_id";
     cllm_status status =
         load_special_id(t, gguf, "tokenizer.ggml.unknown_token_id", usual.unknown, TOKEN_UNKNOWN, &t->unknown, err);
     if (status == CLLM_OK) status = load_special_id(t, gguf, bos_key, usual.bos, TOKEN_CONTROL, &t->bos, err);
@@ -175,6 +178,19 @@ static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cl
     /* Gemma 4 needs its BOS, and files say otherwise. */
     t->add_bos = (t->add_bos || t->whole_line_ends) && t->bos >= 0;
     t->add_eos = t->add_eos && t->eos >= 0;
+    return status;
+}
+
+/* What stands between two texts that are one to the model. WordPiece's [SEP] is the end of the first. */
+static cllm_status load_pair(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
+    bool adds = t->pre && (t->pre->flags & PRE_ADDS_SEPARATOR);
+    const cllm_value *id = cllm_gguf_find(gguf, SEPARATOR_KEY);
+    uint64_t number;
+    t->separator = -1;
+    cllm_status status = gguf_get_string(gguf, "tokenizer.chat_template.rerank", GGUF_OPTIONAL, &t->pair_template, err);
+    if (status == CLLM_OK) status = gguf_get_bool(gguf, "tokenizer.ggml.add_sep_token", GGUF_OPTIONAL, &adds, err);
+    if (adds && t->kind != KIND_WORDPIECE && id && gguf_value_as_u64(id, &number) && number < t->n_vocab)
+        t->separator = (int32_t)number;
     return status;
 }
 
@@ -290,6 +306,7 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
     if (status == CLLM_OK) status = load_types(t, gguf, err);
     if (status == CLLM_OK) status = load_scores(t, gguf, err);
     if (status == CLLM_OK) status = load_special_ids(t, gguf, err);
+    if (status == CLLM_OK) status = load_pair(t, gguf, err);
     if (status == CLLM_OK && t->kind == KIND_WORDPIECE) status = load_word_rules(t, gguf, err);
     if (status == CLLM_OK) status = find_end_tokens(t, gguf, err);
     if (status == CLLM_OK) status = load_texts(t, err);

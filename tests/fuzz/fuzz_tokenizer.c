@@ -32,10 +32,7 @@ static void put_built_in(uint8_t settings) {
 
     put_array("tokenizer.ggml.tokens", TYPE_STRING, n_words + 256);
     for (size_t i = 0; i < n_words; i++) put_string(words[i], strlen(words[i]));
-    for (unsigned byte = 0; byte < 256; byte++) {
-        const char *digits = "0123456789ABCDEF";
-        put_string((char[]){'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'}, 6);
-    }
+    put_byte_spellings();
     put_array("tokenizer.ggml.token_type", TYPE_INT32, n_words + 256);
     for (size_t i = 0; i < n_words + 256; i++) put_number(i < sizeof types ? types[i] : i < n_words ? 1 : 6, 4);
     if (settings & MERGES) {

@@ -53,10 +53,7 @@ static void put_built_in(input *in) {
     const size_t n_texts = sizeof texts / sizeof *texts;
     put_array("tokenizer.ggml.tokens", TYPE_STRING, n_texts + 256);
     for (size_t i = 0; i < n_texts; i++) put_string(texts[i], strlen(texts[i]));
-    for (unsigned byte = 0; byte < 256; byte++) {
-        const char *digits = "0123456789ABCDEF";
-        put_string((char[]){'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'}, 6);
-    }
+    put_byte_spellings();
     put_array("tokenizer.ggml.token_type", TYPE_INT32, n_texts + 256);
     for (size_t i = 0; i < n_texts + 256; i++) put_number(i < sizeof types ? types[i] : i < n_texts ? 1 : 6, 4);
     put_scores_and_merges(in, n_texts + 256, 0);

@@ -56,6 +56,13 @@ static void put_array(const char *key, unsigned element_type, size_t count) {
     put_number(count, 8);
 }
 
+/* <0x00> to <0xFF> */
+static inline void put_byte_spellings(void) {
+    static const char digits[] = "0123456789ABCDEF";
+    for (unsigned byte = 0; byte < 256; byte++)
+        put_string((char[]){'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'}, 6);
+}
+
 static inline void put_score(float score) {
     uint32_t bits;
     memcpy(&bits, &score, sizeof bits);
@@ -150,6 +157,18 @@ static void check_round_trip(const cllm_tokenizer *t, input text, int flags) {
     cllm_free(ids);
 }
 
+/* The two halves of a text as a pair. */
+static void try_pair(const cllm_tokenizer *t, input text) {
+    const cllm_string first = {(const char *)text.bytes, text.size / 2};
+    const cllm_string second = {(const char *)text.bytes + first.length, text.size - first.length};
+    int32_t *ids;
+    size_t count;
+    cllm_error err;
+    const cllm_status status = cllm_tokenizer_encode_pair(t, first, second, &ids, &count, &err);
+    if (status != CLLM_OK && !(status == CLLM_ERR_UNSUPPORTED && t->unknown < 0)) abort();
+    cllm_free(ids);
+}
+
 /* Make a tokenizer of the file that was written, and encode the rest of the input. must_load: or abort. */
 static void try_file(input text, int flags, bool must_load) {
     cllm_gguf *gguf;
@@ -157,10 +176,12 @@ static void try_file(input text, int flags, bool must_load) {
     cllm_error err;
     end_file();
     if (gguf_open_memory(file, file_size, &gguf, &err) != CLLM_OK) abort();
-    if (cllm_tokenizer_create(gguf, &tokenizer, &err) == CLLM_OK)
+    if (cllm_tokenizer_create(gguf, &tokenizer, &err) == CLLM_OK) {
         check_round_trip(tokenizer, text, flags);
-    else if (must_load)
+        try_pair(tokenizer, text);
+    } else if (must_load) {
         abort();
+    }
     cllm_tokenizer_destroy(tokenizer);
     cllm_gguf_close(gguf);
 }

@@ -129,12 +129,10 @@ const char *encoded(const loaded *l, const char *text, size_t length, int flags)
     return line;
 }
 
-const char *pieces(const loaded *l, const char *text, int flags) {
+/* Releases the ids. */
+static const char *spellings(const loaded *l, int32_t *ids, size_t count) {
     static char line[1 << 12];
-    cllm_error err;
-    int32_t *ids;
-    size_t count, used = 0;
-    assert_ok(cllm_tokenizer_encode(l->tokenizer, text, strlen(text), flags, &ids, &count, &err), &err);
+    size_t used = 0;
     line[0] = 0;
     for (size_t i = 0; i < count; i++) {
         cllm_string piece = cllm_tokenizer_piece(l->tokenizer, ids[i]);
@@ -143,6 +141,23 @@ const char *pieces(const loaded *l, const char *text, int flags) {
     }
     cllm_free(ids);
     return line;
+}
+
+const char *pieces(const loaded *l, const char *text, int flags) {
+    cllm_error err;
+    int32_t *ids;
+    size_t count;
+    assert_ok(cllm_tokenizer_encode(l->tokenizer, text, strlen(text), flags, &ids, &count, &err), &err);
+    return spellings(l, ids, count);
+}
+
+const char *pair_pieces(const loaded *l, const char *query, const char *document) {
+    const cllm_string texts[] = {{query, strlen(query)}, {document, strlen(document)}};
+    cllm_error err;
+    int32_t *ids;
+    size_t count;
+    assert_ok(cllm_tokenizer_encode_pair(l->tokenizer, texts[0], texts[1], &ids, &count, &err), &err);
+    return spellings(l, ids, count);
 }
 
 const char *decoded(const loaded *l, int32_t previous, int32_t id) {

@@ -50,6 +50,7 @@ void unload(loaded *l);
 /* The ids of a text, in decimal with spaces between. Valid until the next call, as what follows. */
 const char *encoded(const loaded *l, const char *text, size_t length, int flags);
 const char *pieces(const loaded *l, const char *text, int flags); /* spellings, each followed by a bar */
+const char *pair_pieces(const loaded *l, const char *query, const char *document);
 const char *decoded(const loaded *l, int32_t previous, int32_t id);
 
 /* Encode, decode token by token, and compare. Changes `text`. */
