@@ -18,9 +18,9 @@ def ask_for(tokens, **more):
 
 def is_closed(w, a_second=b"x", answers=False):
     """Does the server end a connection on which a byte comes now and then?"""
-    end = time.time() + LIMIT
+    end = time.monotonic() + LIMIT
     w.socket.settimeout(0.2)
-    while time.time() < end:
+    while time.monotonic() < end:
         try:
             data = w.socket.recv(65536)
         except (TimeoutError, socket.timeout):
@@ -55,8 +55,8 @@ def full():  # --timeout 3600 --max-connections-per-address 40 --queue 4 --paral
     answers = [w.answer() for w in wires]
     check("more connections than an address may have: the others are closed", [a[0] for a in answers if a] == [200] * 40, len([a for a in answers if a]))
     for w in wires: w.close()
-    end, ready = time.time() + LIMIT, False
-    while not ready and time.time() < end:
+    end, ready = time.monotonic() + LIMIT, False
+    while not ready and time.monotonic() < end:
         try:
             ready = ask(url, "/health")[0] == 200
         except OSError:
@@ -133,8 +133,8 @@ def models():  # two models, --models-max 1 --sleep-idle-seconds 1
     ends.set()
     for t in lookers: t.join()
     check("models that come and go under load", len(names) == 2 and not wrong, wrong[:3])
-    end = time.time() + LIMIT
-    while any("meta" in m for m in ask(url, "/v1/models")[2]["data"]) and time.time() < end: time.sleep(0.1)
+    end = time.monotonic() + LIMIT
+    while any("meta" in m for m in ask(url, "/v1/models")[2]["data"]) and time.monotonic() < end: time.sleep(0.1)
     check("and sleep when nobody asks, whoever looks at them", not any("meta" in m for m in ask(url, "/v1/models")[2]["data"]))
     check("a server that sleeps is healthy", ask(url, "/health")[0] == 200)
     check("and wakes again", ask(url, "/v1/completions", {"model": names[0], "prompt": "Once", "seed": 3, "max_tokens": 5})[2]["choices"][0]["text"] == before[names[0]])
@@ -169,8 +169,8 @@ def streams():  # --timeout 3600 --queue 2000 --parallel 1
 
 def refused():
     """No new connection is taken."""
-    end = time.time() + LIMIT
-    while time.time() < end:
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
         try:
             Wire(url).close()
         except ConnectionRefusedError:

@@ -15,10 +15,10 @@ if pid == 0:
 PROMPTS = (b"\x1b[?2004h> ", b"\x1b[?2004h... ", b"\n> ", b"\n... ")
 
 
-def until_prompt(seconds=120):
+def until_prompt(seconds=600):
     """What is printed up to the next prompt, without what moves the cursor."""
-    seen, end = b"", time.time() + seconds
-    while time.time() < end:
+    seen, end = b"", time.monotonic() + seconds
+    while time.monotonic() < end:
         if select.select([terminal], [], [], 0.1)[0]:
             try:
                 more = os.read(terminal, 65536)
