@@ -182,6 +182,8 @@ def refused():
             Wire(url).close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:  # one that nobody had accepted when the server closed its socket
+            pass
         time.sleep(0.05)
     return False
 
