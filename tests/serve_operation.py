@@ -420,8 +420,8 @@ def test_proxy(name, start):
                 until(lambda: say(url, {"X-Conversation-Id": f"conversation {i}"})[0] == 200, "the other is up", proxy)  # its checks may have come late, too
                 check("haproxy: the health check leaves it out", True)
         finally:
-            proxy.kill()
-            proxy.wait()
+            proxy.terminate()  # nginx ends its workers, too
+            proxy.wait(PATIENCE)
 
 
 def test_files():
