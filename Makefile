@@ -353,7 +353,8 @@ format:
 	$(CLANG_FORMAT) -i $(FORMATTED)
 
 # The library once more under $(BUILD)/fuzz, instrumented; then one libFuzzer run a target. Inputs that it finds worth
-# keeping go to $(BUILD)/fuzz/corpus, one that crashes stays in $(BUILD)/fuzz.
+# keeping go to $(BUILD)/fuzz/corpus, one that crashes stays in $(BUILD)/fuzz. On a machine that stops for a while any input
+# is slow: one that was (libFuzzer's status is 70) is tried again by itself.
 FUZZ_CHECKS := address,undefined
 fuzz:
 	$(MAKE) BUILD=$(BUILD)/fuzz CC=$(FUZZ_CC) SANITIZE=fuzzer-no-link,$(FUZZ_CHECKS) CFLAGS='-O1 -g' \
@@ -369,8 +370,9 @@ $(BUILD)/fuzz_request $(BUILD)/fuzz_http: $(BUILD)/fuzz_%: $(BUILD)/obj/tests/fu
 fuzz-run-%: $(BUILD)/fuzz_%
 	@mkdir -p $(BUILD)/corpus/$*
 	@echo "fuzzing $* for $(FUZZ_SECONDS) s"
-	@$< -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/$*- \
-	    $(BUILD)/corpus/$* tests/fuzz/corpus/$* > $(BUILD)/$*.log 2>&1 || { cat $(BUILD)/$*.log; exit 1; }
+	@rm -f $(BUILD)/$*-timeout-*; all='-max_total_time=$(FUZZ_SECONDS) $(BUILD)/corpus/$* tests/fuzz/corpus/$*'; \
+	fuzz() { $< -timeout=10 -rss_limit_mb=2048 -artifact_prefix=$(BUILD)/$*- "$$@" > $(BUILD)/$*.log 2>&1; }; \
+	fuzz $$all || { [ $$? = 70 ] && fuzz $(BUILD)/$*-timeout-* && fuzz $$all; } || { cat $(BUILD)/$*.log; exit 1; }
 	@tail -n 1 $(BUILD)/$*.log
 
 # ------------------------------------------------------------------------------------------------ installing

@@ -21,7 +21,7 @@ installed() { cmp -s "tests/clients/$1" "$packages/$(echo "$1" | tr / _)"; }
 newer() { [ ! -e "$2" ] || [ -n "$(find "$1" -newer "$2")" ]; }
 
 # A client that hangs is ended.
-limited() { perl -e 'alarm shift; exec @ARGV or exit 127' 100 "$@"; }
+limited() { perl -e 'alarm shift; exec @ARGV or exit 127' 600 "$@"; }
 
 # try NAME LANGUAGE FILE COMMAND...: the client's checks, unless its language, or what FILE asks for, is missing
 try() {

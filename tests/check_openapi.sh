@@ -38,7 +38,7 @@ serving "$any" --chat-template chatml --ctx 256 --n-tokens 8 --api-key secret --
 # A text may be refused for what no schema can say (positive_data_acceptance): a model's template, a grammar. 501 and 503 are meant
 # where the description says so (not_a_server_error): instead no answer may be 500.
 described() ( # it leaves files where it runs
-    cd "$temporary" && PYTHONPATH=$tool perl -e 'alarm shift; exec @ARGV' $((seconds * 3 + 240)) \
+    cd "$temporary" && PYTHONPATH=$tool perl -e 'alarm shift; exec @ARGV' $((seconds * 3 + 900)) \
         python3 -m schemathesis.cli run "$url/openapi.json" --url "$url" -H 'Authorization: Bearer secret' \
         --checks all --exclude-checks positive_data_acceptance,not_a_server_error --exclude-path /api/pull \
         --phases examples,coverage,fuzzing --max-time $seconds --max-examples $examples --seed "$seed" --request-timeout 120 \

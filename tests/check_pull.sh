@@ -21,7 +21,7 @@ python3 tests/hub_server.py "$demo" "$log" >"$temporary/ports" 2>"$temporary/ser
 server=$!
 await [ -s "$temporary/ports" ]
 read -r hub_port cdn_port <"$temporary/ports"
-export HF_ENDPOINT="http://127.0.0.1:$hub_port" MINI_CLLM_MODELS="$temporary/models" HF_HOME="$temporary/hf_home" HF_HUB_DOWNLOAD_TIMEOUT=2
+export HF_ENDPOINT="http://127.0.0.1:$hub_port" MINI_CLLM_MODELS="$temporary/models" HF_HOME="$temporary/hf_home" HF_HUB_DOWNLOAD_TIMEOUT=100
 models=$MINI_CLLM_MODELS
 
 run pull test/plain </dev/null
@@ -110,7 +110,8 @@ done
 # ------------------------------------------------------------------------------------------------------ faults
 
 for fault in busy drops ignores expires stalls twice shifts; do
-    run pull test/$fault
+    case $fault in stalls) stall=2 ;; *) stall=100 ;; esac
+    HF_HUB_DOWNLOAD_TIMEOUT=$stall run pull test/$fault
     check "the right file in the end: $fault" pulled $fault $fault-Q4_K_M.gguf
 done
 run pull test/wrong
@@ -137,7 +138,7 @@ run pull test/s500
 check 500 refused_whole 'test/s500: the server answers with status 500'
 HF_ENDPOINT=http://127.0.0.1:9 run pull test/plain
 check 'no network' refused_whole '127.0.0.1:9: no connection'
-HF_ENDPOINT=http://no-such-host.invalid run pull test/plain
+HF_HUB_DOWNLOAD_TIMEOUT=2 HF_ENDPOINT=http://no-such-host.invalid run pull test/plain
 check 'no such host' refused_whole 'no-such-host.invalid: no connection'
 HF_HUB_OFFLINE=1 run pull test/plain
 check 'HF_HUB_OFFLINE' refused_whole 'test/plain: HF_HUB_OFFLINE is set'
@@ -167,13 +168,13 @@ check 'no other server was sent a token' eval '! grep LEAK "$log"'
 
 run pull test/moves
 old=$(cat "$out")
-curl_control() { python3 -c "import urllib.request; urllib.request.urlopen('$HF_ENDPOINT/control/moves')"; }
-curl_control
+control() { python3 -c "import urllib.request; urllib.request.urlopen('$HF_ENDPOINT/control/$1')"; }
+control moves
 : >"$log"
 run pull test/moves
 check 'a new commit with the same file: nothing is fetched' eval 'pulled moves m-Q4_K_M.gguf && [ "$(cat "$out")" != "$old" ] &&
     [ ! -e "$old" ] && ! grep -q "^CDN" "$log"'
-curl_control
+control moves
 old=$(cat "$out")
 HF_ENDPOINT=http://127.0.0.1:9 run pull test/moves
 check 'the Hub is away: the old one stays' eval 'exits 1 && [ -e "$old" ]'
@@ -184,39 +185,55 @@ check 'it is the newest' eval 'exits 0 && says "is there already, and the newest
 
 # ------------------------------------------------------------------------------------------------- interrupted
 
-a_part() { [ -n "$(find "$models/hf/test/slow" -name '*.partial' -size +0 2>/dev/null)" ]; }
-start pull test/slow
+a_part() { [ -n "$(find "$models/hf/test/trickles" -name '*.partial' -size +0 2>/dev/null)" ]; }
+start pull test/trickles
 await a_part
 kill -INT $process
 finished
 check 'Ctrl-C: status 130, how to go on, and the part stays' eval 'exits 130 && says "goes on after" && ! nothing_half'
-run pull test/slow
-check 'and it goes on' eval 'says "going on after" && pulled slow slow-Q4_K_M.gguf'
-run rm test/slow
-check 'rm' eval 'exits 0 && silent && [ ! -e "$models/hf/test/slow" ]'
+run pull test/trickles
+check 'and it goes on' eval 'says "going on after" && pulled trickles trickles-Q4_K_M.gguf'
+run rm test/trickles
+check 'rm' eval 'exits 0 && silent && [ ! -e "$models/hf/test/trickles" ]'
+
+start pull test/trickles
+await a_part
+kill -INT $process
+finished
+run rm test/trickles
+check 'rm removes a part' eval 'exits 0 && silent && [ ! -e "$models/hf/test/trickles" ]'
 
 : >"$log"
-"$program" pull test/slow >"$temporary/first" 2>&1 &
+"$program" pull test/trickles >"$temporary/first" 2>&1 &
 first=$!
 await a_part
-run pull test/slow
+start pull test/trickles
+await says 'waiting for it'
+control trickles
+finished
 wait $first
-check 'two at once share the work' eval 'pulled slow slow-Q4_K_M.gguf && says "waiting for it" && [ "$(grep -c "^CDN GET" "$log")" = 1 ]'
+check 'two at once share the work' eval 'pulled trickles trickles-Q4_K_M.gguf && says "waiting for it" && [ "$(grep -c "^CDN GET" "$log")" = 1 ]'
 
+# Moments are parts of the time that it takes, and some come before the first byte or after the last.
 echo "# MINICLLM_TEST_SEED=${MINICLLM_TEST_SEED:=$(date +%s)}"
-killed=0 wrong=0 resumed=0
-for delay in $(perl -e 'srand shift; printf "%.3f ", 0.02 + rand 0.65 for 1 .. 50' "$MINICLLM_TEST_SEED"); do
+killed=0 wrong=0 resumed=0 n_moments=0
+begin=$(perl -MTime::HiRes=time -e 'print time')
+run pull test/slow
+for moment in $(perl -MTime::HiRes=time -e 'my ($seed, $begin) = @ARGV; my $most = 1.1 * (time - $begin); srand $seed;
+    printf "%.3f ", rand $most for 1 .. 300' "$MINICLLM_TEST_SEED" "$begin"); do
+    [ $n_moments -lt 50 ] || [ $resumed -le 10 ] || break
+    n_moments=$((n_moments + 1))
     run rm test/slow
     "$program" pull test/slow >/dev/null 2>&1 &
     process=$!
-    perl -e 'select undef, undef, undef, shift' "$delay"
+    perl -e 'select undef, undef, undef, shift' "$moment"
     kill -9 $process 2>/dev/null && killed=$((killed + 1))
     wait $process 2>/dev/null
     run pull test/slow
     ! says 'going on after' || resumed=$((resumed + 1))
     pulled slow slow-Q4_K_M.gguf || { wrong=$((wrong + 1)) && cat "$err"; }
 done
-check "kill -9 at 50 moments, then again: right ($killed killed, $resumed resumed)" [ "$wrong" = 0 -a "$resumed" -gt 10 ]
+check "kill -9 at $n_moments moments, then again: right ($killed killed, $resumed resumed)" [ "$wrong" = 0 -a "$resumed" -gt 10 ]
 
 # ---------------------------------------------------------------------------------------------- other commands
 
@@ -303,13 +320,6 @@ run list extra
 check 'list takes no name' refused 2 'list: unexpected argument'
 run rm
 check 'rm needs a name' refused 2 'rm: no model named'
-a_part() { [ -n "$(find "$models/hf/test/slow" -name '*.partial' -size +0 2>/dev/null)" ]; }
-start pull test/slow
-await a_part
-kill -INT $process
-finished
-run rm test/slow
-check 'rm removes a part' eval 'exits 0 && silent && [ ! -e "$models/hf/test/slow" ]'
 check 'the server had no fault of its own' eval '! cat "$temporary/server" | grep .'
 
 finish

@@ -23,11 +23,10 @@ server=''
 if [ ! "${MINICLLM_WEB_URL:-}" ]; then
     "$1/mini-cllm" serve models/demo.gguf --chat-template chatml --port 0 >"$log" 2>&1 &
     server=$!
-    for _ in 1 2 3 4 5 6 7 8 9 10; do
+    while kill -0 $server 2>/dev/null; do
         MINICLLM_WEB_URL=$(sed -n 's/^listening on //p' "$log")
         [ "$MINICLLM_WEB_URL" ] && break
-        kill -0 $server 2>/dev/null || break
-        sleep 1
+        sleep 0.1
     done
     if [ ! "$MINICLLM_WEB_URL" ]; then # built without libmicrohttpd
         echo "# on a stand-in for the server: $(tail -n 1 "$log")"

@@ -280,13 +280,14 @@ shows() { screen && prints "$1"; }
 answers() { screen && [ "$(tail -n 1 "$out")" != "$1" ] && ! tail -n 1 "$out" | grep -q reading; } # after this line?
 last_line() { screen && [ "$(tail -n 1 "$out")" = "$1" ]; }
 type_keys() { terminal send-keys "$@"; }
+times_told() { terminal capture-pane -p -S - | grep -c 'once more'; } # of all that has been on the screen
 
 terminals() {
     command -v tmux >/dev/null || { skip 'chat: a terminal' 'tmux is missing'; return; }
     LC_ALL=C grep -q libedit "$program" || { skip 'chat: a terminal' 'built without libedit'; return; }
     who="$any --chat-template $template --ctx 30000"
     if [ -e "$published" ]; then who=$published; fi # it has more to say
-    terminal new-session -d -x 60 -y 20 "$program chat $who -t 0 2>&1; echo ended \$?; sleep 60"
+    terminal new-session -d -x 60 -y 20 "$program chat $who -t 0 2>&1; echo ended \$?; sleep 600"
     await last_line '>'
     type_keys 'Äpfel 日本語 xy' Left Left BSpace
     await shows '> Äpfel 日本語xy'
@@ -307,7 +308,7 @@ terminals() {
     await answers '> What is the capital of France?'
     sleep 0.3
     type_keys C-c
-    sleep 0.5
+    await last_line '>'
     type_keys "/save $temporary/stopped.json" Enter
     await [ -s "$temporary/stopped.json" ]
     check 'terminal: Ctrl-C stops an answer, and what was said is kept' eval 'grep -q "capital of France" "$temporary/stopped.json" &&
@@ -332,9 +333,9 @@ terminals() {
     await shows 'questions '
     check 'terminal: a paste of 10,000 characters is one question, and Ctrl-C stops its reading' eval 'shows "questions " &&
         { shows "questions 0" || grep -q "word 0000.nword 0001" "$temporary/pasted.json"; }'
+    n_told=$(times_told)
     type_keys C-c
-    await shows 'once more'
-    sleep 0.2
+    await eval '[ "$(times_told)" -gt "$n_told" ]'
     type_keys C-c
     await shows 'ended 0'
     check 'terminal: Ctrl-C twice ends' shows 'ended 0'

@@ -99,11 +99,14 @@ signals() {
     run "$any" $text -n 6000 -q && cp "$out" "$temporary/whole"
     spoilt=0
     for nap in 0.02 0.04 0.06 0.1 0.15; do
-        # shellcheck disable=SC2086 # words
-        start "$any" $text -n 6000 --save "$temporary/stopped.seq"
-        await [ -s "$out" ]
-        sleep $nap
-        end_by INT
+        for _ in 1 2 3 4 5; do # until it comes before the end
+            # shellcheck disable=SC2086 # words
+            start "$any" $text -n 6000 --save "$temporary/stopped.seq"
+            await [ -s "$out" ]
+            sleep $nap
+            end_by INT
+            ! exits 130 || break
+        done
         exits 130 && perl -pe 'chomp if eof' "$out" >"$temporary/both"
         run "$any" -t 0 --ignore-eos --ctx 6100 -q -n 20 --load "$temporary/stopped.seq"
         perl -pe 'chomp if eof' "$out" >>"$temporary/both"

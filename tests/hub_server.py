@@ -18,6 +18,7 @@ MODEL = open(sys.argv[1], "rb").read()
 LOG = open(sys.argv[2], "a", buffering=1)
 SIZE = 1_500_000
 version = {"moves": 0}  # of repositories that get new commits
+go_on = {"trickles": False}  # does the rest come?
 counts = {}  # how often something was asked for
 lock = threading.Lock()
 
@@ -69,7 +70,7 @@ def files_of(repo):
     elif repo == "moves":  # a new README, then a new file too
         files["m-Q4_K_M.gguf"] = (blob(f"moves {max(version[repo] - 1, 0)}"), True)
     else:
-        files[f"{repo}-Q4_K_M.gguf"] = (blob(repo, 4 * SIZE if repo == "slow" else SIZE), True)
+        files[f"{repo}-Q4_K_M.gguf"] = (blob(repo, 4 * SIZE if repo in ("slow", "trickles") else SIZE), True)
     return files
 
 
@@ -120,7 +121,10 @@ class Hub(Handler):
         parts = urllib.parse.unquote(url.path).strip("/").split("/")
         query = urllib.parse.parse_qs(url.query)
         if parts[0] == "control":
-            version[parts[1]] += 1
+            if parts[1] in version:
+                version[parts[1]] += 1
+            else:
+                go_on[parts[1]] = True
             return self.answer(200)
         if parts[0] == "files":
             return serve_bytes(self, "plain", blob("url"), [("ETag", '"url-1"')])
@@ -200,7 +204,15 @@ def serve_bytes(self, repo, data, headers):
     self.end_headers()
     if self.command == "HEAD":
         return
-    for at in range(0, sent, 1 << 16):
+    trickled = 0
+    if repo == "trickles" and not begin:  # a half, and then a byte now and then, as long as nobody asks for more
+        trickled = len(body) // 2
+        self.wfile.write(body[:trickled])
+        while not go_on["trickles"]:
+            self.wfile.write(body[trickled:trickled + 1])
+            trickled += 1
+            time.sleep(0.02)
+    for at in range(trickled, sent, 1 << 16):
         self.wfile.write(body[at:min(at + (1 << 16), sent)])
         if repo == "slow":
             self.wfile.flush()

@@ -58,7 +58,12 @@ export MINICLLM_TEST_SEED="${MINICLLM_TEST_SEED:-$(date +%s)}"
 export POCL_CACHE_DIR="${POCL_CACHE_DIR:-$PWD/build/pocl}"
 results=$build/test-results
 mkdir -p "$results" "$POCL_CACHE_DIR" || exit 1
-cores=$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+cores=$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# A container may have less time than its cores: with too many tests at a time each would run past its limit.
+if { read -r quota period </sys/fs/cgroup/cpu.max; } 2>/dev/null && [ "$quota" != max ]; then
+    quota=$(((quota + period - 1) / period))
+    [ "$cores" -le "$quota" ] || cores=$quota
+fi
 
 # whole TEST: has it passed since anything here was changed or built, with nothing skipped?
 whole() {

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """The same bits for each: serve_bits.py URL PROGRAM MODEL N_CLIENTS [OPTION of the program...]. Clients with seeds and prompts of their own ask at the
 same time, some go away within their text, and all is done twice with other timing. Each text must be the command line's. Prints TAP."""
-import os, random, re, subprocess, sys, threading, time
+import json, os, random, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 from api import ask, check, connect, done, events
+from wire import becomes_idle, metric
 
 url, program, model, n_clients = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 options = sys.argv[5:]
@@ -48,7 +49,6 @@ def run(client, pauses, wrong):
         time.sleep(pauses.random() * 0.05)
         try:
             if r.cancels:
-                import json
                 c = connect(url)
                 c.request("POST", "/v1/completions", json.dumps(r.body()))
                 answer = c.getresponse()
@@ -76,14 +76,7 @@ for attempt in (1, 2):
     check(f"{n_clients} clients at a time, time {attempt} (seed {seed}): each text is the command line's", not wrong, f"{len(wrong)} wrong, the first: {wrong[:1]}")
 
 
-def metric(name):
-    return float(re.search(rf"^llamacpp:{name} (\S+)$", ask(url, "/metrics")[2], re.M)[1])
-
-
-deadline = time.time() + 60
-while metric("requests_processing") > 0 and time.time() < deadline:
-    time.sleep(0.05)
-check("what they used is free", metric("pages_held") == 0, ask(url, "/metrics")[2])
-check("some gave their pages to others meanwhile", metric("requests_gave_way_total") > 0)
-check("some found their beginning in the cache", metric("cached_tokens_total") > 0)
+check("what they used is free", becomes_idle(url), ask(url, "/metrics")[2])
+check("some gave their pages to others meanwhile", metric(url, "requests_gave_way_total") > 0)
+check("some found their beginning in the cache", metric(url, "cached_tokens_total") > 0)
 done()

@@ -18,9 +18,9 @@ def ask_for(tokens, **more):
 
 def is_closed(w, a_second=b"x", answers=False):
     """Does the server end a connection on which a byte comes now and then?"""
-    end = time.time() + LIMIT
+    end = time.monotonic() + LIMIT
     w.socket.settimeout(0.2)
-    while time.time() < end:
+    while time.monotonic() < end:
         try:
             data = w.socket.recv(65536)
         except (TimeoutError, socket.timeout):
@@ -40,12 +40,19 @@ def slow():  # --timeout 1
             w = Wire(url)
             w.send(begin)
             check(f"{name}, and then {'a byte now and then' if each else 'silence'}: closed", is_closed(w, each))
-    w = Wire(url)
-    w.send(HEALTH)
-    check("an answer, and then silence: closed", w.answer()[0] == 200 and is_closed(w, b""))
-    w = Wire(url)
-    w.send(ask_for(300, n=4))
-    answer = w.answer()
+
+    def answered(data):
+        """Where this machine stops for a second, the request comes too late: more than one try."""
+        for _ in range(5):
+            w = Wire(url)
+            w.send(data)
+            answer = w.answer()
+            if answer: break
+        return w, answer
+
+    w, answer = answered(HEALTH)
+    check("an answer, and then silence: closed", answer and answer[0] == 200 and is_closed(w, b""))
+    w, answer = answered(ask_for(300, n=4))
     check("an answer that takes longer than the limit is not cut", answer and answer[0] == 200 and len(json.loads(answer[2])["choices"]) == 4, answer)
 
 
@@ -55,8 +62,8 @@ def full():  # --timeout 3600 --max-connections-per-address 40 --queue 4 --paral
     answers = [w.answer() for w in wires]
     check("more connections than an address may have: the others are closed", [a[0] for a in answers if a] == [200] * 40, len([a for a in answers if a]))
     for w in wires: w.close()
-    end, ready = time.time() + LIMIT, False
-    while not ready and time.time() < end:
+    end, ready = time.monotonic() + LIMIT, False
+    while not ready and time.monotonic() < end:
         try:
             ready = ask(url, "/health")[0] == 200
         except OSError:
@@ -105,7 +112,7 @@ def models():  # two models, --models-max 1 --sleep-idle-seconds 1
         w.close()
     check("a request waits until another model is let go", 200 in answers, answers)
     together = []
-    for turn in range(5):  # two that wait for the same model: one loads it, for both
+    while together.count(200) < 12 and len(together) < 60:  # several wait for the same model: one loads it, for all
         w = Wire(url)
         w.send(ask_for(100, model=names[0], stream=True))
         w.until(b"data: ")
@@ -133,8 +140,8 @@ def models():  # two models, --models-max 1 --sleep-idle-seconds 1
     ends.set()
     for t in lookers: t.join()
     check("models that come and go under load", len(names) == 2 and not wrong, wrong[:3])
-    end = time.time() + LIMIT
-    while any("meta" in m for m in ask(url, "/v1/models")[2]["data"]) and time.time() < end: time.sleep(0.1)
+    end = time.monotonic() + LIMIT
+    while any("meta" in m for m in ask(url, "/v1/models")[2]["data"]) and time.monotonic() < end: time.sleep(0.1)
     check("and sleep when nobody asks, whoever looks at them", not any("meta" in m for m in ask(url, "/v1/models")[2]["data"]))
     check("a server that sleeps is healthy", ask(url, "/health")[0] == 200)
     check("and wakes again", ask(url, "/v1/completions", {"model": names[0], "prompt": "Once", "seed": 3, "max_tokens": 5})[2]["choices"][0]["text"] == before[names[0]])
@@ -169,20 +176,24 @@ def streams():  # --timeout 3600 --queue 2000 --parallel 1
 
 def refused():
     """No new connection is taken."""
-    end = time.time() + LIMIT
-    while time.time() < end:
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
         try:
             Wire(url).close()
         except ConnectionRefusedError:
             return True
+        except ConnectionResetError:  # one that nobody had accepted when the server closed its socket
+            pass
         time.sleep(0.05)
     return False
 
 
 def drain():  # --drain 3600
     idle, open_one, half = Wire(url), Wire(url), Wire(url)
-    half.send(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\n\r\n{")
-    open_one.send(ask_for(900, n=8, stream=True))
+    half.send(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: 14\r\nExpect: 100-continue\r\n\r\n")
+    half.until(b"100 Continue\r\n\r\n")  # so it has begun for the server, too
+    half.send(b"{")
+    open_one.send(ask_for(900, n=4, stream=True))  # not more than may wait until it is read
     head = open_one.until(b"data: ")
     os.kill(pid, signal.SIGTERM)
     check("after SIGTERM no connection is taken", refused())
@@ -204,7 +215,8 @@ def cut():  # --drain 1, or a second signal
         os.kill(pid, signal.SIGTERM)
     for w in wires:
         while w.more(): w.buffer = w.buffer[-1000:]
-    check("what has not ended is cut, or told why", not any(w.buffer.endswith(b"0\r\n\r\n") and b"shutting down" not in w.buffer for w in wires), [w.buffer for w in wires])
+    ended = [w.buffer.endswith(b"0\r\n\r\n") and b"shutting down" not in w.buffer for w in wires if w is not wires[1]]
+    check("what has not ended is cut, or told why", not ended[-1] and ended == sorted(ended, reverse=True), [w.buffer for w in wires])
 
 
 {"slow": slow, "full": full, "unread": unread, "streams": streams, "models": models, "drain": drain, "cut": cut}[part]()

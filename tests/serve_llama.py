@@ -5,6 +5,7 @@ import json, os, re, signal, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 from api import ask, check, connect, done, events
+from servers import until
 
 url, folder, program, model = sys.argv[1:5]
 TEXT = "Once upon a time"
@@ -204,14 +205,17 @@ rest = answer.read().decode()
 check("id_slot: the request ran there", json.loads(rest.strip().split("data: ")[-1])["id_slot"] == 1, rest[-300:])
 slow.close()
 check("id_slot: numbers go round", [completion({"id_slot": i})[2]["id_slot"] for i in (0, 1, 2, 7)] == [0, 1, 0, 1])
-blockers = [threading.Thread(target=completion, args=({"n_predict": 400, "ignore_eos": True, "id_slot": i},)) for i in (0, 1) for _ in range(8)]
-for b in blockers:
-    b.start()
-statuses = {ask(url, "/slots?fail_on_no_slot=1")[0] for _ in range(20)}
-at_work = [s for _ in range(20) for s in ask(url, "/slots")[2] if s["is_processing"]]
-busy = {ask(url, "/slots/0?action=erase", raw=b"")[0] for _ in range(20)}
-for b in blockers:
-    b.join()
+statuses, at_work, busy = set(), [], set()
+for _ in range(20):  # until each question came while they work
+    blockers = [threading.Thread(target=completion, args=({"n_predict": 400, "ignore_eos": True, "id_slot": i},)) for i in (0, 1) for _ in range(8)]
+    for b in blockers:
+        b.start()
+    statuses |= {ask(url, "/slots?fail_on_no_slot=1")[0] for _ in range(20)}
+    at_work += [s for _ in range(20) for s in ask(url, "/slots")[2] if s["is_processing"]]
+    busy |= {ask(url, "/slots/0?action=erase", raw=b"")[0] for _ in range(20)}
+    for b in blockers:
+        b.join()
+    if 503 in statuses and 503 in busy and any(s["next_token"]["n_decoded"] > 0 for s in at_work): break
 check("fail_on_no_slot: 503 while none is free", 503 in statuses and ask(url, "/slots?fail_on_no_slot=1")[0] == 200, statuses)
 check("slots: one that works says at what", at_work and all(s["params"]["n_predict"] == 400 and s["params"]["seed"] == 7 and s["id_task"] > 0 and s["next_token"]["has_next_token"] and
       s["next_token"]["n_remain"] + s["next_token"]["n_decoded"] == 400 for s in at_work) and any(s["next_token"]["n_decoded"] > 0 for s in at_work), at_work[:1])
@@ -246,12 +250,7 @@ GAPS = ",".join(f"tokenizer.ggml.fim_{name}_token_id=int:{5 + i}" for i, name in
 def serve(*more):
     log = open(os.path.join(folder, ".log"), "w+")
     process = subprocess.Popen([program, "serve", model, "--port", "0", "--ctx", "1024", "--parallel", "2", "--chat-template", "chatml", "--slot-save-path", folder, *more], stderr=log)
-    for _ in range(200):
-        found = re.search(r"^listening on (\S+)", open(log.name).read(), re.M)
-        if found or process.poll() is not None:
-            break
-        time.sleep(0.1)
-    return process, found[1]
+    return process, until(lambda: re.search(r"^listening on (\S+)", open(log.name).read(), re.M), "the server listens", process)[1]
 
 
 other, there = serve("--override-kv", GAPS)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """/api/pull of a server without models, against tests/hub_server.py: serve_ollama_pull.py URL. Prints TAP."""
-import json, os, sys, time
+import json, os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 from api import ask, check, connect, done, events, skip
@@ -37,16 +37,15 @@ status, _, failure = ask(url, "/api/pull", {"stream": False})
 check("pull: of nothing", status == 400 and "model" in failure["error"], failure)
 
 c = connect(url)
-c.request("POST", "/api/pull", json.dumps({"model": "hf.co/test/slow"}))
+c.request("POST", "/api/pull", json.dumps({"model": "hf.co/test/trickles"}))
 r = c.getresponse()
-while b"completed" not in r.readline():
+while json.loads(r.readline()).get("completed", 0) == 0:
     pass
 r.close()
 c.close()
-begun = time.time()
-lines = list(events(url, "/api/pull", {"model": "hf.co/test/slow"}))
+lines = list(events(url, "/api/pull", {"model": "hf.co/test/trickles"}))  # the rest comes to this one alone
 first = next((l["completed"] for l in lines if "completed" in l), 0)
-check("pull: a client went away: another goes on after what had arrived", lines[-1] == {"status": "success"} and first > 0 and time.time() - begun < 60, lines[:3])
+check("pull: a client went away: another goes on after what had arrived", lines[-1] == {"status": "success"} and first > 0, lines[:3])
 check("pull: now there are two, of which one is no model", len(ask(url, "/v1/models")[2]["data"]) == 2 and len(ask(url, "/api/tags")[2]["models"]) == 1)
 for name in ("test/plain", "hf.co/test/plain:latest"):
     answer = ask(url, "/api/generate", {"model": name, "stream": False})[2]

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -270,6 +271,7 @@ static void note_mask(void *argument, size_t item, uint32_t thread) {
 /* A handler of the program's runs on a thread of its own, and a fault on the one that made it. */
 static void signals_are_for_the_callers_threads(void **state) {
     (void)state;
+    if (system_cores() < 2) skip(); /* the caller does all */
     masks m = {0};
     sigset_t before, after;
     pthread_sigmask(SIG_BLOCK, NULL, &before);
@@ -303,16 +305,20 @@ static void threads_work_at_once_and_wake_from_sleep(void **state) {
     }
 }
 
-/* With 64 threads on few cores a pool that wakes or awaits all of them in each run takes seconds. */
+/* With 64 threads on few cores a pool that wakes or awaits all of them in each run takes seconds. So does any pool where
+ * other programs take the cores: one fast turn of many is enough. */
 static void more_threads_than_cores_are_still_fast(void **state) {
     (void)state;
     thread_pool *pool = create_pool(64);
-    const double begin = seconds(CLOCK_MONOTONIC);
-    chain c = {.values[0] = {1}};
-    for (c.run = 0; c.run < 10000; c.run++) thread_pool_run(pool, CHAIN_ITEMS, link_chain, &c);
-    const double taken = seconds(CLOCK_MONOTONIC) - begin;
+    double least = INFINITY;
+    for (int turn = 0; turn < 20 && least > 0.4; turn++) {
+        const double begin = seconds(CLOCK_MONOTONIC);
+        chain c = {.values[0] = {1}};
+        for (c.run = 0; c.run < 2000; c.run++) thread_pool_run(pool, CHAIN_ITEMS, link_chain, &c);
+        least = fmin(least, seconds(CLOCK_MONOTONIC) - begin);
+    }
     thread_pool_destroy(pool);
-    if (taken > 2) fail_msg("10000 small runs took %.2f s", taken);
+    if (least > 0.4) fail_msg("2000 small runs took %.2f s", least);
 }
 
 static void an_idle_pool_takes_no_time(void **state) {

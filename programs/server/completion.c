@@ -15,8 +15,7 @@ void completion_fail(choice *c, const failure *f) {
     event *e = event_create(c->index);
     if (c->told || !e) return event_destroy(e);
     c->told = true;
-    e->finish = FINISH_FAILED;
-    e->failure = *f;
+    event_fail(e, f);
     e->usage = c->usage;
     request_add_event(c->request, e);
 }

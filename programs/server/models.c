@@ -21,7 +21,14 @@ static struct {
     const char **aliases; /* [n_aliases] of the first model */
     size_t n_aliases;
     atomic_bool ready, closing;
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* Of the condition; a clock that is set would let a request wait for hours. Apple's conditions have no other. */
+#if defined(__APPLE__)
+#define WAIT_CLOCK CLOCK_REALTIME
+#else
+#define WAIT_CLOCK CLOCK_MONOTONIC
+#endif
 
 /* ------------------------------------------------------------------------------------------------- names */
 
@@ -60,7 +67,18 @@ static void add_pulled(void *user, const stored_model *stored) {
     if (*path.text) *whole &= add_model(stored->name.text, path.text);
 }
 
+static void make_condition(void) {
+    pthread_condattr_t form;
+    pthread_condattr_init(&form);
+#if !defined(__APPLE__)
+    pthread_condattr_setclock(&form, WAIT_CLOCK);
+#endif
+    pthread_cond_init(&all.changed, &form);
+    pthread_condattr_destroy(&form);
+}
+
 int models_open(const options *o) {
+    make_condition();
     all.o = o;
     bool whole = true;
     for (size_t i = 0; whole && o->model && i <= o->n_arguments; i++) {
@@ -280,8 +298,8 @@ static bool is_changing(const served_model *m) { return m->state == MODEL_LOADIN
 /* Make room for a model, unless another request loads it meanwhile: the one that was not used for longest goes. Under the lock, which is
    let go meanwhile. false: all are in use, and stay so for ROOM_SECONDS. */
 static bool make_room(const served_model *wanted) {
-    struct timespec end; /* of the clock that a condition has */
-    clock_gettime(CLOCK_REALTIME, &end);
+    struct timespec end;
+    clock_gettime(WAIT_CLOCK, &end);
     end.tv_sec += ROOM_SECONDS;
     for (bool waits = true; wanted->state != MODEL_READY && !is_changing(wanted);) {
         size_t n_loaded = 0, n_going = 0;

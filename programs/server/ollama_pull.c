@@ -71,9 +71,10 @@ static void tell_status(request *r, const char *status, finish ends) {
 
 static void tell_failure(request *r, const char *message) {
     event *e = event_create(0);
+    failure f;
     if (!e) return;
-    refuse(&e->failure, 500, NULL, "%s", message);
-    e->finish = FINISH_FAILED;
+    refuse(&f, 500, NULL, "%s", message);
+    event_fail(e, &f);
     request_add_event(r, e);
 }
 

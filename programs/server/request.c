@@ -114,6 +114,12 @@ event *event_create(size_t index) {
     return e;
 }
 
+void event_fail(event *e, const failure *f) {
+    e->finish = FINISH_FAILED;
+    e->failure = malloc(sizeof *f);
+    if (e->failure) *e->failure = *f;
+}
+
 bool event_add_piece(event *e, cllm_delta_kind kind, size_t call, cllm_string id, cllm_string text) {
     piece *more = realloc(e->pieces, (e->n_pieces + 1) * sizeof *more);
     if (!more) return false;
@@ -142,6 +148,7 @@ void event_destroy(event *e) {
     free(e->tokens);
     free(e->logprobs);
     free(e->embedding);
+    free(e->failure);
     free(e);
 }
 
@@ -228,7 +235,12 @@ bool request_take_events(request *r, text_buffer *out) {
     pthread_mutex_unlock(&r->lock);
     for (event *next; e; e = next) {
         next = e->next;
-        if (r->failure.status == 0 && e->finish == FINISH_FAILED) r->failure = e->failure;
+        if (r->failure.status == 0 && e->finish == FINISH_FAILED) {
+            if (e->failure)
+                r->failure = *e->failure;
+            else
+                refuse_memory(&r->failure);
+        }
         if (r->failure.status == 0 && !gather(r, e)) refuse_memory(&r->failure);
         if (r->failure.status == 0 && out) r->form->step(r, e, out);
         event_destroy(e);

@@ -64,7 +64,7 @@ typedef struct event {
     finish finish;
     size_t stop_string; /* of FINISH_STOP_STRING */
     usage usage;
-    failure failure; /* of FINISH_FAILED */
+    failure *failure; /* of FINISH_FAILED; NULL: there was no memory for it. Owned */
 } event;
 
 /* --------------------------------------------------------------------------------------------- outcomes */
@@ -195,6 +195,7 @@ bool request_complete(request *r);
 void request_add_event(request *r, event *e);
 event *event_create(size_t choice);
 bool event_add_piece(event *e, cllm_delta_kind kind, size_t call, cllm_string id, cllm_string text);
+void event_fail(event *e, const failure *f);
 void event_destroy(event *e);
 
 /* Take the events that have come, gather them, and let the form write them to out (NULL: nothing is written). Returns true when the

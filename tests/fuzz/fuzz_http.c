@@ -5,6 +5,7 @@
 #include "server/models.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -55,9 +56,14 @@ static void start(void) {
 static int open_connection(void) {
     const struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons((uint16_t)http_port()), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const int connection = socket(AF_INET, SOCK_STREAM, 0);
-    require(connection >= 0 && connect(connection, (const struct sockaddr *)&to, sizeof to) == 0);
-    return connection;
+    for (;;) {
+        const int connection = socket(AF_INET, SOCK_STREAM, 0);
+        require(connection >= 0);
+        if (connect(connection, (const struct sockaddr *)&to, sizeof to) == 0) return connection;
+        require(errno == EADDRNOTAVAIL); /* the ports of the last minute's connections may be all there are */
+        close(connection);
+        nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL);
+    }
 }
 
 /* The server may close before it has read all. */

@@ -28,7 +28,7 @@ def done():
     sys.exit(1 if _failed else 0)
 
 
-def connect(url, timeout=120):
+def connect(url, timeout=300):
     at = urllib.parse.urlsplit(url)
     return http.client.HTTPConnection(at.hostname, at.port, timeout=timeout)
 

@@ -12,13 +12,14 @@ if pid == 0:
     os.environ["TERM"] = "xterm"
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 400, 0, 0))  # before the program can see another size
     os.execv(program, [program, "chat", model] + sys.argv[4:])
-PROMPTS = (b"\x1b[?2004h> ", b"\x1b[?2004h... ", b"\n> ", b"\n... ")
+EDITED, PLAIN = (b"\x1b[?2004h> ", b"\x1b[?2004h... "), (b"\n> ", b"\n... ")  # with libedit, and without; an answer may have a line that ends as the latter
+prompts = EDITED + PLAIN
 
 
-def until_prompt(seconds=120):
+def until_prompt(seconds=600):
     """What is printed up to the next prompt, without what moves the cursor."""
-    seen, end = b"", time.time() + seconds
-    while time.time() < end:
+    seen, end = b"", time.monotonic() + seconds
+    while time.monotonic() < end:
         if select.select([terminal], [], [], 0.1)[0]:
             try:
                 more = os.read(terminal, 65536)
@@ -27,7 +28,7 @@ def until_prompt(seconds=120):
             if not more:
                 return seen, True
             seen += more
-        elif seen.endswith(PROMPTS) or seen == b"> ":
+        elif seen.endswith(prompts) or seen == b"> ":
             return seen, False
     sys.exit(f"no prompt after {seconds} s; the last bytes: {seen[-200:]!r}")
 
@@ -37,7 +38,7 @@ def clean(seen):
     return re.sub(r"\n?(> |\.\.\. )$", "", text)
 
 
-until_prompt()
+if until_prompt()[0].endswith(EDITED): prompts = EDITED
 answers, ended = [], False
 for line in lines:
     if ended:

@@ -46,10 +46,10 @@ refused() { exits "$1" && one_line && says "mini-cllm: $2" && [ ! -s "$out" ]; }
 is_text() { printf "$1" | cmp -s - "$out"; }   # exactly this on stdout, with printf's escapes?
 utf8() { iconv -f UTF-8 -t UTF-8 "$out"; }
 
-# Wait, for 20 seconds at most, until a condition is true.
+# Wait until a condition is true: five minutes at most, for what is asked is whether it comes, not when.
 await() {
     tries=0
-    until "$@" || [ $tries -ge 200 ]; do
+    until "$@" || [ $tries -ge 3000 ]; do
         sleep 0.1
         tries=$((tries + 1))
     done

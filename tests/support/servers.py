@@ -3,7 +3,7 @@
     with Server(PROGRAM, MODEL, OPTION...) as s   -> s.url, s.log(), s.signal(), s.wait(); killed at the end, come what may
     until(condition, what)                        -> waits for a condition, long; says what was awaited if it never comes
     free_port()"""
-import os, re, signal, socket, subprocess, tempfile, time
+import os, random, re, signal, socket, subprocess, tempfile, time
 
 PATIENCE = 300  # seconds: also for a machine that is busy, or a program that is watched
 
@@ -25,9 +25,15 @@ def until(condition, what, process=None):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below those that the system gives away by itself: it is still free a moment later."""
+    while True:
+        port = random.randrange(10000, 32000)
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
 
 
 class Server:

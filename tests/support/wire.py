@@ -99,8 +99,8 @@ def metric(url, name):
 
 def becomes_idle(url):
     """A generous limit: what is asked is whether it comes, not when."""
-    end = time.time() + LIMIT
-    while time.time() < end:
+    end = time.monotonic() + LIMIT
+    while time.monotonic() < end:
         if not any(metrics(url, "requests_processing", "requests_deferred", "pages_held")): return True
         time.sleep(0.1)
     return False

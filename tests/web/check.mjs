@@ -11,8 +11,11 @@ const pictures = `${process.argv[2]}/web`;
 const upstream = process.env.MINICLLM_WEB_URL ?? '';
 mkdirSync(pictures, { recursive: true });
 
-/* In milliseconds: no frame takes longer, whatever comes. */
-const longestFrame = 250;
+/* In milliseconds: nothing that the page does takes longer, whatever comes. */
+const longestTask = 250;
+
+/* In milliseconds, for what is awaited: whether it comes, not when. */
+const patience = 200000;
 
 const upheld = await standIn({ upstream });
 const alone = await standIn(); // for what a real server is not asked to be
@@ -30,6 +33,7 @@ const test = (name, run, options = {}) => tests.push({ name, run, options });
 /* A page with an empty browser behind it, and what it did wrong. */
 async function newPage(options, url = server.url) {
   const context = await browser.newContext({ viewport: { width: 1000, height: 800 }, ...options });
+  context.setDefaultTimeout(patience);
   const page = await context.newPage();
   const wrong = page.wrong = [];
   context.on('request', (request) => {
@@ -58,7 +62,7 @@ const ask = async (page, text) => {
 };
 const finished = async (page, n = 1) => {
   await page.waitForFunction((count) => document.querySelectorAll('article.assistant').length === count &&
-    document.getElementById('log').getAttribute('aria-busy') === 'false', n, { timeout: 60000 });
+    document.getElementById('log').getAttribute('aria-busy') === 'false', n);
 };
 const asks = async (page, text, script) => {
   server.script = script ? () => script : () => null;
@@ -88,11 +92,12 @@ test('the files that a server sends are those of programs/server/web', async () 
 });
 
 test('a conversation streams', async (page) => {
-  server.script = () => ({ pieces: words(60), every: 20 });
+  server.script = () => ({ pieces: words(60), every: 50 });
   await ask(page, 'Tell me something');
-  await page.waitForFunction(() => document.querySelector('.assistant .content')?.textContent.length > 20);
-  const early = (await content(page).textContent()).length;
-  assert.equal(await page.locator('#log').getAttribute('aria-busy'), 'true');
+  const early = await (await page.waitForFunction(() => {
+    const { length } = document.querySelector('.assistant .content')?.textContent ?? '';
+    return length > 20 && document.getElementById('log').getAttribute('aria-busy') === 'true' && length;
+  })).jsonValue();
   await finished(page);
   assert.ok(early < (await content(page).textContent()).length);
   assert.equal((await content(page).textContent()).trim(), words(60).join('').trim());
@@ -136,7 +141,7 @@ test('stop stops, by button and by Escape, and keeps what came', async (page) =>
     await stop();
     await finished(page, n);
     assert.match(await figures(page).textContent(), /stopped$/);
-    for (let i = 0; i < 100 && server.aborted === aborted; i++) await page.waitForTimeout(20);
+    for (let i = 0; i < patience / 20 && server.aborted === aborted; i++) await page.waitForTimeout(20);
     assert.equal(server.aborted, aborted + 1);
   }
 });
@@ -149,7 +154,8 @@ test('a reload keeps conversations, and what had come of an answer', async (page
   assert.equal(await page.locator('.reasoning div').textContent(), 'Let me think.');
   server.script = () => ({ pieces: words(2000), every: 20 });
   await ask(page, 'Second');
-  await page.waitForTimeout(3000);
+  await page.waitForFunction(() => [...document.querySelectorAll('.assistant .content')].at(-1).textContent.length > 200);
+  await page.waitForTimeout(3000); // it is stored now and then
   await page.reload();
   await finished(page, 2);
   assert.ok((await content(page).textContent()).length > 100);
@@ -425,13 +431,16 @@ test('the attacks would do harm', async () => {
   const context = await browser.newContext();
   await context.addInitScript(() => { window.pwned = () => { window.hit = true; }; });
   let fired = 0;
-  for (const attack of attacks.filter((text) => text.startsWith('<'))) {
-    const page = await context.newPage();
-    page.on('dialog', (dialog) => dialog.dismiss());
-    await page.setContent(`<!doctype html><body>${attack}`, { waitUntil: 'commit' }).catch(() => {});
-    await page.waitForTimeout(30);
-    fired += await page.evaluate(() => Boolean(window.hit)).catch(() => false);
-    await page.close();
+  for (let pause = 30; pause <= 3000 && fired < 20; pause *= 10) { // on a busy machine they take their time
+    fired = 0;
+    for (const attack of attacks.filter((text) => text.startsWith('<'))) {
+      const page = await context.newPage();
+      page.on('dialog', (dialog) => dialog.dismiss());
+      await page.setContent(`<!doctype html><body>${attack}`, { waitUntil: 'commit' }).catch(() => {});
+      await page.waitForTimeout(pause);
+      fired += await page.evaluate(() => Boolean(window.hit)).catch(() => false);
+      await page.close();
+    }
   }
   await context.close();
   assert.ok(fired >= 20, `${fired} of them ran`);
@@ -447,29 +456,28 @@ const kinds = {
   'of one piece of code': ['```c\n', ...Array.from({ length: 2000 }, (_, i) => ['if ', '(a > ', `${i}) `, 'f(b + 1', '); // x\n']).flat(), '```\n'],
   'of one table': ['| a | b | c |\n|---|---|---|\n', ...Array.from({ length: 1250 }, (_, i) => ['| ', `${i}`, ' | ', 'word ', 'and ', '| ', '`code`', ' |\n']).flat()],
 };
+/* The most milliseconds that a task of the page's main thread computes while `run` does something: a frame waits for no longer. The time that
+ * other programs take the cores does not count. */
+async function longestTaskOf(page, run) {
+  await browser.startTracing(page, { categories: ['toplevel'] });
+  await run();
+  const { traceEvents } = JSON.parse((await browser.stopTracing()).toString());
+  const thread = ({ pid, tid }) => `${pid}:${tid}`;
+  const main = new Set(traceEvents.filter(({ name, args }) => name === 'thread_name' && args.name === 'CrRendererMain').map(thread));
+  const tasks = traceEvents.filter((event) => event.name.endsWith('RunTask') && event.tdur !== undefined && main.has(thread(event)));
+  assert.ok(tasks.length > 100, `${tasks.length} tasks`);
+  return Math.max(...tasks.map(({ tdur }) => tdur)) / 1000;
+}
+
 for (const [kind, pieces] of Object.entries(kinds))
   test(`10,000 tokens ${kind} stay fluid`, async (page) => {
-    await page.evaluate(() => {
-      const frame = (now) => {
-        window.durations?.push(now - window.last);
-        window.last = now;
-        requestAnimationFrame(frame);
-      };
-      requestAnimationFrame(frame);
-      new PerformanceObserver((list) => window.durations?.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: 'longtask' });
-    });
-    let worst;
-    for (let tries = 1; tries <= 3; tries++) { // other tests keep the machine busy: what counts is the best
-      await page.locator('#new').click();
-      await page.evaluate(() => { window.durations = []; });
+    await page.locator('#new').click();
+    const longest = await longestTaskOf(page, async () => {
       await asks(page, 'At length', { pieces: pieces.slice(0, 10000), every: 0.4 });
       await page.waitForTimeout(1000);
-      const frames = (await page.evaluate(() => window.durations)).sort((a, b) => a - b);
-      worst = frames.at(-1);
-      console.log(`# ${kind}: longest frame ${worst.toFixed(0)} ms, of 95 % ${frames[Math.floor(0.95 * frames.length)].toFixed(0)} ms; ${await figures(page).textContent()}`);
-      if (worst < longestFrame) break;
-    }
-    assert.ok(worst < longestFrame, `a frame took ${worst} ms`);
+    });
+    console.log(`# ${kind}: longest task ${longest.toFixed(0)} ms; ${await figures(page).textContent()}`);
+    assert.ok(longest < longestTask, `a task took ${longest} ms`);
     if (kind.endsWith('code')) assert.ok(await content(page).locator('.hljs-comment').count() > 1990);
     const bottom = await page.locator('#log').evaluate((log) => log.scrollHeight - log.scrollTop - log.clientHeight);
     assert.ok(bottom < 5, `the page did not follow: ${bottom}`);
@@ -481,7 +489,11 @@ test('who scrolls up stays there', async (page) => {
   await page.waitForFunction(() => document.getElementById('log').scrollTop > 200);
   await page.locator('#log').hover();
   await page.mouse.wheel(0, -150);
-  await page.waitForTimeout(200);
+  await page.waitForFunction(() => {
+    const log = document.getElementById('log');
+    return log.scrollHeight - log.scrollTop - log.clientHeight > 100;
+  });
+  await page.waitForTimeout(200); // a wheel's way may have more steps
   const top = await page.locator('#log').evaluate((log) => log.scrollTop);
   await page.waitForTimeout(500);
   assert.equal(await page.locator('#log').evaluate((log) => log.scrollTop), top);
