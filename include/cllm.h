@@ -771,7 +771,9 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_JSON_SCHEMA, /* JSON by a schema (draft 4 to 2020-12; $schema says which), properties in any order */
     CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty ones do not count */
-    CLLM_GRAMMAR_STRUCTURE, /* parts in JSON, as below; only its texts may also be written by special tokens */
+    CLLM_GRAMMAR_STRUCTURE,          /* parts in JSON, as below; only its texts may also be written by special tokens */
+    CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, /* as JSON_SCHEMA, but objects whose properties are listed have no others, unless */
+    CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER, /* the schema speaks of them: a model may invent others without end */
 } cllm_grammar_kind;
 
 /* index: must outlive it. text: UTF-8. out: owned; must outlive its matchers.
@@ -788,7 +790,7 @@ typedef enum cllm_grammar_kind {
  *   {"repeat": part, "least": n, "most": m}           so many times; without the numbers: any number of times
  *   {"regex": "..."}                                  a text that matches
  *   {"without": ["text", ...]}                        any text in which none of these occurs
- *   {"schema": {...}, "in_order": true, "name": "..", "else": part}
+ *   {"schema": {...}, "in_order": true, "closed": true, "name": "..", "else": part}
  *                                                     JSON by a schema; messages say its name. `else` takes its place if it cannot be enforced */
 CLLM_API cllm_status cllm_grammar_create(const cllm_token_index *index, cllm_grammar_kind kind, cllm_string text,
                                          cllm_grammar **out, cllm_error *err);

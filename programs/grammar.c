@@ -20,13 +20,15 @@ typedef struct wanted_form {
 
 enum { N_FORMS = 4 };
 
-static void list_forms(const options *o, wanted_form forms[N_FORMS]) {
-    const bool in_order = strcmp(o->json_order, "declared") == 0;
+static void list_forms(const options *o, bool is_closed, wanted_form forms[N_FORMS]) {
+    static const cllm_grammar_kind kinds[2][2] = {
+        {CLLM_GRAMMAR_JSON_SCHEMA, CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER},
+        {CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER},
+    };
     const char *schema = o->json_schema;
+    const bool in_order = strcmp(o->json_order, "declared") == 0;
     forms[0] = (wanted_form){"--grammar", o->grammar, CLLM_GRAMMAR_GBNF, true};
-    forms[1] =
-        (wanted_form){"--json-schema", schema, in_order ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA,
-                      schema && !is_schema_text(schema)};
+    forms[1] = (wanted_form){"--json-schema", schema, kinds[is_closed][in_order], schema && !is_schema_text(schema)};
     forms[2] = (wanted_form){"--regex", o->regex, CLLM_GRAMMAR_REGEX, false};
     forms[3] = (wanted_form){"--choice", o->choice, CLLM_GRAMMAR_CHOICE, true};
 }
@@ -37,7 +39,7 @@ int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use 
     input file = {0};
     cllm_error err;
     cllm_grammar *made = NULL;
-    list_forms(o, forms);
+    list_forms(o, !g->checks, forms);
     for (int i = 0; i < N_FORMS; i++) {
         if (!forms[i].value) continue;
         if (form) return usage_error("%s and %s exclude each other", form->name, forms[i].name);
@@ -181,7 +183,7 @@ int check_grammar(const options *o) {
     cllm_gguf *gguf = NULL;
     cllm_tokenizer *tokenizer = NULL;
     cllm_error err;
-    grammar_use g = {0};
+    grammar_use g = {.checks = true};
     mask_times times = {0};
     if (!o->grammar && !o->regex && !o->json_schema && !o->choice)
         return usage_error("grammar: no --grammar FILE, --json-schema FILE, --regex REGEX or --choice FILE");

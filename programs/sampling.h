@@ -20,6 +20,8 @@ typedef struct grammar_use {
     cllm_token_index *index;
     cllm_grammar *grammar; /* NULL: none is wanted */
     double seconds;        /* that compiling took */
+    bool
+        checks; /* texts are only checked: they may have all that a schema allows. A model that writes adds no properties of its own */
 } grammar_use;
 
 enum { EXIT_NOT_ENFORCED = 3 }; /* of a grammar that is well written, but says what cannot be kept */

@@ -80,6 +80,14 @@ static void test_odd_merges_and_tokens(void **state) {
     assert_ok(load_built(&g, &l, &err), &err);
     assert_string_equal(encoded(&l, "xz", 2, 0), "120 113");
     unload(&l);
+
+    replacing.types['q'] = CONTROL; /* which no text becomes, whatever the file says */
+    builder_init(&g);
+    put_vocabulary(&g, &replacing);
+    builder_u32(&g, "tokenizer.ggml.unknown_token_id", 'q');
+    assert_ok(load_built(&g, &l, &err), &err);
+    assert_string_equal(encoded(&l, "xz", 2, 0), "120 261");
+    unload(&l);
 }
 
 /* Command R has tokens that are spelled as themselves, such as the sign U+2122, beside those spelled in letters. */

@@ -395,6 +395,57 @@ static void schemas_take_what_they_describe(void **state) {
     unmake_judge(&j);
 }
 
+/* Where properties are listed a closed schema allows no others, unless it speaks of them. */
+static void closed_schemas_allow_what_they_list(void **state) {
+    (void)state;
+    static const struct {
+        const char *schema, *valid[MOST_TEXTS], *invalid[MOST_TEXTS];
+    } cases[] = {
+        {"{'type': 'object', 'properties': {'a': {}, 'b': {}}, 'required': ['b']}",
+         {"{'b':1}", "{'a':1,'b':2}"},
+         {"{'b':1,'c':2}"}},
+        {"{'type': 'object', 'properties': {'a': {}}, 'required': ['b']}",
+         {"{'b':1}", "{'b':1,'a':2}"},
+         {"{'b':1,'c':2}"}},
+        {"{'type': 'object', 'properties': {'a': {}}, 'additionalProperties': true}", {"{'a':1,'c':2}"}, {NULL}},
+        {"{'type': 'object', 'properties': {'a': {}}, 'additionalProperties': {'type': 'null'}}",
+         {"{'c':null}"},
+         {"{'c':1}"}},
+        {"{'type': 'object', 'properties': {'a': {}, 'b': {}}, 'minProperties': 1}", {"{'b':1}"}, {"{}", "{'c':1}"}},
+        {"{'type': 'object'}", {"{'a':{'b':1}}"}, {"1"}},
+        {"{'allOf': [{'properties': {'a': {}}}, {'properties': {'b': {'$ref': '#/$defs/n'}}}], 'type': 'object', "
+         "'$defs': {'n': "
+         "{'properties': {'x': {}}, 'type': 'object'}}}",
+         {"{'a':1,'b':{'x':2}}", "{'b':{}}"},
+         {"{'c':1}", "{'b':{'y':2}}"}},
+        {"{'anyOf': [{'properties': {'a': {}}, 'required': ['a']}, {'required': ['b']}], 'properties': {'b': {}}, "
+         "'type': 'object'}",
+         {"{'a':1,'b':2}", "{'b':2}"},
+         {"{'b':2,'c':3}", "{}"}},
+        {"{'type': 'array', 'items': {'type': 'object', 'properties': {'a': {}}}}", {"[{},{'a':1}]"}, {"[{'c':1}]"}},
+    };
+    judge j = make_judge();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[2000];
+        cllm_grammar *grammar;
+        cllm_error err;
+        from_single_quotes(cases[i].schema, text, sizeof text);
+        if (cllm_grammar_create(j.index,
+                                i % 2 ? CLLM_GRAMMAR_JSON_SCHEMA_CLOSED : CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER,
+                                text_of(text), &grammar, &err) != CLLM_OK)
+            fail_msg("%s: %s", text, err.message);
+        for (int k = 0; k < 2 * MOST_TEXTS; k++) {
+            const char *instance = k < MOST_TEXTS ? cases[i].valid[k] : cases[i].invalid[k - MOST_TEXTS];
+            if (!instance) continue;
+            from_single_quotes(instance, text, sizeof text);
+            if (accepts(grammar, text, strlen(text)) != (k < MOST_TEXTS))
+                fail_msg("%s: %s is %s", cases[i].schema, text, k < MOST_TEXTS ? "refused" : "accepted");
+        }
+        cllm_grammar_destroy(grammar);
+    }
+    unmake_judge(&j);
+}
+
 static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
     (void)state;
     static const struct {
@@ -570,6 +621,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_published_suite_is_judged_right),
         cmocka_unit_test(schemas_take_what_they_describe),
+        cmocka_unit_test(closed_schemas_allow_what_they_list),
         cmocka_unit_test(what_is_wrong_or_too_much_is_told_with_its_path),
         cmocka_unit_test(bounds_are_exact),
         cmocka_unit_test(large_schemas_come_to_an_end),

@@ -266,70 +266,13 @@ bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const ch
     return refuse(f, 400, field, "%s: %s", field, err.message);
 }
 
-/* Does this word stand anywhere in a schema as a key? */
-static bool has_key_of(const json_t *schema, const char *const *words) {
-    const char *key;
-    json_t *part;
-    size_t i;
-    bool found = false;
-    json_object_foreach((json_t *)schema, key, part) {
-        for (const char *const *word = words; *word; word++) found |= strcmp(key, *word) == 0;
-        found = found || has_key_of(part, words);
-    }
-    json_array_foreach(schema, i, part) found = found || has_key_of(part, words);
-    return found;
-}
-
-static bool lists_all_required(const json_t *schema) {
-    const json_t *name, *properties = json_object_get(schema, "properties");
-    size_t i;
-    bool all = true;
-    json_array_foreach(json_object_get(schema, "required"), i, name) {
-        all = all && json_is_string(name) && json_object_get(properties, json_string_value(name));
-    }
-    return all;
-}
-
-/* Objects that list their properties, and do not say whether there may be others, have no others. */
-static void close_objects(json_t *schema) {
-    static const char *const schemas[] = {"items", "contains", "additionalProperties", NULL};
-    static const char *const maps[] = {"properties", "patternProperties", "$defs", "definitions", NULL};
-    static const char *const lists[] = {"items", "prefixItems", "anyOf", NULL};
-    const char *key;
-    json_t *part;
-    size_t i;
-    if (!json_is_object(schema)) return;
-    if (json_is_object(json_object_get(schema, "properties")) && !json_object_get(schema, "additionalProperties") &&
-        !json_object_get(schema, "patternProperties") && lists_all_required(schema))
-        json_object_set_new(schema, "additionalProperties", json_false());
-    for (const char *const *name = schemas; *name; name++) close_objects(json_object_get(schema, *name));
-    for (const char *const *name = maps; *name; name++) {
-        json_object_foreach(json_object_get(schema, *name), key, part) close_objects(part);
-    }
-    for (const char *const *name = lists; *name; name++) {
-        json_array_foreach(json_object_get(schema, *name), i, part) close_objects(part);
-    }
-}
-
-/* A model that may add properties of its own seldom comes to an end, and clients expect theirs: what llama.cpp and OpenAI write keeps to the properties
- * that are listed. A text of the closed schema is one of the open schema too, where nothing puts schemas together. */
-static json_t *closed(const json_t *schema) {
-    static const char *const composing[] = {
-        "allOf", "oneOf", "not", "if", "dependentSchemas", "unevaluatedProperties", "minProperties", NULL};
-    json_t *copy = json_deep_copy(schema);
-    if (copy && !has_key_of(copy, composing)) close_objects(copy);
-    return copy;
-}
-
 bool ask_schema(request *r, const char *field, const json_t *schema, bool in_order, failure *f) {
     if (!json_is_object(schema) && !json_is_boolean(schema))
         return refuse(f, 400, field, "%s: a JSON schema is wanted here", field);
-    json_t *copy = closed(schema);
-    char *text = copy ? json_spelled(copy) : NULL;
-    json_decref(copy);
+    char *text = json_spelled(schema);
     if (!text) return refuse_memory(f);
-    const bool good =
-        ask_grammar(r, field, in_order ? CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA, text, f);
+    const bool good = ask_grammar(
+        r, field, in_order ? CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER : CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, text, f);
     free(text);
     return good;
 }

@@ -170,10 +170,12 @@ static void put_any_object(writer *w) {
 static void close_schema(writer *w, const tool *t, bool any_value) {
     char name[128];
     snprintf(name, sizeof name, "the tool %.*s", t->name.length < 100 ? (int)t->name.length : 100, t->name.data);
+    const json_value any = {.kind = JSON_BOOL, .boolean = true};
     put_name(w, text_of("name"));
     put_words(w, name);
+    put_name(w, text_of("closed"));
+    put_value(w, &any);
     if (!t->strict) {
-        const json_value any = {.kind = JSON_BOOL, .boolean = true};
         put_name(w, text_of("else"));
         if (any_value) {
             open_object(w, "schema");

@@ -682,10 +682,9 @@ static cllm_status read_experts(const cllm_gguf *gguf, model_config *config, cll
 }
 
 static cllm_status refuse_architecture(const model_config *config, cllm_error *err) {
-    char names[sizeof err->message / 2 + sizeof err->message / 4];
-    family_names(names, sizeof names);
     return error_set_at(err, CLLM_ERR_UNSUPPORTED, "general.architecture", CLLM_NO_OFFSET,
-                        "architecture '%s' is not supported; supported: %s", config->architecture, names);
+                        "architecture '%s' is not supported; docs/09-families.md lists the %zu that are",
+                        config->architecture, family_count());
 }
 
 static cllm_status read_per_layer(const cllm_gguf *gguf, model_config *config, cllm_error *err) {

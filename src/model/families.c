@@ -725,8 +725,5 @@ const model_traits *family_find(const char *architecture) {
     return NULL;
 }
 
-void family_names(char *out, size_t size) {
-    size_t length = 0;
-    for (size_t i = 0; i < N_FAMILIES && length < size; i++)
-        length += (size_t)snprintf(out + length, size - length, "%s%s", i > 0 ? " " : "", families[i].architecture);
-}
+size_t family_count(void) { return N_FAMILIES; }
+const model_traits *family_number(size_t i) { return &families[i]; }

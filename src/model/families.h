@@ -426,7 +426,8 @@ typedef struct model_traits {
 /* NULL: no such family. */
 const model_traits *family_find(const char *architecture);
 
-/* "llama qwen2 ...", for messages. out: [size], cut where it does not fit. */
-void family_names(char *out, size_t size);
+/* All of them, i < family_count(). */
+size_t family_count(void);
+const model_traits *family_number(size_t i);
 
 #endif

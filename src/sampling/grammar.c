@@ -167,9 +167,11 @@ static cllm_status build(cllm_grammar *g, cllm_grammar_kind kind, cllm_string te
     switch (kind) {
     case CLLM_GRAMMAR_GBNF: return gbnf_build(n, text, a, err);
     case CLLM_GRAMMAR_REGEX: return regex_build(n, text, false, err);
-    case CLLM_GRAMMAR_JSON_SCHEMA:
-    case CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER:
-        return schema_build(n, text, kind == CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, a, err);
+    case CLLM_GRAMMAR_JSON_SCHEMA: return schema_build(n, text, (schema_form){0}, a, err);
+    case CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER: return schema_build(n, text, (schema_form){.in_order = true}, a, err);
+    case CLLM_GRAMMAR_JSON_SCHEMA_CLOSED: return schema_build(n, text, (schema_form){.is_closed = true}, a, err);
+    case CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER:
+        return schema_build(n, text, (schema_form){.in_order = true, .is_closed = true}, a, err);
     case CLLM_GRAMMAR_CHOICE: return choice_build(n, text, err);
     case CLLM_GRAMMAR_STRUCTURE: return structure_build(n, g->index->tokenizer, text, a, err);
     }

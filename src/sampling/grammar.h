@@ -10,10 +10,15 @@
 cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err);
 cllm_status regex_build(network *n, cllm_string text, bool anywhere, cllm_error *err);
 
-/* A JSON Schema. in_order: properties come as the schema has them. Errors name the part: FORMAT (it is none), UNSUPPORTED (what it asks cannot
+typedef struct schema_form {
+    bool in_order;  /* properties come in the order of the schema */
+    bool is_closed; /* an object whose properties are listed has no others, unless the schema speaks of them */
+} schema_form;
+
+/* A JSON Schema. Errors name the part: FORMAT (it is none), UNSUPPORTED (what it asks cannot
  * be enforced), MEMORY. */
-cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, cllm_error *err);
-cllm_status schema_add(network *n, const json_value *schema, bool in_order, arena *a, cllm_error *err);
+cllm_status schema_build(network *n, cllm_string text, schema_form form, arena *a, cllm_error *err);
+cllm_status schema_add(network *n, const json_value *schema, schema_form form, arena *a, cllm_error *err);
 
 /* Parts, in JSON. The special tokens of the tokenizer may spell what its literals say. */
 cllm_status structure_build(network *n, const cllm_tokenizer *tokenizer, cllm_string text, arena *a, cllm_error *err);

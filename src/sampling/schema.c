@@ -454,12 +454,12 @@ static bool read_draft(schema_compiler *c) {
                         "an unknown dialect; drafts 4, 6, 7, 2019-09 and 2020-12 are known");
 }
 
-cllm_status schema_add(network *n, const json_value *schema, bool in_order, arena *a, cllm_error *err) {
+cllm_status schema_add(network *n, const json_value *schema, schema_form form, arena *a, cllm_error *err) {
     schema_compiler c = {.n = n,
                          .a = a,
                          .err = err,
                          .root = *schema,
-                         .in_order = in_order,
+                         .form = form,
                          .rules = {n, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE},
                          .memo = arena_alloc(a, MEMO_BUCKETS, sizeof *c.memo)};
     if (!c.memo) return error_set(err, CLLM_ERR_MEMORY, "no memory for a schema");
@@ -481,8 +481,8 @@ cllm_status schema_add(network *n, const json_value *schema, bool in_order, aren
     return c.status;
 }
 
-cllm_status schema_build(network *n, cllm_string text, bool in_order, arena *a, cllm_error *err) {
+cllm_status schema_build(network *n, cllm_string text, schema_form form, arena *a, cllm_error *err) {
     json_value schema;
     const cllm_status status = json_read(text.data, text.length, a, &schema, err);
-    return status == CLLM_OK ? schema_add(n, &schema, in_order, a, err) : status;
+    return status == CLLM_OK ? schema_add(n, &schema, form, a, err) : status;
 }

@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "sampling/characters.h"
+#include "sampling/grammar.h"
 
 enum {
     TYPE_NULL = 1,
@@ -141,7 +142,7 @@ typedef struct schema_compiler {
     const json_value *at; /* the schema that is worked on, for messages */
     schema_draft draft;
     bool draft_is_said; /* else keywords of all drafts count */
-    bool in_order;      /* properties in the order of the schema */
+    schema_form form;
     json_rules rules;
     schema_rule *made; /* [n_made], of which n_done are in the network; owned */
     uint32_t n_made, n_done, made_capacity;

@@ -139,7 +139,8 @@ static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint
         *begin = *end = 0;
         return made;
     }
-    *made = (collection){.n_members = n_members, .most = UINT32_MAX, .required = required, .in_order = c->in_order};
+    *made =
+        (collection){.n_members = n_members, .most = UINT32_MAX, .required = required, .in_order = c->form.in_order};
     c->n->rules[rule].collected = made;
     *begin = c->n->rules[rule].begin;
     *end = c->n->rules[rule].end;
@@ -656,10 +657,24 @@ static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule,
     network_add_call(c->n, after_space(c, colon), rule, to);
 }
 
+/* Are there properties, and no word of others? */
+static bool is_listed(const schema_compiler *c, const shape *s) {
+    static const char *const others[] = {"patternProperties", "propertyNames", "unevaluatedProperties"};
+    bool listed = false, open = false;
+    for (const fact *f = s->facts; f; f = f->next) {
+        if (f->kind != FACT_OBJECT) continue;
+        listed = listed || json_find(f->value, "properties");
+        open = open || schema_additional(c, f->value);
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++) open = open || json_find(f->value, others[i]);
+    }
+    return listed && !open;
+}
+
 /* What is demanded of the values of names that no fact tells, if just these patterns match. false: they are not allowed. */
 static bool other_demands(schema_compiler *c, const shape *s, cllm_string const *patterns, uint32_t n_patterns,
                           uint32_t label, demand *demands, uint32_t *n) {
     *n = 0;
+    if (c->form.is_closed && is_listed(c, s)) return false;
     for (const fact *f = s->facts; f; f = f->next) {
         if (f->kind == FACT_MEMBERS) return false;
         if (f->kind != FACT_OBJECT) continue;

@@ -207,13 +207,15 @@ static bool add_repeat(builder *b, const json_value *object, const json_value *p
     return true;
 }
 
+static bool is_true(const json_value *v) { return v && v->kind == JSON_BOOL && v->boolean; }
+
 static bool add_schema(builder *b, const json_value *object, const json_value *schema, uint32_t from, uint32_t to) {
-    const json_value *in_order = json_find(object, "in_order"), *other = json_find(object, "else"),
-                     *name = json_find(object, "name");
+    const json_value *other = json_find(object, "else"), *name = json_find(object, "name");
+    const schema_form form = {.in_order = is_true(json_find(object, "in_order")),
+                              .is_closed = is_true(json_find(object, "closed"))};
     const network before = *b->n;
     const uint32_t rule = b->n->n_rules;
-    const cllm_status status = schema_add(b->n, schema, in_order && in_order->kind == JSON_BOOL && in_order->boolean,
-                                          b->arena, other ? NULL : b->err);
+    const cllm_status status = schema_add(b->n, schema, form, b->arena, other ? NULL : b->err);
     const bool refused = status == CLLM_ERR_UNSUPPORTED || status == CLLM_ERR_FORMAT || b->n->failed;
     if (other && refused) { /* what was made of it goes */
         b->n->n_edges = before.n_edges;
@@ -245,10 +247,10 @@ static bool add_regex(builder *b, const json_value *expression, uint32_t from, u
 
 static bool add_node(builder *b, const json_value *v, uint32_t from, uint32_t to) {
     static const struct {
-        const char *name, *with[3];
+        const char *name, *with[4];
     } kinds[] = {{"any", {NULL}},
                  {"repeat", {"least", "most"}},
-                 {"schema", {"in_order", "name", "else"}},
+                 {"schema", {"in_order", "closed", "name", "else"}},
                  {"regex", {NULL}},
                  {"without", {NULL}}};
     if (b->n->failed) return true; /* it is told at the end */
@@ -266,7 +268,7 @@ static bool add_node(builder *b, const json_value *v, uint32_t from, uint32_t to
         const json_value *part = json_find(v, kinds[i].name);
         uint32_t n_known = 1;
         if (!part) continue;
-        for (int k = 0; k < 3 && kinds[i].with[k]; k++) n_known += json_find(v, kinds[i].with[k]) != NULL;
+        for (int k = 0; k < 4 && kinds[i].with[k]; k++) n_known += json_find(v, kinds[i].with[k]) != NULL;
         if (n_known < v->count) return fails(b, CLLM_ERR_FORMAT, "this part has a member that is not known");
         switch (i) {
         case 0: return add_any(b, part, from, to);

@@ -312,7 +312,9 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
     if (status == CLLM_OK) status = load_texts(t, err);
     if (status == CLLM_OK) status = index_texts(t, err);
     if (status == CLLM_OK) status = collect_specials(t, gguf, err);
-    /* Some byte-level vocabularies lack the bytes that UTF-8 never has: U+FFFD stands for them. */
-    if (status == CLLM_OK && t->pre && t->unknown < 0) t->unknown = vocabulary_find(t, "\xEF\xBF\xBD", 3);
+    /* Some byte-level vocabularies lack the bytes that UTF-8 never has: U+FFFD stands for them. Files name a control token as the unknown one,
+     * but no text becomes that. */
+    if (status == CLLM_OK && t->pre && (t->unknown < 0 || t->tokens[t->unknown].type == TOKEN_CONTROL))
+        t->unknown = vocabulary_find(t, "\xEF\xBF\xBD", 3);
     return status;
 }
