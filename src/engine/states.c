@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+enum { BEFORE_END = 8 /* tokens of a prompt: what a template writes before an answer */ };
+
 static uint32_t slot_of(const cllm_sequence *s, uint32_t number) {
     return (uint32_t)(s - s->engine->sequences) * STATES_PER_SEQUENCE + number;
 }
@@ -79,8 +81,56 @@ float *states_give(cllm_sequence *s, uint32_t length) {
     return state_slot(&s->engine->states, slot_of(s, 0));
 }
 
-void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t number) {
-    const state_store *store = &from->engine->states;
-    memcpy(states_give(to, from->states[number].length), state_slot(store, slot_of(from, number)),
-           store->slot_floats * sizeof(float));
+/* ------------------------------------------------------------------------------------------------- the prefix cache's */
+
+static float *cached_slot(const cllm_engine *e, uint32_t place) {
+    return state_slot(&e->states, e->n_sequences * STATES_PER_SEQUENCE + place);
+}
+
+void states_fetch(cllm_sequence *to, uint32_t length) {
+    const cllm_engine *e = to->engine;
+    if (e->cache.state != KV_NONE)
+        memcpy(states_give(to, length), cached_slot(e, e->cache.state), e->states.slot_floats * sizeof(float));
+}
+
+void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length) {
+    cllm_engine *e = from->engine;
+    const uint32_t number = states_find(from, length), own = from->states[number].length;
+    const uint32_t cached = prefix_cache_find(&e->cache, from->tokens, length);
+    if (cached > own) return states_fetch(to, cached);
+    memcpy(states_give(to, own), state_slot(&e->states, slot_of(from, number)), e->states.slot_floats * sizeof(float));
+}
+
+/* guessed: nobody is known to want it. */
+static void copy_to_cache(cllm_sequence *s, uint32_t number, bool guessed) {
+    cllm_engine *e = s->engine;
+    const uint32_t place = prefix_cache_add_state(&e->cache, &s->table, s->tokens, s->states[number].length, guessed);
+    if (place != KV_NONE)
+        memcpy(cached_slot(e, place), state_slot(&e->states, slot_of(s, number)),
+               e->states.slot_floats * sizeof(float));
+}
+
+/* Where a prompt that ends with this call is nearly read, or 0. What has drafts, or is a piece of a longer one, wants something else. */
+static uint32_t near_end(const cllm_sequence *s) {
+    const bool ends = s->span->want == CLLM_WANT_LAST || s->span->want == CLLM_WANT_NEXT;
+    return ends && s->span->count > BEFORE_END ? s->first + (uint32_t)s->span->count - BEFORE_END : 0;
+}
+
+uint32_t states_next_kept(const cllm_sequence *s, uint32_t length) {
+    if (s->engine->cache.n_states == 0) return UINT32_MAX;
+    uint32_t next = KV_CHUNK;
+    while (next <= length) next *= 2;
+    if (near_end(s) > length && near_end(s) < next) next = near_end(s);
+    const bool is_worth_it = s->branch > s->first + BEFORE_END;
+    return is_worth_it && s->branch > length && s->branch < next ? s->branch : next;
+}
+
+void states_keep(cllm_sequence *s) {
+    const uint32_t length = s->length;
+    if (s->next < length || states_next_kept(s, length - 1) != length) return;
+    copy_to_cache(s, states_find(s, length), length != near_end(s) && length != s->branch);
+}
+
+void states_let_go(cllm_sequence *s) {
+    if (s->length > 0) copy_to_cache(s, states_find(s, s->length), false);
 }
