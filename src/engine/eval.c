@@ -244,6 +244,13 @@ static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm
     return finish_embedding(e, s->out, s->out, err);
 }
 
+/* Do the logits of span `end` of the batch go right after those of the spans from `first` on, n_rows in all? Not where one between them was done in
+ * an earlier batch, or goes on in a later one. */
+static bool follows(const cllm_engine *e, uint32_t first, uint32_t end, uint32_t n_rows) {
+    return e->span_of[end]->sequence->out ==
+           e->span_of[first]->sequence->out + (size_t)n_rows * e->model->config.n_vocab;
+}
+
 /* What is wanted of the batch's spans. */
 static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
     cllm_status status = CLLM_OK;
@@ -252,7 +259,7 @@ static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err
         end = i + 1;
         n_rows = e->spans[i].n_kept;
         while (kind != KEPT_EMBEDDING && end < n_spans && kind_of(e, e->span_of[end]) == kind &&
-               ends_here(e->span_of[end - 1])) /* so that there is nothing between their rows */
+               (kind != KEPT_LOGITS || follows(e, i, end, n_rows)))
             n_rows += e->spans[end++].n_kept;
         if (n_rows == 0) continue;
         if (kind == KEPT_LOGITS)
