@@ -8,6 +8,7 @@
 
 typedef struct printer {
     const options *o;
+    const run *r;
     float *first; /* of --cosine: the first text's vector, owned */
     size_t n_printed;
 } printer;
@@ -37,12 +38,17 @@ static int print_cosine(printer *p, const float *row, size_t n) {
 /* Of pooling none a text has a row for each token; as JSON these are an array of their own. */
 static int print_rows(void *user, size_t index, const float *rows, size_t n_rows, size_t n_floats) {
     printer *p = user;
+    const bool is_none = cllm_engine_pooling(p->r->engine) == CLLM_POOLING_NONE;
+    if (p->o->cosine && is_none)
+        return fail(
+            "--cosine compares one vector of each text, and the file's pooling gives one of each token; --pooling "
+            "mean is another");
     if (p->o->cosine) return print_cosine(p, rows, n_floats);
     if (p->o->raw) { /* the machine is little-endian, as the model file is */
         fwrite(rows, sizeof *rows, n_rows * n_floats, stdout);
         return ferror(stdout) ? flush_output() : EXIT_SUCCESS;
     }
-    const bool nests = p->o->json && strcmp(p->o->pooling, "none") == 0;
+    const bool nests = p->o->json && is_none;
     if (p->o->json) fputs(index > 0 ? ",\n " : "[", stdout);
     if (nests) putchar('[');
     for (size_t i = 0; i < n_rows; i++) {
@@ -103,7 +109,7 @@ static int check(const options *o) {
 int embed(const options *o) {
     run r = {0};
     token_texts texts = {0};
-    printer p = {.o = o};
+    printer p = {.o = o, .r = &r};
     int status = check(o);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);
     r.pooling = pooling_of(o->pooling);

@@ -108,7 +108,7 @@ static size_t fill_spans(embedder *e, size_t first) {
     return n;
 }
 
-static int hand_over(embedder *e, size_t first, size_t n) {
+static int hand_over(embedder *e, const char *what, size_t first, size_t n) {
     const cllm_engine *engine = e->run->engine;
     const size_t n_floats = cllm_engine_n_embd_out(engine);
     const bool is_none = cllm_engine_pooling(engine) == CLLM_POOLING_NONE;
@@ -116,7 +116,7 @@ static int hand_over(embedder *e, size_t first, size_t n) {
         const size_t n_rows = is_none ? e->spans[i].count : 1;
         for (size_t k = 0; k < n_rows * n_floats; k++)
             if (!isfinite(e->spans[i].rows[k]))
-                return fail("text %zu: the model computes no finite numbers", first + i + 1);
+                return fail("%s %zu: the model computes no finite numbers", what, first + i + 1);
         const int status = e->take(e->user, first + i, e->spans[i].rows, n_rows, n_floats);
         if (status != EXIT_SUCCESS) return status;
     }
@@ -137,7 +137,7 @@ int embed_all(run *r, const token_texts *texts, const char *what, take_rows take
         cllm_error err;
         n = fill_spans(&e, first);
         if (cllm_eval(r->engine, e.spans, n, &err) != CLLM_OK) status = fail_with(&err);
-        if (status == EXIT_SUCCESS) status = hand_over(&e, first, n);
+        if (status == EXIT_SUCCESS) status = hand_over(&e, what, first, n);
         for (size_t i = 0; status == EXIT_SUCCESS && i < n; i++)
             if (cllm_sequence_truncate(e.sequences[i], 0, &err) != CLLM_OK) status = fail_with(&err);
         if (status == EXIT_SUCCESS && now() - begun > patience)

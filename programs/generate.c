@@ -118,6 +118,9 @@ static int start_draft(const run *r, draft *d) {
     cllm_error err;
     if (!o->draft_model) return EXIT_SUCCESS;
     cllm_status status = cllm_model_load(o->draft_model, &load, &d->model, &err);
+    if (status == CLLM_OK && cllm_model_get_info(d->model)->is_encoder)
+        return fail("%s: --draft-model: a %s model generates no text", o->draft_model,
+                    cllm_model_get_info(d->model)->architecture);
     if (status == CLLM_OK) status = cllm_engine_create(d->model, &engine, &d->engine, &err);
     if (status == CLLM_OK) status = cllm_sequence_create(d->engine, &d->sequence, &err);
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);

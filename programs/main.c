@@ -28,7 +28,7 @@ const command commands[] = {
      "Turn token ids, from the arguments or standard input, back into the text.", detokenize},
     {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
      "Run tokens and print the likeliest next token after each, or measure perplexity on a text.", eval},
-    {EMBED, "embed", "MODEL.gguf [TEXT | -p TEXT | -f FILE | --tokens IDS] [--json | --raw | --cosine] [options]",
+    {EMBED, "embed", "MODEL.gguf [TEXT | -f FILE | --tokens IDS] [--json | --raw | --cosine] [options]",
      "Turn each line of a text into a vector: numbers that are close to those of texts with a similar meaning.", embed},
     {RERANK, "rerank", "MODEL.gguf -p QUERY [-f FILE] [--json] [options]",
      "Sort documents, a line each, by how well they answer a query.\n"

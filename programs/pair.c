@@ -63,9 +63,9 @@ static cllm_status join(const cllm_model *model, cllm_string query, cllm_string 
     const int32_t bos = cllm_tokenizer_bos(t), eos = cllm_tokenizer_eos(t), separator = separator_of(model);
     int32_t *asked = NULL, *answer = NULL;
     size_t n_asked, n_answer, n = 0;
-    cllm_status status = cllm_tokenizer_encode(t, query.data, query.length, 0, &asked, &n_asked, err);
-    if (status == CLLM_OK)
-        status = cllm_tokenizer_encode(t, document.data, document.length, 0, &answer, &n_answer, err);
+    const cllm_part parts[] = {{false, query}, {false, document}};
+    cllm_status status = cllm_tokenizer_encode_parts(t, &parts[0], 1, 0, &asked, &n_asked, err);
+    if (status == CLLM_OK) status = cllm_tokenizer_encode_parts(t, &parts[1], 1, 0, &answer, &n_answer, err);
     int32_t *pair = status == CLLM_OK ? malloc((n_asked + n_answer + 4) * sizeof *pair) : NULL;
     if (status == CLLM_OK && !pair) {
         *err = (cllm_error){.status = CLLM_ERR_MEMORY, .message = "out of memory"};

@@ -32,11 +32,18 @@ has_models() {
     [ ! -s "$room/missing" ]
 }
 
-echo 1..5
+# The README says how many there are.
+readme_has_number() {
+    number=$(grep -vc '^#' tests/families.tsv)
+    grep -q "$number architectures" README.md || { echo "README.md does not say '$number architectures'"; return 1; }
+}
+
+echo 1..6
 check "the list has the rows of the families, and the table is made of it" check_list
 check "a line too few in the list is noticed" notices tests/families.tsv '/^granite	/d' "granite of .* is missing"
 check "a line too many is noticed" notices tests/families.tsv 's/^gemma2	/gemma99	/' "gemma99 is not in"
 check "a table that was edited is noticed" notices docs/09-families.md 's/^| `phi2`/| `phi22`/' "the table is not that of"
+check "the README has their number" readme_has_number
 shared=${MINICLLM_SHARED:-../shared}
 if [ -d "$shared/families" ]; then check "the models of the list are there" has_models; else
     skip "the models of the list are there" "$shared/families is not there"

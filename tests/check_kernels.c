@@ -974,6 +974,69 @@ static void attend_to_all(const context *c, size_t first, size_t n, float *out) 
     free(visible);
 }
 
+/* Of heads whose weights have both signs. */
+static void index_scores_are_right(void **state) {
+    (void)state;
+    static const uint32_t lengths_of_keys[] = {2, 16, 31, 33, 64, 128}, heads[] = {1, 2, 3, 7, 8, 13, 64};
+    enum { N_KEYS = sizeof lengths_of_keys / sizeof *lengths_of_keys, N_HEADS = sizeof heads / sizeof *heads };
+    uint64_t random = 19;
+    for (size_t i = 0; i < 3 * N_KEYS * N_HEADS; i++) {
+        const cllm_kv_type type = (cllm_kv_type)(CLLM_KV_F16 + i % 3);
+        const uint32_t length = lengths_of_keys[i / 3 % N_KEYS], n_heads = heads[i / 3 / N_KEYS];
+        const size_t n = 1 + random_u64(&random) % KV_CHUNK;
+        context c = context_new(type, length, 1, (uint32_t)n, 0, n_heads, &random);
+        float *weights = random_floats(n_heads, &random), *scores = guarded_new(KV_CHUNK), want[KV_CHUNK];
+        const kv_chunk chunk = kv_store_chunk(&c.store, &c.table, 0, 0, 0);
+        for (size_t p = 0; p < n; p++) {
+            double sum = 0;
+            for (size_t h = 0; h < n_heads; h++) {
+                double product = 0;
+                for (size_t d = 0; d < length; d++)
+                    product += (double)c.queries[h * length + d] * c.keys[p * length + d];
+                sum += (double)weights[h] * fmax(product, 0);
+            }
+            want[p] = (float)sum;
+        }
+        kernels->index(&chunk, c.queries, weights, n_heads, n, scores);
+        assert_within(scores, want, n, ATTENTION_LIMIT, "an indexer's scores");
+        for (size_t p = kv_padded(n); p < KV_CHUNK; p++) assert_true(is_poison(&scores[p]));
+        guarded_free(scores, KV_CHUNK);
+        guarded_free(weights, n_heads);
+        context_free(&c);
+    }
+}
+
+/* Positions that are copied to other places of another chunk give what they gave. */
+static void positions_are_copied_whole(void **state) {
+    (void)state;
+    static const uint32_t sizes[] = {7, 32, 48, 80};
+    uint64_t random = 20;
+    for (int type = CLLM_KV_F16; type <= CLLM_KV_Q8_0; type++) {
+        for (size_t i = 0; i < 4; i++) {
+            const uint32_t k = sizes[i], v = sizes[3 - i];
+            context c = context_new((cllm_kv_type)type, k, v, KV_CHUNK, 0, 1, &random);
+            const size_t n_bytes = (size_t)kv_chunk_bytes((cllm_kv_type)type, k, v);
+            uint8_t *bytes = aligned_new(n_bytes);
+            const kv_chunk from = kv_store_chunk(&c.store, &c.table, 0, 0, 0);
+            const kv_chunk to = kv_chunk_at((cllm_kv_type)type, k, v, bytes);
+            assert_true(kv_chunk_bytes(CLLM_KV_F32, k, v) >= n_bytes);
+            for (uint32_t p = 0; p < KV_CHUNK; p++) kv_chunk_copy(&from, p, &to, (p * 37 + 5) % KV_CHUNK);
+            for (uint32_t p = 0; p < KV_CHUNK; p++) {
+                const uint32_t at = (p * 37 + 5) % KV_CHUNK;
+                const visible_range one = {.first = p, .end = p + 1}, other = {.first = at, .end = at + 1};
+                float want[KV_CHUNK], got[KV_CHUNK];
+                attention_part part[2];
+                kernels->attend(&from, c.queries, &one, 1, 0, &part[0], want);
+                kernels->attend(&to, c.queries, &other, 1, 0, &part[1], got);
+                assert_memory_equal(&part[0], &part[1], sizeof *part);
+                assert_memory_equal(got, want, v * sizeof *got);
+            }
+            aligned_free(bytes, n_bytes);
+            context_free(&c);
+        }
+    }
+}
+
 static void reference_attention(const context *c, size_t q, float *out) {
     const size_t k = c->config.key_length, v = c->config.value_length;
     const uint32_t first = first_seen(c, q), end = c->n_seen[q];
@@ -1212,6 +1275,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(windows_see_their_positions_alone),
         cmocka_unit_test(scores_fall_with_distance),
         cmocka_unit_test(attention_bears_large_scores),
+        cmocka_unit_test(index_scores_are_right),
+        cmocka_unit_test(positions_are_copied_whole),
         cmocka_unit_test(weights_are_normal_or_nothing),
         cmocka_unit_test(activations_are_normal_or_nothing),
     };

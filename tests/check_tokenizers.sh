@@ -18,7 +18,8 @@ said=$folder/said
 
 agrees() { # VOCABULARY [special]
     "$PEER" tokens "$@" <"$folder/texts" >"$folder/theirs" && "$build/tests/print_tokens" "$@" <"$folder/texts" >"$folder/ours" &&
-        [ "$(wc -l <"$folder/ours")" = "$n_texts" ] && diff "$folder/theirs" "$folder/ours" | head -n 6 >"$folder/difference"
+        [ "$(wc -l <"$folder/ours")" = "$n_texts" ] || return 1
+    diff "$folder/theirs" "$folder/ours" | head -n 6 >"$folder/difference"
     cat "$folder/difference"
     [ ! -s "$folder/difference" ]
 }

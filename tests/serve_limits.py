@@ -5,7 +5,7 @@ import json, os, re, resource, signal, socket, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
 from api import ask, check, done, skip
-from wire import LIMIT, Wire, becomes, metric, post
+from wire import LIMIT, Wire, becomes_idle, metric, post
 
 part, url = sys.argv[1], sys.argv[2]
 pid = int(sys.argv[3]) if len(sys.argv) > 3 else 0
@@ -73,7 +73,7 @@ def full():  # --timeout 3600 --max-connections-per-address 40 --queue 4 --paral
     check("and the others are answered", all(a and a[0] in (200, 503) for a in answers), answers)
     status, headers, failure = ask(url, "/v1/completions", {"prompt": "a", "n": 6, "max_tokens": 1})
     check("a request of more texts than may wait is refused whole", status == 503 and headers["Retry-After"], failure)
-    check("nothing runs afterwards", becomes(url, "requests_processing", 0) == 0 and becomes(url, "pages_held", 0) == 0)
+    check("nothing runs afterwards", becomes_idle(url))
 
 
 def unread():  # --timeout 3600: nothing else would end them
@@ -81,7 +81,7 @@ def unread():  # --timeout 3600: nothing else would end them
     w = Wire(url, small=True)
     w.send(ask_for(900, n=64, stream=True, logprobs=20))
     check("a stream that its client does not read begins", w.until(b"data: ") is not None)
-    check("and is ended when too much waits", becomes(url, "requests_processing", 0) == 0 and becomes(url, "pages_held", 0) == 0 and metric(url, "requests_cancelled_total") > gone)
+    check("and is ended when too much waits", becomes_idle(url) and metric(url, "requests_cancelled_total") > gone)
     while w.more(): w.buffer = w.buffer[-100:]
     check("its connection is closed before the end", b"[DONE]" not in w.buffer, w.buffer)
     wires = [Wire(url) for _ in range(12)]  # in slots and in the queue
@@ -89,7 +89,7 @@ def unread():  # --timeout 3600: nothing else would end them
     wires[0].until(b"data: ")
     for w in wires[1:]: w.send(ask_for(900, n=8, stream=w is not wires[3]))
     for w in wires: w.close()
-    check("clients that go away while they wait or read leave nothing", becomes(url, "requests_processing", 0) == 0 and becomes(url, "requests_deferred", 0) == 0 and becomes(url, "pages_held", 0) == 0)
+    check("clients that go away while they wait or read leave nothing", becomes_idle(url))
 
 
 def models():  # two models, --models-max 1 --sleep-idle-seconds 1
@@ -164,7 +164,7 @@ def streams():  # --timeout 3600 --queue 2000 --parallel 1
         check(name, each < 64, f"{each:.1f} KB")
         print(f"# {each:.1f} KB each")
     for w in wires: w.close()
-    check("and leave nothing when they go", becomes(url, "requests_deferred", 0) == 0 and becomes(url, "requests_processing", 0) == 0 and becomes(url, "pages_held", 0) == 0)
+    check("and leave nothing when they go", becomes_idle(url))
 
 
 def refused():

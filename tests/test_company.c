@@ -310,7 +310,8 @@ static void so_they_have_with_states(void **state) {
     (void)state;
     static const char *const names[] = {"lfm2",           "lfm2moe",   "qwen35",     "qwen3next",
                                         "granitehybrid",  "mamba2",    "nemotron_h", "granitehybrid-moe",
-                                        "nemotron_h_moe", "falcon-h1", "mamba",      "jamba"};
+                                        "nemotron_h_moe", "falcon-h1", "mamba",      "jamba",
+                                        "kimi-linear",    "plamo2"};
     enum { N_NAMES = sizeof names / sizeof *names };
     size_t chosen[N_NAMES];
     if (device) skip();
@@ -324,10 +325,12 @@ static void so_they_have_with_states(void **state) {
     }
 }
 
-/* Layers with heads of their own, windowed ones with small pages, and layers that read the keys and values of others. */
+/* Layers with heads of their own, windowed ones with small pages, layers that read the keys and values of others, and those that choose
+ * which positions a token sees. */
 static void so_they_have_where_layers_differ(void **state) {
     (void)state;
-    static const char *const names[] = {"gemma4-ple.gguf", "gemma4.gguf", "gemma3n.gguf"};
+    static const char *const names[] = {"gemma4-ple.gguf", "gemma4.gguf", "gemma3n.gguf", "deepseek32.gguf",
+                                        "glm-dsa.gguf"};
     const char *first = shared_file("families2/tokens.txt");
     if (!first || device) skip();
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {

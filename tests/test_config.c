@@ -410,8 +410,42 @@ static void latent_attention_agrees_with_itself(void **state) {
     assert_error(read_config(&of, &config, &err), &err, CLLM_ERR_FORMAT, "attention.key_length_mla: key is missing");
 }
 
+#define INDEXED(heads, length, top_k)                                                                                  \
+    LATENT, {"attention.indexer.head_count", 'u', heads, NULL}, {"attention.indexer.key_length", 'u', length, NULL}, { \
+        "attention.indexer.top_k", 'u', top_k, NULL                                                                    \
+    }
+
+static void layers_choose_or_take_the_choice(void **state) {
+    (void)state;
+    static const struct {
+        config_case of;
+        const char *layers; /* i: has an indexer */
+    } cases[] = {
+        {{"deepseek32", 3, {INDEXED(8, 64, 100)}}, "iii"},
+        {{"glm-dsa", 8, {INDEXED(8, 64, 100)}}, "iiiiiiii"},
+        {{"glm-dsa", 8, {INDEXED(8, 64, 100), {"context_length", 'u', 1048576, NULL}}}, "iii...i."},
+        {{"glm-dsa", 3, {INDEXED(8, 64, 100), {"attention.indexer.types", 'l', 1, NULL}}}, "iii"},
+        {{"glm-dsa", 4, {INDEXED(8, 64, 100), {"attention.indexer.types", 'F', 1, NULL}}}, "iiii"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const model_config config = config_of(&cases[i].of);
+        assert_int_equal(config.n_index_heads, 8);
+        for (uint32_t k = 0; k < config.n_layers; k++) {
+            assert_int_equal(config.layers[k].top_k, 100);
+            assert_int_equal(config.layers[k].index_key_length, cases[i].layers[k] == 'i' ? 64 : 0);
+        }
+    }
+}
+
 #define STATE \
     {"ssm.conv_kernel", 'u', 4, NULL}, {"ssm.state_size", 'u', 32, NULL}, { "ssm.group_count", 'u', 2, NULL }
+
+#define CHANNELS(length)                                                                                               \
+    {"ssm.conv_kernel", 'u', 4, NULL}, {"kda.head_dim", 'u', length, NULL}, {"attention.kv_lora_rank", 'u', 64, NULL}, \
+        {"attention.key_length_mla", 'u', 96, NULL}, {"attention.value_length_mla", 'u', 32, NULL},                    \
+        {"rope.dimension_count", 'u', 32, NULL}, {                                                                     \
+        "attention.key_length", 'u', 96, NULL                                                                          \
+    }
 
 static void layers_are_what_the_keys_say(void **state) {
     (void)state;
@@ -430,6 +464,16 @@ static void layers_are_what_the_keys_say(void **state) {
            {"full_attention_interval", 'u', 2, NULL}}},
          "M*M*"},
         {{"mamba2", 2, {STATE, {"ssm.time_step_rank", 'u', 4, NULL}, {"ssm.inner_size", 'u', 128, NULL}}}, "MM"},
+        {{"plamo2",
+          3,
+          {{"ssm.conv_kernel", 'u', 4, NULL},
+           {"ssm.state_size", 'u', 32, NULL},
+           {"ssm.time_step_rank", 'u', 4, NULL},
+           {"ssm.inner_size", 'u', 128, NULL},
+           {"ssm.group_count", 'u', 0, NULL},
+           {"attention.head_count_kv", 'd', 0, NULL}}},
+         "MM*"},
+        {{"kimi-linear", 2, {CHANNELS(16), {"attention.head_count_kv", 'l', 0, NULL}}}, "MM"},
         {{"falcon-h1", 2, {STATE, {"ssm.time_step_rank", 'u', 4, NULL}, {"ssm.inner_size", 'u', 128, NULL}}}, "BB"},
         {{"nemotron_h",
           2,
@@ -522,6 +566,25 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"expert_group_count", 'u', 3, NULL}}},
          CLLM_ERR_FORMAT,
          "deepseek2.expert_group_count: 3 groups do not divide the 8"},
+        {{"deepseek32", 2, {LATENT}}, CLLM_ERR_FORMAT, "deepseek32.attention.indexer.head_count: key is missing"},
+        {{"deepseek32", 2, {INDEXED(0, 64, 100)}}, CLLM_ERR_FORMAT, "indexer.head_count: 0 is not between 1 and 65536"},
+        {{"deepseek32", 2, {INDEXED(8, 64, 0)}}, CLLM_ERR_FORMAT, "attention.indexer.top_k: 0 is not between"},
+        {{"deepseek32", 2, {INDEXED(8, 64, 4e9)}}, CLLM_ERR_FORMAT, "indexer.top_k: 4000000000 is not between"},
+        {{"deepseek32", 2, {INDEXED(65536, 65536, 100)}},
+         CLLM_ERR_FORMAT,
+         "indexer.head_count: 65536 heads of 65536 elements are not possible"},
+        {{"deepseek32", 2, {INDEXED(8, 14, 100)}},
+         CLLM_ERR_FORMAT,
+         "indexer.key_length: 14 elements, of which 16 are rotated, are not possible"},
+        {{"glm-dsa", 2, {INDEXED(8, 64, 100), {"blk.0.attn_q.weight", 't', 0, NULL}}},
+         CLLM_ERR_FORMAT,
+         "glm-dsa.attention.q_lora_rank: 0: an indexer reads compressed queries"},
+        {{"glm-dsa", 3, {INDEXED(8, 64, 100), {"attention.indexer.types", 'd', 0, NULL}}},
+         CLLM_ERR_FORMAT,
+         "glm-dsa.attention.indexer.types: layer 0 has no indexer"},
+        {{"glm-dsa", 3, {INDEXED(8, 64, 100), {"attention.indexer.types", 'm', 1, NULL}}},
+         CLLM_ERR_FORMAT,
+         "glm-dsa.attention.indexer.types: 4 values for 3 layers"},
         {{"lfm2", 2, {{0}}}, CLLM_ERR_FORMAT, "lfm2.shortconv.l_cache: key is missing"},
         {{"lfm2", 2, {{"shortconv.l_cache", 'u', 0, NULL}}},
          CLLM_ERR_FORMAT,
@@ -559,6 +622,24 @@ static void values_that_cannot_be_are_refused(void **state) {
            {"ssm.inner_size", 'u', 1048576, NULL}}},
          CLLM_ERR_FORMAT,
          "mamba2.ssm.state_size: 1048576 groups of 1048576 elements are not possible"},
+        {{"plamo2",
+          2,
+          {{"ssm.conv_kernel", 'u', 4, NULL},
+           {"ssm.state_size", 'u', 32, NULL},
+           {"ssm.time_step_rank", 'u', 6, NULL},
+           {"ssm.inner_size", 'u', 128, NULL}}},
+         CLLM_ERR_FORMAT,
+         "plamo2.ssm.inner_size: 128 is not a multiple of the 6 heads"},
+        {{"kimi-linear", 2, {CHANNELS(0)}}, CLLM_ERR_FORMAT, "kimi-linear.kda.head_dim: 0 is not between"},
+        {{"kimi-linear", 2, {CHANNELS(1048576), {"attention.head_count", 'u', 1024, NULL}}},
+         CLLM_ERR_FORMAT,
+         "kimi-linear.kda.head_dim: 1024 heads of 1048576 elements are not possible"},
+        {{"kimi-linear", 3, {CHANNELS(16), {"attention.head_count", 'd', 2, NULL}}},
+         CLLM_ERR_UNSUPPORTED,
+         "kimi-linear.attention.head_count: layers that differ in it"},
+        {{"kimi-linear", 2, {CHANNELS(16), {"attention.head_count_kv", 'u', 2, NULL}}},
+         CLLM_ERR_FORMAT,
+         "kimi-linear.attention.kv_lora_rank: 64 does not agree with 2 heads"},
         {{"llama", 4, {{"attention.sliding_window", 'd', 1, NULL}}},
          CLLM_ERR_UNSUPPORTED,
          "llama.attention.sliding_window: layers that differ in it are not supported"},
@@ -694,6 +775,7 @@ int main(void) {
         cmocka_unit_test(layers_have_limits_and_turn_in_parts),
         cmocka_unit_test(scales_depend_on_the_size_of_some_models),
         cmocka_unit_test(latent_attention_agrees_with_itself),
+        cmocka_unit_test(layers_choose_or_take_the_choice),
         cmocka_unit_test(layers_are_what_the_keys_say),
         cmocka_unit_test(values_that_cannot_be_are_refused),
     };

@@ -1,6 +1,7 @@
 /* Model families against the reference: small random models of each family and form, with llama.cpp's logits of them.
  * The folders are families/ and families2/ of the shared one, or $MINICLLM_FAMILIES with the same files (NAME.gguf, NAME.logits.f32,
  * tokens.txt, llama.cpp-nmse.tsv). For each: the logits, and that they are the same bits however the tokens are cut. */
+#include "base/half.h"
 #include "support/check.h"
 #include "support/gguf_builder.h"
 #include "support/solo.h"
@@ -207,26 +208,88 @@ static void pools(void **state) {
     cllm_model_destroy(model);
 }
 
+static void compare_batches(const family *of, const cllm_model *model, cllm_kv_type type, const char *what) {
+    const run runs[] = {{type, 0, 2, NULL}, {type, 1, 1, NULL}, {type, 7, 2, NULL}, {type, 33, 1, NULL}};
+    size_t n;
+    float *want = rows_of(model, runs[0], &n);
+    for (size_t i = 1; i < sizeof runs / sizeof *runs; i++) {
+        float *got = rows_of(model, runs[i], &n);
+        if (memcmp(got, want, n * sizeof *got) != 0)
+            fail_msg("%s, %s: batches of %u give other bits (keys and values of type %d)", of->name, what,
+                     runs[i].n_batch, (int)type);
+        free(got);
+    }
+    free(want);
+}
+
 static void same_bits(void **state) {
     const family *of = *state;
     if (is_unknown(of)) skip();
     static const cllm_kv_type types[] = {CLLM_KV_F16, CLLM_KV_F32, CLLM_KV_Q8_0};
     for (size_t t = 0; t < 3; t++) {
-        const run runs[] = {
-            {types[t], 0, 2, NULL}, {types[t], 1, 1, NULL}, {types[t], 7, 2, NULL}, {types[t], 33, 1, NULL}};
         cllm_model *model = load(of, t == 1);
-        size_t n;
-        float *want = rows_of(model, runs[0], &n);
-        for (size_t i = 1; i < sizeof runs / sizeof *runs; i++) {
-            float *got = rows_of(model, runs[i], &n);
-            if (memcmp(got, want, n * sizeof *got) != 0)
-                fail_msg("%s: batches of %u give other bits (keys and values of type %d)", of->name, runs[i].n_batch,
-                         (int)types[t]);
-            free(got);
-        }
-        free(want);
+        compare_batches(of, model, types[t], "as it is");
         cllm_model_destroy(model);
     }
+}
+
+/* Q8_0: 32 values and their scale. values: [n], as halfs; n: a multiple of 32. */
+static unsigned char *to_q8_0(const uint16_t *values, size_t n) {
+    unsigned char *blocks = malloc(n / 32 * 34);
+    assert_non_null(blocks);
+    for (size_t i = 0; i < n; i += 32) {
+        unsigned char *block = blocks + i / 32 * 34;
+        float most = 0;
+        for (size_t k = 0; k < 32; k++) most = fmaxf(most, fabsf(f32_from_f16(values[i + k])));
+        const uint16_t scale = f16_from_f32(most / 127);
+        memcpy(block, &scale, sizeof scale);
+        for (size_t k = 0; k < 32; k++)
+            block[2 + k] =
+                (unsigned char)(signed char)(most > 0 ? lrintf(f32_from_f16(values[i + k]) / most * 127) : 0);
+    }
+    return blocks;
+}
+
+/* The file with its F16 matrices as Q8_0, and without its tokenizer. */
+static const char *write_quantized(const cllm_gguf *gguf) {
+    enum { Q8_0 = 8, F16 = 1 };
+    gguf_builder g;
+    builder_init(&g);
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
+        const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
+        if (strncmp(m->key, "tokenizer.", 10) != 0) builder_copy(&g, m->key, &m->value);
+    }
+    for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
+        const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
+        const size_t n = (size_t)(t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3]);
+        const bool changes = t->type == F16 && t->n_dims > 1 && t->shape[0] % 32 == 0;
+        unsigned char *blocks = changes ? to_q8_0(t->data, n) : NULL;
+        builder_tensor(&g, t->name, changes ? Q8_0 : (uint32_t)t->type, t->n_dims, t->shape, changes ? blocks : t->data,
+                       changes ? n / 32 * 34 : (size_t)t->n_bytes);
+        free(blocks);
+    }
+    return builder_write(&g, "quantized.gguf");
+}
+
+/* Vectors that meet such matrices are quantized too: every step must leave them so. The fast paths are then close to the scalar one, which
+ * quantizes none, but for mixtures: these may choose other experts. */
+static void same_bits_quantized(void **state) {
+    const family *of = *state;
+    if (is_unknown(of)) skip();
+    cllm_model *model = load(of, false);
+    const char *path = write_quantized(cllm_model_gguf(model));
+    cllm_model_destroy(model);
+    cllm_error err;
+    assert_ok(cllm_model_load(path, NULL, &model, &err), &err);
+    compare_batches(of, model, CLLM_KV_F16, "as Q8_0");
+    size_t n;
+    float *scalar = rows_of(model, (run){CLLM_KV_F32, 0, 2, "scalar"}, &n);
+    float *best = rows_of(model, (run){CLLM_KV_F32, 0, 2, NULL}, &n);
+    const double error = nmse(best, scalar, n);
+    if (!(error <= 0.05)) fail_msg("%s as Q8_0: NMSE %.3e to the scalar path", of->name, error);
+    free(scalar);
+    free(best);
+    cllm_model_destroy(model);
 }
 
 /* ------------------------------------------------------------------------------------------- encoders */
@@ -338,12 +401,7 @@ static const char *write_classifier(const cllm_gguf *gguf, const char *architect
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
         const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
         if (strncmp(m->key, "tokenizer.", 10) == 0 || strstr(m->key, "pooling_type")) continue;
-        if (m->value.type == CLLM_UINT32) builder_u32(&g, m->key, (uint32_t)m->value.u);
-        if (m->value.type == CLLM_FLOAT32) builder_f32(&g, m->key, (float)m->value.f);
-        if (m->value.type == CLLM_BOOL) builder_bool(&g, m->key, m->value.b);
-        if (m->value.type != CLLM_STRING) continue;
-        snprintf(key, sizeof key, "%.*s", (int)m->value.string.length, m->value.string.data);
-        builder_string(&g, m->key, key);
+        builder_copy(&g, m->key, &m->value);
     }
     snprintf(key, sizeof key, "%s.pooling_type", architecture);
     builder_u32(&g, key, 4);
@@ -578,16 +636,10 @@ static const char *write_kv_b_whole(const cllm_gguf *gguf, bool and_halves) {
     builder_init(&g);
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
         const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
-        char text[128];
         if (strstr(m->key, "_mla") || strstr(m->key, "attention.key_length") || strstr(m->key, "value_length"))
             continue;
         if (strncmp(m->key, "tokenizer.", 10) == 0 || strstr(m->key, "head_count_kv")) continue;
-        if (m->value.type == CLLM_UINT32) builder_u32(&g, m->key, (uint32_t)m->value.u);
-        if (m->value.type == CLLM_FLOAT32) builder_f32(&g, m->key, (float)m->value.f);
-        if (m->value.type == CLLM_BOOL) builder_bool(&g, m->key, m->value.b);
-        if (m->value.type != CLLM_STRING) continue;
-        snprintf(text, sizeof text, "%.*s", (int)m->value.string.length, m->value.string.data);
-        builder_string(&g, m->key, text);
+        builder_copy(&g, m->key, &m->value);
     }
     builder_u32(&g, "deepseek2.attention.key_length", PLAIN + 16);
     builder_u32(&g, "deepseek2.attention.value_length", VALUE);
@@ -703,10 +755,10 @@ static bool is_optional(const char *tensor, const char *family_name) {
         {"mpt", "position_embd."},
         {"mimo2", "attn_sinks."},
     };
-    static const char *const own_output[] = {"qwen2moe",   "step35",   "mimo2",    "olmo2",     "olmo3",
-                                             "olmoe",      "dbrx",     "stablelm", "internlm2", "gpt-oss",
-                                             "phi2",       "baichuan", "xverse",   "orion",     "dots1",
-                                             "minimax-m2", "glm4moe",  "gptneox",  "nemotron",  "chatglm"};
+    static const char *const own_output[] = {"qwen2moe", "step35",   "mimo2",      "olmo2",      "olmo3",   "olmoe",
+                                             "dbrx",     "stablelm", "internlm2",  "gpt-oss",    "phi2",    "baichuan",
+                                             "xverse",   "orion",    "dots1",      "minimax-m2", "glm4moe", "gptneox",
+                                             "nemotron", "chatglm",  "kimi-linear"};
     for (size_t i = 0; i < sizeof known / sizeof *known; i++)
         if (strncmp(family_name, known[i].family, strlen(known[i].family)) == 0 && strstr(tensor, known[i].tensor))
             return true;
@@ -820,6 +872,7 @@ int main(void) {
                  {"pools", pools, ".pooled.f32"},
                  {"embeds in company", embeds_in_company, ".pooled.f32"},
                  {"has the same bits", same_bits, ".gguf"},
+                 {"has the same bits as Q8_0", same_bits_quantized, ".gguf"},
                  {"is asked for each tensor", each_tensor_is_asked_for, ".gguf"}};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
     static struct CMUnitTest tests[N_KINDS * MOST_FAMILIES + 10];

@@ -353,6 +353,7 @@ static void knows_the_characters(void **state) {
         {"\\p{Ll}", CHAR_LOWER},
         {"[\\p{Lm}\\p{Lo}]", CHAR_CASELESS},
         {"\\p{M}", CHAR_MARK},
+        {"\\p{Mn}", CHAR_NONSPACING},
         {"\\p{Nd}", CHAR_DIGIT},
         {"[\\p{Nl}\\p{No}]", CHAR_NUMERAL},
         {"\\p{Pc}", CHAR_CONNECTOR},

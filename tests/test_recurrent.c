@@ -88,8 +88,8 @@ static void steps_of_states_are_right(void **state) {
 
 enum { N_TOKENS = 90, BATCH = 8 };
 
-static const char *const models[] = {"lfm2",       "qwen35",    "granitehybrid", "mamba2",
-                                     "nemotron_h", "falcon-h1", "mamba",         "jamba"};
+static const char *const models[] = {"lfm2",      "qwen35", "granitehybrid", "mamba2",      "nemotron_h",
+                                     "falcon-h1", "mamba",  "jamba",         "kimi-linear", "plamo2"};
 enum { N_MODELS = sizeof models / sizeof *models };
 
 typedef struct bench {

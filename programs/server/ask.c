@@ -416,8 +416,9 @@ bool ask_text(request *r, const char *text, size_t length, failure *f) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     int32_t *tokens;
     size_t count;
-    if (!model_encode(r->model, text, length, CLLM_ENCODE_ADD_SPECIAL | CLLM_ENCODE_PARSE_SPECIAL, &tokens, &count, f))
-        return false;
+    /* a text to go on from is the client's own template; one to embed is anybody's, in which nothing is special */
+    const int parses = r->kind == REQUEST_EMBED ? 0 : CLLM_ENCODE_PARSE_SPECIAL;
+    if (!model_encode(r->model, text, length, CLLM_ENCODE_ADD_SPECIAL | parses, &tokens, &count, f)) return false;
     if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
     if (count == 0 && cllm_tokenizer_bos(t) >= 0) tokens[count++] = cllm_tokenizer_bos(t);
     return request_add_prompt(r, tokens, count) || refuse_memory(f);

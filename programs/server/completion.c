@@ -337,15 +337,19 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
     return status;
 }
 
-static bool take_embedding(choice *c, event *e, const cllm_span *span) {
+static cllm_status take_embedding(choice *c, event *e, const cllm_span *span, cllm_error *err) {
     const cllm_engine *engine = c->request->model->run.engine;
     const size_t n_rows = cllm_engine_pooling(engine) == CLLM_POOLING_NONE ? span->count : 1;
     e->n_floats = n_rows * cllm_engine_n_embd_out(engine);
     e->embedding = malloc(e->n_floats * sizeof *e->embedding);
-    if (!e->embedding) return false;
+    if (!e->embedding) return CLLM_ERR_MEMORY;
     memcpy(e->embedding, span->rows, e->n_floats * sizeof *e->embedding);
     e->finish = FINISH_STOP;
-    return true;
+    bool finite = true;
+    for (size_t i = 0; i < e->n_floats; i++) finite = finite && isfinite(e->embedding[i]);
+    if (finite) return CLLM_OK;
+    snprintf(err->message, sizeof err->message, "the model computes no finite numbers");
+    return CLLM_ERR_FORMAT;
 }
 
 bool completion_take(choice *c, const cllm_span *span) {
@@ -357,7 +361,7 @@ bool completion_take(choice *c, const cllm_span *span) {
     c->begun = true;
     if (reads) c->usage.n_read = cllm_sequence_length(c->sequence);
     if (status == CLLM_OK && r->kind == REQUEST_EMBED)
-        status = take_embedding(c, e, span) ? CLLM_OK : CLLM_ERR_MEMORY;
+        status = take_embedding(c, e, span, &err);
     else if (status == CLLM_OK && is_scoring(c))
         status = score_prompt(c, span) ? CLLM_OK : CLLM_ERR_MEMORY;
     else if (status == CLLM_OK && c->generation)

@@ -80,6 +80,7 @@ static bool add_pairs(request *r, const json_t *query, const char *name, const j
         if (pair_encode(r->model->run.model, string_of(query), string_of(text), &tokens, &count, &err) != CLLM_OK)
             return refuse(f, 400, name, "%s[%zu]: %s", name, i, err.message);
         if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
+        if (count > r->model->n_ctx) return refuse_length(f, count, r->model->n_ctx); /* before there are thousands */
     }
     return true;
 }

@@ -24,7 +24,7 @@ enum {
     CHAR_WHITE = 1 << 11,      /* White_Space, the \s of patterns */
     CHAR_HAN = 1 << 12,        /* the script Han */
     CHAR_NONSPACING = 1 << 13, /* Mn: marks that take no room of their own */
-    /* the bits above are for others to use */
+    CHAR_FIRST_FREE = 1 << 14, /* this bit and those above are for others to use */
 };
 
 /* The bits of a code point. */

@@ -47,32 +47,30 @@ static kv_chunk chunk_of(const forward_cpu *f, const forward_span *span, uint32_
     return kv_store_chunk(f->model.store, span->table, f->layer, kv_head, chunk);
 }
 
-static void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {
-    const layer_config *l = layer_of(f);
+void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {
     const uint32_t position = f->all.positions[b];
     const forward_span *span = &f->all.spans[f->all.span_of[b]];
     if (b - span->first_row < span->n_replayed) return; /* its page may be others' too */
     const kv_chunk chunk = chunk_of(f, span, kv_head, position / KV_CHUNK);
     kv_elements elements;
-    for (size_t i = 0; i < l->key_length; i += KV_SCALE_BLOCK) {
-        const size_t n = l->key_length - i < KV_SCALE_BLOCK ? l->key_length - i : KV_SCALE_BLOCK;
+    for (size_t i = 0; i < chunk.key_length; i += KV_SCALE_BLOCK) {
+        const size_t n = chunk.key_length - i < KV_SCALE_BLOCK ? chunk.key_length - i : KV_SCALE_BLOCK;
         const float scale = to_kv_type(f, key + i, n, &elements);
         kv_chunk_put_key(&chunk, position % KV_CHUNK, i, n, &elements, scale);
     }
-    for (size_t i = 0; i < l->value_length; i += KV_SCALE_BLOCK) {
-        const size_t n = l->value_length - i < KV_SCALE_BLOCK ? l->value_length - i : KV_SCALE_BLOCK;
+    for (size_t i = 0; i < chunk.value_length; i += KV_SCALE_BLOCK) {
+        const size_t n = chunk.value_length - i < KV_SCALE_BLOCK ? chunk.value_length - i : KV_SCALE_BLOCK;
         const float scale = to_kv_type(f, value + i, n, &elements);
         kv_chunk_put_value(&chunk, position % KV_CHUNK, i, n, &elements, scale);
     }
 }
 
-/* Rotate the elements of a head that are rotated, which begin at x, to the position of token b. */
-static void rotate(const forward_cpu *f, size_t b, float *x) {
+void rotate(const forward_cpu *f, rope_pairing pairing, size_t b, float *x) {
     const layer_config *l = layer_of(f);
     const rope_table *rope = &f->model.rope[l->windowed];
     const size_t at = b * rope->n_pairs;
     if (l->rope_dimension_count == 0) return;
-    if (f->model.config->traits->rope == ROPE_NEIGHBOURS)
+    if (pairing == ROPE_NEIGHBOURS)
         f->model.kernels->rope(x, f->buffers.rope_cos[l->windowed] + at, f->buffers.rope_sin[l->windowed] + at,
                                rope->n_pairs);
     else
@@ -113,7 +111,7 @@ static void prepare_heads(const forward_cpu *f, const norm_weights *norm, float 
 
 /* Rotate a token's heads, x: [n_heads][key_length]. */
 static void rotate_heads(const forward_cpu *f, size_t b, const norm_weights *norm, float *x, size_t n_heads) {
-    for (size_t i = 0; i < n_heads; i++) rotate(f, b, x + i * layer_of(f)->key_length);
+    for (size_t i = 0; i < n_heads; i++) rotate(f, f->model.config->traits->rope, b, x + i * layer_of(f)->key_length);
     if (f->model.config->traits->qk_norm_after_rope) normalize_heads(f, norm, x, n_heads);
 }
 
@@ -199,7 +197,7 @@ static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
 }
 
 /* Of a token: norm the compressed keys and values, rotate its key and queries, store the key; what is plain of its queries
- * goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b, and what is rotated after the place of the result. */
+ * goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b, and what meets the shared part after the place of the result. */
 static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -207,18 +205,18 @@ static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const size_t n_rotated = c->rope_dimension_count, n_plain = c->latent_key_length - n_rotated;
+    const size_t n_shared = c->latent_shared_length, n_plain = c->latent_key_length - n_shared;
     const float scale = query_scale(f, b);
     float *key = f->buffers.keys + b * l->key_length;
     normalize(f, &w->attn_kv_a_norm, key, c->kv_rank, key);
-    rotate(f, b, key + c->kv_rank);
+    rotate(f, c->traits->rope, b, key + c->kv_rank);
     store_in_cache(f, 0, b, key, key);
     for (size_t head = 0; head < l->n_heads; head++) {
         float *query = f->buffers.queries + (b * l->n_heads + head) * c->latent_key_length;
         float *rotated = f->buffers.rotated + (b * l->n_heads + head) * l->key_length + c->kv_rank;
         const size_t row = head * f->all.count + b;
-        rotate(f, b, query + n_plain);
-        for (size_t i = 0; i < n_rotated; i++) rotated[i] = query[n_plain + i] * scale;
+        rotate(f, c->traits->rope, b, query + n_plain);
+        for (size_t i = 0; i < n_shared; i++) rotated[i] = query[n_plain + i] * scale;
         for (size_t i = 0; i < n_plain; i++) f->buffers.latent_queries.floats[row * n_plain + i] = query[i] * scale;
         if (work->quantize) quantize_vector(f, &f->buffers.latent_queries, row);
     }
@@ -266,8 +264,10 @@ static void make_latent_queries_keys(forward_cpu *f) {
         product_of(&w->attn_kv_a_mqa, 0, &f->buffers.normed, 0, f->all.count, f->buffers.keys)};
     run_products(f, first, 2, NULL);
     if (compressed) {
-        row_work norm = {
-            .f = f, .n_rows = f->all.count, .norm = &w->attn_q_a_norm, .quantize = reads_quantized(f, &w->attn_q_b)};
+        row_work norm = {.f = f,
+                         .n_rows = f->all.count,
+                         .norm = &w->attn_q_a_norm,
+                         .quantize = reads_quantized(f, &w->attn_q_b) || reads_quantized(f, &w->indexer_attn_q_b)};
         run_row_step(&norm, c->q_rank, norm_compressed_item);
         product second = product_of(&w->attn_q_b, 0, &f->buffers.compressed, 0, f->all.count, f->buffers.queries);
         run_products(f, &second, 1, NULL);
@@ -332,9 +332,10 @@ static uint32_t first_seen(const attention_work *work, size_t token) {
     return work->window > 0 && position > half ? position - half : 0;
 }
 
-/* The last one. */
+/* The last one. Where an indexer chooses, what a token sees is counted by rank among the chosen. */
 static uint32_t last_seen(const attention_work *work, size_t token) {
     const uint32_t position = work->rows->positions[token], half = work->window / 2;
+    if (sees_chosen(work->f, work->rows, token)) return layer_of(work->f)->top_k - 1;
     if (!layer_of(work->f)->bidirectional) return position;
     const uint32_t last = work->rows->spans[work->rows->span_of[token]].end - 1;
     return work->window > 0 && last - position > half ? position + half : last;
@@ -407,6 +408,22 @@ static const float *queries_of(const attention_work *work, uint32_t kv_head, siz
     return work->f->buffers.rotated + row * work->group * layer_of(work->f)->key_length;
 }
 
+/* Chunk i of what a token sees: of the pages, or gathered from them, in ascending order, for the key/value head. */
+static kv_chunk seen_chunk(const attention_work *work, size_t token, uint32_t kv_head, uint32_t i, void *gathered) {
+    const forward_cpu *f = work->f;
+    const layer_config *l = layer_of(f);
+    const forward_span *span = &work->rows->spans[work->rows->span_of[token]];
+    if (!sees_chosen(f, work->rows, token)) return chunk_of(f, span, kv_head, i);
+    const kv_chunk chunk = kv_chunk_at(f->model.store->type, l->key_length, l->value_length, gathered);
+    const uint32_t first = i * KV_CHUNK, left = l->top_k - first, n = left < KV_CHUNK ? left : KV_CHUNK;
+    const uint32_t *positions = f->buffers.seen + token * l->top_k + first;
+    for (uint32_t at = 0; at < n; at++) {
+        const kv_chunk from = chunk_of(f, span, kv_head, positions[at] / KV_CHUNK);
+        kv_chunk_copy(&from, positions[at] % KV_CHUNK, &chunk, at);
+    }
+    return chunk;
+}
+
 /* One key/value head and one block of a span's tokens; the last blocks, which see most, come first. */
 static void attend_block(const attention_work *work, uint32_t s, size_t item, uint32_t thread) {
     const forward_cpu *f = work->f;
@@ -421,7 +438,7 @@ static void attend_block(const attention_work *work, uint32_t s, size_t item, ui
     const uint32_t first_chunk = first_seen(work, first) / KV_CHUNK;
 
     for (uint32_t i = first_chunk; i <= last_seen(work, first + n_tokens - 1) / KV_CHUNK; i++) {
-        const kv_chunk chunk = chunk_of(f, span, kv_head, i);
+        const kv_chunk chunk = seen_chunk(work, first, kv_head, i, room.gathered);
         const bool more = i > first_chunk;
         set_visible(work, kv_head, first, n_tokens, i, room.visible);
         f->model.kernels->attend(&chunk, queries_of(work, kv_head, first), room.visible, n_queries,
@@ -445,10 +462,10 @@ static void attend_chunk(const attention_work *work, uint32_t s, size_t item, ui
     const attention_span *of = &f->buffers.attention_spans[s];
     const size_t n_queries = span->n_rows * work->group, first_part = of->first_part + item * n_queries;
     const uint32_t kv_head = (uint32_t)(item / of->n_chunks), i = of->first_chunk + (uint32_t)(item % of->n_chunks);
-    const kv_chunk chunk = chunk_of(f, span, kv_head, i);
-    visible_range *visible = attention_room_in(l, thread_scratch(f, thread)).visible;
-    set_visible(work, kv_head, span->first_row, span->n_rows, i, visible);
-    f->model.kernels->attend(&chunk, queries_of(work, kv_head, span->first_row), visible, n_queries,
+    const attention_room room = attention_room_in(l, thread_scratch(f, thread));
+    const kv_chunk chunk = seen_chunk(work, span->first_row, kv_head, i, room.gathered);
+    set_visible(work, kv_head, span->first_row, span->n_rows, i, room.visible);
+    f->model.kernels->attend(&chunk, queries_of(work, kv_head, span->first_row), room.visible, n_queries,
                              c->attention_softcap, f->buffers.parts + first_part,
                              f->buffers.part_values + first_part * kv_padded(l->value_length));
 }
@@ -565,6 +582,7 @@ static void drop_other_rows(forward_cpu *f, float *x) {
         }
     }
     if (c->traits->router_reads_layer) keep_scores(f);
+    if (l->top_k > 0) keep_choice(f);
     for (size_t kv_head = 0; kv_head < l->n_kv_heads; kv_head++) {
         float *to = f->buffers.rotated + kv_head * f->kept.count * row;
         for (uint32_t s = 0; s < f->all.n_spans; s++) {
@@ -602,8 +620,9 @@ static void gate_attended(forward_cpu *f, uint32_t n_rows) {
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
-    const linear *const readers[] = {&w->attn_q,        &w->attn_k,    &w->attn_v,  &w->attn_q_a,
-                                     &w->attn_kv_a_mqa, &w->attn_gate, &w->laurel_l};
+    const linear *const readers[] = {&w->attn_q,   &w->attn_k,         &w->attn_v,
+                                     &w->attn_q_a, &w->attn_kv_a_mqa,  &w->attn_gate,
+                                     &w->laurel_l, &w->indexer_attn_k, &w->indexer_proj};
     const bool parallel = layer_is_parallel(w), two_norms = parallel && w->attn_norm_2.weight;
     bool quantize = parallel && !two_norms && feed_forward_quantizes(f);
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
@@ -614,10 +633,12 @@ void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
         make_latent_queries_keys(f);
     else
         make_queries_keys_values(f);
+    if (l->index_key_length > 0) run_indexer(f);
     if (f->part == LAYER_KEYS) return;
     if (two_norms) run_norm(f, &w->attn_norm, x, f->all.count, feed_forward_quantizes(f));
     if (rows->count < f->all.count && !f->stopped) drop_other_rows(f, x);
     if (rows->count == 0) return;
+    if (l->index_key_length > 0) choose_positions(f, rows);
     attend(f, rows);
     if (f->model.config->kv_rank > 0) expand_latent_values(f, rows->count);
     if (w->attn_gate.w.data || f->model.config->traits->query_gate) gate_attended(f, rows->count);

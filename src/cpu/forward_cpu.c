@@ -130,7 +130,7 @@ static void add_rows(forward_rows *rows, const forward_span *span, uint32_t n_ro
 
 void forward_cpu_begin(forward_cpu *f, const forward_span *spans, uint32_t n_spans) {
     const uint64_t cost_of_angle = 64;
-    f->all.count = f->all.n_spans = f->kept.count = f->kept.n_spans = 0;
+    f->all.count = f->all.n_spans = f->kept.count = f->kept.n_spans = f->layer = 0;
     for (uint32_t i = 0; i < n_spans; i++) {
         add_rows(&f->all, &spans[i], spans[i].n_rows);
         add_rows(&f->kept, &spans[i], spans[i].n_kept);

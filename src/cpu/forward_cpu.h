@@ -70,14 +70,23 @@ typedef struct forward_buffers {
     forward_vectors latent_queries; /* [n_heads][rows] of what is not rotated */
     forward_vectors latent_values;  /* [n_heads][rows] of kv_rank */
 
+    /* an indexer: of the rows that choose, but for the keys */
+    float *index_keys;    /* [n_batch][index_key_length] */
+    float *index_queries; /* [n_batch][n_index_heads][index_key_length] */
+    float *index_weights; /* [n_batch][n_index_heads] */
+    float *index_scores;  /* [INDEX_ROWS][n_chunks * KV_CHUNK] of some rows at a time */
+    uint32_t *seen;       /* [n_batch][top_k] positions, ascending; for later layers too */
+
     /* recurrent layers */
-    float *recurrent_in;    /* [n_batch][n_in] what the first product makes */
-    float *recurrent_gate;  /* [n_batch][inner_size] of delta nets */
-    float *recurrent_steps; /* [n_batch][2][n_heads] of delta nets: betas and alphas; [n_batch][inner_size] of Mamba */
+    float *recurrent_in;   /* [n_batch][n_in] what the first product makes */
+    float *recurrent_gate; /* [n_batch][inner_size] of delta nets */
+    float *
+        recurrent_steps; /* [n_batch][2][n_heads] of delta nets: betas and alphas, or [n_batch][n_heads + inner_size]; [n_batch][inner_size] of Mamba */
     float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] of Mamba */
-    forward_vectors step_parts; /* [n_batch] of step_rank: the first of these */
-    forward_vectors convolved;  /* [n_batch] of n_channels */
-    forward_vectors mixed;      /* [n_batch] of inner_size: what the last product reads */
+    forward_vectors
+        step_parts; /* [n_batch] of step_rank: the first of these; of delta nets [2][n_batch], steps and gates, compressed */
+    forward_vectors convolved; /* [n_batch] of n_channels */
+    forward_vectors mixed;     /* [n_batch] of inner_size: what the last product reads */
 
     /* experts; a choice is a token and one of its experts: [n_batch][n_experts_used] */
     float *router;            /* [n_batch][3][n_experts] scores, and room to rank them */
@@ -127,6 +136,7 @@ typedef struct attention_room {
     attention_part *parts[2]; /* [n_queries] */
     float *values[2];         /* [n_queries][kv_padded(value_length)] */
     visible_range *visible;   /* [n_queries] */
+    void *gathered;           /* a chunk of what an indexer chose */
 } attention_room;
 
 attention_room attention_room_in(const layer_config *l, void *scratch);

@@ -16,9 +16,10 @@ enum {
     ATTENTION_QUERIES = 32, /* that meet a chunk of keys together, while it is in the cache */
 };
 
-/* Tokens whose heads of one group make up so many queries. */
+/* Tokens whose heads of one group make up so many queries; one, where each may see others. */
 uint32_t attention_tokens(const layer_config *l) {
     const uint32_t group = l->n_heads / l->n_kv_heads;
+    if (l->top_k > 0) return 1;
     return group < ATTENTION_QUERIES ? ATTENTION_QUERIES / group : 1;
 }
 
@@ -35,15 +36,21 @@ static uint64_t larger(uint64_t a, uint64_t b) { return a > b ? a : b; }
 
 static size_t round_up(size_t n, size_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
+static size_t gathered_bytes(const layer_config *l) {
+    return l->top_k > 0 ? (size_t)kv_chunk_bytes(CLLM_KV_F32, l->key_length, l->value_length) : 0;
+}
+
 static size_t attention_room_bytes(const layer_config *l) {
-    return attention_queries(l) *
-           (2 * sizeof(attention_part) + 2 * kv_padded(l->value_length) * sizeof(float) + sizeof(visible_range));
+    return gathered_bytes(l) +
+           attention_queries(l) *
+               (2 * sizeof(attention_part) + 2 * kv_padded(l->value_length) * sizeof(float) + sizeof(visible_range));
 }
 
 attention_room attention_room_in(const layer_config *l, void *scratch) {
     const size_t n = attention_queries(l);
     attention_room room;
-    room.values[0] = scratch;
+    room.gathered = scratch;
+    room.values[0] = (float *)(void *)((unsigned char *)scratch + gathered_bytes(l));
     room.values[1] = room.values[0] + n * kv_padded(l->value_length);
     room.parts[0] = (attention_part *)(void *)(room.values[1] + n * kv_padded(l->value_length));
     room.parts[1] = room.parts[0] + n;
@@ -56,6 +63,7 @@ typedef struct layer_sizes {
     uint64_t queries, rotated, keys, values, attended; /* floats of a token */
     uint64_t parts, part_values;                       /* attention_parts, and floats of these */
     size_t room;                                       /* attention_room_bytes */
+    uint64_t index_key, chosen;                        /* floats and positions of a token */
 } layer_sizes;
 
 static layer_sizes largest_sizes(const model_config *c, uint32_t n_chunks) {
@@ -71,6 +79,8 @@ static layer_sizes largest_sizes(const model_config *c, uint32_t n_chunks) {
         most.parts = larger(most.parts, parts);
         most.part_values = larger(most.part_values, parts * kv_padded(l->value_length));
         most.room = larger(most.room, attention_room_bytes(l));
+        most.index_key = larger(most.index_key, l->index_key_length);
+        most.chosen = larger(most.chosen, most_chosen(l->top_k, n_chunks));
     }
     return most;
 }
@@ -124,11 +134,17 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const uint64_t windowed_angles = c->window > 0 ? c->rope_dimension_count_windowed / 2 : 0;
     const uint64_t latent_rows = c->kv_rank > 0 ? (uint64_t)n_batch * c->n_heads : 0;
     const uint64_t n_products = larger(2 * c->n_experts, c->kv_rank > 0 ? c->n_heads : 0);
+    const uint64_t choosing = most.chosen > 0 ? n_batch : 0;
     const recurrent_config *r = &c->recurrent;
     const recurrent_kind kind = c->traits ? c->traits->recurrent : RECURRENT_NONE;
     const uint64_t gated_rows = c->traits && c->traits->query_gate ? n_batch : 0;
     const bool has_gates = gated_rows > 0 || (c->traits && c->traits->tensors & TENSOR_BIT(attn_gate));
-    const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size : 2 * (uint64_t)r->n_heads;
+    const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET;
+    const bool has_parts = kind == RECURRENT_MAMBA || kind == RECURRENT_MAMBA_HEADS;
+    const bool has_gate = kind == RECURRENT_DELTA_NET || by_channel || kind == RECURRENT_MAMBA_HEADS;
+    const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size
+                           : by_channel            ? (uint64_t)r->n_heads + r->inner_size
+                                                   : 2 * (uint64_t)r->n_heads;
     const uint64_t step_parts = r->step_rank + 2 * (uint64_t)r->state_size;
 #define SLOT(field) offsetof(forward_cpu, field)
 #define FLOATS(n)   (n) * sizeof(float)
@@ -162,12 +178,17 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
         VECTORS(compressed, n_batch, c->q_rank),
         VECTORS(latent_queries, latent_rows, c->latent_key_length),
         VECTORS(latent_values, latent_rows, c->kv_rank),
+        {SLOT(buffers.index_keys), n_batch, FLOATS(most.index_key)},
+        {SLOT(buffers.index_queries), choosing, FLOATS(c->n_index_heads * most.index_key)},
+        {SLOT(buffers.index_weights), choosing, FLOATS((uint64_t)c->n_index_heads)},
+        {SLOT(buffers.index_scores), choosing > 0 ? INDEX_ROWS : 0, FLOATS((uint64_t)kv_chunks(n_ctx) * KV_CHUNK)},
+        {SLOT(buffers.seen), choosing, most.chosen * sizeof(uint32_t)},
         {SLOT(buffers.gated_queries), gated_rows, FLOATS(2 * most.queries)},
         {SLOT(buffers.recurrent_in), n_batch, FLOATS(r->n_in)},
-        {SLOT(buffers.recurrent_gate), kind == RECURRENT_DELTA_NET ? n_batch : 0, FLOATS(r->inner_size)},
+        {SLOT(buffers.recurrent_gate), has_gate ? n_batch : 0, FLOATS(r->inner_size)},
         {SLOT(buffers.recurrent_steps), n_batch, FLOATS(steps)},
-        {SLOT(buffers.recurrent_parts), kind == RECURRENT_MAMBA ? n_batch : 0, FLOATS(step_parts)},
-        VECTORS(step_parts, n_batch, r->step_rank),
+        {SLOT(buffers.recurrent_parts), has_parts ? n_batch : 0, FLOATS(step_parts)},
+        VECTORS(step_parts, (by_channel ? 2 : 1) * (uint64_t)n_batch, r->step_rank),
         VECTORS(convolved, n_batch, r->n_channels),
         VECTORS(mixed, n_batch, r->inner_size),
         {SLOT(buffers.router), n_batch, FLOATS(3 * (uint64_t)c->n_experts)},
@@ -225,7 +246,7 @@ cllm_status forward_cpu_create(const model_config *config, const model_weights *
         .buffers = {.normed.n_columns = config->n_embd,
                     .compressed.n_columns = config->q_rank,
                     .latent_queries.n_columns =
-                        config->kv_rank ? config->latent_key_length - config->rope_dimension_count : 0,
+                        config->kv_rank ? config->latent_key_length - config->latent_shared_length : 0,
                     .latent_values.n_columns = config->kv_rank,
                     .step_parts.n_columns = config->recurrent.step_rank,
                     .convolved.n_columns = config->recurrent.n_channels,

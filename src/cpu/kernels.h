@@ -111,6 +111,12 @@ typedef struct cpu_kernels {
     void (*attend)(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
                    float softcap, attention_part *parts, float *values);
 
+    /* The scores that an indexer gives to the first n positions of a chunk of its keys: scores[p] = sum over heads h, in their
+     * order, of weights[h] * max(0, queries[h] . key p). queries: [n_heads][key_length]; scores: out, [KV_CHUNK], of which whole
+     * rows of KV_LANES are written. */
+    void (*index)(const kv_chunk *chunk, const float *queries, const float *weights, size_t n_heads, size_t n,
+                  float *scores);
+
     /* Join what a query got of two stretches of positions: part and values, [n], are taken into the first.
      * (Online softmax: Milakov & Gimelshein 2018) */
     void (*merge)(attention_part *part, float *values, const attention_part *other, const float *other_values,

@@ -106,8 +106,9 @@ static void scalar_layer_norm(const float *x, const float *weight, float epsilon
     for (size_t i = 0; i < n; i++) out[i] = (float)(((double)x[i] - mean) * scale) * weight[i];
 }
 
-/* 0.5 x (1 + tanh(u)) is x * sigmoid(2 u) */
 static float gelu_erf(float x) { return x * 0.5f * erfcf(x * -0.70710678f); }
+
+/* The form by tanh: 0.5 x (1 + tanh(u)) is x * sigmoid(2 u). */
 static float gelu(float x) { return x * sigmoid(1.5957691216f * (x + 0.044715f * x * x * x)); }
 
 static float clamped_swiglu(float gate, float up) {
@@ -251,6 +252,17 @@ static void scalar_attend(const kv_chunk *chunk, const float *queries, const vis
     }
 }
 
+static void scalar_index(const kv_chunk *chunk, const float *queries, const float *weights, size_t n_heads, size_t n,
+                         float *scores) {
+    const visible_range visible = {.end = (uint32_t)n};
+    memset(scores, 0, kv_padded(n) * sizeof *scores);
+    for (size_t head = 0; head < n_heads; head++) {
+        float products[KV_CHUNK];
+        scalar_scores(chunk, queries + head * chunk->key_length, visible, products);
+        for (size_t i = 0; i < n; i++) scores[i] += products[i] > 0 ? weights[head] * products[i] : 0;
+    }
+}
+
 static void scalar_merge(attention_part *part, float *values, const attention_part *other, const float *other_values,
                          size_t n) {
     const float max = part->max > other->max ? part->max : other->max;
@@ -308,6 +320,7 @@ static const cpu_kernels table = {
     .state_step_each = scalar_state_step_each,
     .quantize = scalar_quantize,
     .attend = scalar_attend,
+    .index = scalar_index,
     .merge = scalar_merge,
 };
 const cpu_kernels *const kernels_scalar = &table;

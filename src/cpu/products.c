@@ -51,6 +51,7 @@ static void product_item(void *argument, size_t item, uint32_t thread) {
     const product *p = products_of_item(work, &item);
     const uint32_t first = (uint32_t)item * work->rows_per_item, end = end_row(work, &p->w, first);
     multiply_rows(work->f, p, first, end, thread);
+    quantize_rows(work->f, p, first, end);
     for (size_t b = 0; work->sum && b < p->count; b++)
         work->f->model.kernels->add(work->sum + b * p->w.n_rows + first, p->out + b * p->out_stride + first,
                                     end - first);

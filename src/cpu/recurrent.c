@@ -1,5 +1,5 @@
 /* The half of a layer that carries a state from token to token instead of looking back at all of them: short convolutions, gated
- * delta nets (Yang et al. 2024), Mamba-2 (Dao & Gu 2024) and Mamba (Gu & Dao 2023).
+ * delta nets (Yang et al. 2024; with a decay for each element of a key, Kimi Team 2025), Mamba-2 (Dao & Gu 2024) and Mamba (Gu & Dao 2023).
  *
  * All go the same way: a product makes the inputs; a convolution over the last few of them; the state takes in one token after the
  * other, always in the same order, and is asked what it holds; a product of the answers is added to x. A head's state is a matrix
@@ -19,6 +19,13 @@
 enum { CHANNELS_PER_ITEM = 64 }; /* of Mamba, where each channel is a head */
 
 static const layer_weights *weights_of(const forward_cpu *f) { return &f->model.weights->layers[f->layer]; }
+
+static bool is_delta_net(const model_config *c) {
+    return c->traits->recurrent == RECURRENT_DELTA_NET || c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET;
+}
+
+/* Of what ssm_x gives of a token. */
+static size_t part_floats(const recurrent_config *r) { return r->step_rank + 2 * (size_t)r->state_size; }
 
 static float softplus(float x) { return x > 20 ? x : log1pf(exp_or_zero(x)); }
 
@@ -74,7 +81,7 @@ static void convolve_item(void *argument, size_t b, uint32_t thread) {
     convolve(f, b, out);
     f->model.kernels->activate(SILU, NULL, out, NULL, r->n_channels);
     if (work->quantize) quantize_vector(f, &f->buffers.convolved, b);
-    if (c->traits->recurrent != RECURRENT_DELTA_NET) return;
+    if (!is_delta_net(c)) return;
     const float query_scale = 1 / sqrtf((float)r->state_size);
     for (size_t i = 0; i < 2 * (size_t)r->n_groups; i++) /* queries, then keys */
         scale_to_length(out + i * r->state_size, r->state_size, c->norm_epsilon, i < r->n_groups ? query_scale : 1);
@@ -138,13 +145,42 @@ static void run_short_convolution(forward_cpu *f) {
 
 /* ---------------------------------------------------------------------------------------------- delta net */
 
+/* What a token says of a head: how much of a difference is written, and out, of each row of the state, how much stays. */
+static float read_steps(const forward_cpu *f, size_t b, size_t head, float *decays) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    const layer_weights *w = weights_of(f);
+    const size_t n = r->state_size;
+    if (f->model.config->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) {
+        const float *betas = f->buffers.recurrent_steps + b * (r->n_heads + r->inner_size);
+        const float *alphas = betas + r->n_heads + head * n, *bias = w->ssm_dt_bias + head * n;
+        for (size_t i = 0; i < n; i++) decays[i] = exp_or_zero(softplus(alphas[i] + bias[i]) * w->ssm_a[head]);
+        return sigmoid(betas[head]);
+    }
+    /* of so many heads the betas lie together, and then their alphas */
+    const size_t n_together = w->ssm_ba.w.data ? r->n_heads / r->n_groups : r->n_heads;
+    const float *betas = f->buffers.recurrent_steps + b * 2 * r->n_heads + 2 * head - head % n_together;
+    const float decay = exp_or_zero(softplus(betas[n_together] + w->ssm_dt_bias[head]) * w->ssm_a[head]);
+    for (size_t i = 0; i < n; i++) decays[i] = decay;
+    return sigmoid(*betas);
+}
+
+/* What the state gave of a head, x: [n], normed and behind its gate, which is overwritten. */
+static void finish_delta(const forward_cpu *f, float *gate, float *x, size_t n) {
+    normalize(f, &weights_of(f)->ssm_norm, x, n, x);
+    if (f->model.config->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) {
+        for (size_t i = 0; i < n; i++) x[i] *= sigmoid(gate[i]);
+        return;
+    }
+    f->model.kernels->activate(SWIGLU, NULL, gate, x, n);
+    memcpy(x, gate, n * sizeof *x);
+}
+
 /* One head of a span: of each token what the state should hold under the key and what it does hold differ, and a part of the
  * difference is written. */
 static void delta_item(void *argument, size_t item, uint32_t thread) {
     const forward_cpu *f = argument;
     const model_config *c = f->model.config;
     const recurrent_config *r = &c->recurrent;
-    const layer_weights *w = weights_of(f);
     const forward_span *span = &f->all.spans[item / (r->n_heads + 1)];
     const size_t head = item % (r->n_heads + 1), n = r->state_size, n_values = r->head_length;
     if (head == r->n_heads) {
@@ -152,9 +188,6 @@ static void delta_item(void *argument, size_t item, uint32_t thread) {
         return;
     }
     const size_t group = c->traits->groups_in_turn ? head % r->n_groups : head / (r->n_heads / r->n_groups);
-    /* of so many heads the betas lie together, and then their alphas */
-    const size_t n_together = w->ssm_ba.w.data ? r->n_heads / r->n_groups : r->n_heads,
-                 at = 2 * head - head % n_together;
     const float *from = state_of(f->model.states, span->state_from, f->layer) + head * n * n_values;
     float *decays = thread_scratch(f, thread), *weights = decays + n, *values = weights + n;
     for (size_t b = span->first_row; b < span->first_row + span->n_rows; b++) {
@@ -162,22 +195,23 @@ static void delta_item(void *argument, size_t item, uint32_t thread) {
         const float *convolved = f->buffers.convolved.floats + b * r->n_channels;
         const float *query = convolved + group * n, *key = query + r->n_groups * n;
         const float *value = convolved + 2 * r->n_groups * n + head * n_values;
-        const float *steps = f->buffers.recurrent_steps + b * 2 * r->n_heads;
-        const float beta = sigmoid(steps[at]);
-        const float decay = exp_or_zero(softplus(steps[at + n_together] + w->ssm_dt_bias[head]) * w->ssm_a[head]);
+        const float beta = read_steps(f, b, head, decays);
         float *out = f->buffers.mixed.floats + (b * r->n_heads + head) * n_values;
-        for (size_t i = 0; i < n; i++) decays[i] = decay;
-        for (size_t i = 0; i < n; i++) weights[i] = decay * key[i];
+        for (size_t i = 0; i < n; i++) weights[i] = decays[i] * key[i];
         f->model.kernels->state_read(from, n, n_values, weights, values);
         for (size_t i = 0; i < n_values; i++) values[i] = beta * (value[i] - values[i]);
         f->model.kernels->state_step(from, to, n, n_values, decays, key, values, query, out);
         from = to;
-
-        float *gate = f->buffers.recurrent_gate + (b * r->n_heads + head) * n_values;
-        normalize(f, &w->ssm_norm, out, n_values, out);
-        f->model.kernels->activate(SWIGLU, NULL, gate, out, n_values);
-        memcpy(out, gate, n_values * sizeof *out);
+        finish_delta(f, f->buffers.recurrent_gate + (b * r->n_heads + head) * n_values, out, n_values);
     }
+}
+
+static void run_deltas(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    row_work work = {.f = f, .n_rows = f->all.count};
+    run_row_step(&work, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
+    run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1),
+             2 * (uint64_t)f->all.count * r->n_heads * r->state_size * r->head_length, delta_item, f);
 }
 
 static void run_delta_net(forward_cpu *f) {
@@ -196,10 +230,38 @@ static void run_delta_net(forward_cpu *f) {
         products[2].out_stride = products[3].out_stride = 2 * (size_t)r->n_heads;
     }
     run_products(f, products, w->ssm_ba.w.data ? 3 : 4, NULL);
-    row_work work = {.f = f, .n_rows = n_rows};
-    run_row_step(&work, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
-    run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1),
-             2 * (uint64_t)n_rows * r->n_heads * r->state_size * r->head_length, delta_item, f);
+    run_deltas(f);
+}
+
+static void quantize_ranks_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    quantize_vector(f, &f->buffers.step_parts, b);
+}
+
+/* Decays and gates go by a low rank: f->buffers.step_parts has those of decays for all rows, and then those of gates. */
+static void run_channel_delta_net(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    const layer_weights *w = weights_of(f);
+    const uint32_t n_rows = f->all.count;
+    const forward_vectors *x = &f->buffers.normed, *ranks = &f->buffers.step_parts;
+    float *in = f->buffers.recurrent_in, *steps = f->buffers.recurrent_steps;
+    product first[] = {product_of(&w->ssm_q, 0, x, 0, n_rows, in),
+                       product_of(&w->ssm_k, 0, x, 0, n_rows, in + r->inner_size),
+                       product_of(&w->ssm_v, 0, x, 0, n_rows, in + 2 * (size_t)r->inner_size),
+                       product_of(&w->ssm_f_a, 0, x, 0, n_rows, ranks->floats),
+                       product_of(&w->ssm_g_a, 0, x, 0, n_rows, ranks->floats + (size_t)n_rows * r->step_rank),
+                       product_of(&w->ssm_beta, 0, x, 0, n_rows, steps)};
+    product second[] = {product_of(&w->ssm_f_b, 0, ranks, 0, n_rows, steps + r->n_heads),
+                        product_of(&w->ssm_g_b, 0, ranks, n_rows, n_rows, f->buffers.recurrent_gate)};
+    row_work work = {.f = f, .n_rows = 2 * n_rows};
+    for (size_t i = 0; i < 3; i++) first[i].out_stride = r->n_in;
+    first[5].out_stride = second[0].out_stride = (size_t)r->n_heads + r->inner_size;
+    run_products(f, first, sizeof first / sizeof *first, NULL);
+    if (reads_quantized(f, &w->ssm_f_b) || reads_quantized(f, &w->ssm_g_b))
+        run_row_step(&work, r->step_rank, quantize_ranks_item);
+    run_products(f, second, 2, NULL);
+    run_deltas(f);
 }
 
 /* ---------------------------------------------------------------------------------------------- Mamba-2 */
@@ -216,14 +278,17 @@ static void mamba2_item(void *argument, size_t item, uint32_t thread) {
         return;
     }
     const size_t group = head / (r->n_heads / r->n_groups);
+    const bool by_parts = f->model.config->traits->recurrent == RECURRENT_MAMBA_HEADS;
     const float *from = state_of(f->model.states, span->state_from, f->layer) + head * n * length;
     float *decays = thread_scratch(f, thread), *values = decays + n;
     for (size_t b = span->first_row; b < span->first_row + span->n_rows; b++) {
         float *to = state_after(f, span, b) + head * n * length;
-        const float *x = f->buffers.convolved.floats + b * r->n_channels + head * length;
-        const float *key = f->buffers.convolved.floats + b * r->n_channels + r->inner_size + group * n;
+        const float *x_of_all = f->buffers.convolved.floats + b * r->n_channels, *x = x_of_all + head * length;
+        const float *key =
+            by_parts ? f->buffers.recurrent_parts + b * part_floats(r) : x_of_all + r->inner_size + group * n;
         const float *query = key + r->n_groups * n;
-        const float step = softplus(inputs_of(f, b)[r->n_channels + head] + w->ssm_dt_bias[head]);
+        const float step = softplus(by_parts ? f->buffers.recurrent_steps[b * r->n_heads + head]
+                                             : inputs_of(f, b)[r->n_channels + head] + w->ssm_dt_bias[head]);
         const float decay = exp_or_zero(step * w->ssm_a[head]);
         float *out = f->buffers.mixed.floats + b * r->inner_size + head * length;
         for (size_t i = 0; i < n; i++) decays[i] = decay;
@@ -234,19 +299,29 @@ static void mamba2_item(void *argument, size_t item, uint32_t thread) {
     }
 }
 
-/* Of a token: the gate, which lies before the inputs, and then a norm of each group. */
+/* Of a token: the gate, which lies before the inputs or apart, and then a norm of each group. */
 static void gate_and_norm_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const recurrent_config *r = &f->model.config->recurrent;
     const norm_weights *norm = &weights_of(f)->ssm_norm;
     const size_t n = r->inner_size / r->n_groups;
-    float *gate = f->buffers.recurrent_in + b * r->n_in, *out = f->buffers.mixed.floats + b * r->inner_size;
+    const bool apart = f->model.config->traits->recurrent == RECURRENT_MAMBA_HEADS;
+    float *gate = apart ? f->buffers.recurrent_gate + b * r->inner_size : f->buffers.recurrent_in + b * r->n_in;
+    float *out = f->buffers.mixed.floats + b * r->inner_size;
     f->model.kernels->activate(SWIGLU, NULL, gate, out, r->inner_size);
     for (size_t i = 0; i < r->n_groups; i++) {
         const norm_weights own = {norm->weight ? norm->weight + i * n : NULL, NULL};
         normalize(f, &own, gate + i * n, n, out + i * n);
     }
+}
+
+static void run_heads(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    row_work work = {.f = f, .n_rows = f->all.count};
+    run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1), (uint64_t)f->all.count * r->inner_size * r->state_size,
+             mamba2_item, f);
+    run_row_step(&work, 8 * (uint64_t)r->inner_size, gate_and_norm_item);
 }
 
 static void run_mamba2(forward_cpu *f) {
@@ -255,9 +330,7 @@ static void run_mamba2(forward_cpu *f) {
     product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
     run_products(f, &in, 1, NULL);
     run_row_step(&work, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
-    run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1), (uint64_t)f->all.count * r->inner_size * r->state_size,
-             mamba2_item, f);
-    run_row_step(&work, 8 * (uint64_t)r->inner_size, gate_and_norm_item);
+    run_heads(f);
 }
 
 /* ---------------------------------------------------------------------------------------------- Mamba */
@@ -269,18 +342,22 @@ static void normalize_part(const forward_cpu *f, const norm_weights *norm, float
     if (c->recurrent.norms_parts) scale_to_length(x, n, c->norm_epsilon * (float)n, sqrtf((float)n));
 }
 
-/* Of a token: norms of the three parts of what ssm_x gave: steps, keys and queries. */
+/* Of a token: norms of the three parts of what ssm_x gave: steps, keys and queries, or keys, queries and steps. */
 static void split_mamba_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
     const forward_cpu *f = work->f;
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
-    float *parts = f->buffers.recurrent_parts + b * (r->step_rank + 2 * r->state_size), *keys = parts + r->step_rank;
-    normalize_part(f, &w->ssm_dt_norm, parts, r->step_rank);
+    float *parts = f->buffers.recurrent_parts + b * part_floats(r), *steps = parts, *keys = parts + r->step_rank;
+    if (f->model.config->traits->recurrent == RECURRENT_MAMBA_HEADS) {
+        keys = parts;
+        steps = parts + 2 * r->state_size;
+    }
+    normalize_part(f, &w->ssm_dt_norm, steps, r->step_rank);
     normalize_part(f, &w->ssm_b_norm, keys, r->state_size);
     normalize_part(f, &w->ssm_c_norm, keys + r->state_size, r->state_size);
-    memcpy(f->buffers.step_parts.floats + b * r->step_rank, parts, r->step_rank * sizeof *parts);
+    memcpy(f->buffers.step_parts.floats + b * r->step_rank, steps, r->step_rank * sizeof *steps);
     if (work->quantize) quantize_vector(f, &f->buffers.step_parts, b);
 }
 
@@ -305,7 +382,7 @@ static void mamba_item(void *argument, size_t item, uint32_t thread) {
     for (size_t b = span->first_row; b < span->first_row + span->n_rows; b++) {
         float *to = state_after(f, span, b) + first;
         const float *x = f->buffers.convolved.floats + b * stride + first;
-        const float *key = f->buffers.recurrent_parts + b * (r->step_rank + 2 * r->state_size) + r->step_rank;
+        const float *key = f->buffers.recurrent_parts + b * part_floats(r) + r->step_rank;
         float *gate = f->buffers.recurrent_in + b * r->n_in + stride + first;
         float *out = f->buffers.mixed.floats + b * stride + first,
               *steps = f->buffers.recurrent_steps + b * stride + first;
@@ -323,22 +400,50 @@ static void mamba_item(void *argument, size_t item, uint32_t thread) {
     }
 }
 
-static void run_mamba(forward_cpu *f) {
+/* From the inputs of the convolution to f->buffers.recurrent_parts and steps. */
+static void make_parts(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
     const uint32_t n_rows = f->all.count;
     row_work convolution = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->ssm_x)};
     row_work split = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->ssm_dt)};
-    product in = product_of(&w->ssm_in, 0, &f->buffers.normed, 0, n_rows, f->buffers.recurrent_in);
     product parts = product_of(&w->ssm_x, 0, &f->buffers.convolved, 0, n_rows, f->buffers.recurrent_parts);
     product steps = product_of(&w->ssm_dt, 0, &f->buffers.step_parts, 0, n_rows, f->buffers.recurrent_steps);
-    run_products(f, &in, 1, NULL);
     run_row_step(&convolution, (uint64_t)r->n_channels * (r->kernel + 8), convolve_item);
     run_products(f, &parts, 1, NULL);
-    run_row_step(&split, 4 * ((uint64_t)r->step_rank + 2 * r->state_size), split_mamba_item);
+    run_row_step(&split, 4 * (uint64_t)part_floats(r), split_mamba_item);
     run_products(f, &steps, 1, NULL);
-    run_step(f, f->all.n_spans * (mamba_items(r) + 1), 16 * (uint64_t)n_rows * r->inner_size * r->state_size,
+}
+
+static void run_mamba(forward_cpu *f) {
+    const recurrent_config *r = &f->model.config->recurrent;
+    product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
+    run_products(f, &in, 1, NULL);
+    make_parts(f);
+    run_step(f, f->all.n_spans * (mamba_items(r) + 1), 16 * (uint64_t)f->all.count * r->inner_size * r->state_size,
              mamba_item, f);
+}
+
+/* Of a token: what ssm_in gave has for each head its gates and then its inputs. The inputs move to the front. */
+static void part_gates_item(void *argument, size_t b, uint32_t thread) {
+    (void)thread;
+    const forward_cpu *f = ((const row_work *)argument)->f;
+    const recurrent_config *r = &f->model.config->recurrent;
+    const size_t n = r->head_length;
+    float *in = f->buffers.recurrent_in + b * r->n_in, *gates = f->buffers.recurrent_gate + b * r->inner_size;
+    for (size_t head = 0; head < r->n_heads; head++) {
+        memcpy(gates + head * n, in + 2 * head * n, n * sizeof *in);
+        memmove(in + head * n, in + (2 * head + 1) * n, n * sizeof *in);
+    }
+}
+
+static void run_mamba_heads(forward_cpu *f) {
+    row_work work = {.f = f, .n_rows = f->all.count};
+    product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
+    run_products(f, &in, 1, NULL);
+    run_row_step(&work, f->model.config->recurrent.n_in, part_gates_item);
+    make_parts(f);
+    run_heads(f);
 }
 
 /* ------------------------------------------------------------------------------------------------- the half */
@@ -351,7 +456,8 @@ static void quantize_mixed_item(void *argument, size_t b, uint32_t thread) {
 
 void recurrent_mix(forward_cpu *f, const float *x) {
     const layer_weights *w = weights_of(f);
-    const linear *const readers[] = {&w->ssm_in, &w->ssm_gate, &w->ssm_beta, &w->ssm_alpha, &w->ssm_ba};
+    const linear *const readers[] = {&w->ssm_in, &w->ssm_gate, &w->ssm_beta, &w->ssm_alpha, &w->ssm_ba,
+                                     &w->ssm_q,  &w->ssm_k,    &w->ssm_v,    &w->ssm_f_a,   &w->ssm_g_a};
     bool quantize = false;
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) quantize = quantize || reads_quantized(f, readers[i]);
     run_norm(f, &w->attn_norm, x, f->all.count, quantize);
@@ -359,7 +465,9 @@ void recurrent_mix(forward_cpu *f, const float *x) {
     case RECURRENT_NONE: break;
     case RECURRENT_SHORT_CONVOLUTION: run_short_convolution(f); break;
     case RECURRENT_DELTA_NET: run_delta_net(f); break;
+    case RECURRENT_CHANNEL_DELTA_NET: run_channel_delta_net(f); break;
     case RECURRENT_MAMBA2: run_mamba2(f); break;
+    case RECURRENT_MAMBA_HEADS: run_mamba_heads(f); break;
     case RECURRENT_MAMBA: run_mamba(f); break;
     }
 }

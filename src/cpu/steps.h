@@ -2,6 +2,7 @@
  *
  *   forward_cpu.c     the road through the layers
  *   attention.c       queries, keys and values, the cache, and what each token gets of the tokens before it
+ *   indexer.c         which of them it sees, where it does not see all
  *   recurrent.c       the same by a state that is carried along
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
  *   per_layer.c       what a layer embeds on its own, and how its result is scaled
@@ -135,10 +136,37 @@ void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t
  * A parallel layer leaves in f->buffers.normed what its feed-forward part reads. */
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 
+/* Of a token b of the batch: put a key and a value, which may be NULL where there are none, into the pages; kv_head n_kv_heads: of an
+ * indexer. */
+void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value);
+/* Rotate the elements that begin at x to the position of token b. */
+void rotate(const forward_cpu *f, rope_pairing pairing, size_t b, float *x);
+
+enum { INDEX_ROWS = 16 /* rows whose scores by an indexer are there at a time */ };
+
+/* Does token b of the layer at work see what an indexer chose? */
+static inline bool sees_chosen(const forward_cpu *f, const forward_rows *rows, size_t b) {
+    return layer_of(f)->top_k > 0 && rows->positions[b] >= layer_of(f)->top_k;
+}
+
+/* How many positions each row may have to choose: 0 where no context is longer. */
+static inline uint32_t most_chosen(uint32_t top_k, uint32_t n_chunks) {
+    return (uint64_t)n_chunks * KV_CHUNK > top_k ? top_k : 0;
+}
+
+/* A layer with an indexer. Keys are made of all rows, from f->buffers.normed and .compressed, and put into the pages; then f->buffers.seen
+ * becomes what these rows see. Where rows are dropped it is kept of the others. */
+void run_indexer(forward_cpu *f);
+void choose_positions(forward_cpu *f, const forward_rows *rows);
+void keep_choice(forward_cpu *f);
+
+/* chosen: out, [k], the positions of the k largest of n >= k >= 1 scores, ascending; of equal scores those of the first positions. */
+void choose_largest(const float *scores, uint32_t n, uint32_t k, uint32_t *chosen);
+
 /* f->buffers.router becomes the scores of experts for x, [all.count][n_embd], of a mixture whose router reads the layer's x. */
 void route(forward_cpu *f, const float *x);
 void keep_scores(forward_cpu *f); /* of the rows that are kept */
-/* The same of a recurrent layer. Where there is attention beside it, it begins with `mix`, goes on with attention_block, which
+/* What attention_block does, of a recurrent layer. Where there is attention beside it, it begins with `mix`, goes on with attention_block, which
  * leaves the rows that are kept, and ends with `add`. */
 void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x);
 void recurrent_mix(forward_cpu *f, const float *x);

@@ -199,6 +199,20 @@ INLINE void attend_some(const cllm_kv_type type, const size_t n_queries, chunk_w
 }
 
 /* n_queries: 1, 2, 4 .. MOST_QUERIES */
+#define X(type)                                                          \
+    static void scores_##type(size_t n_queries, chunk_work *work) {      \
+        switch (n_queries) {                                             \
+        case 1: make_scores(CLLM_KV_##type, 1, work); break;             \
+        case 2: make_scores(CLLM_KV_##type, 2, work); break;             \
+        case 4: make_scores(CLLM_KV_##type, 4, work); break;             \
+        default: make_scores(CLLM_KV_##type, MOST_QUERIES, work); break; \
+        }                                                                \
+    }
+X(F32)
+X(F16)
+X(Q8_0)
+#undef X
+
 #define X(type)                                                                                         \
     static void attend_##type(size_t n_queries, chunk_work *work, float softcap, attention_part *parts, \
                               float *values) {                                                          \
@@ -237,6 +251,27 @@ void OF_ISA(vector_attend)(const kv_chunk *chunk, const float *queries, const vi
             attend_F16(n, &work, softcap, parts + first, out);
         else
             attend_Q8_0(n, &work, softcap, parts + first, out);
+    }
+}
+
+void OF_ISA(vector_index)(const kv_chunk *chunk, const float *queries, const float *weights, size_t n_heads, size_t n,
+                          float *scores) {
+    const floats nothing = {0};
+    chunk_work work = {.chunk = chunk, .any = {.end = (uint32_t)n}};
+    memset(scores, 0, kv_padded(n) * sizeof *scores);
+    for (size_t first = 0, count; first < n_heads; first += count) {
+        for (count = MOST_QUERIES; count > n_heads - first;) count /= 2;
+        for (size_t q = 0; q < count; q++) work.queries[q] = queries + (first + q) * chunk->key_length;
+        if (chunk->type == CLLM_KV_F32)
+            scores_F32(count, &work);
+        else if (chunk->type == CLLM_KV_F16)
+            scores_F16(count, &work);
+        else
+            scores_Q8_0(count, &work);
+        for (size_t q = 0; q < count; q++)
+            for (size_t i = 0; i < n; i += LANES)
+                store_floats(scores + i, fused(larger(load_floats(work.weights[q] + i), nothing),
+                                               all_floats(weights[first + q]), load_floats(scores + i)));
     }
 }
 

@@ -26,6 +26,8 @@
 /* of vector_attention.h, as cpu_kernels has them */
 void OF_ISA(vector_attend)(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
                            float softcap, attention_part *parts, float *values);
+void OF_ISA(vector_index)(const kv_chunk *chunk, const float *queries, const float *weights, size_t n_heads, size_t n,
+                          float *scores);
 void OF_ISA(vector_merge)(attention_part *part, float *values, const attention_part *other, const float *other_values,
                           size_t n);
 
@@ -86,6 +88,7 @@ static const cpu_kernels vector_table = {
     .state_step = vector_state_step,
     .state_step_each = vector_state_step_each,
     .attend = OF_ISA(vector_attend),
+    .index = OF_ISA(vector_index),
     .merge = OF_ISA(vector_merge),
 };
 #endif

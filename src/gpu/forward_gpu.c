@@ -109,6 +109,7 @@ const char *forward_gpu_lacks(const model_config *c, const model_weights *weight
     const model_traits *traits = c->traits;
     if (c->lora.n_bytes > 0) return "LoRA adapters";
     if (traits->recurrent != RECURRENT_NONE) return "recurrent layers";
+    if (c->n_index_heads > 0) return "an indexer that chooses positions";
     if (traits->bidirectional) return "tokens that see later ones";
     if (weights->dense[0].w.data || weights->dense[1].w.data) return "dense layers after the pooling";
     if (c->n_scores > 0) return "a classifier";
@@ -504,7 +505,8 @@ static cllm_status add_scratch(forward_gpu *f, cllm_error *err) {
         cllm_status status = allocate(f, bytes[i], &f->scratch[i], err);
         if (status != CLLM_OK) return status;
     }
-    const uint32_t n_pairs = c->rope_dimension_count / 2;
+    const uint32_t n_full = c->rope_dimension_count / 2, n_windowed = c->rope_dimension_count_windowed / 2;
+    const uint32_t n_pairs = n_full > n_windowed ? n_full : n_windowed;
     f->staging = calloc(1, staging_bytes(c, f->settings.size.n_batch));
     f->cosines = calloc(2 * (size_t)n_pairs + 1, sizeof *f->cosines);
     if (!f->staging || !f->cosines) return no_memory(err);

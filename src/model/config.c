@@ -63,7 +63,7 @@ static cllm_status get_array_of_layers(const cllm_gguf *gguf, const model_config
                                        cllm_array *out, cllm_error *err) {
     const config_key key = key_of(config, suffix);
     const cllm_array *array = &cllm_gguf_find(gguf, key.text)->array;
-    if (array->count != config->n_blocks)
+    if (array->count != config->n_blocks && array->count != config->n_layers)
         return bad_value(err, config, suffix, "%" PRIu64 " values for %" PRIu32 " layers", array->count,
                          config->n_blocks);
     return gguf_get_array(gguf, key.text, GGUF_REQUIRED, array->element_type, out, err);
@@ -335,6 +335,40 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     return status;
 }
 
+/* Which layers have an indexer, and its sizes, which are those of all: its keys are in the pages. */
+static cllm_status read_indexer(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    const model_traits *traits = config->traits;
+    uint32_t key_length = 0, top_k = 0;
+    const struct {
+        const char *suffix;
+        uint32_t *out, most;
+    } keys[] = {
+        {"attention.indexer.head_count", &config->n_index_heads, MAX_HEAD_LENGTH},
+        {"attention.indexer.key_length", &key_length, MAX_HEAD_LENGTH},
+        {"attention.indexer.top_k", &top_k, INT32_MAX},
+    };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        cllm_status status = get_u32(gguf, config, keys[i].suffix, GGUF_REQUIRED, keys[i].out, err);
+        if (status != CLLM_OK) return status;
+        if (*keys[i].out == 0 || *keys[i].out > keys[i].most)
+            return bad_value(err, config, keys[i].suffix, "%u is not between 1 and %u", *keys[i].out, keys[i].most);
+    }
+    if ((uint64_t)config->n_index_heads * key_length > INT32_MAX)
+        return bad_value(err, config, keys[0].suffix, "%u heads of %u elements are not possible", config->n_index_heads,
+                         key_length);
+    const bool some_share = traits->index_shared_from > 0 && config->n_ctx_train >= traits->index_shared_from;
+    for (uint32_t i = 0; i < config->n_layers; i++)
+        config->layers[i].index_key_length = !some_share || i < 2 || i % 4 == 2; /* has one? */
+    cllm_status status = GET_EACH("attention.indexer.types", GGUF_OPTIONAL, index_key_length);
+    for (layer_config *l = config->layers; status == CLLM_OK && l < config->layers + config->n_layers; l++) {
+        l->top_k = top_k;
+        l->index_key_length = l->index_key_length ? key_length : 0;
+    }
+    if (status == CLLM_OK && config->layers->index_key_length == 0)
+        return bad_value(err, config, "attention.indexer.types", "layer 0 has no indexer, and none is before it");
+    return status;
+}
+
 static void raise(uint32_t *most, uint32_t n) {
     if (n > *most) *most = n;
 }
@@ -386,6 +420,7 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *con
     if (status == CLLM_OK) status = read_layers(gguf, config, err);
     if (status == CLLM_OK && config->traits && config->traits->shares_keys)
         status = read_shared_keys(gguf, config, err);
+    if (status == CLLM_OK && config->traits && config->traits->indexer) status = read_indexer(gguf, config, err);
     find_largest(config);
     read_vocabulary_size(gguf, config);
     return status;
@@ -521,11 +556,20 @@ static cllm_status read_rope(const cllm_gguf *gguf, model_config *config, cllm_e
     return read_rope_scaling(gguf, config, err);
 }
 
+/* Is there such a tensor in the first layer that attends? */
+static bool first_attends_with(const cllm_gguf *gguf, const model_config *config, const char *stem) {
+    uint32_t i = 0;
+    char name[64];
+    while (i + 1 < config->n_layers && !layer_attends(&config->layers[i])) i++;
+    snprintf(name, sizeof name, "blk.%" PRIu32 ".%s.weight", i, stem);
+    return cllm_gguf_find_tensor(gguf, name);
+}
+
 /* The lengths of latent attention. The cache's are those that the file has for keys and values. */
 static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (!config->traits->latent_attention) return CLLM_OK;
     config->kv_b_is_whole =
-        (config->traits->tensors & TENSOR_BIT(attn_kv_b)) != 0 || cllm_gguf_find_tensor(gguf, "blk.0.attn_kv_b.weight");
+        (config->traits->tensors & TENSOR_BIT(attn_kv_b)) != 0 || first_attends_with(gguf, config, "attn_kv_b");
     config->latent_key_length = config->key_length; /* of a file that has none of the keys of compressed heads */
     config->latent_value_length = config->value_length;
     const gguf_need need = config->kv_b_is_whole ? GGUF_OPTIONAL : GGUF_REQUIRED;
@@ -551,25 +595,38 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
                          config->n_heads, config->latent_key_length);
     cllm_status status = get_u32(gguf, config, "attention.q_lora_rank", GGUF_OPTIONAL, &config->q_rank, err);
     /* Some files of models without compressed queries, as DeepSeek-V2-Lite, have a rank that is not used. */
-    if (cllm_gguf_find_tensor(gguf, "blk.0.attn_q.weight")) config->q_rank = 0;
+    if (first_attends_with(gguf, config, "attn_q")) config->q_rank = 0;
     if (status == CLLM_OK && config->q_rank > INT32_MAX)
         return bad_value(err, config, "attention.q_lora_rank", "%u is more than %d", config->q_rank, INT32_MAX);
     return status;
 }
 
-static cllm_status check_latent(model_config *config, cllm_error *err) {
+static cllm_status check_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (config->kv_rank == 0) return CLLM_OK;
-    if (config->rope_dimension_count == 0 || config->rope_dimension_count >= config->latent_key_length)
+    uint32_t *const shared = &config->latent_shared_length;
+    *shared = config->rope_dimension_count;
+    if (config->traits->rope == ROPE_NONE) { /* the key then tells a length alone */
+        cllm_status status = get_u32(gguf, config, "rope.dimension_count", GGUF_REQUIRED, shared, err);
+        if (status != CLLM_OK) return status;
+    }
+    if (*shared == 0 || *shared >= config->latent_key_length)
         return bad_value(err, config, "attention.key_length_mla",
-                         "%u elements, of which %u are rotated, are not possible", config->latent_key_length,
+                         "%u elements, of which heads share %u, are not possible", config->latent_key_length, *shared);
+    if (config->n_index_heads > 0 && config->q_rank == 0)
+        return bad_value(err, config, "attention.q_lora_rank", "0: an indexer reads compressed queries");
+    if (config->n_index_heads > 0 && config->rope_dimension_count > config->layers->index_key_length)
+        return bad_value(err, config, "attention.indexer.key_length",
+                         "%u elements, of which %u are rotated, are not possible", config->layers->index_key_length,
                          config->rope_dimension_count);
-    const uint32_t key_length = config->kv_rank + config->rope_dimension_count;
+    const uint32_t key_length = config->kv_rank + *shared;
+    const bool says_values = cllm_gguf_find(gguf, key_of(config, "attention.value_length").text);
     for (layer_config *l = config->layers; l < config->layers + config->n_layers; l++) {
+        if (!layer_attends(l)) continue;
         if (config->kv_b_is_whole) {
             l->n_kv_heads = 1;
             l->key_length = key_length;
-            l->value_length = config->kv_rank;
         }
+        if (config->kv_b_is_whole || !says_values) l->value_length = config->kv_rank;
         if (l->n_kv_heads != 1 || l->key_length != key_length || l->value_length != config->kv_rank)
             return bad_value(err, config, "attention.kv_lora_rank",
                              "%u does not agree with %u heads of keys and values, of %u and %u elements",
@@ -757,8 +814,23 @@ static cllm_status complete_recurrent(model_config *config, cllm_error *err) {
         n_channels = r->inner_size;
         n_in = 2 * n_channels;
         break;
+    case RECURRENT_MAMBA_HEADS:
+        r->step_rank = config->n_embd / 16 > 64 ? config->n_embd / 16 : 64;
+        r->n_groups = 1;
+        n_channels = r->inner_size;
+        n_in = 2 * n_channels;
+        break;
     case RECURRENT_MAMBA2: n_in += (uint64_t)r->inner_size + r->n_heads; break;
     case RECURRENT_DELTA_NET: break;
+    case RECURRENT_CHANNEL_DELTA_NET:
+        r->n_groups = r->n_heads;
+        r->step_rank = r->state_size;
+        if ((uint64_t)r->n_heads * r->state_size > INT32_MAX / 3)
+            return bad_value(err, config, "kda.head_dim", "%u heads of %u elements are not possible", r->n_heads,
+                             r->state_size);
+        r->inner_size = r->n_heads * r->state_size;
+        n_in = n_channels = 3 * (uint64_t)r->inner_size;
+        break;
     }
     if (n_in > INT32_MAX)
         return bad_value(err, config, "ssm.state_size", "%u groups of %u elements are not possible", r->n_groups,
@@ -782,17 +854,18 @@ static cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, c
     recurrent_config *r = &config->recurrent;
     const recurrent_kind kind = config->traits->recurrent;
     const bool is_short = kind == RECURRENT_SHORT_CONVOLUTION, is_mamba = kind == RECURRENT_MAMBA;
+    const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET, by_parts = kind == RECURRENT_MAMBA_HEADS;
     const struct {
         const char *suffix;
         uint32_t *out;
     } keys[] = {
         {is_short ? "shortconv.l_cache" : "ssm.conv_kernel", &r->kernel},
+        {by_channel ? "kda.head_dim" : "ssm.state_size", &r->state_size},
+        {by_channel ? "attention.head_count" : "ssm.time_step_rank", is_mamba ? &r->step_rank : &r->n_heads},
         {"ssm.inner_size", &r->inner_size},
-        {"ssm.state_size", &r->state_size},
-        {"ssm.time_step_rank", is_mamba ? &r->step_rank : &r->n_heads},
         {"ssm.group_count", &r->n_groups},
     };
-    const size_t n_keys = kind == RECURRENT_NONE ? 0 : is_short ? 1 : is_mamba ? 4 : 5;
+    const size_t n_keys = kind == RECURRENT_NONE ? 0 : is_short ? 1 : by_channel ? 3 : is_mamba || by_parts ? 4 : 5;
     for (size_t i = 0; i < n_keys; i++) {
         cllm_status status = get_u32(gguf, config, keys[i].suffix, GGUF_REQUIRED, keys[i].out, err);
         if (status != CLLM_OK) return status;
@@ -1041,7 +1114,7 @@ cllm_status config_read(const cllm_gguf *gguf, arena *a, model_config *config, c
     if (status == CLLM_OK) status = read_recurrent(gguf, config, err);
     if (status == CLLM_OK) status = read_latent(gguf, config, err);
     if (status == CLLM_OK) status = read_rope(gguf, config, err);
-    if (status == CLLM_OK) status = check_latent(config, err);
+    if (status == CLLM_OK) status = check_latent(gguf, config, err);
     if (status == CLLM_OK) status = read_scales(gguf, config, err);
     if (status == CLLM_OK) status = read_experts(gguf, config, err);
     if (status == CLLM_OK) status = read_streams(gguf, config, err);

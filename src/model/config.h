@@ -46,8 +46,11 @@ typedef struct layer_config {
     uint32_t key_length; /* per head, of what the cache holds as keys, and of queries when they meet them */
     uint32_t value_length;
     uint32_t
-        kv_layer;  /* whose keys and values its queries meet: itself, or an earlier layer that is windowed as it is */
-    uint32_t n_ff; /* of its network, where it is not a mixture */
+        kv_layer;   /* whose keys and values its queries meet: itself, or an earlier layer that is windowed as it is */
+    uint32_t top_k; /* a token sees so many positions at most, those that the layer's indexer chose; 0: it sees all */
+    uint32_t
+        index_key_length; /* of its indexer; 0: it has none, and takes the choice of the last layer before it that has one */
+    uint32_t n_ff;        /* of its network, where it is not a mixture */
     uint32_t rope_dimension_count; /* even: the elements of a head that are rotated, the first (of latent attention the
                                       last); 0: none */
     float gate_deviations;         /* above their mean, which elements of a gate must be to pass; 0: all pass */
@@ -72,7 +75,7 @@ typedef struct recurrent_config {
     uint32_t head_length; /* of a value */
     uint32_t state_size;  /* of a key, and of what asks for it */
     uint32_t n_groups;    /* heads share these */
-    uint32_t step_rank;   /* of Mamba: the length of steps, compressed */
+    uint32_t step_rank;   /* of steps, compressed; of a delta net gates have the same */
     bool norms_parts;     /* of Mamba: steps, keys and queries are normed, without weights */
 } recurrent_config;
 
@@ -141,12 +144,16 @@ typedef struct model_config {
     uint32_t n_expert_groups_used;
 
     /* multi-head latent attention (DeepSeek-AI 2024): the cache holds for all heads together a vector of kv_rank elements
-     * and a rotated part, key_length = kv_rank + rope_dimension_count, value_length = kv_rank */
+     * and a part that is rotated, where there is RoPE: key_length = kv_rank + latent_shared_length, value_length = kv_rank */
     uint32_t q_rank; /* 0: queries are not compressed */
     uint32_t kv_rank;
-    uint32_t latent_key_length; /* per head, before compression */
+    uint32_t latent_key_length; /* per head, before compression, with the shared part */
+    uint32_t latent_shared_length;
     uint32_t latent_value_length;
     bool kv_b_is_whole; /* an older file: its heads are those before compression, and it has attn_kv_b */
+
+    /* An indexer (sparse attention, DeepSeek-AI 2025) has a key of its own for each position, and so many queries. */
+    uint32_t n_index_heads; /* 0: no layer has one */
 
     recurrent_config recurrent; /* zeros: no layer is */
 

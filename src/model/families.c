@@ -16,10 +16,15 @@
 #define CHOSEN      (T(ffn_gate_inp) | T(ffn_gate_exps) | T(ffn_up_exps) | T(ffn_down_exps))
 #define SHARED      (T(ffn_gate_shexp) | T(ffn_up_shexp) | T(ffn_down_shexp))
 
+#define INDEXER (T(indexer_attn_q_b) | T(indexer_attn_k) | T(indexer_k_norm) | T(indexer_proj))
+
 #define RECURRENT (T(ssm_in) | T(ssm_conv1d) | T(ssm_out))
 #define DELTA     (RECURRENT | T(ssm_gate) | T(ssm_dt_bias) | T(ssm_a) | T(ssm_norm))
-#define MAMBA2    (RECURRENT | T(ssm_dt_bias) | T(ssm_a) | T(ssm_d) | T(ssm_norm))
-#define MAMBA     (RECURRENT | T(ssm_x) | T(ssm_dt) | T(ssm_a) | T(ssm_d))
+#define CHANNEL_DELTA                                                                                    \
+    (T(ssm_q) | T(ssm_k) | T(ssm_v) | T(ssm_conv1d) | T(ssm_f_a) | T(ssm_f_b) | T(ssm_beta) | T(ssm_a) | \
+     T(ssm_dt_bias) | T(ssm_g_a) | T(ssm_g_b) | T(ssm_norm) | T(ssm_out))
+#define MAMBA2 (RECURRENT | T(ssm_dt_bias) | T(ssm_a) | T(ssm_d) | T(ssm_norm))
+#define MAMBA  (RECURRENT | T(ssm_x) | T(ssm_dt) | T(ssm_a) | T(ssm_d))
 
 #define DELTA_NET                                                                                         \
     .tensors = ATTENTION | NORMS | QK_NORMS, .rope = ROPE_HALVES, .ffn_norm_name = "post_attention_norm", \
@@ -29,6 +34,13 @@
     .tensors = ATTENTION | T(attn_norm), .recurrent_tensors = T(attn_norm) | MAMBA2, .biases = T(ssm_conv1d),   \
     .rope = ROPE_NONE, .activation = RELU_SQUARED, .recurrent = RECURRENT_MAMBA2, .mixers = MIXERS_BY_KV_HEADS, \
     .one_part_layers = true
+
+/* Multi-head latent attention; the first layers may be dense, the others are mixtures (DeepSeek-AI 2024). */
+#define LATENT                                                                                            \
+    .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output), \
+    .optional = T(exp_probs_b), .dense = GATED, .experts = CHOSEN, .shared = SHARED, .expert_keys = true, \
+    .latent_attention = true
+
 /* Each half of a layer is normed after it was added, and nothing before it (Vaswani et al. 2017; BERT: Devlin et al. 2019). */
 #define ENDING_NORMS (T(attn_output_norm) | T(layer_output_norm))
 #define BERT                                                                                                       \
@@ -560,26 +572,13 @@ static const model_traits families[] = {
      .window_period = 6,
      .windowed_unscaled = true,
      .windowed_freq_base = 10000},
-    {.architecture = "mistral4",
-     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
-     .optional = T(exp_probs_b),
-     .dense = GATED,
-     .experts = CHOSEN,
-     .shared = SHARED,
-     .expert_keys = true,
-     .latent_attention = true,
-     .yarn_log_multiplier_unit = 0.1f,
+    {LATENT, .architecture = "mistral4", .yarn_log_multiplier_unit = 0.1f, .attention_temperature = true},
+    {LATENT, .architecture = "deepseek2", .yarn_log_multiplier_unit = 0.1f, /* files store a tenth of it */
      .attention_temperature = true},
-    {.architecture = "deepseek2",
-     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
-     .optional = T(exp_probs_b),
-     .dense = GATED,
-     .experts = CHOSEN,
-     .shared = SHARED,
-     .expert_keys = true,
-     .latent_attention = true,
-     .yarn_log_multiplier_unit = 0.1f, /* files store a tenth of it */
-     .attention_temperature = true},
+    {LATENT, .architecture = "deepseek32", .biases = T(indexer_k_norm), .gating = GATING_SIGMOID, .indexer = INDEXER,
+     .index_rope = ROPE_HALVES, .yarn_log_multiplier_unit = 0.1f},
+    {LATENT, .architecture = "glm-dsa", .biases = T(indexer_k_norm), .gating = GATING_SIGMOID, .indexer = INDEXER,
+     .index_shared_from = 1048576},
     {.architecture = "lfm2",
      .tensors = ATTENTION | NORMS | QK_NORMS,
      .recurrent_tensors = NORMS | RECURRENT,
@@ -608,6 +607,21 @@ static const model_traits families[] = {
      .groups_in_turn = true},
     {DELTA_NET, .architecture = "qwen3next", .recurrent_tensors = NORMS | DELTA | T(ssm_ba), .experts = CHOSEN,
      .shared = SHARED | T(ffn_gate_inp_shexp), .expert_weights_normalised = true},
+    {.architecture = "kimi-linear",
+     .output = OUTPUT_OWN,
+     .tensors = NORMS | T(attn_kv_a_mqa) | T(attn_kv_a_norm) | T(attn_k_b) | T(attn_v_b) | T(attn_output),
+     .recurrent_tensors = NORMS | CHANNEL_DELTA,
+     .optional = T(exp_probs_b),
+     .dense = GATED,
+     .experts = CHOSEN,
+     .shared = SHARED,
+     .rope = ROPE_NONE,
+     .latent_attention = true,
+     .gating = GATING_SIGMOID,
+     .expert_weights_normalised = true,
+     .expert_keys = true,
+     .recurrent = RECURRENT_CHANNEL_DELTA_NET,
+     .mixers = MIXERS_BY_KV_HEADS},
     {.architecture = "granitehybrid",
      .tensors = ATTENTION | NORMS,
      .recurrent_tensors = NORMS | MAMBA2,
@@ -646,7 +660,18 @@ static const model_traits families[] = {
      .rope = ROPE_HALVES,
      .recurrent = RECURRENT_MAMBA2,
      .mixers = MIXERS_BESIDE,
-     .plain_ffn_norm = true},
+     .plain_norms = T(ffn_norm)},
+    {.architecture = "plamo2",
+     .tensors = T(attn_qkv) | T(attn_output) | NORMS | QK_NORMS | POST_NORMS,
+     .recurrent_tensors = NORMS | POST_NORMS | MAMBA | T(ssm_dt_norm) | T(ssm_b_norm) | T(ssm_c_norm),
+     .biases = T(ssm_dt),
+     .plain_norms = POST_NORMS | T(ssm_dt_norm) | T(ssm_b_norm) | T(ssm_c_norm),
+     .dense = UNGATED,
+     .gate_in_up = true,
+     .rope = ROPE_HALVES,
+     .qk_norm = QK_NORM_EACH,
+     .recurrent = RECURRENT_MAMBA_HEADS,
+     .mixers = MIXERS_BY_KV_HEADS},
     {.architecture = "jamba",
      .tensors = ATTENTION | NORMS,
      .recurrent_tensors = NORMS | MAMBA | T(ssm_dt_norm) | T(ssm_b_norm) | T(ssm_c_norm),

@@ -37,24 +37,28 @@ typedef enum tensor_extent {
     DIM_LAUREL_RANK,
     DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
     DIM_KV_RANK,
-    DIM_KV_RANK_ROTATED, /* these with the rotated elements of a key after them, */
-    DIM_KEY_PLAIN,       /* the elements of a key that are not rotated, */
-    DIM_VALUE_LATENT,    /* and a value's; */
-    DIM_KV_B,            /* both of all heads */
-    DIM_STATE_IN,        /* recurrent layers (config.h): what the first product makes, */
-    DIM_STATE_CHANNELS,  /* of which so many go through the convolution, */
-    DIM_STATE_KERNEL,    /* which sees so many tokens; */
-    DIM_STATE_INNER,     /* what the last product reads; */
-    DIM_STATE_HEADS,     /* heads that carry a state, */
-    DIM_STATE_PAIRS,     /* twice as many, */
-    DIM_STATE_SIZE,      /* elements of a key, */
-    DIM_STATE_A_ROWS,    /* rows of ssm_a */
-    DIM_STATE_A_LENGTH,  /* and their length, */
-    DIM_STATE_D_ROWS,    /* and the same of ssm_d; */
+    DIM_KV_RANK_SHARED, /* these with the elements of a key that all heads share after them, */
+    DIM_KEY_PLAIN,      /* the other elements of a key, */
+    DIM_VALUE_LATENT,   /* and a value's; */
+    DIM_KV_B,           /* both of all heads */
+    DIM_INDEX_KEY,      /* an indexer (config.h): the elements of its key, */
+    DIM_INDEX_HEADS,    /* its heads, */
+    DIM_INDEX_QUERIES,  /* and the elements of their queries together; */
+    DIM_STATE_IN,       /* recurrent layers (config.h): what the first product makes, */
+    DIM_STATE_CHANNELS, /* of which so many go through the convolution, */
+    DIM_STATE_KERNEL,   /* which sees so many tokens; */
+    DIM_STATE_INNER,    /* what the last product reads; */
+    DIM_STATE_HEADS,    /* heads that carry a state, */
+    DIM_STATE_STEPS,  /* what a token says of how far it decays: one a head, or of each element of a key or channel; */
+    DIM_STATE_PAIRS,  /* twice as many, */
+    DIM_STATE_SIZE,   /* elements of a key, */
+    DIM_STATE_A_ROWS, /* rows of ssm_a */
+    DIM_STATE_A_LENGTH, /* and their length, */
+    DIM_STATE_D_ROWS,   /* and the same of ssm_d; */
     DIM_STATE_D_LENGTH,
     DIM_STATE_NORMS,       /* norms of what the state gives, */
     DIM_STATE_NORM_LENGTH, /* and how long they are; */
-    DIM_STEP_RANK,         /* the length of Mamba's steps, compressed, */
+    DIM_STEP_RANK,         /* the length of steps, compressed, */
     DIM_STEP_PARTS,        /* and of these, keys and queries together */
     N_EXTENTS
 } tensor_extent;
@@ -71,14 +75,21 @@ typedef enum tensor_kind {
 /* Those of recurrent layers; the names are those of most files. */
 #define RECURRENT_TENSORS(X)                                                  \
     X(ssm_in, TENSOR_LINEAR, DIM_ONE, DIM_STATE_IN, DIM_EMBD)                 \
+    X(ssm_q, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_EMBD)               \
+    X(ssm_k, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_EMBD)               \
+    X(ssm_v, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_EMBD)               \
     X(ssm_gate, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_EMBD)            \
     X(ssm_conv1d, TENSOR_TAPS, DIM_ONE, DIM_STATE_CHANNELS, DIM_STATE_KERNEL) \
     X(ssm_beta, TENSOR_LINEAR, DIM_ONE, DIM_STATE_HEADS, DIM_EMBD)            \
     X(ssm_alpha, TENSOR_LINEAR, DIM_ONE, DIM_STATE_HEADS, DIM_EMBD)           \
     X(ssm_ba, TENSOR_LINEAR, DIM_ONE, DIM_STATE_PAIRS, DIM_EMBD)              \
+    X(ssm_f_a, TENSOR_LINEAR, DIM_ONE, DIM_STEP_RANK, DIM_EMBD)               \
+    X(ssm_f_b, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_STEP_RANK)        \
+    X(ssm_g_a, TENSOR_LINEAR, DIM_ONE, DIM_STEP_RANK, DIM_EMBD)               \
+    X(ssm_g_b, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_STEP_RANK)        \
     X(ssm_x, TENSOR_LINEAR, DIM_ONE, DIM_STEP_PARTS, DIM_STATE_INNER)         \
-    X(ssm_dt, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_STEP_RANK)         \
-    X(ssm_dt_bias, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_STATE_HEADS)            \
+    X(ssm_dt, TENSOR_LINEAR, DIM_ONE, DIM_STATE_STEPS, DIM_STEP_RANK)         \
+    X(ssm_dt_bias, TENSOR_BIAS, DIM_ONE, DIM_ONE, DIM_STATE_STEPS)            \
     X(ssm_dt_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_STEP_RANK)              \
     X(ssm_b_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_STATE_SIZE)              \
     X(ssm_c_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_STATE_SIZE)              \
@@ -86,6 +97,13 @@ typedef enum tensor_kind {
     X(ssm_d, TENSOR_PLAIN, DIM_ONE, DIM_STATE_D_ROWS, DIM_STATE_D_LENGTH)     \
     X(ssm_norm, TENSOR_NORM, DIM_ONE, DIM_STATE_NORMS, DIM_STATE_NORM_LENGTH) \
     X(ssm_out, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_STATE_INNER)
+
+/* Those of an indexer, which are called indexer.<..> in files. */
+#define INDEXER_TENSORS(X)                                                     \
+    X(indexer_attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_QUERIES, DIM_Q_RANK) \
+    X(indexer_attn_k, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_KEY, DIM_EMBD)         \
+    X(indexer_k_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_INDEX_KEY)            \
+    X(indexer_proj, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_HEADS, DIM_EMBD)
 
 /* Every tensor that a layer may have: X(blk.N.<name>, kind, how many in one tensor, rows, columns). */
 #define LAYER_TENSORS(X)                                                    \
@@ -101,7 +119,7 @@ typedef enum tensor_kind {
     X(attn_q_a, TENSOR_LINEAR, DIM_ONE, DIM_Q_RANK, DIM_EMBD)               \
     X(attn_q_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_Q_RANK)             \
     X(attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_QUERIES, DIM_Q_RANK)            \
-    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_ROTATED, DIM_EMBD) \
+    X(attn_kv_a_mqa, TENSOR_LINEAR, DIM_ONE, DIM_KV_RANK_SHARED, DIM_EMBD)  \
     X(attn_kv_a_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_KV_RANK)           \
     X(attn_k_b, TENSOR_LINEAR, DIM_HEADS, DIM_KV_RANK, DIM_KEY_PLAIN)       \
     X(attn_v_b, TENSOR_LINEAR, DIM_HEADS, DIM_VALUE_LATENT, DIM_KV_RANK)    \
@@ -143,6 +161,7 @@ typedef enum tensor_kind {
     X(laurel_r, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_LAUREL_RANK)          \
     X(laurel_post_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)            \
     X(layer_output_norm, TENSOR_NORM, DIM_ONE, DIM_ONE, DIM_EMBD)           \
+    INDEXER_TENSORS(X)                                                      \
     RECURRENT_TENSORS(X)
 
 typedef enum layer_tensor {
@@ -213,8 +232,10 @@ typedef enum recurrent_kind {
     RECURRENT_NONE,
     RECURRENT_SHORT_CONVOLUTION, /* the last inputs of a gated convolution alone (Liquid AI 2025) */
     RECURRENT_DELTA_NET,         /* a state that is corrected under each key, and decays (Yang et al. 2024) */
+    RECURRENT_CHANNEL_DELTA_NET, /* the same, and each element of a key decays on its own (Kimi Team 2025) */
     RECURRENT_MAMBA2,            /* a state for each head, which decays as a whole (Dao & Gu 2024) */
-    RECURRENT_MAMBA,             /* a state for each channel, whose elements decay on their own (Gu & Dao 2023) */
+    RECURRENT_MAMBA_HEADS, /* the state of Mamba-2, with inputs made as Mamba makes them (Preferred Networks 2025) */
+    RECURRENT_MAMBA,       /* a state for each channel, whose elements decay on their own (Gu & Dao 2023) */
 } recurrent_kind;
 
 /* Which layers attend, and which are recurrent. */
@@ -283,7 +304,7 @@ typedef struct model_traits {
     /* a layer with feed_forward_length 0 is a mixer alone, another one without heads of keys and values a network alone */
     bool one_part_layers;
     bool query_gate;         /* a head of attn_q is its query, and then a gate of what attention gives */
-    bool plain_ffn_norm;     /* ffn_norm has no .weight in the file */
+    tensor_set plain_norms;  /* that have no .weight in the file */
     const char *output_norm; /* its name in the file; NULL: output_norm */
 
     expert_gating gating;           /* 0: GATING_SOFTMAX */
@@ -297,6 +318,9 @@ typedef struct model_traits {
     bool expert_period_key;         /* read of how many layers each second has experts */
     bool expert_keys;               /* those of the gating, of groups, of dense layers and of shared experts are read */
     bool latent_attention;          /* multi-head latent attention; its keys are read */
+    tensor_set indexer;             /* of layers that choose which positions a token sees; empty: it sees all */
+    rope_pairing index_rope;        /* of its queries and keys */
+    uint32_t index_shared_from;     /* a model of so many positions shares choices though its file does not say so */
 
     uint32_t window_period;   /* the last layer of so many looks back all the way, the others see a window;
                                       WINDOW_EVERYWHERE: all see it; 0: the family has no windows */

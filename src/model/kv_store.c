@@ -33,9 +33,11 @@ static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *
                       .n_kv_heads = keeps ? layer->n_kv_heads : 0,
                       .key_length = layer->key_length,
                       .value_length = layer->value_length,
+                      .index_key_length = keeps ? layer->index_key_length : 0,
                       .offset = layer->bidirectional ? 0 : *end};
     uint64_t bytes, own_end; /* a chunk has less than 2^31 * 10 * KV_CHUNK */
-    if (!checked_mul(out->n_kv_heads, sum_of(bytes_of_chunk(type, out->key_length, out->value_length)), &bytes) ||
+    if (!checked_mul(out->n_kv_heads, kv_chunk_bytes(type, out->key_length, out->value_length), &bytes) ||
+        !checked_add(bytes, kv_chunk_bytes(type, out->index_key_length, 0), &bytes) ||
         !checked_add(out->offset, bytes, &own_end))
         return false;
     if (own_end > *end) *end = own_end;
@@ -94,18 +96,31 @@ void kv_store_copy(const kv_store *store, const kv_copies *copies) {
     }
 }
 
-static kv_chunk chunk_of_page(const kv_store *store, void *page, const kv_place *place, uint32_t kv_head) {
-    const chunk_bytes bytes = bytes_of_chunk(store->type, place->key_length, place->value_length);
-    unsigned char *at = (unsigned char *)page + place->offset + kv_head * sum_of(bytes);
+uint64_t kv_chunk_bytes(cllm_kv_type type, uint32_t key_length, uint32_t value_length) {
+    return sum_of(bytes_of_chunk(type, key_length, value_length));
+}
+
+kv_chunk kv_chunk_at(cllm_kv_type type, uint32_t key_length, uint32_t value_length, void *at) {
+    const chunk_bytes bytes = bytes_of_chunk(type, key_length, value_length);
+    unsigned char *const keys = at, *const values = keys + bytes.keys, *const scales = values + bytes.values;
     return (kv_chunk){
-        .type = store->type,
-        .key_length = place->key_length,
-        .value_length = place->value_length,
-        .keys = at,
-        .values = at + bytes.keys,
-        .key_scales = (float *)(void *)(at + bytes.keys + bytes.values),
-        .value_scales = (float *)(void *)(at + bytes.keys + bytes.values + bytes.key_scales),
+        .type = type,
+        .key_length = key_length,
+        .value_length = value_length,
+        .keys = keys,
+        .values = values,
+        .key_scales = (float *)(void *)scales,
+        .value_scales = (float *)(void *)(scales + bytes.key_scales),
     };
+}
+
+static uint32_t chunks_of(const kv_place *place) { return place->n_kv_heads + (place->index_key_length > 0); }
+
+static kv_chunk chunk_of_page(const kv_store *store, void *page, const kv_place *place, uint32_t kv_head) {
+    unsigned char *at = (unsigned char *)page + place->offset +
+                        kv_head * kv_chunk_bytes(store->type, place->key_length, place->value_length);
+    return kv_head < place->n_kv_heads ? kv_chunk_at(store->type, place->key_length, place->value_length, at)
+                                       : kv_chunk_at(store->type, place->index_key_length, 0, at);
 }
 
 kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t layer, uint32_t kv_head,
@@ -127,7 +142,7 @@ static void blank_chunk(const kv_chunk *chunk, uint32_t first) {
 
 void kv_store_blank(const kv_store *store, uint32_t pool, void *page, uint32_t first) {
     for (const kv_place *place = store->places; place < store->places + store->n_layers; place++)
-        for (uint32_t head = 0; place->pool == pool && head < place->n_kv_heads; head++) {
+        for (uint32_t head = 0; place->pool == pool && head < chunks_of(place); head++) {
             const kv_chunk chunk = chunk_of_page(store, page, place, head);
             blank_chunk(&chunk, first);
         }
@@ -146,7 +161,7 @@ static bool position_beyond_f16(const kv_chunk *chunk, size_t position) {
 bool kv_store_beyond_f16(const kv_store *store, const kv_table *table, uint32_t end) {
     for (uint32_t layer = 0; store->type == CLLM_KV_F16 && layer < store->n_layers; layer++) {
         const uint32_t pool = store->places[layer].pool, held = table->of[pool].end * KV_CHUNK;
-        for (uint32_t head = 0; head < store->places[layer].n_kv_heads; head++)
+        for (uint32_t head = 0; head < chunks_of(&store->places[layer]); head++)
             for (uint32_t position = table->of[pool].first * KV_CHUNK; position < end && position < held; position++) {
                 const kv_chunk chunk = kv_store_chunk(store, table, layer, head, position / KV_CHUNK);
                 if (position_beyond_f16(&chunk, position % KV_CHUNK)) return true;
@@ -177,4 +192,29 @@ void kv_chunk_put_value(const kv_chunk *chunk, uint32_t position, size_t first, 
         memcpy((unsigned char *)chunk->values + ((first + i) * KV_CHUNK + (size_t)position * KV_LANES) * bytes,
                (const unsigned char *)elements + i * bytes, (n - i < KV_LANES ? n - i : KV_LANES) * bytes);
     if (chunk->type == CLLM_KV_Q8_0) chunk->value_scales[first / KV_SCALE_BLOCK * KV_CHUNK + position] = scale;
+}
+
+void kv_chunk_copy(const kv_chunk *from, uint32_t position, const kv_chunk *to, uint32_t at) {
+    const size_t bytes = kv_element_bytes(from->type), n = from->key_length, n_blocks = kv_scale_blocks(n);
+    const size_t from_tile = position / KV_LANES, from_lane = position % KV_LANES;
+    const size_t to_tile = at / KV_LANES, to_lane = at % KV_LANES;
+    const unsigned char *key = (const unsigned char *)from->keys + (from_tile * n * KV_LANES + from_lane) * bytes;
+    unsigned char *to_key = (unsigned char *)to->keys + (to_tile * n * KV_LANES + to_lane) * bytes;
+    for (size_t i = 0; i < n * KV_LANES * bytes; i += KV_LANES * bytes)
+        if (bytes == 4)
+            memcpy(to_key + i, key + i, 4);
+        else if (bytes == 2)
+            memcpy(to_key + i, key + i, 2);
+        else
+            to_key[i] = key[i];
+    for (size_t i = 0; i < kv_padded(from->value_length); i += KV_LANES)
+        memcpy((unsigned char *)to->values + (i * KV_CHUNK + (size_t)at * KV_LANES) * bytes,
+               (const unsigned char *)from->values + (i * KV_CHUNK + (size_t)position * KV_LANES) * bytes,
+               KV_LANES * bytes);
+    if (from->type != CLLM_KV_Q8_0) return;
+    for (size_t i = 0; i < n_blocks; i++)
+        to->key_scales[(to_tile * n_blocks + i) * KV_LANES + to_lane] =
+            from->key_scales[(from_tile * n_blocks + i) * KV_LANES + from_lane];
+    for (size_t i = 0; i < kv_scale_blocks(from->value_length); i++)
+        to->value_scales[i * KV_CHUNK + at] = from->value_scales[i * KV_CHUNK + position];
 }

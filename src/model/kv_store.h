@@ -1,5 +1,5 @@
 /* Where the keys and values of pages lie on the CPU: for each pool one block of memory, [pages][layers of the pool][n_kv_heads] chunks,
- * each layer's of its own number and size.
+ * each layer's of its own number and size, and after them one of the keys of its indexer, if it has one.
  *
  * Filled and read by the CPU's forward pass. It is made with the engine, and nothing is allocated later.
  *
@@ -49,7 +49,8 @@ typedef struct kv_place {
     uint32_t n_kv_heads; /* chunks; 0: the layer keeps nothing */
     uint32_t key_length;
     uint32_t value_length;
-    uint64_t offset; /* of the first */
+    uint32_t index_key_length; /* of one more chunk, which has no values; 0: there is none */
+    uint64_t offset;           /* of the first */
 } kv_place;
 
 typedef struct kv_store {
@@ -82,7 +83,7 @@ static inline void *kv_store_page(const kv_store *store, uint32_t pool, uint32_t
 /* Zero what positions first..KV_CHUNK-1 of a page of this pool hold; page: its bytes, or a copy. */
 void kv_store_blank(const kv_store *store, uint32_t pool, void *page, uint32_t first);
 
-/* Positions chunk * KV_CHUNK and on, which the table holds. */
+/* Positions chunk * KV_CHUNK and on, which the table holds. kv_head n_kv_heads: an indexer's keys. */
 kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t layer, uint32_t kv_head, uint32_t chunk);
 
 /* Does one of the positions before `end` hold an infinity of float16, as far as windows have kept them? */
@@ -94,5 +95,12 @@ void kv_chunk_put_key(const kv_chunk *chunk, uint32_t position, size_t first, si
                       float scale);
 void kv_chunk_put_value(const kv_chunk *chunk, uint32_t position, size_t first, size_t n, const void *elements,
                         float scale);
+
+/* A chunk outside of pages, and its bytes, of which floats take the most. */
+uint64_t kv_chunk_bytes(cllm_kv_type type, uint32_t key_length, uint32_t value_length);
+kv_chunk kv_chunk_at(cllm_kv_type type, uint32_t key_length, uint32_t value_length, void *bytes);
+
+/* Put the key and the value of a position of `from` at position `at` of a chunk of the same sizes. */
+void kv_chunk_copy(const kv_chunk *from, uint32_t position, const kv_chunk *to, uint32_t at);
 
 #endif

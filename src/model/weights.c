@@ -45,9 +45,9 @@ static const cllm_tensor *find(binder *b, const char *name, const uint64_t shape
     return tensor;
 }
 
-/* A norm, bias or the like, as floats of the arena's. count * n of them. */
-static const float *bind_vector(binder *b, const char *name, uint64_t count, uint64_t n, bool optional) {
-    const uint64_t shape[] = {n, count, 1};
+/* A norm, bias or the like, as floats of the arena's. */
+static const float *bind_floats(binder *b, const char *name, const uint64_t shape[3], bool optional) {
+    const uint64_t n = shape[0] * shape[1] * shape[2];
     const cllm_tensor *tensor = find(b, name, shape, optional);
     if (!tensor) return NULL;
     if (tensor->type != QUANT_F32) {
@@ -56,13 +56,18 @@ static const float *bind_vector(binder *b, const char *name, uint64_t count, uin
                                  cllm_tensor_type_name(tensor->type));
         return NULL;
     }
-    float *copy = arena_alloc(b->arena, count * n, sizeof *copy);
+    float *copy = arena_alloc(b->arena, n, sizeof *copy);
     if (!copy) {
         b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name);
         return NULL;
     }
     memcpy(copy, tensor->data, (size_t)tensor->n_bytes);
     return copy;
+}
+
+static const float *bind_vector(binder *b, const char *name, uint64_t count, uint64_t n, bool optional) {
+    const uint64_t shape[] = {n, count, 1};
+    return bind_floats(b, name, shape, optional);
 }
 
 /* A vector for each of n rows, kept by columns: [n_columns][n_rows]. */
@@ -181,6 +186,21 @@ static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64
     return out;
 }
 
+/* The taps of queries, keys and values, which the file has apart: [n_columns][3][n]. */
+static taps_weights bind_three_taps(binder *b, uint32_t layer, uint64_t n, uint64_t n_columns) {
+    static const char *const stems[] = {"ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v"};
+    const uint64_t shape[] = {n_columns, 1, n};
+    float *taps = arena_alloc(b->arena, 3 * n * n_columns, sizeof *taps);
+    if (!taps)
+        b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for the convolutions of layer %" PRIu32, layer);
+    for (uint64_t i = 0; i < 3; i++) {
+        const float *rows = bind_floats(b, name_of(layer, stems[i], "weight").text, shape, false);
+        for (uint64_t r = 0; rows && r < n; r++)
+            for (uint64_t k = 0; k < n_columns; k++) taps[(k * 3 + i) * n + r] = rows[r * n_columns + k];
+    }
+    return (taps_weights){.weight = taps};
+}
+
 /* Weights of 1, that the file does not have. */
 static norm_weights unit_norm(binder *b, uint64_t n) {
     float *ones = arena_alloc(b->arena, n, sizeof *ones);
@@ -197,6 +217,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     const qk_norm_kind qk_norm = c->traits->qk_norm;
     const recurrent_config *r = &c->recurrent;
     const recurrent_kind kind = c->traits->recurrent;
+    const bool in_rows = kind == RECURRENT_MAMBA2 || kind == RECURRENT_CHANNEL_DELTA_NET; /* a row a head */
     switch (which) {
     case DIM_ONE: return 1;
     case DIM_EMBD: return c->n_embd;
@@ -224,21 +245,26 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_EXPERTS: return c->n_experts;
     case DIM_Q_RANK: return c->q_rank;
     case DIM_KV_RANK: return c->kv_rank;
-    case DIM_KV_RANK_ROTATED: return (uint64_t)c->kv_rank + c->rope_dimension_count;
-    case DIM_KEY_PLAIN: return c->latent_key_length - c->rope_dimension_count;
+    case DIM_KV_RANK_SHARED: return (uint64_t)c->kv_rank + c->latent_shared_length;
+    case DIM_KEY_PLAIN: return c->latent_key_length - c->latent_shared_length;
     case DIM_VALUE_LATENT: return c->latent_value_length;
     case DIM_KV_B: return l->n_heads * ((uint64_t)extent(c, l, DIM_KEY_PLAIN) + c->latent_value_length);
+    case DIM_INDEX_KEY: return l->index_key_length;
+    case DIM_INDEX_HEADS: return c->n_index_heads;
+    case DIM_INDEX_QUERIES: return (uint64_t)c->n_index_heads * l->index_key_length;
     case DIM_STATE_IN: return r->n_in;
     case DIM_STATE_CHANNELS: return r->n_channels;
     case DIM_STATE_KERNEL: return r->kernel;
     case DIM_STATE_INNER: return r->inner_size;
     case DIM_STATE_HEADS: return r->n_heads;
+    case DIM_STATE_STEPS:
+        return kind == RECURRENT_CHANNEL_DELTA_NET || kind == RECURRENT_MAMBA ? r->inner_size : r->n_heads;
     case DIM_STATE_PAIRS: return 2 * (uint64_t)r->n_heads;
     case DIM_STATE_SIZE: return r->state_size;
-    case DIM_STATE_A_ROWS: return kind == RECURRENT_MAMBA2 ? r->n_heads : kind == RECURRENT_MAMBA ? r->inner_size : 1;
-    case DIM_STATE_A_LENGTH: return kind == RECURRENT_MAMBA2 ? 1 : kind == RECURRENT_MAMBA ? r->state_size : r->n_heads;
-    case DIM_STATE_D_ROWS: return kind == RECURRENT_MAMBA2 ? r->n_heads : 1;
-    case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA2 ? 1 : r->inner_size;
+    case DIM_STATE_A_ROWS: return kind == RECURRENT_MAMBA ? r->inner_size : in_rows ? r->n_heads : 1;
+    case DIM_STATE_A_LENGTH: return kind == RECURRENT_MAMBA ? r->state_size : in_rows ? 1 : r->n_heads;
+    case DIM_STATE_D_ROWS: return in_rows ? r->n_heads : 1;
+    case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA ? r->inner_size : in_rows ? 1 : r->n_heads;
     case DIM_STATE_NORMS: return kind == RECURRENT_MAMBA2 ? r->n_groups : 1;
     case DIM_STATE_NORM_LENGTH: return kind == RECURRENT_MAMBA2 ? r->inner_size / r->n_groups : r->head_length;
     case DIM_STEP_RANK: return r->step_rank;
@@ -278,8 +304,17 @@ static const char *name_in_file(const model_traits *traits, const layer_config *
         if (traits->recurrent == RECURRENT_DELTA_NET) return "attn_qkv";
         return is_short ? "shortconv.in_proj" : "ssm_in";
     case LAYER_ssm_conv1d: return is_short ? "shortconv.conv" : "ssm_conv1d";
-    case LAYER_ssm_out: return is_short ? "shortconv.out_proj" : "ssm_out";
+    case LAYER_ssm_q: return "attn_q";
+    case LAYER_ssm_k: return "attn_k";
+    case LAYER_ssm_v: return "attn_v";
+    case LAYER_ssm_out:
+        if (traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) return "attn_output";
+        return is_short ? "shortconv.out_proj" : "ssm_out";
     case LAYER_ssm_gate: return "attn_gate";
+    case LAYER_indexer_attn_q_b: return "indexer.attn_q_b";
+    case LAYER_indexer_attn_k: return "indexer.attn_k";
+    case LAYER_indexer_k_norm: return "indexer.k_norm";
+    case LAYER_indexer_proj: return "indexer.proj";
     case LAYER_ssm_dt_bias: return "ssm_dt";
     case LAYER_ffn_norm:
         return l->mixer == MIXER_NONE ? "attn_norm" : traits->ffn_norm_name ? traits->ffn_norm_name : "ffn_norm";
@@ -314,6 +349,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     if (c->is_parallel) needs = (needs & ~TENSOR_BIT(ffn_norm)) | TENSOR_BIT(attn_norm_2);
     if (c->kv_b_is_whole) needs = (needs & ~(TENSOR_BIT(attn_k_b) | TENSOR_BIT(attn_v_b))) | TENSOR_BIT(attn_kv_b);
     if (!layer_attends(l)) return needs;
+    if (l->index_key_length > 0) needs |= traits->indexer;
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
                                : TENSOR_BIT(attn_q);
@@ -351,7 +387,7 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     const bool apart = row->count == DIM_EXPERTS && experts_are_apart(b, layer, name);
     switch (row->kind) {
     case TENSOR_NORM:
-        if (tensor == LAYER_ffn_norm && c->traits->plain_ffn_norm) {
+        if (c->traits->plain_norms >> tensor & 1) {
             *(norm_weights *)field = bind_plain_norm(b, layer, name, columns);
             break;
         }
@@ -381,6 +417,10 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
         break;
     }
     case TENSOR_TAPS:
+        if (c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) {
+            *(taps_weights *)field = bind_three_taps(b, layer, c->recurrent.inner_size, columns);
+            break;
+        }
         *(taps_weights *)field =
             (taps_weights){.weight = bind_columns(b, name_of(layer, name, "weight").text, rows, columns, weight == MAY),
                            .bias = bind_vector(b, name_of(layer, name, "bias").text, 1, rows, bias == MAY)};
@@ -480,16 +520,30 @@ uint32_t layer_matrices_met(const model_config *c, const linear *l, layer_tensor
 
 /* A tensor that may be there and is not needed. */
 static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
-    const tensor_name name = name_of(layer, tensor_rows[tensor].name, "weight");
-    const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name.text);
-    if (there) b->used[there - cllm_gguf_tensor(b->gguf, 0)] = 1;
+    static const char *const parts[] = {"weight", "bias"};
+    const char *stem = name_in_file(b->config->traits, &b->config->layers[layer], tensor);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+        const cllm_tensor *there = cllm_gguf_find_tensor(b->gguf, name_of(layer, stem, parts[i]).text);
+        if (there) b->used[there - cllm_gguf_tensor(b->gguf, 0)] = 1;
+    }
+}
+
+/* Where keys are values too, they are as long. */
+static void check_values(binder *b, uint32_t layer, const layer_weights *w) {
+    const layer_config *l = &b->config->layers[layer];
+    if (b->status != CLLM_OK || !w->attn_k.w.data || w->attn_v.w.data || l->key_length == l->value_length) return;
+    const tensor_name name = name_of(layer, "attn_v", "weight");
+    b->status = error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
+                             "%s: missing, and keys of %" PRIu32 " elements cannot be the values of %" PRIu32,
+                             name.text, l->key_length, l->value_length);
 }
 
 static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
     const model_traits *traits = b->config->traits;
-    const tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
-                                                                  TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
-                                                            : 0;
+    tensor_set shared = shares_keys(b->config, layer) ? TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v) |
+                                                            TENSOR_BIT(attn_k_norm) | TENSOR_BIT(attn_v_norm)
+                                                      : 0;
+    if (b->config->layers[layer].index_key_length == 0) shared |= traits->indexer;
     const tensor_set needs = layer_needs(b, layer) & ~shared, may = traits->optional & ~shared;
     const tensor_set gate_up = TENSOR_BIT(ffn_gate_exps) | TENSOR_BIT(ffn_up_exps);
     tensor_set biases = traits->biases;
@@ -505,6 +559,7 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
         ignore(b, layer, LAYER_attn_v_b);
     }
     if (b->status == CLLM_OK) split_fused(b, layer, w);
+    check_values(b, layer, w);
     for (uint32_t i = 0; i < N_LAYER_TENSORS; i++) {
         const linear *l = layer_linear(w, (layer_tensor)i);
         if (!l) continue;
@@ -526,6 +581,12 @@ static const float *bind_rope_factors(binder *b, const char *stem) {
             b->status =
                 error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
                              "%s: factor %" PRIu32 " is %g, it must be positive", name.text, i, (double)factors[i]);
+    const uint32_t full = c->rope_dimension_count / 2;
+    const uint32_t windowed = c->window > 0 && !c->traits->windowed_unscaled ? c->rope_dimension_count_windowed / 2 : 0;
+    const uint32_t most = full > windowed ? full : windowed;
+    if (b->status == CLLM_OK && factors && most > n)
+        b->status = error_set_at(b->err, CLLM_ERR_FORMAT, name.text, CLLM_NO_OFFSET,
+                                 "%s: %" PRIu32 " factors for %" PRIu32 " rotated pairs", name.text, n, most);
     return factors;
 }
 

@@ -47,7 +47,7 @@ typedef struct taps_weights {
     const float *bias;   /* [n_channels], or NULL */
 } taps_weights;
 
-/* What a layer has is told by families.h, and the shapes too; what it has not is NULL. The fields bear the tensors' names. */
+/* families.h says which tensors a layer has, and their shapes. Absent ones are NULL. The fields have the tensors' names. */
 typedef struct layer_weights {
     norm_weights attn_norm, attn_norm_2;
     linear attn_qkv; /* where the file has the next three in one tensor: they are then parts of it */
@@ -57,6 +57,8 @@ typedef struct layer_weights {
     linear attn_kv_b;     /* where the file has the last two in one tensor: attn_v_b is then a part of it, and so is */
     matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
+    linear indexer_attn_q_b, indexer_attn_k, indexer_proj; /* indexer_proj: the weights of its heads, [n_index_heads] */
+    norm_weights indexer_k_norm;
     const float *attn_sinks; /* [n_heads] */
     linear attn_gate;        /* of what attention gives */
     linear attn_output;
@@ -86,14 +88,17 @@ typedef struct layer_weights {
     norm_weights layer_output_norm;  /* of x after the feed-forward part was added */
 
     /* recurrent layers; the names are those of most files */
+    linear ssm_q, ssm_k, ssm_v; /* queries, keys and values, where the file has three tensors for ssm_in */
     linear ssm_in;              /* what the convolution reads, and beside it */
     linear ssm_gate;            /* of delta nets */
     taps_weights ssm_conv1d;    /* [kernel][n_channels] */
     linear ssm_beta, ssm_alpha; /* [n_heads] */
     linear ssm_ba;              /* of each group the betas of its heads, and then their alphas */
+    linear ssm_f_a, ssm_f_b;    /* to and from a low rank: how far each element of a key decays, */
+    linear ssm_g_a, ssm_g_b;    /* and the gate */
     linear ssm_x, ssm_dt;       /* of Mamba */
     norm_weights ssm_dt_norm, ssm_b_norm, ssm_c_norm;
-    const float *ssm_dt_bias;   /* [n_heads] */
+    const float *ssm_dt_bias;   /* [n_heads], or of each element of a key */
     const float *ssm_a, *ssm_d; /* [n_heads]; of Mamba [state_size][inner_size] and [inner_size] */
     norm_weights ssm_norm;
     linear ssm_out;

@@ -62,7 +62,8 @@ size_t charsmap_match(const charsmap *map, const char *text, size_t length, cllm
         if (!(unit & 1u << 8) || !read_unit(map, place ^ offset_of(unit), &value)) continue;
         value &= 0x7FFFFFFF;
         const char *found = value < map->n_bytes ? map->replacements + value : NULL;
-        const char *end = found ? memchr(found, 0, map->n_bytes - value) : NULL;
+        const size_t left = found ? map->n_bytes - value : 0, most = left < LONGEST_ENTRY ? left : LONGEST_ENTRY;
+        const char *end = found ? memchr(found, 0, most) : NULL;
         if (!end) continue;
         *replacement = (cllm_string){found, (size_t)(end - found)};
         matched = i + 1;

@@ -15,9 +15,9 @@
 
 /* Classes of characters beside Unicode's. */
 enum {
-    CHAR_SPACE = 1 << 13,   /* U+0020 alone */
-    CHAR_NEWLINE = 1 << 14, /* CR and LF */
-    ANY_CHAR = (1 << 15) - 1,
+    CHAR_SPACE = CHAR_FIRST_FREE,       /* U+0020 alone */
+    CHAR_NEWLINE = CHAR_FIRST_FREE * 2, /* CR and LF */
+    ANY_CHAR = CHAR_FIRST_FREE * 4 - 1,
 };
 
 typedef struct char_range {

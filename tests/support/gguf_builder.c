@@ -134,6 +134,26 @@ void builder_i64s(gguf_builder *g, const char *key, const int64_t *values, size_
     for (size_t i = 0; i < n; i++) buffer_put_u64(&g->metadata, (uint64_t)values[i]);
 }
 
+/* The enum's numbers are the format's; the machine is little-endian, as files are. */
+void builder_copy(gguf_builder *g, const char *key, const cllm_value *value) {
+    static const uint8_t sizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8}; /* by cllm_value_type; 0: of none */
+    const float single = value->type == CLLM_FLOAT32 ? (float)value->f : 0;
+    if (value->type == CLLM_ARRAY) {
+        begin_array(g, key, (uint32_t)value->array.element_type, (size_t)value->array.count);
+        buffer_put(&g->metadata, value->array.bytes, (size_t)value->array.count * sizes[value->array.element_type]);
+        return;
+    }
+    begin(g, key, (uint32_t)value->type);
+    if (value->type == CLLM_STRING) {
+        buffer_put_u64(&g->metadata, value->string.length);
+        buffer_put(&g->metadata, value->string.data, value->string.length);
+    } else if (value->type == CLLM_FLOAT32) {
+        buffer_put(&g->metadata, &single, sizeof single);
+    } else {
+        buffer_put(&g->metadata, &value->u, sizes[value->type]);
+    }
+}
+
 void builder_tensor(gguf_builder *g, const char *name, uint32_t type, uint32_t n_dims, const uint64_t *shape,
                     const void *data, size_t n_bytes) {
     buffer_put_string(&g->tensors, name);

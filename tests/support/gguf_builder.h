@@ -2,6 +2,8 @@
 #ifndef SUPPORT_GGUF_BUILDER_H
 #define SUPPORT_GGUF_BUILDER_H
 
+#include "cllm.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +40,9 @@ void builder_f32s(gguf_builder *g, const char *key, const float *values, size_t 
 void builder_u8s(gguf_builder *g, const char *key, const unsigned char *values, size_t n);
 void builder_i32s(gguf_builder *g, const char *key, const int32_t *values, size_t n);
 void builder_i64s(gguf_builder *g, const char *key, const int64_t *values, size_t n);
+
+/* What another file has; of arrays those of numbers. */
+void builder_copy(gguf_builder *g, const char *key, const cllm_value *value);
 
 /* Appends the table entry, and n_bytes of data padded to the alignment. data NULL: zero bytes. */
 void builder_tensor(gguf_builder *g, const char *name, uint32_t type, uint32_t n_dims, const uint64_t *shape,

@@ -2,7 +2,8 @@
 
     Wire(url)              a connection: send, end (no more is sent), answer -> (status, headers, body) or None if it was closed before
     post(path, body)       the bytes of a request
-    metric(url, name)      one of /metrics; becomes(url, name, wanted) waits until it has that value, and returns the last one"""
+    metric(url, name)      one of /metrics
+    becomes_idle(url)      waits until one answer of /metrics says that nothing runs, waits or holds a page"""
 import re, socket, struct, time, urllib.parse
 
 from api import ask
@@ -86,14 +87,20 @@ def post(path, body, headers=b""):
     return b"POST " + path.encode() + b" HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: " + str(len(body)).encode() + b"\r\n" + headers + b"\r\n" + body
 
 
-def metric(url, name):
+def metrics(url, *names):
     said = ask(url, "/metrics")[2]
-    found = re.search(rf"^llamacpp:{name} (\S+)$", said, re.M)
-    return float(found[1]) if found else 0  # the model sleeps
+    found = [re.search(rf"^llamacpp:{name} (\S+)$", said, re.M) for name in names]
+    return [float(f[1]) if f else 0 for f in found]  # 0: the model sleeps
 
 
-def becomes(url, name, wanted):
+def metric(url, name):
+    return metrics(url, name)[0]
+
+
+def becomes_idle(url):
     """A generous limit: what is asked is whether it comes, not when."""
     end = time.time() + LIMIT
-    while metric(url, name) != wanted and time.time() < end: time.sleep(0.1)
-    return metric(url, name)
+    while time.time() < end:
+        if not any(metrics(url, "requests_processing", "requests_deferred", "pages_held")): return True
+        time.sleep(0.1)
+    return False
