@@ -110,9 +110,12 @@ struct cllm_sequence {
     kv_table table;
     int32_t *tokens; /* [n_ctx]; the first `length` are evaluated */
     uint32_t length;
-    uint32_t reached;                       /* by the last evaluation, also one that failed */
-    held_state states[STATES_PER_SEQUENCE]; /* of a model with recurrent layers, */
-    uint32_t branch; /* and where its text left another's that the prefix cache holds; 0: nowhere */
+    uint32_t reached; /* by the last evaluation, also one that failed */
+
+    /* of a model with recurrent layers */
+    held_state states[STATES_PER_SEQUENCE];
+    uint32_t branch; /* where its text left another's that the prefix cache holds; 0: nowhere */
+    uint32_t turn;   /* length before the last call of more than one token, or that replayed some */
 
     /* during a call of cllm_eval */
     const cllm_span *span; /* NULL: it has none */

@@ -11,7 +11,7 @@ cllm_status cllm_sequence_create(cllm_engine *engine, cllm_sequence **out, cllm_
         if (!engine->sequences[i].in_use) *out = &engine->sequences[i];
     if (!*out) return error_set(err, CLLM_ERR_MEMORY, "all %u sequences of the engine are in use", engine->n_sequences);
     (*out)->in_use = true;
-    (*out)->length = (*out)->reached = (*out)->branch = 0;
+    (*out)->length = (*out)->reached = (*out)->branch = (*out)->turn = 0;
     return CLLM_OK;
 }
 
@@ -84,11 +84,11 @@ size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_
     const uint32_t n = count > 0 ? (uint32_t)(count - 1 < e->plan.n_ctx ? count - 1 : e->plan.n_ctx) : 0;
     uint32_t length = 0;
     while (length < n && length < sequence->length && sequence->tokens[length] == tokens[length]) length++;
-    if (!kv_table_reaches(&sequence->table, &e->pages, length)) length = 0;
     if (has_states(e) && length > 0) { /* as far as nothing need be replayed */
         const uint32_t number = states_find(sequence, length);
         length = number < STATES_PER_SEQUENCE ? sequence->states[number].length : 0;
     }
+    if (!kv_table_reaches(&sequence->table, &e->pages, length)) length = 0;
     const bool is_own = n == 0 || length >= prefix_cache_find(&e->cache, tokens, n);
     sequence->branch = n > 0 ? e->cache.n_matched : 0;
     sequence_cut(sequence, is_own ? length : 0);

@@ -34,8 +34,8 @@ void states_cut(cllm_sequence *s, uint32_t length);
 float *states_newest(const cllm_sequence *s);
 float *states_give(cllm_sequence *s, uint32_t length);
 
-/* Give an empty sequence the longest state of the first `length` tokens of another one's or fewer, which has one or finds it in the prefix
- * cache; or the one that the prefix cache has found, of so many tokens. */
+/* Give an empty sequence the longest state of the first `length` tokens of another one's or fewer, which has one; or the one that the prefix
+ * cache has found, of so many tokens. */
 void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length);
 void states_fetch(cllm_sequence *to, uint32_t length);
 
