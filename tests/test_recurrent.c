@@ -6,6 +6,7 @@
 #include "support/solo.h"
 
 #include "cpu/kernels.h"
+#include "engine/drafts.h"
 #include "engine/engine.h"
 
 #include <math.h>
@@ -254,6 +255,28 @@ static void reuse_it(bench *b) {
 static void a_sequence_reuses_its_own_beginning(void **state) {
     (void)state;
     with_models(reuse_it);
+}
+
+/* A prompt after 10 tokens, and an answer that comes token by token: the next prompt may leave the text a little before its end, or
+ * anywhere in the answer. */
+static void answer(bench *b) {
+    cllm_sequence *s = b->s->sequence;
+    int32_t other[N_TOKENS];
+    memcpy(other, b->tokens, sizeof other);
+    other[60] = 1 + other[60] % 499;
+    go_on(b, s, 10);
+    for (uint32_t end = 20; end <= 85; end++) go_on(b, s, end);
+    assert_in_range(cllm_sequence_reuse(s, b->tokens, 85), 84 - 32, 84);
+    go_on(b, s, 85);
+    assert_int_equal(cllm_sequence_reuse(s, other, N_TOKENS), 10);
+    for (uint32_t end = 20; end <= 45; end++) go_on(b, s, end);
+    assert_in_range(cllm_sequence_reuse(s, b->tokens, 40), 20 - BATCH, 20); /* soon after the prompt */
+    go_on(b, s, N_TOKENS);
+}
+
+static void a_prompt_may_leave_the_text_in_an_answer(void **state) {
+    (void)state;
+    with_models(answer);
 }
 
 /* ------------------------------------------------------------------------------------------------- the prefix cache */
@@ -529,6 +552,27 @@ static void drafts_leave_the_text_as_it_is(void **state) {
     with_models(guess);
 }
 
+/* A small model that is never right: of each guess all is taken back but what the text has, and little of that is read again. */
+static void refuse_all(bench *b) {
+    enum { DEPTH = 12, FIRST = 20 };
+    drafter d = {.sequence = b->s->sequence, .most = DEPTH, .depth = DEPTH};
+    int32_t drafts[DEPTH];
+    for (uint32_t count = FIRST, n_new; count < N_TOKENS; count += n_new) {
+        const uint64_t before = cllm_engine_stats(b->s->engine).tokens_evaluated;
+        n_new = 1 + count % 3; /* tokens of the text that are new to it */
+        d.depth = DEPTH;
+        assert_int_equal(drafter_guess(&d, b->tokens, count, DEPTH, drafts), DEPTH);
+        const uint64_t n = cllm_engine_stats(b->s->engine).tokens_evaluated - before;
+        if (count > FIRST && n > DEPTH + 2 * 3)
+            fail_msg("%s: for %u guesses after %u tokens %u were evaluated", b->name, DEPTH, count, (unsigned)n);
+    }
+}
+
+static void refused_guesses_do_not_read_the_text_again(void **state) {
+    (void)state;
+    with_models(refuse_all);
+}
+
 /* ------------------------------------------------------------------------------------------------- cancelling */
 
 static bool stop_at(void *user, uint64_t done, uint64_t total) {
@@ -552,6 +596,11 @@ static void a_call_that_was_cancelled_leaves_the_state_of_its_last_batch(void **
             assert_int_equal(cllm_eval(b.s->engine, &span, 1, &err), CLLM_ERR_CANCELLED);
             most = UINT64_MAX;
             assert_true(cllm_sequence_length(s) < 40);
+            go_on(&b, s, cllm_sequence_length(s) + 3);
+            span = (cllm_span){.sequence = s, .tokens = b.tokens + cllm_sequence_length(s), .count = 1};
+            most = 1;
+            assert_int_equal(cllm_eval(b.s->engine, &span, 1, &err), CLLM_ERR_CANCELLED);
+            most = UINT64_MAX;
             go_on(&b, s, cllm_sequence_length(s) + 3);
             assert_ok(cllm_sequence_truncate(s, 0, &err), &err);
             go_on(&b, s, 10);
@@ -591,10 +640,12 @@ int main(void) {
         cmocka_unit_test(a_fork_has_its_own_state),
         cmocka_unit_test(a_saved_sequence_has_its_state),
         cmocka_unit_test(a_sequence_reuses_its_own_beginning),
+        cmocka_unit_test(a_prompt_may_leave_the_text_in_an_answer),
         cmocka_unit_test(another_sequence_adopts_a_state),
         cmocka_unit_test(pieces_of_prompts_leave_states),
         cmocka_unit_test(small_budgets_are_kept),
         cmocka_unit_test(drafts_leave_the_text_as_it_is),
+        cmocka_unit_test(refused_guesses_do_not_read_the_text_again),
         cmocka_unit_test(a_call_that_was_cancelled_leaves_the_state_of_its_last_batch),
         cmocka_unit_test(states_are_planned),
     };

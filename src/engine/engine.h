@@ -143,7 +143,7 @@ struct cllm_engine {
     uint32_t n_rows;           /* and of its batch */
     size_t n_failed;           /* spans of it whose logits were not finite */
     size_t n_encoded;          /* spans of it that an encoder has taken, the first */
-    uint64_t n_evaluated;      /* tokens, in all */
+    uint64_t n_evaluated;      /* rows of all batches, those that were replayed among them */
 
     thread_pool *pool;
     kv_pages pages;

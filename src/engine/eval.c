@@ -413,7 +413,7 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
             sequence_cut(s, s->length);
             continue;
         }
-        e->n_evaluated += n_new;
+        e->n_evaluated += e->spans[i].n_rows;
         if (is_encoder(e)) {
             sequence_cut(s, 0);
             continue;

@@ -3,7 +3,10 @@
 
 #include <string.h>
 
-enum { BEFORE_END = 8 /* tokens of a prompt: what a template writes before an answer */ };
+enum {
+    BEFORE_END = 8, /* tokens of a prompt: what a template writes before an answer */
+    FEW = 32,       /* tokens that are soon replayed */
+};
 
 static uint32_t slot_of(const cllm_sequence *s, uint32_t number) {
     return (uint32_t)(s - s->engine->sequences) * STATES_PER_SEQUENCE + number;
@@ -42,15 +45,19 @@ static uint32_t take(cllm_sequence *s, uint32_t used, uint32_t used_too) {
 }
 
 /* A call may be taken back to its beginning, and a long one by as many tokens as a batch has: from there on a state stays. Otherwise
- * a pass overwrites it, and one before it is still there if the pass fails. While tokens come one by one, the state before the first of them
- * stays as well: a small model's guesses are taken back to it, and the next part of a conversation may begin there. */
+ * a pass overwrites it, and one before it is still there if the pass fails.
+ *
+ * While tokens come one by one, only one in FEW stays, and is near enough. So the state after the prompt stays for a while, which a
+ * small model's guesses are taken back to, and that before the prompt for long: the next part of a conversation may begin there, without
+ * what was reasoned. */
 void states_plan(cllm_sequence *s, forward_span *span) {
+    const bool single = s->span->count == 1;
     const uint32_t from = states_find(s, s->next);
     const uint32_t before = s->next > 0 ? states_find(s, s->next - 1) : STATES_PER_SEQUENCE;
-    const bool stays = s->next == s->first || before == STATES_PER_SEQUENCE ||
-                       s->next - s->states[before].length >= s->engine->n_batch;
+    const bool stays = before == STATES_PER_SEQUENCE || (s->next == s->first && !single) ||
+                       s->next - s->states[before].length >= (single ? FEW : s->engine->n_batch);
     const bool has_both = span->n_replayed > 0 && span->n_replayed < span->n_rows;
-    const uint32_t turn = s->span->count == 1 && !has_both ? states_find(s, s->turn) : from;
+    const uint32_t turn = single && !has_both ? states_find(s, s->turn) : from;
     const uint32_t to = has_both || stays ? take(s, from, turn) : from;
     span->state_from = slot_of(s, from);
     span->state_to = slot_of(s, to);
