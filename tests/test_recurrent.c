@@ -431,8 +431,9 @@ static void pieces_of_prompts_leave_states(void **state) {
     with_cached_models(1 << 24, adopt_pieces);
 }
 
-/* Texts, forks and truncations over budgets that are too small for them: whatever is found has the bits of a text read anew. */
-static void crowd(cached_bench *b) {
+/* Texts, forks and truncations over budgets that are too small for them: whatever is found has the bits of a text read anew. Returns how
+ * often some was. */
+static uint32_t crowd(cached_bench *b) {
     uint64_t random = test_seed();
     int32_t tokens[LONG];
     uint32_t n, n_found = 0;
@@ -457,12 +458,12 @@ static void crowd(cached_bench *b) {
                 assert_true(cache->known[cache->states[k].page].known &&
                             cache->known[cache->states[k].page].n_tokens >= cache->states[k].n_tokens);
     }
-    assert_true(b->engine->cache.n_states < 2 || n_found > 0);
+    return n_found;
 }
 
 static void small_budgets_are_kept(void **state) {
     (void)state;
-    bool found = false;
+    uint32_t n_models = 0, n_found = 0;
     for (size_t i = 0; i < N_MODELS; i++) {
         cached_bench b;
         if (!open_cached(&b, models[i], 0)) continue;
@@ -477,12 +478,13 @@ static void small_budgets_are_kept(void **state) {
             assert_true(b.engine->cache.n_states * slot + pages <= budgets[k]);
             assert_int_equal(b.engine->cache.n_states > 0, k >= 2);
             assert_int_equal(b.engine->cache.n_most > 0, k >= 2);
-            crowd(&b);
+            n_found += crowd(&b);
             close_cached(&b);
         }
-        found = true;
+        n_models++;
     }
-    if (!found) skip();
+    if (n_models == 0) skip();
+    assert_true(n_found > 0);
 }
 
 /* ------------------------------------------------------------------------------------------------- drafts */
