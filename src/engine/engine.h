@@ -115,7 +115,8 @@ struct cllm_sequence {
     /* of a model with recurrent layers */
     held_state states[STATES_PER_SEQUENCE];
     uint32_t branch; /* where its text left another's that the prefix cache holds; 0: nowhere */
-    uint32_t turn;   /* length before the last call of more than one token, or that replayed some */
+    uint32_t
+        turn; /* near the end of the last prompt; else length before the last call of more than one token, or that replayed some */
 
     /* during a call of cllm_eval */
     const cllm_span *span; /* NULL: it has none */

@@ -44,17 +44,27 @@ static uint32_t take(cllm_sequence *s, uint32_t used, uint32_t used_too) {
     return best;
 }
 
+/* Where a prompt that ends with this call is nearly read, or 0. What has drafts, or is a piece of a longer one, wants something else, and a
+ * single token is one that was drawn. */
+static uint32_t near_end(const cllm_sequence *s) {
+    const bool ends = s->span->want == CLLM_WANT_LAST || s->span->want == CLLM_WANT_NEXT;
+    const uint32_t end = s->first + (uint32_t)s->span->count;
+    return ends && s->span->count > 1 && end > BEFORE_END ? end - BEFORE_END : 0;
+}
+
 /* A call may be taken back to its beginning, and a long one by as many tokens as a batch has: from there on a state stays. Otherwise
  * a pass overwrites it, and one before it is still there if the pass fails.
  *
  * While tokens come one by one, only one in FEW stays, and is near enough. So the state after the prompt stays for a while, which a
- * small model's guesses are taken back to, and that before the prompt for long: the next part of a conversation may begin there, without
- * what was reasoned. */
+ * small model's guesses are taken back to, and that near its end for long: the next prompt may leave the text there, without what was
+ * reasoned. */
 void states_plan(cllm_sequence *s, forward_span *span) {
     const bool single = s->span->count == 1;
     const uint32_t from = states_find(s, s->next);
     const uint32_t before = s->next > 0 ? states_find(s, s->next - 1) : STATES_PER_SEQUENCE;
-    const bool stays = before == STATES_PER_SEQUENCE || (s->next == s->first && !single) ||
+    const bool is_near_end =
+        s->next == near_end(s) && before < STATES_PER_SEQUENCE && s->states[before].length <= s->first;
+    const bool stays = before == STATES_PER_SEQUENCE || (s->next == s->first && !single) || is_near_end ||
                        s->next - s->states[before].length >= (single ? FEW : s->engine->n_batch);
     const bool has_both = span->n_replayed > 0 && span->n_replayed < span->n_rows;
     const uint32_t turn = single && !has_both ? states_find(s, s->turn) : from;
@@ -111,19 +121,11 @@ static void copy_to_cache(cllm_sequence *s, uint32_t number, bool guessed) {
     if (place != KV_NONE) copy_slot(e, cached_slot(e, place), slot_floats(s, number));
 }
 
-/* Where a prompt that ends with this call is nearly read, or 0. What has drafts, or is a piece of a longer one, wants something else, and a
- * single token is one that was drawn. */
-static uint32_t near_end(const cllm_sequence *s) {
-    const bool ends = s->span->want == CLLM_WANT_LAST || s->span->want == CLLM_WANT_NEXT;
-    const uint32_t end = s->first + (uint32_t)s->span->count;
-    return ends && s->span->count > 1 && end > BEFORE_END ? end - BEFORE_END : 0;
-}
-
 uint32_t states_begin(cllm_sequence *s) {
     if (s->length == 0 && !s->states[0].held) /* before the first token all is zero */
         memset(states_give(s, 0), 0, s->engine->states.slot_floats * sizeof(float));
     const uint32_t newest = s->states[states_find(s, s->length)].length;
-    if (s->span->count > 1 || newest < s->length) s->turn = s->length;
+    if (s->span->count > 1 || newest < s->length) s->turn = near_end(s) > s->length ? near_end(s) : s->length;
     if (near_end(s) > 0 && near_end(s) <= s->length) { /* the call is of less */
         const uint32_t number = states_find(s, near_end(s));
         if (number < STATES_PER_SEQUENCE) copy_to_cache(s, number, false);
@@ -132,8 +134,7 @@ uint32_t states_begin(cllm_sequence *s) {
 }
 
 uint32_t states_next_kept(const cllm_sequence *s, uint32_t length) {
-    if (s->engine->cache.n_states == 0) return UINT32_MAX;
-    uint32_t next = KV_CHUNK;
+    uint32_t next = s->engine->cache.n_states > 0 ? KV_CHUNK : UINT32_MAX;
     while (next <= length) next *= 2;
     if (near_end(s) > length && near_end(s) < next) next = near_end(s);
     const bool is_worth_it = s->branch > s->first + BEFORE_END;

@@ -39,7 +39,7 @@ float *states_give(cllm_sequence *s, uint32_t length);
 void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length);
 void states_fetch(cllm_sequence *to, uint32_t length);
 
-/* During a call: the first length beyond `length` whose state goes to the prefix cache. */
+/* During a call: the first length beyond `length` whose state is to be kept, here or in the prefix cache. */
 uint32_t states_next_kept(const cllm_sequence *s, uint32_t length);
 
 /* After a pass, whose tokens the prefix cache knows: copy the state there if it is such a length. */
