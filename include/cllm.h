@@ -501,7 +501,9 @@ typedef struct cllm_engine_options {
     uint32_t device_index; /* which of the API's devices, from 0; OpenCL's are counted over all its platforms, GPUs
                               first; with "auto": of the first API that has a GPU of that number */
     uint64_t
-        cache_bytes; /* most bytes of keys and values that the prefix cache keeps beside those of sequences; 0: there is none */
+        cache_bytes; /* most bytes that the prefix cache keeps beside what sequences hold; 0: there is none. They are of keys and
+                             values, in pages; of a model with recurrent layers as much is for states, each of one size, whatever the
+                             length of its text. Less than a state and its pages take is no cache */
     cllm_pooling pooling; /* of CLLM_WANT_EMBEDDING */
     bool raw_embeddings;  /* do not scale embeddings to length 1 */
 } cllm_engine_options;
@@ -510,8 +512,8 @@ typedef struct cllm_engine_options {
  * model was read or repacked into memory. */
 typedef struct cllm_memory_plan {
     uint64_t weights;
-    uint64_t kv_cache;  /* pages of keys and values, those of the prefix cache among them */
-    uint64_t states;    /* of recurrent layers, a few of each sequence; 0: there are none */
+    uint64_t kv_cache; /* pages of keys and values, those of the prefix cache among them */
+    uint64_t states; /* of recurrent layers: three of each sequence, and those of the prefix cache; 0: there are none */
     uint64_t scratch;   /* the buffers of a forward pass: activations and logits */
     uint64_t available; /* what this process may still take, or 0 if unknown */
     uint32_t n_ctx;     /* the context planned for */
@@ -553,14 +555,15 @@ CLLM_API const char *cllm_engine_device_note(const cllm_engine *engine);
 CLLM_API void cllm_engine_set_progress(cllm_engine *engine, cllm_progress progress, void *user);
 
 typedef struct cllm_stats {
-    uint64_t tokens_evaluated; /* rows of all forward passes */
-    uint64_t cache_hits;       /* calls of cllm_sequence_reuse that found something in it */
-    uint64_t tokens_reused;    /* by them, in all */
-    uint64_t evictions;        /* pages that the prefix cache gave up */
-    uint32_t pages_held;       /* by sequences now; a page that several share counts once */
-    uint32_t pages_cached;     /* by the prefix cache alone, now */
-    uint64_t gpu_launches;     /* of a GPU's kernels; 0 on the CPU */
-    uint64_t gpu_bytes;        /* of weights, keys, values and activations that these read and wrote */
+    uint64_t
+        tokens_evaluated;   /* rows of all forward passes, also of tokens that recurrent layers had to read once more */
+    uint64_t cache_hits;    /* calls of cllm_sequence_reuse that found something in it */
+    uint64_t tokens_reused; /* by them, in all */
+    uint64_t evictions;     /* pages that the prefix cache gave up */
+    uint32_t pages_held;    /* by sequences now; a page that several share counts once */
+    uint32_t pages_cached;  /* by the prefix cache alone, now */
+    uint64_t gpu_launches;  /* of a GPU's kernels; 0 on the CPU */
+    uint64_t gpu_bytes;     /* of weights, keys, values and activations that these read and wrote */
 } cllm_stats;
 CLLM_API cllm_stats cllm_engine_stats(const cllm_engine *engine);
 
@@ -585,12 +588,13 @@ CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t 
 /* Forget all tokens from `length` on. Taking back up to n_batch tokens of the last cllm_eval always works if that returned OK, and so does
  * length 0.
  * Errors, with nothing changed: ARGUMENT if length is beyond the sequence's; UNSUPPORTED if the model has sliding windows that
- * have dropped what that length looks back at. */
+ * have dropped what that length looks back at, or recurrent layers of which no state is held that is as old. */
 CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
 
 /* Let a sequence begin with `tokens`, [count], as far as they are evaluated already: what it has of them stays, and all after that is forgotten;
  * or, where the prefix cache has more of them, it begins with that. Never with all of them: the last token is left to evaluate. count 0: the
- * sequence is empty then. All that an engine evaluates is in its cache at once, while its sequence lives and after.
+ * sequence is empty then. All that an engine evaluates is in its cache at once, while its sequence lives and after. With recurrent layers the
+ * sequence begins where a state is held, which may be a little before: a sequence has a few, and the cache has some of each prompt.
  * Returns the sequence's length then. */
 CLLM_API size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count);
 

@@ -272,6 +272,19 @@ published_turns() {
     check 'chat: a published model knows Paris, and ends its turn' is_text 'The capital of France is Paris.\n'
 }
 
+# Recurrent layers go back to a state: that before the last question, where the template changes the answer.
+state_turns() {
+    command -v python3 >/dev/null || { skip 'chat: turns of recurrent layers' 'python3 is missing'; return; }
+    for i in $(seq 8); do printf 'Tell me about number %d.\n/stats\n/tokens\n' "$i"; done >"$temporary/script"
+    printf '%s' '{% for m in messages %}{{ m.role }}:{{ m.content[3:] if m.role == "assistant" else m.content }}
+{% endfor %}{% if add_generation_prompt %}assistant:{% endif %}' >"$temporary/drops.jinja"
+    talk "$1" -t 0 -n 80 --ctx 2000 --chat-template "$temporary/drops.jinja"
+    count_turns >"$temporary/turns"
+    check 'chat: recurrent layers read the last question again where the template changes its answer, and not much before it' awk '
+        { if (NR > 2 && $2 - evaluated > 3 * ($1 - tokens)) bad = 1
+          evaluated = $2; tokens = $1 } END { exit bad || NR != 8 }' "$temporary/turns"
+}
+
 # ---------------------------------------------------------------------------------------------- a real terminal
 
 terminal() { tmux -L "cllm$$" -f /dev/null "$@"; }
@@ -344,4 +357,5 @@ terminals() {
 
 for name in pipes commands small_turns terminals; do group $name "$any"; done
 group published_turns "$published"
+group state_turns "$shared/families2/qwen35.gguf"
 finish

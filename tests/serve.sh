@@ -67,6 +67,18 @@ else
     skip 'vectors of an encoder' "$encoder is missing"
 fi
 
+# recurrent layers, beside attention and alone
+for name in qwen35 mamba2; do
+    recurrent=$shared/families2/$name.gguf
+    if [ -r "$recurrent" ]; then
+        serving "$recurrent" --chat-template chatml
+        adopt python3 tests/serve_states.py "$url" $name
+        serving_ends
+    else
+        skip "turns of $name" "$recurrent is missing"
+    fi
+done
+
 # a server of pulled models, beside a server that plays the Hub
 python3 tests/hub_server.py "$any" "$temporary/hub" >"$temporary/ports" &
 hub=$!

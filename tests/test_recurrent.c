@@ -6,6 +6,7 @@
 #include "support/solo.h"
 
 #include "cpu/kernels.h"
+#include "engine/drafts.h"
 #include "engine/engine.h"
 #include "gguf/metadata.h"
 
@@ -257,6 +258,236 @@ static void a_sequence_reuses_its_own_beginning(void **state) {
     with_models(reuse_it);
 }
 
+/* A prompt after 10 tokens, and an answer that comes token by token: the next prompt may leave the text a little before its end, or
+ * anywhere in the answer. */
+static void answer(bench *b) {
+    cllm_sequence *s = b->s->sequence;
+    int32_t other[N_TOKENS];
+    memcpy(other, b->tokens, sizeof other);
+    other[60] = 1 + other[60] % 499;
+    go_on(b, s, 10);
+    for (uint32_t end = 20; end <= 85; end++) go_on(b, s, end);
+    assert_in_range(cllm_sequence_reuse(s, b->tokens, 85), 84 - 32, 84);
+    go_on(b, s, 85);
+    assert_int_equal(cllm_sequence_reuse(s, other, N_TOKENS), 10);
+    for (uint32_t end = 20; end <= 45; end++) go_on(b, s, end);
+    assert_in_range(cllm_sequence_reuse(s, b->tokens, 40), 20 - BATCH, 20); /* soon after the prompt */
+    go_on(b, s, N_TOKENS);
+}
+
+static void a_prompt_may_leave_the_text_in_an_answer(void **state) {
+    (void)state;
+    with_models(answer);
+}
+
+/* ------------------------------------------------------------------------------------------------- the prefix cache */
+
+/* A model in an engine with a prefix cache. The texts are `tokens`, and others that leave it somewhere. */
+enum { LONG = 700, N_CACHED_CONTEXT = 800, BEFORE_END = 8 };
+
+typedef struct cached_bench {
+    const char *name;
+    cllm_model *model;
+    uint32_t n_vocab;
+    int32_t tokens[LONG];
+    cllm_engine *engine;
+    solo *alone; /* without a cache */
+} cached_bench;
+
+static bool open_cached(cached_bench *b, const char *name, uint64_t cache_bytes) {
+    char file[100];
+    cllm_error err;
+    snprintf(file, sizeof file, "families2/%s.gguf", name);
+    const char *path = shared_file(file);
+    if (!path) return false;
+    *b = (cached_bench){.name = name};
+    assert_ok(cllm_model_load(path, NULL, &b->model, &err), &err);
+    b->n_vocab = cllm_model_get_info(b->model)->n_vocab;
+    for (int32_t i = 0; i < LONG; i++) b->tokens[i] = 1 + i * 97 % 500;
+    cllm_engine_options options = {.n_ctx = N_CACHED_CONTEXT, .n_batch = 64, .n_threads = 1};
+    assert_ok(solo_create(b->model, &options, &b->alone, &err), &err);
+    options.n_sequences = 3;
+    options.n_positions = 3 * N_CACHED_CONTEXT;
+    options.cache_bytes = cache_bytes;
+    assert_ok(cllm_engine_create(b->model, &options, &b->engine, &err), &err);
+    return true;
+}
+
+static void close_cached(cached_bench *b) {
+    assert_int_equal(cllm_engine_stats(b->engine).pages_held, 0);
+    solo_destroy(b->alone);
+    cllm_engine_destroy(b->engine);
+    cllm_model_destroy(b->model);
+}
+
+/* The same tokens up to `same`, and others from there on. */
+static void leave_text(const cached_bench *b, uint32_t same, int32_t *tokens) {
+    for (uint32_t i = 0; i < LONG; i++) tokens[i] = i < same ? b->tokens[i] : 1 + (b->tokens[i] + 7) % 500;
+}
+
+static cllm_sequence *adopt(cached_bench *b, const int32_t *tokens, uint32_t count, uint32_t *n_adopted) {
+    cllm_sequence *s;
+    cllm_error err;
+    assert_ok(cllm_sequence_create(b->engine, &s, &err), &err);
+    *n_adopted = (uint32_t)cllm_sequence_reuse(s, tokens, count);
+    assert_int_equal(cllm_sequence_length(s), *n_adopted);
+    return s;
+}
+
+/* Read the rest of a text, and compare what comes after it with that of a sequence that reads it all. */
+static void read_on(cached_bench *b, cllm_sequence *s, const int32_t *tokens, uint32_t count) {
+    const uint32_t first = cllm_sequence_length(s);
+    cllm_span span = {.sequence = s, .tokens = tokens + first, .count = count - first, .want = CLLM_WANT_LAST};
+    const float *want;
+    cllm_error err;
+    assert_ok(cllm_eval(b->engine, &span, 1, &err), &err);
+    assert_ok(solo_truncate(b->alone, 0, &err), &err);
+    assert_ok(solo_eval(b->alone, tokens, count, &want, &err), &err);
+    if (memcmp(span.rows, want, b->n_vocab * sizeof *want) != 0)
+        fail_msg("%s: %u tokens of which %u were adopted have other bits", b->name, count, first);
+}
+
+/* A prompt, and some tokens that are drawn after it, one by one. */
+static void converse(cached_bench *b, const int32_t *tokens, uint32_t n_prompt, uint32_t end, uint32_t n_adopted) {
+    uint32_t n;
+    cllm_error err;
+    cllm_sequence *s = adopt(b, tokens, n_prompt, &n);
+    if (n != n_adopted) fail_msg("%s: of %u tokens %u were adopted, not %u", b->name, n_prompt, n, n_adopted);
+    read_on(b, s, tokens, n_prompt);
+    for (uint32_t i = n_prompt; i < end; i++) {
+        cllm_span span = {.sequence = s, .tokens = tokens + i, .count = 1, .want = CLLM_WANT_NEXT};
+        assert_ok(cllm_eval(b->engine, &span, 1, &err), &err);
+    }
+    cllm_sequence_destroy(s);
+}
+
+typedef void (*cached_check)(cached_bench *b);
+
+static void with_cached_models(uint64_t cache_bytes, cached_check run) {
+    cached_bench b;
+    size_t n = 0;
+    for (size_t i = 0; i < N_MODELS; i++) {
+        if (!open_cached(&b, models[i], cache_bytes)) continue;
+        run(&b);
+        close_cached(&b);
+        n++;
+    }
+    if (n == 0) skip();
+}
+
+/* Turns of a conversation, each in a sequence of its own. */
+static void go_on_after_others(cached_bench *b) {
+    int32_t other[LONG];
+    uint32_t n;
+    cllm_error err;
+    converse(b, b->tokens, 40, 60, 0);
+    converse(b, b->tokens, 90, 100, 60);             /* all that was read and drawn */
+    converse(b, b->tokens, 90, 90, 90 - BEFORE_END); /* the same again: its last token is left to evaluate */
+    converse(b, b->tokens, 95, 95, 90);
+    cllm_sequence *s = adopt(b, b->tokens, 97, &n), *fork; /* a fork of what was adopted */
+    assert_int_equal(n, 95);
+    assert_ok(cllm_sequence_fork(s, 95, &fork, &err), &err);
+    read_on(b, s, b->tokens, 97);
+    cllm_sequence_destroy(s);
+    read_on(b, fork, b->tokens, 98);
+    cllm_sequence_destroy(fork);
+    leave_text(b, 85, other); /* what follows the prompt is another answer */
+    converse(b, other, 120, 120, 90 - BEFORE_END);
+    leave_text(b, 50, other); /* within the first answer */
+    converse(b, other, 130, 130, 40 - BEFORE_END);
+    leave_text(b, 20, other); /* before any state; but now there is one, where the texts part */
+    converse(b, other, 110, 110, 0);
+    for (uint32_t i = 20; i < LONG; i++) other[i] = 1 + (b->tokens[i] + 11) % 500;
+    converse(b, other, 115, 115, 20);
+}
+
+static void another_sequence_adopts_a_state(void **state) {
+    (void)state;
+    with_cached_models(1 << 24, go_on_after_others);
+}
+
+/* Prompts that come in pieces, the last of which is short, and lengths that are kept as a guess: 256, 512 ... */
+static void adopt_pieces(cached_bench *b) {
+    int32_t other[LONG];
+    uint32_t n;
+    cllm_error err;
+    cllm_sequence *s = adopt(b, b->tokens, 600, &n);
+    for (uint32_t i = 0; i < 595; i += 35) {
+        cllm_span span = {.sequence = s, .tokens = b->tokens + i, .count = 35};
+        assert_ok(cllm_eval(b->engine, &span, 1, &err), &err);
+    }
+    read_on(b, s, b->tokens, 600);
+    leave_text(b, 598, other);
+    converse(b, other, 610, 610,
+             560); /* of the states that were held then, the last that is BEFORE_END before the end, or more */
+    leave_text(b, 520, other);
+    converse(b, other, 540, 540, 512);
+    leave_text(b, 511, other);
+    converse(b, other, 540, 540, 256);
+    cllm_sequence_destroy(s);
+}
+
+static void pieces_of_prompts_leave_states(void **state) {
+    (void)state;
+    with_cached_models(1 << 24, adopt_pieces);
+}
+
+/* Texts, forks and truncations over budgets that are too small for them: whatever is found has the bits of a text read anew. Returns how
+ * often some was. */
+static uint32_t crowd(cached_bench *b) {
+    uint64_t random = test_seed();
+    int32_t tokens[LONG];
+    uint32_t n, n_found = 0;
+    const int n_texts = test_sanitized() ? 10 : 40;
+    for (int i = 0; i < n_texts; i++) {
+        cllm_error err;
+        cllm_sequence *fork = NULL;
+        leave_text(b, (uint32_t)(random_u64(&random) % 6 * 40), tokens);
+        const uint32_t n_prompt = 1 + (uint32_t)(random_u64(&random) % 300);
+        cllm_sequence *s = adopt(b, tokens, n_prompt, &n);
+        n_found += n > 0;
+        if (n > 0 && random_u64(&random) % 2) assert_ok(cllm_sequence_fork(s, n, &fork, &err), &err);
+        read_on(b, s, tokens, n_prompt);
+        if (random_u64(&random) % 4 == 0) assert_ok(cllm_sequence_truncate(s, n_prompt - 1, &err), &err);
+        cllm_sequence_destroy(s);
+        if (fork) read_on(b, fork, tokens, n + 1);
+        cllm_sequence_destroy(fork);
+        const prefix_cache *cache = &b->engine->cache;
+        assert_in_range(cllm_engine_stats(b->engine).pages_cached, 0, cache->n_most);
+        for (uint32_t k = 0; k < cache->n_states; k++) /* no state outlives its page */
+            if (cache->states[k].n_tokens > 0)
+                assert_true(cache->known[cache->states[k].page].known &&
+                            cache->known[cache->states[k].page].n_tokens >= cache->states[k].n_tokens);
+    }
+    return n_found;
+}
+
+static void small_budgets_are_kept(void **state) {
+    (void)state;
+    uint32_t n_models = 0, n_found = 0;
+    for (size_t i = 0; i < N_MODELS; i++) {
+        cached_bench b;
+        if (!open_cached(&b, models[i], 0)) continue;
+        const uint64_t slot = state_slot_bytes(&b.model->config);
+        const uint64_t page = kv_store_page_bytes(&b.model->config, CLLM_KV_F16, b.model->config.n_layers, KV_FULL);
+        const uint64_t share = 2 * slot + page + 1024; /* of a state, and of as many bytes of pages as it has, or one */
+        const uint64_t budgets[] = {1, slot, share, 2 * share, 8 * share};
+        close_cached(&b);
+        for (size_t k = 0; k < sizeof budgets / sizeof *budgets; k++) {
+            assert_true(open_cached(&b, models[i], budgets[k]));
+            const uint64_t pages = page > 0 ? b.engine->cache.n_most * page : 0;
+            assert_true(b.engine->cache.n_states * slot + pages <= budgets[k]);
+            assert_int_equal(b.engine->cache.n_states > 0, k >= 2);
+            assert_int_equal(b.engine->cache.n_most > 0, k >= 2);
+            n_found += crowd(&b);
+            close_cached(&b);
+        }
+        n_models++;
+    }
+    if (n_models == 0) skip();
+    assert_true(n_found > 0);
+}
+
 /* ------------------------------------------------------------------------------------------------- drafts */
 
 enum { N_DRAWN = 60 };
@@ -324,6 +555,27 @@ static void drafts_leave_the_text_as_it_is(void **state) {
     with_models(guess);
 }
 
+/* A small model that is never right: of each guess all is taken back but what the text has, and little of that is read again. */
+static void refuse_all(bench *b) {
+    enum { DEPTH = 12, FIRST = 20 };
+    drafter d = {.sequence = b->s->sequence, .most = DEPTH, .depth = DEPTH};
+    int32_t drafts[DEPTH];
+    for (uint32_t count = FIRST, n_new; count < N_TOKENS; count += n_new) {
+        const uint64_t before = cllm_engine_stats(b->s->engine).tokens_evaluated;
+        n_new = 1 + count % 3; /* tokens of the text that are new to it */
+        d.depth = DEPTH;
+        assert_int_equal(drafter_guess(&d, b->tokens, count, DEPTH, drafts), DEPTH);
+        const uint64_t n = cllm_engine_stats(b->s->engine).tokens_evaluated - before;
+        if (count > FIRST && n > DEPTH + 2 * 3 + BEFORE_END)
+            fail_msg("%s: for %u guesses after %u tokens %u were evaluated", b->name, DEPTH, count, (unsigned)n);
+    }
+}
+
+static void refused_guesses_do_not_read_the_text_again(void **state) {
+    (void)state;
+    with_models(refuse_all);
+}
+
 /* ------------------------------------------------------------------------------------------------- cancelling */
 
 static bool stop_at(void *user, uint64_t done, uint64_t total) {
@@ -347,6 +599,11 @@ static void a_call_that_was_cancelled_leaves_the_state_of_its_last_batch(void **
             assert_int_equal(cllm_eval(b.s->engine, &span, 1, &err), CLLM_ERR_CANCELLED);
             most = UINT64_MAX;
             assert_true(cllm_sequence_length(s) < 40);
+            go_on(&b, s, cllm_sequence_length(s) + 3);
+            span = (cllm_span){.sequence = s, .tokens = b.tokens + cllm_sequence_length(s), .count = 1};
+            most = 1;
+            assert_int_equal(cllm_eval(b.s->engine, &span, 1, &err), CLLM_ERR_CANCELLED);
+            most = UINT64_MAX;
             go_on(&b, s, cllm_sequence_length(s) + 3);
             assert_ok(cllm_sequence_truncate(s, 0, &err), &err);
             go_on(&b, s, 10);
@@ -500,7 +757,12 @@ int main(void) {
         cmocka_unit_test(a_fork_has_its_own_state),
         cmocka_unit_test(a_saved_sequence_has_its_state),
         cmocka_unit_test(a_sequence_reuses_its_own_beginning),
+        cmocka_unit_test(a_prompt_may_leave_the_text_in_an_answer),
+        cmocka_unit_test(another_sequence_adopts_a_state),
+        cmocka_unit_test(pieces_of_prompts_leave_states),
+        cmocka_unit_test(small_budgets_are_kept),
         cmocka_unit_test(drafts_leave_the_text_as_it_is),
+        cmocka_unit_test(refused_guesses_do_not_read_the_text_again),
         cmocka_unit_test(a_call_that_was_cancelled_leaves_the_state_of_its_last_batch),
         cmocka_unit_test(older_forms_have_the_same_bits),
         cmocka_unit_test(states_are_planned),

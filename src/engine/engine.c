@@ -14,7 +14,7 @@ static cllm_status create_pages(cllm_engine *e, const kv_size *size, const engin
     if (status != CLLM_OK || e->n_cpu_layers == 0) return status;
     status = kv_store_create(config, settings->kv_type, e->n_cpu_layers, size, &e->arena, &e->store, err);
     if (status != CLLM_OK) return status;
-    status = state_store_create(config, size->n_sequences, &e->arena, &e->states, err);
+    status = state_store_create(config, size, &e->arena, &e->states, err);
     if (status != CLLM_OK) return status;
     return forward_cpu_create(config, &e->model->weights, settings->kernels, e->pool, &e->store, &e->states,
                               size->n_ctx, size->n_batch, &e->arena, &e->forward, err);

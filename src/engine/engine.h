@@ -110,8 +110,13 @@ struct cllm_sequence {
     kv_table table;
     int32_t *tokens; /* [n_ctx]; the first `length` are evaluated */
     uint32_t length;
-    uint32_t reached;                       /* by the last evaluation, also one that failed */
-    held_state states[STATES_PER_SEQUENCE]; /* of a model with recurrent layers */
+    uint32_t reached; /* by the last evaluation, also one that failed */
+
+    /* of a model with recurrent layers */
+    held_state states[STATES_PER_SEQUENCE];
+    uint32_t branch; /* where its text left another's that the prefix cache holds; 0: nowhere */
+    uint32_t
+        turn; /* near the end of the last prompt; else length before the last call of more than one token, or that replayed some */
 
     /* during a call of cllm_eval */
     const cllm_span *span; /* NULL: it has none */
@@ -139,7 +144,7 @@ struct cllm_engine {
     uint32_t n_rows;           /* and of its batch */
     size_t n_failed;           /* spans of it whose logits were not finite */
     size_t n_encoded;          /* spans of it that an encoder has taken, the first */
-    uint64_t n_evaluated;      /* tokens, in all */
+    uint64_t n_evaluated;      /* rows of all batches, those that were replayed among them */
 
     thread_pool *pool;
     kv_pages pages;

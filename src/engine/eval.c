@@ -243,6 +243,13 @@ static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm
     return finish_embedding(e, s->out, s->out, err);
 }
 
+/* Do the logits of span `end` of the batch go right after those of the spans from `first` on, n_rows in all? Not where one between them was done in
+ * an earlier batch, or goes on in a later one. */
+static bool follows(const cllm_engine *e, uint32_t first, uint32_t end, uint32_t n_rows) {
+    return e->span_of[end]->sequence->out ==
+           e->span_of[first]->sequence->out + (size_t)n_rows * e->model->config.n_vocab;
+}
+
 /* What is wanted of the batch's spans. */
 static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
     cllm_status status = CLLM_OK;
@@ -250,7 +257,8 @@ static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err
         const kept_kind kind = kind_of(e, e->span_of[i]);
         end = i + 1;
         n_rows = e->spans[i].n_kept;
-        while (kind != KEPT_EMBEDDING && end < n_spans && kind_of(e, e->span_of[end]) == kind)
+        while (kind != KEPT_EMBEDDING && end < n_spans && kind_of(e, e->span_of[end]) == kind &&
+               (kind != KEPT_LOGITS || follows(e, i, end, n_rows)))
             n_rows += e->spans[end++].n_kept;
         if (n_rows == 0) continue;
         if (kind == KEPT_LOGITS)
@@ -302,6 +310,14 @@ static uint32_t fill_encoder_batch(cllm_engine *e, cllm_span *spans, size_t n_sp
     return n;
 }
 
+/* Rows of a span that the batch takes at most. */
+static uint32_t room_for(const cllm_engine *e, const cllm_sequence *s) {
+    const uint32_t room = e->n_batch - e->n_rows;
+    if (!has_states(e)) return room;
+    const uint32_t kept = states_next_kept(s, s->length) - s->next;
+    return kept < room ? kept : room;
+}
+
 /* Take the next rows of the spans, in their order. Returns the number of spans that have some. */
 static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     uint32_t n = 0;
@@ -309,7 +325,7 @@ static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     e->n_rows = 0;
     for (size_t i = 0; i < n_spans && e->n_rows < e->n_batch; i++) {
         cllm_sequence *s = spans[i].sequence;
-        const uint32_t left = s->first + (uint32_t)spans[i].count - s->next, room = e->n_batch - e->n_rows;
+        const uint32_t left = s->first + (uint32_t)spans[i].count - s->next, room = room_for(e, s);
         const uint32_t n_rows = left < room ? left : room, behind = s->length - s->next;
         const uint32_t n_replayed = behind < n_rows ? behind : n_rows, n_new = n_rows - n_replayed;
         if (n_rows == 0) continue;
@@ -397,7 +413,7 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
             sequence_cut(s, s->length);
             continue;
         }
-        e->n_evaluated += n_new;
+        e->n_evaluated += e->spans[i].n_rows;
         if (is_encoder(e)) {
             sequence_cut(s, 0);
             continue;
@@ -406,6 +422,7 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
         prefix_cache_learn(&e->cache, &s->table, s->tokens, s->length, s->length + n_new);
         s->length += n_new;
         s->next += e->spans[i].n_rows;
+        if (has_states(e)) states_keep(s);
     }
     return status == CLLM_OK ? make_output(e, n_spans, err) : status;
 }

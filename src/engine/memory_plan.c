@@ -59,14 +59,21 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
     return CLLM_OK;
 }
 
-/* Pages that fit into the prefix cache's budget; both parts of a page count. Without the state that belongs to them they are of no use. */
-static uint32_t cached_pages(const model_config *config, const engine_settings *s) {
-    uint64_t bytes = 0;
-    if (state_slot_bytes(config) > 0) return 0;
+/* What fits into the prefix cache's budget; both parts of a page count. Where the model has states, pages are of no use without one: as many
+ * go with each as take no more bytes than it, but no more than a context has. */
+static void plan_cache(const model_config *config, const engine_settings *s, kv_size *size) {
+    const uint64_t of_state = state_slot_bytes(config);
+    uint64_t of_page = 0, bytes;
     for (uint32_t pool = 0; pool < KV_POOLS; pool++)
-        if (!checked_add(bytes, kv_store_page_bytes(config, s->kv_type, config->n_layers, pool), &bytes)) return 0;
-    const uint64_t n = bytes > 0 ? s->cache_bytes / bytes : 0;
-    return n < INT32_MAX ? (uint32_t)n : INT32_MAX;
+        if (!checked_add(of_page, kv_store_page_bytes(config, s->kv_type, config->n_layers, pool), &of_page)) return;
+    if (of_page == 0) of_page = KV_CHUNK * sizeof(int32_t); /* its tokens are known all the same */
+    uint64_t n = of_state / of_page;                        /* pages of a share */
+    if (n > kv_chunks(size->n_ctx)) n = kv_chunks(size->n_ctx);
+    if (n == 0) n = 1;
+    if (!checked_mul(n, of_page, &bytes) || !checked_add(bytes, of_state, &bytes)) return;
+    const uint64_t most = INT32_MAX / n, n_shares = s->cache_bytes / bytes < most ? s->cache_bytes / bytes : most;
+    size->n_cached = (uint32_t)(n_shares * n);
+    size->n_states = of_state > 0 ? (uint32_t)n_shares : 0;
 }
 
 /* An encoder needs pages only while it is at work: for the longest text, or for some short ones that share a batch. */
@@ -85,7 +92,7 @@ kv_size settings_kv_size(const model_config *config, const engine_settings *s, u
     if (config->traits && config->traits->bidirectional)
         size.n_positions = encoder_positions(s, n_ctx, size.n_batch);
     else
-        size.n_cached = cached_pages(config, s);
+        plan_cache(config, s, &size);
     return size;
 }
 
@@ -101,7 +108,7 @@ static uint64_t plan_context(const model_config *config, const engine_settings *
     const kv_size size = settings_kv_size(config, s, n_ctx);
     plan->n_ctx = n_ctx;
     plan->kv_cache = kv_store_bytes(config, s->kv_type, n_layers, &size);
-    plan->states = state_store_bytes(config, s->n_sequences);
+    plan->states = state_store_bytes(config, &size);
     plan->scratch = n_layers > 0 ? forward_cpu_scratch_bytes(config, s->kernels, n_ctx, size.n_batch, s->n_threads) : 0;
     add(&plan->scratch, 1, s->n_gpu_layers > 0 ? forward_gpu_host_bytes(config, &size) : 0);
     add(&plan->scratch, 1, kv_pages_bytes(config, &size));

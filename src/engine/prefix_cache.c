@@ -21,12 +21,13 @@ uint64_t prefix_cache_bytes(const model_config *config, const kv_size *size) {
     const uint64_t of_page = sizeof(known_page) + KV_CHUNK * sizeof(int32_t) + 2 * sizeof(uint32_t);
     uint64_t bytes;
     if (n_pages == UINT64_MAX || !checked_mul(n_pages, of_page, &bytes)) return UINT64_MAX;
-    return bytes + kv_chunks(size->n_ctx) * (sizeof(uint32_t) + sizeof(prefix_end));
+    return bytes + kv_chunks(size->n_ctx) * (sizeof(uint32_t) + sizeof(prefix_end)) +
+           size->n_states * sizeof(cached_state);
 }
 
 cllm_status prefix_cache_create(const kv_size *size, kv_pages *pages, arena *a, prefix_cache *out, cllm_error *err) {
     const uint32_t n_pages = pages->pools[KV_FULL].n_pages;
-    *out = (prefix_cache){.pages = pages, .n_most = size->n_cached};
+    *out = (prefix_cache){.pages = pages, .n_most = size->n_cached, .n_states = size->n_states};
     if (out->n_most == 0) return CLLM_OK;
     out->n_buckets = count_buckets(n_pages);
     out->known = arena_alloc(a, n_pages, sizeof *out->known);
@@ -34,7 +35,8 @@ cllm_status prefix_cache_create(const kv_size *size, kv_pages *pages, arena *a, 
     out->buckets = arena_alloc(a, out->n_buckets, sizeof *out->buckets);
     out->found = arena_alloc(a, pages->n_chunks, sizeof *out->found);
     out->ends = arena_alloc(a, pages->n_chunks, sizeof *out->ends);
-    if (!out->known || !out->tokens || !out->buckets || !out->found || !out->ends)
+    out->states = arena_alloc(a, out->n_states, sizeof *out->states);
+    if (!out->known || !out->tokens || !out->buckets || !out->found || !out->ends || !out->states)
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a prefix cache of %u pages; use a smaller one", n_pages);
     memset(out->buckets, 0xFF, out->n_buckets * sizeof *out->buckets);
     return CLLM_OK;
@@ -53,7 +55,21 @@ static uint64_t hash_on(uint64_t before, const int32_t *tokens) {
 
 /* ------------------------------------------------------------------------------------------------- evicting */
 
+/* Those of a page that are of more than its first n_tokens. */
+static void drop_states(prefix_cache *cache, uint32_t page, uint32_t n_tokens) {
+    for (uint32_t *at = &cache->known[page].states; *at != KV_NONE;) {
+        cached_state *state = &cache->states[*at];
+        if (state->n_tokens > n_tokens) {
+            *at = state->next;
+            state->n_tokens = 0;
+        } else {
+            at = &state->next;
+        }
+    }
+}
+
 static void unlist(prefix_cache *cache, uint32_t page) {
+    drop_states(cache, page, 0);
     uint32_t *at = bucket_of(cache, cache->known[page].before);
     while (*at != page) at = &cache->known[*at].next;
     *at = cache->known[page].next;
@@ -98,12 +114,14 @@ void prefix_cache_make_room(prefix_cache *cache, uint32_t n_pages) {
 void prefix_cache_forget(prefix_cache *cache, const kv_table *table, uint32_t length) {
     if (cache->n_most == 0 || length % KV_CHUNK == 0) return;
     known_page *last = &cache->known[table->of[KV_FULL].pages[length / KV_CHUNK]];
-    if (last->known && last->n_tokens > length % KV_CHUNK) last->n_tokens = length % KV_CHUNK;
+    if (!last->known) return;
+    if (last->n_tokens > length % KV_CHUNK) last->n_tokens = length % KV_CHUNK;
+    drop_states(cache, table->of[KV_FULL].pages[length / KV_CHUNK], length % KV_CHUNK);
 }
 
 static void list(prefix_cache *cache, uint32_t page, uint32_t previous) {
     known_page *p = &cache->known[page];
-    *p = (known_page){.known = true, .previous = previous, .before = FIRST_HASH};
+    *p = (known_page){.known = true, .previous = previous, .states = KV_NONE, .before = FIRST_HASH};
     if (previous != KV_NONE) {
         p->before = hash_on(cache->known[previous].before, tokens_of(cache, previous));
         cache->pages->pages[previous].n_followers++;
@@ -116,7 +134,7 @@ static void list(prefix_cache *cache, uint32_t page, uint32_t previous) {
 
 void prefix_cache_learn(prefix_cache *cache, const kv_table *table, const int32_t *tokens, uint32_t first,
                         uint32_t end) {
-    if (cache->n_most == 0) return;
+    if (cache->n_most == 0 || first == end) return;
     cache->clock++;
     for (uint32_t chunk = first / KV_CHUNK; chunk < kv_chunks(end); chunk++) {
         const uint32_t page = table->of[KV_FULL].pages[chunk], begin = chunk * KV_CHUNK;
@@ -141,6 +159,24 @@ static bool is_seen(const prefix_cache *cache, uint32_t page) {
     return cache->pages->pools[KV_WINDOWED].n_pages == 0 || cache->pages->pages[page].windowed != KV_NONE;
 }
 
+/* The longest state of a page that is of its first n_tokens or fewer, or KV_NONE. */
+static uint32_t find_state(const prefix_cache *cache, uint32_t page, uint32_t n_tokens) {
+    uint32_t best = KV_NONE;
+    for (uint32_t i = cache->known[page].states; i != KV_NONE; i = cache->states[i].next)
+        if (cache->states[i].n_tokens <= n_tokens &&
+            (best == KV_NONE || cache->states[i].n_tokens > cache->states[best].n_tokens))
+            best = i;
+    return best;
+}
+
+/* After how many of a page's first n_tokens may a prefix end? 0: after none. */
+static uint32_t find_end(const prefix_cache *cache, uint32_t page, uint32_t n_tokens) {
+    if (!is_seen(cache, page)) return 0;
+    if (cache->n_states == 0) return n_tokens;
+    const uint32_t state = find_state(cache, page, n_tokens);
+    return state != KV_NONE ? cache->states[state].n_tokens : 0;
+}
+
 /* Do `page` and all pages before it hold the first n_chunks * KV_CHUNK tokens? Those in cache->found do. */
 static bool holds(const prefix_cache *cache, uint32_t page, const int32_t *tokens, uint32_t n_chunks) {
     for (; n_chunks > 0; page = cache->known[page].previous) {
@@ -153,8 +189,8 @@ static bool holds(const prefix_cache *cache, uint32_t page, const int32_t *token
     return page == KV_NONE;
 }
 
-/* Of the pages that come after the first `chunk` ones, that with the longest match. n_same: out, 0 if there is none. end: out, the same of
- * those whose windowed part is still there. */
+/* Of the pages that come after the first `chunk` ones, that with the longest match. n_same: out, 0 if there is none. end: out, where
+ * a prefix may end that is longest. */
 static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const int32_t *tokens, uint32_t chunk,
                               uint32_t count, uint32_t *n_same, prefix_end *end) {
     uint32_t best = KV_NONE;
@@ -165,10 +201,11 @@ static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const 
         const uint32_t left = count - chunk * KV_CHUNK, most = p->n_tokens < left ? p->n_tokens : left;
         uint32_t n = 0;
         while (n < most && tokens_of(cache, page)[n] == tokens[(size_t)chunk * KV_CHUNK + n]) n++;
-        const bool is_end = n > end->n_same && is_seen(cache, page);
+        const uint32_t n_end = find_end(cache, page, n);
+        const bool is_end = n_end > end->n_same;
         if (n <= *n_same && !is_end) continue;
         if (p->before != before || !holds(cache, p->previous, tokens, chunk)) continue;
-        if (is_end) *end = (prefix_end){page, n};
+        if (is_end) *end = (prefix_end){page, n_end};
         if (n <= *n_same) continue;
         best = page;
         *n_same = n;
@@ -189,6 +226,8 @@ static bool has_windows(const prefix_cache *cache, uint32_t page, uint32_t lengt
 }
 
 uint32_t prefix_cache_find(prefix_cache *cache, const int32_t *tokens, uint32_t count) {
+    cache->n_matched = 0;
+    cache->state = KV_NONE;
     if (cache->n_most == 0) return 0;
     uint64_t before = FIRST_HASH;
     uint32_t n_chunks = 0, n_same = KV_CHUNK, length = 0;
@@ -197,11 +236,13 @@ uint32_t prefix_cache_find(prefix_cache *cache, const int32_t *tokens, uint32_t 
         cache->found[i] = KV_NONE;
         cache->found[i] = longest_match(cache, before, tokens, i, count, &n_same, &cache->ends[i]);
         if (n_same == KV_CHUNK) before = hash_on(before, tokens + (size_t)i * KV_CHUNK);
+        cache->n_matched += n_same;
     }
     while (n_chunks > 0 && length == 0) {
         const prefix_end end = cache->ends[--n_chunks];
         if (end.n_same > 0 && has_windows(cache, end.page, n_chunks * KV_CHUNK + end.n_same))
             length = n_chunks * KV_CHUNK + end.n_same;
+        if (length > 0 && cache->n_states > 0) cache->state = find_state(cache, end.page, end.n_same);
     }
     return length;
 }
@@ -211,7 +252,40 @@ uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t
     if (length == 0) return 0;
     kv_table_adopt(table, cache->pages, cache->found, length);
     prefix_cache_touch(cache, table);
+    if (cache->state != KV_NONE) cache->states[cache->state].last_used = cache->clock;
     cache->n_hits++;
     cache->n_reused += length;
     return length;
+}
+
+/* A place that is free, else that of the least recently used. */
+static uint32_t take_state(prefix_cache *cache) {
+    uint32_t best = 0;
+    for (uint32_t i = 1; i < cache->n_states && cache->states[best].n_tokens > 0; i++)
+        if (cache->states[i].n_tokens == 0 || cache->states[i].last_used < cache->states[best].last_used) best = i;
+    return best;
+}
+
+uint32_t prefix_cache_add_state(prefix_cache *cache, const kv_table *table, const int32_t *tokens, uint32_t length,
+                                bool guessed) {
+    if (cache->n_states == 0 || length == 0) return KV_NONE;
+    cache->clock++;
+    if (prefix_cache_find(cache, tokens, length) == length) {
+        if (!guessed) cache->states[cache->state].last_used = cache->clock;
+        return KV_NONE;
+    }
+    const uint32_t page = table->of[KV_FULL].pages[(length - 1) / KV_CHUNK], n_tokens = (length - 1) % KV_CHUNK + 1;
+    if (!cache->known[page].known || cache->known[page].n_tokens < n_tokens) return KV_NONE; /* a copy, never written */
+    const uint32_t place = take_state(cache);
+    cached_state *state = &cache->states[place];
+    if (state->n_tokens > 0) {
+        if (guessed && state->last_used > 0) return KV_NONE;
+        uint32_t *at = &cache->known[state->page].states;
+        while (*at != place) at = &cache->states[*at].next;
+        *at = state->next;
+    }
+    *state = (cached_state){
+        .page = page, .n_tokens = n_tokens, .next = cache->known[page].states, .last_used = guessed ? 0 : cache->clock};
+    cache->known[page].states = place;
+    return place;
 }

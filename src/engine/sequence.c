@@ -11,12 +11,13 @@ cllm_status cllm_sequence_create(cllm_engine *engine, cllm_sequence **out, cllm_
         if (!engine->sequences[i].in_use) *out = &engine->sequences[i];
     if (!*out) return error_set(err, CLLM_ERR_MEMORY, "all %u sequences of the engine are in use", engine->n_sequences);
     (*out)->in_use = true;
-    (*out)->length = (*out)->reached = 0;
+    (*out)->length = (*out)->reached = (*out)->branch = (*out)->turn = 0;
     return CLLM_OK;
 }
 
 void sequence_cut(cllm_sequence *s, uint32_t length) {
     cllm_engine *e = s->engine;
+    if (has_states(e) && length == 0) states_let_go(s);
     s->length = length;
     states_cut(s, length);
     if (s->table.of[KV_FULL].end <= kv_chunks(length)) return;
@@ -74,7 +75,7 @@ cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t length, c
     kv_table_adopt(&(*out)->table, &e->pages, sequence->table.of[KV_FULL].pages, length);
     memcpy((*out)->tokens, sequence->tokens, length * sizeof *sequence->tokens);
     (*out)->length = (*out)->reached = length;
-    if (has_states(e) && length > 0) states_copy(*out, sequence, states_find(sequence, length));
+    if (has_states(e) && length > 0) states_copy(*out, sequence, length);
     return CLLM_OK;
 }
 
@@ -83,15 +84,17 @@ size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_
     const uint32_t n = count > 0 ? (uint32_t)(count - 1 < e->plan.n_ctx ? count - 1 : e->plan.n_ctx) : 0;
     uint32_t length = 0;
     while (length < n && length < sequence->length && sequence->tokens[length] == tokens[length]) length++;
-    if (!kv_table_reaches(&sequence->table, &e->pages, length)) length = 0;
     if (has_states(e) && length > 0) { /* as far as nothing need be replayed */
         const uint32_t number = states_find(sequence, length);
         length = number < STATES_PER_SEQUENCE ? sequence->states[number].length : 0;
     }
+    if (!kv_table_reaches(&sequence->table, &e->pages, length)) length = 0;
     const bool is_own = n == 0 || length >= prefix_cache_find(&e->cache, tokens, n);
+    sequence->branch = n > 0 ? e->cache.n_matched : 0;
     sequence_cut(sequence, is_own ? length : 0);
     if (is_own) return length;
     length = prefix_cache_reuse(&e->cache, tokens, n, &sequence->table);
+    states_fetch(sequence, length);
     memcpy(sequence->tokens, tokens, length * sizeof *tokens);
     sequence->length = sequence->reached = length;
     return length;

@@ -3,10 +3,17 @@
 
 #include <string.h>
 
-enum { DECODED_APART = 16 /* tokens: as many are replayed at most after one was taken back */ };
+enum {
+    BEFORE_END = 8, /* tokens of a prompt: what a template writes before an answer */
+    FEW = 32,       /* tokens that are soon replayed */
+};
 
 static uint32_t slot_of(const cllm_sequence *s, uint32_t number) {
     return (uint32_t)(s - s->engine->sequences) * STATES_PER_SEQUENCE + number;
+}
+
+static float *slot_floats(const cllm_sequence *s, uint32_t number) {
+    return state_slot(&s->engine->states, slot_of(s, number));
 }
 
 static uint32_t number_of(const cllm_sequence *s, uint32_t slot) { return slot - slot_of(s, 0); }
@@ -37,24 +44,31 @@ static uint32_t take(cllm_sequence *s, uint32_t used, uint32_t used_too) {
     return best;
 }
 
-uint32_t states_begin(cllm_sequence *s) {
-    const state_store *store = &s->engine->states;
-    if (s->length == 0 && !s->states[0].held) { /* before the first token all is zero */
-        memset(states_give(s, 0), 0, store->slot_floats * sizeof(float));
-    }
-    return s->states[states_find(s, s->length)].length;
+/* Where a prompt that ends with this call is nearly read, or 0. What has drafts, or is a piece of a longer one, wants something else, and a
+ * single token is one that was drawn. */
+static uint32_t near_end(const cllm_sequence *s) {
+    const bool ends = s->span->want == CLLM_WANT_LAST || s->span->want == CLLM_WANT_NEXT;
+    const uint32_t end = s->first + (uint32_t)s->span->count;
+    return ends && s->span->count > 1 && end > BEFORE_END ? end - BEFORE_END : 0;
 }
 
-/* A call of several tokens may be taken back to its beginning, and a long one by as many tokens as a batch has: from there on a state
- * stays. Otherwise a pass overwrites it, which is less to read and write, and one before it is still there if the pass fails. */
+/* A call may be taken back to its beginning, and a long one by as many tokens as a batch has: from there on a state stays. Otherwise
+ * a pass overwrites it, and one before it is still there if the pass fails.
+ *
+ * While tokens come one by one, only one in FEW stays, and is near enough. So the state after the prompt stays for a while, which a
+ * small model's guesses are taken back to, and that near its end for long: the next prompt may leave the text there, without what was
+ * reasoned. */
 void states_plan(cllm_sequence *s, forward_span *span) {
-    const bool decodes = s->span->count == 1;
+    const bool single = s->span->count == 1;
     const uint32_t from = states_find(s, s->next);
     const uint32_t before = s->next > 0 ? states_find(s, s->next - 1) : STATES_PER_SEQUENCE;
-    const bool stays = (s->next == s->first && !decodes) || before == STATES_PER_SEQUENCE ||
-                       s->next - s->states[before].length >= (decodes ? DECODED_APART : s->engine->n_batch);
+    const bool is_near_end =
+        s->next == near_end(s) && before < STATES_PER_SEQUENCE && s->states[before].length <= s->first;
+    const bool stays = before == STATES_PER_SEQUENCE || (s->next == s->first && !single) || is_near_end ||
+                       s->next - s->states[before].length >= (single ? FEW : s->engine->n_batch);
     const bool has_both = span->n_replayed > 0 && span->n_replayed < span->n_rows;
-    const uint32_t to = has_both || stays ? take(s, from, from) : from;
+    const uint32_t turn = single && !has_both ? states_find(s, s->turn) : from;
+    const uint32_t to = has_both || stays ? take(s, from, turn) : from;
     span->state_from = slot_of(s, from);
     span->state_to = slot_of(s, to);
     span->state_middle = has_both ? slot_of(s, take(s, from, to)) : span->state_to;
@@ -73,17 +87,66 @@ void states_cut(cllm_sequence *s, uint32_t length) {
         s->states[i].held = s->states[i].held && s->states[i].length <= length && length > 0;
 }
 
-float *states_newest(const cllm_sequence *s) {
-    return state_slot(&s->engine->states, slot_of(s, states_find(s, s->length)));
-}
+float *states_newest(const cllm_sequence *s) { return slot_floats(s, states_find(s, s->length)); }
 
 float *states_give(cllm_sequence *s, uint32_t length) {
     hold(s, 0, length);
-    return state_slot(&s->engine->states, slot_of(s, 0));
+    return slot_floats(s, 0);
 }
 
-void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t number) {
-    const state_store *store = &from->engine->states;
-    memcpy(states_give(to, from->states[number].length), state_slot(store, slot_of(from, number)),
-           store->slot_floats * sizeof(float));
+/* ------------------------------------------------------------------------------------------------- the prefix cache's */
+
+static void copy_slot(const cllm_engine *e, float *to, const float *from) {
+    memcpy(to, from, e->states.slot_floats * sizeof(float));
+}
+
+static float *cached_slot(const cllm_engine *e, uint32_t place) {
+    return state_slot(&e->states, e->n_sequences * STATES_PER_SEQUENCE + place);
+}
+
+void states_fetch(cllm_sequence *to, uint32_t length) {
+    const cllm_engine *e = to->engine;
+    if (e->cache.state != KV_NONE) copy_slot(e, states_give(to, length), cached_slot(e, e->cache.state));
+}
+
+void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length) {
+    const uint32_t number = states_find(from, length);
+    copy_slot(to->engine, states_give(to, from->states[number].length), slot_floats(from, number));
+}
+
+/* guessed: nobody is known to want it. */
+static void copy_to_cache(cllm_sequence *s, uint32_t number, bool guessed) {
+    cllm_engine *e = s->engine;
+    const uint32_t place = prefix_cache_add_state(&e->cache, &s->table, s->tokens, s->states[number].length, guessed);
+    if (place != KV_NONE) copy_slot(e, cached_slot(e, place), slot_floats(s, number));
+}
+
+uint32_t states_begin(cllm_sequence *s) {
+    if (s->length == 0 && !s->states[0].held) /* before the first token all is zero */
+        memset(states_give(s, 0), 0, s->engine->states.slot_floats * sizeof(float));
+    const uint32_t newest = s->states[states_find(s, s->length)].length;
+    if (s->span->count > 1 || newest < s->length) s->turn = near_end(s) > s->length ? near_end(s) : s->length;
+    if (near_end(s) > 0 && near_end(s) <= s->length) { /* the call is of less */
+        const uint32_t number = states_find(s, near_end(s));
+        if (number < STATES_PER_SEQUENCE) copy_to_cache(s, number, false);
+    }
+    return newest;
+}
+
+uint32_t states_next_kept(const cllm_sequence *s, uint32_t length) {
+    uint32_t next = s->engine->cache.n_states > 0 ? KV_CHUNK : UINT32_MAX;
+    while (next <= length) next *= 2;
+    if (near_end(s) > length && near_end(s) < next) next = near_end(s);
+    const bool is_worth_it = s->branch > s->first + BEFORE_END;
+    return is_worth_it && s->branch > length && s->branch < next ? s->branch : next;
+}
+
+void states_keep(cllm_sequence *s) {
+    const uint32_t length = s->length;
+    if (s->next < length || states_next_kept(s, length - 1) != length) return;
+    copy_to_cache(s, states_find(s, length), length != near_end(s) && length != s->branch);
+}
+
+void states_let_go(cllm_sequence *s) {
+    if (s->length > 0) copy_to_cache(s, states_find(s, s->length), false);
 }

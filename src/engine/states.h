@@ -2,7 +2,12 @@
  * a pass the newest usually stays, so that the last tokens can be taken back. A sequence may be longer than its newest state, after
  * some were taken back: the tokens between are then replayed, at the beginning of the next pass, whose keys and values are there.
  *
- * A sequence of one token or more always holds a state of its length or less. */
+ * A sequence of one token or more always holds a state of its length or less.
+ *
+ * The prefix cache has states as well, which others find (prefix_cache.h). A state is copied there where another text is likely to leave
+ * this one: a little before the end of a prompt, since what a template writes behind it may be another when the answer is there; where
+ * this text left an older one; and where a sequence ends. As a guess, while there is room, also after 256, 512, 1024 ... tokens: others may
+ * begin with the same instructions. A pass of a long prompt ends at such a length. */
 #ifndef ENGINE_STATES_H
 #define ENGINE_STATES_H
 
@@ -29,7 +34,18 @@ void states_cut(cllm_sequence *s, uint32_t length);
 float *states_newest(const cllm_sequence *s);
 float *states_give(cllm_sequence *s, uint32_t length);
 
-/* Give an empty sequence a state of another one's. */
-void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t number);
+/* Give an empty sequence the longest state of the first `length` tokens of another one's or fewer, which has one; or the one that the prefix
+ * cache has found, of so many tokens. */
+void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length);
+void states_fetch(cllm_sequence *to, uint32_t length);
+
+/* During a call: the first length beyond `length` whose state is to be kept, here or in the prefix cache. */
+uint32_t states_next_kept(const cllm_sequence *s, uint32_t length);
+
+/* After a pass, whose tokens the prefix cache knows: copy the state there if it is such a length. */
+void states_keep(cllm_sequence *s);
+
+/* A sequence is about to end: copy its newest state there. */
+void states_let_go(cllm_sequence *s);
 
 #endif

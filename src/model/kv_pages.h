@@ -38,7 +38,8 @@ typedef struct kv_size {
     uint32_t n_batch;     /* most positions that a sequence writes before the first of them is read */
     uint32_t n_sequences; /* most at a time */
     uint32_t n_positions; /* of all of them; pages are taken whole */
-    uint32_t n_cached;    /* pages that the prefix cache may keep beside */
+    uint32_t n_cached;    /* pages that the prefix cache may keep beside, */
+    uint32_t n_states;    /* and states of recurrent layers */
 } kv_size;
 
 typedef struct kv_page {

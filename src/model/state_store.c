@@ -27,22 +27,25 @@ uint64_t state_slot_bytes(const model_config *config) {
     return checked_mul(count_layers(config), layer_floats(config) * sizeof(float), &bytes) ? bytes : UINT64_MAX;
 }
 
-uint64_t state_store_bytes(const model_config *config, uint32_t n_sequences) {
+/* Below 2^12 * 2^2 and 2^31. */
+static uint32_t count_slots(const kv_size *size) { return size->n_sequences * STATES_PER_SEQUENCE + size->n_states; }
+
+uint64_t state_store_bytes(const model_config *config, const kv_size *size) {
     uint64_t bytes;
-    return checked_mul(state_slot_bytes(config), (uint64_t)n_sequences * STATES_PER_SEQUENCE, &bytes) ? bytes
-                                                                                                      : UINT64_MAX;
+    return checked_mul(state_slot_bytes(config), count_slots(size), &bytes) ? bytes : UINT64_MAX;
 }
 
-cllm_status state_store_create(const model_config *config, uint32_t n_sequences, arena *a, state_store *out,
+cllm_status state_store_create(const model_config *config, const kv_size *size, arena *a, state_store *out,
                                cllm_error *err) {
-    *out = (state_store){.n_slots = n_sequences * STATES_PER_SEQUENCE,
+    *out = (state_store){.n_slots = count_slots(size),
                          .inputs_floats = inputs_floats(config),
                          .layer_floats = layer_floats(config),
                          .slot_floats = state_slot_bytes(config) / sizeof(float),
                          .place_of = arena_alloc(a, config->n_layers, sizeof *out->place_of)};
     out->floats = arena_alloc(a, out->n_slots, out->slot_floats * sizeof *out->floats);
     if (!out->floats || !out->place_of)
-        return error_set(err, CLLM_ERR_MEMORY, "no memory for the states of %u sequences; use fewer", n_sequences);
+        return error_set(err, CLLM_ERR_MEMORY, "no memory for the states of %u sequences; use fewer",
+                         size->n_sequences);
     for (uint32_t i = 0, n = 0; i < config->n_layers; i++) {
         out->place_of[i] = n;
         n += layer_is_recurrent(&config->layers[i]);

@@ -10,7 +10,7 @@
 #define MODEL_STATE_STORE_H
 
 #include "base/arena.h"
-#include "model/config.h"
+#include "model/kv_pages.h"
 
 enum { STATES_PER_SEQUENCE = 3 }; /* the newest, and two to go back to */
 
@@ -26,11 +26,11 @@ typedef struct state_store {
 /* Bytes of a slot, 0 for a model without recurrent layers; UINT64_MAX if that wraps. */
 uint64_t state_slot_bytes(const model_config *config);
 
-/* Bytes of all slots of so many sequences; UINT64_MAX if that wraps. */
-uint64_t state_store_bytes(const model_config *config, uint32_t n_sequences);
+/* Bytes of all slots: those of the sequences, then those of the prefix cache; UINT64_MAX if that wraps. */
+uint64_t state_store_bytes(const model_config *config, const kv_size *size);
 
 /* Errors: MEMORY. A slot is not touched until it is written. */
-cllm_status state_store_create(const model_config *config, uint32_t n_sequences, arena *a, state_store *out,
+cllm_status state_store_create(const model_config *config, const kv_size *size, arena *a, state_store *out,
                                cllm_error *err);
 
 static inline float *state_slot(const state_store *store, uint32_t slot) {

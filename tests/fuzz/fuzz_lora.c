@@ -9,9 +9,9 @@ enum { N_EXPERTS = 2 };
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
 
 static void put_model(void) {
-    begin_file(1, 8);
-    put_u32("llama.expert_count", N_EXPERTS);
-    put_u32("llama.expert_used_count", 1);
+    begin_file("llama", 1, 8);
+    put_u32(".expert_count", N_EXPERTS);
+    put_u32(".expert_used_count", 1);
     put_tensor("token_embd.weight", N_EMBD, N_VOCAB, 1);
     put_tensor("output_norm.weight", N_EMBD, 1, 1);
     put_tensor("output.weight", N_EMBD, N_VOCAB, 1);

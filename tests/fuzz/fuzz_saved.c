@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum {
-    KV_TYPE = 3,     /* of the keys and values; 3 is F16 too */
+    KV_TYPE = 3,     /* of the keys and values; 3: of a model with recurrent layers, F16 */
     LENGTH = 12,     /* which of `lengths` the valid file has */
     CACHE = 16,      /* the engine has a prefix cache */
     WHOLE = 32,      /* the input is the file */
@@ -23,6 +23,8 @@ enum {
     FIXED_BYTES = 216, /* of a header */
     N_TOKENS_AT = 200, /* in it, and after it the first windowed page; see saved_sequence.c */
     FIRST_WINDOWED_AT = 204,
+    RECURRENT = 3,               /* a kv type that means such a model */
+    N_CHANNELS = N_EMBD + 2 * 4, /* of its convolution: the inputs, and two parts of 4, the size of a state */
 };
 
 static const uint32_t lengths[] = {1, 256, 300, 600};
@@ -32,7 +34,7 @@ typedef struct saved_file {
     size_t size;
 } saved_file;
 
-static cllm_model model;
+static cllm_model models[2];          /* with windows, with recurrent layers */
 static char path[64], path_again[64]; /* of the file that is loaded, and of one that is saved */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes);
@@ -62,29 +64,60 @@ static void write_whole(const saved_file *f) {
     require(out && fwrite(f->bytes, 1, f->size, out) == f->size && fclose(out) == 0);
 }
 
-/* Two layers, of which the first has windows. */
-static void make_model(void) {
-    begin_file(2, N_CTX);
-    put_u32("llama.attention.sliding_window", 40);
-    put_u32("llama.attention.sliding_window_pattern", 2);
+/* Of a layer, */
+typedef struct tensor_shape {
+    const char *name;
+    unsigned n_columns, n_rows;
+} tensor_shape;
+
+static const tensor_shape attention[] = {{"attn_norm.weight", N_EMBD, 1},        {"attn_q.weight", N_EMBD, N_EMBD},
+                                         {"attn_k.weight", N_EMBD, 4},           {"attn_v.weight", N_EMBD, 4},
+                                         {"attn_output.weight", N_EMBD, N_EMBD}, {"ffn_gate.weight", N_EMBD, N_FF},
+                                         {"ffn_up.weight", N_EMBD, N_FF},        {"ffn_down.weight", N_FF, N_EMBD}};
+static const tensor_shape norm[] = {{"ffn_norm.weight", N_EMBD, 1}};
+/* and of one that has a state beside its attention, of two heads. */
+static const tensor_shape recurrence[] = {{"ffn_norm", N_EMBD, 1},
+                                          {"ssm_in.weight", N_EMBD, N_EMBD + N_CHANNELS + 2},
+                                          {"ssm_conv1d.weight", 3, N_CHANNELS},
+                                          {"ssm_conv1d.bias", N_CHANNELS, 1},
+                                          {"ssm_dt.bias", 2, 1},
+                                          {"ssm_a", 1, 2},
+                                          {"ssm_d", 1, 2},
+                                          {"ssm_out.weight", N_EMBD, N_EMBD}};
+
+static void put_layer(int layer, const tensor_shape *tensors, size_t n) {
+    for (size_t i = 0; i < n; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "blk.%d.%s", layer, tensors[i].name);
+        put_tensor(name, tensors[i].n_columns, tensors[i].n_rows, 1);
+    }
+}
+
+/* Two layers: the first has windows, or both have states. */
+static void make_model(bool recurrent) {
+    begin_file(recurrent ? "falcon-h1" : "llama", 2, N_CTX);
+    if (recurrent) {
+        put_u32(".ssm.conv_kernel", 3);
+        put_u32(".ssm.state_size", 4);
+        put_u32(".ssm.group_count", 1);
+        put_u32(".ssm.time_step_rank", 2);
+        put_u32(".ssm.inner_size", N_EMBD);
+    } else {
+        put_u32(".attention.sliding_window", 40);
+        put_u32(".attention.sliding_window_pattern", 2);
+    }
     put_tensor("token_embd.weight", N_EMBD, N_VOCAB, 1);
     put_tensor("output_norm.weight", N_EMBD, 1, 1);
     put_tensor("output.weight", N_EMBD, N_VOCAB, 1);
     for (int layer = 0; layer < 2; layer++) {
-        static const struct {
-            const char *name;
-            unsigned n_columns, n_rows;
-        } tensors[] = {{"attn_norm", N_EMBD, 1},   {"attn_q", N_EMBD, N_EMBD},      {"attn_k", N_EMBD, 4},
-                       {"attn_v", N_EMBD, 4},      {"attn_output", N_EMBD, N_EMBD}, {"ffn_norm", N_EMBD, 1},
-                       {"ffn_gate", N_EMBD, N_FF}, {"ffn_up", N_EMBD, N_FF},        {"ffn_down", N_FF, N_EMBD}};
-        for (size_t i = 0; i < sizeof tensors / sizeof *tensors; i++) {
-            char name[64];
-            snprintf(name, sizeof name, "blk.%d.%s.weight", layer, tensors[i].name);
-            put_tensor(name, tensors[i].n_columns, tensors[i].n_rows, 1);
-        }
+        put_layer(layer, attention, sizeof attention / sizeof *attention);
+        if (recurrent)
+            put_layer(layer, recurrence, sizeof recurrence / sizeof *recurrence);
+        else
+            put_layer(layer, norm, sizeof norm / sizeof *norm);
     }
     end_file();
-    read_model(&model);
+    read_model(&models[recurrent]);
 }
 
 static cllm_engine *make_engine(uint8_t settings) {
@@ -99,7 +132,7 @@ static cllm_engine *make_engine(uint8_t settings) {
                                          .cache_bytes = settings & CACHE ? 1 << 20 : 0};
     cllm_engine *engine;
     cllm_error err;
-    require(cllm_engine_create(&model, &options, &engine, &err) == CLLM_OK);
+    require(cllm_engine_create(&models[(settings & KV_TYPE) == RECURRENT], &options, &engine, &err) == CLLM_OK);
     return engine;
 }
 
@@ -131,7 +164,8 @@ static void resize(saved_file *f, uint32_t n_before, const cllm_engine *engine) 
     if (first > n_pages || end_before > f->size) return;
     const uint64_t end = FIXED_BYTES + n * sizeof(int32_t);
     const uint64_t size = end + n_pages * engine->store.pools[KV_FULL].page_bytes +
-                          (n_pages - first) * engine->store.pools[KV_WINDOWED].page_bytes + sizeof(uint64_t);
+                          (n_pages - first) * engine->store.pools[KV_WINDOWED].page_bytes +
+                          (n > 0 ? engine->states.slot_floats * sizeof(float) : 0) + sizeof(uint64_t);
     if (size > sizeof f->bytes) return;
     const size_t behind = f->size - end_before, room = (size_t)(size - end);
     memmove(f->bytes + end, f->bytes + end_before, behind < room ? behind : room);
@@ -142,9 +176,9 @@ static void resize(saved_file *f, uint32_t n_before, const cllm_engine *engine) 
 
 /* What an engine of these settings saves; made once. */
 static const saved_file *valid_file(uint8_t settings) {
-    static saved_file files[3][4];
-    const unsigned type = (settings & KV_TYPE) % 3, which = (settings & LENGTH) / 4;
-    saved_file *f = &files[type][which];
+    static saved_file made[4][4];
+    const unsigned type = settings & KV_TYPE, which = (settings & LENGTH) / 4;
+    saved_file *f = &made[type][which];
     if (f->size > 0) return f;
     int32_t tokens[600];
     for (int32_t i = 0; i < 600; i++) tokens[i] = i * i % N_VOCAB;
@@ -231,9 +265,10 @@ static void check_loaded(cllm_engine *engine, cllm_sequence *sequence) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n_bytes) {
     static saved_file f;
-    if (!model.gguf) {
+    if (!models[0].gguf) {
         name_files();
-        make_model();
+        make_model(false);
+        make_model(true);
     }
     if (n_bytes == 0) return 0;
     cllm_engine *engine = make_engine(bytes[0]);

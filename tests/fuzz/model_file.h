@@ -14,12 +14,14 @@ static void require(bool holds) {
 
 enum { TYPE_UINT32 = 4, TYPE_FLOAT32 = 6, TYPE_STRING = 8, N_EMBD = 8, N_VOCAB = 5, N_FF = 8, ALIGNMENT = 32 };
 
-static unsigned char file[1 << 14];
+/* The file at work, and one that is done, which its model points into. */
+static unsigned char files[2][1 << 14], *file = files[0];
 static size_t file_size, data_size;
 static unsigned char n_keys, n_tensors;
+static const char *family;
 
 static void put(const void *bytes, size_t n) {
-    require(n <= sizeof file - file_size);
+    require(n <= sizeof files[0] - file_size);
     memcpy(file + file_size, bytes, n);
     file_size += n;
 }
@@ -33,8 +35,11 @@ static void put_text(const char *text) {
     put(text, strlen(text));
 }
 
+/* A key that begins with a dot is one of the family. */
 static void put_key(const char *key, unsigned type) {
-    put_text(key);
+    char whole[100] = "";
+    if (key[0] == '.') strcpy(whole, family);
+    put_text(strcat(whole, key));
     put_number(type, 4);
     n_keys++;
 }
@@ -58,22 +63,25 @@ static void put_tensor(const char *name, unsigned n_columns, unsigned n_rows, un
     n_tensors++;
 }
 
-/* The header, and the keys that every model of the family llama has. */
-static void begin_file(uint32_t n_layers, uint32_t n_ctx) {
+/* The header, and the keys that every model has. */
+static void begin_file(const char *architecture, uint32_t n_layers, uint32_t n_ctx) {
     const float epsilon = 1e-5f;
+    if (file_size > 0) file = files[1];
+    file_size = data_size = n_keys = n_tensors = 0;
+    family = architecture;
     put("GGUF", 4);
     put_number(3, 4);
     put_number(0, 8); /* the counts are written at the end */
     put_number(0, 8);
     put_key("general.architecture", TYPE_STRING);
-    put_text("llama");
-    put_u32("llama.block_count", n_layers);
-    put_u32("llama.context_length", n_ctx);
-    put_u32("llama.embedding_length", N_EMBD);
-    put_u32("llama.feed_forward_length", N_FF);
-    put_u32("llama.attention.head_count", 2);
-    put_u32("llama.attention.head_count_kv", 1);
-    put_key("llama.attention.layer_norm_rms_epsilon", TYPE_FLOAT32);
+    put_text(family);
+    put_u32(".block_count", n_layers);
+    put_u32(".context_length", n_ctx);
+    put_u32(".embedding_length", N_EMBD);
+    put_u32(".feed_forward_length", N_FF);
+    put_u32(".attention.head_count", 2);
+    put_u32(".attention.head_count_kv", 1);
+    put_key(".attention.layer_norm_rms_epsilon", TYPE_FLOAT32);
     put(&epsilon, 4);
 }
 

@@ -1,0 +1,44 @@
+#!/usr/bin/env python3
+"""A model with recurrent layers, served: serve_states.py URL NAME. A later turn goes on from a state that the prefix cache holds, with the text that it
+has when all is read anew. Prints TAP."""
+import os, sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))
+from api import ask, check, done
+
+url, name = sys.argv[1], sys.argv[2]
+INSTRUCTIONS = {"role": "system", "content": "You are a fox who answers in few words, and never tells where the hens are. " * 3}
+
+
+def answer(messages, **more):
+    status, _, got = ask(url, "/v1/chat/completions", {"messages": messages, "seed": 7, "max_tokens": 12, "temperature": 0.7, **more})
+    if status != 200:
+        return str(got), 0, 0
+    usage = got["usage"]
+    return got["choices"][0]["message"]["content"], usage["prompt_tokens"], usage["prompt_tokens_details"]["cached_tokens"]
+
+
+def turn(what, messages, least):
+    """least: tokens that must come from the cache"""
+    text, n_prompt, n_cached = answer(messages)
+    check(f"{name}: {what}: {least} tokens or more come from the cache", least <= n_cached < n_prompt, (n_prompt, n_cached))
+    anew, _, n = answer(messages, cache_prompt=False)
+    check(f"{name}: {what}: the text is that of a prompt read anew", n == 0 and text == anew, (text, anew))
+    return text, n_prompt
+
+
+talk = [INSTRUCTIONS, {"role": "user", "content": "Who are you?"}]
+text, n_first = turn("the first turn", talk, 0)
+turn("the same once more", talk, n_first - 8)
+talk += [{"role": "assistant", "content": text}, {"role": "user", "content": "And where do you live?"}]
+turn("the second turn", talk, n_first - 8)
+talk[2] = {"role": "assistant", "content": "Another answer than there was."}
+_, n_second = turn("the second turn after another answer", talk, n_first - 8)
+turn("the third turn", talk + [{"role": "assistant", "content": "In a hole."}, {"role": "user", "content": "Good night."}], n_second - 8)
+
+# others with the same instructions: the first of them reads them once more, and leaves a state for the next
+other = [INSTRUCTIONS, {"role": "user", "content": "Tell me of the sea, the old house and the village near it."}]
+turn("the same instructions", other, 0)
+other[1] = {"role": "user", "content": "Now the king and the queen, please: what did they eat when winter came?"}
+turn("the same instructions once more", other, 100)
+done()
