@@ -704,7 +704,6 @@ void server_words_free(server_words *words) {
 
 const char *server_flags_help(void) {
     return "Also understood: llama-server's flags, short and long, such as -np, -ngl, -ub, -ctk and --hf-repo, and the "
-           "variables "
-           "LLAMA_ARG_* and LLAMA_API_KEY, before which a flag counts. What has no effect here is noted, and what "
-           "would change answers or safety is refused.";
+           "environment variables LLAMA_ARG_* and LLAMA_API_KEY, which a flag overrides. A note names each flag that "
+           "has no effect here. Flags that would change answers or safety are refused.";
 }
