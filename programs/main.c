@@ -1,6 +1,6 @@
 /* mini-cllm, the program: finds the command that the first argument names and runs it.
  *
- * Everything it does goes through the library's public header; a command has a file of its own. */
+ * The program uses only the library's public header. Each command has its own file. */
 #include "commands.h"
 #include "interrupt.h"
 #include "program.h"
@@ -70,7 +70,7 @@ static int run_command(int argc, char **argv) {
     const command *c = find_command(argv[1]);
     if (strcmp(argv[1], "help") == 0) {
         c = argc > 2 ? find_command(argv[2]) : commands;
-        if (!c) return usage_error("help: '%s' is no command", argv[2]);
+        if (!c) return usage_error("help: '%s' is not a command", argv[2]);
         print_help(c);
         return EXIT_SUCCESS;
     }
@@ -97,8 +97,8 @@ int main(int argc, char **argv) {
     }
     interrupt_install();
     int status = run_command(argc, argv);
-    /* what is still buffered may meet a full disk only now */
+    /* buffered output may meet a full disk only now */
     if (status == EXIT_SUCCESS) status = flush_output();
-    if (status == EXIT_INTERRUPTED) _exit(interrupt_status()); /* exit would wait for a full pipe to be read */
+    if (status == EXIT_INTERRUPTED) _exit(interrupt_status()); /* exit would wait until somebody reads a full pipe */
     return status;
 }

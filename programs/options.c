@@ -552,7 +552,7 @@ static const struct {
 /* text: KEY=TYPE:VALUE; the = becomes the key's end. */
 static int add_override(char *text, options *o) {
     char *type = strchr(text, '='), *value = type ? strchr(type, ':') : NULL;
-    if (!value || type == text) return usage_error("--override: '%s' is not of the form KEY=TYPE:VALUE", text);
+    if (!value || type == text) return usage_error("--override: '%s' does not have the form KEY=TYPE:VALUE", text);
     *type++ = '\0';
     const size_t length = (size_t)(value++ - type);
     for (size_t i = 0; i < sizeof override_types / sizeof *override_types; i++) {
@@ -572,7 +572,7 @@ static int add_lora(char *text, options *o) {
     char *colon = strrchr(text, ':');
     cllm_value scale = {.f = 1};
     if (colon && (strchr(colon, '/') || access(text, F_OK) == 0)) colon = NULL;
-    if (!*text || colon == text) return usage_error("--lora: '%s' names no file", text);
+    if (!*text || colon == text) return usage_error("--lora: '%s' does not name a file", text);
     if (colon && !(parse_float(colon + 1, &scale) && isfinite((float)scale.f)))
         return usage_error("--lora: '%s' in '%s' is not a finite number", colon + 1, text);
     if (colon) *colon = '\0';
@@ -593,7 +593,7 @@ int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM
                 "%s: '%.*s' is not one of: penalties;dry;top_n_sigma;temperature;top_k;typ_p;top_p;min_p;"
                 "xtc;infill;adaptive_p",
                 what, (int)length, at);
-        if (seen >> step & 1 && length > 0) return usage_error("%s: '%.*s' comes twice", what, (int)length, at);
+        if (seen >> step & 1 && length > 0) return usage_error("%s: '%.*s' is given twice", what, (int)length, at);
         seen |= 1u << step;
         if (length > 0) steps[(*n)++] = step;
         at += length;
@@ -614,7 +614,7 @@ static int add_bias(const char *text, options *o) {
     const char *number = end;
     const float bias = signs ? strtof(number, &end) : 0;
     if (!signs || *end || end == number || token > INT32_MAX || isnan(bias) || bias == INFINITY)
-        return usage_error("--logit-bias: '%s' is not of the form ID+NUMBER or ID-NUMBER, such as 15043-1", text);
+        return usage_error("--logit-bias: '%s' does not have the form ID+NUMBER or ID-NUMBER, such as 15043-1", text);
     o->bias[o->sampling.n_logit_bias++] = (cllm_logit_bias){(int32_t)token, bias};
     return 0;
 }
@@ -632,10 +632,11 @@ static int add_breaker(const char *text, options *o) {
 /* What --pre and the --rope options stand for. Only the file knows the architecture that its keys begin with. */
 static int add_named_overrides(options *o) {
     const bool unscaled = o->rope_scaling && strcmp(o->rope_scaling, "none") == 0;
-    if (unscaled && o->rope_scale > 0) return usage_error("--rope-scaling none and --rope-scale exclude each other");
+    if (unscaled && o->rope_scale > 0)
+        return usage_error("--rope-scaling none and --rope-scale cannot be used together");
     cllm_metadata *next = o->overrides + o->n_overrides;
     if (o->pre) {
-        if (!*o->pre) return usage_error("--pre: '' names no pre-tokenizer");
+        if (!*o->pre) return usage_error("--pre: the name is empty");
         next->key = "tokenizer.ggml.pre";
         parse_string(o->pre, &next++->value);
     }
@@ -720,7 +721,7 @@ static int place_arguments(const command *c, options *o) {
         memmove(o->arguments, o->arguments + 1, --o->n_arguments * sizeof *o->arguments);
     }
     if (!o->model && ((c->bit == TEMPLATE && o->chat_template) || c->bit == SERVE)) return 0;
-    if (!o->model && c->bit == TEMPLATE) return usage_error("template: no model, and no --chat-template NAME|FILE");
+    if (!o->model && c->bit == TEMPLATE) return usage_error("template: give a model or --chat-template NAME|FILE");
     if (o->model && !*o->model) return usage_error("the model's name is empty");
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
     if (c->bit == GENERATE && !named && !strpbrk(o->model, "./:") && access(o->model, F_OK) != 0)

@@ -20,7 +20,8 @@ static bool begins_with(cllm_string text, const char *word) {
     return text.length >= strlen(word) && memcmp(text.data, word, strlen(word)) == 0;
 }
 
-/* Cut the template at the names of the two texts. Returns the number of parts; what does not fit into `parts` is left out. */
+/* Split the template at the names of the two texts. Returns the number of parts; parts that do not fit into `parts` are
+ * dropped. */
 static size_t fill_template(cllm_string template, cllm_string query, cllm_string document, cllm_part *parts) {
     size_t n = 0;
     for (size_t from = 0, at = 0; from < template.length && n + 2 <= MOST_PARTS;) {
@@ -39,13 +40,13 @@ static size_t fill_template(cllm_string template, cllm_string query, cllm_string
     return n;
 }
 
-/* The token between both texts beside the end of the first, or -1. */
+/* The token between the two texts, in addition to the end of the first one; or -1. */
 static int32_t separator_of(const cllm_model *model) {
     const cllm_gguf *gguf = cllm_model_gguf(model);
     const cllm_string kind = string_of(gguf, "tokenizer.ggml.model"), pre = string_of(gguf, "tokenizer.ggml.pre");
     const cllm_value *adds = cllm_gguf_find(gguf, "tokenizer.ggml.add_sep_token");
     const cllm_value *id = cllm_gguf_find(gguf, "tokenizer.ggml.seperator_token_id");
-    if (begins_with(kind, "bert")) return -1; /* [SEP] is the end */
+    if (begins_with(kind, "bert")) return -1; /* the [SEP] at the end is enough */
     const bool usual =
         begins_with(pre, "roberta-bpe") || begins_with(pre, "jina-v1-en") || begins_with(pre, "jina-v2-code");
     if (!id || id->type != CLLM_UINT32 || id->u >= cllm_model_get_info(model)->n_vocab) return -1;

@@ -1,4 +1,4 @@
-/* Documents by how well they answer a query: a line a document, the best first. */
+/* Sorts documents by how well they answer a query. Each line is a document. */
 #include "commands.h"
 #include "embedder.h"
 #include "json_output.h"
@@ -8,12 +8,12 @@
 #include <string.h>
 
 typedef struct ranked {
-    size_t index; /* of its line, from 0 */
+    size_t index; /* number of its line, from 0 */
     cllm_string document;
     float score;
 } ranked;
 
-/* The documents in the order of the file, while they are read. */
+/* The documents in the order of the file, with their scores. */
 typedef struct ranking {
     ranked *items; /* [count], owned */
     size_t count, capacity;
@@ -55,7 +55,7 @@ static int take_score(void *user, size_t index, const float *rows, size_t n_rows
     return EXIT_SUCCESS;
 }
 
-/* The higher score first; of equals the earlier line. */
+/* Higher scores first; equal scores in the order of the lines. */
 static int compare_ranked(const void *left, const void *right) {
     const ranked *a = left, *b = right;
     if (a->score != b->score) return a->score > b->score ? -1 : 1;
@@ -91,7 +91,7 @@ int rerank(const options *o) {
     token_texts texts = {0};
     int status = run_load(&r, o);
     if (status == EXIT_SUCCESS && cllm_model_get_info(r.model)->n_scores == 0)
-        status = fail("%s: the model ranks no documents: it has no classifier", o->model);
+        status = fail("%s: the model cannot rank documents: it has no classifier", o->model);
     if (status == EXIT_SUCCESS && !cllm_model_tokenizer(r.model)) status = fail_without_tokenizer(&r);
     r.pooling = CLLM_POOLING_RANK;
     if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &in);

@@ -34,16 +34,15 @@ static cllm_status find_template(cllm_chat *chat, const cllm_chat_options *o, cl
     else if (o->gguf)
         family = family_template_of(o->gguf);
     if (!family && o->name)
-        return error_set(err, CLLM_ERR_ARGUMENT, "there is no chat template '%s': neither in the file nor among %s",
+        return error_set(err, CLLM_ERR_ARGUMENT, "there is no chat template '%s', neither in the file nor among %s",
                          o->name, family_template_names());
     if (!family)
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, OWN_KEY, CLLM_NO_OFFSET,
-                            "the file has no chat template (" OWN_KEY
-                            "), and its special tokens are those of no family that has one here");
+                            "the file has no chat template (" OWN_KEY "), and no known family has its special tokens");
     chat->source = (cllm_string){family->source, strlen(family->source)};
     if (!o->name)
-        snprintf(chat->note, sizeof chat->note, "the file has no chat template; by its special tokens %s's is used",
-                 family->family);
+        snprintf(chat->note, sizeof chat->note,
+                 "the file has no chat template; %s's is used, which fits its special tokens", family->family);
     return CLLM_OK;
 }
 
@@ -229,7 +228,7 @@ static cllm_status cut_at_mark(cllm_part *parts, size_t *n_parts, cllm_error *er
             return CLLM_OK;
         }
     return error_set(err, CLLM_ERR_ARGUMENT,
-                     "the template does not render the last message, so nothing can go on with it");
+                     "the template does not render the last message, so it cannot be continued");
 }
 
 /* ------------------------------------------------------------------------------------------------ the whole */
@@ -261,7 +260,7 @@ static cllm_status read_objects(const cllm_chat *chat, const cllm_string *texts,
         json_value *object = *objects + 1 + i;
         cllm_status status = json_read(texts[i].data, texts[i].length, a, object, err);
         if (status == CLLM_OK && object->kind != JSON_OBJECT)
-            status = error_set(err, CLLM_ERR_ARGUMENT, "a template's variables are an object, not %s",
+            status = error_set(err, CLLM_ERR_ARGUMENT, "a template's variables must be an object, not %s",
                                json_kind_name(object->kind));
         if (status != CLLM_OK) return status;
     }

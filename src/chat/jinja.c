@@ -207,7 +207,8 @@ static flow exec_for(jinja_run *r, const jinja_node *node, jinja_value items, ui
 /* loop(items), in a recursive loop. */
 static jinja_value call_loop(jinja_run *r, jinja_loop *loop, const jinja_args *args) {
     if (loop->node->sign != 'r' || args->count != 1)
-        return jinja_fail(r, CLLM_ERR_ARGUMENT, "only a loop that is recursive can be called, with what it is to walk");
+        return jinja_fail(r, CLLM_ERR_ARGUMENT,
+                          "only a recursive loop can be called, with the items of the next level");
     jinja_builder text = {.run = r}, *before = r->out;
     jinja_scope *scope = r->scope;
     r->out = &text;
@@ -566,7 +567,7 @@ cllm_status jinja_render(const jinja_tree *tree, const json_value *variables, co
     *parts = NULL;
     *n_parts = 0;
     if (variables->kind != JSON_OBJECT)
-        return error_set(err, CLLM_ERR_ARGUMENT, "a template's variables are an object, not %s",
+        return error_set(err, CLLM_ERR_ARGUMENT, "a template's variables must be an object, not %s",
                          json_kind_name(variables->kind));
     for (uint32_t i = 0; i < variables->count; i++) {
         const json_member *m = &variables->members[i];

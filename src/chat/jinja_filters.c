@@ -459,7 +459,7 @@ static jinja_value filter_groupby(ARGUMENTS) {
 static jinja_value filter_batch(ARGUMENTS) {
     const jinja_list all = jinja_walk(r, self);
     const int64_t width = jinja_whole_or(r, args[0], 0);
-    if (width <= 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "batch wants a count of 1 or more");
+    if (width <= 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "batch needs a count of 1 or more");
     jinja_value v = generator(r, all.count);
     for (size_t from = 0; from < all.count && !jinja_failed(r); from += (size_t)width) {
         const size_t n = all.count - from < (size_t)width ? all.count - from : (size_t)width;
@@ -477,7 +477,7 @@ static jinja_value filter_slice(ARGUMENTS) {
     const jinja_list all = jinja_walk(r, self);
     const int64_t count = jinja_whole_or(r, args[0], 0);
     if (count <= 0 || count > JINJA_MOST_RANGE)
-        return jinja_fail(r, CLLM_ERR_ARGUMENT, "slice wants a count of 1 to 100000");
+        return jinja_fail(r, CLLM_ERR_ARGUMENT, "slice needs a count from 1 to 100000");
     const size_t n = (size_t)count, each = all.count / n, more = all.count % n;
     jinja_value v = generator(r, n);
     for (size_t i = 0, from = 0; i < n && !jinja_failed(r); i++) {

@@ -192,11 +192,11 @@ static bool take_operator(jinja_lexer *l, jinja_token *token) {
             l->brackets[l->n_brackets++] = c == '(' ? ')' : c == '[' ? ']' : '}';
         }
         if ((c == ')' || c == ']' || c == '}') && (l->n_brackets == 0 || l->brackets[--l->n_brackets] != c))
-            return fail(l, "this bracket closes none");
+            return fail(l, "no bracket is open here");
         token->length = strlen(all[i]);
         return true;
     }
-    return fail(l, "no character of a template's language");
+    return fail(l, "this character has no meaning in a template");
 }
 
 bool jinja_lexer_next(jinja_lexer *l, jinja_token *token) {

@@ -403,8 +403,7 @@ static jinja_value method_format(METHOD) {
         else if ((digits || end == i + 1) && index < values->count)
             jinja_put_value(&b, values->items[index]);
         else
-            return jinja_fail(r, CLLM_ERR_ARGUMENT,
-                              "format: there is no value for '{%.*s}', or it has a format of its own",
+            return jinja_fail(r, CLLM_ERR_ARGUMENT, "format: there is no value for '{%.*s}', or it asks for a format",
                               (int)(end - i - 1 < 60 ? end - i - 1 : 60), s->bytes + i + 1);
         i = end;
     }

@@ -208,7 +208,7 @@ static jinja_node *number_node(parser *p) {
             fits = digit >= 0 && digit < base && value <= ((uint64_t)INT64_MAX - (uint64_t)digit) / (uint64_t)base;
             if (fits) value = value * (uint64_t)base + (uint64_t)digit;
         }
-        if (!fits) fail(p, "no integer of 64 bits:");
+        if (!fits) fail(p, "this integer does not fit 64 bits:");
         node->value = jinja_integer((int64_t)value);
     }
     advance(p);
@@ -754,7 +754,7 @@ static jinja_node *parse_autoescape(parser *p) {
 
 static jinja_node *parse_jump(parser *p, jinja_node_kind kind) {
     if (p->n_loops == 0)
-        fail_at(p, p->token.at, CLLM_ERR_FORMAT, "there is no loop to leave or to go on with", (cllm_string){"", 0});
+        fail_at(p, p->token.at, CLLM_ERR_FORMAT, "break and continue need a loop", (cllm_string){"", 0});
     want_block_end(p);
     return make(p, kind, NULL, NULL);
 }

@@ -486,7 +486,7 @@ static jinja_value wrong_types(jinja_run *r, const char *sign, jinja_value a, ji
     if (a.kind == JINJA_UNDEFINED || b.kind == JINJA_UNDEFINED)
         return jinja_fail_missing(r, a.kind == JINJA_UNDEFINED ? a : b);
     if (a.kind == JINJA_BIG || b.kind == JINJA_BIG)
-        return jinja_fail(r, CLLM_ERR_UNSUPPORTED, "an integer of more than 64 bits cannot be calculated with");
+        return jinja_fail(r, CLLM_ERR_UNSUPPORTED, "arithmetic on integers of more than 64 bits is not supported");
     return jinja_fail(r, CLLM_ERR_ARGUMENT, "unsupported operand type(s) for %s: '%s' and '%s'", sign,
                       jinja_type_name(a), jinja_type_name(b));
 }

@@ -199,7 +199,7 @@ static bool put_calls_in_form(const message_forms *forms, json_value *message, a
 cllm_status messages_in_form(const message_forms *forms, const json_value *messages, arena *a, json_value *out,
                              cllm_error *err) {
     if (messages->kind != JSON_ARRAY)
-        return error_set(err, CLLM_ERR_ARGUMENT, "messages are a list, not %s", json_kind_name(messages->kind));
+        return error_set(err, CLLM_ERR_ARGUMENT, "messages must be a list, not %s", json_kind_name(messages->kind));
     *out = copy_list(a, messages);
     if (out->kind != JSON_ARRAY) return error_set(err, CLLM_ERR_MEMORY, "no memory for messages");
     json_value *items = (json_value *)out->items;
@@ -208,7 +208,7 @@ cllm_status messages_in_form(const message_forms *forms, const json_value *messa
         const json_value *calls = json_find(m, "tool_calls"), *reasoning = json_find(m, "reasoning");
         const bool has_calls = calls && calls->kind == JSON_ARRAY && calls->count > 0;
         if (m->kind != JSON_OBJECT)
-            return error_set(err, CLLM_ERR_ARGUMENT, "a message is an object, not %s", json_kind_name(m->kind));
+            return error_set(err, CLLM_ERR_ARGUMENT, "a message must be an object, not %s", json_kind_name(m->kind));
         cllm_status status = put_content_in_form(forms, is_text(json_find(m, "role"), "tool"), has_calls, m, a, err);
         if (status != CLLM_OK) return status;
         if ((has_calls && !put_calls_in_form(forms, m, a)) ||
@@ -225,7 +225,7 @@ cllm_status messages_extend_last(const json_value *messages, const char *more, a
     text_builder b = {.arena = a};
     if (!content || content->kind != JSON_STRING)
         return error_set(err, CLLM_ERR_ARGUMENT,
-                         "continue_final_message goes on with the text of the last message, and there is none");
+                         "continue_final_message continues the text of the last message, but there is none");
     *out = copy_list(a, messages);
     put_content(&b, content);
     put(&b, more, strlen(more));

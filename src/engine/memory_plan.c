@@ -1,5 +1,5 @@
-/* Memory is planned before it is touched: what an engine will need, and the context that fits.
- * The plan and the allocation ask the same functions for their sizes. */
+/* Memory is planned before it is touched: what an engine will need, and the context that fits. The plan and the
+ * allocation use the same functions to compute sizes. */
 #include "engine/engine.h"
 
 #include "base/checked.h"
@@ -41,7 +41,7 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
     if (settings->n_threads > MAX_THREADS)
         return error_set(err, CLLM_ERR_ARGUMENT, "%u threads are not between 1 and %u", o->n_threads, MAX_THREADS);
     if (o->kv_type != CLLM_KV_F16 && o->kv_type != CLLM_KV_F32 && o->kv_type != CLLM_KV_Q8_0)
-        return error_set(err, CLLM_ERR_ARGUMENT, "the type %d of keys and values is not known", (int)o->kv_type);
+        return error_set(err, CLLM_ERR_ARGUMENT, "keys and values have the unknown type %d", (int)o->kv_type);
     if (!settings->kernels)
         return error_set(err, CLLM_ERR_ARGUMENT, "CPU instruction set '%s' is not one of: %s", o->cpu_isa,
                          kernels_names());
@@ -55,11 +55,11 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
         return error_set(err, CLLM_ERR_ARGUMENT, "%u sequences are not between 1 and %u", o->n_sequences,
                          MAX_SEQUENCES);
     if (o->pooling < CLLM_POOLING_MODEL || o->pooling > CLLM_POOLING_RANK)
-        return error_set(err, CLLM_ERR_ARGUMENT, "the pooling %d is not known", (int)o->pooling);
+        return error_set(err, CLLM_ERR_ARGUMENT, "the pooling %d is unknown", (int)o->pooling);
     return CLLM_OK;
 }
 
-/* Pages that fit into the prefix cache's budget; both parts of a page count. Without the state that belongs to them they are of no use. */
+/* Pages that fit into the prefix cache's budget, with both parts of a page. Without their states they are useless. */
 static uint32_t cached_pages(const model_config *config, const engine_settings *s) {
     uint64_t bytes = 0;
     if (state_slot_bytes(config) > 0) return 0;
@@ -69,7 +69,7 @@ static uint32_t cached_pages(const model_config *config, const engine_settings *
     return n < INT32_MAX ? (uint32_t)n : INT32_MAX;
 }
 
-/* An encoder needs pages only while it is at work: for the longest text, or for some short ones that share a batch. */
+/* An encoder needs pages only during a call: for the longest text, or for several short ones in a batch. */
 static uint32_t encoder_positions(const engine_settings *s, uint32_t n_ctx, uint32_t n_batch) {
     enum { SHORT_TEXT = 8 };
     const uint32_t n_texts = n_batch / SHORT_TEXT < s->n_sequences ? n_batch / SHORT_TEXT : s->n_sequences;
@@ -115,7 +115,7 @@ static uint64_t plan_context(const model_config *config, const engine_settings *
     return checked_add(plan->kv_cache, plan->scratch, &sum) && checked_add(sum, plan->states, &sum) ? sum : UINT64_MAX;
 }
 
-/* The largest context up to `most` whose memory fits into `budget`, or 0. */
+/* The largest context up to `most` that fits into `budget`, or 0. */
 static uint32_t largest_context(const model_config *config, const engine_settings *s, uint32_t most, uint64_t budget,
                                 cllm_memory_plan *plan) {
     uint32_t low = 0, high = most / CONTEXT_STEP; /* in steps; `low` fits */
@@ -142,11 +142,11 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
     if (!settings->n_ctx && settings->n_positions && settings->n_positions < wanted) wanted = settings->n_positions;
     uint64_t sum = plan_context(config, settings, wanted, plan);
     if (context_is_open(settings)) {
-        /* Leave room for the pages of a mapped file; where even they do not fit, the system drops and reads them as it
-         * goes. */
+        /* Leave room for the pages of a mapped file. If even those do not fit, the system drops and reads them as
+         * needed. */
         const uint64_t mapped = plan->weights > weights_in_memory ? plan->weights - weights_in_memory : 0;
         uint64_t budget = available > mapped ? available - mapped : available / 4;
-        budget -= budget / 8; /* for what is not planned: the rest of the process, and its neighbours */
+        budget -= budget / 8; /* for memory that is not planned: the rest of the process, and other programs */
         if (sum > budget && wanted > CONTEXT_STEP) {
             uint32_t fitting = largest_context(config, settings, wanted, budget, plan);
             sum = plan_context(config, settings, fitting ? fitting : CONTEXT_STEP, plan);
@@ -177,7 +177,7 @@ cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_engine_options *o
     model_config config;
     arena layers = {0};
     cllm_status status = settings_resolve(options, &settings, err);
-    /* where the model could not be loaded, its sizes are enough for an estimate */
+    /* for an estimate its sizes are enough, even if the model could not be loaded */
     if (status == CLLM_OK && config_read(gguf, &layers, &config, NULL) != CLLM_OK)
         status = config_read_sizes(gguf, &layers, &config, err);
     if (status == CLLM_OK)

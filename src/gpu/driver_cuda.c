@@ -322,7 +322,7 @@ static cllm_status load_cuda(gpu_device *device, cllm_error *err) {
     const char *missing = NULL;
     void *library = dlopen("libcuda.so.1", RTLD_NOW), *address;
     if (!library)
-        return DEVICE_ERROR("no CUDA here: libcuda.so.1, the NVIDIA driver's library, is missing: install the NVIDIA "
+        return DEVICE_ERROR("no CUDA: libcuda.so.1, the NVIDIA driver's library, is missing: install the NVIDIA "
                             "driver (Debian: libcuda1)");
     CUDA_FUNCTIONS(FIND)
     if (missing) return DEVICE_ERROR("libcuda.so.1 lacks %s: install a newer NVIDIA driver", missing);

@@ -49,7 +49,7 @@ static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     if (!library) library = dlopen("libOpenCL.so", RTLD_NOW);
 #endif
     if (!library)
-        return DEVICE_ERROR("no OpenCL here: install an OpenCL driver, such as ocl-icd-libopencl1 with "
+        return DEVICE_ERROR("no OpenCL: install an OpenCL driver, such as ocl-icd-libopencl1 with "
                             "pocl-opencl-icd or your GPU's");
         /* C has no cast from an object's pointer to a function's; POSIX has them alike */
 #define CL_FIND(result, name, parameters)                             \
@@ -115,7 +115,7 @@ static cllm_status start_device(gpu_device *device, uint32_t index, gpu_properti
     const size_t n_devices = list_devices(cl, devices);
     cl_int code = CL_SUCCESS;
     if (n_devices == 0)
-        return DEVICE_ERROR("OpenCL has no device here that compiles OpenCL C 1.2 and is free to use: install a "
+        return DEVICE_ERROR("OpenCL finds no free device that compiles OpenCL C 1.2: install a "
                             "driver, such as pocl-opencl-icd or your GPU's");
     cllm_status status = check_index(&gpu_driver_opencl, n_devices, index, err);
     if (status != CLLM_OK) return status;
