@@ -53,7 +53,8 @@ static double count_macs(const bencher *b, const bench_result *test, bench_kind 
            attended * heads * ((double)info->key_length + info->value_length);
 }
 
-/* What decoding one token reads, on average: its part of the weights, and the keys and values of every position so far. */
+/* What decoding one token reads, on average: its part of the weights, and the keys and values of every position so
+ * far. */
 static double count_bytes(const bencher *b, const bench_result *test) {
     const cllm_model_info *info = cllm_model_get_info(b->r.model);
     const double q8_0 = 36.0 / 32; /* 32 elements share a float */

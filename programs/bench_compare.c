@@ -1,6 +1,6 @@
-/* Another program's speed: a command of the user's is run by the shell, and the last line that it prints is read, of the
- * form "ppN X tgN@D Y", or "btS@D Y" of S sequences, with X and Y in tokens a second. Each kind is asked for by itself, with 0 for the other's tokens,
- * so that no prompt makes the decoding after it deeper than its label says. */
+/* Another program's speed: a command of the user's is run by the shell, and the last line that it prints is read, of
+ * the form "ppN X tgN@D Y", or "btS@D Y" of S sequences, with X and Y in tokens a second. Each kind is asked for by
+ * itself, with 0 for the other's tokens, so that no prompt makes the decoding after it deeper than its label says. */
 #include "bench.h"
 
 #include "interrupt.h"

@@ -566,8 +566,8 @@ static int add_override(char *text, options *o) {
     return usage_error("--override %s: '%.*s' is not one of: int|float|bool|str", text, (int)length, type);
 }
 
-/* text: FILE or FILE:SCALE; the colon becomes the file's end. A colon before a / is part of a path, and so is every colon of
- * a file that exists. */
+/* text: FILE or FILE:SCALE; the colon becomes the file's end. A colon before a / is part of a path, and so is every
+ * colon of a file that exists. */
 static int add_lora(char *text, options *o) {
     char *colon = strrchr(text, ':');
     cllm_value scale = {.f = 1};

@@ -81,7 +81,8 @@ struct cllm_answer {
     bool failed;
 };
 
-/* -------------------------------------------------------------------------------------------------------------- deltas */
+/* --------------------------------------------------------------------------------------------------------------
+ * deltas */
 
 static void give(cllm_answer *a, cllm_delta_kind kind, cllm_string id, cllm_string text) {
     const size_t call = a->n_calls - (kind == CLLM_DELTA_ARGUMENTS);
@@ -119,7 +120,8 @@ static void give_text(cllm_answer *a, size_t end) {
     a->fresh = false;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------------------------------
+ * text */
 
 static bool is_space(char c) { return char_is_one_of(c, " \t\r\n"); }
 
@@ -314,7 +316,8 @@ static bool read_message_header(cllm_answer *a) {
     return true;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- calls */
+/* ---------------------------------------------------------------------------------------------------------------
+ * calls */
 
 /* Read the marks that may follow a call. YES: r->at is after one. */
 static reading skip_closing(const cllm_answer *a, text_reader *r, bool *in_list) {
@@ -451,7 +454,8 @@ static bool follow_call(cllm_answer *a) {
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the answer */
+/* ----------------------------------------------------------------------------------------------------------- the
+ * answer */
 
 static void add_mark(cllm_answer *a, mark_kind kind, cllm_string text, size_t piece) {
     if (text.length == 0 || a->n_marks == MOST_MARKS) return;

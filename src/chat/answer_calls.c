@@ -49,7 +49,8 @@ static bool take_name(call_reader *c, cllm_string name) {
 
 static void use_written(call_reader *c) { c->call->arguments = (cllm_string){c->out->bytes, c->out->length}; }
 
-/* ---------------------------------------------------------------------------------------------------------------- JSON */
+/* ----------------------------------------------------------------------------------------------------------------
+ * JSON */
 
 /* From here on the model writes JSON itself. */
 static reading read_arguments(call_reader *c) {
@@ -206,7 +207,8 @@ static reading read_json_call(call_reader *c, bool bare) {
     return read == READ_YES && !c->call->begun ? READ_NO : read;
 }
 
-/* ------------------------------------------------------------------------------------------------------ a name, then JSON */
+/* ------------------------------------------------------------------------------------------------------ a name, then
+ * JSON */
 
 /* An id that stands between marks. */
 static reading read_id(call_reader *c, cllm_string end) {
@@ -265,7 +267,8 @@ static reading read_name_json(call_reader *c) {
     return read;
 }
 
-/* --------------------------------------------------------------------------------------------------- a name, then key by key */
+/* --------------------------------------------------------------------------------------------------- a name, then key
+ * by key */
 
 /* True if a mark that ends a call or the mark of a key stands here. PARTIAL: perhaps. */
 static reading sees_next(const call_reader *c, bool key) {
@@ -484,7 +487,8 @@ static reading read_tag_value(call_reader *c, cllm_string name, int depth, answe
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- as Python and Gemma write */
+/* ----------------------------------------------------------------------------------------------- as Python and Gemma
+ * write */
 
 /* f(a="b") and f{a:<|"|>b<|"|>} */
 static reading read_literals(call_reader *c) {
@@ -528,7 +532,8 @@ static reading read_literals(call_reader *c) {
     return READ_YES;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- messages */
+/* -------------------------------------------------------------------------------------------------------------
+ * messages */
 
 /* True if `word` stands at the reader, as far as there is text. */
 static reading header_word(text_reader *r, const char *word) { return reader_match(r, text_of(word)); }
@@ -584,7 +589,8 @@ static reading read_message(call_reader *c) {
     return arguments;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ any form */
+/* ------------------------------------------------------------------------------------------------------------ any
+ * form */
 
 static reading read_open(call_reader *c, size_t first) {
     for (size_t i = first; i < c->format->open.count; i++) {

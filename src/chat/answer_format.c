@@ -35,7 +35,8 @@
 static const char space_characters[] = " \t\r\n";
 static const size_t nowhere = SIZE_MAX;
 
-/* ------------------------------------------------------------------------------------------------------ pieces of text */
+/* ------------------------------------------------------------------------------------------------------ pieces of
+ * text */
 
 static cllm_string text_of(const char *terminated) { return (cllm_string){terminated, strlen(terminated)}; }
 
@@ -147,7 +148,8 @@ static void add_piece(answer_pieces *pieces, cllm_string piece) {
     if (piece.length > 0 && pieces->count < ANSWER_MOST_PIECES) pieces->items[pieces->count++] = piece;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- rendering */
+/* ----------------------------------------------------------------------------------------------------------
+ * rendering */
 
 typedef struct finder {
     cllm_chat *chat;
@@ -225,7 +227,8 @@ static cllm_string render_calls(finder *f, const char *content, const char *more
     return poor;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------------------------------
+ * text */
 
 static bool find_reasoning_rendered(finder *f) {
     static const char *const messages[] = {
@@ -334,7 +337,8 @@ static void find_turn_end(finder *f) {
     if (eos && eos->kind == JSON_STRING) add_piece(&o->turn_end, eos->string);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- calls */
+/* ---------------------------------------------------------------------------------------------------------------
+ * calls */
 
 /* The end of the object that begins at `at`. */
 static size_t end_of_object(cllm_string s, size_t at) {

@@ -44,7 +44,8 @@ static void refuse(writer *w, const tool *t, const char *why) {
                               (int)t->name.length, t->name.data, why);
 }
 
-/* ------------------------------------------------------------------------------------------------ parts of a structure */
+/* ------------------------------------------------------------------------------------------------ parts of a
+ * structure */
 
 static void put_json(void *user, const char *bytes, size_t length) { answer_put(user, bytes, length); }
 
@@ -155,7 +156,8 @@ static void put_free(writer *w, const cllm_string *marks, size_t n) {
     close_part(w, '}');
 }
 
-/* ---------------------------------------------------------------------------------------------------------- arguments */
+/* ----------------------------------------------------------------------------------------------------------
+ * arguments */
 
 static void put_any_object(writer *w) {
     const json_value type = {.kind = JSON_STRING, .string = text_of("object")};
@@ -382,7 +384,8 @@ static void put_list(writer *w, const tool *t) {
     close_any(w);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- calls */
+/* --------------------------------------------------------------------------------------------------------------
+ * calls */
 
 static const char any_id[] = "[A-Za-z0-9_-]{1,40}";
 
@@ -575,7 +578,8 @@ static void put_calls(writer *w, bool opened) {
     close_part(w, ']');
 }
 
-/* ------------------------------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------------------------------
+ * answers */
 
 /* gpt-oss: messages of its own before the one whose header names the function. The answer ends with that one. */
 static void put_messages(writer *w) {
@@ -660,7 +664,8 @@ static void put_answer(writer *w, bool opened) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the tools */
+/* ----------------------------------------------------------------------------------------------------------- the
+ * tools */
 
 static bool is_name(cllm_string name) {
     for (size_t i = 0; i < name.length; i++) {

@@ -1,5 +1,5 @@
-/* cllm_chat: finds a model's template, and renders conversations by it. Before it: the file's metadata and its tokenizer. After it:
- * cllm_tokenizer_encode_parts. */
+/* cllm_chat: finds a model's template, and renders conversations by it. Before it: the file's metadata and its
+ * tokenizer. After it: cllm_tokenizer_encode_parts. */
 #include "chat/chat.h"
 
 #include "base/error.h"
@@ -129,7 +129,8 @@ cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) { return chat->reason
 
 /* ------------------------------------------------------------------------------------------------- rendering */
 
-/* The variables that turn reasoning off: templates read one or the other, and the efforts that one has another refuses. */
+/* The variables that turn reasoning off: templates read one or the other, and the efforts that one has another
+ * refuses. */
 static bool without_reasoning(const cllm_chat *chat, arena *a, json_value *out) {
     static const char *const efforts[] = {"no_think", "none", "minimal"};
     char text[160];
@@ -183,7 +184,8 @@ static const json_value *find_variable(const json_value *objects, size_t n_objec
     return NULL;
 }
 
-/* Messages in the template's form; where it refuses them, changed until it takes them. objects: [n_objects] and room for one more. */
+/* Messages in the template's form; where it refuses them, changed until it takes them. objects: [n_objects] and room
+ * for one more. */
 static cllm_status render_messages(const cllm_chat *chat, json_value *objects, size_t n_objects, int64_t now, arena *a,
                                    cllm_part **parts, size_t *n_parts, cllm_error *err) {
     const json_value *given = find_variable(objects, n_objects, "messages");
@@ -206,7 +208,8 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
 
 #define GOES_ON "\x02goes on here\x03"
 
-/* Mark the end of the last message's content, so that it can be found in the text. objects: [n_objects] and room for one more. */
+/* Mark the end of the last message's content, so that it can be found in the text. objects: [n_objects] and room for
+ * one more. */
 static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member members[2], arena *a,
                              cllm_error *err) {
     const json_value *given = find_variable(objects, *n_objects, "messages");

@@ -1,5 +1,5 @@
-/* The interpreter: it walks the tree. Names are looked up in scopes: the template's, and within it those of macros, loops and blocks,
- * where what is set outside can be read, but not set. */
+/* The interpreter: it walks the tree. Names are looked up in scopes: the template's, and within it those of macros,
+ * loops and blocks, where what is set outside can be read, but not set. */
 #include "chat/jinja.h"
 
 #include "base/error.h"
@@ -28,7 +28,8 @@ typedef enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } flow;
 static jinja_value eval(jinja_run *r, const jinja_node *node);
 static flow exec(jinja_run *r, const jinja_node *list);
 
-/* ------------------------------------------------------------------------------------------------------------ scopes */
+/* ------------------------------------------------------------------------------------------------------------
+ * scopes */
 
 static bool same_name(jinja_value a, jinja_value b) {
     return a.string->length == b.string->length && memcmp(a.string->bytes, b.string->bytes, a.string->length) == 0;
@@ -92,7 +93,8 @@ static jinja_value capture(jinja_run *r, jinja_scope *scope, const jinja_node *b
     return jinja_built(&text);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------------------------------------------------
+ * calls */
 
 static size_t count_arguments(const jinja_node *list) {
     size_t n = 0;
@@ -238,7 +240,8 @@ static jinja_value call(jinja_run *r, jinja_value function, const jinja_args *ar
     return result;
 }
 
-/* ------------------------------------------------------------------------------------------------------- expressions */
+/* -------------------------------------------------------------------------------------------------------
+ * expressions */
 
 static jinja_value eval_items(jinja_run *r, const jinja_node *node) {
     jinja_value v = jinja_list_of(r, node->kind == NODE_TUPLE ? JINJA_TUPLE : JINJA_LIST, count_arguments(node->a));
@@ -389,7 +392,8 @@ static jinja_value eval(jinja_run *r, const jinja_node *node) {
     return v;
 }
 
-/* -------------------------------------------------------------------------------------------------------- statements */
+/* --------------------------------------------------------------------------------------------------------
+ * statements */
 
 static void assign(jinja_run *r, const jinja_node *target, jinja_value value) {
     if (jinja_failed(r)) return;
@@ -534,7 +538,8 @@ static flow exec(jinja_run *r, const jinja_node *list) {
     return next;
 }
 
-/* --------------------------------------------------------------------------------------------------------- rendering */
+/* ---------------------------------------------------------------------------------------------------------
+ * rendering */
 
 static bool is_among(cllm_string name, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++)

@@ -129,7 +129,8 @@ static bool outside(jinja_lexer *l, jinja_token *token) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------- within tags */
+/* ------------------------------------------------------------------------------------------------------- within
+ * tags */
 
 static bool take_end(jinja_lexer *l, jinja_token *token) {
     const bool is_block = l->state == IN_BLOCK;

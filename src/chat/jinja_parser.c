@@ -1,4 +1,5 @@
-/* By recursive descent. Binary operators of one level are read in a loop, so that only what is in brackets or blocks nests. */
+/* By recursive descent. Binary operators of one level are read in a loop, so that only what is in brackets or blocks
+ * nests. */
 #include "chat/jinja_parser.h"
 
 #include "base/error.h"
@@ -22,7 +23,8 @@ typedef struct parser {
     cllm_status status;
 } parser;
 
-/* ------------------------------------------------------------------------------------------------------------ tokens */
+/* ------------------------------------------------------------------------------------------------------------
+ * tokens */
 
 static void fail_at(parser *p, uint32_t at, cllm_status status, const char *what, cllm_string which) {
     if (p->status != CLLM_OK) return;
@@ -79,7 +81,8 @@ static void want(parser *p, jinja_token_kind kind, const char *what) {
 
 static void want_block_end(parser *p) { want(p, JINJA_TOKEN_BLOCK_END, "the tag should end before"); }
 
-/* ------------------------------------------------------------------------------------------------------------- nodes */
+/* -------------------------------------------------------------------------------------------------------------
+ * nodes */
 
 static jinja_node *make(parser *p, jinja_node_kind kind, jinja_node *a, jinja_node *b) {
     jinja_node *node = arena_alloc(p->arena, 1, sizeof *node);
@@ -120,7 +123,8 @@ static jinja_node *name_node(parser *p) {
     return node;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- literals */
+/* ----------------------------------------------------------------------------------------------------------
+ * literals */
 
 static bool read_digits(const char *text, size_t *at, size_t length, size_t most, unsigned base, uint32_t *value) {
     size_t n = 0;
@@ -215,7 +219,8 @@ static jinja_node *number_node(parser *p) {
     return node;
 }
 
-/* ------------------------------------------------------------------------------------------------------- expressions */
+/* -------------------------------------------------------------------------------------------------------
+ * expressions */
 
 static jinja_node *parse_expression(parser *p);
 static jinja_node *parse_or(parser *p);
@@ -580,7 +585,8 @@ static jinja_node *parse_expression(parser *p) {
     return node;
 }
 
-/* -------------------------------------------------------------------------------------------------------- statements */
+/* --------------------------------------------------------------------------------------------------------
+ * statements */
 
 static jinja_node *parse_body(parser *p, const char *const *ends);
 

@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* -------------------------------------------------------------------------------------------------- memory and failing */
+/* -------------------------------------------------------------------------------------------------- memory and
+ * failing */
 
 enum { PIECE_BYTES = 64 * 1024, ALIGNMENT = 16 };
 
@@ -97,7 +98,8 @@ jinja_value jinja_fail_missing(jinja_run *r, jinja_value undefined) {
     return jinja_fail(r, CLLM_ERR_ARGUMENT, "'%s%s' has no attribute '%.*s'", owner, object, n, name);
 }
 
-/* ------------------------------------------------------------------------------------------------------ lists and dicts */
+/* ------------------------------------------------------------------------------------------------------ lists and
+ * dicts */
 
 jinja_value jinja_list_of(jinja_run *r, jinja_kind kind, size_t count) {
     jinja_list *list = jinja_alloc(r, 1, sizeof *list);
@@ -347,7 +349,8 @@ jinja_value jinja_length(jinja_run *r, jinja_value v) {
     return jinja_fail(r, CLLM_ERR_ARGUMENT, "object of type '%s' has no len()", jinja_type_name(v));
 }
 
-/* ----------------------------------------------------------------------------------------------------- items, attributes */
+/* ----------------------------------------------------------------------------------------------------- items,
+ * attributes */
 
 /* The byte at which character `index` begins. */
 static size_t byte_of(const jinja_string *s, size_t index) {
@@ -595,7 +598,8 @@ jinja_value jinja_negate(jinja_run *r, jinja_value v) {
     return whole(v) == INT64_MIN ? too_large(r) : jinja_integer(-whole(v));
 }
 
-/* ------------------------------------------------------------------------------------------------- printf-like formats */
+/* ------------------------------------------------------------------------------------------------- printf-like
+ * formats */
 
 typedef struct conversion {
     char flags[8];

@@ -157,7 +157,8 @@ jinja_value jinja_fail_missing(jinja_run *r, jinja_value undefined); /* fails wi
 /* The value of a JSON value. Its strings are not copied. */
 jinja_value jinja_from_json(jinja_run *r, const json_value *json, bool trusted);
 
-/* ----------------------------------------------------------------------------------------------- strings, piece by piece */
+/* ----------------------------------------------------------------------------------------------- strings, piece by
+ * piece */
 
 typedef struct jinja_builder {
     jinja_run *run;
@@ -220,7 +221,8 @@ jinja_value jinja_calculate(jinja_run *r, char operator, jinja_value a,
 jinja_value jinja_negate(jinja_run *r, jinja_value v);
 jinja_value jinja_format(jinja_run *r, const jinja_string *format, jinja_value values); /* format % values */
 
-/* ------------------------------------------------------------------------------------------------------ what is built in */
+/* ------------------------------------------------------------------------------------------------------ what is built
+ * in */
 
 /* The entry of `all`, [n], with this name, or NULL. */
 const jinja_function *jinja_search(const jinja_function *all, size_t n, cllm_string name);

@@ -1,7 +1,9 @@
 /* Messages on their way into a template. Before it: JSON of a client. After it: jinja.c.
  *
- * First their forms: content as a text or as parts, arguments as an object or as a text, as probes of the template show it. Then, only if
- * the template refuses them, changes: system messages come first, call ids have nine characters, neighbours of one role are one message. */
+ * First their forms: content as a text or as parts, arguments as an object or as a text, as probes of the template show
+ * it. Then, only if
+ * the template refuses them, changes: system messages come first, call ids have nine characters, neighbours of one role
+ * are one message. */
 #include "chat/messages.h"
 
 #include "base/error.h"

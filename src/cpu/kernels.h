@@ -98,8 +98,8 @@ typedef struct cpu_kernels {
     void (*state_step)(const float *from, float *to, size_t n_rows, size_t n, const float *decay, const float *key,
                        const float *value, const float *query, float *out);
 
-    /* The same where each element decays on its own: to[i][j] = exp(rates[i][j] * steps[j]) * from[i][j] + key[i] * value[j].
-     * The rows of all three matrices are `stride` floats apart. */
+    /* The same where each element decays on its own: to[i][j] = exp(rates[i][j] * steps[j]) * from[i][j] + key[i] *
+     * value[j]. The rows of all three matrices are `stride` floats apart. */
     void (*state_step_each)(const float *from, float *to, size_t n_rows, size_t n, size_t stride, const float *rates,
                             const float *steps, const float *key, const float *value, const float *query, float *out);
 

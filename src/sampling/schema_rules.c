@@ -147,7 +147,8 @@ static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint
     return made;
 }
 
-/* The characters are the members of a collection, so that they are counted as they come. exits: of any number where a text may end. */
+/* The characters are the members of a collection, so that they are counted as they come. exits: of any number where a
+ * text may end. */
 static bool write_counted(schema_compiler *c, const language *l, const char_automaton *whole, uint32_t *exits,
                           characters_spelling spelling, uint32_t from, uint32_t to) {
     uint32_t begin, end;
@@ -656,7 +657,8 @@ static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule,
     network_add_call(c->n, after_space(c, colon), rule, to);
 }
 
-/* What is demanded of the values of names that no fact tells, if just these patterns match. false: they are not allowed. */
+/* What is demanded of the values of names that no fact tells, if just these patterns match. false: they are not
+ * allowed. */
 static bool other_demands(schema_compiler *c, const shape *s, cllm_string const *patterns, uint32_t n_patterns,
                           uint32_t label, demand *demands, uint32_t *n) {
     *n = 0;
@@ -901,7 +903,8 @@ static bool write_object(schema_compiler *c, const shape *s, uint32_t from, uint
     return done;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ shapes */
+/* ------------------------------------------------------------------------------------------------------------
+ * shapes */
 
 static bool write_boolean(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
     for (int i = 0; i < 2; i++)

@@ -18,7 +18,8 @@ static uint32_t traits_of(uint32_t code_point) {
     return unicode_range_at(unicode_trait_ranges, n_unicode_trait_ranges, 9, code_point) & 0x1FF;
 }
 
-/* ------------------------------------------------------------------------------------------ what is composed already */
+/* ------------------------------------------------------------------------------------------ what is composed
+ * already */
 
 static bool is_plain(char c) { return (unsigned char)c < FIRST_LEAD_BYTE; }
 
