@@ -245,8 +245,8 @@ static void removed_types_are_named(void **state) {
                  removed[i].name, removed[i].instead);
         assert_type_message(removed[i].type, message);
     }
-    assert_type_message(
-        139, "unknown tensor type 139, of a newer or another program: use the model in another quantization");
+    assert_type_message(139,
+                        "unknown tensor type 139, perhaps of a newer program: use the model in another quantization");
 }
 
 /* With a folder as its argument, this program writes seeds of tests/fuzz/fuzz_gguf.c there instead of testing. */
