@@ -168,9 +168,8 @@ CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t i
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
 CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index); /* did an override set the value? */
 
-/* True if this key is used. For the file of a model (cllm_model_gguf): by the model or its tokenizer. For a file that
- * you
- * opened yourself: by the two functions below. cllm_tokenizer_create and cllm_plan_memory do not mark keys. */
+/* True if this key is used. For the file of a model (cllm_model_gguf): by the model or its tokenizer. For a file
+ * that you opened yourself: by the two functions below. cllm_tokenizer_create and cllm_plan_memory do not mark keys. */
 CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index);
 
 /* Read the metadata as cllm_model_load and cllm_tokenizer_create do, but create nothing. cllm_gguf_is_read then tells
@@ -294,9 +293,8 @@ typedef struct cllm_delta {
 
 /* prompt: [n_parts] the text before the answer, which may have opened the reasoning; NULL: as the template renders one
  * user message. tools: JSON, the list of tools in OpenAI's form. It gives untyped arguments their types. Only tools in
- * the list
- * can be called: none if the list is empty. If the text is empty, any name can be called.
- * out: owned. Errors: FORMAT and UNSUPPORTED (tools is not valid JSON), MEMORY. */
+ * the list can be called: none if the list is empty. If the text is empty, any name can be called. out: owned.
+ * Errors: FORMAT and UNSUPPORTED (tools is not valid JSON), MEMORY. */
 CLLM_API cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts,
                                         cllm_string tools, cllm_answer **out, cllm_error *err);
 CLLM_API void cllm_answer_destroy(cllm_answer *answer);

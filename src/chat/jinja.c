@@ -1,5 +1,5 @@
-/* The interpreter: it walks the tree. Names are looked up in scopes: the template's, and within it those of macros,
- * loops and blocks, where what is set outside can be read, but not set. */
+/* The interpreter: walks the syntax tree. Names are looked up in scopes: the template's, and inside it those of macros,
+ * loops and blocks, which can read outer variables, but not set them. */
 #include "chat/jinja.h"
 
 #include "base/error.h"
@@ -19,7 +19,7 @@ typedef struct jinja_scope {
 
 typedef struct jinja_macro {
     const jinja_node *node, *parameters, *body;
-    jinja_scope *scope; /* that it was made in */
+    jinja_scope *scope; /* where it was defined */
     jinja_value name;
 } jinja_macro;
 
@@ -75,7 +75,7 @@ static bool enter(jinja_run *r) {
     return false;
 }
 
-/* Statements in a scope of their own. */
+/* Run statements in a new scope. */
 static flow exec_in(jinja_run *r, jinja_scope *scope, const jinja_node *body) {
     jinja_scope *before = r->scope;
     r->scope = scope;
@@ -84,7 +84,7 @@ static flow exec_in(jinja_run *r, jinja_scope *scope, const jinja_node *body) {
     return next;
 }
 
-/* The text that statements write. */
+/* Run statements and return the text that they write. */
 static jinja_value capture(jinja_run *r, jinja_scope *scope, const jinja_node *body) {
     jinja_builder text = {.run = r}, *before = r->out;
     r->out = &text;
@@ -102,7 +102,7 @@ static size_t count_arguments(const jinja_node *list) {
     return n;
 }
 
-/* Evaluate arguments, after what comes before them. */
+/* Evaluate arguments, appending them to earlier ones. */
 static jinja_args eval_arguments(jinja_run *r, const jinja_node *list) {
     const size_t n = count_arguments(list);
     jinja_value positional = jinja_list_of(r, JINJA_LIST, n), named = jinja_dict_new(r, JINJA_DICT, n);
@@ -155,7 +155,7 @@ static void refuse_argument(jinja_run *r, const jinja_macro *macro, const char *
                n ? "'" : "");
 }
 
-/* The arguments beyond the parameters, as the variables `varargs` and `kwargs`, where the macro reads them. */
+/* Set the variables `varargs` and `kwargs` to the extra arguments, if the macro reads them. */
 static void set_rest(jinja_run *r, const jinja_macro *macro, const jinja_args *args, size_t n_parameters) {
     const size_t n = args->count > n_parameters ? args->count - n_parameters : 0;
     jinja_value rest = jinja_list_of(r, JINJA_TUPLE, n), named = jinja_dict_new(r, JINJA_DICT, args->n_named);
@@ -421,7 +421,7 @@ static void assign(jinja_run *r, const jinja_node *target, jinja_value value) {
     }
 }
 
-/* The items that the loop's condition lets through. */
+/* The items that fulfil the loop's condition. */
 static jinja_list choose_items(jinja_run *r, const jinja_node *node, jinja_list all) {
     if (!node->d) return all;
     jinja_value chosen = jinja_list_of(r, JINJA_LIST, all.count);
@@ -436,7 +436,7 @@ static jinja_list choose_items(jinja_run *r, const jinja_node *node, jinja_list 
     return (jinja_list){jinja_failed(r) ? NULL : chosen.list->items, n};
 }
 
-/* What leaves or goes on with a loop around it can only stand in its else. */
+/* break and continue for an outer loop can only be in this loop's else. */
 static flow exec_for(jinja_run *r, const jinja_node *node, jinja_value items, uint32_t depth) {
     const jinja_list all = jinja_walk(r, items);
     jinja_loop *loop = jinja_alloc(r, 1, sizeof *loop);
@@ -461,7 +461,7 @@ static flow exec_for(jinja_run *r, const jinja_node *node, jinja_value items, ui
     return loop->items.count == 0 ? exec(r, node->e) : FLOW_ON;
 }
 
-/* Text through the filters of a block. */
+/* Pass text through the filters of a block. */
 static jinja_value filtered(jinja_run *r, const jinja_node *filters, jinja_value text) {
     const jinja_value before = r->block;
     r->block = text;
@@ -483,7 +483,7 @@ static flow exec_scope(jinja_run *r, const jinja_node *node) {
     jinja_scope *scope = jinja_alloc(r, 1, sizeof *scope);
     if (!scope) return FLOW_ON;
     scope->outer = r->scope;
-    for (const jinja_node *item = node->a; item; item = item->next) { /* of a `with` */
+    for (const jinja_node *item = node->a; item; item = item->next) { /* for a `with` */
         const jinja_value value = eval(r, item->b);
         jinja_scope *before = r->scope;
         r->scope = scope;

@@ -1,6 +1,5 @@
 /* The methods of strings, lists, dicts, and of what templates make: loops and cyclers. Those that change a list or a
- * dict are there by
- * name only: the sandbox refuses them. */
+ * dict are there by name only: the sandbox refuses them. */
 #include "base/utf8.h"
 #include "chat/jinja_case.h"
 #include "chat/jinja_run.h"

@@ -1,4 +1,4 @@
-/* What values are equal to, hold and give, and the operators, as Python has them. */
+/* Operations on values as in Python: equality, items, attributes and operators. */
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/utf8.h"
@@ -352,7 +352,7 @@ jinja_value jinja_length(jinja_run *r, jinja_value v) {
 /* ----------------------------------------------------------------------------------------------------- items,
  * attributes */
 
-/* The byte at which character `index` begins. */
+/* The byte offset of character `index`. */
 static size_t byte_of(const jinja_string *s, size_t index) {
     size_t at = 0;
     for (; at < s->length; at++)
@@ -438,7 +438,7 @@ jinja_value jinja_attribute(jinja_run *r, jinja_value v, jinja_value name) {
     return jinja_missing_of(r, jinja_type_name(v), name, false);
 }
 
-/* A bound of a slice of `count` items, walked by `step`. */
+/* A bound of a slice of `count` items with the step `step`. */
 static int64_t bound(jinja_run *r, jinja_value v, int64_t count, int64_t step, bool is_end) {
     if (v.kind == JINJA_ABSENT || v.kind == JINJA_NONE) {
         if (is_end) return step > 0 ? count : -1;
@@ -554,7 +554,7 @@ static jinja_value power(jinja_run *r, jinja_value a, jinja_value b) {
     return jinja_integer(result);
 }
 
-/* The quotient is rounded down, and the remainder has the divisor's sign. */
+/* Round the quotient down; the remainder has the divisor's sign. */
 static jinja_value divide_whole(jinja_run *r, int64_t a, int64_t b, bool remainder) {
     if (b == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "integer division or modulo by zero");
     if (b == -1) return remainder ? jinja_integer(0) : a == INT64_MIN ? too_large(r) : jinja_integer(-a);
@@ -607,7 +607,7 @@ typedef struct conversion {
     char type;
 } conversion;
 
-/* What comes after '%' and a name in parentheses. Returns false if it is none. */
+/* Parse the format after '%' and a name in parentheses. Returns false if it is invalid. */
 static bool read_conversion(const jinja_string *s, size_t *at, conversion *c) {
     size_t n = 0;
     *c = (conversion){.width = -1, .precision = -1};
