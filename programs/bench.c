@@ -1,8 +1,8 @@
-/* Measuring speed: prompts that are evaluated at once, and tokens that are evaluated one by one.
+/* Measures speed: prompts, which are evaluated at once, and decoding, one token at a time.
  *
- * All runs follow one fixed sequence of ids, so that a sequence that is truncated to `depth` has there what it needs: the
- * tokens before are evaluated once, untimed. Decoding takes its ids from the same sequence; nothing is sampled. A test is
- * run once to warm up, then counted. */
+ * All runs follow one fixed sequence of ids. A sequence that is truncated to `depth` therefore has the right tokens
+ * before it: they are evaluated once, untimed. Decoding takes its ids from the same sequence; nothing is sampled. Each
+ * test runs once to warm up, and then the timed runs follow. */
 #include "bench.h"
 
 #include "commands.h"
@@ -53,7 +53,8 @@ static double count_macs(const bencher *b, const bench_result *test, bench_kind 
            attended * heads * ((double)info->key_length + info->value_length);
 }
 
-/* What decoding one token reads, on average: its part of the weights, and the keys and values of every position so far. */
+/* What decoding one token reads, on average: its part of the weights, and the keys and values of every position so
+ * far. */
 static double count_bytes(const bencher *b, const bench_result *test) {
     const cllm_model_info *info = cllm_model_get_info(b->r.model);
     const double q8_0 = 36.0 / 32; /* 32 elements share a float */
@@ -310,7 +311,7 @@ static uint64_t largest_of(const count_list *list) {
 
 /* All that can be refused before the first measurement is: a long series does not end at its last model's name. */
 static int check(const options *o, size_t n_tokens) {
-    if (o->json + o->csv + o->markdown > 1) return usage_error("--json, --csv and --md exclude each other");
+    if (o->json + o->csv + o->markdown > 1) return usage_error("--json, --csv and --md cannot be used together");
     if (n_tokens == 0) return usage_error("-p 0 and -n 0 leave nothing to measure");
     int status = o->compare ? bench_compare_check(o->compare) : EXIT_SUCCESS;
     for (size_t i = 0; i <= o->n_arguments && status == EXIT_SUCCESS; i++) {

@@ -1,4 +1,5 @@
-/* What bench measures. bench.c runs the model, bench_compare.c another program in turn with it, bench_report.c prints. */
+/* Measurements of `mini-cllm bench`. bench.c runs the model, bench_compare.c runs another program in turn with it,
+ * bench_report.c prints the results. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -9,13 +10,13 @@
 #define BENCH_MOST_RUNS      100 /* of a test */
 #define BENCH_MOST_SEQUENCES 1024
 
-/* Tokens evaluated at once, or one by one, after others that are in the context already. */
+/* Evaluate many tokens at once, or one by one, after other tokens that are in the context already. */
 typedef enum bench_kind {
     BENCH_PROMPT,
     BENCH_DECODE,
 } bench_kind;
 
-/* How fast one kind went; NAN is what was not measured. */
+/* The speed of one kind of test. NAN: not measured. */
 typedef struct bench_speed {
     double tok_s, tok_s_spread, tok_s_min, tok_s_max; /* the median; half the distance between the quartiles */
     double tok_s_each;                                /* of a sequence */
@@ -31,11 +32,11 @@ typedef struct bench_result {
     const char *cpu_isa, *kv_type, *device;
     uint64_t file_bytes;
     uint64_t threads, batch, prompt, depth, gen;
-    uint64_t sequences; /* that decode together; 0: one, by itself */
+    uint64_t sequences; /* sequences that decode together; 0: one sequence without company */
     uint64_t gpu_layers;
     bench_speed speed[BENCH_DECODE + 1];
     double launches, launched_bytes; /* of the GPU for a decoded token, on average; NAN without one */
-    machine_speed machine;           /* on as many threads; NAN where a GPU computes */
+    machine_speed machine;           /* with the same number of threads; NAN if a GPU computes */
 } bench_result;
 
 typedef struct bench_results {
@@ -43,7 +44,7 @@ typedef struct bench_results {
     size_t count, capacity;
     machine_speed *machines; /* [n_machines], owned: one for each number of threads */
     size_t n_machines;
-    char gpu[192]; /* the API and name of the one that was used, or "" */
+    char gpu[192]; /* API and name of the GPU that was used, or "" */
 } bench_results;
 
 static inline uint64_t bench_n_tokens(const bench_result *test, bench_kind kind) {
@@ -57,13 +58,13 @@ typedef struct test_name {
 /* "pp512", "tg128@1024", "bt8@1024": the kind, the tokens or sequences, and the depth if there is one. */
 test_name bench_test_name(const bench_result *test, bench_kind kind);
 
-/* The middle of the values in order, or another quantile: at 0.25 and 0.75 the quartiles. values: sorted in place. */
+/* A quantile of the values: 0.5 gives the median, 0.25 and 0.75 the quartiles. values: sorted in place. */
 double bench_quantile(double *values, size_t count, double at);
 
-/* Does the template hold known {placeholders} alone? Returns an exit status, after saying which is not. */
+/* Check that the template has only known {placeholders}. Returns an exit status, after naming an unknown one. */
 int bench_compare_check(const char *template);
 
-/* Run o->compare once for a kind, with 0 for the tokens of the other, and read its speed off its last line.
+/* Run o->compare once for one kind of test, with 0 tokens for the other kind, and read the speed from its last line.
  * Returns an exit status, after saying why. */
 int bench_compare_run(const options *o, const bench_result *test, bench_kind kind, double *tok_s);
 

@@ -1,6 +1,6 @@
-/* Another program's speed: a command of the user's is run by the shell, and the last line that it prints is read, of the
- * form "ppN X tgN@D Y", or "btS@D Y" of S sequences, with X and Y in tokens a second. Each kind is asked for by itself, with 0 for the other's tokens,
- * so that no prompt makes the decoding after it deeper than its label says. */
+/* Another program's speed: a command of the user's is run by the shell, and the last line that it prints is read, of
+ * the form "ppN X tgN@D Y", or "btS@D Y" of S sequences, with X and Y in tokens a second. Each kind is asked for by
+ * itself, with 0 for the other's tokens, so that no prompt makes the decoding after it deeper than its label says. */
 #include "bench.h"
 
 #include "interrupt.h"
@@ -45,8 +45,9 @@ int bench_compare_check(const char *template) {
     for (const char *at = template; *at; at++) {
         size_t length = placeholder_length(template, at);
         if (length > 0 && find_placeholder(at, length) == N_PLACEHOLDERS)
-            return usage_error("--compare: %.*s is none of {model}, {threads}, {prompt}, {gen}, {depth}, {sequences}",
-                               (int)length, at);
+            return usage_error(
+                "--compare: %.*s is not one of {model}, {threads}, {prompt}, {gen}, {depth}, {sequences}", (int)length,
+                at);
     }
     return EXIT_SUCCESS;
 }
@@ -205,8 +206,8 @@ int bench_compare_run(const options *o, const bench_result *test, bench_kind kin
         *tok_s = find_speed(last_line, test, kind);
         const test_name name = name_at(test, kind, kind == BENCH_PROMPT ? 0 : test->depth);
         if (isnan(*tok_s))
-            status = fail("--compare: the command ended with status 0, but its last line '%s' does not tell %s as '%s "
-                          "123.4' would: %s",
+            status = fail("--compare: the command ended with status 0, but its last line '%s' has no result of the "
+                          "form '%s 123.4' for %s: %s",
                           last_line, name.text, name.text, shell_line);
     }
     free(last_line);

@@ -1,5 +1,5 @@
-/* Talking with a model in the terminal: lines that a person types are questions, or commands that begin with a slash. The conversation itself is
- * in conversation.c. */
+/* Chat with a model in a terminal. A line that a person types is a question, or a command if it begins with a slash.
+ * conversation.c holds the conversation itself. */
 #include "commands.h"
 #include "conversation.h"
 #include "interrupt.h"
@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* A text that goes with the next question. */
+/* A text to add to the next question. */
 typedef struct attachment {
     char *name; /* its file, or "-": owned */
     input text; /* owned */
@@ -24,17 +24,17 @@ typedef struct attachment {
 typedef struct talk {
     conversation c;
     line_input *input;
-    options o;                             /* as the command line has them, and /set after it */
-    cllm_sampler_step steps[CLLM_N_STEPS]; /* the order that the file recommends */
+    options o;                             /* of the command line, changed by /set */
+    cllm_sampler_step steps[CLLM_N_STEPS]; /* the order of steps that the file recommends */
     attachment *attached;                  /* [n_attached], owned */
     size_t n_attached;
-    grammar_use form; /* of answers, from `form_name`: owned, or NULL for none or the command line's */
+    grammar_use form; /* for answers, from `form_name`: owned; NULL for none or the command line's */
     char *form_name;
 
-    /* the answer, as it is printed */
+    /* the answer while it is printed */
     text_stream out;
-    bool colour;    /* reasoning is dimmed */
-    bool reasoning; /* is what was printed last */
+    bool colour;    /* print reasoning dimmed */
+    bool reasoning; /* the last text printed was reasoning */
     bool printed;
 } talk;
 
@@ -54,7 +54,7 @@ static void print_piece(void *user, bool reasoning, const char *bytes, size_t le
     text_stream_write(&t->out, bytes, length);
 }
 
-/* What the user should know of an answer's end. */
+/* Tell the user why an answer ended, if that is not obvious. */
 static void explain_end(const talk *t) {
     const conversation *c = &t->c;
     if (c->end == CLLM_END_CONTEXT_FULL)
@@ -69,11 +69,11 @@ static void explain_end(const talk *t) {
 
 static int end_answer(talk *t, int status) {
     if (t->c.end == CLLM_END_TOKEN) text_stream_end(&t->out);
-    t->out.n_held = 0; /* half a character, where it was stopped */
+    t->out.n_held = 0; /* an answer may stop within a character */
     if (t->reasoning && t->colour) fputs("\033[0m", stdout);
     if (t->printed || status == EXIT_SUCCESS) putchar('\n');
     t->reasoning = t->printed = false;
-    if (status == EXIT_FAILURE) return status; /* it was told why, perhaps that nothing can be written */
+    if (status == EXIT_FAILURE) return status; /* the reason was printed already; perhaps nothing can be written */
     const int flushed = flush_output();
     if (status == EXIT_SUCCESS) explain_end(t);
     return status == EXIT_SUCCESS ? flushed : status;
@@ -81,21 +81,21 @@ static int end_answer(talk *t, int status) {
 
 /* ------------------------------------------------------------------------------------------------------- texts */
 
-/* Nothing but white space? */
+/* True if there is only white space. */
 static bool is_blank(const char *text, size_t length) {
     while (length > 0 && strchr(" \t\r\n", text[length - 1])) length--;
     return length == 0;
 }
 
-/* A text of a file, "-" being standard input: no bytes of 0. Returns an exit status, after saying why. */
+/* Read the text of a file; "-" is standard input. Bytes of 0 are refused. Returns an exit status, after saying why. */
 static int read_text(const char *path, input *text) {
     int status = read_input(path, text);
     if (status == EXIT_SUCCESS && text->length > 0 && memchr(text->data, '\0', text->length))
-        status = fail("%s: it is no text: it has bytes of 0", strcmp(path, "-") == 0 ? "standard input" : path);
+        status = fail("%s: this is not text: it contains bytes of 0", strcmp(path, "-") == 0 ? "standard input" : path);
     return status;
 }
 
-/* Add a file to what goes with the next question. It is a value: nothing in it becomes a special token. */
+/* Add a file to the next question. It becomes a value of the template: nothing in it becomes a special token. */
 static int attach(talk *t, const char *path) {
     attachment a = {.name = strdup(path)};
     attachment *more = realloc(t->attached, (t->n_attached + 1) * sizeof *more);
@@ -119,7 +119,7 @@ static void drop_attached(talk *t) {
     t->n_attached = 0;
 }
 
-/* A question and what is attached after it: owned, or NULL. */
+/* Join a question and the attached texts after it: owned, or NULL. */
 static char *join_attached(const talk *t, const char *text, size_t length, size_t *whole_length) {
     char *whole = NULL;
     FILE *out = open_memstream(&whole, whole_length);
@@ -146,7 +146,7 @@ static int set_system(talk *t, const char *text) {
     return status;
 }
 
-/* Ask, with what was attached after the question. An answer that Ctrl-C stopped is an answer. */
+/* Ask a question together with the attached texts. An answer that Ctrl-C stopped counts as an answer. */
 static int ask(talk *t, const char *text, size_t length) {
     size_t whole_length;
     char *whole = join_attached(t, text, length, &whole_length);
@@ -160,7 +160,7 @@ static int ask(talk *t, const char *text, size_t length) {
 
 /* ---------------------------------------------------------------------------------------------------- settings */
 
-/* "show", "hide", "off" or a number of tokens, 0 of which is off. */
+/* Parse "show", "hide", "off" or a number of tokens; 0 means off. */
 static int set_reasoning(talk *t, const char *text) {
     char *end;
     errno = 0;
@@ -203,7 +203,7 @@ static void draw_seed(talk *t) {
     *seed %= 1000000000; /* short enough to be typed */
 }
 
-/* What the file recommends, then what the user says. */
+/* Use the file's recommendations, then the user's options. */
 static void apply_options(talk *t) {
     const options *o = &t->o;
     t->c.sampling = o->sampling;
@@ -211,7 +211,7 @@ static void apply_options(talk *t) {
     t->c.n_most = is_given(o, "n-tokens") && o->n_tokens != UINT64_MAX ? o->n_tokens : 0;
 }
 
-/* /set: the options of these names, as the command line takes them */
+/* /set: the options with these names, as on the command line */
 static int set(talk *t, char *arguments) {
     static const char *const names[] = {"temperature", "top-k", "top-p", "min-p", "seed", "reasoning", "n-tokens"};
     enum { N_NAMES = sizeof names / sizeof *names };
@@ -233,7 +233,7 @@ static int set(talk *t, char *arguments) {
 
 #define BLOCK_MARK "\"\"\""
 
-/* Does a line end the text? The mark stands at its end, and is not the other one of a pair within the line. */
+/* True if a line ends the text: the mark is at the line's end, and does not close a pair within the line. */
 static bool ends_block(const char *line, size_t *length) {
     size_t n_marks = 0;
     while (*length > 0 && strchr(" \t", line[*length - 1])) --*length;
@@ -246,7 +246,8 @@ static bool ends_block(const char *line, size_t *length) {
     return true;
 }
 
-/* What follows the mark, up to a line that ends with another; a paste is one line here. text: out, owned, if that is LINE_READ. */
+/* Read the text after the mark, up to a line that ends with the mark; a paste counts as one line. text: out, owned, if
+ * the result is LINE_READ. */
 static line_result read_block(talk *t, const char *begun, char **text, size_t *length) {
     const char *line = begun;
     size_t n = strlen(begun);
@@ -283,7 +284,7 @@ static int do_system(talk *t, char *text) {
     if (*text) {
         const int status = set_system(t, empties ? "" : text);
         if (status == EXIT_SUCCESS)
-            note(&t->o, empties ? "there is no system message now, but for what the template may have"
+            note(&t->o, empties ? "the system message is removed; the template may have its own"
                                 : "the system message is set");
         return status;
     }
@@ -298,7 +299,7 @@ static int do_system(talk *t, char *text) {
 static int do_reset(talk *t, char *text) {
     (void)text;
     conversation_reset(&t->c);
-    note(&t->o, "all is forgotten%s", json_array_size(t->c.messages) > 0 ? " but the system message" : "");
+    note(&t->o, "the conversation is empty now%s", json_array_size(t->c.messages) > 0 ? " but the system message" : "");
     return EXIT_SUCCESS;
 }
 
@@ -317,7 +318,7 @@ static int do_retry(talk *t, char *text) {
     return end_answer(t, conversation_retry(&t->c));
 }
 
-/* Ask the last question anew, in other words. */
+/* Let the user edit the last question, and ask it again. */
 static int do_edit(talk *t, char *text) {
     const char *question = conversation_last_question(&t->c), *line = text;
     size_t length = strlen(text);
@@ -333,13 +334,13 @@ static int do_read(talk *t, char *text) {
     const int status = *text && strcmp(text, "\"\"") != 0 ? attach(t, text) : EXIT_SUCCESS;
     if (status != EXIT_SUCCESS) return status;
     for (size_t i = 0; i < t->n_attached; i++)
-        note(&t->o, "%s, %s, goes with the next question", t->attached[i].name,
+        note(&t->o, "%s, %s, will be added to the next question", t->attached[i].name,
              format_bytes(t->attached[i].text.length).text);
-    if (t->n_attached == 0) note(&t->o, "no text goes with the next question");
+    if (t->n_attached == 0) note(&t->o, "no text will be added to the next question");
     return status;
 }
 
-/* A grammar or a schema from a file takes the place of the one before. */
+/* Replace the grammar by a grammar or schema from a file. */
 static int set_format(talk *t, const char *path) {
     const size_t length = strlen(path);
     const bool is_grammar = length > 5 && strcmp(path + length - 5, ".gbnf") == 0;
@@ -367,7 +368,7 @@ static int do_format(talk *t, char *text) {
     if (!t->c.grammar)
         puts("answers have any form");
     else
-        printf("answers keep to %s\n", t->form_name ? t->form_name : "the form that the command line gives");
+        printf("answers follow %s\n", t->form_name ? t->form_name : "the form given on the command line");
     return status;
 }
 
@@ -412,9 +413,9 @@ static int do_tokens(talk *t, char *text) {
 
 static const struct slash {
     const char *name;
-    const char *arguments;           /* in brackets if there may be none; "": there are none */
-    int (*run)(talk *t, char *text); /* NULL: it ends the conversation */
-    const char *about;               /* NULL: another name of the one before */
+    const char *arguments;           /* in brackets if optional; "": no arguments */
+    int (*run)(talk *t, char *text); /* NULL: this command ends the conversation */
+    const char *about;               /* NULL: another name for the command before */
 } slashes[] = {
     {"/help", "", do_help, "this list"},
     {"/system", "[TEXT|@FILE]", do_system,
@@ -448,7 +449,7 @@ static int do_help(talk *t, char *text) {
     return EXIT_SUCCESS;
 }
 
-/* A file's name as a person types it: quotes around it, and ~ for the home. Owned, or NULL. */
+/* Parse a file's name as typed: removes quotes, expands ~. Owned, or NULL. */
 static char *typed_path(const char *text) {
     const char *home = getenv("HOME");
     const size_t length = strlen(text);
@@ -461,7 +462,8 @@ static char *typed_path(const char *text) {
     return path;
 }
 
-/* What a command gets of its line: owned, or NULL. A text may be one of several lines; then the result says how its reading ended. */
+/* Get the argument of a command: owned, or NULL. A text may have several lines; then *result says how reading them
+ * ended. */
 static char *argument_of(talk *t, const struct slash *s, const char *text, line_result *result) {
     char *block = NULL;
     size_t length;
@@ -473,7 +475,7 @@ static char *argument_of(talk *t, const struct slash *s, const char *text, line_
     return strstr(s->arguments, "FILE") && *text != '@' && strcmp(text, "\"\"") != 0 ? typed_path(text) : strdup(text);
 }
 
-/* A line that begins with a slash. */
+/* Run a line that begins with a slash. */
 static outcome run_slash(talk *t, const char *line, int *status) {
     const size_t length = strcspn(line, " \t");
     const char *rest = line + length + strspn(line + length, " \t");
@@ -492,7 +494,7 @@ static outcome run_slash(talk *t, const char *line, int *status) {
     if (!text)
         *status = fail("out of memory");
     else if (result != LINE_READ)
-        *status = EXIT_SUCCESS; /* the text was given up */
+        *status = EXIT_SUCCESS; /* the user gave up the text */
     else if (isupper((unsigned char)*s->arguments) && !*text)
         *status = usage_error("%s %s: %s", s->name, s->arguments, s->about);
     else if (*text && !*s->arguments)
@@ -543,7 +545,7 @@ static int talk_with(talk *t) {
         const line_result result = line_input_read(t->input, "> ", NULL, &line, &length);
         if (result == LINE_ENDED) break;
         if (result == LINE_INTERRUPTED && warned) return EXIT_SUCCESS;
-        if (result == LINE_INTERRUPTED) note(&t->o, "Ctrl-C once more ends, or /exit");
+        if (result == LINE_INTERRUPTED) note(&t->o, "press Ctrl-C again to end, or type /exit");
         warned = result == LINE_INTERRUPTED;
         if (warned) continue;
         if (take_line(t, line, length, &status) == ENDS) break;
@@ -575,7 +577,7 @@ static int start(talk *t, run *r) {
     return status == EXIT_SUCCESS && o->system ? set_system(t, o->system) : status;
 }
 
-/* The question of the command line, and what is piped in. */
+/* Answer the question of the command line, together with standard input if that is a pipe. */
 static int ask_once(talk *t) {
     const bool reads = !isatty(STDIN_FILENO) || (t->o.prompt && strcmp(t->o.prompt, "-") == 0);
     const char *question = t->o.prompt && strcmp(t->o.prompt, "-") != 0 ? t->o.prompt : "";
@@ -596,8 +598,7 @@ int chat(const options *o) {
     t.c.reasoning = shown ? REASONING_SHOWN : REASONING_HIDDEN;
     t.c.reasoning_most = UINT64_MAX;
     t.c.once = o->prompt || !isatty(STDIN_FILENO);
-    if (o->image)
-        return usage_error("--image: %s: models read text alone here, images are not supported yet", o->image);
+    if (o->image) return usage_error("--image: %s: images are not supported yet; models read only text", o->image);
     int status = o->reasoning ? set_reasoning(&t, o->reasoning) : EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = check_kwargs(o);
     for (size_t i = 0; status == EXIT_SUCCESS && i < o->attached.count; i++) status = attach(&t, o->attached.items[i]);

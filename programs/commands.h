@@ -1,4 +1,4 @@
-/* The commands: each does its work, reports failures itself, and returns the program's exit status. */
+/* The commands. Each does its work, reports its own failures, and returns the program's exit status. */
 #ifndef COMMANDS_H
 #define COMMANDS_H
 
@@ -20,7 +20,7 @@ int pull(const options *o);
 int list_models(const options *o);
 int remove_models(const options *o);
 
-/* Put paths in the place of models that the options of another command name. Returns an exit status, after saying why. */
+/* Replace model names in the options of another command by paths. Returns an exit status, after saying why. */
 int find_models(const command *c, options *o);
 
 #endif

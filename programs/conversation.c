@@ -1,4 +1,4 @@
-/* A conversation: asks, and keeps what was said. */
+/* Implements conversation.h: asks questions, and keeps what was said. */
 #include "conversation.h"
 
 #include "interrupt.h"
@@ -59,7 +59,7 @@ size_t conversation_n_questions(const conversation *c) {
     return n;
 }
 
-/* Of the transcript: what was rendered last, and what was drawn since. */
+/* Tokens of the transcript: the last rendered text, and what was drawn after it. */
 static size_t count_tokens(const conversation *c) { return cllm_transcript_n_tokens(c->transcript); }
 
 /* The last question, or NULL. */
@@ -73,7 +73,7 @@ const char *conversation_last_question(const conversation *c) {
     return json_string_value(json_object_get(find_question(c), "content"));
 }
 
-/* The model sees at least the last question. */
+/* The model always sees the last question. */
 static void bound_left_out(conversation *c) {
     const size_t n = conversation_n_questions(c);
     if (c->n_left_out >= n) c->n_left_out = n > 0 ? n - 1 : 0;
@@ -115,7 +115,7 @@ int conversation_set_system(conversation *c, const char *text, size_t length) {
     return EXIT_SUCCESS;
 }
 
-/* What of the messages the model sees: all but the oldest questions, and what belongs to them. A new reference, or NULL. */
+/* The messages that the model sees: all except the oldest questions with their answers. A new reference, or NULL. */
 static json_t *messages_in_view(const conversation *c) {
     json_t *view = json_array(), *message;
     size_t i, n_seen = 0;
@@ -127,7 +127,8 @@ static json_t *messages_in_view(const conversation *c) {
     return view;
 }
 
-/* Say which of the oldest turns are left out now, beside the `n_before` that were: how many, and the last of their questions. */
+/* Note which of the oldest turns are dropped now, in addition to the `n_before` earlier ones: how many, and the last of
+ * their questions. */
 static void note_left_out(const conversation *c, size_t n_before) {
     enum { MOST_BYTES = 40 };
     const json_t *question = NULL, *message;
@@ -144,16 +145,15 @@ static void note_left_out(const conversation *c, size_t n_before) {
     while (is_cut && length > 0 && (text[length] & 0xC0) == 0x80) length--; /* within a character */
     const char *more = is_cut ? "..." : "";
     if (n == 1)
-        note(c->run->o, "context: full, so the oldest turn is left out from here on: \"%.*s%s\"", (int)length, text,
-             more);
+        note(c->run->o, "context: full; the oldest turn is dropped: \"%.*s%s\"", (int)length, text, more);
     else
-        note(c->run->o, "context: full, so the oldest %zu turns are left out from here on, up to \"%.*s%s\"", n,
-             (int)length, text, more);
+        note(c->run->o, "context: full; the oldest %zu turns are dropped, up to \"%.*s%s\"", n, (int)length, text,
+             more);
 }
 
 /* ------------------------------------------------------------------------------------------------- prompt */
 
-/* The conversation as the model sees it; asks: up to where it is to go on. parts: out, owned. */
+/* Render the conversation that the model sees. asks: end where the model continues. parts: out, owned. */
 static int render_messages(const conversation *c, bool asks, cllm_part **parts, size_t *n_parts) {
     const options *o = c->run->o;
     json_t *object = json_object();
@@ -173,7 +173,7 @@ static int render_messages(const conversation *c, bool asks, cllm_part **parts, 
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
-/* Put the conversation into the transcript. parts: out, owned, for cllm_answer_create. */
+/* Put the rendered conversation into the transcript. parts: out, owned, for cllm_answer_create. */
 static int render(conversation *c, cllm_part **parts, size_t *n_parts) {
     cllm_error err;
     c->counted = false;
@@ -198,7 +198,7 @@ size_t conversation_count_tokens(conversation *c) {
     return count;
 }
 
-/* The same with the oldest `n` turns left out. fits: out, is there room for `room` more tokens then? */
+/* The same without the oldest `n` turns. fits: out, true if there is room for `room` more tokens. */
 static int render_without(conversation *c, size_t n, size_t room, cllm_part **parts, size_t *n_parts, bool *fits) {
     c->n_left_out = n;
     cllm_free(*parts);
@@ -220,10 +220,11 @@ static int fail_full(const conversation *c) {
                 count_tokens(c), cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
 }
 
-/* The fewest of the oldest turns, at least one more than now, without which there is room. Returns an exit status. */
+/* Find how many of the oldest turns must be dropped, at least one more than now, to make room. Returns an exit
+ * status. */
 static int shift_before_answer(conversation *c, size_t room, cllm_part **parts, size_t *n_parts) {
     const size_t n_before = c->n_left_out;
-    size_t low = n_before + 1, high = conversation_n_questions(c) - 1; /* the number lies between */
+    size_t low = n_before + 1, high = conversation_n_questions(c) - 1; /* a binary search between these */
     bool fits;
     int status = render_without(c, high, room, parts, n_parts, &fits);
     if (status == EXIT_SUCCESS && !fits) status = render_without(c, high, room = 0, parts, n_parts, &fits);
@@ -242,7 +243,7 @@ static int shift_before_answer(conversation *c, size_t room, cllm_part **parts, 
     return status;
 }
 
-/* Render the conversation; where the context has no room for an answer, and turns may be left out, without the oldest. */
+/* Render the conversation. If the context has no room for an answer, and turns may be dropped, drop the oldest. */
 static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts) {
     const size_t n_before = c->n_left_out;
     const bool shifts = c->shifts && conversation_n_questions(c) > n_before + 1;
@@ -256,23 +257,23 @@ static int render_what_fits(conversation *c, cllm_part **parts, size_t *n_parts)
 
 /* ------------------------------------------------------------------------------------------------- answer */
 
-/* One answer while it is written. */
+/* The state of one answer while it is written. */
 typedef struct answering {
     conversation *c;
     cllm_generation *generation;
     cllm_answer *answer;
     cllm_sampler *sampler;
     text_buffer content, reasoning; /* so far */
-    id_list drawn;                  /* tokens, but for an end token */
-    size_t n_given;                 /* of them: to the transcript */
+    id_list drawn;                  /* tokens, without an end token */
+    size_t n_given;                 /* how many of them are in the transcript */
     uint64_t n_reasoning;           /* tokens of reasoning */
     cllm_preamble preamble;         /* what may come before the grammar */
-    bool reads;                     /* a text is to be evaluated, before tokens are drawn one by one */
-    bool reasoning_ended;           /* by us */
+    bool reads;                     /* a text must be evaluated before tokens are drawn one by one */
+    bool reasoning_ended;           /* by end_reasoning */
     cllm_end end;
 } answering;
 
-/* What the parser found goes to the sink, and is kept. */
+/* Pass on what the parser found, and keep it. */
 static int take_deltas(answering *a, cllm_string text, bool ended) {
     const cllm_delta *deltas;
     size_t n_deltas;
@@ -295,7 +296,7 @@ static int keep_drawn(answering *a, const int32_t *tokens, size_t n) {
     return EXIT_SUCCESS;
 }
 
-/* What was drawn since goes into the transcript. */
+/* Append the tokens drawn since the last call to the transcript. */
 static int give_to_transcript(answering *a) {
     cllm_error err;
     const cllm_status status =
@@ -304,7 +305,7 @@ static int give_to_transcript(answering *a) {
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
-/* A generation that goes on after the transcript and what was drawn. */
+/* Start a generation that continues the transcript and the drawn tokens. */
 static int start_generation(answering *a) {
     const conversation *c = a->c;
     cllm_error err;
@@ -330,7 +331,7 @@ static int start_generation(answering *a) {
     return EXIT_SUCCESS;
 }
 
-/* Evaluate what is wanted next, and take what comes of it. */
+/* Evaluate the next tokens and take the result. */
 static int take_step(answering *a, cllm_span *span) {
     conversation *c = a->c;
     cllm_event event;
@@ -358,7 +359,7 @@ static int take_step(answering *a, cllm_span *span) {
     return result == EXIT_SUCCESS ? flush_output() : result;
 }
 
-/* Reasoning that is long enough is ended as the model would end it, and the answer begins. */
+/* The reasoning is long enough: end it as the model would, so that the answer begins. */
 static int end_reasoning(answering *a) {
     const cllm_string closing = cllm_chat_reasoning_end(a->c->chat);
     const cllm_part part = {true, closing};
@@ -374,7 +375,7 @@ static int end_reasoning(answering *a) {
     const bool fits = count_tokens(a->c) + (a->drawn.count - a->n_given) + count < n_ctx;
     int status = fits ? keep_drawn(a, tokens, count) : EXIT_SUCCESS;
     cllm_free(tokens);
-    if (!fits) return EXIT_SUCCESS; /* the context ends within the reasoning */
+    if (!fits) return EXIT_SUCCESS; /* the context is full within the reasoning */
     if (status == EXIT_SUCCESS) status = take_deltas(a, closing, false);
     if (status == EXIT_SUCCESS && a->c->n_most > 0 && a->drawn.count >= a->c->n_most) {
         a->end = CLLM_END_LENGTH;
@@ -383,11 +384,11 @@ static int end_reasoning(answering *a) {
     return status == EXIT_SUCCESS ? start_generation(a) : status;
 }
 
-/* The context is full within an answer: the oldest turn goes, and the answer goes on. */
+/* The context is full within an answer: drop the oldest turn and continue. */
 static int shift(answering *a) {
     cllm_part *parts = NULL;
     size_t n_parts;
-    if (isatty(STDERR_FILENO)) fputc('\n', stderr); /* the answer stands there */
+    if (isatty(STDERR_FILENO)) fputc('\n', stderr); /* end the line of the answer */
     a->c->n_left_out++;
     note_left_out(a->c, a->c->n_left_out - 1);
     const int status = render(a->c, &parts, &n_parts);
@@ -406,7 +407,7 @@ static int write_answer(answering *a) {
         status = take_step(a, &span);
         if (status == EXIT_SUCCESS && interrupted()) status = EXIT_INTERRUPTED;
         if (status != EXIT_SUCCESS || cllm_answer_has_ended(a->answer))
-            break; /* the end of its turn, spelled in letters */
+            break; /* the model spelled the end of its turn in letters */
         if (c->n_most > 0 && a->drawn.count >= c->n_most && a->end == CLLM_END_CONTEXT_FULL) a->end = CLLM_END_LENGTH;
         const bool reasons = a->reasoning.length > 0 && a->content.length == 0 && !a->reasoning_ended;
         if (a->end == CLLM_END_CONTEXT_FULL && c->shifts && !c->grammar &&
@@ -419,8 +420,8 @@ static int write_answer(answering *a) {
     return status;
 }
 
-/* A seed of its own for each question and each try, so that what was taken back leaves no trace. The first answer has the seed itself, and so is that
- * of generate, and of a server, for the same text. */
+/* Each question and each retry has its own seed, so that an answer taken back leaves no trace. The first answer uses
+ * the seed itself, so it is the same as that of generate, or of a server, for the same text. */
 static uint64_t seed_of_answer(const conversation *c) {
     const uint64_t n_retries = (uint64_t)c->retries.ids[c->retries.count - 1];
     uint64_t x = c->sampling.seed + 0x9E3779B97F4A7C15u * (c->retries.count - 1) + (n_retries << 32);
@@ -430,7 +431,7 @@ static uint64_t seed_of_answer(const conversation *c) {
     return x ^ x >> 31;
 }
 
-/* Put what was said after the question; where it was stopped within a character, without its beginning. */
+/* Add the answer to the messages. If it was stopped within a character, the incomplete character is dropped. */
 static int keep_answer(answering *a) {
     if (a->end != CLLM_END_TOKEN) text_buffer_end(&a->content);
     json_t *message = make_message("assistant", a->content.bytes ? a->content.bytes : "", a->content.length);
@@ -477,7 +478,7 @@ static int answer_question(conversation *c) {
     return status;
 }
 
-/* A question, which was asked so many times before, and its answer. message: owned. */
+/* Ask a question that had n_retries answers before. message: owned. */
 static int ask(conversation *c, json_t *message, int32_t n_retries) {
     const size_t n_left_out = c->n_left_out;
     c->answered = false;
@@ -497,7 +498,7 @@ int conversation_ask(conversation *c, const char *text, size_t length) {
     return ask(c, make_message("user", text, length), 0);
 }
 
-/* Ask a message in the place of the last question; without an answer all is as it was. message: owned. */
+/* Ask a message instead of the last question. If there is no answer, nothing changes. message: owned. */
 static int replace_question(conversation *c, json_t *message, int32_t n_retries) {
     json_t *before = json_copy(c->messages);
     const size_t n_left_out = c->n_left_out;
@@ -515,7 +516,7 @@ static int replace_question(conversation *c, json_t *message, int32_t n_retries)
     json_decref(c->messages);
     c->messages = before;
     c->n_left_out = n_left_out;
-    c->retries.ids[c->retries.count++] = n_before; /* it had room */
+    c->retries.ids[c->retries.count++] = n_before; /* there is room */
     return status;
 }
 

@@ -105,7 +105,7 @@ int conversation_load(conversation *c, const char *path) {
     for (size_t i = 0; sound && i < json_array_size(messages); i++) sound = is_message(json_array_get(messages, i));
     if (!sound) {
         json_decref(messages);
-        return fail("%s: no conversation: \"messages\" is to be a list of objects with role and content", path);
+        return fail("%s: not a conversation: \"messages\" must be a list of objects with role and content", path);
     }
     return conversation_set_messages(c, messages);
 }

@@ -1,5 +1,5 @@
-/* What download.h says. The bytes go to FILE.partial, which one process at a time writes: it holds a lock on FILE.lock. A
- * later run goes on where it ends. FILE is that file renamed, when its size and SHA-256 are right. */
+/* Implements download.h. Bytes go to FILE.partial. Only one process at a time writes it: the one that holds a lock on
+ * FILE.lock. A later run continues where it ends. When size and SHA-256 are right, FILE.partial is renamed to FILE. */
 #ifdef HAVE_CURL
 #include "download.h"
 
@@ -24,8 +24,8 @@ typedef enum sink_fault {
     WRITE_FAILED, /* errno */
     TOO_LONG,
     OTHER_SIZE,
-    NOT_WANTED,  /* who watches has ended it */
-    OTHER_RANGE, /* the server sends other bytes than were asked for */
+    NOT_WANTED,  /* the watcher stopped it */
+    OTHER_RANGE, /* the server sends other bytes than requested */
 } sink_fault;
 
 typedef struct transfer {
@@ -35,7 +35,7 @@ typedef struct transfer {
     EVP_MD_CTX *hash; /* of the first `length` bytes */
     uint64_t length, begin_length;
     uint64_t asked_from;
-    bool first_bytes; /* of an answer are still to come */
+    bool first_bytes; /* no byte of the answer has come yet */
     sink_fault fault;
     int write_errno;
     double start, drawn;
@@ -43,7 +43,7 @@ typedef struct transfer {
 
 /* ------------------------------------------------------------------------------------------------- bar */
 
-/* false: who watches wants no more. */
+/* Returns false if the watcher wants to stop. */
 static bool draw(transfer *t, bool last) {
     const double time = now(), seconds = time - t->start;
     if (!last && time - t->drawn < 0.1) return true;
@@ -67,7 +67,7 @@ static bool draw(transfer *t, bool last) {
 
 /* ------------------------------------------------------------------------------------------------ lock */
 
-/* The file stays as long as the lock: who waits for it looks if it is still the one that has the name. */
+/* The lock file exists as long as the lock. After waiting for the lock, check that the file still has its name. */
 static int take_lock(const download *d, const char *path, bool *waited, int *lock) {
     for (bool told = false;;) {
         *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -86,14 +86,14 @@ static int take_lock(const download *d, const char *path, bool *waited, int *loc
 
 /* ----------------------------------------------------------------------------------------- what arrives */
 
-/* Begin again: what is there is not what is wanted. */
+/* Start from the beginning: the bytes so far are not those of the wanted file. */
 static bool start_over(transfer *t) {
     t->length = t->begin_length = 0;
     return ftruncate(t->file, 0) == 0 && lseek(t->file, 0, SEEK_SET) == 0 &&
            EVP_DigestInit_ex(t->hash, EVP_sha256(), NULL) == 1;
 }
 
-/* Hash the part that an earlier run has left. */
+/* Hash the bytes that an earlier run left. */
 static int read_part(transfer *t) {
     static unsigned char buffer[1 << 18];
     for (ssize_t n; (n = read(t->file, buffer, sizeof buffer)) != 0;) {
@@ -113,7 +113,7 @@ static bool sink_fails(transfer *t, sink_fault fault) {
 
 static bool take_bytes(void *user, const http_reply *reply, const char *bytes, size_t n) {
     transfer *t = user;
-    if (reply->status != 200 && reply->status != 206) return true; /* a page about an error */
+    if (reply->status != 200 && reply->status != 206) return true; /* the body is a page about an error */
     if (t->first_bytes) {
         t->first_bytes = false;
         if (reply->status == 206 && reply->range_start != t->asked_from) return sink_fails(t, OTHER_RANGE);
@@ -140,7 +140,7 @@ static int fail_wrong(transfer *t, const char *what) {
     return fail("%s: %s: %s; what had arrived is removed", t->d->name->text, t->d->file, what);
 }
 
-/* Why the sink took no more. */
+/* Report why the sink stopped. */
 static int fail_sink(transfer *t) {
     const char *what = strerror(t->write_errno);
     if (t->fault == OTHER_SIZE) return fail_wrong(t, "the server's file has another size than the Hub says");
@@ -152,7 +152,7 @@ static int fail_sink(transfer *t) {
 
 /* ---------------------------------------------------------------------------------------------- asking */
 
-/* The bytes from where they end here, in one or more answers, until they are all there. */
+/* Fetch the missing bytes, in one or more answers. */
 static int fetch(transfer *t, location *where) {
     download *d = t->d;
     unsigned n_tries = 0, n_ranges_refused = 0;
@@ -180,7 +180,7 @@ static int fetch(transfer *t, location *where) {
             if (!start_over(t)) return fail("%s: %s", t->partial.text, strerror(errno));
             continue;
         } else if (result == HTTP_ANSWERED && reply.status < 500) {
-            /* a signed URL is good for a while: who gave it gives another */
+            /* a signed URL expires: ask again for a new one */
             const bool signed_url = *d->name->repo ? !http_is_hub(where->url) : strcmp(where->url, d->file) != 0;
             relocate = signed_url && reply.status != 429;
             if (!relocate) return hub_refused(d->name, &reply);
@@ -198,17 +198,17 @@ static int fetch(transfer *t, location *where) {
     return EXIT_SUCCESS;
 }
 
-/* Is there room for what is still to come? Asked first, since a disk that fills up hurts others too. */
+/* Check the room on the disk first, because a full disk harms other programs too. */
 static int check_room(const transfer *t) {
     struct statvfs disk;
     if (t->d->size == HTTP_UNSAID || fstatvfs(t->file, &disk) != 0) return EXIT_SUCCESS;
     const uint64_t left = t->d->size - t->length, room = (uint64_t)disk.f_bavail * disk.f_frsize;
     if (left <= room) return EXIT_SUCCESS;
-    return fail("%s: %s are still to come, and the disk of %s has room for %s", t->d->name->text,
+    return fail("%s: %s are still to be fetched, but the disk of %s has room for only %s", t->d->name->text,
                 format_bytes(left).text, store_folder().text, format_bytes(room).text);
 }
 
-/* Size and hash are right: give the file its name, so that a power cut leaves it whole or without. */
+/* Size and hash are right: rename the file. After a power cut it is complete or has its old name. */
 static int finish(transfer *t) {
     download *d = t->d;
     unsigned char digest[EVP_MAX_MD_SIZE];
@@ -230,7 +230,7 @@ static int finish(transfer *t) {
     return EXIT_SUCCESS;
 }
 
-/* A part of an earlier run is of this file, if the file is known by its commit or its ETag. */
+/* The bytes of an earlier run belong to this file if the commit or the ETag is the same. */
 static path_text partial_of(const download *d, const location *where) {
     if (*d->name->repo) return path_of("%s.partial", d->path.text);
     char tag[41] = "";
@@ -257,7 +257,7 @@ static int transfer_file(transfer *t, location *where) {
         status = read_part(t);
     }
     if (status == EXIT_SUCCESS && t->length > 0)
-        note(d->o, "%s: going on after %s", d->name->text, format_bytes(t->length).text);
+        note(d->o, "%s: continuing after %s", d->name->text, format_bytes(t->length).text);
     t->begin_length = t->length;
     t->start = now();
     if (status == EXIT_SUCCESS) status = check_room(t);

@@ -1,4 +1,4 @@
-/* One file from a server to a disk: whole and checked, or not there. */
+/* Fetches one file from a server to a disk. The file appears only when it is complete and checked. */
 #ifndef DOWNLOAD_H
 #define DOWNLOAD_H
 
@@ -13,14 +13,14 @@ typedef struct download {
     const model_name *name;
     const char *revision; /* a commit of the repository */
     const char *file;     /* in the repository, or a URL */
-    path_text path;       /* where it is to lie; beside it FILE.partial and FILE.lock for a while */
-    uint64_t size;        /* HTTP_UNSAID: nobody says; set when it is whole */
-    char sha256[65];      /* "": nobody says; set when it is whole */
-    bool replace;         /* a file that is there is an older one */
+    path_text path;       /* where to put it; FILE.partial and FILE.lock are beside it meanwhile */
+    uint64_t size;        /* HTTP_UNSAID: unknown; set when the file is complete */
+    char sha256[65];      /* "": unknown; set when the file is complete */
+    bool replace;         /* an existing file is an older version: replace it */
 } download;
 
-/* where: found already, or NULL. Returns an exit status, after saying why. What has arrived stays for the next time, unless
- * it is wrong. */
+/* where: found already, or NULL. Returns an exit status, after saying why. Bytes that arrived are kept for the next
+ * try, unless they are wrong. */
 int download_file(download *d, const location *where);
 
 #endif

@@ -1,4 +1,4 @@
-/* Texts to vectors: a line of text gives a line of numbers. */
+/* Turns texts into vectors: each line of text gives a line of numbers. */
 #include "commands.h"
 #include "embedder.h"
 
@@ -35,7 +35,7 @@ static int print_cosine(printer *p, const float *row, size_t n) {
     return EXIT_SUCCESS;
 }
 
-/* Of pooling none a text has a row for each token; as JSON these are an array of their own. */
+/* With pooling none a text has one row for each token; in JSON they are an array of their own. */
 static int print_rows(void *user, size_t index, const float *rows, size_t n_rows, size_t n_floats) {
     printer *p = user;
     const bool is_none = cllm_engine_pooling(p->r->engine) == CLLM_POOLING_NONE;
@@ -60,11 +60,11 @@ static int print_rows(void *user, size_t index, const float *rows, size_t n_rows
     return ferror(stdout) ? flush_output() : EXIT_SUCCESS;
 }
 
-/* The ids of --tokens, as one text. */
+/* Read the ids of --tokens as one text. */
 static int read_tokens(const options *o, token_texts *texts) {
     id_list list = {0};
     int status = id_list_parse(&list, "--tokens", o->tokens, strlen(o->tokens));
-    if (status == EXIT_SUCCESS && list.count == 0) status = usage_error("--tokens: there are none");
+    if (status == EXIT_SUCCESS && list.count == 0) status = usage_error("--tokens: no token ids");
     if (status == EXIT_SUCCESS) status = token_texts_add(texts, list.ids, list.count);
     free(list.ids);
     return status;
@@ -97,12 +97,12 @@ static int read_texts(const run *r, token_texts *texts) {
 }
 
 static int check(const options *o) {
-    if (o->json + o->raw + o->cosine > 1) return usage_error("--json, --raw and --cosine exclude each other");
-    if (o->tokens && (o->prompt || o->file)) return usage_error("--tokens and a text exclude each other");
-    if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
+    if (o->json + o->raw + o->cosine > 1) return usage_error("--json, --raw and --cosine cannot be used together");
+    if (o->tokens && (o->prompt || o->file)) return usage_error("--tokens and a text cannot be used together");
+    if (o->prompt && o->file) return usage_error("--prompt and --file cannot be used together");
     if (o->cosine && o->tokens) return usage_error("--cosine compares two lines of text");
     if (o->cosine && strcmp(o->pooling, "none") == 0)
-        return usage_error("--cosine compares one vector of each text, and --pooling none gives one of each token");
+        return usage_error("--cosine compares one vector of each text, but --pooling none gives one for each token");
     return EXIT_SUCCESS;
 }
 
@@ -116,7 +116,7 @@ int embed(const options *o) {
     r.raw_embeddings = o->no_normalize;
     if (status == EXIT_SUCCESS) status = o->tokens ? read_tokens(o, &texts) : read_texts(&r, &texts);
     if (status == EXIT_SUCCESS && o->cosine && texts.count != 2)
-        status = fail("--cosine needs two lines of text, and there are %zu", texts.count);
+        status = fail("--cosine needs two lines of text, but there are %zu", texts.count);
     if (status == EXIT_SUCCESS) status = embed_all(&r, &texts, o->tokens ? "--tokens: text" : "line", print_rows, &p);
     if (status == EXIT_SUCCESS && o->json) puts(texts.count > 0 ? "]" : "[]");
     if (status == EXIT_SUCCESS) status = flush_output();

@@ -1,4 +1,4 @@
-/* Owns the evaluation of many short texts: how many go into one call, and in which sequence. */
+/* Evaluates many short texts: decides how many go into one call, and in which sequences. */
 #include "embedder.h"
 
 #include "interrupt.h"
@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    MOST_AT_ONCE = 16, /* texts of a model that keeps keys and values of them, */
-    MOST_ENCODED = 64, /* and of one that keeps none */
+    MOST_AT_ONCE = 16, /* most texts in one call if the model keeps keys and values, */
+    MOST_ENCODED = 64, /* and if it keeps none */
 };
 
 int token_texts_add(token_texts *texts, const int32_t *tokens, size_t count) {
@@ -48,7 +48,7 @@ bool next_line(const input *in, size_t *at, cllm_string *line) {
 static size_t begin_of(const token_texts *texts, size_t i) { return i > 0 ? texts->ends[i - 1] : 0; }
 static size_t length_of(const token_texts *texts, size_t i) { return texts->ends[i] - begin_of(texts, i); }
 
-/* All texts at work. */
+/* The state of embed_all. */
 typedef struct embedder {
     run *run;
     const token_texts *texts;
@@ -90,7 +90,7 @@ static int start(embedder *e, const char *what) {
     return status;
 }
 
-/* Make spans of the texts from `first` on: as many as there are sequences and pages for. */
+/* Make spans of the texts from `first` on, as many as sequences and pages allow. */
 static size_t fill_spans(embedder *e, size_t first) {
     uint32_t n_pages = 0;
     size_t n = 0;
@@ -114,18 +114,18 @@ static int hand_over(embedder *e, const char *what, size_t first, size_t n) {
         const size_t n_rows = is_none ? e->spans[i].count : 1;
         for (size_t k = 0; k < n_rows * n_floats; k++)
             if (!isfinite(e->spans[i].rows[k]))
-                return fail("%s %zu: the model computes no finite numbers", what, first + i + 1);
+                return fail("%s %zu: the model computes numbers that are not finite", what, first + i + 1);
         const int status = e->take(e->user, first + i, e->spans[i].rows, n_rows, n_floats);
         if (status != EXIT_SUCCESS) return status;
     }
     return EXIT_SUCCESS;
 }
 
-/* The bar is of all texts, and the engine knows those of one call alone. */
+/* The progress bar covers all texts, but the engine knows only those of one call. */
 static bool on_call(void *user, uint64_t done, uint64_t total) { return interrupt_progress(user, done, total); }
 
 int embed_all(run *r, const token_texts *texts, const char *what, take_rows take, void *user) {
-    const double patience = 0.5; /* seconds, before there is a bar */
+    const double patience = 0.5; /* seconds before the bar appears */
     embedder e = {.run = r, .texts = texts, .take = take, .user = user};
     if (texts->count == 0) return EXIT_SUCCESS;
     int status = start(&e, what);

@@ -46,7 +46,7 @@ static int fail_not_finite(const run *r) {
     return fail("%s: %s%s", r->o->model, err.message, remedy_of(&err));
 }
 
-/* Half a file of logits is worth nothing: it is removed, unless it is a pipe or a device. */
+/* An incomplete file of logits is useless: remove it, unless it is a pipe or a device. */
 static int close_logits(FILE *file, const char *path, int status) {
     struct stat info;
     bool regular = fstat(fileno(file), &info) == 0 && S_ISREG(info.st_mode);
@@ -55,13 +55,13 @@ static int close_logits(FILE *file, const char *path, int status) {
     return status;
 }
 
-/* Tokens whose logits are asked for at once: a batch, if they take no more than 256 MiB. */
+/* How many tokens ask for logits in one call: a batch, if its logits take at most 256 MiB. */
 static size_t tokens_at_once(const run *r, uint32_t n_vocab) {
     const size_t most = ((size_t)256 << 20) / (n_vocab * sizeof(float)), n = most > 0 ? most : 1;
     return n < r->o->batch ? n : (size_t)r->o->batch;
 }
 
-/* Returns OK also where the sink wants no more. */
+/* Returns OK also if the sink wants no more. */
 static cllm_status hand_over(run *r, const id_list *list, logits_sink *sink, cllm_error *err) {
     const size_t most = tokens_at_once(r, sink->n_vocab);
     for (size_t done = 0, n; done < list->count; done += n) {
@@ -75,7 +75,7 @@ static cllm_status hand_over(run *r, const id_list *list, logits_sink *sink, cll
     return CLLM_OK;
 }
 
-/* The forward passes, with the logits into their file if one is wanted. */
+/* Run the forward passes, and write the logits to the file if there is one. */
 static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     const char *path = r->o->logits;
     if (path) {
@@ -92,7 +92,7 @@ static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     return path ? close_logits(sink->file, path, status) : status;
 }
 
-/* The ids of --tokens. */
+/* Read the ids of --tokens. */
 static int read_tokens(const options *o, id_list *list) {
     input in = {0};
     int status = EXIT_SUCCESS;
@@ -103,7 +103,7 @@ static int read_tokens(const options *o, id_list *list) {
         status = id_list_parse(list, "--tokens", o->tokens, strlen(o->tokens));
     }
     free(in.data);
-    if (status == EXIT_SUCCESS && list->count == 0) status = usage_error("--tokens: there are none");
+    if (status == EXIT_SUCCESS && list->count == 0) status = usage_error("--tokens: no token ids");
     return status;
 }
 
@@ -113,7 +113,7 @@ static int eval_tokens(run *r) {
     int status = read_tokens(r->o, &list);
     if (status == EXIT_SUCCESS) status = run_start(r, r->o->ctx);
     if (status == EXIT_SUCCESS) status = run_check_fits(r, "--tokens", list.count);
-    if (status == EXIT_SUCCESS) status = id_list_check(&list, sink.n_vocab); /* before a file is written over */
+    if (status == EXIT_SUCCESS) status = id_list_check(&list, sink.n_vocab); /* before an old file is overwritten */
     if (status == EXIT_SUCCESS) {
         sink.likeliest = calloc(list.count, sizeof *sink.likeliest);
         if (!sink.likeliest) status = fail("out of memory");
@@ -140,12 +140,12 @@ typedef struct scores {
     uint32_t n_ctx, n_vocab;
     size_t count;
     double sum, sum_of_squares; /* of -log p */
-    bool not_finite;            /* the last of them was not */
+    bool not_finite;            /* a probability was not finite */
 } scores;
 
 /* logits: after token `index` of the chunk. */
 static bool score(scores *s, size_t index, const float *logits) {
-    float largest = logits[0]; /* a double, it is more than GCC 12 for arm64 can compile */
+    float largest = logits[0]; /* not a double: GCC 12 for arm64 fails to compile that */
     for (uint32_t i = 1; i < s->n_vocab; i++) largest = fmaxf(largest, logits[i]);
     double sum = 0;
     for (uint32_t i = 0; i < s->n_vocab; i++) sum += exp((double)logits[i] - (double)largest);
@@ -157,7 +157,7 @@ static bool score(scores *s, size_t index, const float *logits) {
     return !s->not_finite;
 }
 
-/* The first half gives the others a context. The last token has none after it. */
+/* The first half is context for the second. The last token has no next token to predict. */
 static cllm_status score_chunk(run *r, scores *s, cllm_error *err) {
     const size_t most = tokens_at_once(r, s->n_vocab), end = s->n_ctx - 1;
     cllm_span span;
@@ -185,7 +185,7 @@ static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
         else
             run_stage(r, "chunk %zu of %zu, perplexity %.4f", i + 1, n_chunks, exp(s->sum / (double)s->count));
         if (cllm_tokenizer_adds_bos(tokenizer))
-            chunk[0] = cllm_tokenizer_bos(tokenizer); /* no prediction of it is scored */
+            chunk[0] = cllm_tokenizer_bos(tokenizer); /* its own prediction is not scored */
         status = score_chunk(r, s, &err);
         if (status != CLLM_OK || s->not_finite) break;
     }

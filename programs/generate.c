@@ -1,5 +1,5 @@
-/* Generating text, the main job. The road: prompt bytes -> tokens -> a generation, which says what the engine is to evaluate next, and
- * makes text of the result -> stdout. */
+/* Generating text, the main job: prompt bytes -> tokens -> a generation, which says what the engine evaluates next and
+ * turns the results into text -> stdout. */
 #include "commands.h"
 #include "interrupt.h"
 #include "program.h"
@@ -15,8 +15,8 @@
 typedef struct prompt {
     input text;
     int32_t *encoded;      /* owned by the library */
-    int32_t bos;           /* what stands for an empty prompt */
-    int32_t *joined;       /* a saved text and what was encoded: owned */
+    int32_t bos;           /* the token that replaces an empty prompt */
+    int32_t *joined;       /* a saved text and the encoded prompt: owned */
     const int32_t *tokens; /* [count]: `encoded`, `bos` or `joined` */
     size_t count;
 } prompt;
@@ -37,20 +37,21 @@ static int encode_prompt(const run *r, prompt *p) {
     if (cllm_tokenizer_encode(tokenizer, p->text.data, p->text.length, flags, &p->encoded, &p->count, &err) != CLLM_OK)
         return fail_with(&err);
     p->tokens = p->encoded;
-    if (r->o->load) return EXIT_SUCCESS; /* it comes after another text */
+    if (r->o->load) return EXIT_SUCCESS; /* the prompt comes after a saved text */
     note_doubled_bos(r->o, tokenizer, p->tokens, p->count);
-    /* a text that is to go on has not ended */
+    /* a text to continue must not end with EOS */
     if (cllm_tokenizer_adds_eos(tokenizer) && p->count > 0) p->count--;
     if (p->count > 0) return EXIT_SUCCESS;
 
     p->bos = cllm_tokenizer_bos(tokenizer);
-    if (p->bos < 0) return fail("the prompt is empty and the model has no token to begin a text with: give a --prompt");
+    if (p->bos < 0) return fail("the prompt is empty, and the model has no begin token: give a --prompt");
     p->tokens = &p->bos;
     p->count = 1;
     return EXIT_SUCCESS;
 }
 
-/* Put a saved text before the prompt. Its last token is evaluated again if nothing comes after it: for what it predicts. */
+/* Put a saved text before the prompt. If the prompt is empty, its last token is evaluated again, to predict the next
+ * one. */
 static int load_text(run *r, prompt *p) {
     cllm_error err;
     cllm_sequence_destroy(r->sequence);
@@ -68,20 +69,20 @@ static int load_text(run *r, prompt *p) {
     return p->count > 0 ? EXIT_SUCCESS : fail("%s: the saved text is empty; give a --prompt", r->o->load);
 }
 
-/* What became of a generation. */
+/* The result of a generation. */
 typedef struct answer {
     cllm_end end;
-    int32_t last;       /* token drawn, which is not evaluated yet; -1: none was, or it ended the text */
-    bool failed;        /* to be evaluated */
-    bool is_unfinished; /* the grammar wants more */
+    int32_t last;       /* last drawn token, which is not evaluated yet; -1: none was drawn, or it ended the text */
+    bool failed;        /* an evaluation failed */
+    bool is_unfinished; /* the grammar is not complete */
     pace evaluated, generated;
 } answer;
 
-/* Can a file be written where --save wants it? It is better to know that before the text is made. */
+/* Check that --save can write its file, before the text is generated. */
 static int check_save(const char *path) {
     const char *slash = strrchr(path, '/');
     char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    if (!*path) return free(folder), usage_error("--save wants the name of a file");
+    if (!*path) return free(folder), usage_error("--save needs the name of a file");
     if (!folder) return fail("out of memory");
     const int status =
         access(folder, W_OK) == 0 ? EXIT_SUCCESS : fail("--save %s: %s: %s", path, folder, strerror(errno));
@@ -89,7 +90,7 @@ static int check_save(const char *path) {
     return status;
 }
 
-/* Save the whole text, also after Ctrl-C. */
+/* Save the whole text, even after Ctrl-C. */
 static int save_text(run *r, const answer *a) {
     cllm_span span;
     cllm_error err;
@@ -100,7 +101,7 @@ static int save_text(run *r, const answer *a) {
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
-/* The small model of --draft-model, or nothing. */
+/* The small model of --draft-model, or all zero. */
 typedef struct draft {
     cllm_model *model;
     cllm_engine *engine;
@@ -119,7 +120,7 @@ static int start_draft(const run *r, draft *d) {
     if (!o->draft_model) return EXIT_SUCCESS;
     cllm_status status = cllm_model_load(o->draft_model, &load, &d->model, &err);
     if (status == CLLM_OK && cllm_model_get_info(d->model)->is_encoder)
-        return fail("%s: --draft-model: a %s model generates no text", o->draft_model,
+        return fail("%s: --draft-model: a %s model cannot generate text", o->draft_model,
                     cllm_model_get_info(d->model)->architecture);
     if (status == CLLM_OK) status = cllm_engine_create(d->model, &engine, &d->engine, &err);
     if (status == CLLM_OK) status = cllm_sequence_create(d->engine, &d->sequence, &err);
@@ -147,7 +148,7 @@ static cllm_status create_generation(const run *r, const prompt *p, cllm_sampler
     return cllm_generation_create(r->sequence, p->tokens, p->count, &generation, out, err);
 }
 
-/* Evaluate what comes next, and print what comes of it. n_drawn: out. */
+/* Evaluate the next tokens and print the resulting text. n_drawn: out. */
 static int take_step(const run *r, cllm_generation *generation, cllm_span *span, text_stream *text, answer *a,
                      size_t *n_drawn) {
     cllm_event event;
@@ -168,13 +169,13 @@ static int take_step(const run *r, cllm_generation *generation, cllm_span *span,
     return flush_output();
 }
 
-/* The loop. The first step evaluates the prompt. */
+/* The main loop. Its first steps evaluate the prompt. */
 static int write_text(run *r, cllm_generation *generation, const prompt *p, text_stream *text, answer *a) {
     int status = EXIT_SUCCESS;
     cllm_span span;
     run_stage(r, "reading the prompt");
     for (double start = now(); status == EXIT_SUCCESS && cllm_generation_wants(generation, SIZE_MAX, &span);
-         start = now()) { /* drafts are made while it says what it wants */
+         start = now()) { /* cllm_generation_wants makes drafts */
         const bool first = a->evaluated.n_tokens == 0;
         size_t n_drawn = 0;
         if (first && r->o->echo) text_stream_write(text, p->text.data, p->text.length);
@@ -195,12 +196,12 @@ static int write_text(run *r, cllm_generation *generation, const prompt *p, text
     return status;
 }
 
-static void note_full(const run *r) { /* also with -q: nothing is cut silently */
+static void note_full(const run *r) { /* printed even with -q: a text is never cut without saying so */
     fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the text stops here; --ctx sets it\n",
             cllm_engine_plan(r->engine)->n_ctx);
 }
 
-/* From the prompt's tokens to the newline at the end. */
+/* Generate and print the text, to the newline at the end. */
 static int write_answer(run *r, cllm_generation *generation, const prompt *p) {
     answer a = {.last = -1};
     text_stream text = {.out = stdout};
@@ -214,14 +215,14 @@ static int write_answer(run *r, cllm_generation *generation, const prompt *p) {
     }
     if (a.end == CLLM_END_CONTEXT_FULL) note_full(r);
     if (status != EXIT_FAILURE) run_summary(r, a.evaluated, a.generated);
-    if (r->o->save && !a.failed) { /* also what was interrupted, or could not be printed */
+    if (r->o->save && !a.failed) { /* even if it was interrupted or could not be printed */
         const int saved = save_text(r, &a);
         if (saved != EXIT_SUCCESS) return saved;
     }
     return status == EXIT_SUCCESS && a.is_unfinished ? fail_unfinished(a.generated.n_tokens) : status;
 }
 
-/* The prompt is evaluated, and that is all: with -n 0, or where it fills the context. */
+/* Only evaluate the prompt: with -n 0, or if it fills the context. */
 static int evaluate_prompt(run *r, const prompt *p) {
     cllm_span span;
     cllm_error err;
@@ -249,7 +250,7 @@ int generate(const options *o) {
     cllm_generation *generation = NULL;
     grammar_use g = {0};
     draft d = {0};
-    if (o->prompt && o->file) return usage_error("--prompt and --file exclude each other");
+    if (o->prompt && o->file) return usage_error("--prompt and --file cannot be used together");
     int status = o->save ? check_save(o->save) : EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = read_prompt(o, &p);
     if (status == EXIT_SUCCESS) status = run_load(&r, o);

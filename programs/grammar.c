@@ -1,4 +1,4 @@
-/* Grammars for the command line: making them, and checking texts by them. */
+/* Grammars on the command line: makes them from options, and checks texts with them. */
 #include "commands.h"
 #include "sampling.h"
 
@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Is it a schema itself, and no file's name? */
+/* True if the text is a schema itself, not the name of a file. */
 static bool is_schema_text(const char *text) {
     return text[strspn(text, " \t\r\n")] == '{' || strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
 }
@@ -42,7 +42,7 @@ int make_grammar(const options *o, const cllm_tokenizer *tokenizer, grammar_use 
     list_forms(o, !g->checks, forms);
     for (int i = 0; i < N_FORMS; i++) {
         if (!forms[i].value) continue;
-        if (form) return usage_error("%s and %s exclude each other", form->name, forms[i].name);
+        if (form) return usage_error("%s and %s cannot be used together", form->name, forms[i].name);
         form = &forms[i];
     }
     if (!form) return EXIT_SUCCESS;
@@ -80,7 +80,7 @@ int fail_unfinished(uint64_t n_tokens) {
 
 /* -------------------------------------------------------------------------------------------------- checking */
 
-/* Times of masks, in seconds. */
+/* Times to make masks, in seconds. */
 typedef struct mask_times {
     double *items; /* [count], owned */
     size_t count, capacity;
@@ -117,7 +117,7 @@ static int print_times(double compile, mask_times *t) {
     return EXIT_SUCCESS;
 }
 
-/* The ids of a text that spell all of it; if the tokenizer gives others, none. */
+/* Encode a text into ids that spell all of it. *ids is empty if the tokenizer cannot do that. */
 static size_t encode_exactly(const cllm_tokenizer *tokenizer, const input *text, int32_t **tokens) {
     size_t count = 0, length = 0;
     *tokens = NULL;
@@ -133,7 +133,7 @@ static size_t encode_exactly(const cllm_tokenizer *tokenizer, const input *text,
     return length == text->length ? count : 0;
 }
 
-/* How many bytes of a text the grammar takes; accepted: out. */
+/* Count how many bytes of a text the grammar accepts; accepted: out. */
 static cllm_status check_text(const grammar_use *g, const cllm_tokenizer *tokenizer, const input *text,
                               mask_times *times, size_t *n_bytes, bool *accepted, cllm_error *err) {
     uint32_t *mask = calloc(CLLM_MASK_WORDS(cllm_tokenizer_n_vocab(tokenizer)), sizeof *mask);
@@ -155,7 +155,7 @@ static cllm_status check_text(const grammar_use *g, const cllm_tokenizer *tokeni
         *n_bytes += n_taken;
         if (!allowed || n_taken < spelled.length) break;
     }
-    if (status == CLLM_OK && n_tokens == 0) /* a vocabulary without all bytes */
+    if (status == CLLM_OK && n_tokens == 0) /* the vocabulary does not have all bytes */
         status = cllm_matcher_take_bytes(matcher, text->data ? text->data : "", text->length, n_bytes, err);
     if (status == CLLM_OK) *accepted = *n_bytes == text->length && cllm_matcher_can_end(matcher);
     cllm_matcher_destroy(matcher);
@@ -186,7 +186,7 @@ int check_grammar(const options *o) {
     grammar_use g = {.checks = true};
     mask_times times = {0};
     if (!o->grammar && !o->regex && !o->json_schema && !o->choice)
-        return usage_error("grammar: no --grammar FILE, --json-schema FILE, --regex REGEX or --choice FILE");
+        return usage_error("grammar: give --grammar FILE, --json-schema FILE, --regex REGEX or --choice FILE");
     int status = open_gguf(o, o->model, &gguf);
     if (status == EXIT_SUCCESS && cllm_tokenizer_create(gguf, &tokenizer, &err) != CLLM_OK) status = fail_with(&err);
     if (status == EXIT_SUCCESS) status = make_grammar(o, tokenizer, &g);

@@ -1,4 +1,4 @@
-/* What http.h says, by libcurl. Proxies are those of libcurl's environment (https_proxy, no_proxy, ...). */
+/* Implements http.h with libcurl. Proxies come from libcurl's environment variables (https_proxy, no_proxy, ...). */
 #ifdef HAVE_CURL
 #include "http.h"
 
@@ -34,7 +34,7 @@ static const char *setting(const char *name) {
     return value && *value ? value : NULL;
 }
 
-/* $HF_TOKEN, or what the file of huggingface-cli holds; "" where there is none, or no sane one. */
+/* $HF_TOKEN, or the token in the file of huggingface-cli; "" if there is none, or it is malformed. */
 static void find_token(char *token, size_t size) {
     const char *given = setting("HF_TOKEN"), *home = setting("HF_HOME"), *cache = setting("XDG_CACHE_HOME");
     const path_text path = setting("HF_TOKEN_PATH") ? path_of("%s", setting("HF_TOKEN_PATH"))
@@ -76,7 +76,7 @@ bool http_may_follow(const char *url, const http_reply *reply) {
 
 /* --------------------------------------------------------------------------------------------- headers */
 
-/* The value of a header line, or NULL: it is another header. */
+/* The value of a header line, or NULL if the line is another header. */
 static const char *value_of(const char *line, const char *name) {
     const size_t length = strlen(name);
     if (strncasecmp(line, name, length) != 0 || line[length] != ':') return NULL;
@@ -88,7 +88,7 @@ static void read_number(const char *line, const char *name, uint64_t *number) {
     if (value && isdigit((unsigned char)*value)) *number = strtoull(value, NULL, 10);
 }
 
-/* A tag without the mark of a weak one and its quotes. */
+/* Read an ETag without its quotes and the mark W/ of a weak one. */
 static void read_etag(const char *line, const char *name, char etag[static 128]) {
     const char *value = value_of(line, name);
     if (!value) return;
@@ -97,7 +97,7 @@ static void read_etag(const char *line, const char *name, char etag[static 128])
     snprintf(etag, 128, "%.*s", (int)strcspn(value, "\"\r\n"), value);
 }
 
-/* Link: <URL>; rel="next", among others perhaps. */
+/* Read Link: <URL>; rel="next", which may be one of several links. */
 static void read_link(const char *line, http_reply *reply) {
     const char *value = value_of(line, "link");
     for (const char *at = value; at && (at = strchr(at, '<')); at++) {
@@ -111,7 +111,8 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *user) {
     http_reply *reply = ((request *)user)->reply;
     char line[8192], linked[128] = "";
     snprintf(line, sizeof line, "%.*s", (int)(size * n), bytes);
-    if (strncmp(line, "HTTP/", 5) == 0) { /* one more answer, of a proxy perhaps, comes before */
+    if (strncmp(line, "HTTP/", 5) ==
+        0) { /* the headers of a new answer begin; the one before may have been a proxy's */
         *reply = (http_reply){.linked_size = HTTP_UNSAID, .length = HTTP_UNSAID, .range_start = HTTP_UNSAID};
         reply->retry_after = HTTP_UNSAID;
         const char *space = strchr(line, ' ');
@@ -168,7 +169,7 @@ void http_close(http *h) {
 
 const char *http_error(const http *h) { return h->error; }
 
-/* Seconds without a byte after which a connection counts as lost. */
+/* Seconds without data after which a connection counts as lost. */
 static long stall_seconds(void) {
     const char *given = setting("HF_HUB_DOWNLOAD_TIMEOUT");
     const long seconds = given ? strtol(given, NULL, 10) : 0;
@@ -196,7 +197,7 @@ http_result http_ask(http *h, const char *url, bool head, uint64_t from, http_si
     *reply = (http_reply){.length = HTTP_UNSAID};
     request r = {.h = h, .reply = reply, .sink = sink, .user = user};
     CURL *curl = h->curl;
-    curl_easy_reset(curl); /* connections stay */
+    curl_easy_reset(curl); /* keeps connections open */
     *h->error = '\0';
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, h->error);
     curl_easy_setopt(curl, CURLOPT_URL, url);
@@ -234,7 +235,7 @@ http_result http_ask(http *h, const char *url, bool head, uint64_t from, http_si
 }
 
 bool http_wait(unsigned n_tries) {
-    const unsigned n_steps = 2u << n_tries; /* of a tenth of a second */
+    const unsigned n_steps = 2u << n_tries; /* of a tenth of a second each */
     for (unsigned i = 0; i < n_steps && !interrupted(); i++)
         nanosleep(&(struct timespec){.tv_nsec = 100 * 1000 * 1000}, NULL);
     return !interrupted();

@@ -21,20 +21,20 @@ int hub_refused(const model_name *name, const http_reply *reply) {
     const char *who = name->text;
     switch (reply->status) {
     case 401:
-        return fail(hub ? "%s: the Hub wants a token, or has no such model (401); HF_TOKEN gives one"
-                        : "%s: the server wants a password (401)",
+        return fail(hub ? "%s: the Hub has no such model, or it needs a token (401): set HF_TOKEN"
+                        : "%s: the server asks for a password (401)",
                     who);
     case 403:
-        return fail(hub ? "%s: the Hub refuses access (403); does the token's owner have it, and are the model's terms "
-                          "accepted on its page?"
-                        : "%s: the server refuses access (403)",
-                    who);
+        return fail(
+            hub ? "%s: the Hub refuses access (403): the token's owner may have to accept the model's terms on its page"
+                : "%s: the server refuses access (403)",
+            who);
     case 404: return fail("%s: %s has no such model, revision or file (404)", who, hub ? "the Hub" : "the server");
     case 429:
         if (reply->retry_after != HTTP_UNSAID)
             return fail("%s: too many requests (429); try again in %" PRIu64 " seconds", who, reply->retry_after);
         return fail("%s: too many requests (429); try again later", who);
-    default: return fail("%s: the server answers with status %ld", who, reply->status);
+    default: return fail("%s: the server answered with status %ld", who, reply->status);
     }
 }
 
@@ -65,7 +65,7 @@ static bool add_bytes(void *user, const http_reply *reply, const char *bytes, si
     return true;
 }
 
-/* Ask, and again after a lost connection or a fault of the server. */
+/* Ask, and try again after a lost connection or a server error. */
 static http_result ask_patiently(http *h, const char *url, bool head, body *b, http_reply *reply) {
     for (unsigned i = 0;; i++) {
         b->length = 0;
@@ -78,7 +78,7 @@ static http_result ask_patiently(http *h, const char *url, bool head, body *b, h
 
 /* -------------------------------------------------------------------------------------------- the tree */
 
-/* Add the GGUF files of a page. */
+/* Add the GGUF files of one page of the list. */
 static bool read_page(const body *b, file_list *files) {
     json_t *page = json_loadb(b->data ? b->data : "", b->length, 0, NULL), *entry;
     const bool is_array = json_is_array(page);
@@ -92,14 +92,14 @@ static bool read_page(const body *b, file_list *files) {
         const size_t length = path ? strlen(path) : 0;
         if (!type || strcmp(type, "file") != 0 || length <= 5 || strcmp(path + length - 5, ".gguf") != 0 || size < 0)
             continue;
-        /* a path that is no safe one is listed, to be refused by name if it is chosen */
+        /* an unsafe path is listed too, so that it can be refused by name if it is chosen */
         if (!file_list_add(files, path, (uint64_t)size, oid && strlen(oid) == 64 ? oid : "")) break;
     }
     json_decref(page);
     return is_array;
 }
 
-/* A URL of the API or of a file: characters that would mean something in it are escaped. */
+/* Make a URL of the API or of a file. Characters with a meaning in URLs are escaped. */
 static path_text hub_url(const char *format, const char *repo, const char *revision, const char *path) {
     const char *parts[] = {revision, path};
     char escaped[2][2048];
@@ -131,11 +131,11 @@ int hub_list(http *h, const model_name *name, file_list *files) {
             status = hub_unanswered(h, result, url.text);
         } else if (http_is_redirect(reply.status) && n_redirects++ < MOST_REDIRECTS &&
                    http_may_follow(url.text, &reply)) {
-            url = path_of("%s", reply.location); /* a repository that was renamed */
+            url = path_of("%s", reply.location); /* the repository was renamed */
         } else if (reply.status != 200) {
             status = hub_refused(name, &reply);
         } else if (!read_page(&b, files) || n_pages++ >= MOST_PAGES) {
-            status = fail("%s: the Hub's list of files cannot be read", name->text);
+            status = fail("%s: the Hub's list of files is not valid", name->text);
         } else if (*reply.next == '/') {
             url = path_of(
                 "%.*s%s",
@@ -164,7 +164,7 @@ int hub_locate(http *h, const model_name *name, const char *revision, const char
             status = hub_unanswered(h, result, url.text);
             break;
         }
-        /* the Hub's own answers tell; those of the server that it redirects to have other tags */
+        /* only the Hub's own answers have these headers; the server that it redirects to has other ETags */
         if (*reply.commit) snprintf(where->commit, sizeof where->commit, "%s", reply.commit);
         if (*reply.linked_sha256) strcpy(where->sha256, reply.linked_sha256);
         if (reply.linked_size != HTTP_UNSAID) where->size = reply.linked_size;
@@ -177,7 +177,7 @@ int hub_locate(http *h, const model_name *name, const char *revision, const char
             url = path_of("%s", reply.location);
             if (!leaves) continue;
         } else if (!hub && (reply.status == 403 || reply.status == 405 || reply.status == 501)) {
-            /* a server that does not tell of files: the bytes will say what they are */
+            /* the server gives no facts about the file: they come with the bytes */
         } else if (reply.status != 200) {
             status = hub_refused(name, &reply);
             break;

@@ -1,4 +1,4 @@
-/* What the Hub knows of a model: the files of a repository, and where the bytes of one are at the moment. */
+/* Questions to the Hub about a model: which files a repository has, and where the bytes of a file are now. */
 #ifndef HUB_H
 #define HUB_H
 
@@ -7,20 +7,20 @@
 
 /* Where the bytes of a file are. */
 typedef struct location {
-    char url[4096]; /* signed, perhaps, and so good for a while */
-    uint64_t size;  /* HTTP_UNSAID: nobody says */
+    char url[4096]; /* it may be signed, and then expires after a while */
+    uint64_t size;  /* HTTP_UNSAID: unknown */
     char sha256[65];
-    char commit[128]; /* of the repository; of a file elsewhere its ETag */
+    char commit[128]; /* of the repository; for a file on another server its ETag */
 } location;
 
-/* All GGUF files of the repository at the name's revision. Returns an exit status, after saying why. */
+/* List all GGUF files of the repository at the name's revision. Returns an exit status, after saying why. */
 int hub_list(http *h, const model_name *name, file_list *files);
 
-/* Find a file, of the repository at a revision, or where the name is a URL the file itself. Returns an exit status, after
+/* Find a file of the repository at a revision, or, if the name is a URL, that file. Returns an exit status, after
  * saying why. */
 int hub_locate(http *h, const model_name *name, const char *revision, const char *path, location *where);
 
-/* Say in one line why a server refused. Returns an exit status. */
+/* Print one line that says why a server refused. Returns an exit status. */
 int hub_refused(const model_name *name, const http_reply *reply);
 /* The same for a request without an answer. */
 int hub_unanswered(const http *h, http_result result, const char *url);

@@ -1,4 +1,5 @@
-/* What a GGUF file holds, for people and for scripts. The file is validated and mapped, its weights are not read. */
+/* Shows what is in a GGUF file, for people and for scripts. The file is validated and mapped; its weights are not
+ * read. */
 #include "commands.h"
 #include "json_output.h"
 #include "program.h"
@@ -14,7 +15,7 @@ enum {
     SHOWN_BYTES = 72,   /* of a string, for people */
 };
 
-/* All tensors of one type. */
+/* The sum over all tensors of one type. */
 typedef struct type_total {
     int32_t type;
     size_t n_tensors;
@@ -44,7 +45,7 @@ static totals add_up(const cllm_gguf *gguf) {
     return sum;
 }
 
-/* The fewest digits that give the same number back. */
+/* The shortest decimal number that reads back as the same value. */
 typedef struct number_text {
     char text[32];
 } number_text;
@@ -63,7 +64,7 @@ static number_text format_number(double value, bool is_float) {
 
 enum { MODEL_KEYS, TOKENIZER_KEYS, N_READERS };
 
-/* Why it cannot be told which of its keys a reader uses, or "": it came to its end. */
+/* Why a reader could not read all its keys, or "" if it could. */
 typedef struct key_use {
     cllm_error problems[N_READERS];
 } key_use;
@@ -72,7 +73,7 @@ static const char *const reader_names[N_READERS] = {"model", "tokenizer"};
 
 static bool begins_with(const char *key, const char *prefix) { return strncmp(key, prefix, strlen(prefix)) == 0; }
 
-/* Have the model's and the tokenizer's keys read, as far as that goes. */
+/* Let the model and the tokenizer read their keys, as far as that works. */
 static key_use read_keys(cllm_gguf *gguf) {
     key_use use = {0};
     cllm_gguf_read_model_keys(gguf, &use.problems[MODEL_KEYS]);
@@ -80,8 +81,8 @@ static key_use read_keys(cllm_gguf *gguf) {
     return use;
 }
 
-/* Is the key one that would say how the model or its tokenizer works, and that neither uses? Keys that describe the file
- * itself or how it was made are never called unused, and none is whose reader did not come to its end. */
+/* True if the key says how the model or its tokenizer works, and neither uses it. Keys that describe the file or its
+ * history never count as unused, nor do the keys of a reader that failed. */
 static bool is_unused(const cllm_gguf *gguf, size_t index, const key_use *use) {
     static const char *const descriptions[] = {"general.", "split.", "quantize."};
     const char *key = cllm_gguf_metadata(gguf, index)->key;
@@ -92,7 +93,7 @@ static bool is_unused(const cllm_gguf *gguf, size_t index, const key_use *use) {
     return use->problems[reader].status == CLLM_OK && !cllm_gguf_is_read(gguf, index);
 }
 
-/* Can it not be told which of a reader's keys are used? Of a file without a tokenizer there is nothing to tell. */
+/* True if it is unknown which keys a reader uses. A file without a tokenizer has no such keys. */
 static bool is_untold(const cllm_gguf *gguf, const key_use *use, int reader) {
     if (use->problems[reader].status == CLLM_OK) return false;
     if (reader == MODEL_KEYS) return true;
@@ -153,7 +154,7 @@ static void print_metadata(const cllm_gguf *gguf, const key_use *use) {
     }
     for (int reader = 0; reader < N_READERS; reader++)
         if (is_untold(gguf, use, reader))
-            printf("note: which of the %s's keys are used cannot be told: %s\n", reader_names[reader],
+            printf("note: cannot find out which of the %s's keys are used: %s\n", reader_names[reader],
                    use->problems[reader].message);
 }
 
@@ -194,7 +195,7 @@ static void print_description(const options *o, const cllm_gguf *gguf, const tot
 
 static json_t *json_whole(uint64_t value) {
     if (value <= INT64_MAX) return json_integer((json_int_t)value);
-    return json_sprintf("%" PRIu64, value); /* jansson's integers end there */
+    return json_sprintf("%" PRIu64, value); /* jansson's integers are smaller */
 }
 
 static json_t *json_value(const cllm_value *value) {
@@ -241,7 +242,7 @@ static json_t *json_metadata(const cllm_gguf *gguf) {
     return metadata;
 }
 
-/* The keys that are overridden, or if `use` is given those that nothing uses. */
+/* The keys that are overridden; if `use` is given, those that nothing uses. */
 static json_t *json_keys(const cllm_gguf *gguf, const key_use *use) {
     json_t *keys = json_array();
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
@@ -276,7 +277,7 @@ static json_t *json_tensor(const cllm_tensor *t) {
     return tensor;
 }
 
-/* problem: NULL, or why the plan is none or does not fit. */
+/* problem: NULL, or why there is no plan or it does not fit. */
 static json_t *json_memory(const cllm_memory_plan *plan, const char *problem) {
     json_t *memory = json_object();
     if (plan->n_ctx) {
@@ -340,7 +341,7 @@ int inspect(const options *o) {
         print_description(o, gguf, &sum, &use);
         fputs("\nmemory: ", stdout);
         if (plan.n_ctx) print_plan(stdout, &plan);
-        if (problem) printf("%s%s", plan.n_ctx ? "\nnote: " : "cannot be told: ", problem);
+        if (problem) printf("%s%s", plan.n_ctx ? "\nnote: " : "unknown: ", problem);
         putchar('\n');
     }
     close_gguf(gguf);

@@ -1,4 +1,4 @@
-/* The program's signal handlers. The library installs none, so what a signal means is decided here alone. */
+/* The program's signal handlers. The library installs none, so only this file decides what a signal means. */
 #include "interrupt.h"
 
 #include <signal.h>
@@ -16,7 +16,7 @@ static const cllm_gguf *volatile watched_gguf;
 static const cllm_model *volatile watched_model;
 static atomic_flag reported = ATOMIC_FLAG_INIT;
 
-/* The second one kills, whichever thread the system has chosen for it. */
+/* The second signal kills, whichever thread the system delivers it to. */
 static void on_stop(int signal_number) {
     if (!atomic_flag_test_and_set(&stopping_already)) {
         stop_signal = signal_number;
@@ -26,9 +26,9 @@ static void on_stop(int signal_number) {
     raise(signal_number);
 }
 
-/* A signal that the parent has ignored, as shells do for the jobs of a script in the background, stays ignored. */
+/* A signal that the parent ignored stays ignored. Shells do that for background jobs of a script. */
 static void catch_stop(int signal_number) {
-    struct sigaction before, on_signal = {.sa_handler = on_stop}; /* without SA_RESTART a read that waits ends too */
+    struct sigaction before, on_signal = {.sa_handler = on_stop}; /* without SA_RESTART, a waiting read ends too */
     sigemptyset(&on_signal.sa_mask);
     for (int i = 0; i < N_STOPPING; i++) sigaddset(&on_signal.sa_mask, stopping[i]);
     if (sigaction(signal_number, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
@@ -37,10 +37,10 @@ static void catch_stop(int signal_number) {
 
 static void write_error(const char *text) {
     ssize_t written = write(STDERR_FILENO, text, strlen(text));
-    (void)written; /* there is nowhere left to complain */
+    (void)written; /* a failed write cannot be reported */
 }
 
-/* Any name, without what a terminal could obey. */
+/* Write any name, without bytes that control a terminal. */
 static void write_path(const char *path) {
     for (size_t left = strlen(path), n; left > 0; path += n, left -= n) {
         n = cllm_safe_length(path, left);
@@ -50,17 +50,17 @@ static void write_path(const char *path) {
     }
 }
 
-/* A page of a mapped file that lies past the file's end. Only async-signal-safe calls from here. */
+/* Handles access to a page of a mapped file beyond the file's end. Only async-signal-safe calls from here on. */
 static void on_bus_error(int signal_number, siginfo_t *info, void *context) {
     (void)context;
     const char *path = watched_model  ? cllm_model_path_of(watched_model, info->si_addr)
                        : watched_gguf ? cllm_gguf_path_of(watched_gguf, info->si_addr)
                                       : watched_path;
-    if (!path) { /* not a model's page: let the fault happen again, and kill */
+    if (!path) { /* not a page of a model: return, so that the fault happens again and kills */
         signal(signal_number, SIG_DFL);
         return;
     }
-    while (atomic_flag_test_and_set(&reported)) pause(); /* another thread met it first, and is about to end us */
+    while (atomic_flag_test_and_set(&reported)) pause(); /* another thread got here first and will end the process */
     write_error("mini-cllm: ");
     write_path(path);
     write_error(": the file shrank or could not be read while it was in use\n");
@@ -72,8 +72,8 @@ void interrupt_install(void) {
     struct sigaction on_bus = {.sa_sigaction = on_bus_error, .sa_flags = SA_SIGINFO};
     sigemptyset(&on_bus.sa_mask);
     sigaction(SIGBUS, &on_bus, NULL);
-    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is an error of its write */
-    signal(SIGPIPE, SIG_DFL); /* a parent may have left it ignored */
+    signal(SIGXFSZ, SIG_IGN); /* a file that grows too large is then an error of its write */
+    signal(SIGPIPE, SIG_DFL); /* a parent may have ignored it */
 }
 
 bool interrupted(void) { return stop_signal; }

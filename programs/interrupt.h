@@ -1,29 +1,30 @@
-/* Signals: Ctrl-C and kill end the work in an orderly way, a model file that shrinks under the map is named. */
+/* Signals. Ctrl-C and kill end the work in an orderly way; if a mapped model file shrinks, the message names it. */
 #ifndef INTERRUPT_H
 #define INTERRUPT_H
 
 #include "cllm.h"
 
-#define EXIT_INTERRUPTED 130 /* what a command returns then; the program's own is interrupt_status() */
+#define EXIT_INTERRUPTED 130 /* exit status of an interrupted command; the program's own is interrupt_status() */
 
-/* The first SIGINT (Ctrl-C) or SIGTERM (kill) makes interrupted() true, a second one kills; one that the parent has
- * ignored stays ignored. A closed pipe on stdout kills, as is usual. */
+/* The first SIGINT (Ctrl-C) or SIGTERM (kill) makes interrupted() true, a second one kills. A signal that the parent
+ * ignored stays ignored. A closed pipe on stdout kills, as usual. */
 void interrupt_install(void);
 
-int interrupt_status(void); /* 128 and the number of the signal, as shells have it */
+int interrupt_status(void); /* 128 plus the number of the signal, as in shells */
 
-/* Has one of them come? */
+/* True after one of these signals. */
 bool interrupted(void);
 
-/* Did SIGINT come, and no SIGTERM? Forget it then: the work goes on, and two more of them are needed to kill. */
+/* After SIGINT without SIGTERM: forget it and return true. The work continues, and two more signals are needed to
+ * kill. */
 bool interrupt_forget(void);
 
-/* The same as a cllm_progress that shows nothing; all parameters are unused. */
+/* interrupted() as a cllm_progress that shows nothing; the parameters are unused. */
 bool interrupt_progress(void *user, uint64_t done, uint64_t total);
 
-/* The file whose disappearing bytes (SIGBUS) are to be explained: `gguf`'s files, or while it is NULL the file at
- * `path` that is being opened. Both must stay valid; a NULL path ends the watch. */
+/* Name this file if its bytes disappear (SIGBUS): one of `gguf`, or, while gguf is NULL, the file at `path` that is
+ * being opened. Both must stay valid. A NULL path ends the watch. */
 void interrupt_watch_file(const char *path, const cllm_gguf *gguf);
-void interrupt_watch_model(const cllm_model *model); /* all its files, instead */
+void interrupt_watch_model(const cllm_model *model); /* watch all files of a model instead */
 
 #endif

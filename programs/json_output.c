@@ -1,4 +1,4 @@
-/* JSON on stdout. jansson takes only valid UTF-8, and a GGUF file may hold any bytes. */
+/* JSON on stdout. jansson accepts only valid UTF-8, but a GGUF file may contain any bytes. */
 #include "json_output.h"
 
 #include "program.h"
@@ -28,7 +28,7 @@ void json_add(json_t **array, json_t *part) {
     if (json_array_append_new(*array, part) != 0) drop(array);
 }
 
-/* JSON may hold any characters but the first controls; a terminal that shows it must obey none. */
+/* JSON may contain any characters except C0 controls, but some of the others would control a terminal: escape them. */
 static void print_safe(const char *text) {
     const char *end = text + strlen(text);
     while (text < end) {
@@ -47,7 +47,7 @@ int print_json(json_t *document) {
     /* nine digits are enough for any float */
     char *text = document ? json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(document);
-    if (!text) return fail("no memory for the JSON document");
+    if (!text) return fail("out of memory");
     print_safe(text);
     putchar('\n');
     free(text);

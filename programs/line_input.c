@@ -1,6 +1,7 @@
-/* Line editing by libedit (its histedit.h), if the program was built with it. The terminal sends Ctrl-C as a key meanwhile, a paste comes
- * between brackets (so that its newlines end no line), and characters are read here: a window that changes its size is then drawn anew at
- * once, and a signal to end is seen. */
+/* Line editing with libedit (its histedit.h), if the program was built with it. While a line is edited, the terminal
+ * sends Ctrl-C as a key and puts a paste between brackets, so that newlines in it do not end the line. Characters are
+ * read here, not by libedit: so a change of the window's size redraws the line at once, and a signal to end is
+ * noticed. */
 #define _XOPEN_SOURCE 700 /* wcwidth */
 
 #include "line_input.h"
@@ -25,12 +26,12 @@
 struct line_input {
     const char *const *completions;
     const char *prompt;
-    char *plain; /* getline's, or the line that libedit gave: owned */
+    char *plain; /* from getline, or the line that libedit returned: owned */
     size_t capacity;
 #ifdef HAVE_LIBEDIT
     EditLine *edit;      /* NULL: plain lines */
-    char *begun;         /* what stands in the line already, in the brackets of a paste: owned, or NULL */
-    const char *to_type; /* what is left of it */
+    char *begun;         /* text that the line starts with, in the brackets of a paste: owned, or NULL */
+    const char *to_type; /* the rest of `begun` */
     History *history;
     bool interrupted;
 #endif
@@ -47,7 +48,7 @@ static line_result read_plain(line_input *in, const char *prompt, const char **l
     if (n < 0) {
         const bool stopped = errno == EINTR && interrupted();
         clearerr(stdin);
-        if (stopped && isatty(STDOUT_FILENO)) putchar('\n'); /* after the ^C that the terminal shows */
+        if (stopped && isatty(STDOUT_FILENO)) putchar('\n'); /* after the ^C that the terminal printed */
         return stopped && interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED;
     }
     *line = in->plain;
@@ -78,7 +79,7 @@ static line_input *input_of(EditLine *edit) {
 
 static char *prompt_of(EditLine *edit) { return (char *)input_of(edit)->prompt; }
 
-/* The terminal has moved the line's characters to fit its new width. Go to where the line begins, and draw all anew. */
+/* The terminal has wrapped the line anew for its new width. Go to the line's beginning and draw everything again. */
 static void redraw(EditLine *edit) {
     const LineInfoW *line = el_wline(edit);
     struct winsize window = {.ws_col = 80};
@@ -91,7 +92,7 @@ static void redraw(EditLine *edit) {
         n_rows += *at == L'\n' || column > width;
         if (column > width) column = (size_t)cells;
     }
-    n_rows += column == width; /* the cursor waits on the next row */
+    n_rows += column == width; /* the cursor is on the next row already */
     putchar('\r');
     if (n_rows > 0) printf("\033[%zuA", n_rows);
     fputs("\033[J", stdout);
@@ -100,7 +101,7 @@ static void redraw(EditLine *edit) {
     el_set(edit, EL_REFRESH);
 }
 
-/* One byte; 0 or less at the end of the input, or where a signal ends the program. */
+/* Read one byte. Returns 0 or less at the end of the input, or if a signal ends the program. */
 static int read_byte(EditLine *edit, char *byte) {
     line_input *in = input_of(edit);
     if (in->to_type && *in->to_type) {
@@ -118,7 +119,7 @@ static int read_byte(EditLine *edit, char *byte) {
     }
 }
 
-/* One character of UTF-8, or what a byte that is none is shown as. */
+/* Read one character of UTF-8. A byte that is not part of one gives the replacement character. */
 static int read_character(EditLine *edit, wchar_t *character) {
     mbstate_t state = {0};
     for (;;) {
@@ -150,7 +151,7 @@ static unsigned char on_suspend(EditLine *edit, int key) {
     return CC_REDISPLAY;
 }
 
-/* All that comes up to the closing bracket, as it is, but for carriage returns, which are newlines. */
+/* Insert everything up to the closing bracket unchanged, except that carriage returns become newlines. */
 static unsigned char on_paste(EditLine *edit, int key) {
     (void)key;
     const size_t end = strlen(PASTE_END);
@@ -178,7 +179,7 @@ static unsigned char on_paste(EditLine *edit, int key) {
     return taken ? CC_REFRESH : CC_REFRESH_BEEP;
 }
 
-/* The longest beginning that all names share with the word before the cursor. */
+/* Complete the longest prefix that all matching names share. */
 static unsigned char on_tab(EditLine *edit, int key) {
     (void)key;
     const LineInfo *line = el_line(edit);
@@ -246,7 +247,7 @@ static line_result read_edited(line_input *in, const char *begun, const char **l
     fflush(stdout);
     free(in->begun);
     in->begun = begun && *begun ? malloc(strlen(begun) + sizeof PASTE_BEGIN PASTE_END) : NULL;
-    if (in->begun) { /* an escape in it would end the paste, and what follows be typed */
+    if (in->begun) { /* an escape would end the paste, and the text after it would count as typed */
         char *at = in->begun + sprintf(in->begun, PASTE_BEGIN);
         for (; *begun; begun++)
             if (*begun != '\033') *at++ = *begun;
@@ -258,7 +259,9 @@ static line_result read_edited(line_input *in, const char *begun, const char **l
     if (in->interrupted) fputs("^C\n", stdout);
     fflush(stdout);
     if (in->interrupted) return LINE_INTERRUPTED;
-    if (interrupted()) return interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED; /* Ctrl-C before it was a key */
+    if (interrupted())
+        return interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED; /* Ctrl-C came before the terminal
+                                                                                     sent it as a key */
     if (!text || count <= 0) return LINE_ENDED;
     free(in->plain);
     in->plain = strdup(text);

@@ -1,10 +1,10 @@
-/* Two loops of plain C, which the compiler vectorises, on the same number of threads that a model gets:
+/* Two loops of plain C, which the compiler vectorises, run with as many threads as the model:
  *
- *   reading     64-bit words of a buffer far larger than the last cache are summed
- *   arithmetic  float multiply-adds on numbers that stay in the first cache, eight after one another on each
+ *   reading     sums 64-bit words of a buffer that is far larger than the last cache
+ *   arithmetic  float multiply-adds on numbers that stay in the first cache, eight in a row on each number
  *
- * Both are compiled again for each width of vectors that the CPU may have. The arithmetic is that of floats: a kernel
- * that multiplies 8-bit integers where the CPU has instructions for them may do more. */
+ * Both are compiled for each vector width that the CPU may have. The arithmetic uses floats: a kernel that multiplies
+ * 8-bit integers with special instructions can do more. */
 #include "machine_speed.h"
 
 #include "program.h"
@@ -18,7 +18,7 @@
 #endif
 
 enum {
-    ROUNDS = 5,    /* of which the best counts */
+    ROUNDS = 5,    /* the best one counts */
     FLOATS = 2048, /* 8 KiB: the first cache holds them */
     STEPS = 8,     /* multiply-adds on a float between its load and its store */
 };
@@ -34,7 +34,7 @@ static inline __attribute__((always_inline)) uint64_t sum_words(const uint64_t *
     return sum;
 }
 
-/* fused: one instruction for both, where the CPU has it. Any start comes near to add / (1 - factor), and stays. */
+/* fused: use one instruction for both, if the CPU has it. From any start the value approaches add / (1 - factor). */
 static inline __attribute__((always_inline)) void multiply_add(float *numbers, bool fused) {
     const float factor = 0.75f, add = 0.25f;
     for (int i = 0; i < FLOATS; i++) {
@@ -77,20 +77,21 @@ const char *machine_vectors(void) { return best_loops()->vectors; }
 
 /* ----------------------------------------------------------------------------------------------- threads */
 
-/* What one thread works on. */
+/* The work of one thread. */
 typedef struct share {
     pthread_t thread;
     const loops *loops;
     uint64_t *words; /* [n_words], a whole number of pieces */
     size_t n_words, next_word;
-    volatile uint64_t sum; /* so that the sums are computed */
+    volatile uint64_t sum; /* volatile, so that the sums are computed */
     float numbers[FLOATS];
-    double rate; /* bytes or multiply-adds a second, of the round before */
+    double rate; /* bytes or multiply-adds a second in the last round */
 } share;
 
 static void *touch(void *argument) {
     share *s = argument;
-    memset(s->words, 1, s->n_words * sizeof *s->words); /* by its reader: near to it, where memory has places */
+    memset(s->words, 1, s->n_words * sizeof *s->words); /* each thread touches its own part first, so that it is near on
+                                                           NUMA machines */
     for (int i = 0; i < FLOATS; i++) s->numbers[i] = (float)i;
     return NULL;
 }
@@ -120,7 +121,7 @@ static void *compute(void *argument) {
     return NULL;
 }
 
-/* The task on all threads at once. Returns the sum of their rates, or NAN if the system refused a thread. */
+/* Run the task on all threads at once. Returns the sum of their rates, or NAN if the system refused a thread. */
 static double run_on_all(share *shares, uint32_t n, void *(*task)(void *)) {
     uint32_t started = 1;
     while (started < n && pthread_create(&shares[started].thread, NULL, task, &shares[started]) == 0) started++;
@@ -140,7 +141,7 @@ static double best_rate(share *shares, uint32_t n, void *(*task)(void *)) {
 }
 
 machine_speed machine_measure(uint32_t n_threads) {
-    /* several times a thread's part of any last cache so far */
+    /* a thread's part is several times as large as any last cache today */
     const size_t pieces = n_threads == 1 ? 256 : n_threads <= 16 ? 128 : n_threads <= 64 ? 64 : 1 + 4096 / n_threads;
     const size_t words_each = pieces * piece;
     machine_speed speed = {n_threads, NAN, NAN};

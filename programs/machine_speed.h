@@ -1,4 +1,4 @@
-/* What this machine can do at most, measured: the ceilings that a model's speed is held against. */
+/* Measures the limits of this machine, to compare a model's speed with them. */
 #ifndef MACHINE_SPEED_H
 #define MACHINE_SPEED_H
 

@@ -1,6 +1,6 @@
 /* mini-cllm, the program: finds the command that the first argument names and runs it.
  *
- * Everything it does goes through the library's public header; a command has a file of its own. */
+ * The program uses only the library's public header. Each command has its own file. */
 #include "commands.h"
 #include "interrupt.h"
 #include "program.h"
@@ -12,22 +12,22 @@
 
 const command commands[] = {
     {GENERATE, "", "MODEL.gguf [PROMPT] [options]",
-     "Generate text that goes on from a prompt.\n"
+     "Continue a text.\n"
      "MODEL is a file, or a name: hf:OWNER/NAME[:QUANT] is pulled from the Hugging Face Hub.",
      generate},
     {CHAT, "chat", "MODEL.gguf [QUESTION] [-a FILE]... [options]",
-     "Talk with a model. With a QUESTION, or a pipe as standard input, it answers that and ends; a pipe's text\n"
-     "goes with the question. Sampling is as the file recommends (general.sampling.*), unless an option says\n"
-     "otherwise. Within, /help lists the commands.",
+     "Chat with a model. With a QUESTION, or a pipe as standard input, the model answers it and the command ends;\n"
+     "the pipe's text is added to the question. Sampling follows the file's recommendations\n"
+     "(general.sampling.*) unless an option says otherwise. In the chat, /help lists the commands.",
      chat},
     {INSPECT, "inspect", "MODEL.gguf [--json] [--tensors] [--ctx N]",
-     "Tell what a GGUF file holds and the memory it needs; any architecture.", inspect},
+     "Show what a GGUF file contains and how much memory it needs; for any architecture.", inspect},
     {TOKENIZE, "tokenize", "MODEL.gguf [TEXT | -p TEXT] [--no-bos] [--no-special] [--pre NAME] [--text | --json]",
-     "Turn a text, or all of standard input, into token ids; a file without tensors will do.", tokenize},
+     "Turn a text, or all of standard input, into token ids. The file needs no tensors.", tokenize},
     {DETOKENIZE, "detokenize", "MODEL.gguf [IDS]",
      "Turn token ids, from the arguments or standard input, back into the text.", detokenize},
     {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
-     "Run tokens and print the likeliest next token after each, or measure perplexity on a text.", eval},
+     "Run tokens and print the likeliest next token after each, or measure the perplexity of a text.", eval},
     {EMBED, "embed", "MODEL.gguf [TEXT | -f FILE | --tokens IDS] [--json | --raw | --cosine] [options]",
      "Turn each line of a text into a vector: numbers that are close to those of texts with a similar meaning.", embed},
     {RERANK, "rerank", "MODEL.gguf -p QUERY [-f FILE] [--json] [options]",
@@ -35,27 +35,28 @@ const command commands[] = {
      "Prints index, score and document, the best first.",
      rerank},
     {TEMPLATE, "template", "[MODEL.gguf] [--chat-template NAME|FILE] [-f FILE] [--parts | --parse] [options]",
-     "Render a conversation, a JSON object of messages and other variables on standard input, by a chat template;\n"
-     "or with --parse read a model's answer.",
+     "Render a conversation with a chat template. The conversation is a JSON object of messages and other variables\n"
+     "on standard input. With --parse, read a model's answer instead.",
      render_template},
     {GRAMMAR, "grammar", "MODEL.gguf (--grammar FILE | --json-schema FILE | ...) [--check FILE...] [options]",
-     "Does a text keep to a grammar? Feeds each FILE (- is standard input) token by token, and prints a line for it:\n"
+     "Check if texts follow a grammar. Feeds each FILE (- is standard input) token by token, and prints a line for "
+     "it:\n"
      "accepted, or refused at byte N.",
      check_grammar},
     {BENCH, "bench", "MODEL.gguf... [options]",
-     "Measure the speed of prompts and of decoding, beside what the machine can do at most. Where an option\n"
-     "takes numbers separated by commas, all combinations are measured.",
+     "Measure the speed of prompts and of decoding, and compare it with the machine's limits. If an option takes\n"
+     "numbers separated by commas, all combinations are measured.",
      bench},
     {SERVE, "serve", "[MODEL.gguf...] [--port N] [options]",
-     "Serve models over HTTP, to clients of OpenAI, Anthropic, ollama and llama-server. Without a MODEL, those that\n"
-     "are pulled are loaded as requests name them. Short options mean what llama-server's do.",
+     "Serve models over HTTP, to clients of OpenAI, Anthropic, ollama and llama-server. Without a MODEL,\n"
+     "a pulled model is loaded when a request names it. Short options have llama-server's meaning.",
      serve},
     {PULL, "pull", "OWNER/NAME[:QUANT]... [-q]",
-     "Fetch models from the Hugging Face Hub, or by the URL of a GGUF file. For one that is there the Hub is asked\n"
-     "for a newer commit.",
+     "Fetch models from the Hugging Face Hub, or by the URL of a GGUF file. If a model\n"
+     "is here already, the Hub is asked for a newer commit.",
      pull},
     {LIST, "list", "[--json]", "List the models that are pulled.", list_models},
-    {REMOVE, "rm", "NAME...", "Remove pulled models, and what a pull that was stopped has left.", remove_models},
+    {REMOVE, "rm", "NAME...", "Remove pulled models, and the files that an interrupted pull left.", remove_models},
     {0},
 };
 
@@ -69,7 +70,7 @@ static int run_command(int argc, char **argv) {
     const command *c = find_command(argv[1]);
     if (strcmp(argv[1], "help") == 0) {
         c = argc > 2 ? find_command(argv[2]) : commands;
-        if (!c) return usage_error("help: '%s' is no command", argv[2]);
+        if (!c) return usage_error("help: '%s' is not a command", argv[2]);
         print_help(c);
         return EXIT_SUCCESS;
     }
@@ -96,8 +97,8 @@ int main(int argc, char **argv) {
     }
     interrupt_install();
     int status = run_command(argc, argv);
-    /* what is still buffered may meet a full disk only now */
+    /* buffered output may meet a full disk only now */
     if (status == EXIT_SUCCESS) status = flush_output();
-    if (status == EXIT_INTERRUPTED) _exit(interrupt_status()); /* exit would wait for a full pipe to be read */
+    if (status == EXIT_INTERRUPTED) _exit(interrupt_status()); /* exit would wait until somebody reads a full pipe */
     return status;
 }

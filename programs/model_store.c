@@ -1,4 +1,4 @@
-/* What model_store.h says of names, folders and manifests. Nothing here asks the network. */
+/* Implements model_store.h: names, folders and manifests. Nothing here uses the network. */
 #include "model_store.h"
 
 #include "cllm.h"
@@ -58,7 +58,7 @@ static path_text hf_cache_folder(void) {
 
 /* ------------------------------------------------------------------------------------------------ names */
 
-/* Copies a word of letters, digits and some other characters; a dot does not begin it. */
+/* Copy a word of letters, digits and some other characters. It must not begin with a dot. */
 static bool copy_word(char *to, size_t size, const char *from, size_t length, const char *others) {
     if (length == 0 || length >= size || *from == '.' || *from == '-') return false;
     for (size_t i = 0; i < length; i++)
@@ -111,14 +111,14 @@ static bool parse_repo(const char *text, model_name *name) {
 
 const char *hub_endpoint(void) { return setting("HF_ENDPOINT") ? setting("HF_ENDPOINT") : "https://huggingface.co"; }
 
-/* The path after a server's address, or NULL: the URL is of another server. */
+/* The path after a server's address, or NULL if the URL is on another server. */
 static const char *path_after(const char *url, const char *server) {
     size_t length = strlen(server);
     while (length > 0 && server[length - 1] == '/') length--;
     return strncasecmp(url, server, length) == 0 && url[length] == '/' ? url + length + 1 : NULL;
 }
 
-/* OWNER/NAME[/resolve/REVISION/FILE] of the Hub's own pages. */
+/* Parse OWNER/NAME[/resolve/REVISION/FILE], the path of a page on the Hub. */
 static bool parse_hub_path(const char *path, model_name *name) {
     static const char *const views[] = {"resolve/", "blob/", "raw/"};
     char text[2048];
@@ -147,12 +147,12 @@ static bool parse_url(const char *text, model_name *name) {
     strcpy(name->text, name->url);
     strcpy(name->query, text + length);
     const char *host = strstr(name->url, "://") + 3, *slash = strchr(host, '/');
-    const char *at = strchr(host, '@'); /* a password would become a folder */
+    const char *at = strchr(host, '@'); /* a password would become part of a folder's name */
     return slash && slash > host && *host != '.' && (!at || at > slash) && ends_with(name->url, ".gguf") &&
            path_is_safe(slash + 1);
 }
 
-/* What follows one of the ways to say that a name is of the Hub; or the text itself. */
+/* The text after a prefix that means "on the Hub", or the whole text. */
 static const char *after_hub_prefix(const char *text) {
     static const char *const prefixes[] = {"hf:", "hf.co/", "huggingface.co/"};
     for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; i++)
@@ -192,7 +192,7 @@ bool path_is_safe(const char *path) {
         if (length == 0 || length > 200 || (length <= 2 && strspn(part, ".") >= length)) return false;
         if (!strchr(part, '/')) break;
     }
-    for (size_t left = strlen(path); left > 0;) { /* no control characters, and valid UTF-8 */
+    for (size_t left = strlen(path); left > 0;) { /* reject control characters and invalid UTF-8 */
         const size_t n = cllm_safe_length(path, left);
         if (n == 0 || *path == '\\') return false;
         path += n;
@@ -201,7 +201,7 @@ bool path_is_safe(const char *path) {
     return true;
 }
 
-/* The length of a quantization's name that begins here, such as Q4_K_M, IQ2_XXS or BF16; 0: none does. */
+/* The length of a quantization's name at the start of the text, such as Q4_K_M, IQ2_XXS or BF16; or 0. */
 static size_t quantization_length(const char *text) {
     static const char *const begins[] = {"IQ", "TQ", "Q", "MXFP", "NVFP", "BF", "FP", "F"};
     const size_t length = strcspn(text, "-./");
@@ -212,7 +212,7 @@ static size_t quantization_length(const char *text) {
     return 0;
 }
 
-/* The length of the part of a path that begins here. */
+/* The length of the first part of a path. */
 static size_t part_length(const char *text) {
     const size_t quantization = quantization_length(text);
     return quantization ? quantization : strcspn(text, "-._/");
@@ -222,7 +222,7 @@ bool tag_matches(const char *path, const char *tag) {
     const size_t length = strlen(tag);
     for (const char *begin = path; *begin;) {
         if (strncasecmp(begin, tag, length) == 0) {
-            const char *end = begin + part_length(begin); /* of one part or more */
+            const char *end = begin + part_length(begin); /* of one or more parts */
             while ((size_t)(end - begin) < length) end += 1 + part_length(end + 1);
             if ((size_t)(end - begin) == length) return true;
         }
@@ -246,7 +246,7 @@ tag_text tag_of(const char *path) {
     return tag;
 }
 
-/* The number of shards, and where -00001-of-0000N.gguf begins; 0: the file is a whole model. */
+/* The number of shards, and where -00001-of-0000N.gguf begins. Returns 0 if the file is a whole model. */
 static unsigned shard_count(const char *path, unsigned *index, size_t *begin) {
     enum { LENGTH = sizeof "-00001-of-00002.gguf" - 1 };
     unsigned count;
@@ -287,7 +287,7 @@ static const model_file *find_file(const file_list *all, const char *path) {
     return NULL;
 }
 
-/* tag: NULL, any will do. */
+/* tag: NULL means any. */
 static size_t count_models(const file_list *all, const char *tag, const model_file **first) {
     size_t count = 0;
     for (size_t i = 0; i < all->count; i++) {
@@ -320,7 +320,7 @@ file_choice choose_files(const model_name *name, const file_list *all, file_list
 
 /* ---------------------------------------------------------------------------------------------- folders */
 
-/* Calls with every file below a folder; `path` is the path in it. Links to files count as files. */
+/* Call take for every file below a folder. path: the path within it. Links to files count as files. */
 static void walk(const char *folder, const char *path, void (*take)(void *, const char *path, uint64_t size),
                  void *user) {
     DIR *dir = opendir(path_of("%s/%s", folder, path).text);
@@ -353,7 +353,7 @@ bool make_folders(const char *path) {
     return true;
 }
 
-/* Removes the folders above a file, as far as they are empty, but not the store itself. */
+/* Remove the empty folders above a file, but not the store itself. */
 static void remove_empty_folders(const char *file) {
     path_text folder = path_of("%s", file);
     const size_t least = strlen(store_folder().text);
@@ -369,7 +369,7 @@ path_text store_folder_of(const model_name *name, const char *commit) {
     const path_text dir = store_folder();
     if (*name->repo) return path_of("%s/hf/%s/%s", dir.text, name->repo, commit);
     path_text folder = path_of("%s/url/%s", dir.text, strstr(name->url, "://") + 3);
-    if (*folder.text) *strrchr(folder.text, '/') = '\0'; /* else it is too long */
+    if (*folder.text) *strrchr(folder.text, '/') = '\0'; /* otherwise it is too long */
     return folder;
 }
 
@@ -390,7 +390,7 @@ bool commit_is_valid(const char *commit) {
     return n_digits >= 7 && commit[n_digits] == '\0';
 }
 
-/* False: it is none, or a file of it is missing or has another size. */
+/* Returns false if it is not a manifest, or one of its files is missing or has another size. */
 static bool read_manifest(const char *path, stored_model *model) {
     *model = (stored_model){0};
     const char *name, *commit;
@@ -451,7 +451,7 @@ bool store_write(const stored_model *model) {
 }
 
 typedef struct each_model {
-    void (*take)(void *user, stored_model *model); /* the model's files are its own then */
+    void (*take)(void *user, stored_model *model); /* takes ownership of the model's files */
     void *user;
     path_text folder;
 } each_model;
@@ -464,7 +464,7 @@ static void take_manifest(void *user, const char *path, uint64_t size) {
     each->take(each->user, &model);
 }
 
-/* The only model of a repository that is there; a second makes `count` 2. */
+/* The only model of a repository; if there is a second one, `count` is 2. */
 typedef struct only_model {
     stored_model model;
     size_t count;
@@ -514,7 +514,7 @@ static path_text hf_cache_repo(const model_name *name) {
     return path_of("%s/models--%.*s--%s", hf_cache_folder().text, (int)(slash - name->repo), name->repo, slash + 1);
 }
 
-/* The commit that a revision is there. */
+/* Find the commit of a revision. */
 static bool hf_cache_commit(const model_name *name, char commit[static 128]) {
     FILE *file = fopen(path_of("%s/refs/%s", hf_cache_repo(name).text, name->revision).text, "r");
     snprintf(commit, 128, "%s", name->revision);
@@ -540,7 +540,7 @@ bool hf_cache_find(const model_name *name, stored_model *model) {
     return false;
 }
 
-/* Each model of a folder models--OWNER--NAME. */
+/* Visit each model of a folder models--OWNER--NAME. */
 static void each_of_hf_repo(const char *folder, const each_model *each) {
     model_name name;
     const char *owner = folder + strlen("models--"), *end = strstr(owner, "--");
@@ -558,7 +558,7 @@ static void each_of_hf_repo(const char *folder, const each_model *each) {
         snprintf(name.file, sizeof name.file, "%s", *tag.text ? "" : path);
         name_spell(&name);
         bool found = hf_cache_find(&name, &model);
-        if (!found) { /* several have this tag, so its file's name tells it */
+        if (!found) { /* several models have this tag, so use the file's name */
             *name.tag = '\0';
             snprintf(name.file, sizeof name.file, "%s", path);
             name_spell(&name);
@@ -616,7 +616,7 @@ void store_each(void (*take)(void *user, const stored_model *model), void *user)
 
 typedef struct shared_files {
     const stored_model *model;
-    bool *shared; /* [files.count]: another model has it too */
+    bool *shared; /* [files.count]: another model uses the file too */
 } shared_files;
 
 static void mark_shared(void *user, const stored_model *other) {

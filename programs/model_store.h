@@ -1,8 +1,8 @@
-/* Models by name: what a name says, where the files of pulled models lie, and which are there.
+/* Models by name: what a name means, where the files of pulled models are, and which models are pulled.
  *
- * DIR/hf/OWNER/NAME/TAG.json        says what is pulled; it is written when all files are whole
- * DIR/hf/OWNER/NAME/COMMIT/FILE     the files, as the Hub names them; FILE.partial until it is whole
- * DIR/url/HOST/PATH[.json]          the same for a file that is not the Hub's
+ * DIR/hf/OWNER/NAME/TAG.json        what is pulled; written when all files are complete
+ * DIR/hf/OWNER/NAME/COMMIT/FILE     the files, as the Hub names them; FILE.partial until a file is complete
+ * DIR/url/HOST/PATH[.json]          the same for a file on another server
  *
  * DIR is $MINI_CLLM_MODELS, or $XDG_CACHE_HOME/mini-cllm, or ~/.cache/mini-cllm. */
 #ifndef MODEL_STORE_H
@@ -25,16 +25,16 @@ typedef struct model_name {
     char tag[64];       /* in capitals, or "" */
     char file[512];     /* one file of the repository, or "" */
     char revision[128]; /* a branch, a tag or a commit */
-    char url[2048];     /* of a file elsewhere, or "" */
-    char query[2048];   /* what follows a question mark in that URL: it is asked for, but is no part of the name */
+    char url[2048];     /* of a file on another server, or "" */
+    char query[2048];   /* the part of that URL after a question mark; it is sent, but is not part of the name */
     char text[2048];    /* the name as `list` shows it */
 } model_name;
 
-/* Is the text hf:OWNER/NAME[:TAG], the same without hf:, or a URL of a GGUF file? FILE may follow OWNER/NAME/, and @REVISION
- * the whole. */
+/* Parse hf:OWNER/NAME[:TAG], the same without hf:, or the URL of a GGUF file. /FILE may follow OWNER/NAME, and
+ * @REVISION may come last. Returns false if it is none of these. */
 bool name_parse(const char *text, model_name *name);
 bool name_is_of_hub(const char *text); /* does it begin with hf:, hf.co/ or huggingface.co/? */
-void name_spell(model_name *name);     /* its `text`, after a field has changed */
+void name_spell(model_name *name);     /* set `text`, after a field has changed */
 
 const char *hub_endpoint(void); /* $HF_ENDPOINT, or https://huggingface.co */
 
@@ -43,7 +43,7 @@ const char *hub_endpoint(void); /* $HF_ENDPOINT, or https://huggingface.co */
 typedef struct model_file {
     char path[512]; /* in its folder */
     uint64_t size;
-    char sha256[65]; /* in hexadecimal, or "": nobody says */
+    char sha256[65]; /* in hexadecimal, or "" if unknown */
 } model_file;
 
 typedef struct file_list {
@@ -53,20 +53,22 @@ typedef struct file_list {
 
 bool file_list_add(file_list *list, const char *path, uint64_t size, const char *sha256);
 
-/* May a path that a server gave become a file below a folder of ours? */
+/* True if a path that a server gave may be used below one of our folders. */
 bool path_is_safe(const char *path);
 
-/* The files of the model that a name means: all its shards. What is no model (mmproj, mtp, imatrix) never is. */
+/* Which files of a repository make up the model that a name means: all its shards. Companion files (mmproj, mtp,
+ * imatrix) are never a model. */
 typedef enum file_choice { CHOICE_MADE, CHOICE_NONE, CHOICE_SEVERAL, CHOICE_SHARDS_MISSING } file_choice;
 file_choice choose_files(const model_name *name, const file_list *all, file_list *chosen);
 
 typedef struct tag_text {
     char text[64];
 } tag_text;
-tag_text tag_of(const char *path);                    /* the quantization that a file's name tells, or "" */
-bool tag_matches(const char *path, const char *tag);  /* as a whole part of it, in any case */
-bool is_first_file(const char *path);                 /* of a model: it is no later shard and no companion */
-path_text shard_of(const char *path, unsigned index); /* of the first shard's path; "" where there is no such */
+tag_text tag_of(const char *path);                   /* the quantization in a file's name, or "" */
+bool tag_matches(const char *path, const char *tag); /* true if it is a whole part of the path, in any case */
+bool is_first_file(const char *path);                /* of a model: not a later shard, not a companion file */
+path_text shard_of(const char *path,
+                   unsigned index); /* path of a shard from that of the first one; "" if there is none */
 
 /* ----------------------------------------------------------------------------------------------- models */
 
@@ -76,28 +78,29 @@ typedef struct stored_model {
     int64_t pulled;   /* seconds since 1970 */
     path_text folder; /* where the files lie */
     file_list files;  /* owned */
-    bool foreign;     /* it lies in Hugging Face's cache */
+    bool foreign;     /* it is in Hugging Face's cache */
 } stored_model;
 
-path_text store_folder(void);                                          /* DIR; "": there is no home */
-bool store_exists(void);                                               /* and can it be read? false: errno */
+path_text store_folder(void);                                          /* DIR, or "" if there is no home folder */
+bool store_exists(void);                                               /* does it exist, and can it be read? false:
+                                                                          errno */
 path_text store_folder_of(const model_name *name, const char *commit); /* of its files */
 
-bool store_find(const model_name *name, stored_model *model);    /* among the pulled ones, all files whole */
+bool store_find(const model_name *name, stored_model *model);    /* among the pulled models with all their files */
 bool hf_cache_find(const model_name *name, stored_model *model); /* in Hugging Face's cache */
 path_text stored_path(const stored_model *model);                /* its first file */
 uint64_t stored_bytes(const stored_model *model);
 
-bool commit_is_valid(const char *commit);    /* hexadecimal digits, as git has them */
-bool store_write(const stored_model *model); /* its manifest; false: errno */
+bool commit_is_valid(const char *commit);    /* hexadecimal digits, as in git */
+bool store_write(const stored_model *model); /* write its manifest; false: errno */
 
-/* Remove files that are in no other pulled model, and folders that are empty then. */
+/* Remove files that no other pulled model uses, and folders that are then empty. */
 void store_drop_files(const stored_model *model);
 bool store_remove(const stored_model *model);       /* manifest and files; false: errno */
-size_t store_drop_partials(const model_name *name); /* how many there were */
-bool make_folders(const char *path);                /* those above a file; false: errno */
+size_t store_drop_partials(const model_name *name); /* returns how many there were */
+bool make_folders(const char *path);                /* the folders above a file; false: errno */
 
-/* Call with each model in the order of their names, those of Hugging Face's cache last. */
+/* Call take for each model, in the order of their names; models of Hugging Face's cache come last. */
 void store_each(void (*take)(void *user, const stored_model *model), void *user);
 
 #endif

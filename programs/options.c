@@ -73,7 +73,7 @@ typedef struct option_row {
 
 static const option_row rows[] = {
     {IN_TEXT, CHAT, 'a', "attach", LIST_OF, FIELD(attached), "FILE",
-     .help = "add a file's text to the question; give it again for more files"},
+     .help = "add a file's text to the question; repeat for more files"},
     {IN_TEXT, CHAT, 0, "system", TEXT, FIELD(system), "TEXT|@FILE",
      .help = "the system message: instructions to the model before the conversation"},
     {IN_TEXT, CHAT, 0, "reasoning", TEXT, FIELD(reasoning), "show|hide|off|N",
@@ -88,10 +88,11 @@ static const option_row rows[] = {
     {IN_TEXT, CHAT, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the question; - reads standard input; you may also give it after the model without -p"},
     {IN_TEXT, EMBED, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
-     .help = "the text, of which each line gives a vector; it may also be the argument after the model; without it and "
-             "--file standard input is read"},
+     .help = "the text, of which each line gives a vector; you may also give it after the model without -p; without it "
+             "and --file, standard input is read"},
     {IN_TEXT, EMBED, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the texts from a file, a line each"},
-    {IN_TEXT, RERANK, 'p', "prompt", TEXT, FIELD(prompt), "QUERY", .help = "what the documents are to answer"},
+    {IN_TEXT, RERANK, 'p', "prompt", TEXT, FIELD(prompt), "QUERY",
+     .help = "the question that the documents should answer"},
     {IN_TEXT, RERANK, 'f', "file", TEXT, FIELD(file), "FILE", .computed = "standard input",
      .help = "read the documents from a file, a line each"},
     {IN_TEXT, GENERATE, 'f', "file", TEXT, FIELD(file), "FILE",
@@ -145,11 +146,11 @@ static const option_row rows[] = {
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "choice", TEXT, FIELD(choice), "FILE",
      .help = "make the text one of the lines of a file"},
     {IN_TEXT, EMBED, 0, "tokens", TEXT, FIELD(tokens), "IDS",
-     .help = "the ids of one text, such as 1,2,3, instead of text"},
+     .help = "the token ids of one text, such as 1,2,3, instead of a text"},
     {IN_TEXT, EVAL, 0, "tokens", TEXT, FIELD(tokens), "IDS",
      .help = "the ids to run, such as 1,2,3; - reads standard input"},
     {IN_TEXT, EVAL, 0, "text", TEXT, FIELD(text), "FILE",
-     .help = "measure perplexity on a text, - reads standard input"},
+     .help = "measure the perplexity of a text; - reads standard input"},
 
     {IN_SAMPLING, WRITES, 't', "temperature", NUMBER, FIELD(sampling.temperature), "F", .lower = 0, .upper = INFINITY,
      .initial = "0.8", .help = "0: always the likeliest token; higher: more varied"},
@@ -166,7 +167,8 @@ static const option_row rows[] = {
     {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .computed = "a fresh one each time",
      .help = "the same seed gives the same answers; /stats shows it"},
     {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .or_minus_one = true,
-     .computed = "a fresh one for each request", .help = "the seed for requests without one; -1: a fresh one"},
+     .computed = "a fresh one for each request",
+     .help = "the seed for requests that give none; -1: a fresh one each time"},
     {IN_SAMPLING, SAMPLES, 0, "typical-p", NUMBER, FIELD(sampling.typical_p), "F", .lower = 0, .lower_is_out = true,
      .upper = 1, .initial = "1",
      .help = "keep the tokens whose surprise is closest to the expected one, until they sum to F"},
@@ -229,12 +231,13 @@ static const option_row rows[] = {
     {IN_TEST, BENCH, 0, "depth", COUNTS, FIELD(depths), "N,..", 0, MOST_TOKENS, .initial = "0",
      .help = "tokens in the context before the test; their evaluation is not timed"},
     {IN_TEST, BENCH, 0, "sequences", COUNTS, FIELD(sequences), "N,..", 1, BENCH_MOST_SEQUENCES,
-     .help = "decode N sequences together; prints tok/s of all of them and of each"},
+     .help = "decode N sequences together; prints tok/s of all together and of each"},
     {IN_TEST, BENCH, 'r', "repetitions", WHOLE, FIELD(repetitions), "N", 1, BENCH_MOST_RUNS, .initial = "5",
      .help = "timed runs of each test, after a warm-up run"},
     {IN_TEST, BENCH, 0, "compare", TEXT, FIELD(compare), "COMMAND",
-     .help = "a line for the shell to run in turn with each test; {model} {threads} {prompt} {gen} {depth} "
-             "{sequences} are filled in, and its last line of output is 'ppN X tgN@D Y', or of sequences 'btS@D Y'"},
+     .help = "another program to measure in turn with each test: a shell command in which {model} {threads} {prompt} "
+             "{gen} {depth} {sequences} are replaced by their values; its last line must be 'ppN X tgN@D Y', or with "
+             "--sequences 'btS@D Y'"},
 
     {IN_SPEED, WRITES | EVAL | EMBEDS, 0, "threads", WHOLE, FIELD(threads), "N", 1, 1024,
      .computed = "the cores this process may use", .help = "threads to compute with"},
@@ -255,10 +258,11 @@ static const option_row rows[] = {
     {IN_SPEED, SERVE, 0, "queue", WHOLE, FIELD(queue), "N", 0, 1 << 20, .initial = "256",
      .help = "most requests that wait; others are refused with status 503"},
     {IN_SPEED, SERVE, 0, "pooling", CHOICE, FIELD(pooling), "model|none|mean|cls|last|rank", .initial = "model",
-     .help = "how an embedding is made of a text's tokens; model is as the file says, or the last"},
+     .help = "how to make an embedding from a text's tokens; model: as the file says, else last"},
     {IN_OUTPUT, EMBED, 0, "pooling", CHOICE, FIELD(pooling), "none|mean|cls|last|rank",
      .computed = "as the file says, else last",
-     .help = "how a vector is made of a text's tokens; none gives one for each token, rank the classifier's scores"},
+     .help =
+         "how to make a vector from a text's tokens; none: one vector for each token; rank: the classifier's scores"},
     {IN_OUTPUT, EMBED, 0, "no-normalize", FLAG, FIELD(no_normalize), .help = "do not scale vectors to length 1"},
     {IN_OUTPUT, EMBED, 0, "raw", FLAG, FIELD(raw), .help = "write float32 numbers, little-endian, and nothing else"},
     {IN_OUTPUT, EMBED, 0, "cosine", FLAG, FIELD(cosine), .help = "print the cosine of the angle between two lines"},
@@ -274,19 +278,18 @@ static const option_row rows[] = {
     {IN_SPEED, RUNS, 0, "cpu-isa", CHOICE, FIELD(cpu_isa), "scalar|avx2|avx512|neon|i8mm",
      .computed = "this CPU's best", .help = "use these CPU kernels"},
     {IN_SPEED, RUNS, 0, "device", DEVICE, FIELD(device), .initial = "cpu",
-     .help = "where to compute; auto: the first GPU that can run the model, else the cpu"},
+     .help = "where to compute; auto: the first GPU that can run the model, else the CPU"},
     {IN_SPEED, RUNS, 0, "device-index", WHOLE, FIELD(device_index), "N", 0, UINT16_MAX, .initial = "0",
      .help = "which GPU, if there is more than one for --device"},
     {IN_SPEED, RUNS, 0, "gpu-layers", WHOLE, FIELD(gpu_layers), "N", 0, UINT16_MAX, .computed = "as many as fit",
-     .help = "compute the last N layers on the GPU and the others on the cpu; 0: all on the cpu"},
+     .help = "compute the last N layers on the GPU and the others on the CPU; 0: all on the CPU"},
     {IN_SPEED, RUNS, 0, "exact", FLAG, FIELD(exact),
      .help = "give the same bits for any --batch on a GPU too; prompts are slower"},
     {IN_SPEED, SAMPLES, 0, "draft", CHOICE, FIELD(draft), "none|lookup", .initial = "none",
-     .help =
-         "draft tokens from the text so far, and keep those that would have come anyway: the same text, faster where "
-         "it repeats itself; on a GPU it turns --exact on"},
+     .help = "lookup: guess tokens from the text so far, and keep those that would be drawn anyway; the text is the "
+             "same, but faster where it repeats itself; turns on --exact on a GPU"},
     {IN_SPEED, GENERATE, 0, "draft-model", TEXT, FIELD(draft_model), "FILE",
-     .help = "draft tokens with a small model that has the same vocabulary"},
+     .help = "guess tokens with a small model that has the same vocabulary, and keep those that would be drawn anyway"},
     {IN_SPEED, RUNS, 0, "no-mmap", FLAG, FIELD(no_mmap), .help = "read the model into memory instead of mapping it"},
     {IN_SPEED, RUNS, 0, "repack", FLAG, FIELD(repack),
      .help = "copy quantized weights into memory in the order that kernels read fastest"},
@@ -294,8 +297,7 @@ static const option_row rows[] = {
     {IN_MODEL, ALL, 'm', "model", TEXT, FIELD(model), "FILE",
      .help = "the model: a file, hf:OWNER/NAME[:QUANT] or a pulled name; you may also give it as the first argument"},
     {IN_MODEL, RUNS, 0, "lora", LORA, 0, "FILE[:SCALE]",
-     .help = "apply a LoRA adapter to the model, SCALE times (1, unless given) as strongly as it was trained; for more "
-             "adapters give it again"},
+     .help = "apply a LoRA adapter with SCALE times its trained strength (default 1); repeat for more adapters"},
     {IN_MODEL, RUNS, 0, "rope-scaling", CHOICE, FIELD(rope_scaling), "none|linear|yarn|longrope",
      .computed = "the model's", .help = "how to change RoPE's angles for a longer context"},
     {IN_MODEL, RUNS, 0, "rope-scale", NUMBER, FIELD(rope_scale), "N", .lower = 0, .lower_is_out = true,
@@ -305,8 +307,8 @@ static const option_row rows[] = {
     {IN_MODEL, RUNS | TOKENIZE | DETOKENIZE | GRAMMAR, 0, "pre", TEXT, FIELD(pre), "NAME", .computed = "the file's",
      .help = "how a byte-level BPE vocabulary cuts text into words, such as llama-bpe or qwen2"},
     {IN_MODEL, ALL, 0, "override", OVERRIDE, 0, "KEY=TYPE:VALUE",
-     .help = "put this in the place of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that "
-             "begins with a dot is the architecture's; for more keys give it again"},
+     .help = "replace a key of the file's metadata, or add it; TYPE is int, float, bool or str; a KEY that begins with "
+             "a dot gets the architecture's name in front; repeat for more keys"},
 
     {IN_SERVER, SERVE, 0, "host", LIST_OF, FIELD(host), "ADDRESS", .computed = "127.0.0.1 and ::1",
      .help = "where to listen; other machines need --api-key or --no-auth; repeat for more addresses"},
@@ -317,15 +319,15 @@ static const option_row rows[] = {
      .help = "read such keys from a file, one a line"},
     {IN_SERVER, SERVE, 0, "no-auth", FLAG, FIELD(no_auth), .help = "accept requests without a key on any --host"},
     {IN_SERVER, SERVE, 0, "allow-host", LIST_OF, FIELD(allow_host), "NAME",
-     .help = "another name that a request's Host may have; *: any; repeat for more"},
+     .help = "accept requests whose Host header has this name; *: any; repeat for more"},
     {IN_SERVER, SERVE, 0, "cors", LIST_OF, FIELD(cors), "ORIGIN",
-     .help = "let pages of another origin ask, such as https://a.example or tauri://localhost; * is any; for more give "
-             "it again"},
+     .help = "accept requests from web pages of this origin, such as https://a.example or tauri://localhost; *: any; "
+             "repeat for more"},
     {IN_SERVER, SERVE, 0, "api-prefix", TEXT, FIELD(api_prefix), "PATH", .help = "a prefix of all paths, such as /llm"},
     {IN_SERVER, SERVE, 'a', "alias", LIST_OF, FIELD(alias), "NAME",
      .help = "another name for the model; repeat for more"},
     {IN_SERVER, SERVE, 0, "strict-model", FLAG, FIELD(strict_model),
-     .help = "refuse requests for another model, which the only one answers otherwise"},
+     .help = "refuse requests that name another model; without this, a server with one model answers them"},
     {IN_SERVER, SERVE, 0, "models-max", WHOLE, FIELD(models_max), "N", 0, 1024, .initial = "4",
      .help = "most models loaded at a time; 0: no limit"},
     {IN_SERVER, SERVE, 0, "sleep-idle-seconds", WHOLE, FIELD(sleep_idle_seconds), "N", 1, INT32_MAX,
@@ -350,10 +352,11 @@ static const option_row rows[] = {
     {IN_SERVER, SERVE, 0, "log-format", CHOICE, FIELD(log_format), "text|json", .initial = "text",
      .help = "form of the access log on stderr"},
     {IN_SERVER, SERVE, 0, "log-prompts", FLAG, FIELD(log_prompts),
-     .help = "log prompts too, of each the last 4000 bytes"},
+     .help = "log prompts too, the last 4000 bytes of each"},
     {IN_SERVER, SERVE, 0, "ssl-key-file", TEXT, FIELD(ssl_key_file), "FILE",
-     .help = "not supported: put a proxy in front"},
-    {IN_SERVER, SERVE, 0, "ssl-cert-file", TEXT, FIELD(ssl_cert_file), "FILE", .help = "not supported either"},
+     .help = "not supported: put a proxy with TLS in front"},
+    {IN_SERVER, SERVE, 0, "ssl-cert-file", TEXT, FIELD(ssl_cert_file), "FILE",
+     .help = "not supported: put a proxy with TLS in front"},
     {IN_SERVER, SERVE, 0, "mmproj", TEXT, FIELD(mmproj), "FILE", .help = "not supported yet: models read only text"},
 
     {IN_OUTPUT, TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
@@ -363,12 +366,13 @@ static const option_row rows[] = {
      .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
     {IN_OUTPUT, INSPECT | TOKENIZE | BENCH | LIST | EMBEDS, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
-    {IN_TEXT, GRAMMAR, 0, "check", FLAG, FIELD(check), .help = "FILEs follow, whose texts are checked"},
+    {IN_TEXT, GRAMMAR, 0, "check", FLAG, FIELD(check), .help = "the arguments after it are FILEs to check"},
     {IN_OUTPUT, GRAMMAR, 0, "timings", FLAG, FIELD(timings),
      .help = "print the times as JSON instead, in microseconds: to compile the grammar, and to make a mask"},
-    {IN_OUTPUT, BENCH, 0, "csv", FLAG, FIELD(csv), .help = "print CSV, a line a combination, under a line of names"},
+    {IN_OUTPUT, BENCH, 0, "csv", FLAG, FIELD(csv),
+     .help = "print CSV: a line of names, then a line for each combination"},
     {IN_OUTPUT, BENCH, 0, "md", FLAG, FIELD(markdown), .help = "print a Markdown table"},
-    {IN_OUTPUT, PULL, 'q', "quiet", FLAG, FIELD(quiet), .help = "no progress bar and no messages but errors"},
+    {IN_OUTPUT, PULL, 'q', "quiet", FLAG, FIELD(quiet), .help = "print only errors, and no progress bar"},
     {IN_OUTPUT, RUNS, 'q', "quiet", FLAG, FIELD(quiet),
      .help = "print only errors and the note that the context is full"},
     {IN_OUTPUT, RUNS, 'v', "verbose", FLAG, FIELD(verbose),
@@ -548,7 +552,7 @@ static const struct {
 /* text: KEY=TYPE:VALUE; the = becomes the key's end. */
 static int add_override(char *text, options *o) {
     char *type = strchr(text, '='), *value = type ? strchr(type, ':') : NULL;
-    if (!value || type == text) return usage_error("--override: '%s' is not of the form KEY=TYPE:VALUE", text);
+    if (!value || type == text) return usage_error("--override: '%s' does not have the form KEY=TYPE:VALUE", text);
     *type++ = '\0';
     const size_t length = (size_t)(value++ - type);
     for (size_t i = 0; i < sizeof override_types / sizeof *override_types; i++) {
@@ -562,13 +566,13 @@ static int add_override(char *text, options *o) {
     return usage_error("--override %s: '%.*s' is not one of: int|float|bool|str", text, (int)length, type);
 }
 
-/* text: FILE or FILE:SCALE; the colon becomes the file's end. A colon before a / is part of a path, and so is every colon of
- * a file that exists. */
+/* text: FILE or FILE:SCALE; the colon becomes the file's end. A colon before a / is part of a path, and so is every
+ * colon of a file that exists. */
 static int add_lora(char *text, options *o) {
     char *colon = strrchr(text, ':');
     cllm_value scale = {.f = 1};
     if (colon && (strchr(colon, '/') || access(text, F_OK) == 0)) colon = NULL;
-    if (!*text || colon == text) return usage_error("--lora: '%s' names no file", text);
+    if (!*text || colon == text) return usage_error("--lora: '%s' does not name a file", text);
     if (colon && !(parse_float(colon + 1, &scale) && isfinite((float)scale.f)))
         return usage_error("--lora: '%s' in '%s' is not a finite number", colon + 1, text);
     if (colon) *colon = '\0';
@@ -589,7 +593,7 @@ int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM
                 "%s: '%.*s' is not one of: penalties;dry;top_n_sigma;temperature;top_k;typ_p;top_p;min_p;"
                 "xtc;infill;adaptive_p",
                 what, (int)length, at);
-        if (seen >> step & 1 && length > 0) return usage_error("%s: '%.*s' comes twice", what, (int)length, at);
+        if (seen >> step & 1 && length > 0) return usage_error("%s: '%.*s' is given twice", what, (int)length, at);
         seen |= 1u << step;
         if (length > 0) steps[(*n)++] = step;
         at += length;
@@ -610,7 +614,7 @@ static int add_bias(const char *text, options *o) {
     const char *number = end;
     const float bias = signs ? strtof(number, &end) : 0;
     if (!signs || *end || end == number || token > INT32_MAX || isnan(bias) || bias == INFINITY)
-        return usage_error("--logit-bias: '%s' is not of the form ID+NUMBER or ID-NUMBER, such as 15043-1", text);
+        return usage_error("--logit-bias: '%s' does not have the form ID+NUMBER or ID-NUMBER, such as 15043-1", text);
     o->bias[o->sampling.n_logit_bias++] = (cllm_logit_bias){(int32_t)token, bias};
     return 0;
 }
@@ -628,10 +632,11 @@ static int add_breaker(const char *text, options *o) {
 /* What --pre and the --rope options stand for. Only the file knows the architecture that its keys begin with. */
 static int add_named_overrides(options *o) {
     const bool unscaled = o->rope_scaling && strcmp(o->rope_scaling, "none") == 0;
-    if (unscaled && o->rope_scale > 0) return usage_error("--rope-scaling none and --rope-scale exclude each other");
+    if (unscaled && o->rope_scale > 0)
+        return usage_error("--rope-scaling none and --rope-scale cannot be used together");
     cllm_metadata *next = o->overrides + o->n_overrides;
     if (o->pre) {
-        if (!*o->pre) return usage_error("--pre: '' names no pre-tokenizer");
+        if (!*o->pre) return usage_error("--pre: the name is empty");
         next->key = "tokenizer.ggml.pre";
         parse_string(o->pre, &next++->value);
     }
@@ -716,7 +721,7 @@ static int place_arguments(const command *c, options *o) {
         memmove(o->arguments, o->arguments + 1, --o->n_arguments * sizeof *o->arguments);
     }
     if (!o->model && ((c->bit == TEMPLATE && o->chat_template) || c->bit == SERVE)) return 0;
-    if (!o->model && c->bit == TEMPLATE) return usage_error("template: no model, and no --chat-template NAME|FILE");
+    if (!o->model && c->bit == TEMPLATE) return usage_error("template: give a model or --chat-template NAME|FILE");
     if (o->model && !*o->model) return usage_error("the model's name is empty");
     if (!o->model) return usage_error("no model given; see 'mini-cllm%s%s --help'", space, c->name);
     if (c->bit == GENERATE && !named && !strpbrk(o->model, "./:") && access(o->model, F_OK) != 0)
@@ -962,7 +967,7 @@ void print_help(const command *c) {
         if (group != IN_SERVER) print_group(c, group);
     print_aliases(c);
     if (c->bit != GENERATE) return;
-    puts("\nFurther commands, each with a --help of its own:");
+    puts("\nOther commands, each with its own --help:");
     for (c++; c->bit; c++) printf("  mini-cllm %s %s\n", c->name, c->synopsis);
     puts("\nExit status: 0 done, 1 failed, 2 wrong usage, 3 cannot be enforced, 130 stopped by Ctrl-C, 143 by kill.");
 }

@@ -14,45 +14,46 @@ typedef struct count_list {
     size_t count;
 } count_list;
 
-/* Texts of an option that may be given again. */
+/* Texts of an option that may be repeated. */
 typedef struct text_list {
     const char **items; /* [count]: owned; the texts are argv's */
     size_t count;
 } text_list;
 
-/* What the user asked for; which fields mean something depends on the command. */
-#define AS_MANY_AS_FIT UINT64_MAX /* of --gpu-layers, where it is not given */
+/* What the user asked for. Which fields are used depends on the command. */
+#define AS_MANY_AS_FIT UINT64_MAX /* value of gpu_layers if --gpu-layers is not given */
 
 typedef struct options {
-    uint64_t given[3];  /* bits of the table's rows that the user gave: see is_given */
-    const char *model;  /* that of --model, or the first argument that is no option */
-    char **arguments;   /* the others: owned */
-    size_t n_arguments; /* for detokenize ids, for bench further models; what they are for others is in other fields */
-    const char *prompt; /* NULL: not given; "-": standard input */
-    const char *file;   /* the prompt's file, or NULL */
-    const char *tokens; /* a list of ids, or NULL */
-    const char *text;   /* the file to measure perplexity on, or NULL */
-    const char *logits; /* the file to write logits to, or NULL */
-    const char *chat_template;        /* its name in the file, or its own file; or NULL: the model's */
+    uint64_t given[3]; /* bits of the table's rows that the user gave: see is_given */
+    const char *model; /* of --model, or else the first argument */
+    char **arguments;  /* the others: owned */
+    size_t
+        n_arguments; /* for detokenize ids, for bench and serve more models; other commands have them in other fields */
+    const char *prompt;               /* NULL: not given; "-": standard input */
+    const char *file;                 /* the prompt's file, or NULL */
+    const char *tokens;               /* a list of ids, or NULL */
+    const char *text;                 /* the file to measure perplexity on, or NULL */
+    const char *logits;               /* the file to write logits to, or NULL */
+    const char *chat_template;        /* name in the file, or a file; NULL: the model's own */
     const char *chat_template_kwargs; /* a JSON object, or NULL */
     const char *system;               /* a system message, "@FILE" of one, or NULL */
-    text_list attached;               /* files whose text goes with the question */
-    const char *reasoning;            /* "show", "hide", "off" or a number of tokens; NULL: by the output */
+    text_list attached;               /* files whose text is added to the question */
+    const char *reasoning;            /* "show", "hide", "off" or a number of tokens; NULL: depends on the output */
     const char *context;              /* "stop" or "shift" */
     const char *tools;                /* a file with a JSON list of tools, or NULL */
     const char *image;                /* not supported yet */
-    uint64_t now;                     /* seconds since 1970; UINT64_MAX: the clock's */
-    const char *grammar, *choice;     /* files of a grammar, and of lines of which one is to be the text; or NULL */
-    const char *json_schema, *regex;  /* a schema's file or itself, and an expression; or NULL */
+    uint64_t now;                     /* seconds since 1970; UINT64_MAX: the current time */
+    const char *grammar, *choice;     /* files with a grammar, and with lines to choose from; or NULL */
+    const char *json_schema, *regex;  /* a file with a schema or the schema itself; an expression; or NULL */
     const char *json_order;           /* "any" or "declared" */
     bool timings, check;
     const char *pre;               /* the pre-tokenizer, or NULL: the file's */
     uint64_t n_tokens;             /* most tokens to generate; UINT64_MAX: as many as the context holds */
-    cllm_sampler_options sampling; /* its last_n of UINT32_MAX: the whole context; its lists are these: */
+    cllm_sampler_options sampling; /* a last_n of UINT32_MAX means the whole context; its lists are these: */
     cllm_sampler_step *steps;      /* owned, as the next two */
     cllm_logit_bias *bias;
     cllm_string *breakers;
-    bool temperature_by_letter; /* it came as -t, which elsewhere is the number of threads */
+    bool temperature_by_letter; /* given as -t, which in other programs is the number of threads */
     const char *device;         /* where to compute */
     uint64_t device_index;      /* which of that API's devices */
     uint64_t gpu_layers;        /* layers to put on a GPU, or AS_MANY_AS_FIT */
@@ -65,24 +66,24 @@ typedef struct options {
     uint64_t batch;          /* most tokens in one forward pass */
     const char *kv_type;     /* "f16", "f32" or "q8_0" */
     const char *cpu_isa;     /* NULL: the best that this CPU has */
-    count_list prompts;      /* of bench: lengths of a prompt, tokens to decode, tokens before them, */
+    count_list prompts;      /* for bench: lengths of a prompt, tokens to decode, tokens before them, */
     count_list gens;         /*   and the batches and threads to measure them with (no thread_counts: */
     count_list depths;       /*   as many as this process may use) */
-    count_list sequences;    /*   that decode together (none: one by itself); */
+    count_list sequences;    /* that decode together (none: one sequence without company); */
     count_list batches;
     count_list thread_counts;
-    uint64_t repetitions;   /* runs, or with `compare` pairs of runs, of each */
-    const char *compare;    /* the command to measure beside, or NULL */
+    uint64_t repetitions;   /* runs of each test, or with `compare` pairs of runs */
+    const char *compare;    /* the command to compare with, or NULL */
     bool echo;              /* print the prompt too */
     bool ignore_eos;        /* generate past the end token */
     bool no_mmap;           /* read the file instead of mapping it */
-    bool repack;            /* move the weights into memory in the kernels' own order */
+    bool repack;            /* copy the weights into memory in the kernels' order */
     bool json, show_pieces; /* forms of output */
     bool csv, markdown;
     bool raw, cosine, no_normalize; /* of vectors */
     bool show_parts;                /* of a rendered template */
-    bool adapt;                     /* messages to what the template takes */
-    bool parse;                     /* an answer */
+    bool adapt;                     /* change messages into the form that the template accepts */
+    bool parse;                     /* parse an answer */
     bool show_tensors;
     bool no_bos, no_special;
     bool quiet, verbose;
@@ -147,21 +148,21 @@ typedef struct command {
 
 extern const command commands[]; /* main.c; ends with a bit of 0 */
 
-/* Parse argv[1..argc-1], argv[0] being the program or command name. Returns an exit status, after saying why.
- * The options point into argv, where the key of an --override and the file of a --lora are given an end of their own. The caller frees them, whatever
- * is returned. */
+/* Parse argv[1..argc-1]; argv[0] is the name of the program or command. Returns an exit status, after saying why. The
+ * options point into argv, in which the key of an --override and the file of a --lora get a terminating 0. The caller
+ * frees the options in any case. */
 int parse_options(const command *c, int argc, char **argv, options *o);
 void free_options(options *o);
 
-/* Give an option another value, as the command line would; one that is kept as text points into `value`. bit: of a command that has an
- * option of this name. Returns an exit status, after saying why. */
+/* Give an option another value, as on the command line; an option that is kept as text points into `value`. bit: of a
+ * command that has an option with this name. Returns an exit status, after saying why. */
 int change_option(options *o, unsigned bit, const char *name, char *value);
 
-/* Names of a sampler's steps, separated by semicolons or commas. n: out. what: names the text in the message. Returns an exit status, after
- * saying why. */
+/* Parse names of a sampler's steps, separated by semicolons or commas. n: out. what: names the text in messages.
+ * Returns an exit status, after saying why. */
 int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM_N_STEPS], size_t *n);
 
-bool is_given(const options *o, const char *name); /* did the user give --name, or is it the default? */
+bool is_given(const options *o, const char *name); /* true if the user gave --name; false: it has its default */
 
 void print_help(const command *c); /* on stdout */
 

@@ -1,4 +1,4 @@
-/* What the commands share. Results go to stdout; everything told on the way goes to stderr, from here. */
+/* Functions that the commands share. Results go to stdout. Messages go to stderr, and all of them are printed here. */
 #include "program.h"
 
 #include "interrupt.h"
@@ -15,13 +15,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define ERASE_LINE "\r\033[K" /* of a terminal: where progress was shown */
+#define ERASE_LINE "\r\033[K" /* on a terminal: erases a progress bar */
 
 /* --------------------------------------------------------------------------------------------- messages */
 
 static bool stderr_is_terminal(void) { return isatty(STDERR_FILENO); }
 
-enum { LONGEST_LINE = 8192 }; /* two paths and more */
+enum { LONGEST_LINE = 8192 }; /* room for two paths and more */
 
 static void print_formatted(const char *format, va_list arguments) {
     char line[LONGEST_LINE];
@@ -42,7 +42,7 @@ static void print_message(const char *format, va_list arguments) {
     va_copy(again, arguments);
     if (told) vsnprintf(told, told_size, format, again);
     va_end(again);
-    if (stderr_is_terminal()) fputs(ERASE_LINE, stderr); /* a progress bar, perhaps */
+    if (stderr_is_terminal()) fputs(ERASE_LINE, stderr); /* there may be a progress bar */
     fputs("mini-cllm: ", stderr);
     print_formatted(format, arguments);
 }
@@ -100,7 +100,7 @@ void note(const options *o, const char *format, ...) {
 void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count) {
     const int32_t bos = cllm_tokenizer_bos(tokenizer);
     if (bos < 0 || count < 2 || tokens[0] != bos || tokens[1] != bos || !cllm_tokenizer_adds_bos(tokenizer)) return;
-    note(o, "the text begins with the model's begin token, which is put before every text: now there are two; leave it "
+    note(o, "the text begins with the model's begin token, which is added to every text: now there are two; leave it "
             "out of the text");
 }
 
@@ -111,7 +111,7 @@ void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer) {
 
 int flush_output(void) {
     const bool failed = ferror(stdout);
-    clearerr(stdout); /* what could not be written is tried again, to learn why */
+    clearerr(stdout); /* write again, to find out why it failed */
     errno = 0;
     if (fflush(stdout) == 0 && !failed) return EXIT_SUCCESS;
     if (interrupted()) return EXIT_INTERRUPTED; /* while a pipe was full */
@@ -200,7 +200,7 @@ int id_list_parse(id_list *list, const char *what, const char *text, size_t leng
         for (; i < length && text[i] >= '0' && text[i] <= '9' && id <= INT32_MAX; i++) id = 10 * id + (text[i] - '0');
         bool ended = i == length || (text[i] && strchr(separators, text[i]));
         if (i == start || !ended || id > INT32_MAX) {
-            size_t word = 0; /* what stands there, but not all of a whole book */
+            size_t word = 0; /* the word in question, shortened if it is very long */
             while (start + word < length && word < 40 && !strchr(separators, text[start + word])) word++;
             return usage_error("%s: '%.*s' is not a token id", what, (int)word, text + start);
         }
@@ -271,14 +271,14 @@ void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader) 
     for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++)
         if (cllm_gguf_is_overridden(gguf, i) && !cllm_gguf_is_read(gguf, i) &&
             !read_by_chat(cllm_gguf_metadata(gguf, i)->key))
-            note(o, "%s has no effect: nothing of this %s reads it", cllm_gguf_metadata(gguf, i)->key, reader);
+            note(o, "%s has no effect: this %s does not use it", cllm_gguf_metadata(gguf, i)->key, reader);
 }
 
 void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last) {
     static const char full[] = "########################################";
     if (o->quiet || !stderr_is_terminal()) return;
     fputc('\r', stderr);
-    print_escaped(stderr, what, strlen(what), SIZE_MAX); /* of bench and pull: a file's name */
+    print_escaped(stderr, what, strlen(what), SIZE_MAX); /* for bench and pull: the name of a file */
     fprintf(stderr, " [%-40.*s] %2d%%%s%s", percent * 40 / 100, full, percent, rest, last ? ERASE_LINE : "\033[K");
 }
 
@@ -297,7 +297,7 @@ static bool on_load(void *user, uint64_t done, uint64_t total) {
 }
 
 static bool on_eval(void *user, uint64_t done, uint64_t total) {
-    const double patience = 0.5; /* seconds: nobody wants to see the bar of a short prompt */
+    const double patience = 0.5; /* seconds: a short prompt needs no progress bar */
     run *r = user;
     if (*r->stage && now() - r->stage_start > patience) run_progress(r, r->stage, done, total);
     return !interrupted();
@@ -338,7 +338,7 @@ static void describe_model(const run *r) {
         note(r->o, "adapter: %s, scale %g", r->o->loras[i].path, (double)r->o->loras[i].scale);
 }
 
-/* What a kind of scaling needs besides its name. */
+/* Note what a kind of scaling needs besides its name. */
 static void remark_scaling(const run *r) {
     const cllm_gguf *gguf = cllm_model_gguf(r->model);
     const char *scaling = r->o->rope_scaling, *architecture = cllm_model_get_info(r->model)->architecture;
@@ -353,21 +353,21 @@ static void remark_scaling(const run *r) {
         snprintf(key, sizeof key, "%s.%s", architecture, i ? "rope.scale_linear" : "rope.scaling.factor");
         if (cllm_gguf_find(gguf, key)) return;
     }
-    note(r->o, "--rope-scaling %s has no effect without a factor, which --rope-scale gives", scaling);
+    note(r->o, "--rope-scaling %s has no effect without a factor: give --rope-scale", scaling);
 }
 
-/* Does a GPU compute? */
+/* True if a GPU computes. */
 static bool names_gpu(const options *o) { return strcmp(o->device, "cpu") != 0 && o->gpu_layers != 0; }
 
 static int check_flags(const options *o) {
-    const bool must = names_gpu(o) && strcmp(o->device, "auto") != 0; /* auto falls back to the cpu */
-    if (o->repack && o->no_mmap) return usage_error("--repack and --no-mmap exclude each other");
+    const bool must = names_gpu(o) && strcmp(o->device, "auto") != 0; /* auto may fall back to the CPU */
+    if (o->repack && o->no_mmap) return usage_error("--repack and --no-mmap cannot be used together");
     if (o->gpu_layers != 0 && o->gpu_layers != AS_MANY_AS_FIT && !names_gpu(o))
         return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU --device, not cpu", o->gpu_layers);
     if (o->device_index != 0 && !names_gpu(o))
         return usage_error("--device-index: %" PRIu64 " needs a GPU --device, not cpu", o->device_index);
     if (o->repack && must)
-        return usage_error("--repack is for the CPU's kernels: it and --device %s exclude each other", o->device);
+        return usage_error("--repack is for the CPU: it cannot be used together with --device %s", o->device);
     if (must && strcmp(o->kv_type, "q8_0") == 0)
         return usage_error("--kv-type: q8_0 is for the cpu; --device %s takes f16 and f32", o->device);
     return EXIT_SUCCESS;
@@ -404,7 +404,7 @@ int run_load(run *r, const options *o) {
 }
 
 cllm_pooling pooling_of(const char *name) {
-    static const char *const names[] = {"model", "none", "mean", "cls", "last", "rank"}; /* as the enum has them */
+    static const char *const names[] = {"model", "none", "mean", "cls", "last", "rank"}; /* in the order of the enum */
     for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
         if (strcmp(name, names[i]) == 0) return (cllm_pooling)i;
     return CLLM_POOLING_MODEL;
@@ -414,7 +414,7 @@ static cllm_kv_type kv_type_of(const char *name) {
     return strcmp(name, "f32") == 0 ? CLLM_KV_F32 : strcmp(name, "q8_0") == 0 ? CLLM_KV_Q8_0 : CLLM_KV_F16;
 }
 
-/* Which layers run where. */
+/* Print which layers run where. */
 static void describe_device(const run *r) {
     const options *o = r->o;
     const cllm_memory_plan *plan = cllm_engine_plan(r->engine);
@@ -462,7 +462,7 @@ int run_start(run *r, uint64_t n_ctx) {
     cllm_status status = cllm_engine_create(r->model, &engine, &r->engine, &err);
     if (status == CLLM_OK) status = cllm_sequence_create(r->engine, &r->sequence, &err);
     if (names_gpu(o)) run_stage(r, "%s", "");
-    if (interrupted()) return EXIT_INTERRUPTED; /* whatever that did to the compiler of the kernels */
+    if (interrupted()) return EXIT_INTERRUPTED; /* an interrupt may also have stopped the compiler of the kernels */
     if (status == CLLM_ERR_DEVICE) return fail("--device %s: %s", o->device, err.message);
     if (status != CLLM_OK) return fail_with(&err);
     r->load_seconds += now() - start;

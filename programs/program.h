@@ -1,4 +1,4 @@
-/* What the commands share: messages, input, a model that is loaded and ready to run, and what is told about it. */
+/* Functions that the commands share: messages, input, and a model that is loaded and ready to run. */
 #ifndef PROGRAM_H
 #define PROGRAM_H
 
@@ -14,14 +14,16 @@
 int fail(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Let what fail says in this thread from now on be here, too; NULL: no more. The text is cut to its size. */
+/* From now on, also copy messages of fail in this thread into text, cut to its size. NULL: stop copying. */
 void fail_into(char *text, size_t size);
 
-/* fail for an error of the library; one that a signal to stop brought about is silent and gives EXIT_INTERRUPTED. */
+/* Call fail for an error of the library. If a signal to stop caused the error, print nothing and return
+ * EXIT_INTERRUPTED. */
 int fail_with(const cllm_error *err);
-const char *remedy_of(const cllm_error *err); /* the option that helps, to follow the message, or "" */
+const char *remedy_of(const cllm_error *err); /* the option that helps, to append to the message, or "" */
 
-/* fail for a file that was not opened, by errno; silent too where a signal to stop ended the wait for a pipe's other end. */
+/* Call fail for a file that could not be opened, with the reason in errno. Prints nothing if a signal to stop ended the
+ * wait for the other end of a pipe. */
 int fail_to_open(const char *path);
 
 typedef struct date_text {
@@ -29,19 +31,20 @@ typedef struct date_text {
 } date_text;
 date_text date_now(void); /* 2026-01-31T12:00:00Z */
 
-/* A remark on stderr, unless the user wants quiet. With --log-format json it is a line of JSON. */
+/* Print a note on stderr, unless the user wants quiet. With --log-format json it is a line of JSON. */
 void note(const options *o, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Note that an encoded text begins with two BOS tokens: the one that the model adds, and the text's own. */
 void note_doubled_bos(const options *o, const cllm_tokenizer *tokenizer, const int32_t *tokens, size_t count);
 
-/* cllm_tokenizer_note, with the option that helps, if there is something to note of the model's tokenizer. */
+/* Print cllm_tokenizer_note of the model's tokenizer, if it has one, and the option that helps. */
 void note_tokenizer(const options *o, const cllm_tokenizer *tokenizer);
 
-/* Hand on what stdout has buffered. Returns an exit status, after saying why; a signal to stop while a pipe is full is silent. */
+/* Write what stdout has buffered. Returns an exit status, after saying why; prints nothing if a signal to stop came
+ * while a pipe was full. */
 int flush_output(void);
 
-/* "what [####    ] 37% rest" on one line of stderr, over and over, where someone watches; the last one erases it. */
+/* Draw "what [####    ] 37% rest" over the same line of stderr, if that is a terminal. The last call erases it. */
 void draw_bar(const options *o, const char *what, int percent, const char *rest, bool last);
 
 typedef struct size_text {
@@ -58,7 +61,7 @@ typedef struct input {
     size_t length;
 } input;
 
-/* The whole file, or all of standard input if path is "-". Returns an exit status, after saying why; in is empty then. */
+/* Read a whole file, or standard input if path is "-". Returns an exit status, after saying why; then `in` is empty. */
 int read_input(const char *path, input *in);
 
 typedef struct id_list {
@@ -72,27 +75,27 @@ bool id_list_add(id_list *list, int32_t id); /* false: no memory */
  * Returns an exit status, after saying why. */
 int id_list_parse(id_list *list, const char *what, const char *text, size_t length);
 
-/* Are they all in a vocabulary of n_vocab? Returns an exit status, after saying which is not. */
+/* Check that all ids are in a vocabulary of n_vocab. Returns an exit status, after naming one that is not. */
 int id_list_check(const id_list *list, uint32_t n_vocab);
 
 /* ----------------------------------------------------------------------------------------------- models */
 
-/* Open a file for its metadata and tokenizer alone: the model, or another, as the options override it. Returns an exit
- * status, after saying why. */
+/* Open a file only for its metadata and tokenizer, with the overrides of the options: the model or another file.
+ * Returns an exit status, after saying why. */
 int open_gguf(const options *o, const char *path, cllm_gguf **gguf);
 void close_gguf(cllm_gguf *gguf);
 
-/* Is --chat-template-kwargs an object, if it is given? Returns an exit status, after saying that it is not. */
+/* Check that --chat-template-kwargs, if given, is an object. Returns an exit status, after saying why. */
 int check_kwargs(const options *o);
 
-/* The chat template that the options want: the model's (gguf, tokenizer: may be NULL), one by its name, or a file. Returns an exit status, after
- * saying why. */
+/* Make the chat template that the options ask for: the model's (gguf, tokenizer: may be NULL), one by its name, or a
+ * file. Returns an exit status, after saying why. */
 int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, cllm_chat **chat);
 
-/* Is this metadata that chat, template and serve read, beside the model and its tokenizer? */
+/* True if chat, template and serve read this key, in addition to the model and its tokenizer. */
 bool read_by_chat(const char *key);
 
-/* Note which overrides, or options that stand for one, nothing has read by now. reader: what was made of the file. */
+/* Note overrides that nothing has read, and options that set one. reader: what was made of the file. */
 void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader);
 
 cllm_pooling pooling_of(const char *name); /* of --pooling */
@@ -101,51 +104,53 @@ cllm_pooling pooling_of(const char *name); /* of --pooling */
 enum { PAGE = 256 };
 static inline uint32_t pages_of(size_t length) { return (uint32_t)((length + PAGE - 1) / PAGE); }
 
-/* A model at work, as the options want it. */
+/* A model that is loaded and running, as the options say. */
 typedef struct run {
     const options *o;
     cllm_model *model;
     cllm_engine *engine;
-    cllm_sequence *sequence; /* its first */
-    uint32_t n_sequences;    /* that it is to have; 0: one */
-    uint32_t n_positions;    /* of them together; 0: as many as each may have by itself */
+    cllm_sequence *sequence; /* the first one */
+    uint32_t n_sequences;    /* most sequences; 0: one */
+    uint32_t n_positions;    /* of all sequences together; 0: as many as each may have by itself */
     uint64_t cache_bytes;    /* of the prefix cache */
     cllm_pooling pooling;
-    bool raw_embeddings; /* they are not scaled to length 1 */
+    bool raw_embeddings; /* do not scale vectors to length 1 */
     double load_seconds;
-    char stage[80];     /* what is evaluated, for the progress bar; "": draw none */
-    double stage_start; /* when it became other than "" */
-    int drawn_percent;  /* of the bar as it stands there; -1: no bar */
+    char stage[80];     /* what is being evaluated, for the progress bar; "": draw no bar */
+    double stage_start; /* when the stage began */
+    int drawn_percent;  /* percentage that the bar shows now; -1: no bar */
 } run;
 
 int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */
-int run_start(run *r, uint64_t n_ctx);  /* its engine and sequence; n_ctx 0: the model's own */
-void run_stop(run *r);                  /* takes both away again */
-void run_close(run *r);                 /* one that was never loaded, or not started, is allowed */
+int run_start(run *r, uint64_t n_ctx);  /* start the engine and a sequence; n_ctx 0: the model's own context */
+void run_stop(run *r);                  /* ends both */
+void run_close(run *r);                 /* also if it was never loaded or started */
 
-/* Evaluate tokens after those of the sequence. span: out, with what is wanted of them. */
+/* Evaluate tokens after those of the sequence. span: out, with the results that `want` asks for. */
 cllm_status run_eval(run *r, const int32_t *tokens, size_t count, cllm_want want, cllm_span *span, cllm_error *err);
 
-/* Name what is evaluated next, for a progress bar on a terminal; "" ends it. */
+/* Name the next evaluation for a progress bar on a terminal; "" ends the bar. */
 void run_stage(run *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same bar for work that is no evaluation, drawn when this is called. */
+/* Draw the same bar now, for work that is not an evaluation. */
 void run_progress(run *r, const char *what, uint64_t done, uint64_t total);
 
-int run_check_writes(const run *r);                                  /* fails if a loaded model writes no text */
-int fail_without_tokenizer(const run *r);                            /* why a loaded model has none */
-int run_check_fits(const run *r, const char *what, size_t n_tokens); /* in the context? else an exit status */
+int run_check_writes(const run *r);       /* fails if a loaded model cannot write text */
+int fail_without_tokenizer(const run *r); /* say why a loaded model has no tokenizer */
+int run_check_fits(const run *r, const char *what,
+                   size_t n_tokens); /* fails if the tokens do not fit into the context */
 
 double now(void); /* seconds of a clock that only goes forward */
 
-/* A number of tokens, and the time that the forward passes of `n_timed` of them took. */
+/* A number of tokens, and how long the forward passes of `n_timed` of them took. */
 typedef struct pace {
     size_t n_tokens, n_timed;
     double seconds;
     size_t n_drafted, n_accepted; /* of them */
 } pace;
 
-/* The line at the end: what was evaluated at once, then what was generated token by token (n_tokens 0: nothing). */
+/* Print the line of figures at the end: what was evaluated at once, then what was generated token by token (n_tokens 0:
+ * nothing). */
 void run_summary(const run *r, pace evaluated, pace generated);
 
 #endif

@@ -1,4 +1,4 @@
-/* Models by name: the commands pull, list and rm, and the path of a model that another command is given by name. */
+/* Models by name: the commands pull, list and rm. Also finds the path of a model that another command gets by name. */
 #include "pull.h"
 #include "commands.h"
 #include "download.h"
@@ -20,19 +20,19 @@
 
 #ifdef HAVE_CURL
 
-/* What is pulled: in the end `model` is in the store. */
+/* One pull. At the end `model` is in the store. */
 typedef struct pulling {
     const options *o;
     const pull_watch *watch;
     http *h;
     stored_model model; /* its files are owned */
-    stored_model older; /* the one of that name that was there; its files are owned */
+    stored_model older; /* the model that had this name before; its files are owned */
     bool had_older;
     location first; /* of the first file */
 } pulling;
 
 static int fail_to_choose(const model_name *name, file_choice made, const file_list *all) {
-    if (made == CHOICE_SHARDS_MISSING) return fail("%s: the Hub lacks a shard of this model", name->text);
+    if (made == CHOICE_SHARDS_MISSING) return fail("%s: a shard of this model is missing on the Hub", name->text);
     char list[2048] = "";
     size_t n = 0;
     for (size_t i = 0; i < all->count && n + 1 < sizeof list; i++) {
@@ -49,7 +49,8 @@ static int fail_to_choose(const model_name *name, file_choice made, const file_l
     return fail("%s: no such file in the repository; it has the tags %s", name->text, list);
 }
 
-/* Which files, of which commit: the Hub's list says the paths, its answer for the first of them the commit. */
+/* Find out which files to pull, and their commit. The Hub's list has the paths; its answer for the first file has the
+ * commit. */
 static int find_on_hub(pulling *p) {
     model_name *name = &p->model.name;
     file_list all = {0};
@@ -67,11 +68,11 @@ static int find_on_hub(pulling *p) {
     status = hub_locate(p->h, name, name->revision, first->path, &p->first);
     if (status != EXIT_SUCCESS) return status;
     if (!commit_is_valid(p->first.commit))
-        return fail("%s: the server does not tell the commit (x-repo-commit)", name->text);
+        return fail("%s: the server's answer has no commit (x-repo-commit)", name->text);
     strcpy(p->model.commit, p->first.commit);
     if (p->first.size != HTTP_UNSAID) first->size = p->first.size;
     snprintf(first->sha256, sizeof first->sha256, "%s", p->first.sha256);
-    if (!*name->tag && !*name->file) { /* none was asked for: the name tells which it is */
+    if (!*name->tag && !*name->file) { /* the user gave no quantization: record the chosen one in the name */
         snprintf(name->tag, sizeof name->tag, "%s",
                  tag_matches(first->path, "Q4_K_M") ? "Q4_K_M" : tag_of(first->path).text);
         if (!*name->tag) snprintf(name->file, sizeof name->file, "%s", first->path);
@@ -80,7 +81,7 @@ static int find_on_hub(pulling *p) {
     return EXIT_SUCCESS;
 }
 
-/* A file elsewhere; its ETag stands for a commit. Of shards all are pulled. */
+/* Find a file on another server; its ETag replaces the commit. If it is a shard, all shards are pulled. */
 static int find_at_url(pulling *p) {
     model_name *name = &p->model.name;
     int status = hub_locate(p->h, name, "", path_of("%s%s", name->url, name->query).text, &p->first);
@@ -99,7 +100,7 @@ static const model_file *file_of(const stored_model *model, const char *path) {
     return NULL;
 }
 
-/* A file that is the same in the older commit is not pulled again. */
+/* Reuse a file that is the same in the older commit. */
 static bool take_over(const pulling *p, const model_file *file, const char *path) {
     const model_file *same = p->had_older ? file_of(&p->older, file->path) : NULL;
     if (!same || !*file->sha256 || strcasecmp(same->sha256, file->sha256) != 0 || same->size != file->size)
@@ -136,7 +137,7 @@ static bool is_current(const pulling *p) {
     return p->had_older && *p->model.commit && strcmp(p->older.commit, p->model.commit) == 0;
 }
 
-/* If Hugging Face's cache has the same files, they become the model. */
+/* If Hugging Face's cache has the same files, use those. */
 static bool take_foreign(stored_model *model) {
     stored_model foreign;
     if (!hf_cache_find(&model->name, &foreign)) return false;
@@ -148,17 +149,17 @@ static bool take_foreign(stored_model *model) {
     return same;
 }
 
-/* Fetch what is missing, then give it the name. */
+/* Fetch the missing files, then give the model its name. */
 static int pull_found(pulling *p) {
     stored_model *model = &p->model;
     p->had_older = store_find(&model->name, &p->older);
     const char *commit = *model->commit ? model->commit : "no ETag";
     if (is_current(p)) {
-        note(p->o, "%s: is there already, and the newest: %s", model->name.text, commit);
+        note(p->o, "%s: already up to date: %s", model->name.text, commit);
         return EXIT_SUCCESS;
     }
     if (!p->had_older && take_foreign(model)) {
-        note(p->o, "%s: lies in Hugging Face's cache, and is used there: %s", model->name.text, commit);
+        note(p->o, "%s: is in Hugging Face's cache and is used from there: %s", model->name.text, commit);
         return EXIT_SUCCESS;
     }
     model->folder = store_folder_of(&model->name, model->commit);
@@ -182,9 +183,9 @@ static bool is_offline(void) {
 }
 
 int pull_model(const options *o, model_name *name, const pull_watch *watch, path_text *path) {
-    if (is_offline()) return fail("%s: HF_HUB_OFFLINE is set, so the Hub is not asked for it", name->text);
+    if (is_offline()) return fail("%s: cannot be fetched, because HF_HUB_OFFLINE is set", name->text);
     const path_text folder = store_folder();
-    if (!*folder.text) return fail("there is no folder for models: MINI_CLLM_MODELS or HOME has to name one");
+    if (!*folder.text) return fail("there is no folder for models: set MINI_CLLM_MODELS or HOME");
     if (!make_folders(path_of("%s/", folder.text).text) || access(folder.text, W_OK | X_OK) != 0)
         return fail("%s: %s; MINI_CLLM_MODELS can name another folder for models", folder.text, strerror(errno));
     pulling p = {.o = o, .watch = watch, .h = http_open(), .model = {.name = *name}};
@@ -215,28 +216,29 @@ int pull(const options *o) {
         model_name name;
         path_text path;
         if (!name_parse(o->arguments[i], &name))
-            return usage_error("pull: '%s' is not OWNER/NAME[:QUANT], nor the URL of a GGUF file", o->arguments[i]);
+            return usage_error("pull: '%s' is neither OWNER/NAME[:QUANT] nor the URL of a GGUF file", o->arguments[i]);
         const int pulled = pull_model(o, &name, NULL, &path);
         if (pulled == EXIT_INTERRUPTED) return pulled;
         if (pulled == EXIT_SUCCESS)
             puts(path.text);
         else
-            status = pulled; /* the others are pulled all the same */
+            status = pulled; /* the other models are pulled anyway */
     }
     return status;
 }
 
 /* ------------------------------------------------------------------------------------------ other commands */
 
-/* The path of a model that is given by name: owned, or NULL if it is a path already. Returns an exit status, after saying why. */
+/* The path of a model that is given by name: owned, or NULL if it is a path already. Returns an exit status, after
+ * saying why. */
 static int find_model(const options *o, const char *model, char **path) {
     model_name name;
     const bool for_sure = name_is_of_hub(model) || strstr(model, "://");
     *path = NULL;
     if (access(model, F_OK) == 0) return EXIT_SUCCESS;
     if (!name_parse(model, &name)) {
-        if (for_sure) return usage_error("'%s' is not hf:OWNER/NAME[:QUANT], nor the URL of a GGUF file", model);
-        if (strpbrk(model, "/.")) return EXIT_SUCCESS; /* a path to a file that is not there */
+        if (for_sure) return usage_error("'%s' is neither hf:OWNER/NAME[:QUANT] nor the URL of a GGUF file", model);
+        if (strpbrk(model, "/.")) return EXIT_SUCCESS; /* a path to a file that does not exist */
         return fail("there is no file '%s'; a model of the Hugging Face Hub is named hf:OWNER/NAME[:QUANT]", model);
     }
     stored_model found;
@@ -248,7 +250,7 @@ static int find_model(const options *o, const char *model, char **path) {
         const int status = pull_model(o, &name, NULL, &at);
         if (status != EXIT_SUCCESS) return status;
     } else if (*name.file || strstr(model, ".gguf")) {
-        return EXIT_SUCCESS; /* a path to a file that is not there */
+        return EXIT_SUCCESS; /* a path to a file that does not exist */
     } else {
         return fail("there is no file '%s', and no model of that name is pulled; hf:%s pulls it", model, model);
     }
@@ -328,7 +330,7 @@ int list_models(const options *o) {
 typedef struct siblings {
     const char *repo;
     size_t count;
-    char names[1024]; /* as many as have room */
+    char names[1024]; /* as many as fit */
 } siblings;
 
 static void add_sibling(void *user, const stored_model *model) {
@@ -343,7 +345,7 @@ static int remove_model(const char *text) {
     model_name name;
     stored_model model;
     if (!name_parse(text, &name)) return fail("rm: there is no pulled model '%s'", text);
-    if (*name.repo && !*name.tag && !*name.file) { /* the default tag is for pulling */
+    if (*name.repo && !*name.tag && !*name.file) { /* the default quantization is only for pulling */
         siblings s = {.repo = name.repo};
         store_each(add_sibling, &s);
         if (s.count > 1) return fail("rm: several models have the name '%s'; say which: %s", text, s.names);
@@ -361,7 +363,7 @@ static int remove_model(const char *text) {
     if (found || n_partials > 0) return EXIT_SUCCESS;
     if (!hf_cache_find(&name, &model)) return fail("rm: there is no pulled model '%s'", text);
     free(model.files.items);
-    return fail("rm: '%s' lies in Hugging Face's cache, which is not mini-cllm's: %s", text, model.folder.text);
+    return fail("rm: '%s' is in Hugging Face's cache, which mini-cllm does not change: %s", text, model.folder.text);
 }
 
 int remove_models(const options *o) {

@@ -1,4 +1,4 @@
-/* Documents by how well they answer a query: a line a document, the best first. */
+/* Sorts documents by how well they answer a query. Each line is a document. */
 #include "commands.h"
 #include "embedder.h"
 #include "json_output.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* The documents in the order of the file, while they are read. */
+/* The documents in the order of the file, with their scores. */
 typedef struct ranking {
     ranked *items; /* [count], owned */
     size_t count, capacity;
@@ -79,7 +79,7 @@ int rerank(const options *o) {
     token_texts texts = {0};
     int status = run_load(&r, o);
     if (status == EXIT_SUCCESS && cllm_model_get_info(r.model)->n_scores == 0)
-        status = fail("%s: the model ranks no documents: it has no classifier (cls.output.weight)", o->model);
+        status = fail("%s: the model cannot rank documents: it has no classifier (cls.output.weight)", o->model);
     if (status == EXIT_SUCCESS && !cllm_model_tokenizer(r.model)) status = fail_without_tokenizer(&r);
     r.pooling = CLLM_POOLING_RANK;
     if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &in);

@@ -1,4 +1,4 @@
-/* What sampling.h says. The keys are those that llama.cpp's converter writes from a model's generation_config.json. */
+/* Implements sampling.h. The keys are those that llama.cpp's converter writes from a model's generation_config.json. */
 #include "sampling.h"
 
 #include <math.h>
@@ -38,7 +38,7 @@ static const cllm_value *find(const cllm_gguf *gguf, const char *name) {
     return cllm_gguf_find(gguf, key);
 }
 
-/* NaN: it is no number. */
+/* NaN if the value is not a number. */
 static double number_of(const cllm_value *v) {
     switch (v->type) {
     case CLLM_FLOAT32:
@@ -64,7 +64,7 @@ void take_recommended(const options *o, const cllm_gguf *gguf, cllm_sampler_opti
         void *field = (char *)sampling + recommendations[i].field;
         const bool fits = number >= recommendations[i].least && number <= recommendations[i].most;
         if (!fits)
-            note(o, KEYS "%s: %g is out of range, and left out", recommendations[i].key, number);
+            note(o, KEYS "%s: %g is out of range and ignored", recommendations[i].key, number);
         else if (recommendations[i].kind == FLOAT)
             *(float *)field = (float)number;
         else

@@ -1,4 +1,4 @@
-/* Serving models to clients over HTTP: from the options to the end. The work is done in programs/server. */
+/* The command serve: from the options to the end of the server. programs/server does the work. */
 #include "commands.h"
 #include "program.h"
 
@@ -22,7 +22,7 @@
 
 static void nap(void) { nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL); }
 
-/* Tell systemd, if it is that who started us: https://www.freedesktop.org/software/systemd/man/sd_notify.html */
+/* Tell systemd, if it started this program: https://www.freedesktop.org/software/systemd/man/sd_notify.html */
 static void notify_system(const char *state) {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un to = {.sun_family = AF_UNIX};
@@ -43,9 +43,10 @@ static void announce(const options *o) {
          o->api_prefix ? o->api_prefix : "");
 }
 
-enum { FLUSH_SECONDS = 5 }; /* for what clients are told last */
+enum { FLUSH_SECONDS = 5 }; /* for the last messages to clients */
 
-/* No new connections; requests that are open have so many seconds to end, and are told then that the server goes. */
+/* Accept no new connections. Open requests get some seconds to finish; then they are ended and told that the server
+ * stops. */
 static void drain(const options *o) {
     const double end = now() + (double)o->drain;
     http_stop_accepting();
@@ -53,12 +54,12 @@ static void drain(const options *o) {
     while (!http_is_idle() && now() < end) nap();
     const double flushed = now() + FLUSH_SECONDS;
     while (!http_is_idle() && now() < flushed) {
-        models_end_requests(); /* again and again: one may be loaded meanwhile */
+        models_end_requests(); /* repeatedly, because a model may have been loaded meanwhile */
         nap();
     }
 }
 
-/* As browsers spell one: https://fetch.spec.whatwg.org/#origin-header */
+/* True if the text is an origin as browsers write one: https://fetch.spec.whatwg.org/#origin-header */
 static bool is_origin(const char *text) {
     const char *scheme_end = strstr(text, "://");
     if (strcmp(text, "*") == 0 || strcmp(text, "null") == 0) return true;
@@ -68,9 +69,9 @@ static bool is_origin(const char *text) {
 int serve(const options *o) {
     if (o->ssl_key_file || o->ssl_cert_file)
         return usage_error("--ssl-key-file: there is no TLS here; put nginx or HAProxy in front");
-    if (o->mmproj) return usage_error("--mmproj: not supported yet: models read text alone");
+    if (o->mmproj) return usage_error("--mmproj: not supported yet: models read only text");
     if (o->api_prefix && (*o->api_prefix != '/' || o->api_prefix[strlen(o->api_prefix) - 1] == '/'))
-        return usage_error("--api-prefix: '%s' must begin with / and end without", o->api_prefix);
+        return usage_error("--api-prefix: '%s' must begin with / and not end with it", o->api_prefix);
     for (size_t i = 0; i < o->cors.count; i++)
         if (!is_origin(o->cors.items[i]))
             return usage_error(
@@ -79,10 +80,10 @@ int serve(const options *o) {
     if (check_kwargs(o) != EXIT_SUCCESS) return EXIT_USAGE;
     struct stat folder;
     if (o->slot_save_path && stat(o->slot_save_path, &folder) == 0 && !S_ISDIR(folder.st_mode))
-        return fail("--slot-save-path %s: this is no folder", o->slot_save_path);
+        return fail("--slot-save-path %s: not a folder", o->slot_save_path);
     if (o->slot_save_path && access(o->slot_save_path, W_OK | X_OK) != 0)
         return fail("--slot-save-path %s: %s", o->slot_save_path, strerror(errno));
-    signal(SIGPIPE, SIG_IGN); /* a client that goes away is no reason to end */
+    signal(SIGPIPE, SIG_IGN); /* a client that disconnects must not end the server */
     json_object_seed(0);
     int status = models_open(o);
     if (status == EXIT_SUCCESS) status = http_start(o);
@@ -90,7 +91,7 @@ int serve(const options *o) {
     if (listens) status = models_load_first();
     if (status == EXIT_SUCCESS) {
         announce(o);
-        if (models_count() == 0) note(o, "no model is pulled yet: 'mini-cllm pull OWNER/NAME' fetches one");
+        if (models_count() == 0) note(o, "no model is pulled yet; fetch one with 'mini-cllm pull OWNER/NAME'");
         notify_system("READY=1");
         while (!interrupted()) nap();
         notify_system("STOPPING=1");

@@ -1,5 +1,6 @@
-/* The table of llama-server's flags (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md) and what each one is here: an option
- * of ours, nothing, or refused, because answers or safety would not be what was asked for. */
+/* The table of llama-server's flags (https://github.com/ggml-org/llama.cpp/blob/master/tools/server/README.md). Each
+ * flag becomes one of our options, has no effect, or is refused, because otherwise answers or safety would differ from
+ * what the user asked for. */
 #include "server_flags.h"
 
 #include "program.h"
@@ -10,36 +11,36 @@
 #include <unistd.h>
 
 typedef enum flag_kind {
-    SAME,     /* takes a value: that of our option */
-    EACH,     /* the same, but its value is a list, separated by commas */
-    TURNS_ON, /* takes none; our option has `value`, or none either */
-    IDLE,     /* takes none, and has no effect */
+    SAME,     /* takes a value, which our option gets */
+    EACH,     /* the same, but the value is a list, separated by commas */
+    TURNS_ON, /* takes no value; our option gets `value`, or none either */
+    IDLE,     /* takes no value, has no effect */
     IDLE_VALUE,
-    IDLE_CHOICE, /* may take on, off or auto */
+    IDLE_CHOICE, /* may take on, off or auto; has no effect */
     REFUSED,
     REFUSED_VALUE,
-    SPECIAL, /* takes a value, of which `special` makes words */
+    SPECIAL, /* takes a value; `special` turns it into words */
 } flag_kind;
 
 typedef struct translation translation;
 
 typedef struct flag {
-    const char *names[4]; /* with their dashes */
+    const char *names[4]; /* with dashes */
     flag_kind kind;
     const char *ours;     /* the name of our option */
     const char *variable; /* in the environment, or NULL */
     const char
         *value;    /* of TURNS_ON; of REFUSED_VALUE and IDLE_VALUE: values that are as things are here, between bars */
-    bool negative; /* the variable says the opposite: 0 means the flag */
-    const char *why; /* of what is refused: what to do instead; of what has no effect: more of it; or NULL */
+    bool negative; /* the variable has the opposite meaning: 0 sets the flag */
+    const char *why; /* for a refused flag: what to do instead; for one without effect: more about it; or NULL */
     int (*special)(translation *t, const struct flag *f, const char *value);
 } flag;
 
 struct translation {
     server_words *words;
-    const char *seen[64]; /* our options that the command line has */
+    const char *seen[64]; /* our options that are on the command line */
     size_t n_seen;
-    const char *kv_type, *micro_batch, *repository, *file, *layers; /* values that others change */
+    const char *kv_type, *micro_batch, *repository, *file, *layers; /* values that depend on other flags */
     int n_taken;                                                    /* words up to "--" */
     bool out_of_memory;
 };
@@ -115,18 +116,18 @@ static bool is_one_of(const char *text, const char *choices) {
 
 /* -------------------------------------------------------------------------------------- special values */
 
-/* -1 and 0 are what happens without the flag. */
+/* Without the flag the value is -1 or 0. */
 static int unless_auto(translation *t, const flag *f, const char *value) {
     if (strcmp(value, "-1") != 0 && strcmp(value, "0") != 0) add_option(t, f->ours, value);
     return 0;
 }
 
 static int predict(translation *t, const flag *f, const char *value) {
-    add_option(t, f->ours, strcmp(value, "-2") == 0 ? "-1" : value); /* both: until the context is full */
+    add_option(t, f->ours, strcmp(value, "-2") == 0 ? "-1" : value); /* both mean: until the context is full */
     return 0;
 }
 
-/* Keys and values have one type. */
+/* Keys and values have the same type here. */
 static int cache_type(translation *t, const flag *f, const char *value) {
     if (t->kv_type && strcmp(t->kv_type, value) != 0)
         return usage_error("--cache-type-k %s and --cache-type-v %s: keys and values have the same type here",
@@ -175,8 +176,7 @@ static int device(translation *t, const flag *f, const char *value) {
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         const size_t length = strlen(known[i][0]);
         if (strncmp(value, known[i][0], length) != 0) continue;
-        if (strchr(value, ','))
-            return usage_error("--device: '%s' is more than one; a model is computed by one", value);
+        if (strchr(value, ',')) return usage_error("--device: '%s' names several devices; a model runs on one", value);
         if (value[length]) add_option(t, "device-index", value + length);
         value = known[i][1];
     }
@@ -186,7 +186,8 @@ static int device(translation *t, const flag *f, const char *value) {
 
 static int origins(translation *t, const flag *f, const char *value) {
     if (strcmp(value, "localhost") == 0)
-        return usage_error("--cors-origins: 'localhost' is no origin; name each, such as http://localhost:3000");
+        return usage_error(
+            "--cors-origins: 'localhost' is not an origin; give each one, such as http://localhost:3000");
     add_list(t, f->ours, value);
     return 0;
 }
@@ -210,12 +211,12 @@ static int verbosity(translation *t, const flag *f, const char *value) {
 
 /* ------------------------------------------------------------------------------------------------ table */
 
-#define TEXT_ALONE "models read text alone"
+#define TEXT_ALONE "models read only text"
 #define ONE_TYPE   "a request gives the form of its text"
 #define BY_KWARGS  "give --chat-template-kwargs, such as {\"enable_thinking\":false}"
 #define ONE_MODEL  "drafts come from the text alone: --draft lookup"
-#define ONE_DEVICE "a model is computed by one device"
-#define BY_THREADS "--threads is the number of threads"
+#define ONE_DEVICE "a model runs on one device"
+#define BY_THREADS "give the number of threads with --threads"
 
 static const flag flags[] = {
     /* the model */
@@ -280,7 +281,7 @@ static const flag flags[] = {
      .kind = IDLE,
      .variable = "LLAMA_ARG_KV_UNIFIED",
      .negative = true,
-     .why = "where --parallel is given each request has its share of --ctx"},
+     .why = "with --parallel each request gets an equal share of --ctx"},
     {{"--kv-unified-per-slot"},
      .kind = REFUSED_VALUE,
      .variable = "LLAMA_ARG_KV_UNIFIED_PER_SLOT",
@@ -354,7 +355,7 @@ static const flag flags[] = {
      .kind = IDLE_VALUE,
      .variable = "LLAMA_ARG_CACHE_REUSE",
      .value = "0",
-     .why = "what the cache has is used to the token"},
+     .why = "cached prefixes are always used, exact to the token"},
     {{"--cache-idle-slots", "--no-cache-idle-slots"}, .kind = IDLE, .variable = "LLAMA_ARG_CACHE_IDLE_SLOTS"},
     {{"-ctxcp", "--ctx-checkpoints", "--swa-checkpoints"}, .kind = IDLE_VALUE, .variable = "LLAMA_ARG_CTX_CHECKPOINTS"},
     {{"-cms", "--checkpoint-min-step"}, .kind = IDLE_VALUE, .variable = "LLAMA_ARG_CHECKPOINT_MIN_SPACING_NT"},
@@ -400,12 +401,12 @@ static const flag flags[] = {
     {{"--presence-penalty"}, .kind = SAME, .ours = "presence-penalty", .variable = "LLAMA_ARG_PRESENCE_PENALTY"},
     {{"--frequency-penalty"}, .kind = SAME, .ours = "frequency-penalty", .variable = "LLAMA_ARG_FREQUENCY_PENALTY"},
     {{"--sampler-seq", "--sampling-seq"}, .kind = REFUSED_VALUE, .why = "give --samplers"},
-    {{"--ignore-eos"}, .kind = REFUSED, .why = "a request says it: ignore_eos"},
+    {{"--ignore-eos"}, .kind = REFUSED, .why = "a request sets this: ignore_eos"},
     {{"--grammar", "--grammar-file"}, .kind = REFUSED_VALUE, .why = ONE_TYPE},
     {{"-j", "--json-schema", "-jf", "--json-schema-file"}, .kind = REFUSED_VALUE, .why = ONE_TYPE},
     {{"-bs", "--backend-sampling"}, .kind = IDLE, .variable = "LLAMA_ARG_BACKEND_SAMPLING"},
-    {{"-r", "--reverse-prompt"}, .kind = REFUSED_VALUE, .why = "a request says it: stop"},
-    {{"-sp", "--special"}, .kind = REFUSED, .why = "special tokens are no part of a text"},
+    {{"-r", "--reverse-prompt"}, .kind = REFUSED_VALUE, .why = "a request sets this: stop"},
+    {{"-sp", "--special"}, .kind = REFUSED, .why = "special tokens are not part of a text"},
     {{"-e", "--escape", "--no-escape"}, .kind = IDLE},
     {{"--jinja", "--no-jinja"}, .kind = IDLE, .variable = "LLAMA_ARG_JINJA"},
     {{"--chat-template"}, .kind = SAME, .ours = "chat-template", .variable = "LLAMA_ARG_CHAT_TEMPLATE"},
@@ -417,17 +418,17 @@ static const flag flags[] = {
     {{"--skip-chat-parsing"},
      .kind = REFUSED,
      .variable = "LLAMA_ARG_SKIP_CHAT_PARSING",
-     .why = "ask by /completion for text as it is"},
+     .why = "use /completion for text without a template"},
     {{"--no-skip-chat-parsing"}, .kind = IDLE, .variable = "LLAMA_ARG_SKIP_CHAT_PARSING", .negative = true},
     {{"--prefill-assistant", "--no-prefill-assistant"},
      .kind = IDLE,
      .variable = "LLAMA_ARG_PREFILL_ASSISTANT",
-     .why = "a request says it: continue_final_message"},
+     .why = "a request sets this: continue_final_message"},
     {{"--reasoning-format"},
      .kind = REFUSED_VALUE,
      .variable = "LLAMA_ARG_THINK",
      .value = "auto|deepseek",
-     .why = "reasoning_content has the reasoning"},
+     .why = "the reasoning is in reasoning_content"},
     {{"-rea", "--reasoning"},
      .kind = REFUSED_VALUE,
      .variable = "LLAMA_ARG_REASONING",
@@ -447,15 +448,15 @@ static const flag flags[] = {
     {{"--reasoning-preserve", "--no-reasoning-preserve"}, .kind = IDLE, .variable = "LLAMA_ARG_REASONING_PRESERVE"},
     {{"--spm-infill"}, .kind = TURNS_ON, .ours = "spm-infill"},
     {{"--pooling"}, .kind = SAME, .ours = "pooling", .variable = "LLAMA_ARG_POOLING"},
-    {{"--embd-normalize"}, .kind = REFUSED_VALUE, .value = "2", .why = "a request says it: embd_normalize"},
+    {{"--embd-normalize"}, .kind = REFUSED_VALUE, .value = "2", .why = "a request sets this: embd_normalize"},
     {{"--embedding", "--embeddings"},
      .kind = IDLE,
      .variable = "LLAMA_ARG_EMBEDDINGS",
-     .why = "embeddings are there always"},
+     .why = "embeddings are always on"},
     {{"--rerank", "--reranking"},
      .kind = IDLE,
      .variable = "LLAMA_ARG_RERANKING",
-     .why = "reranking is there always, for models that can"},
+     .why = "reranking is always on, for models that support it"},
 
     /* images */
     {{"-mm", "--mmproj"}, .kind = SAME, .ours = "mmproj", .variable = "LLAMA_ARG_MMPROJ"},
@@ -488,13 +489,13 @@ static const flag flags[] = {
     {{"--sse-ping-interval"},
      .kind = IDLE_VALUE,
      .variable = "LLAMA_ARG_SSE_PING_INTERVAL",
-     .why = "a silent stream has a sign of life every 15 s"},
-    {{"--metrics"}, .kind = IDLE, .variable = "LLAMA_ARG_ENDPOINT_METRICS", .why = "/metrics is there always"},
+     .why = "a silent stream sends a sign of life every 15 s"},
+    {{"--metrics"}, .kind = IDLE, .variable = "LLAMA_ARG_ENDPOINT_METRICS", .why = "/metrics is always on"},
     {{"--props"}, .kind = IDLE, .variable = "LLAMA_ARG_ENDPOINT_PROPS", .why = "properties cannot be changed"},
     {{"--slots"},
      .kind = IDLE,
      .variable = "LLAMA_ARG_ENDPOINT_SLOTS",
-     .why = "/slots is there unless --no-slots is given"},
+     .why = "/slots is on unless --no-slots is given"},
     {{"--no-slots"}, .kind = TURNS_ON, .ours = "no-slots", .variable = "LLAMA_ARG_ENDPOINT_SLOTS", .negative = true},
     {{"--slot-save-path"}, .kind = SAME, .ours = "slot-save-path", .variable = "LLAMA_ARG_SLOT_SAVE_PATH"},
     {{"--ui", "--webui"}, .kind = IDLE, .variable = "LLAMA_ARG_UI"},
@@ -531,7 +532,7 @@ static const flag flags[] = {
     {{"--log-timestamps", "--no-log-timestamps"}, .kind = IDLE, .variable = "LLAMA_ARG_LOG_TIMESTAMPS"},
     {{"--log-prompts-dir"}, .kind = IDLE_VALUE, .why = "--log-prompts logs them"},
 
-    /* drafts, which change no text */
+    /* drafts, which do not change the text */
     {{"-md", "--model-draft", "--spec-draft-model"},
      .kind = IDLE_VALUE,
      .variable = "LLAMA_ARG_SPEC_DRAFT_MODEL",
@@ -577,7 +578,7 @@ static bool takes_value(const flag *f) {
            f->kind == SPECIAL;
 }
 
-/* name: as the user wrote it, or the variable's. */
+/* name: as the user wrote it, or the name of the variable. */
 static int apply(translation *t, const flag *f, const char *name, const char *value) {
     const bool usual = value && f->value && is_one_of(value, f->value);
     switch (f->kind) {
@@ -598,7 +599,7 @@ static int apply(translation *t, const flag *f, const char *name, const char *va
                        f->why ? f->why : "");
 }
 
-/* A flag of the command line. i: of its word; that of its value after it. */
+/* Handle a flag of the command line. i: index of its word, out: of its value if that is the next word. */
 static int take_flag(translation *t, const flag *f, const char *name, int argc, char **argv, int *i) {
     const char *equals = strncmp(argv[*i], "--", 2) == 0 ? strchr(argv[*i], '=') : NULL;
     const char *value = equals ? equals + 1 : NULL;
@@ -636,14 +637,14 @@ static int take_words(translation *t, int argc, char **argv, option_of_word find
     return failed;
 }
 
-/* What a variable says of a flag without a value: 1 for it, 0 against it, -1: it does not say. */
+/* What a variable says about a flag without a value: 1 sets it, 0 unsets it, -1 says nothing. */
 static int said_by(const flag *f, const char **value) {
     char name[80];
     *value = getenv(f->variable);
     if (*value && is_one_of(*value, "1|on|true|enabled")) return !f->negative;
     if (*value && is_one_of(*value, "0|off|false|disabled")) return f->negative;
     if (strncmp(f->variable, "LLAMA_ARG_", 10) != 0) return -1;
-    snprintf(name, sizeof name, "LLAMA_ARG_NO_%s", f->variable + 10); /* whatever it is set to */
+    snprintf(name, sizeof name, "LLAMA_ARG_NO_%s", f->variable + 10); /* any value counts */
     return getenv(name) ? f->negative : -1;
 }
 
@@ -663,16 +664,17 @@ static int take_variables(translation *t) {
     return failed;
 }
 
-/* Values that only all of them together give. */
+/* Add the options that depend on several flags. */
 static int add_rest(translation *t) {
-    if (t->micro_batch) add_option(t, "batch", t->micro_batch); /* comes after --batch-size, and so counts */
+    if (t->micro_batch) add_option(t, "batch", t->micro_batch); /* after --batch-size, so this one counts */
     if (t->layers && strcmp(t->layers, "0") != 0 && !was_seen(t, "device") && !getenv("LLAMA_ARG_DEVICE"))
         add_option(t, "device", "auto");
-    if (!t->repository && t->file) return usage_error("--hf-file: the repository is missing, which --hf-repo names");
+    if (!t->repository && t->file) return usage_error("--hf-file: give its repository with --hf-repo");
     if (!t->repository) return 0;
     const char *scheme = strncmp(t->repository, "hf:", 3) == 0 ? "" : "hf:";
     const size_t n_scheme = *scheme ? 0 : 3;
-    const size_t length = n_scheme + strcspn(t->repository + n_scheme, t->file ? ":" : ""); /* a file has no :QUANT */
+    const size_t length = n_scheme + strcspn(t->repository + n_scheme, t->file ? ":" : ""); /* with --hf-file there is
+                                                                                               no :QUANT */
     char *name = strndup(t->repository, length),
          *whole = name ? joined(scheme, name, t->file ? "/" : "", t->file ? t->file : "") : NULL;
     if (whole)
@@ -704,7 +706,6 @@ void server_words_free(server_words *words) {
 
 const char *server_flags_help(void) {
     return "Also understood: llama-server's flags, short and long, such as -np, -ngl, -ub, -ctk and --hf-repo, and the "
-           "variables "
-           "LLAMA_ARG_* and LLAMA_API_KEY, before which a flag counts. What has no effect here is noted, and what "
-           "would change answers or safety is refused.";
+           "environment variables LLAMA_ARG_* and LLAMA_API_KEY, which a flag overrides. A note names each flag that "
+           "has no effect here. Flags that would change answers or safety are refused.";
 }

@@ -1,6 +1,6 @@
-/* llama-server's flags and variables, in our words: `serve` understands them, and no other command.
+/* Translates llama-server's flags and variables into our options. Only `serve` understands them.
  *
- *   argv and LLAMA_ARG_* -> translate_server_words -> words of our own options -> getopt (options.c) */
+ *   argv and LLAMA_ARG_* -> translate_server_words -> words with our own options -> getopt (options.c) */
 #ifndef SERVER_FLAGS_H
 #define SERVER_FLAGS_H
 
@@ -13,15 +13,15 @@ typedef struct server_words {
     size_t n_notes;
 } server_words;
 
-/* Which of our options does a word name? takes_next: out, whether its value is the next word. NULL: none. */
+/* Find the option of ours that a word names; NULL: none. takes_next: out, true if its value is the next word. */
 typedef const char *(*option_of_word)(const char *word, bool *takes_next);
 
-/* What the words and the variables mean. A variable counts only where the words do not say the same. words: out, to be released whatever is
- * returned. Returns an exit status, after saying why. */
+/* Translate the words and the variables. A variable counts only if no word sets the same option. words: out, to be
+ * released in any case. Returns an exit status, after saying why. */
 int translate_server_words(int argc, char **argv, option_of_word find, server_words *words);
 void server_words_free(server_words *words);
 
-/* Beneath --help. */
+/* The text at the end of --help. */
 const char *server_flags_help(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* A conversation to text, by a model's chat template or another, and a model's answer to reasoning, content and tool calls. */
+/* Renders a conversation with a chat template, and parses a model's answer into reasoning, content and tool calls. */
 #include "commands.h"
 #include "json_output.h"
 #include "program.h"
@@ -42,12 +42,12 @@ static int render(const options *o, const cllm_chat *chat, const input *conversa
 
 /* ---------------------------------------------------------------------------------------------------- answers */
 
-/* A string, or null if nothing was said. */
+/* A string, or null if the text is empty. */
 static json_t *text_or_null(const text_buffer *t) {
     return t->length > 0 ? json_text(t->bytes, t->length) : json_null();
 }
 
-/* A call that begins, without its arguments yet. */
+/* A new call, without its arguments yet. */
 static json_t *call_json(const cllm_delta *call) {
     char own_id[32];
     snprintf(own_id, sizeof own_id, "call_%zu", call->call);
@@ -59,7 +59,7 @@ static json_t *call_json(const cllm_delta *call) {
     return object;
 }
 
-/* Give the last call its arguments, which are all there. */
+/* Give the last call its complete arguments. */
 static bool end_call(const json_t *calls, text_buffer *arguments) {
     const size_t n = json_array_size(calls);
     json_t *function = n > 0 ? json_object_get(json_array_get(calls, n - 1), "function") : NULL;
@@ -70,7 +70,7 @@ static bool end_call(const json_t *calls, text_buffer *arguments) {
 }
 
 static int print_answer(const cllm_delta *deltas, size_t n_deltas) {
-    text_buffer texts[4] = {0}; /* by the kind of their deltas */
+    text_buffer texts[4] = {0}; /* one for each kind of delta */
     json_t *calls = json_array(), *answer = json_object();
     bool whole = true;
     for (size_t i = 0; i < n_deltas; i++) {
@@ -95,7 +95,7 @@ static int print_answer(const cllm_delta *deltas, size_t n_deltas) {
     return EXIT_SUCCESS;
 }
 
-/* The list of tools as JSON: of an object its member "tools". Owned. */
+/* Read the list of tools as JSON; from an object take its member "tools". Owned. */
 static int read_tools(const char *path, char **list) {
     input file = {0};
     json_error_t error;
@@ -113,7 +113,8 @@ static int read_tools(const char *path, char **list) {
     return status;
 }
 
-/* The prompt that --chat-template-kwargs asks for, which may or may not open the reasoning; NULL: as the template has it. */
+/* Render the prompt that --chat-template-kwargs asks for, which may open the reasoning; NULL: the template's
+ * default. */
 static cllm_part *render_prompt(const options *o, const cllm_chat *chat, size_t *n_parts) {
     static const char question[] =
         "{\"messages\": [{\"role\": \"user\", \"content\": \"?\"}], \"add_generation_prompt\": true}";
@@ -154,9 +155,10 @@ int render_template(const options *o) {
     int status = check_kwargs(o);
     if (status == EXIT_SUCCESS && o->tools && !o->parse) status = usage_error("--tools goes with --parse");
     if (status == EXIT_SUCCESS && o->parse && (o->show_parts || o->adapt))
-        status = usage_error("--parse and %s exclude each other", o->adapt ? "--adapt" : "--parts");
+        status = usage_error("--parse and %s cannot be used together", o->adapt ? "--adapt" : "--parts");
     if (status == EXIT_SUCCESS && o->model) status = open_gguf(o, o->model, &gguf);
-    if (status == EXIT_SUCCESS && gguf) cllm_tokenizer_create(gguf, &tokenizer, NULL); /* a file may have none */
+    if (status == EXIT_SUCCESS && gguf)
+        cllm_tokenizer_create(gguf, &tokenizer, NULL); /* the file may have no tokenizer */
     if (status == EXIT_SUCCESS) status = make_chat(o, gguf, tokenizer, &chat);
     if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &conversation);
     if (status == EXIT_SUCCESS) status = o->parse ? parse(o, chat, &conversation) : render(o, chat, &conversation);

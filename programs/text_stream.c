@@ -1,5 +1,5 @@
-/* UTF-8 as RFC 3629 has it, piece by piece. A token may be a single byte of a character, and a terminal or a JSON
- * reader wants whole ones. */
+/* Splits bytes into UTF-8 characters (RFC 3629), piece by piece. A token may be a single byte of a character, but a
+ * terminal or a JSON reader needs whole characters. */
 #include "text_stream.h"
 
 #include "cllm.h"
@@ -14,7 +14,7 @@ size_t utf8_begins(const char *bytes, size_t length) {
     size_t whole = b[0] < 0x80 ? 1 : b[0] < 0xC2 ? 0 : b[0] < 0xE0 ? 2 : b[0] < 0xF0 ? 3 : b[0] < 0xF5 ? 4 : 0;
     for (size_t i = 1; i < whole && i < length; i++) {
         unsigned low = 0x80, high = 0xBF;
-        if (i == 1) { /* keeps out overlong forms, surrogates, and what is above U+10FFFF */
+        if (i == 1) { /* rejects overlong forms, surrogates, and values above U+10FFFF */
             if (b[0] == 0xE0) low = 0xA0;
             if (b[0] == 0xED) high = 0x9F;
             if (b[0] == 0xF0) low = 0x90;
@@ -41,7 +41,7 @@ void text_stream_write(text_stream *stream, const char *bytes, size_t length) {
             stream->n_held = 0;
         } else if (whole == 0) {
             fputs(REPLACEMENT, stream->out);
-            if (stream->n_held > 1) i--; /* what was held is spoilt, but this byte may begin a new character */
+            if (stream->n_held > 1) i--; /* the bytes held are invalid, but this byte may begin a new character */
             stream->n_held = 0;
         }
     }
@@ -91,7 +91,7 @@ uint32_t utf8_decode(const char *bytes, size_t length) {
     return character;
 }
 
-/* What a terminal could obey, as an escape. Returns how many bytes it is of. */
+/* Print an escape for a character that would control a terminal. Returns how many bytes it replaces. */
 static size_t print_unsafe(FILE *out, const char *bytes, size_t length) {
     const size_t whole = utf8_begins(bytes, length);
     if (*bytes == '\n')

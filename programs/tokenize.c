@@ -1,4 +1,4 @@
-/* Text to token ids and back, with the tokenizer of any file that has one: nothing is computed. */
+/* Text to token ids and back, for any file with a tokenizer. The model is not run. */
 #include "commands.h"
 #include "interrupt.h"
 #include "json_output.h"
@@ -49,13 +49,13 @@ static int print_tokens(const options *o, const cllm_tokenizer *tokenizer, const
         print_escaped(stdout, piece.data, piece.length, SIZE_MAX);
         putchar('\n');
     }
-    if (interrupted()) return EXIT_INTERRUPTED; /* before a write to a full pipe, which would wait */
+    if (interrupted()) return EXIT_INTERRUPTED; /* a write to a full pipe would wait */
     if (!o->show_pieces) putchar('\n');
     return EXIT_SUCCESS;
 }
 
 int tokenize(const options *o) {
-    if (o->json && o->show_pieces) return usage_error("--text and --json exclude each other");
+    if (o->json && o->show_pieces) return usage_error("--text and --json cannot be used together");
     input from_stdin = {0};
     cllm_gguf *gguf = NULL;
     cllm_tokenizer *tokenizer = NULL;
@@ -85,7 +85,7 @@ int tokenize(const options *o) {
 
 /* ---------------------------------------------------------------------------------------------- and back */
 
-/* The ids of the arguments, or else of standard input. */
+/* Read the ids from the arguments, or else from standard input. */
 static int read_ids(const options *o, id_list *list) {
     int status = EXIT_SUCCESS;
     for (size_t i = 0; i < o->n_arguments && status == EXIT_SUCCESS; i++)
@@ -98,7 +98,7 @@ static int read_ids(const options *o, id_list *list) {
     return status;
 }
 
-/* Write the bytes of the text that was encoded to these ids: without the BOS and EOS that encoding puts around it. */
+/* Write the text that was encoded to these ids, without the BOS and EOS that encoding adds. */
 static int write_bytes(const cllm_tokenizer *tokenizer, const id_list *list) {
     int status = id_list_check(list, cllm_tokenizer_n_vocab(tokenizer));
     if (status != EXIT_SUCCESS) return status;

@@ -153,7 +153,7 @@ check 'the driver does all that every driver promises' contract
 check 'without graphs as well' without_graphs
 check 'kernels and sessions are right' right
 check 'a missing libcuda is told' says 's/libcuda\.so\.1"/libabsent.so.1"/' \
-    "no CUDA here: libcuda.so.1, the NVIDIA driver's library, is missing"
+    "no CUDA: libcuda.so.1, the NVIDIA driver's library, is missing"
 check 'a missing NVRTC is told' says 's/libnvrtc\.so/libabsent.so/g' 'libnvrtc, which compiles the kernels for CUDA, is missing'
 check 'an old libcuda is told' says 's/cuMemGetInfo_v2/cuMemGetInfo_v9/' 'libcuda.so.1 lacks cuMemGetInfo_v9'
 check 'an old NVRTC is told' says 's/nvrtcGetCUBIN, nvrtcGetCUBIN/nvrtcGetCUBIN, nvrtcGetNoCUBIN/' 'libnvrtc lacks nvrtcGetNoCUBIN'

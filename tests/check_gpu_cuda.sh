@@ -6,7 +6,7 @@ device=cuda build=$1
 
 if [ "$lookalike" ]; then
     check 'without the libraries: one line, status 1' with LD_LIBRARY_PATH= demo 1 \
-        "mini-cllm: --device cuda: no CUDA here: libcuda.so.1, the NVIDIA driver's library, is missing"
+        "mini-cllm: --device cuda: no CUDA: libcuda.so.1, the NVIDIA driver's library, is missing"
     check 'without the libraries: auto runs' with LD_LIBRARY_PATH= demo 0 'device: cpu, because there is no GPU' auto
     check 'no device: status 1' with LOOKALIKE_CUDA_FAULT=device demo 1 '--device cuda: '
     check 'the second of two devices' with LOOKALIKE_CUDA_DEVICES=2 ends 0 'device: cuda, Look-alike 1' models/demo.gguf -n 1 \

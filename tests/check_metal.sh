@@ -110,8 +110,8 @@ check 'it does on an older macOS' fine LOOKALIKE_METAL_FAULT=old
 check 'it does where memory is copied' fine LOOKALIKE_METAL_FAULT=nocopy
 check 'no device is told' refused device 'Metal finds no GPU'
 check 'no queue is told' refused queue 'Metal gives no command queue'
-check 'a kernel text that does not compile is told' refused library 'Metal does not compile.*program_source:7:3: error'
-check 'a kernel that makes no pipeline is told' refused pipeline 'Metal makes no pipeline'
+check 'a kernel text that does not compile is told' refused library 'Metal cannot compile.*program_source:7:3: error'
+check 'a kernel that makes no pipeline is told' refused pipeline 'Metal cannot make a pipeline'
 check 'a kernel that fills the device is told' refused threads 'the GPU runs at most 64 threads'
 check 'wide SIMD groups are told' refused width 'the GPU runs the kernel copy in SIMD groups of 64'
 check 'commands that fail are told' refused command:3 'the GPU failed: Caused GPU Hang'
@@ -183,7 +183,7 @@ in_kernel 'too much memory for a group' \
     'more than 32,768'
 in_kernel 'a double' \
     'double x = b[0]; a[0] = x;' \
-    'Metal does not compile the kernels: .*double'
+    'Metal cannot compile the kernels: .*double'
 in_kernel 'a double literal' \
     'a[0] = EXP(1.0) + b[0];' \
     'Metal does not compile the kernels'

@@ -80,7 +80,7 @@ check 'a repository without a model' refused 1 'test/none: the repository has no
 run pull test/shards
 check 'all shards are one model' eval 'pulled shards Q4_K_M/big-Q4_K_M-00002-of-00003.gguf && whole shards Q4_K_M/big-Q4_K_M-00003-of-00003.gguf'
 run pull test/lacks
-check 'a shard that is missing' refused_whole 'test/lacks: the Hub lacks a shard of this model'
+check 'a shard that is missing' refused_whole 'test/lacks: a shard of this model is missing on the Hub'
 run pull test/nolfs
 check 'a file outside LFS' pulled nolfs small-q4_k_m.gguf
 run pull test/renamed
@@ -88,7 +88,7 @@ check 'a repository that was renamed' eval 'exits 0 && cmp -s "$(cat "$out")" "$
 run pull "http://localhost:$cdn_port/direct/x.gguf?key=1"
 check 'a URL elsewhere' eval 'exits 0 && [ "$(wc -c <"$models/url/localhost:$cdn_port/direct/x.gguf")" = 1500000 ]'
 run pull "http://localhost:$cdn_port/direct/x.gguf"
-check 'again: its ETag is the same' eval 'exits 0 && says "is there already"'
+check 'again: its ETag is the same' eval 'exits 0 && says "already up to date"'
 run pull "http://localhost:$cdn_port/moved/x.gguf"
 check 'a URL that redirects' eval 'exits 0 && cmp -s "$(cat "$out")" "$models/url/localhost:$cdn_port/direct/x.gguf"'
 for bad in nonsense a/b/c ../x/y 'a/b:..' 'a/..' http://localhost/x.bin http://u:p@localhost/x.gguf; do
@@ -123,11 +123,11 @@ check 'a file that is too short' eval 'exits 1 && nothing_half && says "another 
 run pull test/never
 check 'a connection that always drops' eval 'exits 1 && nothing_half && says "the connection was lost"'
 run pull test/huge
-check 'no room on the disk' refused_whole 'test/huge:Q4_K_M: 1.0 PiB are still to come, and the disk of'
+check 'no room on the disk' refused_whole 'test/huge:Q4_K_M: 1.0 PiB are still to be fetched, but the disk of'
 run pull test/garbage
-check 'a list that is none' refused_whole "test/garbage: the Hub's list of files cannot be read"
+check 'a list that is none' refused_whole "test/garbage: the Hub's list of files is not valid"
 run pull test/s401
-check 401 refused_whole 'test/s401: the Hub wants a token, or has no such model (401); HF_TOKEN gives one'
+check 401 refused_whole 'test/s401: the Hub has no such model, or it needs a token (401): set HF_TOKEN'
 run pull test/s403
 check 403 refused_whole 'test/s403: the Hub refuses access (403)'
 run pull test/s404
@@ -135,23 +135,23 @@ check 404 refused_whole 'test/s404: the Hub has no such model, revision or file 
 run pull test/s429
 check 429 refused_whole 'test/s429: too many requests (429); try again in 77 seconds'
 run pull test/s500
-check 500 refused_whole 'test/s500: the server answers with status 500'
+check 500 refused_whole 'test/s500: the server answered with status 500'
 HF_ENDPOINT=http://127.0.0.1:9 run pull test/plain
 check 'no network' refused_whole '127.0.0.1:9: no connection'
 HF_HUB_DOWNLOAD_TIMEOUT=2 HF_ENDPOINT=http://no-such-host.invalid run pull test/plain
 check 'no such host' refused_whole 'no-such-host.invalid: no connection'
 HF_HUB_OFFLINE=1 run pull test/plain
-check 'HF_HUB_OFFLINE' refused_whole 'test/plain: HF_HUB_OFFLINE is set'
+check 'HF_HUB_OFFLINE' refused_whole 'test/plain: cannot be fetched, because HF_HUB_OFFLINE is set'
 (ulimit -f 1000 && "$program" pull test/full >"$out" 2>"$err")
 status=$?
 check 'no room: a line, and the part stays' eval 'exits 1 && says "File too large; what has arrived stays" && ! nothing_half'
 run pull test/full
-check 'and it goes on from there' eval 'says "going on after" && pulled full full-Q4_K_M.gguf'
+check 'and it goes on from there' eval 'says "continuing after" && pulled full full-Q4_K_M.gguf'
 
 # ------------------------------------------------------------------------------------------------------- token
 
 run pull test/gated
-check 'without a token' refused_whole 'test/gated: the Hub wants a token'
+check 'without a token' refused_whole 'test/gated: the Hub has no such model, or it needs a token'
 HF_TOKEN=secret run pull test/gated
 check 'HF_TOKEN' pulled gated gated-Q4_K_M.gguf
 run rm test/gated
@@ -181,7 +181,7 @@ check 'the Hub is away: the old one stays' eval 'exits 1 && [ -e "$old" ]'
 run pull test/moves
 check 'a new commit with a new file: the old one goes' eval 'MOVES=2 && export MOVES && pulled moves m-Q4_K_M.gguf && [ ! -e "$old" ]'
 run pull test/moves
-check 'it is the newest' eval 'exits 0 && says "is there already, and the newest"'
+check 'it is the newest' eval 'exits 0 && says "already up to date"'
 
 # ------------------------------------------------------------------------------------------------- interrupted
 
@@ -192,7 +192,7 @@ kill -INT $process
 finished
 check 'Ctrl-C: status 130, how to go on, and the part stays' eval 'exits 130 && says "goes on after" && ! nothing_half'
 run pull test/trickles
-check 'and it goes on' eval 'says "going on after" && pulled trickles trickles-Q4_K_M.gguf'
+check 'and it goes on' eval 'says "continuing after" && pulled trickles trickles-Q4_K_M.gguf'
 run rm test/trickles
 check 'rm' eval 'exits 0 && silent && [ ! -e "$models/hf/test/trickles" ]'
 
@@ -230,7 +230,7 @@ for moment in $(perl -MTime::HiRes=time -e 'my ($seed, $begin) = @ARGV; my $most
     kill -9 $process 2>/dev/null && killed=$((killed + 1))
     wait $process 2>/dev/null
     run pull test/slow
-    ! says 'going on after' || resumed=$((resumed + 1))
+    ! says 'continuing after' || resumed=$((resumed + 1))
     pulled slow slow-Q4_K_M.gguf || { wrong=$((wrong + 1)) && cat "$err"; }
 done
 check "kill -9 at $n_moments moments, then again: right ($killed killed, $resumed resumed)" [ "$wrong" = 0 -a "$resumed" -gt 10 ]
@@ -255,7 +255,7 @@ for command in inspect 'tokenize -p x' 'bench -p 4 -n 2 -r 1'; do
 done
 check 'a name that is there asks no network' [ "$(requests)" = "$before" ]
 HF_HUB_OFFLINE=1 run hf:test/other -n 1
-check 'one that is not there, offline' refused 1 'test/other: HF_HUB_OFFLINE is set'
+check 'one that is not there, offline' refused 1 'test/other: cannot be fetched, because HF_HUB_OFFLINE is set'
 run test/other -n 1
 check 'a name without hf: that is not pulled is a path, or else to be pulled' refused 1 "there is no file 'test/other'"
 # a manifest that somebody has changed: its commit is a folder's name, and names no other place
@@ -272,7 +272,7 @@ check 'a folder for models that cannot be made' refused 1 "$temporary/file/model
 MINI_CLLM_MODELS=$temporary/file run list
 check 'and none that can be listed' refused 1 "$temporary/file: Not a directory"
 run hf:nonsense -n 1
-check 'hf: and no name' refused 2 "'hf:nonsense' is not hf:OWNER/NAME"
+check 'hf: and no name' refused 2 "'hf:nonsense' is neither hf:OWNER/NAME"
 
 # --------------------------------------------------------------------------------------- list, rm, other caches
 
@@ -306,7 +306,7 @@ check "pull leaves what Hugging Face's cache has where it is" eval 'exits 0 && p
 rm -rf "$HF_HOME/hub/models--test--plain"
 run pull test/plain
 run rm test/cached:Q4_K_M
-check "rm leaves Hugging Face's cache alone" eval "refused 1 \"rm: 'test/cached:Q4_K_M' lies in Hugging Face's cache\" && [ -e $cache/snapshots/$commit/c-Q4_K_M.gguf ]"
+check "rm leaves Hugging Face's cache alone" eval "refused 1 \"rm: 'test/cached:Q4_K_M' is in Hugging Face's cache\" && [ -e $cache/snapshots/$commit/c-Q4_K_M.gguf ]"
 run pull -q test/plain:IQ4_XS
 run rm test/plain
 check 'rm without a tag, where there are two: it says which' eval 'refused 1 "rm: several models have the name" && says test/plain:Q4_K_M && says test/plain:IQ4_XS'

@@ -121,23 +121,23 @@ done <<'END'
 2|--gpu-layers: 4 layers need a GPU|m.gguf --gpu-layers 4
 2|--device-index: '-1' is not a whole number|m.gguf --device-index -1
 2|--device-index: 1 needs a GPU --device, not cpu|m.gguf --device-index 1
-2|--repack is for the CPU's kernels: it and --device cuda exclude each other|m.gguf --device cuda --repack
+2|--repack is for the CPU: it cannot be used together with --device cuda|m.gguf --device cuda --repack
 2|--kv-type: q8_0 is for the cpu; --device opencl takes f16 and f32|m.gguf --device opencl --kv-type q8_0
 2|--rope-scaling: 'cubic' is not one of: none|m.gguf --rope-scaling cubic
 2|--rope-scale: '0' is not a number in (0, inf)|m.gguf --rope-scale 0
 2|--rope-scale: '-2' is not|eval m.gguf --rope-scale=-2
 2|--rope-freq-base: '1' is not a number in (1, inf)|m.gguf --rope-freq-base 1
 2|--rope-freq-base: 'inf' is not|bench m.gguf --rope-freq-base inf
-2|--rope-scaling none and --rope-scale exclude each other|m.gguf --rope-scale 2 --rope-scaling none
-2|--pre: '' names no pre-tokenizer|m.gguf --pre ''
+2|--rope-scaling none and --rope-scale cannot be used together|m.gguf --rope-scale 2 --rope-scaling none
+2|--pre: the name is empty|m.gguf --pre ''
 2|'evall' is not a command or a file; see 'mini-cllm --help'|evall m.gguf
 2|unknown option '--rope-scale'|inspect m.gguf --rope-scale 2
 2|--override needs a value, KEY=TYPE:VALUE|m.gguf --override
-2|--override: 'key' is not of the form KEY=TYPE:VALUE|m.gguf --override key
-2|--override: '' is not of the form|inspect m.gguf --override ''
-2|--override: 'key=5' is not of the form|eval m.gguf --override key=5
-2|--override: 'key:int=5' is not of the form|bench m.gguf --override key:int=5
-2|--override: '=int:5' is not of the form|tokenize m.gguf --override =int:5
+2|--override: 'key' does not have the form KEY=TYPE:VALUE|m.gguf --override key
+2|--override: '' does not have the form|inspect m.gguf --override ''
+2|--override: 'key=5' does not have the form|eval m.gguf --override key=5
+2|--override: 'key:int=5' does not have the form|bench m.gguf --override key:int=5
+2|--override: '=int:5' does not have the form|tokenize m.gguf --override =int:5
 2|--override key: 'u32' is not one of: int|m.gguf --override key=u32:5
 2|--override key: 'integer' is not one of: int|m.gguf --override key=integer:5
 2|--override key: '' is not one of: int|detokenize m.gguf --override key=:5
@@ -159,12 +159,12 @@ done <<'END'
 2|--lora: '' in 'a.gguf:' is not|eval m.gguf --lora a.gguf:
 2|--lora: 'nan' in 'a.gguf:nan' is not|m.gguf --lora a.gguf:nan
 2|--lora: '1e39' in 'a.gguf:1e39' is not|m.gguf --lora b.gguf --lora a.gguf:1e39
-2|--lora: ':0.5' names no file|m.gguf --lora :0.5
-2|--lora: '' names no file|bench m.gguf --lora ''
+2|--lora: ':0.5' does not name a file|m.gguf --lora :0.5
+2|--lora: '' does not name a file|bench m.gguf --lora ''
 2|unknown option '--lora'|inspect m.gguf --lora a.gguf
-2|--prompt and --file exclude each other|m.gguf -p a -f b
-2|--repack and --no-mmap exclude each other|m.gguf --repack --no-mmap
-2|--text and --json exclude each other|tokenize m.gguf --text --json
+2|--prompt and --file cannot be used together|m.gguf -p a -f b
+2|--repack and --no-mmap cannot be used together|m.gguf --repack --no-mmap
+2|--text and --json cannot be used together|tokenize m.gguf --text --json
 2|no model given|bench -p 1
 2|--prompt: '' is not a whole number from 0|bench m.gguf -p 1,,2
 2|--prompt: '' is not|bench m.gguf -p 1,
@@ -179,16 +179,16 @@ done <<'END'
 2|--repetitions: '0' is not|bench m.gguf -r 0
 2|--repetitions: '101' is not|bench m.gguf -r 101
 2|-p 0 and -n 0 leave nothing to measure|bench m.gguf -p 0 -n 0
-2|--json, --csv and --md exclude each other|bench m.gguf --json --csv
-2|--json, --csv and --md exclude each other|bench m.gguf --md --csv
-2|--compare: {foo} is none of {model}|bench m.gguf --compare 'x {foo}'
-2|--compare: {model_} is none of {model}|bench m.gguf --compare 'x {model} {model_}'
+2|--json, --csv and --md cannot be used together|bench m.gguf --json --csv
+2|--json, --csv and --md cannot be used together|bench m.gguf --md --csv
+2|--compare: {foo} is not one of {model}|bench m.gguf --compare 'x {foo}'
+2|--compare: {model_} is not one of {model}|bench m.gguf --compare 'x {model} {model_}'
 1|m.gguf: |bench m.gguf
 2|eval needs either --tokens or --text|eval m.gguf
 2|eval needs either --tokens or --text|eval m.gguf --tokens 1 --text f
 2|--logits needs --tokens|eval m.gguf --text f --logits g
-2|--json, --raw and --cosine exclude each other|embed m.gguf --json --raw
-2|--tokens and a text exclude each other|embed m.gguf a --tokens 1
+2|--json, --raw and --cosine cannot be used together|embed m.gguf --json --raw
+2|--tokens and a text cannot be used together|embed m.gguf a --tokens 1
 2|the argument 'a' and --file are two prompts|embed m.gguf a -f b
 2|--pooling: 'max' is not one of: none|embed m.gguf --pooling max
 2|--cosine compares one vector of each text|embed m.gguf --cosine --pooling none
@@ -295,13 +295,13 @@ saved_texts() {
     run "$any" -q -t 0 -n 7 --load "$temporary/text.seq" --kv-type f32
     check '--load: another type of keys and values' refused 1 "$temporary/text.seq: the sequence was saved with another type of keys and values"
     run "$any" -q -t 0 -n 7 --load "$any"
-    check '--load: another file' refused 1 "$any: this is no file of a saved sequence"
+    check '--load: another file' refused 1 "$any: this is not a saved sequence"
     run "$any" -q -t 0 -n 7 --load "$temporary/missing"
     check '--load: no file' refused 1 "$temporary/missing: No such file"
     run "$any" -q -n 1 --save "$temporary/no folder/file"
     check '--save: no folder, which is said before a text is made' refused 1 "--save $temporary/no folder/file: $temporary/no folder: No such file"
     run "$any" -q -n 1 --save ''
-    check '--save: no name' refused 2 '--save wants the name of a file'
+    check '--save: no name' refused 2 '--save needs the name of a file'
     run "$any" -q -t 0 -n 5 -p 'One day,' --draft lookup --save "$temporary/drafted.seq"
     run "$any" -q -t 0 -n 7 --load "$temporary/drafted.seq"
     check 'a text that was drafted goes on without drafts' eval 'exits 0 && silent'
@@ -359,7 +359,7 @@ evaluation() {
         check "eval --tokens '$ids'" refused 2 '--tokens: no token id before a comma'
     done
     run eval "$model" --tokens ' '
-    check 'eval of nothing' refused 2 '--tokens: there are none'
+    check 'eval of nothing' refused 2 '--tokens: no token ids'
     run eval "$model" --tokens 1 --logits "$temporary/no/such"
     check 'logits to nowhere' refused 1 "$temporary/no/such: "
     bare=$temporary/bare.gguf
@@ -525,13 +525,13 @@ END
     done
     logits other '--rope-scale 4 --override llama.rope.scaling.type=str:none'
     check '--rope-scale of an unscaled model: it is said that it has no effect' eval 'exits 0 &&
-        says "llama.rope.scaling.factor has no effect: nothing of this model reads it" &&
+        says "llama.rope.scaling.factor has no effect: this model does not use it" &&
         cmp "$temporary/other" "$temporary/plain"'
     run eval "$stories" --tokens 1 --rope-scaling longrope --rope-scale 4
     check '--rope-scale has no effect on longrope, which is said too' says 'llama.rope.scaling.factor has no effect'
     check '--rope-scaling longrope needs tensors' says '--rope-scaling longrope has no effect: the file has no tensor'
     run eval "$stories" --tokens 1 --rope-scaling yarn
-    check '--rope-scaling yarn needs a factor' says '--rope-scaling yarn has no effect without a factor, which --rope-scale gives'
+    check '--rope-scaling yarn needs a factor' says '--rope-scaling yarn has no effect without a factor: give --rope-scale'
     run eval "$stories" --tokens 1 --rope-scaling linear --rope-scale 2 --rope-freq-base 20000 -v
     check 'what has an effect is listed by -v, and nothing else is said of it' eval 'exits 0 && says "override: llama.rope.freq_base" &&
         says "override: llama.rope.scaling.factor" && ! says "no effect"'
@@ -646,9 +646,9 @@ templates() {
     run template "$any" --override "tokenizer.chat_template.tool_use=str:tools" --chat-template tool_use -f "$temporary/conversation"
     check 'template --chat-template NAME' is_text 'tools'
     run template "$any" --chat-template nothing -f "$temporary/conversation"
-    check 'template: no such name or file' refused 1 "there is no chat template 'nothing': neither in the file nor among chatml,"
+    check 'template: no such name or file' refused 1 "there is no chat template 'nothing', neither in the file nor among chatml,"
     run template "$any" -f "$temporary/conversation"
-    check 'template: a model without one' refused 1 'the file has no chat template (tokenizer.chat_template), and its special tokens'
+    check 'template: a model without one' refused 1 'the file has no chat template (tokenizer.chat_template), and no known family'
     run template "$any" --chat-template chatml -f "$temporary/conversation"
     check "template: that of a family" is_text '<|im_start|>user\nHi </s><|im_end|>\n'
     printf '{"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}, {"role": "assistant", "content": "c"}], "continue_final_message": true}' >"$temporary/conversation"
@@ -669,7 +669,7 @@ templates() {
     run template --chat-template "$temporary/file.jinja" --tools "$temporary/tools" -f "$temporary/answer"
     check 'template: --tools without --parse' refused 2 '--tools goes with --parse'
     run template --chat-template "$temporary/file.jinja" --parse --parts -f "$temporary/answer"
-    check 'template: --parse and --parts' refused 2 '--parse and --parts exclude each other'
+    check 'template: --parse and --parts' refused 2 '--parse and --parts cannot be used together'
 }
 
 tokens() {
@@ -855,7 +855,7 @@ comparison() {
 127 and the line ''|exec /nonexistent/command 2>/dev/null
 137 and the line ''|kill -9 $$
 0, but its last line ''|:
-0, but its last line 'pp9 1' does not tell pp8|echo pp9 1
+0, but its last line 'pp9 1' has no result of the form 'pp8|echo pp9 1
 0, but its last line 'pp8 0'|echo pp8 0
 0, but its last line 'pp8 x'|echo pp8 x
 0, but its last line 'pp8 nan'|echo pp8 nan
@@ -864,7 +864,7 @@ comparison() {
 0, but its last line 'a\x01b'|printf 'a\001b\n'
 END
     run bench "$any" -p 0 -n 8 --depth 2 --threads 1 -r 1 --compare 'echo tg8 5'
-    check 'bench --compare: a speed at another depth does not count' refused 1 "--compare: the command ended with status 0, but its last line 'tg8 5' does not tell tg8@2"
+    check 'bench --compare: a speed at another depth does not count' refused 1 "--compare: the command ended with status 0, but its last line 'tg8 5' has no result of the form 'tg8@2"
     # shellcheck disable=SC2016
     run bench "$any" -p 8 -n 0 --threads 1 -r 1 --csv --compare 'x=7; echo pp8 ${x}'
     check "bench --compare: the shell's own braces are left alone" [ "$(field prompt_theirs_tok_s)" = 7 ]

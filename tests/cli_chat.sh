@@ -87,14 +87,14 @@ pipes() {
         eval "run chat '$any' $arguments" </dev/null
         check "chat refused: $arguments" refused "$want" "$message"
     done <<END
-2|--image: x.png: models read text alone here|--image x.png Hi
+2|--image: x.png: images are not supported yet|--image x.png Hi
 2|--reasoning: 'loud' is not show, hide, off or a number|--reasoning loud Hi
 2|--chat-template-kwargs: '1' is not a JSON object|--chat-template-kwargs 1 Hi
 2|--context: 'grow' is not one of: stop|--context grow Hi
 1|$temporary/none: No such file or directory|-a '$temporary/none' Hi
 1|there is no question: standard input is empty|--chat-template '$template'
 2|unexpected argument 'b' after the prompt 'a'|a b
-1|there is no chat template 'nothing': neither in the file nor among chatml|--chat-template nothing Hi
+1|there is no chat template 'nothing', neither in the file nor among chatml|--chat-template nothing Hi
 END
     printf ' \n' | chat -q
     check 'chat: a question of white space' refused 1 'there is no question: standard input is empty'
@@ -103,9 +103,9 @@ END
     check 'chat: a template that prints nothing' refused 1 'the chat template prints nothing'
     printf 'a\0b' >"$temporary/binary"
     chat Hi --system "@$temporary/binary" </dev/null
-    check 'chat: a system message that is no text' refused 1 "$temporary/binary: it is no text"
+    check 'chat: a system message that is no text' refused 1 "$temporary/binary: this is not text"
     chat Hi -a "$temporary/binary" </dev/null
-    check 'chat: an attached file that is no text' refused 1 "$temporary/binary: it is no text"
+    check 'chat: an attached file that is no text' refused 1 "$temporary/binary: this is not text"
     chat -n 4 --ctx 32 'one two three four five six seven eight nine ten one two three four five six seven eight nine ten' </dev/null
     check 'chat: a question that the context does not hold' refused 1 'context: the conversation needs more than '
     run chat "$any" --chat-template "$template" -t 0 --ctx 40 -n -1 --threads 1 -q 'Hi' </dev/null
@@ -155,8 +155,8 @@ commands() {
     small
     check 'chat: arguments that are missing, or too many' eval 'answer 0 | grep -q "/undo takes no argument" &&
         answer 1 | grep -q "/save FILE" && answer 2 | grep -q "top-p: .0. is not a number in (0, 1]" && answer 3 | grep -q "/set NAME VALUE"'
-    check 'chat /read: what goes with the next question' eval 'answer 5 | grep -q "note.txt, 9 bytes, goes with" && answer 7 | grep -q "no text goes" &&
-        answer 10 | grep -q "no text goes" && grep -q "What?.n.n.*note.txt:.nIt rains" "$temporary/slash.json"'
+    check 'chat /read: what goes with the next question' eval 'answer 5 | grep -q "note.txt, 9 bytes, will be added" && answer 7 | grep -q "no text will be added" &&
+        answer 10 | grep -q "no text will be added" && grep -q "What?.n.n.*note.txt:.nIt rains" "$temporary/slash.json"'
     check 'chat: a space before a slash' grep -q '" /etc is a folder"' "$temporary/slash.json"
 
     # what was taken back leaves no trace, at any temperature
@@ -215,7 +215,7 @@ commands() {
     check 'chat --save: nowhere' eval 'exits 1 && says "/nonexistent/x: No such file"'
     printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' '/save '"$temporary/shifted.json" >"$temporary/script"
     small --ctx 64 --context shift
-    check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full, so the oldest turn is left out from here on: ..A cat sat on the mat" "$out" &&
+    check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full; the oldest turn is dropped: ..A cat sat on the mat" "$out" &&
         grep -q "And the cow" "$temporary/shifted.json" && grep -q "A cat sat" "$temporary/shifted.json"'
     small --ctx 64 --context shift
     printf '%s\n' 'A cat' 'The dog' "$long" '/save '"$temporary/kept.json" '/edit '"$long" '/save '"$temporary/edited.json" '/tokens' '/undo' '/undo' '/tokens' >"$temporary/script"
@@ -230,7 +230,7 @@ commands() {
         "/format $template" 'Which?' '/format ""' >"$temporary/script"
     small
     check 'chat /format: a schema, a grammar, or none' eval 'answer 0 | grep -q "any form" && answer 2 | grep -qE "^.(yes|no).$" &&
-        answer 4 | grep -qE "^It is [0-9][0-9]" && answer 5 | grep -q "keep to .*digits.gbnf" && answer 9 | grep -q "any form"'
+        answer 4 | grep -qE "^It is [0-9][0-9]" && answer 5 | grep -q "follow .*digits.gbnf" && answer 9 | grep -q "any form"'
     check 'chat /format: what cannot be read changes nothing' eval 'answer 6 | grep -q "none: No such file" && answer 7 | grep -q "JSON, line 1" &&
         answer 8 | grep -qE "^It is [0-9][0-9]"'
     printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' >"$temporary/script"
@@ -312,8 +312,8 @@ terminals() {
     await last_line '> Äpfel 日本語xy'
     check 'terminal: a window that is resized' eval 'screen && [ "$(tail -n 1 "$out")" = "> Äpfel 日本語xy" ]'
     type_keys C-c
-    await shows 'Ctrl-C once more ends'
-    check 'terminal: Ctrl-C at the prompt takes the line away' shows 'Ctrl-C once more ends'
+    await shows 'press Ctrl-C again to end'
+    check 'terminal: Ctrl-C at the prompt takes the line away' shows 'press Ctrl-C again to end'
     # an answer, stopped
     type_keys 'What is the capital of France?'
     await last_line '> What is the capital of France?'

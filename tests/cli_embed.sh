@@ -36,7 +36,7 @@ forms() {
     check 'embed --cosine: of two lines' eval 'exits 0 && near "$out" "$temporary/cosine" 1e-5'
     printf 'one line\n' >"$temporary/one"
     run embed "$any" -q --cosine -f "$temporary/one"
-    check 'embed --cosine: of one line' refused 1 '--cosine needs two lines of text, and there are 1'
+    check 'embed --cosine: of one line' refused 1 '--cosine needs two lines of text, but there are 1'
     run embed "$any" -q </dev/null
     check 'embed of nothing' eval 'exits 0 && silent && [ ! -s "$out" ]'
     run embed "$any" -q --json </dev/null
@@ -75,7 +75,7 @@ faults() {
     run embed "$stories" -q --pooling rank a
     check 'embed --pooling rank without a classifier' refused 1 'the model cannot rank'
     run rerank "$stories" -q -p a -f "$temporary/long"
-    check 'rerank without a classifier' eval 'exits 1 && one_line && says "the model ranks no documents: it has no classifier (cls.output.weight)"'
+    check 'rerank without a classifier' eval 'exits 1 && one_line && says "the model cannot rank documents: it has no classifier (cls.output.weight)"'
     awk 'BEGIN { for (i = 0; i < 200000; i++) print "One day there was a girl, and a dog, and a boy who said that it was late." }' >"$temporary/many"
     start embed "$stories" -q -f "$temporary/many"
     await [ -s "$out" ]

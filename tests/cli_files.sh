@@ -57,7 +57,7 @@ without_mapping() {
     check 'a limit on memory is no fault of the file system' refused "$model: its "
     check 'so says the message' says "bytes do not fit in this process's address space"
     preloaded run "$model" -n 1 --repack
-    check '--repack needs a file that can be mapped' refused "$model: a model that is repacked has to be mapped"
+    check '--repack needs a file that can be mapped' refused "$model: repacking needs a mapped file"
     if command -v python3 >/dev/null; then
         adapter=$(cd "$temporary" && pwd -P)/adapter.gguf
         python3 tests/support/make_lora.py "$model" "$adapter"
@@ -166,10 +166,10 @@ keys() {
 
     run inspect "$model" --override general.architecture=str:frob --override frob.block_count=int:4
     check 'of an architecture that is not known nothing is marked' [ "$status-$(unused)" = 0- ]
-    check 'and why is said' prints "which of the model's keys are used cannot be told: architecture 'frob' is not supported"
+    check 'and why is said' prints "cannot find out which of the model's keys are used: architecture 'frob' is not supported"
     run inspect "$model" --override tokenizer.ggml.model=str:frob
     check 'likewise of a tokenizer' eval '[ "$(unused)" = "llama.vocab_size " ] &&
-        prints "which of the tokenizer'"'"'s keys are used cannot be told: tokenizer.ggml.model: \"frob\" is not supported"'
+        prints "cannot find out which of the tokenizer'"'"'s keys are used: tokenizer.ggml.model: \"frob\" is not supported"'
     run inspect "$model" --json --override tokenizer.ggml.model=str:frob
     check 'inspect --json says why, too' eval 'prints "\"not_judged\": [" && prints "the tokenizer'"'"'s keys"'
 }
@@ -198,12 +198,12 @@ others() {
         check "$file is refused in one line: --lora" refused "$path: $message"
     done <<'END'
 folder|this is a folder, not a file: name the model's .gguf file in it
-pipe|this is a pipe, not a file: a model is read at many places, so save it to a file first
+pipe|this is a pipe, not a file: a model is read at many offsets, so save it to a file first
 empty|the file is empty
-pointer|this is a git-lfs pointer, not the model: run 'git lfs pull' in its folder, or download the file itself
+pointer|this is a git-lfs pointer, not a model: run 'git lfs pull' in its folder, or download the file itself
 ggjt|this is a model in the old GGJT format, which GGUF replaced in 2023: use a GGUF file of the model, or convert the original
 /dev/null|this is a device, not a file
-/proc/cpuinfo|the system does not tell the size of this file: copy it to a disk first
+/proc/cpuinfo|the system does not know the size of this file: copy it to a disk first
 END
 
     run "$model" -q -t 0 -n 8

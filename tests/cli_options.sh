@@ -120,10 +120,10 @@ samplers() {
 --mirostat: '3' is not a whole number from 0 to 2|--mirostat 3
 --repeat-last-n: '-2' is not a whole number from 0 to 2147483647, or -1|--repeat-last-n -2
 --samplers: 'beam' is not one of: penalties;dry|--samplers 'top_k;beam'
---samplers: 'temp' comes twice|--samplers 'temperature;temp'
---logit-bias: '5' is not of the form ID+NUMBER|--logit-bias 5
---logit-bias: '5+inf' is not of the form ID+NUMBER|-l 5+inf
---logit-bias: '-5+1' is not of the form|--logit-bias=-5+1
+--samplers: 'temp' is given twice|--samplers 'temperature;temp'
+--logit-bias: '5' does not have the form ID+NUMBER|--logit-bias 5
+--logit-bias: '5+inf' does not have the form ID+NUMBER|-l 5+inf
+--logit-bias: '-5+1' does not have the form|--logit-bias=-5+1
 END
     run "$any" -n 1 -q -l 2000000000+1
     check 'a logit bias of no token' refused 1 'logit bias: token 2000000000 of '
@@ -158,13 +158,13 @@ grammars() {
         eval "run grammar '$any' $arguments" </dev/null
         check "grammar refused: $arguments" refused "$want" "$message"
     done <<END
-2|grammar: no --grammar FILE, --json-schema FILE, --regex REGEX or --choice FILE|
-2|--grammar and --regex exclude each other|--regex a --grammar '$temporary/person.gbnf'
-2|--json-schema and --choice exclude each other|--choice '$temporary/lines' --json-schema '{}'
-2|$temporary/list: schema, #: this has to be a schema|--json-schema '$temporary/list'
+2|grammar: give --grammar FILE, --json-schema FILE, --regex REGEX or --choice FILE|
+2|--grammar and --regex cannot be used together|--regex a --grammar '$temporary/person.gbnf'
+2|--json-schema and --choice cannot be used together|--choice '$temporary/lines' --json-schema '{}'
+2|$temporary/list: schema, #: this must be a schema|--json-schema '$temporary/list'
 2|--json-schema: JSON, line 1, column 2: |--json-schema '{'
-2|--json-schema: schema, #/properties/a/type: this is none of the types null|--json-schema '{"properties": {"a": {"type": "x"}}}'
-3|--json-schema: schema, #/\$ref: this refers to what is not in the document|--json-schema '{"\$ref": "http://a/b"}'
+2|--json-schema: schema, #/properties/a/type: this is not one of the types null|--json-schema '{"properties": {"a": {"type": "x"}}}'
+3|--json-schema: schema, #/\$ref: this refers to something that is not in the document|--json-schema '{"\$ref": "http://a/b"}'
 2|$temporary/empty: the grammar allows no text at all|--choice '$temporary/empty'
 2|--regex: regular expression, line 1, column 1: this ( is not closed|--regex '(a'
 3|--regex: regular expression, line 1, column 2: looking ahead or behind|--regex 'a(?=b)'

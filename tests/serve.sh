@@ -24,8 +24,8 @@ adopt sh tests/serve_flags.sh "$1"
 
 serving "$any" --chat-template tests/support/agent.jinja --ctx 4096
 adopt python3 tests/serve_responses.py "$url"
-check 'Responses: a line for each tool that is left out' grep -qF "tools[1]: a tool of the type 'web_search' is left out" "$log"
-check 'Responses: a line for each item that is left out' grep -qF "input[4]: an item of the type 'item_of_tomorrow' is left out" "$log"
+check 'Responses: a line for each tool that is left out' grep -qF "tools[1]: a tool of the type 'web_search' is ignored" "$log"
+check 'Responses: a line for each item that is left out' grep -qF "input[4]: an item of the type 'item_of_tomorrow' is ignored" "$log"
 serving_ends
 
 # few pages for many

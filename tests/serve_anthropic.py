@@ -104,7 +104,7 @@ use = {"type": "tool_use", "id": "toolu_01", "name": "Bash", "input": {"command"
 for name, body, words in [("no messages", {"messages": []}, "messages"), ("messages of a wrong type", {"messages": "hello"}, "messages"),
                           ("a role that is not there", {"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
                           ("content missing", {"messages": [{"role": "user"}]}, "messages[0].content"),
-                          ("an image of the user", {"messages": [{"role": "user", "content": [{"type": "text", "text": "see"}, image]}]}, "messages[0].content[1]: this model reads text only"),
+                          ("an image of the user", {"messages": [{"role": "user", "content": [{"type": "text", "text": "see"}, image]}]}, "messages[0].content[1]: this model reads only text"),
                           ("a text block without text", {"messages": [{"role": "user", "content": [{"type": "text"}]}]}, "messages[0].content[0].text"),
                           ("a tool_use at the end", {"messages": QUESTION + [{"role": "assistant", "content": [use]}]}, "tool_result"),
                           ("a tool without a name", {"tools": [{"input_schema": {"type": "object"}}]}, "tools[0].name"),

@@ -44,7 +44,7 @@ def check_vectors():
         "/v1/messages": {"max_tokens": 5, "messages": [{"role": "user", "content": "a"}]},
         "/api/generate": {"model": "x", "prompt": "a"},
     }.items():
-        refused(f"{path}: no text", path, body, 400, "writes no text")
+        refused(f"{path}: no text", path, body, 400, "cannot write text")
     refused("/rerank: another pooling", "/rerank", {"query": "a", "documents": ["b"]}, 501, "--pooling rank")
 
 

@@ -29,7 +29,7 @@ except urllib.error.HTTPError as e: print(e.code)' "$url$1" "${2:-none}"; }
 started -m "$any" -np 2 -c 1024 -fa on -ctk q8_0 -ctv q8_0 --jinja -b 2048 -ub 64 -cb --mlock --metrics -t 2 -n 5 -a one,two --temp 0.25 -v
 check 'short options of several letters: slots, context, types' eval 'logs "context 512 tokens for each, 2 requests at a time" && logs "batches of 64, q8_0 keys"'
 check 'what has no effect is noted, a line each' eval 'logs "-fa has no effect here" && logs "--jinja has no effect here" && logs "-cb has no effect here" &&
-    logs "--mlock has no effect here" && logs "--metrics has no effect here: /metrics is there always"'
+    logs "--mlock has no effect here" && logs "--metrics has no effect here: /metrics is always on"'
 check 'the other values arrived' answers /props '"total_slots":2' '"n_predict":5' '"temperature":0.25'
 check 'aliases in one value' answers /v1/models '"aliases":["one","two"]'
 ended
@@ -81,19 +81,19 @@ done <<'END'
 --kv-type: 'q4_0' is not one of: f16|-ctk q4_0
 -np needs a value|-c 5 -np
 --jinja takes no value|--jinja=1
---hf-file: the repository is missing|-hff a.gguf
+--hf-file: give its repository|-hff a.gguf
 --tools all is not supported: the server runs no tools|--tools all
 --rpc a:1 is not supported|--rpc a:1
 --no-models-autoload is not supported|--no-models-autoload
 --context-shift is not supported: a full context ends the text|--context-shift
 --reasoning-budget 0 is not supported|--reasoning-budget 0
 --reasoning-format none is not supported|--reasoning-format=none
---cors-origins: 'localhost' is no origin|--cors-origins localhost
---device: 'CUDA0,CUDA1' is more than one|-dev CUDA0,CUDA1
+--cors-origins: 'localhost' is not an origin|--cors-origins localhost
+--device: 'CUDA0,CUDA1' names several devices|-dev CUDA0,CUDA1
 --device: 'tpu' is not one of|-dev tpu
 --rope-freq-scale: 'x' is not a number above 0|--rope-freq-scale x
 --rope-scale: '0' is not|--rope-scale 0
---override: 'key' is not of the form|--override-kv key
+--override: 'key' does not have the form|--override-kv key
 --parallel: 'x' is not a whole number|-np x
 --n-tokens: 'p2' is not a whole number|-np2
 unknown option '--bogus'; see 'mini-cllm serve --help'|--bogus -np 2

@@ -268,7 +268,7 @@ try:
     check("slots: a file of another model is refused", refused_file[0] == 400 and "saved with" in refused_file[2]["error"]["message"], refused_file[2])
     check("infill: a model without the tokens says so", ask(there, "/infill", {"input_prefix": "a", "input_suffix": "b"})[::2] ==
           (501, {"error": {"code": 501, "type": "not_supported_error",
-                           "message": f"{name} cannot fill a gap in a text: its vocabulary has no tokens for what is before and after one"}}))
+                           "message": f"{name} does not support infill: its vocabulary has no tokens for prefix and suffix"}}))
     check("/v1/completions: and a suffix likewise", ask(there, "/v1/completions", {"prompt": "a", "suffix": "b"})[0] == 501)
 finally:
     other.kill()

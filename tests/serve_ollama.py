@@ -127,7 +127,7 @@ ours = ask(url, "/v1/chat/completions", {"messages": same, "tools": TOOLS, "seed
 check("chat: a history with calls and results is the one that OpenAI's form makes", theirs["message"]["content"] == ours["choices"][0]["message"]["content"] and
       theirs["prompt_eval_count"] == ours["usage"]["prompt_tokens"], (theirs, ours))
 refused("chat: a call without a name", chat({"messages": QUESTION + [{"role": "assistant", "tool_calls": [{"function": {"arguments": {}}}]}]}), 400, "tool_calls[0]")
-refused("chat: images", chat({"messages": [{"role": "user", "content": "x", "images": ["aGVsbG8="]}]}), 400, "messages[0].images", "text alone")
+refused("chat: images", chat({"messages": [{"role": "user", "content": "x", "images": ["aGVsbG8="]}]}), 400, "messages[0].images", "only text")
 check("chat: an image in a tool's result becomes a text", chat({"messages": history[:2] + [{"role": "tool", "tool_name": "get_weather", "content": "seen", "images": ["aGVsbG8="]}]})[0] == 200)
 
 # ---- generate
@@ -153,7 +153,7 @@ check("generate: suffix: the tokens say what is before the gap and what after, a
       2 not in before, (before, gap))
 same = ask(url, "/v1/completions", {"prompt": before, "temperature": 0, "max_tokens": 12})[2]["choices"][0]["text"]
 check("generate: suffix: the answer is what comes after them", fill["response"] == same, (fill, same))
-refused("generate: images", generate({"images": ["aGVsbG8="]}), 400, "text alone")
+refused("generate: images", generate({"images": ["aGVsbG8="]}), 400, "only text")
 check("generate: thinking", generate({"think": True})[2]["thinking"] == thought["thinking"])
 check("generate: format", json.loads(generate({"format": schema, "think": False, "options": {"seed": 7}})[2]["response"])["name"] in ("Ann", "Bob"))
 

@@ -575,10 +575,10 @@ static void files_that_cannot_be_opened_are_named(void **state) {
     assert_int_equal(unlink(pipe), 0);
     assert_int_equal(mkfifo(pipe, 0600), 0);
     assert_error(file_map_open(pipe, false, NULL, &map, &err), &err, CLLM_ERR_IO,
-                 "pipe: this is a pipe, not a file: a model is read at many places, so save it to a file first");
+                 "pipe: this is a pipe, not a file: a model is read at many offsets, so save it to a file first");
     if (access("/proc/cpuinfo", R_OK) == 0)
         assert_error(file_map_open("/proc/cpuinfo", false, NULL, &map, &err), &err, CLLM_ERR_IO,
-                     "/proc/cpuinfo: the system does not tell the size of this file: copy it to a disk first");
+                     "/proc/cpuinfo: the system does not know the size of this file: copy it to a disk first");
     file_map_close(&map); /* an empty one is allowed */
 }
 

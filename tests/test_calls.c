@@ -325,7 +325,7 @@ static void what_cannot_be_kept_is_refused(void **state) {
         const char *message;
     } cases[] = {
         {json_calls, "[]", "", CLLM_ERR_ARGUMENT, "no tool to be called"},
-        {json_calls, "{}", "", CLLM_ERR_FORMAT, "tools are an array"},
+        {json_calls, "{}", "", CLLM_ERR_FORMAT, "tools must be an array"},
         {json_calls, "[", "", CLLM_ERR_FORMAT, "column"},
         {json_calls, TOOLS, "f", CLLM_ERR_ARGUMENT, "there is no tool 'f'"},
         {json_calls, "[" FUNCTION("a b", LOOK_UP, "false") "]", "", CLLM_ERR_ARGUMENT, "'a b' cannot be called"},

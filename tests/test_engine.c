@@ -92,7 +92,7 @@ static void all_spans_are_checked_first(void **state) {
     /* pages: three for four sequences */
     for (size_t i = 0; i < 4; i++) spans[i] = span_of(s[i], good, 5, CLLM_WANT_NOTHING);
     assert_error(cllm_eval(engine, spans, 4, &err), &err, CLLM_ERR_MEMORY,
-                 "5 tokens need 1 pages of 256 positions, and of the engine's 3 only 0 are left");
+                 "5 tokens need 1 pages of 256 positions, but of the engine's 3 only 0 are left");
     assert_int_equal(spans[3].status, CLLM_ERR_MEMORY);
     assert_int_equal(spans[0].status, CLLM_OK);
     assert_int_equal(cllm_sequence_length(s[0]), 0);

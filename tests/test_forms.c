@@ -218,7 +218,7 @@ static void tensors_of_images_are_skipped_and_said(void **state) {
     (void)state;
     check_same(&(form){.images = true}, &(form){.images = false});
     const rows with = logits_of(&(form){.images = true}, false), without = logits_of(&(form){.images = false}, false);
-    assert_string_equal(with.note, "2 tensors of a model of images (v.*, mm.*) are skipped: only text can be given");
+    assert_string_equal(with.note, "2 tensors of an image model (v.*, mm.*) are skipped: only text is supported");
     assert_string_equal(without.note, "");
     assert_int_equal(with.n_parameters, without.n_parameters);
     assert_int_equal(with.weight_bytes, without.weight_bytes);

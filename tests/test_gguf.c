@@ -284,7 +284,7 @@ static const bad_file bad_files[] = {
     {"empty key", empty_key, F, "key number 1 has a name of length 0, must be 1 to 65535 (offset 41)"},
     {"key with a newline", key_with_newline, F, "key number 0 has a control character in its name (offset 24)"},
     {"key with a NUL", key_with_nul, F, "key number 0 has a control character in its name (offset 24)"},
-    {"duplicate key", duplicate_key, F, "b: the key is there twice (offset 58)"},
+    {"duplicate key", duplicate_key, F, "b: the file has this key twice (offset 58)"},
     {"unknown value type", unknown_value_type, F, "a: unknown value type 13 (offset 33)"},
     {"bool of 2", bool_of_2, F, "a: a bool has the value 2, not 0 or 1 (offset 37)"},
     {"bool of 2 in an array", bools_of_2, F, "a: a bool has the value 2, not 0 or 1 (offset 51)"},
@@ -319,7 +319,7 @@ static const bad_file bad_files[] = {
      "tensor number 0 has a control character in its name (offset 24)"},
     {"tensor name of 2^64 - 1 bytes", long_tensor_name, F,
      "tensor number 0 has a name of length 18446744073709551615, must be 1 to 1024 (offset 24)"},
-    {"duplicate tensor", duplicate_tensor, F, "b: the tensor is there twice (offset 90)"},
+    {"duplicate tensor", duplicate_tensor, F, "b: the file has this tensor twice (offset 90)"},
     {"n_dims 0", n_dims_0, F, "a: 0 dimensions, must be 1 to 4 (offset 63)"},
     {"n_dims 5", n_dims_5, F, "a: 5 dimensions, must be 1 to 4 (offset 24)"},
     {"n_dims 2^32 - 1", n_dims_max, F, "a: 4294967295 dimensions, must be 1 to 4 (offset 24)"},
@@ -334,7 +334,7 @@ static const bad_file bad_files[] = {
     {"unknown tensor type 4", unknown_tensor_type, U,
      "a: GGUF no longer has the tensor type Q4_2: use the model's Q4_0 file (offset 24)"},
     {"unknown tensor type 2^32 - 1", tensor_type_max, U,
-     "a: unknown tensor type 4294967295, of a newer or another program: use the model in another quantization (offset "
+     "a: unknown tensor type 4294967295, perhaps of a newer program: use the model in another quantization (offset "
      "24)"},
     {"row not of whole blocks", row_not_blocks, F,
      "a: shape [128, 2] has rows that are not whole blocks of Q4_K, which hold 256 elements (offset 24)"},
@@ -811,7 +811,7 @@ static void test_messages_name_the_file(void **state) {
     assert_error(cllm_gguf_open(path, NULL, &gguf, &err), &err, CLLM_ERR_UNSUPPORTED, expected);
     assert_null(gguf);
     path = write_temporary("not.gguf", "GGML", 4);
-    snprintf(expected, sizeof expected, "%s: this is a text, not the model: \"GGML\"", path);
+    snprintf(expected, sizeof expected, "%s: this is a text, not a model: \"GGML\"", path);
     assert_error(cllm_gguf_open(path, NULL, &gguf, &err), &err, CLLM_ERR_FORMAT, expected);
     path = write_temporary("empty.gguf", "", 0);
     snprintf(expected, sizeof expected, "%s: the file is empty", path);
@@ -986,7 +986,7 @@ static void test_split_failures(void **state) {
     assert_split_error(1, part_of_5_tensors, 1, "split.tensors.count: value is 5, must be 4 ");
     assert_split_error(1, part_of_1_tensor, 0, "split.tensors.count: value is 4, must be 3 ");
     assert_split_error(1, part_of_text, 1, "split.no: must be an integer");
-    assert_split_error(1, part_with_known_tensor, 2, "blk.3.weight: the tensor is there twice");
+    assert_split_error(1, part_with_known_tensor, 2, "blk.3.weight: the file has this tensor twice");
     assert_split_error(2, part_cut, 2, "blk.3.weight: its data (size 32, at 32 of the tensor data) go past the end");
 
     const char *paths[3];

@@ -103,9 +103,9 @@ static const foreign_file foreign_files[] = {
     {"ggmf", BINARY("fmgg\1\0\0\0"), "this is a model in the old GGMF format, which GGUF replaced in 2023: "},
     {"ggjt", BINARY("tjgg\3\0\0\0"), "this is a model in the old GGJT format, which GGUF replaced in 2023: "},
     {"ggla", BINARY("algg\1\0\0\0"), "this is an adapter in the old GGLA format, which GGUF replaced in 2023: "},
-    {"ggsn", BINARY("nsgg\5\0\0\0"), "this is a session that llama.cpp saved, not the model: "},
-    {"saved", BINARY("CLLMSEQ\0\1\0\0\0"), "this is a sequence that was saved, not the model: "},
-    {"ggsq", BINARY("qsgg\1\0\0\0"), "this is a session that llama.cpp saved, not the model: "},
+    {"ggsn", BINARY("nsgg\5\0\0\0"), "this is a session saved by llama.cpp, not a model: "},
+    {"saved", BINARY("CLLMSEQ\0\1\0\0\0"), "this is a saved sequence, not a model: "},
+    {"ggsq", BINARY("qsgg\1\0\0\0"), "this is a session saved by llama.cpp, not a model: "},
     {"swapped", BINARY("FUGG\0\0\0\3"), "this is a big-endian GGUF file; "},
     {"safetensors", BINARY("\x38\2\0\0\0\0\0\0{\"__metadata__\":{"), "this is a safetensors file, not GGUF: convert "},
     {"zip", BINARY("PK\3\4\0\0\x08\x08"),
@@ -130,25 +130,25 @@ static const foreign_file foreign_files[] = {
     {"zstd", BINARY("\x28\xb5\x2f\xfd"), "this file is compressed (zstd): unpack it first"},
     {"7z", BINARY("7z\xbc\xaf\x27\x1c"), "this file is compressed (7z): unpack it first"},
     {"rar", BINARY("Rar!\x1a\7\1\0"), "this file is compressed (rar): unpack it first"},
-    {"apple double", BINARY("\0\5\x16\7\0\2\0\0"), "this is a file of macOS about another file, "},
+    {"apple double", BINARY("\0\5\x16\7\0\2\0\0"), "this is a macOS file about another file: "},
     {"zeros", BYTES(""), 600, "this file begins with zeros: "},
     {"lfs pointer",
      TEXT("version https://git-lfs.github.com/spec/v1\n"
           "oid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 4081004224\n"),
-     "this is a git-lfs pointer, not the model: run 'git lfs pull' "},
+     "this is a git-lfs pointer, not a model: run 'git lfs pull' "},
     {"annex pointer", TEXT("/annex/objects/SHA256E-s4081004224--4d7a214614ab2935.gguf\n"),
-     "this is a git-annex pointer, not the model: run 'git annex get' "},
-    {"html", TEXT("\n <!DOCTYPE html>\n<html class=\"\"><head>"), "this is a web page (HTML), not the model: "},
-    {"html after a mark", TEXT("\xEF\xBB\xBF<HTML lang=en>"), "this is a web page (HTML), not the model: "},
+     "this is a git-annex pointer, not a model: run 'git annex get' "},
+    {"html", TEXT("\n <!DOCTYPE html>\n<html class=\"\"><head>"), "this is a web page (HTML), not a model: "},
+    {"html after a mark", TEXT("\xEF\xBB\xBF<HTML lang=en>"), "this is a web page (HTML), not a model: "},
     {"xml", TEXT("<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>"),
-     "this is a message in XML, not the model: \"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>\""},
+     "this is a message in XML, not a model: \"<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code></Error>\""},
     {"json", TEXT("{\"error\":\"Invalid credentials in Authorization header\"}"),
-     "this is JSON, not the model: \"{\"error\":\"Invalid credentials in Authorization header\"}\""},
-    {"text", TEXT("Entry not found"), "this is a text, not the model: \"Entry not found\""},
-    {"two lines", TEXT("caf\xC3\xA9\r\nsecond line\n"), "this is a text, not the model: \"caf\xC3\xA9\""},
+     "this is JSON, not a model: \"{\"error\":\"Invalid credentials in Authorization header\"}\""},
+    {"text", TEXT("Entry not found"), "this is a text, not a model: \"Entry not found\""},
+    {"two lines", TEXT("caf\xC3\xA9\r\nsecond line\n"), "this is a text, not a model: \"caf\xC3\xA9\""},
     {"long line",
      TEXT("0123456789012345678901234567890123456789012345678901234567890123456789012345678\xC3\xA9 and so on\n"),
-     "this is a text, not the model: "
+     "this is a text, not a model: "
      "\"0123456789012345678901234567890123456789012345678901234567890123456789012345678...\""},
     {"a line that speaks to a terminal", TEXT("<b>\x1b[2J\n"),
      "not a GGUF file: it does not begin with \"GGUF\" (offset 0)"},
@@ -245,8 +245,8 @@ static void removed_types_are_named(void **state) {
                  removed[i].name, removed[i].instead);
         assert_type_message(removed[i].type, message);
     }
-    assert_type_message(
-        139, "unknown tensor type 139, of a newer or another program: use the model in another quantization");
+    assert_type_message(139,
+                        "unknown tensor type 139, perhaps of a newer program: use the model in another quantization");
 }
 
 /* With a folder as its argument, this program writes seeds of tests/fuzz/fuzz_gguf.c there instead of testing. */

@@ -508,7 +508,7 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
         cllm_status status;
         const char *message;
     } cases[] = {
-        {CLLM_GRAMMAR_GBNF, "", CLLM_ERR_ARGUMENT, "there is no rule root"},
+        {CLLM_GRAMMAR_GBNF, "", CLLM_ERR_ARGUMENT, "there is no rule named root"},
         {CLLM_GRAMMAR_GBNF, "root ::= a\n\nb ::= \"x\"", CLLM_ERR_ARGUMENT,
          "line 1, column 10: this rule is not defined"},
         {CLLM_GRAMMAR_GBNF, "root ::= \"a\"\nroot ::= \"b\"", CLLM_ERR_ARGUMENT,
@@ -544,7 +544,7 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
         {CLLM_GRAMMAR_REGEX, "\\ud800", CLLM_ERR_FORMAT, "surrogate"},
         {CLLM_GRAMMAR_REGEX, "a\\", CLLM_ERR_FORMAT, "backslash at the end"},
         {CLLM_GRAMMAR_REGEX, "\\c\xC3\xA9", CLLM_ERR_FORMAT, "an unknown escape"},
-        {CLLM_GRAMMAR_REGEX, "\\u{}", CLLM_ERR_FORMAT, "this is no character"},
+        {CLLM_GRAMMAR_REGEX, "\\u{}", CLLM_ERR_FORMAT, "this is not a character"},
         {CLLM_GRAMMAR_REGEX, "[]", CLLM_ERR_ARGUMENT, "allows no text at all"},
         {CLLM_GRAMMAR_STRUCTURE, "[\"a\", 5]", CLLM_ERR_FORMAT, "structure, #/1: a part is a text, a list"},
         {CLLM_GRAMMAR_STRUCTURE, "[", CLLM_ERR_FORMAT, "line 1, column 2"},
@@ -552,7 +552,7 @@ static void what_is_wrong_is_told_with_its_place(void **state) {
         {CLLM_GRAMMAR_STRUCTURE, "{\"any\": [\"a\", {\"repeat\": {}}]}", CLLM_ERR_FORMAT, "#/any/1/repeat: a part"},
         {CLLM_GRAMMAR_STRUCTURE, "{\"repeat\": \"a\", \"least\": 3, \"most\": 2}", CLLM_ERR_FORMAT, "above \"most\""},
         {CLLM_GRAMMAR_STRUCTURE, "{\"repeat\": \"a\", \"least\": 1.5}", CLLM_ERR_FORMAT, "numbers from 0"},
-        {CLLM_GRAMMAR_STRUCTURE, "{\"repeat\": \"a\", \"max\": 2}", CLLM_ERR_FORMAT, "member that is not known"},
+        {CLLM_GRAMMAR_STRUCTURE, "{\"repeat\": \"a\", \"max\": 2}", CLLM_ERR_FORMAT, "unknown member"},
         {CLLM_GRAMMAR_STRUCTURE, "{\"without\": [\"\"]}", CLLM_ERR_FORMAT, "not empty"},
         {CLLM_GRAMMAR_STRUCTURE, "[{\"regex\": \"(a\"}]", CLLM_ERR_FORMAT, "this ( is not closed"},
         {CLLM_GRAMMAR_STRUCTURE, "[\"a\", {\"schema\": {\"items\": {\"format\": \"regex\"}}}]", CLLM_ERR_UNSUPPORTED,

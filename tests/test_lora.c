@@ -576,12 +576,13 @@ static void bad_adapters_are_refused_by_name(void **state) {
          "blk.1.attn_q.weight.lora_a: the file has no blk.1.attn_q.weight.lora_b beside it"},
         {without_a, CLLM_ERR_FORMAT,
          "blk.1.attn_q.weight.lora_b: the file has no blk.1.attn_q.weight.lora_a beside it"},
-        {with_a_norm, CLLM_ERR_UNSUPPORTED, "blk.0.attn_norm.weight: adapters of tensors that are no .lora_a"},
+        {with_a_norm, CLLM_ERR_UNSUPPORTED,
+         "blk.0.attn_norm.weight: the names of an adapter's tensors must end in .lora_a"},
         {of_a_norm, CLLM_ERR_UNSUPPORTED,
          "output_norm.weight.lora_a: adapters of the model's output_norm.weight are not"},
         {of_a_layer_that_is_not_there, CLLM_ERR_FORMAT,
          "blk.2.attn_q.weight.lora_a: the model has no tensor blk.2.attn_q.weight"},
-        {only_a_suffix, CLLM_ERR_UNSUPPORTED, ".lora_a: adapters of tensors that are no .lora_a"},
+        {only_a_suffix, CLLM_ERR_UNSUPPORTED, ".lora_a: the names of an adapter's tensors must end in .lora_a"},
         {wrong_columns, CLLM_ERR_FORMAT,
          "blk.0.attn_q.weight.lora_a: its shape is [32, 4] and its lora_b's [4, 64]; they do not fit the model's [64, "
          "64]"},
@@ -590,7 +591,7 @@ static void bad_adapters_are_refused_by_name(void **state) {
         {huge_rank, CLLM_ERR_FORMAT, "blk.0.attn_q.weight.lora_a: its shape is [64, 65537]"},
         {embedding_the_other_way, CLLM_ERR_FORMAT, "token_embd.weight.lora_a: its shape is [64, 4]"},
         {three_experts, CLLM_ERR_FORMAT, "blk.0.attn_q.weight.lora_a: its shape is [64, 4, 3]"},
-        {whole_numbers, CLLM_ERR_UNSUPPORTED, "blk.0.attn_q.weight.lora_a: tensors of type I8 cannot be computed with"},
+        {whole_numbers, CLLM_ERR_UNSUPPORTED, "blk.0.attn_q.weight.lora_a: tensors of type I8 are not supported"},
     };
     const char *base = tiny(QUANT_F32, 0, 0);
     cllm_error err;

@@ -215,7 +215,7 @@ static void none_are_none(void **state) {
     assert_true(value_of(gguf, "a", CLLM_UINT64)->u == 1);
     cllm_gguf_close(gguf);
     assert_error(open_with(path, dotted, 1, &gguf, &err), &err, CLLM_ERR_ARGUMENT,
-                 ".a: the file has no general.architecture, whose name would stand before the dot (in an override)");
+                 ".a: the file has no general.architecture, which a key that begins with a dot needs (in an override)");
 }
 
 /* --------------------------------------------------------------------------------------- what is refused */
@@ -254,11 +254,11 @@ static void what_cannot_be_is_refused(void **state) {
         {FLOAT("f64", (double)INFINITY), "f64: inf is not finite"},
         {FLOAT("new", (double)NAN), "new: nan is not finite"},
         {INT("general.alignment", 32),
-         "general.alignment: it says where the file's tensors are, and cannot be another"},
+         "general.alignment: it says where the file's tensors are, so it cannot be replaced"},
         {INT("split.count", 1), "split.count: it says where"},
         {INT("split.tensors.count", 1), "split.tensors.count: it says where"},
-        {INT("", 1), "a key has from 1 to 65535 bytes"},
-        {INT("a\nb", 1), "a?b: a key has no control characters"},
+        {INT("", 1), "a key must have 1 to 65535 bytes"},
+        {INT("a\nb", 1), "a?b: a key must not have control characters"},
     };
     const char *path = write_sample();
     cllm_gguf *gguf;
@@ -270,8 +270,8 @@ static void what_cannot_be_is_refused(void **state) {
         assert_true(strncmp(err.message, path, strlen(path)) == 0 && err.offset == CLLM_NO_OFFSET);
     }
     const cllm_metadata too_long[] = {INT(endless, 1)}, too_long_completed[] = {INT(long_suffix, 1)};
-    assert_error(open_with(path, too_long, 1, &gguf, &err), &err, CLLM_ERR_ARGUMENT, "a key has from 1 to 65535");
-    assert_error(open_with(path, too_long_completed, 1, &gguf, &err), &err, CLLM_ERR_ARGUMENT, "a key has from 1");
+    assert_error(open_with(path, too_long, 1, &gguf, &err), &err, CLLM_ERR_ARGUMENT, "a key must have 1 to 65535");
+    assert_error(open_with(path, too_long_completed, 1, &gguf, &err), &err, CLLM_ERR_ARGUMENT, "a key must have 1");
 
     const cllm_metadata twice[][2] = {
         {INT("u32", 1), INT("u32", 1)},
@@ -283,7 +283,7 @@ static void what_cannot_be_is_refused(void **state) {
     const cllm_metadata moved[] = {STR("general.architecture", "split"), INT(".count", 2)};
     assert_error(open_with(path, moved, 2, &gguf, &err), &err, CLLM_ERR_ARGUMENT, "split.count: it says where");
     const cllm_metadata odd[] = {STR("general.architecture", "a\0b"), INT(".count", 2)};
-    assert_error(open_with(path, odd, 2, &gguf, &err), &err, CLLM_ERR_ARGUMENT, "no control characters");
+    assert_error(open_with(path, odd, 2, &gguf, &err), &err, CLLM_ERR_ARGUMENT, "must not have control characters");
 }
 
 /* ------------------------------------------------------------------------------------------------ a model */

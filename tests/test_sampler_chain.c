@@ -702,7 +702,7 @@ static void values_out_of_range_are_named(void **state) {
         {{.mirostat = 3}, "mirostat 3"},
         {{.adaptive_decay = 1}, "adaptive-decay 1"},
         {{.dynatemp_range = INFINITY}, "dynatemp-range inf"},
-        {{.steps = twice, .n_steps = 2}, "top_k comes twice"},
+        {{.steps = twice, .n_steps = 2}, "top_k is given twice"},
         {{.steps = infill, .n_steps = 1}, "infill needs the tokenizer"},
         {{.logit_bias = outside, .n_logit_bias = 1}, "token 100 of 100"},
     };

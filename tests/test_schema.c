@@ -454,18 +454,20 @@ static void what_is_wrong_or_too_much_is_told_with_its_path(void **state) {
         const char *message;
     } cases[] = {
         {"{", CLLM_ERR_FORMAT, "JSON, line 1, column 2"},
-        {"[]", CLLM_ERR_FORMAT, "schema, #: this has to be a schema"},
+        {"[]", CLLM_ERR_FORMAT, "schema, #: this must be a schema"},
         {"{'properties': {'a/b': {'type': 'text'}}}", CLLM_ERR_FORMAT,
-         "#/properties/a~1b/type: this is none of the types null, boolean, integer, number, string, array and object: "
+         "#/properties/a~1b/type: this is not one of the types null, boolean, integer, number, string, array and "
+         "object: "
          "'text'"},
-        {"{'items': {'minLength': -1}}", CLLM_ERR_FORMAT, "#/items/minLength: this has to be a whole number"},
-        {"{'anyOf': []}", CLLM_ERR_FORMAT, "#/anyOf: this has to be an array of schemas"},
-        {"{'required': 'a'}", CLLM_ERR_FORMAT, "#/required: this has to be an array of names"},
-        {"{'multipleOf': 0}", CLLM_ERR_FORMAT, "#/multipleOf: this has to be a number above 0"},
+        {"{'items': {'minLength': -1}}", CLLM_ERR_FORMAT, "#/items/minLength: this must be a whole number"},
+        {"{'anyOf': []}", CLLM_ERR_FORMAT, "#/anyOf: this must be an array of schemas"},
+        {"{'required': 'a'}", CLLM_ERR_FORMAT, "#/required: this must be an array of names"},
+        {"{'multipleOf': 0}", CLLM_ERR_FORMAT, "#/multipleOf: this must be a number above 0"},
         {"{'pattern': '('}", CLLM_ERR_FORMAT, "#/pattern: regular expression, line 1, column 1"},
         {"{'pattern': '(?=a)'}", CLLM_ERR_UNSUPPORTED,
          "#/pattern: regular expression, line 1, column 1: looking ahead"},
-        {"{'$ref': '#/$defs/none'}", CLLM_ERR_UNSUPPORTED, "#/$ref: this refers to what is not in the document"},
+        {"{'$ref': '#/$defs/none'}", CLLM_ERR_UNSUPPORTED,
+         "#/$ref: this refers to something that is not in the document"},
         {"{'properties': {'a': {'$ref': 'http://elsewhere/'}}}", CLLM_ERR_UNSUPPORTED,
          "#/properties/a/$ref: this refers"},
         {"{'properties': {'a': {'uniqueItems': true}}}", CLLM_ERR_UNSUPPORTED,

@@ -28,7 +28,7 @@ json_t *anthropic_failure(const failure *f) {
     json_t *error = json_object(), *body = json_object();
     char too_long[100];
     const char *message = f->message;
-    if (f->n_prompt > 0) { /* clients look for these words, and make the conversation shorter */
+    if (f->n_prompt > 0) { /* clients look for these words, and then shorten the conversation */
         const size_t most = f->n_prompt > f->n_ctx ? f->n_ctx : f->n_prompt - 1;
         snprintf(too_long, sizeof too_long, "prompt is too long: %zu tokens > %zu maximum", f->n_prompt, most);
         message = too_long;
@@ -43,12 +43,12 @@ json_t *anthropic_failure(const failure *f) {
 
 /* ------------------------------------------------------------------------------------------ conversation */
 
-/* What a client sent, in OpenAI's form: all owned. */
+/* A client's request in OpenAI's form: all owned. */
 typedef struct conversation {
     json_t *messages, *tools, *tool_choice, *kwargs;
-    json_t *names; /* of the tools that were called, by the ids of the calls */
+    json_t *names; /* names of called tools, by the ids of the calls */
     chat_request chat;
-    bool omits_thinking; /* thinking blocks come without their text */
+    bool omits_thinking; /* send thinking blocks without their text */
 } conversation;
 
 static void drop_conversation(conversation *c) {
@@ -63,7 +63,7 @@ static void add_text(json_t **parts, const json_t *text) {
     message_add_text(parts, json_string_value(text), json_string_length(text));
 }
 
-/* Adds the text of a block. false: it is an image, a file or something else that has none. */
+/* Add the text of a block. false: it is an image, a file or something else without text. */
 static bool add_text_of(json_t **parts, const json_t *block) {
     const json_t *inner = NULL, *title = json_object_get(block, "title"), *item;
     size_t i;
@@ -84,7 +84,7 @@ static bool add_text_of(json_t **parts, const json_t *block) {
     return true;
 }
 
-/* A tool has failed if it says so; what a model cannot see is told in words. */
+/* Mark a tool's result as failed if it says so. Content that a model cannot see is described in words. */
 static json_t *result_of(const conversation *c, const json_t *block) {
     const json_t *content = json_object_get(block, "content"), *item, *id = json_object_get(block, "tool_use_id"),
                  *name = json_object_get(c->names, json_string_value(id));
@@ -95,7 +95,7 @@ static json_t *result_of(const conversation *c, const json_t *block) {
     json_array_foreach(content, i, item) {
         char told[80];
         if (add_text_of(&parts, item)) continue;
-        const int n = snprintf(told, sizeof told, "[%.30s: this model reads text only]", message_string(item, "type"));
+        const int n = snprintf(told, sizeof told, "[%.30s: this model reads only text]", message_string(item, "type"));
         message_add_text(&parts, told, (size_t)n);
     }
     json_t *message = message_create("tool", message_content(parts));
@@ -116,10 +116,10 @@ static json_t *call_of(const json_t *block) {
     return call;
 }
 
-/* What the blocks of one message come to: all owned. */
+/* The contents of the blocks of one message: all owned. */
 typedef struct gathered {
-    json_t *texts;   /* parts */
-    json_t *calls;   /* of tools */
+    json_t *texts;   /* parts of text */
+    json_t *calls;   /* tool calls */
     json_t *results; /* messages of the role tool */
     text_buffer reasoning;
 } gathered;
@@ -128,19 +128,19 @@ static bool take_assistant_block(conversation *c, gathered *g, const json_t *blo
     const json_t *name = json_object_get(block, "name"), *id = json_object_get(block, "id");
     if (message_is_type(block, "thinking")) {
         const json_t *text = json_object_get(block, "thinking");
-        if (!json_is_string(text)) return refuse(f, 400, where, "%s.thinking: a string is wanted here", where);
+        if (!json_is_string(text)) return refuse(f, 400, where, "%s.thinking: must be a string", where);
         return text_buffer_add(&g->reasoning, json_string_value(text), json_string_length(text)) || refuse_memory(f);
     }
     if (message_is_type(block, "tool_use")) {
-        if (!json_is_string(name)) return refuse(f, 400, where, "%s.name: a string is wanted here", where);
-        if (!json_is_string(id)) return refuse(f, 400, where, "%s.id: a string is wanted here", where);
+        if (!json_is_string(name)) return refuse(f, 400, where, "%s.name: must be a string", where);
+        if (!json_is_string(id)) return refuse(f, 400, where, "%s.id: must be a string", where);
         if (!json_is_object(json_object_get(block, "input")))
-            return refuse(f, 400, where, "%s.input: an object is wanted here", where);
+            return refuse(f, 400, where, "%s.input: must be an object", where);
         json_object_set(c->names, json_string_value(id), (json_t *)name);
         json_add(&g->calls, call_of(block));
         return true;
     }
-    add_text_of(&g->texts, block); /* what tools of Anthropic's servers did says nothing to a model here */
+    add_text_of(&g->texts, block); /* skip what tools on Anthropic's servers did: a model here cannot use it */
     return true;
 }
 
@@ -148,20 +148,20 @@ static bool take_user_block(const conversation *c, gathered *g, const json_t *bl
     if (message_is_type(block, "tool_result")) {
         const json_t *content = field_find(block, "content");
         if (!json_is_string(json_object_get(block, "tool_use_id")))
-            return refuse(f, 400, where, "%s.tool_use_id: a string is wanted here", where);
+            return refuse(f, 400, where, "%s.tool_use_id: must be a string", where);
         if (content && !json_is_string(content) && !json_is_array(content))
-            return refuse(f, 400, where, "%s.content: a string or an array of blocks is wanted here", where);
+            return refuse(f, 400, where, "%s.content: must be a string or an array of blocks", where);
         json_add(&g->results, result_of(c, block));
         return true;
     }
     if (message_is_type(block, "text") && !json_is_string(json_object_get(block, "text")))
-        return refuse(f, 400, where, "%s.text: a string is wanted here", where);
+        return refuse(f, 400, where, "%s.text: must be a string", where);
     return add_text_of(&g->texts, block) ||
-           refuse(f, 400, where, "%s: this model reads text only, and cannot take a block of the type '%.60s'", where,
+           refuse(f, 400, where, "%s: this model reads only text, and cannot take a block of the type '%.60s'", where,
                   message_string(block, "type"));
 }
 
-/* Results of tools come first: they belong to the calls of the message before. */
+/* Results of tools come first, because they belong to the calls of the message before. */
 static void add_message(conversation *c, const char *role, gathered *g) {
     const bool is_assistant = strcmp(role, "assistant") == 0;
     json_t *result;
@@ -183,10 +183,10 @@ static bool take_message(conversation *c, const json_t *message, size_t index, f
     size_t i;
     snprintf(where, sizeof where, "messages[%zu].role", index);
     if (!is_assistant && strcmp(role, "user") != 0 && strcmp(role, "system") != 0)
-        return refuse(f, 400, where, "%s: user or assistant is wanted here", where);
+        return refuse(f, 400, where, "%s: must be user or assistant", where);
     snprintf(where, sizeof where, "messages[%zu].content", index);
     if (!json_is_string(content) && !json_is_array(content))
-        return refuse(f, 400, where, "%s: a string or an array of blocks is wanted here", where);
+        return refuse(f, 400, where, "%s: must be a string or an array of blocks", where);
     gathered g = {.texts = json_array(), .calls = json_array(), .results = json_array()};
     bool good = true;
     if (json_is_string(content)) add_text(&g.texts, content);
@@ -204,8 +204,8 @@ static bool take_message(conversation *c, const json_t *message, size_t index, f
     return good;
 }
 
-/* The text of a system block without its first line, where that is Claude Code's for billing: it changes with every request, so
- * that nothing would be found in the cache. NULL: nothing is left. */
+/* The text of a system block without its first line, if that is Claude Code's billing line. It changes with every
+ * request, so nothing could be reused from the cache. NULL: nothing is left. */
 static const char *without_billing(const char *text) {
     static const char billing[] = "x-anthropic-billing-header:";
     if (strncmp(text, billing, sizeof billing - 1) != 0) return text;
@@ -218,12 +218,12 @@ static bool take_system(conversation *c, const json_t *system, failure *f) {
     json_t *parts = json_array();
     size_t i;
     bool good = !system || json_is_string(system) || json_is_array(system) ||
-                refuse(f, 400, "system", "system: a string or an array of text blocks is wanted here");
+                refuse(f, 400, "system", "system: must be a string or an array of text blocks");
     const char *text = json_is_string(system) ? without_billing(json_string_value(system)) : NULL;
     if (text) message_add_text(&parts, text, strlen(text));
     json_array_foreach(system, i, block) {
         text = json_string_value(json_object_get(block, "text"));
-        if (good && !text) good = refuse(f, 400, "system", "system[%zu].text: a string is wanted here", i);
+        if (good && !text) good = refuse(f, 400, "system", "system[%zu].text: must be a string", i);
         if (good && (text = without_billing(text))) message_add_text(&parts, text, strlen(text));
     }
     if (good && (!parts || json_array_size(parts) > 0))
@@ -246,7 +246,7 @@ static json_t *tool_of(const json_t *given) {
     return tool;
 }
 
-/* Those that have a schema; tools that Anthropic's own servers run, such as web_search, have none. */
+/* Only tools with a schema count. Tools that run on Anthropic's servers, such as web_search, have none. */
 static bool take_tools(conversation *c, const json_t *body, failure *f) {
     const json_t *tools = NULL, *tool;
     size_t i;
@@ -255,9 +255,8 @@ static bool take_tools(conversation *c, const json_t *body, failure *f) {
         const json_t *schema = field_find(tool, "input_schema");
         if (!schema) continue;
         if (!json_is_string(json_object_get(tool, "name")))
-            return refuse(f, 400, "tools", "tools[%zu].name: a string is wanted here", i);
-        if (!json_is_object(schema))
-            return refuse(f, 400, "tools", "tools[%zu].input_schema: an object is wanted here", i);
+            return refuse(f, 400, "tools", "tools[%zu].name: must be a string", i);
+        if (!json_is_object(schema)) return refuse(f, 400, "tools", "tools[%zu].input_schema: must be an object", i);
         json_add(&c->tools, tool_of(tool));
     }
     return true;
@@ -276,12 +275,11 @@ static bool take_tool_choice(conversation *c, const json_t *body, failure *f) {
         c->tool_choice =
             json_pack("{s:s, s:{s:O}}", "type", "function", "function", "name", json_object_get(choice_of, "name"));
     else
-        return refuse(f, 400, "tool_choice",
-                      "tool_choice: the type auto, any, none, or tool with its name is wanted here");
+        return refuse(f, 400, "tool_choice", "tool_choice: must have the type auto, any, none, or tool with a name");
     return c->tool_choice || refuse_memory(f);
 }
 
-/* Thinking and how much of it. A model decides itself how much it thinks: budget_tokens is not looked at. */
+/* Whether to think, and how much. budget_tokens is ignored, because the model decides how much it thinks. */
 static bool take_thinking(conversation *c, const json_t *body, failure *f) {
     const json_t *thinking = NULL, *output = NULL;
     const char *effort = NULL, *display = "";
@@ -294,7 +292,7 @@ static bool take_thinking(conversation *c, const json_t *body, failure *f) {
     const bool on = thinking && !c->chat.no_reasoning;
     if (on && !message_is_type(thinking, "enabled") && !message_is_type(thinking, "adaptive") &&
         !message_is_type(thinking, "between_tools"))
-        return refuse(f, 400, "thinking", "thinking.type: enabled, adaptive or disabled is wanted here");
+        return refuse(f, 400, "thinking", "thinking.type: must be enabled, adaptive or disabled");
     if (effort && (strcmp(effort, "xhigh") == 0 || strcmp(effort, "max") == 0))
         effort = "high"; /* the most that templates know */
     if (!c->chat.no_reasoning) c->chat.reasoning_effort = effort;
@@ -302,7 +300,7 @@ static bool take_thinking(conversation *c, const json_t *body, failure *f) {
     return c->kwargs || refuse_memory(f);
 }
 
-/* A last message of the assistant is the beginning of the answer; one that calls tools has to have their results. */
+/* A last message of the assistant is the beginning of the answer. If it calls tools, their results must follow. */
 static bool take_end(conversation *c, failure *f) {
     const json_t *last = json_array_get(c->messages, json_array_size(c->messages) - 1);
     if (strcmp(message_string(last, "role"), "assistant") != 0) return true;
@@ -333,14 +331,14 @@ static bool take_conversation(conversation *c, const json_t *body, failure *f) {
 
 typedef enum block_kind { BLOCK_NONE, BLOCK_TEXT, BLOCK_THINKING, BLOCK_CALL } block_kind;
 
-/* Of an answer: the block that is open in a stream, and how many have begun. */
+/* State of a stream: the open block, and how many have begun. */
 typedef struct answer_state {
     block_kind open;
     size_t n_blocks;
     bool omits_thinking;
 } answer_state;
 
-/* Anthropic's servers check it; here it only has to be there. */
+/* Anthropic's servers check the signature; here it only has to exist. */
 static const char signature[] = "mini-cllm";
 
 static json_t *usage_of(const request *r, usage u) {
@@ -363,7 +361,7 @@ static const char *stop_reason(finish reason) {
     return NULL;
 }
 
-/* Adds stop_reason and stop_sequence; a message that has just begun has neither. */
+/* Add stop_reason and stop_sequence; both are null in a message that has just begun. */
 static void put_stop(const request *r, json_t **o) {
     const outcome *a = &r->outcomes[0];
     const char *reason = stop_reason(a->finish),
@@ -408,7 +406,7 @@ static json_t *call_block(const char *id, const char *name, json_t *arguments) {
     return block;
 }
 
-/* Arguments that were cut are none. */
+/* Arguments that were cut off count as empty. */
 static json_t *input_of(const text_buffer *arguments) {
     json_t *value =
         arguments->length > 0 ? json_loadb(arguments->bytes, arguments->length, JSON_ALLOW_NUL, NULL) : NULL;
@@ -431,7 +429,7 @@ static json_t *message_whole(request *r) {
 
 /* ----------------------------------------------------------------------------------------------- streams */
 
-/* An event's name is its type. Takes its other members. */
+/* Write an event; its name is its type. Takes its other members. */
 static void write_typed(text_buffer *out, const char *type, json_t *members) {
     json_t *o = json_object();
     json_put(&o, "type", json_string(type));
@@ -457,7 +455,7 @@ static void close_block(answer_state *s, text_buffer *out) {
     s->open = BLOCK_NONE;
 }
 
-/* The block is open after this; the one before it is closed. */
+/* Open a block, after closing the one before it. */
 static void open_block(answer_state *s, text_buffer *out, block_kind kind, json_t *block) {
     json_t *o = json_object();
     close_block(s, out);
@@ -485,7 +483,7 @@ static void write_piece(answer_state *s, const piece *p, text_buffer *out) {
     }
 }
 
-/* How much of the prompt is cached is not known yet: message_delta says it. */
+/* The number of cached tokens is not known yet; message_delta gives it. */
 static void stream_begin(request *r, text_buffer *out) {
     json_t *o = json_object();
     json_put(&o, "message", message_with(r, json_array()));
@@ -529,15 +527,14 @@ static const answer_form message_form = {.stream_type = "text/event-stream",
 
 /* ---------------------------------------------------------------------------------------------- requests */
 
-/* The text of the answer is to be JSON of a schema. */
+/* Make the answer JSON that fits a schema. */
 static bool take_format(request *r, const json_t *body, failure *f) {
     const json_t *format = field_find(field_find(body, "output_config"), "format"),
                  *older = field_find(body, "output_format");
     const char *field = format ? "output_config.format" : "output_format";
     if (!format) format = older;
     if (!format) return true;
-    if (!message_is_type(format, "json_schema"))
-        return refuse(f, 400, field, "%s.type: json_schema is wanted here", field);
+    if (!message_is_type(format, "json_schema")) return refuse(f, 400, field, "%s.type: must be json_schema", field);
     return ask_schema(r, field, json_object_get(format, "schema"), true, f);
 }
 
@@ -556,7 +553,7 @@ static bool take_request(request *r, const conversation *c, const json_t *body, 
     return ask_chat(r, &c->chat, f) && ask_end(r, f);
 }
 
-/* The body as a request with its conversation. The request and the conversation are owned, also after false. */
+/* Read the body into a request and its conversation. Both are owned, also after false. */
 static bool read_body(json_t *body, conversation *c, request **r, failure *f) {
     const char *model = NULL;
     return body && field_string(body, "model", &model, f) && take_conversation(c, body, f) &&
@@ -582,7 +579,7 @@ void anthropic_count_tokens(exchange *x) {
     request *r = NULL;
     json_t *body = exchange_json(x, &f);
     bool good = read_body(body, &c, &r, &f);
-    c.chat.tool_choice = NULL; /* it adds nothing to the prompt */
+    c.chat.tool_choice = NULL; /* not needed to render the prompt */
     good = good && ask_chat(r, &c.chat, &f);
     const size_t count = good ? r->prompts[0].count : 0;
     drop_conversation(&c);

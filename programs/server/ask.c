@@ -1,4 +1,4 @@
-/* What ask.h says. */
+/* Implements ask.h. */
 #include "server/ask.h"
 
 #include "server/write.h"
@@ -27,7 +27,7 @@ request *ask_begin(const char *model, request_kind kind, const char *id_prefix, 
     if (!r) {
         model_release(m);
         if (is_wrong)
-            refuse(f, 400, "model", "model: this one makes vectors of texts, at /v1/embeddings, and writes no text");
+            refuse(f, 400, "model", "model: this model cannot write text; it makes vectors of texts at /v1/embeddings");
         else
             refuse_memory(f);
         return NULL;
@@ -35,7 +35,7 @@ request *ask_begin(const char *model, request_kind kind, const char *id_prefix, 
     r->model = m;
     r->sampling = m->sampling;
     r->seeded = is_given(&m->o, "seed");
-    if (!r->seeded) r->sampling.seed = fresh_number() >> 11; /* JavaScript's clients read numbers of 53 bits */
+    if (!r->seeded) r->sampling.seed = fresh_number() >> 11; /* JavaScript clients read numbers with 53 bits */
     if (m->o.n_tokens != UINT64_MAX) r->n_most = m->o.n_tokens;
     snprintf(r->id, sizeof r->id, "%s%016llx", id_prefix, (unsigned long long)fresh_number());
     return r;
@@ -74,13 +74,12 @@ static bool take_bias_pair(request *r, const json_t *pair, failure *f) {
     const json_t *what = json_array_get(pair, 0), *bias = json_array_get(pair, 1);
     const bool is_pair = json_array_size(pair) == 2 && (json_is_integer(what) || json_is_string(what)) &&
                          (json_is_number(bias) || json_is_false(bias));
-    if (!is_pair)
-        return refuse(f, 400, "logit_bias", "logit_bias: pairs of a token (or a text) and a number are wanted");
+    if (!is_pair) return refuse(f, 400, "logit_bias", "logit_bias: must be pairs of a token (or a text) and a number");
     return add_bias(r, json_string_value(what), json_integer_value(what),
                     json_is_false(bias) ? -(double)INFINITY : json_number_value(bias), f);
 }
 
-/* The request's own list, which begins with the server's. */
+/* The request's own list, which begins with the server's entries. */
 static bool own_bias(request *r, failure *f) {
     if (r->bias) return true;
     r->bias = calloc(r->sampling.n_logit_bias + 1, sizeof *r->bias);
@@ -97,12 +96,12 @@ static bool take_bias(request *r, const json_t *value, failure *f) {
     if (!value) return true;
     if (!own_bias(r, f)) return false;
     bool good = json_is_object(value) || json_is_array(value);
-    if (!good) return refuse(f, 400, "logit_bias", "logit_bias: an object or an array is wanted here");
+    if (!good) return refuse(f, 400, "logit_bias", "logit_bias: must be an object or an array");
     json_object_foreach((json_t *)value, key, item) {
         char *end;
         const long long token = strtoll(key, &end, 10);
         if (good && (*end || !*key || !json_is_number(item)))
-            good = refuse(f, 400, "logit_bias", "logit_bias: '%.60s' is no token id with a number", key);
+            good = refuse(f, 400, "logit_bias", "logit_bias: '%.60s' is not a token id with a number", key);
         if (good) good = add_bias(r, NULL, token, json_number_value(item), f);
     }
     json_array_foreach(value, i, item) {
@@ -112,7 +111,7 @@ static bool take_bias(request *r, const json_t *value, failure *f) {
     return good;
 }
 
-/* A text whose end is ignored never draws a token that ends it. */
+/* With ignore_eos, forbid all tokens that end a text. */
 static bool ban_ends(request *r, failure *f) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     const int32_t n_vocab = (int32_t)cllm_model_get_info(r->model->run.model)->n_vocab;
@@ -134,7 +133,7 @@ static bool take_breakers(request *r, const json_t *fields, failure *f) {
     r->sampling.n_dry_breakers = 0;
     json_array_foreach(list, i, item) {
         if (!json_is_string(item) || json_string_length(item) == 0)
-            return refuse(f, 400, "dry_sequence_breakers", "dry_sequence_breakers: strings are wanted");
+            return refuse(f, 400, "dry_sequence_breakers", "dry_sequence_breakers: must be strings");
         char *text = strdup(json_string_value(item));
         if (!text) return refuse_memory(f);
         r->breakers[r->sampling.n_dry_breakers++] = (cllm_string){text, strlen(text)};
@@ -142,7 +141,7 @@ static bool take_breakers(request *r, const json_t *fields, failure *f) {
     return true;
 }
 
-/* ["top_k", "temperature"], or one letter each, as llama-server has them. */
+/* ["top_k", "temperature"], or a string with a letter for each, as in llama-server. */
 static bool take_samplers(request *r, const json_t *fields, failure *f) {
     const json_t *list = field_find(fields, "samplers"), *item;
     static const char letters[] = "edsyptkmxia";
@@ -158,18 +157,18 @@ static bool take_samplers(request *r, const json_t *fields, failure *f) {
                 letter ? cllm_sampler_step_named(named[letter - letters], strlen(named[letter - letters]))
                        : CLLM_STEP_END;
             if (step == CLLM_STEP_END || seen >> step & 1)
-                return refuse(f, 400, "samplers", "samplers: '%c' is no sampler, or comes twice", *at);
+                return refuse(f, 400, "samplers", "samplers: '%c' is not a sampler, or is given twice", *at);
             seen |= 1u << step;
             r->steps[n++] = step;
         }
     } else if (!json_is_array(list)) {
-        return refuse(f, 400, "samplers", "samplers: a list of names is wanted");
+        return refuse(f, 400, "samplers", "samplers: must be a list of names");
     }
     json_array_foreach(list, i, item) {
         const char *name = json_string_value(item);
         const cllm_sampler_step step = name ? cllm_sampler_step_named(name, strlen(name)) : CLLM_STEP_END;
         if (step == CLLM_STEP_END)
-            return refuse(f, 400, "samplers", "samplers: '%.60s' is no sampler", name ? name : "");
+            return refuse(f, 400, "samplers", "samplers: '%.60s' is not a sampler", name ? name : "");
         if (seen >> step & 1) return refuse(f, 400, "samplers", "samplers: '%.60s' comes twice", name);
         seen |= 1u << step;
         r->steps[n++] = step;
@@ -179,7 +178,7 @@ static bool take_samplers(request *r, const json_t *fields, failure *f) {
     return true;
 }
 
-/* -1 and what is negative: a fresh one; the other seeds are taken as they are. */
+/* A negative seed, such as -1, means a fresh one; all others are used unchanged. */
 static bool take_seed(request *r, const json_t *fields, failure *f) {
     int64_t seed = -1;
     if (!field_whole(fields, "seed", INT64_MIN, INT64_MAX, &seed, f)) return false;
@@ -217,7 +216,7 @@ bool ask_sampling(request *r, const json_t *fields, failure *f) {
         !field_float(fields, "adaptive_decay", 0, 0.99, &s->adaptive_decay, f))
         return false;
     if (s->top_k == UINT32_MAX) s->top_k = 0; /* vLLM's -1: off */
-    if (s->mirostat > 2) return refuse(f, 400, "mirostat", "mirostat: 0, 1 or 2 is wanted");
+    if (s->mirostat > 2) return refuse(f, 400, "mirostat", "mirostat: must be 0, 1 or 2");
     int64_t most_ms = 0;
     if (!take_seed(r, fields, f) || !take_bias(r, field_find(fields, "logit_bias"), f) ||
         !take_breakers(r, fields, f) || !take_samplers(r, fields, f) ||
@@ -228,7 +227,7 @@ bool ask_sampling(request *r, const json_t *fields, failure *f) {
         !field_whole(fields, "t_max_predict_ms", -1, INT32_MAX, &most_ms, f))
         return false;
     r->most_ms = most_ms > 0 ? (uint64_t)most_ms : 0;
-    const uint32_t n_ctx = r->model->n_ctx; /* no text is longer, and a sampler keeps so many tokens */
+    const uint32_t n_ctx = r->model->n_ctx; /* a text cannot be longer, and a sampler allocates this many tokens */
     if (s->penalty_last_n > n_ctx) s->penalty_last_n = n_ctx;
     if (s->dry_penalty_last_n > n_ctx) s->dry_penalty_last_n = n_ctx;
     return true;
@@ -239,14 +238,14 @@ bool ask_stops(request *r, const char *name, const json_t *stops, failure *f) {
     size_t i;
     if (!stops || json_is_null(stops)) return true;
     if (!json_is_string(stops) && !json_is_array(stops))
-        return refuse(f, 400, name, "%s: a string or a list of strings is wanted here", name);
+        return refuse(f, 400, name, "%s: must be a string or a list of strings", name);
     if (json_array_size(stops) > MOST_STOPS)
-        return refuse(f, 400, name, "%s: at most %d strings are taken", name, MOST_STOPS);
+        return refuse(f, 400, name, "%s: must have at most %d strings", name, MOST_STOPS);
     if (json_is_string(stops) && json_string_length(stops) > 0 &&
         !request_add_stop(r, json_string_value(stops), json_string_length(stops)))
         return refuse_memory(f);
     json_array_foreach(stops, i, item) {
-        if (!json_is_string(item)) return refuse(f, 400, name, "%s[%zu]: a string is wanted here", name, i);
+        if (!json_is_string(item)) return refuse(f, 400, name, "%s[%zu]: must be a string", name, i);
         if (json_string_length(item) > 0 && !request_add_stop(r, json_string_value(item), json_string_length(item)))
             return refuse_memory(f);
     }
@@ -257,8 +256,7 @@ bool ask_stops(request *r, const char *name, const json_t *stops, failure *f) {
 
 bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const char *text, failure *f) {
     cllm_error err;
-    if (r->grammar)
-        return refuse(f, 400, field, "%s: the text can have one form; another field gives one already", field);
+    if (r->grammar) return refuse(f, 400, field, "%s: another field gives the form of the text already", field);
     cllm_token_index *index = model_index(r->model);
     if (!index) return refuse_memory(f);
     if (cllm_grammar_create(index, kind, (cllm_string){text, strlen(text)}, &r->grammar, &err) == CLLM_OK) return true;
@@ -268,7 +266,7 @@ bool ask_grammar(request *r, const char *field, cllm_grammar_kind kind, const ch
 
 bool ask_schema(request *r, const char *field, const json_t *schema, bool in_order, failure *f) {
     if (!json_is_object(schema) && !json_is_boolean(schema))
-        return refuse(f, 400, field, "%s: a JSON schema is wanted here", field);
+        return refuse(f, 400, field, "%s: must be a JSON schema", field);
     char *text = json_spelled(schema);
     if (!text) return refuse_memory(f);
     const bool good = ask_grammar(
@@ -281,12 +279,12 @@ static bool ask_object(request *r, const char *field, failure *f) {
     return ask_grammar(r, field, CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\":\"object\"}", f);
 }
 
-/* text, json_object, json_schema (its schema in an object of its own, or beside the type), grammar */
+/* text, json_object, json_schema (with the schema in its own object, or beside the type), grammar */
 static bool take_response_format(request *r, const json_t *format, failure *f) {
     static const char name[] = "response_format";
     const char *type = NULL, *text = NULL;
     bool strict = false;
-    if (!json_is_object(format)) return refuse(f, 400, name, "response_format: an object is wanted here");
+    if (!json_is_object(format)) return refuse(f, 400, name, "response_format: must be an object");
     if (!field_string(format, "type", &type, f)) return false;
     const json_t *inner = field_find(format, "json_schema"), *schema = field_find(inner ? inner : format, "schema");
     if (!type && schema) type = "json_schema";
@@ -311,10 +309,10 @@ static bool ask_choice(request *r, const char *field, const json_t *list, failur
     text_buffer lines = {0};
     const json_t *item;
     size_t i;
-    bool good = json_is_array(list) || refuse(f, 400, field, "%s: a list of strings is wanted here", field);
+    bool good = json_is_array(list) || refuse(f, 400, field, "%s: must be a list of strings", field);
     json_array_foreach(list, i, item) {
         if (good && (!json_is_string(item) || strchr(json_string_value(item), '\n')))
-            good = refuse(f, 400, field, "%s[%zu]: a string of one line is wanted here", field, i);
+            good = refuse(f, 400, field, "%s[%zu]: must be a string of one line", field, i);
         if (good) write_text(&lines, "%s\n", json_string_value(item));
     }
     text_buffer_add(&lines, "", 1);
@@ -323,7 +321,7 @@ static bool ask_choice(request *r, const char *field, const json_t *list, failur
     return good;
 }
 
-/* vLLM's fields; prefix: of their names in messages. */
+/* vLLM's fields. prefix: of their names in messages. */
 static bool take_structured(request *r, const json_t *fields, const char *const names[4], failure *f) {
     const char *text = NULL;
     const json_t *json = field_find(fields, names[0]), *words = field_find(fields, names[2]);
@@ -359,7 +357,8 @@ bool ask_text(request *r, const char *text, size_t length, failure *f) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     int32_t *tokens;
     size_t count;
-    /* a text to go on from is the client's own template; one to embed is anybody's, in which nothing is special */
+    /* a text to continue is the client's own template; a text to embed may come from anybody, so nothing in it is
+     * special */
     const int parses = r->kind == REQUEST_EMBED ? 0 : CLLM_ENCODE_PARSE_SPECIAL;
     if (!model_encode(r->model, text, length, CLLM_ENCODE_ADD_SPECIAL | parses, &tokens, &count, f)) return false;
     if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
@@ -369,12 +368,12 @@ bool ask_text(request *r, const char *text, size_t length, failure *f) {
 
 bool ask_one_vector(const request *r, failure *f) {
     if (cllm_engine_pooling(r->model->run.engine) != CLLM_POOLING_NONE) return true;
-    return refuse(f, 400, NULL, "the server has pooling none, which gives a vector for each token: POST /embedding");
+    return refuse(f, 400, NULL, "the server runs with --pooling none, one vector for each token: use POST /embedding");
 }
 
 /* ------------------------------------------------------------------------------------------------- chat */
 
-/* Variables of a client, but for those that the vocabulary spells: they count as the template's own text. */
+/* The client's variables, except those that the vocabulary spells: these would count as the template's own text. */
 static json_t *client_variables(const json_t *kwargs) {
     static const char *const reserved[] = {"bos_token", "eos_token",  "unk_token", "sep_token", "pad_token",
                                            "cls_token", "mask_token", "messages",  "tools"};
@@ -386,19 +385,19 @@ static json_t *client_variables(const json_t *kwargs) {
 static bool check_messages(const json_t *messages, failure *f) {
     const json_t *message;
     size_t i;
-    if (!json_is_array(messages)) return refuse(f, 400, "messages", "messages: an array is wanted here");
-    if (json_array_size(messages) == 0) return refuse(f, 400, "messages", "messages: at least one message is wanted");
+    if (!json_is_array(messages)) return refuse(f, 400, "messages", "messages: must be an array");
+    if (json_array_size(messages) == 0) return refuse(f, 400, "messages", "messages: must have at least one message");
     json_array_foreach(messages, i, message) {
         char name[64];
         snprintf(name, sizeof name, "messages[%zu]", i);
-        if (!json_is_object(message)) return refuse(f, 400, name, "%s: an object is wanted here", name);
+        if (!json_is_object(message)) return refuse(f, 400, name, "%s: must be an object", name);
         snprintf(name, sizeof name, "messages[%zu].role", i);
         if (!json_is_string(json_object_get(message, "role")))
-            return refuse(f, 400, name, "%s: a string is wanted here", name);
+            return refuse(f, 400, name, "%s: must be a string", name);
         const json_t *content = field_find(message, "content");
         snprintf(name, sizeof name, "messages[%zu].content", i);
         if (content && !json_is_string(content) && !json_is_array(content))
-            return refuse(f, 400, name, "%s: a string or an array of parts is wanted here", name);
+            return refuse(f, 400, name, "%s: must be a string or an array of parts", name);
     }
     return true;
 }
@@ -411,14 +410,14 @@ static bool check_tools(const json_t *tools, failure *f) {
         const json_t *function = json_object_get(tool, "function"), *schema = field_find(function, "parameters");
         snprintf(name, sizeof name, "tools[%zu].function.name", i);
         if (!json_is_string(json_object_get(function, "name")))
-            return refuse(f, 400, name, "%s: a string is wanted here", name);
+            return refuse(f, 400, name, "%s: must be a string", name);
         snprintf(name, sizeof name, "tools[%zu].function.parameters", i);
-        if (schema && !json_is_object(schema)) return refuse(f, 400, name, "%s: a JSON schema is wanted here", name);
+        if (schema && !json_is_object(schema)) return refuse(f, 400, name, "%s: must be a JSON schema", name);
     }
     return true;
 }
 
-/* An image in a tool's result becomes a text that says so: no template takes it there. */
+/* An image in a tool's result becomes a text that mentions it, because no template accepts it there. */
 static json_t *without_images(json_t *messages) {
     json_t *message, *part;
     size_t i, j;
@@ -448,7 +447,7 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     json_t *object = json_object(), *kwargs = client_variables(chat->kwargs), *message;
     size_t i;
     json_t *messages = without_images(json_deep_copy(chat->messages));
-    json_array_foreach(messages, i, message) { /* both names of the reasoning are taken */
+    json_array_foreach(messages, i, message) { /* the reasoning may have either name */
         json_t *reasoning = json_object_get(message, "reasoning");
         if (json_is_string(reasoning) && !json_object_get(message, "reasoning_content"))
             json_object_set(message, "reasoning_content", reasoning);
@@ -479,8 +478,8 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     return good;
 }
 
-/* OpenAI's tool_choice: none, auto, required, or a function by its name ({type: function, function: {name}}; Responses and Anthropic's
- * dialects say the same so). Returns false after filling f. */
+/* Read OpenAI's tool_choice: none, auto, required, or a function by its name ({type: function, function: {name}}; the
+ * dialects of Responses and Anthropic build the same). Returns false after filling f. */
 static bool read_tool_choice(const chat_request *chat, cllm_call_options *calls, bool *none, failure *f) {
     const json_t *choice_of = chat->tool_choice;
     const char *word = json_string_value(choice_of);
@@ -493,8 +492,7 @@ static bool read_tool_choice(const chat_request *chat, cllm_call_options *calls,
     calls->must_call = true;
     if (word && (strcmp(word, "required") == 0 || strcmp(word, "any") == 0)) return true;
     if (!name)
-        return refuse(f, 400, "tool_choice",
-                      "tool_choice: none, auto, required, or a function with its name is wanted here");
+        return refuse(f, 400, "tool_choice", "tool_choice: must be none, auto, required, or a function with a name");
     calls->name = (cllm_string){name, strlen(name)};
     json_array_foreach(chat->tools, i, tool) {
         const char *its = json_string_value(json_object_get(json_object_get(tool, "function"), "name"));
@@ -511,15 +509,16 @@ static bool has_strict_tool(const json_t *tools) {
     return false;
 }
 
-/* The answer keeps to the form of calls where it must call, or a tool is strict. What another tool's schema asks for is enforced as far as it can be. */
+/* Enforce the form of calls if the answer must call, or if a tool is strict. Schemas of other tools are enforced as far
+ * as possible. */
 static bool ask_calls(request *r, const chat_request *chat, cllm_call_options *calls, failure *f) {
     cllm_error err;
     char *structure = NULL;
     if (!calls->must_call && !has_strict_tool(chat->tools)) return true;
     if (r->grammar) {
-        if (!calls->must_call) return true; /* the form of the text is what was asked for first */
+        if (!calls->must_call) return true; /* the requested form of the text comes first */
         return refuse(f, 400, "tool_choice",
-                      "tool_choice: an answer that must call tools cannot have another form, too");
+                      "tool_choice: an answer that must call tools cannot also have a response_format or grammar");
     }
     calls->tools = (cllm_string){r->tools, strlen(r->tools)};
     calls->one_call = chat->calls_one;
@@ -550,13 +549,13 @@ bool chat_takes_tools(const cllm_chat *chat) {
     return found;
 }
 
-/* A model that is not told of the tools seldom calls them well. */
+/* Warn about a template that does not show the tools: such a model seldom calls them well. */
 static void note_unseen_tools(served_model *m) {
     if (atomic_exchange(&m->told_of_tools, true) || chat_takes_tools(m->chat)) return;
-    note(
-        &m->o,
-        "%s: a request has tools, but the chat template does not show them to the model; --chat-template gives another",
-        m->name);
+    note(&m->o,
+         "%s: a request has tools, but the chat template does not show them to the model; choose another with "
+         "--chat-template",
+         m->name);
 }
 
 bool ask_chat(request *r, const chat_request *chat, failure *f) {
@@ -591,7 +590,7 @@ bool ask_end(request *r, failure *f) {
     for (size_t i = 0; i < r->n_prompts; i++) {
         if (r->prompts[i].count == 0)
             return refuse(f, 400, NULL, "the prompt is empty, and the model has no token to begin a text with");
-        /* a text needs room for one token more */
+        /* leave room for one drawn token */
         if (r->prompts[i].count + (r->kind != REQUEST_EMBED && !r->no_text) > n_ctx)
             return refuse_length(f, r->prompts[i].count, n_ctx);
     }
@@ -599,7 +598,7 @@ bool ask_end(request *r, failure *f) {
     const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
     if (r->n_prompts * r->n_each > most)
         return refuse(f, 400, r->kind == REQUEST_EMBED ? "input" : "n",
-                      "%zu texts are more than the %zu that one request can have", r->n_prompts * r->n_each, most);
+                      "%zu texts are too many; a request can have %zu", r->n_prompts * r->n_each, most);
     return request_complete(r) || refuse_memory(f);
 }
 

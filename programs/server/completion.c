@@ -1,5 +1,5 @@
-/* What completion.h says. The road: what the engine computed -> cllm_generation: tokens and text -> cllm_answer: reasoning, content and calls
- * -> stop strings, which act on content alone -> an event. */
+/* Implements completion.h: results of the engine -> cllm_generation: tokens and text -> cllm_answer: reasoning, content
+ * and calls -> stop strings, which apply only to content -> an event. */
 #include "server/completion.h"
 
 #include "server/models.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Rows of logits that are looked at in one step, to score a prompt. */
+/* Most rows of logits in one step, to score a prompt. */
 enum { SCORED_AT_ONCE = 32 };
 
 void completion_fail(choice *c, const failure *f) {
@@ -29,7 +29,7 @@ void completion_fail_with(choice *c, const cllm_error *err) {
 
 /* ------------------------------------------------------------------------------------------------ start */
 
-/* Of the choices of a request the first has its seed, and each other one of its own. */
+/* The first choice of a request uses its seed; every other choice has a seed of its own. */
 static uint64_t seed_of(const choice *c) {
     const size_t n = c->index % c->request->n_each;
     uint64_t x = c->request->sampling.seed + 0x9E3779B97F4A7C15u * n;
@@ -45,7 +45,7 @@ static cllm_status create_generation(choice *c, cllm_error *err) {
     cllm_string *stops = calloc(r->n_stops + 1, sizeof *stops);
     if (!stops) return err->status = CLLM_ERR_MEMORY;
     for (size_t i = 0; i < r->n_stops; i++) stops[i] = (cllm_string){r->stops[i], strlen(r->stops[i])};
-    const bool is_chat = r->kind == REQUEST_CHAT; /* whose stop strings are looked for in its content */
+    const bool is_chat = r->kind == REQUEST_CHAT; /* then stop strings apply only to its content */
     const cllm_generation_options wanted = {
         .sampler = c->sampler,
         .end_tokens = r->ignores_end ? &none : NULL,
@@ -75,7 +75,7 @@ static finish finish_of(const choice *c, cllm_end end) {
     }
 }
 
-/* A text may have ended before it began: where a grammar allows nothing more than the empty one. */
+/* A text may end before it begins, if the grammar allows only the empty text. */
 static bool ends_at_once(choice *c) {
     const cllm_end end = c->generation ? cllm_generation_end(c->generation) : CLLM_END_NONE;
     event *e = end != CLLM_END_NONE ? event_create(c->index) : NULL;
@@ -112,7 +112,7 @@ bool completion_start(choice *c, cllm_sequence *sequence) {
     c->sequence = sequence;
     c->started = now();
     c->usage.n_prompt = c->prompt->count;
-    if (c->index % r->n_each != 0) c->n_scored = c->prompt->count; /* by the first of them, for all */
+    if (c->index % r->n_each != 0) c->n_scored = c->prompt->count; /* the first choice scores the prompt for all */
     for (size_t i = 0; i < c->prompt->count; i++)
         if (!id_list_add(&c->tokens, c->prompt->tokens[i])) status = CLLM_ERR_MEMORY;
     if (status == CLLM_OK) completion_adopt(c);
@@ -161,9 +161,9 @@ bool completion_wants(choice *c, size_t most, cllm_span *span) {
     if (is_scoring(c)) {
         want = CLLM_WANT_EACH;
         if (count > SCORED_AT_ONCE) count = SCORED_AT_ONCE;
-        if (c->generation && count == completion_n_left(c)) count--; /* the last token is the generation's */
+        if (c->generation && count == completion_n_left(c)) count--; /* the last token belongs to the generation */
     } else if (r->kind == REQUEST_EMBED) {
-        want = CLLM_WANT_EMBEDDING; /* of a mean all rows are needed at once */
+        want = CLLM_WANT_EMBEDDING; /* a mean needs all rows at once */
     } else if (count > most) {
         count = most;
     }
@@ -173,7 +173,7 @@ bool completion_wants(choice *c, size_t most, cllm_span *span) {
 
 /* -------------------------------------------------------------------------------------------------- take */
 
-/* The log probability of a token, and those of the likeliest: [1 + n]. */
+/* The log probability of a token, then those of the likeliest: [1 + n]. */
 static void score(const float *logits, uint32_t n_vocab, int32_t token, uint32_t n, cllm_logprob *row) {
     float most = -INFINITY;
     double sum = 0;
@@ -183,7 +183,7 @@ static void score(const float *logits, uint32_t n_vocab, int32_t token, uint32_t
     const double base = (double)most + log(sum);
     row[0] = (cllm_logprob){token, (float)((double)logits[token] - base)};
     uint32_t n_found = 0;
-    for (uint32_t i = 0; i < n_vocab; i++) { /* kept in order, the likeliest first */
+    for (uint32_t i = 0; i < n_vocab; i++) { /* keeps the likeliest tokens sorted */
         if (n_found == n && (n == 0 || logits[i] <= logits[row[n].token])) continue;
         uint32_t at = n_found < n ? ++n_found : n;
         for (; at > 1 && logits[i] > logits[row[at - 1].token]; at--) row[at] = row[at - 1];
@@ -206,7 +206,7 @@ static bool score_prompt(choice *c, const cllm_span *span) {
     return true;
 }
 
-/* How many bytes at the end of a text may be the beginning of a stop string. */
+/* How many bytes at the end of a text could be the beginning of a stop string. */
 static size_t n_maybe_stop(const request *r, const char *text, size_t length) {
     size_t most = 0;
     for (size_t i = 0; i < r->n_stops; i++) {
@@ -218,7 +218,7 @@ static size_t n_maybe_stop(const request *r, const char *text, size_t length) {
     return most;
 }
 
-/* Where the first stop string begins, or SIZE_MAX. which: out. */
+/* Offset of the first stop string, or SIZE_MAX. which: out. */
 static size_t find_stop(const request *r, const char *text, size_t length, size_t *which) {
     for (size_t at = 0; at < length; at++)
         for (size_t i = 0; i < r->n_stops; i++) {
@@ -229,7 +229,7 @@ static size_t find_stop(const request *r, const char *text, size_t length, size_
     return SIZE_MAX;
 }
 
-/* Content on its way into an event: what may become a stop string waits. */
+/* Move content to the event, except for what may become a stop string. */
 static bool add_content(choice *c, event *e, cllm_string text) {
     const request *r = c->request;
     if (r->n_stops == 0) return text.length == 0 || event_add_piece(e, CLLM_DELTA_CONTENT, 0, (cllm_string){0}, text);
@@ -243,7 +243,7 @@ static bool add_content(choice *c, event *e, cllm_string text) {
     return added;
 }
 
-/* What is held goes out: no stop string comes of it. */
+/* Send the held content: it will not become a stop string. */
 static bool let_go(choice *c, event *e) {
     const cllm_string held = {c->held.bytes, c->held.length};
     c->held.length = 0;
@@ -284,7 +284,8 @@ static bool copy_tokens(choice *c, event *e, const cllm_event *from) {
     return true;
 }
 
-/* Look at the lines of what was drawn. Returns false at the first that is indented by less than the request wants: the text ends there. */
+/* Check the lines drawn so far. Returns false at the first line that is indented less than the request wants: the text
+ * ends there. */
 static bool keeps_indent(choice *c, cllm_string *text) {
     for (size_t i = 0; i < text->length; i++) {
         const char byte = text->data[i];
@@ -304,7 +305,7 @@ static bool keeps_indent(choice *c, cllm_string *text) {
     return true;
 }
 
-/* The text that a step has brought, as pieces of the event. */
+/* Turn the text of a step into pieces of the event. */
 static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_error *err) {
     cllm_event from;
     const request *r = c->request;
@@ -325,7 +326,8 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
     for (size_t i = 0; i < e->n_pieces; i++)
         if (e->pieces[i].kind == CLLM_DELTA_REASONING) c->usage.n_reasoning = c->usage.n_drawn;
     if (e->finish == FINISH_NONE) e->finish = finish_of(c, from.end);
-    if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) { /* spelled in letters */
+    if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) { /* the model spelled the end of its
+                                                                                        turn in letters */
         status = add_answer(c, e, (cllm_string){"", 0}, true, err);
         if (e->finish == FINISH_NONE) e->finish = c->calls ? FINISH_CALLS : FINISH_STOP;
     }
@@ -347,7 +349,7 @@ static cllm_status take_embedding(choice *c, event *e, const cllm_span *span, cl
     bool finite = true;
     for (size_t i = 0; i < e->n_floats; i++) finite = finite && isfinite(e->embedding[i]);
     if (finite) return CLLM_OK;
-    snprintf(err->message, sizeof err->message, "the model computes no finite numbers");
+    snprintf(err->message, sizeof err->message, "the model computes numbers that are not finite");
     return CLLM_ERR_FORMAT;
 }
 

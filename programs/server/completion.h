@@ -1,4 +1,4 @@
-/* One choice of a request while the engine works on it: the engine's thread owns all of this.
+/* One choice of a request while the engine works on it. Everything here belongs to the engine's thread.
  *
  *   scheduler.c: what may run? -> completion_wants: a span -> cllm_eval -> completion_take: an event of the request */
 #ifndef SERVER_COMPLETION_H
@@ -18,47 +18,48 @@ struct choice {
     cllm_sampler *sampler;
     cllm_generation *generation;
     cllm_answer *answer;
-    text_buffer held; /* content that may become a stop string */
-    id_list tokens;   /* the prompt and what was drawn: to begin again from, after its pages were given away */
+    text_buffer held; /* content held back, because it may become a stop string */
+    id_list tokens;   /* the prompt and the drawn tokens: to start again after its pages were given away */
     usage usage;
     uint32_t
-        n_adopted; /* positions that the cache or another choice gave: the page that holds the last of them is copied when it is written */
-    size_t n_scored;   /* tokens of the prompt that have their log probabilities */
-    bool has_new_line; /* in what was drawn */
-    bool is_in_indent; /* its last line has n_blanks spaces and tabs, and nothing else */
+        n_adopted;     /* positions that came from the cache or another choice: the page with the last of them is copied
+                      before it is written */
+    size_t n_scored;   /* tokens of the prompt whose log probabilities are known */
+    bool has_new_line; /* a newline was drawn */
+    bool is_in_indent; /* its last line has only n_blanks spaces and tabs so far */
     uint32_t n_blanks;
     bool calls;           /* it has called a tool */
-    bool begun;           /* some of it has been evaluated */
-    bool told;            /* its finish */
-    double started, read; /* when it began, and when its prompt was evaluated; 0: not yet */
+    bool begun;           /* a part of it has been evaluated */
+    bool told;            /* the request knows that it ended */
+    double started, read; /* when it started, and when its prompt was evaluated; 0: not yet */
 };
 
-/* Begin, in a sequence that may hold a beginning of the prompt already; else with what the cache has of it. The choice owns the sequence from
- * then on. false: it cannot begin, or has ended at once; the request has been told. */
+/* Start in a sequence that may hold a beginning of the prompt already; otherwise use what the cache has of it. From now
+ * on the choice owns the sequence. false: it cannot start, or has ended at once; the request knows. */
 bool completion_start(choice *c, cllm_sequence *sequence);
 
-/* What is to be evaluated next, at most `most` tokens of a prompt. false: nothing. */
+/* Ask what to evaluate next, at most `most` tokens of a prompt. false: nothing. */
 bool completion_wants(choice *c, size_t most, cllm_span *span);
-size_t completion_n_left(const choice *c); /* tokens that are to be evaluated before the next one is drawn */
+size_t completion_n_left(const choice *c); /* tokens to evaluate before the next one is drawn */
 
-/* Take the result. false: it has ended, and the request has been told. */
+/* Take the result. false: the choice has ended, and the request knows. */
 bool completion_take(choice *c, const cllm_span *span);
 
-/* May it begin with tokens that the cache holds? Not if it wants rows of them: embeddings, or scores of a prompt. */
+/* True if it may begin with cached tokens. False if it needs their rows, for embeddings or scores of the prompt. */
 bool completion_may_adopt(const choice *c);
 
-/* Take over from the cache the longest beginning of its tokens that is there by now. */
+/* Take the longest beginning of its tokens that is in the cache now. */
 void completion_adopt(choice *c);
 
-/* Give its pages to others. Later it begins again from its tokens. */
+/* Give its pages to other choices. It will start again from its tokens later. */
 bool completion_give_way(choice *c);
 
-/* Tell the request that this choice cannot go on. */
+/* Tell the request that this choice failed. */
 void completion_fail(choice *c, const failure *f);
 void completion_fail_with(choice *c, const cllm_error *err);
 
-/* Give up what the engine has of it. */
+/* Release what it holds in the engine. */
 void completion_stop(choice *c);
-void completion_destroy(choice *c); /* also of one that never ran */
+void completion_destroy(choice *c); /* also if it never ran */
 
 #endif

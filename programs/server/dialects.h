@@ -1,4 +1,5 @@
-/* The APIs, a file each: which handlers routes.c may name, and how each one says that a request failed. */
+/* The APIs, one file each: their handlers, which routes.c names, and the form in which each reports a failed
+ * request. */
 #ifndef SERVER_DIALECTS_H
 #define SERVER_DIALECTS_H
 
@@ -20,7 +21,7 @@ json_t *anthropic_failure(const failure *f);
 void anthropic_messages(exchange *x);
 void anthropic_count_tokens(exchange *x);
 
-/* What OpenAI's answers share with others. */
+/* Parts of OpenAI's answers that other APIs use too. */
 json_t *openai_usage(const request *r);
 void openai_wait(request *r, text_buffer *out); /* a comment in a stream */
 json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, const cllm_logprob *logprobs, size_t n,
@@ -29,16 +30,16 @@ json_t *llama_timings(usage u);
 json_t *llama_progress(usage u);         /* of reading the prompt */
 json_t *describe_model(served_model *m); /* an element of /v1/models */
 
-/* Read the body, make a request of it, and let it run. id_prefix: of the answer's id. */
+/* Read the body, make a request from it, and run it. id_prefix: of the answer's id. */
 void answer_with(exchange *x, request_kind kind, const char *id_prefix, const answer_form *form,
                  bool (*take)(request *r, const json_t *body, failure *f));
 
-/* llama.c: llama-server's own completions */
+/* llama.c: llama-server's completions */
 json_t *llama_failure(const failure *f);
 void llama_completion(exchange *x);
 void llama_infill(exchange *x);
 
-/* llama_text.c: what it makes of texts */
+/* llama_text.c: llama-server's endpoints for texts */
 void llama_tokenize(exchange *x);
 void llama_detokenize(exchange *x);
 void llama_apply_template(exchange *x);
@@ -47,7 +48,7 @@ void llama_embeddings(exchange *x);
 /* rerank.c: documents by a query */
 void llama_rerank(exchange *x);
 
-/* llama_state.c: what it tells of itself, and lets clients change */
+/* llama_state.c: the state of llama-server, some of which clients may change */
 void llama_props(exchange *x);
 void llama_set_props(exchange *x);
 void llama_slots(exchange *x);
@@ -57,27 +58,27 @@ void llama_set_adapters(exchange *x);
 void llama_load(exchange *x);
 void llama_unload(exchange *x);
 
-/* ollama.c: texts of ollama's API */
+/* ollama.c: ollama's endpoints for texts */
 json_t *ollama_failure(const failure *f);
 void ollama_chat(exchange *x);
 void ollama_generate(exchange *x);
 void ollama_embed(exchange *x);
 void ollama_embeddings(exchange *x);
 
-/* ollama_models.c: its models */
+/* ollama_models.c: ollama's endpoints for models */
 void ollama_tags(exchange *x);
 void ollama_show(exchange *x);
 void ollama_ps(exchange *x);
 void ollama_version(exchange *x);
-void ollama_not_here(exchange *x); /* what changes or uploads models */
+void ollama_not_here(exchange *x); /* for requests that would change or upload models */
 
 /* ollama_pull.c */
 void ollama_pull(exchange *x);
 
-/* operation.c: what tells of the server */
+/* operation.c: the state of the server */
 void show_health(exchange *x);
 void show_metrics(exchange *x);
 void show_root(exchange *x);
-void show_page(exchange *x); /* a file of it */
+void show_page(exchange *x); /* a file of the web page */
 
 #endif

@@ -1,4 +1,4 @@
-/* What failure.h says. */
+/* Implements failure.h. */
 #include "server/failure.h"
 
 #include <math.h>
@@ -36,7 +36,7 @@ const json_t *field_find(const json_t *object, const char *name) {
 }
 
 static bool refuse_type(failure *f, const char *name, const char *wanted) {
-    return refuse(f, 400, name, "%s: %s is wanted here", name, wanted);
+    return refuse(f, 400, name, "%s: must be %s", name, wanted);
 }
 
 bool field_string(const json_t *object, const char *name, const char **value, failure *f) {
@@ -74,7 +74,7 @@ bool field_float(const json_t *object, const char *name, double least, double mo
 bool field_whole(const json_t *object, const char *name, int64_t least, int64_t most, int64_t *value, failure *f) {
     const json_t *v = field_find(object, name);
     if (!v) return true;
-    /* 5.0 is a whole number to JavaScript's clients */
+    /* JavaScript clients may write 5.0 for a whole number */
     const bool whole = json_is_integer(v) || (json_is_real(v) && json_real_value(v) == rint(json_real_value(v)) &&
                                               fabs(json_real_value(v)) < 9e15);
     if (!whole) return refuse_type(f, name, "a whole number");

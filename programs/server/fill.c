@@ -1,4 +1,4 @@
-/* What fill.h says. */
+/* Implements fill.h. */
 #include "server/fill.h"
 
 #include <string.h>
@@ -8,11 +8,11 @@ static int32_t by_key(const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, co
     if (!value && older_key) value = cllm_gguf_find(gguf, older_key);
     const bool is_whole =
         value && (value->type <= CLLM_INT32 || value->type == CLLM_UINT64 || value->type == CLLM_INT64);
-    /* a negative number is out of range, too */
+    /* a negative number is out of range too */
     return is_whole && value->u < cllm_tokenizer_n_vocab(tokenizer) ? (int32_t)value->u : -1;
 }
 
-/* The one special token that a text spells, or -1. */
+/* The special token that spells this whole text, or -1. */
 static int32_t by_spelling(const cllm_tokenizer *tokenizer, const char *text) {
     int32_t *tokens, id = -1;
     size_t count;

@@ -1,4 +1,4 @@
-/* Text that is to fill a gap: the tokens by which a model is told what is before it and what after. */
+/* Infill: the special tokens that mark the text before and after a gap. */
 #ifndef SERVER_FILL_H
 #define SERVER_FILL_H
 
@@ -6,11 +6,11 @@
 
 typedef struct fill_tokens {
     int32_t prefix, suffix,
-        middle; /* middle: -1 where the text after the gap comes first, and nothing follows the text before it */
-    int32_t repository, file; /* before the names of these; -1: there is none */
+        middle; /* middle: -1 if the text after the gap comes first, and no mark follows the text before it */
+    int32_t repository, file; /* before their names; -1: the vocabulary has no such token */
 } fill_tokens;
 
-/* By the file's metadata, or by the spellings that families have. false: the vocabulary has none. */
+/* Find the tokens by the file's metadata, or by the spellings of known families. false: the vocabulary has none. */
 bool find_fill_tokens(const cllm_gguf *gguf, const cllm_tokenizer *tokenizer, fill_tokens *found);
 
 #endif

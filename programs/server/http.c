@@ -1,4 +1,4 @@
-/* What http.h says. */
+/* Implements http.h. */
 #define _GNU_SOURCE /* POLLRDHUP */
 #include "server/http.h"
 
@@ -25,20 +25,20 @@
 
 enum {
     MOST_DAEMONS = 16,
-    MOST_WORKERS = 64,       /* one waits while a model loads; the others go on */
-    POOL_BYTES = 24 << 10,   /* of a connection: its headers must fit */
-    MOST_HEADERS = 14 << 10, /* of them: what headers take */
-    LEAST_SPEED = 16 << 10,  /* bytes a second of a body, or of an answer that is whole, after the --timeout */
-    SILENCE_SECONDS = 15,    /* of a stream, before a sign of life */
-    MOST_VALUES = 1 << 20,   /* of JSON, in a body */
-    MOST_LOGGED = 4000,      /* bytes of a prompt, with --log-prompts */
-    MOST_BODIES = 16,        /* times --max-body: of all requests together */
+    MOST_WORKERS = 64,       /* a worker waits while a model loads; the others continue */
+    POOL_BYTES = 24 << 10,   /* memory of a connection: its headers must fit */
+    MOST_HEADERS = 14 << 10, /* of these bytes: room for headers */
+    LEAST_SPEED = 16 << 10,  /* minimum bytes a second of a body, or of a whole answer, after --timeout */
+    SILENCE_SECONDS = 15,    /* before a stream sends a sign of life */
+    MOST_VALUES = 1 << 20,   /* most JSON values in a body */
+    MOST_LOGGED = 4000,      /* most bytes of a prompt, with --log-prompts */
+    MOST_BODIES = 16,        /* times --max-body: for all requests together */
 };
 
-/* One that is open; it may have a request, or wait for one. */
+/* An open connection, with or without a request. */
 typedef struct connection {
     int socket;
-    double idle_since; /* 0: it has a request */
+    double idle_since; /* 0: there is a request */
     struct connection *previous, *next;
 } connection;
 
@@ -46,24 +46,24 @@ static struct {
     const options *o;
     struct MHD_Daemon *daemons[MOST_DAEMONS];
     size_t n_daemons;
-    bool on_loopback; /* all addresses are */
+    bool on_loopback; /* all addresses are of this machine */
     unsigned port;
     char **keys; /* [n_keys] */
     size_t n_keys;
 
-    pthread_mutex_t lock; /* of what follows */
+    pthread_mutex_t lock; /* protects the fields below */
     pthread_cond_t has_work;
-    exchange *exchanges; /* that are open */
+    exchange *exchanges; /* the open ones */
     connection *connections;
-    exchange *work[4096]; /* a ring of those that wait for a worker */
+    exchange *work[4096]; /* a ring buffer of those that wait for a worker */
     size_t first_work, n_work;
     bool stops;
-    atomic_bool drains; /* connections close after their answers */
+    atomic_bool drains; /* close connections after their answers */
     pthread_t workers[MOST_WORKERS], ticker;
     size_t n_workers, n_idle;
     bool ticks;
     uint64_t n_requests;
-    atomic_size_t n_body_bytes; /* that are held */
+    atomic_size_t n_body_bytes; /* bytes of bodies in memory */
 } http = {.lock = PTHREAD_MUTEX_INITIALIZER, .has_work = PTHREAD_COND_INITIALIZER};
 
 /* --------------------------------------------------------------------------------------------- exchanges */
@@ -87,7 +87,7 @@ static void exchange_release(exchange *x) {
     free(x);
 }
 
-/* While a worker has it nothing is lost: the worker wakes it in the end. */
+/* While a worker has the exchange, do nothing: the worker wakes it at the end. */
 void exchange_wake(exchange *x) {
     pthread_mutex_lock(&x->lock);
     if (x->suspended && !x->works && x->connection) {
@@ -97,7 +97,7 @@ void exchange_wake(exchange *x) {
     pthread_mutex_unlock(&x->lock);
 }
 
-/* There is nobody to answer. */
+/* The client is gone. */
 static void give_up(exchange *x) {
     pthread_mutex_lock(&x->lock);
     x->stage = EXCHANGE_GONE;
@@ -110,7 +110,7 @@ void exchange_drop(exchange *x) {
     give_up(x);
 }
 
-/* The connection sleeps until it is woken; but not if there is nobody to wait for. */
+/* Suspend the connection until it is woken, unless there is nothing to wait for. */
 static void suspend(exchange *x) {
     pthread_mutex_lock(&x->lock);
     if (x->stage != EXCHANGE_GONE) {
@@ -128,7 +128,8 @@ const char *exchange_argument(const exchange *x, const char *name) {
     return MHD_lookup_connection_value(x->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
-/* Are there more values than a request has? A body of "[],[],..." takes fifty times its length when it is parsed. */
+/* Count values: a body of "[],[],..." takes fifty times its length when it is parsed. True if there are more than a
+ * request may have. */
 static bool has_too_many_values(const text_buffer *body) {
     size_t n = 0;
     bool in_string = false;
@@ -147,7 +148,7 @@ static bool has_too_many_values(const text_buffer *body) {
 json_t *exchange_json(exchange *x, failure *f) {
     json_error_t error;
     if (x->body.length == 0) {
-        refuse(f, 400, NULL, "the body is empty; a JSON object is wanted");
+        refuse(f, 400, NULL, "the body is empty; it must be a JSON object");
         return NULL;
     }
     if (has_too_many_values(&x->body)) {
@@ -208,7 +209,8 @@ void answer_events(exchange *x, request *r) {
     pthread_mutex_unlock(&x->lock);
 }
 
-/* Before the request runs it knows whom to wake; after that it may end at any moment. The connection sleeps until the worker is done. */
+/* Set whom to wake before the request runs; after that it may end at any moment. The connection sleeps until the worker
+ * is done. */
 void answer_request(exchange *x, request *r) {
     failure f = {0};
     request_hold(r);
@@ -240,7 +242,8 @@ void request_look_for_client(request *r) {
     pthread_mutex_unlock(&r->lock);
 }
 
-/* What --cors allows the page that asks: its origin, or all by a star. NULL: nothing, or no page asks. */
+/* The value of Access-Control-Allow-Origin: the page's origin, or a star. NULL: not allowed, or the client is not a web
+ * page. */
 static const char *allowed_origin(const exchange *x) {
     const char *origin = exchange_header(x, "Origin");
     for (size_t i = 0; origin && i < http.o->cors.count; i++) {
@@ -254,7 +257,7 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     char number[16];
     MHD_add_response_header(response, "Content-Type", x->type ? x->type : "application/json");
     MHD_add_response_header(response, "X-Request-Id", x->id);
-    MHD_add_response_header(response, "Request-Id", x->id); /* as Anthropic's clients read it */
+    MHD_add_response_header(response, "Request-Id", x->id); /* the name that Anthropic's clients read */
     MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
     if (x->closes || atomic_load(&http.drains)) MHD_add_response_header(response, "Connection", "close");
     if (x->status == 308) MHD_add_response_header(response, "Location", x->location);
@@ -277,7 +280,7 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     }
 }
 
-/* A client that reads at a snail's pace holds its answer no longer than this. */
+/* A client that reads very slowly can hold its answer only this long. */
 static void limit_sending(exchange *x) {
     x->sent_by = now() + (double)http.o->timeout + (double)x->answer.length / LEAST_SPEED;
 }
@@ -296,7 +299,7 @@ static enum MHD_Result send_answer(exchange *x) {
 
 /* ----------------------------------------------------------------------------------------------- streams */
 
-/* More bytes of a stream; none: the connection sleeps until an event comes. */
+/* Get more bytes of a stream. If there are none, the connection sleeps until an event comes. */
 static ssize_t read_stream(void *user, uint64_t position, char *to, size_t most) {
     exchange *x = user;
     (void)position;
@@ -333,7 +336,7 @@ static enum MHD_Result begin_stream(exchange *x) {
     x->type = x->request->form->stream_type;
     add_headers(x, response);
     MHD_add_response_header(response, "Cache-Control", "no-cache");
-    MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* nginx would hold it back */
+    MHD_add_response_header(response, "X-Accel-Buffering", "no"); /* otherwise nginx holds it back */
     if (x->request->form->begin) x->request->form->begin(x->request, &x->answer);
     x->last_sent = now();
     const enum MHD_Result queued = MHD_queue_response(x->connection, 200, response);
@@ -341,7 +344,7 @@ static enum MHD_Result begin_stream(exchange *x) {
     return queued;
 }
 
-/* A request that is under way. One that is no stream is awaited whole. */
+/* A running request. If it is not a stream, wait for the whole answer. */
 static enum MHD_Result go_on(exchange *x) {
     request *r = x->request;
     while (x->stage != EXCHANGE_GONE) {
@@ -364,7 +367,7 @@ static enum MHD_Result go_on(exchange *x) {
 
 /* --------------------------------------------------------------------------------------- who may ask */
 
-static bool same_text(const char *one, const char *other) { /* in a time that does not tell where they differ */
+static bool same_text(const char *one, const char *other) { /* takes the same time wherever they differ */
     const size_t n = strlen(one), m = strlen(other);
     unsigned differs = n != m;
     for (size_t i = 0; i < n; i++) differs |= (unsigned char)one[i] ^ (unsigned char)other[m > 0 ? i % m : 0];
@@ -377,7 +380,7 @@ static bool is_key(const char *given) {
     return found;
 }
 
-/* Each of them may have the key: clients send one that is meant for another server, too. */
+/* Any of the headers may have the key, because some clients also send a key for another server. */
 static bool has_key(const exchange *x) {
     const char *bearer = exchange_header(x, "Authorization");
     if (bearer && strncasecmp(bearer, "Bearer ", 7) != 0) bearer = NULL;
@@ -385,7 +388,8 @@ static bool has_key(const exchange *x) {
            is_key(exchange_header(x, "Api-Key"));
 }
 
-/* A page of another site can make a browser ask 127.0.0.1 by a name of its own: that name stands in Host. */
+/* A web page elsewhere can make a browser ask 127.0.0.1 under its own host name (DNS rebinding): the Host header then
+ * has that name. */
 static bool is_host_allowed(const exchange *x) {
     static const char *const own[] = {"localhost", "127.0.0.1", "[::1]", "::1"};
     const char *host = exchange_header(x, "Host");
@@ -410,7 +414,7 @@ static const char *match(const char *pattern, const char *path) {
     return strcmp(pattern, path) == 0 ? "" : NULL;
 }
 
-/* Find the route. false: f says that there is none. */
+/* Find the route. false: there is none, and f says so. */
 static bool find_route(exchange *x, failure *f) {
     char *allowed = x->allow;
     const char *method = strcmp(x->method, "HEAD") == 0 ? "GET" : x->method;
@@ -426,8 +430,8 @@ static bool find_route(exchange *x, failure *f) {
         if (strlen(allowed) + strlen(r->method) + 3 < sizeof x->allow && !strstr(allowed, r->method))
             strcat(strcat(allowed, *allowed ? ", " : ""), r->method);
     }
-    if (!*allowed) return refuse(f, 404, NULL, "%s %.200s: there is no such endpoint", x->method, x->path);
-    return refuse(f, 405, NULL, "%.200s takes %s, not %s", x->path, allowed, x->method);
+    if (!*allowed) return refuse(f, 404, NULL, "%s %.200s: no such endpoint", x->method, x->path);
+    return refuse(f, 405, NULL, "%.200s accepts %s, not %s", x->path, allowed, x->method);
 }
 
 static enum MHD_Result answer_preflight(exchange *x) {
@@ -461,8 +465,8 @@ static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
-/* A proxy before us could read such headers otherwise, and see the request end elsewhere. The memory of a connection holds its body and its
- * answer's headers, too. */
+/* A proxy before this server could read such headers in another way, and see the request end elsewhere. A connection's
+ * memory also holds its body and the headers of its answer. */
 static bool check_headers(exchange *x, failure *f) {
     header_counts counts = {0};
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_header, &counts);
@@ -470,9 +474,9 @@ static bool check_headers(exchange *x, failure *f) {
     x->closes = true;
     if (length + counts.n * 96 > MOST_HEADERS) return refuse(f, 431, NULL, "the request's headers are too large");
     if (counts.strange || counts.n_lengths + counts.n_encodings > 1 || counts.n_hosts > 1)
-        return refuse(f, 400, NULL,
-                      "the headers are ambiguous: one Host, and one Content-Length or 'Transfer-Encoding: chunked' is "
-                      "wanted");
+        return refuse(
+            f, 400, NULL,
+            "the headers are ambiguous: send one Host, and one Content-Length or 'Transfer-Encoding: chunked'");
     x->closes = false;
     return true;
 }
@@ -486,8 +490,8 @@ static bool refuse_body(failure *f) {
     return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
 }
 
-/* A browser sends a form of another site's page without asking first, and only hides the answer. Where no key is needed, what such a page asks for is
- * not done. */
+/* A browser sends a form of another site's page without asking first, and only hides the answer. So requests from such
+ * pages are refused if no key is needed. */
 static bool is_of_foreign_page(const exchange *x) {
     const char *origin = exchange_header(x, "Origin"), *site = exchange_header(x, "Sec-Fetch-Site");
     const char *host = exchange_header(x, "Host"), *scheme_end = origin ? strstr(origin, "://") : NULL;
@@ -497,17 +501,17 @@ static bool is_of_foreign_page(const exchange *x) {
     return origin && !(scheme_end && host && strcasecmp(scheme_end + 3, host) == 0);
 }
 
-/* All that can be said before the body is read. */
+/* Everything that can be checked before the body is read. */
 static bool check(exchange *x, failure *f) {
     if (!is_host_allowed(x))
-        return refuse(f, 403, NULL, "the host '%.100s' is not allowed; --allow-host adds a name",
+        return refuse(f, 403, NULL, "the host '%.100s' is not allowed; allow it with --allow-host",
                       exchange_header(x, "Host"));
     if (is_of_foreign_page(x))
-        return refuse(f, 403, NULL, "a page of %.100s may not ask; --cors allows an origin",
+        return refuse(f, 403, NULL, "web pages of %.100s are not allowed; allow this origin with --cors",
                       exchange_header(x, "Origin") ? exchange_header(x, "Origin") : "another site");
     const char *upgrade = exchange_header(x, "Upgrade");
     if (upgrade && strcasecmp(upgrade, "websocket") == 0)
-        return refuse(f, 426, NULL, "there are no WebSockets here; ask by POST and read the stream of events");
+        return refuse(f, 426, NULL, "WebSockets are not supported; send a POST request and read the stream of events");
     if (!find_route(x, f)) return false;
     if (!(x->route->flags & ROUTE_PUBLIC) && !has_key(x)) {
         refuse(f, 401, NULL,
@@ -517,13 +521,14 @@ static bool check(exchange *x, failure *f) {
     }
     const char *encoding = exchange_header(x, "Content-Encoding");
     if (encoding && *encoding && strcasecmp(encoding, "identity") != 0)
-        return refuse(f, 415, NULL, "the content encoding '%.40s' is not read here; send the body as it is", encoding);
+        return refuse(f, 415, NULL, "the content encoding '%.40s' is not supported; send the body without encoding",
+                      encoding);
     return declared_length(x) <= http.o->max_body || refuse_body(f);
 }
 
 /* ------------------------------------------------------------------------------------------- from outside */
 
-/* What a worker had of it is given back. */
+/* Release what a worker had of the exchange. */
 static void end_work(exchange *x) {
     pthread_mutex_lock(&x->lock);
     x->works = false;
@@ -552,7 +557,7 @@ static void *work(void *unused) {
     }
 }
 
-/* Under the lock. A worker more, where all have something to do. */
+/* Start one more worker if all are busy. The caller holds the lock. */
 static void add_worker(void) {
     const bool wanted = http.n_work > http.n_idle && http.n_workers < MOST_WORKERS;
     if (wanted && pthread_create(&http.workers[http.n_workers], NULL, work, NULL) == 0) http.n_workers++;
@@ -570,7 +575,7 @@ static void push_work(exchange *x) {
     pthread_mutex_unlock(&http.lock);
     if (!full) return;
     failure f;
-    refuse(&f, 503, NULL, "too many requests wait already; try again later");
+    refuse(&f, 503, NULL, "too many requests are waiting; try again later");
     f.retry_after = 1;
     answer_failure(x, &f);
     end_work(x);
@@ -593,7 +598,7 @@ static exchange *open_exchange(struct MHD_Connection *connection_of, const char 
     x->n_holders = 1;
     x->reads = true;
     x->connection = connection_of;
-    x->method = method; /* MHD's, as long as the connection */
+    x->method = method; /* belongs to MHD, lives as long as the connection */
     x->path = x->url;
     x->rest = "";
     x->begun = now();
@@ -601,7 +606,7 @@ static exchange *open_exchange(struct MHD_Connection *connection_of, const char 
     if (prefix > 0 && strncmp(x->path, http.o->api_prefix, prefix) == 0 &&
         (x->path[prefix] == '/' || !x->path[prefix])) {
         if (!x->path[prefix] && (x->location = malloc(prefix + 2)))
-            strcat(strcpy(x->location, http.o->api_prefix), "/"); /* the page's own addresses are relative */
+            strcat(strcpy(x->location, http.o->api_prefix), "/"); /* the page's own URLs are relative */
         x->path = x->path[prefix] ? x->path + prefix : "/";
     }
     x->socket = MHD_get_connection_info(connection_of, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
@@ -610,7 +615,7 @@ static exchange *open_exchange(struct MHD_Connection *connection_of, const char 
     return x;
 }
 
-/* Where the client has sent the body already, or is about to, it is read before a refusal: a connection that is closed over unread bytes
+/* If the client has sent the body, or is about to, read it before refusing: closing a connection over unread bytes
  * loses the answer. */
 static enum MHD_Result begin(exchange *x) {
     failure f = {0};
@@ -625,7 +630,7 @@ static enum MHD_Result begin(exchange *x) {
     return at_once ? send_answer(x) : MHD_YES;
 }
 
-/* More of the body. What nobody wants is read all the same, to a point. */
+/* Receive more of the body. An unwanted body is read too, up to a limit. */
 static enum MHD_Result take_body(exchange *x, const char *data, size_t n) {
     failure f = {0};
     const size_t n_received = atomic_fetch_add(&x->n_received, n) + n;
@@ -635,7 +640,7 @@ static enum MHD_Result take_body(exchange *x, const char *data, size_t n) {
         refuse_body(&f);
     } else if (atomic_fetch_add(&http.n_body_bytes, n) + n > MOST_BODIES * http.o->max_body) {
         atomic_fetch_sub(&http.n_body_bytes, n);
-        refuse(&f, 503, NULL, "too many large requests come at once; try again later");
+        refuse(&f, 503, NULL, "too many large requests at once; try again later");
         f.retry_after = 1;
     } else if (text_buffer_add(&x->body, data, n)) {
         return MHD_YES;
@@ -648,7 +653,8 @@ static enum MHD_Result take_body(exchange *x, const char *data, size_t n) {
     return MHD_YES;
 }
 
-/* MHD calls this when the headers are there, for each piece of the body, at its end, and when a suspended connection goes on. */
+/* MHD calls this when the headers have arrived, for each piece of the body, at its end, and when a suspended connection
+ * continues. */
 static enum MHD_Result on_request(void *user, struct MHD_Connection *connection_of, const char *url, const char *method,
                                   const char *version, const char *data, size_t *n_data, void **state) {
     (void)user, (void)version;
@@ -677,13 +683,13 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *connection_
     }
     x->stage = EXCHANGE_WORKS;
     x->works = true;
-    x->n_holders++; /* the worker's; nobody else has the exchange yet */
+    x->n_holders++; /* for the worker; nobody else has the exchange yet */
     suspend(x);
     push_work(x);
     return MHD_YES;
 }
 
-/* The end of a prompt, which is what is new in a conversation; control tokens are spelled. */
+/* The end of a prompt, which is the new part of a conversation; control tokens are spelled out. */
 static text_buffer logged_prompt(const request *r, const prompt *p) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     text_buffer text = {0};
@@ -740,7 +746,7 @@ static void log_access(const exchange *x) {
     const double ms = (now() - x->begun) * 1000;
     const usage u = x->request ? request_usage(x->request) : (usage){0};
     const bool is_gone = x->stage == EXCHANGE_GONE;
-    const int status = is_gone ? 499 : x->status; /* nginx's number for it */
+    const int status = is_gone ? 499 : x->status; /* nginx's status for a client that disconnected */
     if (strcmp(http.o->log_format, "json") == 0) {
         log_json(json_pack("{s:s, s:s, s:s, s:s, s:o, s:i, s:I, s:f, s:I, s:I, s:I}", "time", date.text, "id", x->id,
                            "address", address, "method", x->method, "path", json_text(x->path, strlen(x->path)),
@@ -818,20 +824,22 @@ static void on_connection(void *user, struct MHD_Connection *connection_of, void
 
 /* ------------------------------------------------------------------------------------------------- ticker */
 
-/* A body must come, and a whole answer go, at some speed: MHD's own time limit ends what does not move at all. */
+/* Check that a body arrives, and a whole answer is read, at a minimum speed. MHD's own time limit only ends connections
+ * that do not move at all. */
 static bool is_too_slow(const exchange *x, double time) {
     const double read_by = x->begun + (double)http.o->timeout + (double)atomic_load(&x->n_received) / LEAST_SPEED;
     const double sent_by = x->sent_by;
     return x->reads ? time > read_by : sent_by > 0 && time > sent_by;
 }
 
-/* Has the client closed it, and all that it sent been read? epoll tells MHD so once, and MHD may miss it while it reads what came before. */
+/* True if the client closed the connection, and everything that it sent was read. epoll tells MHD this once, and MHD
+ * may miss it while it reads earlier bytes. */
 static bool is_at_end(int socket) {
     char byte;
     return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* Under the lock of the list. */
+/* The caller holds the lock of the list. */
 static void look_after(exchange *x, double time) {
     if (is_too_slow(x, time) || (x->reads && is_at_end(x->socket))) shutdown(x->socket, SHUT_RDWR);
     pthread_mutex_lock(&x->lock);
@@ -895,9 +903,10 @@ static int listen_by_name(const char *host, bool may_lack) {
     for (const struct addrinfo *at = found; at && status == EXIT_SUCCESS && http.n_daemons < MOST_DAEMONS;
          at = at->ai_next) {
         if (!is_loopback(at->ai_addr) && http.n_keys == 0 && !http.o->no_auth)
-            status = usage_error("--host %s: others can reach it; give an --api-key, or --no-auth if everybody may ask",
+            status = usage_error("--host %s: other machines can reach this address; give an --api-key, or --no-auth to "
+                                 "accept every request",
                                  host);
-        else if (may_lack) { /* a machine without IPv6; a port that was chosen for us may be taken there */
+        else if (may_lack) { /* the machine may have no IPv6, or the port that was chosen for us may be taken there */
             const int probe = socket(at->ai_family, SOCK_STREAM, 0);
             const bool is_free = probe >= 0 && bind(probe, at->ai_addr, at->ai_addrlen) == 0;
             const bool is_taken = probe >= 0 && !is_free && errno == EADDRINUSE;
@@ -917,7 +926,7 @@ static bool add_key(const char *key, size_t length) {
     return (http.keys[http.n_keys] = strndup(key, length)) && ++http.n_keys;
 }
 
-/* Keys, separated by commas or newlines; lines that begin with # do not count. */
+/* Read keys, separated by commas or newlines; lines that begin with # are comments. */
 static int add_keys(const char *text, const char *separators) {
     for (const char *at = text; *at; at += strspn(at, separators)) {
         const size_t length = strcspn(at, separators);
@@ -943,7 +952,7 @@ static int read_keys(const options *o) {
     return status == EXIT_SUCCESS && http.n_keys == 0 ? fail("%s: there is no key in it", o->api_key_file) : status;
 }
 
-/* A connection is a file. */
+/* Each connection needs a file descriptor. */
 static void allow_files(uint64_t n) {
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= n) return;
@@ -995,7 +1004,8 @@ static void end_streams(void) {
     pthread_mutex_unlock(&http.lock);
 }
 
-/* What the workers have at hand may become a stream: those are ended when the workers have. No connection may be suspended after that. */
+/* A worker's request may become a stream. So the workers end first, and then the streams. After that no connection may
+ * be suspended. */
 void http_stop(void) {
     pthread_mutex_lock(&http.lock);
     http.stops = true;

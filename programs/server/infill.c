@@ -1,8 +1,9 @@
-/* What infill.h says. The form of a prompt is that of https://arxiv.org/abs/2409.12186 (Qwen2.5-Coder), as llama-server has it:
+/* Implements infill.h. The form of a prompt is that of https://arxiv.org/abs/2409.12186 (Qwen2.5-Coder), as
+ * llama-server writes it:
  *
  *   [BOS] [repository]name [file]name text ... [file]name [prefix]... [suffix]... [middle]
  *
- * where the marks of repositories and files are left out if the vocabulary has none. */
+ * The marks of repositories and files are left out if the vocabulary does not have them. */
 #include "server/infill.h"
 
 #include "server/fill.h"
@@ -38,13 +39,13 @@ static bool add_file(const request *r, const fill_tokens *marks, const json_t *f
     const json_t *text = field_find(file, "text"), *name = field_find(file, "filename");
     snprintf(field, sizeof field, "input_extra[%zu]", index);
     if (!json_is_string(text) || (name && !json_is_string(name)))
-        return refuse(f, 400, field, "%s: an object with a text and a filename is wanted here", field);
+        return refuse(f, 400, field, "%s: must be an object with a text and a filename", field);
     if (marks->file >= 0 && !add_name(r, marks->file, name ? json_string_value(name) : "tmp", to, f)) return false;
     return add_text(r, (cllm_string){json_string_value(text), json_string_length(text)}, to, f) &&
            (marks->file >= 0 || add_text(r, (cllm_string){"\n", 1}, to, f));
 }
 
-/* The last files that fit, in their order. */
+/* Add the last files that fit, in their order. */
 static bool add_files(const request *r, const fill_tokens *marks, const json_t *extra, size_t room, id_list *to,
                       failure *f) {
     const size_t n = json_array_size(extra);
@@ -69,8 +70,9 @@ static bool add_files(const request *r, const fill_tokens *marks, const json_t *
 
 /* ------------------------------------------------------------------------------------------------ prompt */
 
-/* How much of both is kept: of the suffix at least a quarter of the room, where there is as much of it. The prefix loses whole eighths of the room, so
- * that it begins with the same token, which is cached, while somebody writes on. Returns what is left of the room. */
+/* Decide how much of prefix and suffix to keep. The suffix gets at least a quarter of the room, if it is that long. The
+ * prefix is shortened by whole eighths of the room, so that it keeps beginning with the same, cached token while
+ * somebody types. Returns the room that is left. */
 static size_t fit(size_t room, size_t *n_prefix, size_t *n_suffix) {
     if (*n_prefix + *n_suffix <= room) return room - *n_prefix - *n_suffix;
     const size_t rest = *n_prefix < room ? room - *n_prefix : 0, share = rest > room / 4 ? rest : room / 4;
@@ -83,7 +85,7 @@ static size_t fit(size_t room, size_t *n_prefix, size_t *n_suffix) {
 }
 
 typedef struct parts {
-    id_list head, prefix, suffix; /* head: what is before the mark of the prefix, but for files */
+    id_list head, prefix, suffix; /* head: everything before the prefix mark, except files */
 } parts;
 
 static bool encode(const request *r, const gap *wanted, const fill_tokens *marks, parts *p, failure *f) {
@@ -133,8 +135,7 @@ bool ask_infill(request *r, const gap *wanted, failure *f) {
     fill_tokens marks;
     parts p = {0};
     if (!find_fill_tokens(cllm_model_gguf(r->model->run.model), cllm_model_tokenizer(r->model->run.model), &marks))
-        return refuse(f, 501, NULL,
-                      "%s cannot fill a gap in a text: its vocabulary has no tokens for what is before and after one",
+        return refuse(f, 501, NULL, "%s does not support infill: its vocabulary has no tokens for prefix and suffix",
                       r->model->name);
     if (!wanted->in_repository) marks.repository = marks.file = -1;
     const bool good = build(r, wanted, &marks, &p, f);

@@ -1,4 +1,4 @@
-/* llama-server's own completions, and filling gaps: https://github.com/ggml-org/llama.cpp/tree/master/tools/server. */
+/* llama-server's completions and infill: https://github.com/ggml-org/llama.cpp/tree/master/tools/server. */
 #include "server/llama.h"
 
 #include "server/ask.h"
@@ -51,11 +51,10 @@ static bool add_ids(const request *r, const json_t *item, id_list *to, const cha
     size_t count;
     if (json_is_integer(item) && id >= 0 && id < cllm_model_get_info(r->model->run.model)->n_vocab)
         return id_list_add(to, (int32_t)id) || refuse_memory(f);
-    if (!json_is_string(item))
-        return refuse(f, 400, name, "%s: texts, and token ids of the vocabulary, are wanted here", name);
+    if (!json_is_string(item)) return refuse(f, 400, name, "%s: must be texts and token ids of the vocabulary", name);
     if (!model_encode(r->model, json_string_value(item), json_string_length(item), flags, &tokens, &count, f))
         return false;
-    /* a text that goes on has no end */
+    /* a text that continues must not end with EOS */
     if (to->count == 0 && cllm_tokenizer_adds_eos(cllm_model_tokenizer(r->model->run.model)) && count > 0 &&
         r->kind == REQUEST_TEXT)
         count--;
@@ -72,7 +71,7 @@ static bool add_prompt(request *r, const char *name, const json_t *value, failur
     size_t i;
     if (json_is_object(value)) {
         if (json_array_size(json_object_get(value, "multimodal_data")) > 0)
-            return refuse(f, 501, name, "%s.multimodal_data: models read text alone here", name);
+            return refuse(f, 501, name, "%s.multimodal_data: models read only text", name);
         value = json_object_get(value, "prompt_string");
     }
     bool good = json_is_array(value) || add_ids(r, value, &tokens, name, f);
@@ -90,7 +89,7 @@ bool llama_prompts(request *r, const char *name, const json_t *value, failure *f
     const json_t *item;
     size_t i, n_numbers = 0, n_lists = 0;
     if (!json_is_string(value) && !json_is_array(value) && !json_is_object(value))
-        return refuse(f, 400, name, "%s: a text, token ids, or a list of them is wanted here", name);
+        return refuse(f, 400, name, "%s: must be a text, token ids, or a list of these", name);
     json_array_foreach(value, i, item) {
         n_numbers += json_is_integer(item);
         n_lists += json_is_array(item) || json_is_object(item);
@@ -174,7 +173,7 @@ static void put_sampling(json_t **o, const cllm_sampler_options *s) {
     json_put(o, "samplers", names_of_steps(s));
 }
 
-/* The seed of the first choice; 4294967295 stands for a fresh one, as in llama-server. */
+/* The seed of the first choice; 4294967295 means a fresh one, as in llama-server. */
 json_t *llama_settings(const served_model *m, const request *r) {
     const bool seeded = r || is_given(&m->o, "seed");
     const uint64_t n_most = r ? r->n_most : m->o.n_tokens;
@@ -183,7 +182,7 @@ json_t *llama_settings(const served_model *m, const request *r) {
     json_put(&o, "seed", seeded ? json_integer((json_int_t)s->seed) : json_integer(UINT32_MAX));
     put_sampling(&o, s);
     for (size_t i = 0; r && i < r->n_stops; i++) json_add(&stops, json_text(r->stops[i], strlen(r->stops[i])));
-    for (size_t i = 0; i < s->n_logit_bias; i++) /* -inf is no JSON: null */
+    for (size_t i = 0; i < s->n_logit_bias; i++) /* JSON has no -inf: it becomes null */
         json_add(&bias, json_pack("{s:i, s:o}", "token", (int)s->logit_bias[i].token, "bias",
                                   json_float(s->logit_bias[i].bias)));
     json_put(&o, "stop", stops);
@@ -208,7 +207,7 @@ json_t *llama_settings(const served_model *m, const request *r) {
 /* ------------------------------------------------------------------------------------------- completions */
 
 typedef struct state {
-    bool wants_timings, wants_tokens, is_list; /* is_list: more than one prompt, or text of each */
+    bool wants_timings, wants_tokens, is_list; /* is_list: more than one prompt, or several texts for each */
 } state;
 
 static json_t *ids_of(const int32_t *tokens, size_t count) {
@@ -217,7 +216,7 @@ static json_t *ids_of(const int32_t *tokens, size_t count) {
     return list;
 }
 
-/* As OpenAI's, with the tokens' ids. */
+/* As in OpenAI's API, with the tokens' ids. */
 static json_t *probabilities(const request *r, size_t choice_of, const int32_t *tokens, const cllm_logprob *logprobs,
                              size_t n, int32_t previous) {
     json_t *list = openai_logprobs(r, choice_of, tokens, logprobs, n, previous), *one, *other;
@@ -251,7 +250,7 @@ static const char *stop_type_of(finish reason) {
     return "none";
 }
 
-/* What of an answer the client wants: "a/b" is the field b of the field a, and keeps that name. */
+/* Select the fields of the answer that the client wants: "a/b" is the field b of the field a, and keeps that name. */
 static json_t *only_wanted(const request *r, json_t *whole) {
     const json_t *wanted = field_find(r->details, "response_fields"), *path;
     size_t i;
@@ -272,7 +271,7 @@ static json_t *only_wanted(const request *r, json_t *whole) {
     return o;
 }
 
-/* All of a choice; of a stream its last event, whose text has been told. */
+/* The complete object of a choice; in a stream the last event, whose text was sent before. */
 static json_t *whole_of(const request *r, size_t i) {
     const outcome *a = &r->outcomes[i];
     const prompt *p = &r->prompts[i / r->n_each];
@@ -292,7 +291,7 @@ static json_t *whole_of(const request *r, size_t i) {
     json_put(&o, "stop_type", json_string(stop_type_of(a->finish)));
     const char *word = a->finish == FINISH_STOP_STRING && a->stop_string < r->n_stops ? r->stops[a->stop_string] : "";
     json_put(&o, "stopping_word", json_text(word, strlen(word)));
-    /* what the slot holds now */
+    /* the tokens in the slot now */
     json_put(&o, "tokens_cached",
              json_integer((json_int_t)(p->count + (a->tokens.count > 0 ? a->tokens.count - 1 : 0))));
     json_put(&o, "timings", llama_timings(a->usage));
@@ -332,7 +331,7 @@ static json_t *step_of(const request *r, const event *e) {
 }
 
 static void answer_step(request *r, const event *e, text_buffer *out) {
-    const bool reads = r->outcomes[e->choice].tokens.count == e->n_tokens; /* this step read of the prompt */
+    const bool reads = r->outcomes[e->choice].tokens.count == e->n_tokens; /* this step read the prompt */
     if (r->shows_progress && reads) {
         json_t *o = step_of(r, &(event){.choice = e->choice, .usage = e->usage});
         json_put(&o, "prompt_progress", llama_progress(e->usage));
@@ -361,12 +360,12 @@ static bool take_limits(request *r, const json_t *body, failure *f) {
     if (most >= 0) r->n_most = (uint64_t)most;
     r->n_each = (uint32_t)n;
     r->n_indent = (uint32_t)n_indent;
-    /* llama.vim counts on: there is a slot for every number */
+    /* llama.vim relies on it: every slot number is valid */
     r->slot = wanted_slot < 0 ? -1 : (int32_t)(wanted_slot % r->model->n_slots);
     return true;
 }
 
-/* What changes an answer and is not done here is refused, not ignored. */
+/* A field that would change the answer but is not supported is refused, not ignored. */
 static bool refuse_unsupported(const json_t *body, failure *f) {
     bool post_sampling = false;
     const json_t *lora = NULL;
@@ -374,9 +373,9 @@ static bool refuse_unsupported(const json_t *body, failure *f) {
         return false;
     if (post_sampling)
         return refuse(f, 501, "post_sampling_probs",
-                      "post_sampling_probs: probabilities are those before sampling here; leave it out");
+                      "post_sampling_probs: not supported; probabilities are those before sampling");
     return json_array_size(lora) == 0 ||
-           refuse(f, 501, "lora", "lora: the adapters are those that --lora names when the server starts");
+           refuse(f, 501, "lora", "lora: adapters cannot be chosen by a request; give --lora when the server starts");
 }
 
 static bool take_fields(request *r, const json_t *body, failure *f) {
@@ -395,7 +394,7 @@ static bool take_fields(request *r, const json_t *body, failure *f) {
         return false;
     json_array_foreach(wanted, i, path) {
         if (!json_is_string(path))
-            return refuse(f, 400, "response_fields", "response_fields[%zu]: a string is wanted here", i);
+            return refuse(f, 400, "response_fields", "response_fields[%zu]: must be a string", i);
     }
     r->wants_logprobs = n_probs > 0;
     r->n_logprobs = (uint32_t)n_probs;
@@ -419,7 +418,7 @@ void llama_completion(exchange *x) { answer_with(x, REQUEST_TEXT, "cmpl-", &comp
 static bool take_text(const json_t *body, const char *name, bool required, cllm_string *text, failure *f) {
     const json_t *value = field_find(body, name);
     if (!value && required) return refuse(f, 400, name, "%s is missing", name);
-    if (value && !json_is_string(value)) return refuse(f, 400, name, "%s: a string is wanted here", name);
+    if (value && !json_is_string(value)) return refuse(f, 400, name, "%s: must be a string", name);
     *text = value ? (cllm_string){json_string_value(value), json_string_length(value)} : (cllm_string){"", 0};
     return true;
 }

@@ -1,4 +1,4 @@
-/* What llama-server tells of itself: properties, slots, adapters; and what of them clients may change. */
+/* The state of llama-server: properties, slots, adapters, and which of them clients may change. */
 #include "server/llama.h"
 
 #include "server/completion.h"
@@ -9,7 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The model that a request asks about: ?model=NAME, or else the first that is loaded; held. Where none is loaded, NULL with f->status 0. */
+/* The model that a request asks about, held: ?model=NAME, or else the first loaded one. If none is loaded: NULL with
+ * f->status 0. */
 static served_model *find_model(const exchange *x, failure *f) {
     const char *name = exchange_argument(x, "model");
     if (name && *name) return model_acquire(name, f);
@@ -87,7 +88,7 @@ void llama_props(exchange *x) {
 }
 
 void llama_set_props(exchange *x) {
-    answer_refusal(x, 501, "the server's properties cannot be changed while it runs; give options when it starts");
+    answer_refusal(x, 501, "the server's properties cannot be changed while it runs; give options when you start it");
 }
 
 /* ------------------------------------------------------------------------------------------------ slots */
@@ -98,7 +99,7 @@ typedef struct slots_report {
     size_t n_free;
 } slots_report;
 
-/* In the engine's thread. */
+/* Runs in the engine's thread. */
 static void report_slots(void *user) {
     slots_report *report = user;
     uint32_t n;
@@ -116,7 +117,7 @@ void llama_slots(exchange *x) {
     slots_report report = {.model = m, .list = json_array(), .n_free = !m};
     const char *fails = exchange_argument(x, "fail_on_no_slot");
     if (m && m->o.no_slots)
-        refuse(&f, 501, NULL, "the slots are not shown; start the server without --no-slots");
+        refuse(&f, 501, NULL, "slots are hidden; start the server without --no-slots");
     else if (m)
         scheduler_call(m->scheduler, report_slots, &report);
     if (f.status == 0 && report.n_free == 0 && fails && strcmp(fails, "0") != 0)
@@ -127,17 +128,17 @@ void llama_slots(exchange *x) {
     answer_failure(x, &f);
 }
 
-/* What is to be done with a slot, in the engine's thread, and what became of it. */
+/* A task for a slot, which runs in the engine's thread, and its result. */
 typedef struct slot_order {
     const served_model *model;
     uint32_t index;
-    const char *path; /* of the file, or NULL */
+    const char *path; /* a file, or NULL */
     size_t n_tokens;
     bool is_busy;
-    cllm_error err; /* its status is CLLM_OK if it was done */
+    cllm_error err; /* CLLM_OK if it was done */
 } slot_order;
 
-/* A sequence that has what the slot had last: from the cache, and what is not there is evaluated again. */
+/* Make a sequence with the last tokens of the slot: from the cache; the missing ones are evaluated again. */
 static cllm_status sequence_of(const slot_order *order, const slot *at, cllm_sequence **sequence, cllm_error *err) {
     cllm_engine *engine = scheduler_engine(order->model->scheduler);
     cllm_status status = cllm_sequence_create(engine, sequence, err);
@@ -186,7 +187,7 @@ static void restore_slot(void *user) {
     }
     order->n_tokens = n;
     order->err.status = status;
-    cllm_sequence_destroy(sequence); /* its pages are the cache's now */
+    cllm_sequence_destroy(sequence); /* the cache keeps its pages */
 }
 
 static void erase_slot(void *user) {
@@ -197,7 +198,7 @@ static void erase_slot(void *user) {
     at->last.count = 0;
 }
 
-/* No name of a file may lead out of the folder, hide there, or be one that saving writes meanwhile. */
+/* The name of a file must not lead out of the folder, be hidden there, or be a name that saving uses meanwhile. */
 static bool check_file_name(const char *name, size_t length, failure *f) {
     static const char partial[] = ".partial";
     const size_t n_partial = sizeof partial - 1;
@@ -206,9 +207,9 @@ static bool check_file_name(const char *name, size_t length, failure *f) {
     for (size_t i = 0; good && i < length; i++)
         if ((unsigned char)name[i] < 32 || name[i] == 127)
             return refuse(f, 400, "filename", "filename: control characters are not allowed");
-    return good || refuse(f, 400, "filename",
-                          "filename: a name without separators is wanted, which does not begin with a dot or end in "
-                          ".partial");
+    return good ||
+           refuse(f, 400, "filename",
+                  "filename: must be a name without separators that does not begin with a dot or end in .partial");
 }
 
 static void answer_order(exchange *x, const slot_order *order, const char *name, const char *action, double seconds) {
@@ -231,7 +232,7 @@ static void answer_order(exchange *x, const slot_order *order, const char *name,
 }
 
 static bool do_order(slot_order *order, void (*act)(void *user), failure *f) {
-    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* models may have the same file */
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER; /* two models may use the same file */
     pthread_mutex_lock(&one_at_a_time);
     scheduler_call(order->model->scheduler, act, order);
     pthread_mutex_unlock(&one_at_a_time);
@@ -243,7 +244,7 @@ static bool do_order(slot_order *order, void (*act)(void *user), failure *f) {
     switch (order->err.status) {
     case CLLM_OK: return true;
     case CLLM_ERR_MEMORY: refuse(f, 503, NULL, "%s", order->err.message); break;
-    case CLLM_ERR_IO: /* the message has the whole path, which is nobody's business */
+    case CLLM_ERR_IO: /* the message has the full path, which clients should not see */
         refuse(f, act == save_slot ? 500 : 404, "filename", "the file could not be %s",
                act == save_slot ? "written" : "read");
         break;
@@ -252,15 +253,15 @@ static bool do_order(slot_order *order, void (*act)(void *user), failure *f) {
     return false;
 }
 
-/* The file's path: owned. NULL: f says why. */
+/* The path of the file: owned. NULL: f says why. */
 static char *file_of(const served_model *m, const json_t *body, failure *f) {
     const json_t *name = field_find(body, "filename");
     const char *folder = m->o.slot_save_path;
     char *path = NULL;
     if (!folder) {
-        refuse(f, 501, NULL, "slots are not saved here; start the server with --slot-save-path FOLDER");
+        refuse(f, 501, NULL, "saving slots is off; start the server with --slot-save-path FOLDER");
     } else if (!json_is_string(name)) {
-        refuse(f, 400, "filename", "filename: a string is wanted here");
+        refuse(f, 400, "filename", "filename: must be a string");
     } else if (check_file_name(json_string_value(name), json_string_length(name), f)) {
         const size_t size = strlen(folder) + json_string_length(name) + 2;
         path = malloc(size);
@@ -285,14 +286,14 @@ void llama_change_slot(exchange *x) {
     const char *action = exchange_argument(x, "action");
     const unsigned long index = strtoul(x->rest, &end, 10);
     while (i < 3 && (!action || strcmp(actions[i].name, action) != 0)) i++;
-    if (i == 3) return answer_refusal(x, 400, "action: save, restore or erase is wanted in the query");
+    if (i == 3) return answer_refusal(x, 400, "action: must be save, restore or erase, in the query");
     json_t *body = actions[i].has_file ? exchange_json(x, &f) : NULL;
     served_model *m = f.status == 0 ? find_model(x, &f) : NULL;
     if (!m && f.status == 0) refuse(&f, 503, NULL, "no model is loaded");
     if (m && (*x->rest < '0' || *x->rest > '9' || *end || index >= m->n_slots))
-        refuse(&f, 400, "id_slot", "there is no slot '%.20s', but those from 0 to %u", x->rest, m->n_slots - 1);
+        refuse(&f, 400, "id_slot", "there is no slot '%.20s'; slots are 0 to %u", x->rest, m->n_slots - 1);
     if (m && f.status == 0 && actions[i].act == restore_slot && m->o.cache_ram == 0)
-        refuse(&f, 501, NULL, "what is restored goes to the prefix cache; start the server without --cache-ram 0");
+        refuse(&f, 501, NULL, "restoring needs the prefix cache; start the server without --cache-ram 0");
     slot_order order = {.model = m, .index = (uint32_t)index};
     char *path = m && f.status == 0 && actions[i].has_file ? file_of(m, body, &f) : NULL;
     order.path = path;

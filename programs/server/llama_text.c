@@ -1,4 +1,4 @@
-/* llama-server's API, as far as it only looks at text: tokens, templates, embeddings. */
+/* The part of llama-server's API that only handles text: tokens, templates, embeddings. */
 #include "server/llama.h"
 
 #include "server/ask.h"
@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Read the body, and answer with what is made of it; the model is loaded, and held meanwhile. */
+/* Read the body, load and hold the model, and answer with the result of a function. */
 static void answer_about(exchange *x, json_t *(*make)(served_model *m, const json_t *body, failure *f)) {
     failure f = {0};
     const char *name = NULL;
@@ -34,7 +34,7 @@ static bool is_utf8(const char *bytes, size_t length) {
     return true;
 }
 
-/* A text, or where it is no UTF-8 its bytes. */
+/* A text, or its bytes if it is not UTF-8. */
 static json_t *piece_of(const served_model *m, int32_t previous, int32_t token) {
     const cllm_string text = cllm_tokenizer_decode(cllm_model_tokenizer(m->run.model), previous, token);
     if (is_utf8(text.data, text.length)) return json_text(text.data, text.length);
@@ -52,7 +52,7 @@ static json_t *make_tokens(served_model *m, const json_t *body, failure *f) {
         !field_bool(body, "with_pieces", &with_pieces, f))
         return NULL;
     if (!json_is_string(content)) {
-        refuse(f, 400, "content", "content: a string is wanted here");
+        refuse(f, 400, "content", "content: must be a string");
         return NULL;
     }
     const int flags = (add_special ? CLLM_ENCODE_ADD_SPECIAL : 0) | (parse_special ? CLLM_ENCODE_PARSE_SPECIAL : 0);
@@ -79,11 +79,11 @@ static json_t *make_text(served_model *m, const json_t *body, failure *f) {
     const json_t *list = field_find(body, "tokens"), *item;
     id_list tokens = {0};
     size_t i;
-    bool good = json_is_array(list) || refuse(f, 400, "tokens", "tokens: an array of token ids is wanted here");
+    bool good = json_is_array(list) || refuse(f, 400, "tokens", "tokens: must be an array of token ids");
     json_array_foreach(list, i, item) {
         const json_int_t id = json_integer_value(item);
         if (good && (!json_is_integer(item) || id < 0 || id >= n_vocab))
-            good = refuse(f, 400, "tokens", "tokens[%zu]: a token id from 0 to %u is wanted here", i, n_vocab - 1);
+            good = refuse(f, 400, "tokens", "tokens[%zu]: must be a token id from 0 to %u", i, n_vocab - 1);
         if (good) good = id_list_add(&tokens, (int32_t)id) || refuse_memory(f);
     }
     json_t *o = good ? json_object() : NULL;
@@ -128,7 +128,8 @@ void llama_apply_template(exchange *x) { answer_about(x, make_prompt); }
 
 /* -------------------------------------------------------------------------------------------- embeddings */
 
-/* The engine's vectors have the length 1. What others are made of them: -1 is not known here, 0 makes the largest number 32760, p the p-norm 1. */
+/* Change the engine's vectors, which have length 1, to another norm: 0 makes the largest number 32760, p makes the
+ * p-norm 1. -1 is not supported. */
 static double divisor_of(const float *values, size_t n, int64_t norm) {
     double sum = 0;
     if (norm == 2) return 1;
@@ -152,7 +153,7 @@ static json_t *embeddings_whole(request *r) {
         const outcome *a = &r->outcomes[i];
         json_t *one = json_object(), *rows = json_array();
         for (size_t first = 0; first < a->n_floats;
-             first += n_embd) { /* one for all tokens; of pooling none for each */
+             first += n_embd) { /* one vector for all tokens; with pooling none one for each */
             const double divisor = divisor_of(a->embedding + first, n_embd, norm);
             json_t *row = json_array();
             for (size_t k = first; k < first + n_embd; k++)
@@ -174,7 +175,7 @@ static bool take_embeddings(request *r, const json_t *body, failure *f) {
     const json_t *given = field_find(body, name);
     if (!field_whole(body, "embd_normalize", -1, 1000, &norm, f)) return false;
     if (norm < 0)
-        return refuse(f, 501, "embd_normalize", "embd_normalize: -1 is not supported: vectors have the length 1 here");
+        return refuse(f, 501, "embd_normalize", "embd_normalize: -1 is not supported: vectors always have length 1");
     r->details = json_pack("{s:I}", "norm", (json_int_t)norm);
     if (!r->details) return refuse_memory(f);
     if (!given) return refuse(f, 400, "content", "content is missing");

@@ -1,4 +1,4 @@
-/* What messages.h says. */
+/* Implements messages.h. */
 #include "server/messages.h"
 
 #include "json_output.h"

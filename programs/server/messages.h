@@ -1,17 +1,17 @@
-/* Messages in OpenAI's form, for the APIs that have another: each turns its own into these for ask_chat. */
+/* Messages in OpenAI's form. The other APIs turn their messages into these, for ask_chat. */
 #ifndef SERVER_MESSAGES_H
 #define SERVER_MESSAGES_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
-const char *message_string(const json_t *object, const char *name); /* "" if it has no such string */
-bool message_is_type(const json_t *object, const char *type);       /* is that its `type`? */
+const char *message_string(const json_t *object, const char *name); /* "" if there is no such string */
+bool message_is_type(const json_t *object, const char *type);       /* does its `type` equal type? */
 
 /* Add a part of text. */
 void message_add_text(json_t **parts, const char *text, size_t length);
 
-/* Content: one text is a string, several are parts. Takes the parts. */
+/* Content: one text becomes a string, several become parts. Takes the parts. */
 json_t *message_content(json_t *parts);
 
 /* A message. Takes the content. */

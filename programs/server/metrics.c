@@ -1,4 +1,4 @@
-/* What metrics.h says. */
+/* Implements metrics.h. */
 #include "server/metrics.h"
 
 #include "server/completion.h"

@@ -1,4 +1,4 @@
-/* What is counted of a model's work, in the text form of Prometheus, under llama-server's names and more. */
+/* Counts the work of a model, and prints it in Prometheus' text form, under llama-server's names and some more. */
 #ifndef SERVER_METRICS_H
 #define SERVER_METRICS_H
 
@@ -11,7 +11,7 @@ struct served_model;
 
 enum { MOST_BUCKETS = 12 };
 typedef struct histogram {
-    uint64_t counts[MOST_BUCKETS + 1]; /* the last is above all bounds */
+    uint64_t counts[MOST_BUCKETS + 1]; /* the last one is above all bounds */
     double sum;
 } histogram;
 
@@ -20,8 +20,8 @@ typedef struct metrics {
     uint64_t n_prompt, n_cached, n_drawn; /* tokens */
     double prompt_seconds, drawn_seconds;
     uint64_t n_steps, n_rows; /* forward passes, and sequences in them */
-    uint64_t n_written;       /* tokens of steps that read no prompt, */
-    double writing_seconds;   /*   and how long those took */
+    uint64_t n_written;       /* tokens of steps without prompts, */
+    double writing_seconds;   /*   and how long these steps took */
     uint64_t n_requests, n_cancelled, n_gave_way;
     uint64_t n_drafted, n_accepted;
     histogram first_token, between_tokens, queue, batch, cached; /* seconds; rows of a step; share of a prompt */
@@ -33,7 +33,7 @@ void metrics_ended(metrics *m, const struct choice *c);
 void metrics_cancelled(metrics *m);
 void metrics_gave_way(metrics *m);
 
-/* One step: a forward pass, and what came of it. */
+/* One step: a forward pass and its results. */
 typedef struct step_count {
     size_t n_spans, n_writing, n_read,
         n_drawn; /* n_writing: spans that draw; the others are n_read tokens of prompts */

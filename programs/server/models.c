@@ -1,4 +1,4 @@
-/* What models.h says. */
+/* Implements models.h. */
 #include "server/models.h"
 
 #include "interrupt.h"
@@ -10,15 +10,15 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-enum { ROOM_SECONDS = 5 }; /* how long a request waits until another model is no longer in use and can be unloaded */
+enum { ROOM_SECONDS = 5 }; /* how long a request waits until another model is unused and can be unloaded */
 
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     served_model **items; /* [n] */
-    size_t n, n_given;    /* n_given: of the command line, which come first */
+    size_t n, n_given;    /* n_given: models of the command line, which come first */
     const options *o;
-    const char **aliases; /* [n_aliases] of the first model */
+    const char **aliases; /* [n_aliases] for the first model */
     size_t n_aliases;
     atomic_bool ready, closing;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
@@ -83,7 +83,7 @@ int models_open(const options *o) {
     bool whole = true;
     for (size_t i = 0; whole && o->model && i <= o->n_arguments; i++) {
         const char *path = i == 0 ? o->model : o->arguments[i - 1];
-        const char *said = i < o->n_names ? o->names[i] : path; /* as the user wrote it, before it was found */
+        const char *said = i < o->n_names ? o->names[i] : path; /* as the user wrote it */
         char *name = said == path || strcmp(said, path) == 0 ? name_of_path(path) : strdup(said);
         whole = name && add_model(name, path);
         free(name);
@@ -91,7 +91,7 @@ int models_open(const options *o) {
     for (size_t i = 0; whole && i < all.n; i++) {
         cllm_gguf *gguf;
         const int status =
-            open_gguf(o, all.items[i]->path, &gguf); /* a wrong name is told now, not when a request has it */
+            open_gguf(o, all.items[i]->path, &gguf); /* report a bad model now, not at its first request */
         if (status != EXIT_SUCCESS) return status;
         close_gguf(gguf);
         for (size_t k = 0; k < i; k++)
@@ -104,12 +104,11 @@ int models_open(const options *o) {
     if (!whole) return fail("out of memory");
     all.aliases = o->alias.items;
     all.n_aliases = o->alias.count;
-    if (all.n_aliases > 0 && all.n != 1)
-        return usage_error("--alias: other names are for one model; %zu are served", all.n);
+    if (all.n_aliases > 0 && all.n != 1) return usage_error("--alias: works with one model; %zu are served", all.n);
     return EXIT_SUCCESS;
 }
 
-/* The Hub's own name of a model, of which clients of ollama write hf.co/OWNER/NAME. */
+/* The Hub's own name of a model; clients of ollama write hf.co/OWNER/NAME. */
 static const char *name_without_hub(const char *name) {
     static const char *const hubs[] = {"hf:", "hf.co/", "huggingface.co/"};
     for (size_t i = 0; i < sizeof hubs / sizeof *hubs; i++)
@@ -117,7 +116,8 @@ static const char *name_without_hub(const char *name) {
     return name;
 }
 
-/* Case does not count. As with ollama, a name may have the tag :latest more than the model, and without a tag it means one of any tag. */
+/* Compare names without case. As in ollama, a name may have an extra tag :latest, and a name without a tag matches any
+ * tag. */
 static bool is_name_of(const served_model *m, const char *name) {
     const char *own = name_without_hub(m->name), *wanted = name_without_hub(name);
     const size_t length = strlen(wanted), n_latest = strlen(":latest");
@@ -132,9 +132,9 @@ static bool is_name_of(const served_model *m, const char *name) {
 
 static void refuse_name(const char *name, failure *f) {
     if (all.n == 0)
-        refuse(f, 404, "model", "there is no model: 'mini-cllm pull' fetches one");
+        refuse(f, 404, "model", "there is no model; fetch one with 'mini-cllm pull'");
     else
-        refuse(f, 404, "model", "the model '%.100s' does not exist; /v1/models lists those that do", name ? name : "");
+        refuse(f, 404, "model", "the model '%.100s' does not exist; see the list at /v1/models", name ? name : "");
     f->code = "model_not_found";
 }
 
@@ -204,7 +204,7 @@ static int make_templates(served_model *m) {
     if (cllm_chat_create(&wanted, &m->chat, &err) == CLLM_OK) {
         if (*cllm_chat_note(m->chat)) note(&m->o, "%s: %s", m->name, cllm_chat_note(m->chat));
     } else {
-        snprintf(m->chat_error, sizeof m->chat_error, "%s cannot chat: %s; --chat-template NAME|FILE gives one",
+        snprintf(m->chat_error, sizeof m->chat_error, "%s cannot chat: %s; give one with --chat-template NAME|FILE",
                  m->name, err.message);
         if (!cllm_model_get_info(m->run.model)->is_encoder) note(&m->o, "%s", m->chat_error);
         m->chat = NULL;
@@ -212,16 +212,16 @@ static int make_templates(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-/* Positions of all requests together, and of one. */
+/* Positions of all requests together, and of one request. */
 typedef struct context_sizes {
     uint64_t n_all;
     uint32_t n_ctx;
-    bool unified; /* one may use all */
+    bool unified; /* one request may use all */
 } context_sizes;
 
 static cllm_status find_sizes(const options *o, const cllm_gguf *gguf, context_sizes *sizes, cllm_error *err) {
     uint64_t n_all = o->ctx;
-    if (n_all == 0) { /* as much of the model's context as fits */
+    if (n_all == 0) { /* as much of the model's context as fits in memory */
         const cllm_engine_options most = {.n_batch = (uint32_t)o->batch};
         cllm_memory_plan plan;
         const cllm_status status = cllm_plan_memory(gguf, &most, &plan, err);
@@ -234,7 +234,7 @@ static cllm_status find_sizes(const options *o, const cllm_gguf *gguf, context_s
     return CLLM_OK;
 }
 
-/* The engine, with room for so many requests. */
+/* Start the engine, with room for this many requests. */
 static int start_engine(served_model *m) {
     const options *o = &m->o;
     context_sizes sizes;
@@ -283,7 +283,8 @@ static int load(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-/* Under the lock, which is let go meanwhile: nobody waits for one who only asks for another model. Who wants this one waits. */
+/* Load a model. The caller holds the lock, which is released meanwhile: requests for other models do not wait, requests
+ * for this one do. */
 static void unload_under_lock(served_model *m) {
     m->state = MODEL_UNLOADING;
     pthread_mutex_unlock(&all.lock);
@@ -295,8 +296,8 @@ static void unload_under_lock(served_model *m) {
 
 static bool is_changing(const served_model *m) { return m->state == MODEL_LOADING || m->state == MODEL_UNLOADING; }
 
-/* Make room for a model, unless another request loads it meanwhile: the one that was not used for longest goes. Under the lock, which is
-   let go meanwhile. false: all are in use, and stay so for ROOM_SECONDS. */
+/* Make room for a model by unloading the one that was unused for longest, unless another request loads the model
+ * meanwhile. The caller holds the lock, which is released meanwhile. false: all models stay in use for ROOM_SECONDS. */
 static bool make_room(const served_model *wanted) {
     struct timespec end;
     clock_gettime(WAIT_CLOCK, &end);
@@ -317,7 +318,7 @@ static bool make_room(const served_model *wanted) {
         } else if (oldest) {
             note(&oldest->o, "%s: unloaded, to make room", oldest->name);
             unload_under_lock(oldest);
-        } else if (waits && !atomic_load(&all.closing)) { /* and then look once more, when the time is over, too */
+        } else if (waits && !atomic_load(&all.closing)) { /* then look once more, also after the time is over */
             waits = pthread_cond_timedwait(&all.changed, &all.lock, &end) == 0;
         } else {
             return false;
@@ -326,14 +327,14 @@ static bool make_room(const served_model *wanted) {
     return true;
 }
 
-/* Under the lock, which is let go meanwhile. */
+/* The caller holds the lock, which is released meanwhile. */
 static bool load_under_lock(served_model *m, failure *f) {
     for (;;) {
         while (is_changing(m)) pthread_cond_wait(&all.changed, &all.lock);
         if (m->state == MODEL_READY) return true;
         if (!make_room(m)) {
-            refuse(f, 503, NULL, "%s is not loaded, and all %llu models that may be are in use; try again later",
-                   m->name, (unsigned long long)all.o->models_max);
+            refuse(f, 503, NULL, "%s is not loaded, and all %llu loaded models are in use; try again later", m->name,
+                   (unsigned long long)all.o->models_max);
             f->retry_after = ROOM_SECONDS;
             return false;
         }
@@ -348,7 +349,7 @@ static bool load_under_lock(served_model *m, failure *f) {
     m->last_used = now();
     pthread_cond_broadcast(&all.changed);
     if (status == EXIT_SUCCESS) return true;
-    return refuse(f, 500, NULL, "%s could not be loaded; the server's log says why", m->name);
+    return refuse(f, 500, NULL, "%s could not be loaded; see the server's log", m->name);
 }
 
 served_model *model_acquire(const char *name, failure *f) {
@@ -438,7 +439,7 @@ bool model_unload(const char *name, failure *f) {
     return done;
 }
 
-/* Under the lock: a newer file of a model, which takes the place of the older one as soon as nobody uses that. */
+/* Use a newer file of a model, as soon as nobody uses the older one. The caller holds the lock. */
 static bool replace_file(served_model *m, const char *path) {
     char *newer = strdup(path);
     if (!newer) return false;
@@ -469,7 +470,7 @@ void models_unload_idle(void) {
         if (m->state != MODEL_READY || m->n_holders > 0 || m->keep_seconds < 0 ||
             now() - m->last_used < m->keep_seconds)
             continue;
-        note(&m->o, "%s: unloaded, for it was not used for %.0f s", m->name, m->keep_seconds);
+        note(&m->o, "%s: unloaded: not used for %.0f s", m->name, m->keep_seconds);
         unload_under_lock(m);
     }
     pthread_mutex_unlock(&all.lock);

@@ -1,5 +1,5 @@
-/* ollama's API for texts: chat, generate, embed. Its messages become OpenAI's, for ask.h; each answer is a JSON object, and a stream a line for
- * each. */
+/* ollama's endpoints for texts: chat, generate, embed. Messages are turned into OpenAI's, for ask.h. Each answer is a
+ * JSON object; a stream has one on each line. */
 #include "server/ollama.h"
 
 #include "server/ask.h"
@@ -37,7 +37,8 @@ json_t *ollama_time(double seconds) {
 
 /* --------------------------------------------------------------------------------------------- answers */
 
-/* Of a request: when it came, when its model was there, and of its tool calls those that a stream has begun and sent. */
+/* State of an answer: when the request came, when its model was ready, and how many of its tool calls a stream has
+ * begun and sent. */
 typedef struct ollama_state {
     double begun, loaded;
     bool is_chat, gives_context;
@@ -69,7 +70,7 @@ static void put_text(json_t **o, bool is_chat, const text_buffer *content, const
         *o = message;
 }
 
-/* A call whose arguments are whole; NULL: the text ended before they were. */
+/* A call whose arguments are complete; NULL: the text ended before that. */
 static json_t *call_of(const called *c, size_t index) {
     const char *text = c->arguments.bytes ? c->arguments.bytes : "{}";
     const size_t length = c->arguments.bytes ? c->arguments.length : 2;
@@ -83,7 +84,7 @@ static json_t *call_of(const called *c, size_t index) {
                      json_text(c->name, strlen(c->name)), "arguments", arguments);
 }
 
-/* Add the calls up to the index `end` that were not sent yet. */
+/* Add the calls up to the index `end` that are not sent yet. */
 static void add_calls(const outcome *a, size_t *n_sent, size_t end, json_t **calls) {
     for (; *n_sent < end; (*n_sent)++) {
         json_t *call = call_of(&a->calls[*n_sent], *n_sent);
@@ -93,7 +94,7 @@ static void add_calls(const outcome *a, size_t *n_sent, size_t end, json_t **cal
 
 static json_int_t nanoseconds(double seconds) { return seconds > 1e-9 ? (json_int_t)(seconds * 1e9) : 1; }
 
-/* The last answer: why it ended, and what it took. Clients divide by the durations, so none is 0. */
+/* The last object of an answer: why it ended, and how long it took. Clients divide by the durations, so none is 0. */
 static void put_end(const request *r, json_t **o) {
     const ollama_state *s = r->state;
     const outcome *a = &r->outcomes[0];
@@ -118,7 +119,7 @@ static void write_line(text_buffer *out, json_t *o) {
     text_buffer_add(out, "\n", 1);
 }
 
-/* The token before the first of an answer's last n. */
+/* The token before the last n of an answer. */
 static int32_t token_before(const request *r, size_t n) {
     const id_list *drawn = &r->outcomes[0].tokens;
     const prompt *p = &r->prompts[0];
@@ -132,7 +133,9 @@ static void write_step(request *r, const event *e, text_buffer *out) {
     json_t *calls = json_array();
     for (size_t i = 0; i < e->n_pieces; i++) {
         const piece *p = &e->pieces[i];
-        if (p->kind != CLLM_DELTA_ARGUMENTS) add_calls(a, &s->n_sent, s->n_begun, &calls); /* they are whole */
+        if (p->kind != CLLM_DELTA_ARGUMENTS)
+            add_calls(a, &s->n_sent, s->n_begun, &calls); /* the earlier calls are
+                                                                                              complete */
         if (p->kind == CLLM_DELTA_CALL) s->n_begun++;
         if (p->kind == CLLM_DELTA_CONTENT) text_buffer_add(&content, p->text, p->length);
         if (p->kind == CLLM_DELTA_REASONING) text_buffer_add(&thinking, p->text, p->length);
@@ -166,7 +169,7 @@ void ollama_write_failure(request *r, const failure *f, text_buffer *out) {
     write_line(out, ollama_failure(f));
 }
 
-/* A line without text: clients that have heard nothing for long give up. */
+/* Write a line without text, because clients give up after a long silence. */
 static void write_wait(request *r, text_buffer *out) {
     const ollama_state *s = r->state;
     json_t *o = begin_answer(r->model);
@@ -198,18 +201,18 @@ static const answer_form text_form = {.stream_type = "application/x-ndjson",
 
 /* --------------------------------------------------------------------------------------------- requests */
 
-/* "json", or a schema; an empty text is none. Properties come in the order of the schema. */
+/* "json", or a schema; an empty text means neither. Properties come in the order of the schema. */
 static bool take_format(request *r, const json_t *body, failure *f) {
     const json_t *format = field_find(body, "format");
     const char *word = json_string_value(format);
     if (!format || (word && !*word)) return true;
     if (word && strcmp(word, "json") == 0)
         return ask_grammar(r, "format", CLLM_GRAMMAR_JSON_SCHEMA, "{\"type\":\"object\"}", f);
-    if (!json_is_object(format)) return refuse(f, 400, "format", "format: \"json\" or a JSON schema is wanted here");
+    if (!json_is_object(format)) return refuse(f, 400, "format", "format: must be \"json\" or a JSON schema");
     return ask_schema(r, "format", format, true, f);
 }
 
-/* The context is as large as the server was told; a request can only want less. */
+/* The context has the size that the server was started with; a request can only limit itself to less. */
 static bool take_limit(request *r, const json_t *options_of, failure *f) {
     int64_t n_ctx = 0;
     if (!field_whole(options_of, "num_ctx", INT32_MIN, INT64_MAX, &n_ctx, f)) return false;
@@ -227,13 +230,13 @@ static bool take_common(request *r, const json_t *body, failure *f) {
         !take_limit(r, options_of, f) || !field_whole(options_of, "num_predict", INT32_MIN, INT64_MAX, &n_most, f) ||
         !ask_sampling(r, options_of, f) || !ask_stops(r, "stop", field_find(options_of, "stop"), f))
         return false;
-    if (n_most >= 0) r->n_most = (uint64_t)n_most; /* -1 and -2: to the end */
+    if (n_most >= 0) r->n_most = (uint64_t)n_most; /* -1 and -2: until the end */
     r->wants_logprobs = logprobs;
     r->n_logprobs = logprobs ? (uint32_t)n_top : 0;
     return take_format(r, body, f);
 }
 
-/* think: true, false, or how much. kwargs: the template's variables, which are added to. */
+/* think: true, false, or how much. kwargs: variables of the template, which are added to. */
 static bool take_think(request *r, const json_t *body, chat_request *chat, json_t *kwargs, failure *f) {
     const json_t *think = field_find(body, "think");
     const char *level = json_string_value(think);
@@ -243,10 +246,10 @@ static bool take_think(request *r, const json_t *body, chat_request *chat, json_
         static const char *const levels[] = {"low", "medium", "high", "max"};
         bool known = false;
         for (size_t i = 0; i < sizeof levels / sizeof *levels; i++) known |= strcmp(level, levels[i]) == 0;
-        if (!known) return refuse(f, 400, "think", "think: true, false, low, medium, high or max is wanted here");
+        if (!known) return refuse(f, 400, "think", "think: must be true, false, low, medium, high or max");
         chat->reasoning_effort = strcmp(level, "max") == 0 ? "high" : level; /* the most that templates know */
     } else if (!json_is_boolean(think)) {
-        return refuse(f, 400, "think", "think: true, false, low, medium, high or max is wanted here");
+        return refuse(f, 400, "think", "think: must be true, false, low, medium, high or max");
     }
     chat->no_reasoning = json_is_false(think);
     if (chat->no_reasoning) return true;
@@ -257,24 +260,24 @@ static bool take_think(request *r, const json_t *body, chat_request *chat, json_
            refuse_memory(f);
 }
 
-/* An image is refused, but in the result of a tool, where a text says that it was there (ask.h). */
+/* Refuse images, except in the result of a tool, where a text mentions them (ask.h). */
 static bool take_images(json_t *message, size_t index, failure *f) {
     const json_t *images = field_find(message, "images");
     const char *role = json_string_value(json_object_get(message, "role"));
     char name[48];
     snprintf(name, sizeof name, "messages[%zu].images", index);
-    if (images && !json_is_array(images)) return refuse(f, 400, name, "%s: an array is wanted here", name);
+    if (images && !json_is_array(images)) return refuse(f, 400, name, "%s: must be an array", name);
     const size_t n_images = json_array_size(images);
     json_object_del(message, "images");
     if (n_images == 0) return true;
-    if (!role || strcmp(role, "tool") != 0) return refuse(f, 400, name, "%s: this model reads text alone", name);
+    if (!role || strcmp(role, "tool") != 0) return refuse(f, 400, name, "%s: this model reads only text", name);
     const char *content = json_string_value(json_object_get(message, "content"));
     json_t *parts =
         json_pack("[{s:s, s:s}, {s:s}]", "type", "text", "text", content ? content : "", "type", "image_url");
     return json_object_set_new(message, "content", parts) == 0 || refuse_memory(f);
 }
 
-/* {function: {name, arguments}} becomes {id, type, function}. first: the number of the first call of the message. */
+/* Turn {function: {name, arguments}} into {id, type, function}. first: number of the message's first call. */
 static bool convert_calls(json_t *calls, size_t first, size_t index, failure *f) {
     json_t *call;
     size_t i;
@@ -283,18 +286,18 @@ static bool convert_calls(json_t *calls, size_t first, size_t index, failure *f)
         json_t *function = json_object_get(call, "function");
         snprintf(name, sizeof name, "messages[%zu].tool_calls[%zu].function", index, i);
         if (!json_is_object(function) || !json_is_string(json_object_get(function, "name")))
-            return refuse(f, 400, name, "%s: an object with a name is wanted here", name);
+            return refuse(f, 400, name, "%s: must be an object with a name", name);
         json_object_del(function, "index");
         if (!field_find(function, "arguments")) json_object_set_new(function, "arguments", json_object());
-        snprintf(id, sizeof id, "call%05zu", first + i); /* nine letters and digits, which all templates take */
+        snprintf(id, sizeof id, "call%05zu", first + i); /* nine letters and digits, which all templates accept */
         if (!json_is_string(json_object_get(call, "id"))) json_object_set_new(call, "id", json_string(id));
         json_object_set_new(call, "type", json_string("function"));
     }
     return true;
 }
 
-/* The result of a tool names its call by an id, or by the tool's name: then it is that of the first call of this name that has none yet.
- * calls: those of the last message that called. */
+/* A tool's result names its call by id, or by the tool's name: then it belongs to the first call of this name without a
+ * result. calls: of the last message that called tools. */
 static void name_result(json_t *message, json_t *calls) {
     const char *tool = json_string_value(field_find(message, "tool_name"));
     if (!tool) tool = json_string_value(field_find(message, "name"));
@@ -315,7 +318,7 @@ static void name_result(json_t *message, json_t *calls) {
     }
 }
 
-/* Messages in OpenAI's form: owned. NULL: f says why. */
+/* The messages in OpenAI's form: owned. NULL: f says why. */
 static json_t *convert_messages(const json_t *messages, failure *f) {
     json_t *list = json_deep_copy(messages), *message, *unanswered = json_array();
     size_t i, n_calls = 0;
@@ -383,7 +386,7 @@ static bool take_chat(exchange *x, request *r, const json_t *body, failure *f) {
 
 /* --------------------------------------------------------------------------------------------- generate */
 
-/* The tokens of an earlier answer's context go before those of the prompt. */
+/* Put the tokens of an earlier answer's context before those of the prompt. */
 static bool put_context(request *r, const json_t *context, failure *f) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     const size_t n_before = json_array_size(context);
@@ -396,7 +399,7 @@ static bool put_context(request *r, const json_t *context, failure *f) {
         const json_int_t id = json_integer_value(item);
         if (!json_is_integer(item) || id < 0 || id >= cllm_tokenizer_n_vocab(t)) {
             free(tokens);
-            return refuse(f, 400, "context", "context: tokens of this model are wanted here");
+            return refuse(f, 400, "context", "context: must be tokens of this model");
         }
         tokens[i] = (int32_t)id;
     }
@@ -407,14 +410,14 @@ static bool put_context(request *r, const json_t *context, failure *f) {
     return true;
 }
 
-/* A prompt with a gap, which the answer fills. Nothing in the texts is a special token. */
+/* A prompt with a gap, which the answer fills. Nothing in the texts becomes a special token. */
 static bool ask_gap(request *r, const char *before, const char *after, failure *f) {
     const gap wanted = {.prefix = {before, strlen(before)}, .suffix = {after, strlen(after)}};
     if (ask_infill(r, &wanted, f)) return true;
     return f->status != 501 || refuse(f, 400, "suffix", "\"%.100s\" does not support insert", r->model->name);
 }
 
-/* The prompt as a message of a user, after one of the system. */
+/* The prompt as a user message, after a system message if there is one. */
 static bool ask_prompt(request *r, const json_t *body, const char *system, const char *text, failure *f) {
     chat_request chat = {0};
     json_t *kwargs = json_object(), *messages = json_array();
@@ -439,11 +442,11 @@ static bool take_generate(exchange *x, request *r, const json_t *body, failure *
         !field_array(body, "images", &images, f) || !field_array(body, "context", &context, f) ||
         !field_bool(body, "raw", &raw, f))
         return false;
-    if (json_array_size(images) > 0) return refuse(f, 400, "images", "images: this model reads text alone");
+    if (json_array_size(images) > 0) return refuse(f, 400, "images", "images: this model reads only text");
     if (raw && ((template && *template) || (system && *system) || json_array_size(context) > 0))
         return refuse(f, 400, "raw", "raw mode does not support template, system, or context");
     if (template && *template)
-        note(&r->model->o, "%s: /api/generate: the template of the request is not used; the model's own is",
+        note(&r->model->o, "%s: /api/generate: the request's template is ignored; the model's own is used",
              r->model->name);
     const bool fills = suffix && *suffix, is_text = raw || fills || !r->model->chat;
     if (is_text) r->kind = REQUEST_TEXT;
@@ -458,7 +461,7 @@ static bool take_generate(exchange *x, request *r, const json_t *body, failure *
 
 /* ---------------------------------------------------------------------------------------- how long it stays */
 
-/* 5m, 1h30m, -1, 300ms: numbers with units, as Go reads them; a number without one is of seconds. */
+/* Parse 5m, 1h30m, -1, 300ms: numbers with units, as in Go; a number without a unit is in seconds. */
 static bool read_duration(const char *text, double *seconds) {
     static const struct {
         const char *name;
@@ -490,7 +493,7 @@ static bool take_keep_alive(const json_t *body, bool *given, double *seconds, fa
     if (json_is_number(value)) *seconds = json_number_value(value);
     if (json_is_number(value) || (json_is_string(value) && read_duration(json_string_value(value), seconds)))
         return true;
-    return refuse(f, 400, "keep_alive", "keep_alive: seconds, or a duration such as \"5m\", are wanted here");
+    return refuse(f, 400, "keep_alive", "keep_alive: must be seconds, or a duration such as \"5m\"");
 }
 
 /* --------------------------------------------------------------------------------------------- handlers */
@@ -503,12 +506,12 @@ served_model *ollama_find(const json_t *body, failure *f) {
     return m;
 }
 
-/* A request without a text loads the model, or with keep_alive 0 unloads it. */
+/* A request without a text loads the model, or unloads it if keep_alive is 0. */
 static void load_or_unload(exchange *x, served_model *m, bool is_chat, bool keeps, double seconds) {
     failure f = {0};
     const bool unloads = keeps && seconds == 0;
     if (unloads) {
-        if (!model_unload(m->name, &f)) model_keep(m, 0); /* it is in use: as soon as it is not */
+        if (!model_unload(m->name, &f)) model_keep(m, 0); /* it is in use: unload it as soon as it is not */
     } else if (!model_load_now(m->name, &f)) {
         return answer_failure(x, &f);
     } else if (keeps) {
@@ -521,7 +524,7 @@ static void load_or_unload(exchange *x, served_model *m, bool is_chat, bool keep
     answer_json(x, 200, o);
 }
 
-/* Is a field absent, or an empty text or list? */
+/* True if a field is absent, or an empty text or list. */
 static bool has_nothing(const json_t *body, const char *field) {
     const json_t *value = field_find(body, field);
     return !value || (json_is_string(value) && json_string_length(value) == 0) ||
@@ -559,7 +562,7 @@ void ollama_generate(exchange *x) { answer_body(x, REQUEST_CHAT, &text_form, tak
 
 /* ----------------------------------------------------------------------------------------------- embed */
 
-/* The first n_dims numbers of a vector, made of length 1 again. */
+/* The first n_dims numbers of a vector, scaled to length 1 again. */
 static json_t *vector_of(const outcome *a, size_t n_dims) {
     json_t *list = json_array();
     double sum = 0;
@@ -592,7 +595,7 @@ static json_t *embedding_whole(request *r) {
 
 static const answer_form embed_form = {.whole = embed_whole}, embedding_form = {.whole = embedding_whole};
 
-/* Cut the last prompt to what a request can have. A token that ends each text stays at the end. */
+/* Cut the last prompt to what a request can have. A token that ends each text stays at its end. */
 static void cut_prompt(request *r) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     const size_t most = r->n_limit > 0 ? r->n_limit : r->model->n_ctx;
@@ -603,7 +606,7 @@ static void cut_prompt(request *r) {
 }
 
 static bool add_input(request *r, const char *name, const json_t *text, bool cuts, failure *f) {
-    if (!json_is_string(text)) return refuse(f, 400, name, "%s: a text, or a list of them, is wanted here", name);
+    if (!json_is_string(text)) return refuse(f, 400, name, "%s: must be a text or a list of texts", name);
     if (!ask_one_vector(r, f)) return false;
     if (!ask_text(r, json_string_value(text), json_string_length(text), f)) return false;
     if (cuts) cut_prompt(r);
@@ -633,7 +636,7 @@ static bool take_embeddings(exchange *x, request *r, const json_t *body, failure
            make_state(r, x, false, false, f);
 }
 
-/* A request for no text gives no vector, and loads the model all the same. */
+/* A request without texts gives no vectors, but loads the model. */
 static bool answer_empty(exchange *x, const char *field) {
     failure f = {0};
     json_t *body = exchange_json(x, &f);

@@ -1,4 +1,5 @@
-/* ollama's API for models: which there are, what they can do, which are loaded. What is told of a model comes from its file, loaded or not. */
+/* ollama's endpoints for models: which ones exist, what they can do, which are loaded. Facts about a model come from
+ * its file, loaded or not. */
 #include "server/ollama.h"
 
 #include "server/ask.h"
@@ -13,14 +14,14 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* The version of ollama whose API this is. Clients compare it, so it is a plain number. */
+/* The version of ollama whose API this is. Clients compare it, so it must be a plain number. */
 static const char api_version[] = "0.12.0";
 
-enum { SHOWN_ELEMENTS = 5 }; /* of an array of metadata; a longer one is shown empty */
+enum { SHOWN_ELEMENTS = 5 }; /* most elements of an array in metadata; a longer array is shown empty */
 
 /* -------------------------------------------------------------------------------------------- a model's file */
 
-/* A file that is open for what it tells. */
+/* A file that is open to read facts from it. */
 typedef struct opened {
     cllm_gguf *gguf;
     cllm_tokenizer *tokenizer; /* or NULL */
@@ -33,7 +34,7 @@ static void close_file(opened *file) {
     cllm_gguf_close(file->gguf);
 }
 
-/* all_of_it: with its tokenizer and template. */
+/* all_of_it: also open its tokenizer and template. */
 static bool open_file(const served_model *m, bool all_of_it, opened *file, failure *f) {
     const cllm_load_options wanted = {.overrides = m->o.overrides, .n_overrides = m->o.n_overrides};
     cllm_error err;
@@ -58,7 +59,7 @@ static cllm_string text_at(const cllm_gguf *gguf, const char *key) {
     return value && value->type == CLLM_STRING ? value->string : (cllm_string){"", 0};
 }
 
-/* A key of the architecture's, such as context_length. */
+/* Find a key with the architecture in front, such as context_length. */
 static const cllm_value *find_of_architecture(const cllm_gguf *gguf, const char *key) {
     char name[160];
     const cllm_string architecture = text_at(gguf, "general.architecture");
@@ -152,7 +153,7 @@ static json_t *list_of_capabilities(const capabilities *can) {
 
 /* ------------------------------------------------------------------------------------------- what is known */
 
-/* What a file told, so that it is opened once for all lists that clients ask for over and over. */
+/* Facts read from a file, kept so that it is opened once, since clients ask for lists over and over. */
 typedef struct known {
     const served_model *model;
     path_text path;
@@ -184,7 +185,7 @@ static json_t *details_of(const cllm_gguf *gguf) {
     return o;
 }
 
-/* A number that is another for another file. It is no SHA-256: that would take a look at every byte. */
+/* An identifier of a file's contents. It is not a SHA-256, which would have to read every byte. */
 static void make_digest(known *k) {
     for (unsigned i = 0; i < 4; i++) {
         uint64_t x = 0xCBF29CE484222325u + i;
@@ -195,7 +196,7 @@ static void make_digest(known *k) {
     }
 }
 
-/* Under the lock. NULL: f says why. */
+/* The caller holds the lock. NULL: f says why. */
 static known *find_known(const served_model *m, failure *f) {
     struct stat file;
     opened now_open;
@@ -204,7 +205,7 @@ static known *find_known(const served_model *m, failure *f) {
         if (all.items[i]->model == m) k = all.items[i];
     const path_text path = model_path(m);
     if (stat(path.text, &file) != 0) {
-        refuse(f, 500, NULL, "%s: the file of the model is not there", m->name);
+        refuse(f, 500, NULL, "%s: the model's file is missing", m->name);
         return NULL;
     }
     if (k && strcmp(k->path.text, path.text) == 0 && k->modified.tv_sec == file.st_mtim.tv_sec &&
@@ -243,7 +244,7 @@ json_t *ollama_name(const served_model *m) {
     return json_text(name.text, strlen(name.text));
 }
 
-/* What the lists say of a model; more than its size where it is loaded. NULL: its file cannot be read. */
+/* Describe a model for the lists, with more than its size if it is loaded. NULL: its file cannot be read. */
 static json_t *describe(const served_model *m) {
     failure f;
     pthread_mutex_lock(&all.lock);
@@ -273,9 +274,9 @@ void ollama_tags(exchange *x) {
     answer_json(x, 200, json_pack("{s:o}", "models", list));
 }
 
-/* A model that is held: its memory, its context, and when it goes. */
+/* Describe a held model: its memory, its context, and when it will be unloaded. */
 static json_t *describe_loaded(served_model *m) {
-    const double never = 100 * 365.0 * 86400; /* seconds from now: clients want a date */
+    const double never = 100 * 365.0 * 86400; /* seconds from now, because clients need a date */
     const cllm_memory_plan *plan = cllm_engine_plan(m->run.engine);
     const uint64_t on_gpu = plan->n_gpu_layers > 0 ? plan->gpu_weights + plan->gpu_kv_cache + plan->gpu_scratch : 0;
     const double expires = model_expires(m);
@@ -356,7 +357,7 @@ static json_t *tensors_of(const cllm_gguf *gguf) {
     return list;
 }
 
-/* A line for each: the context that a request can use, where the model is loaded. */
+/* One parameter per line: the context that a request can use, if the model is loaded. */
 static json_t *parameters_of(served_model *m) {
     char text[64] = "";
     if (model_hold(m)) {
@@ -409,9 +410,8 @@ void ollama_version(exchange *x) { answer_json(x, 200, json_pack("{s:s}", "versi
 void ollama_not_here(exchange *x) {
     failure f;
     refuse(&f, 501, NULL,
-           "%s is not supported: this server makes, copies, uploads and deletes no models; 'mini-cllm pull' and "
-           "'mini-cllm rm' "
-           "change which there are",
+           "%s is not supported: this server does not create, copy, upload or delete models; use 'mini-cllm pull' and "
+           "'mini-cllm rm'",
            x->path);
     answer_failure(x, &f);
 }

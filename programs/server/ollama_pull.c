@@ -1,5 +1,6 @@
-/* ollama's /api/pull: a model of the Hub, or a file at a URL, comes into the store, and is served. Each pull has a thread of its own, which adds
- * the events that become the lines of the answer; one at a time works. It ends when its client goes away: what has arrived stays. */
+/* ollama's /api/pull: fetches a model from the Hub, or a file at a URL, into the store, so that it is served. Each pull
+ * has its own thread, which adds the events that become lines of the answer; one of these threads works at a time. A
+ * pull ends if its client goes away; the bytes that arrived are kept. */
 #include "server/ollama.h"
 
 #include "pull.h"
@@ -13,14 +14,14 @@ static struct {
     pthread_mutex_t lock; /* of the count */
     pthread_cond_t changed;
     unsigned n;            /* threads */
-    pthread_mutex_t works; /* the program's code for pulling has one caller at a time */
+    pthread_mutex_t works; /* the program's code for pulling allows one caller at a time */
 } pulls = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, PTHREAD_MUTEX_INITIALIZER};
 
 typedef struct pulling {
     request *r; /* held */
     const options *o;
     model_name name;
-    double told; /* when the client last heard of it */
+    double told; /* when the client last got a line */
 } pulling;
 
 /* ----------------------------------------------------------------------------------------------- answers */
@@ -51,7 +52,7 @@ static const answer_form pull_form = {.stream_type = "application/x-ndjson",
 
 /* ------------------------------------------------------------------------------------------------ events */
 
-/* Tell a line, which is taken; with the last one the request ends. */
+/* Send a line, which is taken. The last line ends the request. */
 static void tell(request *r, json_t *line, finish ends) {
     event *e = event_create(0);
     text_buffer text = {0};
@@ -100,7 +101,7 @@ static bool watch(void *user, const char *file, const char *sha256, uint64_t don
 static void *work(void *user) {
     pulling *p = user;
     const pull_watch watched = {watch, p};
-    char said[512] = "the server is ending";
+    char said[512] = "the server is shutting down";
     path_text path = {""};
     tell_status(p->r, "pulling manifest", FINISH_NONE);
     pthread_mutex_lock(&pulls.works);
@@ -151,9 +152,8 @@ static bool take_pull(const json_t *body, pulling *p, failure *f) {
                       name);
     if (!models_are_pulled())
         return refuse(f, 403, "model",
-                      "this server serves the models that it was started with; 'mini-cllm serve' without a MODEL "
-                      "serves those that are "
-                      "pulled");
+                      "this server serves only the models it was started with; start 'mini-cllm serve' without a MODEL "
+                      "to serve pulled ones");
     p->r = request_create(REQUEST_TEXT);
     if (!p->r) return refuse_memory(f);
     p->r->form = &pull_form;
@@ -188,7 +188,7 @@ void ollama_pull(exchange *x) {
     }
     request *r = p->r;
     p->o = models_options();
-    request_hold(r); /* the thread's */
+    request_hold(r); /* for the thread */
     answer_events(x, r);
     if (start(p)) return;
     tell_failure(r, "the server is out of memory");

@@ -1,4 +1,5 @@
-/* OpenAI's API: https://platform.openai.com/docs/api-reference, with the fields that llama-server, vLLM and their clients add. */
+/* OpenAI's API: https://platform.openai.com/docs/api-reference, with the extra fields of llama-server, vLLM and their
+ * clients. */
 #include "server/ask.h"
 #include "server/dialects.h"
 #include "server/infill.h"
@@ -85,7 +86,7 @@ static json_t *one_logprob(const request *r, int32_t previous, cllm_logprob l) {
     const cllm_string text = token_text(r, previous, l.token);
     json_t *o = json_object();
     json_put(&o, "token", json_text(text.data, text.length));
-    json_put(&o, "logprob", json_number((double)l.logprob > -9999 ? (double)l.logprob : -9999)); /* -inf is no JSON */
+    json_put(&o, "logprob", json_number((double)l.logprob > -9999 ? (double)l.logprob : -9999)); /* JSON has no -inf */
     json_put(&o, "bytes", bytes_of(text));
     return o;
 }
@@ -116,7 +117,7 @@ static json_t *begin_object(const request *r, const char *object) {
     return o;
 }
 
-/* What is more than OpenAI tells: the seed that was used, and how long it took. */
+/* Fields that OpenAI does not have: the seed, and how long it took. */
 static void put_extras(const request *r, json_t **o, usage u) {
     json_put(o, "seed", json_integer((json_int_t)r->sampling.seed));
     json_put(o, "timings", llama_timings(u));
@@ -124,7 +125,7 @@ static void put_extras(const request *r, json_t **o, usage u) {
 
 /* -------------------------------------------------------------------------------------- chat completions */
 
-/* Of a stream: what has been sent. */
+/* State of a stream: what has been sent. */
 typedef struct stream_state {
     bool wants_usage, wants_timings;
     bool begun[]; /* [n_choices] */
@@ -158,7 +159,7 @@ static json_t *delta_of(const piece *p) {
     }
     json_t *call = json_object(), *function = json_object(), *list = json_array();
     json_put(&call, "index", json_integer((json_int_t)p->call));
-    if (p->kind == CLLM_DELTA_CALL) { /* what names it comes once */
+    if (p->kind == CLLM_DELTA_CALL) { /* sent once, with its id and name */
         json_put(&call, "id", json_string(p->id));
         json_put(&call, "type", json_string("function"));
         json_put(&function, "name", json_text(p->text, p->length));
@@ -177,7 +178,7 @@ static int32_t last_of_prompt(const request *r, size_t index) {
     return p->tokens[p->count - 1];
 }
 
-/* The log probabilities of a step go with its first chunk. */
+/* The log probabilities of a step are sent with its first chunk. */
 static void put_chunk_logprobs(const request *r, const event *e, json_t *o) {
     const id_list *tokens = &r->outcomes[e->choice].tokens;
     const size_t n_before = tokens->count - e->n_tokens;
@@ -365,8 +366,7 @@ static bool ids_of(const served_model *m, const json_t *list, int32_t **tokens, 
         const json_int_t id = json_integer_value(item);
         if (!json_is_integer(item) || id < 0 || id >= n_vocab) {
             free(*tokens);
-            return refuse(f, 400, "prompt",
-                          "prompt: a list of texts, or of token ids of the vocabulary, is wanted here");
+            return refuse(f, 400, "prompt", "prompt: must be a list of texts, or of token ids of the vocabulary");
         }
         (*tokens)[i] = (int32_t)id;
     }
@@ -386,20 +386,20 @@ static bool add_prompts(request *r, const json_t *value, const char *name, failu
     const json_t *first = json_array_get(value, 0), *item;
     size_t i;
     if (!json_is_string(value) && !json_is_array(value))
-        return refuse(f, 400, name, "%s: a text, token ids, or a list of them is wanted here", name);
+        return refuse(f, 400, name, "%s: must be a text, token ids, or a list of these", name);
     if (json_is_string(value) || json_is_integer(first)) return add_prompt(r, value, f);
     const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;
-    if (json_array_size(value) == 0) return refuse(f, 400, name, "%s: at least one text is wanted", name);
+    if (json_array_size(value) == 0) return refuse(f, 400, name, "%s: must have at least one text", name);
     if (json_array_size(value) > most) return refuse(f, 400, name, "%s: at most %zu in one request", name, most);
     json_array_foreach(value, i, item) {
         if (!json_is_string(item) && !json_is_array(item))
-            return refuse(f, 400, name, "%s[%zu]: a text or token ids are wanted here", name, i);
+            return refuse(f, 400, name, "%s[%zu]: must be a text or token ids", name, i);
         if (!add_prompt(r, item, f)) return false;
     }
     return true;
 }
 
-/* {tokens, token_logprobs, top_logprobs, text_offset} of tokens after `previous`; more: of these, is added to. */
+/* {tokens, token_logprobs, top_logprobs, text_offset} of tokens after `previous`. more: an earlier object to extend. */
 static void add_legacy_logprobs(const request *r, json_t *lists[4], size_t *offset, const int32_t *tokens,
                                 const cllm_logprob *logprobs, size_t n, int32_t previous, bool first_is_null) {
     const size_t row = 1 + r->n_logprobs;
@@ -520,14 +520,14 @@ static const answer_form completion_form = {.stream_type = "text/event-stream",
                                             .wait = openai_wait,
                                             .whole = completion_whole};
 
-/* Texts that end before the suffix: gaps to fill. */
+/* Texts that end before the suffix: gaps to fill in. */
 static bool add_gaps(request *r, const json_t *prompts, cllm_string suffix, failure *f) {
     const size_t n = json_is_array(prompts) ? json_array_size(prompts) : 1;
-    if (echoes(r)) return refuse(f, 400, "suffix", "suffix: with echo there is none");
+    if (echoes(r)) return refuse(f, 400, "suffix", "suffix: cannot be used together with echo");
     for (size_t i = 0; i < n; i++) {
         const json_t *text = json_is_array(prompts) ? json_array_get(prompts, i) : prompts;
         if (!json_is_string(text) || i >= MOST_CHOICES)
-            return refuse(f, 400, "prompt", "prompt: with a suffix, a text or at most %d of them are wanted here",
+            return refuse(f, 400, "prompt", "prompt: must be a text, or a list of at most %d, if there is a suffix",
                           MOST_CHOICES);
         const gap wanted = {.prefix = {json_string_value(text), json_string_length(text)}, .suffix = suffix};
         if (!ask_infill(r, &wanted, f)) return false;
@@ -616,7 +616,7 @@ static bool take_embeddings(request *r, const json_t *body, failure *f) {
     if (strcmp(format, "float") != 0 && strcmp(format, "base64") != 0)
         return refuse(f, 400, "encoding_format", "encoding_format: '%.40s' is not float or base64", format);
     if (n_dims != n_embd)
-        return refuse(f, 400, "dimensions", "dimensions: this model's vectors have %u numbers, and cannot be shortened",
+        return refuse(f, 400, "dimensions", "dimensions: this model's vectors have %u numbers and cannot be shortened",
                       n_embd);
     r->details = json_pack("{s:b}", "base64", strcmp(format, "base64") == 0);
     if (!r->details) return refuse_memory(f);
@@ -628,7 +628,7 @@ void openai_embeddings(exchange *x) { answer_with(x, REQUEST_EMBED, "embd-", &em
 
 /* ----------------------------------------------------------------------------------------------- models */
 
-/* The same as Anthropic's clients read it. */
+/* One model, with the fields that OpenAI's and Anthropic's clients read. */
 static void put_anthropic_names(json_t **o, const served_model *m) {
     char date[32];
     struct tm parts;
@@ -674,7 +674,7 @@ json_t *describe_model(served_model *m) {
     return o;
 }
 
-/* As Codex CLI parses it: https://github.com/openai/codex, models_manager. */
+/* In the form that Codex CLI reads: https://github.com/openai/codex, models_manager. */
 static json_t *describe_for_codex(served_model *m) {
     return json_pack("{s:o, s:o, s:o, s:I}", "slug", json_text(m->name, strlen(m->name)), "name",
                      json_text(m->name, strlen(m->name)), "model", json_text(m->name, strlen(m->name)),

@@ -1,4 +1,4 @@
-/* What tells of the server itself. */
+/* The state of the server: health, the web page. */
 #include "server/dialects.h"
 #include "server/metrics.h"
 #include "server/models.h"
@@ -17,7 +17,7 @@ void show_health(exchange *x) {
 
 void show_metrics(exchange *x) {
     text_buffer text = {0};
-    bool found = false; /* the first that is ready: the names are llama-server's, which has one */
+    bool found = false; /* the first that is ready: llama-server's names mean one model */
     for (size_t i = 0; !found && i < models_count(); i++) {
         found = model_hold(model_at(i));
         if (!found) continue;
@@ -29,7 +29,7 @@ void show_metrics(exchange *x) {
 }
 
 /* ollama's clients look for this sentence. */
-/* The page for a browser; what Ollama's clients look for, for others. */
+/* A browser gets the web page; other clients get the sentence that ollama's clients look for. */
 void show_root(exchange *x) {
     const char *accept = exchange_header(x, "Accept");
     if (accept && strstr(accept, "text/html")) {

@@ -1,4 +1,4 @@
-/* What request.h says. */
+/* Implements request.h. */
 #include "server/request.h"
 
 #include "server/completion.h"
@@ -173,7 +173,7 @@ void request_add_event(request *r, event *e) {
 
 /* --------------------------------------------------------------------------------------------- outcomes */
 
-/* A call that the model gave no id has one of its own: nine letters and digits, which all templates take. */
+/* If the model gave a call no id, make one: nine letters and digits, which all templates accept. */
 static char *id_of_call(const request *r, size_t index, size_t call) {
     static const char digits[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
     uint64_t x = 0xCBF29CE484222325u + 131 * index + call;

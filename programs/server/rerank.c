@@ -1,5 +1,6 @@
-/* Documents by how well they answer a query, as llama-server, Jina and Cohere have it, or by TEI's names (texts, return_text, a list for an
- * answer). Each document makes a pair with the query, which is evaluated as a text to embed is: the vector is its score. */
+/* Sorts documents by how well they answer a query, in the form of llama-server, Jina and Cohere, or of TEI (texts,
+ * return_text, a list as answer). Each document is joined with the query and evaluated like a text to embed; the vector
+ * is its score. */
 #include "server/ask.h"
 #include "server/dialects.h"
 #include "server/llama.h"
@@ -46,7 +47,7 @@ static json_t *ranking_whole(request *r) {
 
 static const answer_form ranking_form = {.whole = ranking_whole};
 
-/* A document is a text, or as Cohere has it an object with one. */
+/* A document is a text, or for Cohere an object with a text. */
 static const json_t *text_of(const json_t *document) {
     return json_is_object(document) ? json_object_get(document, "text") : document;
 }
@@ -65,12 +66,14 @@ static bool add_pairs(request *r, const json_t *query, const char *name, const j
         int32_t *tokens;
         size_t count;
         cllm_error err;
-        if (!json_is_string(text)) return refuse(f, 400, name, "%s[%zu]: a text is wanted here", name, i);
+        if (!json_is_string(text)) return refuse(f, 400, name, "%s[%zu]: must be a text", name, i);
         if (texts && json_array_append(texts, (json_t *)text) != 0) return refuse_memory(f);
         if (cllm_tokenizer_encode_pair(tokenizer, string_of(query), string_of(text), &tokens, &count, &err) != CLLM_OK)
             return refuse(f, 400, name, "%s[%zu]: %s", name, i, err.message);
         if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
-        if (count > r->model->n_ctx) return refuse_length(f, count, r->model->n_ctx); /* before there are thousands */
+        if (count > r->model->n_ctx)
+            return refuse_length(f, count, r->model->n_ctx); /* check now, before there are
+                                                                                         thousands */
     }
     return true;
 }
@@ -82,15 +85,15 @@ static bool take_ranking(request *r, const json_t *body, failure *f) {
     int64_t n_most = INT32_MAX;
     bool returns = false;
     if (cllm_engine_pooling(r->model->run.engine) != CLLM_POOLING_RANK)
-        return refuse(f, 501, NULL, "reranking is not supported by this model: %s",
+        return refuse(f, 501, NULL, "this model does not support reranking: %s",
                       cllm_model_get_info(r->model->run.model)->n_scores > 0
                           ? "the server makes vectors with it, and no scores (--pooling rank)"
                           : "it has no classifier (cls.output.weight)");
     if (!field_array(body, name, &documents, f) || !field_whole(body, "top_n", 1, INT32_MAX, &n_most, f) ||
         !field_bool(body, is_tei ? "return_text" : "return_documents", &returns, f))
         return false;
-    if (!json_is_string(query)) return refuse(f, 400, "query", "query: a text is wanted here");
-    if (json_array_size(documents) == 0) return refuse(f, 400, name, "%s: at least one text is wanted", name);
+    if (!json_is_string(query)) return refuse(f, 400, "query", "query: must be a text");
+    if (json_array_size(documents) == 0) return refuse(f, 400, name, "%s: must have at least one text", name);
     if (json_array_size(documents) > MOST_EMBEDDINGS)
         return refuse(f, 400, name, "%s: at most %d in one request", name, MOST_EMBEDDINGS);
     r->details = json_pack("{s:I, s:b, s:o}", "top_n", (json_int_t)n_most, "is_tei", is_tei, "documents",

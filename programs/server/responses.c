@@ -1,7 +1,8 @@
-/* OpenAI's Responses API: https://platform.openai.com/docs/api-reference/responses, as its SDKs and Codex CLI use it. Nothing is stored: a client sends
- * the whole conversation each time.
+/* OpenAI's Responses API: https://platform.openai.com/docs/api-reference/responses, as its SDKs and Codex CLI use it.
+ * Nothing is stored: a client sends the whole conversation each time.
  *
- *   instructions, input and tools -> a conversation in OpenAI's chat form -> ask_chat -> events -> items: reasoning, messages and calls */
+ *   instructions, input and tools -> a conversation in OpenAI's chat form -> ask_chat -> events -> items: reasoning,
+ *   messages and calls */
 #include "server/ask.h"
 #include "server/dialects.h"
 #include "server/messages.h"
@@ -12,13 +13,13 @@
 
 /* ------------------------------------------------------------------------------------------ conversation */
 
-/* What a client sent, in chat form: all owned. */
+/* A client's request in chat form: all owned. */
 typedef struct conversation {
-    const options *o; /* borrowed: of the model, for remarks */
+    const options *o; /* borrowed: the model's, for notes */
     json_t *messages, *tools, *tool_choice;
-    json_t *called;        /* the names of functions that were called, by the ids of the calls */
-    json_t *names;         /* of functions in namespaces: {"flat": {"namespace", "name"}} */
-    text_buffer reasoning; /* of the assistant's message that comes next */
+    json_t *called;        /* names of called functions, by the ids of the calls */
+    json_t *names;         /* functions in namespaces: {"flat": {"namespace", "name"}} */
+    text_buffer reasoning; /* for the next message of the assistant */
 } conversation;
 
 static void drop_conversation(conversation *c) {
@@ -30,21 +31,22 @@ static void drop_conversation(conversation *c) {
     free(c->reasoning.bytes);
 }
 
-/* The string of an object that is wanted there: NULL after filling f. */
+/* A string that the object must have: NULL after filling f. */
 static json_t *wanted_string(const json_t *object, const char *name, const char *where, failure *f) {
     json_t *text = json_object_get(object, name);
     if (json_is_string(text)) return text;
-    refuse(f, 400, where, "%s.%s: a string is wanted here", where, name);
+    refuse(f, 400, where, "%s.%s: must be a string", where, name);
     return NULL;
 }
 
-/* Add the texts of content: a string, or a list of parts. What has no text is told in words in the result of a tool, and refused elsewhere. */
+/* Add the texts of content: a string, or a list of parts. A part without text is mentioned in words in a tool's result,
+ * and refused elsewhere. */
 static bool add_texts(json_t **parts, const json_t *content, bool is_result, const char *where, failure *f) {
     const json_t *part;
     size_t i;
     if (json_is_string(content)) message_add_text(parts, json_string_value(content), json_string_length(content));
     if (content && !json_is_null(content) && !json_is_string(content) && !json_is_array(content))
-        return refuse(f, 400, where, "%s: a string or an array of parts is wanted here", where);
+        return refuse(f, 400, where, "%s: must be a string or an array of parts", where);
     json_array_foreach(content, i, part) {
         const json_t *text = json_object_get(part, message_is_type(part, "refusal") ? "refusal" : "text");
         char told[80];
@@ -52,11 +54,11 @@ static bool add_texts(json_t **parts, const json_t *content, bool is_result, con
             message_add_text(parts, json_string_value(text), json_string_length(text));
         } else if (is_result) {
             const int n =
-                snprintf(told, sizeof told, "[%.30s: this model reads text only]", message_string(part, "type"));
+                snprintf(told, sizeof told, "[%.30s: this model reads only text]", message_string(part, "type"));
             message_add_text(parts, told, (size_t)n);
         } else {
             return refuse(f, 400, where,
-                          "%s[%zu]: this model reads text only, and cannot take a part of the type '%.60s'", where, i,
+                          "%s[%zu]: this model reads only text, and cannot take a part of the type '%.60s'", where, i,
                           message_string(part, "type"));
         }
     }
@@ -68,7 +70,7 @@ static json_t *last_message(const conversation *c) {
     return n > 0 ? json_array_get(c->messages, n - 1) : NULL;
 }
 
-/* What comes first for the system is one message: many templates take no second one. */
+/* All leading system content becomes one message, because many templates accept only one. */
 static bool join_system(conversation *c, const json_t *parts) {
     json_t *last = last_message(c), *part;
     text_buffer joined = {0};
@@ -87,7 +89,7 @@ static bool join_system(conversation *c, const json_t *parts) {
     return good && c->messages;
 }
 
-/* A message of the assistant, with the reasoning that came before it. */
+/* Add a message of the assistant, with the reasoning that came before it. */
 static json_t *add_assistant(conversation *c, json_t *content) {
     json_t *message = message_create("assistant", content);
     if (c->reasoning.length > 0)
@@ -102,7 +104,7 @@ static bool take_message(conversation *c, const json_t *item, const char *where,
     char inner[64];
     if (!role) return false;
     const char *name = json_string_value(role);
-    if (strcmp(name, "developer") == 0) name = "system"; /* few templates know it */
+    if (strcmp(name, "developer") == 0) name = "system"; /* few templates know developer */
     if (strcmp(name, "user") != 0 && strcmp(name, "assistant") != 0 && strcmp(name, "system") != 0)
         return refuse(f, 400, where, "%s.role: '%.40s' is not user, assistant, system or developer", where, name);
     const bool is_assistant = strcmp(name, "assistant") == 0, is_system = strcmp(name, "system") == 0;
@@ -117,14 +119,14 @@ static bool take_message(conversation *c, const json_t *item, const char *where,
     } else if (good && is_assistant) {
         add_assistant(c, message_content(json_incref(parts)));
     } else if (good) {
-        c->reasoning.length = 0; /* nothing was said after it */
+        c->reasoning.length = 0; /* no message followed it */
         json_add(&c->messages, message_create(name, message_content(json_incref(parts))));
     }
     json_decref(parts);
     return good;
 }
 
-/* A function in a namespace has one name in the chat: "namespace__name". */
+/* The name of a function in a namespace, as one name for the chat: "namespace__name". */
 static json_t *flat_name(const char *space, const char *name) {
     const size_t n = strlen(space);
     if (n == 0) return json_string(name);
@@ -172,7 +174,7 @@ static bool take_result(conversation *c, const json_t *item, const char *where, 
     return true;
 }
 
-/* Its content, or else the summary; both may be null. */
+/* Its content, or else its summary; both may be null. */
 static bool take_reasoning(conversation *c, const json_t *item, failure *f) {
     const json_t *content = json_object_get(item, "content"), *part;
     size_t i;
@@ -190,7 +192,7 @@ static bool take_reasoning(conversation *c, const json_t *item, failure *f) {
 static bool take_item(conversation *c, const json_t *item, size_t index, failure *f) {
     char where[32];
     snprintf(where, sizeof where, "input[%zu]", index);
-    if (!json_is_object(item)) return refuse(f, 400, where, "%s: an object is wanted here", where);
+    if (!json_is_object(item)) return refuse(f, 400, where, "%s: must be an object", where);
     const bool is_message = !field_find(item, "type") || message_is_type(item, "message");
     if (is_message) return take_message(c, item, where, f);
     if (message_is_type(item, "function_call") || message_is_type(item, "custom_tool_call"))
@@ -198,7 +200,7 @@ static bool take_item(conversation *c, const json_t *item, size_t index, failure
     if (message_is_type(item, "function_call_output") || message_is_type(item, "custom_tool_call_output"))
         return take_result(c, item, where, f);
     if (message_is_type(item, "reasoning")) return take_reasoning(c, item, f);
-    note(c->o, "%s: an item of the type '%.60s' is left out", where, message_string(item, "type"));
+    note(c->o, "%s: an item of the type '%.60s' is ignored", where, message_string(item, "type"));
     return true;
 }
 
@@ -213,7 +215,7 @@ static bool take_input(conversation *c, const json_t *body, failure *f) {
     if (json_is_string(items))
         json_add(&c->messages, message_create("user", json_incref((json_t *)items)));
     else if (!json_is_array(items))
-        return refuse(f, 400, "input", "input: a text or an array of items is wanted here");
+        return refuse(f, 400, "input", "input: must be a text or an array of items");
     json_array_foreach(items, i, item) {
         if (!take_item(c, item, i, f)) return false;
     }
@@ -223,7 +225,7 @@ static bool take_input(conversation *c, const json_t *body, failure *f) {
 
 /* ------------------------------------------------------------------------------------------------- tools */
 
-/* Fields of the function stand beside its type, or inside as in chat completions. */
+/* The fields of a function are beside its type, or inside it as in chat completions. */
 static bool take_function(conversation *c, const json_t *tool, const char *space, const char *where, failure *f) {
     static const char *const copied[] = {"description", "parameters", "strict"};
     const json_t *inner = field_find(tool, "function"), *from = inner ? inner : tool;
@@ -250,7 +252,7 @@ static bool take_tools(conversation *c, const json_t *tools, const char *space, 
     json_array_foreach(tools, i, tool) {
         char where[48];
         snprintf(where, sizeof where, "%stools[%zu]", *space ? "tools[]." : "", i);
-        if (!json_is_object(tool)) return refuse(f, 400, where, "%s: an object is wanted here", where);
+        if (!json_is_object(tool)) return refuse(f, 400, where, "%s: must be an object", where);
         if (message_is_type(tool, "function")) {
             if (!take_function(c, tool, space, where, f)) return false;
         } else if (message_is_type(tool, "namespace") && !*space) {
@@ -259,7 +261,7 @@ static bool take_tools(conversation *c, const json_t *tools, const char *space, 
             if (!name || !field_array(tool, "tools", &inner, f)) return false;
             if (json_string_length(name) > 0 && !take_tools(c, inner, json_string_value(name), f)) return false;
         } else {
-            note(c->o, "%s: a tool of the type '%.60s' is left out", where, message_string(tool, "type"));
+            note(c->o, "%s: a tool of the type '%.60s' is ignored", where, message_string(tool, "type"));
         }
     }
     return c->tools || refuse_memory(f);
@@ -270,7 +272,7 @@ static json_t *name_of_choice(const json_t *wanted) {
     return flat_name(message_string(wanted, "namespace"), message_string(inner ? inner : wanted, "name"));
 }
 
-/* {"type": "allowed_tools", "mode", "tools"}: the others are not there. */
+/* {"type": "allowed_tools", "mode", "tools"}: remove the other tools. */
 static void keep_allowed(conversation *c, const json_t *allowed) {
     json_t *kept = json_array(), *tool;
     const json_t *one;
@@ -305,16 +307,17 @@ static void take_choice(conversation *c, const json_t *wanted) {
 
 typedef enum item_kind { ITEM_NONE, ITEM_REASONING, ITEM_MESSAGE, ITEM_CALL } item_kind;
 
-/* Of a stream: what has been sent. */
+/* State of a stream: what has been sent. */
 typedef struct stream_state {
     json_int_t n_events;
     size_t n_items;
     item_kind open;
-    size_t call;               /* of ITEM_CALL */
-    size_t begins, n_texts[3]; /* of the open item in its text of the outcome, and how much of each kind was sent */
+    size_t call;               /* for ITEM_CALL */
+    size_t begins, n_texts[3]; /* where the open item begins in its text of the outcome, and how many bytes of each kind
+                                  were sent */
 } stream_state;
 
-/* The client asked for a summary of the reasoning: the whole of it is the only one there is. */
+/* True if the client asked for a summary of the reasoning: it gets the whole reasoning. */
 static bool sums_up(const request *r) { return json_is_true(json_object_get(r->details, "sums_up")); }
 
 static json_t *id_of_item(const request *r, item_kind kind, size_t index) {
@@ -345,13 +348,13 @@ static const json_t *spaced_name(const request *r, const called *call) {
     return json_object_get(json_object_get(r->details, "names"), call->name);
 }
 
-/* As the client knows the function. */
+/* The name of a function as the client knows it. */
 static json_t *shown_name(const request *r, const called *call) {
     const json_t *spaced = spaced_name(r, call);
     return spaced ? json_incref(json_object_get(spaced, "name")) : json_text(call->name, strlen(call->name));
 }
 
-/* An item of the output. text: of it, or of its arguments; NULL: it has only begun. */
+/* An item of the output. text: its content or arguments; NULL: it has only begun. */
 static json_t *item_of(const request *r, item_kind kind, size_t index, const called *call, json_t *text,
                        const char *status) {
     json_t *item = json_object(), *parts = json_array();
@@ -402,7 +405,7 @@ static bool is_cut(const request *r) {
 
 static const char *final_status(const request *r) { return is_cut(r) ? "incomplete" : "completed"; }
 
-/* The whole object, with the output so far, which is taken. */
+/* The whole response object. The output so far is taken. */
 static json_t *response_of(const request *r, const char *status, json_t *output) {
     json_t *o = json_copy(json_object_get(r->details, "asked"));
     const bool ended = strcmp(status, "completed") == 0 || strcmp(status, "incomplete") == 0;
@@ -415,7 +418,7 @@ static json_t *response_of(const request *r, const char *status, json_t *output)
     return o;
 }
 
-/* What was said between calls is one message before them; a stream has each in its place. */
+/* Text between calls is joined into one message before them; a stream has every piece in its place. */
 static json_t *responses_whole(request *r) {
     const outcome *a = &r->outcomes[0];
     json_t *output = json_array();
@@ -458,7 +461,7 @@ static void responses_wait(request *r, text_buffer *out) {
     write_response(r, out, "response.in_progress", "in_progress");
 }
 
-/* An event of the open item: "response.WHAT". value: under its key, taken. */
+/* Write an event of the open item: "response.WHAT". value: stored under its key, taken. */
 static void write_item_event(request *r, text_buffer *out, const char *type, const char *key, json_t *value) {
     const stream_state *s = r->state;
     json_t *o = event_named(r, type);
@@ -474,9 +477,9 @@ static void write_item_event(request *r, text_buffer *out, const char *type, con
     write_event(out, type, o);
 }
 
-/* What the events of an item are called. */
+/* The names of an item's events. */
 typedef struct item_events {
-    const char *part_added, *delta, *done, *part_done; /* parts: NULL of a call */
+    const char *part_added, *delta, *done, *part_done; /* parts: NULL for a call */
 } item_events;
 
 static const item_events *events_of(const request *r, item_kind kind) {
@@ -600,27 +603,27 @@ static bool take_text_format(request *r, const json_t *text, failure *f) {
     return field_bool(format, "strict", &strict, f) && ask_schema(r, "text.format.schema", schema, strict, f);
 }
 
-/* What would need a store, or another server. */
+/* Refuse what would need storage or another server. */
 static bool check_stateless(const json_t *body, failure *f) {
     static const char *const names[] = {"previous_response_id", "conversation", "prompt"};
     bool background = false;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (field_find(body, names[i]))
-            return refuse(f, 400, names[i], "%s: nothing is stored here; send the whole conversation as input",
-                          names[i]);
+            return refuse(f, 400, names[i],
+                          "%s: not supported, nothing is stored; send the whole conversation as input", names[i]);
     if (!field_bool(body, "background", &background, f)) return false;
     return !background ||
-           refuse(f, 400, "background", "background: nothing is stored here; stream the response instead");
+           refuse(f, 400, "background", "background: not supported, nothing is stored; stream the response instead");
 }
 
-/* A field of the client as it stands, or what counts where it is absent (taken). */
+/* A field of the client's request, or its default if it is absent (taken). */
 static void put_asked(json_t **o, const json_t *body, const char *name, json_t *otherwise) {
     const json_t *value = field_find(body, name);
     json_put(o, name, value ? json_incref((json_t *)value) : otherwise ? otherwise : json_null());
     if (value) json_decref(otherwise);
 }
 
-/* The response without what becomes of it. */
+/* The response without its results. */
 static json_t *asked_of(const request *r, const json_t *body) {
     json_t *o = json_object();
     json_put(&o, "id", json_string(r->id));
@@ -694,7 +697,7 @@ static bool take_response(request *r, const json_t *body, failure *f) {
     return good;
 }
 
-/* A stream whose conversation is too long says so in an event: clients make it shorter then. */
+/* In a stream, report a conversation that is too long as an event, so that clients shorten it. */
 static void answer_too_long(exchange *x, request *r, const failure *f) {
     text_buffer out = {0};
     write_response(r, &out, "response.created", "in_progress");

@@ -1,4 +1,4 @@
-/* Which endpoint is whose. */
+/* The table of endpoints and their handlers. */
 #include "server/dialects.h"
 
 #include <string.h>

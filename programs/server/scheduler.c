@@ -1,4 +1,4 @@
-/* What scheduler.h says. */
+/* Implements scheduler.h. */
 #include "server/scheduler.h"
 
 #include "server/completion.h"
@@ -22,29 +22,29 @@ struct scheduler {
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t wakes, called;
-    /* under the lock */
+    /* protected by the lock */
     choice *queue;
     size_t n_queued, most_queued, n_active;
     engine_call *calls;
     cllm_stats stats;
-    bool closes;       /* all requests fail */
+    bool closes;       /* fail all requests */
     bool stops, ended; /* ended: nobody runs calls any more */
 
-    /* the engine's thread */
+    /* belongs to the engine's thread */
     slot *slots; /* [n_slots] */
     uint32_t n_slots;
-    uint32_t *order; /* [n_slots] of those that run, the oldest first */
+    uint32_t *order; /* [n_slots] the running ones, the oldest first */
     size_t n_running;
     cllm_span *spans; /* [n_slots] */
     uint32_t *of_span;
     size_t n_spans;
-    uint64_t n_tasks, n_ended; /* choices that began, and ended */
-    double *writing_times;     /* [n_slots + 1] seconds of a step in which so many write; 0: not known */
-    double reading_time;       /* seconds that a token of a prompt adds to a step in which others write; 0: not known */
-    double budget;             /* tokens of prompts in such a step */
-    size_t n_mixed;            /* such steps, one after the other */
+    uint64_t n_tasks, n_ended; /* choices that began, and that ended */
+    double *writing_times;     /* [n_slots + 1] seconds of a step by the number of choices that write; 0: unknown */
+    double reading_time;       /* seconds that a prompt token adds to a step in which others write; 0: unknown */
+    double budget;             /* prompt tokens in such a step */
+    size_t n_mixed;            /* such steps in a row */
 
-    /* masks are made beside the forward pass */
+    /* masks are computed during the forward pass */
     pthread_t mask_thread;
     pthread_cond_t masks;
     cllm_generation **to_prepare; /* [n_to_prepare] */
@@ -70,7 +70,7 @@ static void *make_masks(void *user) {
     return NULL;
 }
 
-/* The masks of the spans' generations, while they are evaluated. */
+/* Compute the masks of the spans' generations during their evaluation. */
 static void begin_masks(scheduler *s) {
     s->n_to_prepare = 0;
     for (size_t i = 0; i < s->n_spans; i++) {
@@ -93,7 +93,7 @@ static void await_masks(scheduler *s) {
 
 /* ------------------------------------------------------------------------------------------------- queue */
 
-/* The next n choices of a request go behind those of its priority. Under the lock. */
+/* Queue the next n choices of a request behind those of its priority. The caller holds the lock. */
 static void enqueue(scheduler *s, request *r, size_t n) {
     choice **at = &s->queue;
     while (*at && (*at)->request->priority <= r->priority) at = &(*at)->next;
@@ -110,8 +110,8 @@ static void enqueue(scheduler *s, request *r, size_t n) {
 
 /* ------------------------------------------------------------------------------------------------- slots */
 
-/* Do pages for so many tokens remain, beside what those that run will need for their prompts and next tokens? What no sequence holds the cache
- * gives up. */
+/* True if there are pages for so many tokens, beside those that running choices need for their prompts and next tokens.
+ * The cache gives up pages that no sequence holds. */
 static bool has_pages(const scheduler *s, size_t n_tokens) {
     uint32_t n = cllm_engine_stats(s->engine).pages_held + pages_of(n_tokens);
     for (size_t i = 0; i < s->n_running; i++) {
@@ -138,7 +138,7 @@ static void keep_tokens(slot *at) {
     *from = before;
 }
 
-/* The choice in a slot has ended: what it used is free. */
+/* The choice in a slot has ended: release what it used. */
 static void empty_slot(scheduler *s, uint32_t index) {
     slot *at = &s->slots[index];
     request *r = at->choice->request;
@@ -159,7 +159,7 @@ static void empty_slot(scheduler *s, uint32_t index) {
     request_release(r);
 }
 
-/* The choice that reads the same prompt for the same request, and has begun; or NULL. */
+/* A choice of the same request with the same prompt that has begun; or NULL. */
 static choice *find_sibling(const scheduler *s, const choice *c) {
     for (size_t i = 0; i < s->n_running; i++) {
         choice *other = s->slots[s->order[i]].choice;
@@ -168,7 +168,7 @@ static choice *find_sibling(const scheduler *s, const choice *c) {
     return NULL;
 }
 
-/* The slot that a choice is to run in; n_slots: none is free. */
+/* The slot for a choice; n_slots: none is free. */
 static uint32_t free_slot(const scheduler *s, const choice *c) {
     uint32_t i = 0;
     if (c && c->index == 0 && c->request->slot >= 0) {
@@ -185,7 +185,7 @@ static void drop(choice *c) {
     request_release(r);
 }
 
-/* Give a choice a slot, and let it begin with what is evaluated already: of a sibling, or in the cache. */
+/* Give a choice a slot, and let it begin with tokens that are evaluated already: by a sibling, or in the cache. */
 static void start(scheduler *s, choice *c, uint32_t index) {
     cllm_error err;
     cllm_sequence *sequence = NULL;
@@ -210,16 +210,18 @@ static void start(scheduler *s, choice *c, uint32_t index) {
     pthread_mutex_unlock(&s->lock);
 }
 
-/* Choices of the queue begin, as long as there are slots, and pages for their prompts. */
+/* Start choices of the queue, as long as there are slots and pages for their prompts. */
 static void admit(scheduler *s) {
     for (choice **at = &s->queue;;) {
         pthread_mutex_lock(&s->lock);
         choice *c = *at;
-        const bool yields = somebody_gave_way(s); /* who gave way comes first */
+        const bool yields = somebody_gave_way(s); /* choices that gave way come first */
         const uint32_t index = yields ? s->n_slots : free_slot(s, c);
         const bool gone = c && atomic_load(&c->request->cancelled);
         bool fits = false, waits = false;
-        if (c && !gone && index == s->n_slots) waits = !yields && s->n_running < s->n_slots; /* for its own slot */
+        if (c && !gone && index == s->n_slots)
+            waits = !yields && s->n_running < s->n_slots; /* it waits for its own
+                                                                                                slot */
         if (c && !gone && index < s->n_slots) {
             const choice *sibling = find_sibling(s, c);
             waits = sibling && sibling->read == 0;
@@ -234,14 +236,14 @@ static void admit(scheduler *s) {
             drop(c);
         else if (fits)
             start(s, c, index);
-        else if (waits) /* for that slot, or the prompt that both have */
+        else if (waits) /* it waits for that slot, or for the prompt that both have */
             at = &c->next;
         else
             return;
     }
 }
 
-/* Those that gave way go on, the oldest first, when another has ended and there is room. */
+/* Continue choices that gave way, the oldest first, after another has ended and if there is room. */
 static void come_back(scheduler *s) {
     for (size_t i = 0; i < s->n_running; i++) {
         slot *at = &s->slots[s->order[i]];
@@ -253,7 +255,7 @@ static void come_back(scheduler *s) {
     }
 }
 
-/* The youngest gives its pages to the others. Returns false if there is none but one. */
+/* The youngest choice gives its pages to the others. Returns false if only one runs. */
 static bool give_way(scheduler *s) {
     size_t n_left = 0;
     for (size_t i = 0; i < s->n_running; i++) n_left += !s->slots[s->order[i]].gave_way;
@@ -268,10 +270,10 @@ static bool give_way(scheduler *s) {
     return false;
 }
 
-/* Running choices whose client has gone away end here. Those in the queue are only marked: admit drops them. */
+/* End running choices whose client has gone away. Those in the queue are only marked: admit drops them. */
 static void drop_gone(scheduler *s) {
     pthread_mutex_lock(&s->lock);
-    const request *seen = NULL; /* choices of a request wait side by side */
+    const request *seen = NULL; /* the choices of a request are neighbours */
     for (choice *c = s->queue; c; c = c->next) {
         if (c->request != seen) request_look_for_client(c->request);
         seen = c->request;
@@ -288,12 +290,12 @@ static void drop_gone(scheduler *s) {
 
 /* -------------------------------------------------------------------------------------------------- steps */
 
-/* A choice that wants nothing and has not ended would wait for ever, and keep this thread busy. */
+/* Fail a choice that wants nothing and has not ended: it would wait forever, and keep this thread busy. */
 static void add_span(scheduler *s, uint32_t index, size_t most, size_t *n_tokens) {
     cllm_span span;
     if (!completion_wants(s->slots[index].choice, most, &span)) {
         failure f;
-        refuse(&f, 500, NULL, "the text cannot go on: nothing is left to evaluate, and it has not ended");
+        refuse(&f, 500, NULL, "the text cannot continue: there is nothing to evaluate, and it has not ended");
         return completion_fail(s->slots[index].choice, &f);
     }
     s->of_span[s->n_spans] = index;
@@ -305,8 +307,8 @@ static bool is_reading(const slot *at) {
     return completion_n_left(at->choice) > 1 || at->choice->request->kind == REQUEST_EMBED;
 }
 
-/* How many tokens of prompts the step has: beside those that write, as many as take a little less time than they do. Now and then none, to see
- * how long they take by now. */
+/* How many prompt tokens a step has: beside choices that write, as many as take a little less time than those. Now and
+ * then none, to measure the time without them. */
 static size_t reading_budget(const scheduler *s, size_t n_writing) {
     enum { OFTEN = 32 };
     return n_writing == 0 ? s->model->n_batch : s->n_mixed >= OFTEN ? 0 : (size_t)s->budget;
@@ -318,7 +320,7 @@ static size_t count_common(const id_list *a, const id_list *b) {
     return n;
 }
 
-/* Is an older one about to read much of what this one, the n-th, would begin with? Then it will be in the cache. */
+/* True if an older choice is about to read much of the n-th choice's prompt. Then it will be in the cache. */
 static bool awaits_older(const scheduler *s, size_t n) {
     enum { MUCH = 16 };
     const choice *c = s->slots[s->order[n]].choice;
@@ -333,7 +335,7 @@ static bool awaits_older(const scheduler *s, size_t n) {
     return found;
 }
 
-/* The spans of a step. Those that write come first. Returns how many tokens of prompts are among them. */
+/* Make the spans of a step. Choices that write come first. Returns the number of prompt tokens. */
 static size_t make_spans(scheduler *s, size_t *n_writing) {
     size_t n_written = 0, n_read = 0;
     s->n_spans = 0;
@@ -351,7 +353,7 @@ static size_t make_spans(scheduler *s, size_t *n_writing) {
     return n_read;
 }
 
-/* How long a step takes in which so many write, and nobody reads; or in which the nearest number that is known does. 0: none is. */
+/* Seconds of a step in which so many choices write and none reads, or of the nearest known number; 0: unknown. */
 static double writing_time(const scheduler *s, size_t n_writing) {
     for (size_t away = 0; away < s->n_slots; away++) {
         if (n_writing > away && s->writing_times[n_writing - away] > 0) return s->writing_times[n_writing - away];
@@ -361,15 +363,15 @@ static double writing_time(const scheduler *s, size_t n_writing) {
     return 0;
 }
 
-/* What was told its end by add_span leaves. */
+/* Remove choices that add_span has ended. */
 static void empty_idle(scheduler *s) {
     for (size_t i = s->n_running; i-- > 0;)
         if (s->slots[s->order[i]].choice->told) empty_slot(s, s->order[i]);
 }
 
-/* Prompts take longer the longer they are, and on machines that others use: the budget follows what the last steps took. It grows at most
- * twofold a step, for one quick step may be chance. Fewer than eight tokens take almost as long as eight, which share the reading of weights,
- * keys and values. */
+/* Prompts take longer the longer they are, and on a busy machine. So the budget follows the time of the last steps. It
+ * grows at most twofold in a step, because one quick step may be chance. Fewer than eight tokens take almost as long as
+ * eight, which share the reading of weights, keys and values. */
 static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
     const double weight = 0.2, share = 0.75, least = 8, twofold = 2 * s->budget;
     const double most = twofold < (double)s->model->n_batch ? twofold : (double)s->model->n_batch;
@@ -384,7 +386,7 @@ static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n
     if (s->budget > most) s->budget = most;
 }
 
-/* What became of the spans goes to their choices. Returns how many tokens were drawn. */
+/* Pass the results of the spans to their choices. Returns how many tokens were drawn. */
 static size_t take_spans(scheduler *s, cllm_status status, const cllm_error *err) {
     size_t n_drawn = 0;
     for (size_t i = 0; i < s->n_spans; i++) {
@@ -394,7 +396,7 @@ static size_t take_spans(scheduler *s, cllm_status status, const cllm_error *err
         if (s->spans[i].status != CLLM_OK || status == CLLM_ERR_DEVICE) {
             completion_fail_with(c, err);
             goes_on = false;
-        } else if (status == CLLM_OK) { /* else another span was at fault, and this one is wanted anew */
+        } else if (status == CLLM_OK) { /* otherwise another span was at fault, and this one is tried again */
             goes_on = completion_take(c, &s->spans[i]);
         }
         n_drawn += c->usage.n_drawn - n_before;
@@ -403,7 +405,7 @@ static size_t take_spans(scheduler *s, cllm_status status, const cllm_error *err
     return n_drawn;
 }
 
-/* begun: when the engine's thread turned to it */
+/* begun: when the engine's thread started on it */
 static void step(scheduler *s, double begun) {
     step_count n = {0};
     cllm_error err = {.message = ""};
@@ -439,7 +441,7 @@ static void run_calls(scheduler *s) {
     }
 }
 
-/* Those that run and those that wait are told that the server goes. */
+/* Tell running and waiting requests that the server is shutting down. */
 static void end_requests(scheduler *s) {
     failure f;
     refuse(&f, 503, NULL, "the server is shutting down");
@@ -483,7 +485,7 @@ static void *run_engine(void *user) {
     pthread_mutex_lock(&s->lock);
     s->ended = true;
     pthread_mutex_unlock(&s->lock);
-    run_calls(s); /* that came until then */
+    run_calls(s); /* calls that came before */
     return NULL;
 }
 
@@ -546,7 +548,7 @@ void scheduler_destroy(scheduler *s) {
 
 bool scheduler_submit(scheduler *s, request *r, failure *f) {
     pthread_mutex_lock(&s->lock);
-    const bool is_embed = r->kind == REQUEST_EMBED; /* its texts are short work, and come one after the other */
+    const bool is_embed = r->kind == REQUEST_EMBED; /* its texts are short, and run one after the other */
     const size_t n_new = is_embed ? 1 : r->n_choices;
     const bool full = s->n_queued + n_new > s->most_queued + (s->n_slots - s->n_active), closes = s->closes;
     if (!full && !closes) {
@@ -558,7 +560,7 @@ bool scheduler_submit(scheduler *s, request *r, failure *f) {
     if (closes)
         refuse(f, 503, NULL, "the server is shutting down");
     else
-        refuse(f, 503, NULL, "the queue is full: %zu requests wait already; try again later", s->most_queued);
+        refuse(f, 503, NULL, "the queue is full: %zu requests are waiting; try again later", s->most_queued);
     f->retry_after = 1;
     return false;
 }

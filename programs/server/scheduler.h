@@ -1,8 +1,9 @@
-/* The engine's thread: which choices run, and what each step evaluates.
+/* The engine's thread: decides which choices run, and what each step evaluates.
  *
- * Choices wait in a queue, first come first served within a priority, until there is a slot and pages for their prompt. A step is one forward pass:
- * the next token of every choice that writes, and of prompts as many tokens as keep the step short. When pages run out the youngest choice
- * gives its own back, and is evaluated again later: the bits are the same. */
+ * Choices wait in a queue until there is a slot and pages for their prompt. Within a priority, the first to come is the
+ * first served. A step is one forward pass: the next token of every choice that writes, and as many tokens of prompts
+ * as keep the step short. If pages run out, the youngest choice gives its pages to others and is evaluated again later;
+ * the bits are the same. */
 #ifndef SERVER_SCHEDULER_H
 #define SERVER_SCHEDULER_H
 
@@ -12,22 +13,22 @@ typedef struct scheduler scheduler;
 
 scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_queued); /* NULL: out of memory */
 void scheduler_end_requests(
-    scheduler *s); /* all fail, those to come too: the server is shutting down. Returns at once */
+    scheduler *s); /* fail all requests, also later ones, because the server is shutting down. Returns at once */
 void scheduler_destroy(scheduler *s);
 
 /* Queue a request. false: the queue is full. */
 bool scheduler_submit(scheduler *s, request *r, failure *f);
 
-/* Run a function in the engine's thread, between two steps, and wait for it. false: that thread has ended. */
+/* Run a function in the engine's thread, between two steps, and wait for it. false: the thread has ended. */
 bool scheduler_call(scheduler *s, void (*function)(void *user), void *user);
 
-/* A slot, for those who look: in the engine's thread. */
+/* The state of a slot, for observers. Belongs to the engine's thread. */
 typedef struct slot {
-    choice *choice;          /* NULL: it is free */
-    bool gave_way;           /* its pages are given to others, */
-    uint64_t n_ended_before; /* when so many choices had ended */
-    id_list last;            /* tokens of what it had last */
-    uint64_t task;           /* counts what ran */
+    choice *choice;          /* NULL: free */
+    bool gave_way;           /* its pages were given to others, */
+    uint64_t n_ended_before; /* when this many choices had ended */
+    id_list last;            /* tokens of the last choice here */
+    uint64_t task;           /* number of the choice, counting all that ran */
 } slot;
 slot *scheduler_slots(scheduler *s, uint32_t *n_slots);
 cllm_engine *scheduler_engine(scheduler *s);

@@ -1,4 +1,4 @@
-/* What write.h says. */
+/* Implements write.h. */
 #include "server/write.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of a number: all that a double keeps of a decimal one, so that 0.1 stays 0.1. */
+/* Significant digits that keep a decimal number as a double, so that 0.1 stays 0.1. */
 enum { MOST_DIGITS = 15 };
 
 void write_text(text_buffer *out, const char *format, ...) {

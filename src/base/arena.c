@@ -1,4 +1,4 @@
-/* Chunks in a list; a block larger than a chunk gets one of its own. */
+/* Chunks in a list. A block larger than a chunk gets its own chunk. */
 #include "base/arena.h"
 
 #include "base/checked.h"

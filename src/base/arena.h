@@ -1,5 +1,5 @@
-/* An arena: memory that grows by allocation and is given back as a whole. Its owner frees one thing, once.
- * Blocks are aligned to 64 bytes (a cache line, and the widest vector register). */
+/* An arena: memory that is allocated in pieces and freed as a whole. Its owner frees one thing, once. Blocks are
+ * aligned to 64 bytes (a cache line, and the widest vector register). */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -13,8 +13,8 @@ typedef struct arena {
     arena_chunk *chunks;
 } arena; /* zero-initialised: empty */
 
-/* count * size zeroed bytes, or NULL if that wraps or the system has no memory. count * size of 0 is allowed.
- * Pages of a large block are not touched, so it takes memory only as it is used. */
+/* count * size zeroed bytes, or NULL if the product overflows or the system has no memory. count * size may be 0. Pages
+ * of a large block are not touched, so it takes memory only as it is used. */
 void *arena_alloc(arena *a, uint64_t count, uint64_t size);
 
 /* A terminated copy of `length` bytes, or NULL. */

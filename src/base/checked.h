@@ -1,4 +1,4 @@
-/* Arithmetic on numbers that come from a file: false means that the result would wrap. */
+/* Arithmetic on numbers that come from a file. false: the result would overflow. */
 #ifndef BASE_CHECKED_H
 #define BASE_CHECKED_H
 
@@ -10,7 +10,7 @@ static inline bool checked_mul(uint64_t a, uint64_t b, uint64_t *product) {
     return !__builtin_mul_overflow(a, b, product);
 }
 
-/* n rounded up to a multiple of `unit` (not 0). */
+/* Round n up to a multiple of `unit` (not 0). */
 static inline bool checked_round_up(uint64_t n, uint64_t unit, uint64_t *rounded) {
     uint64_t raised;
     if (!checked_add(n, unit - 1, &raised)) return false;

@@ -1,4 +1,4 @@
-/* Messages are cut to what cllm_error holds, and kept to one line that no terminal takes for a command. */
+/* Messages are cut to the size of cllm_error's field, and are one line without anything that controls a terminal. */
 #include "base/error.h"
 
 #include "base/utf8.h"
@@ -7,8 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Characters from a file or path that would break the line, or speak to a terminal, become a '?', and so does each byte
- * that is no UTF-8. */
+/* Replace each character that would break the line or control a terminal, and each byte that is not UTF-8, by '?'. */
 static void keep_to_one_line(char *message) {
     char *to = message;
     for (const char *from = message; *from;) {

@@ -1,12 +1,13 @@
-/* Exponentials without subnormal floats (below 2^-126), which many CPUs take a hundred times as long to work with: where e^x
- * would be one, it is 0. Every kernel's exponential ends there, those of src/cpu/vector_math.h and of the GPU too. */
+/* Exponentials without subnormal floats (below 2^-126), which are a hundred times slower on many CPUs: if e^x would be
+ * subnormal, the result is 0. All kernels' exponentials do the same, also those of src/cpu/vector_math.h and of the
+ * GPU. */
 #ifndef BASE_EXPONENTIAL_H
 #define BASE_EXPONENTIAL_H
 
 #include <float.h>
 #include <math.h>
 
-#define EXP_LEAST -87.33654f /* the least float x of which e^x is 2^-126 or more */
+#define EXP_LEAST -87.33654f /* the least float x with e^x >= 2^-126 */
 
 static inline float exp_or_zero(float x) { return x < EXP_LEAST ? 0 : expf(x); }
 

@@ -1,4 +1,4 @@
-/* POSIX mmap(2), or read(2) into memory. Nothing here looks at what the bytes mean. */
+/* POSIX mmap(2), or read(2) into memory. This file does not interpret the bytes. */
 #include "base/file_map.h"
 
 #include "base/error.h"
@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define STEP_BYTES  ((uint64_t)16 << 20) /* between two progress reports */
-#define TOUCH_BYTES 65536u               /* what Linux maps around one fault in a file, if it is in memory */
+#define STEP_BYTES  ((uint64_t)16 << 20) /* between two calls of progress */
+#define TOUCH_BYTES 65536u               /* Linux maps this much around a fault, if it is in memory */
 
 static cllm_status cancelled(cllm_error *err) { return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled"); }
 
@@ -36,8 +36,8 @@ static cllm_status read_all(int descriptor, const char *path, unsigned char *byt
     return CLLM_OK;
 }
 
-/* Some FUSE file systems refuse a shared mapping and allow a private one, which a reader cannot tell apart. A file system
- * that allows neither is no error: `refused` then says why. */
+/* Some FUSE file systems refuse a shared mapping but allow a private one; for a reader they are the same. If neither is
+ * allowed, that is not an error: `refused` says why. */
 static cllm_status map_file(int descriptor, const char *path, file_map *map, cllm_error *err) {
     void *mapping = mmap(NULL, (size_t)map->size, PROT_READ, MAP_SHARED, descriptor, 0);
     const int refused = mapping == MAP_FAILED ? errno : 0;
@@ -54,7 +54,7 @@ static cllm_status map_file(int descriptor, const char *path, file_map *map, cll
     return CLLM_OK;
 }
 
-/* out: size is known; refused: why it could not be mapped, or 0. */
+/* out: size is known. refused: why it could not be mapped, or 0. */
 static cllm_status read_file(int descriptor, const char *path, const progress *p, file_map *out, cllm_error *err) {
     const uint64_t available = system_available_memory();
     unsigned char *bytes = !available || out->size < available ? pages_alloc((size_t)out->size) : NULL;
@@ -77,7 +77,7 @@ static cllm_status read_file(int descriptor, const char *path, const progress *p
     return status;
 }
 
-/* What is no file that can be mapped or read, or has nothing in it. size: out. */
+/* Refuse anything that cannot be mapped or read, and empty files. size: out. */
 static cllm_status examine(int descriptor, const char *path, uint64_t *size, cllm_error *err) {
     struct stat info;
     char byte;
@@ -87,20 +87,20 @@ static cllm_status examine(int descriptor, const char *path, uint64_t *size, cll
         return error_set(err, CLLM_ERR_IO, "%s: this is a folder, not a file: name the model's .gguf file in it", path);
     if (S_ISFIFO(info.st_mode))
         return error_set(err, CLLM_ERR_IO,
-                         "%s: this is a pipe, not a file: a model is read at many places, so save it to a file first",
+                         "%s: this is a pipe, not a file: a model is read at many offsets, so save it to a file first",
                          path);
     if (!S_ISREG(info.st_mode)) return error_set(err, CLLM_ERR_IO, "%s: this is a device, not a file", path);
     *size = (uint64_t)info.st_size;
     if (*size > 0) return CLLM_OK;
-    if (read(descriptor, &byte, 1) == 1) /* of /proc */
+    if (read(descriptor, &byte, 1) == 1) /* a file of /proc */
         return error_set(err, CLLM_ERR_IO,
-                         "%s: the system does not tell the size of this file: copy it to a disk first", path);
+                         "%s: the system does not know the size of this file: copy it to a disk first", path);
     return error_set(err, CLLM_ERR_FORMAT, "%s: the file is empty", path);
 }
 
 cllm_status file_map_open(const char *path, bool into_memory, const progress *p, file_map *out, cllm_error *err) {
     *out = (file_map){0};
-    /* a pipe must not hang the program before it is told from a file; files know no O_NONBLOCK */
+    /* opening a pipe must not block; O_NONBLOCK has no effect on files */
     int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (descriptor < 0) return error_set(err, CLLM_ERR_IO, "%s: cannot open: %s", path, strerror(errno));
     file_map map = {0};

@@ -1,9 +1,8 @@
-/* The two 16-bit float formats of model files, to and from float. Branch-free where it counts, so that compilers
- * vectorise loops over them.
+/* Conversions between float and the two 16-bit float formats of model files. Without branches in the common case, so
+ * that compilers vectorise loops over them.
  *
  *   binary16 (IEEE 754-2008)   s eeeee mmmmmmmmmm      exponent bias 15
- *   bfloat16                   s eeeeeeee mmmmmmm      the upper half of a float
- */
+ *   bfloat16                   s eeeeeeee mmmmmmm      the upper half of a float */
 #ifndef BASE_HALF_H
 #define BASE_HALF_H
 
@@ -25,8 +24,8 @@ static inline uint32_t bits_from_float(float value) {
 
 static inline float f32_from_bf16(uint16_t h) { return float_from_bits((uint32_t)h << 16); }
 
-/* Exact. The exponent and mantissa, shifted into a float's place, are 2^112 too small; multiplying by that power also
- * normalises subnormals. Infinities and NaNs (exponent 31) then still need the float's own full exponent. */
+/* Exact. Shift exponent and mantissa to their place in a float: the value is then 2^112 too small. The multiplication
+ * corrects that and normalises subnormals. Infinities and NaNs (exponent 31) also need a float's full exponent. */
 static inline float f32_from_f16(uint16_t h) {
     uint32_t magnitude = (uint32_t)(h & 0x7FFF) << 13;
     uint32_t special = magnitude >= 0x0F800000u ? 0x7F800000u : 0;
@@ -36,7 +35,7 @@ static inline float f32_from_f16(uint16_t h) {
 
 static inline bool f16_is_infinite(uint16_t h) { return (h & 0x7FFF) == 0x7C00; }
 
-/* Rounds to nearest, ties to even; too large becomes infinity. */
+/* Round to nearest, ties to even. Values that are too large become infinity. */
 static inline uint16_t f16_from_f32(float value) {
     uint32_t bits = bits_from_float(value);
     uint32_t sign = bits >> 16 & 0x8000;
@@ -44,11 +43,11 @@ static inline uint16_t f16_from_f32(float value) {
     if (magnitude > 0x7F800000u) return (uint16_t)(sign | 0x7E00);  /* NaN */
     if (magnitude >= 0x477FF000u) return (uint16_t)(sign | 0x7C00); /* 65520 and more */
     if (magnitude < 0x38800000u) {                                  /* below 2^-14: subnormal, or zero */
-        /* adding 0.5 puts 2^-24 at the mantissa's last place, so the addition itself rounds */
+        /* adding 0.5 aligns 2^-24 with the mantissa's last bit, so the addition does the rounding */
         float shifted = float_from_bits(magnitude) + 0.5f;
         return (uint16_t)(sign | (bits_from_float(shifted) - 0x3F000000u));
     }
-    uint32_t rounded = magnitude + 0xFFF + (magnitude >> 13 & 1); /* carries into the exponent where it must */
+    uint32_t rounded = magnitude + 0xFFF + (magnitude >> 13 & 1); /* may carry into the exponent */
     return (uint16_t)(sign | ((rounded - 0x38000000u) >> 13));
 }
 

@@ -1,4 +1,5 @@
-/* A hash of bytes, for telling things apart that nobody made alike on purpose. It is part of the format of saved sequences. */
+/* A hash of bytes that detects accidental differences, not deliberate ones. It is part of the format of saved
+ * sequences. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 
@@ -6,8 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The hash of what `hash` stands for, and n bytes after it. Each word that differs gives another hash, whatever else comes: every
- * step can be undone. */
+/* Continue a hash with n more bytes. If exactly one word differs, the hashes differ, because every step can be
+ * inverted. */
 static inline uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t n) {
     const unsigned char *at = bytes;
     for (; n > 0; at += 8) {

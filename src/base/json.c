@@ -1,4 +1,4 @@
-/* A reader by recursive descent, and a writer. */
+/* A JSON reader by recursive descent, and a writer. */
 #include "base/json.h"
 
 #include "base/error.h"
@@ -15,7 +15,7 @@
 
 /* ------------------------------------------------------------------------------------------------------ numbers */
 
-/* What strtod and printf take for a decimal point depends on the locale of the process; this is always ".". */
+/* A locale with "." as decimal point, because strtod and printf use that of the process. */
 static locale_t plain_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 double json_parse_float(const char *digits, size_t length) {
@@ -31,7 +31,7 @@ double json_parse_float(const char *digits, size_t length) {
     return number;
 }
 
-/* The next number of n digits. */
+/* The next number, of n digits. */
 static void add_one(char *digits, int n, int *exponent) {
     int at = n - 1;
     for (; at >= 0 && digits[at] == '9'; at--) digits[at] = '0';
@@ -49,7 +49,7 @@ static bool stand_for(const char *digits, int n, int exponent, double number) {
     return strtod(text, NULL) == number;
 }
 
-/* The fewest digits d1.d2d3... and the power of ten that give this number. Returns how many. */
+/* Find the shortest digits d1.d2d3... and the power of ten that give this number. Returns how many digits. */
 static int shortest_digits(double number, char digits[20], int *exponent) {
     const locale_t plain = plain_locale(), before = uselocale(plain);
     int n = 1;
@@ -60,7 +60,7 @@ static int shortest_digits(double number, char digits[20], int *exponent) {
         memcpy(digits + 1, text + 2, (size_t)n - 1);
         *exponent = atoi(strchr(text, 'e') + 1);
         found = n == 17 || stand_for(digits, n, *exponent, number);
-        if (!found) { /* above a power of two numbers lie further apart than below it */
+        if (!found) { /* above a power of two, numbers are further apart than below it */
             add_one(digits, n, exponent);
             found = stand_for(digits, n, *exponent, number);
         }
@@ -93,9 +93,9 @@ size_t json_format_float(double number, char text[JSON_NUMBER_BYTES]) {
 typedef struct reader {
     const char *text, *at, *end;
     arena *arena;
-    char *strings; /* where the next decoded string goes; all of them are no longer than the text */
+    char *strings; /* where the next decoded string goes; together they are never longer than the text */
     struct {
-        json_member *items; /* [capacity] of arrays and objects that are open; those of arrays have no name */
+        json_member *items; /* [capacity] items of the open arrays and objects; items of arrays have no name */
         size_t count, capacity;
     } open;
     uint32_t depth;
@@ -145,23 +145,23 @@ static bool read_hex(reader *r, uint32_t *unit) {
                           : c >= 'a' && c <= 'f' ? c - 'a' + 10
                           : c >= 'A' && c <= 'F' ? c - 'A' + 10
                                                  : -1;
-        if (digit < 0) return fail(r, CLLM_ERR_FORMAT, "\\u wants four hexadecimal digits");
+        if (digit < 0) return fail(r, CLLM_ERR_FORMAT, "\\u needs four hexadecimal digits");
         *unit = *unit * 16 + (uint32_t)digit;
         r->at++;
     }
     return true;
 }
 
-/* What comes after "\u", and the second half of a pair. */
+/* Read the digits after "\u", and the second half of a surrogate pair. */
 static bool read_unicode(reader *r, char **to) {
     uint32_t c, low;
     if (!read_hex(r, &c)) return false;
     if (c >= 0xD800 && c < 0xE000) {
         if (c >= 0xDC00 || !take_word(r, "\\u"))
-            return fail(r, CLLM_ERR_FORMAT, "half of a surrogate pair stands for no character");
+            return fail(r, CLLM_ERR_FORMAT, "half of a surrogate pair is not a character");
         if (!read_hex(r, &low)) return false;
         if (low < 0xDC00 || low >= 0xE000)
-            return fail(r, CLLM_ERR_FORMAT, "half of a surrogate pair stands for no character");
+            return fail(r, CLLM_ERR_FORMAT, "half of a surrogate pair is not a character");
         c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
     }
     *to += utf8_encode(c, *to);
@@ -172,13 +172,13 @@ static bool read_escape(reader *r, char **to) {
     static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
     if (take(r, 'u')) return read_unicode(r, to);
     const char *name = r->at < r->end && *r->at ? strchr(names, *r->at) : NULL;
-    if (!name) return fail(r, CLLM_ERR_FORMAT, "no escape begins like this");
+    if (!name) return fail(r, CLLM_ERR_FORMAT, "unknown escape");
     r->at++;
     *(*to)++ = values[name - names];
     return true;
 }
 
-/* What comes after the first quote. */
+/* Read the rest of a string, after its first quote. */
 static bool read_string(reader *r, cllm_string *out) {
     char *to = r->strings;
     out->data = to;
@@ -212,7 +212,7 @@ static bool read_number(reader *r, json_value *out) {
     const bool negative = take(r, '-'), zero = r->at < r->end && *r->at == '0';
     const size_t n = skip_digits(r);
     if (n == 0) return fail(r, CLLM_ERR_FORMAT, "a value was expected");
-    if (zero && n > 1) return fail(r, CLLM_ERR_FORMAT, "a number does not begin with 0");
+    if (zero && n > 1) return fail(r, CLLM_ERR_FORMAT, "a number must not begin with 0");
     bool whole = true;
     if (take(r, '.')) {
         whole = false;
@@ -261,7 +261,7 @@ static bool same_name(const json_member *a, const json_member *b) {
     return a->name.length == b->name.length && memcmp(a->name.data, b->name.data, a->name.length) == 0;
 }
 
-/* Leave each name once. Those that go away lose their names' data. */
+/* Keep one member for each name. The removed ones lose their names' data. */
 static bool merge_doubles(reader *r, json_member *members, size_t *count) {
     if (*count < 2) return true;
     json_member **sorted = malloc(*count * sizeof *sorted);
@@ -284,7 +284,7 @@ static bool merge_doubles(reader *r, json_member *members, size_t *count) {
     return true;
 }
 
-/* Close an array or object whose items begin at `first` of those that are open. */
+/* Close an array or object whose items begin at index `first`. */
 static bool finish(reader *r, size_t first, bool is_object, json_value *out) {
     size_t n = r->open.count - first;
     json_member *from = n > 0 ? r->open.items + first : NULL;
@@ -308,7 +308,7 @@ static bool finish(reader *r, size_t first, bool is_object, json_value *out) {
 
 static bool read_value(reader *r, json_value *out);
 
-/* What comes after the opening bracket. */
+/* Read the rest of an array or object, after its opening bracket. */
 static bool read_items(reader *r, bool is_object, json_value *out) {
     const size_t first = r->open.count;
     const char closing = is_object ? '}' : ']';
@@ -355,7 +355,7 @@ static bool read_value(reader *r, json_value *out) {
 }
 
 cllm_status json_read(const char *text, size_t length, arena *a, json_value *out, cllm_error *err) {
-    if (length == 0) text = ""; /* it may be NULL */
+    if (length == 0) text = ""; /* text may be NULL */
     reader r = {.text = text, .at = text, .end = text + length, .arena = a, .err = err};
     *out = (json_value){.kind = JSON_NULL};
     r.strings = arena_alloc(a, length, 1);
@@ -406,7 +406,7 @@ void json_end(json_writer *w, char bracket) {
     w->depth--;
     if (w->filled) new_line(w);
     w->put(w->user, &bracket, 1);
-    w->filled = true; /* what holds it */
+    w->filled = true; /* for the array or object around it */
 }
 
 void json_next(json_writer *w) {
@@ -435,7 +435,7 @@ static void put_unicode(const json_writer *w, uint32_t c) {
 
 void json_put_escaped(const json_writer *w, const char *bytes, size_t length) {
     static const char names[] = "\"\\bfnrt", values[] = "\"\\\b\f\n\r\t";
-    size_t plain = 0; /* bytes before `i` that are written as they are */
+    size_t plain = 0; /* bytes before `i` that need no escape */
     for (size_t i = 0, n; i < length; i += n) {
         const unsigned char c = (unsigned char)bytes[i];
         n = c < 0x80 ? 1 : utf8_length(bytes + i, length - i);

@@ -1,5 +1,5 @@
-/* JSON (RFC 8259): text to values and back. Objects keep the order of their members, integers keep all digits, and floats are written
- * as Python writes them: by the fewest digits that give the same number. */
+/* JSON (RFC 8259): text to values, and values to text. Objects keep the order of their members. Integers keep all
+ * digits. Floats are written as Python writes them: with the fewest digits that give the same number. */
 #ifndef BASE_JSON_H
 #define BASE_JSON_H
 
@@ -21,7 +21,7 @@ typedef struct json_value {
     uint32_t count; /* of items or members */
     union {
         bool boolean;
-        double number;                     /* FLOAT; infinite if the text's is too large */
+        double number;                     /* FLOAT; infinite if the number in the text is too large */
         cllm_string string;                /* STRING: UTF-8. INTEGER: its digits, without leading zeros, "-0" or "+" */
         const struct json_value *items;    /* ARRAY: [count] */
         const struct json_member *members; /* OBJECT: [count], each name once */
@@ -35,41 +35,42 @@ typedef struct json_member {
 
 enum { JSON_MOST_DEPTH = 500, JSON_MOST_DIGITS = 4300 };
 
-/* Read a text that is one value. Of members with the same name the last one's value counts, at the first one's place.
- * Values and strings live in the arena. Errors, with the line and the column (in characters) in the message and err->offset: FORMAT
- * (no JSON, no UTF-8, half of a surrogate pair, an integer of more than JSON_MOST_DIGITS); UNSUPPORTED (arrays and objects are nested
- * deeper than JSON_MOST_DEPTH); MEMORY. */
+/* Read a text that is one value. If members have the same name, the last value counts, at the place of the first one.
+ * Values and strings are in the arena. Errors, with line and column (in characters) in the message and err->offset:
+ * FORMAT (not JSON, not UTF-8, half of a surrogate pair, an integer of more than JSON_MOST_DIGITS); UNSUPPORTED (arrays
+ * and objects are nested deeper than JSON_MOST_DEPTH); MEMORY. */
 cllm_status json_read(const char *text, size_t length, arena *a, json_value *out, cllm_error *err);
 
-/* The value of an object's member, or NULL if it has none or is no object. */
+/* The value of an object's member; NULL if there is none, or the value is not an object. */
 const json_value *json_find(const json_value *object, const char *name);
 
 /* The name of a kind, for messages: "an object", "a string" ... */
 const char *json_kind_name(json_kind kind);
 
-/* How a text is laid out. {0}: on one line, with ", " and ": ", as Python's json.dumps(value, ensure_ascii=False). */
+/* How to format a text. {0}: on one line, with ", " and ": ", like Python's json.dumps(value, ensure_ascii=False). */
 typedef struct json_style {
-    const char *indent;         /* NULL: one line; else what each level is indented by, "" too */
+    const char *indent;         /* NULL: one line; else the indentation of each level, which may be "" */
     const char *item_separator; /* NULL: ", ", or "," with an indent */
     const char *name_separator; /* NULL: ": " */
-    bool ascii;                 /* escape what is not ASCII */
+    bool ascii;                 /* escape characters that are not ASCII */
 } json_style;
 
-/* A text that is written piece by piece: values, and what holds them. `put` takes the bytes. */
+/* A text that is written piece by piece. `put` takes the bytes. */
 typedef struct json_writer {
     json_style style;
     void (*put)(void *user, const char *bytes, size_t length);
     void *user;
     uint32_t depth;
-    bool filled; /* the array or object that is open has an item */
+    bool filled; /* the open array or object has an item */
 } json_writer;
 
 void json_begin(json_writer *w, char bracket); /* '[' or '{' */
 void json_end(json_writer *w, char bracket);   /* ']' or '}' */
-void json_next(json_writer *w);                /* before each item of an array and each member's name, */
-void json_after_name(json_writer *w);          /* and after that */
+void json_next(json_writer *w);                /* call it before each item of an array and each member's name, */
+void json_after_name(json_writer *w);          /* and this one after each name */
 
-/* A string: its quotes, and between them the bytes, escaped, of any number of pieces that are whole characters. */
+/* Write a string: its quotes, and between them any number of pieces, escaped. A piece must consist of whole
+ * characters. */
 void json_put_escaped(const json_writer *w, const char *bytes, size_t length);
 
 void json_write(json_writer *w, const json_value *value);
@@ -79,7 +80,7 @@ enum { JSON_NUMBER_BYTES = 32 };
 /* A float as Python writes it: "1.0", "1e-05", "Infinity", "NaN". Returns its length. */
 size_t json_format_float(double number, char text[JSON_NUMBER_BYTES]);
 
-/* A number in decimal, for any locale. */
+/* Write a number in decimal, independent of the locale. */
 double json_parse_float(const char *digits, size_t length);
 
 #endif

@@ -10,8 +10,8 @@
 
 #define HUGE_PAGE ((size_t)2 << 20) /* of x86-64, and of arm64 with pages of 4 KiB */
 
-/* More is mapped than asked for, and given back around a part that is aligned: only there the system uses huge pages. Without
- * them the first touch of a page costs as much as a copy of it. */
+/* Map more than asked for, and unmap the parts before and after an aligned range: the system uses huge pages only
+ * there. Without them the first touch of a page costs as much as copying it. */
 void *pages_alloc(size_t n_bytes) {
     if (n_bytes > SIZE_MAX - 2 * HUGE_PAGE) return NULL;
     const size_t size = (n_bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, mapped = size + HUGE_PAGE;
@@ -21,7 +21,7 @@ void *pages_alloc(size_t n_bytes) {
     if (before) munmap(begin, before);
     munmap(begin + before + size, mapped - before - size);
 #if defined(MADV_HUGEPAGE)
-    madvise(begin + before, size, MADV_HUGEPAGE); /* only advice: a kernel without huge pages refuses it */
+    madvise(begin + before, size, MADV_HUGEPAGE); /* only a hint: kernels without huge pages ignore it */
 #endif
     return begin + before;
 }

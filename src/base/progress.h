@@ -1,4 +1,4 @@
-/* Who is told how far long work has come, and may end it. */
+/* A callback that is told the progress of long work, and may stop it. */
 #ifndef BASE_PROGRESS_H
 #define BASE_PROGRESS_H
 
@@ -6,12 +6,12 @@
 
 typedef struct progress {
     cllm_progress call; /* or NULL */
-    void *user;         /* handed to it */
-    uint64_t before;    /* done by the parts of the work that came before this one */
-    uint64_t total;     /* of all parts; 0: this is the only one */
+    void *user;         /* passed to it */
+    uint64_t before;    /* done by earlier parts of the work */
+    uint64_t total;     /* of all parts; 0: there is only one part */
 } progress;
 
-/* done: so much of this part, of n in all. Returns false if the work is to end. p: NULL is allowed. */
+/* Report that `done` of n in this part are done. Returns false if the work must stop. p: may be NULL. */
 static inline bool progress_report(const progress *p, uint64_t done, uint64_t n) {
     return !p || !p->call || p->call(p->user, p->before + done, p->total ? p->total : n);
 }

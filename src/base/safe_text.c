@@ -1,4 +1,4 @@
-/* What a terminal could obey, by Unicode's character database. */
+/* Characters that can control a terminal, according to Unicode's character database. */
 #include "base/utf8.h"
 #include "cllm.h"
 

@@ -1,4 +1,4 @@
-/* Asks the kernel: Linux through sched_getaffinity(2), proc(5) and cgroups(7), others through sysconf(3). */
+/* Asks the kernel: on Linux with sched_getaffinity(2), proc(5) and cgroups(7), elsewhere with sysconf(3). */
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
 #endif
@@ -16,7 +16,7 @@ static uint32_t cores_online(void) {
     return online > 0 ? (uint32_t)online : 1;
 }
 
-/* Half of the physical memory: a cautious guess at what is free, where the system does not say. */
+/* Half of the physical memory: a cautious guess, if the system does not say what is free. */
 static uint64_t half_of_memory(void) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 2 : 0;
@@ -35,7 +35,7 @@ static FILE *open_in(const char *folder, const char *name) {
     return length > 0 && (size_t)length < sizeof path ? fopen(path, "re") : NULL;
 }
 
-/* The numbers that a file begins with, two at most; returns how many: 0 for "max" and for a file that is not there. */
+/* Read up to two numbers at the beginning of a file. Returns how many; 0 for "max" and for a missing file. */
 static int read_numbers(const char *folder, const char *name, uint64_t numbers[2]) {
     FILE *file = open_in(folder, name);
     if (!file) return 0;
@@ -44,7 +44,7 @@ static int read_numbers(const char *folder, const char *name, uint64_t numbers[2
     return n_read > 0 ? n_read : 0;
 }
 
-/* The number that follows `field` in a file of lines "field number", or 0. */
+/* The number after `field` in a file of lines "field number", or 0. */
 static uint64_t read_field(const char *folder, const char *name, const char *field) {
     FILE *file = open_in(folder, name);
     if (!file) return 0;
@@ -59,10 +59,10 @@ static uint64_t read_field(const char *folder, const char *name, const char *fie
 
 /* ---------------------------------------------------------------------------------------------- control groups */
 
-/* What one group leaves its members, or UINT64_MAX. Version 1 of cgroups has other files than version 2. */
+/* The limit of one group, or UINT64_MAX. Versions 1 and 2 of cgroups have different files. */
 typedef uint64_t (*group_reader)(const char *folder);
 
-/* Is `word` in a list with commas? */
+/* True if `word` is in a comma-separated list. */
 static bool lists(const char *list, const char *word) {
     const size_t length = strlen(word);
     for (; list; list = strchr(list, ',')) {
@@ -72,8 +72,8 @@ static bool lists(const char *list, const char *word) {
     return false;
 }
 
-/* The least that a group and those around it leave. A container's own group is often mounted as the root, and the
- * groups in `path` are not to be seen: what has no file sets no limit. */
+/* The least limit of a group and the groups around it. In a container its group is often mounted as the root, and the
+ * groups in `path` do not exist there: a missing file sets no limit. */
 static uint64_t least_upwards(const char *root, const char *controller, const char *path, group_reader read_group) {
     char folder[MAX_PATH];
     int length = snprintf(folder, sizeof folder, "%s/%s%s", root, controller, path);
@@ -87,8 +87,7 @@ static uint64_t least_upwards(const char *root, const char *controller, const ch
     return least;
 }
 
-/* The lines of `groups` are "number:controllers:/path"; version 2 names no controllers, and version 1 has a tree for
- * each of them. */
+/* Lines of `groups` are "number:controllers:/path". Version 2 names no controllers; version 1 has a tree for each. */
 static uint64_t least_of_groups(const char *groups, const char *root, const char *controller, group_reader read_v1,
                                 group_reader read_v2) {
     FILE *file = fopen(groups, "re");
@@ -110,7 +109,7 @@ static uint64_t least_of_groups(const char *groups, const char *root, const char
     return least;
 }
 
-/* A quota is the time that a group may take of all cores together in a period. */
+/* A quota is the CPU time that a group may use in a period, on all cores together. */
 static uint64_t cores_of_quota(uint64_t quota, uint64_t period) {
     if (quota == 0 || period == 0) return UINT64_MAX;
     return quota / period + (quota % period != 0);
@@ -122,12 +121,12 @@ static uint64_t cores_v2(const char *folder) {
 }
 
 static uint64_t cores_v1(const char *folder) {
-    uint64_t quota[2], period[2]; /* no quota is -1, which reads as a number beyond every other */
+    uint64_t quota[2], period[2]; /* no quota is -1, which reads as a huge number */
     bool limited = read_numbers(folder, "cpu.cfs_quota_us", quota) && read_numbers(folder, "cpu.cfs_period_us", period);
     return limited ? cores_of_quota(quota[0], period[0]) : UINT64_MAX;
 }
 
-/* What a group uses counts cached files too, which the kernel drops when the memory is needed. */
+/* A group's usage includes cached files, which the kernel drops when memory is needed. */
 static uint64_t left_of_memory(uint64_t limit, uint64_t used, uint64_t cached) {
     used = used > cached ? used - cached : 0;
     return limit > used ? limit - used : 1;
@@ -168,10 +167,10 @@ uint32_t system_cores(void) {
     return (uint32_t)smaller(cores, cgroup_cores("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 
-/* proc(5): MemAvailable is the kernel's estimate of what can be had without swapping. */
+/* proc(5): MemAvailable estimates the memory that is available without swapping */
 uint64_t system_available_memory(void) {
     uint64_t available = read_field("/proc", "meminfo", "MemAvailable:") * 1024;
-    if (available == 0) available = half_of_memory(); /* a chroot may lack /proc */
+    if (available == 0) available = half_of_memory(); /* /proc may be missing in a chroot */
     return smaller(available, cgroup_memory_left("/proc/self/cgroup", "/sys/fs/cgroup"));
 }
 

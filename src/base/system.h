@@ -1,4 +1,4 @@
-/* What the machine gives this process. */
+/* The cores and the memory that this process may use. */
 #ifndef BASE_SYSTEM_H
 #define BASE_SYSTEM_H
 
@@ -8,9 +8,8 @@ uint32_t system_cores(void);            /* cores this process may run on, 1 or m
 uint64_t system_available_memory(void); /* bytes it may still take without swapping, or 0 if unknown */
 
 #if defined(__linux__)
-/* What the control groups leave a process: the cores of their CPU quotas, a part of one counted as one, and the bytes
- * to their memory limits; UINT64_MAX where they set none. groups: a file like /proc/self/cgroup; root: a folder like
- * /sys/fs/cgroup. */
+/* The limits that control groups set for a process: cores, from CPU quotas, rounded up, and bytes, from memory limits;
+ * UINT64_MAX if there is no limit. groups: a file like /proc/self/cgroup; root: a folder like /sys/fs/cgroup. */
 uint64_t cgroup_cores(const char *groups, const char *root);
 uint64_t cgroup_memory_left(const char *groups, const char *root);
 #endif

@@ -1,15 +1,15 @@
-/* Fork and join for loops that take microseconds: no lock, and no system call while the threads are kept busy.
+/* Fork and join for loops that take microseconds, without locks, and without system calls while the threads are busy.
  *
- *     caller   writes the task -> opens the run -> rings -> takes items ... -> closes the run -> waits till all left
+ *     caller   writes the task -> opens the run -> rings -> takes items ... -> closes the run -> waits until all left
  *     worker   waits for a ring -> enters, if the run is still open -> takes items ... -> leaves
  *
- * Each thread has a share of the items, neighbours in the order of their numbers, so that what it reads of memory is one
- * stream. A share is a counter: who has finished his own goes on with the others'. A worker that comes too late for a run
- * stays out of it, so that the caller never waits for a thread that the system has not let run; and no more threads are
- * woken than have a core to run on. So more threads than cores cost nothing.
+ * Each thread has a share of the items. The items of a share are neighbours, so that a thread reads memory as one
+ * stream. A share is a counter; a thread that runs out of items steals from the others. A worker that is too late for a
+ * run stays out of it, so the caller never waits for a thread that the system has not scheduled. No more threads are
+ * woken than there are cores. So more threads than cores cost nothing.
  *
- * Waiting is to watch a word for a while and then to sleep on it. The kernel sleeps on a word through futex(2) on Linux;
- * elsewhere a condition variable does. */
+ * A waiting thread first watches a word for a while, and then sleeps on it: with futex(2) on Linux, elsewhere with a
+ * condition variable. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* syscall */
 #include <linux/futex.h>
@@ -27,17 +27,17 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CACHE_LINE 128u        /* of Apple's cores; twice that of the others, which fetch lines in pairs */
-#define MAX_LOOKS  10000u      /* at a word before sleeping on it: a few times what it takes to wake a sleeper */
-#define MIN_LOOKS  64u         /* after many in vain */
-#define CLOSED     0x80000000u /* in run_state, over the number of workers inside */
+#define CACHE_LINE 128u        /* of Apple's cores; other CPUs have half of it, but fetch lines in pairs */
+#define MAX_LOOKS  10000u      /* before sleeping: takes a few times as long as waking a thread */
+#define MIN_LOOKS  64u         /* after many unsuccessful waits */
+#define CLOSED     0x80000000u /* a flag in run_state, above the number of workers inside */
 
 /* ------------------------------------------------------------------------------- a word that threads wait on */
 
 typedef struct bell {
     _Alignas(CACHE_LINE) atomic_uint word;
-    atomic_uint n_asleep; /* threads that sleep on it, or are about to */
-    pthread_mutex_t lock; /* where there is no futex, as is `rung` */
+    atomic_uint n_asleep; /* threads that sleep on it or are about to */
+    pthread_mutex_t lock; /* these two are used where there is no futex */
     pthread_cond_t rung;
 } bell;
 
@@ -53,7 +53,7 @@ static void bell_destroy(bell *b) {
     pthread_mutex_destroy(&b->lock);
 }
 
-/* Sleep if the word is still `value`, till woken; it may also return for no reason. */
+/* Sleep while the word is `value`; may also return early. */
 static void bell_sleep(bell *b, unsigned value) {
 #if defined(__linux__)
     syscall(SYS_futex, &b->word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
@@ -68,13 +68,13 @@ static void bell_wake(bell *b, uint32_t n_threads) {
 #if defined(__linux__)
     syscall(SYS_futex, &b->word, FUTEX_WAKE_PRIVATE, n_threads, NULL, NULL, 0);
 #else
-    pthread_mutex_lock(&b->lock); /* so that a thread between its look and its sleep is not missed */
+    pthread_mutex_lock(&b->lock); /* so that a thread between its check and its sleep is not missed */
     for (uint32_t i = 0; i < n_threads; i++) pthread_cond_signal(&b->rung);
     pthread_mutex_unlock(&b->lock);
 #endif
 }
 
-/* Tell the core that its thread only waits. */
+/* Tell the core that this thread only waits. */
 static void relax(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
@@ -85,8 +85,9 @@ static void relax(void) {
 #endif
 }
 
-/* Wait while the word is `value`, which the caller has just seen. `looks`, this thread's patience, doubles when it was
- * enough and halves when it was not: where other programs take the cores, looking only delays those waited for. */
+/* Wait while the word is `value`, which the caller has just read. `looks` is this thread's patience: it doubles after a
+ * successful wait and halves after an unsuccessful one, because on a busy machine, watching only delays the threads
+ * that are waited for. */
 static void bell_wait(bell *b, unsigned value, uint32_t *looks) {
     for (uint32_t i = 0; i < *looks; i++) {
         if (atomic_load_explicit(&b->word, memory_order_acquire) != value) {
@@ -96,8 +97,8 @@ static void bell_wait(bell *b, unsigned value, uint32_t *looks) {
         relax();
     }
     if (*looks / 2 >= MIN_LOOKS) *looks /= 2;
-    /* Against sleeping through the ring: this thread says that it sleeps and then reads the word, the ringer changes
-     * the word and then reads n_asleep. All four are sequentially consistent, so one of the two sees the other. */
+    /* no lost wake-up: this thread first announces its sleep and then reads the word; the ringer first changes the word
+     * and then reads n_asleep. All four accesses are sequentially consistent, so one of the two sees the other's */
     atomic_fetch_add(&b->n_asleep, 1);
     while (atomic_load(&b->word) == value) bell_sleep(b, value);
     atomic_fetch_sub_explicit(&b->n_asleep, 1, memory_order_relaxed);
@@ -110,26 +111,26 @@ typedef struct worker {
     uint32_t index;
     uint32_t looks;
     pthread_t thread;
-    _Alignas(CACHE_LINE) atomic_size_t next_item; /* of its share of the run */
+    _Alignas(CACHE_LINE) atomic_size_t next_item; /* the next item of its share */
     size_t end_item;
 } worker;
 
 struct thread_pool {
     uint32_t size;
-    uint32_t n_started; /* workers to join */
-    uint32_t n_useful;  /* threads that find a core of their own, and shares of a run */
+    uint32_t n_started; /* workers to join at the end */
+    uint32_t n_useful;  /* threads that get a core of their own; also the number of shares */
     atomic_bool stop;
 
-    thread_task task; /* of this run; written while it is closed and empty, read inside it */
+    thread_task task; /* the current task; written while the run is closed and empty, read inside it */
     void *argument;
 
-    bell start;     /* word: counts the runs */
-    bell run_state; /* word: the workers inside, and CLOSED */
+    bell start;     /* word: number of runs so far */
+    bell run_state; /* word: number of workers inside, and CLOSED */
 
-    worker workers[]; /* [size], the caller of run being number 0 */
+    worker workers[]; /* [size]; the caller of thread_pool_run is number 0 */
 };
 
-/* The counters are relaxed: entering a run orders everything in it after its opening, leaving it before its end. */
+/* Relaxed counters are enough: entering a run comes after its opening, and leaving it before its end. */
 static void take_items(thread_pool *pool, uint32_t thread) {
     for (uint32_t i = 0; i < pool->n_useful; i++) {
         worker *owner = &pool->workers[(thread + i) % pool->n_useful];
@@ -151,7 +152,7 @@ static void share_items(thread_pool *pool, size_t n_items) {
     }
 }
 
-/* Acquire: pairs with the release that opened the run, through whatever entries and exits came between. */
+/* Acquire: pairs with the release that opened the run, also if others entered and left in between. */
 static bool enter(thread_pool *pool) {
     unsigned state = atomic_load_explicit(&pool->run_state.word, memory_order_relaxed);
     while (!(state & CLOSED))
@@ -161,7 +162,7 @@ static bool enter(thread_pool *pool) {
     return false;
 }
 
-/* Sequentially consistent for bell_wait's sake; the release in it hands what this worker wrote to the caller. */
+/* Sequentially consistent for bell_wait; its release part passes this worker's results to the caller. */
 static void leave(thread_pool *pool) {
     bool last = atomic_fetch_sub(&pool->run_state.word, 1) == (CLOSED | 1);
     if (last && atomic_load(&pool->run_state.n_asleep) > 0) bell_wake(&pool->run_state, 1);
@@ -173,7 +174,8 @@ static void *worker_main(void *argument) {
     unsigned seen = 0;
     for (;;) {
         bell_wait(&pool->start, seen, &self->looks);
-        seen = atomic_load_explicit(&pool->start.word, memory_order_acquire); /* with it, stop and the open run */
+        seen = atomic_load_explicit(&pool->start.word, memory_order_acquire); /* also makes `stop` and the open run
+                                                                                 visible */
         if (atomic_load_explicit(&pool->stop, memory_order_relaxed)) return NULL;
         if (!enter(pool)) continue;
         take_items(pool, self->index);
@@ -181,8 +183,8 @@ static void *worker_main(void *argument) {
     }
 }
 
-/* In threads started from now on, all signals but those that their own instructions raise: the others are for the caller's
- * threads, which know what to do. before: out, what to go back to. */
+/* Threads started from now on block all signals except those that their own instructions raise. The caller's threads
+ * know how to handle the others. before: out, the mask to restore. */
 static void block_signals(sigset_t *before) {
     static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP};
     sigset_t others;
@@ -238,11 +240,12 @@ void thread_pool_destroy(thread_pool *pool) {
 
 uint32_t thread_pool_size(const thread_pool *pool) { return pool->size; }
 
-/* Wake as many workers as find an item and a core, less those awake: with more threads than cores some sleep on. */
+/* Wake as many workers as there are items and cores for, minus those awake: some sleep on if there are more threads
+ * than cores. */
 static void ring(thread_pool *pool, size_t n_items) {
     atomic_fetch_add(&pool->start.word, 1);
     const uint32_t n_asleep = atomic_load(&pool->start.n_asleep);
-    const uint32_t n_awake = pool->size - n_asleep; /* the caller too */
+    const uint32_t n_awake = pool->size - n_asleep; /* includes the caller */
     const uint32_t n_wanted = n_items < pool->n_useful ? (uint32_t)n_items : pool->n_useful;
     if (n_asleep > 0 && n_wanted > n_awake) bell_wake(&pool->start, n_wanted - n_awake);
 }
@@ -255,7 +258,8 @@ void thread_pool_run(thread_pool *pool, size_t n_items, thread_task task, void *
     pool->task = task;
     pool->argument = argument;
     share_items(pool, n_items);
-    atomic_store_explicit(&pool->run_state.word, 0, memory_order_release); /* open; publishes all of the above */
+    atomic_store_explicit(&pool->run_state.word, 0,
+                          memory_order_release); /* open the run; publishes everything above */
     ring(pool, n_items);
     take_items(pool, 0);
     unsigned state = atomic_fetch_or_explicit(&pool->run_state.word, CLOSED, memory_order_acquire) | CLOSED;

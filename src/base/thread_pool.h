@@ -1,4 +1,4 @@
-/* Threads that share the work of one loop at a time. */
+/* Threads that share the work of a loop, one loop at a time. */
 #ifndef BASE_THREAD_POOL_H
 #define BASE_THREAD_POOL_H
 
@@ -6,16 +6,16 @@
 
 typedef struct thread_pool thread_pool;
 
-/* n_threads - 1 threads are started; the caller of thread_pool_run is the last one. n_threads: 1 or more. Between runs
- * they look out for the next one for a fraction of a millisecond, then sleep. out: owned.
- * Errors: MEMORY (the system refuses a thread). */
+/* Starts n_threads - 1 threads; the caller of thread_pool_run is the last one. n_threads: 1 or more. Between runs they
+ * watch for the next one for a fraction of a millisecond, then sleep. out: owned. Errors: MEMORY (the system refuses a
+ * thread). */
 cllm_status thread_pool_create(uint32_t n_threads, thread_pool **out, cllm_error *err);
 void thread_pool_destroy(thread_pool *pool);
 uint32_t thread_pool_size(const thread_pool *pool);
 
-/* Call task(argument, item, thread) once for each item of 0..n_items-1, on any thread and in any order; return when
- * all are done. thread: 0..size-1, for scratch of its own. The caller sees what the tasks wrote, and the tasks what it
- * wrote before. Not to be nested, nor called by two threads at once. */
+/* Call task(argument, item, thread) once for each item of 0..n_items-1, on any thread and in any order; return when all
+ * are done. thread: 0..size-1, for scratch buffers. The tasks see what the caller wrote before, and the caller sees
+ * what the tasks wrote. Not to be nested, and not to be called by two threads at once. */
 typedef void (*thread_task)(void *argument, size_t item, uint32_t thread);
 void thread_pool_run(thread_pool *pool, size_t n_items, thread_task task, void *argument);
 

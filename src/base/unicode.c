@@ -23,7 +23,7 @@ uint32_t unicode_classes(uint32_t code_point) {
     return classes_of(unicode_range_at(unicode_ranges, n_unicode_ranges, 8, code_point));
 }
 
-/* Ranges of every other character may lie within each other, two at most. */
+/* Ranges with step 2 may overlap, at most two of them. */
 static const unicode_case_range *case_of(uint32_t code_point) {
     size_t low = 0, high = n_unicode_cases; /* ranges before `low` begin at or before the code point */
     while (low < high) {

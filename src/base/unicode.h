@@ -1,13 +1,12 @@
-/* What the Unicode standard says of a character, as far as tokenizers and templates ask: its general category, in groups, two
- * properties, and its other case. unicode_ranges.c and unicode_case.c have the data, made by tools/unicode.
- */
+/* Unicode properties of characters that tokenizers and templates need: the general category, in groups, two properties,
+ * and the other case. The data are in unicode_ranges.c and unicode_case.c, made by tools/unicode. */
 #ifndef BASE_UNICODE_H
 #define BASE_UNICODE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Each character has one bit of the first group, which come in the order of the numbers in unicode_ranges.c. */
+/* Each character has exactly one bit of the first group. Their order is that of the numbers in unicode_ranges.c. */
 enum {
     CHAR_UNASSIGNED = 1 << 0,  /* Cn */
     CHAR_OTHER = 1 << 1,       /* the rest of C, and Z: controls, formats, separators */
@@ -17,27 +16,27 @@ enum {
     CHAR_MARK = 1 << 5,        /* M */
     CHAR_DIGIT = 1 << 6,       /* Nd */
     CHAR_NUMERAL = 1 << 7,     /* Nl, No */
-    CHAR_CONNECTOR = 1 << 8,   /* Pc: _ and its like */
+    CHAR_CONNECTOR = 1 << 8,   /* Pc: _ and similar */
     CHAR_PUNCTUATION = 1 << 9, /* the rest of P */
     CHAR_SYMBOL = 1 << 10,     /* S */
 
     CHAR_WHITE = 1 << 11,      /* White_Space, the \s of patterns */
     CHAR_HAN = 1 << 12,        /* the script Han */
-    CHAR_NONSPACING = 1 << 13, /* Mn: marks that take no room of their own */
-    CHAR_FIRST_FREE = 1 << 14, /* this bit and those above are for others to use */
+    CHAR_NONSPACING = 1 << 13, /* Mn: marks that take no space of their own */
+    CHAR_FIRST_FREE = 1 << 14, /* this bit and higher ones are free for callers */
 };
 
 /* The bits of a code point. */
 uint32_t unicode_classes(uint32_t code_point);
 
-/* Of ranges that each begin with a code point << shift, the first one with 0: the one that holds this code point. */
+/* Find the range that holds a code point. Each range begins with a code point << shift; the first begins with 0. */
 uint32_t unicode_range_at(const uint32_t *ranges, size_t count, unsigned shift, uint32_t code_point);
 
-/* The character in upper or lower case, where that is one character; else itself. */
+/* The character in upper or lower case if that is one character, else itself. */
 uint32_t unicode_upper(uint32_t code_point);
 uint32_t unicode_lower(uint32_t code_point);
 
-/* Characters first, first + step .. last that have another case: what is to be added for it. */
+/* Characters first, first + step .. last: the number to add for their other case. */
 typedef struct unicode_case_range {
     uint32_t first, last, step;
     int32_t upper, lower;
@@ -45,9 +44,9 @@ typedef struct unicode_case_range {
 extern const unicode_case_range unicode_cases[];
 extern const size_t n_unicode_cases;
 
-/* A range goes up to the next one: its first code point << 8 | the properties << 4 | the category's number. */
+/* A range ends before the next one: its first code point << 8 | the properties << 4 | the category's number. */
 extern const uint32_t unicode_ranges[];
-extern const unsigned char unicode_ascii[128]; /* the same of single characters, without the code point */
+extern const unsigned char unicode_ascii[128]; /* the same for single characters, without the code point */
 extern const size_t n_unicode_ranges;
 
 #endif

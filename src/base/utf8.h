@@ -1,4 +1,4 @@
-/* UTF-8, strictly as RFC 3629 has it: no overlong forms, no surrogates, nothing above U+10FFFF. */
+/* UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF. */
 #ifndef BASE_UTF8_H
 #define BASE_UTF8_H
 
@@ -35,10 +35,10 @@ static inline uint32_t utf8_decode(const char *bytes, size_t length) {
     }
 }
 
-/* Is c one of these characters? Never of a zero byte. */
+/* True if c is one of these characters; never for a zero byte. */
 static inline bool char_is_one_of(char c, const char *characters) { return c && strchr(characters, c); }
 
-/* Write a code point. `to` has room for 4 bytes. Returns the bytes written. */
+/* Write a code point. `to` needs room for 4 bytes. Returns how many were written. */
 size_t utf8_encode(uint32_t code_point, char *to);
 
 #endif

@@ -1,7 +1,7 @@
-/* cllm_answer: what a model writes, piece by piece, to reasoning, content and tool calls.
+/* cllm_answer: splits what a model writes, piece by piece, into reasoning, content and tool calls.
  *
- * Text is given out as soon as it is certain. What is not is held: the beginning of what may become a mark, white space that may belong
- * to the mark after it, and a call until its name is known and its arguments begin. */
+ * Text is passed on as soon as it is certain. The rest is held back: the beginning of a possible mark, white space that
+ * may belong to the mark after it, and a call until its name is known and its arguments begin. */
 #include "chat/answer.h"
 
 #include "base/error.h"
@@ -14,9 +14,9 @@
 typedef enum answer_state {
     IN_REASONING,
     IN_CONTENT,
-    IN_HEADER,  /* of a message */
-    IN_CALL,    /* or what may be one, at call_at */
-    AFTER_CALL, /* where others may follow */
+    IN_HEADER,  /* in a message's header */
+    IN_CALL,    /* in a call, or a possible one, at call_at */
+    AFTER_CALL, /* where other calls may follow */
     AT_END,
 } answer_state;
 
@@ -31,47 +31,47 @@ typedef enum mark_kind {
 typedef struct text_mark {
     mark_kind kind;
     cllm_string text;
-    size_t piece; /* of CALL: of format->open */
+    size_t piece; /* for CALL: index in format->open */
 } text_mark;
 
 enum { MOST_MARKS = 32, MOST_DROPPED = 50 };
 
 typedef struct held_delta {
     cllm_delta_kind kind;
-    size_t call, id, id_length, text, text_length; /* places in `out` */
+    size_t call, id, id_length, text, text_length; /* offsets in `out` */
 } held_delta;
 
 struct cllm_answer {
     const answer_format *format;
     arena arena;
     answer_tools tools;
-    text_mark marks[MOST_MARKS]; /* [n_marks], those to try first at a place come first */
+    text_mark marks[MOST_MARKS]; /* [n_marks], in the order in which to try them */
     size_t n_marks;
-    bool begins_mark[256]; /* by the first byte */
+    bool begins_mark[256]; /* by first byte: may a mark begin with it? */
 
-    answer_text held; /* what is not given out: from `at` on */
+    answer_text held; /* text that is not passed on: from `at` on */
     size_t at;
-    size_t unsaid; /* so many bytes at the beginning of `held` are the prompt's, not the model's */
+    size_t unsaid; /* number of bytes at the beginning of `held` that come from the prompt */
     bool ended;
     answer_state state;
 
-    /* of reasoning and content */
-    size_t scan;       /* no mark begins before */
-    size_t solid;      /* what follows it is white space, up to `scan` */
-    size_t no_call_at; /* no call begins there: it was tried */
+    /* for reasoning and content */
+    size_t scan;       /* no mark begins before this */
+    size_t solid;      /* from here to `scan` there is only white space */
+    size_t no_call_at; /* a call was tried here, without success */
     size_t no_header_at;
-    bool fresh;   /* nothing of this stretch was given out, */
+    bool fresh;   /* nothing of this stretch was passed on yet, */
     bool follows; /* and it follows reasoning or a call */
     bool bare_tried;
     bool may_call;    /* this message may hold calls */
     cllm_string lead; /* white space that the template puts at the beginning of this stretch */
 
-    /* of calls */
-    answer_state call_from; /* the state it is in, if it is none */
+    /* for calls */
+    answer_state call_from; /* the state to return to if it is not a call */
     size_t call_at, call_piece, next_read;
     bool call_listed, announced;
-    size_t n_calls, given; /* bytes of the call's arguments */
-    size_t n_dropped;      /* that were none though they began as such, in reasoning: each was read to its end */
+    size_t n_calls, given; /* given: bytes of the call's arguments */
+    size_t n_dropped;      /* bytes in reasoning that looked like calls, but were none */
     answer_text written;
 
     answer_text out;
@@ -81,7 +81,8 @@ struct cllm_answer {
     bool failed;
 };
 
-/* -------------------------------------------------------------------------------------------------------------- deltas */
+/* --------------------------------------------------------------------------------------------------------------
+ * deltas */
 
 static void give(cllm_answer *a, cllm_delta_kind kind, cllm_string id, cllm_string text) {
     const size_t call = a->n_calls - (kind == CLLM_DELTA_ARGUMENTS);
@@ -108,7 +109,7 @@ static void give(cllm_answer *a, cllm_delta_kind kind, cllm_string id, cllm_stri
     answer_put(&a->out, text.data, text.length);
 }
 
-/* Text of the stretch up to `end`. */
+/* Pass on the text of the stretch up to `end`. */
 static void give_text(cllm_answer *a, size_t end) {
     size_t from = a->at < a->unsaid ? a->unsaid : a->at;
     if (end <= a->at) return;
@@ -119,7 +120,8 @@ static void give_text(cllm_answer *a, size_t end) {
     a->fresh = false;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------------------------------
+ * text */
 
 static bool is_space(char c) { return char_is_one_of(c, " \t\r\n"); }
 
@@ -135,7 +137,7 @@ static void begin_stretch(cllm_answer *a, answer_state state, cllm_string lead, 
     a->scan = a->solid = a->at;
 }
 
-/* White space after a stretch, up to `end`: what the template puts there is dropped. */
+/* Handle white space after a stretch, up to `end`: drop what the template puts there. */
 static void end_stretch(cllm_answer *a, size_t end, cllm_string space, bool before_call) {
     const bool trims = a->state == IN_REASONING ? a->format->trims_reasoning : a->format->trims;
     size_t keep = end;
@@ -148,7 +150,7 @@ static void end_stretch(cllm_answer *a, size_t end, cllm_string space, bool befo
     a->at = end;
 }
 
-/* The mark at a place: NO, or the first that is there or may be. */
+/* The mark at an offset: NO, or the first one that is there or may be there. */
 static reading match_mark(const cllm_answer *a, size_t at, const text_mark **mark, size_t *end) {
     const bool in_reasoning = a->state == IN_REASONING, in_messages = a->format->in_messages;
     for (size_t i = 0; i < a->n_marks; i++) {
@@ -186,7 +188,7 @@ static void try_call(cllm_answer *a, size_t at, size_t piece, bool listed) {
     a->given = 0;
 }
 
-/* At the beginning of a stretch: go past what opens it. False: that cannot be said yet, or the state is another. */
+/* At the beginning of a stretch, skip what opens it. false: it is too early to decide, or the state is different. */
 static bool skip_opening(cllm_answer *a, bool *again) {
     const answer_format *o = a->format;
     const bool in_content = a->state == IN_CONTENT;
@@ -195,7 +197,7 @@ static bool skip_opening(cllm_answer *a, bool *again) {
         closes_turn |=
             o->turn_end.items[i].length == o->reasoning_close.text.length &&
             memcmp(o->turn_end.items[i].data, o->reasoning_close.text.data, o->reasoning_close.text.length) == 0;
-    size_t at = a->at > a->solid ? a->at : a->solid; /* after white space that was seen */
+    size_t at = a->at > a->solid ? a->at : a->solid; /* after white space that was seen before */
     while (at < a->held.length && is_space(a->held.bytes[at])) at++;
     a->solid = at;
     *again = false;
@@ -235,7 +237,7 @@ static cllm_string space_of(const cllm_answer *a) {
     return a->state == IN_REASONING ? a->format->reasoning_close.before : a->format->ends;
 }
 
-/* What follows reasoning or a message. */
+/* Handle what follows reasoning or a message. */
 static void go_on(cllm_answer *a, cllm_string lead) {
     begin_stretch(a, a->format->in_messages ? IN_HEADER : IN_CONTENT, lead, true);
 }
@@ -314,9 +316,10 @@ static bool read_message_header(cllm_answer *a) {
     return true;
 }
 
-/* --------------------------------------------------------------------------------------------------------------- calls */
+/* ---------------------------------------------------------------------------------------------------------------
+ * calls */
 
-/* The marks that may stand after a call. YES: r->at is after one. */
+/* Read the marks that may follow a call. YES: r->at is after one. */
 static reading skip_closing(const cllm_answer *a, text_reader *r, bool *in_list) {
     reading best = READ_NO;
     reader_skip_space(r);
@@ -332,7 +335,7 @@ static reading skip_closing(const cllm_answer *a, text_reader *r, bool *in_list)
     return best;
 }
 
-/* A call that stands in reasoning counts if nothing but calls and the end of the turn follow. */
+/* A call inside reasoning counts if only calls and the end of the turn follow. */
 static reading ends_reasoning(const cllm_answer *a, const call_reading *call) {
     text_reader r = reader_at(a, call->end);
     bool in_list = call->in_list;
@@ -350,7 +353,7 @@ static reading ends_reasoning(const cllm_answer *a, const call_reading *call) {
     return read;
 }
 
-/* It was no call: its text is what the text before it is. */
+/* It was not a call: its text belongs to the text before it. */
 static bool drop_call(cllm_answer *a) {
     a->state = a->call_from;
     a->no_call_at = a->call_at;
@@ -443,7 +446,7 @@ static bool follow_call(cllm_answer *a) {
         return true;
     }
     if (best == READ_PARTIAL) return false;
-    if (o->form == CALLS_JSON && o->open.count > 0 && r.text[r.at] == '{') { /* the next within the same marks */
+    if (o->form == CALLS_JSON && o->open.count > 0 && r.text[r.at] == '{') { /* the next call within the same marks */
         try_call(a, r.at, o->open.count, false);
         return true;
     }
@@ -451,7 +454,8 @@ static bool follow_call(cllm_answer *a) {
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the answer */
+/* ----------------------------------------------------------------------------------------------------------- the
+ * answer */
 
 static void add_mark(cllm_answer *a, mark_kind kind, cllm_string text, size_t piece) {
     if (text.length == 0 || a->n_marks == MOST_MARKS) return;
@@ -463,7 +467,7 @@ static void add_marks(cllm_answer *a) {
     static const char *const message_ends[] = {"<|end|>", "<|eom|>", "<|call|>", "<|start|>", "<|channel|>"};
     static const char *const turn_ends[] = {"<|return|>", "<|eot|>"};
     const answer_format *o = a->format;
-    for (size_t i = 0; i < o->open.count; i++) { /* words are no mark but at the beginning */
+    for (size_t i = 0; i < o->open.count; i++) { /* a word is a mark only at the beginning */
         const cllm_string piece = o->open.items[i];
         if (i == 0 || memchr(piece.data, '<', piece.length) || memchr(piece.data, '[', piece.length))
             add_mark(a, MARK_CALL, piece, i);
@@ -479,7 +483,8 @@ static void add_marks(cllm_answer *a) {
 
 enum { PROMPT_TAIL = 128 };
 
-/* The end of what the template wrote, up to PROMPT_TAIL bytes, from the mark of the answer's role on. tail: room for it. */
+/* The end of the text that the template wrote, up to PROMPT_TAIL bytes, starting with the mark of the answer's role.
+ * tail: room for it. */
 static cllm_string end_of_prompt(const answer_format *o, const cllm_part *prompt, size_t n_parts, char *tail) {
     size_t n = 0;
     for (size_t i = n_parts; prompt && i-- > 0 && n < PROMPT_TAIL;)
@@ -515,7 +520,7 @@ bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, s
            memcmp(written.data + written.length - mark.length, mark.data, mark.length) == 0;
 }
 
-/* Where the answer begins: what the template wrote at the end of the prompt says it. */
+/* Find the state in which the answer begins, from the template's text at the end of the prompt. */
 static void begin_answer(cllm_answer *a, const cllm_part *prompt, size_t n_parts) {
     const answer_format *o = a->format;
     char tail[PROMPT_TAIL];
@@ -550,7 +555,7 @@ cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, s
     cllm_status status = CLLM_OK;
     if (tools.length > 0) status = json_read(tools.data, tools.length, &a->arena, &a->tools.list, err);
     if (status == CLLM_OK && tools.length > 0 && a->tools.list.kind != JSON_ARRAY && a->tools.list.kind != JSON_NULL)
-        status = error_set(err, CLLM_ERR_FORMAT, "tools are an array, not %s", json_kind_name(a->tools.list.kind));
+        status = error_set(err, CLLM_ERR_FORMAT, "tools must be an array, not %s", json_kind_name(a->tools.list.kind));
     a->tools.given = a->tools.list.kind == JSON_ARRAY;
     if (status == CLLM_OK) {
         add_marks(a);
@@ -573,7 +578,7 @@ void cllm_answer_destroy(cllm_answer *a) {
     free(a);
 }
 
-/* Forget what was given out, once that is most of what is held. */
+/* Drop the text that was passed on, if it is most of what is held. */
 static void shrink(cllm_answer *a) {
     const size_t n = a->at;
     if (n < a->held.length / 2 || n == 0 || a->unsaid > n) return;

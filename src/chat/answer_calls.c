@@ -1,5 +1,5 @@
-/* Tool calls, in the forms that answer_format knows. A call is read from its beginning each time more of it is there: what is read
- * of its arguments only grows, whatever follows. */
+/* Tool calls, in the forms that answer_format knows. A call is read from its beginning whenever more of it has come;
+ * the arguments read so far only grow. */
 #include "base/utf8.h"
 #include "chat/answer.h"
 #include "gguf/gguf.h"
@@ -41,7 +41,7 @@ static reading read_name(text_reader *r, cllm_string *name) {
     return r->at == r->length ? at_end(r) : name->length > 0 ? READ_YES : READ_NO;
 }
 
-/* The name is whole; false: it is none of a tool. */
+/* The name is complete; false: no tool has it. */
 static bool take_name(call_reader *c, cllm_string name) {
     c->call->name = name;
     return name.length > 0 && answer_may_call(c->tools, name);
@@ -49,9 +49,10 @@ static bool take_name(call_reader *c, cllm_string name) {
 
 static void use_written(call_reader *c) { c->call->arguments = (cllm_string){c->out->bytes, c->out->length}; }
 
-/* ---------------------------------------------------------------------------------------------------------------- JSON */
+/* ----------------------------------------------------------------------------------------------------------------
+ * JSON */
 
-/* The model's own JSON from here on. */
+/* From here on the model writes JSON itself. */
 static reading read_arguments(call_reader *c) {
     const size_t from = c->r->at;
     if (from == c->r->length) return at_end(c->r);
@@ -61,7 +62,7 @@ static reading read_arguments(call_reader *c) {
     return read;
 }
 
-/* A string that holds the JSON. */
+/* A string that contains the JSON. */
 static reading read_quoted_arguments(call_reader *c) {
     static const char names[] = "nrtbf", values[] = "\n\r\t\b\f";
     const size_t from = c->r->at;
@@ -99,7 +100,7 @@ static reading read_quoted_arguments(call_reader *c) {
     size_t i = 0;
     while (i < a.length && char_is_one_of(a.data[i], " \n\t\r")) i++;
     if (i < a.length && a.data[i] == '{') return read;
-    c->call->arguments = text_of(""); /* not begun, or no object */
+    c->call->arguments = text_of(""); /* not begun, or not an object */
     c->out->length = 0;
     return i == a.length && read == READ_PARTIAL ? READ_PARTIAL : READ_NO;
 }
@@ -150,7 +151,7 @@ static reading read_member(call_reader *c, json_call *j, cllm_string key, int de
         j->has_name = true;
         c->call->begun = j->has_arguments;
     }
-    /* an id counts if it is known when the call is announced */
+    /* the id counts only if it is known when the call is announced */
     if (is_id && (!c->call->begun || c->format->id_is_last)) c->call->id = value;
     return READ_YES;
 }
@@ -206,7 +207,8 @@ static reading read_json_call(call_reader *c, bool bare) {
     return read == READ_YES && !c->call->begun ? READ_NO : read;
 }
 
-/* ------------------------------------------------------------------------------------------------------ a name, then JSON */
+/* ------------------------------------------------------------------------------------------------------ a name, then
+ * JSON */
 
 /* An id that stands between marks. */
 static reading read_id(call_reader *c, cllm_string end) {
@@ -265,9 +267,10 @@ static reading read_name_json(call_reader *c) {
     return read;
 }
 
-/* --------------------------------------------------------------------------------------------------- a name, then key by key */
+/* --------------------------------------------------------------------------------------------------- a name, then key
+ * by key */
 
-/* Does one of the marks stand here that end a call, or the mark of a key? PARTIAL: one may. */
+/* True if a mark that ends a call or the mark of a key stands here. PARTIAL: perhaps. */
 static reading sees_next(const call_reader *c, bool key) {
     reading best = READ_NO;
     text_reader r = *c->r;
@@ -291,7 +294,8 @@ static void put_key(call_reader *c, cllm_string key) {
 
 static bool is_typed(const answer_format *o) { return o->type_close.length > 0; }
 
-/* What is sure of a string that is not whole: without what may be the beginning of its end, and of a character. */
+/* The part of an incomplete string that is certain: without a possible beginning of its end, and without half a
+ * character. */
 static void put_unfinished(call_reader *c, size_t from, size_t end, size_t n_cdata) {
     const text_reader *r = c->r;
     if (!r->ended) {
@@ -308,7 +312,7 @@ static void put_unfinished(call_reader *c, size_t from, size_t end, size_t n_cda
     answer_put_escaped(c->out, r->text + from, end - from);
 }
 
-/* Where a value ends: at the mark after which another key or the end of the call comes. */
+/* Where a value ends: at a mark after which another key or the end of the call comes. */
 static reading find_value_end(call_reader *c, size_t from, size_t *end) {
     text_reader *r = c->r;
     const cllm_string close = c->format->value_close.text;
@@ -370,7 +374,7 @@ static reading read_keyed_value(call_reader *c, cllm_string key) {
     return READ_YES;
 }
 
-/* Behind the name, to the first key or the end of the call. */
+/* From after the name to the first key or the end of the call. */
 static reading read_name_end(call_reader *c) {
     text_reader *r = c->r;
     reader_skip_space(r);
@@ -426,8 +430,8 @@ static reading read_keys(call_reader *c) {
     c->call->begun = true;
     for (;;) {
         reader_skip_space(r);
-        const size_t from = r->at; /* what cannot be read from here on is content */
-        /* the mark that ends a call may begin as that of a key does */
+        const size_t from = r->at; /* if nothing can be read from here on, it is content */
+        /* the mark that ends a call may begin like that of a key */
         read = sees_next(c, false);
         if (read == READ_YES) break;
         text_reader ahead = *r;
@@ -483,7 +487,8 @@ static reading read_tag_value(call_reader *c, cllm_string name, int depth, answe
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- as Python and Gemma write */
+/* ----------------------------------------------------------------------------------------------- as Python and Gemma
+ * write */
 
 /* f(a="b") and f{a:<|"|>b<|"|>} */
 static reading read_literals(call_reader *c) {
@@ -502,7 +507,7 @@ static reading read_literals(call_reader *c) {
         if (reader_match_char(r, python ? ')' : '}') == READ_YES) break;
         if (n > 0 && (read = reader_match_char(r, ',')) != READ_YES) return read;
         reader_skip_space(r);
-        const size_t from = r->at; /* what cannot be read from here on is content */
+        const size_t from = r->at; /* if nothing can be read from here on, it is content */
         while (r->at < r->length && !char_is_one_of(r->text[r->at], python ? "=,() \n" : ":,{} \n")) r->at++;
         cllm_string key = from_here(r, from);
         if (r->at == r->length) return at_end(r);
@@ -527,9 +532,10 @@ static reading read_literals(call_reader *c) {
     return READ_YES;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- messages */
+/* -------------------------------------------------------------------------------------------------------------
+ * messages */
 
-/* Does `word` stand at the reader, as far as there is text? */
+/* True if `word` stands at the reader, as far as there is text. */
 static reading header_word(text_reader *r, const char *word) { return reader_match(r, text_of(word)); }
 
 reading answer_read_header(text_reader *r, message_header *header) {
@@ -583,7 +589,8 @@ static reading read_message(call_reader *c) {
     return arguments;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ any form */
+/* ------------------------------------------------------------------------------------------------------------ any
+ * form */
 
 static reading read_open(call_reader *c, size_t first) {
     for (size_t i = first; i < c->format->open.count; i++) {

@@ -1,5 +1,5 @@
-/* What a template tells of a model's answers: known conversations are rendered, and what stands around their parts is read off. For
- * calls that a template never writes, the marks that its text mentions count. */
+/* Finds out the format of a model's answers: renders known conversations, and reads off what is around their parts. For
+ * calls that a template never writes, marks that its source mentions are used. */
 #include "chat/answer_format.h"
 
 #include "base/error.h"
@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the conversations say. */
+/* The texts of the known conversations. */
 #define USER      "question-of-the-user"
 #define REASON    "thoughts-before"
 #define CONTENT   "words-to-the-user"
@@ -35,7 +35,8 @@
 static const char space_characters[] = " \t\r\n";
 static const size_t nowhere = SIZE_MAX;
 
-/* ------------------------------------------------------------------------------------------------------ pieces of text */
+/* ------------------------------------------------------------------------------------------------------ pieces of
+ * text */
 
 static cllm_string text_of(const char *terminated) { return (cllm_string){terminated, strlen(terminated)}; }
 
@@ -89,7 +90,7 @@ static answer_mark mark_of(cllm_string s) {
     return mark;
 }
 
-/* Does a mark begin or end here, so that a text may be cut? */
+/* True if a mark begins or ends here, so that a text may be cut. */
 static bool is_border(cllm_string s, size_t at) {
     return at == 0 || at == s.length || char_is_one_of(s.data[at - 1], ">]\n") || char_is_one_of(s.data[at], "<[\n");
 }
@@ -108,7 +109,7 @@ static size_t common_suffix(cllm_string a, cllm_string b) {
     return n;
 }
 
-/* "<think>" at the beginning of a text; "" if there is no such thing. */
+/* "<think>" at the beginning of a text, or "". */
 static cllm_string first_mark(cllm_string s) {
     s = trimmed(s);
     if (s.length == 0 || !char_is_one_of(*s.data, "<[")) return (cllm_string){"", 0};
@@ -119,7 +120,7 @@ static cllm_string first_mark(cllm_string s) {
     return s;
 }
 
-/* The same at the end of a text; of one that ends in words these, back to a mark. */
+/* A mark at the end of a text; if the text ends in words, everything back to a mark. */
 static cllm_string last_mark(cllm_string s) {
     s = trimmed(s);
     for (size_t i = s.length; i-- > 0;)
@@ -128,7 +129,7 @@ static cllm_string last_mark(cllm_string s) {
     return s;
 }
 
-/* Cut at line ends, and between marks. */
+/* Cut a text at line ends and between marks. */
 static answer_pieces pieces_of(cllm_string s) {
     answer_pieces pieces = {.count = 0};
     for (size_t from = 0, i = 1; i <= s.length && pieces.count < ANSWER_MOST_PIECES; i++) {
@@ -147,20 +148,21 @@ static void add_piece(answer_pieces *pieces, cllm_string piece) {
     if (piece.length > 0 && pieces->count < ANSWER_MOST_PIECES) pieces->items[pieces->count++] = piece;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- rendering */
+/* ----------------------------------------------------------------------------------------------------------
+ * rendering */
 
 typedef struct finder {
     cllm_chat *chat;
     answer_format *format;
     cllm_string source;
-    cllm_string prompt, answer; /* what follows the user's words: with a generation prompt, with an answer */
+    cllm_string prompt, answer; /* the text after the user's words: with a generation prompt, with an answer */
     cllm_status status;
-    bool spends; /* the template takes too much: it is left alone */
+    bool spends; /* the template exceeds a limit: it is not rendered again */
 } finder;
 
-enum { MOST_TEXT = 1 << 16 }; /* of an answer that is looked at */
+enum { MOST_TEXT = 1 << 16 }; /* longest answer that is examined */
 
-/* Render one conversation. out: what follows the words of the user, kept with the chat. False: the template refuses it. */
+/* Render one conversation. out: the text after the user's words, kept with the chat. false: the template refuses it. */
 static bool render_text(finder *f, const char *conversation, cllm_string *out) {
     arena a = {0};
     json_value variables;
@@ -189,7 +191,7 @@ static bool render_text(finder *f, const char *conversation, cllm_string *out) {
     return found;
 }
 
-/* What follows the words of the user, when these messages are rendered; "" if the template refuses. */
+/* The rendered text after the user's words; "" if the template refuses the messages. */
 static cllm_string render(finder *f, const char *messages, bool prompt) {
     static const char *const tools[] = {"\"tools\": " TOOLS ", \"functions\": \"[]\"", "\"tools\": null"};
     const json_value *own = &f->chat->variables;
@@ -207,7 +209,7 @@ static cllm_string render(finder *f, const char *messages, bool prompt) {
     return (cllm_string){"", 0};
 }
 
-/* An answer with calls, arguments as the template wants them. */
+/* An answer with calls, whose arguments have the form that the template expects. */
 static cllm_string render_calls(finder *f, const char *content, const char *more) {
     static const char *const calls[] = {CALL(ID, NAME, ARGUMENTS) ", " CALL(ID_2, NAME_2, ARGUMENTS),
                                         CALL(ID, NAME, QUOTED) ", " CALL(ID_2, NAME_2, QUOTED),
@@ -225,7 +227,8 @@ static cllm_string render_calls(finder *f, const char *content, const char *more
     return poor;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------- text */
+/* ----------------------------------------------------------------------------------------------------------------
+ * text */
 
 static bool find_reasoning_rendered(finder *f) {
     static const char *const messages[] = {
@@ -321,7 +324,7 @@ static void find_content(finder *f) {
     o->ends = space_before(after);
 }
 
-/* What stands between content and the end of a turn is known when calls are. */
+/* The text between content and the end of a turn is found together with calls. */
 static void find_turn_end(finder *f) {
     answer_format *o = f->format;
     cllm_string end = rest(f->answer, 0);
@@ -334,9 +337,10 @@ static void find_turn_end(finder *f) {
     if (eos && eos->kind == JSON_STRING) add_piece(&o->turn_end, eos->string);
 }
 
-/* --------------------------------------------------------------------------------------------------------------- calls */
+/* ---------------------------------------------------------------------------------------------------------------
+ * calls */
 
-/* Where the object ends that begins at `at`. */
+/* The end of the object that begins at `at`. */
 static size_t end_of_object(cllm_string s, size_t at) {
     for (size_t depth = 0; at < s.length; at++) {
         if (s.data[at] == '{') depth++;
@@ -345,7 +349,7 @@ static size_t end_of_object(cllm_string s, size_t at) {
     return s.length;
 }
 
-/* What a call looks like from its name on. Returns where its arguments end, or `nowhere` if that is not understood. */
+/* Read the form of a call from its name on. Returns the end of its arguments; `nowhere` if the form is unknown. */
 static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, size_t key) {
     const size_t value = find(x, key, text_of(VALUE)), key_2 = find(x, key, text_of(KEY_2)),
                  value_2 = key_2 == nowhere ? nowhere : find(x, key_2, text_of(VALUE_2));
@@ -388,7 +392,7 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
            before.data[before.length - 1 - n] == between.data[between.length - 1 - n])
         n++;
     while (n > 0 && before.data[before.length - n] != '<') n--;
-    for (size_t i = n; i-- > 1;) /* one mark, the last */
+    for (size_t i = n; i-- > 1;) /* one mark, the last one */
         if (before.data[before.length - i - 1] == '>' && before.data[before.length - i] == '<') n = i;
     if (n == 0) return nowhere;
     o->form = CALLS_KEYS;
@@ -416,7 +420,7 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
     return closed == nowhere ? nowhere : end + closed + o->value_close.text.length;
 }
 
-/* What opens calls, from the end of the content or of the header to the first name. */
+/* What opens calls: from the end of the content or header to the first name. */
 static cllm_string find_lead(finder *f, cllm_string x, size_t name) {
     answer_format *o = f->format;
     const size_t content = find(cut(x, 0, name), 0, text_of(CONTENT));
@@ -448,7 +452,7 @@ static cllm_string before_object(answer_format *o, cllm_string lead) {
     return o->in_list ? cut(lead, 0, lead.length - 1) : lead;
 }
 
-/* Which marks stand around each call, and which around all of them? between: what stands between two of them. */
+/* Which marks are around each call, and which around all calls? between: the text between two calls. */
 static void find_repeated(answer_format *o, cllm_string between) {
     o->n_outer = o->open.count;
     while (!o->in_list && o->n_outer > 0 && find(between, 0, o->open.items[o->n_outer - 1]) != nowhere) o->n_outer--;
@@ -509,7 +513,7 @@ static bool find_calls_in(finder *f, cllm_string x) {
             end = end_of_object(x, find_last(cut(x, 0, second), text_of("{")));
         else if (key_2 != nowhere)
             end = read_arguments(&again, x, name_2 + sizeof NAME_2 - 1, key_2);
-        /* index="1" and index="2": only the beginning is the same */
+        /* index="1" and index="2": only the beginning is equal */
         if (o->form == CALLS_KEYS && !equal(again.name_end, o->name_end)) {
             size_t n = 0;
             while (n < again.name_end.length && n < o->name_end.length && again.name_end.data[n] == o->name_end.data[n])
@@ -538,7 +542,7 @@ static bool find_calls_in(finder *f, cllm_string x) {
     return true;
 }
 
-/* Calls that a template never writes, by what its text mentions; the last row is for all others. */
+/* Forms of calls that a template never writes, by what its source mentions; the last row is for all others. */
 static void assume_calls(finder *f) {
     static const struct known {
         const char *mentioned;
@@ -571,7 +575,7 @@ static void assume_calls(finder *f) {
     f->format->id_is_name = row->id_is_name;
     f->format->assumed = true;
     f->format->in_list = row->form == CALLS_PYTHON;
-    if (f->format->open.count > 1) { /* those of the first line stand around all */
+    if (f->format->open.count > 1) { /* those of the first line are around all calls */
         f->format->n_outer = 1;
         f->format->n_inner = f->format->close.count - 1;
     } else if (!f->format->in_list) {
@@ -605,7 +609,7 @@ cllm_status answer_format_find(cllm_chat *chat, cllm_error *err) {
     else
         find_calls(&f);
     if (o->prompt_opens && o->content_open.text.length > 0) {
-        /* the prompt's ">>>" belongs to the content's ">>>all" */
+        /* the ">>>" of the prompt belongs to the ">>>all" of the content */
         const cllm_string open = o->open.items[o->open.count - 1], tail = o->content_open.text;
         char *joined = arena_alloc(&chat->arena, open.length + tail.length + 1, 1);
         if (!joined) f.status = CLLM_ERR_MEMORY;

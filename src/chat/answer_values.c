@@ -1,4 +1,4 @@
-/* The arguments of calls: what is JSON, what literals and bare words stand for, and the types that the schemas of tools say. */
+/* Arguments of calls: JSON, literals and bare words, and the types in the schemas of tools. */
 #include "base/utf8.h"
 #include "chat/answer.h"
 
@@ -46,7 +46,8 @@ void answer_put_escaped(answer_text *t, const char *bytes, size_t length) {
     }
 }
 
-/* ------------------------------------------------------------------------------------------------------------- marks */
+/* -------------------------------------------------------------------------------------------------------------
+ * marks */
 
 static bool is_space(char c) { return char_is_one_of(c, " \t\r\n"); }
 
@@ -78,7 +79,8 @@ reading reader_match_char(text_reader *r, char c) {
     return READ_YES;
 }
 
-/* -------------------------------------------------------------------------------------------------------------- JSON */
+/* --------------------------------------------------------------------------------------------------------------
+ * JSON */
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -99,7 +101,7 @@ static bool is_number(const char *s, size_t n) {
     return i == n;
 }
 
-/* A number, or one of the words; `at` stays where it was if it is not whole. */
+/* A number or one of the words; `at` does not move if it is not complete. */
 static reading scan_word(text_reader *r) {
     size_t end = r->at;
     while (end < r->length && (is_digit(r->text[end]) || char_is_one_of(r->text[end], "+-.eE"))) end++;
@@ -160,7 +162,7 @@ static reading scan_string(text_reader *r) { /* after its quote */
 reading reader_scan_json(text_reader *r) {
     char open[JSON_MOST_DEPTH];
     size_t depth = 0;
-    bool wants_value = true, may_close = false; /* else a comma or a closing bracket */
+    bool wants_value = true, may_close = false; /* otherwise a comma or a closing bracket */
     for (;;) {
         reader_skip_space(r);
         if (r->at == r->length) return at_end(r);
@@ -176,7 +178,7 @@ reading reader_scan_json(text_reader *r) {
             wants_value = true;
         } else {
             const size_t before = r->at;
-            if (depth > 0 && open[depth - 1] == '{') { /* a name comes first; it is taken with what follows */
+            if (depth > 0 && open[depth - 1] == '{') { /* a name comes first; it is taken together with what follows */
                 if (c != '"') return READ_NO;
                 r->at++;
                 read = scan_string(r);
@@ -212,9 +214,11 @@ reading reader_scan_json(text_reader *r) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------------------- literals */
+/* ----------------------------------------------------------------------------------------------------------
+ * literals */
 
-/* Does a quote end its string? Templates write 'it's' at times: a quote does if a list or a call may go on after it. */
+/* True if a quote ends its string. Templates sometimes write 'it's': a quote ends the string only if a list or a call
+ * can continue after it. */
 static reading ends_string(const text_reader *r) {
     size_t at = r->at;
     while (at < r->length && is_space(r->text[at])) at++;
@@ -222,7 +226,7 @@ static reading ends_string(const text_reader *r) {
     return char_is_one_of(r->text[at], ",)]}:") ? READ_YES : READ_NO;
 }
 
-/* "..." and '...' with escapes of Python. */
+/* "..." and '...' with Python's escapes. */
 static reading read_quoted(text_reader *r, answer_text *out) {
     const char quote = r->text[r->at++];
     answer_text plain = {0};
@@ -361,7 +365,8 @@ reading reader_read_literal(text_reader *r, answer_text *out, int depth) {
     return READ_YES;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- types */
+/* -------------------------------------------------------------------------------------------------------------
+ * types */
 
 enum {
     IS_NULL = 1 << JSON_NULL,
@@ -387,7 +392,7 @@ static unsigned named_type(cllm_string name) {
     return IS_ANY;
 }
 
-/* The kinds that a schema allows, as bits. */
+/* The types that a schema allows, as bits. */
 static unsigned types_of(const json_value *schema, int depth) {
     static const char *const choices[] = {"anyOf", "oneOf", "enum"};
     const json_value *type = json_find(schema, "type"), *constant = json_find(schema, "const");
@@ -438,14 +443,14 @@ bool answer_may_be_string(const answer_tools *tools, cllm_string name, cllm_stri
     return argument_types(tools, name, key) & IS_STRING;
 }
 
-/* Is a value of the types? 7.0 is an integer. */
+/* True if a value has one of the types. 7.0 counts as an integer. */
 static bool is_of(const json_value *v, unsigned types) {
     if (types >> v->kind & 1) return true;
     return v->kind == JSON_FLOAT && types & IS_INTEGER && v->number >= -1e15 && v->number <= 1e15 &&
            v->number == (double)(int64_t)v->number;
 }
 
-/* Can it be written as JSON? A number such as 1e999 can only be copied. */
+/* True if it can be written as JSON. A number such as 1e999 can only be copied. */
 static bool is_finite(const json_value *v) {
     bool finite = v->kind != JSON_FLOAT || isfinite(v->number);
     for (uint32_t i = 0; v->kind >= JSON_ARRAY && i < v->count && finite; i++)

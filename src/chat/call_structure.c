@@ -1,5 +1,5 @@
-/* cllm_chat_call_structure: the answers that call tools, written as CLLM_GRAMMAR_STRUCTURE: the marks of the chat's format, between them names and
- * arguments by the tools' schemas. What answer_calls.c reads is what this allows to be written.
+/* cllm_chat_call_structure: answers that call tools, as a CLLM_GRAMMAR_STRUCTURE: the marks of the chat's format, and
+ * between them names and arguments that fit the tools' schemas. Texts that it allows are what answer_calls.c reads.
  *
  *   answer_format + tools -> call_structure.c: a structure -> sampling: masks -> the model writes -> answer.c */
 #include "chat/answer.h"
@@ -14,7 +14,7 @@
 
 typedef struct tool {
     cllm_string name;
-    const json_value *parameters; /* an object, or NULL: it takes none */
+    const json_value *parameters; /* an object; NULL: it takes no parameters */
     bool strict;
 } tool;
 
@@ -22,11 +22,11 @@ typedef struct writer {
     const answer_format *format;
     const cllm_call_options *options;
     answer_tools tools;
-    const tool *called; /* [n_called] those that may be called */
+    const tool *called; /* [n_called] tools that may be called */
     size_t n_called;
     answer_text out;
     json_writer json;
-    bool named; /* a member's name was written: what follows is its value */
+    bool named; /* a member's name was written; its value comes next */
     cllm_error *err;
     cllm_status status;
 } writer;
@@ -40,11 +40,12 @@ static bool equal(cllm_string a, cllm_string b) {
 static void refuse(writer *w, const tool *t, const char *why) {
     if (w->status == CLLM_OK)
         w->status = error_set(w->err, CLLM_ERR_UNSUPPORTED,
-                              "the tool %.*s is strict, which this model's way of writing calls does not allow: %s",
+                              "the tool %.*s is strict, but this model's format of calls cannot enforce its schema: %s",
                               (int)t->name.length, t->name.data, why);
 }
 
-/* ------------------------------------------------------------------------------------------------ parts of a structure */
+/* ------------------------------------------------------------------------------------------------ parts of a
+ * structure */
 
 static void put_json(void *user, const char *bytes, size_t length) { answer_put(user, bytes, length); }
 
@@ -97,7 +98,7 @@ static void put_regex(writer *w, const char *expression) {
     close_part(w, '}');
 }
 
-/* Models are not exact about white space, and no reader is. */
+/* Optional white space: models vary it, and readers allow it. */
 static void put_space(writer *w) { put_regex(w, "[ \\t\\r\\n]{0,4}"); }
 
 static void open_repeat(writer *w) {
@@ -113,7 +114,7 @@ static void put_count(writer *w, const char *name, unsigned count) {
     answer_put(&w->out, number, strlen(number));
 }
 
-/* most: 0: any number of times. */
+/* most: 0 means any number of times. */
 static void close_repeat(writer *w, unsigned least, unsigned most) {
     close_part(w, ']');
     put_count(w, "least", least);
@@ -155,7 +156,8 @@ static void put_free(writer *w, const cllm_string *marks, size_t n) {
     close_part(w, '}');
 }
 
-/* ---------------------------------------------------------------------------------------------------------- arguments */
+/* ----------------------------------------------------------------------------------------------------------
+ * arguments */
 
 static void put_any_object(writer *w) {
     const json_value type = {.kind = JSON_STRING, .string = text_of("object")};
@@ -166,7 +168,7 @@ static void put_any_object(writer *w) {
     close_part(w, '}');
 }
 
-/* The end of {"schema": ...}: what messages call it, and what takes its place if it cannot be enforced. */
+/* The end of {"schema": ...}: its name in messages, and the part to use if it cannot be enforced. */
 static void close_schema(writer *w, const tool *t, bool any_value) {
     char name[128];
     snprintf(name, sizeof name, "the tool %.*s", t->name.length < 100 ? (int)t->name.length : 100, t->name.data);
@@ -188,7 +190,7 @@ static void close_schema(writer *w, const tool *t, bool any_value) {
     close_part(w, '}');
 }
 
-/* All arguments as an object of JSON. */
+/* All arguments as a JSON object. */
 static void put_object(writer *w, const tool *t) {
     const json_value no = {.kind = JSON_BOOL, .boolean = false},
                      object = {.kind = JSON_STRING, .string = text_of("object")};
@@ -266,7 +268,7 @@ static void put_string(writer *w, const tool *t, const json_value *schema, cllm_
         close_any(w);
         return;
     }
-    if (t->strict && !is_plain(schema)) refuse(w, t, "strings stand there without quotes, and end at a mark only");
+    if (t->strict && !is_plain(schema)) refuse(w, t, "strings are written without quotes and end only at a mark");
     put_free(w, &mark, 1);
 }
 
@@ -335,7 +337,7 @@ static const json_value *properties_of(writer *w, const tool *t) {
     for (uint32_t i = 0; all && all->kind == JSON_OBJECT && i < all->count; i++)
         for (size_t k = 0; t->strict && k < all->members[i].name.length; k++)
             if (char_is_one_of(all->members[i].name.data[k], "<>\"\n=,(): {}'"))
-                refuse(w, t, "this name of an argument cannot be spelled");
+                refuse(w, t, "the format cannot spell this name of an argument");
     return all && all->kind == JSON_OBJECT ? all : NULL;
 }
 
@@ -384,7 +386,8 @@ static void put_list(writer *w, const tool *t) {
     close_any(w);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- calls */
+/* --------------------------------------------------------------------------------------------------------------
+ * calls */
 
 static const char any_id[] = "[A-Za-z0-9_-]{1,40}";
 
@@ -577,7 +580,8 @@ static void put_calls(writer *w, bool opened) {
     close_part(w, ']');
 }
 
-/* ------------------------------------------------------------------------------------------------------------- answers */
+/* -------------------------------------------------------------------------------------------------------------
+ * answers */
 
 /* gpt-oss: messages of its own before the one whose header names the function. The answer ends with that one. */
 static void put_messages(writer *w) {
@@ -662,7 +666,8 @@ static void put_answer(writer *w, bool opened) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the tools */
+/* ----------------------------------------------------------------------------------------------------------- the
+ * tools */
 
 static bool is_name(cllm_string name) {
     for (size_t i = 0; i < name.length; i++) {
@@ -704,7 +709,7 @@ cllm_status cllm_chat_call_structure(const cllm_chat *chat, const cllm_call_opti
     w.json = (json_writer){.put = put_json, .user = &w.out};
     cllm_status status = json_read(options->tools.data, options->tools.length, &a, &w.tools.list, err);
     if (status == CLLM_OK && w.tools.list.kind != JSON_ARRAY)
-        status = error_set(err, CLLM_ERR_FORMAT, "tools are an array, not %s", json_kind_name(w.tools.list.kind));
+        status = error_set(err, CLLM_ERR_FORMAT, "tools must be an array, not %s", json_kind_name(w.tools.list.kind));
     tool *called = status == CLLM_OK ? arena_alloc(&a, w.tools.list.count + 1, sizeof *called) : NULL;
     if (status == CLLM_OK) status = called ? list_tools(&w, called) : CLLM_ERR_MEMORY;
     if (status == CLLM_OK) {

@@ -1,5 +1,5 @@
-/* cllm_chat: finds a model's template, and renders conversations by it. Before it: the file's metadata and its tokenizer. After it:
- * cllm_tokenizer_encode_parts. */
+/* cllm_chat: finds a model's template, and renders conversations with it. Before it: the file's metadata and its
+ * tokenizer. After it: cllm_tokenizer_encode_parts. */
 #include "chat/chat.h"
 
 #include "base/error.h"
@@ -14,7 +14,7 @@
 
 /* ------------------------------------------------------------------------------------------------ making one */
 
-/* A text of the file's metadata, or NULL. */
+/* A text in the file's metadata, or NULL. */
 static const cllm_string *find_text(const cllm_gguf *gguf, const char *key) {
     const cllm_value *value = gguf ? cllm_gguf_find(gguf, key) : NULL;
     return value && value->type == CLLM_STRING ? &value->string : NULL;
@@ -34,20 +34,19 @@ static cllm_status find_template(cllm_chat *chat, const cllm_chat_options *o, cl
     else if (o->gguf)
         family = family_template_of(o->gguf);
     if (!family && o->name)
-        return error_set(err, CLLM_ERR_ARGUMENT, "there is no chat template '%s': neither in the file nor among %s",
+        return error_set(err, CLLM_ERR_ARGUMENT, "there is no chat template '%s', neither in the file nor among %s",
                          o->name, family_template_names());
     if (!family)
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, OWN_KEY, CLLM_NO_OFFSET,
-                            "the file has no chat template (" OWN_KEY
-                            "), and its special tokens are those of no family that has one here");
+                            "the file has no chat template (" OWN_KEY "), and no known family has its special tokens");
     chat->source = (cllm_string){family->source, strlen(family->source)};
     if (!o->name)
-        snprintf(chat->note, sizeof chat->note, "the file has no chat template; by its special tokens %s's is used",
-                 family->family);
+        snprintf(chat->note, sizeof chat->note,
+                 "the file has no chat template; %s's is used, which fits its special tokens", family->family);
     return CLLM_OK;
 }
 
-/* What ends reasoning, with the white space that the template writes around it. */
+/* The end mark of reasoning, with the white space that the template writes around it. */
 static bool spell_reasoning_end(cllm_chat *chat) {
     const answer_mark *close = &chat->format.reasoning_close;
     const size_t length = close->before.length + close->text.length + close->after.length;
@@ -61,7 +60,7 @@ static bool spell_reasoning_end(cllm_chat *chat) {
     return true;
 }
 
-/* What the vocabulary spells, as variables; a token it has not is undefined. */
+/* The special tokens of the vocabulary as variables; a missing one is undefined. */
 static bool name_tokens(cllm_chat *chat, const cllm_chat_options *o) {
     static const struct {
         const char *variable, *key;
@@ -130,7 +129,8 @@ cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) { return chat->reason
 
 /* ------------------------------------------------------------------------------------------------- rendering */
 
-/* The variables that turn reasoning off: templates read one or the other, and the efforts that one has another refuses. */
+/* The variables that turn reasoning off. Templates read one or the other; levels of effort that one template accepts,
+ * another refuses. */
 static bool without_reasoning(const cllm_chat *chat, arena *a, json_value *out) {
     static const char *const efforts[] = {"no_think", "none", "minimal"};
     char text[160];
@@ -148,7 +148,7 @@ static bool without_reasoning(const cllm_chat *chat, arena *a, json_value *out) 
     return kept && json_read(kept, strlen(kept), a, out, NULL) == CLLM_OK;
 }
 
-/* The members of all objects in turn; rendering takes the last of a name. */
+/* The members of all objects in turn; rendering uses the last one of a name. */
 static bool join_objects(const json_value *first, const json_value *objects, size_t n_objects, arena *a,
                          json_value *out) {
     uint64_t count = first->count;
@@ -177,14 +177,15 @@ cllm_status chat_render(const cllm_chat *chat, const json_value *objects, size_t
                         parts, n_parts, err);
 }
 
-/* The value of a name in the last of the objects that have it, or NULL. */
+/* The value of a name in the last object that has it, or NULL. */
 static const json_value *find_variable(const json_value *objects, size_t n_objects, const char *name) {
     for (size_t i = n_objects; i-- > 0;)
         if (json_find(&objects[i], name)) return json_find(&objects[i], name);
     return NULL;
 }
 
-/* Messages in the template's form; where it refuses them, changed until it takes them. objects: [n_objects] and room for one more. */
+/* Bring messages into the template's form, and change them further while it refuses them. objects: [n_objects] and room
+ * for one more. */
 static cllm_status render_messages(const cllm_chat *chat, json_value *objects, size_t n_objects, int64_t now, arena *a,
                                    cllm_part **parts, size_t *n_parts, cllm_error *err) {
     const json_value *given = find_variable(objects, n_objects, "messages");
@@ -194,7 +195,7 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
     if (status != CLLM_OK) return status;
     objects[n_objects] = (json_value){.kind = JSON_OBJECT, .count = 1, .members = &member};
     status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, err);
-    cllm_error refusal; /* the first is told; but memory that is out, or too much work, ends it */
+    cllm_error refusal; /* the first refusal is reported, but running out of memory or steps ends the tries */
     for (size_t i = 0; status == CLLM_ERR_ARGUMENT && messages_change(i, &member.value, a, &member.value); i++) {
         status = messages_in_form(&chat->forms, &member.value, a, &member.value, &refusal);
         if (status == CLLM_OK) status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, &refusal);
@@ -207,7 +208,8 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
 
 #define GOES_ON "\x02goes on here\x03"
 
-/* Mark the end of the last message's content, so that it can be found in the text. objects: [n_objects] and room for one more. */
+/* Put a mark at the end of the last message's content, to find it in the text. objects: [n_objects] and room for one
+ * more. */
 static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member members[2], arena *a,
                              cllm_error *err) {
     const json_value *given = find_variable(objects, *n_objects, "messages");
@@ -218,7 +220,7 @@ static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member
     return status;
 }
 
-/* End the text at the last mark. All of a mark is in one part: none of it is trusted. */
+/* Cut the text at the last mark. A mark is never split between parts, because all of it is untrusted. */
 static cllm_status cut_at_mark(cllm_part *parts, size_t *n_parts, cllm_error *err) {
     const size_t length = strlen(GOES_ON);
     for (size_t i = *n_parts; i-- > 0;)
@@ -229,12 +231,12 @@ static cllm_status cut_at_mark(cllm_part *parts, size_t *n_parts, cllm_error *er
             return CLLM_OK;
         }
     return error_set(err, CLLM_ERR_ARGUMENT,
-                     "the template does not render the last message, so nothing can go on with it");
+                     "the template does not render the last message, so it cannot be continued");
 }
 
 /* ------------------------------------------------------------------------------------------------ the whole */
 
-/* Parts in one block of memory, their texts after them. */
+/* Copy parts and their texts into one block of memory. */
 static cllm_part *copy_parts(const cllm_part *parts, size_t n_parts) {
     size_t length = 0;
     for (size_t i = 0; i < n_parts; i++) length += parts[i].text.length;
@@ -249,7 +251,7 @@ static cllm_part *copy_parts(const cllm_part *parts, size_t n_parts) {
     return copy;
 }
 
-/* The objects, read, after one with what the flags set. objects: out, with room for two more. */
+/* Parse the objects, after one with the variables that the flags set. objects: out, with room for two more. */
 static cllm_status read_objects(const cllm_chat *chat, const cllm_string *texts, size_t n, int flags, arena *a,
                                 json_value **objects, cllm_error *err) {
     *objects = arena_alloc(a, (uint64_t)n + 3, sizeof **objects);
@@ -261,7 +263,7 @@ static cllm_status read_objects(const cllm_chat *chat, const cllm_string *texts,
         json_value *object = *objects + 1 + i;
         cllm_status status = json_read(texts[i].data, texts[i].length, a, object, err);
         if (status == CLLM_OK && object->kind != JSON_OBJECT)
-            status = error_set(err, CLLM_ERR_ARGUMENT, "a template's variables are an object, not %s",
+            status = error_set(err, CLLM_ERR_ARGUMENT, "a template's variables must be an object, not %s",
                                json_kind_name(object->kind));
         if (status != CLLM_OK) return status;
     }

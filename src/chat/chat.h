@@ -1,6 +1,6 @@
-/* cllm_chat: what is known of how a model is talked to. Made once, then it never changes.
+/* cllm_chat: how to talk to a model. It is made once and never changes.
  *
- *   messages -> messages.c: as the template takes them -> jinja.c: text, each byte trusted or not -> the model
+ *   messages -> messages.c: in the template's form -> jinja.c: text, each byte trusted or not -> the model
  *   -> answer.c: reasoning, content and tool calls */
 #ifndef CHAT_CHAT_H
 #define CHAT_CHAT_H
@@ -13,15 +13,15 @@ struct cllm_chat {
     arena arena;
     jinja_tree tree;
     cllm_string source;   /* of the template */
-    json_value variables; /* what the vocabulary spells: bos_token, eos_token ... */
-    message_forms forms;  /* of messages that the template takes */
-    answer_format format; /* of what the model writes */
+    json_value variables; /* spelled by the vocabulary: bos_token, eos_token ... */
+    message_forms forms;  /* the form of messages that the template accepts */
+    answer_format format; /* the format of the model's answers */
     cllm_string reasoning_end;
     char note[160];
 };
 
-/* Render with the chat's own variables and those of `objects`, [n_objects]; of a name that comes again the last counts. parts: out, [*n_parts],
- * in the arena `a`. Errors: those of cllm_chat_render. */
+/* Render with the chat's own variables and those of `objects`, [n_objects]; if a name occurs twice, the last one
+ * counts. parts: out, [*n_parts], in the arena `a`. Errors: those of cllm_chat_render. */
 cllm_status chat_render(const cllm_chat *chat, const json_value *objects, size_t n_objects, int64_t now, arena *a,
                         cllm_part **parts, size_t *n_parts, cllm_error *err);
 

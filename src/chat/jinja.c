@@ -1,5 +1,5 @@
-/* The interpreter: it walks the tree. Names are looked up in scopes: the template's, and within it those of macros, loops and blocks,
- * where what is set outside can be read, but not set. */
+/* The interpreter: walks the syntax tree. Names are looked up in scopes: the template's, and inside it those of macros,
+ * loops and blocks, which can read outer variables, but not set them. */
 #include "chat/jinja.h"
 
 #include "base/error.h"
@@ -19,7 +19,7 @@ typedef struct jinja_scope {
 
 typedef struct jinja_macro {
     const jinja_node *node, *parameters, *body;
-    jinja_scope *scope; /* that it was made in */
+    jinja_scope *scope; /* where it was defined */
     jinja_value name;
 } jinja_macro;
 
@@ -28,7 +28,8 @@ typedef enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } flow;
 static jinja_value eval(jinja_run *r, const jinja_node *node);
 static flow exec(jinja_run *r, const jinja_node *list);
 
-/* ------------------------------------------------------------------------------------------------------------ scopes */
+/* ------------------------------------------------------------------------------------------------------------
+ * scopes */
 
 static bool same_name(jinja_value a, jinja_value b) {
     return a.string->length == b.string->length && memcmp(a.string->bytes, b.string->bytes, a.string->length) == 0;
@@ -74,7 +75,7 @@ static bool enter(jinja_run *r) {
     return false;
 }
 
-/* Statements in a scope of their own. */
+/* Run statements in a new scope. */
 static flow exec_in(jinja_run *r, jinja_scope *scope, const jinja_node *body) {
     jinja_scope *before = r->scope;
     r->scope = scope;
@@ -83,7 +84,7 @@ static flow exec_in(jinja_run *r, jinja_scope *scope, const jinja_node *body) {
     return next;
 }
 
-/* The text that statements write. */
+/* Run statements and return the text that they write. */
 static jinja_value capture(jinja_run *r, jinja_scope *scope, const jinja_node *body) {
     jinja_builder text = {.run = r}, *before = r->out;
     r->out = &text;
@@ -92,7 +93,8 @@ static jinja_value capture(jinja_run *r, jinja_scope *scope, const jinja_node *b
     return jinja_built(&text);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- calls */
+/* -------------------------------------------------------------------------------------------------------------
+ * calls */
 
 static size_t count_arguments(const jinja_node *list) {
     size_t n = 0;
@@ -100,7 +102,7 @@ static size_t count_arguments(const jinja_node *list) {
     return n;
 }
 
-/* Evaluate arguments, after what comes before them. */
+/* Evaluate arguments, appending them to earlier ones. */
 static jinja_args eval_arguments(jinja_run *r, const jinja_node *list) {
     const size_t n = count_arguments(list);
     jinja_value positional = jinja_list_of(r, JINJA_LIST, n), named = jinja_dict_new(r, JINJA_DICT, n);
@@ -153,7 +155,7 @@ static void refuse_argument(jinja_run *r, const jinja_macro *macro, const char *
                n ? "'" : "");
 }
 
-/* The arguments beyond the parameters, as the variables `varargs` and `kwargs`, where the macro reads them. */
+/* Set the variables `varargs` and `kwargs` to the extra arguments, if the macro reads them. */
 static void set_rest(jinja_run *r, const jinja_macro *macro, const jinja_args *args, size_t n_parameters) {
     const size_t n = args->count > n_parameters ? args->count - n_parameters : 0;
     jinja_value rest = jinja_list_of(r, JINJA_TUPLE, n), named = jinja_dict_new(r, JINJA_DICT, args->n_named);
@@ -207,7 +209,8 @@ static flow exec_for(jinja_run *r, const jinja_node *node, jinja_value items, ui
 /* loop(items), in a recursive loop. */
 static jinja_value call_loop(jinja_run *r, jinja_loop *loop, const jinja_args *args) {
     if (loop->node->sign != 'r' || args->count != 1)
-        return jinja_fail(r, CLLM_ERR_ARGUMENT, "only a loop that is recursive can be called, with what it is to walk");
+        return jinja_fail(r, CLLM_ERR_ARGUMENT,
+                          "only a recursive loop can be called, with the items of the next level");
     jinja_builder text = {.run = r}, *before = r->out;
     jinja_scope *scope = r->scope;
     r->out = &text;
@@ -237,7 +240,8 @@ static jinja_value call(jinja_run *r, jinja_value function, const jinja_args *ar
     return result;
 }
 
-/* ------------------------------------------------------------------------------------------------------- expressions */
+/* -------------------------------------------------------------------------------------------------------
+ * expressions */
 
 static jinja_value eval_items(jinja_run *r, const jinja_node *node) {
     jinja_value v = jinja_list_of(r, node->kind == NODE_TUPLE ? JINJA_TUPLE : JINJA_LIST, count_arguments(node->a));
@@ -388,7 +392,8 @@ static jinja_value eval(jinja_run *r, const jinja_node *node) {
     return v;
 }
 
-/* -------------------------------------------------------------------------------------------------------- statements */
+/* --------------------------------------------------------------------------------------------------------
+ * statements */
 
 static void assign(jinja_run *r, const jinja_node *target, jinja_value value) {
     if (jinja_failed(r)) return;
@@ -416,7 +421,7 @@ static void assign(jinja_run *r, const jinja_node *target, jinja_value value) {
     }
 }
 
-/* The items that the loop's condition lets through. */
+/* The items that fulfil the loop's condition. */
 static jinja_list choose_items(jinja_run *r, const jinja_node *node, jinja_list all) {
     if (!node->d) return all;
     jinja_value chosen = jinja_list_of(r, JINJA_LIST, all.count);
@@ -431,7 +436,7 @@ static jinja_list choose_items(jinja_run *r, const jinja_node *node, jinja_list 
     return (jinja_list){jinja_failed(r) ? NULL : chosen.list->items, n};
 }
 
-/* What leaves or goes on with a loop around it can only stand in its else. */
+/* break and continue for an outer loop can only be in this loop's else. */
 static flow exec_for(jinja_run *r, const jinja_node *node, jinja_value items, uint32_t depth) {
     const jinja_list all = jinja_walk(r, items);
     jinja_loop *loop = jinja_alloc(r, 1, sizeof *loop);
@@ -456,7 +461,7 @@ static flow exec_for(jinja_run *r, const jinja_node *node, jinja_value items, ui
     return loop->items.count == 0 ? exec(r, node->e) : FLOW_ON;
 }
 
-/* Text through the filters of a block. */
+/* Pass text through the filters of a block. */
 static jinja_value filtered(jinja_run *r, const jinja_node *filters, jinja_value text) {
     const jinja_value before = r->block;
     r->block = text;
@@ -478,7 +483,7 @@ static flow exec_scope(jinja_run *r, const jinja_node *node) {
     jinja_scope *scope = jinja_alloc(r, 1, sizeof *scope);
     if (!scope) return FLOW_ON;
     scope->outer = r->scope;
-    for (const jinja_node *item = node->a; item; item = item->next) { /* of a `with` */
+    for (const jinja_node *item = node->a; item; item = item->next) { /* for a `with` */
         const jinja_value value = eval(r, item->b);
         jinja_scope *before = r->scope;
         r->scope = scope;
@@ -533,7 +538,8 @@ static flow exec(jinja_run *r, const jinja_node *list) {
     return next;
 }
 
-/* --------------------------------------------------------------------------------------------------------- rendering */
+/* ---------------------------------------------------------------------------------------------------------
+ * rendering */
 
 static bool is_among(cllm_string name, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++)
@@ -566,7 +572,7 @@ cllm_status jinja_render(const jinja_tree *tree, const json_value *variables, co
     *parts = NULL;
     *n_parts = 0;
     if (variables->kind != JSON_OBJECT)
-        return error_set(err, CLLM_ERR_ARGUMENT, "a template's variables are an object, not %s",
+        return error_set(err, CLLM_ERR_ARGUMENT, "a template's variables must be an object, not %s",
                          json_kind_name(variables->kind));
     for (uint32_t i = 0; i < variables->count; i++) {
         const json_member *m = &variables->members[i];

@@ -1,4 +1,4 @@
-/* Upper and lower case of Unicode. */
+/* Upper and lower case in Unicode. */
 #ifndef CHAT_JINJA_CASE_H
 #define CHAT_JINJA_CASE_H
 
@@ -7,18 +7,18 @@
 typedef enum jinja_case_rule {
     JINJA_LOWER,
     JINJA_UPPER,
-    JINJA_CAPITALIZE,  /* the first character upper, all others lower */
-    JINJA_TITLE,       /* the same of each run of letters: Python's str.title */
+    JINJA_CAPITALIZE,  /* the first character upper, the others lower */
+    JINJA_TITLE,       /* the same for each run of letters: Python's str.title */
     JINJA_TITLE_WORDS, /* the same after white space and "-({[<": the filter `title` */
     JINJA_SWAP,
 } jinja_case_rule;
 
 jinja_value jinja_change_case(jinja_run *r, const jinja_string *s, jinja_case_rule rule);
 
-/* Is a string all LOWER or UPPER, and has it a letter that can be? */
+/* True if the string is all LOWER or UPPER and has a letter with case. */
 bool jinja_has_case(jinja_value v, jinja_case_rule rule);
 
-/* Unicode's properties, as Python's str methods ask them. */
+/* Unicode properties, as in Python's str methods. */
 bool jinja_is_space(uint32_t c);
 bool jinja_is_alpha(uint32_t c);
 bool jinja_is_digit(uint32_t c); /* decimal digits of any script */

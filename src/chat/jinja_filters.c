@@ -1,4 +1,5 @@
-/* Filters, tests and global functions, as Jinja 3.1 has them. Each gets its parameters in the order in which it names them. */
+/* Filters, tests and global functions, as Jinja 3.1 has them. Each gets its parameters in the order in which it names
+ * them. */
 #include "base/utf8.h"
 #include "chat/jinja_case.h"
 #include "chat/jinja_run.h"
@@ -48,7 +49,8 @@ static jinja_value apply(jinja_run *r, const jinja_function *f, jinja_value v, c
     return jinja_call_builtin(r, f, v, &all);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- of texts */
+/* ---------------------------------------------------------------------------------------------------------- of
+ * texts */
 
 static jinja_value change(jinja_run *r, jinja_value v, jinja_case_rule rule) {
     const jinja_value text = jinja_string_of(r, v);
@@ -206,7 +208,8 @@ static jinja_value filter_striptags(ARGUMENTS) {
     return jinja_failed(r) ? words : call_method(r, "join", jinja_trusted(r, " "), &words, 1);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- of numbers */
+/* ---------------------------------------------------------------------------------------------------------- of
+ * numbers */
 
 static jinja_value filter_abs(ARGUMENTS) {
     (void)args;
@@ -295,7 +298,8 @@ static jinja_value filter_round(ARGUMENTS) {
     return jinja_float(json_parse_float(text, strlen(text)));
 }
 
-/* ---------------------------------------------------------------------------------------------------------- of lists */
+/* ---------------------------------------------------------------------------------------------------------- of
+ * lists */
 
 static jinja_value filter_length(ARGUMENTS) { return (void)args, jinja_length(r, self); }
 
@@ -459,7 +463,7 @@ static jinja_value filter_groupby(ARGUMENTS) {
 static jinja_value filter_batch(ARGUMENTS) {
     const jinja_list all = jinja_walk(r, self);
     const int64_t width = jinja_whole_or(r, args[0], 0);
-    if (width <= 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "batch wants a count of 1 or more");
+    if (width <= 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "batch needs a count of 1 or more");
     jinja_value v = generator(r, all.count);
     for (size_t from = 0; from < all.count && !jinja_failed(r); from += (size_t)width) {
         const size_t n = all.count - from < (size_t)width ? all.count - from : (size_t)width;
@@ -477,7 +481,7 @@ static jinja_value filter_slice(ARGUMENTS) {
     const jinja_list all = jinja_walk(r, self);
     const int64_t count = jinja_whole_or(r, args[0], 0);
     if (count <= 0 || count > JINJA_MOST_RANGE)
-        return jinja_fail(r, CLLM_ERR_ARGUMENT, "slice wants a count of 1 to 100000");
+        return jinja_fail(r, CLLM_ERR_ARGUMENT, "slice needs a count from 1 to 100000");
     const size_t n = (size_t)count, each = all.count / n, more = all.count % n;
     jinja_value v = generator(r, n);
     for (size_t i = 0, from = 0; i < n && !jinja_failed(r); i++) {
@@ -556,7 +560,8 @@ static jinja_value filter_items(ARGUMENTS) {
                  : jinja_fail(r, CLLM_ERR_ARGUMENT, "Can only get item pairs from a mapping.");
 }
 
-/* ------------------------------------------------------------------------------------------------------------ others */
+/* ------------------------------------------------------------------------------------------------------------
+ * others */
 
 static jinja_value filter_default(ARGUMENTS) {
     const bool missing = self.kind == JINJA_UNDEFINED || (truth(args[1]) && !jinja_truth(self));
@@ -644,7 +649,8 @@ static const jinja_function filters[] = {
     {"wordcount", "", filter_wordcount, {0}},
 };
 
-/* ------------------------------------------------------------------------------------------------------------- tests */
+/* -------------------------------------------------------------------------------------------------------------
+ * tests */
 
 #define TEST(name, condition)                   \
     static jinja_value test_##name(ARGUMENTS) { \
@@ -737,7 +743,8 @@ static const jinja_function tests[] = {
     {"upper", "", test_upper, {0}},
 };
 
-/* ----------------------------------------------------------------------------------------------------- global functions */
+/* ----------------------------------------------------------------------------------------------------- global
+ * functions */
 
 static jinja_value global_range(ARGUMENTS) {
     (void)self;
@@ -838,7 +845,8 @@ static const jinja_function globals[] = {
     {"strftime_now", "format", global_strftime_now, {0}},
 };
 
-/* ----------------------------------------------------------------------------------------------------------- finding */
+/* -----------------------------------------------------------------------------------------------------------
+ * finding */
 
 const jinja_function *jinja_search(const jinja_function *all, size_t n, cllm_string name) {
     for (size_t i = 0; i < n; i++)

@@ -27,7 +27,7 @@ static uint32_t skip_space(const jinja_lexer *l, uint32_t at) {
     return at;
 }
 
-/* Where text that begins at `from` ends before a tag at `tag`, whose sign is after its two characters. */
+/* Where the text from `from` ends before a tag at `tag`, whose first two characters may be followed by a sign. */
 static uint32_t strip_before(const jinja_lexer *l, uint32_t from, uint32_t tag, bool line_start) {
     const char sign = tag + 2 < l->length ? l->source[tag + 2] : 0;
     uint32_t end = tag;
@@ -40,13 +40,13 @@ static uint32_t strip_before(const jinja_lexer *l, uint32_t from, uint32_t tag, 
     return end > from ? (l->source[end - 1] == '\n' ? end : tag) : line_start ? end : tag;
 }
 
-/* What follows the end of a block or comment: white space after "-", a newline unless after "+". */
+/* Skip what is dropped after a block or comment: white space after "-", a newline unless after "+". */
 static uint32_t strip_after(const jinja_lexer *l, uint32_t at, char sign) {
     if (sign == '-') return skip_space(l, at);
     return sign != '+' && at < l->length && l->source[at] == '\n' ? at + 1 : at;
 }
 
-/* The end of `{% word %}` at `at`, or 0 if that is something else. sign: out, the one before its end. */
+/* The end of `{% word %}` at `at`, or 0 if something else is there. sign: out, the sign before its end. */
 static uint32_t plain_tag_end(const jinja_lexer *l, uint32_t at, const char *word, char *sign) {
     if (!has(l, at, "{%")) return 0;
     at += 2;
@@ -72,7 +72,7 @@ static bool skip_comment(jinja_lexer *l) {
     return fail(l, "the comment has no end");
 }
 
-/* Data up to `end`, after which reading goes on at `next`. Returns false if there is none. */
+/* Return data up to `end`, and continue at `next`. Returns false if the data are empty. */
 static bool data(jinja_lexer *l, uint32_t end, uint32_t next, jinja_token *token) {
     *token = (jinja_token){JINJA_TOKEN_DATA, l->at, l->source + l->at, end - l->at};
     moved(l, next);
@@ -129,7 +129,8 @@ static bool outside(jinja_lexer *l, jinja_token *token) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------- within tags */
+/* ------------------------------------------------------------------------------------------------------- within
+ * tags */
 
 static bool take_end(jinja_lexer *l, jinja_token *token) {
     const bool is_block = l->state == IN_BLOCK;
@@ -192,11 +193,11 @@ static bool take_operator(jinja_lexer *l, jinja_token *token) {
             l->brackets[l->n_brackets++] = c == '(' ? ')' : c == '[' ? ']' : '}';
         }
         if ((c == ')' || c == ']' || c == '}') && (l->n_brackets == 0 || l->brackets[--l->n_brackets] != c))
-            return fail(l, "this bracket closes none");
+            return fail(l, "no bracket is open here");
         token->length = strlen(all[i]);
         return true;
     }
-    return fail(l, "no character of a template's language");
+    return fail(l, "this character has no meaning in a template");
 }
 
 bool jinja_lexer_next(jinja_lexer *l, jinja_token *token) {

@@ -1,5 +1,6 @@
-/* The text of a template to tokens, as Jinja's lexer does with trim_blocks and lstrip_blocks: the first newline after a block is left
- * out, and so is white space between the beginning of a line and a block; "-" in a tag strips all white space beside it, and "+" none. */
+/* Splits the text of a template into tokens, as Jinja's lexer does with trim_blocks and lstrip_blocks: the first
+ * newline after a block is dropped, and so is white space between the beginning of a line and a block. "-" in a tag
+ * removes all white space beside it, "+" none. */
 #ifndef CHAT_JINJA_LEXER_H
 #define CHAT_JINJA_LEXER_H
 
@@ -27,17 +28,17 @@ typedef struct jinja_token {
 } jinja_token;
 
 typedef struct jinja_lexer {
-    const char *source; /* with "\n" alone for newlines */
+    const char *source; /* with "\n" for every newline */
     uint32_t length, at;
     int state;          /* outside of tags, within a block or a print */
-    bool line_start;    /* did what was read last end a line? */
-    uint32_t raw_end;   /* outside: of the raw block that `at` is in, or 0 */
-    char brackets[256]; /* that are open, as what closes them */
+    bool line_start;    /* the last token ended a line */
+    uint32_t raw_end;   /* outside of tags: end of the raw block around `at`, or 0 */
+    char brackets[256]; /* the closing brackets that are expected */
     uint32_t n_brackets;
     const char *fault; /* what is wrong at `at` */
 } jinja_lexer;
 
-/* The next token. Returns false at what is no token: `fault` says what is wrong there. */
+/* Get the next token. Returns false if there is none: then `fault` says what is wrong. */
 bool jinja_lexer_next(jinja_lexer *l, jinja_token *token);
 
 #endif

@@ -1,5 +1,5 @@
-/* The methods of strings, lists, dicts, and of what templates make: loops and cyclers. Those that change a list or a dict are there by
- * name only: the sandbox refuses them. */
+/* The methods of strings, lists, dicts, and of what templates make: loops and cyclers. Those that change a list or a
+ * dict are there by name only: the sandbox refuses them. */
 #include "base/utf8.h"
 #include "chat/jinja_case.h"
 #include "chat/jinja_run.h"
@@ -24,7 +24,8 @@ static uint32_t character_at(const jinja_string *s, size_t at, size_t *n) {
     return utf8_decode(s->bytes + at, *n);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- strip */
+/* -------------------------------------------------------------------------------------------------------------
+ * strip */
 
 static bool is_stripped(const jinja_string *s, size_t at, size_t n, const jinja_string *characters) {
     if (!characters) return jinja_is_space(utf8_decode(s->bytes + at, n));
@@ -73,7 +74,8 @@ static jinja_value method_removesuffix(METHOD) {
     return ends_with(self.string, part) ? jinja_slice(r, self.string, 0, self.string->length - part->length) : self;
 }
 
-/* ------------------------------------------------------------------------------------------------------------- split */
+/* -------------------------------------------------------------------------------------------------------------
+ * split */
 
 static void push(jinja_run *r, jinja_value list, jinja_value item) {
     if (jinja_failed(r)) return;
@@ -202,7 +204,8 @@ static jinja_value partition(jinja_run *r, jinja_value self, jinja_value separat
 static jinja_value method_partition(METHOD) { return partition(r, self, args[0], false); }
 static jinja_value method_rpartition(METHOD) { return partition(r, self, args[0], true); }
 
-/* -------------------------------------------------------------------------------------------------- finding, replacing */
+/* -------------------------------------------------------------------------------------------------- finding,
+ * replacing */
 
 /* The bytes of a string between two character indices, as slices have them. */
 static jinja_value between(jinja_run *r, jinja_value self, const jinja_value *range) {
@@ -301,7 +304,8 @@ static jinja_value method_join(METHOD) {
     return jinja_built(&b);
 }
 
-/* ----------------------------------------------------------------------------------------------------- case and looks */
+/* ----------------------------------------------------------------------------------------------------- case and
+ * looks */
 
 static jinja_value method_lower(METHOD) { return (void)args, jinja_change_case(r, self.string, JINJA_LOWER); }
 static jinja_value method_upper(METHOD) { return (void)args, jinja_change_case(r, self.string, JINJA_UPPER); }
@@ -403,15 +407,15 @@ static jinja_value method_format(METHOD) {
         else if ((digits || end == i + 1) && index < values->count)
             jinja_put_value(&b, values->items[index]);
         else
-            return jinja_fail(r, CLLM_ERR_ARGUMENT,
-                              "format: there is no value for '{%.*s}', or it has a format of its own",
+            return jinja_fail(r, CLLM_ERR_ARGUMENT, "format: there is no value for '{%.*s}', or it asks for a format",
                               (int)(end - i - 1 < 60 ? end - i - 1 : 60), s->bytes + i + 1);
         i = end;
     }
     return jinja_built(&b);
 }
 
-/* -------------------------------------------------------------------------------------------------------------- dicts */
+/* --------------------------------------------------------------------------------------------------------------
+ * dicts */
 
 static jinja_value method_get(METHOD) {
     const jinja_value *value = jinja_dict_find(r, self.dict, args[0]);
@@ -439,7 +443,8 @@ static jinja_value method_keys(METHOD) { return (void)args, view(r, self.dict, t
 static jinja_value method_values(METHOD) { return (void)args, view(r, self.dict, false, true); }
 static jinja_value method_copy(METHOD) { return (void)r, (void)args, self; }
 
-/* -------------------------------------------------------------------------------------------------- lists, loops, cyclers */
+/* -------------------------------------------------------------------------------------------------- lists, loops,
+ * cyclers */
 
 static jinja_value method_list_count(METHOD) {
     int64_t n = 0;
@@ -476,7 +481,8 @@ static jinja_value method_reset(METHOD) {
     return JINJA_VALUE_NONE;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the tables */
+/* ----------------------------------------------------------------------------------------------------------- the
+ * tables */
 
 static const jinja_function string_methods[] = {
     {"capitalize", "", method_capitalize, {0}},

@@ -1,4 +1,5 @@
-/* By recursive descent. Binary operators of one level are read in a loop, so that only what is in brackets or blocks nests. */
+/* A recursive descent parser. Binary operators of one level are read in a loop, so that only brackets and blocks
+ * nest. */
 #include "chat/jinja_parser.h"
 
 #include "base/error.h"
@@ -15,14 +16,15 @@ typedef struct parser {
     jinja_token token; /* the next one */
     arena *arena;
     uint32_t nesting;
-    uint32_t n_loops; /* that are open, for break and continue */
-    char rest;        /* JINJA_VARARGS and JINJA_KWARGS: which of them the macro has read */
-    jinja_node spare; /* stands for a node where there is no memory */
+    uint32_t n_loops; /* open loops, for break and continue */
+    char rest;        /* JINJA_VARARGS and JINJA_KWARGS: which of them the macro reads */
+    jinja_node spare; /* replaces a node if memory runs out */
     cllm_error *err;
     cllm_status status;
 } parser;
 
-/* ------------------------------------------------------------------------------------------------------------ tokens */
+/* ------------------------------------------------------------------------------------------------------------
+ * tokens */
 
 static void fail_at(parser *p, uint32_t at, cllm_status status, const char *what, cllm_string which) {
     if (p->status != CLLM_OK) return;
@@ -79,7 +81,8 @@ static void want(parser *p, jinja_token_kind kind, const char *what) {
 
 static void want_block_end(parser *p) { want(p, JINJA_TOKEN_BLOCK_END, "the tag should end before"); }
 
-/* ------------------------------------------------------------------------------------------------------------- nodes */
+/* -------------------------------------------------------------------------------------------------------------
+ * nodes */
 
 static jinja_node *make(parser *p, jinja_node_kind kind, jinja_node *a, jinja_node *b) {
     jinja_node *node = arena_alloc(p->arena, 1, sizeof *node);
@@ -120,7 +123,8 @@ static jinja_node *name_node(parser *p) {
     return node;
 }
 
-/* ---------------------------------------------------------------------------------------------------------- literals */
+/* ----------------------------------------------------------------------------------------------------------
+ * literals */
 
 static bool read_digits(const char *text, size_t *at, size_t length, size_t most, unsigned base, uint32_t *value) {
     size_t n = 0;
@@ -137,7 +141,7 @@ static bool read_digits(const char *text, size_t *at, size_t length, size_t most
     return n > 0 && (base == 8 || n == most);
 }
 
-/* A string's text without quotes and escapes, as Python reads them. */
+/* Decode a string: without quotes, escapes as in Python. */
 static jinja_value take_string(parser *p) {
     static const char names[] = "\\'\"abfnrtv", values[] = "\\'\"\a\b\f\n\r\t\v";
     const char *text = p->token.text + 1;
@@ -162,7 +166,7 @@ static jinja_value take_string(parser *p) {
                    (code < 0xD800 || code > 0xDFFF)) {
             n += utf8_encode(code, to + n);
             i = digits;
-        } else { /* no escape: all of it stays */
+        } else { /* not an escape: keep it */
             to[n++] = '\\';
             to[n++] = c;
         }
@@ -176,7 +180,7 @@ static jinja_value take_string(parser *p) {
 static jinja_node *string_node(parser *p) {
     jinja_node *node = make(p, NODE_CONSTANT, NULL, NULL);
     node->value = take_string(p);
-    while (p->token.kind == JINJA_TOKEN_STRING) { /* neighbours are one */
+    while (p->token.kind == JINJA_TOKEN_STRING) { /* adjacent strings are joined */
         const jinja_string *first = node->value.string;
         const jinja_value next = take_string(p);
         if (p->status != CLLM_OK) break;
@@ -208,14 +212,15 @@ static jinja_node *number_node(parser *p) {
             fits = digit >= 0 && digit < base && value <= ((uint64_t)INT64_MAX - (uint64_t)digit) / (uint64_t)base;
             if (fits) value = value * (uint64_t)base + (uint64_t)digit;
         }
-        if (!fits) fail(p, "no integer of 64 bits:");
+        if (!fits) fail(p, "this integer does not fit 64 bits:");
         node->value = jinja_integer((int64_t)value);
     }
     advance(p);
     return node;
 }
 
-/* ------------------------------------------------------------------------------------------------------- expressions */
+/* -------------------------------------------------------------------------------------------------------
+ * expressions */
 
 static jinja_node *parse_expression(parser *p);
 static jinja_node *parse_or(parser *p);
@@ -311,7 +316,7 @@ static jinja_node *parse_primary(parser *p) {
     return node;
 }
 
-/* What is between the parentheses of a call, both taken. */
+/* The arguments of a call, with both parentheses. */
 static jinja_node *parse_arguments(parser *p) {
     jinja_node *first = NULL, **next = &first;
     want_sign(p, "(");
@@ -377,7 +382,7 @@ static jinja_node *parse_postfix(parser *p, jinja_node *node) {
     return node;
 }
 
-/* A name with dots, as filters and tests may have it. */
+/* A name that may contain dots, as of filters and tests. */
 static jinja_value take_dotted_name(parser *p) {
     const char *begin = p->token.text;
     jinja_value name = take_name(p);
@@ -457,7 +462,7 @@ static jinja_node *parse_unary(parser *p, bool with_filters) {
     return with_filters ? parse_filters(p, node) : node;
 }
 
-/* One of these signs; 0 if it is none. */
+/* One of these signs, or 0. */
 static char take_operator(parser *p, const char *const *signs, const char *codes) {
     for (size_t i = 0; signs[i]; i++)
         if (take_sign(p, signs[i])) return codes[i];
@@ -515,7 +520,7 @@ static jinja_node *parse_compare(parser *p) {
         char sign = take_operator(p, signs, "=!<>lg");
         if (!sign && take_word(p, "in")) sign = 'i';
         if (!sign && is_word(p, "not")) {
-            const parser before = *p; /* `not` belongs to `in`, or to whoever comes next */
+            const parser before = *p; /* `not` belongs to `in`, or to what comes next */
             advance(p);
             if (take_word(p, "in"))
                 sign = 'n';
@@ -580,11 +585,12 @@ static jinja_node *parse_expression(parser *p) {
     return node;
 }
 
-/* -------------------------------------------------------------------------------------------------------- statements */
+/* --------------------------------------------------------------------------------------------------------
+ * statements */
 
 static jinja_node *parse_body(parser *p, const char *const *ends);
 
-/* The body up to the tag `end`, which is taken too. */
+/* The body up to the tag `end`, which is read too. */
 static jinja_node *parse_block(parser *p, const char *end) {
     want_block_end(p);
     jinja_node *body = parse_body(p, (const char *const[]){end, NULL});
@@ -621,7 +627,7 @@ static jinja_node *parse_target(parser *p, bool with_namespace) {
 static jinja_node *parse_if(parser *p) {
     static const char *const ends[] = {"elif", "else", "endif", NULL};
     jinja_node *first = NULL, **next = &first;
-    do { /* each elif is an if in the else of the one before it */
+    do { /* an elif is an if in the else of the one before */
         jinja_node *node = make(p, NODE_IF, NULL, NULL);
         node->a = parse_tuple(p, true);
         want_block_end(p);
@@ -686,7 +692,7 @@ static jinja_node *parse_parameters(parser *p) {
     return first;
 }
 
-/* The loops around a macro are not its own. */
+/* break and continue in a macro cannot refer to loops around it. */
 static void parse_macro_body(parser *p, jinja_node *macro, const char *end) {
     const uint32_t n_loops = p->n_loops;
     const char rest = p->rest;
@@ -754,7 +760,7 @@ static jinja_node *parse_autoescape(parser *p) {
 
 static jinja_node *parse_jump(parser *p, jinja_node_kind kind) {
     if (p->n_loops == 0)
-        fail_at(p, p->token.at, CLLM_ERR_FORMAT, "there is no loop to leave or to go on with", (cllm_string){"", 0});
+        fail_at(p, p->token.at, CLLM_ERR_FORMAT, "break and continue need a loop", (cllm_string){"", 0});
     want_block_end(p);
     return make(p, kind, NULL, NULL);
 }
@@ -770,7 +776,7 @@ static jinja_node *parse_named_block(parser *p) {
     return node;
 }
 
-/* What comes after "{%". */
+/* Read the rest of a tag, after "{%". */
 static jinja_node *parse_statement(parser *p) {
     static const char *const other_files[] = {"extends", "include", "import", "from"};
     const jinja_token tag = p->token;
@@ -835,7 +841,7 @@ static jinja_node *parse_body(parser *p, const char *const *ends) {
     return first;
 }
 
-/* All newlines as "\n", and none at the end. */
+/* Change all newlines to "\n", and remove one at the end. */
 static char *normalise(const char *source, size_t length, arena *a, uint32_t *n) {
     char *to = arena_alloc(a, length + 1, 1);
     *n = 0;

@@ -1,4 +1,4 @@
-/* Tokens to a tree. Sources: "Template Designer Documentation" of Jinja 3.1, and its grammar. */
+/* Tokens to a syntax tree. Sources: "Template Designer Documentation" of Jinja 3.1, and its grammar. */
 #ifndef CHAT_JINJA_PARSER_H
 #define CHAT_JINJA_PARSER_H
 
@@ -53,23 +53,23 @@ struct jinja_node {
     uint32_t at; /* byte of the source */
     char sign;
     jinja_value value;
-    const jinja_function *function; /* FILTER, TEST; NULL: there is none of this name (value) */
+    const jinja_function *function; /* for FILTER and TEST; NULL: there is none with this name (value) */
     jinja_node *a, *b, *c, *d, *e;
     jinja_node *next; /* of a list */
 };
 
 enum { JINJA_MOST_NESTING = 200 };
 
-enum { JINJA_VARARGS = 1, JINJA_KWARGS = 2 }; /* arguments beyond its parameters that a macro reads */
+enum { JINJA_VARARGS = 1, JINJA_KWARGS = 2 }; /* extra arguments that a macro reads */
 
-/* A template that was read: [n_bytes] source and its tree, in the arena. */
+/* A parsed template: [n_bytes] source and its tree, in the arena. */
 typedef struct jinja_tree {
     const char *source;
     uint32_t length;
     jinja_node *body;
 } jinja_tree;
 
-/* Errors, with line and column: FORMAT (not the language), UNSUPPORTED (include, extends and import, and what is nested deeper than
+/* Errors, with line and column: FORMAT (syntax), UNSUPPORTED (include, extends and import; nesting deeper than
  * JINJA_MOST_NESTING), MEMORY. */
 cllm_status jinja_parse(const char *source, size_t length, arena *a, jinja_tree *out, cllm_error *err);
 

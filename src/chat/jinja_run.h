@@ -1,27 +1,27 @@
-/* One rendering of a template: its memory, what it may spend, and how it went. */
+/* The state of one rendering: memory, limits, and its error. */
 #ifndef CHAT_JINJA_RUN_H
 #define CHAT_JINJA_RUN_H
 
 #include "chat/jinja_value.h"
 
-/* A template may come from anyone. */
+/* Limits, because templates are not trusted. */
 enum {
     JINJA_MOST_BYTES = 256 << 20, /* of memory, */
-    JINJA_MOST_STEPS = 20000000,  /* nodes evaluated and items walked, */
-    JINJA_MOST_DEPTH = 600,       /* and nodes that are at work at once */
-    JINJA_MOST_RANGE = 100000,    /* items of range(), as Jinja's sandbox has it */
+    JINJA_MOST_STEPS = 20000000,  /* nodes evaluated plus items iterated, */
+    JINJA_MOST_DEPTH = 600,       /* and nodes that are active at once */
+    JINJA_MOST_RANGE = 100000,    /* items of range(), as in Jinja's sandbox */
 };
 
 struct jinja_run {
     arena arena;
-    unsigned char *free, *end; /* of the last piece of it */
+    unsigned char *free, *end; /* of the newest chunk of memory */
     size_t n_bytes;
     uint64_t n_steps;
     uint32_t depth;
     int64_t now;
     const char *source; /* of the template, and */
-    uint32_t at;        /* the place in it that is at work, for messages */
-    jinja_value block;  /* the text of the {% filter %} or {% set %} block that filters begin with */
+    uint32_t at;        /* the current position in it, for messages */
+    jinja_value block;  /* the text of the {% filter %} or {% set %} block to which filters are applied */
     struct jinja_scope *scope;
     struct jinja_builder *out;
     cllm_error *err;

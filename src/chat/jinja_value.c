@@ -1,4 +1,4 @@
-/* What values are equal to, hold and give, and the operators, as Python has them. */
+/* Operations on values as in Python: equality, items, attributes and operators. */
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/utf8.h"
@@ -9,7 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* -------------------------------------------------------------------------------------------------- memory and failing */
+/* -------------------------------------------------------------------------------------------------- memory and
+ * failing */
 
 enum { PIECE_BYTES = 64 * 1024, ALIGNMENT = 16 };
 
@@ -97,7 +98,8 @@ jinja_value jinja_fail_missing(jinja_run *r, jinja_value undefined) {
     return jinja_fail(r, CLLM_ERR_ARGUMENT, "'%s%s' has no attribute '%.*s'", owner, object, n, name);
 }
 
-/* ------------------------------------------------------------------------------------------------------ lists and dicts */
+/* ------------------------------------------------------------------------------------------------------ lists and
+ * dicts */
 
 jinja_value jinja_list_of(jinja_run *r, jinja_kind kind, size_t count) {
     jinja_list *list = jinja_alloc(r, 1, sizeof *list);
@@ -347,9 +349,10 @@ jinja_value jinja_length(jinja_run *r, jinja_value v) {
     return jinja_fail(r, CLLM_ERR_ARGUMENT, "object of type '%s' has no len()", jinja_type_name(v));
 }
 
-/* ----------------------------------------------------------------------------------------------------- items, attributes */
+/* ----------------------------------------------------------------------------------------------------- items,
+ * attributes */
 
-/* The byte at which character `index` begins. */
+/* The byte offset of character `index`. */
 static size_t byte_of(const jinja_string *s, size_t index) {
     size_t at = 0;
     for (; at < s->length; at++)
@@ -435,7 +438,7 @@ jinja_value jinja_attribute(jinja_run *r, jinja_value v, jinja_value name) {
     return jinja_missing_of(r, jinja_type_name(v), name, false);
 }
 
-/* A bound of a slice of `count` items, walked by `step`. */
+/* A bound of a slice of `count` items with the step `step`. */
 static int64_t bound(jinja_run *r, jinja_value v, int64_t count, int64_t step, bool is_end) {
     if (v.kind == JINJA_ABSENT || v.kind == JINJA_NONE) {
         if (is_end) return step > 0 ? count : -1;
@@ -486,7 +489,7 @@ static jinja_value wrong_types(jinja_run *r, const char *sign, jinja_value a, ji
     if (a.kind == JINJA_UNDEFINED || b.kind == JINJA_UNDEFINED)
         return jinja_fail_missing(r, a.kind == JINJA_UNDEFINED ? a : b);
     if (a.kind == JINJA_BIG || b.kind == JINJA_BIG)
-        return jinja_fail(r, CLLM_ERR_UNSUPPORTED, "an integer of more than 64 bits cannot be calculated with");
+        return jinja_fail(r, CLLM_ERR_UNSUPPORTED, "arithmetic on integers of more than 64 bits is not supported");
     return jinja_fail(r, CLLM_ERR_ARGUMENT, "unsupported operand type(s) for %s: '%s' and '%s'", sign,
                       jinja_type_name(a), jinja_type_name(b));
 }
@@ -551,7 +554,7 @@ static jinja_value power(jinja_run *r, jinja_value a, jinja_value b) {
     return jinja_integer(result);
 }
 
-/* The quotient is rounded down, and the remainder has the divisor's sign. */
+/* Round the quotient down; the remainder has the divisor's sign. */
 static jinja_value divide_whole(jinja_run *r, int64_t a, int64_t b, bool remainder) {
     if (b == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "integer division or modulo by zero");
     if (b == -1) return remainder ? jinja_integer(0) : a == INT64_MIN ? too_large(r) : jinja_integer(-a);
@@ -595,7 +598,8 @@ jinja_value jinja_negate(jinja_run *r, jinja_value v) {
     return whole(v) == INT64_MIN ? too_large(r) : jinja_integer(-whole(v));
 }
 
-/* ------------------------------------------------------------------------------------------------- printf-like formats */
+/* ------------------------------------------------------------------------------------------------- printf-like
+ * formats */
 
 typedef struct conversion {
     char flags[8];
@@ -603,7 +607,7 @@ typedef struct conversion {
     char type;
 } conversion;
 
-/* What comes after '%' and a name in parentheses. Returns false if it is none. */
+/* Parse the format after '%' and a name in parentheses. Returns false if it is invalid. */
 static bool read_conversion(const jinja_string *s, size_t *at, conversion *c) {
     size_t n = 0;
     *c = (conversion){.width = -1, .precision = -1};

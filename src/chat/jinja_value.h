@@ -1,12 +1,12 @@
-/* The values of a template: those of Python, as far as a template can tell.
+/* The values of a template: those of Python, as far as a template can see them.
  *
- * Each byte of a string is trusted or not. Trusted is what the template's own text spells; what messages, tools and other variables
- * spell is not. Strings that are cut, joined or changed keep that for each byte, so that the text at the end still tells which of it may
- * become special tokens.
+ * Each byte of a string is trusted or not. Text of the template itself is trusted; text from messages, tools and other
+ * variables is not. Strings that are cut, joined or changed keep this for each byte, so the final text still tells
+ * which parts may become special tokens.
  *
- * Values never change once made, but for namespaces and generators, and live in the arena of a run. A function that cannot make its value,
- * fails the run (jinja_fail) and returns an undefined one; a run that has failed goes nowhere, so callers need not look after each
- * call. */
+ * Values never change once made, except namespaces and generators. They live in the arena of a run. A function that
+ * cannot make its value fails the run (jinja_fail) and returns an undefined value. A failed run does nothing more, so
+ * callers need not check after each call. */
 #ifndef CHAT_JINJA_VALUE_H
 #define CHAT_JINJA_VALUE_H
 
@@ -20,14 +20,14 @@ typedef enum jinja_kind {
     JINJA_NONE,
     JINJA_BOOL,
     JINJA_INTEGER,
-    JINJA_BIG, /* an integer beyond 64 bits, as its digits: it can be printed and compared for equality */
+    JINJA_BIG, /* an integer beyond 64 bits, as digits: it can only be printed and compared for equality */
     JINJA_FLOAT,
     JINJA_STRING,
     JINJA_LIST,
     JINJA_TUPLE,
     JINJA_RANGE,
-    JINJA_VIEW,      /* what keys(), values() and items() of a dict give */
-    JINJA_GENERATOR, /* what filters like map and select give: it can be walked once */
+    JINJA_VIEW,      /* the result of keys(), values() and items() of a dict */
+    JINJA_GENERATOR, /* the result of filters like map and select: it can be iterated once */
     JINJA_DICT,
     JINJA_NAMESPACE,
     JINJA_LOOP, /* the variable `loop` */
@@ -40,9 +40,9 @@ typedef enum jinja_kind {
 typedef struct jinja_string {
     const char *bytes; /* UTF-8 */
     size_t length;
-    const unsigned char *trust; /* [length] 1: trusted; NULL: `trusted` says it of all */
+    const unsigned char *trust; /* [length] 1: trusted; NULL: `trusted` holds for all bytes */
     bool trusted;
-    bool safe; /* the filter `safe`: what is joined to it is escaped for HTML */
+    bool safe; /* made by the filter `safe`: text joined to it is escaped for HTML */
 } jinja_string;
 
 typedef struct jinja_value {
@@ -58,7 +58,7 @@ typedef struct jinja_value {
         struct jinja_cycle *cycle; /* CYCLER and JOINER */
         const struct jinja_macro *macro;
         const struct jinja_function *function;
-        const struct jinja_missing *missing; /* UNDEFINED: what was looked for, or NULL */
+        const struct jinja_missing *missing; /* UNDEFINED: the missing name, or NULL */
     };
 } jinja_value;
 
@@ -72,14 +72,14 @@ typedef struct jinja_pair {
 } jinja_pair;
 
 typedef struct jinja_dict {
-    jinja_pair *pairs; /* [count], in the order in which they were put there */
+    jinja_pair *pairs; /* [count], in order of insertion */
     size_t count, capacity;
 } jinja_dict;
 
 typedef struct jinja_missing {
-    const char *owner; /* the type that has no such attribute, or NULL: a variable */
+    const char *owner; /* the type that has no such attribute; NULL: a variable is missing */
     jinja_value name;
-    bool unsafe; /* it would change the value */
+    bool unsafe; /* the method would change its value */
 } jinja_missing;
 
 typedef struct jinja_cycle {
@@ -92,13 +92,13 @@ typedef struct jinja_loop {
     size_t at;
     uint32_t depth; /* of recursive loops, from 0 */
     jinja_value changed;
-    const struct jinja_node *node; /* of the `for`, */
-    struct jinja_scope *scope;     /* and where it stands: for recursion */
+    const struct jinja_node *node; /* the `for` statement, */
+    struct jinja_scope *scope;     /* and its scope: for recursion */
 } jinja_loop;
 
 typedef struct jinja_run jinja_run;
 
-/* What a call gets. */
+/* The arguments of a call. */
 typedef struct jinja_args {
     const jinja_value *items; /* [count] */
     size_t count;
@@ -110,26 +110,26 @@ typedef jinja_value (*jinja_builtin)(jinja_run *r, jinja_value self, const jinja
 
 enum { JINJA_MOST_ARGS = 8 };
 
-/* Filters, tests, methods and functions: a name, the names of the parameters, and what it does. Parameters that were not given are
- * ABSENT. */
+/* Filters, tests, methods and functions: name, names of the parameters, and implementation. Parameters that were not
+ * given are ABSENT. */
 typedef struct jinja_function {
     const char *name;
     const char *
         parameters; /* separated by spaces; "*": all arguments come as one tuple, and the named ones as a dict after it */
     jinja_builtin call;
-    jinja_value self; /* of a bound method */
+    jinja_value self; /* for a bound method */
 } jinja_function;
 
 /* ---------------------------------------------------------------------------------------------------- making them */
 
-/* zeroed memory of the run, or NULL, and the run has failed */
+/* zeroed memory of the run; NULL: the run has failed */
 void *jinja_alloc(jinja_run *r, size_t count, size_t size);
 
-/* Ends the run with this error, unless it has failed before. Returns an undefined value. */
+/* End the run with this error, unless it has failed already. Returns an undefined value. */
 jinja_value jinja_fail(jinja_run *r, cllm_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool jinja_failed(const jinja_run *r);
 
-/* Counts work that the template asked for; false: too much, and the run has failed. */
+/* Count work that the template asked for. false: too much, and the run has failed. */
 bool jinja_step(jinja_run *r, size_t n);
 
 #define JINJA_VALUE_UNDEFINED ((jinja_value){.kind = JINJA_UNDEFINED})
@@ -139,7 +139,7 @@ static inline jinja_value jinja_bool(bool b) { return (jinja_value){.kind = JINJ
 static inline jinja_value jinja_integer(int64_t i) { return (jinja_value){.kind = JINJA_INTEGER, .integer = i}; }
 static inline jinja_value jinja_float(double f) { return (jinja_value){.kind = JINJA_FLOAT, .number = f}; }
 
-/* A string of these bytes, which are not copied. */
+/* A string with these bytes, which are not copied. */
 jinja_value jinja_text(jinja_run *r, const char *bytes, size_t length, bool trusted);
 jinja_value jinja_trusted(jinja_run *r, const char *terminated);
 
@@ -152,12 +152,13 @@ void jinja_dict_set(jinja_run *r, jinja_dict *d, jinja_value key, jinja_value va
 const jinja_value *jinja_dict_find(jinja_run *r, const jinja_dict *d, jinja_value key); /* or NULL */
 const jinja_value *jinja_dict_get(const jinja_dict *d, const char *name);               /* or NULL */
 jinja_value jinja_missing_of(jinja_run *r, const char *owner, jinja_value name, bool unsafe);
-jinja_value jinja_fail_missing(jinja_run *r, jinja_value undefined); /* says what is not there */
+jinja_value jinja_fail_missing(jinja_run *r, jinja_value undefined); /* fails with the name that is missing */
 
-/* What JSON stands for. Its strings are not copied. */
+/* The value of a JSON value. Its strings are not copied. */
 jinja_value jinja_from_json(jinja_run *r, const json_value *json, bool trusted);
 
-/* ----------------------------------------------------------------------------------------------- strings, piece by piece */
+/* ----------------------------------------------------------------------------------------------- strings, piece by
+ * piece */
 
 typedef struct jinja_builder {
     jinja_run *run;
@@ -184,20 +185,20 @@ static inline bool jinja_is_string(jinja_value v) { return v.kind == JINJA_STRIN
 static inline bool jinja_is_list(jinja_value v) { return v.kind >= JINJA_LIST && v.kind <= JINJA_GENERATOR; }
 bool jinja_is_number(jinja_value v);                /* bool, integer or float */
 double jinja_number(jinja_value v);                 /* of one of those */
-bool jinja_spells(jinja_value v, const char *text); /* a string that is this? */
+bool jinja_spells(jinja_value v, const char *text); /* true if it is a string with this text */
 int64_t jinja_whole_or(jinja_run *r, jinja_value v,
-                       int64_t otherwise); /* an integer argument, or if it is ABSENT or none */
+                       int64_t otherwise); /* an integer argument; `otherwise` if it is ABSENT or none */
 
 const char *jinja_type_name(jinja_value v); /* Python's: "str", "NoneType" ... */
 bool jinja_truth(jinja_value v);
 bool jinja_equal(jinja_run *r, jinja_value a, jinja_value b);
 int jinja_compare(jinja_run *r, jinja_value a, jinja_value b,
-                  const char *sign); /* < 0, 0, > 0; fails where Python does */
+                  const char *sign); /* < 0, 0, > 0; fails if Python would */
 bool jinja_contains(jinja_run *r, jinja_value container, jinja_value item);
 jinja_value jinja_length(jinja_run *r, jinja_value v);
 size_t jinja_characters(const jinja_string *s);
 
-/* The items that walking a value gives: of a string its characters, of a dict its keys. A generator is empty after it. */
+/* The items of an iteration: characters of a string, keys of a dict. A generator is empty afterwards. */
 jinja_list jinja_walk(jinja_run *r, jinja_value v);
 
 jinja_value jinja_string_of(jinja_run *r, jinja_value v);                   /* str() */
@@ -206,7 +207,7 @@ jinja_value jinja_attribute(jinja_run *r, jinja_value v, jinja_value name); /* v
 jinja_value jinja_cut(jinja_run *r, jinja_value v, jinja_value from, jinja_value to,
                       jinja_value step); /* v[from:to:step] */
 
-/* <, &, >, ' and " as HTML has them. */
+/* Escape <, &, >, ' and " for HTML. */
 jinja_value jinja_escape(jinja_run *r, jinja_value v);
 
 /* JSON, as Hugging Face's tojson writes it. */
@@ -220,9 +221,10 @@ jinja_value jinja_calculate(jinja_run *r, char operator, jinja_value a,
 jinja_value jinja_negate(jinja_run *r, jinja_value v);
 jinja_value jinja_format(jinja_run *r, const jinja_string *format, jinja_value values); /* format % values */
 
-/* ------------------------------------------------------------------------------------------------------ what is built in */
+/* ------------------------------------------------------------------------------------------------------ what is built
+ * in */
 
-/* The one of `all`, [n], that has this name, or NULL. */
+/* The entry of `all`, [n], with this name, or NULL. */
 const jinja_function *jinja_search(const jinja_function *all, size_t n, cllm_string name);
 
 const jinja_function *jinja_find_filter(cllm_string name);

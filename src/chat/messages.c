@@ -1,7 +1,8 @@
-/* Messages on their way into a template. Before it: JSON of a client. After it: jinja.c.
+/* Messages on their way into a template. Before it: a client's JSON. After it: jinja.c.
  *
- * First their forms: content as a text or as parts, arguments as an object or as a text, as probes of the template show it. Then, only if
- * the template refuses them, changes: system messages come first, call ids have nine characters, neighbours of one role are one message. */
+ * First the form: content as a text or as parts, arguments as an object or as a text, as probes of the template show
+ * it. Then, only if the template refuses the messages, changes: one system message at the beginning, call ids of nine
+ * characters, neighbours of one role become one message. */
 #include "chat/messages.h"
 
 #include "base/error.h"
@@ -21,7 +22,7 @@ static json_value text_value(const char *bytes, size_t length) {
     return (json_value){.kind = JSON_STRING, .string = {bytes, length}};
 }
 
-/* The object with this member, in the place of the one that has its name. false: no memory. */
+/* Set a member of an object, replacing the one with the same name. false: no memory. */
 static bool set_member(arena *a, json_value *object, const char *name, json_value value) {
     json_member *members = arena_alloc(a, (uint64_t)object->count + 1, sizeof *members);
     if (!members) return false;
@@ -69,7 +70,7 @@ static json_value built(const text_builder *b) { return text_value(b->bytes ? b-
 
 /* ------------------------------------------------------------------------------------------------- content */
 
-/* Puts the text of a content: a text, or parts with a newline between them. */
+/* Append the text of a content: a text, or parts, separated by newlines. */
 static void put_content(text_builder *b, const json_value *content) {
     if (content && content->kind == JSON_STRING) put(b, content->string.data, content->string.length);
     if (!content || content->kind != JSON_ARRAY) return;
@@ -81,7 +82,7 @@ static void put_content(text_builder *b, const json_value *content) {
     }
 }
 
-/* Another content after what is there, after an empty line. */
+/* Append another content after an empty line. */
 static void join_content(text_builder *b, const json_value *content) {
     const size_t before = b->length;
     if (before > 0) put(b, "\n\n", 2);
@@ -96,7 +97,7 @@ static bool is_text_part(const json_value *part) {
            is_text(type, "output_text") || (!type && json_find(part, "text"));
 }
 
-/* Parts in one form, {"type": "text", "text"}. An image in a tool's result becomes a text. */
+/* Parts in the form {"type": "text", "text"}. An image in a tool's result becomes a text. */
 static cllm_status check_parts(bool of_tool, json_value *content, arena *a, cllm_error *err) {
     static const char told[] = "(an image that this model cannot see)";
     json_value list = copy_list(a, content);
@@ -150,7 +151,7 @@ static cllm_status put_content_in_form(const message_forms *forms, bool of_tool,
 
 /* ---------------------------------------------------------------------------------------------- tool calls */
 
-/* Arguments as an object: their JSON, or under a name of its own what is none. */
+/* Arguments as an object: their parsed JSON; if it is invalid, an object with the text as its only member. */
 static bool parse_arguments(arena *a, json_value *arguments) {
     json_value read;
     const cllm_string text = arguments->string;
@@ -199,7 +200,7 @@ static bool put_calls_in_form(const message_forms *forms, json_value *message, a
 cllm_status messages_in_form(const message_forms *forms, const json_value *messages, arena *a, json_value *out,
                              cllm_error *err) {
     if (messages->kind != JSON_ARRAY)
-        return error_set(err, CLLM_ERR_ARGUMENT, "messages are a list, not %s", json_kind_name(messages->kind));
+        return error_set(err, CLLM_ERR_ARGUMENT, "messages must be a list, not %s", json_kind_name(messages->kind));
     *out = copy_list(a, messages);
     if (out->kind != JSON_ARRAY) return error_set(err, CLLM_ERR_MEMORY, "no memory for messages");
     json_value *items = (json_value *)out->items;
@@ -208,7 +209,7 @@ cllm_status messages_in_form(const message_forms *forms, const json_value *messa
         const json_value *calls = json_find(m, "tool_calls"), *reasoning = json_find(m, "reasoning");
         const bool has_calls = calls && calls->kind == JSON_ARRAY && calls->count > 0;
         if (m->kind != JSON_OBJECT)
-            return error_set(err, CLLM_ERR_ARGUMENT, "a message is an object, not %s", json_kind_name(m->kind));
+            return error_set(err, CLLM_ERR_ARGUMENT, "a message must be an object, not %s", json_kind_name(m->kind));
         cllm_status status = put_content_in_form(forms, is_text(json_find(m, "role"), "tool"), has_calls, m, a, err);
         if (status != CLLM_OK) return status;
         if ((has_calls && !put_calls_in_form(forms, m, a)) ||
@@ -225,7 +226,7 @@ cllm_status messages_extend_last(const json_value *messages, const char *more, a
     text_builder b = {.arena = a};
     if (!content || content->kind != JSON_STRING)
         return error_set(err, CLLM_ERR_ARGUMENT,
-                         "continue_final_message goes on with the text of the last message, and there is none");
+                         "continue_final_message continues the text of the last message, but there is none");
     *out = copy_list(a, messages);
     put_content(&b, content);
     put(&b, more, strlen(more));
@@ -249,7 +250,7 @@ static bool is_system(const json_value *message) {
     return is_text(role_of(message), "system") || is_text(role_of(message), "developer");
 }
 
-/* One system message, and it comes first. */
+/* Move all system messages into one at the beginning. */
 static bool gather_systems(message_list *l) {
     json_value system = {.kind = JSON_OBJECT};
     text_builder b = {.arena = l->arena};
@@ -270,7 +271,7 @@ static bool gather_systems(message_list *l) {
     return true;
 }
 
-/* What the system message says, the first user says before his own words. */
+/* Put the system message before the words of the first user. */
 static bool give_system_to_user(message_list *l) {
     if (!gather_systems(l)) return false;
     if (l->count == 0 || !is_system(&l->items[0])) return true;
@@ -319,14 +320,14 @@ static bool has_calls(const json_value *message) {
     return calls && calls->kind == JSON_ARRAY && calls->count > 0;
 }
 
-/* May the two be one message? */
+/* True if the two may become one message. */
 static bool are_one(const json_value *m, const json_value *next) {
     const json_value *role = role_of(m), *next_role = role_of(next);
     return (is_text(role, "user") && is_text(next_role, "user")) ||
            (is_text(role, "assistant") && is_text(next_role, "assistant") && !has_calls(m));
 }
 
-/* Neighbours of one role are one message, with the calls of the last. */
+/* Join neighbours of one role into one message, with the calls of the last one. */
 static bool join_neighbours(message_list *l) {
     uint32_t n_left = 0;
     for (uint32_t i = 0, end; i < l->count; i = end) {
@@ -364,7 +365,7 @@ bool messages_change(size_t n, const json_value *messages, arena *a, json_value 
 
 /* ------------------------------------------------------------------------------------------------- probes */
 
-/* A conversation of a probe: "{messages}" and what the template may ask for beside. */
+/* A conversation for a probe: "{messages}", and other variables that the template may ask for. */
 #define PROBE(messages)     "{\"messages\": [" messages "], \"add_generation_prompt\": false}"
 #define SAYS(role, content) "{\"role\": \"" role "\", \"content\": " content "}"
 #define CALLS(content, arguments)                                         \
@@ -385,10 +386,10 @@ static bool find(cllm_string text, const char *part) {
 
 typedef struct prober {
     const cllm_chat *chat;
-    bool gave_up; /* the template takes too much: it is asked no more */
+    bool gave_up; /* the template exceeds a limit: stop asking */
 } prober;
 
-/* Does the template render this, with `shown` in the text, and without `spoilt`? */
+/* True if the template renders this with `shown` in the text and without `spoilt`. */
 static bool renders(prober *p, const char *conversation, const char *shown, const char *spoilt) {
     const cllm_chat *chat = p->chat;
     arena a = {0};
@@ -409,7 +410,7 @@ static bool renders(prober *p, const char *conversation, const char *shown, cons
     return rendered;
 }
 
-/* The form that the template takes; if it takes both, or neither, messages stay as they are. */
+/* The form that the template accepts; if it accepts both or neither, messages stay as they are. */
 static wanted_form choose(bool first, bool second) {
     return first == second ? AS_IT_IS : first ? WANTS_FIRST : WANTS_SECOND;
 }

@@ -1,5 +1,6 @@
-/* Messages as clients send them, and as a template takes them. Templates refuse what clients send: system messages in the middle, two users in
- * a row, arguments as text. What a template takes is found by rendering small conversations (probes), once. */
+/* Brings messages of clients into the form that a template accepts. Templates refuse much of what clients send: system
+ * messages in the middle, two user messages in a row, arguments as text. Small conversations (probes) are rendered once
+ * to find out what a template accepts. */
 #ifndef CHAT_MESSAGES_H
 #define CHAT_MESSAGES_H
 
@@ -9,25 +10,27 @@
 
 typedef enum wanted_form { AS_IT_IS, WANTS_FIRST, WANTS_SECOND } wanted_form;
 
-/* What a template shows of a message. */
+/* Which form a template shows. */
 typedef struct message_forms {
     wanted_form content;   /* FIRST: a text; SECOND: a list of parts */
     wanted_form arguments; /* of a tool call. FIRST: an object; SECOND: its JSON as a text */
-    wanted_form nothing;   /* the content beside tool calls. FIRST: null; SECOND: an empty text */
+    wanted_form nothing;   /* content of a message that only calls tools. FIRST: null; SECOND: an empty text */
 } message_forms;
 
 message_forms message_forms_find(const cllm_chat *chat);
 
-/* The messages of a conversation in these forms: a new list, in the arena. Of images in results of tools a text remains that says so.
- * Errors: ARGUMENT (messages are no list of objects), UNSUPPORTED (an image, a sound), MEMORY. */
+/* Bring the messages of a conversation into these forms: a new list, in the arena. An image in a tool's result becomes
+ * a text that mentions it. Errors: ARGUMENT (messages are not a list of objects), UNSUPPORTED (an image, a sound),
+ * MEMORY. */
 cllm_status messages_in_form(const message_forms *forms, const json_value *messages, arena *a, json_value *out,
                              cllm_error *err);
 
-/* What helps where a template still refuses them, in the order in which it is tried; each goes on from what the one before it made.
- * Returns false if there is no change number `n` any more. out: messages, or unchanged. */
+/* Changes that help if a template still refuses the messages, in the order in which to try them; each works on the
+ * result of the one before. Returns false if there is no change number `n`. out: messages, changed or not. */
 bool messages_change(size_t n, const json_value *messages, arena *a, json_value *out);
 
-/* The messages with more text at the end of the last one's content. messages: may be NULL. Errors: ARGUMENT (the last has no text), MEMORY. */
+/* Append text to the last message's content. messages: may be NULL. Errors: ARGUMENT (the last message has no text),
+ * MEMORY. */
 cllm_status messages_extend_last(const json_value *messages, const char *more, arena *a, json_value *out,
                                  cllm_error *err);
 

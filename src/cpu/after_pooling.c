@@ -1,11 +1,11 @@
-/* What is made of one embedding: dense layers, or the scores of a classifier.
- * Before it on the road: the rows of the last layer, which the engine has pooled. After it: the caller. */
+/* Turns an embedding into a result: dense layers, or the scores of a classifier. Before it: the rows of the last layer,
+ * which the engine has pooled. After it: the caller. */
 #include "cpu/steps.h"
 
 #include <math.h>
 #include <string.h>
 
-/* from: a vector; to: the product, of which it becomes the columns. */
+/* from: a vector; to: the vector that a product of it goes to, with its number of columns. */
 static void run_linear(forward_cpu *f, const linear *l, forward_vectors *from, forward_vectors *to) {
     from->n_columns = l->w.n_columns;
     to->n_columns = l->w.n_rows;

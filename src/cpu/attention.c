@@ -1,15 +1,15 @@
-/* The half of a layer in which tokens meet: queries, keys and values; the cache; attention over it.
+/* The half of a layer in which tokens influence each other: queries, keys and values; the cache; attention.
  *
- * For each query: scores over the positions that it sees, softmax, and the sum of the values weighted by it. The query heads
- * that share a key/value head (grouped-query attention, Ainslie et al. 2023) go together, and so do neighbouring tokens.
- * The positions come in chunks; what a query gets of each is merged in ascending order. A block of tokens goes through its
- * chunks one after another. Where that is too much for one item, as for a token far into a context, the chunks are shared out
- * to the threads and merged afterwards: the same operations.
+ * For each query: scores of the positions that it sees, softmax, and the sum of the values weighted by it. The query
+ * heads that share a key/value head (grouped-query attention, Ainslie et al. 2023) are processed together, and so are
+ * neighbouring tokens. Positions come in chunks; a query's results for the chunks are merged in ascending order. A
+ * block of tokens goes through its chunks one after another. If that is too much for one item, as for a token far into
+ * a context, the chunks are shared among the threads and merged afterwards: the same operations.
  *
- * Multi-head latent attention (DeepSeek-AI 2024) keeps one compressed vector a position for all heads. Its keys and values
- * would be products of it, k_b c and v_b c; instead queries are multiplied by k_b's transpose before they meet it, and the
- * sums by v_b afterwards. To attention it is one key/value head, of which the values are the keys' first part.
- */
+ * Multi-head latent attention (DeepSeek-AI 2024) stores one compressed vector c for each position and all heads. Keys
+ * and values would be the products k_b c and v_b c. Instead, queries are multiplied by the transpose of k_b before the
+ * scores, and the sums by v_b afterwards. For attention this is one key/value head, whose values are the first part of
+ * its keys. */
 #include "cpu/steps.h"
 
 #include "base/exponential.h"
@@ -50,7 +50,7 @@ static kv_chunk chunk_of(const forward_cpu *f, const forward_span *span, uint32_
 void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value) {
     const uint32_t position = f->all.positions[b];
     const forward_span *span = &f->all.spans[f->all.span_of[b]];
-    if (b - span->first_row < span->n_replayed) return; /* its page may be others' too */
+    if (b - span->first_row < span->n_replayed) return; /* its page may be shared with others */
     const kv_chunk chunk = chunk_of(f, span, kv_head, position / KV_CHUNK);
     kv_elements elements;
     for (size_t i = 0; i < chunk.key_length; i += KV_SCALE_BLOCK) {
@@ -78,7 +78,7 @@ void rotate(const forward_cpu *f, rope_pairing pairing, size_t b, float *x) {
                                       rope->n_pairs);
 }
 
-/* What queries are multiplied with before they meet keys. */
+/* The scale of queries. */
 static float query_scale(const forward_cpu *f, size_t b) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
@@ -103,7 +103,7 @@ static void clamp_floats(float *x, float limit, size_t n) {
     for (size_t i = 0; limit > 0 && i < n; i++) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
 }
 
-/* What stands before RoPE: x of a token, [n_heads][length]. */
+/* What comes before RoPE: x of a token, [n_heads][length]. */
 static void prepare_heads(const forward_cpu *f, const norm_weights *norm, float *x, size_t n_heads) {
     clamp_floats(x, f->model.config->projection_limit, n_heads * layer_of(f)->key_length);
     if (!f->model.config->traits->qk_norm_after_rope) normalize_heads(f, norm, x, n_heads);
@@ -117,7 +117,7 @@ static void rotate_heads(const forward_cpu *f, size_t b, const norm_weights *nor
 
 static bool makes_keys(const forward_cpu *f) { return f->part != LAYER_REST && layer_of(f)->kv_layer == f->layer; }
 
-/* Norm and rotate a token's keys, and put them and its values into the cache. */
+/* Apply norm and RoPE to a token's keys, and put them and its values into the cache. */
 static void store_keys_values(const forward_cpu *f, size_t b) {
     const layer_config *l = layer_of(f);
     const layer_weights *w = &f->model.weights->layers[f->layer];
@@ -134,7 +134,8 @@ static void store_keys_values(const forward_cpu *f, size_t b) {
     }
 }
 
-/* Norm and rotate a token's queries; put them, scaled, where attention finds those of one key/value head together. */
+/* Apply norm and RoPE to a token's queries, scale them, and put those of a key/value head side by side for
+ * attention. */
 static void rotate_queries(const forward_cpu *f, size_t b) {
     const layer_config *l = layer_of(f);
     const norm_weights *norm = &f->model.weights->layers[f->layer].attn_q_norm;
@@ -156,7 +157,7 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
     if (f->part != LAYER_KEYS) rotate_queries(f, b);
 }
 
-/* Part what attn_q gave of a token, for each head a query and then a gate. */
+/* Split the result of attn_q for a token: for each head a query, then a gate. */
 static void part_gates_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
@@ -196,8 +197,9 @@ static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
     if (work->quantize) quantize_vector(f, &f->buffers.compressed, b);
 }
 
-/* Of a token: norm the compressed keys and values, rotate its key and queries, store the key; what is plain of its queries
- * goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b, and what meets the shared part after the place of the result. */
+/* For a token: apply norms to the compressed keys and values, rotate its key and queries, store the key. The part of
+ * its queries without RoPE goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b; the rotated part goes
+ * after the place of that product's result. */
 static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -222,7 +224,7 @@ static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     }
 }
 
-/* A head's matrix each, with its vectors of all tokens, x: [n_heads][n_rows]. */
+/* Multiply each head's matrix by that head's vectors of all tokens, x: [n_heads][n_rows]. */
 static void run_head_products(forward_cpu *f, const linear *l, const forward_vectors *x, uint32_t n_rows, float *out,
                               size_t out_length) {
     const uint32_t n_heads = layer_of(f)->n_heads;
@@ -234,7 +236,7 @@ static void run_head_products(forward_cpu *f, const linear *l, const forward_vec
     run_products(f, f->buffers.products, n_heads, NULL);
 }
 
-/* The same with the transpose of a head's matrix, whose rows are read one after another. */
+/* The same with the transpose of each matrix; its rows are read one after another. */
 static void transposed_item(void *argument, size_t head, uint32_t thread) {
     const forward_cpu *f = argument;
     const model_config *c = f->model.config;
@@ -288,7 +290,7 @@ static void quantize_latent_item(void *argument, size_t b, uint32_t thread) {
         quantize_vector(work->f, &work->f->buffers.latent_values, head * work->n_rows + b);
 }
 
-/* f->buffers.latent_values, what attention gave of compressed values, becomes f->buffers.attended. */
+/* Turn f->buffers.latent_values, the result of attention to compressed values, into f->buffers.attended. */
 static void expand_latent_values(forward_cpu *f, uint32_t n_rows) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     row_work work = {.f = f, .n_rows = n_rows};
@@ -304,12 +306,12 @@ typedef struct attention_work {
     forward_cpu *f;
     const forward_rows *rows; /* whose queries they are */
     size_t group;             /* query heads of a key/value head */
-    uint32_t window;          /* positions that a query sees, or 0: all up to its own (an encoder's: or all) */
+    uint32_t window;          /* positions that a query sees; 0: all up to its own (for an encoder all) */
     size_t n_items[ATTENTION_STEPS];
     uint64_t cost[ATTENTION_STEPS];
 } attention_work;
 
-/* The span that an item of a step belongs to. item: becomes its number among the span's own. */
+/* The span that an item of a step belongs to. item: in, out: becomes its number within the span. */
 static uint32_t span_of_item(const attention_work *work, attention_step step, size_t *item) {
     const attention_span *spans = work->f->buffers.attention_spans;
     uint32_t first = 0, end = work->rows->n_spans;
@@ -332,7 +334,7 @@ static uint32_t first_seen(const attention_work *work, size_t token) {
     return work->window > 0 && position > half ? position - half : 0;
 }
 
-/* The last one. Where an indexer chooses, what a token sees is counted by rank among the chosen. */
+/* The last position that a token sees. With an indexer, positions are counted by rank among the chosen ones. */
 static uint32_t last_seen(const attention_work *work, size_t token) {
     const uint32_t position = work->rows->positions[token], half = work->window / 2;
     if (sees_chosen(work->f, work->rows, token)) return layer_of(work->f)->top_k - 1;
@@ -345,8 +347,8 @@ static uint32_t within_chunk(uint32_t position, uint32_t first) {
     return position <= first ? 0 : position - first < KV_CHUNK ? position - first : KV_CHUNK;
 }
 
-/* ALiBi's slopes fall from head to head by one factor, so that with n heads the last is 2^-max; of heads beyond a power of two
- * each lies between two of the others. */
+/* ALiBi's slopes fall from head to head by a constant factor; with n heads the last one is 2^-max. Heads beyond a power
+ * of two are between two of the others. */
 static float alibi_slope(float max_bias, uint32_t n_heads, uint32_t head) {
     uint32_t n = 1;
     if (max_bias == 0) return 0;
@@ -376,7 +378,7 @@ static void set_visible(const attention_work *work, uint32_t kv_head, size_t fir
     }
 }
 
-/* The head's sink, a score without a value, takes its share of the softmax (Xiao et al. 2023). */
+/* Add the head's sink, a score without a value, to the softmax (Xiao et al. 2023). */
 static float inverse_of_sum(const forward_cpu *f, size_t head, const attention_part *part, float *kept) {
     const float *sinks = f->model.weights->layers[f->layer].attn_sinks;
     *kept = 1;
@@ -402,13 +404,13 @@ static uint32_t span_blocks(const layer_config *l, const forward_span *span) {
     return (span->n_rows + attention_tokens(l) - 1) / attention_tokens(l);
 }
 
-/* Those of a key/value head, of token `first` and on. */
+/* The results of a key/value head, from token `first` on. */
 static const float *queries_of(const attention_work *work, uint32_t kv_head, size_t first) {
     const size_t row = kv_head * (size_t)work->rows->count + first;
     return work->f->buffers.rotated + row * work->group * layer_of(work->f)->key_length;
 }
 
-/* Chunk i of what a token sees: of the pages, or gathered from them, in ascending order, for the key/value head. */
+/* Chunk i of what a token sees, for the key/value head: in the pages, or gathered from them in ascending order. */
 static kv_chunk seen_chunk(const attention_work *work, size_t token, uint32_t kv_head, uint32_t i, void *gathered) {
     const forward_cpu *f = work->f;
     const layer_config *l = layer_of(f);
@@ -424,7 +426,7 @@ static kv_chunk seen_chunk(const attention_work *work, size_t token, uint32_t kv
     return chunk;
 }
 
-/* One key/value head and one block of a span's tokens; the last blocks, which see most, come first. */
+/* One key/value head and one block of a span's tokens. The last blocks, which see most, come first. */
 static void attend_block(const attention_work *work, uint32_t s, size_t item, uint32_t thread) {
     const forward_cpu *f = work->f;
     const model_config *c = f->model.config;
@@ -479,7 +481,7 @@ static void attend_item(void *argument, size_t item, uint32_t thread) {
         attend_block(work, s, item, thread);
 }
 
-/* One query of a span that went by chunks: the chunks that it sees. */
+/* Merge the chunks that one query of a span saw, if the span is processed by chunks. */
 static void merge_item(void *argument, size_t item, uint32_t thread) {
     (void)thread;
     const attention_work *work = argument;
@@ -501,7 +503,7 @@ static void merge_item(void *argument, size_t item, uint32_t thread) {
     finish_query(work, token, head, &f->buffers.parts[first], f->buffers.part_values + first * n);
 }
 
-/* What a span's tokens see, and the cost of it. */
+/* Set what a span's tokens see, and its cost. */
 static void measure_span(attention_work *work, uint32_t s) {
     const layer_config *l = layer_of(work->f);
     const forward_span *span = &work->rows->spans[s];
@@ -513,8 +515,9 @@ static void measure_span(attention_work *work, uint32_t s) {
     work->cost[ATTEND] += cost;
 }
 
-/* A block's items go through all chunks that it sees. If one such item is more than a part of what a thread has to do, the span
- * goes by chunks, as far as there is room for the parts. It is of one block, as a longer one has items enough. */
+/* Items of a block go through all chunks that the block sees. If such an item is more than a fraction of a thread's
+ * work, the span is processed by chunks, if there is memory for the parts. It then has only one block, because longer
+ * spans have enough items. */
 static void cut_spans(attention_work *work) {
     const forward_cpu *f = work->f;
     const layer_config *l = layer_of(f);
@@ -558,11 +561,11 @@ static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
     quantize_vector(work->f, &work->f->buffers.attended, b);
 }
 
-/* Drop all rows but the kept ones. */
+/* Drop all rows except the kept ones. */
 static void drop_other_rows(forward_cpu *f, float *x) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
-    forward_vectors *normed = &f->buffers.normed; /* which the other half of a parallel layer reads */
+    forward_vectors *normed = &f->buffers.normed; /* the input of the other half of a parallel layer */
     const size_t row = l->n_heads / l->n_kv_heads * (size_t)l->key_length;
     const size_t n = c->n_embd, n_blocks = n / ACTIVATION_BLOCK,
                  n_per_layer = (size_t)c->n_layers * c->n_embd_per_layer;
@@ -594,7 +597,7 @@ static void drop_other_rows(forward_cpu *f, float *x) {
     }
 }
 
-/* What attention gave times the sigmoid of its gates, of a head or of an element each. */
+/* Multiply the result of attention by the sigmoid of its gates, one for each head or element. */
 static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
@@ -610,7 +613,7 @@ static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
 static void gate_attended(forward_cpu *f, uint32_t n_rows) {
     const linear *l = &f->model.weights->layers[f->layer].attn_gate;
     row_work work = {.f = f, .n_rows = n_rows};
-    if (!f->model.config->traits->query_gate) { /* else they came with the queries */
+    if (!f->model.config->traits->query_gate) { /* otherwise they came with the queries */
         product gates = product_of(l, 0, &f->buffers.normed, 0, n_rows, f->buffers.gates);
         run_products(f, &gates, 1, NULL);
     }

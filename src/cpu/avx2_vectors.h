@@ -1,4 +1,4 @@
-/* AVX2 with FMA and F16C (Haswell, Zen and newer): the vocabulary of vector_types.h in 8 lanes, for kernels_avx2.c. */
+/* AVX2 with FMA and F16C (Haswell, Zen and newer): implements vector_types.h with 8 lanes, for kernels_avx2.c. */
 #ifndef CPU_AVX2_VECTORS_H
 #define CPU_AVX2_VECTORS_H
 
@@ -41,7 +41,7 @@ INLINE ints dot_small(ints sum, ints w, ints y) {
 
 INLINE ints dot_total(ints sum) { return (ints)_mm256_madd_epi16((__m256i)sum, _mm256_set1_epi16(1)); }
 
-/* |w| times y with w's sign, for one factor must be unsigned. (Small weights take this way only in their own sums.) */
+/* |w| times y with w's sign, because one factor must be unsigned. (Only the sums of small weights use this.) */
 INLINE ints dot(ints sum, ints w, ints y) {
     __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)w), _mm256_sign_epi8((__m256i)y, (__m256i)w));
     __m256i total = _mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

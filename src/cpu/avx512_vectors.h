@@ -1,4 +1,4 @@
-/* AVX-512 with VNNI (Ice Lake, Zen 4 and newer): the vocabulary of vector_types.h in 16 lanes, for kernels_avx512.c. */
+/* AVX-512 with VNNI (Ice Lake, Zen 4 and newer): implements vector_types.h with 16 lanes, for kernels_avx512.c. */
 #ifndef CPU_AVX512_VECTORS_H
 #define CPU_AVX512_VECTORS_H
 
@@ -7,7 +7,7 @@
 #define LANES       16
 #define WIDE_OFFSET 128
 #ifndef VECTOR_REGISTER
-#define VECTOR_REGISTER "v" /* a model of these instructions, for tests, has none: its vectors are in memory */
+#define VECTOR_REGISTER "v" /* a test's model of these instructions has no registers: its vectors are in memory */
 #endif
 #include "cpu/vector_types.h"
 #include "cpu/x86_words.h"

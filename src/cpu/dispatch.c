@@ -1,4 +1,4 @@
-/* Which kernels run: chosen by name, or the best that this CPU has. Called when an engine is made. */
+/* Chooses the kernels: by name, or the best that this CPU has. Called when an engine is created. */
 #include "cpu/kernels.h"
 
 #include <string.h>
@@ -15,7 +15,7 @@ static bool always(void) { return true; }
 static bool never(void) { return false; }
 
 #if defined(__x86_64__)
-static bool has_f16c(void) { /* which the builtin of older clangs does not know */
+static bool has_f16c(void) { /* older clangs have no builtin for it */
     unsigned eax, ebx, ecx, edx;
     return __get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & bit_F16C;
 }
@@ -45,11 +45,11 @@ static bool has_i8mm(void) { return has_neon() && has_feature("hw.optional.arm.F
 #define has_i8mm never
 #endif
 
-/* From the least to the best. A CPU that has one of them has those of its kind before it, too. */
+/* From the least to the best. A CPU that has one of them also has the earlier ones of its kind. */
 static const struct isa {
     bool (*present)(void);
     const cpu_kernels *const *table;
-    const char *names; /* of all that a CPU has whose best is this */
+    const char *names; /* names of all kernels of a CPU whose best is this */
 } isas[] = {
     {always, &kernels_scalar, "scalar"},
     {has_avx2, &kernels_avx2, "scalar, avx2"},

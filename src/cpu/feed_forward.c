@@ -1,10 +1,9 @@
-/* The half of a layer that treats each token on its own: one gated network, or a mixture of experts (Shazeer et al. 2017),
- * of which a router chooses a few for each token.
+/* The half of a layer that processes each token separately: one gated network, or a mixture of experts (Shazeer et al.
+ * 2017), of which a router chooses a few for each token.
  *
- * Experts: the router's scores -> the chosen of each token and their weights -> the tokens sorted by expert, so that each
- * expert's matrices meet all their tokens at once -> the experts' networks -> for each token the weighted sum, always in the
- * order of its choice. So a token's result has the same bits whoever is in its batch.
- */
+ * Experts: the router's scores -> each token's chosen experts and their weights -> tokens sorted by expert, so that
+ * each expert's matrices are multiplied by all its tokens at once -> the experts' networks -> each token's weighted
+ * sum, always in the order of its choice. So a token's result has the same bits in any batch. */
 #include "cpu/steps.h"
 
 #include "base/exponential.h"
@@ -15,7 +14,7 @@
 
 /* ------------------------------------------------------------------------------------------------- one network */
 
-/* Only elements of a token's gate that lie far above their mean stay, less what they must be above. */
+/* Keep only elements of a token's gate that are far above their mean, and subtract that threshold. */
 static void sparse_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -34,7 +33,7 @@ static void sparse_item(void *argument, size_t b, uint32_t thread) {
     if (work->quantize) quantize_vector(f, &hidden, b);
 }
 
-/* gate, up and down, or up and down. sum: as run_products takes it, or NULL: into f->buffers.projected alone. */
+/* gate, up and down, or up and down. sum: as for run_products; NULL: only into f->buffers.projected. */
 static void run_network(forward_cpu *f, const linear *gate, const linear *up, const linear *down, uint32_t n_rows,
                         float *sum) {
     const bool gated = activation_has_gate(f->model.config->activation);
@@ -64,8 +63,8 @@ void softmax(float *x, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] = normal_or_zero(x[i] / sum);
 }
 
-/* Take the best out: its index; of equals the lowest. ranked: [n], no NaN; -infinity marks what is taken, and at least one
- * must not be. */
+/* Remove the largest value and return its index; the lowest index if several are equal. ranked: [n], no NaN; -infinity
+ * marks removed values, and at least one must be left. */
 static uint32_t take_best(float *ranked, uint32_t n) {
     uint32_t best = 0;
     for (uint32_t i = 1; i < n; i++)
@@ -74,8 +73,8 @@ static uint32_t take_best(float *ranked, uint32_t n) {
     return best;
 }
 
-/* Only experts of the best groups may be chosen. A group is as good as its best expert, where scores are a softmax
- * (DeepSeek V2), or as its best two together (V3). score: [n_expert_groups] of room. */
+/* Keep only experts of the best groups. A group's score is that of its best expert if scores are a softmax (DeepSeek
+ * V2), or the sum of its best two (V3). score: [n_expert_groups] work space. */
 static void mask_groups(const model_config *c, float *ranked, float *score) {
     const uint32_t length = c->n_experts / c->n_expert_groups;
     for (uint32_t g = 0; g < c->n_expert_groups; g++) {
@@ -92,7 +91,7 @@ static void mask_groups(const model_config *c, float *ranked, float *score) {
         score[g] = by_best ? first : first + second;
     }
     for (uint32_t left_out = c->n_expert_groups - c->n_expert_groups_used; left_out > 0; left_out--) {
-        uint32_t worst = c->n_expert_groups; /* the highest index of equals */
+        uint32_t worst = c->n_expert_groups; /* the highest index if several are equal */
         for (uint32_t g = 0; g < c->n_expert_groups; g++)
             if (score[g] < INFINITY && (worst == c->n_expert_groups || score[g] <= score[worst])) worst = g;
         if (worst == c->n_expert_groups) return;
@@ -107,7 +106,7 @@ void choose_experts(const model_config *c, const float *bias, float *scores, uin
     for (uint32_t i = 0; i < c->n_experts; i++) {
         if (c->expert_gating == GATING_SIGMOID) scores[i] = sigmoid(scores[i]);
         const float rank = scores[i] + (bias ? bias[i] : 0);
-        ranked[i] = rank > -FLT_MAX ? rank : -FLT_MAX; /* what is no number ranks last */
+        ranked[i] = rank > -FLT_MAX ? rank : -FLT_MAX; /* NaN ranks last */
     }
     if (c->n_expert_groups > 1) mask_groups(c, ranked, ranked + c->n_experts);
     for (uint32_t k = 0; k < c->n_experts_used; k++) {
@@ -117,7 +116,7 @@ void choose_experts(const model_config *c, const float *bias, float *scores, uin
     if (c->expert_gating == GATING_SOFTMAX_OF_CHOSEN) softmax(weights, c->n_experts_used);
     float sum = 0;
     for (uint32_t k = 0; k < c->n_experts_used; k++) sum += weights[k];
-    const float least = 6.103515625e-5f; /* the smallest normal float16, as models were trained with */
+    const float least = 6.103515625e-5f; /* the smallest normal float16, with which models were trained */
     const float factor = c->expert_weights_scale / (c->expert_weights_normalised ? fmaxf(sum, least) : 1);
     for (uint32_t k = 0; k < c->n_experts_used; k++) weights[k] *= factor;
 }
@@ -133,8 +132,8 @@ static void choose_item(void *argument, size_t b, uint32_t thread) {
 
 /* ------------------------------------------------------------------------------------------------- experts */
 
-/* Give each choice a row, those of an expert one after another: expert_rows[choice], and where the rows of an expert
- * begin, first_row, [n_experts + 1]. */
+/* Give each choice a row, so that those of an expert are adjacent: expert_rows[choice], and each expert's first row,
+ * first_row, [n_experts + 1]. */
 static void sort_by_expert(forward_cpu *f, uint32_t n_rows) {
     const model_config *c = f->model.config;
     const size_t n_choices = (size_t)n_rows * c->n_experts_used;
@@ -147,7 +146,7 @@ static void sort_by_expert(forward_cpu *f, uint32_t n_rows) {
     first[0] = 0;
 }
 
-/* Copy a token's vector to the rows of its choices, times the expert's weight where that belongs to the input. */
+/* Copy a token's vector to the rows of its choices, times the expert's weight if that applies to the input. */
 static void gather_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -166,12 +165,12 @@ static void gather_item(void *argument, size_t b, uint32_t thread) {
     }
 }
 
-/* Shared experts have a gate of their own in some families. */
+/* True if shared experts have their own gate, as in some families. */
 static bool gates_shared(const model_config *c) {
     return c->n_ff_shared > 0 && c->traits->shared & TENSOR_BIT(ffn_gate_inp_shexp);
 }
 
-/* The weighted sum of a token's experts, and of the shared one in f->buffers.projected, which it becomes. */
+/* The weighted sum of a token's experts and of the shared expert in f->buffers.projected, which gets the sum. */
 static void combine_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -193,7 +192,7 @@ static void combine_item(void *argument, size_t b, uint32_t thread) {
     if (c->traits->shared_mean && c->n_ff_shared > 0) scale_floats(out, 0.5f, n);
 }
 
-/* The networks of the experts that were chosen at all. */
+/* Run the networks of the chosen experts. */
 static void run_experts(forward_cpu *f) {
     const model_config *c = f->model.config;
     const layer_weights *w = &f->model.weights->layers[f->layer];
@@ -226,7 +225,7 @@ static void run_experts(forward_cpu *f) {
     run_products(f, f->buffers.products, n_products, NULL);
 }
 
-/* Scores of experts, and of the gate of the shared one. After a token's scores there is room to rank them. */
+/* Compute scores of experts, and the gate of the shared expert. After a token's scores there is space to rank them. */
 static void run_router(forward_cpu *f, uint32_t n_rows, bool router, bool shared_gate) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     product products[2];
@@ -263,7 +262,7 @@ static bool experts_quantize(const forward_cpu *f) {
     return reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps);
 }
 
-/* x: what the experts read a norm of, where the router reads another; else both read f->buffers.normed. */
+/* x: the experts read its norm, if the router reads something else; otherwise both read f->buffers.normed. */
 static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     const model_config *c = f->model.config;
     const layer_weights *w = &f->model.weights->layers[f->layer];
@@ -279,7 +278,7 @@ static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     run_row_step(&work, (uint64_t)c->n_embd * (c->n_experts_used + 1), combine_item);
 }
 
-/* The two that stand side by side, each with norms around it: the network has run and the experts have not, */
+/* Network and experts side by side, each with norms around it: after the network has run, */
 static void keep_network_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
@@ -288,7 +287,7 @@ static void keep_network_item(void *argument, size_t b, uint32_t thread) {
               f->buffers.beside + b * n);
 }
 
-/* and both have. */
+/* and after both have run. */
 static void add_network_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
@@ -298,7 +297,7 @@ static void add_network_item(void *argument, size_t b, uint32_t thread) {
     f->model.kernels->add(out, f->buffers.beside + b * n, n);
 }
 
-/* f->buffers.normed: x's norm for the network. */
+/* f->buffers.normed becomes x's norm for the network. */
 static void run_network_and_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     row_work work = {.f = f, .n_rows = n_rows};

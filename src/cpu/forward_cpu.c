@@ -1,10 +1,10 @@
-/* The road through the transformer: embedding, layers, output. Their steps are in the files that steps.h lists. */
+/* The sequence of the forward pass: embedding, layers, output. The steps are in the files that steps.h lists. */
 #include "cpu/interleave.h"
 #include "cpu/steps.h"
 
 #include <string.h>
 
-/* Multiply-adds, or what takes as long, below which waking threads costs more than it saves. */
+/* below this many multiply-adds, waking threads costs more than it saves */
 #define WORTH_THREADS 100000
 
 void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work) {
@@ -86,7 +86,7 @@ void add_projected(forward_cpu *f, const norm_weights *post_norm, float *x, uint
     run_row_step(&work, f->model.config->n_embd, add_projected_item);
 }
 
-/* A row's place is never after the one where it was. */
+/* Rows only move forward to lower indices. */
 void keep_rows(const forward_cpu *f, float *x, size_t n) {
     float *to = x;
     for (uint32_t s = 0; s < f->all.n_spans; s++) {
@@ -149,7 +149,7 @@ static void read_row(const forward_cpu *f, const matrix *table, uint32_t index, 
     f->model.kernels->dequantize[table->type](row, out, table->n_columns);
 }
 
-/* What adapters add to the embedding x of token b: B times a row of A. */
+/* Add what adapters contribute to the embedding x of token b: B times a row of A. */
 static void adapt_embedding(const forward_cpu *f, size_t b, uint32_t token, uint32_t thread, float *x) {
     const uint32_t n = f->model.config->n_embd;
     forward_vectors inner = vectors_after(f->buffers.lora_inner, b * f->model.config->lora.inner_length);
@@ -194,7 +194,7 @@ void forward_cpu_embed(forward_cpu *f, const int32_t *tokens, float *x) {
     begin_streams(f, x);
 }
 
-/* The first half of the layer at work. */
+/* The first half of the current layer. */
 static void mix(forward_cpu *f, const forward_rows *rows, float *x) {
     switch (layer_of(f)->mixer) {
     case MIXER_ATTENTION: attention_block(f, rows, x); break;

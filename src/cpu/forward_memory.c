@@ -6,17 +6,17 @@
 #include <string.h>
 
 typedef struct buffer {
-    size_t slot; /* offset in forward_cpu of the pointer */
+    size_t slot; /* offset of the pointer in forward_cpu */
     uint64_t rows;
     uint64_t bytes_per_row;
 } buffer;
 
 enum {
     MOST_BUFFERS = 128,
-    ATTENTION_QUERIES = 32, /* that meet a chunk of keys together, while it is in the cache */
+    ATTENTION_QUERIES = 32, /* processed together with a chunk of keys, while that is in the cache */
 };
 
-/* Tokens whose heads of one group make up so many queries; one, where each may see others. */
+/* Tokens whose heads of a group make up this many queries; one token if each may see different positions. */
 uint32_t attention_tokens(const layer_config *l) {
     const uint32_t group = l->n_heads / l->n_kv_heads;
     if (l->top_k > 0) return 1;
@@ -27,7 +27,7 @@ static size_t attention_queries(const layer_config *l) {
     return (size_t)attention_tokens(l) * (l->n_heads / l->n_kv_heads);
 }
 
-/* Of a few tokens and all chunks. */
+/* For a few tokens and all chunks. */
 uint64_t attention_parts(const layer_config *l, uint32_t n_chunks) {
     return (uint64_t)l->n_kv_heads * n_chunks * attention_queries(l);
 }
@@ -58,7 +58,7 @@ attention_room attention_room_in(const layer_config *l, void *scratch) {
     return room;
 }
 
-/* The most that a layer's attention needs. */
+/* The maximum that a layer's attention needs. */
 typedef struct layer_sizes {
     uint64_t queries, rotated, keys, values, attended; /* floats of a token */
     uint64_t parts, part_values;                       /* attention_parts, and floats of these */
@@ -85,7 +85,7 @@ static layer_sizes largest_sizes(const model_config *c, uint32_t n_chunks) {
     return most;
 }
 
-/* Of what products after the pooling read and write. */
+/* The longest input and output of products after the pooling. */
 static uint32_t longest_pooled(const model_config *c) {
     if (c->n_scores == 0 && c->dense_lengths[0] == 0 && c->dense_lengths[1] == 0) return 0;
     const uint32_t lengths[] = {c->n_embd, c->dense_lengths[0], c->dense_lengths[1], c->n_scores};
@@ -94,7 +94,7 @@ static uint32_t longest_pooled(const model_config *c) {
     return (uint32_t)round_up(longest, ACTIVATION_BLOCK);
 }
 
-/* What a thread needs at most. */
+/* The maximum that a thread needs. */
 static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     const layer_sizes most_of = largest_sizes(c, 0);
     const recurrent_config *r = &c->recurrent;
@@ -122,7 +122,7 @@ static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     return round_up(most, ARENA_ALIGNMENT);
 }
 
-/* Returns their number. */
+/* Returns how many. */
 static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_batch, uint32_t n_threads, size_t scratch,
                            buffer buffers[MOST_BUFFERS]) {
     const layer_sizes most = largest_sizes(c, kv_chunks(n_ctx));

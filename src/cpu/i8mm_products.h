@@ -4,9 +4,9 @@
 
 #include "cpu/vector_quants.h"
 
-/* One instruction adds the product of two 2 x 8 matrices of bytes, w * transposed y, to a 2 x 2 one of int32. w is two rows:
- * two vectors of four columns each, zipped. y is two tokens. What comes out, rows by tokens, is sorted by token at the
- * end. A token without a partner takes dot. */
+/* One instruction adds the product of two 2 x 8 matrices of bytes, w * transposed y, to a 2 x 2 matrix of int32. w is
+ * two rows: two vectors of four columns each, zipped. y is two tokens. The results, rows by tokens, are sorted by token
+ * at the end. A token without a partner uses dot. */
 INLINE void add_products(const format f, const size_t n_vectors, const size_t n_columns, const unpacked *u,
                          activation_columns y, const size_t first, const size_t n_quads, block_totals totals) {
     (void)f;

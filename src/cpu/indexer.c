@@ -1,18 +1,18 @@
-/* Sparse attention (DeepSeek-AI 2025): which positions a token sees, where it does not see all that are before it.
+/* Sparse attention (DeepSeek-AI 2025): chooses which of the earlier positions a token sees.
  *
- * A layer's indexer is a small attention without values. It has one key for each position, which lies in the pages behind the layer's
- * other keys, and several queries for each token, made of the compressed queries of latent attention. A position's score is the
- * sum over heads of weight * max(0, query . key), the weights being a product of the token too. The token sees the top_k
- * positions of the largest scores, and layers without an indexer take that choice. Up to position top_k there is no choice.
+ * A layer's indexer is a small attention without values. It has one key for each position, stored in the pages after
+ * the layer's other keys, and several queries for each token, made from the compressed queries of latent attention. A
+ * position's score is the sum over heads of weight * max(0, query . key); the weights are another product of the token.
+ * The token sees the top_k positions with the largest scores. Layers without an indexer use the same choice. Up to
+ * position top_k everything is seen.
  *
- * Before it on the road: the first half of attention.c. After it: the second, which gathers what was chosen.
- */
+ * Before it: the first half of attention.c. After it: the second half, which gathers the chosen positions. */
 #include "cpu/steps.h"
 
 #include <math.h>
 #include <string.h>
 
-#define KEY_EPSILON 1e-6f /* of the norm of keys; files do not have it */
+#define KEY_EPSILON 1e-6f /* of the norm of keys; files do not have this number */
 
 static bool some_choose(const forward_cpu *f) {
     bool some = false;
@@ -20,7 +20,7 @@ static bool some_choose(const forward_cpu *f) {
     return some;
 }
 
-/* Norm, rotate and store a token's key, and rotate its queries. */
+/* Apply the norm and RoPE to a token's key and store it, and rotate its queries. */
 static void index_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
@@ -62,18 +62,19 @@ void keep_choice(forward_cpu *f) {
         keep_rows(f, f->buffers.index_queries, n_heads * l->index_key_length);
         keep_rows(f, f->buffers.index_weights, n_heads);
     } else {
-        keep_rows(f, (float *)(void *)f->buffers.seen, n_chosen); /* elements are as long, and they are only moved */
+        keep_rows(f, (float *)(void *)f->buffers.seen, n_chosen); /* elements have the same size as floats, and are only
+                                                                     moved */
     }
 }
 
 /* ---------------------------------------------------------------------------------------------- the choice */
 
-/* Some rows that choose together. */
+/* Some rows whose choices are made together. */
 typedef struct choice_work {
     const forward_cpu *f;
     const forward_rows *rows;
     size_t first_row;
-    uint32_t n_chunks; /* the most that one of them chooses from */
+    uint32_t n_chunks; /* most chunks that one of them chooses from */
 } choice_work;
 
 static float *scores_of(const choice_work *work, size_t row) {
@@ -97,16 +98,16 @@ static void score_item(void *argument, size_t item, uint32_t thread) {
                             scores_of(work, row) + (size_t)chunk * KV_CHUNK);
 }
 
-/* Bits that grow as the float does. */
+/* Bits whose order is that of the floats. */
 static uint32_t order_of(float x) {
     uint32_t bits;
     memcpy(&bits, &x, sizeof bits);
     return bits >> 31 ? ~bits : bits | 0x80000000u;
 }
 
-/* The k-th largest is found byte by byte, from the highest on. */
+/* Find the k-th largest byte by byte, from the highest byte on. */
 void choose_largest(const float *scores, uint32_t n, uint32_t k, uint32_t *chosen) {
-    uint32_t least = 0, known = 0, left = k; /* of those that begin as `least` does, `left` are chosen */
+    uint32_t least = 0, known = 0, left = k; /* `left`: how many of those that begin like `least` are chosen */
     for (int shift = 24; shift >= 0; shift -= 8) {
         uint32_t counts[256] = {0}, byte = 255;
         for (uint32_t i = 0; i < n; i++) {

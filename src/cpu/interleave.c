@@ -1,15 +1,15 @@
-/* The fields of a block are 1 or 2 bytes long, or 4, or so many times 4. A field at offset o of block b lies at
- * (b * block_bytes + o) * 16 of a group: 16 rows, 1, 2 or 4 bytes each. */
+/* A block consists of fields of 1, 2 or 4 bytes, or of several times 4 bytes. A field at offset o of block b is at (b *
+ * block_bytes + o) * 16 in a group: 16 rows, 1, 2 or 4 bytes each. */
 #include "cpu/interleave.h"
 
 #include "cpu/kernels.h"
 
 #include <string.h>
 
-/* A block is such fields in this order: the first one or two, words of 4 bytes, the last one or two. */
+/* The fields of a block, in this order: the first one or two, words of 4 bytes, the last one or two. */
 typedef struct block_fields {
-    uint8_t first_bytes; /* of all the fields before the words, */
-    uint8_t field_bytes; /* and of one of them, and of one of those after the words */
+    uint8_t first_bytes; /* of all fields before the words, */
+    uint8_t field_bytes; /* and of each field that is not a word */
     uint8_t last_bytes;
 } block_fields;
 

@@ -1,9 +1,8 @@
-/* The table of compute kernels: what an instruction set must offer. The tables are constants, and that of kernels_scalar.c is
- * the reference (dispatch.c chooses one, when an engine is made).
+/* The table of compute kernels, one for each instruction set. The tables are constants; kernels_scalar.c is the
+ * reference (dispatch.c chooses a table when an engine is created).
  *
- * The rule that all of them keep: an output element depends on its own inputs alone, by one fixed order of operations,
- * whatever the batch, the row range or the thread. So logits are the same bits however the work is cut.
- */
+ * The rule for all of them: an output element depends only on its own inputs, by one fixed order of operations, for any
+ * batch, row range or thread. So logits are the same bits however the work is split. */
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
@@ -13,10 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of blocks -> n float values; n is a multiple of the type's block. Exact for the format's formula in float32. */
+/* Bytes of blocks -> n float values; n is a multiple of the type's block. Exact: the format's formula in float32. */
 typedef void (*dequantize_kernel)(const void *blocks, float *out, size_t n);
 
-/* What quantizing 32 activations keeps beside their int8 values. */
+/* Data about a block of 32 quantized activations, beside their int8 values. */
 typedef struct activation_block {
     float scale;          /* an activation is scale * its int8 value */
     int32_t sum;          /* of the 32 int8 values */
@@ -25,10 +24,10 @@ typedef struct activation_block {
 
 enum {
     ACTIVATION_BLOCK = 32,
-    ROW_GROUP = 16 /* rows that kernels take together; those of an interleaved matrix share their bytes (weights.h) */
+    ROW_GROUP = 16 /* rows that kernels process together; in an interleaved matrix they share their bytes (weights.h) */
 };
 
-/* The right-hand side of a matrix product: a batch of vectors, as floats and, where a kernel reads them so, quantized. */
+/* The right-hand side of a matrix product: a batch of vectors, as floats and, if a kernel needs it, quantized. */
 typedef struct activations {
     uint32_t n_columns;
     const float *floats;            /* [n_batch][n_columns] */
@@ -36,35 +35,36 @@ typedef struct activations {
     const activation_block *blocks; /* [n_batch][n_columns / ACTIVATION_BLOCK], or NULL */
 } activations;
 
-/* The positions of a chunk that a query sees: first <= p < end <= KV_CHUNK. None where first == end. Their scores become lower
- * with their distance: by slope * |own - p|, where own is the query's position, counted as p is. (ALiBi: Press et al. 2022) */
+/* The positions of a chunk that a query sees: first <= p < end <= KV_CHUNK; none if first == end. Scores decrease with
+ * distance by slope * |own - p|, where own is the query's position in the same numbering. (ALiBi: Press et al. 2022) */
 typedef struct visible_range {
     uint32_t first, end;
     int32_t own;
-    float slope; /* 0: distance does not matter */
+    float slope; /* 0: distance has no effect */
 } visible_range;
 
-/* The softmax of a stretch of positions, before it is divided by the sum. */
+/* The softmax over some positions, before the division by the sum. */
 typedef struct attention_part {
     float max; /* of the scores */
     float sum; /* of exp(score - max) */
 } attention_part;
 
 typedef struct cpu_kernels {
-    const char *name; /* "scalar", "avx2" ..., as an engine's option cpu_isa takes it */
+    const char *name; /* "scalar", "avx2" ..., the values of the engine option cpu_isa */
 
-    const dequantize_kernel *dequantize; /* [QUANT_TYPE_LIMIT] NULL for types that cannot be computed with */
+    const dequantize_kernel *dequantize; /* [QUANT_TYPE_LIMIT] NULL for types that are not computable */
 
-    /* Does matmul read the quantized form of x for a matrix of this type? (Never in the scalar kernels.) */
+    /* True if matmul reads the quantized form of x for a matrix of this type. (Always false in the scalar kernels.) */
     bool quantizes[QUANT_TYPE_LIMIT];
 
-    /* x: [n], n a multiple of ACTIVATION_BLOCK, to int8 values of absmax / 127 a block, rounded to the nearest.
-     * quantized: out, [n]; blocks: out, [n / ACTIVATION_BLOCK]. A block with an infinity or a NaN gets such a scale. */
+    /* Quantize x: [n], n a multiple of ACTIVATION_BLOCK, to int8 with the scale absmax / 127 for each block, rounded to
+     * nearest. quantized: out, [n]; blocks: out, [n / ACTIVATION_BLOCK]. A block with an infinity or NaN gets such a
+     * scale. */
     void (*quantize)(const float *x, size_t n, int8_t *quantized, activation_block *blocks);
 
-    /* out[b][r] = sum over c of w[r][c] * x[b][c], for rows first_row <= r < end_row and 0 <= b < n_batch.
-     * out: [n_batch][..], rows out_stride floats apart, indexed by the absolute row r; nothing else of it is written.
-     * first_row is a multiple of ROW_GROUP. scratch: matmul_scratch_bytes(n_columns), 64-byte aligned, of the calling
+    /* out[b][r] = sum over c of w[r][c] * x[b][c], for rows first_row <= r < end_row and 0 <= b < n_batch. out:
+     * [n_batch][..], rows are out_stride floats apart and indexed by the absolute r; nothing else is written. first_row
+     * is a multiple of ROW_GROUP. scratch: matmul_scratch_bytes(n_columns), 64-byte aligned, private to the calling
      * thread. */
     void (*matmul)(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x, size_t n_batch,
                    float *out, size_t out_stride, void *scratch);
@@ -78,8 +78,8 @@ typedef struct cpu_kernels {
 
     void (*add)(float *sum, const float *x, size_t n); /* sum += x */
 
-    /* gate[i] becomes what families.h says of the activation. up: NULL for those without a gate, which read `gate`.
-     * numbers: [ACTIVATION_NUMBERS], for those that have any. */
+    /* Apply the activation (families.h) to gate. up: NULL for activations without a gate, which read only `gate`.
+     * numbers: [ACTIVATION_NUMBERS], for activations that have some. */
     void (*activate)(activation which, const float *numbers, float *gate, const float *up, size_t n);
 
     /* Rotate pairs (x[2j], x[2j+1]), or (x[j], x[j + n_pairs]), for j < n_pairs by the angles whose cos and sin are
@@ -98,41 +98,43 @@ typedef struct cpu_kernels {
     void (*state_step)(const float *from, float *to, size_t n_rows, size_t n, const float *decay, const float *key,
                        const float *value, const float *query, float *out);
 
-    /* The same where each element decays on its own: to[i][j] = exp(rates[i][j] * steps[j]) * from[i][j] + key[i] * value[j].
-     * The rows of all three matrices are `stride` floats apart. */
+    /* The same where each element decays on its own: to[i][j] = exp(rates[i][j] * steps[j]) * from[i][j] + key[i] *
+     * value[j]. The rows of all three matrices are `stride` floats apart. */
     void (*state_step_each)(const float *from, float *to, size_t n_rows, size_t n, size_t stride, const float *rates,
                             const float *steps, const float *key, const float *value, const float *query, float *out);
 
-    /* What one chunk of keys and values gives to queries, [n_queries][key_length], that are already scaled:
-     * with scores s = query . key of the positions that the query sees, visible[q], capped to softcap * tanh(s / softcap)
-     * if softcap > 0, then lowered by distance, parts[q] = {max s, sum of exp(s - max)}, and values[q] = the sum of exp(s - max) * value.
-     * values: out, [n_queries][kv_padded(value_length)]. No other position has an effect, and none seen gives
-     * {-infinity, 0} and zeros. */
+    /* Attention of queries, [n_queries][key_length], already scaled, to one chunk of keys and values. The scores s =
+     * query . key of the positions in visible[q] are capped to softcap * tanh(s / softcap) if softcap > 0, then lowered
+     * by distance. parts[q] = {max s, sum of exp(s - max)}, and values[q] = the sum of exp(s - max) * value. values:
+     * out, [n_queries][kv_padded(value_length)]. Other positions have no effect. If no position is visible, the result
+     * is {-infinity, 0} and zeros. */
     void (*attend)(const kv_chunk *chunk, const float *queries, const visible_range *visible, size_t n_queries,
                    float softcap, attention_part *parts, float *values);
 
-    /* The scores that an indexer gives to the first n positions of a chunk of its keys: scores[p] = sum over heads h, in their
-     * order, of weights[h] * max(0, queries[h] . key p). queries: [n_heads][key_length]; scores: out, [KV_CHUNK], of which whole
-     * rows of KV_LANES are written. */
+    /* An indexer's scores for the first n positions of a chunk of its keys: scores[p] = sum over heads h, in order, of
+     * weights[h] * max(0, queries[h] . key p). queries: [n_heads][key_length]; scores: out, [KV_CHUNK], written in
+     * whole rows of KV_LANES. */
     void (*index)(const kv_chunk *chunk, const float *queries, const float *weights, size_t n_heads, size_t n,
                   float *scores);
 
-    /* Join what a query got of two stretches of positions: part and values, [n], are taken into the first.
-     * (Online softmax: Milakov & Gimelshein 2018) */
+    /* Merge a query's results for two sets of positions: part and values, [n], are merged into the first ones. (Online
+     * softmax: Milakov & Gimelshein 2018) */
     void (*merge)(attention_part *part, float *values, const attention_part *other, const float *other_values,
                   size_t n);
 } cpu_kernels;
 
 extern const cpu_kernels *const kernels_scalar;
 
-/* NULL where the compiler's target has no such instructions. */
+/* NULL if the compiler's target has no such instructions. */
 extern const cpu_kernels *const kernels_avx2, *const kernels_avx512, *const kernels_neon, *const kernels_i8mm;
 
 /* By quant_type; NULL for types that are not computable. */
 extern const dequantize_kernel dequantize_scalar[QUANT_TYPE_LIMIT];
 
-/* isa: a name, or NULL for the best that this CPU has. NULL is returned for a name that is none, or not this CPU's. */
+/* isa: a name, or NULL for the best that this CPU has. Returns NULL if the name is unknown, or the CPU does not have
+ * it. */
 const cpu_kernels *kernels_select(const char *isa);
-const char *kernels_names(void); /* "scalar, avx2" or so: what kernels_select takes here, for messages */
+const char *
+kernels_names(void); /* "scalar, avx2" or similar: the names that kernels_select accepts here, for messages */
 
 #endif

@@ -1,4 +1,4 @@
-/* NEON with its dot products (ARMv8.2 and newer): the vocabulary of vector_types.h in 4 lanes, for kernels_neon.c and
+/* NEON with dot products (ARMv8.2 and newer): implements vector_types.h with 4 lanes, for kernels_neon.c and
  * kernels_i8mm.c. */
 #ifndef CPU_NEON_VECTORS_H
 #define CPU_NEON_VECTORS_H
@@ -71,8 +71,8 @@ INLINE void transpose(const uint8_t *rows, size_t stride, ints out[4]) {
 }
 
 #define TILE_VECTORS  2 /* of rows */
-#define TILE_COLUMNS  6 /* their sums, and the floats that these go to, fill the 32 registers */
-#define FLOAT_ROWS    4 /* and tokens, the same with one register a sum */
+#define TILE_COLUMNS  6 /* their sums, and the floats that these are added to, fill the 32 registers */
+#define FLOAT_ROWS    4 /* and tokens; the same with one register for each sum */
 #define FLOAT_COLUMNS 6
 
 #endif

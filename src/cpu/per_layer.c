@@ -1,9 +1,9 @@
-/* What is done to x after both halves of a layer: some models have, beside the embedding that the first layer begins with, a
- * short one of each token for each layer (Gemma 3n, 2025), and some scale what a layer leaves.
+/* Changes x after both halves of a layer. Some models have, beside the usual embedding, a short embedding of each token
+ * for each layer (Gemma 3n, 2025); some scale a layer's result.
  *
- * The short ones are made of two parts before the first layer: a row of a table, and a product of the usual embedding. A layer
- * lets through of its own what a gate that reads x says, and adds a product of that to x.
- */
+ * The short embeddings are the sum of two parts, computed before the first layer: a row of a table, and a product of
+ * the usual embedding. A gate that reads x multiplies the layer's own short embedding, and a product of that is added
+ * to x. */
 #include "cpu/steps.h"
 
 #include <math.h>
@@ -55,7 +55,7 @@ static void scale_item(void *argument, size_t b, uint32_t thread) {
     scale_floats(work->x + b * n, *work->f->model.weights->layers[work->f->layer].layer_output_scale, n);
 }
 
-/* What the gate reads where there are streams: x times weights. */
+/* The gate's input if there are streams: x times weights. */
 static void scale_for_gate_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;

@@ -1,4 +1,4 @@
-/* Matrix products, cut into rows: each item is some rows of one matrix, for all vectors of the batch. */
+/* Matrix products, split by rows: each item is some rows of one matrix, for all vectors of the batch. */
 #include "cpu/steps.h"
 
 #include <math.h>
@@ -9,10 +9,10 @@ _Static_assert(LEAST_ROWS % ACTIVATION_BLOCK == 0, "an item quantizes what it co
 typedef struct product_work {
     forward_cpu *f;
     const product *products;
-    uint32_t together; /* products that an item takes the same rows of */
+    uint32_t together; /* products whose same rows an item computes together */
     uint32_t rows_per_item;
-    float *sum;           /* as run_products takes it */
-    const float *numbers; /* as run_activated_products takes them */
+    float *sum;           /* as for run_products */
+    const float *numbers; /* as for run_activated_products */
 } product_work;
 
 static uint32_t n_row_items(const product_work *work, const matrix *w) {
@@ -39,7 +39,7 @@ static void quantize_rows(const forward_cpu *f, const product *p, uint32_t first
     }
 }
 
-/* The products that an item is about, and its number among theirs. */
+/* The products that an item belongs to, and its number among theirs. */
 static const product *products_of_item(const product_work *work, size_t *item) {
     const product *p = work->products;
     for (; *item >= n_row_items(work, &p->w); p += work->together) *item -= n_row_items(work, &p->w);
@@ -57,7 +57,7 @@ static void product_item(void *argument, size_t item, uint32_t thread) {
                                     end - first);
 }
 
-/* Rows of the output, which are scaled and capped. */
+/* Rows of the output product, which are scaled and capped. */
 static void logits_item(void *argument, size_t item, uint32_t thread) {
     const product_work *work = argument;
     const model_config *c = work->f->model.config;
@@ -72,7 +72,7 @@ static void logits_item(void *argument, size_t item, uint32_t thread) {
     }
 }
 
-/* The same rows of gate and up, which then meet. */
+/* The same rows of gate and up, which are then combined. */
 static void activated_item(void *argument, size_t item, uint32_t thread) {
     const product_work *work = argument;
     const forward_cpu *f = work->f;
@@ -131,12 +131,12 @@ static void inner_item(void *argument, size_t item, uint32_t thread) {
     quantize_rows(f, p, first, end);
 }
 
-/* The parts of a fused tensor have A and x in common. */
+/* The parts of a fused tensor share A and x. */
 static bool share_inner(const product *p, const product *before) {
     return before->loras && before->loras->a.data == p->loras->a.data && before->x.floats == p->x.floats;
 }
 
-/* A x of all adapters of these products. */
+/* Compute A x for all adapters of these products. */
 static void run_inner_products(forward_cpu *f, product *products, size_t n_products) {
     size_t n = 0;
     forward_vectors next = f->buffers.lora_inner;

@@ -1,11 +1,11 @@
-/* Alternating updates (AltUp, Baykal et al. 2023): a token has several vectors beside x, of which the layers compute with x alone.
- * Before a layer each vector, x among them, becomes a prediction, its own value and a mix of all; after it each is corrected by what
- * the layer made of x's prediction. Both mixes are read from x by a small router. The last layer's are added up.
+/* Alternating updates (AltUp, Baykal et al. 2023): a token has several vectors beside x, but layers compute only with
+ * x. Before a layer each vector, including x, becomes a prediction: its own value plus a mix of all. After the layer
+ * each one is corrected by the difference between the layer's result and x's prediction. A small router computes both
+ * mixes from x. At the end of the last layer all vectors are added up.
  *
- * With it comes LAuReL (Menghani et al. 2024): a product of low rank beside attention.
+ * These models also have LAuReL (Menghani et al. 2024): a low-rank product beside attention.
  *
- * x: [n_rows][n_embd] is the first vector, f->buffers.streams: [n_rows][n_streams - 1][n_embd] are the others.
- */
+ * x: [n_rows][n_embd] is the first vector, f->buffers.streams: [n_rows][n_streams - 1][n_embd] are the others. */
 #include "cpu/steps.h"
 
 #include <math.h>
@@ -105,7 +105,7 @@ static void mode_item(void *argument, size_t b, uint32_t thread) {
         *mode = tanhf(*mode / (float)f->model.config->n_embd);
 }
 
-/* What the router reads from x, times the coefficients: f->buffers.mixes, [n_rows][rows of them]. */
+/* The router's output for x, times the coefficients: f->buffers.mixes, [n_rows][rows of them]. */
 static void make_mixes(forward_cpu *f, uint32_t n_rows, const float *x, const linear *coefficients) {
     const layer_weights *w = &f->model.weights->layers[f->layer];
     row_work work = {.f = f, .n_rows = n_rows};

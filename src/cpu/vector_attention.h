@@ -1,13 +1,12 @@
-/* Attention over one chunk of the keys and values (kv_pages.h draws it), and the joining of chunks.
+/* Attention to one chunk of keys and values (kv_store.h has a drawing), and the merging of chunks.
  *
- * Scores and values are the same loop: a row of KV_LANES elements of the cache is loaded once, converted, and added to
+ * Scores and values use the same loop: a row of KV_LANES elements of the cache is loaded once, converted, and added to
  * the sums of several queries, each with its own factor.
  *
- *     scores    lanes are 16 positions, rows are the elements of a head, factors those of the query
- *     values    lanes are 16 elements, rows are the positions, factors exp(score - max)
+ *   scores    lanes are 16 positions, rows are the elements of a head, factors are those of the query
+ *   values    lanes are 16 elements, rows are the positions, factors are exp(score - max)
  *
- * Each sum is one chain in ascending order. So a query's result is the same bits whichever queries stand beside it.
- */
+ * Each sum is one chain in ascending order. So a query's result is the same bits beside any other queries. */
 #ifndef CPU_VECTOR_ATTENTION_H
 #define CPU_VECTOR_ATTENTION_H
 
@@ -18,8 +17,8 @@
 
 enum {
     ROW_VECTORS = KV_LANES / LANES,
-    MOST_QUERIES = LANES == 16 ? 8 : 4, /* whose sums, ROW_VECTORS each, are held in registers at once */
-    KV_PREFETCH_BYTES = 8192,           /* ahead of the row at work: a long context comes from memory */
+    MOST_QUERIES = LANES == 16 ? 8 : 4, /* their sums, ROW_VECTORS each, are in registers at once */
+    KV_PREFETCH_BYTES = 8192,           /* how far to prefetch: a long context comes from memory */
 };
 
 typedef struct row_sums {
@@ -32,7 +31,7 @@ INLINE floats load_elements(cllm_kv_type type, const void *elements, size_t at) 
     return load_signed_bytes((const int8_t *)elements + at);
 }
 
-/* sums[q] += factors[q][at + row] * rows[row], row < n. type and n_queries are constants of the caller. */
+/* sums[q] += factors[q][at + row] * rows[row], row < n. type and n_queries are constants at the call. */
 INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const void *rows, size_t n,
                      const float *const *factors, size_t at, row_sums *sums) {
     floats in_registers[MOST_QUERIES][ROW_VECTORS];
@@ -53,12 +52,13 @@ INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const void
         in_registers[q][v];
 }
 
-/* Some queries at one chunk. */
+/* Some queries and one chunk. */
 typedef struct chunk_work {
     const kv_chunk *chunk;
     const float *queries[MOST_QUERIES]; /* [key_length] each */
     visible_range visible[MOST_QUERIES];
-    visible_range any, all; /* what one of them sees, in one piece; what all see, if all.first < all.end */
+    visible_range any,
+        all; /* any: the range that some query sees; all: the range that all see, if all.first < all.end */
     float weights[MOST_QUERIES][KV_CHUNK]; /* the scores, then their exp */
 } chunk_work;
 
@@ -67,7 +67,7 @@ INLINE void store_sums(const row_sums *sums, size_t n_queries, float *out, size_
         store_floats(out + q * stride + v * LANES, sums->of[q][v]);
 }
 
-/* Of whole rows of positions; what lies beyond the visible ones is masked later. */
+/* In whole rows of positions; positions that are not visible are masked later. */
 INLINE void make_scores(const cllm_kv_type type, const size_t n_queries, chunk_work *work) {
     const kv_chunk *chunk = work->chunk;
     const size_t n = chunk->key_length, n_blocks = kv_scale_blocks(n);
@@ -112,7 +112,8 @@ INLINE float largest_lane_of_floats(floats v) {
     return lanes[0];
 }
 
-/* scores: in, around the visible ones in whole rows; out: exp(score - max), and 0 for what is not visible. */
+/* scores: in, whole rows around the visible positions; out: exp(score - max), and 0 for positions that are not
+ * visible. */
 INLINE attention_part exponentiate(float *scores, visible_range visible) {
     ints lane;
     UNROLLED for (int32_t i = 0; i < LANES; i++) lane[i] = i;
@@ -144,8 +145,8 @@ INLINE void add_positions(const cllm_kv_type type, const size_t n_queries, const
     add_rows(type, n_queries, rows + first * KV_LANES * kv_element_bytes(type), end - first, factors, first, sums);
 }
 
-/* The positions that all queries see are taken together, and what some see before or beyond them one query at a time: a
- * position that is not visible is not touched, for 0 times a NaN is no 0. Each query's are added in ascending order. */
+/* Positions that all queries see are processed together, the others one query at a time. A position that is not visible
+ * must not be touched, because 0 times NaN is not 0. For each query, values are added in ascending order. */
 INLINE void add_values(const cllm_kv_type type, const size_t n_queries, const chunk_work *work,
                        const float weights[MOST_QUERIES][KV_CHUNK], const char *rows, row_sums *sums) {
     const float *factors[MOST_QUERIES];

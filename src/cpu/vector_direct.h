@@ -1,11 +1,11 @@
-/* A kernel for each type: the products of a few tokens with rows as they are unpacked, and unpacking into a tile. Of the types
- * of the part at work (vector_kernels.h): what vector_type_tmpl.h makes of
+/* A kernel for each type: products of a few tokens with rows while they are unpacked, and unpacking into a tile. For
+ * the types of the current part (vector_kernels.h), vector_type_tmpl.h is included with
  *
  *   TYPE           whose unpack_<type> is in vector_unpack.h
- *   TYPE_FORMAT    what it is unpacked to
- *   MOST_DIRECT    most tokens at once without a tile, 1, 4 or 8: finer scales need more registers, and types that take long
- *                  to unpack gain nothing above 4; where unpacking is very long, one is enough, for each number is a copy of it
- */
+ *   TYPE_FORMAT    the format that it is unpacked to
+ *   MOST_DIRECT    most tokens at once without a tile, 1, 4 or 8: finer scales need more registers, and types that are
+ *   slow to unpack gain nothing above 4; if unpacking is very long, one is enough, because each number is another copy
+ *   of it */
 #ifndef CPU_VECTOR_DIRECT_H
 #define CPU_VECTOR_DIRECT_H
 

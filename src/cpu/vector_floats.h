@@ -1,17 +1,17 @@
-/* Matrix products of weights that are floats (F32, F16, BF16), with activations that are floats.
+/* Matrix products of float weights (F32, F16, BF16) with float activations.
  *
- * Here a lane is a column: a row and a token are read LANES columns at a time and multiplied into LANES sums, which one
- * fixed tree joins at the end. Rows need no unpacking so, and each output element has one order of additions, whatever
- * rows and tokens share its registers. */
+ * Here a lane is a column: rows and tokens are read LANES columns at a time and multiplied into LANES sums, which one
+ * fixed tree adds up at the end. So rows need no unpacking, and each output element has one order of additions,
+ * whichever rows and tokens share its registers. */
 #ifndef CPU_VECTOR_FLOATS_H
 #define CPU_VECTOR_FLOATS_H
 
 #include "cpu/kernels.h"
 
 enum {
-    FLOAT_STRIP = 4 * FLOAT_ROWS, /* rows that meet the same tokens while both are in the first-level cache, .. */
-    FLOAT_DEPTH = 512,            /* .. so many columns of them */
-    FLOAT_BATCH = 48,             /* tokens whose sums are kept from one such stretch of columns to the next */
+    FLOAT_STRIP = 4 * FLOAT_ROWS, /* rows that are multiplied by the same tokens while both are in the L1 cache, .. */
+    FLOAT_DEPTH = 512,            /* .. for this many columns at a time */
+    FLOAT_BATCH = 48,             /* tokens whose sums are kept between two such blocks of columns */
 };
 
 /* X(type, bytes of an element): a load_<type> each */
@@ -34,8 +34,8 @@ INLINE floats load_BF16(const uint8_t *row, size_t column) {
     return (floats)(__builtin_convertvector(high, unsigneds) << 16);
 }
 
-/* sums[c][r] += columns 0..n-1 of row r times token c; n is a multiple of LANES. With few tokens the rows come from memory,
- * and those that follow are asked for. */
+/* sums[c][r] += columns 0..n-1 of row r times token c; n is a multiple of LANES. With few tokens the rows come from
+ * memory, so the next ones are prefetched. */
 INLINE void multiply_floats(float_loader load, const size_t element_bytes, const size_t n_columns,
                             const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n,
                             floats *sums) {
@@ -84,7 +84,7 @@ static const struct float_type {
 #undef X
 };
 
-/* The columns that fill no vector, zeros after them. */
+/* The columns that do not fill a vector, with zeros after them. */
 typedef struct float_tail {
     uint8_t rows[FLOAT_ROWS][4 * LANES];
     float x[FLOAT_COLUMNS][LANES];

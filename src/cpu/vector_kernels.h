@@ -1,8 +1,9 @@
-/* The kernels of one instruction set, made of its vocabulary (vector_types.h), and the table of them. Included once by
- * kernels_<name>.c, after the vocabulary.
+/* The kernels of one instruction set, written with the operations of vector_types.h, and their table. Included once by
+ * kernels_<name>.c, after the definition of these operations.
  *
- * Compiling them takes long, and so it is done in parts, side by side: with PART defined as one of PART_..., only that one is
- * compiled; without, all of them are. What one part takes of another has a name with the instruction set in it. */
+ * Compiling takes long, so it is split into parts that compile in parallel: with PART defined as one of PART_..., only
+ * that part is compiled; without PART, everything is. Names that one part uses from another contain the instruction
+ * set. */
 #ifndef CPU_VECTOR_KERNELS_H
 #define CPU_VECTOR_KERNELS_H
 

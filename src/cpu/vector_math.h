@@ -1,4 +1,4 @@
-/* What attention and the steps between products share: sums of a fixed order, and the exponential. */
+/* Shared by attention and the steps between products: sums in a fixed order, and the exponential. */
 #ifndef CPU_VECTOR_MATH_H
 #define CPU_VECTOR_MATH_H
 
@@ -17,14 +17,16 @@ INLINE float sum_of_partials(const floats sums[PARTIAL_VECTORS]) {
     return partials[0];
 }
 
-/* e^x to about one part in 10^7, from 2^-126, below which it is 0, to 2^127.5, above which it is infinity; NaN stays NaN.
+/* e^x with an error of about 1e-7, between 2^-126, below which it is 0, and 2^127.5, above which it is infinity; NaN
+ * stays NaN.
  *
- * e^x = 2^n * e^r with n = x / ln 2 rounded, so |r| <= ln 2 / 2. There e^r is 1 + r + r^2 * p(r), where p interpolates
- * (e^r - 1 - r) / r^2 at the five Chebyshev points. ln 2 is subtracted in two pieces, of which n times the first is exact. */
+ * e^x = 2^n * e^r with n = x / ln 2 rounded, so |r| <= ln 2 / 2. There e^r = 1 + r + r^2 * p(r), where p interpolates
+ * (e^r - 1 - r) / r^2 at the five Chebyshev points. ln 2 is subtracted in two parts; n times the first part is
+ * exact. */
 INLINE floats exponential(floats x) {
     const ints small = x < all_floats(EXP_LEAST);
-    x = larger(all_floats(EXP_LEAST), x); /* the order of arguments keeps a NaN */
-    x = -larger(all_floats(-89.0f), -x);  /* there n is 128, and 2^n infinity */
+    x = larger(all_floats(EXP_LEAST), x); /* this order of arguments keeps a NaN */
+    x = -larger(all_floats(-89.0f), -x);  /* there n is 128, and 2^n is infinity */
     const ints n = nearest(x * 1.44269504f);
     const floats whole = floats_from_ints(n);
     const floats r = fused(whole, all_floats(2.12194442e-4f), fused(whole, all_floats(-0.693359375f), x));

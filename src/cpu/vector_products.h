@@ -1,4 +1,4 @@
-/* The product of one block: of 32 columns of some vectors of rows with those of some tokens. */
+/* The product of one block: 32 columns of some vectors of rows times those of some tokens. */
 #ifndef CPU_VECTOR_PRODUCTS_H
 #define CPU_VECTOR_PRODUCTS_H
 
@@ -22,9 +22,9 @@ INLINE ints four_activations(activation_columns y, size_t column, size_t quad) {
 
 typedef ints block_totals[DIRECT_COLUMNS][TILE_VECTORS];
 
-/* totals[c][v] += the products of vector v of rows and column c, over `n_quads` times four columns of the block from quad
- * `first` on. The numbers of vectors and columns are constants of the caller, here and below, so that every loop unrolls
- * and every sum has its register. */
+/* totals[c][v] += the products of vector v of rows and column c, for `n_quads` groups of four columns of the block,
+ * from group `first` on. The numbers of vectors and columns are constants at the call, here and below, so every loop is
+ * unrolled and every sum is in a register. */
 #ifdef INTEGER_MATRICES /* the instruction set multiplies small matrices */
 #include "cpu/i8mm_products.h"
 #else
@@ -75,10 +75,10 @@ INLINE void multiply_block(const format f, const size_t n_vectors, const size_t 
     }
 }
 
-/* While a block of each row is at work, as many bytes of the rows that come next are asked for, in the order in which they
- * lie in memory. So the memory sees one stream, however many rows are read at once, and its answers have a whole group of
- * rows' time. Never many at once: the first-level cache has few places to wait for memory, and the loads need them.
- * (An address after the matrix does no harm.) */
+/* While a block of each row is processed, prefetch as many bytes of the next rows, in memory order. So memory sees one
+ * stream, however many rows are read at once, and its answers have the time of a whole group of rows. Never prefetch
+ * many at once: the L1 cache can wait for only a few lines at a time, and the loads need these. (An address after the
+ * matrix is harmless.) */
 INLINE void prefetch_block(const uint8_t *next, size_t block, const size_t n_bytes) {
     next += block * n_bytes;
     UNROLLED for (size_t at = 0; at < n_bytes; at += CACHE_LINE) __builtin_prefetch(next + at, 0, 2);

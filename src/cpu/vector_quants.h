@@ -1,29 +1,28 @@
-/* Matrix products of quantized weights with quantized activations, for every type of whole blocks.
+/* Matrix products of quantized weights with quantized activations, for every type made of blocks.
  *
- * A lane is a row of the matrix. The rows' blocks are unpacked, 32 columns at a time, into eight vectors of bytes: lane i
- * of vector j holds columns 4j..4j+3 of row i. Then four columns of an activation, the same for all rows, are one
- * broadcast, and no sum ever runs across lanes. What is unpacked either meets its activations on the spot (a few tokens:
- * the weights are read once, straight from the file) or goes into a tile that stays in the first-level cache while all
- * tokens of a batch pass by it.
+ * A lane is a row of the matrix. The rows' blocks are unpacked, 32 columns at a time, into eight vectors of bytes: lane
+ * i of vector j holds columns 4j..4j+3 of row i. Four columns of an activation, the same for all rows, are then one
+ * broadcast, and no sum crosses lanes. Unpacked weights are either multiplied at once (a few tokens: weights are read
+ * once, directly from the file), or stored in a tile that stays in the L1 cache while all tokens of a batch use it.
  *
- * The sum of a block is exact, in integers. It becomes a float once, is scaled, and is added to the row's sum: block after
- * block, in one chain per output element. So the result is the same bits by either way, and for any batch and row range.
+ * The sum of a block is an exact integer. It is converted to a float once, scaled, and added to the row's sum, block
+ * after block, in one chain for each output element. So the result is the same bits in both ways, and for any batch and
+ * row range.
  *
- * Here is what the parts of it share, which are compiled side by side (vector_kernels.h):
+ * This header is shared by the parts, which are compiled in parallel (vector_kernels.h):
  *
  *   vector_unpack.h    reading rows, and unpacking each type's blocks
  *   vector_products.h  the product of one block
- *   vector_direct.h    a few tokens: a kernel per type, of these two, which vector_type_tmpl.h makes
- *   vector_tiles.h     many tokens: a kernel per format of what was unpacked
- *   vector_rows.h      the matrix product, which cuts rows and tokens into what those take
- */
+ *   vector_direct.h    a few tokens: a kernel for each type, made of these two by vector_type_tmpl.h
+ *   vector_tiles.h     many tokens: a kernel for each format of unpacked weights
+ *   vector_rows.h      the matrix product, which splits rows and tokens for these */
 #ifndef CPU_VECTOR_QUANTS_H
 #define CPU_VECTOR_QUANTS_H
 
 #include "cpu/kernels.h"
 #include "gguf/quant_types.h"
 
-/* LANES rows of a matrix: `stride` bytes apart, or lanes `lane`.. of an interleaved group of ROW_GROUP. */
+/* LANES rows of a matrix: `stride` bytes apart, or lanes from `lane` on of an interleaved group of ROW_GROUP. */
 typedef struct row_lanes {
     const uint8_t *data;
     size_t stride;
@@ -39,12 +38,12 @@ typedef struct unpacked {
     floats mins[2];
 } unpacked;
 
-/* Takes what was unpacked: columns 32 * block.. of the rows. Called with ascending blocks. */
+/* Takes unpacked weights: columns 32 * block.. of the rows. Called with ascending blocks. */
 typedef void (*unpacked_sink)(void *context, size_t block, const unpacked *u);
 
 typedef struct format {
     int bits;     /* of a weight; 8: signed, kept as wide_weights has them */
-    int zero;     /* the weight that stands for 0 */
+    int zero;     /* the number that means weight 0 */
     bool halves;  /* scales for 16 columns */
     bool has_min; /* a min to add */
 } format;
@@ -62,7 +61,7 @@ typedef struct format {
     X(HALVES_FIVES, .bits = 5, .halves = true, .zero = 16)          /* IQ1_M NVFP4 */                        \
     X(HALVES_BYTES, .bits = 8, .halves = true, .zero = WIDE_OFFSET) /* IQ2_XS IQ2_S */
 
-/* By the part that they are compiled in (vector_direct.h). */
+/* By the part in which they are compiled (vector_direct.h). */
 #define SIMPLE_TYPES(X)      X(Q4_0) X(Q4_1) X(Q5_0) X(Q5_1) X(Q8_0) X(IQ4_NL) X(MXFP4) X(NVFP4)
 #define SUPER_BLOCK_TYPES(X) X(Q4_K) X(Q5_K) X(IQ4_XS) X(TQ1_0) X(TQ2_0)
 #define HALVES_TYPES(X)      X(Q2_K) X(Q3_K) X(Q6_K)
@@ -71,7 +70,7 @@ typedef struct format {
 
 enum { DIRECT_COLUMNS = 8 }; /* most tokens whose sums are in registers together */
 
-/* The activations of some tokens at one block: values and blocks of token c are c strides further. */
+/* The activations of some tokens at one block; token c is c strides further. */
 typedef struct activation_columns {
     const int8_t *values;
     size_t values_stride;
@@ -83,7 +82,7 @@ enum {
     /* so many columns of TILE_VECTORS * LANES rows take 16 KiB */
     TILE_DEPTH = 16384 / (TILE_VECTORS * LANES) / 256 * 256,
     TILE_BLOCKS = TILE_DEPTH / ACTIVATION_BLOCK,
-    BATCH_COLUMNS = 256, /* tokens that a tile serves before it is made again */
+    BATCH_COLUMNS = 256, /* tokens that use a tile before it is made again */
 };
 
 typedef struct tile_context {
@@ -92,7 +91,7 @@ typedef struct tile_context {
     size_t first_block;
 } tile_context;
 
-/* Of the rows that come after a tile's: what a pass over the tile asks for, `step` bytes a block. */
+/* The rows after a tile's: a pass over the tile prefetches `step` bytes of them for each block. */
 typedef struct rows_ahead {
     const uint8_t *next;
     size_t step;
@@ -102,14 +101,15 @@ typedef void (*tile_kernel)(const unpacked (*tile)[TILE_VECTORS], size_t n_block
                             activation_columns y, rows_ahead ahead, float *sums);
 
 typedef struct quantized_kernel {
-    /* sums: out, [tokens][LANES], of 1, 2, 4 and 8 tokens, or of the first of these, up to most_direct */
+    /* sums: out, [tokens][LANES], for 1, 2, 4 and 8 tokens, or the first ones of these, up to most_direct */
     void (*dot[4])(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums);
     void (*unpack)(row_lanes rows, size_t first_unit, size_t n_units, tile_context *context);
     tile_kernel multiply;
-    size_t most_direct; /* tokens for `dot` */
+    size_t most_direct; /* most tokens for `dot` */
 } quantized_kernel;
 
-/* What one part takes of another: kernels_<type>_<isa> of vector_direct.h, multiply_tile_<format>_<isa> of vector_tiles.h. */
+/* What one part uses from another: kernels_<type>_<isa> of vector_direct.h, multiply_tile_<format>_<isa> of
+ * vector_tiles.h. */
 #define X(type) extern const quantized_kernel OF_ISA(kernels_##type);
 QUANTIZED_TYPES(X)
 #undef X

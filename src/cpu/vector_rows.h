@@ -1,28 +1,29 @@
-/* The matrix product of quantized weights: rows by vectors of them, tokens by as many as go together. */
+/* The matrix product of quantized weights: splits rows into vectors, and tokens into groups that are processed
+ * together. */
 #ifndef CPU_VECTOR_ROWS_H
 #define CPU_VECTOR_ROWS_H
 
 #include "cpu/vector_quants.h"
 
-/* NULL: types that are not quantized. */
+/* NULL for types that are not quantized. */
 static const quantized_kernel *const quantized_kernels[QUANT_TYPE_LIMIT] = {
 #define X(type) [QUANT_##type] = &OF_ISA(kernels_##type),
     QUANTIZED_TYPES(X)
 #undef X
 };
 
-/* Which rows of first_row..end_row-1 a vector holds: lane i has row `first` + i, for i < n_rows. */
+/* Which of the rows first_row..end_row-1 a vector holds: lane i has row `first` + i, for i < n_rows. */
 typedef struct row_vector {
     uint32_t first;
     uint32_t n_rows;
     row_lanes lanes;
-    const uint8_t *next; /* the bytes that are read after these, to be asked for meanwhile */
+    const uint8_t *next; /* the bytes that are read next, to prefetch them */
 } row_vector;
 
 typedef struct row_range {
     const matrix *w;
     uint32_t first_row, end_row;
-    uint8_t *tail; /* [LANES][row_bytes] a copy of the last rows when they fill no vector, the rest of it zeros */
+    uint8_t *tail; /* [LANES][row_bytes] a copy of the last rows if they do not fill a vector, followed by zeros */
 } row_range;
 
 INLINE uint32_t row_range_vectors(const row_range *range) {
@@ -67,7 +68,7 @@ INLINE activation_columns columns_from(const activations *x, size_t token, size_
                                 x->blocks + token * n_blocks + first_column / ACTIVATION_BLOCK, n_blocks};
 }
 
-/* So few tokens that a tile does not pay: 8, 4, 2 or 1 at a time. */
+/* For few tokens a tile does not pay: 8, 4, 2 or 1 at a time. */
 static void multiply_few(const row_range *range, const activations *x, size_t n_batch, float *out, size_t out_stride) {
     const matrix *w = range->w;
     const size_t n_units = w->n_columns / quant_type_layout(w->type)->block_elements;
@@ -83,7 +84,7 @@ static void multiply_few(const row_range *range, const activations *x, size_t n_
     }
 }
 
-/* TILE_VECTORS vectors of rows, where there are so many, with tokens token..token+n_tokens-1. */
+/* TILE_VECTORS vectors of rows, if there are as many, with tokens token..token+n_tokens-1. */
 static void multiply_tiles(const matrix *w, const row_vector rows[TILE_VECTORS], const activations *x, size_t token,
                            size_t n_tokens, quantized_scratch *scratch) {
     const quantized_kernel *kernel = quantized_kernels[w->type];

@@ -1,6 +1,5 @@
-/* The steps between matrix products that treat each token on its own. Sums run over 16 partial sums and a fixed tree,
- * whatever LANES is; everything else is element by element.
- */
+/* Steps between matrix products that process each token separately. Sums use 16 partial sums and a fixed tree, for any
+ * LANES; everything else is element by element. */
 #ifndef CPU_VECTOR_STEPS_H
 #define CPU_VECTOR_STEPS_H
 

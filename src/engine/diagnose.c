@@ -1,5 +1,5 @@
-/* Why is a logit not a finite number? Asked after the fact, so it may take its time: all weights are looked at, then the keys and
- * values of the sequence. */
+/* Finds out why a logit is not a finite number. This is only called after a failure, so it may be slow: it checks all
+ * weights, and then the keys and values of the sequence. */
 #include "engine/engine.h"
 
 #include "base/error.h"

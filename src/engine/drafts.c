@@ -6,8 +6,8 @@
 #include <string.h>
 
 enum {
-    SHORTEST_MATCH = 2, /* tokens that must be the same for a lookup, */
-    LONGEST_MATCH = 32, /* and so many that a longer match is not better */
+    SHORTEST_MATCH = 2, /* a lookup needs at least this many equal tokens, */
+    LONGEST_MATCH = 32, /* and a match longer than this is not better */
     LONGEST_REST = 128,
 };
 
@@ -26,14 +26,14 @@ cllm_status drafter_check_vocabulary(const cllm_model *model, const cllm_model *
     return CLLM_OK;
 }
 
-/* How many of the last tokens before a and before b are the same. */
+/* How many of the tokens before a and before b are equal. */
 static uint32_t match_length(const int32_t *tokens, uint32_t a, uint32_t b) {
     uint32_t n = 0;
     while (n < LONGEST_MATCH && n < a && tokens[a - 1 - n] == tokens[b - 1 - n]) n++;
     return n;
 }
 
-/* What came after the longest match of the last tokens; of equals after the most recent. */
+/* Copy what came after the longest match of the last tokens; if several are equal, after the most recent one. */
 static uint32_t look_up(const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
     uint32_t best = 0, length = SHORTEST_MATCH - 1;
     for (uint32_t at = count - 1; at >= SHORTEST_MATCH && length < LONGEST_MATCH; at--) {
@@ -48,8 +48,8 @@ static uint32_t look_up(const int32_t *tokens, uint32_t count, uint32_t most, in
     return n;
 }
 
-/* Bring the small model's sequence to the first `count` tokens, and ask it for those that follow. A sequence that fails once is asked
- * no more. */
+/* Bring the small model's sequence to the first `count` tokens, and let it generate the next ones. A sequence that
+ * failed once is not used again. */
 static uint32_t ask_small_model(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
     cllm_sequence *s = d->sequence;
     uint32_t same = 0, n = 0;

@@ -1,5 +1,5 @@
-/* cllm_engine: what computes, made at once so that evaluating allocates nothing. Its sequences are in sequence.c, what it does in
- * eval.c. */
+/* cllm_engine: everything that computes, allocated at once, so that evaluating allocates nothing. sequence.c has its
+ * sequences, eval.c the evaluation. */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -53,7 +53,7 @@ static cllm_status create(cllm_engine *e, const cllm_engine_options *options, cl
     if (status != CLLM_OK) return status;
     if (e->model->weights.position_embd.data && settings.n_ctx > config->n_ctx_train)
         return error_set(err, CLLM_ERR_ARGUMENT,
-                         "a context of %u is more than the %u positions that the model has embeddings of",
+                         "a context of %u is more than the %u positions for which the model has embeddings",
                          settings.n_ctx, config->n_ctx_train);
     e->pooling = options && options->pooling != CLLM_POOLING_MODEL ? options->pooling : config->pooling;
     if (e->pooling == CLLM_POOLING_RANK && e->model->info.n_scores == 0)

@@ -1,4 +1,4 @@
-/* What the public objects hold: the files of this room share it, nobody else sees it. */
+/* The inside of the public objects, shared by the files of this folder only. */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
@@ -11,19 +11,19 @@
 
 struct cllm_model {
     cllm_gguf *gguf;
-    cllm_tokenizer *tokenizer; /* NULL: the file has none that is supported */
+    cllm_tokenizer *tokenizer; /* NULL: the file has none, or an unsupported one */
     model_config config;
     model_weights weights;
     cllm_gguf **adapters;  /* [n_adapters] files */
     float *adapter_scales; /* [n_adapters] */
     size_t n_adapters;
     cllm_model_info info;
-    void *repacked; /* the matrices in memory of their own, [repacked_bytes], or NULL: in the file */
+    void *repacked; /* [repacked_bytes] the matrices, copied into memory; NULL: they are in the file */
     size_t repacked_bytes;
     arena arena;
 };
 
-/* An engine's options with the defaults filled in and every value checked. */
+/* An engine's options, with defaults filled in and all values checked. */
 typedef struct engine_settings {
     uint32_t n_batch;
     uint32_t n_threads;
@@ -31,26 +31,27 @@ typedef struct engine_settings {
     const cpu_kernels *kernels;
     bool exact;
     uint32_t n_ctx;        /* 0: as much of config.n_ctx_open as fits */
-    uint32_t n_gpu_layers; /* the last, which take none of the host's memory but the weights */
+    uint32_t n_gpu_layers; /* the last layers; on the host they take only the memory of their weights */
     uint32_t n_sequences;
-    uint32_t n_positions; /* of all sequences; 0: n_ctx */
+    uint32_t n_positions; /* of all sequences together; 0: n_ctx */
     uint64_t cache_bytes;
 } engine_settings;
 
-/* May a smaller context be planned? With a number of positions keys and values would take no less memory. */
+/* True if a smaller context may be planned. With a given number of positions it would not save memory for keys and
+ * values. */
 static inline bool context_is_open(const engine_settings *s) { return s->n_ctx == 0 && s->n_positions == 0; }
 
 #define BYTES_PER_MIB (1024.0 * 1024.0)
 
-/* Move the model's matrices out of the mapped file into interleaved form. Errors: ARGUMENT (the file was not mapped),
- * MEMORY, CANCELLED; the model can then only be destroyed. */
+/* Copy the model's matrices from the mapped file into interleaved form. Errors: ARGUMENT (the file is not mapped),
+ * MEMORY, CANCELLED; after an error the model can only be destroyed. */
 cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cllm_error *err);
 
-/* Why logits are not finite numbers, in a cllm_error: FORMAT if a weight is not finite, else UNSUPPORTED. beyond_f16: do keys and
- * values hold infinities of float16? */
+/* Fill a cllm_error with the reason why logits are not finite: FORMAT if a weight is not finite, else UNSUPPORTED.
+ * beyond_f16: keys and values contain infinities of float16. */
 cllm_status diagnose_logits(const cllm_model *model, bool beyond_f16, cllm_error *err);
 
-/* Are these ids of the vocabulary? Errors: ARGUMENT. */
+/* Check that the ids are in the vocabulary. Errors: ARGUMENT. */
 cllm_status check_tokens(const cllm_model *model, const int32_t *tokens, size_t count, cllm_error *err);
 
 /* options may be NULL. Errors: ARGUMENT. */
@@ -59,7 +60,7 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
 /* The pages of an engine with a context of n_ctx positions. */
 kv_size settings_kv_size(const model_config *config, const engine_settings *settings, uint32_t n_ctx);
 
-/* Floats of a row of output, while it is made: logits, or an embedding. */
+/* Floats of a row of output while it is computed: logits, or an embedding. */
 static inline size_t embedding_length(const model_config *c) {
     const size_t n = c->n_embd > c->n_embd_out ? c->n_embd : c->n_embd_out;
     return n > c->n_scores ? n : c->n_scores;
@@ -69,13 +70,13 @@ static inline size_t output_length(const model_config *c) {
     return c->traits && c->traits->bidirectional ? n : n > c->n_vocab ? n : c->n_vocab;
 }
 
-/* Rows of x: a text of an encoder goes through each layer as a whole. */
+/* Rows of x. An encoder's text goes through each layer as a whole. */
 static inline uint32_t rows_of_x(const model_config *c, const kv_size *size) {
     return c->traits && c->traits->bidirectional ? size->n_ctx : size->n_batch;
 }
 
-/* Sizes of everything, and the context when it was left open. weights_in_memory: bytes of weights that are no longer part of
- * what is available, UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
+/* Compute the sizes of everything, and the context if it was left open. weights_in_memory: bytes of weights that are in
+ * memory already, and so not part of the available memory; UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
 cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
                         const engine_settings *settings, cllm_memory_plan *plan, cllm_error *err);
 
@@ -83,19 +84,19 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
 cllm_status plan_model_engine(const cllm_model *model, const engine_settings *settings, cllm_memory_plan *plan,
                               cllm_error *err);
 
-/* The layers of an engine that run on a GPU. */
+/* The layers of an engine on a GPU. */
 typedef struct offload {
     gpu gpu;
     forward_gpu *forward;                          /* NULL: the CPU does everything, */
-    char note[sizeof(((cllm_error *)0)->message)]; /* although "auto" asked for a GPU, because of this; or "" */
+    char note[sizeof(((cllm_error *)0)->message)]; /* and this is the reason, if "auto" asked for a GPU; or "" */
 } offload;
 
-/* Find the GPU of the options, if they ask for one, decide how many layers it takes (settings->n_gpu_layers), plan the
+/* Find the GPU that the options ask for, if any, decide how many layers it gets (settings->n_gpu_layers), plan the
  * engine and prepare those layers. Errors: DEVICE, unless "auto" may fall back to the CPU; those of plan_engine;
  * CANCELLED. */
 cllm_status offload_start(const cllm_model *model, const cllm_engine_options *options, engine_settings *settings,
                           cllm_memory_plan *plan, offload *out, cllm_error *err);
-void offload_stop(offload *o); /* leaves it empty; an empty one is allowed */
+void offload_stop(offload *o); /* leaves it empty; it may be empty already */
 
 /* A state of the first `length` tokens (states.h). */
 typedef struct held_state {
@@ -103,29 +104,29 @@ typedef struct held_state {
     uint32_t length;
 } held_state;
 
-/* A place for one of an engine's sequences; those in use have been handed out. */
+/* A slot for one of an engine's sequences; slots in use were given to callers. */
 struct cllm_sequence {
     cllm_engine *engine;
     bool in_use;
     kv_table table;
     int32_t *tokens; /* [n_ctx]; the first `length` are evaluated */
     uint32_t length;
-    uint32_t reached; /* by the last evaluation, also one that failed */
+    uint32_t reached; /* positions written by the last evaluation, also a failed one */
 
-    /* of a model with recurrent layers */
+    /* for a model with recurrent layers */
     held_state states[STATES_PER_SEQUENCE];
     uint32_t branch; /* where its text left another's that the prefix cache holds; 0: nowhere */
     uint32_t
         turn; /* near the end of the last prompt; else length before the last call of more than one token, or that replayed some */
 
     /* during a call of cllm_eval */
-    const cllm_span *span; /* NULL: it has none */
+    const cllm_span *span; /* NULL: it has no span in this call */
     uint32_t first;        /* length before the call */
-    uint32_t next;         /* position that is evaluated next: `length`, or before it where tokens are replayed */
+    uint32_t next;         /* next position to evaluate: `length`, or before it if tokens are replayed */
     float *out;            /* where the next rows go */
 };
 
-/* Let go what a sequence holds from `length` on; its windows reach that. */
+/* Release what a sequence holds from `length` on; its windows reach up to that length. */
 void sequence_cut(cllm_sequence *sequence, uint32_t length);
 
 struct cllm_engine {
@@ -133,33 +134,33 @@ struct cllm_engine {
     const cpu_kernels *kernels;
     cllm_memory_plan plan;
     uint32_t n_batch;
-    uint32_t n_cpu_layers; /* the first; the offload has the others, and the output */
+    uint32_t n_cpu_layers; /* the first layers; the offload has the others and the output */
     cllm_pooling pooling;
     bool raw_embeddings;
     bool exact;
     cllm_kv_type kv_type;
     cllm_progress progress;
     void *user;
-    uint64_t n_done, n_wanted; /* tokens of the call at work, for progress, */
-    uint32_t n_rows;           /* and of its batch */
-    size_t n_failed;           /* spans of it whose logits were not finite */
-    size_t n_encoded;          /* spans of it that an encoder has taken, the first */
-    uint64_t n_evaluated;      /* rows of all batches, those that were replayed among them */
+    uint64_t n_done, n_wanted; /* tokens of the current call, for progress, */
+    uint32_t n_rows;           /* and rows of the current batch */
+    size_t n_failed;           /* spans of the call whose logits were not finite */
+    size_t n_encoded;          /* spans of the call that an encoder has finished, the first ones */
+    uint64_t n_evaluated;      /* rows of all batches, including replayed ones */
 
     thread_pool *pool;
     kv_pages pages;
     prefix_cache cache;
     kv_store store;      /* of the CPU's layers */
-    state_store states;  /* of recurrent layers, which the CPU has all */
-    forward_cpu forward; /* where there are CPU layers */
+    state_store states;  /* of recurrent layers, which are all on the CPU */
+    forward_cpu forward; /* if there are CPU layers */
     offload offload;
     cllm_sequence *sequences; /* [n_sequences] */
     uint32_t n_sequences;
-    forward_span *spans; /* [n_sequences] of the batch at work, */
+    forward_span *spans; /* [n_sequences] of the current batch, */
     cllm_span **span_of; /* [n_sequences] and the caller's */
     int32_t *tokens;     /* [n_batch] */
-    float *x;      /* [n_batch][n_embd], where there are CPU layers; else of embeddings; an encoder's [n_ctx][n_embd] */
-    float *output; /* [n_output] rows of logits and embeddings; of its own, since it may grow */
+    float *x;      /* [n_batch][n_embd] if there are CPU layers; else for embeddings; for an encoder [n_ctx][n_embd] */
+    float *output; /* [n_output] rows of logits and embeddings; allocated separately, because it may grow */
     size_t n_output;
     arena arena;
 };

@@ -1,6 +1,6 @@
-/* cllm_eval: the tokens of many sequences through the forward pass. It checks all spans, cuts them into batches, takes pages
- * for what they write, and puts the rows that are wanted where the caller finds them.
- * Before it on the road: the sequences. After it: the sampler. */
+/* cllm_eval: runs the tokens of many sequences through the forward pass. It checks all spans, cuts them into batches,
+ * takes pages for what they write, and puts the wanted rows where the caller finds them. Before it: the sequences.
+ * After it: the sampler. */
 #include "base/error.h"
 #include "engine/states.h"
 #include "sampling/logits.h"
@@ -15,16 +15,15 @@
 static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_error *err) {
     const cllm_sequence *s = span->sequence;
     if (!s || s->engine != e || !s->in_use)
-        return error_set(err, CLLM_ERR_ARGUMENT, "a span's sequence is not one of this engine");
-    if (s->span) return error_set(err, CLLM_ERR_ARGUMENT, "two spans are of the same sequence");
+        return error_set(err, CLLM_ERR_ARGUMENT, "a span's sequence belongs to another engine");
+    if (s->span) return error_set(err, CLLM_ERR_ARGUMENT, "two spans have the same sequence");
     if (span->count == 0) return error_set(err, CLLM_ERR_ARGUMENT, "there are no tokens to evaluate");
     if (span->want < CLLM_WANT_NOTHING || span->want > CLLM_WANT_EMBEDDING)
-        return error_set(err, CLLM_ERR_ARGUMENT, "a span wants %d, which is not known", (int)span->want);
+        return error_set(err, CLLM_ERR_ARGUMENT, "a span wants %d, which is not a known value", (int)span->want);
     if (is_encoder(e) && span->want != CLLM_WANT_EMBEDDING)
         return error_set(
             err, CLLM_ERR_UNSUPPORTED,
-            "a %s model generates no text, since its tokens see those after them: only embeddings can be wanted "
-            "of it",
+            "a %s model cannot generate text, because its tokens see those after them: only embeddings can be wanted",
             e->model->config.architecture);
     if (is_encoder(e) && span->count > e->plan.n_ctx)
         return error_set(err, CLLM_ERR_CONTEXT_FULL, "%zu tokens do not fit into a context of %u", span->count,
@@ -36,7 +35,7 @@ static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_
     return check_tokens(e->model, span->tokens, span->count, err);
 }
 
-/* Spans before spans[i] that begin in the page in which it begins: each will have a copy of its own. */
+/* How many spans before spans[i] begin in the same page: each of them needs its own copy. */
 static uint32_t count_leaving(const cllm_engine *e, const cllm_span *spans, size_t i) {
     const cllm_sequence *s = spans[i].sequence;
     const uint32_t last = kv_table_last(&s->table, s->length);
@@ -58,12 +57,12 @@ static cllm_status check_pages(const cllm_engine *e, const cllm_span *spans, siz
         return CLLM_OK;
     }
     return error_set(err, CLLM_ERR_MEMORY,
-                     "%zu tokens need %u pages of %d positions, and of the engine's %u only %" PRIu64 " are left",
+                     "%zu tokens need %u pages of %d positions, but of the engine's %u only %" PRIu64 " are left",
                      span->count, n, KV_CHUNK, e->pages.pools[KV_FULL].n_pages,
                      prefix_cache_room(&e->cache) - *n_needed);
 }
 
-/* Each span's status, and its place in the sequence. Returns the first that is not OK. */
+/* Set each span's status and its sequence's span. Returns the first status that is not OK. */
 static cllm_status check_spans(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
     cllm_status first = n_spans > 0 ? CLLM_OK : error_set(err, CLLM_ERR_ARGUMENT, "there are no spans to evaluate");
     uint64_t n_needed = 0;
@@ -82,7 +81,7 @@ static cllm_status check_spans(cllm_engine *e, cllm_span *spans, size_t n_spans,
 
 /* ----------------------------------------------------------------------------------------------- output */
 
-/* What becomes of kept rows. The CPU finds the next token in logits, a GPU hands back only the token. */
+/* What happens to kept rows. The CPU finds the next token from logits; a GPU returns only the token. */
 typedef enum kept_kind { KEPT_NONE, KEPT_LOGITS, KEPT_NEXT, KEPT_EMBEDDING } kept_kind;
 
 static kept_kind kind_of(const cllm_engine *e, const cllm_span *span) {
@@ -96,7 +95,7 @@ static kept_kind kind_of(const cllm_engine *e, const cllm_span *span) {
     return KEPT_NONE;
 }
 
-/* Room for a span's rows, also while they are made. */
+/* Floats of a span's rows, including the space needed to compute them. */
 static size_t count_floats(const cllm_engine *e, const cllm_span *span) {
     const size_t n_vocab = e->model->config.n_vocab;
     switch (kind_of(e, span)) {
@@ -108,7 +107,8 @@ static size_t count_floats(const cllm_engine *e, const cllm_span *span) {
     }
 }
 
-/* Where each span's rows go: logits in the order of the spans, so that those of a batch are made at once, then embeddings. */
+/* Set where each span's rows go: first logits, in the order of the spans, so that those of a batch are computed at
+ * once, then embeddings. */
 static cllm_status place_rows(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
     size_t n = 0;
     for (size_t i = 0; i < n_spans; i++) n += count_floats(e, &spans[i]);
@@ -125,13 +125,13 @@ static cllm_status place_rows(cllm_engine *e, cllm_span *spans, size_t n_spans, 
             if (kind_of(e, &spans[i]) != kind) continue;
             spans[i].sequence->out = at;
             if (spans[i].want != CLLM_WANT_NEXT) spans[i].rows = at;
-            if (kind == KEPT_EMBEDDING) memset(at, 0, count_floats(e, &spans[i]) * sizeof *at); /* for sums */
+            if (kind == KEPT_EMBEDDING) memset(at, 0, count_floats(e, &spans[i]) * sizeof *at); /* sums start from 0 */
             at += count_floats(e, &spans[i]);
         }
     return CLLM_OK;
 }
 
-/* The logits of a span's last token are not all finite: this span fails, and no other. */
+/* The logits of a span's last token are not all finite: only this span fails. */
 static void fail_span(cllm_engine *e, cllm_span *span, cllm_error *err) {
     span->status = cllm_sequence_diagnose(span->sequence, e->n_failed++ == 0 ? err : NULL);
 }
@@ -140,13 +140,13 @@ static cllm_status cancel(cllm_error *err) {
     return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
 }
 
-/* Is the last token of a span in the batch at work? An encoder takes spans whole, and keeps nothing of them. */
+/* True if the last token of a span is in the current batch. An encoder takes whole spans, and keeps nothing of them. */
 static bool ends_here(const cllm_span *span) {
     const cllm_sequence *s = span->sequence;
     return is_encoder(s->engine) || s->length == s->first + (uint32_t)span->count;
 }
 
-/* Spans first .. end - 1 of the batch, whose kept rows begin at `row`. */
+/* Handle spans first .. end - 1 of the batch, whose kept rows begin at `row`. */
 static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uint32_t row, uint32_t n_rows,
                                cllm_error *err) {
     const size_t n_vocab = e->model->config.n_vocab;
@@ -168,10 +168,10 @@ static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uin
     return CLLM_OK;
 }
 
-/* The likeliest next token of each span, where a GPU finds it. */
+/* The likeliest next token of each span, if a GPU finds it. */
 static cllm_status make_next(cllm_engine *e, uint32_t first, uint32_t end, uint32_t row, uint32_t n_rows,
                              cllm_error *err) {
-    int32_t *next = e->tokens; /* which the pass has read */
+    int32_t *next = e->tokens; /* the pass has read it already */
     cllm_status status = forward_gpu_next(e->offload.forward, row, n_rows, next, err);
     for (uint32_t i = first; status == CLLM_OK && i < end; i++) {
         cllm_span *span = e->span_of[i];
@@ -189,7 +189,7 @@ static void scale_to_one(float *x, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] *= factor;
 }
 
-/* Which rows the engine's pooling takes: NONE, MEAN, CLS or LAST. */
+/* Which rows the engine's pooling uses: NONE, MEAN, CLS or LAST. */
 static cllm_pooling rows_of_pooling(const cllm_engine *e) {
     if (e->pooling != CLLM_POOLING_RANK) return e->pooling;
     switch (e->model->config.traits->classifier) {
@@ -199,7 +199,7 @@ static cllm_pooling rows_of_pooling(const cllm_engine *e) {
     }
 }
 
-/* A vector of pooled rows, [n_embd], becomes what is handed out. out may be x. */
+/* Turn a vector of pooled rows, [n_embd], into the result. out may be x. */
 static cllm_status finish_embedding(cllm_engine *e, const float *x, float *out, cllm_error *err) {
     const model_config *config = &e->model->config;
     const size_t n = cllm_engine_n_embd_out(e);
@@ -214,7 +214,8 @@ static cllm_status finish_embedding(cllm_engine *e, const float *x, float *out, 
     return whole ? CLLM_OK : cancel(err);
 }
 
-/* The kept rows of span i of the batch, which begin at `row`. A batch that is a part of a longer one's text has n_batch rows at most. */
+/* Handle the kept rows of span i of the batch, which begin at `row`. A batch that is part of a longer text has at most
+ * n_batch rows. */
 static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm_error *err) {
     const size_t n = e->model->config.n_embd;
     const cllm_pooling pooling = rows_of_pooling(e);
@@ -243,14 +244,14 @@ static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm
     return finish_embedding(e, s->out, s->out, err);
 }
 
-/* Do the logits of span `end` of the batch go right after those of the spans from `first` on, n_rows in all? Not where one between them was done in
- * an earlier batch, or goes on in a later one. */
+/* True if the logits of span `end` of the batch go right after those of the spans from `first` on, n_rows in all. They
+ * do not if one between them was done in an earlier batch, or continues in a later one. */
 static bool follows(const cllm_engine *e, uint32_t first, uint32_t end, uint32_t n_rows) {
     return e->span_of[end]->sequence->out ==
            e->span_of[first]->sequence->out + (size_t)n_rows * e->model->config.n_vocab;
 }
 
-/* What is wanted of the batch's spans. */
+/* Handle the results of the batch's spans. */
 static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
     cllm_status status = CLLM_OK;
     for (uint32_t i = 0, end, row = 0, n_rows; status == CLLM_OK && i < n_spans; i = end, row += n_rows) {
@@ -271,7 +272,7 @@ static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err
 
 /* ---------------------------------------------------------------------------------------------- batches */
 
-/* The forward passes ask before each step, or layer. */
+/* Called by the forward passes before each step, or layer. */
 static bool keep_going_at(void *user, uint32_t layer) {
     const cllm_engine *e = user;
     const uint64_t n_layers = e->model->config.n_layers;
@@ -281,7 +282,7 @@ static bool keep_going_at(void *user, uint32_t layer) {
 
 static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_engine *)user)->forward.layer); }
 
-/* Of the last so many rows of a span's piece something is wanted. */
+/* How many of the last rows of a span's piece are wanted. */
 static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t n_rows, bool begins, bool ends) {
     const bool embeds = span->want == CLLM_WANT_EMBEDDING;
     if (is_encoder(e)) return n_rows;
@@ -290,8 +291,8 @@ static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t
     return ends && span->want != CLLM_WANT_NOTHING;
 }
 
-/* The next batch of an encoder, which takes whole spans: as many as fit into a batch and the free pages. A span that is longer than a
- * batch comes alone. Returns the number of spans. */
+/* The next batch of an encoder, which takes whole spans: as many as fit into the batch and the free pages, or one that is
+ * longer than a batch. Returns the number of spans. */
 static uint32_t fill_encoder_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     uint32_t n = 0, n_pages = 0;
     e->n_rows = 0;
@@ -310,7 +311,7 @@ static uint32_t fill_encoder_batch(cllm_engine *e, cllm_span *spans, size_t n_sp
     return n;
 }
 
-/* Rows of a span that the batch takes at most. */
+/* Most rows that the batch takes of a span. */
 static uint32_t room_for(const cllm_engine *e, const cllm_sequence *s) {
     const uint32_t room = e->n_batch - e->n_rows;
     if (!has_states(e)) return room;
@@ -318,7 +319,7 @@ static uint32_t room_for(const cllm_engine *e, const cllm_sequence *s) {
     return kept < room ? kept : room;
 }
 
-/* Take the next rows of the spans, in their order. Returns the number of spans that have some. */
+/* Take the next rows of the spans, in order. Returns the number of spans with rows. */
 static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     uint32_t n = 0;
     if (is_encoder(e)) return fill_encoder_batch(e, spans, n_spans);
@@ -344,22 +345,22 @@ static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     return n;
 }
 
-/* Take pages for a span of the batch. As many tokens as a batch has can be taken back of one call. */
+/* Take pages for a span of the batch. Keep enough to take back as many tokens of a call as a batch has. */
 static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_sequence *s, cllm_error *err) {
     const uint32_t end = s->next + span->n_rows, back = end > e->n_batch ? end - e->n_batch : 0;
-    if (end <= s->length) return CLLM_OK; /* all are replayed */
+    if (end <= s->length) return CLLM_OK; /* all of it is replayed */
     s->reached = end;
     kv_table_drop(&s->table, &e->pages, back > s->first ? back : s->first);
     prefix_cache_make_room(&e->cache, kv_table_needs(&s->table, &e->pages, s->length, end, 0));
     const kv_copies copies = kv_table_grow(&s->table, &e->pages, s->length, end);
     prefix_cache_forget(&e->cache, &s->table, s->length);
     if (e->n_cpu_layers > 0) kv_store_copy(&e->store, &copies);
-    prefix_cache_make_room(&e->cache, 0); /* the page that was copied may be the cache's alone now */
+    prefix_cache_make_room(&e->cache, 0); /* the copied page may belong only to the cache now */
     return on_gpu(e) ? forward_gpu_copy(e->offload.forward, &copies, err) : CLLM_OK;
 }
 
-/* A step of all batches of a text that is longer than one, of an encoder: the embeddings, or of a layer the keys and values, and the rest.
- * False: it was stopped. */
+/* Run one step of all batches of an encoder's text that is longer than a batch: the embeddings, or for a layer the keys
+ * and values, and then the rest. false: stopped. */
 typedef enum encoder_step { ENCODER_EMBEDS, ENCODER_KEYS, ENCODER_REST } encoder_step;
 static bool run_encoder_step(cllm_engine *e, encoder_step step, uint32_t layer) {
     const forward_span *whole = &e->spans[0];
@@ -427,7 +428,7 @@ static cllm_status run_batch(cllm_engine *e, uint32_t n_spans, cllm_error *err) 
     return status == CLLM_OK ? make_output(e, n_spans, err) : status;
 }
 
-/* All batches of a call. */
+/* Run all batches of a call. */
 static cllm_status run_spans(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
     cllm_status status = place_rows(e, spans, n_spans, err);
     e->n_done = e->n_wanted = e->n_failed = e->n_encoded = 0;

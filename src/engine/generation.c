@@ -1,7 +1,7 @@
-/* cllm_generation: one request. It says what is to be evaluated next, and makes of the result tokens, text and an end. Who calls
- * cllm_eval in between may put spans of many generations into one call.
+/* cllm_generation: one request. It says what to evaluate next, and turns the results into tokens, text and a reason for
+ * the end. Its caller calls cllm_eval in between, and may put spans of many generations into one call.
  *
- * The text is held back while it may still become a stop string, or a character of which some bytes are missing. */
+ * Text is held back while it may still become a stop string, and while a character is incomplete. */
 #include "base/error.h"
 #include "base/utf8.h"
 #include "engine/drafts.h"
@@ -21,27 +21,27 @@ enum { DEFAULT_DRAFT = 16 };
 struct cllm_generation {
     cllm_sequence *sequence;
     cllm_generation_options options; /* end_tokens is a copy; the stop strings are in `stops` */
-    int32_t *tokens;                 /* [n_ctx] prompt and text, and after them a draft */
-    uint32_t n_prompt, count;        /* of tokens: the prompt's, and all without the draft */
-    uint64_t n_most;                 /* to be drawn */
+    int32_t *tokens;                 /* [n_ctx] prompt and text, then a draft */
+    uint32_t n_prompt, count;        /* tokens of the prompt, and of everything except the draft */
+    uint64_t n_most;                 /* most tokens to draw */
     cllm_end end;
-    size_t stop_string; /* that ended it */
+    size_t stop_string; /* the one that ended the text */
 
-    /* what was asked for last */
+    /* the last request for an evaluation */
     uint32_t n_drafted;
-    bool by_grammar;               /* that is no guess of the drafter's */
-    uint32_t n_rows;               /* that tokens are drawn from: one more than drafted, or 0 within a prompt */
-    uint32_t reach;                /* the sequence's length when all is evaluated; UINT32_MAX: nothing was asked for */
+    bool by_grammar;               /* the draft is forced by the grammar, not guessed */
+    uint32_t n_rows;               /* rows that tokens are drawn from: one more than drafted, or 0 within a prompt */
+    uint32_t reach;                /* length of the sequence after the evaluation; UINT32_MAX: nothing was requested */
     uint32_t *masks;               /* [1 + most drafts][mask words], or NULL */
-    uint32_t n_masks;              /* that are computed for it */
-    cllm_matcher *matcher, *ahead; /* of the grammar: after the text, and after a draft; or NULL */
-    preamble preamble;             /* of the grammar */
-    cllm_error mask_error;         /* of the mask number n_masks, if that is less than n_rows */
+    uint32_t n_masks;              /* how many of them are computed */
+    cllm_matcher *matcher, *ahead; /* of the grammar: at the end of the text, and after a draft; or NULL */
+    preamble preamble;             /* before the grammar */
+    cllm_error mask_error;         /* for mask number n_masks, if that is less than n_rows */
     drafter drafter;
 
-    char *text; /* [text_capacity] of what was drawn */
+    char *text; /* [text_capacity] text of the drawn tokens */
     size_t text_length, text_capacity;
-    size_t n_given; /* bytes that events gave */
+    size_t n_given; /* bytes that events have delivered */
     stops stops;
     cllm_logprob *logprobs; /* [1 + most drafts][1 + n_logprobs], or NULL */
     arena arena;
@@ -49,17 +49,17 @@ struct cllm_generation {
 
 /* ------------------------------------------------------------------------------------------------- making one */
 
-/* Is a token the same one in a batch? */
+/* True if a token is computed the same in a batch. */
 static bool can_draft(const cllm_engine *e) { return !on_gpu(e) || e->exact; }
 
 static cllm_status check_drafts(const cllm_generation *g, cllm_error *err) {
     const cllm_engine *e = g->sequence->engine;
     const cllm_sequence *small = g->options.draft_sequence;
     if (!small && !g->options.draft_lookup) return CLLM_OK;
-    if (!can_draft(e)) return error_set(err, CLLM_ERR_ARGUMENT, "drafts on a GPU need an engine that is exact");
+    if (!can_draft(e)) return error_set(err, CLLM_ERR_ARGUMENT, "drafts on a GPU need an engine with exact");
     if (!small) return CLLM_OK;
     if (small->engine == e || small->length > 0)
-        return error_set(err, CLLM_ERR_ARGUMENT, "a draft's sequence is an empty one of another engine");
+        return error_set(err, CLLM_ERR_ARGUMENT, "a draft's sequence must be empty and belong to another engine");
     return drafter_check_vocabulary(e->model, small->engine->model, err);
 }
 
@@ -74,17 +74,18 @@ static cllm_status check_request(const cllm_sequence *s, const int32_t *prompt, 
     if (status != CLLM_OK) return status;
     if (count <= s->length || memcmp(prompt, s->tokens, s->length * sizeof *prompt) != 0)
         return error_set(err, CLLM_ERR_ARGUMENT,
-                         "the %u tokens of the sequence are not the beginning of the prompt, or all of it", s->length);
+                         "the %u tokens of the sequence are not the beginning of the prompt, or they are all of it",
+                         s->length);
     if (o->sampler && sampler_n_vocab(o->sampler) != n_vocab)
         return error_set(err, CLLM_ERR_ARGUMENT, "the sampler is for %u tokens, the vocabulary has %u",
                          sampler_n_vocab(o->sampler), n_vocab);
     if (o->grammar && o->fill_mask)
-        return error_set(err, CLLM_ERR_ARGUMENT, "a grammar and fill_mask exclude each other");
+        return error_set(err, CLLM_ERR_ARGUMENT, "a grammar and fill_mask cannot be used together");
     if (o->grammar && grammar_n_vocab(o->grammar) != n_vocab)
         return error_set(err, CLLM_ERR_ARGUMENT, "the grammar is for %u tokens, the vocabulary has %u",
                          grammar_n_vocab(o->grammar), n_vocab);
     if (o->n_logprobs > n_vocab)
-        return error_set(err, CLLM_ERR_ARGUMENT, "there are no %u tokens, the vocabulary has %u", o->n_logprobs,
+        return error_set(err, CLLM_ERR_ARGUMENT, "%u logprobs are more than the vocabulary's %u tokens", o->n_logprobs,
                          n_vocab);
     return CLLM_OK;
 }
@@ -110,7 +111,7 @@ static bool allocate(cllm_generation *g, const int32_t *prompt, size_t count) {
     return true;
 }
 
-/* Is all said that the grammar allows? */
+/* True if the text fits the grammar and nothing may follow. */
 static bool is_complete(const cllm_generation *g) {
     return g->matcher && g->preamble.state == PREAMBLE_OVER && matcher_is_complete(g->matcher);
 }
@@ -167,14 +168,14 @@ cllm_end cllm_generation_end(const cllm_generation *generation) { return generat
 
 /* ---------------------------------------------------------------------------------------------------- wanting */
 
-/* Tokens that may still be drawn: prompt and text fit into the context. */
+/* How many tokens may still be drawn: prompt and text must fit into the context. */
 static uint64_t count_left(const cllm_generation *g) {
     const uint64_t room = g->sequence->engine->plan.n_ctx - g->count;
     const uint64_t wanted = g->n_most - (g->count - g->n_prompt);
     return room < wanted ? room : wanted;
 }
 
-/* A draft fills the page that the last token takes, and takes none of its own: without a page to spare the text still goes on. */
+/* A draft may only fill the page that the last token takes: then the text goes on even if no other page is free. */
 static uint32_t most_drafted(const cllm_generation *g, size_t room) {
     const uint64_t left = count_left(g) - 1, page = kv_chunks(g->count) * KV_CHUNK - g->count;
     uint64_t n = left < room ? left : room;
@@ -182,7 +183,8 @@ static uint32_t most_drafted(const cllm_generation *g, size_t room) {
     return n < g->drafter.most ? (uint32_t)n : g->drafter.most;
 }
 
-/* The next tokens of a text that the grammar has no choice about: as the tokenizer cuts it, without the last one, which might go on. */
+/* The next tokens, if the grammar leaves no choice: as the tokenizer cuts the forced text, without the last one, which
+ * might be longer. */
 static uint32_t draft_by_grammar(cllm_generation *g, uint32_t most) {
     char text[64];
     int32_t *tokens;
@@ -203,7 +205,7 @@ bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *
     cllm_generation *g = generation;
     *span = (cllm_span){.sequence = g->sequence, .want = CLLM_WANT_NOTHING, .next = -1};
     g->n_drafted = g->n_rows = g->n_masks = 0;
-    g->reach = UINT32_MAX; /* nothing is wanted */
+    g->reach = UINT32_MAX; /* nothing is requested */
     if (g->end != CLLM_END_NONE || most == 0 || g->sequence->length >= g->count) return false;
     const uint32_t length = g->sequence->length, n = g->count - length;
     span->tokens = g->tokens + length;
@@ -228,7 +230,8 @@ static uint32_t *mask_of(const cllm_generation *g, uint32_t row) {
     return g->masks ? g->masks + row * CLLM_MASK_WORDS(g->sequence->engine->model->config.n_vocab) : NULL;
 }
 
-/* What the grammar allows after `row` tokens of the draft, each of which it may have refused: then nobody asks. mask: zeros. */
+/* Make the mask of what the grammar allows after `row` tokens of the draft. If the grammar refused one of them, the
+ * mask is not needed. mask: zeros. */
 static cllm_status fill_by_grammar(cllm_generation *g, uint32_t row, uint32_t *mask, cllm_error *err) {
     const cllm_generation_options *o = &g->options;
     cllm_matcher *at = g->matcher;
@@ -279,7 +282,7 @@ static bool ends_text(const cllm_generation *g, int32_t token) {
     return false;
 }
 
-/* The text of a token after `previous`; what comes after a stop string is left out. */
+/* Append the text of a token after `previous`, up to a stop string. */
 static cllm_status add_text(cllm_generation *g, int32_t previous, int32_t token, cllm_error *err) {
     const cllm_tokenizer *tokenizer = g->sequence->engine->model->tokenizer;
     if (!tokenizer || (cllm_tokenizer_is_control(tokenizer, token) && !g->options.spell_control)) return CLLM_OK;
@@ -303,7 +306,7 @@ static cllm_status add_text(cllm_generation *g, int32_t previous, int32_t token,
     return CLLM_OK;
 }
 
-/* Bytes at the end of a text that begin a character, without being all of it. */
+/* How many bytes at the end of a text are an incomplete character. */
 static size_t count_unfinished(const char *text, size_t length) {
     for (size_t n = 1; n <= 3 && n <= length; n++) {
         const unsigned char first = (unsigned char)text[length - n];
@@ -313,7 +316,7 @@ static size_t count_unfinished(const char *text, size_t length) {
     return 0;
 }
 
-/* What became certain of the text. */
+/* The part of the text that became certain. */
 static cllm_string give_text(cllm_generation *g) {
     size_t end = g->text_length;
     if (g->end == CLLM_END_NONE) {
@@ -326,7 +329,7 @@ static cllm_string give_text(cllm_generation *g) {
     return text;
 }
 
-/* out: [1 + n_logprobs]: that of the token, and the likeliest in falling order, the lowest id of equals first. */
+/* out: [1 + n_logprobs]: first the token's, then the likeliest in falling order, equal ones by id. */
 static void fill_logprobs(const cllm_generation *g, const float *logits, int32_t token, cllm_logprob *out) {
     const uint32_t n_vocab = g->sequence->engine->model->config.n_vocab, most = g->options.n_logprobs;
     cllm_logprob *best = out + 1;
@@ -346,7 +349,7 @@ static void fill_logprobs(const cllm_generation *g, const float *logits, int32_t
     for (uint32_t i = 0; i < n; i++) best[i].logprob = (float)((double)best[i].logprob - log_sum);
 }
 
-/* The next token, from row `row` of those that were asked for. */
+/* Draw the next token from row `row` of the evaluated ones. */
 static cllm_status draw(cllm_generation *g, const cllm_span *span, uint32_t row, int32_t *token, cllm_error *err) {
     const uint32_t n_vocab = g->sequence->engine->model->config.n_vocab;
     cllm_sampler *sampler = g->options.sampler;
@@ -365,7 +368,7 @@ static cllm_status draw(cllm_generation *g, const cllm_span *span, uint32_t row,
     return status;
 }
 
-/* The token is of the preamble, or of the grammar. */
+/* Advance the preamble or the grammar by a token. */
 static cllm_status take_by_grammar(cllm_generation *g, int32_t token, cllm_error *err) {
     if (g->preamble.state != PREAMBLE_OVER) {
         const cllm_string text = cllm_tokenizer_decode(g->sequence->engine->model->tokenizer, token, token);
@@ -382,7 +385,7 @@ static cllm_status take_by_grammar(cllm_generation *g, int32_t token, cllm_error
     return status;
 }
 
-/* Put a drawn token after the text, and see whether that ends it. */
+/* Append a drawn token, and check if it ends the text. */
 static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
     const int32_t previous = g->tokens[g->count - 1];
     cllm_status status = CLLM_OK;
@@ -397,7 +400,7 @@ static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
     return status;
 }
 
-/* A span that has no result: what was evaluated of it is taken back, so that it can be wanted anew. */
+/* Handle a span without result: drop what was evaluated of it, so that it can be requested again. */
 static cllm_status take_failed(cllm_generation *g, const cllm_span *span, cllm_error *err) {
     if (g->sequence->length >= g->count) sequence_cut(g->sequence, g->count - 1);
     if (span->status == CLLM_OK)
@@ -407,7 +410,7 @@ static cllm_status take_failed(cllm_generation *g, const cllm_span *span, cllm_e
     return error_set(err, span->status, "the tokens of a generation could not be evaluated");
 }
 
-/* Does the grammar want more of the text than there is? */
+/* True if the text is not complete by its grammar. */
 static bool is_unfinished(const cllm_generation *g) {
     if (!g->matcher || g->end == CLLM_END_TOKEN || g->end == CLLM_END_GRAMMAR) return false;
     const bool begun = g->preamble.state == PREAMBLE_OVER || g->preamble.state == PREAMBLE_CLOSED;
@@ -429,7 +432,7 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
     for (uint32_t row = 0; status == CLLM_OK && g->end == CLLM_END_NONE && row < g->n_rows; row++) {
         int32_t token = -1;
         const int32_t drafted = row < g->n_drafted ? g->tokens[begin + row] : -1;
-        if (g->masks && row >= g->n_masks) { /* its mask could not be made */
+        if (g->masks && row >= g->n_masks) { /* making its mask failed */
             if (err) *err = g->mask_error;
             status = g->mask_error.status;
             break;
@@ -440,7 +443,7 @@ cllm_status cllm_generation_take(cllm_generation *generation, const cllm_span *s
     }
     const uint32_t n_drawn = g->count - begin;
     if (n_drawn > 0) drafter_learn(&g->drafter, g->n_drafted, n_drawn - 1, !g->by_grammar);
-    if (g->sequence->length >= g->count) { /* drafts that were not kept */
+    if (g->sequence->length >= g->count) { /* drop drafts that were not kept */
         const cllm_status cut = cllm_sequence_truncate(g->sequence, g->count - 1, status == CLLM_OK ? err : NULL);
         if (status == CLLM_OK) status = cut;
     }

@@ -1,5 +1,5 @@
-/* Memory is planned before it is touched: what an engine will need, and the context that fits.
- * The plan and the allocation ask the same functions for their sizes. */
+/* Memory is planned before it is touched: what an engine will need, and the context that fits. The plan and the
+ * allocation use the same functions to compute sizes. */
 #include "engine/engine.h"
 
 #include "base/checked.h"
@@ -41,7 +41,7 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
     if (settings->n_threads > MAX_THREADS)
         return error_set(err, CLLM_ERR_ARGUMENT, "%u threads are not between 1 and %u", o->n_threads, MAX_THREADS);
     if (o->kv_type != CLLM_KV_F16 && o->kv_type != CLLM_KV_F32 && o->kv_type != CLLM_KV_Q8_0)
-        return error_set(err, CLLM_ERR_ARGUMENT, "the type %d of keys and values is not known", (int)o->kv_type);
+        return error_set(err, CLLM_ERR_ARGUMENT, "keys and values have the unknown type %d", (int)o->kv_type);
     if (!settings->kernels)
         return error_set(err, CLLM_ERR_ARGUMENT, "CPU instruction set '%s' is not one of: %s", o->cpu_isa,
                          kernels_names());
@@ -55,12 +55,13 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
         return error_set(err, CLLM_ERR_ARGUMENT, "%u sequences are not between 1 and %u", o->n_sequences,
                          MAX_SEQUENCES);
     if (o->pooling < CLLM_POOLING_MODEL || o->pooling > CLLM_POOLING_RANK)
-        return error_set(err, CLLM_ERR_ARGUMENT, "the pooling %d is not known", (int)o->pooling);
+        return error_set(err, CLLM_ERR_ARGUMENT, "the pooling %d is unknown", (int)o->pooling);
     return CLLM_OK;
 }
 
-/* What fits into the prefix cache's budget; both parts of a page count. Where the model has states, pages are of no use without one: as many
- * go with each as take no more bytes than it, but no more than a context has. */
+/* Pages and states that fit into the prefix cache's budget; both parts of a page count. If the model has states, pages are
+ * useless without one. So each state comes with as many pages as take no more bytes than it does, and at most those of
+ * a context. */
 static void plan_cache(const model_config *config, const engine_settings *s, kv_size *size) {
     const uint64_t of_state = state_slot_bytes(config);
     uint64_t of_page = 0, bytes;
@@ -76,7 +77,7 @@ static void plan_cache(const model_config *config, const engine_settings *s, kv_
     size->n_states = of_state > 0 ? (uint32_t)n_shares : 0;
 }
 
-/* An encoder needs pages only while it is at work: for the longest text, or for some short ones that share a batch. */
+/* An encoder needs pages only during a call: for the longest text, or for several short ones in a batch. */
 static uint32_t encoder_positions(const engine_settings *s, uint32_t n_ctx, uint32_t n_batch) {
     enum { SHORT_TEXT = 8 };
     const uint32_t n_texts = n_batch / SHORT_TEXT < s->n_sequences ? n_batch / SHORT_TEXT : s->n_sequences;
@@ -122,7 +123,7 @@ static uint64_t plan_context(const model_config *config, const engine_settings *
     return checked_add(plan->kv_cache, plan->scratch, &sum) && checked_add(sum, plan->states, &sum) ? sum : UINT64_MAX;
 }
 
-/* The largest context up to `most` whose memory fits into `budget`, or 0. */
+/* The largest context up to `most` that fits into `budget`, or 0. */
 static uint32_t largest_context(const model_config *config, const engine_settings *s, uint32_t most, uint64_t budget,
                                 cllm_memory_plan *plan) {
     uint32_t low = 0, high = most / CONTEXT_STEP; /* in steps; `low` fits */
@@ -149,11 +150,11 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
     if (!settings->n_ctx && settings->n_positions && settings->n_positions < wanted) wanted = settings->n_positions;
     uint64_t sum = plan_context(config, settings, wanted, plan);
     if (context_is_open(settings)) {
-        /* Leave room for the pages of a mapped file; where even they do not fit, the system drops and reads them as it
-         * goes. */
+        /* Leave room for the pages of a mapped file. If even those do not fit, the system drops and reads them as
+         * needed. */
         const uint64_t mapped = plan->weights > weights_in_memory ? plan->weights - weights_in_memory : 0;
         uint64_t budget = available > mapped ? available - mapped : available / 4;
-        budget -= budget / 8; /* for what is not planned: the rest of the process, and its neighbours */
+        budget -= budget / 8; /* for memory that is not planned: the rest of the process, and other programs */
         if (sum > budget && wanted > CONTEXT_STEP) {
             uint32_t fitting = largest_context(config, settings, wanted, budget, plan);
             sum = plan_context(config, settings, fitting ? fitting : CONTEXT_STEP, plan);
@@ -184,7 +185,7 @@ cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_engine_options *o
     model_config config;
     arena layers = {0};
     cllm_status status = settings_resolve(options, &settings, err);
-    /* where the model could not be loaded, its sizes are enough for an estimate */
+    /* for an estimate its sizes are enough, even if the model could not be loaded */
     if (status == CLLM_OK && config_read(gguf, &layers, &config, NULL) != CLLM_OK)
         status = config_read_sizes(gguf, &layers, &config, err);
     if (status == CLLM_OK)

@@ -1,4 +1,4 @@
-/* cllm_model: a GGUF file with its weights bound and, if it has one, its tokenizer. */
+/* cllm_model: a GGUF file, its weights, and its tokenizer if it has one. */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -13,7 +13,7 @@
 
 const char *cllm_version(void) { return CLLM_VERSION; }
 
-/* A file without a tokenizer, or with one of a kind that is not supported, still runs by token ids. */
+/* A file without a supported tokenizer can still run on token ids. */
 static cllm_status load_tokenizer(const cllm_gguf *gguf, cllm_model *model, cllm_error *err) {
     if (!cllm_gguf_find(gguf, "tokenizer.ggml.model")) return CLLM_OK;
     cllm_status status = cllm_tokenizer_create(gguf, &model->tokenizer, err);
@@ -33,7 +33,7 @@ static const char *write_note(cllm_model *model) {
     int length = snprintf(note, sizeof note, "%s", model->config.note);
     if (n > 0)
         length += snprintf(note + length, sizeof note - (size_t)length,
-                           "%s%u tensors of a model of images (v.*, mm.*) are skipped: only text can be given",
+                           "%s%u tensors of an image model (v.*, mm.*) are skipped: only text is supported",
                            length > 0 ? "; " : "", n);
     return arena_string(&model->arena, note, (size_t)length);
 }
@@ -98,13 +98,13 @@ cllm_status cllm_gguf_read_tokenizer_keys(cllm_gguf *gguf, cllm_error *err) {
     return status;
 }
 
-/* What an adapter's file is good for. */
+/* Check the type of an adapter's file. */
 static cllm_status refuse_adapter(const cllm_gguf *gguf, cllm_error *err) {
     cllm_string type = {"", 0};
     cllm_status status = gguf_get_string(gguf, "general.type", GGUF_OPTIONAL, &type, err);
     if (status != CLLM_OK || !gguf_is_text(type, "adapter")) return status;
     return error_set_at(err, CLLM_ERR_FORMAT, "general.type", CLLM_NO_OFFSET,
-                        "general.type: this file is an adapter; load the model that it is for, and this with it");
+                        "general.type: this file is an adapter; load its model, and give this file as a LoRA adapter");
 }
 
 static cllm_status load_adapter(cllm_model *model, const cllm_lora *lora, bool no_mmap, cllm_error *err) {
@@ -132,7 +132,7 @@ static cllm_status load_adapters(cllm_model *model, const cllm_load_options *opt
     return status;
 }
 
-/* What the file says of the model, and note what of its metadata is read for that. */
+/* Read the model's metadata, and record which keys are read. */
 static cllm_status read_model(cllm_model *model, cllm_error *err) {
     cllm_gguf *view;
     cllm_status status = gguf_view_create(model->gguf, gguf_is_read(model->gguf), &view, err);
@@ -145,7 +145,7 @@ static cllm_status read_model(cllm_model *model, cllm_error *err) {
     return status;
 }
 
-/* Reading a file ahead helps only if its pages can stay. */
+/* Reading a file ahead helps only if its pages stay in memory. */
 static cllm_status prefetch(cllm_model *model, const cllm_load_options *options, cllm_error *err) {
     if (cllm_gguf_n_bytes(model->gguf) >= system_available_memory()) return CLLM_OK;
     return gguf_prefetch(model->gguf, options, err);

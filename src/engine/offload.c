@@ -1,5 +1,5 @@
-/* Which layers run on a GPU: finding a device, how many layers fit into its memory, and what is said where none can.
- * Before: the engine's settings. After: its memory plan, and forward_gpu. */
+/* Which layers run on a GPU: finds a device and how many layers fit into its memory, and reports why none can run
+ * there. Before: the engine's settings. After: its memory plan, and forward_gpu. */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -8,9 +8,9 @@
 #include <string.h>
 
 #define LOGIT_ROWS         16    /* rows of logits computed at once */
-#define LEAST_OPEN_CONTEXT 4096u /* to which a context that was left open gives way before layers do */
+#define LEAST_OPEN_CONTEXT 4096u /* a context that was left open is reduced down to this before layers are */
 
-/* What can be given to buffers: the driver itself needs some, and so do other programs. */
+/* Memory available for buffers: the driver and other programs need some too. */
 static uint64_t budget(const gpu *g) { return g->properties.free_memory - g->properties.free_memory / 32; }
 
 static bool fits(const gpu *g, const gpu_needs *needs) {
@@ -48,8 +48,8 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
     if (fitting > 0) snprintf(advice, sizeof advice, "at most %u fit", fitting);
     return error_set(
         err, CLLM_ERR_DEVICE,
-        "%u layers on %s need %.0f MiB of weights, %.0f MiB of keys and values and %.0f MiB of scratch, %.0f MiB "
-        "in all, %.0f MiB in one buffer; it has %.0f MiB, %.0f MiB for a buffer: %s; a smaller context leaves room "
+        "%u layers on %s need %.0f MiB of weights, %.0f MiB of keys and values and %.0f MiB of scratch, %.0f MiB in "
+        "all, %.0f MiB in one buffer; the GPU has %.0f MiB, %.0f MiB for a buffer: %s; a smaller context leaves room "
         "for more",
         asked, g->properties.name, (double)needs->weights / BYTES_PER_MIB, (double)needs->kv_cache / BYTES_PER_MIB,
         (double)needs->scratch / BYTES_PER_MIB,
@@ -58,7 +58,7 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
         (double)g->properties.largest_buffer / BYTES_PER_MIB, advice);
 }
 
-/* Up to `most` layers; fewer only if they may be. */
+/* Find how many layers fit, up to `most`; fewer only if that is allowed. */
 static cllm_status choose_layers(const cllm_model *model, engine_settings *s, const gpu *g, uint32_t most,
                                  bool may_be_fewer, cllm_memory_plan *plan, cllm_error *err) {
     const bool open_context = context_is_open(s);
@@ -72,7 +72,7 @@ static cllm_status choose_layers(const cllm_model *model, engine_settings *s, co
         plan->n_ctx_capped = true;
         if (status != CLLM_OK || fits(g, &needs)) return status;
     }
-    while (--s->n_gpu_layers > 0) /* what the GPU does not take, the host has to */
+    while (--s->n_gpu_layers > 0) /* layers that the GPU does not take must fit on the host */
         if (plan_layers(model, s, g, plan, &needs, NULL) == CLLM_OK && fits(g, &needs)) break;
     plan->n_ctx_capped = open_context && s->n_ctx != 0;
     if (may_be_fewer && s->n_gpu_layers > 0) return CLLM_OK;
@@ -81,10 +81,11 @@ static cllm_status choose_layers(const cllm_model *model, engine_settings *s, co
 
 static cllm_status check_model(const cllm_model *model, const engine_settings *s, cllm_error *err) {
     const char *lacks = forward_gpu_lacks(&model->config, &model->weights);
-    if (lacks) return error_set(err, CLLM_ERR_DEVICE, "the model has %s, which the GPU's kernels lack", lacks);
+    if (lacks)
+        return error_set(err, CLLM_ERR_DEVICE, "the model has %s, which the GPU's kernels do not support", lacks);
     if (model->repacked)
         return error_set(err, CLLM_ERR_DEVICE,
-                         "the weights were repacked for the CPU; a GPU needs them as the file has them");
+                         "the weights were repacked for the CPU; a GPU needs them in the file's order");
     if (s->kv_type == CLLM_KV_Q8_0)
         return error_set(err, CLLM_ERR_DEVICE, "keys and values of type q8_0 are for the CPU; a GPU takes f16 and f32");
     return CLLM_OK;

@@ -1,4 +1,4 @@
-/* What preamble.h says. Marks are found in what tokens spell, control tokens too. */
+/* Implements preamble.h. Marks are found in the spellings of tokens, including control tokens. */
 #include "engine/preamble.h"
 
 #include "base/error.h"
@@ -17,7 +17,7 @@ cllm_status preamble_create(const cllm_preamble *o, arena *a, preamble *out, cll
     return stops_create(&o->closes, 1, a, &out->closes, err);
 }
 
-/* Can the text of a token go on with the first mark? It may end it, and say more. */
+/* True if the text of a token can continue the first mark. It may end the mark and go on. */
 static bool goes_on(const preamble *p, cllm_string text) {
     const size_t left = p->opens.length - p->n_opened, n = text.length < left ? text.length : left;
     return n > 0 && memcmp(text.data, p->opens.data + p->n_opened, n) == 0;
@@ -49,7 +49,7 @@ void preamble_allow(const preamble *p, const cllm_tokenizer *tokenizer, uint32_t
 
 static void take_free(preamble *p, cllm_string text) {
     for (size_t i = 0; i < text.length; i++)
-        if (stops_take(&p->closes, text.data[i])) p->state = PREAMBLE_CLOSED; /* the rest of the token is left alone */
+        if (stops_take(&p->closes, text.data[i])) p->state = PREAMBLE_CLOSED; /* the rest of the token is ignored */
 }
 
 bool preamble_take(preamble *p, cllm_string text, bool by_grammar) {

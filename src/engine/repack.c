@@ -1,5 +1,6 @@
-/* The option `repack`: the matrices once more, interleaved as kernels like them best (model/weights.h), in memory of their own. Each
- * tensor's mapped pages are let go as soon as it is copied, so that there is one copy of the weights all the same. */
+/* The option `repack`: copies the matrices into memory, interleaved in the order that kernels read fastest
+ * (model/weights.h). Each tensor's mapped pages are released as soon as it is copied, so there is still only one copy
+ * of the weights. */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -50,7 +51,7 @@ static bool repack_matrix(repacking *r, matrix *w) {
     return true;
 }
 
-/* The matrix after *at, or NULL after the last. (token_embd comes along only if it is the output too.) */
+/* The matrix after *at, or NULL after the last one. (token_embd is included only if it is the output too.) */
 static matrix *next_matrix(cllm_model *model, uint64_t *at) {
     const uint64_t n_places = (uint64_t)model->config.n_layers * N_LAYER_TENSORS;
     while (*at < n_places) {
@@ -65,10 +66,10 @@ cllm_status model_repack(cllm_model *model, const cllm_load_options *options, cl
     repacking r = {.options = options};
     if (!gguf_is_mapped(model->gguf))
         return error_set(err, CLLM_ERR_ARGUMENT,
-                         "a model that is repacked has to be mapped, and this one was read: load it without repacking");
+                         "repacking needs a mapped file, and this one was read into memory: load it without repacking");
     matrix *w;
     for (uint64_t at = 0; (w = next_matrix(model, &at));) r.total += interleaved_bytes(w);
-    if (r.total == 0) return CLLM_OK; /* floats have no other order */
+    if (r.total == 0) return CLLM_OK; /* float matrices have no other order */
     const uint64_t available = system_available_memory();
     model->repacked = !available || r.total < available ? pages_alloc((size_t)r.total) : NULL;
     model->repacked_bytes = (size_t)r.total;

@@ -1,13 +1,14 @@
-/* A sequence in a file, to go on from it another day. All is little-endian, as the machines are:
+/* Saves a sequence to a file, and loads it. All numbers are little-endian, like the machines:
  *
- *   saved_header     what the file is, and what an engine must be to read it
+ *   saved_header     what the file is, and which engine can read it
  *   tokens           int32 [n_tokens]
- *   pages            of the CPU's layers, then of a GPU's: those of the first pool in the order of the positions, then the windowed ones
- *                    that the last token still sees. Behind the last token a page is zeros.
+ *   pages            of the CPU's layers, then of the GPU's: pages of the first pool in the order of positions, then
+ *   the windowed
+ *                    ones that the last token still sees. After the last token a page is filled with zeros.
  *   state            of a model with recurrent layers, after the first state_length tokens: a slot (state_store.h)
  *   checksum         uint64 of all bytes before it
  *
- * A file is read only where each byte of its pages means the same: the header is compared field by field. */
+ * A file is read only if each byte of its pages means the same here: the header is compared field by field. */
 #include "base/error.h"
 #include "base/hash.h"
 #include "engine/states.h"
@@ -29,15 +30,15 @@ typedef struct saved_header {
     uint32_t version;
     uint32_t kv_type;
     uint64_t model;        /* hash of its metadata, its tensors and their first bytes, its adapters and their scales */
-    uint64_t rope_factors; /* hash of those that divide the frequencies */
+    uint64_t rope_factors; /* hash of RoPE's factors */
     char cpu_isa[16];
     char device[16];
     char device_name[128];
     uint32_t n_cpu_layers;
     uint32_t exact;
     uint32_t n_tokens;
-    uint32_t first_windowed; /* page that is in the file */
-    uint32_t state_length;   /* at most n_tokens; those after it are replayed */
+    uint32_t first_windowed; /* first windowed page in the file */
+    uint32_t state_length;   /* at most n_tokens; later tokens are replayed */
     uint32_t reserved;
 } saved_header;
 
@@ -51,7 +52,7 @@ static uint64_t hash_value(uint64_t hash, const cllm_value *value) {
     hash = hash_bytes(hash, &value->type, sizeof value->type);
     if (value->type == CLLM_STRING) return hash_text(hash, value->string.data, value->string.length);
     if (value->type == CLLM_BOOL) return hash_bytes(hash, &value->b, sizeof value->b);
-    if (value->type != CLLM_ARRAY) return hash_bytes(hash, &value->u, sizeof value->u); /* a double is as long */
+    if (value->type != CLLM_ARRAY) return hash_bytes(hash, &value->u, sizeof value->u); /* a double has the same size */
     cllm_array rest = value->array;
     cllm_value element;
     hash = hash_bytes(hash, &rest.count, sizeof rest.count);
@@ -85,7 +86,7 @@ static uint64_t hash_model(const cllm_model *model) {
 
 /* --------------------------------------------------------------------------------------------------- header */
 
-/* The first windowed page that the last token looks back at: to go on from a text it is evaluated anew. */
+/* The first windowed page that the last token sees; to continue a text, that token is evaluated again. */
 static uint32_t first_seen(const cllm_engine *e, uint32_t n_tokens) {
     return n_tokens > 0 ? kv_first_seen(e->pages.window, e->pages.chunked, n_tokens - 1) / KV_CHUNK : 0;
 }
@@ -96,7 +97,7 @@ static saved_header header_of(const cllm_sequence *s) {
                       .kv_type = (uint32_t)e->kv_type,
                       .model = hash_model(e->model),
                       .n_cpu_layers = e->n_cpu_layers,
-                      .exact = on_gpu(e) && e->exact, /* of the CPU every sequence is */
+                      .exact = on_gpu(e) && e->exact, /* on the CPU every sequence is exact */
                       .n_tokens = s->length,
                       .first_windowed = s->table.of[KV_WINDOWED].first};
     if (has_states(e) && s->length > 0) h.state_length = s->states[states_find(s, s->length)].length;
@@ -111,17 +112,17 @@ static saved_header header_of(const cllm_sequence *s) {
     return h;
 }
 
-/* What a file says, in words that end. */
+/* A text of the file that must have an end. */
 static bool is_text(const char *field, size_t size) { return memchr(field, '\0', size); }
 
 static cllm_status differs(const char *what, cllm_error *err) {
     return error_set(err, CLLM_ERR_UNSUPPORTED, "the sequence was saved with %s", what);
 }
 
-/* own: of an engine that is to read it. */
+/* own: header of the engine that reads the file. */
 static cllm_status check_header(const saved_header *h, const saved_header *own, cllm_error *err) {
     if (memcmp(h->magic, magic, sizeof magic) != 0)
-        return error_set(err, CLLM_ERR_FORMAT, "this is no file of a saved sequence");
+        return error_set(err, CLLM_ERR_FORMAT, "this is not a saved sequence");
     if (h->version != FORMAT_VERSION)
         return error_set(err, CLLM_ERR_UNSUPPORTED, "the file is of version %u of the format; this is version %u",
                          h->version, FORMAT_VERSION);
@@ -132,7 +133,7 @@ static cllm_status check_header(const saved_header *h, const saved_header *own, 
     if (h->model != own->model) return differs("another model, or other metadata or adapters of it", err);
     if (h->kv_type != own->kv_type) return differs("another type of keys and values", err);
     if (h->rope_factors != own->rope_factors)
-        return differs("other factors of RoPE, which a longer or shorter context has", err);
+        return differs("other factors of RoPE, because the context is longer or shorter", err);
     if (h->n_cpu_layers != own->n_cpu_layers) return differs("another number of layers on a GPU", err);
     if (strcmp(h->cpu_isa, own->cpu_isa) != 0) {
         snprintf(what, sizeof what, "the kernel path %s, and this is %s", h->cpu_isa, own->cpu_isa);
@@ -155,11 +156,11 @@ static cllm_status damaged(const char *how, cllm_error *err) {
     return error_set(err, CLLM_ERR_FORMAT, "the file is damaged: %s", how);
 }
 
-/* A file that is written or read from its beginning to its end. */
+/* A file that is written or read sequentially. */
 typedef struct stream {
     FILE *file;
     uint64_t checksum;
-    void *page; /* room for the largest part of one */
+    void *page; /* room for the largest part of a page */
 } stream;
 
 static bool write_bytes(stream *s, const void *bytes, size_t n) {
@@ -173,7 +174,7 @@ static bool read_bytes(stream *s, void *bytes, size_t n) {
     return true;
 }
 
-/* Of a page, the part that is on the CPU or on a GPU. */
+/* The part of a page on the CPU or on a GPU. */
 static size_t part_bytes(const cllm_engine *e, bool of_gpu, uint32_t pool) {
     if (of_gpu) return on_gpu(e) ? (size_t)forward_gpu_page_bytes(e->offload.forward, pool) : 0;
     return (size_t)e->store.pools[pool].page_bytes;
@@ -186,10 +187,10 @@ static size_t largest_part(const cllm_engine *e) {
     return most;
 }
 
-/* The pages of a pool that are in a file: first .. kv_chunks(n_tokens) - 1. */
+/* The pages of a pool in a file: first .. kv_chunks(n_tokens) - 1. */
 static uint32_t first_page(uint32_t pool, const saved_header *h) { return pool == KV_WINDOWED ? h->first_windowed : 0; }
 
-/* Write a part of a page, without what is after the last token. */
+/* Write a part of a page, with zeros after the last token. */
 static cllm_status write_part(const cllm_sequence *s, bool of_gpu, uint32_t pool, uint32_t chunk, stream *to,
                               cllm_error *err) {
     const cllm_engine *e = s->engine;
@@ -219,7 +220,7 @@ static cllm_status read_part(const cllm_sequence *s, bool of_gpu, uint32_t pool,
 typedef cllm_status (*move_part)(const cllm_sequence *s, bool of_gpu, uint32_t pool, uint32_t chunk, stream *file,
                                  cllm_error *err);
 
-/* All pages, in the order of the file. */
+/* Write or read all pages, in the order of the file. */
 static cllm_status move_pages(const cllm_sequence *s, const saved_header *h, move_part move, stream *file,
                               cllm_error *err) {
     cllm_status status = CLLM_OK;
@@ -233,12 +234,12 @@ static cllm_status move_pages(const cllm_sequence *s, const saved_header *h, mov
     return status;
 }
 
-/* Of the state in a file. */
+/* Bytes of the state in a file. */
 static uint64_t state_bytes(const cllm_engine *e, const saved_header *h) {
     return h->n_tokens > 0 ? e->states.slot_floats * sizeof(float) : 0;
 }
 
-/* Bytes of a whole file. */
+/* Bytes of the whole file. */
 static uint64_t file_bytes(const cllm_engine *e, const saved_header *h) {
     uint64_t sum = sizeof *h + (uint64_t)h->n_tokens * sizeof(int32_t) + sizeof(uint64_t);
     for (uint32_t i = 0; i < 2 * KV_POOLS; i++)
@@ -253,7 +254,7 @@ static cllm_status fail_io(const char *path, cllm_error *err) {
     return error_set(err, CLLM_ERR_IO, "%s: %s", path, strerror(errno ? errno : EIO));
 }
 
-/* IO: errno says why. */
+/* IO: errno has the reason. */
 static cllm_status write_all(const cllm_sequence *s, stream *to, cllm_error *err) {
     const saved_header h = header_of(s);
     if (!write_bytes(to, &h, sizeof h) || !write_bytes(to, s->tokens, s->length * sizeof *s->tokens))
@@ -310,16 +311,16 @@ static cllm_status check_size(const cllm_engine *e, const saved_header *h, FILE 
     if (fstat(fileno(file), &info) != 0 || info.st_size < 0) return damaged("its size is not known", err);
     if (h->first_windowed < first_seen(e, h->n_tokens) ||
         h->first_windowed > kv_first_seen(e->pages.window, e->pages.chunked, h->n_tokens) / KV_CHUNK)
-        return damaged("its windows begin elsewhere", err);
-    if (h->state_length > h->n_tokens) return damaged("its state is of more tokens than there are", err);
+        return damaged("its sliding windows begin at other positions", err);
+    if (h->state_length > h->n_tokens) return damaged("its state covers more tokens than it has", err);
     const uint64_t want = file_bytes(e, h), got = (uint64_t)info.st_size;
     if (got != want)
-        return error_set(err, CLLM_ERR_FORMAT, "the file is damaged: it has %llu bytes, and %llu belong there",
+        return error_set(err, CLLM_ERR_FORMAT, "the file is damaged: it has %llu bytes, but should have %llu",
                          (unsigned long long)got, (unsigned long long)want);
     return CLLM_OK;
 }
 
-/* Take pages for all tokens, with windowed parts for those that are in the file. */
+/* Take pages for all tokens, with windowed parts for those in the file. */
 static cllm_status take_pages(cllm_sequence *s, const saved_header *h, cllm_error *err) {
     cllm_engine *e = s->engine;
     const uint32_t n_tokens = h->n_tokens;
@@ -327,8 +328,7 @@ static cllm_status take_pages(cllm_sequence *s, const saved_header *h, cllm_erro
         return error_set(err, CLLM_ERR_CONTEXT_FULL, "the %u tokens do not fit into a context of %u", n_tokens,
                          e->plan.n_ctx);
     if (kv_chunks(n_tokens) > prefix_cache_room(&e->cache))
-        return error_set(err, CLLM_ERR_MEMORY, "%u tokens need %u pages that no sequence holds", n_tokens,
-                         kv_chunks(n_tokens));
+        return error_set(err, CLLM_ERR_MEMORY, "%u tokens need %u free pages", n_tokens, kv_chunks(n_tokens));
     for (uint32_t begin = 0, end; begin < n_tokens; begin = end) {
         end = n_tokens - begin < KV_CHUNK ? n_tokens : begin + KV_CHUNK;
         kv_table_drop(&s->table, &e->pages, end < n_tokens ? end : n_tokens - 1);
@@ -357,7 +357,7 @@ static cllm_status read_sequence(cllm_sequence *s, stream *from, cllm_error *err
         return damaged("it cannot be read to its end", err);
     const uint64_t sum = from->checksum;
     if (fread(&checksum, sizeof checksum, 1, from->file) != 1 || checksum != sum)
-        return damaged("its checksum is another", err);
+        return damaged("its checksum is wrong", err);
     if (check_tokens(e->model, s->tokens, h.n_tokens, NULL) != CLLM_OK)
         return damaged("a token is not in the vocabulary", err);
     s->length = s->reached = h.n_tokens;

@@ -1,4 +1,4 @@
-/* cllm_sequence: a place in its engine for the tokens of one text, and its table of pages. Before it on the road: the tokenizer.
+/* cllm_sequence: a slot in its engine for the tokens of one text, and its table of pages. Before it: the tokenizer.
  * After it: cllm_eval. */
 #include "base/error.h"
 #include "engine/states.h"
@@ -35,7 +35,7 @@ void cllm_sequence_destroy(cllm_sequence *sequence) {
 uint32_t cllm_sequence_length(const cllm_sequence *sequence) { return sequence->length; }
 const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence) { return sequence->tokens; }
 
-/* Is there a state to go on from after `length` tokens, by replaying those that come after it? */
+/* True if there is a state to continue from after `length` tokens, if need be by replaying tokens after it. */
 static bool has_state_for(const cllm_sequence *s, uint32_t length) {
     if (!has_states(s->engine) || length == 0) return true;
     const uint32_t number = states_find(s, length);
@@ -48,8 +48,8 @@ static cllm_status check_length(const cllm_sequence *s, uint32_t length, const c
                          s->length);
     if (!kv_table_reaches(&s->table, &s->engine->pages, length))
         return error_set(err, CLLM_ERR_UNSUPPORTED,
-                         "cannot %s %u tokens: the model's sliding windows of %u have dropped what comes before; begin "
-                         "anew from 0",
+                         "cannot %s %u tokens: the model's sliding windows of %u have dropped the positions before; "
+                         "start again from 0",
                          verb, length, s->engine->model->config.window);
     if (!has_state_for(s, length))
         return error_set(

@@ -1,5 +1,5 @@
-/* Stop strings, found while a text grows. A byte is certain once no stop string can begin at or before it.
- * Each string has the automaton of Knuth, Morris and Pratt (1977), so that a byte costs the same however long they are. */
+/* Stop strings, found while a text grows. A byte is certain once no stop string can begin at it or before it. Each
+ * string has the automaton of Knuth, Morris and Pratt (1977), so a byte costs the same however long they are. */
 #ifndef ENGINE_STOPS_H
 #define ENGINE_STOPS_H
 
@@ -9,8 +9,8 @@
 typedef struct stop_string {
     char *bytes; /* [length] */
     size_t length;
-    size_t *borders; /* [length] of each beginning, how long its longest end is that is a beginning too */
-    size_t matched;  /* bytes of it that the text ends in */
+    size_t *borders; /* [length] for each prefix: the length of its longest proper suffix that is also a prefix */
+    size_t matched;  /* how many bytes of it the text ends with */
 } stop_string;
 
 typedef struct stops {
@@ -21,7 +21,7 @@ typedef struct stops {
 /* Errors: ARGUMENT (one is empty), MEMORY. */
 cllm_status stops_create(const cllm_string *strings, size_t count, arena *a, stops *out, cllm_error *err);
 
-/* The text has one byte more. Returns the longest stop string that it now ends in, or NULL. */
+/* Add a byte to the text. Returns the longest stop string that the text now ends with, or NULL. */
 const stop_string *stops_take(stops *s, char byte);
 
 /* How many of the text's last bytes may become a stop string. */

@@ -1,14 +1,14 @@
-/* What a file is by its first bytes: models of other formats, archives, and downloads that went wrong.
+/* Recognizes a file by its first bytes: models in other formats, archives, and failed downloads.
  *
- * The numbers of the old formats are those that llama.cpp wrote until August 2023, as little-endian words; the others are
- * in the public descriptions of their formats. */
+ * The numbers of the old formats are those that llama.cpp wrote until August 2023, as little-endian words. The others
+ * are in the public descriptions of their formats. */
 #include "gguf/foreign.h"
 
 #include "base/error.h"
 #include "base/reader.h"
 #include "gguf/metadata.h"
 
-#define SHOWN_TEXT 80 /* bytes of a text that a message shows */
+#define SHOWN_TEXT 80 /* bytes of a text that are shown in a message */
 
 #define CONVERT      "use a GGUF file of the model, or convert the original model again"
 #define CONVERT_THIS "convert it with llama.cpp's convert_hf_to_gguf.py, or use a GGUF file of the model"
@@ -29,9 +29,9 @@ static const signature signatures[] = {
     {SIGNATURE(0, "algg"),
      "is an adapter in the old GGLA format, which GGUF replaced in 2023: convert the original adapter "
      "with llama.cpp's convert_lora_to_gguf.py"},
-    {SIGNATURE(0, "nsgg"), "is a session that llama.cpp saved, not the model: use the model's own file"},
-    {SIGNATURE(0, "qsgg"), "is a session that llama.cpp saved, not the model: use the model's own file"},
-    {SIGNATURE(0, "CLLMSEQ"), "is a sequence that was saved, not the model: use the model's own file"},
+    {SIGNATURE(0, "nsgg"), "is a session saved by llama.cpp, not a model: use the model's own file"},
+    {SIGNATURE(0, "qsgg"), "is a session saved by llama.cpp, not a model: use the model's own file"},
+    {SIGNATURE(0, "CLLMSEQ"), "is a saved sequence, not a model: use the model's own file"},
     {SIGNATURE(0, "FUGG"), "is a big-endian GGUF file; only little-endian ones are supported"},
     {SIGNATURE(0, "PK\3\4"),
      "is a zip archive, such as a PyTorch checkpoint (.bin, .pt, .pth), not GGUF: " CONVERT_THIS},
@@ -53,27 +53,28 @@ static const signature signatures[] = {
     {SIGNATURE(0, "7z\xbc\xaf\x27\x1c"), "file is compressed (7z): unpack it first"},
     {SIGNATURE(0, "Rar!\x1a\7"), "file is compressed (rar): unpack it first"},
     {SIGNATURE(257, "ustar"), "is a tar archive: unpack it first"},
-    {SIGNATURE(0, "\0\5\x16\7"), "is a file of macOS about another file, whose name lacks the \"._\": use that"},
+    {SIGNATURE(0, "\0\5\x16\7"), "is a macOS file about another file: use the one without \"._\" in its name"},
     {SIGNATURE(0, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0"),
-     "file begins with zeros: the download did not finish, or the disk lost it; " DOWNLOAD},
+     "file begins with zeros: the download is not complete, or the disk lost data; " DOWNLOAD},
     {SIGNATURE(0, "version https://git-lfs.github.com/spec/"),
-     "is a git-lfs pointer, not the model: run 'git lfs pull' in its folder, or download the file itself"},
-    {SIGNATURE(0, "/annex/objects/"), "is a git-annex pointer, not the model: run 'git annex get' in its folder"},
+     "is a git-lfs pointer, not a model: run 'git lfs pull' in its folder, or download the file itself"},
+    {SIGNATURE(0, "/annex/objects/"), "is a git-annex pointer, not a model: run 'git annex get' in its folder"},
 };
 
 static bool matches(const signature *s, const unsigned char *bytes, uint64_t size) {
     return size >= s->offset + s->length && memcmp(bytes + s->offset, s->bytes, s->length) == 0;
 }
 
-/* A header of JSON, after its length. */
+/* A header of JSON, after a length. */
 static bool is_safetensors(const unsigned char *bytes, uint64_t size) {
-    const uint64_t longest = 100000000; /* by the format's own reader */
+    const uint64_t longest = 100000000; /* the limit of the format's own reader */
     reader in = {.bytes = bytes, .size = size};
     const uint64_t length = reader_u64(&in);
     return length >= 2 && length <= longest && reader_u8(&in) == '{';
 }
 
-/* The beginning of a text's first line, without the space before it; empty: this is no text. cut: out, is there more? */
+/* The beginning of a text's first line, without leading space; empty if this is not text. cut: out, true if the line
+ * goes on. */
 static cllm_string first_line(const unsigned char *bytes, uint64_t size, bool *cut) {
     const char *text = (const char *)bytes;
     uint64_t start = size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0; /* a byte order mark */
@@ -92,7 +93,7 @@ static cllm_string first_line(const unsigned char *bytes, uint64_t size, bool *c
     return line;
 }
 
-/* Does the line begin with a word, in capitals or small letters? word: small letters */
+/* True if the line begins with a word, in capitals or small letters. word: in small letters. */
 static bool begins_with(cllm_string line, const char *word) {
     for (size_t i = 0; word[i]; i++)
         if (i >= line.length || (line.data[i] | (line.data[i] >= 'A' && line.data[i] <= 'Z' ? 0x20 : 0)) != word[i])
@@ -115,10 +116,10 @@ cllm_status refuse_foreign(const unsigned char *bytes, uint64_t size, cllm_error
         return gguf_fault(err, CLLM_ERR_FORMAT, "", 0, "not a GGUF file: it does not begin with \"GGUF\"");
     if (begins_with(line, "<!doctype html") || begins_with(line, "<html"))
         return error_set(err, CLLM_ERR_FORMAT,
-                         "this is a web page (HTML), not the model: " DOWNLOAD ", from the link of the file itself");
+                         "this is a web page (HTML), not a model: " DOWNLOAD ", from the link of the file itself");
     const char *kind = begins_with(line, "<?xml")                   ? "a message in XML"
                        : line.data[0] == '{' || line.data[0] == '[' ? "JSON"
                                                                     : "a text";
-    return error_set(err, CLLM_ERR_FORMAT, "this is %s, not the model: \"%.*s%s\"", kind, (int)line.length, line.data,
+    return error_set(err, CLLM_ERR_FORMAT, "this is %s, not a model: \"%.*s%s\"", kind, (int)line.length, line.data,
                      cut ? "..." : "");
 }

@@ -1,12 +1,11 @@
-/* From the bytes of GGUF files to a checked list of metadata and tensors.
+/* Bytes of GGUF files to a checked list of metadata and tensors.
  *
- * Before this: base/file_map gives the bytes. After it: text/ makes a tokenizer out of the metadata, model/ binds the
- * tensors, whose data stay where they are in the file. Nothing after this file needs to check an extent again.
+ * Before this, base/file_map provides the bytes. After it, text/ makes a tokenizer from the metadata, and model/ finds
+ * the tensors, whose data stay in the file. Code after this file need not check extents again.
  *
- * The format is the GGUF specification's (github.com/ggml-org/ggml, docs/gguf.md); docs/01-gguf.md draws it:
+ * The format is the GGUF specification's (github.com/ggml-org/ggml, docs/gguf.md); docs/01-gguf.md has a drawing:
  *
- *   header | metadata | tensor table | padding to the alignment | tensor data
- */
+ *   header | metadata | tensor table | padding to the alignment | tensor data */
 #include "gguf/gguf.h"
 
 #include "base/checked.h"
@@ -28,7 +27,7 @@
 #define TENSOR_NAME_LIMIT      1024
 #define TENSOR_ENTRY_MIN_BYTES 33 /* name: length 8, text 1; n_dims 4; a dimension 8; type 4; offset 8 */
 #define DEFAULT_ALIGNMENT      32
-#define LEAST_ALIGNMENT        8 /* by the specification */
+#define LEAST_ALIGNMENT        8 /* of the specification */
 #define LARGEST_ALIGNMENT      (1u << 20)
 
 typedef struct gguf_part {
@@ -37,22 +36,22 @@ typedef struct gguf_part {
     uint32_t version;
     uint32_t alignment;
     metadata metadata;
-    reader in; /* while loading: what is read next */
+    reader in; /* while loading: where to read next */
     size_t n_tensors;
-    cllm_tensor *tensors; /* [n_tensors], a slice of all tensors */
+    cllm_tensor *tensors; /* [n_tensors], a part of the list of all tensors */
 } gguf_part;
 
 struct cllm_gguf {
     arena memory;
-    bool borrowed; /* the bytes of parts[0] are the caller's */
+    bool borrowed; /* the caller owns the bytes of parts[0] */
     uint32_t n_parts;
     gguf_part *parts; /* [n_parts] */
     uint64_t n_bytes;
     size_t n_tensors;
     cllm_tensor *tensors; /* [n_tensors], of all parts in order */
     name_index tensor_names;
-    bool *is_read; /* [metadata] what cllm_gguf_is_read tells */
-    bool *found;   /* [metadata] of a view: set by its typed look-ups; NULL: this is none */
+    bool *is_read; /* [metadata] for cllm_gguf_is_read */
+    bool *found;   /* [metadata] for a view: set by its typed look-ups; NULL: not a view */
     char note[sizeof(((cllm_error *)0)->message)];
 };
 
@@ -92,11 +91,11 @@ static cllm_status read_alignment(gguf_part *part, cllm_error *err) {
     return CLLM_OK;
 }
 
-/* Everything before the tensor table, where part->in is left. */
+/* Read everything before the tensor table, where part->in then stands. */
 static cllm_status read_header(gguf_part *part, arena *memory, cllm_error *err) {
     reader *in = &part->in;
     *in = (reader){.bytes = part->map.bytes, .size = part->map.size};
-    const size_t n_magic = in->size < 4 ? (size_t)in->size : 4; /* less is left of a file that was cut */
+    const size_t n_magic = in->size < 4 ? (size_t)in->size : 4; /* a truncated file may have fewer */
     if (n_magic > 0 && memcmp(in->bytes, "GGUF", n_magic) != 0) return refuse_foreign(in->bytes, in->size, err);
     reader_take(in, 4);
     part->version = reader_u32(in);
@@ -136,12 +135,12 @@ static cllm_status refuse_type(const cllm_tensor *tensor, uint64_t entry_offset,
                           "GGUF no longer has the tensor type %s: use the model's %s file", removed->name,
                           removed->instead);
     return gguf_fault(err, CLLM_ERR_UNSUPPORTED, tensor->name, entry_offset,
-                      "unknown tensor type %" PRIu32 ", of a newer or another program: use the model in another "
-                      "quantization",
+                      "unknown tensor type %" PRIu32
+                      ", perhaps of a newer program: use the model in another quantization",
                       (uint32_t)tensor->type);
 }
 
-/* Shape and type to bytes. */
+/* Compute a tensor's bytes from its shape and type. */
 static cllm_status measure_tensor(cllm_tensor *tensor, uint64_t entry_offset, cllm_error *err) {
     const shape_text shape = gguf_shape_text(tensor->shape, tensor->n_dims);
     const quant_layout *layout = quant_type_layout((uint32_t)tensor->type);
@@ -165,7 +164,7 @@ static cllm_status measure_tensor(cllm_tensor *tensor, uint64_t entry_offset, cl
     return CLLM_OK;
 }
 
-/* One entry. tensor->offset is left as the file has it, relative to the start of the data. */
+/* Read one entry. tensor->offset stays relative to the start of the data. */
 static cllm_status read_tensor(reader *in, uint64_t number, arena *memory, cllm_tensor *tensor, cllm_error *err) {
     uint64_t start = in->position;
     cllm_status status = gguf_read_name(in, "tensor", number, TENSOR_NAME_LIMIT, memory, &tensor->name, err);
@@ -183,7 +182,7 @@ static cllm_status read_tensor(reader *in, uint64_t number, arena *memory, cllm_
     return measure_tensor(tensor, start, err);
 }
 
-/* From an offset in the data to one in the file, and so to memory. */
+/* Turn an offset in the data into one in the file and a pointer. */
 static cllm_status place_tensor(const gguf_part *part, uint64_t data_start, uint64_t entry_offset, cllm_tensor *tensor,
                                 cllm_error *err) {
     uint64_t relative = tensor->offset, end;
@@ -224,7 +223,7 @@ static cllm_status refuse_overlaps(const gguf_part *part, cllm_error *err) {
     return status;
 }
 
-/* names: the entries of this part in the index of all names, still unsorted. first: the first one's place in it. */
+/* names: this part's entries in the index of all names, not sorted yet. first: index of this part's first tensor. */
 static cllm_status read_tensors(gguf_part *part, uint32_t file, arena *memory, name_entry *names, size_t first,
                                 cllm_error *err) {
     for (size_t i = 0; i < part->n_tensors; i++) {
@@ -235,7 +234,7 @@ static cllm_status read_tensors(gguf_part *part, uint32_t file, arena *memory, n
         names[i] = (name_entry){.name = part->tensors[i].name, .index = first + i, .offset = start};
     }
     uint64_t unit = part->alignment;
-    uint64_t data_start = (part->in.position + unit - 1) / unit * unit; /* a file's size is far from wrapping */
+    uint64_t data_start = (part->in.position + unit - 1) / unit * unit; /* cannot overflow: files are much smaller */
     for (size_t i = 0; i < part->n_tensors; i++) {
         cllm_status status = place_tensor(part, data_start, names[i].offset, &part->tensors[i], err);
         if (status != CLLM_OK) return status;
@@ -245,10 +244,10 @@ static cllm_status read_tensors(gguf_part *part, uint32_t file, arena *memory, n
 
 /* ------------------------------------------------------------------------------------------- split files */
 
-static const char split_suffix[] = "-00001-of-00001.gguf"; /* digits stand for any digits */
+static const char split_suffix[] = "-00001-of-00001.gguf"; /* any digits are allowed here */
 #define SPLIT_SUFFIX_LENGTH (sizeof split_suffix - 1)
 
-/* What a path says of a part of a split model: which one, from 1, and of how many; 1 of 1 if it is no such name. */
+/* Parse a path: which part of a split model it is, from 1, and of how many; 1 of 1 if it is not such a name. */
 typedef struct part_name {
     uint32_t number, count;
 } part_name;
@@ -265,17 +264,17 @@ static part_name parse_split_name(const char *path) {
     return name.number < 1 || name.number > name.count ? whole : name;
 }
 
-/* The path of another part. path: one that parse_split_name knows. NULL: no memory. */
+/* The path of another part. path: one that parse_split_name recognizes. NULL: no memory. */
 static const char *split_path(arena *memory, const char *path, uint32_t number, uint32_t count) {
     size_t length = strlen(path), prefix = length - SPLIT_SUFFIX_LENGTH;
     char *part = arena_string(memory, path, length);
-    if (part) /* the remainders are the numbers: they show the compiler that these have five digits */
+    if (part) /* the remainders equal the numbers; they tell the compiler that these have five digits */
         snprintf(part + prefix, SPLIT_SUFFIX_LENGTH + 1, "-%05" PRIu32 "-of-%05" PRIu32 ".gguf", number % 100000,
                  count % 100000);
     return part;
 }
 
-/* The path given, and those of the parts that it promises if it is the name of a first part. n_parts stays 0. */
+/* Store the path, and if it is the name of a first part, those of the other parts. n_parts stays 0. */
 static cllm_status name_parts(cllm_gguf *gguf, const char *path, part_name *name, cllm_error *err) {
     *name = parse_split_name(path);
     const uint32_t n = name->number == 1 ? name->count : 1;
@@ -289,7 +288,7 @@ static cllm_status name_parts(cllm_gguf *gguf, const char *path, part_name *name
     return CLLM_OK;
 }
 
-/* What progress counts to: the bytes of the first `count` parts. Errors: IO, if one is not there. */
+/* The total for progress: bytes of the first `count` parts. Errors: IO, if one is missing. */
 static cllm_status measure_parts(const cllm_gguf *gguf, uint32_t count, uint64_t *total, cllm_error *err) {
     for (uint32_t i = 0; i < count; i++) {
         struct stat info;
@@ -301,7 +300,7 @@ static cllm_status measure_parts(const cllm_gguf *gguf, uint32_t count, uint64_t
     return CLLM_OK;
 }
 
-/* Read the next part, whose bytes are there, up to its tensor table. */
+/* Read the next part up to its tensor table; its bytes are available. */
 static cllm_status add_part(cllm_gguf *gguf, cllm_error *err) {
     gguf_part *part = &gguf->parts[gguf->n_parts++];
     gguf->n_bytes += part->map.size;
@@ -310,13 +309,13 @@ static cllm_status add_part(cllm_gguf *gguf, cllm_error *err) {
     return status;
 }
 
-/* Of one part of `total` bytes. options: or NULL. */
+/* Progress of one part of `total` bytes. options: or NULL. */
 static progress progress_of(const cllm_load_options *options, uint64_t before, uint64_t total) {
     if (!options) return (progress){0};
     return (progress){.call = options->progress, .user = options->user, .before = before, .total = total};
 }
 
-/* total: the bytes of all parts, for progress; 0: of this one. */
+/* total: bytes of all parts, for progress; 0: of this part only. */
 static cllm_status open_part(cllm_gguf *gguf, const cllm_load_options *options, uint64_t total, cllm_error *err) {
     gguf_part *part = &gguf->parts[gguf->n_parts];
     const progress p = progress_of(options, gguf->n_bytes, total);
@@ -324,14 +323,14 @@ static cllm_status open_part(cllm_gguf *gguf, const cllm_load_options *options, 
     return status == CLLM_OK ? add_part(gguf, err) : status;
 }
 
-/* How many parts the model has, as one of them says. entry: out, that of the key that says so, if it is there. */
+/* The number of parts that one of them states. entry: out, the entry of that key, if it exists. */
 static uint64_t split_count(const gguf_part *part, const name_entry **entry) {
     uint64_t count;
     const cllm_value *value = metadata_find(&part->metadata, "split.count", entry);
     return value && gguf_value_as_u64(value, &count) && count > 1 ? count : 1;
 }
 
-/* The first part, and the others if its contents say that there are more: a whole model may have any name. */
+/* Open the first part, and the others if its contents mention them: a whole model may have any name. */
 static cllm_status open_parts(cllm_gguf *gguf, const char *path, const cllm_load_options *options, cllm_error *err) {
     part_name name;
     cllm_status status = name_parts(gguf, path, &name, err);
@@ -342,7 +341,7 @@ static cllm_status open_parts(cllm_gguf *gguf, const char *path, const cllm_load
     if (measured != CLLM_OK) total = 0;
     status = open_part(gguf, options, total, err);
     if (status != CLLM_OK) return status;
-    if (split_count(&gguf->parts[0], NULL) == 1) { /* progress was promised more parts: it ends all the same */
+    if (split_count(&gguf->parts[0], NULL) == 1) { /* the total for progress included more parts: finish it */
         const bool waited_for = !gguf->parts[0].map.mapped && options && options->progress && total > gguf->n_bytes;
         if (waited_for && !options->progress(options->user, total, total))
             return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled");
@@ -377,7 +376,7 @@ static cllm_status check_split_key(const gguf_part *part, const char *key, uint6
     return CLLM_OK;
 }
 
-/* What a part says of the whole has to agree with the files' names and contents. */
+/* Check that a part's keys agree with the names and contents of the files. */
 static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_error *err) {
     const gguf_part *part = &gguf->parts[number];
     if (gguf->n_parts == 1) {
@@ -397,7 +396,7 @@ static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_erro
 
 /* ------------------------------------------------------------------------------------------ open and close */
 
-/* Read all parts, whose headers have been read. options: or NULL. */
+/* Read all parts after their headers. options: or NULL. */
 static cllm_status load(cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err) {
     const gguf_part *at_fault = NULL; /* the part that an error is about */
     cllm_status status = CLLM_OK;
@@ -407,7 +406,7 @@ static cllm_status load(cllm_gguf *gguf, const cllm_load_options *options, cllm_
         status = check_split(gguf, i, err);
         if (status != CLLM_OK) goto failed;
     }
-    at_fault = &gguf->parts[0]; /* whose metadata are the model's */
+    at_fault = &gguf->parts[0]; /* its metadata are the model's */
     if (options) {
         status =
             metadata_override(&gguf->parts[0].metadata, options->overrides, options->n_overrides, &gguf->memory, err);
@@ -433,7 +432,7 @@ static cllm_status load(cllm_gguf *gguf, const cllm_load_options *options, cllm_
     const name_entry *duplicate = name_index_sort(&gguf->tensor_names);
     if (duplicate) {
         at_fault = &gguf->parts[gguf->tensors[duplicate->index].file];
-        status = gguf_fault(err, CLLM_ERR_FORMAT, duplicate->name, duplicate->offset, "the tensor is there twice");
+        status = gguf_fault(err, CLLM_ERR_FORMAT, duplicate->name, duplicate->offset, "the file has this tensor twice");
     }
 
 failed:
@@ -441,9 +440,9 @@ failed:
     return status;
 }
 
-/* A file that had to be read takes memory of its own, and the time that reading it takes. */
+/* Note if a file was read because it could not be mapped: it takes memory and time. */
 static void note_reading(cllm_gguf *gguf) {
-    cllm_error line = {.message = ""}; /* which is kept to one line */
+    cllm_error line = {.message = ""}; /* keeps the note to one safe line */
     for (uint32_t i = 0; i < gguf->n_parts && !*line.message; i++)
         if (gguf->parts[i].map.refused)
             error_set(&line, CLLM_OK, "%s: the system cannot map this file (%s), so it was read into memory",
@@ -451,7 +450,7 @@ static void note_reading(cllm_gguf *gguf) {
     memcpy(gguf->note, line.message, sizeof gguf->note);
 }
 
-/* Give the caller what was opened, or nothing. */
+/* Hand the opened file to the caller, or close it after an error. */
 static cllm_status hand_over(cllm_gguf *gguf, cllm_status status, cllm_gguf **out) {
     if (status != CLLM_OK) {
         cllm_gguf_close(gguf);
@@ -493,7 +492,7 @@ void cllm_gguf_close(cllm_gguf *gguf) {
     free(gguf);
 }
 
-/* All is shared but the struct itself, in which `found` differs. */
+/* A view shares everything except the struct itself, which has its own `found`. */
 cllm_status gguf_view_create(const cllm_gguf *gguf, bool *found, cllm_gguf **out, cllm_error *err) {
     *out = malloc(sizeof **out);
     if (!*out) return no_memory(err);
@@ -565,9 +564,9 @@ const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name
 
 /* ------------------------------------------------------------------------------------------ typed look-ups */
 
-/* A value that was looked for, and its key's entry. */
+/* The result of a look-up: a value and its key's entry. */
 typedef struct found {
-    const cllm_value *value; /* NULL: absent, which is allowed */
+    const cllm_value *value; /* NULL: absent, and allowed to be */
     const name_entry *entry;
 } found;
 

@@ -1,10 +1,9 @@
-/* The GGUF file, as the rest of the library reads it. Opening, walking and finding are public: see cllm.h. These are the
- * typed look-ups that model and tokenizer use.
+/* The GGUF file for the rest of the library. Opening, iterating and finding are public: see cllm.h. These are the typed
+ * look-ups for model and tokenizer.
  *
- * Each fills *out and returns CLLM_OK if the key is there with a fitting type and value. If the key is absent it returns
- * CLLM_OK and leaves *out (so that the caller sets the default before), unless `required`: then FORMAT. A wrong type or
- * a value out of range is FORMAT. Messages name the key.
- */
+ * Each fills *out and returns CLLM_OK if the key exists with a suitable type and value. If the key is absent, it
+ * returns CLLM_OK and leaves *out unchanged (the caller sets the default first), or FORMAT if `required`. A wrong type
+ * or a value out of range is FORMAT. Messages name the key. */
 #ifndef GGUF_GGUF_H
 #define GGUF_GGUF_H
 
@@ -24,33 +23,33 @@ cllm_status gguf_get_string(const cllm_gguf *gguf, const char *key, gguf_need ne
 cllm_status gguf_get_array(const cllm_gguf *gguf, const char *key, gguf_need need, cllm_value_type element_type,
                            cllm_array *out, cllm_error *err);
 
-/* Is this string of a file that text? */
+/* True if this string equals the text. */
 static inline bool gguf_is_text(cllm_string s, const char *text) {
     return s.length == strlen(text) && memcmp(s.data, text, s.length) == 0;
 }
 
-/* The same as cllm_gguf_open for one file whose `n_bytes` are in memory, borrowed until the close. Its path is "memory". */
+/* cllm_gguf_open for one file whose `n_bytes` are in memory, borrowed until the close. Its path is "memory". */
 cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out, cllm_error *err);
 
-/* The same file for one reader that wants to know what it reads: the look-ups above set found[index of the key] to true for each
- * key that they find in the view. What is made of a view needs the file, not the view. found: [cllm_gguf_n_metadata], borrowed.
- * out: owned. Errors: MEMORY. */
+/* A view of the file for one reader: the look-ups above set found[index of the key] for each key that they find in the
+ * view. Objects made from a view keep pointers into the file, not into the view. found: [cllm_gguf_n_metadata],
+ * borrowed. out: owned. Errors: MEMORY. */
 cllm_status gguf_view_create(const cllm_gguf *gguf, bool *found, cllm_gguf **out, cllm_error *err);
 void gguf_view_destroy(cllm_gguf *view); /* NULL is allowed */
 
-/* [cllm_gguf_n_metadata] what cllm_gguf_is_read tells, for the file's owner to fill. */
+/* [cllm_gguf_n_metadata] the flags of cllm_gguf_is_read, which the file's owner fills. */
 bool *gguf_is_read(cllm_gguf *gguf);
 
-/* "4096, 32000": a shape for messages, innermost dimension first. */
+/* Format a shape for messages, such as "4096, 32000", innermost dimension first. */
 typedef struct shape_text {
     char text[96];
 } shape_text;
 shape_text gguf_shape_text(const uint64_t *shape, uint32_t n_dims);
 
-/* Are the files mapped, or were they read into memory? */
+/* True if the files are mapped, false if they were read into memory. */
 bool gguf_is_mapped(const cllm_gguf *gguf);
 
-/* Bring the pages of all mapped files in, with the progress of the options given to cllm_gguf_open. */
+/* Load the pages of all mapped files, with the progress of the options given to cllm_gguf_open. */
 cllm_status gguf_prefetch(const cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err);
 
 #endif

@@ -1,4 +1,4 @@
-/* Values are read twice by the same code: once to check the file when it is opened, and again when an array is walked. */
+/* Values are read twice by the same code: to check the file when it is opened, and when an array is walked. */
 #include "gguf/metadata.h"
 
 #include "base/checked.h"
@@ -71,7 +71,7 @@ cllm_status gguf_read_name(reader *in, const char *what, uint64_t number, uint64
 
 static const struct {
     const char *name;
-    unsigned bytes; /* of a value; the least bytes of a string (its length) or array (element type, count) */
+    unsigned bytes; /* of a value; for a string (its length) or an array (element type, count) the minimum */
 } value_types[] = {
     [CLLM_UINT8] = {"uint8", 1},     [CLLM_INT8] = {"int8", 1},     [CLLM_UINT16] = {"uint16", 2},
     [CLLM_INT16] = {"int16", 2},     [CLLM_UINT32] = {"uint32", 4}, [CLLM_INT32] = {"int32", 4},
@@ -113,7 +113,7 @@ static cllm_status read_type(reader *in, const char *key, cllm_value_type *type,
     return CLLM_OK;
 }
 
-/* The elements are walked where one could be at fault: those whose length is written in them, and bools. */
+/* Walk the elements only if one of them could be invalid: elements with a length, and bools. */
 static cllm_status read_array(reader *in, unsigned depth, const char *key, cllm_array *out, cllm_error *err) {
     uint64_t start = in->position;
     cllm_value_type type = CLLM_UINT8;
@@ -156,7 +156,7 @@ static cllm_status read_string(reader *in, const char *key, cllm_string *out, cl
     return CLLM_OK;
 }
 
-/* depth: of the array that this value would be; 1 for a key's own value. */
+/* depth: of this value if it is an array; 1 for a key's own value. */
 static cllm_status read_value(reader *in, cllm_value_type type, unsigned depth, const char *key, cllm_value *out,
                               cllm_error *err) {
     uint64_t start = in->position;
@@ -189,7 +189,7 @@ static cllm_status read_value(reader *in, cllm_value_type type, unsigned depth, 
 
 bool cllm_array_next(cllm_array *rest, cllm_value *element) {
     if (rest->count == 0) return false;
-    /* The array was sound when the file was opened; a mapped file can have been rewritten since. */
+    /* The array was valid when the file was opened, but a mapped file may have been rewritten since. */
     reader in = {.bytes = rest->bytes, .size = (uint64_t)(rest->end - rest->bytes)};
     if (read_value(&in, rest->element_type, 1, "", element, NULL) != CLLM_OK) return false;
     rest->bytes += in.position;
@@ -217,7 +217,7 @@ cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *o
     out->keys.count = (size_t)count;
     const name_entry *duplicate = name_index_sort(&out->keys);
     if (duplicate)
-        return gguf_fault(err, CLLM_ERR_FORMAT, duplicate->name, duplicate->offset, "the key is there twice");
+        return gguf_fault(err, CLLM_ERR_FORMAT, duplicate->name, duplicate->offset, "the file has this key twice");
     return CLLM_OK;
 }
 

@@ -1,7 +1,7 @@
-/* Values that the caller gives in the place of the file's metadata, or beside them: cllm_load_options.overrides.
+/* Values from the caller that replace the file's metadata or are added: cllm_load_options.overrides.
  *
- * Before this: metadata.c has read what the file says. After it: whoever asks for a key gets the caller's value, in the type
- * that the file has it in, and need not know. Where the tensors' data are is not for the caller to say. */
+ * Before this, metadata.c has read the file's values. After it, every look-up of a key gets the caller's value, in the
+ * file's type. The keys that say where the tensors' data are cannot be replaced. */
 #include "gguf/metadata.h"
 
 #include "base/checked.h"
@@ -13,7 +13,7 @@
 
 /* ------------------------------------------------------------------------------------------------ values */
 
-/* A type's kind, as an override is asked to be one; NULL: none that is possible. */
+/* The kind of a type, for messages about overrides; NULL: it cannot be overridden. */
 static const char *kind_of(cllm_value_type type) {
     switch (type) {
     case CLLM_UINT8:
@@ -52,7 +52,7 @@ static cllm_status check_integer(const char *key, const cllm_value *value, cllm_
                       negative ? 0 - value->u : value->u, cllm_value_type_name(type), least, most);
 }
 
-/* Bring a value into another type of its kind. A string is copied. */
+/* Convert a value to another type of its kind. A string is copied. */
 static cllm_status convert(const char *key, const cllm_value *value, cllm_value_type type, arena *memory,
                            cllm_value *out, cllm_error *err) {
     const char *kind = kind_of(value->type), *wanted = kind_of(type);
@@ -84,7 +84,7 @@ static cllm_status convert(const char *key, const cllm_value *value, cllm_value_
 
 /* -------------------------------------------------------------------------------------------------- keys */
 
-/* key: out, a copy of `given`, after the architecture's name if it begins with a dot. */
+/* key: out, a copy of `given`, with the architecture's name in front if it begins with a dot. */
 static cllm_status complete_key(const metadata *m, const char *given, arena *memory, const char **key,
                                 cllm_error *err) {
     cllm_string prefix = {"", 0};
@@ -92,13 +92,13 @@ static cllm_status complete_key(const metadata *m, const char *given, arena *mem
         const cllm_value *architecture = metadata_find(m, "general.architecture", NULL);
         if (!architecture || architecture->type != CLLM_STRING)
             return gguf_fault(err, CLLM_ERR_ARGUMENT, given, CLLM_NO_OFFSET,
-                              "the file has no general.architecture, whose name would stand before the dot");
+                              "the file has no general.architecture, which a key that begins with a dot needs");
         prefix = architecture->string;
     }
     const size_t length = strlen(given);
     uint64_t whole;
     if (length == 0 || !checked_add(prefix.length, length, &whole) || whole > METADATA_KEY_LIMIT)
-        return gguf_fault(err, CLLM_ERR_ARGUMENT, given, CLLM_NO_OFFSET, "a key has from 1 to %d bytes",
+        return gguf_fault(err, CLLM_ERR_ARGUMENT, given, CLLM_NO_OFFSET, "a key must have 1 to %d bytes",
                           METADATA_KEY_LIMIT);
     char *copy = arena_alloc(memory, whole + 1, 1);
     if (!copy) return error_set(err, CLLM_ERR_MEMORY, "%s: no memory for the key", given);
@@ -106,14 +106,14 @@ static cllm_status complete_key(const metadata *m, const char *given, arena *mem
     memcpy(copy + prefix.length, given, length);
     for (size_t i = 0; i < whole; i++)
         if (gguf_is_control(copy[i]))
-            return gguf_fault(err, CLLM_ERR_ARGUMENT, given, CLLM_NO_OFFSET, "a key has no control characters");
+            return gguf_fault(err, CLLM_ERR_ARGUMENT, given, CLLM_NO_OFFSET, "a key must not have control characters");
     *key = copy;
     if (strcmp(copy, "general.alignment") != 0 && strncmp(copy, "split.", strlen("split.")) != 0) return CLLM_OK;
     return gguf_fault(err, CLLM_ERR_ARGUMENT, copy, CLLM_NO_OFFSET,
-                      "it says where the file's tensors are, and cannot be another");
+                      "it says where the file's tensors are, so it cannot be replaced");
 }
 
-/* m: has room for one more. */
+/* m: has room for one more entry. */
 static cllm_status override_one(metadata *m, const cllm_metadata *given, arena *memory, cllm_error *err) {
     const char *key = NULL;
     cllm_status status = complete_key(m, given->key, memory, &key, err);
@@ -153,7 +153,7 @@ cllm_status metadata_override(metadata *m, const cllm_metadata *overrides, size_
     wider.keys.count = count;
     *m = wider;
 
-    /* the whole keys first: general.architecture, which completes the others, may be among them */
+    /* first the complete keys: general.architecture, which completes the others, may be one of them */
     for (int dotted = 0; dotted < 2; dotted++)
         for (size_t i = 0; i < n; i++) {
             if ((overrides[i].key[0] == '.') != dotted) continue;

@@ -1,4 +1,4 @@
-/* The list of quant_types.h as a table, found by number. */
+/* The list of quant_types.h as a table, searched by number. */
 #include "gguf/quant_types.h"
 
 #include "cllm.h"

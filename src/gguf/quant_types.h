@@ -2,16 +2,15 @@
  *
  * X(name, number in the file, elements per block, bytes per block)
  *
- * The numbers and layouts are ggml's, as the GGUF specification (ggml/docs/gguf.md) refers to them; docs/ draws the
- * layouts. Rows of a tensor are whole blocks.
- */
+ * The numbers and layouts are ggml's, to which the GGUF specification (ggml/docs/gguf.md) refers; docs/ has drawings of
+ * the layouts. A row of a tensor is a whole number of blocks. */
 #ifndef GGUF_QUANT_TYPES_H
 #define GGUF_QUANT_TYPES_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Types that matrices can be computed with: each has a dequantizer in src/cpu, */
+/* Types of matrices that can be computed with: each has a dequantizer in src/cpu, */
 #define COMPUTE_TYPES(X) GPU_TYPES(X) CPU_TYPES(X)
 
 /* and these one in src/gpu as well, */
@@ -46,7 +45,7 @@
     X(IQ3_XXS, 18, 256, 98) \
     X(IQ3_S, 21, 256, 110)
 
-/* Types that a file may hold, and `inspect` shows, but that no kernel reads. */
+/* Types that a file may contain and `inspect` shows, but that no kernel reads. */
 #define STORAGE_TYPES(X)  \
     X(Q8_1, 9, 32, 36)    \
     X(Q8_K, 15, 256, 292) \
@@ -56,8 +55,8 @@
     X(I64, 27, 1, 8)      \
     X(F64, 28, 1, 8)
 
-/* Types that were once in files and that no program reads any more, by name, number, and the type to use instead: the first
- * two were tried out in 2023, the others were orders of rows for certain CPUs, which programs now make as they load. */
+/* Types of old files that no program reads any more: name, number, and the type to use instead. The first two were
+ * experiments in 2023. The others were orders of rows for certain CPUs, which programs now make while they load. */
 #define REMOVED_TYPES(X)      \
     X(Q4_2, 4, Q4_0)          \
     X(Q4_3, 5, Q4_1)          \
@@ -82,7 +81,7 @@ typedef struct quant_layout {
     uint32_t block_elements;
     uint32_t block_bytes;
     bool computable;
-    bool on_gpu; /* there, too */
+    bool on_gpu; /* also on a GPU */
 } quant_layout;
 
 /* NULL if no type has this number. */
@@ -93,7 +92,7 @@ typedef struct removed_type {
     const char *name, *instead;
 } removed_type;
 
-/* NULL if this is no number of REMOVED_TYPES. */
+/* NULL if the number is not one of REMOVED_TYPES. */
 const removed_type *quant_type_removed(uint32_t number);
 
 /* The bytes of n elements (a multiple of the type's block; the type is known). n is a count that fits in memory. */

@@ -1,6 +1,6 @@
-/* Items of attention are listed three times at most: for layers that see everything, for windowed ones, and for the rows that the
- * last layer keeps. Few tokens that look back over more than one chunk would leave most of a GPU idle: their chunks become items of
- * their own, as long as there is room for the parts that these leave. Either way the bits are the same. */
+/* Items of attention are listed up to three times: for layers that see everything, for windowed layers, and for the
+ * rows that the last layer keeps. A few tokens that see more than one chunk would leave most of a GPU idle: then their
+ * chunks become separate items, if there is memory for the parts. Either way the bits are the same. */
 #include "gpu/batch.h"
 
 #include "base/checked.h"
@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-    SPLIT_TOKENS = 4,   /* up to so many of a span have their chunks shared out */
+    SPLIT_TOKENS = 4,   /* spans with up to so many tokens may be split by chunks */
     MOST_ITEMS = 65535, /* groups in a dimension of a launch */
     N_LISTS = KV_POOLS + 1,
     ITEM_INTS = sizeof(attention_item) / sizeof(int32_t),
@@ -20,12 +20,12 @@ enum {
 
 _Static_assert((int)CHUNK == (int)KV_CHUNK, "attention joins the same positions as on the CPU");
 
-/* A span's rows in the list at work. */
+/* A span's rows in the current list. */
 struct batch_span {
     uint32_t row, out_row, n_rows;
     uint32_t position; /* of the first row */
     uint32_t first_chunk, n_chunks;
-    uint32_t pages; /* where: [n_chunks] */
+    uint32_t pages; /* where in the numbers: [n_chunks] */
     bool split;
     uint32_t part; /* the first */
 };
@@ -42,7 +42,7 @@ static uint64_t most_spans(const kv_size *size) {
     return size->n_sequences < size->n_batch ? size->n_sequences : size->n_batch;
 }
 
-/* So that single tokens of all sequences can be split, and a few of one that has all the context. */
+/* Enough to split single tokens of all sequences, and a few tokens of one that has the whole context. */
 uint64_t batch_columns(const kv_size *size) {
     const uint64_t few = (uint64_t)SPLIT_TOKENS * kv_chunks(size->n_ctx);
     const uint64_t all = (uint64_t)kv_chunks(size->n_positions) + size->n_sequences;
@@ -50,7 +50,7 @@ uint64_t batch_columns(const kv_size *size) {
 }
 
 uint64_t batch_most_numbers(const model_config *c, const kv_size *size) {
-    const uint64_t blocks = blocks_of(c, 1); /* of a token: the most */
+    const uint64_t blocks = blocks_of(c, 1); /* for one token: the largest number */
     const uint64_t items = blocks * (size->n_batch + batch_columns(size));
     const uint64_t list = most_spans(size) * kv_chunks(size->n_ctx) + (uint64_t)size->n_batch * MERGE_INTS +
                           (items < MOST_ITEMS ? items : MOST_ITEMS) * ITEM_INTS;
@@ -96,7 +96,7 @@ static void add_pages(gpu_batch *b, const forward_span *span, uint32_t pool, bat
     for (uint32_t i = 0; i < s->n_chunks; i++) add(b, span->table->of[pool].pages[s->first_chunk + i]);
 }
 
-/* The span's chunks become items if there is room for them, and for their parts. */
+/* Make an item of each of the span's chunks, if there is room for the items and their parts. */
 static void choose_split(const gpu_batch *b, batch_span *s, uint64_t *columns_left, uint64_t *items_left) {
     const uint64_t columns = (uint64_t)s->n_rows * s->n_chunks;
     const uint64_t more_items = (uint64_t)blocks_of(b->config, s->n_rows) * (s->n_chunks - 1);
@@ -154,7 +154,7 @@ static void add_merges(gpu_batch *b, const batch_span *s, uint32_t window, atten
     }
 }
 
-/* kept: of the rows that are kept, which have lost the others in out. */
+/* kept: only the kept rows; the output has no others. */
 static attention_list list_attention(gpu_batch *b, const forward_span *spans, uint32_t n_spans, uint32_t pool,
                                      bool kept) {
     attention_list list = {0};

@@ -1,6 +1,6 @@
-/* What the kernels are told of a batch of spans: its tokens, positions and pages, and what each group of attention does. All of it
- * is ints in one buffer, the numbers, which goes to the device in one piece.
- * Before: forward_gpu.c, which has the spans. After: the kernels; the structs in kernel_args.h say where in the numbers they look. */
+/* What the kernels are told about a batch of spans: tokens, positions and pages, and what each group of attention does.
+ * All of it is ints in one buffer, "the numbers", which goes to the device in one piece. Before: forward_gpu.c, which
+ * has the spans. After: the kernels; the structs in kernel_args.h say where in the numbers they look. */
 #ifndef GPU_BATCH_H
 #define GPU_BATCH_H
 
@@ -8,10 +8,10 @@
 
 /* The items of attention in a layer. */
 typedef struct attention_list {
-    uint32_t items, n_items;   /* attention_item: where, and how many */
+    uint32_t items, n_items;   /* attention_item: where in the numbers, and how many */
     uint32_t merges, n_merges; /* merge_item */
-    uint32_t n_parts;          /* of a head, that these join */
-    uint64_t n_positions;      /* that the items read, all together */
+    uint32_t n_parts;          /* parts of a head that these merge */
+    uint64_t n_positions;      /* that the items read in total */
 } attention_list;
 
 typedef struct batch_span batch_span;
@@ -21,33 +21,34 @@ typedef struct gpu_batch {
     kv_size size;
     bool has_layers[KV_POOLS]; /* on the GPU */
     int32_t *numbers;          /* the first n_numbers are in use */
-    batch_span *spans;         /* [spans at most] of the list at work */
+    batch_span *spans;         /* [most spans] of the current list */
 
     uint32_t n_numbers;
     uint32_t n_rows, n_kept;
-    uint32_t tokens;                    /* where: [n_rows]; the first */
+    uint32_t tokens;                    /* where in the numbers: [n_rows]; the first one */
     uint32_t positions;                 /* [n_rows] */
-    uint32_t pages[KV_POOLS];           /* [n_rows] what a row's keys and values go to */
-    uint32_t kept_rows;                 /* [n_kept] rows, of which more is wanted than keys and values */
-    attention_list attention[KV_POOLS]; /* of all rows */
-    attention_list kept;                /* of the kept rows, in the last layer */
+    uint32_t pages[KV_POOLS];           /* [n_rows] page of a row's keys and values */
+    uint32_t kept_rows;                 /* [n_kept] rows that need more than keys and values */
+    attention_list attention[KV_POOLS]; /* for all rows */
+    attention_list kept;                /* for the kept rows, in the last layer */
 } gpu_batch;
 
-/* Numbers that a batch can be; UINT64_MAX: more than the kernels can count. */
+/* Most numbers of a batch; UINT64_MAX: more than the kernels can count. */
 uint64_t batch_most_numbers(const model_config *config, const kv_size *size);
 
-/* Rooms for the parts of a head: for so many (token, chunk) is there memory. */
+/* Memory for the parts of a head: for so many pairs of a token and a chunk. */
 uint64_t batch_columns(const kv_size *size);
 
 /* Bytes that batch_create allocates. */
 uint64_t batch_bytes(const model_config *config, const kv_size *size);
 
-/* first_layer: of those on the GPU. Errors: MEMORY. */
+/* first_layer: the first one on the GPU. Errors: MEMORY. */
 cllm_status batch_create(const model_config *config, const kv_size *size, uint32_t first_layer, gpu_batch *out,
                          cllm_error *err);
 void batch_free(gpu_batch *b);
 
-/* spans: in the order of their rows, at most n_sequences, with n_batch rows in all; first_row is not looked at. tokens: [rows]. */
+/* spans: in the order of their rows, at most n_sequences, with n_batch rows in total; first_row is ignored. tokens:
+ * [rows]. */
 void batch_begin(gpu_batch *b, const forward_span *spans, uint32_t n_spans, const int32_t *tokens);
 
 #endif

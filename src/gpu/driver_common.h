@@ -1,5 +1,6 @@
-/* What the three drivers do alike: refuse the number of a device that is not there, find a compiler's complaint, keep kernels by
- * their names, and return the first failure of a device for good. Before: driver_metal.m, driver_cuda.c, driver_opencl.c. */
+/* Shared by the three drivers: refusing a device number that does not exist, finding a compiler's error, a list of
+ * kernels by name, and keeping the first failure of a device. Before: driver_metal.m, driver_cuda.c,
+ * driver_opencl.c. */
 #ifndef GPU_DRIVER_COMMON_H
 #define GPU_DRIVER_COMMON_H
 
@@ -17,14 +18,14 @@ static inline cllm_status returned(const cllm_error *failure, cllm_error *err) {
     return failure->status;
 }
 
-/* Does the API have a device of this number? count: of its devices, 1 or more. */
+/* Check that the API has a device with this number. count: of its devices, 1 or more. */
 static inline cllm_status check_index(const gpu_driver *driver, size_t count, uint32_t index, cllm_error *err) {
     if (index < count) return CLLM_OK;
     return DEVICE_ERROR("%s has %zu device%s; there is no device %u, counted from 0", driver->name, count,
                         count == 1 ? "" : "s", (unsigned)index);
 }
 
-/* The length of the first line with an error in what a compiler said, of which *said becomes the beginning. */
+/* The length of the first line with an error in a compiler's output; *said is moved to its beginning. */
 static inline int first_complaint(const char **said) {
     const char *error = strstr(*said, "error");
     for (const char *c = *said; error && c < error; c++)
@@ -53,7 +54,7 @@ static inline cllm_status add_kernel(gpu_kernel **list, const char *name, void *
     return CLLM_OK;
 }
 
-/* Returns the handle of the kernel, which is taken off the list. */
+/* Remove a kernel from the list and return its handle. */
 static inline void *remove_kernel(gpu_kernel **list) {
     gpu_kernel kernel = **list;
     free(*list);

@@ -4,7 +4,8 @@
  * Launches are recorded. What is submitted again just as it was before, as every step of decoding is (positions and
  * tokens lie in buffers), becomes a CUDA graph, which takes the host one call instead of hundreds.
  *
- * Before: forward_gpu.c. After: cuda_api.h and the libraries. Source: NVIDIA's "CUDA Driver API" and "NVRTC" manuals. */
+ * Before: forward_gpu.c. After: cuda_api.h and the libraries. Source: NVIDIA's "CUDA Driver API" and "NVRTC"
+ * manuals. */
 #include "gpu/cuda_api.h"
 #include "gpu/driver_common.h"
 
@@ -113,8 +114,8 @@ static bool is_same(const launch_list *a, const launch_list *b) {
     return a->n == b->n && memcmp(a->launches, b->launches, a->n * sizeof(launch)) == 0;
 }
 
-/* The recorded list as it is remembered: the same of before, which has a graph from now on, or else itself, for which the
- * one that was not used for longest makes room. */
+/* The recorded list as it is remembered: the same of before, which has a graph from now on, or else itself, for which
+ * the one that was not used for longest makes room. */
 static launch_list *remember(gpu_device *device) {
     launch_list **lists = device->lists, *recorded = lists[0];
     size_t i = 1;
@@ -322,7 +323,7 @@ static cllm_status load_cuda(gpu_device *device, cllm_error *err) {
     const char *missing = NULL;
     void *library = dlopen("libcuda.so.1", RTLD_NOW), *address;
     if (!library)
-        return DEVICE_ERROR("no CUDA here: libcuda.so.1, the NVIDIA driver's library, is missing: install the NVIDIA "
+        return DEVICE_ERROR("no CUDA: libcuda.so.1, the NVIDIA driver's library, is missing: install the NVIDIA "
                             "driver (Debian: libcuda1)");
     CUDA_FUNCTIONS(FIND)
     if (missing) return DEVICE_ERROR("libcuda.so.1 lacks %s: install a newer NVIDIA driver", missing);

@@ -41,7 +41,7 @@ enum { MATH_MODE_SAFE = 0 };
 
 static const char *description_of(NSError *error) {
     const char *text = [[error localizedDescription] UTF8String];
-    return text ? text : "for no reason that Metal gives";
+    return text ? text : "Metal gives no reason";
 }
 
 static void wait_for(gpu_device *device, id<MTLCommandBuffer> commands) {
@@ -93,7 +93,7 @@ static bool begin(gpu_device *device) {
     if (device->encoder) return true;
     [device->commands release];
     device->commands = nil;
-    error_set(&device->failure, CLLM_ERR_DEVICE, "Metal takes no more commands: compute on the CPU");
+    error_set(&device->failure, CLLM_ERR_DEVICE, "Metal accepts no more commands: compute on the CPU");
     return false;
 }
 
@@ -156,7 +156,8 @@ static cllm_status describe(gpu_device *device, uint32_t index, size_t n_devices
         return DEVICE_ERROR("Metal finds no GPU: this machine has none, or keeps it from this process; use the CPU");
     if (!device->metal) return check_index(&gpu_driver_metal, n_devices, index, err);
     if (!device->queue)
-        return DEVICE_ERROR("Metal gives no command queue on %s: end what else uses the GPU, or use the CPU", name);
+        return DEVICE_ERROR("Metal gives no command queue on %s: end other programs that use the GPU, or use the CPU",
+                            name);
     *properties = (gpu_properties){.is_gpu = true, .largest_buffer = [device->metal maxBufferLength]};
     if (name) strncpy(properties->name, name, sizeof properties->name - 1);
     if (left != UINT64_MAX) properties->free_memory = left;
@@ -195,7 +196,7 @@ static cllm_status metal_compile(gpu_device *device, const char *text, cllm_erro
         if (device->library) return CLLM_OK;
         const char *said = description_of(error);
         const int length = first_complaint(&said);
-        return DEVICE_ERROR("Metal does not compile the kernels: %.*s", length, said);
+        return DEVICE_ERROR("Metal cannot compile the kernels: %.*s", length, said);
     }
 }
 
@@ -207,7 +208,8 @@ static cllm_status metal_kernel(gpu_device *device, const char *name, gpu_kernel
         id<MTLComputePipelineState> pipeline = [device->metal newComputePipelineStateWithFunction:function
                                                                                             error:&error];
         [function release];
-        if (!pipeline) return DEVICE_ERROR("Metal makes no pipeline of the kernel %s: %s", name, description_of(error));
+        if (!pipeline)
+            return DEVICE_ERROR("Metal cannot make a pipeline of the kernel %s: %s", name, description_of(error));
         cllm_status status;
         const size_t width = [pipeline threadExecutionWidth], most = [pipeline maxTotalThreadsPerThreadgroup];
         if (device->simd && width != GPU_TEAM)

@@ -1,8 +1,8 @@
 /* The driver for OpenCL 1.2: GPUs of every maker, and CPUs through PoCL.
  * Before: forward_gpu.c, through the table in driver.h. After: the OpenCL loader (opencl_api.h), found at run time.
  *
- * The devices of all platforms are one list, the best first: GPUs go before accelerators, these before CPUs, and the first of equals
- * before the others. In that order they are counted. */
+ * The devices of all platforms are one list, the best first: GPUs go before accelerators, these before CPUs, and the
+ * first of equals before the others. In that order they are counted. */
 #include "base/checked.h"
 #include "gpu/driver_common.h"
 #include "gpu/opencl_api.h"
@@ -49,7 +49,7 @@ static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     if (!library) library = dlopen("libOpenCL.so", RTLD_NOW);
 #endif
     if (!library)
-        return DEVICE_ERROR("no OpenCL here: install an OpenCL driver, such as ocl-icd-libopencl1 with "
+        return DEVICE_ERROR("no OpenCL: install an OpenCL driver, such as ocl-icd-libopencl1 with "
                             "pocl-opencl-icd or your GPU's");
         /* C has no cast from an object's pointer to a function's; POSIX has them alike */
 #define CL_FIND(result, name, parameters)                             \
@@ -60,7 +60,8 @@ static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     return CLLM_OK;
 }
 
-/* What the device tells of itself: a number of 4 bytes or 8 (hosts are little-endian) or a text; zeros if it doesn't. */
+/* What the device tells of itself: a number of 4 bytes or 8 (hosts are little-endian) or a text; zeros if it
+ * doesn't. */
 static void ask(const opencl_api *cl, cl_device id, cl_uint what, size_t size, void *answer) {
     memset(answer, 0, size);
     if (cl->GetDeviceInfo(id, what, size, answer, NULL) != CL_SUCCESS) memset(answer, 0, size);
@@ -115,7 +116,7 @@ static cllm_status start_device(gpu_device *device, uint32_t index, gpu_properti
     const size_t n_devices = list_devices(cl, devices);
     cl_int code = CL_SUCCESS;
     if (n_devices == 0)
-        return DEVICE_ERROR("OpenCL has no device here that compiles OpenCL C 1.2 and is free to use: install a "
+        return DEVICE_ERROR("OpenCL finds no free device that compiles OpenCL C 1.2: install a "
                             "driver, such as pocl-opencl-icd or your GPU's");
     cllm_status status = check_index(&gpu_driver_opencl, n_devices, index, err);
     if (status != CLLM_OK) return status;
@@ -206,8 +207,8 @@ static cllm_status allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **o
     return no_memory(n_bytes, code, err);
 }
 
-/* In place where the device shares the host's memory. These bytes and not the pages around them: OpenCL says nothing good
- * of buffers that overlap in the host's memory, and tensors of a file have pages in common. */
+/* In place where the device shares the host's memory. These bytes and not the pages around them: OpenCL says nothing
+ * good of buffers that overlap in the host's memory, and tensors of a file have pages in common. */
 static cllm_status wrap(gpu_device *device, const void *bytes, uint64_t n_bytes, gpu_buffer **out, uint32_t *offset,
                         cllm_error *err) {
     cl_int code = CL_INVALID_VALUE;

@@ -1,4 +1,4 @@
-/* The names of devices, and which drivers this build has: that of Metal only where CLLM_METAL is defined. */
+/* The names of devices, and the drivers in this build: Metal's only if CLLM_METAL is defined. */
 #include "gpu/driver.h"
 
 #include <string.h>

@@ -1,7 +1,6 @@
-/* The forward pass on a GPU: the last layers of the model, its final norm and its output matrix, for a batch of spans of
- * sequences. With all layers it begins with the tokens, else with what the CPU's layers before it leave.
- * Before it on the road: cllm_eval, or forward_cpu. After it: the sampler. How the kernels are written and driven is in
- * docs/08-gpu.md. */
+/* The forward pass on a GPU: the last layers of the model, its final norm and its output matrix, for a batch of spans
+ * of sequences. If it has all layers it begins with the tokens, else with the result of the CPU's layers. Before it:
+ * cllm_eval, or forward_cpu. After it: the sampler. docs/08-gpu.md explains how the kernels are written and used. */
 #ifndef GPU_FORWARD_GPU_H
 #define GPU_FORWARD_GPU_H
 
@@ -10,97 +9,99 @@
 #include "model/span.h"
 #include "model/weights.h"
 
-/* A device that was found, and the driver behind it. */
+/* A device and its driver. */
 typedef struct gpu {
     const gpu_driver *driver; /* NULL: none */
     gpu_device *device;
     gpu_properties properties;
 } gpu;
 
-/* The device of that number. name: a driver's, or "auto": the first that finds a GPU. Errors: DEVICE, with why there is none. */
+/* Open the device with this number. name: a driver's, or "auto": the first driver that finds a GPU. Errors: DEVICE,
+ * with the reason. */
 cllm_status gpu_open(const char *name, uint32_t index, gpu *out, cllm_error *err);
-void gpu_close(gpu *g); /* leaves it empty; an empty one is allowed */
+void gpu_close(gpu *g); /* leaves it empty; it may be empty already */
 
-/* The trait of the model that the GPU's kernels lack, in words, or NULL: it can run there. */
+/* The first trait of the model that the GPU's kernels do not support, in words; NULL: it can run there. */
 const char *forward_gpu_lacks(const model_config *config, const model_weights *weights);
 
-#define GPU_MOST_BATCH 2048 /* more tokens at once are no faster, and their groups could be too many for a launch */
+#define GPU_MOST_BATCH 2048 /* more tokens at once are not faster, and their groups could be too many for a launch */
 
 typedef struct gpu_settings {
-    uint32_t n_layers;    /* the model's last, 1 or more */
+    uint32_t n_layers;    /* the model's last layers, 1 or more */
     kv_size size;         /* n_batch: rows of a batch, at most GPU_MOST_BATCH; n_sequences: spans */
     uint32_t n_logits;    /* rows of logits computed at once */
     cllm_kv_type kv_type; /* F16 or F32 */
     bool exact;           /* only kernels whose sums have one order for any batch */
 } gpu_settings;
 
-/* Bytes of device memory; each UINT64_MAX if that wraps. */
+/* Bytes of device memory; each UINT64_MAX on overflow. */
 typedef struct gpu_needs {
     uint64_t weights, kv_cache, scratch;
     uint64_t largest; /* of one buffer */
 } gpu_needs;
 
-/* Bytes of the host's memory that forward_gpu_create takes for a batch; UINT64_MAX if that wraps. */
+/* Bytes of host memory that forward_gpu_create allocates for a batch; UINT64_MAX on overflow. */
 uint64_t forward_gpu_host_bytes(const model_config *config, const kv_size *size);
 
 gpu_needs forward_gpu_needs(const model_config *config, const model_weights *weights, const gpu_settings *settings);
 
 typedef struct forward_gpu forward_gpu;
 
-/* Moves the weights to the device, or lets it read them where they are, and compiles the program. progress: asked with
- * bytes of weights done and in all; may be NULL. All pointers stay borrowed. out: owned. The matrices must not be
+/* Copy the weights to the device, or let it read them in place, and compile the program. progress: called with bytes of
+ * weights, done and in total; may be NULL. All pointers stay borrowed. out: owned. The matrices must not be
  * interleaved. Errors: DEVICE, MEMORY, CANCELLED. */
 cllm_status forward_gpu_create(const gpu *g, const model_config *config, const model_weights *weights,
                                const gpu_settings *settings, cllm_progress progress, void *user, forward_gpu **out,
                                cllm_error *err);
 void forward_gpu_destroy(forward_gpu *f);
 
-/* Run spans, in the order of their rows, 1..n_batch rows in all; first_row is set here. The tables have pages for all rows, and stay
- * borrowed until this returns. tokens: [rows]. x: [rows][n_embd] from the layers before, or NULL where there are none. Of
- * rows that are not kept only keys and values are wanted. keep_going is asked before each layer. Errors: DEVICE, CANCELLED. */
+/* Run spans, in the order of their rows, 1..n_batch rows in total; first_row is set here. The tables have pages for all
+ * rows, and are borrowed until this returns. tokens: [rows]. x: [rows][n_embd] from the layers before; NULL: there are
+ * none. Rows that are not kept only get keys and values. keep_going is called before each layer. Errors: DEVICE,
+ * CANCELLED. */
 cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32_t n_spans, const int32_t *tokens,
                                const float *x, bool (*keep_going)(void *user, uint32_t layer), void *user,
                                cllm_error *err);
 
-/* Of the last batch's kept rows, first_row and on. They wait. Errors: DEVICE.
- * logits: out, [n_rows][n_vocab], computed n_logits rows at a time. */
+/* Results of the last batch's kept rows, from first_row on. These functions wait. Errors: DEVICE. logits: out,
+ * [n_rows][n_vocab], computed n_logits rows at a time. */
 cllm_status forward_gpu_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *logits, cllm_error *err);
 
-/* tokens: out, [n_rows], the likeliest after each of these rows, the lowest id of equals; -1 if a logit is not a number. Only they
- * come back from the device. */
+/* tokens: out, [n_rows], the likeliest token after each row, the lowest id if several are equal; -1 if a logit is NaN.
+ * Only these numbers are copied from the device. */
 cllm_status forward_gpu_next(forward_gpu *f, uint32_t first_row, uint32_t n_rows, int32_t *tokens, cllm_error *err);
 
-/* out: [n_rows][n_embd], these rows after the model's last norm. */
+/* out: [n_rows][n_embd], the rows after the model's last norm. */
 cllm_status forward_gpu_embedding(forward_gpu *f, uint32_t first_row, uint32_t n_rows, float *out, cllm_error *err);
 
-/* Copy whole pages, before a sequence writes to what it shared. Errors: DEVICE. */
+/* Copy whole pages before a sequence writes to shared ones. Errors: DEVICE. */
 cllm_status forward_gpu_copy(forward_gpu *f, const kv_copies *copies, cllm_error *err);
 
-/* Bytes of one page of a pool, of all layers on the GPU; 0: none is of this kind. */
+/* Bytes of one page of a pool, for all layers on the GPU; 0: no layer is of this kind. */
 uint64_t forward_gpu_page_bytes(const forward_gpu *f, uint32_t pool);
 
-/* bytes: [forward_gpu_page_bytes]: for each layer its keys and its values, as the kernels lay them out. Of a page that is read only the
- * first n_positions are given, and zeros for the others. Errors: DEVICE. */
+/* bytes: [forward_gpu_page_bytes]: for each layer its keys and its values, in the kernels' order. When a page is read,
+ * only the first n_positions are copied; the others are zeros. Errors: DEVICE. */
 cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, uint32_t n_positions, void *bytes,
                                   cllm_error *err);
 cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page, const void *bytes, cllm_error *err);
 
-/* beyond: out, do the keys and values of the first `end` positions hold infinities of float16, as far as windows have kept them?
- * Errors: MEMORY, DEVICE. */
+/* beyond: out, true if the keys and values of the first `end` positions that windows have kept hold infinities of
+ * float16. Errors: MEMORY, DEVICE. */
 cllm_status forward_gpu_beyond_f16(const forward_gpu *f, const kv_table *table, uint32_t end, bool *beyond,
                                    cllm_error *err);
 
-/* What the device was asked to do since the engine was made. */
+/* The work of the device since the engine was created. */
 typedef struct gpu_counters {
     uint64_t launches;
-    uint64_t bytes; /* that these read and wrote: each matrix as often as it is read, vectors, keys and values */
+    uint64_t bytes; /* that the launches read and wrote: each matrix as often as it is read, vectors, keys and values */
 } gpu_counters;
 
 gpu_counters forward_gpu_counters(const forward_gpu *f);
 
-/* From now on measure each launch: it is run again, `repetitions` times in a row, and what that took is told, in seconds a
- * launch (0 repetitions: it is only told). What is computed is then worth nothing. The first to be told is "copy", of memory to memory. on_launch NULL: no
- * more. Errors: DEVICE. */
+/* From now on measure each launch: run it again, `repetitions` times in a row, and report its time in seconds (0
+ * repetitions: only report it). The results of the pass are then invalid. The first report is "copy", from memory to
+ * memory. on_launch NULL: stop measuring. Errors: DEVICE. */
 typedef void (*gpu_on_launch)(void *user, const char *kernel, double seconds, uint64_t bytes);
 cllm_status forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_launch on_launch, void *user,
                                 cllm_error *err);

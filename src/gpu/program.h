@@ -1,6 +1,6 @@
-/* The kernels that a model needs, as one program: the kernel text with what is particular to the model's tensor types, and,
- * once it is compiled, each kernel by the place at which it was asked for.
- * Before: forward_gpu.c, which asks. After: the driver, which compiles. */
+/* The kernels that a model needs, as one program: the kernel text, with the model's tensor types filled in; after
+ * compiling, each kernel by its index. Before: forward_gpu.c, which asks for kernels. After: the driver, which
+ * compiles. */
 #ifndef GPU_PROGRAM_H
 #define GPU_PROGRAM_H
 
@@ -26,14 +26,14 @@ typedef enum matrix_kernel { MATRIX_MULTIPLY, MATRIX_TILE, MATRIX_EMBED } matrix
 /* A kernel of products.gpu. */
 typedef struct kernel_variant {
     matrix_kernel kind;
-    quant_type types[3]; /* each once, in the order in which the kernel counts them */
+    quant_type types[3]; /* each once, numbered as in the kernel */
     uint32_t n_types;
-    bool normed;       /* of MULTIPLY */
-    uint32_t n_tokens; /* of MULTIPLY: taken at a time */
+    bool normed;       /* for MULTIPLY */
+    uint32_t n_tokens; /* for MULTIPLY: how many it processes at a time */
 } kernel_variant;
 
 typedef struct program_kernel {
-    kernel_variant variant; /* unless it is a common one */
+    kernel_variant variant; /* if it is not a common kernel */
     char name[64];
     gpu_kernel *kernel; /* once it is compiled */
 } program_kernel;
@@ -43,10 +43,10 @@ typedef struct gpu_program {
     uint32_t n_kernels, capacity;
 } gpu_program; /* zero-initialised: empty */
 
-/* The place of a variant among the kernels; *index. Errors: MEMORY. */
+/* *index: that of a variant among the kernels. Errors: MEMORY. */
 cllm_status program_add(gpu_program *program, const kernel_variant *variant, uint32_t *index, cllm_error *err);
 
-/* out: owned, the text for a device of these properties; release with free(). Errors: MEMORY. */
+/* out: owned, the text for a device with these properties; release with free(). Errors: MEMORY. */
 cllm_status program_text(const gpu_program *program, const gpu_properties *properties, cllm_kv_type kv_type, char **out,
                          cllm_error *err);
 
@@ -54,6 +54,6 @@ cllm_status program_text(const gpu_program *program, const gpu_properties *prope
 cllm_status program_compile(gpu_program *program, const gpu_driver *driver, gpu_device *device,
                             const gpu_properties *properties, cllm_kv_type kv_type, cllm_error *err);
 
-void program_free(gpu_program *program); /* the kernels themselves are the device's */
+void program_free(gpu_program *program); /* the kernels belong to the device */
 
 #endif

@@ -1,5 +1,5 @@
-/* Two pools of numbers, the pages that hold them, and tables. The pools' sizes are computed in one place, for the plan and for the
- * allocation. */
+/* Two pools of page numbers, the pages, and the tables of sequences. The pools' sizes are computed in one place, for
+ * the plan and for the allocation. */
 #include "model/kv_pages.h"
 
 #include "base/checked.h"
@@ -17,7 +17,8 @@ static bool has_layers(const model_config *config, uint32_t pool) {
     return false;
 }
 
-/* Windowed pages of a sequence: of what the first token of a batch still sees up to the last, wherever that begins in a page. */
+/* Windowed pages of a sequence: from what the first token of a batch still sees to the last token, wherever in a page
+ * that begins. */
 static uint64_t windowed_pages(const model_config *c, const kv_size *size) {
     const uint64_t seen = (uint64_t)c->window + size->n_batch - 1;
     const uint64_t n = seen < 2 ? 1 : (seen - 2) / KV_CHUNK + 2;
@@ -75,7 +76,7 @@ static void give_back(kv_pages *pages, uint32_t pool, uint32_t number) {
 
 static bool has_windowed(const kv_pages *pages) { return pages->pools[KV_WINDOWED].n_pages > 0; }
 
-/* One that a table holds, and sees if there are windows. */
+/* Count a page that a table now holds, and that its windows see. */
 static uint32_t new_page(kv_pages *pages) {
     const uint32_t page = take(pages, KV_FULL);
     pages->pages[page] = (kv_page){.n_tables = 1, .windowed = KV_NONE};
@@ -112,7 +113,7 @@ static void leave_window(kv_pages *pages, uint32_t page) {
         free_windowed(pages, page);
 }
 
-/* and a table lets one go. */
+/* and here a table drops a page. */
 static void release(kv_pages *pages, uint32_t page) {
     if (--pages->pages[page].n_tables > 0) return;
     if (pages->pages[page].cached)
@@ -142,7 +143,8 @@ uint32_t kv_table_last(const kv_table *table, uint32_t length) {
     return length % KV_CHUNK == 0 ? KV_NONE : table->of[KV_FULL].pages[length / KV_CHUNK];
 }
 
-/* Is position `length`, the next one, in a page that others hold too, beside n_leaving that will not? */
+/* True if position `length`, the next one, is in a page that others will still hold after n_leaving of them have left
+ * it. */
 static bool ends_in_shared(const kv_table *table, const kv_pages *pages, uint32_t length, uint32_t n_leaving) {
     const uint32_t last = kv_table_last(table, length);
     return last != KV_NONE && (pages->pages[last].n_tables > 1 + n_leaving || pages->pages[last].n_followers > 0);

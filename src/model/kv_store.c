@@ -1,4 +1,4 @@
-/* The bytes of pages on the CPU. Their sizes are computed in one place, for the plan and for the allocation. */
+/* The bytes of pages on the CPU. Sizes are computed in one place, for the plan and for the allocation. */
 #include "model/kv_store.h"
 
 #include "base/checked.h"
@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* Of one chunk. */
+/* Bytes of a chunk. */
 typedef struct chunk_bytes {
     uint64_t keys, values, key_scales, value_scales;
 } chunk_bytes;
@@ -25,8 +25,8 @@ static chunk_bytes bytes_of_chunk(cllm_kv_type type, uint32_t key_length, uint32
 
 static uint64_t sum_of(chunk_bytes b) { return b.keys + b.values + b.key_scales + b.value_scales; }
 
-/* Fill a layer's place, which begins at *end of its pool's page (of an encoder's layer, all at 0); *end is moved behind it. False if that
- * wraps. */
+/* Set a layer's place, which begins at *end in a page of its pool (at 0 for an encoder's layers); *end moves behind it.
+ * false: overflow. */
 static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *end, kv_place *out) {
     const bool keeps = layer_attends(layer);
     *out = (kv_place){.pool = kv_pool_of(layer),
@@ -35,7 +35,7 @@ static bool place_layer(const layer_config *layer, cllm_kv_type type, uint64_t *
                       .value_length = layer->value_length,
                       .index_key_length = keeps ? layer->index_key_length : 0,
                       .offset = layer->bidirectional ? 0 : *end};
-    uint64_t bytes, own_end; /* a chunk has less than 2^31 * 10 * KV_CHUNK */
+    uint64_t bytes, own_end; /* cannot overflow: a chunk has less than 2^31 * 10 * KV_CHUNK bytes */
     if (!checked_mul(out->n_kv_heads, kv_chunk_bytes(type, out->key_length, out->value_length), &bytes) ||
         !checked_add(bytes, kv_chunk_bytes(type, out->index_key_length, 0), &bytes) ||
         !checked_add(out->offset, bytes, &own_end))
@@ -79,7 +79,7 @@ cllm_status kv_store_create(const model_config *config, cllm_kv_type type, uint3
     if (!complete)
         return error_set(err, CLLM_ERR_MEMORY,
                          "no memory for the keys and values of %u positions; use a smaller context", size->n_positions);
-    uint64_t ends[KV_POOLS] = {0}; /* they end at page_bytes */
+    uint64_t ends[KV_POOLS] = {0}; /* in the end page_bytes */
     for (uint32_t i = 0; i < n_layers; i++)
         if (config->layers[i].kv_layer == i)
             place_layer(&config->layers[i], type, &ends[kv_pool_of(&config->layers[i])], &out->places[i]);

@@ -25,7 +25,7 @@ typedef struct binder {
 
 /* ------------------------------------------------------------------------------------------------ the file */
 
-/* A key that must have this value, or the file is `otherwise`. */
+/* Check that a key has this value. If not, the error says `otherwise`. */
 static cllm_status expect_text(const binder *b, const char *key, const char *want, const char *otherwise) {
     cllm_string value = {"", 0};
     cllm_status status = gguf_get_string(b->adapter, key, GGUF_OPTIONAL, &value, b->err);
@@ -35,15 +35,15 @@ static cllm_status expect_text(const binder *b, const char *key, const char *wan
 
 static cllm_status check_file(binder *b) {
     const char *const invocation = "adapter.alora.invocation_tokens";
-    cllm_status status = expect_text(b, "general.type", "adapter", "this file is no adapter");
-    if (status == CLLM_OK) status = expect_text(b, "adapter.type", "lora", "this file is no LoRA adapter");
+    cllm_status status = expect_text(b, "general.type", "adapter", "this file is not an adapter");
+    if (status == CLLM_OK) status = expect_text(b, "adapter.type", "lora", "this file is not a LoRA adapter");
     if (status == CLLM_OK)
         status = expect_text(b, "general.architecture", b->config->architecture,
-                             "this adapter was made for another architecture than the model's");
+                             "this adapter was made for another architecture");
     if (status != CLLM_OK) return status;
     if (cllm_gguf_find(b->adapter, invocation))
         return error_set_at(b->err, CLLM_ERR_UNSUPPORTED, invocation, CLLM_NO_OFFSET,
-                            "%s: adapters that wait for a phrase (aLoRA) are not supported", invocation);
+                            "%s: adapters that a phrase activates (aLoRA) are not supported", invocation);
     return gguf_get_f32(b->adapter, "adapter.lora.alpha", GGUF_OPTIONAL, &b->alpha, b->err);
 }
 
@@ -51,10 +51,10 @@ static cllm_status check_file(binder *b) {
 
 typedef struct tensors {
     const cllm_tensor *base, *a, *b;
-    bool looked_up; /* base is the embedding table, and not meant as the output of a tied model */
+    bool looked_up; /* base is the embedding table, used to look up tokens, not as output */
 } tensors;
 
-/* One for all of the model's matrices, or one each. */
+/* one for all of the matrices, or one for each */
 static bool count_fits(const tensors *t, const cllm_tensor *own) {
     return (own->shape[2] == 1 || own->shape[2] == t->base->shape[2]) && own->shape[3] == 1;
 }
@@ -77,7 +77,7 @@ static cllm_status check_tensors(const binder *b, const tensors *t) {
     for (int i = 0; i < 2; i++)
         if (!quant_type_layout((uint32_t)both[i]->type)->computable)
             return error_set_at(b->err, CLLM_ERR_UNSUPPORTED, both[i]->name, both[i]->offset,
-                                "%s: tensors of type %s cannot be computed with", both[i]->name,
+                                "%s: tensors of type %s are not supported", both[i]->name,
                                 cllm_tensor_type_name(both[i]->type));
     return CLLM_OK;
 }
@@ -92,7 +92,7 @@ static matrix matrix_in(const cllm_tensor *tensor) {
                     .count = (uint32_t)tensor->shape[2]};
 }
 
-/* Behind those that are there: adapters add in the order in which they were given. */
+/* Append to the list: adapters are added in the order in which they were given. */
 static cllm_status append(const binder *b, const tensors *t, float scale, lora_pair **list, lora_pair **pair) {
     lora_pair *added = arena_alloc(b->arena, 1, sizeof *added);
     if (!added) return error_set(b->err, CLLM_ERR_MEMORY, "%s: no memory for this tensor's table", t->a->name);
@@ -103,7 +103,7 @@ static cllm_status append(const binder *b, const tensors *t, float scale, lora_p
     return CLLM_OK;
 }
 
-/* Is the linear the base tensor or a part of it? first_row: out. */
+/* True if the linear is the base tensor or a part of it. first_row: out. */
 static bool is_part(const tensors *t, const linear *l, uint64_t *first_row) {
     const uintptr_t start = (uintptr_t)t->base->data, at = (uintptr_t)l->w.data;
     if (l->w.apart || at < start || at - start >= t->base->n_bytes) return false;
@@ -123,7 +123,7 @@ static cllm_status append_to_linear(const binder *b, const tensors *t, float sca
     return CLLM_OK;
 }
 
-/* A matrix of a layer, or parts of it, or the output. */
+/* Apply a pair to a matrix of a layer or parts of it, or to the output. */
 static cllm_status append_to_parts(const binder *b, const tensors *t, float scale) {
     uint32_t layer;
     bool found = false;
@@ -156,7 +156,7 @@ static cllm_status bind_pair(const binder *b, const tensors *t) {
     return t->looked_up ? append(b, t, scale, &b->weights->token_embd_loras, &pair) : append_to_parts(b, t, scale);
 }
 
-/* The other of A and B, and the model's tensor. The output of a tied model is its embedding table. */
+/* Find the other one of A and B, and the model's tensor. The output of a tied model is its embedding table. */
 static cllm_status find_tensors(const binder *b, const cllm_tensor *one, tensors *t) {
     char name[1100]; /* names in GGUF files are shorter */
     const size_t length = strlen(one->name);
@@ -164,7 +164,7 @@ static cllm_status find_tensors(const binder *b, const cllm_tensor *one, tensors
     const bool is_a = strcmp(suffix, ".lora_a") == 0;
     if (!is_a && strcmp(suffix, ".lora_b") != 0)
         return error_set_at(b->err, CLLM_ERR_UNSUPPORTED, one->name, one->offset,
-                            "%s: adapters of tensors that are no .lora_a or .lora_b are not supported", one->name);
+                            "%s: the names of an adapter's tensors must end in .lora_a or .lora_b", one->name);
     snprintf(name, sizeof name, "%.*s%s", (int)(length - SUFFIX_LENGTH), one->name, is_a ? ".lora_b" : ".lora_a");
     const cllm_tensor *other = cllm_gguf_find_tensor(b->adapter, name);
     if (!other)
@@ -177,14 +177,15 @@ static cllm_status find_tensors(const binder *b, const cllm_tensor *one, tensors
                    .b = is_a ? other : one,
                    .looked_up = strcmp(name, TOKEN_EMBD) == 0};
     if (t->base) return CLLM_OK;
-    return error_set_at(b->err, CLLM_ERR_FORMAT, one->name, one->offset,
-                        "%s: the model has no tensor %s; is the adapter of another model, or of another file of it?",
-                        one->name, name);
+    return error_set_at(
+        b->err, CLLM_ERR_FORMAT, one->name, one->offset,
+        "%s: the model has no tensor %s; was the adapter made for another model, or another file of it?", one->name,
+        name);
 }
 
 /* ------------------------------------------------------------------------------------------------- sizes */
 
-/* Add the pairs of a linear, of whose matrices a token meets n_met. */
+/* Count the pairs of a linear, of whose matrices a token uses n_met. */
 static void count_pairs(const lora_pair *pair, uint32_t n_matrices, uint32_t n_met, lora_sizes *sizes) {
     for (; pair; pair = pair->next) {
         const uint32_t rank = pair->b.n_columns;
@@ -194,7 +195,7 @@ static void count_pairs(const lora_pair *pair, uint32_t n_matrices, uint32_t n_m
     }
 }
 
-/* What belongs together, such as a layer, can be at work together. */
+/* Count the linears that are computed together, such as those of a layer. */
 static void count_group(lora_sizes group, lora_sizes *most) {
     if (most->n_products < group.n_products) most->n_products = group.n_products;
     if (most->inner_length < group.inner_length) most->inner_length = group.inner_length;
@@ -241,9 +242,9 @@ cllm_status lora_bind(const cllm_gguf *adapter, float scale, const cllm_gguf *ba
         const cllm_tensor *tensor = cllm_gguf_tensor(adapter, i);
         tensors t;
         status = find_tensors(&b, tensor, &t);
-        if (status != CLLM_OK || tensor != t.a) continue; /* each pair once */
+        if (status != CLLM_OK || tensor != t.a) continue; /* handle each pair once */
         status = bind_pair(&b, &t);
-        if (scale == 0) continue; /* checked, but nothing that is read */
+        if (scale == 0) continue; /* checked, but not used */
         config->lora.n_bytes += t.a->n_bytes + t.b->n_bytes;
         weights->bytes_per_token += bytes_read(config, &t);
     }

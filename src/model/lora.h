@@ -1,31 +1,31 @@
-/* LoRA adapters (Hu et al. 2021): a model's matrices are changed by products of two thin ones, y = W x + scale * B (A x),
- * which come in a GGUF file of their own and are applied as the model runs. The format is that of llama.cpp's
- * convert_lora_to_gguf.py; docs/06-engine.md describes it.
- * Before it on the road: the base model's weights, bound. After it: the products of the forward pass, which find a linear's
- * adapters in it. */
+/* LoRA adapters (Hu et al. 2021): products of two thin matrices that change a model's matrices, y = W x + scale * B (A
+ * x). They come in a GGUF file of their own and are applied while the model runs. The format is that of llama.cpp's
+ * convert_lora_to_gguf.py; docs/06-engine.md describes it. Before this: the base model's weights. After it: the
+ * products of the forward pass, which find adapters in a linear. */
 #ifndef MODEL_LORA_H
 #define MODEL_LORA_H
 
 #include "model/weights.h"
 
-/* What one adapter adds to one linear, or to a part of a fused one: then A is the whole tensor's, and B the part's rows. */
+/* What one adapter adds to a linear, or to a part of a fused one: then A belongs to the whole tensor, and B has the
+ * part's rows. */
 typedef struct lora_pair {
     matrix a;    /* [rank][n_columns], one for all of the linear's matrices or one each */
     matrix b;    /* [n_rows][rank], likewise */
-    float scale; /* all factors together; not 0 */
+    float scale; /* product of all factors; not 0 */
     struct lora_pair *next;
 } lora_pair;
 
-/* A x takes so many elements; a multiple of what activations are quantized by. */
+/* Elements of A x, padded to a multiple of the block in which activations are quantized. */
 enum { LORA_UNIT = 32 };
 static inline size_t lora_padded(uint32_t rank) { return ((size_t)rank + LORA_UNIT - 1) / LORA_UNIT * LORA_UNIT; }
 
-/* A or B of matrix `index` of the linear. */
+/* A or B for matrix `index` of the linear. */
 static inline matrix lora_matrix(const matrix *m, uint32_t index) { return matrix_of(m, m->count > 1 ? index : 0); }
 
-/* Add an adapter, times scale, to the weights of the model in `base`, which are still where that file has them.
- * config->lora then counts it in. The pairs live in `a`, their matrices in the adapter's file. Messages name the key or
- * tensor. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+/* Add an adapter, times scale, to the weights of the model in `base`, which must still be in that file. config->lora is
+ * updated. The pairs are in `a`, their matrices in the adapter's file. Messages name the key or tensor. Errors: FORMAT,
+ * UNSUPPORTED, MEMORY. */
 cllm_status lora_bind(const cllm_gguf *adapter, float scale, const cllm_gguf *base, arena *a, model_config *config,
                       model_weights *weights, cllm_error *err);
 

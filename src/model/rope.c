@@ -1,18 +1,18 @@
-/* Frequencies are made once, in double; the cos and sin of a position are rounded to float at the end. */
+/* Frequencies are computed once, in double; cos and sin of a position are rounded to float at the end. */
 #include "model/rope.h"
 
 #include <math.h>
 
-/* YaRN (Peng et al. 2023): pairs that turn more than beta_fast times over the original context keep their frequency,
- * those that turn less than beta_slow times are stretched like linear scaling does, and between the two it is mixed. */
+/* YaRN (Peng et al. 2023): pairs that turn more than beta_fast times over the original context keep their frequency.
+ * Pairs that turn less than beta_slow times are slowed down as by linear scaling. Between the two it is mixed. */
 
-/* The (fractional) pair of n rotated elements that turns `rotations` times over the original context. */
+/* The (fractional) index of the pair, of n rotated elements, that turns `rotations` times over the original context. */
 static double pair_of_rotations(const model_config *c, uint32_t n, double rotations) {
     const double two_pi = 6.283185307179586476925;
     return n * log(c->rope_original_context / (rotations * two_pi)) / (2 * log((double)c->rope_freq_base));
 }
 
-/* How much of pair j's own frequency is kept: 1 up to pair `low`, 0 from pair `high`. */
+/* How much of pair j's own frequency is kept: 1 up to pair `low`, 0 from pair `high` on. */
 static double yarn_kept(const model_config *c, uint32_t n, uint32_t j) {
     const double last = n - 1;
     double low = pair_of_rotations(c, n, (double)c->yarn_beta_fast),
@@ -27,7 +27,7 @@ static double yarn_kept(const model_config *c, uint32_t n, uint32_t j) {
     return (double)c->yarn_kept * (1 - fmin(1, fmax(0, along)));
 }
 
-/* What cos and sin are multiplied with: attention's temperature for a stretched context. */
+/* The factor of cos and sin: the temperature of attention for a stretched context. */
 static double magnitude(const model_config *c) {
     const double grown = 0.1 * log(fmax(1, (double)c->rope_scaling_factor));
     double yarn = 1;

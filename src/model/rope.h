@@ -1,5 +1,5 @@
-/* Rotary position embedding: the angle by which a pair of elements turns per position (RoPE, Su et al. 2021), with the
- * stretchings of it that files ask for. */
+/* Rotary position embedding (RoPE, Su et al. 2021): the angle by which a pair of elements turns per position, with the
+ * kinds of scaling that files ask for. */
 #ifndef MODEL_ROPE_H
 #define MODEL_ROPE_H
 
@@ -11,7 +11,7 @@ typedef struct rope_table {
     float magnitude;     /* multiplies cos and sin */
 } rope_table;
 
-/* Fills table->frequencies, [rope_dimension_count(_windowed) / 2], which the caller has set to memory of that size, for the windowed
+/* Fill table->frequencies, [rope_dimension_count(_windowed) / 2], which the caller has allocated, for the windowed
  * layers or the others. factors: [n_pairs] divisors of the frequencies, or NULL. */
 void rope_prepare(const model_config *config, bool windowed, const float *factors, rope_table *table);
 

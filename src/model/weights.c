@@ -1,4 +1,4 @@
-/* Tensor names are those of the GGUF specification. What a layer must have is the family's row in families.c. */
+/* Tensor names are those of the GGUF specification. families.c says which tensors a layer must have. */
 #include "model/weights.h"
 
 #include "base/error.h"
@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Binding stops at the first fault: `status` then stays, and every further call does nothing. */
+/* Binding stops at the first fault: `status` keeps it, and every later call does nothing. */
 typedef struct binder {
     const cllm_gguf *gguf;
     const model_config *config;
@@ -70,7 +70,7 @@ static const float *bind_vector(binder *b, const char *name, uint64_t count, uin
     return bind_floats(b, name, shape, optional);
 }
 
-/* A vector for each of n rows, kept by columns: [n_columns][n_rows]. */
+/* A vector for each of n rows, stored by columns: [n_columns][n_rows]. */
 static const float *bind_columns(binder *b, const char *name, uint64_t n_rows, uint64_t n_columns, bool optional) {
     const float *rows = bind_vector(b, name, n_rows, n_columns, optional);
     if (!rows || n_rows == 1 || n_columns == 1) return rows;
@@ -92,7 +92,7 @@ static matrix bind_matrix(binder *b, const char *name, uint64_t count, uint64_t 
     quant_type type = (quant_type)tensor->type;
     if (!quant_type_layout((uint32_t)tensor->type)->computable) {
         b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, name, tensor->offset,
-                                 "%s: tensors of type %s cannot be computed with yet; supported:"
+                                 "%s: tensors of type %s are not supported yet; supported:"
 #define X(type_name, number, elements, bytes) " " #type_name
                                  COMPUTE_TYPES(X)
 #undef X
@@ -109,7 +109,7 @@ static matrix bind_matrix(binder *b, const char *name, uint64_t count, uint64_t 
                     .count = (uint32_t)count};
 }
 
-/* "blk.3.attn_q.weight", or of the model itself, "output.weight" */
+/* "blk.3.attn_q.weight", or for the model itself "output.weight" */
 typedef struct tensor_name {
     char text[64];
 } tensor_name;
@@ -142,7 +142,7 @@ static linear bind_linear(binder *b, int64_t layer, const char *stem, uint64_t c
     return out;
 }
 
-/* Files of early 2024 have each expert's matrix in a tensor of its own: "blk.3.ffn_gate.5.weight". */
+/* Files of early 2024 have a tensor for each expert: "blk.3.ffn_gate.5.weight". */
 static tensor_name name_of_expert(uint32_t layer, const char *stem, uint32_t expert) {
     tensor_name name;
     const int length = (int)(strlen(stem) - strlen("_exps"));
@@ -176,7 +176,7 @@ static linear bind_experts_apart(binder *b, uint32_t layer, const char *stem, ui
     return out;
 }
 
-/* Of a norm without a suffix. */
+/* A norm whose name has no suffix. */
 static norm_weights bind_plain_norm(binder *b, uint32_t layer, const char *stem, uint64_t n) {
     char name[64];
     snprintf(name, sizeof name, "blk.%" PRIu32 ".%s", layer, stem);
@@ -190,7 +190,7 @@ static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64
     return out;
 }
 
-/* The taps of queries, keys and values, which the file has apart: [n_columns][3][n]. */
+/* The taps of queries, keys and values, which are three tensors in the file: [n_columns][3][n]. */
 static taps_weights bind_three_taps(binder *b, uint32_t layer, uint64_t n, uint64_t n_columns) {
     static const char *const stems[] = {"ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v"};
     const uint64_t shape[] = {n_columns, 1, n, 1};
@@ -205,7 +205,7 @@ static taps_weights bind_three_taps(binder *b, uint32_t layer, uint64_t n, uint6
     return (taps_weights){.weight = taps};
 }
 
-/* Weights of 1, that the file does not have. */
+/* Weights of 1, for a norm that has none in the file. */
 static norm_weights unit_norm(binder *b, uint64_t n) {
     float *ones = arena_alloc(b->arena, n, sizeof *ones);
     if (!ones) b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for a norm of %" PRIu64 " elements", n);
@@ -221,7 +221,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     const qk_norm_kind qk_norm = c->traits->qk_norm;
     const recurrent_config *r = &c->recurrent;
     const recurrent_kind kind = c->traits->recurrent;
-    const bool in_rows = kind == RECURRENT_MAMBA2 || kind == RECURRENT_CHANNEL_DELTA_NET; /* a row a head */
+    const bool in_rows = kind == RECURRENT_MAMBA2 || kind == RECURRENT_CHANNEL_DELTA_NET; /* a row for each head */
     switch (which) {
     case DIM_ONE: return 1;
     case DIM_EMBD: return c->n_embd;
@@ -290,7 +290,7 @@ typedef struct tensor_row {
     const char *name;
     tensor_kind kind;
     tensor_extent count, rows, columns;
-    size_t field; /* its place in layer_weights */
+    size_t field; /* offset in layer_weights */
 } tensor_row;
 
 static const tensor_row tensor_rows[N_LAYER_TENSORS] = {
@@ -343,7 +343,7 @@ static const struct {
     {LAYER_ssm_g_b, KIND(RWKV7), "time_mix_g2"},
 };
 
-/* The tensor's name in the file, where it is not that of the row. */
+/* The tensor's name in the file, if it differs from that in the row. */
 static const char *name_in_file(const model_traits *traits, const layer_config *l, layer_tensor tensor) {
     const bool named_in_turn = traits->parallel_key && l->form == FORM_PARALLEL_APART; /* as in a serial layer */
     for (size_t i = 0; i < sizeof names_of_kinds / sizeof *names_of_kinds; i++)
@@ -369,7 +369,7 @@ static bool has_tensor(const binder *b, uint32_t layer, layer_tensor tensor) {
 
 static bool shares_keys(const model_config *c, uint32_t layer) { return c->layers[layer].kv_layer != layer; }
 
-/* The tensors that this layer of this file must have. */
+/* The tensors that this layer must have in this file. */
 static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
@@ -395,14 +395,14 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     if (traits->latent_attention)
         needs |= c->q_rank > 0 ? TENSOR_BIT(attn_q_a) | TENSOR_BIT(attn_q_a_norm) | TENSOR_BIT(attn_q_b)
                                : TENSOR_BIT(attn_q);
-    else if (has_tensor(b, layer, LAYER_attn_qkv)) /* queries, keys and values in one tensor or three: both are found */
+    else if (has_tensor(b, layer, LAYER_attn_qkv)) /* queries, keys and values may be one tensor or three */
         needs = (needs & ~TENSOR_PROJECTIONS) | TENSOR_BIT(attn_qkv);
     else if (has_tensor(b, layer, LAYER_attn_q) && needs & TENSOR_BIT(attn_qkv))
         needs = (needs & ~TENSOR_BIT(attn_qkv)) | TENSOR_PROJECTIONS;
     return needs;
 }
 
-/* The router reads a norm of its own: x of length 1, times these weights. */
+/* The router reads its own norm: x scaled to length 1, times these weights. */
 static norm_weights bind_router_norm(binder *b, uint32_t layer) {
     const uint32_t n = b->config->n_embd;
     const tensor_name name = name_of(layer, "ffn_gate_inp", "scale");
@@ -494,7 +494,7 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
     }
 }
 
-/* The first n_rows rows of what is left in *rest. */
+/* The first n_rows rows of *rest, which are removed from it. */
 static linear take_rows(linear *rest, uint64_t n_rows) {
     linear out = *rest;
     out.w.n_rows = (uint32_t)n_rows;
@@ -504,7 +504,7 @@ static linear take_rows(linear *rest, uint64_t n_rows) {
     return out;
 }
 
-/* attn_kv_b has for each head the rows of keys and then those of values. */
+/* attn_kv_b has, for each head, the rows of keys and then those of values. */
 static void split_latent(binder *b, const layer_config *l, layer_weights *w) {
     const model_config *c = b->config;
     const matrix *whole = &w->attn_kv_b.w;
@@ -528,7 +528,7 @@ static void split_latent(binder *b, const layer_config *l, layer_weights *w) {
     b->bytes_per_token += l->n_heads * n_keys * whole->row_bytes;
 }
 
-/* Some of the rows of each matrix of l, and of its bias, as matrices of their own. */
+/* Some rows of each matrix of l, and of its bias, as separate matrices. */
 static linear take_rows_of_each(binder *b, const linear *l, uint32_t first_row, uint32_t n_rows) {
     const uint32_t count = l->w.count;
     const void **apart = arena_alloc(b->arena, count, sizeof *apart);
@@ -559,7 +559,7 @@ static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
         w->attn_q = take_rows(&rest, extent(c, l, DIM_QUERIES));
         w->attn_k = take_rows(&rest, extent(c, l, DIM_KEYS));
         w->attn_v = take_rows(&rest, extent(c, l, DIM_VALUES));
-        if (!w->attn_qkv.bias) { /* some files keep these apart */
+        if (!w->attn_qkv.bias) { /* some files have separate biases */
             w->attn_q.bias = bind_vector(b, name_of(layer, "attn_q", "bias").text, 1, extent(c, l, DIM_QUERIES), true);
             w->attn_k.bias = bind_vector(b, name_of(layer, "attn_k", "bias").text, 1, extent(c, l, DIM_KEYS), true);
             w->attn_v.bias = bind_vector(b, name_of(layer, "attn_v", "bias").text, 1, extent(c, l, DIM_VALUES), true);
@@ -581,7 +581,7 @@ uint32_t layer_matrices_met(const model_config *c, const linear *l, layer_tensor
     return tensor_rows[tensor].count == DIM_EXPERTS ? c->n_experts_used : l->w.count;
 }
 
-/* A tensor that may be there and is not needed. */
+/* A tensor that is allowed but not used. */
 static void ignore(binder *b, uint32_t layer, layer_tensor tensor) {
     static const char *const parts[] = {"weight", "bias"};
     const char *stem = name_in_file(b->config->traits, &b->config->layers[layer], tensor);
@@ -612,7 +612,7 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
         if (!((needs | may) & bit)) continue;
         bind_tensor(b, layer, (layer_tensor)i, needs & bit ? MUST : MAY, biases & bit ? MUST : MAY, w);
     }
-    if (w->attn_kv_b.w.data) { /* some files repeat its halves */
+    if (w->attn_kv_b.w.data) { /* some files also have its halves */
         ignore(b, layer, LAYER_attn_k_b);
         ignore(b, layer, LAYER_attn_v_b);
     }
@@ -674,12 +674,12 @@ static void refuse_unused(binder *b, model_weights *weights) {
         const bool of_layer = sscanf(tensor->name, "blk.%" SCNu32 ".", &layer) == 1;
         if (of_layer && layer >= c->n_layers)
             b->status = error_set_at(b->err, CLLM_ERR_FORMAT, tensor->name, tensor->offset,
-                                     "%s: of a layer that is not there: %s.block_count is %" PRIu32, tensor->name,
+                                     "%s: this layer does not exist: %s.block_count is %" PRIu32, tensor->name,
                                      c->architecture, c->n_blocks);
         else
-            b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, tensor->name, tensor->offset,
-                                     "%s: this tensor is no part of a %s model as far as this program knows it",
-                                     tensor->name, c->architecture);
+            b->status =
+                error_set_at(b->err, CLLM_ERR_UNSUPPORTED, tensor->name, tensor->offset,
+                             "%s: this program does not know this tensor of a %s model", tensor->name, c->architecture);
     }
 }
 
@@ -715,7 +715,7 @@ static void bind_output(binder *b, model_weights *weights) {
     if (!traits->bidirectional) b->bytes_per_token += (uint64_t)weights->output.w.row_bytes * c->n_vocab;
 }
 
-/* What makes an embedding or scores of the last layer's x. */
+/* The layers that turn the last layer's x into an embedding or scores. */
 static void bind_after_pooling(binder *b, model_weights *weights) {
     static const char *const dense[] = {"dense_2", "dense_3"};
     const model_config *c = b->config;
@@ -744,7 +744,7 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
                          cllm_error *err) {
     *weights = (model_weights){0};
     const size_t n_tensors = cllm_gguf_n_tensors(gguf);
-    if (config->n_layers > n_tensors) { /* each layer has several: do not allocate for what cannot be there */
+    if (config->n_layers > n_tensors) { /* do not allocate for layers that cannot exist: each has several tensors */
         char key[sizeof config->architecture + sizeof ".block_count"];
         snprintf(key, sizeof key, "%s.block_count", config->architecture);
         return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
@@ -758,7 +758,7 @@ cllm_status weights_bind(const cllm_gguf *gguf, const model_config *config, aren
         return error_set(err, CLLM_ERR_MEMORY, "no memory for the tables of %zu tensors", n_tensors);
 
     weights->token_embd = bind_matrix(&b, "token_embd.weight", 1, config->n_vocab, config->n_embd, false);
-    b.bytes_per_token = weights->token_embd.row_bytes; /* of the embedding table a token reads one row */
+    b.bytes_per_token = weights->token_embd.row_bytes; /* a token reads one row of the embedding table */
     if (config->traits->position_embd)
         weights->position_embd =
             bind_matrix(&b, "position_embd.weight", 1, config->n_ctx_train, config->n_embd, config->traits->alibi_key);

@@ -1,5 +1,6 @@
-/* Sets of places are found by following edges of nothing, calls and returns (the closure), sorted, and looked up by their hash. Stacks are lists
- * of frames that share their tails, so that a place is two numbers however deep it is (Tomita 1985). */
+/* The closure of a set of places (all places reached by empty edges, calls and returns) is sorted and looked up by its
+ * hash. Stacks are lists of frames that share their tails, so a place is two numbers, however deep it is (Tomita
+ * 1985). */
 #include "sampling/automaton.h"
 
 #include "base/error.h"
@@ -14,8 +15,8 @@
 #define UNKNOWN_TEXT (UINT32_MAX - 1) /* of state.text_next */
 
 enum {
-    MOST_PLACES = 20000, /* of a state */
-    MOST_STATES = 40000, /* when a trim begins anew; one walk may make more, up to these: */
+    MOST_PLACES = 20000, /* most places of a state */
+    MOST_STATES = 40000, /* a trim starts again with this many states; one walk may make more, up to these: */
     MOST_STATES_EVER = 1 << 20,
     MOST_PLACES_EVER = 8 << 20,
     MOST_FRAMES = 2 << 20,
@@ -23,21 +24,21 @@ enum {
     MOST_MASK_BYTES = 96 << 20,
 };
 
-/* A call that is open: where it came from, and the frames of the calls around it. */
+/* An open call: where it came from, and the frames of the calls around it. */
 typedef struct frame {
     uint32_t edge, below;
-    uint32_t count; /* of a repetition: turns that are done. Of a collection: what it holds, a set */
+    uint32_t count; /* for a repetition: turns that are done. For a collection: its contents, a set */
     uint32_t hash_next;
 } frame;
 
-/* What a collection holds: words, of which the first is the number of members, as far as it matters, the others bits of those that are told
- * apart. No words: it is empty. */
+/* The contents of a collection, in words: first the number of members, as far as it matters, then bits for the members
+ * that are told apart. No words: it is empty. */
 typedef struct member_set {
     uint32_t first, n_words; /* in automaton.words */
     uint32_t hash_next;
 } member_set;
 
-/* A place on the way, and how many frames were put on its stack since the last byte. */
+/* A place, and how many frames were put on its stack since the last byte. */
 typedef struct step {
     place at;
     uint32_t n_pushed;
@@ -46,7 +47,7 @@ typedef struct step {
 struct automaton {
     const network *network;
     bool *is_end;           /* [n_nodes] of a rule */
-    bool *is_tail;          /* [n_nodes]: nothing but the end of the rule comes after it */
+    bool *is_tail;          /* [n_nodes]: only the end of the rule follows */
     uint32_t classes[256];  /* of bytes */
     uint32_t *class_begins; /* [n_classes] */
     uint32_t n_classes;
@@ -55,7 +56,7 @@ struct automaton {
     state *states;
     place *places;
     frame *frames;
-    member_set *sets; /* the first is the empty one */
+    member_set *sets; /* the first one is empty */
     uint32_t *words;
     uint32_t n_states, states_capacity, n_places, places_capacity, n_frames, frames_capacity;
     uint32_t n_sets, sets_capacity, n_words, words_capacity;
@@ -65,12 +66,12 @@ struct automaton {
     uint32_t begin;
     held_state *held;
 
-    /* the set under construction */
-    step *steps; /* found, and to be followed */
+    /* the set being built */
+    step *steps; /* found, to be followed */
     uint32_t n_steps, steps_capacity;
-    uint32_t *seen; /* [seen_capacity] places in steps by their hash, or NO_NODE */
+    uint32_t *seen; /* [seen_capacity] a hash table of places in steps, or NO_NODE */
     uint32_t seen_capacity;
-    place *found; /* where a byte may be read */
+    place *found; /* places where a byte may be read */
     uint32_t n_found, found_capacity;
     bool accepts, at_begin, at_end;
 
@@ -91,10 +92,10 @@ static bool make_room(automaton *a, void *array, uint32_t count, uint32_t *capac
     return true;
 }
 
-/* From a node without a choice one edge of nothing leads on, in the end perhaps to that of the rule. */
+/* Does only one empty edge lead on from here, in the end perhaps to the end of the rule? */
 static void find_tails(automaton *a) {
     const network *n = a->network;
-    enum { MOST_STEPS = 16 }; /* as long as such a chain gets; a longer one costs a frame */
+    enum { MOST_STEPS = 16 }; /* longest chain that is followed; a longer one costs a frame */
     for (uint32_t i = 0; i < n->n_nodes; i++) {
         uint32_t at = i;
         for (int i_step = 0; i_step < MOST_STEPS && !a->is_end[at]; i_step++) {
@@ -111,7 +112,7 @@ static int by_number(const void *a, const void *b) {
     return one < other ? -1 : one > other;
 }
 
-/* A class begins where an edge begins, or after its end. false: no memory. */
+/* A class begins where an edge begins, and after the end of an edge. false: no memory. */
 static bool find_classes(automaton *a) {
     const network *n = a->network;
     bool small[257] = {[0] = true};
@@ -163,7 +164,7 @@ static const uint32_t *words_of(const automaton *a, uint32_t set) { return a->wo
 
 static bool has_bit(const uint32_t *bits, uint32_t i) { return bits[i / 32] >> i % 32 & 1; }
 
-/* Of the first word: another member came, where they have an order. */
+/* A flag in the first word: a member without a place in the order has come. */
 #define OTHER_CAME 0x80000000u
 
 static uint32_t n_in(const automaton *a, uint32_t set) { return set > 0 ? words_of(a, set)[0] & ~OTHER_CAME : 0; }
@@ -172,7 +173,7 @@ static bool is_in(const automaton *a, uint32_t set, uint32_t member) {
     return set > 0 && has_bit(words_of(a, set) + 1, member);
 }
 
-/* The number for these words. */
+/* The number of the set with these words. */
 static uint32_t find_set(automaton *a, const uint32_t *words, uint32_t n_words) {
     uint32_t *bucket = &a->set_buckets[hash_bytes(3, words, n_words * sizeof *words) % N_BUCKETS];
     for (uint32_t i = *bucket; i != UNKNOWN; i = a->sets[i].hash_next)
@@ -186,12 +187,12 @@ static uint32_t find_set(automaton *a, const uint32_t *words, uint32_t n_words) 
     return *bucket = a->n_sets++;
 }
 
-/* A set with one more member. */
+/* The set with one more member. */
 static uint32_t add_to_set(automaton *a, const collection *c, uint32_t set, uint32_t member) {
     const uint32_t n_words = 1 + WORDS_OF(c->n_members), most = c->most == UINT32_MAX ? c->least : c->most + 1;
     memset(a->set, 0, n_words * sizeof *a->set);
     if (set > 0) memcpy(a->set, words_of(a, set), n_words * sizeof *a->set);
-    if ((a->set[0] & ~OTHER_CAME) < most) a->set[0]++; /* counting further tells nothing */
+    if ((a->set[0] & ~OTHER_CAME) < most) a->set[0]++; /* higher counts make no difference */
     if (c->in_order && member == OTHER_MEMBER) a->set[0] |= OTHER_CAME;
     if (member != OTHER_MEMBER) a->set[1 + (member & ~REPEATABLE) / 32] |= 1u << (member & ~REPEATABLE) % 32;
     for (uint32_t i = 0; i < n_words; i++)
@@ -199,7 +200,7 @@ static uint32_t add_to_set(automaton *a, const collection *c, uint32_t set, uint
     return 0;
 }
 
-/* What is still needed in a set with `member`, or OTHER_MEMBER, added. before: of the members before this one only. */
+/* What a set still needs after `member`, or OTHER_MEMBER, is added. before: count only members before this one. */
 static uint32_t n_needed(automaton *a, const collection *c, uint32_t set, uint32_t member, uint32_t before) {
     const uint32_t n_words = WORDS_OF(c->n_members);
     uint32_t *needed = a->set, count = 0;
@@ -246,10 +247,10 @@ static bool is_complete(automaton *a, const collection *c, uint32_t set) {
 
 /* ----------------------------------------------------------------------------------------------------- closure */
 
-/* Follow this place too, unless it was already. */
+/* Follow this place too, if it is new. */
 static void reach(automaton *a, uint32_t node, uint32_t stack, uint32_t n_pushed) {
     const step s = {{node, stack}, n_pushed};
-    if (2 * a->n_steps >= a->seen_capacity) { /* a larger table of them */
+    if (2 * a->n_steps >= a->seen_capacity) { /* the table must grow */
         const uint32_t larger = a->seen_capacity > 0 ? 2 * a->seen_capacity : 512;
         uint32_t *seen = realloc(a->seen, larger * sizeof *seen);
         if (!seen) {
@@ -274,7 +275,7 @@ static void reach(automaton *a, uint32_t node, uint32_t stack, uint32_t n_pushed
     a->steps[a->n_steps++] = s;
 }
 
-/* Enter a rule. Where nothing comes after the call, its end is that of the caller. */
+/* Enter a rule. If nothing follows the call, the rule's end is the caller's. */
 static void enter(automaton *a, uint32_t edge_index, uint32_t count, uint32_t stack, uint32_t n_pushed) {
     const edge *e = &a->network->edges[edge_index];
     const uint32_t begin = a->network->rules[e->rule].begin;
@@ -284,14 +285,14 @@ static void enter(automaton *a, uint32_t edge_index, uint32_t count, uint32_t st
         reach(a, begin, push_frame(a, edge_index, count, stack), n_pushed + 1);
 }
 
-/* After `count` turns: go on, or once more. */
+/* After `count` turns: continue after the repetition, or repeat once more. */
 static void turn(automaton *a, uint32_t edge_index, uint32_t count, uint32_t stack, uint32_t n_pushed) {
     const edge *e = &a->network->edges[edge_index];
     if (count >= e->low) reach(a, e->target, stack, n_pushed);
     if (count < e->high) enter(a, edge_index, count, stack, n_pushed);
 }
 
-/* The end of a rule: back to where it was called. */
+/* The end of a rule: return to where it was called. */
 static void leave(automaton *a, uint32_t stack, uint32_t n_pushed) {
     if (stack == NO_FRAME) {
         a->accepts = true;
@@ -302,13 +303,13 @@ static void leave(automaton *a, uint32_t stack, uint32_t n_pushed) {
     const uint32_t n_left = n_pushed > 0 ? n_pushed - 1 : 0;
     if (e->kind != EDGE_REPEAT) {
         reach(a, e->target, f.below, n_left);
-    } else if (n_pushed == 0) {                                         /* an empty turn is no turn */
-        const uint32_t most = e->high == UINT32_MAX ? e->low : e->high; /* counting further tells nothing */
+    } else if (n_pushed == 0) {                                         /* an empty turn does not count */
+        const uint32_t most = e->high == UINT32_MAX ? e->low : e->high; /* higher counts make no difference */
         turn(a, f.edge, f.count < most ? f.count + 1 : most, f.below, 0);
     }
 }
 
-/* An edge within the rule of a collection, which is the frame on top. */
+/* An edge within the rule of a collection, whose frame is on top. */
 static void follow_member(automaton *a, const edge *e, uint32_t stack, uint32_t n_pushed) {
     const frame f = a->frames[stack];
     const collection *c = collected_by(a, stack);
@@ -387,7 +388,7 @@ static void begin_set(automaton *a) {
     if (8 * a->n_steps >= a->seen_capacity)
         for (uint32_t i = 0; i < a->seen_capacity; i++) a->seen[i] = NO_NODE;
     else
-        for (uint32_t i = 0; i < a->n_steps; i++) { /* few: each where it was put, or further on */
+        for (uint32_t i = 0; i < a->n_steps; i++) { /* there are few: insert each where it belongs */
             uint32_t at = (uint32_t)(hash_bytes(2, &a->steps[i], sizeof *a->steps) % a->seen_capacity);
             while (a->seen[at] != i) at = (at + 1) % a->seen_capacity;
             a->seen[at] = NO_NODE;
@@ -396,7 +397,7 @@ static void begin_set(automaton *a) {
     a->accepts = false;
 }
 
-/* The state of all places that are reached. */
+/* Make the state of all reached places. */
 static uint32_t end_set(automaton *a) {
     for (uint32_t i = 0; i < a->n_steps && a->failed == CLLM_OK; i++) follow(a, a->steps[i]);
     if (a->has_ends) { /* once more, with the edges AT_END open */
@@ -485,8 +486,8 @@ bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte) {
     return n == 1;
 }
 
-/* Do all bytes from low to high lead to one state, which is *to or, if that is UNKNOWN_TEXT, becomes it; and those with n_more bytes of a
- * character after them? */
+/* Check that all bytes from low to high lead to one state: *to, or, if that is UNKNOWN_TEXT, any one, which *to
+ * becomes; the same for characters that go on with n_more bytes. */
 static bool all_lead_to(automaton *a, uint32_t from, uint8_t low, uint8_t high, int n_more, uint32_t *to) {
     for (unsigned byte = low; byte <= high; byte++) {
         if (byte > low && a->classes[byte] == a->classes[byte - 1]) continue;
@@ -505,7 +506,7 @@ static uint32_t find_text_next(automaton *a, uint32_t from) {
     static const struct {
         uint8_t low, high; /* of first bytes */
         uint8_t second_low, second_high;
-        int n_more; /* bytes after the second */
+        int n_more; /* bytes after the second one */
     } longer[] = {{0xC2, 0xDF, 0x80, 0xBF, 0}, {0xE0, 0xE0, 0xA0, 0xBF, 1}, {0xE1, 0xEC, 0x80, 0xBF, 1},
                   {0xED, 0xED, 0x80, 0x9F, 1}, {0xEE, 0xEF, 0x80, 0xBF, 1}, {0xF0, 0xF0, 0x90, 0xBF, 2},
                   {0xF1, 0xF3, 0x80, 0xBF, 2}, {0xF4, 0xF4, 0x80, 0x8F, 2}};
@@ -555,9 +556,9 @@ static void forget_states(automaton *a) {
     for (uint32_t i = 0; i < N_BUCKETS; i++) a->state_buckets[i] = a->frame_buckets[i] = a->set_buckets[i] = UNKNOWN;
 }
 
-/* The first state, in which nothing can follow. */
+/* The dead state, which nothing can follow. */
 static void add_dead_state(automaton *a) {
-    uint32_t bucket = UNKNOWN; /* it is never looked for */
+    uint32_t bucket = UNKNOWN; /* it is never searched for */
     begin_set(a);
     add_state(a, &bucket);
     for (uint32_t i = 0; a->failed == CLLM_OK && i < a->n_classes; i++) a->states[DEAD_STATE].next[i] = DEAD_STATE;
@@ -625,7 +626,7 @@ void automaton_release(automaton *a, held_state *held) {
     if (*at) *at = held->next;
 }
 
-/* Put a stack of the old frames into the new ones. */
+/* Copy a stack of the old frames to the new ones. */
 static uint32_t move_stack(automaton *a, const automaton *old, uint32_t stack) {
     uint32_t depth = 0, moved = NO_FRAME;
     for (uint32_t i = stack; i != NO_FRAME; i = old->frames[i].below) depth++;
@@ -646,7 +647,7 @@ static uint32_t move_stack(automaton *a, const automaton *old, uint32_t stack) {
     return moved;
 }
 
-/* The states that are held are made anew from copies of the old parts, and all others go. */
+/* Make the held states again from copies of their places, and drop all others. */
 static void begin_anew(automaton *a) {
     const automaton old = *a;
     a->states = NULL;
@@ -657,7 +658,7 @@ static void begin_anew(automaton *a) {
     a->states_capacity = a->places_capacity = a->frames_capacity = a->sets_capacity = a->words_capacity = 0;
     forget_states(a);
     if (add_first_set(a)) add_dead_state(a);
-    if (a->failed != CLLM_OK) { /* no memory: all is kept, but not found again */
+    if (a->failed != CLLM_OK) { /* no memory: everything is kept, but will not be found again */
         free_parts(a->states, a->n_states);
         free(a->states);
         free(a->places);
@@ -669,7 +670,7 @@ static void begin_anew(automaton *a) {
     for (held_state *held = a->held; held; held = held->next) {
         const state *was = &old.states[held->state];
         if (held->state == DEAD_STATE) continue;
-        if (a->failed != CLLM_OK) { /* it is told to whoever asks next */
+        if (a->failed != CLLM_OK) { /* reported at the next call */
             held->state = DEAD_STATE;
             continue;
         }
@@ -717,5 +718,5 @@ cllm_status automaton_error(automaton *a, cllm_error *err) {
     const cllm_status failed = a->failed;
     a->failed = CLLM_OK;
     if (failed == CLLM_ERR_MEMORY) return error_set(err, failed, "no memory for the states of a grammar");
-    return failed == CLLM_OK ? CLLM_OK : error_set(err, failed, "the grammar can go on in too many ways here");
+    return failed == CLLM_OK ? CLLM_OK : error_set(err, failed, "the grammar can continue in too many ways here");
 }

@@ -58,7 +58,7 @@ ranked ranked_take(ranked *heap, size_t n) {
 }
 
 float ranked_kth(ranked *items, size_t n, size_t k) {
-    ranked_build(items, k); /* the k smallest so far, the largest of them first: few come in later */
+    ranked_build(items, k); /* the k smallest so far, the largest of them first: few enter later */
     for (size_t i = k; i < n; i++)
         if (items[i].key < items[0].key) replace_first(items, k, items[i]);
     return items[0].key;

@@ -1,47 +1,48 @@
-/* The tokens that may still be drawn. They stand in the order of the vocabulary, and every sum runs in that order, so that a seed gives the same
- * text everywhere. They are never sorted: a heap gives the likeliest, and just as many as a step asks for. */
+/* The tokens that may still be drawn. They are in the order of the vocabulary, and every sum runs in that order, so
+ * that a seed gives the same text everywhere. They are never sorted: a heap gives the likeliest ones, as many as a step
+ * needs. */
 #ifndef SAMPLING_CANDIDATES_H
 #define SAMPLING_CANDIDATES_H
 
 #include "cllm.h"
 
 typedef struct candidate {
-    float score; /* the logit, as the steps so far have changed it */
-    float p;     /* its probability, while candidates.has_p */
+    float score; /* the logit, changed by the steps so far */
+    float p;     /* the probability, if candidates.has_p */
     int32_t token;
 } candidate;
 
 typedef struct ranked {
     float key;
-    uint32_t at; /* in the list */
+    uint32_t at; /* index in the list */
 } ranked;
 
 typedef struct candidates {
     candidate *list; /* [n], of n_vocab */
     ranked *heap;    /* [n_vocab], work space */
     size_t n;
-    bool has_p; /* the probabilities are those of the scores, and sum to 1 */
+    bool has_p; /* the probabilities belong to the scores, and sum to 1 */
 } candidates;
 
-/* Compute the probabilities, unless they are there. */
+/* Compute the probabilities, unless they are known. */
 void candidates_softmax(candidates *c);
 
-/* Make the sum of the probabilities 1, after some candidates have gone. */
+/* Scale the probabilities to sum 1, after some candidates were removed. */
 void candidates_normalize(candidates *c);
 
-/* Keep those whose token is not negative. */
+/* Keep the candidates whose token is not negative. */
 void candidates_compact(candidates *c);
 
-/* Make a heap of n whose keys and places are filled in: the largest key comes first, of equals the first in the list. */
+/* Make a heap of n entries with key and index: the largest key first, equal keys in the order of the list. */
 void ranked_build(ranked *heap, size_t n);
-ranked ranked_take(ranked *heap, size_t n); /* the first, which is gone then: n - 1 are left */
+ranked ranked_take(ranked *heap, size_t n); /* remove and return the first entry; n - 1 remain */
 
-/* The k-th smallest key of n, whose order is lost. k: 1..n */
+/* The k-th smallest of n keys, which are reordered. k: 1..n */
 float ranked_kth(ranked *items, size_t n, size_t k);
 
-void candidates_rank_probabilities(candidates *c); /* a heap of all by their probabilities */
+void candidates_rank_probabilities(candidates *c); /* a heap of all candidates by probability */
 
-/* The likeliest: its place in the list. */
+/* The index of the likeliest candidate. */
 size_t candidates_likeliest(const candidates *c);
 void candidates_keep_one(candidates *c, size_t at);
 

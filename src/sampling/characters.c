@@ -1,4 +1,4 @@
-/* What characters.h says. */
+/* Implements characters.h. */
 #include "sampling/characters.h"
 #include "sampling/automaton.h"
 
@@ -17,7 +17,7 @@ static cllm_status too_large(cllm_error *err) {
 
 /* ------------------------------------------------------------------------------------------------------- making */
 
-/* Rows that grow while they are found. */
+/* A table of rows that grows while states are found. */
 typedef struct rows {
     uint32_t *next; /* [capacity][n_classes] */
     uint32_t n_classes, capacity;
@@ -37,7 +37,7 @@ static bool is_too_large(uint32_t n_states, uint32_t n_classes) {
     return (uint64_t)n_states * n_classes > CHARACTERS_MOST_MOVES;
 }
 
-/* Copies of the classes and rows. false: no memory. */
+/* Copy the classes and rows. false: no memory. */
 static bool finish(const uint32_t *begins, const rows *r, uint32_t n_states, arena *a, char_automaton *out) {
     *out = (char_automaton){.n_states = n_states,
                             .n_classes = r->n_classes,
@@ -50,14 +50,14 @@ static bool finish(const uint32_t *begins, const rows *r, uint32_t n_states, are
     return true;
 }
 
-enum { MOST_PLACES = 1 << 18 }; /* of all states of a pattern: where each has many, many steps are made */
+enum { MOST_PLACES = 1 << 18 }; /* of all states of a pattern together; states with many places cost many steps */
 
 cllm_status characters_from_network(const network *n, arena *a, char_automaton *out, cllm_error *err) {
     automaton *walk = automaton_create(n);
     if (!walk) return no_memory(err);
     const uint32_t *begins;
     rows r = {.n_classes = automaton_classes(walk, &begins)};
-    /* the states are those of the walk, which come one after the other; 0 is the dead one, 1 the beginning */
+    /* the states are those of the walk in order; 0 is the dead one, 1 the start */
     uint32_t last = automaton_begin(walk);
     cllm_status status = automaton_error(walk, err);
     for (uint32_t i = 1; status == CLLM_OK && i <= last; i++) {
@@ -88,7 +88,7 @@ static int by_number(const void *a, const void *b) {
     return one < other ? -1 : one > other;
 }
 
-/* Sorted, each once, and 0 first: [n + 1] has room. Returns how many. */
+/* Sort the list, remove duplicates, and begin it with 0: [n + 1] has room. Returns how many. */
 static uint32_t sort_begins(uint32_t *begins, uint32_t n) {
     uint32_t count = 0;
     begins[n++] = 0;
@@ -171,7 +171,7 @@ cllm_status characters_from_length(uint32_t least, uint32_t most, arena *a, char
 
 /* ------------------------------------------------------------------------------------------------------ products */
 
-/* States that are several states: [n_states][n_parts], found by their hash. */
+/* States of a product, each a tuple of states: [n_states][n_parts], found by their hash. */
 typedef struct tuples {
     uint32_t *items, n_parts, n_states, capacity;
     uint32_t *table, table_size; /* a state, or NO_STATE */
@@ -197,7 +197,7 @@ static bool tuples_grow(tuples *t) {
     return true;
 }
 
-/* The number of a tuple, a new one if it is new; NO_STATE: no memory. */
+/* The number of a tuple, which is added if it is new; NO_STATE: no memory. */
 static uint32_t find_tuple(tuples *t, const uint32_t *tuple) {
     const size_t size = t->n_parts * sizeof *tuple;
     if (t->n_states == t->capacity && !tuples_grow(t)) return NO_STATE;
@@ -286,13 +286,13 @@ static void add_hex(network *n, uint32_t from, uint32_t low, uint32_t high, unsi
     const unsigned shift = 4 * (n_digits - 1);
     const uint32_t rest = (1u << shift) - 1;
     uint32_t first = low >> shift, last = high >> shift;
-    if (first == last || (low & rest) != 0) { /* the first digit, with some of what follows */
+    if (first == last || (low & rest) != 0) { /* the first value of the leading digit, with some of what follows */
         const uint32_t node = network_add_node(n);
         add_digits(n, from, first, first, node);
         add_hex(n, node, low & rest, first == last ? high & rest : rest, n_digits - 1, to);
         if (first++ == last) return;
     }
-    if ((high & rest) != rest) { /* the last one with some */
+    if ((high & rest) != rest) { /* the last value of the leading digit, with some of what follows */
         const uint32_t node = network_add_node(n);
         add_digits(n, from, last, last, node);
         add_hex(n, node, 0, high & rest, n_digits - 1, to);
@@ -308,12 +308,12 @@ static void add_hex(network *n, uint32_t from, uint32_t low, uint32_t high, unsi
     }
 }
 
-/* Two escapes for a character beyond the first 65,536. */
+/* A character beyond the first 65,536 takes two escapes. */
 static void add_pairs(network *n, uint32_t from, uint32_t low, uint32_t high, uint32_t to) {
     low -= 0x10000, high -= 0x10000;
     for (uint32_t first = low >> 10; first <= high >> 10;) {
         const bool begins = (low & 0x3FF) == 0 || first > low >> 10, is_last = first == high >> 10;
-        uint32_t last = first; /* first halves with all second halves go together */
+        uint32_t last = first; /* first halves that go with all second halves are handled together */
         if (begins && !is_last) last = (high >> 10) - ((high & 0x3FF) != 0x3FF);
         const uint32_t after = network_add_node(n), second = network_add_node(n);
         add_hex(n, from, 0xD800 + first, 0xD800 + last, 4, after);
@@ -343,7 +343,7 @@ static bool holds(const char_range *ranges, size_t n_ranges, uint32_t low, uint3
     return false;
 }
 
-/* What may come after a backslash. */
+/* Which characters may follow a backslash. */
 static void add_escapes(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, bool any_escape,
                         uint32_t to) {
     static const char short_forms[] = "\"\"\\\\\bb\ff\nn\rr\tt//";
@@ -371,7 +371,7 @@ static void add_escapes(network *n, uint32_t from, const char_range *ranges, siz
     }
 }
 
-/* Are these all characters that may be escaped, so that what follows a backslash can be shared? */
+/* True if these are all characters that may be escaped, so that the part after a backslash can be shared. */
 static bool holds_escapes(const char_range *ranges, size_t n_ranges) {
     return holds(ranges, n_ranges, 0, 0x1F) && holds(ranges, n_ranges, '"', '"') &&
            holds(ranges, n_ranges, '\\', '\\') && holds(ranges, n_ranges, 0x80, LAST_CHARACTER);
@@ -406,7 +406,7 @@ void characters_add_in_json(network *n, uint32_t from, const char_range *ranges,
 
 #define NO_EXIT UINT32_MAX
 
-/* How many characters each state is from an exit, or NO_EXIT. false: no memory. */
+/* For each state, its distance in characters to the nearest exit, or NO_EXIT. false: no memory. */
 static bool find_distances(const char_automaton *c, const uint32_t *exits, uint32_t *distances) {
     const size_t n_moves = (size_t)c->n_states * c->n_classes;
     uint32_t *first = malloc(c->n_states * sizeof *first),
@@ -423,7 +423,7 @@ static bool find_distances(const char_automaton *c, const uint32_t *exits, uint3
         link[i] = first[c->next[i]];
         first[c->next[i]] = i;
     }
-    for (uint32_t at = 0; done && at < n_reached; at++) /* the nearest ones come first */
+    for (uint32_t at = 0; done && at < n_reached; at++) /* the nearest states first */
         for (uint32_t i = first[reached[at]]; i != UINT32_MAX; i = link[i]) {
             const uint32_t source = i / c->n_classes;
             if (distances[source] != NO_EXIT) continue;
@@ -436,13 +436,13 @@ static bool find_distances(const char_automaton *c, const uint32_t *exits, uint3
     return done;
 }
 
-/* Where a state is in the network. */
+/* The nodes of a state in the network. */
 typedef struct written_state {
-    uint32_t node, before; /* before: where its characters lead, which then are counted; else the same */
+    uint32_t node, before; /* before: where its characters lead first, if they are counted; else the same */
     uint32_t shared;       /* see add_in_json */
 } written_state;
 
-/* The characters that lead from class k on to the same state; marks their classes. Returns how many ranges. */
+/* Collect the characters that lead to the same state as class k, and mark their classes. Returns how many ranges. */
 static size_t ranges_of(const char_automaton *c, const uint32_t *next, uint32_t k, bool *marked, char_range *ranges) {
     size_t n_ranges = 0;
     for (uint32_t j = k; j < c->n_classes; j++) {
@@ -457,7 +457,7 @@ static size_t ranges_of(const char_automaton *c, const uint32_t *next, uint32_t 
     return n_ranges;
 }
 
-/* most: characters, which are counted; UINT32_MAX: they are not. */
+/* most: the limit if characters are counted; UINT32_MAX: they are not. */
 static bool write_states(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, uint32_t most,
                          network *n, uint32_t from) {
     const bool counts = most != UINT32_MAX;

@@ -1,6 +1,7 @@
-/* The definitions are llama.cpp's, whose names the options have. Sources: top-k (Fan et al. 2018), top-p (Holtzman et al. 2019), locally typical
- * sampling (Meister et al. 2022), min-p (Nguyen et al. 2024), top-n-sigma (Tang et al. 2024), XTC (p-e-w, text-generation-webui#6335), dynamic
- * temperature (kalomaze, koboldcpp), infill (llama.cpp#9896). */
+/* The steps are defined as in llama.cpp, whose names the options have. Sources: top-k (Fan et al. 2018), top-p
+ * (Holtzman et al. 2019), locally typical sampling (Meister et al. 2022), min-p (Nguyen et al. 2024), top-n-sigma (Tang
+ * et al. 2024), XTC (p-e-w, text-generation-webui#6335), dynamic temperature (kalomaze, koboldcpp), infill
+ * (llama.cpp#9896). */
 #include "sampling/filters.h"
 
 #include <math.h>
@@ -33,7 +34,7 @@ void filter_top_p(candidates *c, float p) {
     const candidate kept = c->list[last.at];
     for (size_t i = 0; i < c->n; i++)
         if (c->list[i].p > last.key || (c->list[i].p == last.key && i <= last.at)) c->list[n++] = c->list[i];
-    if (n == 0) c->list[n++] = kept; /* a score that is infinite has no probability */
+    if (n == 0) c->list[n++] = kept; /* an infinite score has no probability */
     c->n = n;
     candidates_normalize(c);
 }
@@ -62,7 +63,7 @@ void filter_top_n_sigma(candidates *c, float n_sigma) {
     float largest = -INFINITY, sum = 0, squares = 0;
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
-        if (isinf(c->list[i].score)) continue; /* ruled out: no part of the distribution */
+        if (isinf(c->list[i].score)) continue; /* ruled out: not a part of the distribution */
         largest = fmaxf(largest, c->list[i].score);
         sum += c->list[i].score;
         n++;
@@ -79,7 +80,7 @@ void filter_xtc(candidates *c, float threshold) {
     size_t n_reach = 0, least = 0;
     for (size_t i = 0; i < c->n; i++) {
         if (c->list[i].p < threshold) continue;
-        if (n_reach++ == 0 || c->list[i].p <= c->list[least].p) least = i; /* of equals the last */
+        if (n_reach++ == 0 || c->list[i].p <= c->list[least].p) least = i; /* the last one if several are equal */
     }
     if (n_reach < 2) return;
     for (size_t i = 0; i < c->n; i++)
@@ -92,7 +93,7 @@ void filter_xtc(candidates *c, float threshold) {
 
 void apply_temperature(candidates *c, float temperature) {
     const size_t likeliest = candidates_likeliest(c);
-    if (isinf(c->list[likeliest].score / temperature)) { /* too cold for float: the limit is greedy */
+    if (isinf(c->list[likeliest].score / temperature)) { /* too cold for float: take the limit, which is greedy */
         candidates_keep_one(c, likeliest);
         return;
     }
@@ -120,13 +121,13 @@ static bool begins(cllm_string beginning, cllm_string text) {
            memcmp(beginning.data, text.data, beginning.length) == 0;
 }
 
-/* What a token adds in the middle of a text; a control token nothing. */
+/* The text that a token adds in the middle of a text; nothing for a control token. */
 static cllm_string text_of(const cllm_tokenizer *tokenizer, int32_t token) {
     if (cllm_tokenizer_is_control(tokenizer, token)) return (cllm_string){"", 0};
     return cllm_tokenizer_decode(tokenizer, token, token);
 }
 
-/* Drop the tokens of text that are less likely than `least`. Returns how many of them are left. */
+/* Drop text tokens that are less likely than `least`. Returns how many of them remain. */
 static size_t drop_unlikely(candidates *c, const cllm_tokenizer *tokenizer, float least) {
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
@@ -140,13 +141,13 @@ static size_t drop_unlikely(candidates *c, const cllm_tokenizer *tokenizer, floa
     return n;
 }
 
-/* The likelihood of a token goes to the one that begins with it, or to its beginning: to the likelier of the two. In falling order, as they
+/* If a token begins with another one, the likelier of the two gets the probability of both. In falling order, as they
  * come off the heap. */
 static void join_beginnings(candidates *c, const cllm_tokenizer *tokenizer) {
     candidates_rank_probabilities(c);
     const size_t n = c->n;
     for (size_t left = n; left > 0;
-         left--) { /* the heap's place that is free takes what came off: falling order from its end */
+         left--) { /* the heap's free slot takes what came off: a falling order from the end */
         const ranked next = ranked_take(c->heap, left);
         c->heap[left - 1] = next;
     }
@@ -165,7 +166,7 @@ static void join_beginnings(candidates *c, const cllm_tokenizer *tokenizer) {
 }
 
 void filter_infill(candidates *c, const cllm_tokenizer *tokenizer, int32_t end) {
-    enum { MOST = 1000 }; /* pairs are compared; usually top-k or top-p come before */
+    enum { MOST = 1000 }; /* pairs are compared, so limit their number; usually top-k or top-p came before */
     const float first_threshold = 0.2f;
     float p_text = 0, p_end = 0;
     filter_top_k(c, MOST);
@@ -182,7 +183,7 @@ void filter_infill(candidates *c, const cllm_tokenizer *tokenizer, int32_t end) 
     const candidate likeliest = c->list[candidates_likeliest(c)];
     join_beginnings(c, tokenizer);
     const size_t n_text = drop_unlikely(c, tokenizer, first_threshold);
-    if (c->n == 0) { /* no text is likely, and no end is among the candidates */
+    if (c->n == 0) { /* no text is likely, and no end is a candidate */
         c->list[0] = likeliest;
         if (end >= 0) c->list[0].token = end;
         c->n = 1;

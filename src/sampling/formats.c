@@ -1,9 +1,10 @@
-/* The formats of JSON Schema as regular expressions. What their definitions ask beyond that is named beside them. */
+/* The formats of JSON Schema as regular expressions. Comments name further rules of their definitions. */
 #include "sampling/schema.h"
 
 #include <string.h>
 
-/* RFC 3339, with the days that each month has, from the year 1 on; a second 60 only where UTC says so without an offset. */
+/* RFC 3339, with the days of each month, from the year 1 on; second 60 only where UTC has leap seconds, without an
+ * offset. */
 #define YEAR      "(000[1-9]|00[1-9]\\d|0[1-9]\\d\\d|[1-9]\\d{3})"
 #define FOURTH    "(0[48]|[2468][048]|[13579][26])"
 #define LEAP_YEAR "(\\d\\d" FOURTH "|" FOURTH "00)"
@@ -27,7 +28,7 @@
     ")?::(" H16 ":){3}" LS32 "|((" H16 ":){0,2}" H16 ")?::(" H16 ":){2}" LS32 "|((" H16 ":){0,3}" H16 ")?::" H16 \
     ":" LS32 "|((" H16 ":){0,4}" H16 ")?::" LS32 "|((" H16 ":){0,5}" H16 ")?::" H16 "|((" H16 ":){0,6}" H16 ")?::)"
 
-/* RFC 1123 and 5891: labels of at most 63 characters, in which "--" does not come third; so no internationalized names. */
+/* RFC 1123 and 5891: labels of at most 63 characters, without "--" in third place; so no internationalized names. */
 #define LETTER "[A-Za-z0-9]"
 #define INNER  "[A-Za-z0-9-]"
 #define LABEL                                                                                                 \
@@ -35,14 +36,14 @@
     "(" LETTER INNER "|-" LETTER ")" INNER "{0,58}" LETTER ")"
 #define HOSTNAME LABEL "(\\." LABEL ")*"
 
-/* RFC 5321: a mailbox. `other` is what else a word may hold. */
+/* RFC 5321: a mailbox. `other`: further characters of a word. */
 #define ATOM(other)   "[A-Za-z0-9!#$%&'*+/=?^_`{|}~" other "-]+"
 #define DOMAIN(other) "[A-Za-z0-9" other "]([A-Za-z0-9" other "-]*[A-Za-z0-9" other "])?"
 #define EMAIL(other)                                                                                                 \
     "(" ATOM(other) "(\\." ATOM(other) ")*|\"([ !#-\\[\\]-~" other "]|\\\\[ -~])*\")@(" DOMAIN(other) "(\\." DOMAIN( \
         other) ")*|\\[" IPV4 "\\]|\\[IPv6:" IPV6 "\\])"
 
-/* RFC 3986, and 3987 for what is beyond ASCII. */
+/* RFC 3986, and 3987 for characters beyond ASCII. */
 #define UCS             "\\u00A0-\\uD7FF\\uF900-\\uFDCF\\uFDF0-\\uFFEF\\u{10000}-\\u{EFFFD}"
 #define PRIVATE         "\\uE000-\\uF8FF\\u{F0000}-\\u{10FFFD}"
 #define PERCENT         "%" HEX HEX
@@ -68,7 +69,7 @@
 #define POINTER "(/([^/~]|~[01])*)*"
 
 static const struct {
-    const char *name, *pattern; /* NULL: it is none that an automaton knows */
+    const char *name, *pattern; /* NULL: an automaton cannot enforce it */
 } formats[] = {
     {"date", DATE},
     {"time", TIME},

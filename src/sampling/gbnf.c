@@ -1,4 +1,5 @@
-/* GBNF, llama.cpp's form of BNF (its grammars/README.md): rules of alternatives, literals, classes of characters, groups, and how often.
+/* GBNF, llama.cpp's form of BNF (its grammars/README.md): rules with alternatives, literals, character classes, groups
+ * and repetitions.
  *
  *   root   ::= "[" (item ("," item)*)? "]"     # a comment
  *   item   ::= [0-9]{1,3} | "\"" [^"\x00-\x1F]* "\""
@@ -15,13 +16,13 @@
 
 enum { MOST_DEPTH = 200, MOST_RANGES = 1024 };
 
-/* A rule by its name. */
+/* A rule, found by its name. */
 typedef struct named_rule {
     cllm_string name;
-    size_t at; /* where it was named first */
+    size_t at; /* where it was first named */
     uint32_t rule;
     bool defined;
-    uint32_t hash_next; /* 1 + its place, or 0 */
+    uint32_t hash_next; /* 1 + its index, or 0 */
 } named_rule;
 
 enum { N_BUCKETS = 1024 };
@@ -35,7 +36,7 @@ typedef struct parser {
     uint32_t n_rules, rules_capacity, buckets[N_BUCKETS];
 } parser;
 
-/* White space and comments; newlines too, if they end nothing here. */
+/* Skip white space and comments; also newlines, if they do not end a rule here. */
 static void skip_space(parser *p, bool newlines) {
     for (; !text_ended(&p->t); p->t.at++) {
         if (text_peek(&p->t) == '#')
@@ -51,7 +52,7 @@ static bool is_name_character(char c) {
 
 /* ------------------------------------------------------------------------------------------------------- names */
 
-/* The rule of a name, which may be defined later. NULL: no memory. */
+/* The rule with this name, which may be defined later. NULL: no memory. */
 static named_rule *rule_named(parser *p, cllm_string name, size_t at) {
     uint32_t bucket = 0;
     for (size_t i = 0; i < name.length; i++) bucket = bucket * 31 + (unsigned char)name.data[i];
@@ -75,7 +76,7 @@ static named_rule *rule_named(parser *p, cllm_string name, size_t at) {
     return &p->rules[p->n_rules - 1];
 }
 
-/* The name that begins here; an empty one: none does. */
+/* The name that begins here, or an empty string. */
 static cllm_string take_name(parser *p) {
     const size_t begun = p->t.at;
     while (!text_ended(&p->t) && is_name_character(text_peek(&p->t))) p->t.at++;
@@ -84,7 +85,7 @@ static cllm_string take_name(parser *p) {
 
 /* -------------------------------------------------------------------------------------------------- characters */
 
-/* A character of a literal or a class, or its escape. */
+/* One character of a literal or class, or its escape. */
 static bool read_character(parser *p, uint32_t *value) {
     static const char letters[] = "nrt\\\"[]", meant[] = "\n\r\t\\\"[]";
     const size_t begun = p->t.at;
@@ -103,7 +104,7 @@ static bool read_character(parser *p, uint32_t *value) {
     }
     if (!text_read_hex(&p->t, n_digits, value)) return false;
     if (*value > LAST_CHARACTER || (*value >= 0xD800 && *value <= 0xDFFF))
-        return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this is no character");
+        return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this is not a character");
     return true;
 }
 
@@ -178,7 +179,7 @@ static bool parse_item(parser *p, uint32_t from, uint32_t to) {
     return called || text_fails(&p->t, CLLM_ERR_MEMORY, begun, "no memory");
 }
 
-/* How often: * + ? {m} {m,} {m,n}; more than one of them, as in llama.cpp, is none. */
+/* Read a repetition: * + ? {m} {m,} {m,n}; as in llama.cpp, a second one is not allowed. */
 static bool parse_count(parser *p, uint32_t *least, uint32_t *most) {
     const size_t begun = p->t.at;
     *least = *most = 1;
@@ -256,7 +257,7 @@ cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err) 
     for (skip_space(&p, true); !text_ended(&p.t) && p.t.status == CLLM_OK && !n->failed; skip_space(&p, true))
         parse_rule(&p);
     if (p.t.status == CLLM_OK && !n->failed && !p.rules[0].defined)
-        p.t.status = error_set(err, CLLM_ERR_ARGUMENT, "grammar: there is no rule root");
+        p.t.status = error_set(err, CLLM_ERR_ARGUMENT, "grammar: there is no rule named root");
     for (uint32_t i = 0; i < p.n_rules && p.t.status == CLLM_OK && !n->failed; i++)
         if (!p.rules[i].defined) text_fails(&p.t, CLLM_ERR_ARGUMENT, p.rules[i].at, "this rule is not defined");
     free(p.rules);

@@ -1,9 +1,10 @@
-/* Grammars as masks. The texts of the vocabulary are a tree, the grammar an automaton: a mask is a walk through both at once, which leaves out
- * whatever begins with bytes that cannot come. Masks stay with their states.
+/* Grammars as token masks. The vocabulary's texts are a trie, and the grammar is an automaton. A mask is a walk through
+ * both at once, which skips all texts that begin with bytes that cannot come. Masks are kept with their states.
  *
- * Inside a JSON string nearly every token is allowed, and the walk would visit them all. But most characters are alike there: wherever one leads, the
- * others lead too. So tokens are known by how many such characters they begin with. After each number of them the automaton has one state, which
- * allows the tokens that are no longer than that at once, and only what comes after them in others is walked. */
+ * Inside a JSON string nearly every token is allowed, and the walk would visit them all. But most characters are equal
+ * there: they all lead to the same state. So tokens are grouped by how many such characters they begin with. After each
+ * number of them the automaton has one state. It allows all tokens that consist only of so many characters at once; of
+ * other tokens only the rest is walked. */
 #include "sampling/grammar.h"
 #include "sampling/automaton.h"
 #include "sampling/schema.h"
@@ -15,22 +16,20 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_TEXT = 24 }; /* characters at the front of a token that are counted */
+enum { MOST_TEXT = 24 }; /* most leading characters of a token that are counted */
 
-/* Characters that may stand in a JSON string as they are, at the front of tokens, are their text. */
+/* The "text" of a token is its leading characters that may stand unescaped in a JSON string. */
 struct cllm_token_index {
     const cllm_tokenizer *tokenizer;
     arena arena;
     token_trie all;
-    token_trie ends[MOST_TEXT +
-                    1];  /* by the length of their text: what follows it in tokens that are not text from end to end */
-    token_trie any_ends; /* all of those */
-    token_trie longer;   /* what follows the first MOST_TEXT characters, in tokens with a longer text */
+    token_trie ends[MOST_TEXT + 1]; /* by the length of their text: the rest of tokens that have more than text */
+    token_trie any_ends;            /* all of those together */
+    token_trie longer;              /* the part after the first MOST_TEXT characters, for tokens with a longer text */
     uint32_t
-        *texts[MOST_TEXT +
-               1]; /* [CLLM_MASK_WORDS(n_vocab)] tokens that are text from end to end, of so many characters at most */
-    uint32_t *any_texts; /* the same of all lengths */
-    uint32_t *end_mask;  /* tokens that end a text */
+        *texts[MOST_TEXT + 1]; /* [CLLM_MASK_WORDS(n_vocab)] tokens that are only text, of at most so many characters */
+    uint32_t *any_texts;       /* the same for all lengths */
+    uint32_t *end_mask;        /* tokens that end a text */
     uint32_t n_vocab;
 };
 
@@ -40,7 +39,7 @@ struct cllm_grammar {
     network network;
     automaton *automaton;
     uint32_t *states, *others; /* [depth + 2] work space of walks */
-    int32_t *specials;         /* [n_specials] special tokens that it may have */
+    int32_t *specials;         /* [n_specials] special tokens that the grammar uses */
     uint32_t n_specials;
 };
 
@@ -69,7 +68,7 @@ static uint32_t count_text(cllm_string text, uint32_t most, size_t *n_bytes) {
 static void allow(uint32_t *mask, int32_t token) { mask[token / 32] |= 1u << token % 32; }
 static void forbid(uint32_t *mask, int32_t token) { mask[token / 32] &= ~(1u << token % 32); }
 
-/* The tokens with a text of n characters (UINT32_MAX: any number) and more after it, without that text. */
+/* A trie of the tokens with a text of n characters (UINT32_MAX: any number) and more after it, without that text. */
 static bool build_ends(cllm_token_index *x, const spelled_token *all, uint32_t n_all, uint32_t n, spelled_token *some,
                        token_trie *t) {
     uint32_t n_some = 0;
@@ -140,7 +139,7 @@ void cllm_token_index_destroy(cllm_token_index *index) {
 
 /* ----------------------------------------------------------------------------------------------------- grammars */
 
-/* One of the lines. */
+/* A choice: one of the lines. */
 static cllm_status choice_build(network *n, cllm_string text, cllm_error *err) {
     size_t count = 1, n_lines = 0;
     for (size_t i = 0; i < text.length; i++) count += text.data[i] == '\n';
@@ -178,14 +177,14 @@ static cllm_status build(cllm_grammar *g, cllm_grammar_kind kind, cllm_string te
     return error_set(err, CLLM_ERR_ARGUMENT, "an unknown kind of grammar");
 }
 
-/* The special tokens among the symbols. Returns false if there is no memory. */
+/* Collect the special tokens among the symbols. Returns false if memory runs out. */
 static bool list_specials(cllm_grammar *g) {
     const uint32_t *begins, n = automaton_classes(g->automaton, &begins);
     g->specials = arena_alloc(&g->arena, n, sizeof *g->specials);
     for (uint32_t i = 0; g->specials && i < n; i++) {
         const bool is_token = begins[i] >= FIRST_TOKEN_SYMBOL && begins[i] - FIRST_TOKEN_SYMBOL < g->index->n_vocab;
         const int32_t token = is_token ? (int32_t)(begins[i] - FIRST_TOKEN_SYMBOL) : -1;
-        /* a class may begin after that of such a token, too */
+        /* a class may also begin after such a token's class */
         if (is_token && token_trie_text(g->index->tokenizer, token).length == 0) g->specials[g->n_specials++] = token;
     }
     return g->specials;
@@ -310,9 +309,9 @@ bool cllm_matcher_can_end(const cllm_matcher *matcher) {
 
 /* -------------------------------------------------------------------------------------------------------- masks */
 
-/* Allow the tokens of a tree that can come in a state. */
+/* Allow the tokens of a trie that can come in a state. */
 static void walk(cllm_grammar *g, const token_trie *t, uint32_t from, uint32_t *mask) {
-    uint32_t *states = g->states; /* of the nodes on the way, by their depth */
+    uint32_t *states = g->states; /* of the nodes on the path, by depth */
     const trie_node *nodes = t->nodes;
     states[0] = from;
     for (uint32_t i = 0; i < t->n_nodes;) {
@@ -329,7 +328,7 @@ static void walk(cllm_grammar *g, const token_trie *t, uint32_t from, uint32_t *
 
 static const uint32_t *mask_of(cllm_grammar *g, uint32_t at);
 
-/* The mask of a state by that of another one, which is given: where both come to the same state they allow the same. */
+/* Make the mask of a state from the mask of another: where both lead to the same state, they allow the same tokens. */
 static void walk_beside(cllm_grammar *g, uint32_t from, uint32_t other, uint32_t *mask) {
     const token_trie *t = &g->index->all;
     const trie_node *nodes = t->nodes;
@@ -367,12 +366,12 @@ static uint32_t find_text_state(cllm_grammar *g, uint32_t from) {
     return DEAD_STATE;
 }
 
-/* Allow what can come in a state. */
+/* Allow the tokens that can come in a state. */
 static void fill(cllm_grammar *g, uint32_t from, uint32_t *mask) {
     const cllm_token_index *x = g->index;
     const size_t n_words = CLLM_MASK_WORDS(x->n_vocab);
     const uint32_t next = automaton_text_next(g->automaton, from);
-    if (next == from) { /* text leads back, as much as comes */
+    if (next == from) { /* any amount of text leads back to this state */
         memcpy(mask, x->any_texts, n_words * sizeof *mask);
         walk(g, &x->any_ends, from, mask);
         return;
@@ -384,7 +383,7 @@ static void fill(cllm_grammar *g, uint32_t from, uint32_t *mask) {
         at = after;
         n++;
     }
-    if (automaton_text_next(g->automaton, at) == NOT_TEXT) { /* as it is from the beginning, mostly */
+    if (automaton_text_next(g->automaton, at) == NOT_TEXT) { /* usually the same as at the start */
         const uint32_t text = find_text_state(g, from);
         const uint32_t *known = text == DEAD_STATE ? NULL : mask_of(g, text);
         if (known) {
@@ -404,7 +403,7 @@ static void fill(cllm_grammar *g, uint32_t from, uint32_t *mask) {
     }
 }
 
-/* The mask of a state without tokens that end the text, made if it is not known. NULL: no memory. */
+/* The mask of a state without end tokens, made if necessary. NULL: no memory. */
 static const uint32_t *mask_of(cllm_grammar *g, uint32_t at) {
     const size_t n_words = CLLM_MASK_WORDS(g->index->n_vocab);
     const uint32_t *known = automaton_state(g->automaton, at)->mask;
@@ -412,7 +411,7 @@ static const uint32_t *mask_of(cllm_grammar *g, uint32_t at) {
     uint32_t *made = automaton_new_mask(g->automaton, at, n_words);
     if (made) fill(g, at, made);
     for (uint32_t i = 0; made && i < g->n_specials; i++) {
-        forbid(made, g->specials[i]); /* the mask of another state may have been copied */
+        forbid(made, g->specials[i]); /* the mask may be a copy of another state's */
         if (automaton_step_token(g->automaton, at, g->specials[i]) != DEAD_STATE) allow(made, g->specials[i]);
     }
     return made;
@@ -428,7 +427,7 @@ cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_e
     if (!known) return error_set(err, CLLM_ERR_MEMORY, "no memory for a mask");
     const cllm_status status = automaton_error(g->automaton, err);
     if (status != CLLM_OK) {
-        automaton_drop_masks(g->automaton); /* some are not whole */
+        automaton_drop_masks(g->automaton); /* some are incomplete */
         return status;
     }
     memcpy(mask, known, n_words * sizeof *mask);
@@ -442,7 +441,7 @@ uint32_t grammar_n_vocab(const cllm_grammar *grammar) { return grammar->index->n
 void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n, bool may_end) {
     for (size_t i = 0; i < CLLM_MASK_WORDS(grammar->index->n_vocab); i++) mask[i] &= ~grammar->index->end_mask[i];
     for (size_t i = 0; i < n; i++) {
-        forbid(mask, tokens[i]); /* it may be text as well */
+        forbid(mask, tokens[i]); /* the token may be text as well */
         if (may_end) allow(mask, tokens[i]);
     }
 }

@@ -1,12 +1,12 @@
-/* Grammars for others of this room: the ways to write one, each of which builds a network. */
+/* Grammars for the other files of this folder: each way to write one builds a network. */
 #ifndef SAMPLING_GRAMMAR_H
 #define SAMPLING_GRAMMAR_H
 
 #include "base/json.h"
 #include "sampling/network.h"
 
-/* Each adds the rules for a text, the first of them being the whole, and says what is wrong with line and column. Names of rules are in the arena.
- * anywhere: the expression matches if some part of the text does. */
+/* Each adds the rules for a text; the first rule is the whole text. Messages give line and column. Names of rules are
+ * in the arena. anywhere: the expression matches if some part of the text does. */
 cllm_status gbnf_build(network *n, cllm_string text, arena *a, cllm_error *err);
 cllm_status regex_build(network *n, cllm_string text, bool anywhere, cllm_error *err);
 
@@ -15,21 +15,21 @@ typedef struct schema_form {
     bool is_closed; /* an object whose properties are listed has no others, unless the schema speaks of them */
 } schema_form;
 
-/* A JSON Schema. Errors name the part: FORMAT (it is none), UNSUPPORTED (what it asks cannot
+/* A JSON Schema. Errors name the part: FORMAT (it is not a schema), UNSUPPORTED (it cannot
  * be enforced), MEMORY. */
 cllm_status schema_build(network *n, cllm_string text, schema_form form, arena *a, cllm_error *err);
 cllm_status schema_add(network *n, const json_value *schema, schema_form form, arena *a, cllm_error *err);
 
-/* Parts, in JSON. The special tokens of the tokenizer may spell what its literals say. */
+/* A structure: parts, in JSON. Its literals may be spelled by special tokens of the tokenizer. */
 cllm_status structure_build(network *n, const cllm_tokenizer *tokenizer, cllm_string text, arena *a, cllm_error *err);
 
 uint32_t grammar_n_vocab(const cllm_grammar *grammar);
 
-/* Let these tokens end the text, [n], where it may end, and not those that the vocabulary has for it. */
+/* Use these tokens to end the text, [n], instead of the vocabulary's. */
 void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n, bool may_end);
 
 bool matcher_is_complete(const cllm_matcher *matcher); /* the text may end, and nothing else can follow */
-/* The bytes that have to come next, up to where there is a choice: into `text` of `room` bytes. Returns how many. */
+/* Copy the bytes that must come next, up to where there is a choice, into `text` of `room` bytes. Returns how many. */
 size_t matcher_only_text(cllm_matcher *matcher, char *text, size_t room);
 bool matcher_has_ended(const cllm_matcher *matcher); /* by an end token */
 

@@ -1,4 +1,4 @@
-/* What grammar_text.h says. */
+/* Implements grammar_text.h. */
 #include "sampling/grammar_text.h"
 
 #include "base/error.h"
@@ -39,9 +39,9 @@ bool text_skip(grammar_text *t, const char *word) {
 
 uint32_t text_take_character(grammar_text *t) {
     const size_t length = utf8_length(t->text.data + t->at, t->text.length - t->at);
-    if (length == 0) { /* within a character, where nobody should be */
+    if (length == 0) { /* the position is within a character, which should not happen */
         t->at = t->text.length;
-        text_fails(t, CLLM_ERR_FORMAT, t->at, "this is no character");
+        text_fails(t, CLLM_ERR_FORMAT, t->at, "this is not a character");
         return 0;
     }
     t->at += length;

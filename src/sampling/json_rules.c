@@ -1,4 +1,4 @@
-/* JSON's own rules (RFC 8259) as parts of a network. Between its tokens there is room for 20 characters of white space. */
+/* JSON's own rules (RFC 8259) as parts of a network. Between tokens there may be up to 20 characters of white space. */
 #include "sampling/schema.h"
 
 #include "base/utf8.h"
@@ -52,7 +52,7 @@ uint32_t json_string(json_rules *r) {
     return r->string;
 }
 
-/* From `from` to `to` by up to so many digits, at least one. */
+/* From `from` to `to` by one to `most` digits. */
 static void add_digits(network *n, uint32_t from, uint32_t most, char last, uint32_t to) {
     for (uint32_t i = 0; i < most; i++) {
         const uint32_t next = network_add_node(n);
@@ -62,7 +62,7 @@ static void add_digits(network *n, uint32_t from, uint32_t most, char last, uint
     }
 }
 
-/* A number, or an integer, which may be written as 5.0 and 5e3: what numbers.h calls ANY_NUMBER and WHOLE_NUMBER. */
+/* A number, or an integer, which may be written as 5.0 and 5e3: ANY_NUMBER and WHOLE_NUMBER in numbers.h. */
 static void add_number(network *n, uint32_t begin, bool is_integer, uint32_t end) {
     const uint32_t sign = network_add_node(n), digits = network_add_node(n), whole = network_add_node(n);
     const uint32_t point = network_add_node(n), mantissa = network_add_node(n);
@@ -115,7 +115,7 @@ uint32_t json_any(json_rules *r) {
     return r->value;
 }
 
-/* Items between brackets, separated by commas: each by what leads from the node that is returned to *after. */
+/* Items between brackets, separated by commas. The caller adds an item between the returned node and *after. */
 static uint32_t add_list(json_rules *r, uint32_t begin, char open, char close, uint32_t *after, uint32_t end) {
     network *n = r->n;
     const uint32_t opened = network_add_node(n), first = network_add_node(n), item = network_add_node(n);
@@ -164,12 +164,12 @@ static int by_bytes(const void *a, const void *b) {
     return order != 0 ? order : one->length < other->length ? -1 : one->length > other->length;
 }
 
-/* A tree: each text goes on where it leaves the one before. */
+/* A trie: each text branches off from the one before. */
 bool json_add_texts(network *n, cllm_string *texts, size_t count, characters_spelling spelling, uint32_t from,
                     uint32_t to) {
     size_t longest = 0;
     for (size_t i = 0; i < count; i++) longest = texts[i].length > longest ? texts[i].length : longest;
-    uint32_t *path = malloc((longest + 1) * sizeof *path); /* the node after so many bytes */
+    uint32_t *path = malloc((longest + 1) * sizeof *path); /* the node after each number of bytes */
     if (!path) return false;
     if (count > 0) qsort(texts, count, sizeof *texts, by_bytes);
     path[0] = from;
@@ -178,7 +178,7 @@ bool json_add_texts(network *n, cllm_string *texts, size_t count, characters_spe
         if (i > 0)
             while (at < texts[i].length && at < texts[i - 1].length && texts[i].data[at] == texts[i - 1].data[at]) at++;
         if (i > 0 && at == texts[i].length && at == texts[i - 1].length) continue;
-        while (at > 0 && at < texts[i].length && (texts[i].data[at] & 0xC0) == 0x80) at--; /* between characters */
+        while (at > 0 && at < texts[i].length && (texts[i].data[at] & 0xC0) == 0x80) at--; /* only between characters */
         for (size_t length; at < texts[i].length; at += length) {
             const uint32_t next = network_add_node(n);
             length = utf8_length(texts[i].data + at, texts[i].length - at);

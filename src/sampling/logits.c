@@ -1,19 +1,19 @@
-/* What logits.h says. */
+/* Implements logits.h. */
 #include "sampling/logits.h"
 
 #include "base/error.h"
 
 #include <math.h>
 
-enum { BLOCK = 32, LANES = 16 }; /* lanes: so that compilers use vectors */
+enum { BLOCK = 32, LANES = 16 }; /* LANES: so that compilers use vectors */
 
-/* A bit for each token of a block that is in the vocabulary, and allowed. */
+/* A bit for each token of a block that is allowed and in the vocabulary. */
 static uint32_t allowed_of(const uint32_t *mask, uint32_t begin, uint32_t n_vocab) {
     const uint32_t n = n_vocab - begin, there = n < BLOCK ? (1u << n) - 1 : UINT32_MAX;
     return mask ? mask[begin / BLOCK] & there : there;
 }
 
-/* The largest of a whole block. any_nan: out. */
+/* The largest logit of a whole block. any_nan: out. */
 static float largest_of(const float *block, bool *any_nan) {
     float most[LANES];
     int wrong[LANES], any = 0;
@@ -29,7 +29,7 @@ static float largest_of(const float *block, bool *any_nan) {
     return most[0];
 }
 
-/* The same of what is allowed, one after the other; any_nan is of all that are in the vocabulary. */
+/* The largest of the allowed logits, one after the other; any_nan covers all logits in the vocabulary. */
 static float largest_allowed(const float *block, uint32_t n, uint32_t allowed, bool *any_nan) {
     float most = -INFINITY;
     *any_nan = false;
@@ -56,7 +56,7 @@ static cllm_status maximum_of(const float *logits, const uint32_t *mask, uint32_
     return CLLM_OK;
 }
 
-/* Of a block, the first token that is allowed and has this logit. */
+/* The first allowed token of a block with this logit. */
 static uint32_t find_in_block(const float *logits, const uint32_t *mask, uint32_t begin, uint32_t n_vocab,
                               float logit) {
     uint32_t allowed = allowed_of(mask, begin, n_vocab), i = begin;
@@ -67,7 +67,7 @@ static uint32_t find_in_block(const float *logits, const uint32_t *mask, uint32_
 cllm_status likeliest_token(const float *logits, const uint32_t *mask, uint32_t n_vocab, int32_t *token,
                             cllm_error *err) {
     float most = -INFINITY;
-    uint32_t best = n_vocab; /* its block */
+    uint32_t best = n_vocab; /* the block of the best logit */
     for (uint32_t begin = 0; begin < n_vocab; begin += BLOCK) {
         float here;
         const cllm_status status = maximum_of(logits, mask, begin, n_vocab, &here, err);
@@ -90,7 +90,7 @@ cllm_status find_block_maxima(const float *logits, const uint32_t *mask, uint32_
         if (status != CLLM_OK) return status;
         all = most[begin / BLOCK] > all ? most[begin / BLOCK] : all;
     }
-    int32_t likeliest; /* says why there is none */
+    int32_t likeliest; /* likeliest_token reports that there is none */
     return isinf(all) ? likeliest_token(logits, mask, n_vocab, &likeliest, err) : CLLM_OK;
 }
 

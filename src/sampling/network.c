@@ -1,4 +1,4 @@
-/* Networks: building, and what is checked before they are walked. */
+/* Builds networks, and checks them before they are walked. */
 #include "sampling/network.h"
 
 #include "base/error.h"
@@ -9,7 +9,7 @@
 
 /* --------------------------------------------------------------------------------------------------- building */
 
-/* Room for one more in an array that doubles. Returns false, and remembers it, where there is none. */
+/* Make room for one more element in an array that doubles. If that fails, returns false and sets `failed`. */
 static bool make_room(network *n, void *array, uint32_t count, uint32_t *capacity, size_t size) {
     void **items = array;
     if (n->failed) return false;
@@ -124,8 +124,8 @@ void network_free(network *n) {
 
 /* ------------------------------------------------------------------------------------------------- characters */
 
-/* The characters between two of as many bytes, from byte `at` on. tails: nodes after which k continuation bytes lead to `to`, made when they
- * are needed. */
+/* Add the characters between two that have the same number of bytes, from byte `at` on. tails: nodes from which k
+ * continuation bytes lead to `to`, made when needed. */
 static void add_between(network *n, uint32_t from, const char *low, const char *high, size_t at, size_t length,
                         uint32_t to, uint32_t tails[4]) {
     static const char least[] = "\x80\x80\x80", most[] = "\xBF\xBF\xBF";
@@ -136,14 +136,14 @@ static void add_between(network *n, uint32_t from, const char *low, const char *
         return;
     }
     char bound[4];
-    if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* the first byte with some of its tails */
+    if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* the first leading byte, with some of its tails */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, first == last ? high + at + 1 : most, rest);
         network_add_symbols(n, from, first, first, node);
         add_between(n, node, low, bound, at + 1, length, to, tails);
         if (first++ == last) return;
     }
-    if (memcmp(high + at + 1, most, rest) != 0) { /* the last one with some */
+    if (memcmp(high + at + 1, most, rest) != 0) { /* the last leading byte, with some of its tails */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, least, rest);
         network_add_symbols(n, from, last, last, node);
@@ -185,7 +185,7 @@ static int by_low(const void *a, const void *b) {
 }
 
 void network_add_other_characters(network *n, uint32_t from, char_range *ranges, size_t n_ranges, uint32_t to) {
-    uint32_t next = 0; /* the first that is not decided yet */
+    uint32_t next = 0; /* the first one that is not decided yet */
     if (n_ranges > 0) qsort(ranges, n_ranges, sizeof *ranges, by_low);
     for (size_t i = 0; i <= n_ranges; i++) {
         const uint32_t low = i < n_ranges ? ranges[i].low : LAST_CHARACTER + 1;
@@ -196,17 +196,17 @@ void network_add_other_characters(network *n, uint32_t from, char_range *ranges,
 
 /* --------------------------------------------------------------------------------------------------- finishing */
 
-/* Marks for all nodes and rules, and lists to work through. */
+/* Work space of the checks: marks for nodes and rules, and work lists. */
 typedef struct finishing {
     network *n;
     uint32_t *sources;       /* [n_edges] the node that an edge leaves */
-    uint32_t *first, *next;  /* edges by what they wait for: [n_nodes], [2 * n_edges] */
-    uint32_t *waiting;       /* [n_nodes] nodes that are to be looked at */
+    uint32_t *first, *next;  /* [n_nodes], [2 * n_edges] lists of edges by the node they wait for */
+    uint32_t *waiting;       /* [n_nodes] nodes to look at */
     bool *live;              /* [n_nodes]: the rule can be finished from here */
-    bool *blocked;           /* [n_nodes]: it cannot, whatever its edges say */
+    bool *blocked;           /* [n_nodes]: it cannot, whatever its edges are */
     bool *nullable;          /* [n_rules]: it may be empty */
     uint8_t *seen;           /* [n_rules]: 1 while it is open, 2 when it is done */
-    uint32_t *left, *n_left; /* what a rule may begin with: [..], [n_rules + 1] */
+    uint32_t *left, *n_left; /* rules that a rule may call first: [..], [n_rules + 1] */
 } finishing;
 
 static bool calls(const edge *e) { return e->kind == EDGE_CALL || e->kind == EDGE_REPEAT || e->kind == EDGE_COLLECT; }
@@ -218,7 +218,8 @@ static void wait_for(finishing *f, uint32_t node, uint32_t slot) {
     f->first[node] = slot;
 }
 
-/* Mark the nodes from which the ends of rules are reached by edges that `passes`; each edge waits for its target and for its rule. */
+/* Mark the nodes from which the end of a rule can be reached by edges that `passes` accepts. An edge waits for its
+ * target and for its rule. */
 static void mark_backwards(finishing *f, bool *marked,
                            bool (*passes)(const finishing *f, const edge *e, const bool *marked)) {
     network *n = f->n;
@@ -245,12 +246,12 @@ static bool can_be_finished(const finishing *f, const edge *e, const bool *marke
 }
 
 static bool can_be_empty(const finishing *f, const edge *e, const bool *marked) {
-    const bool is_anchor = e->kind == EDGE_AT_BEGIN || e->kind == EDGE_AT_END; /* empty in one place only */
+    const bool is_anchor = e->kind == EDGE_AT_BEGIN || e->kind == EDGE_AT_END; /* empty only at one position */
     return e->kind != EDGE_SYMBOLS && !is_anchor && marked[e->target] &&
            (!calls(e) || is_optional(e) || marked[f->n->rules[e->rule].begin]);
 }
 
-/* Can as many members be added as a collection needs, where each may be added once, and not more than it may have? */
+/* Can enough members be added to fulfil a collection, each at most once, and not more than it may have? */
 static bool can_be_complete(const finishing *f, const collection *c) {
     const network *n = f->n;
     uint32_t count = 0, n_required = 0;
@@ -266,8 +267,8 @@ static bool can_be_complete(const finishing *f, const collection *c) {
 
 enum { MOST_ROUNDS = 100 };
 
-/* Mark what can be finished, without the collections that never can. That may leave less for others, so it goes by rounds; one that needs
- * more of them than anybody writes counts as too large. */
+/* Mark the nodes that can be finished, without the collections that never can. Each removal may make others impossible,
+ * so this works in rounds; a grammar that needs absurdly many rounds counts as too large. */
 static void mark_live(finishing *f) {
     network *n = f->n;
     uint32_t n_rounds = 0;
@@ -283,7 +284,7 @@ static void mark_live(finishing *f) {
     }
 }
 
-/* Edges that lead nowhere are taken out of their lists; what may be repeated but not finished is left out. */
+/* Remove edges that lead nowhere, and repetitions that can never be finished. */
 static void cut_dead_edges(finishing *f) {
     network *n = f->n;
     for (uint32_t node = 0; node < n->n_nodes; node++)
@@ -299,14 +300,15 @@ static void cut_dead_edges(finishing *f) {
         }
 }
 
-/* An empty turn of a repetition adds nothing, so as few as none will do; and then empty turns need not be walked. */
+/* An empty turn of a repetition adds nothing. So if turns may be empty, no turn is required, and empty turns need not
+ * be walked. */
 static void loosen_repeats(finishing *f) {
     network *n = f->n;
     for (uint32_t i = 0; i < n->n_edges; i++)
         if (n->edges[i].kind == EDGE_REPEAT && f->nullable[n->edges[i].rule]) n->edges[i].low = 0;
 }
 
-/* What rules each rule may call before it reads a byte. */
+/* List the rules that each rule may call before it reads a byte. */
 static void find_left_calls(finishing *f, bool *reached) {
     network *n = f->n;
     uint32_t n_calls = 0;
@@ -330,7 +332,8 @@ static void find_left_calls(finishing *f, bool *reached) {
     f->n_left[n->n_rules] = n_calls;
 }
 
-/* A rule that may call itself before it reads a byte, or NO_NODE. path: [n_rules] work space, and the place in each one's calls. */
+/* Find a rule that may call itself before it reads a byte, or NO_NODE. path: [n_rules] work space, with the position in
+ * each rule's list. */
 static uint32_t find_left_recursion(finishing *f, uint32_t *path, uint32_t *places) {
     for (uint32_t begin = 0; begin < f->n->n_rules; begin++) {
         uint32_t depth = 0;

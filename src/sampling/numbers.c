@@ -1,5 +1,5 @@
-/* What numbers.h says. A bound is compared digit by digit: the more digits before the point, the larger; of as many, the first that differs
- * decides. */
+/* Implements numbers.h. Numbers are compared with a bound digit by digit: more digits before the point means larger;
+ * with equally many, the first different digit decides. */
 #include "sampling/numbers.h"
 #include "sampling/grammar.h"
 
@@ -33,8 +33,8 @@ cllm_status decimal_from_json(const json_value *number, arena *a, decimal *out, 
             digits[n_digits++] = text.data[at];
         if (!has_point) point = n_digits;
     }
-    if (at < text.length) exponent = strtol(text.data + at + 1, NULL, 10); /* of a float: at most 308 */
-    long where = (long)point + exponent;                                   /* the point lies after so many digits */
+    if (at < text.length) exponent = strtol(text.data + at + 1, NULL, 10); /* for a float: at most 308 */
+    long where = (long)point + exponent;                                   /* the point comes after so many digits */
     if (where < 0) {                                                       /* zeros after the point */
         memmove(digits - where, digits, n_digits);
         memset(digits, '0', (size_t)-where);
@@ -88,11 +88,11 @@ bool decimal_divides_one(const decimal *d) {
 
 /* --------------------------------------------------------------------------------------------------- the pieces */
 
-/* A network for numbers, which ends in `end`. */
+/* A network for numbers that is being built, and its end. */
 typedef struct piece {
     network n;
     uint32_t begin, end;
-    uint32_t any_fraction; /* from here: nothing, or a point and digits, and then the end */
+    uint32_t any_fraction; /* from here: nothing, or a point and digits, then the end */
 } piece;
 
 static void begin_piece(piece *p) {
@@ -117,7 +117,7 @@ static cllm_status end_piece(piece *p, arena *a, char_automaton *out, cllm_error
     return status;
 }
 
-/* An exponent, or none, from `from` to the end. */
+/* An optional exponent, from `from` to the end. */
 static void add_exponent(piece *p, uint32_t from) {
     const uint32_t e = network_add_node(&p->n), sign = network_add_node(&p->n), digits = network_add_node(&p->n);
     network_add_empty(&p->n, from, p->end);
@@ -148,7 +148,7 @@ static void add_any(piece *p, uint32_t from) {
     add_exponent(p, done);
 }
 
-/* `count` digits of any kind. Returns the node after them. */
+/* `count` arbitrary digits. Returns the node after them. */
 static uint32_t add_any_digits(network *n, uint32_t from, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t next = network_add_node(n);
@@ -158,11 +158,11 @@ static uint32_t add_any_digits(network *n, uint32_t from, uint32_t count) {
     return from;
 }
 
-/* The digits of a whole part: "0" where there are none. */
+/* The digits before the point: "0" if there are none. */
 static uint32_t n_digits(const decimal *d) { return d->n_whole > 0 ? d->n_whole : 1; }
 static char digit_of(const decimal *d, uint32_t i) { return d->n_whole > 0 ? d->whole[i] : '0'; }
 
-/* Zeros only, at least one, and then one that is not zero and any others if `beyond`; else the end. */
+/* One or more zeros; if `beyond`, then a digit that is not zero and any others; else the end. */
 static void add_zeros(piece *p, uint32_t from, bool at_once, bool beyond) {
     network *n = &p->n;
     const uint32_t zeros = network_add_node(n);
@@ -180,18 +180,18 @@ static void add_zeros(piece *p, uint32_t from, bool at_once, bool beyond) {
     }
 }
 
-/* Numbers without a sign that are as large as a bound, or larger; or smaller. */
+/* Numbers without a sign that are at least a bound, or at most. */
 static void add_compared(piece *p, uint32_t from, const decimal *bound, bool larger, bool is_excluded) {
     network *n = &p->n;
     const uint32_t count = n_digits(bound);
     uint32_t equal = from;
-    if (larger) { /* of more digits */
+    if (larger) { /* more digits */
         const uint32_t first = network_add_node(n), more = network_add_node(n);
         network_add_symbols(n, from, '1', '9', first);
         network_add_empty(n, add_any_digits(n, first, count), more);
         network_add_symbols(n, more, '0', '9', more);
         network_add_empty(n, more, p->any_fraction);
-    } else if (count > 1) { /* of fewer */
+    } else if (count > 1) { /* fewer digits */
         uint32_t at = network_add_node(n);
         network_add_symbols(n, from, '0', '0', p->any_fraction);
         network_add_symbols(n, from, '1', '9', at);
@@ -202,7 +202,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
         }
     }
     uint32_t rest =
-        p->any_fraction; /* from here as many digits as are left, whatever they are; made from the last one on */
+        p->any_fraction; /* from here on as many arbitrary digits as are left; made from the last one backwards */
     uint32_t *nodes = calloc(count + 1, sizeof *nodes);
     if (!nodes) {
         n->failed = true;
@@ -210,7 +210,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
     }
     nodes[0] = equal;
     for (uint32_t i = 1; i <= count; i++) nodes[i] = network_add_node(n);
-    for (uint32_t i = count; i-- > 0;) { /* of as many */
+    for (uint32_t i = count; i-- > 0;) { /* equally many digits */
         const char digit = digit_of(bound, i);
         const char low = larger ? (char)(digit + 1) : i == 0 && count > 1 ? '1' : '0';
         const char high = larger ? '9' : (char)(digit - 1);
@@ -240,7 +240,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
         equal = next;
     }
     const bool has_digit = bound->n_fraction > 0;
-    if (larger && !is_excluded) { /* whatever follows */
+    if (larger && !is_excluded) { /* anything may follow */
         if (has_digit) network_add_empty(n, equal, p->end);
         network_add_symbols(n, equal, '0', '9', digits);
     } else if (larger || !is_excluded) {
@@ -319,7 +319,8 @@ cllm_status numbers_equal_to(const decimal *d, arena *a, char_automaton *out, cl
 
 enum { MOST_ZEROS = 3 }; /* after the digits that a multiple may have */
 
-/* States: the remainder so far, for each number of digits after the point, of which there are as many as the unit has, and then a few zeros. */
+/* States: the remainder so far, for each number of digits after the point (as many as the unit has), then a few
+ * zeros. */
 cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *out, cllm_error *err) {
     enum { MINUS, POINT, OTHER, DIGITS, N_SYMBOLS = DIGITS + 10 };
     static const uint32_t begins[] = {0,   '-', '-' + 1, '.', '.' + 1, '0', '1', '2',
@@ -341,7 +342,7 @@ cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *o
         return error_set(err, CLLM_ERR_MEMORY, "no memory for a number");
     memcpy(out->class_begins, begins, sizeof begins);
     for (uint32_t s = 0; s < n_states; s++) {
-        const uint32_t digits = s / (uint32_t)size; /* 0: no point yet; else one more than the digits after it */
+        const uint32_t digits = s / (uint32_t)size; /* 0: no point yet; else one more than the digits after the point */
         const uint64_t left = s % size;
         uint64_t scaled = left;
         for (uint32_t i = digits > 0 ? digits - 1 : 0; i < n_fraction; i++) scaled = scaled * 10 % size;

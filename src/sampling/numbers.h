@@ -1,23 +1,25 @@
-/* Numbers of a kind as automata over their characters: bounds, multiples, single values. */
+/* Automata for numbers: bounds, multiples, single values. */
 #ifndef SAMPLING_NUMBERS_H
 #define SAMPLING_NUMBERS_H
 
 #include "base/json.h"
 #include "sampling/characters.h"
 
-/* A number in decimal, exactly as it was read. */
+/* A decimal number, exact. */
 typedef struct decimal {
     bool negative;
-    const char *whole, *fraction; /* digits, without zeros before and after that mean nothing; "0" is no digit */
+    const char *whole, *fraction; /* digits, without leading zeros before the point and trailing zeros after it; no
+                                     digits for 0 */
     uint32_t n_whole, n_fraction;
 } decimal;
 
 cllm_status decimal_from_json(const json_value *number, arena *a, decimal *out, cllm_error *err);
 int decimal_compare(const decimal *a, const decimal *b); /* -1, 0, 1 */
 bool decimal_is_zero(const decimal *d);
-bool decimal_divides_one(const decimal *d); /* so that each whole number is a multiple */
+bool decimal_divides_one(const decimal *d); /* then each whole number is a multiple */
 
-/* As programs write them: at most 22 digits after the point and 3 of an exponent, since a model might write zeros for ever. */
+/* Numbers as programs write them: at most 22 digits after the point and 3 in an exponent, because a model might write
+ * zeros forever. */
 typedef enum numbers_form {
     ANY_NUMBER,
     NO_EXPONENT,
@@ -25,10 +27,10 @@ typedef enum numbers_form {
     WHOLE_NUMBER,       /* also as 5.0 and 5e3 */
     WHOLE_NO_EXPONENT,  /* also as 5.0 */
     WHOLE_VALUE,        /* also as 5.000, with any number of zeros */
-    WHOLE_WITHOUT_POINT /* as draft 4 had it */
+    WHOLE_WITHOUT_POINT /* the form in draft 4 */
 } numbers_form;
 
-/* All in the arena. Errors: MEMORY, UNSUPPORTED (too many states). */
+/* Results are in the arena. Errors: MEMORY, UNSUPPORTED (too many states). */
 cllm_status numbers_of_form(numbers_form form, arena *a, char_automaton *out, cllm_error *err);
 cllm_status numbers_from(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err);
 cllm_status numbers_up_to(const decimal *bound, bool is_excluded, arena *a, char_automaton *out, cllm_error *err);

@@ -1,5 +1,6 @@
-/* Repetition (Keskar et al. 2019, with the sign of the logit minded), frequency and presence penalties as OpenAI defines them; DRY by p-e-w
- * (text-generation-webui#5677), as llama.cpp has it. Runs are matched with the Z function (Gusfield 1997). */
+/* Repetition (Keskar et al. 2019, but by the sign of the logit), frequency and presence penalties as OpenAI defines
+ * them; DRY by p-e-w (text-generation-webui#5677), as in llama.cpp. Runs are matched with the Z function (Gusfield
+ * 1997). */
 #include "sampling/penalties.h"
 
 #include <float.h>
@@ -40,7 +41,7 @@ void apply_penalties(candidates *c, const history *h, const cllm_sampler_options
         if (o->repeat_penalty > 0)
             one->score = one->score <= 0 ? one->score * o->repeat_penalty : one->score / o->repeat_penalty;
         one->score -= (float)count * o->frequency_penalty + o->presence_penalty;
-        if (one->score > FLT_MAX) one->score = FLT_MAX; /* an infinite one would have no probability */
+        if (one->score > FLT_MAX) one->score = FLT_MAX; /* an infinite score would have no probability */
     }
     for (size_t i = 0; i < n; i++) counts[last[i]] = 0;
     c->has_p = false;
@@ -77,7 +78,7 @@ typedef struct finding {
     arena *arena;
 } finding;
 
-/* rest: what of the breaker's text comes after the head. */
+/* rest: the breaker's text after the head. */
 static bool add_breaker(finding *f, int32_t head, cllm_string rest) {
     int32_t *tail = NULL;
     size_t n = 0;
@@ -101,7 +102,7 @@ static bool add_breaker(finding *f, int32_t head, cllm_string rest) {
     return true;
 }
 
-/* Does a token spell the whole text somewhere, or end with its beginning? */
+/* True if a token contains the whole text, or ends with the beginning of it. */
 static bool find_in_token(finding *f, int32_t token, cllm_string text) {
     const cllm_string word = cllm_tokenizer_decode(f->tokenizer, token, token);
     for (size_t at = 0; at + text.length <= word.length; at++)
@@ -129,7 +130,7 @@ bool breakers_find(breakers *b, const cllm_tokenizer *tokenizer, const cllm_stri
 
 /* ------------------------------------------------------------------------------------------------------- DRY */
 
-/* How many tokens come after the last breaker of the text; all, if it has none. */
+/* How many tokens follow the last breaker in the text; all, if it has none. */
 static size_t count_since_breaker(const int32_t *tokens, size_t n, const breakers *b) {
     for (size_t since = 0; since < n; since++) {
         const int32_t *head = tokens + n - 1 - since;
@@ -157,11 +158,11 @@ static bool is_breaker(const breakers *b, int32_t token) {
     return false;
 }
 
-/* In runs: [n_vocab], for each token the length, and 1 more, of the longest run at the text's end, of `least` tokens or more and `most` at most,
- * that it came after before. z: [n] work space. */
+/* For each token, find the longest run of `least` to `most` tokens at the text's end after which this token came
+ * before. runs: [n_vocab], the length plus 1. z: [n] work space. */
 static void find_runs(const int32_t *tokens, size_t n, size_t least, size_t most, uint32_t *z, uint32_t *runs) {
-    /* z[k]: how many of the last tokens are also the last before the last k. By the Z function of the reversed text: what lies in a box
-     * that matched already is known. */
+    /* z[k]: how many tokens before the last k equal the last tokens of the text. It is the Z function of the reversed
+     * text: the values inside a box that matched already are known. */
     size_t left = 0, right = 0;
     for (size_t k = 1; k < n; k++) {
         size_t same = k < right ? (z[k - left] < right - k ? z[k - left] : right - k) : 0;
@@ -172,7 +173,7 @@ static void find_runs(const int32_t *tokens, size_t n, size_t least, size_t most
             right = k + same;
         }
         const uint32_t length = (uint32_t)(same < most ? same : most);
-        uint32_t *run = &runs[tokens[n - k]]; /* the token that came after */
+        uint32_t *run = &runs[tokens[n - k]]; /* the token that came after the run */
         if (length >= least && length + 1 > *run) *run = length + 1;
     }
 }

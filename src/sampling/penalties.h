@@ -1,4 +1,4 @@
-/* Penalties on what the text has already: on its tokens, and on runs of tokens that would go on as they did before (DRY). */
+/* Penalties for tokens that the text has already, and for tokens that would extend a repeated run (DRY). */
 #ifndef SAMPLING_PENALTIES_H
 #define SAMPLING_PENALTIES_H
 
@@ -7,15 +7,15 @@
 
 /* The last tokens of the text. */
 typedef struct history {
-    int32_t *tokens; /* [2 * most], of which the last n are meant */
-    size_t n, end;   /* end: of them in `tokens` */
+    int32_t *tokens; /* [2 * most], of which the last n count */
+    size_t n, end;   /* end: number of tokens written */
     size_t most;
 } history;
 
 void history_clear(history *h);
 void history_add(history *h, int32_t token);
 
-/* A run of tokens that ends what DRY counts as one: a token that begins it, and those that follow. */
+/* Tokens that end a run for DRY: a first token, and those that follow. */
 typedef struct breaker {
     int32_t head;
     size_t n_tail;
@@ -23,12 +23,12 @@ typedef struct breaker {
 } breaker;
 
 typedef struct breakers {
-    breaker *items; /* [count], by their heads */
+    breaker *items; /* [count], sorted by their heads */
     size_t count;
 } breakers;
 
-/* All runs of tokens that spell a breaker, with whatever else their first and last tokens spell. Memory comes from the arena; false: there is
- * none. */
+/* Find all sequences of tokens that spell a breaker; the first and last token may spell more. Memory comes from the
+ * arena; false: out of memory. */
 bool breakers_find(breakers *b, const cllm_tokenizer *tokenizer, const cllm_string *texts, size_t n_texts, arena *a);
 
 /* counts: [n_vocab] zeros, work space that is zero again afterwards. z: [o->dry_penalty_last_n] work space. */

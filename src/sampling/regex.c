@@ -1,10 +1,10 @@
-/* Regular expressions in the syntax of ECMAScript (ECMA-262, with the flag u): the whole text matches, or some of it. What looks elsewhere in the text (back references,
- * looking ahead or behind, word boundaries) cannot be said by an automaton of this kind, and is refused.
+/* Regular expressions in the syntax of ECMAScript (ECMA-262, with the flag u), for the whole text or some part of it.
+ * Expressions that look elsewhere in the text (back references, look-ahead and look-behind, word boundaries) are
+ * refused: an automaton of this kind cannot enforce them.
  *
  *   alternation  := sequence ('|' sequence)*
  *   sequence     := (atom quantifier?)*
- *   atom         := character | '.' | class | escape | '(' alternation ')'
- */
+ *   atom         := character | '.' | class | escape | '(' alternation ')' */
 #include "sampling/grammar.h"
 #include "sampling/grammar_text.h"
 
@@ -20,12 +20,12 @@ typedef struct parser {
     network *n;
     grammar_text t;
     unsigned depth;
-    bool anywhere;     /* the expression may match within the text; anchors then are edges */
-    bool may_begin;    /* nothing can have been read before what is read next */
-    unsigned anchored; /* what the last group says: AT_BEGIN, AT_END */
+    bool anywhere;     /* the expression may match within the text; then anchors are edges */
+    bool may_begin;    /* nothing has been read before this point */
+    unsigned anchored; /* anchors in the last group: AT_BEGIN, AT_END */
 } parser;
 
-/* A set of characters that is read. */
+/* A set of characters being read. */
 typedef struct char_set {
     char_range ranges[MOST_RANGES];
     size_t n;
@@ -45,7 +45,7 @@ static const char_range digits[] = {{'0', '9'}}, words[] = {{'0', '9'}, {'A', 'Z
                                     {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
                                     {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
 
-/* All but some sorted ranges. */
+/* All characters except some sorted ranges. */
 static bool add_others(parser *p, char_set *set, const char_range *ranges, size_t n) {
     uint32_t next = 0;
     for (size_t i = 0; i < n; i++) {
@@ -55,7 +55,7 @@ static bool add_others(parser *p, char_set *set, const char_range *ranges, size_
     return add_range(p, set, next, LAST_CHARACTER);
 }
 
-/* \d and its like; false: the letter is none. */
+/* \d and similar classes; false: the letter is none of them. */
 static bool add_named_class(parser *p, char_set *set, char letter) {
     const char_range *ranges;
     size_t n;
@@ -70,31 +70,31 @@ static bool add_named_class(parser *p, char_set *set, char letter) {
     return true;
 }
 
-/* After \u: four digits, two such for a pair of surrogates, or digits in braces. */
+/* After \u: four digits, two such escapes for a surrogate pair, or digits in braces. */
 static bool read_unicode(parser *p, uint32_t *value) {
     uint32_t low;
     const size_t begun = p->t.at;
     if (text_skip(&p->t, "{")) {
         *value = 0;
-        if (text_peek(&p->t) == '}') return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this is no character");
+        if (text_peek(&p->t) == '}') return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this is not a character");
         while (text_peek(&p->t) != '}') {
             uint32_t digit;
             if (*value > LAST_CHARACTER || !text_read_hex(&p->t, 1, &digit)) break;
             *value = *value * 16 + digit;
         }
         if (!text_skip(&p->t, "}") || *value > LAST_CHARACTER)
-            return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this is no character");
+            return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this is not a character");
         return true;
     }
     if (!text_read_hex(&p->t, 4, value)) return false;
     if (*value < 0xD800 || *value > 0xDFFF) return true;
     if (*value > 0xDBFF || !text_skip(&p->t, "\\u") || !text_read_hex(&p->t, 4, &low) || low < 0xDC00 || low > 0xDFFF)
-        return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "a surrogate without its other half is no character");
+        return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "a surrogate without its other half is not a character");
     *value = 0x10000 + ((*value - 0xD800) << 10) + (low - 0xDC00);
     return true;
 }
 
-/* An escape that stands for one character, after its backslash. */
+/* The character of an escape, after its backslash. */
 static bool read_escape(parser *p, uint32_t *value) {
     static const char letters[] = "tnrfv0", meant[] = "\t\n\r\f\v\0";
     const size_t begun = p->t.at - 1;
@@ -128,7 +128,7 @@ static bool read_escape(parser *p, uint32_t *value) {
     return true;
 }
 
-/* One character of a class, or a named class, which then is no end of a range: `single` says which. */
+/* One character of a class, or a named class, which cannot be the end of a range: `single` says which. */
 static bool read_class_member(parser *p, char_set *set, uint32_t *value, bool *single) {
     *single = true;
     if (!text_skip(&p->t, "\\")) {
@@ -151,7 +151,7 @@ static bool read_class_member(parser *p, char_set *set, uint32_t *value, bool *s
     return read_escape(p, value);
 }
 
-/* After [, up to and with ]. */
+/* Read a class, after [, up to and including ]. */
 static bool read_class(parser *p, char_set *set, bool *negated) {
     const size_t begun = p->t.at - 1;
     *negated = text_skip(&p->t, "^");
@@ -186,14 +186,14 @@ static void add_set(parser *p, char_set *set, bool negated, uint32_t from, uint3
 
 static bool parse_alternation(parser *p, uint32_t from, uint32_t to);
 
-/* After (, up to and with ). */
+/* Read a group, after (, up to and including ). */
 static bool parse_group(parser *p, uint32_t from, uint32_t to) {
     const size_t begun = p->t.at - 1;
     if (text_skip(&p->t, "?")) {
         if (text_follows(&p->t, "=") || text_follows(&p->t, "!") || text_follows(&p->t, "<=") ||
             text_follows(&p->t, "<!"))
             return text_fails(&p->t, CLLM_ERR_UNSUPPORTED, begun, "looking ahead or behind is not supported");
-        if (text_skip(&p->t, "<")) { /* a name, which nothing refers to */
+        if (text_skip(&p->t, "<")) { /* a name, which nothing uses */
             while (!text_ended(&p->t) && text_peek(&p->t) != '>') p->t.at++;
             if (!text_skip(&p->t, ">")) return text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this name is not closed");
         } else if (!text_skip(&p->t, ":")) {
@@ -206,7 +206,7 @@ static bool parse_group(parser *p, uint32_t from, uint32_t to) {
     return text_skip(&p->t, ")") || text_fails(&p->t, CLLM_ERR_FORMAT, begun, "this ( is not closed");
 }
 
-/* Does a number of times follow? Another brace is itself. */
+/* True if a repetition count follows. Any other brace is a literal. */
 static bool count_follows(const parser *p) {
     const char next = p->t.at + 1 < p->t.text.length ? p->t.text.data[p->t.at + 1] : '\0';
     return text_peek(&p->t) == '{' && next >= '0' && next <= '9';
@@ -268,13 +268,14 @@ static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
     } else {
         return true;
     }
-    (void)text_skip(&p->t, "?"); /* lazy or not, the same texts match */
+    (void)text_skip(&p->t, "?"); /* lazy or not makes no difference for the set of texts */
     if (!text_ended(&p->t) && char_is_one_of(text_peek(&p->t), "*+?"))
         return text_fails(&p->t, CLLM_ERR_FORMAT, p->t.at, "there is nothing to repeat");
     return true;
 }
 
-/* An anchor says what is so anyway, since the whole text matches; elsewhere it would ask for the impossible. */
+/* An anchor at the edge of the text is always true, since the whole text must match; elsewhere it would be
+ * impossible. */
 static bool parse_anchor(parser *p) {
     const bool fits = text_peek(&p->t) == '^'
                           ? p->may_begin
@@ -306,7 +307,7 @@ static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
         p->anchored = 0;
         const uint32_t begin = network_add_node(p->n), end = network_add_node(p->n), next = network_add_node(p->n);
         if (!parse_atom(p, begin, end) || !parse_quantifier(p, &least, &most)) return false;
-        /* a group that says where the text begins or ends is not repeated, and what it says of the end is true */
+        /* a group with an anchor is not repeated, so what it says about the end holds */
         const bool is_last = text_ended(&p->t) || text_peek(&p->t) == '|' || text_peek(&p->t) == ')';
         const bool repeats = p->anchored && (least != 1 || most != 1);
         if (repeats || (p->anchored & AT_END && !is_last))

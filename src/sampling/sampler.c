@@ -1,11 +1,12 @@
-/* cllm_sampler: logits to the next token. Before it on the road: cllm_eval. After it: the tokenizer's decode.
+/* cllm_sampler: logits to the next token. Before it: cllm_eval. After it: the tokenizer's decode.
  *
  *   logits + logit bias -> the steps of the chain, in their order -> draw
  *
- * The steps are in filters.c and penalties.c, what reads all logits in logits.c; here are the chain, the ways to draw, and what goes on from
- * token to token. All arithmetic is float and every sum runs in the order of the vocabulary (but the one of top-p, which runs by falling
- * probability), so that a seed gives the same text on every machine with the same expf (xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and
- * Flood 2014; mirostat: Basu et al. 2021; adaptive-p: MrJackSpade, llama.cpp#17927). */
+ * The steps are in filters.c and penalties.c; logits.c reads all logits. This file has the chain, the ways to draw, and
+ * the state between tokens. All arithmetic is float, and every sum runs in the order of the vocabulary (except top-p's,
+ * which runs by falling probability), so that a seed gives the same text on every machine with the same expf
+ * (xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and Flood 2014; mirostat: Basu et al. 2021; adaptive-p:
+ * MrJackSpade, llama.cpp#17927). */
 #include "sampling/sampler.h"
 
 #include "base/arena.h"
@@ -21,27 +22,27 @@
 #include <string.h>
 #include <strings.h>
 
-/* What changes from token to token, beside the text. */
+/* State that changes with each token, beside the text. */
 typedef struct progress {
-    uint64_t random;              /* the generator's state */
-    float mu;                     /* mirostat: the most surprise, in bits */
-    float target_sum, target_all; /* adaptive-p: of the last probabilities, and of their weights */
+    uint64_t random;              /* state of the generator */
+    float mu;                     /* mirostat: the largest allowed surprise, in bits */
+    float target_sum, target_all; /* adaptive-p: decaying sums of the last probabilities, and of their weights */
 } progress;
 
 struct cllm_sampler {
     cllm_sampler_options options;
-    arena arena; /* of all that follows, and of what the options point to */
+    arena arena; /* memory of everything below, and of what the options point to */
     uint32_t n_vocab;
-    float *block_most; /* of find_block_maxima */
+    float *block_most; /* for find_block_maxima */
     candidates candidates;
     history history;
     breakers breakers;
     uint32_t *counts, *z; /* work space of the penalties */
-    progress now, next;   /* next: when `drawn` is accepted */
+    progress now, next;   /* next: becomes `now` when `drawn` is accepted */
     int32_t drawn;
-    bool changes_choice; /* greedy too is more than the largest logit */
-    uint64_t n_first;    /* the chain needs only so many of the largest logits, */
-    float largest_bias;  /* and others that a logit bias of this much, 0 or more, could lift above them */
+    bool changes_choice; /* greedy, but steps change which token is the likeliest */
+    uint64_t n_first;    /* the chain needs only this many of the largest logits, */
+    float largest_bias;  /* and tokens that a logit bias of up to this much could lift above them */
 };
 
 /* ------------------------------------------------------------------------------------------------- options */
@@ -67,7 +68,7 @@ static const cllm_sampler_step usual_steps[] = {
     CLLM_STEP_TYPICAL_P, CLLM_STEP_TOP_P, CLLM_STEP_MIN_P,       CLLM_STEP_XTC,
 };
 
-/* The same letters, but for their case and what joins the words? */
+/* True if the names are equal, ignoring case and what joins the words. */
 static bool spells(const char *name, const char *text, size_t length) {
     for (size_t i = 0;; i++) {
         while (i < length && (text[i] == '_' || text[i] == '-')) i++;
@@ -98,7 +99,7 @@ static bool uses_dry(const cllm_sampler_options *o) {
     return o->dry_multiplier != 0 && o->dry_base >= 1 && o->dry_penalty_last_n > 0;
 }
 
-/* Does a step change anything, with these options? */
+/* True if a step changes anything with these options. */
 static bool is_active(const cllm_sampler_options *o, cllm_sampler_step step) {
     switch (step) {
     case CLLM_STEP_PENALTIES: return penalizes(o);
@@ -157,9 +158,9 @@ static cllm_status check_options(const cllm_sampler_options *o, uint32_t n_vocab
     for (size_t i = 0; o->steps && i < o->n_steps; i++) {
         const cllm_sampler_step step = o->steps[i];
         if (step <= CLLM_STEP_END || step >= CLLM_N_STEPS)
-            return error_set(err, CLLM_ERR_ARGUMENT, "%d is no step of a sampler", (int)step);
+            return error_set(err, CLLM_ERR_ARGUMENT, "%d is not a step of a sampler", (int)step);
         if (seen >> step & 1)
-            return error_set(err, CLLM_ERR_ARGUMENT, "the step %s comes twice", step_names[step].name);
+            return error_set(err, CLLM_ERR_ARGUMENT, "the step %s is given twice", step_names[step].name);
         if (step == CLLM_STEP_INFILL && !o->tokenizer)
             return error_set(err, CLLM_ERR_ARGUMENT, "infill needs the tokenizer of the vocabulary");
         seen |= 1u << step;
@@ -176,23 +177,23 @@ static cllm_status check_options(const cllm_sampler_options *o, uint32_t n_vocab
     return check_numbers(o, err);
 }
 
-/* How many of the largest logits are all that the chain needs: top_k, where nothing before it looks at the others or changes their order.
- * A bias may put others in the place of so many. */
+/* How many of the largest logits the chain needs: top_k, if no step before it needs the others or changes their order.
+ * Each biased token may displace one, so those are added. */
 static uint64_t count_first(const cllm_sampler_options *o, uint32_t n_vocab) {
     const bool cools = o->n_steps > 0 && o->steps[0] == CLLM_STEP_TEMPERATURE && o->dynatemp_range <= 0;
     const bool cuts = o->n_steps > cools && o->steps[cools] == CLLM_STEP_TOP_K;
     return cuts && o->mirostat == 0 ? (uint64_t)o->top_k + o->n_logit_bias : n_vocab;
 }
 
-/* A copy of n things in the sampler's memory; NULL: there is none. */
+/* Copy n elements into the sampler's memory; NULL: out of memory. */
 static void *copy_of(arena *a, const void *items, size_t n, size_t size) {
     void *copy = arena_alloc(a, n, size);
     if (copy && n > 0) memcpy(copy, items, n * size);
     return copy;
 }
 
-/* The generator's first state. xorshift64 draws numbers close to 0 from a state of few bits, such as a small seed is, and
- * nothing but 0 from 0: so a seed is mixed, as splitmix64 makes its first number of it. */
+/* The generator's first state. From a state with few bits set, such as a small seed, xorshift64 first draws numbers
+ * close to 0, and from 0 only 0. So the seed is mixed: it becomes splitmix64's first number. */
 static uint64_t mix_seed(uint64_t seed) {
     uint64_t x = seed + 0x9E3779B97F4A7C15;
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
@@ -201,7 +202,7 @@ static uint64_t mix_seed(uint64_t seed) {
     return x ? x : 1;
 }
 
-/* The steps that change something, in their order, in the sampler's memory. */
+/* The steps that change something, in order, in the sampler's memory. */
 static bool keep_steps(cllm_sampler *s) {
     cllm_sampler_options *o = &s->options;
     const cllm_sampler_step *wanted = o->steps ? o->steps : usual_steps;
@@ -215,7 +216,7 @@ static bool keep_steps(cllm_sampler *s) {
     return true;
 }
 
-/* Memory of its own for what the options point to, and for the work. */
+/* Copy what the options point to, and allocate work space. */
 static bool allocate(cllm_sampler *s) {
     static const cllm_string usual_breakers[] = {{"\n", 1}, {":", 1}, {"\"", 1}, {"*", 1}};
     cllm_sampler_options *o = &s->options;
@@ -263,7 +264,7 @@ cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *op
     }
     s->n_first = count_first(&s->options, n_vocab);
     for (size_t i = 0; i < o->n_logit_bias; i++)
-        s->largest_bias += fmaxf(0, o->logit_bias[i].bias); /* one token may have all */
+        s->largest_bias += fmaxf(0, o->logit_bias[i].bias); /* one token may get all of them */
     const float weights = 1 / (1 - o->adaptive_decay);
     s->now = (progress){mix_seed(o->seed), 2 * o->mirostat_tau, o->adaptive_target * weights, weights};
     s->next = s->now;
@@ -297,7 +298,7 @@ static float next_random(uint64_t *state) {
     return (float)x / (float)UINT64_MAX;
 }
 
-/* The first whose running sum exceeds a random number; rounding may leave the sum short of it: then the last. */
+/* The first candidate whose running sum exceeds a random number; rounding may keep the sum below it: then the last. */
 static const candidate *draw(candidates *c, uint64_t *random_state) {
     const float random = next_random(random_state);
     const candidate *list = c->list;
@@ -312,9 +313,9 @@ static const candidate *draw(candidates *c, uint64_t *random_state) {
     return &list[n - 1];
 }
 
-/* Mirostat 1: so many of the likeliest as have, if the text is Zipf's, the surprise that is wanted. */
+/* Mirostat 1: keep so many of the likeliest that a text by Zipf's law has the wanted surprise. */
 static void keep_mirostat_1(candidates *c, uint32_t n_vocab, float mu) {
-    enum { MOST = 100 }; /* tokens that Zipf's exponent is estimated by */
+    enum { MOST = 100 }; /* tokens used to estimate Zipf's exponent */
     float products = 0, squares = 0;
     candidates_rank_probabilities(c);
     ranked last = ranked_take(c->heap, c->n);
@@ -329,10 +330,10 @@ static void keep_mirostat_1(candidates *c, uint32_t n_vocab, float mu) {
     const float ratio =
         fabsf(epsilon) > 1e-4f ? epsilon / (1 - powf((float)n_vocab, -epsilon)) : 1 / logf((float)n_vocab);
     const float k = powf(ratio * powf(2, mu), 1 / exponent);
-    if (k < (float)c->n) filter_top_k(c, k >= 1 ? (uint32_t)k : 1); /* not where k is no number */
+    if (k < (float)c->n) filter_top_k(c, k >= 1 ? (uint32_t)k : 1); /* not if k is NaN */
 }
 
-/* Mirostat 2: those that do not surprise too much. */
+/* Mirostat 2: drop tokens that surprise too much. */
 static void keep_mirostat_2(candidates *c, float mu) {
     candidates_softmax(c);
     const candidate likeliest = c->list[candidates_likeliest(c)];
@@ -356,7 +357,7 @@ static const candidate *draw_mirostat(cllm_sampler *s) {
     return drawn;
 }
 
-/* Tokens that are about as likely as the target are preferred, and the target moves against what was drawn lately. */
+/* Adaptive-p: prefer tokens about as likely as the target; the target compensates for what was drawn lately. */
 static const candidate *draw_adaptive(cllm_sampler *s) {
     const float width = 0.3f, peak = 5, sharpness = 10;
     const cllm_sampler_options *o = &s->options;
@@ -368,7 +369,7 @@ static const candidate *draw_adaptive(cllm_sampler *s) {
         candidate *one = &c->list[i];
         if (isinf(one->score)) continue;
         const float distance = fabsf(one->p - target) / width;
-        c->heap[i].key = one->p; /* as it was */
+        c->heap[i].key = one->p; /* restore it */
         one->score = peak - sharpness * distance * distance / (1 + distance);
     }
     c->has_p = false;
@@ -382,7 +383,7 @@ static const candidate *draw_adaptive(cllm_sampler *s) {
 
 static bool allows(const uint32_t *mask, uint32_t token) { return !mask || mask[token / 32] >> token % 32 & 1; }
 
-/* The place of a token among the candidates, which are in the vocabulary's order; or NULL. */
+/* The index of a token among the candidates, which are in the vocabulary's order; or NULL. */
 static candidate *find_candidate(const candidates *c, int32_t token) {
     size_t low = 0, high = c->n;
     while (low < high) {
@@ -395,9 +396,9 @@ static candidate *find_candidate(const candidates *c, int32_t token) {
     return low < c->n && c->list[low].token == token ? &c->list[low] : NULL;
 }
 
-/* The least logit that the chain needs; -INFINITY: it needs all. Where it begins with top-k (the temperature alone may come before), that is the
- * k-th largest of the blocks' maxima: at least k tokens have as much. It is lowered a little, because division by the temperature can make
- * close logits equal. */
+/* The smallest logit that the chain needs; -INFINITY: it needs all. If the chain begins with top-k (only the
+ * temperature may come before), this is the k-th largest of the blocks' maxima, because at least k tokens have that
+ * much. It is lowered a little, because division by the temperature can make close logits equal. */
 static float least_needed(const cllm_sampler *s) {
     const size_t n_blocks = CLLM_MASK_WORDS(s->n_vocab), k = s->n_first;
     const float bias = s->largest_bias;
@@ -408,7 +409,7 @@ static float least_needed(const cllm_sampler *s) {
     return kth - bias - 1e-6f * (fabsf(kth) + bias + 1);
 }
 
-/* What the mask allows and the chain needs, with the logit bias. */
+/* Collect the tokens that the mask allows and the chain needs, with the logit bias. */
 static cllm_status gather(cllm_sampler *s, const float *logits, const uint32_t *mask, cllm_error *err) {
     const cllm_sampler_options *o = &s->options;
     candidates *c = &s->candidates;
@@ -451,7 +452,7 @@ static void take_step(cllm_sampler *s, cllm_sampler_step step, const uint32_t *m
         filter_infill(c, o->tokenizer, end >= 0 && allows(mask, (uint32_t)end) ? end : -1);
         break;
     }
-    case CLLM_STEP_ADAPTIVE_P: /* a way to draw */
+    case CLLM_STEP_ADAPTIVE_P: /* it is a way to draw */
     case CLLM_STEP_END:
     case CLLM_N_STEPS: break;
     }
@@ -491,7 +492,7 @@ void cllm_sampler_accept(cllm_sampler *sampler, int32_t token) {
     if (token == sampler->drawn)
         sampler->now = sampler->next;
     else
-        sampler->now.random = sampler->next.random; /* another token tells the others nothing */
+        sampler->now.random = sampler->next.random; /* the probability of another token is not known */
     history_add(&sampler->history, token);
 }
 

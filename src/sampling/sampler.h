@@ -1,4 +1,4 @@
-/* What others of the library know of sampling beside the public header. */
+/* Sampling functions for the rest of the library, in addition to the public header. */
 #ifndef SAMPLING_SAMPLER_H
 #define SAMPLING_SAMPLER_H
 
@@ -6,11 +6,11 @@
 
 uint32_t sampler_n_vocab(const cllm_sampler *sampler);
 
-/* Is every draw the likeliest token? Then nobody needs all logits, nor tells the sampler what was drawn. */
+/* True if every draw is the likeliest token. Then the sampler needs neither all logits nor the drawn tokens. */
 bool sampler_takes_likeliest(const cllm_sampler *sampler);
 
-/* Put a sampler's generator into this state, which is not 0, instead of the one that its seed stands for: to draw what
- * another program with the same generator drew. */
+/* Set the state of a sampler's generator, not 0, instead of the one made from its seed: to draw what another program
+ * with the same generator drew. */
 void sampler_set_state(cllm_sampler *sampler, uint64_t state);
 
 #endif

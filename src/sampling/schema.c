@@ -1,4 +1,4 @@
-/* Schemas as grammars: the document and its references, and the rules that are made of it. schema.h tells the whole road. */
+/* Schemas as grammars: the document, its references, and the rules made from it. schema.h has an overview. */
 #include "sampling/schema.h"
 #include "sampling/grammar.h"
 
@@ -9,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A name of a part: an absolute one, with a fragment if it is an anchor's. */
+/* An absolute name of a part, with a fragment if it is an anchor's. */
 typedef struct identifier {
     cllm_string name;
     const json_value *part;
     const struct identifier *next;
 } identifier;
 
-/* What the references of a part are relative to. */
+/* The base that the references of a part are relative to. */
 typedef struct base {
     const json_value *part;
     cllm_string name;
@@ -26,7 +26,7 @@ enum { MOST_PATH = 200 };
 
 /* -------------------------------------------------------------------------------------------------------- errors */
 
-/* Append the path of a part to text. Returns false if it is not below `value`. */
+/* Append the path of a part to text. Returns false if the part is not below `value`. */
 static bool find_path(const json_value *value, const json_value *part, char *text, size_t length) {
     if (value == part) return true;
     const bool is_object = value->kind == JSON_OBJECT;
@@ -55,7 +55,7 @@ bool schema_fails(schema_compiler *c, cllm_status status, const json_value *at, 
     char path[MOST_PATH + 2] = "#";
     if (c->status != CLLM_OK) return false;
     c->status = status;
-    if (!c->err) return false; /* it was only tried */
+    if (!c->err) return false; /* it was only a trial */
     if (!find_path(&c->root, at, path, 1)) strcpy(path, "#");
     if (at->kind == JSON_STRING && at->string.length < 80)
         error_set(c->err, status, "schema, %s: %s: '%.*s'", path, message, (int)at->string.length, at->string.data);
@@ -80,7 +80,7 @@ static size_t index_of(cllm_string s, char c) {
     return found ? (size_t)(found - s.data) : s.length;
 }
 
-/* The length of "https:", or 0. */
+/* The length of a scheme such as "https:", or 0. */
 static size_t scheme_length(cllm_string s) {
     const size_t colon = index_of(s, ':');
     return colon < s.length && colon > 0 && colon < index_of(s, '/') && colon < index_of(s, '#') ? colon + 1 : 0;
@@ -97,7 +97,7 @@ static cllm_string join(schema_compiler *c, cllm_string a, cllm_string b) {
     return (cllm_string){text, a.length + b.length};
 }
 
-/* A reference without its fragment, made absolute (RFC 3986, 5.2; dots in paths are taken out). */
+/* Make a reference absolute (RFC 3986, 5.2; dots in paths are removed), without its fragment. */
 static cllm_string make_absolute(schema_compiler *c, cllm_string base_name, cllm_string reference) {
     const size_t scheme = scheme_length(base_name);
     reference.length = index_of(reference, '#');
@@ -137,7 +137,7 @@ static bool add_identifier(schema_compiler *c, cllm_string name, const json_valu
     return true;
 }
 
-/* The keywords that hold schemas: one, a list of them, or an object of them. */
+/* The keywords that contain schemas: one, a list of them, or an object of them. */
 static bool holds_schemas(cllm_string name, bool *is_map) {
     static const char *const maps[] = {"properties", "patternProperties", "definitions",
                                        "$defs",      "dependencies",      "dependentSchemas"};
@@ -165,10 +165,10 @@ static bool holds_schemas(cllm_string name, bool *is_map) {
     return false;
 }
 
-/* What a walk through the document does: count the references and see whether parts have names; then note them. */
+/* A walk through the document: the first one counts references and named parts, the second one records them. */
 typedef struct identifying {
     schema_compiler *c;
-    base *bases; /* NULL while counting */
+    base *bases; /* NULL in the counting walk */
     uint32_t n;
 } identifying;
 
@@ -257,7 +257,7 @@ static const json_value *follow_pointer(schema_compiler *c, const json_value *fr
                 at += 2;
             }
             if (n > 0 && name[n - 1] == '~' && (byte == '0' || byte == '1'))
-                name[n - 1] = byte == '0' ? '\1' : '/'; /* \1: a tilde that begins nothing any more */
+                name[n - 1] = byte == '0' ? '\1' : '/'; /* \1: a decoded tilde, which begins no escape */
             else
                 name[n++] = byte;
         }
@@ -286,7 +286,7 @@ static const json_value *find_identified(const schema_compiler *c, cllm_string n
 
 const json_value *schema_resolve(schema_compiler *c, const json_value *at) {
     if (at->kind != JSON_STRING) {
-        schema_fails(c, CLLM_ERR_FORMAT, at, "this has to be a reference");
+        schema_fails(c, CLLM_ERR_FORMAT, at, "this must be a reference");
         return NULL;
     }
     const base key = {.part = at};
@@ -304,7 +304,7 @@ const json_value *schema_resolve(schema_compiler *c, const json_value *at) {
     else if (target && fragment.length > 0)
         target = find_identified(c, join(c, join(c, name, (cllm_string){"#", 1}), fragment));
     if (!target && c->status == CLLM_OK)
-        schema_fails(c, CLLM_ERR_UNSUPPORTED, at, "this refers to what is not in the document");
+        schema_fails(c, CLLM_ERR_UNSUPPORTED, at, "this refers to something that is not in the document");
     return target;
 }
 
@@ -393,7 +393,7 @@ uint32_t schema_rule_for(schema_compiler *c, const demand *demands, size_t n) {
     for (size_t i = 0; i < n; i++) {
         demand d = demands[i];
         if (d.kind == DEMAND_SCHEMA) d.value = schema_target(c, d.value);
-        if (!d.value) goto done; /* an error, which is remembered */
+        if (!d.value) goto done; /* an error, which is recorded */
         if (d.kind != DEMAND_SCHEMA || d.fails || !schema_is_true(d.value)) sorted[count++] = d;
     }
     if (count == 0) {
@@ -428,7 +428,7 @@ done:
     return rule;
 }
 
-/* $schema, with or without what is before and after the draft's name. */
+/* Read $schema, with or without the parts before and after the draft's name. */
 static bool read_draft(schema_compiler *c) {
     static const struct {
         const char *name;

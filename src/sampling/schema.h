@@ -1,11 +1,12 @@
-/* JSON Schema (draft 4 to 2020-12) as a grammar. The road of a schema:
+/* JSON Schema (draft 4 to 2020-12) as a grammar. The steps:
  *
- *   schema.c         the document: where references lead, the path of a part for messages, and the rules that are still to be made.
- *                    A rule is for a set of demands (schemas that hold or fail), so that each set is compiled once and recursion is a call
- *   schema_shapes.c  a set of demands becomes shapes: allOf, anyOf, oneOf, not and if are worked out, and each shape is plain facts
+ *   schema.c         the document: where references lead, the path of a part for messages, and the rules that are still
+ *                    to be made. A rule is for a set of demands (schemas that must hold or fail), so each set is
+ *                    compiled once, and recursion is a call
+ *   schema_shapes.c  a set of demands becomes shapes: allOf, anyOf, oneOf, not and if are resolved, and each shape is
+ *                    plain facts
  *   schema_rules.c   a shape becomes a part of the network: strings, numbers, arrays, objects
- *   json_rules.c     what all schemas share: white space, any value, texts in quotes
- */
+ *   json_rules.c     parts that all schemas share: white space, any value, texts in quotes */
 #ifndef SAMPLING_SCHEMA_H
 #define SAMPLING_SCHEMA_H
 
@@ -17,7 +18,7 @@ enum {
     TYPE_NULL = 1,
     TYPE_BOOLEAN = 2,
     TYPE_INTEGER = 4,
-    TYPE_FRACTION = 8, /* a number that is no integer */
+    TYPE_FRACTION = 8, /* a number that is not an integer */
     TYPE_NUMBER = TYPE_INTEGER | TYPE_FRACTION,
     TYPE_STRING = 16,
     TYPE_ARRAY = 32,
@@ -25,14 +26,14 @@ enum {
     ALL_TYPES = 127,
 };
 
-/* What a value has to be. */
+/* A condition on a value. */
 typedef enum demand_kind {
     DEMAND_SCHEMA,   /* valid by the schema `value` */
     DEMAND_VALUE,    /* equal to `value` */
     DEMAND_KEYWORD,  /* invalid by `keyword` of the schema `value`; `fails` is true */
     DEMAND_TYPES,    /* one of `types` */
     DEMAND_MEMBER,   /* an object with the member `name` */
-    DEMAND_PROPERTY, /* the same, whose value is valid by the schema `value`; or, if `fails`, is not */
+    DEMAND_PROPERTY, /* the same, and its value is valid by the schema `value`; if `fails`, it is not */
 } demand_kind;
 
 typedef struct demand {
@@ -44,13 +45,13 @@ typedef struct demand {
     cllm_string name;
 } demand;
 
-/* One thing that a shape says of values of a type. */
+/* One condition of a shape for values of a type. */
 typedef enum fact_kind {
     FACT_VALUES, /* a scalar of the array `value`; with is_single, `value` itself */
-    FACT_LEAST,  /* numbers from `value` on; excluded: above it */
+    FACT_LEAST,  /* numbers from `value` on; excluded: only above it */
     FACT_MOST,
     FACT_MULTIPLE,
-    FACT_PATTERN, /* `name`: a regular expression, anywhere */
+    FACT_PATTERN, /* `name`: a regular expression that matches somewhere */
     FACT_FORMAT,  /* `name` */
     FACT_ARRAY, /* items by the array of schemas `value` (NULL: none), and those after them by the schema `other` (NULL: any) */
     FACT_ITEMS,    /* exactly the items of the array `value` */
@@ -58,10 +59,10 @@ typedef enum fact_kind {
     FACT_UNIQUE,
     FACT_OBJECT,   /* the properties, patternProperties and additionalProperties of the schema `value` */
     FACT_MEMBERS,  /* exactly the members of the object `value` */
-    FACT_MEMBER,   /* the member `name` is there; fails: it is not */
-    FACT_PROPERTY, /* if `name` is there, it is valid by the schema `value` */
+    FACT_MEMBER,   /* the member `name` exists; fails: it does not */
+    FACT_PROPERTY, /* if `name` exists, its value is valid by the schema `value` */
     FACT_NAMES,    /* names are valid by the schema `value` */
-    FACT_IMPLIES,  /* where the member `name` is, `second` is too */
+    FACT_IMPLIES,  /* if the member `name` exists, so does `second` */
 } fact_kind;
 
 typedef struct fact {
@@ -73,7 +74,7 @@ typedef struct fact {
     const struct fact *next;
 } fact;
 
-/* A choice that is still to be made. */
+/* An alternative that is not resolved yet. */
 typedef enum choice_kind {
     CHOICE_ANY_OF,     /* of the schemas of `value` */
     CHOICE_ONE_OF,     /* exactly one of them */
@@ -84,7 +85,7 @@ typedef enum choice_kind {
     CHOICE_NOT,        /* some keyword of the schema `value` fails */
     CHOICE_NAMES,      /* one of the names of the array `value` is missing */
     CHOICE_PROPERTIES, /* one of the properties of the object `value` is invalid */
-    CHOICE_DEPENDS,    /* `keyword`: either its name is missing or its schema holds */
+    CHOICE_DEPENDS,    /* `keyword`: its name is missing, or its schema holds */
     CHOICE_NO_DEPENDS, /* one of the dependencies of the object `value` fails */
 } choice_kind;
 
@@ -96,23 +97,24 @@ typedef struct choice {
     const struct choice *next;
 } choice;
 
-/* Values that are described by plain facts: one of `types`, and for each type what is said of it. Copied by value; lists are shared. */
+/* A set of values described by plain facts: one of `types`, and conditions for each type. Copied by value; lists are
+ * shared. */
 typedef struct shape {
     uint32_t types;
     uint32_t least_length, most_length, least_items, most_items, least_members, most_members;
     const fact *facts;
     const choice *choices;
-    const struct seen *seen; /* schemas that are part of it */
+    const struct seen *seen; /* schemas that it includes */
 } shape;
 
-/* Automata that must, or must not, accept a text. */
+/* Automata that must or must not accept a text. */
 typedef struct language {
     char_automaton parts[CHARACTERS_MOST_PARTS];
-    uint32_t n, wanted; /* bit i: part i is to accept */
-    uint32_t most;      /* characters, counted one by one where that takes fewer states; 0: as the parts say */
+    uint32_t n, wanted; /* bit i: part i must accept */
+    uint32_t most;      /* most characters, counted one by one if that takes fewer states; 0: as the parts say */
 } language;
 
-/* Texts and what was made for them. */
+/* A cache from texts to what was made for them. */
 typedef struct memo_entry {
     cllm_string key;
     uint32_t number;
@@ -125,7 +127,7 @@ typedef struct schema_rule {
     uint32_t n, rule;
 } schema_rule;
 
-/* The rules of JSON that all schemas share, made when they are needed; NO_NODE before. */
+/* The rules of JSON that all schemas share, made when needed; NO_NODE before. */
 typedef struct json_rules {
     network *n;
     uint32_t space, character, string, number, integer, value, array, object;
@@ -139,22 +141,22 @@ typedef struct schema_compiler {
     cllm_status status;
     cllm_error *err;
     json_value root;
-    const json_value *at; /* the schema that is worked on, for messages */
+    const json_value *at; /* the schema being compiled, for messages */
     schema_draft draft;
     bool draft_is_said; /* else keywords of all drafts count */
     schema_form form;
     json_rules rules;
-    schema_rule *made; /* [n_made], of which n_done are in the network; owned */
+    schema_rule *made; /* [n_made], the first n_done of them are in the network; owned */
     uint32_t n_made, n_done, made_capacity;
     uint32_t *table; /* of `made`, by their hash; owned */
     uint32_t table_size;
     memo_entry **memo;                    /* [MEMO_BUCKETS] */
-    const struct identifier *identifiers; /* names of parts, as references write them */
-    const struct base *bases;             /* [n_bases] what references within parts are relative to, sorted by part */
+    const struct identifier *identifiers; /* names of parts, for references */
+    const struct base *bases;             /* [n_bases] what references inside parts are relative to, sorted by part */
     uint32_t n_bases;
     bool has_identifiers;
     uint32_t n_steps; /* of expansions */
-    uint32_t n_open;  /* expansions within each other */
+    uint32_t n_open;  /* nested expansions */
 } schema_compiler;
 
 enum {
@@ -167,23 +169,23 @@ enum {
 
 /* ---- schema.c */
 
-/* Returns false, and remembers the first error with the path of `at`, a part of the document. */
+/* Record the first error, with the path of `at`, a part of the document. Returns false. */
 bool schema_fails(schema_compiler *c, cllm_status status, const json_value *at, const char *message);
 bool schema_no_memory(schema_compiler *c);
 
-/* The rule for values by all of these, made now or later. */
+/* The rule for values that fulfil all demands; it may be made later. */
 uint32_t schema_rule_for(schema_compiler *c, const demand *demands, size_t n);
 
-/* Where a reference leads, or NULL after an error. at: the value of $ref. */
+/* Follow a reference; NULL after an error. at: the value of $ref. */
 const json_value *schema_resolve(schema_compiler *c, const json_value *at);
 
-/* The schema itself, past references that are all it is. */
+/* Follow a schema that is only a reference to the schema it stands for. */
 const json_value *schema_target(schema_compiler *c, const json_value *schema);
 
 const json_value *schema_find(const json_value *object, cllm_string name);
 bool schema_same_text(cllm_string a, cllm_string b);
 
-/* What was made for a text of a kind; new: entries with number NO_NODE. NULL: no memory, remembered. */
+/* The cache entry for a text of a kind; new entries have number NO_NODE. NULL: no memory, recorded. */
 memo_entry *schema_remember(schema_compiler *c, char kind, const char *bytes, size_t length);
 
 /* ---- schema_shapes.c */
@@ -193,29 +195,30 @@ typedef struct shapes {
     uint32_t n;
 } shapes;
 
-/* All shapes that fulfil the demands, but for those that no value has. false: an error, remembered. */
+/* All shapes that fulfil the demands, without those that no value has. false: an error, recorded. */
 bool schema_expand(schema_compiler *c, const demand *demands, size_t n, shapes *out);
 
-/* What is demanded of a member's value, into room for SCHEMA_MOST_DEMANDS. false: nothing is allowed there. */
+/* The demands on a member's value, into room for SCHEMA_MOST_DEMANDS. false: no value is allowed there. */
 enum { SCHEMA_MOST_DEMANDS = 200 };
 bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name, demand *demands, uint32_t *n);
 
-/* What additionalProperties says, or unevaluatedProperties where that is as good; or NULL. */
+/* The value of additionalProperties, or of unevaluatedProperties if that means the same; or NULL. */
 const json_value *schema_additional(const schema_compiler *c, const json_value *schema);
 
-/* Does it demand nothing at all? */
+/* True if it demands nothing. */
 bool schema_is_true(const json_value *schema);
-bool schema_is_false(const json_value *schema); /* as far as it is that word */
+bool schema_is_false(const json_value *schema); /* true if it is the literal false */
 
-/* Is a scalar of the shape's types, in all its lists of values, and none that it must not be? but: the list that it was taken from, or NULL. */
+/* True if a scalar has one of the shape's types, is in all its lists of values, and is not excluded. but: a list to
+ * ignore, from which it was taken, or NULL. */
 bool schema_lists(const shape *s, const json_value *v, const fact *but);
 
-/* Does a value of the document equal another? Numbers by their value. */
+/* True if two values of the document are equal; numbers are compared by value. */
 bool schema_equal(const json_value *a, const json_value *b);
 
 /* ---- schema_rules.c */
 
-/* From `from` to `to` by each value that has the shape. */
+/* From `from` to `to` by each value of the shape. */
 bool schema_write(schema_compiler *c, const shape *s, uint32_t from, uint32_t to);
 
 const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, cllm_string text, bool is_format);
@@ -223,7 +226,7 @@ const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, c
 /* ---- json_rules.c */
 
 uint32_t json_space(json_rules *r);
-uint32_t json_character(json_rules *r); /* of a string, however it is written */
+uint32_t json_character(json_rules *r); /* one character of a string, in any spelling */
 uint32_t json_string(json_rules *r);
 uint32_t json_number(json_rules *r);
 uint32_t json_integer(json_rules *r);
@@ -231,13 +234,14 @@ uint32_t json_any(json_rules *r);
 uint32_t json_array(json_rules *r);
 uint32_t json_object(json_rules *r);
 
-/* From `from` to `to` by one of these texts, without quotes. Sorts them. false: no memory. */
+/* From `from` to `to` by one of these texts, without quotes. The texts are sorted. false: no memory. */
 bool json_add_texts(network *n, cllm_string *texts, size_t count, characters_spelling spelling, uint32_t from,
                     uint32_t to);
 
 /* ---- formats.c */
 
-/* The regular expression of a format that is enforced, or NULL. known: out, the name is one of JSON Schema's. */
+/* The regular expression of a format that is enforced, or NULL. known: out, true if JSON Schema has a format with this
+ * name. */
 const char *format_pattern(cllm_string name, bool *known);
 
 #endif

@@ -148,7 +148,8 @@ static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint
     return made;
 }
 
-/* The characters are the members of a collection, so that they are counted as they come. exits: of any number where a text may end. */
+/* The characters are the members of a collection, so that they are counted as they come. exits: of any number where a
+ * text may end. */
 static bool write_counted(schema_compiler *c, const language *l, const char_automaton *whole, uint32_t *exits,
                           characters_spelling spelling, uint32_t from, uint32_t to) {
     uint32_t begin, end;
@@ -416,7 +417,7 @@ static bool write_unique(schema_compiler *c, const shape *s, const fact *unique,
         const bool is_list = list_items(c, demands, n, values, MOST_UNIQUE, &count);
         if (!is_list)
             return schema_fails(c, CLLM_ERR_UNSUPPORTED, unique->value,
-                                "unique items can be enforced for a list of values only");
+                                "unique items can only be enforced for a list of values");
     }
     if (c->status != CLLM_OK) return false;
     collection *made = begin_collection(c, count, from, to, &begin, &end);
@@ -492,7 +493,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
         const json_value *prefix = f->kind == FACT_ARRAY || f->kind == FACT_ITEMS ? f->value : NULL;
         if (prefix && prefix->count > n_prefix) n_prefix = prefix->count;
         if (f->kind == FACT_CONTAINS && contains)
-            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "this cannot be enforced beside another one");
+            return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "this cannot be enforced together with another one");
         if (f->kind == FACT_CONTAINS) contains = f;
         if (f->kind == FACT_UNIQUE) unique = f;
         is_plain &=
@@ -514,7 +515,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
     if (most <= 1) unique = NULL;
     if ((unique && (contains || n_prefix > 0)) || (contains && n_prefix > 0))
         return schema_fails(c, CLLM_ERR_UNSUPPORTED, (unique ? unique : contains)->value,
-                            "this cannot be enforced beside other keywords for items");
+                            "this cannot be enforced together with other keywords for items");
     if (unique) return write_unique(c, s, unique, from, to);
     if (contains) return write_containing(c, s, contains, from, to);
     /* the first items, each in its place */
@@ -657,7 +658,7 @@ static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule,
     network_add_call(c->n, after_space(c, colon), rule, to);
 }
 
-/* Are there properties, and no word of others? */
+/* True if properties are listed and nothing mentions others. */
 static bool is_listed(const schema_compiler *c, const shape *s) {
     static const char *const others[] = {"patternProperties", "propertyNames", "unevaluatedProperties"};
     bool listed = false, open = false;
@@ -670,7 +671,8 @@ static bool is_listed(const schema_compiler *c, const shape *s) {
     return listed && !open;
 }
 
-/* What is demanded of the values of names that no fact tells, if just these patterns match. false: they are not allowed. */
+/* What is demanded of the values of names that no fact tells, if just these patterns match. false: they are not
+ * allowed. */
 static bool other_demands(schema_compiler *c, const shape *s, cllm_string const *patterns, uint32_t n_patterns,
                           uint32_t label, demand *demands, uint32_t *n) {
     *n = 0;
@@ -698,7 +700,7 @@ static bool other_demands(schema_compiler *c, const shape *s, cllm_string const 
     return true;
 }
 
-/* Names that are not told, after their opening quote, and their values. opened: out, whether there are any. */
+/* Names that no fact mentions, after their opening quote, and their values. opened: out, true if there are any. */
 static bool write_others(schema_compiler *c, const shape *s, const names *all, const language *allowed, uint32_t from,
                          uint32_t to) {
     cllm_string patterns[CHARACTERS_MOST_PARTS];
@@ -730,7 +732,7 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
         if (status != CLLM_OK) return failed(c, status, c->at, &err);
         if (!add_part(c, &l, &told, false, c->at)) return false;
     }
-    if (l.n == 0) { /* any name */
+    if (l.n == 0) { /* any name is allowed */
         static const char_range any = {0, LAST_CHARACTER};
         const uint32_t inside = node(c), named = node(c);
         network_add_empty(c->n, from, inside);
@@ -743,7 +745,7 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
     const cllm_status status = characters_product(l.parts, l.n, plain, c->a, &whole, &err);
     if (status != CLLM_OK) return failed(c, status, c->at, &err);
     uint32_t *exits = malloc(whole.n_states * sizeof *exits), *labels = malloc(whole.n_states * sizeof *labels);
-    uint32_t *nodes = malloc(whole.n_states * sizeof *nodes); /* of each label */
+    uint32_t *nodes = malloc(whole.n_states * sizeof *nodes); /* for each label */
     bool done = (exits && labels && nodes) || schema_no_memory(c);
     const uint32_t told_bit = all->n > 0 ? 1u << (l.n - 1) : 0;
     for (uint32_t i = 0; done && i < whole.n_states; i++) {
@@ -790,7 +792,7 @@ static bool is_required(const collection *made, uint32_t member) {
     return made->required[member / 32] >> member % 32 & 1;
 }
 
-/* What is needed by what is required is required. */
+/* If a required name implies another one, that one is required too. */
 static void require_implied(collection *made) {
     for (bool changed = true; changed;) {
         changed = false;
@@ -803,7 +805,7 @@ static void require_implied(collection *made) {
     }
 }
 
-/* The rules for the values of the names that are told, [n], into `values`: NO_NODE where a name may not be. */
+/* The rules for the values of the mentioned names, [n], into `values`: NO_NODE if a name is not allowed. */
 static bool find_values(schema_compiler *c, const shape *s, const names *all, const language *allowed,
                         const collection *made, uint32_t *values) {
     demand demands[SCHEMA_MOST_DEMANDS];
@@ -814,7 +816,7 @@ static bool find_values(schema_compiler *c, const shape *s, const names *all, co
         values[i] = may_be ? schema_rule_for(c, demands, n) : NO_NODE;
         if (c->status != CLLM_OK) return false;
     }
-    for (bool changed = true; changed;) { /* nor may one be that needs such a name */
+    for (bool changed = true; changed;) { /* a name that needs such a name is not allowed either */
         changed = false;
         for (uint32_t i = 0; i < made->n_implications; i++) {
             const implication m = made->implications[i];
@@ -826,7 +828,7 @@ static bool find_values(schema_compiler *c, const shape *s, const names *all, co
     return true;
 }
 
-/* A member that is told, from after the quote before its name. */
+/* A mentioned member, from after the quote before its name. */
 static bool write_told(schema_compiler *c, const names *all, const collection *made, const uint32_t *values, uint32_t i,
                        uint32_t from, uint32_t to) {
     const uint32_t chosen = node(c), quote = node(c), named = node(c);
@@ -845,7 +847,8 @@ static bool write_told(schema_compiler *c, const names *all, const collection *m
     return true;
 }
 
-/* The braces, and what is between members: from node `inside`, after the quote before a name, to node `after`, after a value. */
+/* The braces and the separators between members: from node `inside`, after the quote before a name, to node `after`,
+ * after a value. */
 static uint32_t write_braces(schema_compiler *c, uint32_t begin, uint32_t *inside, uint32_t *after) {
     const uint32_t first = after_space(c, after_symbol(c, begin, '{')), name = node(c), close = node(c),
                    comma = node(c);
@@ -875,10 +878,12 @@ static bool write_collected(schema_compiler *c, const shape *s, const names *all
     for (const fact *f = s->facts; f; f = f->next)
         if (f->kind == FACT_MEMBER && !f->fails) require(made, name_index(all, f->name));
     require_implied(made);
-    /* names that are told, in their order: edges are followed from the last to the first */
+    /* mentioned names, in order: edges are followed from the last one added to the first */
     for (uint32_t i = all->n; i-- > 0;) {
         n_required += is_required(made, i);
-        if (values[i] == NO_NODE && is_required(made, i)) return true; /* no such object: nothing leads on to `end` */
+        if (values[i] == NO_NODE && is_required(made, i))
+            return true; /* such an object cannot exist: nothing leads to
+                                                                          `end` */
         if (values[i] == NO_NODE) continue;
         if (!write_told(c, all, made, values, i, inside, after)) return false;
         if (!is_required(made, i)) continue;
@@ -892,7 +897,7 @@ static bool write_collected(schema_compiler *c, const shape *s, const names *all
     if (!write_others(c, s, all, &allowed, other, other_taken)) return false;
     network_add_member(c->n, other_taken, EDGE_ADD, OTHER_MEMBER, after);
     if (c->n->nodes[other] != NO_NODE && s->least_members > n_required + 1) {
-        /* names that are not told could come twice, and count once */
+        /* names that are not mentioned could occur twice, and count once */
         return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "minProperties cannot be enforced where names are free");
     }
     network_add_empty(c->n, closed, end);
@@ -913,7 +918,8 @@ static bool write_object(schema_compiler *c, const shape *s, uint32_t from, uint
     return done;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ shapes */
+/* ------------------------------------------------------------------------------------------------------------
+ * shapes */
 
 static bool write_boolean(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
     for (int i = 0; i < 2; i++)

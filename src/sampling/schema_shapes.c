@@ -1,5 +1,5 @@
-/* From demands to shapes: keywords become facts, and where schemas leave a choice each way is tried. A way that no value can go is dropped as soon
- * as it is seen, so that what looks like many combinations is mostly a few. */
+/* Demands to shapes: keywords become facts, and where schemas leave a choice, each alternative is tried. An alternative
+ * without values is dropped as soon as that is known, so only a few of the many combinations remain. */
 #include "sampling/numbers.h"
 #include "sampling/schema.h"
 
@@ -9,26 +9,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Demands that are still to be worked in. */
+/* Demands that are not processed yet. */
 typedef struct pending {
     demand d;
     const struct pending *next;
 } pending;
 
-/* A schema that is part of a shape already. */
+/* A schema that the shape already includes. */
 typedef struct seen {
     const json_value *schema;
     bool fails;
     const struct seen *next;
 } seen;
 
-/* One run of schema_expand. */
+/* One call of schema_expand. */
 typedef struct expansion {
     schema_compiler *c;
     shape *found; /* [n_found], owned */
     uint32_t n_found, capacity;
     bool any_will_do; /* one shape is enough */
-    uint32_t depth;   /* how far members' values are looked at */
+    uint32_t depth;   /* how deep the values of members are checked */
 } expansion;
 
 enum { MOST_DEPTH = 3, MOST_TRIAL_STEPS = 3000 };
@@ -137,7 +137,7 @@ static bool read_count(schema_compiler *c, const json_value *v, uint32_t *count)
     double number = v->kind == JSON_FLOAT ? v->number : -1;
     if (v->kind == JSON_INTEGER) number = json_parse_float(v->string.data, v->string.length);
     if (number < 0 || number != (double)(uint64_t)(number < 1e18 ? number : 1e18))
-        return malformed(c, v, "this has to be a whole number from 0 on");
+        return malformed(c, v, "this must be a whole number from 0 on");
     *count = number < 4e9 ? (uint32_t)number : UINT32_MAX - 1;
     return true;
 }
@@ -147,7 +147,8 @@ static uint32_t most_of(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
 /* ----------------------------------------------------------------------------------------------------- keywords */
 
-/* The keywords that say something of values, in the order of the road: what they are for, which drafts have them. */
+/* The keywords that say something about values, in the order of processing: what they apply to, and which drafts have
+ * them. */
 typedef enum keyword {
     KEY_REF,
     KEY_TYPE,
@@ -253,12 +254,12 @@ static keyword keyword_of(const schema_compiler *c, cllm_string name) {
 
 static bool is_schema(schema_compiler *c, const json_value *v) {
     return v->kind == JSON_OBJECT || v->kind == JSON_BOOL ||
-           malformed(c, v, "this has to be a schema: an object, true or false");
+           malformed(c, v, "this must be a schema: an object, true or false");
 }
 
-/* An array of schemas, which is not empty. */
+/* A non-empty array of schemas. */
 static bool is_schema_list(schema_compiler *c, const json_value *v) {
-    if (v->kind != JSON_ARRAY || v->count == 0) return malformed(c, v, "this has to be an array of schemas");
+    if (v->kind != JSON_ARRAY || v->count == 0) return malformed(c, v, "this must be an array of schemas");
     for (uint32_t i = 0; i < v->count; i++)
         if (!is_schema(c, &v->items[i])) return false;
     return true;
@@ -267,18 +268,18 @@ static bool is_schema_list(schema_compiler *c, const json_value *v) {
 static bool is_name_list(schema_compiler *c, const json_value *v) {
     bool is_list = v->kind == JSON_ARRAY;
     for (uint32_t i = 0; is_list && i < v->count; i++) is_list = v->items[i].kind == JSON_STRING;
-    return is_list || malformed(c, v, "this has to be an array of names");
+    return is_list || malformed(c, v, "this must be an array of names");
 }
 
 static bool is_unit(schema_compiler *c, const json_value *v) {
     const bool is_above_zero = v->kind == JSON_FLOAT     ? v->number > 0
                                : v->kind == JSON_INTEGER ? v->string.data[0] >= '1' && v->string.data[0] <= '9'
                                                          : false;
-    return is_above_zero || malformed(c, v, "this has to be a number above 0");
+    return is_above_zero || malformed(c, v, "this must be a number above 0");
 }
 
 static bool is_object(schema_compiler *c, const json_value *v) {
-    return v->kind == JSON_OBJECT || malformed(c, v, "this has to be an object");
+    return v->kind == JSON_OBJECT || malformed(c, v, "this must be an object");
 }
 
 bool schema_is_true(const json_value *schema) {
@@ -302,21 +303,21 @@ static bool read_types(schema_compiler *c, const json_value *v, uint32_t *types)
             if (item->kind == JSON_STRING && is_text(item->string, names[k].name)) found = names[k].type;
         if (found == 0)
             return malformed(c, item,
-                             "this is none of the types null, boolean, integer, number, string, array and object");
+                             "this is not one of the types null, boolean, integer, number, string, array and object");
         *types |= found;
     }
     return true;
 }
 
-/* The bound of a keyword, in the form of draft 4 too, where another keyword says whether it is excluded. */
+/* The bound of a keyword; in draft 4 another keyword says whether it is excluded. */
 static bool add_bound(schema_compiler *c, shape *s, const json_value *schema, keyword key, const json_value *v,
                       bool fails) {
     const bool is_least = key == KEY_MINIMUM || key == KEY_EXCLUSIVE_MINIMUM;
     bool is_excluded = key == KEY_EXCLUSIVE_MINIMUM || key == KEY_EXCLUSIVE_MAXIMUM;
     const json_value *flag = json_find(schema, is_least ? "exclusiveMinimum" : "exclusiveMaximum");
-    if (is_excluded && v->kind == JSON_BOOL) return true; /* it is the flag */
+    if (is_excluded && v->kind == JSON_BOOL) return true; /* draft 4: it is the flag */
     if (!is_excluded && flag && flag->kind == JSON_BOOL) is_excluded = flag->boolean;
-    if (!is_number(v)) return malformed(c, v, "this has to be a number");
+    if (!is_number(v)) return malformed(c, v, "this must be a number");
     return add_fact(
         c, s,
         (fact){.kind = is_least != fails ? FACT_LEAST : FACT_MOST, .value = v, .is_excluded = is_excluded != fails});
@@ -328,7 +329,8 @@ static bool has_any(const json_value *schema, const char *const *names) {
     return false;
 }
 
-/* unevaluatedProperties is as good as additionalProperties, unevaluatedItems as items, where nothing else of the schema can evaluate any. */
+/* Treat unevaluatedProperties as additionalProperties, and unevaluatedItems as items, if nothing else in the schema can
+ * evaluate any. */
 static const json_value *unevaluated_of(const schema_compiler *c, const json_value *schema, const char *name) {
     static const char *const others[] = {"allOf", "anyOf",       "oneOf",    "not",
                                          "if",    "then",        "else",     "dependentSchemas",
@@ -344,7 +346,7 @@ const json_value *schema_additional(const schema_compiler *c, const json_value *
 static bool check_unevaluated(schema_compiler *c, const json_value *schema, const json_member *m, const char *instead) {
     if (!is_schema(c, &m->value)) return false;
     if (schema_is_true(&m->value) || json_find(schema, instead) || unevaluated_of(c, schema, m->name.data)) return true;
-    return schema_fails(c, CLLM_ERR_UNSUPPORTED, &m->value, "this cannot be enforced beside other schemas");
+    return schema_fails(c, CLLM_ERR_UNSUPPORTED, &m->value, "this cannot be enforced together with other schemas");
 }
 
 /* What the items are to be: FACT_ARRAY. */
@@ -352,7 +354,7 @@ static bool add_items(schema_compiler *c, shape *s, const json_value *schema) {
     const json_value *items = json_find(schema, "items"), *prefix = json_find(schema, "prefixItems"), *rest = items;
     if (c->draft < DRAFT_2020) prefix = NULL;
     if (prefix && !is_schema_list(c, prefix)) return false;
-    if (!prefix && items && items->kind == JSON_ARRAY) { /* as it was before 2020-12 */
+    if (!prefix && items && items->kind == JSON_ARRAY) { /* the form before 2020-12 */
         prefix = items;
         for (uint32_t i = 0; i < items->count; i++)
             if (!is_schema(c, &items->items[i])) return false;
@@ -397,10 +399,10 @@ static bool add_dependencies(schema_compiler *c, shape *s, const json_value *v) 
 
 static bool add_format(schema_compiler *c, shape *s, const json_value *v, bool fails) {
     bool known;
-    if (v->kind != JSON_STRING) return malformed(c, v, "this has to be the name of a format");
+    if (v->kind != JSON_STRING) return malformed(c, v, "this must be the name of a format");
     if (!format_pattern(v->string, &known)) {
         if (known) return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "this format cannot be enforced");
-        if (!fails) return true; /* a name of somebody's own is a remark */
+        if (!fails) return true; /* an unknown name is only an annotation */
         s->types = 0;
         return true;
     }
@@ -415,7 +417,8 @@ static bool is_relative(keyword key) {
     return key == KEY_THEN || key == KEY_ELSE || key == KEY_MIN_CONTAINS || key == KEY_MAX_CONTAINS;
 }
 
-/* A bound of a count, of characters, items or members. fails: it is not kept, so it is a bound from the other side. */
+/* A bound of a count of characters, items or members. fails: the count must violate it, so it becomes a bound from the
+ * other side. */
 static bool add_count(schema_compiler *c, shape *s, keyword key, const json_value *v, bool fails) {
     const bool is_length = key == KEY_MIN_LENGTH || key == KEY_MAX_LENGTH,
                is_items = key == KEY_MIN_ITEMS || key == KEY_MAX_ITEMS;
@@ -431,7 +434,7 @@ static bool add_count(schema_compiler *c, shape *s, keyword key, const json_valu
     return true;
 }
 
-/* A keyword that holds. */
+/* Add a keyword that must hold. */
 static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, const json_value *schema,
                         const json_member *m, keyword key) {
     const json_value *v = &m->value;
@@ -446,7 +449,7 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
         s->types &= types;
         return true;
     case KEY_ENUM:
-        if (v->kind != JSON_ARRAY) return malformed(c, v, "this has to be an array of values");
+        if (v->kind != JSON_ARRAY) return malformed(c, v, "this must be an array of values");
         for (uint32_t i = 0; i < v->count; i++)
             if (is_composite(&v->items[i])) return add_choice(c, s, CHOICE_VALUES, false, v, NULL);
         types = 0;
@@ -466,11 +469,11 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_MIN_PROPERTIES:
     case KEY_MAX_PROPERTIES: return add_count(c, s, key, v, false);
     case KEY_PATTERN:
-        if (v->kind != JSON_STRING) return malformed(c, v, "this has to be a regular expression");
+        if (v->kind != JSON_STRING) return malformed(c, v, "this must be a regular expression");
         return add_fact(c, s, (fact){.kind = FACT_PATTERN, .value = v, .name = v->string});
     case KEY_FORMAT: return add_format(c, s, v, false);
     case KEY_PREFIX_ITEMS:
-        return json_find(schema, "items") ? true : add_items(c, s, schema); /* with items, if they are there */
+        return json_find(schema, "items") ? true : add_items(c, s, schema); /* items handles it, if it exists */
     case KEY_ITEMS: return add_items(c, s, schema);
     case KEY_UNEVALUATED_ITEMS:
         if (!check_unevaluated(c, schema, m, "items")) return false;
@@ -487,7 +490,7 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
         return count == 0 || add_fact(c, s, (fact){.kind = FACT_CONTAINS, .value = v});
     }
     case KEY_UNIQUE_ITEMS:
-        if (v->kind != JSON_BOOL) return malformed(c, v, "this has to be true or false");
+        if (v->kind != JSON_BOOL) return malformed(c, v, "this must be true or false");
         return !v->boolean || add_fact(c, s, (fact){.kind = FACT_UNIQUE, .value = v});
     case KEY_REQUIRED:
         if (!is_name_list(c, v)) return false;
@@ -524,7 +527,8 @@ static bool add_keyword(schema_compiler *c, shape *s, const pending **todo, cons
         return json_find(schema, "then") || json_find(schema, "else") ? add_choice(c, s, CHOICE_IF, false, schema, NULL)
                                                                       : true;
     case KEY_DYNAMIC_REF:
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "references that depend on the way cannot be followed");
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v,
+                            "references that depend on how they are reached ($dynamicRef) are not supported");
     default: return true;
     }
 }
@@ -534,7 +538,7 @@ static bool restrict_to(shape *s, uint32_t types) {
     return true;
 }
 
-/* A keyword that fails. */
+/* Add a keyword that must fail. */
 static bool add_failing(schema_compiler *c, shape *s, const pending **todo, const json_value *schema,
                         const json_member *m, keyword key) {
     const json_value *v = &m->value;
@@ -546,7 +550,7 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
     }
     case KEY_TYPE: return read_types(c, v, &types) && restrict_to(s, ~types);
     case KEY_ENUM:
-        if (v->kind != JSON_ARRAY) return malformed(c, v, "this has to be an array of values");
+        if (v->kind != JSON_ARRAY) return malformed(c, v, "this must be an array of values");
         for (uint32_t i = 0; i < v->count; i++)
             if (!push(c, todo, (demand){.kind = DEMAND_VALUE, .value = &v->items[i], .fails = true})) return false;
         return true;
@@ -566,7 +570,7 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_MIN_PROPERTIES:
     case KEY_MAX_PROPERTIES: return add_count(c, s, key, v, true);
     case KEY_PATTERN:
-        if (v->kind != JSON_STRING) return malformed(c, v, "this has to be a regular expression");
+        if (v->kind != JSON_STRING) return malformed(c, v, "this must be a regular expression");
         return restrict_to(s, TYPE_STRING) &&
                add_fact(c, s, (fact){.kind = FACT_PATTERN, .value = v, .name = v->string, .fails = true});
     case KEY_FORMAT: return restrict_to(s, TYPE_STRING) && add_format(c, s, v, true);
@@ -601,15 +605,16 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
         if (!json_find(schema, "then") && !json_find(schema, "else")) return restrict_to(s, 0);
         return is_schema(c, v) && add_choice(c, s, CHOICE_IF, true, schema, NULL);
     case KEY_DYNAMIC_REF:
-        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "references that depend on the way cannot be followed");
-    default: /* lists that are true for all values cannot fail */
+        return schema_fails(c, CLLM_ERR_UNSUPPORTED, v,
+                            "references that depend on how they are reached ($dynamicRef) are not supported");
+    default: /* lists that allow all values cannot fail */
         if (schema_is_true(v) || (key == KEY_PATTERN_PROPERTIES && v->kind == JSON_OBJECT && v->count == 0))
             return restrict_to(s, 0);
         return cannot_fail(c, v);
     }
 }
 
-/* The keyword at a place of a schema, or N_KEYWORDS if it says nothing by itself. */
+/* The keyword of a schema at an index, or N_KEYWORDS if it has no meaning of its own. */
 static keyword keyword_at(const schema_compiler *c, const json_value *schema, uint32_t i) {
     const keyword key = keyword_of(c, schema->members[i].name);
     if (c->draft <= DRAFT_7 && key != KEY_REF && json_find(schema, "$ref")) return N_KEYWORDS;
@@ -703,7 +708,8 @@ static double number_of(const json_value *v) {
     return v->kind == JSON_FLOAT ? v->number : json_parse_float(v->string.data, v->string.length);
 }
 
-/* Can the members be that have to? Only what several facts say of one is looked at: one alone is left to the network. */
+/* True if all required members can exist. Only facts that meet at a member are checked; a single fact is left to the
+ * network. */
 static bool members_can_be(schema_compiler *c, const shape *s, uint32_t depth) {
     uint32_t n_facts = 0, n_sources = 0;
     for (const fact *f = s->facts; f; f = f->next) {
@@ -715,7 +721,7 @@ static bool members_can_be(schema_compiler *c, const shape *s, uint32_t depth) {
         demand demands[SCHEMA_MOST_DEMANDS];
         uint32_t n;
         if (f->kind != FACT_MEMBER || f->fails) continue;
-        c->n_steps += n_facts / 256; /* so much work */
+        c->n_steps += n_facts / 256; /* counts this as work */
         for (const fact *other = s->facts; other; other = other->next)
             if (other->kind == FACT_MEMBER && other->fails && schema_same_text(other->name, f->name)) return false;
         if (!schema_member_demands(c, s, f->name, demands, &n)) return false;
@@ -724,7 +730,7 @@ static bool members_can_be(schema_compiler *c, const shape *s, uint32_t depth) {
     return true;
 }
 
-/* Drop the types for which the facts contradict each other. depth: how far members' values are looked at. */
+/* Drop the types for which the facts contradict each other. depth: how deep the values of members are checked. */
 static void drop_dead_types(schema_compiler *c, shape *s, uint32_t depth) {
     const fact *least = NULL, *most = NULL, *values = NULL;
     if (s->least_length > s->most_length) s->types &= ~(uint32_t)TYPE_STRING;
@@ -739,7 +745,7 @@ static void drop_dead_types(schema_compiler *c, shape *s, uint32_t depth) {
         const double low = number_of(least->value), high = number_of(most->value);
         if (low > high) s->types &= ~(uint32_t)TYPE_NUMBER;
     }
-    if (values) { /* only types that a value is left of */
+    if (values) { /* keep only types that still have a value */
         uint32_t types = 0;
         if (values->is_single) types = schema_lists(s, values->value, values) ? type_of(values->value) : 0;
         for (uint32_t i = 0; !values->is_single && i < values->value->count; i++)
@@ -808,7 +814,7 @@ static demand fails(const json_value *schema) {
     return (demand){.kind = DEMAND_SCHEMA, .value = schema, .fails = true};
 }
 
-/* The values that a schema lists, or NULL; one of its own in `single`. */
+/* The list of values of a schema, or NULL; a single value is stored in `single`. */
 static const json_value *list_of(const json_value *schema, json_value *single) {
     const json_value *list = json_find(schema, "enum"), *one = json_find(schema, "const");
     *single = (json_value){.kind = JSON_ARRAY, .count = 1, .items = one};
@@ -822,7 +828,7 @@ static bool requires(const json_value *schema, cllm_string name) {
     return false;
 }
 
-/* Do two schemas plainly exclude each other: by their values, or by those of a member that both require? */
+/* True if two schemas obviously exclude each other: by their values, or by those of a member that both require. */
 static bool exclude(schema_compiler *c, const json_value *a, const json_value *b, uint32_t depth) {
     json_value one, other;
     a = schema_target(c, a);
@@ -850,7 +856,7 @@ static bool exclude(schema_compiler *c, const json_value *a, const json_value *b
     return false;
 }
 
-/* Exactly one of them: one holds, and those fail that could hold beside it. */
+/* Exactly one of the schemas: one holds, and those fail that could also hold. */
 static bool expand_one_of(expansion *e, const shape *s, const json_value *list) {
     demand *demands = arena_alloc(e->c->a, list->count, sizeof *demands);
     if (!demands) return schema_no_memory(e->c);
@@ -869,7 +875,7 @@ static bool expand_one_of(expansion *e, const shape *s, const json_value *list) 
     return true;
 }
 
-/* None of them, or two. */
+/* None of the schemas, or two of them. */
 static bool expand_not_one_of(expansion *e, const shape *s, const json_value *list) {
     demand *demands = arena_alloc(e->c->a, list->count, sizeof *demands);
     if (!demands) return schema_no_memory(e->c);
@@ -904,7 +910,7 @@ static bool expand_values(expansion *e, const shape *s, const json_value *list) 
     return true;
 }
 
-/* A dependency is broken where its name is there and what it asks for is not. */
+/* A dependency fails if its name exists, but what it asks for does not. */
 static bool expand_no_dependency(expansion *e, const shape *s, const json_value *list) {
     for (uint32_t i = 0; i < list->count; i++) {
         const json_member *m = &list->members[i];
@@ -1013,7 +1019,8 @@ bool schema_expand(schema_compiler *c, const demand *demands, size_t n, shapes *
     return items;
 }
 
-/* May a value fulfil all of these? true also where that is not known. base: what is known already, or NULL; choices are left out. */
+/* True if a value may fulfil all demands, or if that is unknown. base: what is known already, or NULL; choices are
+ * ignored. */
 static bool is_alive(schema_compiler *c, const demand *demands, size_t n, const shape *base, uint32_t depth) {
     expansion e = {.c = c, .any_will_do = true, .depth = depth};
     shape s = base ? *base : any_shape;
@@ -1025,7 +1032,7 @@ static bool is_alive(schema_compiler *c, const demand *demands, size_t n, const 
     const bool known = go_on(&e, &s, demands, n);
     free(e.found);
     c->err = err;
-    c->n_steps = n_steps + (c->n_steps - begun); /* many long ones are too much */
+    c->n_steps = n_steps + (c->n_steps - begun); /* many long checks are too much */
     if (!known && c->status != CLLM_ERR_MEMORY) c->status = CLLM_OK;
     return !known || e.n_found > 0;
 }

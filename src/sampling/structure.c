@@ -1,5 +1,6 @@
-/* CLLM_GRAMMAR_STRUCTURE: a text of parts, in JSON. cllm.h has the language. Schemas and regular expressions become rules as they do alone; a
- * literal becomes a path of bytes, beside which the special tokens that it spells are edges of their own. */
+/* CLLM_GRAMMAR_STRUCTURE: parts of a text, in JSON. cllm.h describes the language. Schemas and regular expressions
+ * become rules as usual. A literal becomes a path of bytes, and the special tokens that it spells are additional edges
+ * beside it. */
 #include "sampling/grammar.h"
 #include "sampling/schema.h"
 #include "sampling/token_trie.h"
@@ -20,7 +21,7 @@ typedef struct builder {
     arena *arena;
     cllm_error *err;
     cllm_status status;
-    char path[MOST_PATH + 32]; /* of the node that is read, for messages */
+    char path[MOST_PATH + 32]; /* path of the part being read, for messages */
     size_t path_length;
 } builder;
 
@@ -31,7 +32,7 @@ static bool fails(builder *b, cllm_status status, const char *message) {
 
 /* ----------------------------------------------------------------------------------------------------- literals */
 
-/* The tokens that steer a model, but do not end its text. Returns false if there is no memory. */
+/* Collect the tokens that control the model but do not end its text. Returns false if memory runs out. */
 static bool find_specials(builder *b, const cllm_tokenizer *tokenizer) {
     const uint32_t n_vocab = cllm_tokenizer_n_vocab(tokenizer);
     size_t count = 0;
@@ -51,7 +52,7 @@ static bool find_specials(builder *b, const cllm_tokenizer *tokenizer) {
     return true;
 }
 
-/* By its letters, or by special tokens where these stand. */
+/* Add a literal: by its letters, and by special tokens where it spells them. */
 static bool add_literal(builder *b, cllm_string text, uint32_t from, uint32_t to) {
     uint32_t *nodes = malloc((text.length + 1) * sizeof *nodes); /* the node before each byte */
     if (!nodes) return fails(b, CLLM_ERR_MEMORY, "no memory");
@@ -75,11 +76,11 @@ static bool add_literal(builder *b, cllm_string text, uint32_t from, uint32_t to
 
 /* ---------------------------------------------------------------------------------------------- text without marks */
 
-/* A tree of the marks' characters: each node is a beginning of some mark, the longest that the text so far ends with (Aho and Corasick
- * 1975). */
+/* A trie of the marks' characters. Each node is the beginning of a mark: the longest one in which the text so far ends
+ * (Aho and Corasick 1975). */
 typedef struct mark_node {
     uint32_t character, parent, fallback, node; /* node: of the network */
-    bool is_mark;                               /* it ends with a whole one */
+    bool is_mark;                               /* it ends with a complete mark */
 } mark_node;
 
 typedef struct mark_tree {
@@ -100,7 +101,7 @@ static uint32_t go_on(const mark_tree *t, uint32_t at, uint32_t character) {
     }
 }
 
-/* Nodes come by their depth, so that the fallback of each is known before those of longer ones. */
+/* Nodes are visited by depth, so the fallback of a node is known before those of longer ones. */
 static void grow_tree(mark_tree *t, const json_value *marks, size_t longest) {
     t->nodes[0] = (mark_node){0};
     t->n = 1;
@@ -133,7 +134,7 @@ static bool add_without(builder *b, const json_value *marks, uint32_t from, uint
         n_bytes += marks->items[i].string.length;
         if (marks->items[i].string.length > longest) longest = marks->items[i].string.length;
     }
-    if (n_bytes > 500) return fails(b, CLLM_ERR_UNSUPPORTED, "more than 500 bytes of texts that must not come");
+    if (n_bytes > 500) return fails(b, CLLM_ERR_UNSUPPORTED, "more than 500 bytes of texts that must not occur");
     mark_tree t = {.nodes = arena_alloc(b->arena, n_bytes + 1, sizeof *t.nodes)};
     char_range *ranges = arena_alloc(b->arena, n_bytes + 1, sizeof *ranges);
     if (!t.nodes || !ranges) return fails(b, CLLM_ERR_MEMORY, "no memory");
@@ -144,7 +145,7 @@ static bool add_without(builder *b, const json_value *marks, uint32_t from, uint
         size_t n_ranges = 0;
         if (t.nodes[i].is_mark) continue;
         network_add_empty(b->n, t.nodes[i].node, to);
-        for (uint32_t k = 1; k < t.n; k++) { /* each character that goes on somewhere, once */
+        for (uint32_t k = 1; k < t.n; k++) { /* each character that leads somewhere, once */
             const uint32_t character = t.nodes[k].character;
             bool again = false;
             for (size_t r = 0; r < n_ranges; r++) again |= ranges[r].low == character;
@@ -217,7 +218,7 @@ static bool add_schema(builder *b, const json_value *object, const json_value *s
     const uint32_t rule = b->n->n_rules;
     const cllm_status status = schema_add(b->n, schema, form, b->arena, other ? NULL : b->err);
     const bool refused = status == CLLM_ERR_UNSUPPORTED || status == CLLM_ERR_FORMAT || b->n->failed;
-    if (other && refused) { /* what was made of it goes */
+    if (other && refused) { /* remove what was made of it */
         b->n->n_edges = before.n_edges;
         b->n->n_nodes = before.n_nodes;
         b->n->n_rules = before.n_rules;
@@ -253,7 +254,7 @@ static bool add_node(builder *b, const json_value *v, uint32_t from, uint32_t to
                  {"schema", {"in_order", "closed", "name", "else"}},
                  {"regex", {NULL}},
                  {"without", {NULL}}};
-    if (b->n->failed) return true; /* it is told at the end */
+    if (b->n->failed) return true; /* the error is reported at the end */
     if (v->kind == JSON_STRING) return add_literal(b, v->string, from, to);
     if (v->kind == JSON_ARRAY) {
         for (uint32_t i = 0; i < v->count && !b->n->failed; i++) {
@@ -269,7 +270,7 @@ static bool add_node(builder *b, const json_value *v, uint32_t from, uint32_t to
         uint32_t n_known = 1;
         if (!part) continue;
         for (int k = 0; k < 4 && kinds[i].with[k]; k++) n_known += json_find(v, kinds[i].with[k]) != NULL;
-        if (n_known < v->count) return fails(b, CLLM_ERR_FORMAT, "this part has a member that is not known");
+        if (n_known < v->count) return fails(b, CLLM_ERR_FORMAT, "this part has an unknown member");
         switch (i) {
         case 0: return add_any(b, part, from, to);
         case 1: return add_repeat(b, v, part, from, to);

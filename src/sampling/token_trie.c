@@ -25,7 +25,7 @@ static size_t common_prefix(cllm_string a, cllm_string b) {
     return n;
 }
 
-/* Nodes for sorted texts. path: [depth] places of the nodes on the way to the last text. */
+/* Make nodes for sorted texts. path: [depth] indices of the nodes that lead to the last text. */
 static void lay_out(token_trie *t, const spelled_token *all, uint32_t *path) {
     cllm_string last = {"", 0};
     for (uint32_t i = 0; i < t->n_sorted; i++) {

@@ -1,4 +1,5 @@
-/* The texts of a vocabulary as a tree of bytes, laid out in the order of a walk through it: to skip what begins alike is one step. */
+/* The texts of a vocabulary as a trie of bytes, stored in the order of a walk: so skipping all texts with the same
+ * beginning is one step. */
 #ifndef SAMPLING_TOKEN_TRIE_H
 #define SAMPLING_TOKEN_TRIE_H
 
@@ -6,8 +7,8 @@
 #include "cllm.h"
 
 typedef struct trie_node {
-    uint32_t skip;   /* the first node that is not below this one */
-    uint32_t first;  /* in `sorted`: of the tokens below; those that end here come first */
+    uint32_t skip;   /* the first node after those below this one */
+    uint32_t first;  /* index in `sorted` of the tokens below; tokens that end here come first */
     uint32_t n_ends; /* tokens that end here */
     uint16_t depth;  /* of the byte in its tokens, from 0 */
     uint8_t byte;
@@ -16,12 +17,12 @@ typedef struct trie_node {
 typedef struct token_trie {
     trie_node *nodes; /* [n_nodes]: the root's children and theirs, depth first */
     uint32_t n_nodes;
-    int32_t *sorted; /* [n_sorted] tokens that have a text, by their bytes */
+    int32_t *sorted; /* [n_sorted] tokens with a text, sorted by bytes */
     uint32_t n_sorted;
     uint32_t depth; /* bytes of the longest token */
 } token_trie;
 
-/* The text of a token wherever it stands; none of a control token, nor of one that ends a text. */
+/* The text of a token, independent of its position; none for control tokens and tokens that end a text. */
 cllm_string token_trie_text(const cllm_tokenizer *tokenizer, int32_t token);
 
 typedef struct spelled_token {
@@ -29,7 +30,7 @@ typedef struct spelled_token {
     int32_t token;
 } spelled_token;
 
-/* A tree of texts, which are sorted for it; none is empty. Memory comes from the arena; false: there is none. */
+/* Make a trie of texts; they get sorted, and none may be empty. Memory comes from the arena; false: out of memory. */
 bool token_trie_build(token_trie *t, spelled_token *all, uint32_t n, arena *a);
 
 #endif

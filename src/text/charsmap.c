@@ -1,12 +1,12 @@
-/* Owns the reading of a precompiled charsmap. Before it: gguf. After it: tokenizer_unigram.c.
+/* Reads a precompiled charsmap. Before it: gguf. After it: tokenizer_unigram.c.
  *
- * The format is SentencePiece's (its normalizer.cc): the number of bytes of a double array, the array, and the replacements. The
- * array is a trie as Darts-clone writes it (Aoe 1989; Yata 2007). A unit is 32 bits: the byte that leads to it (0..7), whether a
- * value belongs to it (8), and how far its children are (10..30, in units of 256 if bit 9 is set). The child by byte b of a
- * unit at i is at i ^ offset ^ b, the value at i ^ offset: there bits 0..30 are the place of the replacement.
+ * The format is SentencePiece's (its normalizer.cc): the number of bytes of a double array, the array, and the
+ * replacements. The array is a trie as Darts-clone writes it (Aoe 1989; Yata 2007). A unit has 32 bits: the byte that
+ * leads to it (0..7), whether it has a value (8), and how far away its children are (10..30, in units of 256 if bit 9
+ * is set). The child by byte b of a unit at i is at i ^ offset ^ b, the value at i ^ offset: there bits 0..30 are the
+ * offset of the replacement.
  *
- * All of it is untrusted. Every access is checked, and what leads outside is no entry.
- */
+ * All of it is untrusted. Every access is checked; a link that leads outside the array counts as no entry. */
 #include "text/charsmap.h"
 
 #include "base/error.h"
@@ -57,7 +57,7 @@ size_t charsmap_match(const charsmap *map, const char *text, size_t length, cllm
     if (!read_unit(map, 0, &unit)) return 0;
     for (size_t i = 0; i < length && i < LONGEST_ENTRY && text[i]; i++) {
         place ^= offset_of(unit) ^ (unsigned char)text[i];
-        const uint32_t label = 0x800000FF; /* and a value is no child */
+        const uint32_t label = 0x800000FF; /* a value is not a child */
         if (!read_unit(map, place, &unit) || (unit & label) != (unsigned char)text[i]) break;
         if (!(unit & 1u << 8) || !read_unit(map, place ^ offset_of(unit), &value)) continue;
         value &= 0x7FFFFFFF;

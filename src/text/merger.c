@@ -1,20 +1,19 @@
-/* Owns the merging of characters or bytes into the tokens of the vocabulary, and the rules of that. Before it:
- * tokenizer_spm.c and tokenizer_bpe.c, which say what is to be merged. After it: ids.
+/* Merges characters or bytes into tokens of the vocabulary, and reads the rules for that. Before it: tokenizer_spm.c
+ * and tokenizer_bpe.c, which give the text. After it: ids.
  *
- * Sennrich, Haddow and Birch 2016 (byte pair encoding): of all adjacent pairs of symbols that together spell a token, the
- * one with the best score (SentencePiece: Kudo and Richardson 2018), or the earliest rule in the list of merges, becomes
- * that token, until none is left. A heap holds the pairs, a doubly linked list the symbols, so that a text of n bytes
- * takes O(n log n); and boundaries that no token spans (most spaces) cut the text into stretches that are merged one by
- * one, in the cache.
+ * Byte pair encoding (Sennrich, Haddow and Birch 2016): among all adjacent pairs of symbols that together spell a
+ * token, the one with the best score (SentencePiece: Kudo and Richardson 2018), or with the earliest rule in the list
+ * of merges, becomes that token; repeat until there is no such pair. A heap holds the pairs and a doubly linked list
+ * the symbols, so a text of n bytes takes O(n log n). Boundaries that no token spans (most spaces) cut the text into
+ * stretches that are merged one by one, in the cache.
  *
- * The list lies in an array with one place a byte: a symbol lives at the offset of its first byte, and the next one
- * `length` bytes on.
+ * The list is an array with one element for each byte: a symbol is stored at the offset of its first byte, and the next
+ * one `length` bytes later.
  *
  *   text        t  h  e     c  a  t
  *   offset      0  1  2  3  4  5  6  7
  *   length      3  .  .  2  .  1  1  0     symbols "the", " c", "a", "t", and the end
- *   previous    .  .  .  0  .  3  5  6
- */
+ *   previous    .  .  .  0  .  3  5  6 */
 #include "text/merger.h"
 
 #include "base/error.h"
@@ -27,36 +26,36 @@
 
 #define MERGES_KEY "tokenizer.ggml.merges"
 
-/* Ranks are compared as floats, which are exact up to here. */
+/* Ranks are compared as floats, which are exact up to this number. */
 #define MAX_MERGES (1u << 24)
 
 struct text_symbol {
-    uint32_t length;   /* bytes; 0: became a part of an earlier symbol, or the text's end */
-    uint32_t previous; /* offset of the symbol before; nothing at offset 0 */
+    uint32_t length;   /* bytes; 0: merged into an earlier symbol, or the end of the text */
+    uint32_t previous; /* offset of the symbol before; undefined at offset 0 */
     int32_t token;     /* the token with this text, or -1 */
 };
 
-/* Two adjacent symbols that would make a token. Out of date once one of them has changed. */
+/* Two adjacent symbols that would make a token. Outdated once one of them has changed. */
 struct symbol_pair {
     float priority;
     uint32_t left;   /* offset of the left symbol */
-    uint32_t length; /* bytes of both */
+    uint32_t length; /* bytes of both together */
     int32_t token;
 };
 
 /* ------------------------------------------------------------------------------------------ the merge rules */
 
-/* Note that the first left_length bytes of `token` may be joined to its other bytes. */
+/* Record that the first left_length bytes of `token` may be joined to the rest. */
 static void add_merge(cllm_tokenizer *t, uint32_t rank, int32_t token, uint32_t left_length) {
     uint32_t *link = &t->first_merge_plus_1[token];
     for (; *link != 0; link = &t->merges[*link - 1].next_plus_1)
-        if (t->merges[*link - 1].left_length == left_length) return; /* listed before: the earlier rank holds */
+        if (t->merges[*link - 1].left_length == left_length) return; /* the earlier rule of the list holds */
     *link = rank + 1;
     t->merges[rank].left_length = left_length;
 }
 
-/* The token with this text, or -1. Most files list rules in the order of the tokens that they make: `guess`, the one after
- * that of the last rule, saves a search through memory. */
+/* The token with this text, or -1. Most files list rules in the order of the tokens that they make. So `guess`, the
+ * token after that of the last rule, often saves a search. */
 static int32_t find_made(const cllm_tokenizer *t, const char *text, size_t length, uint32_t guess) {
     if (guess < t->n_vocab && t->tokens[guess].is_indexed && t->tokens[guess].text.length == length &&
         memcmp(t->tokens[guess].text.data, text, length) == 0)
@@ -64,8 +63,8 @@ static int32_t find_made(const cllm_tokenizer *t, const char *text, size_t lengt
     return vocabulary_find(t, text, length);
 }
 
-/* The rule "left right": both in the vocabulary's spelling, a space between. joined: room for its length in bytes.
- * token: that of the last rule, and then of this one. */
+/* Read the rule "left right": both parts in the vocabulary's spelling, with a space between. joined: has room for its
+ * length in bytes. token: of the last rule, out: of this one. */
 static cllm_status parse_merge(cllm_tokenizer *t, uint32_t rank, cllm_string line, char *joined, int32_t *token,
                                cllm_error *err) {
     const char *space = line.length < 3 ? NULL : memchr(line.data + 1, ' ', line.length - 2);
@@ -81,7 +80,7 @@ static cllm_status parse_merge(cllm_tokenizer *t, uint32_t rank, cllm_string lin
     *token = find_made(t, joined, left_length + right_length, (uint32_t)*token + 1);
     if (*token >= 0) add_merge(t, rank, *token, (uint32_t)left_length);
     if (*token >= 0 || t->pre || t->cuts_lines)
-        return CLLM_OK; /* a token that is special, perhaps, or was taken out: none merges to it */
+        return CLLM_OK; /* the token may be special, or was removed: no merge makes it */
     return error_set_at(err, CLLM_ERR_FORMAT, MERGES_KEY, CLLM_NO_OFFSET,
                         MERGES_KEY ": entry %u, \"%.*s\", makes a token that is not in the vocabulary", rank,
                         shown_length(line), line.data);
@@ -112,7 +111,8 @@ cllm_status merges_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *er
     return status;
 }
 
-/* How early two symbols that spell `token`, the left one left_length bytes long, may merge. False: never. */
+/* The priority of merging two symbols that spell `token`, if the left one has left_length bytes. false: they never
+ * merge. */
 static bool merge_priority(const cllm_tokenizer *t, int32_t token, uint32_t left_length, float *priority) {
     *priority = t->tokens[token].score;
     if (!t->merges) return true;
@@ -124,7 +124,7 @@ static bool merge_priority(const cllm_tokenizer *t, int32_t token, uint32_t left
 
 /* ------------------------------------------------------------------------------------------ the heap of pairs */
 
-/* Does a go before b? Of pairs with the same priority the leftmost goes first. */
+/* True if a goes before b. Of pairs with the same priority the leftmost goes first. */
 static bool goes_before(const symbol_pair *a, const symbol_pair *b) {
     return a->priority > b->priority || (a->priority == b->priority && a->left < b->left);
 }
@@ -157,13 +157,13 @@ static symbol_pair heap_pop(merger *m) {
 
 /* ------------------------------------------------------------------------------------------ merging */
 
-/* May a token span the boundary before offset `at`? */
+/* True if a token may span the boundary before offset `at`. */
 static bool may_span(const merger *m, uint32_t at) {
     const unsigned char *text = (const unsigned char *)m->text;
     return at < m->length && m->tokenizer->joins[text[at - 1]][text[at]];
 }
 
-/* Put the symbol at `left` and the one after it on the heap, if they may merge. */
+/* Put the symbol at `left` and the next one on the heap, if they may merge. */
 static void consider_pair(merger *m, uint32_t left) {
     uint32_t left_length = m->symbols[left].length;
     uint32_t length = left_length + m->symbols[left + left_length].length;
@@ -173,7 +173,7 @@ static void consider_pair(merger *m, uint32_t left) {
     if (pair.token >= 0 && merge_priority(m->tokenizer, pair.token, left_length, &pair.priority)) heap_push(m, pair);
 }
 
-/* One symbol a byte, or a character; a byte that is no valid UTF-8 stands alone. */
+/* Make a symbol of each byte, or each character; a byte that is not valid UTF-8 is a symbol of its own. */
 static void split_symbols(merger *m) {
     uint32_t previous = 0;
     for (uint32_t at = 0; at < m->length; at += m->symbols[at].length) {
@@ -185,8 +185,8 @@ static void split_symbols(merger *m) {
     m->symbols[m->length] = (text_symbol){0, previous, -1};
 }
 
-/* A symbol only grows by taking in the next one. So if the left one is alive and the lengths of it and its right
- * neighbour still add up, neither has changed since the pair was made. */
+/* A symbol only grows by absorbing the next one. So if the left one still exists and the two lengths still add up,
+ * neither has changed since the pair was made. */
 static bool is_current(const merger *m, const symbol_pair *pair) {
     uint32_t length = m->symbols[pair->left].length;
     return length != 0 && length + m->symbols[pair->left + length].length == pair->length;
@@ -206,7 +206,7 @@ static void merge_pairs(merger *m) {
     }
 }
 
-/* What lies on two sides of a boundary that no token spans is merged apart: the heap then holds a word, not the text. */
+/* Merge each stretch between boundaries that no token spans separately: then the heap holds a word, not the text. */
 static void merge_all(merger *m) {
     for (uint32_t at = 0, next; at < m->length; at = next) {
         next = at + m->symbols[at].length;
@@ -218,7 +218,7 @@ static void merge_all(merger *m) {
 /* ------------------------------------------------------------------------------------------ ids */
 
 static cllm_status cannot_express(const char *bytes, uint32_t length, cllm_error *err) {
-    char hex[3 * 4 + 1] = ""; /* a character has 4 bytes at most */
+    char hex[3 * 4 + 1] = ""; /* a character has at most 4 bytes */
     for (uint32_t i = 0; i < length; i++) snprintf(hex + 3 * i, 4, " %02X", (unsigned char)bytes[i]);
     return error_set(err, CLLM_ERR_UNSUPPORTED,
                      "the text has a character (bytes%s) for which the vocabulary has no token, no byte tokens and no "
@@ -226,7 +226,7 @@ static cllm_status cannot_express(const char *bytes, uint32_t length, cllm_error
                      hex);
 }
 
-/* A character that is no token: its bytes, if all have tokens, else the unknown token. */
+/* Append a character that is not a token: its bytes, if all of them have tokens, else the unknown token. */
 static cllm_status emit_character(const merger *m, const char *bytes, uint32_t length, token_list *out,
                                   cllm_error *err) {
     const int32_t *byte_tokens = m->tokenizer->byte_tokens;
@@ -241,7 +241,7 @@ static cllm_status emit_character(const merger *m, const char *bytes, uint32_t l
     return CLLM_OK;
 }
 
-/* out: has room for one id a byte. */
+/* out: has room for one id for each byte. */
 static cllm_status emit_tokens(const merger *m, token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
     for (uint32_t at = 0; at < m->length && status == CLLM_OK; at += m->symbols[at].length) {

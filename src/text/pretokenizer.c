@@ -1,10 +1,9 @@
-/* Owns the scanner that cuts a text into words, by the rules of a pre-tokenizer. Before it: tokenizer.c, which takes
- * special tokens out of the text. After it: tokenizer_bpe.c, which merges the bytes of each word.
+/* The scanner that cuts a text into words by the rules of a pre-tokenizer. Before it: tokenizer.c, which takes special
+ * tokens out of the text. After it: tokenizer_bpe.c, which merges the bytes of each word.
  *
- * The rules are what a backtracking matcher finds for the regular expressions in pretokenizer.h, without its price: each
- * reads on as long as it can and looks back only to what it has noted on the way. Where a rule could fail after reading
- * far, the scanner notes how far, so that no character is read more than a few times.
- */
+ * It finds the same matches as a backtracking matcher of the regular expressions in pretokenizer.h, but faster: each
+ * rule reads as far as it can, and looks back only at what it noted on the way. If a rule could fail after reading far,
+ * the scanner notes how far, so that no character is read more than a few times. */
 #include "text/pretokenizer.h"
 
 #include "base/utf8.h"
@@ -15,16 +14,17 @@ typedef struct character {
     uint32_t length;  /* bytes */
 } character;
 
-/* One stage at work on one piece. */
+/* The state of one stage on one piece. */
 typedef struct scanner {
     const char *text;
     size_t end;
-    size_t failed_until; /* up to here the rule that notes it (RUN_TO_END, RUN_OF_THREES or LINES) matches nowhere */
-    size_t counted_at;   /* RUN_OF_THREES and BEFORE_THREES: from here there are so many more of the set, */
+    size_t failed_until; /* before this offset the rule that sets it (RUN_TO_END, RUN_OF_THREES or LINES) matches
+                            nowhere */
+    size_t counted_at;   /* RUN_OF_THREES and BEFORE_THREES: from here on there are so many characters of the set, */
     size_t counted;      /*   or 0: not counted */
 } scanner;
 
-#define NO_MATCH SIZE_MAX /* else a match's end */
+#define NO_MATCH SIZE_MAX /* otherwise the end of a match */
 
 /* ------------------------------------------------------------------------------------------ characters */
 
@@ -54,8 +54,8 @@ static bool is_empty(const char_set *set) { return set->any == 0 && !set->ranges
 
 /* ------------------------------------------------------------------------------------------ rules */
 
-/* Where rules with a prefix go on: after it, or, in a second attempt, where they are. Returns false where the attempt is
- * not to be made. */
+/* Where a rule with a prefix continues: after the prefix, or, in a second attempt, without it. Returns false if there
+ * is no such attempt. */
 static bool skip_prefix(const scanner *s, const split_rule *r, bool with_prefix, size_t *at) {
     if (!with_prefix) return !r->needs_prefix;
     if (is_empty(&r->prefix)) return false;
@@ -64,7 +64,7 @@ static bool skip_prefix(const scanner *s, const split_rule *r, bool with_prefix,
     return is_in(c, &r->prefix);
 }
 
-/* Read up to `most` (0: any number of) characters of a set. Returns their number, *at is moved past them. */
+/* Read up to `most` (0: any number of) characters of a set, and move *at behind them. Returns their number. */
 static size_t read_run(const scanner *s, const char_set *set, size_t most, size_t *at) {
     size_t count = 0;
     for (character c; (most == 0 || count < most) && is_in(c = char_at(s, *at), set); count++) *at += c.length;
@@ -90,7 +90,7 @@ static size_t match_run_to_end(scanner *s, const split_rule *r, size_t at) {
     return NO_MATCH;
 }
 
-/* How many characters of a set follow each other here? */
+/* How many characters of a set follow each other here. */
 static size_t count_run(const scanner *s, const char_set *set, size_t at) {
     return s->counted > 0 && s->counted_at == at ? s->counted : read_run(s, set, 0, &at);
 }
@@ -122,7 +122,7 @@ static size_t match_before_threes(scanner *s, const split_rule *r, size_t at) {
     return count > 0 && count % 3 == 0 ? at : NO_MATCH;
 }
 
-/* A space that is followed by text is left to the text. */
+/* A space before text belongs to the text. */
 static size_t match_spaces_before_space(const scanner *s, const split_rule *r, size_t at) {
     size_t count = 0, last = at;
     for (character c; (r->most == 0 || count < r->most) && is_in(c = char_at(s, at), &r->body); count++) {
@@ -138,7 +138,7 @@ static size_t match_spaces_before_space(const scanner *s, const split_rule *r, s
     return count > 0 && count >= r->least ? at : NO_MATCH;
 }
 
-/* All spaces up to the last end of a line among them. */
+/* All white space up to the last line end in it. */
 static size_t match_lines(scanner *s, size_t at) {
     size_t end = NO_MATCH;
     if (at < s->failed_until) return NO_MATCH;
@@ -150,7 +150,7 @@ static size_t match_lines(scanner *s, size_t at) {
     return end;
 }
 
-/* By Unicode's simple case folding ſ (U+017F) is an s too. */
+/* By Unicode's simple case folding ſ (U+017F) is also an s. */
 static uint32_t small_letter(const scanner *s, size_t at, bool any_case, size_t *next) {
     character c = char_at(s, at);
     *next = at + c.length;
@@ -168,8 +168,8 @@ static size_t match_contraction(const scanner *s, bool any_case, size_t at) {
     return two ? after_second : NO_MATCH;
 }
 
-/* [upper]*[lower]+. Some characters are in both sets. If nothing of `lower` follows the longest run of `upper`, then the
- * run gives back what comes after the last character that is in both. */
+/* [upper]*[lower]+. Some characters are in both sets. If no `lower` follows the longest run of `upper`, the run ends
+ * after its last character that is in both. */
 static size_t match_upper_then_lower(const scanner *s, const split_rule *r, size_t at) {
     size_t end = NO_MATCH; /* after the last character of the run that is in `lower` */
     for (character c; is_in(c = char_at(s, at), &r->body);) {
@@ -234,7 +234,7 @@ typedef struct words {
     void *user;
 } words;
 
-/* Cut text[begin, end) by stages[0], and what comes of that by the later ones. */
+/* Cut text[begin, end) by stages[0], and its pieces by the later stages. */
 static cllm_status split_piece(const words *w, const split_rule *const *stages, size_t begin, size_t end) {
     if (begin == end) return CLLM_OK;
     if (!*stages) return w->on_word(w->user, w->text + begin, end - begin);

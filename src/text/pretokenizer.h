@@ -1,21 +1,21 @@
-/* Pre-tokenizers: the rules by which the text for a byte-level BPE vocabulary is cut into words, none of which is merged
- * with another. A model's authors give them as regular expressions; here they are tables for one scanner.
+/* Pre-tokenizers: rules that cut the text for a byte-level BPE vocabulary into words. Tokens never span two words. The
+ * authors of models give them as regular expressions; here they are tables for one scanner.
  *
  *   text -> pretokenizer.c, driven by a row of pretokenizer_table.c -> words -> tokenizer_bpe.c
  *
- * A pre-tokenizer has one or more stages. A stage looks for the leftmost match of its rules, of which the first that
- * matches counts, and cuts the text before and after it; what lies between two matches is a piece too. The next stage
- * cuts each of the pieces further. Of RUN_TO_END, RUN_OF_THREES and LINES a stage has one at most.
- */
+ * A pre-tokenizer has one or more stages. A stage looks for the leftmost match of its rules; of several rules that
+ * match there, the first one counts. It cuts the text before and after the match; the text between two matches is a
+ * piece too. The next stage cuts each piece further. A stage has at most one rule of the kinds RUN_TO_END,
+ * RUN_OF_THREES and LINES. */
 #ifndef TEXT_PRETOKENIZER_H
 #define TEXT_PRETOKENIZER_H
 
 #include "base/unicode.h"
 #include "cllm.h"
 
-/* Classes of characters beside Unicode's. */
+/* Character classes in addition to Unicode's. */
 enum {
-    CHAR_SPACE = CHAR_FIRST_FREE,       /* U+0020 alone */
+    CHAR_SPACE = CHAR_FIRST_FREE,       /* only U+0020 */
     CHAR_NEWLINE = CHAR_FIRST_FREE * 2, /* CR and LF */
     ANY_CHAR = CHAR_FIRST_FREE * 4 - 1,
 };
@@ -24,7 +24,7 @@ typedef struct char_range {
     uint32_t first, last;
 } char_range;
 
-/* The characters with a class of `any` or inside a range, but without those that have a class of `none`. */
+/* The characters with a class of `any` or inside a range, except those with a class of `none`. */
 typedef struct char_set {
     uint32_t any, none;
     const char_range *ranges; /* sorted; ends with one whose `last` is 0; or NULL */
@@ -59,9 +59,9 @@ typedef struct split_rule {
 
 enum { MAX_STAGES = 6 };
 
-/* What else goes with a name. */
+/* Flags of a name. */
 enum {
-    PRE_WHOLE_WORDS = 1,    /* a word that is a token is taken as it is, without merging ("ignore_merges") */
+    PRE_WHOLE_WORDS = 1,    /* a word that is a token is not merged ("ignore_merges") */
     PRE_ADDS_BOS = 2,       /* unless the file says otherwise */
     PRE_ADDS_SEPARATOR = 4, /* between two texts, unless the file says otherwise */
 };
@@ -72,14 +72,14 @@ typedef struct pretokenizer {
     int flags;
 } pretokenizer;
 
-/* The row that has this name, or NULL. */
+/* The row with this name, or NULL. */
 const pretokenizer *pretokenizer_find(const char *name, size_t length);
 
-/* Were the texts that this name's vocabulary was made of in NFC, so that others must be put into it first? */
+/* True if this name's vocabulary was made from texts in NFC, so that other texts must be put into it first. */
 bool pretokenizer_wants_nfc(const char *name, size_t length);
 
-/* Hand each word of the text, in order, to `on_word`, until it returns another status than CLLM_OK, which is returned.
- * Bytes that are no valid UTF-8 count as U+FFFD each. Time is O(length). */
+/* Pass each word of the text, in order, to `on_word`. If that returns another status than CLLM_OK, stop and return it.
+ * Each byte that is not valid UTF-8 counts as U+FFFD. Takes O(length) time. */
 typedef cllm_status (*pretokenizer_on_word)(void *user, const char *word, size_t length);
 cllm_status pretokenizer_split(const pretokenizer *p, const char *text, size_t length, pretokenizer_on_word on_word,
                                void *user);

@@ -1,9 +1,8 @@
-/* The pre-tokenizers by the names that tokenizer.ggml.pre has for them: data alone, which pretokenizer.c runs.
+/* The pre-tokenizers by their names in tokenizer.ggml.pre: only data, which pretokenizer.c runs.
  *
- * The patterns are those of the models' own tokenizer.json or tiktoken files, as a regular expression above each; which
- * name stands for which pattern is llama.cpp's convention (its convert_hf_to_gguf_update.py gives the names).
- * tests/test_pretokenizer.c compares every row with PCRE2 on these expressions.
- */
+ * The patterns are those of the models' own tokenizer.json or tiktoken files; a comment above each has the regular
+ * expression. Which name means which pattern is llama.cpp's convention (its convert_hf_to_gguf_update.py has the
+ * names). tests/test_pretokenizer.c compares every row with PCRE2 on these expressions. */
 #include "text/pretokenizer.h"
 
 #include <string.h>
@@ -14,7 +13,7 @@
 #define NUMBER      (CHAR_DIGIT | CHAR_NUMERAL)               /* \p{N} */
 #define PUNCTUATION (CHAR_CONNECTOR | CHAR_PUNCTUATION)       /* \p{P} */
 
-/* In the middle of some words capitals follow small letters; what has no case goes with both. */
+/* Inside some words capitals follow small letters; a character without case counts as both. */
 #define CAPITAL (CHAR_UPPER | CHAR_CASELESS | CHAR_MARK) /* [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] */
 #define SMALL   (CHAR_LOWER | CHAR_CASELESS | CHAR_MARK) /* [\p{Ll}\p{Lm}\p{Lo}\p{M}] */
 
@@ -35,7 +34,7 @@ static const char_range tab_or_line_feed[] = {{'\t', '\n'}, {0, 0}};
 static const char_range line_feed[] = {{'\n', '\n'}, {0, 0}};
 static const char_range not_line_feed[] = {{0, 9}, {11, 0x10FFFF}, {0, 0}};
 
-/* \p{P} and what else of ASCII a C library calls punctuation; default's has no ` */
+/* \p{P} and the other ASCII characters that a C library calls punctuation; default's has no ` */
 static const char_range ascii_symbols[] = {{'$', '$'}, {'+', '+'}, {'<', '>'}, {'^', '^'},
                                            {'`', '`'}, {'|', '|'}, {'~', '~'}, {0, 0}};
 static const char_range ascii_symbols_but_backquote[] = {{'$', '$'}, {'+', '+'}, {'<', '>'}, {'^', '^'},
@@ -45,7 +44,7 @@ static const char_range ascii_symbols_but_backquote[] = {{'$', '$'}, {'+', '+'},
 static const char_range deepseek_asian[] = {{0x800, 0x9FA5}, {0xAC00, 0xD7FF}, {0, 0}};
 static const char_range han_and_kana[] = {{0x3040, 0x30FF}, {0x4E00, 0x9FA5}, {0, 0}};
 
-/* Letters with case, as of some version of Unicode. */
+/* Letters with case, according to an older version of Unicode. */
 static const char_range deepseek_letters[] = {
     {0x41, 0x5A},       {0x61, 0x7A},       {0xB5, 0xB5},       {0xC0, 0xD6},       {0xD8, 0xF6},
     {0xF8, 0x1BA},      {0x1BC, 0x1BF},     {0x1C4, 0x293},     {0x295, 0x2AF},     {0x370, 0x373},
@@ -70,13 +69,13 @@ static const char_range deepseek_letters[] = {
 static const char_range deepseek_punctuation[] = {
     {0x21, 0x2F}, {0x3A, 0x7E}, {0x2018, 0x201F}, {0x3000, 0x3002}, {0xFF01, 0xFF0F}, {0xFF1A, 0xFF5E}, {0, 0}};
 
-/* All but (|.,!?…。，、।۔،) */
+/* All except (|.,!?…。，、।۔،) */
 static const char_range not_bloom_punctuation[] = {
     {0, 0x20},        {0x22, 0x27},     {0x2A, 0x2B},       {0x2D, 0x2D},   {0x2F, 0x3E},
     {0x40, 0x7B},     {0x7D, 0x60B},    {0x60D, 0x6D3},     {0x6D5, 0x963}, {0x965, 0x2025},
     {0x2027, 0x3000}, {0x3003, 0xFF0B}, {0xFF0D, 0x10FFFF}, {0, 0}};
 
-/* Scripts that write no spaces between words: Thai, Lao, Myanmar, Hangul, Khmer, kana and Han. */
+/* Scripts without spaces between words: Thai, Lao, Myanmar, Hangul, Khmer, kana and Han. */
 static const char_range afmoe_asian[] = {{0xE40, 0xEFF},   {0x1000, 0x109F},
                                          {0x1100, 0x11FF}, {0x1780, 0x17FF},
                                          {0x2F00, 0x2FDF}, {0x3040, 0x30FF},
@@ -217,7 +216,7 @@ static const split_rule o200k_digits[] = {
 static const split_rule tekken[] = {
     CASED(false), NUMBER_UP_TO(1), SIGNS_LINES_SLASHES, LINES_AND_SPACES, {.kind = RULES_END}};
 
-/* [\p{Han}]+, then as o200k, but no word has a character of \p{Han}, and signs no slashes after them */
+/* [\p{Han}]+, then as o200k, but words have no \p{Han}, and signs are not followed by slashes */
 static const split_rule kimi[] = {
     {.kind = RUN, .body = ONE_OF(CHAR_HAN)},
     {.kind = CASED_WORD,
@@ -360,7 +359,7 @@ static bool has_name(const char *names, const char *name, size_t length) {
     return false;
 }
 
-/* Those whose tokenizer.json has NFC for a normalizer; docs/02-tokenizer.md has the source of each. */
+/* The names whose tokenizer.json has NFC as normalizer; docs/02-tokenizer.md has the source of each. */
 static const char nfc_names[] = " command-r deepseek-r1-qwen mpt olmo qwen2 qwen35 stablelm2 ";
 
 bool pretokenizer_wants_nfc(const char *name, size_t length) { return has_name(nfc_names, name, length); }

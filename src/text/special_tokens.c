@@ -1,9 +1,8 @@
-/* Owns what is special about some tokens of a vocabulary: which of them end a text, which swallow the white space beside
- * them, and the list in which texts are searched for them. Before it: vocabulary.c. After it: tokenizer.c.
+/* Special properties of tokens: which of them end a text, which remove the white space beside them, and the list of
+ * tokens that texts are searched for. Before it: vocabulary.c. After it: tokenizer.c.
  *
- * Files often say too little of this, and llama.cpp goes by spellings and names; so that files made for it work alike, the
- * tables here follow its.
- */
+ * Files often say too little about this, and llama.cpp decides by spellings and names. The tables here follow
+ * llama.cpp, so that files made for it work the same. */
 #include "base/error.h"
 #include "gguf/gguf.h"
 #include "gguf/metadata.h"
@@ -23,7 +22,7 @@ static const char *const end_keys[] = {
     "<\xEF\xBD\x9C"  \
     "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>" /* <｜end▁of▁sentence｜> */
 
-/* Ends of a turn, of a message, of a text; and what comes after the middle that a model of code was to fill in. */
+/* Ends of a turn, of a message, of a text; and what comes after the middle that a code model filled in. */
 static const char *const end_spellings[] = {
     "<|eot_id|>",    "<|im_end|>",
     "<|end|>",       "<|return|>",
@@ -44,19 +43,19 @@ static const char *const end_spellings[] = {
     "<|file_sep|>",
 };
 
-/* gpt-oss marks the parts of an answer with these; they are shown as the text that they are. */
+/* gpt-oss marks the parts of an answer with these; they are shown as text. */
 static const char *const shown_spellings[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
 
-/* Where the vocabulary has the first two, the third ends no text. */
+/* If the vocabulary has the first two, the third does not end a text. */
 static const struct {
     const char *spellings[3];
-    token_type type; /* that the third has then */
+    token_type type; /* the type that the third one gets */
 } exceptions[] = {
-    {{"<|return|>", "<|call|>", "<|end|>"}, TOKEN_USER_DEFINED}, /* gpt-oss: only a channel ends there */
+    {{"<|return|>", "<|call|>", "<|end|>"}, TOKEN_USER_DEFINED}, /* gpt-oss: it only ends a channel */
     {{"<|flush|>", "<|calls|>", "<|end|>"}, TOKEN_USER_DEFINED}, /* Solar */
     {{"<|return|>", "<|calls|>", "<|end|>"}, TOKEN_USER_DEFINED},
     {{"<|flush|>", "<|call|>", "<|end|>"}, TOKEN_USER_DEFINED},
-    {{"<|tool_response>", "<|tool_response>", "</s>"}, TOKEN_NORMAL}, /* Gemma 4: a tag of HTML */
+    {{"<|tool_response>", "<|tool_response>", "</s>"}, TOKEN_NORMAL}, /* Gemma 4: an HTML tag */
 };
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
@@ -72,7 +71,7 @@ static void find_by_spelling(cllm_tokenizer *t) {
     for (uint32_t id = 0; id < t->n_vocab; id++) {
         vocabulary_token *token = &t->tokens[id];
         cllm_string spelling = token->spelling;
-        if (spelling.length == 0 || !memchr("<[_", spelling.data[0], 3)) continue; /* most */
+        if (spelling.length == 0 || !memchr("<[_", spelling.data[0], 3)) continue; /* most tokens */
         if (is_one_of(spelling, end_spellings, COUNT(end_spellings))) {
             token->ends_text = true;
             token->type = TOKEN_CONTROL;
@@ -90,7 +89,7 @@ static void find_by_spelling(cllm_tokenizer *t) {
     }
 }
 
-/* Some files, such as ollama's, list all ends of a text in an array; whatever their spelling. */
+/* Some files, such as ollama's, list all ends of a text in an array, whatever their spelling. */
 static cllm_status find_listed_ends(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     static const char key[] = "tokenizer.ggml.eos_token_ids";
     const cllm_value *value = cllm_gguf_find(gguf, key);
@@ -125,7 +124,7 @@ cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
 typedef struct strip_rule {
     const char *key;      /* a string of the file */
     const char *contains; /* a part of it, in small letters */
-    const char *token;    /* or NULL: all but those of `never_stripped` */
+    const char *token;    /* or NULL: all except those of `never_stripped` */
     bool left;            /* else right */
 } strip_rule;
 
@@ -139,7 +138,7 @@ static const strip_rule strip_rules[] = {
 };
 static const char *const never_stripped[] = {"<unk>", "<s>", "<|endoftext|>"};
 
-/* Is `part` in the text, its capitals read as small letters? */
+/* True if the text contains `part`; capitals in the text count as small letters. */
 static bool contains(cllm_string text, const char *part) {
     size_t length = strlen(part);
     for (size_t at = 0; at + length <= text.length; at++) {
@@ -183,7 +182,8 @@ static bool same_spelling(const special_token *a, const special_token *b) {
            memcmp(a->spelling.data, b->spelling.data, a->spelling.length) == 0;
 }
 
-/* Vocabularies call pieces of text user-defined, such as runs of spaces, but also marks that steer a model: these have brackets. */
+/* Vocabularies call pieces of text user-defined, such as runs of spaces, but also marks that control a model: these
+ * have brackets. */
 static bool is_text(const vocabulary_token *token) {
     if (token->type != TOKEN_USER_DEFINED) return false;
     for (size_t i = 0; i < token->text.length; i++)
@@ -211,7 +211,7 @@ cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
         t->specials_from[(unsigned char)t->specials[i].spelling.data[0] + 1] = (uint32_t)n_distinct;
     }
     mark_strips(t, gguf, n_distinct);
-    for (int byte = 0; byte < 256; byte++) /* no token begins with `byte`: where the one before ends */
+    for (int byte = 0; byte < 256; byte++) /* no token begins with `byte`: use the end of the one before */
         if (t->specials_from[byte + 1] == 0) t->specials_from[byte + 1] = t->specials_from[byte];
     return CLLM_OK;
 }

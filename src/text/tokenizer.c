@@ -1,9 +1,8 @@
-/* Owns the tokenizer as the public header has it: making one, text to ids, ids to bytes. Before it: vocabulary.c, which
- * reads the file's keys. After it: cllm_eval, which takes ids; and the program, which prints bytes.
+/* The tokenizer of the public header: creating one, text to ids, ids to bytes. Before it: vocabulary.c, which reads the
+ * file's keys. After it: cllm_eval, which takes ids, and the program, which prints bytes.
  *
- * Special tokens (control, unknown, user-defined) are cut out of the text here; what lies between them goes to the
- * algorithm of the model's kind of vocabulary.
- */
+ * This file cuts special tokens (control, unknown, user-defined) out of the text. The text between them goes to the
+ * algorithm for the model's kind of vocabulary. */
 #include "text/tokenizer.h"
 
 #include "base/checked.h"
@@ -21,7 +20,7 @@
 
 /* ------------------------------------------------------------------------------------------ making one */
 
-/* These cut lines, and no words, and spell a space as SentencePiece does. */
+/* Vocabularies that cut text into lines, not words, and spell a space as SentencePiece does. */
 static bool choose_line_cutter(cllm_tokenizer *t, cllm_string name) {
     t->whole_line_ends = gguf_is_text(name, "gemma4") || gguf_is_text(name, "granite-embed-multi-311m");
     t->cuts_lines = t->whole_line_ends || gguf_is_text(name, "sarvam-moe");
@@ -39,10 +38,11 @@ static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf,
     t->pre = pretokenizer_find(name.data, name.length);
     t->wants_nfc = pretokenizer_wants_nfc(name.data, name.length);
     if (t->pre) return CLLM_OK;
-    return error_set_at(err, CLLM_ERR_UNSUPPORTED, PRE_KEY, CLLM_NO_OFFSET,
-                        PRE_KEY ": the pre-tokenizer \"%.*s\" is not known; an override of the key chooses one that "
-                                "is, such as llama-bpe or qwen2",
-                        shown_length(name), name.data);
+    return error_set_at(
+        err, CLLM_ERR_UNSUPPORTED, PRE_KEY, CLLM_NO_OFFSET,
+        PRE_KEY
+        ": the pre-tokenizer \"%.*s\" is not known; override the key with a known one, such as llama-bpe or qwen2",
+        shown_length(name), name.data);
 }
 
 static cllm_status choose_kind(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
@@ -114,7 +114,7 @@ bool cllm_tokenizer_adds_eos(const cllm_tokenizer *tokenizer) { return tokenizer
 
 /* ------------------------------------------------------------------------------------------ special tokens */
 
-/* In specials[low, high), which are sorted and agree in their first `depth` bytes and are longer: the first whose next
+/* In specials[low, high), which are sorted, agree in their first `depth` bytes and are longer: the first one whose next
  * byte is `byte` or greater. */
 static uint32_t first_from_byte(const cllm_tokenizer *t, uint32_t low, uint32_t high, size_t depth, int byte) {
     while (low < high) {
@@ -138,8 +138,8 @@ static bool is_found(const cllm_tokenizer *t, const special_token *special, spec
     }
 }
 
-/* The longest special token that the text begins with and that the rule lets be found, or NULL. Each byte of the text narrows the
- * range of those that may still match. length: 1 or more; n_trusted: bytes at its beginning that are trusted. */
+/* The longest special token that the text begins with and that `rule` allows, or NULL. Each byte of the text narrows
+ * the range of candidates. length: 1 or more; n_trusted: how many of the first bytes are trusted. */
 static const special_token *special_at(const cllm_tokenizer *t, const char *text, size_t length, special_rule rule,
                                        size_t n_trusted) {
     const special_token *longest = NULL;
@@ -192,12 +192,13 @@ static cllm_status encode_ordinary(const cllm_tokenizer *t, const char *text, si
     }
 }
 
-/* Ordinary text lies between special tokens. User-defined ones are found always. trust: [length] of FIND_TRUSTED: is this byte?
- * goes_on: the text goes on from other text, so that no space is put in front of it. */
+/* Encode a text: special tokens, and the ordinary text between them. User-defined tokens are always found. trust:
+ * [length] whether each byte is trusted, for FIND_TRUSTED. goes_on: other text comes before this one, so no space is
+ * put in front. */
 static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t length, special_rule rule,
                                const char *trust, bool goes_on, token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
-    size_t trusted_end = 0; /* of the bytes that are trusted at `next` */
+    size_t trusted_end = 0; /* end of the trusted bytes at `next` */
     for (size_t begin = 0; begin < length && status == CLLM_OK;) {
         size_t next = begin; /* special token */
         const special_token *special = NULL;
@@ -217,7 +218,7 @@ static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t
     return status;
 }
 
-/* flags: ADD_SPECIAL and GOES_ON. A text that begins with BOS gets no second one if its parts are trusted. */
+/* flags: ADD_SPECIAL and GOES_ON. In trusted parts, a text that begins with BOS gets no second one. */
 static cllm_status encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, int flags,
                           special_rule rule, const char *trust, int32_t **tokens, size_t *count, cllm_error *err) {
     token_list list = {0};
@@ -298,13 +299,12 @@ bool cllm_tokenizer_is_eog(const cllm_tokenizer *tokenizer, int32_t id) {
 }
 
 const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer) {
-    return tokenizer->guessed_pre ? PRE_KEY
-               " is missing, so texts are cut by the rules \"default\", which few models were "
-               "trained with; an override of the key names the model's own"
+    return tokenizer->guessed_pre ? PRE_KEY " is missing, so texts are cut with the rules \"default\", which few "
+                                            "models were trained with; override the key with the model's own"
                                   : "";
 }
 
-/* Merging makes no special token, so text after one always began with the space prefix, if the model has it. */
+/* merging never makes a special token, so text after one began with the space prefix, if the model has one */
 cllm_string cllm_tokenizer_decode(const cllm_tokenizer *tokenizer, int32_t previous, int32_t id) {
     if (!in_vocabulary(tokenizer, id)) return (cllm_string){"", 0};
     const vocabulary_token *token = &tokenizer->tokens[id];

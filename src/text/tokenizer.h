@@ -1,14 +1,14 @@
-/* The tokenizer from inside: what vocabulary.c reads from a file, and what encoding and decoding look up in it.
+/* The inside of the tokenizer: what vocabulary.c reads from a file, and what encoding and decoding look up.
  *
  *   GGUF metadata -> vocabulary.c, special_tokens.c -> struct cllm_tokenizer -> tokenizer.c -> ids
- *                                         for the text between special tokens: \ tokenizer_spm.c or tokenizer_bpe.c, merger.c;
- *                                                                                or tokenizer_wordpiece.c; or tokenizer_unigram.c;
- *                                                                                or tokenizer_rwkv.c
+ *                                         for the text between special tokens: \ tokenizer_spm.c or tokenizer_bpe.c,
+ *                                                                                merger.c; or tokenizer_wordpiece.c;
+ *                                                                                or tokenizer_unigram.c; or
+ *                                                                                tokenizer_rwkv.c
  *
- * Files do not spell tokens as the bytes that they stand for: SentencePiece has U+2581 for a space, byte-level BPE a letter
- * for every byte, RWKV what Python prints. Here the translation is made once, on the vocabulary, so that texts are looked up as they are, and the
- * bytes of a decoded token are already there.
- */
+ * Files do not spell tokens as the bytes they stand for: SentencePiece has U+2581 for a space, byte-level BPE a letter
+ * for every byte, RWKV what Python prints. The spellings are translated once, when the vocabulary is loaded. So texts are
+ * looked up as they are, and decoding a token only returns its bytes. */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 
@@ -21,19 +21,19 @@
 typedef enum token_type {
     TOKEN_UNDEFINED = 0, /* the file does not say: guessed from id and spelling, else treated as normal */
     TOKEN_NORMAL = 1,
-    TOKEN_UNKNOWN = 2, /* stands for what the vocabulary cannot express */
+    TOKEN_UNKNOWN = 2, /* replaces what the vocabulary cannot express */
     TOKEN_CONTROL = 3,
-    TOKEN_USER_DEFINED = 4, /* text that is always one token where it is looked for */
+    TOKEN_USER_DEFINED = 4, /* text that is always this one token */
     TOKEN_UNUSED = 5,
     TOKEN_BYTE = 6, /* <0x00> .. <0xFF> */
 } token_type;
 
 typedef struct vocabulary_token {
-    cllm_string spelling; /* as it stands in the file */
+    cllm_string spelling; /* as in the file */
     cllm_string text;     /* the bytes it stands for */
-    float score;          /* the higher, the sooner two pieces become this one; never NaN */
+    float score;          /* pieces with a higher score are joined first; never NaN */
     token_type type;
-    bool is_literal; /* byte-level BPE: not spelled in the letters of bytes, so it is only decoded */
+    bool is_literal; /* byte-level BPE: not spelled in the letters of bytes, so it can only be decoded */
     bool is_indexed; /* vocabulary_find finds it */
     bool ends_text;  /* generation stops at it */
 } vocabulary_token;
@@ -47,30 +47,31 @@ typedef struct vocabulary_slot {
 typedef struct special_token {
     cllm_string spelling; /* as texts have it */
     int32_t id;
-    bool strips_left, strips_right; /* swallows the white space before, after it in a text */
-    bool is_text;                   /* user-defined, and no mark: what a user writes may become it */
+    bool strips_left, strips_right; /* removes the white space before, after it in a text */
+    bool is_text;                   /* user-defined, without marks: text of a user may become it */
 } special_token;
 
-/* One way to make a token: its first left_length bytes joined to the rest. */
+/* One way to make a token: join its first left_length bytes and the rest. */
 typedef struct merge_rule {
     uint32_t left_length;
     uint32_t next_plus_1; /* another rule for the same token; 0: none */
 } merge_rule;
 
-/* What cuts ordinary text into tokens. */
+/* The algorithm that cuts ordinary text into tokens. */
 typedef enum tokenizer_kind { KIND_SPM, KIND_BPE, KIND_WORDPIECE, KIND_UNIGRAM, KIND_RWKV } tokenizer_kind;
 
 typedef struct sorted_text sorted_text;
 
 struct cllm_tokenizer {
-    arena memory; /* all of the below */
+    arena memory; /* all of the memory below */
 
     tokenizer_kind kind;
     const pretokenizer *pre; /* byte-level BPE; else NULL */
     bool guessed_pre;        /* the file does not name it */
     bool wants_nfc;          /* text between special tokens is put into Unicode's NFC first */
     bool cuts_lines,
-        whole_line_ends; /* SentencePiece BPE: line feeds are merged apart; a run that is a token is that */
+        whole_line_ends; /* SentencePiece BPE: line feeds are merged separately; a run of them that is a token becomes
+                            that token */
     bool keeps_capitals, keeps_accents; /* WordPiece */
 
     vocabulary_token *tokens; /* [n_vocab] */
@@ -78,24 +79,24 @@ struct cllm_tokenizer {
     vocabulary_slot *slots; /* [slot_mask + 1], a power of 2, at most half full; linear probing */
     uint32_t slot_mask;
     uint32_t longest_text;    /* bytes, of the tokens in `slots` */
-    bool joins[256][256];     /* are there these two bytes next to each other in any token of `slots`? */
+    bool joins[256][256];     /* do these two bytes stand side by side in any token of `slots`? */
     int32_t byte_tokens[256]; /* -1: none */
 
-    /* Control, unknown and user-defined tokens, sorted by their bytes, each spelling once; those that begin with byte b
+    /* Control, unknown and user-defined tokens, sorted by their bytes, each spelling once. Those that begin with byte b
      * are specials[specials_from[b]] up to specials[specials_from[b + 1]]. */
     special_token *specials;
     uint32_t specials_from[257];
 
-    /* Always with byte-level BPE, else only where the file has no scores: rules in their order of precedence. */
-    merge_rule *merges;           /* [n_merges], or NULL: any two pieces that spell a token, by its score */
+    /* Always for byte-level BPE, otherwise only if the file has no scores: rules in order of precedence. */
+    merge_rule *merges;           /* [n_merges], or NULL: any two pieces that spell a token are joined, by its score */
     uint32_t *first_merge_plus_1; /* [n_vocab], the first rule for each token; 0: none */
 
-    /* Unigram, and of RWKV the first two (sorted_texts.h). */
+    /* for Unigram; the first two for RWKV too (sorted_texts.h) */
     sorted_text *sorted;       /* the texts in `slots`, by their bytes; those that begin with byte b are ... */
     uint32_t sorted_from[257]; /* ... sorted[sorted_from[b]] up to sorted[sorted_from[b + 1]] */
     charsmap charsmap;
     float unknown_score;
-    bool merges_spaces; /* several are one, and those at the end of a text are none */
+    bool merges_spaces; /* several spaces become one, and spaces at the end of a text are dropped */
 
     int32_t bos, eos, unknown; /* -1: none */
     bool add_bos, add_eos, add_space_prefix;
@@ -103,38 +104,39 @@ struct cllm_tokenizer {
     cllm_string pair_template; /* of two texts, instead of the tokens around them; or empty */
 };
 
-/* Fill a tokenizer, zeroed but for `pre`, from tokenizer.ggml.* keys; all but the merges. On error the caller destroys it.
- * Errors: FORMAT, UNSUPPORTED, MEMORY. */
+/* Fill a tokenizer, which is zeroed except for `pre`, from tokenizer.ggml.* keys; everything but the merges. After an
+ * error the caller destroys it. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* Steps of vocabulary_load: before the texts are indexed, find the tokens that end a text, which may change the types of
- * some; after it, list the special tokens. Errors: FORMAT, MEMORY. */
+/* Two steps of vocabulary_load. Before the texts are indexed: find the tokens that end a text, which may change the
+ * types of some. After that: list the special tokens. Errors: FORMAT, MEMORY. */
 cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* The id under `key`, or -1. Errors: FORMAT (it is not inside the vocabulary). */
+/* The id under `key`, or -1. Errors: FORMAT (it is outside the vocabulary). */
 cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, int32_t *id,
                           cllm_error *err);
 
-/* The id of the token of ordinary text (not special, not a byte) that stands for exactly these bytes, or -1. */
+/* The id of the token of ordinary text (not special, not a byte) for exactly these bytes, or -1. */
 int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length);
 
-/* Special tokens steer the model or are whole by decree: no merging makes them. */
+/* True for special tokens: they control the model or are always whole, so merging never makes them. */
 static inline bool token_is_special(token_type type) {
     return type == TOKEN_CONTROL || type == TOKEN_UNKNOWN || type == TOKEN_USER_DEFINED;
 }
 
 /* Copy the bytes that a spelling of ordinary text stands for: SentencePiece's with a space for each U+2581, byte-level
- * BPE's with a byte for each letter, RWKV's with a byte for \n, \xff and the like. `to` has room for `length` bytes. False: it has a
- * character that is no such letter, or what is no such escape. It is then copied as it is, and no text becomes it. */
+ * BPE's with a byte for each letter, RWKV's with a byte for \n, \xff and the like. `to` has room for `length` bytes.
+ * Returns false if a character is not such a letter or escape: then the spelling is copied unchanged, and no text
+ * becomes this token. */
 bool unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to, size_t *written);
 
-/* The ways of it. unescape_spaces returns the bytes written. */
+/* The kinds of translation. unescape_spaces returns the bytes written. */
 size_t unescape_spaces(const char *from, size_t length, char *to);
 bool unescape_letters(const char *from, size_t length, char *to, size_t *written);
 bool unescape_bytes(const char *from, size_t length, char *to, size_t *written);
 
-/* The length to show of a string of the file, for "%.*s" in messages. */
+/* How many bytes of a string of the file to show, for "%.*s" in messages. */
 static inline int shown_length(cllm_string s) { return s.length < 64 ? (int)s.length : 64; }
 
 /* A growing list of ids. Zero-initialised: empty. */
@@ -143,15 +145,15 @@ typedef struct token_list {
     size_t count, capacity;
 } token_list;
 
-/* Make room for `more` ids after the last one; then they may be written. False: no memory. */
+/* Make room for `more` ids after the last one. Returns false if memory runs out. */
 bool token_list_reserve(token_list *list, size_t more);
 cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err);
 
-/* What Unigram has beside a vocabulary. Errors: FORMAT, MEMORY. */
+/* Make what Unigram needs in addition to a vocabulary. Errors: FORMAT, MEMORY. */
 cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* Append the ids of a text without special tokens; for SentencePiece after a space of our own if add_space_prefix.
- * length: 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
+/* Append the ids of a text without special tokens; for SentencePiece with a space in front if add_space_prefix. length:
+ * 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
 cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
                        cllm_error *err);
 cllm_status bpe_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);

@@ -1,10 +1,10 @@
-/* Byte-level BPE, for vocabularies of tokenizer.ggml.model "gpt2" (Radford and others 2019): owns the letters in which
- * files spell bytes, the composition of texts, and the words that are merged one by one. Before it: tokenizer.c, which takes special tokens out of
- * the text. After it: merger.c.
+/* Byte-level BPE, for vocabularies of tokenizer.ggml.model "gpt2" (Radford and others 2019): the letters in which files
+ * spell bytes, the composition of texts, and the words that are merged one by one. Before it: tokenizer.c, which takes
+ * special tokens out of the text. After it: merger.c.
  *
- * The letters are those of GPT-2's encoder.py: a byte that is a printable character of Latin-1 is spelled as that
- * character; the other 68 are, in their order, the characters from U+0100 on (so a space is U+0120, a line feed U+010A).
- */
+ * The letters are those of GPT-2's encoder.py. A byte that is a printable character of Latin-1 is spelled as that
+ * character; the other 68 bytes, in order, are the characters from U+0100 on (so a space is U+0120, a line feed
+ * U+010A). */
 #include "base/error.h"
 #include "base/utf8.h"
 #include "text/merger.h"
@@ -20,7 +20,7 @@ static bool is_printable(unsigned byte) {
 /* The byte that a letter below U+0200 stands for, or -1. */
 static int byte_of_letter(unsigned letter) {
     if (letter < 0x100) return is_printable(letter) ? (int)letter : -1;
-    unsigned place = letter - 0x100; /* among the bytes that are not printable: 0..20, 7F..A0, AD */
+    unsigned place = letter - 0x100; /* index among the bytes that are not printable: 0..20, 7F..A0, AD */
     if (place <= 0x20) return (int)place;
     if (place <= 0x42) return (int)(place - 0x21 + 0x7F);
     return place == 0x43 ? 0xAD : -1;

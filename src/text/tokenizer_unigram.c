@@ -1,11 +1,11 @@
-/* Unigram, for vocabularies of tokenizer.ggml.model "t5": owns what its texts look like before they are cut, and the best way to
- * cut them. Before it: tokenizer.c, which takes special tokens out of the text; charsmap.c. After it: ids.
+/* Unigram, for vocabularies of tokenizer.ggml.model "t5": normalises a text, and finds the best way to cut it. Before
+ * it: tokenizer.c, which takes special tokens out of the text; charsmap.c. After it: ids.
  *
- * A token's score is the logarithm of how likely it is, so the score of a text is the sum of its tokens', and Viterbi's algorithm
- * finds the best (Kudo 2018): for each place, in order, the best way to get there. A character that is no token becomes the
- * unknown one, at a score below that of all others; several in a row are one. As in the merger, boundaries that no token spans
- * cut the text into stretches, which are short enough to stay in the cache.
- */
+ * A token's score is the logarithm of its probability, so the score of a text is the sum of its tokens' scores.
+ * Viterbi's algorithm finds the best cut (Kudo 2018): for each position, in order, the best way to get there. A
+ * character that is not a token becomes the unknown token, with a score below all others; several in a row are one
+ * token. As in the merger, boundaries that no token spans cut the text into stretches, which are short enough to stay
+ * in the cache. */
 #include "base/error.h"
 #include "base/utf8.h"
 #include "gguf/gguf.h"
@@ -26,7 +26,7 @@ cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *e
     if (status == CLLM_OK) status = charsmap_load(gguf, &t->charsmap, err);
     if (status == CLLM_OK) status = sort_texts(t, err);
     t->add_space_prefix =
-        t->add_space_prefix || t->merges_spaces; /* then each word has one space before it, the first too */
+        t->add_space_prefix || t->merges_spaces; /* then each word has one space before it, also the first */
     float least = FLT_MAX;
     for (uint32_t id = 0; id < t->n_vocab; id++)
         if (t->tokens[id].type == TOKEN_NORMAL && t->tokens[id].score < least) least = t->tokens[id].score;
@@ -36,11 +36,11 @@ cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *e
 
 /* ------------------------------------------------------------------------------------------ normalising */
 
-/* A text as the vocabulary sees it: normalised, and with a space for U+2581 and for what stands for a space. */
+/* A text as the vocabulary sees it: normalised, with a space for U+2581 and for other characters that mean a space. */
 typedef struct plain_text {
     char *bytes; /* [length]; release with free() */
     size_t length, capacity;
-    bool wants_space; /* before the next character that is none */
+    bool wants_space; /* before the next character that is not a space */
 } plain_text;
 
 static bool reserve_bytes(plain_text *p, size_t more) {
@@ -54,7 +54,7 @@ static bool reserve_bytes(plain_text *p, size_t more) {
     return true;
 }
 
-/* Add a character, or what is in its place. False: no memory. */
+/* Add a character or its replacement. Returns false if memory runs out. */
 static bool add_plain(const cllm_tokenizer *t, plain_text *p, cllm_string piece) {
     if (!reserve_bytes(p, 2 * piece.length)) return false;
     for (size_t i = 0, n; i < piece.length; i += n) {
@@ -89,10 +89,10 @@ static bool normalise(const cllm_tokenizer *t, const char *text, size_t length, 
 
 /* ------------------------------------------------------------------------------------------ the best path */
 
-/* The best way to a place of a stretch: its last token. */
+/* The best way to a position in a stretch: its last token. */
 typedef struct best_path {
     double score;   /* of the whole text so far */
-    uint32_t begin; /* of the last token; NOWHERE: no way leads here yet */
+    uint32_t begin; /* where the last token begins; NOWHERE: no way leads here yet */
     int32_t id;
 } best_path;
 
@@ -104,7 +104,7 @@ typedef struct lattice {
     uint32_t length; /* of the stretch */
     best_path *best; /* [capacity], [length + 1] in use */
     size_t capacity;
-    double score; /* of the stretches before; a sum is rounded by what it began with, so the text has one */
+    double score; /* of the stretches before; a sum's rounding depends on its start, so the whole text has one sum */
 } lattice;
 
 static void consider(lattice *l, uint32_t begin, uint32_t length, int32_t id, float score) {
@@ -113,12 +113,12 @@ static void consider(lattice *l, uint32_t begin, uint32_t length, int32_t id, fl
     if (there->begin == NOWHERE || sum > there->score) *there = (best_path){sum, begin, id};
 }
 
-/* Consider all tokens that begin at a character of the stretch. Each byte narrows the range of those that may still match. */
+/* Consider all tokens that begin at a character of the stretch. Each byte narrows the range of candidates. */
 static void consider_tokens(lattice *l, uint32_t begin, uint32_t character_length) {
     const cllm_tokenizer *t = l->tokenizer;
     const unsigned char *text = (const unsigned char *)l->text + begin;
     uint32_t low = t->sorted_from[text[0]], high = t->sorted_from[text[0] + 1];
-    bool is_token = false; /* the character */
+    bool is_token = false; /* the character is a token */
     for (uint32_t depth = 1; low < high; depth++) {
         const sorted_text *candidate = &t->sorted[low];
         if (candidate->length == depth) {
@@ -153,11 +153,12 @@ static bool begin_stretch(lattice *l, const char *text, uint32_t length) {
     return true;
 }
 
-/* Append the tokens of the best path. first: of the list, those of this text. */
+/* Append the tokens of the best path. first: index in the list where those of this text begin. */
 static cllm_status take_path(lattice *l, size_t first, token_list *out, cllm_error *err) {
     const int32_t unknown = l->tokenizer->unknown;
     uint32_t next = 0;
-    for (uint32_t at = l->length; at > 0;) { /* turn the links round: from a token's end to the end of the next */
+    for (uint32_t at = l->length;
+         at > 0;) { /* reverse the links: from the end of each token to the end of the next one */
         const uint32_t begin = l->best[at].begin;
         l->best[at].begin = next;
         next = at;
@@ -185,7 +186,7 @@ static cllm_status cut_stretch(lattice *l, size_t first, token_list *out, cllm_e
     return take_path(l, first, out, err);
 }
 
-/* The bytes up to the next boundary between characters that no token spans. */
+/* The bytes up to the next boundary that no token spans. */
 static uint32_t stretch_length(const cllm_tokenizer *t, const char *text, size_t length) {
     size_t at = 0;
     do at += character_at(text + at, length - at);

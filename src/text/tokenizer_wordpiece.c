@@ -1,9 +1,9 @@
-/* WordPiece, for vocabularies of tokenizer.ggml.model "bert": owns what a text becomes before it is looked up (mostly without
- * case and accents), the words, and the pieces of each. Before it: tokenizer.c, which takes special tokens out of the text.
+/* WordPiece, for vocabularies of tokenizer.ggml.model "bert": normalises a text (mostly without case and accents), and
+ * cuts it into words and these into pieces. Before it: tokenizer.c, which takes special tokens out of the text.
  *
- * A word is made of the longest token that it begins with, then of the longest that goes on from there, to its end; or it is
- * unknown as a whole (Wu et al. 2016; BERT, Devlin et al. 2018). In the vocabulary a token that begins a word has a space before it.
- */
+ * A word is cut into the longest token at its beginning, then the longest that follows, and so on to its end; or the
+ * whole word is unknown (Wu et al. 2016; BERT, Devlin et al. 2018). In the vocabulary a token that begins a word has a
+ * space before it. */
 #include "base/error.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LONGEST_WORD = 100 /* characters; what is longer is unknown */ };
+enum { LONGEST_WORD = 100 /* characters; longer words are unknown */ };
 
 typedef struct word_reader {
     const cllm_tokenizer *tokenizer;
@@ -22,7 +22,7 @@ typedef struct word_reader {
     size_t length, n_characters;
 } word_reader;
 
-/* The longest token at a place of the word, in bytes. 0: none. */
+/* The longest token at an offset in the word, in bytes; 0: none. */
 static size_t longest_piece(const word_reader *r, size_t begin, int32_t *id) {
     const size_t left = r->length - begin, most = r->tokenizer->longest_text;
     for (size_t n = left < most ? left : most; n > 0; n--) {
@@ -59,7 +59,7 @@ static void add_to_word(word_reader *r, uint32_t code_point) {
     if (++r->n_characters <= LONGEST_WORD) r->length += utf8_encode(code_point, r->word + r->length);
 }
 
-/* Chinese is written without spaces: each of these characters is a word. */
+/* Chinese is written without spaces, so each of these characters is a word. */
 static bool is_word_alone(uint32_t c) {
     static const uint32_t ranges[][2] = {{0x4E00, 0x9FFF},   {0x3400, 0x4DBF},   {0x20000, 0x2A6DF},
                                          {0x2A700, 0x2B73F}, {0x2B740, 0x2B81F}, {0x2B920, 0x2CEAF},
@@ -74,7 +74,7 @@ static bool is_punctuation(uint32_t c, uint32_t classes) {
     return is_ascii_mark || (classes & (CHAR_PUNCTUATION | CHAR_CONNECTOR));
 }
 
-/* What is left of a character, mostly without case and accents, goes to the word, or is one. */
+/* Add a character to the word, mostly without case and accents; some characters are words themselves. */
 static cllm_status take_character(word_reader *r, uint32_t code_point, bool alone, cllm_error *err) {
     const cllm_tokenizer *t = r->tokenizer;
     uint32_t parts[UNICODE_MOST_PARTS] = {code_point};
@@ -97,7 +97,7 @@ cllm_status wordpiece_encode(const cllm_tokenizer *t, const char *text, size_t l
     cllm_status status = CLLM_OK;
     for (size_t at = 0, n; at < length && status == CLLM_OK; at += n) {
         n = utf8_length(text + at, length - at);
-        if (n == 0) { /* no character at all */
+        if (n == 0) { /* not a character */
             n = 1;
             continue;
         }

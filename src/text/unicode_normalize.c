@@ -1,8 +1,7 @@
-/* Owns canonical composition. Most text needs none: unicode_compose looks through it, quickly, for what is not composed for
- * sure, and works on the segments with such characters only. A segment is a character that never changes what is before it
- * (its traits are 0), and those after it that may. Its characters are decomposed, their marks sorted by class, and composed
- * again (UAX 15, section 1.3; Hangul syllables by arithmetic as in section 3.12 of the standard).
- */
+/* Canonical composition. Most text is composed already: unicode_compose quickly searches for characters that may not
+ * be, and works only on their segments. A segment is a character that never changes the one before it (its traits are
+ * 0), and the following ones that may. Its characters are decomposed, their marks sorted by class, and composed again
+ * (UAX 15, section 1.3; Hangul syllables by arithmetic as in section 3.12 of the standard). */
 #include "text/unicode_normalize.h"
 
 #include "base/unicode.h"
@@ -12,18 +11,19 @@
 #include <string.h>
 
 enum { FIRST_WITH_TRAITS = 0x300, FIRST_LEAD_BYTE = 0xCC }; /* U+0300 is CC 80 */
-enum { MOST_GROWTH = 3 }; /* bytes of UTF-8 that decomposing makes of one; make_normalization.py checks it */
+enum { MOST_GROWTH = 3 }; /* most UTF-8 bytes that decomposition makes of one; make_normalization.py checks it */
 
 static uint32_t traits_of(uint32_t code_point) {
     if (code_point < 0x20000 && !(unicode_trait_blocks[code_point >> 7] >> (code_point >> 4 & 7) & 1)) return 0;
     return unicode_range_at(unicode_trait_ranges, n_unicode_trait_ranges, 9, code_point) & 0x1FF;
 }
 
-/* ------------------------------------------------------------------------------------------ what is composed already */
+/* ------------------------------------------------------------------------------------------ what is composed
+ * already */
 
 static bool is_plain(char c) { return (unsigned char)c < FIRST_LEAD_BYTE; }
 
-/* Skip what comes before U+0300, such as ASCII. */
+/* Skip characters before U+0300, such as ASCII. */
 static size_t skip_plain(const char *text, size_t length, size_t at) {
     for (uint64_t eight; length - at >= sizeof eight; at += sizeof eight) {
         memcpy(&eight, text + at, sizeof eight);
@@ -33,7 +33,7 @@ static size_t skip_plain(const char *text, size_t length, size_t at) {
     return at;
 }
 
-/* How many bytes are composed for sure; what comes then begins a segment. */
+/* How many bytes are surely composed; the next one begins a segment. */
 static size_t composed_prefix(const char *text, size_t length) {
     size_t segment = 0;
     uint32_t last_class = 0;
@@ -101,7 +101,7 @@ size_t unicode_decompose(uint32_t code_point, uint32_t parts[UNICODE_MOST_PARTS]
         parts[2] = TRAILING + place % N_TRAILING;
         return place % N_TRAILING ? 3 : 2;
     }
-    size_t n = 0; /* the first of a pair may be one itself; the second ones come after it, the last found first */
+    size_t n = 0; /* the first of a pair may be a pair itself; the second ones come after it, last found first */
     uint32_t seconds[UNICODE_MOST_PARTS];
     const unicode_pair *pair;
     while (n + 1 < UNICODE_MOST_PARTS &&
@@ -120,14 +120,14 @@ static void decompose(segment *s, uint32_t code_point) {
     for (size_t i = 0; i < n; i++) add_character(s, parts[i]);
 }
 
-/* Sort each run of marks by class; those of a class stay in their order. */
+/* Sort each run of marks by class; marks of the same class keep their order. */
 static void sort_marks(segment *s) {
     for (size_t begin = 0, end; begin < s->count; begin = end + 1) {
         bool in_order = true;
         for (end = begin; end < s->count && class_of(s->characters[end]) != 0; end++)
             in_order = in_order && (end == begin || class_of(s->characters[end]) >= class_of(s->characters[end - 1]));
         if (in_order) continue;
-        size_t places[257] = {0}; /* of a class's next mark; first, how many marks come before */
+        size_t places[257] = {0}; /* first a count, then the index of each class's next mark */
         for (size_t i = begin; i < end; i++) places[class_of(s->characters[i]) + 1]++;
         for (int class = 1; class < 257; class ++) places[class] += places[class - 1];
         uint32_t *sorted = s->characters + s->capacity;
@@ -155,7 +155,8 @@ static uint32_t composite_of(uint32_t first, uint32_t second) {
     return found ? unicode_pairs[*found].composite : 0;
 }
 
-/* Join each character to the last one of class 0, unless one between them, of the same class or of class 0, is in the way. */
+/* Join each character to the last one of class 0, unless a character of the same class or of class 0 is between
+ * them. */
 static void compose_marks(segment *s) {
     size_t kept = 0, starter = SIZE_MAX;
     for (size_t i = 0; i < s->count; i++) {
@@ -165,7 +166,7 @@ static void compose_marks(segment *s) {
         uint32_t composite =
             reaches ? composite_of(code_point_of(s->characters[starter]), code_point_of(character)) : 0;
         if (composite) {
-            s->characters[starter] = composite; /* of class 0 too */
+            s->characters[starter] = composite; /* it has class 0 too */
             continue;
         }
         if (class_of(character) == 0) starter = kept;
@@ -174,7 +175,7 @@ static void compose_marks(segment *s) {
     s->count = kept;
 }
 
-/* Read one segment of the text, and write it composed. Returns the bytes read. */
+/* Read one segment of the text and write it composed. Returns the bytes read. */
 static size_t compose_segment(segment *s, const char *text, size_t length, char *to, size_t *written) {
     size_t at = 0, n = utf8_length(text, length);
     s->count = 0;

@@ -1,9 +1,8 @@
-/* Owns the way from a file's tokenizer.ggml.* keys to the tables that encoding and decoding use. Before it: gguf.
- * Beside it: special_tokens.c. After it: tokenizer.c.
+/* Turns a file's tokenizer.ggml.* keys into the tables for encoding and decoding. Before it: gguf. Beside it:
+ * special_tokens.c. After it: tokenizer.c.
  *
  * The keys are those of the GGUF specification (docs/gguf.md of ggml), the token types those of SentencePiece's
- * sentencepiece_model.proto.
- */
+ * sentencepiece_model.proto. */
 #include "base/error.h"
 #include "gguf/gguf.h"
 #include "gguf/metadata.h"
@@ -18,7 +17,7 @@
 #define SCORES_KEY    "tokenizer.ggml.scores"
 #define TYPES_KEY     "tokenizer.ggml.token_type"
 
-#define LONGEST_SPECIAL 1024 /* bytes; real ones have a few dozen. It bounds the work at each byte of a text */
+#define LONGEST_SPECIAL 1024 /* bytes; real ones have a few dozen. It bounds the work for each byte of a text */
 
 size_t unescape_spaces(const char *from, size_t length, char *to) {
     static const char escaped_space[] = "\xE2\x96\x81"; /* U+2581 */
@@ -58,7 +57,7 @@ static cllm_status load_spellings(cllm_tokenizer *t, const cllm_gguf *gguf, cllm
     return CLLM_OK;
 }
 
-/* An optional array with one element a token; *present tells whether it is there. */
+/* Get an optional array with one element for each token; *present: true if it exists. */
 static cllm_status get_parallel_array(const cllm_tokenizer *t, const cllm_gguf *gguf, const char *key,
                                       cllm_value_type element_type, cllm_array *array, bool *present, cllm_error *err) {
     *present = cllm_gguf_find(gguf, key) != NULL;
@@ -67,7 +66,7 @@ static cllm_status get_parallel_array(const cllm_tokenizer *t, const cllm_gguf *
     if (status != CLLM_OK) return status;
     if (array->count != t->n_vocab)
         return error_set_at(err, CLLM_ERR_FORMAT, key, CLLM_NO_OFFSET,
-                            "%s: has %llu entries, but " TOKENS_KEY " has %u: they must be as many", key,
+                            "%s: has %llu entries, but " TOKENS_KEY " has %u: the numbers must be equal", key,
                             (unsigned long long)array->count, t->n_vocab);
     return CLLM_OK;
 }
@@ -116,8 +115,8 @@ cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const 
     return CLLM_OK;
 }
 
-/* The id under `key`. Without the key it is the usual one of such vocabularies, if that token is special. A SentencePiece
- * token whose type the file leaves open gets `type`. */
+/* The id under `key`. If the key is absent: the usual id of such vocabularies, if that token is special. A
+ * SentencePiece token without a type in the file gets `type`. */
 static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, uint32_t usual,
                                    token_type type, int32_t *id, cllm_error *err) {
     cllm_status status = load_token_id(t, gguf, key, id, err);
@@ -130,14 +129,14 @@ static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, con
     return CLLM_OK;
 }
 
-/* Which ids such vocabularies have for a lack of keys, and what a text gets. NONE: no token. */
+/* The ids that such vocabularies have if keys are missing, and the tokens around a text. NONE: no token. */
 typedef struct kind_defaults {
     uint32_t unknown, bos, eos;
     bool add_bos, add_eos, add_space_prefix;
 } kind_defaults;
 
-/* SentencePiece's <unk>, <s> and </s>; the <|endoftext|> of Falcon, the first with byte-level BPE; BERT's [UNK], [CLS] and [SEP];
- * T5's <unk> and </s>. */
+/* SentencePiece's <unk>, <s> and </s>; the <|endoftext|> of Falcon, the first with byte-level BPE; BERT's [UNK], [CLS]
+ * and [SEP]; T5's <unk> and </s>. */
 static kind_defaults defaults_of(const cllm_tokenizer *t) {
     enum { NONE = UINT32_MAX };
     const bool adds_bos = t->pre && (t->pre->flags & PRE_ADDS_BOS);
@@ -152,7 +151,7 @@ static kind_defaults defaults_of(const cllm_tokenizer *t) {
     }
 }
 
-/* WordPiece's texts stand between [CLS] and [SEP], which have keys of their own. */
+/* WordPiece puts texts between [CLS] and [SEP], which have their own keys. */
 static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     static const char *const cls = "tokenizer.ggml.cls_token_id";
     const bool is_wordpiece = t->kind == KIND_WORDPIECE;
@@ -175,13 +174,13 @@ static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cl
     if (status == CLLM_OK)
         status = gguf_get_bool(gguf, "tokenizer.ggml.add_space_prefix", GGUF_OPTIONAL, &t->add_space_prefix, err);
     if (t->pre || t->cuts_lines || t->kind == KIND_RWKV) t->add_space_prefix = false;
-    /* Gemma 4 needs its BOS, and files say otherwise. */
+    /* Gemma 4 needs BOS, although files say otherwise. */
     t->add_bos = (t->add_bos || t->whole_line_ends) && t->bos >= 0;
     t->add_eos = t->add_eos && t->eos >= 0;
     return status;
 }
 
-/* What stands between two texts that are one to the model. WordPiece's [SEP] is the end of the first. */
+/* Find the token between two texts that the model reads as one. WordPiece's [SEP] ends the first text. */
 static cllm_status load_pair(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     bool adds = t->pre && (t->pre->flags & PRE_ADDS_SEPARATOR);
     const cllm_value *id = cllm_gguf_find(gguf, SEPARATOR_KEY);
@@ -194,7 +193,7 @@ static cllm_status load_pair(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
     return status;
 }
 
-/* Do capitals and accents count? Without the second key accents are kept where capitals are. */
+/* Find out if capitals and accents count. Without the second key, accents are kept if capitals are. */
 static cllm_status load_word_rules(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     bool lowercase = true;
     cllm_status status = gguf_get_bool(gguf, "tokenizer.ggml.normalizer.lowercase", GGUF_OPTIONAL, &lowercase, err);
@@ -206,7 +205,7 @@ static cllm_status load_word_rules(cllm_tokenizer *t, const cllm_gguf *gguf, cll
     return status;
 }
 
-/* The byte that <0xZZ> names, or -1 if this is no such spelling. */
+/* The byte that <0xZZ> names, or -1 for another spelling. */
 static int byte_of_spelling(cllm_string s) {
     static const char digits[] = "0123456789ABCDEF";
     if (s.length != 6 || memcmp(s.data, "<0x", 3) != 0 || s.data[5] != '>') return -1;
@@ -214,9 +213,9 @@ static int byte_of_spelling(cllm_string s) {
     return high && low ? (int)((high - digits) * 16 + (low - digits)) : -1;
 }
 
-/* What each token stands for. Texts that are not in the file as such go into one block. */
+/* Fill in the text that each token stands for. Texts that are not in the file are stored in one block. */
 static cllm_status load_texts(cllm_tokenizer *t, cllm_error *err) {
-    uint64_t n_bytes = 0; /* cannot wrap: the spellings are apart from each other in one file */
+    uint64_t n_bytes = 0; /* cannot overflow: the spellings are separate parts of a file */
     for (uint32_t id = 0; id < t->n_vocab; id++) n_bytes += t->tokens[id].spelling.length;
     char *block = arena_alloc(&t->memory, n_bytes, 1);
     if (!block) return out_of_memory(err);
@@ -258,7 +257,7 @@ static uint32_t hash_bytes(const char *bytes, size_t length) {
     return (uint32_t)(hash ^ hash >> 32);
 }
 
-/* The slot that holds these bytes, or the empty one where they belong. */
+/* The slot that holds these bytes, or the empty slot where they belong. */
 static vocabulary_slot *find_slot(const cllm_tokenizer *t, const char *text, size_t length, uint32_t hash) {
     for (uint32_t i = hash & t->slot_mask;; i = (i + 1) & t->slot_mask) {
         vocabulary_slot *slot = &t->slots[i];
@@ -274,8 +273,8 @@ int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length
     return (int32_t)find_slot(t, text, length, hash_bytes(text, length))->id_plus_1 - 1;
 }
 
-/* Of tokens with the same text the first is found. A spelling with a space of its own is out of reach for
- * SentencePiece, which sees every space as U+2581. RWKV's vocabularies are filled up with tokens that are not used. */
+/* If several tokens have the same text, the first one is found. SentencePiece never finds a spelling with a real space,
+ * because it sees every space as U+2581. RWKV's vocabularies are filled up with tokens that are not used. */
 static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
     const bool is_spaced = !t->pre && t->kind != KIND_RWKV;
     uint64_t n_slots = 2;
@@ -312,8 +311,8 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
     if (status == CLLM_OK) status = load_texts(t, err);
     if (status == CLLM_OK) status = index_texts(t, err);
     if (status == CLLM_OK) status = collect_specials(t, gguf, err);
-    /* Some byte-level vocabularies lack the bytes that UTF-8 never has: U+FFFD stands for them. Files name a control token as the unknown one,
-     * but no text becomes that. */
+    /* Some byte-level vocabularies lack the bytes that UTF-8 never uses: U+FFFD replaces them. Files may name a control
+     * token as the unknown one, but no text becomes that. */
     if (status == CLLM_OK && t->pre && (t->unknown < 0 || t->tokens[t->unknown].type == TOKEN_CONTROL))
         t->unknown = vocabulary_find(t, "\xEF\xBF\xBD", 3);
     return status;
