@@ -194,15 +194,6 @@ static void print_settings(const talk *t) {
         puts(", n-tokens -1");
 }
 
-static void draw_seed(talk *t) {
-    uint64_t *seed = &t->o.sampling.seed;
-    FILE *random = fopen("/dev/urandom", "rb");
-    if (!random || fread(seed, sizeof *seed, 1, random) != 1)
-        *seed = (uint64_t)time(NULL) * 0x9E3779B97F4A7C15u + (uint64_t)getpid();
-    if (random) fclose(random);
-    *seed %= 1000000000; /* short enough to be typed */
-}
-
 /* Use the file's recommendations, then the user's options. */
 static void apply_options(talk *t) {
     const options *o = &t->o;
@@ -559,13 +550,14 @@ static int talk_with(talk *t) {
 
 static int start(talk *t, run *r) {
     const options *o = &t->o;
-    int status = run_load(r, o);
+    int status = o->save ? check_save(o->save) : EXIT_SUCCESS;
+    if (status == EXIT_SUCCESS) status = run_load(r, o);
     if (status == EXIT_SUCCESS) status = run_check_writes(r);
     t->c.run = r;
     if (status == EXIT_SUCCESS) status = run_start(r, o->ctx);
     if (status == EXIT_SUCCESS) status = conversation_start(&t->c);
     if (status != EXIT_SUCCESS) return status;
-    if (!is_given(o, "seed")) draw_seed(t);
+    if (!is_given(o, "seed") || o->sampling.seed == UINT64_MAX) t->o.sampling.seed = fresh_seed();
     apply_options(t);
     t->c.sink = print_piece;
     t->c.sink_user = t;

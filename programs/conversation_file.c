@@ -101,7 +101,7 @@ int conversation_load(conversation *c, const char *path) {
     const char *ours = cllm_model_get_info(c->run->model)->name;
     if (model && strcmp(model, ours) != 0) note(c->run->o, "%s: a conversation with %s, not %s", path, model, ours);
     json_decref(document);
-    bool sound = json_array_size(messages) > 0;
+    bool sound = json_is_array(messages);
     for (size_t i = 0; sound && i < json_array_size(messages); i++) sound = is_message(json_array_get(messages, i));
     if (!sound) {
         json_decref(messages);

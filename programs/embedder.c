@@ -66,7 +66,8 @@ static int check_lengths(const run *r, const token_texts *texts, const char *wha
         const size_t length = length_of(texts, i);
         if (length == 0) return fail("%s %zu has no tokens", what, i + 1);
         if (most > 0 && length > most)
-            return fail("%s %zu has %zu tokens, the model has %" PRIu32 " positions", what, i + 1, length, most);
+            return fail("%s %zu has %zu tokens, the model has %" PRIu32 " positions: shorten the text or split it",
+                        what, i + 1, length, most);
         if (length > *longest) *longest = length;
     }
     return id_list_check(&texts->ids, cllm_model_get_info(r->model)->n_vocab);

@@ -78,18 +78,6 @@ typedef struct answer {
     pace evaluated, generated;
 } answer;
 
-/* Check that --save can write its file, before the text is generated. */
-static int check_save(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
-    if (!*path) return free(folder), usage_error("--save needs the name of a file");
-    if (!folder) return fail("out of memory");
-    const int status =
-        access(folder, W_OK) == 0 ? EXIT_SUCCESS : fail("--save %s: %s: %s", path, folder, strerror(errno));
-    free(folder);
-    return status;
-}
-
 /* Save the whole text, even after Ctrl-C. */
 static int save_text(run *r, const answer *a) {
     cllm_span span;
@@ -262,7 +250,8 @@ int generate(const options *o) {
     if (status == EXIT_SUCCESS) status = start_draft(&r, &d);
     if (status == EXIT_SUCCESS) status = make_grammar(o, cllm_model_tokenizer(r.model), &g);
     if (status == EXIT_SUCCESS) {
-        const cllm_sampler_options sampling = sampling_for(&r, &o->sampling);
+        cllm_sampler_options sampling = sampling_for(&r, &o->sampling);
+        if (sampling.seed == UINT64_MAX) sampling.seed = fresh_seed();
         cllm_error err;
         cllm_status made = cllm_sampler_create(cllm_model_get_info(r.model)->n_vocab, &sampling, &sampler, &err);
         if (made == CLLM_OK) made = create_generation(&r, &p, sampler, g.grammar, &d, &generation, &err);

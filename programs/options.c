@@ -138,7 +138,8 @@ static const option_row rows[] = {
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "grammar", TEXT, FIELD(grammar), "FILE",
      .help = "make the text follow a grammar in llama.cpp's GBNF"},
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "json-schema", TEXT, FIELD(json_schema), "FILE|TEXT",
-     .help = "make the text JSON that fits a JSON schema, from a file or given as {...}"},
+     .help = "make the text JSON that fits a JSON schema, from a file or given as {...}; when writing, objects "
+             "have only the properties that are listed, unless the schema mentions others"},
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "json-order", CHOICE, FIELD(json_order), "any|declared", .initial = "any",
      .help = "with --json-schema: properties in any order, or in the order of the schema"},
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "regex", TEXT, FIELD(regex), "REGEX",
@@ -162,10 +163,11 @@ static const option_row rows[] = {
      .initial = "0.9", .help = "keep the likeliest tokens whose probabilities sum to F"},
     {IN_SAMPLING, SAMPLES, 0, "min-p", NUMBER, FIELD(sampling.min_p), "F", .lower = 0, .upper = 1, .initial = "0",
      .help = "keep tokens at least F times as likely as the likeliest one; 0: off"},
-    {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .initial = "42",
-     .help = "the same seed gives the same text"},
-    {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .computed = "a fresh one each time",
-     .help = "the same seed gives the same answers; /stats shows it"},
+    {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .or_minus_one = true,
+     .initial = "42", .help = "the same seed gives the same text; -1: a fresh one each time"},
+    {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .or_minus_one = true,
+     .computed = "a fresh one each time",
+     .help = "the same seed gives the same answers; /stats shows it; -1: a fresh one each time"},
     {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .or_minus_one = true,
      .computed = "a fresh one for each request",
      .help = "the seed for requests that give none; -1: a fresh one each time"},
@@ -699,6 +701,27 @@ static void make_getopt_tables(const command *c, getopt_tables *tables) {
     *letters = '\0';
 }
 
+/* Options of llama.cpp's that have several letters after one dash. getopt takes the first for the option. */
+static const struct {
+    const char *word, *instead;
+} long_letters[] = {
+    {"-hf", "give hf:OWNER/NAME[:QUANT] as the model"},
+    {"-hfr", "give hf:OWNER/NAME[:QUANT] as the model"},
+    {"-fa", "it has no effect here: leave it out"},
+    {"-cnv", "conversations are held by 'mini-cllm chat'"},
+    {"-no-cnv", "without 'chat' nothing is a conversation: leave it out"},
+    {"-sys", "it is --system of 'mini-cllm chat'"},
+    {"-ctk", "it is --kv-type, for keys and values"},
+    {"-ctv", "it is --kv-type, for keys and values"},
+};
+
+static int refuse_long_letters(const char *word) {
+    for (size_t i = 0; word && i < sizeof long_letters / sizeof *long_letters; i++)
+        if (strcmp(word, long_letters[i].word) == 0)
+            return usage_error("unknown option '%s': %s", word, long_letters[i].instead);
+    return 0;
+}
+
 /* row: the option whose value is missing, or NULL: getopt has not found one. */
 static int refuse_option(const command *c, const option_row *row, const char *word) {
     if (!row) row = row_of(c, optopt);
@@ -783,6 +806,10 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
     while (!failed && (code = getopt_long(argc, argv, tables.letters, tables.longs, &index)) != -1) {
         const option_row *row = row_of(c, code);
         const char *word = argv[optind - (optarg == argv[optind - 1] ? 2 : 1)]; /* the option, not its value */
+        const bool goes_on =
+            code < LONG_OPTION && code != 1 && !optarg && optind < argc; /* the word may have more letters */
+        failed = refuse_long_letters(goes_on ? argv[optind] : word);
+        if (failed) return failed;
         if (code == NGL[1] && strcmp(word, NGL) == 0) {
             row = row_named(c->bit, "gpu-layers");
             optarg = optind < argc ? argv[optind++] : NULL;

@@ -363,7 +363,8 @@ static int check_flags(const options *o) {
     const bool must = names_gpu(o) && strcmp(o->device, "auto") != 0; /* auto may fall back to the CPU */
     if (o->repack && o->no_mmap) return usage_error("--repack and --no-mmap cannot be used together");
     if (o->gpu_layers != 0 && o->gpu_layers != AS_MANY_AS_FIT && !names_gpu(o))
-        return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU --device, not cpu", o->gpu_layers);
+        return usage_error("--gpu-layers: %" PRIu64 " layers need a GPU: give --device auto, or leave this out",
+                           o->gpu_layers);
     if (o->device_index != 0 && !names_gpu(o))
         return usage_error("--device-index: %" PRIu64 " needs a GPU --device, not cpu", o->device_index);
     if (o->repack && must)
@@ -432,6 +433,17 @@ static void describe_device(const run *r) {
     fprintf(stderr, " = %s", format_bytes(plan->gpu_weights + plan->gpu_kv_cache + plan->gpu_scratch).text);
     if (plan->gpu_available) fprintf(stderr, ", %s available", format_bytes(plan->gpu_available).text);
     fputc('\n', stderr);
+}
+
+int check_save(const char *path) {
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
+    if (!*path) return free(folder), usage_error("--save needs the name of a file");
+    if (!folder) return fail("out of memory");
+    const int status =
+        access(folder, W_OK) == 0 ? EXIT_SUCCESS : fail("--save %s: %s: %s", path, folder, strerror(errno));
+    free(folder);
+    return status;
 }
 
 int run_start(run *r, uint64_t n_ctx) {

@@ -100,6 +100,9 @@ void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader);
 
 cllm_pooling pooling_of(const char *name); /* of --pooling */
 
+/* Check before the work that --save can write its file: its folder exists and is writable. Returns an exit status. */
+int check_save(const char *path);
+
 /* A sequence takes the engine's positions in pages of so many. */
 enum { PAGE = 256 };
 static inline uint32_t pages_of(size_t length) { return (uint32_t)((length + PAGE - 1) / PAGE); }

@@ -3,8 +3,11 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define KEYS        "general.sampling."
 #define FIELD(name) offsetof(cllm_sampler_options, name)
@@ -95,6 +98,15 @@ void note_recommended(const options *o, const cllm_gguf *gguf) {
         snprintf(line + n, sizeof line - n, "%s samplers %.*s", n > 0 ? "," : "", (int)sequence->string.length,
                  sequence->string.data);
     if (*line) note(o, "the file recommends%s", line);
+}
+
+uint64_t fresh_seed(void) {
+    uint64_t seed;
+    FILE *random = fopen("/dev/urandom", "rb");
+    if (!random || fread(&seed, sizeof seed, 1, random) != 1)
+        seed = (uint64_t)time(NULL) * 0x9E3779B97F4A7C15u + (uint64_t)getpid();
+    if (random) fclose(random);
+    return seed % 1000000000;
 }
 
 cllm_sampler_options sampling_for(const run *r, const cllm_sampler_options *wanted) {

@@ -12,6 +12,9 @@ void take_recommended(const options *o, const cllm_gguf *gguf, cllm_sampler_opti
 /* Print the file's recommendations in one line, if it has any. */
 void note_recommended(const options *o, const cllm_gguf *gguf);
 
+/* A seed that differs each time, short enough to be typed. */
+uint64_t fresh_seed(void);
+
 /* Complete the options for a started model: set its tokenizer, and replace "all of the context" by a number of
  * tokens. */
 cllm_sampler_options sampling_for(const run *r, const cllm_sampler_options *wanted);

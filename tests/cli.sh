@@ -82,7 +82,7 @@ done <<'END'
 2|--n-tokens: '-2' is not a whole number from 0 to 2147483647, or -1|m.gguf -n -2
 2|--n-tokens: '-01' is not|m.gguf -n -01
 2|--n-tokens: '-1' is not|bench m.gguf -n -1
-2|--seed: '-1' is not|m.gguf -s -1
+2|--seed: '-2' is not|m.gguf -s -2
 2|--ctx: '0' is not|m.gguf -c 0
 2|--temperature: 'x' is not|m.gguf --temp x
 2|unknown option '--temper'; --temperature must be written out|m.gguf --temper 1
@@ -109,7 +109,9 @@ done <<'END'
 2|--top-p: '0.5x' is not|m.gguf --top-p 0.5x
 2|--top-k: '-1' is not a whole number|m.gguf --top-k -1
 2|--seed: '18446744073709551616' is not a whole number|m.gguf --seed 18446744073709551616
-2|--seed: '-1' is not|m.gguf --seed=-1
+2|--seed: '-2' is not|m.gguf --seed=-2
+2|unknown option '-hf': give hf:OWNER/NAME|m.gguf Once -n 9 -hf a/b
+2|unknown option '-cnv': conversations are held by|m.gguf -q -cnv
 2|--threads: '0' is not a whole number from 1 to 1024|m.gguf --threads 0
 2|--threads: '1025' is not|m.gguf --threads 1025
 2|--ctx: '0' is not|m.gguf --ctx 0
@@ -118,7 +120,7 @@ done <<'END'
 2|--cpu-isa: 'mmx' is not one of: scalar|m.gguf --cpu-isa mmx
 2|--cpu-isa: 'avx' is not one of: scalar|eval m.gguf --cpu-isa avx
 2|--device: 'tpu' is not one of: cpu|m.gguf --device tpu
-2|--gpu-layers: 4 layers need a GPU|m.gguf --gpu-layers 4
+2|--gpu-layers: 4 layers need a GPU: give --device auto|m.gguf --gpu-layers 4
 2|--device-index: '-1' is not a whole number|m.gguf --device-index -1
 2|--device-index: 1 needs a GPU --device, not cpu|m.gguf --device-index 1
 2|--repack is for the CPU: it cannot be used together with --device cuda|m.gguf --device cuda --repack

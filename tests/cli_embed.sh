@@ -112,7 +112,7 @@ assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b
     check 'rerank: a document that is too long' eval 'exits 1 && one_line && says "the query with line 2 has " && says "the model has 128 positions"'
     python3 tests/support/make_ranker.py "$shared/families2/bert.gguf" "$temporary/nan.gguf" nan
     run rerank "$temporary/nan.gguf" -q -p 'Who sat?' -f "$temporary/documents"
-    check 'rerank: scores that are no numbers' refused 1 'the query with line 1: the model computes no finite numbers'
+    check 'rerank: scores that are no numbers' refused 1 'the query with line 1: the model computes numbers that are not finite'
     run embed "$shared/families2/qwen3-embedding.gguf" -q --pooling none --json 'a dog' && cp "$out" "$temporary/want"
     run embed "$shared/families2/qwen3-embedding.gguf" -q --json 'a dog' --override qwen3.pooling_type=int:0
     check 'embed: pooling none of the file' eval 'exits 0 && cmp "$out" "$temporary/want"'
@@ -123,7 +123,7 @@ assert [(str(d["index"]), d["document"]) for d in a] == [(l[0], l[2]) for l in b
     run embed "$shared/families2/qwen3-embedding.gguf" -q --tokens "$("$program" tokenize "$shared/families2/qwen3-embedding.gguf" --no-special 'a</s>')"
     check 'embed: nothing is special in a text' cmp "$out" "$temporary/want"
     run "$stories" -q -p a -n 2 --draft-model "$shared/families2/bert.gguf"
-    check 'an encoder is no draft model' eval 'exits 1 && one_line && says "bert.gguf: --draft-model: a bert model generates no text"'
+    check 'an encoder is no draft model' eval 'exits 1 && one_line && says "bert.gguf: --draft-model: a bert model cannot generate text"'
     for command in "$temporary/ranker.gguf -p a" "chat $temporary/ranker.gguf a" "eval $temporary/ranker.gguf --tokens 1,2" \
         "bench $temporary/ranker.gguf"; do
         run $command

@@ -82,7 +82,7 @@ def check_ranks():
 
 
 def check_no_numbers():
-    refused("rerank: scores that are no numbers", "/rerank", {"query": "a", "documents": TEXTS}, 500, "no finite numbers")
+    refused("rerank: scores that are no numbers", "/rerank", {"query": "a", "documents": TEXTS}, 500, "numbers that are not finite")
 
 
 {"embed": check_vectors, "none": check_rows, "rank": check_ranks, "nan": check_no_numbers}[kind]()

@@ -590,7 +590,7 @@ static void windows_go_back_as_far_as_they_can(void **state) {
         assert_memory_equal(got, want + (back[i] + 2) * n_vocab, row);
     }
     assert_error(solo_truncate(session, FURTHEST - 1, &err), &err, CLLM_ERR_UNSUPPORTED, "sliding windows of 32");
-    assert_error(solo_truncate(session, 40, &err), &err, CLLM_ERR_UNSUPPORTED, "begin anew from 0");
+    assert_error(solo_truncate(session, 40, &err), &err, CLLM_ERR_UNSUPPORTED, "start again from 0");
     assert_int_equal(solo_length(session), FURTHEST + 3);
     assert_ok(solo_eval(session, tokens + FURTHEST + 3, LONG - FURTHEST - 3, &got, &err), &err);
     assert_memory_equal(got, want + (LONG - 1) * n_vocab, row);

@@ -196,7 +196,7 @@ static void another_architecture_is_refused_by_name(void **state) {
     builder_string(&g, "general.architecture", "unheard-of");
     cllm_error err;
     assert_error(load_built(&g, &err), &err, CLLM_ERR_UNSUPPORTED,
-                 "architecture 'unheard-of' is not supported; supported: llama");
+                 "architecture 'unheard-of' is not supported; docs/09-families.md lists");
     builder_init(&g);
     builder_u32(&g, "general.file_type", 0);
     assert_error(load_built(&g, &err), &err, CLLM_ERR_FORMAT, "general.architecture");

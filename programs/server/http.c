@@ -759,7 +759,7 @@ static void log_access(const exchange *x) {
     fprintf(stderr, "%s %s %s %s ", date.text, x->id, address, x->method);
     print_escaped(stderr, x->path, strlen(x->path), 200);
     fprintf(stderr, " %d %zu bytes %.1f ms", status, x->n_bytes, ms);
-    if (u.n_prompt > 0) fprintf(stderr, " prompt %zu (%zu cached) drawn %zu", u.n_prompt, u.n_cached, u.n_drawn);
+    if (u.n_prompt > 0) fprintf(stderr, " prompt %zu (%zu cached) generated %zu", u.n_prompt, u.n_cached, u.n_drawn);
     fputc('\n', stderr);
     funlockfile(stderr);
 }

@@ -278,7 +278,7 @@ static int load(served_model *m) {
     note(&m->o, "%s: ready after %.2f s; context %u tokens%s, %u request%s at a time", m->name, now() - begun, m->n_ctx,
          m->n_slots == 1             ? ""
          : m->n_positions > m->n_ctx ? " for each"
-                                     : ", which they share",
+                                     : " for all together",
          m->n_slots, m->n_slots == 1 ? "" : "s");
     return EXIT_SUCCESS;
 }

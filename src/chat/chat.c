@@ -38,7 +38,10 @@ static cllm_status find_template(cllm_chat *chat, const cllm_chat_options *o, cl
                          o->name, family_template_names());
     if (!family)
         return error_set_at(err, CLLM_ERR_UNSUPPORTED, OWN_KEY, CLLM_NO_OFFSET,
-                            "the file has no chat template (" OWN_KEY "), and no known family has its special tokens");
+                            "the file has no chat template (" OWN_KEY
+                            "), and no known family has its special tokens; choose "
+                            "%s or a file",
+                            family_template_names());
     chat->source = (cllm_string){family->source, strlen(family->source)};
     if (!o->name)
         snprintf(chat->note, sizeof chat->note,
