@@ -212,7 +212,7 @@ commands() {
     chat -q --load "$temporary/block.json" --save "$temporary/longer.json" 'And now?' </dev/null
     check 'chat --load and --save' eval 'exits 0 && silent && [ "$(grep -c "\"user\"" "$temporary/longer.json")" = 2 ] && grep -q "It is f" "$temporary/longer.json"'
     chat -q --save /nonexistent/x 'And now?' </dev/null
-    check 'chat --save: nowhere' eval 'exits 1 && says "/nonexistent/x: No such file"'
+    check 'chat --save: nowhere' eval 'exits 1 && says "--save /nonexistent/x: /nonexistent: No such file"'
     printf '%s\n' 'A cat sat on the mat' 'The dog saw it' 'And the bird' 'And the fish' 'And the cow' '/save '"$temporary/shifted.json" >"$temporary/script"
     small --ctx 64 --context shift
     check 'chat --context shift: the oldest turns go' eval 'grep -q "context: full; the oldest turn is dropped: ..A cat sat on the mat" "$out" &&
@@ -272,13 +272,15 @@ published_turns() {
     check 'chat: a published model knows Paris, and ends its turn' is_text 'The capital of France is Paris.\n'
 }
 
+recurrent=$shared/families2/qwen35.gguf
+
 # Recurrent layers go back to a state: that before the last question, where the template changes the answer.
 state_turns() {
     command -v python3 >/dev/null || { skip 'chat: turns of recurrent layers' 'python3 is missing'; return; }
     for i in $(seq 8); do printf 'Tell me about number %d.\n/stats\n/tokens\n' "$i"; done >"$temporary/script"
     printf '%s' '{% for m in messages %}{{ m.role }}:{{ m.content[3:] if m.role == "assistant" else m.content }}
 {% endfor %}{% if add_generation_prompt %}assistant:{% endif %}' >"$temporary/drops.jinja"
-    talk "$1" -t 0 -n 80 --ctx 2000 --chat-template "$temporary/drops.jinja"
+    talk "$recurrent" -t 0 -n 80 --ctx 2000 --chat-template "$temporary/drops.jinja"
     count_turns >"$temporary/turns"
     check 'chat: recurrent layers read the last question again where the template changes its answer, and not much before it' awk '
         { if (NR > 2 && $2 - evaluated > 3 * ($1 - tokens)) bad = 1
@@ -293,7 +295,7 @@ shows() { screen && prints "$1"; }
 answers() { screen && [ "$(tail -n 1 "$out")" != "$1" ] && ! tail -n 1 "$out" | grep -q reading; } # after this line?
 last_line() { screen && [ "$(tail -n 1 "$out")" = "$1" ]; }
 type_keys() { terminal send-keys "$@"; }
-times_told() { terminal capture-pane -p -S - | grep -c 'once more'; } # of all that has been on the screen
+times_told() { terminal capture-pane -p -S - | grep -c 'again to end'; } # of all that has been on the screen
 
 terminals() {
     command -v tmux >/dev/null || { skip 'chat: a terminal' 'tmux is missing'; return; }
@@ -357,5 +359,5 @@ terminals() {
 
 for name in pipes commands small_turns terminals; do group $name "$any"; done
 group published_turns "$published"
-group state_turns "$shared/families2/qwen35.gguf"
+group state_turns "$recurrent"
 finish

@@ -168,7 +168,7 @@ def test_second_signal():
 
 # --------------------------------------------------------------------------------------------------- log
 
-LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (\S+) 127\.0\.0\.1 (\S+) (\S+) (\d+) (\d+) bytes [\d.]+ ms(?: prompt (\d+) \(\d+ cached\) drawn (\d+))?$", re.M)
+LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ (\S+) 127\.0\.0\.1 (\S+) (\S+) (\d+) (\d+) bytes [\d.]+ ms(?: prompt (\d+) \(\d+ cached\) generated (\d+))?$", re.M)
 SECRET = "the zebra\nwears \x1b[31m a \u202e hat"
 
 
