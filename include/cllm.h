@@ -813,8 +813,9 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty lines do not count */
     CLLM_GRAMMAR_STRUCTURE, /* parts in JSON, see below; only its texts may also be written as special tokens */
-    /* The same two, but an object whose properties are listed has no others, unless the schema mentions them. For texts
-     * that a model writes: it may invent other properties without end. */
+    /* As JSON_SCHEMA and JSON_SCHEMA_IN_ORDER, but an object whose properties are listed has no others, unless the schema
+     * mentions them or combines schemas (allOf and the like). For texts that a model writes: it may invent other
+     * properties without end. */
     CLLM_GRAMMAR_JSON_SCHEMA_CLOSED,
     CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER,
 } cllm_grammar_kind;

@@ -808,7 +808,7 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
         const char *word = argv[optind - (optarg == argv[optind - 1] ? 2 : 1)]; /* the option, not its value */
         const bool goes_on =
             code < LONG_OPTION && code != 1 && !optarg && optind < argc; /* the word may have more letters */
-        failed = refuse_long_letters(goes_on ? argv[optind] : word);
+        failed = code == 1 ? 0 : refuse_long_letters(goes_on ? argv[optind] : word);
         if (failed) return failed;
         if (code == NGL[1] && strcmp(word, NGL) == 0) {
             row = row_named(c->bit, "gpu-layers");

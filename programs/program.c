@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -440,8 +441,10 @@ int check_save(const char *path) {
     char *folder = slash ? strndup(path, slash == path ? 1 : (size_t)(slash - path)) : strdup(".");
     if (!*path) return free(folder), usage_error("--save needs the name of a file");
     if (!folder) return fail("out of memory");
-    const int status =
-        access(folder, W_OK) == 0 ? EXIT_SUCCESS : fail("--save %s: %s: %s", path, folder, strerror(errno));
+    struct stat there;
+    int status = access(folder, W_OK) == 0 ? EXIT_SUCCESS : fail("--save %s: %s: %s", path, folder, strerror(errno));
+    if (status == EXIT_SUCCESS && stat(path, &there) == 0 && S_ISDIR(there.st_mode))
+        status = fail("--save %s: this is a folder", path);
     free(folder);
     return status;
 }

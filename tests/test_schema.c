@@ -411,17 +411,27 @@ static void closed_schemas_allow_what_they_list(void **state) {
         {"{'type': 'object', 'properties': {'a': {}}, 'additionalProperties': {'type': 'null'}}",
          {"{'c':null}"},
          {"{'c':1}"}},
-        {"{'type': 'object', 'properties': {'a': {}, 'b': {}}, 'minProperties': 1}", {"{'b':1}"}, {"{}", "{'c':1}"}},
+        {"{'type': 'object', 'properties': {'a': {'type': 'integer'}}, 'required': ['a'], 'minProperties': 2}",
+         {"{'a':1,'b':2}"},
+         {"{'a':1}"}},
         {"{'type': 'object'}", {"{'a':{'b':1}}"}, {"1"}},
-        {"{'allOf': [{'properties': {'a': {}}}, {'properties': {'b': {'$ref': '#/$defs/n'}}}], 'type': 'object', "
-         "'$defs': {'n': "
-         "{'properties': {'x': {}}, 'type': 'object'}}}",
-         {"{'a':1,'b':{'x':2}}", "{'b':{}}"},
-         {"{'c':1}", "{'b':{'y':2}}"}},
-        {"{'anyOf': [{'properties': {'a': {}}, 'required': ['a']}, {'required': ['b']}], 'properties': {'b': {}}, "
-         "'type': 'object'}",
-         {"{'a':1,'b':2}", "{'b':2}"},
-         {"{'b':2,'c':3}", "{}"}},
+        {"{'type': 'object', 'properties': {'a': {'anyOf': [{'$ref': '#/$defs/n'}, {'type': 'null'}]}}, '$defs': {'n': "
+         "{'properties': "
+         "{'x': {}}, 'type': 'object'}}}",
+         {"{'a':{'x':2}}", "{'a':null}", "{}"},
+         {"{'c':1}", "{'a':{'y':2}}"}},
+        /* where schemas are combined others are allowed */
+        {"{'allOf': [{'properties': {'a': {}}}, {'properties': {'b': {'type': 'null'}}}], 'type': 'object'}",
+         {"{'a':1,'c':2}"},
+         {"{'b':1}"}},
+        {"{'anyOf': [{'additionalProperties': true}, {'required': ['b']}], 'properties': {'b': {}}, 'type': 'object'}",
+         {"{'c':3}"},
+         {NULL}},
+        {"{'type': 'object', 'properties': {'a': {}}, 'propertyNames': {'maxLength': 1}}", {"{'c':3}"}, {"{'cc':3}"}},
+        {"{'type': 'object', 'if': {'properties': {'k': {'const': 1}}, 'required': ['k']}, 'then': {'required': "
+         "['y']}}",
+         {"{'k':1,'y':1,'z':2}"},
+         {"{'k':1}"}},
         {"{'type': 'array', 'items': {'type': 'object', 'properties': {'a': {}}}}", {"[{},{'a':1}]"}, {"[{'c':1}]"}},
     };
     judge j = make_judge();

@@ -223,9 +223,9 @@ static void step_6(const forward_cpu *f, size_t b, size_t first, const float *fr
 
 /* Values come nearer to those that the first layer had, and these remain for the others. */
 static void take_first_values(const forward_cpu *f, float *value, const float *share, const float *base, float *first,
-                              size_t n) {
+                              size_t at, size_t n) {
     if (f->layer == 0) memcpy(first, value, n * sizeof *first);
-    for (size_t i = 0; f->layer > 0 && i < n; i++) value[i] += (first[i] - value[i]) * sigmoid(base[i] + share[i]);
+    for (size_t i = 0; f->layer > 0 && i < n; i++) value[i] += (first[i] - value[i]) * sigmoid(base[at + i] + share[i]);
 }
 
 /* room: [3][n] */
@@ -236,8 +236,8 @@ static void step_7(const forward_cpu *f, size_t b, size_t first, const float *fr
     float *key = result_of(f, KEYS, b) + first, *value = result_of(f, VALUES, b) + first;
     float *decays = result_of(f, DECAYS, b) + first, *rates = result_of(f, RATES, b) + first;
     float *taken = room, *held = taken + n, *ones = held + n, *out = f->buffers.mixed.floats + at;
-    take_first_values(f, value, result_of(f, FIRST_SHARES, b) + first, w->time_mix_v0 + first,
-                      f->buffers.first_values + at, n);
+    take_first_values(f, value, result_of(f, FIRST_SHARES, b) + first, w->time_mix_v0, f->buffers.first_values + at,
+                      first, n);
     for (size_t i = 0; i < n; i++) {
         decays[i] = exp_or_zero(-0.606531f * sigmoid(w->time_mix_decay[first + i] + decays[i]));
         rates[i] = sigmoid(w->time_mix_a0[first + i] + rates[i]);

@@ -454,12 +454,24 @@ static bool read_draft(schema_compiler *c) {
                         "an unknown dialect; drafts 4, 6, 7, 2019-09 and 2020-12 are known");
 }
 
+/* True if a keyword that combines schemas, or counts properties, stands anywhere: then a closed object could miss what another schema wants. */
+static bool combines(const json_value *v) {
+    static const char *const words[] = {
+        "allOf", "oneOf", "not", "if", "dependentSchemas", "dependencies", "unevaluatedProperties", "minProperties"};
+    bool found = false;
+    for (size_t i = 0; v->kind == JSON_OBJECT && i < sizeof words / sizeof *words; i++)
+        found = found || json_find(v, words[i]);
+    for (uint32_t i = 0; !found && v->kind == JSON_OBJECT && i < v->count; i++) found = combines(&v->members[i].value);
+    for (uint32_t i = 0; !found && v->kind == JSON_ARRAY && i < v->count; i++) found = combines(&v->items[i]);
+    return found;
+}
+
 cllm_status schema_add(network *n, const json_value *schema, schema_form form, arena *a, cllm_error *err) {
     schema_compiler c = {.n = n,
                          .a = a,
                          .err = err,
                          .root = *schema,
-                         .form = form,
+                         .form = {.in_order = form.in_order, .is_closed = form.is_closed && !combines(schema)},
                          .rules = {n, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE},
                          .memo = arena_alloc(a, MEMO_BUCKETS, sizeof *c.memo)};
     if (!c.memo) return error_set(err, CLLM_ERR_MEMORY, "no memory for a schema");

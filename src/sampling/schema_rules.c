@@ -660,7 +660,7 @@ static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule,
 
 /* True if properties are listed and nothing mentions others. */
 static bool is_listed(const schema_compiler *c, const shape *s) {
-    static const char *const others[] = {"patternProperties", "propertyNames", "unevaluatedProperties"};
+    static const char *const others[] = {"patternProperties", "propertyNames", "anyOf"};
     bool listed = false, open = false;
     for (const fact *f = s->facts; f; f = f->next) {
         if (f->kind != FACT_OBJECT) continue;

@@ -1,12 +1,18 @@
-/* Sorting them: see sorted_texts.h. */
+/* Sorts the texts of a vocabulary, so that all tokens that begin a text are found byte by byte. After it: tokenizer_unigram.c and
+ * tokenizer_rwkv.c. */
 #include "text/sorted_texts.h"
 
 #include "base/error.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The texts that are compared are too many to be reached through an argument: a text's bytes lie at its token. */
+enum {
+    LONGEST_TEXT = 1024 /* bytes; real ones have at most a few hundred. It bounds the work for each byte of a text */
+};
+
+/* qsort passes no vocabulary to the comparison, so an item has its bytes. */
 typedef struct sort_item {
     sorted_text text;
     const char *bytes;
@@ -38,6 +44,11 @@ cllm_status sort_texts(cllm_tokenizer *t, cllm_error *err) {
     n = 0;
     for (uint32_t id = 0; id < t->n_vocab; id++) {
         const cllm_string text = t->tokens[id].text;
+        if (t->tokens[id].is_indexed && text.length > LONGEST_TEXT) {
+            free(items);
+            return error_set(err, CLLM_ERR_FORMAT, "token %" PRIu32 " has %zu bytes; at most %d are allowed", id,
+                             text.length, LONGEST_TEXT);
+        }
         if (t->tokens[id].is_indexed) items[n++] = (sort_item){{head_of(text), id, (uint32_t)text.length}, text.data};
     }
     qsort(items, n, sizeof *items, compare_texts);

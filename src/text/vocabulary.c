@@ -300,6 +300,13 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
     return CLLM_OK;
 }
 
+/* BERT's files may call [UNK] a control token. No text becomes another one. */
+static bool may_be_unknown(const cllm_tokenizer *t) {
+    const int32_t id = t->unknown;
+    if (id < 0 || t->tokens[id].type != TOKEN_CONTROL) return true;
+    return t->kind == KIND_WORDPIECE && id != t->bos && id != t->eos;
+}
+
 cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     cllm_status status = load_spellings(t, gguf, err);
     if (status == CLLM_OK) status = load_types(t, gguf, err);
@@ -313,7 +320,7 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
     if (status == CLLM_OK) status = collect_specials(t, gguf, err);
     /* Some byte-level vocabularies lack the bytes that UTF-8 never uses: U+FFFD replaces them. Files may name a control
      * token as the unknown one, but no text becomes that. */
-    if (status == CLLM_OK && t->pre && (t->unknown < 0 || t->tokens[t->unknown].type == TOKEN_CONTROL))
-        t->unknown = vocabulary_find(t, "\xEF\xBF\xBD", 3);
+    if (status == CLLM_OK && !may_be_unknown(t)) t->unknown = -1;
+    if (status == CLLM_OK && t->pre && t->unknown < 0) t->unknown = vocabulary_find(t, "\xEF\xBF\xBD", 3);
     return status;
 }
