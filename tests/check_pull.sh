@@ -217,10 +217,12 @@ check 'two at once share the work' eval 'pulled trickles trickles-Q4_K_M.gguf &&
 # Moments are parts of the time that it takes, and some come before the first byte or after the last.
 echo "# MINICLLM_TEST_SEED=${MINICLLM_TEST_SEED:=$(date +%s)}"
 killed=0 wrong=0 resumed=0 n_moments=0
-begin=$(perl -MTime::HiRes=time -e 'print time')
+begin=$(python3 -c 'import time; print(time.time())')
 run pull test/slow
-for moment in $(perl -MTime::HiRes=time -e 'my ($seed, $begin) = @ARGV; my $most = 1.1 * (time - $begin); srand $seed;
-    printf "%.3f ", rand $most for 1 .. 300' "$MINICLLM_TEST_SEED" "$begin"); do
+for moment in $(python3 -c 'import random, sys, time
+seed, most = sys.argv[1], 1.1 * (time.time() - float(sys.argv[2]))
+draw = random.Random(seed)
+print(*(f"{draw.uniform(0, most):.3f}" for _ in range(300)))' "$MINICLLM_TEST_SEED" "$begin"); do
     [ $n_moments -lt 50 ] || [ $resumed -le 10 ] || break
     n_moments=$((n_moments + 1))
     run rm test/slow

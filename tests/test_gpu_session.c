@@ -692,7 +692,7 @@ static void types_of_the_cpu_alone_are_named(void **state) {
     solo *session = create(model, &options);
     assert_on_cpu(session);
     assert_string_equal(cllm_engine_device_note(session->engine),
-                        "the model has tensors of type IQ2_S, which the GPU's kernels lack");
+                        "the model has tensors of type IQ2_S, which the GPU's kernels do not support");
     eval(session, (const int32_t[]){1, 2, 3}, 3);
     solo_destroy(session);
     cllm_model_destroy(model);

@@ -26,8 +26,8 @@ program=$build/mini-cllm quick='' lookalike=''
 case $device in
 opencl) # Debian's PoCL makes an OpenCL device of the CPU
     case $($program models/demo.gguf --device opencl -n 1 -q 2>&1) in
-    *'OpenCL has no device'*) absent='OpenCL has no device' ;;
-    *) absent='no OpenCL here' ;;
+    *'OpenCL finds no free device'*) absent='OpenCL finds no free device' ;;
+    *) absent='no OpenCL: ' ;;
     esac
     [ -z "${SANITIZE:-}" ] || quick=1
     needs_device "$absent" 'ocl-icd-libopencl1 pocl-opencl-icd'
@@ -46,7 +46,7 @@ metal)
     ;;
 cuda)
     case $($program models/demo.gguf --device cuda -n 1 -q 2>&1) in
-    *'no CUDA here'* | *'no CUDA device'* | *libnvrtc*)
+    *'no CUDA: '* | *'no CUDA device'* | *libnvrtc*)
         quick=1 lookalike=1
         [ -z "${SANITIZE:-}" ] || skip_all "the look-alike of CUDA is not for a sanitizer: $SANITIZE"
         command -v clang++ >/dev/null || skip_all 'the look-alike of CUDA needs clang++ (Debian: clang)'
@@ -124,9 +124,9 @@ family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose con
 
 # A family that the GPU lacks something for is refused where the GPU was named; auto leaves it to the CPU, which is said.
 left_to_the_cpu() { # NAME TRAIT
-    ends 1 "--device $device: the model has $2, which the GPU's kernels lack" "$shared/families/$1.gguf" -n 1 \
+    ends 1 "--device $device: the model has $2, which the GPU's kernels do not support" "$shared/families/$1.gguf" -n 1 \
         --device "$device" || return 1
-    ends 0 "device: cpu, because the model has $2, which the GPU's kernels lack" "$shared/families/$1.gguf" -n 1 \
+    ends 0 "device: cpu, because the model has $2, which the GPU's kernels do not support" "$shared/families/$1.gguf" -n 1 \
         --device auto -v
 }
 
