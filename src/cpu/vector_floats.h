@@ -34,13 +34,13 @@ INLINE floats load_BF16(const uint8_t *row, size_t column) {
     return (floats)(__builtin_convertvector(high, unsigneds) << 16);
 }
 
-/* sums[c][r] += columns 0..n-1 of row r times token c; n is a multiple of LANES. With few tokens the rows come from
+/* sums[c][r] += columns 0..n-1 of row r times token c, or = where they begin; n is a multiple of LANES. With few tokens the rows come from
  * memory, so the next ones are prefetched. */
 INLINE void multiply_floats(float_loader load, const size_t element_bytes, const size_t n_columns,
                             const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n,
-                            floats *sums) {
+                            bool begins, floats *sums) {
     floats in_registers[FLOAT_COLUMNS * FLOAT_ROWS];
-    UNROLLED for (size_t i = 0; i < n_columns * FLOAT_ROWS; i++) in_registers[i] = sums[i];
+    UNROLLED for (size_t i = 0; i < n_columns * FLOAT_ROWS; i++) in_registers[i] = begins ? (floats){0} : sums[i];
     const size_t next = FLOAT_ROWS * (size_t)(rows[1] - rows[0]);
     for (size_t at = 0; at < n; at += LANES) {
         floats w[FLOAT_ROWS];
@@ -58,18 +58,18 @@ INLINE void multiply_floats(float_loader load, const size_t element_bytes, const
 }
 
 typedef void (*float_kernel)(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n_columns,
-                             size_t n, floats *sums);
+                             size_t n, bool begins, floats *sums);
 
 /* n_columns is 1 .. FLOAT_COLUMNS. */
-#define X(type, bytes)                                                                                         \
-    static void multiply_floats_##type(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, \
-                                       size_t n_columns, size_t n, floats *sums) {                             \
-        switch (n_columns) {                                                                                   \
-        case 1: multiply_floats(load_##type, bytes, 1, rows, x, x_stride, n, sums); break;                     \
-        case 2: multiply_floats(load_##type, bytes, 2, rows, x, x_stride, n, sums); break;                     \
-        case 3: multiply_floats(load_##type, bytes, 3, rows, x, x_stride, n, sums); break;                     \
-        default: multiply_floats(load_##type, bytes, FLOAT_COLUMNS, rows, x, x_stride, n, sums); break;        \
-        }                                                                                                      \
+#define X(type, bytes)                                                                                          \
+    static void multiply_floats_##type(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride,  \
+                                       size_t n_columns, size_t n, bool begins, floats *sums) {                 \
+        switch (n_columns) {                                                                                    \
+        case 1: multiply_floats(load_##type, bytes, 1, rows, x, x_stride, n, begins, sums); break;              \
+        case 2: multiply_floats(load_##type, bytes, 2, rows, x, x_stride, n, begins, sums); break;              \
+        case 3: multiply_floats(load_##type, bytes, 3, rows, x, x_stride, n, begins, sums); break;              \
+        default: multiply_floats(load_##type, bytes, FLOAT_COLUMNS, rows, x, x_stride, n, begins, sums); break; \
+        }                                                                                                       \
     }
 FLOAT_TYPES(X)
 #undef X
@@ -99,14 +99,15 @@ static void multiply_float_tail(float_kernel kernel, size_t element_bytes, const
         tail_rows[r] = tail.rows[r];
     }
     for (size_t c = 0; c < n_columns; c++) memcpy(tail.x[c], x + c * x_stride, n * sizeof *x);
-    kernel(tail_rows, tail.x[0], LANES, n_columns, LANES, sums);
+    kernel(tail_rows, tail.x[0], LANES, n_columns, LANES, false, sums);
 }
 
 /* `depth` columns of FLOAT_ROWS rows and of some tokens. */
 static void multiply_stretch(float_kernel kernel, size_t element_bytes, const uint8_t *const rows[FLOAT_ROWS],
-                             const float *x, size_t x_stride, size_t n_columns, size_t depth, floats *sums) {
+                             const float *x, size_t x_stride, size_t n_columns, size_t depth, bool begins,
+                             floats *sums) {
     const size_t whole = depth - depth % LANES;
-    kernel(rows, x, x_stride, n_columns, whole, sums);
+    kernel(rows, x, x_stride, n_columns, whole, begins, sums);
     if (whole == depth) return;
     const uint8_t *ends[FLOAT_ROWS];
     for (size_t r = 0; r < FLOAT_ROWS; r++) ends[r] = rows[r] + whole * element_bytes;
@@ -135,7 +136,7 @@ static void multiply_strip(const float_strip *strip, const float *x, size_t n_to
                           column * strip->element_bytes;
             }
             multiply_stretch(strip->kernel, strip->element_bytes, rows, x + done * w->n_columns + column, w->n_columns,
-                             n_run, depth, sums + row * FLOAT_BATCH + done * FLOAT_ROWS);
+                             n_run, depth, column == 0, sums + row * FLOAT_BATCH + done * FLOAT_ROWS);
         }
     }
 }
@@ -152,16 +153,17 @@ static void float_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, 
                                    .n_rows = end_row - row < FLOAT_STRIP ? end_row - row : FLOAT_STRIP};
         for (size_t token = 0; token < n_batch; token += FLOAT_BATCH) {
             const size_t n_tokens = n_batch - token < FLOAT_BATCH ? n_batch - token : FLOAT_BATCH;
-            for (uint32_t r = 0; r < strip.n_rows; r += FLOAT_ROWS)
-                memset(sums + r * FLOAT_BATCH, 0, n_tokens * FLOAT_ROWS * sizeof *sums);
             for (size_t column = 0; column < w->n_columns; column += depth_at_once) {
                 const size_t left = w->n_columns - column, depth = left < depth_at_once ? left : depth_at_once;
                 multiply_strip(&strip, x->floats + token * x->n_columns, n_tokens, column, depth, sums);
             }
             for (size_t t = 0; t < n_tokens; t++)
-                for (uint32_t r = 0; r < strip.n_rows; r++)
-                    out[(token + t) * out_stride + row + r] =
-                        sum_of_lanes(sums[(r - r % FLOAT_ROWS) * FLOAT_BATCH + t * FLOAT_ROWS + r % FLOAT_ROWS]);
+                for (uint32_t r = 0; r < strip.n_rows; r += FLOAT_ROWS) {
+                    const floats *of_rows = sums + r * FLOAT_BATCH + t * FLOAT_ROWS;
+                    const four_floats four = sums_of_lanes(of_rows[0], of_rows[1], of_rows[2], of_rows[FLOAT_ROWS - 1]);
+                    const uint32_t left = strip.n_rows - r, n = left < FLOAT_ROWS ? left : FLOAT_ROWS;
+                    memcpy(out + (token + t) * out_stride + row + r, &four, n * sizeof *out);
+                }
         }
     }
 }

@@ -91,13 +91,29 @@ INLINE ints in_register(ints x) {
 
 typedef float four_floats __attribute__((vector_size(16)));
 
-/* The lanes added up in a fixed tree: halves, quarters, ... */
-INLINE float sum_of_lanes(floats v) {
+/* Four lanes of two vectors, the second's counted from 4 on. */
+#if defined(__clang__)
+#define pick(a, b, i, j, k, l) __builtin_shufflevector(a, b, i, j, k, l)
+#else
+#define pick(a, b, i, j, k, l) __builtin_shuffle(a, b, (four_ints){i, j, k, l})
+typedef int32_t four_ints __attribute__((vector_size(16)));
+#endif
+
+/* Halves, quarters and so on added up, to four. */
+INLINE four_floats fold(floats v) {
     four_floats parts[LANES / 4];
     memcpy(parts, &v, sizeof v);
     UNROLLED for (size_t width = LANES / 8; width > 0; width /= 2) UNROLLED for (size_t i = 0; i < width; i++)
         parts[i] += parts[i + width];
-    return (parts[0][0] + parts[0][2]) + (parts[0][1] + parts[0][3]);
+    return parts[0];
+}
+
+/* The lanes of four vectors added up, each in the same fixed tree: halves, quarters, ... */
+INLINE four_floats sums_of_lanes(floats v0, floats v1, floats v2, floats v3) {
+    const four_floats a = fold(v0), b = fold(v1), c = fold(v2), d = fold(v3);
+    const four_floats low = pick(a, b, 0, 4, 1, 5) + pick(a, b, 2, 6, 3, 7); /* a0 + a2, b0 + b2, a1 + a3, b1 + b3 */
+    const four_floats high = pick(c, d, 0, 4, 1, 5) + pick(c, d, 2, 6, 3, 7);
+    return pick(low, high, 0, 1, 4, 5) + pick(low, high, 2, 3, 6, 7);
 }
 
 #endif
