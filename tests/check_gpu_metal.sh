@@ -17,8 +17,8 @@ fewer_layers_fit() { # the output and 2 or 3 of 4 layers
 if [ "$lookalike" ]; then
     check 'no device: one line, status 1' with LOOKALIKE_METAL_FAULT=device demo 1 '--device metal: Metal finds no GPU'
     check 'no device: auto runs, and says why' with LOOKALIKE_METAL_FAULT=device demo 0 'Metal finds no GPU' auto
-    check 'a kernel that does not compile: auto runs' with LOOKALIKE_METAL_FAULT=library demo 0 'does not compile' auto
-    check 'a kernel without a pipeline: status 1' with LOOKALIKE_METAL_FAULT=pipeline demo 1 'makes no pipeline'
+    check 'a kernel that does not compile: auto runs' with LOOKALIKE_METAL_FAULT=library demo 0 'cannot compile' auto
+    check 'a kernel without a pipeline: status 1' with LOOKALIKE_METAL_FAULT=pipeline demo 1 'cannot make a pipeline'
     check 'no memory for a buffer: status 1' with LOOKALIKE_METAL_FAULT=allocate:9 demo 1 'gives no buffer'
     check 'the second of three devices: after the default one come the others as Metal lists them' with LOOKALIKE_METAL_DEVICES=3 ends 0 'device: metal, Look-alike 2 of Metal' \
         models/demo.gguf -n 1 --device metal --device-index 1

@@ -186,7 +186,7 @@ in_kernel 'a double' \
     'Metal cannot compile the kernels: .*double'
 in_kernel 'a double literal' \
     'a[0] = EXP(1.0) + b[0];' \
-    'Metal does not compile the kernels'
+    'Metal cannot compile the kernels'
 in_kernel 'two buffers of one index' \
     'a[0] = b[0];' \
     'two parameters of kernel faulty are buffer 0' 'BUFFER(uint, a, 0), BUFFER(uint, b, 0)'

@@ -114,7 +114,7 @@ check('too long: a BadRequestError with the words', e instanceof Anthropic.BadRe
 e = await failure({ temperature: 'hot' });
 check('a wrong field', e instanceof Anthropic.BadRequestError && e.error.error.type === 'invalid_request_error' && e.requestID === e.error.request_id, e);
 e = await failure({ messages: [{ role: 'user', content: [{ type: 'image', source: { type: 'base64', media_type: 'image/png', data: 'AAAA' } }] }] });
-check('an image', e instanceof Anthropic.BadRequestError && e.message.includes('text only'), e);
+check('an image', e instanceof Anthropic.BadRequestError && e.message.includes('only text'), e);
 try {
   await client.messages.batches.list();
   check('an endpoint that is not there', false);

@@ -123,7 +123,7 @@ check("too long: a BadRequestError with the words", isinstance(e, anthropic.BadR
 e = failure(extra_body={"temperature": "hot"})
 check("a wrong field", isinstance(e, anthropic.BadRequestError) and e.body["error"]["type"] == "invalid_request_error" and e.request_id == e.body["request_id"], e)
 e = failure(messages=[{"role": "user", "content": [{"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AAAA"}}]}])
-check("an image", isinstance(e, anthropic.BadRequestError) and "text only" in e.message, e)
+check("an image", isinstance(e, anthropic.BadRequestError) and "only text" in e.message, e)
 try:
     client.messages.batches.list()
     check("an endpoint that is not there", False)

@@ -121,7 +121,7 @@ check('an option out of range', refused(wrong, 400, 'top_p'), wrong);
 wrong = await failure(() => client.chat({ ...common, messages: [{ role: 'user', content: 'word '.repeat(3 * running.context_length) }] }));
 check('a prompt that is too long', refused(wrong, 400, 'exceeds the available context size'), wrong);
 wrong = await failure(() => client.chat({ ...common, messages: [{ role: 'user', content: 'What is it?', images: [new Uint8Array([1, 2, 3])] }] }));
-check('images', refused(wrong, 400, 'text alone'), wrong);
+check('images', refused(wrong, 400, 'only text'), wrong);
 for (const [name, made] of [['create', () => client.create({ model: 'x', from: model })], ['copy', () => client.copy({ source: model, destination: 'y' })], ['delete', () => client.delete({ model: 'no-such-model' })]]) {
   wrong = await failure(made);
   check(`${name} is refused in a sentence`, refused(wrong, 501, 'not supported'), wrong);

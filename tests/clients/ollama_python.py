@@ -124,7 +124,7 @@ check("an option out of range", isinstance(wrong, ollama.ResponseError) and wron
 long = failure(client.chat, model, [{"role": "user", "content": "word " * 3 * running.context_length}])
 check("a prompt that is too long", isinstance(long, ollama.ResponseError) and long.status_code == 400 and "exceeds the available context size" in long.error, long)
 images = failure(client.chat, model, [{"role": "user", "content": "What is it?", "images": [b"\x89PNG\r\n"]}])
-check("images", isinstance(images, ollama.ResponseError) and images.status_code == 400 and "text alone" in images.error, images)
+check("images", isinstance(images, ollama.ResponseError) and images.status_code == 400 and "only text" in images.error, images)
 for name, call in [("create", lambda: client.create("x", from_=model)), ("copy", lambda: client.copy(model, "y")), ("delete", lambda: client.delete("no-such-model")), ("push", lambda: client.push("x"))]:
     refused = failure(call)
     check(f"{name} is refused in a sentence", isinstance(refused, ollama.ResponseError) and refused.status_code == 501 and "not supported" in refused.error, refused)
