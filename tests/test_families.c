@@ -250,15 +250,20 @@ static unsigned char *to_q8_0(const uint16_t *values, size_t n) {
     return blocks;
 }
 
+/* All keys of a file but those of its tokenizer. */
+static void copy_keys(gguf_builder *g, const cllm_gguf *gguf) {
+    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
+        const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
+        if (strncmp(m->key, "tokenizer.", 10) != 0) builder_copy(g, m->key, &m->value);
+    }
+}
+
 /* The file with its F16 matrices as Q8_0, and without its tokenizer. */
 static const char *write_quantized(const cllm_gguf *gguf) {
     enum { Q8_0 = 8, F16 = 1 };
     gguf_builder g;
     builder_init(&g);
-    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
-        const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
-        if (strncmp(m->key, "tokenizer.", 10) != 0) builder_copy(&g, m->key, &m->value);
-    }
+    copy_keys(&g, gguf);
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
         const size_t n = (size_t)(t->shape[0] * t->shape[1] * t->shape[2] * t->shape[3]);
@@ -704,10 +709,7 @@ static const char *write_changed(const cllm_gguf *gguf, const char *name, uint64
     assert_non_null(ones);
     for (size_t i = 0; i < n; i++) ones[i] = 1;
     builder_init(&g);
-    for (size_t i = 0; i < cllm_gguf_n_metadata(gguf); i++) {
-        const cllm_metadata *m = cllm_gguf_metadata(gguf, i);
-        if (strncmp(m->key, "tokenizer.", 10) != 0) builder_copy(&g, m->key, &m->value);
-    }
+    copy_keys(&g, gguf);
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
         const cllm_tensor *t = cllm_gguf_tensor(gguf, i);
         if (strcmp(t->name, name) != 0)
