@@ -488,6 +488,42 @@ static void small_budgets_are_kept(void **state) {
     assert_true(n_found > 0);
 }
 
+/* How much of a text whose sequence has ended is found while another sequence holds other tokens: by that one, or by an empty one. */
+static size_t take_up(const char *name, uint64_t cache_bytes, bool holds_others) {
+    cached_bench b;
+    int32_t tokens[LONG], others[LONG];
+    cllm_error err;
+    cllm_sequence *first, *second, *empty;
+    if (!open_cached(&b, name, cache_bytes)) return 0;
+    leave_text(&b, LONG, tokens);
+    leave_text(&b, 0, others);
+    assert_ok(cllm_sequence_create(b.engine, &first, &err), &err);
+    read_on(&b, first, tokens, 200);
+    cllm_sequence_destroy(first);
+    assert_ok(cllm_sequence_create(b.engine, &second, &err), &err);
+    read_on(&b, second, others, 200);
+    assert_ok(cllm_sequence_create(b.engine, &empty, &err), &err);
+    cllm_sequence *finder = holds_others ? second : empty;
+    const size_t n = cllm_sequence_reuse(finder, tokens, 201);
+    read_on(&b, finder, tokens, 201);
+    cllm_sequence_destroy(empty);
+    cllm_sequence_destroy(second);
+    close_cached(&b);
+    return n;
+}
+
+static void tokens_of_its_own_do_not_take_the_place_of_what_a_sequence_finds(void **state) {
+    (void)state;
+    uint32_t n_found = 0;
+    for (size_t i = 0; i < N_MODELS; i++)
+        for (uint64_t bytes = 20000; bytes < 8000000; bytes += bytes / 4) {
+            const size_t n = take_up(models[i], bytes, false);
+            assert_int_equal(take_up(models[i], bytes, true), n);
+            n_found += n > 0;
+        }
+    if (n_found == 0) skip();
+}
+
 /* ------------------------------------------------------------------------------------------------- drafts */
 
 enum { N_DRAWN = 60 };
@@ -761,6 +797,7 @@ int main(void) {
         cmocka_unit_test(another_sequence_adopts_a_state),
         cmocka_unit_test(pieces_of_prompts_leave_states),
         cmocka_unit_test(small_budgets_are_kept),
+        cmocka_unit_test(tokens_of_its_own_do_not_take_the_place_of_what_a_sequence_finds),
         cmocka_unit_test(drafts_leave_the_text_as_it_is),
         cmocka_unit_test(refused_guesses_do_not_read_the_text_again),
         cmocka_unit_test(a_call_that_was_cancelled_leaves_the_state_of_its_last_batch),

@@ -26,6 +26,7 @@ static cllm_status create_sequences(cllm_engine *e, uint32_t n, cllm_error *err)
     e->spans = arena_alloc(&e->arena, n, sizeof *e->spans);
     e->span_of = arena_alloc(&e->arena, n, sizeof *e->span_of);
     bool complete = e->sequences && e->spans && e->span_of;
+    if (complete && kv_table_create(&e->pages, &e->arena, &e->adopted, err) != CLLM_OK) return CLLM_ERR_MEMORY;
     for (uint32_t i = 0; complete && i < n; i++) {
         cllm_status status = kv_table_create(&e->pages, &e->arena, &e->sequences[i].table, err);
         if (status != CLLM_OK) return status;

@@ -150,6 +150,7 @@ struct cllm_engine {
     thread_pool *pool;
     kv_pages pages;
     prefix_cache cache;
+    kv_table adopted;    /* in cllm_sequence_reuse: the pages that were found, while the sequence lets its own go */
     kv_store store;      /* of the CPU's layers */
     state_store states;  /* of recurrent layers, which are all on the CPU */
     forward_cpu forward; /* if there are CPU layers */

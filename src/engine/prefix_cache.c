@@ -27,7 +27,7 @@ uint64_t prefix_cache_bytes(const model_config *config, const kv_size *size) {
 
 cllm_status prefix_cache_create(const kv_size *size, kv_pages *pages, arena *a, prefix_cache *out, cllm_error *err) {
     const uint32_t n_pages = pages->pools[KV_FULL].n_pages;
-    *out = (prefix_cache){.pages = pages, .n_most = size->n_cached, .n_states = size->n_states};
+    *out = (prefix_cache){.pages = pages, .n_most = size->n_cached, .n_states = size->n_states, .pinned = KV_NONE};
     if (out->n_most == 0) return CLLM_OK;
     out->n_buckets = count_buckets(n_pages);
     out->known = arena_alloc(a, n_pages, sizeof *out->known);
@@ -258,11 +258,14 @@ uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t
     return length;
 }
 
-/* A place that is free, else that of the least recently used. */
-static uint32_t take_state(prefix_cache *cache) {
-    uint32_t best = 0;
-    for (uint32_t i = 1; i < cache->n_states && cache->states[best].n_tokens > 0; i++)
-        if (cache->states[i].n_tokens == 0 || cache->states[i].last_used < cache->states[best].last_used) best = i;
+/* A place that is free, else that of the least recently used; KV_NONE if the only one is pinned. */
+static uint32_t take_state(const prefix_cache *cache) {
+    uint32_t best = KV_NONE;
+    for (uint32_t i = 0; i < cache->n_states && (best == KV_NONE || cache->states[best].n_tokens > 0); i++) {
+        if (i == cache->pinned) continue;
+        const bool is_free = cache->states[i].n_tokens == 0;
+        if (best == KV_NONE || is_free || cache->states[i].last_used < cache->states[best].last_used) best = i;
+    }
     return best;
 }
 
@@ -277,6 +280,7 @@ uint32_t prefix_cache_add_state(prefix_cache *cache, const kv_table *table, cons
     const uint32_t page = table->of[KV_FULL].pages[(length - 1) / KV_CHUNK], n_tokens = (length - 1) % KV_CHUNK + 1;
     if (!cache->known[page].known || cache->known[page].n_tokens < n_tokens) return KV_NONE; /* a copy, never written */
     const uint32_t place = take_state(cache);
+    if (place == KV_NONE) return KV_NONE;
     cached_state *state = &cache->states[place];
     if (state->n_tokens > 0) {
         if (guessed && state->last_used > 0) return KV_NONE;

@@ -46,6 +46,7 @@ typedef struct prefix_cache {
     prefix_end *ends;   /* [n_chunks] and where it may end */
     uint32_t n_matched; /* tokens of it that pages hold, with or without what else it needs, */
     uint32_t state;     /* and the place of its state, or KV_NONE */
+    uint32_t pinned;    /* the place of a state that is not replaced now, or KV_NONE */
     cached_state *states;
     uint32_t n_states; /* 0: the model needs none */
     uint64_t clock;    /* counts uses */

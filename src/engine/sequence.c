@@ -90,10 +90,18 @@ size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_
     if (!kv_table_reaches(&sequence->table, &e->pages, length)) length = 0;
     const bool is_own = n == 0 || length >= prefix_cache_find(&e->cache, tokens, n);
     sequence->branch = n > 0 ? e->cache.n_matched : 0;
-    sequence_cut(sequence, is_own ? length : 0);
-    if (is_own) return length;
-    length = prefix_cache_reuse(&e->cache, tokens, n, &sequence->table);
+    if (is_own) {
+        sequence_cut(sequence, length);
+        return length;
+    }
+    length = prefix_cache_reuse(&e->cache, tokens, n, &e->adopted);
+    e->cache.pinned = e->cache.state;
+    sequence_cut(sequence, 0);
+    const kv_table empty = sequence->table;
+    sequence->table = e->adopted;
+    e->adopted = empty;
     states_fetch(sequence, length);
+    e->cache.pinned = KV_NONE;
     memcpy(sequence->tokens, tokens, length * sizeof *tokens);
     sequence->length = sequence->reached = length;
     return length;

@@ -106,7 +106,7 @@ static float *cached_slot(const cllm_engine *e, uint32_t place) {
 
 void states_fetch(cllm_sequence *to, uint32_t length) {
     const cllm_engine *e = to->engine;
-    if (e->cache.state != KV_NONE) copy_slot(e, states_give(to, length), cached_slot(e, e->cache.state));
+    if (e->cache.pinned != KV_NONE) copy_slot(e, states_give(to, length), cached_slot(e, e->cache.pinned));
 }
 
 void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length) {

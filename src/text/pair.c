@@ -17,16 +17,17 @@ static bool begins_with(cllm_string text, const char *word) {
     return text.length >= strlen(word) && memcmp(text.data, word, strlen(word)) == 0;
 }
 
-/* Cut the template at the names of the two texts. Returns the number of parts; what does not fit into `parts` is left out. */
+/* Cut the template at the names of the two texts. Returns the number of parts, or 0 if there are too many. */
 static size_t fill_template(cllm_string template, cllm_string query, cllm_string document, cllm_part *parts) {
     size_t n = 0;
-    for (size_t from = 0, at = 0; from < template.length && n + 2 <= MOST_PARTS;) {
+    for (size_t from = 0, at = 0; from < template.length;) {
         const cllm_string rest = {template.data + at, template.length - at};
         const bool is_query = begins_with(rest, "{query}"), is_document = begins_with(rest, "{document}");
         if (rest.length > 0 && !is_query && !is_document) {
             at++;
             continue;
         }
+        if (n + 2 > MOST_PARTS) return 0;
         if (at > from) parts[n++] = (cllm_part){true, {template.data + from, at - from}};
         if (is_query) parts[n++] = (cllm_part){false, query};
         if (is_document) parts[n++] = (cllm_part){false, document};
@@ -62,6 +63,11 @@ cllm_status cllm_tokenizer_encode_pair(const cllm_tokenizer *tokenizer, cllm_str
     if (tokenizer->pair_template.length > 0) {
         cllm_part parts[MOST_PARTS];
         const size_t n = fill_template(tokenizer->pair_template, query, document, parts);
+        if (n == 0)
+            return error_set_at(
+                err, CLLM_ERR_UNSUPPORTED, "tokenizer.chat_template.rerank", CLLM_NO_OFFSET,
+                "tokenizer.chat_template.rerank: it names the texts too often; at most %d parts are allowed",
+                MOST_PARTS);
         return cllm_tokenizer_encode_parts(tokenizer, parts, n, 0, tokens, count, err);
     }
     token_list list = {0};
