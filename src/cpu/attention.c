@@ -19,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------- what a token brings along */
+/* -------------------------------------------------------------------------------- queries, keys and values */
 
 /* Up to KV_SCALE_BLOCK elements in the type of the cache. */
 typedef union kv_elements {
@@ -555,7 +555,7 @@ static void attend(forward_cpu *f, const forward_rows *rows) {
     if (work.n_items[MERGE] > 0) run_step(f, work.n_items[MERGE], work.cost[MERGE], merge_item, &work);
 }
 
-/* ------------------------------------------------------------------------------------------------- the half */
+/* -------------------------------------------------------------------------------------- the half of a layer */
 
 static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;

@@ -56,7 +56,7 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
     run_products(f, &out, 1, sum);
 }
 
-/* ------------------------------------------------------------------------------------------------- choosing */
+/* ----------------------------------------------------------------------------------------- choosing experts */
 
 void softmax(float *x, size_t n) {
     float max = -INFINITY, sum = 0;
@@ -309,7 +309,7 @@ static void run_network_and_mixture(forward_cpu *f, uint32_t n_rows, const float
     run_row_step(&work, f->model.config->n_embd, add_network_item);
 }
 
-/* ------------------------------------------------------------------------------------------------- the half */
+/* -------------------------------------------------------------------------------------- the half of a layer */
 
 bool feed_forward_quantizes(const forward_cpu *f) {
     const layer_weights *w = weights_of(f);

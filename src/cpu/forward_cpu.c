@@ -96,7 +96,7 @@ void keep_rows(const forward_cpu *f, float *x, size_t n) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the road */
+/* --------------------------------------------------------------------------------- from tokens to logits */
 
 static void angles_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;

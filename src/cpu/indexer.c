@@ -67,7 +67,7 @@ void keep_choice(forward_cpu *f) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the choice */
+/* -------------------------------------------------------------------------------------- choosing positions */
 
 /* Some rows whose choices are made together. */
 typedef struct choice_work {

@@ -483,7 +483,7 @@ static void run_mamba_heads(forward_cpu *f) {
     run_heads(f);
 }
 
-/* ------------------------------------------------------------------------------------------------- the half */
+/* -------------------------------------------------------------------------------------- the half of a layer */
 
 static void quantize_mixed_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;

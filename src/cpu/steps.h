@@ -18,7 +18,7 @@
 #include "cpu/forward_cpu.h"
 #include "model/lora.h"
 
-/* ---------------------------------------------------------------------------------------------- running */
+/* ---------------------------------------------------------------------------------------- running steps */
 
 /* Run items on all threads, or on this one if that is faster. cost: of all items together, in multiply-adds. */
 void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);

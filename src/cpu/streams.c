@@ -31,7 +31,7 @@ static void give_length(float *x, float length, size_t n) {
     scale_floats(x, own > 0 ? length / own : 1, n);
 }
 
-/* ------------------------------------------------------------------------------------------ the two ends */
+/* --------------------------------------------------------------------------- before and after all layers */
 
 static void begin_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
@@ -95,7 +95,7 @@ void merge_streams(forward_cpu *f, uint32_t n_rows, float *x) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------- a layer */
+/* -------------------------------------------------------------------------------------- around a layer */
 
 static void mode_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;

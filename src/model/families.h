@@ -342,7 +342,7 @@ typedef struct model_traits {
     bool parallel_key;         /* a key says whether the form is FORM_PARALLEL_APART */
     bool first_layer_unnormed; /* layer 0 has no attn_norm: the embeddings are normed */
     bool embedding_norm;       /* embeddings are normed (token_embd_norm) */
-    bool no_output_norm;       /* the last layer ends with a norm */
+    bool no_output_norm;       /* there is none: the last layer ends with a norm */
 
     /* Norms of queries and keys. */
     qk_norm_kind qk_norm;
@@ -360,7 +360,7 @@ typedef struct model_traits {
     uint32_t layers_scaled_by_embd; /* a model of so many layers has 1 / sqrt(n_embd / n_heads) instead */
     float attention_softcap;        /* default of the key; 0: none */
     bool attention_temperature;     /* the keys of a temperature are read */
-    float temperature_scale;        /* a temperature without keys, in layers without RoPE, by the position + 1 */
+    float temperature_scale;        /* a temperature that has no keys: in layers without RoPE, of position + 1 */
     uint32_t temperature_length;    /* of that temperature */
     bool shares_keys;               /* a key says how many of the last layers use keys and values of earlier layers */
     rope_pairing index_rope;        /* of the indexer's queries and keys */
@@ -383,7 +383,7 @@ typedef struct model_traits {
     float windowed_freq_base;       /* default of windowed layers; 0: that of the other layers */
     bool windowed_unscaled;         /* windowed layers do not stretch RoPE, and use no factors */
     bool full_rope_halved;          /* layers without a window rotate half as many elements as windowed ones,
-                                       and the list of factors is as long as these need */
+                                       and the list of factors is for the windowed ones */
     bool yarn_unrounded;            /* YaRN's ramp may begin and end between two pairs */
     bool yarn_unless_said;          /* YaRN is the default kind of stretching */
     float yarn_log_multiplier_unit; /* yarn_log_multiplier is divided by it; 0: the key is not read */
