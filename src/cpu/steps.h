@@ -75,7 +75,7 @@ typedef struct product {
     matrix w;
     const float *bias; /* [n_rows] or NULL */
     float scale;
-    const lora_pair *loras; /* for matrix `index` of the linear, which is w */
+    const lora_pair *loras; /* of the linear; w is its matrix `index` */
     uint32_t index;
     forward_vectors inner; /* scale * A x for each adapter, [count][rank] and padding */
     activations x;
