@@ -7,9 +7,7 @@
 #include "engine/engine.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* -------------------------------------------------------------------------------------------- counting allocations */
 

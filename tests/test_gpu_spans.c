@@ -9,7 +9,6 @@
 #include "gpu/batch.h"
 
 #include <glob.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 #include "gguf/gguf.h"
 #include "gguf/metadata.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,6 @@
  * tests/check_tokenizers.sh compares a real one. */
 #include "support/vocabulary.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------------------------------ the map */

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 bool refuse(failure *f, int status, const char *field, const char *format, ...) {
     va_list arguments;

@@ -7,6 +7,7 @@
 #include "server/infill.h"
 
 #include "server/fill.h"
+#include "server/models.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,6 @@
 #include "server/completion.h"
 #include "server/write.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>

@@ -2,7 +2,6 @@
 #include "server/dialects.h"
 #include "server/metrics.h"
 #include "server/models.h"
-#include "server/write.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +27,6 @@ void show_metrics(exchange *x) {
     free(text.bytes);
 }
 
-/* ollama's clients look for this sentence. */
 /* A browser gets the web page; other clients get the sentence that ollama's clients look for. */
 void show_root(exchange *x) {
     const char *accept = exchange_header(x, "Accept");

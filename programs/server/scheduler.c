@@ -7,7 +7,6 @@
 #include "server/models.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct engine_call {
     void (*function)(void *user);

@@ -1,4 +1,5 @@
-/* Tokens to a syntax tree. Sources: "Template Designer Documentation" of Jinja 3.1, and its grammar. */
+/* Parses a template into a syntax tree. Before it: jinja_lexer, which gives tokens. After it: jinja.c, which walks the
+ * tree. Sources: "Template Designer Documentation" of Jinja 3.1, and its grammar. */
 #ifndef CHAT_JINJA_PARSER_H
 #define CHAT_JINJA_PARSER_H
 
