@@ -12,8 +12,8 @@ typedef struct failure {
     const char *code;     /* OpenAI's, such as "context_length_exceeded"; or NULL */
     char field[96];       /* the field that is wrong, such as "messages[2].role"; or "" */
     char message[640];    /* one sentence */
-    size_t n_prompt;      /* if the prompt is too long: its tokens; else 0 */
-    size_t n_ctx;         /* and the tokens that a request can have */
+    size_t n_prompt;      /* if the prompt is too long: its tokens; otherwise 0 */
+    size_t n_ctx;         /* if the prompt is too long: the tokens that a request can have */
     unsigned retry_after; /* seconds; 0: trying again does not help */
     char request_id[20];  /* of the exchange that gets the answer, or "" */
 } failure;

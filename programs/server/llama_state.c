@@ -98,7 +98,7 @@ typedef struct slots_report {
     size_t n_free;
 } slots_report;
 
-/* Runs in the engine's thread. */
+/* Describe all slots. Runs in the engine's thread, which owns them. */
 static void report_slots(void *user) {
     slots_report *report = user;
     uint32_t n;
@@ -197,7 +197,7 @@ static void erase_slot(void *user) {
     at->last.count = 0;
 }
 
-/* The name of a file must not lead out of the folder, be hidden there, or be a name that saving uses meanwhile. */
+/* The name of a file must not lead out of the folder, be hidden there, or be the name of a file that is being saved. */
 static bool check_file_name(const char *name, size_t length, failure *f) {
     static const char partial[] = ".partial";
     const size_t n_partial = sizeof partial - 1;

@@ -23,7 +23,8 @@ static struct {
     atomic_bool ready, closing;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Of the condition; a clock that is set would let a request wait for hours. Apple's conditions have no other. */
+/* The clock of the condition. If somebody sets the clock of the day, a request could wait for hours; Apple's conditions
+ * have no other. */
 #if defined(__APPLE__)
 #define WAIT_CLOCK CLOCK_REALTIME
 #else

@@ -1,4 +1,4 @@
-/* The state of the server: health, the web page. */
+/* Endpoints of the server itself: health, metrics, the web page. */
 #include "server/dialects.h"
 #include "server/metrics.h"
 #include "server/models.h"
@@ -16,7 +16,7 @@ void show_health(exchange *x) {
 
 void show_metrics(exchange *x) {
     text_buffer text = {0};
-    bool found = false; /* the first that is ready: llama-server's names mean one model */
+    bool found = false; /* only the first model that is ready: llama-server's names are for one model */
     for (size_t i = 0; !found && i < models_count(); i++) {
         found = model_hold(model_at(i));
         if (!found) continue;

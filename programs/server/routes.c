@@ -1,4 +1,5 @@
-/* The table of endpoints and their handlers. */
+/* The table of endpoints and their handlers. Before it: http.c, which looks up a request's route. After it: the APIs'
+ * files, dialects.h. */
 #include "server/dialects.h"
 
 #include <string.h>
