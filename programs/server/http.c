@@ -421,7 +421,7 @@ static bool find_route(exchange *x, failure *f) {
     const char *method = strcmp(x->method, "HEAD") == 0 ? "GET" : x->method;
     for (const route *r = routes; r->method; r++) {
         const char *rest = match(r->path, x->path);
-        if (!rest) continue;
+        if (!rest || ((r->flags & ROUTE_PAGE) && http.o->no_webui)) continue;
         x->rest = rest;
         if (strcmp(r->method, method) == 0) {
             *allowed = '\0';

@@ -22,6 +22,7 @@ typedef json_t *(*failure_form)(const failure *f);
 enum {
     ROUTE_PUBLIC = 1,  /* no key needed */
     ROUTE_AT_ONCE = 2, /* the handler never waits, and runs in the connection's thread */
+    ROUTE_PAGE = 4,    /* a file of the web page: with --no-webui there is no such route */
 };
 
 struct route {

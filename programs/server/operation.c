@@ -27,10 +27,10 @@ void show_metrics(exchange *x) {
     free(text.bytes);
 }
 
-/* A browser gets the web page; other clients get the sentence that ollama's clients look for. */
+/* A browser gets the web page, unless --no-webui is set; others get the sentence that ollama's clients look for. */
 void show_root(exchange *x) {
     const char *accept = exchange_header(x, "Accept");
-    if (accept && strstr(accept, "text/html")) {
+    if (accept && strstr(accept, "text/html") && !models_options()->no_webui) {
         answer_file(x, web_page_find("/"));
         return;
     }
