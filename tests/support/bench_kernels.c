@@ -1,5 +1,6 @@
-/* Each kernel over and over on data that stays in the cache, the best of many runs: what the arithmetic takes, without the
- * memory. The time is the thread's own (CPU time), so that other work on the machine disturbs little. */
+/* Runs each kernel again and again on data that stays in the cache, and takes the best of many runs: the time of the
+ * arithmetic, without the memory. It is the thread's own time (CPU time), so other work on the machine disturbs it
+ * little. */
 #include "support/bench_kernels.h"
 
 #include "model/kv_store.h"

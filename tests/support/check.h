@@ -1,4 +1,5 @@
-/* What every test program shares: cmocka with what it needs before it, and the folder of reference data. */
+/* What every test program uses: cmocka with the headers that it needs before it, the folder of reference data,
+ * random numbers, and draws from a long list of cases. */
 #ifndef SUPPORT_CHECK_H
 #define SUPPORT_CHECK_H
 

@@ -1,4 +1,5 @@
-# What shell tests say, as TAP (https://testanything.org); to be sourced. They set $said, the file for what a check prints.
+# How shell tests report checks, as TAP (https://testanything.org); to be sourced. The caller sets $said, a file for
+# the output of a check.
 n=0
 
 # draw N WORD...: as many of the words, by MINICLLM_TEST_SEED and the checks before; all of them if MINICLLM_TEST_LONG is 1

@@ -1,4 +1,4 @@
-/* Writes GGUF files for tests: sound ones, and ones that lie. It checks nothing, so that any fault can be made. */
+/* Writes GGUF files for tests: correct ones, and wrong ones. It checks nothing, so that it can make any fault. */
 #ifndef SUPPORT_GGUF_BUILDER_H
 #define SUPPORT_GGUF_BUILDER_H
 

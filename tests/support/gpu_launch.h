@@ -1,5 +1,6 @@
-/* For tests of the GPU's kernels: a device with a program, launches on it, and buffers that know what a kernel should have
- * written and find what else it wrote. A test says what it expects element by element, launches, and checks. */
+/* For tests of the GPU's kernels: a device with a program, launches on it, and buffers that know what a kernel
+ * should have written, and find what else it wrote. A test says what it expects element by element, launches, and
+ * checks. */
 #ifndef SUPPORT_GPU_LAUNCH_H
 #define SUPPORT_GPU_LAUNCH_H
 

@@ -1,11 +1,12 @@
-# What must hold on every GPU API, as TAP; to be sourced by tests/check_gpu_*.sh, which set
+# Tests that every GPU API must pass, as TAP; to be sourced by tests/check_gpu_*.sh, which set
 #
 #   device     opencl, metal or cuda
 #   build      the folder of the build
 #
-# and end with gpu_suite, or with gpu_models, which needs the shared models. It skips all where the device is not there. It sets
+# and end with gpu_suite, or with gpu_models, which needs the shared models. If the device is not there, everything
+# is skipped. This file sets
 #
-#   program     what to run
+#   program     the program to run
 #   quick       1: the device is slow, so stories and contexts are short
 #   lookalike   1: there is no such device, and a look-alike stands in for it
 shared=${MINICLLM_SHARED:-../shared}

@@ -1,6 +1,6 @@
-# How shell tests meet the program, and what they say of it as TAP (https://testanything.org); to be sourced by a script whose
-# first argument is the folder of the build, and which ends with `finish`. Models come from the shared folder and
-# models/demo.gguf; a test whose model is missing counts as skipped.
+# How shell tests run the program and report checks, as TAP (https://testanything.org); to be sourced by a script
+# whose first argument is the folder of the build, and which ends with `finish`. Models come from the shared folder
+# and models/demo.gguf; a test whose model is missing counts as skipped.
 
 program=$1/mini-cllm
 shared=${MINICLLM_SHARED:-../shared}

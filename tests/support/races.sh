@@ -1,7 +1,8 @@
-# No two threads of a kernel meet in memory unordered, and none leaves its buffers: to be sourced by tests/check_races*.sh, each
-# of which gets BUILD and looks at one kind of tensor types, so that they run beside each other. Oclgrind, a simulator of an
-# OpenCL device, runs the kernels (tests/run_kernels.c) and reports what it sees; anything fails. So does a run in which a
-# kernel or a type is missing.
+# Checks that no two threads of a kernel use the same memory without a barrier in between, and that none leaves its
+# buffers. To be sourced by tests/check_races*.sh, each of which gets BUILD and checks one kind of tensor types, so
+# that they can run at the same time. Oclgrind, a simulator of an OpenCL device, runs the kernels
+# (tests/run_kernels.c) and reports errors. Any report fails, and so does a run in which a kernel or a type is
+# missing.
 . tests/support/checks.sh
 
 program=$1/tests/run_kernels

@@ -1,4 +1,4 @@
-/* Weights for kernel tests. */
+/* Random weights of each tensor type, for kernel tests. */
 #ifndef SUPPORT_RANDOM_BLOCKS_H
 #define SUPPORT_RANDOM_BLOCKS_H
 

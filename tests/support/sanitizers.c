@@ -1,5 +1,5 @@
-/* What the sanitizers ask a program, where it was built with them: the libraries of a GPU's API, which it may load, keep
- * some memory to the end, and their compilers take memory millions of times. */
+/* Options for the sanitizers, if a test is built with them. The libraries of GPU APIs, which a test may load, keep
+ * some memory until the end, and their compilers allocate memory millions of times. */
 #define ASKED __attribute__((visibility("default"), used))
 
 ASKED const char *__lsan_default_suppressions(void);

@@ -1,5 +1,6 @@
-# A server for shell tests, after program.sh: serving MODEL... [OPTION...] starts it on a free port and waits until it is ready ($url, $port);
-# serving_ends stops it (status in $status, its log in $log). Tests where it cannot be are skipped: can_serve says.
+# A server for shell tests; to be sourced after program.sh. serving MODEL... [OPTION...] starts it on a free port and
+# waits until it is ready ($url, $port). serving_ends stops it (exit status in $status, its log in $log). can_serve
+# skips the test if a server cannot run here.
 log=$temporary/log
 
 can_serve() {

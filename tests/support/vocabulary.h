@@ -1,4 +1,5 @@
-/* Vocabularies for tests: made on the spot or read from a file, and what texts become by them. */
+/* Vocabularies for tests of tokenizers: made in the test or read from a file, and checks of the tokens that texts
+ * become. */
 #ifndef SUPPORT_VOCABULARY_H
 #define SUPPORT_VOCABULARY_H
 
