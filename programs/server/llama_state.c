@@ -8,8 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* The model that a request asks about, held: ?model=NAME, or else the first loaded one. If none is loaded: NULL with
- * f->status 0. */
+/* The model that a request asks about, held: that of ?model=NAME, otherwise the first loaded one. If none is loaded:
+ * NULL with f->status 0. */
 static served_model *find_model(const exchange *x, failure *f) {
     const char *name = exchange_argument(x, "model");
     if (name && *name) return model_acquire(name, f);

@@ -319,7 +319,7 @@ static bool make_room(const served_model *wanted) {
         } else if (oldest) {
             note(&oldest->o, "%s: unloaded, to make room", oldest->name);
             unload_under_lock(oldest);
-        } else if (waits && !atomic_load(&all.closing)) { /* then look once more, also after the time is over */
+        } else if (waits && !atomic_load(&all.closing)) { /* after a timeout, look once more */
             waits = pthread_cond_timedwait(&all.changed, &all.lock, &end) == 0;
         } else {
             return false;

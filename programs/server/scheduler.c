@@ -233,7 +233,7 @@ static void admit(scheduler *s) {
             drop(c);
         else if (fits)
             start(s, c, index);
-        else if (waits) /* it waits for that slot, or for the prompt that both have */
+        else if (waits) /* it waits for its slot, or until its sibling has read the same prompt */
             at = &c->next;
         else
             return;

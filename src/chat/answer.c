@@ -51,7 +51,7 @@ struct cllm_answer {
     size_t n_marks;
     bool begins_mark[256]; /* by first byte: may a mark begin with it? */
 
-    answer_text held; /* text that is not passed on: from `at` on */
+    answer_text held; /* the newest text; from `at` on it is not passed on yet */
     size_t at;
     size_t unsaid; /* number of bytes at the beginning of `held` that come from the prompt */
     bool ended;
@@ -137,7 +137,7 @@ static void begin_stretch(cllm_answer *a, answer_state state, cllm_string lead, 
     a->scan = a->solid = a->at;
 }
 
-/* Handle white space after a stretch, up to `end`: drop what the template puts there. */
+/* End a stretch: pass on its white space up to `end`, except what the template puts there. */
 static void end_stretch(cllm_answer *a, size_t end, cllm_string space, bool before_call) {
     const bool trims = a->state == IN_REASONING ? a->format->trims_reasoning : a->format->trims;
     size_t keep = end;

@@ -210,7 +210,7 @@ static reading read_json_call(call_reader *c, bool bare) {
 
 /* ---------------------------------------------------------------------------------------- a name, then JSON */
 
-/* An id that stands between marks. */
+/* Read an id up to its end mark, and the mark. */
 static reading read_id(call_reader *c, cllm_string end) {
     text_reader *r = c->r;
     const size_t from = r->at;
@@ -221,7 +221,7 @@ static reading read_id(call_reader *c, cllm_string end) {
     return reader_match(r, end);
 }
 
-/* "functions.f:0" to "f". */
+/* The name in an id: "functions.f:0" gives "f". */
 static cllm_string name_of_id(cllm_string id) {
     static const char prefix[] = "functions.";
     const size_t skip =

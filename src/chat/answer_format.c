@@ -110,7 +110,7 @@ static size_t common_suffix(cllm_string a, cllm_string b) {
     return n;
 }
 
-/* "<think>" at the beginning of a text, or "". */
+/* The mark at the beginning of a text, such as "<think>", or "". */
 static cllm_string first_mark(cllm_string s) {
     s = trimmed(s);
     if (s.length == 0 || !char_is_one_of(*s.data, "<[")) return (cllm_string){"", 0};

@@ -1,5 +1,5 @@
-/* answer_format: how a model writes its answers, as its template shows it: the marks around reasoning, content and tool
- * calls.
+/* answer_format describes how a model writes its answers: the marks around reasoning, content and tool calls, as its
+ * template shows them.
  *
  *   template -> renderings of known conversations -> answer_format -> answer.c: reads what the model writes */
 #ifndef CHAT_ANSWER_FORMAT_H

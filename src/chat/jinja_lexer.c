@@ -40,7 +40,8 @@ static uint32_t strip_before(const jinja_lexer *l, uint32_t from, uint32_t tag, 
     return end > from ? (l->source[end - 1] == '\n' ? end : tag) : line_start ? end : tag;
 }
 
-/* Skip what is dropped after a block or comment. sign: '-' drops white space, '+' nothing, none a newline. */
+/* Skip what is dropped after a block or comment: with the sign '-' all white space, with '+' nothing, otherwise one
+ * newline. */
 static uint32_t strip_after(const jinja_lexer *l, uint32_t at, char sign) {
     if (sign == '-') return skip_space(l, at);
     return sign != '+' && at < l->length && l->source[at] == '\n' ? at + 1 : at;

@@ -63,7 +63,7 @@ enum { JINJA_MOST_NESTING = 200 };
 
 enum { JINJA_VARARGS = 1, JINJA_KWARGS = 2 }; /* extra arguments that a macro reads */
 
-/* A parsed template: [n_bytes] source and its tree, in the arena. */
+/* A parsed template: its source, [length], and its tree, in the arena. */
 typedef struct jinja_tree {
     const char *source;
     uint32_t length;

@@ -93,8 +93,8 @@ typedef struct jinja_loop {
     size_t at;
     uint32_t depth; /* of recursive loops, from 0 */
     jinja_value changed;
-    const struct jinja_node *node; /* the `for` statement, */
-    struct jinja_scope *scope;     /* and its scope: for recursion */
+    const struct jinja_node *node; /* the `for` statement, for recursion */
+    struct jinja_scope *scope;     /* its scope, for recursion */
 } jinja_loop;
 
 typedef struct jinja_run jinja_run;
@@ -111,12 +111,12 @@ typedef jinja_value (*jinja_builtin)(jinja_run *r, jinja_value self, const jinja
 
 enum { JINJA_MOST_ARGS = 8 };
 
-/* Filters, tests, methods and functions: name, names of the parameters, and implementation. Parameters that were not
- * given are ABSENT. */
+/* Filters, tests, methods and functions: name, names of the parameters, and implementation. The parameters are
+ * separated by spaces; those that were not given are ABSENT. "*" means that args[0] is a tuple of all arguments, and
+ * args[1] a dict of the named ones. */
 typedef struct jinja_function {
     const char *name;
-    const char *parameters; /* names, with spaces between them; "*": args[0] is a tuple of all arguments, args[1] a dict
-                             * of the named ones */
+    const char *parameters;
     jinja_builtin call;
     jinja_value self; /* for a bound method */
 } jinja_function;

@@ -151,8 +151,8 @@ static cllm_status put_content_in_form(const message_forms *forms, bool of_tool,
 
 /* ---------------------------------------------------------------------------------------------- tool calls */
 
-/* Turn arguments from a text into an object: parse the text; if it is no JSON object, it becomes the only member of
- * one. */
+/* Turn arguments from a text into an object, by parsing it. A text that is no JSON object becomes the only member of an
+ * object. */
 static bool parse_arguments(arena *a, json_value *arguments) {
     json_value read;
     const cllm_string text = arguments->string;

@@ -1,6 +1,7 @@
 /* The forward pass on a GPU: the last layers of the model, its final norm and its output matrix, for a batch of spans
- * of sequences. If it has all layers it begins with the tokens, else with the result of the CPU's layers. Before it:
- * cllm_eval, or forward_cpu. After it: the sampler. docs/08-gpu.md explains how the kernels are written and used. */
+ * of sequences. If it has all layers, it begins with the tokens; otherwise with the result of the CPU's layers. Before
+ * it: cllm_eval, or forward_cpu. After it: the sampler. docs/08-gpu.md explains how the kernels are written and
+ * used. */
 #ifndef GPU_FORWARD_GPU_H
 #define GPU_FORWARD_GPU_H
 

@@ -33,7 +33,7 @@ static double cpu_seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Seconds that one call takes: the best of N_RUNS stretches of at least a millisecond. */
+/* Seconds of one call: the best of N_RUNS runs, each of at least a millisecond. */
 static double time_of(void (*call)(bench *), bench *b) {
     double best = 1e9;
     size_t n_calls = 1;
