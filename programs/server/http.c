@@ -389,8 +389,8 @@ static bool has_key(const exchange *x) {
            is_key(exchange_header(x, "Api-Key"));
 }
 
-/* A foreign web page can make its own host name point to 127.0.0.1, and a browser asks this server (DNS rebinding). The
- * Host header then has the page's host name, so it must be one of this machine's names. */
+/* A foreign web page can make its own host name point to 127.0.0.1, so that a browser sends requests to this server
+ * (DNS rebinding). The Host header then has the page's host name, so it must be one of this machine's names. */
 static bool is_host_allowed(const exchange *x) {
     static const char *const own[] = {"localhost", "127.0.0.1", "[::1]", "::1"};
     const char *host = exchange_header(x, "Host");

@@ -38,7 +38,7 @@ struct scheduler {
     uint32_t *of_span;
     size_t n_spans;
     uint64_t n_tasks, n_ended; /* choices that began, and that ended */
-    double *writing_times;     /* [n_slots + 1] seconds of a step in which so many choices write; 0: unknown */
+    double *writing_times;     /* [n_slots + 1] seconds of a step in which this many choices write; 0: unknown */
     double reading_time;       /* seconds that a prompt token adds to a step in which choices write; 0: unknown */
     double budget;             /* most prompt tokens of a step in which choices write */
     size_t n_mixed;            /* how many steps in a row had both */
@@ -109,8 +109,8 @@ static void enqueue(scheduler *s, request *r, size_t n) {
 
 /* ------------------------------------------------------------------------------------------------- slots */
 
-/* True if there are pages for so many tokens, beside those that running choices need for their prompts and next tokens.
- * The cache gives up pages that no sequence holds. */
+/* True if there are pages for this many tokens, in addition to those that running choices need for their prompts and
+ * next tokens. The cache gives up pages that no sequence holds. */
 static bool has_pages(const scheduler *s, size_t n_tokens) {
     uint32_t n = cllm_engine_stats(s->engine).pages_held + pages_of(n_tokens);
     for (size_t i = 0; i < s->n_running; i++) {
@@ -350,7 +350,7 @@ static size_t make_spans(scheduler *s, size_t *n_writing) {
     return n_read;
 }
 
-/* Seconds of a step in which so many choices write and none reads, or of the nearest known number; 0: unknown. */
+/* Seconds of a step in which this many choices write and none reads, or of the nearest known number; 0: unknown. */
 static double writing_time(const scheduler *s, size_t n_writing) {
     for (size_t away = 0; away < s->n_slots; away++) {
         if (n_writing > away && s->writing_times[n_writing - away] > 0) return s->writing_times[n_writing - away];
