@@ -22,7 +22,6 @@ void anthropic_messages(exchange *x);
 void anthropic_count_tokens(exchange *x);
 
 /* Parts of OpenAI's answers that other APIs use too. */
-json_t *openai_usage(const request *r);
 void openai_wait(request *r, text_buffer *out); /* a comment in a stream */
 json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, const cllm_logprob *logprobs, size_t n,
                         int32_t previous);

@@ -31,7 +31,6 @@ bool refuse_length(failure *f, size_t n_prompt, size_t n_ctx);
 const json_t *field_find(const json_t *object, const char *name); /* NULL if absent or null */
 bool field_string(const json_t *object, const char *name, const char **value, failure *f);
 bool field_bool(const json_t *object, const char *name, bool *value, failure *f);
-bool field_number(const json_t *object, const char *name, double least, double most, double *value, failure *f);
 bool field_float(const json_t *object, const char *name, double least, double most, float *value, failure *f);
 bool field_whole(const json_t *object, const char *name, int64_t least, int64_t most, int64_t *value, failure *f);
 bool field_array(const json_t *object, const char *name, const json_t **value, failure *f);
