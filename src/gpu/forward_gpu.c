@@ -1,5 +1,5 @@
-/* The order of this file: finding a device, how much memory is needed, weights on the device, launches, the way through
- * the layers, the output, and pages. */
+/* Implements forward_gpu.h. The order of this file: finding a device, how much memory is needed, weights on the device,
+ * launches, the way through the layers, the output, and pages. */
 #include "gpu/forward_gpu.h"
 
 #include "base/checked.h"

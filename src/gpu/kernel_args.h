@@ -29,7 +29,7 @@ typedef struct multiply_args {
     int n;         /* columns */
     int gated;     /* 1: activation(first matrix) * second, row by row; mode is then ACTIVATE */
     int mode;      /* not GATE */
-    int gelu;      /* the activation is 1: GELU, 0: SiLU */
+    int gelu;      /* the activation: 1 GELU, 0 SiLU */
     int has_bias;  /* 1: bias is [all rows] */
     int x_stride, out_stride;
     int first_x, first_out; /* rows of x and out at which the launch begins */
@@ -83,7 +83,7 @@ typedef struct norm_qk_args {
 typedef struct rope_args {
     int n_heads, n_kv_heads, key_length, value_length;
     int n_pairs;   /* pairs of elements of a head that are rotated */
-    int halves;    /* a pair is 1: elements j and j + n_pairs, 0: elements 2j and 2j + 1 */
+    int halves;    /* 1: a pair is elements j and j + n_pairs; 0: 2j and 2j + 1 */
     int positions; /* where the tokens' positions are */
     int pages;     /* where the pages are that their keys and values go to */
     int stride;    /* of qkv */
