@@ -1,3 +1,4 @@
+/* Implements jinja_case.h. */
 #include "chat/jinja_case.h"
 
 #include "base/unicode.h"

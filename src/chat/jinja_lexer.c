@@ -1,3 +1,4 @@
+/* Implements jinja_lexer.h. */
 #include "chat/jinja_lexer.h"
 
 #include "base/utf8.h"

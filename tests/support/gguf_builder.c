@@ -1,3 +1,4 @@
+/* Implements gguf_builder.h. */
 #include "support/gguf_builder.h"
 
 #include "support/check.h"

@@ -1,3 +1,4 @@
+/* Implements tiny_model.h. */
 #include "support/tiny_model.h"
 
 #include "base/half.h"

@@ -1,3 +1,4 @@
+/* Implements vocabulary.h. */
 #include "support/vocabulary.h"
 
 #include "base/utf8.h"
