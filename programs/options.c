@@ -398,7 +398,7 @@ static const struct {
 
 enum { N_ALIASES = sizeof aliases / sizeof aliases[0] };
 
-/* One more, which getopt takes for -n with the value gl. */
+/* -ngl is handled separately, because getopt reads it as -n with the value "gl". */
 #define NGL "-ngl"
 
 /* ------------------------------------------------------------------------------------------------ values */
@@ -734,7 +734,7 @@ static int refuse_option(const command *c, const option_row *row, const char *wo
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
 }
 
-/* Which argument is the model, where --model does not say it, and what the others are. */
+/* Decide what the arguments are: the model, if --model did not give it, and others. */
 static int place_arguments(const command *c, options *o) {
     const char *space = *c->name ? " " : "";
     const bool named = o->model;
@@ -819,7 +819,8 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
         if (code == 1)
             o->arguments[o->n_arguments++] = optarg;
         else if (row && code >= LONG_OPTION && strcspn(word + 2, "=") != strlen(tables.longs[index].name))
-            /* getopt_long takes any unique beginning of a name: a habit that the next new option would break */
+            /* getopt_long accepts any unique beginning of a name; we do not, because a new option could make it
+             * ambiguous */
             failed = usage_error("unknown option '%s'; --%s must be written out", word, tables.longs[index].name);
         else if (row && (optarg || row->kind == FLAG))
             failed = set_option(row, optarg, o);
@@ -923,7 +924,7 @@ bool is_given(const options *o, const char *name) {
 
 enum { HELP_INDENT = 39, HELP_WIDTH = 110 };
 
-/* Words, from the column `indent` on, in lines that all begin there; the last has its newline. */
+/* Print words in lines that all begin at the column `indent`, with a newline at the end. */
 static void print_wrapped(int indent, const char *words) {
     size_t column = (size_t)indent;
     for (const char *at = words; *at; at += strspn(at, " ")) {

@@ -339,7 +339,7 @@ static void describe_model(const run *r) {
         note(r->o, "adapter: %s, scale %g", r->o->loras[i].path, (double)r->o->loras[i].scale);
 }
 
-/* Note what a kind of scaling needs besides its name. */
+/* Note which options a kind of RoPE scaling needs besides its name. */
 static void remark_scaling(const run *r) {
     const cllm_gguf *gguf = cllm_model_gguf(r->model);
     const char *scaling = r->o->rope_scaling, *architecture = cllm_model_get_info(r->model)->architecture;

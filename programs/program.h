@@ -103,7 +103,7 @@ cllm_pooling pooling_of(const char *name); /* of --pooling */
 /* Check before the work that --save can write its file: its folder exists and is writable. Returns an exit status. */
 int check_save(const char *path);
 
-/* A sequence takes the engine's positions in pages of so many. */
+/* A sequence takes positions of the engine in pages of this size. */
 enum { PAGE = 256 };
 static inline uint32_t pages_of(size_t length) { return (uint32_t)((length + PAGE - 1) / PAGE); }
 
@@ -145,7 +145,7 @@ int run_check_fits(const run *r, const char *what,
 
 double now(void); /* seconds of a clock that only goes forward */
 
-/* A number of tokens, and how long the forward passes of `n_timed` of them took. */
+/* A number of tokens, and the time of the forward passes of `n_timed` of them. */
 typedef struct pace {
     size_t n_tokens, n_timed;
     double seconds;

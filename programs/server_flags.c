@@ -29,10 +29,9 @@ typedef struct flag {
     flag_kind kind;
     const char *ours;     /* the name of our option */
     const char *variable; /* in the environment, or NULL */
-    const char
-        *value;    /* of TURNS_ON; of REFUSED_VALUE and IDLE_VALUE: values that are as things are here, between bars */
-    bool negative; /* the variable has the opposite meaning: 0 sets the flag */
-    const char *why; /* for a refused flag: what to do instead; for one without effect: more about it; or NULL */
+    const char *value;    /* of TURNS_ON; of REFUSED_VALUE and IDLE_VALUE: values that change nothing, between bars */
+    bool negative;        /* the variable has the opposite meaning: 0 sets the flag */
+    const char *why;      /* for a refused flag: what to do instead; for one without effect: more about it; or NULL */
     int (*special)(translation *t, const struct flag *f, const char *value);
 } flag;
 
@@ -673,8 +672,8 @@ static int add_rest(translation *t) {
     if (!t->repository) return 0;
     const char *scheme = strncmp(t->repository, "hf:", 3) == 0 ? "" : "hf:";
     const size_t n_scheme = *scheme ? 0 : 3;
-    const size_t length = n_scheme + strcspn(t->repository + n_scheme, t->file ? ":" : ""); /* with --hf-file there is
-                                                                                               no :QUANT */
+    /* with --hf-file, :QUANT does not count */
+    const size_t length = n_scheme + strcspn(t->repository + n_scheme, t->file ? ":" : "");
     char *name = strndup(t->repository, length),
          *whole = name ? joined(scheme, name, t->file ? "/" : "", t->file ? t->file : "") : NULL;
     if (whole)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Models by name, against a server that plays the Hub with all its faults (tests/hub_server.py): tests/check_pull.sh BUILD, from
-# the top of the repository. Each fault ends in the whole right file, or in one line and nothing half. Prints TAP.
+# Models by name, against a server that plays the Hub with all its faults (tests/hub_server.py): tests/check_pull.sh
+# BUILD, from the top of the repository. After each fault there is either the whole, right file, or one line that
+# says why not, and no incomplete file. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL

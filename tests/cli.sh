@@ -1,6 +1,6 @@
 #!/bin/sh
-# The command line as a user meets it: tests/cli.sh BUILD, from the top of the repository. Prints TAP.
-# Models come from the shared folder and models/demo.gguf; a test whose model is missing counts as skipped.
+# The command line as a user sees it: tests/cli.sh BUILD, from the top of the repository. Prints TAP. Models come
+# from the shared folder and models/demo.gguf; a test whose model is missing counts as skipped.
 set -u
 LC_ALL=C
 export LC_ALL

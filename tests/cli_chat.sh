@@ -1,6 +1,6 @@
 #!/bin/sh
-# mini-cllm chat: tests/cli_chat.sh BUILD, from the top of the repository. Prints TAP. A published model, smollm2.gguf, is in the folder
-# $MINICLLM_PUBLISHED, or build/published.
+# mini-cllm chat: tests/cli_chat.sh BUILD, from the top of the repository. Prints TAP. A published model,
+# smollm2.gguf, is in the folder $MINICLLM_PUBLISHED, or build/published.
 set -u
 LC_ALL=C.UTF-8
 export LC_ALL

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Vectors of texts, and documents by rank: tests/cli_embed.sh BUILD, from the top of the repository. Prints TAP.
+# Vectors of texts, and ranking of documents: tests/cli_embed.sh BUILD, from the top of the repository. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What options and arguments mean to a user who comes from other programs, and what is said of prompts:
-# tests/cli_options.sh BUILD, from the top of the repository. Prints TAP.
+# Options and arguments that users of other programs expect, and the notes about prompts: tests/cli_options.sh BUILD,
+# from the top of the repository. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL

@@ -1,5 +1,6 @@
 #!/bin/sh
-# llama-server's flags and variables, as mini-cllm serve understands them: tests/serve_flags.sh BUILD, from the top of the repository. Prints TAP.
+# llama-server's flags and variables, as mini-cllm serve understands them: tests/serve_flags.sh BUILD, from the top
+# of the repository. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL

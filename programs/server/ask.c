@@ -478,8 +478,8 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     return good;
 }
 
-/* Read OpenAI's tool_choice: none, auto, required, or a function by its name ({type: function, function: {name}}; the
- * dialects of Responses and Anthropic build the same). Returns false after filling f. */
+/* Read OpenAI's tool_choice: none, auto, required, or a function, {type: function, function: {name}}. Responses and
+ * Anthropic's API build the same. Returns false after filling f. */
 static bool read_tool_choice(const chat_request *chat, cllm_call_options *calls, bool *none, failure *f) {
     const json_t *choice_of = chat->tool_choice;
     const char *word = json_string_value(choice_of);

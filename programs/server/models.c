@@ -23,7 +23,8 @@ static struct {
     atomic_bool ready, closing;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Of the condition; a clock that is set would let a request wait for hours. Apple's conditions have no other. */
+/* The clock of the condition. If somebody sets the clock of the day, a request could wait for hours; Apple's conditions
+ * have no other. */
 #if defined(__APPLE__)
 #define WAIT_CLOCK CLOCK_REALTIME
 #else
@@ -283,8 +284,8 @@ static int load(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-/* Load a model. The caller holds the lock, which is released meanwhile: requests for other models do not wait, requests
- * for this one do. */
+/* Load a model. The caller holds the lock, which is released while the model loads: requests for other models do not
+ * wait, requests for this one do. */
 static void unload_under_lock(served_model *m) {
     m->state = MODEL_UNLOADING;
     pthread_mutex_unlock(&all.lock);
@@ -296,8 +297,9 @@ static void unload_under_lock(served_model *m) {
 
 static bool is_changing(const served_model *m) { return m->state == MODEL_LOADING || m->state == MODEL_UNLOADING; }
 
-/* Make room for a model by unloading the one that was unused for longest, unless another request loads the model
- * meanwhile. The caller holds the lock, which is released meanwhile. false: all models stay in use for ROOM_SECONDS. */
+/* Make room for a model by unloading the one that was unused for longest. Stops if another request begins to load the
+ * model. The caller holds the lock, which is released while this waits. false: all models stay in use for
+ * ROOM_SECONDS. */
 static bool make_room(const served_model *wanted) {
     struct timespec end;
     clock_gettime(WAIT_CLOCK, &end);
@@ -318,7 +320,7 @@ static bool make_room(const served_model *wanted) {
         } else if (oldest) {
             note(&oldest->o, "%s: unloaded, to make room", oldest->name);
             unload_under_lock(oldest);
-        } else if (waits && !atomic_load(&all.closing)) { /* then look once more, also after the time is over */
+        } else if (waits && !atomic_load(&all.closing)) { /* after a timeout, look once more */
             waits = pthread_cond_timedwait(&all.changed, &all.lock, &end) == 0;
         } else {
             return false;
@@ -327,7 +329,7 @@ static bool make_room(const served_model *wanted) {
     return true;
 }
 
-/* The caller holds the lock, which is released meanwhile. */
+/* The caller holds the lock, which is released while a model is loaded or unloaded. */
 static bool load_under_lock(served_model *m, failure *f) {
     for (;;) {
         while (is_changing(m)) pthread_cond_wait(&all.changed, &all.lock);
@@ -338,7 +340,7 @@ static bool load_under_lock(served_model *m, failure *f) {
             f->retry_after = ROOM_SECONDS;
             return false;
         }
-        if (m->state == MODEL_UNLOADED || m->state == MODEL_FAILED) break; /* nobody else has begun meanwhile */
+        if (m->state == MODEL_UNLOADED || m->state == MODEL_FAILED) break; /* no other request has begun to load it */
     }
     m->state = MODEL_LOADING;
     m->keep_seconds = all.o->sleep_idle_seconds == UINT64_MAX ? -1 : (double)all.o->sleep_idle_seconds;
@@ -359,7 +361,7 @@ served_model *model_acquire(const char *name, failure *f) {
     if (!m) {
         refuse_name(name, f);
     } else {
-        m->n_holders++; /* so that it is not unloaded meanwhile */
+        m->n_holders++; /* so that it is not unloaded */
         ready = load_under_lock(m, f);
         if (!ready) m->n_holders--;
     }

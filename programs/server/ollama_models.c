@@ -239,7 +239,8 @@ bool ollama_can(served_model *m, capabilities *can, failure *f) {
     return k;
 }
 
-json_t *ollama_name(const served_model *m) {
+/* The name of a model for ollama's clients: a name without a tag gets :latest. */
+static json_t *tagged_name(const served_model *m) {
     const path_text name = path_of(strchr(m->name, ':') ? "%s" : "%s:latest", m->name);
     return json_text(name.text, strlen(name.text));
 }
@@ -251,8 +252,8 @@ static json_t *describe(const served_model *m) {
     const known *k = find_known(m, &f);
     json_t *o = k ? json_object() : NULL;
     if (k) {
-        json_put(&o, "name", ollama_name(m));
-        json_put(&o, "model", ollama_name(m));
+        json_put(&o, "name", tagged_name(m));
+        json_put(&o, "model", tagged_name(m));
         json_put(&o, "modified_at", ollama_time((double)k->modified.tv_sec + (double)k->modified.tv_nsec / 1e9));
         json_put(&o, "size", json_whole(k->size));
         json_put(&o, "digest", json_string(k->digest));
