@@ -61,7 +61,8 @@ static void explain_end(const talk *t) {
         fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the answer stops here; %s\n",
                 cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
     if (c->end == CLLM_END_LENGTH)
-        note(&t->o, "the answer stops here, after %" PRIu64 " tokens (--n-tokens)", c->n_most);
+        note(&t->o, "the answer stops here, after %" PRIu64 " tokens (%s)", c->n_most,
+             c->once ? "--n-tokens" : "/set n-tokens");
     if (c->only_reasoned)
         note(&t->o, "the model said nothing but its reasoning; %s prints it",
              c->once ? "--reasoning show" : "/set reasoning show");

@@ -132,6 +132,7 @@ commands() {
         '/bogus' '/save /nonexistent/x' '/load '"$template" '/help' '/reset' '/tokens' '/system' '/undo' '/tokens' '/system ""' '/system' >"$temporary/script"
     small
     check 'chat: commands' eval '[ "$status" = 0 ] && answer 1 | grep -q "tokens of" && answer 2 | grep -q "seed 5$"'
+    check 'chat: an answer that is cut names what the chat calls the option' eval 'answer 0 | grep -qF "after 12 tokens (/set n-tokens)"'
     check 'chat: saved as JSON' eval 'python3 -m json.tool "$temporary/saved.json" | grep -q "\"content\": \"A cat sat\""'
     check 'chat: saved as Markdown' eval 'grep -q "^## User" "$temporary/saved.md" && grep -q "^A cat sat" "$temporary/saved.md"'
     check 'chat: another try is another answer' eval '[ "$(answer 0)" != "$(answer 5)" ]'
