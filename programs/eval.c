@@ -84,6 +84,7 @@ static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     }
     cllm_error err;
     int status = EXIT_SUCCESS;
+    r->n_stage = list->count;
     run_stage(r, "evaluating");
     if (hand_over(r, list, sink, &err) != CLLM_OK) status = fail_with(&err);
     if (sink->write_failed) status = fail("%s: %s", path, strerror(errno));
@@ -177,6 +178,7 @@ static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
     cllm_error err;
     cllm_status status = CLLM_OK;
     double start = now();
+    r->n_stage = n_chunks * (s->n_ctx - 1);
     for (size_t i = 0; i < n_chunks; i++) {
         int32_t *chunk = tokens + i * s->n_ctx;
         s->chunk = chunk;

@@ -100,6 +100,9 @@ bool store_remove(const stored_model *model);       /* manifest and files; false
 size_t store_drop_partials(const model_name *name); /* returns how many there were */
 bool make_folders(const char *path);                /* the folders above a file; false: errno */
 
+/* Call take for each file of DIR, finished or not; path: within DIR. */
+void store_each_file(void (*take)(void *user, const char *path, uint64_t size), void *user);
+
 /* Call take for each model, in the order of their names; models of Hugging Face's cache come last. */
 void store_each(void (*take)(void *user, const stored_model *model), void *user);
 

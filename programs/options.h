@@ -42,7 +42,8 @@ typedef struct options {
     const char *tools;                /* a file with a JSON list of tools, or NULL */
     const char *image;                /* not supported yet */
     uint64_t now;                     /* seconds since 1970; UINT64_MAX: the current time */
-    const char *grammar, *choice;     /* files with a grammar, and with lines to choose from; or NULL */
+    const char *grammar;              /* a file with a grammar or the grammar itself, or NULL */
+    const char *choice;               /* a file with lines to choose from, or NULL */
     const char *json_schema, *regex;  /* a file with a schema or the schema itself; an expression; or NULL */
     const char *json_order;           /* "any" or "declared" */
     bool timings, check;
@@ -80,6 +81,7 @@ typedef struct options {
     bool json, show_pieces;   /* forms of output */
     bool csv, markdown;
     bool raw, cosine, no_normalize; /* of vectors */
+    bool truncate;                  /* cut texts that are too long */
     bool show_parts;                /* of a rendered template */
     bool adapt;                     /* change messages into the form that the template accepts */
     bool parse;                     /* parse an answer */
@@ -114,7 +116,7 @@ typedef struct options {
     size_t n_found;
     const char **names; /* [n_names], owned: how the user named the models that were found in the store */
     size_t n_names;
-    char **words; /* [n_words], owned: argv of `serve`, translated into our own options */
+    char **words; /* [n_words], owned: argv without llama.cpp's flags, in our own words */
     int n_words;
 } options;
 
@@ -160,6 +162,10 @@ int change_option(options *o, unsigned bit, const char *name, char *value);
 /* Parse names of a sampler's steps, separated by semicolons or commas. n: out. what: names the text in messages.
  * Returns an exit status, after saying why. */
 int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM_N_STEPS], size_t *n);
+
+/* The long name of the option of a command (a bit) that a word names, or NULL. takes_next: out, true if its value is the
+ * next word. */
+const char *option_named(unsigned bit, const char *word, bool *takes_next);
 
 bool is_given(const options *o, const char *name); /* true if the user gave --name; false: it has its default */
 

@@ -122,6 +122,9 @@ typedef struct run {
     char stage[80];     /* what is being evaluated, for the progress bar; "": draw no bar */
     double stage_start; /* when the stage began */
     int drawn_percent;  /* percentage that the bar shows now; -1: no bar */
+    uint64_t n_stage, n_evaluated,
+        n_now; /* tokens that the bar is for (0: each run_eval has a bar of its own), those of
+                                             earlier calls of run_eval, and those of this one */
 } run;
 
 int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */

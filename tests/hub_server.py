@@ -236,6 +236,8 @@ class Cdn(Handler):
             return self.answer(400, b"a token has come here")
         if parts[0] == "direct":
             return serve_bytes(self, "plain", blob("url"), [("ETag", '"url-1"')])
+        if parts[0] == "untagged":
+            return serve_bytes(self, "plain", blob("url"), [])
         if parts[0] == "moved":
             return self.answer(302, headers=[("Location", f"http://127.0.0.1:{hub.server_port}/files/x.gguf")])
         if parts[0] == "busy" and count("busy") <= 2:

@@ -945,13 +945,15 @@ static int read_keys(const options *o) {
         return usage_error("--api-key: there is no key in '%s'", o->api_key);
     if (status != EXIT_SUCCESS || !o->api_key_file) return status;
     input file;
+    if (access(o->api_key_file, R_OK) != 0) return fail("--api-key-file: %s: %s", o->api_key_file, strerror(errno));
     status = read_input(o->api_key_file, &file);
     if (status != EXIT_SUCCESS) return status;
     char *text = strndup(file.data, file.length);
     status = text ? add_keys(text, "\r\n") : fail("out of memory");
     free(text);
     free(file.data);
-    return status == EXIT_SUCCESS && http.n_keys == 0 ? fail("%s: there is no key in it", o->api_key_file) : status;
+    return status == EXIT_SUCCESS && http.n_keys == 0 ? fail("--api-key-file: there is no key in %s", o->api_key_file)
+                                                      : status;
 }
 
 /* Each connection needs a file descriptor. */

@@ -175,6 +175,12 @@ path_text model_path(const served_model *m) {
     return path;
 }
 
+const char *without_folder(const char *message, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const size_t n_folder = slash ? (size_t)(slash + 1 - path) : 0;
+    return strncmp(message, path, n_folder) == 0 ? message + n_folder : message;
+}
+
 const options *models_options(void) { return all.o; }
 bool models_are_pulled(void) { return all.n_given == 0; }
 
@@ -260,11 +266,13 @@ static int start_engine(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-static int load(served_model *m) {
+/* good_file: out, false if the file is the reason of a failure. */
+static int load(served_model *m, bool *good_file) {
     const double begun = now();
     int status = run_load(&m->run, &m->o);
     if (status == EXIT_SUCCESS && !cllm_model_tokenizer(m->run.model)) status = fail_without_tokenizer(&m->run);
     if (status == EXIT_SUCCESS) status = make_templates(m);
+    *good_file = status == EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = start_engine(m);
     if (status == EXIT_SUCCESS) {
         m->sampling = sampling_for(&m->run, &m->o.sampling);
@@ -329,6 +337,14 @@ static bool make_room(const served_model *wanted) {
     return true;
 }
 
+/* Refuse a request because its model failed to load; message: why. The server is well if the file is bad, and asking
+ * again does not help. */
+static bool refuse_loading(const served_model *m, const char *message, bool good_file, failure *f) {
+    if (atomic_load(&all.closing)) return refuse(f, 503, NULL, "the server is ending");
+    return refuse(f, good_file ? 500 : 422, "model", "%s cannot be loaded: %s", m->name,
+                  without_folder(message, m->path));
+}
+
 /* The caller holds the lock, which is released while a model is loaded or unloaded. */
 static bool load_under_lock(served_model *m, failure *f) {
     for (;;) {
@@ -345,13 +361,17 @@ static bool load_under_lock(served_model *m, failure *f) {
     m->state = MODEL_LOADING;
     m->keep_seconds = all.o->sleep_idle_seconds == UINT64_MAX ? -1 : (double)all.o->sleep_idle_seconds;
     pthread_mutex_unlock(&all.lock);
-    const int status = load(m);
+    bool good_file;
+    char why[sizeof f->message] = "";
+    fail_into(why, sizeof why);
+    const int status = load(m, &good_file);
+    fail_into(NULL, 0);
     pthread_mutex_lock(&all.lock);
     m->state = status == EXIT_SUCCESS ? MODEL_READY : MODEL_FAILED;
     m->last_used = now();
     pthread_cond_broadcast(&all.changed);
     if (status == EXIT_SUCCESS) return true;
-    return refuse(f, 500, NULL, "%s could not be loaded; see the server's log", m->name);
+    return refuse_loading(m, why, good_file, f);
 }
 
 served_model *model_acquire(const char *name, failure *f) {

@@ -69,6 +69,9 @@ size_t models_count(void);
 served_model *model_at(size_t index);
 path_text model_path(const served_model *m);
 
+/* A message about the file at `path`, for clients: without the folder, if it begins with the path. */
+const char *without_folder(const char *message, const char *path);
+
 /* If the server serves pulled models, not models of the command line: add a model, or a newer file of one. */
 bool models_are_pulled(void);
 const options *models_options(void); /* of the command line */

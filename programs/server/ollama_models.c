@@ -39,9 +39,10 @@ static bool open_file(const served_model *m, bool all_of_it, opened *file, failu
     const cllm_load_options wanted = {.overrides = m->o.overrides, .n_overrides = m->o.n_overrides};
     cllm_error err;
     *file = (opened){0};
-    if (cllm_gguf_open(model_path(m).text, &wanted, &file->gguf, &err) != CLLM_OK) {
+    const path_text path = model_path(m);
+    if (cllm_gguf_open(path.text, &wanted, &file->gguf, &err) != CLLM_OK) {
         file->gguf = NULL;
-        return refuse(f, 500, NULL, "%s: %s", m->name, err.message);
+        return refuse(f, 422, NULL, "%s cannot be loaded: %s", m->name, without_folder(err.message, path.text));
     }
     if (!all_of_it) return true;
     if (cllm_tokenizer_create(file->gguf, &file->tokenizer, NULL) != CLLM_OK) file->tokenizer = NULL;
