@@ -102,7 +102,7 @@ check 'bench/run.sh: a failure leaves no file' eval 'says /nonexistent.gguf && !
 if command -v python3 >/dev/null; then
     check 'the figure of the samplers is that of tools/plot/samplers.py' eval 'tools/plot/samplers.py --svg | cmp - docs/samplers.svg'
     check 'and so is the table' eval 'tools/plot/samplers.py --table >"$temporary/table" &&
-        [ "$(grep -cxFf "$temporary/table" docs/13-samplers.md)" -eq "$(wc -l <"$temporary/table")" ]'
+        [ "$(grep -cxFf "$temporary/table" docs/10-samplers.md)" -eq "$(wc -l <"$temporary/table")" ]'
 else
     n=$((n + 1)) && echo "ok $n - tools/plot/samplers.py # SKIP python3 is missing"
 fi
