@@ -179,8 +179,8 @@ static void *worker_main(void *argument) {
     unsigned seen = 0;
     for (;;) {
         bell_wait(&pool->start, seen, &self->looks);
-        seen = atomic_load_explicit(&pool->start.word, memory_order_acquire); /* also makes `stop` and the open run
-                                                                                 visible */
+        /* the acquire also makes `stop` and the open run visible */
+        seen = atomic_load_explicit(&pool->start.word, memory_order_acquire);
         if (atomic_load_explicit(&pool->stop, memory_order_relaxed)) return NULL;
         if (!enter(pool)) continue;
         take_items(pool, self->index);
@@ -262,8 +262,8 @@ void thread_pool_run(thread_pool *pool, size_t n_items, thread_task task, void *
     pool->task = task;
     pool->argument = argument;
     share_items(pool, n_items);
-    atomic_store_explicit(&pool->run_state.word, 0,
-                          memory_order_release); /* open the run; publishes everything above */
+    /* open the run; the release publishes everything above */
+    atomic_store_explicit(&pool->run_state.word, 0, memory_order_release);
     ring(pool, n_items);
     take_items(pool, 0);
     unsigned state = atomic_fetch_or_explicit(&pool->run_state.word, CLOSED, memory_order_acquire) | CLOSED;
