@@ -9,9 +9,10 @@
 #include "cpu/kernels.h"
 
 enum {
-    FLOAT_STRIP = 4 * FLOAT_ROWS, /* rows that are multiplied by the same tokens while both are in the L1 cache, .. */
+    FLOAT_STRIP = 2 * FLOAT_ROWS, /* rows that are multiplied by the same tokens while both are in the L1 cache, .. */
     FLOAT_DEPTH = 512,            /* .. for this many columns at a time */
     FLOAT_BATCH = 48,             /* tokens whose sums are kept between two such blocks of columns */
+    FLOAT_COPIED = 2 * FLOAT_COLUMNS, /* for so many tokens and more, a strip is copied before it is multiplied */
 };
 
 /* X(type, bytes of an element): a load_<type> each */
@@ -60,6 +61,23 @@ INLINE void multiply_floats(float_loader load, const size_t element_bytes, const
 typedef void (*float_kernel)(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n_columns,
                              size_t n, bool begins, floats *sums);
 
+/* Rows become floats that lie close together and begin at cache lines. In the file rows begin anywhere, so that loads
+ * would touch two lines. The last vector of a row is filled up with zeros. */
+INLINE void copy_rows(float_loader load, const size_t element_bytes, const uint8_t *row, size_t row_bytes,
+                      uint32_t n_rows, size_t n_columns, float *copy) {
+    const size_t n_left = n_columns % LANES, whole = n_columns - n_left;
+    for (uint32_t r = 0; r < n_rows; r++, row += row_bytes) {
+        for (size_t at = 0; at < whole; at += LANES, copy += LANES) store_floats(copy, load(row, at));
+        if (n_left == 0) continue;
+        uint8_t last[4 * LANES] = {0};
+        memcpy(last, row + whole * element_bytes, n_left * element_bytes);
+        store_floats(copy, load(last, 0));
+        copy += LANES;
+    }
+}
+
+typedef void (*row_copier)(const uint8_t *row, size_t row_bytes, uint32_t n_rows, size_t n_columns, float *copy);
+
 /* n_columns is 1 .. FLOAT_COLUMNS. */
 #define X(type, bytes)                                                                                          \
     static void multiply_floats_##type(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride,  \
@@ -70,6 +88,10 @@ typedef void (*float_kernel)(const uint8_t *const rows[FLOAT_ROWS], const float 
         case 3: multiply_floats(load_##type, bytes, 3, rows, x, x_stride, n, begins, sums); break;              \
         default: multiply_floats(load_##type, bytes, FLOAT_COLUMNS, rows, x, x_stride, n, begins, sums); break; \
         }                                                                                                       \
+    }                                                                                                           \
+    static void copy_rows_##type(const uint8_t *row, size_t row_bytes, uint32_t n_rows, size_t n_columns,       \
+                                 float *copy) {                                                                 \
+        copy_rows(load_##type, bytes, row, row_bytes, n_rows, n_columns, copy);                                 \
     }
 FLOAT_TYPES(X)
 #undef X
@@ -77,9 +99,10 @@ FLOAT_TYPES(X)
 /* By quant_type. */
 static const struct float_type {
     float_kernel kernel;
+    row_copier copy;
     size_t element_bytes;
 } float_types[QUANT_TYPE_LIMIT] = {
-#define X(type, bytes) [QUANT_##type] = {multiply_floats_##type, bytes},
+#define X(type, bytes) [QUANT_##type] = {multiply_floats_##type, copy_rows_##type, bytes},
     FLOAT_TYPES(X)
 #undef X
 };
@@ -114,60 +137,98 @@ static void multiply_stretch(float_kernel kernel, size_t element_bytes, const ui
     multiply_float_tail(kernel, element_bytes, ends, x + whole, x_stride, n_columns, depth - whole, sums);
 }
 
+/* Some rows of a matrix, in the file or copied. */
 typedef struct float_strip {
-    float_kernel kernel;
-    size_t element_bytes;
-    const matrix *w;
-    uint32_t first_row, n_rows; /* at most FLOAT_STRIP */
+    const struct float_type *type;
+    const uint8_t *rows;
+    size_t row_bytes;    /* from row to row */
+    uint32_t n_rows;     /* at most FLOAT_STRIP */
+    const uint8_t *next; /* if this is a copy: the strip after it in the file, or NULL */
+    size_t next_row_bytes;
 } float_strip;
 
-/* sums: [FLOAT_STRIP / FLOAT_ROWS][FLOAT_BATCH][FLOAT_ROWS], in and out, of n_tokens tokens from x on. */
-static void multiply_strip(const float_strip *strip, const float *x, size_t n_tokens, size_t column, size_t depth,
-                           floats *sums) {
-    const matrix *w = strip->w;
+/* Floats of a row in a copy. */
+static size_t copied_columns(size_t n_columns) { return (n_columns + LANES - 1) / LANES * LANES; }
+
+/* The strip from row `first` on of those before `end`. */
+static float_strip strip_in_file(const matrix *w, uint32_t first, uint32_t end) {
+    return (float_strip){.type = &float_types[w->type],
+                         .rows = (const uint8_t *)w->data + first * w->row_bytes,
+                         .row_bytes = w->row_bytes,
+                         .n_rows = end - first < FLOAT_STRIP ? end - first : FLOAT_STRIP};
+}
+
+/* copy: [FLOAT_STRIP][copied_columns] */
+static float_strip copy_strip(const float_strip *strip, size_t n_columns, float *copy) {
+    strip->type->copy(strip->rows, strip->row_bytes, strip->n_rows, n_columns, copy);
+    return (float_strip){.type = &float_types[QUANT_F32],
+                         .rows = (const uint8_t *)copy,
+                         .row_bytes = copied_columns(n_columns) * sizeof *copy,
+                         .n_rows = strip->n_rows,
+                         .next = strip->rows + FLOAT_STRIP * strip->row_bytes,
+                         .next_row_bytes = strip->row_bytes};
+}
+
+/* Prefetch the next strip by parts, so that it is in the L2 cache when it is copied: the part for tokens first ..
+ * first + n - 1 of n_batch. */
+static void prefetch_next(const float_strip *strip, size_t first, size_t n, size_t n_batch) {
+    const size_t begin = strip->next_row_bytes * first / n_batch, end = strip->next_row_bytes * (first + n) / n_batch;
+    for (uint32_t r = 0; strip->next && r < strip->n_rows; r++)
+        for (size_t at = begin; at < end; at += CACHE_LINE)
+            __builtin_prefetch(strip->next + r * strip->next_row_bytes + at, 0, 2);
+}
+
+/* The sums of n_tokens tokens and n_rows rows become one number each. sums: [n_tokens][FLOAT_ROWS] */
+static void store_results(const floats *sums, size_t n_tokens, uint32_t n_rows, float *out, size_t out_stride) {
+    for (size_t t = 0; t < n_tokens; t++, sums += FLOAT_ROWS, out += out_stride) {
+        const four_floats four = sums_of_lanes(sums[0], sums[1], sums[2], sums[FLOAT_ROWS - 1]);
+        for (uint32_t r = 0; r < n_rows; r++) out[r] = four[r];
+    }
+}
+
+/* Columns column .. column + depth - 1 of a strip times those of n_tokens tokens. Sums of a part of the columns stay in
+ * `sums`; once the last column has been added, the results go to `out`. */
+static void multiply_strip(const float_strip *strip, size_t column, size_t depth, const float *x, size_t n_columns,
+                           size_t n_tokens, floats (*sums)[FLOAT_BATCH][FLOAT_ROWS], float *out, size_t out_stride) {
+    const struct float_type *type = strip->type;
     for (size_t done = 0, n_run; done < n_tokens; done += n_run) {
         const size_t left = n_tokens - done;
         n_run = left >= FLOAT_COLUMNS ? FLOAT_COLUMNS : left >= 3 ? 3 : left;
         for (uint32_t row = 0; row < strip->n_rows; row += FLOAT_ROWS) {
+            const uint32_t n_left = strip->n_rows - row, n = n_left < FLOAT_ROWS ? n_left : FLOAT_ROWS;
             const uint8_t *rows[FLOAT_ROWS]; /* a missing row repeats the last one; its results are dropped */
-            for (uint32_t r = 0; r < FLOAT_ROWS; r++) {
-                const uint32_t source = row + r < strip->n_rows ? row + r : strip->n_rows - 1;
-                rows[r] = (const uint8_t *)w->data + (strip->first_row + source) * w->row_bytes +
-                          column * strip->element_bytes;
-            }
-            multiply_stretch(strip->kernel, strip->element_bytes, rows, x + done * w->n_columns + column, w->n_columns,
-                             n_run, depth, column == 0, sums + row * FLOAT_BATCH + done * FLOAT_ROWS);
+            for (uint32_t r = 0; r < FLOAT_ROWS; r++)
+                rows[r] = strip->rows + (row + (r < n ? r : n - 1)) * strip->row_bytes + column * type->element_bytes;
+            floats *here = depth == n_columns ? sums[0][0] : sums[row / FLOAT_ROWS][done]; /* [n_run][FLOAT_ROWS] */
+            multiply_stretch(type->kernel, type->element_bytes, rows, x + done * n_columns + column, n_columns, n_run,
+                             depth, column == 0, here);
+            if (column + depth == n_columns) store_results(here, n_run, n, out + done * out_stride + row, out_stride);
         }
     }
 }
 
 static void float_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x, size_t n_batch,
                          float *out, size_t out_stride, void *scratch) {
-    floats *sums = scratch;
-    const size_t depth_at_once = n_batch == 1 ? w->n_columns : FLOAT_DEPTH;
+    floats(*sums)[FLOAT_BATCH][FLOAT_ROWS] = scratch; /* [FLOAT_STRIP / FLOAT_ROWS] */
+    float *copy = (float *)(void *)(sums + FLOAT_STRIP / FLOAT_ROWS);
+    const size_t n_columns = w->n_columns, at_once = n_batch == 1 ? n_columns : FLOAT_DEPTH;
     for (uint32_t row = first_row; row < end_row; row += FLOAT_STRIP) {
-        const float_strip strip = {.kernel = float_types[w->type].kernel,
-                                   .element_bytes = float_types[w->type].element_bytes,
-                                   .w = w,
-                                   .first_row = row,
-                                   .n_rows = end_row - row < FLOAT_STRIP ? end_row - row : FLOAT_STRIP};
+        float_strip strip = strip_in_file(w, row, end_row);
+        if (n_batch >= FLOAT_COPIED) strip = copy_strip(&strip, n_columns, copy);
         for (size_t token = 0; token < n_batch; token += FLOAT_BATCH) {
             const size_t n_tokens = n_batch - token < FLOAT_BATCH ? n_batch - token : FLOAT_BATCH;
-            for (size_t column = 0; column < w->n_columns; column += depth_at_once) {
-                const size_t left = w->n_columns - column, depth = left < depth_at_once ? left : depth_at_once;
-                multiply_strip(&strip, x->floats + token * x->n_columns, n_tokens, column, depth, sums);
+            prefetch_next(&strip, token, n_tokens, n_batch);
+            for (size_t column = 0; column < n_columns; column += at_once) {
+                const size_t left = n_columns - column, depth = left < at_once ? left : at_once;
+                multiply_strip(&strip, column, depth, x->floats + token * n_columns, n_columns, n_tokens, sums,
+                               out + token * out_stride + row, out_stride);
             }
-            for (size_t t = 0; t < n_tokens; t++)
-                for (uint32_t r = 0; r < strip.n_rows; r += FLOAT_ROWS) {
-                    const floats *of_rows = sums + r * FLOAT_BATCH + t * FLOAT_ROWS;
-                    const four_floats four = sums_of_lanes(of_rows[0], of_rows[1], of_rows[2], of_rows[FLOAT_ROWS - 1]);
-                    const uint32_t left = strip.n_rows - r, n = left < FLOAT_ROWS ? left : FLOAT_ROWS;
-                    memcpy(out + (token + t) * out_stride + row + r, &four, n * sizeof *out);
-                }
         }
     }
 }
 
-static size_t float_scratch_bytes(void) { return FLOAT_BATCH * FLOAT_STRIP * sizeof(floats); }
+static size_t float_scratch_bytes(uint32_t n_columns) {
+    return FLOAT_BATCH * FLOAT_STRIP * sizeof(floats) + FLOAT_STRIP * copied_columns(n_columns) * sizeof(float);
+}
 
 #endif

@@ -62,8 +62,8 @@ static void vector_matmul(const matrix *w, uint32_t first_row, uint32_t end_row,
 }
 
 static size_t vector_matmul_scratch_bytes(uint32_t n_columns) {
-    const size_t quantized = quantized_scratch_bytes(n_columns);
-    return quantized > float_scratch_bytes() ? quantized : float_scratch_bytes();
+    const size_t for_blocks = quantized_scratch_bytes(n_columns), for_floats = float_scratch_bytes(n_columns);
+    return for_blocks > for_floats ? for_blocks : for_floats;
 }
 
 static const cpu_kernels vector_table = {

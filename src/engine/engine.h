@@ -70,10 +70,10 @@ static inline size_t output_length(const model_config *c) {
     return c->traits && c->traits->bidirectional ? n : n > c->n_vocab ? n : c->n_vocab;
 }
 
-/* Rows of cllm_engine.x. An encoder needs a row for each token of a text, because the whole text goes through a layer
- * before the next layer begins. */
+/* Rows of x. An encoder's text goes through each layer as a whole, also if it is longer than a batch. */
 static inline uint32_t rows_of_x(const model_config *c, const kv_size *size) {
-    return c->traits && c->traits->bidirectional ? size->n_ctx : size->n_batch;
+    const bool is_encoder = c->traits && c->traits->bidirectional;
+    return is_encoder && size->n_ctx > size->n_batch ? size->n_ctx : size->n_batch;
 }
 
 /* Compute the sizes of everything, and the context if it was left open. weights_in_memory: bytes of weights that are in

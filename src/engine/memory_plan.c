@@ -87,8 +87,9 @@ static uint32_t encoder_positions(const engine_settings *s, uint32_t n_ctx, uint
 }
 
 kv_size settings_kv_size(const model_config *config, const engine_settings *s, uint32_t n_ctx) {
+    const uint64_t most = (uint64_t)n_ctx * s->n_sequences; /* rows that all texts together can have */
     kv_size size = {.n_ctx = n_ctx,
-                    .n_batch = s->n_batch < n_ctx ? s->n_batch : n_ctx,
+                    .n_batch = s->n_batch < most ? s->n_batch : (uint32_t)most,
                     .n_sequences = s->n_sequences,
                     .n_positions = s->n_positions ? s->n_positions : n_ctx};
     if (config->traits && config->traits->bidirectional)
