@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How fast the CPU generates: the baseline for bench_gpu.sh. What it measures and prints is in bench/README.md.
+# How fast the CPU generates: the baseline for bench_gpu.sh. bench/README.md says what is measured and printed.
 set -euo pipefail
 usage='usage: bench/bench_cpu.sh MODEL.gguf [PROMPT]
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# How fast a GPU generates beside the CPU, and a gate for it. What it measures and prints is in bench/README.md.
+# How fast a GPU generates, compared with the CPU, and a limit that it must reach. bench/README.md says what is
+# measured and printed.
 set -euo pipefail
 usage='usage: bench/bench_gpu.sh metal|cuda|opencl MODEL.gguf [PROMPT]
        bench/bench_metal.sh MODEL.gguf [PROMPT]

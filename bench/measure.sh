@@ -1,7 +1,8 @@
-# What bench_cpu.sh, bench_gpu.sh and scripts/soak_gpu.sh share: one run of the program, its time, and what its summary says.
-# To be sourced by bash, which has a clock of its own; the 3.2 of macOS will do. The settings come from the environment.
+# Shared by bench_cpu.sh, bench_gpu.sh and scripts/soak_gpu.sh: one run of the program, its time, and the figures of
+# its summary. To be sourced by bash (macOS's 3.2 is enough), which can measure time itself. The settings come from
+# the environment.
 # shellcheck shell=bash
-# shellcheck disable=SC2034,SC2154 # names that serve those who source this, and $usage, which they bring
+# shellcheck disable=SC2034,SC2154 # names for the scripts that source this, and their own $usage
 export LC_ALL=C # a point in every number
 TIMEFORMAT=$'real_s: %3R\nuser_s: %3U\nsys_s: %3S'
 
@@ -18,7 +19,7 @@ fail() {
     exit 1
 }
 
-# arguments LEAST MOST WORDS...: is their number right? Answers --help, and says what $usage holds where it is not.
+# arguments LEAST MOST WORDS...: prints $usage for --help, or if the number of words is wrong, and exits.
 arguments() {
     local least=$1 most=$2 word
     shift 2
@@ -37,18 +38,18 @@ is_number() { printf '%s\n' "$1" | grep -Eqx '[0-9]+\.?[0-9]*|\.[0-9]+'; }
 is_count() { printf '%s\n' "$1" | grep -Eqx '[0-9]{1,15}'; }
 is_gpu() { case $1 in metal | cuda | opencl) ;; *) return 1 ;; esac }
 
-# prepare MODEL PROMPT: what every run needs; the files that one leaves are $text, $log and $times.
+# prepare MODEL PROMPT: checks what every run needs. A run leaves the files $text, $log and $times.
 prepare() {
     model=$1 prompt=$2
     command -v "$BIN" >/dev/null || fail "$BIN is no program; build it with make, or let BIN name another"
     [ -f "$model" ] || fail "$model: no such model"
     temporary=$(mktemp -d "${TMPDIR:-/tmp}/mini-cllm.XXXXXX") || exit 1
     trap 'rm -rf "$temporary"' EXIT
-    trap 'exit 130' INT # also where the program finished in time
+    trap 'exit 130' INT # also if the program had finished already
     text=$temporary/text log=$temporary/log times=$temporary/times
 }
 
-# run DEVICE N: generate N tokens. A run that fails ends the script, with the last that the program said.
+# run DEVICE N: generates N tokens. If the program fails, the script ends with its last line.
 run() {
     local device=$1 status=0 reason
     set -- "$model" -p "$prompt" -n "$2" -t "$TEMPERATURE" --top-p "$TOP_P" --top-k "$TOP_K" --seed "$SEED" --device "$device"
@@ -61,21 +62,21 @@ run() {
     fi
 }
 
-# From the last run: tokens generated a second, nan where the program tells none, ...
+# Tokens generated a second in the last run; nan if the program did not print it.
 speed() {
     local speed
     speed=$(sed -n 's/.*| generated [0-9]* tokens*, \([0-9.][0-9.]*\) tok\/s.*/\1/p' "$log" | tail -n 1)
     echo "${speed:-nan}"
 }
 
-# ... and the most memory that it held, in KiB; nothing where it does not tell.
+# Peak memory of the last run in KiB; nothing if the program did not print it.
 peak_memory() {
     sed -n 's/.*| peak memory \([0-9.][0-9.]* [A-Za-z]*\).*/\1/p' "$log" | tail -n 1 | awk '
         BEGIN { unit["bytes"] = 1 / 1024; unit["KiB"] = 1; unit["MiB"] = 1024; unit["GiB"] = 1024 ^ 2; unit["TiB"] = 1024 ^ 3 }
         $2 in unit { printf "%.0f\n", $1 * unit[$2] }'
 }
 
-# section DEVICE: a measured run, told
+# section DEVICE: makes a run and prints its figures.
 section() {
     run "$1" "$N_TOKENS"
     tokens_per_second=$(speed)

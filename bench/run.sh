@@ -1,6 +1,8 @@
 #!/bin/sh
-# Measure the three series of bench/README.md: bench/run.sh NAME MODEL.gguf... [options of mini-cllm bench]
-# From the top of the repository, on a machine at rest. BUILD=build, COUNTS=1,2,4..., DEPTHS=0,512..., RESULTS=bench/results
+# Measure the three series of bench/README.md: bench/run.sh NAME MODEL.gguf... [options of mini-cllm bench], from the
+# top of the repository, on an idle machine.
+#
+# Environment: BUILD=build, COUNTS=1,2,4..., DEPTHS=0,512..., RESULTS=bench/results
 set -eu
 [ $# -ge 2 ] || { echo 'usage: bench/run.sh NAME MODEL.gguf... [options of mini-cllm bench]' >&2 && exit 2; }
 name=$1
@@ -18,7 +20,7 @@ mkdir -p "$results"
 
 cpu() { sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1 | grep . || sysctl -n machdep.cpu.brand_string 2>/dev/null || uname -m; }
 
-# The words of a command on one line, in quotes where the shell would need them.
+# The words of a command on one line, in quotes if the shell needs them.
 words() {
     for word; do
         case $word in
@@ -28,7 +30,7 @@ words() {
     done | tr '\n' ' '
 }
 
-# series WORD OPTIONS...: a file that is there is whole
+# series WORD OPTIONS...: measures a series into a file, which appears only when it is complete
 series() {
     file=$results/$name-$1.csv
     shift

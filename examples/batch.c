@@ -1,7 +1,8 @@
-/* Continue several texts together: one engine, a sequence and a generation for each, and one call of cllm_eval a step, which reads
- * the weights once for all of them.
+/* Continue several texts together. There is one engine, and a sequence and a generation for each text. Each step is
+ * one call of cllm_eval, which reads the weights once for all texts.
  *
- *   cc batch.c $(pkg-config --cflags --libs cllm) -o batch && ./batch MODEL.gguf "One day" "Once upon a time" "The king" */
+ *   cc batch.c $(pkg-config --cflags --libs cllm) -o batch
+ *   ./batch MODEL.gguf "One day" "Once upon a time" "The king" */
 #include <cllm.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +35,7 @@ static void append(answer *a, cllm_string text) {
     a->length += text.length;
 }
 
-/* What all generations want goes into one call. Those that have ended want nothing. */
+/* One call of cllm_eval gets the spans of all generations. A generation that has ended has no span. */
 static cllm_status run(answer *answers, size_t count, cllm_engine *engine, cllm_error *err) {
     for (;;) {
         cllm_span spans[MOST_TEXTS];

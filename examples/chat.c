@@ -1,4 +1,4 @@
-/* Talk with a model, through the library alone: each line of standard input, up to 4095 bytes of it, is a question.
+/* Chat with a model, with nothing but the library. Each line of standard input is a question, of at most 4095 bytes.
  *
  *   cc chat.c $(pkg-config --cflags --libs cllm) -o chat && ./chat MODEL.gguf [TEMPLATE] */
 #include <cllm.h>
@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-/* The conversation as JSON, up to where the next message begins: {"messages": [ ... */
+/* The conversation as JSON, without its end, so that messages can be added: {"messages": [ ... */
 typedef struct text {
     char *bytes;
     size_t length;
@@ -23,7 +23,8 @@ static void add(text *t, const char *bytes, size_t length) {
 
 static void add_words(text *t, const char *words) { add(t, words, strlen(words)); }
 
-/* A string of JSON; what is no character, or would change the direction of the text, becomes question marks. */
+/* Add a string of JSON. Bytes that are not UTF-8, and characters that would control a terminal, become question
+ * marks. */
 static void add_string(text *t, const char *bytes, size_t length) {
     add_words(t, "\"");
     for (size_t i = 0, n; i < length; i += n ? n : 1) {
@@ -49,14 +50,14 @@ static void add_message(text *t, const char *role, const char *content, size_t l
 }
 
 typedef struct talk {
-    cllm_chat *chat;             /* the model's template, */
-    cllm_transcript *transcript; /* the ids of what it renders, of which the old ones stay from turn to turn, */
+    cllm_chat *chat;             /* the model's template */
+    cllm_transcript *transcript; /* the ids of the rendered conversation; old ones stay the same from turn to turn */
     cllm_engine *engine;
-    cllm_sequence *sequence; /* and those of them that are evaluated */
+    cllm_sequence *sequence; /* the ids that are evaluated already */
     text messages;
 } talk;
 
-/* Print what the model says to the messages so far, and add it to them. */
+/* Print the model's answer to the messages so far, and add it to them. */
 static cllm_status answer_them(talk *t, cllm_error *err) {
     const cllm_generation_options options = {.n_most = 256, .spell_control = true}; /* greedy */
     cllm_generation *generation = NULL;
@@ -72,7 +73,7 @@ static cllm_status answer_them(talk *t, cllm_error *err) {
     t->messages.length = length;
     if (status != CLLM_OK) return status;
 
-    /* Only what is new is encoded, and only what is new is evaluated. */
+    /* Only new text is encoded, and only new tokens are evaluated. */
     if ((status = cllm_transcript_set(t->transcript, parts, n_parts, err))) goto done;
     const int32_t *tokens = cllm_transcript_tokens(t->transcript);
     const size_t n_tokens = cllm_transcript_n_tokens(t->transcript);
@@ -90,7 +91,7 @@ static cllm_status answer_them(talk *t, cllm_error *err) {
         if ((status = cllm_answer_take(answer, event.text, event.end != CLLM_END_NONE, &deltas, &n_deltas, err)))
             goto done;
         for (size_t i = 0; i < n_deltas; i++) {
-            if (deltas[i].kind != CLLM_DELTA_CONTENT) continue; /* its reasoning is not for us */
+            if (deltas[i].kind != CLLM_DELTA_CONTENT) continue; /* reasoning is not printed */
             fwrite(deltas[i].text.data, 1, deltas[i].text.length, stdout);
             add(&content, deltas[i].text.data, deltas[i].text.length);
         }

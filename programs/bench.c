@@ -1,8 +1,9 @@
-/* Measures speed: prompts, which are evaluated at once, and decoding, one token at a time.
+/* The command bench: measures the speed of prompts, which are evaluated at once, and of decoding, one token at a time.
+ * After it: bench_report.c prints the results.
  *
- * All runs follow one fixed sequence of ids. A sequence that is truncated to `depth` therefore has the right tokens
- * before it: they are evaluated once, untimed. Decoding takes its ids from the same sequence; nothing is sampled. Each
- * test runs once to warm up, and then the timed runs follow. */
+ * All runs use the same list of token ids, also for decoding: nothing is sampled. So a sequence that is truncated to
+ * `depth` has the right tokens before the measured ones. They are evaluated once, untimed. Each test runs once to warm
+ * up, before the timed runs. */
 #include "bench.h"
 
 #include "commands.h"
@@ -14,13 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { RUNS_OF_A_PAIR = 3 }; /* with --compare: our speed of a pair is their median, after a warm-up of its own */
+enum { RUNS_OF_A_PAIR = 3 }; /* with --compare: our speed in a pair is the median of this many runs after a warm-up */
 
 typedef struct bencher {
-    options o; /* those of the command line, with the model, threads and batch of the engine at work */
+    options o; /* of the command line, with the model, threads and batch of the current engine */
     run r;
-    int32_t *tokens; /* [n_tokens + n_sequences]: what is evaluated, by each sequence from another place on; owned */
-    size_t n_tokens; /* the deepest that any test comes */
+    int32_t *tokens;           /* [n_tokens + n_sequences]; sequence i uses those from tokens[i] on; owned */
+    size_t n_tokens;           /* most positions that a test uses */
     cllm_sequence **sequences; /* [n_sequences] of the engine; the first is r.sequence; owned */
     cllm_span *spans;          /* [n_sequences]; owned */
     size_t n_sequences;        /* most that decode together */
@@ -31,7 +32,8 @@ typedef struct bencher {
 
 /* ------------------------------------------------------------------------------------------ what it costs */
 
-/* The embedding table is looked up, and the output matrix counted apart: a prompt needs it only for its last token. */
+/* Multiply-accumulates of the layers for a token. Two matrices are left out: rows of the embedding table are only
+ * looked up, and a prompt needs the output matrix only for its last token. */
 static uint64_t count_layer_macs(const cllm_gguf *gguf) {
     uint64_t macs = 0;
     for (size_t i = 0; i < cllm_gguf_n_tensors(gguf); i++) {
@@ -42,7 +44,7 @@ static uint64_t count_layer_macs(const cllm_gguf *gguf) {
     return macs;
 }
 
-/* Multiply-accumulates of a run: matrices, and attention to every position up to each token's own. */
+/* Multiply-accumulates of a run: the matrices, and the attention of each token to all positions up to its own. */
 static double count_macs(const bencher *b, const bench_result *test, bench_kind kind) {
     const cllm_model_info *info = cllm_model_get_info(b->r.model);
     const double n = (double)bench_n_tokens(test, kind);
@@ -53,8 +55,8 @@ static double count_macs(const bencher *b, const bench_result *test, bench_kind 
            attended * heads * ((double)info->key_length + info->value_length);
 }
 
-/* What decoding one token reads, on average: its part of the weights, and the keys and values of every position so
- * far. */
+/* Bytes that decoding one token reads, on average: its share of the weights, and the keys and values of all positions
+ * so far. */
 static double count_bytes(const bencher *b, const bench_result *test) {
     const cllm_model_info *info = cllm_model_get_info(b->r.model);
     const double q8_0 = 36.0 / 32; /* 32 elements share a float */
@@ -67,7 +69,7 @@ static double count_bytes(const bencher *b, const bench_result *test) {
 
 /* ---------------------------------------------------------------------------------------------- measuring */
 
-/* Bring sequence i to `depth` tokens: from the start, where sliding windows cannot go back. */
+/* Bring sequence i to `depth` tokens. If it cannot be truncated, because of a sliding window, it starts again. */
 static cllm_status seek(bencher *b, size_t i, uint64_t depth, cllm_error *err) {
     cllm_sequence *sequence = b->sequences[i];
     if (cllm_sequence_length(sequence) > depth && cllm_sequence_truncate(sequence, (uint32_t)depth, err) != CLLM_OK)
@@ -78,7 +80,7 @@ static cllm_status seek(bencher *b, size_t i, uint64_t depth, cllm_error *err) {
     return cllm_eval(b->r.engine, &span, 1, err);
 }
 
-/* `count` tokens at once, or one by one, in each of n sequences together. */
+/* Make one run: tokens at once, or one by one in several sequences together. tok_s: out. */
 static int run_once(bencher *b, const bench_result *test, bench_kind kind, double *tok_s) {
     const size_t n = kind == BENCH_DECODE && test->sequences ? (size_t)test->sequences : 1;
     const size_t count = (size_t)bench_n_tokens(test, kind), step = kind == BENCH_PROMPT ? count : 1;
@@ -98,7 +100,7 @@ static int run_once(bencher *b, const bench_result *test, bench_kind kind, doubl
     return status == CLLM_OK ? EXIT_SUCCESS : fail_with(&err);
 }
 
-/* One warm-up, then the speeds of n runs. what: for the progress bar. */
+/* Make one run to warm up, then n runs. tok_s: out, [n]. what: the text of the progress bar, or NULL. */
 static int run_warm(bencher *b, const bench_result *test, bench_kind kind, const char *what, double *tok_s,
                     uint64_t n) {
     double warm_up;
@@ -110,7 +112,7 @@ static int run_warm(bencher *b, const bench_result *test, bench_kind kind, const
     return status;
 }
 
-/* Ours, theirs, ours, theirs: what slows the machine down for a while meets both. */
+/* Measure in turn ours, theirs, ours, theirs: if something slows the machine down for a while, it affects both. */
 static int run_pairs(bencher *b, const bench_result *test, bench_kind kind, const char *what, double *tok_s,
                      bench_speed *speed) {
     double theirs[BENCH_MOST_RUNS], ratios[BENCH_MOST_RUNS], ours[RUNS_OF_A_PAIR];
@@ -129,7 +131,7 @@ static int run_pairs(bencher *b, const bench_result *test, bench_kind kind, cons
     return EXIT_SUCCESS;
 }
 
-/* What the GPU was asked to do for each of the tokens decoded since `before`. */
+/* Note the GPU's launches, and the bytes that they used, for each token decoded since `before`. */
 static void count_launches(const bencher *b, cllm_stats before, uint64_t n_tokens, bench_result *test) {
     const cllm_stats after = cllm_engine_stats(b->r.engine);
     if (after.gpu_launches == 0) return;
@@ -163,7 +165,7 @@ static int measure_kind(bencher *b, bench_result *test, bench_kind kind) {
     return EXIT_SUCCESS;
 }
 
-/* What the machine does at most on so many threads, measured when it is asked for first. */
+/* The limits of the machine with this number of threads, measured at the first call. */
 static int measure_machine(bench_results *results, uint32_t n_threads, machine_speed *speed) {
     for (size_t i = 0; i < results->n_machines; i++)
         if (results->machines[i].n_threads == n_threads) {
@@ -177,7 +179,7 @@ static int measure_machine(bench_results *results, uint32_t n_threads, machine_s
     return interrupted() ? EXIT_INTERRUPTED : EXIT_SUCCESS;
 }
 
-/* Only a test that was measured to its end is kept. */
+/* Measure a test. Its result is kept only if all of it was measured. */
 static int measure(bencher *b, bench_result test) {
     bench_results *results = &b->results;
     if (test.prompt + test.gen == 0) return EXIT_SUCCESS;
@@ -197,7 +199,8 @@ static int measure(bencher *b, bench_result test) {
 
 /* ------------------------------------------------------------------------------------------ combinations */
 
-/* One decoded token more than the depth needs is in the sequence, as something is measured. */
+/* Count the GPU's work for one decoded token at this depth. The sequence has room for it, because each test measures at
+ * least one token after the depth. */
 static int measure_gpu(bencher *b, bench_result *test) {
     cllm_error err;
     if (seek(b, 0, test->depth, &err) != CLLM_OK) return fail_with(&err);
@@ -221,7 +224,7 @@ static int create_sequences(bencher *b) {
     return EXIT_SUCCESS;
 }
 
-/* A test by each number of sequences. Only the first has a prompt. */
+/* Measure a test with each number of sequences. Only the first one measures the prompt, too. */
 static int measure_sequences(bencher *b, bench_result test) {
     const count_list *sequences = &b->o.sequences;
     int status = sequences->count == 0 ? measure(b, test) : EXIT_SUCCESS;
@@ -233,7 +236,7 @@ static int measure_sequences(bencher *b, bench_result test) {
     return status;
 }
 
-/* Of one engine: every depth with every number of tokens. */
+/* All tests of one engine: each depth with each number of tokens. */
 static int run_engine(bencher *b) {
     const options *o = &b->o;
     const char *slash = strrchr(o->model, '/');
@@ -269,7 +272,8 @@ static int run_engine(bencher *b) {
     return status;
 }
 
-/* The begin token, if there is one, and then ids that a linear congruential generator scatters over the vocabulary. */
+/* Fill the tokens: BOS, if there is one, then ids from a linear congruential generator, scattered over the
+ * vocabulary. */
 static void fill_tokens(bencher *b) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(b->r.model);
     const uint32_t n_vocab = cllm_model_get_info(b->r.model)->n_vocab;
@@ -281,7 +285,7 @@ static void fill_tokens(bencher *b) {
     if (tokenizer && cllm_tokenizer_bos(tokenizer) >= 0) b->tokens[0] = cllm_tokenizer_bos(tokenizer);
 }
 
-/* Of one model: every number of threads with every batch. */
+/* All tests of one model: each number of threads with each batch. */
 static int run_model(bencher *b) {
     int status = run_load(&b->r, &b->o);
     if (status == EXIT_SUCCESS) status = run_check_writes(&b->r);
@@ -309,7 +313,8 @@ static uint64_t largest_of(const count_list *list) {
     return largest;
 }
 
-/* All that can be refused before the first measurement is: a long series does not end at its last model's name. */
+/* Refuse everything that is wrong before the first measurement, so that a long series does not fail at the name of its
+ * last model. */
 static int check(const options *o, size_t n_tokens) {
     if (o->json + o->csv + o->markdown > 1) return usage_error("--json, --csv and --md cannot be used together");
     if (n_tokens == 0) return usage_error("-p 0 and -n 0 leave nothing to measure");
@@ -333,13 +338,13 @@ int bench(const options *o) {
     b.sequences = calloc(b.n_sequences, sizeof *b.sequences);
     b.spans = calloc(b.n_sequences, sizeof *b.spans);
     if (!b.tokens || !b.sequences || !b.spans) status = fail("out of memory");
-    if (b.o.thread_counts.count == 0) b.o.thread_counts.count = 1; /* of 0: as many as the library finds right */
+    if (b.o.thread_counts.count == 0) b.o.thread_counts.count = 1; /* its value is 0: the library chooses */
     for (size_t i = 0; i <= o->n_arguments && status == EXIT_SUCCESS; i++) {
         b.o.model = i == 0 ? o->model : o->arguments[i - 1];
         status = run_model(&b);
     }
     int reported =
-        b.results.count > 0 ? bench_report(o, &b.results) : EXIT_SUCCESS; /* also what came before a failure */
+        b.results.count > 0 ? bench_report(o, &b.results) : EXIT_SUCCESS; /* also the results before a failure */
     free(b.results.items);
     free(b.results.machines);
     free(b.tokens);

@@ -1,5 +1,5 @@
-/* Measurements of `mini-cllm bench`. bench.c runs the model, bench_compare.c runs another program in turn with it,
- * bench_report.c prints the results. */
+/* The measurements of `mini-cllm bench`. bench.c runs the model, bench_compare.c runs another program in turn with it,
+ * and bench_report.c prints the results. */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -19,10 +19,10 @@ typedef enum bench_kind {
 /* The speed of one kind of test. NAN: not measured. */
 typedef struct bench_speed {
     double tok_s, tok_s_spread, tok_s_min, tok_s_max; /* the median; half the distance between the quartiles */
-    double tok_s_each;                                /* of a sequence */
+    double tok_s_each;                                /* of one sequence */
     double gmac_s;                                    /* multiply-accumulates a second, / 1e9 */
-    double gb_s;                                      /* of decode: weights and keys and values read a second, / 1e9 */
-    double theirs_tok_s, ratio;                       /* of --compare: its median; the median of ours to theirs */
+    double gb_s;                /* of decoding: bytes of weights, keys and values read a second, / 1e9 */
+    double theirs_tok_s, ratio; /* of --compare: the other program's median; the median of ours / theirs */
 } bench_speed;
 
 /* One combination of the lists. Texts are borrowed from the options and the library. */
@@ -35,7 +35,7 @@ typedef struct bench_result {
     uint64_t sequences; /* sequences that decode together; 0: one sequence without company */
     uint64_t gpu_layers;
     bench_speed speed[BENCH_DECODE + 1];
-    double launches, launched_bytes; /* of the GPU for a decoded token, on average; NAN without one */
+    double launches, launched_bytes; /* of the GPU for a decoded token, on average; NAN without a GPU */
     machine_speed machine;           /* with the same number of threads; NAN if a GPU computes */
 } bench_result;
 

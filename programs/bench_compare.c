@@ -1,6 +1,8 @@
-/* Another program's speed: a command of the user's is run by the shell, and the last line that it prints is read, of
- * the form "ppN X tgN@D Y", or "btS@D Y" of S sequences, with X and Y in tokens a second. Each kind is asked for by
- * itself, with 0 for the other's tokens, so that no prompt makes the decoding after it deeper than its label says. */
+/* Measures another program's speed, for bench.c: the shell runs the user's command, and the last line that it prints
+ * has the form "ppN X tgN@D Y", or "btS@D Y" for S sequences, with X and Y in tokens a second.
+ *
+ * The command measures prompts and decoding in two separate runs, with 0 tokens of the other kind. Otherwise a prompt
+ * would make the decoding after it deeper than its label says. */
 #include "bench.h"
 
 #include "interrupt.h"
@@ -24,7 +26,7 @@
 static const char *const placeholders[] = {"model", "threads", "prompt", "gen", "depth", "sequences"};
 enum { N_PLACEHOLDERS = sizeof placeholders / sizeof placeholders[0] };
 
-/* The length of "{word}" at `at`, or 0: other braces, such as the shell's ${word}, are left alone. */
+/* The length of "{word}" at `at`, or 0. Other braces, such as the shell's ${word}, stay as they are. */
 static size_t placeholder_length(const char *template, const char *at) {
     if (*at != '{' || (at > template && at[-1] == '$')) return 0;
     size_t n = 1;
@@ -32,7 +34,7 @@ static size_t placeholder_length(const char *template, const char *at) {
     return n > 1 && at[n] == '}' ? n + 1 : 0;
 }
 
-/* Which placeholder it is, or N_PLACEHOLDERS. */
+/* The index of the placeholder at `at`, or N_PLACEHOLDERS if it is unknown. */
 static size_t find_placeholder(const char *at, size_t length) {
     size_t i = 0;
     while (i < N_PLACEHOLDERS &&
@@ -52,7 +54,7 @@ int bench_compare_check(const char *template) {
     return EXIT_SUCCESS;
 }
 
-/* In quotes for the shell. */
+/* Print a text in quotes for the shell. */
 static void put_quoted(FILE *out, const char *text) {
     putc('\'', out);
     for (; *text; text++) {
@@ -64,7 +66,7 @@ static void put_quoted(FILE *out, const char *text) {
     putc('\'', out);
 }
 
-/* The template with its values. Returns NULL without memory; the caller frees it. */
+/* The template with the values filled in: owned. NULL: out of memory. */
 static char *make_shell_line(const char *template, const bench_result *test, bench_kind kind) {
     const uint64_t numbers[N_PLACEHOLDERS] = {0,
                                               test->threads,
@@ -94,7 +96,7 @@ static char *make_shell_line(const char *template, const bench_result *test, ben
 
 /* ---------------------------------------------------------------------------------------------- running it */
 
-/* Start /bin/sh -c COMMAND in a process group of its own, without input. Returns what it prints, or NULL and errno. */
+/* Start /bin/sh -c COMMAND in a process group of its own, without input. Returns its output, or NULL and errno. */
 static FILE *start(char *shell_line, pid_t *child) {
     int ends[2];
     if (pipe(ends) != 0) return NULL;
@@ -128,7 +130,7 @@ static FILE *start(char *shell_line, pid_t *child) {
     return output;
 }
 
-/* The last line that is not blank, in the form print_escaped gives it; NULL without memory. The caller frees it. */
+/* The last line that is not blank, as print_escaped writes it: owned. NULL: out of memory. */
 static char *read_last_line(FILE *output) {
     enum { SHOWN_BYTES = 200 };
     char *line = NULL, *last = NULL;
@@ -148,14 +150,14 @@ static char *read_last_line(FILE *output) {
     return last ? last : strdup("");
 }
 
-/* Run it to its end, or to Ctrl-C. last_line: owned by the caller, whatever is returned. */
+/* Run the command until it ends, or until Ctrl-C. last_line: out, owned by the caller in any case. */
 static int run_shell(char *shell_line, char **last_line) {
     pid_t child;
     int state = 0;
     *last_line = NULL;
     FILE *output = start(shell_line, &child);
     if (!output) return fail("--compare: /bin/sh: %s", strerror(errno));
-    *last_line = read_last_line(output); /* our threads sleep meanwhile */
+    *last_line = read_last_line(output); /* our own threads sleep during this */
     fclose(output);
     if (interrupted()) kill(-child, SIGTERM);
     while (waitpid(child, &state, 0) < 0 && errno == EINTR)
@@ -175,7 +177,7 @@ static test_name name_at(const bench_result *test, bench_kind kind, uint64_t dep
     return bench_test_name(&other, kind);
 }
 
-/* Is the label that of the test? "pp512" says nothing of a depth, and "tg128" is "tg128@0". */
+/* True if the label is that of the test. "pp512" may have any depth, and "tg128" means "tg128@0". */
 static bool is_label(const char *label, const bench_result *test, bench_kind kind) {
     const test_name name = name_at(test, kind, 0);
     const size_t length = strlen(name.text);
@@ -186,7 +188,8 @@ static bool is_label(const char *label, const bench_result *test, bench_kind kin
     return strcmp(label + length, depth) == 0;
 }
 
-/* The number after the test's label; NAN if there is none, or anything but labels and numbers. */
+/* The number after the test's label. NAN: the label is missing, or the line has something else than labels and
+ * numbers. */
 static double find_speed(const char *line, const bench_result *test, bench_kind kind) {
     double found = NAN, value;
     char label[64];

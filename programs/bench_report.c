@@ -1,4 +1,4 @@
-/* What bench measured: a table for people, the same in Markdown, or every figure as JSON or CSV. */
+/* Prints what bench.c measured: a table for people, the same in Markdown, or all figures as JSON or CSV. */
 #include "bench.h"
 #include "json_output.h"
 #include "program.h"
@@ -14,7 +14,7 @@
 typedef enum field_kind {
     TEXT_FIELD,  /* const char * */
     WHOLE_FIELD, /* uint64_t */
-    REAL_FIELD,  /* double; NAN is null, or in CSV nothing */
+    REAL_FIELD,  /* double; NAN becomes null, and in CSV an empty field */
 } field_kind;
 
 typedef struct field {
@@ -105,7 +105,7 @@ static int report_json(const options *o, const bench_results *results) {
     return print_json(document);
 }
 
-/* In quotes only if it must be (RFC 4180). */
+/* Print a field of CSV, in quotes only if it needs them (RFC 4180). */
 static void print_csv_text(const char *text) {
     bool quoted = strpbrk(text, ",\"\r\n") != NULL;
     if (quoted) putchar('"');
@@ -174,7 +174,7 @@ static void put_number(cell *c, double value, int decimals, const char *unit) {
         strcpy(c->text, "-");
 }
 
-/* A file may have any name: '?' stands for what a terminal could obey. */
+/* Add a file's name. '?' replaces bytes that would control a terminal. */
 static void put_name(cell *c, const char *name) {
     size_t used = 0;
     for (size_t left = strlen(name), n; left > 0 && used + 4 < sizeof c->text; name += n, left -= n) {
@@ -240,7 +240,7 @@ static void print_rule(const options *o, const int *widths) {
     puts("|");
 }
 
-/* The titles, and a line for each kind that was measured. */
+/* Print the titles, and a line for each kind of test that was measured. */
 static void print_table(const options *o, const bench_results *results) {
     int widths[N_COLUMNS];
     for (int k = 0; k < N_COLUMNS; k++) {

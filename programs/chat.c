@@ -61,7 +61,8 @@ static void explain_end(const talk *t) {
         fprintf(stderr, "context: all %" PRIu32 " tokens are in use, so the answer stops here; %s\n",
                 cllm_engine_plan(c->run->engine)->n_ctx, conversation_room_advice(c));
     if (c->end == CLLM_END_LENGTH)
-        note(&t->o, "the answer stops here, after %" PRIu64 " tokens (--n-tokens)", c->n_most);
+        note(&t->o, "the answer stops here, after %" PRIu64 " tokens (%s)", c->n_most,
+             c->once ? "--n-tokens" : "/set n-tokens");
     if (c->only_reasoned)
         note(&t->o, "the model said nothing but its reasoning; %s prints it",
              c->once ? "--reasoning show" : "/set reasoning show");
@@ -209,8 +210,10 @@ static int set(talk *t, char *arguments) {
     char *name = strtok(arguments, " ="), *value = strtok(NULL, " =");
     size_t i = 0;
     while (name && i < N_NAMES && strcmp(name, names[i]) != 0) i++;
-    if (name && (i == N_NAMES || !value || strtok(NULL, " =")))
-        return usage_error("/set NAME VALUE: NAME is temperature, top-k, top-p, min-p, seed, reasoning or n-tokens");
+    if (name && i == N_NAMES)
+        return usage_error("/set: '%s' is not one of: temperature, top-k, top-p, min-p, seed, reasoning, n-tokens",
+                           name);
+    if (name && (!value || strtok(NULL, " ="))) return usage_error("/set %s takes one value", name);
     int status = EXIT_SUCCESS;
     if (name)
         status = strcmp(name, "reasoning") == 0 ? set_reasoning(t, value) : change_option(&t->o, CHAT, name, value);
@@ -535,7 +538,7 @@ static int talk_with(talk *t) {
         int status = EXIT_SUCCESS;
         const line_result result = line_input_read(t->input, "> ", NULL, &line, &length);
         if (result == LINE_ENDED) break;
-        if (result == LINE_INTERRUPTED && warned) return EXIT_SUCCESS;
+        if (result == LINE_INTERRUPTED && warned) return EXIT_INTERRUPTED;
         if (result == LINE_INTERRUPTED) note(&t->o, "press Ctrl-C again to end, or type /exit");
         warned = result == LINE_INTERRUPTED;
         if (warned) continue;

@@ -23,7 +23,7 @@ typedef struct conversation {
 
     /* settings */
     reasoning_use reasoning;
-    uint64_t reasoning_most;       /* tokens; UINT64_MAX: any */
+    uint64_t reasoning_most;       /* most tokens of reasoning; UINT64_MAX: any number */
     uint64_t n_most;               /* tokens of an answer; 0: as many as the context holds */
     bool shifts;                   /* if the context is full, drop the oldest turns */
     bool once;                     /* answer one question and end */
@@ -36,11 +36,11 @@ typedef struct conversation {
     size_t n_left_out; /* number of the oldest questions that the model no longer sees (nor their answers) */
     bool counted;      /* the transcript has all messages */
 
-    /* the answer was kept */
+    /* the last answer */
     bool answered;         /* it was kept */
     cllm_end end;          /* NONE: there is none, or it was interrupted */
     bool only_reasoned;    /* it has reasoning only: nothing was printed as content */
-    uint64_t n_unfinished; /* if the grammar is not complete: tokens of the answer; else 0 */
+    uint64_t n_unfinished; /* if its grammar is not complete: its tokens; otherwise 0 */
 
     /* totals */
     pace evaluated, generated;
@@ -63,11 +63,12 @@ void conversation_reset(conversation *c); /* remove everything except the system
 int conversation_set_system(conversation *c, const char *text, size_t length); /* "": none */
 
 const char *conversation_last_question(const conversation *c); /* or NULL */
-size_t conversation_count_tokens(conversation *c); /* tokens that the model sees; 0 also if the conversation cannot be
-                                                      rendered */
+/* Count the tokens that the model sees; 0 also if the conversation cannot be rendered. */
+size_t conversation_count_tokens(conversation *c);
 size_t conversation_n_questions(const conversation *c);
-const char *
-conversation_room_advice(const conversation *c); /* advice to the user: how to make room in a full context */
+
+/* Advice for the user: how to make room in a full context. */
+const char *conversation_room_advice(const conversation *c);
 
 int conversation_set_messages(conversation *c, json_t *messages); /* replace the conversation; messages: owned */
 

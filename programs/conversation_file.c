@@ -58,7 +58,8 @@ static int fail_to_write(const char *path) {
     return fail("%s: %s", path, errno ? strerror(errno) : "it could not be written");
 }
 
-/* A pipe or a device is written to. Of a file the old one or the new one is there, whatever happens; a link stays. */
+/* Whatever happens, either the old file or the whole new one is there: the text goes to FILE.partial, which is renamed
+ * at the end. A link stays a link. A pipe or a device is written to directly. */
 int conversation_save(const conversation *c, const char *path) {
     struct stat old;
     const bool exists = stat(path, &old) == 0;

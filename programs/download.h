@@ -13,14 +13,14 @@ typedef struct download {
     const model_name *name;
     const char *revision; /* a commit of the repository */
     const char *file;     /* in the repository, or a URL */
-    path_text path;       /* where to put it; FILE.partial and FILE.lock are beside it meanwhile */
+    path_text path;       /* where to put it; FILE.partial and FILE.lock are beside it while it arrives */
     uint64_t size;        /* HTTP_UNSAID: unknown; set when the file is complete */
     char sha256[65];      /* "": unknown; set when the file is complete */
     bool replace;         /* an existing file is an older version: replace it */
 } download;
 
-/* where: found already, or NULL. Returns an exit status, after saying why. Bytes that arrived are kept for the next
- * try, unless they are wrong. */
+/* Fetch a file. where: its location if it is known already, or NULL. Returns an exit status, after saying why. Bytes
+ * that arrived are kept for the next try, unless they are wrong. */
 int download_file(download *d, const location *where);
 
 #endif

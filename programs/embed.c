@@ -70,6 +70,15 @@ static int read_tokens(const options *o, token_texts *texts) {
     return status;
 }
 
+/* Cut a text to what the model can have. A token that ends each text stays at its end. */
+static size_t cut(const run *r, int32_t *tokens, size_t count) {
+    const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
+    const size_t most = cllm_model_get_info(r->model)->n_ctx_train;
+    if (most == 0 || count <= most) return count;
+    if (cllm_tokenizer_adds_eos(tokenizer)) tokens[most - 1] = cllm_tokenizer_eos(tokenizer);
+    return most;
+}
+
 static int read_texts(const run *r, token_texts *texts) {
     const cllm_tokenizer *tokenizer = cllm_model_tokenizer(r->model);
     const options *o = r->o;
@@ -79,8 +88,9 @@ static int read_texts(const run *r, token_texts *texts) {
     const bool given = o->prompt && strcmp(o->prompt, "-") != 0;
     if (!given) status = read_input(o->file ? o->file : "-", &in);
     const input text = given ? (input){(char *)o->prompt, strlen(o->prompt)} : in;
-    cllm_string line;
-    for (size_t at = 0; status == EXIT_SUCCESS && next_line(&text, &at, &line);) {
+    cllm_string line = {"", 0};
+    const bool is_empty = given && text.length == 0; /* one text, unlike a file without lines */
+    for (size_t at = 0; status == EXIT_SUCCESS && (next_line(&text, &at, &line) || (is_empty && texts->count == 0));) {
         int32_t *tokens;
         size_t count;
         cllm_error err;
@@ -89,7 +99,10 @@ static int read_texts(const run *r, token_texts *texts) {
             status = fail("line %zu: %s", texts->count + 1, err.message);
             break;
         }
-        status = token_texts_add(texts, tokens, count);
+        const size_t kept = o->truncate ? cut(r, tokens, count) : count;
+        if (kept < count)
+            note(o, "line %zu has %zu tokens, of which the first %zu count", texts->count + 1, count, kept);
+        status = token_texts_add(texts, tokens, kept);
         cllm_free(tokens);
     }
     free(in.data);

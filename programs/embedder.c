@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    MOST_AT_ONCE = 16, /* most texts in one call if the model keeps keys and values, */
-    MOST_ENCODED = 64, /* and if it keeps none */
+    MOST_AT_ONCE = 16, /* most texts in one call if the model keeps keys and values */
+    MOST_ENCODED = 64, /* most texts in one call if it keeps none */
 };
 
 int token_texts_add(token_texts *texts, const int32_t *tokens, size_t count) {

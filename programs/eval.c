@@ -1,12 +1,12 @@
-/* Measuring a model: its logits on given tokens, or its perplexity on a text.
+/* The command eval: a model's logits on given tokens, or its perplexity on a text.
  *
- * Perplexity, as llama.cpp's perplexity tool defines it, so that published figures compare: the text's tokens are cut
- * into chunks of --ctx, each of which starts from an empty context with its first token replaced by BOS (where the
- * model adds one). Only predictions that have at least half a chunk before them are scored:
+ * Perplexity is computed as in llama.cpp's perplexity tool, so that it can be compared with published figures. The
+ * text's tokens are cut into chunks of --ctx tokens. Each chunk starts with an empty context, and if the model adds
+ * BOS, BOS replaces its first token. Only predictions that have at least half a chunk before them are scored:
  *
  *   perplexity = exp(mean of -log softmax(logits[i])[token[i + 1]]),  i = ctx/2 .. ctx-2 of every chunk
  *
- * and its uncertainty is the standard error of that mean, times the perplexity. */
+ * Its uncertainty is the standard error of that mean, times the perplexity. */
 #include "commands.h"
 #include "program.h"
 
@@ -55,13 +55,13 @@ static int close_logits(FILE *file, const char *path, int status) {
     return status;
 }
 
-/* How many tokens ask for logits in one call: a batch, if its logits take at most 256 MiB. */
+/* How many tokens get logits in one call: a batch, or fewer if their logits would take more than 256 MiB. */
 static size_t tokens_at_once(const run *r, uint32_t n_vocab) {
     const size_t most = ((size_t)256 << 20) / (n_vocab * sizeof(float)), n = most > 0 ? most : 1;
     return n < r->o->batch ? n : (size_t)r->o->batch;
 }
 
-/* Returns OK also if the sink wants no more. */
+/* Pass rows of logits on. Returns OK also if the sink wants no more. */
 static cllm_status hand_over(run *r, const id_list *list, logits_sink *sink, cllm_error *err) {
     const size_t most = tokens_at_once(r, sink->n_vocab);
     for (size_t done = 0, n; done < list->count; done += n) {
@@ -84,6 +84,7 @@ static int run_tokens(run *r, const id_list *list, logits_sink *sink) {
     }
     cllm_error err;
     int status = EXIT_SUCCESS;
+    r->n_stage = list->count;
     run_stage(r, "evaluating");
     if (hand_over(r, list, sink, &err) != CLLM_OK) status = fail_with(&err);
     if (sink->write_failed) status = fail("%s: %s", path, strerror(errno));
@@ -177,6 +178,7 @@ static int run_chunks(run *r, int32_t *tokens, size_t n_chunks, scores *s) {
     cllm_error err;
     cllm_status status = CLLM_OK;
     double start = now();
+    r->n_stage = n_chunks * (s->n_ctx - 1);
     for (size_t i = 0; i < n_chunks; i++) {
         int32_t *chunk = tokens + i * s->n_ctx;
         s->chunk = chunk;

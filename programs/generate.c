@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct prompt {
@@ -21,8 +22,15 @@ typedef struct prompt {
     size_t count;
 } prompt;
 
+/* True if standard input is a pipe or a file: what somebody wants to be read, unlike a terminal or /dev/null. */
+static bool is_piped(void) {
+    struct stat in;
+    return fstat(STDIN_FILENO, &in) == 0 && (S_ISFIFO(in.st_mode) || S_ISREG(in.st_mode));
+}
+
 static int read_prompt(const options *o, prompt *p) {
-    if (o->file || (o->prompt && strcmp(o->prompt, "-") == 0)) return read_input(o->file ? o->file : "-", &p->text);
+    if (o->file) return read_input(o->file, &p->text);
+    if (o->prompt ? strcmp(o->prompt, "-") == 0 : is_piped()) return read_input("-", &p->text);
     p->text.data = strdup(o->prompt ? o->prompt : "");
     if (!p->text.data) return fail("out of memory");
     p->text.length = strlen(p->text.data);

@@ -11,6 +11,9 @@ static bool is_schema_text(const char *text) {
     return text[strspn(text, " \t\r\n")] == '{' || strcmp(text, "true") == 0 || strcmp(text, "false") == 0;
 }
 
+/* True if the text is a GBNF grammar itself, not the name of a file. */
+static bool is_gbnf_text(const char *text) { return strstr(text, "::="); }
+
 /* One way to ask for a grammar. */
 typedef struct wanted_form {
     const char *name, *value; /* of the option; value: NULL if it is not given */
@@ -25,9 +28,9 @@ static void list_forms(const options *o, bool is_closed, wanted_form forms[N_FOR
         {CLLM_GRAMMAR_JSON_SCHEMA, CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER},
         {CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER},
     };
-    const char *schema = o->json_schema;
+    const char *schema = o->json_schema, *gbnf = o->grammar;
     const bool in_order = strcmp(o->json_order, "declared") == 0;
-    forms[0] = (wanted_form){"--grammar", o->grammar, CLLM_GRAMMAR_GBNF, true};
+    forms[0] = (wanted_form){"--grammar", gbnf, CLLM_GRAMMAR_GBNF, gbnf && !is_gbnf_text(gbnf)};
     forms[1] = (wanted_form){"--json-schema", schema, kinds[is_closed][in_order], schema && !is_schema_text(schema)};
     forms[2] = (wanted_form){"--regex", o->regex, CLLM_GRAMMAR_REGEX, false};
     forms[3] = (wanted_form){"--choice", o->choice, CLLM_GRAMMAR_CHOICE, true};

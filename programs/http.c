@@ -52,7 +52,7 @@ static void find_token(char *token, size_t size) {
 
 /* ------------------------------------------------------------------------------------------------- URLs */
 
-/* The length of scheme, host and port. */
+/* The length of a URL's scheme, host and port. */
 static size_t server_length(const char *url) {
     const char *host = strstr(url, "://");
     return host ? (size_t)(host + 3 - url) + strcspn(host + 3, "/?#") : 0;

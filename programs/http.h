@@ -16,7 +16,7 @@ typedef struct http_reply {
     char next[4096];        /* the next page (Link: rel="next") */
     char commit[128];       /* X-Repo-Commit */
     char etag[128];         /* without quotes */
-    char linked_sha256[65]; /* X-Linked-Etag, where it is a SHA-256 */
+    char linked_sha256[65]; /* X-Linked-Etag, if it is a SHA-256; otherwise "" */
     uint64_t linked_size;   /* X-Linked-Size */
     uint64_t length;        /* Content-Length */
     uint64_t range_start;   /* of a partial answer */
@@ -41,7 +41,7 @@ void http_close(http *h);
 http_result http_ask(http *h, const char *url, bool head, uint64_t from, http_sink sink, void *user, http_reply *reply);
 const char *http_error(const http *h); /* why there was no answer */
 
-bool http_is_hub(const char *url); /* is the URL on the same server as the Hub's endpoint? */
+bool http_is_hub(const char *url); /* true if the URL is on the server of the Hub's endpoint */
 bool http_same_server(const char *one, const char *other);
 bool http_is_redirect(long status);
 

@@ -1,4 +1,5 @@
-/* Questions to the Hub about a model: which files a repository has, and where the bytes of a file are now. */
+/* Asks the Hub about a model: which files its repository has, and where the bytes of a file are now. Before it: the
+ * name of a model (model_store.h). After it: download.h. */
 #ifndef HUB_H
 #define HUB_H
 

@@ -90,7 +90,7 @@ bool interrupt_progress(void *user, uint64_t done, uint64_t total) {
     return !interrupted();
 }
 
-int interrupt_status(void) { return 128 + stop_signal; }
+int interrupt_status(void) { return 128 + (stop_signal ? stop_signal : SIGINT); }
 
 void interrupt_watch_file(const char *path, const cllm_gguf *gguf) {
     watched_path = path;

@@ -10,7 +10,7 @@
  * ignored stays ignored. A closed pipe on stdout kills, as usual. */
 void interrupt_install(void);
 
-int interrupt_status(void); /* 128 plus the number of the signal, as in shells */
+int interrupt_status(void); /* 128 plus the number of the signal, as in shells; without one Ctrl-C was a key */
 
 /* True after one of these signals. */
 bool interrupted(void);

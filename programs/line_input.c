@@ -79,7 +79,7 @@ static line_input *input_of(EditLine *edit) {
 
 static char *prompt_of(EditLine *edit) { return (char *)input_of(edit)->prompt; }
 
-/* The terminal has wrapped the line anew for its new width. Go to the line's beginning and draw everything again. */
+/* The terminal has wrapped the line again for its new width. Go to the line's beginning and draw everything again. */
 static void redraw(EditLine *edit) {
     const LineInfoW *line = el_wline(edit);
     struct winsize window = {.ws_col = 80};
@@ -260,8 +260,7 @@ static line_result read_edited(line_input *in, const char *begun, const char **l
     fflush(stdout);
     if (in->interrupted) return LINE_INTERRUPTED;
     if (interrupted())
-        return interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED; /* Ctrl-C came before the terminal
-                                                                                     sent it as a key */
+        return interrupt_forget() ? LINE_INTERRUPTED : LINE_ENDED; /* Ctrl-C as a signal, not yet as a key */
     if (!text || count <= 0) return LINE_ENDED;
     free(in->plain);
     in->plain = strdup(text);

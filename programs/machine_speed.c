@@ -24,7 +24,7 @@ enum {
 };
 
 static const double round_seconds = 0.04;
-static const size_t piece = (1 << 20) / sizeof(uint64_t); /* words between two looks at the clock */
+static const size_t piece = (1 << 20) / sizeof(uint64_t); /* words that are summed before the clock is read again */
 
 /* ------------------------------------------------------------------------------------------------- loops */
 
@@ -90,8 +90,7 @@ typedef struct share {
 
 static void *touch(void *argument) {
     share *s = argument;
-    memset(s->words, 1, s->n_words * sizeof *s->words); /* each thread touches its own part first, so that it is near on
-                                                           NUMA machines */
+    memset(s->words, 1, s->n_words * sizeof *s->words); /* the thread that touches memory first has it near (NUMA) */
     for (int i = 0; i < FLOATS; i++) s->numbers[i] = (float)i;
     return NULL;
 }

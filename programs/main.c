@@ -5,6 +5,7 @@
 #include "interrupt.h"
 #include "program.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,7 @@ const command commands[] = {
      chat},
     {INSPECT, "inspect", "MODEL.gguf [--json] [--tensors] [--ctx N]",
      "Show what a GGUF file contains and how much memory it needs; for any architecture.", inspect},
-    {TOKENIZE, "tokenize", "MODEL.gguf [TEXT | -p TEXT] [--no-bos] [--no-special] [--pre NAME] [--text | --json]",
+    {TOKENIZE, "tokenize", "MODEL.gguf [TEXT | -f FILE] [--no-bos] [--no-special] [--pre NAME] [--text | --json]",
      "Turn a text, or all of standard input, into token ids. The file needs no tensors.", tokenize},
     {DETOKENIZE, "detokenize", "MODEL.gguf [IDS]",
      "Turn token ids, from the arguments or standard input, back into the text.", detokenize},
@@ -60,6 +61,37 @@ const command commands[] = {
     {0},
 };
 
+/* Commands of other programs, and what does their work here. */
+static const struct {
+    const char *word, *instead;
+} habits[] = {
+    {"run", "'mini-cllm chat MODEL' chats with a model"},
+    {"cli", "'mini-cllm chat MODEL' chats with a model"},
+    {"generate", "'mini-cllm MODEL PROMPT' continues a text"},
+    {"complete", "'mini-cllm MODEL PROMPT' continues a text"},
+    {"completion", "'mini-cllm MODEL PROMPT' continues a text"},
+    {"server", "'mini-cllm serve' is the server"},
+    {"start", "'mini-cllm serve' is the server"},
+    {"download", "'mini-cllm pull OWNER/NAME' fetches a model"},
+    {"show", "'mini-cllm inspect MODEL' shows what a file contains"},
+    {"info", "'mini-cllm inspect MODEL' shows what a file contains"},
+    {"ls", "'mini-cllm list' lists the models that are pulled"},
+    {"remove", "'mini-cllm rm NAME' removes a model"},
+    {"delete", "'mini-cllm rm NAME' removes a model"},
+    {"embedding", "'mini-cllm embed MODEL' makes vectors of texts"},
+    {"perplexity", "'mini-cllm eval MODEL --text FILE' measures it"},
+    {"version", "'mini-cllm --version' prints it"},
+    {"quantize", "this program runs quantized models and makes none; llama.cpp's llama-quantize does"},
+    {"convert", "this program runs GGUF files and makes none; llama.cpp's convert_hf_to_gguf.py does"},
+};
+
+static int refuse_habit(const char *word) {
+    for (size_t i = 0; i < sizeof habits / sizeof *habits; i++)
+        if (strcmp(word, habits[i].word) == 0 && access(word, F_OK) != 0)
+            return usage_error("'%s' is not a command: %s", word, habits[i].instead);
+    return EXIT_SUCCESS;
+}
+
 static const command *find_command(const char *name) {
     for (const command *c = commands; c->bit; c++)
         if (*c->name && strcmp(c->name, name) == 0) return c;
@@ -77,7 +109,9 @@ static int run_command(int argc, char **argv) {
     options o;
     bool named = c != NULL;
     if (!named) c = commands;
-    int status = parse_options(c, argc - named, argv + named, &o);
+    int status = named ? EXIT_SUCCESS : refuse_habit(argv[1]);
+    if (status != EXIT_SUCCESS) return status;
+    status = parse_options(c, argc - named, argv + named, &o);
     if (status == EXIT_SUCCESS) {
         if (o.help)
             print_help(c);
@@ -90,7 +124,15 @@ static int run_command(int argc, char **argv) {
     return status;
 }
 
+/* If a standard stream is closed, the next file that is opened would get its number. Then what is read there is empty,
+ * and a write fails. */
+static void open_closed_streams(void) {
+    for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
+        if (fcntl(stream, F_GETFD) < 0) (void)open("/dev/null", O_RDONLY); /* gets the lowest free number */
+}
+
 int main(int argc, char **argv) {
+    open_closed_streams();
     if (argc < 2) {
         fprintf(stderr, "usage: mini-cllm %s\n       mini-cllm --help\n", commands[0].synopsis);
         return EXIT_USAGE;

@@ -646,6 +646,10 @@ bool store_remove(const stored_model *model) {
     return true;
 }
 
+void store_each_file(void (*take)(void *user, const char *path, uint64_t size), void *user) {
+    walk(store_folder().text, "", take, user);
+}
+
 size_t store_drop_partials(const model_name *name) {
     file_list all = {0};
     path_text folder = store_folder_of(name, "");

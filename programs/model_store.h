@@ -33,7 +33,7 @@ typedef struct model_name {
 /* Parse hf:OWNER/NAME[:TAG], the same without hf:, or the URL of a GGUF file. /FILE may follow OWNER/NAME, and
  * @REVISION may come last. Returns false if it is none of these. */
 bool name_parse(const char *text, model_name *name);
-bool name_is_of_hub(const char *text); /* does it begin with hf:, hf.co/ or huggingface.co/? */
+bool name_is_of_hub(const char *text); /* true if it begins with hf:, hf.co/ or huggingface.co/ */
 void name_spell(model_name *name);     /* set `text`, after a field has changed */
 
 const char *hub_endpoint(void); /* $HF_ENDPOINT, or https://huggingface.co */
@@ -56,7 +56,7 @@ bool file_list_add(file_list *list, const char *path, uint64_t size, const char 
 /* True if a path that a server gave may be used below one of our folders. */
 bool path_is_safe(const char *path);
 
-/* Which files of a repository make up the model that a name means: all its shards. Companion files (mmproj, mtp,
+/* The files of a repository that make up the model with this name: all its shards. Companion files (mmproj, mtp,
  * imatrix) are never a model. */
 typedef enum file_choice { CHOICE_MADE, CHOICE_NONE, CHOICE_SEVERAL, CHOICE_SHARDS_MISSING } file_choice;
 file_choice choose_files(const model_name *name, const file_list *all, file_list *chosen);
@@ -67,8 +67,9 @@ typedef struct tag_text {
 tag_text tag_of(const char *path);                   /* the quantization in a file's name, or "" */
 bool tag_matches(const char *path, const char *tag); /* true if it is a whole part of the path, in any case */
 bool is_first_file(const char *path);                /* of a model: not a later shard, not a companion file */
-path_text shard_of(const char *path,
-                   unsigned index); /* path of a shard from that of the first one; "" if there is none */
+
+/* The path of a shard, from the path of the first one; "" if there is none. */
+path_text shard_of(const char *path, unsigned index);
 
 /* ----------------------------------------------------------------------------------------------- models */
 
@@ -76,14 +77,13 @@ typedef struct stored_model {
     model_name name;
     char commit[128]; /* or a URL's ETag, or "" */
     int64_t pulled;   /* seconds since 1970 */
-    path_text folder; /* where the files lie */
+    path_text folder; /* of the files */
     file_list files;  /* owned */
     bool foreign;     /* it is in Hugging Face's cache */
 } stored_model;
 
-path_text store_folder(void);                                          /* DIR, or "" if there is no home folder */
-bool store_exists(void);                                               /* does it exist, and can it be read? false:
-                                                                          errno */
+path_text store_folder(void); /* DIR, or "" if there is no home folder */
+bool store_exists(void);      /* true if the store is there and can be read; false: errno */
 path_text store_folder_of(const model_name *name, const char *commit); /* of its files */
 
 bool store_find(const model_name *name, stored_model *model);    /* among the pulled models with all their files */
@@ -99,6 +99,9 @@ void store_drop_files(const stored_model *model);
 bool store_remove(const stored_model *model);       /* manifest and files; false: errno */
 size_t store_drop_partials(const model_name *name); /* returns how many there were */
 bool make_folders(const char *path);                /* the folders above a file; false: errno */
+
+/* Call take for each file of DIR, finished or not; path: within DIR. */
+void store_each_file(void (*take)(void *user, const char *path, uint64_t size), void *user);
 
 /* Call take for each model, in the order of their names; models of Hugging Face's cache come last. */
 void store_each(void (*take)(void *user, const stored_model *model), void *user);

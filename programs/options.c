@@ -69,7 +69,8 @@ typedef struct option_row {
 #define EMBEDS      (EMBED | RERANK)
 #define RUNS        (SAMPLES | EVAL | BENCH | EMBEDS)
 #define ALL         (RUNS | INSPECT | TOKENIZE | DETOKENIZE | TEMPLATE | GRAMMAR)
-#define MOST_TOKENS (1 << 24) /* of a measurement */
+#define MOST_TOKENS (1 << 24)        /* of a measurement */
+#define MOST_SEED   (UINT64_MAX - 1) /* UINT64_MAX stands for -1 */
 
 static const option_row rows[] = {
     {IN_TEXT, CHAT, 'a', "attach", LIST_OF, FIELD(attached), "FILE",
@@ -84,19 +85,21 @@ static const option_row rows[] = {
     {IN_TEXT, CHAT, 0, "image", TEXT, FIELD(image), "FILE", .help = "not supported yet: models read only text"},
     {IN_TEXT, GENERATE | TOKENIZE, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the text, exactly as given; - reads standard input, with its last newline; you may also give it after "
-             "the model without -p"},
+             "the model without -p; without a text, a pipe or a file as standard input is read"},
     {IN_TEXT, CHAT, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the question; - reads standard input; you may also give it after the model without -p"},
     {IN_TEXT, EMBED, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the text, of which each line gives a vector; you may also give it after the model without -p; without it "
              "and --file, standard input is read"},
     {IN_TEXT, EMBED, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the texts from a file, a line each"},
+    {IN_TEXT, EMBED, 0, "truncate", FLAG, FIELD(truncate),
+     .help = "cut a text that is longer than the model's context, instead of refusing it"},
     {IN_TEXT, RERANK, 'p', "prompt", TEXT, FIELD(prompt), "QUERY",
      .help = "the question that the documents should answer"},
     {IN_TEXT, RERANK, 'f', "file", TEXT, FIELD(file), "FILE", .computed = "standard input",
      .help = "read the documents from a file, a line each"},
-    {IN_TEXT, GENERATE, 'f', "file", TEXT, FIELD(file), "FILE",
-     .help = "read the prompt from a file, exactly as it is"},
+    {IN_TEXT, GENERATE | TOKENIZE, 'f', "file", TEXT, FIELD(file), "FILE",
+     .help = "read the text from a file, exactly as it is"},
     {IN_TEXT, CHAT, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 1, INT32_MAX, .or_minus_one = true, .computed = "-1",
      .help = "most tokens of an answer; -1: until the model ends it or the context is full"},
     {IN_TEXT, GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .or_minus_one = true,
@@ -135,8 +138,8 @@ static const option_row rows[] = {
     {IN_TEXT, TEMPLATE, 0, "adapt", FLAG, FIELD(adapt),
      .help =
          "change messages into the form that the template accepts, as chat does; without it they are passed unchanged"},
-    {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "grammar", TEXT, FIELD(grammar), "FILE",
-     .help = "make the text follow a grammar in llama.cpp's GBNF"},
+    {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "grammar", TEXT, FIELD(grammar), "FILE|TEXT",
+     .help = "make the text follow a grammar in llama.cpp's GBNF, from a file or given as a text that has ::= in it"},
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "json-schema", TEXT, FIELD(json_schema), "FILE|TEXT",
      .help = "make the text JSON that fits a JSON schema, from a file or given as {...}; when writing, objects "
              "have only the properties that are listed, unless the schema mentions others"},
@@ -163,12 +166,12 @@ static const option_row rows[] = {
      .initial = "0.9", .help = "keep the likeliest tokens whose probabilities sum to F"},
     {IN_SAMPLING, SAMPLES, 0, "min-p", NUMBER, FIELD(sampling.min_p), "F", .lower = 0, .upper = 1, .initial = "0",
      .help = "keep tokens at least F times as likely as the likeliest one; 0: off"},
-    {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .or_minus_one = true,
+    {IN_SAMPLING, GENERATE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, MOST_SEED, .or_minus_one = true,
      .initial = "42", .help = "the same seed gives the same text; -1: a fresh one each time"},
-    {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .or_minus_one = true,
+    {IN_SAMPLING, CHAT, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, MOST_SEED, .or_minus_one = true,
      .computed = "a fresh one each time",
      .help = "the same seed gives the same answers; /stats shows it; -1: a fresh one each time"},
-    {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, UINT64_MAX, .or_minus_one = true,
+    {IN_SAMPLING, SERVE, 0, "seed", WHOLE, FIELD(sampling.seed), "N", 0, MOST_SEED, .or_minus_one = true,
      .computed = "a fresh one for each request",
      .help = "the seed for requests that give none; -1: a fresh one each time"},
     {IN_SAMPLING, SAMPLES, 0, "typical-p", NUMBER, FIELD(sampling.typical_p), "F", .lower = 0, .lower_is_out = true,
@@ -391,14 +394,24 @@ static const struct {
     const char *name; /* or NULL */
     const char *meant;
 } aliases[] = {
-    {0, "temp", "temperature"},   {0, "n-predict", "n-tokens"},      {'s', NULL, "seed"},
-    {0, "typical", "typical-p"},  {'l', NULL, "logit-bias"},         {'c', "ctx-size", "ctx"},
-    {'b', "batch-size", "batch"}, {0, "n-gpu-layers", "gpu-layers"}, {0, "np", "parallel"},
+    {0, "temp", "temperature"},
+    {0, "n-predict", "n-tokens"},
+    {0, "predict", "n-tokens"},
+    {'s', NULL, "seed"},
+    {0, "typical", "typical-p"},
+    {0, "top-nsigma", "top-n-sigma"},
+    {'l', NULL, "logit-bias"},
+    {'c', "ctx-size", "ctx"},
+    {'b', "batch-size", "batch"},
+    {0, "n-gpu-layers", "gpu-layers"},
+    {0, "np", "parallel"},
+    {0, "grammar-file", "grammar"},
+    {'j', "json-schema-file", "json-schema"},
 };
 
 enum { N_ALIASES = sizeof aliases / sizeof aliases[0] };
 
-/* One more, which getopt takes for -n with the value gl. */
+/* -ngl is handled separately, because getopt reads it as -n with the value "gl". */
 #define NGL "-ngl"
 
 /* ------------------------------------------------------------------------------------------------ values */
@@ -711,6 +724,8 @@ static const struct {
     {"-cnv", "conversations are held by 'mini-cllm chat'"},
     {"-no-cnv", "without 'chat' nothing is a conversation: leave it out"},
     {"-sys", "it is --system of 'mini-cllm chat'"},
+    {"-jf", "it is --json-schema FILE"},
+    {"-md", "it is --draft-model"},
     {"-ctk", "it is --kv-type, for keys and values"},
     {"-ctv", "it is --kv-type, for keys and values"},
 };
@@ -722,6 +737,37 @@ static int refuse_long_letters(const char *word) {
     return 0;
 }
 
+/* The number of letters to add, drop or replace that makes one text of the other, at most `most` + 1. */
+static size_t distance(const char *a, size_t n_a, const char *b, size_t n_b, size_t most) {
+    while (n_a > 0 && n_b > 0 && *a == *b) a++, b++, n_a--, n_b--;
+    if (n_a == 0 || n_b == 0) return n_a + n_b;
+    if (most == 0) return 1;
+    const size_t added = distance(a, n_a, b + 1, n_b - 1, most - 1);
+    const size_t dropped = distance(a + 1, n_a - 1, b, n_b, most - 1);
+    const size_t replaced = distance(a + 1, n_a - 1, b + 1, n_b - 1, most - 1);
+    const size_t least = added < dropped ? added : dropped;
+    return 1 + (least < replaced ? least : replaced);
+}
+
+/* The long option of a command that a mistyped word most likely means, or NULL. */
+static const char *likely_option(const command *c, const char *word) {
+    enum { MOST_SLIPS = 2 };
+    const char *likely = NULL;
+    size_t least = MOST_SLIPS + 1;
+    if (strncmp(word, "--", 2) != 0) return NULL;
+    const size_t length = strcspn(word += 2, "=");
+    for (int i = 0; i < N_ROWS + N_ALIASES; i++) {
+        const option_row *row = i < N_ROWS ? &rows[i] : row_named(c->bit, aliases[i - N_ROWS].meant);
+        const char *name = i < N_ROWS ? rows[i].name : aliases[i - N_ROWS].name;
+        if (!row || !name || !(row->commands & c->bit) || strlen(name) < 2 * MOST_SLIPS) continue;
+        const size_t away = distance(word, length, name, strlen(name), MOST_SLIPS);
+        if (away >= least) continue;
+        least = away;
+        likely = name;
+    }
+    return likely;
+}
+
 /* row: the option whose value is missing, or NULL: getopt has not found one. */
 static int refuse_option(const command *c, const option_row *row, const char *word) {
     if (!row) row = row_of(c, optopt);
@@ -730,11 +776,12 @@ static int refuse_option(const command *c, const option_row *row, const char *wo
         return usage_error("--%s needs a value, %s%s%s", row->name, value_of(row).text, *range_of(row).text ? " " : "",
                            range_of(row).text);
     char letter[] = {'-', (char)optopt, '\0'};
-    const char *space = *c->name ? " " : "";
+    const char *space = *c->name ? " " : "", *likely = optopt ? NULL : likely_option(c, word);
+    if (likely) return usage_error("unknown option '%s'; did you mean --%s?", word, likely);
     return usage_error("unknown option '%s'; see 'mini-cllm%s%s --help'", optopt ? letter : word, space, c->name);
 }
 
-/* Which argument is the model, where --model does not say it, and what the others are. */
+/* Decide what the arguments are: the model, if --model did not give it, and others. */
 static int place_arguments(const command *c, options *o) {
     const char *space = *c->name ? " " : "";
     const bool named = o->model;
@@ -819,7 +866,8 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
         if (code == 1)
             o->arguments[o->n_arguments++] = optarg;
         else if (row && code >= LONG_OPTION && strcspn(word + 2, "=") != strlen(tables.longs[index].name))
-            /* getopt_long takes any unique beginning of a name: a habit that the next new option would break */
+            /* getopt_long accepts any unique beginning of a name; we do not, because a new option could make it
+             * ambiguous */
             failed = usage_error("unknown option '%s'; --%s must be written out", word, tables.longs[index].name);
         else if (row && (optarg || row->kind == FLAG))
             failed = set_option(row, optarg, o);
@@ -833,22 +881,21 @@ static int parse_words(const command *c, int argc, char **argv, options *o) {
     return failed;
 }
 
-/* The option of `serve` that a word names. takes_next: its value is the next word. */
-static const char *served_option(const char *word, bool *takes_next) {
+const char *option_named(unsigned bit, const char *word, bool *takes_next) {
     if (strncmp(word, "--", 2) == 0) {
         const size_t length = strcspn(word += 2, "=");
         for (int i = 0; i < N_ROWS + N_ALIASES; i++) {
             const char *name = i < N_ROWS ? rows[i].name : aliases[i - N_ROWS].name;
-            const option_row *row = i < N_ROWS ? &rows[i] : row_named(SERVE, aliases[i - N_ROWS].meant);
-            if (!row || !(row->commands & SERVE) || !name || strlen(name) != length || strncmp(name, word, length) != 0)
+            const option_row *row = i < N_ROWS ? &rows[i] : row_named(bit, aliases[i - N_ROWS].meant);
+            if (!row || !(row->commands & bit) || !name || strlen(name) != length || strncmp(name, word, length) != 0)
                 continue;
             *takes_next = row->kind != FLAG && !word[length];
             return row->name;
         }
         return NULL;
     }
-    const option_row *row = row_of(&(command){.bit = SERVE}, *++word);
-    while (row && row->kind == FLAG && word[1]) row = row_of(&(command){.bit = SERVE}, *++word); /* -qv */
+    const option_row *row = row_of(&(command){.bit = bit}, *++word);
+    while (row && row->kind == FLAG && word[1]) row = row_of(&(command){.bit = bit}, *++word); /* -qv */
     *takes_next = row && row->kind != FLAG && !word[1];
     return row ? row->name : NULL;
 }
@@ -883,8 +930,8 @@ static int parse_own_words(const command *c, int argc, char **argv, options *o) 
 
 int parse_options(const command *c, int argc, char **argv, options *o) {
     server_words words = {0};
-    if (c->bit != SERVE) return parse_own_words(c, argc, argv, o);
-    int failed = translate_server_words(argc, argv, served_option, &words);
+    if (!(c->bit & (SAMPLES | EVAL | EMBEDS))) return parse_own_words(c, argc, argv, o);
+    int failed = translate_server_words(c->bit, argc, argv, &words);
     *o = (options){0};
     if (!failed) failed = parse_own_words(c, words.count, words.items, o);
     for (size_t i = 0; !failed && !o->help && i < words.n_notes; i++) note(o, "%s", words.notes[i]);
@@ -923,7 +970,7 @@ bool is_given(const options *o, const char *name) {
 
 enum { HELP_INDENT = 39, HELP_WIDTH = 110 };
 
-/* Words, from the column `indent` on, in lines that all begin there; the last has its newline. */
+/* Print words in lines that all begin at the column `indent`, with a newline at the end. */
 static void print_wrapped(int indent, const char *words) {
     size_t column = (size_t)indent;
     for (const char *at = words; *at; at += strspn(at, " ")) {
@@ -972,9 +1019,10 @@ static void print_aliases(const command *c) {
     if (n == 0) return;
     printf("\nAlso understood, as llama.cpp spells them:\n  ");
     print_wrapped(2, text);
-    if (c->bit != SERVE) return;
+    if (!(c->bit & (SAMPLES | EVAL | EMBEDS))) return;
     printf("  ");
-    print_wrapped(2, server_flags_help());
+    print_wrapped(2, c->bit == SERVE ? server_flags_help()
+                                     : "Flags of llama.cpp that have no effect here, such as --mlock, are noted.");
 }
 
 static void print_group(const command *c, option_group group) {

@@ -24,16 +24,15 @@ typedef struct text_list {
 #define AS_MANY_AS_FIT UINT64_MAX /* value of gpu_layers if --gpu-layers is not given */
 
 typedef struct options {
-    uint64_t given[3]; /* bits of the table's rows that the user gave: see is_given */
-    const char *model; /* of --model, or else the first argument */
-    char **arguments;  /* the others: owned */
-    size_t
-        n_arguments; /* for detokenize ids, for bench and serve more models; other commands have them in other fields */
-    const char *prompt;               /* NULL: not given; "-": standard input */
-    const char *file;                 /* the prompt's file, or NULL */
-    const char *tokens;               /* a list of ids, or NULL */
-    const char *text;                 /* the file to measure perplexity on, or NULL */
-    const char *logits;               /* the file to write logits to, or NULL */
+    uint64_t given[3];  /* bits of the table's rows that the user gave: see is_given */
+    const char *model;  /* of --model, or else the first argument */
+    char **arguments;   /* the others: owned */
+    size_t n_arguments; /* detokenize: ids; bench, serve: more models; other commands store them in fields below */
+    const char *prompt; /* NULL: not given; "-": standard input */
+    const char *file;   /* the prompt's file, or NULL */
+    const char *tokens; /* a list of ids, or NULL */
+    const char *text;   /* the file to measure perplexity on, or NULL */
+    const char *logits; /* the file to write logits to, or NULL */
     const char *chat_template;        /* name in the file, or a file; NULL: the model's own */
     const char *chat_template_kwargs; /* a JSON object, or NULL */
     const char *system;               /* a system message, "@FILE" of one, or NULL */
@@ -43,44 +42,46 @@ typedef struct options {
     const char *tools;                /* a file with a JSON list of tools, or NULL */
     const char *image;                /* not supported yet */
     uint64_t now;                     /* seconds since 1970; UINT64_MAX: the current time */
-    const char *grammar, *choice;     /* files with a grammar, and with lines to choose from; or NULL */
+    const char *grammar;              /* a file with a grammar or the grammar itself, or NULL */
+    const char *choice;               /* a file with lines to choose from, or NULL */
     const char *json_schema, *regex;  /* a file with a schema or the schema itself; an expression; or NULL */
     const char *json_order;           /* "any" or "declared" */
     bool timings, check;
     const char *pre;               /* the pre-tokenizer, or NULL: the file's */
     uint64_t n_tokens;             /* most tokens to generate; UINT64_MAX: as many as the context holds */
-    cllm_sampler_options sampling; /* a last_n of UINT32_MAX means the whole context; its lists are these: */
-    cllm_sampler_step *steps;      /* owned, as the next two */
-    cllm_logit_bias *bias;
-    cllm_string *breakers;
-    bool temperature_by_letter; /* given as -t, which in other programs is the number of threads */
-    const char *device;         /* where to compute */
-    uint64_t device_index;      /* which of that API's devices */
-    uint64_t gpu_layers;        /* layers to put on a GPU, or AS_MANY_AS_FIT */
+    cllm_sampler_options sampling; /* a last_n of UINT32_MAX means the whole context; its lists are the next three */
+    cllm_sampler_step *steps;      /* owned */
+    cllm_logit_bias *bias;         /* owned */
+    cllm_string *breakers;         /* owned */
+    bool temperature_by_letter;    /* given as -t, which in other programs is the number of threads */
+    const char *device;            /* where to compute */
+    uint64_t device_index;         /* which of that API's devices */
+    uint64_t gpu_layers;           /* layers to put on a GPU, or AS_MANY_AS_FIT */
     bool exact;
-    const char *save, *load; /* files of a saved text, or NULL */
-    const char *draft;       /* "lookup" or "none" */
-    const char *draft_model; /* a small model's file, or NULL */
-    uint64_t threads;        /* 0: the cores this process may use */
-    uint64_t ctx;            /* 0: not given */
-    uint64_t batch;          /* most tokens in one forward pass */
-    const char *kv_type;     /* "f16", "f32" or "q8_0" */
-    const char *cpu_isa;     /* NULL: the best that this CPU has */
-    count_list prompts;      /* for bench: lengths of a prompt, tokens to decode, tokens before them, */
-    count_list gens;         /*   and the batches and threads to measure them with (no thread_counts: */
-    count_list depths;       /*   as many as this process may use) */
-    count_list sequences;    /* that decode together (none: one sequence without company); */
-    count_list batches;
-    count_list thread_counts;
-    uint64_t repetitions;   /* runs of each test, or with `compare` pairs of runs */
-    const char *compare;    /* the command to compare with, or NULL */
-    bool echo;              /* print the prompt too */
-    bool ignore_eos;        /* generate past the end token */
-    bool no_mmap;           /* read the file instead of mapping it */
-    bool repack;            /* copy the weights into memory in the kernels' order */
-    bool json, show_pieces; /* forms of output */
+    const char *save, *load;  /* files of a saved text, or NULL */
+    const char *draft;        /* "lookup" or "none" */
+    const char *draft_model;  /* a small model's file, or NULL */
+    uint64_t threads;         /* 0: the cores this process may use */
+    uint64_t ctx;             /* 0: not given */
+    uint64_t batch;           /* most tokens in one forward pass */
+    const char *kv_type;      /* "f16", "f32" or "q8_0" */
+    const char *cpu_isa;      /* NULL: the best that this CPU has */
+    count_list prompts;       /* bench: lengths of a prompt */
+    count_list gens;          /* bench: tokens to decode */
+    count_list depths;        /* bench: tokens before them */
+    count_list sequences;     /* bench: sequences that decode together (none: one alone) */
+    count_list batches;       /* bench: values of `batch` */
+    count_list thread_counts; /* bench: values of `threads` (none: as many as this process may use) */
+    uint64_t repetitions;     /* bench: runs of each test, or with `compare` pairs of runs */
+    const char *compare;      /* the command to compare with, or NULL */
+    bool echo;                /* print the prompt too */
+    bool ignore_eos;          /* generate past the end token */
+    bool no_mmap;             /* read the file instead of mapping it */
+    bool repack;              /* copy the weights into memory in the kernels' order */
+    bool json, show_pieces;   /* forms of output */
     bool csv, markdown;
     bool raw, cosine, no_normalize; /* of vectors */
+    bool truncate;                  /* cut texts that are too long */
     bool show_parts;                /* of a rendered template */
     bool adapt;                     /* change messages into the form that the template accepts */
     bool parse;                     /* parse an answer */
@@ -93,7 +94,7 @@ typedef struct options {
     text_list host, alias, allow_host, cors;
     uint64_t port, parallel, queue, cache_ram; /* cache_ram: MiB, UINT64_MAX: no limit */
     bool kv_unified;
-    const char *pooling;                /* a name of pooling_of's; of embed, too */
+    const char *pooling;                /* a name that pooling_of knows; also of embed */
     const char *api_key, *api_key_file; /* or NULL */
     bool no_auth, strict_model, no_webui, log_prompts;
     const char *api_prefix;
@@ -104,7 +105,7 @@ typedef struct options {
     uint64_t max_body, max_connections, max_connections_per_address, timeout;
     const char *ssl_key_file, *ssl_cert_file, *mmproj; /* not supported */
 
-    cllm_metadata *overrides; /* of the file's: those of --override, and what --pre and these three stand for; owned */
+    cllm_metadata *overrides; /* of the file's metadata: by --override, --pre and the three --rope options; owned */
     size_t n_overrides;
     const char *rope_scaling; /* NULL: not given */
     float rope_scale;         /* 0: not given */
@@ -113,9 +114,9 @@ typedef struct options {
     size_t n_loras;
     char **found; /* [n_found], owned: paths of models that were given by name */
     size_t n_found;
-    const char **names; /* [n_names], owned: what the user called the models, where they are found elsewhere */
+    const char **names; /* [n_names], owned: how the user named the models that were found in the store */
     size_t n_names;
-    char **words; /* [n_words], owned: argv of `serve`, in our own words */
+    char **words; /* [n_words], owned: argv without llama.cpp's flags, in our own words */
     int n_words;
 } options;
 
@@ -161,6 +162,10 @@ int change_option(options *o, unsigned bit, const char *name, char *value);
 /* Parse names of a sampler's steps, separated by semicolons or commas. n: out. what: names the text in messages.
  * Returns an exit status, after saying why. */
 int parse_steps(const char *what, const char *text, cllm_sampler_step steps[CLLM_N_STEPS], size_t *n);
+
+/* The long name of the option of a command (a bit) that a word names, or NULL. takes_next: out, true if its value is the
+ * next word. */
+const char *option_named(unsigned bit, const char *word, bool *takes_next);
 
 bool is_given(const options *o, const char *name); /* true if the user gave --name; false: it has its default */
 

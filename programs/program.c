@@ -141,9 +141,13 @@ void print_plan(FILE *out, const cllm_memory_plan *plan) {
 
 /* ------------------------------------------------------------------------------------------------ input */
 
+enum { TOO_LONG = 256 << 20 }; /* bytes: more than any context holds, and it ends what has no end, such as /dev/zero */
+
 static int read_all(FILE *file, const char *name, input *in) {
     size_t capacity = 0;
     while (!feof(file)) {
+        if (in->length == TOO_LONG)
+            return fail("%s: only texts of less than %s are read", name, format_bytes(TOO_LONG).text);
         if (in->length == capacity) {
             capacity = capacity ? 2 * capacity : 1 << 16;
             char *larger = realloc(in->data, capacity);
@@ -300,7 +304,12 @@ static bool on_load(void *user, uint64_t done, uint64_t total) {
 static bool on_eval(void *user, uint64_t done, uint64_t total) {
     const double patience = 0.5; /* seconds: a short prompt needs no progress bar */
     run *r = user;
-    if (*r->stage && now() - r->stage_start > patience) run_progress(r, r->stage, done, total);
+    if (!*r->stage || now() - r->stage_start <= patience) return !interrupted();
+    const double part = (double)done / (double)total;
+    if (r->n_stage > 0)
+        run_progress(r, r->stage, r->n_evaluated + (uint64_t)(part * (double)r->n_now), r->n_stage);
+    else
+        run_progress(r, r->stage, done, total);
     return !interrupted();
 }
 
@@ -339,7 +348,7 @@ static void describe_model(const run *r) {
         note(r->o, "adapter: %s, scale %g", r->o->loras[i].path, (double)r->o->loras[i].scale);
 }
 
-/* Note what a kind of scaling needs besides its name. */
+/* Note which options a kind of RoPE scaling needs besides its name. */
 static void remark_scaling(const run *r) {
     const cllm_gguf *gguf = cllm_model_gguf(r->model);
     const char *scaling = r->o->rope_scaling, *architecture = cllm_model_get_info(r->model)->architecture;
@@ -372,6 +381,8 @@ static int check_flags(const options *o) {
         return usage_error("--repack is for the CPU: it cannot be used together with --device %s", o->device);
     if (must && strcmp(o->kv_type, "q8_0") == 0)
         return usage_error("--kv-type: q8_0 is for the cpu; --device %s takes f16 and f32", o->device);
+    for (size_t i = 0; i < o->n_loras; i++)
+        if (access(o->loras[i].path, R_OK) != 0) return fail("--lora: %s: %s", o->loras[i].path, strerror(errno));
     return EXIT_SUCCESS;
 }
 
@@ -510,7 +521,10 @@ void run_stop(run *r) {
 
 cllm_status run_eval(run *r, const int32_t *tokens, size_t count, cllm_want want, cllm_span *span, cllm_error *err) {
     *span = (cllm_span){.sequence = r->sequence, .tokens = tokens, .count = count, .want = want};
-    return cllm_eval(r->engine, span, 1, err);
+    r->n_now = count;
+    const cllm_status status = cllm_eval(r->engine, span, 1, err);
+    r->n_evaluated += count;
+    return status;
 }
 
 void run_close(run *r) {

@@ -103,7 +103,7 @@ cllm_pooling pooling_of(const char *name); /* of --pooling */
 /* Check before the work that --save can write its file: its folder exists and is writable. Returns an exit status. */
 int check_save(const char *path);
 
-/* A sequence takes the engine's positions in pages of so many. */
+/* A sequence takes positions of the engine in pages of this size. */
 enum { PAGE = 256 };
 static inline uint32_t pages_of(size_t length) { return (uint32_t)((length + PAGE - 1) / PAGE); }
 
@@ -122,6 +122,9 @@ typedef struct run {
     char stage[80];     /* what is being evaluated, for the progress bar; "": draw no bar */
     double stage_start; /* when the stage began */
     int drawn_percent;  /* percentage that the bar shows now; -1: no bar */
+    uint64_t n_stage, n_evaluated,
+        n_now; /* tokens that the bar is for (0: each run_eval has a bar of its own), those of
+                                             earlier calls of run_eval, and those of this one */
 } run;
 
 int run_load(run *r, const options *o); /* the model; returns an exit status, after saying why */
@@ -145,7 +148,7 @@ int run_check_fits(const run *r, const char *what,
 
 double now(void); /* seconds of a clock that only goes forward */
 
-/* A number of tokens, and how long the forward passes of `n_timed` of them took. */
+/* A number of tokens, and the time of the forward passes of `n_timed` of them. */
 typedef struct pace {
     size_t n_tokens, n_timed;
     double seconds;

@@ -153,7 +153,7 @@ static bool take_foreign(stored_model *model) {
 static int pull_found(pulling *p) {
     stored_model *model = &p->model;
     p->had_older = store_find(&model->name, &p->older);
-    const char *commit = *model->commit ? model->commit : "no ETag";
+    const char *commit = *model->commit ? model->commit : "an unknown version (the server gives no ETag)";
     if (is_current(p)) {
         note(p->o, "%s: already up to date: %s", model->name.text, commit);
         return EXIT_SUCCESS;
@@ -238,8 +238,10 @@ static int find_model(const options *o, const char *model, char **path) {
     if (access(model, F_OK) == 0) return EXIT_SUCCESS;
     if (!name_parse(model, &name)) {
         if (for_sure) return usage_error("'%s' is neither hf:OWNER/NAME[:QUANT] nor the URL of a GGUF file", model);
-        if (strpbrk(model, "/.")) return EXIT_SUCCESS; /* a path to a file that does not exist */
-        return fail("there is no file '%s'; a model of the Hugging Face Hub is named hf:OWNER/NAME[:QUANT]", model);
+        if (strchr(model, '/') || strstr(model, ".gguf")) return EXIT_SUCCESS; /* a path to a file that is missing */
+        return fail("there is no file '%s', and models have no short names here; one of the Hugging Face Hub is named "
+                    "hf:OWNER/NAME[:QUANT]",
+                    model);
     }
     stored_model found;
     path_text at = {""};
@@ -315,12 +317,21 @@ static void list_model(void *user, const stored_model *model) {
     json_add(&l->json, item);
 }
 
+static void note_unfinished(void *user, const char *path, uint64_t size) {
+    const options *o = user;
+    const char *end = strrchr(path, '.');
+    if (end && strcmp(end, ".partial") == 0)
+        note(o, "unfinished: %.*s, %s so far; 'mini-cllm pull' goes on with it, 'mini-cllm rm' removes it",
+             (int)(end - path), path, format_bytes(size).text);
+}
+
 int list_models(const options *o) {
     if (o->n_arguments > 0) return usage_error("list: unexpected argument '%s'", o->arguments[0]);
     listing l = {o->json ? json_array() : NULL, 0};
     if (!store_exists() && errno != ENOENT) return fail("%s: %s", store_folder().text, strerror(errno));
     store_each(list_model, &l);
     if (!o->json && l.count == 0) note(o, "no models are pulled; 'mini-cllm pull OWNER/NAME' fetches one");
+    if (!o->json) store_each_file(note_unfinished, (void *)o);
     return o->json ? print_json(l.json) : EXIT_SUCCESS;
 }
 

@@ -1,4 +1,4 @@
-/* Documents by their scores: what rerank and the server's /rerank share. */
+/* Sorting documents by their scores, for the command rerank and the server's /rerank. */
 #ifndef RANKING_H
 #define RANKING_H
 
@@ -10,7 +10,7 @@ typedef struct ranked {
     float score;
 } ranked;
 
-/* For qsort: the higher score first; of equals the earlier document. */
+/* For qsort: the higher score comes first; if scores are equal, the earlier document. */
 static inline int compare_ranked(const void *left, const void *right) {
     const ranked *a = left, *b = right;
     if (a->score != b->score) return a->score > b->score ? -1 : 1;

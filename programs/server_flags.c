@@ -30,13 +30,14 @@ typedef struct flag {
     const char *ours;     /* the name of our option */
     const char *variable; /* in the environment, or NULL */
     const char
-        *value;    /* of TURNS_ON; of REFUSED_VALUE and IDLE_VALUE: values that are as things are here, between bars */
-    bool negative; /* the variable has the opposite meaning: 0 sets the flag */
+        *value;      /* of TURNS_ON; of REFUSED_VALUE, IDLE_VALUE and SPECIAL: values that change nothing, with bars */
+    bool negative;   /* the variable has the opposite meaning: 0 sets the flag */
     const char *why; /* for a refused flag: what to do instead; for one without effect: more about it; or NULL */
     int (*special)(translation *t, const struct flag *f, const char *value);
 } flag;
 
 struct translation {
+    unsigned bit; /* of the command */
     server_words *words;
     const char *seen[64]; /* our options that are on the command line */
     size_t n_seen;
@@ -116,9 +117,9 @@ static bool is_one_of(const char *text, const char *choices) {
 
 /* -------------------------------------------------------------------------------------- special values */
 
-/* Without the flag the value is -1 or 0. */
+/* The flag's own values mean the same as no flag. */
 static int unless_auto(translation *t, const flag *f, const char *value) {
-    if (strcmp(value, "-1") != 0 && strcmp(value, "0") != 0) add_option(t, f->ours, value);
+    if (!is_one_of(value, f->value)) add_option(t, f->ours, value);
     return 0;
 }
 
@@ -261,7 +262,12 @@ static const flag flags[] = {
     {{"--list-devices"}, .kind = REFUSED, .why = "'mini-cllm serve --help' lists the devices"},
 
     /* speed and memory */
-    {{"-t", "--threads"}, .kind = SPECIAL, .ours = "threads", .variable = "LLAMA_ARG_THREADS", .special = unless_auto},
+    {{"-t", "--threads"},
+     .kind = SPECIAL,
+     .ours = "threads",
+     .variable = "LLAMA_ARG_THREADS",
+     .value = "-1|0",
+     .special = unless_auto},
     {{"-tb", "--threads-batch"}, .kind = IDLE_VALUE, .why = BY_THREADS},
     {{"--threads-http"}, .kind = IDLE_VALUE, .variable = "LLAMA_ARG_THREADS_HTTP"},
     {{"-C", "--cpu-mask"}, .kind = IDLE_VALUE, .why = BY_THREADS},
@@ -275,6 +281,7 @@ static const flag flags[] = {
      .kind = SPECIAL,
      .ours = "parallel",
      .variable = "LLAMA_ARG_N_PARALLEL",
+     .value = "-1",
      .special = unless_auto},
     {{"-kvu", "--kv-unified"}, .kind = TURNS_ON, .ours = "kv-unified", .variable = "LLAMA_ARG_KV_UNIFIED"},
     {{"-no-kvu", "--no-kv-unified"},
@@ -407,7 +414,10 @@ static const flag flags[] = {
     {{"-bs", "--backend-sampling"}, .kind = IDLE, .variable = "LLAMA_ARG_BACKEND_SAMPLING"},
     {{"-r", "--reverse-prompt"}, .kind = REFUSED_VALUE, .why = "a request sets this: stop"},
     {{"-sp", "--special"}, .kind = REFUSED, .why = "special tokens are not part of a text"},
-    {{"-e", "--escape", "--no-escape"}, .kind = IDLE},
+    {{"-e", "--escape"}, .kind = IDLE, .why = "texts are taken as they are"},
+    {{"--no-escape"}, .kind = IDLE},
+    {{"--no-display-prompt", "--simple-io"}, .kind = IDLE},
+    {{"-co", "--color"}, .kind = IDLE_CHOICE},
     {{"--jinja", "--no-jinja"}, .kind = IDLE, .variable = "LLAMA_ARG_JINJA"},
     {{"--chat-template"}, .kind = SAME, .ours = "chat-template", .variable = "LLAMA_ARG_CHAT_TEMPLATE"},
     {{"--chat-template-file"}, .kind = SAME, .ours = "chat-template", .variable = "LLAMA_ARG_CHAT_TEMPLATE_FILE"},
@@ -578,6 +588,15 @@ static bool takes_value(const flag *f) {
            f->kind == SPECIAL;
 }
 
+/* True if a word has no effect in a command that is not the server. */
+static bool is_idle_in(unsigned bit, const flag *f, const char *word) {
+    bool takes_next;
+    const bool idle = f->kind == IDLE || f->kind == IDLE_VALUE || f->kind == IDLE_CHOICE;
+    const bool several_letters = word[1] != '-' && word[2]; /* getopt would take the first for an option */
+    return idle && !(f->why && strcmp(f->why, ONE_MODEL) == 0) &&
+           (several_letters || !option_named(bit, word, &takes_next));
+}
+
 /* name: as the user wrote it, or the name of the variable. */
 static int apply(translation *t, const flag *f, const char *name, const char *value) {
     const bool usual = value && f->value && is_one_of(value, f->value);
@@ -615,7 +634,7 @@ static int take_flag(translation *t, const flag *f, const char *name, int argc, 
     return apply(t, f, name, value);
 }
 
-static int take_words(translation *t, int argc, char **argv, option_of_word find) {
+static int take_words(translation *t, int argc, char **argv) {
     int failed = 0, i = 1;
     for (; !failed && i < argc && strcmp(argv[i], "--") != 0; i++) {
         const char *word = argv[i], *name, *ours;
@@ -623,11 +642,11 @@ static int take_words(translation *t, int argc, char **argv, option_of_word find
         const bool is_option = word[0] == '-' && word[1];
         const flag *f =
             is_option ? find_flag(word, strncmp(word, "--", 2) == 0 ? strcspn(word, "=") : strlen(word), &name) : NULL;
-        if (f) {
+        if (f && (t->bit == SERVE || is_idle_in(t->bit, f, word))) {
             failed = take_flag(t, f, name, argc, argv, &i);
             continue;
         }
-        ours = is_option ? find(word, &takes_next) : "model";
+        ours = is_option ? option_named(t->bit, word, &takes_next) : "model";
         if (ours) mark_seen(t, ours);
         add_word(t, strdup(word));
         if (takes_next && i + 1 < argc) add_word(t, strdup(argv[++i]));
@@ -673,8 +692,8 @@ static int add_rest(translation *t) {
     if (!t->repository) return 0;
     const char *scheme = strncmp(t->repository, "hf:", 3) == 0 ? "" : "hf:";
     const size_t n_scheme = *scheme ? 0 : 3;
-    const size_t length = n_scheme + strcspn(t->repository + n_scheme, t->file ? ":" : ""); /* with --hf-file there is
-                                                                                               no :QUANT */
+    /* with --hf-file, :QUANT does not count */
+    const size_t length = n_scheme + strcspn(t->repository + n_scheme, t->file ? ":" : "");
     char *name = strndup(t->repository, length),
          *whole = name ? joined(scheme, name, t->file ? "/" : "", t->file ? t->file : "") : NULL;
     if (whole)
@@ -686,12 +705,12 @@ static int add_rest(translation *t) {
     return 0;
 }
 
-int translate_server_words(int argc, char **argv, option_of_word find, server_words *words) {
-    translation t = {.words = words};
+int translate_server_words(unsigned bit, int argc, char **argv, server_words *words) {
+    translation t = {.bit = bit, .words = words};
     add_word(&t, strdup(argv[0]));
-    int failed = take_words(&t, argc, argv, find);
-    if (!failed) failed = take_variables(&t);
-    if (!failed) failed = add_rest(&t);
+    int failed = take_words(&t, argc, argv);
+    if (!failed && bit == SERVE) failed = take_variables(&t);
+    if (!failed && bit == SERVE) failed = add_rest(&t);
     for (int i = t.n_taken; !failed && i < argc; i++) add_word(&t, strdup(argv[i]));
     return !failed && t.out_of_memory ? fail("out of memory") : failed;
 }

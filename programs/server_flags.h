@@ -1,4 +1,5 @@
-/* Translates llama-server's flags and variables into our options. Only `serve` understands them.
+/* Translates llama-server's flags and variables into our options. Only `serve` understands them; other commands accept
+ * the flags that have no effect.
  *
  *   argv and LLAMA_ARG_* -> translate_server_words -> words with our own options -> getopt (options.c) */
 #ifndef SERVER_FLAGS_H
@@ -13,12 +14,10 @@ typedef struct server_words {
     size_t n_notes;
 } server_words;
 
-/* Find the option of ours that a word names; NULL: none. takes_next: out, true if its value is the next word. */
-typedef const char *(*option_of_word)(const char *word, bool *takes_next);
-
-/* Translate the words and the variables. A variable counts only if no word sets the same option. words: out, to be
- * released in any case. Returns an exit status, after saying why. */
-int translate_server_words(int argc, char **argv, option_of_word find, server_words *words);
+/* Translate the words of a command, given by its bit, and for `serve` the variables: a variable counts only if no word
+ * sets the same option. Other commands only lose the flags that have no effect. words: out, to be released in any case.
+ * Returns an exit status, after saying why. */
+int translate_server_words(unsigned bit, int argc, char **argv, server_words *words);
 void server_words_free(server_words *words);
 
 /* The text at the end of --help. */

@@ -56,20 +56,20 @@ static int print_tokens(const options *o, const cllm_tokenizer *tokenizer, const
 
 int tokenize(const options *o) {
     if (o->json && o->show_pieces) return usage_error("--text and --json cannot be used together");
-    input from_stdin = {0};
+    input in = {0};
     cllm_gguf *gguf = NULL;
     cllm_tokenizer *tokenizer = NULL;
     int32_t *tokens = NULL;
     size_t count = 0;
+    if (o->prompt && o->file) return usage_error("--prompt and --file cannot be used together");
     bool given = o->prompt && strcmp(o->prompt, "-") != 0;
     int status = open_tokenizer(o, &gguf, &tokenizer);
-    if (status == EXIT_SUCCESS && !given) status = read_input("-", &from_stdin);
+    if (status == EXIT_SUCCESS && !given) status = read_input(o->file ? o->file : "-", &in);
     if (status == EXIT_SUCCESS) {
         int flags = (o->no_bos ? 0 : CLLM_ENCODE_ADD_SPECIAL) | (o->no_special ? 0 : CLLM_ENCODE_PARSE_SPECIAL);
         cllm_error err;
-        if (cllm_tokenizer_encode(tokenizer, given ? o->prompt : from_stdin.data,
-                                  given ? strlen(o->prompt) : from_stdin.length, flags, &tokens, &count,
-                                  &err) != CLLM_OK)
+        if (cllm_tokenizer_encode(tokenizer, given ? o->prompt : in.data, given ? strlen(o->prompt) : in.length, flags,
+                                  &tokens, &count, &err) != CLLM_OK)
             status = fail_with(&err);
     }
     if (status == EXIT_SUCCESS) {
@@ -77,7 +77,7 @@ int tokenize(const options *o) {
         status = print_tokens(o, tokenizer, tokens, count);
     }
     cllm_free(tokens);
-    free(from_stdin.data);
+    free(in.data);
     cllm_tokenizer_destroy(tokenizer);
     close_gguf(gguf);
     return status;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Does a GPU say the same every time, in the same memory? What it measures and prints is in bench/README.md.
+# Does a GPU write the same text every time, in the same memory? bench/README.md says what is measured and printed.
 set -euo pipefail
 usage='usage: scripts/soak_gpu.sh metal|cuda|opencl MODEL.gguf [PROMPT]
        scripts/soak_metal.sh MODEL.gguf [PROMPT]
@@ -21,7 +21,7 @@ if ! is_count "$ITERATIONS" || [ "$ITERATIONS" -lt 1 ]; then fail "ITERATIONS: '
 is_count "$MAX_RSS_GROWTH_KB" || fail "MAX_RSS_GROWTH_KB: '$MAX_RSS_GROWTH_KB' is not a number"
 prepare "$2" "${3:-Hello}"
 
-# One run: its memory in $rss_kb
+# Make one run; its memory is in $rss_kb.
 soak() {
     run "$device" "$N_TOKENS"
     rss_kb=$(peak_memory)

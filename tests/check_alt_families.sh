@@ -1,10 +1,11 @@
 #!/bin/sh
-# Other models of the families, with other sizes, head counts and weights than those of the shared folder, whose logits
-# llama.cpp computes on the spot: tests/check_alt_families.sh BUILD. $PEER is the program that does it (tools/peer of the shared
-# folder makes it), and $PEER_EMBED the one for embeddings (tools/peer/embed.c); ALT_SEEDS are the seeds of the weights.
+# Other models of the families than those of the shared folder, with other sizes, head counts and weights, against
+# logits that llama.cpp computes during the test: tests/check_alt_families.sh BUILD. $PEER is the program that
+# computes them (tools/peer of the shared folder makes it), and $PEER_EMBED the one for embeddings
+# (tools/peer/embed.c); ALT_SEEDS are the seeds of the weights.
 #
-# A mixture of experts whose router is so near a tie that rounding turns its choice differs by 1e-3, whoever is right: such a
-# model is drawn again, a few times, and fails if it never agrees.
+# If the router of a mixture of experts is so near a tie that rounding changes its choice, the logits differ by 1e-3,
+# and both may be right. Such a model is drawn again, a few times; if it never agrees, it fails.
 set -u
 build=${1:?usage: tests/check_alt_families.sh BUILD}
 . tests/support/checks.sh

@@ -1,7 +1,7 @@
 #!/bin/sh
-# The kernels for arm64, on a machine that is none: tests/check_arm.sh BUILD. `make arm` builds the kernel tests and the
-# program into BUILD/arm with a cross compiler, and qemu runs them on CPUs that have all of the instructions, some, and none.
-# Prints TAP.
+# The kernels for arm64, on another machine: tests/check_arm.sh BUILD. `make arm` builds the kernel tests and the
+# program into BUILD/arm with a cross compiler, and qemu runs them on CPUs with all of the instructions, some, and
+# none. Prints TAP.
 set -u
 . tests/support/checks.sh
 

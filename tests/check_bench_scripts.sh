@@ -1,7 +1,7 @@
 #!/bin/sh
-# bench/bench_*.sh and scripts/soak_*.sh: tests/check_bench_scripts.sh BUILD, from the top of the repository. Prints TAP.
-# Exact figures come from a stand-in for the program, so that they are checked on every machine; then the program itself is
-# run, on the CPU under the name of each device, and by OpenCL where that is.
+# bench/bench_*.sh and scripts/soak_*.sh: tests/check_bench_scripts.sh BUILD, from the top of the repository. Prints
+# TAP. A stand-in for the program gives exact figures, so that they can be checked on every machine. Then the program
+# itself runs, on the CPU under the name of each device, and with OpenCL if that is there.
 set -u
 . tests/support/checks.sh
 [ -z "${SANITIZE:-}" ] || skip_all "the scripts are the same for a sanitizer: $SANITIZE"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# .ci/run and what calls it agree: tests/check_ci.sh BUILD, from the top of the repository. Prints TAP.
+# .ci/run and the files that call it agree: tests/check_ci.sh BUILD, from the top of the repository. Prints TAP.
 set -u
 . tests/support/checks.sh
 [ -z "${SANITIZE:-}" ] || skip_all "the scripts are the same for a sanitizer: $SANITIZE"

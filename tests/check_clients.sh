@@ -1,8 +1,9 @@
 #!/bin/sh
 # Real clients against `mini-cllm serve`: tests/check_clients.sh BUILD, from the top of the repository. Prints TAP.
 #
-# Every SDK of tests/clients gets the server's URL and the name of its model, and prints TAP: *.py, *.mjs, and folders with a go.mod or a pom.xml.
-# What they need lies in build/clients, where `scripts/setup ci` puts it; what is missing there, or a language, counts as skipped.
+# Every SDK of tests/clients gets the server's URL and the name of its model, and prints TAP: *.py, *.mjs, and
+# folders with a go.mod or a pom.xml. Their packages are in build/clients, where `scripts/setup ci` puts them. If a
+# package or a language is missing, the client counts as skipped.
 set -u
 LC_ALL=C
 export LC_ALL

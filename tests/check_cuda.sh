@@ -1,6 +1,7 @@
 #!/bin/sh
-# CUDA without a GPU: tests/check_cuda.sh BUILD. The driver runs over look-alikes of NVIDIA's libraries (tests/lookalike_cuda),
-# and so do copies of it with planted faults, each of which a test must catch. Prints TAP.
+# CUDA without a GPU: tests/check_cuda.sh BUILD. The driver runs with look-alikes of NVIDIA's libraries
+# (tests/lookalike_cuda). Copies of the driver with planted faults run too, and a test must catch each fault. Prints
+# TAP.
 set -u
 build=$1
 . tests/support/checks.sh

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Both libraries offer exactly the functions that cllm.h declares, and have no variable that may change. Prints TAP.
+# Both libraries export exactly the functions that cllm.h declares, and have no variable that may change. Prints TAP.
 # Usage: check_exports.sh BUILD
 set -u
 build=$1

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The list of families, tests/families.tsv: it has the rows of src/model/families.c, the table of docs/09-families.md is made of it, and the
-# models that it names are there for test_families. Prints TAP.
+# The list of families, tests/families.tsv: it has the rows of src/model/families.c, the table of docs/09-families.md
+# is made from it, and the models that it names are there for test_families. Prints TAP.
 set -u
 . tests/support/checks.sh
 [ -z "${SANITIZE:-}" ] || skip_all "the sources are the same for a sanitizer: $SANITIZE"

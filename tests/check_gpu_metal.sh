@@ -1,5 +1,5 @@
 #!/bin/sh
-# The demo model on Metal, or on Linux on what tests/lookalike has in its place: tests/check_gpu_metal.sh BUILD
+# The demo model on Metal, or on Linux on the look-alike of tests/lookalike: tests/check_gpu_metal.sh BUILD
 set -u
 device=metal build=$1
 . tests/support/gpu_suite.sh

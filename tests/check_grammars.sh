@@ -1,6 +1,7 @@
 #!/bin/sh
-# What models write by the grammars of tests/grammars.jsonl is what those allow, by python3-jsonschema and Python's regular expressions:
-# tests/check_grammars.sh BUILD, from the top of the repository. A few seeds, drawn by MINICLLM_TEST_SEED; 1,000 where MINICLLM_TEST_LONG is 1.
+# What models write by the grammars of tests/grammars.jsonl fits these grammars, according to python3-jsonschema and
+# Python's regular expressions: tests/check_grammars.sh BUILD, from the top of the repository. A run takes a few
+# random seeds, chosen by MINICLLM_TEST_SEED, or 1,000 if MINICLLM_TEST_LONG is 1.
 set -u
 said=$(mktemp) texts=$(mktemp)
 trap 'rm -f "$said" "$texts"' EXIT

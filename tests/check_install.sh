@@ -1,6 +1,6 @@
 #!/bin/sh
-# What `make install` offers serves a stranger's program: examples/embed.c builds against it by pkg-config, and writes what
-# mini-cllm writes. `make stage` has installed it into BUILD/staged with PREFIX=/opt/cllm. Prints TAP.
+# What `make install` installs works for somebody else's program: examples/embed.c builds with it by pkg-config, and
+# writes what mini-cllm writes. `make stage` has installed it into BUILD/staged with PREFIX=/opt/cllm. Prints TAP.
 # Usage: check_install.sh BUILD
 set -u
 build=$(cd "$1" && pwd)

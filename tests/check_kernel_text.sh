@@ -1,8 +1,8 @@
 #!/bin/sh
-# The kernel text against the three languages that it is written in at once: tests/check_kernel_text.sh BUILD. OpenCL's and
-# Metal's side are type-checked by clang, Metal's over tests/lookalike/shim; CUDA's is compiled by NVRTC
-# and ptxas (or nvcc), which also tell what each kernel uses; and tests/lint_kernels.py finds what no compiler here minds.
-# Faults planted in copies show that each of these can fail. Prints TAP.
+# The kernel text, checked in each of its three languages: tests/check_kernel_text.sh BUILD. clang type-checks it as
+# OpenCL and, with tests/lookalike/shim, as Metal; NVRTC and ptxas (or nvcc) compile it as CUDA, and also report the
+# registers and memory of each kernel. tests/lint_kernels.py finds faults that none of these compilers reports.
+# Faults planted in copies show that each check can fail. Prints TAP.
 set -u
 . tests/support/checks.sh
 

@@ -1,7 +1,7 @@
-/* Every entry of the kernel table, for each instruction set that this CPU has: right results, the same bits however
- * the work is cut, and no byte written or read that is not the kernel's own. The reference is arithmetic in double,
- * straight from the formulas, and a decoder that picks one element's bits at a time. The tests are in tests/kernels.
- */
+/* Tests every entry of the kernel table, for each instruction set that this CPU has: its results are right, they are
+ * the same bits however the work is split, and it neither reads nor writes bytes that are not its own. The reference
+ * is arithmetic in double, written straight from the formulas, and a decoder that picks one element's bits at a
+ * time. The tests are in tests/kernels. */
 #include "kernels/kernel_tests.h"
 #include "support/bench_kernels.h"
 

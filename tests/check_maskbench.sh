@@ -1,6 +1,6 @@
 #!/bin/sh
-# MaskBench's schemas: how many are enforced, and that instances are judged right: tests/check_maskbench.sh BUILD, from the top of the
-# repository. How fast that is is bench/maskbench's matter.
+# MaskBench's schemas: how many are enforced, and that instances are judged right: tests/check_maskbench.sh BUILD,
+# from the top of the repository. bench/maskbench measures the speed.
 set -u
 said=$(mktemp) folder=$(mktemp -d)
 trap 'rm -rf "$said" "$folder"' EXIT

@@ -1,8 +1,8 @@
 #!/bin/sh
-# The Metal driver where there is no Mac: tests/check_metal.sh BUILD. Over tests/lookalike, which stands in for Apple's framework
-# (`make lookalike` builds BUILD/lookalike), it has to keep the promises of gpu/driver.h, whatever the device is and refuses;
-# the kernels have to be right there; and the look-alike has to complain of each fault that is planted in the driver or in a
-# kernel. Prints TAP.
+# The Metal driver without a Mac: tests/check_metal.sh BUILD. `make lookalike` builds BUILD/lookalike with
+# tests/lookalike, which stands in for Apple's framework. The driver must keep the promises of gpu/driver.h, whatever
+# the device is and refuses; the kernels must be right; and the look-alike must report each fault that is planted in
+# the driver or in a kernel. Prints TAP.
 set -u
 . tests/support/checks.sh
 

@@ -1,9 +1,10 @@
 #!/bin/sh
-# The server's API is as its own description says (/openapi.json): tests/check_openapi.sh BUILD, from the top of the repository.
-# Prints TAP.
+# The server's API behaves as its description says (/openapi.json): tests/check_openapi.sh BUILD, from the top of the
+# repository. Prints TAP.
 #
-# Schemathesis (PyPI; scripts/setup ci puts it into build/schemathesis) asks each endpoint for about a minute, by MINICLLM_TEST_SEED;
-# for half an hour where MINICLLM_TEST_LONG is 1. Requests may have values that the description does not allow: these must be refused.
+# Schemathesis (PyPI; scripts/setup ci puts it into build/schemathesis) sends requests to each endpoint for about a
+# minute, chosen by MINICLLM_TEST_SEED, or for half an hour if MINICLLM_TEST_LONG is 1. Requests may have values that
+# the description does not allow: these must be refused.
 set -u
 LC_ALL=C
 export LC_ALL

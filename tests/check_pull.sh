@@ -1,6 +1,7 @@
 #!/bin/sh
-# Models by name, against a server that plays the Hub with all its faults (tests/hub_server.py): tests/check_pull.sh BUILD, from
-# the top of the repository. Each fault ends in the whole right file, or in one line and nothing half. Prints TAP.
+# Models by name, against a server that plays the Hub with all its faults (tests/hub_server.py): tests/check_pull.sh
+# BUILD, from the top of the repository. After each fault there is either the whole, right file, or one line that
+# says why not, and no incomplete file. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -89,6 +90,8 @@ run pull "http://localhost:$cdn_port/direct/x.gguf?key=1"
 check 'a URL elsewhere' eval 'exits 0 && [ "$(wc -c <"$models/url/localhost:$cdn_port/direct/x.gguf")" = 1500000 ]'
 run pull "http://localhost:$cdn_port/direct/x.gguf"
 check 'again: its ETag is the same' eval 'exits 0 && says "already up to date"'
+run pull "http://localhost:$cdn_port/untagged/x.gguf"
+check 'a server that gives no ETag' eval 'exits 0 && says "of an unknown version (the server gives no ETag)"'
 run pull "http://localhost:$cdn_port/moved/x.gguf"
 check 'a URL that redirects' eval 'exits 0 && cmp -s "$(cat "$out")" "$models/url/localhost:$cdn_port/direct/x.gguf"'
 for bad in nonsense a/b/c ../x/y 'a/b:..' 'a/..' http://localhost/x.bin http://u:p@localhost/x.gguf; do
@@ -200,6 +203,8 @@ start pull test/trickles
 await a_part
 kill -INT $process
 finished
+run list
+check 'list shows a part' eval 'exits 0 && says "unfinished: hf/test/trickles/" && says "trickles-Q4_K_M.gguf, "'
 run rm test/trickles
 check 'rm removes a part' eval 'exits 0 && silent && [ ! -e "$models/hf/test/trickles" ]'
 

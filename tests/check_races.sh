@@ -1,6 +1,7 @@
 #!/bin/sh
-# Races of the kernels that read embeddings, of every type: tests/check_races.sh BUILD. The other kernels are in the scripts
-# beside this one, which leave out no type. Faults planted in a copy of the program show that Oclgrind sees them. Prints TAP.
+# Races in the kernels that read embeddings, of every type: tests/check_races.sh BUILD. The other kernels are checked
+# by the scripts beside this one, which together cover all types. Faults planted in a copy of the program show that
+# Oclgrind finds them. Prints TAP.
 set -u
 . tests/support/races.sh
 

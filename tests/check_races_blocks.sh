@@ -1,5 +1,6 @@
 #!/bin/sh
-# Races of kernels on matrices of plain blocks, with norms of queries and keys, and caps: tests/check_races_blocks.sh BUILD. Prints TAP.
+# Races in kernels on matrices of plain blocks, with norms of queries and keys, and caps: tests/check_races_blocks.sh
+# BUILD. Prints TAP.
 set -u
 . tests/support/races.sh
 

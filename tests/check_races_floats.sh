@@ -1,5 +1,5 @@
 #!/bin/sh
-# Races of kernels on matrices of floats: tests/check_races_floats.sh BUILD. Prints TAP.
+# Races in kernels on matrices of floats: tests/check_races_floats.sh BUILD. Prints TAP.
 set -u
 . tests/support/races.sh
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Races of kernels on matrices of k-quants: tests/check_races_k_quants.sh BUILD. Prints TAP.
+# Races in kernels on matrices of k-quants: tests/check_races_k_quants.sh BUILD. Prints TAP.
 set -u
 . tests/support/races.sh
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Races of kernels on matrices of ternary weights and of four-bit floats: tests/check_races_ternary.sh BUILD. Prints TAP.
+# Races in kernels on matrices of ternary weights and of four-bit floats: tests/check_races_ternary.sh BUILD. Prints
+# TAP.
 set -u
 . tests/support/races.sh
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# No two threads meet in memory unordered: tests/check_threads.sh BUILD. The program and the tests of the thread pool, which
-# `make threads` builds with the thread sanitizer into BUILD/threads, run on several threads; any race that it reports fails.
-# Prints TAP.
+# No two threads use the same memory without synchronisation: tests/check_threads.sh BUILD. `make threads` builds the
+# program and the tests of the thread pool with the thread sanitizer into BUILD/threads. They run on several threads,
+# and any race that it reports fails. Prints TAP.
 set -u
 . tests/support/checks.sh
 

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Vocabularies give random texts the ids that llama.cpp gives them: tests/check_tokenizers.sh BUILD. $PEER is the program that prints
-# those (tools/peer of the shared folder makes it), $MINICLLM_VOCAB the folder of vocabularies, such as models/ of llama.cpp's source,
-# TEXT_SEEDS the seeds of the texts, RWKV_VOCABULARY the list that RWKV publishes (without it a vocabulary of its kind is made). Where
-# a model's own tokenizer does what llama.cpp does not, the check looks away: some compose their texts, BERT takes Hangul apart and
-# keeps marks that take room of their own, and finds no beginning of a word at U+2581; and U+3000 is a sign to DeepSeek as well as white
-# space.
+# For random texts, vocabularies give the same ids as llama.cpp: tests/check_tokenizers.sh BUILD. $PEER is the
+# program that prints llama.cpp's ids (tools/peer of the shared folder makes it), $MINICLLM_VOCAB the folder of
+# vocabularies, such as models/ of llama.cpp's source, TEXT_SEEDS the seeds of the texts, and RWKV_VOCABULARY the
+# list that RWKV publishes (without it, a vocabulary of its kind is made).
+#
+# If a model's own tokenizer differs from llama.cpp, we follow the model, and the check leaves these texts out: some
+# tokenizers compose their texts; BERT splits Hangul, keeps spacing marks, and finds no beginning of a word at
+# U+2581; for DeepSeek U+3000 is both a symbol and white space.
 set -u
 build=${1:?usage: tests/check_tokenizers.sh BUILD}
 . tests/support/checks.sh

@@ -1,9 +1,10 @@
 #!/bin/sh
 # The server's page in a browser: tests/check_web.sh BUILD, from the top of the repository. Prints TAP.
 #
-# It needs node, Chromium, and playwright-core in build/playwright or among npm's global packages. The page, its headers and one
-# answer come from a server that it starts, or from the one at MINICLLM_WEB_URL; the other answers are scripted. Pictures go to
-# BUILD/web. MINICLLM_WEB_ONLY=WORDS runs only the tests with these words in their names.
+# It needs node, Chromium, and playwright-core in build/playwright or among npm's global packages. The page, its
+# headers and one answer come from a server that this script starts, or from the one at MINICLLM_WEB_URL; the other
+# answers are scripted. Screenshots go to BUILD/web. MINICLLM_WEB_ONLY=WORDS runs only the tests with these words in
+# their names.
 set -u
 . tests/support/checks.sh
 [ -z "${SANITIZE:-}" ] || skip_all "the page is the same for a sanitizer: $SANITIZE"

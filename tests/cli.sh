@@ -1,6 +1,6 @@
 #!/bin/sh
-# The command line as a user meets it: tests/cli.sh BUILD, from the top of the repository. Prints TAP.
-# Models come from the shared folder and models/demo.gguf; a test whose model is missing counts as skipped.
+# The command line as a user sees it: tests/cli.sh BUILD, from the top of the repository. Prints TAP. Models come
+# from the shared folder and models/demo.gguf; a test whose model is missing counts as skipped.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -40,9 +40,9 @@ done <<'END'
 generate --grammar --json-schema --json-order --regex --choice --min-p --typical-p --top-n-sigma --xtc-probability --xtc-threshold --dynatemp-range --dynatemp-exp --repeat-penalty --frequency-penalty --presence-penalty --repeat-last-n --dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n --dry-sequence-breaker --mirostat --mirostat-ent --mirostat-lr --adaptive-target --adaptive-decay --logit-bias --samplers --prompt --file --n-tokens --temperature --top-p --top-k --seed --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --echo --save --load --draft --draft-model --no-special --pre --cpu-isa --ignore-eos --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --version --model
 chat --grammar --json-schema --json-order --regex --choice --save --load --min-p --typical-p --top-n-sigma --xtc-probability --xtc-threshold --dynatemp-range --dynatemp-exp --repeat-penalty --frequency-penalty --presence-penalty --repeat-last-n --dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n --dry-sequence-breaker --mirostat --mirostat-ent --mirostat-lr --adaptive-target --adaptive-decay --logit-bias --samplers --prompt --attach --system --reasoning --context --image --n-tokens --chat-template --chat-template-kwargs --temperature --top-p --top-k --seed --device --device-index --gpu-layers --exact --threads --ctx --batch --kv-type --draft --pre --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 inspect --json --tensors --ctx --override --model
-tokenize --prompt --no-bos --no-special --pre --text --json --override --model
+tokenize --prompt --file --no-bos --no-special --pre --text --json --override --model
 detokenize --pre --override --model
-embed --prompt --file --tokens --pooling --no-normalize --json --raw --cosine --pre --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
+embed --prompt --file --truncate --tokens --pooling --no-normalize --json --raw --cosine --pre --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 rerank --prompt --file --json --pre --device --device-index --gpu-layers --exact --threads --batch --kv-type --cpu-isa --rope-scaling --rope-scale --rope-freq-base --override --lora --no-mmap --repack --quiet --verbose --model
 grammar --grammar --json-schema --json-order --regex --choice --check --timings --pre --override --model
 template --file --chat-template --chat-template-kwargs --parse --tools --now --adapt --parts --override --model
@@ -66,6 +66,15 @@ while IFS='|' read -r expected message arguments; do
 done <<'END'
 2|unknown option '--bogus'; see 'mini-cllm --help'|m.gguf --bogus
 2|unknown option '-z'|m.gguf -z
+2|unknown option '--temprature'; did you mean --temperature?|m.gguf --temprature 1
+2|unknown option '--prot=3'; did you mean --port?|serve --prot=3
+2|unknown option '--draft-max'; see 'mini-cllm --help'|m.gguf --draft-max 16
+2|unknown option '-md': it is --draft-model|m.gguf -md a.gguf
+2|'run' is not a command: 'mini-cllm chat MODEL' chats with a model|run llama3.2 --keepalive 5m
+2|'quantize' is not a command: this program runs quantized models and makes none|quantize a.gguf b.gguf q4_k
+2|'version' is not a command: 'mini-cllm --version' prints it|version
+1|there is no file 'llama3.2', and models have no short names here; one of the Hugging Face Hub is named hf:OWNER/NAME|llama3.2 -p Hi
+1|there is no file 'llama3.2:1b', and models have no short names here|chat llama3.2:1b
 2|unknown option '--tensors'; see 'mini-cllm eval --help'|eval m.gguf --tensors
 2|--quiet takes no value|m.gguf --quiet=1
 2|--n-tokens needs a value|m.gguf -n
@@ -77,6 +86,7 @@ done <<'END'
 2|the argument 'b' and --prompt are two prompts|m.gguf -p a b
 2|the argument 'b' and --file are two prompts|m.gguf b -f a
 2|the argument 'b' and --prompt are two prompts|tokenize m.gguf b -p -
+2|--prompt and --file cannot be used together|tokenize m.gguf -p a -f b
 2|unexpected argument 'b' after the model 'm.gguf'; see 'mini-cllm inspect --help'|inspect m.gguf b
 2|unexpected argument 'b' after the model 'm.gguf'; see 'mini-cllm eval --help'|eval -m m.gguf b
 2|--n-tokens: '-2' is not a whole number from 0 to 2147483647, or -1|m.gguf -n -2
@@ -110,6 +120,7 @@ done <<'END'
 2|--top-k: '-1' is not a whole number|m.gguf --top-k -1
 2|--seed: '18446744073709551616' is not a whole number|m.gguf --seed 18446744073709551616
 2|--seed: '-2' is not|m.gguf --seed=-2
+2|--seed: '18446744073709551615' is not a whole number from 0 to 18446744073709551614, or -1|m.gguf --seed 18446744073709551615
 2|unknown option '-hf': give hf:OWNER/NAME|m.gguf Once -n 9 -hf a/b
 2|unknown option '-cnv': conversations are held by|m.gguf -q -cnv
 2|--threads: '0' is not a whole number from 1 to 1024|m.gguf --threads 0
@@ -465,7 +476,7 @@ adapters() {
     run "$stories" -n 1 --lora "$wide"
     check '--lora: an adapter of another model' refused 1 "$wide: blk.0.attn_q.weight.lora_"
     run "$stories" -n 1 --lora "$temporary/none.gguf"
-    check '--lora: a file that is not there' refused 1 "$temporary/none.gguf: "
+    check '--lora: a file that is not there' refused 1 "--lora: $temporary/none.gguf: No such file or directory"
 }
 
 # What a file says, and what is said instead

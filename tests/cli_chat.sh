@@ -1,6 +1,6 @@
 #!/bin/sh
-# mini-cllm chat: tests/cli_chat.sh BUILD, from the top of the repository. Prints TAP. A published model, smollm2.gguf, is in the folder
-# $MINICLLM_PUBLISHED, or build/published.
+# mini-cllm chat: tests/cli_chat.sh BUILD, from the top of the repository. Prints TAP. A published model,
+# smollm2.gguf, is in the folder $MINICLLM_PUBLISHED, or build/published.
 set -u
 LC_ALL=C.UTF-8
 export LC_ALL
@@ -44,6 +44,8 @@ pipes() {
     cp "$out" "$temporary/joined"
     chat -q -p - <"$temporary/question"
     check 'chat -p -' cmp -s "$out" "$temporary/answer"
+    chat -q 'Once upon a time' <&-
+    check 'chat: with standard input closed' cmp -s "$out" "$temporary/answer"
     run chat /nonexistent.gguf -q </dev/null
     check 'chat: a model that is missing is told before the question' refused 1 '/nonexistent.gguf: cannot open: No such file'
     chat -q "$(printf 'Once upon\n\nOnce upon a time')" </dev/null
@@ -106,6 +108,8 @@ END
     check 'chat: a system message that is no text' refused 1 "$temporary/binary: this is not text"
     chat Hi -a "$temporary/binary" </dev/null
     check 'chat: an attached file that is no text' refused 1 "$temporary/binary: this is not text"
+    chat Hi -a /dev/zero </dev/null
+    check 'chat: one without end' refused 1 '/dev/zero: only texts of less than 256.0 MiB are read'
     chat -n 4 --ctx 32 'one two three four five six seven eight nine ten one two three four five six seven eight nine ten' </dev/null
     check 'chat: a question that the context does not hold' refused 1 'context: the conversation needs more than '
     run chat "$any" --chat-template "$template" -t 0 --ctx 40 -n -1 --threads 1 -q 'Hi' </dev/null
@@ -128,6 +132,7 @@ commands() {
         '/bogus' '/save /nonexistent/x' '/load '"$template" '/help' '/reset' '/tokens' '/system' '/undo' '/tokens' '/system ""' '/system' >"$temporary/script"
     small
     check 'chat: commands' eval '[ "$status" = 0 ] && answer 1 | grep -q "tokens of" && answer 2 | grep -q "seed 5$"'
+    check 'chat: an answer that is cut names what the chat calls the option' eval 'answer 0 | grep -qF "after 12 tokens (/set n-tokens)"'
     check 'chat: saved as JSON' eval 'python3 -m json.tool "$temporary/saved.json" | grep -q "\"content\": \"A cat sat\""'
     check 'chat: saved as Markdown' eval 'grep -q "^## User" "$temporary/saved.md" && grep -q "^A cat sat" "$temporary/saved.md"'
     check 'chat: another try is another answer' eval '[ "$(answer 0)" != "$(answer 5)" ]'
@@ -154,7 +159,7 @@ commands() {
         "/read $temporary/note.txt" 'What?' '/read' ' /etc is a folder' "/save $temporary/slash.json" >"$temporary/script"
     small
     check 'chat: arguments that are missing, or too many' eval 'answer 0 | grep -q "/undo takes no argument" &&
-        answer 1 | grep -q "/save FILE" && answer 2 | grep -q "top-p: .0. is not a number in (0, 1]" && answer 3 | grep -q "/set NAME VALUE"'
+        answer 1 | grep -q "/save FILE" && answer 2 | grep -q "top-p: .0. is not a number in (0, 1]" && answer 3 | grep -q "/set: .colour. is not one of: temperature, top-k"'
     check 'chat /read: what goes with the next question' eval 'answer 5 | grep -q "note.txt, 9 bytes, will be added" && answer 7 | grep -q "no text will be added" &&
         answer 10 | grep -q "no text will be added" && grep -q "What?.n.n.*note.txt:.nIt rains" "$temporary/slash.json"'
     check 'chat: a space before a slash' grep -q '" /etc is a folder"' "$temporary/slash.json"
@@ -352,8 +357,8 @@ terminals() {
     type_keys C-c
     await eval '[ "$(times_told)" -gt "$n_told" ]'
     type_keys C-c
-    await shows 'ended 0'
-    check 'terminal: Ctrl-C twice ends' shows 'ended 0'
+    await shows 'ended 130'
+    check 'terminal: Ctrl-C twice ends' shows 'ended 130'
     terminal kill-server
 }
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Vectors of texts, and documents by rank: tests/cli_embed.sh BUILD, from the top of the repository. Prints TAP.
+# Vectors of texts, and ranking of documents: tests/cli_embed.sh BUILD, from the top of the repository. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -72,6 +72,14 @@ faults() {
     awk 'BEGIN { print "a"; for (i = 0; i < 600; i++) printf "b "; print "" }' >"$temporary/long"
     run embed "$stories" -q -f "$temporary/long"
     check 'embed: a text that is too long' refused 1 'line 2 has 602 tokens, the model has 512 positions'
+    awk 'BEGIN { for (i = 0; i < 600; i++) printf "b "; print "" }' >"$temporary/long_line"
+    run embed "$stories" -q --tokens "$("$program" tokenize "$stories" "$(cat "$temporary/long_line")" | cut -d " " -f 1-512)" && cp "$out" "$temporary/want"
+    run embed "$stories" --truncate -f "$temporary/long_line"
+    check 'embed --truncate: cuts it, and says so' eval 'exits 0 && says "line 1 has 602 tokens, of which the first 512 count" && cmp "$out" "$temporary/want"'
+    run embed "$stories" -q ''
+    check 'embed: an empty text is a text' eval 'exits 0 && silent && [ "$(wc -l <"$out")" = 1 ]'
+    run embed "$stories" -q '' --override tokenizer.ggml.add_bos_token=bool:false
+    check 'embed: but not without any token' refused 1 'line 1 has no tokens'
     run embed "$stories" -q --pooling rank a
     check 'embed --pooling rank without a classifier' refused 1 'the model cannot rank'
     run rerank "$stories" -q -p a -f "$temporary/long"

@@ -1,5 +1,6 @@
 #!/bin/sh
-# How the program ends before its work is done: tests/cli_endings.sh BUILD, from the top of the repository. Prints TAP.
+# How the program ends if it is stopped before its work is done: tests/cli_endings.sh BUILD, from the top of the
+# repository. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL

@@ -1,6 +1,6 @@
 #!/bin/sh
-# What options and arguments mean to a user who comes from other programs, and what is said of prompts:
-# tests/cli_options.sh BUILD, from the top of the repository. Prints TAP.
+# Options and arguments that users of other programs expect, and the notes about prompts: tests/cli_options.sh BUILD,
+# from the top of the repository. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -84,6 +84,64 @@ neighbours() {
     done
 }
 
+# where a text comes from
+texts() {
+    printf 'One day,' >"$temporary/prompt"
+    printf 'And then' >"$temporary/other"
+    run "$any" -q -n 9 -t 0 -p 'One day,' && cp "$out" "$temporary/want"
+    alike 'without a prompt, a file as standard input is it' "$any" -q -n 9 -t 0 <"$temporary/prompt"
+    printf 'One day,' | "$program" "$any" -q -n 9 -t 0 >"$out" 2>"$err"
+    check 'so is a pipe' eval 'silent && cmp "$out" "$temporary/want"'
+    alike 'with one, neither is read' "$any" -q -n 9 -t 0 'One day,' <"$temporary/other"
+    alike 'with standard input closed' "$any" -q -n 9 -t 0 'One day,' <&-
+    run "$any" -q -n 9 -t 0 -p '' && cp "$out" "$temporary/want"
+    alike 'standard input that is closed is no prompt' "$any" -q -n 9 -t 0 <&-
+    alike 'nor is /dev/null' "$any" -q -n 9 -t 0 </dev/null
+    "$program" "$any" -q -n 9 -t 0 -p 'One day,' >&- 2>"$err"
+    status=$?
+    check 'standard output that is closed' eval 'exits 1 && says "standard output: "'
+    run "$any" -n 1 -f /dev/zero
+    check 'a file without end' refused 1 '/dev/zero: only texts of less than 256.0 MiB are read'
+    run tokenize "$any" -p 'One day,' && cp "$out" "$temporary/want"
+    alike 'tokenize -f' tokenize "$any" -f "$temporary/prompt"
+}
+
+# The bar of a long evaluation, on a terminal, never goes back.
+bar() {
+    command -v python3 >/dev/null || { skip 'the bar of eval' 'python3 is missing'; return; }
+    yes 'One day there was a girl, and a dog, and a boy who said that it was late.' | head -n 4000 >"$temporary/long"
+    python3 - "$program" eval "$any" --text "$temporary/long" --ctx 64 --threads 1 >"$out" 2>"$err" <<'PYTHON'
+import os, pty, re, sys
+pid, terminal = pty.fork()
+if pid == 0: os.execv(sys.argv[1], sys.argv[1:])
+seen = b""
+while True:
+    try: more = os.read(terminal, 65536)
+    except OSError: break
+    if not more: break
+    seen += more
+os.waitpid(pid, 0)
+print(*re.findall(rb"\] *(\d+)%", seen))
+percents = [int(p) for p in re.findall(rb"\] *(\d+)%", seen)]
+assert len(percents) > 5 and percents == sorted(percents) and percents[-1] >= 99, seen[-500:]
+PYTHON
+    status=$?
+    check 'the bar of eval only grows' exits 0
+}
+
+# flags of llama.cpp that change nothing here
+idle_flags() {
+    run "$any" -q -n 9 -p 'One day,' && cp "$out" "$temporary/want"
+    alike 'flags without effect are accepted' "$any" -q --mlock -e -fa on -n 9 --no-warmup --no-display-prompt --numa distribute -p 'One day,'
+    run "$any" --mlock -e -fa on -n 9 --numa=distribute -p 'One day,'
+    check 'and noted, a line each' eval 'exits 0 && says "--mlock has no effect here" && says "-e has no effect here: texts are taken as they are" &&
+        says "-fa has no effect here" && says "--numa has no effect here" && [ "$(wc -l <"$err")" -eq 5 ]'
+    run "$any" -q -n 1 --echo -p --mlock
+    check 'but not where they are a text' eval 'exits 0 && prints --mlock'
+    run bench "$any" --mlock
+    check 'bench knows none' refused 2 "unknown option '--mlock'"
+}
+
 samplers() {
     story() { run "$any" -q -n 20 --threads 1 -p 'One day,' "$@"; }
     story
@@ -152,6 +210,12 @@ grammars() {
     printf 'no' >"$temporary/no"
     run grammar "$any" --choice "$temporary/lines" --check "$temporary/no" "$temporary/lines"
     check 'grammar --choice' eval 'exits 1 && silent && is_text "accepted\nrefused at byte 3\n"'
+    run grammar "$any" --grammar 'root ::= "no" | "yes"' --check "$temporary/no" "$temporary/lines"
+    check 'grammar --grammar TEXT' eval 'exits 1 && silent && is_text "accepted\nrefused at byte 3\n"'
+    run grammar "$any" --grammar-file "$temporary/person.gbnf" --check "$temporary/good"
+    check 'grammar --grammar-file' eval 'exits 0 && is_text "accepted\n"'
+    run "$any" -q -p One --grammar 'root ::= "abc"'
+    check '--grammar TEXT' eval 'exits 0 && silent && is_text "abc\n"'
     run grammar "$any" --regex '.{3,}' --timings "$temporary/good"
     check 'grammar --timings' eval 'exits 0 && grep -q "\"compile_us\": .*\"p99\": " "$out"'
     while IFS='|' read -r want message arguments; do
@@ -162,6 +226,7 @@ grammars() {
 2|--grammar and --regex cannot be used together|--regex a --grammar '$temporary/person.gbnf'
 2|--json-schema and --choice cannot be used together|--choice '$temporary/lines' --json-schema '{}'
 2|$temporary/list: schema, #: this must be a schema|--json-schema '$temporary/list'
+2|--grammar: grammar, line 1, column |--grammar 'root ::= ('
 2|--json-schema: JSON, line 1, column 2: |--json-schema '{'
 2|--json-schema: schema, #/properties/a/type: this is not one of the types null|--json-schema '{"properties": {"a": {"type": "x"}}}'
 3|--json-schema: schema, #/\$ref: this refers to something that is not in the document|--json-schema '{"\$ref": "http://a/b"}'
@@ -244,6 +309,9 @@ END
 
 help_groups
 group neighbours "$any"
+group texts "$any"
+group bar "$any"
+group idle_flags "$any"
 group samplers "$any"
 group grammars "$any"
 for name in begin_tokens colons; do group $name "$stories"; done

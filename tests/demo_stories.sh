@@ -1,5 +1,5 @@
 #!/bin/sh
-# The demo model tells 200 stories with the default settings, and what it tells is what its grammar could say:
+# The demo model tells 200 stories with the default settings, and its grammar must be able to say each of them:
 # tests/demo_stories.sh BUILD. tools/demo-model/check_stories.py judges them and prints the figures.
 set -u
 build=$1 model=models/demo.gguf count=200

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The documentation, tried: its commands run, what they print is what it says, and its links and names exist. Prints TAP; see docs_check.py.
+# Tests the documentation: its commands run, their output is what it says, and its links and names exist. Prints TAP;
+# see docs_check.py.
 set -u
 . tests/support/checks.sh
 [ -z "${SANITIZE:-}" ] || skip_all "its commands are those of the other tests: $SANITIZE"

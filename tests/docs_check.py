@@ -1,11 +1,16 @@
-"""What the documentation says, tried: docs_check.py BUILD [FILE...], from the top of the repository. Prints TAP, a check a block or a file.
+"""Tests the documentation: docs_check.py BUILD [FILE...], from the top of the repository. Prints TAP, one check for
+each block or file.
 
-A block ```console is a session: lines with "$ " are commands, run by sh one after another in one folder for all blocks of a file; the
-others are what the last one prints, in which "..." stands for anything. Among them, lines with "> " are typed at its prompt, in a terminal. A block ```sh is a script that must end with 0.
-The comment <!-- not run: REASON --> before a block leaves it out, and <!-- needs: COMMAND --> skips it where the command fails. A block that names a model which is not here is skipped: models/ has the demo
-model, $MINICLLM_PUBLISHED (a folder) may have published ones.
+A block ```console is a session. Lines with "$ " are commands; sh runs them one after another, in one folder for all
+blocks of a file. The other lines are the output of the command before them; "..." stands for anything. Among them,
+lines with "> " are typed at the command's prompt, in a terminal. A block ```sh is a script that must end with 0.
 
-Links lead to files and headings that exist; `names_with_underscores` and `paths/with/slashes` are found in the repository.
+The comment <!-- not run: REASON --> before a block leaves it out, and <!-- needs: COMMAND --> skips it if the
+command fails. A block with a model that is not here is skipped: models/ has the demo model, the folder
+$MINICLLM_PUBLISHED may have published ones, and $MINICLLM_SHARED/vocab and $MINICLLM_VOCAB vocabularies.
+
+Links must lead to files and headings that exist. `names_with_underscores` and `paths/with/slashes` must be found in
+the repository.
 """
 import fcntl
 import os
@@ -65,10 +70,11 @@ def make_room(build, room):
         if not name.startswith(".") and name != "build":
             os.symlink(os.path.join(ROOT, name), os.path.join(room, name))
     os.symlink(os.path.abspath(build), os.path.join(room, "build"))
-    published = os.environ.get("MINICLLM_PUBLISHED", "")
-    for name in os.listdir(published) if os.path.isdir(published) else []:
-        if name.endswith(".gguf"):  # as the documentation calls them
-            os.symlink(os.path.join(published, name), os.path.join(room, name))
+    vocabularies = os.path.join(os.environ.get("MINICLLM_SHARED", "../shared"), "vocab")
+    for folder in [os.environ.get("MINICLLM_PUBLISHED", ""), vocabularies, os.environ.get("MINICLLM_VOCAB", "")]:
+        for name in os.listdir(folder) if os.path.isdir(folder) else []:
+            if name.endswith(".gguf") and not os.path.lexists(os.path.join(room, name)):  # as the documentation calls them
+                os.symlink(os.path.abspath(os.path.join(folder, name)), os.path.join(room, name))
 
 
 def missing_model(text, room):

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Plays the Hugging Face Hub and the server that it redirects to, with a fault a repository: tests/hub_server.py MODEL LOG.
+"""Plays the Hugging Face Hub and the server that it redirects to, with one fault in each repository:
+tests/hub_server.py MODEL LOG.
 
-Prints "HUB_PORT CDN_PORT" and serves until it is killed. The Hub is 127.0.0.1:HUB_PORT, the other localhost:CDN_PORT. Each
-request is a line of LOG: who, method, path, range, and "LEAK" where the other server is sent a token.
+Prints "HUB_PORT CDN_PORT" and serves until it is killed. The Hub is 127.0.0.1:HUB_PORT, the other server
+localhost:CDN_PORT. Each request is a line of LOG: who, method, path, range, and "LEAK" if the other server gets a
+token.
 """
 import hashlib
 import json
@@ -234,6 +236,8 @@ class Cdn(Handler):
             return self.answer(400, b"a token has come here")
         if parts[0] == "direct":
             return serve_bytes(self, "plain", blob("url"), [("ETag", '"url-1"')])
+        if parts[0] == "untagged":
+            return serve_bytes(self, "plain", blob("url"), [])
         if parts[0] == "moved":
             return self.answer(302, headers=[("Location", f"http://127.0.0.1:{hub.server_port}/files/x.gguf")])
         if parts[0] == "busy" and count("busy") <= 2:

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""What the kernel text may not say although some compiler would take it: lint_kernels.py FILE..., all files of one text.
+"""Finds what the kernel text must not contain although some compiler would accept it: lint_kernels.py FILE..., all
+files of one text.
 
-Read are the files as they are written, every branch of an #if alike, and not dialect.h, which gives each language its own
-words. Each complaint is file:line: what; the exit status is 1 if there is one. tests/check_kernel_text.sh runs this, and
-plants a fault for each rule.
+The files are read as they are written, with all branches of an #if, except dialect.h, which gives each language its
+own words. Each complaint is file:line: what; the exit status is 1 if there is one. tests/check_kernel_text.sh runs
+this, and plants a fault for each rule.
 """
 import re
 import sys

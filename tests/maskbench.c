@@ -1,10 +1,12 @@
-/* How many of MaskBench's JSON schemas are enforced, whether their instances are judged right, and what compiling and masks cost.
+/* Counts how many of MaskBench's JSON schemas are enforced, checks that their instances are judged right, and
+ * measures what compiling and masks cost. Before it: bench/maskbench and tests/check_maskbench.sh.
  *
  *   maskbench FOLDER MODEL.gguf [--list]
  *
- * FOLDER holds a file a schema: {"schema": S, "tests": [{"data": D, "valid": bool}, ...]}. Of the model only the vocabulary is used. Each
- * instance is written as Python's json.dumps(D, ensure_ascii=False) writes it, cut into tokens, and fed token by token, each of which the mask
- * before it has to allow. One thread. --list: a line for each file that does not pass. */
+ * FOLDER has one file for each schema: {"schema": S, "tests": [{"data": D, "valid": bool}, ...]}. Only the
+ * vocabulary of the model is used. Each instance is written as Python's json.dumps(D, ensure_ascii=False) writes it,
+ * cut into tokens, and fed token by token; each token must be allowed by the mask before it. There is one thread.
+ * --list prints a line for each file that does not pass. */
 #include "base/json.h"
 #include "cllm.h"
 

@@ -1,6 +1,10 @@
-/* Print the kernel text as a driver gets it, for checks of the text itself: every kernel of the types that are named, as
- * in print_kernel_text 0 1 1 Q4_K Q6_K: without SIMD, with MATRICES, with keys and values of 16 bits. No type: all of them.
- * Before: the texts in src/gpu. After: tests/check_kernel_text.sh. */
+/* Prints the kernel text as a driver gets it, for checks of the text itself. Before: the texts in src/gpu. After:
+ * tests/check_kernel_text.sh.
+ *
+ *   print_kernel_text SIMD MATRICES KV_HALF [TYPE...]
+ *
+ * The text has all kernels for the named types; without a type, for all types. So print_kernel_text 0 1 1 Q4_K Q6_K
+ * is the text without SIMD, with MATRICES, and with keys and values of 16 bits. */
 #include "gguf/quant_types.h"
 #include "gpu/program.h"
 

@@ -1,5 +1,6 @@
-/* The ids of texts, for tests/check_tokenizers.sh: print_tokens VOCABULARY [special] reads texts with a byte 1E between them and
- * prints a line of ids for each; "special": spellings of special tokens are those. */
+/* Prints the ids of texts, for tests/check_tokenizers.sh: print_tokens VOCABULARY [special]. It reads texts with a
+ * byte 1E between them, and prints a line of ids for each text. With "special", the spellings of special tokens
+ * become special tokens. */
 #include "cllm.h"
 
 #include <stdio.h>

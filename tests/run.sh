@@ -1,14 +1,15 @@
 #!/bin/sh
-# Run every test and count: tests/run.sh BUILD, from the top of the repository (`make test` does).
+# Runs every test and counts: tests/run.sh BUILD, from the top of the repository (`make test` does this).
 #
-# A test is a cmocka program, made of tests/test_*.c or tests/check_kernels.c (which check_avx512_model is made of as well),
-# or another shell script tests/*.sh, which gets BUILD as its argument. All print TAP (https://testanything.org). One that
-# prints no plan, falls short of it, dies, or runs past TEST_SECONDS counts as a failure. The last line is "N passed, N
-# failed, N skipped", and the exit status is 0 if some passed and none failed.
+# A test is a cmocka program, made from tests/test_*.c or tests/check_kernels.c (check_avx512_model is made from it,
+# too), or another shell script tests/*.sh, which gets BUILD as its argument. All print TAP
+# (https://testanything.org). A test that prints no plan, prints fewer results than planned, dies, or runs longer
+# than TEST_SECONDS counts as a failure. The last line is "N passed, N failed, N skipped", and the exit status is 0
+# if some passed and none failed.
 #
-# The longest tests come first, by the seconds that they took the last time. AGAIN=1 leaves out the tests that have passed
-# since they were built, with nothing skipped. A test whose matrix is too large draws samples from it by MINICLLM_TEST_SEED,
-# or goes through all of it where MINICLLM_TEST_LONG is 1.
+# The longest tests start first, by their seconds in the last run. AGAIN=1 leaves out the tests that have passed
+# since they were built, with nothing skipped. A test with too many cases draws some of them by MINICLLM_TEST_SEED,
+# or runs all if MINICLLM_TEST_LONG is 1.
 set -u
 
 # run.sh --one TEST RESULTS BUILD, as called below: run one test, keep its output and its counts in the folder RESULTS.

@@ -1,7 +1,10 @@
-/* Run every kernel on tensor types of one kind, in the smallest shapes that have ragged ends, and print the names of those that
- * were launched, by OpenCL: run_kernels floats | blocks | k_quants | ternary, or embeddings for the tables of every type.
- * run_kernels briefly: each kind of kernel on few types. What they compute is not looked at: a tool that watches the device's
- * memory is meant to run this. Before: the GPU's forward pass. After: tests/support/races.sh. */
+/* Runs every kernel by OpenCL on tensor types of one kind, in the smallest shapes with incomplete tiles, and prints
+ * the names of the kernels that were launched. The results are not checked: it is meant to run under a tool that
+ * watches the device's memory. Before: the GPU's forward pass. After: tests/support/races.sh.
+ *
+ *   run_kernels floats | blocks | k_quants | ternary    the types
+ *   run_kernels embeddings                              the tables of every type
+ *   run_kernels briefly                                 each kind of kernel on few types */
 #include "gpu/forward_gpu.h"
 #include "gpu/kernel_args.h"
 #include "gpu/program.h"

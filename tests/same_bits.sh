@@ -1,7 +1,8 @@
 #!/bin/sh
-# A token's logits are the same bits however the work is cut, by the program's own flags: tests/same_bits.sh BUILD. On every
-# instruction set of this machine: a story from exact weights, and the logits by one odd cut. All other cuts, and how near they
-# are to exact, are in test_same_bits.c, and faults planted in a copy of the library show here that it can fail. Prints TAP.
+# A token's logits are the same bits however the work is split by the program's own flags: tests/same_bits.sh BUILD.
+# On every instruction set of this machine: a story from exact weights, and the logits by one odd split. All other
+# splits, and how near the logits are to the exact ones, are in test_same_bits.c. Faults planted in a copy of the
+# library show that this test can fail. Prints TAP.
 set -u
 . tests/support/checks.sh
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Whole conversations as Cline and Open WebUI have them, each read as its client reads it: serve_agents.py URL KEY. The server has
-tests/support/agent.jinja, 4096 positions and that key. Prints TAP.
+"""Whole conversations as Cline and Open WebUI have them, each read as its client reads it: serve_agents.py URL KEY. The
+server has tests/support/agent.jinja, 4096 positions and this key. Prints TAP.
 
-The tiny model would call no tool by itself: where a client leaves the choice to the model (tool_choice auto), a grammar says what it answers."""
+The tiny model would not call a tool by itself. If a client leaves the choice to the model (tool_choice auto), a
+grammar says what it answers."""
 import ast, datetime, json, os, re, sys, threading, urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Anthropic's API as mini-cllm serves it: serve_anthropic.py URL KEY. The server has tests/support/agent.jinja and 2048 positions. Prints TAP."""
+"""Anthropic's API as mini-cllm serves it: serve_anthropic.py URL KEY. The server has tests/support/agent.jinja and 2048
+positions. Prints TAP."""
 import copy, json, os, re, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""The same bits for each: serve_bits.py URL PROGRAM MODEL N_CLIENTS [OPTION of the program...]. Clients with seeds and prompts of their own ask at the
-same time, some go away within their text, and all is done twice with other timing. Each text must be the command line's. Prints TAP."""
+"""Every client gets the same bits as alone: serve_bits.py URL PROGRAM MODEL N_CLIENTS [OPTION of the program...].
+Clients with seeds and prompts of their own ask at the same time, some disconnect within their text, and everything
+is done twice with other timing. Each text must be that of the command line. Prints TAP."""
 import json, os, random, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))

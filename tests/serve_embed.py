@@ -1,5 +1,6 @@
-"""Vectors and ranks of an encoder with a classifier: serve_embed.py URL KIND PROGRAM MODEL [OPTION...]. KIND is the server's pooling: embed, none
-or rank, or nan, where scores are no numbers. What the program itself makes of the texts is compared."""
+"""Vectors and ranks of an encoder with a classifier: serve_embed.py URL KIND PROGRAM MODEL [OPTION...]. KIND is the
+server's pooling: embed, none or rank; or nan: the scores are NaNs. The results are compared with those of the
+program itself."""
 import json, math, os, subprocess, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))

@@ -1,5 +1,6 @@
 #!/bin/sh
-# llama-server's flags and variables, as mini-cllm serve understands them: tests/serve_flags.sh BUILD, from the top of the repository. Prints TAP.
+# llama-server's flags and variables, as mini-cllm serve understands them: tests/serve_flags.sh BUILD, from the top
+# of the repository. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL
@@ -19,6 +20,13 @@ answers() { # PATH TEXT...: are these in the answer?
     python3 -c 'import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1]).read().decode())' "$url$path" >"$out" 2>/dev/null
     for text in "$@"; do prints "$text" || return 1; done
 }
+# asks PATH BODY: in $out the answer's status and text
+asks() { python3 -c '
+import sys, urllib.error, urllib.request
+request = urllib.request.Request(sys.argv[1], sys.argv[2].encode(), {"Content-Type": "application/json"})
+try: answer = urllib.request.urlopen(request)
+except urllib.error.HTTPError as e: answer = e
+print(answer.status, answer.read().decode())' "$url$1" "$2" >"$out"; }
 status_of() { python3 -c '
 import sys, urllib.error, urllib.request
 request = urllib.request.Request(sys.argv[1], headers={"Authorization": "Bearer " + sys.argv[2]})
@@ -95,6 +103,7 @@ done <<'END'
 --rope-scale: '0' is not|--rope-scale 0
 --override: 'key' does not have the form|--override-kv key
 --parallel: 'x' is not a whole number|-np x
+--parallel: '0' is not a whole number from 1 to 1024|-np 0
 --n-tokens: 'p2' is not a whole number|-np2
 unknown option '--bogus'; see 'mini-cllm serve --help'|--bogus -np 2
 unknown option '-z'|-z
@@ -112,6 +121,19 @@ cp "$any" "$temporary/another.gguf"
 started "$any" -- "$temporary/another.gguf"
 check 'after -- there are models alone' eval 'answers /v1/models && [ "$(grep -o "\"object\":\"model\"" "$out" | wc -l)" = 2 ]'
 ended
+# a file that can never be loaded: its requests are refused, and the server is well
+perl -pe 's/llama/lxama/g' "$any" >"$temporary/odd.gguf"
+started "$any" "$temporary/odd.gguf"
+asks /v1/completions '{"model": "odd", "prompt": "a", "max_tokens": 1}'
+check 'a model that cannot be loaded: 422, with the reason' eval 'prints "422 " && prints "odd cannot be loaded: odd.gguf: " && prints lxama'
+check "clients are not told the server's folders" eval '! prints "$temporary"'
+asks /v1/completions '{"prompt": "a", "max_tokens": 1}'
+check 'the other model answers' prints '200 '
+ended
+started "$any" --override tokenizer.ggml.add_bos_token=bool:false
+asks /v1/embeddings '{"input": ["a", ""]}'
+check 'an embedding of no token' eval 'prints "400 " && prints "input: text 2 has no tokens"'
+ended
 run serve "$any" "$any" --port 0
 check 'two models of one name' refused 2 'two models have the name'
 run serve "$any" "$temporary/nothing.gguf" --port 0
@@ -122,6 +144,11 @@ for folder in "$temporary/nothing" "$any"; do
 done
 run serve "$any" --port 0 --api-key ,
 check '--api-key without a key' refused 2 '--api-key: there is no key'
+run serve "$any" --port 0 --api-key-file "$temporary/nothing"
+check '--api-key-file that is missing' refused 1 "--api-key-file: $temporary/nothing: No such file or directory"
+: >"$temporary/no_keys"
+run serve "$any" --port 0 --api-key-file "$temporary/no_keys"
+check '--api-key-file without a key' refused 1 "--api-key-file: there is no key in $temporary/no_keys"
 run serve "$any" --port 0 --chat-template-kwargs '{bad'
 check '--chat-template-kwargs that is no object' refused 2 '--chat-template-kwargs: '
 started "$any"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What no client should send, to mini-cllm serve: serve_hostile.py URL N SEED [PID [CASE]]. N requests, each drawn by SEED and its number, several at a
-time; then the server must be as it was. With PID the process gets signals that mean nothing, and its memory is watched. CASE runs one request
-alone, and prints what came back. Prints TAP."""
+"""Sends mini-cllm serve what no client should send: serve_hostile.py URL N SEED [PID [CASE]]. It sends N requests, each
+chosen by SEED and its number, several at a time; then the server must be as it was. With PID the process gets
+signals that mean nothing, and its memory is watched. CASE runs one request alone, and prints the answer. Prints TAP."""
 import glob, json, os, random, re, signal, socket, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 

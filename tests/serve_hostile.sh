@@ -1,6 +1,7 @@
 #!/bin/sh
-# mini-cllm serve under what no client should do: tests/serve_hostile.sh BUILD, from the top of the repository. A few hundred requests drawn by
-# MINICLLM_TEST_SEED, or 10,000 where MINICLLM_TEST_LONG is 1. Prints TAP.
+# mini-cllm serve with clients that do what no client should do: tests/serve_hostile.sh BUILD, from the top of the
+# repository. A few hundred random requests, chosen by MINICLLM_TEST_SEED, or 10,000 if MINICLLM_TEST_LONG is 1.
+# Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""Limits of mini-cllm serve, each with the options that make it testable (tests/serve_hostile.sh): serve_limits.py slow|full|unread|streams|models|drain|cut URL [PID].
-What is awaited is that something happens, not when. Prints TAP."""
+"""Limits of mini-cllm serve, each with the options that make it testable (tests/serve_hostile.sh): serve_limits.py
+slow|full|unread|streams|models|drain|cut URL [PID]. It waits until something happens, however long that takes.
+Prints TAP."""
 import json, os, re, resource, signal, socket, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
-"""llama-server's API as mini-cllm serves it: serve_llama.py URL FOLDER PROGRAM MODEL. FOLDER: of saved slots. The server fills gaps by the bytes 2 to 6
-(prefix, suffix, middle, repository, file), has 2 slots and 1024 positions in all. Prints TAP."""
+"""llama-server's API as mini-cllm serves it: serve_llama.py URL FOLDER PROGRAM MODEL. FOLDER has the saved slots. The
+server's tokens for infill are the bytes 2 to 6 (prefix, suffix, middle, repository, file); it has 2 slots and 1024
+positions in all. Prints TAP."""
 import json, os, re, signal, subprocess, sys, threading, time
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))

@@ -247,8 +247,9 @@ def test_keys():
 
         for host, status in {"localhost": 200, "127.0.0.1:1": 200, "[::1]:80": 200, "llm.example": 200, "LLM.example:443": 200, "evil.example": 403, "127.0.0.1.evil.example": 403}.items():
             check(f"Host: {host} is {status}", ask(s.url, "/health", headers={"Host": host})[0] == status)
-    with Server(program, model, *CHAT, "--cors", "*") as s:
+    with Server(program, model, *CHAT, "--cors", "*", "--no-webui") as s:
         check("--cors *", ask(s.url, "/v1/models", headers={"Origin": "https://b.example"})[1]["Access-Control-Allow-Origin"] == "*")
+        check("--no-webui: no page and no file of it, but the description of the API", ask(s.url, "/", headers={"Accept": "text/html"})[2] == "Ollama is running" and ask(s.url, "/page.js")[0] == 404 and ask(s.url, "/openapi.json")[0] == 200)
     with Server(program, model, *CHAT) as s:
         check("without --cors no page of another origin", ask(s.url, "/v1/models", headers={"Origin": "https://b.example"})[1]["Access-Control-Allow-Origin"] is None)
     for options, said in {("--host", "0.0.0.0"): "--api-key", ("--api-key-file", put("empty", "# none\n")): "there is no key in it", ("--api-key-file", at("nowhere")): "nowhere"}.items():

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The server from its start to its end, its log, who may ask, and behind HAProxy and nginx by the files of examples/serve:
-# tests/serve_operation.sh BUILD, from the top of the repository. Prints TAP.
+# The server from its start to its end, its log, access to it, and the server behind HAProxy and nginx with the files
+# of examples/serve: tests/serve_operation.sh BUILD, from the top of the repository. Prints TAP.
 set -u
 LC_ALL=C
 export LC_ALL

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""OpenAI's Responses as mini-cllm serves them to Codex CLI: serve_responses.py URL, of a server with agent.jinja. Prints TAP."""
+"""OpenAI's Responses as mini-cllm serves them to Codex CLI: serve_responses.py URL, of a server with agent.jinja.
+Prints TAP."""
 import json, os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""A model with recurrent layers, served: serve_states.py URL NAME. A later turn goes on from a state that the prefix cache holds, with the text that it
-has when all is read anew. Prints TAP."""
+"""A model with recurrent layers, served: serve_states.py URL NAME. A later turn continues from a state that the prefix
+cache holds; its text must be the same as if everything were evaluated again. Prints TAP."""
 import os, sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "support"))

@@ -1,5 +1,6 @@
-/* Answers of models: own small ones in every form (answer_cases.jsonl), conversations rendered by published templates and read again,
- * and broken ones. However a text is cut into pieces, it gives the same. */
+/* Tests how answers of models are read: small ones of our own in every form (answer_cases.jsonl), conversations that
+ * published templates rendered and that are read again, and broken ones. The result must be the same however a text
+ * is split into pieces. */
 #include "support/check.h"
 
 #include "base/arena.h"

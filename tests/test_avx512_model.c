@@ -1,5 +1,5 @@
-/* Does the model of AVX-512 (avx512_model/immintrin.h) do what a CPU does? On one that has those instructions, every
- * kernel must give the same bits by both. */
+/* Tests the model of AVX-512 (avx512_model/immintrin.h) against a CPU that has these instructions: every kernel must
+ * give the same bits on both. */
 #include "avx512_model/kernels_model.h"
 #include "support/check.h"
 #include "support/random_blocks.h"

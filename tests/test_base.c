@@ -1,4 +1,4 @@
-/* The base room: what every other room trusts. */
+/* Tests the base room, which all other rooms rely on. */
 #include "support/check.h"
 #include "support/gguf_builder.h"
 

@@ -1,6 +1,6 @@
-/* The tokenizer with byte-level BPE vocabularies, and what is special about tokens of both kinds: reference cases of real
- * vocabularies from the shared folder, and small ones made here, which show one rule each.
- */
+/* Tests the tokenizer with byte-level BPE vocabularies, and special tokens with both kinds of vocabulary. There are
+ * reference cases of real vocabularies from the shared folder, and small vocabularies made here, each of which shows
+ * one rule. */
 #include "support/vocabulary.h"
 
 #include "text/tokenizer.h"

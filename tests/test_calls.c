@@ -1,5 +1,5 @@
-/* Structures of answers that call tools: for each template random texts are drawn under the masks, read again, and have to be calls of the named
- * tools by their schemas. */
+/* Tests structures of answers that call tools. For each template, random texts are drawn under the masks and read
+ * again; each must be a call of a given tool that fits its schema. */
 #include "support/check.h"
 #include "support/vocabulary.h"
 

@@ -1,4 +1,5 @@
-/* Messages in the form that a template takes, templates of families, and transcripts, which keep the ids of what was evaluated. */
+/* Tests how messages are brought into the form that a template accepts, the templates of families, and transcripts,
+ * which keep the ids of what was evaluated. */
 #include "support/check.h"
 
 #include "cllm.h"

@@ -1,7 +1,11 @@
-/* Many sequences in one engine: each row has the same bits that it has when its sequence is alone. Prompts, single tokens, forks,
- * truncations, reuse of cached prefixes, saving and loading of up to eight sequences are drawn, for models of some families, by all
- * instruction sets of this machine and all types of keys and values. test_company DEVICE: on a GPU, which is exact.
- * MINICLLM_TEST_LONG=1 takes all families. */
+/* Tests many sequences in one engine: each row must have the same bits as when its sequence is alone. Prompts,
+ * single tokens, forks, truncations, reuse of cached prefixes, saving and loading of up to eight sequences are drawn
+ * at random, for models of some families, with all instruction sets of this machine and all types of keys and
+ * values.
+ *
+ *   test_company [DEVICE]    on a GPU, with `exact`
+ *
+ * MINICLLM_TEST_LONG=1 tests all families. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"

@@ -1,5 +1,5 @@
-/* What config_read makes of the keys of families: the values that files leave out, those that are not looked at, and those
- * that cannot be. (What a whole model computes of them is in test_families.c.) */
+/* Tests what config_read makes of a family's keys: the values that files leave out, values that are ignored, and
+ * values that are refused. What a whole model computes from them is tested in test_families.c. */
 #include "support/check.h"
 #include "support/gguf_builder.h"
 

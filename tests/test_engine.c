@@ -1,5 +1,5 @@
-/* Engines and sequences: what calls refuse and leave as it was, embeddings, what the prefix cache keeps, and what memory is taken. That
- * rows have the same bits in any company is in test_company.c. */
+/* Tests engines and sequences: which calls are refused and then change nothing, embeddings, what the prefix cache
+ * keeps, and how much memory is taken. That rows have the same bits in any company is tested in test_company.c. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"
@@ -7,9 +7,7 @@
 #include "engine/engine.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* -------------------------------------------------------------------------------------------- counting allocations */
 

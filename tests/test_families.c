@@ -1,6 +1,8 @@
-/* Model families against the reference: small random models of each family and form, with llama.cpp's logits of them.
- * The folders are families/ and families2/ of the shared one, or $MINICLLM_FAMILIES with the same files (NAME.gguf, NAME.logits.f32,
- * tokens.txt, llama.cpp-nmse.tsv). For each: the logits, and that they are the same bits however the tokens are cut. */
+/* Tests model families against a reference: small random models of each family and form, with the logits that
+ * llama.cpp computes for them. The logits must agree, and must be the same bits however the tokens are split.
+ *
+ * The folders are families/ and families2/ of the shared folder, or $MINICLLM_FAMILIES with the same files
+ * (NAME.gguf, NAME.logits.f32, tokens.txt, llama.cpp-nmse.tsv). */
 #include "base/half.h"
 #include "support/check.h"
 #include "support/gguf_builder.h"

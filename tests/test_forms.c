@@ -1,5 +1,6 @@
-/* Other forms of files of known families: experts in tensors of their own, gates in one tensor with what they gate, tensors of a model of images beside the text
- * model, and the names that ollama gives to gpt-oss. Each must compute what the usual form computes. */
+/* Tests other forms of files of known families: experts in separate tensors, gates in one tensor with the matrix
+ * that they gate, tensors of an image model beside the text model, and the names that ollama gives to gpt-oss. Each
+ * form must compute what the usual form computes. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"

@@ -1,11 +1,11 @@
-/* Generations: the text that a request gets, piece by piece, and how it ends; and that drafts change nothing but the speed. */
+/* Tests generations: the text that a request gets piece by piece, how it ends, and that drafts change nothing but
+ * the speed. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static cllm_model *load(const char *path) {

@@ -1,4 +1,5 @@
-/* The GGUF reader: what it reads, and that it refuses every file that lies, with a message that says where. */
+/* Tests the GGUF reader: what it reads, and that it refuses every wrong file with a message that says where the
+ * fault is. */
 #include "support/check.h"
 #include "support/gguf_builder.h"
 

@@ -1,5 +1,5 @@
-/* Files that are not what their names say: whole models with the name of a part, models of other formats, downloads that
- * went wrong, and types of tensors that GGUF no longer has. */
+/* Tests files that are not what their names say: whole models with the name of a shard, models in other formats,
+ * failed downloads, and tensor types that GGUF no longer has. */
 #include "support/check.h"
 #include "support/gguf_builder.h"
 

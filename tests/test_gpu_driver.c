@@ -1,5 +1,5 @@
-/* The promises of gpu/driver.h, kept by every driver of this build whose device is here, and those of gpu/dialect.h that
- * the kernels build on. */
+/* Tests the promises of gpu/driver.h, with every driver of this build whose device is here, and those of
+ * gpu/dialect.h that the kernels rely on. */
 #if defined(__linux__)
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #endif

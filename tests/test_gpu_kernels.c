@@ -1,6 +1,6 @@
-/* The kernels of kernels.gpu, on every driver of this build whose device is here and for both types of keys and values,
- * against their formulas in double. Nothing is read that is not theirs (around it lies what is not a number) and nothing
- * else is written. The products are tested by test_gpu_products.c. */
+/* Tests the kernels of kernels.gpu against their formulas in double, with every driver of this build whose device is
+ * here, and for both types of keys and values. A kernel may read only its own data (around it there are NaNs), and
+ * write nothing else. The products are tested in test_gpu_products.c. */
 #include "support/check.h"
 #include "support/gpu_launch.h"
 

@@ -1,6 +1,6 @@
-/* The kernels of products.gpu, for every tensor type and on every driver of this build whose device is here, against sums
- * in double over the weights that the CPU's dequantizers give. Nothing is read that is not theirs (around it lies what is
- * not a number) and nothing else is written. */
+/* Tests the kernels of products.gpu, for every tensor type and with every driver of this build whose device is here,
+ * against sums in double over the weights that the CPU's dequantizers give. A kernel may read only its own data
+ * (around it there are NaNs), and write nothing else. */
 #include "support/check.h"
 #include "support/gpu_launch.h"
 #include "support/random_blocks.h"

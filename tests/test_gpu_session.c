@@ -1,6 +1,6 @@
-/* Sessions on a GPU, through cllm.h alone, on every API whose device is here: near the scalar CPU wherever the layers are
- * split, the same bits where that is promised, and the position where it was when something goes wrong. The kernels by
- * themselves are tested by test_gpu_kernels.c and test_gpu_products.c. */
+/* Tests sessions on a GPU through cllm.h alone, with every API whose device is here: the results are near those of
+ * the scalar CPU wherever the layers are split, they are the same bits where that is promised, and after a failure
+ * the position is what it was before. The kernels alone are tested in test_gpu_kernels.c and test_gpu_products.c. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"

@@ -1,7 +1,8 @@
-/* Many sequences in one batch of the GPU's forward pass: with `exact` each row has the same bits that it has when its sequence is
- * alone. Prompts, single tokens, rows that are kept, truncations, sequences that share pages, and pages that leave the device
- * and come back are drawn, for models with and without windows, on every API whose device is here. That the bits of one sequence
- * are right is tested by test_gpu_session.c. MINICLLM_TEST_LONG=1 takes all families. */
+/* Tests many sequences in one batch of the GPU's forward pass: with `exact`, each row must have the same bits as
+ * when its sequence is alone. Prompts, single tokens, rows that are kept, truncations, sequences that share pages,
+ * and pages that leave the device and come back are drawn at random, for models with and without windows, with every
+ * API whose device is here. That the bits of one sequence are right is tested in test_gpu_session.c.
+ * MINICLLM_TEST_LONG=1 tests all families. */
 #include "support/check.h"
 #include "support/tiny_model.h"
 
@@ -9,7 +10,6 @@
 #include "gpu/batch.h"
 
 #include <glob.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

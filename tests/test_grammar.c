@@ -1,5 +1,5 @@
-/* Grammars: regular expressions beside those of the C library, masks beside a try of every token, walks that end in texts of the grammar, and
- * what is refused. */
+/* Tests grammars: regular expressions against those of the C library, masks against trying every token, random walks
+ * that must end in texts of the grammar, and grammars that are refused. */
 #include "support/check.h"
 #include "support/vocabulary.h"
 

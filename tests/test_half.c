@@ -1,4 +1,4 @@
-/* base/half.h against the formats' definitions, computed with ldexp. */
+/* Tests base/half.h against the definitions of the formats, computed with ldexp. */
 #include "support/check.h"
 
 #include "base/half.h"

@@ -1,6 +1,7 @@
-/* Layers that choose which positions a token sees: the choice, and that rows have the same bits however the work is cut where what is
- * chosen fills more than one chunk. What the rows are is tested in test_families.c, and that the choice goes where sequences go in
- * test_company.c. The models are those of families2/ of the shared folder. */
+/* Tests layers that choose which positions a token sees: the choice itself, and that rows have the same bits however
+ * the work is split when the chosen positions fill more than one chunk. The values of the rows are tested in
+ * test_families.c; that the choice stays with its sequence is tested in test_company.c. The models are those of
+ * families2/ of the shared folder. */
 #include "support/check.h"
 #include "support/solo.h"
 

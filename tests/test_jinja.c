@@ -1,5 +1,5 @@
-/* Chat templates: small ones beside what Jinja makes of them (jinja_cases.jsonl), published ones beside what Hugging Face's transformers
- * makes of them, which characters are trusted, and what a hostile template may spend. */
+/* Tests chat templates: small ones against the output of Jinja (jinja_cases.jsonl), published ones against the
+ * output of Hugging Face's transformers, which characters are trusted, and how much a hostile template may spend. */
 #include "support/check.h"
 
 #include "chat/jinja.h"

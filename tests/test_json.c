@@ -1,4 +1,4 @@
-/* JSON: what is read, what is refused and where, and how values are written: as Python's json does both. */
+/* Tests JSON: what is read, what is refused and where, and how values are written. Both must be as in Python's json. */
 #include "support/check.h"
 
 #include "base/json.h"

@@ -1,5 +1,6 @@
-/* LoRA adapters: a model with them gives the logits of one whose matrices were merged with them by plain arithmetic, in F32.
- * Each test makes its models and adapters; the families of the shared folder, if it is there, lend theirs. */
+/* Tests LoRA adapters: a model with adapters must give the logits of a model whose matrices were merged with them by
+ * plain arithmetic in F32. Each test makes its own models and adapters; if the shared folder is there, its families
+ * are used too. */
 #include "support/check.h"
 #include "support/random_blocks.h"
 #include "support/solo.h"

@@ -1,4 +1,4 @@
-/* Files whose metadata or tensors do not make a model: each refused by name. */
+/* Tests files whose metadata or tensors do not make a model: each is refused, and the message names the reason. */
 #include "support/check.h"
 #include "support/tiny_model.h"
 

@@ -1,4 +1,5 @@
-/* Metadata that the caller gives: what they replace and add, what they are refused for, and that a model computes by them. */
+/* Tests metadata that the caller gives: which keys they replace and add, when they are refused, and that a model
+ * computes with them. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"
@@ -6,7 +7,6 @@
 #include "gguf/gguf.h"
 #include "gguf/metadata.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,5 @@
-/* Pre-tokenizers against PCRE2 on the regular expressions of the models that they stand for, and the tables of
- * characters against PCRE2's, as far as its version of Unicode reaches.
- */
+/* Tests pre-tokenizers against PCRE2 with the regular expressions that they stand for, and the tables of characters
+ * against PCRE2's, as far as its version of Unicode goes. */
 #include "support/check.h"
 
 #include "text/pretokenizer.h"

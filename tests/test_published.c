@@ -1,14 +1,14 @@
-/* Published models against exact arithmetic: SmolLM2-135M-Instruct (Q4_1) and gemma-3-270m (Q4_K_M), on two texts each.
+/* Tests published models against exact arithmetic: SmolLM2-135M-Instruct (Q4_1) and gemma-3-270m (Q4_K_M), on two
+ * texts each. For all-MiniLM-L6-v2 (minilm.gguf, F32) it tests the ids of six lines, and their embeddings.
  *
- * The models, smollm2.gguf and gemma3.gguf, are in the folder $MINICLLM_PUBLISHED, or build/published. What is exact comes from
- * published/ of the shared folder: MODEL.text-N.tsv has a line for each token: its id, its log probability after those before
- * it, the likeliest next id, and the entropy of the next token, computed in float64. Without either, the test is skipped.
+ * The models, smollm2.gguf and gemma3.gguf, are in the folder $MINICLLM_PUBLISHED, or build/published. The exact
+ * values are in published/ of the shared folder: MODEL.text-N.tsv has a line for each token with its id, its log
+ * probability after the tokens before it, the likeliest next id, and the entropy of the next token, computed in
+ * float64. If a model or its values are missing, the test is skipped.
  *
- * The scalar path must give these numbers. That makes it the reference for the whole distribution: KL is of the scalar path's
- * distribution to the fast path's, the mean over positions, in nats. The scalar path is slow, so it reads only the beginning of each
- * text, unless MINICLLM_TEST_LONG=1.
- *
- * And all-MiniLM-L6-v2 (minilm.gguf, F32): the ids of six lines, and their embeddings. */
+ * The scalar path must give these numbers. So it can be the reference for the whole distribution of the fast path:
+ * KL is the divergence of the fast path's distribution from the scalar path's, the mean over positions, in nats. The
+ * scalar path is slow, so it reads only the beginning of each text, unless MINICLLM_TEST_LONG=1. */
 #include "support/check.h"
 #include "support/solo.h"
 

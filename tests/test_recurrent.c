@@ -1,6 +1,6 @@
-/* Models whose layers carry a state: the kernels of recurrences, and what becomes of states when tokens are taken back, forked, saved,
- * cancelled or guessed. That rows have the same bits in any company is tested in test_company.c, and what they are in
- * test_families.c. The models are those of families2/ of the shared folder. */
+/* Tests models whose layers carry a state: the kernels of recurrences, and what happens to states when tokens are
+ * taken back, forked, saved, cancelled or drafted. That rows have the same bits in any company is tested in
+ * test_company.c, and their values in test_families.c. The models are those of families2/ of the shared folder. */
 #include "support/check.h"
 #include "support/gguf_builder.h"
 #include "support/solo.h"

@@ -1,5 +1,5 @@
-/* The tokenizer with vocabularies of RWKV's kind: a small one made here, which shows one rule each; tests/check_tokenizers.sh compares
- * larger ones with llama.cpp. */
+/* Tests the tokenizer with vocabularies of RWKV's kind, with a small one made here that shows one rule at a time.
+ * tests/check_tokenizers.sh compares larger ones with llama.cpp. */
 #include "support/vocabulary.h"
 
 #include <stdio.h>

@@ -1,11 +1,11 @@
-/* A token's logits are the same bits however the work is cut: by any batches and threads, with keys and values of each type,
- * on each instruction set that this machine has, and from weights that were repacked. And they are near enough to the exact
- * ones. Each model is loaded once.
+/* Tests that a token's logits are the same bits however the work is split: by any batches and threads, with keys and
+ * values of each type, on each instruction set of this machine, and with repacked weights. They must also be near
+ * the exact ones. Each model is loaded once.
  *
- * A model has 168 cuts for each instruction set, and a run of the tests takes those that cross the most borders and a few that
- * are drawn; under a sanitizer one that is drawn, and of one model every path. MINICLLM_TEST_LONG=1 takes all;
- * MINICLLM_TEST_SEED=N draws as a run before did, which printed N. An argument names the tests to run, as in test_same_bits
- * 'vectors/Q4_K*'. What the program makes of its flags: same_bits.sh. */
+ * A model has 168 splits for each instruction set. A normal run takes those that cross the most borders and a few
+ * random ones; under a sanitizer it takes one random split, and for one model every path. MINICLLM_TEST_LONG=1 takes
+ * all. Each run prints its seed N; MINICLLM_TEST_SEED=N repeats it. An argument names the tests to run:
+ * test_same_bits 'vectors/Q4_K*'. The program's flags are tested in same_bits.sh. */
 #include "support/check.h"
 #include "support/solo.h"
 

@@ -1,4 +1,5 @@
-/* The sampler against a plain one that sorts: same seed, same tokens. Seeds against the distribution that they draw from. */
+/* Tests the sampler against a simple one that sorts: the same seed must give the same tokens. Seeds are tested
+ * against the distribution that they draw from. */
 #include "support/check.h"
 #include "support/solo.h"
 

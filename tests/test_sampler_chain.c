@@ -1,5 +1,5 @@
-/* The steps of a sampler's chain against figures that are computed here in float64, by sorting and searching and without a heap; and what whole
- * chains draw against the distribution that they stand for. */
+/* Tests the steps of a sampler's chain against values that are computed here in float64, by sorting and searching,
+ * without a heap; and the draws of whole chains against the distribution that they should have. */
 #include "support/check.h"
 #include "support/vocabulary.h"
 

@@ -1,4 +1,5 @@
-/* Saved sequences: what is loaded goes on with the same bits, and a file that is damaged, foreign or half written never gets in. */
+/* Tests saved sequences: a loaded one continues with the same bits, and a file that is damaged, foreign or
+ * incomplete is never loaded. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"

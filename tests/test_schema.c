@@ -1,5 +1,5 @@
-/* JSON schemas: the published test suite, cases of our own, and what is refused with its path. Instances are written in the forms that programs
- * write: compact, as Python does, indented, and in ASCII. */
+/* Tests JSON schemas: the published test suite, cases of our own, and schemas that are refused with the path of the
+ * reason. Instances are written in the forms that programs write: compact, as Python does, indented, and in ASCII. */
 #include "support/check.h"
 #include "support/vocabulary.h"
 

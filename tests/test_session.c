@@ -1,4 +1,4 @@
-/* Sessions: the forward pass against exact references, and the rule that no cutting of the work changes a bit. */
+/* Tests sessions: the forward pass against exact references, and the rule that no split of the work changes a bit. */
 #include "support/check.h"
 #include "support/solo.h"
 #include "support/tiny_model.h"

@@ -1,5 +1,5 @@
-/* The tokenizer with SentencePiece vocabularies: reference cases of real ones from the shared folder, and small ones made
- * here, which show one rule each. */
+/* Tests the tokenizer with SentencePiece vocabularies: reference cases of real ones from the shared folder, and
+ * small ones made here, each of which shows one rule. */
 #include "support/vocabulary.h"
 
 #include "support/gguf_builder.h"

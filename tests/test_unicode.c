@@ -1,6 +1,5 @@
-/* Canonical composition: the cases of the Unicode standard's NormalizationTest.txt, where that file is at hand, and cases of
- * each kind that need none.
- */
+/* Tests canonical composition: the cases of the Unicode standard's NormalizationTest.txt, if that file is there, and
+ * cases of each kind that do not need it. */
 #include "support/check.h"
 
 #include "base/utf8.h"

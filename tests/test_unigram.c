@@ -1,8 +1,7 @@
-/* The tokenizer with Unigram vocabularies, and the charsmap that they bring along: small ones made here, which show one rule each;
- * tests/check_tokenizers.sh compares a real one. */
+/* Tests the tokenizer with Unigram vocabularies and their charsmap: small ones made here, each of which shows one
+ * rule. tests/check_tokenizers.sh compares a real one. */
 #include "support/vocabulary.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ------------------------------------------------------------------------------------------ the map */

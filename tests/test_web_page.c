@@ -1,4 +1,4 @@
-/* The web page in the program: every file of programs/server/web, byte for byte, and what a server says of it. */
+/* Tests the web page in the program: every file of programs/server/web, byte for byte, and its type and ETag. */
 #include "support/check.h"
 
 #include "server/web_page.h"

@@ -1,4 +1,5 @@
-/* The tokenizer with WordPiece vocabularies: reference cases of a real one, and a small one made here, which shows one rule each. */
+/* Tests the tokenizer with WordPiece vocabularies: reference cases of a real one, and a small one made here that
+ * shows one rule at a time. */
 #include "support/vocabulary.h"
 
 #include <string.h>

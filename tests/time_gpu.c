@@ -1,5 +1,5 @@
-/* What each kernel of a GPU does in decoding one token: how often it is launched, how long that takes, and how near its memory
- * traffic comes to what the GPU's memory can do. Each launch is run many times in a row. */
+/* Measures each kernel of a GPU in decoding one token: how often it is launched, how long that takes, and how near
+ * its memory traffic comes to the speed of the GPU's memory. Each launch is run many times in a row. */
 #include "engine/engine.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tables of Unicode are what the scripts of tools/unicode make of the pinned version of the standard.
+# The tables of Unicode are what the scripts of tools/unicode make from the pinned version of the standard.
 set -u
 export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/.." || exit 1

@@ -1,8 +1,10 @@
-/* Texts that a model writes by grammars, for tests/check_grammars.sh: write_by_grammar MODEL CASES FIRST_SEED N_SEEDS
+/* Writes texts with a model under grammars, for tests/check_grammars.sh.
  *
- * CASES holds a line of JSON for each grammar: {"kind": "json_schema", "text": ...}. Prints a line {"grammar": line, "seed": s, "text": t} for
- * each seed; "unfinished": true where the text was cut. Each third seed is greedy but for its prompt, the others are drawn at temperatures 0.8
- * and 2. */
+ *   write_by_grammar MODEL CASES FIRST_SEED N_SEEDS
+ *
+ * CASES has a line of JSON for each grammar: {"kind": "json_schema", "text": ...}. For each seed it prints a line
+ * {"grammar": line, "seed": s, "text": t}, with "unfinished": true if the text was cut. Every third seed is greedy
+ * except for its prompt; the others are drawn at temperatures 0.8 and 2. */
 #include "base/json.h"
 #include "cllm.h"
 

@@ -342,7 +342,7 @@ typedef struct answer_state {
 static const char signature[] = "mini-cllm";
 
 static json_t *usage_of(const request *r, usage u) {
-    if (u.n_prompt == 0) u.n_prompt = r->prompts[0].count; /* it has not begun */
+    if (u.n_prompt == 0) u.n_prompt = r->prompts[0].count; /* no event has come yet */
     return json_pack("{s:I, s:I, s:I, s:I}", "input_tokens", (json_int_t)(u.n_prompt - u.n_cached),
                      "cache_creation_input_tokens", (json_int_t)0, "cache_read_input_tokens", (json_int_t)u.n_cached,
                      "output_tokens", (json_int_t)u.n_drawn);

@@ -362,7 +362,7 @@ bool ask_text(request *r, const char *text, size_t length, failure *f) {
     const int parses = r->kind == REQUEST_EMBED ? 0 : CLLM_ENCODE_PARSE_SPECIAL;
     if (!model_encode(r->model, text, length, CLLM_ENCODE_ADD_SPECIAL | parses, &tokens, &count, f)) return false;
     if (cllm_tokenizer_adds_eos(t) && count > 0 && r->kind == REQUEST_TEXT) count--;
-    if (count == 0 && cllm_tokenizer_bos(t) >= 0) tokens[count++] = cllm_tokenizer_bos(t);
+    if (count == 0 && cllm_tokenizer_bos(t) >= 0 && r->kind != REQUEST_EMBED) tokens[count++] = cllm_tokenizer_bos(t);
     return request_add_prompt(r, tokens, count) || refuse_memory(f);
 }
 
@@ -478,8 +478,8 @@ bool render_chat(const served_model *m, const chat_request *chat, cllm_part **pa
     return good;
 }
 
-/* Read OpenAI's tool_choice: none, auto, required, or a function by its name ({type: function, function: {name}}; the
- * dialects of Responses and Anthropic build the same). Returns false after filling f. */
+/* Read OpenAI's tool_choice: none, auto, required, or a function, {type: function, function: {name}}. Responses and
+ * Anthropic's API build the same. Returns false after filling f. */
 static bool read_tool_choice(const chat_request *chat, cllm_call_options *calls, bool *none, failure *f) {
     const json_t *choice_of = chat->tool_choice;
     const char *word = json_string_value(choice_of);
@@ -588,6 +588,8 @@ bool ask_end(request *r, failure *f) {
     r->no_text = r->n_most == 0 && r->kind != REQUEST_EMBED;
     if (r->ignores_end && !ban_ends(r, f)) return false;
     for (size_t i = 0; i < r->n_prompts; i++) {
+        if (r->prompts[i].count == 0 && r->kind == REQUEST_EMBED)
+            return refuse(f, 400, "input", "input: text %zu has no tokens", i + 1);
         if (r->prompts[i].count == 0)
             return refuse(f, 400, NULL, "the prompt is empty, and the model has no token to begin a text with");
         /* leave room for one drawn token */

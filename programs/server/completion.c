@@ -183,7 +183,7 @@ static void score(const float *logits, uint32_t n_vocab, int32_t token, uint32_t
     const double base = (double)most + log(sum);
     row[0] = (cllm_logprob){token, (float)((double)logits[token] - base)};
     uint32_t n_found = 0;
-    for (uint32_t i = 0; i < n_vocab; i++) { /* keeps the likeliest tokens sorted */
+    for (uint32_t i = 0; i < n_vocab; i++) { /* the likeliest tokens so far stay sorted */
         if (n_found == n && (n == 0 || logits[i] <= logits[row[n].token])) continue;
         uint32_t at = n_found < n ? ++n_found : n;
         for (; at > 1 && logits[i] > logits[row[at - 1].token]; at--) row[at] = row[at - 1];
@@ -326,8 +326,8 @@ static cllm_status take_text(choice *c, event *e, const cllm_span *span, cllm_er
     for (size_t i = 0; i < e->n_pieces; i++)
         if (e->pieces[i].kind == CLLM_DELTA_REASONING) c->usage.n_reasoning = c->usage.n_drawn;
     if (e->finish == FINISH_NONE) e->finish = finish_of(c, from.end);
-    if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) { /* the model spelled the end of its
-                                                                                        turn in letters */
+    /* the model may spell the end of its turn in letters */
+    if (e->finish == FINISH_NONE && c->answer && cllm_answer_has_ended(c->answer)) {
         status = add_answer(c, e, (cllm_string){"", 0}, true, err);
         if (e->finish == FINISH_NONE) e->finish = c->calls ? FINISH_CALLS : FINISH_STOP;
     }

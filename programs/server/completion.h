@@ -1,6 +1,6 @@
 /* One choice of a request while the engine works on it. Everything here belongs to the engine's thread.
  *
- *   scheduler.c: what may run? -> completion_wants: a span -> cllm_eval -> completion_take: an event of the request */
+ *   scheduler.c chooses what runs -> completion_wants: a span -> cllm_eval -> completion_take: an event */
 #ifndef SERVER_COMPLETION_H
 #define SERVER_COMPLETION_H
 
@@ -21,12 +21,10 @@ struct choice {
     text_buffer held; /* content held back, because it may become a stop string */
     id_list tokens;   /* the prompt and the drawn tokens: to start again after its pages were given away */
     usage usage;
-    uint32_t
-        n_adopted;     /* positions that came from the cache or another choice: the page with the last of them is copied
-                      before it is written */
-    size_t n_scored;   /* tokens of the prompt whose log probabilities are known */
-    bool has_new_line; /* a newline was drawn */
-    bool is_in_indent; /* its last line has only n_blanks spaces and tabs so far */
+    uint32_t n_adopted; /* positions from the cache or another choice; their last page is copied before it is written */
+    size_t n_scored;    /* tokens of the prompt whose log probabilities are known */
+    bool has_new_line;  /* a newline was drawn */
+    bool is_in_indent;  /* its last line has only n_blanks spaces and tabs so far */
     uint32_t n_blanks;
     bool calls;           /* it has called a tool */
     bool begun;           /* a part of it has been evaluated */

@@ -22,12 +22,11 @@ void anthropic_messages(exchange *x);
 void anthropic_count_tokens(exchange *x);
 
 /* Parts of OpenAI's answers that other APIs use too. */
-json_t *openai_usage(const request *r);
 void openai_wait(request *r, text_buffer *out); /* a comment in a stream */
 json_t *openai_logprobs(const request *r, size_t choice, const int32_t *tokens, const cllm_logprob *logprobs, size_t n,
                         int32_t previous);
 json_t *llama_timings(usage u);
-json_t *llama_progress(usage u);         /* of reading the prompt */
+json_t *llama_progress(usage u);         /* how much of the prompt was read */
 json_t *describe_model(served_model *m); /* an element of /v1/models */
 
 /* Read the body, make a request from it, and run it. id_prefix: of the answer's id. */

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 bool refuse(failure *f, int status, const char *field, const char *format, ...) {
     va_list arguments;
@@ -53,22 +52,15 @@ bool field_bool(const json_t *object, const char *name, bool *value, failure *f)
     return true;
 }
 
-bool field_number(const json_t *object, const char *name, double least, double most, double *value, failure *f) {
+bool field_float(const json_t *object, const char *name, double least, double most, float *value, failure *f) {
     const json_t *v = field_find(object, name);
     if (!v) return true;
     if (!json_is_number(v)) return refuse_type(f, name, "a number");
     const double number = json_number_value(v);
     if (!(number >= least && number <= most))
         return refuse(f, 400, name, "%s: %g is not from %g to %g", name, number, least, most);
-    *value = number;
+    *value = (float)number;
     return true;
-}
-
-bool field_float(const json_t *object, const char *name, double least, double most, float *value, failure *f) {
-    double wide = (double)*value;
-    const bool good = field_number(object, name, least, most, &wide, f);
-    *value = (float)wide;
-    return good;
 }
 
 bool field_whole(const json_t *object, const char *name, int64_t least, int64_t most, int64_t *value, failure *f) {

@@ -12,8 +12,8 @@ typedef struct failure {
     const char *code;     /* OpenAI's, such as "context_length_exceeded"; or NULL */
     char field[96];       /* the field that is wrong, such as "messages[2].role"; or "" */
     char message[640];    /* one sentence */
-    size_t n_prompt;      /* if the prompt is too long: its tokens; else 0 */
-    size_t n_ctx;         /* and the tokens that a request can have */
+    size_t n_prompt;      /* if the prompt is too long: its tokens; otherwise 0 */
+    size_t n_ctx;         /* if the prompt is too long: the tokens that a request can have */
     unsigned retry_after; /* seconds; 0: trying again does not help */
     char request_id[20];  /* of the exchange that gets the answer, or "" */
 } failure;
@@ -31,7 +31,6 @@ bool refuse_length(failure *f, size_t n_prompt, size_t n_ctx);
 const json_t *field_find(const json_t *object, const char *name); /* NULL if absent or null */
 bool field_string(const json_t *object, const char *name, const char **value, failure *f);
 bool field_bool(const json_t *object, const char *name, bool *value, failure *f);
-bool field_number(const json_t *object, const char *name, double least, double most, double *value, failure *f);
 bool field_float(const json_t *object, const char *name, double least, double most, float *value, failure *f);
 bool field_whole(const json_t *object, const char *name, int64_t least, int64_t most, int64_t *value, failure *f);
 bool field_array(const json_t *object, const char *name, const json_t **value, failure *f);

@@ -5,8 +5,8 @@
 #include "cllm.h"
 
 typedef struct fill_tokens {
-    int32_t prefix, suffix,
-        middle; /* middle: -1 if the text after the gap comes first, and no mark follows the text before it */
+    int32_t prefix, suffix;
+    int32_t middle;           /* -1: the text after the gap comes first, and no mark follows the text before it */
     int32_t repository, file; /* before their names; -1: the vocabulary has no such token */
 } fill_tokens;
 

@@ -26,13 +26,13 @@
 enum {
     MOST_DAEMONS = 16,
     MOST_WORKERS = 64,       /* a worker waits while a model loads; the others continue */
-    POOL_BYTES = 24 << 10,   /* memory of a connection: its headers must fit */
-    MOST_HEADERS = 14 << 10, /* of these bytes: room for headers */
+    POOL_BYTES = 24 << 10,   /* memory of a connection, for headers and parts of bodies */
+    MOST_HEADERS = 14 << 10, /* most bytes of it that a request's headers may take */
     LEAST_SPEED = 16 << 10,  /* minimum bytes a second of a body, or of a whole answer, after --timeout */
     SILENCE_SECONDS = 15,    /* before a stream sends a sign of life */
     MOST_VALUES = 1 << 20,   /* most JSON values in a body */
-    MOST_LOGGED = 4000,      /* most bytes of a prompt, with --log-prompts */
-    MOST_BODIES = 16,        /* times --max-body: for all requests together */
+    MOST_LOGGED = 4000,      /* most bytes of a prompt in the log, with --log-prompts */
+    MOST_BODIES = 16,        /* all bodies together may have this many times --max-body */
 };
 
 /* An open connection, with or without a request. */
@@ -87,7 +87,7 @@ static void exchange_release(exchange *x) {
     free(x);
 }
 
-/* While a worker has the exchange, do nothing: the worker wakes it at the end. */
+/* While a worker has the exchange, this does nothing: the worker wakes it at the end. */
 void exchange_wake(exchange *x) {
     pthread_mutex_lock(&x->lock);
     if (x->suspended && !x->works && x->connection) {
@@ -97,7 +97,7 @@ void exchange_wake(exchange *x) {
     pthread_mutex_unlock(&x->lock);
 }
 
-/* The client is gone. */
+/* Note that the client is gone. */
 static void give_up(exchange *x) {
     pthread_mutex_lock(&x->lock);
     x->stage = EXCHANGE_GONE;
@@ -209,8 +209,8 @@ void answer_events(exchange *x, request *r) {
     pthread_mutex_unlock(&x->lock);
 }
 
-/* Set whom to wake before the request runs; after that it may end at any moment. The connection sleeps until the worker
- * is done. */
+/* r->exchange is set before the request is submitted, because after that it may end at any moment. The connection
+ * sleeps until the worker is done. */
 void answer_request(exchange *x, request *r) {
     failure f = {0};
     request_hold(r);
@@ -280,7 +280,7 @@ static void add_headers(const exchange *x, struct MHD_Response *response) {
     }
 }
 
-/* A client that reads very slowly can hold its answer only this long. */
+/* Set the deadline for sending, so that a client that reads very slowly cannot hold its answer forever. */
 static void limit_sending(exchange *x) {
     x->sent_by = now() + (double)http.o->timeout + (double)x->answer.length / LEAST_SPEED;
 }
@@ -367,7 +367,8 @@ static enum MHD_Result go_on(exchange *x) {
 
 /* --------------------------------------------------------------------------------------- who may ask */
 
-static bool same_text(const char *one, const char *other) { /* takes the same time wherever they differ */
+/* Compare in a time that does not depend on where the texts differ, so that it does not help to guess a key. */
+static bool same_text(const char *one, const char *other) {
     const size_t n = strlen(one), m = strlen(other);
     unsigned differs = n != m;
     for (size_t i = 0; i < n; i++) differs |= (unsigned char)one[i] ^ (unsigned char)other[m > 0 ? i % m : 0];
@@ -388,8 +389,8 @@ static bool has_key(const exchange *x) {
            is_key(exchange_header(x, "Api-Key"));
 }
 
-/* A web page elsewhere can make a browser ask 127.0.0.1 under its own host name (DNS rebinding): the Host header then
- * has that name. */
+/* A foreign web page can make its own host name point to 127.0.0.1, so that a browser sends requests to this server
+ * (DNS rebinding). The Host header then has the page's host name, so it must be one of this machine's names. */
 static bool is_host_allowed(const exchange *x) {
     static const char *const own[] = {"localhost", "127.0.0.1", "[::1]", "::1"};
     const char *host = exchange_header(x, "Host");
@@ -420,7 +421,7 @@ static bool find_route(exchange *x, failure *f) {
     const char *method = strcmp(x->method, "HEAD") == 0 ? "GET" : x->method;
     for (const route *r = routes; r->method; r++) {
         const char *rest = match(r->path, x->path);
-        if (!rest) continue;
+        if (!rest || ((r->flags & ROUTE_PAGE) && http.o->no_webui)) continue;
         x->rest = rest;
         if (strcmp(r->method, method) == 0) {
             *allowed = '\0';
@@ -465,8 +466,9 @@ static enum MHD_Result count_header(void *user, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
-/* A proxy before this server could read such headers in another way, and see the request end elsewhere. A connection's
- * memory also holds its body and the headers of its answer. */
+/* Refuse ambiguous headers: a proxy in front of this server could read them in another way, and see another end of the
+ * request. Refuse headers that are too large: a connection's memory also holds parts of its body and the headers of its
+ * answer. */
 static bool check_headers(exchange *x, failure *f) {
     header_counts counts = {0};
     MHD_get_connection_values(x->connection, MHD_HEADER_KIND, count_header, &counts);
@@ -490,8 +492,8 @@ static bool refuse_body(failure *f) {
     return refuse(f, 413, NULL, "the body is larger than %" PRIu64 " bytes", http.o->max_body);
 }
 
-/* A browser sends a form of another site's page without asking first, and only hides the answer. So requests from such
- * pages are refused if no key is needed. */
+/* True for a request from another site's page. A browser sends such a page's form without asking first, and only hides
+ * the answer. So these requests are refused if no key is needed. */
 static bool is_of_foreign_page(const exchange *x) {
     const char *origin = exchange_header(x, "Origin"), *site = exchange_header(x, "Sec-Fetch-Site");
     const char *host = exchange_header(x, "Host"), *scheme_end = origin ? strstr(origin, "://") : NULL;
@@ -501,7 +503,7 @@ static bool is_of_foreign_page(const exchange *x) {
     return origin && !(scheme_end && host && strcasecmp(scheme_end + 3, host) == 0);
 }
 
-/* Everything that can be checked before the body is read. */
+/* Check everything that can be checked before the body is read. */
 static bool check(exchange *x, failure *f) {
     if (!is_host_allowed(x))
         return refuse(f, 403, NULL, "the host '%.100s' is not allowed; allow it with --allow-host",
@@ -615,8 +617,8 @@ static exchange *open_exchange(struct MHD_Connection *connection_of, const char 
     return x;
 }
 
-/* If the client has sent the body, or is about to, read it before refusing: closing a connection over unread bytes
- * loses the answer. */
+/* Check the headers. If a request is refused and the client is sending its body, the body is read before the answer:
+ * closing a connection that has unread bytes loses the answer. */
 static enum MHD_Result begin(exchange *x) {
     failure f = {0};
     const bool clear = check_headers(x, &f);
@@ -839,7 +841,7 @@ static bool is_at_end(int socket) {
     return recv(socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-/* The caller holds the lock of the list. */
+/* End a connection that is too slow or closed; wake a silent stream. The caller holds the lock of the list. */
 static void look_after(exchange *x, double time) {
     if (is_too_slow(x, time) || (x->reads && is_at_end(x->socket))) shutdown(x->socket, SHUT_RDWR);
     pthread_mutex_lock(&x->lock);
@@ -906,7 +908,7 @@ static int listen_by_name(const char *host, bool may_lack) {
             status = usage_error("--host %s: other machines can reach this address; give an --api-key, or --no-auth to "
                                  "accept every request",
                                  host);
-        else if (may_lack) { /* the machine may have no IPv6, or the port that was chosen for us may be taken there */
+        else if (may_lack) { /* without an error if there is no IPv6, or if a port that we did not ask for is taken */
             const int probe = socket(at->ai_family, SOCK_STREAM, 0);
             const bool is_free = probe >= 0 && bind(probe, at->ai_addr, at->ai_addrlen) == 0;
             const bool is_taken = probe >= 0 && !is_free && errno == EADDRINUSE;
@@ -943,13 +945,15 @@ static int read_keys(const options *o) {
         return usage_error("--api-key: there is no key in '%s'", o->api_key);
     if (status != EXIT_SUCCESS || !o->api_key_file) return status;
     input file;
+    if (access(o->api_key_file, R_OK) != 0) return fail("--api-key-file: %s: %s", o->api_key_file, strerror(errno));
     status = read_input(o->api_key_file, &file);
     if (status != EXIT_SUCCESS) return status;
     char *text = strndup(file.data, file.length);
     status = text ? add_keys(text, "\r\n") : fail("out of memory");
     free(text);
     free(file.data);
-    return status == EXIT_SUCCESS && http.n_keys == 0 ? fail("%s: there is no key in it", o->api_key_file) : status;
+    return status == EXIT_SUCCESS && http.n_keys == 0 ? fail("--api-key-file: there is no key in %s", o->api_key_file)
+                                                      : status;
 }
 
 /* Each connection needs a file descriptor. */
@@ -1004,8 +1008,8 @@ static void end_streams(void) {
     pthread_mutex_unlock(&http.lock);
 }
 
-/* A worker's request may become a stream. So the workers end first, and then the streams. After that no connection may
- * be suspended. */
+/* The request of a running worker may still become a stream, so streams are ended once more after the workers. Then no
+ * connection is suspended any more, as MHD_stop_daemon demands. */
 void http_stop(void) {
     pthread_mutex_lock(&http.lock);
     http.stops = true;

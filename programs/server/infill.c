@@ -7,6 +7,7 @@
 #include "server/infill.h"
 
 #include "server/fill.h"
+#include "server/models.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -71,8 +72,8 @@ static bool add_files(const request *r, const fill_tokens *marks, const json_t *
 /* ------------------------------------------------------------------------------------------------ prompt */
 
 /* Decide how much of prefix and suffix to keep. The suffix gets at least a quarter of the room, if it is that long. The
- * prefix is shortened by whole eighths of the room, so that it keeps beginning with the same, cached token while
- * somebody types. Returns the room that is left. */
+ * prefix is shortened by whole eighths of the room: while somebody types, it mostly begins at the same token, so the
+ * cache can be used. Returns the room that is left. */
 static size_t fit(size_t room, size_t *n_prefix, size_t *n_suffix) {
     if (*n_prefix + *n_suffix <= room) return room - *n_prefix - *n_suffix;
     const size_t rest = *n_prefix < room ? room - *n_prefix : 0, share = rest > room / 4 ? rest : room / 4;

@@ -3,7 +3,6 @@
 #ifndef SERVER_INFILL_H
 #define SERVER_INFILL_H
 
-#include "server/models.h"
 #include "server/request.h"
 
 typedef struct gap {

@@ -360,7 +360,7 @@ static bool take_limits(request *r, const json_t *body, failure *f) {
     if (most >= 0) r->n_most = (uint64_t)most;
     r->n_each = (uint32_t)n;
     r->n_indent = (uint32_t)n_indent;
-    /* llama.vim relies on it: every slot number is valid */
+    /* every slot number is valid, because llama.vim relies on that */
     r->slot = wanted_slot < 0 ? -1 : (int32_t)(wanted_slot % r->model->n_slots);
     return true;
 }

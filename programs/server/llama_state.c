@@ -4,13 +4,12 @@
 #include "server/completion.h"
 #include "server/write.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* The model that a request asks about, held: ?model=NAME, or else the first loaded one. If none is loaded: NULL with
- * f->status 0. */
+/* The model that a request asks about, held: that of ?model=NAME, otherwise the first loaded one. If none is loaded:
+ * NULL with f->status 0. */
 static served_model *find_model(const exchange *x, failure *f) {
     const char *name = exchange_argument(x, "model");
     if (name && *name) return model_acquire(name, f);
@@ -99,7 +98,7 @@ typedef struct slots_report {
     size_t n_free;
 } slots_report;
 
-/* Runs in the engine's thread. */
+/* Describe all slots. Runs in the engine's thread, which owns them. */
 static void report_slots(void *user) {
     slots_report *report = user;
     uint32_t n;
@@ -198,7 +197,7 @@ static void erase_slot(void *user) {
     at->last.count = 0;
 }
 
-/* The name of a file must not lead out of the folder, be hidden there, or be a name that saving uses meanwhile. */
+/* The name of a file must not lead out of the folder, be hidden there, or be the name of a file that is being saved. */
 static bool check_file_name(const char *name, size_t length, failure *f) {
     static const char partial[] = ".partial";
     const size_t n_partial = sizeof partial - 1;

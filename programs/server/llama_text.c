@@ -6,7 +6,6 @@
 
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Read the body, load and hold the model, and answer with the result of a function. */
 static void answer_about(exchange *x, json_t *(*make)(served_model *m, const json_t *body, failure *f)) {

@@ -20,8 +20,8 @@ typedef struct metrics {
     uint64_t n_prompt, n_cached, n_drawn; /* tokens */
     double prompt_seconds, drawn_seconds;
     uint64_t n_steps, n_rows; /* forward passes, and sequences in them */
-    uint64_t n_written;       /* tokens of steps without prompts, */
-    double writing_seconds;   /*   and how long these steps took */
+    uint64_t n_written;       /* tokens drawn in steps without prompts */
+    double writing_seconds;   /* how long these steps took */
     uint64_t n_requests, n_cancelled, n_gave_way;
     uint64_t n_drafted, n_accepted;
     histogram first_token, between_tokens, queue, batch, cached; /* seconds; rows of a step; share of a prompt */
@@ -35,8 +35,10 @@ void metrics_gave_way(metrics *m);
 
 /* One step: a forward pass and its results. */
 typedef struct step_count {
-    size_t n_spans, n_writing, n_read,
-        n_drawn; /* n_writing: spans that draw; the others are n_read tokens of prompts */
+    size_t n_spans;
+    size_t n_writing; /* spans that draw a token */
+    size_t n_read;    /* tokens of prompts in the other spans */
+    size_t n_drawn;   /* tokens */
     double seconds;
 } step_count;
 void metrics_step(metrics *m, const step_count *n);

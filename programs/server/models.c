@@ -23,7 +23,8 @@ static struct {
     atomic_bool ready, closing;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* Of the condition; a clock that is set would let a request wait for hours. Apple's conditions have no other. */
+/* The clock of the condition. If somebody sets the clock of the day, a request could wait for hours; Apple's conditions
+ * have no other. */
 #if defined(__APPLE__)
 #define WAIT_CLOCK CLOCK_REALTIME
 #else
@@ -174,6 +175,12 @@ path_text model_path(const served_model *m) {
     return path;
 }
 
+const char *without_folder(const char *message, const char *path) {
+    const char *slash = strrchr(path, '/');
+    const size_t n_folder = slash ? (size_t)(slash + 1 - path) : 0;
+    return strncmp(message, path, n_folder) == 0 ? message + n_folder : message;
+}
+
 const options *models_options(void) { return all.o; }
 bool models_are_pulled(void) { return all.n_given == 0; }
 
@@ -259,11 +266,13 @@ static int start_engine(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-static int load(served_model *m) {
+/* good_file: out, false if the file is the reason of a failure. */
+static int load(served_model *m, bool *good_file) {
     const double begun = now();
     int status = run_load(&m->run, &m->o);
     if (status == EXIT_SUCCESS && !cllm_model_tokenizer(m->run.model)) status = fail_without_tokenizer(&m->run);
     if (status == EXIT_SUCCESS) status = make_templates(m);
+    *good_file = status == EXIT_SUCCESS;
     if (status == EXIT_SUCCESS) status = start_engine(m);
     if (status == EXIT_SUCCESS) {
         m->sampling = sampling_for(&m->run, &m->o.sampling);
@@ -283,8 +292,8 @@ static int load(served_model *m) {
     return EXIT_SUCCESS;
 }
 
-/* Load a model. The caller holds the lock, which is released meanwhile: requests for other models do not wait, requests
- * for this one do. */
+/* Load a model. The caller holds the lock, which is released while the model loads: requests for other models do not
+ * wait, requests for this one do. */
 static void unload_under_lock(served_model *m) {
     m->state = MODEL_UNLOADING;
     pthread_mutex_unlock(&all.lock);
@@ -296,8 +305,9 @@ static void unload_under_lock(served_model *m) {
 
 static bool is_changing(const served_model *m) { return m->state == MODEL_LOADING || m->state == MODEL_UNLOADING; }
 
-/* Make room for a model by unloading the one that was unused for longest, unless another request loads the model
- * meanwhile. The caller holds the lock, which is released meanwhile. false: all models stay in use for ROOM_SECONDS. */
+/* Make room for a model by unloading the one that was unused for longest. Stops if another request begins to load the
+ * model. The caller holds the lock, which is released while this waits. false: all models stay in use for
+ * ROOM_SECONDS. */
 static bool make_room(const served_model *wanted) {
     struct timespec end;
     clock_gettime(WAIT_CLOCK, &end);
@@ -318,7 +328,7 @@ static bool make_room(const served_model *wanted) {
         } else if (oldest) {
             note(&oldest->o, "%s: unloaded, to make room", oldest->name);
             unload_under_lock(oldest);
-        } else if (waits && !atomic_load(&all.closing)) { /* then look once more, also after the time is over */
+        } else if (waits && !atomic_load(&all.closing)) { /* after a timeout, look once more */
             waits = pthread_cond_timedwait(&all.changed, &all.lock, &end) == 0;
         } else {
             return false;
@@ -327,7 +337,15 @@ static bool make_room(const served_model *wanted) {
     return true;
 }
 
-/* The caller holds the lock, which is released meanwhile. */
+/* Refuse a request because its model failed to load; message: why. The server is well if the file is bad, and asking
+ * again does not help. */
+static bool refuse_loading(const served_model *m, const char *message, bool good_file, failure *f) {
+    if (atomic_load(&all.closing)) return refuse(f, 503, NULL, "the server is ending");
+    return refuse(f, good_file ? 500 : 422, "model", "%s cannot be loaded: %s", m->name,
+                  without_folder(message, m->path));
+}
+
+/* The caller holds the lock, which is released while a model is loaded or unloaded. */
 static bool load_under_lock(served_model *m, failure *f) {
     for (;;) {
         while (is_changing(m)) pthread_cond_wait(&all.changed, &all.lock);
@@ -338,18 +356,22 @@ static bool load_under_lock(served_model *m, failure *f) {
             f->retry_after = ROOM_SECONDS;
             return false;
         }
-        if (m->state == MODEL_UNLOADED || m->state == MODEL_FAILED) break; /* nobody else has begun meanwhile */
+        if (m->state == MODEL_UNLOADED || m->state == MODEL_FAILED) break; /* no other request has begun to load it */
     }
     m->state = MODEL_LOADING;
     m->keep_seconds = all.o->sleep_idle_seconds == UINT64_MAX ? -1 : (double)all.o->sleep_idle_seconds;
     pthread_mutex_unlock(&all.lock);
-    const int status = load(m);
+    bool good_file;
+    char why[sizeof f->message] = "";
+    fail_into(why, sizeof why);
+    const int status = load(m, &good_file);
+    fail_into(NULL, 0);
     pthread_mutex_lock(&all.lock);
     m->state = status == EXIT_SUCCESS ? MODEL_READY : MODEL_FAILED;
     m->last_used = now();
     pthread_cond_broadcast(&all.changed);
     if (status == EXIT_SUCCESS) return true;
-    return refuse(f, 500, NULL, "%s could not be loaded; see the server's log", m->name);
+    return refuse_loading(m, why, good_file, f);
 }
 
 served_model *model_acquire(const char *name, failure *f) {
@@ -359,7 +381,7 @@ served_model *model_acquire(const char *name, failure *f) {
     if (!m) {
         refuse_name(name, f);
     } else {
-        m->n_holders++; /* so that it is not unloaded meanwhile */
+        m->n_holders++; /* so that it is not unloaded */
         ready = load_under_lock(m, f);
         if (!ready) m->n_holders--;
     }

@@ -21,7 +21,7 @@ struct served_model {
     int n_holders;
     double last_used;        /* now() */
     _Atomic int64_t created; /* of the file, in seconds since 1970 */
-    double keep_seconds;     /* unload after so long without use; negative: never */
+    double keep_seconds;     /* unload after this time without use; negative: never */
     char error[640];         /* for MODEL_FAILED */
     uint32_t n_ctx_expected; /* for model_n_ctx while it is not loaded; 0: unknown */
 
@@ -45,10 +45,11 @@ struct served_model {
 /* Make the list of models: those of the command line, or, if there are none, all pulled models. Returns an exit status,
  * after saying why. */
 int models_open(const options *o);
-void models_end_requests(void); /* fail all requests, also later ones, because the server is shutting down. Returns at
-                                   once */
-void models_close(void);        /* unloads all */
-int models_load_first(void);    /* load the models of the command line. Returns an exit status, after saying why */
+int models_load_first(void); /* load the models of the command line. Returns an exit status, after saying why */
+
+/* The server is shutting down: fail all requests, also later ones. Returns at once. */
+void models_end_requests(void);
+void models_close(void); /* unloads all */
 
 /* The model with this name (NULL or "": the first one). It is loaded, and held until model_release. NULL: f says
  * why. */
@@ -68,6 +69,9 @@ size_t models_count(void);
 served_model *model_at(size_t index);
 path_text model_path(const served_model *m);
 
+/* A message about the file at `path`, for clients: without the folder, if it begins with the path. */
+const char *without_folder(const char *message, const char *path);
+
 /* If the server serves pulled models, not models of the command line: add a model, or a newer file of one. */
 bool models_are_pulled(void);
 const options *models_options(void); /* of the command line */
@@ -79,9 +83,8 @@ void models_unload_idle(void);
 void model_keep(served_model *m, double seconds); /* how long to keep it after its last use; negative: forever */
 double model_expires(served_model *m);            /* when it will be unloaded, on the clock of now(); negative: never */
 
-uint32_t model_n_ctx(
-    served_model *m); /* what one request can use; if the model is not loaded, according to its file; 0: the file cannot
-                         be read */
+/* The positions that one request can use. If the model is not loaded, its file tells; 0: the file cannot be read. */
+uint32_t model_n_ctx(served_model *m);
 
 /* True if the first model has been loaded. It may be unloaded again; a request loads it. */
 bool models_ready(void);

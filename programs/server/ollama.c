@@ -119,7 +119,7 @@ static void write_line(text_buffer *out, json_t *o) {
     text_buffer_add(out, "\n", 1);
 }
 
-/* The token before the last n of an answer. */
+/* The token before the last n tokens of an answer. */
 static int32_t token_before(const request *r, size_t n) {
     const id_list *drawn = &r->outcomes[0].tokens;
     const prompt *p = &r->prompts[0];
@@ -133,9 +133,7 @@ static void write_step(request *r, const event *e, text_buffer *out) {
     json_t *calls = json_array();
     for (size_t i = 0; i < e->n_pieces; i++) {
         const piece *p = &e->pieces[i];
-        if (p->kind != CLLM_DELTA_ARGUMENTS)
-            add_calls(a, &s->n_sent, s->n_begun, &calls); /* the earlier calls are
-                                                                                              complete */
+        if (p->kind != CLLM_DELTA_ARGUMENTS) add_calls(a, &s->n_sent, s->n_begun, &calls); /* those are complete */
         if (p->kind == CLLM_DELTA_CALL) s->n_begun++;
         if (p->kind == CLLM_DELTA_CONTENT) text_buffer_add(&content, p->text, p->length);
         if (p->kind == CLLM_DELTA_REASONING) text_buffer_add(&thinking, p->text, p->length);
@@ -595,7 +593,7 @@ static json_t *embedding_whole(request *r) {
 
 static const answer_form embed_form = {.whole = embed_whole}, embedding_form = {.whole = embedding_whole};
 
-/* Cut the last prompt to what a request can have. A token that ends each text stays at its end. */
+/* Cut the last prompt to what a request can have. If the model adds a token to the end of each text, it stays there. */
 static void cut_prompt(request *r) {
     const cllm_tokenizer *t = cllm_model_tokenizer(r->model->run.model);
     const size_t most = r->n_limit > 0 ? r->n_limit : r->model->n_ctx;

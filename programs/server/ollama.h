@@ -9,9 +9,6 @@
 json_t *ollama_time(double seconds);
 double ollama_now(void); /* seconds since 1970 */
 
-/* The name of a model for ollama's clients: a name without a tag gets :latest. */
-json_t *ollama_name(const served_model *m);
-
 /* The model that a body names in `model` or `name`, loaded or not. NULL: f says why. */
 served_model *ollama_find(const json_t *body, failure *f);
 

@@ -39,9 +39,10 @@ static bool open_file(const served_model *m, bool all_of_it, opened *file, failu
     const cllm_load_options wanted = {.overrides = m->o.overrides, .n_overrides = m->o.n_overrides};
     cllm_error err;
     *file = (opened){0};
-    if (cllm_gguf_open(model_path(m).text, &wanted, &file->gguf, &err) != CLLM_OK) {
+    const path_text path = model_path(m);
+    if (cllm_gguf_open(path.text, &wanted, &file->gguf, &err) != CLLM_OK) {
         file->gguf = NULL;
-        return refuse(f, 500, NULL, "%s: %s", m->name, err.message);
+        return refuse(f, 422, NULL, "%s cannot be loaded: %s", m->name, without_folder(err.message, path.text));
     }
     if (!all_of_it) return true;
     if (cllm_tokenizer_create(file->gguf, &file->tokenizer, NULL) != CLLM_OK) file->tokenizer = NULL;
@@ -239,7 +240,8 @@ bool ollama_can(served_model *m, capabilities *can, failure *f) {
     return k;
 }
 
-json_t *ollama_name(const served_model *m) {
+/* The name of a model for ollama's clients: a name without a tag gets :latest. */
+static json_t *tagged_name(const served_model *m) {
     const path_text name = path_of(strchr(m->name, ':') ? "%s" : "%s:latest", m->name);
     return json_text(name.text, strlen(name.text));
 }
@@ -251,8 +253,8 @@ static json_t *describe(const served_model *m) {
     const known *k = find_known(m, &f);
     json_t *o = k ? json_object() : NULL;
     if (k) {
-        json_put(&o, "name", ollama_name(m));
-        json_put(&o, "model", ollama_name(m));
+        json_put(&o, "name", tagged_name(m));
+        json_put(&o, "model", tagged_name(m));
         json_put(&o, "modified_at", ollama_time((double)k->modified.tv_sec + (double)k->modified.tv_nsec / 1e9));
         json_put(&o, "size", json_whole(k->size));
         json_put(&o, "digest", json_string(k->digest));

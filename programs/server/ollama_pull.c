@@ -21,7 +21,7 @@ typedef struct pulling {
     request *r; /* held */
     const options *o;
     model_name name;
-    double told; /* when the client last got a line */
+    double told; /* when the client got the last line */
 } pulling;
 
 /* ----------------------------------------------------------------------------------------------- answers */

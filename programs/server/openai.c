@@ -45,7 +45,7 @@ static void write_failure(request *r, const failure *f, text_buffer *out) {
 
 /* ----------------------------------------------------------------------------------------------- parts */
 
-json_t *openai_usage(const request *r) {
+static json_t *describe_usage(const request *r) {
     const usage u = request_usage(r);
     return json_pack("{s:I, s:I, s:I, s:{s:I}}", "prompt_tokens", (json_int_t)u.n_prompt, "completion_tokens",
                      (json_int_t)u.n_drawn, "total_tokens", (json_int_t)(u.n_prompt + u.n_drawn),
@@ -222,7 +222,7 @@ static void write_end(request *r, text_buffer *out, const char *object) {
     if (s->wants_usage) {
         json_t *o = begin_object(r, object);
         json_put(&o, "choices", json_array());
-        json_put(&o, "usage", openai_usage(r));
+        json_put(&o, "usage", describe_usage(r));
         put_extras(r, &o, request_usage(r));
         write_event(out, NULL, o);
     }
@@ -280,7 +280,7 @@ static json_t *chat_whole(request *r) {
         json_add(&list, c);
     }
     json_put(&o, "choices", list);
-    json_put(&o, "usage", openai_usage(r));
+    json_put(&o, "usage", describe_usage(r));
     put_extras(r, &o, request_usage(r));
     return o;
 }
@@ -472,7 +472,7 @@ static json_t *completion_whole(request *r) {
     json_t *o = begin_object(r, "text_completion"), *list = json_array();
     for (size_t i = 0; i < r->n_choices; i++) json_add(&list, completion_choice(r, i));
     json_put(&o, "choices", list);
-    json_put(&o, "usage", openai_usage(r));
+    json_put(&o, "usage", describe_usage(r));
     put_extras(r, &o, request_usage(r));
     return o;
 }

@@ -1,8 +1,7 @@
-/* The state of the server: health, the web page. */
+/* Endpoints of the server itself: health, metrics, the web page. */
 #include "server/dialects.h"
 #include "server/metrics.h"
 #include "server/models.h"
-#include "server/write.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,7 @@ void show_health(exchange *x) {
 
 void show_metrics(exchange *x) {
     text_buffer text = {0};
-    bool found = false; /* the first that is ready: llama-server's names mean one model */
+    bool found = false; /* only the first model that is ready: llama-server's names are for one model */
     for (size_t i = 0; !found && i < models_count(); i++) {
         found = model_hold(model_at(i));
         if (!found) continue;
@@ -28,11 +27,10 @@ void show_metrics(exchange *x) {
     free(text.bytes);
 }
 
-/* ollama's clients look for this sentence. */
-/* A browser gets the web page; other clients get the sentence that ollama's clients look for. */
+/* A browser gets the web page, unless --no-webui is set; others get the sentence that ollama's clients look for. */
 void show_root(exchange *x) {
     const char *accept = exchange_header(x, "Accept");
-    if (accept && strstr(accept, "text/html")) {
+    if (accept && strstr(accept, "text/html") && !models_options()->no_webui) {
         answer_file(x, web_page_find("/"));
         return;
     }

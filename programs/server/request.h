@@ -113,8 +113,7 @@ typedef struct answer_form {
     void (*end)(request *r, text_buffer *out);                  /* end a stream, when all choices have ended; or NULL */
     void (*fail)(request *r, const failure *f, text_buffer *out); /* end a stream with a failure */
     void (*wait)(request *r, text_buffer *out);                   /* a sign of life in a silent stream; or NULL */
-    json_t *(*whole)(request *r);                                 /* the answer that is not a stream; may set
-                                                                     r->whole_type */
+    json_t *(*whole)(request *r);                                 /* the answer that is not a stream */
 } answer_form;
 
 enum {

@@ -72,8 +72,7 @@ static bool add_pairs(request *r, const json_t *query, const char *name, const j
             return refuse(f, 400, name, "%s[%zu]: %s", name, i, err.message);
         if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
         if (count > r->model->n_ctx)
-            return refuse_length(f, count, r->model->n_ctx); /* check now, before there are
-                                                                                         thousands */
+            return refuse_length(f, count, r->model->n_ctx); /* now, before there are thousands */
     }
     return true;
 }

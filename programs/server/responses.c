@@ -126,7 +126,7 @@ static bool take_message(conversation *c, const json_t *item, const char *where,
     return good;
 }
 
-/* The name of a function in a namespace, as one name for the chat: "namespace__name". */
+/* One name for the chat, for a function in a namespace: "namespace__name". */
 static json_t *flat_name(const char *space, const char *name) {
     const size_t n = strlen(space);
     if (n == 0) return json_string(name);
@@ -174,7 +174,7 @@ static bool take_result(conversation *c, const json_t *item, const char *where, 
     return true;
 }
 
-/* Its content, or else its summary; both may be null. */
+/* The content of a reasoning item, or its summary if it has none; both may be null. */
 static bool take_reasoning(conversation *c, const json_t *item, failure *f) {
     const json_t *content = json_object_get(item, "content"), *part;
     size_t i;
@@ -312,9 +312,9 @@ typedef struct stream_state {
     json_int_t n_events;
     size_t n_items;
     item_kind open;
-    size_t call;               /* for ITEM_CALL */
-    size_t begins, n_texts[3]; /* where the open item begins in its text of the outcome, and how many bytes of each kind
-                                  were sent */
+    size_t call;       /* for ITEM_CALL */
+    size_t begins;     /* where the open item begins in its text of the outcome */
+    size_t n_texts[3]; /* bytes of each kind that were sent */
 } stream_state;
 
 /* True if the client asked for a summary of the reasoning: it gets the whole reasoning. */

@@ -1,19 +1,20 @@
-/* The table of endpoints and their handlers. */
+/* The table of endpoints and their handlers. Before it: http.c, which looks up a request's route. After it: the APIs'
+ * files, dialects.h. */
 #include "server/dialects.h"
 
 #include <string.h>
 
 const route routes[] = {
     {"GET", "/", show_root, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/index.html", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/page.css", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/page.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/markdown.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/client.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/store.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/vendor.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/icon.svg", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
-    {"GET", "/LICENSES.txt", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
+    {"GET", "/index.html", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
+    {"GET", "/page.css", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
+    {"GET", "/page.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
+    {"GET", "/markdown.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
+    {"GET", "/client.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
+    {"GET", "/store.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
+    {"GET", "/vendor.js", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
+    {"GET", "/icon.svg", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
+    {"GET", "/LICENSES.txt", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE | ROUTE_PAGE},
     {"GET", "/openapi.json", show_page, openai_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
     {"GET", "/health", show_health, llama_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},
     {"GET", "/v1/health", show_health, llama_failure, ROUTE_PUBLIC | ROUTE_AT_ONCE},

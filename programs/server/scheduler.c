@@ -7,7 +7,6 @@
 #include "server/models.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct engine_call {
     void (*function)(void *user);
@@ -39,10 +38,10 @@ struct scheduler {
     uint32_t *of_span;
     size_t n_spans;
     uint64_t n_tasks, n_ended; /* choices that began, and that ended */
-    double *writing_times;     /* [n_slots + 1] seconds of a step by the number of choices that write; 0: unknown */
-    double reading_time;       /* seconds that a prompt token adds to a step in which others write; 0: unknown */
-    double budget;             /* prompt tokens in such a step */
-    size_t n_mixed;            /* such steps in a row */
+    double *writing_times;     /* [n_slots + 1] seconds of a step in which this many choices write; 0: unknown */
+    double reading_time;       /* seconds that a prompt token adds to a step in which choices write; 0: unknown */
+    double budget;             /* most prompt tokens of a step in which choices write */
+    size_t n_mixed;            /* how many steps in a row had both */
 
     /* masks are computed during the forward pass */
     pthread_t mask_thread;
@@ -110,8 +109,8 @@ static void enqueue(scheduler *s, request *r, size_t n) {
 
 /* ------------------------------------------------------------------------------------------------- slots */
 
-/* True if there are pages for so many tokens, beside those that running choices need for their prompts and next tokens.
- * The cache gives up pages that no sequence holds. */
+/* True if there are pages for this many tokens, in addition to those that running choices need for their prompts and
+ * next tokens. The cache gives up pages that no sequence holds. */
 static bool has_pages(const scheduler *s, size_t n_tokens) {
     uint32_t n = cllm_engine_stats(s->engine).pages_held + pages_of(n_tokens);
     for (size_t i = 0; i < s->n_running; i++) {
@@ -219,9 +218,7 @@ static void admit(scheduler *s) {
         const uint32_t index = yields ? s->n_slots : free_slot(s, c);
         const bool gone = c && atomic_load(&c->request->cancelled);
         bool fits = false, waits = false;
-        if (c && !gone && index == s->n_slots)
-            waits = !yields && s->n_running < s->n_slots; /* it waits for its own
-                                                                                                slot */
+        if (c && !gone && index == s->n_slots) waits = !yields && s->n_running < s->n_slots; /* for its own slot */
         if (c && !gone && index < s->n_slots) {
             const choice *sibling = find_sibling(s, c);
             waits = sibling && sibling->read == 0;
@@ -236,7 +233,7 @@ static void admit(scheduler *s) {
             drop(c);
         else if (fits)
             start(s, c, index);
-        else if (waits) /* it waits for that slot, or for the prompt that both have */
+        else if (waits) /* it waits for its slot, or until its sibling has read the same prompt */
             at = &c->next;
         else
             return;
@@ -307,8 +304,8 @@ static bool is_reading(const slot *at) {
     return completion_n_left(at->choice) > 1 || at->choice->request->kind == REQUEST_EMBED;
 }
 
-/* How many prompt tokens a step has: beside choices that write, as many as take a little less time than those. Now and
- * then none, to measure the time without them. */
+/* How many prompt tokens a step may have. If choices write in it: as many as take a little less time than the writing.
+ * Now and then none, to measure the time without them. */
 static size_t reading_budget(const scheduler *s, size_t n_writing) {
     enum { OFTEN = 32 };
     return n_writing == 0 ? s->model->n_batch : s->n_mixed >= OFTEN ? 0 : (size_t)s->budget;
@@ -353,7 +350,7 @@ static size_t make_spans(scheduler *s, size_t *n_writing) {
     return n_read;
 }
 
-/* Seconds of a step in which so many choices write and none reads, or of the nearest known number; 0: unknown. */
+/* Seconds of a step in which this many choices write and none reads, or of the nearest known number; 0: unknown. */
 static double writing_time(const scheduler *s, size_t n_writing) {
     for (size_t away = 0; away < s->n_slots; away++) {
         if (n_writing > away && s->writing_times[n_writing - away] > 0) return s->writing_times[n_writing - away];
@@ -396,7 +393,7 @@ static size_t take_spans(scheduler *s, cllm_status status, const cllm_error *err
         if (s->spans[i].status != CLLM_OK || status == CLLM_ERR_DEVICE) {
             completion_fail_with(c, err);
             goes_on = false;
-        } else if (status == CLLM_OK) { /* otherwise another span was at fault, and this one is tried again */
+        } else if (status == CLLM_OK) { /* otherwise another span failed, and this one is tried again */
             goes_on = completion_take(c, &s->spans[i]);
         }
         n_drawn += c->usage.n_drawn - n_before;
@@ -405,7 +402,7 @@ static size_t take_spans(scheduler *s, cllm_status status, const cllm_error *err
     return n_drawn;
 }
 
-/* begun: when the engine's thread started on it */
+/* Make one step. begun: when the engine's thread began to prepare it. */
 static void step(scheduler *s, double begun) {
     step_count n = {0};
     cllm_error err = {.message = ""};

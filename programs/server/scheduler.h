@@ -12,9 +12,10 @@
 typedef struct scheduler scheduler;
 
 scheduler *scheduler_create(served_model *model, uint32_t n_slots, size_t most_queued); /* NULL: out of memory */
-void scheduler_end_requests(
-    scheduler *s); /* fail all requests, also later ones, because the server is shutting down. Returns at once */
 void scheduler_destroy(scheduler *s);
+
+/* The server is shutting down: fail all requests, also later ones. Returns at once. */
+void scheduler_end_requests(scheduler *s);
 
 /* Queue a request. false: the queue is full. */
 bool scheduler_submit(scheduler *s, request *r, failure *f);
@@ -25,8 +26,8 @@ bool scheduler_call(scheduler *s, void (*function)(void *user), void *user);
 /* The state of a slot, for observers. Belongs to the engine's thread. */
 typedef struct slot {
     choice *choice;          /* NULL: free */
-    bool gave_way;           /* its pages were given to others, */
-    uint64_t n_ended_before; /* when this many choices had ended */
+    bool gave_way;           /* its pages were given to other choices */
+    uint64_t n_ended_before; /* how many choices had ended when it gave way */
     id_list last;            /* tokens of the last choice here */
     uint64_t task;           /* number of the choice, counting all that ran */
 } slot;

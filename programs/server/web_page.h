@@ -1,4 +1,5 @@
-/* The server's web page, which the program carries in itself: the files of programs/server/web; and the description of its API. */
+/* The files of the server's web page (programs/server/web) and the description of its API (openapi.json), which are
+ * part of the program. Before it: the routes. After it: answer_file. */
 #ifndef SERVER_WEB_PAGE_H
 #define SERVER_WEB_PAGE_H
 
@@ -11,7 +12,8 @@ typedef struct web_file {
     size_t length;
 } web_file;
 
-/* The Content-Security-Policy to send with each file: the page runs and asks nothing but what comes from its own server. */
+/* The Content-Security-Policy to send with each file: the page may run only scripts of its own server, and talk only to
+ * that server. */
 #define WEB_PAGE_POLICY                                                                                   \
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " \
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -19,7 +21,7 @@ typedef struct web_file {
 /* The file at a path of a URL, without its query; "/" is the page. NULL: there is none. */
 const web_file *web_page_find(const char *path);
 
-/* All of them: the Makefile makes build/obj/web_files.c, which ends with a row of NULL. */
+/* All files; the last row is NULL. The Makefile makes this table, build/obj/web_files.c. */
 extern const web_file web_files[];
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Significant digits that keep a decimal number as a double, so that 0.1 stays 0.1. */
+/* A double keeps a decimal number of this many significant digits, so that 0.1 stays 0.1. */
 enum { MOST_DIGITS = 15 };
 
 void write_text(text_buffer *out, const char *format, ...) {

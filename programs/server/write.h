@@ -1,4 +1,5 @@
-/* Text and JSON into a buffer. What finds no memory is left out: the answer is then cut, never wrong. */
+/* Appends text and JSON to a buffer, for the forms in which the APIs answer. If memory runs out, a part is left out: an
+ * answer may be cut, but is never wrong. */
 #ifndef SERVER_WRITE_H
 #define SERVER_WRITE_H
 
@@ -11,11 +12,11 @@ void write_json(text_buffer *out, json_t *value); /* compact; takes the value */
 /* An event of a stream: "event: NAME" (NULL: none) and "data: JSON". Takes the value. */
 void write_event(text_buffer *out, const char *name, json_t *value);
 
-/* A number with the nine digits that a float has. What jansson refuses is null: a number that is not finite. */
+/* A number with the nine digits that a float has; null if it is not finite, because JSON cannot write it. */
 json_t *json_number(double value);
-json_t *json_float(float value); /* as few digits as tell it from its neighbours: 0.8 */
+json_t *json_float(float value); /* with as few digits as identify the float: 0.8 */
 
-/* JSON as Python spells it, with numbers as short as they were written: owned, released with free; NULL: no memory. */
+/* JSON as Python writes it, with numbers as short as the client wrote them: released with free; NULL: no memory. */
 char *json_spelled(const json_t *value);
 
 #endif

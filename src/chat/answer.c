@@ -1,7 +1,9 @@
-/* cllm_answer: splits what a model writes, piece by piece, into reasoning, content and tool calls.
+/* cllm_answer: takes what a model writes, piece by piece, and splits it into reasoning, content and tool calls. Before
+ * it: the text of the tokens drawn, and answer_format. After it: what the user sees, and the calls that a client runs.
  *
- * Text is passed on as soon as it is certain. The rest is held back: the beginning of a possible mark, white space that
- * may belong to the mark after it, and a call until its name is known and its arguments begin. */
+ * Text is passed on as soon as it is certain. Three things are held back: the beginning of a possible mark, white space
+ * that may belong to the mark after it, and a call until its name is known and its arguments begin. A stretch is a run
+ * of text of one kind, reasoning or content. */
 #include "chat/answer.h"
 
 #include "base/error.h"
@@ -49,7 +51,7 @@ struct cllm_answer {
     size_t n_marks;
     bool begins_mark[256]; /* by first byte: may a mark begin with it? */
 
-    answer_text held; /* text that is not passed on: from `at` on */
+    answer_text held; /* the newest text; from `at` on it is not passed on yet */
     size_t at;
     size_t unsaid; /* number of bytes at the beginning of `held` that come from the prompt */
     bool ended;
@@ -60,8 +62,8 @@ struct cllm_answer {
     size_t solid;      /* from here to `scan` there is only white space */
     size_t no_call_at; /* a call was tried here, without success */
     size_t no_header_at;
-    bool fresh;   /* nothing of this stretch was passed on yet, */
-    bool follows; /* and it follows reasoning or a call */
+    bool fresh;   /* nothing of this stretch was passed on yet */
+    bool follows; /* the stretch follows reasoning or a call */
     bool bare_tried;
     bool may_call;    /* this message may hold calls */
     cllm_string lead; /* white space that the template puts at the beginning of this stretch */
@@ -70,8 +72,8 @@ struct cllm_answer {
     answer_state call_from; /* the state to return to if it is not a call */
     size_t call_at, call_piece, next_read;
     bool call_listed, announced;
-    size_t n_calls, given; /* given: bytes of the call's arguments */
-    size_t n_dropped;      /* bytes in reasoning that looked like calls, but were none */
+    size_t n_calls, given; /* given: how many bytes of the call's arguments were passed on */
+    size_t n_dropped;      /* how often something in reasoning looked like a call, but was none */
     answer_text written;
 
     answer_text out;
@@ -81,8 +83,7 @@ struct cllm_answer {
     bool failed;
 };
 
-/* --------------------------------------------------------------------------------------------------------------
- * deltas */
+/* --------------------------------------------------------------------------------------------------- deltas */
 
 static void give(cllm_answer *a, cllm_delta_kind kind, cllm_string id, cllm_string text) {
     const size_t call = a->n_calls - (kind == CLLM_DELTA_ARGUMENTS);
@@ -120,8 +121,7 @@ static void give_text(cllm_answer *a, size_t end) {
     a->fresh = false;
 }
 
-/* ----------------------------------------------------------------------------------------------------------------
- * text */
+/* ----------------------------------------------------------------------------------------------------- text */
 
 static bool is_space(char c) { return char_is_one_of(c, " \t\r\n"); }
 
@@ -137,7 +137,7 @@ static void begin_stretch(cllm_answer *a, answer_state state, cllm_string lead, 
     a->scan = a->solid = a->at;
 }
 
-/* Handle white space after a stretch, up to `end`: drop what the template puts there. */
+/* End a stretch: pass on its white space up to `end`, except what the template puts there. */
 static void end_stretch(cllm_answer *a, size_t end, cllm_string space, bool before_call) {
     const bool trims = a->state == IN_REASONING ? a->format->trims_reasoning : a->format->trims;
     size_t keep = end;
@@ -150,7 +150,7 @@ static void end_stretch(cllm_answer *a, size_t end, cllm_string space, bool befo
     a->at = end;
 }
 
-/* The mark at an offset: NO, or the first one that is there or may be there. */
+/* Look for a mark at an offset. YES or PARTIAL: *mark is the first one that is there, or may be there. */
 static reading match_mark(const cllm_answer *a, size_t at, const text_mark **mark, size_t *end) {
     const bool in_reasoning = a->state == IN_REASONING, in_messages = a->format->in_messages;
     for (size_t i = 0; i < a->n_marks; i++) {
@@ -188,7 +188,8 @@ static void try_call(cllm_answer *a, size_t at, size_t piece, bool listed) {
     a->given = 0;
 }
 
-/* At the beginning of a stretch, skip what opens it. false: it is too early to decide, or the state is different. */
+/* At the beginning of a stretch, skip what opens it. Returns false if it is too early to decide, or if the state has
+ * changed. */
 static bool skip_opening(cllm_answer *a, bool *again) {
     const answer_format *o = a->format;
     const bool in_content = a->state == IN_CONTENT;
@@ -316,8 +317,7 @@ static bool read_message_header(cllm_answer *a) {
     return true;
 }
 
-/* ---------------------------------------------------------------------------------------------------------------
- * calls */
+/* ---------------------------------------------------------------------------------------------------- calls */
 
 /* Read the marks that may follow a call. YES: r->at is after one. */
 static reading skip_closing(const cllm_answer *a, text_reader *r, bool *in_list) {
@@ -403,7 +403,7 @@ static bool read_call(cllm_answer *a) {
         a->call_listed = call.in_list;
         return true;
     }
-    if (a->ended) { /* is it broken, or does the answer end in it? */
+    if (a->ended) { /* either the call is broken, or the answer ended in the middle of it */
         r = reader_at(a, a->call_at);
         r.ended = false;
         answer_read_call(a->format, &a->tools, &r, a->call_piece, a->call_listed, &a->written, &call);
@@ -454,8 +454,7 @@ static bool follow_call(cllm_answer *a) {
     return true;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the
- * answer */
+/* ----------------------------------------------------------------------------------------------- the answer */
 
 static void add_mark(cllm_answer *a, mark_kind kind, cllm_string text, size_t piece) {
     if (text.length == 0 || a->n_marks == MOST_MARKS) return;
@@ -467,7 +466,7 @@ static void add_marks(cllm_answer *a) {
     static const char *const message_ends[] = {"<|end|>", "<|eom|>", "<|call|>", "<|start|>", "<|channel|>"};
     static const char *const turn_ends[] = {"<|return|>", "<|eot|>"};
     const answer_format *o = a->format;
-    for (size_t i = 0; i < o->open.count; i++) { /* a word is a mark only at the beginning */
+    for (size_t i = 0; i < o->open.count; i++) { /* a piece that is a plain word is a mark only if it comes first */
         const cllm_string piece = o->open.items[i];
         if (i == 0 || memchr(piece.data, '<', piece.length) || memchr(piece.data, '[', piece.length))
             add_mark(a, MARK_CALL, piece, i);
@@ -483,8 +482,8 @@ static void add_marks(cllm_answer *a) {
 
 enum { PROMPT_TAIL = 128 };
 
-/* The end of the text that the template wrote, up to PROMPT_TAIL bytes, starting with the mark of the answer's role.
- * tail: room for it. */
+/* The end of the text that the template wrote, at most PROMPT_TAIL bytes; it begins with the mark of the answer's role
+ * if that is among them. tail: [PROMPT_TAIL], room for the text. */
 static cllm_string end_of_prompt(const answer_format *o, const cllm_part *prompt, size_t n_parts, char *tail) {
     size_t n = 0;
     for (size_t i = n_parts; prompt && i-- > 0 && n < PROMPT_TAIL;)
@@ -520,7 +519,7 @@ bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, s
            memcmp(written.data + written.length - mark.length, mark.data, mark.length) == 0;
 }
 
-/* Find the state in which the answer begins, from the template's text at the end of the prompt. */
+/* Set the state in which the answer begins: the template's text at the end of the prompt tells it. */
 static void begin_answer(cllm_answer *a, const cllm_part *prompt, size_t n_parts) {
     const answer_format *o = a->format;
     char tail[PROMPT_TAIL];

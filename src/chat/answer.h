@@ -1,7 +1,8 @@
-/* Shared by the files that read answers: growing texts, marks that are not complete yet, tool calls and their values.
+/* Shared by the files that read a model's answer: texts that grow, a reader of text that is still coming in, and tool
+ * calls.
  *
- *   answer_format -> answer.c: reasoning, content and where calls begin -> answer_calls.c: a call -> answer_values.c:
- *   its arguments */
+ *   answer_format -> answer.c: finds reasoning, content and the beginning of calls
+ *                 -> answer_calls.c: reads a call -> answer_values.c: reads its arguments */
 #ifndef CHAT_ANSWER_H
 #define CHAT_ANSWER_H
 
@@ -32,15 +33,14 @@ typedef struct text_reader {
 
 void reader_skip_space(text_reader *r);
 
-/* Read a mark and move past it. White space with a newline in the mark matches any white space. Never PARTIAL after the
- * end of the text. */
+/* Read a mark and move past it. White space with a newline in the mark matches any white space. Once the text has
+ * ended, the result is never PARTIAL. */
 reading reader_match(text_reader *r, cllm_string mark);
 
 /* Move past one character. */
 reading reader_match_char(text_reader *r, char c);
 
-/* Move past a JSON value. If it is cut off or invalid, `at` is where it stops: everything before surely belongs to
- * it. */
+/* Move past a JSON value. If it is cut off or invalid, `at` is where it stops; what is before `at` belongs to it. */
 reading reader_scan_json(text_reader *r);
 
 /* Move past a literal of Python, JSON or Gemma; if the result is YES, its JSON is added to `out`. */
@@ -55,14 +55,14 @@ typedef struct answer_tools {
 /* True if there is a tool with this name. Without a list of tools every name counts. */
 bool answer_may_call(const answer_tools *tools, cllm_string name);
 
-/* Must an argument be a string? Can it be one? */
+/* answer_is_string: true if the argument `key` must be a string; answer_may_be_string: true if it may be one. */
 bool answer_is_string(const answer_tools *tools, cllm_string name, cllm_string key);
 bool answer_may_be_string(const answer_tools *tools, cllm_string name, cllm_string key);
 
 /* A tool of the list, without the object around it; NULL if it has no name. */
 const json_value *answer_function(const json_value *tool);
 
-/* Look at the end of the prompt, as for cllm_answer_create: does it open the reasoning, or a call? */
+/* What the end of the prompt opens: reasoning, or a call. prompt: as for cllm_answer_create. */
 cllm_preamble answer_reasoning(const answer_format *o, const cllm_part *prompt, size_t n_parts);
 bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, size_t n_parts);
 
@@ -75,24 +75,26 @@ void answer_put_typed(answer_text *out, cllm_string value);
 
 /* A call that is being read. */
 typedef struct call_reading {
-    reading state; /* NO: this is not a call, or, if it has begun, it breaks off at `end` */
-    size_t end;    /* of YES: after it */
+    reading state; /* NO: this is not a call; if `begun`, it is a call that breaks off at `end` */
+    size_t end;    /* YES: the offset after the call */
     bool begun;    /* its name is complete, and its arguments have begun */
     bool in_list;  /* more of them may follow after a comma */
     cllm_string name, id;
     cllm_string arguments; /* so far; they only grow */
 } call_reading;
 
-/* Read the call at r->at. first: the piece of format->open that stands there; format->open.count: none. in_list: a
- * later call of a list. written: buffer for arguments, overwritten. */
+/* Read the call at r->at. first: which piece of format->open is there (format->open.count: none of them). in_list: true
+ * for the second call of a list and those after it. written: a buffer for arguments, overwritten. */
 void answer_read_call(const answer_format *format, const answer_tools *tools, text_reader *r, size_t first,
                       bool in_list, answer_text *written, call_reading *call);
 
-/* The header of a message, for gpt-oss and similar formats. YES: `at` is after <|message|>. */
+/* The header of a message, for gpt-oss and similar formats. */
 typedef struct message_header {
     cllm_string recipient; /* or "" */
     bool is_analysis;
 } message_header;
+
+/* Read a header and move past its <|message|>. */
 reading answer_read_header(text_reader *r, message_header *header);
 
 #endif

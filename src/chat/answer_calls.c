@@ -1,5 +1,7 @@
-/* Tool calls, in the forms that answer_format knows. A call is read from its beginning whenever more of it has come;
- * the arguments read so far only grow. */
+/* Reads a tool call, in each of the forms that answer_format knows. Before it: answer.c, which found where the call
+ * begins. After it: answer_values.c, which reads the arguments.
+ *
+ * Whenever more text has come, the call is read again from its beginning; the arguments read so far only grow. */
 #include "base/utf8.h"
 #include "chat/answer.h"
 #include "gguf/gguf.h"
@@ -32,7 +34,7 @@ static bool is_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || char_is_one_of(c, "_-.:/");
 }
 
-/* A name, which something must follow. */
+/* Read a name. Something must follow it, because otherwise the name may not be complete. */
 static reading read_name(text_reader *r, cllm_string *name) {
     const size_t from = r->at;
     while (r->at < r->length && is_name(r->text[r->at])) r->at++;
@@ -41,7 +43,7 @@ static reading read_name(text_reader *r, cllm_string *name) {
     return r->at == r->length ? at_end(r) : name->length > 0 ? READ_YES : READ_NO;
 }
 
-/* The name is complete; false: no tool has it. */
+/* Note the call's name, which is complete. Returns false if no tool has it. */
 static bool take_name(call_reader *c, cllm_string name) {
     c->call->name = name;
     return name.length > 0 && answer_may_call(c->tools, name);
@@ -49,10 +51,9 @@ static bool take_name(call_reader *c, cllm_string name) {
 
 static void use_written(call_reader *c) { c->call->arguments = (cllm_string){c->out->bytes, c->out->length}; }
 
-/* ----------------------------------------------------------------------------------------------------------------
- * JSON */
+/* ----------------------------------------------------------------------------------------------------- JSON */
 
-/* From here on the model writes JSON itself. */
+/* The arguments as an object of JSON, as the model writes it. */
 static reading read_arguments(call_reader *c) {
     const size_t from = c->r->at;
     if (from == c->r->length) return at_end(c->r);
@@ -62,7 +63,7 @@ static reading read_arguments(call_reader *c) {
     return read;
 }
 
-/* A string that contains the JSON. */
+/* The arguments as a string of JSON that contains an object. */
 static reading read_quoted_arguments(call_reader *c) {
     static const char names[] = "nrtbf", values[] = "\n\r\t\b\f";
     const size_t from = c->r->at;
@@ -100,7 +101,7 @@ static reading read_quoted_arguments(call_reader *c) {
     size_t i = 0;
     while (i < a.length && char_is_one_of(a.data[i], " \n\t\r")) i++;
     if (i < a.length && a.data[i] == '{') return read;
-    c->call->arguments = text_of(""); /* not begun, or not an object */
+    c->call->arguments = text_of(""); /* the object has not begun, or it is something else */
     c->out->length = 0;
     return i == a.length && read == READ_PARTIAL ? READ_PARTIAL : READ_NO;
 }
@@ -111,9 +112,9 @@ typedef struct json_call {
 
 static bool holds_string(const text_reader *r) { return r->at < r->length && r->text[r->at] == '"'; }
 
-/* One member's value, by its name. */
 static reading read_members(call_reader *c, json_call *j, int depth);
 
+/* Read the value of the member `key`. */
 static reading read_member(call_reader *c, json_call *j, cllm_string key, int depth) {
     text_reader *r = c->r;
     const size_t from = r->at;
@@ -207,10 +208,9 @@ static reading read_json_call(call_reader *c, bool bare) {
     return read == READ_YES && !c->call->begun ? READ_NO : read;
 }
 
-/* ------------------------------------------------------------------------------------------------------ a name, then
- * JSON */
+/* ---------------------------------------------------------------------------------------- a name, then JSON */
 
-/* An id that stands between marks. */
+/* Read an id up to its end mark, and the mark. */
 static reading read_id(call_reader *c, cllm_string end) {
     text_reader *r = c->r;
     const size_t from = r->at;
@@ -221,7 +221,7 @@ static reading read_id(call_reader *c, cllm_string end) {
     return reader_match(r, end);
 }
 
-/* "functions.f:0" to "f". */
+/* The name in an id: "functions.f:0" gives "f". */
 static cllm_string name_of_id(cllm_string id) {
     static const char prefix[] = "functions.";
     const size_t skip =
@@ -267,10 +267,9 @@ static reading read_name_json(call_reader *c) {
     return read;
 }
 
-/* --------------------------------------------------------------------------------------------------- a name, then key
- * by key */
+/* ---------------------------------------------------------------------------------- a name, then key by key */
 
-/* True if a mark that ends a call or the mark of a key stands here. PARTIAL: perhaps. */
+/* True if a mark that ends a call is here, or, if `key`, the mark before a key. PARTIAL: perhaps. */
 static reading sees_next(const call_reader *c, bool key) {
     reading best = READ_NO;
     text_reader r = *c->r;
@@ -294,8 +293,8 @@ static void put_key(call_reader *c, cllm_string key) {
 
 static bool is_typed(const answer_format *o) { return o->type_close.length > 0; }
 
-/* The part of an incomplete string that is certain: without a possible beginning of its end, and without half a
- * character. */
+/* Write the part of an incomplete string that is certain: without what may be the beginning of its end mark, and
+ * without half a character. */
 static void put_unfinished(call_reader *c, size_t from, size_t end, size_t n_cdata) {
     const text_reader *r = c->r;
     if (!r->ended) {
@@ -312,7 +311,7 @@ static void put_unfinished(call_reader *c, size_t from, size_t end, size_t n_cda
     answer_put_escaped(c->out, r->text + from, end - from);
 }
 
-/* Where a value ends: at a mark after which another key or the end of the call comes. */
+/* Find where a value ends: at the first end mark that another key, or the end of the call, follows. */
 static reading find_value_end(call_reader *c, size_t from, size_t *end) {
     text_reader *r = c->r;
     const cllm_string close = c->format->value_close.text;
@@ -374,7 +373,7 @@ static reading read_keyed_value(call_reader *c, cllm_string key) {
     return READ_YES;
 }
 
-/* From after the name to the first key or the end of the call. */
+/* Skip what is between the name and the first key, or the end of the call. */
 static reading read_name_end(call_reader *c) {
     text_reader *r = c->r;
     reader_skip_space(r);
@@ -430,8 +429,8 @@ static reading read_keys(call_reader *c) {
     c->call->begun = true;
     for (;;) {
         reader_skip_space(r);
-        const size_t from = r->at; /* if nothing can be read from here on, it is content */
-        /* the mark that ends a call may begin like that of a key */
+        const size_t from = r->at; /* if no key can be read here, the text from here on is content */
+        /* the mark that ends a call may begin like the mark of a key */
         read = sees_next(c, false);
         if (read == READ_YES) break;
         text_reader ahead = *r;
@@ -487,8 +486,7 @@ static reading read_tag_value(call_reader *c, cllm_string name, int depth, answe
     }
 }
 
-/* ----------------------------------------------------------------------------------------------- as Python and Gemma
- * write */
+/* -------------------------------------------------------------------------------- as Python and Gemma write */
 
 /* f(a="b") and f{a:<|"|>b<|"|>} */
 static reading read_literals(call_reader *c) {
@@ -507,7 +505,7 @@ static reading read_literals(call_reader *c) {
         if (reader_match_char(r, python ? ')' : '}') == READ_YES) break;
         if (n > 0 && (read = reader_match_char(r, ',')) != READ_YES) return read;
         reader_skip_space(r);
-        const size_t from = r->at; /* if nothing can be read from here on, it is content */
+        const size_t from = r->at; /* if no argument can be read here, the text from here on is content */
         while (r->at < r->length && !char_is_one_of(r->text[r->at], python ? "=,() \n" : ":,{} \n")) r->at++;
         cllm_string key = from_here(r, from);
         if (r->at == r->length) return at_end(r);
@@ -532,10 +530,9 @@ static reading read_literals(call_reader *c) {
     return READ_YES;
 }
 
-/* -------------------------------------------------------------------------------------------------------------
- * messages */
+/* ------------------------------------------------------------------------------------------------- messages */
 
-/* True if `word` stands at the reader, as far as there is text. */
+/* True if `word` comes next. PARTIAL: the text so far is its beginning. */
 static reading header_word(text_reader *r, const char *word) { return reader_match(r, text_of(word)); }
 
 reading answer_read_header(text_reader *r, message_header *header) {
@@ -589,8 +586,7 @@ static reading read_message(call_reader *c) {
     return arguments;
 }
 
-/* ------------------------------------------------------------------------------------------------------------ any
- * form */
+/* ------------------------------------------------------------------------------------------------- any form */
 
 static reading read_open(call_reader *c, size_t first) {
     for (size_t i = first; i < c->format->open.count; i++) {

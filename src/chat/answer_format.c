@@ -1,5 +1,7 @@
-/* Finds out the format of a model's answers: renders known conversations, and reads off what is around their parts. For
- * calls that a template never writes, marks that its source mentions are used. */
+/* Finds out the format of a model's answers. Before it: the chat's template. After it: answer.c, which reads answers.
+ *
+ * It renders conversations whose words it knows, and looks at the text around these words. If a template never writes
+ * calls, the marks that its source mentions tell their form. */
 #include "chat/answer_format.h"
 
 #include "base/error.h"
@@ -35,8 +37,7 @@
 static const char space_characters[] = " \t\r\n";
 static const size_t nowhere = SIZE_MAX;
 
-/* ------------------------------------------------------------------------------------------------------ pieces of
- * text */
+/* ------------------------------------------------------------------------------------------- pieces of text */
 
 static cllm_string text_of(const char *terminated) { return (cllm_string){terminated, strlen(terminated)}; }
 
@@ -90,7 +91,7 @@ static answer_mark mark_of(cllm_string s) {
     return mark;
 }
 
-/* True if a mark begins or ends here, so that a text may be cut. */
+/* True if a mark begins or ends at `at`: a text may be cut there. */
 static bool is_border(cllm_string s, size_t at) {
     return at == 0 || at == s.length || char_is_one_of(s.data[at - 1], ">]\n") || char_is_one_of(s.data[at], "<[\n");
 }
@@ -109,7 +110,7 @@ static size_t common_suffix(cllm_string a, cllm_string b) {
     return n;
 }
 
-/* "<think>" at the beginning of a text, or "". */
+/* The mark at the beginning of a text, such as "<think>", or "". */
 static cllm_string first_mark(cllm_string s) {
     s = trimmed(s);
     if (s.length == 0 || !char_is_one_of(*s.data, "<[")) return (cllm_string){"", 0};
@@ -120,7 +121,7 @@ static cllm_string first_mark(cllm_string s) {
     return s;
 }
 
-/* A mark at the end of a text; if the text ends in words, everything back to a mark. */
+/* The mark at the end of a text. If words follow the mark, they are part of the result. */
 static cllm_string last_mark(cllm_string s) {
     s = trimmed(s);
     for (size_t i = s.length; i-- > 0;)
@@ -148,21 +149,22 @@ static void add_piece(answer_pieces *pieces, cllm_string piece) {
     if (piece.length > 0 && pieces->count < ANSWER_MOST_PIECES) pieces->items[pieces->count++] = piece;
 }
 
-/* ----------------------------------------------------------------------------------------------------------
- * rendering */
+/* ------------------------------------------------------------------------------------------------ rendering */
 
 typedef struct finder {
     cllm_chat *chat;
     answer_format *format;
     cllm_string source;
-    cllm_string prompt, answer; /* the text after the user's words: with a generation prompt, with an answer */
+    cllm_string prompt; /* the text after the user's words, of a conversation that ends with the generation prompt */
+    cllm_string answer; /* the same of one that ends with an answer */
     cllm_status status;
-    bool spends; /* the template exceeds a limit: it is not rendered again */
+    bool gave_up; /* the template exceeds a limit: it is not rendered again */
 } finder;
 
 enum { MOST_TEXT = 1 << 16 }; /* longest answer that is examined */
 
-/* Render one conversation. out: the text after the user's words, kept with the chat. false: the template refuses it. */
+/* Render one conversation. out: the text after the user's words, in the chat's arena. Returns false if the template
+ * refuses it. */
 static bool render_text(finder *f, const char *conversation, cllm_string *out) {
     arena a = {0};
     json_value variables;
@@ -186,7 +188,7 @@ static bool render_text(finder *f, const char *conversation, cllm_string *out) {
         found = out->data != NULL;
     }
     if (status == CLLM_ERR_MEMORY) f->status = status;
-    f->spends |= status == CLLM_ERR_UNSUPPORTED;
+    f->gave_up |= status == CLLM_ERR_UNSUPPORTED;
     arena_free(&a);
     return found;
 }
@@ -196,7 +198,7 @@ static cllm_string render(finder *f, const char *messages, bool prompt) {
     static const char *const tools[] = {"\"tools\": " TOOLS ", \"functions\": \"[]\"", "\"tools\": null"};
     const json_value *own = &f->chat->variables;
     char text[4096];
-    for (int i = 0; i < 2 && f->status == CLLM_OK && !f->spends; i++) {
+    for (int i = 0; i < 2 && f->status == CLLM_OK && !f->gave_up; i++) {
         cllm_string out;
         snprintf(text, sizeof text,
                  "{%s%s\"messages\": [{\"role\": \"user\", \"content\": \"" USER
@@ -209,7 +211,7 @@ static cllm_string render(finder *f, const char *messages, bool prompt) {
     return (cllm_string){"", 0};
 }
 
-/* An answer with calls, whose arguments have the form that the template expects. */
+/* Render an answer with calls. Their arguments have the form that the template expects. */
 static cllm_string render_calls(finder *f, const char *content, const char *more) {
     static const char *const calls[] = {CALL(ID, NAME, ARGUMENTS) ", " CALL(ID_2, NAME_2, ARGUMENTS),
                                         CALL(ID, NAME, QUOTED) ", " CALL(ID_2, NAME_2, QUOTED),
@@ -227,8 +229,7 @@ static cllm_string render_calls(finder *f, const char *content, const char *more
     return poor;
 }
 
-/* ----------------------------------------------------------------------------------------------------------------
- * text */
+/* ----------------------------------------------------------------------------------------------------- text */
 
 static bool find_reasoning_rendered(finder *f) {
     static const char *const messages[] = {
@@ -324,7 +325,7 @@ static void find_content(finder *f) {
     o->ends = space_before(after);
 }
 
-/* The text between content and the end of a turn is found together with calls. */
+/* Find the marks that end the answer. What is between content and the end of a turn was found together with calls. */
 static void find_turn_end(finder *f) {
     answer_format *o = f->format;
     cllm_string end = rest(f->answer, 0);
@@ -337,8 +338,7 @@ static void find_turn_end(finder *f) {
     if (eos && eos->kind == JSON_STRING) add_piece(&o->turn_end, eos->string);
 }
 
-/* ---------------------------------------------------------------------------------------------------------------
- * calls */
+/* ---------------------------------------------------------------------------------------------------- calls */
 
 /* The end of the object that begins at `at`. */
 static size_t end_of_object(cllm_string s, size_t at) {
@@ -349,7 +349,8 @@ static size_t end_of_object(cllm_string s, size_t at) {
     return s.length;
 }
 
-/* Read the form of a call from its name on. Returns the end of its arguments; `nowhere` if the form is unknown. */
+/* Read the form of a call from the end of its name on. Returns the end of its arguments, or `nowhere` if the form is
+ * unknown. */
 static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, size_t key) {
     const size_t value = find(x, key, text_of(VALUE)), key_2 = find(x, key, text_of(KEY_2)),
                  value_2 = key_2 == nowhere ? nowhere : find(x, key_2, text_of(VALUE_2));
@@ -420,7 +421,7 @@ static size_t read_arguments(answer_format *o, cllm_string x, size_t name_end, s
     return closed == nowhere ? nowhere : end + closed + o->value_close.text.length;
 }
 
-/* What opens calls: from the end of the content or header to the first name. */
+/* The text that opens calls: from the end of the content or header to the first name. */
 static cllm_string find_lead(finder *f, cllm_string x, size_t name) {
     answer_format *o = f->format;
     const size_t content = find(cut(x, 0, name), 0, text_of(CONTENT));
@@ -440,7 +441,7 @@ static cllm_string find_lead(finder *f, cllm_string x, size_t name) {
     return lead;
 }
 
-/* "<tool_call>{"name": "" to "<tool_call>". */
+/* Cut off the beginning of the JSON: `<tool_call>{"name": "` becomes `<tool_call>`. */
 static cllm_string before_object(answer_format *o, cllm_string lead) {
     size_t at = find_last(lead, text_of("{"));
     if (at == nowhere) return lead;
@@ -452,7 +453,7 @@ static cllm_string before_object(answer_format *o, cllm_string lead) {
     return o->in_list ? cut(lead, 0, lead.length - 1) : lead;
 }
 
-/* Which marks are around each call, and which around all calls? between: the text between two calls. */
+/* Tell the marks around each call from those around all calls. between: the text between two calls. */
 static void find_repeated(answer_format *o, cllm_string between) {
     o->n_outer = o->open.count;
     while (!o->in_list && o->n_outer > 0 && find(between, 0, o->open.items[o->n_outer - 1]) != nowhere) o->n_outer--;
@@ -542,7 +543,8 @@ static bool find_calls_in(finder *f, cllm_string x) {
     return true;
 }
 
-/* Forms of calls that a template never writes, by what its source mentions; the last row is for all others. */
+/* Assume a form of calls, for a template that never writes them: the first row whose `mentioned` is in the template's
+ * source; the last row fits any. */
 static void assume_calls(finder *f) {
     static const struct known {
         const char *mentioned;
@@ -575,7 +577,7 @@ static void assume_calls(finder *f) {
     f->format->id_is_name = row->id_is_name;
     f->format->assumed = true;
     f->format->in_list = row->form == CALLS_PYTHON;
-    if (f->format->open.count > 1) { /* those of the first line are around all calls */
+    if (f->format->open.count > 1) { /* the first piece and the last one are around all calls */
         f->format->n_outer = 1;
         f->format->n_inner = f->format->close.count - 1;
     } else if (!f->format->in_list) {

@@ -1,4 +1,5 @@
-/* Arguments of calls: JSON, literals and bare words, and the types in the schemas of tools. */
+/* Reads the arguments of calls, written as JSON, as literals or as bare words, and writes them as JSON of the type that
+ * the tool's schema gives. Before it: answer_calls.c. After it: cllm_delta, whose arguments are JSON. */
 #include "base/utf8.h"
 #include "chat/answer.h"
 
@@ -46,8 +47,7 @@ void answer_put_escaped(answer_text *t, const char *bytes, size_t length) {
     }
 }
 
-/* -------------------------------------------------------------------------------------------------------------
- * marks */
+/* ---------------------------------------------------------------------------------------------------- marks */
 
 static bool is_space(char c) { return char_is_one_of(c, " \t\r\n"); }
 
@@ -79,8 +79,7 @@ reading reader_match_char(text_reader *r, char c) {
     return READ_YES;
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- * JSON */
+/* ----------------------------------------------------------------------------------------------------- JSON */
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
@@ -101,7 +100,7 @@ static bool is_number(const char *s, size_t n) {
     return i == n;
 }
 
-/* A number or one of the words; `at` does not move if it is not complete. */
+/* Move past a number, true, false or null. `at` does not move if it is not complete. */
 static reading scan_word(text_reader *r) {
     size_t end = r->at;
     while (end < r->length && (is_digit(r->text[end]) || char_is_one_of(r->text[end], "+-.eE"))) end++;
@@ -117,7 +116,7 @@ static reading scan_word(text_reader *r) {
     return best;
 }
 
-/* One character of a string, or an escape. */
+/* Move past one character of a string, or past an escape. */
 static reading scan_character(text_reader *r) {
     const char *s = r->text + r->at;
     const size_t left = r->length - r->at;
@@ -178,13 +177,12 @@ reading reader_scan_json(text_reader *r) {
             wants_value = true;
         } else {
             const size_t before = r->at;
-            if (depth > 0 && open[depth - 1] == '{') { /* a name comes first; it is taken together with what follows */
+            if (depth > 0 && open[depth - 1] == '{') { /* a name comes first; `at` moves past name and ':' together */
                 if (c != '"') return READ_NO;
                 r->at++;
                 read = scan_string(r);
                 reader_skip_space(r);
                 if (read == READ_YES) read = reader_match_char(r, ':');
-                if (read == READ_NO) r->at = before;
                 if (read != READ_YES) {
                     r->at = before;
                     return read;
@@ -214,11 +212,10 @@ reading reader_scan_json(text_reader *r) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------------
- * literals */
+/* ------------------------------------------------------------------------------------------------- literals */
 
-/* True if a quote ends its string. Templates sometimes write 'it's': a quote ends the string only if a list or a call
- * can continue after it. */
+/* True if the quote before r->at ends its string. Templates sometimes write 'it's', so a quote ends the string only if
+ * a list or a call can continue after it. */
 static reading ends_string(const text_reader *r) {
     size_t at = r->at;
     while (at < r->length && is_space(r->text[at])) at++;
@@ -226,7 +223,7 @@ static reading ends_string(const text_reader *r) {
     return char_is_one_of(r->text[at], ",)]}:") ? READ_YES : READ_NO;
 }
 
-/* "..." and '...' with Python's escapes. */
+/* Read "..." or '...' with Python's escapes. */
 static reading read_quoted(text_reader *r, answer_text *out) {
     const char quote = r->text[r->at++];
     answer_text plain = {0};
@@ -274,7 +271,8 @@ static reading read_quoted(text_reader *r, answer_text *out) {
 
 static const char brace_quote[] = "<|\"|>"; /* Gemma's */
 
-static reading read_brace_quoted(text_reader *r, answer_text *out) { /* after the first */
+/* Read the rest of a string after its first brace_quote. */
+static reading read_brace_quoted(text_reader *r, answer_text *out) {
     for (size_t i = r->at; i + 5 <= r->length; i++)
         if (memcmp(r->text + i, brace_quote, 5) == 0) {
             answer_put(out, "\"", 1);
@@ -365,8 +363,7 @@ reading reader_read_literal(text_reader *r, answer_text *out, int depth) {
     return READ_YES;
 }
 
-/* -------------------------------------------------------------------------------------------------------------
- * types */
+/* ---------------------------------------------------------------------------------------------------- types */
 
 enum {
     IS_NULL = 1 << JSON_NULL,
@@ -450,7 +447,7 @@ static bool is_of(const json_value *v, unsigned types) {
            v->number == (double)(int64_t)v->number;
 }
 
-/* True if it can be written as JSON. A number such as 1e999 can only be copied. */
+/* True if all numbers of a value are finite. A number such as 1e999 is not: its spelling is copied. */
 static bool is_finite(const json_value *v) {
     bool finite = v->kind != JSON_FLOAT || isfinite(v->number);
     for (uint32_t i = 0; v->kind >= JSON_ARRAY && i < v->count && finite; i++)

@@ -1,5 +1,6 @@
-/* cllm_chat_call_structure: answers that call tools, as a CLLM_GRAMMAR_STRUCTURE: the marks of the chat's format, and
- * between them names and arguments that fit the tools' schemas. Texts that it allows are what answer_calls.c reads.
+/* cllm_chat_call_structure: a CLLM_GRAMMAR_STRUCTURE of the answers that call tools. It has the marks of the chat's
+ * format, and between them names and arguments that fit the tools' schemas. answer_calls.c reads every text that it
+ * allows.
  *
  *   answer_format + tools -> call_structure.c: a structure -> sampling: masks -> the model writes -> answer.c */
 #include "chat/answer.h"
@@ -44,8 +45,7 @@ static void refuse(writer *w, const tool *t, const char *why) {
                               (int)t->name.length, t->name.data, why);
 }
 
-/* ------------------------------------------------------------------------------------------------ parts of a
- * structure */
+/* ------------------------------------------------------------------------------------- parts of a structure */
 
 static void put_json(void *user, const char *bytes, size_t length) { answer_put(user, bytes, length); }
 
@@ -156,8 +156,7 @@ static void put_free(writer *w, const cllm_string *marks, size_t n) {
     close_part(w, '}');
 }
 
-/* ----------------------------------------------------------------------------------------------------------
- * arguments */
+/* ------------------------------------------------------------------------------------------------ arguments */
 
 static void put_any_object(writer *w) {
     const json_value type = {.kind = JSON_STRING, .string = text_of("object")};
@@ -168,7 +167,7 @@ static void put_any_object(writer *w) {
     close_part(w, '}');
 }
 
-/* The end of {"schema": ...}: its name in messages, and the part to use if it cannot be enforced. */
+/* Write the end of {"schema": ...}: the schema's name in messages, and the part to use if it cannot be enforced. */
 static void close_schema(writer *w, const tool *t, bool any_value) {
     char name[128];
     snprintf(name, sizeof name, "the tool %.*s", t->name.length < 100 ? (int)t->name.length : 100, t->name.data);
@@ -198,7 +197,7 @@ static void put_object(writer *w, const tool *t) {
     open_part(w, '{');
     for (uint32_t i = 0; t->parameters && i < t->parameters->count; i++) {
         const json_member *member = &t->parameters->members[i];
-        if (gguf_is_text(member->name, "type")) continue; /* arguments are nothing but an object */
+        if (gguf_is_text(member->name, "type")) continue; /* replaced below: arguments are always an object */
         put_name(w, member->name);
         put_value(w, &member->value);
     }
@@ -212,7 +211,7 @@ static void put_object(writer *w, const tool *t) {
     close_schema(w, t, false);
 }
 
-/* One argument's value as JSON: what the schemas of others define goes with it. */
+/* One argument's value as JSON. Its schema gets the definitions of the whole schema, because it may refer to them. */
 static void put_argument(writer *w, const tool *t, const json_value *schema) {
     static const char *const shared[] = {"$schema", "$defs", "definitions"};
     open_object(w, "schema");
@@ -235,7 +234,7 @@ static void put_argument(writer *w, const tool *t, const json_value *schema) {
     close_schema(w, t, true);
 }
 
-/* Does an object have only members of these names? names: [n]. */
+/* True if an object has only members with these names. names: [n]. */
 static bool has_only(const json_value *object, const char *const *names, size_t n) {
     for (uint32_t i = 0; object->kind == JSON_OBJECT && i < object->count; i++) {
         bool known = false;
@@ -245,13 +244,13 @@ static bool has_only(const json_value *object, const char *const *names, size_t 
     return true;
 }
 
-/* Does a schema say no more of strings than that they are some? */
+/* True if a schema allows every string: it sets no pattern, length or list of words. */
 static bool is_plain(const json_value *schema) {
     static const char *const names[] = {"type", "description", "title", "default", "examples", "deprecated"};
     return has_only(schema, names, sizeof names / sizeof *names);
 }
 
-/* The words that a schema lists, if all are strings. */
+/* The "enum" of a schema, if all its items are strings; otherwise NULL. */
 static const json_value *words_of(const json_value *schema) {
     const json_value *list = json_find(schema, "enum");
     for (uint32_t i = 0; list && list->kind == JSON_ARRAY && i < list->count; i++)
@@ -259,7 +258,7 @@ static const json_value *words_of(const json_value *schema) {
     return list && list->kind == JSON_ARRAY && list->count > 0 ? list : NULL;
 }
 
-/* A string as it is, up to a mark. */
+/* A string without quotes, up to a mark. */
 static void put_string(writer *w, const tool *t, const json_value *schema, cllm_string mark) {
     const json_value *words = words_of(schema);
     if (words) {
@@ -272,7 +271,7 @@ static void put_string(writer *w, const tool *t, const json_value *schema, cllm_
     put_free(w, &mark, 1);
 }
 
-/* A key and its value, between the marks of keys. key: a literal, or "": any. */
+/* A key and its value, between the format's marks. key "": any key. */
 static void put_marked(writer *w, const tool *t, cllm_string key, const json_value *schema) {
     const answer_format *o = w->format;
     const bool tags = o->form == CALLS_TAGS;
@@ -326,7 +325,7 @@ static bool is_required(const tool *t, cllm_string key) {
     return false;
 }
 
-/* The properties that a call may spell, in the order of the schema. None, if they are not an object of schemas. */
+/* The properties that a call may write, in the order of the schema; NULL if the schema has no object of them. */
 static const json_value *properties_of(writer *w, const tool *t) {
     static const char *const names[] = {"type",        "properties", "required", "additionalProperties",
                                         "description", "title",      "$schema",  "$defs",
@@ -343,7 +342,7 @@ static const json_value *properties_of(writer *w, const tool *t) {
 
 static void put_keys(writer *w, const tool *t) {
     const json_value *all = properties_of(w, t);
-    if (!all || all->count == 0) { /* it takes anything, or nothing */
+    if (!all || all->count == 0) { /* the tool takes any arguments, or none */
         const json_value no = {.kind = JSON_OBJECT};
         if (!t->parameters || t->strict || w->format->form == CALLS_TAGS) return;
         open_repeat(w);
@@ -360,7 +359,8 @@ static void put_keys(writer *w, const tool *t) {
     }
 }
 
-/* Arguments with commas between them: whichever comes first has none before it. */
+/* Arguments with commas between them. The first one that is written has no comma before it: there is a choice for each
+ * that may be the first. */
 static void put_list(writer *w, const tool *t) {
     const json_value *all = properties_of(w, t);
     const uint32_t n = all ? all->count : 0;
@@ -386,8 +386,7 @@ static void put_list(writer *w, const tool *t) {
     close_any(w);
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- * calls */
+/* ---------------------------------------------------------------------------------------------------- calls */
 
 static const char any_id[] = "[A-Za-z0-9_-]{1,40}";
 
@@ -531,7 +530,7 @@ static void put_call_list(writer *w) {
     close_part(w, ']');
 }
 
-/* One after the other, each between its marks. opened: the prompt has opened the first one. */
+/* Calls one after the other, each between its marks. opened: the prompt has opened the first one. */
 static void put_call_row(writer *w, bool opened) {
     const answer_format *o = w->format;
     const size_t n_outer = o->n_outer < o->open.count ? o->n_outer : o->open.count;
@@ -557,7 +556,7 @@ static void put_calls(writer *w, bool opened) {
         for (size_t i = 0; i < o->turn_end.count; i++) ends |= equal(o->close.items[n_close], o->turn_end.items[i]);
     open_part(w, '[');
     if (!opened) put_pieces(w, &o->open, 0, n_outer);
-    if (o->assumed && o->form == CALLS_JSON) { /* some write a list */
+    if (o->assumed && o->form == CALLS_JSON) { /* some models write a list */
         open_any(w);
         open_part(w, '[');
         put_pieces(w, &o->open, n_outer, o->open.count);
@@ -580,10 +579,10 @@ static void put_calls(writer *w, bool opened) {
     close_part(w, ']');
 }
 
-/* -------------------------------------------------------------------------------------------------------------
- * answers */
+/* -------------------------------------------------------------------------------------------------- answers */
 
-/* gpt-oss: messages of its own before the one whose header names the function. The answer ends with that one. */
+/* gpt-oss: up to 3 messages of reasoning or comment, then the one whose header names the function, which ends the
+ * answer. */
 static void put_messages(writer *w) {
     static const char *const marks[] = {"<|end|>", "<|start|>", "<|channel|>", "<|message|>", "<|call|>", "<|return|>"};
     static const char *const types[] = {"", " <|constrain|>json", "<|constrain|>json", " json", " code"};
@@ -619,7 +618,7 @@ static void put_messages(writer *w) {
     close_any(w);
 }
 
-/* What is said to the user before a call, or without one. */
+/* Text for the user, before a call or without one. */
 static void put_content(writer *w, bool opened) {
     const answer_format *o = w->format;
     cllm_string marks[ANSWER_MOST_PIECES + 1], open = o->content_open.text;
@@ -629,7 +628,7 @@ static void put_content(writer *w, bool opened) {
         if (i == 0 || memchr(piece.data, '<', piece.length) || memchr(piece.data, '[', piece.length))
             marks[n++] = piece;
     }
-    if (opened && open.length > marks[n - 1].length) { /* the prompt has begun that too */
+    if (opened && open.length > marks[n - 1].length) { /* the prompt contains the beginning of content_open too */
         open.data += marks[n - 1].length;
         open.length -= marks[n - 1].length;
     }
@@ -650,7 +649,7 @@ static void put_answer(writer *w, bool opened) {
     if (must) {
         put_space(w);
         put_calls(w, opened);
-    } else if (o->bare || opened) { /* how the answer begins decides */
+    } else if (o->bare || opened) { /* the beginning of the answer decides: a call, or text */
         open_any(w);
         put_calls(w, opened);
         open_part(w, '[');
@@ -666,8 +665,7 @@ static void put_answer(writer *w, bool opened) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the
- * tools */
+/* ------------------------------------------------------------------------------------------------ the tools */
 
 static bool is_name(cllm_string name) {
     for (size_t i = 0; i < name.length; i++) {

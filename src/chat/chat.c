@@ -68,7 +68,7 @@ static bool name_tokens(cllm_chat *chat, const cllm_chat_options *o) {
     static const struct {
         const char *variable, *key;
     } names[] = {{"unk_token", "tokenizer.ggml.unknown_token_id"},
-                 {"sep_token", "tokenizer.ggml.seperator_token_id"}, /* spelled so in files */
+                 {"sep_token", "tokenizer.ggml.seperator_token_id"}, /* files spell it this way */
                  {"pad_token", "tokenizer.ggml.padding_token_id"},
                  {"cls_token", "tokenizer.ggml.cls_token_id"},
                  {"mask_token", "tokenizer.ggml.mask_token_id"},
@@ -132,8 +132,8 @@ cllm_string cllm_chat_reasoning_end(const cllm_chat *chat) { return chat->reason
 
 /* ------------------------------------------------------------------------------------------------- rendering */
 
-/* The variables that turn reasoning off. Templates read one or the other; levels of effort that one template accepts,
- * another refuses. */
+/* The variables that turn reasoning off. Each template reads one of them. The level of effort is the lowest one that
+ * the template's source mentions, because templates refuse levels that they do not know. */
 static bool without_reasoning(const cllm_chat *chat, arena *a, json_value *out) {
     static const char *const efforts[] = {"no_think", "none", "minimal"};
     char text[160];
@@ -151,7 +151,7 @@ static bool without_reasoning(const cllm_chat *chat, arena *a, json_value *out) 
     return kept && json_read(kept, strlen(kept), a, out, NULL) == CLLM_OK;
 }
 
-/* The members of all objects in turn; rendering uses the last one of a name. */
+/* One object with the members of all. If a name occurs twice, rendering uses the last one. */
 static bool join_objects(const json_value *first, const json_value *objects, size_t n_objects, arena *a,
                          json_value *out) {
     uint64_t count = first->count;
@@ -187,8 +187,8 @@ static const json_value *find_variable(const json_value *objects, size_t n_objec
     return NULL;
 }
 
-/* Bring messages into the template's form, and change them further while it refuses them. objects: [n_objects] and room
- * for one more. */
+/* Bring the messages into the template's form, and change them further while the template refuses them. objects:
+ * [n_objects], and room for one more. */
 static cllm_status render_messages(const cllm_chat *chat, json_value *objects, size_t n_objects, int64_t now, arena *a,
                                    cllm_part **parts, size_t *n_parts, cllm_error *err) {
     const json_value *given = find_variable(objects, n_objects, "messages");
@@ -198,7 +198,7 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
     if (status != CLLM_OK) return status;
     objects[n_objects] = (json_value){.kind = JSON_OBJECT, .count = 1, .members = &member};
     status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, err);
-    cllm_error refusal; /* the first refusal is reported, but running out of memory or steps ends the tries */
+    cllm_error refusal; /* of changed messages. The caller gets the first refusal, or the error that ends the tries */
     for (size_t i = 0; status == CLLM_ERR_ARGUMENT && messages_change(i, &member.value, a, &member.value); i++) {
         status = messages_in_form(&chat->forms, &member.value, a, &member.value, &refusal);
         if (status == CLLM_OK) status = chat_render(chat, objects, n_objects + 1, now, a, parts, n_parts, &refusal);
@@ -211,8 +211,8 @@ static cllm_status render_messages(const cllm_chat *chat, json_value *objects, s
 
 #define GOES_ON "\x02goes on here\x03"
 
-/* Put a mark at the end of the last message's content, to find it in the text. objects: [n_objects] and room for one
- * more. */
+/* Put a mark at the end of the last message's content, to find this place in the rendered text. objects: [n_objects],
+ * and room for one more. */
 static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member members[2], arena *a,
                              cllm_error *err) {
     const json_value *given = find_variable(objects, *n_objects, "messages");
@@ -223,7 +223,7 @@ static cllm_status mark_last(json_value *objects, size_t *n_objects, json_member
     return status;
 }
 
-/* Cut the text at the last mark. A mark is never split between parts, because all of it is untrusted. */
+/* Cut the text at the last mark. A mark is in one part, because all its bytes are untrusted. */
 static cllm_status cut_at_mark(cllm_part *parts, size_t *n_parts, cllm_error *err) {
     const size_t length = strlen(GOES_ON);
     for (size_t i = *n_parts; i-- > 0;)
@@ -254,7 +254,8 @@ static cllm_part *copy_parts(const cllm_part *parts, size_t n_parts) {
     return copy;
 }
 
-/* Parse the objects, after one with the variables that the flags set. objects: out, with room for two more. */
+/* Parse the objects. objects: out, [n + 1], and room for two more; the first one holds the variables that the flags
+ * set. */
 static cllm_status read_objects(const cllm_chat *chat, const cllm_string *texts, size_t n, int flags, arena *a,
                                 json_value **objects, cllm_error *err) {
     *objects = arena_alloc(a, (uint64_t)n + 3, sizeof **objects);

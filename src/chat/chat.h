@@ -1,4 +1,4 @@
-/* cllm_chat: how to talk to a model. It is made once and never changes.
+/* cllm_chat: a model's chat template, and what was found out about it. It is made once and never changes.
  *
  *   messages -> messages.c: in the template's form -> jinja.c: text, each byte trusted or not -> the model
  *   -> answer.c: reasoning, content and tool calls */
@@ -12,15 +12,15 @@
 struct cllm_chat {
     arena arena;
     jinja_tree tree;
-    cllm_string source;   /* of the template */
-    json_value variables; /* spelled by the vocabulary: bos_token, eos_token ... */
-    message_forms forms;  /* the form of messages that the template accepts */
-    answer_format format; /* the format of the model's answers */
-    cllm_string reasoning_end;
+    cllm_string source;        /* of the template */
+    json_value variables;      /* bos_token, eos_token ..., spelled as in the vocabulary */
+    message_forms forms;       /* the form of messages that the template accepts */
+    answer_format format;      /* the format of the model's answers */
+    cllm_string reasoning_end; /* its mark, with the white space around it; or "" */
     char note[160];
 };
 
-/* Render with the chat's own variables and those of `objects`, [n_objects]; if a name occurs twice, the last one
+/* Render with the chat's own variables and those of `objects`, [n_objects]. If several have a variable, the last object
  * counts. parts: out, [*n_parts], in the arena `a`. Errors: those of cllm_chat_render. */
 cllm_status chat_render(const cllm_chat *chat, const json_value *objects, size_t n_objects, int64_t now, arena *a,
                         cllm_part **parts, size_t *n_parts, cllm_error *err);

@@ -1,16 +1,17 @@
-/* What the families' publishers have their models read, for files that come without a template. Each family is known by special tokens that no
- * other family has. The forms are those of the publishers' own templates, without tools. */
+/* The table of templates for files that have none. Each one writes what the family's own template writes, without
+ * tools. A family is recognised by special tokens that no other family has. */
 #include "chat/family_templates.h"
 
 #include "gguf/gguf.h"
 
 #include <string.h>
 
-/* A message in the middle of a template: what comes before its content, and after it. */
+/* A loop over the messages, and the text after them that begins the answer. */
 #define EACH_MESSAGE(body) "{% for message in messages %}" body "{% endfor %}"
 #define PROMPT(text)       "{% if add_generation_prompt %}{{ '" text "' }}{% endif %}"
 
-/* Templates that know two speakers refuse a system message, which then goes to the first user. */
+/* A template that knows only user and model refuses a system message. messages_change then puts its text into the first
+ * user message. */
 #define NO_SYSTEM "{% if message.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
 
 static const family_template families[] = {

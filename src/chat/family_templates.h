@@ -1,4 +1,4 @@
-/* Chat templates for files without one: that of the family whose special tokens are in the vocabulary. */
+/* Chat templates for files that have none. The vocabulary's special tokens tell the family. After it: chat.c. */
 #ifndef CHAT_FAMILY_TEMPLATES_H
 #define CHAT_FAMILY_TEMPLATES_H
 

@@ -1,5 +1,7 @@
-/* The interpreter: walks the syntax tree. Names are looked up in scopes: the template's, and inside it those of macros,
- * loops and blocks, which can read outer variables, but not set them. */
+/* The interpreter: walks the syntax tree. Before it: jinja_parser. After it: the text, in trusted and other parts.
+ *
+ * Names are looked up in scopes. A macro, a loop and a block each have a scope inside the one around it: they can read
+ * outer variables, but not set them. */
 #include "chat/jinja.h"
 
 #include "base/error.h"
@@ -28,8 +30,7 @@ typedef enum flow { FLOW_ON, FLOW_BREAK, FLOW_CONTINUE } flow;
 static jinja_value eval(jinja_run *r, const jinja_node *node);
 static flow exec(jinja_run *r, const jinja_node *list);
 
-/* ------------------------------------------------------------------------------------------------------------
- * scopes */
+/* --------------------------------------------------------------------------------------------------- scopes */
 
 static bool same_name(jinja_value a, jinja_value b) {
     return a.string->length == b.string->length && memcmp(a.string->bytes, b.string->bytes, a.string->length) == 0;
@@ -93,8 +94,7 @@ static jinja_value capture(jinja_run *r, jinja_scope *scope, const jinja_node *b
     return jinja_built(&text);
 }
 
-/* -------------------------------------------------------------------------------------------------------------
- * calls */
+/* ---------------------------------------------------------------------------------------------------- calls */
 
 static size_t count_arguments(const jinja_node *list) {
     size_t n = 0;
@@ -102,7 +102,7 @@ static size_t count_arguments(const jinja_node *list) {
     return n;
 }
 
-/* Evaluate arguments, appending them to earlier ones. */
+/* Evaluate the arguments of a call. The items of *list and **dict become arguments too. */
 static jinja_args eval_arguments(jinja_run *r, const jinja_node *list) {
     const size_t n = count_arguments(list);
     jinja_value positional = jinja_list_of(r, JINJA_LIST, n), named = jinja_dict_new(r, JINJA_DICT, n);
@@ -206,7 +206,7 @@ static jinja_value make_macro(jinja_run *r, const jinja_node *node, jinja_value 
 
 static flow exec_for(jinja_run *r, const jinja_node *node, jinja_value items, uint32_t depth);
 
-/* loop(items), in a recursive loop. */
+/* loop(items): a recursive loop calls itself. */
 static jinja_value call_loop(jinja_run *r, jinja_loop *loop, const jinja_args *args) {
     if (loop->node->sign != 'r' || args->count != 1)
         return jinja_fail(r, CLLM_ERR_ARGUMENT,
@@ -240,8 +240,7 @@ static jinja_value call(jinja_run *r, jinja_value function, const jinja_args *ar
     return result;
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * expressions */
+/* ---------------------------------------------------------------------------------------------- expressions */
 
 static jinja_value eval_items(jinja_run *r, const jinja_node *node) {
     jinja_value v = jinja_list_of(r, node->kind == NODE_TUPLE ? JINJA_TUPLE : JINJA_LIST, count_arguments(node->a));
@@ -392,8 +391,7 @@ static jinja_value eval(jinja_run *r, const jinja_node *node) {
     return v;
 }
 
-/* --------------------------------------------------------------------------------------------------------
- * statements */
+/* ----------------------------------------------------------------------------------------------- statements */
 
 static void assign(jinja_run *r, const jinja_node *target, jinja_value value) {
     if (jinja_failed(r)) return;
@@ -421,7 +419,7 @@ static void assign(jinja_run *r, const jinja_node *target, jinja_value value) {
     }
 }
 
-/* The items that fulfil the loop's condition. */
+/* The items for which the loop's condition, {% for .. if .. %}, is true. */
 static jinja_list choose_items(jinja_run *r, const jinja_node *node, jinja_list all) {
     if (!node->d) return all;
     jinja_value chosen = jinja_list_of(r, JINJA_LIST, all.count);
@@ -436,7 +434,7 @@ static jinja_list choose_items(jinja_run *r, const jinja_node *node, jinja_list 
     return (jinja_list){jinja_failed(r) ? NULL : chosen.list->items, n};
 }
 
-/* break and continue for an outer loop can only be in this loop's else. */
+/* break and continue in the body are for this loop. Those in its else are for an outer one, so they are returned. */
 static flow exec_for(jinja_run *r, const jinja_node *node, jinja_value items, uint32_t depth) {
     const jinja_list all = jinja_walk(r, items);
     jinja_loop *loop = jinja_alloc(r, 1, sizeof *loop);
@@ -538,8 +536,7 @@ static flow exec(jinja_run *r, const jinja_node *list) {
     return next;
 }
 
-/* ---------------------------------------------------------------------------------------------------------
- * rendering */
+/* ------------------------------------------------------------------------------------------------ rendering */
 
 static bool is_among(cllm_string name, const char *const *names, size_t n) {
     for (size_t i = 0; i < n; i++)

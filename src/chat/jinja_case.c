@@ -1,9 +1,8 @@
+/* Implements jinja_case.h. */
 #include "chat/jinja_case.h"
 
 #include "base/unicode.h"
 #include "base/utf8.h"
-
-#include <string.h>
 
 bool jinja_is_space(uint32_t c) { return (unicode_classes(c) & CHAR_WHITE) || (c >= 0x1C && c <= 0x1F); }
 bool jinja_is_alpha(uint32_t c) { return unicode_classes(c) & (CHAR_UPPER | CHAR_LOWER | CHAR_CASELESS); }
@@ -28,7 +27,7 @@ static bool begins_word(const jinja_string *s, size_t at) {
     return at == 0 || char_is_one_of(s->bytes[at - 1], " \t\n\r\f\v-({[<");
 }
 
-/* Is the character at `at` to be upper case? before: the one before it, 0 at the beginning */
+/* True if the character `c` at `at` becomes upper case. before: the character before it, or 0. */
 static bool wants_upper(const jinja_string *s, size_t at, uint32_t c, uint32_t before, jinja_case_rule rule) {
     switch (rule) {
     case JINJA_UPPER: return true;
@@ -51,7 +50,7 @@ jinja_value jinja_change_case(jinja_run *r, const jinja_string *s, jinja_case_ru
         const uint32_t changed = upper ? unicode_upper(c) : unicode_lower(c);
         char text[4];
         before = c;
-        if (c == 0xDF && upper) /* the one of everyday use that becomes two */
+        if (c == 0xDF && upper) /* the German sharp s becomes two letters; other such characters are rare */
             jinja_put(&b, rule == JINJA_CAPITALIZE || rule == JINJA_TITLE ? "Ss" : "SS", 2, trusted);
         else
             jinja_put(&b, text, utf8_encode(changed, text), trusted);

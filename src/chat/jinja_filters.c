@@ -1,5 +1,6 @@
-/* Filters, tests and global functions, as Jinja 3.1 has them. Each gets its parameters in the order in which it names
- * them. */
+/* Filters, tests and global functions, as in Jinja 3.1. Before it: jinja.c, which evaluates the arguments. Each
+ * function gets its arguments in the order of the names in its table row. Strings come first, then numbers, lists and
+ * the rest. */
 #include "base/utf8.h"
 #include "chat/jinja_case.h"
 #include "chat/jinja_run.h"
@@ -25,7 +26,8 @@ static jinja_value generator(jinja_run *r, size_t room) {
     return v;
 }
 
-/* item.a.b.0, as the filters' `attribute` has it; an integer is an index. */
+/* The value at a path like "a.b.0" in an item, which filters take as `attribute`; digits are an index. otherwise: the
+ * result if something on the path is missing, or ABSENT. */
 static jinja_value follow(jinja_run *r, jinja_value item, jinja_value path, jinja_value otherwise) {
     if (path.kind == JINJA_INTEGER) return jinja_item(r, item, path);
     if (path.kind != JINJA_STRING) return item;
@@ -49,8 +51,7 @@ static jinja_value apply(jinja_run *r, const jinja_function *f, jinja_value v, c
     return jinja_call_builtin(r, f, v, &all);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- of
- * texts */
+/* -------------------------------------------------------------------------------------- filters for strings */
 
 static jinja_value change(jinja_run *r, jinja_value v, jinja_case_rule rule) {
     const jinja_value text = jinja_string_of(r, v);
@@ -160,7 +161,7 @@ static jinja_value filter_format(ARGUMENTS) {
     return jinja_format(r, text.string, args[1].dict->count > 0 ? args[1] : args[0]);
 }
 
-/* in_query: as forms encode it, "+" for a space and "/" too. */
+/* Write a string in URL encoding. in_query: as in a form's query, so a space is "+", and "/" is encoded too. */
 static void put_encoded(jinja_builder *b, const jinja_string *s, bool in_query) {
     for (size_t i = 0; i < s->length; i++) {
         const unsigned char c = (unsigned char)s->bytes[i];
@@ -208,8 +209,7 @@ static jinja_value filter_striptags(ARGUMENTS) {
     return jinja_failed(r) ? words : call_method(r, "join", jinja_trusted(r, " "), &words, 1);
 }
 
-/* ---------------------------------------------------------------------------------------------------------- of
- * numbers */
+/* -------------------------------------------------------------------------------------- filters for numbers */
 
 static jinja_value filter_abs(ARGUMENTS) {
     (void)args;
@@ -225,7 +225,8 @@ static jinja_value filter_abs(ARGUMENTS) {
     return jinja_number(self) < 0 ? jinja_negate(r, self) : self;
 }
 
-/* The number that a text begins and ends with, white space aside. Returns false if it is none. */
+/* Read a text that is one number, with white space around it. Returns false if it is not. is_whole: out, true if the
+ * number is in *integer; otherwise it is in *number. */
 static bool read_number(const jinja_string *s, double *number, bool *is_whole, int64_t *integer, int base) {
     char text[400];
     size_t from = 0, end = s->length, n = 0;
@@ -291,15 +292,14 @@ static jinja_value filter_round(ARGUMENTS) {
         const double rounded = rint(x / factor) * factor;
         return self.kind == JINJA_FLOAT ? jinja_float(rounded) : jinja_integer((int64_t)rounded);
     }
-    char text[700]; /* in decimal, as Python rounds */
+    char text[700]; /* rounded by printing: Python rounds the exact decimal value too */
     snprintf(text, sizeof text, "%.*f", (int)precision, x);
     for (char *c = text; *c; c++)
-        if (*c == ',') *c = '.'; /* whatever the locale */
+        if (*c == ',') *c = '.'; /* some locales print a comma */
     return jinja_float(json_parse_float(text, strlen(text)));
 }
 
-/* ---------------------------------------------------------------------------------------------------------- of
- * lists */
+/* ---------------------------------------------------------------------------------------- filters for lists */
 
 static jinja_value filter_length(ARGUMENTS) { return (void)args, jinja_length(r, self); }
 
@@ -351,13 +351,13 @@ static jinja_value filter_sum(ARGUMENTS) {
     return sum;
 }
 
-/* What an item is ordered by. */
+/* The value by which an item is sorted. */
 static jinja_value order_key(jinja_run *r, jinja_value item, jinja_value attribute, bool case_sensitive) {
     const jinja_value key = follow(r, item, attribute, (jinja_value){.kind = JINJA_ABSENT});
     return key.kind == JINJA_STRING && !case_sensitive ? jinja_change_case(r, key.string, JINJA_LOWER) : key;
 }
 
-/* Pairs of a key and a value in the order of their keys; what is equal stays in its order. */
+/* Sort pairs by their keys: a merge sort from the bottom up, so that equal keys keep their order. */
 static void sort_pairs(jinja_run *r, jinja_pair *pairs, size_t n, bool reverse) {
     jinja_pair *other = jinja_alloc(r, n, sizeof *other);
     for (size_t width = 1; other && width < n && !jinja_failed(r); width *= 2)
@@ -459,7 +459,7 @@ static jinja_value filter_groupby(ARGUMENTS) {
     return groups;
 }
 
-/* Rows of so many items; the last is filled up if there is something to fill it with. */
+/* Rows of `linecount` items. The last row is filled up with `fill_with`, if it is given. */
 static jinja_value filter_batch(ARGUMENTS) {
     const jinja_list all = jinja_walk(r, self);
     const int64_t width = jinja_whole_or(r, args[0], 0);
@@ -476,7 +476,7 @@ static jinja_value filter_batch(ARGUMENTS) {
     return v;
 }
 
-/* So many columns, as equal as they can be. */
+/* `slices` columns, whose lengths differ by 1 at most; `fill_with`, if it is given, is added to the shorter ones. */
 static jinja_value filter_slice(ARGUMENTS) {
     const jinja_list all = jinja_walk(r, self);
     const int64_t count = jinja_whole_or(r, args[0], 0);
@@ -497,7 +497,7 @@ static jinja_value filter_slice(ARGUMENTS) {
     return v;
 }
 
-/* The function that `select`, `map` and the like name first, with the rest of their arguments. */
+/* The filter or test whose name is the first argument of `map`, `select` and similar filters. */
 static const jinja_function *named_function(jinja_run *r, jinja_value name, bool is_test) {
     if (name.kind != JINJA_STRING) {
         jinja_fail(r, CLLM_ERR_ARGUMENT, "the name of a %s was expected", is_test ? "test" : "filter");
@@ -511,7 +511,7 @@ static const jinja_function *named_function(jinja_run *r, jinja_value name, bool
     return f;
 }
 
-/* Items for select, map and their like, which do not look into what counts as false. */
+/* The items for `map`, `select` and similar filters. A value that counts as false has none: it is not iterated. */
 static jinja_list walk_if_any(jinja_run *r, jinja_value v) {
     return jinja_truth(v) ? jinja_walk(r, v) : (jinja_list){NULL, 0};
 }
@@ -560,8 +560,7 @@ static jinja_value filter_items(ARGUMENTS) {
                  : jinja_fail(r, CLLM_ERR_ARGUMENT, "Can only get item pairs from a mapping.");
 }
 
-/* ------------------------------------------------------------------------------------------------------------
- * others */
+/* -------------------------------------------------------------------------------------------- other filters */
 
 static jinja_value filter_default(ARGUMENTS) {
     const bool missing = self.kind == JINJA_UNDEFINED || (truth(args[1]) && !jinja_truth(self));
@@ -649,8 +648,7 @@ static const jinja_function filters[] = {
     {"wordcount", "", filter_wordcount, {0}},
 };
 
-/* -------------------------------------------------------------------------------------------------------------
- * tests */
+/* ---------------------------------------------------------------------------------------------------- tests */
 
 #define TEST(name, condition)                   \
     static jinja_value test_##name(ARGUMENTS) { \
@@ -691,7 +689,7 @@ TEST(sameas,
 TEST(filter, self.kind == JINJA_STRING && jinja_find_filter((cllm_string){self.string->bytes, self.string->length}))
 TEST(test, self.kind == JINJA_STRING && jinja_find_test((cllm_string){self.string->bytes, self.string->length}))
 
-/* self % n, as a truth */
+/* True if self % n is `rest`. */
 static jinja_value divides(jinja_run *r, jinja_value self, jinja_value n, int64_t rest) {
     const jinja_value modulo = jinja_calculate(r, '%', self, n);
     return jinja_failed(r) ? modulo : jinja_bool(jinja_equal(r, modulo, jinja_integer(rest)));
@@ -743,8 +741,7 @@ static const jinja_function tests[] = {
     {"upper", "", test_upper, {0}},
 };
 
-/* ----------------------------------------------------------------------------------------------------- global
- * functions */
+/* ----------------------------------------------------------------------------------------- global functions */
 
 static jinja_value global_range(ARGUMENTS) {
     (void)self;
@@ -764,7 +761,7 @@ static jinja_value global_range(ARGUMENTS) {
     return v;
 }
 
-/* dict(...) and namespace(...): a mapping or pairs, and named arguments. */
+/* dict(...) and namespace(...): the members of a mapping or a list of pairs, then the named arguments. */
 static jinja_value make_mapping(jinja_run *r, const jinja_value *args, jinja_kind kind) {
     jinja_value v = jinja_dict_new(r, kind, args[1].dict->count);
     const jinja_list *first = args[0].list;
@@ -845,8 +842,7 @@ static const jinja_function globals[] = {
     {"strftime_now", "format", global_strftime_now, {0}},
 };
 
-/* -----------------------------------------------------------------------------------------------------------
- * finding */
+/* -------------------------------------------------------------------------------------------- find and call */
 
 const jinja_function *jinja_search(const jinja_function *all, size_t n, cllm_string name) {
     for (size_t i = 0; i < n; i++)
@@ -864,7 +860,7 @@ const jinja_function *jinja_find_global(cllm_string name) {
     return jinja_search(globals, sizeof globals / sizeof *globals, name);
 }
 
-/* Which of the parameters is called that? -1: none. */
+/* The index of the parameter with this name, or -1. */
 static int parameter_of(const char *parameters, const jinja_string *name) {
     int index = 0;
     for (const char *at = parameters; *at; index++) {
@@ -881,6 +877,7 @@ static int count_parameters(const char *parameters) {
     return n;
 }
 
+/* Call a function that takes all arguments: a tuple, and a dict of the named ones. */
 static jinja_value call_with_all(jinja_run *r, const jinja_function *f, jinja_value self, const jinja_args *args) {
     jinja_value all[2] = {jinja_list_of(r, JINJA_TUPLE, args->count), jinja_dict_new(r, JINJA_DICT, args->n_named)};
     if (jinja_failed(r)) return JINJA_VALUE_UNDEFINED;

@@ -1,3 +1,4 @@
+/* Implements jinja_lexer.h. */
 #include "chat/jinja_lexer.h"
 
 #include "base/utf8.h"
@@ -27,7 +28,7 @@ static uint32_t skip_space(const jinja_lexer *l, uint32_t at) {
     return at;
 }
 
-/* Where the text from `from` ends before a tag at `tag`, whose first two characters may be followed by a sign. */
+/* The end of the text that begins at `from`, without the white space that the tag at `tag` drops before it. */
 static uint32_t strip_before(const jinja_lexer *l, uint32_t from, uint32_t tag, bool line_start) {
     const char sign = tag + 2 < l->length ? l->source[tag + 2] : 0;
     uint32_t end = tag;
@@ -40,7 +41,8 @@ static uint32_t strip_before(const jinja_lexer *l, uint32_t from, uint32_t tag, 
     return end > from ? (l->source[end - 1] == '\n' ? end : tag) : line_start ? end : tag;
 }
 
-/* Skip what is dropped after a block or comment: white space after "-", a newline unless after "+". */
+/* Skip what is dropped after a block or comment: with the sign '-' all white space, with '+' nothing, otherwise one
+ * newline. */
 static uint32_t strip_after(const jinja_lexer *l, uint32_t at, char sign) {
     if (sign == '-') return skip_space(l, at);
     return sign != '+' && at < l->length && l->source[at] == '\n' ? at + 1 : at;
@@ -79,7 +81,7 @@ static bool data(jinja_lexer *l, uint32_t end, uint32_t next, jinja_token *token
     return token->length > 0;
 }
 
-/* A raw block: all of it is data. */
+/* {% raw %}: everything up to {% endraw %} is data. */
 static bool raw(jinja_lexer *l, uint32_t begin, char begin_sign, jinja_token *token) {
     for (uint32_t at = begin; at < l->length; at++) {
         char sign;
@@ -129,8 +131,7 @@ static bool outside(jinja_lexer *l, jinja_token *token) {
     return true;
 }
 
-/* ------------------------------------------------------------------------------------------------------- within
- * tags */
+/* ---------------------------------------------------------------------------------------------- within tags */
 
 static bool take_end(jinja_lexer *l, jinja_token *token) {
     const bool is_block = l->state == IN_BLOCK;
@@ -144,7 +145,7 @@ static bool take_end(jinja_lexer *l, jinja_token *token) {
     return true;
 }
 
-/* Digits, and "_" between them. */
+/* Skip digits, and single "_" between them. */
 static uint32_t skip_digits(const jinja_lexer *l, uint32_t at) {
     while (at < l->length &&
            (is_digit(l->source[at]) || (l->source[at] == '_' && at + 1 < l->length && is_digit(l->source[at + 1]))))

@@ -1,6 +1,8 @@
-/* Splits the text of a template into tokens, as Jinja's lexer does with trim_blocks and lstrip_blocks: the first
- * newline after a block is dropped, and so is white space between the beginning of a line and a block. "-" in a tag
- * removes all white space beside it, "+" none. */
+/* Splits the text of a template into tokens. After it: jinja_parser.
+ *
+ * White space is handled as in Jinja with trim_blocks and lstrip_blocks: the first newline after a block is dropped,
+ * and so is white space between the beginning of a line and a block. "-" in a tag drops all white space on its side,
+ * "+" keeps all. */
 #ifndef CHAT_JINJA_LEXER_H
 #define CHAT_JINJA_LEXER_H
 
@@ -32,13 +34,12 @@ typedef struct jinja_lexer {
     uint32_t length, at;
     int state;          /* outside of tags, within a block or a print */
     bool line_start;    /* the last token ended a line */
-    uint32_t raw_end;   /* outside of tags: end of the raw block around `at`, or 0 */
     char brackets[256]; /* the closing brackets that are expected */
     uint32_t n_brackets;
     const char *fault; /* what is wrong at `at` */
 } jinja_lexer;
 
-/* Get the next token. Returns false if there is none: then `fault` says what is wrong. */
+/* Get the next token; the last one is END. Returns false if the source is wrong: `fault` says why. */
 bool jinja_lexer_next(jinja_lexer *l, jinja_token *token);
 
 #endif

@@ -1,5 +1,6 @@
-/* The methods of strings, lists, dicts, and of what templates make: loops and cyclers. Those that change a list or a
- * dict are there by name only: the sandbox refuses them. */
+/* The methods of strings, lists, dicts, loops and cyclers. Before it: jinja_value.c, which looks up `value.name`.
+ *
+ * Methods that would change a list or a dict are in the tables without a function: the sandbox refuses them. */
 #include "base/utf8.h"
 #include "chat/jinja_case.h"
 #include "chat/jinja_run.h"
@@ -17,15 +18,14 @@ static const jinja_string *text_argument(jinja_run *r, jinja_value v) {
     return &empty;
 }
 
-/* The character at a byte; its length in *n. */
+/* The character at a byte offset. n: out, its length in bytes. */
 static uint32_t character_at(const jinja_string *s, size_t at, size_t *n) {
     *n = utf8_length(s->bytes + at, s->length - at);
     if (*n == 0) *n = 1;
     return utf8_decode(s->bytes + at, *n);
 }
 
-/* -------------------------------------------------------------------------------------------------------------
- * strip */
+/* ---------------------------------------------------------------------------------------------------- strip */
 
 static bool is_stripped(const jinja_string *s, size_t at, size_t n, const jinja_string *characters) {
     if (!characters) return jinja_is_space(utf8_decode(s->bytes + at, n));
@@ -74,13 +74,12 @@ static jinja_value method_removesuffix(METHOD) {
     return ends_with(self.string, part) ? jinja_slice(r, self.string, 0, self.string->length - part->length) : self;
 }
 
-/* -------------------------------------------------------------------------------------------------------------
- * split */
+/* ---------------------------------------------------------------------------------------------------- split */
 
 static void push(jinja_run *r, jinja_value list, jinja_value item) {
     if (jinja_failed(r)) return;
     jinja_list *l = list.list;
-    if ((l->count & (l->count - 1)) == 0) { /* room for the next power of two */
+    if ((l->count & (l->count - 1)) == 0) { /* it is full: the capacity is a power of two */
         jinja_value *items = jinja_alloc(r, l->count ? 2 * l->count : 1, sizeof *items);
         if (!items) return;
         if (l->count > 0) memcpy(items, l->items, l->count * sizeof *items);
@@ -147,7 +146,7 @@ static jinja_value method_rsplit(METHOD) {
             push(r, list, jinja_slice(r, s, at + by->length, end));
             end = at;
         }
-    while (!by && !jinja_failed(r)) { /* by white space */
+    while (!by && !jinja_failed(r)) { /* the separator is white space */
         const jinja_value rest = strip(r, jinja_slice(r, s, 0, end), JINJA_VALUE_NONE, false, true);
         if (jinja_failed(r) || rest.string->length == 0) return reversed(r, list);
         size_t from = end = rest.string->length, n;
@@ -181,7 +180,7 @@ static jinja_value method_splitlines(METHOD) {
     return list;
 }
 
-/* Before the first or last `by`, that, and what comes after it. */
+/* Three parts: the text before the first or last separator, the separator, and the text after it. */
 static jinja_value partition(jinja_run *r, jinja_value self, jinja_value separator, bool last) {
     const jinja_string *s = self.string, *by = text_argument(r, separator);
     if (by->length == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "empty separator");
@@ -204,10 +203,9 @@ static jinja_value partition(jinja_run *r, jinja_value self, jinja_value separat
 static jinja_value method_partition(METHOD) { return partition(r, self, args[0], false); }
 static jinja_value method_rpartition(METHOD) { return partition(r, self, args[0], true); }
 
-/* -------------------------------------------------------------------------------------------------- finding,
- * replacing */
+/* --------------------------------------------------------------------------------------- finding, replacing */
 
-/* The bytes of a string between two character indices, as slices have them. */
+/* The part of a string from character range[0] to range[1]. Both may be missing, or negative, as in a slice. */
 static jinja_value between(jinja_run *r, jinja_value self, const jinja_value *range) {
     return given(range[0]) || given(range[1]) ? jinja_cut(r, self, range[0], range[1], JINJA_VALUE_NONE) : self;
 }
@@ -254,7 +252,7 @@ static jinja_value method_count(METHOD) {
     return jinja_integer(n);
 }
 
-/* Is it any of these, a string or a tuple of strings? */
+/* True if the string begins (or ends) with args[0], a string or a tuple of strings. */
 static jinja_value begins_or_ends(jinja_run *r, jinja_value self, const jinja_value *args, bool at_end) {
     const jinja_value within = between(r, self, args + 1);
     const jinja_list one = {(jinja_value[]){args[0]}, 1}, all = args[0].kind == JINJA_TUPLE ? *args[0].list : one;
@@ -304,8 +302,7 @@ static jinja_value method_join(METHOD) {
     return jinja_built(&b);
 }
 
-/* ----------------------------------------------------------------------------------------------------- case and
- * looks */
+/* ------------------------------------------------------------------------------------------- case and looks */
 
 static jinja_value method_lower(METHOD) { return (void)args, jinja_change_case(r, self.string, JINJA_LOWER); }
 static jinja_value method_upper(METHOD) { return (void)args, jinja_change_case(r, self.string, JINJA_UPPER); }
@@ -344,7 +341,7 @@ static jinja_value method_istitle(METHOD) {
     return jinja_bool(has_letter && !jinja_failed(r) && jinja_equal(r, titled, self));
 }
 
-/* Filled up to a width; sides: 'l' text to the left, 'r', or 'c'. */
+/* Fill a string up to a width. side: where the text goes, 'l' (left), 'r' (right) or 'c' (centre). */
 static jinja_value pad(jinja_run *r, jinja_value self, const jinja_value *args, char side) {
     const int64_t width = jinja_whole_or(r, args[0], 0), n = (int64_t)jinja_characters(self.string),
                   missing = width - n;
@@ -372,7 +369,7 @@ static jinja_value method_zfill(METHOD) {
     return jinja_failed(r) ? digits : jinja_add(r, jinja_slice(r, self.string, 0, 1), digits);
 }
 
-/* "{} {0} {name} {{": values without a format of their own. */
+/* str.format with "{}", "{0}", "{name}" and "{{". A format after ":" is not supported. */
 static jinja_value method_format(METHOD) {
     const jinja_string *s = self.string;
     const jinja_list *values = args[0].list;
@@ -414,8 +411,7 @@ static jinja_value method_format(METHOD) {
     return jinja_built(&b);
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- * dicts */
+/* ---------------------------------------------------------------------------------------------------- dicts */
 
 static jinja_value method_get(METHOD) {
     const jinja_value *value = jinja_dict_find(r, self.dict, args[0]);
@@ -443,8 +439,7 @@ static jinja_value method_keys(METHOD) { return (void)args, view(r, self.dict, t
 static jinja_value method_values(METHOD) { return (void)args, view(r, self.dict, false, true); }
 static jinja_value method_copy(METHOD) { return (void)r, (void)args, self; }
 
-/* -------------------------------------------------------------------------------------------------- lists, loops,
- * cyclers */
+/* ------------------------------------------------------------------------------------ lists, loops, cyclers */
 
 static jinja_value method_list_count(METHOD) {
     int64_t n = 0;
@@ -481,8 +476,7 @@ static jinja_value method_reset(METHOD) {
     return JINJA_VALUE_NONE;
 }
 
-/* ----------------------------------------------------------------------------------------------------------- the
- * tables */
+/* ----------------------------------------------------------------------------------------------- the tables */
 
 static const jinja_function string_methods[] = {
     {"capitalize", "", method_capitalize, {0}},

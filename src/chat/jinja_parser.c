@@ -1,5 +1,5 @@
-/* A recursive descent parser. Binary operators of one level are read in a loop, so that only brackets and blocks
- * nest. */
+/* A recursive descent parser. Binary operators of the same precedence are read in a loop, so recursion is only as deep
+ * as brackets and blocks nest. */
 #include "chat/jinja_parser.h"
 
 #include "base/error.h"
@@ -8,7 +8,6 @@
 #include "chat/jinja_run.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct parser {
@@ -23,8 +22,7 @@ typedef struct parser {
     cllm_status status;
 } parser;
 
-/* ------------------------------------------------------------------------------------------------------------
- * tokens */
+/* --------------------------------------------------------------------------------------------------- tokens */
 
 static void fail_at(parser *p, uint32_t at, cllm_status status, const char *what, cllm_string which) {
     if (p->status != CLLM_OK) return;
@@ -81,8 +79,7 @@ static void want(parser *p, jinja_token_kind kind, const char *what) {
 
 static void want_block_end(parser *p) { want(p, JINJA_TOKEN_BLOCK_END, "the tag should end before"); }
 
-/* -------------------------------------------------------------------------------------------------------------
- * nodes */
+/* ---------------------------------------------------------------------------------------------------- nodes */
 
 static jinja_node *make(parser *p, jinja_node_kind kind, jinja_node *a, jinja_node *b) {
     jinja_node *node = arena_alloc(p->arena, 1, sizeof *node);
@@ -123,8 +120,7 @@ static jinja_node *name_node(parser *p) {
     return node;
 }
 
-/* ----------------------------------------------------------------------------------------------------------
- * literals */
+/* ------------------------------------------------------------------------------------------------- literals */
 
 static bool read_digits(const char *text, size_t *at, size_t length, size_t most, unsigned base, uint32_t *value) {
     size_t n = 0;
@@ -219,8 +215,7 @@ static jinja_node *number_node(parser *p) {
     return node;
 }
 
-/* -------------------------------------------------------------------------------------------------------
- * expressions */
+/* ---------------------------------------------------------------------------------------------- expressions */
 
 static jinja_node *parse_expression(parser *p);
 static jinja_node *parse_or(parser *p);
@@ -382,7 +377,7 @@ static jinja_node *parse_postfix(parser *p, jinja_node *node) {
     return node;
 }
 
-/* A name that may contain dots, as of filters and tests. */
+/* A name of a filter or test, which may contain dots. */
 static jinja_value take_dotted_name(parser *p) {
     const char *begin = p->token.text;
     jinja_value name = take_name(p);
@@ -462,7 +457,7 @@ static jinja_node *parse_unary(parser *p, bool with_filters) {
     return with_filters ? parse_filters(p, node) : node;
 }
 
-/* One of these signs, or 0. */
+/* Take one of these signs. Returns its code, or 0 if none is there. */
 static char take_operator(parser *p, const char *const *signs, const char *codes) {
     for (size_t i = 0; signs[i]; i++)
         if (take_sign(p, signs[i])) return codes[i];
@@ -520,7 +515,7 @@ static jinja_node *parse_compare(parser *p) {
         char sign = take_operator(p, signs, "=!<>lg");
         if (!sign && take_word(p, "in")) sign = 'i';
         if (!sign && is_word(p, "not")) {
-            const parser before = *p; /* `not` belongs to `in`, or to what comes next */
+            const parser before = *p; /* to go back to, if no `in` follows `not` */
             advance(p);
             if (take_word(p, "in"))
                 sign = 'n';
@@ -585,12 +580,11 @@ static jinja_node *parse_expression(parser *p) {
     return node;
 }
 
-/* --------------------------------------------------------------------------------------------------------
- * statements */
+/* ----------------------------------------------------------------------------------------------- statements */
 
 static jinja_node *parse_body(parser *p, const char *const *ends);
 
-/* The body up to the tag `end`, which is read too. */
+/* A body up to the tag `end`, which is read too. */
 static jinja_node *parse_block(parser *p, const char *end) {
     want_block_end(p);
     jinja_node *body = parse_body(p, (const char *const[]){end, NULL});
@@ -627,7 +621,7 @@ static jinja_node *parse_target(parser *p, bool with_namespace) {
 static jinja_node *parse_if(parser *p) {
     static const char *const ends[] = {"elif", "else", "endif", NULL};
     jinja_node *first = NULL, **next = &first;
-    do { /* an elif is an if in the else of the one before */
+    do { /* an elif becomes an if in the else of the one before it */
         jinja_node *node = make(p, NODE_IF, NULL, NULL);
         node->a = parse_tuple(p, true);
         want_block_end(p);
@@ -692,7 +686,7 @@ static jinja_node *parse_parameters(parser *p) {
     return first;
 }
 
-/* break and continue in a macro cannot refer to loops around it. */
+/* The loops around a macro do not count in its body: break and continue cannot refer to them. */
 static void parse_macro_body(parser *p, jinja_node *macro, const char *end) {
     const uint32_t n_loops = p->n_loops;
     const char rest = p->rest;
@@ -806,7 +800,8 @@ static jinja_node *parse_statement(parser *p) {
     return make(p, NODE_LIST, NULL, NULL);
 }
 
-/* Text, prints and statements up to one of the tags `ends`, whose name is then the next token; NULL: to the end. */
+/* Text, prints and statements up to one of the tags `ends`, whose name is then the next token. ends NULL: up to the end
+ * of the template. */
 static jinja_node *parse_body(parser *p, const char *const *ends) {
     jinja_node *first = NULL, **next = &first;
     if (!enter(p)) return NULL;

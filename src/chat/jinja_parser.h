@@ -1,4 +1,5 @@
-/* Tokens to a syntax tree. Sources: "Template Designer Documentation" of Jinja 3.1, and its grammar. */
+/* Parses a template into a syntax tree. Before it: jinja_lexer, which gives tokens. After it: jinja.c, which walks the
+ * tree. Sources: "Template Designer Documentation" of Jinja 3.1, and its grammar. */
 #ifndef CHAT_JINJA_PARSER_H
 #define CHAT_JINJA_PARSER_H
 
@@ -62,7 +63,7 @@ enum { JINJA_MOST_NESTING = 200 };
 
 enum { JINJA_VARARGS = 1, JINJA_KWARGS = 2 }; /* extra arguments that a macro reads */
 
-/* A parsed template: [n_bytes] source and its tree, in the arena. */
+/* A parsed template: its source, [length], and its tree, in the arena. */
 typedef struct jinja_tree {
     const char *source;
     uint32_t length;

@@ -4,11 +4,11 @@
 
 #include "chat/jinja_value.h"
 
-/* Limits, because templates are not trusted. */
+/* Limits, because a template comes from a file and is not trusted. */
 enum {
-    JINJA_MOST_BYTES = 256 << 20, /* of memory, */
-    JINJA_MOST_STEPS = 20000000,  /* nodes evaluated plus items iterated, */
-    JINJA_MOST_DEPTH = 600,       /* and nodes that are active at once */
+    JINJA_MOST_BYTES = 256 << 20, /* of memory */
+    JINJA_MOST_STEPS = 20000000,  /* nodes evaluated plus items iterated */
+    JINJA_MOST_DEPTH = 600,       /* nodes that are active at once */
     JINJA_MOST_RANGE = 100000,    /* items of range(), as in Jinja's sandbox */
 };
 
@@ -19,9 +19,9 @@ struct jinja_run {
     uint64_t n_steps;
     uint32_t depth;
     int64_t now;
-    const char *source; /* of the template, and */
-    uint32_t at;        /* the current position in it, for messages */
-    jinja_value block;  /* the text of the {% filter %} or {% set %} block to which filters are applied */
+    const char *source; /* of the template */
+    uint32_t at;        /* the current position in the source, for messages */
+    jinja_value block;  /* the text of the {% filter %} or {% set %} block that is being filtered */
     struct jinja_scope *scope;
     struct jinja_builder *out;
     cllm_error *err;

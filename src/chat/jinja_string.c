@@ -1,4 +1,5 @@
-/* Strings of a template: how they are put together, and how Python prints its values. */
+/* The strings of a template: cutting them, building them, printing values as Python or JSON does, and values from JSON.
+ * Each byte keeps its trust. The functions are described in jinja_value.h. */
 #include "base/utf8.h"
 #include "chat/jinja_run.h"
 
@@ -42,7 +43,7 @@ size_t jinja_characters(const jinja_string *s) {
     return n;
 }
 
-/* ---------------------------------------------------------------------------------------------------- piece by piece */
+/* -------------------------------------------------------------------------------------------------- piece by piece */
 
 static bool grow(jinja_builder *b, size_t n) {
     if (n <= b->capacity - b->length) return true;
@@ -161,8 +162,8 @@ static void put_range(jinja_builder *b, const jinja_list *list) {
     jinja_put_text(b, text);
 }
 
-/* Characters that Python's repr() escapes: those of no width, spaces other than ' ', and what Unicode leaves free (the private use area,
- * surrogates and the end of planes; what is not assigned yet counts as printable here). */
+/* False for the characters that Python's repr() escapes: control characters, characters of no width, spaces other than
+ * ' ', the private use area and the last two of each plane. Unlike in Python, unassigned characters are printable. */
 static bool is_printable(uint32_t c) {
     if (c < 0x20 || (c >= 0x7F && c <= 0xA0) || c == 0xAD) return false;
     if ((c >= 0x2000 && c <= 0x200F) || (c >= 0x2028 && c <= 0x202F) || (c >= 0x205F && c <= 0x206F)) return false;
@@ -261,7 +262,7 @@ jinja_value jinja_string_of(jinja_run *r, jinja_value v) {
 typedef struct json_target {
     jinja_builder builder;
     json_writer writer;
-    bool trusted; /* what is written now */
+    bool trusted; /* of what is written now */
     bool sort_keys;
 } json_target;
 
@@ -272,7 +273,7 @@ static void put_json(void *user, const char *bytes, size_t length) {
 
 static void json_string(json_target *t, const jinja_string *s) {
     put_json(t, "\"", 1);
-    for (size_t from = 0, end; from < s->length; from = end) { /* bytes of equal trust */
+    for (size_t from = 0, end; from < s->length; from = end) { /* a run of bytes of equal trust */
         t->trusted = jinja_byte_trusted(s, from);
         end = from + 1;
         if (!s->trust) end = s->length;

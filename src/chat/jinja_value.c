@@ -1,4 +1,5 @@
-/* Operations on values as in Python: equality, items, attributes and operators. */
+/* Operations on values, as in Python: equality, items, attributes and operators. Before it: jinja.c and the built-in
+ * functions. */
 #include "base/checked.h"
 #include "base/error.h"
 #include "base/utf8.h"
@@ -9,8 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* -------------------------------------------------------------------------------------------------- memory and
- * failing */
+/* --------------------------------------------------------------------------------------- memory and failing */
 
 enum { PIECE_BYTES = 64 * 1024, ALIGNMENT = 16 };
 
@@ -98,8 +98,7 @@ jinja_value jinja_fail_missing(jinja_run *r, jinja_value undefined) {
     return jinja_fail(r, CLLM_ERR_ARGUMENT, "'%s%s' has no attribute '%.*s'", owner, object, n, name);
 }
 
-/* ------------------------------------------------------------------------------------------------------ lists and
- * dicts */
+/* ------------------------------------------------------------------------------------------ lists and dicts */
 
 jinja_value jinja_list_of(jinja_run *r, jinja_kind kind, size_t count) {
     jinja_list *list = jinja_alloc(r, 1, sizeof *list);
@@ -349,10 +348,9 @@ jinja_value jinja_length(jinja_run *r, jinja_value v) {
     return jinja_fail(r, CLLM_ERR_ARGUMENT, "object of type '%s' has no len()", jinja_type_name(v));
 }
 
-/* ----------------------------------------------------------------------------------------------------- items,
- * attributes */
+/* ---------------------------------------------------------------------------------------- items, attributes */
 
-/* The byte offset of character `index`. */
+/* The byte offset of the character `index`; s->length if there are fewer. */
 static size_t byte_of(const jinja_string *s, size_t index) {
     size_t at = 0;
     for (; at < s->length; at++)
@@ -438,7 +436,7 @@ jinja_value jinja_attribute(jinja_run *r, jinja_value v, jinja_value name) {
     return jinja_missing_of(r, jinja_type_name(v), name, false);
 }
 
-/* A bound of a slice of `count` items with the step `step`. */
+/* Where a slice of `count` items begins or ends (is_end). v: the bound as written, which may be negative or missing. */
 static int64_t bound(jinja_run *r, jinja_value v, int64_t count, int64_t step, bool is_end) {
     if (v.kind == JINJA_ABSENT || v.kind == JINJA_NONE) {
         if (is_end) return step > 0 ? count : -1;
@@ -554,7 +552,7 @@ static jinja_value power(jinja_run *r, jinja_value a, jinja_value b) {
     return jinja_integer(result);
 }
 
-/* Round the quotient down; the remainder has the divisor's sign. */
+/* Division as in Python: the quotient is rounded down, and the remainder has the divisor's sign. */
 static jinja_value divide_whole(jinja_run *r, int64_t a, int64_t b, bool remainder) {
     if (b == 0) return jinja_fail(r, CLLM_ERR_ARGUMENT, "integer division or modulo by zero");
     if (b == -1) return remainder ? jinja_integer(0) : a == INT64_MIN ? too_large(r) : jinja_integer(-a);
@@ -598,8 +596,7 @@ jinja_value jinja_negate(jinja_run *r, jinja_value v) {
     return whole(v) == INT64_MIN ? too_large(r) : jinja_integer(-whole(v));
 }
 
-/* ------------------------------------------------------------------------------------------------- printf-like
- * formats */
+/* -------------------------------------------------------------------------------------- printf-like formats */
 
 typedef struct conversion {
     char flags[8];
@@ -607,7 +604,8 @@ typedef struct conversion {
     char type;
 } conversion;
 
-/* Parse the format after '%' and a name in parentheses. Returns false if it is invalid. */
+/* Read what follows '%' and a name in parentheses: flags, width, precision and letter. Returns false if it is
+ * invalid. */
 static bool read_conversion(const jinja_string *s, size_t *at, conversion *c) {
     size_t n = 0;
     *c = (conversion){.width = -1, .precision = -1};

@@ -1,4 +1,5 @@
-/* The values of a template: those of Python, as far as a template can see them.
+/* The values of a template, which are those of Python, and what can be done with them. Before it: jinja.c, which walks
+ * the syntax tree. The functions are in jinja_value.c, jinja_string.c (strings), jinja_filters.c and jinja_methods.c.
  *
  * Each byte of a string is trusted or not. Text of the template itself is trusted; text from messages, tools and other
  * variables is not. Strings that are cut, joined or changed keep this for each byte, so the final text still tells
@@ -42,7 +43,7 @@ typedef struct jinja_string {
     size_t length;
     const unsigned char *trust; /* [length] 1: trusted; NULL: `trusted` holds for all bytes */
     bool trusted;
-    bool safe; /* made by the filter `safe`: text joined to it is escaped for HTML */
+    bool safe; /* made by the filter `safe`: other text that is joined to it is escaped for HTML */
 } jinja_string;
 
 typedef struct jinja_value {
@@ -79,7 +80,7 @@ typedef struct jinja_dict {
 typedef struct jinja_missing {
     const char *owner; /* the type that has no such attribute; NULL: a variable is missing */
     jinja_value name;
-    bool unsafe; /* the method would change its value */
+    bool unsafe; /* it is a method that the sandbox refuses, because it would change its value */
 } jinja_missing;
 
 typedef struct jinja_cycle {
@@ -92,8 +93,8 @@ typedef struct jinja_loop {
     size_t at;
     uint32_t depth; /* of recursive loops, from 0 */
     jinja_value changed;
-    const struct jinja_node *node; /* the `for` statement, */
-    struct jinja_scope *scope;     /* and its scope: for recursion */
+    const struct jinja_node *node; /* the `for` statement, for recursion */
+    struct jinja_scope *scope;     /* its scope, for recursion */
 } jinja_loop;
 
 typedef struct jinja_run jinja_run;
@@ -110,26 +111,26 @@ typedef jinja_value (*jinja_builtin)(jinja_run *r, jinja_value self, const jinja
 
 enum { JINJA_MOST_ARGS = 8 };
 
-/* Filters, tests, methods and functions: name, names of the parameters, and implementation. Parameters that were not
- * given are ABSENT. */
+/* Filters, tests, methods and functions: name, names of the parameters, and implementation. The parameters are
+ * separated by spaces; those that were not given are ABSENT. "*" means that args[0] is a tuple of all arguments, and
+ * args[1] a dict of the named ones. */
 typedef struct jinja_function {
     const char *name;
-    const char *
-        parameters; /* separated by spaces; "*": all arguments come as one tuple, and the named ones as a dict after it */
+    const char *parameters;
     jinja_builtin call;
     jinja_value self; /* for a bound method */
 } jinja_function;
 
 /* ---------------------------------------------------------------------------------------------------- making them */
 
-/* zeroed memory of the run; NULL: the run has failed */
+/* Zeroed memory of the run; NULL if the run has failed. */
 void *jinja_alloc(jinja_run *r, size_t count, size_t size);
 
 /* End the run with this error, unless it has failed already. Returns an undefined value. */
 jinja_value jinja_fail(jinja_run *r, cllm_status status, const char *format, ...) __attribute__((format(printf, 3, 4)));
 bool jinja_failed(const jinja_run *r);
 
-/* Count work that the template asked for. false: too much, and the run has failed. */
+/* Count `n` steps of work. Returns false if that is too much: the run has failed. */
 bool jinja_step(jinja_run *r, size_t n);
 
 #define JINJA_VALUE_UNDEFINED ((jinja_value){.kind = JINJA_UNDEFINED})
@@ -139,7 +140,7 @@ static inline jinja_value jinja_bool(bool b) { return (jinja_value){.kind = JINJ
 static inline jinja_value jinja_integer(int64_t i) { return (jinja_value){.kind = JINJA_INTEGER, .integer = i}; }
 static inline jinja_value jinja_float(double f) { return (jinja_value){.kind = JINJA_FLOAT, .number = f}; }
 
-/* A string with these bytes, which are not copied. */
+/* A string of these bytes, which are not copied. */
 jinja_value jinja_text(jinja_run *r, const char *bytes, size_t length, bool trusted);
 jinja_value jinja_trusted(jinja_run *r, const char *terminated);
 
@@ -157,8 +158,7 @@ jinja_value jinja_fail_missing(jinja_run *r, jinja_value undefined); /* fails wi
 /* The value of a JSON value. Its strings are not copied. */
 jinja_value jinja_from_json(jinja_run *r, const json_value *json, bool trusted);
 
-/* ----------------------------------------------------------------------------------------------- strings, piece by
- * piece */
+/* ---------------------------------------------------------------------------------- strings, piece by piece */
 
 typedef struct jinja_builder {
     jinja_run *run;
@@ -181,19 +181,20 @@ bool jinja_byte_trusted(const jinja_string *s, size_t at);
 
 /* ---------------------------------------------------------------------------------------------------------- asking */
 
-static inline bool jinja_is_string(jinja_value v) { return v.kind == JINJA_STRING; }
 static inline bool jinja_is_list(jinja_value v) { return v.kind >= JINJA_LIST && v.kind <= JINJA_GENERATOR; }
 bool jinja_is_number(jinja_value v);                /* bool, integer or float */
 double jinja_number(jinja_value v);                 /* of one of those */
 bool jinja_spells(jinja_value v, const char *text); /* true if it is a string with this text */
-int64_t jinja_whole_or(jinja_run *r, jinja_value v,
-                       int64_t otherwise); /* an integer argument; `otherwise` if it is ABSENT or none */
+
+/* An integer argument; `otherwise` if it is ABSENT or none. */
+int64_t jinja_whole_or(jinja_run *r, jinja_value v, int64_t otherwise);
 
 const char *jinja_type_name(jinja_value v); /* Python's: "str", "NoneType" ... */
 bool jinja_truth(jinja_value v);
 bool jinja_equal(jinja_run *r, jinja_value a, jinja_value b);
-int jinja_compare(jinja_run *r, jinja_value a, jinja_value b,
-                  const char *sign); /* < 0, 0, > 0; fails if Python would */
+
+/* < 0, 0 or > 0. Fails if Python cannot compare the two; sign: the operator, for the message. */
+int jinja_compare(jinja_run *r, jinja_value a, jinja_value b, const char *sign);
 bool jinja_contains(jinja_run *r, jinja_value container, jinja_value item);
 jinja_value jinja_length(jinja_run *r, jinja_value v);
 size_t jinja_characters(const jinja_string *s);
@@ -204,8 +205,9 @@ jinja_list jinja_walk(jinja_run *r, jinja_value v);
 jinja_value jinja_string_of(jinja_run *r, jinja_value v);                   /* str() */
 jinja_value jinja_item(jinja_run *r, jinja_value v, jinja_value key);       /* v[key] */
 jinja_value jinja_attribute(jinja_run *r, jinja_value v, jinja_value name); /* v.name */
-jinja_value jinja_cut(jinja_run *r, jinja_value v, jinja_value from, jinja_value to,
-                      jinja_value step); /* v[from:to:step] */
+
+/* v[from:to:step] */
+jinja_value jinja_cut(jinja_run *r, jinja_value v, jinja_value from, jinja_value to, jinja_value step);
 
 /* Escape <, &, >, ' and " for HTML. */
 jinja_value jinja_escape(jinja_run *r, jinja_value v);
@@ -216,13 +218,13 @@ jinja_value jinja_to_json(jinja_run *r, jinja_value v, const json_style *style, 
 /* ------------------------------------------------------------------------------------------------------- operators */
 
 jinja_value jinja_add(jinja_run *r, jinja_value a, jinja_value b);
-jinja_value jinja_calculate(jinja_run *r, char operator, jinja_value a,
-                            jinja_value b); /* one of - * / % ^ (**) and | (//) */
+
+/* operator: one of - * / % ^ (Python's **) and | (Python's //). */
+jinja_value jinja_calculate(jinja_run *r, char operator, jinja_value a, jinja_value b);
 jinja_value jinja_negate(jinja_run *r, jinja_value v);
 jinja_value jinja_format(jinja_run *r, const jinja_string *format, jinja_value values); /* format % values */
 
-/* ------------------------------------------------------------------------------------------------------ what is built
- * in */
+/* ----------------------------------------------------------------------------------------- what is built in */
 
 /* The entry of `all`, [n], with this name, or NULL. */
 const jinja_function *jinja_search(const jinja_function *all, size_t n, cllm_string name);

@@ -1,8 +1,8 @@
 /* Messages on their way into a template. Before it: a client's JSON. After it: jinja.c.
  *
- * First the form: content as a text or as parts, arguments as an object or as a text, as probes of the template show
- * it. Then, only if the template refuses the messages, changes: one system message at the beginning, call ids of nine
- * characters, neighbours of one role become one message. */
+ * First their form is adapted, as probes of the template showed it: content is a text or a list of parts, arguments are
+ * an object or a text. Only if the template still refuses the messages, they are changed: one system message at the
+ * beginning, call ids of nine characters, neighbours of one role joined into one message. */
 #include "chat/messages.h"
 
 #include "base/error.h"
@@ -70,7 +70,7 @@ static json_value built(const text_builder *b) { return text_value(b->bytes ? b-
 
 /* ------------------------------------------------------------------------------------------------- content */
 
-/* Append the text of a content: a text, or parts, separated by newlines. */
+/* Append the text of a content, which is a text or a list of parts; the parts get newlines between them. */
 static void put_content(text_builder *b, const json_value *content) {
     if (content && content->kind == JSON_STRING) put(b, content->string.data, content->string.length);
     if (!content || content->kind != JSON_ARRAY) return;
@@ -97,7 +97,7 @@ static bool is_text_part(const json_value *part) {
            is_text(type, "output_text") || (!type && json_find(part, "text"));
 }
 
-/* Parts in the form {"type": "text", "text"}. An image in a tool's result becomes a text. */
+/* Parts in the form {"type": "text", "text": ...}. An image in a tool's result becomes a text. */
 static cllm_status check_parts(bool of_tool, json_value *content, arena *a, cllm_error *err) {
     static const char told[] = "(an image that this model cannot see)";
     json_value list = copy_list(a, content);
@@ -151,7 +151,8 @@ static cllm_status put_content_in_form(const message_forms *forms, bool of_tool,
 
 /* ---------------------------------------------------------------------------------------------- tool calls */
 
-/* Arguments as an object: their parsed JSON; if it is invalid, an object with the text as its only member. */
+/* Turn arguments from a text into an object, by parsing it. A text that is no JSON object becomes the only member of an
+ * object. */
 static bool parse_arguments(arena *a, json_value *arguments) {
     json_value read;
     const cllm_string text = arguments->string;
@@ -271,7 +272,7 @@ static bool gather_systems(message_list *l) {
     return true;
 }
 
-/* Put the system message before the words of the first user. */
+/* Put the system message before the words of the first user message. */
 static bool give_system_to_user(message_list *l) {
     if (!gather_systems(l)) return false;
     if (l->count == 0 || !is_system(&l->items[0])) return true;
@@ -284,7 +285,7 @@ static bool give_system_to_user(message_list *l) {
     return !b.failed && set_member(l->arena, &l->items[0], "content", built(&b));
 }
 
-/* An id of nine letters and digits, the same for the same id. */
+/* Replace an id by one of nine letters and digits. Equal ids stay equal. */
 static bool shorten_id(arena *a, json_value *object, const char *name) {
     const json_value *id = json_find(object, name);
     if (!id || id->kind != JSON_STRING) return true;
@@ -320,14 +321,14 @@ static bool has_calls(const json_value *message) {
     return calls && calls->kind == JSON_ARRAY && calls->count > 0;
 }
 
-/* True if the two may become one message. */
+/* True if two neighbours may be joined into one message. */
 static bool are_one(const json_value *m, const json_value *next) {
     const json_value *role = role_of(m), *next_role = role_of(next);
     return (is_text(role, "user") && is_text(next_role, "user")) ||
            (is_text(role, "assistant") && is_text(next_role, "assistant") && !has_calls(m));
 }
 
-/* Join neighbours of one role into one message, with the calls of the last one. */
+/* Join neighbours of one role into one message. Its calls are those of the last one. */
 static bool join_neighbours(message_list *l) {
     uint32_t n_left = 0;
     for (uint32_t i = 0, end; i < l->count; i = end) {
@@ -365,7 +366,7 @@ bool messages_change(size_t n, const json_value *messages, arena *a, json_value 
 
 /* ------------------------------------------------------------------------------------------------- probes */
 
-/* A conversation for a probe: "{messages}", and other variables that the template may ask for. */
+/* A conversation for a probe, as JSON. */
 #define PROBE(messages)     "{\"messages\": [" messages "], \"add_generation_prompt\": false}"
 #define SAYS(role, content) "{\"role\": \"" role "\", \"content\": " content "}"
 #define CALLS(content, arguments)                                         \
@@ -389,7 +390,7 @@ typedef struct prober {
     bool gave_up; /* the template exceeds a limit: stop asking */
 } prober;
 
-/* True if the template renders this with `shown` in the text and without `spoilt`. */
+/* True if the template renders the conversation, and the text contains `shown`, but not `spoilt`. */
 static bool renders(prober *p, const char *conversation, const char *shown, const char *spoilt) {
     const cllm_chat *chat = p->chat;
     arena a = {0};
@@ -410,7 +411,7 @@ static bool renders(prober *p, const char *conversation, const char *shown, cons
     return rendered;
 }
 
-/* The form that the template accepts; if it accepts both or neither, messages stay as they are. */
+/* The form that the template accepts. If it accepts both or neither, messages stay as they are. */
 static wanted_form choose(bool first, bool second) {
     return first == second ? AS_IT_IS : first ? WANTS_FIRST : WANTS_SECOND;
 }

@@ -1,6 +1,8 @@
-/* Brings messages of clients into the form that a template accepts. Templates refuse much of what clients send: system
- * messages in the middle, two user messages in a row, arguments as text. Small conversations (probes) are rendered once
- * to find out what a template accepts. */
+/* Brings the messages of clients into the form that a template accepts. Templates refuse much of what clients send:
+ * system messages in the middle, two user messages in a row, arguments as text. Small conversations (probes) are
+ * rendered once, to find out what a template accepts.
+ *
+ *   a client's JSON -> messages_in_form -> jinja_render; if that fails: -> messages_change -> jinja_render again */
 #ifndef CHAT_MESSAGES_H
 #define CHAT_MESSAGES_H
 
@@ -10,7 +12,7 @@
 
 typedef enum wanted_form { AS_IT_IS, WANTS_FIRST, WANTS_SECOND } wanted_form;
 
-/* Which form a template shows. */
+/* The forms that a template accepts. */
 typedef struct message_forms {
     wanted_form content;   /* FIRST: a text; SECOND: a list of parts */
     wanted_form arguments; /* of a tool call. FIRST: an object; SECOND: its JSON as a text */
@@ -25,12 +27,12 @@ message_forms message_forms_find(const cllm_chat *chat);
 cllm_status messages_in_form(const message_forms *forms, const json_value *messages, arena *a, json_value *out,
                              cllm_error *err);
 
-/* Changes that help if a template still refuses the messages, in the order in which to try them; each works on the
- * result of the one before. Returns false if there is no change number `n`. out: messages, changed or not. */
+/* Make change number `n`, which may help if a template still refuses the messages. Changes are tried in order, each on
+ * the result of the one before. Returns false if there is no such change. out: the messages, changed or not. */
 bool messages_change(size_t n, const json_value *messages, arena *a, json_value *out);
 
-/* Append text to the last message's content. messages: may be NULL. Errors: ARGUMENT (the last message has no text),
- * MEMORY. */
+/* Append a text to the content of the last message. messages: may be NULL. Errors: ARGUMENT (the last message has no
+ * text), MEMORY. */
 cllm_status messages_extend_last(const json_value *messages, const char *more, arena *a, json_value *out,
                                  cllm_error *err);
 

@@ -1,8 +1,10 @@
 /* The half of a layer in which tokens influence each other: queries, keys and values; the cache; attention.
  *
- * For each query: scores of the positions that it sees, softmax, and the sum of the values weighted by it. The query
- * heads that share a key/value head (grouped-query attention, Ainslie et al. 2023) are processed together, and so are
- * neighbouring tokens. Positions come in chunks; a query's results for the chunks are merged in ascending order. A
+ * Before it: the layer's x. After it: feed_forward.c. A layer may have recurrent.c in its place, or beside it.
+ *
+ * For each query: scores of the positions that it sees, their softmax, and the sum of the values weighted by it. The
+ * query heads that share a key/value head (grouped-query attention, Ainslie et al. 2023) are processed together, and so
+ * are neighbouring tokens. Positions come in chunks; a query's results for the chunks are merged in ascending order. A
  * block of tokens goes through its chunks one after another. If that is too much for one item, as for a token far into
  * a context, the chunks are shared among the threads and merged afterwards: the same operations.
  *
@@ -17,7 +19,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ------------------------------------------------------------------------------- what a token brings along */
+/* -------------------------------------------------------------------------------- queries, keys and values */
 
 /* Up to KV_SCALE_BLOCK elements in the type of the cache. */
 typedef union kv_elements {
@@ -27,7 +29,7 @@ typedef union kv_elements {
 } kv_elements;
 _Static_assert((int)KV_SCALE_BLOCK == (int)ACTIVATION_BLOCK, "one function quantizes both");
 
-/* Returns the scale of q8_0. */
+/* Convert x to the type of the cache. Returns the scale, which only q8_0 has. */
 static float to_kv_type(const forward_cpu *f, const float *x, size_t n, kv_elements *out) {
     if (f->model.store->type == CLLM_KV_F32) {
         memcpy(out->floats, x, n * sizeof *x);
@@ -78,7 +80,7 @@ void rotate(const forward_cpu *f, rope_pairing pairing, size_t b, float *x) {
                                       rope->n_pairs);
 }
 
-/* The scale of queries. */
+/* The factor of a token's queries. */
 static float query_scale(const forward_cpu *f, size_t b) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
@@ -103,7 +105,7 @@ static void clamp_floats(float *x, float limit, size_t n) {
     for (size_t i = 0; limit > 0 && i < n; i++) x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
 }
 
-/* What comes before RoPE: x of a token, [n_heads][length]. */
+/* What is done to a token's heads before RoPE, x: [n_heads][key_length]. */
 static void prepare_heads(const forward_cpu *f, const norm_weights *norm, float *x, size_t n_heads) {
     clamp_floats(x, f->model.config->projection_limit, n_heads * layer_of(f)->key_length);
     if (!f->model.config->traits->qk_norm_after_rope) normalize_heads(f, norm, x, n_heads);
@@ -120,7 +122,7 @@ static bool makes_keys(const forward_cpu *f) { return f->part != LAYER_REST && l
 /* Apply norm and RoPE to a token's keys, and put them and its values into the cache. */
 static void store_keys_values(const forward_cpu *f, size_t b) {
     const layer_config *l = layer_of(f);
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     float *keys = f->buffers.keys + b * l->n_kv_heads * l->key_length;
     float *values = f->buffers.values + b * l->n_kv_heads * l->value_length;
     if (l->values_are_keys) memcpy(values, keys, (size_t)l->n_kv_heads * l->value_length * sizeof *values);
@@ -138,7 +140,7 @@ static void store_keys_values(const forward_cpu *f, size_t b) {
  * attention. */
 static void rotate_queries(const forward_cpu *f, size_t b) {
     const layer_config *l = layer_of(f);
-    const norm_weights *norm = &f->model.weights->layers[f->layer].attn_q_norm;
+    const norm_weights *norm = &weights_of(f)->attn_q_norm;
     const size_t group = l->n_heads / l->n_kv_heads;
     const float scale = query_scale(f, b);
     prepare_heads(f, norm, f->buffers.queries + b * l->n_heads * l->key_length, l->n_heads);
@@ -158,7 +160,7 @@ static void rotate_and_store_item(void *argument, size_t b, uint32_t thread) {
 }
 
 /* Split the result of attn_q for a token: for each head a query, then a gate. */
-static void part_gates_item(void *argument, size_t b, uint32_t thread) {
+static void split_gates_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const layer_config *l = layer_of(f);
@@ -171,7 +173,7 @@ static void part_gates_item(void *argument, size_t b, uint32_t thread) {
 
 static void make_queries_keys_values(forward_cpu *f) {
     const layer_config *l = layer_of(f);
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const bool gated = f->model.config->traits->query_gate;
     const linear *const linears[] = {&w->attn_q, &w->attn_k, &w->attn_v};
     float *const outs[] = {gated ? f->buffers.gated_queries : f->buffers.queries, f->buffers.keys, f->buffers.values};
@@ -181,7 +183,7 @@ static void make_queries_keys_values(forward_cpu *f) {
         if (linears[i]->w.data) products[n++] = product_of(linears[i], 0, &f->buffers.normed, 0, f->all.count, outs[i]);
     row_work work = {.f = f, .n_rows = f->all.count};
     run_products(f, products, n, NULL);
-    if (gated) run_row_step(&work, 2 * (uint64_t)l->n_heads * l->key_length, part_gates_item);
+    if (gated) run_row_step(&work, 2 * (uint64_t)l->n_heads * l->key_length, split_gates_item);
     run_row_step(&work, 4 * (uint64_t)l->n_heads * l->key_length, rotate_and_store_item);
 }
 
@@ -198,15 +200,15 @@ static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
 }
 
 /* For a token: apply norms to the compressed keys and values, rotate its key and queries, store the key. The part of
- * its queries without RoPE goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b; the rotated part goes
- * after the place of that product's result. */
+ * its queries without RoPE goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b; the rotated part goes to
+ * f->buffers.rotated, behind the place of that product's result. */
 static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
     forward_cpu *f = work->f;
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const size_t n_shared = c->latent_shared_length, n_plain = c->latent_key_length - n_shared;
     const float scale = query_scale(f, b);
     float *key = f->buffers.keys + b * l->key_length;
@@ -241,7 +243,7 @@ static void transposed_item(void *argument, size_t head, uint32_t thread) {
     const forward_cpu *f = argument;
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
-    const matrix w = matrix_of(&f->model.weights->layers[f->layer].attn_k_b_rows, (uint32_t)head);
+    const matrix w = matrix_of(&weights_of(f)->attn_k_b_rows, (uint32_t)head);
     float *row = thread_scratch(f, thread);
     for (size_t b = 0; b < f->all.count; b++)
         memset(f->buffers.rotated + (b * l->n_heads + head) * l->key_length, 0, c->kv_rank * sizeof *row);
@@ -258,7 +260,7 @@ static void transposed_item(void *argument, size_t head, uint32_t thread) {
 static void make_latent_queries_keys(forward_cpu *f) {
     const model_config *c = f->model.config;
     const layer_config *l = layer_of(f);
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const bool compressed = c->q_rank > 0;
     product first[] = {
         compressed ? product_of(&w->attn_q_a, 0, &f->buffers.normed, 0, f->all.count, f->buffers.compressed.floats)
@@ -292,7 +294,7 @@ static void quantize_latent_item(void *argument, size_t b, uint32_t thread) {
 
 /* Turn f->buffers.latent_values, the result of attention to compressed values, into f->buffers.attended. */
 static void expand_latent_values(forward_cpu *f, uint32_t n_rows) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     row_work work = {.f = f, .n_rows = n_rows};
     if (reads_quantized(f, &w->attn_v_b))
         run_row_step(&work, (uint64_t)layer_of(f)->n_heads * f->model.config->kv_rank, quantize_latent_item);
@@ -357,7 +359,7 @@ static float alibi_slope(float max_bias, uint32_t n_heads, uint32_t head) {
     return exp2f(-max_bias * (float)steps / (float)(2 * n));
 }
 
-/* What the queries of a key/value head and some tokens see of a chunk. */
+/* Set what the queries of a key/value head and some tokens see of a chunk. */
 static void set_visible(const attention_work *work, uint32_t kv_head, size_t first_token, size_t n_tokens,
                         uint32_t chunk, visible_range *visible) {
     const uint32_t first = chunk * KV_CHUNK;
@@ -380,7 +382,7 @@ static void set_visible(const attention_work *work, uint32_t kv_head, size_t fir
 
 /* Add the head's sink, a score without a value, to the softmax (Xiao et al. 2023). */
 static float inverse_of_sum(const forward_cpu *f, size_t head, const attention_part *part, float *kept) {
-    const float *sinks = f->model.weights->layers[f->layer].attn_sinks;
+    const float *sinks = weights_of(f)->attn_sinks;
     *kept = 1;
     if (!sinks) return 1 / part->sum;
     const float max = sinks[head] > part->max ? sinks[head] : part->max;
@@ -404,7 +406,7 @@ static uint32_t span_blocks(const layer_config *l, const forward_span *span) {
     return (span->n_rows + attention_tokens(l) - 1) / attention_tokens(l);
 }
 
-/* The results of a key/value head, from token `first` on. */
+/* The queries of a key/value head, from token `first` on. */
 static const float *queries_of(const attention_work *work, uint32_t kv_head, size_t first) {
     const size_t row = kv_head * (size_t)work->rows->count + first;
     return work->f->buffers.rotated + row * work->group * layer_of(work->f)->key_length;
@@ -515,9 +517,9 @@ static void measure_span(attention_work *work, uint32_t s) {
     work->cost[ATTEND] += cost;
 }
 
-/* Items of a block go through all chunks that the block sees. If such an item is more than a fraction of a thread's
- * work, the span is processed by chunks, if there is memory for the parts. It then has only one block, because longer
- * spans have enough items. */
+/* Decide which spans are processed by chunks. Otherwise an item is a block of tokens and goes through all chunks that
+ * the block sees. If that is more than an item's share of the work, each chunk becomes an item, provided that there is
+ * memory for the parts. Only spans of one block are cut in this way, because longer ones have enough items. */
 static void cut_spans(attention_work *work) {
     const forward_cpu *f = work->f;
     const layer_config *l = layer_of(f);
@@ -553,7 +555,7 @@ static void attend(forward_cpu *f, const forward_rows *rows) {
     if (work.n_items[MERGE] > 0) run_step(f, work.n_items[MERGE], work.cost[MERGE], merge_item, &work);
 }
 
-/* ------------------------------------------------------------------------------------------------- the half */
+/* -------------------------------------------------------------------------------------- the half of a layer */
 
 static void quantize_attended_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
@@ -601,7 +603,7 @@ static void drop_other_rows(forward_cpu *f, float *x) {
 static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
-    const linear *l = &f->model.weights->layers[f->layer].attn_gate;
+    const linear *l = &weights_of(f)->attn_gate;
     const size_t n = f->buffers.attended.n_columns, n_gates = f->model.config->traits->query_gate ? n : l->w.n_rows;
     const size_t length = n / n_gates;
     for (size_t gate = 0; gate < n_gates; gate++) {
@@ -611,7 +613,7 @@ static void gate_attended_item(void *argument, size_t b, uint32_t thread) {
 }
 
 static void gate_attended(forward_cpu *f, uint32_t n_rows) {
-    const linear *l = &f->model.weights->layers[f->layer].attn_gate;
+    const linear *l = &weights_of(f)->attn_gate;
     row_work work = {.f = f, .n_rows = n_rows};
     if (!f->model.config->traits->query_gate) { /* otherwise they came with the queries */
         product gates = product_of(l, 0, &f->buffers.normed, 0, n_rows, f->buffers.gates);
@@ -623,7 +625,7 @@ static void gate_attended(forward_cpu *f, uint32_t n_rows) {
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x) {
     const model_traits *traits = f->model.config->traits;
     const layer_config *l = layer_of(f);
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const linear *const readers[] = {&w->attn_q,   &w->attn_k,         &w->attn_v,
                                      &w->attn_q_a, &w->attn_kv_a_mqa,  &w->attn_gate,
                                      &w->laurel_l, &w->indexer_attn_k, &w->indexer_proj};

@@ -29,8 +29,8 @@ INLINE void store_signed_bytes(int8_t *out, ints x) {
     _mm_storel_epi64((__m128i *)out, _mm_packs_epi16(words, words));
 }
 
-/* Sums of pairs in int16: a product of 4-bit weights with 32 columns stays below 2^15, of 5 bits with 16, of 6 with 8.
- * The empty asm keeps GCC from reordering the additions, which would spill them. */
+/* Sums of pairs in int16. With 4-bit weights a sum of 32 columns stays below 2^15, with 5 bits one of 16 columns, with
+ * 6 bits one of 8. The empty asm keeps GCC from reordering the additions, which would spill registers. */
 #define SMALL_SUMS(bits) ((bits) <= 4 ? 8 : (bits) == 5 ? 4 : 2)
 
 INLINE ints dot_small(ints sum, ints w, ints y) {
@@ -41,7 +41,7 @@ INLINE ints dot_small(ints sum, ints w, ints y) {
 
 INLINE ints dot_total(ints sum) { return (ints)_mm256_madd_epi16((__m256i)sum, _mm256_set1_epi16(1)); }
 
-/* |w| times y with w's sign, because one factor must be unsigned. (Only the sums of small weights use this.) */
+/* |w| times y with w's sign, because one factor must be unsigned. (Small weights are unsigned, and use dot_small.) */
 INLINE ints dot(ints sum, ints w, ints y) {
     __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8((__m256i)w), _mm256_sign_epi8((__m256i)y, (__m256i)w));
     __m256i total = _mm256_add_epi32((__m256i)sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));

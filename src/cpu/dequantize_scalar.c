@@ -1,19 +1,21 @@
 /* From the bytes of a tensor to floats: one function for each of COMPUTE_TYPES.
  *
  * Before: a row of a weight matrix in the mapped file, as blocks of its type. After: the floats that the scalar matmul
- * multiplies, or a row of the embedding table.
- * The layouts and formulas are ggml's, to which the GGUF specification refers by the type's number.
+ * multiplies, or a row of the embedding table. The layouts and formulas are ggml's, to which the GGUF specification
+ * refers by the type's number.
  *
  * A block holds small integers q, several to a byte, and one scale that makes them floats again; some types add a
  * minimum. Scales are halfs (16-bit floats, base/half.h). The structs are the layouts, field by field; they consist of
  * bytes alone, so a block may lie at any address. Where two numbers share a byte it is drawn as high:low.
  *
- * Every product here is exact in float32, so a weight is rounded once, where a minimum is added, or not at all. The
- * inner loops run over 16 or 32 elements with shifts that are constants, which compilers turn into vector code.
+ * Every product here is exact in float32. So a weight is rounded at most once, where a minimum is added. The inner
+ * loops run over 16 or 32 elements with constant shifts, and compilers turn them into vector code.
  */
 #include "base/half.h"
 #include "cpu/kernels.h"
 #include "gguf/codebooks.h"
+
+#include <string.h>
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "GGUF data is little-endian and is used as the file has it");
 
@@ -83,8 +85,8 @@ static void unpack_Q4_1(const block_Q4_1 *block, float *restrict out) {
     }
 }
 
-/* Five-bit quants: bit i of the 32 high bits goes above the nibble of element i. A test against these, rather than a
- * shift by i, is what SSE2 can do for several elements at once. */
+/* Five-bit quants: bit i of the 32 high bits goes above the nibble of element i. The bit is tested with this table, not
+ * shifted by i, because SSE2 can test several elements at once. */
 static const uint16_t bit[16] = {1 << 0, 1 << 1, 1 << 2,  1 << 3,  1 << 4,  1 << 5,  1 << 6,  1 << 7,
                                  1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14, 1 << 15};
 
@@ -275,7 +277,8 @@ static void unpack_Q5_K(const block_Q5_K *block, float *restrict out) {
 }
 
 /* w = scale * (sub-block's scale) * (q - 32), sub-blocks of 16. Of each 128 elements, the low 4 bits of the first 64
- * are the low nibbles of 64 bytes, those of the last 64 the high ones; the high 2 bits lie as Q2_K's quants. */
+ * are the low nibbles of 64 bytes, those of the last 64 the high ones; the high 2 bits are stored like Q2_K's
+ * quants. */
 typedef struct block_Q6_K {
     uint8_t low_bits[128];
     uint8_t high_bits[64];
@@ -313,7 +316,7 @@ static void unpack_iq4(const uint8_t quants[16], float scale, float *restrict ou
     }
 }
 
-/* w = scale * level[q], and else Q4_0 */
+/* w = scale * level[q], with the layout of Q4_0 */
 typedef struct block_IQ4_NL {
     uint8_t scale[2];
     uint8_t quants[16];
@@ -323,8 +326,8 @@ static void unpack_IQ4_NL(const block_IQ4_NL *block, float *restrict out) {
     unpack_iq4(block->quants, half_at(block->scale), out);
 }
 
-/* w = scale * (sub-block's scale - 32) * level[q]: 8 sub-blocks of 32, each with its quants as in IQ4_NL, and 6-bit
- * scales whose low 4 bits are nibbles and whose high 2 bits come four to a byte, both from the low bits up. */
+/* w = scale * (sub-block's scale - 32) * level[q]: 8 sub-blocks of 32, with quants as in IQ4_NL. The sub-blocks' scales
+ * have 6 bits: the low 4 are two to a byte, the high 2 are four to a byte, both from the low bits up. */
 typedef struct block_IQ4_XS {
     uint8_t scale[2];
     uint8_t scales_high[2];
@@ -341,11 +344,12 @@ static void unpack_IQ4_XS(const block_IQ4_XS *block, float *restrict out) {
     }
 }
 
-/* w = scale * (the value of a 4-bit float), of which scale is the half: E2M1 is a sign, two bits of exponent and one of
- * mantissa, in units of 1/2 the levels below. (OCP Microscaling Formats 1.0; NVFP4 takes its values from there.) */
+/* w = scale * (the value of a 4-bit float). E2M1 has a sign, two bits of exponent and one of mantissa. The levels below
+ * are in units of 1/2, so they are multiplied by half the scale. (OCP Microscaling Formats 1.0; NVFP4 has the same
+ * values.) */
 static const float fp4_levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-/* The scale is a power of two: 2^(byte - 127), and half of it 2^(byte - 128), down to where floats are subnormal. */
+/* The scale is 2^(byte - 127). Half of it, 2^(byte - 128), is a subnormal float for bytes 0 and 1. */
 typedef struct block_MXFP4 {
     uint8_t scale;
     uint8_t quants[16]; /* as in Q4_0 */
@@ -360,8 +364,8 @@ static void unpack_MXFP4(const block_MXFP4 *block, float *restrict out) {
     }
 }
 
-/* Four sub-blocks of 16, of which each has 8 bytes, low nibbles first, and a scale: a float of 4 bits of exponent, whose
- * bias is 7, and 3 of mantissa. The top bit means nothing, and 0x7F is 0. */
+/* Four sub-blocks of 16. Each has 8 bytes, low nibbles first, and a scale: a float with 4 bits of exponent, whose bias
+ * is 7, and 3 bits of mantissa. The top bit is ignored, and 0x7F is 0. */
 typedef struct block_NVFP4 {
     uint8_t scales[4];
     uint8_t quants[32];
@@ -370,7 +374,7 @@ typedef struct block_NVFP4 {
 static void unpack_NVFP4(const block_NVFP4 *block, float *restrict out) {
     for (size_t s = 0; s < 4; s++) {
         const uint32_t bits = block->scales[s] == 0x7F ? 0 : block->scales[s] & 0x7F;
-        const float scale = float_from_bits(bits << 20) * 0x1p119f; /* from a bias of 127 to 7, and the half */
+        const float scale = float_from_bits(bits << 20) * 0x1p119f; /* the bias is 7, not 127; and half the scale */
         const uint8_t *quants = block->quants + 8 * s;
         float *w = out + 16 * s;
         for (size_t i = 0; i < 8; i++) {
@@ -380,7 +384,7 @@ static void unpack_NVFP4(const block_NVFP4 *block, float *restrict out) {
     }
 }
 
-/* ----------------------------------------------------------------------------------------- three values: -1, 0 and 1 */
+/* ---------------------------------------------------------------------------------------- three values: -1, 0 and 1 */
 
 /* w = scale * (q - 1), two bits each: each 32 bytes have 128 elements as in Q2_K */
 typedef struct block_TQ2_0 {
@@ -402,8 +406,8 @@ static void unpack_TQ2_0(const block_TQ2_0 *block, float *restrict out) {
     }
 }
 
-/* w = scale * (q - 1), five to a byte: byte / 256, rounded up when it was made, is the fraction 0.q0 q1 q2 q3 q4 in base 3.
- * So three times it has q0 before the point, and three times what is after the point q1.
+/* w = scale * (q - 1), five q to a byte: byte / 256, which was rounded up, is the fraction 0.q0 q1 q2 q3 q4 in base 3.
+ * Three times the fraction has q0 before the point. Three times the rest has q1 before the point, and so on.
  *
  *     bytes 0..31     q0 of elements 0..31, q1 of 32..63, ... q4 of 128..159
  *     bytes 32..47    q0 of elements 160..175, ... q4 of 224..239
@@ -433,8 +437,8 @@ static void unpack_TQ1_0(const block_TQ1_0 *block, float *restrict out) {
 
 /* --------------------------------------------------------------------------------------------- entries of a codebook
  *
- * Eight weights, or four, are an entry of a codebook (gguf/codebooks.h), which has the magnitudes, and a bit for the sign
- * of each. Code c of a weight that is not negative stands for levels[c], that of a negative one for levels[8 + c]. */
+ * Eight weights, or four, are an entry of a codebook (gguf/codebooks.h), which has a code for each weight's magnitude,
+ * and a sign bit for each weight. Code c means levels[c] if the sign bit is 0, and levels[8 + c] if it is 1. */
 static const float iq2_levels[16] = {8, 25, 43, 0, 0, 0, 0, 0, -8, -25, -43};
 static const float iq3_xxs_levels[16] = {4, 12, 20, 28, 36, 44, 52, 62, -4, -12, -20, -28, -36, -44, -52, -62};
 static const float iq3_s_levels[16] = {1, 3, 5, 7, 9, 11, 13, 15, -1, -3, -5, -7, -9, -11, -13, -15};
@@ -452,7 +456,7 @@ static void unpack_four(uint32_t entry, uint32_t signs, const float levels[16], 
     for (size_t i = 0; i < 4; i++) out[i] = scale * levels[(codes >> 8 * i & 7) | (signs >> i & 1) << 3];
 }
 
-/* Signs of eight weights by seven bits: the number of minus signs is even. */
+/* Signs of eight weights from seven bits. The eighth makes the number of minus signs even. */
 static uint32_t eight_signs(uint32_t seven) {
     seven &= 127;
     uint32_t parity = seven ^ seven >> 4;
@@ -464,7 +468,7 @@ static uint32_t eight_signs(uint32_t seven) {
 static uint32_t u16_at(const uint8_t *bytes) { return (uint32_t)(bytes[0] | bytes[1] << 8); }
 static uint32_t u32_at(const uint8_t *bytes) { return u16_at(bytes) | u16_at(bytes + 2) << 16; }
 
-/* w = scale * (2 * s + 1) / 8 * level: 8 sub-blocks of 32, each of them
+/* w = scale * (2 * s + 1) / 8 * level: 8 sub-blocks of 32, each with this layout:
  *
  *     entry of weights 0..7 | of 8..15 | of 16..23 | of 24..31 | s, 4 bits : signs, 4 * 7 bits (32 bits) */
 typedef struct block_IQ2_XXS {
@@ -483,7 +487,8 @@ static void unpack_IQ2_XXS(const block_IQ2_XXS *block, float *restrict out) {
     }
 }
 
-/* w = scale * (2 * s + 1) / 8 * level, sub-blocks of 16 with s in nibbles; signs, 7 bits : entry, 9 bits */
+/* w = scale * (2 * s + 1) / 8 * level: sub-blocks of 16, with s in nibbles. A quant has 7 bits of signs above 9 bits of
+ * entry. */
 typedef struct block_IQ2_XS {
     uint8_t scale[2];
     uint8_t quants[32][2];
@@ -499,7 +504,8 @@ static void unpack_IQ2_XS(const block_IQ2_XS *block, float *restrict out) {
     }
 }
 
-/* The same with entries of 10 bits, whose upper two are in high_bits, from the low bits up, and with all 8 signs */
+/* Like IQ2_XS, with entries of 10 bits, whose upper two are in high_bits, from the low bits up, and with all 8
+ * signs. */
 typedef struct block_IQ2_S {
     uint8_t scale[2];
     uint8_t low_bits[32];
@@ -517,7 +523,8 @@ static void unpack_IQ2_S(const block_IQ2_S *block, float *restrict out) {
     }
 }
 
-/* w = scale * (2 * s + 1) / 4 * level: sub-blocks of 32 with 8 entries of four each, and s and signs as in IQ2_XXS */
+/* w = scale * (2 * s + 1) / 4 * level: sub-blocks of 32 with 8 entries of four weights, and s and signs as in
+ * IQ2_XXS */
 typedef struct block_IQ3_XXS {
     uint8_t scale[2];
     uint8_t entries[64];
@@ -533,7 +540,7 @@ static void unpack_IQ3_XXS(const block_IQ3_XXS *block, float *restrict out) {
     }
 }
 
-/* w = scale * (2 * s + 1) * level: sub-blocks of 32 with 8 entries of four each, of 9 bits, and with s in nibbles */
+/* w = scale * (2 * s + 1) * level: sub-blocks of 32 with 8 entries of four weights, of 9 bits, and with s in nibbles */
 typedef struct block_IQ3_S {
     uint8_t scale[2];
     uint8_t low_bits[64];
@@ -551,11 +558,11 @@ static void unpack_IQ3_S(const block_IQ3_S *block, float *restrict out) {
     }
 }
 
-/* Of one bit, more or less: entries of eight with the values -1, 0 and 1, all moved by an eighth, up or (where the bit that
- * elsewhere is the sign is set) down. In eighths: */
+/* IQ1: entries have eight weights -1, 0 or 1. An eighth is added to all, or subtracted if `down` is set, which takes
+ * the place of the signs. In eighths: */
 static const float iq1_levels[16] = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7};
 
-/* w = scale * (2 * s + 1) / 8 * level: sub-blocks of 32, of whose entries 8 bits are in low_bits, and the rest in
+/* w = scale * (2 * s + 1) / 8 * level: sub-blocks of 32. The low 8 bits of their entries are in low_bits, the rest in
  *
  *     down, 1 bit : s, 3 bits : upper 3 bits of entry 3 : of entry 2 : of entry 1 : of entry 0 (16 bits) */
 typedef struct block_IQ1_S {
@@ -573,8 +580,8 @@ static void unpack_IQ1_S(const block_IQ1_S *block, float *restrict out) {
     }
 }
 
-/* The same with sub-blocks of 16; each entry has a nibble in high_bits, low ones first: down, 1 bit : its upper 3 bits.
- * There are four words of 16 bits, each of them
+/* The same with sub-blocks of 16. Each entry has a nibble in high_bits, low nibbles first: down, 1 bit : its upper 3
+ * bits. The scales are four words of 16 bits:
  *
  *     4 bits of the scale, a half : s of sub-block 4 * word + 3 : of 4 * word + 2 : of 4 * word + 1 : of 4 * word */
 typedef struct block_IQ1_M {

@@ -1,5 +1,6 @@
 /* The half of a layer that processes each token separately: one gated network, or a mixture of experts (Shazeer et al.
- * 2017), of which a router chooses a few for each token.
+ * 2017), of which a router chooses a few for each token. Before it: attention.c or recurrent.c. After it: per_layer.c,
+ * or the next layer.
  *
  * Experts: the router's scores -> each token's chosen experts and their weights -> tokens sorted by expert, so that
  * each expert's matrices are multiplied by all its tokens at once -> the experts' networks -> each token's weighted
@@ -33,7 +34,8 @@ static void sparse_item(void *argument, size_t b, uint32_t thread) {
     if (work->quantize) quantize_vector(f, &hidden, b);
 }
 
-/* gate, up and down, or up and down. sum: as for run_products; NULL: only into f->buffers.projected. */
+/* Run gate, up and down, or only up and down. sum: as for run_products; NULL: the result stays in
+ * f->buffers.projected. */
 static void run_network(forward_cpu *f, const linear *gate, const linear *up, const linear *down, uint32_t n_rows,
                         float *sum) {
     const bool gated = activation_has_gate(f->model.config->activation);
@@ -54,7 +56,7 @@ static void run_network(forward_cpu *f, const linear *gate, const linear *up, co
     run_products(f, &out, 1, sum);
 }
 
-/* ------------------------------------------------------------------------------------------------- choosing */
+/* ----------------------------------------------------------------------------------------- choosing experts */
 
 void softmax(float *x, size_t n) {
     float max = -INFINITY, sum = 0;
@@ -126,8 +128,8 @@ static void choose_item(void *argument, size_t b, uint32_t thread) {
     const forward_cpu *f = ((const row_work *)argument)->f;
     const model_config *c = f->model.config;
     const size_t n = c->n_experts_used;
-    choose_experts(c, f->model.weights->layers[f->layer].exp_probs_b, f->buffers.router + b * 3 * c->n_experts,
-                   f->buffers.chosen + b * n, f->buffers.expert_weights + b * n);
+    choose_experts(c, weights_of(f)->exp_probs_b, f->buffers.router + b * 3 * c->n_experts, f->buffers.chosen + b * n,
+                   f->buffers.expert_weights + b * n);
 }
 
 /* ------------------------------------------------------------------------------------------------- experts */
@@ -170,7 +172,7 @@ static bool gates_shared(const model_config *c) {
     return c->n_ff_shared > 0 && c->traits->shared & TENSOR_BIT(ffn_gate_inp_shexp);
 }
 
-/* The weighted sum of a token's experts and of the shared expert in f->buffers.projected, which gets the sum. */
+/* Add the weighted results of a token's experts to that of the shared expert, in f->buffers.projected. */
 static void combine_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -195,7 +197,7 @@ static void combine_item(void *argument, size_t b, uint32_t thread) {
 /* Run the networks of the chosen experts. */
 static void run_experts(forward_cpu *f) {
     const model_config *c = f->model.config;
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = c->n_ff_expert;
     const bool quantize = reads_quantized(f, &w->ffn_down_exps), gated = activation_has_gate(c->activation);
@@ -227,7 +229,7 @@ static void run_experts(forward_cpu *f) {
 
 /* Compute scores of experts, and the gate of the shared expert. After a token's scores there is space to rank them. */
 static void run_router(forward_cpu *f, uint32_t n_rows, bool router, bool shared_gate) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     product products[2];
     size_t n = 0;
     if (router) {
@@ -240,7 +242,7 @@ static void run_router(forward_cpu *f, uint32_t n_rows, bool router, bool shared
 }
 
 void route(forward_cpu *f, const float *x) {
-    const linear *router = &f->model.weights->layers[f->layer].ffn_gate_inp;
+    const linear *router = &weights_of(f)->ffn_gate_inp;
     if (!layer_has_experts(layer_of(f))) return;
     run_norm(f, &(norm_weights){0}, x, f->all.count, reads_quantized(f, router));
     run_router(f, f->all.count, true, false);
@@ -258,14 +260,14 @@ void keep_scores(forward_cpu *f) {
 }
 
 static bool experts_quantize(const forward_cpu *f) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     return reads_quantized(f, &w->ffn_gate_exps) || reads_quantized(f, &w->ffn_up_exps);
 }
 
 /* x: the experts read its norm, if the router reads something else; otherwise both read f->buffers.normed. */
 static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     const model_config *c = f->model.config;
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     row_work work = {.f = f, .n_rows = n_rows, .quantize = experts_quantize(f)};
     run_router(f, n_rows, !c->traits->router_reads_layer, gates_shared(c));
     run_row_step(&work, (uint64_t)c->n_experts * (c->n_experts_used + 8), choose_item);
@@ -278,28 +280,27 @@ static void run_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
     run_row_step(&work, (uint64_t)c->n_embd * (c->n_experts_used + 1), combine_item);
 }
 
-/* Network and experts side by side, each with norms around it: after the network has run, */
+/* If experts are beside a dense network: norm the network's result, and keep it in f->buffers.beside. */
 static void keep_network_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const size_t n = f->model.config->n_embd;
-    normalize(f, &f->model.weights->layers[f->layer].post_ffw_norm_1, f->buffers.projected + b * n, n,
-              f->buffers.beside + b * n);
+    normalize(f, &weights_of(f)->post_ffw_norm_1, f->buffers.projected + b * n, n, f->buffers.beside + b * n);
 }
 
-/* and after both have run. */
+/* Then norm the experts' result, and add the network's. */
 static void add_network_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const size_t n = f->model.config->n_embd;
     float *out = f->buffers.projected + b * n;
-    normalize(f, &f->model.weights->layers[f->layer].post_ffw_norm_2, out, n, out);
+    normalize(f, &weights_of(f)->post_ffw_norm_2, out, n, out);
     f->model.kernels->add(out, f->buffers.beside + b * n, n);
 }
 
-/* f->buffers.normed becomes x's norm for the network. */
+/* f->buffers.normed has the norm of x for the dense network. */
 static void run_network_and_mixture(forward_cpu *f, uint32_t n_rows, const float *x) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     row_work work = {.f = f, .n_rows = n_rows};
     run_network(f, &w->ffn_gate, &w->ffn_up, &w->ffn_down, n_rows, NULL);
     run_row_step(&work, f->model.config->n_embd, keep_network_item);
@@ -308,10 +309,10 @@ static void run_network_and_mixture(forward_cpu *f, uint32_t n_rows, const float
     run_row_step(&work, f->model.config->n_embd, add_network_item);
 }
 
-/* ------------------------------------------------------------------------------------------------- the half */
+/* -------------------------------------------------------------------------------------- the half of a layer */
 
 bool feed_forward_quantizes(const forward_cpu *f) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const linear *const readers[] = {&w->ffn_gate,       &w->ffn_up,      &w->ffn_gate_inp,
                                      &w->ffn_gate_exps,  &w->ffn_up_exps, &w->ffn_gate_inp_shexp,
                                      &w->ffn_gate_shexp, &w->ffn_up_shexp};
@@ -322,7 +323,7 @@ bool feed_forward_quantizes(const forward_cpu *f) {
 
 void feed_forward_block(forward_cpu *f, uint32_t n_rows, float *x) {
     const layer_config *l = layer_of(f);
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const norm_weights none = {0};
     const bool ends_normed = l->form == FORM_NORMED_SUMS;
     const bool at_once = !ends_normed && adds_at_once(f, &w->post_ffw_norm);

@@ -96,7 +96,7 @@ void keep_rows(const forward_cpu *f, float *x, size_t n) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the road */
+/* --------------------------------------------------------------------------------- from tokens to logits */
 
 static void angles_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
@@ -228,7 +228,8 @@ bool forward_cpu_layer_rest(forward_cpu *f, float *x, uint32_t layer) {
 }
 
 bool forward_cpu_layers(forward_cpu *f, float *x, uint32_t first_layer, uint32_t end_layer) {
-    const bool channel_mix = f->model.config->traits->channel_mix; /* a row that is kept needs the one before it */
+    /* a row that is kept needs the one before it */
+    const bool channel_mix = recurrent_is_rwkv(f->model.config->traits->recurrent);
     f->part = LAYER_WHOLE;
     for (f->layer = first_layer; f->layer < end_layer && !f->stopped; f->layer++) {
         const forward_rows *rows = f->layer + 1 == f->model.config->n_layers ? &f->kept : &f->all;

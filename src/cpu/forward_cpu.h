@@ -72,7 +72,7 @@ typedef struct forward_buffers {
     forward_vectors latent_queries; /* [n_heads][rows] of the elements that are not rotated */
     forward_vectors latent_values;  /* [n_heads][rows] of kv_rank */
 
-    /* an indexer: for the rows that choose positions; keys for all rows */
+    /* an indexer: keys for all rows, the rest for the rows that choose positions */
     float *index_keys;    /* [n_batch][index_key_length] */
     float *index_queries; /* [n_batch][n_index_heads][index_key_length] */
     float *index_weights; /* [n_batch][n_index_heads] */
@@ -81,14 +81,14 @@ typedef struct forward_buffers {
 
     /* recurrent layers */
     float *recurrent_in;   /* [n_batch][n_in] result of the first product */
-    float *recurrent_gate; /* [n_batch][inner_size] for delta nets and RWKV */
-    float
-        *recurrent_steps; /* [n_batch][2][n_heads] for delta nets: betas and alphas, or [n_batch][n_heads + inner_size];
-                            [n_batch][inner_size] for Mamba; [n_batch][n_parts][mix_rank] for RWKV */
+    float *recurrent_gate; /* [n_batch][inner_size] for delta nets, RECURRENT_MAMBA_HEADS and RWKV */
+    /* [n_batch]; for delta nets betas and alphas: [2][n_heads], or [n_heads + inner_size] if each element of a key has
+     * an alpha; for Mamba steps: [inner_size], or [n_heads] in RECURRENT_MAMBA_HEADS; for RWKV [n_parts][mix_rank] */
+    float *recurrent_steps;
     float *recurrent_parts; /* [n_batch][step_rank + 2 state_size] for Mamba */
-    forward_vectors
-        step_parts; /* [n_batch] of step_rank: the first of these; for delta nets [2][n_batch], compressed steps and
-                       gates */
+    /* [n_batch] of step_rank: the steps in recurrent_parts; for delta nets [2][n_batch]: decays and gates,
+     * compressed */
+    forward_vectors step_parts;
     forward_vectors convolved; /* [n_batch] of n_channels */
     forward_vectors mixed;     /* [n_batch] of inner_size: input of the last product */
 
@@ -103,7 +103,7 @@ typedef struct forward_buffers {
     float *shared_gate;       /* [n_batch] */
     uint32_t *chosen;         /* [choices] an expert */
     float *expert_weights;    /* [choices] */
-    uint32_t *expert_rows;    /* [choices] row within its expert's rows, which are adjacent */
+    uint32_t *expert_rows;    /* [choices] the choice's row; an expert's rows are adjacent */
     uint32_t *first_row;      /* [n_experts + 1] first row of each expert */
     forward_vectors gathered; /* [choices] of n_embd: by row */
     float *expert_out;        /* [choices][n_embd]: by row */

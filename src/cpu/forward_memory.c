@@ -1,4 +1,5 @@
-/* The buffers of a forward pass. One list of them serves planning and allocation, so the two cannot disagree. */
+/* The buffers of a forward pass (forward_cpu.h), and its creation. The engine's plan and forward_cpu_create use the
+ * same list of buffers, so they cannot disagree. */
 #include "base/checked.h"
 #include "base/error.h"
 #include "cpu/steps.h"
@@ -16,7 +17,7 @@ enum {
     ATTENTION_QUERIES = 32, /* processed together with a chunk of keys, while that is in the cache */
 };
 
-/* Tokens whose heads of a group make up this many queries; one token if each may see different positions. */
+/* As many tokens as have ATTENTION_QUERIES queries in a group of heads; one token if each sees chosen positions. */
 uint32_t attention_tokens(const layer_config *l) {
     const uint32_t group = l->n_heads / l->n_kv_heads;
     if (l->top_k > 0) return 1;
@@ -27,7 +28,7 @@ static size_t attention_queries(const layer_config *l) {
     return (size_t)attention_tokens(l) * (l->n_heads / l->n_kv_heads);
 }
 
-/* For a few tokens and all chunks. */
+/* Enough for the tokens of one item, and all chunks. */
 uint64_t attention_parts(const layer_config *l, uint32_t n_chunks) {
     return (uint64_t)l->n_kv_heads * n_chunks * attention_queries(l);
 }
@@ -122,7 +123,7 @@ static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     return round_up(most, ARENA_ALIGNMENT);
 }
 
-/* Returns how many. */
+/* List all buffers. Returns their number. */
 static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_batch, uint32_t n_threads, size_t scratch,
                            buffer buffers[MOST_BUFFERS]) {
     const layer_sizes most = largest_sizes(c, kv_chunks(n_ctx));
@@ -143,7 +144,7 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const bool has_gates = gated_rows > 0 || (c->traits && c->traits->tensors & TENSOR_BIT(attn_gate));
     const bool by_channel = kind == RECURRENT_CHANNEL_DELTA_NET;
     const bool has_parts = kind == RECURRENT_MAMBA || kind == RECURRENT_MAMBA_HEADS;
-    const bool is_rwkv = kind == RECURRENT_RWKV6 || kind == RECURRENT_RWKV7;
+    const bool is_rwkv = recurrent_is_rwkv(kind);
     const bool has_gate = kind == RECURRENT_DELTA_NET || by_channel || kind == RECURRENT_MAMBA_HEADS || is_rwkv;
     const uint64_t steps = kind == RECURRENT_MAMBA ? r->inner_size
                            : by_channel            ? (uint64_t)r->n_heads + r->inner_size

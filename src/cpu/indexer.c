@@ -3,8 +3,8 @@
  * A layer's indexer is a small attention without values. It has one key for each position, stored in the pages after
  * the layer's other keys, and several queries for each token, made from the compressed queries of latent attention. A
  * position's score is the sum over heads of weight * max(0, query . key); the weights are another product of the token.
- * The token sees the top_k positions with the largest scores. Layers without an indexer use the same choice. Up to
- * position top_k everything is seen.
+ * The token sees the top_k positions with the largest scores. Layers without an indexer use the choice of the last
+ * layer that has one. Up to position top_k everything is seen.
  *
  * Before it: the first half of attention.c. After it: the second half, which gathers the chosen positions. */
 #include "cpu/steps.h"
@@ -25,7 +25,7 @@ static void index_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const layer_config *l = layer_of(f);
-    const norm_weights *norm = &f->model.weights->layers[f->layer].indexer_k_norm;
+    const norm_weights *norm = &weights_of(f)->indexer_k_norm;
     const size_t n = l->index_key_length, n_heads = f->model.config->n_index_heads;
     const rope_pairing pairing = f->model.config->traits->index_rope;
     float *key = f->buffers.index_keys + b * n;
@@ -41,7 +41,7 @@ static void index_item(void *argument, size_t b, uint32_t thread) {
 
 void run_indexer(forward_cpu *f) {
     const layer_config *l = layer_of(f);
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const uint32_t n = f->all.count;
     const bool some = some_choose(f);
     product products[] = {product_of(&w->indexer_attn_k, 0, &f->buffers.normed, 0, n, f->buffers.index_keys),
@@ -67,7 +67,7 @@ void keep_choice(forward_cpu *f) {
     }
 }
 
-/* ---------------------------------------------------------------------------------------------- the choice */
+/* -------------------------------------------------------------------------------------- choosing positions */
 
 /* Some rows whose choices are made together. */
 typedef struct choice_work {

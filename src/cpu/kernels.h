@@ -134,7 +134,8 @@ extern const dequantize_kernel dequantize_scalar[QUANT_TYPE_LIMIT];
 /* isa: a name, or NULL for the best that this CPU has. Returns NULL if the name is unknown, or the CPU does not have
  * it. */
 const cpu_kernels *kernels_select(const char *isa);
-const char *
-kernels_names(void); /* "scalar, avx2" or similar: the names that kernels_select accepts here, for messages */
+
+/* "scalar, avx2" or similar: the names that kernels_select accepts on this CPU, for messages. */
+const char *kernels_names(void);
 
 #endif

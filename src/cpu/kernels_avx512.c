@@ -1,14 +1,14 @@
-/* The kernels for AVX-512 with VNNI (Ice Lake, Zen 4 and newer). Compiled with those instructions
- * switched on; dispatch.c asks the CPU before it hands the table out. */
+/* The kernels for AVX-512 with VNNI (Ice Lake, Zen 4 and newer). Compiled with those instructions switched on;
+ * dispatch.c returns the table only on CPUs that have them. */
 #include "cpu/kernels.h"
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VNNI__)
 #include "cpu/avx512_vectors.h"
 
 #define TILE_VECTORS  2 /* of rows */
-#define TILE_COLUMNS  6 /* their sums, and the floats that these go to, fill the 32 registers */
-#define FLOAT_ROWS    4 /* and tokens, the same with one register a sum */
-#define FLOAT_COLUMNS 6
+#define TILE_COLUMNS  6 /* tokens: the sums, and the floats that they are added to, fill the 32 registers */
+#define FLOAT_ROWS    4 /* rows of floats, ... */
+#define FLOAT_COLUMNS 6 /* ... and tokens: the same, with one register for each sum */
 #ifndef ISA
 #define ISA avx512
 #endif

@@ -1,5 +1,5 @@
 /* The kernels for arm64 with dot products (ARMv8.2 with FEAT_DotProd: Cortex-A75, Neoverse N1, Apple M1 and newer).
- * Compiled with those instructions switched on; dispatch.c asks the CPU before it hands the table out. */
+ * Compiled with those instructions switched on; dispatch.c returns the table only on CPUs that have them. */
 #include "cpu/kernels.h"
 
 #if defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)

@@ -1,15 +1,15 @@
 /* The compute kernels in plain C: the reference that every faster instruction set is tested against, and the fallback
- * where there is none. Weights become floats (dequantize_scalar.c) and meet the activations as floats: nothing is
- * quantized here. The formulas, with their sources, are in kernels.h.
+ * where there is none. Weights become floats (dequantize_scalar.c) and are multiplied by activations in float: nothing
+ * is quantized here. The formulas, with their sources, are in kernels.h.
  *
  * Before: the forward pass (forward_cpu.c), which cuts the work into rows and tokens. After: its next buffer.
  *
- * Every sum has one order. A dot product keeps LANES partial sums, lane l adding up the products of the elements l,
- * l + LANES, l + 2 * LANES ..., and joins them in a fixed tree:
+ * Every sum has one order. A dot product keeps LANES partial sums: lane l adds the products of every LANES-th element
+ * from l on. A fixed tree then adds the lanes:
  *
  *     ((0 + 4) + (2 + 6)) + ((1 + 5) + (3 + 7))
  *
- * This is fast, for the lanes fill vector registers, and its result depends neither on what is computed beside it nor
+ * This is fast, because the lanes fill vector registers. The result depends neither on what is computed beside it nor
  * on the width of the registers. Shorter sums (a norm, a softmax) run in double, one element after the other.
  */
 #include "base/exponential.h"
@@ -22,10 +22,11 @@
 
 enum {
     LANES = 8,
-    TILE_ROWS = 4 /* rows of a matrix that meet a token at once: their lanes fill half of SSE2's 16 registers */
+    TILE_ROWS = 4 /* rows that are multiplied by a token at once: their lanes fill half of SSE2's 16 registers */
 };
 
-/* Four lanes: a GNU C vector, which compilers turn into an SSE2 or NEON register. (A float[8] they spill to memory.) */
+/* Four lanes: a GNU C vector, which compilers turn into an SSE2 or NEON register. (They would keep a float[8] in
+ * memory.) */
 typedef float float4 __attribute__((vector_size(16)));
 
 static float4 load4(const float *x) {
@@ -57,8 +58,8 @@ static inline __attribute__((always_inline)) void dot_rows(size_t n_rows, const 
     }
 }
 
-/* scratch: [TILE_ROWS][n_columns], the rows at hand as floats: made once, used by every token of the batch; then one row
- * taken out of an interleaved matrix. */
+/* scratch: [TILE_ROWS][n_columns], the current rows as floats, made once for all tokens of the batch; then space for
+ * one row of an interleaved matrix. */
 static void scalar_matmul(const matrix *w, uint32_t first_row, uint32_t end_row, const activations *x, size_t n_batch,
                           float *out, size_t out_stride, void *scratch) {
     const dequantize_kernel dequantize = dequantize_scalar[w->type];

@@ -1,5 +1,5 @@
-/* Changes x after both halves of a layer. Some models have, beside the usual embedding, a short embedding of each token
- * for each layer (Gemma 3n, 2025); some scale a layer's result.
+/* Changes x after both halves of a layer, before the next layer. Some models have, beside the usual embedding, a short
+ * embedding of each token for each layer (Gemma 3n, 2025); some scale a layer's result.
  *
  * The short embeddings are the sum of two parts, computed before the first layer: a row of a table, and a product of
  * the usual embedding. A gate that reads x multiplies the layer's own short embedding, and a product of that is added
@@ -7,7 +7,6 @@
 #include "cpu/steps.h"
 
 #include <math.h>
-#include <string.h>
 
 static const norm_weights no_norm = {NULL, NULL};
 
@@ -52,7 +51,7 @@ static void scale_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
     const size_t n = work->f->model.config->n_embd;
-    scale_floats(work->x + b * n, *work->f->model.weights->layers[work->f->layer].layer_output_scale, n);
+    scale_floats(work->x + b * n, *weights_of(work->f)->layer_output_scale, n);
 }
 
 /* The gate's input if there are streams: x times weights. */
@@ -61,14 +60,14 @@ static void scale_for_gate_item(void *argument, size_t b, uint32_t thread) {
     const row_work *work = argument;
     const forward_cpu *f = work->f;
     const size_t n = f->model.config->n_embd;
-    const float *scale = f->model.weights->layers[f->layer].altup_correct_scale;
+    const float *scale = weights_of(f)->altup_correct_scale;
     float *out = f->buffers.normed.floats + b * n;
     for (size_t i = 0; i < n; i++) out[i] = work->read[b * n + i] * scale[i];
     if (work->quantize) quantize_vector(f, &f->buffers.normed, b);
 }
 
 static void read_for_gate(forward_cpu *f, uint32_t n_rows, const float *x) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     row_work work = {.f = f, .n_rows = n_rows, .read = x, .quantize = reads_quantized(f, &w->inp_gate)};
     if (w->altup_correct_scale)
         run_row_step(&work, f->model.config->n_embd, scale_for_gate_item);
@@ -77,7 +76,7 @@ static void read_for_gate(forward_cpu *f, uint32_t n_rows, const float *x) {
 }
 
 void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = f->model.config->n_embd_per_layer;
     row_work work = {.f = f, .n_rows = n_rows, .x = x, .quantize = reads_quantized(f, &w->proj)};

@@ -1,14 +1,17 @@
-/* The half of a layer that carries a state from token to token instead of looking back at all of them: short convolutions, gated
- * delta nets (Yang et al. 2024; with a decay for each element of a key, Kimi Team 2025), Mamba-2 (Dao & Gu 2024) and Mamba (Gu & Dao 2023).
+/* The mixers that carry a state from token to token, instead of looking back at all tokens: short convolutions (Liquid
+ * AI 2025), gated delta nets (Yang et al. 2024; with a decay for each element of a key: Kimi Team 2025), Mamba-2 (Dao &
+ * Gu 2024) and Mamba (Gu & Dao 2023). RWKV's time mix is in rwkv.c.
  *
- * All go the same way: a product makes the inputs; a convolution over the last few of them; the state takes in one token after the
- * other, always in the same order, and is asked what it holds; a product of the answers is added to x. A head's state is a matrix
- * with a row for each element of a key and a column for each element of a value, and no sum goes along a row. So the bits do not
- * depend on how the tokens are cut into batches. Heads and sequences are independent of each other: they are the items.
+ * All take the same steps. A product makes the inputs, and a convolution goes over the last few of them. The state
+ * takes in one token after another, and a query reads it. A product of the result is added to x. A short convolution
+ * has no state but its last inputs.
  *
- * A pass reads the state of a span from one slot and leaves it in another, which may be the same, and that after the rows that are
- * replayed in a third one (span.h).
- */
+ * A head's state is a matrix: a row for each element of a key, and a column for each element of a value. Every sum runs
+ * down a column, and tokens always come in the same order. So the bits do not depend on how tokens are split into
+ * batches. Heads and sequences do not depend on each other, so each head of a span is an item.
+ *
+ * A pass reads a span's state from one slot and writes it to another, which may be the same. The state after the
+ * replayed rows goes to a third slot (span.h). */
 #include "cpu/steps.h"
 
 #include "base/exponential.h"
@@ -16,26 +19,25 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHANNELS_PER_ITEM = 64 }; /* of Mamba, where each channel is a head */
-
-static const layer_weights *weights_of(const forward_cpu *f) { return &f->model.weights->layers[f->layer]; }
+enum { CHANNELS_PER_ITEM = 64 }; /* in Mamba, where each channel is a head */
 
 static bool is_delta_net(const model_config *c) {
     return c->traits->recurrent == RECURRENT_DELTA_NET || c->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET;
 }
 
-/* Of what ssm_x gives of a token. */
+/* Floats that ssm_x gives for a token. */
 static size_t part_floats(const recurrent_config *r) { return r->step_rank + 2 * (size_t)r->state_size; }
 
+/* log(1 + e^x) */
 static float softplus(float x) { return x > 20 ? x : log1pf(exp_or_zero(x)); }
 
 /* x = silu(gate) * x. The gate is overwritten. */
-static void close_gate(const forward_cpu *f, float *gate, float *x, size_t n) {
+static void apply_gate(const forward_cpu *f, float *gate, float *x, size_t n) {
     f->model.kernels->activate(SWIGLU, NULL, gate, x, n);
     memcpy(x, gate, n * sizeof *x);
 }
 
-/* The sum goes over 8 partial sums and a fixed tree. */
+/* The squares go into 8 partial sums, which are added in a fixed tree. */
 void scale_to_length(float *x, size_t n, float epsilon, float factor) {
     float sums[8] = {0};
     for (size_t i = 0; i + 8 <= n; i += 8)
@@ -47,14 +49,15 @@ void scale_to_length(float *x, size_t n, float epsilon, float factor) {
 
 /* ---------------------------------------------------------------------------------------------- convolution */
 
-/* The inputs of the convolution of row b of the batch: [n_channels] of what a product made, after the gate in Mamba-2. */
+/* The convolution's inputs for row b of the batch: [n_channels] of a product's result. In Mamba-2 the gate comes before
+ * them. */
 static float *inputs_of(const forward_cpu *f, size_t b) {
     const model_config *c = f->model.config;
     const size_t first = c->traits->recurrent == RECURRENT_MAMBA2 ? c->recurrent.inner_size : 0;
     return f->buffers.recurrent_in + b * c->recurrent.n_in + first;
 }
 
-/* Input number i of a span, as one of the kernel - 1 before its first row is number 0. */
+/* Input i of a span's convolution. The first kernel - 1 inputs come before the span and are stored with the state. */
 static const float *input_number(const forward_cpu *f, const forward_span *span, size_t i) {
     const recurrent_config *r = &f->model.config->recurrent;
     const size_t n_before = r->kernel - 1;
@@ -93,7 +96,7 @@ static void convolve_item(void *argument, size_t b, uint32_t thread) {
         scale_to_length(out + i * r->state_size, r->state_size, c->norm_epsilon, i < r->n_groups ? query_scale : 1);
 }
 
-/* Leave the last inputs of a span's first n_rows rows to what comes after them. */
+/* Store the last kernel - 1 inputs of a span's first n_rows rows in a slot. */
 static void keep_inputs_after(const forward_cpu *f, const forward_span *span, uint32_t n_rows, uint32_t slot) {
     const recurrent_config *r = &f->model.config->recurrent;
     float *to = state_inputs(f->model.states, slot, f->layer);
@@ -101,19 +104,20 @@ static void keep_inputs_after(const forward_cpu *f, const forward_span *span, ui
         memmove(to + i * r->n_channels, input_number(f, span, n_rows + i), r->n_channels * sizeof *to);
 }
 
+/* In each slot that the span's state goes to. */
 static void keep_inputs(const forward_cpu *f, const forward_span *span) {
     if (span->state_middle != span->state_to) keep_inputs_after(f, span, span->n_replayed, span->state_middle);
     keep_inputs_after(f, span, span->n_rows, span->state_to);
 }
 
-/* Where the state goes from row b of a span, in the layer at work. */
+/* The current layer's state after row b of a span. */
 static float *state_after(const forward_cpu *f, const forward_span *span, size_t b) {
     return state_of(f->model.states, slot_after(span, b), f->layer);
 }
 
 /* ------------------------------------------------------------------------------------------ short convolution */
 
-/* The inputs of the convolution are the first third times the last one. */
+/* The convolution's inputs are the first third of the product's result times the last third. */
 static void gate_inputs_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
@@ -150,10 +154,11 @@ static void run_short_convolution(forward_cpu *f) {
 
 /* ---------------------------------------------------------------------------------------------- delta net */
 
-/* Betas and alphas are then one tensor: of each group the betas of its heads, and then their alphas. */
+/* True if betas and alphas are one tensor: for each group the betas of its heads, then their alphas. */
 static bool betas_by_group(const model_config *c) { return c->traits->recurrent_tensors & TENSOR_BIT(ssm_ba); }
 
-/* What a token says of a head: how much of a difference is written, and out, of each row of the state, how much stays. */
+/* Returns beta: how much of a difference a token writes to a head's state. decays: out, [state_size], how much of each
+ * row of the state stays. */
 static float read_steps(const forward_cpu *f, size_t b, size_t head, float *decays) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
@@ -164,7 +169,7 @@ static float read_steps(const forward_cpu *f, size_t b, size_t head, float *deca
         for (size_t i = 0; i < n; i++) decays[i] = exp_or_zero(softplus(alphas[i] + bias[i]) * w->ssm_a[head]);
         return sigmoid(betas[head]);
     }
-    /* of so many heads the betas lie together, and then their alphas */
+    /* so many heads have their betas side by side, followed by their alphas */
     const size_t n_together = betas_by_group(f->model.config) ? r->n_heads / r->n_groups : r->n_heads;
     const float *betas = f->buffers.recurrent_steps + b * 2 * r->n_heads + 2 * head - head % n_together;
     const float decay = exp_or_zero(softplus(betas[n_together] + w->ssm_dt_bias[head]) * w->ssm_a[head]);
@@ -172,18 +177,18 @@ static float read_steps(const forward_cpu *f, size_t b, size_t head, float *deca
     return sigmoid(*betas);
 }
 
-/* What the state gave of a head, x: [n], normed and behind its gate, which is overwritten. */
+/* Apply the norm and the gate to a head's result, x: [n]. The gate is overwritten. */
 static void finish_delta(const forward_cpu *f, float *gate, float *x, size_t n) {
     normalize(f, &weights_of(f)->ssm_norm, x, n, x);
     if (f->model.config->traits->recurrent == RECURRENT_CHANNEL_DELTA_NET) {
         for (size_t i = 0; i < n; i++) x[i] *= sigmoid(gate[i]);
         return;
     }
-    close_gate(f, gate, x, n);
+    apply_gate(f, gate, x, n);
 }
 
-/* One head of a span: of each token what the state should hold under the key and what it does hold differ, and a part of the
- * difference is written. */
+/* One head of a span. For each token: read what the decayed state holds under the key, and write beta times the
+ * difference to the value. The last item of a span stores the convolution's inputs. */
 static void delta_item(void *argument, size_t item, uint32_t thread) {
     const forward_cpu *f = argument;
     const model_config *c = f->model.config;
@@ -221,8 +226,8 @@ static void run_deltas(forward_cpu *f) {
              2 * (uint64_t)f->all.count * r->n_heads * r->state_size * r->head_length, delta_item, f);
 }
 
-/* Of a token: what ssm_in gave has for each group its query, key, values and gates. */
-static void part_groups_item(void *argument, size_t b, uint32_t thread) {
+/* Sort what ssm_in gave for a token, which has for each group its query, key, values and gates. */
+static void split_groups_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const recurrent_config *r = &f->model.config->recurrent;
@@ -258,7 +263,7 @@ static void run_delta_net(forward_cpu *f) {
         products[n - 2].out_stride = products[n - 1].out_stride = 2 * (size_t)r->n_heads;
     }
     run_products(f, products, n, NULL);
-    if (r->joins_gate) run_row_step(&work, r->n_in, part_groups_item);
+    if (r->joins_gate) run_row_step(&work, r->n_in, split_groups_item);
     run_deltas(f);
 }
 
@@ -268,7 +273,8 @@ static void quantize_ranks_item(void *argument, size_t b, uint32_t thread) {
     quantize_vector(f, &f->buffers.step_parts, b);
 }
 
-/* Decays and gates go by a low rank: f->buffers.step_parts has those of decays for all rows, and then those of gates. */
+/* Decays and gates are low-rank products. f->buffers.step_parts has the compressed decays of all rows, then the
+ * compressed gates. */
 static void run_channel_delta_net(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
@@ -295,8 +301,9 @@ static void run_channel_delta_net(forward_cpu *f) {
 
 /* ---------------------------------------------------------------------------------------------- Mamba-2 */
 
-/* One head of a span: the state decays, takes in the head's part of x, and is asked. */
-static void mamba2_item(void *argument, size_t item, uint32_t thread) {
+/* One head of a span. For each token the state decays, takes in the head's part of x, and is read. The last item of a
+ * span stores the convolution's inputs. */
+static void mamba_head_item(void *argument, size_t item, uint32_t thread) {
     const forward_cpu *f = argument;
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
@@ -328,7 +335,7 @@ static void mamba2_item(void *argument, size_t item, uint32_t thread) {
     }
 }
 
-/* Of a token: the gate, which lies before the inputs or apart, and then a norm of each group. */
+/* For a token: apply the gate, which is before the inputs or has a buffer of its own; then norm each group. */
 static void gate_and_norm_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
@@ -349,7 +356,7 @@ static void run_heads(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
     row_work work = {.f = f, .n_rows = f->all.count};
     run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1), (uint64_t)f->all.count * r->inner_size * r->state_size,
-             mamba2_item, f);
+             mamba_head_item, f);
     run_row_step(&work, 8 * (uint64_t)r->inner_size, gate_and_norm_item);
 }
 
@@ -364,14 +371,16 @@ static void run_mamba2(forward_cpu *f) {
 
 /* ---------------------------------------------------------------------------------------------- Mamba */
 
-/* Norm a part of what ssm_x gave: by weights, or by those of the file's key without. */
+/* Norm a part of what ssm_x gave: with weights, if the file has some; without weights, if a key of the file asks for
+ * it. */
 static void normalize_part(const forward_cpu *f, const norm_weights *norm, float *x, size_t n) {
     const model_config *c = f->model.config;
     normalize(f, norm, x, n, x);
     if (c->recurrent.norms_parts) scale_to_length(x, n, c->norm_epsilon * (float)n, sqrtf((float)n));
 }
 
-/* Of a token: norms of the three parts of what ssm_x gave: steps, keys and queries, or keys, queries and steps. */
+/* For a token: norm the three parts of what ssm_x gave. They are steps, key and query; in RECURRENT_MAMBA_HEADS key,
+ * query and steps. */
 static void split_mamba_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -394,7 +403,7 @@ static size_t mamba_items(const recurrent_config *r) {
     return (r->inner_size + CHANNELS_PER_ITEM - 1) / CHANNELS_PER_ITEM;
 }
 
-/* Some channels of a span. */
+/* Some channels of a span. The last item of a span stores the convolution's inputs. */
 static void mamba_item(void *argument, size_t item, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = argument;
@@ -424,11 +433,11 @@ static void mamba_item(void *argument, size_t item, uint32_t thread) {
                                           key + r->state_size, out);
         from = to;
         for (size_t i = 0; i < n; i++) out[i] += w->ssm_d[first + i] * x[i];
-        close_gate(f, gate, out, n);
+        apply_gate(f, gate, out, n);
     }
 }
 
-/* From the inputs of the convolution to f->buffers.recurrent_parts and steps. */
+/* From the convolution's inputs to f->buffers.recurrent_parts and recurrent_steps. */
 static void make_parts(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
@@ -452,8 +461,8 @@ static void run_mamba(forward_cpu *f) {
              mamba_item, f);
 }
 
-/* Of a token: what ssm_in gave has for each head its gates and then its inputs. The inputs move to the front. */
-static void part_gates_item(void *argument, size_t b, uint32_t thread) {
+/* Split what ssm_in gave for a token: for each head its gates, then its inputs. The inputs move to the front. */
+static void split_gates_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const recurrent_config *r = &f->model.config->recurrent;
@@ -469,12 +478,12 @@ static void run_mamba_heads(forward_cpu *f) {
     row_work work = {.f = f, .n_rows = f->all.count};
     product in = product_of(&weights_of(f)->ssm_in, 0, &f->buffers.normed, 0, f->all.count, f->buffers.recurrent_in);
     run_products(f, &in, 1, NULL);
-    run_row_step(&work, f->model.config->recurrent.n_in, part_gates_item);
+    run_row_step(&work, f->model.config->recurrent.n_in, split_gates_item);
     make_parts(f);
     run_heads(f);
 }
 
-/* ------------------------------------------------------------------------------------------------- the half */
+/* -------------------------------------------------------------------------------------- the half of a layer */
 
 static void quantize_mixed_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;

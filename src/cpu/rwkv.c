@@ -1,16 +1,18 @@
-/* RWKV 6 and 7 (Peng et al. 2024, 2025): a layer whose halves both see the token before their own, in the place of attention (the
- * time mix) and of the network (the channel mix).
+/* RWKV 6 and 7 (Peng et al. 2024, 2025). The time mix takes the place of attention; recurrent.c runs it. The channel
+ * mix takes the place of the feed-forward network; forward_cpu.c runs it. Both read a token's vector and that of the
+ * token before.
  *
- * What each part of the time mix reads (receptance, key, value, decay, ..) is a mixture of this token's vector and the one before it,
- * element by element, with weights of its own, which in RWKV 6 depend on the token as well. Then a head's state, a row for each element
- * of a key and a column for each of a value, takes in one token after the other, as those in recurrent.c do and with their kernels:
+ * The time mix has several parts: receptance, key, value, decay and so on. Each part reads its own mixture of the two
+ * vectors, element by element. In RWKV 6 the weights of the mixture also depend on the token. Then each head updates
+ * its state, one token after another, with the kernels that recurrent.c uses too. A state has a row for each element of
+ * a key and a column for each element of a value. The receptance is the query:
  *
- *     6   what it held and the token's own key and value are asked by the receptance; then it decays and takes these in
- *     7   it decays, a part of what it held under a key of its own is taken out, it takes key and value in, and is asked
+ *     6   read the state and the token's own key and value; then the state decays, and key and value are added
+ *     7   the state decays, and a part of what it held under a second key is removed; then key and value are added, and
+ *         the state is read
  *
- * A sequence carries along, beside the states, the last vectors that both halves have read. Where only some rows of a batch are
- * kept, both halves see them all, for each row is the next one's token before.
- */
+ * Besides the states, a sequence keeps the last vector that each half has read. If only some rows of a batch are kept,
+ * both halves still process all rows, because each row needs the one before it. */
 #include "cpu/steps.h"
 
 #include "base/exponential.h"
@@ -18,20 +20,12 @@
 #include <math.h>
 #include <string.h>
 
-/* Who reads a mixture; where it is among f->buffers.shifted follows the order of the weights in files. */
-typedef enum reader { DECAY, KEY, VALUE, RECEPTANCE, GATE, RATE } reader;
-enum { N_READERS_6 = 5, N_READERS_7 = 6 };
-static const reader readers_6[N_READERS_6] = {DECAY, KEY, VALUE, RECEPTANCE, GATE};
-static const reader readers_7[N_READERS_7] = {RECEPTANCE, DECAY, KEY, VALUE, RATE, GATE};
-
-/* What is made of them, in f->buffers.recurrent_in; the last two in RWKV 7 alone. */
+/* What the parts give, in f->buffers.recurrent_in. Only RWKV 7 has the last two. */
 typedef enum result { RECEPTANCES, KEYS, VALUES, DECAYS, RATES, FIRST_SHARES } result;
 
 enum half { TIME_MIX, CHANNEL_MIX };
 
-static const float head_epsilon = 64e-5f; /* of the norm of what a head gives */
-
-static const layer_weights *weights_of(const forward_cpu *f) { return &f->model.weights->layers[f->layer]; }
+static const float head_epsilon = 64e-5f; /* of the norm of a head's result */
 
 static bool is_rwkv6(const forward_cpu *f) { return f->model.config->traits->recurrent == RECURRENT_RWKV6; }
 
@@ -39,11 +33,11 @@ static float *result_of(const forward_cpu *f, result which, size_t b) {
     return f->buffers.recurrent_in + ((size_t)which * f->all.count + b) * f->model.config->recurrent.inner_size;
 }
 
-/* The first row of a reader's in f->buffers.shifted. */
-static size_t first_shifted(const forward_cpu *f, reader which) {
-    const reader *readers = is_rwkv6(f) ? readers_6 : readers_7;
+/* The first row of a part in f->buffers.shifted. */
+static size_t first_shifted(const forward_cpu *f, mix_part which) {
+    const mix_part *parts = f->model.config->recurrent.parts;
     size_t i = 0;
-    while (readers[i] != which) i++;
+    while (parts[i] != which) i++;
     return i * f->all.count;
 }
 
@@ -53,7 +47,7 @@ static float *shifted_row(const forward_cpu *f, size_t part, size_t b) {
 
 /* --------------------------------------------------------------------------------------------- token shift */
 
-/* What one half has read of the token before row b of the batch. */
+/* The vector that a half read for the token before row b of the batch. */
 static const float *row_before(const forward_cpu *f, enum half half, size_t b) {
     const forward_span *span = &f->all.spans[f->all.span_of[b]];
     const size_t n = f->model.config->n_embd;
@@ -61,14 +55,14 @@ static const float *row_before(const forward_cpu *f, enum half half, size_t b) {
     return state_inputs(f->model.states, span->state_from, f->layer) + half * n;
 }
 
-/* out[i] = x + (the one before - x) * (weights + what is in out, if `adds`) */
+/* out = x + (before - x) * weights, element by element; if `adds`, out is first added to the weights. */
 static void shift(const forward_cpu *f, enum half half, size_t b, const float *weights, bool adds, float *out) {
     const size_t n = f->model.config->n_embd;
     const float *x = f->buffers.normed.floats + b * n, *before = row_before(f, half, b);
     for (size_t i = 0; i < n; i++) out[i] = x[i] + (before[i] - x[i]) * (adds ? weights[i] + out[i] : weights[i]);
 }
 
-/* Leave the last vectors that a half has read of a span, where the state goes to. */
+/* Store the last vector that a half read for a span, in each slot that the span's state goes to. */
 static void keep_last(const forward_cpu *f, enum half half, const forward_span *span) {
     const size_t n = f->model.config->n_embd;
     const float *rows = f->buffers.normed.floats + span->first_row * n;
@@ -81,7 +75,7 @@ static void keep_last(const forward_cpu *f, enum half half, const forward_span *
 
 /* ------------------------------------------------------------------------------------------------ mixtures */
 
-/* Of RWKV 6: what reads the token's own share of all weights. */
+/* RWKV 6: the input of the products that make what a token adds to the weights. */
 static void shift_for_weights_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -89,7 +83,7 @@ static void shift_for_weights_item(void *argument, size_t b, uint32_t thread) {
     if (work->quantize) quantize_vector(work->f, &work->f->buffers.shifted, b);
 }
 
-static void bend_mix_ranks_item(void *argument, size_t b, uint32_t thread) {
+static void activate_mix_ranks_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
     const forward_cpu *f = work->f;
@@ -114,26 +108,26 @@ static void shift_item(void *argument, size_t b, uint32_t thread) {
     }
 }
 
-/* f->buffers.shifted becomes what token and weights together add to the weights of the mixtures. */
-static void make_weights(forward_cpu *f) {
+/* f->buffers.shifted becomes what each token adds to the weights of its mixtures. */
+static void make_mix_weights(forward_cpu *f) {
     const recurrent_config *r = &f->model.config->recurrent;
     const layer_weights *w = weights_of(f);
     const uint32_t n_rows = f->all.count;
     row_work first = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->time_mix_w1)};
     row_work ranks = {.f = f, .n_rows = n_rows, .quantize = reads_quantized(f, &w->time_mix_w2)};
     product down = product_of(&w->time_mix_w1, 0, &f->buffers.shifted, 0, n_rows, f->buffers.recurrent_steps);
-    product up[N_READERS_6];
-    for (uint32_t i = 0; i < N_READERS_6; i++)
+    product up[N_MIX_PARTS];
+    for (uint32_t i = 0; i < r->n_parts; i++)
         up[i] = product_of(&w->time_mix_w2, i, &f->buffers.mix_ranks, (size_t)i * n_rows, n_rows, shifted_row(f, i, 0));
     run_row_step(&first, 2 * (uint64_t)f->model.config->n_embd, shift_for_weights_item);
     run_products(f, &down, 1, NULL);
-    run_row_step(&ranks, 16 * (uint64_t)r->n_parts * r->mix_rank, bend_mix_ranks_item);
-    run_products(f, up, N_READERS_6, NULL);
+    run_row_step(&ranks, 16 * (uint64_t)r->n_parts * r->mix_rank, activate_mix_ranks_item);
+    run_products(f, up, r->n_parts, NULL);
 }
 
 /* ------------------------------------------------------------------------------------------------- results */
 
-static void bend_ranks_item(void *argument, size_t b, uint32_t thread) {
+static void activate_ranks_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const forward_cpu *f = ((const row_work *)argument)->f;
     const recurrent_config *r = &f->model.config->recurrent;
@@ -148,19 +142,19 @@ static void bend_ranks_item(void *argument, size_t b, uint32_t thread) {
     if (reads_quantized(f, &w->time_mix_v2)) quantize_vector(f, &f->buffers.value_ranks, b);
 }
 
-/* All that the states are stepped and asked with. */
+/* Compute everything that a step of the states needs. */
 static void make_results(forward_cpu *f) {
     const layer_weights *w = weights_of(f);
     forward_buffers *to = &f->buffers;
     const struct {
         const linear *linear;
-        reader reader;
+        mix_part part;
         float *out;
     } first[] = {
-        {&w->ssm_q, RECEPTANCE, result_of(f, RECEPTANCES, 0)}, {&w->ssm_k, KEY, result_of(f, KEYS, 0)},
-        {&w->ssm_v, VALUE, result_of(f, VALUES, 0)},           {&w->ssm_gate, GATE, to->recurrent_gate},
-        {&w->ssm_f_a, DECAY, to->step_parts.floats},           {&w->ssm_g_a, GATE, to->gate_ranks.floats},
-        {&w->time_mix_a1, RATE, to->rate_ranks.floats},        {&w->time_mix_v1, VALUE, to->value_ranks.floats},
+        {&w->ssm_q, MIX_RECEPTANCE, result_of(f, RECEPTANCES, 0)}, {&w->ssm_k, MIX_KEY, result_of(f, KEYS, 0)},
+        {&w->ssm_v, MIX_VALUE, result_of(f, VALUES, 0)},           {&w->ssm_gate, MIX_GATE, to->recurrent_gate},
+        {&w->ssm_f_a, MIX_DECAY, to->step_parts.floats},           {&w->ssm_g_a, MIX_GATE, to->gate_ranks.floats},
+        {&w->time_mix_a1, MIX_RATE, to->rate_ranks.floats},        {&w->time_mix_v1, MIX_VALUE, to->value_ranks.floats},
     };
     const struct {
         const linear *linear;
@@ -177,10 +171,10 @@ static void make_results(forward_cpu *f) {
     size_t n = 0;
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
         if (first[i].linear->w.data)
-            products[n++] = product_of(first[i].linear, 0, &to->shifted, first_shifted(f, first[i].reader),
-                                       f->all.count, first[i].out);
+            products[n++] = product_of(first[i].linear, 0, &to->shifted, first_shifted(f, first[i].part), f->all.count,
+                                       first[i].out);
     run_products(f, products, n, NULL);
-    run_row_step(&work, 16 * (uint64_t)f->model.config->recurrent.step_rank, bend_ranks_item);
+    run_row_step(&work, 16 * (uint64_t)f->model.config->recurrent.step_rank, activate_ranks_item);
     n = 0;
     for (size_t i = 0; i < sizeof second / sizeof *second; i++)
         if (second[i].linear->w.data)
@@ -197,42 +191,42 @@ static float sum_of_products(const float *x, const float *y, const float *z, siz
     return sum;
 }
 
-/* A norm of what a head gave, [n], whose elements begin at `first` of all. */
+/* Norm the result of the head whose elements begin at `first`. out: [n] */
 static void norm_head(const forward_cpu *f, float *out, size_t first, size_t n) {
     const norm_weights *norm = &weights_of(f)->ssm_norm;
     f->model.kernels->layer_norm(out, norm->weight + first, head_epsilon, n, out);
     f->model.kernels->add(out, norm->bias + first, n);
 }
 
-/* One token further, in the head whose elements begin at `first`. room: [n] */
+/* One token, in the head whose elements begin at `first`. room: [n] */
 static void step_6(const forward_cpu *f, size_t b, size_t first, const float *from, float *to, float *room) {
     const layer_weights *w = weights_of(f);
     const size_t n = f->model.config->recurrent.state_size, at = b * f->model.config->recurrent.inner_size + first;
     const float *key = result_of(f, KEYS, b) + first, *value = result_of(f, VALUES, b) + first;
-    const float *asked = result_of(f, RECEPTANCES, b) + first;
+    const float *receptance = result_of(f, RECEPTANCES, b) + first;
     float *decays = result_of(f, DECAYS, b) + first, *out = f->buffers.mixed.floats + at;
-    const float own = sum_of_products(asked, w->time_mix_first + first, key, n);
+    const float own = sum_of_products(receptance, w->time_mix_first + first, key, n);
     for (size_t i = 0; i < n; i++) decays[i] = exp_or_zero(-expf(w->time_mix_decay[first + i] + decays[i]));
-    f->model.kernels->state_read(from, n, n, asked, out);
-    f->model.kernels->state_step(from, to, n, n, decays, key, value, asked, room);
+    f->model.kernels->state_read(from, n, n, receptance, out);
+    f->model.kernels->state_step(from, to, n, n, decays, key, value, receptance, room);
     for (size_t i = 0; i < n; i++) out[i] += own * value[i];
     norm_head(f, out, first, n);
     f->model.kernels->activate(SWIGLU, NULL, f->buffers.recurrent_gate + at, out, n);
     memcpy(out, f->buffers.recurrent_gate + at, n * sizeof *out);
 }
 
-/* Values come nearer to those that the first layer had, and these remain for the others. */
+/* Move values towards those of layer 0. Layer 0 stores its own in `first` for this. */
 static void take_first_values(const forward_cpu *f, float *value, const float *share, const float *base, float *first,
                               size_t at, size_t n) {
     if (f->layer == 0) memcpy(first, value, n * sizeof *first);
     for (size_t i = 0; f->layer > 0 && i < n; i++) value[i] += (first[i] - value[i]) * sigmoid(base[at + i] + share[i]);
 }
 
-/* room: [3][n] */
+/* The same for RWKV 7. room: [3][n] */
 static void step_7(const forward_cpu *f, size_t b, size_t first, const float *from, float *to, float *room) {
     const layer_weights *w = weights_of(f);
     const size_t n = f->model.config->recurrent.state_size, at = b * f->model.config->recurrent.inner_size + first;
-    const float *asked = result_of(f, RECEPTANCES, b) + first, *gate = f->buffers.recurrent_gate + at;
+    const float *receptance = result_of(f, RECEPTANCES, b) + first, *gate = f->buffers.recurrent_gate + at;
     float *key = result_of(f, KEYS, b) + first, *value = result_of(f, VALUES, b) + first;
     float *decays = result_of(f, DECAYS, b) + first, *rates = result_of(f, RATES, b) + first;
     float *taken = room, *held = taken + n, *ones = held + n, *out = f->buffers.mixed.floats + at;
@@ -245,17 +239,17 @@ static void step_7(const forward_cpu *f, size_t b, size_t first, const float *fr
         key[i] += (rates[i] - 1) * key[i] * w->time_mix_k_a[first + i];
         ones[i] = 1;
     }
-    const float own = sum_of_products(key, asked, w->time_mix_r_k + first, n);
+    const float own = sum_of_products(key, receptance, w->time_mix_r_k + first, n);
     scale_to_length(taken, n, 1e-24f, 1);
     for (size_t i = 0; i < n; i++) rates[i] *= -taken[i];
     f->model.kernels->state_read(from, n, n, taken, held);
-    f->model.kernels->state_step(from, to, n, n, decays, rates, held, asked, out);
-    f->model.kernels->state_step(to, to, n, n, ones, key, value, asked, out);
+    f->model.kernels->state_step(from, to, n, n, decays, rates, held, receptance, out);
+    f->model.kernels->state_step(to, to, n, n, ones, key, value, receptance, out);
     norm_head(f, out, first, n);
     for (size_t i = 0; i < n; i++) out[i] = (out[i] + own * value[i]) * gate[i];
 }
 
-/* One head of a span. */
+/* One head of a span; its last item stores the vector that the half read last. */
 static void head_item(void *argument, size_t item, uint32_t thread) {
     const forward_cpu *f = argument;
     const recurrent_config *r = &f->model.config->recurrent;
@@ -282,7 +276,7 @@ void time_mix(forward_cpu *f) {
     row_work work = {.f = f, .n_rows = f->all.count};
     for (size_t i = 0; i < sizeof readers / sizeof *readers; i++)
         work.quantize = work.quantize || reads_quantized(f, readers[i]);
-    if (is_rwkv6(f)) make_weights(f);
+    if (is_rwkv6(f)) make_mix_weights(f);
     run_row_step(&work, 4 * (uint64_t)r->n_parts * c->n_embd, shift_item);
     make_results(f);
     run_step(f, (size_t)f->all.n_spans * (r->n_heads + 1), 3 * (uint64_t)f->all.count * r->inner_size * r->state_size,
@@ -291,7 +285,7 @@ void time_mix(forward_cpu *f) {
 
 /* --------------------------------------------------------------------------------------------- channel mix */
 
-enum { FOR_KEY, FOR_RECEPTANCE }; /* of f->buffers.shifted */
+enum { FOR_KEY, FOR_RECEPTANCE }; /* parts of f->buffers.shifted */
 
 static void shift_channels_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
@@ -323,7 +317,7 @@ static void open_gate_item(void *argument, size_t b, uint32_t thread) {
     for (size_t i = 0; i < n; i++) work->x[b * n + i] += sigmoid(gate[i]) * out[i];
 }
 
-/* value(relu(key)^2) of the rows that are kept, behind a gate if there is one. */
+/* Add value(relu(key)^2) to the kept rows of x, times the gate if there is one. */
 static void run_channels(forward_cpu *f, uint32_t n_rows, float *x) {
     const layer_weights *w = weights_of(f);
     const forward_vectors *read = &f->buffers.shifted;

@@ -1,10 +1,10 @@
-/* Shared by the files of the forward pass. A step is split into items, which threads take. Every sum is computed by a
- * kernel.
+/* Shared by the files of the forward pass. A step is split into items, which threads take. Matrix products, norms and
+ * attention are computed by kernels (kernels.h).
  *
  *   forward_cpu.c     the sequence of layers
  *   attention.c       queries, keys and values, the cache, and attention to earlier tokens
  *   indexer.c         which earlier tokens are seen, if not all
- *   recurrent.c       the same with a state that is carried along
+ *   recurrent.c       in place of attention: a state that is carried from token to token
  *   rwkv.c            both halves of a layer of RWKV
  *   feed_forward.c    the other half of a layer: one network, or experts to choose from
  *   per_layer.c       the layers' own embeddings, and scaling of a layer's result
@@ -18,7 +18,7 @@
 #include "cpu/forward_cpu.h"
 #include "model/lora.h"
 
-/* ---------------------------------------------------------------------------------------------- running */
+/* ---------------------------------------------------------------------------------------- running steps */
 
 /* Run items on all threads, or on this one if that is faster. cost: of all items together, in multiply-adds. */
 void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
@@ -26,8 +26,9 @@ void run_items(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, 
 /* The same as one step of the batch, unless the pass was stopped. */
 void run_step(forward_cpu *f, size_t n_items, uint64_t cost, thread_task task, void *work);
 
-/* The configuration of the current layer. */
+/* The configuration and the weights of the current layer. */
 static inline const layer_config *layer_of(const forward_cpu *f) { return &f->model.config->layers[f->layer]; }
+static inline const layer_weights *weights_of(const forward_cpu *f) { return &f->model.weights->layers[f->layer]; }
 
 static inline void *thread_scratch(const forward_cpu *f, uint32_t thread) {
     return f->buffers.scratch + thread * f->buffers.scratch_bytes;
@@ -74,7 +75,7 @@ typedef struct product {
     matrix w;
     const float *bias; /* [n_rows] or NULL */
     float scale;
-    const lora_pair *loras; /* for matrix `index` of the linear, which is w */
+    const lora_pair *loras; /* of the linear; w is its matrix `index` */
     uint32_t index;
     forward_vectors inner; /* scale * A x for each adapter, [count][rank] and padding */
     activations x;
@@ -124,7 +125,7 @@ void quantize_vector(const forward_cpu *f, const forward_vectors *v, size_t row)
 /* out[i] = norm of x, of the family's kind. Without a norm, x is copied. */
 void normalize(const forward_cpu *f, const norm_weights *norm, const float *x, size_t n, float *out);
 
-/* Of a few numbers: experts, labels. */
+/* Softmax of a few numbers, such as the scores of experts or labels. */
 void softmax(float *x, size_t n);
 
 static inline void scale_floats(float *x, float factor, size_t n) {
@@ -154,7 +155,7 @@ static inline bool sees_chosen(const forward_cpu *f, const forward_rows *rows, s
     return layer_of(f)->top_k > 0 && rows->positions[b] >= layer_of(f)->top_k;
 }
 
-/* From how many positions each row may have to choose; 0 if no context is longer. */
+/* The positions that are chosen for a row: top_k, or 0 if no context is longer. */
 static inline uint32_t most_chosen(uint32_t top_k, uint32_t n_chunks) {
     return (uint64_t)n_chunks * KV_CHUNK > top_k ? top_k : 0;
 }
@@ -172,7 +173,8 @@ void choose_largest(const float *scores, uint32_t n, uint32_t k, uint32_t *chose
 /* Put the scores of experts for x, [all.count][n_embd], into f->buffers.router, for a mixture whose router reads the
  * layer's x. */
 void route(forward_cpu *f, const float *x);
-void keep_scores(forward_cpu *f); /* of the rows that are kept */
+void keep_scores(forward_cpu *f); /* keep only the scores of the kept rows */
+
 /* attention_block for a recurrent layer. If it also has attention, `mix` comes first, then attention_block, which keeps
  * only the kept rows, then `add`. */
 void recurrent_block(forward_cpu *f, const forward_rows *rows, float *x);
@@ -187,9 +189,10 @@ static inline uint32_t slot_after(const forward_span *span, size_t b) {
 /* x / sqrt(sum x^2 + epsilon) * factor */
 void scale_to_length(float *x, size_t n, float epsilon, float factor);
 
-/* RWKV: f->buffers.mixed becomes what the state gives, from f->buffers.normed, */
+/* RWKV's time mix: from f->buffers.normed to f->buffers.mixed. */
 void time_mix(forward_cpu *f);
-/* and the network that also reads the token before. x: [all.count][n_embd], of which the rows that are kept remain. */
+
+/* RWKV's channel mix: add the result of its network to x. x: [all.count][n_embd], afterwards [rows->count][n_embd]. */
 void channel_mix_block(forward_cpu *f, const forward_rows *rows, float *x);
 
 /* Keep only the kept rows of the batch. x: [all.count][n], afterwards [kept.count][n]. */

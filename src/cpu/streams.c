@@ -31,7 +31,7 @@ static void give_length(float *x, float length, size_t n) {
     scale_floats(x, own > 0 ? length / own : 1, n);
 }
 
-/* ------------------------------------------------------------------------------------------ the two ends */
+/* --------------------------------------------------------------------------- before and after all layers */
 
 static void begin_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
@@ -95,7 +95,7 @@ void merge_streams(forward_cpu *f, uint32_t n_rows, float *x) {
     }
 }
 
-/* --------------------------------------------------------------------------------------------- a layer */
+/* -------------------------------------------------------------------------------------- around a layer */
 
 static void mode_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
@@ -107,7 +107,7 @@ static void mode_item(void *argument, size_t b, uint32_t thread) {
 
 /* The router's output for x, times the coefficients: f->buffers.mixes, [n_rows][rows of them]. */
 static void make_mixes(forward_cpu *f, uint32_t n_rows, const float *x, const linear *coefficients) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     row_work work = {.f = f, .n_rows = n_rows};
     run_norm(f, &w->altup_router_norm, x, n_rows, reads_quantized(f, &w->altup_router));
     product router = product_of(&w->altup_router, 0, &f->buffers.normed, 0, n_rows, f->buffers.modes.floats);
@@ -138,7 +138,7 @@ static void predict_item(void *argument, size_t b, uint32_t thread) {
 }
 
 void predict_streams(forward_cpu *f, uint32_t n_rows, float *x) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const uint64_t n_streams = f->model.config->n_streams;
     row_work work = {.f = f, .n_rows = n_rows, .x = x};
     if (n_streams == 0) return;
@@ -152,14 +152,14 @@ static void add_laurel_item(void *argument, size_t b, uint32_t thread) {
     const forward_cpu *f = work->f;
     const size_t n = f->model.config->n_embd;
     float *x = work->x + b * n, *laurel = f->buffers.projected + b * n;
-    normalize(f, &f->model.weights->layers[f->layer].laurel_post_norm, laurel, n, laurel);
+    normalize(f, &weights_of(f)->laurel_post_norm, laurel, n, laurel);
     f->model.kernels->add(laurel, f->buffers.normed.floats + b * n, n);
     f->model.kernels->add(x, laurel, n);
     scale_floats(x, sqrtf(0.5f), n);
 }
 
 void add_laurel(forward_cpu *f, uint32_t n_rows, float *x) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     if (f->model.config->n_streams == 0) return;
     forward_vectors hidden = f->buffers.gate;
     hidden.n_columns = w->laurel_l.w.n_rows;
@@ -191,7 +191,7 @@ static void correct_item(void *argument, size_t b, uint32_t thread) {
 }
 
 void correct_streams(forward_cpu *f, uint32_t n_rows, float *x) {
-    const layer_weights *w = &f->model.weights->layers[f->layer];
+    const layer_weights *w = weights_of(f);
     const uint64_t n_streams = f->model.config->n_streams;
     row_work work = {.f = f, .n_rows = n_rows, .x = x};
     if (n_streams == 0) return;

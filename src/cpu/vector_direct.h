@@ -1,11 +1,12 @@
-/* A kernel for each type: products of a few tokens with rows while they are unpacked, and unpacking into a tile. For
- * the types of the current part (vector_kernels.h), vector_type_tmpl.h is included with
+/* Products with a few tokens, and unpacking into a tile. Each type has kernels of its own; vector_rows.h calls them.
+ * For each type of the current part (vector_kernels.h), vector_type_tmpl.h is included with
  *
  *   TYPE           whose unpack_<type> is in vector_unpack.h
  *   TYPE_FORMAT    the format that it is unpacked to
- *   MOST_DIRECT    most tokens at once without a tile, 1, 4 or 8: finer scales need more registers, and types that are
- *   slow to unpack gain nothing above 4; if unpacking is very long, one is enough, because each number is another copy
- *   of it */
+ *   MOST_DIRECT    most tokens at once without a tile: 1, 4 or 8
+ *
+ * Types with finer scales need more registers, and types that are slow to unpack gain nothing above 4 tokens. If the
+ * code that unpacks is very long, MOST_DIRECT is 1, because each number of tokens has its own copy of it. */
 #ifndef CPU_VECTOR_DIRECT_H
 #define CPU_VECTOR_DIRECT_H
 
@@ -30,7 +31,7 @@ INLINE void store_block(void *context, size_t block, const unpacked *u) {
     t->tile[block - t->first_block][t->vector] = *u;
 }
 
-/* of 32 columns, rounded up */
+/* Bytes of 32 columns, rounded up. */
 #define X(name, number, elements, bytes) BLOCK_BYTES_##name = (bytes * ACTIVATION_BLOCK + elements - 1) / elements,
 enum { COMPUTE_TYPES(X) };
 #undef X

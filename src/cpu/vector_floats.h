@@ -34,8 +34,8 @@ INLINE floats load_BF16(const uint8_t *row, size_t column) {
     return (floats)(__builtin_convertvector(high, unsigneds) << 16);
 }
 
-/* sums[c][r] += columns 0..n-1 of row r times token c, or = where they begin; n is a multiple of LANES. With few tokens the rows come from
- * memory, so the next ones are prefetched. */
+/* sums[c][r] += columns 0..n-1 of row r times token c. If `begins`, = instead of +=. n is a multiple of LANES. With few
+ * tokens the rows come from memory, so the next rows are prefetched. */
 INLINE void multiply_floats(float_loader load, const size_t element_bytes, const size_t n_columns,
                             const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n,
                             bool begins, floats *sums) {

@@ -17,8 +17,7 @@ INLINE float sum_of_partials(const floats sums[PARTIAL_VECTORS]) {
     return partials[0];
 }
 
-/* e^x with an error of about 1e-7, between 2^-126, below which it is 0, and 2^127.5, above which it is infinity; NaN
- * stays NaN.
+/* e^x with an error of about 1e-7. A result below 2^-126 is 0, one above 2^127.5 is infinity; NaN stays NaN.
  *
  * e^x = 2^n * e^r with n = x / ln 2 rounded, so |r| <= ln 2 / 2. There e^r = 1 + r + r^2 * p(r), where p interpolates
  * (e^r - 1 - r) / r^2 at the five Chebyshev points. ln 2 is subtracted in two parts; n times the first part is

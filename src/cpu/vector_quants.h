@@ -20,7 +20,6 @@
 #define CPU_VECTOR_QUANTS_H
 
 #include "cpu/kernels.h"
-#include "gguf/quant_types.h"
 
 /* LANES rows of a matrix: `stride` bytes apart, or lanes from `lane` on of an interleaved group of ROW_GROUP. */
 typedef struct row_lanes {
@@ -30,8 +29,8 @@ typedef struct row_lanes {
     bool interleaved;
 } row_lanes;
 
-/* 32 columns of LANES rows. A weight is scale * (w - the format's zero) + min; scales and mins are for all 32 columns, or
- * for each half of them. */
+/* 32 columns of LANES rows. A weight is scale * (w - the format's zero) + min; scales and mins are for all 32 columns,
+ * or for each half of them. */
 typedef struct unpacked {
     ints w[8];
     floats scales[2];

@@ -1,13 +1,14 @@
-/* Steps of recurrences (kernels.h). Each column of the state has a sum of its own over the rows, in their order, so that no sum
- * crosses lanes. A few vectors of columns go through all rows together, with their sums in registers. */
+/* Steps of recurrences (kernels.h). Each column of the state has its own sum over the rows, in their order, so no sum
+ * crosses lanes. A few vectors of columns go through all rows together, and their sums stay in registers. */
 #ifndef CPU_VECTOR_RECURRENCE_H
 #define CPU_VECTOR_RECURRENCE_H
 
 #include "cpu/vector_steps.h"
 
-enum { STATE_VECTORS = 4 }; /* that go together */
+enum { STATE_VECTORS = 4 }; /* vectors of columns that are processed together */
 
-/* One step of a vector: what becomes of the elements at `from`. A state that fades away ends at 0, for subnormal floats are slow. */
+/* One step of a vector of elements: decay * from + key * value. A result that would be subnormal is 0, because
+ * subnormal floats are slow. */
 INLINE floats state_after(floats from, floats decay, float key, floats value) {
     return all_normal_or_zero(fused(decay, from, all_floats(key) * value));
 }

@@ -84,7 +84,7 @@ static void multiply_few(const row_range *range, const activations *x, size_t n_
     }
 }
 
-/* TILE_VECTORS vectors of rows, if there are as many, with tokens token..token+n_tokens-1. */
+/* TILE_VECTORS vectors of rows times tokens token..token+n_tokens-1. Vectors that do not exist repeat the first one. */
 static void multiply_tiles(const matrix *w, const row_vector rows[TILE_VECTORS], const activations *x, size_t token,
                            size_t n_tokens, quantized_scratch *scratch) {
     const quantized_kernel *kernel = quantized_kernels[w->type];

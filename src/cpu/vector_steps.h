@@ -69,8 +69,8 @@ INLINE floats gelu(floats x) {
     return x / (1 + exponential(-u));
 }
 
-/* x times the share of the normal distribution below x. That of the side that has less, below -|x|, is a polynomial of t times
- * exp(-x^2 / 2), to within 1e-7 (Abramowitz & Stegun 1964, 7.1.26). */
+/* x times the share of the normal distribution that is below x. The share below -|x| is a polynomial of t times
+ * exp(-x^2 / 2), to within 1e-7 (Abramowitz & Stegun 1964, 7.1.26). For x > 0 it is subtracted from 1. */
 INLINE floats gelu_erf(floats x) {
     const floats distance = (floats)((ints)x & 0x7FFFFFFF);
     const floats t = 1 / fused(distance, all_floats(0.231641888f), all_floats(1.0f));
@@ -231,8 +231,8 @@ enum {
     HALF_VECTORS = BLOCK_VECTORS / 2,
 };
 
-/* Magnitudes are compared as integers, by which NaN is above infinity, and that above every number. A block that has
- * one of them keeps it in its scale, over integers of 0: what it is multiplied with becomes NaN, as it should. */
+/* Magnitudes are compared as integers: then NaN is above infinity, and infinity is above every number. A block with NaN
+ * or infinity gets it as its scale, with integers of 0. So products with the block become NaN, as they should. */
 INLINE void quantize_block(const float *x, int8_t *quantized, activation_block *block) {
     floats v[BLOCK_VECTORS];
     ints most = {0};
@@ -243,8 +243,8 @@ INLINE void quantize_block(const float *x, int8_t *quantized, activation_block *
     const int32_t bits = largest_lane(most);
     float magnitude;
     memcpy(&magnitude, &bits, sizeof magnitude);
-    const bool usable =
-        magnitude > 1e-30f && magnitude < INFINITY; /* less would overflow the inverse, and is nothing */
+    /* a magnitude below 1e-30 would overflow the inverse, and counts as 0 */
+    const bool usable = magnitude > 1e-30f && magnitude < INFINITY;
     const float inverse = usable ? 127 / magnitude : 0;
     const ints mask = all_ints(usable ? -1 : 0);
     int32_t sums[2];

@@ -1,10 +1,11 @@
-/* Many tokens: the product of a tile with them, a kernel per format. */
+/* Products with many tokens: a tile of unpacked weights times a few tokens at a time, with a kernel for each format.
+ * vector_rows.h fills the tile and calls these kernels. */
 #ifndef CPU_VECTOR_TILES_H
 #define CPU_VECTOR_TILES_H
 
 #include "cpu/vector_products.h"
 
-/* sums: [n_columns][TILE_VECTORS][LANES], in and out. */
+/* sums: [n_columns][TILE_VECTORS][LANES], in and out. Columns are tokens. */
 INLINE void multiply_tile(const format f, const size_t n_columns, const unpacked (*tile)[TILE_VECTORS], size_t n_blocks,
                           activation_columns y, rows_ahead ahead, float *sums) {
     floats in_registers[TILE_COLUMNS * TILE_VECTORS];

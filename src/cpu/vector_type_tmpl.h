@@ -1,11 +1,11 @@
-/* The kernels of one type, of TYPE, TYPE_FORMAT and MOST_DIRECT (vector_direct.h), which end here. */
+/* The kernels of one type. TYPE, TYPE_FORMAT and MOST_DIRECT (vector_direct.h) are undefined at the end. */
 #define OF_TYPE(name) JOINED(name, TYPE)
 
 INLINE void OF_TYPE(unpack_units)(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {
     for (size_t unit = first; unit < end; unit++) OF_TYPE(unpack)(rows, unit, sink, context);
 }
 
-/* Either order of rows has code of its own, in which what the other needs is not computed. */
+/* Interleaved rows and rows as in the file have separate code, so neither computes what only the other needs. */
 INLINE void OF_TYPE(unpack_either)(row_lanes rows, size_t first, size_t end, unpacked_sink sink, void *context) {
     if (rows.interleaved)
         OF_TYPE(unpack_units)((row_lanes){rows.data, 0, rows.lane, true}, first, end, sink, context);

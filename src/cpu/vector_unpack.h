@@ -1,4 +1,6 @@
-/* Reading LANES rows of a matrix, as a file has them or interleaved, and unpacking the blocks of each type. */
+/* Unpacks the blocks of each type, of LANES rows at once. Rows are as in the file, or interleaved. dequantize_scalar.c
+ * describes the layout of each type. vector_type_tmpl.h calls unpack_<type> for each unit, which is a block of the
+ * type. */
 #ifndef CPU_VECTOR_UNPACK_H
 #define CPU_VECTOR_UNPACK_H
 
@@ -22,7 +24,7 @@ INLINE ints read_4(row_lanes rows, size_t at) {
     return load_column(rows.data + at, rows.stride);
 }
 
-/* The byte of each row that is the first field of its block. */
+/* The byte at `at` of each row. It must be the first field of a block. */
 INLINE ints read_first(row_lanes rows, size_t at) {
     if (!rows.interleaved) return load_column(rows.data + at, rows.stride) & 0xFF;
     lane_bytes bytes;
@@ -30,7 +32,7 @@ INLINE ints read_first(row_lanes rows, size_t at) {
     return __builtin_convertvector(bytes, ints);
 }
 
-/* Two bytes of each row, with anything above them. */
+/* Two bytes of each row. The bits above them can be anything. */
 INLINE ints read_2(row_lanes rows, size_t at) {
     if (!rows.interleaved) return load_column(rows.data + at, rows.stride);
     lane_halfs halfs;
@@ -38,13 +40,13 @@ INLINE ints read_2(row_lanes rows, size_t at) {
     return __builtin_convertvector(halfs, ints);
 }
 
-/* A half-precision float of each row, which is not the last field of the block. */
+/* A half-precision float of each row. It must not be the last field of a block. */
 INLINE floats read_half(row_lanes rows, size_t at) {
     if (rows.interleaved) return load_halfs((const uint16_t *)(const void *)(rows.data + ROW_GROUP * at) + rows.lane);
     return low_halfs(load_column(rows.data + at, rows.stride));
 }
 
-/* Two of them that lie side by side. */
+/* Two adjacent ones. */
 INLINE void read_two_halfs(row_lanes rows, size_t at, floats *first, floats *second) {
     if (rows.interleaved) {
         *first = read_half(rows, at);
@@ -56,7 +58,8 @@ INLINE void read_two_halfs(row_lanes rows, size_t at, floats *first, floats *sec
     }
 }
 
-/* The same for the last field: what follows it may not be there to be read. */
+/* The last field of a block. Four bytes are read, and the memory after the block may not exist: so they begin two bytes
+ * earlier. */
 INLINE floats read_last_half(row_lanes rows, size_t at) {
     if (rows.interleaved) return read_half(rows, at);
     return low_halfs(load_column(rows.data + at - 2, rows.stride) >> 16);
@@ -152,7 +155,7 @@ INLINE void unpack_IQ4_NL(row_lanes rows, size_t unit, unpacked_sink sink, void 
 INLINE void unpack_IQ4_XS(row_lanes rows, size_t unit, unpacked_sink sink, void *context) {
     const size_t at = unit * 136;
     const floats d = read_half(rows, at);
-    const ints low = read_4(rows, at + 4), high = read_2(rows, at + 2); /* bits of eight scales: four each, two each */
+    const ints low = read_4(rows, at + 4), high = read_2(rows, at + 2); /* of eight scales: 4 bits each, 2 bits each */
     for (int block = 0; block < 8; block++) {
         unpacked u;
         ints scale = ((low >> 4 * block) & 0xF) | ((high >> 2 * block) & 3) << 4;
@@ -162,7 +165,7 @@ INLINE void unpack_IQ4_XS(row_lanes rows, size_t unit, unpacked_sink sink, void 
     }
 }
 
-/* The 6-bit scales and mins of the eight blocks of Q4_K and Q5_K, four to a lane's word. */
+/* The 6-bit scales and mins of the eight blocks of Q4_K and Q5_K, each in a byte, four in a lane. */
 typedef struct k_scales {
     ints scales[2];
     ints mins[2];
@@ -174,7 +177,7 @@ INLINE k_scales read_k_scales(row_lanes rows, size_t at) {
                       {b & SIXES, ((c >> 4) & NIBBLES) | ((b >> 6) & PAIRS) << 4}};
 }
 
-/* Q4_K, and Q5_K with its fifth bits: 64 columns at a time, the low nibbles of 32 bytes and then the high ones. */
+/* Q4_K, and Q5_K with its fifth bits. 64 columns at a time: the low nibbles of 32 bytes, then the high ones. */
 INLINE void unpack_k45(row_lanes rows, size_t unit, size_t bytes, size_t fifth_bits_at, size_t nibbles_at,
                        unpacked_sink sink, void *context) {
     const size_t at = unit * bytes;
@@ -213,7 +216,7 @@ INLINE void unpack_Q5_K(row_lanes rows, size_t unit, unpacked_sink sink, void *c
     unpack_k45(rows, unit, 176, 16, 48, sink, context);
 }
 
-/* The last three have a scale for each 16 columns, and four blocks in the bits of 32 bytes. */
+/* Q2_K, Q3_K and Q6_K have a scale for each 16 columns. In each byte of 32, two bits belong to each of four blocks. */
 
 INLINE void unpack_Q2_K(row_lanes rows, size_t unit, unpacked_sink sink, void *context) {
     const size_t at = unit * 84;
@@ -242,7 +245,7 @@ INLINE void unpack_Q3_K(row_lanes rows, size_t unit, unpacked_sink sink, void *c
     const size_t at = unit * 110;
     const floats d = read_last_half(rows, at + 108);
     const ints a = read_4(rows, at + 96), b = read_4(rows, at + 100), c = read_4(rows, at + 104);
-    const ints k[4] = {/* 16 scales of 6 bits, 32 too large */
+    const ints k[4] = {/* 16 scales of 6 bits; 32 is subtracted later */
                        (a & NIBBLES) | (c & PAIRS) << 4, (b & NIBBLES) | ((c >> 2) & PAIRS) << 4,
                        ((a >> 4) & NIBBLES) | ((c >> 4) & PAIRS) << 4, ((b >> 4) & NIBBLES) | ((c >> 6) & PAIRS) << 4};
     ints third[8];
@@ -290,7 +293,8 @@ INLINE void unpack_Q6_K(row_lanes rows, size_t unit, unpacked_sink sink, void *c
     }
 }
 
-/* What follows keeps levels of up to 5 bits as numbers around 16, those of the others as wide_weights does. */
+/* The types below look their weights up in tables of levels. A level of up to 5 bits is stored as 16 + level, others as
+ * wide_weights has them. */
 #define AROUND_16(level) (16 + (level))
 #define WIDE(level)      ((level) ^ -WIDE_OFFSET)
 
@@ -307,8 +311,8 @@ INLINE void unpack_MXFP4(row_lanes rows, size_t unit, unpacked_sink sink, void *
     sink(context, unit, &u);
 }
 
-/* Half of a float of 4 bits of exponent and 3 of mantissa, in the low byte: 0 where that is 0x7F. A subnormal one is taken
- * for twice the smallest power of two, and this then away, for floats that are subnormal themselves would be slow. */
+/* Half of the float in the low byte, which has 4 bits of exponent and 3 of mantissa; 0x7F is 0. A subnormal number
+ * first gets a leading 1, which is subtracted afterwards, because computing with subnormal floats is slow. */
 INLINE floats half_of_e4m3(ints v) {
     const ints subnormal = (v & 0x78) == 0, zero = (v & 0xFF) == 0x7F;
     const ints bits = ((v & 0x7F) << 20) + (119 << 23) + (subnormal & 1 << 23);
@@ -348,7 +352,7 @@ INLINE void unpack_TQ2_0(row_lanes rows, size_t unit, unpacked_sink sink, void *
     }
 }
 
-/* Bytes that are fractions in base 3, as words of two: bytes 0 and 2 of a lane, and 1 and 3. */
+/* The bytes of a lane as fractions in base 3, each in 16 bits: bytes 0 and 2, and bytes 1 and 3. */
 typedef struct fractions {
     ints even, odd;
 } fractions;
@@ -378,7 +382,8 @@ INLINE void unpack_TQ1_0(row_lanes rows, size_t unit, unpacked_sink sink, void *
     read_16(rows, at + 32, q);
     UNROLLED for (size_t j = 0; j < 4; j++) x[j] = fractions_of(q[j]);
     fractions last = fractions_of(read_4(rows, at + 48));
-    for (size_t block = 5; block < 8; block++) { /* of two digits each, the last of one, and four of the last bytes */
+    /* a block is two digits of 16 bytes; the last one is one such digit, and four digits of 4 bytes */
+    for (size_t block = 5; block < 8; block++) {
         UNROLLED for (size_t j = 0; j < 4; j++) u.w[j] = next_digits(&x[j]);
         if (block < 7) {
             UNROLLED for (size_t j = 0; j < 4; j++) u.w[4 + j] = next_digits(&x[j]);
@@ -391,7 +396,7 @@ INLINE void unpack_TQ1_0(row_lanes rows, size_t unit, unpacked_sink sink, void *
 
 /* ------------------------------------------------------------------------------------- entries of a codebook
  *
- * A code of a weight, and above it, in bit 3, its sign, choose one of 16 levels. */
+ * A weight's code (bits 0..2) and its sign (bit 3) choose one of 16 levels. */
 
 #define SIGNED_LEVELS_3(X, a, b, c) \
     { X(a), X(b), X(c), 0, 0, 0, 0, 0, X(-(a)), X(-(b)), X(-(c)) }
@@ -408,13 +413,13 @@ static const int8_t iq1_values[16] = {16 - 7, 16 + 1, 16 + 9, 0, 0, 0, 0, 0, 16 
 
 INLINE ints unsigned_byte_of(ints v, int k) { return (v >> 8 * k) & 0xFF; }
 
-/* Of eight signs, those of the first four weights are bit 0 of the four bytes, those of the last four bit 4. */
+/* Spread eight signs over four bytes: bit 0 of byte i is the sign of weight i, bit 4 that of weight i + 4. */
 INLINE ints spread_signs(ints eight) {
     const ints twice = eight | eight << 7;
     return twice | twice << 14;
 }
 
-/* 32 weights by four entries of eight; signs: bit i for weight i. */
+/* 32 weights from four entries of eight. signs: bit i is the sign of weight i. */
 INLINE void unpack_eights(const uint16_t *codebook, const ints entries[4], ints signs, const int8_t levels[16],
                           ints w[8]) {
     UNROLLED for (int i = 0; i < 4; i++) {
@@ -425,7 +430,7 @@ INLINE void unpack_eights(const uint16_t *codebook, const ints entries[4], ints 
     }
 }
 
-/* 32 weights by eight entries of four. */
+/* 32 weights from eight entries of four. */
 INLINE void unpack_fours(const uint16_t *codebook, const ints entries[8], ints signs, const int8_t levels[16],
                          ints w[8]) {
     UNROLLED for (int i = 0; i < 4; i++) {
@@ -436,7 +441,7 @@ INLINE void unpack_fours(const uint16_t *codebook, const ints entries[8], ints s
     }
 }
 
-/* Four times seven signs, in the bytes of a lane, and the eighth, which makes the number of minus signs even. */
+/* Each byte of a lane has seven signs. Add the eighth, which makes the number of minus signs even. */
 INLINE ints complete_signs(ints sevens) {
     ints parity = sevens ^ sevens >> 4;
     parity ^= parity >> 2;
@@ -444,7 +449,7 @@ INLINE ints complete_signs(ints sevens) {
     return sevens | (parity & ONES) << 7;
 }
 
-/* 28 bits, and above them a scale. */
+/* Four times seven signs from the low 28 bits. The scale above them is ignored. */
 INLINE ints packed_signs(ints v) {
     return complete_signs((v & 0x7F) | ((v << 1) & 0x7F00) | ((v << 2) & 0x7F0000) | ((v << 3) & 0x7F000000));
 }
@@ -533,7 +538,8 @@ INLINE void unpack_IQ3_S(row_lanes rows, size_t unit, unpacked_sink sink, void *
     }
 }
 
-/* In IQ1 what chooses among the levels beside the code is one bit for an entry, or for all: 255 times it are eight signs. */
+/* In IQ1 one bit takes the place of the signs: of one entry in IQ1_M, of a block's four entries in IQ1_S. Times 255 it
+ * is eight equal signs. */
 
 INLINE void unpack_IQ1_S(row_lanes rows, size_t unit, unpacked_sink sink, void *context) {
     const size_t at = unit * 50;
@@ -552,7 +558,8 @@ INLINE void unpack_IQ1_S(row_lanes rows, size_t unit, unpacked_sink sink, void *
 
 INLINE void unpack_IQ1_M(row_lanes rows, size_t unit, unpacked_sink sink, void *context) {
     const size_t at = unit * 56;
-    const ints k[2] = {read_4(rows, at + 48), read_4(rows, at + 52)}; /* four scales of 3 bits in 16, and of d 4 bits */
+    /* each 16 bits: four scales of 3 bits, and 4 bits of d */
+    const ints k[2] = {read_4(rows, at + 48), read_4(rows, at + 52)};
     const floats d = 0.125f * low_halfs(((k[0] >> 12) & 0xF) | ((k[0] >> 24) & 0xF0) | ((k[1] >> 4) & 0xF00) |
                                         ((k[1] >> 16) & 0xF000));
     for (size_t block = 0; block < 8; block++) {

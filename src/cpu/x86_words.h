@@ -1,5 +1,5 @@
-/* Four bytes of each of four rows, as kernels_avx2.c and kernels_avx512.c gather them: by broadcasts and blends, which keep
- * clear of the unit that shuffles need. */
+/* Loads four bytes of each of four rows into a register, for avx2_vectors.h and avx512_vectors.h. It uses broadcasts
+ * and blends, because shuffles all need the same unit of the CPU. */
 #ifndef CPU_X86_WORDS_H
 #define CPU_X86_WORDS_H
 
@@ -19,8 +19,8 @@ INLINE __m128i load_four_words(const uint8_t *rows, size_t stride) {
     return _mm_castps_si128(_mm_blend_ps(even, odd, 10));
 }
 
-/* The same of a table, at four places. (A gather instruction takes no less time, and much more on CPUs whose microcode
- * mends it.) */
+/* The same from four places of a table. (A gather instruction is not faster, and much slower on CPUs whose microcode
+ * fixes a fault of it.) */
 INLINE __m128i load_four_entries(const uint16_t *table, const int32_t indices[4]) {
     const uint8_t *bytes = (const uint8_t *)table;
     __m128 even = _mm_blend_ps(load_word(bytes + 2 * indices[0]), load_word(bytes + 2 * indices[2]), 4);

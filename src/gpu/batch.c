@@ -1,6 +1,7 @@
-/* Items of attention are listed up to three times: for layers that see everything, for windowed layers, and for the
- * rows that the last layer keeps. A few tokens that see more than one chunk would leave most of a GPU idle: then their
- * chunks become separate items, if there is memory for the parts. Either way the bits are the same. */
+/* Fills the numbers of a batch. Items of attention are listed up to three times: for layers that see everything, for
+ * windowed layers, and for the rows that the last layer keeps. A few tokens with one item each would leave most of a
+ * GPU idle. So if they see more than one chunk, and there is memory for the parts, each chunk becomes an item of its
+ * own. Either way the bits are the same. */
 #include "gpu/batch.h"
 
 #include "base/checked.h"
@@ -11,8 +12,8 @@
 #include <string.h>
 
 enum {
-    SPLIT_TOKENS = 4,   /* spans with up to so many tokens may be split by chunks */
-    MOST_ITEMS = 65535, /* groups in a dimension of a launch */
+    SPLIT_TOKENS = 4,   /* most tokens of a span that may be split by chunks */
+    MOST_ITEMS = 65535, /* most groups in a dimension of a launch */
     N_LISTS = KV_POOLS + 1,
     ITEM_INTS = sizeof(attention_item) / sizeof(int32_t),
     MERGE_INTS = sizeof(merge_item) / sizeof(int32_t),
@@ -27,7 +28,7 @@ struct batch_span {
     uint32_t first_chunk, n_chunks;
     uint32_t pages; /* where in the numbers: [n_chunks] */
     bool split;
-    uint32_t part; /* the first */
+    uint32_t part; /* the first one, if the span is split */
 };
 
 /* ------------------------------------------------------------------------------------------------- sizes */
@@ -42,7 +43,7 @@ static uint64_t most_spans(const kv_size *size) {
     return size->n_sequences < size->n_batch ? size->n_sequences : size->n_batch;
 }
 
-/* Enough to split single tokens of all sequences, and a few tokens of one that has the whole context. */
+/* Enough to split one token of every sequence, or SPLIT_TOKENS tokens of one sequence that has the whole context. */
 uint64_t batch_columns(const kv_size *size) {
     const uint64_t few = (uint64_t)SPLIT_TOKENS * kv_chunks(size->n_ctx);
     const uint64_t all = (uint64_t)kv_chunks(size->n_positions) + size->n_sequences;
@@ -50,7 +51,7 @@ uint64_t batch_columns(const kv_size *size) {
 }
 
 uint64_t batch_most_numbers(const model_config *c, const kv_size *size) {
-    const uint64_t blocks = blocks_of(c, 1); /* for one token: the largest number */
+    const uint64_t blocks = blocks_of(c, 1); /* most blocks a token: each is in a span of its own */
     const uint64_t items = blocks * (size->n_batch + batch_columns(size));
     const uint64_t list = most_spans(size) * kv_chunks(size->n_ctx) + (uint64_t)size->n_batch * MERGE_INTS +
                           (items < MOST_ITEMS ? items : MOST_ITEMS) * ITEM_INTS;
@@ -154,7 +155,7 @@ static void add_merges(gpu_batch *b, const batch_span *s, uint32_t window, atten
     }
 }
 
-/* kept: only the kept rows; the output has no others. */
+/* kept: list only the kept rows. Their output has no gaps: it has one row for each of them. */
 static attention_list list_attention(gpu_batch *b, const forward_span *spans, uint32_t n_spans, uint32_t pool,
                                      bool kept) {
     attention_list list = {0};

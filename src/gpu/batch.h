@@ -1,6 +1,6 @@
-/* What the kernels are told about a batch of spans: tokens, positions and pages, and what each group of attention does.
- * All of it is ints in one buffer, "the numbers", which goes to the device in one piece. Before: forward_gpu.c, which
- * has the spans. After: the kernels; the structs in kernel_args.h say where in the numbers they look. */
+/* Describes a batch of spans to the kernels: tokens, positions and pages, and the work of each group of attention. All
+ * of it is ints in one buffer, "the numbers", which is written to the device at once. Before: forward_gpu.c, which has
+ * the spans. After: the kernels; the structs in kernel_args.h say where in the numbers they look. */
 #ifndef GPU_BATCH_H
 #define GPU_BATCH_H
 
@@ -9,9 +9,9 @@
 /* The items of attention in a layer. */
 typedef struct attention_list {
     uint32_t items, n_items;   /* attention_item: where in the numbers, and how many */
-    uint32_t merges, n_merges; /* merge_item */
-    uint32_t n_parts;          /* parts of a head that these merge */
-    uint64_t n_positions;      /* that the items read in total */
+    uint32_t merges, n_merges; /* merge_item: the same */
+    uint32_t n_parts;          /* parts of one head that the merges read in total */
+    uint64_t n_positions;      /* positions that the items read in total */
 } attention_list;
 
 typedef struct batch_span batch_span;
@@ -25,10 +25,10 @@ typedef struct gpu_batch {
 
     uint32_t n_numbers;
     uint32_t n_rows, n_kept;
-    uint32_t tokens;                    /* where in the numbers: [n_rows]; the first one */
-    uint32_t positions;                 /* [n_rows] */
-    uint32_t pages[KV_POOLS];           /* [n_rows] page of a row's keys and values */
-    uint32_t kept_rows;                 /* [n_kept] rows that need more than keys and values */
+    uint32_t tokens;                    /* where in the numbers the rows' tokens are: [n_rows] */
+    uint32_t positions;                 /* where their positions are: [n_rows] */
+    uint32_t pages[KV_POOLS];           /* where the pages of their keys and values are: [n_rows] */
+    uint32_t kept_rows;                 /* where the rows are that need more than keys and values: [n_kept] */
     attention_list attention[KV_POOLS]; /* for all rows */
     attention_list kept;                /* for the kept rows, in the last layer */
 } gpu_batch;
@@ -36,7 +36,7 @@ typedef struct gpu_batch {
 /* Most numbers of a batch; UINT64_MAX: more than the kernels can count. */
 uint64_t batch_most_numbers(const model_config *config, const kv_size *size);
 
-/* Memory for the parts of a head: for so many pairs of a token and a chunk. */
+/* How many parts of one head there is memory for. A part belongs to a token and a chunk. */
 uint64_t batch_columns(const kv_size *size);
 
 /* Bytes that batch_create allocates. */

@@ -35,8 +35,8 @@ typedef struct _nvrtcProgram *nvrtcProgram;
 enum { CUDA_CONSTANTS(CUDA_CONSTANT) };
 #endif
 
-/* X(type of the result, name, its symbol in the library, parameters). A symbol with a version has the signature that
- * cuda.h gives the name since CUDA 4.0 (_v2). */
+/* X(type of the result, name, symbol in the library, parameters). A symbol that ends in _v2 has the signature that
+ * cuda.h gives the name since CUDA 4.0. */
 #define CUDA_FUNCTIONS(X)                                                                                       \
     X(CUresult, cuInit, cuInit, (unsigned flags))                                                               \
     X(CUresult, cuGetErrorName, cuGetErrorName, (CUresult, const char **name))                                  \
@@ -67,7 +67,7 @@ enum { CUDA_CONSTANTS(CUDA_CONSTANT) };
       (CUfunction, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y,       \
        unsigned block_z, unsigned shared_bytes, CUstream, void **parameters, void **extra))
 
-/* Since CUDA 11.4; where they are missing, launches are plain ones. */
+/* Since CUDA 11.4. Without them there are no graphs, only single launches. */
 #define CUDA_GRAPH_FUNCTIONS(X)                                                                 \
     X(CUresult, cuStreamBeginCapture, cuStreamBeginCapture_v2, (CUstream, CUstreamCaptureMode)) \
     X(CUresult, cuStreamEndCapture, cuStreamEndCapture, (CUstream, CUgraph *))                  \

@@ -1,21 +1,24 @@
-/* The three languages of the kernel text behind one set of names: the Metal shading language, CUDA C++ and OpenCL C 1.2.
- * Kernels use these names and plain C. The host puts #defines in front: GROUP and TEAM (threads, see driver.h), SIMD and
- * MATRICES (0 or 1, what the device has), KV_HALF (0 or 1, the type of keys and values).
+/* The three languages of the kernel text behind one set of names: the Metal shading language, CUDA C++ and OpenCL C
+ * 1.2. Kernels use these names and plain C. The host puts #defines in front: GROUP and TEAM (threads, see driver.h),
+ * SIMD and MATRICES (0 or 1, what the device has), KV_HALF (0 or 1, the type of keys and values).
  *
  *   DEVICE LOCAL CONSTANT PRIVATE   where a pointer points: memory of the device, of a group, read-only, of a thread
  *   FN                              a function
  *   KERNEL(name, args, n, BUFFER(..0), .. BUFFER(..n-1)) { uses p.field }     args: the struct behind the n buffers
  *   LOCAL_ARRAY(type, name, count)  memory of the group; only at the top of a kernel
  *   GROUP_X GROUP_Y GROUP_Z THREAD  which group this is, and which thread of it
- *   BARRIER()                       all threads of the group come here before one goes on
+ *   BARRIER()                       no thread of the group goes on before all have come here
  *   LOAD_HALF(p, i) STORE_HALF(p, i, v)     16-bit floats, held as ushort; stores round to nearest even
  *   LOAD_HALF2(p, i)                elements 2i and 2i + 1, as a float2
  *   LOAD_HALF4(p, i)                elements 4i .. 4i + 3, as a float4
- *   FMA(a, b, c)                    a * b + c, rounded once; the compilers themselves fuse nothing
- *   BITS_TO_FLOAT(b)                the float of these 32 bits
- *   SIMD_SUM(v) SIMD_MAX(v)         over the TEAM threads of a SIMD group or warp, in each of them; where SIMD is 1
+ *   FMA(a, b, c)                    a * b + c, rounded once; the compiler fuses nothing by itself
+ *   RSQRT(x) EXP(x) LOG(x) TANH(x)  the functions of a float, not their fast versions
+ *   BITS_TO_FLOAT(b)                the float with these 32 bits
+ *   SIMD_SUM(v) SIMD_MAX(v)         the sum, the maximum over the TEAM threads of a SIMD group or warp, which all get
+ *                                   it; only if SIMD is 1
+ *   TABLE(type, name, count)        a table of constants
  *
- * What multiplies matrices where MATRICES is 1 differs more than by names: see tiles.gpu. */
+ * Matrix instructions (MATRICES is 1) differ in more than names: see tiles.gpu. */
 #if defined(__METAL_VERSION__)
 
 #include <metal_stdlib>
@@ -115,7 +118,7 @@ typedef unsigned short ushort;
 #define TABLE(type, name, count)       __constant__ type name[count]
 
 #define BITS_TO_FLOAT(b) bits_to_float(b)
-#ifndef CUDA_STAND_IN /* a compiler for the host, which brings its own */
+#ifndef CUDA_STAND_IN /* defined by a compiler for the host that has these functions itself */
 FN float half_to_float(ushort half) {
     float value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
@@ -126,13 +129,13 @@ FN ushort float_to_half(float value) {
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(half) : "f"(value));
     return half;
 }
-/* The eight bits of exponent and ten of mantissa that tensor cores read of a float. */
+/* A float rounded to TF32: the 8 bits of exponent and 10 of mantissa that tensor cores read. */
 FN uint float_to_tf32(float value) {
     uint bits;
     asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(bits) : "f"(value));
     return bits;
 }
-/* c[16][8] += a[16][8] * b[8][8], of which each thread of the warp holds four, four and two elements. */
+/* c[16][8] += a[16][8] * b[8][8]. Each thread of the warp holds four elements of c, four of a and two of b. */
 FN void multiply_tf32(float *c, const uint *a, const uint *b) {
     asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, "
         "%3};"

@@ -1,24 +1,24 @@
-/* The driver for NVIDIA's GPUs: the CUDA Driver API, and NVRTC to compile the kernel text for the device that is there.
- * Both libraries are found at run time; without them, open says what to install.
+/* The driver for NVIDIA's GPUs. It uses the CUDA Driver API, and NVRTC to compile the kernel text for the device. Both
+ * libraries are found at run time; without them, open says what to install.
  *
- * Launches are recorded. What is submitted again just as it was before, as every step of decoding is (positions and
- * tokens lie in buffers), becomes a CUDA graph, which takes the host one call instead of hundreds.
+ * Launches are recorded in a list. A list that is submitted a second time becomes a CUDA graph, which the host launches
+ * with one call instead of hundreds. Every step of decoding is such a list: only the contents of buffers change.
  *
- * Before: forward_gpu.c. After: cuda_api.h and the libraries. Source: NVIDIA's "CUDA Driver API" and "NVRTC"
- * manuals. */
+ * Before: forward_gpu.c, through the table in driver.h. After: cuda_api.h and the libraries. Source: NVIDIA's "CUDA
+ * Driver API" and "NVRTC" manuals. */
 #include "gpu/cuda_api.h"
 #include "gpu/driver_common.h"
 
 #include <dlfcn.h>
 
 enum {
-    MOST_LAUNCHES = 2048, /* recorded; with more, the first ones are submitted early */
+    MOST_LAUNCHES = 2048, /* of a list; a list that is full is submitted early */
     MOST_ARGS = 256,
-    REMEMBERED = 4, /* lists of launches, as a step may consist of several that alternate */
+    REMEMBERED = 4, /* lists that are remembered: a step may consist of several */
     MOST_ARCHITECTURES = 256,
 };
 
-/* Every byte is set, so that memcmp can tell whether two are the same. */
+/* Unused bytes are 0, so that memcmp can compare two launches. */
 typedef struct launch {
     const gpu_kernel *kernel;
     CUdeviceptr buffers[GPU_MOST_BUFFERS];
@@ -30,7 +30,7 @@ typedef struct launch {
 typedef struct launch_list {
     launch launches[MOST_LAUNCHES];
     size_t n;
-    CUgraphExec graph; /* or NULL: not met twice yet */
+    CUgraphExec graph; /* NULL: it was not submitted twice yet */
 } launch_list;
 
 struct gpu_device {
@@ -38,20 +38,20 @@ struct gpu_device {
     CUdevice ordinal;
     int architecture; /* 90: compute capability 9.0 */
     CUcontext context;
-    bool entered; /* it is the thread's current one */
+    bool entered; /* the context is the thread's current one */
     CUstream stream;
     CUmodule module;
     gpu_kernel *kernels;
     cllm_error failure; /* the first, or CLLM_OK */
     bool has_graphs;
     launch_list storage[REMEMBERED + 1];
-    launch_list *lists[REMEMBERED + 1]; /* the one that is recorded, then those remembered, the one used last first */
+    launch_list *lists[REMEMBERED + 1]; /* [0] is being recorded; the others are remembered, the last used one first */
 };
 
-/* A buffer needs no more than its address on the device. */
+/* A gpu_buffer pointer is the address on the device; there is no struct behind it. */
 static CUdeviceptr address_of(const gpu_buffer *buffer) { return (CUdeviceptr)(uintptr_t)buffer; }
 
-/* Whether it went well. If not, and if nothing failed before, this is what all that follows will return. */
+/* True if a call succeeded. The device's first failure is kept: all later calls return it. */
 static bool worked(gpu_device *device, CUresult result, const char *what, const char *which) {
     const char *name = NULL, *description = NULL;
     if (result == CUDA_SUCCESS || device->failure.status) return result == CUDA_SUCCESS;
@@ -63,12 +63,12 @@ static bool worked(gpu_device *device, CUresult result, const char *what, const 
 }
 #define TRY(what, which, call) worked(device, device->cuda.call, what, which)
 
-/* Calls act on the thread's current context. The caller may have one of its own, so it is changed for a while only. */
+/* Calls act on the thread's current context. The caller may have one of its own, so leave() restores it. */
 static void enter(gpu_device *device) {
     device->entered = TRY("entering the context", "", cuCtxPushCurrent(device->context));
 }
 
-/* Returns the first failure of the device, if there was one. */
+/* Restore the caller's context. Returns the device's first failure, if there was one. */
 static cllm_status leave(gpu_device *device, cllm_error *err) {
     CUcontext left;
     if (device->entered) TRY("leaving the context", "", cuCtxPopCurrent(&left));
@@ -86,13 +86,13 @@ static CUresult launch_now(gpu_device *device, launch *l) {
                                        device->stream, parameters, NULL);
 }
 
-/* The launches as a graph, or NULL where the driver fails to make it: launched one by one, they will show what is wrong
- * with them, if anything is. */
+/* Make a graph of the launches. NULL: the driver cannot. Then they are launched one by one, which reports an error in
+ * them, if there is one. */
 static CUgraphExec make_graph(gpu_device *device, launch_list *list) {
     const cuda_api *cuda = &device->cuda;
     CUgraph graph = NULL;
     CUgraphExec executable = NULL;
-    /* other threads may allocate meanwhile, which only the mode for one thread allows */
+    /* other threads may allocate at the same time: only the mode for one thread allows it */
     CUresult result = cuda->cuStreamBeginCapture(device->stream, CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
     for (size_t i = 0; i < list->n && result == CUDA_SUCCESS; i++) result = launch_now(device, &list->launches[i]);
     CUresult end = cuda->cuStreamEndCapture(device->stream, &graph);
@@ -114,8 +114,8 @@ static bool is_same(const launch_list *a, const launch_list *b) {
     return a->n == b->n && memcmp(a->launches, b->launches, a->n * sizeof(launch)) == 0;
 }
 
-/* The recorded list as it is remembered: the same of before, which has a graph from now on, or else itself, for which
- * the one that was not used for longest makes room. */
+/* Look for the recorded list among the remembered ones. If it is there, that one is returned, and it has a graph from
+ * now on. Otherwise the recorded list replaces the one that was not used for the longest time, and is returned. */
 static launch_list *remember(gpu_device *device) {
     launch_list **lists = device->lists, *recorded = lists[0];
     size_t i = 1;
@@ -132,7 +132,7 @@ static launch_list *remember(gpu_device *device) {
     return lists[1] = recorded;
 }
 
-/* Hand the recorded launches to the device. Returns whether nothing has failed. */
+/* Give the recorded launches to the device. Returns false if something has failed. */
 static bool flush(gpu_device *device) {
     launch_list *list = device->lists[0];
     if (device->failure.status) list->n = 0;
@@ -178,12 +178,12 @@ static cllm_status cuda_sync(gpu_device *device, cllm_error *err) {
 static void cuda_release(gpu_device *device, gpu_buffer *buffer) {
     if (!buffer) return;
     enter(device);
-    finish(device); /* it may still be cleared, or filled from bytes that will go with it */
+    finish(device); /* the device may still be clearing or filling the buffer */
     TRY("releasing a buffer", "", cuMemFree(address_of(buffer)));
     leave(device, NULL);
 }
 
-/* Of these bytes, which stay until they are copied; NULL: zeros. */
+/* Make a buffer of these bytes, which must stay until they are copied. bytes NULL: zeros. */
 static cllm_status make_buffer(gpu_device *device, const void *bytes, uint64_t n_bytes, gpu_buffer **out,
                                cllm_error *err) {
     const cllm_error before = device->failure;
@@ -199,7 +199,7 @@ static cllm_status make_buffer(gpu_device *device, const void *bytes, uint64_t n
         TRY("clearing a buffer", "", cuMemsetD8Async(address, 0, n, device->stream));
     *out = (gpu_buffer *)(uintptr_t)address;
     cllm_status status = leave(device, err);
-    device->failure = before; /* a smaller one may succeed */
+    device->failure = before; /* not kept: a smaller buffer may succeed */
     if (status == CLLM_OK) return CLLM_OK;
     cuda_release(device, *out);
     *out = NULL;
@@ -210,7 +210,7 @@ static cllm_status cuda_allocate(gpu_device *device, uint64_t n_bytes, gpu_buffe
     return make_buffer(device, NULL, n_bytes, out, err);
 }
 
-/* A copy: a GPU behind a bus reads its own memory many times faster than the host's. */
+/* Always a copy: a GPU behind a bus reads its own memory many times faster than the host's. */
 static cllm_status cuda_wrap(gpu_device *device, const void *bytes, uint64_t n_bytes, gpu_buffer **out,
                              uint32_t *offset, cllm_error *err) {
     *offset = 0;
@@ -221,7 +221,7 @@ static cllm_status cuda_write(gpu_device *device, gpu_buffer *buffer, const void
     enter(device);
     if (flush(device))
         TRY("copying to the device", "", cuMemcpyHtoDAsync(address_of(buffer), bytes, n, device->stream));
-    finish(device); /* after which the bytes may change */
+    finish(device); /* the caller may change the bytes after this */
     return leave(device, err);
 }
 
@@ -247,7 +247,8 @@ static cllm_status complain(const cuda_api *cuda, nvrtcResult result, nvrtcProgr
     return CLLM_ERR_DEVICE;
 }
 
-/* The device's own architecture if NVRTC knows it, else the newest before it that NVRTC knows; 0: there is none. */
+/* The architecture to compile for: the device's own if NVRTC knows it, otherwise the newest older one that it knows. 0:
+ * there is none. */
 static int choose_architecture(const gpu_device *device) {
     int n = 0, known[MOST_ARCHITECTURES], newest = 0;
     if (device->cuda.nvrtcGetNumSupportedArchs(&n) != NVRTC_SUCCESS || n > MOST_ARCHITECTURES ||
@@ -266,11 +267,11 @@ static cllm_status cuda_compile(gpu_device *device, const char *text, cllm_error
         return DEVICE_ERROR("CUDA: NVRTC %d.%d no longer compiles for this device, of compute capability %d.%d: "
                             "install the libnvrtc of an older CUDA toolkit",
                             major, minor, device->architecture / 10, device->architecture % 10);
-    /* the device's machine code; or, for one that is newer than NVRTC, PTX, which the driver translates */
+    /* machine code for the device; if the device is newer than NVRTC: PTX, which the driver translates */
     const bool own = architecture == device->architecture;
     char target[48];
     snprintf(target, sizeof target, "--gpu-architecture=%s_%d", own ? "sm" : "compute", architecture);
-    /* no fused multiply-add where the text has none: the same sums on every device */
+    /* --fmad=false: no fused multiply-add where the text has none, so sums are the same on every device */
     const char *options[] = {target, "--std=c++17", "--fmad=false"};
     nvrtcProgram program = NULL;
     size_t n_bytes = 0;
@@ -306,18 +307,19 @@ static cllm_status cuda_kernel(gpu_device *device, const char *name, gpu_kernel 
     if (TRY("the kernel ", name, cuModuleGetFunction(&function, device->module, name)))
         TRY("the kernel ", name, cuFuncGetAttribute(&most, threads, function));
     cllm_status status = leave(device, err);
-    device->failure = before; /* others may be there */
+    device->failure = before; /* not kept: other kernels may be there */
     return status == CLLM_OK ? add_kernel(&device->kernels, name, function, (size_t)most, out, err) : status;
 }
 
 /* ---------------------------------------------------------------------------------------------------- opening */
 
-/* C has no cast from an object's pointer to a function's; POSIX has them alike. */
+/* C has no cast from a pointer to an object to one to a function, so the bytes are copied: POSIX says that they are the
+ * same. */
 #define FIND(type, name, symbol, parameters)                     \
     if (!(address = dlsym(library, #symbol))) missing = #symbol; \
     memcpy(&cuda->name, &address, sizeof address);
 
-/* A library stays once it is loaded: NVIDIA's are not made to be unloaded. */
+/* A library stays loaded: NVIDIA's are not made to be unloaded. */
 static cllm_status load_cuda(gpu_device *device, cllm_error *err) {
     cuda_api *cuda = &device->cuda;
     const char *missing = NULL;
@@ -332,8 +334,8 @@ static cllm_status load_cuda(gpu_device *device, cllm_error *err) {
     return CLLM_OK;
 }
 
-/* The NVRTC of the driver's own version, as the driver may not load what a newer one makes; else of any older one; else
- * whatever there is. */
+/* Load the NVRTC of the driver's own version, because the driver may refuse what a newer one makes; if it is missing,
+ * an older one; otherwise any. */
 static cllm_status load_nvrtc(cuda_api *cuda, cllm_error *err) {
     const char *const others[] = {"libnvrtc.so.11.2", "libnvrtc.so", "/usr/local/cuda/lib64/libnvrtc.so"};
     const char *missing = NULL;
@@ -372,7 +374,7 @@ static cllm_status start_device(gpu_device *device, uint32_t index, gpu_properti
     TRY(asking, "", cuDeviceGetAttribute(&major, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, *ordinal));
     TRY(asking, "", cuDeviceGetAttribute(&minor, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, *ordinal));
     device->architecture = 10 * major + minor;
-    /* the primary one, which others in this process that use CUDA share */
+    /* the primary context, which everything in this process that uses CUDA shares */
     if (!TRY("making a context on ", properties->name, cuDevicePrimaryCtxRetain(&context, *ordinal)))
         return returned(&device->failure, err);
     device->context = context;
@@ -380,7 +382,7 @@ static cllm_status start_device(gpu_device *device, uint32_t index, gpu_properti
     TRY("asking for free memory", "", cuMemGetInfo(&n_free, &n_total));
     TRY("making a stream", "", cuStreamCreate(&device->stream, CU_STREAM_NON_BLOCKING));
     properties->free_memory = n_free;
-    properties->largest_buffer = n_total; /* no limit of its own */
+    properties->largest_buffer = n_total; /* CUDA has no limit for a single buffer */
     properties->is_gpu = properties->simd = true;
     properties->matrices = device->architecture >= 80;
     return leave(device, err);
@@ -397,7 +399,7 @@ static void cuda_close(gpu_device *device) {
         leave(device, NULL);
         device->cuda.cuDevicePrimaryCtxRelease(device->ordinal);
     }
-    while (device->kernels) remove_kernel(&device->kernels); /* gone with the module */
+    while (device->kernels) remove_kernel(&device->kernels); /* unloading the module has released their handles */
     free(device);
 }
 

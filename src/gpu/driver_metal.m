@@ -1,15 +1,16 @@
-/* The driver for Apple's GPUs, over the Metal framework. Before: forward_gpu.c, which calls it through the table of
- * driver.h. After: the framework, whose names begin with MTL (https://developer.apple.com/documentation/metal).
+/* The driver for Apple's GPUs, with the Metal framework. Before: forward_gpu.c, through the table in driver.h. After:
+ * the framework, whose names begin with MTL (https://developer.apple.com/documentation/metal).
  *
- * Launches are collected in one command buffer by one encoder, until something has to wait for them or submit sends
- * them off; the encoder runs them one after another. Buffers are in memory that GPU and CPU share, so that weights stay
- * in the mapped file and reading is a copy from there.
+ * One encoder collects launches in a command buffer until submit, or a call that waits, sends it to the GPU. The
+ * encoder runs the launches one after another. Buffers are in memory that GPU and CPU share: weights stay in the mapped
+ * file, and reading is a memcpy.
  *
- * Objects are retained and released by hand, which a compiler without Apple's runtime can build too: those that an
- * alloc, new or copy returned are ours, others are retained where they outlive the autorelease pool around each call.
+ * Objects are retained and released by hand, so that a compiler without Apple's runtime can build this file too.
+ * Objects that alloc, new or copy returned are ours; others are retained if they outlive the autorelease pool of the
+ * call.
  *
- * CLLM_METAL_SIMD=0 or 1 in the environment keeps the kernels from the functions of SIMD groups, or has them use these
- * on a device that does not claim to be of the family that has them, such as that of a virtual machine. */
+ * CLLM_METAL_SIMD in the environment: 0 makes the kernels do without the functions of SIMD groups; 1 makes them use
+ * these even on a device that does not report the family that has them, such as that of a virtual machine. */
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
 
@@ -21,9 +22,9 @@ struct gpu_device {
     id<MTLDevice> metal;
     id<MTLCommandQueue> queue;
     id<MTLLibrary> library;
-    id<MTLCommandBuffer> commands; /* what is being collected, or nil */
+    id<MTLCommandBuffer> commands; /* launches are being collected in it; or nil */
     id<MTLComputeCommandEncoder> encoder;
-    id<MTLCommandBuffer> submitted; /* what is under way, or nil */
+    id<MTLCommandBuffer> submitted; /* the last one sent, if nothing has waited for it; or nil */
     gpu_kernel *kernels;
     bool simd;
     cllm_error failure; /* the first, or CLLM_OK */
@@ -32,7 +33,7 @@ struct gpu_device {
 /* A gpu_buffer is the MTLBuffer itself. */
 static id<MTLBuffer> metal_buffer(gpu_buffer *buffer) { return (id<MTLBuffer>)buffer; }
 
-/* Setting either is a compiler's warning in some version of the SDK: it is not there yet, or deprecated. */
+/* Declared here, because every version of the SDK warns about one of the two: it is missing or deprecated. */
 @protocol math_options
 - (void)setMathMode:(NSInteger)mode;   /* since macOS 15 */
 - (void)setFastMathEnabled:(BOOL)fast; /* until then */
@@ -51,7 +52,7 @@ static void wait_for(gpu_device *device, id<MTLCommandBuffer> commands) {
     [commands release];
 }
 
-/* What was sent before is waited for, while the GPU has this to go on with. */
+/* Send what was collected, then wait for what was sent before it: the GPU always has work. */
 static void send(gpu_device *device) {
     if (!device->commands) return;
     id<MTLCommandBuffer> before = device->submitted;
@@ -84,7 +85,7 @@ static cllm_status metal_sync(gpu_device *device, cllm_error *err) {
     return returned(&device->failure, err);
 }
 
-/* Is there an encoder, now at the latest? */
+/* Make an encoder if there is none. Returns false if that, or anything before it, failed. */
 static bool begin(gpu_device *device) {
     if (device->failure.status) return false;
     if (device->encoder) return true;
@@ -122,8 +123,8 @@ static void metal_close(gpu_device *device) {
     free(device);
 }
 
-/* Owned, or nil. The default device is the first, and the others come after it; count: out, of those that were counted on the
- * way. A process outside of a desktop session may have devices, and none of them as the default. */
+/* Find a device: owned, or nil. The default device is number 0, and the others follow. count: out, how many were
+ * counted until it was found. A process outside of a desktop session may have devices, but no default one. */
 static id<MTLDevice> find_device(uint32_t index, size_t *count) {
     id<MTLDevice> first = MTLCreateSystemDefaultDevice(), found = nil;
     *count = first ? 1 : 0;
@@ -140,14 +141,14 @@ static id<MTLDevice> find_device(uint32_t index, size_t *count) {
     return found;
 }
 
-/* UINT64_MAX: unknown. */
+/* Bytes that can still be allocated; UINT64_MAX: unknown. */
 static uint64_t memory_left(id<MTLDevice> metal) {
     const uint64_t most = [metal recommendedMaxWorkingSetSize], taken = [metal currentAllocatedSize];
     if (most == 0) return UINT64_MAX;
     return most > taken ? most - taken : 1;
 }
 
-/* n_devices: counted until this one was found. */
+/* Check the device and fill in its properties. n_devices: as counted by find_device. */
 static cllm_status describe(gpu_device *device, uint32_t index, size_t n_devices, gpu_properties *properties,
                             cllm_error *err) {
     const char *name = [[device->metal name] UTF8String], *forced = getenv("CLLM_METAL_SIMD");
@@ -222,7 +223,7 @@ static cllm_status metal_kernel(gpu_device *device, const char *name, gpu_kernel
     }
 }
 
-/* Metal fills it with zeros. */
+/* Metal fills a new buffer with zeros. */
 static cllm_status metal_allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **out, cllm_error *err) {
     *out = NULL;
     @autoreleasepool {
@@ -236,7 +237,7 @@ static cllm_status metal_allocate(gpu_device *device, uint64_t n_bytes, gpu_buff
     }
 }
 
-/* In place, which takes whole pages; or, where Metal refuses these, in a copy. */
+/* In place, which needs whole pages. If Metal refuses, the bytes are copied. */
 static cllm_status metal_wrap(gpu_device *device, const void *bytes, uint64_t n_bytes, gpu_buffer **out,
                               uint32_t *offset, cllm_error *err) {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)bytes / page * page,
@@ -264,8 +265,8 @@ static void metal_release(gpu_device *device, gpu_buffer *buffer) {
     }
 }
 
-/* A buffer's memory is the host's too, which may touch it when nothing that was launched is under way. Between tokens
- * nothing is: the last read has waited. */
+/* The host may touch a buffer only while the GPU is idle, so this waits. Between tokens that costs nothing: the last
+ * read has waited already. */
 static cllm_status metal_write(gpu_device *device, gpu_buffer *buffer, const void *bytes, size_t n, cllm_error *err) {
     const cllm_status status = metal_sync(device, err);
     if (!status) memcpy([metal_buffer(buffer) contents], bytes, n);

@@ -1,8 +1,8 @@
-/* The driver for OpenCL 1.2: GPUs of every maker, and CPUs through PoCL.
- * Before: forward_gpu.c, through the table in driver.h. After: the OpenCL loader (opencl_api.h), found at run time.
+/* The driver for OpenCL 1.2: GPUs of every maker, and CPUs through PoCL. Before: forward_gpu.c, through the table in
+ * driver.h. After: the OpenCL loader (opencl_api.h), found at run time.
  *
- * The devices of all platforms are one list, the best first: GPUs go before accelerators, these before CPUs, and the
- * first of equals before the others. In that order they are counted. */
+ * The devices of all platforms are one list, in which they are counted: first GPUs, then accelerators, then CPUs, each
+ * in the order in which OpenCL lists them. */
 #include "base/checked.h"
 #include "gpu/driver_common.h"
 #include "gpu/opencl_api.h"
@@ -21,7 +21,7 @@ struct gpu_device {
     cllm_error failure; /* the first; status CLLM_OK: none so far */
 };
 
-/* Of those that come from a device; the others tell of a wrong use. */
+/* The name of an error that a device may cause. All others mean that OpenCL is used wrongly. */
 static const char *error_name(cl_int code) {
     static const char *const names[] = {
         [2] = "CL_DEVICE_NOT_AVAILABLE", [3] = "CL_COMPILER_NOT_AVAILABLE", [4] = "CL_MEM_OBJECT_ALLOCATION_FAILURE",
@@ -33,13 +33,13 @@ static cllm_status refuse(cl_int code, cllm_error *err, const char *action, cons
     return DEVICE_ERROR("OpenCL failed to %s%s: %s (%d)", action, object, error_name(code), (int)code);
 }
 
-/* The error, unless one is kept already: the first of a device, for nothing is done on it after. */
+/* Keep the device's first error, after which nothing more is done on it, and return it. */
 static cllm_status done(gpu_device *device, cl_int code, const char *action, const char *object, cllm_error *err) {
     if (code != CL_SUCCESS && !device->failure.status) refuse(code, &device->failure, action, object);
     return returned(&device->failure, err);
 }
 
-/* The loader stays loaded: drivers behind it leave threads and exit handlers that outlive their use. */
+/* The loader stays loaded: drivers behind it have threads and exit handlers that still run after they were used. */
 static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     const char *missing = NULL;
 #if defined(__APPLE__)
@@ -51,7 +51,7 @@ static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     if (!library)
         return DEVICE_ERROR("no OpenCL: install an OpenCL driver, such as ocl-icd-libopencl1 with "
                             "pocl-opencl-icd or your GPU's");
-        /* C has no cast from an object's pointer to a function's; POSIX has them alike */
+        /* C has no cast from a pointer to an object to one to a function, so the bytes are copied, as POSIX allows */
 #define CL_FIND(result, name, parameters)                             \
     if (!(symbol = dlsym(library, "cl" #name))) missing = "cl" #name; \
     memcpy(&cl->name, &symbol, sizeof symbol);
@@ -60,8 +60,8 @@ static cllm_status open_loader(opencl_api *cl, cllm_error *err) {
     return CLLM_OK;
 }
 
-/* What the device tells of itself: a number of 4 bytes or 8 (hosts are little-endian) or a text; zeros if it
- * doesn't. */
+/* Ask the device about itself. The answer is a text, or a number of 4 or 8 bytes (hosts are little-endian); zeros if it
+ * has none. */
 static void ask(const opencl_api *cl, cl_device id, cl_uint what, size_t size, void *answer) {
     memset(answer, 0, size);
     if (cl->GetDeviceInfo(id, what, size, answer, NULL) != CL_SUCCESS) memset(answer, 0, size);
@@ -146,7 +146,7 @@ static cllm_status open_device(uint32_t index, gpu_device **out, gpu_properties 
 static cllm_status compile(gpu_device *device, const char *text, cllm_error *err) {
     const opencl_api *cl = &device->cl;
     const bool rounds = number_of(cl, device->id, CL_DEVICE_SINGLE_FP_CONFIG) & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT;
-    /* No option lets the compiler fuse, reorder or flush anything. */
+    /* none of these options lets the compiler fuse, reorder or flush anything */
     const char *options = rounds ? "-cl-std=CL1.2 -cl-fp32-correctly-rounded-divide-sqrt" : "-cl-std=CL1.2";
     size_t size = 0;
     cl_int code = CL_SUCCESS;
@@ -177,7 +177,7 @@ static cllm_status find_kernel(gpu_device *device, const char *name, gpu_kernel 
     return status;
 }
 
-/* out: NULL unless it was made. */
+/* out: NULL if it fails. */
 static cl_int make_buffer(gpu_device *device, cl_options flags, uint64_t n_bytes, const void *host, gpu_buffer **out) {
     cl_int code = CL_INVALID_BUFFER_SIZE;
     *out = NULL;
@@ -196,7 +196,7 @@ static cllm_status no_memory(uint64_t n_bytes, cl_int code, cllm_error *err) {
 }
 
 static cllm_status allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **out, cllm_error *err) {
-    static const char zeros[128] = {0}; /* the longest pattern that there may be, and the fastest */
+    static const char zeros[128] = {0}; /* the longest pattern that OpenCL allows, which fills fastest */
     uint64_t filled;
     if (!checked_round_up(n_bytes, sizeof zeros, &filled)) filled = UINT64_MAX;
     cl_int code = make_buffer(device, CL_MEM_READ_WRITE, filled, NULL, out);
@@ -207,8 +207,8 @@ static cllm_status allocate(gpu_device *device, uint64_t n_bytes, gpu_buffer **o
     return no_memory(n_bytes, code, err);
 }
 
-/* In place where the device shares the host's memory. These bytes and not the pages around them: OpenCL says nothing
- * good of buffers that overlap in the host's memory, and tensors of a file have pages in common. */
+/* In place if the device shares the host's memory. The buffer is these bytes only, not whole pages: tensors of a file
+ * share pages, and OpenCL does not define what happens if buffers overlap in the host's memory. */
 static cllm_status wrap(gpu_device *device, const void *bytes, uint64_t n_bytes, gpu_buffer **out, uint32_t *offset,
                         cllm_error *err) {
     cl_int code = CL_INVALID_VALUE;

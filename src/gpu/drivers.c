@@ -1,4 +1,5 @@
-/* The names of devices, and the drivers in this build: Metal's only if CLLM_METAL is defined. */
+/* The list of the drivers in this build, and the names of devices. Metal's driver is there only if CLLM_METAL is
+ * defined. Before: gpu_open, which takes a driver from the list. After: the drivers. */
 #include "gpu/driver.h"
 
 #include <string.h>

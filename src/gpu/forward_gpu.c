@@ -1,5 +1,5 @@
-/* The order of this file: finding a device, what the layers need, memory and weights on the device, launches, the road
- * through the layers, and pages. */
+/* Implements forward_gpu.h. The order of this file: finding a device, how much memory is needed, weights on the device,
+ * launches, the way through the layers, the output, and pages. */
 #include "gpu/forward_gpu.h"
 
 #include "base/checked.h"
@@ -9,6 +9,7 @@
 #include "gpu/kernel_args.h"
 #include "gpu/program.h"
 #include "model/kv_store.h"
+#include "model/rope.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,13 +18,13 @@
 #include <time.h>
 
 enum {
-    UNIT = 32,             /* elements to which vectors are padded with zeros */
-    FEW = 4,               /* tokens that a product of few takes at a time */
-    TILE_FROM = 8,         /* so many tokens are multiplied by tiles */
-    LONGEST_ROW = 1 << 26, /* elements, so that the kernels can count bytes of a row by 32 bits */
-    MOST_KV_HEADS = INT32_MAX / (CHUNK * MAX_HEAD), /* so that they can count a page's elements, too */
-    MOST_SHARING = 128, /* query heads, whose items are numbered by 16 bits in the largest batch */
-    WAIT_FROM = 32, /* the host waits after each layer of so many, so that progress is true and they can be stopped */
+    UNIT = 32,                                      /* vectors are padded with zeros to a multiple of this */
+    FEW = 4,                                        /* tokens that the multiply kernel for few tokens takes at a time */
+    TILE_FROM = 8,                                  /* from this many tokens on, products use tiles */
+    LONGEST_ROW = 1 << 26,                          /* elements; a row's bytes must be an int in the kernels */
+    MOST_KV_HEADS = INT32_MAX / (CHUNK * MAX_HEAD), /* a page's elements must be an int, too */
+    MOST_SHARING = 128, /* query heads for one key/value head; the items of the largest batch must fit into 16 bits */
+    WAIT_FROM = 32, /* from this many rows on, the host waits after each layer, for true progress and to be stoppable */
 };
 
 /* ------------------------------------------------------------------------------------------ finding a device */
@@ -40,7 +41,7 @@ static cllm_status open_driver(const gpu_driver *driver, uint32_t index, gpu *ou
     return status;
 }
 
-/* Where no driver finds one, all tell why. */
+/* Open the first GPU that a driver finds. If none does, the error has the reason of each driver. */
 static cllm_status open_any(uint32_t index, gpu *out, cllm_error *err) {
     char reasons[sizeof err->message] = "";
     for (size_t i = 0; gpu_drivers[i]; i++) {
@@ -71,7 +72,7 @@ void gpu_close(gpu *g) {
     *g = (gpu){0};
 }
 
-/* Of the layers' tensors. */
+/* What forward_gpu_lacks returns for the layers' tensors. */
 static const char *weights_lack(const model_config *c, const model_weights *weights) {
     for (uint32_t i = 0; i < c->n_layers; i++) {
         const layer_weights *w = &weights->layers[i];
@@ -155,12 +156,12 @@ static uint32_t qkv_length(const model_config *c) {
     return (c->n_heads + c->n_kv_heads) * c->key_length + c->n_kv_heads * c->value_length;
 }
 
-/* A page of keys or values of a layer, of heads of so many elements. */
+/* Bytes of a page of one layer's keys or values. length: elements of a head. */
 static uint64_t page_bytes(const model_config *c, cllm_kv_type type, uint32_t length) {
     return (uint64_t)CHUNK * length * (type == CLLM_KV_F16 ? 2 : 4) * c->n_kv_heads; /* less than 2^38 */
 }
 
-/* All pages. */
+/* Bytes of all pages of one layer's keys or values. */
 static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32_t layer, uint32_t length) {
     uint64_t bytes;
     const uint64_t n_pages = kv_pages_count(c, &s->size, kv_pool_of(&c->layers[layer]));
@@ -169,25 +170,25 @@ static uint64_t cache_bytes(const model_config *c, const gpu_settings *s, uint32
 
 static bool begins_with_tokens(const model_config *c, const gpu_settings *s) { return s->n_layers == c->n_layers; }
 
-/* The scratch buffers, by their place in forward_gpu. */
+/* The scratch buffers: indices into forward_gpu.scratch. */
 typedef enum scratch {
     X,               /* [n_batch][padded(n_embd)] */
     NORMED,          /* the same */
-    KEPT,            /* the same, of rows that are kept when others are not */
+    KEPT,            /* the same, for the kept rows if not all are kept */
     QKV,             /* [n_batch][qkv_length] */
     ATTENDED,        /* [n_batch][padded(n_heads * value_length)] */
     GATED,           /* [n_batch][padded(n_ff)] */
     LOGITS,          /* [n_logits][n_vocab] */
     PARTS,           /* [batch_columns][n_heads][value_length + 2] */
     ANGLES,          /* [n_batch][n_pairs][2] cos and sin */
-    ANGLES_WINDOWED, /* the same of layers that see a window, where there are some */
-    NUMBERS,         /* of the batch: int */
+    ANGLES_WINDOWED, /* the same for windowed layers, if there are some */
+    NUMBERS,         /* [batch_most_numbers] int */
     NEXT,            /* [n_batch] int */
-    PAGE,            /* keys or values of a layer and a page, on their way from or to the host */
+    PAGE,            /* a page of one layer's keys or values, on its way from or to the host */
     N_SCRATCH
 } scratch;
 
-/* Each UINT64_MAX if that wraps. */
+/* Bytes of each scratch buffer; UINT64_MAX on overflow. */
 static void scratch_bytes(const model_config *c, const gpu_settings *s, uint64_t bytes[N_SCRATCH]) {
     const uint64_t row = sizeof(float) * (uint64_t)s->size.n_batch;
     const uint32_t longest = c->key_length > c->value_length ? c->key_length : c->value_length;
@@ -209,9 +210,9 @@ static void need(gpu_needs *needs, uint64_t *sum, uint64_t bytes) {
     if (bytes > needs->largest) needs->largest = bytes;
 }
 
-/* Of a batch's angles, or x where its rows are padded. */
+/* Bytes of `staging`: a batch's angles, or x if its rows are padded. */
 static uint64_t staging_bytes(const model_config *c, uint32_t n_batch) {
-    const uint32_t row = padded(c->n_embd) != c->n_embd ? padded(c->n_embd) : 0; /* else x is written as it is */
+    const uint32_t row = padded(c->n_embd) != c->n_embd ? padded(c->n_embd) : 0; /* 0: x is written as it is */
     const uint32_t angles = c->rope_dimension_count > 0 ? c->rope_dimension_count : 1;
     return sizeof(float) * (uint64_t)n_batch * (angles > row ? angles : row);
 }
@@ -221,7 +222,7 @@ uint64_t forward_gpu_host_bytes(const model_config *c, const kv_size *size) {
     return checked_add(staging_bytes(c, size->n_batch), batch_bytes(c, size), &bytes) ? bytes : UINT64_MAX;
 }
 
-/* Of a layer's norms and biases, within some bytes. */
+/* Bytes of a layer's norms and biases, approximately. */
 static uint64_t vectors_bytes(const model_config *c, const layer_weights *w) {
     const norm_weights *const norms[] = {&w->attn_norm, &w->attn_norm_2, &w->post_attention_norm, &w->ffn_norm,
                                          &w->post_ffw_norm};
@@ -261,26 +262,27 @@ gpu_needs forward_gpu_needs(const model_config *c, const model_weights *weights,
 typedef struct gpu_matrix {
     const matrix *w;
     gpu_buffer *buffer;
-    uint32_t offset; /* where in it the matrix begins */
+    uint32_t offset; /* where the matrix begins in the buffer */
 } gpu_matrix;
 
 typedef struct gpu_norm {
-    gpu_buffer *weight; /* [n_embd], and after it as long a bias, if it has one; NULL: there is no norm */
+    gpu_buffer *weight; /* [n_embd], then the bias, [n_embd], if it has one; NULL: there is no norm */
     bool has_bias;
 } gpu_norm;
 
-/* Matrices that meet the same vectors. The kernels are places in the program. */
+/* Matrices that are multiplied with the same vectors. */
 typedef struct gpu_product {
     gpu_matrix matrices[3];
     uint32_t n_matrices;
-    gpu_norm norm;     /* what is multiplied is the vectors' norm, if there is one, */
-    bool folded;       /* which the multiply kernels take by themselves */
+    gpu_norm norm;     /* of the vectors before they are multiplied, if there is one */
+    bool folded;       /* the multiply kernels compute the norm themselves */
     gpu_buffer *bias;  /* [all rows] or NULL */
     bool gated;        /* activation(first) * second */
     int mode;          /* STORE, ADD or ACTIVATE */
     float scale;       /* of the result */
     uint32_t types[3]; /* of each matrix, as the multiply kernels count them */
-    uint32_t one, few, tiles[3];
+    uint32_t one, few; /* multiply kernels for one token and for FEW: indices into the program */
+    uint32_t tiles[3]; /* tile kernels of each matrix: indices into the program */
 } gpu_product;
 
 typedef struct gpu_layer {
@@ -300,7 +302,7 @@ struct forward_gpu {
     const model_weights *weights;
     gpu_settings settings;
     gpu_program program;
-    gpu_buffer **buffers; /* [n_buffers] all that were made */
+    gpu_buffer **buffers; /* [n_buffers] all that destroy releases */
     size_t n_buffers, buffers_capacity;
     uint64_t weights_done, weights_total;
     cllm_progress progress;
@@ -309,14 +311,14 @@ struct forward_gpu {
     gpu_layer *layers; /* [settings.n_layers] */
     gpu_product output;
     gpu_matrix token_embd, position_embd;
-    uint32_t embed, embed_position; /* their kernels */
+    uint32_t embed, embed_position; /* their kernels: indices into the program */
     gpu_buffer *scratch[N_SCRATCH];
     rope_table rope[2]; /* [1]: of windowed layers */
-    float *staging;     /* angles on their way to the device, or x where its rows are padded */
-    float *cosines;     /* [n_pairs], and after them as many sines */
+    float *staging;     /* angles on their way to the device, or x if its rows are padded */
+    float *cosines;     /* [n_pairs], then the sines, [n_pairs] */
 
     gpu_batch batch;
-    uint32_t n; /* rows at work: all of the batch, or from the last layer's attention on those that are kept */
+    uint32_t n;             /* rows at work: all of the batch; from the last layer's attention on, the kept ones */
     gpu_buffer *x, *normed; /* of the rows at work */
     gpu_counters counters;
     gpu_on_launch on_launch;
@@ -328,7 +330,7 @@ static cllm_status no_memory(cllm_error *err) {
     return error_set(err, CLLM_ERR_MEMORY, "no memory for the GPU's layers");
 }
 
-/* Remember a buffer that is to be released in the end. */
+/* Remember a buffer, so that forward_gpu_destroy releases it. */
 static cllm_status own(forward_gpu *f, gpu_buffer *buffer, cllm_error *err) {
     if (f->n_buffers == f->buffers_capacity) {
         const size_t capacity = f->buffers_capacity ? 2 * f->buffers_capacity : 64;
@@ -358,7 +360,7 @@ static cllm_status add_matrix(forward_gpu *f, const matrix *w, gpu_matrix *out, 
     return status == CLLM_OK ? own(f, out->buffer, err) : status;
 }
 
-/* Short vectors one after another, NULL ones as zeros, padded to whole units. */
+/* Make a buffer of short vectors, one after another, padded to whole units. A vector that is NULL becomes zeros. */
 static cllm_status add_vectors(forward_gpu *f, const float *const *vectors, const uint32_t *lengths, size_t n_vectors,
                                gpu_buffer **out, cllm_error *err) {
     uint32_t sum = 0;
@@ -382,7 +384,7 @@ static cllm_status add_norm(forward_gpu *f, const norm_weights *norm, gpu_norm *
                        err);
 }
 
-/* The kernels of a product, by the types of its matrices. */
+/* Add the kernels of a product to the program: its matrices' types say which. */
 static cllm_status add_kernels(forward_gpu *f, gpu_product *p, cllm_error *err) {
     kernel_variant v = {.kind = MATRIX_MULTIPLY, .normed = p->folded};
     for (uint32_t i = 0; i < p->n_matrices; i++) {
@@ -405,9 +407,9 @@ static cllm_status add_kernels(forward_gpu *f, gpu_product *p, cllm_error *err) 
 typedef struct product_parts {
     const linear *linears[3];
     const norm_weights *norm; /* or NULL */
-    bool keeps_normed;        /* for others, who read NORMED */
+    bool keeps_normed;        /* later products read the normed vectors, in NORMED */
     int mode;
-    float scale; /* 0: 1 */
+    float scale; /* 0 means 1 */
 } product_parts;
 
 static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_product *out, cllm_error *err) {
@@ -431,7 +433,7 @@ static cllm_status add_product(forward_gpu *f, const product_parts *parts, gpu_p
     return status == CLLM_OK ? add_kernels(f, out, err) : status;
 }
 
-/* The last product of a half of a layer, whose result is added at once unless a norm stands in between. */
+/* The last product of a half of a layer. Its result is added to x at once, unless a norm comes in between. */
 static product_parts ending(const forward_gpu *f, const linear *l, const norm_weights *post_norm) {
     if (post_norm->weight) return (product_parts){.linears = {l}, .mode = STORE};
     return (product_parts){.linears = {l}, .mode = ADD, .scale = f->config->residual_scale};
@@ -569,7 +571,7 @@ void forward_gpu_destroy(forward_gpu *f) {
 gpu_counters forward_gpu_counters(const forward_gpu *f) { return f->counters; }
 
 typedef struct launch {
-    uint32_t kernel; /* its place in the program */
+    uint32_t kernel; /* index into the program */
     uint32_t groups[3];
     gpu_buffer *buffers[GPU_MOST_BUFFERS];
     size_t n_buffers;
@@ -589,7 +591,7 @@ static void launch_once(const forward_gpu *f, const launch *l) {
                           l->args, l->args_bytes);
 }
 
-/* What goes wrong comes to light when the host next waits. */
+/* Launch, and count or measure it. Errors are reported when the host next waits. */
 static void run(forward_gpu *f, const launch *l) {
     launch_once(f, l);
     if (!f->on_launch) {
@@ -605,7 +607,7 @@ static void run(forward_gpu *f, const launch *l) {
                  f->repetitions > 0 ? (seconds() - start) / f->repetitions : 0, l->bytes);
 }
 
-/* More than caches hold, if there is so much; or a little, when no time is taken. */
+/* Measure a copy: of more than caches hold, if there is memory for it; of a little if no time is measured. */
 static cllm_status measure_copy(forward_gpu *f, cllm_error *err) {
     const gpu_driver *driver = f->gpu.driver;
     gpu_buffer *from = NULL, *to = NULL;
@@ -640,7 +642,7 @@ cllm_status forward_gpu_measure(forward_gpu *f, uint32_t repetitions, gpu_on_lau
     return on_launch ? measure_copy(f, err) : CLLM_OK;
 }
 
-/* Vectors of a batch: rows of so many floats, of which the kernels begin with `first`. */
+/* Vectors of a batch: rows of `stride` floats; the kernels begin with row `first`. */
 typedef struct vectors {
     gpu_buffer *buffer;
     uint32_t stride;
@@ -693,7 +695,7 @@ static void multiply(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x
     run(f, &l);
 }
 
-/* mode: STORE, or ADD what the norm gives to out. */
+/* mode: STORE the norm in out, or ADD it to out. */
 static void normalize(forward_gpu *f, const gpu_norm *norm, uint32_t n, vectors x, vectors out, int mode) {
     const uint32_t n_embd = f->config->n_embd;
     const norm_args args = {.n = (int)n_embd,
@@ -715,7 +717,7 @@ static void normalize(forward_gpu *f, const gpu_norm *norm, uint32_t n, vectors 
 }
 
 static void multiply_tiles(forward_gpu *f, const gpu_product *p, uint32_t n, vectors x, vectors out) {
-    uint32_t start = 0; /* of the matrix's rows, among all */
+    uint32_t start = 0; /* the matrix's first row, counted over all matrices */
     for (uint32_t i = 0; i < p->n_matrices; i++) {
         const gpu_matrix *m = &p->matrices[i];
         const tile_args args = {.rows = (int)m->w->n_rows,
@@ -760,12 +762,12 @@ static void run_product(forward_gpu *f, const gpu_product *p, uint32_t n, vector
         multiply(f, p, n, x, out);
 }
 
-/* ---------------------------------------------------------------------------------------------- the road */
+/* ----------------------------------------------------------------------------------------- through the layers */
 
 static void normalize_heads(forward_gpu *f, const gpu_layer *layer) {
     const model_config *c = f->config;
     const qk_norm_kind kind = c->traits->qk_norm;
-    const bool row = kind == QK_NORM_ROW; /* all heads as one */
+    const bool row = kind == QK_NORM_ROW; /* one norm over all heads */
     const norm_qk_args args = {.query_rows = row ? 1 : (int)c->n_heads,
                                .query_length = (int)(c->key_length * (row ? c->n_heads : 1)),
                                .key_length = (int)(c->key_length * (row ? c->n_kv_heads : 1)),
@@ -784,7 +786,7 @@ static void normalize_heads(forward_gpu *f, const gpu_layer *layer) {
 
 static void rope(forward_gpu *f, const gpu_layer *layer) {
     const model_config *c = f->config;
-    const uint32_t length = c->attention_temperature_length; /* 0, where there is no temperature */
+    const uint32_t length = c->attention_temperature_length; /* 0: there is no temperature */
     const rope_args args = {.n_heads = (int)c->n_heads,
                             .n_kv_heads = (int)c->n_kv_heads,
                             .key_length = (int)c->key_length,
@@ -824,7 +826,7 @@ static void attend(forward_gpu *f, const gpu_layer *layer, const attention_list 
                                  .window = layer->pool == KV_WINDOWED ? (int)c->window : 0,
                                  .softcap = c->attention_softcap};
     const uint64_t position = (uint64_t)(f->settings.kv_type == CLLM_KV_F16 ? 2 : 4) * c->n_kv_heads *
-                              (c->key_length + c->value_length); /* bytes of its keys and values */
+                              (c->key_length + c->value_length); /* bytes of a position's keys and values */
     run(f, &(launch){.kernel = KERNEL_ATTENTION,
                      .groups = {c->n_kv_heads, list->n_items, 1},
                      .buffers = {f->scratch[QKV], f->scratch[NUMBERS], layer->keys, layer->values, f->scratch[ATTENDED],
@@ -845,7 +847,7 @@ static void attend(forward_gpu *f, const gpu_layer *layer, const attention_list 
                      .bytes = vector_bytes(list->n_merges + list->n_parts, attended)});
 }
 
-/* The end of a half: its last product is added to x, or its norm is. */
+/* The end of a half of a layer: its last product, or the norm of that, is added to x. */
 static void run_ending(forward_gpu *f, const gpu_product *p, const gpu_norm *post_norm, vectors x) {
     const uint32_t n_embd = padded(f->config->n_embd);
     const vectors normed = rows_of(f->normed, n_embd), sum = rows_of(f->x, n_embd);
@@ -865,14 +867,14 @@ static void gather(forward_gpu *f, gpu_buffer *from, gpu_buffer *to) {
                      .bytes = 2 * vector_bytes(f->n, n)});
 }
 
-/* From here on the rows at work are those that are kept. */
+/* From here on the rows at work are the kept ones. */
 static void keep_rows(forward_gpu *f, const gpu_layer *layer) {
     f->n = f->batch.n_kept;
     if (f->n == 0 || f->n == f->batch.n_rows) return;
     gather(f, f->scratch[X], f->scratch[KEPT]);
     f->x = f->scratch[KEPT];
     if (layer->form != FORM_PARALLEL) return;
-    gather(f, f->scratch[NORMED], f->scratch[X]); /* which is free now */
+    gather(f, f->scratch[NORMED], f->scratch[X]); /* X is free now */
     f->normed = f->scratch[X];
 }
 
@@ -909,7 +911,7 @@ static cllm_status write_angles(forward_gpu *f, const rope_table *rope, scratch 
                                 (size_t)n_rows * 2 * n_pairs * sizeof(float), err);
 }
 
-/* rows: where the numbers of the table's rows are. */
+/* rows: where in the numbers the indices of the table's rows are. */
 static void embed(forward_gpu *f, uint32_t kernel, const gpu_matrix *table, uint32_t rows, int mode, float scale) {
     const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd), n_rows = f->batch.n_rows;
     const embed_args args = {.row_bytes = (int)table->w->row_bytes,
@@ -928,7 +930,7 @@ static void embed(forward_gpu *f, uint32_t kernel, const gpu_matrix *table, uint
                      .bytes = n_rows * table->w->row_bytes + vector_bytes(n_rows, n_embd)});
 }
 
-/* The batch's rows of the residual stream: from the layers before, or looked up. */
+/* Write the batch's rows of the residual stream: x from the layers before, or embeddings of the tokens if x is NULL. */
 static cllm_status write_x(forward_gpu *f, const float *x, cllm_error *err) {
     const uint32_t n_embd = f->config->n_embd, stride = padded(n_embd), n_rows = f->batch.n_rows;
     if (x) {
@@ -972,7 +974,7 @@ cllm_status forward_gpu_layers(forward_gpu *f, const forward_span *spans, uint32
 
 /* ---------------------------------------------------------------------------------------------- the output */
 
-/* Logits of n_rows <= n_logits kept rows. */
+/* Compute the logits of kept rows, n_rows <= n_logits. */
 static void run_output(forward_gpu *f, uint32_t first_row, uint32_t n_rows) {
     const vectors x = {f->x, padded(f->config->n_embd), first_row};
     run_product(f, &f->output, n_rows, x, rows_of(f->scratch[LOGITS], f->config->n_vocab));
@@ -1030,7 +1032,7 @@ cllm_status forward_gpu_embedding(forward_gpu *f, uint32_t first_row, uint32_t n
 
 /* ------------------------------------------------------------------------------------------------- pages */
 
-/* Keys, or values, of a layer. */
+/* The keys of a layer, or its values: half of what its pages hold. */
 typedef struct half_page {
     gpu_buffer *buffer;
     uint64_t bytes; /* of a page */
@@ -1042,7 +1044,7 @@ static half_page half_of(const forward_gpu *f, uint32_t layer, bool values) {
     return (half_page){values ? l->values : l->keys, page_bytes(f->config, f->settings.kv_type, length)};
 }
 
-/* From the from-th such piece of a buffer to the to-th of another. */
+/* A launch that copies a piece of a buffer to a piece of another, see copy_args. */
 static launch page_copy(const copy_args *args, gpu_buffer *from, gpu_buffer *to, uint64_t n_bytes) {
     return (launch){.kernel = KERNEL_COPY,
                     .groups = {groups((uint32_t)args->n, 4 * GPU_GROUP), 1, 1},
@@ -1088,7 +1090,7 @@ static cllm_status write_half(const forward_gpu *f, half_page half, uint32_t pag
     return status;
 }
 
-/* Which of a page's positions element i of a layer's keys (or values) belongs to, as kernels.gpu lays them out. */
+/* The position within a page that element i of a layer's keys (or values) belongs to. kernels.gpu has the layout. */
 static uint64_t position_of(const forward_gpu *f, uint64_t i, bool of_values) {
     return of_values ? i / f->config->value_length % CHUNK : i % CHUNK;
 }
@@ -1126,7 +1128,7 @@ cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page,
     return status == CLLM_OK ? f->gpu.driver->submit(f->gpu.device, err) : status;
 }
 
-/* Of a page of a layer's keys (or values): is one of the first `end` positions infinite? */
+/* True if a page of a layer's keys (or values) has an infinite element in its first `end` positions. */
 static bool holds_infinity(const forward_gpu *f, const uint16_t *halfs, uint64_t n, bool of_values, uint32_t end) {
     for (uint64_t i = 0; i < n; i++)
         if (f16_is_infinite(halfs[i]) && position_of(f, i, of_values) < end) return true;

@@ -1,11 +1,11 @@
 /* The forward pass on a GPU: the last layers of the model, its final norm and its output matrix, for a batch of spans
- * of sequences. If it has all layers it begins with the tokens, else with the result of the CPU's layers. Before it:
- * cllm_eval, or forward_cpu. After it: the sampler. docs/08-gpu.md explains how the kernels are written and used. */
+ * of sequences. If it has all layers, it begins with the tokens; otherwise with the result of the CPU's layers. Before
+ * it: cllm_eval, or forward_cpu. After it: the sampler. docs/08-gpu.md explains how the kernels are written and
+ * used. */
 #ifndef GPU_FORWARD_GPU_H
 #define GPU_FORWARD_GPU_H
 
 #include "gpu/driver.h"
-#include "model/rope.h"
 #include "model/span.h"
 #include "model/weights.h"
 
@@ -34,7 +34,7 @@ typedef struct gpu_settings {
     bool exact;           /* only kernels whose sums have one order for any batch */
 } gpu_settings;
 
-/* Bytes of device memory; each UINT64_MAX on overflow. */
+/* Bytes of device memory; a sum that overflows is UINT64_MAX. */
 typedef struct gpu_needs {
     uint64_t weights, kv_cache, scratch;
     uint64_t largest; /* of one buffer */
@@ -47,9 +47,9 @@ gpu_needs forward_gpu_needs(const model_config *config, const model_weights *wei
 
 typedef struct forward_gpu forward_gpu;
 
-/* Copy the weights to the device, or let it read them in place, and compile the program. progress: called with bytes of
- * weights, done and in total; may be NULL. All pointers stay borrowed. out: owned. The matrices must not be
- * interleaved. Errors: DEVICE, MEMORY, CANCELLED. */
+/* Copy the weights to the device, or let it read them in place, and compile the program. progress: called with the
+ * bytes of weights that are done, and all; may be NULL. All pointers stay borrowed. out: owned. The matrices must not
+ * be interleaved. Errors: DEVICE, MEMORY, CANCELLED. */
 cllm_status forward_gpu_create(const gpu *g, const model_config *config, const model_weights *weights,
                                const gpu_settings *settings, cllm_progress progress, void *user, forward_gpu **out,
                                cllm_error *err);
@@ -86,8 +86,8 @@ cllm_status forward_gpu_read_page(forward_gpu *f, uint32_t pool, uint32_t page, 
                                   cllm_error *err);
 cllm_status forward_gpu_write_page(forward_gpu *f, uint32_t pool, uint32_t page, const void *bytes, cllm_error *err);
 
-/* beyond: out, true if the keys and values of the first `end` positions that windows have kept hold infinities of
- * float16. Errors: MEMORY, DEVICE. */
+/* beyond: out, true if a key or value of the first `end` positions is infinite in float16. Only positions that windows
+ * have kept are looked at. Errors: MEMORY, DEVICE. */
 cllm_status forward_gpu_beyond_f16(const forward_gpu *f, const kv_table *table, uint32_t end, bool *beyond,
                                    cllm_error *err);
 

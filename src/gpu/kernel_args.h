@@ -1,37 +1,38 @@
-/* The structs behind the buffers of each kernel, shared by the kernel text and the host: 32-bit fields alone, which every
- * compiler lays out alike. A stride is the distance of two tokens' rows in floats; the first token of a launch may have
- * tokens before it in a buffer.
+/* The structs of arguments of the kernels, which come after their buffers. Before: forward_gpu.c and batch.c, which
+ * fill them. After: the kernel text, which contains this file. All fields have 32 bits, so every compiler lays them out
+ * the same way.
  *
- * What a batch is made of lies in one buffer of ints, the numbers (batch.h). A field that says "where" is an index into it. */
+ * A stride is the distance from one token's row to the next, in floats. The description of a batch is in one buffer of
+ * ints, "the numbers" (batch.h); a comment that says "where" means an index into it. */
 #ifndef GPU_KERNEL_ARGS_H
 #define GPU_KERNEL_ARGS_H
 
 enum {
-    CHUNK = 256,    /* positions that attention joins with the others as one, as on the CPU */
-    QUERIES = 8,    /* that meet a chunk together */
-    MAX_HEAD = 256, /* elements of a key or a value */
-    TEAM_ROWS = 2,  /* of a matrix, that a team takes in products of few tokens; an even number */
+    CHUNK = 256,    /* positions whose result attention computes as one, then joins with the others, as on the CPU */
+    QUERIES = 8,    /* queries that meet a chunk together */
+    MAX_HEAD = 256, /* most elements of a key or a value */
+    TEAM_ROWS = 2,  /* rows of a matrix that a team takes in products of few tokens; an even number */
     TILE_ROWS = 128,
     TILE_TOKENS = 32,
 };
 
-/* What becomes of a result: out = result, out += result, out = activation(result), or out = activation(out) * result.
- * A result is what was summed up, plus its bias, times a scale. */
+/* Where a result goes: out = result, out += result, out = activation(result), or out = activation(out) * result. The
+ * result is (sum + bias) * scale. */
 enum { STORE = 0, ADD = 1, ACTIVATE = 2, GATE = 3 };
 
-/* Up to three matrices, whose rows stand one after another, times some tokens' vectors. */
+/* Up to three matrices times the vectors of some tokens. The matrices' rows are counted one after another. */
 typedef struct multiply_args {
     int rows[3]; /* of each matrix; 0: there is none */
     int row_bytes[3];
-    int offset[3]; /* where in its buffer each begins, in bytes */
-    int type[3];   /* which of the kernel's types each has, 0.. */
+    int offset[3]; /* byte of its buffer at which each begins */
+    int type[3];   /* the index of its type among the kernel's */
     int n;         /* columns */
-    int gated;     /* activation(first matrix) * second, row by row; mode is then ACTIVATE */
+    int gated;     /* 1: activation(first matrix) * second, row by row; mode is then ACTIVATE */
     int mode;      /* not GATE */
-    int gelu;      /* the activation: gelu, or silu */
-    int has_bias;  /* [all rows] */
+    int gelu;      /* the activation: 1 GELU, 0 SiLU */
+    int has_bias;  /* 1: bias is [all rows] */
     int x_stride, out_stride;
-    int first_x, first_out; /* the first token's row of each */
+    int first_x, first_out; /* rows of x and out at which the launch begins */
     int n_tokens;
     float epsilon; /* of the norm, in the normed kernels */
     float scale;
@@ -42,17 +43,17 @@ typedef struct tile_args {
     int rows, row_bytes, offset;
     int n; /* columns */
     int mode, gelu;
-    int has_bias, bias_start; /* the first row's place in the biases */
-    int out_start;            /* and in a row of out */
+    int has_bias, bias_start; /* index of the first row's bias */
+    int out_start;            /* index of the first row's result in a row of out */
     int x_stride, out_stride;
-    int first_x, first_out; /* the first token's row of each */
+    int first_x, first_out; /* rows of x and out at which the launch begins */
     int n_tokens;
     float scale;
 } tile_args;
 
 typedef struct embed_args {
     int row_bytes, offset;
-    int rows; /* where the numbers of the table's rows are */
+    int rows; /* where the indices of the table's rows are, one for each token */
     int n, out_stride;
     int mode; /* STORE or ADD */
     float scale;
@@ -61,18 +62,18 @@ typedef struct embed_args {
 typedef struct norm_args {
     int n, stride; /* of x and out */
     int first_x, first_out;
-    int centred;  /* LayerNorm, or RMS norm */
+    int centred;  /* 1: LayerNorm; 0: RMS norm */
     int mode;     /* STORE or ADD */
-    int has_bias; /* after the weights */
+    int has_bias; /* 1: the bias follows the weights in their buffer */
     float epsilon;
     float scale; /* of the result */
 } norm_args;
 
-/* Rows of queries, and after them rows of keys, in the row of a token; the weights of both in this order, one for all rows
- * or for `each` its own. */
+/* Norms of queries and keys. A token's row holds query_rows rows of queries, then rows of keys. The weights are those
+ * for queries, then those for keys. */
 typedef struct norm_qk_args {
-    int query_rows, query_length, key_length; /* a row's */
-    int each;
+    int query_rows, query_length, key_length; /* lengths of one row */
+    int each; /* 1: each row has weights of its own; 0: all rows of queries share weights, and so do all of keys */
     int stride;
     int centred;
     float epsilon;
@@ -81,28 +82,30 @@ typedef struct norm_qk_args {
 /* qkv: a row holds a token's queries, keys and values. */
 typedef struct rope_args {
     int n_heads, n_kv_heads, key_length, value_length;
-    int n_pairs;       /* of a head, that are rotated: */
-    int halves;        /* elements j and j + n_pairs, or 2j and 2j + 1 */
-    int positions;     /* where each token's position is, */
-    int pages;         /* and the page that its key and value go to */
-    int stride;        /* of qkv */
-    float scale;       /* of the queries, */
-    float temperature; /* times 1 + this * log(floor(position / temperature_length) + 1) */
-    int temperature_length;
+    int n_pairs;   /* pairs of elements of a head that are rotated */
+    int halves;    /* 1: a pair is elements j and j + n_pairs; 0: 2j and 2j + 1 */
+    int positions; /* where the tokens' positions are */
+    int pages;     /* where the pages are that their keys and values go to */
+    int stride;    /* of qkv */
+    float scale;   /* queries are multiplied by scale * (1 + temperature * log(floor(position / length) + 1)) */
+    float temperature;
+    int temperature_length; /* `length` in this formula */
 } rope_args;
 
-/* What a group does for a key/value head: some queries of one span meet chunks that follow one another. The span's queries are numbered
- * by tokens, and of a token by the heads that share the key/value head. Either the chunks are all that the queries see, and out is
- * written; or it is one of them, of which remains a part for each query: of token t and head h that at part + (t * n_heads + h) * stride. */
+/* The work of a group for a key/value head: up to QUERIES queries of one span meet some chunks in a row. The queries of
+ * a span are numbered token by token; those of a token are the heads that share the key/value head.
+ *
+ * If the chunks are all that the queries see, the group writes the result to out. Otherwise the item has one chunk, and
+ * leaves a part for each query: that of token t and head h is part number part + (t * n_heads + h) * stride. */
 typedef struct attention_item {
-    int first_query, n_queries; /* the first of this item, and how many the span has */
-    int row, out_row;           /* of the span's first token, in qkv and in out */
+    int first_query, n_queries; /* the first query of this item, and how many the span has */
+    int row, out_row;           /* rows of the span's first token in qkv and out */
     int first_chunk, n_chunks;
     int pages;        /* where the pages of these chunks are */
-    int part, stride; /* part -1: out is written */
+    int part, stride; /* part -1: the group writes to out */
 } attention_item;
 
-/* A token whose chunks became parts: n_parts of head h from part + h * stride on. */
+/* A token whose chunks became parts. Those of head h are the n_parts parts from part + h * stride on. */
 typedef struct merge_item {
     int out_row;
     int part, n_parts, stride;
@@ -111,25 +114,25 @@ typedef struct merge_item {
 typedef struct attention_args {
     int n_heads, n_kv_heads, key_length, value_length;
     int stride, out_stride;
-    int positions; /* where each row's is, */
-    int items;     /* and where these are */
-    int window;    /* positions that a query sees, its own among them; 0: all up to it */
-    float softcap; /* scores become softcap * tanh(score / softcap); 0: they do not */
+    int positions; /* where the rows' positions are */
+    int items;     /* where the attention_items are */
+    int window;    /* how many positions a query sees, its own included; 0: all up to its own */
+    float softcap; /* scores become softcap * tanh(score / softcap); 0: they stay as they are */
 } attention_args;
 
 typedef struct merge_args {
     int value_length;
     int out_stride;
-    int items; /* where they are */
+    int items; /* where the merge_items are */
 } merge_args;
 
-/* Some rows of n floats. */
+/* Copy some rows of n floats. */
 typedef struct gather_args {
     int n;
-    int rows; /* where their numbers are */
+    int rows; /* where their indices are */
 } gather_args;
 
-/* n floats, the from-th such piece of a buffer, become the to-th of another. */
+/* Copy n floats. A buffer is a row of pieces of n floats: piece `from` of one is copied to piece `to` of another. */
 typedef struct copy_args {
     int n;
     int from, to;
@@ -143,7 +146,7 @@ typedef struct cap_args {
 /* Rows of n logits. */
 typedef struct argmax_args {
     int n;
-    int first; /* the first row's place among the tokens */
+    int first; /* index of the first row's result among the tokens */
 } argmax_args;
 
 #endif

@@ -1,4 +1,5 @@
-/* The kernel text as strings in the program, made from the files of these names by the Makefile. */
+/* The kernel text as strings, which the Makefile makes from the files with these names. After it: program.c, which puts
+ * them together. */
 #ifndef GPU_KERNEL_TEXT_H
 #define GPU_KERNEL_TEXT_H
 

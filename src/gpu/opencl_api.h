@@ -1,6 +1,6 @@
-/* The part of OpenCL 1.2 that driver_opencl.c uses, declared here so that a build needs neither its headers nor its
- * library. After: the loader that open_loader() finds. Source: the OpenCL 1.2 specification, revision 19, of which
- * types, constants and arguments are binary interface. */
+/* The part of OpenCL 1.2 that driver_opencl.c uses, declared here so that building needs neither its headers nor its
+ * library. Before: driver_opencl.c. After: the library that open_loader() finds. Source: the OpenCL 1.2 specification,
+ * revision 19; its types, constants and arguments are a binary interface. */
 #ifndef GPU_OPENCL_API_H
 #define GPU_OPENCL_API_H
 
@@ -14,7 +14,7 @@ typedef struct cl_platform_object *cl_platform;
 typedef struct cl_device_object *cl_device;
 typedef struct cl_context_object *cl_context;
 typedef struct cl_queue_object *cl_queue;
-typedef struct gpu_buffer *cl_memory; /* which is what driver.h calls a buffer */
+typedef struct gpu_buffer *cl_memory; /* the gpu_buffer of driver.h */
 typedef struct cl_program_object *cl_program;
 typedef struct cl_kernel_object *cl_kernel;
 typedef struct cl_event_object *cl_event;
@@ -30,8 +30,8 @@ enum { CL_DEVICE_AVAILABLE = 0x1027, CL_DEVICE_COMPILER_AVAILABLE = 0x1028, CL_D
 enum { CL_DEVICE_SINGLE_FP_CONFIG = 0x101B, CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT = 1 << 7 };
 enum { CL_DEVICE_HOST_UNIFIED_MEMORY = 0x1035, CL_PROGRAM_BUILD_LOG = 0x1183, CL_KERNEL_WORK_GROUP_SIZE = 0x11B0 };
 
-/* X(result, name without "cl", parameters). The last three of an enqueue are events: how many to wait for, these, and
- * the command's own; none are needed in a queue that keeps the order. */
+/* X(result, name without "cl", parameters). The last three parameters of an enqueue are events: how many to wait for,
+ * which ones, and the command's own. A queue that keeps the order needs none. */
 #define CL_EVENTS cl_uint n_events, const cl_event *events, cl_event *event
 #define CL_FUNCTIONS(X)                                                                                              \
     X(cl_int, GetPlatformIDs, (cl_uint room, cl_platform *, cl_uint * count))                                        \
@@ -64,7 +64,7 @@ enum { CL_DEVICE_HOST_UNIFIED_MEMORY = 0x1035, CL_PROGRAM_BUILD_LOG = 0x1183, CL
     X(cl_int, Flush, (cl_queue))                                                                                     \
     X(cl_int, Finish, (cl_queue))
 
-/* One pointer for each, under its name. */
+/* A pointer to each function, under its name. */
 #define CL_POINTER(result, name, parameters) result(*name) parameters;
 typedef struct opencl_api {
     CL_FUNCTIONS(CL_POINTER)

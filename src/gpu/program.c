@@ -1,3 +1,4 @@
+/* Implements program.h. */
 #include "gpu/program.h"
 
 #include "base/error.h"

@@ -1,5 +1,5 @@
-/* The kernels that a model needs, as one program: the kernel text, with the model's tensor types filled in; after
- * compiling, each kernel by its index. Before: forward_gpu.c, which asks for kernels. After: the driver, which
+/* The kernels that a model needs, as one program: the kernel text, with the model's tensor types filled in. Once it is
+ * compiled, each kernel is found by its index. Before: forward_gpu.c, which asks for kernels. After: the driver, which
  * compiles. */
 #ifndef GPU_PROGRAM_H
 #define GPU_PROGRAM_H
@@ -43,7 +43,7 @@ typedef struct gpu_program {
     uint32_t n_kernels, capacity;
 } gpu_program; /* zero-initialised: empty */
 
-/* *index: that of a variant among the kernels. Errors: MEMORY. */
+/* Add a variant, if the program does not have it yet. index: out, its index among the kernels. Errors: MEMORY. */
 cllm_status program_add(gpu_program *program, const kernel_variant *variant, uint32_t *index, cllm_error *err);
 
 /* out: owned, the text for a device with these properties; release with free(). Errors: MEMORY. */

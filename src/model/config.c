@@ -1,4 +1,6 @@
-/* Keys are <architecture>.<suffix>; their names and defaults are those of the GGUF specification (docs/gguf.md of ggml). */
+/* Reads a model's configuration (config.h) from its metadata. config_recurrent.c reads the sizes of recurrent layers.
+ * Keys are <architecture>.<suffix>; their names and defaults are those of the GGUF specification (docs/gguf.md of
+ * ggml). */
 #include "model/config_keys.h"
 
 #include "base/error.h"
@@ -17,7 +19,7 @@
 
 static void add_note(model_config *config, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Of several, each after a semicolon. */
+/* Notes are joined by semicolons. */
 static void add_note(model_config *config, const char *format, ...) {
     size_t length = strlen(config->note);
     va_list arguments;
@@ -39,7 +41,7 @@ static cllm_status read_architecture(const cllm_gguf *gguf, model_config *config
     return CLLM_OK;
 }
 
-/* The vocabulary is as large as the embedding table; a file without tensors has its token list. */
+/* The embedding table has a row for each token. A file without tensors has only the list of tokens. */
 static void read_vocabulary_size(const cllm_gguf *gguf, model_config *config) {
     const cllm_tensor *embedding = cllm_gguf_find_tensor(gguf, "token_embd.weight");
     cllm_array tokens = {0};
@@ -50,7 +52,7 @@ static void read_vocabulary_size(const cllm_gguf *gguf, model_config *config) {
         config->n_vocab = (uint32_t)tokens.count;
 }
 
-/* Windows belong to the sizes, for the cache of a windowed layer holds no more. */
+/* The window belongs to the sizes, because the cache of a windowed layer holds no more than that. */
 static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     const bool windowed =
@@ -62,19 +64,18 @@ static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cll
     if (!windowed) {
         if (config->window > 0 && config->window < config->n_ctx_train)
             add_note(config,
-                     "%.40s.attention.sliding_window: the window of %" PRIu32 " is not applied, for no layer of this "
-                     "architecture is known to have one",
+                     "%.40s.attention.sliding_window: the window of %" PRIu32 " is not applied, because no layer of "
+                     "this architecture is known to have one",
                      config->architecture, config->window);
         config->window = 0;
         return CLLM_OK;
     }
     if (config->window > INT32_MAX)
         return bad_value(err, config, "attention.sliding_window", "%u is more than %d", config->window, INT32_MAX);
-
     return CLLM_OK;
 }
 
-/* Which layers are windowed: the file tells for each, or the last of a period is not. */
+/* Which layers are windowed: the file has an array that says so, or all are but the last of each period. */
 static cllm_status read_window_pattern(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char suffix[] = "attention.sliding_window_pattern";
     cllm_array pattern = {0};
@@ -94,7 +95,7 @@ static cllm_status read_window_pattern(const cllm_gguf *gguf, model_config *conf
     return status;
 }
 
-/* The last blocks may be heads that draft tokens further ahead (multi-token prediction, DeepSeek-AI 2024): the text does not need them. */
+/* The last blocks may only draft tokens ahead (multi-token prediction, DeepSeek-AI 2024). They are not used. */
 static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     uint32_t n = 0;
     cllm_status status = get_u32(gguf, config, "nextn_predict_layers", GGUF_OPTIONAL, &n, err);
@@ -108,7 +109,7 @@ static cllm_status leave_drafts_out(const cllm_gguf *gguf, model_config *config,
     return CLLM_OK;
 }
 
-/* Which layers attend, and what else they are. Heads and feed_forward_length are there. */
+/* Set each layer's mixer, and whether it has a network. Numbers of heads and feed_forward_length are read already. */
 static cllm_status read_mixers(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char suffix[] = "attention.recurrent_layers";
     const model_traits *traits = config->traits;
@@ -172,8 +173,9 @@ static cllm_status check_lengths(const model_config *config, const layer_config 
     return CLLM_OK;
 }
 
-/* The last layers may have no keys and values of their own: windowed ones read those of the last windowed layer that has some, the
- * others those of the last other one. Of the two, the latter is the last of all. */
+/* The last layers may have no keys and values of their own. Windowed ones use those of the last windowed layer that has
+ * its own, the others those of the last unwindowed one. The latter is the last of all layers with their own, and the
+ * former is the one before it. */
 static cllm_status read_shared_keys(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char suffix[] = "attention.shared_kv_layers";
     uint32_t n = 0;
@@ -194,7 +196,7 @@ static cllm_status read_shared_keys(const cllm_gguf *gguf, model_config *config,
     return CLLM_OK;
 }
 
-/* A key of windowed layers, which is also the others' where there is no such key. field: as of get_each. */
+/* A key for windowed layers. Without it they have the same number as the others. field: as for get_each. */
 static cllm_status get_windowed(const cllm_gguf *gguf, const model_config *config, const char *suffix, size_t field,
                                 cllm_error *err) {
     uint32_t number = 0;
@@ -233,7 +235,8 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     return status;
 }
 
-/* Which layers have an indexer, and its sizes, which are those of all: its keys are in the pages. */
+/* Which layers have an indexer, and the sizes of all indexers. They belong to the sizes, because the pages hold an
+ * indexer's keys. */
 static cllm_status read_indexer(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     uint32_t key_length = 0, top_k = 0;
@@ -256,7 +259,7 @@ static cllm_status read_indexer(const cllm_gguf *gguf, model_config *config, cll
                          key_length);
     const bool some_share = traits->index_shared_from > 0 && config->n_ctx_train >= traits->index_shared_from;
     for (uint32_t i = 0; i < config->n_layers; i++)
-        config->layers[i].index_key_length = !some_share || i < 2 || i % 4 == 2; /* has one? */
+        config->layers[i].index_key_length = !some_share || i < 2 || i % 4 == 2; /* for now 1: it has one */
     cllm_status status = GET_EACH("attention.indexer.types", GGUF_OPTIONAL, index_key_length);
     for (layer_config *l = config->layers; status == CLLM_OK && l < config->layers + config->n_layers; l++) {
         l->top_k = top_k;
@@ -300,7 +303,7 @@ cllm_status config_read_sizes(const cllm_gguf *gguf, arena *a, model_config *con
         if (*required[i].out == 0 || *required[i].out > INT32_MAX)
             return bad_value(err, config, required[i].suffix, "%u is not between 1 and %d", *required[i].out,
                              INT32_MAX);
-        if (i == 0) config->n_blocks = config->n_layers; /* the others may have a number for each */
+        if (i == 0) config->n_blocks = config->n_layers; /* the other keys may be arrays with a number for each block */
     }
     if (config->n_layers > MAX_LAYERS)
         return bad_value(err, config, "block_count", "%u layers are more than the %u that are possible",
@@ -380,7 +383,7 @@ static cllm_status read_rope_scaling(const cllm_gguf *gguf, model_config *config
         return bad_value(err, config, "rope.scaling.original_context_length", "0 is not 1 or more");
     if (cllm_gguf_find_tensor(gguf, "rope_factors_long.weight") && config->rope_original_context < config->n_ctx_train)
         config->n_ctx_open = config->rope_original_context;
-    if (config->yarn_kept < 0) config->yarn_kept = 1; /* files write -1 for "not said" */
+    if (config->yarn_kept < 0) config->yarn_kept = 1; /* files write -1 for "unset" */
     if (config->yarn_kept > 1)
         return bad_value(err, config, "rope.scaling.yarn_ext_factor", "%g is more than 1", (double)config->yarn_kept);
     if (config->yarn_magnitude < 0)
@@ -443,19 +446,19 @@ static bool layer_has(const cllm_gguf *gguf, uint32_t layer, const char *stem) {
     return cllm_gguf_find_tensor(gguf, name) != NULL;
 }
 
-/* Is there such a tensor in the first layer that attends? */
+/* True if the first layer that attends has such a tensor. */
 static bool first_attends_with(const cllm_gguf *gguf, const model_config *config, const char *stem) {
     uint32_t i = 0;
     while (i + 1 < config->n_layers && !layer_attends(&config->layers[i])) i++;
     return layer_has(gguf, i, stem);
 }
 
-/* The lengths of latent attention. The cache's are those that the file has for keys and values. */
+/* The lengths of latent attention before compression. Those in the cache are the file's lengths of keys and values. */
 static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (!config->traits->latent_attention) return CLLM_OK;
     config->kv_b_is_whole =
         (config->traits->tensors & TENSOR_BIT(attn_kv_b)) != 0 || first_attends_with(gguf, config, "attn_kv_b");
-    config->latent_key_length = config->key_length; /* of a file that has none of the keys of compressed heads */
+    config->latent_key_length = config->key_length; /* in files without the _mla keys */
     config->latent_value_length = config->value_length;
     const gguf_need need = config->kv_b_is_whole ? GGUF_OPTIONAL : GGUF_REQUIRED;
     const struct {
@@ -479,7 +482,7 @@ static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm
         return bad_value(err, config, "attention.head_count", "%u heads of %u elements are not possible",
                          config->n_heads, config->latent_key_length);
     cllm_status status = get_u32(gguf, config, "attention.q_lora_rank", GGUF_OPTIONAL, &config->q_rank, err);
-    /* Some files of models without compressed queries, as DeepSeek-V2-Lite, have a rank that is not used. */
+    /* Some files of models without compressed queries, like DeepSeek-V2-Lite, have a rank that is not used. */
     if (first_attends_with(gguf, config, "attn_q")) config->q_rank = 0;
     if (status == CLLM_OK && config->q_rank > INT32_MAX)
         return bad_value(err, config, "attention.q_lora_rank", "%u is more than %d", config->q_rank, INT32_MAX);
@@ -490,7 +493,7 @@ static cllm_status check_latent(const cllm_gguf *gguf, model_config *config, cll
     if (config->kv_rank == 0) return CLLM_OK;
     uint32_t *const shared = &config->latent_shared_length;
     *shared = config->rope_dimension_count;
-    if (config->traits->rope == ROPE_NONE) { /* the key then tells a length alone */
+    if (config->traits->rope == ROPE_NONE) { /* then the key only says how long the shared part is */
         cllm_status status = get_u32(gguf, config, "rope.dimension_count", GGUF_REQUIRED, shared, err);
         if (status != CLLM_OK) return status;
     }
@@ -521,7 +524,7 @@ static cllm_status check_latent(const cllm_gguf *gguf, model_config *config, cll
     return CLLM_OK;
 }
 
-/* What scores are multiplied by where the file does not say. */
+/* The factor of scores if the file does not say. */
 static float usual_attention_scale(const model_config *config, const layer_config *l) {
     if (config->traits->attention_scale > 0) return config->traits->attention_scale;
     const uint32_t layers_by_embd = config->traits->layers_scaled_by_embd;
@@ -535,7 +538,7 @@ static cllm_status read_attention_scale(const cllm_gguf *gguf, model_config *con
         cllm_status status = get_f32(gguf, config, "attention.scale", GGUF_OPTIONAL, &said, err);
         if (status != CLLM_OK) return status;
     }
-    /* latent attention rotates a part of each key alone, and YaRN's magnitude belongs to all of it */
+    /* latent attention rotates only a part of each key, but YaRN's magnitude applies to all of it */
     if (config->kv_rank > 0 && config->rope_scaling == ROPE_SCALING_YARN) {
         const float multiplier = config->yarn_log_multiplier > 0 ? config->yarn_log_multiplier : 1;
         const float m = config->rope_attention_factor * (1 + 0.1f * multiplier * logf(config->rope_scaling_factor));
@@ -558,7 +561,7 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     if (traits->embedding_scale > 0) config->embedding_scale = traits->embedding_scale;
     if (traits->depth_scale > 0) config->residual_scale = traits->depth_scale / sqrtf((float)config->n_layers);
     if (traits->base_embd > 0) config->logit_scale = (float)traits->base_embd / (float)config->n_embd;
-    if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale; /* as a file would have it */
+    if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale; /* as in a file */
     const optional_key common[] = {
         {"attn_logit_softcapping", &config->attention_softcap, NULL},
         {"final_logit_softcapping", &config->logit_softcap, NULL},
@@ -724,7 +727,7 @@ static cllm_status read_pooling(const cllm_gguf *gguf, model_config *config, cll
     return CLLM_OK;
 }
 
-/* What is made of an embedding after the pooling. */
+/* The dense layers that change an embedding after the pooling. */
 static cllm_status read_dense(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const struct {
         const char *tensor, *in, *out;
@@ -747,7 +750,7 @@ static cllm_status read_dense(const cllm_gguf *gguf, model_config *config, cllm_
     return CLLM_OK;
 }
 
-/* A score for each label; without labels there is one. */
+/* There is a score for each label, or one score without labels. */
 static cllm_status read_classifier(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const classifier_kind kind = config->traits->classifier;
     const config_key key = key_of(config, "classifier.output_labels");
@@ -787,7 +790,7 @@ static cllm_status read_activation(const cllm_gguf *gguf, model_config *config, 
                         (int)(name.length < 80 ? name.length : 80), name.data);
 }
 
-/* Families whose tokens see what comes after them are marked as such. */
+/* Refuse files whose tokens see later tokens, unless the family is bidirectional. */
 static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config *config, cllm_error *err) {
     const config_key key = key_of(config, "attention.causal");
     bool causal = true;
@@ -799,7 +802,7 @@ static cllm_status refuse_other_kinds(const cllm_gguf *gguf, const model_config 
                         key.text);
 }
 
-/* Of each layer, or one of all. field: offset in layer_config. */
+/* An array with a number for each layer, or one number for all. field: offset in layer_config. */
 static cllm_status get_each_f32(const cllm_gguf *gguf, model_config *config, const char *key, gguf_need need,
                                 size_t field, cllm_error *err) {
     const cllm_value *value = cllm_gguf_find(gguf, key);
@@ -822,6 +825,7 @@ static cllm_status get_each_f32(const cllm_gguf *gguf, model_config *config, con
     return status;
 }
 
+/* log(1 + e^x). In double, because it is computed once for each layer; recurrent.c has one in float for each token. */
 static float softplus(float x) { return x > 30 ? x : (float)log1p(exp((double)x)); }
 
 /* These keys have no prefix. */
@@ -839,7 +843,7 @@ static cllm_status read_xielu(const cllm_gguf *gguf, model_config *config, cllm_
     return status;
 }
 
-/* A limit of 0 is none. */
+/* A limit of 0 means no limit. */
 static cllm_status read_limits(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char *const suffixes[] = {"swiglu_clamp_shexp", "swiglu_clamp_exp"}; /* of activation_numbers */
     for (size_t i = 0; i < 2; i++) {
@@ -861,12 +865,13 @@ static cllm_status read_activation_numbers(const cllm_gguf *gguf, model_config *
     return config->traits->activation == LIMITED_SWIGLU ? read_limits(gguf, config, err) : CLLM_OK;
 }
 
-/* Has a layer of the file a router, or experts for one that is missing? */
+/* True if the file has a router or experts for this layer. Experts alone count, so that the missing router is an
+ * error. */
 static bool has_mixture(const cllm_gguf *gguf, uint32_t layer) {
     return layer_has(gguf, layer, "ffn_gate_inp") || layer_has(gguf, layer, "ffn_down_exps");
 }
 
-/* Optional norms tell the form of a layer where no key does. */
+/* If no key says what form a layer has, optional norms in the file do. */
 static layer_form form_of(const cllm_gguf *gguf, const model_traits *traits, uint32_t layer) {
     const layer_form form = traits->form;
     if (traits->optional & TENSOR_BIT(ffn_norm) && layer_has(gguf, layer, "ffn_norm")) return FORM_SERIAL;
@@ -884,7 +889,7 @@ static cllm_status read_forms(const cllm_gguf *gguf, model_config *config, cllm_
     return status;
 }
 
-/* Where the projection to values may be missing, keys take its place. Then both are as long. */
+/* If attn_v is optional and missing, the keys are the values too. Then both must have the same length. */
 static cllm_status read_values(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     for (uint32_t i = 0; i < config->n_layers && config->traits->optional & TENSOR_BIT(attn_v); i++) {
         layer_config *l = &config->layers[i];
@@ -902,7 +907,7 @@ static cllm_status read_values(const cllm_gguf *gguf, model_config *config, cllm
 
 /* Which layers rotate and which are mixtures. */
 static void finish_layers(const cllm_gguf *gguf, model_config *config) {
-    const float twentieth = 1.6448535f; /* of a normal distribution lies so many deviations above the mean */
+    const float twentieth = 1.6448535f; /* of a normal distribution is so many deviations above the mean */
     const model_traits *traits = config->traits;
     for (uint32_t i = 0; i < config->n_layers; i++) {
         layer_config *l = &config->layers[i];

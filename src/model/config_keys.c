@@ -1,4 +1,4 @@
-/* See config_keys.h. */
+/* Each function finds a key by its name and checks its value; config_keys.h says what they read. */
 #include "model/config_keys.h"
 
 #include "base/error.h"

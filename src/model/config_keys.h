@@ -1,5 +1,5 @@
-/* How config.c and its parts read keys, <architecture>.<suffix>: numbers and arrays with one for each layer, checked, with errors
- * that name the key. */
+/* Reads keys <architecture>.<suffix> for config.c and config_recurrent.c: numbers, and arrays with a number for each
+ * layer. Values are checked, and errors name the key. */
 #ifndef MODEL_CONFIG_KEYS_H
 #define MODEL_CONFIG_KEYS_H
 
@@ -18,13 +18,14 @@ config_key key_of(const model_config *config, const char *suffix);
 cllm_status bad_value(cllm_error *err, const model_config *config, const char *suffix, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Has a key a number for each layer? */
+/* True if a key has an array with a number for each layer. */
 bool is_of_each_layer(const cllm_gguf *gguf, const model_config *config, const char *suffix);
 
+/* The array of such a key, for next_number. */
 cllm_status get_array_of_layers(const cllm_gguf *gguf, const model_config *config, const char *suffix, cllm_array *out,
                                 cllm_error *err);
 
-/* Arrays may be of integers, of bools, or of floats that are whole numbers. */
+/* The next number of an array of integers, of bools, or of floats that are whole numbers. */
 cllm_status next_number(const model_config *config, const char *suffix, uint32_t layer, cllm_array *rest, uint32_t *out,
                         cllm_error *err);
 
@@ -32,7 +33,7 @@ cllm_status next_number(const model_config *config, const char *suffix, uint32_t
 cllm_status get_u32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
                     uint32_t *out, cllm_error *err);
 
-/* A number of all layers, or an array with one for each. field: which of layer_config's, its offset. */
+/* A number for all layers, or an array with one for each. field: the offset in layer_config where it goes. */
 cllm_status get_each(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need,
                      size_t field, cllm_error *err);
 #define GET_EACH(suffix, need, field) get_each(gguf, config, suffix, need, offsetof(layer_config, field), err)
@@ -40,7 +41,7 @@ cllm_status get_each(const cllm_gguf *gguf, const model_config *config, const ch
 cllm_status get_f32(const cllm_gguf *gguf, const model_config *config, const char *suffix, gguf_need need, float *out,
                     cllm_error *err);
 
-/* A key that is there or keeps its default. */
+/* A key that may be missing. Then its default stays. */
 typedef struct optional_key {
     const char *suffix;
     float *number;   /* either this */
@@ -51,7 +52,8 @@ cllm_status read_optional(const cllm_gguf *gguf, const model_config *config, con
                           cllm_error *err);
 #define READ_OPTIONAL(keys) read_optional(gguf, config, keys, sizeof(keys) / sizeof *(keys), err)
 
-/* What config_read reads of recurrent layers (config_recurrent.c). Heads are read, and which layers are recurrent. */
+/* Read the sizes of recurrent layers (config_recurrent.c). Numbers of heads, and which layers are recurrent, are read
+ * already. */
 cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, cllm_error *err);
 
 #endif

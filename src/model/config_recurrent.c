@@ -1,4 +1,5 @@
-/* The sizes of recurrent layers. */
+/* Reads the sizes of recurrent layers, and computes those that follow from them. Before it: config.c, which knows by
+ * then which layers are recurrent. After it: weights.c and state_store.c. */
 #include "model/config_keys.h"
 
 #include <inttypes.h>
@@ -6,7 +7,7 @@
 
 #define MAX_STATE 1048576u
 
-/* Sizes that follow from those of the file. */
+/* Compute the sizes that follow from those in the file. */
 static cllm_status complete_recurrent(model_config *config, cllm_error *err) {
     recurrent_config *r = &config->recurrent;
     const recurrent_kind kind = config->traits->recurrent;
@@ -61,10 +62,12 @@ static cllm_status complete_recurrent(model_config *config, cllm_error *err) {
     return CLLM_OK;
 }
 
-enum { RWKV_VECTORS = 6 }; /* of n_embd elements that a token has of one step, at most */
+enum { RWKV_VECTORS = 6 }; /* most vectors of n_embd elements that a step makes for a token */
 
-/* RWKV. Both halves of a layer see one token before their own, and the state of a head is a square. */
+/* The same for RWKV. Both halves of a layer see the token before, and a head's state is a square matrix. */
 static cllm_status complete_rwkv(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
+    static const mix_part parts_6[] = {MIX_DECAY, MIX_KEY, MIX_VALUE, MIX_RECEPTANCE, MIX_GATE};
+    static const mix_part parts_7[] = {MIX_RECEPTANCE, MIX_DECAY, MIX_KEY, MIX_VALUE, MIX_RATE, MIX_GATE};
     recurrent_config *r = &config->recurrent;
     const bool is_6 = config->traits->recurrent == RECURRENT_RWKV6;
     uint32_t n_shifts = 2;
@@ -84,7 +87,8 @@ static cllm_status complete_rwkv(const cllm_gguf *gguf, model_config *config, cl
     r->inner_size = config->n_embd;
     r->head_length = r->state_size;
     r->n_heads = r->n_groups = config->n_embd / r->state_size;
-    r->n_parts = is_6 ? 5 : 6;
+    r->parts = is_6 ? parts_6 : parts_7;
+    r->n_parts = is_6 ? sizeof parts_6 / sizeof *parts_6 : sizeof parts_7 / sizeof *parts_7;
     r->n_in = (is_6 ? 4 : 6) * config->n_embd;
     return CLLM_OK;
 }
@@ -120,7 +124,8 @@ static cllm_status read_rwkv(const cllm_gguf *gguf, model_config *config, cllm_e
     return status == CLLM_OK ? complete_rwkv(gguf, config, err) : status;
 }
 
-/* Has the first recurrent layer such a tensor? */
+/* True if the first recurrent layer has a tensor ssm_in. Files of delta nets that have it and files that have attn_qkv
+ * and attn_gate instead have the same keys, so only the tensor tells them apart. */
 static bool first_has_ssm_in(const cllm_gguf *gguf, const model_config *config) {
     uint32_t i = 0;
     char name[64];
@@ -142,7 +147,7 @@ cllm_status read_recurrent(const cllm_gguf *gguf, model_config *config, cllm_err
         {"ssm.group_count", &r->n_groups},
     };
     if (kind == RECURRENT_NONE) return CLLM_OK;
-    if (kind == RECURRENT_RWKV6 || kind == RECURRENT_RWKV7) return read_rwkv(gguf, config, err);
+    if (recurrent_is_rwkv(kind)) return read_rwkv(gguf, config, err);
     cllm_status status = READ_SIZES(keys, is_short ? 1 : by_channel ? 3 : is_mamba || by_parts ? 4 : 5);
     if (status == CLLM_OK && is_mamba)
         status = gguf_get_bool(gguf, key_of(config, "ssm.dt_b_c_rms").text, GGUF_OPTIONAL, &r->norms_parts, err);

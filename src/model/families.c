@@ -1,8 +1,7 @@
-/* The table of families. Read a row as "llama, but": what it leaves out is zero, which stands for what llama does.
- * The traits are those of the models' published implementations; tensor and key names are those of GGUF files. */
+/* The table of families. Read a row as "like llama, but": what it leaves out is 0, which means "as in llama". The
+ * traits are those of the models' published implementations; tensor and key names are those of GGUF files. */
 #include "model/families.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define T(name)     TENSOR_BIT(name)
@@ -26,11 +25,10 @@
 #define MAMBA2 (RECURRENT | T(ssm_dt_bias) | T(ssm_a) | T(ssm_d) | T(ssm_norm))
 #define MAMBA  (RECURRENT | T(ssm_x) | T(ssm_dt) | T(ssm_a) | T(ssm_d))
 
-/* Both halves of a layer carry the token before along (Peng et al. 2024, 2025). */
-#define RWKV                                                                                                  \
-    .biases = NORMS | T(ssm_norm), .norm = NORM_LAYER, .rope = ROPE_NONE, .activation = RELU_SQUARED,         \
-    .embedding_norm = true, .output = OUTPUT_OWN, .ffn_norm_name = "attn_norm_2", .mixers = MIXERS_RECURRENT, \
-    .channel_mix = true
+/* Both halves of a layer also read the token before (Peng et al. 2024, 2025). */
+#define RWKV                                                                                          \
+    .biases = NORMS | T(ssm_norm), .norm = NORM_LAYER, .rope = ROPE_NONE, .activation = RELU_SQUARED, \
+    .embedding_norm = true, .output = OUTPUT_OWN, .ffn_norm_name = "attn_norm_2", .mixers = MIXERS_RECURRENT
 #define TIME_MIX                                                                                                     \
     (NORMS | T(time_mix_lerp_fused) | T(ssm_q) | T(ssm_k) | T(ssm_v) | T(ssm_f_a) | T(ssm_f_b) | T(time_mix_decay) | \
      T(ssm_norm) | T(ssm_out))
@@ -50,7 +48,8 @@
     .optional = T(exp_probs_b), .dense = GATED, .experts = CHOSEN, .shared = SHARED, .expert_keys = true, \
     .latent_attention = true
 
-/* Each half of a layer is normed after it was added, and nothing before it (Vaswani et al. 2017; BERT: Devlin et al. 2019). */
+/* A norm follows each half of a layer, after its result was added to x; none comes before (Vaswani et al. 2017; BERT:
+ * Devlin et al. 2019). */
 #define ENDING_NORMS (T(attn_output_norm) | T(layer_output_norm))
 #define BERT                                                                                    \
     .bidirectional = true, .output = OUTPUT_TIED, .norm = NORM_LAYER, .form = FORM_NORMED_SUMS, \
@@ -554,7 +553,7 @@ static const model_traits families[] = {
      .activation = XIELU},
     {.architecture = "glm4", .tensors = ATTENTION | NORMS | POST_NORMS, .dense = UNGATED, .gate_in_up = true},
     {GPT_OSS, .architecture = "gpt-oss", .ffn_norm_name = "post_attention_norm"},
-    {GPT_OSS, .architecture = "gptoss", .yarn_unless_said = true, .ollama_names = true}, /* as ollama writes it */
+    {GPT_OSS, .architecture = "gptoss", .yarn_unless_said = true, .ollama_names = true}, /* as ollama writes files */
     {BERT, .architecture = "bert", .tensors = ATTENTION | ENDING_NORMS,
      .biases = ATTENTION | ENDING_NORMS | UNGATED | T(attn_norm), .dense = UNGATED, .rope = ROPE_NONE,
      .position_embd = true, .activation = GELU_ERF},

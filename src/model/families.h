@@ -1,7 +1,9 @@
-/* Model families as data: what sets one architecture apart from the next, a row each, for the one forward pass that reads
- * these rows and knows no family by name. Adding a family is a row in families.c.
- * Before it on the road: general.architecture of the file. After it: config.c reads the keys that a row asks for, weights.c
- * binds the tensors that it lists, and the forward passes do what it says. docs/09-families.md tells what was checked. */
+/* Model families as data. Each architecture is a row of traits. There is one forward pass, which reads a row and knows
+ * no family by name. To add a family, add a row in families.c.
+ *
+ * Before it on the road: general.architecture of the file. After it: config.c reads the keys that a row asks for,
+ * weights.c binds the tensors that it lists, and the forward passes do what it says. docs/09-families.md tells what was
+ * checked. */
 #ifndef MODEL_FAMILIES_H
 #define MODEL_FAMILIES_H
 
@@ -9,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* How many elements a side of a tensor has; weights.c knows the number for a model. */
+/* A dimension of a tensor. weights.c knows how many elements it has in a model. */
 typedef enum tensor_extent {
     DIM_ONE,
     DIM_EMBD,
@@ -19,8 +21,8 @@ typedef enum tensor_extent {
     DIM_QKV,      /* the three above together */
     DIM_ATTENDED, /* query heads times the length of a value */
     DIM_HEADS,
-    DIM_GATES,   /* of what attention gives: one a head, or an element */
-    DIM_Q_NORMS, /* rows of attn_q_norm, and how long they are: see qk_norm_kind */
+    DIM_GATES,   /* gates of attention's result: one for each head, or each element */
+    DIM_Q_NORMS, /* rows of attn_q_norm and attn_k_norm, and their lengths: see qk_norm_kind */
     DIM_K_NORMS,
     DIM_Q_NORM_LENGTH,
     DIM_K_NORM_LENGTH,
@@ -28,44 +30,50 @@ typedef enum tensor_extent {
     DIM_FF,
     DIM_FF_TWICE,
     DIM_FF_EXPERT,
-    DIM_GATE_UP, /* the two of an expert together */
+    DIM_GATE_UP, /* an expert's gate and up together */
     DIM_FF_SHARED,
     DIM_EXPERTS,
     DIM_PER_LAYER, /* n_embd_per_layer */
     DIM_STREAMS,
-    DIM_MIXES, /* the square of that */
+    DIM_MIXES, /* n_streams * n_streams */
     DIM_LAUREL_RANK,
-    DIM_Q_RANK, /* multi-head latent attention: the lengths of compressed queries, and of compressed keys and values, */
-    DIM_KV_RANK,
-    DIM_KV_RANK_SHARED, /* these with the elements of a key that all heads share after them, */
-    DIM_KEY_PLAIN,      /* the other elements of a key, */
-    DIM_VALUE_LATENT,   /* and a value's; */
-    DIM_KV_B,           /* both of all heads */
-    DIM_INDEX_KEY,      /* an indexer (config.h): the elements of its key, */
-    DIM_INDEX_HEADS,    /* its heads, */
-    DIM_INDEX_QUERIES,  /* and the elements of their queries together; */
-    DIM_STATE_IN,       /* recurrent layers (config.h): what the first product makes, */
-    DIM_STATE_CHANNELS, /* of which so many go through the convolution, */
-    DIM_STATE_KERNEL,   /* which sees so many tokens; */
-    DIM_STATE_INNER,    /* what the last product reads; */
-    DIM_STATE_HEADS,    /* heads that carry a state, */
-    DIM_STATE_STEPS,  /* what a token says of how far it decays: one a head, or of each element of a key or channel; */
-    DIM_STATE_PAIRS,  /* twice as many, */
-    DIM_STATE_SIZE,   /* elements of a key, */
-    DIM_STATE_A_ROWS, /* rows of ssm_a */
-    DIM_STATE_A_LENGTH, /* and their length, */
-    DIM_STATE_D_ROWS,   /* and the same of ssm_d; */
+
+    /* multi-head latent attention */
+    DIM_Q_RANK,         /* compressed queries */
+    DIM_KV_RANK,        /* compressed keys and values */
+    DIM_KV_RANK_SHARED, /* the same, and the elements of a key that all heads share */
+    DIM_KEY_PLAIN,      /* elements of a head's key that are not shared */
+    DIM_VALUE_LATENT,   /* elements of a head's value */
+    DIM_KV_B,           /* the last two, for all heads */
+
+    /* an indexer (config.h) */
+    DIM_INDEX_KEY,     /* elements of a key */
+    DIM_INDEX_HEADS,   /* query heads */
+    DIM_INDEX_QUERIES, /* elements of all query heads */
+
+    /* recurrent layers (config.h) */
+    DIM_STATE_IN,       /* elements that the first product makes */
+    DIM_STATE_CHANNELS, /* channels of the convolution */
+    DIM_STATE_KERNEL,   /* tokens that the convolution sees */
+    DIM_STATE_INNER,    /* elements that the last product reads */
+    DIM_STATE_HEADS,    /* heads that have a state */
+    DIM_STATE_STEPS,    /* steps of a token: one for each head, or for each element of a key, or channel */
+    DIM_STATE_PAIRS,    /* two for each head */
+    DIM_STATE_SIZE,     /* elements of a key */
+    DIM_STATE_A_ROWS,   /* rows of ssm_a, and their length */
+    DIM_STATE_A_LENGTH,
+    DIM_STATE_D_ROWS, /* rows of ssm_d, and their length */
     DIM_STATE_D_LENGTH,
-    DIM_STATE_NORMS,       /* norms of what the state gives, */
-    DIM_STATE_NORM_LENGTH, /* and how long they are; */
-    DIM_STEP_RANK,         /* the length of steps, compressed, */
-    DIM_STEP_PARTS,        /* and of these, keys and queries together; */
-    DIM_GATE_RANK,         /* the same of gates, */
-    DIM_RATE_RANK,         /* rates of correction, */
-    DIM_VALUE_RANK,        /* how much of layer 0's values is taken, */
-    DIM_MIX_RANK,          /* and of how much of the token before is taken, for one part, */
-    DIM_MIX_RANKS,         /* and for all; */
-    DIM_STATE_PARTS,       /* the parts, each of which reads a mixture of two tokens of its own */
+    DIM_STATE_NORMS, /* norms of the state's result, and their length */
+    DIM_STATE_NORM_LENGTH,
+    DIM_STEP_RANK,   /* compressed steps or decays */
+    DIM_STEP_PARTS,  /* compressed steps, a key and a query together */
+    DIM_GATE_RANK,   /* compressed gates */
+    DIM_RATE_RANK,   /* compressed rates of correction */
+    DIM_VALUE_RANK,  /* compressed shares of layer 0's values */
+    DIM_MIX_RANK,    /* compressed weights of a mixture: for one part of the time mix, */
+    DIM_MIX_RANKS,   /* and for all parts */
+    DIM_STATE_PARTS, /* parts of the time mix */
     N_EXTENTS
 } tensor_extent;
 
@@ -73,13 +81,13 @@ typedef enum tensor_kind {
     TENSOR_NORM,   /* .weight, [columns], and .bias; of `rows` norms one after another */
     TENSOR_LINEAR, /* .weight, [rows][columns], and .bias, [rows] */
     TENSOR_VECTOR, /* .weight, [columns] */
-    TENSOR_BIAS,   /* .bias, [columns], alone */
-    TENSOR_PLAIN,  /* without a suffix, [rows][columns]; of several rows it is kept as [columns][rows] */
+    TENSOR_BIAS,   /* .bias, [columns], without a .weight */
+    TENSOR_PLAIN,  /* no suffix, [rows][columns]; several rows are stored as [columns][rows] */
     TENSOR_MIXES,  /* .weight, [rows][1][1][columns], or in older files a tensor for each row */
-    TENSOR_TAPS,   /* .weight, [rows][columns], and .bias, [rows], of a convolution; kept as [columns][rows] */
+    TENSOR_TAPS,   /* .weight, [rows][columns], and .bias, [rows], of a convolution; stored as [columns][rows] */
 } tensor_kind;
 
-/* Those of recurrent layers; the names are those of most files. */
+/* Tensors of recurrent layers, with the names that most files use. */
 #define RECURRENT_TENSORS(X)                                                  \
     X(ssm_in, TENSOR_LINEAR, DIM_ONE, DIM_STATE_IN, DIM_EMBD)                 \
     X(ssm_q, TENSOR_LINEAR, DIM_ONE, DIM_STATE_INNER, DIM_EMBD)               \
@@ -105,7 +113,7 @@ typedef enum tensor_kind {
     X(ssm_norm, TENSOR_NORM, DIM_ONE, DIM_STATE_NORMS, DIM_STATE_NORM_LENGTH) \
     X(ssm_out, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_STATE_INNER)
 
-/* Those that RWKV alone has. */
+/* Tensors that only RWKV has. */
 #define RWKV_TENSORS(X)                                                        \
     X(time_mix_lerp_x, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)              \
     X(time_mix_lerp_fused, TENSOR_MIXES, DIM_ONE, DIM_STATE_PARTS, DIM_EMBD)   \
@@ -126,7 +134,7 @@ typedef enum tensor_kind {
     X(channel_mix_lerp_r, TENSOR_VECTOR, DIM_ONE, DIM_ONE, DIM_EMBD)           \
     X(channel_mix_receptance, TENSOR_LINEAR, DIM_ONE, DIM_EMBD, DIM_EMBD)
 
-/* Those of an indexer, which are called indexer.<..> in files. */
+/* Tensors of an indexer. In files they are called indexer.<name>. */
 #define INDEXER_TENSORS(X)                                                     \
     X(indexer_attn_q_b, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_QUERIES, DIM_Q_RANK) \
     X(indexer_attn_k, TENSOR_LINEAR, DIM_ONE, DIM_INDEX_KEY, DIM_EMBD)         \
@@ -200,7 +208,7 @@ typedef enum layer_tensor {
         N_LAYER_TENSORS
 } layer_tensor;
 
-__extension__ typedef unsigned __int128 tensor_set; /* bit LAYER_<name>: it is in */
+__extension__ typedef unsigned __int128 tensor_set; /* bit LAYER_<name> is set if the tensor is in the set */
 _Static_assert(N_LAYER_TENSORS <= 128, "each tensor has a bit");
 #define TENSOR_BIT(name)   ((tensor_set)1 << LAYER_##name)
 #define TENSOR_PROJECTIONS (TENSOR_BIT(attn_q) | TENSOR_BIT(attn_k) | TENSOR_BIT(attn_v)) /* or attn_qkv */
@@ -210,7 +218,7 @@ typedef enum norm_kind { NORM_RMS, NORM_LAYER } norm_kind;
 /* Which elements of a head turn together (docs/04-transformer.md). */
 typedef enum rope_pairing {
     ROPE_NEIGHBOURS, /* 2j and 2j + 1 */
-    ROPE_HALVES,     /* j and j + n/2: what is called NEOX */
+    ROPE_HALVES,     /* j and j + n/2, often called NEOX */
     ROPE_NONE,
 } rope_pairing;
 
@@ -237,12 +245,12 @@ static inline bool activation_has_gate(activation which) {
 }
 
 typedef enum qk_norm_kind {
-    QK_NORM_HEAD, /* [key_length], of each head */
-    QK_NORM_ROW,  /* [heads * key_length], of all heads as one vector */
-    QK_NORM_EACH, /* [heads][key_length], one of its own for each head */
+    QK_NORM_HEAD, /* [key_length], the same for each head */
+    QK_NORM_ROW,  /* [heads * key_length], for all heads as one vector */
+    QK_NORM_EACH, /* [heads][key_length], each head has its own */
 } qk_norm_kind;
 
-/* How the two halves of a layer, the mixer and the network, stand to each other. */
+/* How the two halves of a layer, the mixer and the network, are connected. */
 typedef enum layer_form {
     FORM_SERIAL,         /* each half reads a norm of x and adds its result to x, one after the other */
     FORM_PARALLEL,       /* both halves read the same norm of the layer's input, and both results are added */
@@ -257,47 +265,55 @@ typedef enum output_kind {
     OUTPUT_OWN,     /* always output.weight */
 } output_kind;
 
-/* What an expert's score becomes when it is chosen, from the router's logits. */
+/* How the router's logits become the weights of the chosen experts. */
 typedef enum expert_gating {
-    GATING_SOFTMAX = 1, /* as expert_gating_func numbers them */
+    GATING_SOFTMAX = 1, /* numbered as in expert_gating_func */
     GATING_SIGMOID = 2,
-    GATING_SOFTMAX_OF_CHOSEN = 3, /* chosen by logit, softmax over those alone */
+    GATING_SOFTMAX_OF_CHOSEN = 3, /* experts are chosen by logit; softmax over only these */
 } expert_gating;
 
 /* What a layer carries from token to token (docs/09-families.md). */
 typedef enum recurrent_kind {
     RECURRENT_NONE,
-    RECURRENT_SHORT_CONVOLUTION, /* the last inputs of a gated convolution alone (Liquid AI 2025) */
-    RECURRENT_DELTA_NET,         /* a state that is corrected under each key, and decays (Yang et al. 2024) */
+    RECURRENT_SHORT_CONVOLUTION, /* only the last inputs of a gated convolution (Liquid AI 2025) */
+    RECURRENT_DELTA_NET,         /* a state that decays, and is corrected under each key (Yang et al. 2024) */
     RECURRENT_CHANNEL_DELTA_NET, /* the same, and each element of a key decays on its own (Kimi Team 2025) */
     RECURRENT_MAMBA2,            /* a state for each head, which decays as a whole (Dao & Gu 2024) */
     RECURRENT_MAMBA_HEADS, /* the state of Mamba-2, with inputs made as Mamba makes them (Preferred Networks 2025) */
     RECURRENT_MAMBA,       /* a state for each channel, whose elements decay on their own (Gu & Dao 2023) */
-    RECURRENT_RWKV6, /* a state that decays by elements of keys, of inputs that are mixed with the token before (Peng et al. 2024) */
-    RECURRENT_RWKV7, /* the same, and the state is corrected as that of a delta net (Peng et al. 2025) */
+    RECURRENT_RWKV6, /* a state whose rows decay on their own; each token reads the one before too (Peng et al. 2024) */
+    RECURRENT_RWKV7, /* the same, and the state is corrected as in a delta net (Peng et al. 2025) */
 } recurrent_kind;
+
+/* A set of kinds: bit k is set if kind k is in it. */
+#define RECURRENT_BIT(name) (1u << RECURRENT_##name)
+#define RWKV_KINDS          (RECURRENT_BIT(RWKV6) | RECURRENT_BIT(RWKV7))
+
+/* True if both halves of a layer are RWKV's: the time mix in place of attention, the channel mix in place of a
+ * network. */
+static inline bool recurrent_is_rwkv(recurrent_kind kind) { return RWKV_KINDS >> kind & 1; }
 
 /* Which layers attend, and which are recurrent. */
 typedef enum mixer_plan {
     MIXERS_ATTEND,      /* all attend */
-    MIXERS_BY_KV_HEADS, /* a layer that has heads of keys and values attends */
-    MIXERS_BY_PERIOD,   /* the last of each full_attention_interval attends, unless attention.recurrent_layers says */
+    MIXERS_BY_KV_HEADS, /* a layer attends if it has key/value heads */
+    MIXERS_BY_PERIOD,   /* attention.recurrent_layers says; else the last of each full_attention_interval attends */
     MIXERS_RECURRENT,   /* all are recurrent */
     MIXERS_BESIDE,      /* each layer does both with the same input, and adds both results */
 } mixer_plan;
 
 #define WINDOW_EVERYWHERE UINT32_MAX /* a period that no layer ends */
 
-/* How a model that ranks makes scores of an embedding, where its file has a classifier (cls.*). */
+/* How a ranking model turns an embedding into scores, if its file has a classifier (cls.*). */
 typedef enum classifier_kind {
     CLASSIFIER_NONE,
     CLASSIFIER_TANH,    /* of the first row: dense and tanh, if the file has them; then a weighted sum for each score */
-    CLASSIFIER_GELU,    /* of the mean: dense, gelu and a norm; then the same */
+    CLASSIFIER_GELU,    /* of the mean: dense, gelu and a norm; then a weighted sum for each score */
     CLASSIFIER_SOFTMAX, /* of the last row: a weighted sum for each score, then softmax */
 } classifier_kind;
 
-/* What sets a family apart. Zero is what llama does. "A model of so many layers" and the like tell models of one family apart
- * whose files do not say what they differ in. */
+/* What sets a family apart. Zero means: as in llama. Some traits are for "a model of so many layers" (or experts, or
+ * positions): files of this family do not say in what their models differ, so a number tells them apart. */
 typedef struct model_traits {
     const char *architecture;
 
@@ -309,11 +325,11 @@ typedef struct model_traits {
     tensor_set shared;            /* of shared experts, which every token takes; needs n_ff_shared > 0 */
     tensor_set per_layer;         /* of embeddings that each layer has of its own; needs n_embd_per_layer > 0 */
     tensor_set indexer;           /* of layers that choose the positions a token sees; empty: it sees all */
-    tensor_set optional;          /* the file may have these; without attn_v see values_are_keys in config.h */
+    tensor_set optional;          /* the file may have these; without attn_v see values_are_keys (config.h) */
     tensor_set biases;            /* these must have a .bias; the others may have one */
     tensor_set unit_norms;        /* norms that have no weights in the file: all are 1 (attn_norm: output_norm too) */
 
-    /* What they are called in the file. */
+    /* What tensors are called in the file. */
     tensor_set plain_norms;    /* these norms have no .weight after the name */
     const char *ffn_norm_name; /* NULL: ffn_norm */
     const char *output_norm;   /* NULL: output_norm */
@@ -326,7 +342,7 @@ typedef struct model_traits {
     bool parallel_key;         /* a key says whether the form is FORM_PARALLEL_APART */
     bool first_layer_unnormed; /* layer 0 has no attn_norm: the embeddings are normed */
     bool embedding_norm;       /* embeddings are normed (token_embd_norm) */
-    bool no_output_norm;       /* the last layer ends with a norm */
+    bool no_output_norm;       /* there is none: the last layer ends with a norm */
 
     /* Norms of queries and keys. */
     qk_norm_kind qk_norm;
@@ -344,8 +360,8 @@ typedef struct model_traits {
     uint32_t layers_scaled_by_embd; /* a model of so many layers has 1 / sqrt(n_embd / n_heads) instead */
     float attention_softcap;        /* default of the key; 0: none */
     bool attention_temperature;     /* the keys of a temperature are read */
-    float temperature_scale;        /* a temperature without keys, in layers without RoPE, by the position + 1 */
-    uint32_t temperature_length;    /* of that */
+    float temperature_scale;        /* a temperature that has no keys: in layers without RoPE, of position + 1 */
+    uint32_t temperature_length;    /* of that temperature */
     bool shares_keys;               /* a key says how many of the last layers use keys and values of earlier layers */
     rope_pairing index_rope;        /* of the indexer's queries and keys */
     uint32_t index_shared_from;     /* a model of so many positions or more shares choices of positions; 0: none */
@@ -367,7 +383,7 @@ typedef struct model_traits {
     float windowed_freq_base;       /* default of windowed layers; 0: that of the other layers */
     bool windowed_unscaled;         /* windowed layers do not stretch RoPE, and use no factors */
     bool full_rope_halved;          /* layers without a window rotate half as many elements as windowed ones,
-                                       and the list of factors is as long as these need */
+                                       and the list of factors is for the windowed ones */
     bool yarn_unrounded;            /* YaRN's ramp may begin and end between two pairs */
     bool yarn_unless_said;          /* YaRN is the default kind of stretching */
     float yarn_log_multiplier_unit; /* yarn_log_multiplier is divided by it; 0: the key is not read */
@@ -380,9 +396,7 @@ typedef struct model_traits {
     recurrent_kind recurrent;
     mixer_plan mixers;
     bool groups_in_turn;  /* head n reads group n % n_groups; else neighbouring heads share a group */
-    bool one_part_layers; /* a layer is a mixer or a network, by feed_forward_length and heads of keys and values */
-    bool
-        channel_mix; /* the network too reads a mixture with the token before; without a gate of its own it may have one after */
+    bool one_part_layers; /* a layer is either a mixer or a network; feed_forward_length and head_count_kv say which */
 
     /* Networks. */
     activation activation;
@@ -423,10 +437,10 @@ typedef struct model_traits {
     classifier_kind classifier;
 } model_traits;
 
-/* NULL: no such family. */
+/* NULL if there is no such family. */
 const model_traits *family_find(const char *architecture);
 
-/* All of them, i < family_count(). */
+/* The families, i < family_count(). */
 size_t family_count(void);
 const model_traits *family_number(size_t i);
 

@@ -2,7 +2,6 @@
  * the plan and for the allocation. */
 #include "model/kv_pages.h"
 
-#include "base/checked.h"
 #include "base/error.h"
 
 /* ------------------------------------------------------------------------------------------------- sizes */
@@ -17,8 +16,8 @@ static bool has_layers(const model_config *config, uint32_t pool) {
     return false;
 }
 
-/* Windowed pages of a sequence: from what the first token of a batch still sees to the last token, wherever in a page
- * that begins. */
+/* The most windowed pages of a sequence: from the first position that a batch's first token sees to its last token,
+ * wherever in a page this begins. */
 static uint64_t windowed_pages(const model_config *c, const kv_size *size) {
     const uint64_t seen = (uint64_t)c->window + size->n_batch - 1;
     const uint64_t n = seen < 2 ? 1 : (seen - 2) / KV_CHUNK + 2;
@@ -29,7 +28,7 @@ uint64_t kv_pages_count(const model_config *config, const kv_size *size, uint32_
     const uint64_t all = (uint64_t)kv_chunks(size->n_positions) + size->n_cached;
     if (pool == KV_FULL) return all < KV_NONE ? all : UINT64_MAX;
     if (!has_layers(config, KV_WINDOWED)) return 0;
-    const uint64_t seen = windowed_pages(config, size) * size->n_sequences + size->n_cached; /* 2^23 * 2^32 and more */
+    const uint64_t seen = windowed_pages(config, size) * size->n_sequences + size->n_cached; /* below 2^56 */
     return seen < all ? seen : kv_pages_count(config, size, KV_FULL);
 }
 
@@ -76,7 +75,7 @@ static void give_back(kv_pages *pages, uint32_t pool, uint32_t number) {
 
 static bool has_windowed(const kv_pages *pages) { return pages->pools[KV_WINDOWED].n_pages > 0; }
 
-/* Count a page that a table now holds, and that its windows see. */
+/* A new page, which one table holds, and its windows see. */
 static uint32_t new_page(kv_pages *pages) {
     const uint32_t page = take(pages, KV_FULL);
     pages->pages[page] = (kv_page){.n_tables = 1, .windowed = KV_NONE};
@@ -104,7 +103,7 @@ void kv_page_evict(kv_pages *pages, uint32_t page) {
     give_back(pages, KV_FULL, page);
 }
 
-/* A table's window leaves a page, */
+/* A table's window leaves a page. */
 static void leave_window(kv_pages *pages, uint32_t page) {
     if (--pages->pages[page].n_windows > 0) return;
     if (pages->pages[page].cached)
@@ -113,7 +112,7 @@ static void leave_window(kv_pages *pages, uint32_t page) {
         free_windowed(pages, page);
 }
 
-/* and here a table drops a page. */
+/* A table drops a page. */
 static void release(kv_pages *pages, uint32_t page) {
     if (--pages->pages[page].n_tables > 0) return;
     if (pages->pages[page].cached)
@@ -122,6 +121,7 @@ static void release(kv_pages *pages, uint32_t page) {
         give_back(pages, KV_FULL, page);
 }
 
+/* A table takes a page that another table or the prefix cache holds. sees: its windows see the page. */
 static void hold(kv_pages *pages, uint32_t page, bool sees) {
     kv_page *p = &pages->pages[page];
     if (p->n_tables++ == 0) pages->pools[KV_FULL].n_idle--;

@@ -79,7 +79,7 @@ cllm_status kv_store_create(const model_config *config, cllm_kv_type type, uint3
     if (!complete)
         return error_set(err, CLLM_ERR_MEMORY,
                          "no memory for the keys and values of %u positions; use a smaller context", size->n_positions);
-    uint64_t ends[KV_POOLS] = {0}; /* in the end page_bytes */
+    uint64_t ends[KV_POOLS] = {0}; /* at the end these are page_bytes */
     for (uint32_t i = 0; i < n_layers; i++)
         if (config->layers[i].kv_layer == i)
             place_layer(&config->layers[i], type, &ends[kv_pool_of(&config->layers[i])], &out->places[i]);

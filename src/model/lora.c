@@ -1,3 +1,5 @@
+/* Binds an adapter (lora.h): finds the pairs of tensors in its file, checks them against the model's tensors, and puts
+ * them into the model's linears. It also measures what they need in a forward pass. */
 #include "model/lora.h"
 
 #include "base/error.h"
@@ -54,7 +56,7 @@ typedef struct tensors {
     bool looked_up; /* base is the embedding table, used to look up tokens, not as output */
 } tensors;
 
-/* one for all of the matrices, or one for each */
+/* True if A or B has one matrix for all of the base tensor's, or one for each. */
 static bool count_fits(const tensors *t, const cllm_tensor *own) {
     return (own->shape[2] == 1 || own->shape[2] == t->base->shape[2]) && own->shape[3] == 1;
 }
@@ -185,17 +187,17 @@ static cllm_status find_tensors(const binder *b, const cllm_tensor *one, tensors
 
 /* ------------------------------------------------------------------------------------------------- sizes */
 
-/* Count the pairs of a linear, of whose matrices a token uses n_met. */
-static void count_pairs(const lora_pair *pair, uint32_t n_matrices, uint32_t n_met, lora_sizes *sizes) {
+/* Count the pairs of a linear. A token uses n_used of its matrices. */
+static void count_pairs(const lora_pair *pair, uint32_t n_matrices, uint32_t n_used, lora_sizes *sizes) {
     for (; pair; pair = pair->next) {
         const uint32_t rank = pair->b.n_columns;
         sizes->n_products += n_matrices;
-        sizes->inner_length += (uint64_t)n_met * lora_padded(rank);
+        sizes->inner_length += (uint64_t)n_used * lora_padded(rank);
         if (sizes->longest_rank < rank) sizes->longest_rank = rank;
     }
 }
 
-/* Count the linears that are computed together, such as those of a layer. */
+/* Raise *most to the sizes of linears that are computed together, such as those of a layer. */
 static void count_group(lora_sizes group, lora_sizes *most) {
     if (most->n_products < group.n_products) most->n_products = group.n_products;
     if (most->inner_length < group.inner_length) most->inner_length = group.inner_length;
@@ -213,7 +215,7 @@ static void measure(const model_config *config, model_weights *weights, lora_siz
         group = (lora_sizes){0};
         for (int i = 0; i < N_LAYER_TENSORS; i++) {
             const linear *l = layer_linear(&weights->layers[layer], (layer_tensor)i);
-            if (l) count_pairs(l->loras, l->w.count, layer_matrices_met(config, l, (layer_tensor)i), &group);
+            if (l) count_pairs(l->loras, l->w.count, layer_matrices_used(config, l, (layer_tensor)i), &group);
         }
         count_group(group, sizes);
     }

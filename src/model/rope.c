@@ -1,10 +1,12 @@
-/* Frequencies are computed once, in double; cos and sin of a position are rounded to float at the end. */
+/* The formulas of RoPE (rope.h). Frequencies are computed once, in double; cos and sin of a position are rounded to
+ * float at the end. */
 #include "model/rope.h"
 
 #include <math.h>
 
 /* YaRN (Peng et al. 2023): pairs that turn more than beta_fast times over the original context keep their frequency.
- * Pairs that turn less than beta_slow times are slowed down as by linear scaling. Between the two it is mixed. */
+ * Pairs that turn less than beta_slow times are slowed down as by linear scaling. In between, both frequencies are
+ * mixed. */
 
 /* The (fractional) index of the pair, of n rotated elements, that turns `rotations` times over the original context. */
 static double pair_of_rotations(const model_config *c, uint32_t n, double rotations) {

@@ -1,5 +1,6 @@
 /* Rotary position embedding (RoPE, Su et al. 2021): the angle by which a pair of elements turns per position, with the
- * kinds of scaling that files ask for. */
+ * kinds of scaling that files ask for. Before it: config.h. After it: both forward passes, which turn queries and
+ * keys. */
 #ifndef MODEL_ROPE_H
 #define MODEL_ROPE_H
 

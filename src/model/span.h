@@ -1,4 +1,5 @@
-/* The rows of one sequence in a batch, for both forward passes. Matrix products only see rows; attention sees spans. */
+/* The rows of one sequence in a batch. Before it: the engine, which makes batches. After it: both forward passes. Their
+ * matrix products only see rows; attention and recurrent layers see spans. */
 #ifndef MODEL_SPAN_H
 #define MODEL_SPAN_H
 

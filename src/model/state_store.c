@@ -1,4 +1,4 @@
-/* The bytes of states. Their sizes are computed in one place, for the plan and for the allocation. */
+/* The bytes of states. Sizes are computed in one place, for the plan and for the allocation. */
 #include "model/state_store.h"
 
 #include "base/checked.h"
@@ -6,7 +6,8 @@
 
 static uint64_t padded(uint64_t n_floats) { return (n_floats + 15) / 16 * 16; }
 
-/* Floats of a layer: below 2^32 * 2^16 and 2^31 * 2^16. */
+/* Floats of a layer. config_recurrent.c limits the kernel and state_size to 2^20, n_channels to 2^31, and n_heads *
+ * head_length to 2^30. So there are less than 2^51 inputs, and less than 2^50 floats in the state. */
 static uint64_t inputs_floats(const model_config *c) {
     return c->recurrent.kernel > 0 ? padded((uint64_t)(c->recurrent.kernel - 1) * c->recurrent.n_channels) : 0;
 }
@@ -27,7 +28,7 @@ uint64_t state_slot_bytes(const model_config *config) {
     return checked_mul(count_layers(config), layer_floats(config) * sizeof(float), &bytes) ? bytes : UINT64_MAX;
 }
 
-/* Below 2^12 * 2^2 and 2^31. */
+/* An engine has at most 2^12 sequences and 2^31 cached states, so the sum does not wrap. */
 static uint32_t count_slots(const kv_size *size) { return size->n_sequences * STATES_PER_SEQUENCE + size->n_states; }
 
 uint64_t state_store_bytes(const model_config *config, const kv_size *size) {

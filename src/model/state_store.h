@@ -1,11 +1,11 @@
-/* Where the states of recurrent layers lie on the CPU: slots of one fixed size, each of all recurrent layers of one sequence at one
- * length. Which slot holds what is the engine's affair (engine/states.h).
+/* The states of recurrent layers on the CPU. A slot has a fixed size. It holds the states of all recurrent layers for
+ * one sequence, at one length. The engine decides which slot holds what (engine/states.h); the forward pass reads and
+ * writes them.
  *
- * Of a layer a slot has the last inputs of its convolution, and the state itself:
+ * For each layer a slot has the last inputs of the convolution, and then the state itself:
  *
- *     inputs   [conv_kernel - 1][n_channels], the oldest first
- *     state    [n_heads][state_size][head_length], so that a step goes along rows (kernels.h)
- */
+ *     inputs   [kernel - 1][n_channels], the oldest first
+ *     state    [n_heads][state_size][head_length]: a step goes along rows (kernels.h) */
 #ifndef MODEL_STATE_STORE_H
 #define MODEL_STATE_STORE_H
 
@@ -16,17 +16,17 @@ enum { STATES_PER_SEQUENCE = 3 }; /* the newest, and two to go back to */
 
 typedef struct state_store {
     uint32_t n_slots;
-    uint64_t inputs_floats; /* of one layer, each padded to whole cache lines */
-    uint64_t layer_floats;
+    uint64_t inputs_floats; /* of one layer, padded to whole cache lines */
+    uint64_t layer_floats;  /* inputs and state of one layer */
     uint64_t slot_floats;
     float *floats;      /* [n_slots][slot_floats] */
-    uint32_t *place_of; /* [n_layers] of a recurrent layer among those */
+    uint32_t *place_of; /* [n_layers] a recurrent layer's index among the recurrent layers */
 } state_store;
 
-/* Bytes of a slot, 0 for a model without recurrent layers; UINT64_MAX if that wraps. */
+/* Bytes of a slot: 0 for a model without recurrent layers, UINT64_MAX on overflow. */
 uint64_t state_slot_bytes(const model_config *config);
 
-/* Bytes of all slots: those of the sequences, then those of the prefix cache; UINT64_MAX if that wraps. */
+/* Bytes of all slots: those of the sequences, then those of the prefix cache. UINT64_MAX on overflow. */
 uint64_t state_store_bytes(const model_config *config, const kv_size *size);
 
 /* Errors: MEMORY. A slot is not touched until it is written. */

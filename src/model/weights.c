@@ -1,4 +1,5 @@
-/* Tensor names are those of the GGUF specification. families.c says which tensors a layer must have. */
+/* Finds the model's tensors by name, checks their shapes and types, and fills the fields of weights.h. families.c says
+ * which tensors a layer must have. Their names are those of the GGUF specification. */
 #include "model/weights.h"
 
 #include "base/error.h"
@@ -45,7 +46,7 @@ static const cllm_tensor *find(binder *b, const char *name, const uint64_t shape
     return tensor;
 }
 
-/* A norm, bias or the like, as floats of the arena's. */
+/* A norm, bias or similar, copied to the arena. */
 static const float *bind_floats(binder *b, const char *name, const uint64_t shape[4], bool optional) {
     const uint64_t n = shape[0] * shape[1] * shape[2] * shape[3];
     const cllm_tensor *tensor = find(b, name, shape, optional);
@@ -136,7 +137,8 @@ static linear bind_linear(binder *b, int64_t layer, const char *stem, uint64_t c
                           uint64_t n_columns, need weight, need bias) {
     linear out = bind_unscaled(b, layer, stem, count, n_rows, n_columns, weight, bias);
     if (!out.w.data) return out;
-    /* of NVFP4: a factor of all weights, and one of the activations, which are not rounded to that type here */
+    /* NVFP4 has a factor of all weights, and one of activations. The latter is unused: activations are not rounded to
+     * NVFP4. */
     out.scale = bind_vector(b, name_of(layer, stem, "scale").text, 1, count, true);
     bind_vector(b, name_of(layer, stem, "input_scale").text, 1, count, true);
     return out;
@@ -190,7 +192,7 @@ static norm_weights bind_norm(binder *b, int64_t layer, const char *stem, uint64
     return out;
 }
 
-/* The taps of queries, keys and values, which are three tensors in the file: [n_columns][3][n]. */
+/* The taps of queries, keys and values, which are three tensors in the file. They become [n_columns][3][n]. */
 static taps_weights bind_three_taps(binder *b, uint32_t layer, uint64_t n, uint64_t n_columns) {
     static const char *const stems[] = {"ssm_conv1d_q", "ssm_conv1d_k", "ssm_conv1d_v"};
     const uint64_t shape[] = {n_columns, 1, n, 1};
@@ -271,7 +273,7 @@ static uint64_t extent(const model_config *c, const layer_config *l, tensor_exte
     case DIM_STATE_D_LENGTH: return kind == RECURRENT_MAMBA ? r->inner_size : in_rows ? 1 : r->n_heads;
     case DIM_STATE_NORMS: return kind == RECURRENT_MAMBA2 ? r->n_groups : 1;
     case DIM_STATE_NORM_LENGTH:
-        if (c->traits->channel_mix) return r->inner_size;
+        if (recurrent_is_rwkv(kind)) return r->inner_size;
         return kind == RECURRENT_MAMBA2 ? r->inner_size / r->n_groups : r->head_length;
     case DIM_STEP_RANK: return r->step_rank;
     case DIM_STEP_PARTS: return r->step_rank + 2 * (uint64_t)r->state_size;
@@ -308,42 +310,39 @@ linear *layer_linear(layer_weights *w, layer_tensor tensor) {
     return field->w.data ? field : NULL;
 }
 
-#define KIND(name) (1u << RECURRENT_##name)
-#define RWKV       (KIND(RWKV6) | KIND(RWKV7))
-
-/* Of recurrent layers of these kinds, and of networks beside them. */
+/* Other names in files: of the tensors of recurrent layers of these kinds, and of their networks. */
 static const struct {
     layer_tensor tensor;
     uint32_t kinds;
     const char *name;
 } names_of_kinds[] = {
-    {LAYER_ssm_in, KIND(DELTA_NET), "attn_qkv"},
-    {LAYER_ssm_gate, KIND(DELTA_NET), "attn_gate"},
-    {LAYER_ssm_in, KIND(SHORT_CONVOLUTION), "shortconv.in_proj"},
-    {LAYER_ssm_conv1d, KIND(SHORT_CONVOLUTION), "shortconv.conv"},
-    {LAYER_ssm_out, KIND(SHORT_CONVOLUTION), "shortconv.out_proj"},
-    {LAYER_ssm_q, KIND(CHANNEL_DELTA_NET), "attn_q"},
-    {LAYER_ssm_k, KIND(CHANNEL_DELTA_NET), "attn_k"},
-    {LAYER_ssm_v, KIND(CHANNEL_DELTA_NET), "attn_v"},
-    {LAYER_ssm_out, KIND(CHANNEL_DELTA_NET), "attn_output"},
-    {LAYER_ssm_q, RWKV, "time_mix_receptance"},
-    {LAYER_ssm_k, RWKV, "time_mix_key"},
-    {LAYER_ssm_v, RWKV, "time_mix_value"},
-    {LAYER_ssm_norm, RWKV, "time_mix_ln"},
-    {LAYER_ssm_out, RWKV, "time_mix_output"},
-    {LAYER_ffn_up, RWKV, "channel_mix_key"},
-    {LAYER_ffn_down, RWKV, "channel_mix_value"},
-    {LAYER_ssm_gate, KIND(RWKV6), "time_mix_gate"},
-    {LAYER_ssm_f_a, KIND(RWKV6), "time_mix_decay_w1"},
-    {LAYER_ssm_f_b, KIND(RWKV6), "time_mix_decay_w2"},
-    {LAYER_ssm_f_a, KIND(RWKV7), "time_mix_w1"},
-    {LAYER_ssm_f_b, KIND(RWKV7), "time_mix_w2"},
-    {LAYER_time_mix_decay, KIND(RWKV7), "time_mix_w0"},
-    {LAYER_ssm_g_a, KIND(RWKV7), "time_mix_g1"},
-    {LAYER_ssm_g_b, KIND(RWKV7), "time_mix_g2"},
+    {LAYER_ssm_in, RECURRENT_BIT(DELTA_NET), "attn_qkv"},
+    {LAYER_ssm_gate, RECURRENT_BIT(DELTA_NET), "attn_gate"},
+    {LAYER_ssm_in, RECURRENT_BIT(SHORT_CONVOLUTION), "shortconv.in_proj"},
+    {LAYER_ssm_conv1d, RECURRENT_BIT(SHORT_CONVOLUTION), "shortconv.conv"},
+    {LAYER_ssm_out, RECURRENT_BIT(SHORT_CONVOLUTION), "shortconv.out_proj"},
+    {LAYER_ssm_q, RECURRENT_BIT(CHANNEL_DELTA_NET), "attn_q"},
+    {LAYER_ssm_k, RECURRENT_BIT(CHANNEL_DELTA_NET), "attn_k"},
+    {LAYER_ssm_v, RECURRENT_BIT(CHANNEL_DELTA_NET), "attn_v"},
+    {LAYER_ssm_out, RECURRENT_BIT(CHANNEL_DELTA_NET), "attn_output"},
+    {LAYER_ssm_q, RWKV_KINDS, "time_mix_receptance"},
+    {LAYER_ssm_k, RWKV_KINDS, "time_mix_key"},
+    {LAYER_ssm_v, RWKV_KINDS, "time_mix_value"},
+    {LAYER_ssm_norm, RWKV_KINDS, "time_mix_ln"},
+    {LAYER_ssm_out, RWKV_KINDS, "time_mix_output"},
+    {LAYER_ffn_up, RWKV_KINDS, "channel_mix_key"},
+    {LAYER_ffn_down, RWKV_KINDS, "channel_mix_value"},
+    {LAYER_ssm_gate, RECURRENT_BIT(RWKV6), "time_mix_gate"},
+    {LAYER_ssm_f_a, RECURRENT_BIT(RWKV6), "time_mix_decay_w1"},
+    {LAYER_ssm_f_b, RECURRENT_BIT(RWKV6), "time_mix_decay_w2"},
+    {LAYER_ssm_f_a, RECURRENT_BIT(RWKV7), "time_mix_w1"},
+    {LAYER_ssm_f_b, RECURRENT_BIT(RWKV7), "time_mix_w2"},
+    {LAYER_time_mix_decay, RECURRENT_BIT(RWKV7), "time_mix_w0"},
+    {LAYER_ssm_g_a, RECURRENT_BIT(RWKV7), "time_mix_g1"},
+    {LAYER_ssm_g_b, RECURRENT_BIT(RWKV7), "time_mix_g2"},
 };
 
-/* The tensor's name in the file, if it differs from that in the row. */
+/* The tensor's name in the file. */
 static const char *name_in_file(const model_traits *traits, const layer_config *l, layer_tensor tensor) {
     const bool named_in_turn = traits->parallel_key && l->form == FORM_PARALLEL_APART; /* as in a serial layer */
     for (size_t i = 0; i < sizeof names_of_kinds / sizeof *names_of_kinds; i++)
@@ -369,7 +368,7 @@ static bool has_tensor(const binder *b, uint32_t layer, layer_tensor tensor) {
 
 static bool shares_keys(const model_config *c, uint32_t layer) { return c->layers[layer].kv_layer != layer; }
 
-/* The tensors that this layer must have in this file. */
+/* The tensors that the file must have for this layer. */
 static tensor_set layer_needs(const binder *b, uint32_t layer) {
     const model_config *c = b->config;
     const model_traits *traits = c->traits;
@@ -402,7 +401,7 @@ static tensor_set layer_needs(const binder *b, uint32_t layer) {
     return needs;
 }
 
-/* The router reads its own norm: x scaled to length 1, times these weights. */
+/* The norm that only the router reads: x scaled to length 1, times these weights. */
 static norm_weights bind_router_norm(binder *b, uint32_t layer) {
     const uint32_t n = b->config->n_embd;
     const tensor_name name = name_of(layer, "ffn_gate_inp", "scale");
@@ -413,19 +412,23 @@ static norm_weights bind_router_norm(binder *b, uint32_t layer) {
     return (norm_weights){.weight = weights};
 }
 
-/* [n_rows][n_columns] of one tensor, or of those that older files of RWKV 6 have, in the order of its parts. */
+/* [n_rows][n_columns] from one tensor, or in older files of RWKV 6 from a tensor for each part. */
 static const float *bind_mixes(binder *b, uint32_t layer, const char *stem, uint64_t n_rows, uint64_t n_columns) {
-    static const char *const apart[] = {"time_mix_lerp_w", "time_mix_lerp_k", "time_mix_lerp_v", "time_mix_lerp_r",
-                                        "time_mix_lerp_g"};
+    static const char *const apart[N_MIX_PARTS] = {[MIX_DECAY] = "time_mix_lerp_w",
+                                                   [MIX_KEY] = "time_mix_lerp_k",
+                                                   [MIX_VALUE] = "time_mix_lerp_v",
+                                                   [MIX_RECEPTANCE] = "time_mix_lerp_r",
+                                                   [MIX_GATE] = "time_mix_lerp_g"};
+    const mix_part *parts = b->config->recurrent.parts;
     const uint64_t shape[] = {n_columns, 1, 1, n_rows};
     const tensor_name name = name_of(layer, stem, "weight");
-    if (n_rows != sizeof apart / sizeof *apart || cllm_gguf_find_tensor(b->gguf, name.text) ||
-        !cllm_gguf_find_tensor(b->gguf, name_of(layer, apart[0], "weight").text))
+    if (b->config->traits->recurrent != RECURRENT_RWKV6 || cllm_gguf_find_tensor(b->gguf, name.text) ||
+        !cllm_gguf_find_tensor(b->gguf, name_of(layer, apart[parts[0]], "weight").text))
         return bind_floats(b, name.text, shape, false);
     float *rows = arena_alloc(b->arena, n_rows * n_columns, sizeof *rows);
     if (!rows) b->status = error_set(b->err, CLLM_ERR_MEMORY, "no memory for %s", name.text);
     for (size_t i = 0; i < n_rows && b->status == CLLM_OK; i++) {
-        const float *row = bind_vector(b, name_of(layer, apart[i], "weight").text, 1, n_columns, false);
+        const float *row = bind_vector(b, name_of(layer, apart[parts[i]], "weight").text, 1, n_columns, false);
         if (row) memcpy(rows + i * n_columns, row, n_columns * sizeof *rows);
     }
     return rows;
@@ -450,7 +453,6 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
             *(norm_weights *)field = bind_plain_norm(b, layer, name, columns);
             break;
         }
-
         if (tensor == LAYER_ffn_gate_inp_norm) {
             *(norm_weights *)field = bind_router_norm(b, layer);
             break;
@@ -460,7 +462,8 @@ static void bind_tensor(binder *b, uint32_t layer, layer_tensor tensor, need wei
                                      : bind_norm(b, layer, name, rows, columns, weight, bias);
         break;
     case TENSOR_LINEAR:
-        if (tensor == LAYER_ffn_gate_inp && c->traits->experts & TENSOR_BIT(ffn_gate_inp_norm)) /* has the .scale */
+        /* then the router's .scale is the weights of its norm */
+        if (tensor == LAYER_ffn_gate_inp && c->traits->experts & TENSOR_BIT(ffn_gate_inp_norm))
             *(linear *)field = bind_unscaled(b, layer, name, count, rows, columns, weight, bias);
         else
             *(linear *)field = apart ? bind_experts_apart(b, layer, name, (uint32_t)count, rows, columns)
@@ -577,7 +580,7 @@ static void split_fused(binder *b, uint32_t layer, layer_weights *w) {
     }
 }
 
-uint32_t layer_matrices_met(const model_config *c, const linear *l, layer_tensor tensor) {
+uint32_t layer_matrices_used(const model_config *c, const linear *l, layer_tensor tensor) {
     return tensor_rows[tensor].count == DIM_EXPERTS ? c->n_experts_used : l->w.count;
 }
 
@@ -622,13 +625,13 @@ static void bind_layer(binder *b, uint32_t layer, layer_weights *w) {
         const linear *l = layer_linear(w, (layer_tensor)i);
         if (!l) continue;
         const uint64_t one = (uint64_t)l->w.n_rows * l->w.row_bytes;
-        b->bytes_per_token += one * layer_matrices_met(b->config, l, (layer_tensor)i);
+        b->bytes_per_token += one * layer_matrices_used(b->config, l, (layer_tensor)i);
     }
 }
 
 /* -------------------------------------------------------------------------------------------------- model */
 
-/* A frequency is divided by its factor. */
+/* The divisors of RoPE's frequencies. */
 static const float *bind_rope_factors(binder *b, const char *stem) {
     const model_config *c = b->config;
     const uint32_t n = (c->traits->full_rope_halved ? c->rope_dimension_count_windowed : c->rope_dimension_count) / 2;

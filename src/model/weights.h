@@ -56,25 +56,25 @@ typedef struct layer_weights {
     linear attn_q, attn_k, attn_v;
     norm_weights attn_q_norm, attn_k_norm, attn_v_norm;
     linear attn_q_a, attn_q_b, attn_kv_a_mqa, attn_k_b, attn_v_b; /* latent attention */
-    linear attn_kv_b;     /* if the file has the last two in one tensor; attn_v_b is then a part of it, and so is */
-    matrix attn_k_b_rows; /* attn_k_b's transpose, [n_heads] of [plain elements of a key][kv_rank] */
+    linear attn_kv_b;     /* if the file has the last two in one tensor; attn_v_b and the next are then parts of it */
+    matrix attn_k_b_rows; /* attn_k_b transposed: [n_heads] of [plain elements of a key][kv_rank] */
     norm_weights attn_q_a_norm, attn_kv_a_norm;
     linear indexer_attn_q_b, indexer_attn_k, indexer_proj; /* indexer_proj: weights of its heads, [n_index_heads] */
     norm_weights indexer_k_norm;
     const float *attn_sinks; /* [n_heads] */
     linear attn_gate;        /* gates the result of attention */
     linear attn_output;
-    norm_weights
-        attn_output_norm; /* norm of x after attention was added; attn_norm_2, if it exists, then of that plus the old x */
+    /* norm of x after attention was added; attn_norm_2, if it exists, is then the norm of that plus the old x */
+    norm_weights attn_output_norm;
     norm_weights post_attention_norm;
     norm_weights ffn_norm;
     linear ffn_gate, ffn_up, ffn_down; /* ffn_up also if the file has gate and up in one tensor */
     linear ffn_gate_inp;               /* the router */
-    norm_weights ffn_gate_inp_norm;    /* norm of the router's input, if experts stand beside a dense network; */
-    norm_weights post_ffw_norm_1;      /* then the dense network has a norm after it, */
-    norm_weights pre_ffw_norm_2, post_ffw_norm_2; /* and the experts have one before and one after */
-    const float *exp_probs_b;                     /* [n_experts] added to the scores to choose experts */
-    linear ffn_gate_up_exps; /* if the file has the next two in one tensor; they are then parts of it */
+    /* if experts are beside a dense network: norms of the router's input, after the dense network, before and after the
+     * experts */
+    norm_weights ffn_gate_inp_norm, post_ffw_norm_1, pre_ffw_norm_2, post_ffw_norm_2;
+    const float *exp_probs_b; /* [n_experts] added to the scores to choose experts */
+    linear ffn_gate_up_exps;  /* if the file has the next two in one tensor; they are then parts of it */
     linear ffn_gate_exps, ffn_up_exps, ffn_down_exps;
     linear ffn_gate_inp_shexp, ffn_gate_shexp, ffn_up_shexp, ffn_down_shexp;
     norm_weights post_ffw_norm;
@@ -86,7 +86,7 @@ typedef struct layer_weights {
     const float *altup_correct_scale; /* [n_embd] scales the input of inp_gate */
     linear laurel_l, laurel_r;        /* to and from a low rank, beside attention */
     norm_weights laurel_post_norm;
-    const float *layer_output_scale; /* [1] factor of the layer's result in x, also by a key of the file; or NULL */
+    const float *layer_output_scale; /* [1] factor of x after the layer, from a tensor or a key of the file; or NULL */
     norm_weights layer_output_norm;  /* norm of x after the feed-forward part was added */
 
     /* recurrent layers; the names are those in most files */
@@ -96,8 +96,8 @@ typedef struct layer_weights {
     taps_weights ssm_conv1d;    /* [kernel][n_channels] */
     linear ssm_beta, ssm_alpha; /* [n_heads] */
     linear ssm_ba;              /* for each group the betas of its heads, then their alphas */
-    linear ssm_f_a, ssm_f_b;    /* to and from a low rank: the decay of each element of a key, */
-    linear ssm_g_a, ssm_g_b;    /* and the gate */
+    linear ssm_f_a, ssm_f_b;    /* to and from a low rank: decays of each element of a key */
+    linear ssm_g_a, ssm_g_b;    /* to and from a low rank: gates */
     linear ssm_x, ssm_dt;       /* for Mamba */
     norm_weights ssm_dt_norm, ssm_b_norm, ssm_c_norm;
     const float *ssm_dt_bias;   /* [n_heads], or for each element of a key */
@@ -105,18 +105,19 @@ typedef struct layer_weights {
     norm_weights ssm_norm;
     linear ssm_out;
 
-    /* RWKV (cpu/rwkv.c). ssm_q is its receptance, ssm_f_a and ssm_f_b are of its decay; ffn_up and ffn_down of its channel mix */
-    const float *time_mix_lerp_x;     /* [n_embd] how much of the token before is taken, .. */
-    const float *time_mix_lerp_fused; /* [n_parts][n_embd] .. or by each part */
-    linear time_mix_w1,
-        time_mix_w2;             /* what a token adds to that, through a low rank; the latter is [n_parts] matrices */
-    const float *time_mix_first; /* [n_heads][state_size] what a token's own key counts for itself */
-    const float *time_mix_decay; /* [inner_size] without what the token adds, and so are a0 and v0 */
-    const float *time_mix_a0, *time_mix_v0;
-    linear time_mix_a1, time_mix_a2; /* to and from a low rank: how much is corrected, */
-    linear time_mix_v1, time_mix_v2; /* and how much of layer 0's values is taken, which layer 0 has not */
+    /* RWKV (cpu/rwkv.c). ssm_q makes its receptance, ssm_f_a and ssm_f_b its decays. ffn_up and ffn_down are the key
+     * and value of its channel mix. */
+    const float *time_mix_lerp_fused; /* [n_parts][n_embd] how much of the token before each part reads */
+    const float *time_mix_lerp_x;     /* [n_embd] the same for time_mix_w1 */
+    linear time_mix_w1, time_mix_w2;  /* to and from a low rank: what a token adds; time_mix_w2 is [n_parts] matrices */
+    const float *time_mix_first;      /* [n_heads][state_size] factors of a token's own key in its result */
+    const float *time_mix_decay;      /* [inner_size] decays, to which a token adds, .. */
+    const float *time_mix_a0;         /* .. the same for rates of correction, .. */
+    const float *time_mix_v0;         /* .. and for shares of layer 0's values */
+    linear time_mix_a1, time_mix_a2;  /* to and from a low rank: rates of correction */
+    linear time_mix_v1, time_mix_v2;  /* the same for shares of layer 0's values; layer 0 has none */
     const float *time_mix_k_k, *time_mix_k_a, *time_mix_r_k; /* [inner_size] factors of keys */
-    const float *channel_mix_lerp_k, *channel_mix_lerp_r;    /* [n_embd] as time_mix_lerp_x */
+    const float *channel_mix_lerp_k, *channel_mix_lerp_r;    /* [n_embd] how much of the token before is read */
     linear channel_mix_receptance;                           /* a gate */
 } layer_weights;
 
@@ -127,31 +128,30 @@ typedef struct model_weights {
     matrix token_types;                 /* [types][n_embd] the first row is added to every embedding */
     norm_weights token_embd_norm;       /* [n_embd] norm of the embeddings */
     layer_weights *layers;              /* [n_layers] */
-    matrix per_layer_token_embd;        /* [n_vocab][n_layers * n_embd_per_layer], if layers have their own
-                                             embeddings, */
-    linear per_layer_model_proj;        /* [n_layers * n_embd_per_layer][n_embd] maps the embedding to those of all
-                                             layers, */
-    norm_weights per_layer_proj_norm;   /* [n_embd_per_layer] norm of these, for each layer */
-    linear altup_proj,
-        altup_unembd_proj;    /* [n_streams - 1] matrices [n_embd][n_embd]: to the other streams, and back */
-    norm_weights output_norm; /* [n_embd] */
-    linear output;            /* [n_vocab][n_embd]; token_embd itself if the file has no other (tied) */
-    linear dense[2];          /* after the pooling, in this order */
+    /* if layers have their own embeddings: a table of them, a product that makes them from the usual embedding, and a
+     * norm for each layer */
+    matrix per_layer_token_embd;          /* [n_vocab][n_layers * n_embd_per_layer] */
+    linear per_layer_model_proj;          /* [n_layers * n_embd_per_layer][n_embd] */
+    norm_weights per_layer_proj_norm;     /* [n_embd_per_layer] */
+    linear altup_proj, altup_unembd_proj; /* [n_streams - 1] of [n_embd][n_embd]: to the other streams, and back */
+    norm_weights output_norm;             /* [n_embd] */
+    linear output;                        /* [n_vocab][n_embd]; token_embd itself if the file has no other (tied) */
+    linear dense[2];                      /* after the pooling, in this order */
     linear cls, cls_output; /* the classifier: [n_embd][n_embd], [n_scores][n_embd] (cls alone has the latter shape) */
     norm_weights cls_norm;  /* [n_embd] between the two */
-    const float *rope_factors; /* [rope_dimension_count / 2] divisors of the frequencies (Llama 3.1), or NULL */
-    const float *rope_factors_long,
-        *rope_factors_short;  /* the same, for a context beyond the original one, or within it; or NULL */
-    uint64_t bytes_per_token; /* bytes of weights that a forward pass of one token reads */
-    uint64_t matrix_types;    /* bit t: some matrix has the type with number t */
-    uint32_t n_skipped;       /* tensors in the file that belong to an image model */
+    const float *rope_factors;       /* [rope_dimension_count / 2] divisors of the frequencies (Llama 3.1), or NULL */
+    const float *rope_factors_long;  /* the same for a context beyond the original one, .. */
+    const float *rope_factors_short; /* .. or within it */
+    uint64_t bytes_per_token;        /* bytes of weights that a forward pass of one token reads */
+    uint64_t matrix_types;           /* bit t: some matrix has the type with number t */
+    uint32_t n_skipped;              /* tensors in the file that belong to an image model */
 } model_weights;
 
-/* The layer's linear `tensor`; NULL if it has none, or only as a whole of others (attn_qkv). */
+/* The layer's linear `tensor`; NULL if it has none, or if others are parts of it (attn_qkv). */
 linear *layer_linear(layer_weights *w, layer_tensor tensor);
 
 /* How many of the linear's matrices a token uses: the chosen ones of experts, else all. */
-uint32_t layer_matrices_met(const model_config *config, const linear *l, layer_tensor tensor);
+uint32_t layer_matrices_used(const model_config *config, const linear *l, layer_tensor tensor);
 
 /* The divisors for a context of n_ctx positions, or NULL. LongRoPE's long factors are for engines that asked for more
  * than the original context. If none was asked for, an engine has n_ctx_open positions, or fewer if memory is short. */

@@ -251,7 +251,7 @@ static cllm_status load_texts(cllm_tokenizer *t, cllm_error *err) {
 }
 
 /* FNV-1a, 64 bits folded to 32. */
-static uint32_t hash_bytes(const char *bytes, size_t length) {
+static uint32_t hash_text(const char *bytes, size_t length) {
     uint64_t hash = 0xCBF29CE484222325u;
     for (size_t i = 0; i < length; i++) hash = (hash ^ (unsigned char)bytes[i]) * 0x100000001B3u;
     return (uint32_t)(hash ^ hash >> 32);
@@ -270,7 +270,7 @@ static vocabulary_slot *find_slot(const cllm_tokenizer *t, const char *text, siz
 
 int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length) {
     if (length > t->longest_text) return -1;
-    return (int32_t)find_slot(t, text, length, hash_bytes(text, length))->id_plus_1 - 1;
+    return (int32_t)find_slot(t, text, length, hash_text(text, length))->id_plus_1 - 1;
 }
 
 /* If several tokens have the same text, the first one is found. SentencePiece never finds a spelling with a real space,
@@ -289,7 +289,7 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
         if (token->is_literal || token->text.length == 0 || token->text.length > UINT32_MAX) continue;
         if (is_spaced && memchr(token->spelling.data, ' ', token->spelling.length)) continue;
         if (t->kind == KIND_RWKV && token->type == TOKEN_UNUSED) continue;
-        uint32_t hash = hash_bytes(token->text.data, token->text.length);
+        uint32_t hash = hash_text(token->text.data, token->text.length);
         vocabulary_slot *slot = find_slot(t, token->text.data, token->text.length, hash);
         token->is_indexed = slot->id_plus_1 == 0;
         if (token->is_indexed) *slot = (vocabulary_slot){hash, id + 1};

@@ -1,5 +1,6 @@
-/* Any bytes as a GGUF file: what opens is walked to its last byte, and its metadata are overridden. Run by `make fuzz`; the seed corpus is written by
- * `build/tests/test_gguf tests/fuzz/corpus/gguf` and, of foreign files, by `build/tests/test_gguf_foreign` likewise. */
+/* Any bytes as a GGUF file: a file that opens is read to its last byte, and its metadata are overridden. Run by
+ * `make fuzz`. `build/tests/test_gguf tests/fuzz/corpus/gguf` writes the seed corpus, and
+ * `build/tests/test_gguf_foreign tests/fuzz/corpus/gguf` its foreign files. */
 #include "gguf/gguf.h"
 #include "gguf/metadata.h"
 

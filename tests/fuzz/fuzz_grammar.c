@@ -1,5 +1,5 @@
-/* Any text as a grammar: it is refused, or its masks allow just what its bytes do. The first byte says which kind it is, and how the walk begins.
- * Run by `make fuzz`. */
+/* Any text as a grammar: it is refused, or its masks allow exactly what its bytes allow. The first byte chooses the
+ * kind of grammar, and how the walk begins. Run by `make fuzz`. */
 #include "gguf/gguf.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* Any bytes on a connection to the server: it answers, closes the connection, and keeps nothing. Each byte 0xFF is a pause, so that what comes in
- * several pieces is tried too. Run by `make fuzz` where libmicrohttpd is, from the top of the repository. */
+/* Any bytes on a connection to the server: it answers, closes the connection, and keeps nothing. Each byte 0xFF is a
+ * pause, so that requests in several pieces are tried too. Run by `make fuzz` if libmicrohttpd is there, from the
+ * top of the repository. */
 #include "options.h"
 #include "server/http.h"
 #include "server/models.h"

@@ -1,5 +1,5 @@
-/* Any text as a chat template, with the variables of a conversation. Nothing that a message says may come out trusted. Run by
- * `make fuzz`. */
+/* Any text as a chat template, with the variables of a conversation. Nothing that a message says may become trusted.
+ * Run by `make fuzz`. */
 #include "chat/jinja.h"
 
 #include <stdlib.h>

@@ -1,7 +1,6 @@
-/* Any text as JSON: what is read is written as a text that is read as the same. Run by `make fuzz`. */
+/* Any text as JSON: a value that is read, written and read again must be the same. Run by `make fuzz`. */
 #include "base/json.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

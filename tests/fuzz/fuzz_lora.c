@@ -1,5 +1,5 @@
-/* Any bytes as a LoRA adapter of a small model with experts and fused tensors: what is bound is computed with. Run by
- * `make fuzz`; the seed corpus was written by tests/support/make_lora.py, and parts of it spoiled. */
+/* Any bytes as a LoRA adapter of a small model with experts and fused tensors: an adapter that is accepted is
+ * computed with. Run by `make fuzz`. tests/support/make_lora.py wrote the seed corpus, and parts of it were spoiled. */
 #include "model_file.h"
 
 #include "model/lora.h"

@@ -1,5 +1,6 @@
-/* Any bytes as the body of any request that routes.c lists, to a small model: it is answered or refused, never by a fault of the server. The first
- * byte is the route. Run by `make fuzz` where libmicrohttpd is, from the top of the repository. */
+/* Any bytes as the body of any request that routes.c lists, to a small model: it is answered or refused, and never
+ * causes a fault of the server. The first byte is the route. Run by `make fuzz` if libmicrohttpd is there, from the
+ * top of the repository. */
 #include "options.h"
 #include "server/http.h"
 #include "server/models.h"

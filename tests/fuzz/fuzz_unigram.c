@@ -1,9 +1,8 @@
-/* libFuzzer target of the other kinds of vocabulary: Unigram with any charsmap, WordPiece, and BPE of lines and RWKV's, whose texts must
- * decode to the same bytes.
+/* libFuzzer target of the other kinds of vocabulary: Unigram with any charsmap, WordPiece, and BPE of lines and
+ * RWKV's, whose texts must decode to the same bytes.
  *
- * Input: a byte that chooses the kind, a byte of settings, then, unless BUILT_IN, a vocabulary in a loose binary form (see
- * put_vocabulary), then the charsmap, then the text.
- */
+ * Input: a byte that chooses the kind, a byte of settings, then, unless BUILT_IN, a vocabulary in a loose binary
+ * form (see put_vocabulary), then the charsmap, then the text. */
 #include "vocabulary_file.h"
 
 enum {

@@ -1,4 +1,4 @@
-/* Attention over pages of keys and values of each type, and the scores of indexers. */
+/* Tests attention over pages of keys and values of each type, and the scores of indexers. */
 #include "kernels/kernel_tests.h"
 
 #include "base/half.h"

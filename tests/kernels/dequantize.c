@@ -1,4 +1,4 @@
-/* Blocks to floats, and the codebooks. */
+/* Tests turning blocks into floats, and the codebooks. */
 #include "kernels/kernel_tests.h"
 
 #include "base/half.h"

@@ -1,4 +1,4 @@
-/* What the tests of kernels share but for the reference decoder. */
+/* What the tests of kernels share, except the reference decoder. */
 #include "kernels/kernel_tests.h"
 
 #include "base/half.h"

@@ -1,5 +1,5 @@
-/* What the tests of kernels share: the instruction set under test, buffers that show what is written outside of them, and a decoder
- * to compare with. And the tests, which check_kernels.c lists. */
+/* What the tests of kernels share: the instruction set under test, buffers that show writes outside of them, and a
+ * decoder to compare with. It also declares the tests, which check_kernels.c lists. */
 #ifndef KERNEL_TESTS_H
 #define KERNEL_TESTS_H
 

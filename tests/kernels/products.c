@@ -1,4 +1,4 @@
-/* Matrix products: each type, each tail, each cut of the work, and matrices that are interleaved. */
+/* Tests matrix products: each type, each tail, each split of the work, and interleaved matrices. */
 #include "kernels/kernel_tests.h"
 #include "support/random_blocks.h"
 

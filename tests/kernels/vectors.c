@@ -1,4 +1,4 @@
-/* Norms, sums, activations, RoPE, and roundings of vectors. */
+/* Tests norms, sums, activations, RoPE, and the rounding of vectors. */
 #include "kernels/kernel_tests.h"
 
 #include "base/half.h"

@@ -1,6 +1,7 @@
-/* A library to preload (LD_PRELOAD) that makes a file system which cannot map files out of any: mmap of a file fails with
- * ENODEV. With NO_MMAP=shared only shared mappings fail, with NO_MMAP=memory for want of memory (ENOMEM); with
- * NO_MMAP_OF=PATH only those of that file. Code is mapped all the same. tests/cli_files.sh compiles it. */
+/* A library to preload (LD_PRELOAD) that turns any file system into one that cannot map files: mmap of a file fails
+ * with ENODEV. With NO_MMAP=shared only shared mappings fail; with NO_MMAP=memory they fail because there is no
+ * memory (ENOMEM); with NO_MMAP_OF=PATH only those of this file fail. Code can still be mapped. tests/cli_files.sh
+ * compiles it. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-"""A small client of HTTP for tests of the server; nothing but Python's own library.
+"""A small HTTP client for tests of the server. It needs nothing but Python's own library.
 
     ask(url, path, body)           -> (status, headers, parsed JSON or text)
     events(url, path, body)        -> the JSON of each event of a stream (data: lines, or lines of NDJSON)

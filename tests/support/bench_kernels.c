@@ -1,5 +1,6 @@
-/* Each kernel over and over on data that stays in the cache, the best of many runs: what the arithmetic takes, without the
- * memory. The time is the thread's own (CPU time), so that other work on the machine disturbs little. */
+/* Runs each kernel again and again on data that stays in the cache, and takes the best of many runs: the time of the
+ * arithmetic, without the memory. It is the thread's own time (CPU time), so other work on the machine disturbs it
+ * little. */
 #include "support/bench_kernels.h"
 
 #include "model/kv_store.h"
@@ -32,7 +33,7 @@ static double cpu_seconds(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* Seconds that one call takes: the best of N_RUNS stretches of at least a millisecond. */
+/* Seconds of one call: the best of N_RUNS runs, each of at least a millisecond. */
 static double time_of(void (*call)(bench *), bench *b) {
     double best = 1e9;
     size_t n_calls = 1;

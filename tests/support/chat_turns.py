@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Drive `mini-cllm chat` in a pseudo terminal: chat_turns.py PROGRAM MODEL SCRIPT [OPTION...]
 
-SCRIPT is a file of lines: each is typed (\\r in it is Enter, \\x03 Ctrl-C), and its answer awaited until the next prompt. Prints what came after each line, as a JSON list.
-Needs nothing but Python."""
+Each line of the file SCRIPT is typed (\\r in it is Enter, \\x03 Ctrl-C); then the answer is awaited until the next
+prompt. Prints what came after each line, as a JSON list. Needs nothing but Python."""
 import fcntl, json, os, pty, re, select, struct, sys, termios, time
 
 program, model, script = sys.argv[1:4]

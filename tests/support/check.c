@@ -1,3 +1,4 @@
+/* Implements check.h. */
 #include "support/check.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* What every test program shares: cmocka with what it needs before it, and the folder of reference data. */
+/* What every test program uses: cmocka with the headers that it needs before it, the folder of reference data,
+ * random numbers, and draws from a long list of cases. */
 #ifndef SUPPORT_CHECK_H
 #define SUPPORT_CHECK_H
 
@@ -11,8 +12,8 @@
 
 #include "cllm.h"
 
-/* The path of a file of the shared folder ($MINICLLM_SHARED, else ../shared), or NULL, and a line that says so, where there is none: skip() then.
- * Valid until the eighth call after. */
+/* The path of a file of the shared folder ($MINICLLM_SHARED, or ../shared). If the file is missing, it prints a line
+ * that says so and returns NULL: call skip() then. The path is valid until the eighth call after this one. */
 const char *shared_file(const char *name);
 
 /* The whole file, with a zero byte after it; the test fails if it cannot be read. Release with free(). */
@@ -24,34 +25,36 @@ double nmse(const float *got, const float *want, size_t n);
 /* Fails the test, with the message, unless `status` is CLLM_OK. */
 void assert_ok(cllm_status status, const cllm_error *err);
 
-/* Skips the test, and says why, if the device is not there: absence has the status DEVICE. Fails for another error. */
+/* Skips the test, with the reason, if the device is missing: absence has the status DEVICE. Fails if it has another
+ * error. */
 void skip_without_device(const char *device, const cllm_error *absence);
 
-/* The largest of n logits, the first of equals. */
+/* The index of the largest of n logits, the lowest index if several are equal. */
 int32_t likeliest(const float *logits, size_t n);
 
-/* Fails unless `status` is `expected` and the message holds `part`. */
+/* Fails unless `status` is `expected` and the message contains `part`. */
 void assert_error(cllm_status status, const cllm_error *err, cllm_status expected, const char *part);
 
 /* A repeatable stream of random numbers for test inputs (splitmix64: Steele, Lea and Flood 2014). */
 uint64_t random_u64(uint64_t *state);
 float random_float(uint64_t *state); /* uniform in [-1, 1) */
 
-/* What a test draws its cases by: $MINICLLM_TEST_SEED, or else another number each time. It is printed once, so that a run
- * that fails can be had again. */
+/* The seed with which a test draws its cases: $MINICLLM_TEST_SEED, or another number each time. It is printed once, so
+ * that a failed run can be repeated. */
 uint64_t test_seed(void);
 
-/* $MINICLLM_TEST_LONG=1 asks for all cases, however long they take. */
+/* True if $MINICLLM_TEST_LONG is 1: all cases are tested, however long they take. */
 bool test_long(void);
 
-/* $SANITIZE names the sanitizers of this build, under which all takes some ten times longer. */
+/* True if $SANITIZE names sanitizers of this build: everything takes about ten times longer. */
 bool test_sanitized(void);
 
-/* Is this case of a large matrix left out? Under a sanitizer two of three are, unless all are asked for. draw: random_u64's. */
+/* True if this case of many is left out: under a sanitizer two of three are, unless test_long. draw: state of
+ * random_u64. */
 bool test_leaves_out(uint64_t *draw);
 
-/* A sample of n cases, in their order: the numbers of `most` of them into chosen[n], or of all where all are asked for; how many
- * there are is returned. Each call draws others. */
+/* Draw a sample of n cases. chosen: out, [n], the numbers of at most `most` of them, rising; of all if test_long.
+ * Returns how many there are. Each call draws others. */
 size_t test_draw(size_t n, size_t most, size_t *chosen);
 
 #endif

@@ -1,7 +1,9 @@
-# What shell tests say, as TAP (https://testanything.org); to be sourced. They set $said, the file for what a check prints.
+# How shell tests report checks, as TAP (https://testanything.org); to be sourced. The caller sets $said, a file for
+# the output of a check.
 n=0
 
-# draw N WORD...: as many of the words, by MINICLLM_TEST_SEED and the checks before; all of them if MINICLLM_TEST_LONG is 1
+# draw N WORD...: N of the words, chosen by MINICLLM_TEST_SEED and the number of checks before; all of them if
+# MINICLLM_TEST_LONG is 1
 MINICLLM_TEST_SEED=${MINICLLM_TEST_SEED:-$(date +%s)}
 draw() {
     [ "${MINICLLM_TEST_LONG:-}" != 1 ] || { shift && echo "$*" && return; }
@@ -19,7 +21,7 @@ skip() { # DESCRIPTION REASON: one check that cannot be made here
     echo "ok $n - $1 # SKIP $2"
 }
 
-check() { # DESCRIPTION COMMAND...: one line, and what the command says where it fails
+check() { # DESCRIPTION COMMAND...: one line, and the command's output if it fails
     n=$((n + 1)) description=$1
     shift
     if "$@" >"$said" 2>&1; then echo "ok $n - $description"; else

@@ -1,11 +1,13 @@
-"""The kernel text through NVIDIA's compilers, as pip has them (scripts/setup ci): compile_cuda.py FOLDER COMMAND ...
+"""Compile the kernel text with NVIDIA's compilers, as pip installs them (scripts/setup ci): compile_cuda.py FOLDER
+COMMAND ...
 
-    check VERSION FILE ARCHITECTURE    NVRTC of CUDA 11 or 12 takes the text without a warning, for compute_80 or so; and for
-                                       sm_80 or so ptxas turns that into machine code, which alone reads the assembly
-    table FILE ARCHITECTURE...         print registers, bytes spilt and memory of a group, for each kernel of the text
-    compare LIMITS TABLE               none of these may be more in a table than in the other
+    check VERSION FILE ARCHITECTURE    NVRTC of CUDA 11 or 12 must compile the text without a warning, for compute_80 or
+                                       similar; for sm_80 or similar, ptxas makes machine code of it, because only ptxas
+                                       checks the assembly
+    table FILE ARCHITECTURE...         print registers, spilled bytes and group memory of each kernel
+    compare LIMITS TABLE               none of these may be higher in TABLE than in LIMITS
 
-FOLDER holds what setup brought: 11/nvidia/..., 12/nvidia/... The exit status is 3 where the compilers are missing."""
+FOLDER has the packages: 11/nvidia/..., 12/nvidia/... The exit status is 3 if the compilers are missing."""
 import ctypes
 import glob
 import os

@@ -1,3 +1,4 @@
+/* Implements gguf_builder.h. */
 #include "support/gguf_builder.h"
 
 #include "support/check.h"
@@ -7,7 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The numbers of the specification, not of cllm.h: a test that writes and reads with one table would miss its faults. */
+/* These numbers are from the specification, not from cllm.h: a test that writes and reads with the same table would
+ * miss its faults. */
 enum {
     TYPE_UINT8 = 0,
     TYPE_UINT32 = 4,

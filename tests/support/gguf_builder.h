@@ -1,4 +1,4 @@
-/* Writes GGUF files for tests: sound ones, and ones that lie. It checks nothing, so that any fault can be made. */
+/* Writes GGUF files for tests: correct ones, and wrong ones. It checks nothing, so that it can make any fault. */
 #ifndef SUPPORT_GGUF_BUILDER_H
 #define SUPPORT_GGUF_BUILDER_H
 
@@ -20,10 +20,10 @@ void buffer_free(byte_buffer *b);
 
 typedef struct gguf_builder {
     uint32_t version;     /* builder_init: 3 */
-    uint64_t n_metadata;  /* counted by the functions; overwrite to lie */
-    uint64_t n_tensors;   /* likewise */
+    uint64_t n_metadata;  /* counted by the functions; overwrite it to make a wrong file */
+    uint64_t n_tensors;   /* the same */
     uint64_t alignment;   /* of tensor data; builder_init: 32 */
-    byte_buffer metadata; /* encoded; append raw bytes to it to lie */
+    byte_buffer metadata; /* encoded; append raw bytes to make a wrong file */
     byte_buffer tensors;  /* encoded tensor table */
     byte_buffer data;     /* tensor data */
 } gguf_builder;
@@ -41,20 +41,20 @@ void builder_u8s(gguf_builder *g, const char *key, const unsigned char *values, 
 void builder_i32s(gguf_builder *g, const char *key, const int32_t *values, size_t n);
 void builder_i64s(gguf_builder *g, const char *key, const int64_t *values, size_t n);
 
-/* What another file has; of arrays those of numbers. */
+/* Copy a value of another file. Arrays must be of numbers. */
 void builder_copy(gguf_builder *g, const char *key, const cllm_value *value);
 
-/* Appends the table entry, and n_bytes of data padded to the alignment. data NULL: zero bytes. */
+/* Append an entry of the table, and n_bytes of data, padded to the alignment. data NULL: zeros. */
 void builder_tensor(gguf_builder *g, const char *name, uint32_t type, uint32_t n_dims, const uint64_t *shape,
                     const void *data, size_t n_bytes);
 
 /* The whole file: header, metadata, tensor table, padding, data. Release with free(). */
 unsigned char *builder_finish(const gguf_builder *g, size_t *n_bytes);
 
-/* The file in a fresh temporary folder, by its path; releases the builder. */
+/* Write the file into a new temporary folder, and release the builder. Returns its path. */
 const char *builder_write(gguf_builder *g, const char *name);
 
-/* A path in a fresh temporary folder that is removed when the program ends; the bytes are written there. */
+/* Write bytes to a file in a new temporary folder, which is removed when the program ends. Returns its path. */
 const char *write_temporary(const char *name, const void *bytes, size_t n_bytes);
 
 #endif

@@ -1,4 +1,4 @@
-"""What the scripts beside this one read of a GGUF file. Layout of the file: docs/01-gguf.md."""
+"""Reads a GGUF file, as far as the scripts beside this one need. Layout of the file: docs/01-gguf.md."""
 import struct
 
 F32, F16 = 0, 1  # tensor types

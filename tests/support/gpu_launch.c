@@ -1,3 +1,4 @@
+/* Implements gpu_launch.h. */
 #include "support/gpu_launch.h"
 
 #include "support/check.h"

@@ -1,11 +1,12 @@
-# What must hold on every GPU API, as TAP; to be sourced by tests/check_gpu_*.sh, which set
+# Tests that every GPU API must pass, as TAP; to be sourced by tests/check_gpu_*.sh, which set
 #
 #   device     opencl, metal or cuda
 #   build      the folder of the build
 #
-# and end with gpu_suite, or with gpu_models, which needs the shared models. It skips all where the device is not there. It sets
+# and end with gpu_suite, or with gpu_models, which needs the shared models. If the device is not there, everything
+# is skipped. This file sets
 #
-#   program     what to run
+#   program     the program to run
 #   quick       1: the device is slow, so stories and contexts are short
 #   lookalike   1: there is no such device, and a look-alike stands in for it
 shared=${MINICLLM_SHARED:-../shared}
@@ -14,7 +15,7 @@ trap 'rm -rf "$temporary"' EXIT
 said=$temporary/said
 . tests/support/checks.sh
 
-# Skip where the device is not there, in the driver's own words; whatever else keeps it from a token is a failure.
+# Skips if the device is missing, with the driver's own message. Any other reason for not getting a token is a failure.
 needs_device() { # WORDS PACKAGES
     reason=$($program models/demo.gguf --device "$device" -n 1 -q 2>&1 >/dev/null) && return
     case $reason in *"$1"*) skip_all "$reason${2:+ (Debian: $2)}" ;; esac
@@ -80,7 +81,7 @@ nmse() { # GOT WANT, files of floats
 
 below() { [ "$1" ] && awk -v x="$1" -v limit="$2" 'BEGIN { exit !(x + 0 < limit + 0) }'; }
 
-# The logits of tokens 1.. of a model, into a file: FILE MODEL N OPTIONS...
+# Writes the logits after tokens 1.. of a model to a file: FILE MODEL N OPTIONS...
 logits() {
     file=$temporary/$1 model=$2
     tokens=$(seq "$3" | awk '{ printf "%s%d", (NR > 1 ? "," : ""), $1 * 37 % 499 }')
@@ -92,7 +93,7 @@ on_gpu() { # FILE MODEL N OPTIONS...
     logits "$@" --device "$device"
 }
 
-# Splits the model at every layer, or some that are drawn; the CPU's layers are scalar.
+# Splits the model at every layer, or at some random ones; the CPU's layers are scalar.
 right_splits() { # MODEL N_LAYERS N
     logits want "$1" "$3" --cpu-isa scalar --kv-type f32 || return 1
     # shellcheck disable=SC2046 # words
@@ -122,7 +123,7 @@ family() { # NAME: its logits, all layers on the GPU, are llama.cpp's, whose con
     below "$error" 1e-5
 }
 
-# A family that the GPU lacks something for is refused where the GPU was named; auto leaves it to the CPU, which is said.
+# A family with a trait that the GPU's kernels do not support: --device GPU refuses it, and auto uses the CPU and says so.
 left_to_the_cpu() { # NAME TRAIT
     ends 1 "--device $device: the model has $2, which the GPU's kernels do not support" "$shared/families/$1.gguf" -n 1 \
         --device "$device" || return 1
@@ -130,7 +131,7 @@ left_to_the_cpu() { # NAME TRAIT
         --device auto -v
 }
 
-# With --exact a token's logits are the same bits for any batch, and from run to run without it too.
+# With --exact a token's logits are the same bits for any batch. Without it they are the same bits in every run.
 same_bits() { # MODEL N
     on_gpu one "$1" "$2" --exact || return 1
     for batch in $(draw 2 1 2 3 7 64); do
@@ -152,7 +153,7 @@ same_story() { # MODEL OPTIONS...: as the scalar CPU tells it
     done
 }
 
-# --device, what it says and how it ends: STATUS, a part of standard error, arguments
+# Runs the program; its exit status and a part of standard error must be these: STATUS TEXT arguments
 ends() {
     status=$1 part=$2
     shift 2
@@ -164,7 +165,7 @@ ends() {
 
 demo() { ends "$1" "$2" models/demo.gguf -t 0 -n 40 --device "${3:-$device}" -v; } # STATUS TEXT [DEVICE]
 
-# What was generated before the device failed is right, and the message comes: VARIABLE=FAULT TEXT
+# The device fails in the middle: the text before is right, and the message is there: VARIABLE=FAULT TEXT
 fails_midway() {
     $program models/demo.gguf -t 0 -n 40 -q --cpu-isa scalar >"$temporary/whole" || return 1
     with "$1" demo 1 "$2" || return 1
@@ -177,7 +178,7 @@ refuses_what_does_not_fit() { # 2^31 - 1 positions do not fit anywhere
         grep -q "^mini-cllm: --device $device: 4 layers on .*: not even one fits" "$temporary/err"
 }
 
-# A comparison that cannot fail would pass everything.
+# Checks the checks: a comparison that cannot fail would pass everything.
 tells_errors() {
     printf 'aaaabbbb' >"$temporary/a" && printf 'aaaacccc' >"$temporary/b" || return 1
     below "$(nmse "$temporary/a" "$temporary/a")" 1e-30 && ! below "$(nmse "$temporary/a" "$temporary/b")" 1e-3 &&
@@ -239,7 +240,7 @@ sampled_alike() { # the sampler sees the same logits, but for the last bits
     cmp "$temporary/got" "$temporary/want"
 }
 
-# The demo model, and what the program says.
+# The tests with the demo model, and of the program's messages.
 gpu_suite() {
     demo=${MINICLLM_TEST_MODEL:-models/demo.gguf}
     check 'the measure of errors finds them' tells_errors

@@ -1,5 +1,5 @@
-"""Do texts keep to their grammars? judge_grammars.py CASES < texts: what tests/write_by_grammar.c printed, judged by python3-jsonschema
-and Python's regular expressions. Prints what is wrong, and a count."""
+"""Do texts fit their grammars? judge_grammars.py CASES < texts: judges what tests/write_by_grammar.c printed, with
+python3-jsonschema and Python's regular expressions. Prints the texts that do not fit, and a count."""
 
 import json
 import re

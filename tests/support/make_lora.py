@@ -1,5 +1,6 @@
-"""Write a random LoRA adapter for the matrices of a model: make_lora.py MODEL OUT [SEED [STEM ...]], by default for all; of
-rank 4, F32, with alpha 8. Layout of the file: docs/01-gguf.md, and docs/06-engine.md on adapters."""
+"""Write a random LoRA adapter for matrices of a model: make_lora.py MODEL OUT [SEED [STEM ...]]. Without a STEM it is
+for all matrices. It has rank 4, type F32 and alpha 8. Layout of the file: docs/01-gguf.md; adapters:
+docs/06-engine.md."""
 import random
 import struct
 import sys

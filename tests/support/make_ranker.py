@@ -1,7 +1,7 @@
-"""Give a GGUF file a classifier: make_ranker.py IN OUT [yes-no | nan]. It has one score, of a row of weights, which are no
-numbers with nan. With yes-no the file, of qwen3, becomes
-what files of Qwen3-Reranker are: the scores are shares of "yes" and "no", whose rows are two of the embeddings', and a template says what a
-pair looks like. Layout of the file: docs/01-gguf.md."""
+"""Add a classifier to a GGUF file: make_ranker.py IN OUT [yes-no | nan]. It has one score, from one row of weights;
+with nan these are NaNs. With yes-no the file, of qwen3, gets the form of Qwen3-Reranker: the scores are the shares
+of "yes" and "no", whose rows are copies of two embeddings, and a template says how a pair is written. Layout of the
+file: docs/01-gguf.md."""
 import math
 import struct
 import sys

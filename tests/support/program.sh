@@ -1,6 +1,6 @@
-# How shell tests meet the program, and what they say of it as TAP (https://testanything.org); to be sourced by a script whose
-# first argument is the folder of the build, and which ends with `finish`. Models come from the shared folder and
-# models/demo.gguf; a test whose model is missing counts as skipped.
+# How shell tests run the program and report checks, as TAP (https://testanything.org); to be sourced by a script
+# whose first argument is the folder of the build, and which ends with `finish`. Models come from the shared folder
+# and models/demo.gguf; a test whose model is missing counts as skipped.
 
 program=$1/mini-cllm
 shared=${MINICLLM_SHARED:-../shared}
@@ -11,6 +11,7 @@ temporary=$(mktemp -d) || exit 1
 trap 'rm -rf "$temporary"' EXIT
 out=$temporary/out err=$temporary/err
 tests=0 failures=0 status=0
+exec </dev/null # without a prompt a pipe would be read, and it may never end
 
 ok() { tests=$((tests + 1)) && echo "ok $tests - $*"; }
 not_ok() {
@@ -24,13 +25,13 @@ not_ok() {
 }
 skip() { tests=$((tests + 1)) && echo "ok $tests - $1 # SKIP $2"; }
 
-# run ARGUMENTS: the program, with what it prints in $out and $err, and its exit status in $status
+# run ARGUMENTS: runs the program; its output is in $out and $err, its exit status in $status
 run() {
     "$program" "$@" >"$out" 2>"$err"
     status=$?
 }
 
-# check NAME CONDITION...: is the condition, a command, true?
+# check NAME CONDITION...: passes if the condition, a command, succeeds
 check() {
     name=$1
     shift
@@ -46,7 +47,7 @@ refused() { exits "$1" && one_line && says "mini-cllm: $2" && [ ! -s "$out" ]; }
 is_text() { printf "$1" | cmp -s - "$out"; }   # exactly this on stdout, with printf's escapes?
 utf8() { iconv -f UTF-8 -t UTF-8 "$out"; }
 
-# Wait until a condition is true: five minutes at most, for what is asked is whether it comes, not when.
+# Wait until a condition is true, five minutes at most: the test is whether it becomes true, not when.
 await() {
     tries=0
     until "$@" || [ $tries -ge 3000 ]; do
@@ -55,17 +56,17 @@ await() {
     done
 }
 
-# In the background, where a shell's script has the Ctrl-C of its jobs ignored: run a command that hears it.
+# Run a command that reacts to Ctrl-C. In the background it would not: a shell script makes its jobs ignore it.
 hears_interrupts() { exec perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV or exit 127' "$@"; }
 
-# Start the program in the background, where its stderr and stdout go to $err and $out: $process.
+# Start the program in the background. Its output goes to $out and $err; $process is its number.
 start() {
     : >"$out"
     hears_interrupts "$program" "$@" >"$out" 2>"$err" &
     process=$!
 }
 
-# Wait for its end: $status.
+# Wait until it ends; its exit status is in $status.
 finished() {
     wait "$process"
     status=$?
@@ -73,7 +74,7 @@ finished() {
 
 floats() { od -An -v -tf4 "$1" | tr -s ' ' '\n' | sed '/^$/d'; } # one a line
 
-# Each group of tests is a function, which is skipped as one where its files are missing: group NAME FILE...
+# group NAME FILE...: runs a function with a group of tests; if a file is missing, the group is skipped as one test
 group() {
     for needed in $2; do
         if [ ! -e "$needed" ]; then
@@ -84,7 +85,7 @@ group() {
     "$1"
 }
 
-# The plan, and whether all is well.
+# Print the plan; fail if a test failed.
 finish() {
     echo "1..$tests"
     [ "$failures" -eq 0 ]

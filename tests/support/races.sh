@@ -1,7 +1,8 @@
-# No two threads of a kernel meet in memory unordered, and none leaves its buffers: to be sourced by tests/check_races*.sh, each
-# of which gets BUILD and looks at one kind of tensor types, so that they run beside each other. Oclgrind, a simulator of an
-# OpenCL device, runs the kernels (tests/run_kernels.c) and reports what it sees; anything fails. So does a run in which a
-# kernel or a type is missing.
+# Checks that no two threads of a kernel use the same memory without a barrier in between, and that none leaves its
+# buffers. To be sourced by tests/check_races*.sh, each of which gets BUILD and checks one kind of tensor types, so
+# that they can run at the same time. Oclgrind, a simulator of an OpenCL device, runs the kernels
+# (tests/run_kernels.c) and reports errors. Any report fails, and so does a run in which a kernel or a type is
+# missing.
 . tests/support/checks.sh
 
 program=$1/tests/run_kernels
@@ -18,8 +19,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 said=$work/said
 
-# By the OpenCL loader, which is told to know the simulator alone. (The command oclgrind puts itself in the loader's place,
-# and breaks a program that loads the loader.) The log is there, empty, as soon as the simulator is.
+# Run a program with the OpenCL loader, which is told to use only the simulator. (The command oclgrind replaces the loader
+# instead, and so breaks a program that loads the loader.) The log appears, empty, as soon as the simulator is loaded.
 watched() { # PROGRAM [ARGUMENT]: the kernels' names go to $work/names, reports to $work/log
     rm -f "$work/log"
     OCL_ICD_VENDORS=$simulator OCLGRIND_DATA_RACES=1 OCLGRIND_MAX_ERRORS=10000000 OCLGRIND_LOG=$work/log \
@@ -40,7 +41,7 @@ ran() { # PATTERN...: names of kernels
     return $missing
 }
 
-# All kernels but those that read matrices are run on one kind or another; of those that do, all on every type.
+# The kernels that read matrices run on every type; the others on some kind of types.
 ran_all() { # "KERNEL..." "TYPE..."
     set -f # patterns are no file names
     set -- $1 $2 # lists of words

@@ -1,3 +1,4 @@
+/* Implements random_blocks.h. */
 #include "support/random_blocks.h"
 
 #include "support/check.h"

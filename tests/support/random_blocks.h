@@ -1,4 +1,4 @@
-/* Weights for kernel tests. */
+/* Random weights of each tensor type, for kernel tests. */
 #ifndef SUPPORT_RANDOM_BLOCKS_H
 #define SUPPORT_RANDOM_BLOCKS_H
 
@@ -6,7 +6,7 @@
 
 #include <stddef.h>
 
-/* Random blocks of sane values: a random half that lands in a scale could be infinite, or 10^4 times its neighbours. */
+/* Random blocks with reasonable scales: random bits in a scale could be infinite, or 10^4 times its neighbours. */
 void random_blocks(quant_type type, uint8_t *blocks, size_t n_blocks, uint64_t *random);
 
 #endif

@@ -1,7 +1,7 @@
-"""Random texts for tokenizers: random_texts.py SEED COUNT FILE [simple] [CHARACTERS] writes COUNT texts with a byte 1E between them: words of many
-languages, runs of spaces and line feeds, numbers, code, marks and any other characters, and pieces of FILE. "simple": without the
-characters that BERT takes apart and llama.cpp otherwise: Hangul, marks that take room of their own, and what the Unicode of this Python lacks.
-CHARACTERS are left out, too."""
+"""Random texts for tokenizers: random_texts.py SEED COUNT FILE [simple] [CHARACTERS] writes COUNT texts with a byte 1E
+between them: words of many languages, runs of spaces and line feeds, numbers, code, marks and any other characters,
+and pieces of FILE. "simple" leaves out characters that BERT and llama.cpp split differently: Hangul, spacing marks,
+and characters that the Unicode of this Python does not have. CHARACTERS are left out, too."""
 import random
 import sys
 import unicodedata

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A file with a vocabulary of RWKV's kind: rwkv_vocabulary.py OUT.gguf SOURCE
+"""Write a file with a vocabulary of RWKV's kind: rwkv_vocabulary.py OUT.gguf SOURCE
 
-SOURCE is the list that RWKV publishes (rwkv_vocab_*.txt: id, Python literal, length), or any text: then the vocabulary has all bytes,
-and some pieces of that text.
+SOURCE is the list that RWKV publishes (rwkv_vocab_*.txt: id, Python literal, length), or any text: then the
+vocabulary has all bytes, and some pieces of that text.
 """
 import ast
 import random

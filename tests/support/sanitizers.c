@@ -1,5 +1,5 @@
-/* What the sanitizers ask a program, where it was built with them: the libraries of a GPU's API, which it may load, keep
- * some memory to the end, and their compilers take memory millions of times. */
+/* Options for the sanitizers, if a test is built with them. The libraries of GPU APIs, which a test may load, keep
+ * some memory until the end, and their compilers allocate memory millions of times. */
 #define ASKED __attribute__((visibility("default"), used))
 
 ASKED const char *__lsan_default_suppressions(void);
@@ -11,14 +11,14 @@ const char *__lsan_default_suppressions(void) {
            "libnvrtc\nleak:libcuda\n";
 }
 
-/* The thread-local data of a library that was loaded late may be the end of the search for leaks. Unread, they hide none;
- * what only they point to, dlerror's message, has to be named above. */
+/* The search for leaks may crash on the thread-local data of a library that was loaded late, so it does not read them.
+ * That hides no leaks, but a block that only they point to, dlerror's message, must be named above. */
 const char *__lsan_default_options(void) { return "print_suppressions=0:use_tls=0"; }
 
-/* Blocks that were freed are kept for a while, to catch late uses: not 256 MB of them. */
+/* Freed blocks are kept for a while, to catch late uses: 16 MB of them instead of 256. */
 const char *__asan_default_options(void) { return "quarantine_size_mb=16:malloc_context_size=12"; }
 
-/* A server that was told to end calls _exit, which would skip the search for leaks. */
+/* A server that ends on a signal calls _exit, which would skip the search for leaks. */
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/lsan_interface.h>
 #include <stdlib.h>

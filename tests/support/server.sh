@@ -1,5 +1,6 @@
-# A server for shell tests, after program.sh: serving MODEL... [OPTION...] starts it on a free port and waits until it is ready ($url, $port);
-# serving_ends stops it (status in $status, its log in $log). Tests where it cannot be are skipped: can_serve says.
+# A server for shell tests; to be sourced after program.sh. serving MODEL... [OPTION...] starts it on a free port and
+# waits until it is ready ($url, $port). serving_ends stops it (exit status in $status, its log in $log). can_serve
+# skips the test if a server cannot run here.
 log=$temporary/log
 
 can_serve() {
@@ -9,7 +10,7 @@ can_serve() {
 }
 
 serving() {
-    : >"$log" # of the one before
+    : >"$log" # remove the log of the server before
     hears_interrupts "$program" serve --port 0 "$@" >"$out" 2>"$log" </dev/null &
     server=$!
     trap '[ -z "$server" ] || kill -9 "$server" 2>/dev/null; rm -rf "$temporary"' EXIT
@@ -24,13 +25,13 @@ serving_ends() { # [SIGNAL]
     kill -"${1:-TERM}" "$server"
     server_ended
 }
-server_ended() { # by itself; its number may be another's from now on
+server_ended() { # by itself; another process may get its number from now on
     wait "$server"
     status=$?
     server=''
 }
 
-# adopt COMMAND...: the checks of a script that prints TAP, as ours, with $of before their names
+# adopt COMMAND...: runs a script that prints TAP, and prints its checks as ours, with $of before their names
 of=''
 adopt() {
     "$@" >"$temporary/tap" 2>&1

@@ -1,7 +1,7 @@
-"""Servers that a test starts and ends itself, several of them if it likes.
+"""Starts and ends servers, for tests that need one or several of their own.
 
-    with Server(PROGRAM, MODEL, OPTION...) as s   -> s.url, s.log(), s.signal(), s.wait(); killed at the end, come what may
-    until(condition, what)                        -> waits for a condition, long; says what was awaited if it never comes
+    with Server(PROGRAM, MODEL, OPTION...) as s   -> s.url, s.log(), s.signal(), s.wait(); always killed at the end
+    until(condition, what)                        -> waits long for a condition; fails with `what` if it never comes
     free_port()"""
 import os, random, re, signal, socket, subprocess, tempfile, time
 

@@ -1,3 +1,4 @@
+/* Implements solo.h. */
 #include "support/solo.h"
 
 #include <stdlib.h>

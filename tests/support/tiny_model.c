@@ -1,3 +1,4 @@
+/* Implements tiny_model.h. */
 #include "support/tiny_model.h"
 
 #include "base/half.h"
@@ -37,7 +38,7 @@ void tiny_model_metadata(gguf_builder *g, const tiny_model *m) {
     if (m->window > 0) builder_u32(g, "llama.attention.sliding_window", m->window);
 }
 
-/* Of these one block is random weights with a magnitude near 0.2, of others of any. */
+/* For these types one block is random weights with a magnitude near 0.2; blocks of other types have any magnitude. */
 static int is_moderate(quant_type type) {
     return type == QUANT_F32 || type == QUANT_F16 || type == QUANT_Q4_0 || type == QUANT_Q8_0;
 }

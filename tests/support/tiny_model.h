@@ -1,4 +1,4 @@
-/* Small random models of the family llama for tests, as GGUF files. */
+/* Makes small random models of the family llama for tests, as GGUF files. */
 #ifndef SUPPORT_TINY_MODEL_H
 #define SUPPORT_TINY_MODEL_H
 

@@ -1,3 +1,4 @@
+/* Implements vocabulary.h. */
 #include "support/vocabulary.h"
 
 #include "base/utf8.h"
@@ -35,7 +36,7 @@ void add_bytes(vocabulary *v) {
     }
 }
 
-/* GPT-2's letters for bytes; what is not printable, in order, from U+0100 on. */
+/* GPT-2's letters for bytes: bytes that are not printable get letters from U+0100 on, in order. */
 static const char *letter_of(unsigned byte) {
     static char letters[256][3];
     static int n_letters;
@@ -170,7 +171,7 @@ const char *decoded(const loaded *l, int32_t previous, int32_t id) {
     return text;
 }
 
-/* SentencePiece cannot tell U+2581 from a space, so texts are compared with one in place of the other. */
+/* For SentencePiece, U+2581 and a space are the same, so texts are compared with one replaced by the other. */
 static size_t spaces_for_u2581(char *text, size_t length) {
     size_t kept = 0;
     for (size_t i = 0; i < length; kept++) {
@@ -194,7 +195,7 @@ void check_round_trip(const loaded *l, char *text, size_t length, int flags) {
     assert_ok(cllm_tokenizer_encode(l->tokenizer, text, length, flags, &ids, &count, &err), &err);
     byte_buffer back = {0};
     buffer_put(&back, "", 0);
-    bool lossy = false; /* no UTF-8, of which the vocabulary lacks a byte */
+    bool lossy = false; /* the text has a byte that is not UTF-8 and that the vocabulary lacks */
     for (size_t i = 0; i < count; i++) {
         lossy = lossy || (l->tokenizer->pre && ids[i] == l->tokenizer->unknown && !is_utf8(text, length));
         cllm_string bytes = cllm_tokenizer_decode(l->tokenizer, i ? ids[i - 1] : -1, ids[i]);
@@ -206,7 +207,7 @@ void check_round_trip(const loaded *l, char *text, size_t length, int flags) {
     }
     char *want = NULL;
     size_t want_length = length;
-    if (l->tokenizer->wants_nfc) { /* what lies between special tokens was put into NFC; now all of it is, both times */
+    if (l->tokenizer->wants_nfc) { /* encoding put the text between special tokens into NFC; compare all of it in NFC */
         char *composed;
         size_t composed_length;
         assert_true(unicode_compose((char *)back.bytes, back.size, &composed, &composed_length));
@@ -246,9 +247,9 @@ static bool is_composed(const char *text, size_t length) {
     return same;
 }
 
-/* Texts of `name`.gguf.inp, with a line "__ggml_vocab_test__" between, whose line feed before is not part of the text;
- * and a line of ids for each in .out. They are llama.cpp's, which never composes: where the model's own tokenizer does,
- * texts that change (three of qwen35's) are not compared. */
+/* The texts of `name`.gguf.inp have a line "__ggml_vocab_test__" between them (the newline before it is not part of a
+ * text); .out has a line of ids for each. The ids are llama.cpp's, which never composes. If the model's own tokenizer
+ * composes, texts that this changes (three of qwen35's) are not compared. */
 void check_reference(const char *name) {
     static const char separator[] = "\n__ggml_vocab_test__\n";
     const char *const endings[3] = {"", ".inp", ".out"}, *paths[3];
@@ -375,7 +376,7 @@ static void fill_text(char *text, size_t length, text_kind kind) {
 
 void check_time(const loaded *l, size_t length) {
     if (UNDER_SANITIZER) length /= 8;
-    /* ten times what a fair machine takes, where a time that grows with the square is a hundred times as long */
+    /* ten times the time of an ordinary machine; a time that grows with the square would be a hundred times as long */
     const double most = fmax(UNDER_SANITIZER ? 2 : 1, 5.0 * (double)length / (1 << 20));
     char *text = malloc(length);
     assert_non_null(text);

@@ -1,9 +1,10 @@
-"""HTTP byte by byte, for tests of the server that send what no client should.
+"""HTTP byte by byte, for tests of the server that send what no client should send.
 
-    Wire(url)              a connection: send, end (no more is sent), answer -> (status, headers, body) or None if it was closed before
+    Wire(url)              a connection: send, end (no more is sent), answer -> (status, headers, body), or None if it
+                           was closed without one
     post(path, body)       the bytes of a request
-    metric(url, name)      one of /metrics
-    becomes_idle(url)      waits until one answer of /metrics says that nothing runs, waits or holds a page"""
+    metric(url, name)      a value of /metrics
+    becomes_idle(url)      waits until /metrics says that nothing runs, waits or holds a page"""
 import re, socket, struct, time, urllib.parse
 
 from api import ask
