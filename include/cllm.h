@@ -2,16 +2,19 @@
  *
  * This is the only public header. It follows the data:
  *
- *   GGUF file -> model -> tokenizer: text to ids -> engine and sequence: ids to logits -> sampler: logits to an id ->
- *   text
+ *   GGUF file -> model -> tokenizer: text to ids -> engine and sequence: ids to logits -> sampler: logits to an id
+ *   -> tokenizer: id to text
  *
- *   A generation drives the last three for one request.
+ * A generation does the last three steps for one request.
  *
  * Rules for every function:
- *   - A function that can fail returns a cllm_status, CLLM_OK on success. The detail goes into `*err`; err may be NULL.
- *   - It never prints, exits, installs a signal handler, or keeps global state that changes. The library's threads block
- *     all signals except SIGSEGV and the like, so that the caller's threads get them.
+ *   - A function that can fail returns a cllm_status, CLLM_OK on success. If it fails, the details are in `*err`; err
+ *     may be NULL.
+ *   - It never prints, exits, installs a signal handler, or keeps global state that changes. The library's threads
+ *     block all signals except SIGSEGV and the like, so that the caller's threads get them.
  *   - Pointers are borrowed unless the comment says "owned". NULL is allowed only where the comment says so.
+ *   - What a function returns a pointer to is valid until its object is destroyed or closed, unless the comment says
+ *     otherwise.
  *   - A destroy or close function accepts NULL.
  *   - A NULL options pointer asks for the defaults, and so does a zero-initialised options struct.
  *   - Files, models and tokenizers never change once they are made, so threads may share them. An engine with its
@@ -52,44 +55,48 @@ typedef enum cllm_status {
 
 #define CLLM_NO_OFFSET UINT64_MAX
 
+/* What went wrong. It means something only if the function failed. */
 typedef struct cllm_error {
     cllm_status status;
     uint64_t offset;   /* byte offset in the file, or CLLM_NO_OFFSET */
     char name[128];    /* the metadata key or tensor at fault, or "" */
-    char message[512]; /* one line without a newline: what is wrong, where, and what to do */
+    char message[512]; /* one line, terminated, without a newline: what is wrong, where, and what to do */
 } cllm_error;
 
-/* Error messages are safe to print: in text from a file or a path, '?' replaces every byte that could break the line or
- * control a terminal. Names, metadata and generated texts are not filtered; use this function before you print them.
- * Returns the length, 1 to 4 bytes, of the first character of `bytes`; or 0 if it is not valid UTF-8, a control
- * character (C0, DEL or C1), a line or paragraph separator, or a character that changes the direction of text
- * (bidirectional marks, overrides, isolates). */
+/* Find out if a character is safe to print on a terminal. Returns the length, 1 to 4 bytes, of the first character of
+ * `bytes`, [length]. Returns 0 if there is none, it is not valid UTF-8, or it is a control character (C0, DEL or C1), a
+ * line or paragraph separator, or a character that changes the direction of text (bidirectional marks, overrides,
+ * isolates). Error messages need no check: '?' replaces such characters in them. Names, metadata and generated texts
+ * do. */
 CLLM_API size_t cllm_safe_length(const char *bytes, size_t length);
 
 /* ------------------------------------------------------------------------------------------- GGUF files */
 
 typedef struct cllm_gguf cllm_gguf;
 
-/* Called during long work. done and total count bytes of a file, or tokens times layers of an eval.
- * Return false to stop the work with CLLM_ERR_CANCELLED. */
+/* Called during long work, by the thread that called the library. done, total: bytes of a file, or tokens times layers
+ * of a cllm_eval.
+ * Return false to stop the work, which then fails with CLLM_ERR_CANCELLED. */
 typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct cllm_load_options {
-    bool no_mmap;           /* read the file into memory instead of mapping it; a file that the system cannot map is
-                               read in any case: see cllm_gguf_note */
-    bool repack;            /* cllm_model_load: copy quantized matrices into memory, in the order that the CPU's kernels
-                               read fastest; the results are the same bits */
-    cllm_progress progress; /* or NULL */
-    void *user;             /* passed to `progress` */
-    const struct cllm_metadata *overrides; /* [n_overrides] metadata that replace the file's; or NULL */
+    /* Read the file into memory, instead of mapping it. A file that the system cannot map is read in any case: see
+     * cllm_gguf_note. */
+    bool no_mmap;
+    /* For cllm_model_load: copy quantized matrices into memory, in the order that the CPU's kernels read fastest. The
+     * results are the same bits. */
+    bool repack;
+    cllm_progress progress;                /* or NULL */
+    void *user;                            /* passed to `progress` */
+    const struct cllm_metadata *overrides; /* [n_overrides] metadata that replace the file's, see below; or NULL */
     size_t n_overrides;
-    const struct cllm_lora *loras; /* [n_loras] cllm_model_load: adapters to apply; or NULL */
+    const struct cllm_lora *loras; /* [n_loras] for cllm_model_load: adapters to apply; or NULL */
     size_t n_loras;
 } cllm_load_options;
 
 /* Open a GGUF file (version 2 or 3, little-endian), and check its metadata and the extent of every tensor.
  * If it is the first part of a split model, named ...-00001-of-0000N.gguf, the other N - 1 parts are opened too. A file
- * without split.count in its metadata is a whole model, whatever its name is.
+ * without split.count in its metadata is a whole model, whatever its name. options: may be NULL.
  * A mapped file must not shrink while it is open: reading past its new end raises SIGBUS.
  * out: owned; release with cllm_gguf_close. Errors: IO, FORMAT, UNSUPPORTED, MEMORY, CANCELLED, and ARGUMENT for an
  * override that is refused.
@@ -168,14 +175,14 @@ CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t i
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
 CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index); /* did an override set the value? */
 
-/* True if this key is used. For the file of a model (cllm_model_gguf): by the model or its tokenizer. For a file
- * that you opened yourself: by the two functions below. cllm_tokenizer_create and cllm_plan_memory do not mark keys. */
+/* True if key number `index` was read: in the file of a model (cllm_model_gguf) by the model or its tokenizer, in a
+ * file that you opened yourself by the two functions below. cllm_tokenizer_create and cllm_plan_memory do not count. */
 CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index);
 
-/* Read the metadata as cllm_model_load and cllm_tokenizer_create do, but create nothing. cllm_gguf_is_read then tells
- * which keys a model of this file uses, and which its tokenizer uses. These functions change the file's marks: no other
- * thread may use the file meanwhile. Errors: those of cllm_model_load about metadata, and those of
- * cllm_tokenizer_create; keys after the faulty one are not marked. */
+/* Read the metadata as cllm_model_load and cllm_tokenizer_create do, but create nothing. Then cllm_gguf_is_read says
+ * which keys they use. These functions change the file: no other thread may use it at the same time. Errors: those of
+ * cllm_model_load about metadata, and those of cllm_tokenizer_create; keys after the faulty one do not count as
+ * read. */
 CLLM_API cllm_status cllm_gguf_read_model_keys(cllm_gguf *gguf, cllm_error *err);
 CLLM_API cllm_status cllm_gguf_read_tokenizer_keys(cllm_gguf *gguf, cllm_error *err);
 
@@ -218,9 +225,9 @@ typedef struct cllm_chat_options {
 } cllm_chat_options;
 
 /* A file without a template gets the one of the family whose special tokens are in its vocabulary: see cllm_chat_note.
- * Options are copied where needed. out: owned.
- * Errors: ARGUMENT (no template has this name), UNSUPPORTED (there is no template); about the template, with line and
- * column: FORMAT (its syntax), UNSUPPORTED (it asks for other files, or is nested more than 200 deep); MEMORY. */
+ * All that is needed is copied, so the file and the tokenizer may be closed afterwards. out: owned. Errors: ARGUMENT
+ * (no template has this name), UNSUPPORTED (there is no template); about the template, with line and column: FORMAT
+ * (its syntax), UNSUPPORTED (it asks for other files, or is nested more than 200 deep); MEMORY. */
 CLLM_API cllm_status cllm_chat_create(const cllm_chat_options *options, cllm_chat **out, cllm_error *err);
 CLLM_API void cllm_chat_destroy(cllm_chat *chat);
 
@@ -254,10 +261,10 @@ enum {
 };
 
 /* Render a conversation with the template.
- * objects: [n_objects] JSON objects. Their members are the template's variables: messages, tools, add_generation_prompt
- * and whatever else it reads. If a name occurs twice, the last one counts. bos_token, eos_token, unk_token, sep_token,
- * pad_token,
- * cls_token and mask_token are trusted, because they come from the vocabulary: do not let anyone else set them.
+ * objects: [n_objects] JSON objects. Their members are the variables of the template: messages, tools,
+ * add_generation_prompt and whatever else it reads. If a name occurs twice, the last one counts. The variables
+ * bos_token, eos_token, unk_token, sep_token, pad_token, cls_token and mask_token are trusted, because they come from
+ * the vocabulary: do not let anyone else set them.
  * With continue_final_message the text ends within the last message, so that the model continues it.
  * flags: of the enum above. Messages are brought into the form that the template expects: content as text or as parts,
  * arguments as an object or as JSON text. If the template refuses the messages, these changes are tried one after the
@@ -271,7 +278,7 @@ enum {
 CLLM_API cllm_status cllm_chat_render(const cllm_chat *chat, const cllm_string *objects, size_t n_objects, int flags,
                                       int64_t now, cllm_part **parts, size_t *n_parts, cllm_error *err);
 
-/* What may come before the content of the answer to this prompt, [n_parts]. Valid as long as the chat. */
+/* What may come before the content of the answer to this prompt. prompt: [n_parts]. Valid as long as the chat. */
 CLLM_API cllm_preamble cllm_chat_preamble(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts);
 
 /* Reads an answer while the model writes it, and splits it into reasoning, content and tool calls. */
@@ -291,17 +298,18 @@ typedef struct cllm_delta {
     cllm_string text; /* the new text; for CALL: the function's name */
 } cllm_delta;
 
-/* prompt: [n_parts] the text before the answer, which may have opened the reasoning; NULL: as the template renders one
- * user message. tools: JSON, the list of tools in OpenAI's form. It gives untyped arguments their types. Only tools in
- * the list can be called: none if the list is empty. If the text is empty, any name can be called. out: owned.
- * Errors: FORMAT and UNSUPPORTED (tools is not valid JSON), MEMORY. */
+/* Create a reader of an answer. The chat must outlive it. prompt: [n_parts] the text before the answer, which may have
+ * opened the reasoning; NULL: as the template renders one user message. tools: JSON, the list of tools in OpenAI's
+ * form, which says what types arguments have. Only tools in the list can be called: none if the list is empty. If the
+ * text is empty, any name can be called. out: owned. Errors: FORMAT and UNSUPPORTED (tools is not valid JSON),
+ * MEMORY. */
 CLLM_API cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts,
                                         cllm_string tools, cllm_answer **out, cllm_error *err);
 CLLM_API void cllm_answer_destroy(cllm_answer *answer);
 
 /* Take the next piece of the answer: any bytes, with special tokens spelled out. ended: this is the last piece.
- * deltas: out, [*n_deltas] what is certain now, valid until the next call. The deltas add up to the same result however
- * the text is cut into pieces. Text that cannot be read as a call is content, so no text is an error. Errors:
+ * deltas: out, [*n_deltas] what is certain now, valid until the next call. The deltas add up to the same result,
+ * however the text is cut into pieces. No text is an error: what cannot be read as a call is content. Errors:
  * MEMORY. */
 CLLM_API cllm_status cllm_answer_take(cllm_answer *answer, cllm_string text, bool ended, const cllm_delta **deltas,
                                       size_t *n_deltas, cllm_error *err);
@@ -316,20 +324,18 @@ typedef struct cllm_call_options {
      * are allowed. */
     cllm_string tools;
     cllm_string name; /* only this tool may be called, and it must be; or "" */
-    bool must_call;   /* true: the answer must be a call; false: it may say something first, or call nothing */
+    bool must_call;   /* the answer must be a call; else it may have content first, or no call */
     bool one_call;    /* at most one call */
 } cllm_call_options;
 
-/* The structure of answers in this chat's format that call tools, for CLLM_GRAMMAR_STRUCTURE. Generate with
- * spell_control, because cllm_answer_take needs special tokens spelled out.
- * prompt: [n_parts] the text before the answer, or NULL, as for cllm_answer_create.
- * structure: out, owned, terminated; release with cllm_free.
- * preamble: out, the reasoning that may come first, for cllm_generation_options. Valid as long as the chat.
- * Where the format writes arguments key by key between marks, they come in the order of the schema, and a free string
- * ends at its mark.
- * Errors: FORMAT and UNSUPPORTED (tools is not valid JSON), ARGUMENT (there is no tool, or none of this name; a name
- * that the format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow), MEMORY.
- * cllm_grammar_create refuses the schema of a strict tool that it cannot enforce, and names the tool. */
+/* Make the structure of answers that call tools in this chat's format, for CLLM_GRAMMAR_STRUCTURE. Generate with
+ * spell_control, because cllm_answer_take needs special tokens spelled out. prompt: [n_parts] the text before the
+ * answer, or NULL, as for cllm_answer_create. structure: out, owned, terminated; release with cllm_free. preamble: out,
+ * the reasoning that may come first, for cllm_generation_options. Valid as long as the chat. Where the format writes
+ * arguments key by key between marks, they come in the order of the schema, and a free string ends at its mark. Errors:
+ * FORMAT and UNSUPPORTED (tools is not valid JSON), ARGUMENT (there is no tool, or none of this name; a name that the
+ * format cannot spell), UNSUPPORTED (a strict tool whose schema this format cannot follow), MEMORY. cllm_grammar_create
+ * refuses the schema of a strict tool that it cannot enforce, and names the tool. */
 CLLM_API cllm_status cllm_chat_call_structure(const cllm_chat *chat, const cllm_call_options *options,
                                               const cllm_part *prompt, size_t n_parts, char **structure,
                                               cllm_preamble *preamble, cllm_error *err);
@@ -353,36 +359,39 @@ CLLM_API bool cllm_tokenizer_adds_eos(const cllm_tokenizer *tokenizer); /* does 
 CLLM_API const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer);
 
 enum {
-    CLLM_ENCODE_ADD_SPECIAL = 1,   /* put BOS and EOS where the model wants them */
+    CLLM_ENCODE_ADD_SPECIAL = 1,   /* add BOS and EOS if the model wants them */
     CLLM_ENCODE_PARSE_SPECIAL = 2, /* find control tokens in the text (user-defined tokens are always found) */
     CLLM_ENCODE_GOES_ON = 4,       /* the text continues another one: do not put a space in front of it */
 };
 
-/* Text to ids. text: `length` bytes of any value; bytes that are not valid UTF-8 are encoded one by one. For models
- * that want Unicode's NFC, a letter and the marks after it are encoded as one composed character where there is one.
- * flags: of the enum above. tokens: out, owned, [*count]; release with cllm_free; never NULL on success.
+/* Turn text into ids. text: [length] bytes of any value; those that are not valid UTF-8 are encoded one by one. For
+ * models that want Unicode's NFC, a letter and the marks after it are encoded as one composed character where there is
+ * one. flags: of the enum above. tokens: out, owned, [*count]; release with cllm_free; never NULL on success.
  * Takes O(length log length) time. Errors: ARGUMENT (text over 1 GiB), MEMORY, UNSUPPORTED (a character that the
  * vocabulary cannot express). */
 CLLM_API cllm_status cllm_tokenizer_encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, int flags,
                                            int32_t **tokens, size_t *count, cllm_error *err);
+
+/* Release memory that the library allocated, where a comment says so. NULL is allowed. */
 CLLM_API void cllm_free(void *memory);
 
-/* The ids of a text in parts, as cllm_chat_render gives them. The parts are joined before the text is cut into words. A
- * special token is found only where its whole spelling is trusted. A user-defined token without brackets or bars in its
- * spelling (such as a run of spaces) is found everywhere.
+/* Turn a text in parts, as cllm_chat_render gives them, into ids. The parts are joined before the text is cut into
+ * words. A special token is found only where its whole spelling is trusted; but a user-defined token without brackets
+ * or bars in its spelling, such as a run of spaces, is found everywhere.
  * flags: ADD_SPECIAL puts BOS first if the model wants it and the text does not begin with it; GOES_ON.
  * tokens, errors: as for cllm_tokenizer_encode. */
 CLLM_API cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer, const cllm_part *parts,
                                                  size_t n_parts, int flags, int32_t **tokens, size_t *count,
                                                  cllm_error *err);
 
-/* The ids of two texts in one, as models that rank documents read them: by the file's template for it (tokenizer.chat_template.rerank),
- * else with the tokens that the vocabulary has around two texts and between them. No special token is found in either text.
- * tokens, errors: as cllm_tokenizer_encode has them. */
+/* Turn two texts into the ids of one, as models that rank documents read them: by the file's template for this
+ * (tokenizer.chat_template.rerank), else with the vocabulary's special tokens around the texts and between them. No
+ * special token is found in the texts themselves. tokens, errors: as for cllm_tokenizer_encode; also UNSUPPORTED (the
+ * template has too many parts). */
 CLLM_API cllm_status cllm_tokenizer_encode_pair(const cllm_tokenizer *tokenizer, cllm_string query,
                                                 cllm_string document, int32_t **tokens, size_t *count, cllm_error *err);
 
-/* The spelling of a token as the file has it. id: 0..n_vocab-1, else an empty string. */
+/* The spelling of a token in the file. id: 0..n_vocab-1, else an empty string. */
 CLLM_API cllm_string cllm_tokenizer_piece(const cllm_tokenizer *tokenizer, int32_t id);
 
 /* True for control and unknown tokens: they control the model and are not part of the text. */
@@ -397,8 +406,8 @@ CLLM_API bool cllm_tokenizer_is_eog(const cllm_tokenizer *tokenizer, int32_t id)
  * token may be only a part of a UTF-8 character. id: 0..n_vocab-1, else an empty string. */
 CLLM_API cllm_string cllm_tokenizer_decode(const cllm_tokenizer *tokenizer, int32_t previous, int32_t id);
 
-/* The ids of a conversation that grows: the model generates text, and each turn renders the whole text again. What
- * stays the same keeps its ids, so that a turn evaluates only what is new. */
+/* The ids of a conversation that grows. The model generates text, and each turn renders the whole conversation again.
+ * Text that is still the same keeps its ids, so that a turn evaluates only what is new. */
 typedef struct cllm_transcript cllm_transcript;
 
 /* Create an empty one. tokenizer: must outlive it. out: owned. Errors: MEMORY. */
@@ -408,15 +417,15 @@ CLLM_API void cllm_transcript_destroy(cllm_transcript *transcript);
 CLLM_API const int32_t *cllm_transcript_tokens(const cllm_transcript *transcript); /* [n_tokens], until it changes */
 CLLM_API size_t cllm_transcript_n_tokens(const cllm_transcript *transcript);
 
-/* Set the text. Where it begins like the previous text, the ids stay; the rest is encoded. Text that was encoded in one
- * call is kept as a whole or not at all; generated text is kept up to the first difference. BOS comes first if the
- * model wants it. Then cllm_sequence_reuse lets a sequence begin with these tokens. After an error a part of the old
- * text remains.
+/* Set the text: parts, [n_parts]. As far as it begins like the previous text, the ids stay; the rest is encoded. Text
+ * that was encoded in one call is kept as a whole or not at all; generated text is kept up to the first difference. BOS
+ * comes first if the model wants it. Next, give the tokens to cllm_sequence_reuse. After an error a part of the old
+ * text is left.
  * Errors: those of cllm_tokenizer_encode_parts. */
 CLLM_API cllm_status cllm_transcript_set(cllm_transcript *transcript, const cllm_part *parts, size_t n_parts,
                                          cllm_error *err);
 
-/* Append tokens that the model generated. Leave out an end token: the next text spells it. tokens: [count] ids of the
+/* Append tokens that the model generated. Do not append an end token: the next text has it. tokens: [count] ids of the
  * vocabulary. Errors: MEMORY. */
 CLLM_API cllm_status cllm_transcript_append(cllm_transcript *transcript, const int32_t *tokens, size_t count,
                                             cllm_error *err);
@@ -432,7 +441,7 @@ typedef enum cllm_pooling {
     CLLM_POOLING_MEAN = 2,  /* the mean of all rows of the span */
     CLLM_POOLING_CLS = 3,   /* the first row */
     CLLM_POOLING_LAST = 4,  /* the last row */
-    CLLM_POOLING_RANK = 5,  /* the scores of the model's classifier for one pooled vector; they are never normalized */
+    CLLM_POOLING_RANK = 5,  /* the scores that the model's classifier gives to one pooled row; never normalized */
 } cllm_pooling;
 
 typedef struct cllm_model_info {
@@ -451,9 +460,9 @@ typedef struct cllm_model_info {
     uint32_t n_scores;     /* floats with CLLM_POOLING_RANK; 0: the model has no classifier */
     cllm_pooling pooling;  /* what CLLM_POOLING_MODEL stands for */
     bool is_encoder;       /* each token sees the tokens after it too: the model can only embed, not generate text */
-    uint64_t n_parameters; /* elements of all tensors, without those of an image model in the same file */
+    uint64_t n_parameters; /* elements of all tensors, except those of an image model in the same file */
     uint64_t bytes_per_token; /* bytes of weights that are read to generate one token */
-    const char *note;         /* one line: what the file contains or asks for that is not used; or "" */
+    const char *note;         /* one line about what is in the file but not used, or "" */
 } cllm_model_info;
 
 /* A LoRA adapter: a GGUF file as llama.cpp's convert_lora_to_gguf.py writes it. It changes a model of the same
@@ -465,9 +474,10 @@ typedef struct cllm_lora {
 } cllm_lora;
 
 /* Open a GGUF file and find its weights, which stay in the mapped file. So do the weights of options->loras; several
- * adapters add up.
- * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create; ARGUMENT (repack of a file that is not
- * mapped). */
+ * adapters add up. options: may be NULL.
+ * out: owned. Errors: those of cllm_gguf_open and cllm_tokenizer_create, also for tensors (a missing one, a wrong
+ * shape, an architecture or type that is not supported); ARGUMENT (repack of a file that is not mapped, or a LoRA scale
+ * that is not finite). */
 CLLM_API cllm_status cllm_model_load(const char *path, const cllm_load_options *options, cllm_model **out,
                                      cllm_error *err);
 CLLM_API void cllm_model_destroy(cllm_model *model);
@@ -489,7 +499,7 @@ CLLM_API const cllm_tokenizer *cllm_model_tokenizer(const cllm_model *model);
 typedef struct cllm_engine cllm_engine;
 
 typedef enum cllm_kv_type {
-    CLLM_KV_F16 = 0,
+    CLLM_KV_F16 = 0, /* float16, the default */
     CLLM_KV_F32 = 1,
     CLLM_KV_Q8_0 = 2, /* int8, in blocks of 32 that share a scale */
 } cllm_kv_type;
@@ -501,34 +511,37 @@ typedef enum cllm_kv_type {
 CLLM_API const char *cllm_device_names(void);
 
 typedef struct cllm_engine_options {
-    /* Most positions of one sequence. 0: the model's own context, or n_positions if that is fewer; without n_positions,
-     * as many as fit in memory if that is fewer. A LongRoPE model has short factors for its original context, which is
-     * the default, and long factors, which are used if you ask for more. */
+    /* Most positions of one sequence, at most 2^31 - 1. 0: the model's own context, or n_positions if that is fewer;
+     * without n_positions, as many as fit in memory if that is fewer. A LongRoPE model has short factors for its
+     * original context, which is the default, and long factors, which are used if you ask for more. */
     uint32_t n_ctx;
-    uint32_t n_batch;     /* most tokens in one forward pass; 0: 512; on a GPU at most 2048 */
-    uint32_t n_threads;   /* 0: the number of cores this process may use */
+    uint32_t n_batch;     /* most tokens in one forward pass; 0: 512; at most 65536, on a GPU at most 2048 are used */
+    uint32_t n_threads;   /* at most 1024; 0: the number of cores that this process may use */
     cllm_kv_type kv_type; /* how keys and values are stored */
     const char *cpu_isa;  /* "scalar", "avx2" and so on; NULL: the best that this CPU has */
     /* NULL or "cpu": the CPU. "metal", "cuda", "opencl": the GPU of that API (with OpenCL any device), or an error.
      * "auto": the first GPU that can run the model, else the CPU (see cllm_engine_device_note). See
      * cllm_device_names. */
     const char *device;
-    /* How many of the model's last layers run on the GPU, and the output with them. 0: as many as fit;
-     * CLLM_GPU_LAYERS_ALL: all. Keys and values on a GPU are F16 or F32. */
+    /* How many of the model's last layers run on the GPU, and the output with them. 0: as many as fit.
+     * CLLM_GPU_LAYERS_ALL: all. If a given number does not fit, that is an error, except with "auto", which takes
+     * fewer. Keys and values on a GPU are F16 or F32. */
     uint32_t gpu_layers;
-    bool exact; /* on a GPU too, the same bits in any batch: do not use the kernels for long batches */
-    /* Or NULL. The calling thread calls it several times a layer, once for all layers on a GPU, and, with bytes, while
+    /* On a GPU: the same bits in any batch, as on the CPU. The fast kernels for long batches are not used then. */
+    bool exact;
+    /* Or NULL. Called several times for each layer on the CPU, once for all layers on a GPU, and, with bytes, while
      * weights move to a GPU. */
     cllm_progress progress;
-    void *user;            /* passed to `progress` */
-    uint32_t n_positions;  /* of all sequences together, in pages of 256; 0: n_ctx */
-    uint32_t n_sequences;  /* most sequences at a time; 0: 1; at most 4096 */
-    uint32_t device_index; /* which device of the API, from 0; OpenCL counts over all its platforms, GPUs first; with
-                              "auto": of the first API that has a GPU of this number */
-    uint64_t
-        cache_bytes; /* most bytes that the prefix cache keeps beside what sequences hold; 0: there is none. They are for keys
-                             and values, in pages; for a model with recurrent layers as much is for states, all of one
-                             size. A budget below the size of a state and its pages gives no cache */
+    void *user;           /* passed to `progress` */
+    uint32_t n_positions; /* of all sequences together, in pages of 256; at most 2^31 - 1; 0: n_ctx */
+    uint32_t n_sequences; /* most sequences at a time; 0: 1; at most 4096 */
+    /* Which device of the API, from 0. OpenCL counts over all its platforms, GPUs first. With "auto": of the first API
+     * that has a GPU of this number. */
+    uint32_t device_index;
+    /* Most bytes that the prefix cache keeps in addition to what sequences hold; 0: no cache. They are for pages of
+     * keys and values. For a model with recurrent layers, about half of them are for states, which all have one size;
+     * if there is no room for one state and its pages, there is no cache. */
+    uint64_t cache_bytes;
     cllm_pooling pooling; /* for CLLM_WANT_EMBEDDING */
     bool raw_embeddings;  /* do not scale embeddings to length 1 */
 } cllm_engine_options;
@@ -537,10 +550,9 @@ typedef struct cllm_engine_options {
  * read again, unless the model was read or repacked into memory. */
 typedef struct cllm_memory_plan {
     uint64_t weights;
-    uint64_t kv_cache; /* pages of keys and values, including those of the prefix cache */
-    uint64_t
-        states; /* of recurrent layers: three for each sequence, and those of the prefix cache; 0: there are none */
-    uint64_t scratch;   /* buffers of a forward pass: activations and logits */
+    uint64_t kv_cache;  /* pages of keys and values, including those of the prefix cache */
+    uint64_t states;    /* of recurrent layers: three a sequence, and those of the prefix cache; 0: no such layers */
+    uint64_t scratch;   /* buffers of a forward pass, such as activations and logits, and tables */
     uint64_t available; /* what this process may still allocate, or 0 if unknown */
     uint32_t n_ctx;     /* the planned context */
     bool n_ctx_capped;  /* n_ctx was 0, and the model's own context does not fit */
@@ -553,17 +565,19 @@ typedef struct cllm_memory_plan {
     uint64_t gpu_available; /* or 0 if unknown */
 } cllm_memory_plan;
 
-/* What an engine with these options would need on the CPU; `device` is ignored. Works for every architecture whose file
- * has the usual keys (<architecture>.block_count, .embedding_length, .attention.head_count ...). options: may be NULL.
- * Errors: FORMAT or UNSUPPORTED (keys are missing), MEMORY (a given n_ctx does not fit; *plan is filled). */
+/* Compute what an engine with these options would need on the CPU; `device` is ignored. Works for every architecture
+ * whose file has the usual keys (<architecture>.block_count, .embedding_length, .attention.head_count ...). options:
+ * may be NULL. plan: out. Errors: ARGUMENT (an option), FORMAT or UNSUPPORTED (keys are missing), MEMORY (it does not
+ * fit; *plan is filled). */
 CLLM_API cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_engine_options *options, cllm_memory_plan *plan,
                                       cllm_error *err);
 
-/* The model must outlive the engine. Weights are copied to a GPU once, unless the GPU reads them in place (Metal, and
- * OpenCL with shared memory). Destroying an engine ends its sequences. Calls on an engine, its sequences and its
- * generations come from one thread at a time. options: may be NULL. out: owned.
- * Errors: ARGUMENT; MEMORY; DEVICE: the named GPU does not exist, cannot run the model, or has no room for the layers;
- * CANCELLED: by `progress`, while weights moved to a GPU. */
+/* Create an engine. The model must outlive it. Weights are copied to a GPU, unless the GPU reads them in place (Metal,
+ * and OpenCL with shared memory). Destroying an engine also ends its sequences, whose pointers are then invalid. Calls
+ * on an engine, its sequences and its generations come from one thread at a time. options: may be NULL. out: owned.
+ * Errors: ARGUMENT (an option is out of range, or the model cannot do it); MEMORY; DEVICE: the named GPU does not
+ * exist, cannot run the model, or has no room for the layers; CANCELLED: by `progress`, while weights moved to a
+ * GPU. */
 CLLM_API cllm_status cllm_engine_create(const cllm_model *model, const cllm_engine_options *options, cllm_engine **out,
                                         cllm_error *err);
 CLLM_API void cllm_engine_destroy(cllm_engine *engine);
@@ -604,7 +618,7 @@ CLLM_API cllm_status cllm_sequence_create(cllm_engine *engine, cllm_sequence **o
 CLLM_API void cllm_sequence_destroy(cllm_sequence *sequence);
 
 CLLM_API uint32_t cllm_sequence_length(const cllm_sequence *sequence);       /* tokens evaluated so far */
-CLLM_API const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence); /* [length] those tokens */
+CLLM_API const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence); /* [length], until it changes */
 
 /* Create a sequence that begins with the first `length` tokens of this one. The two share pages; a page that is not
  * full is copied when either writes to it. out: owned.
@@ -615,15 +629,16 @@ CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t 
 /* Drop all tokens from position `length` on. Dropping up to n_batch tokens of the last cllm_eval always works if that
  * returned OK, and so does length 0.
  * Errors, with nothing changed: ARGUMENT (length is more than the sequence's); UNSUPPORTED (the model has sliding
- * windows, and keys that this length would see are gone already, or recurrent layers, and no state that old is held). */
+ * windows, and keys that this length sees are no longer held; or it has recurrent layers, and no state that is old
+ * enough is held). */
 CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
 
-/* Make a sequence begin with as much of `tokens`, [count], as is evaluated already. Tokens that it has itself stay, and
- * the rest of the sequence is dropped; if the prefix cache has more of them, the sequence takes those. The last of the
- * tokens is never reused, so that there is one to evaluate. count 0 empties the sequence. Everything that an engine
- * evaluates is in its cache at once, during the life of its sequence and after. With recurrent layers the sequence begins
- * where a state is held, which may be a little before: a sequence has a few, and the cache has some of each prompt.
- * Returns the sequence's new length. */
+/* Make a sequence begin with as many of the first tokens of `tokens`, [count], as were evaluated before. Those that the
+ * sequence has itself stay, and the rest of it is dropped; or if the prefix cache has more of them, the sequence takes
+ * those. The last of the tokens is never reused, so that there is one to evaluate. count 0 empties the sequence.
+ * Everything that an engine evaluates is in its cache at once, while its sequence lives and afterwards. With recurrent
+ * layers, a sequence can only begin where a state is held, so it may get fewer tokens: a sequence holds a few states,
+ * and the cache has some of each prompt. Returns the sequence's new length. */
 CLLM_API size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_t count);
 
 /* Save the tokens, keys and values of a sequence, so that it can continue later without evaluating them again. The file
@@ -642,12 +657,12 @@ CLLM_API cllm_status cllm_sequence_load(cllm_engine *engine, const char *path, c
 /* ------------------------------------------------------------------------------------------- evaluating */
 
 typedef enum cllm_want {
-    CLLM_WANT_NOTHING, /* only keys and values */
-    CLLM_WANT_NEXT,    /* the likeliest next token; a GPU then returns one number */
+    CLLM_WANT_NOTHING, /* only keys, values and states */
+    CLLM_WANT_NEXT,    /* the likeliest token after the last one; a GPU then returns only that */
     CLLM_WANT_LAST,    /* the logits of the last token */
     CLLM_WANT_EACH,    /* the logits of every token */
-    /* The state after the model's last norm, pooled as the engine's `pooling` says. An encoder (is_encoder) can do
-     * nothing else; its sequence must be empty, and is empty afterwards. */
+    /* An embedding: rows after the model's last norm, pooled as the engine's `pooling` says. An encoder (is_encoder)
+     * can do nothing else; its sequence must be empty, and is empty afterwards. */
     CLLM_WANT_EMBEDDING,
 } cllm_want;
 
@@ -668,7 +683,8 @@ typedef struct cllm_span {
  * and n_threads (on a GPU: with `exact`). Returns the first status of a span that is not OK.
  *   - All spans are checked first. If one is refused, nothing is evaluated, and each span's status is its own reason,
  *     or OK: ARGUMENT (a sequence that is given twice or belongs to another engine, count 0, an id outside the
- *     vocabulary), CONTEXT_FULL (n_ctx), MEMORY (no page is left).
+ *     vocabulary), UNSUPPORTED (an encoder, and not WANT_EMBEDDING), CONTEXT_FULL (n_ctx), MEMORY (no page is left).
+ *     No spans at all are ARGUMENT too.
  *   - CANCELLED, DEVICE (every later call fails too) and MEMORY (for more rows of output) are the status of all spans.
  *     None has a result, and each sequence keeps the tokens of the forward passes that were completed.
  *   - With WANT_NEXT, a logit that is not a finite number gives that span the errors of cllm_sequence_diagnose. The
@@ -677,10 +693,10 @@ typedef struct cllm_span {
  * more. */
 CLLM_API cllm_status cllm_eval(cllm_engine *engine, cllm_span *spans, size_t n_spans, cllm_error *err);
 
-/* Find out why a logit of the sequence's last evaluation is not a finite number. Looks at every weight, which takes a
- * while. Never returns CLLM_OK. FORMAT: a weight is not finite, so the file is damaged (err->name: the tensor).
- * UNSUPPORTED: the model computes numbers that are too large; if err->name is "kv_type", they are too large for float16
- * keys and values, and another kv_type helps. DEVICE, MEMORY. */
+/* Find out why a logit of the sequence's last evaluation is not a finite number. This looks at every weight, so it
+ * takes a while. Never returns CLLM_OK. Errors: FORMAT (a weight is not finite, so the file is damaged; err->name is
+ * the tensor), UNSUPPORTED (the model computes numbers that are too large; if err->name is "kv_type", they are too
+ * large for float16 keys and values, and another kv_type helps), DEVICE, MEMORY. */
 CLLM_API cllm_status cllm_sequence_diagnose(const cllm_sequence *sequence, cllm_error *err);
 
 /* ---------------------------------------------------------------------------------------------- sampler */
@@ -706,11 +722,12 @@ typedef enum cllm_sampler_step {
 
 typedef struct cllm_logit_bias {
     int32_t token;
-    float bias; /* added to the logit; -INFINITY forbids the token */
+    float bias; /* added to the logit: finite, or -INFINITY, which forbids the token */
 } cllm_logit_bias;
 
-/* Each step is defined as in llama.cpp. {0} is greedy: every step is off. CLLM_SAMPLER_DEFAULTS is a good start for
- * random draws. Penalties and DRY look at the text so far, with the prompt: see cllm_sampler_begin. */
+/* How to draw. Each step is defined as in llama.cpp. {0} is greedy: every step is off. CLLM_SAMPLER_DEFAULTS is a good
+ * start for random draws. Penalties and DRY look at the text so far, including the prompt: see cllm_sampler_begin. All
+ * numbers must be finite; where no range is given, any finite number is allowed. */
 typedef struct cllm_sampler_options {
     /* 0 or less: always take the likeliest token that the other steps leave (the lowest id if several are equal). */
     float temperature;
@@ -725,29 +742,31 @@ typedef struct cllm_sampler_options {
     float top_n_sigma; /* keep logits within this many standard deviations of the largest; 0 or less: off */
     /* [0, 1]: how often XTC removes all tokens that reach its threshold except the least likely of them; 0: off */
     float xtc_probability;
-    float xtc_threshold; /* [0, 0.5]; more: off */
-    /* The temperature varies by up to this in both directions: higher where many tokens are about as likely; 0: off */
+    float xtc_threshold; /* [0, 0.5]: a probability; more: off */
+    /* 0 or more: the temperature varies by up to this in both directions, and is higher where many tokens are about as
+     * likely; 0: off */
     float dynatemp_range;
-    float dynatemp_exponent; /* how the temperature follows the entropy: (entropy / its maximum)^exponent */
+    float dynatemp_exponent; /* 0 or more: the temperature grows with (entropy / its maximum)^exponent */
 
     uint32_t penalty_last_n; /* how many of the last tokens are penalized; 0: off */
-    float repeat_penalty;    /* divides a positive logit, multiplies a negative one; 1 or 0: off */
+    float repeat_penalty;    /* 0 or more: divides a positive logit, multiplies a negative one; 1 or 0: off */
     float frequency_penalty; /* subtracted once for each time that the token occurred */
     float presence_penalty;  /* subtracted once if the token occurred */
 
     /* DRY: a token that would extend a repeated run of n tokens loses
      * dry_multiplier * dry_base^(n - dry_allowed_length) of its logit. */
-    float dry_multiplier;        /* 0: off */
-    float dry_base;              /* below 1: off */
+    float dry_multiplier;        /* 0 or more; 0: off */
+    float dry_base;              /* 0 or more; below 1: off */
     uint32_t dry_allowed_length; /* shorter runs lose nothing */
     uint32_t dry_penalty_last_n; /* how many of the last tokens are searched; 0: off */
     /* [n_dry_breakers] texts that end a run, up to 40 bytes of each; NULL: "\n" ":" "\"" "*" */
     const cllm_string *dry_breakers;
     size_t n_dry_breakers;
     uint32_t mirostat;  /* 1 or 2: the version of mirostat, which replaces all steps but temperature; 0: off */
-    float mirostat_tau; /* the surprise that it aims at, in bits */
-    float mirostat_eta; /* how fast it gets there */
-    /* [0, 1]: the average probability of the tokens that adaptive-p draws; negative: the step does nothing */
+    float mirostat_tau; /* 0 or more: the surprise that it aims at, in bits */
+    float mirostat_eta; /* 0 or more: how fast it gets there */
+    /* [0, 1]: the average probability that the tokens drawn by adaptive-p should have; negative: the step does
+     * nothing */
     float adaptive_target;
     float adaptive_decay; /* [0, 0.99]: how slowly that average changes */
 
@@ -766,14 +785,15 @@ typedef struct cllm_sampler_options {
         .mirostat_eta = 0.1f, .adaptive_target = -1, .adaptive_decay = 0.9f                                            \
     }
 
-/* options: NULL is {0}, greedy. out: owned. Errors: ARGUMENT (a value is out of range), MEMORY. */
+/* Create a sampler for a vocabulary of n_vocab tokens. options: NULL is {0}, greedy. out: owned. Errors: ARGUMENT (a
+ * value is out of range), MEMORY. */
 CLLM_API cllm_status cllm_sampler_create(uint32_t n_vocab, const cllm_sampler_options *options, cllm_sampler **out,
                                          cllm_error *err);
 CLLM_API void cllm_sampler_destroy(cllm_sampler *sampler);
 
-/* Set the text so far, for penalties and DRY: [count] tokens, of which the last ones are kept. It replaces the text
- * that they knew. cllm_generation_create calls this with the prompt. The state of the random numbers, mirostat and
- * adaptive-p stays. */
+/* Set the text so far, for penalties and DRY, instead of the text that they know: [count] tokens, of which the last
+ * ones are kept. cllm_generation_create calls this with the prompt. The state of the random numbers, of mirostat and of
+ * adaptive-p does not change. */
 CLLM_API void cllm_sampler_begin(cllm_sampler *sampler, const int32_t *tokens, size_t count);
 
 /* The step with this name, as the metadata key general.sampling.sequence or an option spells it. name: llama.cpp's,
@@ -795,15 +815,15 @@ CLLM_API void cllm_sampler_accept(cllm_sampler *sampler, int32_t token);
 
 /* --------------------------------------------------------------------------------------------- grammars */
 
-/* The spellings of a vocabulary, sorted for grammars. Made once, used by all grammars. It never changes, so threads may
- * share it. */
+/* The texts of a vocabulary, sorted for grammars. It is made once, and all grammars use it. It never changes, so
+ * threads may share it. */
 typedef struct cllm_token_index cllm_token_index;
 
 /* tokenizer: must outlive it. out: owned. Errors: MEMORY. */
 CLLM_API cllm_status cllm_token_index_create(const cllm_tokenizer *tokenizer, cllm_token_index **out, cllm_error *err);
 CLLM_API void cllm_token_index_destroy(cllm_token_index *index);
 
-/* A set of allowed texts. A grammar caches what it finds out, so it and its matchers belong to one thread at a time. */
+/* A set of allowed texts. A grammar keeps what it computes, so it and its matchers belong to one thread at a time. */
 typedef struct cllm_grammar cllm_grammar;
 
 typedef enum cllm_grammar_kind {
@@ -812,15 +832,15 @@ typedef enum cllm_grammar_kind {
     CLLM_GRAMMAR_JSON_SCHEMA, /* JSON by a schema (draft 4 to 2020-12; $schema says which), properties in any order */
     CLLM_GRAMMAR_JSON_SCHEMA_IN_ORDER, /* the same, properties in the order of the schema, others after them */
     CLLM_GRAMMAR_CHOICE,               /* one of the lines of the text; empty lines do not count */
-    CLLM_GRAMMAR_STRUCTURE, /* parts in JSON, see below; only its texts may also be written as special tokens */
-    /* As JSON_SCHEMA and JSON_SCHEMA_IN_ORDER, but an object whose properties are listed has no others, unless the schema
-     * mentions them or combines schemas (allOf and the like). For texts that a model writes: it may invent other
-     * properties without end. */
+    CLLM_GRAMMAR_STRUCTURE, /* parts, in JSON: see below; only its texts may also be written as special tokens */
+    /* As JSON_SCHEMA and JSON_SCHEMA_IN_ORDER, but an object whose properties are listed has no others, unless its
+     * schema mentions them or combines schemas (allOf and the like). For texts that a model writes, because it may
+     * invent other properties without end. */
     CLLM_GRAMMAR_JSON_SCHEMA_CLOSED,
     CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER,
 } cllm_grammar_kind;
 
-/* index: must outlive the grammar. text: UTF-8. out: owned; must outlive its matchers.
+/* Create a grammar. index: must outlive it. text: UTF-8, not kept. out: owned; must outlive its matchers.
  * Errors, with line and column, or the path in a schema, where there is one: FORMAT (the syntax), ARGUMENT (no text is
  * allowed; left recursion; an unknown rule), UNSUPPORTED (something that cannot be enforced, such as a look-behind; the
  * grammar is too large), MEMORY.
@@ -853,14 +873,16 @@ CLLM_API cllm_status cllm_matcher_fork(const cllm_matcher *matcher, cllm_matcher
 CLLM_API void cllm_matcher_destroy(cllm_matcher *matcher);
 
 /* Find the tokens that may come next. mask: out, [CLLM_MASK_WORDS(n_vocab)]. Tokens that end a text are allowed where
- * the grammar may end.
+ * the text may end.
  * Errors: MEMORY; UNSUPPORTED (too many ways to go on), ARGUMENT (an end token was taken already). */
 CLLM_API cllm_status cllm_matcher_fill_mask(cllm_matcher *matcher, uint32_t *mask, cllm_error *err);
 
-/* Add a token to the text. Errors: as above; ARGUMENT (the token is not allowed), with nothing changed. */
+/* Add a token to the text. Errors: those of cllm_matcher_fill_mask; ARGUMENT also if the token is not allowed, and then
+ * nothing has changed. */
 CLLM_API cllm_status cllm_matcher_take(cllm_matcher *matcher, int32_t token, cllm_error *err);
 
-/* Add bytes to the text. *n_taken: how many of them are allowed. If that is not all, nothing changes. */
+/* Add bytes to the text. n_taken: out, how many of them are allowed. If that is not all of them, nothing changes.
+ * Errors: MEMORY, UNSUPPORTED, as above. */
 CLLM_API cllm_status cllm_matcher_take_bytes(cllm_matcher *matcher, const char *bytes, size_t length, size_t *n_taken,
                                              cllm_error *err);
 
@@ -890,19 +912,19 @@ typedef struct cllm_logprob {
 typedef struct cllm_event {
     const int32_t *tokens; /* [n_tokens] drawn tokens, including an end token */
     size_t n_tokens;
-    /* The text that is certain now. It holds back what may become a stop string, and bytes of a character that is not
-     * complete, until it is clear that they are text. */
+    /* The new text. What may become a stop string is held back until it is clear that it does not, and so are bytes of
+     * an incomplete character. */
     cllm_string text;
     /* [n_tokens][1 + n_logprobs]: for each drawn token its own, then those of the likeliest tokens; or NULL */
     const cllm_logprob *logprobs;
     cllm_end end;
-    bool is_unfinished;             /* the text ended before it was complete by its grammar */
-    size_t stop_string;             /* for CLLM_END_STOP_STRING: which one */
+    bool is_unfinished;             /* the text has ended, but its grammar does not allow it to end here */
+    size_t stop_string;             /* for CLLM_END_STOP_STRING: its index in the options */
     uint64_t n_drafted, n_accepted; /* draft tokens so far, and how many of them were accepted */
 } cllm_event;
 
-/* Allow tokens: set bits in mask, [CLLM_MASK_WORDS(n_vocab)] of zeros, for those that may come after `tokens`,
- * [count]. */
+/* A function of the caller that says which tokens may come after `tokens`, [count]: it sets their bits in mask,
+ * [CLLM_MASK_WORDS(n_vocab)], which is all zeros before. */
 typedef void (*cllm_fill_mask)(void *user, const int32_t *tokens, size_t count, uint32_t *mask);
 
 typedef struct cllm_generation_options {
@@ -914,34 +936,34 @@ typedef struct cllm_generation_options {
     uint64_t n_most;    /* tokens; 0: as many as the context holds */
     bool spell_control; /* put the spelling of control tokens into the text: for cllm_answer_take */
     bool logprobs;
-    uint32_t n_logprobs;           /* how many of the likeliest tokens, beside the drawn one */
-    cllm_grammar *grammar;         /* the text must follow this grammar, borrowed; or NULL */
+    uint32_t n_logprobs;           /* how many of the likeliest tokens, besides the drawn one; at most n_vocab */
+    cllm_grammar *grammar;         /* the text must follow it; borrowed; or NULL */
     cllm_preamble preamble;        /* copied: the grammar begins after it and white space; {0}: it begins at once */
     cllm_fill_mask fill_mask;      /* or NULL: any token may be drawn */
     void *fill_mask_user;          /* passed to fill_mask */
-    uint32_t n_draft;              /* most tokens of a draft; 0: 16 */
+    uint32_t n_draft;              /* most tokens of a draft; 0: 16; at most n_batch - 1 are used */
     bool draft_lookup;             /* draft what came after the longest recent match of the last tokens */
     cllm_sequence *draft_sequence; /* draft with this empty sequence of another engine, whose model has the same
                                       vocabulary; or NULL */
 } cllm_generation_options;
 
-/* prompt: [count] the whole text from position 0, copied. What the sequence holds already must be its beginning, and
- * not all of it. options: may be NULL. out: owned.
- * The sequence still belongs to the caller and must outlive the generation. Between a take and the next wants, the
- * caller may truncate it, or empty and reuse it.
+/* Create a generation. prompt: [count] the whole text from position 0, copied.
+ * The sequence must hold a beginning of it, but not all of it; it may be empty. options: may be NULL. out: owned. The
+ * sequence still belongs to the caller, and must outlive the generation. Between cllm_generation_take and the next
+ * cllm_generation_wants, the caller may truncate it, or empty and reuse it.
  * Drafts do not change the text, at any temperature: several guessed tokens are evaluated together, and those that the
  * sampler would have drawn are kept. Drafting pauses while it does not pay. Where a grammar leaves only one way to go
  * on, those bytes are drafted too (on a GPU only if the engine is exact).
  * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`, a grammar together with
- * fill_mask), CONTEXT_FULL, MEMORY. If the prompt just fills the context, the generation has ended already, with
+ * fill_mask), CONTEXT_FULL, MEMORY. If the prompt exactly fills the context, the generation has ended at once, with
  * CLLM_END_CONTEXT_FULL. */
 CLLM_API cllm_status cllm_generation_create(cllm_sequence *sequence, const int32_t *prompt, size_t count,
                                             const cllm_generation_options *options, cllm_generation **out,
                                             cllm_error *err);
 CLLM_API void cllm_generation_destroy(cllm_generation *generation);
 
-/* Ask what to evaluate next: tokens beyond the sequence's length, at most `most` (1 or more). Returns false if the
- * generation has ended. span: out, for cllm_eval; its tokens are valid until cllm_generation_take. With a
+/* Ask what to evaluate next: tokens after those that the sequence holds, at most `most` (1 or more). Returns false if
+ * the generation has ended. span: out, for cllm_eval; its tokens are valid until cllm_generation_take. With a
  * draft_sequence this evaluates the small model, whose engine has its own `progress`; if that fails or is cancelled,
  * the generation stops drafting. */
 CLLM_API bool cllm_generation_wants(cllm_generation *generation, size_t most, cllm_span *span);

@@ -217,6 +217,20 @@ static void from_single_quotes(const char *text, char *to, size_t size) {
 
 enum { MOST_TEXTS = 8 };
 
+/* Check that a grammar allows the valid texts, and none of the invalid ones: [MOST_TEXTS] each, or NULL. */
+static void check_texts(cllm_grammar *grammar, const char *schema, const char *const *valid,
+                        const char *const *invalid) {
+    for (int k = 0; k < 2 * MOST_TEXTS; k++) {
+        const bool is_valid = k < MOST_TEXTS;
+        const char *instance = is_valid ? valid[k] : invalid[k - MOST_TEXTS];
+        char text[2000];
+        if (!instance) continue;
+        from_single_quotes(instance, text, sizeof text);
+        if (accepts(grammar, text, strlen(text)) != is_valid)
+            fail_msg("%s: %s is %s", schema, text, is_valid ? "refused" : "accepted");
+    }
+}
+
 static void schemas_take_what_they_describe(void **state) {
     (void)state;
     static const struct {
@@ -382,14 +396,7 @@ static void schemas_take_what_they_describe(void **state) {
         from_single_quotes(cases[i].schema, text, sizeof text);
         if (compile(&j, text_of(text), cases[i].in_order, &grammar, &err) != CLLM_OK)
             fail_msg("%s: %s", text, err.message);
-        for (int k = 0; k < 2 * MOST_TEXTS; k++) {
-            const bool valid = k < MOST_TEXTS;
-            const char *instance = valid ? cases[i].valid[k] : cases[i].invalid[k - MOST_TEXTS];
-            if (!instance) continue;
-            from_single_quotes(instance, text, sizeof text);
-            if (accepts(grammar, text, strlen(text)) != valid)
-                fail_msg("%s: %s is %s", cases[i].schema, text, valid ? "refused" : "accepted");
-        }
+        check_texts(grammar, cases[i].schema, cases[i].valid, cases[i].invalid);
         cllm_grammar_destroy(grammar);
     }
     unmake_judge(&j);
@@ -420,7 +427,7 @@ static void closed_schemas_allow_what_they_list(void **state) {
          "{'x': {}}, 'type': 'object'}}}",
          {"{'a':{'x':2}}", "{'a':null}", "{}"},
          {"{'c':1}", "{'a':{'y':2}}"}},
-        /* where schemas are combined others are allowed */
+        /* an object that combines schemas may have others; the objects in it and around it may not */
         {"{'allOf': [{'properties': {'a': {}}}, {'properties': {'b': {'type': 'null'}}}], 'type': 'object'}",
          {"{'a':1,'c':2}"},
          {"{'b':1}"}},
@@ -433,6 +440,19 @@ static void closed_schemas_allow_what_they_list(void **state) {
          {"{'k':1,'y':1,'z':2}"},
          {"{'k':1}"}},
         {"{'type': 'array', 'items': {'type': 'object', 'properties': {'a': {}}}}", {"[{},{'a':1}]"}, {"[{'c':1}]"}},
+        {"{'type': 'object', 'properties': {'a': {'allOf': [{'$ref': '#/$defs/n'}]}, 'b': {'$ref': '#/$defs/n'}}, "
+         "'$defs': {'n': {'type': 'object', 'properties': {'x': {}}}}}",
+         {"{'a':{'x':1,'y':2}}", "{'b':{'x':1}}"},
+         {"{'c':1}", "{'b':{'y':2}}"}},
+        {"{'type': 'object', 'properties': {'a': {'type': 'object', 'properties': {'x': {}}}}, 'not': {'properties': "
+         "{'a': {'required': ['z']}}, 'required': ['a']}}",
+         {"{'a':{'x':1}}", "{'c':1}"},
+         {"{'a':{'z':1}}"}},
+        {"{'type': 'object', 'properties': {'a': {'type': 'object', 'properties': {'x': {}}, 'required': ['x']}}, "
+         "'not': {'properties': {'a': {'maxProperties': 1}}, 'required': ['a']}}",
+         {"{'a':{'x':1,'y':2}}"},
+         {"{'a':{'x':1}}"}},
+        {"{'type': 'object', 'properties': {'if': {}, 'not': {}}}", {"{'if':1,'not':2}"}, {"{'c':1}"}},
     };
     judge j = make_judge();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -444,13 +464,7 @@ static void closed_schemas_allow_what_they_list(void **state) {
                                 i % 2 ? CLLM_GRAMMAR_JSON_SCHEMA_CLOSED : CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER,
                                 text_of(text), &grammar, &err) != CLLM_OK)
             fail_msg("%s: %s", text, err.message);
-        for (int k = 0; k < 2 * MOST_TEXTS; k++) {
-            const char *instance = k < MOST_TEXTS ? cases[i].valid[k] : cases[i].invalid[k - MOST_TEXTS];
-            if (!instance) continue;
-            from_single_quotes(instance, text, sizeof text);
-            if (accepts(grammar, text, strlen(text)) != (k < MOST_TEXTS))
-                fail_msg("%s: %s is %s", cases[i].schema, text, k < MOST_TEXTS ? "refused" : "accepted");
-        }
+        check_texts(grammar, cases[i].schema, cases[i].valid, cases[i].invalid);
         cllm_grammar_destroy(grammar);
     }
     unmake_judge(&j);

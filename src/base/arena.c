@@ -1,4 +1,4 @@
-/* Chunks in a list. A block larger than a chunk gets its own chunk. */
+/* Implements arena.h with a list of chunks. A block larger than a chunk gets its own chunk. */
 #include "base/arena.h"
 
 #include "base/checked.h"

@@ -1,4 +1,4 @@
-/* Arithmetic on numbers that come from a file. false: the result would overflow. */
+/* Arithmetic on numbers that come from a file. A function returns false if the result would overflow. */
 #ifndef BASE_CHECKED_H
 #define BASE_CHECKED_H
 

@@ -1,4 +1,5 @@
-/* Messages are cut to the size of cllm_error's field, and are one line without anything that controls a terminal. */
+/* Implements error.h. A message is cut to the size of its field in cllm_error, and is one line that is safe to print on
+ * a terminal. */
 #include "base/error.h"
 
 #include "base/utf8.h"

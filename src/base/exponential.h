@@ -1,6 +1,6 @@
 /* Exponentials without subnormal floats (below 2^-126), which are a hundred times slower on many CPUs: if e^x would be
- * subnormal, the result is 0. All kernels' exponentials do the same, also those of src/cpu/vector_math.h and of the
- * GPU. */
+ * subnormal, the result is 0. The exponentials of all kernels do the same (src/cpu/vector_math.h, and those on the
+ * GPU). */
 #ifndef BASE_EXPONENTIAL_H
 #define BASE_EXPONENTIAL_H
 

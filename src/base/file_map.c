@@ -1,4 +1,5 @@
-/* POSIX mmap(2), or read(2) into memory. This file does not interpret the bytes. */
+/* Implements file_map.h with POSIX mmap(2), or read(2) into memory. It does not interpret the bytes. After it:
+ * gguf/gguf.c. */
 #include "base/file_map.h"
 
 #include "base/error.h"
@@ -54,7 +55,8 @@ static cllm_status map_file(int descriptor, const char *path, file_map *map, cll
     return CLLM_OK;
 }
 
-/* out: size is known. refused: why it could not be mapped, or 0. */
+/* Read the whole file into memory. out: its `size` is known, and `refused` says why the file could not be mapped, or is
+ * 0. */
 static cllm_status read_file(int descriptor, const char *path, const progress *p, file_map *out, cllm_error *err) {
     const uint64_t available = system_available_memory();
     unsigned char *bytes = !available || out->size < available ? pages_alloc((size_t)out->size) : NULL;

@@ -1,5 +1,5 @@
-/* Conversions between float and the two 16-bit float formats of model files. Without branches in the common case, so
- * that compilers vectorise loops over them.
+/* Conversions between float and the two 16-bit float formats of model files. The common case has no branches, so
+ * compilers vectorise loops over them.
  *
  *   binary16 (IEEE 754-2008)   s eeeee mmmmmmmmmm      exponent bias 15
  *   bfloat16                   s eeeeeeee mmmmmmm      the upper half of a float */
@@ -24,8 +24,9 @@ static inline uint32_t bits_from_float(float value) {
 
 static inline float f32_from_bf16(uint16_t h) { return float_from_bits((uint32_t)h << 16); }
 
-/* Exact. Shift exponent and mantissa to their place in a float: the value is then 2^112 too small. The multiplication
- * corrects that and normalises subnormals. Infinities and NaNs (exponent 31) also need a float's full exponent. */
+/* Exact. Exponent and mantissa are shifted to their places in a float. The value is then 2^112 times too small. The
+ * multiplication corrects that, and normalises subnormals. Infinities and NaNs (exponent 31) also need a float's full
+ * exponent. */
 static inline float f32_from_f16(uint16_t h) {
     uint32_t magnitude = (uint32_t)(h & 0x7FFF) << 13;
     uint32_t special = magnitude >= 0x0F800000u ? 0x7F800000u : 0;

@@ -1,5 +1,5 @@
-/* A hash of bytes that detects accidental differences, not deliberate ones. It is part of the format of saved
- * sequences. */
+/* A hash of bytes. It detects accidental differences, not deliberate ones. Saved sequences contain such hashes, so
+ * changing it changes their format. */
 #ifndef BASE_HASH_H
 #define BASE_HASH_H
 

@@ -1,4 +1,4 @@
-/* A JSON reader by recursive descent, and a writer. */
+/* Implements json.h: a reader by recursive descent, and a writer. */
 #include "base/json.h"
 
 #include "base/error.h"
@@ -31,7 +31,7 @@ double json_parse_float(const char *digits, size_t length) {
     return number;
 }
 
-/* The next number, of n digits. */
+/* Make the next larger number of n digits. */
 static void add_one(char *digits, int n, int *exponent) {
     int at = n - 1;
     for (; at >= 0 && digits[at] == '9'; at--) digits[at] = '0';
@@ -43,6 +43,7 @@ static void add_one(char *digits, int n, int *exponent) {
     ++*exponent;
 }
 
+/* True if these digits, read as a number, give `number`. */
 static bool stand_for(const char *digits, int n, int exponent, double number) {
     char text[40];
     snprintf(text, sizeof text, "%.*se%d", n, digits, exponent - n + 1);
@@ -261,7 +262,7 @@ static bool same_name(const json_member *a, const json_member *b) {
     return a->name.length == b->name.length && memcmp(a->name.data, b->name.data, a->name.length) == 0;
 }
 
-/* Keep one member for each name. The removed ones lose their names' data. */
+/* Keep one member for each name, with the last value. Members to be removed are marked by a name without data. */
 static bool merge_doubles(reader *r, json_member *members, size_t *count) {
     if (*count < 2) return true;
     json_member **sorted = malloc(*count * sizeof *sorted);

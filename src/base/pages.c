@@ -1,4 +1,4 @@
-/* mmap(2) and madvise(2). */
+/* Implements pages.h with mmap(2) and madvise(2). */
 #if defined(__linux__)
 #define _GNU_SOURCE /* MAP_ANONYMOUS, madvise */
 #endif
@@ -10,8 +10,8 @@
 
 #define HUGE_PAGE ((size_t)2 << 20) /* of x86-64, and of arm64 with pages of 4 KiB */
 
-/* Map more than asked for, and unmap the parts before and after an aligned range: the system uses huge pages only
- * there. Without them the first touch of a page costs as much as copying it. */
+/* Map more than asked for, then unmap what is before and after an aligned range: only aligned memory gets huge pages.
+ * With small pages, the first touch of a page costs as much as copying it. */
 void *pages_alloc(size_t n_bytes) {
     if (n_bytes > SIZE_MAX - 2 * HUGE_PAGE) return NULL;
     const size_t size = (n_bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE, mapped = size + HUGE_PAGE;

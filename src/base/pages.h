@@ -4,7 +4,7 @@
 
 #include <stddef.h>
 
-/* Zeroed memory, aligned to 2 MiB; a page takes memory when it is touched. NULL if there is no memory. */
+/* Zeroed memory, aligned to 2 MiB. A page takes memory only once it is touched. NULL: no memory. */
 void *pages_alloc(size_t n_bytes);
 void pages_free(void *pages, size_t n_bytes); /* n_bytes as for pages_alloc; NULL is allowed */
 

@@ -1,11 +1,11 @@
-/* A callback that is told the progress of long work, and may stop it. */
+/* The caller's progress function, together with the share of the work that is being done. */
 #ifndef BASE_PROGRESS_H
 #define BASE_PROGRESS_H
 
 #include "cllm.h"
 
 typedef struct progress {
-    cllm_progress call; /* or NULL */
+    cllm_progress call; /* or NULL; may stop the work */
     void *user;         /* passed to it */
     uint64_t before;    /* done by earlier parts of the work */
     uint64_t total;     /* of all parts; 0: there is only one part */

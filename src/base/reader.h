@@ -1,6 +1,6 @@
-/* A bounds-checked reader of little-endian values: all bytes of files are parsed with it. If a read does not fit,
- * `failed` is set and stays set, the position stays at the start of that read, and every later read gives zero. So a
- * caller may read several values and check once. */
+/* Reads little-endian values from bytes, and checks the bounds. GGUF files are parsed with it. If a read goes past the
+ * end, `failed` is set and stays set, the position stays where that read began, and this and every later read gives
+ * zero. So a caller may read several values and check once. */
 #ifndef BASE_READER_H
 #define BASE_READER_H
 

@@ -1,4 +1,4 @@
-/* Characters that can control a terminal, according to Unicode's character database. */
+/* cllm_safe_length: finds the characters that can control a terminal, according to Unicode's character database. */
 #include "base/utf8.h"
 #include "cllm.h"
 

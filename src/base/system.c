@@ -1,4 +1,5 @@
-/* Asks the kernel: on Linux with sched_getaffinity(2), proc(5) and cgroups(7), elsewhere with sysconf(3). */
+/* Implements system.h by asking the kernel: on Linux with sched_getaffinity(2), proc(5) and cgroups(7), elsewhere with
+ * sysconf(3). */
 #if defined(__linux__)
 #define _GNU_SOURCE /* sched_getaffinity */
 #endif
@@ -16,7 +17,7 @@ static uint32_t cores_online(void) {
     return online > 0 ? (uint32_t)online : 1;
 }
 
-/* Half of the physical memory: a cautious guess, if the system does not say what is free. */
+/* Half of the physical memory: a cautious guess where the system does not say how much is available. */
 static uint64_t half_of_memory(void) {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     return pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page / 2 : 0;
@@ -72,8 +73,8 @@ static bool lists(const char *list, const char *word) {
     return false;
 }
 
-/* The least limit of a group and the groups around it. In a container its group is often mounted as the root, and the
- * groups in `path` do not exist there: a missing file sets no limit. */
+/* The least limit of a group and all groups above it. In a container, the container's own group is often mounted as the
+ * root. Then the groups in `path` do not exist: a missing file sets no limit. */
 static uint64_t least_upwards(const char *root, const char *controller, const char *path, group_reader read_group) {
     char folder[MAX_PATH];
     int length = snprintf(folder, sizeof folder, "%s/%s%s", root, controller, path);
@@ -87,7 +88,8 @@ static uint64_t least_upwards(const char *root, const char *controller, const ch
     return least;
 }
 
-/* Lines of `groups` are "number:controllers:/path". Version 2 names no controllers; version 1 has a tree for each. */
+/* The least limit of all groups in the file `groups`. Its lines are "number:controllers:/path". In version 2 of
+ * cgroups, `controllers` is empty; version 1 has a tree of groups for each controller. */
 static uint64_t least_of_groups(const char *groups, const char *root, const char *controller, group_reader read_v1,
                                 group_reader read_v2) {
     FILE *file = fopen(groups, "re");

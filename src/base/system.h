@@ -8,8 +8,9 @@ uint32_t system_cores(void);            /* cores this process may run on, 1 or m
 uint64_t system_available_memory(void); /* bytes it may still take without swapping, or 0 if unknown */
 
 #if defined(__linux__)
-/* The limits that control groups set for a process: cores, from CPU quotas, rounded up, and bytes, from memory limits;
- * UINT64_MAX if there is no limit. groups: a file like /proc/self/cgroup; root: a folder like /sys/fs/cgroup. */
+/* What the control groups of a process allow it: cores, by their CPU quotas, rounded up; and bytes that it may still
+ * take, by their memory limits. UINT64_MAX: there is no limit. groups: a file like /proc/self/cgroup; root: a folder
+ * like /sys/fs/cgroup. */
 uint64_t cgroup_cores(const char *groups, const char *root);
 uint64_t cgroup_memory_left(const char *groups, const char *root);
 #endif

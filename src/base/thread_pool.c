@@ -1,12 +1,13 @@
-/* Fork and join for loops that take microseconds, without locks, and without system calls while the threads are busy.
+/* Implements thread_pool.h: fork and join for loops that take microseconds. It needs no locks, and no system calls
+ * while the threads are busy.
  *
  *     caller   writes the task -> opens the run -> rings -> takes items ... -> closes the run -> waits until all left
  *     worker   waits for a ring -> enters, if the run is still open -> takes items ... -> leaves
  *
- * Each thread has a share of the items. The items of a share are neighbours, so that a thread reads memory as one
- * stream. A share is a counter; a thread that runs out of items steals from the others. A worker that is too late for a
- * run stays out of it, so the caller never waits for a thread that the system has not scheduled. No more threads are
- * woken than there are cores. So more threads than cores cost nothing.
+ * Each thread has a share of the items: neighbours, so that it reads memory as one stream. A share is a counter, and a
+ * thread that runs out of items steals from the other shares. A worker that wakes too late stays out of the run, so the
+ * caller never waits for a thread that the system has not scheduled. No more threads are woken than there are cores, so
+ * more threads than cores cost nothing.
  *
  * A waiting thread first watches a word for a while, and then sleeps on it: with futex(2) on Linux, elsewhere with a
  * condition variable. */
@@ -28,8 +29,8 @@
 #include <string.h>
 
 #define CACHE_LINE 128u        /* of Apple's cores; other CPUs have half of it, but fetch lines in pairs */
-#define MAX_LOOKS  10000u      /* before sleeping: takes a few times as long as waking a thread */
-#define MIN_LOOKS  64u         /* after many unsuccessful waits */
+#define MAX_LOOKS  10000u      /* most looks at a word before sleeping: a few times as long as waking a thread */
+#define MIN_LOOKS  64u         /* fewest looks, after many unsuccessful waits */
 #define CLOSED     0x80000000u /* a flag in run_state, above the number of workers inside */
 
 /* ------------------------------------------------------------------------------- a word that threads wait on */
@@ -85,9 +86,9 @@ static void relax(void) {
 #endif
 }
 
-/* Wait while the word is `value`, which the caller has just read. `looks` is this thread's patience: it doubles after a
- * successful wait and halves after an unsuccessful one, because on a busy machine, watching only delays the threads
- * that are waited for. */
+/* Wait while the word is `value`, which the caller has just read. `looks`: how often this thread looks before it
+ * sleeps. It doubles when looking was enough, and halves when it was not: on a busy machine, watching only delays the
+ * threads that are waited for. */
 static void bell_wait(bell *b, unsigned value, uint32_t *looks) {
     for (uint32_t i = 0; i < *looks; i++) {
         if (atomic_load_explicit(&b->word, memory_order_acquire) != value) {
@@ -97,8 +98,9 @@ static void bell_wait(bell *b, unsigned value, uint32_t *looks) {
         relax();
     }
     if (*looks / 2 >= MIN_LOOKS) *looks /= 2;
-    /* no lost wake-up: this thread first announces its sleep and then reads the word; the ringer first changes the word
-     * and then reads n_asleep. All four accesses are sequentially consistent, so one of the two sees the other's */
+    /* No wake-up is lost. This thread first increments n_asleep and then reads the word. The thread that wakes it first
+     * changes the word and then reads n_asleep. All four accesses are sequentially consistent, so at least one of the
+     * two sees what the other wrote. */
     atomic_fetch_add(&b->n_asleep, 1);
     while (atomic_load(&b->word) == value) bell_sleep(b, value);
     atomic_fetch_sub_explicit(&b->n_asleep, 1, memory_order_relaxed);
@@ -130,7 +132,8 @@ struct thread_pool {
     worker workers[]; /* [size]; the caller of thread_pool_run is number 0 */
 };
 
-/* Relaxed counters are enough: entering a run comes after its opening, and leaving it before its end. */
+/* The counters may be relaxed: a thread enters a run after it was opened, and leaves before it ends, and both
+ * synchronise. */
 static void take_items(thread_pool *pool, uint32_t thread) {
     for (uint32_t i = 0; i < pool->n_useful; i++) {
         worker *owner = &pool->workers[(thread + i) % pool->n_useful];
@@ -152,7 +155,8 @@ static void share_items(thread_pool *pool, size_t n_items) {
     }
 }
 
-/* Acquire: pairs with the release that opened the run, also if others entered and left in between. */
+/* Enter the run. Returns false if it is closed. The acquire pairs with the release that opened the run, also if other
+ * threads entered and left in between. */
 static bool enter(thread_pool *pool) {
     unsigned state = atomic_load_explicit(&pool->run_state.word, memory_order_relaxed);
     while (!(state & CLOSED))
@@ -162,7 +166,8 @@ static bool enter(thread_pool *pool) {
     return false;
 }
 
-/* Sequentially consistent for bell_wait; its release part passes this worker's results to the caller. */
+/* Leave the run. The decrement is sequentially consistent, as bell_wait needs; its release part passes this worker's
+ * results to the caller. */
 static void leave(thread_pool *pool) {
     bool last = atomic_fetch_sub(&pool->run_state.word, 1) == (CLOSED | 1);
     if (last && atomic_load(&pool->run_state.n_asleep) > 0) bell_wake(&pool->run_state, 1);
@@ -174,8 +179,8 @@ static void *worker_main(void *argument) {
     unsigned seen = 0;
     for (;;) {
         bell_wait(&pool->start, seen, &self->looks);
-        seen = atomic_load_explicit(&pool->start.word, memory_order_acquire); /* also makes `stop` and the open run
-                                                                                 visible */
+        /* the acquire also makes `stop` and the open run visible */
+        seen = atomic_load_explicit(&pool->start.word, memory_order_acquire);
         if (atomic_load_explicit(&pool->stop, memory_order_relaxed)) return NULL;
         if (!enter(pool)) continue;
         take_items(pool, self->index);
@@ -183,8 +188,8 @@ static void *worker_main(void *argument) {
     }
 }
 
-/* Threads started from now on block all signals except those that their own instructions raise. The caller's threads
- * know how to handle the others. before: out, the mask to restore. */
+/* Block all signals in threads that are started from now on, except those that their own instructions raise: the
+ * caller's threads handle signals. before: out, the mask to restore. */
 static void block_signals(sigset_t *before) {
     static const int own[] = {SIGBUS, SIGSEGV, SIGFPE, SIGILL, SIGTRAP};
     sigset_t others;
@@ -240,8 +245,7 @@ void thread_pool_destroy(thread_pool *pool) {
 
 uint32_t thread_pool_size(const thread_pool *pool) { return pool->size; }
 
-/* Wake as many workers as there are items and cores for, minus those awake: some sleep on if there are more threads
- * than cores. */
+/* Start the run for waiting workers. Of those that sleep, wake only as many as there are items and cores for. */
 static void ring(thread_pool *pool, size_t n_items) {
     atomic_fetch_add(&pool->start.word, 1);
     const uint32_t n_asleep = atomic_load(&pool->start.n_asleep);
@@ -258,8 +262,8 @@ void thread_pool_run(thread_pool *pool, size_t n_items, thread_task task, void *
     pool->task = task;
     pool->argument = argument;
     share_items(pool, n_items);
-    atomic_store_explicit(&pool->run_state.word, 0,
-                          memory_order_release); /* open the run; publishes everything above */
+    /* open the run; the release publishes everything above */
+    atomic_store_explicit(&pool->run_state.word, 0, memory_order_release);
     ring(pool, n_items);
     take_items(pool, 0);
     unsigned state = atomic_fetch_or_explicit(&pool->run_state.word, CLOSED, memory_order_acquire) | CLOSED;

@@ -1,4 +1,4 @@
-/* Looks a code point up in ranges, such as those of unicode_ranges.c. */
+/* Implements unicode.h: looks code points up in the sorted ranges of unicode_ranges.c and unicode_case.c. */
 #include "base/unicode.h"
 
 static uint32_t classes_of(uint32_t range) {
@@ -23,7 +23,8 @@ uint32_t unicode_classes(uint32_t code_point) {
     return classes_of(unicode_range_at(unicode_ranges, n_unicode_ranges, 8, code_point));
 }
 
-/* Ranges with step 2 may overlap, at most two of them. */
+/* Ranges with step 2 may overlap, at most two at a place: so the last two that begin before the code point are
+ * tried. */
 static const unicode_case_range *case_of(uint32_t code_point) {
     size_t low = 0, high = n_unicode_cases; /* ranges before `low` begin at or before the code point */
     while (low < high) {

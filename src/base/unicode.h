@@ -1,12 +1,12 @@
-/* Unicode properties of characters that tokenizers and templates need: the general category, in groups, two properties,
- * and the other case. The data are in unicode_ranges.c and unicode_case.c, made by tools/unicode. */
+/* Unicode properties of characters, for tokenizers and templates: groups of general categories, some more classes, and
+ * upper and lower case. The data are in unicode_ranges.c and unicode_case.c, made by tools/unicode. */
 #ifndef BASE_UNICODE_H
 #define BASE_UNICODE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Each character has exactly one bit of the first group. Their order is that of the numbers in unicode_ranges.c. */
+/* Each character has exactly one bit of the first group. Bit n is number n in unicode_ranges.c. */
 enum {
     CHAR_UNASSIGNED = 1 << 0,  /* Cn */
     CHAR_OTHER = 1 << 1,       /* the rest of C, and Z: controls, formats, separators */

@@ -1,3 +1,4 @@
+/* Implements the one function of utf8.h that is not inline. */
 #include "base/utf8.h"
 
 size_t utf8_encode(uint32_t code_point, char *to) {

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The length (1..4) of the valid character at the start of `bytes`, or 0 if there is none: table 3-7 of the Unicode
- * standard. The second byte's range depends on the first, later ones are 80..BF. */
+ * standard. The range of the second byte depends on the first byte; later bytes are 80..BF. */
 static inline size_t utf8_length(const char *bytes, size_t available) {
     const unsigned char *b = (const unsigned char *)bytes;
     if (available == 0) return 0;

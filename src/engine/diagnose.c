@@ -1,5 +1,5 @@
-/* Finds out why a logit is not a finite number. This is only called after a failure, so it may be slow: it checks all
- * weights, and then the keys and values of the sequence. */
+/* Finds out why a logit is not a finite number: it checks all weights. Its caller, cllm_sequence_diagnose, has found
+ * out if keys or values are too large for float16. It is only called after a failure, so it may be slow. */
 #include "engine/engine.h"
 
 #include "base/error.h"

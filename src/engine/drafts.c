@@ -1,3 +1,4 @@
+/* Implements drafts.h: guesses from the text itself, or from a small model. */
 #include "engine/drafts.h"
 
 #include "base/error.h"
@@ -6,9 +7,9 @@
 #include <string.h>
 
 enum {
-    SHORTEST_MATCH = 2, /* a lookup needs at least this many equal tokens, */
-    LONGEST_MATCH = 32, /* and a match longer than this is not better */
-    LONGEST_REST = 128,
+    SHORTEST_MATCH = 2, /* tokens of a match that a lookup needs at least */
+    LONGEST_MATCH = 32, /* a longer match counts as this long */
+    LONGEST_REST = 128, /* calls of drafter_guess in the longest pause */
 };
 
 cllm_status drafter_check_vocabulary(const cllm_model *model, const cllm_model *small, cllm_error *err) {
@@ -26,14 +27,15 @@ cllm_status drafter_check_vocabulary(const cllm_model *model, const cllm_model *
     return CLLM_OK;
 }
 
-/* How many of the tokens before a and before b are equal. */
+/* How many tokens just before index a equal those just before index b, up to LONGEST_MATCH. */
 static uint32_t match_length(const int32_t *tokens, uint32_t a, uint32_t b) {
     uint32_t n = 0;
     while (n < LONGEST_MATCH && n < a && tokens[a - 1 - n] == tokens[b - 1 - n]) n++;
     return n;
 }
 
-/* Copy what came after the longest match of the last tokens; if several are equal, after the most recent one. */
+/* Find where the last tokens occurred before, and copy what came after them there. The longest match counts; of several
+ * of that length the most recent one. */
 static uint32_t look_up(const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
     uint32_t best = 0, length = SHORTEST_MATCH - 1;
     for (uint32_t at = count - 1; at >= SHORTEST_MATCH && length < LONGEST_MATCH; at--) {
@@ -48,8 +50,8 @@ static uint32_t look_up(const int32_t *tokens, uint32_t count, uint32_t most, in
     return n;
 }
 
-/* Bring the small model's sequence to the first `count` tokens, and let it generate the next ones. A sequence that
- * failed once is not used again. */
+/* Let the small model generate the tokens after tokens: [count]. Its sequence keeps the tokens that are the same as in
+ * its last call. After a failure it is not used again. */
 static uint32_t ask_small_model(drafter *d, const int32_t *tokens, uint32_t count, uint32_t most, int32_t *drafts) {
     cllm_sequence *s = d->sequence;
     uint32_t same = 0, n = 0;

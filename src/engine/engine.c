@@ -1,5 +1,6 @@
-/* cllm_engine: everything that computes, allocated at once, so that evaluating allocates nothing. sequence.c has its
- * sequences, eval.c the evaluation. */
+/* cllm_engine: creates and frees everything that computes. It allocates all memory at once, so that evaluating
+ * allocates nothing. Before it: the model, and memory_plan.c and offload.c, which compute the sizes. After it:
+ * sequence.c has its sequences, and eval.c evaluates. */
 #include "engine/engine.h"
 
 #include "base/error.h"

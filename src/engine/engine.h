@@ -1,4 +1,4 @@
-/* The inside of the public objects, shared by the files of this folder only. */
+/* The inside of the public objects cllm_model, cllm_engine and cllm_sequence. Only files of this folder include it. */
 #ifndef ENGINE_ENGINE_H
 #define ENGINE_ENGINE_H
 
@@ -37,8 +37,8 @@ typedef struct engine_settings {
     uint64_t cache_bytes;
 } engine_settings;
 
-/* True if a smaller context may be planned. With a given number of positions it would not save memory for keys and
- * values. */
+/* True if the caller left the context open, so that a smaller one may be planned. With a given number of positions a
+ * smaller context would save no memory for keys and values. */
 static inline bool context_is_open(const engine_settings *s) { return s->n_ctx == 0 && s->n_positions == 0; }
 
 #define BYTES_PER_MIB (1024.0 * 1024.0)
@@ -54,13 +54,13 @@ cllm_status diagnose_logits(const cllm_model *model, bool beyond_f16, cllm_error
 /* Check that the ids are in the vocabulary. Errors: ARGUMENT. */
 cllm_status check_tokens(const cllm_model *model, const int32_t *tokens, size_t count, cllm_error *err);
 
-/* options may be NULL. Errors: ARGUMENT. */
+/* Check the options, and fill in the defaults. options: may be NULL. Errors: ARGUMENT. */
 cllm_status settings_resolve(const cllm_engine_options *options, engine_settings *settings, cllm_error *err);
 
-/* The pages of an engine with a context of n_ctx positions. */
+/* The sizes of the pages, the prefix cache and the states for a context of n_ctx positions. */
 kv_size settings_kv_size(const model_config *config, const engine_settings *settings, uint32_t n_ctx);
 
-/* Floats of a row of output while it is computed: logits, or an embedding. */
+/* Floats that the longest row of output takes while it is computed: an embedding, or any row. */
 static inline size_t embedding_length(const model_config *c) {
     const size_t n = c->n_embd > c->n_embd_out ? c->n_embd : c->n_embd_out;
     return n > c->n_scores ? n : c->n_scores;
@@ -70,13 +70,15 @@ static inline size_t output_length(const model_config *c) {
     return c->traits && c->traits->bidirectional ? n : n > c->n_vocab ? n : c->n_vocab;
 }
 
-/* Rows of x. An encoder's text goes through each layer as a whole. */
+/* Rows of cllm_engine.x. An encoder needs a row for each token of a text, because the whole text goes through a layer
+ * before the next layer begins. */
 static inline uint32_t rows_of_x(const model_config *c, const kv_size *size) {
     return c->traits && c->traits->bidirectional ? size->n_ctx : size->n_batch;
 }
 
 /* Compute the sizes of everything, and the context if it was left open. weights_in_memory: bytes of weights that are in
- * memory already, and so not part of the available memory; UINT64_MAX: all. Errors: MEMORY, with *plan filled. */
+ * memory already, so that no available memory is needed for them; UINT64_MAX: all. Errors: MEMORY, with *plan
+ * filled. */
 cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const model_config *config,
                         const engine_settings *settings, cllm_memory_plan *plan, cllm_error *err);
 
@@ -98,26 +100,27 @@ cllm_status offload_start(const cllm_model *model, const cllm_engine_options *op
                           cllm_memory_plan *plan, offload *out, cllm_error *err);
 void offload_stop(offload *o); /* leaves it empty; it may be empty already */
 
-/* A state of the first `length` tokens (states.h). */
-typedef struct held_state {
+/* A slot for the state of the first `length` tokens (states.h). */
+typedef struct sequence_state {
     bool held;
     uint32_t length;
-} held_state;
+} sequence_state;
 
-/* A slot for one of an engine's sequences; slots in use were given to callers. */
+/* A slot for one of an engine's sequences. in_use: cllm_sequence_create gave it to a caller. */
 struct cllm_sequence {
     cllm_engine *engine;
     bool in_use;
     kv_table table;
     int32_t *tokens; /* [n_ctx]; the first `length` are evaluated */
     uint32_t length;
-    uint32_t reached; /* positions written by the last evaluation, also a failed one */
+    uint32_t reached; /* end of the positions that the last evaluation wrote, also if it failed */
 
     /* for a model with recurrent layers */
-    held_state states[STATES_PER_SEQUENCE];
-    uint32_t branch; /* where its text left another's that the prefix cache holds; 0: nowhere */
-    uint32_t
-        turn; /* near the end of the last prompt; else length before the last call of more than one token, or that replayed some */
+    sequence_state states[STATES_PER_SEQUENCE];
+    uint32_t branch; /* where its text left an older text in the prefix cache; 0: nowhere */
+    /* The length of a state that must stay while tokens come one by one: near the end of the last prompt. If the last
+     * call of several tokens, or with replayed ones, did not end a prompt: the sequence's length before that call. */
+    uint32_t turn;
 
     /* during a call of cllm_eval */
     const cllm_span *span; /* NULL: it has no span in this call */
@@ -126,7 +129,8 @@ struct cllm_sequence {
     float *out;            /* where the next rows go */
 };
 
-/* Release what a sequence holds from `length` on; its windows reach up to that length. */
+/* Release what a sequence holds from position `length` on. The caller has checked that its windows still hold what
+ * position `length` sees. */
 void sequence_cut(cllm_sequence *sequence, uint32_t length);
 
 struct cllm_engine {
@@ -134,7 +138,7 @@ struct cllm_engine {
     const cpu_kernels *kernels;
     cllm_memory_plan plan;
     uint32_t n_batch;
-    uint32_t n_cpu_layers; /* the first layers; the offload has the others and the output */
+    uint32_t n_cpu_layers; /* the first layers; the others and the output are on the GPU (`offload`) */
     cllm_pooling pooling;
     bool raw_embeddings;
     bool exact;
@@ -144,13 +148,13 @@ struct cllm_engine {
     uint64_t n_done, n_wanted; /* tokens of the current call, for progress, */
     uint32_t n_rows;           /* and rows of the current batch */
     size_t n_failed;           /* spans of the call whose logits were not finite */
-    size_t n_encoded;          /* spans of the call that an encoder has finished, the first ones */
+    size_t n_encoded;          /* an encoder has finished so many of the call's first spans */
     uint64_t n_evaluated;      /* rows of all batches, including replayed ones */
 
     thread_pool *pool;
     kv_pages pages;
     prefix_cache cache;
-    kv_table adopted;    /* in cllm_sequence_reuse: the pages that were found, while the sequence lets its own go */
+    kv_table adopted;    /* for cllm_sequence_reuse: holds the pages it found while the sequence releases its own */
     kv_store store;      /* of the CPU's layers */
     state_store states;  /* of recurrent layers, which are all on the CPU */
     forward_cpu forward; /* if there are CPU layers */
@@ -160,8 +164,8 @@ struct cllm_engine {
     forward_span *spans; /* [n_sequences] of the current batch, */
     cllm_span **span_of; /* [n_sequences] and the caller's */
     int32_t *tokens;     /* [n_batch] */
-    float *x;      /* [n_batch][n_embd] if there are CPU layers; else for embeddings; for an encoder [n_ctx][n_embd] */
-    float *output; /* [n_output] rows of logits and embeddings; allocated separately, because it may grow */
+    float *x;            /* [n_batch][n_embd], of an encoder [n_ctx][n_embd]: rows between layers, and embeddings */
+    float *output;       /* [n_output] rows of logits and embeddings; allocated separately, because it may grow */
     size_t n_output;
     arena arena;
 };

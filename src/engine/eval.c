@@ -35,7 +35,8 @@ static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_
     return check_tokens(e->model, span->tokens, span->count, err);
 }
 
-/* How many spans before spans[i] begin in the same page: each of them needs its own copy. */
+/* How many spans before spans[i] will replace the page in which it begins by their own copies. Then fewer sequences
+ * share the page, and perhaps spans[i] needs no copy. */
 static uint32_t count_leaving(const cllm_engine *e, const cllm_span *spans, size_t i) {
     const cllm_sequence *s = spans[i].sequence;
     const uint32_t last = kv_table_last(&s->table, s->length);
@@ -62,7 +63,7 @@ static cllm_status check_pages(const cllm_engine *e, const cllm_span *spans, siz
                      prefix_cache_room(&e->cache) - *n_needed);
 }
 
-/* Set each span's status and its sequence's span. Returns the first status that is not OK. */
+/* Check all spans: set the status of each, and the `span` of its sequence. Returns the first status that is not OK. */
 static cllm_status check_spans(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
     cllm_status first = n_spans > 0 ? CLLM_OK : error_set(err, CLLM_ERR_ARGUMENT, "there are no spans to evaluate");
     uint64_t n_needed = 0;
@@ -81,7 +82,8 @@ static cllm_status check_spans(cllm_engine *e, cllm_span *spans, size_t n_spans,
 
 /* ----------------------------------------------------------------------------------------------- output */
 
-/* What happens to kept rows. The CPU finds the next token from logits; a GPU returns only the token. */
+/* What a span's kept rows become. For WANT_NEXT the CPU computes logits and searches them; a GPU returns only the
+ * token. */
 typedef enum kept_kind { KEPT_NONE, KEPT_LOGITS, KEPT_NEXT, KEPT_EMBEDDING } kept_kind;
 
 static kept_kind kind_of(const cllm_engine *e, const cllm_span *span) {
@@ -95,7 +97,7 @@ static kept_kind kind_of(const cllm_engine *e, const cllm_span *span) {
     return KEPT_NONE;
 }
 
-/* Floats of a span's rows, including the space needed to compute them. */
+/* Floats of output that a span needs, also for computing what is not returned. */
 static size_t count_floats(const cllm_engine *e, const cllm_span *span) {
     const size_t n_vocab = e->model->config.n_vocab;
     switch (kind_of(e, span)) {
@@ -107,8 +109,8 @@ static size_t count_floats(const cllm_engine *e, const cllm_span *span) {
     }
 }
 
-/* Set where each span's rows go: first logits, in the order of the spans, so that those of a batch are computed at
- * once, then embeddings. */
+/* Set where each span's rows go. All logits come first, in the order of the spans, so that those of a batch are
+ * neighbours and are computed at once. Embeddings come after them. */
 static cllm_status place_rows(cllm_engine *e, cllm_span *spans, size_t n_spans, cllm_error *err) {
     size_t n = 0;
     for (size_t i = 0; i < n_spans; i++) n += count_floats(e, &spans[i]);
@@ -131,7 +133,7 @@ static cllm_status place_rows(cllm_engine *e, cllm_span *spans, size_t n_spans, 
     return CLLM_OK;
 }
 
-/* The logits of a span's last token are not all finite: only this span fails. */
+/* Set a span's error, because a logit of its last token is not finite. The other spans do not fail. */
 static void fail_span(cllm_engine *e, cllm_span *span, cllm_error *err) {
     span->status = cllm_sequence_diagnose(span->sequence, e->n_failed++ == 0 ? err : NULL);
 }
@@ -140,13 +142,14 @@ static cllm_status cancel(cllm_error *err) {
     return error_set(err, CLLM_ERR_CANCELLED, "the evaluation was cancelled");
 }
 
-/* True if the last token of a span is in the current batch. An encoder takes whole spans, and keeps nothing of them. */
+/* True if the current batch has the last token of a span. An encoder's batches have whole spans; its sequences stay
+ * empty. */
 static bool ends_here(const cllm_span *span) {
     const cllm_sequence *s = span->sequence;
     return is_encoder(s->engine) || s->length == s->first + (uint32_t)span->count;
 }
 
-/* Handle spans first .. end - 1 of the batch, whose kept rows begin at `row`. */
+/* Make the logits of spans first .. end - 1 of the batch. Their kept rows are n_rows from `row` on. */
 static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uint32_t row, uint32_t n_rows,
                                cllm_error *err) {
     const size_t n_vocab = e->model->config.n_vocab;
@@ -168,7 +171,7 @@ static cllm_status make_logits(cllm_engine *e, uint32_t first, uint32_t end, uin
     return CLLM_OK;
 }
 
-/* The likeliest next token of each span, if a GPU finds it. */
+/* Make the likeliest next tokens of these spans on a GPU. */
 static cllm_status make_next(cllm_engine *e, uint32_t first, uint32_t end, uint32_t row, uint32_t n_rows,
                              cllm_error *err) {
     int32_t *next = e->tokens; /* the pass has read it already */
@@ -189,7 +192,8 @@ static void scale_to_one(float *x, size_t n) {
     for (size_t i = 0; i < n; i++) x[i] *= factor;
 }
 
-/* Which rows the engine's pooling uses: NONE, MEAN, CLS or LAST. */
+/* Which rows the engine's pooling uses: those of NONE, MEAN, CLS or LAST. RANK uses those that its classifier was
+ * trained with. */
 static cllm_pooling rows_of_pooling(const cllm_engine *e) {
     if (e->pooling != CLLM_POOLING_RANK) return e->pooling;
     switch (e->model->config.traits->classifier) {
@@ -199,7 +203,7 @@ static cllm_pooling rows_of_pooling(const cllm_engine *e) {
     }
 }
 
-/* Turn a vector of pooled rows, [n_embd], into the result. out may be x. */
+/* Turn a pooled row, [n_embd], into an embedding or scores. out may be x. */
 static cllm_status finish_embedding(cllm_engine *e, const float *x, float *out, cllm_error *err) {
     const model_config *config = &e->model->config;
     const size_t n = cllm_engine_n_embd_out(e);
@@ -214,8 +218,8 @@ static cllm_status finish_embedding(cllm_engine *e, const float *x, float *out, 
     return whole ? CLLM_OK : cancel(err);
 }
 
-/* Handle the kept rows of span i of the batch, which begin at `row`. A batch that is part of a longer text has at most
- * n_batch rows. */
+/* Make the embedding of span i of the batch, or its share of it. Its kept rows begin at `row`. Only an encoder's text
+ * may have more than n_batch rows. */
 static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm_error *err) {
     const size_t n = e->model->config.n_embd;
     const cllm_pooling pooling = rows_of_pooling(e);
@@ -244,14 +248,14 @@ static cllm_status make_embedding(cllm_engine *e, uint32_t i, uint32_t row, cllm
     return finish_embedding(e, s->out, s->out, err);
 }
 
-/* True if the logits of span `end` of the batch go right after those of the spans from `first` on, n_rows in all. They
- * do not if one between them was done in an earlier batch, or continues in a later one. */
+/* True if the logits of span `end` of the batch come right after those of the spans from `first` on, which have n_rows.
+ * They do not if a span between them ended in an earlier batch, or continues in a later one. */
 static bool follows(const cllm_engine *e, uint32_t first, uint32_t end, uint32_t n_rows) {
     return e->span_of[end]->sequence->out ==
            e->span_of[first]->sequence->out + (size_t)n_rows * e->model->config.n_vocab;
 }
 
-/* Handle the results of the batch's spans. */
+/* Make the output of the batch: neighbouring spans with logits together. */
 static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err) {
     cllm_status status = CLLM_OK;
     for (uint32_t i = 0, end, row = 0, n_rows; status == CLLM_OK && i < n_spans; i = end, row += n_rows) {
@@ -272,7 +276,8 @@ static cllm_status make_output(cllm_engine *e, uint32_t n_spans, cllm_error *err
 
 /* ---------------------------------------------------------------------------------------------- batches */
 
-/* Called by the forward passes before each step, or layer. */
+/* The forward passes call this before each step or layer. Returns false if the caller's progress function wants to
+ * stop. */
 static bool keep_going_at(void *user, uint32_t layer) {
     const cllm_engine *e = user;
     const uint64_t n_layers = e->model->config.n_layers;
@@ -282,7 +287,8 @@ static bool keep_going_at(void *user, uint32_t layer) {
 
 static bool keep_going(void *user) { return keep_going_at(user, ((const cllm_engine *)user)->forward.layer); }
 
-/* How many of the last rows of a span's piece are wanted. */
+/* How many rows of a span's piece are kept for output: the last ones. begins, ends: the piece has the span's first,
+ * last row. */
 static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t n_rows, bool begins, bool ends) {
     const bool embeds = span->want == CLLM_WANT_EMBEDDING;
     if (is_encoder(e)) return n_rows;
@@ -291,8 +297,8 @@ static uint32_t count_kept(const cllm_engine *e, const cllm_span *span, uint32_t
     return ends && span->want != CLLM_WANT_NOTHING;
 }
 
-/* The next batch of an encoder, which takes whole spans: as many as fit into the batch and the free pages, or one that is
- * longer than a batch. Returns the number of spans. */
+/* Fill the next batch of an encoder. It takes whole spans: as many as fit into a batch and the free pages, or a single
+ * one that is longer than a batch. Returns the number of spans. */
 static uint32_t fill_encoder_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     uint32_t n = 0, n_pages = 0;
     e->n_rows = 0;
@@ -311,7 +317,7 @@ static uint32_t fill_encoder_batch(cllm_engine *e, cllm_span *spans, size_t n_sp
     return n;
 }
 
-/* Most rows that the batch takes of a span. */
+/* Most rows that the batch takes from a span: with recurrent layers a pass ends where a state is kept. */
 static uint32_t room_for(const cllm_engine *e, const cllm_sequence *s) {
     const uint32_t room = e->n_batch - e->n_rows;
     if (!has_states(e)) return room;
@@ -319,7 +325,7 @@ static uint32_t room_for(const cllm_engine *e, const cllm_sequence *s) {
     return kept < room ? kept : room;
 }
 
-/* Take the next rows of the spans, in order. Returns the number of spans with rows. */
+/* Fill the next batch with rows of the spans, in order. Returns the number of spans with rows. */
 static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     uint32_t n = 0;
     if (is_encoder(e)) return fill_encoder_batch(e, spans, n_spans);
@@ -345,23 +351,26 @@ static uint32_t fill_batch(cllm_engine *e, cllm_span *spans, size_t n_spans) {
     return n;
 }
 
-/* Take pages for a span of the batch. Keep enough to take back as many tokens of a call as a batch has. */
+/* Take pages for a span of the batch. Windowed pages stay as far back as needed to take back n_batch tokens of the
+ * call. */
 static cllm_status take_pages(cllm_engine *e, const forward_span *span, cllm_sequence *s, cllm_error *err) {
     const uint32_t end = s->next + span->n_rows, back = end > e->n_batch ? end - e->n_batch : 0;
-    if (end <= s->length) return CLLM_OK; /* all of it is replayed */
+    if (end <= s->length) return CLLM_OK; /* all its rows are replayed: their pages exist */
     s->reached = end;
     kv_table_drop(&s->table, &e->pages, back > s->first ? back : s->first);
     prefix_cache_make_room(&e->cache, kv_table_needs(&s->table, &e->pages, s->length, end, 0));
     const kv_copies copies = kv_table_grow(&s->table, &e->pages, s->length, end);
     prefix_cache_forget(&e->cache, &s->table, s->length);
     if (e->n_cpu_layers > 0) kv_store_copy(&e->store, &copies);
-    prefix_cache_make_room(&e->cache, 0); /* the copied page may belong only to the cache now */
+    prefix_cache_make_room(&e->cache, 0); /* perhaps only the cache holds the copied page now */
     return on_gpu(e) ? forward_gpu_copy(e->offload.forward, &copies, err) : CLLM_OK;
 }
 
-/* Run one step of all batches of an encoder's text that is longer than a batch: the embeddings, or for a layer the keys
- * and values, and then the rest. false: stopped. */
+/* The steps of an encoder's text that is longer than a batch. Each is run for all batches before the next step: first
+ * the embeddings, then for each layer the keys and values, and the rest of the layer. */
 typedef enum encoder_step { ENCODER_EMBEDS, ENCODER_KEYS, ENCODER_REST } encoder_step;
+
+/* Returns false if the caller's progress function stopped it. */
 static bool run_encoder_step(cllm_engine *e, encoder_step step, uint32_t layer) {
     const forward_span *whole = &e->spans[0];
     bool goes_on = true;

@@ -1,9 +1,9 @@
 /* cllm_generation: one request. It says what to evaluate next, and turns the results into tokens, text and a reason for
- * the end. Its caller calls cllm_eval in between, and may put spans of many generations into one call.
+ * the end. Its caller calls cllm_eval in between, and may put spans of many generations into one call. Before it: the
+ * tokenizer, which makes the prompt. After it: the caller, who shows the text.
  *
  * Text is held back while it may still become a stop string, and while a character is incomplete. */
 #include "base/error.h"
-#include "base/utf8.h"
 #include "engine/drafts.h"
 #include "engine/engine.h"
 #include "engine/preamble.h"
@@ -31,12 +31,12 @@ struct cllm_generation {
     uint32_t n_drafted;
     bool by_grammar;               /* the draft is forced by the grammar, not guessed */
     uint32_t n_rows;               /* rows that tokens are drawn from: one more than drafted, or 0 within a prompt */
-    uint32_t reach;                /* length of the sequence after the evaluation; UINT32_MAX: nothing was requested */
+    uint32_t reach;                /* the sequence's length after that evaluation; UINT32_MAX: there was no request */
     uint32_t *masks;               /* [1 + most drafts][mask words], or NULL */
     uint32_t n_masks;              /* how many of them are computed */
-    cllm_matcher *matcher, *ahead; /* of the grammar: at the end of the text, and after a draft; or NULL */
-    preamble preamble;             /* before the grammar */
-    cllm_error mask_error;         /* for mask number n_masks, if that is less than n_rows */
+    cllm_matcher *matcher, *ahead; /* of the grammar: at the end of the text, and within a draft; or NULL */
+    preamble preamble;             /* what may come before the grammar */
+    cllm_error mask_error;         /* why mask number n_masks could not be computed */
     drafter drafter;
 
     char *text; /* [text_capacity] text of the drawn tokens */
@@ -49,7 +49,7 @@ struct cllm_generation {
 
 /* ------------------------------------------------------------------------------------------------- making one */
 
-/* True if a token is computed the same in a batch. */
+/* True if drafts do not change the text: a token's logits are the same bits in a batch as alone. */
 static bool can_draft(const cllm_engine *e) { return !on_gpu(e) || e->exact; }
 
 static cllm_status check_drafts(const cllm_generation *g, cllm_error *err) {
@@ -175,7 +175,8 @@ static uint64_t count_left(const cllm_generation *g) {
     return room < wanted ? room : wanted;
 }
 
-/* A draft may only fill the page that the last token takes: then the text goes on even if no other page is free. */
+/* Most tokens that may be drafted now. A draft stays within the page of the last token, so that it never fails because
+ * no page is free. */
 static uint32_t most_drafted(const cllm_generation *g, size_t room) {
     const uint64_t left = count_left(g) - 1, page = kv_chunks(g->count) * KV_CHUNK - g->count;
     uint64_t n = left < room ? left : room;
@@ -183,8 +184,8 @@ static uint32_t most_drafted(const cllm_generation *g, size_t room) {
     return n < g->drafter.most ? (uint32_t)n : g->drafter.most;
 }
 
-/* The next tokens, if the grammar leaves no choice: as the tokenizer cuts the forced text, without the last one, which
- * might be longer. */
+/* Draft what must come next, where the grammar leaves no choice. The tokenizer cuts that text into tokens. The last one
+ * is not drafted, because the model may choose a longer token there. */
 static uint32_t draft_by_grammar(cllm_generation *g, uint32_t most) {
     char text[64];
     int32_t *tokens;
@@ -230,8 +231,8 @@ static uint32_t *mask_of(const cllm_generation *g, uint32_t row) {
     return g->masks ? g->masks + row * CLLM_MASK_WORDS(g->sequence->engine->model->config.n_vocab) : NULL;
 }
 
-/* Make the mask of what the grammar allows after `row` tokens of the draft. If the grammar refused one of them, the
- * mask is not needed. mask: zeros. */
+/* Make the mask of what the grammar allows after `row` tokens of the draft. If the grammar refuses one of these, no
+ * token is drawn after it, so the mask stays empty. mask: zeros. */
 static cllm_status fill_by_grammar(cllm_generation *g, uint32_t row, uint32_t *mask, cllm_error *err) {
     const cllm_generation_options *o = &g->options;
     cllm_matcher *at = g->matcher;
@@ -316,7 +317,7 @@ static size_t count_unfinished(const char *text, size_t length) {
     return 0;
 }
 
-/* The part of the text that became certain. */
+/* The part of the text that no longer has to be held back, and was not given before. */
 static cllm_string give_text(cllm_generation *g) {
     size_t end = g->text_length;
     if (g->end == CLLM_END_NONE) {
@@ -329,7 +330,8 @@ static cllm_string give_text(cllm_generation *g) {
     return text;
 }
 
-/* out: [1 + n_logprobs]: first the token's, then the likeliest in falling order, equal ones by id. */
+/* Compute log probabilities. out: [1 + n_logprobs]: the drawn token's, then those of the likeliest tokens in falling
+ * order, equal ones by id. */
 static void fill_logprobs(const cllm_generation *g, const float *logits, int32_t token, cllm_logprob *out) {
     const uint32_t n_vocab = g->sequence->engine->model->config.n_vocab, most = g->options.n_logprobs;
     cllm_logprob *best = out + 1;
@@ -349,7 +351,7 @@ static void fill_logprobs(const cllm_generation *g, const float *logits, int32_t
     for (uint32_t i = 0; i < n; i++) best[i].logprob = (float)((double)best[i].logprob - log_sum);
 }
 
-/* Draw the next token from row `row` of the evaluated ones. */
+/* Draw the next token. row: number of the row among those that tokens are drawn from. */
 static cllm_status draw(cllm_generation *g, const cllm_span *span, uint32_t row, int32_t *token, cllm_error *err) {
     const uint32_t n_vocab = g->sequence->engine->model->config.n_vocab;
     cllm_sampler *sampler = g->options.sampler;
@@ -400,7 +402,8 @@ static cllm_status accept(cllm_generation *g, int32_t token, cllm_error *err) {
     return status;
 }
 
-/* Handle a span without result: drop what was evaluated of it, so that it can be requested again. */
+/* Handle a span that has no result. If its last token was evaluated, the sequence is cut, so that there is something to
+ * evaluate again. */
 static cllm_status take_failed(cllm_generation *g, const cllm_span *span, cllm_error *err) {
     if (g->sequence->length >= g->count) sequence_cut(g->sequence, g->count - 1);
     if (span->status == CLLM_OK)

@@ -1,5 +1,6 @@
-/* Memory is planned before it is touched: what an engine will need, and the context that fits. The plan and the
- * allocation use the same functions to compute sizes. */
+/* Plans the memory of an engine before any of it is allocated: checks the options, computes the sizes, and finds the
+ * largest context that fits. The plan and the allocation compute sizes with the same functions. Before it:
+ * cllm_engine_options. After it: engine.c, which allocates. */
 #include "engine/engine.h"
 
 #include "base/checked.h"
@@ -9,7 +10,6 @@
 #include "gguf/gguf.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #define MAX_THREADS   1024u
 #define MAX_BATCH     65536u
@@ -59,15 +59,15 @@ cllm_status settings_resolve(const cllm_engine_options *options, engine_settings
     return CLLM_OK;
 }
 
-/* Pages and states that fit into the prefix cache's budget; both parts of a page count. If the model has states, pages are
- * useless without one. So each state comes with as many pages as take no more bytes than it does, and at most those of
- * a context. */
+/* Compute how many pages and states fit into the prefix cache's budget. A page counts with its windowed part. A model
+ * with recurrent layers cannot use pages without a state. So the budget is divided into shares: a state, and as many
+ * pages as take no more bytes than it (1 at least, and at most those of a context). */
 static void plan_cache(const model_config *config, const engine_settings *s, kv_size *size) {
     const uint64_t of_state = state_slot_bytes(config);
     uint64_t of_page = 0, bytes;
     for (uint32_t pool = 0; pool < KV_POOLS; pool++)
         if (!checked_add(of_page, kv_store_page_bytes(config, s->kv_type, config->n_layers, pool), &of_page)) return;
-    if (of_page == 0) of_page = KV_CHUNK * sizeof(int32_t); /* its tokens are known all the same */
+    if (of_page == 0) of_page = KV_CHUNK * sizeof(int32_t); /* no layer has keys: a page is only its tokens */
     uint64_t n = of_state / of_page;                        /* pages of a share */
     if (n > kv_chunks(size->n_ctx)) n = kv_chunks(size->n_ctx);
     if (n == 0) n = 1;
@@ -77,7 +77,8 @@ static void plan_cache(const model_config *config, const engine_settings *s, kv_
     size->n_states = of_state > 0 ? (uint32_t)n_shares : 0;
 }
 
-/* An encoder needs pages only during a call: for the longest text, or for several short ones in a batch. */
+/* An encoder needs pages only during a call: for the longest text, or for the short texts of a batch. Each of these
+ * takes a page of its own. */
 static uint32_t encoder_positions(const engine_settings *s, uint32_t n_ctx, uint32_t n_batch) {
     enum { SHORT_TEXT = 8 };
     const uint32_t n_texts = n_batch / SHORT_TEXT < s->n_sequences ? n_batch / SHORT_TEXT : s->n_sequences;
@@ -102,7 +103,7 @@ static void add(uint64_t *sum, uint64_t count, uint64_t size) {
     if (!checked_mul(count, size, &bytes) || !checked_add(*sum, bytes, sum)) *sum = UINT64_MAX;
 }
 
-/* Fill kv_cache and scratch for this n_ctx; returns their sum, or UINT64_MAX. */
+/* Fill the plan for this n_ctx. Returns the sum of kv_cache, states and scratch, or UINT64_MAX if it wraps. */
 static uint64_t plan_context(const model_config *config, const engine_settings *s, uint32_t n_ctx,
                              cllm_memory_plan *plan) {
     const uint32_t n_layers = config->n_layers - s->n_gpu_layers;
@@ -150,8 +151,8 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
     if (!settings->n_ctx && settings->n_positions && settings->n_positions < wanted) wanted = settings->n_positions;
     uint64_t sum = plan_context(config, settings, wanted, plan);
     if (context_is_open(settings)) {
-        /* Leave room for the pages of a mapped file. If even those do not fit, the system drops and reads them as
-         * needed. */
+        /* Leave room for the mapped file. If even that does not fit, the system drops parts of the file and reads them
+         * again as needed: use a quarter. */
         const uint64_t mapped = plan->weights > weights_in_memory ? plan->weights - weights_in_memory : 0;
         uint64_t budget = available > mapped ? available - mapped : available / 4;
         budget -= budget / 8; /* for memory that is not planned: the rest of the process, and other programs */
@@ -185,7 +186,7 @@ cllm_status cllm_plan_memory(const cllm_gguf *gguf, const cllm_engine_options *o
     model_config config;
     arena layers = {0};
     cllm_status status = settings_resolve(options, &settings, err);
-    /* for an estimate its sizes are enough, even if the model could not be loaded */
+    /* an estimate needs only sizes, so it works for a model that could not be loaded too */
     if (status == CLLM_OK && config_read(gguf, &layers, &config, NULL) != CLLM_OK)
         status = config_read_sizes(gguf, &layers, &config, err);
     if (status == CLLM_OK)

@@ -1,4 +1,5 @@
-/* cllm_model: a GGUF file, its weights, and its tokenizer if it has one. */
+/* cllm_model: a GGUF file, its weights, its adapters, and its tokenizer if it has one. Before it: gguf/, model/ and
+ * text/, which read the file. After it: the engine. */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -98,7 +99,7 @@ cllm_status cllm_gguf_read_tokenizer_keys(cllm_gguf *gguf, cllm_error *err) {
     return status;
 }
 
-/* Check the type of an adapter's file. */
+/* Refuse a file that is an adapter, not a model. */
 static cllm_status refuse_adapter(const cllm_gguf *gguf, cllm_error *err) {
     cllm_string type = {"", 0};
     cllm_status status = gguf_get_string(gguf, "general.type", GGUF_OPTIONAL, &type, err);

@@ -1,5 +1,5 @@
-/* Which layers run on a GPU: finds a device and how many layers fit into its memory, and reports why none can run
- * there. Before: the engine's settings. After: its memory plan, and forward_gpu. */
+/* Decides which layers run on a GPU: finds a device, and how many layers fit into its memory, or reports why none can
+ * run there. Before it: memory_plan.c, which checks the options. After it: gpu/forward_gpu.h, which runs the layers. */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -8,9 +8,9 @@
 #include <string.h>
 
 #define LOGIT_ROWS         16    /* rows of logits computed at once */
-#define LEAST_OPEN_CONTEXT 4096u /* a context that was left open is reduced down to this before layers are */
+#define LEAST_OPEN_CONTEXT 4096u /* an open context is first reduced to this; only then fewer layers are tried */
 
-/* Memory available for buffers: the driver and other programs need some too. */
+/* Bytes that may be used for buffers. The rest is for the driver and other programs. */
 static uint64_t budget(const gpu *g) { return g->properties.free_memory - g->properties.free_memory / 32; }
 
 static bool fits(const gpu *g, const gpu_needs *needs) {
@@ -29,7 +29,7 @@ static gpu_settings gpu_settings_of(const model_config *config, const engine_set
                           .exact = s->exact};
 }
 
-/* Plan with n_gpu_layers of the settings. */
+/* Plan the engine for s->n_gpu_layers, and compute what they need on the GPU. */
 static cllm_status plan_layers(const cllm_model *model, const engine_settings *s, const gpu *g, cllm_memory_plan *plan,
                                gpu_needs *needs, cllm_error *err) {
     cllm_status status = plan_model_engine(model, s, plan, err);
@@ -58,7 +58,8 @@ static cllm_status refuse(const gpu *g, const gpu_needs *needs, uint32_t asked, 
         (double)g->properties.largest_buffer / BYTES_PER_MIB, advice);
 }
 
-/* Find how many layers fit, up to `most`; fewer only if that is allowed. */
+/* Find how many layers fit, up to `most`. An open context is made smaller before layers are left out. may_be_fewer:
+ * else it is an error if not all of them fit. */
 static cllm_status choose_layers(const cllm_model *model, engine_settings *s, const gpu *g, uint32_t most,
                                  bool may_be_fewer, cllm_memory_plan *plan, cllm_error *err) {
     const bool open_context = context_is_open(s);
@@ -72,7 +73,7 @@ static cllm_status choose_layers(const cllm_model *model, engine_settings *s, co
         plan->n_ctx_capped = true;
         if (status != CLLM_OK || fits(g, &needs)) return status;
     }
-    while (--s->n_gpu_layers > 0) /* layers that the GPU does not take must fit on the host */
+    while (--s->n_gpu_layers > 0) /* the other layers must fit on the host */
         if (plan_layers(model, s, g, plan, &needs, NULL) == CLLM_OK && fits(g, &needs)) break;
     plan->n_ctx_capped = open_context && s->n_ctx != 0;
     if (may_be_fewer && s->n_gpu_layers > 0) return CLLM_OK;

@@ -1,4 +1,4 @@
-/* Implements preamble.h. Marks are found in the spellings of tokens, including control tokens. */
+/* Implements preamble.h. Marks are searched in the text of all tokens; a control token counts with its spelling. */
 #include "engine/preamble.h"
 
 #include "base/error.h"
@@ -17,7 +17,7 @@ cllm_status preamble_create(const cllm_preamble *o, arena *a, preamble *out, cll
     return stops_create(&o->closes, 1, a, &out->closes, err);
 }
 
-/* True if the text of a token can continue the first mark. It may end the mark and go on. */
+/* True if a token's text continues the first mark. It may also end the mark and have more text after it. */
 static bool goes_on(const preamble *p, cllm_string text) {
     const size_t left = p->opens.length - p->n_opened, n = text.length < left ? text.length : left;
     return n > 0 && memcmp(text.data, p->opens.data + p->n_opened, n) == 0;

@@ -1,4 +1,5 @@
-/* What an answer may contain before its grammar begins: reasoning, in any words, between two marks. */
+/* The preamble of an answer: reasoning between two marks, which may come before the text that must follow a grammar. It
+ * may contain any text. Before this: the grammar's mask (sampling/grammar.h). After it: the sampler. */
 #ifndef ENGINE_PREAMBLE_H
 #define ENGINE_PREAMBLE_H
 
@@ -23,10 +24,12 @@ typedef struct preamble {
 /* o: as in cllm_generation_options. Errors: MEMORY. */
 cllm_status preamble_create(const cllm_preamble *o, arena *a, preamble *out, cllm_error *err);
 
-/* Add the tokens that the preamble allows to a mask with those that the grammar allows. n_vocab tokens. */
+/* Change a mask of the tokens that the grammar allows into one of the tokens that may come now, within or after the
+ * preamble. mask: [CLLM_MASK_WORDS(n_vocab)]. */
 void preamble_allow(const preamble *p, const cllm_tokenizer *tokenizer, uint32_t n_vocab, uint32_t *mask);
 
-/* Take a drawn token. by_grammar: the grammar allows it too. Returns false if it belongs to the grammar. */
+/* Take a drawn token, with this text. by_grammar: the grammar allows it too. Returns false if the preamble is over, so
+ * that the token belongs to the grammar's text. */
 bool preamble_take(preamble *p, cllm_string text, bool by_grammar);
 
 #endif

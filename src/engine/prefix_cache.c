@@ -1,4 +1,4 @@
-/* A hash table of pages, chained through known_page.next. */
+/* Implements prefix_cache.h: a hash table of pages. The pages of a bucket are a list through known_page.next. */
 #include "engine/prefix_cache.h"
 
 #include "base/checked.h"
@@ -48,14 +48,14 @@ static uint32_t *bucket_of(const prefix_cache *cache, uint64_t hash) {
     return &cache->buckets[(hash ^ hash >> 32) & (cache->n_buckets - 1)];
 }
 
-/* The hash of a text, from that of all before its last KV_CHUNK tokens. */
+/* Extend the hash of a text by the KV_CHUNK tokens after it. */
 static uint64_t hash_on(uint64_t before, const int32_t *tokens) {
     return hash_bytes(before, tokens, KV_CHUNK * sizeof *tokens);
 }
 
 /* ------------------------------------------------------------------------------------------------- evicting */
 
-/* Those of a page that are of more than its first n_tokens. */
+/* Drop a page's states that include more than its first n_tokens. */
 static void drop_states(prefix_cache *cache, uint32_t page, uint32_t n_tokens) {
     for (uint32_t *at = &cache->known[page].states; *at != KV_NONE;) {
         cached_state *state = &cache->states[*at];
@@ -77,7 +77,8 @@ static void unlist(prefix_cache *cache, uint32_t page) {
     if (cache->known[page].previous != KV_NONE) cache->pages->pages[cache->known[page].previous].n_followers--;
 }
 
-/* The least recently used of the pages that can be evicted, or whose windowed parts can; there is one. */
+/* Find the least recently used page that can be evicted, or with `windowed` the one whose windowed part can. There must
+ * be one. */
 static uint32_t oldest(const prefix_cache *cache, bool windowed) {
     uint32_t best = KV_NONE;
     for (uint32_t i = 0; i < cache->pages->pools[KV_FULL].n_pages; i++) {
@@ -103,7 +104,8 @@ void prefix_cache_make_room(prefix_cache *cache, uint32_t n_pages) {
         kv_page_evict(cache->pages, page);
         cache->n_evicted++;
     }
-    /* A page that is replaced by its copy may become idle only after the copy was taken. */
+    /* Unlike above, there may be nothing to evict: a page that will be replaced by its copy becomes idle only after the
+     * copy was taken. */
     while (pages->pools[KV_WINDOWED].n_idle > cache->n_most ||
            (pages->pools[KV_WINDOWED].n_idle > 0 && pages->pools[KV_WINDOWED].n_free < n_pages))
         kv_page_evict_windowed(cache->pages, oldest(cache, true));
@@ -154,12 +156,12 @@ void prefix_cache_touch(prefix_cache *cache, const kv_table *table) {
 
 /* ------------------------------------------------------------------------------------------------- finding */
 
-/* Do windows find this page? */
+/* True if windowed layers can read this page, or there are none. */
 static bool is_seen(const prefix_cache *cache, uint32_t page) {
     return cache->pages->pools[KV_WINDOWED].n_pages == 0 || cache->pages->pages[page].windowed != KV_NONE;
 }
 
-/* The longest state of a page that is of its first n_tokens or fewer, or KV_NONE. */
+/* The longest state of a page that includes at most its first n_tokens, or KV_NONE. */
 static uint32_t find_state(const prefix_cache *cache, uint32_t page, uint32_t n_tokens) {
     uint32_t best = KV_NONE;
     for (uint32_t i = cache->known[page].states; i != KV_NONE; i = cache->states[i].next)
@@ -169,7 +171,7 @@ static uint32_t find_state(const prefix_cache *cache, uint32_t page, uint32_t n_
     return best;
 }
 
-/* After how many of a page's first n_tokens may a prefix end? 0: after none. */
+/* How many of a page's first n_tokens can be the end of a prefix; 0: none. */
 static uint32_t find_end(const prefix_cache *cache, uint32_t page, uint32_t n_tokens) {
     if (!is_seen(cache, page)) return 0;
     if (cache->n_states == 0) return n_tokens;
@@ -177,7 +179,8 @@ static uint32_t find_end(const prefix_cache *cache, uint32_t page, uint32_t n_to
     return state != KV_NONE ? cache->states[state].n_tokens : 0;
 }
 
-/* Do `page` and all pages before it hold the first n_chunks * KV_CHUNK tokens? Those in cache->found do. */
+/* True if `page` and all pages before it hold the first n_chunks * KV_CHUNK tokens. The pages in cache->found are known
+ * to hold theirs. */
 static bool holds(const prefix_cache *cache, uint32_t page, const int32_t *tokens, uint32_t n_chunks) {
     for (; n_chunks > 0; page = cache->known[page].previous) {
         n_chunks--;
@@ -189,8 +192,8 @@ static bool holds(const prefix_cache *cache, uint32_t page, const int32_t *token
     return page == KV_NONE;
 }
 
-/* Of the pages that come after the first `chunk` ones, that with the longest match. n_same: out, 0 if there is none. end: out, where
- * a prefix may end that is longest. */
+/* Among the pages that can follow the first `chunk` pages, find the one with the longest match. n_same: out, the length
+ * of that match; 0: there is none. end: out, the longest end of a prefix in any of them. */
 static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const int32_t *tokens, uint32_t chunk,
                               uint32_t count, uint32_t *n_same, prefix_end *end) {
     uint32_t best = KV_NONE;
@@ -213,7 +216,8 @@ static uint32_t longest_match(const prefix_cache *cache, uint64_t before, const 
     return best;
 }
 
-/* Does a prefix of this length, whose last page is `page`, find all that its windows see? Fills cache->found with its pages. */
+/* True if the cache holds all windowed pages that the end of a prefix of this length sees. page: its last page. Fills
+ * cache->found with its pages. */
 static bool has_windows(const prefix_cache *cache, uint32_t page, uint32_t length) {
     const uint32_t n_chunks = kv_chunks(length),
                    first = kv_first_seen(cache->pages->window, cache->pages->chunked, length) / KV_CHUNK;
@@ -258,7 +262,8 @@ uint32_t prefix_cache_reuse(prefix_cache *cache, const int32_t *tokens, uint32_t
     return length;
 }
 
-/* A place that is free, else that of the least recently used; KV_NONE if the only one is pinned. */
+/* The place of a new state: a free one, else that of the least recently used state. KV_NONE: there is only the pinned
+ * one. */
 static uint32_t take_state(const prefix_cache *cache) {
     uint32_t best = KV_NONE;
     for (uint32_t i = 0; i < cache->n_states && (best == KV_NONE || cache->states[best].n_tokens > 0); i++) {
@@ -278,7 +283,8 @@ uint32_t prefix_cache_add_state(prefix_cache *cache, const kv_table *table, cons
         return KV_NONE;
     }
     const uint32_t page = table->of[KV_FULL].pages[(length - 1) / KV_CHUNK], n_tokens = (length - 1) % KV_CHUNK + 1;
-    if (!cache->known[page].known || cache->known[page].n_tokens < n_tokens) return KV_NONE; /* a copy, never written */
+    /* the page may be a copy that this sequence has not written yet */
+    if (!cache->known[page].known || cache->known[page].n_tokens < n_tokens) return KV_NONE;
     const uint32_t place = take_state(cache);
     if (place == KV_NONE) return KV_NONE;
     cached_state *state = &cache->states[place];

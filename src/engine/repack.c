@@ -1,6 +1,6 @@
-/* The option `repack`: copies the matrices into memory, interleaved in the order that kernels read fastest
- * (model/weights.h). Each tensor's mapped pages are released as soon as it is copied, so there is still only one copy
- * of the weights. */
+/* cllm_load_options.repack: copies the matrices into memory, interleaved in the order that the kernels read fastest
+ * (model/weights.h). The mapped pages of a tensor are released as soon as it is copied. So memory never has two copies
+ * of the weights. Before it: model.c, which has bound the weights to the file. After it: the kernels. */
 #include "engine/engine.h"
 
 #include "base/error.h"
@@ -51,7 +51,8 @@ static bool repack_matrix(repacking *r, matrix *w) {
     return true;
 }
 
-/* The matrix after *at, or NULL after the last one. (token_embd is included only if it is the output too.) */
+/* The next matrix, or NULL after the last one. at: number of places visited so far. The embeddings are not among them,
+ * unless they are the output matrix too. */
 static matrix *next_matrix(cllm_model *model, uint64_t *at) {
     const uint64_t n_places = (uint64_t)model->config.n_layers * N_LAYER_TENSORS;
     while (*at < n_places) {

@@ -1,18 +1,19 @@
-/* Saves a sequence to a file, and loads it. All numbers are little-endian, like the machines:
+/* Saves a sequence to a file, and loads it. Before it: a sequence in one engine. After it: the same sequence in this or
+ * another engine. All numbers are little-endian, as on the machines that are supported:
  *
  *   saved_header     what the file is, and which engine can read it
  *   tokens           int32 [n_tokens]
- *   pages            of the CPU's layers, then of the GPU's: pages of the first pool in the order of positions, then
- *   the windowed
- *                    ones that the last token still sees. After the last token a page is filled with zeros.
- *   state            of a model with recurrent layers, after the first state_length tokens: a slot (state_store.h)
+ *   pages            for the CPU's layers, then for the GPU's layers: the pages of KV_FULL in the order of positions,
+ *                    then the pages of KV_WINDOWED that the last token sees. After the last token, a page has zeros
+ *   state            one slot (state_store.h), the state after the first state_length tokens, if the model has
+ *                    recurrent layers
  *   checksum         uint64 of all bytes before it
  *
- * A file is read only if each byte of its pages means the same here: the header is compared field by field. */
+ * An engine reads a file only if it would compute the same keys and values. Therefore it compares the header with its
+ * own, field by field. */
 #include "base/error.h"
 #include "base/hash.h"
 #include "engine/states.h"
-#include "gguf/gguf.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -86,7 +87,8 @@ static uint64_t hash_model(const cllm_model *model) {
 
 /* --------------------------------------------------------------------------------------------------- header */
 
-/* The first windowed page that the last token sees; to continue a text, that token is evaluated again. */
+/* The first windowed page that the last token sees. This page is needed, because a text may continue by evaluating its
+ * last token again. */
 static uint32_t first_seen(const cllm_engine *e, uint32_t n_tokens) {
     return n_tokens > 0 ? kv_first_seen(e->pages.window, e->pages.chunked, n_tokens - 1) / KV_CHUNK : 0;
 }
@@ -112,14 +114,14 @@ static saved_header header_of(const cllm_sequence *s) {
     return h;
 }
 
-/* A text of the file that must have an end. */
+/* True if a name in the header is terminated. */
 static bool is_text(const char *field, size_t size) { return memchr(field, '\0', size); }
 
 static cllm_status differs(const char *what, cllm_error *err) {
     return error_set(err, CLLM_ERR_UNSUPPORTED, "the sequence was saved with %s", what);
 }
 
-/* own: header of the engine that reads the file. */
+/* Compare the header with `own`, the one that this engine would write. */
 static cllm_status check_header(const saved_header *h, const saved_header *own, cllm_error *err) {
     if (memcmp(h->magic, magic, sizeof magic) != 0)
         return error_set(err, CLLM_ERR_FORMAT, "this is not a saved sequence");
@@ -156,11 +158,11 @@ static cllm_status damaged(const char *how, cllm_error *err) {
     return error_set(err, CLLM_ERR_FORMAT, "the file is damaged: %s", how);
 }
 
-/* A file that is written or read sequentially. */
+/* A file that is written or read from its beginning to its end. */
 typedef struct stream {
     FILE *file;
     uint64_t checksum;
-    void *page; /* room for the largest part of a page */
+    void *page; /* [largest_part] work space */
 } stream;
 
 static bool write_bytes(stream *s, const void *bytes, size_t n) {
@@ -174,7 +176,7 @@ static bool read_bytes(stream *s, void *bytes, size_t n) {
     return true;
 }
 
-/* The part of a page on the CPU or on a GPU. */
+/* Bytes of a page's part on the CPU or on the GPU. */
 static size_t part_bytes(const cllm_engine *e, bool of_gpu, uint32_t pool) {
     if (of_gpu) return on_gpu(e) ? (size_t)forward_gpu_page_bytes(e->offload.forward, pool) : 0;
     return (size_t)e->store.pools[pool].page_bytes;
@@ -187,7 +189,7 @@ static size_t largest_part(const cllm_engine *e) {
     return most;
 }
 
-/* The pages of a pool in a file: first .. kv_chunks(n_tokens) - 1. */
+/* The first page of a pool that a file has. The last one is kv_chunks(n_tokens) - 1. */
 static uint32_t first_page(uint32_t pool, const saved_header *h) { return pool == KV_WINDOWED ? h->first_windowed : 0; }
 
 /* Write a part of a page, with zeros after the last token. */
@@ -254,7 +256,7 @@ static cllm_status fail_io(const char *path, cllm_error *err) {
     return error_set(err, CLLM_ERR_IO, "%s: %s", path, strerror(errno ? errno : EIO));
 }
 
-/* IO: errno has the reason. */
+/* Errors: IO, with the reason in errno and no message; those of the GPU. */
 static cllm_status write_all(const cllm_sequence *s, stream *to, cllm_error *err) {
     const saved_header h = header_of(s);
     if (!write_bytes(to, &h, sizeof h) || !write_bytes(to, s->tokens, s->length * sizeof *s->tokens))

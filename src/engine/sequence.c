@@ -1,5 +1,5 @@
-/* cllm_sequence: a slot in its engine for the tokens of one text, and its table of pages. Before it: the tokenizer.
- * After it: cllm_eval. */
+/* cllm_sequence: the tokens of one text in an engine, and a table of their pages. Its engine has a slot for it. Before
+ * it: the tokenizer. After it: cllm_eval. */
 #include "base/error.h"
 #include "engine/states.h"
 
@@ -35,7 +35,7 @@ void cllm_sequence_destroy(cllm_sequence *sequence) {
 uint32_t cllm_sequence_length(const cllm_sequence *sequence) { return sequence->length; }
 const int32_t *cllm_sequence_tokens(const cllm_sequence *sequence) { return sequence->tokens; }
 
-/* True if there is a state to continue from after `length` tokens, if need be by replaying tokens after it. */
+/* True if the sequence can continue after `length` tokens from one of its states, perhaps after replaying tokens. */
 static bool has_state_for(const cllm_sequence *s, uint32_t length) {
     if (!has_states(s->engine) || length == 0) return true;
     const uint32_t number = states_find(s, length);
@@ -83,7 +83,7 @@ size_t cllm_sequence_reuse(cllm_sequence *sequence, const int32_t *tokens, size_
     const uint32_t n = count > 0 ? (uint32_t)(count - 1 < e->plan.n_ctx ? count - 1 : e->plan.n_ctx) : 0;
     uint32_t length = 0;
     while (length < n && length < sequence->length && sequence->tokens[length] == tokens[length]) length++;
-    if (has_states(e) && length > 0) { /* as far as nothing need be replayed */
+    if (has_states(e) && length > 0) { /* only to where a state is, so that nothing has to be replayed */
         const uint32_t number = states_find(sequence, length);
         length = number < STATES_PER_SEQUENCE ? sequence->states[number].length : 0;
     }

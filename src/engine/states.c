@@ -1,11 +1,12 @@
-/* Which slot holds what of a sequence (states.h). The bytes are the store's, and a pass writes them. */
+/* Implements states.h: which slot holds which state. The bytes of the slots are in the state store, and the passes
+ * write them. */
 #include "engine/states.h"
 
 #include <string.h>
 
 enum {
-    BEFORE_END = 8, /* tokens of a prompt: what a template writes before an answer */
-    FEW = 32,       /* tokens that are soon replayed */
+    BEFORE_END = 8, /* tokens at the end of a prompt that a template writes to begin the answer */
+    FEW = 32,       /* tokens that take little time to replay */
 };
 
 static uint32_t slot_of(const cllm_sequence *s, uint32_t number) {
@@ -19,7 +20,7 @@ static float *slot_floats(const cllm_sequence *s, uint32_t number) {
 static uint32_t number_of(const cllm_sequence *s, uint32_t slot) { return slot - slot_of(s, 0); }
 
 static void hold(cllm_sequence *s, uint32_t number, uint32_t length) {
-    s->states[number] = (held_state){.held = true, .length = length};
+    s->states[number] = (sequence_state){.held = true, .length = length};
 }
 
 uint32_t states_find(const cllm_sequence *s, uint32_t length) {
@@ -31,7 +32,8 @@ uint32_t states_find(const cllm_sequence *s, uint32_t length) {
     return best;
 }
 
-/* One that is not held, else the shortest; none of those that are in use. */
+/* Take a slot for a new state: one that holds none, else that of the shortest state. The two slots given are in use and
+ * are not taken. */
 static uint32_t take(cllm_sequence *s, uint32_t used, uint32_t used_too) {
     uint32_t best = STATES_PER_SEQUENCE;
     for (uint32_t i = 0; i < STATES_PER_SEQUENCE; i++) {
@@ -44,20 +46,25 @@ static uint32_t take(cllm_sequence *s, uint32_t used, uint32_t used_too) {
     return best;
 }
 
-/* Where a prompt that ends with this call is nearly read, or 0. What has drafts, or is a piece of a longer one, wants something else, and a
- * single token is one that was drawn. */
+/* If this call evaluates the end of a prompt: the length BEFORE_END tokens before it, else 0. Such a call wants LAST or
+ * NEXT: drafts want EACH, and a piece within a prompt wants NOTHING. A single token is not a prompt: it was drawn. */
 static uint32_t near_end(const cllm_sequence *s) {
     const bool ends = s->span->want == CLLM_WANT_LAST || s->span->want == CLLM_WANT_NEXT;
     const uint32_t end = s->first + (uint32_t)s->span->count;
     return ends && s->span->count > 1 && end > BEFORE_END ? end - BEFORE_END : 0;
 }
 
-/* A call may be taken back to its beginning, and a long one by as many tokens as a batch has: from there on a state stays. Otherwise
- * a pass overwrites it, and one before it is still there if the pass fails.
+/* A pass reads the newest state, in slot `from`. It writes the state after its rows to slot `to`: to the same slot, or,
+ * if the old state must stay, to another one.
  *
- * While tokens come one by one, only one in FEW stays, and is near enough. So the state after the prompt stays for a while, which a
- * small model's guesses are taken back to, and that near its end for long: the next prompt may leave the text there, without what was
- * reasoned. */
+ * The old state stays if a caller may go back to it: at the beginning of a call of several tokens, near the end of a
+ * prompt, and within a long call once in n_batch tokens. It also stays if it is the only one, because a pass that fails
+ * leaves nothing useful in `to`.
+ *
+ * While tokens come one by one, a state stays only once in FEW tokens, because replaying fewer takes little time. So
+ * the state after the prompt stays for a while: a small model goes back to it after its guesses. The state near the
+ * prompt's end (`turn`) never loses its slot to these: the next prompt may leave the text there, because it does not
+ * repeat the reasoning. */
 void states_plan(cllm_sequence *s, forward_span *span) {
     const bool single = s->span->count == 1;
     const uint32_t from = states_find(s, s->next);
@@ -72,7 +79,7 @@ void states_plan(cllm_sequence *s, forward_span *span) {
     span->state_from = slot_of(s, from);
     span->state_to = slot_of(s, to);
     span->state_middle = has_both ? slot_of(s, take(s, from, to)) : span->state_to;
-    if (to == from) s->states[from].held = false; /* until the pass has ended */
+    if (to == from) s->states[from].held = false; /* states_end sets it again */
 }
 
 void states_end(cllm_sequence *s, const forward_span *span, bool failed) {
@@ -94,7 +101,7 @@ float *states_give(cllm_sequence *s, uint32_t length) {
     return slot_floats(s, 0);
 }
 
-/* ------------------------------------------------------------------------------------------------- the prefix cache's */
+/* ------------------------------------------------------------------------------------------------- the prefix cache */
 
 static void copy_slot(const cllm_engine *e, float *to, const float *from) {
     memcpy(to, from, e->states.slot_floats * sizeof(float));
@@ -114,7 +121,7 @@ void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length) 
     copy_slot(to->engine, states_give(to, from->states[number].length), slot_floats(from, number));
 }
 
-/* guessed: nobody is known to want it. */
+/* guessed: no text is known to need this state. */
 static void copy_to_cache(cllm_sequence *s, uint32_t number, bool guessed) {
     cllm_engine *e = s->engine;
     const uint32_t place = prefix_cache_add_state(&e->cache, &s->table, s->tokens, s->states[number].length, guessed);
@@ -122,11 +129,11 @@ static void copy_to_cache(cllm_sequence *s, uint32_t number, bool guessed) {
 }
 
 uint32_t states_begin(cllm_sequence *s) {
-    if (s->length == 0 && !s->states[0].held) /* before the first token all is zero */
+    if (s->length == 0 && !s->states[0].held) /* the state before the first token is all zeros */
         memset(states_give(s, 0), 0, s->engine->states.slot_floats * sizeof(float));
     const uint32_t newest = s->states[states_find(s, s->length)].length;
     if (s->span->count > 1 || newest < s->length) s->turn = near_end(s) > s->length ? near_end(s) : s->length;
-    if (near_end(s) > 0 && near_end(s) <= s->length) { /* the call is of less */
+    if (near_end(s) > 0 && near_end(s) <= s->length) { /* an earlier call went beyond that length already */
         const uint32_t number = states_find(s, near_end(s));
         if (number < STATES_PER_SEQUENCE) copy_to_cache(s, number, false);
     }

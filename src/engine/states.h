@@ -1,13 +1,22 @@
-/* The states that a sequence holds of a model with recurrent layers: what its first tokens have left there, at a few lengths. Before
- * a pass the newest usually stays, so that the last tokens can be taken back. A sequence may be longer than its newest state, after
- * some were taken back: the tokens between are then replayed, at the beginning of the next pass, whose keys and values are there.
+/* States of recurrent layers. A recurrent layer keeps no keys and values. It keeps one state of fixed size, which every
+ * token changes. So tokens cannot be taken back from it: a sequence can only go back to a copy of an earlier state. A
+ * sequence has STATES_PER_SEQUENCE slots for states. Each state belongs to some number of its first tokens, the length
+ * of the state. Unless the sequence is empty, it has at least one state whose length is not above its own.
  *
- * A sequence of one token or more always holds a state of its length or less.
+ * A sequence may be longer than its newest state, after its last tokens were taken back to where there is no state.
+ * Then the next pass first replays the tokens between: it updates the state with them, and their keys and values, which
+ * are stored already, stay as they are.
  *
- * The prefix cache has states as well, which others find (prefix_cache.h). A state is copied there where another text is likely to leave
- * this one: a little before the end of a prompt, since what a template writes behind it may be another when the answer is there; where
- * this text left an older one; and where a sequence ends. As a guess, while there is room, also after 256, 512, 1024 ... tokens: others may
- * begin with the same instructions. A pass of a long prompt ends at such a length. */
+ * The prefix cache has states too, which any sequence can take (prefix_cache.h). A state is copied there at the lengths
+ * where another text will probably leave this one:
+ *   - a little before the end of a prompt: a template may write the text after it differently once the answer is there
+ *   - where this text left an older text
+ *   - where a sequence ends
+ *   - as a guess, while there is room, after 256, 512, 1024 ... tokens: other texts may begin with these instructions
+ * A pass over a long prompt is cut at such a length, so that the state there can be copied.
+ *
+ * Before this: sequence.c and eval.c, which call it. After it: the passes over recurrent layers, which read and write
+ * the slots (model/state_store.h). */
 #ifndef ENGINE_STATES_H
 #define ENGINE_STATES_H
 
@@ -15,37 +24,40 @@
 
 static inline bool has_states(const cllm_engine *e) { return e->states.slot_floats > 0; }
 
-/* The longest state that is held of the first `length` tokens or fewer: its number, or STATES_PER_SEQUENCE. */
+/* Find the state with the greatest length up to `length`. Returns its number, or STATES_PER_SEQUENCE if there is
+ * none. */
 uint32_t states_find(const cllm_sequence *s, uint32_t length);
 
-/* Before a call: the position that comes after the newest state. */
+/* Prepare for a call of cllm_eval. Returns the length of the newest state: the first position to evaluate. */
 uint32_t states_begin(cllm_sequence *s);
 
-/* Choose the slots of a span of the batch, whose rows begin after the newest state. */
+/* Choose the slots that a pass reads and writes for this span. Its rows begin after the newest state. */
 void states_plan(cllm_sequence *s, forward_span *span);
 
-/* The pass is over: the slots hold what was planned, or it failed. */
+/* Record what the slots hold after the pass. failed: they hold nothing new. */
 void states_end(cllm_sequence *s, const forward_span *span, bool failed);
 
-/* Forget the states of more than `length` tokens. */
+/* Forget the states that are longer than `length`. With length 0 forget all. */
 void states_cut(cllm_sequence *s, uint32_t length);
 
-/* The newest state of a sequence of one token or more, and the place for the first one of an empty sequence, of so many tokens. */
+/* The newest state of a sequence that is not empty: [slot_floats]. */
 float *states_newest(const cllm_sequence *s);
+
+/* A slot of a sequence that has no states, for a state of this length, which the caller writes: [slot_floats]. */
 float *states_give(cllm_sequence *s, uint32_t length);
 
-/* Give an empty sequence the longest state of the first `length` tokens of another one's or fewer, which has one; or the one that the prefix
- * cache has found, of so many tokens. */
+/* Copy a state into a sequence that has none: from another sequence the longest one of up to `length` tokens, which
+ * exists; or from the prefix cache the pinned one, which has this length. No state is pinned: do nothing. */
 void states_copy(cllm_sequence *to, const cllm_sequence *from, uint32_t length);
 void states_fetch(cllm_sequence *to, uint32_t length);
 
-/* During a call: the first length beyond `length` whose state is to be kept, here or in the prefix cache. */
+/* During a call: the first length above `length` at which a pass must end, because the state there is kept. */
 uint32_t states_next_kept(const cllm_sequence *s, uint32_t length);
 
-/* After a pass, whose tokens the prefix cache knows: copy the state there if it is such a length. */
+/* After a pass, when the prefix cache knows its tokens: if it ended at such a length, copy its state to the cache. */
 void states_keep(cllm_sequence *s);
 
-/* A sequence is about to end: copy its newest state there. */
+/* Copy the newest state of a sequence that is about to end to the prefix cache. */
 void states_let_go(cllm_sequence *s);
 
 #endif

@@ -1,9 +1,9 @@
+/* Implements stops.h. */
 #include "engine/stops.h"
 
 #include "base/error.h"
 
-#include <string.h>
-
+/* How many bytes of a stop string the text ends with after one more byte, if it was `matched` before. */
 static size_t advance(const stop_string *s, size_t matched, char byte) {
     while (matched > 0 && (matched == s->length || s->bytes[matched] != byte)) matched = s->borders[matched - 1];
     return matched + (s->bytes[matched] == byte);

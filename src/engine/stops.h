@@ -1,5 +1,6 @@
-/* Stop strings, found while a text grows. A byte is certain once no stop string can begin at it or before it. Each
- * string has the automaton of Knuth, Morris and Pratt (1977), so a byte costs the same however long they are. */
+/* Stop strings, found while a text grows. Bytes at its end are held back while they may be the beginning of a stop
+ * string. Each string is searched with the automaton of Knuth, Morris and Pratt (1977), so the time for a byte does not
+ * depend on their lengths. Before this: generation.c, which passes each byte that it decodes. */
 #ifndef ENGINE_STOPS_H
 #define ENGINE_STOPS_H
 
@@ -24,7 +25,7 @@ cllm_status stops_create(const cllm_string *strings, size_t count, arena *a, sto
 /* Add a byte to the text. Returns the longest stop string that the text now ends with, or NULL. */
 const stop_string *stops_take(stops *s, char byte);
 
-/* How many of the text's last bytes may become a stop string. */
+/* How many bytes at the end of the text may become a stop string. */
 size_t stops_held(const stops *s);
 
 #endif

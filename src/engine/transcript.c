@@ -1,12 +1,12 @@
-/* cllm_transcript: the ids of a text that is rendered again for each turn of a conversation. Before it:
+/* cllm_transcript: the ids of a conversation, whose whole text is rendered again for each turn. Before it:
  * cllm_chat_render. After it: a generation.
  *
- * Evaluated text keeps its ids: a new text is compared with the old one, and only the rest is encoded. The old text
- * consists of pieces; each was encoded, or generated, in one go. An encoded piece is kept whole or not at all, so that
- * the ids depend only on the conversation, not on what was taken back in between. Trust may change between two renders
- * (a template's own "assistant", and later a message's role): then the piece is encoded again, and its ids decide. A
- * generated piece may lose its end, at a border between tokens, if the template's own text goes on with a special token
- * there: templates trim answers. */
+ * A new text is compared with the old one. Where they are equal, the ids stay, so that nothing is evaluated again; only
+ * the rest is encoded. The old text consists of pieces. Each piece was encoded in one call, or generated. An encoded
+ * piece is kept as a whole or not at all: then the ids depend only on the conversation, and not on turns that were
+ * taken back. Its trust may have changed ("assistant" was the template's own text, and is now a message's role): then
+ * it is encoded again, and kept if its ids are the same. A generated piece may be cut after one of its tokens if a
+ * special token of the template follows there, because templates trim answers. */
 #include "base/error.h"
 #include "cllm.h"
 
@@ -115,7 +115,8 @@ static place place_at(const cllm_part *parts, size_t n_parts, size_t offset) {
     return p;
 }
 
-/* How many bytes of the old text, from .. end - 1, the new text has at the same place. */
+/* Count how many bytes from `from` on are the same in both texts, up to the first one that differs; `end` is the limit.
+ * same_trust: out, true if their trust is the same too. */
 static size_t count_equal(const cllm_transcript *t, size_t from, size_t end, const cllm_part *parts, size_t n_parts,
                           bool *same_trust) {
     size_t n = 0;
@@ -129,16 +130,15 @@ static size_t count_equal(const cllm_transcript *t, size_t from, size_t end, con
     return n;
 }
 
-/* Copy the trust of the new text for from .. end - 1. */
+/* Copy the trust of bytes from .. end - 1 from the new text. */
 static void take_trust(cllm_transcript *t, size_t from, size_t end, const cllm_part *parts, size_t n_parts) {
     for (place p = place_at(parts, n_parts, from); from < end; p = place_at(p.parts, p.n_parts, p.at + 1))
         t->trust[from++] = p.parts->trusted;
 }
 
-/* Offset in the text after so many tokens. */
 static int encode_flags(size_t n_before) { return n_before > 0 ? CLLM_ENCODE_GOES_ON : CLLM_ENCODE_ADD_SPECIAL; }
 
-/* Encode the new text from .. end - 1. tokens: out, owned. */
+/* Encode bytes from .. end - 1 of the new text. tokens: out, owned. */
 static cllm_status encode_range(const cllm_transcript *t, const cllm_part *parts, size_t n_parts, size_t from,
                                 size_t end, int flags, int32_t **tokens, size_t *count, cllm_error *err) {
     place p = place_at(parts, n_parts, from);
@@ -156,8 +156,8 @@ static cllm_status encode_range(const cllm_transcript *t, const cllm_part *parts
     return status;
 }
 
-/* True if two texts have the same special tokens, in the same order. Letters that a model drew never count as a special
- * token. */
+/* True if two lists of ids have the same special tokens in the same order. If the model spelled a special token in
+ * letters, this tells the lists apart. */
 static bool same_specials(const cllm_transcript *t, const int32_t *a, size_t n_a, const int32_t *b, size_t n_b) {
     for (size_t i = 0, k = 0;; i++, k++) {
         while (i < n_a && !cllm_tokenizer_is_control(t->tokenizer, a[i])) i++;
@@ -167,7 +167,7 @@ static bool same_specials(const cllm_transcript *t, const int32_t *a, size_t n_a
     }
 }
 
-/* How many tokens of piece `index` the new text keeps. `whole`: out, true if all. */
+/* Count the tokens of a piece that stay. whole: out, true if all stay. */
 static cllm_status count_kept(cllm_transcript *t, size_t index, const cllm_part *parts, size_t n_parts, size_t *n_kept,
                               bool *whole, cllm_error *err) {
     const piece *p = &t->pieces[index];
@@ -197,7 +197,7 @@ static cllm_status count_kept(cllm_transcript *t, size_t index, const cllm_part 
     return status;
 }
 
-/* Drop the old text from piece `first` on, except `n_kept` tokens of that piece. */
+/* Drop the old text from piece `first` on, except the first n_kept tokens of that piece. */
 static void cut(cllm_transcript *t, size_t first, size_t n_kept) {
     t->n_tokens = (first > 0 ? t->pieces[first - 1].token_end : 0) + n_kept;
     t->length = t->n_tokens > 0 ? t->ends[t->n_tokens - 1] : 0;

@@ -1,10 +1,10 @@
 /* The codebooks of the types IQ1, IQ2 and IQ3: lists of patterns of neighbouring weights. A block of these types stores
  * numbers of patterns, where other types store the weights themselves.
  *
- * The patterns are ggml's, to which the GGUF specification refers by the type's number; the packing is ours. A pattern
- * has eight codes of two bits for three levels of a weight (codebook_IQ2_*, codebook_IQ1), or four codes of three bits
- * for eight levels (codebook_IQ3_*). Nibbles 0, 1, 2 and 3 of an entry, from the low bits up, belong to the columns 0,
- * 2, 1 and 3:
+ * The patterns are those of ggml, whose type numbers the GGUF specification uses; the packing is ours. A pattern has
+ * eight codes of two bits, for three levels of a weight (codebook_IQ2_*, codebook_IQ1), or four codes of three bits,
+ * for eight levels (codebook_IQ3_*). In an entry, nibble 0 (the lowest bits) belongs to column 0, nibble 1 to column 2,
+ * nibble 2 to column 1, and nibble 3 to column 3:
  *
  *     eights    | c7:c3 | c5:c1 | c6:c2 | c4:c0 |        fours    | c3 | c1 | c2 | c0 |
  *

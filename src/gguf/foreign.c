@@ -1,7 +1,8 @@
 /* Recognizes a file by its first bytes: models in other formats, archives, and failed downloads.
  *
- * The numbers of the old formats are those that llama.cpp wrote until August 2023, as little-endian words. The others
- * are in the public descriptions of their formats. */
+ * llama.cpp wrote the old formats until August 2023; their first four bytes are a little-endian number, so the letters
+ * are in reverse order. The other signatures are in the public descriptions of their formats. Before it: gguf.c, which
+ * found no "GGUF". */
 #include "gguf/foreign.h"
 
 #include "base/error.h"
@@ -65,7 +66,7 @@ static bool matches(const signature *s, const unsigned char *bytes, uint64_t siz
     return size >= s->offset + s->length && memcmp(bytes + s->offset, s->bytes, s->length) == 0;
 }
 
-/* A header of JSON, after a length. */
+/* A safetensors file begins with the length of its header, which is JSON. */
 static bool is_safetensors(const unsigned char *bytes, uint64_t size) {
     const uint64_t longest = 100000000; /* the limit of the format's own reader */
     reader in = {.bytes = bytes, .size = size};

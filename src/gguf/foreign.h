@@ -4,7 +4,7 @@
 
 #include "cllm.h"
 
-/* Report what a file is that does not begin with "GGUF", and what to do. bytes: [size], the whole file. Returns
+/* Say what this file is, which does not begin with "GGUF", and what to do. bytes: [size], the whole file. Returns
  * FORMAT. */
 cllm_status refuse_foreign(const unsigned char *bytes, uint64_t size, cllm_error *err);
 

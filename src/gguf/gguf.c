@@ -1,4 +1,4 @@
-/* Bytes of GGUF files to a checked list of metadata and tensors.
+/* Turns the bytes of GGUF files into a checked list of metadata and tensors.
  *
  * Before this, base/file_map provides the bytes. After it, text/ makes a tokenizer from the metadata, and model/ finds
  * the tensors, whose data stay in the file. Code after this file need not check extents again.
@@ -91,7 +91,7 @@ static cllm_status read_alignment(gguf_part *part, cllm_error *err) {
     return CLLM_OK;
 }
 
-/* Read everything before the tensor table, where part->in then stands. */
+/* Read everything before the tensor table. Then part->in is at the table. */
 static cllm_status read_header(gguf_part *part, arena *memory, cllm_error *err) {
     reader *in = &part->in;
     *in = (reader){.bytes = part->map.bytes, .size = part->map.size};
@@ -182,7 +182,7 @@ static cllm_status read_tensor(reader *in, uint64_t number, arena *memory, cllm_
     return measure_tensor(tensor, start, err);
 }
 
-/* Turn an offset in the data into one in the file and a pointer. */
+/* Turn the tensor's offset in the data into an offset in the file, and set its pointer. */
 static cllm_status place_tensor(const gguf_part *part, uint64_t data_start, uint64_t entry_offset, cllm_tensor *tensor,
                                 cllm_error *err) {
     uint64_t relative = tensor->offset, end;
@@ -223,7 +223,8 @@ static cllm_status refuse_overlaps(const gguf_part *part, cllm_error *err) {
     return status;
 }
 
-/* names: this part's entries in the index of all names, not sorted yet. first: index of this part's first tensor. */
+/* Read the tensor table of a part, and find the data. names: out, this part's entries in the index of all names, not
+ * sorted. first: index of this part's first tensor. */
 static cllm_status read_tensors(gguf_part *part, uint32_t file, arena *memory, name_entry *names, size_t first,
                                 cllm_error *err) {
     for (size_t i = 0; i < part->n_tensors; i++) {
@@ -247,11 +248,11 @@ static cllm_status read_tensors(gguf_part *part, uint32_t file, arena *memory, n
 static const char split_suffix[] = "-00001-of-00001.gguf"; /* any digits are allowed here */
 #define SPLIT_SUFFIX_LENGTH (sizeof split_suffix - 1)
 
-/* Parse a path: which part of a split model it is, from 1, and of how many; 1 of 1 if it is not such a name. */
 typedef struct part_name {
-    uint32_t number, count;
+    uint32_t number, count; /* part `number`, from 1, of `count` */
 } part_name;
 
+/* Find out from its path which part of a split model a file is: 1 of 1 if it has no such name. */
 static part_name parse_split_name(const char *path) {
     const part_name whole = {1, 1};
     size_t length = strlen(path);
@@ -268,13 +269,14 @@ static part_name parse_split_name(const char *path) {
 static const char *split_path(arena *memory, const char *path, uint32_t number, uint32_t count) {
     size_t length = strlen(path), prefix = length - SPLIT_SUFFIX_LENGTH;
     char *part = arena_string(memory, path, length);
-    if (part) /* the remainders equal the numbers; they tell the compiler that these have five digits */
+    if (part) /* % changes nothing: it tells the compiler that the numbers have at most five digits */
         snprintf(part + prefix, SPLIT_SUFFIX_LENGTH + 1, "-%05" PRIu32 "-of-%05" PRIu32 ".gguf", number % 100000,
                  count % 100000);
     return part;
 }
 
-/* Store the path, and if it is the name of a first part, those of the other parts. n_parts stays 0. */
+/* Store the path as that of parts[0], and, if it is named as the first of several parts, the paths of the others.
+ * n_parts stays 0. */
 static cllm_status name_parts(cllm_gguf *gguf, const char *path, part_name *name, cllm_error *err) {
     *name = parse_split_name(path);
     const uint32_t n = name->number == 1 ? name->count : 1;
@@ -288,7 +290,7 @@ static cllm_status name_parts(cllm_gguf *gguf, const char *path, part_name *name
     return CLLM_OK;
 }
 
-/* The total for progress: bytes of the first `count` parts. Errors: IO, if one is missing. */
+/* Add up the bytes of the first `count` parts, for progress. Errors: IO, if one is missing. */
 static cllm_status measure_parts(const cllm_gguf *gguf, uint32_t count, uint64_t *total, cllm_error *err) {
     for (uint32_t i = 0; i < count; i++) {
         struct stat info;
@@ -300,7 +302,7 @@ static cllm_status measure_parts(const cllm_gguf *gguf, uint32_t count, uint64_t
     return CLLM_OK;
 }
 
-/* Read the next part up to its tensor table; its bytes are available. */
+/* Read the next part, whose bytes are there already, up to its tensor table. */
 static cllm_status add_part(cllm_gguf *gguf, cllm_error *err) {
     gguf_part *part = &gguf->parts[gguf->n_parts++];
     gguf->n_bytes += part->map.size;
@@ -315,7 +317,7 @@ static progress progress_of(const cllm_load_options *options, uint64_t before, u
     return (progress){.call = options->progress, .user = options->user, .before = before, .total = total};
 }
 
-/* total: bytes of all parts, for progress; 0: of this part only. */
+/* Open the next part, up to its tensor table. total: bytes of all parts, for progress; 0: only this part counts. */
 static cllm_status open_part(cllm_gguf *gguf, const cllm_load_options *options, uint64_t total, cllm_error *err) {
     gguf_part *part = &gguf->parts[gguf->n_parts];
     const progress p = progress_of(options, gguf->n_bytes, total);
@@ -323,7 +325,7 @@ static cllm_status open_part(cllm_gguf *gguf, const cllm_load_options *options, 
     return status == CLLM_OK ? add_part(gguf, err) : status;
 }
 
-/* The number of parts that one of them states. entry: out, the entry of that key, if it exists. */
+/* How many parts the metadata of a part say there are. entry: out, the entry of that key, if it exists. */
 static uint64_t split_count(const gguf_part *part, const name_entry **entry) {
     uint64_t count;
     const cllm_value *value = metadata_find(&part->metadata, "split.count", entry);
@@ -341,7 +343,7 @@ static cllm_status open_parts(cllm_gguf *gguf, const char *path, const cllm_load
     if (measured != CLLM_OK) total = 0;
     status = open_part(gguf, options, total, err);
     if (status != CLLM_OK) return status;
-    if (split_count(&gguf->parts[0], NULL) == 1) { /* the total for progress included more parts: finish it */
+    if (split_count(&gguf->parts[0], NULL) == 1) { /* no other parts: if progress expected them, report the end */
         const bool waited_for = !gguf->parts[0].map.mapped && options && options->progress && total > gguf->n_bytes;
         if (waited_for && !options->progress(options->user, total, total))
             return error_set(err, CLLM_ERR_CANCELLED, "loading was cancelled");
@@ -396,7 +398,7 @@ static cllm_status check_split(const cllm_gguf *gguf, uint32_t number, cllm_erro
 
 /* ------------------------------------------------------------------------------------------ open and close */
 
-/* Read all parts after their headers. options: or NULL. */
+/* Read what comes after the headers of all parts. options: or NULL. */
 static cllm_status load(cllm_gguf *gguf, const cllm_load_options *options, cllm_error *err) {
     const gguf_part *at_fault = NULL; /* the part that an error is about */
     cllm_status status = CLLM_OK;
@@ -440,7 +442,7 @@ failed:
     return status;
 }
 
-/* Note if a file was read because it could not be mapped: it takes memory and time. */
+/* Write a note if a file was read into memory because it could not be mapped: that takes memory and time. */
 static void note_reading(cllm_gguf *gguf) {
     cllm_error line = {.message = ""}; /* keeps the note to one safe line */
     for (uint32_t i = 0; i < gguf->n_parts && !*line.message; i++)

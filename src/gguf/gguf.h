@@ -1,9 +1,9 @@
-/* The GGUF file for the rest of the library. Opening, iterating and finding are public: see cllm.h. These are the typed
- * look-ups for model and tokenizer.
+/* The GGUF file for the rest of the library: look-ups by type for model and tokenizer, and views that record which keys
+ * are read. cllm.h has the functions that open a file and list what it has.
  *
- * Each fills *out and returns CLLM_OK if the key exists with a suitable type and value. If the key is absent, it
- * returns CLLM_OK and leaves *out unchanged (the caller sets the default first), or FORMAT if `required`. A wrong type
- * or a value out of range is FORMAT. Messages name the key. */
+ * A look-up fills *out and returns CLLM_OK if the key has a suitable type and value; else it returns FORMAT. If the key
+ * is absent, GGUF_OPTIONAL leaves *out unchanged (the caller has put the default there) and returns CLLM_OK;
+ * GGUF_REQUIRED returns FORMAT. Messages name the key. */
 #ifndef GGUF_GGUF_H
 #define GGUF_GGUF_H
 
@@ -31,13 +31,13 @@ static inline bool gguf_is_text(cllm_string s, const char *text) {
 /* cllm_gguf_open for one file whose `n_bytes` are in memory, borrowed until the close. Its path is "memory". */
 cllm_status gguf_open_memory(const void *bytes, size_t n_bytes, cllm_gguf **out, cllm_error *err);
 
-/* A view of the file for one reader: the look-ups above set found[index of the key] for each key that they find in the
- * view. Objects made from a view keep pointers into the file, not into the view. found: [cllm_gguf_n_metadata],
- * borrowed. out: owned. Errors: MEMORY. */
+/* Create a view of a file, which records the keys that are read: each look-up above that finds its key sets found[index
+ * of the key]. Objects that are made from a view keep pointers into the file, not into the view. found:
+ * [cllm_gguf_n_metadata], borrowed. out: owned. Errors: MEMORY. */
 cllm_status gguf_view_create(const cllm_gguf *gguf, bool *found, cllm_gguf **out, cllm_error *err);
 void gguf_view_destroy(cllm_gguf *view); /* NULL is allowed */
 
-/* [cllm_gguf_n_metadata] the flags of cllm_gguf_is_read, which the file's owner fills. */
+/* The flags behind cllm_gguf_is_read, [cllm_gguf_n_metadata]: `found` of a view. */
 bool *gguf_is_read(cllm_gguf *gguf);
 
 /* Format a shape for messages, such as "4096, 32000", innermost dimension first. */

@@ -1,4 +1,5 @@
-/* Values are read twice by the same code: to check the file when it is opened, and when an array is walked. */
+/* Implements metadata.h. The same code reads values twice: when the file is opened, to check it, and later, when
+ * somebody walks an array. */
 #include "gguf/metadata.h"
 
 #include "base/checked.h"
@@ -113,7 +114,8 @@ static cllm_status read_type(reader *in, const char *key, cllm_value_type *type,
     return CLLM_OK;
 }
 
-/* Walk the elements only if one of them could be invalid: elements with a length, and bools. */
+/* Only the elements of some types are walked, because the others are always valid: elements with a length may go past
+ * the end, and a bool may be neither 0 nor 1. */
 static cllm_status read_array(reader *in, unsigned depth, const char *key, cllm_array *out, cllm_error *err) {
     uint64_t start = in->position;
     cllm_value_type type = CLLM_UINT8;
@@ -156,7 +158,7 @@ static cllm_status read_string(reader *in, const char *key, cllm_string *out, cl
     return CLLM_OK;
 }
 
-/* depth: of this value if it is an array; 1 for a key's own value. */
+/* Read a value of this type. depth: of the arrays around it, and itself if it is one; 1 for the value of a key. */
 static cllm_status read_value(reader *in, cllm_value_type type, unsigned depth, const char *key, cllm_value *out,
                               cllm_error *err) {
     uint64_t start = in->position;

@@ -1,6 +1,6 @@
-/* The metadata of one GGUF file: key/value pairs that are read once, checked whole, and found by key. The values stay in
- * the file; only the keys are copied. gguf.c puts files together out of this; see docs/01-gguf.md for the layout.
- * overrides.c puts what the user says in the place of what the file says. */
+/* The metadata of one GGUF file: pairs of a key and a value. All are read and checked once, and then found by their
+ * keys. Only the keys are copied; the values stay in the file. docs/01-gguf.md has the layout. Before it: gguf.c, which
+ * has read the header. After it: overrides.c, which replaces values by the caller's. */
 #ifndef GGUF_METADATA_H
 #define GGUF_METADATA_H
 
@@ -8,8 +8,8 @@
 #include "base/reader.h"
 #include "cllm.h"
 
-/* Names of keys or tensors in sorted order: finds one, and finds the duplicates. Sorting, unlike hashing, leaves a
- * hostile file no choice of names that makes it slow. */
+/* Names of keys or tensors, sorted, to find one by its name, and to find duplicates. It is not a hash table, because a
+ * hostile file could choose names that make a hash table slow. */
 typedef struct name_entry {
     const char *name;
     size_t index;    /* into the array that this is an index of */
@@ -25,11 +25,12 @@ typedef struct name_index {
 const name_entry *name_index_sort(name_index *index);
 const name_entry *name_index_find(const name_index *index, const char *name); /* NULL if absent */
 
-/* A character that no name may have: it could break a message's line. */
+/* True for control characters, which no name may have: they could break the line of a message. */
 static inline bool gguf_is_control(char c) { return (unsigned char)c < ' ' || c == 0x7f; }
 
-/* Read the name of a key or tensor, a string of 1 to `limit` bytes without control characters. `what` and `number`
- * (from 0) say in a message which it is. name: out, a terminated copy in `memory`. Errors: FORMAT, MEMORY. */
+/* Read the name of a key or tensor: a string of 1 to `limit` bytes without control characters. what, number: for
+ * messages, such as "tensor" and its number from 0. name: out, a terminated copy in `memory`. Errors: FORMAT,
+ * MEMORY. */
 cllm_status gguf_read_name(reader *in, const char *what, uint64_t number, uint64_t limit, arena *memory,
                            const char **name, cllm_error *err);
 
@@ -41,21 +42,22 @@ typedef struct metadata {
 #define METADATA_KEY_LIMIT      65535
 #define METADATA_PAIR_MIN_BYTES 14 /* key: length 8, text 1; value: type 4, one byte */
 
-/* Read `count` pairs; the caller has checked that what is left could hold them at METADATA_PAIR_MIN_BYTES each.
- * out: lives in `memory`, the values in the reader's bytes. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+/* Read `count` pairs. The caller has checked that the bytes left could hold so many of METADATA_PAIR_MIN_BYTES each.
+ * out: its lists are in `memory`, its values in the reader's bytes. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *out, cllm_error *err);
 
 /* Replace or add values: see cllm_gguf_open. overrides: [n], copied into `memory`. Errors: ARGUMENT, MEMORY. */
 cllm_status metadata_override(metadata *m, const cllm_metadata *overrides, size_t n, arena *memory, cllm_error *err);
 
-/* The value of a key, or NULL. entry: out, the key's, if it is there; NULL is allowed. */
+/* The value of a key, or NULL. entry: out, the key's entry in the index, or NULL if the key is absent; it may be
+ * NULL. */
 const cllm_value *metadata_find(const metadata *m, const char *key, const name_entry **entry);
 
 /* An integer of any type that is not negative. */
 bool gguf_value_as_u64(const cllm_value *value, uint64_t *out);
 
-/* Report a fault in a file as "name: message (offset N)", or with CLLM_NO_OFFSET in an override as "name: message (in an
- * override)"; name may be "". Returns `status`. */
+/* Report a fault in a file as "name: message (offset N)"; with CLLM_NO_OFFSET it is in an override: "name: message (in
+ * an override)". name: or "". Returns `status`. */
 cllm_status gguf_fault(cllm_error *err, cllm_status status, const char *name, uint64_t offset, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 

@@ -1,7 +1,7 @@
-/* Values from the caller that replace the file's metadata or are added: cllm_load_options.overrides.
+/* cllm_load_options.overrides: the caller's values replace those of the file, or are added to them.
  *
- * Before this, metadata.c has read the file's values. After it, every look-up of a key gets the caller's value, in the
- * file's type. The keys that say where the tensors' data are cannot be replaced. */
+ * Before this, metadata.c has read the file's values. After it, every look-up gets the caller's value, converted to the
+ * type that the file has. The keys that say where the tensors' data are cannot be replaced. */
 #include "gguf/metadata.h"
 
 #include "base/checked.h"
@@ -84,7 +84,7 @@ static cllm_status convert(const char *key, const cllm_value *value, cllm_value_
 
 /* -------------------------------------------------------------------------------------------------- keys */
 
-/* key: out, a copy of `given`, with the architecture's name in front if it begins with a dot. */
+/* Copy the key `given`, with the architecture's name in front if it begins with a dot. key: out. */
 static cllm_status complete_key(const metadata *m, const char *given, arena *memory, const char **key,
                                 cllm_error *err) {
     cllm_string prefix = {"", 0};
@@ -113,7 +113,7 @@ static cllm_status complete_key(const metadata *m, const char *given, arena *mem
                       "it says where the file's tensors are, so it cannot be replaced");
 }
 
-/* m: has room for one more entry. */
+/* Replace or add one value. m: has room for one more entry. */
 static cllm_status override_one(metadata *m, const cllm_metadata *given, arena *memory, cllm_error *err) {
     const char *key = NULL;
     cllm_status status = complete_key(m, given->key, memory, &key, err);
@@ -153,7 +153,8 @@ cllm_status metadata_override(metadata *m, const cllm_metadata *overrides, size_
     wider.keys.count = count;
     *m = wider;
 
-    /* first the complete keys: general.architecture, which completes the others, may be one of them */
+    /* Complete keys come first. One of them may be general.architecture, which completes the keys that begin with a
+     * dot. */
     for (int dotted = 0; dotted < 2; dotted++)
         for (size_t i = 0; i < n; i++) {
             if ((overrides[i].key[0] == '.') != dotted) continue;

@@ -1,4 +1,4 @@
-/* The list of quant_types.h as a table, searched by number. */
+/* Implements quant_types.h: its list as a table, by number. */
 #include "gguf/quant_types.h"
 
 #include "cllm.h"

@@ -10,10 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Types of matrices that can be computed with: each has a dequantizer in src/cpu, */
+/* Types of matrices that kernels compute with. Each has a dequantizer in src/cpu. */
 #define COMPUTE_TYPES(X) GPU_TYPES(X) CPU_TYPES(X)
 
-/* and these one in src/gpu as well, */
+/* These have one in src/gpu too. */
 #define GPU_TYPES(X)        \
     X(F32, 0, 1, 4)         \
     X(F16, 1, 1, 2)         \
@@ -35,7 +35,7 @@
     X(MXFP4, 39, 32, 17)    \
     X(NVFP4, 40, 64, 36)
 
-/* while with these only the CPU computes. */
+/* Only the CPU computes with these. */
 #define CPU_TYPES(X)        \
     X(IQ1_S, 19, 256, 50)   \
     X(IQ1_M, 29, 256, 56)   \
@@ -45,7 +45,7 @@
     X(IQ3_XXS, 18, 256, 98) \
     X(IQ3_S, 21, 256, 110)
 
-/* Types that a file may contain and `inspect` shows, but that no kernel reads. */
+/* Types that a file may contain, and that `inspect` shows, but no kernel reads. */
 #define STORAGE_TYPES(X)  \
     X(Q8_1, 9, 32, 36)    \
     X(Q8_K, 15, 256, 292) \
@@ -56,7 +56,8 @@
     X(F64, 28, 1, 8)
 
 /* Types of old files that no program reads any more: name, number, and the type to use instead. The first two were
- * experiments in 2023. The others were orders of rows for certain CPUs, which programs now make while they load. */
+ * experiments in 2023. The others had their rows in an order for certain CPUs; programs now make this order themselves
+ * while they load. */
 #define REMOVED_TYPES(X)      \
     X(Q4_2, 4, Q4_0)          \
     X(Q4_3, 5, Q4_1)          \
@@ -80,8 +81,8 @@ typedef struct quant_layout {
     const char *name;
     uint32_t block_elements;
     uint32_t block_bytes;
-    bool computable;
-    bool on_gpu; /* also on a GPU */
+    bool computable; /* one of COMPUTE_TYPES */
+    bool on_gpu;     /* one of GPU_TYPES */
 } quant_layout;
 
 /* NULL if no type has this number. */

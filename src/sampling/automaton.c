@@ -1,6 +1,8 @@
-/* The closure of a set of places (all places reached by empty edges, calls and returns) is sorted and looked up by its
- * hash. Stacks are lists of frames that share their tails, so a place is two numbers, however deep it is (Tomita
- * 1985). */
+/* Implements automaton.h. After each symbol it finds all places that can be reached without reading another one: by
+ * empty edges, calls and returns (the closure). The set is sorted, and looked up by its hash: a set that was seen
+ * before is the same state. Stacks are lists of frames that share their tails, so a place is only two numbers, however
+ * deep its stack is (Tomita 1985). Before it: network.c, which builds the network. After it: grammar.c, which makes
+ * masks of tokens. */
 #include "sampling/automaton.h"
 
 #include "base/error.h"
@@ -15,30 +17,34 @@
 #define UNKNOWN_TEXT (UINT32_MAX - 1) /* of state.text_next */
 
 enum {
-    MOST_PLACES = 20000, /* most places of a state */
-    MOST_STATES = 40000, /* a trim starts again with this many states; one walk may make more, up to these: */
-    MOST_STATES_EVER = 1 << 20,
-    MOST_PLACES_EVER = 8 << 20,
+    MOST_PLACES = 20000, /* of one state */
+
+    /* automaton_trim drops what nobody holds if there are more than these */
+    MOST_STATES = 40000,
     MOST_FRAMES = 2 << 20,
     MOST_WORDS = 4 << 20,
     MOST_MASK_BYTES = 96 << 20,
+
+    /* between two trims there may be no more than these */
+    MOST_STATES_EVER = 1 << 20,
+    MOST_PLACES_EVER = 8 << 20, /* automaton_trim drops states at half of this */
 };
 
 /* An open call: where it came from, and the frames of the calls around it. */
 typedef struct frame {
     uint32_t edge, below;
-    uint32_t count; /* for a repetition: turns that are done. For a collection: its contents, a set */
+    uint32_t count; /* of a repetition: turns that are done. Of a collection: the number of its set of members */
     uint32_t hash_next;
 } frame;
 
-/* The contents of a collection, in words: first the number of members, as far as it matters, then bits for the members
- * that are told apart. No words: it is empty. */
+/* The members that a collection has so far, in words. The first word is their number, as far as it matters. In the
+ * other words, bit i is set if member i is there. A set without words is empty. */
 typedef struct member_set {
     uint32_t first, n_words; /* in automaton.words */
     uint32_t hash_next;
 } member_set;
 
-/* A place, and how many frames were put on its stack since the last byte. */
+/* A place, and how many frames were put on its stack since the last symbol. */
 typedef struct step {
     place at;
     uint32_t n_pushed;
@@ -92,7 +98,7 @@ static bool make_room(automaton *a, void *array, uint32_t count, uint32_t *capac
     return true;
 }
 
-/* Does only one empty edge lead on from here, in the end perhaps to the end of the rule? */
+/* Find the nodes from which only single empty edges lead on, to the end of the rule. */
 static void find_tails(automaton *a) {
     const network *n = a->network;
     enum { MOST_STEPS = 16 }; /* longest chain that is followed; a longer one costs a frame */
@@ -112,7 +118,8 @@ static int by_number(const void *a, const void *b) {
     return one < other ? -1 : one > other;
 }
 
-/* A class begins where an edge begins, and after the end of an edge. false: no memory. */
+/* Divide the symbols into classes. A class begins where the range of an edge begins, and after the end of such a range.
+ * Returns false if memory runs out. */
 static bool find_classes(automaton *a) {
     const network *n = a->network;
     bool small[257] = {[0] = true};
@@ -144,6 +151,7 @@ static bool find_classes(automaton *a) {
 
 /* ------------------------------------------------------------------------------------------------------ frames */
 
+/* The frame of an open call, made if there is none like it yet. */
 static uint32_t push_frame(automaton *a, uint32_t edge_index, uint32_t count, uint32_t below) {
     const uint32_t key[3] = {edge_index, count, below};
     uint32_t *bucket = &a->frame_buckets[hash_bytes(1, key, sizeof key) % N_BUCKETS];
@@ -164,7 +172,7 @@ static const uint32_t *words_of(const automaton *a, uint32_t set) { return a->wo
 
 static bool has_bit(const uint32_t *bits, uint32_t i) { return bits[i / 32] >> i % 32 & 1; }
 
-/* A flag in the first word: a member without a place in the order has come. */
+/* A flag in the first word of a set, for a collection in order: an OTHER_MEMBER was added. */
 #define OTHER_CAME 0x80000000u
 
 static uint32_t n_in(const automaton *a, uint32_t set) { return set > 0 ? words_of(a, set)[0] & ~OTHER_CAME : 0; }
@@ -173,7 +181,7 @@ static bool is_in(const automaton *a, uint32_t set, uint32_t member) {
     return set > 0 && has_bit(words_of(a, set) + 1, member);
 }
 
-/* The number of the set with these words. */
+/* Find the set with these words, made if there is none yet. */
 static uint32_t find_set(automaton *a, const uint32_t *words, uint32_t n_words) {
     uint32_t *bucket = &a->set_buckets[hash_bytes(3, words, n_words * sizeof *words) % N_BUCKETS];
     for (uint32_t i = *bucket; i != UNKNOWN; i = a->sets[i].hash_next)
@@ -187,7 +195,7 @@ static uint32_t find_set(automaton *a, const uint32_t *words, uint32_t n_words) 
     return *bucket = a->n_sets++;
 }
 
-/* The set with one more member. */
+/* Find the set with one more member. */
 static uint32_t add_to_set(automaton *a, const collection *c, uint32_t set, uint32_t member) {
     const uint32_t n_words = 1 + WORDS_OF(c->n_members), most = c->most == UINT32_MAX ? c->least : c->most + 1;
     memset(a->set, 0, n_words * sizeof *a->set);
@@ -200,7 +208,8 @@ static uint32_t add_to_set(automaton *a, const collection *c, uint32_t set, uint
     return 0;
 }
 
-/* What a set still needs after `member`, or OTHER_MEMBER, is added. before: count only members before this one. */
+/* How many members a set still needs once `member` (or OTHER_MEMBER) is added. before: count only the members before
+ * this one. */
 static uint32_t n_needed(automaton *a, const collection *c, uint32_t set, uint32_t member, uint32_t before) {
     const uint32_t n_words = WORDS_OF(c->n_members);
     uint32_t *needed = a->set, count = 0;
@@ -221,6 +230,7 @@ static uint32_t n_needed(automaton *a, const collection *c, uint32_t set, uint32
     return count;
 }
 
+/* True if the member of an edge MAY_ADD may be added to a set. */
 static bool may_add(automaton *a, const collection *c, uint32_t set, const edge *e) {
     const uint32_t member_and_flag = e->low;
     const bool is_other = member_and_flag == OTHER_MEMBER;
@@ -247,7 +257,7 @@ static bool is_complete(automaton *a, const collection *c, uint32_t set) {
 
 /* ----------------------------------------------------------------------------------------------------- closure */
 
-/* Follow this place too, if it is new. */
+/* Add a place to those that are followed, if it is new. */
 static void reach(automaton *a, uint32_t node, uint32_t stack, uint32_t n_pushed) {
     const step s = {{node, stack}, n_pushed};
     if (2 * a->n_steps >= a->seen_capacity) { /* the table must grow */
@@ -275,7 +285,8 @@ static void reach(automaton *a, uint32_t node, uint32_t stack, uint32_t n_pushed
     a->steps[a->n_steps++] = s;
 }
 
-/* Enter a rule. If nothing follows the call, the rule's end is the caller's. */
+/* Enter a rule. If nothing follows the call, no frame is needed: the end of this rule is then the end of the calling
+ * rule. */
 static void enter(automaton *a, uint32_t edge_index, uint32_t count, uint32_t stack, uint32_t n_pushed) {
     const edge *e = &a->network->edges[edge_index];
     const uint32_t begin = a->network->rules[e->rule].begin;
@@ -285,14 +296,14 @@ static void enter(automaton *a, uint32_t edge_index, uint32_t count, uint32_t st
         reach(a, begin, push_frame(a, edge_index, count, stack), n_pushed + 1);
 }
 
-/* After `count` turns: continue after the repetition, or repeat once more. */
+/* After `count` turns of a repetition: continue behind it, or repeat once more. */
 static void turn(automaton *a, uint32_t edge_index, uint32_t count, uint32_t stack, uint32_t n_pushed) {
     const edge *e = &a->network->edges[edge_index];
     if (count >= e->low) reach(a, e->target, stack, n_pushed);
     if (count < e->high) enter(a, edge_index, count, stack, n_pushed);
 }
 
-/* The end of a rule: return to where it was called. */
+/* At the end of a rule: return to where it was called. */
 static void leave(automaton *a, uint32_t stack, uint32_t n_pushed) {
     if (stack == NO_FRAME) {
         a->accepts = true;
@@ -309,7 +320,7 @@ static void leave(automaton *a, uint32_t stack, uint32_t n_pushed) {
     }
 }
 
-/* An edge within the rule of a collection, whose frame is on top. */
+/* Follow an edge in the rule of a collection. The frame of that rule is on top of the stack. */
 static void follow_member(automaton *a, const edge *e, uint32_t stack, uint32_t n_pushed) {
     const frame f = a->frames[stack];
     const collection *c = collected_by(a, stack);
@@ -321,6 +332,7 @@ static void follow_member(automaton *a, const edge *e, uint32_t stack, uint32_t 
     if (passes) reach(a, e->target, stack, n_pushed);
 }
 
+/* Follow all edges of a place that read nothing. If it has edges that read a symbol, add it to `found`. */
 static void follow(automaton *a, step s) {
     const network *n = a->network;
     bool reads = false;
@@ -388,7 +400,7 @@ static void begin_set(automaton *a) {
     if (8 * a->n_steps >= a->seen_capacity)
         for (uint32_t i = 0; i < a->seen_capacity; i++) a->seen[i] = NO_NODE;
     else
-        for (uint32_t i = 0; i < a->n_steps; i++) { /* there are few: insert each where it belongs */
+        for (uint32_t i = 0; i < a->n_steps; i++) { /* there are few: remove each from the table */
             uint32_t at = (uint32_t)(hash_bytes(2, &a->steps[i], sizeof *a->steps) % a->seen_capacity);
             while (a->seen[at] != i) at = (at + 1) % a->seen_capacity;
             a->seen[at] = NO_NODE;
@@ -397,7 +409,7 @@ static void begin_set(automaton *a) {
     a->accepts = false;
 }
 
-/* Make the state of all reached places. */
+/* Find the closure of the places that were reached, and its state. */
 static uint32_t end_set(automaton *a) {
     for (uint32_t i = 0; i < a->n_steps && a->failed == CLLM_OK; i++) follow(a, a->steps[i]);
     if (a->has_ends) { /* once more, with the edges AT_END open */
@@ -486,8 +498,8 @@ bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte) {
     return n == 1;
 }
 
-/* Check that all bytes from low to high lead to one state: *to, or, if that is UNKNOWN_TEXT, any one, which *to
- * becomes; the same for characters that go on with n_more bytes. */
+/* Check that all characters that begin with the bytes from low to high, and have n_more bytes after that, lead to the
+ * same state: *to. If that is UNKNOWN_TEXT, it is set to the first state found. */
 static bool all_lead_to(automaton *a, uint32_t from, uint8_t low, uint8_t high, int n_more, uint32_t *to) {
     for (unsigned byte = low; byte <= high; byte++) {
         if (byte > low && a->classes[byte] == a->classes[byte - 1]) continue;
@@ -502,6 +514,7 @@ static bool all_lead_to(automaton *a, uint32_t from, uint8_t low, uint8_t high, 
     return true;
 }
 
+/* automaton_text_next, computed. */
 static uint32_t find_text_next(automaton *a, uint32_t from) {
     static const struct {
         uint8_t low, high; /* of first bytes */
@@ -556,9 +569,9 @@ static void forget_states(automaton *a) {
     for (uint32_t i = 0; i < N_BUCKETS; i++) a->state_buckets[i] = a->frame_buckets[i] = a->set_buckets[i] = UNKNOWN;
 }
 
-/* The dead state, which nothing can follow. */
+/* Add the dead state, which nothing can follow. It is the first one. */
 static void add_dead_state(automaton *a) {
-    uint32_t bucket = UNKNOWN; /* it is never searched for */
+    uint32_t bucket = UNKNOWN; /* it is in no bucket, because it is never searched for */
     begin_set(a);
     add_state(a, &bucket);
     for (uint32_t i = 0; a->failed == CLLM_OK && i < a->n_classes; i++) a->states[DEAD_STATE].next[i] = DEAD_STATE;
@@ -647,7 +660,7 @@ static uint32_t move_stack(automaton *a, const automaton *old, uint32_t stack) {
     return moved;
 }
 
-/* Make the held states again from copies of their places, and drop all others. */
+/* Drop all states except the held ones, which are made again from their places. */
 static void begin_anew(automaton *a) {
     const automaton old = *a;
     a->states = NULL;
@@ -658,7 +671,7 @@ static void begin_anew(automaton *a) {
     a->states_capacity = a->places_capacity = a->frames_capacity = a->sets_capacity = a->words_capacity = 0;
     forget_states(a);
     if (add_first_set(a)) add_dead_state(a);
-    if (a->failed != CLLM_OK) { /* no memory: everything is kept, but will not be found again */
+    if (a->failed != CLLM_OK) { /* no memory: keep everything; but the old states are in no bucket any more */
         free_parts(a->states, a->n_states);
         free(a->states);
         free(a->places);

@@ -1,15 +1,16 @@
-/* A walk through a network, symbol by symbol. The position of a walk is a set of places; each place is a node and a
- * stack of calls. Such a set is a state, and equal sets are the same state. So the walk is a table from state and
- * symbol to state, which is filled in while it is used.
+/* A walk through a network, symbol by symbol. A place in the network is a node and a stack of calls. A walk is at
+ * several places at once, because a grammar may go on in several ways. Such a set of places is a state, and equal sets
+ * are the same state. So the walk is a table that leads from a state and a symbol to the next state. It is filled in
+ * while it is used.
  *
- * Memory has a limit: when it is reached, all states are dropped except those that somebody holds. */
+ * Memory has a limit. When it is reached, all states are dropped except those that somebody holds. */
 #ifndef SAMPLING_AUTOMATON_H
 #define SAMPLING_AUTOMATON_H
 
 #include "sampling/network.h"
 
 #define DEAD_STATE 0u         /* nothing can follow */
-#define NOT_TEXT   UINT32_MAX /* characters of a string lead to several states */
+#define NOT_TEXT   UINT32_MAX /* the characters of a JSON string lead to several states */
 
 /* A place in the network. */
 typedef struct place {
@@ -22,14 +23,13 @@ typedef struct state {
     uint32_t n_places;
     uint32_t hash_next; /* the next one in its bucket */
     uint32_t *mask;     /* of tokens that may follow, owned, or NULL */
-    uint32_t
-        text_next; /* the state after any unescaped character of a JSON string, or NOT_TEXT: see automaton_text_next */
-    bool accepts;  /* the text may end here */
+    uint32_t text_next; /* see automaton_text_next; UNKNOWN_TEXT: not computed yet */
+    bool accepts;       /* the text may end here */
 } state;
 
 typedef struct automaton automaton;
 
-/* A state that must stay: an element of the automaton's list. */
+/* An element of the list of states that must stay. */
 typedef struct held_state {
     uint32_t state;
     struct held_state *next;
@@ -42,13 +42,15 @@ void automaton_destroy(automaton *a);
 void automaton_hold(automaton *a, held_state *held); /* begins at the start of the grammar */
 void automaton_release(automaton *a, held_state *held);
 
-/* The state after a byte. DEAD_STATE also if memory runs out or there are too many places: see automaton_error. */
+/* The state after a byte. It is DEAD_STATE also if memory runs out, or if there are too many places: automaton_error
+ * says so. */
 uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
 
 /* The state after a special token. */
 uint32_t automaton_step_token(automaton *a, uint32_t from, int32_t token);
 
-/* Classes of symbols that every edge treats alike. begins: [n] the first symbol of each class; returns n. */
+/* The classes of symbols: no edge distinguishes the symbols of a class. begins: out, [n], the first symbol of each.
+ * Returns n. */
 uint32_t automaton_classes(const automaton *a, const uint32_t **begins);
 uint32_t automaton_step_class(automaton *a, uint32_t from, uint32_t class);
 
@@ -58,22 +60,23 @@ uint32_t automaton_n_places(const automaton *a);
 /* True if exactly one byte can follow, and the text cannot end. */
 bool automaton_only_byte(automaton *a, uint32_t from, uint8_t *byte);
 
-/* The state after every character that may stand unescaped in a JSON string, except DEL: it may be DEAD_STATE. NOT_TEXT
- * if they lead to several states. */
+/* The state (perhaps DEAD_STATE) after any character that may stand unescaped in a JSON string, except DEL, if all of
+ * them lead to the same state; else NOT_TEXT. */
 uint32_t automaton_text_next(automaton *a, uint32_t from);
 
 state *automaton_state(const automaton *a, uint32_t index);
 uint32_t automaton_begin(automaton *a);
 
-/* Free memory if much is in use. Call it only when no variable holds a state, except held ones. */
+/* Free memory if much is in use. All states become invalid, except those that are held. */
 void automaton_trim(automaton *a);
 
-/* The mask of a state counts as memory. Returns [n_words] for automaton_state()->mask, or NULL. */
+/* Make the mask of a state, zeroed: [n_words], or NULL. It is automaton_state()->mask. Masks count for
+ * automaton_trim. */
 uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words);
 
 void automaton_drop_masks(automaton *a);
 
-/* The error that made steps since the last call lead to DEAD_STATE; or CLLM_OK. */
+/* Returns the error, if there was one since the last call, that made steps lead to DEAD_STATE; else CLLM_OK. */
 cllm_status automaton_error(automaton *a, cllm_error *err);
 
 #endif

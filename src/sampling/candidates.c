@@ -1,4 +1,4 @@
-/* Lists of candidates and the heap over them (Floyd 1964). */
+/* Implements candidates.h: the list of candidates, and a heap over them (Floyd 1964). */
 #include "sampling/candidates.h"
 
 #include "base/exponential.h"
@@ -58,7 +58,7 @@ ranked ranked_take(ranked *heap, size_t n) {
 }
 
 float ranked_kth(ranked *items, size_t n, size_t k) {
-    ranked_build(items, k); /* the k smallest so far, the largest of them first: few enter later */
+    ranked_build(items, k); /* the k smallest so far, the largest of them on top */
     for (size_t i = k; i < n; i++)
         if (items[i].key < items[0].key) replace_first(items, k, items[i]);
     return items[0].key;

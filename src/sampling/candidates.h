@@ -1,6 +1,6 @@
-/* The tokens that may still be drawn. They are in the order of the vocabulary, and every sum runs in that order, so
- * that a seed gives the same text everywhere. They are never sorted: a heap gives the likeliest ones, as many as a step
- * needs. */
+/* The tokens that may still be drawn. They stay in the order of the vocabulary, and sums run in that order, so that a
+ * seed gives the same text everywhere. They are never sorted: a heap gives the likeliest ones, as many as a step needs.
+ * Before this: logits.h, which collects them. After it: the steps (filters.h, penalties.h) and the draw (sampler.c). */
 #ifndef SAMPLING_CANDIDATES_H
 #define SAMPLING_CANDIDATES_H
 
@@ -8,7 +8,7 @@
 
 typedef struct candidate {
     float score; /* the logit, changed by the steps so far */
-    float p;     /* the probability, if candidates.has_p */
+    float p;     /* the probability; valid if candidates.has_p is set */
     int32_t token;
 } candidate;
 
@@ -33,7 +33,7 @@ void candidates_normalize(candidates *c);
 /* Keep the candidates whose token is not negative. */
 void candidates_compact(candidates *c);
 
-/* Make a heap of n entries with key and index: the largest key first, equal keys in the order of the list. */
+/* Make a heap of n entries. The first one has the largest key; equal keys are in the order of the list. */
 void ranked_build(ranked *heap, size_t n);
 ranked ranked_take(ranked *heap, size_t n); /* remove and return the first entry; n - 1 remain */
 
@@ -42,8 +42,9 @@ float ranked_kth(ranked *items, size_t n, size_t k);
 
 void candidates_rank_probabilities(candidates *c); /* a heap of all candidates by probability */
 
-/* The index of the likeliest candidate. */
+/* The index of the candidate with the largest score, the first one if several are equal. */
 size_t candidates_likeliest(const candidates *c);
-void candidates_keep_one(candidates *c, size_t at);
+
+void candidates_keep_one(candidates *c, size_t at); /* with probability 1 */
 
 #endif

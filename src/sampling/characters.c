@@ -1,4 +1,5 @@
-/* Implements characters.h. */
+/* Implements characters.h. Automata are made as tables of rows, one for each state, with the next state for each class
+ * of characters. */
 #include "sampling/characters.h"
 #include "sampling/automaton.h"
 
@@ -57,7 +58,7 @@ cllm_status characters_from_network(const network *n, arena *a, char_automaton *
     if (!walk) return no_memory(err);
     const uint32_t *begins;
     rows r = {.n_classes = automaton_classes(walk, &begins)};
-    /* the states are those of the walk in order; 0 is the dead one, 1 the start */
+    /* state i of the walk becomes state i - 1: 0 is the dead one, which becomes NO_STATE, and 1 is the start */
     uint32_t last = automaton_begin(walk);
     cllm_status status = automaton_error(walk, err);
     for (uint32_t i = 1; status == CLLM_OK && i <= last; i++) {
@@ -88,7 +89,8 @@ static int by_number(const void *a, const void *b) {
     return one < other ? -1 : one > other;
 }
 
-/* Sort the list, remove duplicates, and begin it with 0: [n + 1] has room. Returns how many. */
+/* Sort the beginnings of classes, add 0, and remove duplicates. begins has room for n + 1. Returns how many there
+ * are. */
 static uint32_t sort_begins(uint32_t *begins, uint32_t n) {
     uint32_t count = 0;
     begins[n++] = 0;
@@ -171,10 +173,11 @@ cllm_status characters_from_length(uint32_t least, uint32_t most, arena *a, char
 
 /* ------------------------------------------------------------------------------------------------------ products */
 
-/* States of a product, each a tuple of states: [n_states][n_parts], found by their hash. */
+/* The states of a product. Each is a tuple with a state of each part, found by its hash. */
 typedef struct tuples {
-    uint32_t *items, n_parts, n_states, capacity;
-    uint32_t *table, table_size; /* a state, or NO_STATE */
+    uint32_t *items; /* [n_states][n_parts] */
+    uint32_t n_parts, n_states, capacity;
+    uint32_t *table, table_size; /* [table_size] a state, or NO_STATE */
 } tuples;
 
 static bool tuples_grow(tuples *t) {
@@ -269,7 +272,8 @@ uint32_t characters_label(const char_automaton *c, cllm_string text) {
 
 /* ------------------------------------------------------------------------------------------------------ writing */
 
-static void add_digits(network *n, uint32_t from, uint32_t low, uint32_t high, uint32_t to) { /* of hexadecimal */
+/* One hexadecimal digit from low to high. */
+static void add_digits(network *n, uint32_t from, uint32_t low, uint32_t high, uint32_t to) {
     if (low <= 9) network_add_symbols(n, from, '0' + low, '0' + (high < 9 ? high : 9), to);
     if (high < 10) return;
     const uint32_t first = low > 10 ? low - 10 : 0;
@@ -277,7 +281,7 @@ static void add_digits(network *n, uint32_t from, uint32_t low, uint32_t high, u
     network_add_symbols(n, from, 'A' + first, 'A' + high - 10, to);
 }
 
-/* Numbers from low to high in n_digits hexadecimal digits. */
+/* The numbers from low to high, in n_digits hexadecimal digits. */
 static void add_hex(network *n, uint32_t from, uint32_t low, uint32_t high, unsigned n_digits, uint32_t to) {
     if (n_digits == 1) {
         add_digits(n, from, low, high, to);
@@ -308,7 +312,7 @@ static void add_hex(network *n, uint32_t from, uint32_t low, uint32_t high, unsi
     }
 }
 
-/* A character beyond the first 65,536 takes two escapes. */
+/* Characters from U+10000 on, as two escapes: a surrogate pair. */
 static void add_pairs(network *n, uint32_t from, uint32_t low, uint32_t high, uint32_t to) {
     low -= 0x10000, high -= 0x10000;
     for (uint32_t first = low >> 10; first <= high >> 10;) {
@@ -324,6 +328,7 @@ static void add_pairs(network *n, uint32_t from, uint32_t low, uint32_t high, ui
     }
 }
 
+/* The next part of the ranges that is within low .. high. at: the range to continue with. false: there is none. */
 static bool overlap(const char_range *ranges, size_t n_ranges, uint32_t low, uint32_t high, size_t *at,
                     char_range *out) {
     for (; *at < n_ranges; ++*at) {
@@ -337,13 +342,14 @@ static bool overlap(const char_range *ranges, size_t n_ranges, uint32_t low, uin
     return false;
 }
 
+/* True if one of the ranges includes all of low .. high. */
 static bool holds(const char_range *ranges, size_t n_ranges, uint32_t low, uint32_t high) {
     for (size_t i = 0; i < n_ranges; i++)
         if (ranges[i].low <= low && ranges[i].high >= high) return true;
     return false;
 }
 
-/* Which characters may follow a backslash. */
+/* What may follow a backslash: the escapes of the characters of the ranges. any_escape: also needless ones. */
 static void add_escapes(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, bool any_escape,
                         uint32_t to) {
     static const char short_forms[] = "\"\"\\\\\bb\ff\nn\rr\tt//";
@@ -371,13 +377,15 @@ static void add_escapes(network *n, uint32_t from, const char_range *ranges, siz
     }
 }
 
-/* True if these are all characters that may be escaped, so that the part after a backslash can be shared. */
+/* True if the ranges include all characters that may be escaped. Then the part after a backslash is the same as for
+ * other such ranges, and can be shared. */
 static bool holds_escapes(const char_range *ranges, size_t n_ranges) {
     return holds(ranges, n_ranges, 0, 0x1F) && holds(ranges, n_ranges, '"', '"') &&
            holds(ranges, n_ranges, '\\', '\\') && holds(ranges, n_ranges, 0x80, LAST_CHARACTER);
 }
 
-/* shared: in, out: the node after a backslash from which all escapes lead to `to`, or NO_NODE. */
+/* One character of the ranges, in a JSON string. shared: in, out: the node after a backslash from which all escapes
+ * lead to `to`; NO_NODE: not made yet. */
 static void add_in_json(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, bool any_escape,
                         uint32_t *shared, uint32_t to) {
     static const char_range plain[] = {{' ', '!'}, {'#', '['}, {']', LAST_CHARACTER}};
@@ -436,9 +444,9 @@ static bool find_distances(const char_automaton *c, const uint32_t *exits, uint3
     return done;
 }
 
-/* The nodes of a state in the network. */
+/* The nodes in the network that stand for a state. */
 typedef struct written_state {
-    uint32_t node, before; /* before: where its characters lead first, if they are counted; else the same */
+    uint32_t node, before; /* before: if characters are counted, where a character leads first; else the same node */
     uint32_t shared;       /* see add_in_json */
 } written_state;
 
@@ -457,7 +465,7 @@ static size_t ranges_of(const char_automaton *c, const uint32_t *next, uint32_t 
     return n_ranges;
 }
 
-/* most: the limit if characters are counted; UINT32_MAX: they are not. */
+/* Write an automaton into a network. most: at most so many characters, which are counted; UINT32_MAX: any number. */
 static bool write_states(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, uint32_t most,
                          network *n, uint32_t from) {
     const bool counts = most != UINT32_MAX;

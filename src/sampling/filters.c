@@ -1,6 +1,6 @@
-/* The steps are defined as in llama.cpp, whose names the options have. Sources: top-k (Fan et al. 2018), top-p
- * (Holtzman et al. 2019), locally typical sampling (Meister et al. 2022), min-p (Nguyen et al. 2024), top-n-sigma (Tang
- * et al. 2024), XTC (p-e-w, text-generation-webui#6335), dynamic temperature (kalomaze, koboldcpp), infill
+/* Implements filters.h. The steps are defined as in llama.cpp, and have its names. Sources: top-k (Fan et al. 2018),
+ * top-p (Holtzman et al. 2019), locally typical sampling (Meister et al. 2022), min-p (Nguyen et al. 2024), top-n-sigma
+ * (Tang et al. 2024), XTC (p-e-w, text-generation-webui#6335), dynamic temperature (kalomaze, koboldcpp), infill
  * (llama.cpp#9896). */
 #include "sampling/filters.h"
 
@@ -80,7 +80,7 @@ void filter_xtc(candidates *c, float threshold) {
     size_t n_reach = 0, least = 0;
     for (size_t i = 0; i < c->n; i++) {
         if (c->list[i].p < threshold) continue;
-        if (n_reach++ == 0 || c->list[i].p <= c->list[least].p) least = i; /* the last one if several are equal */
+        if (n_reach++ == 0 || c->list[i].p <= c->list[least].p) least = i; /* of equal ones the last */
     }
     if (n_reach < 2) return;
     for (size_t i = 0; i < c->n; i++)
@@ -121,13 +121,14 @@ static bool begins(cllm_string beginning, cllm_string text) {
            memcmp(beginning.data, text.data, beginning.length) == 0;
 }
 
-/* The text that a token adds in the middle of a text; nothing for a control token. */
+/* The bytes that a token adds in the middle of a text; none for a control token. */
 static cllm_string text_of(const cllm_tokenizer *tokenizer, int32_t token) {
     if (cllm_tokenizer_is_control(tokenizer, token)) return (cllm_string){"", 0};
     return cllm_tokenizer_decode(tokenizer, token, token);
 }
 
-/* Drop text tokens that are less likely than `least`. Returns how many of them remain. */
+/* Drop tokens of text that are less likely than `least`; tokens that end the text stay. Returns how many tokens of text
+ * are left. */
 static size_t drop_unlikely(candidates *c, const cllm_tokenizer *tokenizer, float least) {
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
@@ -141,13 +142,12 @@ static size_t drop_unlikely(candidates *c, const cllm_tokenizer *tokenizer, floa
     return n;
 }
 
-/* If a token begins with another one, the likelier of the two gets the probability of both. In falling order, as they
- * come off the heap. */
+/* If the text of a token begins with that of another one, the likelier of the two gets the probability of both.
+ * Likelier tokens are handled first. */
 static void join_beginnings(candidates *c, const cllm_tokenizer *tokenizer) {
     candidates_rank_probabilities(c);
     const size_t n = c->n;
-    for (size_t left = n; left > 0;
-         left--) { /* the heap's free slot takes what came off: a falling order from the end */
+    for (size_t left = n; left > 0; left--) { /* sort: heap[n - 1] becomes the likeliest */
         const ranked next = ranked_take(c->heap, left);
         c->heap[left - 1] = next;
     }
@@ -166,7 +166,7 @@ static void join_beginnings(candidates *c, const cllm_tokenizer *tokenizer) {
 }
 
 void filter_infill(candidates *c, const cllm_tokenizer *tokenizer, int32_t end) {
-    enum { MOST = 1000 }; /* pairs are compared, so limit their number; usually top-k or top-p came before */
+    enum { MOST = 1000 }; /* all pairs are compared, so limit the number; usually top-k or top-p came before */
     const float first_threshold = 0.2f;
     float p_text = 0, p_end = 0;
     filter_top_k(c, MOST);

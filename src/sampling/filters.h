@@ -1,21 +1,32 @@
-/* The steps of the chain that need only the distribution: filters and temperature. */
+/* The steps of the sampler's chain that need only the candidates and their probabilities: filters and temperature.
+ * Before it and after it: sampler.c, which runs the chain. */
 #ifndef SAMPLING_FILTERS_H
 #define SAMPLING_FILTERS_H
 
 #include "sampling/candidates.h"
 
-/* Each filter keeps at least one candidate. */
+/* The comments say what each filter keeps. It is always at least one candidate. */
 
-void filter_top_k(candidates *c, uint32_t k); /* the k with the largest scores, and all that equal the k-th */
-void filter_top_p(candidates *c, float p);    /* the shortest run of the likeliest whose probabilities reach p */
-void filter_min_p(candidates *c, float p);    /* those at least p times as likely as the likeliest */
-void filter_typical_p(candidates *c,
-                      float p); /* those closest to the expected surprise, until they sum to more than p */
-void filter_top_n_sigma(candidates *c, float n_sigma); /* scores within so many standard deviations of the largest */
-void filter_xtc(candidates *c, float threshold);       /* of those that reach the threshold only the least likely */
+/* The k candidates with the largest scores, and all whose score equals the k-th one's. */
+void filter_top_k(candidates *c, uint32_t k);
 
-/* For a gap between two texts: probabilities of tokens that begin alike are combined, and the text ends early. end: the
- * token that ends the text if nothing else is likely, or -1. */
+/* The fewest of the likeliest candidates whose probabilities sum to p or more. */
+void filter_top_p(candidates *c, float p);
+
+/* Those that are at least p times as likely as the likeliest one. */
+void filter_min_p(candidates *c, float p);
+
+/* Those whose surprise is closest to the expected one, until they sum to more than p. */
+void filter_typical_p(candidates *c, float p);
+
+/* Those whose score is within n_sigma standard deviations of the largest one. */
+void filter_top_n_sigma(candidates *c, float n_sigma);
+
+/* All below the threshold, and the least likely of those that reach it. */
+void filter_xtc(candidates *c, float threshold);
+
+/* For filling a gap between two texts: combine the probabilities of tokens that begin alike, and let the text end
+ * early. end: the token that ends the text if nothing else is likely, or -1. */
 void filter_infill(candidates *c, const cllm_tokenizer *tokenizer, int32_t end);
 
 /* Divide the scores by the temperature, more than 0. */

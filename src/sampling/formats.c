@@ -1,10 +1,12 @@
-/* The formats of JSON Schema as regular expressions. Comments name further rules of their definitions. */
+/* The formats of JSON Schema, such as dates and addresses, as regular expressions. Comments name their definitions, and
+ * rules that go beyond these. Before it: schema_shapes.c, which finds the keyword `format`. After it:
+ * schema_rules.c. */
 #include "sampling/schema.h"
 
 #include <string.h>
 
-/* RFC 3339, with the days of each month, from the year 1 on; second 60 only where UTC has leap seconds, without an
- * offset. */
+/* RFC 3339. Each month has its right number of days, and the first year is 1. Second 60 is allowed only as 23:59:60 in
+ * UTC, where leap seconds are. */
 #define YEAR      "(000[1-9]|00[1-9]\\d|0[1-9]\\d\\d|[1-9]\\d{3})"
 #define FOURTH    "(0[48]|[2468][048]|[13579][26])"
 #define LEAP_YEAR "(\\d\\d" FOURTH "|" FOURTH "00)"
@@ -28,7 +30,8 @@
     ")?::(" H16 ":){3}" LS32 "|((" H16 ":){0,2}" H16 ")?::(" H16 ":){2}" LS32 "|((" H16 ":){0,3}" H16 ")?::" H16 \
     ":" LS32 "|((" H16 ":){0,4}" H16 ")?::" LS32 "|((" H16 ":){0,5}" H16 ")?::" H16 "|((" H16 ":){0,6}" H16 ")?::)"
 
-/* RFC 1123 and 5891: labels of at most 63 characters, without "--" in third place; so no internationalized names. */
+/* RFC 1123 and 5891: labels of at most 63 characters. The third and the fourth character may not both be "-", so
+ * internationalized names are not allowed. */
 #define LETTER "[A-Za-z0-9]"
 #define INNER  "[A-Za-z0-9-]"
 #define LABEL                                                                                                 \
@@ -36,14 +39,14 @@
     "(" LETTER INNER "|-" LETTER ")" INNER "{0,58}" LETTER ")"
 #define HOSTNAME LABEL "(\\." LABEL ")*"
 
-/* RFC 5321: a mailbox. `other`: further characters of a word. */
+/* RFC 5321: a mailbox. other: characters that a word may have in addition. */
 #define ATOM(other)   "[A-Za-z0-9!#$%&'*+/=?^_`{|}~" other "-]+"
 #define DOMAIN(other) "[A-Za-z0-9" other "]([A-Za-z0-9" other "-]*[A-Za-z0-9" other "])?"
 #define EMAIL(other)                                                                                                 \
     "(" ATOM(other) "(\\." ATOM(other) ")*|\"([ !#-\\[\\]-~" other "]|\\\\[ -~])*\")@(" DOMAIN(other) "(\\." DOMAIN( \
         other) ")*|\\[" IPV4 "\\]|\\[IPv6:" IPV6 "\\])"
 
-/* RFC 3986, and 3987 for characters beyond ASCII. */
+/* RFC 3986; for characters beyond ASCII, RFC 3987. other, more: characters allowed in addition. */
 #define UCS             "\\u00A0-\\uD7FF\\uF900-\\uFDCF\\uFDF0-\\uFFEF\\u{10000}-\\u{EFFFD}"
 #define PRIVATE         "\\uE000-\\uF8FF\\u{F0000}-\\u{10FFFD}"
 #define PERCENT         "%" HEX HEX

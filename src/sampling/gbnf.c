@@ -1,5 +1,5 @@
-/* GBNF, llama.cpp's form of BNF (its grammars/README.md): rules with alternatives, literals, character classes, groups
- * and repetitions.
+/* Builds a network from GBNF, llama.cpp's form of BNF (its grammars/README.md): rules with alternatives, literals,
+ * character classes, groups and repetitions. Before it: grammar.c, with the text. After it: network_finish.
  *
  *   root   ::= "[" (item ("," item)*)? "]"     # a comment
  *   item   ::= [0-9]{1,3} | "\"" [^"\x00-\x1F]* "\""
@@ -19,7 +19,7 @@ enum { MOST_DEPTH = 200, MOST_RANGES = 1024 };
 /* A rule, found by its name. */
 typedef struct named_rule {
     cllm_string name;
-    size_t at; /* where it was first named */
+    size_t at; /* where its name first occurs in the text */
     uint32_t rule;
     bool defined;
     uint32_t hash_next; /* 1 + its index, or 0 */
@@ -36,7 +36,7 @@ typedef struct parser {
     uint32_t n_rules, rules_capacity, buckets[N_BUCKETS];
 } parser;
 
-/* Skip white space and comments; also newlines, if they do not end a rule here. */
+/* Skip white space and comments. newlines: skip newlines too, because they do not end a rule here. */
 static void skip_space(parser *p, bool newlines) {
     for (; !text_ended(&p->t); p->t.at++) {
         if (text_peek(&p->t) == '#')
@@ -179,7 +179,7 @@ static bool parse_item(parser *p, uint32_t from, uint32_t to) {
     return called || text_fails(&p->t, CLLM_ERR_MEMORY, begun, "no memory");
 }
 
-/* Read a repetition: * + ? {m} {m,} {m,n}; as in llama.cpp, a second one is not allowed. */
+/* Read a repetition, if one follows: * + ? {m} {m,} {m,n}. As in llama.cpp, there may be only one. */
 static bool parse_count(parser *p, uint32_t *least, uint32_t *most) {
     const size_t begun = p->t.at;
     *least = *most = 1;

@@ -1,10 +1,13 @@
-/* Grammars as token masks. The vocabulary's texts are a trie, and the grammar is an automaton. A mask is a walk through
- * both at once, which skips all texts that begin with bytes that cannot come. Masks are kept with their states.
+/* cllm_grammar and cllm_matcher: which tokens may come next, as masks. The texts of the vocabulary are a trie, and the
+ * grammar is an automaton. A mask is made by a walk through both at once. It skips all texts that begin with bytes that
+ * cannot come. A mask is kept with the state of the automaton. Before it: the files that build networks (grammar.h),
+ * and automaton.h. After it: cllm_sampler_sample.
  *
- * Inside a JSON string nearly every token is allowed, and the walk would visit them all. But most characters are equal
- * there: they all lead to the same state. So tokens are grouped by how many such characters they begin with. After each
- * number of them the automaton has one state. It allows all tokens that consist only of so many characters at once; of
- * other tokens only the rest is walked. */
+ * Inside a JSON string nearly every token is allowed, so the walk would visit them all. But there most characters make
+ * no difference: they all lead to the same state. So tokens are grouped by how many such characters they begin with.
+ * After n of them the automaton is in the same state, whichever they are. Unless that state is dead, all tokens that
+ * consist of n such characters are allowed at once. Of the other tokens, only what comes after these characters is
+ * walked. */
 #include "sampling/grammar.h"
 #include "sampling/automaton.h"
 #include "sampling/schema.h"
@@ -18,18 +21,17 @@
 
 enum { MOST_TEXT = 24 }; /* most leading characters of a token that are counted */
 
-/* The "text" of a token is its leading characters that may stand unescaped in a JSON string. */
+/* The "text" of a token is the characters at its beginning that may stand unescaped in a JSON string. */
 struct cllm_token_index {
     const cllm_tokenizer *tokenizer;
     arena arena;
     token_trie all;
-    token_trie ends[MOST_TEXT + 1]; /* by the length of their text: the rest of tokens that have more than text */
+    token_trie ends[MOST_TEXT + 1]; /* [n]: of tokens with n characters of text, and more after it: the rest */
     token_trie any_ends;            /* all of those together */
-    token_trie longer;              /* the part after the first MOST_TEXT characters, for tokens with a longer text */
-    uint32_t
-        *texts[MOST_TEXT + 1]; /* [CLLM_MASK_WORDS(n_vocab)] tokens that are only text, of at most so many characters */
-    uint32_t *any_texts;       /* the same for all lengths */
-    uint32_t *end_mask;        /* tokens that end a text */
+    token_trie longer;              /* of tokens with more than MOST_TEXT characters of text: what comes after these */
+    uint32_t *texts[MOST_TEXT + 1]; /* [n]: a mask of the tokens that are only text, of n characters or fewer */
+    uint32_t *any_texts;            /* a mask of all tokens that are only text */
+    uint32_t *end_mask;             /* a mask of the tokens that end a text */
     uint32_t n_vocab;
 };
 
@@ -51,7 +53,7 @@ struct cllm_matcher {
 
 /* --------------------------------------------------------------------------------------------------- the tokens */
 
-/* How many characters of text a token begins with, and the bytes of the first `most` of them. */
+/* How many characters of text a token begins with. n_bytes: out, the bytes of the first `most` of them. */
 static uint32_t count_text(cllm_string text, uint32_t most, size_t *n_bytes) {
     uint32_t n = 0;
     *n_bytes = 0;
@@ -68,7 +70,8 @@ static uint32_t count_text(cllm_string text, uint32_t most, size_t *n_bytes) {
 static void allow(uint32_t *mask, int32_t token) { mask[token / 32] |= 1u << token % 32; }
 static void forbid(uint32_t *mask, int32_t token) { mask[token / 32] &= ~(1u << token % 32); }
 
-/* A trie of the tokens with a text of n characters (UINT32_MAX: any number) and more after it, without that text. */
+/* Make a trie of the tokens that have n characters of text (UINT32_MAX: any number) and more after it: of what comes
+ * after the text. some: [n_all] work space. */
 static bool build_ends(cllm_token_index *x, const spelled_token *all, uint32_t n_all, uint32_t n, spelled_token *some,
                        token_trie *t) {
     uint32_t n_some = 0;
@@ -139,7 +142,7 @@ void cllm_token_index_destroy(cllm_token_index *index) {
 
 /* ----------------------------------------------------------------------------------------------------- grammars */
 
-/* A choice: one of the lines. */
+/* Build a choice: the whole text is one of the lines. */
 static cllm_status choice_build(network *n, cllm_string text, cllm_error *err) {
     size_t count = 1, n_lines = 0;
     for (size_t i = 0; i < text.length; i++) count += text.data[i] == '\n';
@@ -184,7 +187,7 @@ static bool list_specials(cllm_grammar *g) {
     for (uint32_t i = 0; g->specials && i < n; i++) {
         const bool is_token = begins[i] >= FIRST_TOKEN_SYMBOL && begins[i] - FIRST_TOKEN_SYMBOL < g->index->n_vocab;
         const int32_t token = is_token ? (int32_t)(begins[i] - FIRST_TOKEN_SYMBOL) : -1;
-        /* a class may also begin after such a token's class */
+        /* a class may also begin just because the one before it ended */
         if (is_token && token_trie_text(g->index->tokenizer, token).length == 0) g->specials[g->n_specials++] = token;
     }
     return g->specials;
@@ -328,7 +331,8 @@ static void walk(cllm_grammar *g, const token_trie *t, uint32_t from, uint32_t *
 
 static const uint32_t *mask_of(cllm_grammar *g, uint32_t at);
 
-/* Make the mask of a state from the mask of another: where both lead to the same state, they allow the same tokens. */
+/* Change the mask of the state `other` into that of the state `from`. Where both lead to the same state, they allow the
+ * same tokens, so the walk need not go on. */
 static void walk_beside(cllm_grammar *g, uint32_t from, uint32_t other, uint32_t *mask) {
     const token_trie *t = &g->index->all;
     const trie_node *nodes = t->nodes;
@@ -356,7 +360,8 @@ static void walk_beside(cllm_grammar *g, uint32_t from, uint32_t other, uint32_t
     }
 }
 
-/* A state in the middle of any text, to which most characters lead; or DEAD_STATE. */
+/* Find a state after `from` that is in the middle of any text: all characters of text lead back to it. Or
+ * DEAD_STATE. */
 static uint32_t find_text_state(cllm_grammar *g, uint32_t from) {
     static const char some[] = "~0zQ e";
     for (const char *c = some; *c; c++) {
@@ -383,7 +388,7 @@ static void fill(cllm_grammar *g, uint32_t from, uint32_t *mask) {
         at = after;
         n++;
     }
-    if (automaton_text_next(g->automaton, at) == NOT_TEXT) { /* usually the same as at the start */
+    if (automaton_text_next(g->automaton, at) == NOT_TEXT) { /* use the mask of a state in the middle of text */
         const uint32_t text = find_text_state(g, from);
         const uint32_t *known = text == DEAD_STATE ? NULL : mask_of(g, text);
         if (known) {
@@ -403,7 +408,7 @@ static void fill(cllm_grammar *g, uint32_t from, uint32_t *mask) {
     }
 }
 
-/* The mask of a state without end tokens, made if necessary. NULL: no memory. */
+/* The mask of a state, without tokens that end the text. It is made if there is none yet. NULL: no memory. */
 static const uint32_t *mask_of(cllm_grammar *g, uint32_t at) {
     const size_t n_words = CLLM_MASK_WORDS(g->index->n_vocab);
     const uint32_t *known = automaton_state(g->automaton, at)->mask;

@@ -1,4 +1,4 @@
-/* Implements grammar_text.h. */
+/* Implements grammar_text.h: a position in a text, and errors at it. */
 #include "sampling/grammar_text.h"
 
 #include "base/error.h"

@@ -1,5 +1,4 @@
-/* Reads the text of a grammar: shared by GBNF and regular expressions. Errors have line and column; the first one is
- * kept. */
+/* Reads the text of a grammar, for gbnf.c and regex.c. Messages have line and column. Only the first error is kept. */
 #ifndef SAMPLING_GRAMMAR_TEXT_H
 #define SAMPLING_GRAMMAR_TEXT_H
 

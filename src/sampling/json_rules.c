@@ -1,4 +1,6 @@
-/* JSON's own rules (RFC 8259) as parts of a network. Between tokens there may be up to 20 characters of white space. */
+/* JSON's own rules (RFC 8259) as parts of a network, which all schemas share. Between the tokens of JSON there may be
+ * up to 20 characters of white space, because a model might write white space forever. Before it: schema_rules.c. After
+ * it: network.h. */
 #include "sampling/schema.h"
 
 #include "base/utf8.h"
@@ -8,6 +10,7 @@
 
 enum { MOST_SPACE = 20 };
 
+/* Add a rule. kept: out, its number, set before the rule is written, because values contain values. */
 static uint32_t begin_rule(json_rules *r, uint32_t *kept, const char *name, uint32_t *begin, uint32_t *end) {
     const uint32_t rule = network_add_rule(r->n, name);
     *kept = rule;
@@ -62,7 +65,8 @@ static void add_digits(network *n, uint32_t from, uint32_t most, char last, uint
     }
 }
 
-/* A number, or an integer, which may be written as 5.0 and 5e3: ANY_NUMBER and WHOLE_NUMBER in numbers.h. */
+/* A number, or an integer, which may also be written as 5.0 or 5e3. They are the forms ANY_NUMBER and WHOLE_NUMBER of
+ * numbers.h. */
 static void add_number(network *n, uint32_t begin, bool is_integer, uint32_t end) {
     const uint32_t sign = network_add_node(n), digits = network_add_node(n), whole = network_add_node(n);
     const uint32_t point = network_add_node(n), mantissa = network_add_node(n);
@@ -164,7 +168,7 @@ static int by_bytes(const void *a, const void *b) {
     return order != 0 ? order : one->length < other->length ? -1 : one->length > other->length;
 }
 
-/* A trie: each text branches off from the one before. */
+/* The texts become a trie: each one branches off from the path of the one before. */
 bool json_add_texts(network *n, cllm_string *texts, size_t count, characters_spelling spelling, uint32_t from,
                     uint32_t to) {
     size_t longest = 0;

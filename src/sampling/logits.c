@@ -1,13 +1,13 @@
-/* Implements logits.h. */
+/* Implements logits.h. The loop over a whole block is written so that compilers use vectors. */
 #include "sampling/logits.h"
 
 #include "base/error.h"
 
 #include <math.h>
 
-enum { BLOCK = 32, LANES = 16 }; /* LANES: so that compilers use vectors */
+enum { BLOCK = 32, LANES = 16 }; /* LANES: maxima that are computed side by side */
 
-/* A bit for each token of a block that is allowed and in the vocabulary. */
+/* A word with a bit for each token of a block, set if it is allowed and in the vocabulary. */
 static uint32_t allowed_of(const uint32_t *mask, uint32_t begin, uint32_t n_vocab) {
     const uint32_t n = n_vocab - begin, there = n < BLOCK ? (1u << n) - 1 : UINT32_MAX;
     return mask ? mask[begin / BLOCK] & there : there;
@@ -29,7 +29,7 @@ static float largest_of(const float *block, bool *any_nan) {
     return most[0];
 }
 
-/* The largest of the allowed logits, one after the other; any_nan covers all logits in the vocabulary. */
+/* The largest allowed logit of a block. any_nan: out, true if any of its n logits is NaN, allowed or not. */
 static float largest_allowed(const float *block, uint32_t n, uint32_t allowed, bool *any_nan) {
     float most = -INFINITY;
     *any_nan = false;

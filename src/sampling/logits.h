@@ -1,6 +1,6 @@
-/* Reads a row of logits ([n_vocab]) once for each token that is drawn. A block has as many tokens as a word of a mask
- * has bits. The sampler first finds the largest logit of each block, then looks only into blocks whose largest logit is
- * large enough. */
+/* Reads the row of logits, [n_vocab], from which a token is drawn. The row is divided into blocks of 32 tokens, one for
+ * each word of a mask. The sampler first finds the largest logit of each block. Then it looks only into blocks whose
+ * largest logit is large enough. Before it: cllm_eval. After it: candidates.h. */
 #ifndef SAMPLING_LOGITS_H
 #define SAMPLING_LOGITS_H
 

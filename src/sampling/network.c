@@ -1,6 +1,7 @@
-/* Builds networks, and checks them before they are walked. */
+/* Implements network.h: builds networks, and checks them before they are walked. */
 #include "sampling/network.h"
 
+#include "base/arena.h"
 #include "base/error.h"
 #include "base/utf8.h"
 
@@ -124,8 +125,8 @@ void network_free(network *n) {
 
 /* ------------------------------------------------------------------------------------------------- characters */
 
-/* Add the characters between two that have the same number of bytes, from byte `at` on. tails: nodes from which k
- * continuation bytes lead to `to`, made when needed. */
+/* Add the characters from `low` to `high`, which have the same number of bytes, and the same bytes before `at`. tails:
+ * tails[k] is a node from which any k continuation bytes lead to `to`; made when needed. */
 static void add_between(network *n, uint32_t from, const char *low, const char *high, size_t at, size_t length,
                         uint32_t to, uint32_t tails[4]) {
     static const char least[] = "\x80\x80\x80", most[] = "\xBF\xBF\xBF";
@@ -136,14 +137,14 @@ static void add_between(network *n, uint32_t from, const char *low, const char *
         return;
     }
     char bound[4];
-    if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* the first leading byte, with some of its tails */
+    if (first == last || memcmp(low + at + 1, least, rest) != 0) { /* the first value of this byte, with some tails */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, first == last ? high + at + 1 : most, rest);
         network_add_symbols(n, from, first, first, node);
         add_between(n, node, low, bound, at + 1, length, to, tails);
         if (first++ == last) return;
     }
-    if (memcmp(high + at + 1, most, rest) != 0) { /* the last leading byte, with some of its tails */
+    if (memcmp(high + at + 1, most, rest) != 0) { /* the last value of this byte, with some tails */
         const uint32_t node = network_add_node(n);
         memcpy(bound + at + 1, least, rest);
         network_add_symbols(n, from, last, last, node);
@@ -200,26 +201,27 @@ void network_add_other_characters(network *n, uint32_t from, char_range *ranges,
 typedef struct finishing {
     network *n;
     uint32_t *sources;       /* [n_edges] the node that an edge leaves */
-    uint32_t *first, *next;  /* [n_nodes], [2 * n_edges] lists of edges by the node they wait for */
+    uint32_t *first, *next;  /* [n_nodes], [2 * n_edges]: for each node, the edges that wait for it to be marked */
     uint32_t *waiting;       /* [n_nodes] nodes to look at */
     bool *live;              /* [n_nodes]: the rule can be finished from here */
-    bool *blocked;           /* [n_nodes]: it cannot, whatever its edges are */
+    bool *blocked;           /* [n_nodes]: it cannot: the collection that begins here is impossible */
     bool *nullable;          /* [n_rules]: it may be empty */
-    uint8_t *seen;           /* [n_rules]: 1 while it is open, 2 when it is done */
-    uint32_t *left, *n_left; /* rules that a rule may call first: [..], [n_rules + 1] */
+    uint8_t *seen;           /* [n_rules]: 1 while it is on the path, 2 when all its calls were followed */
+    uint32_t *left, *n_left; /* [n_edges], [n_rules + 1]: rule i may call left[n_left[i] .. n_left[i + 1] - 1] first */
 } finishing;
 
 static bool calls(const edge *e) { return e->kind == EDGE_CALL || e->kind == EDGE_REPEAT || e->kind == EDGE_COLLECT; }
 
 static bool is_optional(const edge *e) { return e->kind == EDGE_REPEAT && e->low == 0; }
 
+/* Let an edge wait for a node: slot 2 * edge for its target, 2 * edge + 1 for its rule. */
 static void wait_for(finishing *f, uint32_t node, uint32_t slot) {
     f->next[slot] = f->first[node];
     f->first[node] = slot;
 }
 
-/* Mark the nodes from which the end of a rule can be reached by edges that `passes` accepts. An edge waits for its
- * target and for its rule. */
+/* Mark the nodes from which the end of their rule can be reached by edges that `passes` accepts. This goes backwards,
+ * from the ends: when a node is marked, the edges that wait for it are tried again. */
 static void mark_backwards(finishing *f, bool *marked,
                            bool (*passes)(const finishing *f, const edge *e, const bool *marked)) {
     network *n = f->n;
@@ -251,7 +253,8 @@ static bool can_be_empty(const finishing *f, const edge *e, const bool *marked) 
            (!calls(e) || is_optional(e) || marked[f->n->rules[e->rule].begin]);
 }
 
-/* Can enough members be added to fulfil a collection, each at most once, and not more than it may have? */
+/* True if a collection can have enough members, but not too many. Each can be added at most once, unless it is
+ * repeatable. */
 static bool can_be_complete(const finishing *f, const collection *c) {
     const network *n = f->n;
     uint32_t count = 0, n_required = 0;
@@ -267,8 +270,9 @@ static bool can_be_complete(const finishing *f, const collection *c) {
 
 enum { MOST_ROUNDS = 100 };
 
-/* Mark the nodes that can be finished, without the collections that never can. Each removal may make others impossible,
- * so this works in rounds; a grammar that needs absurdly many rounds counts as too large. */
+/* Mark the nodes from which a rule can be finished. Collections that are impossible are blocked. Each block may make
+ * other collections impossible, so this is repeated until nothing changes. A grammar that needs too many rounds counts
+ * as too large. */
 static void mark_live(finishing *f) {
     network *n = f->n;
     uint32_t n_rounds = 0;
@@ -300,8 +304,8 @@ static void cut_dead_edges(finishing *f) {
         }
 }
 
-/* An empty turn of a repetition adds nothing. So if turns may be empty, no turn is required, and empty turns need not
- * be walked. */
+/* If a turn of a repetition may be empty, no turn is required: empty turns would add nothing. So the walk can leave
+ * them out. */
 static void loosen_repeats(finishing *f) {
     network *n = f->n;
     for (uint32_t i = 0; i < n->n_edges; i++)
@@ -332,8 +336,8 @@ static void find_left_calls(finishing *f, bool *reached) {
     f->n_left[n->n_rules] = n_calls;
 }
 
-/* Find a rule that may call itself before it reads a byte, or NO_NODE. path: [n_rules] work space, with the position in
- * each rule's list. */
+/* Find a rule that may call itself before it reads a byte, or NO_NODE. path, places: [n_rules] work space, the rules on
+ * the path, and the position in the list of each. */
 static uint32_t find_left_recursion(finishing *f, uint32_t *path, uint32_t *places) {
     for (uint32_t begin = 0; begin < f->n->n_rules; begin++) {
         uint32_t depth = 0;

@@ -1,12 +1,12 @@
-/* The compiled form of a grammar: a network of nodes. Its edges are symbols (bytes and special tokens, or characters),
- * empty, or calls of rules. A rule is a part of the network with a beginning and an end; a call remembers where to
- * continue. Grammars, schemas and regular expressions build it; automaton.c walks it.
+/* The compiled form of a grammar: a network of nodes. An edge reads a symbol (a byte or a special token; or a
+ * character), or reads nothing, or calls a rule. A rule is a part of the network with a beginning and an end. After a
+ * call the walk goes on where the call's edge leads. Before this: gbnf.c, regex.c, schema.c and structure.c, which
+ * build networks. After it: automaton.c, which walks them.
  *
  *   root ::= "[" item* "]"          (0) --[--> (1) --call item--> (1) --]--> (2) end */
 #ifndef SAMPLING_NETWORK_H
 #define SAMPLING_NETWORK_H
 
-#include "base/arena.h"
 #include "cllm.h"
 
 #define NO_NODE UINT32_MAX
@@ -15,32 +15,32 @@
 #define FIRST_TOKEN_SYMBOL 256u
 
 typedef enum edge_kind {
-    EDGE_SYMBOLS,  /* one symbol from `low` to `high` */
-    EDGE_EMPTY,    /* nothing */
+    EDGE_SYMBOLS,  /* reads one symbol from `low` to `high` */
+    EDGE_EMPTY,    /* reads nothing */
     EDGE_CALL,     /* a call of a rule, then the target */
     EDGE_REPEAT,   /* a rule repeated `low` to `high` times, then the target */
     EDGE_AT_BEGIN, /* empty; only before the first symbol */
     EDGE_AT_END,   /* empty; only after the last symbol */
-    EDGE_NEEDS,    /* empty; only if a rule allows some text */
-    EDGE_COLLECT,  /* a rule that builds a collection, then the target. In that rule: */
+    EDGE_NEEDS,    /* empty; only if `rule` can be finished, so that it allows some text */
+    EDGE_COLLECT,  /* a call of a rule that builds a collection, then the target. The others are in that rule: */
     EDGE_MAY_ADD,  /* empty; only if `member` may be added */
-    EDGE_ADD,      /* empty; adds `member` */
+    EDGE_ADD,      /* empty; adds `member` to the collection */
     EDGE_MORE,     /* empty; only if any member may be added */
     EDGE_COMPLETE, /* empty; only if nothing more is needed */
 } edge_kind;
 
 typedef struct edge {
     edge_kind kind;
-    uint32_t low,
-        high; /* for SYMBOLS. REPEAT: least and most times; most: UINT32_MAX is any number. Members: `low` is the
-                 member, `high` the room that must be left after it */
+    /* For SYMBOLS. For REPEAT: least and most times; UINT32_MAX: any number. For MAY_ADD and ADD: the member, and the
+     * number of members for which there must be room after it. */
+    uint32_t low, high;
     uint32_t target;
     uint32_t rule; /* for CALL, REPEAT, NEEDS, COLLECT */
     uint32_t next; /* next edge of the same node, or NO_NODE */
 } edge;
 
-/* Items that may come in any order: properties of an object, items of an array. Some members are told apart and added
- * at most once. Of the others (OTHER_MEMBER) only the number counts. */
+/* A collection has members that come one by one, in any order: the properties of an object, or the items of an array.
+ * Some members have a number, and can be added once. Of the others (OTHER_MEMBER) only how many there are is known. */
 #define OTHER_MEMBER UINT32_MAX
 #define REPEATABLE   0x80000000u /* a flag of a member that may be added again */
 
@@ -49,13 +49,13 @@ typedef struct implication {
 } implication;
 
 typedef struct collection {
-    uint32_t n_members;       /* members that are told apart */
-    uint32_t least, most;     /* of all members; most: UINT32_MAX is any number */
+    uint32_t n_members;       /* members that have a number: 0 .. n_members - 1 */
+    uint32_t least, most;     /* members in all; most: UINT32_MAX is any number */
     const uint32_t *required; /* [WORDS_OF(n_members)] bits */
     const implication *implications;
     uint32_t n_implications;
     uint32_t choices; /* the node that has all MAY_ADD edges */
-    bool in_order;    /* members come in their order, other members after them */
+    bool in_order;    /* members come in the order of their numbers, other members after them */
 } collection;
 
 #define WORDS_OF(n_bits) (((n_bits) + 31) / 32)
@@ -77,9 +77,9 @@ typedef struct network {
 
 enum { NETWORK_MOST_EDGES = 2 << 20 };
 
-/* Errors are remembered in `failed`, so a builder checks once, at its end. */
+/* After an error `failed` is set, and nothing more is added. So a builder checks once, at its end. */
 uint32_t network_add_node(network *n);
-uint32_t network_add_rule(network *n, const char *name); /* with a beginning and an end; name: kept, not copied */
+uint32_t network_add_rule(network *n, const char *name); /* with its beginning and end; name: kept, not copied */
 void network_add_symbols(network *n, uint32_t from, uint32_t low, uint32_t high, uint32_t to);
 void network_add_empty(network *n, uint32_t from, uint32_t to);
 void network_add_call(network *n, uint32_t from, uint32_t rule, uint32_t to);
@@ -90,14 +90,13 @@ void network_add_anchor(network *n, uint32_t from, edge_kind kind, uint32_t to);
 /* A rule that builds a collection; called by COLLECT. The collection is kept, not copied. */
 void network_add_collect(network *n, uint32_t from, uint32_t rule, uint32_t to);
 void network_add_member(network *n, uint32_t from, edge_kind kind, uint32_t member, uint32_t to); /* MAY_ADD, ADD */
-void network_add_other(network *n, uint32_t from, uint32_t room,
-                       uint32_t to); /* MAY_ADD, with room for more after it */
+void network_add_other(network *n, uint32_t from, uint32_t room, uint32_t to);  /* MAY_ADD of OTHER_MEMBER */
 void network_add_guard(network *n, uint32_t from, edge_kind kind, uint32_t to); /* MORE, COMPLETE */
 
 void network_add_text(network *n, uint32_t from, const char *bytes, size_t length, uint32_t to);
 
-/* From `from` to `to` by the part from `begin` to `end`, repeated least to most times; most: UINT32_MAX is any
- * number. */
+/* Lead from `from` to `to` by the part of the network from `begin` to `end`, repeated least to most times; most:
+ * UINT32_MAX is any number. */
 void network_add_repeated(network *n, uint32_t begin, uint32_t end, uint32_t least, uint32_t most, uint32_t from,
                           uint32_t to);
 void network_free(network *n);
@@ -109,14 +108,16 @@ typedef struct char_range {
 
 enum { LAST_CHARACTER = 0x10FFFF };
 
-/* One character of the ranges, in UTF-8 if symbols are bytes; surrogates do not count. */
+/* Add edges that read one character of the ranges, in UTF-8 if symbols are bytes. Surrogates in the ranges are
+ * ignored. */
 void network_add_characters(network *n, uint32_t from, const char_range *ranges, size_t n_ranges, uint32_t to);
 
-/* One character outside the ranges, which are sorted. */
+/* The same for one character outside the ranges. The ranges are sorted in place. */
 void network_add_other_characters(network *n, uint32_t from, char_range *ranges, size_t n_ranges, uint32_t to);
 
-/* Remove parts that no text can finish, and refuse networks that a walk would never leave. Errors: ARGUMENT (no text is
- * allowed; a rule calls itself before it reads anything), MEMORY, UNSUPPORTED (too large). */
+/* Finish a network: remove the parts that no text can get through, and refuse rules that call themselves before they
+ * read anything, because a walk would never leave them. Errors: ARGUMENT (no text is allowed, or such a rule), MEMORY,
+ * UNSUPPORTED (too large). */
 cllm_status network_finish(network *n, cllm_error *err);
 
 #endif

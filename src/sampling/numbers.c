@@ -1,5 +1,6 @@
-/* Implements numbers.h. Numbers are compared with a bound digit by digit: more digits before the point means larger;
- * with equally many, the first different digit decides. */
+/* Implements numbers.h: builds a network for the numbers, and makes an automaton of it. A number is compared with a
+ * bound digit by digit. The one with more digits before the point is larger; if they have equally many, the first
+ * different digit decides. */
 #include "sampling/numbers.h"
 #include "sampling/grammar.h"
 
@@ -33,9 +34,10 @@ cllm_status decimal_from_json(const json_value *number, arena *a, decimal *out, 
             digits[n_digits++] = text.data[at];
         if (!has_point) point = n_digits;
     }
-    if (at < text.length) exponent = strtol(text.data + at + 1, NULL, 10); /* for a float: at most 308 */
-    long where = (long)point + exponent;                                   /* the point comes after so many digits */
-    if (where < 0) {                                                       /* zeros after the point */
+    if (at < text.length)
+        exponent = strtol(text.data + at + 1, NULL, 10); /* at most 308, because only floats have an exponent */
+    long where = (long)point + exponent;                 /* digits before the point */
+    if (where < 0) {                                     /* zeros after the point */
         memmove(digits - where, digits, n_digits);
         memset(digits, '0', (size_t)-where);
         n_digits += (size_t)-where;
@@ -72,7 +74,7 @@ int decimal_compare(const decimal *a, const decimal *b) {
     return a->negative ? compare_sizes(b, a) : compare_sizes(a, b);
 }
 
-/* All digits as one number, up to a limit. */
+/* All digits as one number, without the point; 1,000,000,000 or more if there are too many digits. */
 static uint64_t size_of(const decimal *d) {
     uint64_t size = 0;
     for (uint32_t i = 0; i < d->n_whole + d->n_fraction && size < 1000000000; i++)
@@ -88,11 +90,11 @@ bool decimal_divides_one(const decimal *d) {
 
 /* --------------------------------------------------------------------------------------------------- the pieces */
 
-/* A network for numbers that is being built, and its end. */
+/* A network for numbers while it is built. */
 typedef struct piece {
     network n;
     uint32_t begin, end;
-    uint32_t any_fraction; /* from here: nothing, or a point and digits, then the end */
+    uint32_t any_fraction; /* a node: from here to the end by nothing, or by a point and any digits */
 } piece;
 
 static void begin_piece(piece *p) {
@@ -131,7 +133,7 @@ static void add_exponent(piece *p, uint32_t from) {
     network_add_empty(&p->n, digits, p->end);
 }
 
-/* Any number without a sign. */
+/* From `from` to the end by any number without a sign. */
 static void add_any(piece *p, uint32_t from) {
     network *n = &p->n;
     const uint32_t whole = network_add_node(n), digits = network_add_node(n), point = network_add_node(n);
@@ -148,7 +150,7 @@ static void add_any(piece *p, uint32_t from) {
     add_exponent(p, done);
 }
 
-/* `count` arbitrary digits. Returns the node after them. */
+/* Any `count` digits. Returns the node after them. */
 static uint32_t add_any_digits(network *n, uint32_t from, uint32_t count) {
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t next = network_add_node(n);
@@ -158,11 +160,12 @@ static uint32_t add_any_digits(network *n, uint32_t from, uint32_t count) {
     return from;
 }
 
-/* The digits before the point: "0" if there are none. */
+/* The digits before the point, and their number: "0" if the decimal has none. */
 static uint32_t n_digits(const decimal *d) { return d->n_whole > 0 ? d->n_whole : 1; }
 static char digit_of(const decimal *d, uint32_t i) { return d->n_whole > 0 ? d->whole[i] : '0'; }
 
-/* One or more zeros; if `beyond`, then a digit that is not zero and any others; else the end. */
+/* From `from` to the end by digits of a fraction: by zeros; or if `beyond`, by zeros, then a digit that is not zero,
+ * then any digits. at_once: the end may also follow without a digit. */
 static void add_zeros(piece *p, uint32_t from, bool at_once, bool beyond) {
     network *n = &p->n;
     const uint32_t zeros = network_add_node(n);
@@ -180,7 +183,7 @@ static void add_zeros(piece *p, uint32_t from, bool at_once, bool beyond) {
     }
 }
 
-/* Numbers without a sign that are at least a bound, or at most. */
+/* From `from` to the end by numbers without a sign that are at least the bound (`larger`), or at most. */
 static void add_compared(piece *p, uint32_t from, const decimal *bound, bool larger, bool is_excluded) {
     network *n = &p->n;
     const uint32_t count = n_digits(bound);
@@ -201,8 +204,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
             network_add_empty(n, at, p->any_fraction);
         }
     }
-    uint32_t rest =
-        p->any_fraction; /* from here on as many arbitrary digits as are left; made from the last one backwards */
+    uint32_t rest = p->any_fraction; /* a node: from here any digits, as many as are left; made backwards */
     uint32_t *nodes = calloc(count + 1, sizeof *nodes);
     if (!nodes) {
         n->failed = true;
@@ -210,7 +212,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
     }
     nodes[0] = equal;
     for (uint32_t i = 1; i <= count; i++) nodes[i] = network_add_node(n);
-    for (uint32_t i = count; i-- > 0;) { /* equally many digits */
+    for (uint32_t i = count; i-- > 0;) { /* as many digits: from the last one to the first */
         const char digit = digit_of(bound, i);
         const char low = larger ? (char)(digit + 1) : i == 0 && count > 1 ? '1' : '0';
         const char high = larger ? '9' : (char)(digit - 1);
@@ -222,7 +224,7 @@ static void add_compared(piece *p, uint32_t from, const decimal *bound, bool lar
     }
     equal = nodes[count];
     free(nodes);
-    /* the whole parts are equal */
+    /* the digits before the point are equal */
     const uint32_t digits = network_add_node(n), point = network_add_node(n);
     network_add_symbols(n, digits, '0', '9', digits);
     network_add_empty(n, digits, p->end);
@@ -317,10 +319,10 @@ cllm_status numbers_equal_to(const decimal *d, arena *a, char_automaton *out, cl
     return end_piece(&p, a, out, err);
 }
 
-enum { MOST_ZEROS = 3 }; /* after the digits that a multiple may have */
+enum { MOST_ZEROS = 3 }; /* that may follow the digits which a multiple needs */
 
-/* States: the remainder so far, for each number of digits after the point (as many as the unit has), then a few
- * zeros. */
+/* A state is the remainder of the digits so far by the unit, and the number of digits after the point: as many as the
+ * unit has, then a few zeros. */
 cllm_status numbers_multiple_of(const decimal *unit, arena *a, char_automaton *out, cllm_error *err) {
     enum { MINUS, POINT, OTHER, DIGITS, N_SYMBOLS = DIGITS + 10 };
     static const uint32_t begins[] = {0,   '-', '-' + 1, '.', '.' + 1, '0', '1', '2',

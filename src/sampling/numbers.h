@@ -1,4 +1,5 @@
-/* Automata for numbers: bounds, multiples, single values. */
+/* Automata for numbers: bounds, multiples, single values. Before this: schema_rules.c, with the keywords of a schema.
+ * After it: characters.h. */
 #ifndef SAMPLING_NUMBERS_H
 #define SAMPLING_NUMBERS_H
 
@@ -16,10 +17,10 @@ typedef struct decimal {
 cllm_status decimal_from_json(const json_value *number, arena *a, decimal *out, cllm_error *err);
 int decimal_compare(const decimal *a, const decimal *b); /* -1, 0, 1 */
 bool decimal_is_zero(const decimal *d);
-bool decimal_divides_one(const decimal *d); /* then each whole number is a multiple */
+bool decimal_divides_one(const decimal *d); /* if so, each whole number is a multiple of it */
 
-/* Numbers as programs write them: at most 22 digits after the point and 3 in an exponent, because a model might write
- * zeros forever. */
+/* The forms of numbers. If nothing else is said, they have at most 22 digits after the point and 3 in the exponent,
+ * because a model might write digits forever. */
 typedef enum numbers_form {
     ANY_NUMBER,
     NO_EXPONENT,

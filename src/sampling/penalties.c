@@ -1,6 +1,6 @@
-/* Repetition (Keskar et al. 2019, but by the sign of the logit), frequency and presence penalties as OpenAI defines
- * them; DRY by p-e-w (text-generation-webui#5677), as in llama.cpp. Runs are matched with the Z function (Gusfield
- * 1997). */
+/* Implements penalties.h: the repetition penalty (Keskar et al. 2019, but depending on the sign of the logit),
+ * frequency and presence penalties as OpenAI defines them, and DRY by p-e-w (text-generation-webui#5677), as in
+ * llama.cpp. Repeated runs are found with the Z function (Gusfield 1997). */
 #include "sampling/penalties.h"
 
 #include <float.h>
@@ -49,14 +49,14 @@ void apply_penalties(candidates *c, const history *h, const cllm_sampler_options
 
 /* -------------------------------------------------------------------------------------------------- breakers */
 
-enum { MOST_TEXT = 40, MOST_TAIL = 20 };
+enum { MOST_TEXT = 40 /* bytes of a breaker */, MOST_TAIL = 20 /* its tokens after the first one */ };
 
 static int by_head(const void *a, const void *b) {
     const breaker *one = a, *other = b;
     return one->head < other->head ? -1 : one->head > other->head;
 }
 
-/* The breakers that begin with a token: [*n]. */
+/* The breakers whose first token is `head`: [*n]. */
 static const breaker *breakers_of(const breakers *b, int32_t head, size_t *n) {
     size_t low = 0, high = b->count;
     while (low < high) {
@@ -78,7 +78,7 @@ typedef struct finding {
     arena *arena;
 } finding;
 
-/* rest: the breaker's text after the head. */
+/* Add a breaker. rest: its text after the first token. */
 static bool add_breaker(finding *f, int32_t head, cllm_string rest) {
     int32_t *tail = NULL;
     size_t n = 0;
@@ -102,7 +102,8 @@ static bool add_breaker(finding *f, int32_t head, cllm_string rest) {
     return true;
 }
 
-/* True if a token contains the whole text, or ends with the beginning of it. */
+/* Add a breaker for each way in which this token may begin the text: it contains the whole text, or ends with its
+ * beginning. Returns false if memory runs out. */
 static bool find_in_token(finding *f, int32_t token, cllm_string text) {
     const cllm_string word = cllm_tokenizer_decode(f->tokenizer, token, token);
     for (size_t at = 0; at + text.length <= word.length; at++)
@@ -130,7 +131,7 @@ bool breakers_find(breakers *b, const cllm_tokenizer *tokenizer, const cllm_stri
 
 /* ------------------------------------------------------------------------------------------------------- DRY */
 
-/* How many tokens follow the last breaker in the text; all, if it has none. */
+/* How many tokens come after the last breaker in the text; all of them if there is none. */
 static size_t count_since_breaker(const int32_t *tokens, size_t n, const breakers *b) {
     for (size_t since = 0; since < n; since++) {
         const int32_t *head = tokens + n - 1 - since;
@@ -158,11 +159,11 @@ static bool is_breaker(const breakers *b, int32_t token) {
     return false;
 }
 
-/* For each token, find the longest run of `least` to `most` tokens at the text's end after which this token came
- * before. runs: [n_vocab], the length plus 1. z: [n] work space. */
+/* For each token, find the longest run of `least` to `most` tokens that ends the text, and that occurred before,
+ * followed by this token. runs: [n_vocab], out, its length plus 1. z: [n] work space. */
 static void find_runs(const int32_t *tokens, size_t n, size_t least, size_t most, uint32_t *z, uint32_t *runs) {
-    /* z[k]: how many tokens before the last k equal the last tokens of the text. It is the Z function of the reversed
-     * text: the values inside a box that matched already are known. */
+    /* z[k] says how many tokens just before the last k equal the last tokens of the text. It is the Z function of the
+     * reversed text: within left .. right - 1, which matched before, earlier values are used again. */
     size_t left = 0, right = 0;
     for (size_t k = 1; k < n; k++) {
         size_t same = k < right ? (z[k - left] < right - k ? z[k - left] : right - k) : 0;

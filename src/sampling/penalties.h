@@ -1,4 +1,5 @@
-/* Penalties for tokens that the text has already, and for tokens that would extend a repeated run (DRY). */
+/* Penalties for tokens that occur in the text, and for tokens that would extend a repeated run (DRY). Before it and
+ * after it: sampler.c, which runs the chain. */
 #ifndef SAMPLING_PENALTIES_H
 #define SAMPLING_PENALTIES_H
 
@@ -7,15 +8,15 @@
 
 /* The last tokens of the text. */
 typedef struct history {
-    int32_t *tokens; /* [2 * most], of which the last n count */
-    size_t n, end;   /* end: number of tokens written */
-    size_t most;
+    int32_t *tokens; /* [2 * most]; the history is tokens[end - n .. end - 1] */
+    size_t n, end;
+    size_t most; /* most tokens that are kept */
 } history;
 
 void history_clear(history *h);
 void history_add(history *h, int32_t token);
 
-/* Tokens that end a run for DRY: a first token, and those that follow. */
+/* Tokens that end a run for DRY: `head`, then those of `tail`. */
 typedef struct breaker {
     int32_t head;
     size_t n_tail;
@@ -27,11 +28,12 @@ typedef struct breakers {
     size_t count;
 } breakers;
 
-/* Find all sequences of tokens that spell a breaker; the first and last token may spell more. Memory comes from the
- * arena; false: out of memory. */
+/* Find the sequences of tokens that spell one of the texts; the first and the last token may have more bytes than the
+ * text. Memory comes from the arena. Returns false if it runs out. */
 bool breakers_find(breakers *b, const cllm_tokenizer *tokenizer, const cllm_string *texts, size_t n_texts, arena *a);
 
-/* counts: [n_vocab] zeros, work space that is zero again afterwards. z: [o->dry_penalty_last_n] work space. */
+/* Change the scores of candidates. counts: [n_vocab] zeros, work space that is zero again afterwards. z:
+ * [o->dry_penalty_last_n] work space. */
 void apply_penalties(candidates *c, const history *h, const cllm_sampler_options *o, uint32_t *counts);
 void apply_dry(candidates *c, const history *h, const breakers *b, const cllm_sampler_options *o, uint32_t *counts,
                uint32_t *z);

@@ -1,6 +1,7 @@
-/* Regular expressions in the syntax of ECMAScript (ECMA-262, with the flag u), for the whole text or some part of it.
- * Expressions that look elsewhere in the text (back references, look-ahead and look-behind, word boundaries) are
- * refused: an automaton of this kind cannot enforce them.
+/* Builds a network from a regular expression in the syntax of ECMAScript (ECMA-262, with the flag u), for the whole
+ * text or some part of it. Expressions that look at other places in the text are refused, because this kind of
+ * automaton cannot enforce them: back references, look-ahead, look-behind and word boundaries. Before it: grammar.c and
+ * the schemas. After it: network_finish.
  *
  *   alternation  := sequence ('|' sequence)*
  *   sequence     := (atom quantifier?)*
@@ -11,7 +12,6 @@
 #include "base/error.h"
 #include "base/utf8.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_DEPTH = 200, MOST_RANGES = 256, AT_BEGIN = 1, AT_END = 2 };
@@ -21,8 +21,8 @@ typedef struct parser {
     grammar_text t;
     unsigned depth;
     bool anywhere;     /* the expression may match within the text; then anchors are edges */
-    bool may_begin;    /* nothing has been read before this point */
-    unsigned anchored; /* anchors in the last group: AT_BEGIN, AT_END */
+    bool may_begin;    /* nothing is read before this point */
+    unsigned anchored; /* which anchors the last atom has: AT_BEGIN, AT_END */
 } parser;
 
 /* A set of characters being read. */
@@ -45,7 +45,7 @@ static const char_range digits[] = {{'0', '9'}}, words[] = {{'0', '9'}, {'A', 'Z
                                     {0x2000, 0x200A}, {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F},
                                     {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
 
-/* All characters except some sorted ranges. */
+/* Add all characters except those of some sorted ranges. */
 static bool add_others(parser *p, char_set *set, const char_range *ranges, size_t n) {
     uint32_t next = 0;
     for (size_t i = 0; i < n; i++) {
@@ -55,7 +55,7 @@ static bool add_others(parser *p, char_set *set, const char_range *ranges, size_
     return add_range(p, set, next, LAST_CHARACTER);
 }
 
-/* \d and similar classes; false: the letter is none of them. */
+/* Add the class \d, \w, \s, \D, \W or \S. Returns false if the letter is none of these. */
 static bool add_named_class(parser *p, char_set *set, char letter) {
     const char_range *ranges;
     size_t n;
@@ -70,7 +70,7 @@ static bool add_named_class(parser *p, char_set *set, char letter) {
     return true;
 }
 
-/* After \u: four digits, two such escapes for a surrogate pair, or digits in braces. */
+/* Read what follows \u: four digits, perhaps another such escape for a surrogate pair, or digits in braces. */
 static bool read_unicode(parser *p, uint32_t *value) {
     uint32_t low;
     const size_t begun = p->t.at;
@@ -94,7 +94,7 @@ static bool read_unicode(parser *p, uint32_t *value) {
     return true;
 }
 
-/* The character of an escape, after its backslash. */
+/* Read an escape after its backslash. */
 static bool read_escape(parser *p, uint32_t *value) {
     static const char letters[] = "tnrfv0", meant[] = "\t\n\r\f\v\0";
     const size_t begun = p->t.at - 1;
@@ -128,7 +128,8 @@ static bool read_escape(parser *p, uint32_t *value) {
     return true;
 }
 
-/* One character of a class, or a named class, which cannot be the end of a range: `single` says which. */
+/* Read a character of a class, or add a named class to it. single: out, true if it was a character, which may begin or
+ * end a range. */
 static bool read_class_member(parser *p, char_set *set, uint32_t *value, bool *single) {
     *single = true;
     if (!text_skip(&p->t, "\\")) {
@@ -245,7 +246,7 @@ static bool parse_atom(parser *p, uint32_t from, uint32_t to) {
     return true;
 }
 
-/* least, most: out, how often; most UINT32_MAX: any number of times. */
+/* Read a quantifier, if one follows. least, most: out, how many times; most: UINT32_MAX is any number. */
 static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
     const size_t begun = p->t.at;
     *least = *most = 1;
@@ -274,8 +275,8 @@ static bool parse_quantifier(parser *p, uint32_t *least, uint32_t *most) {
     return true;
 }
 
-/* An anchor at the edge of the text is always true, since the whole text must match; elsewhere it would be
- * impossible. */
+/* Read an anchor where the whole text must match. At the beginning or end of the text it is always true. Elsewhere it
+ * would make the expression impossible, so it is refused. */
 static bool parse_anchor(parser *p) {
     const bool fits = text_peek(&p->t) == '^'
                           ? p->may_begin
@@ -307,7 +308,7 @@ static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
         p->anchored = 0;
         const uint32_t begin = network_add_node(p->n), end = network_add_node(p->n), next = network_add_node(p->n);
         if (!parse_atom(p, begin, end) || !parse_quantifier(p, &least, &most)) return false;
-        /* a group with an anchor is not repeated, so what it says about the end holds */
+        /* refuse a group with an anchor that is repeated, or that is not at the end although it has a $ */
         const bool is_last = text_ended(&p->t) || text_peek(&p->t) == '|' || text_peek(&p->t) == ')';
         const bool repeats = p->anchored && (least != 1 || most != 1);
         if (repeats || (p->anchored & AT_END && !is_last))

@@ -2,11 +2,11 @@
  *
  *   logits + logit bias -> the steps of the chain, in their order -> draw
  *
- * The steps are in filters.c and penalties.c; logits.c reads all logits. This file has the chain, the ways to draw, and
- * the state between tokens. All arithmetic is float, and every sum runs in the order of the vocabulary (except top-p's,
- * which runs by falling probability), so that a seed gives the same text on every machine with the same expf
- * (xorshift64: Marsaglia 2003; splitmix64: Steele, Lea and Flood 2014; mirostat: Basu et al. 2021; adaptive-p:
- * MrJackSpade, llama.cpp#17927). */
+ * The steps are in filters.c and penalties.c; logits.c reads the logits. This file has the chain, the ways to draw, and
+ * the state between tokens. A seed gives the same text on every machine that has the same expf: all arithmetic is
+ * float, and sums run in the order of the vocabulary (top-p's runs by falling probability). Sources: xorshift64
+ * (Marsaglia 2003), splitmix64 (Steele, Lea and Flood 2014), mirostat (Basu et al. 2021), adaptive-p (MrJackSpade,
+ * llama.cpp#17927). */
 #include "sampling/sampler.h"
 
 #include "base/arena.h"
@@ -22,7 +22,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* State that changes with each token, beside the text. */
+/* What changes with each token, except the text. */
 typedef struct progress {
     uint64_t random;              /* state of the generator */
     float mu;                     /* mirostat: the largest allowed surprise, in bits */
@@ -41,8 +41,8 @@ struct cllm_sampler {
     progress now, next;   /* next: becomes `now` when `drawn` is accepted */
     int32_t drawn;
     bool changes_choice; /* greedy, but steps change which token is the likeliest */
-    uint64_t n_first;    /* the chain needs only this many of the largest logits, */
-    float largest_bias;  /* and tokens that a logit bias of up to this much could lift above them */
+    uint64_t n_first;    /* the chain needs only so many of the largest logits, */
+    float largest_bias;  /* and those which a logit bias, of this much at most, may lift above them */
 };
 
 /* ------------------------------------------------------------------------------------------------- options */
@@ -68,7 +68,7 @@ static const cllm_sampler_step usual_steps[] = {
     CLLM_STEP_TYPICAL_P, CLLM_STEP_TOP_P, CLLM_STEP_MIN_P,       CLLM_STEP_XTC,
 };
 
-/* True if the names are equal, ignoring case and what joins the words. */
+/* True if the names are equal. Case, "_" and "-" are ignored. */
 static bool spells(const char *name, const char *text, size_t length) {
     for (size_t i = 0;; i++) {
         while (i < length && (text[i] == '_' || text[i] == '-')) i++;
@@ -177,8 +177,8 @@ static cllm_status check_options(const cllm_sampler_options *o, uint32_t n_vocab
     return check_numbers(o, err);
 }
 
-/* How many of the largest logits the chain needs: top_k, if no step before it needs the others or changes their order.
- * Each biased token may displace one, so those are added. */
+/* How many of the largest logits the chain needs. If it begins with top-k (only the temperature may come before), it is
+ * k, and one more for each biased token, which may displace one of these. Else it is all. */
 static uint64_t count_first(const cllm_sampler_options *o, uint32_t n_vocab) {
     const bool cools = o->n_steps > 0 && o->steps[0] == CLLM_STEP_TEMPERATURE && o->dynatemp_range <= 0;
     const bool cuts = o->n_steps > cools && o->steps[cools] == CLLM_STEP_TOP_K;
@@ -192,8 +192,9 @@ static void *copy_of(arena *a, const void *items, size_t n, size_t size) {
     return copy;
 }
 
-/* The generator's first state. From a state with few bits set, such as a small seed, xorshift64 first draws numbers
- * close to 0, and from 0 only 0. So the seed is mixed: it becomes splitmix64's first number. */
+/* The generator's first state. If few bits of its state are set, as in a small seed, xorshift64 begins with numbers
+ * close to 0; and from 0 it draws only 0. So the state is not the seed, but the first number that splitmix64 makes of
+ * it. */
 static uint64_t mix_seed(uint64_t seed) {
     uint64_t x = seed + 0x9E3779B97F4A7C15;
     x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9;
@@ -202,7 +203,7 @@ static uint64_t mix_seed(uint64_t seed) {
     return x ? x : 1;
 }
 
-/* The steps that change something, in order, in the sampler's memory. */
+/* Copy the wanted steps into the sampler's memory, without those that change nothing. */
 static bool keep_steps(cllm_sampler *s) {
     cllm_sampler_options *o = &s->options;
     const cllm_sampler_step *wanted = o->steps ? o->steps : usual_steps;
@@ -298,7 +299,8 @@ static float next_random(uint64_t *state) {
     return (float)x / (float)UINT64_MAX;
 }
 
-/* The first candidate whose running sum exceeds a random number; rounding may keep the sum below it: then the last. */
+/* Draw by the probabilities: take the first candidate up to which they sum to more than a random number. If rounding
+ * keeps the sum below it, take the last one that has a probability. */
 static const candidate *draw(candidates *c, uint64_t *random_state) {
     const float random = next_random(random_state);
     const candidate *list = c->list;
@@ -313,7 +315,7 @@ static const candidate *draw(candidates *c, uint64_t *random_state) {
     return &list[n - 1];
 }
 
-/* Mirostat 1: keep so many of the likeliest that a text by Zipf's law has the wanted surprise. */
+/* Mirostat 1: keep the likeliest k tokens. By Zipf's law, k is estimated such that the text has the wanted surprise. */
 static void keep_mirostat_1(candidates *c, uint32_t n_vocab, float mu) {
     enum { MOST = 100 }; /* tokens used to estimate Zipf's exponent */
     float products = 0, squares = 0;
@@ -333,7 +335,7 @@ static void keep_mirostat_1(candidates *c, uint32_t n_vocab, float mu) {
     if (k < (float)c->n) filter_top_k(c, k >= 1 ? (uint32_t)k : 1); /* not if k is NaN */
 }
 
-/* Mirostat 2: drop tokens that surprise too much. */
+/* Mirostat 2: drop the tokens whose surprise is above mu. */
 static void keep_mirostat_2(candidates *c, float mu) {
     candidates_softmax(c);
     const candidate likeliest = c->list[candidates_likeliest(c)];
@@ -357,7 +359,8 @@ static const candidate *draw_mirostat(cllm_sampler *s) {
     return drawn;
 }
 
-/* Adaptive-p: prefer tokens about as likely as the target; the target compensates for what was drawn lately. */
+/* Adaptive-p: prefer tokens whose probability is near a target. The target makes up for the probabilities that were
+ * drawn lately. */
 static const candidate *draw_adaptive(cllm_sampler *s) {
     const float width = 0.3f, peak = 5, sharpness = 10;
     const cllm_sampler_options *o = &s->options;
@@ -369,7 +372,7 @@ static const candidate *draw_adaptive(cllm_sampler *s) {
         candidate *one = &c->list[i];
         if (isinf(one->score)) continue;
         const float distance = fabsf(one->p - target) / width;
-        c->heap[i].key = one->p; /* restore it */
+        c->heap[i].key = one->p; /* kept for target_sum */
         one->score = peak - sharpness * distance * distance / (1 + distance);
     }
     c->has_p = false;
@@ -383,7 +386,7 @@ static const candidate *draw_adaptive(cllm_sampler *s) {
 
 static bool allows(const uint32_t *mask, uint32_t token) { return !mask || mask[token / 32] >> token % 32 & 1; }
 
-/* The index of a token among the candidates, which are in the vocabulary's order; or NULL. */
+/* The candidate with this token, or NULL. Candidates are in the order of the vocabulary. */
 static candidate *find_candidate(const candidates *c, int32_t token) {
     size_t low = 0, high = c->n;
     while (low < high) {
@@ -396,9 +399,9 @@ static candidate *find_candidate(const candidates *c, int32_t token) {
     return low < c->n && c->list[low].token == token ? &c->list[low] : NULL;
 }
 
-/* The smallest logit that the chain needs; -INFINITY: it needs all. If the chain begins with top-k (only the
- * temperature may come before), this is the k-th largest of the blocks' maxima, because at least k tokens have that
- * much. It is lowered a little, because division by the temperature can make close logits equal. */
+/* The smallest logit that the chain needs; -INFINITY: it needs all. If it needs the k largest logits, this is the k-th
+ * largest of the blocks' maxima: at least k tokens have that much. It is lowered by the largest bias, and a little
+ * more, because division by the temperature can make close logits equal. */
 static float least_needed(const cllm_sampler *s) {
     const size_t n_blocks = CLLM_MASK_WORDS(s->n_vocab), k = s->n_first;
     const float bias = s->largest_bias;
@@ -452,7 +455,7 @@ static void take_step(cllm_sampler *s, cllm_sampler_step step, const uint32_t *m
         filter_infill(c, o->tokenizer, end >= 0 && allows(mask, (uint32_t)end) ? end : -1);
         break;
     }
-    case CLLM_STEP_ADAPTIVE_P: /* it is a way to draw */
+    case CLLM_STEP_ADAPTIVE_P: /* draw_adaptive does it */
     case CLLM_STEP_END:
     case CLLM_N_STEPS: break;
     }

@@ -1,4 +1,4 @@
-/* Sampling functions for the rest of the library, in addition to the public header. */
+/* Functions of samplers for the rest of the library, in addition to cllm.h. Used by generation.c. */
 #ifndef SAMPLING_SAMPLER_H
 #define SAMPLING_SAMPLER_H
 
@@ -6,11 +6,12 @@
 
 uint32_t sampler_n_vocab(const cllm_sampler *sampler);
 
-/* True if every draw is the likeliest token. Then the sampler needs neither all logits nor the drawn tokens. */
+/* True if every draw takes the likeliest token. Then that token is enough: the sampler need not see the logits, nor the
+ * tokens that were drawn. */
 bool sampler_takes_likeliest(const cllm_sampler *sampler);
 
-/* Set the state of a sampler's generator, not 0, instead of the one made from its seed: to draw what another program
- * with the same generator drew. */
+/* Set the state of a sampler's random numbers, which is made from its seed otherwise, so that it draws what another
+ * program with the same generator drew. state: not 0. */
 void sampler_set_state(cllm_sampler *sampler, uint64_t state);
 
 #endif

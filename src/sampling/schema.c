@@ -1,4 +1,5 @@
-/* Schemas as grammars: the document, its references, and the rules made from it. schema.h has an overview. */
+/* Compiles a JSON Schema: reads the document, resolves its references, and keeps the list of rules to be made. schema.h
+ * has an overview. Before it: grammar.c, or structure.c. After it: schema_shapes.c. */
 #include "sampling/schema.h"
 #include "sampling/grammar.h"
 
@@ -9,16 +10,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* An absolute name of a part, with a fragment if it is an anchor's. */
+/* The absolute name of a part of the document, such as "https://example.com/a#anchor". */
 typedef struct identifier {
     cllm_string name;
     const json_value *part;
     const struct identifier *next;
 } identifier;
 
-/* The base that the references of a part are relative to. */
+/* The name to which a reference in the document is relative. */
 typedef struct base {
-    const json_value *part;
+    const json_value *part; /* the value of $ref */
     cllm_string name;
 } base;
 
@@ -26,7 +27,7 @@ enum { MOST_PATH = 200 };
 
 /* -------------------------------------------------------------------------------------------------------- errors */
 
-/* Append the path of a part to text. Returns false if the part is not below `value`. */
+/* Append to `text`, of `length` bytes, the path from `value` to a part. Returns false if the part is not in `value`. */
 static bool find_path(const json_value *value, const json_value *part, char *text, size_t length) {
     if (value == part) return true;
     const bool is_object = value->kind == JSON_OBJECT;
@@ -137,7 +138,8 @@ static bool add_identifier(schema_compiler *c, cllm_string name, const json_valu
     return true;
 }
 
-/* The keywords that contain schemas: one, a list of them, or an object of them. */
+/* True if this keyword contains schemas. is_map: out, true if they are the members of its value; else the value is a
+ * schema or a list of them. */
 static bool holds_schemas(cllm_string name, bool *is_map) {
     static const char *const maps[] = {"properties", "patternProperties", "definitions",
                                        "$defs",      "dependencies",      "dependentSchemas"};
@@ -165,11 +167,12 @@ static bool holds_schemas(cllm_string name, bool *is_map) {
     return false;
 }
 
-/* A walk through the document: the first one counts references and named parts, the second one records them. */
+/* A walk through the document. The first walk counts the references, the second one records them and the names of
+ * parts. */
 typedef struct identifying {
     schema_compiler *c;
     base *bases; /* NULL in the counting walk */
-    uint32_t n;
+    uint32_t n;  /* references so far */
 } identifying;
 
 static bool identify(identifying *w, const json_value *part, cllm_string base_name);
@@ -243,7 +246,7 @@ static int hex_value(char c) {
     return c >= '0' && c <= '9' ? c - '0' : (c | 0x20) >= 'a' && (c | 0x20) <= 'f' ? (c | 0x20) - 'a' + 10 : -1;
 }
 
-/* Follow a JSON pointer (RFC 6901), percent-encoded; NULL: it leads nowhere. */
+/* Follow a percent-encoded JSON pointer (RFC 6901). NULL: it leads nowhere. */
 static const json_value *follow_pointer(schema_compiler *c, const json_value *from, cllm_string pointer) {
     char *name = arena_alloc(c->a, pointer.length + 1, 1);
     if (!name) schema_no_memory(c);
@@ -454,24 +457,12 @@ static bool read_draft(schema_compiler *c) {
                         "an unknown dialect; drafts 4, 6, 7, 2019-09 and 2020-12 are known");
 }
 
-/* True if a keyword that combines schemas, or counts properties, stands anywhere: then a closed object could miss what another schema wants. */
-static bool combines(const json_value *v) {
-    static const char *const words[] = {
-        "allOf", "oneOf", "not", "if", "dependentSchemas", "dependencies", "unevaluatedProperties", "minProperties"};
-    bool found = false;
-    for (size_t i = 0; v->kind == JSON_OBJECT && i < sizeof words / sizeof *words; i++)
-        found = found || json_find(v, words[i]);
-    for (uint32_t i = 0; !found && v->kind == JSON_OBJECT && i < v->count; i++) found = combines(&v->members[i].value);
-    for (uint32_t i = 0; !found && v->kind == JSON_ARRAY && i < v->count; i++) found = combines(&v->items[i]);
-    return found;
-}
-
 cllm_status schema_add(network *n, const json_value *schema, schema_form form, arena *a, cllm_error *err) {
     schema_compiler c = {.n = n,
                          .a = a,
                          .err = err,
                          .root = *schema,
-                         .form = {.in_order = form.in_order, .is_closed = form.is_closed && !combines(schema)},
+                         .form = form,
                          .rules = {n, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE, NO_NODE},
                          .memo = arena_alloc(a, MEMO_BUCKETS, sizeof *c.memo)};
     if (!c.memo) return error_set(err, CLLM_ERR_MEMORY, "no memory for a schema");

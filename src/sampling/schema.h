@@ -1,12 +1,12 @@
-/* JSON Schema (draft 4 to 2020-12) as a grammar. The steps:
+/* JSON Schema (draft 4 to 2020-12) as a network. The steps:
  *
- *   schema.c         the document: where references lead, the path of a part for messages, and the rules that are still
- *                    to be made. A rule is for a set of demands (schemas that must hold or fail), so each set is
- *                    compiled once, and recursion is a call
- *   schema_shapes.c  a set of demands becomes shapes: allOf, anyOf, oneOf, not and if are resolved, and each shape is
- *                    plain facts
- *   schema_rules.c   a shape becomes a part of the network: strings, numbers, arrays, objects
- *   json_rules.c     parts that all schemas share: white space, any value, texts in quotes */
+ *   schema.c         the document: finds what references refer to, and the path of a part for messages, and keeps the
+ *                    list of rules to be made. There is a rule for each set of demands (schemas that must hold or
+ *                    fail). So each set is compiled once, and recursion is a call
+ *   schema_shapes.c  turns a set of demands into shapes: allOf, anyOf, oneOf, not and if are resolved, and each shape
+ *                    is a list of plain facts
+ *   schema_rules.c   turns a shape into a part of the network: strings, numbers, arrays and objects
+ *   json_rules.c     has the parts that all schemas share: white space, any value, texts in quotes */
 #ifndef SAMPLING_SCHEMA_H
 #define SAMPLING_SCHEMA_H
 
@@ -45,17 +45,17 @@ typedef struct demand {
     cllm_string name;
 } demand;
 
-/* One condition of a shape for values of a type. */
+/* A condition of a shape. It applies to values of one type. */
 typedef enum fact_kind {
-    FACT_VALUES, /* a scalar of the array `value`; with is_single, `value` itself */
-    FACT_LEAST,  /* numbers from `value` on; excluded: only above it */
-    FACT_MOST,
+    FACT_VALUES, /* it is a scalar of the array `value`; with is_single, `value` itself */
+    FACT_LEAST,  /* it is `value` or more; with is_excluded, more */
+    FACT_MOST,   /* it is `value` or less; with is_excluded, less */
     FACT_MULTIPLE,
     FACT_PATTERN, /* `name`: a regular expression that matches somewhere */
     FACT_FORMAT,  /* `name` */
-    FACT_ARRAY, /* items by the array of schemas `value` (NULL: none), and those after them by the schema `other` (NULL: any) */
-    FACT_ITEMS,    /* exactly the items of the array `value` */
-    FACT_CONTAINS, /* an item by the schema `value` */
+    FACT_ARRAY, /* the first items by the array of schemas `value` or NULL, the others by the schema `other` or NULL */
+    FACT_ITEMS, /* exactly the items of the array `value` */
+    FACT_CONTAINS, /* at least one item by the schema `value` */
     FACT_UNIQUE,
     FACT_OBJECT,   /* the properties, patternProperties and additionalProperties of the schema `value` */
     FACT_MEMBERS,  /* exactly the members of the object `value` */
@@ -74,13 +74,13 @@ typedef struct fact {
     const struct fact *next;
 } fact;
 
-/* An alternative that is not resolved yet. */
+/* A choice that is not resolved yet. */
 typedef enum choice_kind {
     CHOICE_ANY_OF,     /* of the schemas of `value` */
     CHOICE_ONE_OF,     /* exactly one of them */
     CHOICE_FAILING,    /* one of them fails */
     CHOICE_NOT_ONE_OF, /* none, or more than one of them */
-    CHOICE_IF,         /* of the schema `value`; fails: not that */
+    CHOICE_IF,         /* `if` of the schema `value`, with `then` and `else`; fails: the opposite */
     CHOICE_VALUES,     /* a scalar, an array or an object of the array `value` */
     CHOICE_NOT,        /* some keyword of the schema `value` fails */
     CHOICE_NAMES,      /* one of the names of the array `value` is missing */
@@ -105,16 +105,17 @@ typedef struct shape {
     const fact *facts;
     const choice *choices;
     const struct seen *seen; /* schemas that it includes */
+    bool is_combined;        /* by allOf, not and the like: then an object may need properties that no fact mentions */
 } shape;
 
-/* Automata that must or must not accept a text. */
+/* A set of texts: those that some automata accept and others do not. */
 typedef struct language {
     char_automaton parts[CHARACTERS_MOST_PARTS];
-    uint32_t n, wanted; /* bit i: part i must accept */
-    uint32_t most;      /* most characters, counted one by one if that takes fewer states; 0: as the parts say */
+    uint32_t n, wanted; /* bit i of `wanted`: part i must accept, else it must not */
+    uint32_t most; /* most characters, counted while they are read, because a part would need too many states; 0: any */
 } language;
 
-/* A cache from texts to what was made for them. */
+/* An entry of the cache: what was made for a text. */
 typedef struct memo_entry {
     cllm_string key;
     uint32_t number;
@@ -127,7 +128,7 @@ typedef struct schema_rule {
     uint32_t n, rule;
 } schema_rule;
 
-/* The rules of JSON that all schemas share, made when needed; NO_NODE before. */
+/* The rules of JSON that all schemas share. Each is made when it is first needed; before that it is NO_NODE. */
 typedef struct json_rules {
     network *n;
     uint32_t space, character, string, number, integer, value, array, object;
@@ -143,7 +144,7 @@ typedef struct schema_compiler {
     json_value root;
     const json_value *at; /* the schema being compiled, for messages */
     schema_draft draft;
-    bool draft_is_said; /* else keywords of all drafts count */
+    bool draft_is_said; /* by $schema; else keywords of all drafts count */
     schema_form form;
     json_rules rules;
     schema_rule *made; /* [n_made], the first n_done of them are in the network; owned */
@@ -152,11 +153,11 @@ typedef struct schema_compiler {
     uint32_t table_size;
     memo_entry **memo;                    /* [MEMO_BUCKETS] */
     const struct identifier *identifiers; /* names of parts, for references */
-    const struct base *bases;             /* [n_bases] what references inside parts are relative to, sorted by part */
+    const struct base *bases;             /* [n_bases] to which names references are relative, sorted by reference */
     uint32_t n_bases;
     bool has_identifiers;
-    uint32_t n_steps; /* of expansions */
-    uint32_t n_open;  /* nested expansions */
+    uint32_t n_steps; /* calls of expand so far, a measure of work */
+    uint32_t n_open;  /* choices that are being resolved, one within the other */
 } schema_compiler;
 
 enum {
@@ -169,11 +170,11 @@ enum {
 
 /* ---- schema.c */
 
-/* Record the first error, with the path of `at`, a part of the document. Returns false. */
+/* Record an error, if it is the first one, with the path of `at`, a part of the document. Returns false. */
 bool schema_fails(schema_compiler *c, cllm_status status, const json_value *at, const char *message);
 bool schema_no_memory(schema_compiler *c);
 
-/* The rule for values that fulfil all demands; it may be made later. */
+/* The rule for values that fulfil all demands. It may still have to be written. */
 uint32_t schema_rule_for(schema_compiler *c, const demand *demands, size_t n);
 
 /* Follow a reference; NULL after an error. at: the value of $ref. */
@@ -185,7 +186,8 @@ const json_value *schema_target(schema_compiler *c, const json_value *schema);
 const json_value *schema_find(const json_value *object, cllm_string name);
 bool schema_same_text(cllm_string a, cllm_string b);
 
-/* The cache entry for a text of a kind; new entries have number NO_NODE. NULL: no memory, recorded. */
+/* The cache's entry for a text. kind: a letter for each use of the cache. A new entry has the number NO_NODE. NULL: no
+ * memory, which is recorded. */
 memo_entry *schema_remember(schema_compiler *c, char kind, const char *bytes, size_t length);
 
 /* ---- schema_shapes.c */
@@ -195,22 +197,23 @@ typedef struct shapes {
     uint32_t n;
 } shapes;
 
-/* All shapes that fulfil the demands, without those that no value has. false: an error, recorded. */
+/* Find all shapes that fulfil the demands, without those that no value can have. Returns false after an error, which is
+ * recorded. */
 bool schema_expand(schema_compiler *c, const demand *demands, size_t n, shapes *out);
 
-/* The demands on a member's value, into room for SCHEMA_MOST_DEMANDS. false: no value is allowed there. */
+/* Collect the demands on the value of a member. demands: out, [SCHEMA_MOST_DEMANDS]. Returns false if no value is
+ * allowed there. */
 enum { SCHEMA_MOST_DEMANDS = 200 };
 bool schema_member_demands(schema_compiler *c, const shape *s, cllm_string name, demand *demands, uint32_t *n);
 
 /* The value of additionalProperties, or of unevaluatedProperties if that means the same; or NULL. */
 const json_value *schema_additional(const schema_compiler *c, const json_value *schema);
 
-/* True if it demands nothing. */
-bool schema_is_true(const json_value *schema);
-bool schema_is_false(const json_value *schema); /* true if it is the literal false */
+bool schema_is_true(const json_value *schema);  /* it is the literal true, or demands nothing */
+bool schema_is_false(const json_value *schema); /* it is the literal false */
 
-/* True if a scalar has one of the shape's types, is in all its lists of values, and is not excluded. but: a list to
- * ignore, from which it was taken, or NULL. */
+/* True if a scalar has one of the shape's types, is in all its lists of values, and is not excluded. but: the list from
+ * which it was taken, which need not be searched; or NULL. */
 bool schema_lists(const shape *s, const json_value *v, const fact *but);
 
 /* True if two values of the document are equal; numbers are compared by value. */
@@ -218,9 +221,11 @@ bool schema_equal(const json_value *a, const json_value *b);
 
 /* ---- schema_rules.c */
 
-/* From `from` to `to` by each value of the shape. */
+/* Write a shape into the network: each of its values leads from `from` to `to`. */
 bool schema_write(schema_compiler *c, const shape *s, uint32_t from, uint32_t to);
 
+/* The automaton of a pattern, or of a format that is enforced. at: where it is in the document. NULL after an error,
+ * which is recorded. */
 const char_automaton *schema_pattern(schema_compiler *c, const json_value *at, cllm_string text, bool is_format);
 
 /* ---- json_rules.c */
@@ -234,14 +239,15 @@ uint32_t json_any(json_rules *r);
 uint32_t json_array(json_rules *r);
 uint32_t json_object(json_rules *r);
 
-/* From `from` to `to` by one of these texts, without quotes. The texts are sorted. false: no memory. */
+/* Lead from `from` to `to` by one of these texts, without quotes. The texts are sorted in place. Returns false if
+ * memory runs out. */
 bool json_add_texts(network *n, cllm_string *texts, size_t count, characters_spelling spelling, uint32_t from,
                     uint32_t to);
 
 /* ---- formats.c */
 
-/* The regular expression of a format that is enforced, or NULL. known: out, true if JSON Schema has a format with this
- * name. */
+/* The regular expression of a format, or NULL if it cannot be enforced. known: out, true if JSON Schema has a format
+ * with this name. */
 const char *format_pattern(cllm_string name, bool *known);
 
 #endif

@@ -1,4 +1,4 @@
-/* From a shape to its part of the network, type by type. */
+/* Turns a shape into its part of the network, type by type. Before it: schema_shapes.c. After it: network.h. */
 #include "sampling/grammar.h"
 #include "sampling/numbers.h"
 #include "sampling/schema.h"
@@ -14,9 +14,10 @@ static bool failed(schema_compiler *c, cllm_status status, const json_value *at,
     return status == CLLM_ERR_MEMORY ? schema_no_memory(c) : schema_fails(c, status, at, why->message);
 }
 
-/* A node between two others. */
+/* A new node. */
 static uint32_t node(schema_compiler *c) { return network_add_node(c->n); }
 
+/* Add white space, or a symbol, after a node. Returns the node after it. */
 static uint32_t after_space(schema_compiler *c, uint32_t from) {
     const uint32_t to = node(c);
     network_add_call(c->n, from, json_space(&c->rules), to);
@@ -33,7 +34,7 @@ static bool is_scalar_of(const json_value *v, json_kind kind, json_kind other) {
     return v->kind == kind || v->kind == other;
 }
 
-/* The list that all values are in, or NULL; is_single: it is one value itself. */
+/* The shortest list of values that the shape has, or NULL. All its values are in this list. */
 static const fact *values_of(const shape *s) {
     const fact *shortest = NULL;
     for (const fact *f = s->facts; f; f = f->next) {
@@ -77,9 +78,10 @@ static bool add_part(schema_compiler *c, language *l, const char_automaton *part
     return true;
 }
 
-enum { MOST_LENGTH_STATES = 4000 }; /* of an automaton whose length is not counted */
+enum { MOST_LENGTH_STATES = 4000 }; /* of a product with a most length; above that the length is counted */
 
-/* What strings of a shape are to be, but for its list of values. counts: their length may be counted. */
+/* Find the language of a shape's strings, without its list of values. counts: the length may be counted while a string
+ * is read. */
 static bool string_language(schema_compiler *c, const shape *s, bool counts, language *l) {
     cllm_error err;
     char_automaton part;
@@ -124,7 +126,8 @@ static bool is_in_language(const language *l, cllm_string text) {
     return true;
 }
 
-/* The rule of a collection and the call of it. */
+/* Add a rule that builds a collection, and its call between two nodes. begin, end: out, of the rule. NULL: no memory,
+ * which is recorded. */
 static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint32_t from, uint32_t to, uint32_t *begin,
                                     uint32_t *end) {
     const uint32_t rule = network_add_rule(c->n, "a collection");
@@ -134,7 +137,7 @@ static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint
         schema_no_memory(c);
         return NULL;
     }
-    if (c->n->failed) { /* it is told at the end */
+    if (c->n->failed) { /* reported at the end */
         *made = (collection){.required = required};
         *begin = *end = 0;
         return made;
@@ -148,8 +151,8 @@ static collection *begin_collection(schema_compiler *c, uint32_t n_members, uint
     return made;
 }
 
-/* The characters are the members of a collection, so that they are counted as they come. exits: of any number where a
- * text may end. */
+/* Write an automaton whose characters are counted while they are read: they are the members of a collection. exits:
+ * NO_NODE where a text may not end. */
 static bool write_counted(schema_compiler *c, const language *l, const char_automaton *whole, uint32_t *exits,
                           characters_spelling spelling, uint32_t from, uint32_t to) {
     uint32_t begin, end;
@@ -175,7 +178,7 @@ static bool write_language(schema_compiler *c, const language *l, characters_spe
     uint32_t *exits = malloc(whole.n_states * sizeof *exits);
     if (!exits) return schema_no_memory(c);
     for (uint32_t i = 0; i < whole.n_states; i++) exits[i] = whole.labels[i] == l->wanted ? to : NO_NODE;
-    /* if there is no such text, nothing leads on */
+    /* if there is no such text, nothing leads from `from` to `to` */
     bool done = true;
     if (l->most == 0)
         characters_write(&whole, exits, spelling, c->n, from);
@@ -253,7 +256,7 @@ static bool add_tightest(schema_compiler *c, const shape *s, fact_kind kind, lan
 static bool number_language(schema_compiler *c, const shape *s, language *l) {
     char_automaton part;
     cllm_error err;
-    bool is_multiple = false, is_exact = false; /* no exponents: what is said of the digits has to hold */
+    bool is_multiple = false, is_exact = false; /* is_exact: the digits matter, so exponents are not allowed */
     const bool is_integer = !(s->types & TYPE_FRACTION), is_fraction = !(s->types & TYPE_INTEGER);
     for (const fact *f = s->facts; f; f = f->next) {
         const bool is_excluded = f->kind == FACT_VALUES && f->fails && is_scalar_of(f->value, JSON_INTEGER, JSON_FLOAT);
@@ -291,7 +294,7 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
     return add_part(c, l, m->automaton, false, c->at);
 }
 
-/* A list of numbers: each as it was read, and in the forms that are equal to it. */
+/* Write a list of numbers: each as the schema has it, and in other forms that are equal to it. */
 static bool write_number_list(schema_compiler *c, const shape *s, const language *l, const fact *values, uint32_t from,
                               uint32_t to) {
     for (uint32_t i = 0; i < n_values(values); i++) {
@@ -313,7 +316,8 @@ static bool write_number_list(schema_compiler *c, const shape *s, const language
     return true;
 }
 
-/* The text that stands for a language of bounds alone, so that the same ones share a rule; 0: it is none. */
+/* Make a key for numbers that only have bounds, so that equal bounds share a rule. Returns its length; 0: there are
+ * other facts, or the key is too long. */
 static size_t bounds_key(const shape *s, uint32_t draft, char *key, size_t room) {
     size_t length = (size_t)snprintf(key, room, "%u %u", s->types & TYPE_NUMBER, draft);
     for (const fact *f = s->facts; f; f = f->next) {
@@ -361,7 +365,7 @@ static void require(collection *made, uint32_t member) {
 
 /* ----------------------------------------------------------------------------------------------------------- arrays */
 
-/* What is demanded of the item at a place. false: no item may be there. */
+/* Collect the demands on the item at index `at`. Returns false if no item may be there. */
 static bool item_demands(schema_compiler *c, const shape *s, uint32_t at, demand *demands, uint32_t *n) {
     *n = 0;
     for (const fact *f = s->facts; f; f = f->next) {
@@ -378,7 +382,7 @@ static bool item_demands(schema_compiler *c, const shape *s, uint32_t at, demand
     return true;
 }
 
-/* The values that items can have, if those are few, into a list of texts; false: others are possible. */
+/* List the values that an item can have. Returns false if there are more than `room`, or others than scalars. */
 static bool list_items(schema_compiler *c, const demand *demands, uint32_t n, json_value *values, uint32_t room,
                        uint32_t *count) {
     shapes s;
@@ -407,7 +411,7 @@ static bool list_items(schema_compiler *c, const demand *demands, uint32_t n, js
 
 enum { MOST_UNIQUE = 1000 };
 
-/* Items of a list, each at most once. */
+/* Write an array with unique items, whose possible values are listed: each may come once. */
 static bool write_unique(schema_compiler *c, const shape *s, const fact *unique, uint32_t from, uint32_t to) {
     demand demands[SCHEMA_MOST_DEMANDS];
     uint32_t n, count = 0, begin, end;
@@ -439,7 +443,7 @@ static bool write_unique(schema_compiler *c, const shape *s, const fact *unique,
         const uint32_t chosen = node(c), taken = node(c);
         const demand own = {.kind = DEMAND_VALUE, .value = &values[i]};
         demand all[SCHEMA_MOST_DEMANDS + 1];
-        memcpy(all, demands, n * sizeof *all); /* a number may have to be more than listed */
+        memcpy(all, demands, n * sizeof *all); /* they may say more about the form of a number */
         all[n] = own;
         network_add_member(c->n, item, EDGE_MAY_ADD, i, chosen);
         network_add_call(c->n, chosen, schema_rule_for(c, all, n + 1), taken);
@@ -448,7 +452,7 @@ static bool write_unique(schema_compiler *c, const shape *s, const fact *unique,
     return true;
 }
 
-/* Items of which one at least has a form of its own. */
+/* Write an array of which at least one item is valid by another schema (contains). */
 static bool write_containing(schema_compiler *c, const shape *s, const fact *contains, uint32_t from, uint32_t to) {
     demand demands[SCHEMA_MOST_DEMANDS + 1];
     uint32_t n, begin, end;
@@ -505,7 +509,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
     }
     bool is_exact = false;
     for (const fact *f = s->facts; f; f = f->next) is_exact |= f->kind == FACT_ITEMS;
-    if (unique && is_exact) { /* it is so, or not */
+    if (unique && is_exact) { /* all items are given: they are unique, or there is no such array */
         for (const fact *f = s->facts; f; f = f->next)
             for (uint32_t i = 0; f->kind == FACT_ITEMS && i < f->value->count; i++)
                 for (uint32_t k = 0; k < i; k++)
@@ -518,7 +522,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
                             "this cannot be enforced together with other keywords for items");
     if (unique) return write_unique(c, s, unique, from, to);
     if (contains) return write_containing(c, s, contains, from, to);
-    /* the first items, each in its place */
+    /* the first items, each by its own schema */
     uint32_t at = after_space(c, after_symbol(c, from, '['));
     const uint32_t close = node(c);
     network_add_symbols(c->n, close, ']', ']', to);
@@ -533,7 +537,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
         if (i + 1 < n_prefix && i + 1 < most) at = after_space(c, after_symbol(c, at, ','));
     }
     if (i == most || !item_demands(c, s, n_prefix, demands, &n)) return c->status == CLLM_OK;
-    /* and the others */
+    /* the items after them */
     const uint32_t rule = schema_rule_for(c, demands, n), more = network_add_rule(c->n, "more items");
     if (c->n->failed) return true;
     if (i == 0) {
@@ -552,7 +556,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
 
 /* ---------------------------------------------------------------------------------------------------------- objects */
 
-/* The names that an object's facts tell, in their order. */
+/* The names of properties that the facts of an object mention, in order. */
 typedef struct names {
     cllm_string *items; /* [n], owned as the table */
     uint32_t n, capacity;
@@ -593,7 +597,7 @@ static bool add_name(schema_compiler *c, names *all, cllm_string name) {
     return true;
 }
 
-/* In the order of the document: facts are linked from the last to the first. */
+/* Collect the mentioned names in the order of the document. Facts are linked from the last to the first. */
 static bool collect_names(schema_compiler *c, const shape *s, names *all) {
     uint32_t n_facts = 0;
     for (const fact *f = s->facts; f; f = f->next) n_facts++;
@@ -617,7 +621,7 @@ static bool collect_names(schema_compiler *c, const shape *s, names *all) {
     return done;
 }
 
-/* What names are to be: one language, or a failure. */
+/* Find the language of an object's names (propertyNames). It must be a single one. */
 static bool names_language(schema_compiler *c, const shape *s, language *l) {
     for (const fact *f = s->facts; f; f = f->next) {
         const demand demands[] = {{.kind = DEMAND_SCHEMA, .value = f->value},
@@ -628,22 +632,23 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
         if (!schema_expand(c, demands, 2, &found)) return false;
         if (found.n > 1)
             return schema_fails(c, CLLM_ERR_UNSUPPORTED, f->value, "names of several kinds cannot be enforced");
-        const shape *told = found.n > 0 ? &found.items[0] : NULL;
-        const fact *values = told ? values_of(told) : NULL;
-        if (told && !string_language(c, told, false, l)) return false;
-        if (told && l->n == 0 && (told->least_length > 0 || told->most_length < UINT32_MAX)) {
+        const shape *name_shape = found.n > 0 ? &found.items[0] : NULL;
+        const fact *values = name_shape ? values_of(name_shape) : NULL;
+        if (name_shape && !string_language(c, name_shape, false, l)) return false;
+        if (name_shape && l->n == 0 && (name_shape->least_length > 0 || name_shape->most_length < UINT32_MAX)) {
             char_automaton part;
-            const cllm_status status = characters_from_length(told->least_length, told->most_length, c->a, &part, &err);
+            const cllm_status status =
+                characters_from_length(name_shape->least_length, name_shape->most_length, c->a, &part, &err);
             if (status != CLLM_OK) return failed(c, status, f->value, &err);
             if (!add_part(c, l, &part, false, f->value)) return false;
         }
-        if (told && !values) continue;
+        if (name_shape && !values) continue;
         cllm_string *words = arena_alloc(c->a, values ? n_values(values) + 1 : 1, sizeof *words);
         char_automaton part;
         size_t n = 0;
         if (!words) return schema_no_memory(c);
         for (uint32_t i = 0; values && i < n_values(values); i++)
-            if (value_at(values, i)->kind == JSON_STRING && schema_lists(told, value_at(values, i), values))
+            if (value_at(values, i)->kind == JSON_STRING && schema_lists(name_shape, value_at(values, i), values))
                 words[n++] = value_at(values, i)->string;
         const cllm_status status = characters_from_words(words, n, c->a, &part, &err);
         if (status != CLLM_OK) return failed(c, status, f->value, &err);
@@ -652,16 +657,17 @@ static bool names_language(schema_compiler *c, const shape *s, language *l) {
     return true;
 }
 
-/* After a name: the colon, the value and what comes then. */
+/* Write what follows a name and its quote: a colon, and a value by this rule. */
 static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule, uint32_t to) {
     const uint32_t colon = after_symbol(c, after_space(c, from), ':');
     network_add_call(c->n, after_space(c, colon), rule, to);
 }
 
-/* True if properties are listed and nothing mentions others. */
-static bool is_listed(const schema_compiler *c, const shape *s) {
+/* True if an object has only the properties that facts mention, because the form is closed: properties are listed, and
+ * nothing speaks of others. */
+static bool is_closed(const schema_compiler *c, const shape *s) {
     static const char *const others[] = {"patternProperties", "propertyNames", "anyOf"};
-    bool listed = false, open = false;
+    bool listed = false, open = !c->form.is_closed || s->is_combined;
     for (const fact *f = s->facts; f; f = f->next) {
         if (f->kind != FACT_OBJECT) continue;
         listed = listed || json_find(f->value, "properties");
@@ -671,12 +677,12 @@ static bool is_listed(const schema_compiler *c, const shape *s) {
     return listed && !open;
 }
 
-/* What is demanded of the values of names that no fact tells, if just these patterns match. false: they are not
- * allowed. */
+/* Collect the demands on the value of a name that no fact mentions, and which matches the patterns with a bit in
+ * `label`. Returns false if there may be no such name. */
 static bool other_demands(schema_compiler *c, const shape *s, cllm_string const *patterns, uint32_t n_patterns,
                           uint32_t label, demand *demands, uint32_t *n) {
     *n = 0;
-    if (c->form.is_closed && is_listed(c, s)) return false;
+    if (is_closed(c, s)) return false;
     for (const fact *f = s->facts; f; f = f->next) {
         if (f->kind == FACT_MEMBERS) return false;
         if (f->kind != FACT_OBJECT) continue;
@@ -700,7 +706,7 @@ static bool other_demands(schema_compiler *c, const shape *s, cllm_string const 
     return true;
 }
 
-/* Names that no fact mentions, after their opening quote, and their values. opened: out, true if there are any. */
+/* Write the names that no fact mentions, after their opening quote, and their values. */
 static bool write_others(schema_compiler *c, const shape *s, const names *all, const language *allowed, uint32_t from,
                          uint32_t to) {
     cllm_string patterns[CHARACTERS_MOST_PARTS];
@@ -727,10 +733,10 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
     for (uint32_t i = 0; i < allowed->n; i++)
         if (!add_part(c, &l, &allowed->parts[i], false, c->at)) return false;
     if (all->n > 0) {
-        char_automaton told;
-        const cllm_status status = characters_from_words(all->items, all->n, c->a, &told, &err);
+        char_automaton mentioned;
+        const cllm_status status = characters_from_words(all->items, all->n, c->a, &mentioned, &err);
         if (status != CLLM_OK) return failed(c, status, c->at, &err);
-        if (!add_part(c, &l, &told, false, c->at)) return false;
+        if (!add_part(c, &l, &mentioned, false, c->at)) return false;
     }
     if (l.n == 0) { /* any name is allowed */
         static const char_range any = {0, LAST_CHARACTER};
@@ -747,13 +753,13 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
     uint32_t *exits = malloc(whole.n_states * sizeof *exits), *labels = malloc(whole.n_states * sizeof *labels);
     uint32_t *nodes = malloc(whole.n_states * sizeof *nodes); /* for each label */
     bool done = (exits && labels && nodes) || schema_no_memory(c);
-    const uint32_t told_bit = all->n > 0 ? 1u << (l.n - 1) : 0;
+    const uint32_t mentioned_bit = all->n > 0 ? 1u << (l.n - 1) : 0;
     for (uint32_t i = 0; done && i < whole.n_states; i++) {
         const uint32_t label = whole.labels[i] & ((1u << n_patterns) - 1), names_label = whole.labels[i] >> n_patterns;
         const uint32_t allowed_mask = (allowed->n > 0 ? (1u << allowed->n) - 1 : 0);
         uint32_t k = 0;
         exits[i] = NO_NODE;
-        if (whole.labels[i] & told_bit || (names_label & allowed_mask) != allowed->wanted) continue;
+        if (whole.labels[i] & mentioned_bit || (names_label & allowed_mask) != allowed->wanted) continue;
         while (k < most_exits && labels[k] != label) k++;
         if (k == most_exits) {
             labels[most_exits] = label;
@@ -775,7 +781,7 @@ static bool write_others(schema_compiler *c, const shape *s, const names *all, c
     return done;
 }
 
-/* Implications between the names of an object. */
+/* Add the implications between names to a collection. */
 static bool add_implications(schema_compiler *c, const shape *s, const names *all, collection *made) {
     uint32_t n = 0;
     for (const fact *f = s->facts; f; f = f->next) n += f->kind == FACT_IMPLIES;
@@ -805,7 +811,7 @@ static void require_implied(collection *made) {
     }
 }
 
-/* The rules for the values of the mentioned names, [n], into `values`: NO_NODE if a name is not allowed. */
+/* Find the rules for the values of the mentioned names. values: out, [all->n]; NO_NODE: the name is not allowed. */
 static bool find_values(schema_compiler *c, const shape *s, const names *all, const language *allowed,
                         const collection *made, uint32_t *values) {
     demand demands[SCHEMA_MOST_DEMANDS];
@@ -816,7 +822,7 @@ static bool find_values(schema_compiler *c, const shape *s, const names *all, co
         values[i] = may_be ? schema_rule_for(c, demands, n) : NO_NODE;
         if (c->status != CLLM_OK) return false;
     }
-    for (bool changed = true; changed;) { /* a name that needs such a name is not allowed either */
+    for (bool changed = true; changed;) { /* a name that needs a name which is not allowed is not allowed either */
         changed = false;
         for (uint32_t i = 0; i < made->n_implications; i++) {
             const implication m = made->implications[i];
@@ -828,9 +834,9 @@ static bool find_values(schema_compiler *c, const shape *s, const names *all, co
     return true;
 }
 
-/* A mentioned member, from after the quote before its name. */
-static bool write_told(schema_compiler *c, const names *all, const collection *made, const uint32_t *values, uint32_t i,
-                       uint32_t from, uint32_t to) {
+/* Write a mentioned member, after the quote before its name. */
+static bool write_mentioned(schema_compiler *c, const names *all, const collection *made, const uint32_t *values,
+                            uint32_t i, uint32_t from, uint32_t to) {
     const uint32_t chosen = node(c), quote = node(c), named = node(c);
     uint32_t taken = node(c);
     network_add_member(c->n, from, EDGE_MAY_ADD, i, chosen);
@@ -847,8 +853,8 @@ static bool write_told(schema_compiler *c, const names *all, const collection *m
     return true;
 }
 
-/* The braces and the separators between members: from node `inside`, after the quote before a name, to node `after`,
- * after a value. */
+/* Write the braces and the commas between members. inside: out, the node after the quote before a name. after: out, the
+ * node after a value. Returns the node after the closing brace. */
 static uint32_t write_braces(schema_compiler *c, uint32_t begin, uint32_t *inside, uint32_t *after) {
     const uint32_t first = after_space(c, after_symbol(c, begin, '{')), name = node(c), close = node(c),
                    comma = node(c);
@@ -878,26 +884,25 @@ static bool write_collected(schema_compiler *c, const shape *s, const names *all
     for (const fact *f = s->facts; f; f = f->next)
         if (f->kind == FACT_MEMBER && !f->fails) require(made, name_index(all, f->name));
     require_implied(made);
-    /* mentioned names, in order: edges are followed from the last one added to the first */
+    /* mentioned names: the last one first, because the edges of a node are followed from the last to the first */
     for (uint32_t i = all->n; i-- > 0;) {
         n_required += is_required(made, i);
         if (values[i] == NO_NODE && is_required(made, i))
-            return true; /* such an object cannot exist: nothing leads to
-                                                                          `end` */
+            return true; /* no such object exists: nothing leads to `end` */
         if (values[i] == NO_NODE) continue;
-        if (!write_told(c, all, made, values, i, inside, after)) return false;
+        if (!write_mentioned(c, all, made, values, i, inside, after)) return false;
         if (!is_required(made, i)) continue;
         const uint32_t next = node(c);
         network_add_needs(c->n, closed, values[i], next);
         closed = next;
     }
-    /* and others */
+    /* other names */
     const uint32_t other = node(c), other_taken = node(c);
     network_add_member(c->n, inside, EDGE_MAY_ADD, OTHER_MEMBER, other);
     if (!write_others(c, s, all, &allowed, other, other_taken)) return false;
     network_add_member(c->n, other_taken, EDGE_ADD, OTHER_MEMBER, after);
     if (c->n->nodes[other] != NO_NODE && s->least_members > n_required + 1) {
-        /* names that are not mentioned could occur twice, and count once */
+        /* a name that is not mentioned could come twice, which would wrongly count as two */
         return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "minProperties cannot be enforced where names are free");
     }
     network_add_empty(c->n, closed, end);
@@ -918,8 +923,7 @@ static bool write_object(schema_compiler *c, const shape *s, uint32_t from, uint
     return done;
 }
 
-/* ------------------------------------------------------------------------------------------------------------
- * shapes */
+/* ----------------------------------------------------------------------------------------------------------- shapes */
 
 static bool write_boolean(schema_compiler *c, const shape *s, uint32_t from, uint32_t to) {
     for (int i = 0; i < 2; i++)

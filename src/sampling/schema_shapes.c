@@ -1,5 +1,6 @@
-/* Demands to shapes: keywords become facts, and where schemas leave a choice, each alternative is tried. An alternative
- * without values is dropped as soon as that is known, so only a few of the many combinations remain. */
+/* Turns demands into shapes. Keywords become facts. Where schemas leave a choice, each alternative is tried. An
+ * alternative that no value fulfils is dropped as soon as that is known, so only a few of the many combinations are
+ * left. Before it: schema.c. After it: schema_rules.c. */
 #include "sampling/numbers.h"
 #include "sampling/schema.h"
 
@@ -9,13 +10,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Demands that are not processed yet. */
+/* A list of the demands that are not processed yet. */
 typedef struct pending {
     demand d;
     const struct pending *next;
 } pending;
 
-/* A schema that the shape already includes. */
+/* A list of the schemas that a shape includes already. */
 typedef struct seen {
     const json_value *schema;
     bool fails;
@@ -28,7 +29,7 @@ typedef struct expansion {
     shape *found; /* [n_found], owned */
     uint32_t n_found, capacity;
     bool any_will_do; /* one shape is enough */
-    uint32_t depth;   /* how deep the values of members are checked */
+    uint32_t depth;   /* how many levels of members are checked */
 } expansion;
 
 enum { MOST_DEPTH = 3, MOST_TRIAL_STEPS = 3000 };
@@ -132,7 +133,7 @@ static bool malformed(schema_compiler *c, const json_value *at, const char *what
     return schema_fails(c, CLLM_ERR_FORMAT, at, what);
 }
 
-/* A number of items, characters or members. */
+/* Read a number of items, characters or members. */
 static bool read_count(schema_compiler *c, const json_value *v, uint32_t *count) {
     double number = v->kind == JSON_FLOAT ? v->number : -1;
     if (v->kind == JSON_INTEGER) number = json_parse_float(v->string.data, v->string.length);
@@ -147,8 +148,7 @@ static uint32_t most_of(uint32_t a, uint32_t b) { return a > b ? a : b; }
 
 /* ----------------------------------------------------------------------------------------------------- keywords */
 
-/* The keywords that say something about values, in the order of processing: what they apply to, and which drafts have
- * them. */
+/* The keywords that say something about values. */
 typedef enum keyword {
     KEY_REF,
     KEY_TYPE,
@@ -197,7 +197,7 @@ typedef enum keyword {
 
 static const struct {
     const char *name;
-    int from, until; /* drafts */
+    int from, until; /* the drafts that have it */
 } keywords[N_KEYWORDS] = {
     [KEY_REF] = {"$ref", DRAFT_4, DRAFT_2020},
     [KEY_TYPE] = {"type", DRAFT_4, DRAFT_2020},
@@ -271,6 +271,7 @@ static bool is_name_list(schema_compiler *c, const json_value *v) {
     return is_list || malformed(c, v, "this must be an array of names");
 }
 
+/* True for the unit of a multipleOf. */
 static bool is_unit(schema_compiler *c, const json_value *v) {
     const bool is_above_zero = v->kind == JSON_FLOAT     ? v->number > 0
                                : v->kind == JSON_INTEGER ? v->string.data[0] >= '1' && v->string.data[0] <= '9'
@@ -309,7 +310,7 @@ static bool read_types(schema_compiler *c, const json_value *v, uint32_t *types)
     return true;
 }
 
-/* The bound of a keyword; in draft 4 another keyword says whether it is excluded. */
+/* Add the bound of a keyword. In draft 4 another keyword says whether the bound is excluded. */
 static bool add_bound(schema_compiler *c, shape *s, const json_value *schema, keyword key, const json_value *v,
                       bool fails) {
     const bool is_least = key == KEY_MINIMUM || key == KEY_EXCLUSIVE_MINIMUM;
@@ -349,7 +350,7 @@ static bool check_unevaluated(schema_compiler *c, const json_value *schema, cons
     return schema_fails(c, CLLM_ERR_UNSUPPORTED, &m->value, "this cannot be enforced together with other schemas");
 }
 
-/* What the items are to be: FACT_ARRAY. */
+/* Add what the schema says about items: a FACT_ARRAY. */
 static bool add_items(schema_compiler *c, shape *s, const json_value *schema) {
     const json_value *items = json_find(schema, "items"), *prefix = json_find(schema, "prefixItems"), *rest = items;
     if (c->draft < DRAFT_2020) prefix = NULL;
@@ -413,12 +414,13 @@ static bool cannot_fail(schema_compiler *c, const json_value *v) {
     return schema_fails(c, CLLM_ERR_UNSUPPORTED, v, "its opposite cannot be enforced");
 }
 
+/* True for keywords that only change the meaning of another one. */
 static bool is_relative(keyword key) {
     return key == KEY_THEN || key == KEY_ELSE || key == KEY_MIN_CONTAINS || key == KEY_MAX_CONTAINS;
 }
 
-/* A bound of a count of characters, items or members. fails: the count must violate it, so it becomes a bound from the
- * other side. */
+/* Add a bound on the number of characters, items or members. fails: the number must violate it, so it becomes a bound
+ * on the other side. */
 static bool add_count(schema_compiler *c, shape *s, keyword key, const json_value *v, bool fails) {
     const bool is_length = key == KEY_MIN_LENGTH || key == KEY_MAX_LENGTH,
                is_items = key == KEY_MIN_ITEMS || key == KEY_MAX_ITEMS;
@@ -432,6 +434,12 @@ static bool add_count(schema_compiler *c, shape *s, keyword key, const json_valu
     else
         *most = least_of(*most, count - (fails && count > 0));
     return true;
+}
+
+/* True for keywords beside which a closed object could lack a property that another schema asks for. */
+static bool combines(keyword key) {
+    return key == KEY_ALL_OF || key == KEY_ONE_OF || key == KEY_NOT || key == KEY_IF || key == KEY_DEPENDENT_SCHEMAS ||
+           key == KEY_DEPENDENCIES || key == KEY_UNEVALUATED_PROPERTIES || key == KEY_MIN_PROPERTIES;
 }
 
 /* Add a keyword that must hold. */
@@ -607,14 +615,14 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
     case KEY_DYNAMIC_REF:
         return schema_fails(c, CLLM_ERR_UNSUPPORTED, v,
                             "references that depend on how they are reached ($dynamicRef) are not supported");
-    default: /* lists that allow all values cannot fail */
+    default: /* what allows all values cannot fail */
         if (schema_is_true(v) || (key == KEY_PATTERN_PROPERTIES && v->kind == JSON_OBJECT && v->count == 0))
             return restrict_to(s, 0);
         return cannot_fail(c, v);
     }
 }
 
-/* The keyword of a schema at an index, or N_KEYWORDS if it has no meaning of its own. */
+/* The keyword of a schema at an index, or N_KEYWORDS if it is unknown or has no effect: beside $ref, up to draft 7. */
 static keyword keyword_at(const schema_compiler *c, const json_value *schema, uint32_t i) {
     const keyword key = keyword_of(c, schema->members[i].name);
     if (c->draft <= DRAFT_7 && key != KEY_REF && json_find(schema, "$ref")) return N_KEYWORDS;
@@ -633,6 +641,7 @@ static bool add_schema(schema_compiler *c, shape *s, const pending **todo, const
     if (!fails) {
         for (uint32_t i = 0; i < schema->count; i++) {
             const keyword key = keyword_at(c, schema, i);
+            s->is_combined |= combines(key);
             if (key != N_KEYWORDS && !add_keyword(c, s, todo, schema, &schema->members[i], key)) return false;
         }
         return true;
@@ -650,7 +659,7 @@ static bool add_schema(schema_compiler *c, shape *s, const pending **todo, const
                 (demand){.kind = DEMAND_KEYWORD, .value = schema, .keyword = &schema->members[only], .fails = true});
 }
 
-/* A value as a shape. */
+/* Restrict a shape to a value, or to all others. */
 static bool add_value(schema_compiler *c, shape *s, const json_value *v, bool fails) {
     if (fails && is_composite(v)) {
         if (!(s->types & type_of(v))) return true;
@@ -677,7 +686,9 @@ static bool add_demand(schema_compiler *c, shape *s, const pending **todo, const
     switch (d->kind) {
     case DEMAND_SCHEMA: return add_schema(c, s, todo, d->value, d->fails);
     case DEMAND_VALUE: return add_value(c, s, d->value, d->fails);
-    case DEMAND_KEYWORD: return add_failing(c, s, todo, d->value, d->keyword, keyword_of(c, d->keyword->name));
+    case DEMAND_KEYWORD:
+        s->is_combined = true;
+        return add_failing(c, s, todo, d->value, d->keyword, keyword_of(c, d->keyword->name));
     case DEMAND_TYPES: return restrict_to(s, d->types);
     case DEMAND_MEMBER:
         return (d->fails || restrict_to(s, TYPE_OBJECT)) &&
@@ -708,8 +719,8 @@ static double number_of(const json_value *v) {
     return v->kind == JSON_FLOAT ? v->number : json_parse_float(v->string.data, v->string.length);
 }
 
-/* True if all required members can exist. Only facts that meet at a member are checked; a single fact is left to the
- * network. */
+/* True if all required members can exist. A member is checked only if several facts say something about it; a single
+ * fact is left to the network. */
 static bool members_can_be(schema_compiler *c, const shape *s, uint32_t depth) {
     uint32_t n_facts = 0, n_sources = 0;
     for (const fact *f = s->facts; f; f = f->next) {
@@ -730,7 +741,7 @@ static bool members_can_be(schema_compiler *c, const shape *s, uint32_t depth) {
     return true;
 }
 
-/* Drop the types for which the facts contradict each other. depth: how deep the values of members are checked. */
+/* Drop the types for which the facts contradict each other. depth: how many levels of members are checked. */
 static void drop_dead_types(schema_compiler *c, shape *s, uint32_t depth) {
     const fact *least = NULL, *most = NULL, *values = NULL;
     if (s->least_length > s->most_length) s->types &= ~(uint32_t)TYPE_STRING;
@@ -802,6 +813,7 @@ static bool too_many_ways(schema_compiler *c) {
     return schema_fails(c, CLLM_ERR_UNSUPPORTED, c->at, "its schemas can be combined in too many ways");
 }
 
+/* Expand a shape with more demands. */
 static bool go_on(expansion *e, const shape *s, const demand *demands, size_t n) {
     const pending *todo = NULL;
     for (size_t i = n; i-- > 0;)
@@ -814,7 +826,7 @@ static demand fails(const json_value *schema) {
     return (demand){.kind = DEMAND_SCHEMA, .value = schema, .fails = true};
 }
 
-/* The list of values of a schema, or NULL; a single value is stored in `single`. */
+/* The list of values that a schema allows (enum, const), or NULL. single: room for the list of a const. */
 static const json_value *list_of(const json_value *schema, json_value *single) {
     const json_value *list = json_find(schema, "enum"), *one = json_find(schema, "const");
     *single = (json_value){.kind = JSON_ARRAY, .count = 1, .items = one};
@@ -828,7 +840,8 @@ static bool requires(const json_value *schema, cllm_string name) {
     return false;
 }
 
-/* True if two schemas obviously exclude each other: by their values, or by those of a member that both require. */
+/* True if no value fulfils both schemas, as far as that is easy to see: by their lists of values, or by those of a
+ * member that both require. */
 static bool exclude(schema_compiler *c, const json_value *a, const json_value *b, uint32_t depth) {
     json_value one, other;
     a = schema_target(c, a);
@@ -856,7 +869,7 @@ static bool exclude(schema_compiler *c, const json_value *a, const json_value *b
     return false;
 }
 
-/* Exactly one of the schemas: one holds, and those fail that could also hold. */
+/* Exactly one of the schemas holds: each in turn holds, and those that could hold at the same time fail. */
 static bool expand_one_of(expansion *e, const shape *s, const json_value *list) {
     demand *demands = arena_alloc(e->c->a, list->count, sizeof *demands);
     if (!demands) return schema_no_memory(e->c);
@@ -875,7 +888,7 @@ static bool expand_one_of(expansion *e, const shape *s, const json_value *list) 
     return true;
 }
 
-/* None of the schemas, or two of them. */
+/* None of the schemas holds, or two of them do. */
 static bool expand_not_one_of(expansion *e, const shape *s, const json_value *list) {
     demand *demands = arena_alloc(e->c->a, list->count, sizeof *demands);
     if (!demands) return schema_no_memory(e->c);
@@ -910,7 +923,7 @@ static bool expand_values(expansion *e, const shape *s, const json_value *list) 
     return true;
 }
 
-/* A dependency fails if its name exists, but what it asks for does not. */
+/* One of the dependencies fails: its name exists, but not what it asks for. */
 static bool expand_no_dependency(expansion *e, const shape *s, const json_value *list) {
     for (uint32_t i = 0; i < list->count; i++) {
         const json_member *m = &list->members[i];
@@ -926,7 +939,7 @@ static bool expand_no_dependency(expansion *e, const shape *s, const json_value 
     return true;
 }
 
-/* s: without the choice. */
+/* Try all alternatives of a choice. s: the shape without it. */
 static bool expand_choice(expansion *e, const shape *s, const choice *made) {
     const json_value *list = made->value;
     demand demands[2];
@@ -984,6 +997,7 @@ static bool keep(expansion *e, const shape *s) {
     return true;
 }
 
+/* Process the demands of a shape, and then its choices. Shapes that are done are added to e->found. */
 static bool expand(expansion *e, shape s, const pending *todo) {
     schema_compiler *c = e->c;
     if (++c->n_steps > SCHEMA_MOST_STEPS || c->n_open == SCHEMA_MOST_OPEN) return too_many_ways(c);
@@ -1019,7 +1033,7 @@ bool schema_expand(schema_compiler *c, const demand *demands, size_t n, shapes *
     return items;
 }
 
-/* True if a value may fulfil all demands, or if that is unknown. base: what is known already, or NULL; choices are
+/* True if a value may fulfil all demands, or if that is not known. base: facts that hold too, or NULL; its choices are
  * ignored. */
 static bool is_alive(schema_compiler *c, const demand *demands, size_t n, const shape *base, uint32_t depth) {
     expansion e = {.c = c, .any_will_do = true, .depth = depth};

@@ -1,6 +1,7 @@
-/* CLLM_GRAMMAR_STRUCTURE: parts of a text, in JSON. cllm.h describes the language. Schemas and regular expressions
- * become rules as usual. A literal becomes a path of bytes, and the special tokens that it spells are additional edges
- * beside it. */
+/* Builds a network from a structure (CLLM_GRAMMAR_STRUCTURE): parts of a text, described in JSON; cllm.h has the
+ * language. Schemas and regular expressions become rules, as elsewhere. A literal becomes a path of bytes. Where it
+ * spells a special token, another edge beside the path reads that token. Before it: grammar.c. After it:
+ * network_finish. */
 #include "sampling/grammar.h"
 #include "sampling/schema.h"
 #include "sampling/token_trie.h"
@@ -76,11 +77,13 @@ static bool add_literal(builder *b, cllm_string text, uint32_t from, uint32_t to
 
 /* ---------------------------------------------------------------------------------------------- text without marks */
 
-/* A trie of the marks' characters. Each node is the beginning of a mark: the longest one in which the text so far ends
- * (Aho and Corasick 1975). */
+/* A trie of the characters of marks, which must not occur. While a text is read, the node is the longest beginning of a
+ * mark with which the text so far ends (Aho and Corasick 1975). */
 typedef struct mark_node {
-    uint32_t character, parent, fallback, node; /* node: of the network */
-    bool is_mark;                               /* it ends with a complete mark */
+    uint32_t character, parent; /* it is the beginning `parent`, and this character */
+    uint32_t fallback;          /* the longest beginning of a mark with which it ends, except itself */
+    uint32_t node;              /* of the network */
+    bool is_mark;               /* it ends with a whole mark */
 } mark_node;
 
 typedef struct mark_tree {
@@ -88,12 +91,14 @@ typedef struct mark_tree {
     uint32_t n;
 } mark_tree;
 
+/* The child of a node by a character, or 0. */
 static uint32_t find_child(const mark_tree *t, uint32_t parent, uint32_t character) {
     for (uint32_t i = parent + 1; i < t->n; i++)
         if (t->nodes[i].parent == parent && t->nodes[i].character == character) return i;
     return 0;
 }
 
+/* The node after one more character. */
 static uint32_t go_on(const mark_tree *t, uint32_t at, uint32_t character) {
     for (;; at = t->nodes[at].fallback) {
         const uint32_t child = find_child(t, at, character);
@@ -101,7 +106,7 @@ static uint32_t go_on(const mark_tree *t, uint32_t at, uint32_t character) {
     }
 }
 
-/* Nodes are visited by depth, so the fallback of a node is known before those of longer ones. */
+/* Make the trie. Nodes are made by depth, so that the fallbacks of shorter ones are known. */
 static void grow_tree(mark_tree *t, const json_value *marks, size_t longest) {
     t->nodes[0] = (mark_node){0};
     t->n = 1;
@@ -125,6 +130,7 @@ static void grow_tree(mark_tree *t, const json_value *marks, size_t longest) {
         }
 }
 
+/* Any text in which no mark occurs. */
 static bool add_without(builder *b, const json_value *marks, uint32_t from, uint32_t to) {
     size_t n_bytes = 0, longest = 0;
     if (marks->kind != JSON_ARRAY) return fails(b, CLLM_ERR_FORMAT, "\"without\" needs a list of texts");
@@ -164,7 +170,7 @@ static bool add_without(builder *b, const json_value *marks, uint32_t from, uint
 
 static bool add_node(builder *b, const json_value *v, uint32_t from, uint32_t to);
 
-/* The same, with steps of the path: a name or NULL, an index or NO_INDEX. */
+/* The same for a part within a part. name, index: the steps of its path for messages; or NULL, NO_INDEX. */
 #define NO_INDEX UINT32_MAX
 static bool add_child(builder *b, const json_value *v, const char *name, uint32_t index, uint32_t from, uint32_t to) {
     const size_t length = b->path_length;
@@ -218,7 +224,7 @@ static bool add_schema(builder *b, const json_value *object, const json_value *s
     const uint32_t rule = b->n->n_rules;
     const cllm_status status = schema_add(b->n, schema, form, b->arena, other ? NULL : b->err);
     const bool refused = status == CLLM_ERR_UNSUPPORTED || status == CLLM_ERR_FORMAT || b->n->failed;
-    if (other && refused) { /* remove what was made of it */
+    if (other && refused) { /* remove what was built of it */
         b->n->n_edges = before.n_edges;
         b->n->n_nodes = before.n_nodes;
         b->n->n_rules = before.n_rules;

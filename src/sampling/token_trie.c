@@ -1,4 +1,4 @@
-/* A vocabulary sorted by its bytes, and the tree that this order spells. */
+/* Implements token_trie.h: sorts the texts, and makes a node for each byte that differs from the text before. */
 #include "sampling/token_trie.h"
 
 #include <stdlib.h>
@@ -25,7 +25,7 @@ static size_t common_prefix(cllm_string a, cllm_string b) {
     return n;
 }
 
-/* Make nodes for sorted texts. path: [depth] indices of the nodes that lead to the last text. */
+/* Make the nodes for sorted texts. path: [depth + 1] work space, the nodes that lead to the last text. */
 static void lay_out(token_trie *t, const spelled_token *all, uint32_t *path) {
     cllm_string last = {"", 0};
     for (uint32_t i = 0; i < t->n_sorted; i++) {

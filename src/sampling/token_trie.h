@@ -1,5 +1,6 @@
-/* The texts of a vocabulary as a trie of bytes, stored in the order of a walk: so skipping all texts with the same
- * beginning is one step. */
+/* The texts of a vocabulary as a trie of bytes. The nodes are stored in the order of a walk, so all texts with the same
+ * beginning are skipped in one step. Before this: the tokenizer. After it: grammar.c, which walks trie and grammar
+ * together. */
 #ifndef SAMPLING_TOKEN_TRIE_H
 #define SAMPLING_TOKEN_TRIE_H
 
@@ -22,15 +23,16 @@ typedef struct token_trie {
     uint32_t depth; /* bytes of the longest token */
 } token_trie;
 
-/* The text of a token, independent of its position; none for control tokens and tokens that end a text. */
+/* The text of a token in the middle of a text; empty for control tokens, and for tokens that end a text. */
 cllm_string token_trie_text(const cllm_tokenizer *tokenizer, int32_t token);
 
 typedef struct spelled_token {
-    cllm_string text; /* or the rest of it */
+    cllm_string text; /* of the token, or the end of it */
     int32_t token;
 } spelled_token;
 
-/* Make a trie of texts; they get sorted, and none may be empty. Memory comes from the arena; false: out of memory. */
+/* Make a trie of texts, [n], none of them empty. They are sorted in place. Memory comes from the arena. Returns false
+ * if it runs out. */
 bool token_trie_build(token_trie *t, spelled_token *all, uint32_t n, arena *a);
 
 #endif

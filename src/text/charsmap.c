@@ -1,12 +1,13 @@
-/* Reads a precompiled charsmap. Before it: gguf. After it: tokenizer_unigram.c.
+/* Reads the table of replacements in a Unigram model's file (its precompiled charsmap). Before it: gguf. After it:
+ * tokenizer_unigram.c.
  *
  * The format is SentencePiece's (its normalizer.cc): the number of bytes of a double array, the array, and the
- * replacements. The array is a trie as Darts-clone writes it (Aoe 1989; Yata 2007). A unit has 32 bits: the byte that
- * leads to it (0..7), whether it has a value (8), and how far away its children are (10..30, in units of 256 if bit 9
- * is set). The child by byte b of a unit at i is at i ^ offset ^ b, the value at i ^ offset: there bits 0..30 are the
- * offset of the replacement.
+ * replacements. The array is a trie as Darts-clone writes it (Aoe 1989; Yata 2007). A unit has 32 bits: bits 0..7 are
+ * the byte that leads to it; bit 8 says that it has a value; bits 10..30 are the offset of its children, times 256 if
+ * bit 9 is set. The child by byte b of the unit at i is at i ^ offset ^ b. The value is at i ^ offset; its bits 0..30
+ * are the offset of the replacement.
  *
- * All of it is untrusted. Every access is checked; a link that leads outside the array counts as no entry. */
+ * None of this is trusted: every access is checked, and a link that leads outside the array counts as no entry. */
 #include "text/charsmap.h"
 
 #include "base/error.h"
@@ -16,7 +17,7 @@
 
 #define CHARSMAP_KEY "tokenizer.ggml.precompiled_charsmap"
 
-enum { LONGEST_ENTRY = 256 /* bytes; real maps have about 30. A trie that leads back to itself has no end */ };
+enum { LONGEST_ENTRY = 256 /* bytes; real maps have about 30. A damaged trie may lead back to itself forever */ };
 
 static uint32_t read_u32(const unsigned char *bytes) {
     return bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
@@ -57,7 +58,7 @@ size_t charsmap_match(const charsmap *map, const char *text, size_t length, cllm
     if (!read_unit(map, 0, &unit)) return 0;
     for (size_t i = 0; i < length && i < LONGEST_ENTRY && text[i]; i++) {
         place ^= offset_of(unit) ^ (unsigned char)text[i];
-        const uint32_t label = 0x800000FF; /* a value is not a child */
+        const uint32_t label = 0x800000FF; /* bit 31 marks a value, which is not a child */
         if (!read_unit(map, place, &unit) || (unit & label) != (unsigned char)text[i]) break;
         if (!(unit & 1u << 8) || !read_unit(map, place ^ offset_of(unit), &value)) continue;
         value &= 0x7FFFFFFF;

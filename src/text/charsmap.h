@@ -13,10 +13,11 @@ typedef struct charsmap {
     size_t n_bytes;
 } charsmap;
 
-/* Find the map in a file; without the key it stays zero. Errors: FORMAT. */
+/* Find the map in a file. Without the key the map is all zero. Errors: FORMAT. */
 cllm_status charsmap_load(const cllm_gguf *gguf, charsmap *map, cllm_error *err);
 
-/* The length of the longest prefix of the text that has a replacement, or 0. */
+/* The length of the longest beginning of the text that has a replacement, or 0. replacement: out, unless 0 is
+ * returned. */
 size_t charsmap_match(const charsmap *map, const char *text, size_t length, cllm_string *replacement);
 
 #endif

@@ -1,14 +1,14 @@
-/* Merges characters or bytes into tokens of the vocabulary, and reads the rules for that. Before it: tokenizer_spm.c
- * and tokenizer_bpe.c, which give the text. After it: ids.
+/* Merges the characters or bytes of a text into tokens of the vocabulary, and reads the merge rules of a file. Before
+ * it: tokenizer_spm.c and tokenizer_bpe.c, which prepare the text. After it: ids.
  *
- * Byte pair encoding (Sennrich, Haddow and Birch 2016): among all adjacent pairs of symbols that together spell a
- * token, the one with the best score (SentencePiece: Kudo and Richardson 2018), or with the earliest rule in the list
- * of merges, becomes that token; repeat until there is no such pair. A heap holds the pairs and a doubly linked list
- * the symbols, so a text of n bytes takes O(n log n). Boundaries that no token spans (most spaces) cut the text into
- * stretches that are merged one by one, in the cache.
+ * Byte pair encoding (Sennrich, Haddow and Birch 2016): look at all adjacent pairs of symbols that together spell a
+ * token. The pair with the best score (SentencePiece: Kudo and Richardson 2018), or with the earliest rule in the list
+ * of merges, becomes that token. Repeat until there is no such pair. A heap holds the pairs, and a doubly linked list
+ * the symbols, so a text of n bytes takes O(n log n) time. Boundaries that no token spans (most spaces) cut the text
+ * into stretches. They are merged one by one, so that the heap stays in the cache.
  *
- * The list is an array with one element for each byte: a symbol is stored at the offset of its first byte, and the next
- * one `length` bytes later.
+ * The list is an array with one element for each byte. A symbol is at the offset of its first byte, and the next symbol
+ * is `length` bytes later.
  *
  *   text        t  h  e     c  a  t
  *   offset      0  1  2  3  4  5  6  7
@@ -35,7 +35,7 @@ struct text_symbol {
     int32_t token;     /* the token with this text, or -1 */
 };
 
-/* Two adjacent symbols that would make a token. Outdated once one of them has changed. */
+/* Two adjacent symbols that would make a token. The pair is outdated once one of them has changed. */
 struct symbol_pair {
     float priority;
     uint32_t left;   /* offset of the left symbol */
@@ -49,13 +49,13 @@ struct symbol_pair {
 static void add_merge(cllm_tokenizer *t, uint32_t rank, int32_t token, uint32_t left_length) {
     uint32_t *link = &t->first_merge_plus_1[token];
     for (; *link != 0; link = &t->merges[*link - 1].next_plus_1)
-        if (t->merges[*link - 1].left_length == left_length) return; /* the earlier rule of the list holds */
+        if (t->merges[*link - 1].left_length == left_length) return; /* an earlier rule counts */
     *link = rank + 1;
     t->merges[rank].left_length = left_length;
 }
 
-/* The token with this text, or -1. Most files list rules in the order of the tokens that they make. So `guess`, the
- * token after that of the last rule, often saves a search. */
+/* The token with this text, or -1. Most files list rules in the order of the tokens that they make. So `guess`, the id
+ * after that of the last rule's token, often saves a search. */
 static int32_t find_made(const cllm_tokenizer *t, const char *text, size_t length, uint32_t guess) {
     if (guess < t->n_vocab && t->tokens[guess].is_indexed && t->tokens[guess].text.length == length &&
         memcmp(t->tokens[guess].text.data, text, length) == 0)
@@ -64,7 +64,7 @@ static int32_t find_made(const cllm_tokenizer *t, const char *text, size_t lengt
 }
 
 /* Read the rule "left right": both parts in the vocabulary's spelling, with a space between. joined: has room for its
- * length in bytes. token: of the last rule, out: of this one. */
+ * length in bytes. token: in, the token of the last rule; out, of this one. */
 static cllm_status parse_merge(cllm_tokenizer *t, uint32_t rank, cllm_string line, char *joined, int32_t *token,
                                cllm_error *err) {
     const char *space = line.length < 3 ? NULL : memchr(line.data + 1, ' ', line.length - 2);
@@ -80,7 +80,7 @@ static cllm_status parse_merge(cllm_tokenizer *t, uint32_t rank, cllm_string lin
     *token = find_made(t, joined, left_length + right_length, (uint32_t)*token + 1);
     if (*token >= 0) add_merge(t, rank, *token, (uint32_t)left_length);
     if (*token >= 0 || t->pre || t->cuts_lines)
-        return CLLM_OK; /* the token may be special, or was removed: no merge makes it */
+        return CLLM_OK; /* a special token, or one that was removed from the vocabulary */
     return error_set_at(err, CLLM_ERR_FORMAT, MERGES_KEY, CLLM_NO_OFFSET,
                         MERGES_KEY ": entry %u, \"%.*s\", makes a token that is not in the vocabulary", rank,
                         shown_length(line), line.data);
@@ -206,7 +206,8 @@ static void merge_pairs(merger *m) {
     }
 }
 
-/* Merge each stretch between boundaries that no token spans separately: then the heap holds a word, not the text. */
+/* Merge the stretches between boundaries that no token spans, one by one: then the heap holds a word, not the whole
+ * text. */
 static void merge_all(merger *m) {
     for (uint32_t at = 0, next; at < m->length; at = next) {
         next = at + m->symbols[at].length;
@@ -226,7 +227,8 @@ static cllm_status cannot_express(const char *bytes, uint32_t length, cllm_error
                      hex);
 }
 
-/* Append a character that is not a token: its bytes, if all of them have tokens, else the unknown token. */
+/* Append the ids of a character that is not a token: those of its bytes, if all of them have tokens, else the unknown
+ * token. */
 static cllm_status emit_character(const merger *m, const char *bytes, uint32_t length, token_list *out,
                                   cllm_error *err) {
     const int32_t *byte_tokens = m->tokenizer->byte_tokens;
@@ -241,7 +243,7 @@ static cllm_status emit_character(const merger *m, const char *bytes, uint32_t l
     return CLLM_OK;
 }
 
-/* out: has room for one id for each byte. */
+/* Append the ids of all symbols. out: has room for one id for each byte. */
 static cllm_status emit_tokens(const merger *m, token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
     for (uint32_t at = 0; at < m->length && status == CLLM_OK; at += m->symbols[at].length) {

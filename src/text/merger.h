@@ -1,4 +1,4 @@
-/* Merging, the core of byte pair encoding, for both kinds of vocabulary. */
+/* Merging, the core of byte pair encoding: for SentencePiece BPE and for byte-level BPE. */
 #ifndef TEXT_MERGER_H
 #define TEXT_MERGER_H
 

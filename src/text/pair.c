@@ -1,9 +1,9 @@
-/* Owns the form of pairs for models that rank documents. Both texts are untrusted: no special token is read in them.
+/* cllm_tokenizer_encode_pair: two texts in one, for models that rank documents. Both are untrusted: no special token is
+ * found in them. Before it: the caller's texts. After it: cllm_eval.
  *
  *   WordPiece   [CLS] query [SEP] document [SEP]
  *   RoBERTa     <s> query </s> </s> document </s>
- *   a template  the file's text with {query} and {document} in it
- */
+ *   a template  the file's text with {query} and {document} in it */
 #include "text/tokenizer.h"
 
 #include "base/error.h"
@@ -46,7 +46,7 @@ static cllm_status add_text(const cllm_tokenizer *t, cllm_string text, token_lis
     return status;
 }
 
-/* Without a template. Each text ends with EOS where the vocabulary adds one. */
+/* Encode a pair without a template. Each text ends with EOS if the vocabulary adds one. */
 static cllm_status join(const cllm_tokenizer *t, cllm_string query, cllm_string document, token_list *out,
                         cllm_error *err) {
     cllm_status status = t->add_bos ? token_list_add(out, t->bos, err) : CLLM_OK;

@@ -1,9 +1,9 @@
 /* The scanner that cuts a text into words by the rules of a pre-tokenizer. Before it: tokenizer.c, which takes special
  * tokens out of the text. After it: tokenizer_bpe.c, which merges the bytes of each word.
  *
- * It finds the same matches as a backtracking matcher of the regular expressions in pretokenizer.h, but faster: each
- * rule reads as far as it can, and looks back only at what it noted on the way. If a rule could fail after reading far,
- * the scanner notes how far, so that no character is read more than a few times. */
+ * It finds the same matches as a backtracking matcher of the regular expressions in pretokenizer.h, but faster. A rule
+ * reads as far as it can, and remembers on the way where else it could end, so it never goes back. If a rule may fail
+ * after reading far, the scanner remembers how far, so no character is read more than a few times. */
 #include "text/pretokenizer.h"
 
 #include "base/utf8.h"
@@ -18,10 +18,9 @@ typedef struct character {
 typedef struct scanner {
     const char *text;
     size_t end;
-    size_t failed_until; /* before this offset the rule that sets it (RUN_TO_END, RUN_OF_THREES or LINES) matches
-                            nowhere */
-    size_t counted_at;   /* RUN_OF_THREES and BEFORE_THREES: from here on there are so many characters of the set, */
-    size_t counted;      /*   or 0: not counted */
+    size_t failed_until; /* the rule that set it (RUN_TO_END, RUN_OF_THREES or LINES) has no match before this offset */
+    size_t counted_at;   /* for RUN_OF_THREES and BEFORE_THREES: where a run of the set begins that was counted, */
+    size_t counted;      /* and its number of characters; 0: none was */
 } scanner;
 
 #define NO_MATCH SIZE_MAX /* otherwise the end of a match */
@@ -54,8 +53,8 @@ static bool is_empty(const char_set *set) { return set->any == 0 && !set->ranges
 
 /* ------------------------------------------------------------------------------------------ rules */
 
-/* Where a rule with a prefix continues: after the prefix, or, in a second attempt, without it. Returns false if there
- * is no such attempt. */
+/* Move *at to where a rule's body must begin: behind the prefix, or in a second attempt where the rule began. Returns
+ * false if this attempt is not possible. */
 static bool skip_prefix(const scanner *s, const split_rule *r, bool with_prefix, size_t *at) {
     if (!with_prefix) return !r->needs_prefix;
     if (is_empty(&r->prefix)) return false;
@@ -90,7 +89,7 @@ static size_t match_run_to_end(scanner *s, const split_rule *r, size_t at) {
     return NO_MATCH;
 }
 
-/* How many characters of a set follow each other here. */
+/* The length of the run of a set's characters that begins here. */
 static size_t count_run(const scanner *s, const char_set *set, size_t at) {
     return s->counted > 0 && s->counted_at == at ? s->counted : read_run(s, set, 0, &at);
 }
@@ -122,7 +121,7 @@ static size_t match_before_threes(scanner *s, const split_rule *r, size_t at) {
     return count > 0 && count % 3 == 0 ? at : NO_MATCH;
 }
 
-/* A space before text belongs to the text. */
+/* The last space before other text is left for that text. */
 static size_t match_spaces_before_space(const scanner *s, const split_rule *r, size_t at) {
     size_t count = 0, last = at;
     for (character c; (r->most == 0 || count < r->most) && is_in(c = char_at(s, at), &r->body); count++) {
@@ -150,7 +149,7 @@ static size_t match_lines(scanner *s, size_t at) {
     return end;
 }
 
-/* By Unicode's simple case folding ſ (U+017F) is also an s. */
+/* In any case, ſ (U+017F) is an s too, by Unicode's simple case folding. */
 static uint32_t small_letter(const scanner *s, size_t at, bool any_case, size_t *next) {
     character c = char_at(s, at);
     *next = at + c.length;

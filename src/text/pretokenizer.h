@@ -1,12 +1,12 @@
-/* Pre-tokenizers: rules that cut the text for a byte-level BPE vocabulary into words. Tokens never span two words. The
- * authors of models give them as regular expressions; here they are tables for one scanner.
+/* Pre-tokenizers: rules that cut a text into words for a byte-level BPE vocabulary. No token spans two words. The
+ * authors of models publish them as regular expressions; here they are tables, which one scanner runs.
  *
  *   text -> pretokenizer.c, driven by a row of pretokenizer_table.c -> words -> tokenizer_bpe.c
  *
- * A pre-tokenizer has one or more stages. A stage looks for the leftmost match of its rules; of several rules that
- * match there, the first one counts. It cuts the text before and after the match; the text between two matches is a
- * piece too. The next stage cuts each piece further. A stage has at most one rule of the kinds RUN_TO_END,
- * RUN_OF_THREES and LINES. */
+ * A pre-tokenizer has one or more stages. A stage looks for the leftmost match of any of its rules; if several match
+ * there, the first one counts. It cuts the text before and after each match, so the text between two matches is a piece
+ * too. The next stage cuts each piece further. A stage may have only one rule of the kinds RUN_TO_END, RUN_OF_THREES
+ * and LINES. */
 #ifndef TEXT_PRETOKENIZER_H
 #define TEXT_PRETOKENIZER_H
 
@@ -53,8 +53,8 @@ typedef struct split_rule {
     char_set body;         /* CASED_WORD: upper */
     char_set lower;        /* CASED_WORD */
     char_set tail;         /* empty: none */
-    uint32_t least, most;  /* least 0 is 1, most 0 is without limit */
-    uint32_t most_of_tail; /* 0: without limit */
+    uint32_t least, most;  /* of `body`; least 0 means 1, most 0 means any number */
+    uint32_t most_of_tail; /* 0: any number */
 } split_rule;
 
 enum { MAX_STAGES = 6 };
@@ -75,7 +75,7 @@ typedef struct pretokenizer {
 /* The row with this name, or NULL. */
 const pretokenizer *pretokenizer_find(const char *name, size_t length);
 
-/* True if this name's vocabulary was made from texts in NFC, so that other texts must be put into it first. */
+/* True if vocabularies with this name were made from texts in NFC, so that a text must be put into NFC first. */
 bool pretokenizer_wants_nfc(const char *name, size_t length);
 
 /* Pass each word of the text, in order, to `on_word`. If that returns another status than CLLM_OK, stop and return it.

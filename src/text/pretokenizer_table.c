@@ -1,8 +1,8 @@
-/* The pre-tokenizers by their names in tokenizer.ggml.pre: only data, which pretokenizer.c runs.
+/* The pre-tokenizers by their names in tokenizer.ggml.pre. This is only data; pretokenizer.c runs it.
  *
  * The patterns are those of the models' own tokenizer.json or tiktoken files; a comment above each has the regular
- * expression. Which name means which pattern is llama.cpp's convention (its convert_hf_to_gguf_update.py has the
- * names). tests/test_pretokenizer.c compares every row with PCRE2 on these expressions. */
+ * expression. The names, and what each means, are llama.cpp's (convert_hf_to_gguf_update.py). tests/test_pretokenizer.c
+ * compares every row with PCRE2 on these expressions. */
 #include "text/pretokenizer.h"
 
 #include <string.h>

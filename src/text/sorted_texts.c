@@ -1,5 +1,5 @@
-/* Sorts the texts of a vocabulary, so that all tokens that begin a text are found byte by byte. After it: tokenizer_unigram.c and
- * tokenizer_rwkv.c. */
+/* Implements sorted_texts.h: sorts the texts of a vocabulary. Before it: vocabulary.c. After it: tokenizer_unigram.c
+ * and tokenizer_rwkv.c. */
 #include "text/sorted_texts.h"
 
 #include "base/error.h"
@@ -12,7 +12,7 @@ enum {
     LONGEST_TEXT = 1024 /* bytes; real ones have at most a few hundred. It bounds the work for each byte of a text */
 };
 
-/* qsort passes no vocabulary to the comparison, so an item has its bytes. */
+/* An item has a pointer to its bytes, because qsort gives the comparison nothing but two items. */
 typedef struct sort_item {
     sorted_text text;
     const char *bytes;

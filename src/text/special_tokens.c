@@ -1,8 +1,8 @@
-/* Special properties of tokens: which of them end a text, which remove the white space beside them, and the list of
- * tokens that texts are searched for. Before it: vocabulary.c. After it: tokenizer.c.
+/* Special tokens: finds out which tokens end a text, and which remove the white space beside them, and lists the tokens
+ * that texts are searched for. Before it: vocabulary.c. After it: tokenizer.c.
  *
- * Files often say too little about this, and llama.cpp decides by spellings and names. The tables here follow
- * llama.cpp, so that files made for it work the same. */
+ * Files often say too little about this, so llama.cpp decides by the spellings of tokens and the names of models. The
+ * tables here are the same as llama.cpp's, so that files which were made for it give the same results. */
 #include "base/error.h"
 #include "gguf/gguf.h"
 #include "gguf/metadata.h"
@@ -22,7 +22,7 @@ static const char *const end_keys[] = {
     "<\xEF\xBD\x9C"  \
     "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>" /* <｜end▁of▁sentence｜> */
 
-/* Ends of a turn, of a message, of a text; and what comes after the middle that a code model filled in. */
+/* Spellings of tokens that end a turn, a message or a text, or that a code model writes after it has filled a gap. */
 static const char *const end_spellings[] = {
     "<|eot_id|>",    "<|im_end|>",
     "<|end|>",       "<|return|>",
@@ -43,10 +43,10 @@ static const char *const end_spellings[] = {
     "<|file_sep|>",
 };
 
-/* gpt-oss marks the parts of an answer with these; they are shown as text. */
+/* gpt-oss separates the parts of an answer with these tokens. They are shown as text. */
 static const char *const shown_spellings[] = {"<|channel|>", "<|message|>", "<|start|>", "<|constrain|>"};
 
-/* If the vocabulary has the first two, the third does not end a text. */
+/* If the vocabulary has the first two tokens, the third one does not end a text. */
 static const struct {
     const char *spellings[3];
     token_type type; /* the type that the third one gets */
@@ -182,8 +182,8 @@ static bool same_spelling(const special_token *a, const special_token *b) {
            memcmp(a->spelling.data, b->spelling.data, a->spelling.length) == 0;
 }
 
-/* Vocabularies call pieces of text user-defined, such as runs of spaces, but also marks that control a model: these
- * have brackets. */
+/* True if a user-defined token is ordinary text, such as a run of spaces. Vocabularies also call marks user-defined
+ * that control the model; these have brackets or bars. */
 static bool is_text(const vocabulary_token *token) {
     if (token->type != TOKEN_USER_DEFINED) return false;
     for (size_t i = 0; i < token->text.length; i++)
@@ -211,7 +211,7 @@ cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
         t->specials_from[(unsigned char)t->specials[i].spelling.data[0] + 1] = (uint32_t)n_distinct;
     }
     mark_strips(t, gguf, n_distinct);
-    for (int byte = 0; byte < 256; byte++) /* no token begins with `byte`: use the end of the one before */
+    for (int byte = 0; byte < 256; byte++) /* a byte without tokens has an empty range */
         if (t->specials_from[byte + 1] == 0) t->specials_from[byte + 1] = t->specials_from[byte];
     return CLLM_OK;
 }

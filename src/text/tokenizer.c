@@ -1,5 +1,5 @@
-/* The tokenizer of the public header: creating one, text to ids, ids to bytes. Before it: vocabulary.c, which reads the
- * file's keys. After it: cllm_eval, which takes ids, and the program, which prints bytes.
+/* cllm_tokenizer: makes a tokenizer, and turns text into ids and ids into bytes. Before it: vocabulary.c, which reads
+ * the file's keys. After it: cllm_eval, which takes the ids, and the program, which prints the bytes.
  *
  * This file cuts special tokens (control, unknown, user-defined) out of the text. The text between them goes to the
  * algorithm for the model's kind of vocabulary. */
@@ -20,7 +20,7 @@
 
 /* ------------------------------------------------------------------------------------------ making one */
 
-/* Vocabularies that cut text into lines, not words, and spell a space as SentencePiece does. */
+/* True for vocabularies that cut text into lines, not into words, and spell a space as SentencePiece does. */
 static bool choose_line_cutter(cllm_tokenizer *t, cllm_string name) {
     t->whole_line_ends = gguf_is_text(name, "gemma4") || gguf_is_text(name, "granite-embed-multi-311m");
     t->cuts_lines = t->whole_line_ends || gguf_is_text(name, "sarvam-moe");
@@ -28,7 +28,7 @@ static bool choose_line_cutter(cllm_tokenizer *t, cllm_string name) {
     return t->cuts_lines;
 }
 
-/* A byte-level BPE file names its pre-tokenizer. */
+/* Find the pre-tokenizer that a file with byte-level BPE names. */
 static cllm_status choose_pretokenizer(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     cllm_string name = {0};
     cllm_status status = gguf_get_string(gguf, PRE_KEY, GGUF_OPTIONAL, &name, err);
@@ -114,8 +114,8 @@ bool cllm_tokenizer_adds_eos(const cllm_tokenizer *tokenizer) { return tokenizer
 
 /* ------------------------------------------------------------------------------------------ special tokens */
 
-/* In specials[low, high), which are sorted, agree in their first `depth` bytes and are longer: the first one whose next
- * byte is `byte` or greater. */
+/* The first of specials[low .. high - 1] whose byte at `depth` is `byte` or greater, or `high`. They are sorted, agree
+ * in their first `depth` bytes, and are longer. */
 static uint32_t first_from_byte(const cllm_tokenizer *t, uint32_t low, uint32_t high, size_t depth, int byte) {
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
@@ -192,13 +192,12 @@ static cllm_status encode_ordinary(const cllm_tokenizer *t, const char *text, si
     }
 }
 
-/* Encode a text: special tokens, and the ordinary text between them. User-defined tokens are always found. trust:
- * [length] whether each byte is trusted, for FIND_TRUSTED. goes_on: other text comes before this one, so no space is
- * put in front. */
+/* Encode a text: special tokens, and the ordinary text between them. trust: [length] for FIND_TRUSTED, whether each
+ * byte is trusted; else NULL. goes_on: other text comes before this one, so no space is put in front of it. */
 static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t length, special_rule rule,
                                const char *trust, bool goes_on, token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
-    size_t trusted_end = 0; /* end of the trusted bytes at `next` */
+    size_t trusted_end = 0; /* end of the trusted bytes that begin at `next` */
     for (size_t begin = 0; begin < length && status == CLLM_OK;) {
         size_t next = begin; /* special token */
         const special_token *special = NULL;
@@ -218,7 +217,8 @@ static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t
     return status;
 }
 
-/* flags: ADD_SPECIAL and GOES_ON. In trusted parts, a text that begins with BOS gets no second one. */
+/* Encode a text, with the tokens around it. flags: ADD_SPECIAL and GOES_ON. With FIND_TRUSTED, a text that begins with
+ * BOS gets no second one, and no EOS is added. */
 static cllm_status encode(const cllm_tokenizer *tokenizer, const char *text, size_t length, int flags,
                           special_rule rule, const char *trust, int32_t **tokens, size_t *count, cllm_error *err) {
     token_list list = {0};
@@ -304,7 +304,8 @@ const char *cllm_tokenizer_note(const cllm_tokenizer *tokenizer) {
                                   : "";
 }
 
-/* merging never makes a special token, so text after one began with the space prefix, if the model has one */
+/* If the model wants it, encoding puts a space in front of a text, also of the text after a special token. Decoding
+ * leaves that space out. */
 cllm_string cllm_tokenizer_decode(const cllm_tokenizer *tokenizer, int32_t previous, int32_t id) {
     if (!in_vocabulary(tokenizer, id)) return (cllm_string){"", 0};
     const vocabulary_token *token = &tokenizer->tokens[id];

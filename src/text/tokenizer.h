@@ -1,14 +1,18 @@
 /* The inside of the tokenizer: what vocabulary.c reads from a file, and what encoding and decoding look up.
  *
  *   GGUF metadata -> vocabulary.c, special_tokens.c -> struct cllm_tokenizer -> tokenizer.c -> ids
- *                                         for the text between special tokens: \ tokenizer_spm.c or tokenizer_bpe.c,
- *                                                                                merger.c; or tokenizer_wordpiece.c;
- *                                                                                or tokenizer_unigram.c; or
- *                                                                                tokenizer_rwkv.c
  *
- * Files do not spell tokens as the bytes they stand for: SentencePiece has U+2581 for a space, byte-level BPE a letter
- * for every byte, RWKV what Python prints. The spellings are translated once, when the vocabulary is loaded. So texts are
- * looked up as they are, and decoding a token only returns its bytes. */
+ * tokenizer.c finds the special tokens in a text. The text between them goes to the file for its kind of vocabulary:
+ *
+ *   SentencePiece BPE   tokenizer_spm.c, then merger.c
+ *   byte-level BPE      pretokenizer.c and tokenizer_bpe.c, then merger.c
+ *   WordPiece           tokenizer_wordpiece.c
+ *   Unigram             tokenizer_unigram.c
+ *   RWKV                tokenizer_rwkv.c
+ *
+ * Files do not spell tokens as the bytes that they stand for: SentencePiece writes U+2581 for a space, byte-level BPE a
+ * letter for each byte, and RWKV what Python prints for bytes. The spellings are translated once, when the vocabulary
+ * is loaded. So texts are looked up as they are, and to decode a token only its bytes are returned. */
 #ifndef TEXT_TOKENIZER_H
 #define TEXT_TOKENIZER_H
 
@@ -23,7 +27,7 @@ typedef enum token_type {
     TOKEN_NORMAL = 1,
     TOKEN_UNKNOWN = 2, /* replaces what the vocabulary cannot express */
     TOKEN_CONTROL = 3,
-    TOKEN_USER_DEFINED = 4, /* text that is always this one token */
+    TOKEN_USER_DEFINED = 4, /* a text that always becomes this one token */
     TOKEN_UNUSED = 5,
     TOKEN_BYTE = 6, /* <0x00> .. <0xFF> */
 } token_type;
@@ -33,7 +37,7 @@ typedef struct vocabulary_token {
     cllm_string text;     /* the bytes it stands for */
     float score;          /* pieces with a higher score are joined first; never NaN */
     token_type type;
-    bool is_literal; /* byte-level BPE: not spelled in the letters of bytes, so it can only be decoded */
+    bool is_literal; /* its spelling cannot be translated: it is decoded as it is spelled, and no text becomes it */
     bool is_indexed; /* vocabulary_find finds it */
     bool ends_text;  /* generation stops at it */
 } vocabulary_token;
@@ -48,7 +52,7 @@ typedef struct special_token {
     cllm_string spelling; /* as texts have it */
     int32_t id;
     bool strips_left, strips_right; /* removes the white space before, after it in a text */
-    bool is_text;                   /* user-defined, without marks: text of a user may become it */
+    bool is_text;                   /* user-defined ordinary text: it is found in texts that are not trusted too */
 } special_token;
 
 /* One way to make a token: join its first left_length bytes and the rest. */
@@ -69,9 +73,8 @@ struct cllm_tokenizer {
     const pretokenizer *pre; /* byte-level BPE; else NULL */
     bool guessed_pre;        /* the file does not name it */
     bool wants_nfc;          /* text between special tokens is put into Unicode's NFC first */
-    bool cuts_lines,
-        whole_line_ends; /* SentencePiece BPE: line feeds are merged separately; a run of them that is a token becomes
-                            that token */
+    bool cuts_lines;      /* SentencePiece BPE: lines, and the runs of line feeds between them, are merged one by one */
+    bool whole_line_ends; /* a run of line feeds that is a token becomes that token */
     bool keeps_capitals, keeps_accents; /* WordPiece */
 
     vocabulary_token *tokens; /* [n_vocab] */
@@ -79,21 +82,22 @@ struct cllm_tokenizer {
     vocabulary_slot *slots; /* [slot_mask + 1], a power of 2, at most half full; linear probing */
     uint32_t slot_mask;
     uint32_t longest_text;    /* bytes, of the tokens in `slots` */
-    bool joins[256][256];     /* do these two bytes stand side by side in any token of `slots`? */
+    bool joins[256][256];     /* true if some token of `slots` has these two bytes side by side */
     int32_t byte_tokens[256]; /* -1: none */
 
     /* Control, unknown and user-defined tokens, sorted by their bytes, each spelling once. Those that begin with byte b
-     * are specials[specials_from[b]] up to specials[specials_from[b + 1]]. */
+     * are specials[specials_from[b] .. specials_from[b + 1] - 1]. */
     special_token *specials;
     uint32_t specials_from[257];
 
-    /* Always for byte-level BPE, otherwise only if the file has no scores: rules in order of precedence. */
-    merge_rule *merges;           /* [n_merges], or NULL: any two pieces that spell a token are joined, by its score */
+    /* The merge rules, in order of precedence: for byte-level BPE and vocabularies that cut lines, and if a
+     * SentencePiece file has no scores. */
+    merge_rule *merges;           /* [n_merges]; NULL: scores decide which pieces are joined first */
     uint32_t *first_merge_plus_1; /* [n_vocab], the first rule for each token; 0: none */
 
-    /* for Unigram; the first two for RWKV too (sorted_texts.h) */
-    sorted_text *sorted;       /* the texts in `slots`, by their bytes; those that begin with byte b are ... */
-    uint32_t sorted_from[257]; /* ... sorted[sorted_from[b]] up to sorted[sorted_from[b + 1]] */
+    /* For Unigram; the first two for RWKV too (sorted_texts.h). */
+    sorted_text *sorted;       /* the texts in `slots`, sorted by their bytes */
+    uint32_t sorted_from[257]; /* those that begin with byte b: sorted[sorted_from[b] .. sorted_from[b + 1] - 1] */
     charsmap charsmap;
     float unknown_score;
     bool merges_spaces; /* several spaces become one, and spaces at the end of a text are dropped */
@@ -101,15 +105,16 @@ struct cllm_tokenizer {
     int32_t bos, eos, unknown; /* -1: none */
     bool add_bos, add_eos, add_space_prefix;
     int32_t separator;         /* between two texts, after the end of the first; -1: none */
-    cllm_string pair_template; /* of two texts, instead of the tokens around them; or empty */
+    cllm_string pair_template; /* how to join two texts (pair.c); empty: with `separator` and the tokens around them */
 };
 
-/* Fill a tokenizer, which is zeroed except for `pre`, from tokenizer.ggml.* keys; everything but the merges. After an
- * error the caller destroys it. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+/* Fill a tokenizer from the tokenizer.ggml.* keys, with everything except the merge rules. It is zeroed, except for
+ * what says its kind. After an error the caller destroys it. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* Two steps of vocabulary_load. Before the texts are indexed: find the tokens that end a text, which may change the
- * types of some. After that: list the special tokens. Errors: FORMAT, MEMORY. */
+/* Two steps of vocabulary_load. The first one finds the tokens that end a text, which may change their types, so it
+ * comes before texts are indexed. The second one comes after that, and lists the special tokens. Errors: FORMAT,
+ * MEMORY. */
 cllm_status find_end_tokens(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
@@ -117,21 +122,21 @@ cllm_status collect_specials(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
 cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, int32_t *id,
                           cllm_error *err);
 
-/* The id of the token of ordinary text (not special, not a byte) for exactly these bytes, or -1. */
+/* The id of the token with exactly this text, or -1. Special tokens and byte tokens are not found. */
 int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length);
 
-/* True for special tokens: they control the model or are always whole, so merging never makes them. */
+/* True for special tokens. Merging never makes them. */
 static inline bool token_is_special(token_type type) {
     return type == TOKEN_CONTROL || type == TOKEN_UNKNOWN || type == TOKEN_USER_DEFINED;
 }
 
-/* Copy the bytes that a spelling of ordinary text stands for: SentencePiece's with a space for each U+2581, byte-level
- * BPE's with a byte for each letter, RWKV's with a byte for \n, \xff and the like. `to` has room for `length` bytes.
- * Returns false if a character is not such a letter or escape: then the spelling is copied unchanged, and no text
- * becomes this token. */
+/* Translate the spelling of ordinary text into bytes: for SentencePiece a space for each U+2581, for byte-level BPE a
+ * byte for each letter, for RWKV a byte for each escape such as \n or \xff. `to` has room for `length` bytes. Returns
+ * false if the spelling has a character that is no such letter, or a wrong escape. Then it is copied unchanged, and no
+ * text becomes this token. */
 bool unescape(const cllm_tokenizer *t, const char *spelling, size_t length, char *to, size_t *written);
 
-/* The kinds of translation. unescape_spaces returns the bytes written. */
+/* The three kinds of translation. unescape_spaces returns how many bytes it wrote. */
 size_t unescape_spaces(const char *from, size_t length, char *to);
 bool unescape_letters(const char *from, size_t length, char *to, size_t *written);
 bool unescape_bytes(const char *from, size_t length, char *to, size_t *written);
@@ -149,11 +154,11 @@ typedef struct token_list {
 bool token_list_reserve(token_list *list, size_t more);
 cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err);
 
-/* Make what Unigram needs in addition to a vocabulary. Errors: FORMAT, MEMORY. */
+/* Load what Unigram needs in addition to the vocabulary. Errors: FORMAT, MEMORY. */
 cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* Append the ids of a text without special tokens; for SentencePiece with a space in front if add_space_prefix. length:
- * 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
+/* Append the ids of a text without special tokens. goes_on: other text comes before it, so that no space is put in
+ * front of it, which add_space_prefix asks for. length: 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
 cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
                        cllm_error *err);
 cllm_status bpe_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);

@@ -1,21 +1,22 @@
-/* For vocabularies of tokenizer.ggml.model "rwkv": owns how their tokens are spelled in files, and how a text is cut. Before it:
- * tokenizer.c, which takes special tokens out of the text. After it: ids.
+/* RWKV, for tokenizer.ggml.model "rwkv": translates the spellings of tokens in files, and cuts a text into tokens.
+ * Before it: tokenizer.c, which takes special tokens out of the text. After it: ids.
  *
- * A text is cut from its beginning, each time after the longest token that it goes on with (RWKV's World tokenizer, Peng et al. 2024).
- * Tokens are of bytes, of parts of a character too, and files spell them as Python prints bytes.
- */
+ * At the beginning of the text, and then after each token, the longest token that matches is taken (RWKV's World
+ * tokenizer, Peng et al. 2024). Tokens are made of bytes, and may have only a part of a character. Files spell them as
+ * Python prints bytes. */
 #include "base/error.h"
 #include "text/sorted_texts.h"
 
 #include <string.h>
 
-/* -1: no digit */
+/* The value of a hexadecimal digit, or -1. */
 static int hexadecimal_digit(char c) {
     if (c >= '0' && c <= '9') return c - '0';
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* The byte that follows a backslash at from[0]; returns the length of both, or 0: there is none. */
+/* Translate the escape that begins with the backslash at from[0]. Returns its length, or 0 if it is not a known
+ * escape. */
 static size_t escaped_byte(const char *from, size_t length, char *byte) {
     static const char letters[] = "tnr\\'\"", bytes[] = "\t\n\r\\'\"";
     if (length < 2) return 0;

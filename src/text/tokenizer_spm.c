@@ -1,12 +1,11 @@
-/* SentencePiece BPE, for vocabularies of tokenizer.ggml.model "llama", and for "gemma4", whose texts are merged line by
- * line: prepares texts for merging. Before it: tokenizer.c, which takes special tokens out of the text. After it:
- * merger.c. */
+/* SentencePiece BPE, for tokenizer.ggml.model "llama", and for "gemma4", which merges texts line by line: prepares a
+ * text for merging. Before it: tokenizer.c, which takes special tokens out of the text. After it: merger.c. */
 #include "base/error.h"
 #include "text/merger.h"
 
 #include <stdlib.h>
 
-/* Merge lines, and the line feeds between them, separately. */
+/* Merge lines, and the runs of line feeds between them, one by one. */
 static cllm_status encode_lines(merger *m, const char *text, size_t length, token_list *out, cllm_error *err) {
     cllm_status status = CLLM_OK;
     for (size_t at = 0, end; at < length && status == CLLM_OK; at = end) {

@@ -1,11 +1,11 @@
-/* Unigram, for vocabularies of tokenizer.ggml.model "t5": normalises a text, and finds the best way to cut it. Before
- * it: tokenizer.c, which takes special tokens out of the text; charsmap.c. After it: ids.
+/* Unigram, for tokenizer.ggml.model "t5": normalises a text, and finds the best way to cut it into tokens. Before it:
+ * tokenizer.c, which takes special tokens out of the text, and charsmap.c. After it: ids.
  *
  * A token's score is the logarithm of its probability, so the score of a text is the sum of its tokens' scores.
- * Viterbi's algorithm finds the best cut (Kudo 2018): for each position, in order, the best way to get there. A
- * character that is not a token becomes the unknown token, with a score below all others; several in a row are one
- * token. As in the merger, boundaries that no token spans cut the text into stretches, which are short enough to stay
- * in the cache. */
+ * Viterbi's algorithm finds the best cut (Kudo 2018): for each position, in order, it finds the best tokens up to
+ * there. A character that is not a token becomes the unknown token, whose score is below all others; several in a row
+ * become one. As in merger.c, boundaries that no token spans cut the text into stretches, which are short enough to
+ * stay in the cache. */
 #include "base/error.h"
 #include "base/utf8.h"
 #include "gguf/gguf.h"
@@ -25,8 +25,8 @@ cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *e
         gguf_get_bool(gguf, "tokenizer.ggml.remove_extra_whitespaces", GGUF_OPTIONAL, &t->merges_spaces, err);
     if (status == CLLM_OK) status = charsmap_load(gguf, &t->charsmap, err);
     if (status == CLLM_OK) status = sort_texts(t, err);
-    t->add_space_prefix =
-        t->add_space_prefix || t->merges_spaces; /* then each word has one space before it, also the first */
+    /* if spaces are merged, each word has one space before it, also the first word */
+    t->add_space_prefix = t->add_space_prefix || t->merges_spaces;
     float least = FLT_MAX;
     for (uint32_t id = 0; id < t->n_vocab; id++)
         if (t->tokens[id].type == TOKEN_NORMAL && t->tokens[id].score < least) least = t->tokens[id].score;
@@ -40,7 +40,7 @@ cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *e
 typedef struct plain_text {
     char *bytes; /* [length]; release with free() */
     size_t length, capacity;
-    bool wants_space; /* before the next character that is not a space */
+    bool wants_space; /* put a space before the next character that is not a space */
 } plain_text;
 
 static bool reserve_bytes(plain_text *p, size_t more) {
@@ -89,10 +89,10 @@ static bool normalise(const cllm_tokenizer *t, const char *text, size_t length, 
 
 /* ------------------------------------------------------------------------------------------ the best path */
 
-/* The best way to a position in a stretch: its last token. */
+/* The best way to cut a stretch up to a position: the last token of it. */
 typedef struct best_path {
     double score;   /* of the whole text so far */
-    uint32_t begin; /* where the last token begins; NOWHERE: no way leads here yet */
+    uint32_t begin; /* where the last token begins; NOWHERE: no token ends here */
     int32_t id;
 } best_path;
 
@@ -104,9 +104,10 @@ typedef struct lattice {
     uint32_t length; /* of the stretch */
     best_path *best; /* [capacity], [length + 1] in use */
     size_t capacity;
-    double score; /* of the stretches before; a sum's rounding depends on its start, so the whole text has one sum */
+    double score; /* of all stretches before: one sum for the whole text, because rounding depends on the start */
 } lattice;
 
+/* Note the way to begin + length by this token, if it is the best one so far. */
 static void consider(lattice *l, uint32_t begin, uint32_t length, int32_t id, float score) {
     best_path *there = &l->best[begin + length];
     const double sum = l->best[begin].score + (double)score;
@@ -157,8 +158,8 @@ static bool begin_stretch(lattice *l, const char *text, uint32_t length) {
 static cllm_status take_path(lattice *l, size_t first, token_list *out, cllm_error *err) {
     const int32_t unknown = l->tokenizer->unknown;
     uint32_t next = 0;
-    for (uint32_t at = l->length;
-         at > 0;) { /* reverse the links: from the end of each token to the end of the next one */
+    /* reverse the links, so that they lead from the end of each token to the end of the next one */
+    for (uint32_t at = l->length; at > 0;) {
         const uint32_t begin = l->best[at].begin;
         l->best[at].begin = next;
         next = at;

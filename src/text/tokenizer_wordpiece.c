@@ -1,17 +1,14 @@
-/* WordPiece, for vocabularies of tokenizer.ggml.model "bert": normalises a text (mostly without case and accents), and
- * cuts it into words and these into pieces. Before it: tokenizer.c, which takes special tokens out of the text.
+/* WordPiece, for tokenizer.ggml.model "bert": normalises a text (most models ignore case and accents), and cuts it into
+ * words, and words into tokens. Before it: tokenizer.c, which takes special tokens out of the text. After it: ids.
  *
- * A word is cut into the longest token at its beginning, then the longest that follows, and so on to its end; or the
- * whole word is unknown (Wu et al. 2016; BERT, Devlin et al. 2018). In the vocabulary a token that begins a word has a
- * space before it. */
+ * A word becomes the longest token that it begins with, then the longest one that follows, and so on. If that does not
+ * reach its end, the whole word is unknown (Wu et al. 2016; BERT, Devlin et al. 2018). The text of a token that begins
+ * a word has a space in front. */
 #include "base/error.h"
 #include "base/unicode.h"
 #include "base/utf8.h"
 #include "text/tokenizer.h"
 #include "text/unicode_normalize.h"
-
-#include <stdlib.h>
-#include <string.h>
 
 enum { LONGEST_WORD = 100 /* characters; longer words are unknown */ };
 
@@ -74,7 +71,8 @@ static bool is_punctuation(uint32_t c, uint32_t classes) {
     return is_ascii_mark || (classes & (CHAR_PUNCTUATION | CHAR_CONNECTOR));
 }
 
-/* Add a character to the word, mostly without case and accents; some characters are words themselves. */
+/* Add a character to the word, as the model wants it: most models ignore case and accents. alone: the character is a
+ * word of its own, and so is punctuation. */
 static cllm_status take_character(word_reader *r, uint32_t code_point, bool alone, cllm_error *err) {
     const cllm_tokenizer *t = r->tokenizer;
     uint32_t parts[UNICODE_MOST_PARTS] = {code_point};

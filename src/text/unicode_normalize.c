@@ -1,7 +1,8 @@
-/* Canonical composition. Most text is composed already: unicode_compose quickly searches for characters that may not
- * be, and works only on their segments. A segment is a character that never changes the one before it (its traits are
- * 0), and the following ones that may. Its characters are decomposed, their marks sorted by class, and composed again
- * (UAX 15, section 1.3; Hangul syllables by arithmetic as in section 3.12 of the standard). */
+/* Implements unicode_normalize.h: canonical composition. Most text is composed already. So unicode_compose searches
+ * quickly for characters that may not be composed, and works only on their segments. A segment begins with a character
+ * that never changes what is before it (its traits are 0), and includes the following characters that may. The
+ * characters of a segment are decomposed, their marks sorted by class, and composed again (UAX 15, section 1.3; Hangul
+ * syllables by arithmetic, as in section 3.12 of the Unicode standard). */
 #include "text/unicode_normalize.h"
 
 #include "base/unicode.h"
@@ -18,8 +19,7 @@ static uint32_t traits_of(uint32_t code_point) {
     return unicode_range_at(unicode_trait_ranges, n_unicode_trait_ranges, 9, code_point) & 0x1FF;
 }
 
-/* ------------------------------------------------------------------------------------------ what is composed
- * already */
+/* ------------------------------------------------------------------------------------------ composed text */
 
 static bool is_plain(char c) { return (unsigned char)c < FIRST_LEAD_BYTE; }
 
@@ -33,7 +33,7 @@ static size_t skip_plain(const char *text, size_t length, size_t at) {
     return at;
 }
 
-/* How many bytes are surely composed; the next one begins a segment. */
+/* How many bytes at the beginning are certainly composed. A segment begins after them. */
 static size_t composed_prefix(const char *text, size_t length) {
     size_t segment = 0;
     uint32_t last_class = 0;
@@ -101,7 +101,7 @@ size_t unicode_decompose(uint32_t code_point, uint32_t parts[UNICODE_MOST_PARTS]
         parts[2] = TRAILING + place % N_TRAILING;
         return place % N_TRAILING ? 3 : 2;
     }
-    size_t n = 0; /* the first of a pair may be a pair itself; the second ones come after it, last found first */
+    size_t n = 0; /* the first of a pair may be a pair too. The second ones follow it, the last found first */
     uint32_t seconds[UNICODE_MOST_PARTS];
     const unicode_pair *pair;
     while (n + 1 < UNICODE_MOST_PARTS &&

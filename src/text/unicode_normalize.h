@@ -20,7 +20,8 @@ size_t unicode_decompose(uint32_t code_point, uint32_t parts[UNICODE_MOST_PARTS]
 
 /* The data. */
 
-/* A character that equals `first` followed by `second`, if second is not 0. `second` is never such a pair itself. */
+/* A character that is equal to `first` and then `second`, or, if second is 0, to `first` alone. No `second` is such a
+ * character. */
 typedef struct unicode_pair {
     uint32_t composite, first, second;
 } unicode_pair;
@@ -37,7 +38,8 @@ extern const size_t n_unicode_composites;
 enum { UNICODE_COMBINING_CLASS = 0xFF, UNICODE_UNSETTLED = 0x100 };
 extern const uint32_t unicode_trait_ranges[];
 extern const size_t n_unicode_trait_ranges;
-extern const uint8_t unicode_trait_blocks[1024]; /* a bit for each 16 code points below U+20000: does any of them have a
-                                                    trait? */
+
+/* A bit for each 16 code points below U+20000: set if any of them has a trait. */
+extern const uint8_t unicode_trait_blocks[1024];
 
 #endif

@@ -1,5 +1,5 @@
-/* Turns a file's tokenizer.ggml.* keys into the tables for encoding and decoding. Before it: gguf. Beside it:
- * special_tokens.c. After it: tokenizer.c.
+/* Turns a file's tokenizer.ggml.* keys into the tables for encoding and decoding; special_tokens.c does the part about
+ * special tokens. Before it: gguf. After it: tokenizer.c.
  *
  * The keys are those of the GGUF specification (docs/gguf.md of ggml), the token types those of SentencePiece's
  * sentencepiece_model.proto. */
@@ -9,7 +9,6 @@
 #include "text/tokenizer.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define SEPARATOR_KEY "tokenizer.ggml.seperator_token_id"
@@ -115,8 +114,8 @@ cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const 
     return CLLM_OK;
 }
 
-/* The id under `key`. If the key is absent: the usual id of such vocabularies, if that token is special. A
- * SentencePiece token without a type in the file gets `type`. */
+/* Load the id under `key`. If the key is absent, it is the usual id of such vocabularies, if that token is special. A
+ * token without a type in the file gets `type`; with byte-level BPE only if the key names it. */
 static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, uint32_t usual,
                                    token_type type, int32_t *id, cllm_error *err) {
     cllm_status status = load_token_id(t, gguf, key, id, err);
@@ -129,14 +128,15 @@ static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, con
     return CLLM_OK;
 }
 
-/* The ids that such vocabularies have if keys are missing, and the tokens around a text. NONE: no token. */
+/* What holds for a kind of vocabulary if keys are missing: the ids of special tokens (NONE: there is no such token),
+ * and what is added around a text. */
 typedef struct kind_defaults {
     uint32_t unknown, bos, eos;
     bool add_bos, add_eos, add_space_prefix;
 } kind_defaults;
 
-/* SentencePiece's <unk>, <s> and </s>; the <|endoftext|> of Falcon, the first with byte-level BPE; BERT's [UNK], [CLS]
- * and [SEP]; T5's <unk> and </s>. */
+/* The ids are those of SentencePiece's <unk>, <s> and </s>; of <|endoftext|> in Falcon's vocabulary; of BERT's [UNK],
+ * [CLS] and [SEP]; and of T5's <unk> and </s>. */
 static kind_defaults defaults_of(const cllm_tokenizer *t) {
     enum { NONE = UINT32_MAX };
     const bool adds_bos = t->pre && (t->pre->flags & PRE_ADDS_BOS);
@@ -151,7 +151,8 @@ static kind_defaults defaults_of(const cllm_tokenizer *t) {
     }
 }
 
-/* WordPiece puts texts between [CLS] and [SEP], which have their own keys. */
+/* Load the ids of special tokens, and which of them are added around a text. WordPiece adds [CLS] and [SEP], which have
+ * keys of their own. */
 static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     static const char *const cls = "tokenizer.ggml.cls_token_id";
     const bool is_wordpiece = t->kind == KIND_WORDPIECE;
@@ -180,7 +181,8 @@ static cllm_status load_special_ids(cllm_tokenizer *t, const cllm_gguf *gguf, cl
     return status;
 }
 
-/* Find the token between two texts that the model reads as one. WordPiece's [SEP] ends the first text. */
+/* Load how two texts are joined: a template, or a token between them. WordPiece has none, because its [SEP] ends the
+ * first text. */
 static cllm_status load_pair(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     bool adds = t->pre && (t->pre->flags & PRE_ADDS_SEPARATOR);
     const cllm_value *id = cllm_gguf_find(gguf, SEPARATOR_KEY);
@@ -193,7 +195,7 @@ static cllm_status load_pair(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_erro
     return status;
 }
 
-/* Find out if capitals and accents count. Without the second key, accents are kept if capitals are. */
+/* Load whether capitals and accents make a difference. Without the second key, accents are kept if capitals are. */
 static cllm_status load_word_rules(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err) {
     bool lowercase = true;
     cllm_status status = gguf_get_bool(gguf, "tokenizer.ggml.normalizer.lowercase", GGUF_OPTIONAL, &lowercase, err);
@@ -231,7 +233,7 @@ static cllm_status load_texts(cllm_tokenizer *t, cllm_error *err) {
                                     TOKENS_KEY ": special token %u has %zu bytes, at most %d are allowed", id,
                                     token->spelling.length, LONGEST_SPECIAL);
             token->text = token->spelling;
-            if (t->pre || token->type != TOKEN_USER_DEFINED) continue; /* SentencePiece's may have U+2581 for a space */
+            if (t->pre || token->type != TOKEN_USER_DEFINED) continue; /* else it may have U+2581 for a space */
         }
         token->text.data = block;
         if (token->type != TOKEN_BYTE) {
@@ -273,8 +275,9 @@ int32_t vocabulary_find(const cllm_tokenizer *t, const char *text, size_t length
     return (int32_t)find_slot(t, text, length, hash_text(text, length))->id_plus_1 - 1;
 }
 
-/* If several tokens have the same text, the first one is found. SentencePiece never finds a spelling with a real space,
- * because it sees every space as U+2581. RWKV's vocabularies are filled up with tokens that are not used. */
+/* Fill the hash table of texts. If several tokens have the same text, the first one is found. Tokens that SentencePiece
+ * spells with a real space are left out, because it sees every space as U+2581. So are the unused tokens that fill up
+ * RWKV's vocabularies. */
 static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
     const bool is_spaced = !t->pre && t->kind != KIND_RWKV;
     uint64_t n_slots = 2;
@@ -300,7 +303,8 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
     return CLLM_OK;
 }
 
-/* BERT's files may call [UNK] a control token. No text becomes another one. */
+/* True if texts may become the token that the file names as the unknown one. They must not become a control token,
+ * except [UNK], which some of BERT's files call one. */
 static bool may_be_unknown(const cllm_tokenizer *t) {
     const int32_t id = t->unknown;
     if (id < 0 || t->tokens[id].type != TOKEN_CONTROL) return true;
@@ -318,8 +322,8 @@ cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error
     if (status == CLLM_OK) status = load_texts(t, err);
     if (status == CLLM_OK) status = index_texts(t, err);
     if (status == CLLM_OK) status = collect_specials(t, gguf, err);
-    /* Some byte-level vocabularies lack the bytes that UTF-8 never uses: U+FFFD replaces them. Files may name a control
-     * token as the unknown one, but no text becomes that. */
+    /* Some byte-level vocabularies lack tokens for bytes that UTF-8 never uses. They get the token of U+FFFD
+     * instead. */
     if (status == CLLM_OK && !may_be_unknown(t)) t->unknown = -1;
     if (status == CLLM_OK && t->pre && t->unknown < 0) t->unknown = vocabulary_find(t, "\xEF\xBF\xBD", 3);
     return status;
