@@ -27,6 +27,7 @@ import time
 
 SECONDS = 120
 ROOT = os.getcwd()
+SETTINGS_OF_MAKE = ["MAKEFLAGS", "MFLAGS", "BUILD", "CFLAGS", "WERROR", "SANITIZE"]  # of the make that runs the tests
 OTHERS = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "bench/README.md"]  # beside docs/*.md
 checks = []
 
@@ -78,13 +79,15 @@ def make_room(build, room):
 
 def missing_model(text, room):
     for name in re.findall(r"[\w./-]+\.gguf\b", text):
-        if not os.path.exists(os.path.join(room, name)) and f"> {name}" not in text and f"-o {name}" not in text:
+        written = any(sign in text for sign in (f"> {name}", f"-o {name}", f'open("{name}", "wb")'))
+        if not written and not os.path.exists(os.path.join(room, name)):
             return name
     return None
 
 
 def environment_in(room):
-    return dict(os.environ, LC_ALL="C.UTF-8", PATH=os.path.join(room, "build") + os.pathsep + os.environ["PATH"])
+    without = {name: value for name, value in os.environ.items() if name not in SETTINGS_OF_MAKE}
+    return dict(without, LC_ALL="C.UTF-8", PATH=os.path.join(room, "build") + os.pathsep + os.environ["PATH"])
 
 
 def run(script, room):
