@@ -6,7 +6,9 @@
  *   scores    lanes are 16 positions, rows are the elements of a head, factors are those of the query
  *   values    lanes are 16 elements, rows are the positions, factors are exp(score - max)
  *
- * Each sum is one chain in ascending order. So a query's result is the same bits beside any other queries. */
+ * Each sum is one chain of additions in ascending order, so a query's result is the same bits beside any other queries.
+ * An addition waits for the one before it. So the loop works on several sums at once: those of several queries, and of
+ * several groups of KV_LANES lanes. */
 #ifndef CPU_VECTOR_ATTENTION_H
 #define CPU_VECTOR_ATTENTION_H
 
@@ -17,12 +19,21 @@
 
 enum {
     ROW_VECTORS = KV_LANES / LANES,
-    MOST_QUERIES = LANES == 16 ? 8 : 4, /* their sums, ROW_VECTORS each, are in registers at once */
-    KV_PREFETCH_BYTES = 8192,           /* how far to prefetch: a long context comes from memory */
+    MOST_QUERIES = LANES == 16 ? 8 : 4,
+    MOST_GROUPS = 4,
+    SUM_REGISTERS = LANES == 8 ? 8 : 16, /* for the sums of a loop; the others hold elements and factors */
+    KV_PREFETCH_BYTES = 8192,            /* how far to prefetch: a long context comes from memory */
 };
 
+/* How many groups of lanes are summed at once for this many queries: a power of two. */
+INLINE size_t groups_of(size_t n_queries) {
+    size_t n = MOST_GROUPS;
+    while (n > 1 && n * n_queries * ROW_VECTORS > SUM_REGISTERS) n /= 2;
+    return n;
+}
+
 typedef struct row_sums {
-    floats of[MOST_QUERIES][ROW_VECTORS];
+    floats of[MOST_QUERIES][MOST_GROUPS][ROW_VECTORS];
 } row_sums;
 
 INLINE floats load_elements(cllm_kv_type type, const void *elements, size_t at) {
@@ -31,25 +42,29 @@ INLINE floats load_elements(cllm_kv_type type, const void *elements, size_t at) 
     return load_signed_bytes((const int8_t *)elements + at);
 }
 
-/* sums[q] += factors[q][at + row] * rows[row], row < n. type and n_queries are constants at the call. */
-INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const void *rows, size_t n,
-                     const float *const *factors, size_t at, row_sums *sums) {
-    floats in_registers[MOST_QUERIES][ROW_VECTORS];
-    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
-        in_registers[q][v] = sums->of[q][v];
+/* sums[q][g] += factors[q][at + row] * rows[g][row], row < n. The rows of a group are group_rows rows behind those of
+ * the group before it. type, n_queries and n_groups are constants at the call. */
+INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const size_t n_groups, const void *rows,
+                     size_t group_rows, size_t n, const float *const *factors, size_t at, row_sums *sums) {
+    floats in_registers[MOST_QUERIES][MOST_GROUPS][ROW_VECTORS];
+    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t g = 0; g < n_groups; g++)
+        UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) in_registers[q][g][v] = sums->of[q][g][v];
     for (size_t row = 0; row < n; row++) {
-        floats elements[ROW_VECTORS];
-        __builtin_prefetch((const char *)rows + row * KV_LANES * kv_element_bytes(type) + KV_PREFETCH_BYTES);
-        UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) elements[v] =
-            load_elements(type, rows, row * KV_LANES + v * LANES);
+        floats elements[MOST_GROUPS][ROW_VECTORS];
+        UNROLLED for (size_t g = 0; g < n_groups; g++) {
+            const size_t first = (g * group_rows + row) * KV_LANES;
+            __builtin_prefetch((const char *)rows + first * kv_element_bytes(type) + KV_PREFETCH_BYTES);
+            UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) elements[g][v] =
+                load_elements(type, rows, first + v * LANES);
+        }
         UNROLLED for (size_t q = 0; q < n_queries; q++) {
             const floats factor = all_floats(factors[q][at + row]);
-            UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) in_registers[q][v] =
-                fused(elements[v], factor, in_registers[q][v]);
+            UNROLLED for (size_t g = 0; g < n_groups; g++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
+                in_registers[q][g][v] = fused(elements[g][v], factor, in_registers[q][g][v]);
         }
     }
-    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) sums->of[q][v] =
-        in_registers[q][v];
+    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t g = 0; g < n_groups; g++)
+        UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) sums->of[q][g][v] = in_registers[q][g][v];
 }
 
 /* Some queries and one chunk. */
@@ -62,30 +77,42 @@ typedef struct chunk_work {
     float weights[MOST_QUERIES][KV_CHUNK]; /* the scores, then their exp */
 } chunk_work;
 
-INLINE void store_sums(const row_sums *sums, size_t n_queries, float *out, size_t stride) {
-    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
-        store_floats(out + q * stride + v * LANES, sums->of[q][v]);
+INLINE void store_sums(const row_sums *sums, size_t n_queries, size_t n_groups, float *out, size_t stride) {
+    UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t g = 0; g < n_groups; g++)
+        UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
+            store_floats(out + q * stride + g * KV_LANES + v * LANES, sums->of[q][g][v]);
+}
+
+/* The scores of n_groups * KV_LANES positions from `at` on. */
+INLINE void score_positions(const cllm_kv_type type, const size_t n_queries, const size_t n_groups, chunk_work *work,
+                            size_t at) {
+    const kv_chunk *chunk = work->chunk;
+    const size_t n = chunk->key_length, n_blocks = kv_scale_blocks(n);
+    const char *rows = (const char *)chunk->keys + at * n * kv_element_bytes(type);
+    row_sums scores = {0};
+    if (type != CLLM_KV_Q8_0) add_rows(type, n_queries, n_groups, rows, n, n, work->queries, 0, &scores);
+    for (size_t block = 0; type == CLLM_KV_Q8_0 && block < n_blocks; block++) {
+        const size_t first = block * KV_SCALE_BLOCK, left = n - first;
+        row_sums sums = {0};
+        add_rows(type, n_queries, n_groups, rows + first * KV_LANES, n, left < KV_SCALE_BLOCK ? left : KV_SCALE_BLOCK,
+                 work->queries, first, &sums);
+        UNROLLED for (size_t g = 0; g < n_groups; g++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++) {
+            const size_t group = at + g * KV_LANES;
+            const floats scale = load_floats(chunk->key_scales + group * n_blocks + block * KV_LANES + v * LANES);
+            UNROLLED for (size_t q = 0; q < n_queries; q++) scores.of[q][g][v] =
+                fused(sums.of[q][g][v], scale, scores.of[q][g][v]);
+        }
+    }
+    store_sums(&scores, n_queries, n_groups, work->weights[0] + at, KV_CHUNK);
 }
 
 /* In whole rows of positions; positions that are not visible are masked later. */
 INLINE void make_scores(const cllm_kv_type type, const size_t n_queries, chunk_work *work) {
-    const kv_chunk *chunk = work->chunk;
-    const size_t n = chunk->key_length, n_blocks = kv_scale_blocks(n);
-    for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += KV_LANES) {
-        const char *rows = (const char *)chunk->keys + at * n * kv_element_bytes(type);
-        row_sums scores = {0};
-        if (type != CLLM_KV_Q8_0) add_rows(type, n_queries, rows, n, work->queries, 0, &scores);
-        for (size_t block = 0; type == CLLM_KV_Q8_0 && block < n_blocks; block++) {
-            const size_t first = block * KV_SCALE_BLOCK, left = n - first;
-            const float *scales = chunk->key_scales + at * n_blocks + block * KV_LANES;
-            row_sums sums = {0};
-            add_rows(type, n_queries, rows + first * KV_LANES, left < KV_SCALE_BLOCK ? left : KV_SCALE_BLOCK,
-                     work->queries, first, &sums);
-            UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
-                scores.of[q][v] = fused(sums.of[q][v], load_floats(scales + v * LANES), scores.of[q][v]);
-        }
-        store_sums(&scores, n_queries, work->weights[0] + at, KV_CHUNK);
-    }
+    const size_t n_groups = groups_of(n_queries), end = kv_padded(work->any.end);
+    size_t at = work->any.first / KV_LANES * KV_LANES;
+    for (; at + n_groups * KV_LANES <= end; at += n_groups * KV_LANES)
+        score_positions(type, n_queries, n_groups, work, at);
+    for (; at < end; at += KV_LANES) score_positions(type, n_queries, 1, work, at);
 }
 
 /* cap * tanh(score / cap), tanh(v) = 1 - 2 / (1 + exp(2 v)) */
@@ -140,21 +167,23 @@ INLINE attention_part exponentiate(float *scores, visible_range visible) {
     return (attention_part){max, sum_of_partials(sums)};
 }
 
-INLINE void add_positions(const cllm_kv_type type, const size_t n_queries, const char *rows, size_t first, size_t end,
-                          const float *const *factors, row_sums *sums) {
-    add_rows(type, n_queries, rows + first * KV_LANES * kv_element_bytes(type), end - first, factors, first, sums);
+/* Values of positions first .. end - 1. Elements of a group have a row for each position of the chunk. */
+INLINE void add_positions(const cllm_kv_type type, const size_t n_queries, const size_t n_groups, const char *rows,
+                          size_t first, size_t end, const float *const *factors, row_sums *sums) {
+    add_rows(type, n_queries, n_groups, rows + first * KV_LANES * kv_element_bytes(type), KV_CHUNK, end - first,
+             factors, first, sums);
 }
 
 /* Positions that all queries see are processed together, the others one query at a time. A position that is not visible
  * must not be touched, because 0 times NaN is not 0. For each query, values are added in ascending order. */
-INLINE void add_values(const cllm_kv_type type, const size_t n_queries, const chunk_work *work,
+INLINE void add_values(const cllm_kv_type type, const size_t n_queries, const size_t n_groups, const chunk_work *work,
                        const float weights[MOST_QUERIES][KV_CHUNK], const char *rows, row_sums *sums) {
     const float *factors[MOST_QUERIES];
     const visible_range all = work->all;
     const bool together = all.first < all.end;
     UNROLLED for (size_t q = 0; q < n_queries; q++) factors[q] = weights[q];
     for (size_t after = 0; after < 2; after++) {
-        if (after > 0 && together) add_positions(type, n_queries, rows, all.first, all.end, factors, sums);
+        if (after > 0 && together) add_positions(type, n_queries, n_groups, rows, all.first, all.end, factors, sums);
         for (size_t q = 0; q < n_queries; q++) {
             const visible_range seen = work->visible[q];
             const size_t first = after > 0 ? (together ? all.end : seen.end) : seen.first;
@@ -162,29 +191,43 @@ INLINE void add_values(const cllm_kv_type type, const size_t n_queries, const ch
             if (first >= end) continue;
             row_sums one;
             memcpy(one.of[0], sums->of[q], sizeof one.of[0]);
-            add_positions(type, 1, rows, first, end, &factors[q], &one);
+            add_positions(type, 1, n_groups, rows, first, end, &factors[q], &one);
             memcpy(sums->of[q], one.of[0], sizeof one.of[0]);
         }
     }
 }
 
+/* n_groups * KV_LANES elements of the result, from `first` on. */
+INLINE void sum_elements(const cllm_kv_type type, const size_t n_queries, const size_t n_groups, const chunk_work *work,
+                         const float weights[MOST_QUERIES][KV_CHUNK], size_t first, float *out) {
+    const kv_chunk *chunk = work->chunk;
+    const char *rows = (const char *)chunk->values + first * KV_CHUNK * kv_element_bytes(type);
+    row_sums sums = {0};
+    add_values(type, n_queries, n_groups, work, weights, rows, &sums);
+    store_sums(&sums, n_queries, n_groups, out + first, kv_padded(chunk->value_length));
+}
+
+/* Elements first .. end - 1 of the result. */
+INLINE void sum_groups(const cllm_kv_type type, const size_t n_queries, const chunk_work *work,
+                       const float weights[MOST_QUERIES][KV_CHUNK], size_t first, size_t end, float *out) {
+    const size_t n_groups = groups_of(n_queries);
+    for (; first + n_groups * KV_LANES <= end; first += n_groups * KV_LANES)
+        sum_elements(type, n_queries, n_groups, work, weights, first, out);
+    for (; first < end; first += KV_LANES) sum_elements(type, n_queries, 1, work, weights, first, out);
+}
+
+/* The scales of quantized values become part of the weights, for KV_SCALE_BLOCK elements at a time. */
 INLINE void sum_values(const cllm_kv_type type, const size_t n_queries, const chunk_work *work, float *out) {
     const kv_chunk *chunk = work->chunk;
     const size_t n = kv_padded(chunk->value_length);
+    if (type != CLLM_KV_Q8_0) return sum_groups(type, n_queries, work, work->weights, 0, n, out);
     float scaled[MOST_QUERIES][KV_CHUNK];
-    for (size_t first = 0; first < n; first += KV_LANES) {
-        const char *rows = (const char *)chunk->values + first * KV_CHUNK * kv_element_bytes(type);
-        if (type == CLLM_KV_Q8_0 && first % KV_SCALE_BLOCK == 0) {
-            const float *scales = chunk->value_scales + first / KV_SCALE_BLOCK * KV_CHUNK;
-            for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += KV_LANES) {
-                UNROLLED for (size_t q = 0; q < n_queries; q++) UNROLLED for (size_t v = 0; v < ROW_VECTORS; v++)
-                    store_floats(&scaled[q][at + v * LANES],
-                                 load_floats(&work->weights[q][at + v * LANES]) * load_floats(scales + at + v * LANES));
-            }
-        }
-        row_sums sums = {0};
-        add_values(type, n_queries, work, type == CLLM_KV_Q8_0 ? scaled : work->weights, rows, &sums);
-        store_sums(&sums, n_queries, out + first, n);
+    for (size_t first = 0; first < n; first += KV_SCALE_BLOCK) {
+        const float *scales = chunk->value_scales + first / KV_SCALE_BLOCK * KV_CHUNK;
+        for (size_t at = work->any.first / KV_LANES * KV_LANES; at < work->any.end; at += LANES)
+            UNROLLED for (size_t q = 0; q < n_queries; q++)
+                store_floats(&scaled[q][at], load_floats(&work->weights[q][at]) * load_floats(scales + at));
+        sum_groups(type, n_queries, work, scaled, first, n - first < KV_SCALE_BLOCK ? n : first + KV_SCALE_BLOCK, out);
     }
 }
 
@@ -199,12 +242,15 @@ INLINE void attend_some(const cllm_kv_type type, const size_t n_queries, chunk_w
     sum_values(type, n_queries, work, values);
 }
 
-/* n_queries: 1, 2, 4 .. MOST_QUERIES */
+INLINE size_t queries_at_once(size_t n_left) { return n_left >= MOST_QUERIES ? MOST_QUERIES : n_left > 4 ? 4 : n_left; }
+
+/* n_queries: 1 .. 4 or MOST_QUERIES */
 #define X(type)                                                          \
     static void scores_##type(size_t n_queries, chunk_work *work) {      \
         switch (n_queries) {                                             \
         case 1: make_scores(CLLM_KV_##type, 1, work); break;             \
         case 2: make_scores(CLLM_KV_##type, 2, work); break;             \
+        case 3: make_scores(CLLM_KV_##type, 3, work); break;             \
         case 4: make_scores(CLLM_KV_##type, 4, work); break;             \
         default: make_scores(CLLM_KV_##type, MOST_QUERIES, work); break; \
         }                                                                \
@@ -220,6 +266,7 @@ X(Q8_0)
         switch (n_queries) {                                                                            \
         case 1: attend_some(CLLM_KV_##type, 1, work, softcap, parts, values); break;                    \
         case 2: attend_some(CLLM_KV_##type, 2, work, softcap, parts, values); break;                    \
+        case 3: attend_some(CLLM_KV_##type, 3, work, softcap, parts, values); break;                    \
         case 4: attend_some(CLLM_KV_##type, 4, work, softcap, parts, values); break;                    \
         default: attend_some(CLLM_KV_##type, MOST_QUERIES, work, softcap, parts, values); break;        \
         }                                                                                               \
@@ -233,7 +280,7 @@ void OF_ISA(vector_attend)(const kv_chunk *chunk, const float *queries, const vi
                            float softcap, attention_part *parts, float *values) {
     chunk_work work = {.chunk = chunk};
     for (size_t first = 0, n; first < n_queries; first += n) {
-        for (n = MOST_QUERIES; n > n_queries - first;) n /= 2;
+        n = queries_at_once(n_queries - first);
         work.any = (visible_range){.first = KV_CHUNK};
         work.all = (visible_range){.end = KV_CHUNK};
         for (size_t q = 0; q < n; q++) {
@@ -261,7 +308,7 @@ void OF_ISA(vector_index)(const kv_chunk *chunk, const float *queries, const flo
     chunk_work work = {.chunk = chunk, .any = {.end = (uint32_t)n}};
     memset(scores, 0, kv_padded(n) * sizeof *scores);
     for (size_t first = 0, count; first < n_heads; first += count) {
-        for (count = MOST_QUERIES; count > n_heads - first;) count /= 2;
+        count = queries_at_once(n_heads - first);
         for (size_t q = 0; q < count; q++) work.queries[q] = queries + (first + q) * chunk->key_length;
         if (chunk->type == CLLM_KV_F32)
             scores_F32(count, &work);
