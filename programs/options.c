@@ -124,7 +124,8 @@ static const option_row rows[] = {
     {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template", TEXT, FIELD(chat_template), "NAME|FILE",
      .computed = "the model's own",
      .help =
-         "a template of the model by its name, such as tool_use, that of a family, such as chatml, or one in a file"},
+         "another template: the name of one in the model's file, such as tool_use, or of a family's, such as chatml, "
+         "or a file with one"},
     {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
      .help = "more variables for the template, as a JSON object; they take precedence over the conversation's"},
     {IN_TEXT, TEMPLATE, 0, "parse", FLAG, FIELD(parse),
@@ -1025,8 +1026,9 @@ static void print_aliases(const command *c) {
     print_wrapped(2, text);
     if (!(c->bit & (SAMPLES | EVAL | EMBEDS))) return;
     printf("  ");
-    print_wrapped(2, c->bit == SERVE ? server_flags_help()
-                                     : "Flags of llama.cpp that have no effect here, such as --mlock, are noted.");
+    print_wrapped(2, c->bit == SERVE
+                         ? server_flags_help()
+                         : "Flags of llama.cpp that have no effect here, such as --mlock, are accepted with a note.");
 }
 
 static void print_group(const command *c, option_group group) {
