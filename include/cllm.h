@@ -13,8 +13,8 @@
  *   - It never prints, exits, installs a signal handler, or keeps global state that changes. The library's threads
  *     block all signals except SIGSEGV and the like, so that the caller's threads get them.
  *   - Pointers are borrowed unless the comment says "owned". NULL is allowed only where the comment says so.
- *   - What a function returns a pointer to is valid until its object is destroyed or closed, unless the comment says
- *     otherwise.
+ *   - A pointer that a function returns is valid until the object that it came from is destroyed or closed, unless the
+ *     comment says otherwise.
  *   - A destroy or close function accepts NULL.
  *   - A NULL options pointer asks for the defaults, and so does a zero-initialised options struct.
  *   - Files, models and tokenizers never change once they are made, so threads may share them. An engine with its
@@ -74,9 +74,9 @@ CLLM_API size_t cllm_safe_length(const char *bytes, size_t length);
 
 typedef struct cllm_gguf cllm_gguf;
 
-/* Called during long work, by the thread that called the library. done, total: bytes of a file, or tokens times layers
- * of a cllm_eval.
- * Return false to stop the work, which then fails with CLLM_ERR_CANCELLED. */
+/* The caller's function, which long work calls now and then, in the thread that called the library. done, total: bytes
+ * of a file, or tokens times layers of a cllm_eval. Return false to stop the work, which then fails with
+ * CLLM_ERR_CANCELLED. */
 typedef bool (*cllm_progress)(void *user, uint64_t done, uint64_t total);
 
 typedef struct cllm_load_options {
@@ -175,8 +175,9 @@ CLLM_API const cllm_metadata *cllm_gguf_metadata(const cllm_gguf *gguf, size_t i
 CLLM_API const cllm_value *cllm_gguf_find(const cllm_gguf *gguf, const char *key);     /* NULL if absent */
 CLLM_API bool cllm_gguf_is_overridden(const cllm_gguf *gguf, size_t index); /* did an override set the value? */
 
-/* True if key number `index` was read: in the file of a model (cllm_model_gguf) by the model or its tokenizer, in a
- * file that you opened yourself by the two functions below. cllm_tokenizer_create and cllm_plan_memory do not count. */
+/* True if key number `index` was read. In the file of a model (cllm_model_gguf), the model and its tokenizer count as
+ * readers; in a file that you opened yourself, only the two functions below. cllm_tokenizer_create and cllm_plan_memory
+ * do not count. */
 CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index);
 
 /* Read the metadata as cllm_model_load and cllm_tokenizer_create do, but create nothing. Then cllm_gguf_is_read says
@@ -186,7 +187,7 @@ CLLM_API bool cllm_gguf_is_read(const cllm_gguf *gguf, size_t index);
 CLLM_API cllm_status cllm_gguf_read_model_keys(cllm_gguf *gguf, cllm_error *err);
 CLLM_API cllm_status cllm_gguf_read_tokenizer_keys(cllm_gguf *gguf, cllm_error *err);
 
-/* Take the first element off the view `rest`. Returns false if the view is empty. */
+/* Read the first element of the view `rest` and remove it from the view. Returns false if the view is empty. */
 CLLM_API bool cllm_array_next(cllm_array *rest, cllm_value *element);
 
 CLLM_API const char *cllm_value_type_name(cllm_value_type type); /* "uint32", "array", ... */
@@ -511,9 +512,9 @@ typedef enum cllm_kv_type {
 CLLM_API const char *cllm_device_names(void);
 
 typedef struct cllm_engine_options {
-    /* Most positions of one sequence, at most 2^31 - 1. 0: the model's own context, or n_positions if that is fewer;
-     * without n_positions, as many as fit in memory if that is fewer. A LongRoPE model has short factors for its
-     * original context, which is the default, and long factors, which are used if you ask for more. */
+    /* Most positions of one sequence, at most 2^31 - 1. 0: the model's own context, but not more than n_positions, or
+     * without n_positions not more than what fits in memory. A LongRoPE model has short factors for its original
+     * context, which is the default, and long factors, which are used if you ask for more. */
     uint32_t n_ctx;
     uint32_t n_batch;     /* most tokens in one forward pass; 0: 512; at most 65536, on a GPU at most 2048 are used */
     uint32_t n_threads;   /* at most 1024; 0: the number of cores that this process may use */
@@ -523,9 +524,9 @@ typedef struct cllm_engine_options {
      * "auto": the first GPU that can run the model, else the CPU (see cllm_engine_device_note). See
      * cllm_device_names. */
     const char *device;
-    /* How many of the model's last layers run on the GPU, and the output with them. 0: as many as fit.
-     * CLLM_GPU_LAYERS_ALL: all. If a given number does not fit, that is an error, except with "auto", which takes
-     * fewer. Keys and values on a GPU are F16 or F32. */
+    /* How many of the model's last layers run on the GPU; the output runs with them. 0: as many as fit.
+     * CLLM_GPU_LAYERS_ALL: all. It is an error if a given number does not fit, except with "auto", which takes fewer.
+     * Keys and values on a GPU are F16 or F32. */
     uint32_t gpu_layers;
     /* On a GPU: the same bits in any batch, as on the CPU. The fast kernels for long batches are not used then. */
     bool exact;
@@ -633,9 +634,10 @@ CLLM_API cllm_status cllm_sequence_fork(const cllm_sequence *sequence, uint32_t 
  * enough is held). */
 CLLM_API cllm_status cllm_sequence_truncate(cllm_sequence *sequence, uint32_t length, cllm_error *err);
 
-/* Make a sequence begin with as many of the first tokens of `tokens`, [count], as were evaluated before. Those that the
- * sequence has itself stay, and the rest of it is dropped; or if the prefix cache has more of them, the sequence takes
- * those. The last of the tokens is never reused, so that there is one to evaluate. count 0 empties the sequence.
+/* Make a sequence begin with as many of the first tokens of `tokens`, [count], as were evaluated before. The sequence
+ * keeps its own tokens as far as they are the same, and drops the rest. If the prefix cache has more of the tokens, the
+ * sequence takes them from there. The last token is never reused, so that there is one to evaluate. count 0 empties the
+ * sequence.
  * Everything that an engine evaluates is in its cache at once, while its sequence lives and afterwards. With recurrent
  * layers, a sequence can only begin where a state is held, so it may get fewer tokens: a sequence holds a few states,
  * and the cache has some of each prompt. Returns the sequence's new length. */
@@ -765,7 +767,7 @@ typedef struct cllm_sampler_options {
     uint32_t mirostat;  /* 1 or 2: the version of mirostat, which replaces all steps but temperature; 0: off */
     float mirostat_tau; /* 0 or more: the surprise that it aims at, in bits */
     float mirostat_eta; /* 0 or more: how fast it gets there */
-    /* [0, 1]: the average probability that the tokens drawn by adaptive-p should have; negative: the step does
+    /* [0, 1]: the probability that tokens drawn by adaptive-p should have on average; negative: the step does
      * nothing */
     float adaptive_target;
     float adaptive_decay; /* [0, 0.99]: how slowly that average changes */
@@ -912,8 +914,8 @@ typedef struct cllm_logprob {
 typedef struct cllm_event {
     const int32_t *tokens; /* [n_tokens] drawn tokens, including an end token */
     size_t n_tokens;
-    /* The new text. What may become a stop string is held back until it is clear that it does not, and so are bytes of
-     * an incomplete character. */
+    /* The new text. Its end is held back while it may be the beginning of a stop string, or if it is an incomplete
+     * character. */
     cllm_string text;
     /* [n_tokens][1 + n_logprobs]: for each drawn token its own, then those of the likeliest tokens; or NULL */
     const cllm_logprob *logprobs;
@@ -952,7 +954,7 @@ typedef struct cllm_generation_options {
  * sequence still belongs to the caller, and must outlive the generation. Between cllm_generation_take and the next
  * cllm_generation_wants, the caller may truncate it, or empty and reuse it.
  * Drafts do not change the text, at any temperature: several guessed tokens are evaluated together, and those that the
- * sampler would have drawn are kept. Drafting pauses while it does not pay. Where a grammar leaves only one way to go
+ * sampler would have drawn are kept. Drafting pauses while it saves no time. Where a grammar leaves only one way to go
  * on, those bytes are drafted too (on a GPU only if the engine is exact).
  * Errors: ARGUMENT (also: vocabularies that differ, drafts on a GPU without `exact`, a grammar together with
  * fill_mask), CONTEXT_FULL, MEMORY. If the prompt exactly fills the context, the generation has ended at once, with
@@ -971,8 +973,8 @@ CLLM_API bool cllm_generation_wants(cllm_generation *generation, size_t most, cl
 /* Why the generation has ended, or CLLM_END_NONE. */
 CLLM_API cllm_end cllm_generation_end(const cllm_generation *generation);
 
-/* Compute the masks that cllm_generation_take will need. May run in another thread during cllm_eval. Without this call
- * cllm_generation_take computes them. */
+/* Compute the masks that cllm_generation_take will need. You may call this in another thread during cllm_eval. If you
+ * do not, cllm_generation_take computes them. */
 CLLM_API void cllm_generation_prepare(cllm_generation *generation);
 
 /* Take the result of cllm_eval for the span. A cancelled span ends the generation. At the end the sequence holds all

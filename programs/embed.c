@@ -10,7 +10,6 @@ typedef struct printer {
     const options *o;
     const run *r;
     float *first; /* of --cosine: the first text's vector, owned */
-    size_t n_printed;
 } printer;
 
 static void print_row(const float *row, size_t n, const char *separator) {

@@ -6,7 +6,6 @@
 #include "sampling.h"
 #include "text_stream.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,11 +4,11 @@
 #include "hub.h"
 
 #include "interrupt.h"
-#include "json_output.h"
 #include "program.h"
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -22,7 +22,7 @@ const command commands[] = {
      "(general.sampling.*) unless an option says otherwise. In the chat, /help lists the commands.",
      chat},
     {INSPECT, "inspect", "MODEL.gguf [--json] [--tensors] [--ctx N]",
-     "Show what a GGUF file contains and how much memory it needs; for any architecture.", inspect},
+     "Show what a GGUF file of any architecture contains, and how much memory it needs to run.", inspect},
     {TOKENIZE, "tokenize", "MODEL.gguf [TEXT | -f FILE] [--no-bos] [--no-special] [--pre NAME] [--text | --json]",
      "Turn a text, or all of standard input, into token ids. The file needs no tensors.", tokenize},
     {DETOKENIZE, "detokenize", "MODEL.gguf [IDS]",
@@ -30,9 +30,11 @@ const command commands[] = {
     {EVAL, "eval", "MODEL.gguf (--tokens IDS [--logits FILE] | --text FILE) [options]",
      "Run tokens and print the likeliest next token after each, or measure the perplexity of a text.", eval},
     {EMBED, "embed", "MODEL.gguf [TEXT | -f FILE | --tokens IDS] [--json | --raw | --cosine] [options]",
-     "Turn each line of a text into a vector: numbers that are close to those of texts with a similar meaning.", embed},
+     "Turn each line of a text into a vector.\n"
+     "Texts with similar meanings have vectors that are close to each other.",
+     embed},
     {RERANK, "rerank", "MODEL.gguf -p QUERY [-f FILE] [--json] [options]",
-     "Sort documents, a line each, by how well they answer a query.\n"
+     "Sort documents, one per line, by how well they answer a query.\n"
      "Prints index, score and document, the best first.",
      rerank},
     {TEMPLATE, "template", "[MODEL.gguf] [--chat-template NAME|FILE] [-f FILE] [--parts | --parse] [options]",
@@ -40,8 +42,7 @@ const command commands[] = {
      "on standard input. With --parse, read a model's answer instead.",
      render_template},
     {GRAMMAR, "grammar", "MODEL.gguf (--grammar FILE | --json-schema FILE | ...) [--check FILE...] [options]",
-     "Check if texts follow a grammar. Feeds each FILE (- is standard input) token by token, and prints a line for "
-     "it:\n"
+     "Check if texts follow a grammar. Reads each FILE (- is standard input) and prints a line for it:\n"
      "accepted, or refused at byte N.",
      check_grammar},
     {BENCH, "bench", "MODEL.gguf... [options]",

@@ -89,15 +89,15 @@ static const option_row rows[] = {
     {IN_TEXT, CHAT, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
      .help = "the question; - reads standard input; you may also give it after the model without -p"},
     {IN_TEXT, EMBED, 'p', "prompt", TEXT, FIELD(prompt), "TEXT",
-     .help = "the text, of which each line gives a vector; you may also give it after the model without -p; without it "
-             "and --file, standard input is read"},
-    {IN_TEXT, EMBED, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the texts from a file, a line each"},
+     .help = "the text; each of its lines gives a vector; you may also give it after the model without -p; without "
+             "--prompt and --file, standard input is read"},
+    {IN_TEXT, EMBED, 'f', "file", TEXT, FIELD(file), "FILE", .help = "read the texts from a file, one per line"},
     {IN_TEXT, EMBED, 0, "truncate", FLAG, FIELD(truncate),
      .help = "cut a text that is longer than the model's context, instead of refusing it"},
     {IN_TEXT, RERANK, 'p', "prompt", TEXT, FIELD(prompt), "QUERY",
      .help = "the question that the documents should answer"},
     {IN_TEXT, RERANK, 'f', "file", TEXT, FIELD(file), "FILE", .computed = "standard input",
-     .help = "read the documents from a file, a line each"},
+     .help = "read the documents from a file, one per line"},
     {IN_TEXT, GENERATE | TOKENIZE, 'f', "file", TEXT, FIELD(file), "FILE",
      .help = "read the text from a file, exactly as it is"},
     {IN_TEXT, CHAT, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 1, INT32_MAX, .or_minus_one = true, .computed = "-1",
@@ -105,8 +105,7 @@ static const option_row rows[] = {
     {IN_TEXT, GENERATE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 0, INT32_MAX, .or_minus_one = true,
      .initial = "256", .help = "most tokens to generate; -1: until the model ends the text or the context is full"},
     {IN_TEXT, SERVE, 'n', "n-tokens", WHOLE, FIELD(n_tokens), "N", 1, INT32_MAX, .or_minus_one = true, .initial = "-1",
-     .help = "most tokens of a text whose request gives no limit; -1 goes on until the model ends it or the context is "
-             "full"},
+     .help = "most tokens of a text if its request sets no limit; -1: until the model ends it or the context is full"},
     {IN_TEXT, CHAT, 0, "load", TEXT, FIELD(load), "FILE",
      .help = "continue a conversation that /save or --save wrote as JSON"},
     {IN_TEXT, CHAT, 0, "save", TEXT, FIELD(save), "FILE",
@@ -125,7 +124,8 @@ static const option_row rows[] = {
     {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template", TEXT, FIELD(chat_template), "NAME|FILE",
      .computed = "the model's own",
      .help =
-         "a template of the model by its name, such as tool_use, that of a family, such as chatml, or one in a file"},
+         "another template: the name of one in the model's file, such as tool_use, or of a family's, such as chatml, "
+         "or a file with one"},
     {IN_TEXT, TEMPLATE | CHAT | SERVE, 0, "chat-template-kwargs", TEXT, FIELD(chat_template_kwargs), "JSON",
      .help = "more variables for the template, as a JSON object; they take precedence over the conversation's"},
     {IN_TEXT, TEMPLATE, 0, "parse", FLAG, FIELD(parse),
@@ -212,8 +212,8 @@ static const option_row rows[] = {
     {IN_SAMPLING, SAMPLES, 0, "dry-sequence-breaker", BREAKER, 0, "TEXT", .computed = "newline : \" *",
      .help = "a text that ends DRY's runs; none: no such text; repeat the option for more"},
     {IN_SAMPLING, SAMPLES, 0, "mirostat", WHOLE32, FIELD(sampling.mirostat), "N", 0, 2, .initial = "0",
-     .help = "keep the surprise of tokens constant, by mirostat version 1 or 2; only the temperature is used beside "
-             "it; 0: off"},
+     .help = "keep the surprise of tokens constant, by mirostat version 1 or 2; of the other samplers only the "
+             "temperature is used; 0: off"},
     {IN_SAMPLING, SAMPLES, 0, "mirostat-ent", NUMBER, FIELD(sampling.mirostat_tau), "F", .lower = 0, .upper = INFINITY,
      .initial = "5", .help = "mirostat's target for a token's surprise, in bits (tau)"},
     {IN_SAMPLING, SAMPLES, 0, "mirostat-lr", NUMBER, FIELD(sampling.mirostat_eta), "F", .lower = 0, .upper = INFINITY,
@@ -321,7 +321,7 @@ static const option_row rows[] = {
      .help = "the port to listen on; 0: any free one, which is printed"},
     {IN_SERVER, SERVE, 0, "api-key", TEXT, FIELD(api_key), "KEY,..", .help = "a request must have one of these keys"},
     {IN_SERVER, SERVE, 0, "api-key-file", TEXT, FIELD(api_key_file), "FILE",
-     .help = "read such keys from a file, one a line"},
+     .help = "read such keys from a file, one per line"},
     {IN_SERVER, SERVE, 0, "no-auth", FLAG, FIELD(no_auth), .help = "accept requests without a key on any --host"},
     {IN_SERVER, SERVE, 0, "allow-host", LIST_OF, FIELD(allow_host), "NAME",
      .help = "accept requests whose Host header has this name; *: any; repeat for more"},
@@ -347,7 +347,7 @@ static const option_row rows[] = {
     {IN_SERVER, SERVE, 0, "drain", WHOLE, FIELD(drain), "SECONDS", 0, 86400, .initial = "30",
      .help = "how long open requests may continue after SIGTERM or Ctrl-C; a second signal ends at once"},
     {IN_SERVER, SERVE, 0, "timeout", WHOLE, FIELD(timeout), "SECONDS", 1, 86400, .initial = "60",
-     .help = "close a connection after so long without data, or if its request takes longer to arrive"},
+     .help = "close a connection after this many seconds without data, or if its request takes longer to arrive"},
     {IN_SERVER, SERVE, 0, "max-body", WHOLE, FIELD(max_body), "BYTES", 1, UINT32_MAX, .initial = "33554432",
      .help = "largest body of a request, in bytes"},
     {IN_SERVER, SERVE, 0, "max-connections", WHOLE, FIELD(max_connections), "N", 1, 1 << 20, .initial = "2048",
@@ -364,14 +364,15 @@ static const option_row rows[] = {
      .help = "not supported: put a proxy with TLS in front"},
     {IN_SERVER, SERVE, 0, "mmproj", TEXT, FIELD(mmproj), "FILE", .help = "not supported yet: models read only text"},
 
-    {IN_OUTPUT, TOKENIZE, 0, "text", FLAG, FIELD(show_pieces), .help = "print a line a token: id, tab, escaped piece"},
+    {IN_OUTPUT, TOKENIZE, 0, "text", FLAG, FIELD(show_pieces),
+     .help = "print a line for each token: id, tab, escaped piece"},
     {IN_OUTPUT, TEMPLATE, 0, "parts", FLAG, FIELD(show_parts),
      .help = "print the text in parts, as lines of JSON that say whether a part may become special tokens"},
     {IN_OUTPUT, EVAL, 0, "logits", TEXT, FIELD(logits), "FILE",
      .help = "with --tokens: write all logits, float32 rows, to FILE"},
     {IN_OUTPUT, INSPECT, 0, "tensors", FLAG, FIELD(show_tensors), .help = "list every tensor"},
     {IN_OUTPUT, INSPECT | TOKENIZE | BENCH | LIST | EMBEDS, 0, "json", FLAG, FIELD(json), .help = "print JSON"},
-    {IN_TEXT, GRAMMAR, 0, "check", FLAG, FIELD(check), .help = "the arguments after it are FILEs to check"},
+    {IN_TEXT, GRAMMAR, 0, "check", FLAG, FIELD(check), .help = "the arguments after --check are the FILEs to check"},
     {IN_OUTPUT, GRAMMAR, 0, "timings", FLAG, FIELD(timings),
      .help = "print the times as JSON instead, in microseconds: to compile the grammar, and to make a mask"},
     {IN_OUTPUT, BENCH, 0, "csv", FLAG, FIELD(csv),
@@ -383,7 +384,7 @@ static const option_row rows[] = {
     {IN_OUTPUT, RUNS, 'v', "verbose", FLAG, FIELD(verbose),
      .help = "print the model's shape, the memory plan and each stage"},
     {IN_OUTPUT, GENERATE, 0, "version", FLAG, FIELD(version), .help = "print the version"},
-    {IN_OUTPUT, ~0u, 'h', "help", FLAG, FIELD(help), .help = "print this"},
+    {IN_OUTPUT, ~0u, 'h', "help", FLAG, FIELD(help), .help = "print this help"},
 };
 
 enum { N_ROWS = sizeof rows / sizeof rows[0], LONG_OPTION = 256 }; /* getopt's values above all letters */
@@ -970,17 +971,21 @@ bool is_given(const options *o, const char *name) {
 
 enum { HELP_INDENT = 39, HELP_WIDTH = 110 };
 
-/* Print words in lines that all begin at the column `indent`, with a newline at the end. */
+/* Print words in lines that all begin at the column `indent`, with a newline at the end. A word that does not fit into
+ * a line, such as a long list of names, continues on the next line after a semicolon or a comma. */
 static void print_wrapped(int indent, const char *words) {
     size_t column = (size_t)indent;
-    for (const char *at = words; *at; at += strspn(at, " ")) {
-        const size_t length = strcspn(at, " ");
-        if (at > words && column + 1 + length > HELP_WIDTH) {
+    for (const char *at = words; *at;) {
+        const size_t space = strspn(at, " ");
+        at += space;
+        size_t length = strcspn(at, " ");
+        if ((size_t)indent + length > HELP_WIDTH) length = strcspn(at, " ;,"), length += strspn(at + length, ";,");
+        if (at > words && column + space + length > HELP_WIDTH) {
             printf("\n%*s", indent, "");
             column = (size_t)indent;
-        } else if (at > words) {
-            putchar(' ');
-            column++;
+        } else {
+            printf("%*s", (int)space, "");
+            column += space;
         }
         printf("%.*s", (int)length, at);
         column += length;
@@ -1021,8 +1026,9 @@ static void print_aliases(const command *c) {
     print_wrapped(2, text);
     if (!(c->bit & (SAMPLES | EVAL | EMBEDS))) return;
     printf("  ");
-    print_wrapped(2, c->bit == SERVE ? server_flags_help()
-                                     : "Flags of llama.cpp that have no effect here, such as --mlock, are noted.");
+    print_wrapped(2, c->bit == SERVE
+                         ? server_flags_help()
+                         : "Flags of llama.cpp that have no effect here, such as --mlock, are accepted with a note.");
 }
 
 static void print_group(const command *c, option_group group) {

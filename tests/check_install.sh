@@ -1,5 +1,5 @@
 #!/bin/sh
-# What `make install` installs works for somebody else's program: examples/embed.c builds with it by pkg-config, and
+# What `make install` installs works for somebody else's program: examples/continue.c builds with it by pkg-config, and
 # writes what mini-cllm writes. `make stage` has installed it into BUILD/staged with PREFIX=/opt/cllm. Prints TAP.
 # Usage: check_install.sh BUILD
 set -u
@@ -37,7 +37,7 @@ compile() { # compile OUTPUT SOURCES_AND_PKG_CONFIG_OPTIONS...
     output=$1
     shift
     # shellcheck disable=SC2046,SC2086 # lists of words
-    ${CC:-cc} -std=c17 -Wall -Wextra -Wpedantic -Werror ${SANITIZE:+-fsanitize=$SANITIZE} "examples/${example:-embed}.c" "$@" \
+    ${CC:-cc} -std=c17 -Wall -Wextra -Wpedantic -Werror ${SANITIZE:+-fsanitize=$SANITIZE} "examples/${example:-continue}.c" "$@" \
         $(pkg-config --cflags --libs $static cllm) -o "$work/$output"
 }
 

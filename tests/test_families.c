@@ -890,7 +890,7 @@ static void each_tensor_is_asked_for(void **state) {
         renamed[length - 1] = '_';
         entry[length - 1] = '_';
         if (is_optional(tensor->name, of->name))
-            assert_refused(path, bytes, n_bytes, renamed, "does not know this tensor of a ");
+            assert_refused(path, bytes, n_bytes, renamed, "does not know this tensor of the architecture ");
         else if (strcmp(tensor->name, "dense_2.weight") == 0)
             assert_refused(path, bytes, n_bytes, "dense_3_feat_in", "elements that come before it");
         else if (strcmp(of->name, "jina-bert-v2") == 0 && strstr(tensor->name, "ffn_gate."))

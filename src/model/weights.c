@@ -680,9 +680,9 @@ static void refuse_unused(binder *b, model_weights *weights) {
                                      "%s: this layer does not exist: %s.block_count is %" PRIu32, tensor->name,
                                      c->architecture, c->n_blocks);
         else
-            b->status =
-                error_set_at(b->err, CLLM_ERR_UNSUPPORTED, tensor->name, tensor->offset,
-                             "%s: this program does not know this tensor of a %s model", tensor->name, c->architecture);
+            b->status = error_set_at(b->err, CLLM_ERR_UNSUPPORTED, tensor->name, tensor->offset,
+                                     "%s: this program does not know this tensor of the architecture %s", tensor->name,
+                                     c->architecture);
     }
 }
 

@@ -1,13 +1,13 @@
 /* Continue a text with a model, through the library alone.
  *
- *   cc embed.c $(pkg-config --cflags --libs cllm) -o embed && ./embed MODEL.gguf "Once upon a time" */
+ *   cc continue.c $(pkg-config --cflags --libs cllm) -o continue && ./continue MODEL.gguf "Once upon a time" */
 #include <cllm.h>
 #include <stdio.h>
 #include <string.h>
 
 int main(int argc, char **argv) {
     if (argc != 3) {
-        fprintf(stderr, "usage: embed MODEL.gguf PROMPT\n");
+        fprintf(stderr, "usage: continue MODEL.gguf PROMPT\n");
         return 2;
     }
     const cllm_sampler_options sampling = CLLM_SAMPLER_DEFAULTS;
