@@ -79,7 +79,9 @@ int rerank(const options *o) {
     token_texts texts = {0};
     int status = run_load(&r, o);
     if (status == EXIT_SUCCESS && cllm_model_get_info(r.model)->n_scores == 0)
-        status = fail("%s: the model cannot rank documents: it has no classifier (cls.output.weight)", o->model);
+        status = fail("%s: the model cannot rank documents: it has no classifier (cls.output.weight); "
+                      "BERT rerankers and Qwen3-Reranker have one",
+                      o->model);
     if (status == EXIT_SUCCESS && !cllm_model_tokenizer(r.model)) status = fail_without_tokenizer(&r);
     r.pooling = CLLM_POOLING_RANK;
     if (status == EXIT_SUCCESS) status = read_input(o->file ? o->file : "-", &in);

@@ -453,6 +453,12 @@ static void closed_schemas_allow_what_they_list(void **state) {
          {"{'a':{'x':1,'y':2}}"},
          {"{'a':{'x':1}}"}},
         {"{'type': 'object', 'properties': {'if': {}, 'not': {}}}", {"{'if':1,'not':2}"}, {"{'c':1}"}},
+        /* integers are digits, because programs read 5.0 as a float */
+        {"{'type': 'integer'}", {"5", "-7", "0", "170"}, {"5.0", "5e2", "-0.0", "5."}},
+        {"{'type': 'integer', 'minimum': 3}", {"3", "40"}, {"2", "4.0", "4e1"}},
+        {"{'type': 'object', 'properties': {'a': {'type': 'integer'}, 'b': {'type': 'number'}}}",
+         {"{'a':1,'b':2.0}"},
+         {"{'a':1.0}"}},
     };
     judge j = make_judge();
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -253,6 +253,10 @@ static bool add_tightest(schema_compiler *c, const shape *s, fact_kind kind, lan
     return status == CLLM_OK ? add_part(c, l, &part, false, tightest->value) : failed(c, status, tightest->value, &err);
 }
 
+/* True if an integer is written without a point and without an exponent. Draft 4 demands it. Texts that a model writes
+ * get it too, because programs read 5.0 as a float. */
+static bool wants_plain_integers(const schema_compiler *c) { return c->draft == DRAFT_4 || c->form.is_closed; }
+
 static bool number_language(schema_compiler *c, const shape *s, language *l) {
     char_automaton part;
     cllm_error err;
@@ -278,10 +282,10 @@ static bool number_language(schema_compiler *c, const shape *s, language *l) {
         is_exact = true;
     }
     if (!add_tightest(c, s, FACT_LEAST, l) || !add_tightest(c, s, FACT_MOST, l)) return false;
-    if (l->n == 0 && !values_of(s) && (!is_integer || c->draft != DRAFT_4)) return true;
+    if (l->n == 0 && !values_of(s) && (!is_integer || !wants_plain_integers(c))) return true;
     is_exact |= values_of(s) != NULL;
     numbers_form form = is_multiple ? ANY_DIGITS : is_exact ? NO_EXPONENT : ANY_NUMBER;
-    if (is_integer) form = c->draft == DRAFT_4 ? WHOLE_WITHOUT_POINT : is_exact ? WHOLE_NO_EXPONENT : WHOLE_NUMBER;
+    if (is_integer) form = wants_plain_integers(c) ? WHOLE_WITHOUT_POINT : is_exact ? WHOLE_NO_EXPONENT : WHOLE_NUMBER;
     memo_entry *m = schema_remember(c, 'n', (const char *)&form, sizeof form);
     if (!m) return false;
     if (!m->automaton) {
