@@ -112,6 +112,7 @@ static int check(const options *o) {
     if (o->json + o->raw + o->cosine > 1) return usage_error("--json, --raw and --cosine cannot be used together");
     if (o->tokens && (o->prompt || o->file)) return usage_error("--tokens and a text cannot be used together");
     if (o->prompt && o->file) return usage_error("--prompt and --file cannot be used together");
+    if (o->tokens && o->truncate) return usage_error("--tokens and --truncate cannot be used together");
     if (o->cosine && o->tokens) return usage_error("--cosine compares two lines of text");
     if (o->cosine && strcmp(o->pooling, "none") == 0)
         return usage_error("--cosine compares one vector of each text, but --pooling none gives one for each token");

@@ -76,6 +76,8 @@ faults() {
     run embed "$stories" -q --tokens "$("$program" tokenize "$stories" "$(cat "$temporary/long_line")" | cut -d " " -f 1-512)" && cp "$out" "$temporary/want"
     run embed "$stories" --truncate -f "$temporary/long_line"
     check 'embed --truncate: cuts it, and says so' eval 'exits 0 && says "line 1 has 602 tokens, of which the first 512 count" && cmp "$out" "$temporary/want"'
+    run embed "$stories" --truncate --tokens 1,2
+    check 'embed --truncate: not with ids' refused 2 '--tokens and --truncate cannot be used together'
     run embed "$stories" -q ''
     check 'embed: an empty text is a text' eval 'exits 0 && silent && [ "$(wc -l <"$out")" = 1 ]'
     run embed "$stories" -q '' --override tokenizer.ggml.add_bos_token=bool:false

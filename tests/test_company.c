@@ -228,6 +228,7 @@ static void check_company(const cllm_model *model, const char *isa, cllm_kv_type
     c->file = write_temporary("company.seq", "", 0);
     c->n_vocab = info->n_vocab;
     c->n_ctx = info->n_ctx_train < MOST_TOKENS ? info->n_ctx_train : MOST_TOKENS;
+    if (below(4) == 0) c->n_ctx = 16 + below(32); /* a batch may have more rows than a sequence has positions */
     c->n_members = 1 + below(MOST_SEQUENCES);
     cllm_engine_options options = {.n_ctx = c->n_ctx,
                                    .n_batch = batches[below(4)],
@@ -235,17 +236,19 @@ static void check_company(const cllm_model *model, const char *isa, cllm_kv_type
                                    .kv_type = type,
                                    .cpu_isa = isa,
                                    .n_sequences = c->n_members,
-                                   .n_positions = c->n_ctx * (1 + below(c->n_members)),
+                                   .n_positions = kv_chunks(c->n_ctx) * KV_CHUNK * (1 + below(c->n_members)),
                                    .cache_bytes = below(3) * below(2000000),
                                    .device = device,
                                    .gpu_layers = 1 + below(info->n_layers),
                                    .exact = true};
     cllm_error err;
     assert_ok(cllm_engine_create(model, &options, &c->engine, &err), &err);
-    snprintf(c->what, sizeof c->what,
-             "%s, %s, keys and values of type %d, %u threads, batches of %u, %u positions, %llu bytes of cache", name,
-             isa, (int)type, options.n_threads, options.n_batch, options.n_positions,
-             (unsigned long long)options.cache_bytes);
+    snprintf(
+        c->what, sizeof c->what,
+        "%s, %s, keys and values of type %d, %u threads, contexts of %u, batches of %u, %u positions, %llu bytes of "
+        "cache",
+        name, isa, (int)type, options.n_threads, c->n_ctx, options.n_batch, options.n_positions,
+        (unsigned long long)options.cache_bytes);
     write_texts(c, &options);
     for (int i = 0; i < N_STEPS; i++) {
         eval_together(c);

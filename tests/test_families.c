@@ -8,6 +8,7 @@
 #include "support/gguf_builder.h"
 #include "support/solo.h"
 
+#include "engine/engine.h"
 #include "gguf/quant_types.h"
 
 #include <math.h>
@@ -299,6 +300,62 @@ static void same_bits_quantized(void **state) {
     cllm_model_destroy(model);
 }
 
+/* ------------------------------------------------------------------------------------------- short contexts */
+
+enum { N_SHORT = 8 };
+
+/* Evaluate texts of a whole context each, one by one, then all in one call, where a batch has more rows than a context
+ * has positions: the same bits. */
+static void compare_full_contexts(const cllm_model *model, const char *name, uint32_t n_ctx, uint32_t n_batch) {
+    const cllm_model_info *info = cllm_model_get_info(model);
+    const size_t n = (size_t)n_ctx * (info->is_encoder ? info->n_embd_out : info->n_vocab);
+    float *want = calloc(N_SHORT * n, sizeof *want);
+    int32_t *tokens = calloc(N_SHORT + n_ctx, sizeof *tokens);
+    assert_true(want && tokens);
+    for (size_t i = 0; i < N_SHORT + n_ctx; i++) tokens[i] = reference.tokens[i * i % reference.n_tokens];
+    for (int together = 0; together < 2; together++) {
+        const cllm_engine_options options = {.n_ctx = n_ctx,
+                                             .n_batch = n_batch,
+                                             .n_threads = together ? 2 : 1,
+                                             .n_sequences = together ? N_SHORT : 1,
+                                             .n_positions = N_SHORT * kv_chunks(n_ctx) * KV_CHUNK,
+                                             .pooling = info->is_encoder ? CLLM_POOLING_NONE : CLLM_POOLING_MODEL};
+        const size_t n_spans = together ? N_SHORT : 1;
+        cllm_engine *engine;
+        cllm_span spans[N_SHORT];
+        cllm_error err;
+        assert_ok(cllm_engine_create(model, &options, &engine, &err), &err);
+        assert_int_equal(engine->n_batch > n_ctx, together);
+        for (size_t i = 0; i < n_spans; i++)
+            spans[i] = (cllm_span){.count = n_ctx, .want = info->is_encoder ? CLLM_WANT_EMBEDDING : CLLM_WANT_EACH};
+        for (size_t i = 0; i < N_SHORT; i += n_spans) {
+            for (size_t k = 0; k < n_spans; k++) {
+                assert_ok(cllm_sequence_create(engine, &spans[k].sequence, &err), &err);
+                spans[k].tokens = tokens + i + k;
+            }
+            assert_ok(cllm_eval(engine, spans, n_spans, &err), &err);
+            for (size_t k = 0; k < n_spans; k++) {
+                if (!together)
+                    memcpy(want + i * n, spans[k].rows, n * sizeof *want);
+                else if (memcmp(spans[k].rows, want + k * n, n * sizeof *want) != 0)
+                    fail_msg("%s: in a context of %u text %zu has other bits in company", name, n_ctx, k);
+                cllm_sequence_destroy(spans[k].sequence);
+            }
+        }
+        cllm_engine_destroy(engine);
+    }
+    free(tokens);
+    free(want);
+}
+
+static void full_contexts_share_a_batch(void **state) {
+    const family *of = *state;
+    if (is_unknown(of)) skip();
+    cllm_model *model = load(of, false);
+    compare_full_contexts(model, of->name, 16, 0);
+    cllm_model_destroy(model);
+}
+
 /* ------------------------------------------------------------------------------------------- encoders */
 
 /* Texts shorter and longer than a batch and a page, alone and all in one call: the same bits. No sequence keeps anything. */
@@ -507,6 +564,17 @@ static void windows_hold_a_batch_and_two_pages_more_than_they_see(void **state) 
             fail_msg("%s: %llu bytes of keys and values, more than %llu", windowed[i].name,
                      (unsigned long long)cllm_engine_plan(session->engine)->kv_cache, (unsigned long long)most);
         solo_destroy(session);
+        cllm_model_destroy(model);
+    }
+}
+
+/* Contexts of several pages, which are longer than the windows. */
+static void windows_share_a_batch(void **state) {
+    (void)state;
+    if (reference.n_tokens == 0 || getenv("MINICLLM_FAMILIES")) skip();
+    for (size_t i = 0; i < N_WINDOWED; i++) {
+        cllm_model *model = load_named(windowed[i].name);
+        compare_full_contexts(model, windowed[i].name, KV_CHUNK + 44, 1000);
         cllm_model_destroy(model);
     }
 }
@@ -960,6 +1028,7 @@ int main(void) {
                  {"pools", pools, ".pooled.f32"},
                  {"embeds in company", embeds_in_company, ".pooled.f32"},
                  {"has the same bits", same_bits, ".gguf"},
+                 {"shares a batch", full_contexts_share_a_batch, ".gguf"},
                  {"has the same bits as Q8_0", same_bits_quantized, ".gguf"},
                  {"is asked for each tensor", each_tensor_is_asked_for, ".gguf"}};
     enum { N_KINDS = sizeof kinds / sizeof *kinds };
@@ -976,6 +1045,7 @@ int main(void) {
     }
     if (n_tests == 0) tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(no_reference);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_hold_a_batch_and_two_pages_more_than_they_see);
+    tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_share_a_batch);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_go_back_as_far_as_they_can);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(windows_may_stand_one_after_another);
     tests[n_tests++] = (struct CMUnitTest)cmocka_unit_test(blocks_that_draft_do_not_count);

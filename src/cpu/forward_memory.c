@@ -95,6 +95,8 @@ static uint32_t longest_pooled(const model_config *c) {
     return (uint32_t)round_up(longest, ACTIVATION_BLOCK);
 }
 
+static uint32_t laurel_rank(const model_config *c) { return c->n_streams > 0 ? c->traits->laurel_rank : 0; }
+
 /* The maximum that a thread needs. */
 static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
     const layer_sizes most_of = largest_sizes(c, 0);
@@ -107,7 +109,8 @@ static size_t scratch_bytes(const model_config *c, const cpu_kernels *kernels) {
                                 r->inner_size,     c->lora.longest_rank,
                                 longest_pooled(c), c->n_embd_per_layer,
                                 r->gate_rank,      r->mix_rank,
-                                r->rate_rank,      r->value_rank};
+                                r->rate_rank,      r->value_rank,
+                                c->n_streams,      laurel_rank(c)};
     uint64_t longest = 0;
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++) longest = larger(longest, columns[i]);
     const size_t needs[] = {
@@ -129,8 +132,8 @@ static size_t list_buffers(const model_config *c, uint32_t n_ctx, uint32_t n_bat
     const layer_sizes most = largest_sizes(c, kv_chunks(n_ctx));
     const uint64_t choices = (uint64_t)n_batch * c->n_experts_used;
     const uint64_t experts_hidden = (uint64_t)c->n_experts_used * c->n_ff_expert;
-    const uint64_t network_hidden = larger(larger(c->n_ff, c->n_ff_shared),
-                                           larger(c->n_embd_per_layer, c->n_streams > 0 ? c->traits->laurel_rank : 0));
+    const uint64_t network_hidden =
+        larger(larger(c->n_ff, c->n_ff_shared), larger(c->n_embd_per_layer, laurel_rank(c)));
     const bool beside = c->n_experts > 0 && c->traits->experts & TENSOR_BIT(ffn_up);
     const uint64_t hidden = experts_hidden > network_hidden ? experts_hidden : network_hidden;
     const uint64_t angles = c->rope_dimension_count / 2;

@@ -61,8 +61,8 @@ INLINE void multiply_floats(float_loader load, const size_t element_bytes, const
 typedef void (*float_kernel)(const uint8_t *const rows[FLOAT_ROWS], const float *x, size_t x_stride, size_t n_columns,
                              size_t n, bool begins, floats *sums);
 
-/* Rows become floats that lie close together and begin at cache lines. In the file rows begin anywhere, so that loads
- * would touch two lines. The last vector of a row is filled up with zeros. */
+/* Rows become floats that lie close together, in whole vectors. In the file rows begin anywhere, so that loads would
+ * touch two cache lines. The last vector of a row is filled up with zeros. */
 INLINE void copy_rows(float_loader load, const size_t element_bytes, const uint8_t *row, size_t row_bytes,
                       uint32_t n_rows, size_t n_columns, float *copy) {
     const size_t n_left = n_columns % LANES, whole = n_columns - n_left;

@@ -164,7 +164,7 @@ struct cllm_engine {
     forward_span *spans; /* [n_sequences] of the current batch, */
     cllm_span **span_of; /* [n_sequences] and the caller's */
     int32_t *tokens;     /* [n_batch] */
-    float *x;            /* [n_batch][n_embd], of an encoder [n_ctx][n_embd]: rows between layers, and embeddings */
+    float *x;            /* [rows_of_x][n_embd] rows between layers, and embeddings */
     float *output;       /* [n_output] rows of logits and embeddings; allocated separately, because it may grow */
     size_t n_output;
     arena arena;

@@ -77,12 +77,12 @@ static void plan_cache(const model_config *config, const engine_settings *s, kv_
     size->n_states = of_state > 0 ? (uint32_t)n_shares : 0;
 }
 
-/* An encoder needs pages only during a call: for the longest text, or for the short texts of a batch. Each of these
- * takes a page of its own. */
+/* An encoder needs pages only during a call: for the longest text, or for all texts of a batch. The last page of each
+ * may be almost empty. */
 static uint32_t encoder_positions(const engine_settings *s, uint32_t n_ctx, uint32_t n_batch) {
     enum { SHORT_TEXT = 8 };
     const uint32_t n_texts = n_batch / SHORT_TEXT < s->n_sequences ? n_batch / SHORT_TEXT : s->n_sequences;
-    const uint64_t n = (uint64_t)n_ctx + (uint64_t)n_texts * KV_CHUNK;
+    const uint64_t n = (uint64_t)(n_ctx > n_batch ? n_ctx : n_batch) + (uint64_t)n_texts * KV_CHUNK;
     return n < INT32_MAX ? (uint32_t)n : INT32_MAX;
 }
 

@@ -38,7 +38,8 @@ uint64_t kv_pages_bytes(const model_config *config, const kv_size *size) {
         const uint64_t n = kv_pages_count(config, size, i);
         if (n == UINT64_MAX) return UINT64_MAX;
         sum += n * sizeof(uint32_t) + (i == KV_FULL ? n * sizeof(kv_page) : 0);
-        if (n > 0) sum += (uint64_t)size->n_sequences * kv_chunks(size->n_ctx) * sizeof(uint32_t);
+        /* the tables of the sequences, and one of the engine's own */
+        if (n > 0) sum += ((uint64_t)size->n_sequences + 1) * kv_chunks(size->n_ctx) * sizeof(uint32_t);
     }
     return sum;
 }
