@@ -252,7 +252,7 @@ def test_keys():
         check("--no-webui: no page and no file of it, but the description of the API", ask(s.url, "/", headers={"Accept": "text/html"})[2] == "Ollama is running" and ask(s.url, "/page.js")[0] == 404 and ask(s.url, "/openapi.json")[0] == 200)
     with Server(program, model, *CHAT) as s:
         check("without --cors no page of another origin", ask(s.url, "/v1/models", headers={"Origin": "https://b.example"})[1]["Access-Control-Allow-Origin"] is None)
-    for options, said in {("--host", "0.0.0.0"): "--api-key", ("--api-key-file", put("empty", "# none\n")): "there is no key in it", ("--api-key-file", at("nowhere")): "nowhere"}.items():
+    for options, said in {("--host", "0.0.0.0"): "--api-key", ("--api-key-file", put("empty", "# none\n")): "there is no key in", ("--api-key-file", at("nowhere")): "nowhere"}.items():
         ran = subprocess.run([program, "serve", model, "--port", "0", *options], capture_output=True, text=True, timeout=PATIENCE)
         check(f"{' '.join(options[:1])}: refused, with the reason", ran.returncode in (1, 2) and said in ran.stderr and "listening" not in ran.stderr, (ran.returncode, ran.stderr))
 
