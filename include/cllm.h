@@ -10,7 +10,7 @@
  * Rules for every function:
  *   - A function that can fail returns a cllm_status, CLLM_OK on success. If it fails, the details are in `*err`; err
  *     may be NULL.
- *   - It never prints, exits, installs a signal handler, or keeps global state that changes. The library's threads
+ *   - No function prints, exits, installs a signal handler, or keeps global state that changes. The library's threads
  *     block all signals except SIGSEGV and the like, so that the caller's threads get them.
  *   - Pointers are borrowed unless the comment says "owned". NULL is allowed only where the comment says so.
  *   - A pointer that a function returns is valid until the object that it came from is destroyed or closed, unless the
@@ -244,7 +244,7 @@ CLLM_API cllm_string cllm_chat_reasoning_end(const cllm_chat *chat);
 
 /* What may come before the content of an answer: reasoning between two marks. */
 typedef struct cllm_preamble {
-    cllm_string opens;  /* the mark before the reasoning; "": no mark, the reasoning can only be open already */
+    cllm_string opens;  /* the mark before the reasoning; "": no mark, so only the prompt can open it */
     cllm_string closes; /* the mark after it; "": answers have no reasoning */
     bool is_open;       /* the prompt has opened the reasoning already */
 } cllm_preamble;
@@ -301,9 +301,9 @@ typedef struct cllm_delta {
 
 /* Create a reader of an answer. The chat must outlive it. prompt: [n_parts] the text before the answer, which may have
  * opened the reasoning; NULL: as the template renders one user message. tools: JSON, the list of tools in OpenAI's
- * form, which says what types arguments have. Only tools in the list can be called: none if the list is empty. If the
- * text is empty, any name can be called. out: owned. Errors: FORMAT and UNSUPPORTED (tools is not valid JSON),
- * MEMORY. */
+ * form, which says what types arguments have. Only tools in the list can be called: none if the list is empty. If
+ * `tools` is an empty text, any name can be called. out: owned. Errors: FORMAT and UNSUPPORTED (tools is not valid
+ * JSON), MEMORY. */
 CLLM_API cllm_status cllm_answer_create(const cllm_chat *chat, const cllm_part *prompt, size_t n_parts,
                                         cllm_string tools, cllm_answer **out, cllm_error *err);
 CLLM_API void cllm_answer_destroy(cllm_answer *answer);
@@ -320,9 +320,9 @@ CLLM_API bool cllm_answer_has_ended(const cllm_answer *answer);
 
 /* Which tool calls an answer must or may contain. */
 typedef struct cllm_call_options {
-    /* JSON, the list of tools in OpenAI's form. The arguments of tools with "strict": true follow their schema, or it
-     * is an error. The arguments of other tools follow their schema as far as it can be enforced; else any arguments
-     * are allowed. */
+    /* JSON, the list of tools in OpenAI's form. The arguments of tools with "strict": true must follow their schema; a
+     * schema that cannot be enforced is an error. The arguments of other tools follow their schema as
+     * far as it can be enforced; where it cannot, any arguments are allowed. */
     cllm_string tools;
     cllm_string name; /* only this tool may be called, and it must be; or "" */
     bool must_call;   /* the answer must be a call; else it may have content first, or no call */
@@ -385,10 +385,10 @@ CLLM_API cllm_status cllm_tokenizer_encode_parts(const cllm_tokenizer *tokenizer
                                                  size_t n_parts, int flags, int32_t **tokens, size_t *count,
                                                  cllm_error *err);
 
-/* Turn two texts into the ids of one, as models that rank documents read them: by the file's template for this
- * (tokenizer.chat_template.rerank), else with the vocabulary's special tokens around the texts and between them. No
- * special token is found in the texts themselves. tokens, errors: as for cllm_tokenizer_encode; also UNSUPPORTED (the
- * template has too many parts). */
+/* Join a query and a document, and turn them into ids, for a model that ranks documents. The file's template for this
+ * (tokenizer.chat_template.rerank) joins them. If there is none, the vocabulary's special tokens stand around the texts
+ * and between them. No special token is found in the texts themselves. tokens, errors: as for cllm_tokenizer_encode;
+ * also UNSUPPORTED (the template has too many parts). */
 CLLM_API cllm_status cllm_tokenizer_encode_pair(const cllm_tokenizer *tokenizer, cllm_string query,
                                                 cllm_string document, int32_t **tokens, size_t *count, cllm_error *err);
 
@@ -530,8 +530,8 @@ typedef struct cllm_engine_options {
     uint32_t gpu_layers;
     /* On a GPU: the same bits in any batch, as on the CPU. The fast kernels for long batches are not used then. */
     bool exact;
-    /* Or NULL. Called several times for each layer on the CPU, once for all layers on a GPU, and, with bytes, while
-     * weights move to a GPU. */
+    /* Or NULL. Called several times for each layer on the CPU, and once for all layers on a GPU. It is also called
+     * while weights move to a GPU; done and total are bytes then. */
     cllm_progress progress;
     void *user;           /* passed to `progress` */
     uint32_t n_positions; /* of all sequences together, in pages of 256; at most 2^31 - 1; 0: n_ctx */
