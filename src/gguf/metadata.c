@@ -158,7 +158,7 @@ static cllm_status read_string(reader *in, const char *key, cllm_string *out, cl
     return CLLM_OK;
 }
 
-/* Read a value of this type. depth: 1 + the number of arrays around it. */
+/* Read a value of this type. depth: 1 + the number of arrays around it that are being read. */
 static cllm_status read_value(reader *in, cllm_value_type type, unsigned depth, const char *key, cllm_value *out,
                               cllm_error *err) {
     uint64_t start = in->position;
