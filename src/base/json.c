@@ -15,7 +15,7 @@
 
 /* ------------------------------------------------------------------------------------------------------ numbers */
 
-/* A locale with "." as decimal point, because strtod and printf use that of the process. */
+/* A locale with "." as decimal point. The locale of the process, which strtod and printf use, may have another one. */
 static locale_t plain_locale(void) { return newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
 double json_parse_float(const char *digits, size_t length) {
@@ -61,7 +61,7 @@ static int shortest_digits(double number, char digits[20], int *exponent) {
         memcpy(digits + 1, text + 2, (size_t)n - 1);
         *exponent = atoi(strchr(text, 'e') + 1);
         found = n == 17 || stand_for(digits, n, *exponent, number);
-        if (!found) { /* above a power of two, numbers are further apart than below it */
+        if (!found) { /* more decimals above a power of two are rounded to it than below it: try the next one */
             add_one(digits, n, exponent);
             found = stand_for(digits, n, *exponent, number);
         }
@@ -94,7 +94,7 @@ size_t json_format_float(double number, char text[JSON_NUMBER_BYTES]) {
 typedef struct reader {
     const char *text, *at, *end;
     arena *arena;
-    char *strings; /* where the next decoded string goes; together they are never longer than the text */
+    char *strings; /* where the next decoded string goes; all strings together are never longer than the text */
     struct {
         json_member *items; /* [capacity] items of the open arrays and objects; items of arrays have no name */
         size_t count, capacity;

@@ -123,7 +123,7 @@ static uint64_t cores_v2(const char *folder) {
 }
 
 static uint64_t cores_v1(const char *folder) {
-    uint64_t quota[2], period[2]; /* no quota is -1, which reads as a huge number */
+    uint64_t quota[2], period[2]; /* -1 means no quota, and is read as a huge number */
     bool limited = read_numbers(folder, "cpu.cfs_quota_us", quota) && read_numbers(folder, "cpu.cfs_period_us", period);
     return limited ? cores_of_quota(quota[0], period[0]) : UINT64_MAX;
 }
@@ -143,7 +143,7 @@ static uint64_t memory_v2(const char *folder) {
 }
 
 static uint64_t memory_v1(const char *folder) {
-    uint64_t limit[2], used[2]; /* no limit is a number near INT64_MAX */
+    uint64_t limit[2], used[2]; /* a limit near INT64_MAX means no limit */
     if (!read_numbers(folder, "memory.limit_in_bytes", limit) || !read_numbers(folder, "memory.usage_in_bytes", used))
         return UINT64_MAX;
     return left_of_memory(limit[0], used[0],

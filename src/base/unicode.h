@@ -36,7 +36,7 @@ uint32_t unicode_range_at(const uint32_t *ranges, size_t count, unsigned shift, 
 uint32_t unicode_upper(uint32_t code_point);
 uint32_t unicode_lower(uint32_t code_point);
 
-/* Characters first, first + step .. last: the number to add for their other case. */
+/* For the characters first, first + step .. last: what to add to get their upper and lower case. */
 typedef struct unicode_case_range {
     uint32_t first, last, step;
     int32_t upper, lower;
@@ -44,7 +44,8 @@ typedef struct unicode_case_range {
 extern const unicode_case_range unicode_cases[];
 extern const size_t n_unicode_cases;
 
-/* A range ends before the next one: its first code point << 8 | the properties << 4 | the category's number. */
+/* A range is its first code point << 8 | its properties << 4 | the number of its category. It ends before the next
+ * range. */
 extern const uint32_t unicode_ranges[];
 extern const unsigned char unicode_ascii[128]; /* the same for single characters, without the code point */
 extern const size_t n_unicode_ranges;

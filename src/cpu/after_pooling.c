@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* from: a vector; to: the vector that a product of it goes to, with its number of columns. */
+/* Multiply the matrix by the vector `from`. The result and its number of columns go to `to`. */
 static void run_linear(forward_cpu *f, const linear *l, forward_vectors *from, forward_vectors *to) {
     from->n_columns = l->w.n_columns;
     to->n_columns = l->w.n_rows;

@@ -6,7 +6,7 @@
  * query heads that share a key/value head (grouped-query attention, Ainslie et al. 2023) are processed together, and so
  * are neighbouring tokens. Positions come in chunks; a query's results for the chunks are merged in ascending order. A
  * block of tokens goes through its chunks one after another. If that is too much for one item, as for a token far into
- * a context, the chunks are shared among the threads and merged afterwards: the same operations.
+ * a context, the chunks are shared among the threads and merged afterwards. The operations are the same.
  *
  * Multi-head latent attention (DeepSeek-AI 2024) stores one compressed vector c for each position and all heads. Keys
  * and values would be the products k_b c and v_b c. Instead, queries are multiplied by the transpose of k_b before the
@@ -201,7 +201,7 @@ static void norm_compressed_item(void *argument, size_t b, uint32_t thread) {
 
 /* For a token: apply norms to the compressed keys and values, rotate its key and queries, store the key. The part of
  * its queries without RoPE goes to f->buffers.latent_queries, [n_heads][rows][plain], for k_b; the rotated part goes to
- * f->buffers.rotated, behind the place of that product's result. */
+ * f->buffers.rotated, after the kv_rank elements where the result of k_b will be. */
 static void split_latent_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;
@@ -306,7 +306,7 @@ static void expand_latent_values(forward_cpu *f, uint32_t n_rows) {
 
 typedef struct attention_work {
     forward_cpu *f;
-    const forward_rows *rows; /* whose queries they are */
+    const forward_rows *rows; /* the rows with the queries */
     size_t group;             /* query heads of a key/value head */
     uint32_t window;          /* positions that a query sees; 0: all up to its own (for an encoder all) */
     size_t n_items[ATTENTION_STEPS];
@@ -349,8 +349,8 @@ static uint32_t within_chunk(uint32_t position, uint32_t first) {
     return position <= first ? 0 : position - first < KV_CHUNK ? position - first : KV_CHUNK;
 }
 
-/* ALiBi's slopes fall from head to head by a constant factor; with n heads the last one is 2^-max. Heads beyond a power
- * of two are between two of the others. */
+/* ALiBi's slopes fall from head to head by a constant factor. With n heads, a power of two, the last one is 2^-max.
+ * Further heads have slopes half a step above those of head 0, head 1 and so on. */
 static float alibi_slope(float max_bias, uint32_t n_heads, uint32_t head) {
     uint32_t n = 1;
     if (max_bias == 0) return 0;

@@ -276,9 +276,9 @@ static void unpack_Q5_K(const block_Q5_K *block, float *restrict out) {
     }
 }
 
-/* w = scale * (sub-block's scale) * (q - 32), sub-blocks of 16. Of each 128 elements, the low 4 bits of the first 64
- * are the low nibbles of 64 bytes, those of the last 64 the high ones; the high 2 bits are stored like Q2_K's
- * quants. */
+/* w = scale * (sub-block's scale) * (q - 32), sub-blocks of 16. The low 4 bits of 128 elements are in 64 bytes: those
+ * of the first 64 elements in the low nibbles, those of the last 64 in the high nibbles. The high 2 bits are stored
+ * like Q2_K's quants. */
 typedef struct block_Q6_K {
     uint8_t low_bits[128];
     uint8_t high_bits[64];
@@ -558,8 +558,8 @@ static void unpack_IQ3_S(const block_IQ3_S *block, float *restrict out) {
     }
 }
 
-/* IQ1: entries have eight weights -1, 0 or 1. An eighth is added to all, or subtracted if `down` is set, which takes
- * the place of the signs. In eighths: */
+/* IQ1: entries have eight weights -1, 0 or 1. An eighth is added to all, or subtracted if `down` is set. `down`
+ * takes the place of the signs. In eighths: */
 static const float iq1_levels[16] = {-7, 1, 9, 0, 0, 0, 0, 0, -9, -1, 7};
 
 /* w = scale * (2 * s + 1) / 8 * level: sub-blocks of 32. The low 8 bits of their entries are in low_bits, the rest in

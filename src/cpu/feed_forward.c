@@ -15,7 +15,8 @@
 
 /* ------------------------------------------------------------------------------------------------- one network */
 
-/* Keep only elements of a token's gate that are far above their mean, and subtract that threshold. */
+/* Subtract a threshold from the elements of a token's gate. The threshold is gate_deviations standard deviations above
+ * their mean, and elements below it become 0. Then apply the activation. */
 static void sparse_item(void *argument, size_t b, uint32_t thread) {
     (void)thread;
     const row_work *work = argument;

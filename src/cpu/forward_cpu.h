@@ -121,7 +121,7 @@ typedef struct forward_buffers {
     attention_part *parts;                  /* [n_kv_heads][n_chunks][n_queries] for each span that is processed by
                                                chunks */
     float *part_values;                     /* the same, each [kv_padded(value_length)] */
-    uint32_t n_chunks;                      /* of a sequence; there are attention_parts of them */
+    uint32_t n_chunks;                      /* of a sequence; attention_parts gives the number of parts */
 
     unsigned char *scratch; /* [n_threads][scratch_bytes] for one item of a thread */
     size_t scratch_bytes;

@@ -89,11 +89,11 @@ typedef struct cpu_kernels {
 
     void (*f32_to_f16)(const float *x, uint16_t *out, size_t n);
 
-    /* Steps of recurrences, whose state is a matrix, [n_rows][n]. What it holds under keys: out[j] = sum over i of
+    /* Steps of recurrences. Their state is a matrix, [n_rows][n]. This one reads it: out[j] = sum over i of
      * weights[i] * state[i][j]. */
     void (*state_read)(const float *state, size_t n_rows, size_t n, const float *weights, float *out);
 
-    /* One token further: to[i][j] = decay[i] * from[i][j] + key[i] * value[j], and what it then holds:
+    /* This one adds a token: to[i][j] = decay[i] * from[i][j] + key[i] * value[j]. Then it reads the new state:
      * out[j] = sum over i of query[i] * to[i][j]. to may be from. */
     void (*state_step)(const float *from, float *to, size_t n_rows, size_t n, const float *decay, const float *key,
                        const float *value, const float *query, float *out);

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-enum { LEAST_ROWS = 2 * ROW_GROUP }; /* of an item, and a multiple of it: whole ACTIVATION_BLOCKs of results */
+enum { LEAST_ROWS = 2 * ROW_GROUP }; /* of an item. More rows are a multiple of it: whole ACTIVATION_BLOCKs */
 _Static_assert(LEAST_ROWS % ACTIVATION_BLOCK == 0, "an item quantizes what it computed");
 
 typedef struct product_work {
@@ -40,7 +40,7 @@ static void quantize_rows(const forward_cpu *f, const product *p, uint32_t first
     }
 }
 
-/* The products that an item belongs to, and its number among theirs. */
+/* The products that an item belongs to. item: in, out: becomes its number among their items. */
 static const product *products_of_item(const product_work *work, size_t *item) {
     const product *p = work->products;
     for (; *item >= n_row_items(work, &p->w); p += work->together) *item -= n_row_items(work, &p->w);

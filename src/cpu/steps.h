@@ -142,8 +142,8 @@ void run_norm(forward_cpu *f, const norm_weights *norm, const float *x, uint32_t
  * f->buffers.normed then has the input of the feed-forward part. */
 void attention_block(forward_cpu *f, const forward_rows *rows, float *x);
 
-/* Put a key and a value (either may be NULL) of token b of the batch into the pages. kv_head n_kv_heads: an indexer's
- * key. */
+/* Put a key and a value (either may be NULL) of token b of the batch into the pages. kv_head == n_kv_heads: an
+ * indexer's key. */
 void store_in_cache(const forward_cpu *f, uint32_t kv_head, size_t b, const float *key, const float *value);
 /* Rotate the elements that begin at x to the position of token b. */
 void rotate(const forward_cpu *f, rope_pairing pairing, size_t b, float *x);
@@ -155,7 +155,7 @@ static inline bool sees_chosen(const forward_cpu *f, const forward_rows *rows, s
     return layer_of(f)->top_k > 0 && rows->positions[b] >= layer_of(f)->top_k;
 }
 
-/* The positions that are chosen for a row: top_k, or 0 if no context is longer. */
+/* How many positions may be chosen for a row: top_k, or 0 if no context is longer than that. */
 static inline uint32_t most_chosen(uint32_t top_k, uint32_t n_chunks) {
     return (uint64_t)n_chunks * KV_CHUNK > top_k ? top_k : 0;
 }
@@ -218,8 +218,8 @@ void merge_streams(forward_cpu *f, uint32_t n_rows, float *x);
 /* What comes after the two halves of a layer, if anything. x: [n_rows][n_embd] */
 void per_layer_block(forward_cpu *f, uint32_t n_rows, float *x);
 
-/* x becomes the norm of x plus f->buffers.projected, the result of half a layer. With a second norm, which may have no
- * weight, x becomes the norm of this plus the old x. */
+/* x becomes the norm of x plus f->buffers.projected, the result of half a layer. If `second` has a weight, x then
+ * becomes the second norm of that result plus the old x. */
 void add_and_norm(forward_cpu *f, const norm_weights *norm, const norm_weights *second, float *x, uint32_t n_rows);
 
 /* x += residual_scale * the norm (if there is one) of f->buffers.projected, the result of half a layer. */

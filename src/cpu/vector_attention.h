@@ -42,7 +42,7 @@ INLINE floats load_elements(cllm_kv_type type, const void *elements, size_t at) 
     return load_signed_bytes((const int8_t *)elements + at);
 }
 
-/* sums[q][g] += factors[q][at + row] * rows[g][row], row < n. The rows of a group are group_rows rows behind those of
+/* sums[q][g] += factors[q][at + row] * rows[g][row], row < n. The rows of a group begin group_rows rows after those of
  * the group before it. type, n_queries and n_groups are constants at the call. */
 INLINE void add_rows(const cllm_kv_type type, const size_t n_queries, const size_t n_groups, const void *rows,
                      size_t group_rows, size_t n, const float *const *factors, size_t at, row_sums *sums) {

@@ -100,7 +100,7 @@ typedef void (*tile_kernel)(const unpacked (*tile)[TILE_VECTORS], size_t n_block
                             activation_columns y, rows_ahead ahead, float *sums);
 
 typedef struct quantized_kernel {
-    /* sums: out, [tokens][LANES], for 1, 2, 4 and 8 tokens, or the first ones of these, up to most_direct */
+    /* For 1, 2, 4 and 8 tokens; NULL for numbers above most_direct. sums: out, [tokens][LANES]. */
     void (*dot[4])(row_lanes rows, const uint8_t *next, size_t n_units, activation_columns y, float *sums);
     void (*unpack)(row_lanes rows, size_t first_unit, size_t n_units, tile_context *context);
     tile_kernel multiply;

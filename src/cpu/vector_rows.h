@@ -68,7 +68,7 @@ INLINE activation_columns columns_from(const activations *x, size_t token, size_
                                 x->blocks + token * n_blocks + first_column / ACTIVATION_BLOCK, n_blocks};
 }
 
-/* For few tokens a tile does not pay: 8, 4, 2 or 1 at a time. */
+/* For few tokens a tile takes more time than it saves. They are multiplied directly, 8, 4, 2 or 1 at a time. */
 static void multiply_few(const row_range *range, const activations *x, size_t n_batch, float *out, size_t out_stride) {
     const matrix *w = range->w;
     const size_t n_units = w->n_columns / quant_type_layout(w->type)->block_elements;

@@ -118,8 +118,8 @@ struct cllm_sequence {
     /* for a model with recurrent layers */
     sequence_state states[STATES_PER_SEQUENCE];
     uint32_t branch; /* where its text left an older text in the prefix cache; 0: nowhere */
-    /* The length of a state that must stay while tokens come one by one: near the end of the last prompt. If the last
-     * call of several tokens, or with replayed ones, did not end a prompt: the sequence's length before that call. */
+    /* The length of a state that must stay while tokens come one by one. A call with several tokens, or with replayed
+     * ones, sets it: near the end of the prompt if the call ends one, else the sequence's length before the call. */
     uint32_t turn;
 
     /* during a call of cllm_eval */

@@ -35,7 +35,7 @@ static cllm_status check_span(const cllm_engine *e, const cllm_span *span, cllm_
     return check_tokens(e->model, span->tokens, span->count, err);
 }
 
-/* How many spans before spans[i] will replace the page in which it begins by their own copies. Then fewer sequences
+/* How many spans before spans[i] will replace the page where spans[i] begins by their own copies. Then fewer sequences
  * share the page, and perhaps spans[i] needs no copy. */
 static uint32_t count_leaving(const cllm_engine *e, const cllm_span *spans, size_t i) {
     const cllm_sequence *s = spans[i].sequence;

@@ -152,8 +152,8 @@ cllm_status plan_engine(const cllm_gguf *gguf, uint64_t weights_in_memory, const
     if (!settings->n_ctx && settings->n_positions && settings->n_positions < wanted) wanted = settings->n_positions;
     uint64_t sum = plan_context(config, settings, wanted, plan);
     if (context_is_open(settings)) {
-        /* Leave room for the mapped file. If even that does not fit, the system drops parts of the file and reads them
-         * again as needed: use a quarter. */
+        /* Leave room for the mapped file. If not even the file fits, use a quarter of the memory: the system drops
+         * parts of the file and reads them again as needed. */
         const uint64_t mapped = plan->weights > weights_in_memory ? plan->weights - weights_in_memory : 0;
         uint64_t budget = available > mapped ? available - mapped : available / 4;
         budget -= budget / 8; /* for memory that is not planned: the rest of the process, and other programs */

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 
-/* How many bytes of a stop string the text ends with after one more byte, if it was `matched` before. */
+/* How many bytes of a stop string the text ends with after this byte, if it ended with `matched` of them before. */
 static size_t advance(const stop_string *s, size_t matched, char byte) {
     while (matched > 0 && (matched == s->length || s->bytes[matched] != byte)) matched = s->borders[matched - 1];
     return matched + (s->bytes[matched] == byte);

@@ -4,8 +4,8 @@
 
 #include "cllm.h"
 
-/* Say what this file is, which does not begin with "GGUF", and what to do. bytes: [size], the whole file. Returns
- * FORMAT. */
+/* For a file that does not begin with "GGUF": say in *err what it is, and what to do. bytes: [size], the whole file.
+ * Returns FORMAT. */
 cllm_status refuse_foreign(const unsigned char *bytes, uint64_t size, cllm_error *err);
 
 #endif

@@ -332,7 +332,8 @@ static uint64_t split_count(const gguf_part *part, const name_entry **entry) {
     return value && gguf_value_as_u64(value, &count) && count > 1 ? count : 1;
 }
 
-/* Open the first part, and the others if its contents mention them: a whole model may have any name. */
+/* Open the first part. Open the others only if its contents mention them, because a model in one file may be named like
+ * a part. */
 static cllm_status open_parts(cllm_gguf *gguf, const char *path, const cllm_load_options *options, cllm_error *err) {
     part_name name;
     cllm_status status = name_parts(gguf, path, &name, err);
@@ -568,7 +569,7 @@ const cllm_tensor *cllm_gguf_find_tensor(const cllm_gguf *gguf, const char *name
 
 /* The result of a look-up: a value and its key's entry. */
 typedef struct found {
-    const cllm_value *value; /* NULL: absent, and allowed to be */
+    const cllm_value *value; /* NULL: the key is absent, which is allowed */
     const name_entry *entry;
 } found;
 

@@ -114,8 +114,8 @@ static cllm_status read_type(reader *in, const char *key, cllm_value_type *type,
     return CLLM_OK;
 }
 
-/* Only the elements of some types are walked, because the others are always valid: elements with a length may go past
- * the end, and a bool may be neither 0 nor 1. */
+/* Only elements that may be invalid are walked: those with a length may go past the end, and a bool may be neither 0
+ * nor 1. */
 static cllm_status read_array(reader *in, unsigned depth, const char *key, cllm_array *out, cllm_error *err) {
     uint64_t start = in->position;
     cllm_value_type type = CLLM_UINT8;
@@ -158,7 +158,7 @@ static cllm_status read_string(reader *in, const char *key, cllm_string *out, cl
     return CLLM_OK;
 }
 
-/* Read a value of this type. depth: of the arrays around it, and itself if it is one; 1 for the value of a key. */
+/* Read a value of this type. depth: 1 + the number of arrays around it that are being read. */
 static cllm_status read_value(reader *in, cllm_value_type type, unsigned depth, const char *key, cllm_value *out,
                               cllm_error *err) {
     uint64_t start = in->position;

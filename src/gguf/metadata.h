@@ -42,7 +42,7 @@ typedef struct metadata {
 #define METADATA_KEY_LIMIT      65535
 #define METADATA_PAIR_MIN_BYTES 14 /* key: length 8, text 1; value: type 4, one byte */
 
-/* Read `count` pairs. The caller has checked that the bytes left could hold so many of METADATA_PAIR_MIN_BYTES each.
+/* Read `count` pairs. The caller has checked that the reader has at least count * METADATA_PAIR_MIN_BYTES bytes left.
  * out: its lists are in `memory`, its values in the reader's bytes. Errors: FORMAT, UNSUPPORTED, MEMORY. */
 cllm_status metadata_read(reader *in, uint64_t count, arena *memory, metadata *out, cllm_error *err);
 

@@ -52,7 +52,7 @@ static void read_vocabulary_size(const cllm_gguf *gguf, model_config *config) {
         config->n_vocab = (uint32_t)tokens.count;
 }
 
-/* The window belongs to the sizes, because the cache of a windowed layer holds no more than that. */
+/* The window is read with the sizes, because the size of a windowed layer's cache depends on it. */
 static cllm_status read_windows(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     const bool windowed =
@@ -174,8 +174,8 @@ static cllm_status check_lengths(const model_config *config, const layer_config 
 }
 
 /* The last layers may have no keys and values of their own. Windowed ones use those of the last windowed layer that has
- * its own, the others those of the last unwindowed one. The latter is the last of all layers with their own, and the
- * former is the one before it. */
+ * its own, the others those of the last unwindowed one. The last layer with its own must be unwindowed, and the layer
+ * before it windowed. */
 static cllm_status read_shared_keys(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     static const char suffix[] = "attention.shared_kv_layers";
     uint32_t n = 0;
@@ -235,8 +235,8 @@ static cllm_status read_layers(const cllm_gguf *gguf, model_config *config, cllm
     return status;
 }
 
-/* Which layers have an indexer, and the sizes of all indexers. They belong to the sizes, because the pages hold an
- * indexer's keys. */
+/* Which layers have an indexer, and the sizes of all indexers. They are read with the other sizes, because the
+ * pages hold an indexer's keys. */
 static cllm_status read_indexer(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     const model_traits *traits = config->traits;
     uint32_t key_length = 0, top_k = 0;
@@ -259,7 +259,7 @@ static cllm_status read_indexer(const cllm_gguf *gguf, model_config *config, cll
                          key_length);
     const bool some_share = traits->index_shared_from > 0 && config->n_ctx_train >= traits->index_shared_from;
     for (uint32_t i = 0; i < config->n_layers; i++)
-        config->layers[i].index_key_length = !some_share || i < 2 || i % 4 == 2; /* for now 1: it has one */
+        config->layers[i].index_key_length = !some_share || i < 2 || i % 4 == 2; /* for now 1 if it has one */
     cllm_status status = GET_EACH("attention.indexer.types", GGUF_OPTIONAL, index_key_length);
     for (layer_config *l = config->layers; status == CLLM_OK && l < config->layers + config->n_layers; l++) {
         l->top_k = top_k;
@@ -453,7 +453,8 @@ static bool first_attends_with(const cllm_gguf *gguf, const model_config *config
     return layer_has(gguf, i, stem);
 }
 
-/* The lengths of latent attention before compression. Those in the cache are the file's lengths of keys and values. */
+/* Read the lengths of latent attention before compression. In files with the _mla keys, the usual keys have the lengths
+ * in the cache. */
 static cllm_status read_latent(const cllm_gguf *gguf, model_config *config, cllm_error *err) {
     if (!config->traits->latent_attention) return CLLM_OK;
     config->kv_b_is_whole =
@@ -561,7 +562,7 @@ static cllm_status read_scales(const cllm_gguf *gguf, model_config *config, cllm
     if (traits->embedding_scale > 0) config->embedding_scale = traits->embedding_scale;
     if (traits->depth_scale > 0) config->residual_scale = traits->depth_scale / sqrtf((float)config->n_layers);
     if (traits->base_embd > 0) config->logit_scale = (float)traits->base_embd / (float)config->n_embd;
-    if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale; /* as in a file */
+    if (traits->logit_scale_divides) config->logit_scale = 1 / config->logit_scale; /* a divisor, as in files */
     const optional_key common[] = {
         {"attn_logit_softcapping", &config->attention_softcap, NULL},
         {"final_logit_softcapping", &config->logit_softcap, NULL},
@@ -907,7 +908,7 @@ static cllm_status read_values(const cllm_gguf *gguf, model_config *config, cllm
 
 /* Which layers rotate and which are mixtures. */
 static void finish_layers(const cllm_gguf *gguf, model_config *config) {
-    const float twentieth = 1.6448535f; /* of a normal distribution is so many deviations above the mean */
+    const float twentieth = 1.6448535f; /* of a normal distribution is above mean + this * deviation */
     const model_traits *traits = config->traits;
     for (uint32_t i = 0; i < config->n_layers; i++) {
         layer_config *l = &config->layers[i];

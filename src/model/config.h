@@ -1,5 +1,5 @@
 /* The numbers that describe a transformer, read from <architecture>.* metadata and checked against each other.
- * Before it on the road: gguf. After it: weights.h, which checks every tensor's shape against these. */
+ * Before it: gguf. After it: weights.h, which checks every tensor's shape against these. */
 #ifndef MODEL_CONFIG_H
 #define MODEL_CONFIG_H
 

@@ -1,9 +1,8 @@
 /* Model families as data. Each architecture is a row of traits. There is one forward pass, which reads a row and knows
  * no family by name. To add a family, add a row in families.c.
  *
- * Before it on the road: general.architecture of the file. After it: config.c reads the keys that a row asks for,
- * weights.c binds the tensors that it lists, and the forward passes do what it says. docs/09-families.md tells what was
- * checked. */
+ * Before it: general.architecture of the file. After it: config.c reads the keys that a row asks for, weights.c binds
+ * the tensors that it lists, and the forward passes do what it says. docs/09-families.md tells what was checked. */
 #ifndef MODEL_FAMILIES_H
 #define MODEL_FAMILIES_H
 
@@ -313,7 +312,7 @@ typedef enum classifier_kind {
 } classifier_kind;
 
 /* What sets a family apart. Zero means: as in llama. Some traits are for "a model of so many layers" (or experts, or
- * positions): files of this family do not say in what their models differ, so a number tells them apart. */
+ * positions): files of this family do not say how its models differ, so a number tells them apart. */
 typedef struct model_traits {
     const char *architecture;
 

@@ -16,8 +16,8 @@ static bool has_layers(const model_config *config, uint32_t pool) {
     return false;
 }
 
-/* The most windowed pages of a sequence: from the first position that a batch's first token sees to its last token,
- * wherever in a page this begins. */
+/* The most windowed pages of a sequence: those of the positions from the first one that a batch's first token sees to
+ * the batch's last token, wherever in a page these positions begin. */
 static uint64_t windowed_pages(const model_config *c, const kv_size *size) {
     const uint64_t seen = (uint64_t)c->window + size->n_batch - 1;
     const uint64_t n = seen < 2 ? 1 : (seen - 2) / KV_CHUNK + 2;
@@ -76,7 +76,7 @@ static void give_back(kv_pages *pages, uint32_t pool, uint32_t number) {
 
 static bool has_windowed(const kv_pages *pages) { return pages->pools[KV_WINDOWED].n_pages > 0; }
 
-/* A new page, which one table holds, and its windows see. */
+/* A new page. One table holds it, and that table's windows see it. */
 static uint32_t new_page(kv_pages *pages) {
     const uint32_t page = take(pages, KV_FULL);
     pages->pages[page] = (kv_page){.n_tables = 1, .windowed = KV_NONE};

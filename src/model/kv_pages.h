@@ -2,8 +2,8 @@
  * decides where its bytes are (kv_store.h on the CPU).
  *
  * A page holds the keys and values of KV_CHUNK positions in all layers. Layers that see the whole context are in the
- * first pool, at the page's own number. Windowed layers are in a second, smaller pool, at another number, which the
- * page gets there and gives back when no window sees these positions any more.
+ * first pool, at the page's own number. Windowed layers are in a second, smaller pool. There the page has another
+ * number, which it gives back when no window sees its positions any more.
  *
  * A sequence has a table of the pages of its positions. Pages may be shared: each counts the tables that hold it. A
  * page that several hold is replaced by a copy before it is written. A page that the prefix cache knows stays when no
@@ -26,8 +26,8 @@ static inline uint32_t kv_chunks(uint32_t n_positions) {
     return n_positions / KV_CHUNK + (n_positions % KV_CHUNK != 0);
 }
 
-/* The first position that `position` sees: through a window, or, if window is 0, all before it. chunked: windows follow
- * one another, and it sees from the beginning of its own. */
+/* The first position that `position` sees through its window; 0 if `window` is 0. chunked: windows follow one another,
+ * and a position sees its own window from the beginning. */
 static inline uint32_t kv_first_seen(uint32_t window, bool chunked, uint32_t position) {
     if (chunked && window > 0) return position / window * window;
     return window > 0 && position >= window ? position - window + 1 : 0;

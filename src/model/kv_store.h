@@ -84,7 +84,8 @@ static inline void *kv_store_page(const kv_store *store, uint32_t pool, uint32_t
 /* Zero positions first..KV_CHUNK-1 of a page of this pool. page: its bytes, or a copy of them. */
 void kv_store_blank(const kv_store *store, uint32_t pool, void *page, uint32_t first);
 
-/* The chunk of positions chunk * KV_CHUNK and on, which the table holds. kv_head n_kv_heads: keys of an indexer. */
+/* The chunk of positions chunk * KV_CHUNK and on, which the table holds. kv_head == n_kv_heads: the keys of an
+ * indexer. */
 kv_chunk kv_store_chunk(const kv_store *store, const kv_table *table, uint32_t layer, uint32_t kv_head, uint32_t chunk);
 
 /* True if a position before `end` that windows have kept holds an infinity of float16. */

@@ -56,7 +56,7 @@ typedef struct tensors {
     bool looked_up; /* base is the embedding table, used to look up tokens, not as output */
 } tensors;
 
-/* True if A or B has one matrix for all of the base tensor's, or one for each. */
+/* True if A or B has one matrix for all matrices of the base tensor, or one for each. */
 static bool count_fits(const tensors *t, const cllm_tensor *own) {
     return (own->shape[2] == 1 || own->shape[2] == t->base->shape[2]) && own->shape[3] == 1;
 }

@@ -64,7 +64,7 @@ typedef struct layer_weights {
     const float *attn_sinks; /* [n_heads] */
     linear attn_gate;        /* gates the result of attention */
     linear attn_output;
-    /* norm of x after attention was added; attn_norm_2, if it exists, is then the norm of that plus the old x */
+    /* norm of x after attention was added. attn_norm_2, if it exists, then norms the sum of the result and the old x */
     norm_weights attn_output_norm;
     norm_weights post_attention_norm;
     norm_weights ffn_norm;

@@ -19,8 +19,8 @@ typedef struct scanner {
     const char *text;
     size_t end;
     size_t failed_until; /* the rule that set it (RUN_TO_END, RUN_OF_THREES or LINES) has no match before this offset */
-    size_t counted_at;   /* for RUN_OF_THREES and BEFORE_THREES: where a run of the set begins that was counted, */
-    size_t counted;      /* and its number of characters; 0: none was */
+    size_t counted_at;   /* for RUN_OF_THREES and BEFORE_THREES: where the last counted run of the set begins, */
+    size_t counted;      /* and its number of characters; 0: no run was counted */
 } scanner;
 
 #define NO_MATCH SIZE_MAX /* otherwise the end of a match */
@@ -53,8 +53,8 @@ static bool is_empty(const char_set *set) { return set->any == 0 && !set->ranges
 
 /* ------------------------------------------------------------------------------------------ rules */
 
-/* Move *at to where a rule's body must begin: behind the prefix, or in a second attempt where the rule began. Returns
- * false if this attempt is not possible. */
+/* Move *at to where a rule's body must begin: after the prefix. In a second attempt the body begins at *at, without a
+ * prefix. Returns false if this attempt is not possible. */
 static bool skip_prefix(const scanner *s, const split_rule *r, bool with_prefix, size_t *at) {
     if (!with_prefix) return !r->needs_prefix;
     if (is_empty(&r->prefix)) return false;
@@ -149,7 +149,7 @@ static size_t match_lines(scanner *s, size_t at) {
     return end;
 }
 
-/* In any case, ſ (U+017F) is an s too, by Unicode's simple case folding. */
+/* If case is ignored, ſ (U+017F) is an s too, by Unicode's simple case folding. */
 static uint32_t small_letter(const scanner *s, size_t at, bool any_case, size_t *next) {
     character c = char_at(s, at);
     *next = at + c.length;

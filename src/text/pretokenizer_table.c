@@ -34,7 +34,7 @@ static const char_range tab_or_line_feed[] = {{'\t', '\n'}, {0, 0}};
 static const char_range line_feed[] = {{'\n', '\n'}, {0, 0}};
 static const char_range not_line_feed[] = {{0, 9}, {11, 0x10FFFF}, {0, 0}};
 
-/* \p{P} and the other ASCII characters that a C library calls punctuation; default's has no ` */
+/* With \p{P}: all ASCII characters that a C library calls punctuation; the pre-tokenizer "default" leaves ` out */
 static const char_range ascii_symbols[] = {{'$', '$'}, {'+', '+'}, {'<', '>'}, {'^', '^'},
                                            {'`', '`'}, {'|', '|'}, {'~', '~'}, {0, 0}};
 static const char_range ascii_symbols_but_backquote[] = {{'$', '$'}, {'+', '+'}, {'<', '>'}, {'^', '^'},

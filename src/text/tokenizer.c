@@ -199,7 +199,7 @@ static cllm_status encode_text(const cllm_tokenizer *t, const char *text, size_t
     cllm_status status = CLLM_OK;
     size_t trusted_end = 0; /* end of the trusted bytes that begin at `next` */
     for (size_t begin = 0; begin < length && status == CLLM_OK;) {
-        size_t next = begin; /* special token */
+        size_t next = begin; /* where the next special token begins */
         const special_token *special = NULL;
         for (; next < length; next++) {
             if (trusted_end < next) trusted_end = next;

@@ -108,8 +108,9 @@ struct cllm_tokenizer {
     cllm_string pair_template; /* how to join two texts (pair.c); empty: with `separator` and the tokens around them */
 };
 
-/* Fill a tokenizer from the tokenizer.ggml.* keys, with everything except the merge rules. It is zeroed, except for
- * what says its kind. After an error the caller destroys it. Errors: FORMAT, UNSUPPORTED, MEMORY. */
+/* Fill a tokenizer from the tokenizer.ggml.* keys, with everything except the merge rules. Before the call only the
+ * fields that describe its kind are set; the others are zero. After an error the caller destroys it. Errors: FORMAT,
+ * UNSUPPORTED, MEMORY. */
 cllm_status vocabulary_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
 /* Two steps of vocabulary_load. The first one finds the tokens that end a text, which may change their types, so it
@@ -157,8 +158,8 @@ cllm_status token_list_add(token_list *list, int32_t id, cllm_error *err);
 /* Load what Unigram needs in addition to the vocabulary. Errors: FORMAT, MEMORY. */
 cllm_status unigram_load(cllm_tokenizer *t, const cllm_gguf *gguf, cllm_error *err);
 
-/* Append the ids of a text without special tokens. goes_on: other text comes before it, so that no space is put in
- * front of it, which add_space_prefix asks for. length: 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
+/* Append the ids of a text without special tokens. goes_on: other text comes before it, so no space is put in front of
+ * it, even if add_space_prefix is set. length: 1 byte to 1 GiB. Errors: MEMORY, UNSUPPORTED. */
 cllm_status spm_encode(const cllm_tokenizer *t, const char *text, size_t length, bool goes_on, token_list *out,
                        cllm_error *err);
 cllm_status bpe_encode(const cllm_tokenizer *t, const char *text, size_t length, token_list *out, cllm_error *err);

@@ -101,7 +101,9 @@ size_t unicode_decompose(uint32_t code_point, uint32_t parts[UNICODE_MOST_PARTS]
         parts[2] = TRAILING + place % N_TRAILING;
         return place % N_TRAILING ? 3 : 2;
     }
-    size_t n = 0; /* the first of a pair may be a pair too. The second ones follow it, the last found first */
+    /* The first character of a pair may be a composite too. In the result, the second characters follow in the reverse
+     * of the order in which they are found. */
+    size_t n = 0;
     uint32_t seconds[UNICODE_MOST_PARTS];
     const unicode_pair *pair;
     while (n + 1 < UNICODE_MOST_PARTS &&

@@ -20,8 +20,8 @@ size_t unicode_decompose(uint32_t code_point, uint32_t parts[UNICODE_MOST_PARTS]
 
 /* The data. */
 
-/* A character that is equal to `first` and then `second`, or, if second is 0, to `first` alone. No `second` is such a
- * character. */
+/* A character that is equal to `first` followed by `second`, or, if second is 0, to `first` alone. `second` itself is
+ * never such a character. */
 typedef struct unicode_pair {
     uint32_t composite, first, second;
 } unicode_pair;
@@ -33,8 +33,8 @@ extern const size_t n_unicode_pairs;
 extern const uint16_t unicode_composites[];
 extern const size_t n_unicode_composites;
 
-/* A range ends before the next one: its first code point << 9 | traits. The traits are the canonical combining class,
- * and UNICODE_UNSETTLED if NFC may or must replace the character. */
+/* A range is its first code point << 9 | its traits. It ends before the next range. The traits are the canonical
+ * combining class, and UNICODE_UNSETTLED if NFC may or must replace the character. */
 enum { UNICODE_COMBINING_CLASS = 0xFF, UNICODE_UNSETTLED = 0x100 };
 extern const uint32_t unicode_trait_ranges[];
 extern const size_t n_unicode_trait_ranges;

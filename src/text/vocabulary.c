@@ -114,8 +114,8 @@ cllm_status load_token_id(const cllm_tokenizer *t, const cllm_gguf *gguf, const 
     return CLLM_OK;
 }
 
-/* Load the id under `key`. If the key is absent, it is the usual id of such vocabularies, if that token is special. A
- * token without a type in the file gets `type`; with byte-level BPE only if the key names it. */
+/* Load the id under `key`. If the key is absent, take the usual id of such vocabularies, but only if that token is
+ * special. A token without a type in the file gets `type`; with byte-level BPE only if the key names it. */
 static cllm_status load_special_id(cllm_tokenizer *t, const cllm_gguf *gguf, const char *key, uint32_t usual,
                                    token_type type, int32_t *id, cllm_error *err) {
     cllm_status status = load_token_id(t, gguf, key, id, err);
@@ -304,7 +304,7 @@ static cllm_status index_texts(cllm_tokenizer *t, cllm_error *err) {
 }
 
 /* True if texts may become the token that the file names as the unknown one. They must not become a control token,
- * except [UNK], which some of BERT's files call one. */
+ * except [UNK], which has that type in some files of BERT. */
 static bool may_be_unknown(const cllm_tokenizer *t) {
     const int32_t id = t->unknown;
     if (id < 0 || t->tokens[id].type != TOKEN_CONTROL) return true;
