@@ -27,8 +27,8 @@ typedef struct talk {
     cllm_sampler_step steps[CLLM_N_STEPS]; /* the order of steps that the file recommends */
     attachment *attached;                  /* [n_attached], owned */
     size_t n_attached;
-    grammar_use form; /* for answers, from `form_name`: owned; NULL for none or the command line's */
-    char *form_name;
+    grammar_use form; /* the grammar of answers */
+    char *form_name;  /* its file: owned; NULL: there is no grammar, or it is the command line's */
 
     /* the answer while it is printed */
     text_stream out;

@@ -1,5 +1,6 @@
 /* Implements download.h. Bytes go to FILE.partial. Only one process at a time writes it: the one that holds a lock on
- * FILE.lock. A later run continues where it ends. When size and SHA-256 are right, FILE.partial is renamed to FILE. */
+ * FILE.lock. A later run continues at the end of FILE.partial. When size and SHA-256 are right, it is renamed to
+ * FILE. */
 #ifdef HAVE_CURL
 #include "download.h"
 

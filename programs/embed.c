@@ -88,7 +88,7 @@ static int read_texts(const run *r, token_texts *texts) {
     if (!given) status = read_input(o->file ? o->file : "-", &in);
     const input text = given ? (input){(char *)o->prompt, strlen(o->prompt)} : in;
     cllm_string line = {"", 0};
-    const bool is_empty = given && text.length == 0; /* one text, unlike a file without lines */
+    const bool is_empty = given && text.length == 0; /* an empty prompt is one text; a file without lines has none */
     for (size_t at = 0; status == EXIT_SUCCESS && (next_line(&text, &at, &line) || (is_empty && texts->count == 0));) {
         int32_t *tokens;
         size_t count;

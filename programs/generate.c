@@ -21,7 +21,7 @@ typedef struct prompt {
     size_t count;
 } prompt;
 
-/* True if standard input is a pipe or a file: what somebody wants to be read, unlike a terminal or /dev/null. */
+/* True if standard input is a pipe or a file. Then somebody wants it to be read, unlike a terminal or /dev/null. */
 static bool is_piped(void) {
     struct stat in;
     return fstat(STDIN_FILENO, &in) == 0 && (S_ISFIFO(in.st_mode) || S_ISREG(in.st_mode));

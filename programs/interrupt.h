@@ -10,7 +10,7 @@
  * ignored stays ignored. A closed pipe on stdout kills, as usual. */
 void interrupt_install(void);
 
-int interrupt_status(void); /* 128 plus the number of the signal, as in shells; without one Ctrl-C was a key */
+int interrupt_status(void); /* 128 plus the number of the signal, as in shells; SIGINT's if Ctrl-C was a key */
 
 /* True after one of these signals. */
 bool interrupted(void);
@@ -22,8 +22,8 @@ bool interrupt_forget(void);
 /* interrupted() as a cllm_progress that shows nothing; the parameters are unused. */
 bool interrupt_progress(void *user, uint64_t done, uint64_t total);
 
-/* Name this file if its bytes disappear (SIGBUS): one of `gguf`, or, while gguf is NULL, the file at `path` that is
- * being opened. Both must stay valid. A NULL path ends the watch. */
+/* If bytes of a mapped file disappear (SIGBUS), the message names the file. It is one of the files of `gguf`; while
+ * gguf is NULL, it is the file at `path`, which is being opened. Both must stay valid. A NULL path ends the watch. */
 void interrupt_watch_file(const char *path, const cllm_gguf *gguf);
 void interrupt_watch_model(const cllm_model *model); /* watch all files of a model instead */
 

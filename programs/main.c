@@ -125,8 +125,8 @@ static int run_command(int argc, char **argv) {
     return status;
 }
 
-/* If a standard stream is closed, the next file that is opened would get its number. Then what is read there is empty,
- * and a write fails. */
+/* If a standard stream is closed, the next file that is opened would get its number. So open /dev/null there: reading
+ * finds nothing, and writing fails. */
 static void open_closed_streams(void) {
     for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; stream++)
         if (fcntl(stream, F_GETFD) < 0) (void)open("/dev/null", O_RDONLY); /* gets the lowest free number */

@@ -903,7 +903,7 @@ const char *option_named(unsigned bit, const char *word, bool *takes_next) {
 
 static int parse_own_words(const command *c, int argc, char **argv, options *o) {
     enum { NAMED_OVERRIDES = 4 };
-    const float hot = 2; /* as a temperature; as a number of threads it is usual */
+    const float hot = 2; /* unusual as a temperature, usual as a number of threads */
     *o = (options){.arguments = calloc((size_t)argc, sizeof *o->arguments),
                    .overrides = calloc((size_t)argc + NAMED_OVERRIDES, sizeof *o->overrides),
                    .loras = calloc((size_t)argc, sizeof *o->loras),

@@ -141,7 +141,7 @@ void print_plan(FILE *out, const cllm_memory_plan *plan) {
 
 /* ------------------------------------------------------------------------------------------------ input */
 
-enum { TOO_LONG = 256 << 20 }; /* bytes: more than any context holds, and it ends what has no end, such as /dev/zero */
+enum { TOO_LONG = 256 << 20 }; /* bytes: more than any context holds; so reading /dev/zero ends too */
 
 static int read_all(FILE *file, const char *name, input *in) {
     size_t capacity = 0;
@@ -543,7 +543,7 @@ int run_check_writes(const run *r) {
 int fail_without_tokenizer(const run *r) {
     cllm_tokenizer *tokenizer;
     cllm_error err;
-    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &tokenizer, &err) == CLLM_OK) /* it could not be before */
+    if (cllm_tokenizer_create(cllm_model_gguf(r->model), &tokenizer, &err) == CLLM_OK) /* only to get the error again */
         cllm_tokenizer_destroy(tokenizer);
     return fail("%s: %s%s; 'mini-cllm eval --tokens' runs token ids", r->o->model, err.message, remedy_of(&err));
 }

@@ -95,7 +95,7 @@ int make_chat(const options *o, const cllm_gguf *gguf, const cllm_tokenizer *tok
 /* True if chat, template and serve read this key, in addition to the model and its tokenizer. */
 bool read_by_chat(const char *key);
 
-/* Note overrides that nothing has read, and options that set one. reader: what was made of the file. */
+/* Note overrides of keys that nothing has read. reader: what messages call the reader of the file, such as "model". */
 void remark_unread(const options *o, const cllm_gguf *gguf, const char *reader);
 
 cllm_pooling pooling_of(const char *name); /* of --pooling */

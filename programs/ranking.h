@@ -5,7 +5,7 @@
 #include "cllm.h"
 
 typedef struct ranked {
-    size_t index;         /* of the document, as they were given */
+    size_t index;         /* of the document in the list that was given */
     cllm_string document; /* or empty: the caller does not need it */
     float score;
 } ranked;

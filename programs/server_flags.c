@@ -13,7 +13,7 @@
 typedef enum flag_kind {
     SAME,     /* takes a value, which our option gets */
     EACH,     /* the same, but the value is a list, separated by commas */
-    TURNS_ON, /* takes no value; our option gets `value`, or none either */
+    TURNS_ON, /* takes no value; sets our option, to `value` if that is not NULL */
     IDLE,     /* takes no value, has no effect */
     IDLE_VALUE,
     IDLE_CHOICE, /* may take on, off or auto; has no effect */
@@ -29,10 +29,9 @@ typedef struct flag {
     flag_kind kind;
     const char *ours;     /* the name of our option */
     const char *variable; /* in the environment, or NULL */
-    const char
-        *value;      /* of TURNS_ON; of REFUSED_VALUE, IDLE_VALUE and SPECIAL: values that change nothing, with bars */
-    bool negative;   /* the variable has the opposite meaning: 0 sets the flag */
-    const char *why; /* for a refused flag: what to do instead; for one without effect: more about it; or NULL */
+    const char *value;    /* for TURNS_ON: see there; for other kinds: values that change nothing, between bars */
+    bool negative;        /* the variable has the opposite meaning: 0 sets the flag */
+    const char *why;      /* for a refused flag: what to do instead; for one without effect: more about it; or NULL */
     int (*special)(translation *t, const struct flag *f, const char *value);
 } flag;
 
@@ -117,7 +116,7 @@ static bool is_one_of(const char *text, const char *choices) {
 
 /* -------------------------------------------------------------------------------------- special values */
 
-/* The flag's own values mean the same as no flag. */
+/* The values in f->value mean the same as no flag. */
 static int unless_auto(translation *t, const flag *f, const char *value) {
     if (!is_one_of(value, f->value)) add_option(t, f->ours, value);
     return 0;

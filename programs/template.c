@@ -113,8 +113,8 @@ static int read_tools(const char *path, char **list) {
     return status;
 }
 
-/* Render the prompt that --chat-template-kwargs asks for, which may open the reasoning; NULL: the template's
- * default. */
+/* Render a prompt with the variables of --chat-template-kwargs, because with them it may open the reasoning. NULL:
+ * the option is not given, or rendering failed. */
 static cllm_part *render_prompt(const options *o, const cllm_chat *chat, size_t *n_parts) {
     static const char question[] =
         "{\"messages\": [{\"role\": \"user\", \"content\": \"?\"}], \"add_generation_prompt\": true}";

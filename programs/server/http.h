@@ -71,7 +71,7 @@ struct exchange {
     /* protected by the lock */
     pthread_mutex_t lock;
     int n_holders;                     /* the connection's thread and a worker; the last one releases the exchange */
-    _Atomic exchange_stage stage;      /* atomic: only to test and change it at once takes the lock */
+    _Atomic exchange_stage stage;      /* atomic: the lock is needed only to test and change it in one step */
     bool works;                        /* a worker has it, and wakes it when it is done */
     bool suspended;                    /* the connection sleeps */
     struct MHD_Connection *connection; /* belongs to libmicrohttpd; NULL once it is done with this exchange */

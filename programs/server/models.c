@@ -23,8 +23,8 @@ static struct {
     atomic_bool ready, closing;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-/* The clock of the condition. If somebody sets the clock of the day, a request could wait for hours; Apple's conditions
- * have no other. */
+/* The clock for waiting on the condition. With CLOCK_REALTIME, a request could wait for hours if somebody sets the
+ * system's time back; but on Apple's systems conditions can use no other clock. */
 #if defined(__APPLE__)
 #define WAIT_CLOCK CLOCK_REALTIME
 #else
@@ -292,8 +292,7 @@ static int load(served_model *m, bool *good_file) {
     return EXIT_SUCCESS;
 }
 
-/* Load a model. The caller holds the lock, which is released while the model loads: requests for other models do not
- * wait, requests for this one do. */
+/* Unload a model. The caller holds the lock, which is released while the model is unloaded. */
 static void unload_under_lock(served_model *m) {
     m->state = MODEL_UNLOADING;
     pthread_mutex_unlock(&all.lock);
@@ -337,15 +336,16 @@ static bool make_room(const served_model *wanted) {
     return true;
 }
 
-/* Refuse a request because its model failed to load; message: why. The server is well if the file is bad, and asking
- * again does not help. */
+/* Refuse a request because its model failed to load; message: why. If the file is bad, the server itself works, and
+ * asking again does not help: the status is 422, otherwise 500. */
 static bool refuse_loading(const served_model *m, const char *message, bool good_file, failure *f) {
     if (atomic_load(&all.closing)) return refuse(f, 503, NULL, "the server is ending");
     return refuse(f, good_file ? 500 : 422, "model", "%s cannot be loaded: %s", m->name,
                   without_folder(message, m->path));
 }
 
-/* The caller holds the lock, which is released while a model is loaded or unloaded. */
+/* Load a model. The caller holds the lock, which is released while a model is loaded or unloaded: requests for other
+ * models do not wait, requests for this one do. */
 static bool load_under_lock(served_model *m, failure *f) {
     for (;;) {
         while (is_changing(m)) pthread_cond_wait(&all.changed, &all.lock);

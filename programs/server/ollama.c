@@ -234,7 +234,7 @@ static bool take_common(request *r, const json_t *body, failure *f) {
     return take_format(r, body, f);
 }
 
-/* think: true, false, or how much. kwargs: variables of the template, which are added to. */
+/* think: true, false, or how much. kwargs: variables of the template; some are added. */
 static bool take_think(request *r, const json_t *body, chat_request *chat, json_t *kwargs, failure *f) {
     const json_t *think = field_find(body, "think");
     const char *level = json_string_value(think);

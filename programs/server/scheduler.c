@@ -287,7 +287,8 @@ static void drop_gone(scheduler *s) {
 
 /* -------------------------------------------------------------------------------------------------- steps */
 
-/* Fail a choice that wants nothing and has not ended: it would wait forever, and keep this thread busy. */
+/* Add the span that a choice wants to the step. If it wants nothing and has not ended, it fails: otherwise it would
+ * wait forever, and keep this thread busy. */
 static void add_span(scheduler *s, uint32_t index, size_t most, size_t *n_tokens) {
     cllm_span span;
     if (!completion_wants(s->slots[index].choice, most, &span)) {
@@ -304,8 +305,8 @@ static bool is_reading(const slot *at) {
     return completion_n_left(at->choice) > 1 || at->choice->request->kind == REQUEST_EMBED;
 }
 
-/* How many prompt tokens a step may have. If choices write in it: as many as take a little less time than the writing.
- * Now and then none, to measure the time without them. */
+/* How many prompt tokens a step may have. If choices write in it: so many that reading them takes a little less time
+ * than the writing. Now and then 0, to measure the time of writing alone. */
 static size_t reading_budget(const scheduler *s, size_t n_writing) {
     enum { OFTEN = 32 };
     return n_writing == 0 ? s->model->n_batch : s->n_mixed >= OFTEN ? 0 : (size_t)s->budget;
@@ -366,9 +367,9 @@ static void empty_idle(scheduler *s) {
         if (s->slots[s->order[i]].choice->told) empty_slot(s, s->order[i]);
 }
 
-/* Prompts take longer the longer they are, and on a busy machine. So the budget follows the time of the last steps. It
- * grows at most twofold in a step, because one quick step may be chance. Fewer than eight tokens take almost as long as
- * eight, which share the reading of weights, keys and values. */
+/* A prompt token takes longer in a long prompt, and on a busy machine. So the budget follows the time of the last
+ * steps. It grows at most twofold in a step, because one quick step may be chance. Fewer than eight tokens take almost
+ * as long as eight, which share the reading of weights, keys and values. */
 static void learn_times(scheduler *s, double seconds, size_t n_writing, size_t n_read) {
     const double weight = 0.2, share = 0.75, least = 8, twofold = 2 * s->budget;
     const double most = twofold < (double)s->model->n_batch ? twofold : (double)s->model->n_batch;

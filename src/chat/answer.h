@@ -70,7 +70,7 @@ bool answer_prompt_opens_call(const answer_format *o, const cllm_part *prompt, s
 void answer_put_value(answer_text *out, const answer_tools *tools, cllm_string name, cllm_string key,
                       cllm_string value);
 
-/* Add a value whose type is not string; if it cannot have its type, it becomes a string. */
+/* Add a value whose type is not string. If it cannot be read as any other type, it becomes a string. */
 void answer_put_typed(answer_text *out, cllm_string value);
 
 /* A call that is being read. */

@@ -269,7 +269,8 @@ static reading read_name_json(call_reader *c) {
 
 /* ---------------------------------------------------------------------------------- a name, then key by key */
 
-/* True if a mark that ends a call is here, or, if `key`, the mark before a key. PARTIAL: perhaps. */
+/* Look for a mark that ends a call, or, if `key`, for the mark before a key. YES: it is here, or the answer has ended.
+ * PARTIAL: the text so far may be its beginning. */
 static reading sees_next(const call_reader *c, bool key) {
     reading best = READ_NO;
     text_reader r = *c->r;
@@ -311,7 +312,7 @@ static void put_unfinished(call_reader *c, size_t from, size_t end, size_t n_cda
     answer_put_escaped(c->out, r->text + from, end - from);
 }
 
-/* Find where a value ends: at the first end mark that another key, or the end of the call, follows. */
+/* Find where a value ends: at the first end mark after which another key or the end of the call comes. */
 static reading find_value_end(call_reader *c, size_t from, size_t *end) {
     text_reader *r = c->r;
     const cllm_string close = c->format->value_close.text;

@@ -447,7 +447,8 @@ static bool is_of(const json_value *v, unsigned types) {
            v->number == (double)(int64_t)v->number;
 }
 
-/* True if all numbers of a value are finite. A number such as 1e999 is not: its spelling is copied. */
+/* True if all numbers of a value are finite. If one is not, such as 1e999, the value is copied as the model wrote
+ * it. */
 static bool is_finite(const json_value *v) {
     bool finite = v->kind != JSON_FLOAT || isfinite(v->number);
     for (uint32_t i = 0; v->kind >= JSON_ARRAY && i < v->count && finite; i++)

@@ -359,8 +359,8 @@ static void put_keys(writer *w, const tool *t) {
     }
 }
 
-/* Arguments with commas between them. The first one that is written has no comma before it: there is a choice for each
- * that may be the first. */
+/* Arguments with commas between them. Only the first one that is written has no comma before it. So there is a choice
+ * between the arguments that may be the first. */
 static void put_list(writer *w, const tool *t) {
     const json_value *all = properties_of(w, t);
     const uint32_t n = all ? all->count : 0;

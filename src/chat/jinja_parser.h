@@ -30,7 +30,7 @@ typedef enum jinja_node_kind {
     NODE_CONCAT,   /* a: items, joined as strings */
     NODE_COMPARE,  /* a, then b: NODE_OPERANDs with a sign each */
     NODE_OPERAND,  /* a; sign: '=', '!', '<', '>', 'l' (<=), 'g' (>=), 'i' (in), 'n' (not in) */
-    NODE_ARGUMENT, /* a; value: its name, or ABSENT; sign '*' and '^' (**): a holds them */
+    NODE_ARGUMENT, /* a; value: its name, or ABSENT; sign '*' or '^' (**): the items of a are arguments */
 
     /* statements */
     NODE_TEXT,      /* value */

@@ -51,7 +51,7 @@ uint64_t batch_columns(const kv_size *size) {
 }
 
 uint64_t batch_most_numbers(const model_config *c, const kv_size *size) {
-    const uint64_t blocks = blocks_of(c, 1); /* most blocks a token: each is in a span of its own */
+    const uint64_t blocks = blocks_of(c, 1); /* a token has the most blocks if its span has no other token */
     const uint64_t items = blocks * (size->n_batch + batch_columns(size));
     const uint64_t list = most_spans(size) * kv_chunks(size->n_ctx) + (uint64_t)size->n_batch * MERGE_INTS +
                           (items < MOST_ITEMS ? items : MOST_ITEMS) * ITEM_INTS;

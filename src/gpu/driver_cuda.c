@@ -86,8 +86,8 @@ static CUresult launch_now(gpu_device *device, launch *l) {
                                        device->stream, parameters, NULL);
 }
 
-/* Make a graph of the launches. NULL: the driver cannot. Then they are launched one by one, which reports an error in
- * them, if there is one. */
+/* Make a graph of the launches. NULL: the driver cannot. Then they are launched one by one, so that an error in one of
+ * them is reported. */
 static CUgraphExec make_graph(gpu_device *device, launch_list *list) {
     const cuda_api *cuda = &device->cuda;
     CUgraph graph = NULL;

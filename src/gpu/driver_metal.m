@@ -9,8 +9,8 @@
  * Objects that alloc, new or copy returned are ours; others are retained if they outlive the autorelease pool of the
  * call.
  *
- * CLLM_METAL_SIMD in the environment: 0 makes the kernels do without the functions of SIMD groups; 1 makes them use
- * these even on a device that does not report the family that has them, such as that of a virtual machine. */
+ * CLLM_METAL_SIMD in the environment: with 0, the kernels do not use the functions of SIMD groups. With 1, they use
+ * them even if the device does not report that it has them; in a virtual machine it may not report them. */
 #import <Foundation/Foundation.h>
 #import <Metal/Metal.h>
 

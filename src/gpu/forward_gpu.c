@@ -607,7 +607,8 @@ static void run(forward_gpu *f, const launch *l) {
                  f->repetitions > 0 ? (seconds() - start) / f->repetitions : 0, l->bytes);
 }
 
-/* Measure a copy: of more than caches hold, if there is memory for it; of a little if no time is measured. */
+/* Measure a copy. If times are measured, it copies more than caches hold, or less if there is no memory for that. If
+ * not, it copies only a little. */
 static cllm_status measure_copy(forward_gpu *f, cllm_error *err) {
     const gpu_driver *driver = f->gpu.driver;
     gpu_buffer *from = NULL, *to = NULL;

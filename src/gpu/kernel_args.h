@@ -8,8 +8,8 @@
 #define GPU_KERNEL_ARGS_H
 
 enum {
-    CHUNK = 256,    /* positions whose result attention computes as one, then joins with the others, as on the CPU */
-    QUERIES = 8,    /* queries that meet a chunk together */
+    CHUNK = 256,    /* attention computes a result for this many positions, then joins the results, as on the CPU */
+    QUERIES = 8,    /* most queries for which a group reads a chunk once */
     MAX_HEAD = 256, /* most elements of a key or a value */
     TEAM_ROWS = 2,  /* rows of a matrix that a team takes in products of few tokens; an even number */
     TILE_ROWS = 128,
@@ -92,8 +92,8 @@ typedef struct rope_args {
     int temperature_length; /* `length` in this formula */
 } rope_args;
 
-/* The work of a group for a key/value head: up to QUERIES queries of one span meet some chunks in a row. The queries of
- * a span are numbered token by token; those of a token are the heads that share the key/value head.
+/* The work of a group for a key/value head: up to QUERIES queries of one span, and some consecutive chunks. The queries
+ * of a span are numbered token by token; those of a token are the heads that share the key/value head.
  *
  * If the chunks are all that the queries see, the group writes the result to out. Otherwise the item has one chunk, and
  * leaves a part for each query: that of token t and head h is part number part + (t * n_heads + h) * stride. */

@@ -19,7 +19,7 @@
 enum {
     MOST_PLACES = 20000, /* of one state */
 
-    /* automaton_trim drops what nobody holds if there are more than these */
+    /* if there are more of any of these, automaton_trim frees memory */
     MOST_STATES = 40000,
     MOST_FRAMES = 2 << 20,
     MOST_WORDS = 4 << 20,
@@ -33,7 +33,7 @@ enum {
 /* An open call: where it came from, and the frames of the calls around it. */
 typedef struct frame {
     uint32_t edge, below;
-    uint32_t count; /* of a repetition: turns that are done. Of a collection: the number of its set of members */
+    uint32_t count; /* of a repetition: turns that are done. Of a collection: the index of its set of members */
     uint32_t hash_next;
 } frame;
 

@@ -35,15 +35,15 @@ typedef struct held_state {
     struct held_state *next;
 } held_state;
 
-/* n: finished; must outlive it. NULL: no memory. */
+/* n: a finished network, which must outlive the automaton. Returns NULL if memory runs out. */
 automaton *automaton_create(const network *n);
 void automaton_destroy(automaton *a);
 
 void automaton_hold(automaton *a, held_state *held); /* begins at the start of the grammar */
 void automaton_release(automaton *a, held_state *held);
 
-/* The state after a byte. It is DEAD_STATE also if memory runs out, or if there are too many places: automaton_error
- * says so. */
+/* The state after a byte. It is DEAD_STATE also if memory runs out, or if there are too many places; then
+ * automaton_error returns the error. */
 uint32_t automaton_step(automaton *a, uint32_t from, uint8_t byte);
 
 /* The state after a special token. */
@@ -70,13 +70,13 @@ uint32_t automaton_begin(automaton *a);
 /* Free memory if much is in use. All states become invalid, except those that are held. */
 void automaton_trim(automaton *a);
 
-/* Make the mask of a state, zeroed: [n_words], or NULL. It is automaton_state()->mask. Masks count for
- * automaton_trim. */
+/* Make the mask of a state: [n_words] zeros, or NULL. It is kept as automaton_state()->mask. automaton_trim counts
+ * masks as memory in use. */
 uint32_t *automaton_new_mask(automaton *a, uint32_t index, size_t n_words);
 
 void automaton_drop_masks(automaton *a);
 
-/* Returns the error, if there was one since the last call, that made steps lead to DEAD_STATE; else CLLM_OK. */
+/* If an error since the last call made steps lead to DEAD_STATE, returns this error; else CLLM_OK. */
 cllm_status automaton_error(automaton *a, cllm_error *err);
 
 #endif

@@ -446,7 +446,7 @@ static bool find_distances(const char_automaton *c, const uint32_t *exits, uint3
 
 /* The nodes in the network that stand for a state. */
 typedef struct written_state {
-    uint32_t node, before; /* before: if characters are counted, where a character leads first; else the same node */
+    uint32_t node, before; /* a character leads to `before`; if characters are counted, EDGE_ADD leads on to `node` */
     uint32_t shared;       /* see add_in_json */
 } written_state;
 
@@ -465,7 +465,8 @@ static size_t ranges_of(const char_automaton *c, const uint32_t *next, uint32_t 
     return n_ranges;
 }
 
-/* Write an automaton into a network. most: at most so many characters, which are counted; UINT32_MAX: any number. */
+/* Write an automaton into a network. most: the most characters of a text, which are then counted; UINT32_MAX: any
+ * number. */
 static bool write_states(const char_automaton *c, const uint32_t *exits, characters_spelling spelling, uint32_t most,
                          network *n, uint32_t from) {
     const bool counts = most != UINT32_MAX;

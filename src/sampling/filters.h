@@ -16,7 +16,7 @@ void filter_top_p(candidates *c, float p);
 /* Those that are at least p times as likely as the likeliest one. */
 void filter_min_p(candidates *c, float p);
 
-/* Those whose surprise is closest to the expected one, until they sum to more than p. */
+/* Those whose surprise is closest to the expected one, until their probabilities sum to more than p. */
 void filter_typical_p(candidates *c, float p);
 
 /* Those whose score is within n_sigma standard deviations of the largest one. */

@@ -1,6 +1,6 @@
-/* The formats of JSON Schema, such as dates and addresses, as regular expressions. Comments name their definitions, and
- * rules that go beyond these. Before it: schema_shapes.c, which finds the keyword `format`. After it:
- * schema_rules.c. */
+/* The formats of JSON Schema, such as dates and addresses, as regular expressions. Comments name the document that
+ * defines a format, and rules that go beyond it. Before this: schema_shapes.c, which finds the keyword `format`. After
+ * it: schema_rules.c. */
 #include "sampling/schema.h"
 
 #include <string.h>

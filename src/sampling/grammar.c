@@ -26,9 +26,9 @@ struct cllm_token_index {
     const cllm_tokenizer *tokenizer;
     arena arena;
     token_trie all;
-    token_trie ends[MOST_TEXT + 1]; /* [n]: of tokens with n characters of text, and more after it: the rest */
+    token_trie ends[MOST_TEXT + 1]; /* [n]: for tokens with n characters of text and more after it: what comes after */
     token_trie any_ends;            /* all of those together */
-    token_trie longer;              /* of tokens with more than MOST_TEXT characters of text: what comes after these */
+    token_trie longer;              /* for tokens with more characters of text: what comes after MOST_TEXT of them */
     uint32_t *texts[MOST_TEXT + 1]; /* [n]: a mask of the tokens that are only text, of n characters or fewer */
     uint32_t *any_texts;            /* a mask of all tokens that are only text */
     uint32_t *end_mask;             /* a mask of the tokens that end a text */
@@ -70,8 +70,8 @@ static uint32_t count_text(cllm_string text, uint32_t most, size_t *n_bytes) {
 static void allow(uint32_t *mask, int32_t token) { mask[token / 32] |= 1u << token % 32; }
 static void forbid(uint32_t *mask, int32_t token) { mask[token / 32] &= ~(1u << token % 32); }
 
-/* Make a trie of the tokens that have n characters of text (UINT32_MAX: any number) and more after it: of what comes
- * after the text. some: [n_all] work space. */
+/* Find the tokens that have n characters of text (UINT32_MAX: any number) and more after it. Make a trie of what comes
+ * after their text. some: [n_all] work space. */
 static bool build_ends(cllm_token_index *x, const spelled_token *all, uint32_t n_all, uint32_t n, spelled_token *some,
                        token_trie *t) {
     uint32_t n_some = 0;
@@ -360,8 +360,8 @@ static void walk_beside(cllm_grammar *g, uint32_t from, uint32_t other, uint32_t
     }
 }
 
-/* Find a state after `from` that is in the middle of any text: all characters of text lead back to it. Or
- * DEAD_STATE. */
+/* Find a state after `from` that is in the middle of any text: all characters of text lead back to it. Returns
+ * DEAD_STATE if there is none. */
 static uint32_t find_text_state(cllm_grammar *g, uint32_t from) {
     static const char some[] = "~0zQ e";
     for (const char *c = some; *c; c++) {
@@ -446,7 +446,7 @@ uint32_t grammar_n_vocab(const cllm_grammar *grammar) { return grammar->index->n
 void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n, bool may_end) {
     for (size_t i = 0; i < CLLM_MASK_WORDS(grammar->index->n_vocab); i++) mask[i] &= ~grammar->index->end_mask[i];
     for (size_t i = 0; i < n; i++) {
-        forbid(mask, tokens[i]); /* the token may be text as well */
+        forbid(mask, tokens[i]); /* the grammar may allow the token as text */
         if (may_end) allow(mask, tokens[i]);
     }
 }

@@ -26,7 +26,8 @@ cllm_status structure_build(network *n, const cllm_tokenizer *tokenizer, cllm_st
 
 uint32_t grammar_n_vocab(const cllm_grammar *grammar);
 
-/* Change a mask so that these tokens, [n], end the text, not the vocabulary's. may_end: the text may end here. */
+/* Change a mask so that these tokens, [n], end the text, instead of the vocabulary's end tokens. may_end: the text may
+ * end here. */
 void grammar_allow_ends(const cllm_grammar *grammar, uint32_t *mask, const int32_t *tokens, size_t n, bool may_end);
 
 bool matcher_is_complete(const cllm_matcher *matcher); /* the text may end, and nothing else can follow */

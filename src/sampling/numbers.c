@@ -183,7 +183,8 @@ static void add_zeros(piece *p, uint32_t from, bool at_once, bool beyond) {
     }
 }
 
-/* From `from` to the end by numbers without a sign that are at least the bound (`larger`), or at most. */
+/* From `from` to the end by numbers without a sign: if `larger`, those that are at least the bound, else those that are
+ * at most the bound. */
 static void add_compared(piece *p, uint32_t from, const decimal *bound, bool larger, bool is_excluded) {
     network *n = &p->n;
     const uint32_t count = n_digits(bound);

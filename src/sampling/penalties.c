@@ -102,8 +102,8 @@ static bool add_breaker(finding *f, int32_t head, cllm_string rest) {
     return true;
 }
 
-/* Add a breaker for each way in which this token may begin the text: it contains the whole text, or ends with its
- * beginning. Returns false if memory runs out. */
+/* Add a breaker for each way in which this token may begin the text: the token contains the whole text, or it ends with
+ * the beginning of the text. Returns false if memory runs out. */
 static bool find_in_token(finding *f, int32_t token, cllm_string text) {
     const cllm_string word = cllm_tokenizer_decode(f->tokenizer, token, token);
     for (size_t at = 0; at + text.length <= word.length; at++)

@@ -308,7 +308,7 @@ static bool parse_sequence(parser *p, uint32_t from, uint32_t to) {
         p->anchored = 0;
         const uint32_t begin = network_add_node(p->n), end = network_add_node(p->n), next = network_add_node(p->n);
         if (!parse_atom(p, begin, end) || !parse_quantifier(p, &least, &most)) return false;
-        /* refuse a group with an anchor that is repeated, or that is not at the end although it has a $ */
+        /* refuse a group with an anchor if the group is repeated, or if it has a $ and is not at the end */
         const bool is_last = text_ended(&p->t) || text_peek(&p->t) == '|' || text_peek(&p->t) == ')';
         const bool repeats = p->anchored && (least != 1 || most != 1);
         if (repeats || (p->anchored & AT_END && !is_last))

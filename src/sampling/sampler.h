@@ -10,8 +10,8 @@ uint32_t sampler_n_vocab(const cllm_sampler *sampler);
  * tokens that were drawn. */
 bool sampler_takes_likeliest(const cllm_sampler *sampler);
 
-/* Set the state of a sampler's random numbers, which is made from its seed otherwise, so that it draws what another
- * program with the same generator drew. state: not 0. */
+/* Set the state of a sampler's random numbers; without this call it is made from the seed. So the sampler can draw what
+ * another program with the same generator drew. state: not 0. */
 void sampler_set_state(cllm_sampler *sampler, uint64_t state);
 
 #endif

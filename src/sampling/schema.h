@@ -28,12 +28,12 @@ enum {
 
 /* A condition on a value. */
 typedef enum demand_kind {
-    DEMAND_SCHEMA,   /* valid by the schema `value` */
+    DEMAND_SCHEMA,   /* the value fulfils the schema `value` */
     DEMAND_VALUE,    /* equal to `value` */
-    DEMAND_KEYWORD,  /* invalid by `keyword` of the schema `value`; `fails` is true */
+    DEMAND_KEYWORD,  /* `keyword` of the schema `value` fails; `fails` is true */
     DEMAND_TYPES,    /* one of `types` */
     DEMAND_MEMBER,   /* an object with the member `name` */
-    DEMAND_PROPERTY, /* the same, and its value is valid by the schema `value`; if `fails`, it is not */
+    DEMAND_PROPERTY, /* the same, and its value fulfils the schema `value`; if `fails`, it does not */
 } demand_kind;
 
 typedef struct demand {
@@ -51,17 +51,17 @@ typedef enum fact_kind {
     FACT_LEAST,  /* it is `value` or more; with is_excluded, more */
     FACT_MOST,   /* it is `value` or less; with is_excluded, less */
     FACT_MULTIPLE,
-    FACT_PATTERN, /* `name`: a regular expression that matches somewhere */
-    FACT_FORMAT,  /* `name` */
-    FACT_ARRAY, /* the first items by the array of schemas `value` or NULL, the others by the schema `other` or NULL */
-    FACT_ITEMS, /* exactly the items of the array `value` */
-    FACT_CONTAINS, /* at least one item by the schema `value` */
+    FACT_PATTERN,  /* `name`: a regular expression that matches somewhere */
+    FACT_FORMAT,   /* `name` */
+    FACT_ARRAY,    /* schemas of items: the array `value` for the first ones, `other` for the others; NULL: any items */
+    FACT_ITEMS,    /* exactly the items of the array `value` */
+    FACT_CONTAINS, /* at least one item fulfils the schema `value` */
     FACT_UNIQUE,
     FACT_OBJECT,   /* the properties, patternProperties and additionalProperties of the schema `value` */
     FACT_MEMBERS,  /* exactly the members of the object `value` */
     FACT_MEMBER,   /* the member `name` exists; fails: it does not */
-    FACT_PROPERTY, /* if `name` exists, its value is valid by the schema `value` */
-    FACT_NAMES,    /* names are valid by the schema `value` */
+    FACT_PROPERTY, /* if `name` exists, its value fulfils the schema `value` */
+    FACT_NAMES,    /* names fulfil the schema `value` */
     FACT_IMPLIES,  /* if the member `name` exists, so does `second` */
 } fact_kind;
 
@@ -112,7 +112,9 @@ typedef struct shape {
 typedef struct language {
     char_automaton parts[CHARACTERS_MOST_PARTS];
     uint32_t n, wanted; /* bit i of `wanted`: part i must accept, else it must not */
-    uint32_t most; /* most characters, counted while they are read, because a part would need too many states; 0: any */
+    /* Most characters of a text, if they must be counted while they are read, because a part that limits them would
+     * need too many states; else 0. */
+    uint32_t most;
 } language;
 
 /* An entry of the cache: what was made for a text. */
@@ -153,7 +155,7 @@ typedef struct schema_compiler {
     uint32_t table_size;
     memo_entry **memo;                    /* [MEMO_BUCKETS] */
     const struct identifier *identifiers; /* names of parts, for references */
-    const struct base *bases;             /* [n_bases] to which names references are relative, sorted by reference */
+    const struct base *bases;             /* [n_bases] names to which references are relative, sorted by reference */
     uint32_t n_bases;
     bool has_identifiers;
     uint32_t n_steps; /* calls of expand so far, a measure of work */

@@ -78,7 +78,7 @@ static bool add_part(schema_compiler *c, language *l, const char_automaton *part
     return true;
 }
 
-enum { MOST_LENGTH_STATES = 4000 }; /* of a product with a most length; above that the length is counted */
+enum { MOST_LENGTH_STATES = 4000 }; /* of a product that limits the length; beyond that, characters are counted */
 
 /* Find the language of a shape's strings, without its list of values. counts: the length may be counted while a string
  * is read. */
@@ -456,7 +456,7 @@ static bool write_unique(schema_compiler *c, const shape *s, const fact *unique,
     return true;
 }
 
-/* Write an array of which at least one item is valid by another schema (contains). */
+/* Write an array of which at least one item fulfils another schema (contains). */
 static bool write_containing(schema_compiler *c, const shape *s, const fact *contains, uint32_t from, uint32_t to) {
     demand demands[SCHEMA_MOST_DEMANDS + 1];
     uint32_t n, begin, end;
@@ -526,7 +526,7 @@ static bool write_array(schema_compiler *c, const shape *s, uint32_t from, uint3
                             "this cannot be enforced together with other keywords for items");
     if (unique) return write_unique(c, s, unique, from, to);
     if (contains) return write_containing(c, s, contains, from, to);
-    /* the first items, each by its own schema */
+    /* the first items, each with its own schema */
     uint32_t at = after_space(c, after_symbol(c, from, '['));
     const uint32_t close = node(c);
     network_add_symbols(c->n, close, ']', ']', to);
@@ -667,8 +667,8 @@ static void write_member_value(schema_compiler *c, uint32_t from, uint32_t rule,
     network_add_call(c->n, after_space(c, colon), rule, to);
 }
 
-/* True if an object has only the properties that facts mention, because the form is closed: properties are listed, and
- * nothing speaks of others. */
+/* True if an object may have only the properties that facts mention: the form is closed, the schema lists properties,
+ * and no keyword is about other properties. */
 static bool is_closed(const schema_compiler *c, const shape *s) {
     static const char *const others[] = {"patternProperties", "propertyNames", "anyOf"};
     bool listed = false, open = !c->form.is_closed || s->is_combined;
@@ -826,7 +826,7 @@ static bool find_values(schema_compiler *c, const shape *s, const names *all, co
         values[i] = may_be ? schema_rule_for(c, demands, n) : NO_NODE;
         if (c->status != CLLM_OK) return false;
     }
-    for (bool changed = true; changed;) { /* a name that needs a name which is not allowed is not allowed either */
+    for (bool changed = true; changed;) { /* a name is not allowed if it needs another one that is not allowed */
         changed = false;
         for (uint32_t i = 0; i < made->n_implications; i++) {
             const implication m = made->implications[i];

@@ -436,7 +436,8 @@ static bool add_count(schema_compiler *c, shape *s, keyword key, const json_valu
     return true;
 }
 
-/* True for keywords beside which a closed object could lack a property that another schema asks for. */
+/* True for keywords with which an object must stay open: if it were closed, it could lack a property that another
+ * schema asks for. */
 static bool combines(keyword key) {
     return key == KEY_ALL_OF || key == KEY_ONE_OF || key == KEY_NOT || key == KEY_IF || key == KEY_DEPENDENT_SCHEMAS ||
            key == KEY_DEPENDENCIES || key == KEY_UNEVALUATED_PROPERTIES || key == KEY_MIN_PROPERTIES;
@@ -622,7 +623,8 @@ static bool add_failing(schema_compiler *c, shape *s, const pending **todo, cons
     }
 }
 
-/* The keyword of a schema at an index, or N_KEYWORDS if it is unknown or has no effect: beside $ref, up to draft 7. */
+/* The keyword of a schema at an index; N_KEYWORDS if it is unknown or has no effect. Up to draft 7, keywords beside
+ * $ref have no effect. */
 static keyword keyword_at(const schema_compiler *c, const json_value *schema, uint32_t i) {
     const keyword key = keyword_of(c, schema->members[i].name);
     if (c->draft <= DRAFT_7 && key != KEY_REF && json_find(schema, "$ref")) return N_KEYWORDS;
@@ -1046,7 +1048,7 @@ static bool is_alive(schema_compiler *c, const demand *demands, size_t n, const 
     const bool known = go_on(&e, &s, demands, n);
     free(e.found);
     c->err = err;
-    c->n_steps = n_steps + (c->n_steps - begun); /* many long checks are too much */
+    c->n_steps = n_steps + (c->n_steps - begun); /* checks count as work: many long ones are too much */
     if (!known && c->status != CLLM_ERR_MEMORY) c->status = CLLM_OK;
     return !known || e.n_found > 0;
 }
