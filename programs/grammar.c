@@ -29,7 +29,7 @@ static void list_forms(const options *o, bool is_closed, wanted_form forms[N_FOR
         {CLLM_GRAMMAR_JSON_SCHEMA_CLOSED, CLLM_GRAMMAR_JSON_SCHEMA_CLOSED_IN_ORDER},
     };
     const char *schema = o->json_schema, *gbnf = o->grammar;
-    const bool in_order = strcmp(o->json_order, "declared") == 0;
+    const bool in_order = o->json_order ? strcmp(o->json_order, "declared") == 0 : is_closed;
     forms[0] = (wanted_form){"--grammar", gbnf, CLLM_GRAMMAR_GBNF, gbnf && !is_gbnf_text(gbnf)};
     forms[1] = (wanted_form){"--json-schema", schema, kinds[is_closed][in_order], schema && !is_schema_text(schema)};
     forms[2] = (wanted_form){"--regex", o->regex, CLLM_GRAMMAR_REGEX, false};

@@ -143,8 +143,9 @@ static const option_row rows[] = {
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "json-schema", TEXT, FIELD(json_schema), "FILE|TEXT",
      .help = "make the text JSON that fits a JSON schema, from a file or given as {...}; when writing, objects "
              "have only the properties that are listed, unless the schema mentions others"},
-    {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "json-order", CHOICE, FIELD(json_order), "any|declared", .initial = "any",
-     .help = "with --json-schema: properties in any order, or in the order of the schema"},
+    {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "json-order", CHOICE, FIELD(json_order), "any|declared",
+     .help = "with --json-schema: properties in any order, or in the order of the schema (default: declared when "
+             "writing, any for the command grammar)"},
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "regex", TEXT, FIELD(regex), "REGEX",
      .help = "make the whole text match a regular expression"},
     {IN_TEXT, GENERATE | CHAT | GRAMMAR, 0, "choice", TEXT, FIELD(choice), "FILE",

@@ -45,7 +45,7 @@ typedef struct options {
     const char *grammar;              /* a file with a grammar or the grammar itself, or NULL */
     const char *choice;               /* a file with lines to choose from, or NULL */
     const char *json_schema, *regex;  /* a file with a schema or the schema itself; an expression; or NULL */
-    const char *json_order;           /* "any" or "declared" */
+    const char *json_order;           /* "any", "declared", or NULL: declared when a model writes */
     bool timings, check;
     const char *pre;               /* the pre-tokenizer, or NULL: the file's */
     uint64_t n_tokens;             /* most tokens to generate; UINT64_MAX: as many as the context holds */

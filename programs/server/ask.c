@@ -594,7 +594,7 @@ bool ask_end(request *r, failure *f) {
             return refuse(f, 400, NULL, "the prompt is empty, and the model has no token to begin a text with");
         /* leave room for one drawn token */
         if (r->prompts[i].count + (r->kind != REQUEST_EMBED && !r->no_text) > n_ctx)
-            return refuse_length(f, r->prompts[i].count, n_ctx);
+            return refuse_length(f, r->prompts[i].count, n_ctx, model_may_grow(r->model, n_ctx));
     }
     if (r->n_prompts == 0) return refuse(f, 400, NULL, "there is no prompt");
     const size_t most = r->kind == REQUEST_EMBED ? MOST_EMBEDDINGS : MOST_CHOICES;

@@ -17,12 +17,10 @@ bool refuse(failure *f, int status, const char *field, const char *format, ...) 
 
 bool refuse_memory(failure *f) { return refuse(f, 500, NULL, "the server is out of memory"); }
 
-bool refuse_length(failure *f, size_t n_prompt, size_t n_ctx) {
-    refuse(
-        f, 400, NULL,
-        "the request has %zu tokens, which exceeds the available context size of %zu tokens; send less text, or start "
-        "the server with a larger --ctx",
-        n_prompt, n_ctx);
+bool refuse_length(failure *f, size_t n_prompt, size_t n_ctx, bool may_grow) {
+    refuse(f, 400, NULL,
+           "the request has %zu tokens, which exceeds the available context size of %zu tokens; send less text%s",
+           n_prompt, n_ctx, may_grow ? ", or start the server with a larger --ctx" : "");
     f->code = "context_length_exceeded";
     f->n_prompt = n_prompt;
     f->n_ctx = n_ctx;

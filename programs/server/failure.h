@@ -22,8 +22,8 @@ typedef struct failure {
 bool refuse(failure *f, int status, const char *field, const char *format, ...) __attribute__((format(printf, 4, 5)));
 bool refuse_memory(failure *f);
 
-/* Refuse a prompt that is longer than one request can use. */
-bool refuse_length(failure *f, size_t n_prompt, size_t n_ctx);
+/* Refuse a prompt that is longer than one request can use. may_grow: the server could have a larger context. */
+bool refuse_length(failure *f, size_t n_prompt, size_t n_ctx, bool may_grow);
 
 /* ---- The fields of a JSON object. null counts as absent: the value stays as it is. A field with another type or out
  * of range is refused by its name; then the function returns false. */

@@ -119,7 +119,8 @@ static bool build(const request *r, const gap *wanted, const fill_tokens *marks,
     id_list name = {0}; /* of the file with the gap */
     bool good = marks->file < 0 || add_name(r, marks->file, "filename", &name, f);
     const size_t n_fixed = p->head.count + name.count + 3 + n_new;
-    if (good && n_fixed + 8 > n_ctx) good = refuse_length(f, n_fixed + p->prefix.count + p->suffix.count, n_ctx);
+    if (good && n_fixed + 8 > n_ctx)
+        good = refuse_length(f, n_fixed + p->prefix.count + p->suffix.count, n_ctx, model_may_grow(r->model, n_ctx));
     if (good) {
         size_t n_prefix = p->prefix.count, n_suffix = p->suffix.count;
         const size_t n_free = fit(n_ctx - n_fixed, &n_prefix, &n_suffix);

@@ -439,6 +439,10 @@ uint32_t model_n_ctx(served_model *m) {
     return sizes.n_ctx;
 }
 
+bool model_may_grow(const served_model *m, size_t n_ctx) {
+    return n_ctx < cllm_model_get_info(m->run.model)->n_ctx_train;
+}
+
 bool model_load_now(const char *name, failure *f) {
     served_model *m = model_acquire(name, f);
     model_release(m);

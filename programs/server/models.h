@@ -86,6 +86,9 @@ double model_expires(served_model *m);            /* when it will be unloaded, o
 /* The positions that one request can use. If the model is not loaded, its file tells; 0: the file cannot be read. */
 uint32_t model_n_ctx(served_model *m);
 
+/* True if a larger --ctx gives a request more positions than n_ctx. The model is loaded. */
+bool model_may_grow(const served_model *m, size_t n_ctx);
+
 /* True if the first model has been loaded. It may be unloaded again; a request loads it. */
 bool models_ready(void);
 

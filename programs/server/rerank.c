@@ -71,8 +71,9 @@ static bool add_pairs(request *r, const json_t *query, const char *name, const j
         if (cllm_tokenizer_encode_pair(tokenizer, string_of(query), string_of(text), &tokens, &count, &err) != CLLM_OK)
             return refuse(f, 400, name, "%s[%zu]: %s", name, i, err.message);
         if (!request_add_prompt(r, tokens, count)) return refuse_memory(f);
-        if (count > r->model->n_ctx)
-            return refuse_length(f, count, r->model->n_ctx); /* now, before there are thousands */
+        const uint32_t n_ctx = r->model->n_ctx;
+        if (count > n_ctx) /* now, before there are thousands */
+            return refuse_length(f, count, n_ctx, model_may_grow(r->model, n_ctx));
     }
     return true;
 }
