@@ -297,7 +297,7 @@ def main():
     for path in documents:
         with open(path, encoding="utf-8") as file:
             text = file.read()
-        tells_of_the_past = path.endswith("-log.md")  # of what is no longer there
+        tells_of_the_past = path.endswith("-log.md")  # it names files that no longer exist
         why = list(bad_links(path, text)) + ([] if tells_of_the_past else list(bad_names(text, words, files)))
         say(not why, f"{path}: links and names", "\n".join(why))
         with tempfile.TemporaryDirectory() as room:
