@@ -11,8 +11,8 @@
 
 enum { LEAKED = 99 }; /* exit status */
 
-/* What the runtime itself allocates stays to the end. Asked for by the leak sanitizer, where there is one. */
-const char *__lsan_default_suppressions(void) __attribute__((visibility("default"), weak)); /* tests have their own */
+/* The runtime's own memory stays until the end. The leak sanitizer, if there is one, calls this function. */
+const char *__lsan_default_suppressions(void) __attribute__((visibility("default"), weak)); /* tests define it, too */
 const char *__lsan_default_suppressions(void) { return "leak:libobjc\n"; }
 
 /* How many objects of each class are alive. */

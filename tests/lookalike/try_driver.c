@@ -96,7 +96,7 @@ static cllm_status copy_and_turn(trial *t) {
     return CLLM_OK;
 }
 
-/* The host's bytes, wherever in the buffer they begin. */
+/* The driver wraps bytes of the host, wherever in the buffer they begin. */
 static cllm_status look_at_host(trial *t, const uint32_t *host, size_t n_bytes) {
     uint32_t values[N], offset;
     cllm_status status = driver->wrap(t->device, host, n_bytes, &t->wrapped, &offset, &t->err);

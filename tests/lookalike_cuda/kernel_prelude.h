@@ -11,8 +11,8 @@
 
 extern "C" lookalike_index lookalike_block;
 
-/* Groups run one after another, so what they share can be static. It is filled with rubbish before each, and `used` in ways
- * that the compiler must not guess at. */
+/* Groups run one after another, so the memory that they share can be static. Before each group it is filled with
+ * rubbish. `used` keeps the compiler from assuming anything about its content. */
 #define __shared__ static __attribute__((used, section("lookalike_shared")))
 #define __global__ __attribute__((annotate("lookalike kernel")))
 #define __device__
@@ -46,14 +46,14 @@ static inline float swap_lanes(float value, int mask) {
     return fibers_exchange("swap_lanes", value, (fibers_thread() % FIBERS_TEAM) ^ (uint32_t)mask);
 }
 
-/* To ten bits of mantissa, to the nearest, ties away from zero. */
+/* Rounds to ten bits of mantissa, to the nearest, ties away from zero. */
 static inline unsigned float_to_tf32(float value) {
     uint32_t bits = bits_from_float(value);
-    if (value - value != 0) return bits; /* infinite or no number */
+    if (value - value != 0) return bits; /* infinite or not a number */
     return (bits + 0x1000u) & 0xFFFFE000u;
 }
 
-/* To the 24 bits of a float, towards zero. */
+/* Rounds to the 24 bits of a float, towards zero. */
 static inline float truncated(double value) {
     const float nearest = (float)value;
     return fabs((double)nearest) > fabs(value) ? nextafterf(nearest, 0.0f) : nearest;

@@ -104,7 +104,8 @@ static uint64_t hash_file(uint64_t so_far, const char *folder, const char *name)
 
 /* -------------------------------------------------------------------------------------------------- compiling */
 
-/* Append to the preprocessed text a list of its kernels: the names after the mark of __global__, before the bracket. */
+/* Appends a list of the kernels to the preprocessed text. A kernel's name stands between the mark of __global__ and the
+ * bracket. */
 static char *with_list(const char *text) {
     static const char mark[] = "annotate(\"lookalike kernel\")", bounds[] = "annotate(\"launch bounds\")";
     char *names = formatted("%s", "");
@@ -166,7 +167,7 @@ static bool compile(nvrtcProgram program, const char *compiler, const char *resu
         went_well = run(program, folder, command);
         free(command);
     }
-    /* as a whole or not at all: others may be looking for it */
+    /* as a whole or not at all, because other processes may look for it */
     char *copy =
         formatted("cp %s %s.%ld && mv %s.%ld %s", object, result, (long)getpid(), result, (long)getpid(), result);
     went_well = went_well && run(program, folder, copy);
@@ -222,7 +223,7 @@ nvrtcResult nvrtcCompileProgram(nvrtcProgram program, int n_options, const char 
     const char *instructions = "";
     if (t.fused) fused = "-ffp-contract=fast";
 #ifdef __x86_64__
-    if (__builtin_cpu_supports("fma")) instructions = " -mfma"; /* else fmaf is a function of some length */
+    if (__builtin_cpu_supports("fma")) instructions = " -mfma"; /* otherwise fmaf is a slow function */
 #endif
     char *compiler = formatted("%s -std=c++17 -O1 -fPIC -fvisibility=hidden -w %s%s -DCUDA_STAND_IN -I%s/include",
                                cxx ? cxx : "clang++", fused, instructions, folder);
@@ -289,7 +290,7 @@ nvrtcResult nvrtcGetProgramLog(nvrtcProgram program, char *log) {
     return NVRTC_SUCCESS;
 }
 
-/* A virtual architecture has PTX alone, and a real one its machine code alone. */
+/* A virtual architecture has only PTX, and a real one has only machine code. */
 static nvrtcResult image_size(nvrtcProgram program, bool is_virtual, size_t *n_bytes) {
     if (!program || !program->image) return INVALID_PROGRAM;
     *n_bytes = program->is_virtual == is_virtual ? program->n_bytes : 0;
