@@ -1,4 +1,5 @@
-/* What the fuzz targets of models share: a GGUF file of a small model, written into memory, and the model made of it. */
+/* What the fuzz targets of models share: a GGUF file of a small model, written into memory, and the model made of
+ * it. */
 #ifndef FUZZ_MODEL_FILE_H
 #define FUZZ_MODEL_FILE_H
 

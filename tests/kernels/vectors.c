@@ -229,7 +229,8 @@ void quantize_rounds_to_the_nearest(void **state) {
     guarded_free(x, N);
 }
 
-/* Results are never subnormal floats: the next product would multiply each of them with a whole column of its matrix. */
+/* Results are never subnormal floats: the next product would multiply each of them with a whole column of its
+ * matrix. */
 void activations_are_normal_or_nothing(void **state) {
     (void)state;
     for (int which = SWIGLU; which <= LAST_ACTIVATION; which++)

@@ -178,7 +178,8 @@ static void unlock(pthread_mutex_t **mutex) { pthread_mutex_unlock(*mutex); }
     if (!n_current) return INVALID_CONTEXT; \
     CUcontext context = current[n_current - 1]
 
-/* For calls that no thread may make during a capture in the mode for one thread: breaks the captures of this context. */
+/* For calls that no thread may make during a capture in the mode for one thread: breaks the captures of this
+ * context. */
 static CUresult break_capture(CUcontext context) {
     CUresult result = SUCCESS;
     for (CUstream s = context->streams; s; s = s->next) {
