@@ -250,8 +250,7 @@ static void answers_are_read_in_every_form(void **state) {
     free_cases(&f);
 }
 
-/* ------------------------------------------------------------------------------------------------ published
- * templates */
+/* ---------------------------------------------------------------------------------------------- published templates */
 
 #define TOOLS                                                                                                       \
     "[{\"type\": \"function\", \"function\": {\"name\": \"get_weather\", \"description\": \"d\", \"parameters\": "  \
@@ -448,8 +447,7 @@ static void rendered_conversations_come_back(void **state) {
     assert_int_equal(n_wrong, 0);
 }
 
-/* ---------------------------------------------------------------------------------------------------- broken
- * answers */
+/* --------------------------------------------------------------------------------------------------- broken answers */
 
 typedef struct pool {
     uint64_t draw;

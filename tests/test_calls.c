@@ -311,8 +311,7 @@ static void published_templates_write_what_is_read(void **state) {
     end_check(&w, n_wrong);
 }
 
-/* --------------------------------------------------------------------------------------------------------------
- * errors */
+/* ----------------------------------------------------------------------------------------------------------- errors */
 
 static void what_cannot_be_kept_is_refused(void **state) {
     (void)state;

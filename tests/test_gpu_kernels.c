@@ -42,8 +42,8 @@ static bool half_cache(void) { return device.kv_type == CLLM_KV_F16; }
 
 /* --------------------------------------------------------------------------------------------------- norms */
 
-/* A row is normed: the mean (of LayerNorm) is subtracted, and the rest is multiplied by scale. off: the error that (x -
- * mean) * scale may have. */
+/* A row is normed: the mean (of LayerNorm) is subtracted, and the rest is multiplied by scale. off: the largest error
+ * of this. */
 typedef struct normed {
     double mean, scale, off;
 } normed;
