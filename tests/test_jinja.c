@@ -136,7 +136,7 @@ static void published_templates_render_to_the_byte(void **state) {
     arena_free(&a);
 }
 
-/* ------------------------------------------------------------------------------------------------------------- trust */
+/* ------------------------------------------------------------------------------------------------------------ trust */
 
 static void check_marks(const char *template, const char *json, const char *text, const char *marks) {
     arena a = {0};
@@ -174,7 +174,7 @@ static void characters_of_values_are_never_trusted(void **state) {
     check_marks("{{ 'x%sy' % l }}", json, "x['a', 'b']y", "TTTuTTTTuTTT");
 }
 
-/* ------------------------------------------------------------------------------------------------------- special tokens */
+/* --------------------------------------------------------------------------------------------------- special tokens */
 
 /* Lists the special tokens among ids, except those whose text is ordinary text. */
 static size_t list_specials(const cllm_tokenizer *t, const int32_t *tokens, size_t count, int32_t *specials) {
@@ -320,7 +320,7 @@ static void messages_never_become_special_tokens(void **state) {
     if (n_conversations == 0) skip();
 }
 
-/* ------------------------------------------------------------------------------------------------------------ limits */
+/* ----------------------------------------------------------------------------------------------------------- limits */
 
 static void check_limit(const char *template, cllm_status status, const char *part) {
     const json_value none = {.kind = JSON_OBJECT};

@@ -26,7 +26,7 @@ typedef struct recipe {
     bool shared_a; /* one A for all experts or heads */
 } recipe;
 
-/* --------------------------------------------------------------------------------------- matrices by plain arithmetic */
+/* ------------------------------------------------------------------------------------- matrices by plain arithmetic */
 
 static bool is_matrix(const cllm_tensor *t) {
     static const char *const others[] = {"norm", "rope_", "position_embd", ".bias", ".scale", "attn_sinks"};

@@ -272,7 +272,8 @@ static void groups_of_experts_are_ranked_as_deepseek_does(void **state) {
     assert_true(n_differ > 50);
 }
 
-/* gpt-oss as its authors' code has it: the ramp from pair 8.093 to 17.398, not from 8 to 18; of heads of 64 elements. */
+/* As the code of gpt-oss's authors does it: with heads of 64 elements, the ramp goes from pair 8.093 to 17.398, not
+ * from 8 to 18. */
 static void the_ramp_of_gpt_oss_is_not_rounded(void **state) {
     (void)state;
     double frequencies[32];

@@ -23,7 +23,7 @@ enum {
     CHUNK = 64,      /* tokens that the paths evaluate in turn */
     BEGINNING = 192, /* every path reads these tokens of a text; the best path reads the rest, too */
     SANITIZED =
-        24 /* tokens of a text under a sanitizer, which takes long: too few for the means, so what is exact is compared */
+        24 /* tokens of a text under a sanitizer, which is slow: too few for means, so exact results are compared */
 };
 
 /* The KL of llama.cpp itself with default settings: of the whole text (published/README.md), and of its beginning

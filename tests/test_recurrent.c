@@ -654,7 +654,8 @@ static void a_call_that_was_cancelled_leaves_the_state_of_its_last_batch(void **
 
 typedef void (*put_form)(gguf_builder *g, const cllm_gguf *gguf, const cllm_tensor *t, unsigned layer);
 
-/* Qwen3-Next's attn_qkv and attn_gate in one tensor, ssm_in: of each group the rows of its query, key, values and gates. */
+/* Qwen3-Next with attn_qkv and attn_gate in one tensor, ssm_in. Each group has the rows of its query, key, values and
+ * gates. */
 static void put_joined(gguf_builder *g, const cllm_gguf *gguf, const cllm_tensor *t, unsigned layer) {
     char name[64];
     snprintf(name, sizeof name, "blk.%u.ssm_dt.bias", layer);

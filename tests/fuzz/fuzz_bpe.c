@@ -1,5 +1,5 @@
-/* libFuzzer target of byte-level BPE: any text by any pre-tokenizer on a sound vocabulary, and any vocabulary. Whatever is
- * encoded must decode to the same bytes.
+/* libFuzzer target of byte-level BPE: any text with any pre-tokenizer and a sound vocabulary, and any vocabulary. What
+ * is encoded must decode to the same bytes.
  *
  * Input: a byte of settings, a byte that chooses the pre-tokenizer, then, if FROM_INPUT, a vocabulary in a loose binary
  * form (see put_vocabulary), then the text.

@@ -1,4 +1,4 @@
-/* libFuzzer target of the tokenizer: any text on a sound vocabulary, and any vocabulary. Whatever is encoded must decode
+/* libFuzzer target of the tokenizer: any text with a sound vocabulary, and any vocabulary. What is encoded must decode
  * to the same bytes.
  *
  * Input: a byte of settings, then, unless it asks for the built-in vocabulary, a vocabulary in a loose binary form

@@ -1,7 +1,8 @@
-/* Fibers in lockstep. No legal kernel lets a thread pass a meeting point (a barrier, an exchange, its end) before all
- * threads of its team came to the same one, nor a barrier or its end before all of the group did. So the threads of a
- * team run in turn up to their next meeting point; if that is an exchange, they go on, else the next team runs; after
- * the last team all begin anew. A fiber is made once and serves every group that runs after. */
+/* Fibers in lockstep. A meeting point is a barrier, an exchange, or the end of a thread. In a legal kernel no thread
+ * passes a meeting point before all threads of its team came to the same one; at a barrier or an end, all threads of the
+ * group. So the threads of a team run in turn, each up to its next meeting point. If that is an exchange, the same
+ * team goes on; otherwise the next team runs, and after the last team all begin again. A fiber is made once, and serves
+ * every group that runs later. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "fibers.h"
 

@@ -1,6 +1,6 @@
-/* The kernel's parameters say by attributes in double brackets which buffer each is. C++ ignores these; so they are read
- * here from the text after preprocessing, and for each kernel a call is written after the text that takes an address
- * for each parameter. */
+/* Attributes in double brackets say which buffer belongs to each parameter of a kernel. C++ ignores them. So they are
+ * read here from the preprocessed text, and a call for each kernel is appended to the text. It takes an address for
+ * each parameter. */
 #define _GNU_SOURCE
 #include "msl_program.h"
 
@@ -67,7 +67,7 @@ static void write_file(const char *path, const char *mode, const char *text) {
 
 /* --------------------------------------------------------------------------------------- parameters of kernels */
 
-/* The attribute of one parameter, which ends before `end`. */
+/* Reads the attribute of one parameter, which ends before `end`. */
 static int index_of(const char *parameter, const char *end, const char *kernel) {
     int index;
     char word[64];
@@ -81,7 +81,7 @@ static int index_of(const char *parameter, const char *end, const char *kernel) 
                  (int)(end - attribute), attribute);
 }
 
-/* list: after the ( of the kernel's parameters. */
+/* list: begins after the ( of the kernel's parameters. */
 static void read_parameters(msl_kernel *kernel, const char *list) {
     int depth = 0;
     for (const char *c = list; depth >= 0; c++) {

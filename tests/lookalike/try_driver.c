@@ -1,5 +1,6 @@
-/* A short use of the Metal driver, for tests/check_metal.sh: try_driver [FAULTY]. It prints "fine", or the error with which
- * a call ended; all is released either way. FAULTY is the kernel text to add: such a kernel `faulty` is launched too. */
+/* A short use of the Metal driver, for tests/check_metal.sh: try_driver [FAULTY]. It prints "fine", or the error of the
+ * call that failed; everything is released in both cases. FAULTY is the text of a kernel `faulty`, which is added and
+ * launched, too. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
 #include "base/error.h"
 #include "gpu/driver.h"

@@ -1,13 +1,14 @@
-/* What driver_cuda.c promises beyond driver.h, over the look-alike of CUDA: messages of all that can fail, the choice of the
- * device and of its architecture, and that steps which repeat become graphs. tests/check_cuda.sh runs it, over planted
- * faults of the driver as well. test_gpu_driver.c has what all drivers promise.
+/* Tests what driver_cuda.c promises in addition to driver.h, with the look-alike of CUDA: the message of everything
+ * that can fail, the choice of the device and of its architecture, and that repeated steps become graphs.
+ * tests/check_cuda.sh runs it, also with planted faults in the driver. test_gpu_driver.c tests what all drivers must
+ * do.
  *
- *   check_driver [PATTERN]   run the tests, or those whose names match
- * Three other uses say on standard error what is wrong:
+ *   check_driver [PATTERN]   run the tests, or only those whose names match
+ * Three other uses print what is wrong on standard error:
  *   check_driver text MATRICES          print a program with the kernels of all tensor types, where MATRICES is 0 or 1
  *   check_driver kernels MATRICES       compile it, and find each of its kernels
- *   check_driver launch FILE            compile this text and run its kernel try_ on two groups; print the buffer of 250
- *                                       numbers that it had */
+ *   check_driver launch FILE            compile this text, run its kernel try_ on two groups, and print the kernel's
+ *                                       buffer of 250 numbers */
 #include "support/check.h"
 
 #include "base/error.h"

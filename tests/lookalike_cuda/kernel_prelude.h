@@ -1,7 +1,7 @@
-/* What CUDA C++ has and C++ has not, for kernels that the look-alike's NVRTC compiles for the host: the qualifiers, the
- * indices, barriers, and the functions that dialect.h leaves to whoever defines CUDA_STAND_IN. Behind the kernel text the
- * compiler adds kernel_list.h and their names. Before: libnvrtc.c. After: lookalike/fibers.h, on which threads run.
- * Source of the layout of fragments: NVIDIA's "PTX ISA", chapter on mma.m16n8k8 for .tf32. */
+/* What CUDA C++ has in addition to C++, for kernels that the look-alike's NVRTC compiles for the host: the qualifiers,
+ * the indices, barriers, and the functions that dialect.h does not define if CUDA_STAND_IN is defined. After the kernel
+ * text, the compiler adds kernel_list.h and the kernels' names. Before: libnvrtc.c. After: lookalike/fibers.h, which
+ * runs the threads. Source of the layout of fragments: NVIDIA's "PTX ISA", chapter on mma.m16n8k8 for .tf32. */
 #include "fibers.h"
 #include "half.h"
 #include "image.h"
@@ -59,11 +59,12 @@ static inline float truncated(double value) {
     return fabs((double)nearest) > fabs(value) ? nextafterf(nearest, 0.0f) : nearest;
 }
 
-/* c[16][8] += a[16][8] * b[8][8]. Tensor cores cut the sum off instead of rounding it (Ootomo and Yokota 2022). Of the warp's thread 4 * r + q, where q < 4, hold
+/* c[16][8] += a[16][8] * b[8][8]. Tensor cores cut the sum off instead of rounding it (Ootomo and Yokota 2022). The
+ * warp's thread 4 * r + q, where q < 4, holds
  *   a[0..3]   rows r, r + 8, r, r + 8, columns q, q, q + 4, q + 4
  *   b[0..1]   rows q, q + 4, column r
  *   c[0..3]   rows r, r, r + 8, r + 8, columns 2 q, 2 q + 1, 2 q, 2 q + 1
- * The lowest 13 bits of a and b do not count. */
+ * The lowest 13 bits of a and b have no effect. */
 static inline void multiply_tf32(float *c, const unsigned *a, const unsigned *b) {
     struct fragments {
         unsigned a[4], b[2];

@@ -1,23 +1,27 @@
-/* A look-alike of libcuda.so.1, the library of NVIDIA's driver, for hosts without a GPU: what src/gpu/driver_cuda.c calls of
- * it, over programs that the look-alike's NVRTC compiled for the host. For tests alone: found by LD_LIBRARY_PATH, never
- * installed. Before: driver_cuda.c, unchanged. After: lookalike/fibers.c, which runs the threads of a group.
+/* A look-alike of libcuda.so.1, the library of NVIDIA's driver, for hosts without a GPU. It has the functions that
+ * src/gpu/driver_cuda.c calls, and runs programs that the look-alike's NVRTC compiled for the host. It is only for
+ * tests: LD_LIBRARY_PATH finds it, and it is never installed. Before: driver_cuda.c, unchanged. After:
+ * lookalike/fibers.c, which runs the threads of a group.
  *
- * Strict where a real device is, and where it may be:
- *   - Work waits in its stream until somebody waits for the stream; then, and no sooner, memory of the host is read and
- *     written, page-locked or not. Streams don't wait for each other, nor for the default one.
- *   - Memory of the device faults when the host touches it, and when a kernel leaves it; it begins as rubbish.
- *   - Every pointer that a kernel gets must be of the device. Copies must stay inside of one allocation.
- *   - What a stream that is being captured may not do ends the capture. What the device may still use can't be released.
- *   - When the primary context goes, or the program ends, nothing may be left.
+ * It is as strict as a real device is, or may be:
+ *   - Work waits in its stream until somebody waits for the stream. Only then is the host's memory read and written,
+ *     page-locked or not. Streams do not wait for each other, nor for the default one.
+ *   - The device's memory faults when the host touches it, or when a kernel leaves it. At first it contains rubbish.
+ *   - Every pointer that a kernel gets must be of the device. A copy must stay inside one allocation.
+ *   - A call that is not allowed during a capture ends the capture. Memory that the device may still use cannot be
+ *     released.
+ *   - When the primary context or the program ends, everything must have been released.
  *   - An error of a kernel shows when somebody waits, and in all calls after that.
- * Breaches of the API's contract end the program with a message, errors that the API defines are returned. Environment:
- *   LOOKALIKE_CUDA_DEVICES=1      how many devices there are
+ * A breach of the API's contract ends the program with a message. Errors that the API defines are returned.
+ * Environment:
+ *   LOOKALIKE_CUDA_DEVICES=1      the number of devices
  *   LOOKALIKE_CUDA_ARCH=90        their compute capability
- *   LOOKALIKE_CUDA_MEMORY=bytes   of each (8 GiB)
+ *   LOOKALIKE_CUDA_MEMORY=bytes   memory of each device (8 GiB)
  *   LOOKALIKE_CUDA_REVERSE=1      threads and groups run in falling order
- *   LOOKALIKE_CUDA_COUNTS=FILE    when a context goes, a line of what was done is added to the file
- *   LOOKALIKE_CUDA_FAULT=NAME:N   the Nth (1st) time, what has the name fails: init, device, context, module, kernel,
- *                                 allocate, launch (when it runs), sync, capture, graph (see also libnvrtc.c) */
+ *   LOOKALIKE_CUDA_COUNTS=FILE    when a context ends, a line with counts of its work is added to the file
+ *   LOOKALIKE_CUDA_FAULT=NAME:N   the Nth use (default: the first) of NAME fails: init, device, context, module,
+ *                                 kernel, allocate, launch (when it runs), sync, capture, graph (see also
+ *                                 libnvrtc.c) */
 #define _GNU_SOURCE /* memfd_create, MAP_ANONYMOUS */
 #include <dlfcn.h>
 #include <elf.h>

@@ -1,11 +1,12 @@
-/* A look-alike of NVIDIA's NVRTC for hosts without a GPU: has clang++ compile the kernel text for this host, with
- * kernel_prelude.h in front of it. For tests alone. Before: src/gpu/driver_cuda.c. After: libcuda.c, which loads the result.
+/* A look-alike of NVIDIA's NVRTC for hosts without a GPU. clang++ compiles the kernel text for this host, with
+ * kernel_prelude.h in front of it. It is only for tests. Before: src/gpu/driver_cuda.c. After: libcuda.c, which loads
+ * the result.
  *
- * Strict: options and architectures other than those known are refused, a program that is not destroyed is told of at the
- * end, and floats are multiplied and added at once, as by NVRTC, unless --fmad=false. Environment:
+ * It is strict: unknown options and architectures are refused, and programs that were not destroyed are reported at the
+ * end. As in NVRTC, a product and a sum of floats become one operation unless --fmad=false. Environment:
  *   LOOKALIKE_CXX=clang++         the compiler
  *   LOOKALIKE_CUDA_FAULT=nvrtc    no text compiles
- * What was compiled stays in the folder `cache` beside this library, named by a hash of all that went into it. */
+ * Compiled programs stay in the folder `cache` beside this library, named by a hash of all that they depend on. */
 #define _GNU_SOURCE /* dladdr, mkdtemp */
 #include <dlfcn.h>
 #include <stdarg.h>
