@@ -75,8 +75,9 @@ SHARED_LINK := -shared -Wl,-soname,libcllm.so.$(SOVERSION)
 SONAMES     := libcllm.so.$(SOVERSION) libcllm.so
 endif
 
-# Metal: Apple's framework on macOS. LOOKALIKE=1 builds the same driver on Linux over tests/lookalike, in a BUILD of its own
-# and with CC=clang; `make lookalike` does. The other APIs are found by dlopen, which some C libraries keep in -ldl.
+# Metal: Apple's framework on macOS. On Linux, LOOKALIKE=1 builds the same driver over tests/lookalike; it needs
+# CC=clang and a BUILD of its own, and `make lookalike` uses it so. The other APIs are found by dlopen, which some C
+# libraries keep in -ldl.
 SYSTEM_LIBS := -ldl
 ifeq ($(UNAME),Darwin)
 SYSTEM_LIBS   := -framework Foundation -framework Metal -framework CoreGraphics

@@ -414,7 +414,7 @@ evaluation() {
     run eval "$too_large" --tokens "$tokens" --kv-type f32
     check 'and it helps' exits 0
 
-    # one token alone brings the first value beyond 65504: its embedding is 1000 in the first column, whose weight is 5000
+    # one token makes the first value larger than 65504: in the first column its embedding is 1000, the weight 5000
     rare=$("$program" tokenize "$shared/vectors/F32.gguf" -p Q --no-bos | tr ' ' '\n' | tail -n 1)
     row=$("$program" inspect "$shared/vectors/F32.gguf" --tensors | awk '$NF == "token_embd.weight" { print $2 }')
     at=$at row=$((row + rare * 1024)) perl -0777 -pe 'substr($_, $ENV{at}, 4) = pack("f", 5000);

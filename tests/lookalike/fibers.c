@@ -1,6 +1,6 @@
 /* Fibers in lockstep. A meeting point is a barrier, an exchange, or the end of a thread. In a legal kernel no thread
- * passes a meeting point before all threads of its team came to the same one; at a barrier or an end, all threads of the
- * group. So the threads of a team run in turn, each up to its next meeting point. If that is an exchange, the same
+ * passes a meeting point before all threads of its team came to the same one; at a barrier or an end, all threads of
+ * the group. So the threads of a team run in turn, each up to its next meeting point. If that is an exchange, the same
  * team goes on; otherwise the next team runs, and after the last team all begin again. A fiber is made once, and serves
  * every group that runs later. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS */

@@ -123,7 +123,7 @@ family() { # NAME: all layers on the GPU give llama.cpp's logits; its context wa
     below "$error" 1e-5
 }
 
-# A family with a trait that the GPU's kernels do not support: --device GPU refuses it, and auto uses the CPU and says so.
+# A family with a trait that the GPU's kernels do not support: --device GPU refuses it; auto uses the CPU and says so.
 left_to_the_cpu() { # NAME TRAIT
     ends 1 "--device $device: the model has $2, which the GPU's kernels do not support" "$shared/families/$1.gguf" -n 1 \
         --device "$device" || return 1
