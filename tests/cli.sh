@@ -821,8 +821,8 @@ for r in d["results"]:
     fi
 }
 
-# What a token costs, counted by hand: 5 layers of 64 x (64 + 32 + 32 + 64 + 3 x 172), output 64 x 512 (that of the
-# embedding), all F32; 8 heads of 8, 4 of keys and values
+# The cost of a token, counted by hand. All matrices are F32: 5 layers of 64 x (64 + 32 + 32 + 64 + 3 x 172), and the
+# output of 64 x 512, which is the embedding, too. There are 8 heads of 8, and 4 heads of keys and values.
 bench_costs() {
     run bench "$stories" -p 100 -n 10 --depth 40 -r 1 --threads 1 --csv
     layers=$((5 * 64 * (64 + 32 + 32 + 64 + 3 * 172))) attention=$((5 * 8 * 16))
@@ -840,7 +840,7 @@ bench_costs() {
 comparison() {
     spaced="$temporary/it's a model.gguf"
     cp "$any" "$spaced"
-    # what it is asked goes to a file; the last line is the one that counts
+    # the arguments of the command go to a file; of its output, only the last line counts
     # shellcheck disable=SC2016 # for the other shell
     note="printf '%s\n' {model} {threads} {prompt}:{gen}:{depth} >>'$temporary/asked'; p={prompt}"
     run bench "$spaced" -p 8 -n 4 --depth 3 --threads 1 -r 2 --csv --compare "$note; echo loading; "'

@@ -164,7 +164,7 @@ commands() {
         answer 10 | grep -q "no text will be added" && grep -q "What?.n.n.*note.txt:.nIt rains" "$temporary/slash.json"'
     check 'chat: a space before a slash' grep -q '" /etc is a folder"' "$temporary/slash.json"
 
-    # what was taken back leaves no trace, at any temperature
+    # a question that was taken back leaves no trace, at any temperature
     printf '%s\n' 'A cat sat' 'The dog' 'And then' >"$temporary/script"
     small
     answer 2 >"$temporary/answer"
@@ -185,7 +185,7 @@ commands() {
     printf '%s\n' '"""A cat' 'sat"""' '/save '"$temporary/block.json" >"$temporary/script"
     small
     check 'chat: a text of several lines' grep -q '"A cat\\nsat"' "$temporary/block.json"
-    # what is counted, refused or taken back changes no answer
+    # commands that count, are refused, or take back a question change no answer
     long=$(seq 60 | tr '\n' ' ')
     printf '%s\n' 'A cat sat' >"$temporary/script"
     small

@@ -37,7 +37,7 @@ def whole_prompt(usage):
 
 
 def assemble(stream_of):
-    """The message that a stream tells, as the SDKs put it together; and what is wrong with the order of its events."""
+    """The message that the SDKs assemble from a stream, and what is wrong with the order of its events."""
     wrong, made, open_block, pending = [], None, None, ""
     for name, e in stream_of:
         if name != e["type"]:

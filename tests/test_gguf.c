@@ -17,7 +17,7 @@
 
 /* ------------------------------------------------------------------------------------- building by hand */
 
-/* What the builder has no function for: the caller appends the value to g->metadata. */
+/* For values that the builder has no function for: the caller appends the value to g->metadata. */
 static void put_key(gguf_builder *g, const char *key, cllm_value_type type) {
     buffer_put_string(&g->metadata, key);
     buffer_put_u32(&g->metadata, type);

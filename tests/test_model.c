@@ -216,7 +216,6 @@ static void a_type_without_a_kernel_is_refused(void **state) {
     assert_error(load_built(&g, &err), &err, CLLM_ERR_UNSUPPORTED, "token_embd.weight: tensors of type Q8_K");
 }
 
-/* Frequencies by the formulas of the papers, for a head of 8 with base 10000. */
 /* A group of experts is ranked by its best expert if scores are a softmax (DeepSeek V2), and by its best two if they
  * are sigmoids (V3). The test computes this again in the simplest way, with random logits. */
 static void groups_of_experts_are_ranked_as_deepseek_does(void **state) {
@@ -306,6 +305,7 @@ static void the_ramp_of_gpt_oss_is_not_rounded(void **state) {
     assert_true(table.magnitude == 1.25f);
 }
 
+/* Frequencies by the formulas of the papers, for a head of 8 with base 10000. */
 static void rope_frequencies_follow_their_formulas(void **state) {
     (void)state;
     double frequencies[4];

@@ -588,7 +588,7 @@ static void greedy_minds_bias_and_penalties(void **state) {
     cllm_sampler_destroy(sampler);
     o = (cllm_sampler_options){.presence_penalty = 1, .penalty_last_n = 2};
     assert_ok(cllm_sampler_create(4, &o, &sampler, &err), &err);
-    const int32_t want[] = {1, 2, 3, 1, 2}; /* those of the last two are out */
+    const int32_t want[] = {1, 2, 3, 1, 2}; /* the last two tokens are never drawn */
     const float close[] = {-9, 5, 4.5f, 4.2f};
     for (int i = 0; i < 5; i++) {
         assert_ok(cllm_sampler_sample(sampler, close, NULL, &token, &err), &err);

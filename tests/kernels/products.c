@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A matrix, as a file has it at an odd address and, where its type can be, interleaved too; and a batch of vectors. */
+/* A matrix at an odd address, as in a file; the same matrix interleaved, if its type can be; and a batch of vectors. */
 typedef struct problem {
     size_t t;
     matrix w, interleaved;

@@ -126,7 +126,7 @@ static char *with_list(const char *text) {
     return whole;
 }
 
-/* Run the command in a shell; what it says is added to the log. */
+/* Runs the command in a shell, and adds its output to the log. */
 static bool run(nvrtcProgram program, const char *folder, const char *command) {
     char *said = formatted("%s/said", folder), *whole = formatted("%s >%s 2>&1", command, said);
     const bool went_well = system(whole) == 0;
